@@ -1,0 +1,45 @@
+package main
+
+import "fmt"
+
+// The exit codes. They are part of the interface: Jenkinsfiles switch on them.
+const (
+	exitPassed     = 0
+	exitTestFailed = 1
+	exitUsage      = 2
+	exitInfra      = 3
+	exitRegression = 4
+	exitNoVerdict  = 5
+)
+
+const exitTable = `  0  everything passed
+  1  a test failed (also: servers not ready in time, benchmark out of time)
+  2  usage, config or plan is wrong; nothing was submitted
+  3  infrastructure failed after the allowed retries: not your change
+  4  performance regression
+  5  no verdict: invalid, inconclusive, no baseline, baseline unavailable, collecting
+  129, 130, 143  interrupted by SIGHUP, SIGINT, SIGTERM; the jobs were cancelled first`
+
+// endError ends the process with a code. A nil err prints nothing: the verb has
+// said everything already.
+type endError struct {
+	code int
+	err  error
+}
+
+func (e *endError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *endError) Unwrap() error { return e.err }
+
+// usageErr is an error in what the user gave: exit 2.
+func usageErr(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &endError{code: exitUsage, err: err}
+}

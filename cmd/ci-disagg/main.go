@@ -1,0 +1,79 @@
+// Command ci-disagg launches disaggregated LLM-serving performance tests on
+// Slurm, merges what they leave behind into one JUnit report and one performance
+// verdict, and ends with one exit code.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	os.Exit(run(context.Background(), newHost(), os.Args[1:]))
+}
+
+// host is everything of the surrounding process that a verb may use. It is read
+// here and nowhere else.
+type host struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	getenv         func(string) string
+	environ        func() []string
+	now            func() time.Time
+	getwd          func() (string, error)
+	executable     func() (string, error)
+}
+
+func newHost() host {
+	return host{
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
+		getenv: os.Getenv, environ: os.Environ, now: time.Now,
+		getwd: os.Getwd, executable: os.Executable,
+	}
+}
+
+// run executes one command line and gives the exit code: the only place that
+// prints an error.
+func run(ctx context.Context, h host, args []string) int {
+	root := newRoot(h)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	var end *endError
+	if errors.As(err, &end) {
+		if end.err != nil {
+			fmt.Fprintf(h.stderr, "ci-disagg: %v\n", end.err)
+		}
+		return end.code
+	}
+	if err != nil { // cobra's own: unknown verb, unknown flag, wrong arguments
+		fmt.Fprintf(h.stderr, "ci-disagg: %v\n", err)
+		return exitUsage
+	}
+	return exitPassed
+}
+
+func newRoot(h host) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "ci-disagg",
+		Short: "Launch, judge and report disaggregated LLM-serving performance tests on Slurm",
+		Long: `ci-disagg launches a disaggregated performance test on Slurm (one job, one srun
+step per role), waits for it, merges the roles' results.xml and the benchmark
+output into one JUnit report and a verdict against stored baselines, and ends
+with one exit code:
+
+` + exitTable,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetIn(h.stdin)
+	root.SetOut(h.stdout)
+	root.SetErr(h.stderr)
+	root.AddCommand(verbs(h)...)
+	return root
+}

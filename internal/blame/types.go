@@ -1,0 +1,103 @@
+package blame
+
+import "time"
+
+// Class is who has to act on a failure.
+type Class string
+
+// The classes. Unknown is not infra: it is never retried and stays red as a
+// test failure.
+const (
+	Infra   Class = "infra"   // the machine, the network, the scheduler
+	Test    Class = "test"    // the change under test
+	Unknown Class = "unknown" // not proven
+)
+
+// Kind is what happened to a role.
+type Kind string
+
+// The kinds of event.
+const (
+	RoleEnd      Kind = "role-end"      // a role's step ended (Exit, Signal, ByUs)
+	NotReady     Kind = "not-ready"     // a readiness deadline passed
+	Hang         Kind = "hang"          // no output and no progress for the configured time
+	TestFailed   Kind = "test-failed"   // a test case of the role's own results.xml failed
+	NeverStarted Kind = "never-started" // its step could not be started
+	InstallFail  Kind = "install-failed"
+	PhaseTimeout Kind = "phase-timeout" // Text names the phase
+	NoResult     Kind = "no-result"     // results.xml missing, stale, truncated or not XML (Text says which)
+)
+
+// Event is one observed fact about a role.
+type Event struct {
+	Role    string // "" = the job as a whole
+	Kind    Kind
+	At      time.Time // on the agent's clock; zero = time unknown
+	Exit    int       // RoleEnd: exit code, 128+signal when killed
+	Signal  int       // RoleEnd: 0 = none
+	ByUs    bool      // asked for by the agent, or sent by Slurm because of another event
+	OOM     bool
+	Drained bool   // after the client said it was through
+	Node    string // where, if known
+	Text    string // first line of a failure, a reason
+	Assert  bool   // TestFailed: an assertion on measured data
+}
+
+// Line is one line of a log that may explain an end.
+type Line struct {
+	Role   string
+	File   string // relative to the attempt directory
+	Number int
+	Text   string
+}
+
+// Job is what is known about the Slurm job as a whole. Zero = nothing known
+// (local backend, accounting off).
+type Job struct {
+	State       string // Slurm's base state word, e.g. CANCELLED, PREEMPTED, NODE_FAIL
+	CancelledBy string // uid, from "CANCELLED by <uid>"
+	ByUs        bool   // we asked for the cancellation
+	Reason      string
+	FailedNodes []string
+	At          time.Time
+}
+
+// Rule is one failure class as data: a line of a role's log that matches
+// Pattern puts the failure into Class.
+type Rule struct {
+	Name    string `yaml:"name"`
+	Class   Class  `yaml:"class"`
+	Kind    string `yaml:"kind"`    // infra.node, infra.network, config, …
+	Pattern string `yaml:"pattern"` // RE2
+	Why     string `yaml:"why"`     // shown to people
+	Node    bool   `yaml:"node"`    // the node of the role is to be avoided on a retry
+}
+
+// Evidence is all that Judge may use.
+type Evidence struct {
+	Roles  []Role
+	Events []Event
+	Lines  []Line // candidate lines (first errors and tails), in file order per role
+	Job    Job
+	Skew   time.Duration // events closer than this have no proven order; default 5 s
+}
+
+// Role is what blame needs to know of a role.
+type Role struct {
+	Name  string
+	Kind  string // gen, ctx, server, benchmark, agg, precheck
+	Nodes []string
+}
+
+// Finding is the answer.
+type Finding struct {
+	Root       string // role; "" = the job itself, or nothing proven
+	Class      Class
+	Kind       string            // role-crash, hang, ready-timeout, test-failed, cancelled, preempted, node-fail, install-failed, no-result, unattributed
+	Rule       string            // name of the rule that fired
+	Line       *Line             // the line it fired on
+	Message    string            // one line for people: "[GEN_0] killed by SIGKILL …"
+	MoreRoots  []string          // independent further failures, in order
+	Collateral map[string]string // role → its own evidence for being collateral
+	BadNodes   []string
+}

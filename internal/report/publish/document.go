@@ -1,0 +1,103 @@
+package publish
+
+import (
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// DocumentSchema is the version of verdict.json. It grows when a field changes
+// its meaning or goes; new fields do not change it.
+const DocumentSchema = 1
+
+// Document is verdict.json: everything that is said about a run.
+type Document struct {
+	Schema   int          `json:"schema"`
+	Tool     string       `json:"tool"` // ci-disagg version
+	RunID    string       `json:"run_id"`
+	Stage    string       `json:"stage"`
+	Suite    string       `json:"suite,omitempty"`
+	Backend  string       `json:"backend,omitempty"`
+	Cluster  string       `json:"cluster,omitempty"`
+	Build    rundir.Build `json:"build"`
+	Started  *time.Time   `json:"started,omitempty"`
+	Ended    *time.Time   `json:"ended,omitempty"`
+	ExitCode int          `json:"exit_code"`
+	Result   string       `json:"result"`   // passed, test_failed, usage, infra, regression, no_verdict, interrupted
+	Headline string       `json:"headline"` // one sentence
+	Counts   Counts       `json:"counts"`
+	Cases    []Case       `json:"cases"` // in suite order
+	Warnings []string     `json:"warnings,omitempty"`
+	Next     string       `json:"next,omitempty"` // the one command to run next
+}
+
+// Counts are derived from the cases.
+type Counts struct {
+	Cases     int `json:"cases"`
+	Passed    int `json:"passed"`
+	Failed    int `json:"failed"`
+	Infra     int `json:"infra"`
+	Regressed int `json:"regressed"`
+	NoVerdict int `json:"no_verdict"`
+	Skipped   int `json:"skipped"`
+	Improved  int `json:"improved"`
+}
+
+// Case is everything that is said about one case.
+type Case struct {
+	ID            string          `json:"id"`
+	Slug          string          `json:"slug"`
+	Mode          string          `json:"mode,omitempty"`
+	Result        string          `json:"result"`            // passed, test_failed, infra, regression, no_verdict, skipped, improvement
+	ExitCode      int             `json:"exit_code"`         // what this case alone would end with
+	Outcome       rundir.Outcome  `json:"outcome,omitempty"` // of the attempt that counts
+	Verdict       verdict.Word    `json:"verdict,omitempty"` // worst over the gating metrics
+	Message       string          `json:"message"`           // one line: why
+	Finding       *rundir.Finding `json:"finding,omitempty"`
+	Known         string          `json:"known_bug,omitempty"`
+	Metrics       []verdict.Row   `json:"metrics,omitempty"`
+	Problems      []string        `json:"validity_problems,omitempty"` // why a measurement is invalid
+	Attempts      []Attempt       `json:"attempts,omitempty"`          // all, in order; the last of each repetition counts
+	Nodes         int             `json:"nodes,omitempty"`
+	AllocatedGPUs int             `json:"allocated_gpus,omitempty"`
+	UsedGPUs      int             `json:"used_gpus,omitempty"`
+	Artifacts     []Link          `json:"artifacts,omitempty"`
+}
+
+// Attempt is one job of a case.
+type Attempt struct {
+	Rep          int                `json:"rep"`
+	Attempt      int                `json:"attempt"`
+	Why          string             `json:"why,omitempty"`
+	Counts       bool               `json:"counts"` // the last of its repetition
+	JobID        string             `json:"job_id,omitempty"`
+	Outcome      rundir.Outcome     `json:"outcome"`
+	Reason       string             `json:"reason,omitempty"`
+	Finding      *rundir.Finding    `json:"finding,omitempty"`
+	Nodes        []string           `json:"nodes,omitempty"`
+	Started      *time.Time         `json:"started,omitempty"`
+	Ended        *time.Time         `json:"ended,omitempty"`
+	GPUHours     float64            `json:"gpu_hours_allocated"`
+	GPUHoursUsed float64            `json:"gpu_hours_used"`
+	Phases       []rundir.PhaseSpan `json:"phases,omitempty"`
+	Roles        []Role             `json:"roles,omitempty"`
+	Timeline     []rundir.Event     `json:"timeline,omitempty"`
+	Artifacts    []Link             `json:"artifacts,omitempty"`
+}
+
+// Role is one role of one attempt.
+type Role struct {
+	rundir.RoleRecord
+	Status string   `json:"status"` // passed, failed, root, collateral, not_started
+	Why    string   `json:"why,omitempty"`
+	Log    *Link    `json:"log,omitempty"`
+	Tail   []string `json:"tail,omitempty"` // last lines of the log, sanitised
+}
+
+// Link points at a kept file, relative to the run directory.
+type Link struct {
+	Label string `json:"label"`
+	Path  string `json:"path"`
+	Bytes int64  `json:"bytes,omitempty"`
+}

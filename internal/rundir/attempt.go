@@ -1,0 +1,164 @@
+package rundir
+
+import "time"
+
+// Phase is where an attempt stands. Each phase has a budget; a budget that runs
+// out yields the outcome "timeout:<phase>".
+type Phase string
+
+// The phases, in order. PhaseDone follows collect once the attempt has ended.
+const (
+	PhaseQueue     Phase = "queue"
+	PhaseSetup     Phase = "setup"
+	PhaseReady     Phase = "ready"
+	PhaseBenchmark Phase = "benchmark"
+	PhaseDrain     Phase = "drain"
+	PhaseCollect   Phase = "collect"
+	PhaseDone      Phase = "done"
+)
+
+// Outcome is how an attempt ended.
+type Outcome string
+
+// The outcomes. A phase timeout is TimeoutOf(phase).
+const (
+	OutcomePassed     Outcome = "passed"
+	OutcomeTestFailed Outcome = "test_failed"
+	OutcomeInfra      Outcome = "infra"
+	OutcomeCancelled  Outcome = "cancelled"
+	OutcomeLost       Outcome = "lost"
+)
+
+// TimeoutOf is the outcome of an attempt whose phase p ran out of budget.
+func TimeoutOf(p Phase) Outcome { return Outcome("timeout:" + string(p)) }
+
+// Job is the client's record of one submission (job.json). Name is on disk
+// before sbatch is called, so that a job whose id never arrived can be found.
+type Job struct {
+	Schema    int        `json:"schema"`
+	Backend   string     `json:"backend"` // slurm or local
+	Cluster   string     `json:"cluster,omitempty"`
+	Name      string     `json:"name"`         // unique job name
+	Owner     string     `json:"owner"`        // owner tag, for sweep
+	ID        string     `json:"id,omitempty"` // Slurm job id, or the local agent's pid
+	Intent    time.Time  `json:"intent"`       // before sbatch was started
+	Submitted *time.Time `json:"submitted,omitempty"`
+	Excluded  []string   `json:"excluded,omitempty"` // nodes excluded after earlier attempts
+	Cancel    *Cancel    `json:"cancel,omitempty"`   // we asked for the end of the job
+}
+
+// Cancel says who ended a job on purpose, when and why.
+type Cancel struct {
+	At     time.Time `json:"at"`
+	Reason string    `json:"reason"`
+}
+
+// AgentRecord is the agent's account of one attempt (agent.json), rewritten by
+// rename on every change and at least once per Heartbeat interval.
+type AgentRecord struct {
+	Schema    int          `json:"schema"`
+	Version   string       `json:"version"` // of the ci-disagg that ran as agent
+	JobID     string       `json:"job_id"`
+	Token     string       `json:"token"` // TRTLLM_PERF_RUN_TOKEN
+	Host      string       `json:"host"`
+	PID       int          `json:"pid"`
+	Restart   int          `json:"restart"` // SLURM_RESTART_COUNT; above 0 the agent refuses
+	Nodes     []string     `json:"nodes"`   // allocated nodes, in slice order
+	Started   time.Time    `json:"started"`
+	Heartbeat time.Time    `json:"heartbeat"`
+	Phase     Phase        `json:"phase"`
+	Phases    []PhaseSpan  `json:"phases"`
+	Roles     []RoleRecord `json:"roles"`
+	Timeline  []Event      `json:"timeline"`
+	End       *AgentEnd    `json:"end,omitempty"` // set once, last; without it the attempt did not end properly
+}
+
+// PhaseSpan is the time an attempt spent in one phase.
+type PhaseSpan struct {
+	Phase Phase      `json:"phase"`
+	Start time.Time  `json:"start"`
+	End   *time.Time `json:"end,omitempty"`
+}
+
+// Role states.
+const (
+	RolePending      = "pending"
+	RoleRunning      = "running"
+	RoleReady        = "ready"
+	RoleEnded        = "ended"
+	RoleNeverStarted = "never_started"
+)
+
+// RoleRecord is what became of one role's step (also roles/<ROLE>/status.json).
+type RoleRecord struct {
+	Name       string     `json:"name"`
+	Kind       string     `json:"kind"`
+	State      string     `json:"state"`
+	Step       string     `json:"step,omitempty"` // Slurm step id, 123.4
+	Nodes      []string   `json:"nodes,omitempty"`
+	Started    *time.Time `json:"started,omitempty"`
+	Ready      *time.Time `json:"ready,omitempty"`
+	Ended      *time.Time `json:"ended,omitempty"`
+	Exit       int        `json:"exit"`                  // valid once State is ended; 128+signal when killed
+	Signal     int        `json:"signal,omitempty"`      // that ended it, 0 = none
+	StoppedBy  string     `json:"stopped_by,omitempty"`  // "agent" or "slurm" when the end was asked for; "" = of its own
+	StopSent   *time.Time `json:"stop_sent,omitempty"`   // first signal sent by the agent
+	OOM        bool       `json:"oom,omitempty"`         // the step ended out of memory
+	FirstError *LogLine   `json:"first_error,omitempty"` // first line of output.log that looks like an error
+	Error      string     `json:"error,omitempty"`       // why it never started
+	LogBytes   int64      `json:"log_bytes"`
+}
+
+// LogLine points at one line of a log.
+type LogLine struct {
+	File   string `json:"file"` // relative to the attempt directory
+	Number int    `json:"line"` // 1-based
+	Text   string `json:"text"`
+}
+
+// Event is one entry of the attempt's timeline, on the agent's clock.
+type Event struct {
+	At   time.Time `json:"at"`
+	Role string    `json:"role,omitempty"`
+	What string    `json:"what"` // short, in words a reader understands: "exit 1", "ready", "teardown: GEN_0 ended before drain"
+}
+
+// AgentEnd closes the agent's record.
+type AgentEnd struct {
+	At      time.Time `json:"at"`
+	Outcome Outcome   `json:"outcome"`
+	Reason  string    `json:"reason"`
+	Finding *Finding  `json:"finding,omitempty"`
+}
+
+// Finding is blame in words that fit a record: who was first, of which class,
+// and what that claim rests on. See package blame for the rules.
+type Finding struct {
+	Root       string            `json:"root"`  // role, or "" when nothing is proven
+	Class      string            `json:"class"` // infra, test, unknown
+	Kind       string            `json:"kind"`  // what happened: role-crash, hang, ready-timeout, …
+	Rule       string            `json:"rule"`  // the rule that fired
+	Line       *LogLine          `json:"line,omitempty"`
+	Message    string            `json:"message"`              // one line for people
+	Roots      []string          `json:"more_roots,omitempty"` // further independent failures
+	Collateral map[string]string `json:"collateral,omitempty"` // role → evidence
+	BadNodes   []string          `json:"bad_nodes,omitempty"`  // nodes to avoid on a retry
+}
+
+// AttemptOutcome is the client's last word on an attempt (outcome.json).
+type AttemptOutcome struct {
+	Schema     int        `json:"schema"`
+	Outcome    Outcome    `json:"outcome"`
+	Phase      Phase      `json:"phase"`      // reached
+	Confidence string     `json:"confidence"` // how it is known: agent+sacct, sacct, agent, …
+	Reason     string     `json:"reason"`
+	Finding    *Finding   `json:"finding,omitempty"`
+	JobID      string     `json:"job_id,omitempty"`
+	State      string     `json:"state,omitempty"` // Slurm's word
+	ExitCode   string     `json:"exit_code,omitempty"`
+	Nodes      []string   `json:"nodes,omitempty"`
+	Queued     *time.Time `json:"queued,omitempty"`
+	Started    *time.Time `json:"started,omitempty"`
+	Ended      time.Time  `json:"ended"`
+	SlurmCalls int        `json:"slurm_calls"`
+}

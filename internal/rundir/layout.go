@@ -1,0 +1,87 @@
+package rundir
+
+import (
+	"fmt"
+	"path/filepath"
+)
+
+// Dir is the path of a run directory.
+type Dir string
+
+// RunFile is the record of the run.
+func (d Dir) RunFile() string { return d.path("run.json") }
+
+// LeaseFile says who drives the run.
+func (d Dir) LeaseFile() string { return d.path("lease.json") }
+
+// Report is the directory that the published files are in.
+func (d Dir) Report() string { return d.path("report") }
+
+// CaseDir holds everything of one case.
+func (d Dir) CaseDir(slug string) CaseDir { return CaseDir(d.path("cases", slug)) }
+
+func (d Dir) path(elem ...string) string {
+	return filepath.Join(append([]string{string(d)}, elem...)...)
+}
+
+// CaseDir is the directory of one case.
+type CaseDir string
+
+// PlanFile is the case's plan.
+func (c CaseDir) PlanFile() string { return filepath.Join(string(c), "plan.json") }
+
+// Attempt is the directory of one attempt; rep counts from 0, attempt from 1.
+func (c CaseDir) Attempt(rep, attempt int) AttemptDir {
+	return AttemptDir(filepath.Join(string(c), fmt.Sprintf("rep-%d", rep), fmt.Sprintf("attempt-%d", attempt)))
+}
+
+// AttemptDir is the directory of one attempt: one Slurm job.
+type AttemptDir string
+
+func (a AttemptDir) path(elem ...string) string {
+	return filepath.Join(append([]string{string(a)}, elem...)...)
+}
+
+// Script is the batch script.
+func (a AttemptDir) Script() string { return a.path("job.sh") }
+
+// PlanFile is the attempt's own copy of the plan, which the agent reads.
+func (a AttemptDir) PlanFile() string { return a.path("plan.json") }
+
+// JobFile is the client's record of the submission.
+func (a AttemptDir) JobFile() string { return a.path("job.json") }
+
+// OutcomeFile is the client's last word on the attempt.
+func (a AttemptDir) OutcomeFile() string { return a.path("outcome.json") }
+
+// AgentFile is the agent's record.
+func (a AttemptDir) AgentFile() string { return a.path("agent.json") }
+
+// SlurmOut is what the batch script printed.
+func (a AttemptDir) SlurmOut() string { return a.path("slurm.out") }
+
+// Output is the test's own output directory.
+func (a AttemptDir) Output() string { return a.path("output") }
+
+// RoleDir holds everything of one role.
+func (a AttemptDir) RoleDir(role string) string { return a.path("roles", role) }
+
+// RoleScript is the script that each task of the role runs.
+func (a AttemptDir) RoleScript(role string) string { return a.path("roles", role, "role.sh") }
+
+// RoleStatus is the role's own status record.
+func (a AttemptDir) RoleStatus(role string) string { return a.path("roles", role, "status.json") }
+
+// RoleLog is the role's complete output.
+func (a AttemptDir) RoleLog(role string) string { return a.path("roles", role, "output.log") }
+
+// RoleResults matches the role's JUnit files, one per task that wrote one.
+func (a AttemptDir) RoleResults(role string) string { return a.path("roles", role, "results.*.xml") }
+
+// The published files.
+const (
+	ReportJUnit   = "junit.xml"
+	ReportVerdict = "verdict.json"
+	ReportSummary = "summary.md"
+	ReportIndex   = "index.html"
+)

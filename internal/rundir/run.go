@@ -1,0 +1,67 @@
+package rundir
+
+import "time"
+
+// Run is the record of the whole run (run.json): what was asked for and where
+// each case stands. Its one writer is the process that holds the lease.
+type Run struct {
+	Schema   int         `json:"schema"`
+	ID       string      `json:"id"` // --run-id, default $BUILD_TAG
+	Version  string      `json:"version"`
+	Stage    string      `json:"stage"`
+	Suite    string      `json:"suite,omitempty"`
+	Backend  string      `json:"backend"`
+	Cluster  string      `json:"cluster,omitempty"`
+	Config   string      `json:"config,omitempty"` // the effective ci-disagg.yaml, kept beside run.json
+	Created  time.Time   `json:"created"`
+	Ended    *time.Time  `json:"ended,omitempty"`
+	ExitCode *int        `json:"exit_code,omitempty"`
+	Build    Build       `json:"build"`
+	Cases    []CaseState `json:"cases"` // in suite order
+}
+
+// Build is what CI knows about the run.
+type Build struct {
+	Mode      string `json:"mode"` // nightly or pr
+	Commit    string `json:"commit,omitempty"`
+	MergeBase string `json:"merge_base,omitempty"`
+	Branch    string `json:"branch,omitempty"`
+	Change    string `json:"change,omitempty"` // pull request id
+	URL       string `json:"url,omitempty"`
+	Tag       string `json:"tag,omitempty"`
+}
+
+// CaseState is where one case of the run stands.
+type CaseState struct {
+	ID       string    `json:"id"`
+	Slug     string    `json:"slug"`
+	State    string    `json:"state"` // waiting, running, done, skipped
+	Attempts []Attempt `json:"attempts,omitempty"`
+}
+
+// Case states.
+const (
+	CaseWaiting = "waiting"
+	CaseRunning = "running"
+	CaseDone    = "done"
+	CaseSkipped = "skipped"
+)
+
+// Attempt is one Slurm job for one repetition of a case.
+type Attempt struct {
+	Rep     int     `json:"rep"`               // repetition, from 0
+	Attempt int     `json:"attempt"`           // from 1; only the last of a repetition counts
+	Outcome Outcome `json:"outcome,omitempty"` // "" while it goes on
+	Why     string  `json:"why,omitempty"`     // first, retry: …, repeat: …
+}
+
+// Lease says who drives the run now (lease.json). A driver renews Heartbeat;
+// another may take over once it is older than LeaseTTL.
+type Lease struct {
+	Schema    int       `json:"schema"`
+	Owner     string    `json:"owner"` // random per process
+	Host      string    `json:"host"`
+	PID       int       `json:"pid"`
+	Acquired  time.Time `json:"acquired"`
+	Heartbeat time.Time `json:"heartbeat"`
+}

@@ -1,0 +1,113 @@
+package rundir
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Modes of everything in a run directory: it may hold environment values and
+// logs with site details, so nothing is readable by others.
+const (
+	FileMode fs.FileMode = 0o600
+	DirMode  fs.FileMode = 0o700
+	ExecMode fs.FileMode = 0o700
+)
+
+// WriteJSON replaces path with v as indented JSON, atomically.
+func WriteJSON(path string, v any) error {
+	return WriteStream(path, FileMode, func(w io.Writer) error {
+		enc := json.NewEncoder(w)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", "  ")
+		return enc.Encode(v)
+	})
+}
+
+// WriteFile replaces path with data, atomically.
+func WriteFile(path string, data []byte, mode fs.FileMode) error {
+	return WriteStream(path, mode, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
+
+// WriteStream replaces path with what fill writes: temporary file in the same
+// directory, fsync, rename, fsync of the directory. If fill fails, path is left
+// as it was and the temporary file is removed.
+func WriteStream(path string, mode fs.FileMode, fill func(io.Writer) error) (err error) {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, DirMode); err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".tmp-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, ignoreGone(os.Remove(tmp.Name())))
+		}
+	}()
+	if err := fillAndSync(tmp, mode, fill); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := os.Rename(tmp.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+func fillAndSync(f *os.File, mode fs.FileMode, fill func(io.Writer) error) error {
+	err := fill(f)
+	if err == nil {
+		err = f.Chmod(mode)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// syncDir makes a rename durable. Some network file systems cannot sync a
+// directory; there the rename itself is as durable as it gets.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	_ = d.Sync()
+	return d.Close()
+}
+
+func ignoreGone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// ReadJSON reads a record into v. It refuses a record of a newer schema.
+func ReadJSON(path string, v any) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	var head struct {
+		Schema int `json:"schema"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if head.Schema > Schema {
+		return fmt.Errorf("%s: schema %d is newer than this ci-disagg understands (%d)", path, head.Schema, Schema)
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
