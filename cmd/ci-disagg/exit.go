@@ -1,15 +1,19 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
 
-// The exit codes. They are part of the interface: Jenkinsfiles switch on them.
+	"github.com/ci-disagg/ci-disagg/internal/report"
+)
+
+// The exit codes, as package report defines them.
 const (
-	exitPassed     = 0
-	exitTestFailed = 1
-	exitUsage      = 2
-	exitInfra      = 3
-	exitRegression = 4
-	exitNoVerdict  = 5
+	exitPassed     = report.ExitPassed
+	exitTestFailed = report.ExitTestFailed
+	exitUsage      = report.ExitUsage
+	exitInfra      = report.ExitInfra
+	exitRegression = report.ExitRegression
+	exitNoVerdict  = report.ExitNoVerdict
 )
 
 const exitTable = `  0  everything passed
