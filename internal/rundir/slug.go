@@ -23,7 +23,7 @@ func Slug(id string) string {
 		}
 	}
 	s := strings.Trim(b.String(), "._-")
-	if s == id && len(s) <= maxSlug && s == strings.ToLower(s) {
+	if s != "" && s == id && len(s) <= maxSlug && s == strings.ToLower(s) && !endsLikeHash(s) {
 		return s
 	}
 	if len(s) > maxSlug {
@@ -31,4 +31,11 @@ func Slug(id string) string {
 	}
 	sum := sha256.Sum256([]byte(id))
 	return strings.TrimLeft(strings.TrimRight(s, "._-")+"-"+hex.EncodeToString(sum[:4]), "-")
+}
+
+// endsLikeHash says that a plain id could be mistaken for the slug of another.
+func endsLikeHash(s string) bool {
+	i := strings.LastIndexByte(s, '-')
+	_, err := hex.DecodeString(s[i+1:])
+	return len(s)-i-1 == 2*4 && err == nil
 }

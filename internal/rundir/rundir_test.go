@@ -1,0 +1,140 @@
+package rundir
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestWriteStreamKeepsTheOldFileWhenFillFails(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "record.json")
+	require.NoError(t, WriteFile(path, []byte("old"), FileMode))
+	broken := errors.New("disk on fire")
+	err := WriteStream(path, FileMode, func(w io.Writer) error {
+		_, _ = w.Write([]byte("half of the ne"))
+		return broken
+	})
+	require.ErrorIs(t, err, broken)
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, "old", string(data))
+	left, err := os.ReadDir(filepath.Dir(path))
+	require.NoError(t, err)
+	require.Len(t, left, 1, "the temporary file is gone")
+}
+
+func TestWriteJSONNeverShowsHalfARecord(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "agent.json")
+	rec := AgentRecord{Schema: Schema, Timeline: make([]Event, 500)}
+	require.NoError(t, WriteJSON(path, rec))
+	var writers sync.WaitGroup
+	stop := make(chan struct{})
+	writers.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			rec.PID = i
+			if err := WriteJSON(path, rec); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	for range 200 {
+		var got AgentRecord
+		require.NoError(t, ReadJSON(path, &got))
+		require.Len(t, got.Timeline, 500)
+	}
+	close(stop)
+	writers.Wait()
+}
+
+func TestRecordsAreNotReadableByOthers(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "cases", "a")
+	require.NoError(t, WriteJSON(filepath.Join(dir, "plan.json"), Plan{Schema: Schema}))
+	info, err := os.Stat(filepath.Join(dir, "plan.json"))
+	require.NoError(t, err)
+	require.Equal(t, FileMode, info.Mode().Perm())
+	info, err = os.Stat(dir)
+	require.NoError(t, err)
+	require.Equal(t, DirMode, info.Mode().Perm())
+}
+
+func TestReadJSONRefusesANewerSchema(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "run.json")
+	require.NoError(t, WriteJSON(path, map[string]any{"schema": Schema + 1}))
+	require.ErrorContains(t, ReadJSON(path, new(Run)), "newer than this ci-disagg understands")
+}
+
+func TestSlug(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "plain-id_1.2", Slug("plain-id_1.2"))
+	ids := []string{
+		"perf/test_perf_sanity.py::test_e2e[disagg_upload-e2e-x]", "perf/test_perf_sanity.py::test_e2e(disagg_upload-e2e-x)",
+		"a b", "a_b", "a/b", "a:b", "A_b", "ä", "ö", "", ".", "..", "../../etc/passwd", "-rf", "-", "a\x00b", "\xff\xfe",
+		strings.Repeat("x", 300), strings.Repeat("x", 301), strings.Repeat("y/", 200),
+	}
+	seen := map[string]string{}
+	for _, id := range ids {
+		s := Slug(id)
+		require.Regexp(t, `^[A-Za-z0-9_][A-Za-z0-9._-]{0,120}$`, s, "id %q", id)
+		require.NotContains(t, seen, strings.ToLower(s), "ids %q and %q", id, seen[strings.ToLower(s)])
+		seen[strings.ToLower(s)] = id
+	}
+}
+
+func FuzzSlug(f *testing.F) {
+	f.Add("a", "b")
+	f.Add("x/y", "x_y")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		sa, sb := Slug(a), Slug(b)
+		if filepath.Base(sa) != sa || sa == "." || sa == ".." || len(sa) > 120 {
+			t.Fatalf("slug %q of %q is not a safe file name", sa, a)
+		}
+		if a != b && strings.EqualFold(sa, sb) {
+			t.Fatalf("%q and %q share the slug %q", a, b, sa)
+		}
+	})
+}
+
+func TestDurationText(t *testing.T) {
+	t.Parallel()
+	var v struct {
+		D Duration `json:"d"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(`{"d":"1h30m"}`), &v))
+	require.Equal(t, 90*time.Minute, v.D.D())
+	out, err := json.Marshal(v)
+	require.NoError(t, err)
+	require.JSONEq(t, `{"d":"1h30m0s"}`, string(out))
+	for _, bad := range []string{"", "5", "-3s", "soon", "1 h"} {
+		require.Error(t, v.D.UnmarshalText([]byte(bad)), "%q", bad)
+	}
+}
+
+func TestPathsStayInsideTheirDirectory(t *testing.T) {
+	t.Parallel()
+	d := Dir("/run")
+	a := d.CaseDir("c").Attempt(0, 1)
+	require.Equal(t, AttemptDir("/run/cases/c/rep-0/attempt-1"), a)
+	for _, p := range []string{a.Script(), a.PlanFile(), a.JobFile(), a.OutcomeFile(), a.AgentFile(), a.SlurmOut(), a.Output(), a.RoleDir("GEN_0"), a.RoleScript("GEN_0"), a.RoleStatus("GEN_0"), a.RoleLog("GEN_0")} {
+		require.True(t, strings.HasPrefix(p, string(a)+"/"), p)
+	}
+	require.Equal(t, fmt.Sprint(a)+"/roles/CTX_1/results.*.xml", a.RoleResults("CTX_1"))
+}
