@@ -1,0 +1,76 @@
+package proc
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"syscall"
+)
+
+// Detach starts c in a session of its own, with stdin from /dev/null and both
+// outputs appended to logFile, and returns its pid at once. The child outlives
+// us. Command's writers, Timeout and Grace play no part. If we live on when it
+// ends, it is reaped.
+func Detach(c Command, logFile string) (int, error) {
+	log, err := os.OpenFile(logFile, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = log.Close() }() // the child has its own copy
+	p, err := Start(context.Background(), Command{
+		Argv: c.Argv, Dir: c.Dir, Env: c.Env, Stdout: log, Stderr: log, Session: true,
+	})
+	if err != nil {
+		return 0, err
+	}
+	return p.PID(), nil
+}
+
+// Alive reports whether process pid exists and, where the system lets us look
+// (/proc), has the given NAME=VALUE in its environment: a pid alone may long
+// belong to somebody else. A zombie is not alive.
+func Alive(pid int, cookie string) bool {
+	if pid <= 0 || syscall.Kill(pid, 0) == syscall.ESRCH {
+		return false
+	}
+	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	if err != nil {
+		_, noProc := os.Stat("/proc/self/environ")
+		return noProc != nil // without /proc the pid is all there is
+	}
+	return hasCookie(env, cookie)
+}
+
+// WithCookie lists the living processes, except our own, that have the given
+// NAME=VALUE in their environment. Without /proc it finds none.
+func WithCookie(cookie string) []int {
+	dir, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil
+	}
+	var pids []int
+	for _, e := range dir {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		env, err := os.ReadFile("/proc/" + e.Name() + "/environ")
+		if err == nil && hasCookie(env, cookie) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// hasCookie looks for one whole entry of a NUL-separated environment. The
+// environment of a zombie is empty.
+func hasCookie(env []byte, cookie string) bool {
+	for e := range bytes.SplitSeq(env, []byte{0}) {
+		if string(e) == cookie && cookie != "" {
+			return true
+		}
+	}
+	return false
+}
