@@ -1,0 +1,214 @@
+package junit
+
+import (
+	"fmt"
+	"time"
+)
+
+// Status is the class of a case. Every case is in exactly one.
+type Status string
+
+// The statuses, from best to worst.
+const (
+	Passed  Status = "passed"
+	Skipped Status = "skipped"
+	Failed  Status = "failed"
+	Errored Status = "error"
+)
+
+// Red reports whether the status turns a build red.
+func (s Status) Red() bool { return s == Failed || s == Errored }
+
+// rank orders statuses by severity.
+func (s Status) rank() int {
+	switch s {
+	case Skipped:
+		return 1
+	case Failed:
+		return 2
+	case Errored:
+		return 3
+	default:
+		return 0
+	}
+}
+
+// Worse reports whether s is more severe than t: error > failed > skipped > passed.
+func (s Status) Worse(t Status) bool { return s.rank() > t.rank() }
+
+// Attr is an attribute that the model has no field for.
+type Attr struct{ Name, Value string }
+
+// Property is one <property>. Names may repeat.
+type Property struct{ Name, Value string }
+
+// Result is one <failure>, <error> or <skipped> child.
+type Result struct {
+	Status  Status // Failed, Errored or Skipped
+	Message string
+	Type    string
+	Text    string
+}
+
+// Rerun is one attempt that a runner reports inside the final case.
+type Rerun struct {
+	Kind       RerunKind
+	Message    string
+	Type       string
+	StackTrace string
+	SystemOut  string
+	SystemErr  string
+}
+
+// RerunKind is the element name of a Rerun.
+type RerunKind string
+
+// The kinds: flaky when the case passed in the end, rerun when it did not.
+const (
+	FlakyFailure RerunKind = "flakyFailure"
+	FlakyError   RerunKind = "flakyError"
+	RerunFailure RerunKind = "rerunFailure"
+	RerunError   RerunKind = "rerunError"
+)
+
+// Case is one <testcase>, with everything that the file says about it.
+type Case struct {
+	Suite      *Suite // nil when the case stands outside any suite; complete only after the suite's end
+	Name       string
+	Classname  string
+	Time       time.Duration // 0 when missing or unreadable
+	Attrs      []Attr        // all others, in file order: file, line, status, …
+	Properties []Property
+	Results    []Result // in file order
+	Reruns     []Rerun
+	SystemOut  []string // one per element
+	SystemErr  []string
+	Offset     int64 // of the start tag in the input, in bytes
+}
+
+// Status is the case's class, by severity over its results.
+func (c *Case) Status() Status {
+	s := Passed
+	for _, r := range c.Results {
+		if r.Status.Worse(s) {
+			s = r.Status
+		}
+	}
+	return s
+}
+
+// Attr is the value of a further attribute, "" if there is none.
+func (c *Case) Attr(name string) string { return attr(c.Attrs, name) }
+
+// Suite is one <testsuite>. Nested suites point at their parent.
+type Suite struct {
+	Parent     *Suite
+	Name       string
+	Attrs      []Attr // all but name, in file order: timestamp, hostname, declared totals, …
+	Properties []Property
+	Results    []Result // suite-level error or failure
+	SystemOut  []string
+	SystemErr  []string
+	Offset     int64
+	Cases      int  // direct test cases seen
+	Complete   bool // its end tag was seen
+}
+
+// Attr is the value of a further attribute, "" if there is none.
+func (s *Suite) Attr(name string) string { return attr(s.Attrs, name) }
+
+func attr(attrs []Attr, name string) string {
+	for _, a := range attrs {
+		if a.Name == name {
+			return a.Value
+		}
+	}
+	return ""
+}
+
+// Counts are the number of cases per status. They are derived, never read.
+type Counts struct{ Tests, Failures, Errors, Skipped int }
+
+// Add counts one case.
+func (c *Counts) Add(s Status) {
+	c.Tests++
+	switch s {
+	case Failed:
+		c.Failures++
+	case Errored:
+		c.Errors++
+	case Skipped:
+		c.Skipped++
+	case Passed:
+	}
+}
+
+// Plus is the sum of both.
+func (c Counts) Plus(d Counts) Counts {
+	return Counts{c.Tests + d.Tests, c.Failures + d.Failures, c.Errors + d.Errors, c.Skipped + d.Skipped}
+}
+
+// Passed is the number of cases that passed.
+func (c Counts) Passed() int { return c.Tests - c.Failures - c.Errors - c.Skipped }
+
+// Red is the number of failed and errored cases.
+func (c Counts) Red() int { return c.Failures + c.Errors }
+
+// String is "12 tests: 10 passed, 1 failed, 0 errors, 1 skipped".
+func (c Counts) String() string {
+	return fmt.Sprintf("%d tests: %d passed, %d failed, %d errors, %d skipped", c.Tests, c.Passed(), c.Failures, c.Errors, c.Skipped)
+}
+
+// File is what Read found out about one file.
+type File struct {
+	Name     string
+	Bytes    int64
+	Root     string // local name of the first element, "" = none
+	Attrs    []Attr // of <testsuites>
+	Suites   int
+	Counts   Counts
+	Encoding string // as used for decoding, lower case
+	Repaired int64  // characters that XML forbids, replaced by U+FFFD
+	Trailing bool   // more than one root element
+}
+
+// ProblemKind says what is wrong with a file.
+type ProblemKind string
+
+// The kinds of problem.
+const (
+	Empty     ProblemKind = "empty"      // no bytes, or only blanks
+	NoSuites  ProblemKind = "no suites"  // no <testsuite> and no <testcase>: not JUnit
+	Truncated ProblemKind = "truncated"  // ends inside an element
+	Malformed ProblemKind = "malformed"  // not XML from some byte on
+	TooDeep   ProblemKind = "too deep"   // nested deeper than ReadOptions.MaxDepth
+	TooLarge  ProblemKind = "too large"  // larger than ReadOptions.MaxBytes, or a case larger than MaxCase
+	Unread    ProblemKind = "unreadable" // the reader failed
+)
+
+// Problem is an error of Read. Cases that were complete before it have been
+// visited.
+type Problem struct {
+	File   string
+	Kind   ProblemKind
+	Offset int64 // byte in the input from which on nothing could be used
+	Line   int   // of Offset, 1-based
+	Cases  int   // complete test cases before it
+	Detail string
+	Err    error // cause, if any
+}
+
+// Error names the file, the line and the byte, and how much was salvaged.
+func (p *Problem) Error() string {
+	switch p.Kind {
+	case Empty:
+		return p.File + ": the file is empty"
+	case NoSuites:
+		return fmt.Sprintf("%s: no test suites: %s", p.File, p.Detail)
+	default:
+		return fmt.Sprintf("%s:%d: %s at byte %d, %d complete cases before it: %s", p.File, p.Line, p.Kind, p.Offset, p.Cases, p.Detail)
+	}
+}
+
+// Unwrap gives the cause.
+func (p *Problem) Unwrap() error { return p.Err }
