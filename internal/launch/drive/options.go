@@ -1,0 +1,179 @@
+package drive
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// The backends.
+const (
+	BackendSlurm = "slurm"
+	BackendLocal = "local"
+)
+
+// Options is everything a drive needs. Clock, environment and the executable's
+// path are the caller's.
+type Options struct {
+	Dir   rundir.Dir
+	Run   rundir.Run    // a new run's record; Cases in suite order. An existing run.json of the same ID wins
+	Plans []rundir.Plan // of every case that is to be launched, joined to Run.Cases by Case.Slug
+
+	Backend string        // BackendSlurm or BackendLocal
+	Host    host.Host     // where the cluster's commands run and its files are; nil = here
+	Slurm   *slurm.Client // nil with the local backend
+	Cluster Cluster
+	Binary  Binary
+
+	// Render makes the files of an attempt directory: job.sh, plan.json, the
+	// roles' scripts. It is pure; drive writes what it returns.
+	Render func(RenderInput) ([]File, error)
+	// Decide says what follows an ended attempt; nil = Retry.Decide.
+	Decide func(context.Context, Ended) Decision
+
+	Retry    Retry
+	MaxJobs  int  // jobs of this run at the same time; 0 = no limit of the run's own
+	FailFast bool // the first case that does not pass ends the others
+	Detach   bool // return once everything that may run now has been submitted
+	Poll     Polling
+	Collect  Collect
+
+	Environ []string // of this process: what sbatch and a local agent start from
+	Now     func() time.Time
+	Log     *slog.Logger
+	// Progress is told every change, from one goroutine; nil = nobody listens.
+	Progress func(Update)
+	// Console receives what the jobs print (the roles' multiplexed output),
+	// each line prefixed with the case when there are several; nil = nothing.
+	Console io.Writer
+}
+
+// Cluster is what drive must know of a cluster.
+type Cluster struct {
+	Name string `yaml:"name"` // key of exclusions, job records and limits
+	// MaxJobs and MaxNodes bound what all runs of ci-disagg of this user have
+	// pending or running there, together; 0 = no bound.
+	MaxJobs  int `yaml:"max_jobs"`
+	MaxNodes int `yaml:"max_nodes"`
+	// MinNodes is how many nodes the cluster (or partition) has; exclusions never
+	// leave fewer than a plan needs. 0 = asked from sinfo.
+	Nodes int `yaml:"nodes"`
+}
+
+// Binary is the ci-disagg that runs as agent in the job.
+type Binary struct {
+	Path string // on this machine: the executable for the job's architecture
+	// Dir is the directory behind the login node that the binary is copied to,
+	// once per checksum, when there is no shared file system.
+	Dir string
+}
+
+// RenderInput is what an attempt's files depend on.
+type RenderInput struct {
+	Plan    rundir.Plan
+	Backend string
+	Attempt rundir.AttemptDir // as the job sees it
+	Agent   string            // path of the ci-disagg binary as the job sees it
+	Name    string            // unique job name
+	Owner   string            // owner tag
+	Exclude []string          // nodes
+	Run     rundir.Run
+	Rep     int
+	Number  int // attempt, from 1
+}
+
+// File is one rendered file.
+type File struct {
+	Path string // relative to the attempt directory
+	Data []byte
+	Exec bool
+}
+
+// Ended is one attempt that has ended, and what went before it.
+type Ended struct {
+	Plan     rundir.Plan
+	Rep      int
+	Attempt  int
+	Dir      rundir.AttemptDir
+	Outcome  rundir.AttemptOutcome
+	Excluded []string         // nodes this attempt was kept from
+	History  []rundir.Attempt // all attempts of the case so far, this one last
+}
+
+// Action is what follows an ended attempt.
+type Action int
+
+// The actions.
+const (
+	Done        Action = iota + 1 // the case is through
+	RetryCase                     // a new attempt of the same repetition: this one does not count
+	RepeatCase                    // a new repetition: this one counts
+	AbandonCase                   // no further attempt, though one would have been due (interrupted, fail-fast)
+)
+
+// Decision is the answer of Decide.
+type Decision struct {
+	Action  Action
+	Exclude []string      // RetryCase: nodes to keep away from, in addition to earlier ones
+	After   time.Duration // wait so long before the next submission
+	Why     string        // for people; also Attempt.Why of what follows
+}
+
+// Retry is the policy for infrastructure failures.
+type Retry struct {
+	Max      int             `yaml:"max"`       // further attempts per repetition after an infrastructure failure
+	Budget   int             `yaml:"budget"`    // further attempts over the whole run; 0 = no bound of its own
+	Backoff  rundir.Duration `yaml:"backoff"`   // before the first retry; doubles each time
+	MaxDelay rundir.Duration `yaml:"max_delay"` // bound of the back-off
+	Exclude  bool            `yaml:"exclude"`   // keep retries away from the blamed nodes
+}
+
+// Polling is how often drive asks.
+type Polling struct {
+	First    time.Duration // first question after a submission
+	Pending  time.Duration // bound of the interval while all jobs are pending
+	Running  time.Duration // watchdog while a job runs
+	Agent    time.Duration // between readings of agent.json, which cost Slurm nothing
+	Estimate time.Duration // between questions for an estimated start
+}
+
+// Collect bounds what is brought home from behind a login node.
+type Collect struct {
+	Include  []string `yaml:"include"`   // globs on paths relative to the attempt directory; empty = everything
+	Exclude  []string `yaml:"exclude"`   // globs, win over Include
+	MaxFile  int64    `yaml:"max_file"`  // bytes per file; a longer one keeps its head and its tail
+	MaxTotal int64    `yaml:"max_total"` // bytes per attempt
+}
+
+// UpdateKind says what an Update is about.
+type UpdateKind string
+
+// The kinds of update.
+const (
+	Submitted UpdateKind = "submitted"
+	Queue     UpdateKind = "queue"  // Slurm's state, reason or estimate changed
+	PhaseNow  UpdateKind = "phase"  // the agent entered a phase
+	Role      UpdateKind = "role"   // a role's state changed
+	EndedNow  UpdateKind = "ended"  // outcome.json is written
+	Next      UpdateKind = "next"   // retry or repetition decided
+	Status    UpdateKind = "status" // the one line a minute
+	Warning   UpdateKind = "warning"
+)
+
+// Update is one change, in words for people.
+type Update struct {
+	At      time.Time
+	Kind    UpdateKind
+	Case    string // id; "" = the run
+	Slug    string
+	Rep     int
+	Attempt int
+	JobID   string
+	Phase   rundir.Phase
+	Text    string
+}
