@@ -100,7 +100,7 @@ roles:
 		Mood string `yaml:"mood"`
 	}
 	require.EqualError(t, doc.DecodeNode("section", &c.Section, &wrong),
-		`c.yaml:17:11: section.mode: unknown key; did you mean "mood"?`)
+		`c.yaml:16:11: section.mode: unknown key; did you mean "mood"?`)
 }
 
 func TestDecodeKeepsWhatTheFileDoesNotSay(t *testing.T) {
