@@ -35,6 +35,8 @@ type Event struct {
 	At      time.Time // on the agent's clock; zero = time unknown
 	Exit    int       // RoleEnd: exit code, 128+signal when killed
 	Signal  int       // RoleEnd: 0 = none
+	Stopped time.Time // RoleEnd: when the agent first signalled the role, zero = never
+	Task    int       // RoleEnd: the task that ended first, when the step had several
 	ByUs    bool      // asked for by the agent, or sent by Slurm because of another event
 	OOM     bool
 	Drained bool   // after the client said it was through
@@ -67,10 +69,13 @@ type Job struct {
 type Rule struct {
 	Name    string `yaml:"name"`
 	Class   Class  `yaml:"class"`
-	Kind    string `yaml:"kind"`    // infra.node, infra.network, config, …
-	Pattern string `yaml:"pattern"` // RE2
-	Why     string `yaml:"why"`     // shown to people
-	Node    bool   `yaml:"node"`    // the node of the role is to be avoided on a retry
+	Kind    string `yaml:"kind"`           // infra.node, infra.network, config, …
+	Pattern string `yaml:"pattern"`        // RE2
+	Why     string `yaml:"why"`            // shown to people
+	Node    bool   `yaml:"node,omitempty"` // the node of the role is to be avoided on a retry
+	// Weak marks a line that also stands in healthy logs: it explains a failure
+	// only when no other rule does.
+	Weak bool `yaml:"weak,omitempty"`
 }
 
 // Evidence is all that Judge may use.
@@ -80,6 +85,8 @@ type Evidence struct {
 	Lines  []Line // candidate lines (first errors and tails), in file order per role
 	Job    Job
 	Skew   time.Duration // events closer than this have no proven order; default 5 s
+
+	Classes Classes // compiled failure classes; the zero value has none
 }
 
 // Role is what blame needs to know of a role.

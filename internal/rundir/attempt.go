@@ -107,6 +107,17 @@ type RoleRecord struct {
 	FirstError *LogLine   `json:"first_error,omitempty"` // first line of output.log that looks like an error
 	Error      string     `json:"error,omitempty"`       // why it never started
 	LogBytes   int64      `json:"log_bytes"`
+	LostBytes  int64      `json:"lost_bytes,omitempty"` // output that could not be written (disk full)
+	FirstTask  *TaskEnd   `json:"first_task,omitempty"` // the task whose bad end ended the step
+	Lines      []LogLine  `json:"lines,omitempty"`      // candidate lines for blame: first error, first match of each failure class
+}
+
+// TaskEnd is how one task of a step ended.
+type TaskEnd struct {
+	Task   int    `json:"task"` // SLURM_PROCID
+	Node   string `json:"node,omitempty"`
+	Exit   int    `json:"exit"`
+	Signal int    `json:"signal,omitempty"`
 }
 
 // LogLine points at one line of a log.

@@ -36,7 +36,18 @@ type Plan struct {
 
 	Expected Expected          `json:"expected"`
 	Match    map[string]string `json:"match,omitempty"` // series identity beside case and metric: GPU type, parallelism, …
+	Classes  []ClassRule       `json:"classes,omitempty"` // the user's failure classes, before the built-in ones
 	Warnings []string          `json:"warnings,omitempty"`
+}
+
+// ClassRule is one failure class of the user's config; see package blame.
+type ClassRule struct {
+	Name    string `json:"name"`
+	Class   string `json:"class"`   // infra or test
+	Kind    string `json:"kind"`    // infra.node, infra.network, test.config, …
+	Pattern string `json:"pattern"` // RE2, matched against lines of role logs
+	Why     string `json:"why,omitempty"`
+	Node    bool   `json:"node,omitempty"` // avoid the role's node on a retry
 }
 
 // Case is one perf test: a pytest id plus the config it names.

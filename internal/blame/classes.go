@@ -1,0 +1,88 @@
+package blame
+
+import (
+	_ "embed" // classes.yaml
+	"errors"
+	"fmt"
+	"regexp"
+)
+
+// ClassesYAML is the built-in list of failure classes: a YAML list of Rule. It
+// is text here because this package knows no YAML; the caller decodes it, puts
+// the user's own rules in front and hands all of them to Compile.
+//
+//go:embed classes.yaml
+var ClassesYAML string
+
+// Classes are compiled failure classes. The zero value matches nothing.
+type Classes struct {
+	rules []compiled
+	any   *regexp.Regexp // matches whatever one of the rules matches
+}
+
+type compiled struct {
+	Rule
+	re *regexp.Regexp
+}
+
+// Compile checks rules and compiles their patterns. All problems are reported
+// at once, each with the rule's name. Order matters: the first rule that matches
+// a line wins, so a user's rules come before the built-in ones.
+func Compile(rules []Rule) (Classes, error) {
+	var c Classes
+	var errs []error
+	all := ""
+	seen := map[string]bool{}
+	for i, r := range rules {
+		name := r.Name
+		if name == "" {
+			name = fmt.Sprintf("rule %d", i+1)
+			errs = append(errs, fmt.Errorf("failure class %s: name is missing", name))
+		}
+		if seen[r.Name] {
+			errs = append(errs, fmt.Errorf("failure class %s: name is taken", name))
+		}
+		seen[r.Name] = true
+		if r.Class != Infra && r.Class != Test {
+			errs = append(errs, fmt.Errorf("failure class %s: class is %q; use infra or test", name, r.Class))
+		}
+		re, err := regexp.Compile(r.Pattern)
+		switch {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("failure class %s: pattern: %w", name, err))
+			continue
+		case r.Pattern == "" || re.MatchString(""):
+			errs = append(errs, fmt.Errorf("failure class %s: pattern %q matches every line", name, r.Pattern))
+			continue
+		}
+		c.rules = append(c.rules, compiled{Rule: r, re: re})
+		if all != "" {
+			all += "|"
+		}
+		all += "(?:" + r.Pattern + ")"
+	}
+	if err := errors.Join(errs...); err != nil {
+		return Classes{}, err
+	}
+	if all != "" {
+		re, err := regexp.Compile(all)
+		if err != nil {
+			return Classes{}, fmt.Errorf("failure classes together: %w", err)
+		}
+		c.any = re
+	}
+	return c, nil
+}
+
+// Match is the first rule whose pattern matches line.
+func (c Classes) Match(line string) (Rule, bool) {
+	if c.any == nil || !c.any.MatchString(line) {
+		return Rule{}, false
+	}
+	for _, r := range c.rules {
+		if r.re.MatchString(line) {
+			return r.Rule, true
+		}
+	}
+	return Rule{}, false
+}
