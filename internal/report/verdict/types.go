@@ -23,14 +23,21 @@ const (
 
 // Run is one past or new run of a series: all its repetitions count.
 type Run struct {
-	ID       string    `json:"id"`
-	Time     time.Time `json:"time"`
-	Commit   string    `json:"commit,omitempty"`
-	Values   []float64 `json:"values"`             // one per repetition, in the metric's unit
-	NodeSet  string    `json:"nodes,omitempty"`    // node group, for the node covariate; "" = unknown
-	Accepted bool      `json:"accepted,omitempty"` // someone accepted the level that begins here
-	Open     bool      `json:"open,omitempty"`     // judged while a regression was open
-	Verdict  Word      `json:"verdict,omitempty"`  // as judged then
+	ID      string    `json:"id"`
+	Time    time.Time `json:"time"`
+	Commit  string    `json:"commit,omitempty"`
+	Values  []float64 `json:"values"`          // one per repetition, in the metric's unit
+	NodeSet string    `json:"nodes,omitempty"` // node group, for the node covariate; "" = unknown
+	// NodeSets is the node group of each value where repetitions ran on
+	// different ones; empty = all on NodeSet.
+	NodeSets []string `json:"node_sets,omitempty"`
+	Accepted bool     `json:"accepted,omitempty"` // someone accepted the level that begins here
+	Open     bool     `json:"open,omitempty"`     // judged while a regression was open
+	Verdict  Word     `json:"verdict,omitempty"`  // as judged then
+	// Level is the level that a regression was measured against when it was
+	// judged, in the metric's unit: what the runs have to come back to. 0 = not
+	// stored; it is then computed again from the runs before.
+	Level float64 `json:"level,omitempty"`
 }
 
 // Series is everything needed to judge one metric of one case at one point.
@@ -68,13 +75,40 @@ type Row struct {
 	Baseline *float64  `json:"baseline"`
 	// Change is the relative change of Value against Baseline, signed as the
 	// number moves (+0.05 = 5 % more), whatever the direction.
-	Change     *float64    `json:"change"`
-	Worse      *float64    `json:"worse"`              // the same, signed by direction: above 0 is worse
-	Interval   *[2]float64 `json:"interval,omitempty"` // of Worse, 5..95 %
-	P          *float64    `json:"p_regression,omitempty"`
-	PBetter    *float64    `json:"p_improvement,omitempty"`
-	Limit      *float64    `json:"limit,omitempty"`      // value beyond which a fixed rule is red
-	History    int         `json:"history"`              // runs judged against
-	Suspicious bool        `json:"suspicious,omitempty"` // a repetition of the same commit would settle it
-	Series     []Run       `json:"series,omitempty"`     // recent history, for the chart
+	Change   *float64    `json:"change"`
+	Worse    *float64    `json:"worse"`              // the same, signed by direction: above 0 is worse
+	Interval *[2]float64 `json:"interval,omitempty"` // of Worse, 5..95 %
+	P        *float64    `json:"p_regression,omitempty"`
+	PBetter  *float64    `json:"p_improvement,omitempty"`
+	Limit    *float64    `json:"limit,omitempty"` // value beyond which a fixed rule is red
+	History  int         `json:"history"`         // runs judged against
+	// Suspicious says that a repetition of the same commit would settle it and
+	// is still allowed; the verdict is provisional until it ran. Never set for
+	// a metric that cannot turn a run red.
+	Suspicious bool  `json:"suspicious,omitempty"`
+	Series     []Run `json:"series,omitempty"` // recent history and this run, for the chart
+
+	Alarm  bool   `json:"alarm,omitempty"`  // this run itself shows a new regression
+	Open   bool   `json:"open,omitempty"`   // judged while a regression was open
+	Since  string `json:"since,omitempty"`  // run that raised the open regression
+	Onset  string `json:"onset,omitempty"`  // run at which the change probably began
+	Slow   bool   `json:"slow,omitempty"`   // found by the late channel: a small step or a creep
+	Strict bool   `json:"strict,omitempty"` // judged strictly: the history is short, or the policy says so
+
+	Effect     *float64 `json:"effect,omitempty"`      // size of the regression, relative, if it is one
+	Noise      *float64 `json:"noise,omitempty"`       // run-to-run noise of the series, relative sd
+	NodeEffect *float64 `json:"node_effect,omitempty"` // how much worse this run's nodes usually are
+	// BelowBest is how much worse the level is than the best level of the last
+	// 90 days. Information, never a verdict: it shows the creep that is too slow
+	// for any rule.
+	BelowBest *float64 `json:"worse_than_best,omitempty"`
+	Levels    []Level  `json:"levels,omitempty"` // the segments of the history, for the chart
+}
+
+// Level is one stretch of runs without a change between them.
+type Level struct {
+	Run   string    `json:"run"`   // first run
+	Time  time.Time `json:"time"`  // of that run
+	Runs  int       `json:"runs"`  // how many
+	Value float64   `json:"value"` // their median, in the metric's unit
 }

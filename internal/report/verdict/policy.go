@@ -1,0 +1,213 @@
+package verdict
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+)
+
+// Rule is how a metric is judged.
+type Rule string
+
+// The rules. The empty rule is fixed for a metric with a pinned value and bws
+// for every other.
+const (
+	RuleBWS      Rule = "bws"
+	RuleFixed    Rule = "fixed"
+	RuleUpstream Rule = "upstream"
+)
+
+// Strictness is how sure bws must be before it says regression or improvement.
+type Strictness string
+
+// The strictnesses. The empty one is normal.
+const (
+	Normal    Strictness = "normal"    // P >= 0.7
+	Sensitive Strictness = "sensitive" // P >= 0.5: finds more, twice the false alarms
+	Strict    Strictness = "strict"    // P >= 0.85
+)
+
+// Mode is what kind of run is judged. The empty one is nightly.
+type Mode string
+
+// The modes.
+const (
+	Nightly     Mode = "nightly" // a run of the main branch: it joins the history
+	PullRequest Mode = "pr"      // one run on top of the main branch's history up to its merge base
+)
+
+// MaxReruns is how many repetitions beyond the first value the rule can use.
+const MaxReruns = 3
+
+// minHistory is the least number of past runs that bws can judge against.
+const minHistory = 7
+
+// Policy says how to judge. The zero value is the default: bws, normal, nightly,
+// no reruns, nothing relaxed.
+type Policy struct {
+	Rule       Rule       `yaml:"rule"`
+	Strictness Strictness `yaml:"strictness"`
+	Mode       Mode       `yaml:"mode"`
+	// FunctionalOnly makes every row advisory: judged and shown, never red.
+	FunctionalOnly bool `yaml:"functional_only"`
+	// MinHistory is the number of past runs below which bws says collecting;
+	// 0 = 7, which is also the least.
+	MinHistory int `yaml:"min_history"`
+	// AllowCollecting and AllowNoBaseline relax exit code 5. The verdict of the
+	// row stays what it is: nothing becomes green by silence.
+	AllowCollecting bool `yaml:"allow_collecting"`
+	AllowNoBaseline bool `yaml:"allow_no_baseline"`
+	// Reruns is how many repetitions a suspicious run may have, 0 to 3.
+	Reruns int `yaml:"reruns"`
+	// ForgetOpen ends a regression with the run that raised it: the next run is
+	// judged against a level that soon contains it. For histories that nobody
+	// curates.
+	ForgetOpen bool `yaml:"forget_open"`
+	// Threshold of the rule fixed, relative; 0 = 0.05. A pin's own tolerance
+	// goes first.
+	Threshold float64 `yaml:"threshold"`
+	// PostMerge and PreMerge are the thresholds of the rule upstream in mode
+	// nightly and pr; 0 = 0.05 and 0.10.
+	PostMerge float64 `yaml:"post_merge"`
+	PreMerge  float64 `yaml:"pre_merge"`
+	// Metrics overrides by canonical metric name.
+	Metrics map[string]MetricPolicy `yaml:"metrics"`
+
+	// RerunsUsed is how many repetitions were tried for this run, whether or
+	// not they gave a value. RerunsUnavailable says that no further one can run
+	// (no nodes, no time, an offline report).
+	RerunsUsed        int  `yaml:"-"`
+	RerunsUnavailable bool `yaml:"-"`
+}
+
+// MetricPolicy overrides the policy for one metric. Zero values override nothing.
+type MetricPolicy struct {
+	Rule       Rule       `yaml:"rule"`
+	Strictness Strictness `yaml:"strictness"`
+	Gate       *bool      `yaml:"gate"`
+	MinEffect  float64    `yaml:"min_effect"` // dmin, relative: 0.02 = 2 %
+	Threshold  float64    `yaml:"threshold"`  // of the rules fixed and upstream, both modes
+}
+
+// Validate returns every problem of the policy at once, each with its key.
+// Names of metrics are checked where the table of metrics is known.
+func (p Policy) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	checkRule := func(key string, r Rule) {
+		if !slices.Contains([]Rule{"", RuleBWS, RuleFixed, RuleUpstream}, r) {
+			bad("%s: %q is not a rule: use bws, fixed or upstream", key, r)
+		}
+	}
+	checkStrictness := func(key string, s Strictness) {
+		if !slices.Contains([]Strictness{"", Normal, Sensitive, Strict}, s) {
+			bad("%s: %q is not a strictness: use normal, sensitive or strict", key, s)
+		}
+	}
+	checkShare := func(key string, v float64) {
+		if !(v >= 0 && v < 1) { // also NaN
+			bad("%s: %v is not a relative size: use 0.05 for 5 %%", key, v)
+		}
+	}
+	checkRule("rule", p.Rule)
+	checkStrictness("strictness", p.Strictness)
+	if !slices.Contains([]Mode{"", Nightly, PullRequest}, p.Mode) {
+		bad("mode: %q is not a mode: use nightly or pr", p.Mode)
+	}
+	if p.MinHistory != 0 && p.MinHistory < minHistory {
+		bad("min_history: %d is too few to judge anything: use %d or more", p.MinHistory, minHistory)
+	}
+	if p.Reruns < 0 || p.Reruns > MaxReruns {
+		bad("reruns: %d is out of range: use 0 to %d", p.Reruns, MaxReruns)
+	}
+	checkShare("threshold", p.Threshold)
+	checkShare("post_merge", p.PostMerge)
+	checkShare("pre_merge", p.PreMerge)
+	for _, name := range slices.Sorted(maps.Keys(p.Metrics)) {
+		m := p.Metrics[name]
+		checkRule("metrics."+name+".rule", m.Rule)
+		checkStrictness("metrics."+name+".strictness", m.Strictness)
+		checkShare("metrics."+name+".min_effect", m.MinEffect)
+		checkShare("metrics."+name+".threshold", m.Threshold)
+	}
+	return errors.Join(errs...)
+}
+
+// settings is the policy as it applies to one series, with all defaults filled in.
+type settings struct {
+	rule       Rule
+	threshold  float64 // P of bws
+	sensitive  Strictness
+	dmin       float64
+	gate       bool
+	advisory   bool
+	pr         bool
+	minHistory int
+	reruns     int // that may still run
+	usedUp     bool
+	tried      int
+	forgetOpen bool
+	fixed      float64
+	postMerge  float64
+	preMerge   float64
+}
+
+func (p Policy) settings(s Series) settings {
+	m := p.Metrics[s.Metric.Name]
+	c := settings{
+		rule:       first(m.Rule, p.Rule),
+		sensitive:  first(m.Strictness, p.Strictness, Normal),
+		dmin:       first(m.MinEffect, s.Metric.MinEffect, 0.02),
+		gate:       s.Metric.Gate,
+		advisory:   p.FunctionalOnly,
+		pr:         p.Mode == PullRequest,
+		minHistory: max(p.MinHistory, minHistory),
+		tried:      max(p.RerunsUsed, len(s.New.Values)-1),
+		forgetOpen: p.ForgetOpen,
+		fixed:      first(m.Threshold, p.Threshold, 0.05),
+		postMerge:  first(m.Threshold, p.PostMerge, 0.05),
+		preMerge:   first(m.Threshold, p.PreMerge, 0.10),
+	}
+	if m.Gate != nil {
+		c.gate = *m.Gate
+	}
+	if c.rule == "" {
+		c.rule = RuleBWS
+		if s.Pinned != nil {
+			c.rule = RuleFixed
+		}
+	}
+	if !(c.dmin > 0) || math.IsInf(c.dmin, 0) {
+		c.dmin = 0.02
+	}
+	c.threshold = probability(c.sensitive)
+	if !p.RerunsUnavailable {
+		c.reruns = max(0, min(p.Reruns, MaxReruns)-c.tried)
+	}
+	return c
+}
+
+// probability is the P from which a strictness says regression (§6.11).
+func probability(s Strictness) float64 {
+	switch s {
+	case Sensitive:
+		return 0.5
+	case Strict:
+		return 0.85
+	default:
+		return 0.7
+	}
+}
+
+// first is the first value that is not the zero value.
+func first[T comparable](values ...T) T {
+	var zero T
+	for _, v := range values {
+		if v != zero {
+			return v
+		}
+	}
+	return zero
+}
