@@ -18,14 +18,29 @@ type Plan struct {
 	PreRoles []RolePlan `json:"pre_roles,omitempty"` // prechecks, on the node slices of the roles they precede
 	Install  string     `json:"install,omitempty"`   // shell text run once per node before anything else
 
-	Workdir string    `json:"workdir,omitempty"` // where role commands run; empty: the attempt directory
-	Env     []EnvVar  `json:"env,omitempty"`     // exported to every role, in order; values are literal
-	Secrets []Secret  `json:"secrets,omitempty"` // by reference only
-	Srun    []string  `json:"srun_args,omitempty"`
-	Budgets Budgets   `json:"budgets"`
-	Hang    Duration  `json:"hang,omitempty"`  // no output and no progress for so long = hang; 0: not watched
-	Grace   Duration  `json:"grace,omitempty"` // between TERM and KILL in a teardown
-	Drain   DrainRule `json:"drain"`
+	Workdir string   `json:"workdir,omitempty"` // where role commands run; empty: the attempt directory
+	Env     []EnvVar `json:"env,omitempty"`     // exported to every role, in order; values are literal
+	// Exports are exported by job.sh alone: the derived variables that a team's
+	// own launch draft reads (numGenServers, pytestCommandWorker, …).
+	Exports []EnvVar `json:"exports,omitempty"`
+	// Paths are exported by job.sh and to every role as absolute paths: Value is
+	// relative to the attempt directory ("." is the directory itself).
+	Paths []EnvVar `json:"paths,omitempty"`
+	// TokenEnv names the variable that carries the attempt's own token, by which
+	// the test tells its coordination files from stale ones.
+	TokenEnv string   `json:"token_env,omitempty"`
+	Setup    string   `json:"setup,omitempty"`     // shell text run by every role before its command
+	Draft    bool     `json:"draft,omitempty"`     // a team's own launch draft runs instead of the agent
+	Secrets  []Secret `json:"secrets,omitempty"`   // by reference only
+	Srun     []string `json:"srun_args,omitempty"` // site options of every step
+	// GPUFlag is how a step asks for its GPUs: "gpus-per-node", "gres", or "" on
+	// clusters that do not account for them. See script.StepArgs.
+	GPUFlag   string     `json:"gpu_flag,omitempty"`
+	Container *Container `json:"container,omitempty"` // nil: roles run on the bare node
+	Budgets   Budgets    `json:"budgets"`
+	Hang      Duration   `json:"hang,omitempty"`  // no output and no progress for so long = hang; 0: not watched
+	Grace     Duration   `json:"grace,omitempty"` // between TERM and KILL in a teardown
+	Drain     DrainRule  `json:"drain"`
 
 	// OutputNames maps a role to the file name under which the test's own
 	// scripts look for its output (gen_server_0.log), relative to output/.
@@ -35,7 +50,7 @@ type Plan struct {
 	DoneNames map[string]string `json:"done_names,omitempty"`
 
 	Expected Expected          `json:"expected"`
-	Match    map[string]string `json:"match,omitempty"` // series identity beside case and metric: GPU type, parallelism, …
+	Match    map[string]string `json:"match,omitempty"`   // series identity beside case and metric: GPU type, parallelism, …
 	Classes  []ClassRule       `json:"classes,omitempty"` // the user's failure classes, before the built-in ones
 	Warnings []string          `json:"warnings,omitempty"`
 }
@@ -50,6 +65,16 @@ type ClassRule struct {
 	Node    bool   `json:"node,omitempty"` // avoid the role's node on a retry
 }
 
+// Container is the pyxis container that the roles run in.
+type Container struct {
+	Image     string   `json:"image"`          // image reference or .sqsh path
+	Name      string   `json:"name,omitempty"` // named container shared by the steps of a node; made unique per attempt
+	Workdir   string   `json:"workdir,omitempty"`
+	Mounts    []string `json:"mounts,omitempty"` // src:dst[:flags]; the attempt directory is added
+	MountHome bool     `json:"mount_home,omitempty"`
+	Args      []string `json:"args,omitempty"` // further --container-… options
+}
+
 // Case is one perf test: a pytest id plus the config it names.
 type Case struct {
 	ID         string   `json:"id"`     // as given, without list annotations: perf/test_perf_sanity.py::test_e2e[…]
@@ -62,6 +87,7 @@ type Case struct {
 	Isolation  bool     `json:"isolation,omitempty"`
 	SkipReason string   `json:"skip,omitempty"`      // not empty: listed, reported as skipped, never launched
 	KnownBug   string   `json:"known_bug,omitempty"` // a known failure: reported, does not turn the run red
+	Source     string   `json:"source,omitempty"`    // where the case was listed: file:line, or "command line"
 }
 
 // RolePlan is one process group of the case: one srun step.
@@ -145,13 +171,13 @@ type DrainRule struct {
 // Budgets bound the phases. Zero means no bound of its own: the job's time
 // limit then ends it.
 type Budgets struct {
-	Queue     Duration `json:"queue,omitempty"`
-	Setup     Duration `json:"setup,omitempty"`
-	Ready     Duration `json:"ready,omitempty"`
-	Benchmark Duration `json:"benchmark,omitempty"`
-	Drain     Duration `json:"drain,omitempty"`
-	Collect   Duration `json:"collect,omitempty"`
-	Job       Duration `json:"job"` // the Slurm time limit
+	Queue     Duration `json:"queue,omitempty" yaml:"queue"`
+	Setup     Duration `json:"setup,omitempty" yaml:"setup"`
+	Ready     Duration `json:"ready,omitempty" yaml:"ready"`
+	Benchmark Duration `json:"benchmark,omitempty" yaml:"benchmark"`
+	Drain     Duration `json:"drain,omitempty" yaml:"drain"`
+	Collect   Duration `json:"collect,omitempty" yaml:"collect"`
+	Job       Duration `json:"job" yaml:"job"` // the Slurm time limit
 }
 
 // Expected is what a complete attempt leaves behind: the contract that the

@@ -1,0 +1,130 @@
+package script
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Profile is what ci-disagg knows about one cluster: one entry of the section
+// clusters: in ci-disagg.yaml.
+type Profile struct {
+	Partition   string          `yaml:"partition"`
+	Account     string          `yaml:"account"`
+	QOS         string          `yaml:"qos"`
+	Reservation string          `yaml:"reservation"`
+	Time        rundir.Duration `yaml:"time"` // default time limit of a job; budgets.job stands over it
+
+	GPUsPerNode int    `yaml:"gpus_per_node"` // of this cluster's nodes; 0 = not checked
+	GPUType     string `yaml:"gpu_type"`      // GB200, B200, …; part of the series identity
+	Arch        string `yaml:"arch"`          // amd64 or arm64, of the compute nodes
+	MaxNodes    int    `yaml:"max_nodes"`     // nodes that all our jobs here may hold together; 0 = no limit
+	MaxJobs     int    `yaml:"max_jobs"`      // jobs that we may have here at once; 0 = no limit
+
+	GPUs       string   `yaml:"gpus"`         // how GPUs are asked for: gpus-per-node (default), gres, none
+	Exclusive  bool     `yaml:"exclusive"`    // --exclusive
+	Segment    bool     `yaml:"segment"`      // --segment=<nodes>: all nodes in one NVLink domain
+	Exclude    []string `yaml:"exclude"`      // nodes never to use
+	Comment    string   `yaml:"comment"`      // --comment; {owner} stands for our owner tag
+	Signal     string   `yaml:"signal"`       // --signal=B:<this>, default TERM@120; "none" switches it off
+	Sbatch     []string `yaml:"sbatch"`       // further sbatch options, one argument each
+	Srun       []string `yaml:"srun"`         // further options of every srun step, one argument each
+	ExportEnv  []string `yaml:"export"`       // client variables that jobs may see, beside a few; ALL = every one
+	MPI        string   `yaml:"mpi"`          // --mpi of worker steps, default pmix
+	AccountArg bool     `yaml:"step_account"` // some sites refuse steps without -A
+
+	Container *Container        `yaml:"container"`
+	Env       map[string]string `yaml:"env"`   // exported to every role
+	Agent     map[string]string `yaml:"agent"` // path of the ci-disagg binary by architecture; default: the running one
+	Login     string            `yaml:"login"` // ssh destination of a login node; "" = Slurm's commands run here
+}
+
+// Container is the container: section of a cluster.
+type Container struct {
+	Image     string   `yaml:"image"`
+	Name      string   `yaml:"name"` // share one named container between the steps of a node
+	Workdir   string   `yaml:"workdir"`
+	Mounts    []string `yaml:"mounts"` // src:dst[:flags]
+	MountHome bool     `yaml:"mount_home"`
+	Args      []string `yaml:"args"` // further --container-… options
+}
+
+// How a job and its steps ask for GPUs.
+const (
+	GPUsPerNode = "gpus-per-node"
+	GPUsGres    = "gres"
+	GPUsNone    = "none"
+)
+
+// DefaultSignal is sent to the batch script, which is the agent, ahead of the
+// time limit: Slurm may send it up to 60 s early.
+const DefaultSignal = "TERM@120"
+
+// Validate gives every problem of the profile; name is the cluster's name.
+func (p Profile) Validate(name string) error {
+	var errs []error
+	bad := func(key, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("clusters.%s.%s: %s", name, key, fmt.Sprintf(format, args...)))
+	}
+	if p.GPUs != "" && !slices.Contains([]string{GPUsPerNode, GPUsGres, GPUsNone}, p.GPUs) {
+		bad("gpus", "%q is not one of gpus-per-node, gres, none", p.GPUs)
+	}
+	if p.Arch != "" && p.Arch != "amd64" && p.Arch != "arm64" {
+		bad("arch", "%q is not amd64 or arm64", p.Arch)
+	}
+	for key, n := range map[string]int{"gpus_per_node": p.GPUsPerNode, "max_nodes": p.MaxNodes, "max_jobs": p.MaxJobs} {
+		if n < 0 {
+			bad(key, "%d is negative", n)
+		}
+	}
+	for key, v := range map[string]string{"partition": p.Partition, "account": p.Account, "qos": p.QOS, "reservation": p.Reservation, "login": p.Login} {
+		if strings.HasPrefix(v, "<") && strings.HasSuffix(v, ">") {
+			bad(key, "%q is a placeholder: write the real value", v)
+		}
+		if strings.HasPrefix(v, "-") || strings.ContainsAny(v, "\n\r\x00") {
+			bad(key, "%q is not a name", v)
+		}
+	}
+	p.validateArgs(bad)
+	if p.Container != nil && p.Container.Image == "" {
+		bad("container.image", "missing: name the image, or remove the section")
+	}
+	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(errs...)
+}
+
+func (p Profile) validateArgs(bad func(key, format string, args ...any)) {
+	for key, list := range map[string][]string{"sbatch": p.Sbatch, "srun": p.Srun} {
+		for _, a := range list {
+			if !strings.HasPrefix(a, "-") || strings.ContainsAny(a, "\n\r\x00") {
+				bad(key, "%q is not one option; write each as --name=value", a)
+			}
+		}
+	}
+	for name := range p.Env {
+		if !validName(name) {
+			bad("env", "%q is not a variable name", name)
+		}
+	}
+	for _, name := range p.ExportEnv {
+		if !validName(name) {
+			bad("export", "%q is not a variable name", name)
+		}
+	}
+	if strings.ContainsAny(p.Comment, "\n\r\x00") {
+		bad("comment", "must be one line")
+	}
+}
+
+func validName(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if c != '_' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (i == 0 || c < '0' || c > '9') {
+			return false
+		}
+	}
+	return s != ""
+}

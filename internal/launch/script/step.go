@@ -1,0 +1,200 @@
+package script
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// InstallScript is the path of the script that the install step runs on every
+// node, relative to the attempt directory. Render writes it when the plan has an
+// install text or a container to warm up.
+const InstallScript = "install.sh"
+
+// NeedsInstall says that an attempt of the plan begins with an install step:
+// there is something to install, or a named container to be created once per
+// node before several steps attach to it at the same time.
+func NeedsInstall(p rundir.Plan) bool {
+	return p.Install != "" || (p.Container != nil && p.Container.Name != "")
+}
+
+// StepArgs is the argument list of srun (without "srun" itself) that starts the
+// role on its node slice. nodes are the job's nodes in the order of
+// "scontrol show hostnames"; attemptDir is absolute.
+//
+// A slice with as many tasks on each node uses --ntasks-per-node; one that ends
+// in a smaller part (6 tasks as 4+2) uses -m plane=4, because Slurm spreads -N2
+// -n6 as 3+3 and ignores --ntasks-per-node there; any other shape names the host
+// of each task with -m arbitrary.
+func StepArgs(p rundir.Plan, r rundir.RolePlan, nodes []string, attemptDir string) []string {
+	args := []string{"--job-name=" + r.Name, "--export=ALL", "--kill-on-bad-exit=1"}
+	args = append(args, placement(r, nodes)...)
+	if r.MPI != "" {
+		args = append(args, "--mpi="+r.MPI)
+	}
+	if r.Overlap {
+		args = append(args, "--overlap")
+	}
+	args = append(args, stepGPUs(p, r)...)
+	args = append(args, containerArgs(p, attemptDir, roleNames(p, r))...)
+	args = append(args, p.Srun...)
+	args = append(args, r.Srun...)
+	return append(args, "bash", rundir.AttemptDir(attemptDir).RoleScript(r.Name))
+}
+
+// InstallArgs is the argument list of srun (without "srun") for the install
+// step: one task on each of the job's nodes.
+func InstallArgs(p rundir.Plan, nodes []string, attemptDir string) []string {
+	n := strconv.Itoa(len(nodes))
+	args := []string{"--job-name=INSTALL", "--export=ALL", "--kill-on-bad-exit=1", "--nodes=" + n, "--ntasks=" + n, "--ntasks-per-node=1"}
+	args = append(args, "--nodelist="+strings.Join(nodes, ","))
+	args = append(args, containerArgs(p, attemptDir, jobNames(p))...)
+	args = append(args, p.Srun...)
+	return append(args, "bash", attemptDir+"/"+InstallScript)
+}
+
+func placement(r rundir.RolePlan, nodes []string) []string {
+	hosts := make([]string, 0, len(r.Slice))
+	for _, s := range r.Slice {
+		hosts = append(hosts, nodeName(nodes, s.Node))
+	}
+	count := []string{"--nodes=" + strconv.Itoa(len(r.Slice)), "--ntasks=" + strconv.Itoa(r.Tasks())}
+	list := "--nodelist=" + strings.Join(hosts, ",")
+	first := r.Slice[0].Tasks
+	switch shapeOf(r.Slice) {
+	case shapeEven:
+		return append(count, "--ntasks-per-node="+strconv.Itoa(first), list)
+	case shapePlane:
+		return append(count, "--distribution=plane="+strconv.Itoa(first), list)
+	default:
+		var each []string
+		for i, s := range r.Slice {
+			each = append(each, slices.Repeat([]string{hosts[i]}, s.Tasks)...)
+		}
+		return append(count, "--distribution=arbitrary", "--nodelist="+strings.Join(each, ","))
+	}
+}
+
+type shape int
+
+const (
+	shapeEven shape = iota
+	shapePlane
+	shapeAny
+)
+
+// shapeOf says how a slice's tasks can be described to srun. Plane fills nodes
+// in the allocation's order, so it serves only when the last node has the rest.
+func shapeOf(slice []rundir.NodeShare) shape {
+	first, last := slice[0].Tasks, len(slice)-1
+	got := shapeEven
+	for i, s := range slice {
+		switch {
+		case i > 0 && s.Node <= slice[i-1].Node:
+			return shapeAny
+		case s.Tasks == first:
+		case i == last && s.Tasks > 0 && s.Tasks < first:
+			got = shapePlane
+		default:
+			return shapeAny
+		}
+	}
+	return got
+}
+
+func nodeName(nodes []string, i int) string {
+	if i >= 0 && i < len(nodes) {
+		return nodes[i]
+	}
+	return fmt.Sprintf("no-such-node-%d", i) // the job holds fewer nodes than planned: srun refuses it by name
+}
+
+// stepGPUs asks for the largest share of a node that the role takes. Where the
+// shares differ, role.sh hides the rest of the smaller ones. Steps that compute
+// on no GPU (router, client) ask for none and see the node's, because the test's
+// client queries the GPU type.
+func stepGPUs(p rundir.Plan, r rundir.RolePlan) []string {
+	most := 0
+	for _, s := range r.Slice {
+		most = max(most, s.GPUs)
+	}
+	if most == 0 || r.Overlap {
+		return nil
+	}
+	switch p.GPUFlag {
+	case GPUsPerNode:
+		return []string{"--gpus-per-node=" + strconv.Itoa(most)}
+	case GPUsGres:
+		return []string{"--gres=gpu:" + strconv.Itoa(most)}
+	default:
+		return nil
+	}
+}
+
+// containerArgs are the pyxis options. The attempt directory is mounted at its
+// own path, and every variable that we export is named, so that it wins over one
+// of the same name in the image.
+func containerArgs(p rundir.Plan, attemptDir string, names []string) []string {
+	c := p.Container
+	if c == nil {
+		return nil
+	}
+	args := []string{"--container-image=" + c.Image}
+	if c.Name != "" {
+		args = append(args, "--container-name="+containerName(c.Name, attemptDir))
+	}
+	if c.Workdir != "" {
+		args = append(args, "--container-workdir="+c.Workdir)
+	}
+	mounts := append(slices.Clone(c.Mounts), attemptDir+":"+attemptDir)
+	args = append(args, "--container-mounts="+strings.Join(mounts, ","))
+	if !c.MountHome {
+		args = append(args, "--no-container-mount-home")
+	}
+	if len(names) > 0 {
+		args = append(args, "--container-env="+strings.Join(names, ","))
+	}
+	return append(args, c.Args...)
+}
+
+// containerName is unique per attempt: named containers outlive their step, and
+// two jobs may share a node.
+func containerName(name, attemptDir string) string {
+	sum := sha256.Sum256([]byte(attemptDir))
+	return name + "-" + hex.EncodeToString(sum[:4])
+}
+
+// jobNames are the variables that job.sh exports, sorted and without repeats.
+func jobNames(p rundir.Plan) []string {
+	names := []string{envAttempt}
+	for _, list := range [][]rundir.EnvVar{p.Env, p.Exports, p.Paths} {
+		for _, e := range list {
+			names = append(names, e.Name)
+		}
+	}
+	for _, s := range p.Secrets {
+		names = append(names, s.Name)
+		if s.From != "" {
+			names = append(names, s.From)
+		}
+	}
+	if p.TokenEnv != "" {
+		names = append(names, p.TokenEnv)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func roleNames(p rundir.Plan, r rundir.RolePlan) []string {
+	names := append(jobNames(p), envRole, envRoleDir)
+	for _, e := range r.Env {
+		names = append(names, e.Name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
