@@ -1,0 +1,339 @@
+// Package slurmtest gives a test binary a real Slurm cluster of its own.
+//
+// In: Options. Out: a running Cluster of make-believe GPU nodes on this machine, brought up by testdata/slurm/up, with the
+// environment under which Slurm's commands talk to it. One cluster per test binary, started in TestMain:
+//
+//	func TestMain(m *testing.M) { os.Exit(slurmtest.Main(m, &cluster, slurmtest.Options{})) }
+//
+// Clusters of several binaries run side by side, each on its own ports. A cluster ends with Down, or by itself when the
+// test binary has died. Missing Debian packages are a failure that names them, never a skip. The package is for tests only
+// and is imported by nothing else.
+package slurmtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Options say what cluster is wanted. The zero value is four nodes of four GPUs with accounting.
+type Options struct {
+	Nodes        string   // node groups COUNTxGPUS[,COUNTxGPUS…]; "" is 4x4. Nodes are gpu0, gpu1, … over all groups
+	NoAccounting bool     // no slurmdbd: sacct has nothing to say
+	Limited      string   // MAXNODES:MINUTES of partition "limited"; "" is 2:5
+	Conf         []string // further slurm.conf lines, which win over the ones before them
+}
+
+// Cluster is a running cluster.
+type Cluster struct {
+	Dir   string   // holds slurm.conf, log/, spool/, tmp/ of every node
+	Port  int      // slurmctld's port; slurmdbd, MariaDB and slurmd follow
+	Nodes []string // gpu0, gpu1, …
+	Conf  string   // path of slurm.conf
+
+	scripts string
+	lock    *os.File
+}
+
+// Main is TestMain's body: brings up a cluster into *c, runs the tests, ends the cluster. It returns the exit code and
+// prints why when the cluster could not be had.
+func Main(m *testing.M, c **Cluster, o Options) (code int) {
+	cluster, err := Up(o)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() {
+		if err := cluster.Down(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = max(code, 1)
+		}
+	}()
+	*c = cluster
+	return m.Run()
+}
+
+// Up brings up a cluster and waits until all its nodes are idle: about 5 s, without accounting 1 s.
+func Up(o Options) (*Cluster, error) {
+	scripts, err := scriptDir()
+	if err != nil {
+		return nil, err
+	}
+	port, lock, err := reservePorts()
+	if err != nil {
+		return nil, err
+	}
+	// Short on purpose: a socket path holds 107 bytes.
+	dir, err := os.MkdirTemp("/tmp", "slurm-")
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	c := &Cluster{Dir: dir, Port: port, Conf: filepath.Join(dir, "slurm.conf"), scripts: scripts, lock: lock}
+	args := []string{"--port-base", strconv.Itoa(port), "--owner", strconv.Itoa(os.Getpid())}
+	if o.Nodes != "" {
+		args = append(args, "--nodes", o.Nodes)
+	}
+	if o.NoAccounting {
+		args = append(args, "--no-accounting")
+	}
+	if o.Limited != "" {
+		args = append(args, "--limited", o.Limited)
+	}
+	for _, line := range o.Conf {
+		args = append(args, "--conf", line)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	if out, err := command(ctx, nil, filepath.Join(scripts, "up"), append(args, dir)...); err != nil {
+		return nil, errors.Join(fmt.Errorf("slurmtest: no Slurm cluster: %w\n%s", err, out), os.RemoveAll(dir), lock.Close())
+	}
+	c.Nodes, err = c.nodes(ctx)
+	if err != nil {
+		return nil, errors.Join(err, c.Down())
+	}
+	return c, nil
+}
+
+// Down kills whatever belongs to the cluster, running jobs included, and removes its directory.
+func (c *Cluster) Down() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	out, err := command(ctx, nil, filepath.Join(c.scripts, "down"), c.Dir)
+	if err != nil {
+		err = fmt.Errorf("slurmtest: down: %w\n%s", err, out)
+	}
+	return errors.Join(err, os.RemoveAll(c.Dir), c.lock.Close())
+}
+
+// Env is this process's environment, freed of any other cluster's variables and pointed at this one.
+func (c *Cluster) Env() []string {
+	var env []string
+	for _, e := range os.Environ() {
+		if !foreign(e) {
+			env = append(env, e)
+		}
+	}
+	return append(env, "SLURM_CONF="+c.Conf)
+}
+
+func foreign(env string) bool {
+	for _, p := range []string{"SLURM", "SBATCH", "SALLOC", "SACCT", "SQUEUE", "SINFO", "PMI"} {
+		if strings.HasPrefix(env, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// Command runs a Slurm command (or any other) against the cluster and returns what it printed, stderr included, without
+// surrounding space. An error fails the test.
+func (c *Cluster) Command(tb testing.TB, name string, args ...string) string {
+	tb.Helper()
+	out, err := c.Try(name, args...)
+	if err != nil {
+		tb.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+// Try is Command for a call that may fail. It is ended after a minute.
+func (c *Cluster) Try(name string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	return command(ctx, c.Env(), name, args...)
+}
+
+// Sacct is the accounting rows of a job, its steps included, each split into the given fields. It waits up to 15 s for
+// the job's own row to show an end, since accounting lags.
+func (c *Cluster) Sacct(tb testing.TB, job string, fields ...string) [][]string {
+	tb.Helper()
+	var rows [][]string
+	c.Eventually(tb, 15*time.Second, "sacct to know the end of job "+job, func() bool {
+		out, err := c.Try("sacct", "-nP", "-j", job, "-o", "End,State,"+strings.Join(fields, ","))
+		if err != nil || out == "" {
+			return false
+		}
+		rows = nil
+		for line := range strings.Lines(out) {
+			f := strings.Split(strings.TrimRight(line, "\n"), "|")
+			if f[0] == "Unknown" || f[1] == "RUNNING" || f[1] == "PENDING" {
+				return false
+			}
+			rows = append(rows, f[2:])
+		}
+		return true
+	})
+	return rows
+}
+
+// Running lists the ids of the jobs that are pending, running or completing.
+func (c *Cluster) Running(tb testing.TB) []string {
+	tb.Helper()
+	return strings.Fields(c.Command(tb, "squeue", "-h", "-o", "%i"))
+}
+
+// Eventually polls until ok or fails the test after d.
+func (c *Cluster) Eventually(tb testing.TB, d time.Duration, what string, ok func() bool) {
+	tb.Helper()
+	end := time.Now().Add(d)
+	for !ok() {
+		if time.Now().After(end) {
+			tb.Fatalf("waited %v for %s", d, what)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// StopController ends slurmctld; StartController brings it back with its state.
+func (c *Cluster) StopController(tb testing.TB) {
+	tb.Helper()
+	c.stopDaemon(tb, "slurmctld.pid", syscall.SIGTERM)
+}
+
+// StartController starts slurmctld and waits until it answers.
+func (c *Cluster) StartController(tb testing.TB) {
+	tb.Helper()
+	c.Command(tb, "setsid", "-f", "slurmctld")
+	c.Eventually(tb, 20*time.Second, "slurmctld to answer", func() bool {
+		_, err := c.Try("scontrol", "ping")
+		return err == nil
+	})
+}
+
+// StopAccounting ends slurmdbd; StartAccounting brings it back.
+func (c *Cluster) StopAccounting(tb testing.TB) {
+	tb.Helper()
+	c.stopDaemon(tb, "slurmdbd.pid", syscall.SIGKILL)
+}
+
+// StartAccounting starts slurmdbd and waits until sacct works.
+func (c *Cluster) StartAccounting(tb testing.TB) {
+	tb.Helper()
+	c.Command(tb, "setsid", "-f", "slurmdbd")
+	c.Eventually(tb, 20*time.Second, "slurmdbd to answer", func() bool {
+		_, err := c.Try("sacctmgr", "-n", "list", "cluster")
+		return err == nil
+	})
+}
+
+// KillNode plays the sudden death of a node: its slurmd and every job step and task on it are killed at once. Slurm
+// notices after SlurmdTimeout (10 s unless Options.Conf says otherwise).
+func (c *Cluster) KillNode(tb testing.TB, node string) {
+	tb.Helper()
+	c.stopDaemon(tb, "slurmd."+node+".pid", syscall.SIGKILL)
+	for range 3 { // a step that was being started while we looked
+		kill(c.tasksOn(node))
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// StartNode brings a killed node back and waits until it can be used again.
+func (c *Cluster) StartNode(tb testing.TB, node string) {
+	tb.Helper()
+	c.Command(tb, "setsid", "-f", "slurmd", "-N", node)
+	c.Eventually(tb, 30*time.Second, node+" to come back", func() bool {
+		out, err := c.Try("sinfo", "-h", "-N", "-p", "batch", "-n", node, "-o", "%t")
+		return err == nil && (out == "idle" || out == "mix" || out == "alloc")
+	})
+}
+
+func (c *Cluster) stopDaemon(tb testing.TB, pidFile string, sig syscall.Signal) {
+	tb.Helper()
+	file := filepath.Join(c.Dir, "run", pidFile)
+	pid, err := readPID(file)
+	if err != nil {
+		tb.Fatalf("%s is not running: %v", strings.TrimSuffix(pidFile, ".pid"), err)
+	}
+	if err := syscall.Kill(pid, sig); err != nil {
+		tb.Fatalf("kill %d: %v", pid, err)
+	}
+	c.Eventually(tb, 20*time.Second, pidFile+" to end", func() bool { return !alive(pid) })
+	_ = os.Remove(file)
+}
+
+func (c *Cluster) nodes(ctx context.Context) ([]string, error) {
+	out, err := command(ctx, c.Env(), "scontrol", "show", "hostnames", "gpu[0-89]")
+	if err != nil {
+		return nil, fmt.Errorf("slurmtest: %w: %s", err, out)
+	}
+	have, err := command(ctx, c.Env(), "sinfo", "-h", "-N", "-p", "batch", "-o", "%N")
+	if err != nil {
+		return nil, fmt.Errorf("slurmtest: %w: %s", err, have)
+	}
+	return strings.Fields(out)[:len(strings.Fields(have))], nil
+}
+
+// reservePorts finds a hundred ports that nobody listens on and that no other test binary of this machine is about to
+// use. The range lies below the one from which the kernel hands out ports.
+func reservePorts() (int, *os.File, error) {
+	dir := filepath.Join(os.TempDir(), fmt.Sprintf("slurmtest-ports-%d", os.Getuid()))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return 0, nil, fmt.Errorf("slurmtest: %w", err)
+	}
+	for port := 20000; port < 32000; port += 100 {
+		lock, err := os.OpenFile(filepath.Join(dir, strconv.Itoa(port)), os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			return 0, nil, fmt.Errorf("slurmtest: %w", err)
+		}
+		if syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil && free(port) {
+			return port, lock, nil
+		}
+		_ = lock.Close()
+	}
+	return 0, nil, errors.New("slurmtest: no free port range between 20000 and 32000; is an old cluster still up?")
+}
+
+func free(base int) bool {
+	for port := base; port < base+100; port++ {
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil {
+			return false
+		}
+		_ = l.Close()
+	}
+	return true
+}
+
+func scriptDir() (string, error) {
+	_, file, _, _ := runtime.Caller(0)
+	dir := filepath.Dir(file)
+	if !filepath.IsAbs(dir) { // built with -trimpath: the test runs in its package's directory
+		var err error
+		if dir, err = os.Getwd(); err != nil {
+			return "", err
+		}
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return filepath.Join(dir, "testdata", "slurm"), nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", errors.New("slurmtest: no go.mod above this package")
+		}
+	}
+}
+
+func command(ctx context.Context, env []string, name string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = env
+	// Into a file, not a pipe: a daemon that inherits a pipe would keep us waiting for its end.
+	out, err := os.CreateTemp("", "slurmtest-")
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = out.Close(); _ = os.Remove(out.Name()) }()
+	cmd.Stdout, cmd.Stderr = out, out
+	err = cmd.Run()
+	text, readErr := os.ReadFile(out.Name())
+	return strings.TrimSpace(string(text)), errors.Join(err, readErr)
+}
