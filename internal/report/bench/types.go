@@ -1,10 +1,12 @@
 package bench
 
+import "fmt"
+
 // Result is one benchmark point as one client measured it.
 type Result struct {
-	Format       string // trtllm-text, trtllm-json, vllm-text, …
+	Format       string // one of the Format constants
 	File         string
-	Line         int    // where it begins, 1-based; 0 = not a line format
+	Line         int    // where it begins, 1-based
 	Name         string // client or point name if the file says it
 	Concurrency  int    // 0 = the file does not say
 	Requested    *int64 // requests asked for; nil = the file does not say
@@ -12,16 +14,50 @@ type Result struct {
 	Failed       *int64
 	InputTokens  *int64
 	OutputTokens *int64
+	InputLen     int // tokens per request asked for; 0 = the file does not say
+	OutputLen    int
 	DurationS    *float64
 	Samples      []Sample
+	Accuracy     []Score   // of an accuracy run
 	Problems     []Problem // what makes the point invalid: failure markers, truncated table, …
+	Notes        []Problem // what was left out without making the point invalid
 }
+
+// The formats, as they stand in Result.Format.
+const (
+	FormatTRTLLMText  = "trtllm-text"
+	FormatTRTLLMJSON  = "trtllm-json"
+	FormatSAText      = "bench-serving-text" // InferenceMAX's bench_serving
+	FormatSAJSON      = "bench-serving-json"
+	FormatVLLMText    = "vllm-text"
+	FormatVLLMJSON    = "vllm-json"
+	FormatSGLangText  = "sglang-text"
+	FormatSGLangJSON  = "sglang-json"
+	FormatAIPerf      = "aiperf-json"
+	FormatGenAIPerf   = "genai-perf-json"
+	FormatPerfCSV     = "perf-csv"     // perf_script_test_results.csv
+	FormatSteps       = "trtllm-steps" // gen_server_<i>.log
+	FormatLMEvalJSON  = "lm-eval-json"
+	FormatLMEvalText  = "lm-eval-text"
+	FormatGenericJSON = "generic-json"
+	FormatGenericCSV  = "generic-csv"
+)
 
 // Sample is one value of one metric.
 type Sample struct {
 	Metric string  // canonical name, see package metric
-	Value  float64 // in the metric's unit
+	Value  float64 // in the metric's unit; always finite
 	Line   int     // 1-based; 0 = not a line format
+}
+
+// Value finds the sample of a metric by its canonical name.
+func (r Result) Value(name string) (float64, bool) {
+	for _, s := range r.Samples {
+		if s.Metric == name {
+			return s.Value, true
+		}
+	}
+	return 0, false
 }
 
 // Problem is something in a file that forbids to trust the point.
@@ -30,3 +66,18 @@ type Problem struct {
 	Line int
 	Text string
 }
+
+// String is file:line: text, without what is unknown.
+func (p Problem) String() string {
+	switch {
+	case p.File == "":
+		return p.Text
+	case p.Line == 0:
+		return p.File + ": " + p.Text
+	default:
+		return fmt.Sprintf("%s:%d: %s", p.File, p.Line, p.Text)
+	}
+}
+
+// Error makes a Problem an error.
+func (p Problem) Error() string { return p.String() }

@@ -1,0 +1,91 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Found is everything that Gather read.
+type Found struct {
+	Results  []Result  // one per point: what one client said twice (text and JSON) is one result
+	Files    []string  // that held results
+	Ignored  []string  // that held no known format
+	Problems []Problem // files that broke off or could not be read
+}
+
+// maxFiles bounds a directory walk: an output directory holds tens of files.
+const maxFiles = 10_000
+
+// Gather reads all benchmark outputs among the files and below the directories
+// given. Files of a directory that hold no known format are listed and passed
+// over; a file named by the caller that holds none is a Problem. Broken files
+// are Problems, and what could be read of them counts.
+func (rd Reader) Gather(paths ...string) (Found, error) {
+	var found Found
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			return found, err
+		}
+		if !info.IsDir() {
+			rd.gatherFile(&found, path, true)
+			continue
+		}
+		files, err := regularFiles(path)
+		if err != nil {
+			return found, err
+		}
+		for _, f := range files {
+			rd.gatherFile(&found, f, false)
+		}
+	}
+	found.Results = Combine(found.Results)
+	return found, nil
+}
+
+func (rd Reader) gatherFile(found *Found, path string, named bool) {
+	f, err := os.Open(path)
+	if err != nil {
+		found.Problems = append(found.Problems, Problem{File: path, Text: err.Error()})
+		return
+	}
+	results, err := rd.Read(f, path)
+	err = errors.Join(err, f.Close())
+	switch {
+	case errors.Is(err, ErrUnrecognised) && !named:
+		found.Ignored = append(found.Ignored, path)
+	case err != nil:
+		p := Problem{File: path, Text: strings.TrimPrefix(err.Error(), path+": ")}
+		errors.As(err, &p)
+		found.Problems = append(found.Problems, p)
+	}
+	if len(results) > 0 {
+		found.Files = append(found.Files, path)
+		found.Results = append(found.Results, results...)
+	}
+}
+
+// regularFiles lists the files below dir in natural order, links not followed.
+func regularFiles(dir string) ([]string, error) {
+	var files []string
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if !d.Type().IsRegular() {
+			return nil
+		}
+		if len(files) >= maxFiles {
+			return fmt.Errorf("%s: more than %d files", dir, maxFiles)
+		}
+		files = append(files, path)
+		return nil
+	})
+	slices.Sort(files)
+	return files, err
+}

@@ -1,0 +1,398 @@
+package bench
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+)
+
+// textReader finds the tables that the clients print. All clients that descend
+// from vLLM's first one print the same frame with slightly different labels, so
+// one reader does for TensorRT-LLM, bench_serving, vLLM and SGLang.
+type textReader struct {
+	metrics metric.Table
+	file    string
+	results []Result
+	open    *Result // the table being read
+
+	// Said before a table, for the next one.
+	args clientArgs
+}
+
+// clientArgs is what a client prints about itself before its table.
+type clientArgs struct {
+	requested, concurrency, inputLen, outputLen int64
+	backend                                     string
+}
+
+func (rd Reader) readText(br *bufio.Reader, file string) ([]Result, error) {
+	t := textReader{metrics: rd.Metrics, file: file}
+	l := newLines(br)
+	for l.next() {
+		t.line(l.text, l.number)
+	}
+	t.close("the table is cut off: its closing line is missing")
+	return t.results, l.fault()
+}
+
+func (t *textReader) line(text []byte, number int) {
+	if bytes.Contains(text, []byte("Serving Benchmark Result")) && bytes.Contains(text, []byte("====")) {
+		t.begin(number)
+		return
+	}
+	if t.open != nil {
+		t.tableLine(text, number)
+		return
+	}
+	t.between(text, number)
+}
+
+// begin opens a table.
+func (t *textReader) begin(number int) {
+	t.close("the table is cut off: another one begins before its end")
+	t.open = &Result{
+		File: t.file, Line: number,
+		Concurrency: int(t.args.concurrency), InputLen: int(t.args.inputLen), OutputLen: int(t.args.outputLen),
+	}
+	if t.args.requested > 0 {
+		n := t.args.requested
+		t.open.Requested = &n
+	}
+	if t.args.backend == "vllm" {
+		t.open.Format = FormatVLLMText
+	}
+	t.args = clientArgs{}
+}
+
+// close ends the open table; cut says why it is incomplete, "" = it is whole.
+func (t *textReader) close(cut string) {
+	if t.open == nil {
+		return
+	}
+	if cut != "" {
+		t.open.Problems = append(t.open.Problems, Problem{t.file, t.open.Line, cut})
+	}
+	if t.open.Format == "" {
+		t.open.Format = FormatSAText // the only one with no line of its own
+	}
+	t.results = append(t.results, *t.open)
+	t.open = nil
+}
+
+// between looks at a line outside of any table.
+func (t *textReader) between(text []byte, number int) {
+	switch {
+	case bytes.Contains(text, []byte("Namespace(")):
+		t.args = parseNamespace(text)
+	case bytes.Contains(text, []byte("aximum request concurrency:")):
+		if _, value, ok := bytes.Cut(text, []byte("request concurrency:")); ok {
+			if n, err := strconv.ParseInt(string(bytes.TrimSpace(value)), 10, 32); err == nil && n > 0 {
+				t.args.concurrency = n
+			}
+		}
+	case bytes.Contains(text, []byte("Per Iter Device Step Time (ms):")),
+		bytes.Contains(text, []byte("Time Breakdown ")):
+		t.trailer(text, number)
+	case bytes.Contains(text, []byte("Benchmark with concurrency ")):
+		t.named(text)
+	case marker(text) != "":
+		if len(t.results) > 0 {
+			r := &t.results[len(t.results)-1]
+			r.Problems = append(r.Problems, Problem{t.file, number, "the client says " + marker(text)})
+		}
+	}
+}
+
+// trailer is a line that the test appends behind the client's table.
+func (t *textReader) trailer(text []byte, number int) {
+	if len(t.results) == 0 {
+		t.results = append(t.results, Result{Format: FormatTRTLLMText, File: t.file, Line: number})
+	}
+	r := &t.results[len(t.results)-1]
+	if label, value, ok := labelled(text); ok {
+		t.sample(r, label, value, number)
+	}
+}
+
+// named takes the concurrency from "Benchmark with concurrency N done", which
+// comes after the table.
+func (t *textReader) named(text []byte) {
+	g := textPatterns().done.FindSubmatch(text)
+	if g == nil || len(t.results) == 0 {
+		return
+	}
+	if r := &t.results[len(t.results)-1]; r.Concurrency == 0 {
+		r.Concurrency, _ = strconv.Atoi(string(g[1]))
+	}
+}
+
+// tableLine looks at a line inside a table.
+func (t *textReader) tableLine(text []byte, number int) {
+	if m := marker(text); m != "" {
+		t.open.Problems = append(t.open.Problems, Problem{t.file, number, "the client says " + m})
+		return
+	}
+	for _, candidate := range starts(text) {
+		if isRule(candidate) {
+			t.close("")
+			return
+		}
+		label, value, ok := labelled(candidate)
+		if !ok {
+			continue
+		}
+		if t.count(label, value, number) || t.sample(t.open, label, value, number) {
+			return
+		}
+	}
+}
+
+// starts are the places where the content of a line may begin: at its start,
+// behind srun's task label, behind time stamps and a progress bar.
+func starts(text []byte) [][]byte {
+	text = bytes.TrimSpace(text)
+	out := [][]byte{text}
+	if i := bytes.IndexByte(text, ':'); i > 0 && i < 8 && bytes.Trim(text[:i], "0123456789") == nil {
+		text = bytes.TrimSpace(text[i+1:])
+		out = append(out, text)
+	}
+	if i := bytes.LastIndexByte(text, ']'); i >= 0 && i < len(text)-1 {
+		out = append(out, bytes.TrimSpace(text[i+1:]))
+	}
+	return out
+}
+
+// isRule reports whether a line is the closing line of a table.
+func isRule(text []byte) bool {
+	return len(text) >= 20 && bytes.Trim(text, "=") == nil
+}
+
+// labelled splits "Mean TTFT (ms):    12.34" into a lower-case label with
+// single spaces and the first word of the value.
+func labelled(text []byte) (label, value string, ok bool) {
+	i := bytes.IndexByte(text, ':')
+	if i <= 0 || i > 80 {
+		return "", "", false
+	}
+	fields := bytes.Fields(text[i+1:])
+	if len(fields) == 0 {
+		return "", "", false
+	}
+	return strings.ToLower(string(bytes.Join(bytes.Fields(text[:i]), []byte(" ")))), string(fields[0]), true
+}
+
+// marker is the text of a failure marker in the line, "" = none.
+func marker(text []byte) string {
+	for _, m := range []string{"!FAILED REQUESTS!", "!CHECK LOG FOR ERRORS!"} {
+		if bytes.Contains(text, []byte(m)) {
+			return m
+		}
+	}
+	return ""
+}
+
+// count takes the lines of a table that are not metrics.
+func (t *textReader) count(label, value string, number int) bool {
+	r := t.open
+	var target **int64
+	switch label {
+	case "backend":
+		r.Format = FormatSGLangText
+		return true
+	case "benchmark duration (s)":
+		if v, ok := t.number(r, label, value, number); ok {
+			r.DurationS = &v
+		}
+		return true
+	case "maximum request concurrency", "max request concurrency":
+		if n, err := strconv.Atoi(value); err == nil && n > 0 {
+			r.Concurrency = n
+		}
+		return true
+	case "total requests":
+		r.Format = FormatTRTLLMText
+		target = &r.Requested
+	case "successful requests":
+		target = &r.Completed
+	case "failed requests", "total failed requests":
+		if r.Format == "" {
+			r.Format = FormatVLLMText
+		}
+		target = &r.Failed
+	case "total input tokens":
+		target = &r.InputTokens
+	case "total generated tokens":
+		target = &r.OutputTokens
+	default:
+		return false
+	}
+	v, ok := t.number(r, label, value, number)
+	if !ok {
+		return true
+	}
+	n := int64(v)
+	// The larger of two statements about the number of requests is the one
+	// that a shortfall must not hide behind.
+	if *target == nil || **target < n {
+		*target = &n
+	}
+	return true
+}
+
+// number parses a value of the table. Not a number is a problem of the point.
+func (t *textReader) number(r *Result, label, value string, number int) (float64, bool) {
+	v, ok := parseNumber(value)
+	if !ok || math.IsNaN(v) || math.IsInf(v, 0) {
+		r.Problems = append(r.Problems, Problem{t.file, number, fmt.Sprintf("%s is %q, not a number", label, value)})
+		return 0, false
+	}
+	return v, true
+}
+
+// sample takes a line of a table that is a metric.
+func (t *textReader) sample(r *Result, label, value string, number int) bool {
+	m, ok := t.metricOf(label)
+	if !ok {
+		return false
+	}
+	if m.Name == "user_throughput" {
+		r.Format = FormatTRTLLMText
+	}
+	if m.Name == "peak_output_token_throughput" && r.Format == "" {
+		r.Format = FormatVLLMText
+	}
+	v, ok := parseNumber(value)
+	if !ok {
+		r.Problems = append(r.Problems, Problem{t.file, number, fmt.Sprintf("%s is %q, not a number", label, value)})
+		return true
+	}
+	r.add(m, v, number)
+	return true
+}
+
+// metricOf finds the metric of a label.
+func (t *textReader) metricOf(label string) (metric.Metric, bool) {
+	if name, ok := textLabels()[label]; ok {
+		return t.metrics.Lookup(name)
+	}
+	re := textPatterns()
+	if g := re.breakdown.FindStringSubmatch(label); g != nil {
+		return t.metrics.Resolve("tb_" + strings.ReplaceAll(g[1], " ", "_") + "_" + g[2])
+	}
+	g := re.statistic.FindStringSubmatch(label)
+	if g == nil {
+		return metric.Metric{}, false
+	}
+	stat, ok := metric.NormalStat(g[1])
+	if !ok {
+		return metric.Metric{}, false
+	}
+	base, unit := map[string]string{
+		"ttft": "ttft", "tpot": "tpot", "itl": "itl", "e2el": "e2el", "e2e latency": "e2el",
+		"client queue time": "client_queue_time", "client_queue_time": "client_queue_time",
+		"avg decoded tokens per iter": "avg_decoded_tokens_per_iter",
+		"per iter device step time":   "gen_device_step_time",
+	}[g[2]], "_ms"
+	if base == "avg_decoded_tokens_per_iter" {
+		unit = ""
+	}
+	return t.metrics.Resolve(stat + "_" + base + unit)
+}
+
+//nolint:gochecknoglobals // immutable table
+var textLabels = sync.OnceValue(func() map[string]string {
+	return map[string]string{
+		"request throughput (req/s)":                "request_throughput",
+		"request goodput (req/s)":                   "request_goodput",
+		"output token throughput (tok/s)":           "output_token_throughput",
+		"total token throughput (tok/s)":            "total_token_throughput",
+		"input token throughput (tok/s)":            "input_token_throughput",
+		"peak output token throughput (tok/s)":      "peak_output_token_throughput",
+		"user throughput (tok/s)":                   "user_throughput",
+		"acceptance rate (%)":                       "spec_acceptance_rate",
+		"acceptance length":                         "spec_acceptance_length",
+		"accept length":                             "spec_acceptance_length",
+		"total energy (j)":                          "total_energy_j",
+		"output tokens per second per watt (tps/w)": "output_tokens_per_joule",
+		"total gpu power (w)":                       "gpu_power_w",
+	}
+})
+
+//nolint:gochecknoglobals // immutable, compiled once
+var textPatterns = sync.OnceValue(func() struct{ statistic, breakdown, namespace, done *regexp.Regexp } {
+	return struct{ statistic, breakdown, namespace, done *regexp.Regexp }{
+		statistic: regexp.MustCompile(`^(mean|median|std dev|min|max|average|stdev|p[0-9.]+) ` +
+			`(ttft|tpot|itl|e2el|e2e latency|client[ _]queue[ _]time|avg decoded tokens per iter|per iter device step time)(?: \(ms\))?$`),
+		breakdown: regexp.MustCompile(`^time breakdown ([a-z0-9_ ]+) (mean|median|min|max|p[0-9.]+) \(ms\)$`),
+		namespace: regexp.MustCompile(`\b(num_prompts|max_concurrency|random_input_len|random_output_len|backend)=(?:'([^']*)'|([0-9]+)\b)`),
+		done:      regexp.MustCompile(`Benchmark with concurrency ([0-9]{1,9}) done`),
+	}
+})
+
+// parseNamespace reads the argparse Namespace that the clients print first.
+func parseNamespace(text []byte) clientArgs {
+	var a clientArgs
+	for _, g := range textPatterns().namespace.FindAllSubmatch(text, -1) {
+		n, err := strconv.ParseInt(string(g[3]), 10, 32)
+		if err != nil {
+			n = 0
+		}
+		switch string(g[1]) {
+		case "num_prompts":
+			a.requested = n
+		case "max_concurrency":
+			a.concurrency = n
+		case "random_input_len":
+			a.inputLen = n
+		case "random_output_len":
+			a.outputLen = n
+		case "backend":
+			a.backend = string(g[2])
+		}
+	}
+	return a
+}
+
+// parseNumber reads a number as Python prints it: 12.34, 1e-05, nan, inf,
+// -Infinity, 12.3%, 1,234.5.
+func parseNumber(s string) (float64, bool) {
+	s = strings.TrimSuffix(s, "%")
+	s = strings.ReplaceAll(s, ",", "")
+	if s == "" || strings.ContainsAny(s, "_xXpP") {
+		return 0, false // Go's own spellings
+	}
+	v, err := strconv.ParseFloat(s, 64)
+	if err != nil && !math.IsInf(v, 0) {
+		return 0, false
+	}
+	return v, true
+}
+
+// add takes a sample. A value that is not finite is no measurement: for a
+// metric that is judged it spoils the point, for others it is left out and
+// noted. A second, different value of the same metric spoils the point too.
+func (r *Result) add(m metric.Metric, v float64, line int) {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		p := Problem{r.File, line, fmt.Sprintf("%s is %v", m.Name, v)}
+		if m.Gate {
+			r.Problems = append(r.Problems, p)
+		} else {
+			r.Notes = append(r.Notes, p)
+		}
+		return
+	}
+	if have, ok := r.Value(m.Name); ok {
+		if have != v {
+			r.Problems = append(r.Problems, Problem{r.File, line, fmt.Sprintf("%s is given twice: %v and %v", m.Name, have, v)})
+		}
+		return
+	}
+	r.Samples = append(r.Samples, Sample{Metric: m.Name, Value: v, Line: line})
+}
