@@ -28,9 +28,11 @@ type Plan struct {
 	Paths []EnvVar `json:"paths,omitempty"`
 	// TokenEnv names the variable that carries the attempt's own token, by which
 	// the test tells its coordination files from stale ones.
-	TokenEnv string   `json:"token_env,omitempty"`
-	Setup    string   `json:"setup,omitempty"`     // shell text run by every role before its command
-	Draft    bool     `json:"draft,omitempty"`     // a team's own launch draft runs instead of the agent
+	TokenEnv string `json:"token_env,omitempty"`
+	Setup    string `json:"setup,omitempty"` // shell text run by every role before its command
+	Draft    bool   `json:"draft,omitempty"` // a team's own launch draft runs instead of the agent
+	// DraftRun is the shell text that each task of a step runs which a draft starts.
+	DraftRun string   `json:"draft_run,omitempty"`
 	Secrets  []Secret `json:"secrets,omitempty"`   // by reference only
 	Srun     []string `json:"srun_args,omitempty"` // site options of every step
 	// GPUFlag is how a step asks for its GPUs: "gpus-per-node", "gres", or "" on

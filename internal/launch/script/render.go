@@ -1,7 +1,16 @@
 package script
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"io/fs"
+	"maps"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -12,6 +21,10 @@ const (
 	envRole    = "CI_DISAGG_ROLE"     // the role's name
 	envRoleDir = "CI_DISAGG_ROLE_DIR" // roles/<ROLE> of the attempt directory
 )
+
+// RunScript is the path of the script that a team's own draft starts per task,
+// relative to the attempt directory.
+const RunScript = "run.sh"
 
 // Attempt is what is known only when a job is about to be submitted.
 type Attempt struct {
@@ -31,10 +44,153 @@ type File struct {
 	Mode fs.FileMode
 }
 
-// Apply completes a plan with what the cluster's profile says of steps:
-// container, site options, environment. Call it once on what trtllm.Resolve
-// gave; plan.json is the applied plan.
-func Apply(p rundir.Plan, prof Profile) rundir.Plan { return p }
+// Apply completes a plan with what the cluster's profile says of every step:
+// container, site options, how GPUs are asked for, environment. Call it once on
+// what trtllm.Resolve gave; plan.json is the applied plan. A plan for the local
+// backend gets the environment only.
+func Apply(p rundir.Plan, prof Profile) rundir.Plan {
+	p.Env = mergeEnv(prof.Env, p.Env)
+	if p.LocalAgent {
+		return p
+	}
+	p.Srun = append(slices.Clone(p.Srun), prof.Srun...)
+	if prof.AccountArg && prof.Account != "" {
+		p.Srun = append(p.Srun, "--account="+prof.Account)
+	}
+	switch prof.GPUs {
+	case GPUsNone:
+		p.GPUFlag = ""
+	case GPUsGres:
+		p.GPUFlag = GPUsGres
+	default:
+		p.GPUFlag = GPUsPerNode
+	}
+	if c := prof.Container; c != nil {
+		p.Container = &rundir.Container{
+			Image: c.Image, Name: c.Name, Workdir: c.Workdir, Mounts: slices.Clone(c.Mounts),
+			MountHome: c.MountHome, Args: slices.Clone(c.Args),
+		}
+	}
+	if prof.MPI != "" {
+		p.Roles, p.PreRoles = withMPI(p.Roles, prof.MPI), withMPI(p.PreRoles, prof.MPI)
+	}
+	return p
+}
 
-// Render makes the files of one attempt from an applied plan.
-func Render(p rundir.Plan, prof Profile, a Attempt) ([]File, error) { return nil, nil }
+// withMPI replaces the MPI type of those roles that are MPI programs.
+func withMPI(roles []rundir.RolePlan, mpi string) []rundir.RolePlan {
+	out := slices.Clone(roles)
+	for i := range out {
+		if out[i].MPI != "" {
+			out[i].MPI = mpi
+		}
+	}
+	return out
+}
+
+// mergeEnv puts the profile's variables, sorted, before the plan's; the plan's
+// value of a name wins.
+func mergeEnv(prof map[string]string, plan []rundir.EnvVar) []rundir.EnvVar {
+	var out []rundir.EnvVar
+	for _, name := range slices.Sorted(maps.Keys(prof)) {
+		if !slices.ContainsFunc(plan, func(e rundir.EnvVar) bool { return e.Name == name }) {
+			out = append(out, rundir.EnvVar{Name: name, Value: prof[name]})
+		}
+	}
+	return append(out, plan...)
+}
+
+// Render makes the files of one attempt from an applied plan: job.sh, one
+// role.sh per role, install.sh where something is to be installed, run.sh where
+// a draft needs it, and plan.json.
+func Render(p rundir.Plan, prof Profile, a Attempt) ([]File, error) {
+	if err := check(p, a); err != nil {
+		return nil, err
+	}
+	p.Draft = len(a.Draft) > 0
+	job, err := jobScript(p, prof, a)
+	if err != nil {
+		return nil, err
+	}
+	files := []File{{Path: "job.sh", Data: job, Mode: rundir.ExecMode}}
+	for _, r := range slices.Concat(p.PreRoles, p.Roles) {
+		data, err := roleScript(p, r, a.Dir)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, File{Path: path.Join("roles", r.Name, "role.sh"), Data: data, Mode: rundir.ExecMode})
+	}
+	if NeedsInstall(p) || p.Draft {
+		data, err := nodeScript(p, a.Dir, "once on every node, before anything else", "set -e\n"+text(p.Install))
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, File{Path: InstallScript, Data: data, Mode: rundir.ExecMode})
+	}
+	if p.Draft {
+		data, err := nodeScript(p, a.Dir, "one task of a role, started by the draft", text(p.Setup)+text(p.DraftRun))
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, File{Path: RunScript, Data: data, Mode: rundir.ExecMode})
+	}
+	data, err := planJSON(p)
+	if err != nil {
+		return nil, err
+	}
+	return append(files, File{Path: "plan.json", Data: data, Mode: rundir.FileMode}), nil
+}
+
+func check(p rundir.Plan, a Attempt) error {
+	var errs []error
+	if !filepath.IsAbs(a.Dir) || strings.ContainsAny(a.Dir, "\x00\n\r,:") {
+		errs = append(errs, fmt.Errorf("attempt directory %q is not an absolute path without comma, colon and line break", a.Dir))
+	}
+	if a.JobName == "" || strings.ContainsAny(a.JobName, "\x00\n\r") {
+		errs = append(errs, fmt.Errorf("job name %q is empty or has a line break", a.JobName))
+	}
+	if p.Nodes < 1 && !p.LocalAgent {
+		errs = append(errs, fmt.Errorf("plan of %s needs %d nodes", p.Case.ID, p.Nodes))
+	}
+	for _, r := range slices.Concat(p.PreRoles, p.Roles) {
+		if !safeRole(r.Name) {
+			errs = append(errs, fmt.Errorf("role name %q is not a file name", r.Name))
+		}
+		if len(r.Slice) == 0 || r.Tasks() < 1 {
+			errs = append(errs, fmt.Errorf("role %s has no task on any node", r.Name))
+		}
+		errs = append(errs, checkEnv("role "+r.Name, r.Env))
+	}
+	errs = append(errs, checkEnv("plan", p.Env), checkEnv("plan exports", p.Exports), checkEnv("plan paths", p.Paths))
+	for _, s := range p.Secrets {
+		if !validName(s.Name) || (s.From != "" && !validName(s.From)) {
+			errs = append(errs, fmt.Errorf("secret %q from %q: not a variable name", s.Name, s.From))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func checkEnv(where string, env []rundir.EnvVar) error {
+	for _, e := range env {
+		if !validName(e.Name) {
+			return fmt.Errorf("%s: %q is not a variable name", where, e.Name)
+		}
+		if strings.ContainsRune(e.Value, 0) {
+			return fmt.Errorf("%s: the value of %s has a NUL byte", where, e.Name)
+		}
+	}
+	return nil
+}
+
+func safeRole(name string) bool { return validName(name) }
+
+func planJSON(p rundir.Plan) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(p); err != nil {
+		return nil, fmt.Errorf("plan of %s: %w", p.Case.ID, err)
+	}
+	return b.Bytes(), nil
+}

@@ -1,0 +1,165 @@
+package script
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// shell collects the lines of a script. The first error sticks.
+type shell struct {
+	b   bytes.Buffer
+	err error
+}
+
+func (s *shell) line(format string, args ...any) { fmt.Fprintf(&s.b, format+"\n", args...) }
+
+// word quotes v so that bash reads exactly v. The result begins with a quote or
+// a harmless character; it is used behind NAME= or as an array element only, so
+// a leading dash is no option.
+func (s *shell) word(v string) string {
+	q, err := syntax.Quote(v, syntax.LangBash)
+	if err != nil && s.err == nil {
+		s.err = fmt.Errorf("quote %q: %w", v, err)
+	}
+	return q
+}
+
+func (s *shell) export(name, value string) { s.line("export %s=%s", name, s.word(value)) }
+
+func (s *shell) exportAll(env []rundir.EnvVar) {
+	for _, e := range env {
+		s.export(e.Name, e.Value)
+	}
+}
+
+func (s *shell) bytes() ([]byte, error) { return s.b.Bytes(), s.err }
+
+// comment makes v safe behind a # on one line.
+func comment(v string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, v)
+}
+
+// text is shell text of the user, ended with a line break.
+func text(t string) string {
+	if t == "" || strings.HasSuffix(t, "\n") {
+		return t
+	}
+	return t + "\n"
+}
+
+// paths exports what lies in the attempt directory.
+func (s *shell) paths(p rundir.Plan, dir string) {
+	s.export(envAttempt, dir)
+	for _, e := range p.Paths {
+		s.export(e.Name, joinPath(dir, e.Value))
+	}
+}
+
+func joinPath(dir, rel string) string {
+	if rel == "." || rel == "" {
+		return dir
+	}
+	return dir + "/" + rel
+}
+
+// secrets takes each secret from where the plan says, at run time. Nothing here
+// prints a value, and none becomes an argument.
+func (s *shell) secrets(p rundir.Plan) {
+	for _, sec := range p.Secrets {
+		switch {
+		case sec.File != "":
+			s.line(`if [ -z "${%s:-}" ]; then`, sec.Name)
+			s.line(`  if [ ! -r %s ]; then echo "ci-disagg: secret %s: its file cannot be read here" >&2; exit 78; fi`, s.word(sec.File), sec.Name)
+			s.line(`  %s=$(cat %s)`, sec.Name, s.word(sec.File))
+			s.line(`fi`)
+		case sec.From != "" && sec.From != sec.Name:
+			s.line(`%s=${%s-}`, sec.Name, sec.From)
+		}
+		s.line(`if [ -z "${%s:-}" ]; then echo "ci-disagg: secret %s is not set in the job's environment" >&2; exit 78; fi`, sec.Name, sec.Name)
+		s.line(`export %s`, sec.Name)
+	}
+}
+
+// roleScript is the script that every task of the role runs.
+func roleScript(p rundir.Plan, r rundir.RolePlan, dir string) ([]byte, error) {
+	s := new(shell)
+	s.line("#!/bin/bash")
+	s.line("# %s of %s: every task of the role's step runs this file. Written by ci-disagg.", r.Name, comment(p.Case.ID))
+	s.paths(p, dir)
+	s.export(envRole, r.Name)
+	s.export(envRoleDir, rundir.AttemptDir(dir).RoleDir(r.Name))
+	s.exportAll(p.Env)
+	s.exportAll(r.Env)
+	s.secrets(p)
+	s.gpuShare(p, r)
+	if r.MPI == "" {
+		s.line("# Not an MPI program: what imports an MPI library must not take itself for a rank.")
+		s.line(`unset -v "${!PMI_@}" "${!PMIX_@}" "${!OMPI_@}" "${!MPI_@}"`)
+	}
+	workdir := dir
+	if p.Workdir != "" {
+		workdir = p.Workdir
+	}
+	s.line(`cd %s || exit 78`, s.word(workdir))
+	s.b.WriteString(text(p.Setup))
+	s.b.WriteString(text(r.Command))
+	return s.bytes()
+}
+
+// gpuShare hides GPUs of a node that are not the role's: where the shares of its
+// nodes differ, or where Slurm was not asked for them.
+func (s *shell) gpuShare(p rundir.Plan, r rundir.RolePlan) {
+	if r.GPUs() == 0 || r.Overlap {
+		return
+	}
+	most, least := 0, r.Slice[0].GPUs
+	shares := make([]string, 0, len(r.Slice))
+	for _, n := range r.Slice {
+		most, least = max(most, n.GPUs), min(least, n.GPUs)
+		shares = append(shares, fmt.Sprint(n.GPUs))
+	}
+	if most == least && (p.GPUFlag != "" || most >= p.GPUsPerNode) {
+		return
+	}
+	all := make([]string, max(p.GPUsPerNode, most))
+	for i := range all {
+		all[i] = fmt.Sprint(i)
+	}
+	s.line("# The first of this node's GPUs, as many as the role takes here.")
+	s.line("ci_disagg_gpus() {")
+	s.line("  local -a shares=(%s) gpus", strings.Join(shares, " "))
+	s.line("  local share=${shares[${SLURM_NODEID:-0}]:-%d}", least)
+	s.line(`  IFS=, read -r -a gpus <<<"${CUDA_VISIBLE_DEVICES:-%s}"`, strings.Join(all, ","))
+	s.line(`  local IFS=,`)
+	s.line(`  CUDA_VISIBLE_DEVICES="${gpus[*]:0:share}"`)
+	s.line("  export CUDA_VISIBLE_DEVICES")
+	s.line("}")
+	s.line("ci_disagg_gpus")
+}
+
+// nodeScript is a script of its own with the job's environment around body.
+func nodeScript(p rundir.Plan, dir, what, body string) ([]byte, error) {
+	s := new(shell)
+	s.line("#!/bin/bash")
+	s.line("# %s: %s. Written by ci-disagg.", comment(p.Case.ID), what)
+	s.paths(p, dir)
+	s.exportAll(p.Env)
+	s.secrets(p)
+	workdir := dir
+	if p.Workdir != "" {
+		workdir = p.Workdir
+	}
+	s.line(`cd %s || exit 78`, s.word(workdir))
+	s.b.WriteString(body)
+	return s.bytes()
+}
