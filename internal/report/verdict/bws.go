@@ -1,0 +1,429 @@
+package verdict
+
+import (
+	"math"
+	"slices"
+)
+
+// The constants of the Bayesian window scan. They were chosen once, on data
+// that no test here uses; nothing in this package may be tuned.
+const (
+	windowRuns = 6     // a step may have begun in one of the newest runs
+	levelRuns  = 30    // runs that the level is taken from
+	priorSigma = 0.01  // prior noise
+	priorRuns  = 3     // its weight
+	floorSigma = 0.002 // no series is quieter than this
+	stepPrior  = 0.1   // h, the prior of a step per run and direction
+	bigStep    = 1.0 / 12
+	sizeCount  = 13
+	nodeCount  = 5
+)
+
+// stepSizes are the sizes of a step that are tried, in units of dmin. The first
+// is below what matters: it takes up the creep that is no regression.
+func stepSizes() [sizeCount]float64 {
+	return [sizeCount]float64{0.4, 0.7, 1, 1.4, 2, 2.8, 4, 5.6, 8, 11, 16, 22, 32}
+}
+
+// hermite are the nodes and weights of the Gauss-Hermite quadrature over the
+// uncertain level.
+func hermite() (nodes, weights [nodeCount]float64) {
+	return [nodeCount]float64{0, 1.355626179974266, -1.355626179974266, 2.856970013872806, -2.856970013872806},
+		[nodeCount]float64{0.5333333333, 0.2220759220, 0.2220759220, 0.0112574113, 0.0112574113}
+}
+
+// data is a series ready for the scan: natural logs, signed so that up is worse.
+type data struct {
+	y      []float64 // per run, the median of its values
+	z      []float64 // all values, run after run
+	off    []int     // run j has z[off[j]:off[j+1]]
+	bounds []int     // runs at which a new level is known to begin, ascending
+}
+
+func (d *data) values(j int) []float64 { return d.z[d.off[j]:d.off[j+1]] }
+
+// bound is the last known begin of a level at or before run i, 0 = none.
+func (d *data) bound(i int) int {
+	for k := len(d.bounds) - 1; k >= 0; k-- {
+		if d.bounds[k] <= i {
+			return d.bounds[k]
+		}
+	}
+	return 0
+}
+
+// noise is what the history before the window says about level and noise.
+type noise struct {
+	a, e     int     // history is runs a..e-1, the window e..i
+	start    int     // first run of the last segment
+	starts   []int   // of all segments
+	mu       float64 // level
+	runs     int     // that it was taken from
+	s        float64 // noise sigma
+	rho      float64 // autocorrelation of runs
+	inliers  int
+	outliers []float64 // residuals beyond 3 s
+}
+
+// scanResult is one judgement, in natural logs.
+type scanResult struct {
+	noise
+	smu     float64 // uncertainty of mu
+	worse   side
+	better  side
+	stepped float64 // expected step that began before the newest run
+}
+
+// side is the evidence for a step in one direction.
+type side struct {
+	p      float64 // that there is one of relevant size
+	own    float64 // that it began with the newest run
+	effect float64 // mean size if there is one, > 0
+	lo, hi float64 // 5..95 % of its size
+	onset  int     // run at which it most probably began
+}
+
+// scanner holds the scratch space of judgements, so that one costs no
+// allocation. The zero value is ready; it is not for concurrent use.
+type scanner struct {
+	seg    segmenter
+	resid  [maxHistory]float64
+	buf    [maxHistory]float64
+	starts [maxHistory]int
+	outs   [maxHistory]float64
+}
+
+// scan judges run i against the runs before it (perf-verdict §6, steps 2 to 9).
+// It needs i >= 1. The slices of the result are valid until the next call.
+func (sc *scanner) scan(d *data, i int, dmin float64) scanResult {
+	window := min(windowRuns, max(1, i-6))
+	// A known begin of a level is no step: the window ends behind it.
+	if b := d.bound(i - 1); b > 0 {
+		window = min(window, i-b)
+	}
+	r := scanResult{noise: sc.learn(d, i-window+1)}
+	stretch := math.Sqrt((1 + r.rho) / (1 - r.rho))
+	r.smu = 1.15 * r.s / math.Sqrt(float64(r.runs)) * stretch
+	weigh(d, i, dmin, &r)
+	return r
+}
+
+// learn takes level and noise from the runs before e (steps 3 to 8).
+func (sc *scanner) learn(d *data, e int) noise {
+	a := max(0, e-maxHistory)
+	y := d.y[a:e]
+	n := float64(len(y))
+	s0 := sc.roughSigma(y)
+	q := noise{a: a, e: e, starts: sc.segments(d, a, e, s0)}
+	q.start = q.starts[len(q.starts)-1]
+	r := sc.residuals(d, q)
+
+	own := r[q.start-a:]
+	nc := float64(len(own))
+	pooled := max(madToSigma*medianAbs(r, sc.buf[:]), winsorisedSigma(r, sc.buf[:])) * (1 + 1/n)
+	local := max(madToSigma*medianAbs(own, sc.buf[:]), winsorisedSigma(own, sc.buf[:])) * (1 + 2/nc)
+	pooled = withPrior(pooled, n)
+	q.s = max(floorSigma, math.Sqrt((nc*local*local+15*pooled*pooled)/(nc+15)))
+
+	level := d.y[max(q.start, e-levelRuns):e]
+	q.mu, q.runs = huber(level, q.s, sc.buf[:]), len(level)
+	q.rho = autocorrelation(r, q.s)
+	q.outliers = sc.outs[:0]
+	for _, x := range r {
+		if math.Abs(x) > 3*q.s {
+			q.outliers = append(q.outliers, x)
+		}
+	}
+	q.inliers = len(r) - len(q.outliers)
+	return q
+}
+
+// withPrior draws the sigma of n runs towards the prior.
+func withPrior(s, n float64) float64 {
+	return math.Sqrt((n*s*s + priorRuns*priorSigma*priorSigma) / (n + priorRuns))
+}
+
+// roughSigma is the noise as the differences of neighbours show it: a step
+// spoils only one of them.
+func (sc *scanner) roughSigma(y []float64) float64 {
+	s := 0.0
+	if len(y) > 1 {
+		diffs := sc.resid[:0]
+		for k := range len(y) - 1 {
+			diffs = append(diffs, y[k+1]-y[k])
+		}
+		s = madToSigma * medianAbs(diffs, sc.buf[:]) / 1.4142
+	}
+	return max(floorSigma, withPrior(s, float64(len(y))))
+}
+
+// segments are the starts of the segments of runs a..e-1: those of known
+// begin, and between them those that the search finds.
+func (sc *scanner) segments(d *data, a, e int, s0 float64) []int {
+	starts := sc.starts[:0]
+	from := a
+	for _, b := range d.bounds {
+		if b > from && b < e {
+			starts = sc.seg.split(d.y[from:b], s0, from, starts)
+			from = b
+		}
+	}
+	return sc.seg.split(d.y[from:e], s0, from, starts)
+}
+
+// residuals are the runs a..e-1 without the median of their segment.
+func (sc *scanner) residuals(d *data, q noise) []float64 {
+	r := sc.resid[:0]
+	for k, from := range q.starts {
+		to := q.e
+		if k+1 < len(q.starts) {
+			to = q.starts[k+1]
+		}
+		m := median(d.y[from:to], sc.buf[:])
+		for _, v := range d.y[from:to] {
+			r = append(r, v-m)
+		}
+	}
+	return r
+}
+
+// autocorrelation of neighbouring residuals, robust and shrunk (step 7).
+func autocorrelation(r []float64, s float64) float64 {
+	var num, den, last float64
+	for k, x := range r {
+		u := min(max(x/s, -2.5), 2.5)
+		den += u * u
+		if k > 0 {
+			num += u * last
+		}
+		last = u
+	}
+	if den == 0 {
+		return 0
+	}
+	n := float64(len(r))
+	return min(max(num/den*n/(n+10), 0), 0.6)
+}
+
+// density is the distribution of a residual: the bulk, a kernel on every past
+// outlier, and a heavy tail that is heavier on the worse side (step 8).
+type density struct {
+	bulk, bulkScale  float64
+	tailUp, tailDown float64
+	tailScale        float64
+	outliers         []float64
+	s, norm          float64
+}
+
+func newDensity(q noise) density {
+	const student5 = 0.37960668982249451 // Γ(3)/(√(5π)·Γ(5/2))
+	scale := 0.93 * q.s
+	b := max(0.06, 5*q.s)
+	return density{
+		bulk: float64(q.inliers) * student5 / scale, bulkScale: 1 / (scale * scale * 5),
+		tailUp: 0.75 / b, tailDown: 0.25 / b, tailScale: 1 / b,
+		outliers: q.outliers, s: q.s,
+		norm: 1 / float64(q.inliers+len(q.outliers)+1),
+	}
+}
+
+// log is the log density at x.
+func (f *density) log(x float64) float64 {
+	c := 1 / (1 + x*x*f.bulkScale)
+	p := f.bulk * c * c * c
+	for _, o := range f.outliers {
+		w := 0.8*f.s + 0.08*math.Abs(o)
+		d := (x - o) / w
+		p += 1 / (math.Pi * w * (1 + d*d))
+	}
+	if x > 0 {
+		p += f.tailUp * math.Exp(-x*f.tailScale)
+	} else {
+		p += f.tailDown * math.Exp(x*f.tailScale)
+	}
+	// Far out everything underflows; a floor keeps the logs finite.
+	return math.Log(max(p*f.norm, math.SmallestNonzeroFloat64))
+}
+
+// likelihood holds, for one value of the level, the log likelihood of each run
+// of the window under no shift [0] and under a shift of either sign and any size.
+type likelihood [windowRuns][1 + 2*sizeCount]float64
+
+func (l *likelihood) fill(d *data, i int, q *scanResult, f *density, level, dmin float64) {
+	sizes := stepSizes()
+	for j := q.e; j <= i; j++ {
+		row := &l[j-q.e]
+		*row = [1 + 2*sizeCount]float64{}
+		for _, z := range d.values(j) {
+			x := z - level
+			row[0] += f.log(x)
+			for k, m := range sizes {
+				row[1+k] += f.log(x - m*dmin)
+				row[1+sizeCount+k] += f.log(x + m*dmin)
+			}
+		}
+	}
+}
+
+// weigh compares no change with a step of every sign, size and begin in the
+// window, over the uncertain level (step 9).
+func weigh(d *data, i int, dmin float64, r *scanResult) {
+	f := newDensity(r.noise)
+	g := (1 - r.rho) / (1 + r.rho)
+	nodes, weights := hermite()
+	window := i - r.e + 1
+
+	var like likelihood
+	var null [nodeCount]float64
+	var logs [nodeCount][windowRuns][2 * sizeCount]float64
+	top := math.Inf(-1)
+	for t := range nodes {
+		like.fill(d, i, r, &f, r.mu+nodes[t]*r.smu, dmin)
+		lw := math.Log(weights[t])
+		null[t] = sumTo(&like, window)*g + lw + math.Log(1-4*stepPrior)
+		top = max(top, null[t])
+		for k := range 2 * sizeCount {
+			prior := math.Log(stepPrior)
+			if k%sizeCount != 0 {
+				prior = math.Log(stepPrior * bigStep)
+			}
+			tail := 0.0
+			for c := window - 1; c >= 0; c-- {
+				tail += like[c][1+k]
+				v := g*(sumTo(&like, c)+tail) + lw + prior
+				logs[t][c][k] = v
+				top = max(top, v)
+			}
+		}
+	}
+	total := 0.0
+	for t := range nodes {
+		total += math.Exp(null[t] - top)
+	}
+	var mass [windowRuns][2 * sizeCount]float64
+	for t := range nodes {
+		for c := range window {
+			for k, v := range logs[t][c] {
+				w := math.Exp(v - top)
+				mass[c][k] += w
+				total += w
+			}
+		}
+	}
+	r.worse = summarise(&mass, 0, window, r.e, total, dmin)
+	r.better = summarise(&mass, sizeCount, window, r.e, total, dmin)
+	r.stepped = stepBefore(&mass, window, total, dmin)
+}
+
+// sumTo is the log likelihood of the first c runs of the window without a shift.
+func sumTo(l *likelihood, c int) float64 {
+	sum := 0.0
+	for j := range c {
+		sum += l[j][0]
+	}
+	return sum
+}
+
+// summarise reads one direction off the posterior.
+func summarise(mass *[windowRuns][2 * sizeCount]float64, at, window, e int, total, dmin float64) side {
+	sizes := stepSizes()
+	var bySize [sizeCount]float64
+	var out side
+	var sum, mean, top float64
+	for c := range window {
+		atC := 0.0
+		for k := 1; k < sizeCount; k++ { // size 0 is too small to matter
+			w := mass[c][at+k]
+			bySize[k] += w
+			atC += w
+			mean += w * sizes[k] * dmin
+		}
+		sum += atC
+		if c == 0 || atC > top {
+			top, out.onset = atC, e+c
+		}
+		if c == window-1 {
+			out.own = atC / total
+		}
+	}
+	out.p = sum / total
+	if sum <= 0 { // underflow: there is no evidence at all
+		return out
+	}
+	out.effect = mean / sum
+	out.lo, out.hi = quantile(&bySize, 0.05*sum)*dmin, quantile(&bySize, 0.95*sum)*dmin
+	return out
+}
+
+// quantile is the size at which the cumulated mass reaches want.
+func quantile(bySize *[sizeCount]float64, want float64) float64 {
+	sizes := stepSizes()
+	cum := 0.0
+	for k, w := range bySize {
+		cum += w
+		if k > 0 && cum >= want {
+			return sizes[k]
+		}
+	}
+	return sizes[sizeCount-1]
+}
+
+// stepBefore is the expected shift of the level just before the newest run.
+func stepBefore(mass *[windowRuns][2 * sizeCount]float64, window int, total, dmin float64) float64 {
+	sizes := stepSizes()
+	shift := 0.0
+	for c := range window - 1 {
+		for k, m := range sizes {
+			shift += (mass[c][k] - mass[c][sizeCount+k]) * m * dmin
+		}
+	}
+	return shift / total
+}
+
+// late is the second channel, for a step too small for the window or one that
+// came in slices: the newest 8 or 12 runs against those before (step 12).
+// ok says that it found one, begun at run onset, from the level mu by size.
+func (sc *scanner) late(d *data, i int, dmin float64, q noise) (onset int, mu, size float64, ok bool) {
+	stretch := math.Sqrt((1 + q.rho) / (1 - q.rho))
+	bound := d.bound(i)
+	for _, m := range [...]int{8, 12} {
+		c := i - m + 1
+		b0 := max(0, c-levelRuns, bound)
+		if q.start > b0 && c-q.start >= 10 {
+			b0 = q.start
+		}
+		if c-b0 < 10 {
+			continue
+		}
+		before := huber(d.y[b0:c], q.s, sc.buf[:])
+		diff := huber(d.y[c:i+1], q.s, sc.buf[:]) - before
+		spread := q.s * stretch * math.Sqrt(1.05/float64(m)+1.05/float64(c-b0))
+		if diff > 0.7*dmin && diff > 3.3*spread {
+			return c, before, diff, true
+		}
+	}
+	return 0, 0, 0, false
+}
+
+// due says whether run i asks for a first repetition (step 10).
+func (r scanResult) due(d *data, i int, dmin float64) bool {
+	x := d.values(i)[0] - r.mu
+	if r.worse.p >= min(0.5, 0.3*max(1, r.s/dmin)) && x > 0.35*dmin {
+		return true
+	}
+	return x/(r.s*math.Sqrt(1+1.3/float64(r.runs))) > 2 && x > 0.7*dmin
+}
+
+// prepared returns a data of at least one run from values that are finite logs.
+func prepared(runs [][]float64) *data {
+	d := &data{y: make([]float64, 0, len(runs)), off: make([]int, 1, len(runs)+1)}
+	var buf []float64
+	for _, v := range runs {
+		d.z = append(d.z, v...)
+		d.off = append(d.off, len(d.z))
+		buf = append(buf[:0], v...)
+		slices.Sort(buf)
+		d.y = append(d.y, sortedMedian(buf))
+	}
+	return d
+}
