@@ -1,0 +1,351 @@
+package baseline
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Schema is the version of Record. A reader leaves out records with a higher
+// number, with a warning.
+const Schema = 1
+
+// Kind is what a record tells.
+type Kind string
+
+// The kinds. Everything but a run is an act of a person, and carries an Act.
+const (
+	KindRun      Kind = "run"      // one run of one case
+	KindAccept   Kind = "accept"   // the level that begins with Act.Target is intended
+	KindWithdraw Kind = "withdraw" // the run Act.Target is not to be counted
+	KindPrune    Kind = "prune"    // old records were removed from the store
+)
+
+// Modes of a run, as in rundir.Build.
+const (
+	ModeNightly = "nightly" // a run of a branch: it joins the branch's history
+	ModePR      = "pr"      // a run of a proposed change: kept, never part of a history
+)
+
+// DefaultBranch is the branch of runs that name none.
+const DefaultBranch = "main"
+
+// Record is one entry of the store: one run of one case with everything that
+// was measured, or one act of a person. Records are values: changing the past
+// means adding a record that says so.
+type Record struct {
+	Schema int    `json:"schema"`
+	Kind   Kind   `json:"kind"`
+	ID     string `json:"id"` // see NewID
+	Case   string `json:"case"`
+	// Match is the identity of the series beside case, point and metric: GPU
+	// type, parallelism, …. Runs with different values are never compared.
+	Match map[string]string `json:"match,omitempty"`
+	Time  time.Time         `json:"time"` // when the run began; of an act, of the run it is about
+
+	Source    string       `json:"source,omitempty"` // ci-disagg, manual, perf_data, opensearch
+	Run       string       `json:"run,omitempty"`    // run id
+	Build     rundir.Build `json:"build"`
+	Cluster   string       `json:"cluster,omitempty"`
+	GPU       string       `json:"gpu,omitempty"`       // GPU type
+	Container string       `json:"container,omitempty"` // image digest
+	Tool      string       `json:"tool,omitempty"`      // version of ci-disagg
+
+	Repetitions  []Repetition  `json:"repetitions,omitempty"` // where each value of a measurement comes from
+	Valid        bool          `json:"valid"`
+	Problems     []string      `json:"problems,omitempty"` // why it is not valid
+	Verdict      verdict.Word  `json:"verdict,omitempty"`  // worst of the gating metrics
+	Measurements []Measurement `json:"measurements,omitempty"`
+
+	Act *Act `json:"act,omitempty"`
+}
+
+// Repetition is one job that measured.
+type Repetition struct {
+	JobID   string     `json:"job_id,omitempty"`
+	Nodes   []string   `json:"nodes,omitempty"`
+	NodeSet string     `json:"node_set,omitempty"` // group for the node covariate; see NodeGroup
+	Started *time.Time `json:"started,omitempty"`
+}
+
+// Measurement is one metric at one benchmark point.
+type Measurement struct {
+	Point   string       `json:"point,omitempty"` // con<C>… ; "" = the case has one
+	Metric  string       `json:"metric"`          // canonical name, see package metric
+	Unit    string       `json:"unit"`
+	Values  []float64    `json:"values"` // one per repetition that measured it, in Unit
+	Verdict verdict.Word `json:"verdict,omitempty"`
+	Open    bool         `json:"open,omitempty"`  // judged while a regression was open
+	Level   float64      `json:"level,omitempty"` // that a regression was measured against
+	// Reps are the indexes into Record.Repetitions that Values come from; empty:
+	// the first len(Values), in order.
+	Reps []int `json:"reps,omitempty"`
+}
+
+// Act says who did something to the history by hand, when and why.
+type Act struct {
+	By     string    `json:"by"`
+	At     time.Time `json:"at"`
+	Why    string    `json:"why"`
+	Target string    `json:"target,omitempty"` // id of the run it is about
+	// Series limits the act to some series of the run, as "metric" or
+	// "point/metric"; empty = all of them.
+	Series []string `json:"series,omitempty"`
+}
+
+// Covers says whether the act is about this metric at this point.
+func (a Act) Covers(point, metric string) bool {
+	return len(a.Series) == 0 || slices.Contains(a.Series, metric) || slices.Contains(a.Series, point+"/"+metric)
+}
+
+// Branch is the branch whose history the record belongs to.
+func (r Record) Branch() string { return NormalBranch(r.Build.Branch) }
+
+// NormalBranch takes the decoration off a branch name: refs/heads/main and
+// origin/main are main, and so is no name at all.
+func NormalBranch(b string) string {
+	b = strings.TrimPrefix(b, "refs/heads/")
+	b = strings.TrimPrefix(b, "refs/remotes/")
+	b = strings.TrimPrefix(b, "origin/")
+	if b == "" {
+		return DefaultBranch
+	}
+	return b
+}
+
+// NormalMatch is m without empty values: a key without a value and no key are
+// the same.
+func NormalMatch(m map[string]string) map[string]string {
+	out := maps.Clone(m)
+	maps.DeleteFunc(out, func(_, v string) bool { return v == "" })
+	if len(out) == 0 {
+		return nil
+	}
+	return out
+}
+
+// MatchKey is a short, stable, file-name-safe word for a set of match values:
+// the readable GPU type if there is one, and a hash of everything.
+func MatchKey(m map[string]string) string {
+	m = NormalMatch(m)
+	if len(m) == 0 {
+		return "any"
+	}
+	h := sha256.New()
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		fmt.Fprintf(h, "%d %s=%d %s\n", len(k), k, len(m[k]), m[k])
+	}
+	word := "match"
+	if gpu := m["gpu_type"]; gpu != "" {
+		word = strings.Map(func(r rune) rune {
+			if r < 0x80 && (unicode.IsLetter(r) || unicode.IsDigit(r)) {
+				return unicode.ToLower(r)
+			}
+			return -1
+		}, gpu)
+	}
+	return word[:min(len(word), 20)] + "-" + hex.EncodeToString(h.Sum(nil)[:6])
+}
+
+// idTime is the first part of an id: ids sort by time.
+const idTime = "20060102T150405Z"
+
+// NewID is the id of the record, made from what makes it the same record: time,
+// case, match values, branch, mode, run; for an act also what was done. Saving a
+// record with an id that is already there replaces it, so storing a run twice
+// does not double it.
+func (r Record) NewID() string {
+	h := sha256.New()
+	enc := json.NewEncoder(h)
+	part := []any{r.Kind, r.Case, MatchKey(r.Match), r.Branch(), r.Build.Mode, r.Build.Change, r.Run, r.Time.UTC().UnixNano()}
+	if r.Act != nil && r.Kind != KindRun {
+		part = append(part, r.Act.Target, r.Act.Series, r.Act.At.UTC().UnixNano(), r.Act.By, r.Act.Why)
+	}
+	_ = enc.Encode(part) // a hash cannot fail, and the values are strings and numbers
+	return r.Time.UTC().Format(idTime) + "-" + hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// Normal is the record as it is stored: schema and id set, times in UTC,
+// measurements sorted.
+func (r Record) Normal() Record {
+	r.Schema = Schema
+	r.Match = NormalMatch(r.Match)
+	r.Time = r.Time.UTC().Truncate(time.Microsecond) // PostgreSQL's resolution
+	r.Measurements = slices.Clone(r.Measurements)
+	slices.SortStableFunc(r.Measurements, func(a, b Measurement) int {
+		return strings.Compare(a.Point+"\x00"+a.Metric, b.Point+"\x00"+b.Metric)
+	})
+	if r.Act != nil {
+		act := *r.Act
+		act.At = act.At.UTC().Truncate(time.Microsecond)
+		r.Act = &act
+	}
+	r.ID = r.NewID()
+	return r
+}
+
+// Counts says whether the record is a run that a history may contain.
+func (r Record) Counts() bool {
+	return r.Kind == KindRun && r.Valid && r.Build.Mode != ModePR
+}
+
+// Bounds of a record. What a benchmark leaves behind stays far below them.
+const (
+	maxText         = 4096
+	maxMeasurements = 20_000
+	maxValues       = 10_000
+)
+
+// Validate says everything that is wrong with the record.
+func (r Record) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if r.Schema != Schema {
+		bad("schema %d: this ci-disagg understands %d", r.Schema, Schema)
+	}
+	if r.Case == "" {
+		bad("case is missing")
+	}
+	if r.Time.Year() < 2000 || r.Time.Year() > 2199 {
+		bad("time %s is not plausible", r.Time.Format(time.RFC3339))
+	}
+	if r.ID != r.NewID() {
+		bad("id %q is not the id of this content", shorten(r.ID))
+	}
+	for name, s := range r.texts() {
+		if msg := textProblem(s); msg != "" {
+			bad("%s %s", name, msg)
+		}
+	}
+	switch r.Kind {
+	case KindRun:
+		r.validateRun(bad)
+	case KindAccept, KindWithdraw, KindPrune:
+		if r.Act == nil || r.Act.By == "" || r.Act.Why == "" || r.Act.At.IsZero() {
+			bad("%s needs who, when and why", r.Kind)
+		}
+		if r.Kind != KindPrune && (r.Act == nil || r.Act.Target == "") {
+			bad("%s needs the run that it is about", r.Kind)
+		}
+	default:
+		bad("kind %q is unknown", shorten(string(r.Kind)))
+	}
+	return errors.Join(errs...)
+}
+
+func (r Record) validateRun(bad func(string, ...any)) {
+	if r.Build.Mode != ModeNightly && r.Build.Mode != ModePR {
+		bad("build.mode %q is neither nightly nor pr", shorten(r.Build.Mode))
+	}
+	if r.Valid && len(r.Measurements) == 0 {
+		bad("a valid run has measurements; this one has none")
+	}
+	if r.Valid == (len(r.Problems) > 0) {
+		bad("a run is invalid exactly when it has problems")
+	}
+	if len(r.Measurements) > maxMeasurements {
+		bad("%d measurements are more than %d", len(r.Measurements), maxMeasurements)
+		return
+	}
+	seen := map[string]bool{}
+	for _, m := range r.Measurements {
+		key := m.Point + "/" + m.Metric
+		if seen[key] {
+			bad("%s is there twice", shorten(key))
+		}
+		seen[key] = true
+		m.validate(bad)
+	}
+}
+
+func (m Measurement) validate(bad func(string, ...any)) {
+	switch {
+	case m.Metric == "" || m.Unit == "":
+		bad("a measurement at point %q lacks its metric or unit", shorten(m.Point))
+	case len(m.Values) == 0:
+		bad("%s has no value", m.Metric)
+	case len(m.Values) > maxValues:
+		bad("%s has %d values, more than %d", m.Metric, len(m.Values), maxValues)
+	case len(m.Reps) > 0 && len(m.Reps) != len(m.Values):
+		bad("%s has %d values of %d repetitions", m.Metric, len(m.Values), len(m.Reps))
+	}
+	for _, v := range append([]float64{m.Level}, m.Values...) {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			bad("%s has a value that is not finite", m.Metric)
+			return
+		}
+	}
+}
+
+// texts is every text of the record that came from outside, by name.
+func (r Record) texts() map[string]string {
+	t := map[string]string{
+		"case": r.Case, "source": r.Source, "run": r.Run, "cluster": r.Cluster, "gpu": r.GPU,
+		"container": r.Container, "tool": r.Tool, "branch": r.Build.Branch, "commit": r.Build.Commit,
+		"change": r.Build.Change, "build url": r.Build.URL, "merge base": r.Build.MergeBase, "build tag": r.Build.Tag,
+	}
+	for k, v := range r.Match {
+		t["match "+shorten(k)] = k + v
+	}
+	for i, m := range r.Measurements {
+		t[fmt.Sprintf("measurement %d", i)] = m.Point + m.Metric + m.Unit
+	}
+	for i, rep := range r.Repetitions {
+		t[fmt.Sprintf("repetition %d", i)] = rep.JobID + rep.NodeSet + strings.Join(rep.Nodes, "")
+	}
+	if r.Act != nil {
+		t["act"] = r.Act.By + r.Act.Why + r.Act.Target + strings.Join(r.Act.Series, "")
+	}
+	return t
+}
+
+// textProblem refuses what a file name, a terminal or a jsonb column would
+// choke on.
+func textProblem(s string) string {
+	switch {
+	case len(s) > maxText*16:
+		return fmt.Sprintf("is too long (%d bytes)", len(s))
+	case !utf8.ValidString(s):
+		return "is not valid UTF-8"
+	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' || r == 0x7f }):
+		return "has control characters"
+	}
+	return ""
+}
+
+func shorten(s string) string {
+	const most = 80
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return s
+}
+
+// NodeGroup is the group that a set of nodes belongs to, for the node
+// covariate: the names without their last number (the rack of gb-035-node04 is
+// gb-035-node), several groups joined. "" when there are no nodes.
+func NodeGroup(nodes []string) string {
+	var groups []string
+	for _, n := range nodes {
+		n, _, _ = strings.Cut(n, ".")
+		g := strings.TrimRight(n, "0123456789")
+		if g == "" {
+			g = n
+		}
+		groups = append(groups, g)
+	}
+	slices.Sort(groups)
+	return strings.Join(slices.Compact(groups), "+")
+}
