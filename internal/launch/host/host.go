@@ -7,25 +7,42 @@ package host
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
+)
+
+// ErrNotStarted says that a command certainly did not run: the program is not
+// there, or the login node could not be reached at all.
+var ErrNotStarted = errors.New("not started")
+
+// ErrUnreachable says that the login node did not answer, or that the connection
+// ended before the command did: what the command has done is not known.
+var ErrUnreachable = errors.New("login node unreachable")
+
+const (
+	defaultTimeout   = time.Minute
+	defaultMaxOutput = 16 << 20
 )
 
 // Cmd is one command.
 type Cmd struct {
 	Argv      []string
+	Dir       string        // working directory; "" = the host's default
 	Env       []string      // NAME=value added to the host's environment; never part of an argument
-	Unset     []string      // variables removed, a trailing * matches a prefix
+	Unset     []string      // variables removed before; a trailing * matches a prefix
+	Keep      []string      // variables that Unset spares
 	Stdin     io.Reader     // nil = empty
 	Timeout   time.Duration // 0 = one minute
-	MaxOutput int64         // bytes kept of stdout and of stderr each; 0 = 16 MiB. More is an error
+	MaxOutput int           // bytes of stdout kept; 0 = 16 MiB. More is an error
 	Session   bool          // own session, so that a signal to our group does not reach it
+	Fresh     bool          // over ssh: not over the shared connection, which may hang
 }
 
 // Result is what a command that ran to its end left.
 type Result struct {
 	Stdout []byte
-	Stderr []byte
+	Stderr []byte // its tail
 	Exit   int
 }
 
@@ -53,8 +70,14 @@ type Host interface {
 	// Pull copies regular files below dir on the host to localDir.
 	Pull(ctx context.Context, dir, localDir string, paths []string) error
 	// Read returns the contents of small files, keyed by path; a file that is not
-	// there is not in the map. No file may exceed max bytes.
-	Read(ctx context.Context, max int64, paths ...string) (map[string][]byte, error)
+	// there is not in the map. No file may exceed most bytes.
+	Read(ctx context.Context, most int64, paths ...string) (map[string][]byte, error)
+	// ReadAt returns up to most bytes of each file from the given offset on; a
+	// file that is not there, or is shorter, gives nothing.
+	ReadAt(ctx context.Context, most int, from map[string]int64) (map[string][]byte, error)
+	// Checksum is the SHA-256 of files in hexadecimal, keyed by path; a file that
+	// is not there is not in the map.
+	Checksum(ctx context.Context, paths ...string) (map[string]string, error)
 	// Close ends what the host holds open.
 	Close() error
 }

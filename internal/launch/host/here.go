@@ -1,0 +1,205 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/proc"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Here is this machine.
+type Here struct{ env []string }
+
+// NewHere makes the host that runs commands here, with env as their environment.
+func NewHere(env []string) *Here { return &Here{env: env} }
+
+// Name is "here".
+func (*Here) Name() string { return "here" }
+
+// Shared is true: this is the same file system.
+func (*Here) Shared() bool { return true }
+
+// Close does nothing.
+func (*Here) Close() error { return nil }
+
+// Run runs one command to its end.
+func (h *Here) Run(ctx context.Context, c Cmd) (Result, error) {
+	env := append(Scrub(h.env, c.Unset, c.Keep), c.Env...)
+	if _, err := proc.LookPath(c.Argv[0], env); err != nil {
+		return Result{Exit: -1}, fmt.Errorf("%w: %w", ErrNotStarted, err)
+	}
+	return run(ctx, c, proc.Command{Argv: c.Argv, Dir: c.Dir, Env: env, Stdin: c.Stdin})
+}
+
+// run runs p within the bounds of c; p's argv, environment and stdin are set.
+func run(ctx context.Context, c Cmd, p proc.Command) (Result, error) {
+	p.Timeout, p.MaxStdout, p.Session, p.Grace = c.Timeout, c.MaxOutput, c.Session, time.Second
+	if p.Timeout <= 0 {
+		p.Timeout = defaultTimeout
+	}
+	if p.MaxStdout <= 0 {
+		p.MaxStdout = defaultMaxOutput
+	}
+	r, err := proc.Run(ctx, p)
+	var exit *proc.ExitError
+	if errors.As(err, &exit) {
+		if exit.Signal != 0 {
+			return Result{Stdout: r.Stdout, Stderr: []byte(r.Stderr), Exit: r.Exit}, err
+		}
+		err = nil
+	}
+	return Result{Stdout: r.Stdout, Stderr: []byte(r.Stderr), Exit: r.Exit}, err
+}
+
+// Scrub is env without the variables that unset names (a trailing * matches a
+// prefix) and keep does not.
+func Scrub(env, unset, keep []string) []string {
+	return proc.Without(env, func(name string) bool {
+		return !slices.Contains(keep, name) && slices.ContainsFunc(unset, func(u string) bool {
+			prefix, star := strings.CutSuffix(u, "*")
+			return name == u || star && strings.HasPrefix(name, prefix)
+		})
+	})
+}
+
+// Push copies files, unless both directories are the same.
+func (h *Here) Push(_ context.Context, localDir, dir string, paths []string) error {
+	return copyTree(localDir, dir, paths)
+}
+
+// Pull copies files, unless both directories are the same.
+func (h *Here) Pull(_ context.Context, dir, localDir string, paths []string) error {
+	return copyTree(dir, localDir, paths)
+}
+
+func copyTree(from, to string, paths []string) error {
+	if filepath.Clean(from) == filepath.Clean(to) {
+		return nil
+	}
+	for _, p := range paths {
+		if !filepath.IsLocal(p) {
+			return fmt.Errorf("path %q leads out of its directory", p)
+		}
+		if err := copyFile(filepath.Join(from, p), filepath.Join(to, p)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func copyFile(from, to string) error {
+	f, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	return rundir.WriteStream(to, st.Mode().Perm(), func(w io.Writer) error {
+		_, err := io.Copy(w, f)
+		return err
+	})
+}
+
+// List lists the regular files below dir.
+func (h *Here) List(_ context.Context, dir string, limit int) ([]FileInfo, error) {
+	var files []FileInfo
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		info, err := d.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // replaced while we looked
+		}
+		if err != nil {
+			return err
+		}
+		if len(files) >= limit {
+			return fmt.Errorf("%s: more than %d files", dir, limit)
+		}
+		rel, err := filepath.Rel(dir, path)
+		files = append(files, FileInfo{Path: rel, Size: info.Size(), MTime: info.ModTime()})
+		return err
+	})
+	return files, err
+}
+
+// Read reads small files.
+func (h *Here) Read(_ context.Context, most int64, paths ...string) (map[string][]byte, error) {
+	out := map[string][]byte{}
+	for _, p := range paths {
+		data, err := readBounded(p, most)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		out[p] = data
+	}
+	return out, nil
+}
+
+func readBounded(path string, most int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	data, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(data)) > most {
+		err = fmt.Errorf("%s is longer than %d bytes", path, most)
+	}
+	return data, err
+}
+
+// ReadAt reads up to most bytes of a file from offset on; a file that is not
+// there, or is shorter, gives nothing.
+func (h *Here) ReadAt(_ context.Context, most int, from map[string]int64) (map[string][]byte, error) {
+	out := map[string][]byte{}
+	for p, off := range from {
+		f, err := os.Open(p)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		buf := make([]byte, most)
+		n, err := f.ReadAt(buf, off)
+		_ = f.Close()
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, err
+		}
+		out[p] = buf[:n]
+	}
+	return out, nil
+}
+
+// Checksum is the SHA-256 of files, in hexadecimal, keyed by path.
+func (h *Here) Checksum(_ context.Context, paths ...string) (map[string]string, error) {
+	out := map[string]string{}
+	for _, p := range paths {
+		sum, err := fileSum(p)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		out[p] = sum
+	}
+	return out, nil
+}
