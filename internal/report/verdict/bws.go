@@ -1,9 +1,6 @@
 package verdict
 
-import (
-	"math"
-	"slices"
-)
+import "math"
 
 // The constants of the Bayesian window scan. They were chosen once, on data
 // that no test here uses; nothing in this package may be tuned.
@@ -403,27 +400,4 @@ func (sc *scanner) late(d *data, i int, dmin float64, q noise) (onset int, mu, s
 		}
 	}
 	return 0, 0, 0, false
-}
-
-// due says whether run i asks for a first repetition (step 10).
-func (r scanResult) due(d *data, i int, dmin float64) bool {
-	x := d.values(i)[0] - r.mu
-	if r.worse.p >= min(0.5, 0.3*max(1, r.s/dmin)) && x > 0.35*dmin {
-		return true
-	}
-	return x/(r.s*math.Sqrt(1+1.3/float64(r.runs))) > 2 && x > 0.7*dmin
-}
-
-// prepared returns a data of at least one run from values that are finite logs.
-func prepared(runs [][]float64) *data {
-	d := &data{y: make([]float64, 0, len(runs)), off: make([]int, 1, len(runs)+1)}
-	var buf []float64
-	for _, v := range runs {
-		d.z = append(d.z, v...)
-		d.off = append(d.off, len(d.z))
-		buf = append(buf[:0], v...)
-		slices.Sort(buf)
-		d.y = append(d.y, sortedMedian(buf))
-	}
-	return d
 }

@@ -3,6 +3,7 @@ package verdict
 import (
 	"encoding/json"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -59,4 +60,18 @@ func TestScanMatchesTheReferenceVectors(t *testing.T) {
 		require.InDelta(t, c.P, r.worse.p, 1e-9, c.Name)
 		require.InDelta(t, c.Effect, r.worse.effect, 1e-9, c.Name)
 	}
+}
+
+// prepared returns a data of at least one run from values that are finite logs.
+func prepared(runs [][]float64) *data {
+	d := &data{y: make([]float64, 0, len(runs)), off: make([]int, 1, len(runs)+1)}
+	var buf []float64
+	for _, v := range runs {
+		d.z = append(d.z, v...)
+		d.off = append(d.off, len(d.z))
+		buf = append(buf[:0], v...)
+		slices.Sort(buf)
+		d.y = append(d.y, sortedMedian(buf))
+	}
+	return d
 }

@@ -1,19 +1,123 @@
 package verdict
 
-// Judge gives the verdict on the newest run of a series.
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+// chartRuns is how many past runs a row carries for its chart.
+const chartRuns = 90
+
+// Judge gives the verdict on the newest run of a series. It is total: whatever
+// the numbers are, it answers with a row that has no NaN in it, and what is no
+// measurement is invalid.
 func Judge(s Series, p Policy) Row {
 	c := p.settings(s)
-	return Row{Case: s.Case, Point: s.Point, Metric: s.Metric.Name, Rule: string(c.rule), Verdict: Invalid, Reason: "not judged yet"}
+	row := Row{
+		Case: s.Case, Point: s.Point, Metric: s.Metric.Name, Unit: s.Metric.Unit, Better: s.Metric.Better.String(),
+		Gate: c.gate, Advisory: c.advisory || !c.gate, Rule: string(c.rule),
+		Values: slices.Clone(s.New.Values),
+	}
+	if why := checkValues(s.New.Values); why != "" {
+		row.Values = slices.DeleteFunc(row.Values, func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) })
+		row.Verdict, row.Reason = Invalid, why
+		return row
+	}
+	value := median(s.New.Values, nil)
+	row.Value = number(value)
+	runs, dropped := past(s)
+	row.History = len(runs)
+	row.Series = chart(runs, s.New)
+
+	j := judgement{Row: row, settings: c, series: s, past: runs, sign: s.Metric.Sign(), value: value}
+	switch c.rule {
+	case RuleFixed:
+		j.judgeFixed()
+	case RuleUpstream:
+		j.judgeUpstream()
+	default:
+		j.judgeBWS()
+	}
+	if dropped > 0 {
+		j.say("%d past runs without a usable value are left out", dropped)
+	}
+	return j.Row
+}
+
+// judgement is a row while it is made.
+type judgement struct {
+	Row
+	settings
+	series Series
+	past   []Run
+	sign   float64
+	value  float64
+}
+
+// say adds a sentence to the reason.
+func (j *judgement) say(format string, args ...any) {
+	if j.Reason != "" {
+		j.Reason += ". "
+	}
+	j.Reason += fmt.Sprintf(format, args...)
+}
+
+// against sets what the value is compared with.
+func (j *judgement) against(baseline float64) {
+	j.Baseline = number(baseline)
+	j.Change = number(j.value/baseline - 1)
+	j.Worse = number(j.sign * (j.value/baseline - 1))
+}
+
+// relative is a difference of signed logs as a relative worsening.
+func (j *judgement) relative(x float64) float64 { return j.sign * math.Expm1(j.sign*x) }
+
+// level is a signed log in the metric's unit.
+func (j *judgement) level(x float64) float64 { return math.Exp(j.sign * x) }
+
+// number is v as an optional number: nil if it is none.
+func number(v float64) *float64 {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return nil
+	}
+	return &v
+}
+
+// chart is the recent history with the new run behind it.
+func chart(past []Run, newest Run) []Run {
+	past = past[max(0, len(past)-chartRuns):]
+	return append(slices.Clone(past), newest)
 }
 
 // Record is the run as it belongs into the history: with its verdict, whether a
-// regression was open, and the level that it has to come back to.
+// regression was open, and the level that the runs have to come back to.
 func (r Row) Record(run Run) Run {
-	run.Verdict = r.Verdict
-	run.Open = r.Open
-	run.Level = 0
+	run.Verdict, run.Open, run.Level = r.Verdict, r.Open, 0
 	if r.Verdict == Regression && r.Baseline != nil {
 		run.Level = *r.Baseline
 	}
 	return run
+}
+
+// Worst is the verdict over the rows that can turn a run red: the first of
+// regression, invalid, baseline_unavailable, no_baseline, inconclusive,
+// collecting, improvement, pass that one of them has; "" if there is none.
+func Worst(rows []Row) Word {
+	order := []Word{Regression, Invalid, BaselineUnavailable, NoBaseline, Inconclusive, Collecting, Improvement, Pass}
+	worst := len(order)
+	for _, r := range rows {
+		if !r.Gate || r.Advisory {
+			continue
+		}
+		at := slices.Index(order, r.Verdict)
+		if at < 0 {
+			at = 1 // a word that nobody knows is no measurement
+		}
+		worst = min(worst, at)
+	}
+	if worst == len(order) {
+		return ""
+	}
+	return order[worst]
 }

@@ -146,7 +146,6 @@ type settings struct {
 	pr         bool
 	minHistory int
 	reruns     int // that may still run
-	usedUp     bool
 	tried      int
 	forgetOpen bool
 	fixed      float64

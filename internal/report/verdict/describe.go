@@ -1,0 +1,223 @@
+package verdict
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+)
+
+// describe fills in what a row says beside its verdict: probabilities, noise,
+// levels for the chart, and the distance to the best level.
+func (j *judgement) describe(d *data, r scanResult) {
+	j.P, j.PBetter = number(r.worse.p), number(r.better.p)
+	j.Noise = number(math.Expm1(r.s))
+	for k, from := range r.starts {
+		to := r.e
+		if k+1 < len(r.starts) {
+			to = r.starts[k+1]
+		}
+		j.addLevel(d, from, to)
+	}
+	// What the window shows: its runs belong to the last level unless a step
+	// has begun among them.
+	if at := r.worse.onset; r.worse.p >= j.threshold {
+		j.addLevel(d, at, len(d.y))
+	} else if at := r.better.onset; r.better.p >= j.threshold {
+		j.addLevel(d, at, len(d.y))
+	}
+	j.belowBest(d, r)
+}
+
+func (j *judgement) addLevel(d *data, from, to int) {
+	first := j.at(from)
+	j.Levels = append(j.Levels, Level{
+		Run: j.run(from), Time: first.Time, Runs: to - from, Value: j.level(median(d.y[from:to], nil)),
+	})
+}
+
+// belowBest compares the present level with the best one of the last 90 days.
+func (j *judgement) belowBest(d *data, r scanResult) {
+	best := r.mu
+	since := j.series.New.Time.Add(-90 * 24 * time.Hour)
+	for k, from := range r.starts {
+		to := r.e
+		if k+1 < len(r.starts) {
+			to = r.starts[k+1]
+		}
+		if to-from >= segmentMin && !j.at(to-1).Time.Before(since) {
+			best = min(best, median(d.y[from:to], nil))
+		}
+	}
+	j.BelowBest = number(j.relative(r.mu - best))
+}
+
+// at is run k, counted from the oldest past one; the new run is the last.
+func (j *judgement) at(k int) Run {
+	if k < len(j.past) {
+		return j.past[k]
+	}
+	return j.series.New
+}
+
+// run is the name of run k for people.
+func (j *judgement) run(k int) string {
+	r := j.at(k)
+	switch {
+	case r.ID != "":
+		return r.ID
+	case !r.Time.IsZero():
+		return r.Time.UTC().Format(time.DateTime)
+	case k == len(j.past):
+		return "this run"
+	default:
+		return fmt.Sprintf("the run %d before this one", len(j.past)-k)
+	}
+}
+
+// explain puts the verdict of the scan into words.
+func (j *judgement) explain(r scanResult, q question, due bool) {
+	switch j.Verdict {
+	case Regression:
+		j.say("%s; a real step has probability %s (%s needed), size %s, %s",
+			j.comparison(r), chance(q.p), chance(j.threshold), j.span(), j.began(r.worse.onset))
+	case Improvement:
+		j.say("%s; a real improvement has probability %s (%s needed), %s",
+			j.comparison(r), chance(q.better), chance(j.threshold), j.began(r.better.onset))
+	case Inconclusive:
+		j.say("%s; a step has probability %s: too much to pass, less than the %s needed for a regression. %s",
+			j.comparison(r), chance(q.p), chance(j.threshold), j.whyUndecided())
+	default:
+		j.say("%s; a step has probability %s", j.comparison(r), chance(q.p))
+		if due && !j.Suspicious && j.tried == 0 {
+			j.say("the run stands out; a repetition would tell chance from a step, but none is to run")
+		}
+	}
+	if j.Suspicious {
+		j.say("a repetition of the same commit will settle it (%d more allowed)", j.reruns)
+	}
+	if j.Strict && j.sensitive != Strict {
+		j.say("judged strictly: the history has %d runs, fewer than %d", len(j.past), strictBelow)
+	}
+}
+
+// whyUndecided says what became of the repetitions.
+func (j *judgement) whyUndecided() string {
+	switch {
+	case j.Suspicious:
+		return "The verdict is open until the repetition ran"
+	case j.tried >= MaxReruns:
+		return fmt.Sprintf("%d repetitions did not settle it", j.tried)
+	case j.tried > 0:
+		return fmt.Sprintf("%d repetition(s) did not settle it and no further one can run", j.tried)
+	default:
+		return "A repetition would settle it, but none can run"
+	}
+}
+
+// comparison is what was compared with what.
+func (j *judgement) comparison(r scanResult) string {
+	of := ""
+	if n := len(j.series.New.Values); n > 1 {
+		of = fmt.Sprintf("the median of %d repetitions, ", n)
+	}
+	return fmt.Sprintf("%s%s is %s %s, the level of %d earlier runs (noise %s per run)",
+		of, j.amount(j.value), j.percentWorse(*orZero(j.Worse)), j.amount(*orZero(j.Baseline)), r.runs, percent(*orZero(j.Noise)))
+}
+
+// began says at which run a step probably began.
+func (j *judgement) began(onset int) string {
+	if onset >= len(j.past) || j.pr {
+		return "begun with this run"
+	}
+	return "probably begun with " + j.run(onset)
+}
+
+// span is the interval of the step.
+func (j *judgement) span() string {
+	if j.Interval == nil {
+		return "unknown"
+	}
+	lo, hi := percent(j.Interval[0]), percent(j.Interval[1])
+	if lo == hi {
+		return "about " + lo
+	}
+	return lo + " to " + hi
+}
+
+// nameNodes names the node effect when it is worth a word.
+func (j *judgement) nameNodes(r scanResult, shift float64) {
+	if shift == 0 {
+		return
+	}
+	j.NodeEffect = number(j.relative(shift))
+	raw := j.sign*math.Log(j.series.New.Values[0]) - r.mu
+	node := j.series.New.node(0)
+	switch {
+	case raw > 0.7*j.dmin && raw-shift <= 0.7*j.dmin:
+		j.say("The difference is that of its nodes: runs on %s are usually %s worse than on the others, and that is taken out", node, percent(*orZero(j.NodeEffect)))
+	case math.Abs(shift) > 0.35*j.dmin:
+		j.say("Runs on %s are usually %s the others; that is taken out", node, j.percentWorse(*orZero(j.NodeEffect)))
+	}
+}
+
+// percentWorse is "3.1 % worse than" or "0.4 % better than".
+func (j *judgement) percentWorse(worse float64) string {
+	word := "worse"
+	if worse < 0 {
+		word = "better"
+	}
+	return percent(math.Abs(worse)) + " " + word + " than"
+}
+
+// amount is a value with its unit.
+func (j *judgement) amount(v float64) string {
+	s := strconv.FormatFloat(v, 'g', 4, 64)
+	if a := math.Abs(v); a >= 1000 && a < 1e7 {
+		s = strconv.FormatFloat(v, 'f', 0, 64)
+	}
+	if j.Unit == "" || j.Unit == "1" {
+		return s
+	}
+	return s + " " + j.Unit
+}
+
+// percent is a share for people.
+func percent(v float64) string {
+	switch a := math.Abs(v) * 100; {
+	case a >= 1e6:
+		return strconv.FormatFloat(v*100, 'g', 3, 64) + " %"
+	case a >= 100:
+		return strconv.FormatFloat(v*100, 'f', 0, 64) + " %"
+	default:
+		return strconv.FormatFloat(v*100, 'f', 1, 64) + " %"
+	}
+}
+
+// chance is a probability for people: never 0 or 1, which nothing is.
+func chance(p float64) string {
+	switch {
+	case p > 0.995:
+		return "> 0.99"
+	case p < 0.005:
+		return "< 0.01"
+	default:
+		return strconv.FormatFloat(p, 'f', 2, 64)
+	}
+}
+
+// orZero is v, or a zero if there is none.
+func orZero(v *float64) *float64 {
+	if v == nil {
+		return new(float64)
+	}
+	return v
+}
+
+// plural is "1 run" or "3 runs".
+func plural(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return strconv.Itoa(n) + " " + word + "s"
+}

@@ -1,0 +1,233 @@
+package verdict
+
+import (
+	"fmt"
+	"math"
+)
+
+// The probabilities between which a further repetition helps (step 10), and
+// from which an undecided run is not a pass (step 11).
+const (
+	openQuestion = 0.3
+	settled      = 0.97
+)
+
+// strictBelow is the number of past runs below which a series is judged strictly.
+const strictBelow = 16
+
+// judgeBWS is the Bayesian window scan with the state around it.
+func (j *judgement) judgeBWS() {
+	n := len(j.past)
+	if n < j.minHistory {
+		j.judgeShort()
+		return
+	}
+	var sc scanner
+	d, shift := load(j.past, j.series.New, j.sign)
+	var h history
+	if j.forgetOpen {
+		h.alarms = recentAlarm(j.past)
+	} else {
+		h = sc.fold(j.past, d, j.sign, j.dmin)
+	}
+	d.bounds = h.bounds
+	if j.pr && h.open != nil && h.onset > 0 {
+		// The level at the merge base is the new one: a pull request answers
+		// for its own step only.
+		d.bounds = append(d.bounds, h.onset)
+	}
+	if n < strictBelow {
+		j.threshold = max(j.threshold, probability(Strict))
+	}
+	j.Strict = j.threshold >= probability(Strict)
+
+	r := sc.scan(d, n, j.dmin)
+	j.describe(d, r)
+	switch {
+	case j.series.New.Accepted:
+		j.against(j.level(r.mu))
+		j.Verdict = Pass
+		j.say("someone accepted the level that begins with this run: %s", j.comparison(r))
+	case j.pr:
+		j.judgePR(d, r, h)
+	default:
+		j.judgeNightly(&sc, d, r, h)
+	}
+	j.nameNodes(r, shift)
+}
+
+// judgeShort is what can be said with too little history: a pinned value
+// decides if there is one, else nothing does.
+func (j *judgement) judgeShort() {
+	if j.series.Pinned != nil {
+		j.Rule = string(RuleFixed)
+		j.judgeFixed()
+		j.say("the rule bws takes over after %d runs, there are %d", j.minHistory, len(j.past))
+		return
+	}
+	j.Verdict = Collecting
+	if len(j.past) == 0 {
+		j.say("first run of this series: %d past runs are needed for a verdict", j.minHistory)
+		return
+	}
+	values := make([]float64, len(j.past))
+	for k, r := range j.past {
+		values[k] = median(r.Values, nil)
+	}
+	base := median(values, nil)
+	j.against(base)
+	j.say("%d of %d past runs needed for a verdict; for information only: %s their median %s",
+		len(j.past), j.minHistory, j.percentWorse(*orZero(j.Worse)), j.amount(base))
+}
+
+// judgeNightly judges a run of the main branch.
+func (j *judgement) judgeNightly(sc *scanner, d *data, r scanResult, h history) {
+	i := len(j.past)
+	if h.open != nil {
+		back := h.open.isBack(d.y[i], j.dmin)
+		if !back || h.open.back+1 < backRuns {
+			j.stillOpen(r, h, back)
+			return
+		}
+		j.say("the regression open since %s is over: %d runs in a row are back at %s",
+			j.run(h.open.since), backRuns, j.amount(j.level(h.open.level)))
+	}
+	j.against(j.level(r.mu))
+	j.decide(d, r, question{base: r.mu, p: r.worse.p, better: r.better.p})
+	if j.Verdict == Regression || h.alarms {
+		return
+	}
+	if onset, mu, size, ok := sc.late(d, i, j.dmin, r.noise); ok {
+		j.judgeLate(r, onset, mu, size)
+	}
+}
+
+// judgeLate is the verdict of the late channel.
+func (j *judgement) judgeLate(r scanResult, onset int, mu, size float64) {
+	j.Verdict, j.Alarm, j.Slow, j.Suspicious = Regression, true, true, false
+	j.Reason = ""
+	j.Onset = j.run(onset)
+	j.against(j.level(mu))
+	j.Effect = number(j.relative(size))
+	half := 1.645 * r.s * math.Sqrt(1/float64(len(j.past)-onset+1)+1/float64(max(1, min(levelRuns, onset))))
+	j.Interval = interval(j.relative(size-half), j.relative(size+half))
+	j.say("slow regression: the last %d runs together are %s worse than the runs before them (%s), too small to show in a single run and more than 3.3 times its uncertainty",
+		len(j.past)-onset+1, percent(*orZero(j.Effect)), j.amount(j.level(mu)))
+}
+
+// stillOpen is a run while a regression is open: red, whatever a moving level
+// would say, against the level from before the regression.
+func (j *judgement) stillOpen(r scanResult, h history, back bool) {
+	j.Verdict, j.Open = Regression, true
+	j.Since, j.Onset = j.run(h.open.since), j.run(h.onset)
+	old := j.level(h.open.level)
+	j.against(old)
+	j.measured(r, h.open.level)
+	state := fmt.Sprintf("this run is %s it", j.percentWorse(*orZero(j.Worse)))
+	if back {
+		state = fmt.Sprintf("this run is back (%d of %d in a row)", h.open.back+1, backRuns)
+	}
+	j.say("regression open since %s: the level before it was %s; %s. It stays open until %d runs in a row are at most %s worse than that level, or until someone accepts the new level",
+		j.Since, j.amount(old), state, backRuns, percent(j.relative(0.7*j.dmin)))
+	if r.worse.p >= j.threshold && r.worse.onset > h.open.since {
+		j.Alarm = true
+		j.say("since %s there is a further step of %s (probability %s)",
+			j.run(r.worse.onset), percent(j.relative(r.worse.effect)), chance(r.worse.p))
+	}
+}
+
+// judgePR judges a run on top of the main branch. Only a step that begins with
+// this very run is its own.
+func (j *judgement) judgePR(d *data, r scanResult, h history) {
+	base := r.mu + r.stepped
+	j.against(j.level(base))
+	j.P, j.PBetter = number(r.worse.own), number(r.better.own)
+	j.decide(d, r, question{base: base, p: r.worse.own, better: r.better.own})
+	if h.open != nil {
+		j.Since, j.Onset = j.run(h.open.since), j.run(h.onset)
+		j.say("main has a regression open since %s (level before it %s): this change is compared with the level after it and not blamed for it",
+			j.Since, j.amount(j.level(h.open.level)))
+		return
+	}
+	if r.worse.p-r.worse.own >= 0.5 {
+		j.say("main itself probably has a step of its own since %s, before this change", j.run(r.worse.onset))
+	}
+}
+
+// question is what one verdict is about.
+type question struct {
+	base      float64 // level to compare with, signed log
+	p, better float64 // evidence for a step in either direction
+}
+
+// decide gives the word (steps 10 and 11).
+func (j *judgement) decide(d *data, r scanResult, q question) {
+	extra := len(d.values(len(j.past))) - 1
+	due := r.due(d, len(j.past), j.dmin, q)
+	if extra > 0 {
+		due = extra < MaxReruns && q.p > openQuestion && q.p < settled
+	}
+	j.Suspicious = due && j.reruns > 0 && !j.Advisory
+	switch {
+	case q.p >= j.threshold:
+		j.Verdict, j.Alarm = Regression, true
+		j.Onset = j.run(len(j.past))
+		if !j.pr {
+			j.Onset = j.run(r.worse.onset)
+		}
+		j.step(r.worse)
+	case (due || j.tried > 0) && q.p >= openQuestion:
+		j.Verdict = Inconclusive
+		j.measured(r, q.base)
+	case q.better >= j.threshold:
+		j.Verdict = Improvement
+		j.step(r.better)
+		j.Effect = nil
+		j.Interval = interval(-j.Interval[1], -j.Interval[0])
+	default:
+		j.Verdict = Pass
+		j.measured(r, q.base)
+	}
+	j.explain(r, q, due)
+}
+
+// due says whether run i asks for a first repetition (step 10).
+func (r scanResult) due(d *data, i int, dmin float64, q question) bool {
+	x := d.values(i)[0] - q.base
+	if q.p >= min(0.5, openQuestion*max(1, r.s/dmin)) && x > 0.35*dmin {
+		return true
+	}
+	return x/(r.s*math.Sqrt(1+1.3/float64(r.runs))) > 2 && x > 0.7*dmin
+}
+
+// step reports the size of a step with its 5..95 % interval.
+func (j *judgement) step(s side) {
+	j.Effect = number(j.relative(s.effect))
+	j.Interval = interval(j.relative(s.lo), j.relative(s.hi))
+}
+
+// measured reports the measured difference to a level, with the noise of the
+// run and of the level: 5..95 %.
+func (j *judgement) measured(r scanResult, base float64) {
+	x := j.sign*math.Log(j.value) - base
+	half := 1.645 * r.s * math.Sqrt(1/float64(len(j.series.New.Values))+1.3/float64(r.runs))
+	j.Interval = interval(j.relative(x-half), j.relative(x+half))
+}
+
+// interval is an ordered pair, nil if it is not finite.
+func interval(lo, hi float64) *[2]float64 {
+	if number(lo) == nil || number(hi) == nil {
+		return nil
+	}
+	return &[2]float64{min(lo, hi), max(lo, hi)}
+}
+
+// recentAlarm says whether one of the last 12 runs was judged a regression.
+func recentAlarm(past []Run) bool {
+	for _, r := range past[max(0, len(past)-12):] {
+		if r.Verdict == Regression {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,182 @@
+package verdict
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+// maxRuns is how many past runs are looked at: far more than a level needs, so
+// that a regression stays open for as long as anyone could care.
+const maxRuns = 2000
+
+// badValue says why a value is no measurement, "" if it is one. Every rule
+// compares ratios, so that zero and negative values mean nothing.
+func badValue(v float64) string {
+	switch {
+	case math.IsNaN(v):
+		return "not a number"
+	case math.IsInf(v, 0):
+		return "infinite"
+	case v == 0:
+		return "zero"
+	case v < 0:
+		return "negative"
+	default:
+		return ""
+	}
+}
+
+// checkValues says why the new run cannot be judged, "" if it can.
+func checkValues(values []float64) string {
+	if len(values) == 0 {
+		return "the run has no value of this metric"
+	}
+	for q, v := range values {
+		if why := badValue(v); why != "" {
+			if len(values) == 1 {
+				return fmt.Sprintf("the value %v is %s: not a measurement", v, why)
+			}
+			return fmt.Sprintf("repetition %d of %d: the value %v is %s: not a measurement", q+1, len(values), v, why)
+		}
+	}
+	return ""
+}
+
+// past is the usable history before the judged run: runs with good values only,
+// and nothing from the judged run's own record on, so that judging a stored run
+// again gives what it gave then. dropped counts the runs without a good value.
+func past(s Series) (runs []Run, dropped int) {
+	hist := s.History
+	if s.New.ID != "" {
+		if at := slices.IndexFunc(hist, func(r Run) bool { return r.ID == s.New.ID }); at >= 0 {
+			hist = hist[:at]
+		}
+	}
+	if len(hist) > maxRuns {
+		hist = hist[len(hist)-maxRuns:]
+	}
+	if !slices.ContainsFunc(hist, hasBadValue) {
+		return hist, 0
+	}
+	runs = make([]Run, 0, len(hist))
+	for _, r := range hist {
+		if !hasBadValue(r) {
+			runs = append(runs, r)
+			continue
+		}
+		r.Values, r.NodeSets = goodValues(r)
+		if len(r.Values) == 0 {
+			dropped++
+			continue
+		}
+		runs = append(runs, r)
+	}
+	return runs, dropped
+}
+
+func hasBadValue(r Run) bool {
+	return len(r.Values) == 0 || slices.ContainsFunc(r.Values, func(v float64) bool { return badValue(v) != "" })
+}
+
+// goodValues are the values of a run that are measurements, with their nodes.
+func goodValues(r Run) (values []float64, nodes []string) {
+	for q, v := range r.Values {
+		if badValue(v) == "" {
+			values = append(values, v)
+			nodes = append(nodes, r.node(q))
+		}
+	}
+	return values, nodes
+}
+
+// node is the node group of value q, "" = unknown.
+func (r Run) node(q int) string {
+	if q < len(r.NodeSets) {
+		return r.NodeSets[q]
+	}
+	return r.NodeSet
+}
+
+// load turns runs into what the scan works on: natural logs, up is worse, the
+// node effect taken out. shift is what was subtracted from the newest run's first
+// value.
+func load(past []Run, newest Run, sign float64) (d *data, shift float64) {
+	n := len(past) + 1
+	d = &data{
+		y:   make([]float64, 0, n),
+		z:   make([]float64, 0, n+MaxReruns),
+		off: make([]int, 1, n+1),
+	}
+	buf := make([]float64, 0, 1+MaxReruns)
+	for _, r := range past {
+		d.add(r, sign, buf)
+	}
+	offsets := nodeOffsets(past, d.y)
+	d.add(newest, sign, buf)
+	if len(offsets) == 0 {
+		return d, 0
+	}
+	for j := range d.y {
+		r := newest
+		if j < len(past) {
+			r = past[j]
+		}
+		z := d.values(j)
+		for q := range z {
+			z[q] -= offsets[r.node(q)]
+		}
+		d.y[j] = median(z, buf)
+	}
+	return d, offsets[newest.node(0)]
+}
+
+func (d *data) add(r Run, sign float64, buf []float64) {
+	for _, v := range r.Values {
+		d.z = append(d.z, sign*math.Log(v))
+	}
+	d.off = append(d.off, len(d.z))
+	d.y = append(d.y, median(d.values(len(d.y)), buf))
+}
+
+// nodeOffsets is how much worse each node group is than the most used one, in
+// logs, drawn towards 0 where there are few runs (step 13). Runs on unknown
+// nodes do not count.
+func nodeOffsets(runs []Run, y []float64) map[string]float64 {
+	from := max(0, len(runs)-maxHistory-windowRuns)
+	runs, y = runs[from:], y[from:]
+	groups := map[string][]float64{}
+	buf := make([]float64, 0, 13)
+	for j, r := range runs {
+		node := r.node(0)
+		if node == "" {
+			continue
+		}
+		near := y[max(0, j-6):min(len(runs), j+7)]
+		groups[node] = append(groups[node], y[j]-median(near, buf))
+	}
+	if len(groups) < 2 {
+		return nil
+	}
+	names := make([]string, 0, len(groups))
+	for name := range groups {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	largest := names[0]
+	for _, name := range names {
+		if len(groups[name]) > len(groups[largest]) {
+			largest = name
+		}
+	}
+	base := median(groups[largest], nil)
+	offsets := map[string]float64{}
+	for _, name := range names {
+		m := float64(len(groups[name]))
+		if name == largest || m < 3 {
+			continue
+		}
+		offsets[name] = (median(groups[name], nil) - base) * m / (m + 3)
+	}
+	return offsets
+}
