@@ -24,6 +24,8 @@ type textReader struct {
 
 	// Said before a table, for the next one.
 	args clientArgs
+
+	steps stepRule // of iteration lines, should there be any
 }
 
 // clientArgs is what a client prints about itself before its table.
@@ -39,10 +41,25 @@ func (rd Reader) readText(br *bufio.Reader, file string) ([]Result, error) {
 		t.line(l.text, l.number)
 	}
 	t.close("the table is cut off: its closing line is missing")
+	if t.steps.byRank != nil {
+		w, err := t.steps.result()
+		if err != nil {
+			return t.results, err
+		}
+		if w.File = file; w.Used > 0 {
+			t.results = append(t.results, w.asResult(rd.Metrics))
+		}
+	}
 	return t.results, l.fault()
 }
 
 func (t *textReader) line(text []byte, number int) {
+	if at := bytes.Index(text, []byte(wordStep)); at >= 0 {
+		s := parseStep(text, at)
+		s.line = number
+		t.steps.add(s)
+		return
+	}
 	if bytes.Contains(text, []byte("Serving Benchmark Result")) && bytes.Contains(text, []byte("====")) {
 		t.begin(number)
 		return

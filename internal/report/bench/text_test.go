@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bufio"
 	"strings"
 	"testing"
 
@@ -68,3 +69,5 @@ func TestJSONFirst(t *testing.T) {
 	require.InDelta(t, 3.5, v, 0)
 	require.Len(t, got[0].Notes, 1)
 }
+
+func bufio64(s string) *bufio.Reader { return bufio.NewReaderSize(strings.NewReader(s), peekSize) }

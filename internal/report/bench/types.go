@@ -18,9 +18,10 @@ type Result struct {
 	OutputLen    int
 	DurationS    *float64
 	Samples      []Sample
-	Accuracy     []Score   // of an accuracy run
-	Problems     []Problem // what makes the point invalid: failure markers, truncated table, …
-	Notes        []Problem // what was left out without making the point invalid
+	Accuracy     []Score      // of an accuracy run
+	Steps        *WorkerSteps // of a generation server's log
+	Problems     []Problem    // what makes the point invalid: failure markers, truncated table, …
+	Notes        []Problem    // what was left out without making the point invalid
 }
 
 // The formats, as they stand in Result.Format.
