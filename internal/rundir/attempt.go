@@ -49,8 +49,9 @@ type Job struct {
 
 // Cancel says who ended a job on purpose, when and why.
 type Cancel struct {
-	At     time.Time `json:"at"`
-	Reason string    `json:"reason"`
+	At      time.Time `json:"at"`
+	Reason  string    `json:"reason"`
+	Outcome Outcome   `json:"outcome,omitempty"` // what the attempt then counts as; empty: cancelled
 }
 
 // AgentRecord is the agent's account of one attempt (agent.json), rewritten by

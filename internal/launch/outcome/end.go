@@ -1,0 +1,241 @@
+package outcome
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// skew is how far the clocks of the controller and of the batch host may differ
+// before the order of two events counts as proven.
+const skew = 5 * time.Second
+
+// fromAgent takes the agent's word, Slurm having none against it.
+func fromAgent(f Facts, v view, r Resolution) Resolution {
+	e := f.Agent.End
+	r.Done, r.Outcome, r.Reason, r.Finding, r.Ended = true, e.Outcome, e.Reason, e.Finding, e.At
+	r.Confidence = confidence(f, v)
+	if r.Outcome == rundir.OutcomePassed {
+		return checkPassed(f, r)
+	}
+	if f.Job.Cancel != nil && r.Outcome != rundir.OutcomeTestFailed {
+		return ours(f, v, r)
+	}
+	return r
+}
+
+// checkPassed: green needs every planned role in the record, and ended.
+func checkPassed(f Facts, r Resolution) Resolution {
+	var missing []string
+	for _, name := range f.Roles {
+		i := slices.IndexFunc(f.Agent.Roles, func(x rundir.RoleRecord) bool { return x.Name == name })
+		if i < 0 || f.Agent.Roles[i].State != rundir.RoleEnded {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) == 0 {
+		return r
+	}
+	return done(r, rundir.OutcomeInfra, KindIncomplete, r.Confidence,
+		"the agent says passed, but its record does not account for "+strings.Join(missing, ", "))
+}
+
+// combine: the agent has said how it ended, and Slurm says that the job is over.
+func combine(f Facts, v view, r Resolution) Resolution {
+	a := fromAgent(f, v, r)
+	if v.ended.After(a.Ended) {
+		a.Ended = v.ended
+	}
+	switch v.state {
+	case slurm.Completed:
+		if !v.exit.Known || v.exit.Zero() || a.Outcome != rundir.OutcomePassed {
+			return a
+		}
+	case slurm.Failed:
+		if a.Outcome != rundir.OutcomePassed {
+			return a // the agent exits non-zero when it could not do its work; it has said why
+		}
+	default:
+		if a.Outcome != rundir.OutcomePassed && !wholeJobFirst(f, v) {
+			return a
+		}
+		if a.Outcome == rundir.OutcomeInfra || a.Outcome == rundir.OutcomeCancelled || isTimeout(a.Outcome) {
+			return a // the agent has recognised it, and knows more
+		}
+	}
+	if a.Outcome == rundir.OutcomePassed {
+		if f.Job.Cancel != nil {
+			return ours(f, v, r)
+		}
+		return done(r, rundir.OutcomeInfra, KindDisagree, a.Confidence,
+			fmt.Sprintf("the agent says passed, Slurm says %s%s: not counted as a pass", v.state, exitText(v)))
+	}
+	return fromSlurm(f, v, r)
+}
+
+func isTimeout(o rundir.Outcome) bool { return strings.HasPrefix(string(o), "timeout:") }
+
+// wholeJobFirst says whether Slurm ended the job before the role that the agent
+// blames ended: a role that dies of its job's end is not to blame for it.
+func wholeJobFirst(f Facts, v view) bool {
+	fnd := f.Agent.End.Finding
+	if fnd == nil || fnd.Root == "" || v.ended.IsZero() {
+		return false
+	}
+	for _, role := range f.Agent.Roles {
+		if role.Name == fnd.Root && role.Ended != nil {
+			return !role.Ended.Add(skew).Before(v.ended)
+		}
+	}
+	return false
+}
+
+// ours: the job ended because the client asked for it.
+func ours(f Facts, v view, r Resolution) Resolution {
+	o := f.Job.Cancel.Outcome
+	if o == "" {
+		o = rundir.OutcomeCancelled
+	}
+	kind := KindCancelled
+	switch {
+	case o == rundir.OutcomeLost:
+		kind = KindLost
+	case o == rundir.TimeoutOf(rundir.PhaseQueue):
+		kind = KindQueue
+	case o == rundir.OutcomeInfra && r.Phase == rundir.PhaseQueue && f.Agent == nil:
+		kind = KindNever
+	case o == rundir.OutcomeInfra:
+		kind = KindRequeued
+	}
+	return done(r, o, kind, confidence(f, v), f.Job.Cancel.Reason)
+}
+
+// fromSlurm: the job is over and the agent has not said how.
+func fromSlurm(f Facts, v view, r Resolution) Resolution {
+	conf := confidence(f, v)
+	infra := func(kind, format string, args ...any) Resolution {
+		return done(r, rundir.OutcomeInfra, kind, conf, fmt.Sprintf(format, args...))
+	}
+	switch v.state {
+	case slurm.Cancelled:
+		if f.Job.Cancel != nil {
+			return ours(f, v, r)
+		}
+		who := "somebody else"
+		if v.by != "" {
+			who = "uid " + v.by
+		}
+		return done(r, rundir.OutcomeCancelled, KindCancelled, conf, "the job was cancelled by "+who+reasonText(v))
+	case slurm.Timeout, slurm.Deadline:
+		return done(r, timeoutAs(f, v), KindTimeLimit, conf,
+			fmt.Sprintf("Slurm ended the job at its time limit, in phase %s", r.Phase))
+	case slurm.NodeFail:
+		return infra(KindNode, "a node of the job failed%s", reasonText(v))
+	case slurm.BootFail, slurm.LaunchFailed, slurm.ReconfigFail:
+		return infra(KindLaunch, "Slurm could not start the job: %s%s", v.state, reasonText(v))
+	case slurm.Preempted:
+		return infra(KindPreempted, "a job of higher priority took the nodes%s", reasonText(v))
+	case slurm.Revoked:
+		return infra(KindLost, "the job was moved to another cluster of the federation")
+	case slurm.OutOfMemory:
+		return done(r, rundir.OutcomeTestFailed, KindOOM, conf, "the job ran out of memory"+exitText(v))
+	case slurm.Completed, slurm.Failed:
+		return fromExit(f, v, r, conf)
+	default:
+		return done(r, rundir.OutcomeLost, KindLost, conf, fmt.Sprintf("Slurm ended the job in state %s", v.state))
+	}
+}
+
+// fromExit: the batch script ended by itself.
+func fromExit(f Facts, v view, r Resolution, conf string) Resolution {
+	if f.Draft {
+		return fromDraft(v, r, conf)
+	}
+	switch {
+	case f.Agent == nil && !v.exit.Zero():
+		return done(r, rundir.OutcomeInfra, KindLaunch, conf,
+			fmt.Sprintf("the job ended%s before the agent could write anything%s; see slurm.out", exitText(v), reasonText(v)))
+	case f.Agent == nil:
+		return done(r, rundir.OutcomeInfra, KindLaunch, conf, "the job ended without a record of the agent; see slurm.out")
+	default:
+		return done(r, rundir.OutcomeInfra, KindAgentDied, conf,
+			fmt.Sprintf("the agent ended%s in phase %s without its end record", exitText(v), r.Phase))
+	}
+}
+
+// fromDraft: without an agent, the job's state and the highest exit code of its
+// steps are all there is. The report still wants the roles' results.
+func fromDraft(v view, r Resolution, conf string) Resolution {
+	switch {
+	case v.state == slurm.Completed && v.exit.Zero() && (!v.derived.Known || v.derived.Zero()):
+		r.Done, r.Outcome, r.Confidence, r.Reason = true, rundir.OutcomePassed, conf, "the draft ended with 0:0"
+		return r
+	case v.state == slurm.Completed && v.exit.Zero():
+		return done(r, rundir.OutcomeTestFailed, "draft-failed", conf, "the draft ended with 0:0, but a step of it with "+v.derived.String())
+	case v.exit.Known && v.exit.Signal != 0 && v.exit.Code == 0:
+		return done(r, rundir.OutcomeInfra, "draft-killed", conf, fmt.Sprintf("the draft was killed (%s)", v.exit))
+	default:
+		return done(r, rundir.OutcomeTestFailed, "draft-failed", conf, "the draft failed"+exitText(v))
+	}
+}
+
+// timeoutAs is the phase whose time the job used up.
+func timeoutAs(f Facts, v view) rundir.Outcome {
+	p := phaseOf(f, v)
+	if p == rundir.PhaseQueue && v.state == slurm.Timeout {
+		p = rundir.PhaseSetup
+	}
+	if f.Draft && p == rundir.PhaseSetup {
+		p = rundir.PhaseBenchmark // nobody told us more
+	}
+	return rundir.TimeoutOf(p)
+}
+
+func exitText(v view) string {
+	switch {
+	case !v.exit.Known:
+		return ""
+	case v.exit.Signal != 0:
+		return fmt.Sprintf(" (killed by signal %d)", v.exit.Signal)
+	default:
+		return fmt.Sprintf(" (exit %d)", v.exit.Code)
+	}
+}
+
+func reasonText(v view) string {
+	if v.reason == "" {
+		return ""
+	}
+	return " (" + v.reason + ")"
+}
+
+// resolveLocal: the agent's record and its process are the only sources.
+func resolveLocal(f Facts) Resolution {
+	r := Resolution{Phase: rundir.PhaseSetup}
+	if f.Agent != nil {
+		r.Phase, r.Nodes = phaseOf(f, view{}), f.Agent.Nodes
+		r.Started = timePtr(f.Agent.Started)
+	}
+	r.Queued = f.Job.Submitted
+	p := f.Local
+	if p == nil {
+		return r
+	}
+	switch {
+	case ended(f) && !p.Alive, ended(f) && f.Now.Sub(f.EndSeen) >= f.Bounds.Stuck:
+		r = fromAgent(f, view{}, r)
+	case !p.Alive && !p.GoneSince.IsZero() && f.Now.Sub(p.GoneSince) >= time.Second:
+		if f.Job.Cancel != nil {
+			return ours(f, view{}, r)
+		}
+		if f.Agent == nil {
+			return done(r, rundir.OutcomeInfra, KindLaunch, "process", "the agent ended before it could write anything; see slurm.out")
+		}
+		return done(r, rundir.OutcomeInfra, KindAgentDied, "process+agent", fmt.Sprintf("the agent ended in phase %s without its end record: it was killed", r.Phase))
+	}
+	return r
+}

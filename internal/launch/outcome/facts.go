@@ -1,0 +1,158 @@
+package outcome
+
+import (
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Seen is the last answer of one source. At is zero as long as it has not
+// answered; Row is nil when it answered that it does not know the job.
+type Seen[T any] struct {
+	At  time.Time
+	Row *T
+}
+
+// Facts is all that Resolve may use. Every time is on the client's clock, except
+// those inside rows and records.
+type Facts struct {
+	Now    time.Time
+	Job    rundir.Job
+	Roles  []string       // planned, each of which has to be accounted for
+	Draft  bool           // a team's own script runs in the job: there is no agent
+	Budget rundir.Budgets // of the plan; only the queue budget is the client's to watch
+
+	Queue   Seen[slurm.QueueRow]
+	Control Seen[slurm.ControlJob]
+	Acct    Seen[slurm.AcctRow] // the job's row; of several restarts, the newest
+	AcctOff bool                // the cluster has no accounting
+
+	// AbsentSince is the first of the unbroken series of squeue's answers that do
+	// not list the job; zero while it is listed.
+	AbsentSince time.Time
+	// StateSince is when squeue's present state and reason were first seen.
+	StateSince time.Time
+
+	Agent        *rundir.AgentRecord
+	AgentChanged time.Time // when the record was last seen to change
+	EndSeen      time.Time // when its end was first seen
+
+	Local *Process // the local backend's agent; nil with Slurm
+
+	Bounds Bounds
+}
+
+// Process is what is known of the local agent's process.
+type Process struct {
+	Alive     bool
+	GoneSince time.Time // first time it was found gone
+}
+
+// Bounds are the times that Resolve waits before it draws a conclusion. The zero
+// value stands for Defaults.
+type Bounds struct {
+	// Lost is how long every source must have answered that it does not know an
+	// end of the job, squeue that it does not know the job at all.
+	Lost time.Duration
+	// Record is how long the agent's record may trail the job's end: network file
+	// systems show a rename late (attribute caches of up to a minute).
+	Record time.Duration
+	// Accounting is how long sacct may trail slurmctld.
+	Accounting time.Duration
+	// Stuck is how long a job may stay in Slurm's list after the agent's end.
+	Stuck time.Duration
+	// Preempted is how long a preempted job must not have come back.
+	Preempted time.Duration
+	// Never is how long a reason that cannot resolve must stand.
+	Never time.Duration
+	// Strange is how long a state word that is not known is waited for.
+	Strange time.Duration
+	// NeverReasons are the pending reasons that cannot resolve by themselves.
+	NeverReasons []string
+}
+
+// Defaults of the bounds.
+func Defaults() Bounds {
+	return Bounds{
+		Lost: 5 * time.Minute, Record: 65 * time.Second, Accounting: 10 * time.Second, Stuck: 2 * time.Minute,
+		Preempted: 30 * time.Second, Never: 30 * time.Second, Strange: 30 * time.Minute,
+		// ReqNodeNotAvail and PartitionNodeLimit are not here: both go away when
+		// nodes come back, and both have ended good jobs of others.
+		NeverReasons: []string{
+			"JobHoldMaxRequeue", "BadConstraints", "PartitionTimeLimit", "InvalidAccount", "InvalidQOS",
+			"DependencyNeverSatisfied",
+		},
+	}
+}
+
+func (b Bounds) orDefaults() Bounds {
+	d := Defaults()
+	set := func(v *time.Duration, def time.Duration) {
+		if *v <= 0 {
+			*v = def
+		}
+	}
+	set(&b.Lost, d.Lost)
+	set(&b.Record, d.Record)
+	set(&b.Accounting, d.Accounting)
+	set(&b.Stuck, d.Stuck)
+	set(&b.Preempted, d.Preempted)
+	set(&b.Never, d.Never)
+	set(&b.Strange, d.Strange)
+	if b.NeverReasons == nil {
+		b.NeverReasons = d.NeverReasons
+	}
+	return b
+}
+
+// Ask is a question whose answer would settle more.
+type Ask int
+
+// The questions, as bits.
+const (
+	AskControl Ask = 1 << iota
+	AskAccounting
+)
+
+// Resolution is where an attempt stands. Outcome and what follows it are set
+// when Done is.
+type Resolution struct {
+	Phase      rundir.Phase
+	State      slurm.State // Slurm's word, "" = none
+	Why        string      // Slurm's reason
+	Done       bool
+	Outcome    rundir.Outcome
+	Confidence string // the sources that agree, joined by +
+	Reason     string
+	Finding    *rundir.Finding
+	Exit       string
+	Nodes      []string
+	Queued     *time.Time
+	Started    *time.Time
+	Ended      time.Time
+	Ask        Ask
+
+	// Cancel is why the client should end the job now, "" = it should not; As is
+	// what the attempt then counts as.
+	Cancel string
+	As     rundir.Outcome
+}
+
+// The kinds of finding that this package makes, beside those of package blame.
+const (
+	KindSubmit     = "submit-refused"   // sbatch refused; a retry would be refused as well
+	KindNever      = "queue-never"      // the queue will never let it run
+	KindQueue      = "queue-timeout"    // the queue budget is spent
+	KindNode       = "node-fail"        // a node died
+	KindPreempted  = "preempted"        // another job took the nodes
+	KindRequeued   = "requeued"         // Slurm restarted the job
+	KindCancelled  = "cancelled"        // somebody ended the job
+	KindLaunch     = "launch-failed"    // the batch script never ran
+	KindAgentDied  = "agent-died"       // the agent ended without its end record
+	KindOOM        = "job-oom"          // the job ran out of memory
+	KindLost       = "lost"             // no source knows what became of the job
+	KindTimeLimit  = "time-limit"       // Slurm ended the job at its limit
+	KindIncomplete = "role-missing"     // a planned role is not in the agent's record
+	KindDisagree   = "sources-disagree" // Slurm says something else than the agent
+)

@@ -1,0 +1,304 @@
+package outcome
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Resolve says where the attempt stands.
+func Resolve(f Facts) Resolution {
+	f.Bounds = f.Bounds.orDefaults()
+	if f.Job.Backend == "local" || f.Local != nil {
+		return resolveLocal(f)
+	}
+	v := look(f)
+	r := Resolution{Phase: phaseOf(f, v), State: v.state, Why: v.reason, Exit: v.exit.String(), Nodes: v.nodes}
+	r.Queued, r.Started = timePtr(v.queued), timePtr(v.started)
+	if f.Agent != nil && len(f.Agent.Nodes) > 0 {
+		r.Nodes = f.Agent.Nodes
+	}
+	switch {
+	case v.over:
+		return over(f, v, r)
+	case v.absent:
+		return absent(f, v, r)
+	case v.class == slurm.Waiting:
+		return waiting(f, v, r)
+	default:
+		return running(f, v, r)
+	}
+}
+
+// view is what Slurm's sources say together.
+type view struct {
+	state   slurm.State
+	class   slurm.Class
+	reason  string
+	by      string
+	exit    slurm.ExitCode
+	derived slurm.ExitCode
+	nodes   []string
+	queued  time.Time
+	started time.Time
+	ended   time.Time
+	over    bool // a source that may say so says that the job is over
+	absent  bool // squeue answered without it, and nobody else says it is over
+	sources []string
+}
+
+const maxNodes = 4096
+
+// look reads the sources in the order of trust: squeue says whether it goes on,
+// sacct how it ended, scontrol fills in.
+func look(f Facts) view {
+	var v view
+	if q := f.Queue.Row; q != nil {
+		v.state, v.class, v.reason, v.queued = q.State, q.State.Class(), q.Reason, q.Submit
+		v.nodes = slurm.Nodes(q.NodeList, maxNodes)
+		v.sources = []string{"squeue"}
+		if v.class != slurm.Waiting {
+			v.started = q.Start
+		}
+	}
+	asked := !f.Queue.At.IsZero()
+	if f.Queue.Row == nil || v.class == slurm.Terminal {
+		v.addControl(f.Control.Row)
+		v.addAcct(f.Acct.Row)
+	}
+	v.over = v.class == slurm.Terminal
+	if v.over && v.state == slurm.Preempted && !preemptedForGood(f) {
+		v.over = false
+	}
+	v.absent = !v.over && asked && f.Queue.Row == nil
+	return v
+}
+
+// addControl takes what scontrol adds, as long as it says the job is over: an
+// older answer from when it ran adds nothing to squeue's.
+func (v *view) addControl(c *slurm.ControlJob) {
+	if c == nil || c.State.Class() != slurm.Terminal && v.class == slurm.Terminal {
+		return
+	}
+	v.state, v.class, v.exit = c.State, c.State.Class(), c.Exit
+	if c.Reason != "" {
+		v.reason = c.Reason
+	}
+	v.fill(c.NodeList, c.Submit, c.Start, c.End)
+	v.sources = append(v.sources, "scontrol")
+}
+
+// addAcct takes what sacct says of the end. What it says of a job that goes on
+// may be old and is not used.
+func (v *view) addAcct(a *slurm.AcctRow) {
+	if a == nil || a.State.Class() != slurm.Terminal {
+		return
+	}
+	v.state, v.class, v.by, v.derived = a.State, slurm.Terminal, a.By, a.Derived
+	if a.Exit.Known {
+		v.exit = a.Exit
+	}
+	if a.Reason != "" {
+		v.reason = a.Reason
+	}
+	v.fill(a.NodeList, a.Submit, a.Start, a.End)
+	v.sources = append(v.sources, "sacct")
+}
+
+func (v *view) fill(nodes string, submit, start, end time.Time) {
+	if n := slurm.Nodes(nodes, maxNodes); n != nil {
+		v.nodes = n
+	}
+	for _, p := range []struct {
+		to *time.Time
+		v  time.Time
+	}{{&v.queued, submit}, {&v.started, start}, {&v.ended, end}} {
+		if !p.v.IsZero() {
+			*p.to = p.v
+		}
+	}
+}
+
+// preemptedForGood: a preempted job may come back under the same id. It is final
+// once it has stood in the list as preempted, or been absent from it, for a
+// while.
+func preemptedForGood(f Facts) bool {
+	since := f.AbsentSince
+	if f.Queue.Row != nil {
+		since = f.StateSince
+	}
+	return !since.IsZero() && f.Queue.At.Sub(since) >= f.Bounds.Preempted
+}
+
+// phaseOf is the phase reached.
+func phaseOf(f Facts, v view) rundir.Phase {
+	if f.Agent != nil && f.Agent.Phase != "" {
+		if f.Agent.Phase == rundir.PhaseDone {
+			return rundir.PhaseCollect
+		}
+		return f.Agent.Phase
+	}
+	switch v.class {
+	case slurm.Active, slurm.Leaving:
+		return rundir.PhaseSetup
+	case slurm.Terminal:
+		if !v.started.IsZero() && len(v.nodes) > 0 {
+			return rundir.PhaseSetup
+		}
+	}
+	return rundir.PhaseQueue
+}
+
+// waiting: the job holds nothing yet, or has been put back.
+func waiting(f Facts, v view, r Resolution) Resolution {
+	if f.Agent != nil || v.state.Restarted() {
+		r.Cancel, r.As = "Slurm put the job back into the queue: a restarted run measures something else", rundir.OutcomeInfra
+		return r
+	}
+	r.Phase = rundir.PhaseQueue
+	if slices.Contains(f.Bounds.NeverReasons, v.reason) && !f.StateSince.IsZero() && f.Queue.At.Sub(f.StateSince) >= f.Bounds.Never {
+		r.Cancel, r.As = "the job can never start: "+v.reason+": "+Explain(v.reason), rundir.OutcomeInfra
+		return r
+	}
+	if b := f.Budget.Queue.D(); b > 0 && f.Job.Submitted != nil && f.Now.Sub(*f.Job.Submitted) > b {
+		r.Cancel, r.As = fmt.Sprintf("not started within the queue budget of %v (%s)", b, v.reason), rundir.TimeoutOf(rundir.PhaseQueue)
+	}
+	return r
+}
+
+// running: the job holds nodes, or squeue has not been heard of yet, or its word
+// is unknown.
+func running(f Facts, v view, r Resolution) Resolution {
+	if ended(f) && f.Now.Sub(f.EndSeen) >= f.Bounds.Stuck {
+		// Slurm does not let go of it, or does not answer; the agent has reaped
+		// everything and said how it ended.
+		r = fromAgent(f, v, r)
+		if v.class == slurm.Active {
+			r.Cancel, r.As = "the job goes on although its agent has ended", r.Outcome
+		}
+		return r
+	}
+	if v.class == slurm.Unknown && !f.StateSince.IsZero() && f.Queue.At.Sub(f.StateSince) >= f.Bounds.Strange {
+		r.Cancel, r.As = fmt.Sprintf("Slurm has been calling its state %q, which this version does not know, for %v", v.state, f.Bounds.Strange), rundir.OutcomeLost
+		return done(r, rundir.OutcomeLost, KindLost, "squeue", r.Cancel)
+	}
+	return r
+}
+
+func ended(f Facts) bool { return f.Agent != nil && f.Agent.End != nil && !f.EndSeen.IsZero() }
+
+// absent: squeue does not list it, and nobody knows an end.
+func absent(f Facts, v view, r Resolution) Resolution {
+	r.Ask = AskControl
+	if !f.AcctOff {
+		r.Ask |= AskAccounting
+	}
+	gone := f.Queue.At.Sub(f.AbsentSince)
+	if ended(f) && gone >= 0 && (f.AcctOff || f.Now.Sub(f.EndSeen) >= f.Bounds.Accounting) {
+		return fromAgent(f, v, r)
+	}
+	if gone < f.Bounds.Lost || f.AgentChanged.After(f.Now.Add(-f.Bounds.Lost/2)) {
+		return r
+	}
+	text := fmt.Sprintf("neither squeue nor scontrol nor sacct has known an end of the job for %v", f.Bounds.Lost)
+	if f.AcctOff {
+		text = fmt.Sprintf("neither squeue nor scontrol has known the job for %v, and there is no accounting", f.Bounds.Lost)
+	}
+	if v.state != "" {
+		text += fmt.Sprintf(" (the last word was %s)", v.state)
+	}
+	r.Cancel, r.As = text, rundir.OutcomeLost
+	return done(r, rundir.OutcomeLost, KindLost, confidence(f, v), text)
+}
+
+// over: Slurm says that the job is over.
+func over(f Facts, v view, r Resolution) Resolution {
+	since := f.StateSince
+	if f.Queue.Row == nil {
+		since = f.AbsentSince
+	}
+	waited := f.Now.Sub(since)
+	if since.IsZero() {
+		waited = f.Bounds.Record
+	}
+	r.Ended = v.ended
+	if waited < f.Bounds.Accounting {
+		if !f.AcctOff && !slices.Contains(v.sources, "sacct") {
+			r.Ask |= AskAccounting
+		}
+		if !v.exit.Known && f.Control.At.IsZero() {
+			r.Ask |= AskControl
+		}
+		if r.Ask != 0 {
+			return r
+		}
+	}
+	if ended(f) {
+		return combine(f, v, r)
+	}
+	if waitsForRecord(f, v) && waited < f.Bounds.Record {
+		return r
+	}
+	return fromSlurm(f, v, r)
+}
+
+// waitsForRecord says whether an end record that has not shown up could change
+// the answer: what happened to the job as a whole needs none.
+func waitsForRecord(f Facts, v view) bool {
+	if f.Draft || f.Job.Cancel != nil || v.started.IsZero() {
+		return false
+	}
+	switch v.state {
+	case slurm.Completed, slurm.Failed, slurm.Timeout, slurm.OutOfMemory:
+		return true
+	default:
+		return false
+	}
+}
+
+func confidence(f Facts, v view) string {
+	s := []string{}
+	if ended(f) {
+		s = append(s, "agent")
+	}
+	for _, k := range []string{"sacct", "scontrol", "squeue"} {
+		if slices.Contains(v.sources, k) {
+			s = append(s, k)
+		}
+	}
+	if len(s) == 0 {
+		return "none"
+	}
+	return strings.Join(s, "+")
+}
+
+func timePtr(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// done closes a resolution with an outcome of this package's own.
+func done(r Resolution, o rundir.Outcome, kind, conf, text string) Resolution {
+	r.Done, r.Outcome, r.Confidence, r.Reason = true, o, conf, text
+	r.Finding = &rundir.Finding{Class: classOf(o, kind), Kind: kind, Rule: "job-state", Message: text}
+	return r
+}
+
+func classOf(o rundir.Outcome, kind string) string {
+	switch {
+	case o == rundir.OutcomePassed:
+		return ""
+	case o == rundir.OutcomeTestFailed, o == rundir.TimeoutOf(rundir.PhaseReady), o == rundir.TimeoutOf(rundir.PhaseBenchmark), o == rundir.TimeoutOf(rundir.PhaseDrain):
+		return "test"
+	case kind == KindDisagree, kind == KindIncomplete:
+		return "unknown"
+	default:
+		return "infra"
+	}
+}
