@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 )
 
@@ -22,7 +23,9 @@ const maxHistory = 80
 type segmenter struct {
 	best   [maxHistory + 1]float64
 	from   [maxHistory + 1]int
-	sorted [maxHistory]float64
+	order  [maxHistory]int     // runs by value
+	rank   [maxHistory]int     // of each run
+	sorted [maxHistory]float64 // values by rank
 }
 
 // split appends the starts of the segments of y, shifted by base, to starts.
@@ -32,15 +35,15 @@ func (g *segmenter) split(y []float64, s float64, base int, starts []int) []int 
 	if n < segmentNeeds {
 		return append(starts, base)
 	}
+	g.sort(y)
 	for b := 1; b <= n; b++ {
 		g.best[b] = math.Inf(1)
 	}
 	g.best[0] = -segmentPenalty // the first segment is free
 	for a := 0; a+segmentMin <= n; a++ {
-		if math.IsInf(g.best[a], 1) {
-			continue
+		if !math.IsInf(g.best[a], 1) {
+			g.extend(y, 1/s, a)
 		}
-		g.extend(y, s, a)
 	}
 	mark := len(starts)
 	for b := n; b > 0; b = g.from[b] {
@@ -50,28 +53,99 @@ func (g *segmenter) split(y []float64, s float64, base int, starts []int) []int 
 	return starts
 }
 
+func (g *segmenter) sort(y []float64) {
+	order := g.order[:len(y)]
+	for k := range order {
+		order[k] = k
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		switch {
+		case y[a] < y[b]:
+			return -1
+		case y[a] > y[b]:
+			return 1
+		default:
+			return 0
+		}
+	})
+	for r, k := range order {
+		g.rank[k], g.sorted[r] = r, y[k]
+	}
+}
+
 // extend tries every segment that begins at a.
-func (g *segmenter) extend(y []float64, s float64, a int) {
-	sorted := g.sorted[:0]
+func (g *segmenter) extend(y []float64, inverse float64, a int) {
+	var m runningMedian
 	for b := a + 1; b <= len(y); b++ {
-		v := y[b-1]
-		at, _ := slices.BinarySearch(sorted, v)
-		sorted = slices.Insert(sorted, at, v) // never grows beyond the array
+		m.add(g.rank[b-1])
 		if b-a < segmentMin {
 			continue
 		}
-		total := g.best[a] + segmentPenalty
-		limit := g.best[b]
-		m := sortedMedian(sorted)
+		mid := m.median(&g.sorted)
+		total, limit := g.best[a]+segmentPenalty, g.best[b]
 		for _, x := range y[a:b] {
 			if total >= limit {
 				break // cannot become the best any more
 			}
-			d := (x - m) / s
+			d := (x - mid) * inverse
 			total += min(d*d, segmentCap)
 		}
 		if total < limit {
 			g.best[b], g.from[b] = total, a
 		}
 	}
+}
+
+// runningMedian is the median of a growing set of ranks below 128: a bit per
+// rank, and a finger on the lower median that moves by one neighbour at most.
+type runningMedian struct {
+	set   [2]uint64
+	size  int
+	lower int
+}
+
+func (m *runningMedian) add(r int) {
+	m.set[r>>6] |= 1 << (r & 63)
+	m.size++
+	switch {
+	case m.size == 1:
+		m.lower = r
+	case r < m.lower && m.size%2 == 0:
+		m.lower = m.before(m.lower)
+	case r > m.lower && m.size%2 == 1:
+		m.lower = m.after(m.lower)
+	}
+}
+
+// median is the median of the values of the ranks.
+func (m *runningMedian) median(sorted *[maxHistory]float64) float64 {
+	lower := sorted[m.lower]
+	if m.size%2 == 1 {
+		return lower
+	}
+	return lower/2 + sorted[m.after(m.lower)]/2
+}
+
+// after is the next rank in the set; there must be one.
+func (m *runningMedian) after(r int) int {
+	r++
+	if r < 64 {
+		if rest := m.set[0] >> r; rest != 0 {
+			return r + bits.TrailingZeros64(rest)
+		}
+		r = 64
+	}
+	return r + bits.TrailingZeros64(m.set[1]>>(r&63))
+}
+
+// before is the rank before r in the set; there must be one.
+func (m *runningMedian) before(r int) int {
+	r--
+	if r >= 64 {
+		if rest := m.set[1] << (127 - r); rest != 0 {
+			return r - bits.LeadingZeros64(rest)
+		}
+		r = 63
+	}
+	return r - bits.LeadingZeros64(m.set[0]<<(63-r))
 }
