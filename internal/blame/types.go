@@ -26,6 +26,9 @@ const (
 	InstallFail  Kind = "install-failed"
 	PhaseTimeout Kind = "phase-timeout" // Text names the phase
 	NoResult     Kind = "no-result"     // results.xml missing, stale, truncated or not XML (Text says which)
+	Signalled    Kind = "signalled"     // the agent itself was signalled (Text = signal)
+	Storage      Kind = "storage"       // the run directory could not be written (Text = error)
+	Unkillable   Kind = "unkillable"    // a step did not go away after SIGKILL
 )
 
 // Event is one observed fact about a role.
@@ -39,10 +42,13 @@ type Event struct {
 	Task    int       // RoleEnd: the task that ended first, when the step had several
 	ByUs    bool      // asked for by the agent, or sent by Slurm because of another event
 	OOM     bool
-	Drained bool   // after the client said it was through
-	Node    string // where, if known
-	Text    string // first line of a failure, a reason
-	Assert  bool   // TestFailed: an assertion on measured data
+	// Expected: RoleEnd with exit 0 at a time when that is no fault (a client, a
+	// precheck, a server after the client was through).
+	Expected bool
+	Drained  bool   // after the client said it was through
+	Node     string // where, if known
+	Text     string // first line of a failure, a reason
+	Assert   bool   // TestFailed: an assertion on measured data
 }
 
 // Line is one line of a log that may explain an end.
@@ -51,6 +57,7 @@ type Line struct {
 	File   string // relative to the attempt directory
 	Number int
 	Text   string
+	First  bool // the first line of its log that looks like an error
 }
 
 // Job is what is known about the Slurm job as a whole. Zero = nothing known
@@ -61,6 +68,7 @@ type Job struct {
 	ByUs        bool   // we asked for the cancellation
 	Reason      string
 	FailedNodes []string
+	TimeUp      bool // its time limit has come or is about to
 	At          time.Time
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -40,12 +41,21 @@ func Alive(pid int, cookie string) bool {
 		_, noProc := os.Stat("/proc/self/environ")
 		return noProc != nil // without /proc the pid is all there is
 	}
-	return hasCookie(env, cookie)
+	return cookie != "" && anyEntry(env, func(entry string) bool { return entry == cookie })
 }
 
 // WithCookie lists the living processes, except our own, that have the given
 // NAME=VALUE in their environment. Without /proc it finds none.
 func WithCookie(cookie string) []int {
+	return scan(func(entry string) bool { return cookie != "" && entry == cookie })
+}
+
+// WithPrefix is WithCookie for all entries that begin with prefix.
+func WithPrefix(prefix string) []int {
+	return scan(func(entry string) bool { return prefix != "" && strings.HasPrefix(entry, prefix) })
+}
+
+func scan(match func(entry string) bool) []int {
 	dir, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil
@@ -57,18 +67,17 @@ func WithCookie(cookie string) []int {
 			continue
 		}
 		env, err := os.ReadFile("/proc/" + e.Name() + "/environ")
-		if err == nil && hasCookie(env, cookie) {
+		if err == nil && anyEntry(env, match) {
 			pids = append(pids, pid)
 		}
 	}
 	return pids
 }
 
-// hasCookie looks for one whole entry of a NUL-separated environment. The
-// environment of a zombie is empty.
-func hasCookie(env []byte, cookie string) bool {
+// anyEntry looks through a NUL-separated environment. A zombie's is empty.
+func anyEntry(env []byte, match func(entry string) bool) bool {
 	for e := range bytes.SplitSeq(env, []byte{0}) {
-		if string(e) == cookie && cookie != "" {
+		if match(string(e)) {
 			return true
 		}
 	}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
+)
+
+// agentOptions are the flags of agent.
+type agentOptions struct {
+	Dir     string
+	Backend string
+	Guard   string
+}
+
+func (o *agentOptions) AddFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&o.Backend, "backend", "", "slurm or local (default: as planned)")
+	fs.StringVar(&o.Guard, "guard", "", "")
+	_ = fs.MarkHidden("guard") // how the local agent starts its own safety net
+}
+
+func newAgentCmd(h host) *cobra.Command {
+	var o agentOptions
+	cmd := &cobra.Command{
+		Use:   "agent ATTEMPT_DIR",
+		Short: "Supervise the roles of one attempt; runs inside the job",
+		Long: `agent is what the batch script of a job execs. It reads plan.json in ATTEMPT_DIR,
+starts the roles, watches them, ends them, and leaves agent.json and
+roles/<ROLE>/{status.json,output.log} there.
+
+It exits 0 when it could do its work to the end, whatever became of the roles:
+that stands in agent.json. 2: ATTEMPT_DIR or its plan is wrong. 3: the record
+could not be kept (disk full), or Slurm restarted the job.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.Guard != "" {
+				agent.Guard(h.stdin, o.Guard)
+				return nil
+			}
+			if len(args) != 1 {
+				return usageErr(errors.New("agent needs ATTEMPT_DIR"))
+			}
+			o.Dir = args[0]
+			return runAgent(cmd, h, o)
+		},
+	}
+	o.AddFlags(cmd.Flags())
+	return cmd
+}
+
+func runAgent(cmd *cobra.Command, h host, o agentOptions) error {
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return usageErr(err)
+	}
+	if _, err := os.Stat(rundir.AttemptDir(dir).PlanFile()); err != nil {
+		return usageErr(err)
+	}
+	rules, err := failureClasses()
+	if err != nil {
+		return err
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		name = "?"
+	}
+	self, err := h.executable()
+	if err != nil {
+		return err
+	}
+	signals, stop := agentSignals()
+	defer stop()
+	err = agent.Run(cmd.Context(), agent.Options{
+		Dir: rundir.AttemptDir(dir), Backend: o.Backend, Version: buildVersion(), Env: h.environ(), Host: name, PID: os.Getpid(),
+		Now: h.now, Stdout: h.stdout, Classes: rules, Signals: signals,
+		GuardArgv: func(token string) []string { return []string{self, "agent", "--guard", token} },
+	})
+	if err != nil {
+		return &endError{code: exitInfra, err: err}
+	}
+	return nil
+}
+
+// agentSignals are those that end an attempt early. A SIGHUP that was ignored
+// when we were started (nohup) stays ignored.
+func agentSignals() (<-chan os.Signal, func()) {
+	c := make(chan os.Signal, 8)
+	sigs := []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1}
+	if !signal.Ignored(syscall.SIGHUP) {
+		sigs = append(sigs, syscall.SIGHUP)
+	}
+	signal.Notify(c, sigs...)
+	return c, func() { signal.Stop(c) }
+}
+
+// failureClasses are the built-in failure classes.
+func failureClasses() ([]blame.Rule, error) {
+	var rules []blame.Rule
+	if err := strictyaml.Decode("built-in classes.yaml", []byte(blame.ClassesYAML), &rules); err != nil {
+		return nil, fmt.Errorf("this is a bug: %w", err)
+	}
+	return rules, nil
+}

@@ -1,0 +1,125 @@
+package agent
+
+import (
+	"fmt"
+
+	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/proc"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+func procSignalName(n int) string { return proc.SignalName(n) }
+
+// evidence is all that the agent can tell blame: no result files yet, those
+// belong to the report.
+func (a *agent) evidence() blame.Evidence {
+	ev := a.st.evidence()
+	ev.Classes = a.classes
+	for i, l := range a.logs {
+		if l == nil {
+			continue
+		}
+		name := a.st.roles[i].name
+		ev.Lines = append(ev.Lines, blameLines(name, l)...)
+	}
+	return ev
+}
+
+// blameLines are the candidate lines of one log in the order of the file: the
+// first error, the first of each failure class, and the last ones.
+func blameLines(name string, l *roleLog) []blame.Line {
+	st := l.state()
+	lines := st.candidates
+	if st.first != nil {
+		lines = append(lines, *st.first)
+	}
+	lines = append(lines, l.lastLines()...)
+	byNumber := map[int]bool{}
+	var out []blame.Line
+	for _, at := range lines {
+		if !byNumber[at.Number] {
+			byNumber[at.Number] = true
+			out = append(out, blame.Line{Role: name, File: at.File, Number: at.Number, Text: at.Text, First: st.first != nil && at.Number == st.first.Number})
+		}
+	}
+	blame.SortLines(out)
+	return out
+}
+
+// evidence is what the state holds for blame.
+func (s state) evidence() blame.Evidence {
+	ev := blame.Evidence{Events: s.extra}
+	for _, r := range s.roles {
+		ev.Roles = append(ev.Roles, blame.Role{Name: r.name, Kind: r.kind, Nodes: r.nodes})
+		if r.state != rundir.RoleEnded || r.err != "" {
+			continue
+		}
+		e := blame.Event{
+			Role: r.name, Kind: blame.RoleEnd, At: r.ended, Exit: r.end.Exit, Signal: r.end.Signal, OOM: r.end.OOM,
+			Stopped: r.stopSent, ByUs: s.stoppedBy(r) != "", Drained: r.drained,
+			// The client ends when it is through and a precheck when it is done;
+			// exit 0 of a server counts only after the client's word.
+			Expected: r.wave != waveMain || s.isClient(r) || r.drained,
+		}
+		if f := r.end.First; f != nil {
+			e.Task, e.Node = f.Task, f.Node
+		}
+		ev.Events = append(ev.Events, e)
+	}
+	if s.ending != nil {
+		ev.Job = s.ending.job
+	}
+	return ev
+}
+
+// conclude says how the attempt ended.
+func conclude(s state, ev blame.Evidence) (*rundir.Finding, rundir.Outcome, string) {
+	f := blame.Judge(ev)
+	if s.passed() {
+		reason := "every role ended well"
+		if n := s.count(func(r role) bool { return s.stoppedBy(r) != "" }); n > 0 {
+			reason = fmt.Sprintf("the client passed; %d servers did not leave by themselves within %v and were ended", n, s.drainBound)
+		}
+		return nil, rundir.OutcomePassed, reason
+	}
+	rec := &rundir.Finding{
+		Root: f.Root, Class: string(f.Class), Kind: f.Kind, Rule: f.Rule, Message: f.Message,
+		Roots: f.MoreRoots, Collateral: f.Collateral, BadNodes: f.BadNodes,
+	}
+	if f.Line != nil {
+		rec.Line = &rundir.LogLine{File: f.Line.File, Number: f.Line.Number, Text: f.Line.Text}
+	}
+	return rec, s.outcome(f), f.Message
+}
+
+// passed says that the client and every other role ended well, or were ended
+// after the client was through. It looks at everything: unknown is not success.
+func (s state) passed() bool {
+	if s.broken != "" || s.ending != nil && !s.ending.soft || s.ending != nil && s.ending.gaveUp {
+		return false
+	}
+	for _, r := range s.roles {
+		ok := r.state == rundir.RoleEnded && r.err == "" && (r.end.Exit == 0 || s.stoppedBy(r) == "agent" && !s.isClient(r))
+		if !ok {
+			return false
+		}
+	}
+	return len(s.roles) > 0
+}
+
+func (s state) outcome(f blame.Finding) rundir.Outcome {
+	phase := s.phase
+	if s.ending != nil {
+		phase = s.ending.phase
+	}
+	switch f.Kind {
+	case blame.KindCancelled:
+		return rundir.OutcomeCancelled
+	case blame.KindTimeout, blame.KindHang, blame.KindReadyTimeout, blame.KindWalltime:
+		return rundir.TimeoutOf(phase)
+	}
+	if f.Class == blame.Infra {
+		return rundir.OutcomeInfra
+	}
+	return rundir.OutcomeTestFailed
+}

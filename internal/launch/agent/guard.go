@@ -1,0 +1,95 @@
+package agent
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/ci-disagg/ci-disagg/internal/proc"
+)
+
+// guard is our end of a helper process that outlives a SIGKILL of the local
+// agent just long enough to end the steps: what slurmstepd does for us on a
+// cluster. It is told every task's process group; when the pipe closes without
+// a farewell, it kills them.
+type guard struct {
+	mu   sync.Mutex
+	to   *os.File
+	proc *proc.Process
+}
+
+// startGuard starts argv, which must call Guard. A nil guard is one that does
+// nothing.
+func startGuard(ctx context.Context, argv, env []string) (*guard, error) {
+	if len(argv) == 0 {
+		return nil, nil
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = r.Close() }()
+	// A session of its own: what ends the agent's group must not end this.
+	p, err := proc.Start(context.WithoutCancel(ctx), proc.Command{Argv: argv, Env: env, Stdin: r, Stdout: io.Discard, Stderr: io.Discard, Session: true})
+	if err != nil {
+		_ = w.Close()
+		return nil, err
+	}
+	return &guard{to: w, proc: p}, nil
+}
+
+func (g *guard) tell(format string, args ...any) {
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	_, _ = fmt.Fprintf(g.to, format, args...) // without it we only lose the net under the rope
+}
+
+func (g *guard) add(pgid int)    { g.tell("+%d\n", pgid) }
+func (g *guard) remove(pgid int) { g.tell("-%d\n", pgid) }
+
+func (g *guard) close() {
+	if g == nil {
+		return
+	}
+	g.tell("bye\n")
+	_ = g.to.Close()
+	_, _ = g.proc.Wait()
+}
+
+// Guard reads what the agent says on r until it stops. If the agent went without
+// a farewell, the process groups that it had running are killed, and whatever
+// carries a step cookie that begins with token.
+func Guard(r io.Reader, token string) {
+	groups := map[int]bool{}
+	in := bufio.NewScanner(r)
+	for in.Scan() {
+		line := in.Text()
+		if line == "bye" {
+			return
+		}
+		pgid, err := strconv.Atoi(strings.TrimLeft(line, "+-"))
+		if err != nil || pgid <= 1 {
+			continue
+		}
+		if line[0] == '+' {
+			groups[pgid] = true
+		} else {
+			delete(groups, pgid)
+		}
+	}
+	for pgid := range groups {
+		_ = syscall.Kill(-pgid, syscall.SIGKILL)
+	}
+	for _, pid := range proc.WithPrefix(StepCookie + "=" + token + ".") {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+}

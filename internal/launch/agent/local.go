@@ -1,0 +1,302 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/launch/script"
+	"github.com/ci-disagg/ci-disagg/internal/proc"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// StepCookie is the environment variable that marks every process of a local
+// step: what has escaped from its process group is found by it.
+const StepCookie = "CI_DISAGG_STEP"
+
+// killWait is how long a local step's other tasks have between SIGTERM and
+// SIGKILL once one of them has failed.
+const killWait = 2 * time.Second
+
+// local is the miniature srun: the tasks of a step are processes on this
+// machine, each leading a process group, with the variables that srun sets. The
+// plan's nodes are names only.
+type local struct {
+	dir   rundir.AttemptDir
+	plan  rundir.Plan
+	env   []string
+	jobID string
+	token string
+	cwd   string
+	guard *guard
+
+	mu   sync.Mutex
+	next []int // per node: the first GPU that no worker has been given yet
+}
+
+func newLocal(dir rundir.AttemptDir, plan rundir.Plan, env []string, jobID, token string, g *guard) *local {
+	return &local{dir: dir, plan: plan, env: env, jobID: jobID, token: token, guard: g, next: make([]int, max(plan.Nodes, 1))}
+}
+
+func (l *local) nodes(context.Context) ([]string, error) {
+	names := make([]string, max(l.plan.Nodes, 1))
+	for i := range names {
+		names[i] = fmt.Sprintf("local%d", i)
+	}
+	return names, nil
+}
+
+func (l *local) job(context.Context) blame.Job { return blame.Job{} }
+func (l *local) asks() bool                    { return false }
+func (l *local) close()                        { l.guard.close() }
+
+func (l *local) start(ctx context.Context, spec stepSpec, log *roleLog) (step, error) {
+	s := &localStep{
+		name:   l.jobID + "." + strconv.Itoa(spec.index),
+		cookie: StepCookie + "=" + l.token + "." + strconv.Itoa(spec.index),
+		ended:  make(chan taskEnd, 16),
+		done:   make(chan struct{}),
+		guard:  l.guard,
+	}
+	argv := []string{"bash", l.dir.RoleScript(spec.role.Name)}
+	slice := spec.role.Slice
+	if spec.install {
+		// One machine plays all nodes: install once.
+		argv = []string{"bash", string(l.dir) + "/" + script.InstallScript}
+		slice = []rundir.NodeShare{{Node: 0, Tasks: 1}}
+	}
+	total := 0
+	for _, share := range slice {
+		total += share.Tasks
+	}
+	rank := 0
+	for nodeID, share := range slice {
+		gpus := l.takeGPUs(share, spec.role.Overlap)
+		for localID := range share.Tasks {
+			env := append(l.taskEnv(s, slice, nodeID, localID, rank, total), gpus...)
+			if err := s.startTask(ctx, argv, env, l.plan.Workdir, rank, fmt.Sprintf("local%d", share.Node), log, total > 1); err != nil {
+				s.abort()
+				return nil, fmt.Errorf("task %d: %w", rank, err)
+			}
+			rank++
+		}
+	}
+	go s.supervise(rank)
+	return s, nil
+}
+
+// taskEnv is the environment that srun gives a task.
+func (l *local) taskEnv(s *localStep, slice []rundir.NodeShare, nodeID, localID, rank, total int) []string {
+	names := make([]string, len(slice))
+	perNode := make([]string, len(slice))
+	for i, share := range slice {
+		names[i] = fmt.Sprintf("local%d", share.Node)
+		perNode[i] = strconv.Itoa(share.Tasks)
+	}
+	all := make([]string, max(l.plan.Nodes, 1))
+	for i := range all {
+		all[i] = fmt.Sprintf("local%d", i)
+	}
+	_, stepID, _ := strings.Cut(s.name, ".")
+	env := proc.Without(l.env, func(name string) bool {
+		return strings.HasPrefix(name, "SLURM_") || name == StepCookie
+	})
+	return append(env,
+		"SLURM_JOB_ID="+l.jobID,
+		"SLURM_JOBID="+l.jobID,
+		"SLURM_JOB_NODELIST="+strings.Join(all, ","),
+		"SLURM_JOB_NUM_NODES="+strconv.Itoa(len(all)),
+		"SLURM_NNODES="+strconv.Itoa(len(all)),
+		"SLURM_STEP_ID="+stepID,
+		"SLURM_STEPID="+stepID,
+		"SLURM_STEP_NODELIST="+strings.Join(names, ","),
+		"SLURM_STEP_NUM_NODES="+strconv.Itoa(len(slice)),
+		"SLURM_STEP_NUM_TASKS="+strconv.Itoa(total),
+		"SLURM_STEP_TASKS_PER_NODE="+strings.Join(perNode, ","),
+		"SLURM_NTASKS="+strconv.Itoa(total),
+		"SLURM_NPROCS="+strconv.Itoa(total),
+		"SLURM_PROCID="+strconv.Itoa(rank),
+		"SLURM_LOCALID="+strconv.Itoa(localID),
+		"SLURM_NODEID="+strconv.Itoa(nodeID),
+		"SLURMD_NODENAME="+names[nodeID],
+		"SLURM_GPUS_ON_NODE="+strconv.Itoa(slice[nodeID].GPUs),
+		s.cookie,
+	)
+}
+
+// takeGPUs gives a worker's tasks on one node their GPUs, as a step of its own
+// would get them: every task sees all of the step's GPUs there. Overlapping
+// steps and those that compute on no GPU see all of the node's.
+func (l *local) takeGPUs(share rundir.NodeShare, overlap bool) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n, first := share.GPUs, 0
+	if n == 0 || overlap {
+		n = l.plan.GPUsPerNode
+	} else if share.Node < len(l.next) {
+		if l.next[share.Node]+n > l.plan.GPUsPerNode {
+			l.next[share.Node] = 0 // a precheck before had them; it is gone
+		}
+		first = l.next[share.Node]
+		l.next[share.Node] += n
+	}
+	ids := make([]string, n)
+	for i := range ids {
+		ids[i] = strconv.Itoa(first + i)
+	}
+	return []string{"CUDA_VISIBLE_DEVICES=" + strings.Join(ids, ",")}
+}
+
+// localStep is a running local step.
+type localStep struct {
+	name   string
+	cookie string
+	guard  *guard
+	ended  chan taskEnd
+	done   chan struct{}
+	end    stepEnd
+
+	mu    sync.Mutex
+	tasks []*localTask
+	told  bool // the step has been signalled: whatever ends now ends for that
+}
+
+type localTask struct {
+	p    *proc.Process
+	rank int
+	node string
+	out  *taskLines
+}
+
+type taskEnd struct {
+	task *localTask
+	res  proc.Result
+}
+
+func (s *localStep) startTask(ctx context.Context, argv, env []string, dir string, rank int, node string, log *roleLog, several bool) error {
+	var out io.Writer = log
+	t := &localTask{rank: rank, node: node}
+	if several { // lines of different tasks must not mix
+		t.out = &taskLines{to: log}
+		out = t.out
+	}
+	// The step ends by its own rules and not by the context: SIGTERM to the
+	// agent is an event among others.
+	p, err := proc.Start(context.WithoutCancel(ctx), proc.Command{Argv: argv, Dir: dir, Env: env, Stdout: out, Stderr: out, KillLeft: true})
+	if err != nil {
+		return err
+	}
+	t.p = p
+	s.mu.Lock()
+	s.tasks = append(s.tasks, t)
+	s.mu.Unlock()
+	s.guard.add(p.PID())
+	go func() {
+		res, _ := p.Wait()
+		s.guard.remove(p.PID())
+		if t.out != nil {
+			t.out.flush()
+		}
+		s.ended <- taskEnd{t, res}
+	}()
+	return nil
+}
+
+// supervise collects the ends of n tasks. The first bad one ends the others, as
+// --kill-on-bad-exit does; it decides how the step ended.
+func (s *localStep) supervise(n int) {
+	defer close(s.done)
+	var kill <-chan time.Time
+	for left := n; left > 0; {
+		select {
+		case e := <-s.ended:
+			left--
+			s.note(e)
+			if e.res.Exit != 0 && left > 0 && kill == nil {
+				s.each(func(p *proc.Process) error { return p.Signal(syscall.SIGTERM) })
+				t := time.NewTimer(killWait)
+				defer t.Stop()
+				kill = t.C
+			}
+		case <-kill:
+			s.each(func(p *proc.Process) error { return p.Signal(syscall.SIGKILL) })
+		}
+	}
+	s.killEscaped()
+}
+
+// note keeps the first bad end. Once the step as a whole has been signalled, no
+// single task's end says anything about who was first.
+func (s *localStep) note(e taskEnd) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e.res.Exit == 0 || s.end.Exit != 0 {
+		return
+	}
+	s.end.Exit, s.end.Signal = e.res.Exit, e.res.Signal
+	if len(s.tasks) > 1 && !s.told {
+		s.end.First = &rundir.TaskEnd{Task: e.task.rank, Node: e.task.node, Exit: e.res.Exit, Signal: e.res.Signal}
+	}
+}
+
+// killEscaped ends processes that left their group (setsid) but still carry the
+// step's cookie.
+func (s *localStep) killEscaped() {
+	for range 3 {
+		pids := proc.WithCookie(s.cookie)
+		if len(pids) == 0 {
+			return
+		}
+		for _, pid := range pids {
+			if p, err := os.FindProcess(pid); err == nil {
+				_ = p.Kill()
+			}
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// abort ends the tasks of a step that could not be started as a whole.
+func (s *localStep) abort() {
+	s.mu.Lock()
+	n := len(s.tasks)
+	s.told = true
+	s.mu.Unlock()
+	s.each(func(p *proc.Process) error { return p.Signal(syscall.SIGKILL) })
+	for range n {
+		<-s.ended
+	}
+}
+
+func (s *localStep) each(do func(*proc.Process) error) {
+	s.mu.Lock()
+	tasks := append([]*localTask(nil), s.tasks...)
+	s.mu.Unlock()
+	for _, t := range tasks {
+		_ = do(t.p) // a task that is gone already is what we want
+	}
+}
+
+func (s *localStep) id() string { return s.name }
+
+func (s *localStep) signal(_ context.Context, sig syscall.Signal) error {
+	s.mu.Lock()
+	s.told = true
+	s.mu.Unlock()
+	s.each(func(p *proc.Process) error { return p.Signal(sig) })
+	return nil
+}
+
+func (s *localStep) wait() stepEnd {
+	<-s.done
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.end
+}

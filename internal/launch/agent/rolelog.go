@@ -1,0 +1,265 @@
+package agent
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Bounds of what is kept of a log in memory. The file itself is complete.
+const (
+	maxLine       = 16 << 10 // bytes of one line that are looked at
+	keptLine      = 1 << 10  // bytes of a line that go into a record
+	tailLines     = 40
+	maxCandidates = 32
+	traceDepth    = 400 // lines after "Traceback" in which its exception is looked for
+)
+
+// roleLog takes a role's output: all of it to the file, each line to the console,
+// and while it passes, what a reader will want to know: the first line that
+// looks like an error, the first line of each failure class, and the last lines.
+type roleLog struct {
+	role    string
+	file    string // relative to the attempt directory
+	look    *lookout
+	ready   *regexp.Regexp // the role's log pattern, nil = none
+	console *console
+	now     func() time.Time
+	broken  func(error) // told once that the file cannot be written
+
+	mu      sync.Mutex
+	f       *os.File
+	partial []byte // the line that has begun
+	cut     bool   // it is longer than maxLine
+	st      logState
+	trace   int // lines left in which to find the exception of a traceback
+	rules   map[string]bool
+	tail    []rundir.LogLine // ring
+	tailAt  int
+}
+
+// logState is what is known of a log so far.
+type logState struct {
+	bytes, lost int64
+	lines       int
+	last        time.Time // of the last output
+	matched     bool      // the ready pattern was seen
+	first       *rundir.LogLine
+	candidates  []rundir.LogLine
+	firstTask   *taskMessage
+	oom         bool
+	launcher    string // srun's own trouble: the step never came up
+	failed      error
+}
+
+func openRoleLog(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, rundir.FileMode)
+}
+
+// Write implements io.Writer. It never fails: a full disk must not break the
+// role's pipe before the agent has decided what to do about it.
+func (l *roleLog) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.st.last = l.now()
+	l.toFile(b)
+	for rest := b; len(rest) > 0; {
+		line, tail, whole := bytes.Cut(rest, []byte{'\n'})
+		l.grow(line)
+		if !whole {
+			break
+		}
+		l.endLine()
+		rest = tail
+	}
+	return len(b), nil
+}
+
+func (l *roleLog) toFile(b []byte) {
+	if l.st.failed != nil {
+		l.st.lost += int64(len(b))
+		return
+	}
+	n, err := l.f.Write(b)
+	l.st.bytes += int64(n)
+	if err != nil {
+		l.st.lost += int64(len(b) - n)
+		l.st.failed = err
+		l.broken(err)
+	}
+}
+
+func (l *roleLog) grow(b []byte) {
+	if room := maxLine - len(l.partial); len(b) > room {
+		b, l.cut = b[:max(room, 0)], true
+	}
+	l.partial = append(l.partial, b...)
+}
+
+func (l *roleLog) endLine() {
+	l.st.lines++
+	line := string(bytes.TrimRight(l.partial, "\r"))
+	l.partial, l.cut = l.partial[:0], false
+	if i := strings.LastIndexByte(line, '\r'); i >= 0 {
+		line = line[i+1:] // a progress bar: only its last state counts
+	}
+	l.console.line(l.role, line)
+	l.examine(line)
+}
+
+func (l *roleLog) examine(line string) {
+	at := rundir.LogLine{File: l.file, Number: l.st.lines, Text: clip(line)}
+	if len(l.tail) < tailLines {
+		l.tail = append(l.tail, at)
+	} else {
+		l.tail[l.tailAt] = at
+		l.tailAt = (l.tailAt + 1) % tailLines
+	}
+	if l.ready != nil && !l.st.matched && l.ready.MatchString(line) {
+		l.st.matched = true
+	}
+	l.fromLauncher(line)
+	l.firstError(at, line)
+	if r, ok := l.look.classes.Match(line); ok && !l.rules[r.Name] && len(l.st.candidates) < maxCandidates {
+		l.rules[r.Name] = true
+		l.st.candidates = append(l.st.candidates, at)
+	}
+}
+
+// firstError keeps the first line that looks like an error. Of a Python
+// traceback that is its last line, which says what happened.
+func (l *roleLog) firstError(at rundir.LogLine, line string) {
+	switch {
+	case l.trace > 0:
+		l.trace--
+		if !l.look.exception.MatchString(line) {
+			return
+		}
+		l.trace = 0
+		l.st.first = &at
+		l.candidate(at)
+	case l.st.first != nil:
+	case l.look.traceback.MatchString(line):
+		l.st.first, l.trace = &at, traceDepth
+	case l.look.err.MatchString(line) && !l.look.harmless.MatchString(line):
+		l.st.first = &at
+	}
+}
+
+func (l *roleLog) candidate(at rundir.LogLine) {
+	if len(l.st.candidates) < maxCandidates {
+		l.st.candidates = append(l.st.candidates, at)
+	}
+}
+
+// state is a copy of what is known so far.
+func (l *roleLog) state() logState {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	st := l.st
+	st.candidates = append([]rundir.LogLine(nil), st.candidates...)
+	return st
+}
+
+func (l *roleLog) lastOutput() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.st.last
+}
+
+// lastLines are the last lines, oldest first.
+func (l *roleLog) lastLines() []rundir.LogLine {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append(append([]rundir.LogLine(nil), l.tail[l.tailAt:]...), l.tail[:l.tailAt]...)
+}
+
+// close ends the file. A last line without a newline counts as a line.
+func (l *roleLog) close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.partial) > 0 {
+		l.endLine()
+	}
+	if l.f == nil {
+		return nil
+	}
+	err := l.f.Sync()
+	if cerr := l.f.Close(); err == nil {
+		err = cerr
+	}
+	l.f = nil
+	return err
+}
+
+func clip(line string) string {
+	if len(line) > keptLine {
+		line = line[:keptLine] + "…"
+	}
+	return strings.ToValidUTF8(line, "\uFFFD")
+}
+
+// lookout is what to look for in logs.
+type lookout struct {
+	classes   blame.Classes
+	err       *regexp.Regexp
+	harmless  *regexp.Regexp
+	traceback *regexp.Regexp
+	exception *regexp.Regexp
+	launcher  launcherMessages
+}
+
+func newLookout(classes blame.Classes) *lookout {
+	return &lookout{
+		classes:   classes,
+		traceback: regexp.MustCompile(`Traceback \(most recent call last\):`),
+		// An exception as Python ends a traceback with it, at the start of the
+		// line or after a rank or pytest prefix.
+		exception: regexp.MustCompile(`^(?:\S{0,40}[:|\]]\s*|E\s+)?(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Failure|Timeout)\b`),
+		err: regexp.MustCompile(`\b(?:ERROR|FATAL|CRITICAL|PANIC)\b|\b[A-Z]\w*(?:Error|Exception)\b:|^E   |` +
+			`(?i:\berror:|\bfatal:|^panic:|segmentation fault|core dumped|out of memory|\boom.kill|terminate called|assert\w* .{0,80}failed|` +
+			`cannot allocate|no space left|permission denied|command not found|no such file or directory|^killed$|^aborted|address already in use|stale file handle)`),
+		harmless: regexp.MustCompile(`(?i)\b(?:no|0|without)\s+(?:\w+\s+)?errors?\b|errors?\s*[:=]\s*(?:0|none|null|false)\b`),
+		launcher: newLauncherMessages(),
+	}
+}
+
+// taskLines collects one task's output into whole lines before it goes to the
+// role's log, so that lines of several tasks do not mix.
+type taskLines struct {
+	to io.Writer
+
+	mu  sync.Mutex
+	buf []byte
+}
+
+func (t *taskLines) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.buf = append(t.buf, b...)
+	if i := bytes.LastIndexByte(t.buf, '\n'); i >= 0 {
+		_, _ = t.to.Write(t.buf[:i+1])
+		t.buf = append(t.buf[:0], t.buf[i+1:]...)
+	}
+	if len(t.buf) > 4*maxLine { // a line without an end: no reason to hold it all
+		_, _ = t.to.Write(t.buf)
+		t.buf = t.buf[:0]
+	}
+	return len(b), nil
+}
+
+func (t *taskLines) flush() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.buf) > 0 {
+		_, _ = t.to.Write(append(t.buf, '\n'))
+		t.buf = nil
+	}
+}

@@ -1,0 +1,290 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/launch/script"
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
+	"github.com/ci-disagg/ci-disagg/internal/proc"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+const (
+	slurmCall = 10 * time.Second // bound of one Slurm command
+	// srunError is the code with which srun ends when Slurm itself is the
+	// trouble (SLURM_EXIT_ERROR), to tell it from a program's exit 1.
+	srunError = 213
+	// oomExit is what srun ends with when a task ran out of memory (srun(1)).
+	oomExit = 253
+	// stuckSrun is how long an srun may outlive its tasks' SIGKILL.
+	stuckSrun = 15 * time.Second
+	// timeUp is how close to its time limit a job was ended by it: --signal
+	// comes 120 s early, and Slurm's clock adds up to a minute.
+	timeUp = 240 * time.Second
+)
+
+// slurmSteps starts roles as srun steps of the job that the agent runs in.
+type slurmSteps struct {
+	dir   rundir.AttemptDir
+	plan  rundir.Plan
+	env   []string
+	jobID string
+	now   func() time.Time
+	hosts []string
+
+	mu    sync.Mutex
+	ids   map[string]string // step name → job.step
+	asked time.Time         // when the ids were last asked for
+}
+
+func newSlurm(dir rundir.AttemptDir, plan rundir.Plan, env []string, jobID string, now func() time.Time) *slurmSteps {
+	return &slurmSteps{dir: dir, plan: plan, env: env, jobID: jobID, now: now, ids: map[string]string{}}
+}
+
+func (s *slurmSteps) asks() bool { return true }
+func (s *slurmSteps) close()     {}
+
+// run runs one of Slurm's commands. Jenkins' cookies have no business here.
+func (s *slurmSteps) run(ctx context.Context, argv ...string) (string, error) {
+	env := append(proc.WithoutJenkins(s.env), "SLURM_TIME_FORMAT=%s", "TZ=UTC0", "LC_ALL=C")
+	res, err := proc.Run(ctx, proc.Command{Argv: argv, Env: env, Timeout: slurmCall, Grace: time.Second, MaxStdout: 1 << 20})
+	return string(res.Stdout), err
+}
+
+func (s *slurmSteps) nodes(ctx context.Context) ([]string, error) {
+	list := proc.Getenv(s.env, "SLURM_JOB_NODELIST")
+	if list == "" {
+		return nil, errors.New("SLURM_JOB_NODELIST is not set")
+	}
+	out, err := s.run(ctx, "scontrol", "show", "hostnames", list)
+	if err != nil {
+		return nil, err
+	}
+	s.hosts = strings.Fields(out)
+	return s.hosts, nil
+}
+
+// job asks slurmctld what it thinks of the job, and when it only says that the
+// job is on its way out, slurmdbd for the state behind that.
+func (s *slurmSteps) job(ctx context.Context) blame.Job {
+	out, err := s.run(ctx, "scontrol", "-o", "show", "job", s.jobID)
+	if err != nil {
+		return blame.Job{} // a failed query says nothing
+	}
+	jobs, err := slurm.ParseControl(out)
+	if err != nil || len(jobs) != 1 {
+		return blame.Job{}
+	}
+	j := blame.Job{State: string(jobs[0].State), Reason: jobs[0].Reason, At: s.now()}
+	j.TimeUp = !jobs[0].End.IsZero() && !j.At.Before(jobs[0].End.Add(-timeUp))
+	if jobs[0].State.Class() == slurm.Leaving {
+		if state, by := s.accounted(ctx); state != "" {
+			j.State, j.CancelledBy = state, by
+		}
+	}
+	j.FailedNodes = s.downNodes(ctx)
+	return j
+}
+
+func (s *slurmSteps) accounted(ctx context.Context) (state, by string) {
+	out, err := s.run(ctx, "sacct", "-X", "-n", "-P", "-j", s.jobID, "-o", "State")
+	if err != nil {
+		return "", ""
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(out), "\n")
+	st, by := slurm.ParseState(line)
+	if st.Class() != slurm.Terminal {
+		return "", ""
+	}
+	return string(st), by
+}
+
+// downNodes are the job's nodes that Slurm does not trust any more.
+func (s *slurmSteps) downNodes(ctx context.Context) []string {
+	if len(s.hosts) == 0 {
+		return nil
+	}
+	out, err := s.run(ctx, "sinfo", "-h", "-N", "-n", strings.Join(s.hosts, ","), "-o", "%N %T")
+	if err != nil {
+		return nil
+	}
+	var down []string
+	for line := range strings.SplitSeq(out, "\n") {
+		name, state, ok := strings.Cut(strings.TrimSpace(line), " ")
+		// A trailing * means that the node does not answer.
+		if ok && (strings.HasPrefix(state, "down") || strings.HasPrefix(state, "fail") || strings.HasSuffix(state, "*")) {
+			down = append(down, name)
+		}
+	}
+	return down
+}
+
+func (s *slurmSteps) start(ctx context.Context, spec stepSpec, log *roleLog) (step, error) {
+	args := script.InstallArgs
+	argv := []string{"srun"}
+	if spec.install {
+		argv = append(argv, args(s.plan, s.hosts, string(s.dir))...)
+	} else {
+		argv = append(argv, script.StepArgs(s.plan, spec.role, s.hosts, string(s.dir))...)
+	}
+	env := append(proc.WithoutJenkins(s.env), fmt.Sprintf("SLURM_EXIT_ERROR=%d", srunError))
+	// The step ends by its own rules and not by the context. An srun that gets
+	// SIGTERM forwards nothing: it gives its tasks up for killing. So it is in a
+	// group of its own and is only signalled when it is stuck.
+	p, err := proc.Start(context.WithoutCancel(ctx), proc.Command{Argv: argv, Env: env, Stdout: log, Stderr: log, KillLeft: true})
+	if err != nil {
+		return nil, err
+	}
+	return &slurmStep{s: s, name: spec.role.Name, p: p, log: log}, nil
+}
+
+// stepID finds the id of a step by its name. All steps are asked for at once,
+// and at most once a second.
+func (s *slurmSteps) stepID(ctx context.Context, name string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	if id := s.ids[name]; id != "" || now.Sub(s.asked) < time.Second {
+		return id
+	}
+	s.asked = now
+	out, err := s.run(ctx, "squeue", "-h", "-s", "-j", s.jobID, "-o", "%i|%j")
+	if err != nil {
+		return ""
+	}
+	ours := regexp.MustCompile(`^` + regexp.QuoteMeta(s.jobID) + `\.\d+$`)
+	for line := range strings.SplitSeq(out, "\n") {
+		id, step, ok := strings.Cut(strings.TrimSpace(line), "|")
+		if ok && ours.MatchString(id) {
+			s.ids[step] = id
+		}
+	}
+	return s.ids[name]
+}
+
+// known is the id as far as it is known, without asking.
+func (s *slurmSteps) known(name string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ids[name]
+}
+
+type slurmStep struct {
+	s    *slurmSteps
+	name string
+	p    *proc.Process
+	log  *roleLog
+}
+
+func (t *slurmStep) id() string { return t.s.known(t.name) }
+
+// signal reaches every process of the step through slurmstepd. Signalling srun
+// instead may leave tasks behind. Only a step that Slurm does not know (srun is
+// still waiting for its creation) and one whose srun is stuck after SIGKILL are
+// ended by ending srun.
+func (t *slurmStep) signal(ctx context.Context, sig syscall.Signal) error {
+	var id string
+	for range 4 {
+		if id = t.s.stepID(ctx, t.name); id != "" {
+			break
+		}
+		select {
+		case <-t.p.Exited():
+			return nil
+		case <-time.After(400 * time.Millisecond):
+		}
+	}
+	if id == "" {
+		return ignoreDone(t.p.Signal(sig))
+	}
+	_, err := t.s.run(ctx, "scancel", "-s", strings.TrimPrefix(proc.SignalName(int(sig)), "SIG"), id)
+	if sig == syscall.SIGKILL {
+		go t.unstick()
+	}
+	var exit *proc.ExitError
+	if errors.As(err, &exit) { // most likely the step has just ended: the caller's next look will tell
+		select {
+		case <-t.p.Exited():
+			return nil
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+	return err
+}
+
+func ignoreDone(err error) error {
+	if errors.Is(err, syscall.ESRCH) || err == nil {
+		return nil
+	}
+	return fmt.Errorf("srun: %w", err)
+}
+
+// unstick ends an srun that does not notice the end of its tasks.
+func (t *slurmStep) unstick() {
+	timer := time.NewTimer(stuckSrun)
+	defer timer.Stop()
+	select {
+	case <-t.p.Exited():
+	case <-timer.C:
+		_ = t.p.Signal(syscall.SIGKILL) // it may have gone this instant
+	}
+}
+
+func (t *slurmStep) wait() stepEnd {
+	go t.findID()
+	res, err := t.p.Wait()
+	end := stepEnd{Exit: res.Exit, Signal: res.Signal}
+	st := t.log.state()
+	return refine(end, st, err)
+}
+
+// findID learns the step's id while it runs, for the record and for a quick
+// teardown later.
+func (t *slurmStep) findID() {
+	for _, after := range []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 20 * time.Second, time.Minute} {
+		select {
+		case <-t.p.Exited():
+			return
+		case <-time.After(after):
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 2*slurmCall)
+		id := t.s.stepID(ctx, t.name)
+		cancel()
+		if id != "" {
+			return
+		}
+	}
+}
+
+// refine reads srun's exit code together with what srun said: the code is the
+// highest of all tasks, the messages say which task ended first.
+func refine(end stepEnd, st logState, err error) stepEnd {
+	if first := st.firstTask; first != nil && end.Exit != 0 {
+		t := first.TaskEnd
+		end.First = &t
+		end.Exit, end.Signal = t.Exit, t.Signal
+	} else if end.Signal == 0 && end.Exit > 128 && end.Exit < 128+65 {
+		end.Signal = end.Exit - 128
+	}
+	switch {
+	case end.Exit == oomExit || st.oom:
+		end.OOM = true
+	case end.Exit == srunError && st.firstTask == nil:
+		end.Err = st.launcher
+		if end.Err == "" {
+			end.Err = "srun failed"
+			if err != nil {
+				end.Err = err.Error()
+			}
+		}
+	}
+	return end
+}

@@ -1,0 +1,202 @@
+package agent
+
+import (
+	"slices"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Times that are the agent's own and not the plan's.
+const (
+	settleTime   = 500 * time.Millisecond  // first unexpected end → SIGTERM: lets a simultaneous death show itself
+	settleZero   = 1500 * time.Millisecond // the same after exit 0: the client's status file may still be on its way
+	askJobAfter  = 2 * time.Second         // first unexpected end → asking Slurm for the job's state
+	askJobBound  = 15 * time.Second        // no answer by then counts as no answer
+	defaultGrace = 20 * time.Second        // SIGTERM → SIGKILL when the plan says nothing
+	cancelGrace  = 5 * time.Second         // the same when the whole job is being ended: Slurm's KillWait is running
+	reapBound    = 30 * time.Second        // SIGKILL → giving up on a step that does not go away
+	drainBound   = 2 * time.Minute         // client through → servers are ended, when the plan has no drain budget
+	maxTimeline  = 2000
+)
+
+// limits are the constants of one attempt, taken from the plan.
+type limits struct {
+	budgets    rundir.Budgets
+	hang       time.Duration
+	grace      time.Duration
+	drainRole  string
+	askJob     bool // there is a Slurm to be asked
+	drainBound time.Duration
+}
+
+// wave is a group of roles that are started together. Every wave but the last
+// must end with exit 0 before the next one starts.
+type wave int
+
+const (
+	waveInstall wave = iota
+	wavePre
+	waveMain
+)
+
+// role is one role's part of the state.
+type role struct {
+	name  string
+	kind  string
+	wave  wave
+	nodes []string
+	// conditional says that the role is ready only when its conditions hold.
+	conditional bool
+
+	state    string // rundir.Role…
+	started  time.Time
+	readyAt  time.Time
+	ended    time.Time
+	end      stepEnd
+	stopSent time.Time
+	killSent time.Time
+	drained  bool   // ended after the client said it was through
+	err      string // why it never started
+}
+
+func (r role) live() bool { return r.state == rundir.RoleRunning || r.state == rundir.RoleReady }
+
+// stepEnd is how a step ended.
+type stepEnd struct {
+	Exit   int
+	Signal int
+	OOM    bool
+	First  *rundir.TaskEnd // the task whose bad end ended the step
+	Err    string          // the step starter's own trouble: srun could not launch
+}
+
+// ending is a teardown under way.
+type ending struct {
+	at       time.Time // of the event that began it
+	phase    rundir.Phase
+	why      string
+	cause    blame.Event
+	soft     bool // not a failure: servers that had to be ended in drain
+	zero     bool // begun by an exit 0: called off if the client turns out to be through
+	signal   string
+	termAt   time.Time // when SIGTERM is due
+	termed   time.Time // when it was sent
+	killed   time.Time
+	grace    time.Duration
+	asked    bool
+	answered bool
+	job      blame.Job
+	gaveUp   bool
+}
+
+// state is all that the agent knows. Only next changes it.
+type state struct {
+	limits
+	phase    rundir.Phase
+	since    time.Time
+	spans    []rundir.PhaseSpan
+	roles    []role
+	begun    wave // the last wave that was started
+	ending   *ending
+	extra    []blame.Event // facts beside the roles' ends: not ready, hang, budget
+	probing  time.Time     // a probe for a hang is out
+	drainAt  time.Time
+	timeline []rundir.Event
+	broken   string // the run directory cannot be written
+	over     bool
+}
+
+func (s state) clone() state {
+	s.roles = slices.Clone(s.roles)
+	s.spans = slices.Clone(s.spans)
+	s.extra = slices.Clone(s.extra)
+	if s.ending != nil {
+		e := *s.ending
+		s.ending = &e
+	}
+	s.timeline = slices.Clip(s.timeline)
+	return s
+}
+
+func (s *state) note(at time.Time, role, what string) {
+	if len(s.timeline) < maxTimeline {
+		s.timeline = append(s.timeline, rundir.Event{At: at, Role: role, What: what})
+	}
+}
+
+func (s *state) enter(p rundir.Phase, at time.Time) {
+	if n := len(s.spans); n > 0 && s.spans[n-1].End == nil {
+		end := at
+		s.spans[n-1].End = &end
+	}
+	s.phase, s.since = p, at
+	if p != rundir.PhaseDone {
+		s.spans = append(s.spans, rundir.PhaseSpan{Phase: p, Start: at})
+	}
+	s.note(at, "", "phase "+string(p))
+}
+
+func (s state) count(is func(role) bool) int {
+	n := 0
+	for _, r := range s.roles {
+		if is(r) {
+			n++
+		}
+	}
+	return n
+}
+
+func (s state) isClient(r role) bool { return r.name == s.drainRole }
+
+// eventKind says what happened.
+type eventKind int
+
+const (
+	evBegin      eventKind = iota
+	evStarted              // the step of role runs
+	evNotStarted           // it could not be started (text)
+	evReady                // all its conditions hold
+	evEnded                // it is gone and reaped (end)
+	evDrain                // the client's status file is there
+	evTick                 // time has passed (quiet)
+	evProbed               // answer to a hang probe (dead)
+	evSignal               // the agent itself was signalled (text)
+	evJob                  // answer about the job's state (job)
+	evBroken               // the run directory cannot be written (text)
+	evCollected            // logs are flushed, done files written
+)
+
+// event is one thing that happened, with the time at which it did.
+type event struct {
+	kind  eventKind
+	at    time.Time
+	role  int // index into state.roles
+	end   stepEnd
+	text  string
+	quiet time.Duration // evTick: since any role last printed anything
+	dead  []string      // evProbed: servers that did not answer
+	job   blame.Job
+	// drain: evEnded: at that moment the client's status file was there.
+	drain bool
+}
+
+// actionKind says what is to be done.
+type actionKind int
+
+const (
+	doStart   actionKind = iota // start the role's step
+	doWatch                     // watch the role's readiness
+	doTerm                      // SIGTERM to the role's step
+	doKill                      // SIGKILL
+	doAskJob                    // ask Slurm for the job's state
+	doProbe                     // ask every server whether it still answers
+	doCollect                   // flush logs, write done files
+	doFinish                    // close the record and end
+)
+
+type action struct {
+	kind actionKind
+	role int
+}
