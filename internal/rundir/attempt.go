@@ -1,6 +1,9 @@
 package rundir
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Phase is where an attempt stands. Each phase has a budget; a budget that runs
 // out yields the outcome "timeout:<phase>".
@@ -38,10 +41,13 @@ type Job struct {
 	Schema    int        `json:"schema"`
 	Backend   string     `json:"backend"` // slurm or local
 	Cluster   string     `json:"cluster,omitempty"`
-	Name      string     `json:"name"`         // unique job name
-	Owner     string     `json:"owner"`        // owner tag, for sweep
-	ID        string     `json:"id,omitempty"` // Slurm job id, or the local agent's pid
-	Intent    time.Time  `json:"intent"`       // before sbatch was started
+	Name      string     `json:"name"`             // unique job name
+	Owner     string     `json:"owner"`            // owner tag, for sweep
+	ID        string     `json:"id,omitempty"`     // Slurm job id, or the local agent's pid
+	Routed    string     `json:"routed,omitempty"` // cluster that sbatch said it routed the job to
+	Host      string     `json:"host,omitempty"`   // machine and pid space that submitted it
+	Dir       string     `json:"dir,omitempty"`    // attempt directory as the job sees it
+	Intent    time.Time  `json:"intent"`           // before sbatch was started
 	Submitted *time.Time `json:"submitted,omitempty"`
 	Excluded  []string   `json:"excluded,omitempty"` // nodes excluded after earlier attempts
 	Cancel    *Cancel    `json:"cancel,omitempty"`   // we asked for the end of the job
@@ -141,6 +147,9 @@ type AgentEnd struct {
 	Outcome Outcome   `json:"outcome"`
 	Reason  string    `json:"reason"`
 	Finding *Finding  `json:"finding,omitempty"`
+	// Evidence is what the finding was made from, a blame.Evidence: the report
+	// judges again, with what the roles' result files say.
+	Evidence json.RawMessage `json:"evidence,omitempty"`
 }
 
 // Finding is blame in words that fit a record: who was first, of which class,

@@ -26,6 +26,8 @@ type Plan struct {
 	// Paths are exported by job.sh and to every role as absolute paths: Value is
 	// relative to the attempt directory ("." is the directory itself).
 	Paths []EnvVar `json:"paths,omitempty"`
+	// Links are symbolic links that must exist before a role runs.
+	Links []Link `json:"links,omitempty"`
 	// TokenEnv names the variable that carries the attempt's own token, by which
 	// the test tells its coordination files from stale ones.
 	TokenEnv string `json:"token_env,omitempty"`
@@ -145,6 +147,13 @@ type NodeShare struct {
 type EnvVar struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
+}
+
+// Link is a symbolic link in the attempt directory. Path is relative to that
+// directory; Target is relative to the link, as ln -s takes it.
+type Link struct {
+	Path   string `json:"path"`
+	Target string `json:"target"`
 }
 
 // Secret names a value that reaches the roles' environment without ever being

@@ -64,4 +64,9 @@ type Lease struct {
 	PID       int       `json:"pid"`
 	Acquired  time.Time `json:"acquired"`
 	Heartbeat time.Time `json:"heartbeat"`
+	// Released is when the driver gave the lease back; Detached says that it left
+	// jobs behind on purpose (run --detach), so that sweep does not take them for
+	// orphans.
+	Released *time.Time `json:"released,omitempty"`
+	Detached bool       `json:"detached,omitempty"`
 }

@@ -1,0 +1,240 @@
+// Package collect brings an attempt's files home from behind a login node.
+//
+// In: a host, the attempt directory there and here, rules. Out: the files here,
+// each compared by checksum, and a Bundle that says what was copied, what was
+// cut, what was left out and why. Nothing is removed there.
+package collect
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Rules bound what is collected. Zero values stand for the defaults.
+type Rules struct {
+	Include  []string `yaml:"include"`   // globs on paths relative to the attempt directory, ** for any depth; empty = everything
+	Exclude  []string `yaml:"exclude"`   // globs, win over include
+	MaxFile  int64    `yaml:"max_file"`  // bytes per file, default 256 MiB; of a longer one head and tail are kept
+	MaxTotal int64    `yaml:"max_total"` // bytes per attempt, default 2 GiB
+	MaxFiles int      `yaml:"max_files"` // default 20000
+}
+
+func (r Rules) orDefaults() Rules {
+	if r.MaxFile <= 0 {
+		r.MaxFile = 256 << 20
+	}
+	if r.MaxTotal <= 0 {
+		r.MaxTotal = 2 << 30
+	}
+	if r.MaxFiles <= 0 {
+		r.MaxFiles = 20000
+	}
+	return r
+}
+
+// Bundle says what became of every file (bundle.json of the attempt).
+type Bundle struct {
+	Schema int    `json:"schema"`
+	Host   string `json:"host"`
+	Dir    string `json:"dir"` // there
+	Files  []File `json:"files"`
+	Bytes  int64  `json:"bytes"` // copied
+}
+
+// File is one file of a bundle.
+type File struct {
+	Path   string `json:"path"`
+	Size   int64  `json:"size"` // there
+	SHA256 string `json:"sha256,omitempty"`
+	Kept   int64  `json:"kept"`          // bytes that are here
+	Why    string `json:"why,omitempty"` // why not all of it is here
+}
+
+// BundleFile is where Gather leaves its record, in the attempt directory.
+const BundleFile = "bundle.json"
+
+// headShare is the part of a cut file that is its head.
+const headShare = 4
+
+// Gather copies the attempt's files from dir on h to localDir. Files that the
+// client itself wrote there (job.json, outcome.json) are never overwritten. On an
+// error everything copied so far stays, and Gather may simply be called again.
+func Gather(ctx context.Context, h host.Host, dir, localDir string, r Rules) (Bundle, error) {
+	r = r.orDefaults()
+	b := Bundle{Schema: rundir.Schema, Host: h.Name(), Dir: dir}
+	all, err := h.List(ctx, dir, r.MaxFiles)
+	if err != nil {
+		return b, err
+	}
+	slices.SortFunc(all, func(x, y host.FileInfo) int { return compare(x, y) })
+	var whole, cut []string
+	sizes := map[string]int64{}
+	for _, f := range all {
+		file := File{Path: f.Path, Size: f.Size}
+		switch {
+		case isClients(f.Path):
+			continue
+		case !r.wants(f.Path):
+			file.Why = "left out by the collect rules"
+		case b.Bytes >= r.MaxTotal:
+			file.Why = fmt.Sprintf("over max_total of %d bytes", r.MaxTotal)
+		case f.Size > r.MaxFile || b.Bytes+f.Size > r.MaxTotal:
+			file.Kept = min(r.MaxFile, r.MaxTotal-b.Bytes)
+			file.Why = fmt.Sprintf("cut: head and tail of %d bytes", f.Size)
+			cut = append(cut, f.Path)
+		default:
+			file.Kept = f.Size
+			whole = append(whole, f.Path)
+		}
+		b.Bytes += file.Kept
+		sizes[f.Path] = file.Kept
+		b.Files = append(b.Files, file)
+	}
+	if err := fetch(ctx, h, dir, localDir, whole, b.Files); err != nil {
+		return b, err
+	}
+	for _, p := range cut {
+		if err := fetchCut(ctx, h, dir, localDir, p, sizes[p], all); err != nil {
+			return b, err
+		}
+	}
+	return b, rundir.WriteJSON(filepath.Join(localDir, BundleFile), b)
+}
+
+// compare puts what a report needs first in front, so that a total bound cuts the
+// least useful: records, results, then by path.
+func compare(x, y host.FileInfo) int {
+	rank := func(p string) int {
+		switch {
+		case strings.HasSuffix(p, ".json"), strings.HasSuffix(p, ".xml"):
+			return 0
+		case strings.HasPrefix(p, "roles/"), !strings.Contains(p, "/"):
+			return 1
+		default:
+			return 2
+		}
+	}
+	if d := rank(x.Path) - rank(y.Path); d != 0 {
+		return d
+	}
+	return strings.Compare(x.Path, y.Path)
+}
+
+func isClients(p string) bool {
+	return p == "job.json" || p == "outcome.json" || p == BundleFile
+}
+
+func (r Rules) wants(p string) bool {
+	match := func(globs []string) bool {
+		return slices.ContainsFunc(globs, func(g string) bool { return Match(g, p) })
+	}
+	return (len(r.Include) == 0 || match(r.Include)) && !match(r.Exclude)
+}
+
+// Match says whether a slash-separated path matches a glob, in which ** stands
+// for any number of directories and the rest is path.Match's.
+func Match(glob, p string) bool {
+	return matchParts(strings.Split(glob, "/"), strings.Split(p, "/"))
+}
+
+func matchParts(g, p []string) bool {
+	for len(g) > 0 {
+		if g[0] == "**" {
+			for i := range len(p) + 1 {
+				if matchParts(g[1:], p[i:]) {
+					return true
+				}
+			}
+			return false
+		}
+		if len(p) == 0 {
+			return false
+		}
+		if ok, err := path.Match(g[0], p[0]); err != nil || !ok {
+			return false
+		}
+		g, p = g[1:], p[1:]
+	}
+	return len(p) == 0
+}
+
+// fetch copies whole files and compares the checksums of both sides. A file that
+// still changes (its writer has not been reaped) is fetched once more.
+func fetch(ctx context.Context, h host.Host, dir, localDir string, paths []string, files []File) error {
+	here := host.NewHere(nil)
+	for range 3 {
+		if len(paths) == 0 {
+			return nil
+		}
+		if err := h.Pull(ctx, dir, localDir, paths); err != nil {
+			return err
+		}
+		theirs, err := sums(ctx, h, dir, paths)
+		if err != nil {
+			return err
+		}
+		ours, err := sums(ctx, here, localDir, paths)
+		if err != nil {
+			return err
+		}
+		var again []string
+		for _, p := range paths {
+			if ours[p] == "" || ours[p] != theirs[p] {
+				again = append(again, p)
+				continue
+			}
+			i := slices.IndexFunc(files, func(f File) bool { return f.Path == p })
+			files[i].SHA256 = ours[p]
+		}
+		paths = again
+	}
+	return fmt.Errorf("%w: %s", ErrChanging, strings.Join(paths, ", "))
+}
+
+// ErrChanging says that files differ after three copies.
+var ErrChanging = errors.New("files differ from their originals after three copies")
+
+func sums(ctx context.Context, h host.Host, dir string, paths []string) (map[string]string, error) {
+	full := make([]string, len(paths))
+	for i, p := range paths {
+		full[i] = path.Join(dir, p)
+	}
+	got, err := h.Checksum(ctx, full...)
+	out := map[string]string{}
+	for i, p := range paths {
+		out[p] = got[full[i]]
+	}
+	return out, err
+}
+
+// fetchCut keeps head and tail of a file that is too long, with a line between
+// them that says what is missing and where it is.
+func fetchCut(ctx context.Context, h host.Host, dir, localDir, p string, keep int64, all []host.FileInfo) error {
+	i := slices.IndexFunc(all, func(f host.FileInfo) bool { return f.Path == p })
+	size, full := all[i].Size, path.Join(dir, p)
+	head := min(keep/headShare, maxPart)
+	tail := min(keep-head, maxPart)
+	first, err := h.ReadAt(ctx, int(head), map[string]int64{full: 0})
+	if err != nil {
+		return err
+	}
+	last, err := h.ReadAt(ctx, int(tail), map[string]int64{full: size - tail})
+	if err != nil {
+		return err
+	}
+	note := fmt.Sprintf("\n[ci-disagg: %d of %d bytes left out; the original is %s:%s]\n", size-head-tail, size, h.Name(), full)
+	data := bytes.Join([][]byte{first[full], []byte(note), last[full]}, nil)
+	return rundir.WriteFile(filepath.Join(localDir, p), data, rundir.FileMode)
+}
+
+// maxPart bounds what of a cut file passes through memory.
+const maxPart = 32 << 20
