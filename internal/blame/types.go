@@ -94,7 +94,7 @@ type Evidence struct {
 	Job    Job
 	Skew   time.Duration // events closer than this have no proven order; default 5 s
 
-	Classes Classes // compiled failure classes; the zero value has none
+	Classes Classes `json:"-"` // compiled failure classes; the zero value has none
 }
 
 // Role is what blame needs to know of a role.

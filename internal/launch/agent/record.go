@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -192,8 +193,11 @@ func (a *agent) finish() error {
 	a.record.stop()
 	now := a.o.Now()
 	rec := a.snapshot(now)
-	finding, outcome, reason := conclude(a.st, a.evidence())
+	evidence := a.evidence()
+	finding, outcome, reason := conclude(a.st, evidence)
 	rec.End = &rundir.AgentEnd{At: now, Outcome: outcome, Reason: reason, Finding: finding}
+	// Plain data: it cannot fail to encode, and without it the finding stands.
+	rec.End.Evidence, _ = json.Marshal(evidence)
 	a.epilogue(rec)
 	err := a.record.write(rec)
 	if err == nil && a.st.broken != "" {
