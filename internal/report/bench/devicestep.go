@@ -139,11 +139,13 @@ func IsGenLog(path string) bool {
 
 // stepRule decides which rows count.
 type stepRule struct {
-	byRank map[int64]predecessor
-	store  stepStore
-	idle   int64
-	line   int
-	err    error
+	byRank   map[int64]*predecessor
+	last     *predecessor // of lastRank, as nearly every line is of the same rank
+	lastRank int64
+	store    stepStore
+	idle     int64
+	line     int
+	err      error
 }
 
 // predecessor is the line of a rank that came before; iter -1 = it said nothing.
@@ -157,22 +159,18 @@ const (
 
 // add takes the iteration lines of a log in their order.
 func (r *stepRule) add(s step) {
-	if r.byRank == nil {
-		r.byRank = make(map[int64]predecessor)
-	}
-	before, known := r.byRank[s.rank]
-	if !known && len(r.byRank) >= maxRanks {
-		r.err = fmt.Errorf("more than %d ranks in one log", maxRanks)
+	p := r.rank(s.rank)
+	if p == nil {
 		return
 	}
-	if s.iter < 0 || s.scheduled < 0 {
-		r.byRank[s.rank] = predecessor{-1, -1}
-	} else {
-		r.byRank[s.rank] = predecessor{s.iter, s.scheduled}
+	before := *p
+	*p = predecessor{-1, -1}
+	if s.iter >= 0 && s.scheduled >= 0 {
+		*p = predecessor{s.iter, s.scheduled}
 	}
 	switch {
 	case s.iter < firstStep || s.value < 0:
-	case known && before.scheduled == 0 && before.iter == s.iter-1:
+	case before.scheduled == 0 && before.iter == s.iter-1:
 		r.idle++
 	default:
 		if r.store.rows == 0 {
@@ -182,6 +180,27 @@ func (r *stepRule) add(s step) {
 			r.err = err
 		}
 	}
+}
+
+// rank finds the predecessor of a rank; nil = there are too many ranks.
+func (r *stepRule) rank(rank int64) *predecessor {
+	if r.last != nil && r.lastRank == rank {
+		return r.last
+	}
+	if r.byRank == nil {
+		r.byRank = make(map[int64]*predecessor)
+	}
+	p := r.byRank[rank]
+	if p == nil {
+		if len(r.byRank) >= maxRanks {
+			r.err = fmt.Errorf("more than %d ranks in one log", maxRanks)
+			return nil
+		}
+		p = &predecessor{-1, -1}
+		r.byRank[rank] = p
+	}
+	r.last, r.lastRank = p, rank
+	return p
 }
 
 // result is the outcome for the worker; Used is 0 if no row was usable.

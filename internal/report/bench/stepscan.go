@@ -28,57 +28,85 @@ const (
 	wordRank      = "global_rank"
 	wordScheduled = "num_scheduled_requests"
 	wordTokens    = "'num_generation_tokens'"
+	tokensRare    = 5 // from here on it begins with a letter that is rare in the line
 )
 
-// parseStep reads a line that contains wordStep at the byte at.
-func parseStep(line []byte, at int) step {
+// parseStep reads a line; false = not an iteration line, for wordStep is not in
+// it. Up to there it walks along the equals signs and looks at the word before
+// each, which is faster than searching for every word: a log of gigabytes is
+// nearly all such lines.
+func parseStep(line []byte) (step, bool) {
 	s := step{iter: -1, rank: -1, scheduled: -1, tokens: -1, value: -1}
-	head := line[:at]
-	// iter, then a comma: "iter = 7," and not "max_iter = 7;".
-	pos := 0
-	for pos < len(head) {
-		i := bytes.Index(head[pos:], []byte(wordIter))
+	pos, at := 0, -1
+	for s.scheduled < 0 || s.rank < 0 {
+		i := bytes.IndexByte(line[pos:], '=')
 		if i < 0 {
-			return s.withRank(line)
-		}
-		pos += i + len(wordIter)
-		if n, end, ok := assigned(head, pos, '='); ok && end < len(head) && head[end] == ',' {
-			s.iter, pos = n, end
 			break
 		}
-	}
-	s = s.withRank(line)
-	if i := bytes.Index(line[pos:], []byte(wordScheduled)); i >= 0 {
-		from := pos + i + len(wordScheduled)
-		if n, _, ok := assigned(line, from, '='); ok {
-			s.scheduled = n
-		} else if n, _, ok := assigned(line, from, ':'); ok { // older versions
-			s.scheduled = n
+		end := pos + i
+		pos = end + 1
+		for end > 0 && line[end-1] == ' ' {
+			end--
+		}
+		switch word := line[:end]; {
+		case at < 0 && s.iter < 0 && hasSuffix(word, wordIter):
+			// A comma must follow: "iter = 7," and not "max_iter = 7;".
+			if n, after, ok := assigned(line, pos-1, '='); ok && after < len(line) && line[after] == ',' {
+				s.iter = n
+			}
+		case hasSuffix(word, wordRank) && s.rank < 0:
+			s.rank = number(line, pos-1, '=')
+		case hasSuffix(word, wordScheduled) && s.iter >= 0:
+			s.scheduled = number(line, pos-1, '=')
+		case at < 0 && hasSuffix(word, wordStep):
+			at = pos
 		}
 	}
-	s.value = milliseconds(line, at+len(wordStep))
-	tail := line[at:]
-	i := bytes.Index(tail, []byte(wordTokens))
-	if i < 0 {
-		tail = head
-		i = bytes.Index(tail, []byte(wordTokens))
-	}
-	if i >= 0 {
-		if n, _, ok := assigned(tail, i+len(wordTokens), ':'); ok {
-			s.tokens = n
+	if at < 0 {
+		i := bytes.Index(line[pos:], []byte(wordStep))
+		if i < 0 {
+			return s, false
 		}
+		at = skipSpace(line, pos+i+len(wordStep))
+		if at >= len(line) || line[at] != '=' {
+			return s, true
+		}
+		at++
 	}
-	return s
+	s.value = milliseconds(line, at)
+	if s.scheduled < 0 && s.iter >= 0 { // older versions write a colon
+		s.scheduled = after(line, wordScheduled)
+	}
+	i := at + max(0, bytes.Index(line[at:], []byte(wordTokens[tokensRare:]))) - tokensRare
+	if i >= at && hasSuffix(line[:i+len(wordTokens)], wordTokens) {
+		s.tokens = number(line, i+len(wordTokens), ':')
+	} else {
+		s.tokens = after(line, wordTokens)
+	}
+	return s, true
 }
 
-// withRank looks for the rank anywhere in the line.
-func (s step) withRank(line []byte) step {
-	if i := bytes.Index(line, []byte(wordRank)); i >= 0 {
-		if n, _, ok := assigned(line, i+len(wordRank), '='); ok {
-			s.rank = n
-		}
+func hasSuffix(b []byte, word string) bool {
+	n := len(b) - len(word)
+	return n >= 0 && b[len(b)-1] == word[len(word)-1] && string(b[n:]) == word
+}
+
+// after is the number behind a word and a colon, -1 = none.
+func after(line []byte, word string) int64 {
+	i := bytes.Index(line, []byte(word))
+	if i < 0 {
+		return -1
 	}
-	return s
+	return number(line, i+len(word), ':')
+}
+
+// number is assigned without the details, -1 = none.
+func number(b []byte, at int, sign byte) int64 {
+	n, _, ok := assigned(b, at, sign)
+	if !ok {
+		return -1
+	}
+	return n
 }
 
 // assigned reads a whole number behind a sign, with spaces around the sign, and
@@ -97,20 +125,35 @@ func assigned(b []byte, at int, sign byte) (n int64, end int, ok bool) {
 	return n, end, end > at
 }
 
-// milliseconds reads "= 6.94ms" at the byte at; -1 = not a number.
+// milliseconds reads "6.94ms" at the byte at; -1 = not a number.
+//
+// A mantissa below 2^53 and a power of ten up to 10^22 are exact, so for nearly
+// all values one division rounds correctly; the rest is left to strconv.
 func milliseconds(b []byte, at int) float64 {
 	at = skipSpace(b, at)
-	if at >= len(b) || b[at] != '=' {
-		return -1
-	}
-	at = skipSpace(b, at+1)
-	end := at
-	for end < len(b) && end-at < 40 && numeric(b[end]) {
-		end++
+	end, digits, point, plain := at, 0, -1, true
+	var mantissa uint64
+	for ; end < len(b) && end-at < 40; end++ {
+		if c := b[end]; c-'0' <= 9 {
+			mantissa = mantissa*10 + uint64(c-'0')
+			digits++
+		} else if c == '.' && point < 0 {
+			point = end
+		} else if c == '.' || c == 'e' || c == 'E' || c == '+' || c == '-' {
+			plain = false
+		} else {
+			break
+		}
 	}
 	unit := skipSpace(b, end)
-	if end == at || unit+1 >= len(b) || b[unit] != 'm' || b[unit+1] != 's' {
+	if digits == 0 || unit+1 >= len(b) || b[unit] != 'm' || b[unit+1] != 's' {
 		return -1
+	}
+	if plain && digits <= 18 && mantissa < 1<<53 {
+		if point < 0 {
+			return float64(mantissa)
+		}
+		return float64(mantissa) / powersOfTen[end-1-point]
 	}
 	v, err := strconv.ParseFloat(string(b[at:end]), 64)
 	if err != nil || v < 0 || math.IsInf(v, 0) {
@@ -119,9 +162,8 @@ func milliseconds(b []byte, at int) float64 {
 	return v
 }
 
-func numeric(c byte) bool {
-	return c-'0' <= 9 || c == '.' || c == 'e' || c == 'E' || c == '+' || c == '-'
-}
+//nolint:gochecknoglobals // immutable table
+var powersOfTen = [...]float64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18}
 
 func skipSpace(b []byte, at int) int {
 	for at < len(b) && (b[at] == ' ' || b[at] == '\t') {
@@ -132,15 +174,15 @@ func skipSpace(b []byte, at int) int {
 
 // chunkSize is what is read and parsed at once. A line longer than that is not
 // an iteration line.
-const chunkSize = 1 << 20
+const chunkSize = 1 << 18
 
 // chunk is a piece of the log, of whole lines, on its way from the reader over
 // a parser to the rule.
 type chunk struct {
 	buf    [chunkSize]byte
 	n      int
-	lines  int // before this chunk
-	steps  []step
+	lines  int    // newlines in it
+	steps  []step // their line counted from this chunk
 	parsed chan struct{}
 }
 
@@ -168,11 +210,14 @@ func scanSteps(r io.Reader, cut bool, each func(step)) error {
 		close(jobs)
 		close(ordered)
 	}()
+	lines := 0
 	for c := range ordered {
 		<-c.parsed
 		for i := range c.steps {
+			c.steps[i].line += lines
 			each(c.steps[i])
 		}
+		lines += c.lines
 		free <- c
 	}
 	return <-fault
@@ -182,7 +227,7 @@ func scanSteps(r io.Reader, cut bool, each func(step)) error {
 func readChunks(r io.Reader, cut bool, free <-chan *chunk, jobs, ordered chan<- *chunk) error {
 	c := <-free
 	c.n = 0
-	lines, skipping := 0, false // skipping: inside a line longer than a chunk
+	skipping := false // inside a line longer than a chunk
 	for {
 		n, err := io.ReadFull(r, c.buf[c.n:])
 		c.n += n
@@ -219,8 +264,7 @@ func readChunks(r io.Reader, cut bool, free <-chan *chunk, jobs, ordered chan<- 
 			next = <-free
 			next.n = copy(next.buf[:], c.buf[whole:c.n])
 		}
-		c.n, c.lines = whole, lines
-		lines += bytes.Count(c.buf[:c.n], []byte{'\n'})
+		c.n = whole
 		jobs <- c
 		ordered <- c
 		if atEnd {
@@ -232,29 +276,17 @@ func readChunks(r io.Reader, cut bool, free <-chan *chunk, jobs, ordered chan<- 
 
 // parse finds the iteration lines of a chunk.
 func (c *chunk) parse() {
-	c.steps = c.steps[:0]
-	rest := c.buf[:c.n]
-	line, base := c.lines+1, 0
-	for {
-		i := bytes.Index(rest[base:], []byte(wordStep))
-		if i < 0 {
-			return
-		}
-		at := base + i
-		start := bytes.LastIndexByte(rest[base:at], '\n') + 1 + base
-		end := bytes.IndexByte(rest[at:], '\n')
-		if end < 0 {
-			end = len(rest)
+	c.steps, c.lines = c.steps[:0], 0
+	for rest := c.buf[:c.n]; len(rest) > 0; c.lines++ {
+		line := rest
+		if end := bytes.IndexByte(rest, '\n'); end >= 0 {
+			line, rest = rest[:end], rest[end+1:]
 		} else {
-			end += at
+			rest = nil
 		}
-		s := parseStep(rest[start:end], at-start)
-		line += bytes.Count(rest[base:start], []byte{'\n'})
-		s.line = line
-		line++
-		c.steps = append(c.steps, s)
-		if base = end + 1; base >= len(rest) {
-			return
+		if s, ok := parseStep(line); ok {
+			s.line = c.lines + 1
+			c.steps = append(c.steps, s)
 		}
 	}
 }

@@ -54,8 +54,7 @@ func (rd Reader) readText(br *bufio.Reader, file string) ([]Result, error) {
 }
 
 func (t *textReader) line(text []byte, number int) {
-	if at := bytes.Index(text, []byte(wordStep)); at >= 0 {
-		s := parseStep(text, at)
+	if s, ok := parseStep(text); ok {
 		s.line = number
 		t.steps.add(s)
 		return
