@@ -3,6 +3,7 @@ package script
 import (
 	"bytes"
 	"fmt"
+	"path"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -72,6 +73,16 @@ func joinPath(dir, rel string) string {
 	return dir + "/" + rel
 }
 
+// links makes the plan's symbolic links. Several tasks may do so at once: what
+// counts is that the link is there afterwards.
+func (s *shell) links(p rundir.Plan, dir string) {
+	for _, l := range p.Links {
+		at := joinPath(dir, l.Path)
+		s.line("mkdir -p %s", s.word(path.Dir(at)))
+		s.line("[ -L %s ] || ln -s %s %s 2>/dev/null || [ -L %s ]", s.word(at), s.word(l.Target), s.word(at), s.word(at))
+	}
+}
+
 // secrets takes each secret from where the plan says, at run time. Nothing here
 // prints a value, and none becomes an argument.
 func (s *shell) secrets(p rundir.Plan) {
@@ -101,6 +112,7 @@ func roleScript(p rundir.Plan, r rundir.RolePlan, dir string) ([]byte, error) {
 	s.exportAll(p.Env)
 	s.exportAll(r.Env)
 	s.secrets(p)
+	s.links(p, dir)
 	s.gpuShare(p, r)
 	if r.MPI == "" {
 		s.line("# Not an MPI program: what imports an MPI library must not take itself for a rank.")

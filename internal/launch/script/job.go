@@ -36,6 +36,7 @@ func jobScript(p rundir.Plan, prof Profile, a Attempt) ([]byte, error) {
 	s.exportAll(p.Env)
 	s.exportAll(p.Exports)
 	s.secrets(p)
+	s.links(p, a.Dir)
 	s.srunArgs(p, a)
 	if p.Draft {
 		s.line("# From here on: the launch draft %s.", comment(a.DraftName))

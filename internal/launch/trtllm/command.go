@@ -1,0 +1,292 @@
+package trtllm
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// roleFile is shell text for a file of the running role. It holds in role.sh,
+// which names the role, and under a team's own draft, which only sets
+// DISAGG_SERVING_TYPE. Results carry the task's number, because every task of a
+// step runs the same text.
+func roleFile(name string) string {
+	return `"$CI_DISAGG_ATTEMPT/roles/${CI_DISAGG_ROLE:-${DISAGG_SERVING_TYPE:-AGG}}/` + name + `"`
+}
+
+// resultsFile is shell text for the n-th (from 0) pytest call of a command.
+func resultsFile(n int) string {
+	if n == 0 {
+		return roleFile("results.${SLURM_PROCID:-0}.xml")
+	}
+	return roleFile("results.${SLURM_PROCID:-0}-" + strconv.Itoa(n+1) + ".xml")
+}
+
+// command is a piece of the user's shell text and what was found in it.
+type command struct {
+	text     string
+	launcher bool // the launcher stands in a place where it is run
+	pytest   bool // pytest is called in plain sight
+	coverage bool // coverage data would be written to a shared file
+	calls    int  // commands in the text
+}
+
+// rewriteOptions say what to change in a command.
+type rewriteOptions struct {
+	launcher     string // base name of the launcher
+	pytest       string // first word of how we call pytest ourselves
+	dropLauncher bool
+	redirect     bool // give every role its own result files
+}
+
+// rewrite parses shell text with a real parser and changes only the words that
+// have to change; every other byte stays as it was.
+func rewrite(src string, o rewriteOptions) (command, error) {
+	r := &rewriter{src: src, o: o}
+	if err := r.run(); err != nil {
+		return command{text: src}, err
+	}
+	out, err := apply(src, r.edits)
+	r.found.text = out
+	if err == nil && len(r.edits) > 0 {
+		_, err = parse(out)
+	}
+	return r.found, err
+}
+
+func parse(src string) (*syntax.File, error) {
+	f, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(src), "")
+	if err != nil {
+		return nil, fmt.Errorf("not a bash command: %w", err)
+	}
+	return f, nil
+}
+
+// edit replaces src[from:to].
+type edit struct {
+	from, to int
+	text     string
+}
+
+func apply(src string, edits []edit) (string, error) {
+	slices.SortStableFunc(edits, func(a, b edit) int { return cmp.Compare(a.from, b.from) })
+	var b strings.Builder
+	at := 0
+	for _, e := range edits {
+		if e.from < at || e.to < e.from || e.to > len(src) {
+			return src, fmt.Errorf("cannot rewrite this command: nested changes at byte %d", e.from)
+		}
+		b.WriteString(src[at:e.from])
+		b.WriteString(e.text)
+		at = e.to
+	}
+	b.WriteString(src[at:])
+	return b.String(), nil
+}
+
+type rewriter struct {
+	src   string
+	o     rewriteOptions
+	edits []edit
+	found command
+	depth int
+	err   error
+}
+
+func (r *rewriter) run() error {
+	f, err := parse(r.src)
+	if err != nil {
+		return err
+	}
+	syntax.Walk(f, func(n syntax.Node) bool {
+		if call, ok := n.(*syntax.CallExpr); ok && len(call.Args) > 0 && r.err == nil {
+			r.call(call)
+		}
+		return r.err == nil
+	})
+	return r.err
+}
+
+// call looks at one command: words before pytest may be the launcher, words
+// behind it are pytest's options.
+func (r *rewriter) call(c *syntax.CallExpr) {
+	r.found.calls++
+	if r.nested(c) {
+		return
+	}
+	at := r.pytestAt(c.Args)
+	before := c.Args
+	if at >= 0 {
+		before = c.Args[:at]
+	}
+	for _, w := range before {
+		if v, ok := literal(w); ok && path.Base(v) == r.o.launcher {
+			r.found.launcher = true
+			if r.o.dropLauncher {
+				r.drop(w)
+			}
+		}
+	}
+	if at < 0 {
+		return
+	}
+	n := 0
+	if r.found.pytest {
+		n = r.found.calls - 1 // a second pytest must not overwrite the first one's results
+	}
+	r.found.pytest = true
+	r.options(c.Args[at+1:], c.Args[len(c.Args)-1], n)
+}
+
+// nested handles bash -c '…', whose text is a command itself.
+func (r *rewriter) nested(c *syntax.CallExpr) bool {
+	for i, w := range c.Args {
+		v, ok := literal(w)
+		if !ok || i+2 >= len(c.Args) || (path.Base(v) != "bash" && path.Base(v) != "sh") {
+			continue
+		}
+		flag, ok := literal(c.Args[i+1])
+		if !ok || !strings.HasPrefix(flag, "-") || !strings.HasSuffix(flag, "c") {
+			continue
+		}
+		inner, ok := literal(c.Args[i+2])
+		if !ok || r.depth > 3 {
+			continue
+		}
+		in := &rewriter{src: inner, o: r.o, depth: r.depth + 1}
+		if in.run() != nil || !(in.found.launcher || in.found.pytest) {
+			continue
+		}
+		out, err := apply(inner, in.edits)
+		if err != nil {
+			r.err = err
+			return true
+		}
+		if out != inner {
+			q, err := syntax.Quote(out, syntax.LangBash)
+			if err != nil {
+				r.err = err
+				return true
+			}
+			r.replace(c.Args[i+2], q)
+		}
+		r.found.launcher = r.found.launcher || in.found.launcher
+		r.found.pytest = r.found.pytest || in.found.pytest
+		r.found.coverage = r.found.coverage || in.found.coverage
+		return true
+	}
+	return false
+}
+
+// pytestAt is the index of the word that calls pytest, or -1.
+func (r *rewriter) pytestAt(args []*syntax.Word) int {
+	for i, w := range args {
+		v, ok := literal(w)
+		if !ok {
+			continue
+		}
+		switch base := path.Base(v); {
+		case base == "pytest", base == "py.test", base == "pytest-3", base == r.o.pytest && base != "python" && base != "python3":
+			return i
+		}
+	}
+	return -1
+}
+
+// replace puts text in the place of a word.
+func (r *rewriter) replace(w *syntax.Word, text string) {
+	r.edits = append(r.edits, edit{int(w.Pos().Offset()), int(w.End().Offset()), text})
+}
+
+// drop removes a word and the blanks behind it, or before it when it is last.
+func (r *rewriter) drop(w *syntax.Word) {
+	from, to := int(w.Pos().Offset()), int(w.End().Offset())
+	end := to
+	for end < len(r.src) {
+		switch {
+		case r.src[end] == ' ' || r.src[end] == '\t':
+			end++
+		case strings.HasPrefix(r.src[end:], "\\\n"):
+			end += 2
+		default:
+			if end == to { // nothing behind: take the blanks before
+				for from > 0 && (r.src[from-1] == ' ' || r.src[from-1] == '\t') {
+					from--
+				}
+			}
+			r.edits = append(r.edits, edit{from, end, ""})
+			return
+		}
+	}
+	for from > 0 && (r.src[from-1] == ' ' || r.src[from-1] == '\t') {
+		from--
+	}
+	r.edits = append(r.edits, edit{from, end, ""})
+}
+
+// literal is the value of a word that bash would not expand, and whether it is
+// one.
+func literal(w *syntax.Word) (string, bool) {
+	v, rest := prefix(w)
+	return v, !rest
+}
+
+// prefix is the part of a word's value that stands before anything that bash
+// would expand, and whether something of that kind follows.
+func prefix(w *syntax.Word) (string, bool) {
+	var b strings.Builder
+	for _, p := range w.Parts {
+		switch p := p.(type) {
+		case *syntax.Lit:
+			b.WriteString(unescape(p.Value, false))
+		case *syntax.SglQuoted:
+			if p.Dollar {
+				return b.String(), true
+			}
+			b.WriteString(p.Value)
+		case *syntax.DblQuoted:
+			if p.Dollar {
+				return b.String(), true
+			}
+			for _, q := range p.Parts {
+				lit, ok := q.(*syntax.Lit)
+				if !ok {
+					return b.String(), true
+				}
+				b.WriteString(unescape(lit.Value, true))
+			}
+		default:
+			return b.String(), true
+		}
+	}
+	return b.String(), false
+}
+
+// unescape takes bash's backslashes out of a literal.
+func unescape(s string, quoted bool) string {
+	if !strings.Contains(s, `\`) {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] != '\\' || i+1 == len(s) {
+			b.WriteByte(s[i])
+			continue
+		}
+		i++
+		switch {
+		case s[i] == '\n':
+		case quoted && !strings.ContainsRune("\"\\$`", rune(s[i])):
+			b.WriteByte('\\')
+			b.WriteByte(s[i])
+		default:
+			b.WriteByte(s[i])
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,205 @@
+package trtllm
+
+import (
+	"path/filepath"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Config is the section workload: of ci-disagg.yaml. Relative paths are relative
+// to that file.
+type Config struct {
+	Source string `yaml:"source"` // root of the TensorRT-LLM checkout, as the nodes see it
+	Dir    string `yaml:"dir"`    // where pytest runs; default <source>/tests/integration/defs
+
+	Pytest   string `yaml:"pytest"`   // how pytest is called: shell text, default "pytest"
+	Args     string `yaml:"args"`     // shell text behind the test id, default "-vv"
+	Command  string `yaml:"command"`  // the whole command instead, {test_id} stands for the id
+	Launcher string `yaml:"launcher"` // put before our own commands for workers; default trtllm-llmapi-launch, "none" = none
+	Setup    string `yaml:"setup"`    // shell text that every role runs before its command
+	Install  string `yaml:"install"`  // shell text run once per node before the roles
+	Precheck string `yaml:"precheck"` // command of the network precheck on the workers' nodes
+
+	DisaggConfigs string `yaml:"disagg_configs"` // folder of the disaggregated YAML files
+	AggConfigs    string `yaml:"agg_configs"`    // folder of the aggregated YAML files
+	TestModule    string `yaml:"test_module"`    // default perf/test_perf_sanity.py
+	TestFunction  string `yaml:"test_function"`  // default test_e2e
+	TestPrefix    string `yaml:"test_prefix"`    // default disagg_upload
+
+	Env          map[string]string `yaml:"env"`           // exported to every role
+	Secrets      []Secret          `yaml:"secrets"`       // by reference only
+	OutputLayout string            `yaml:"output_layout"` // trtllm (default) or none
+	MPI          string            `yaml:"mpi"`           // --mpi of workers under the launcher; default pmix
+	UCX          string            `yaml:"ucx"`           // shell text before every worker's command; default "unset UCX_TLS", "none" = nothing
+	GPUType      string            `yaml:"gpu_type"`      // for lists and series identity, when the cluster names none
+
+	Waives        []string          `yaml:"waives"`         // files in upstream's form
+	KnownFailures []KnownFailure    `yaml:"known_failures"` // reported, do not turn a run red until they expire
+	Facts         map[string]string `yaml:"facts"`          // for the conditions of test-db lists: stage, backend, cpu, …
+	Hang          rundir.Duration   `yaml:"hang"`           // no output and no progress for so long is a hang; 0 = not watched
+	Grace         rundir.Duration   `yaml:"grace"`          // between TERM and KILL; default 30s
+}
+
+// Secret names a value that reaches the roles' environment and nothing else.
+type Secret struct {
+	Name string `yaml:"name"` // variable in the roles' environment
+	From string `yaml:"from"` // variable of the calling process; default: the same name
+	File string `yaml:"file"` // or a file that only its owner may read
+}
+
+// KnownFailure is one entry of our own list of known failures.
+type KnownFailure struct {
+	Test    string `yaml:"test"`    // test id; * stands for any text
+	Bug     string `yaml:"bug"`     // where it is tracked
+	Expires string `yaml:"expires"` // YYYY-MM-DD, the last day on which it counts
+	Reason  string `yaml:"reason"`
+}
+
+// Defaults of Config.
+const (
+	DefaultLauncher = "trtllm-llmapi-launch"
+	defaultPytest   = "pytest"
+	defaultArgs     = "-vv"
+	defaultModule   = "perf/test_perf_sanity.py"
+	defaultFunction = "test_e2e"
+	defaultPrefix   = "disagg_upload"
+	defaultUCX      = "unset UCX_TLS"
+	defaultMPI      = "pmix"
+)
+
+// Layouts of the test's output directory.
+const (
+	LayoutTRTLLM = "trtllm"
+	LayoutNone   = "none"
+)
+
+// Variables of the calling process that are read as defaults, as upstream's
+// scripts read them. A value in the config file stands below them.
+const (
+	EnvAggFolder    = "AGG_CONFIG_FOLDER"
+	EnvDisaggFolder = "DISAGG_CONFIG_FOLDER"
+	EnvTestModule   = "PERF_TEST_MODULE"
+	EnvTestFunction = "PERF_TEST_FUNCTION"
+	EnvTestPrefix   = "PERF_TEST_PREFIX"
+	EnvCommand      = "pytestCommand"
+	EnvPrecheck     = "TRTLLM_DISAGG_CT_PRECHECK"
+	EnvImex         = "NVIDIA_IMEX_CHANNELS"
+	EnvVisible      = "NVIDIA_VISIBLE_DEVICES"
+	EnvCoverage     = "coverageConfigFile"
+	EnvResources    = "resourcePathNode"
+)
+
+// EnvNames are the variables whose values Resolve wants in Input.Env.
+func EnvNames() []string {
+	return []string{
+		EnvAggFolder, EnvDisaggFolder, EnvTestModule, EnvTestFunction, EnvTestPrefix, EnvCommand,
+		EnvPrecheck, EnvImex, EnvVisible, EnvCoverage, EnvResources,
+	}
+}
+
+// Cluster is what planning must know of a cluster. Zero values are not checked.
+type Cluster struct {
+	Name        string
+	GPUsPerNode int
+	MaxNodes    int
+	GPUType     string
+	Arch        string // amd64 or arm64
+	Time        rundir.Duration
+}
+
+// Input is everything that plans are made of.
+type Input struct {
+	Config     Config
+	ConfigFile string // for messages
+	Base       string // absolute directory that relative paths start from
+	Cluster    Cluster
+	Local      bool   // planned for the local backend
+	Stage      string // the run's name in reports
+
+	Tests []string // ids or list lines from the command line
+	Lists []string // files: test lists or test-db YAML
+	// Waives are files beside Config.Waives.
+	Waives []string
+
+	Env     map[string]string // values of EnvNames, where set
+	Today   string            // YYYY-MM-DD, for known failures
+	Budgets rundir.Budgets    // as configured; zero fields get defaults
+	Grace   rundir.Duration   // stands over Config.Grace
+
+	Shard, Shards int // --shard i/n, i from 1; 0/0 = everything
+	SplitGroup    int // upstream's --split-group: line number from 1; 0 = everything
+}
+
+// settings is Config with every default and override applied.
+type settings struct {
+	Config
+	aggFolder, disaggFolder  string // "" = upstream's default folders
+	seedFolder               string
+	module, function, prefix string
+	command                  string
+	workdir                  string
+}
+
+func settle(in Input) settings {
+	s := settings{Config: in.Config}
+	pick := func(env, conf, def string) string {
+		for _, v := range []string{in.Env[env], conf} {
+			if v != "" {
+				return v
+			}
+		}
+		return def
+	}
+	s.Pytest = orDefault(s.Pytest, defaultPytest)
+	s.Args = orDefault(s.Args, defaultArgs)
+	s.Launcher = orDefault(s.Launcher, DefaultLauncher)
+	s.UCX = orDefault(s.UCX, defaultUCX)
+	s.MPI = orDefault(s.MPI, defaultMPI)
+	s.OutputLayout = orDefault(s.OutputLayout, LayoutTRTLLM)
+	if s.Source != "" {
+		s.Source = in.abs(s.Source)
+	}
+	s.workdir = s.Dir
+	if s.workdir == "" && s.Source != "" {
+		s.workdir = filepath.Join(s.Source, "tests/integration/defs")
+	}
+	if s.workdir != "" {
+		s.workdir = in.abs(s.workdir)
+	}
+	s.module = pick(EnvTestModule, s.TestModule, defaultModule)
+	s.function = pick(EnvTestFunction, s.TestFunction, defaultFunction)
+	s.prefix = pick(EnvTestPrefix, s.TestPrefix, defaultPrefix)
+	s.command = pick(EnvCommand, s.Command, "")
+	s.aggFolder = s.folder(in, EnvAggFolder, s.AggConfigs)
+	s.disaggFolder = s.folder(in, EnvDisaggFolder, s.DisaggConfigs)
+	return s
+}
+
+// folder is a config folder: from the environment relative to the checkout, as
+// upstream reads it; from the config file relative to that file.
+func (s settings) folder(in Input, env, conf string) string {
+	switch v := in.Env[env]; {
+	case v == "" && conf == "":
+		return ""
+	case v == "":
+		return in.abs(conf)
+	case filepath.IsAbs(v) || s.Source == "":
+		return in.abs(v)
+	default:
+		return filepath.Join(s.Source, v)
+	}
+}
+
+func orDefault(v, def string) string {
+	if v == "" {
+		return def
+	}
+	return v
+}
+
+func (in Input) abs(p string) string {
+	if filepath.IsAbs(p) {
+		return filepath.Clean(p)
+	}
+	return filepath.Join(in.Base, p)
+}

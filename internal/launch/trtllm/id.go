@@ -1,0 +1,109 @@
+package trtllm
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Modes of a case.
+const (
+	ModeE2E          = "e2e"
+	ModeGenOnly      = "gen_only"
+	ModeGenNoContext = "gen_only_no_context"
+	ModeCtxOnly      = "ctx_only"
+	ModeAggregated   = "aggregated"
+)
+
+// grammar is one way to read what stands between the brackets of a test id.
+type grammar struct {
+	mode      string // "" = the config file says (seed grammar)
+	stem      string // of the YAML file
+	server    string // aggregated: select pattern, comma separated; "" = all
+	disagg    bool   // the YAML is a disaggregated one
+	roles     bool   // launched as GEN, CTX, router and client; else one AGG role
+	breakdown bool
+}
+
+// testID is a parsed pytest id.
+type testID struct {
+	full   string // module::function[case]
+	kase   string // between the brackets
+	upload bool
+}
+
+// parseID completes and splits a test id. Accepted are a whole pytest id, the
+// function with its brackets, the case alone, and the config's name alone, which
+// gets the configured prefix.
+func (s settings) parseID(id string) (testID, error) {
+	if strings.ContainsAny(id, "\x00\n\r\t") {
+		return testID{}, fmt.Errorf("test id %q has a control character", id)
+	}
+	open := strings.IndexByte(id, '[')
+	switch {
+	case open >= 0 && !strings.HasSuffix(id, "]"):
+		return testID{}, fmt.Errorf("test id %q does not end with ]", id)
+	case open < 0 && strings.Contains(id, "::"):
+		return testID{}, fmt.Errorf("test id %q names no case: write module::function[case]", id)
+	}
+	kase, head := id, s.module+"::"+s.function
+	if open >= 0 {
+		kase = id[open+1 : len(id)-1]
+		head = id[:open]
+		if !strings.Contains(head, "::") {
+			head = s.module + "::" + orDefault(head, s.function)
+		}
+	}
+	if _, _, ok := splitPrefix(kase); !ok && open < 0 {
+		kase = s.prefix + "-" + kase
+	}
+	if strings.ContainsAny(kase, "/\\") || strings.Contains(kase, "..") {
+		return testID{}, fmt.Errorf("case %q names a path: a config is named by its file name without folder and .yaml", kase)
+	}
+	prefix, rest, ok := splitPrefix(kase)
+	if !ok || rest == "" {
+		return testID{}, fmt.Errorf("case %q does not begin with disagg-, disagg_upload-, aggr- or aggr_upload-", kase)
+	}
+	return testID{full: head + "[" + kase + "]", kase: kase, upload: strings.HasSuffix(prefix, "_upload")}, nil
+}
+
+// splitPrefix cuts disagg[_upload]- or aggr[_upload]- off a case.
+func splitPrefix(kase string) (prefix, rest string, ok bool) {
+	prefix, rest, found := strings.Cut(kase, "-")
+	switch prefix {
+	case "disagg", "disagg_upload", "aggr", "aggr_upload":
+		return prefix, rest, found
+	}
+	return "", "", false
+}
+
+// grammars are the ways to read a case, the likeliest first. A config named
+// e2e-x.yaml makes disagg-e2e-x ambiguous; the file that exists decides.
+func grammars(kase string) []grammar {
+	prefix, rest, _ := splitPrefix(kase)
+	var out []grammar
+	if strings.HasPrefix(prefix, "disagg") {
+		for _, mode := range []string{ModeGenNoContext, ModeGenOnly, ModeE2E} {
+			if stem, ok := strings.CutPrefix(rest, mode+"-"); ok {
+				out = append(out, breakdown(grammar{mode: mode, stem: stem, disagg: true, roles: true})...)
+			}
+		}
+		return append(out, grammar{stem: rest, disagg: true, roles: true})
+	}
+	for _, mode := range []string{ModeCtxOnly, ModeGenNoContext} {
+		if stem, ok := strings.CutPrefix(rest, mode+"-"); ok {
+			out = append(out, breakdown(grammar{mode: mode, stem: stem, disagg: true})...)
+		}
+	}
+	stem, server, _ := strings.Cut(rest, "-")
+	return append(out, grammar{mode: ModeAggregated, stem: stem, server: server})
+}
+
+func breakdown(g grammar) []grammar {
+	stem, ok := strings.CutPrefix(g.stem, "time_breakdown-")
+	if !ok {
+		return []grammar{g}
+	}
+	b := g
+	b.stem, b.breakdown = stem, true
+	return []grammar{b, g}
+}

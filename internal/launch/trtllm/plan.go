@@ -1,0 +1,362 @@
+package trtllm
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// casesDir is where --output-dir points: the test adds the case's name to it,
+// and that name leads to the attempt's output directory.
+const casesDir = "by-case"
+
+// kase is one case on its way to a plan.
+type kase struct {
+	r  *resolver
+	e  entry
+	id testID
+
+	g       grammar
+	cfg     configFile
+	m       *model
+	mode    string
+	numCtx  int
+	numGen  int
+	servers []server // aggregated: the selected ones
+	aggGPUs int
+	points  []point
+
+	env      roleEnvs
+	cmds     commands
+	warnings []string
+}
+
+func (k *kase) problem(key, format string, args ...any) {
+	k.r.problem(k.e.file, k.e.line, key, format, args...)
+}
+
+func (k *kase) configProblem(line int, key, format string, args ...any) {
+	k.r.problem(k.cfg.path, line, key, format, args...)
+}
+
+func (k *kase) warn(format string, args ...any) {
+	k.warnings = append(k.warnings, fmt.Sprintf(format, args...))
+}
+
+func (k *kase) plan() rundir.Plan {
+	p := rundir.Plan{Schema: rundir.Schema, Stage: k.r.in.Stage, LocalAgent: k.r.in.Local}
+	p.Case = rundir.Case{
+		ID: k.id.full, Slug: rundir.Slug(k.id.full), Timeout: rundir.Duration(k.e.timeout), Isolation: k.e.isolation,
+		SkipReason: k.e.skip, KnownBug: k.e.knownBug, Source: k.e.source(),
+	}
+	var ok bool
+	if k.g, k.cfg, ok = k.r.config(k.id, k.e); !ok {
+		return p
+	}
+	k.m = k.cfg.m
+	k.r.problems = append(k.r.problems, k.m.src.problems...)
+	k.warnings = append(k.warnings, k.m.src.warnings...)
+	if len(k.m.src.problems) > 0 {
+		return p
+	}
+	k.settleMode()
+	k.selectServers()
+	p.Case.Mode, p.Case.Config, p.Case.ConfigSHA = k.mode, k.cfg.path, k.cfg.sum
+	p.Case.Server = serverNames(k.servers)
+	k.buildCommands()
+	k.fill(&p)
+	k.validate(&p)
+	k.nameWarnings()
+	p.Warnings = k.warnings
+	return p
+}
+
+// settleMode decides which roles run. The test id stands over the file; context
+// servers are left out only when there is to be no context, never because the
+// mode's name contains gen_only.
+func (k *kase) settleMode() {
+	k.mode = orDefault(k.g.mode, k.m.mode)
+	if k.g.mode == ModeGenOnly && k.m.mode == ModeGenNoContext {
+		k.mode = ModeGenNoContext
+	}
+	if k.g.roles && k.g.mode != "" && k.g.mode != k.m.mode && k.mode != k.m.mode {
+		k.warn("%s:%d: benchmark.mode is %s, the test id says %s: the id stands", k.cfg.path, k.m.src.root.Line, k.m.mode, k.g.mode)
+	}
+	k.numCtx, k.numGen = k.m.numCtx, k.m.numGen
+	if k.mode == ModeGenNoContext {
+		k.numCtx = 0
+	}
+	k.points = slices.Clone(k.m.points)
+	switch k.mode {
+	case ModeGenOnly, ModeGenNoContext:
+		for i := range k.points {
+			q := k.points[i]
+			k.points[i] = newPoint("", "", q.concurrency, 1, q.inputLen, q.outputLen)
+		}
+		k.points = k.points[:min(1, len(k.points))]
+	case ModeCtxOnly:
+		for i := range k.points {
+			q := k.points[i]
+			k.points[i] = newPoint("", "", q.concurrency, q.iterations, q.inputLen, 1)
+		}
+	case ModeE2E:
+		if k.numCtx == 0 {
+			k.configProblem(k.m.src.root.Line, "hardware.num_ctx_servers", "0, but mode e2e needs context servers: set it, or use mode gen_only_no_context")
+		}
+	}
+	if k.mode == ModeGenOnly && k.numCtx == 0 {
+		k.configProblem(k.m.src.root.Line, "hardware.num_ctx_servers", "0, but mode gen_only needs context servers: set it, or use gen_only_no_context")
+	}
+}
+
+// selectServers finds what an AGG role runs and how many GPUs that takes.
+func (k *kase) selectServers() {
+	switch {
+	case k.mode == ModeAggregated:
+	case k.g.roles:
+		return
+	case k.mode == ModeCtxOnly:
+		k.aggGPUs = k.m.ctx.gpus
+		return
+	default:
+		k.aggGPUs = k.m.gen.gpus
+		if k.m.numGen > 1 {
+			k.warn("%s: %d generation servers are configured, one process runs one", k.cfg.path, k.m.numGen)
+		}
+		return
+	}
+	k.servers, k.points = k.m.servers, nil
+	if k.g.server != "" {
+		k.servers = nil
+		for _, name := range strings.Split(k.g.server, ",") {
+			i := slices.IndexFunc(k.m.servers, func(s server) bool { return s.name == name })
+			if i < 0 {
+				k.problem("", "%s has no server %q: it has %s", k.cfg.path, name, serverNames(k.m.servers))
+				continue
+			}
+			k.servers = append(k.servers, k.m.servers[i])
+		}
+	}
+	for _, s := range k.servers {
+		if k.aggGPUs > 0 && s.par.gpus != k.aggGPUs {
+			k.warn("%s:%d: server %s takes %d GPUs, others of this case %d: the job is sized for the largest", k.cfg.path, s.line, s.name, s.par.gpus, k.aggGPUs)
+		}
+		k.aggGPUs = max(k.aggGPUs, s.par.gpus)
+		for _, q := range s.points {
+			if len(k.servers) > 1 {
+				q.name = s.name + "-" + q.name
+			}
+			k.points = append(k.points, q)
+		}
+	}
+}
+
+func serverNames(list []server) string {
+	names := make([]string, len(list))
+	for i, s := range list {
+		names[i] = s.name
+	}
+	return strings.Join(names, ",")
+}
+
+// fill puts everything that is known into the plan.
+func (k *kase) fill(p *rundir.Plan) {
+	l := k.place(k.cmds.launcher)
+	p.Nodes, p.GPUsPerNode = l.nodes, k.m.gpusPerNode
+	p.AllocatedGPUs = p.Nodes * p.GPUsPerNode
+	p.Workdir, p.Setup, p.Install = k.r.set.workdir, k.r.set.Setup, k.r.set.Install
+	p.Roles = k.roles(l)
+	p.PreRoles = k.preRoles(p.Roles)
+	for _, r := range p.Roles {
+		p.UsedGPUs += r.GPUs()
+	}
+	k.environment(p)
+	k.layoutNames(p)
+	p.Hang = k.r.set.Hang
+	p.Grace = k.r.in.Grace
+	if p.Grace == 0 {
+		p.Grace = k.r.set.Grace
+	}
+	if p.Grace == 0 {
+		p.Grace = rundir.Duration(30 * time.Second)
+	}
+	p.Budgets = k.budgets()
+	p.Expected = k.expected()
+	p.Match = k.match()
+}
+
+// roles are the steps in start order: generation, context, router, client.
+func (k *kase) roles(l layout) []rundir.RolePlan {
+	if !k.g.roles {
+		return []rundir.RolePlan{{
+			Name: "AGG", Kind: rundir.KindAgg, Slice: l.agg, MPI: k.mpi(), JUnit: true,
+			Command: k.cmds.agg, Env: k.env.agg.vars,
+		}}
+	}
+	var out []rundir.RolePlan
+	trt := k.r.set.OutputLayout == LayoutTRTLLM
+	worker := func(name, kind, command string, slice []rundir.NodeShare, env []rundir.EnvVar) {
+		r := rundir.RolePlan{Name: name, Kind: kind, Slice: slice, MPI: k.mpi(), JUnit: true, Command: command}
+		r.Env = append([]rundir.EnvVar{{Name: "DISAGG_SERVING_TYPE", Value: name}}, env...)
+		if trt {
+			r.Ready = rundir.Ready{AddressFile: "hostnames-%j-0/" + name + ".txt"}
+		}
+		out = append(out, r)
+	}
+	for i, s := range l.gen {
+		worker(fmt.Sprintf("GEN_%d", i), rundir.KindGen, k.cmds.gen, s, k.env.gen.vars)
+	}
+	for i, s := range l.ctx {
+		worker(fmt.Sprintf("CTX_%d", i), rundir.KindCtx, k.cmds.ctx, s, k.env.ctx.vars)
+	}
+	single := func(name, kind, command string, env []rundir.EnvVar, ready rundir.Ready) {
+		out = append(out, rundir.RolePlan{
+			Name: name, Kind: kind, Slice: []rundir.NodeShare{{Node: 0, Tasks: 1}}, Overlap: true, JUnit: true, Command: command,
+			Env: append([]rundir.EnvVar{{Name: "DISAGG_SERVING_TYPE", Value: name}}, env...), Ready: ready,
+		})
+	}
+	ready := rundir.Ready{}
+	if trt {
+		ready = rundir.Ready{AddressFile: "hostnames-%j-0/DISAGG_SERVER.0.addr", HTTPPath: "/health"}
+	}
+	single("DISAGG_SERVER", rundir.KindServer, k.cmds.server, k.env.server.vars, ready)
+	single("BENCHMARK", rundir.KindBenchmark, k.cmds.benchmark, k.env.benchmark.vars, rundir.Ready{})
+	return out
+}
+
+// preRoles are the prechecks, on the very slices of the workers.
+func (k *kase) preRoles(roles []rundir.RolePlan) []rundir.RolePlan {
+	if !k.precheck() {
+		return nil
+	}
+	var out []rundir.RolePlan
+	for _, r := range roles {
+		if r.Kind != rundir.KindGen && r.Kind != rundir.KindCtx {
+			continue
+		}
+		pre := r
+		pre.Name, pre.Kind, pre.JUnit, pre.Ready = r.Name+"_PRECHECK", rundir.KindPrecheck, false, rundir.Ready{}
+		kind, i, _ := strings.Cut(r.Name, "_")
+		pre.Env = slices.Clone(r.Env)
+		pre.Env[0].Value = kind + "_PRECHECK_" + i // the name that upstream's precheck reads
+		pre.Command = k.cmds.genPrecheck
+		if r.Kind == rundir.KindCtx {
+			pre.Command = k.cmds.ctxPrecheck
+		}
+		out = append(out, pre)
+	}
+	return out
+}
+
+func (k *kase) precheck() bool {
+	if !k.g.roles {
+		return false
+	}
+	on := k.m.precheck
+	switch k.r.in.Env[EnvPrecheck] {
+	case "0":
+		on = false
+	case "1":
+		on = true
+	}
+	return on && k.r.set.Precheck != ""
+}
+
+func (k *kase) mpi() string {
+	if !k.cmds.launcher || k.r.set.MPI == "none" {
+		return ""
+	}
+	return k.r.set.MPI
+}
+
+// layoutNames are the file names that upstream's scripts expect.
+func (k *kase) layoutNames(p *rundir.Plan) {
+	client := p.Roles[len(p.Roles)-1].Name
+	p.Drain = rundir.DrainRule{Role: client}
+	if k.r.set.OutputLayout != LayoutTRTLLM {
+		return
+	}
+	p.TokenEnv = "TRTLLM_PERF_RUN_TOKEN"
+	p.Links = []rundir.Link{{Path: casesDir + "/" + k.id.kase, Target: "../output"}}
+	p.OutputNames, p.DoneNames = map[string]string{}, map[string]string{}
+	if !k.g.roles {
+		if k.mode == ModeGenNoContext {
+			p.OutputNames["AGG"] = "gen_server_0.log"
+			p.DoneNames["AGG"] = "gen_server_0.done"
+		}
+		return
+	}
+	p.Drain.StatusFile = "benchmark_status.0.txt"
+	for _, r := range p.Roles {
+		switch r.Kind {
+		case rundir.KindGen:
+			i := strings.TrimPrefix(r.Name, "GEN_")
+			p.OutputNames[r.Name], p.DoneNames[r.Name] = "gen_server_"+i+".log", "gen_server_"+i+".done"
+		case rundir.KindCtx:
+			p.OutputNames[r.Name] = "ctx_server_" + strings.TrimPrefix(r.Name, "CTX_") + ".log"
+		case rundir.KindServer:
+			p.OutputNames[r.Name] = "disagg_server.log"
+		}
+	}
+}
+
+// expected is the contract that the report holds the attempt against.
+func (k *kase) expected() rundir.Expected {
+	x := rundir.Expected{
+		NodeIDs: []string{k.id.full}, GPUType: k.gpuType(), Accuracy: k.m.accuracy,
+		DeviceStep: k.mode == ModeGenOnly || k.mode == ModeGenNoContext,
+	}
+	for _, q := range k.points {
+		x.Points = append(x.Points, rundir.Point{
+			Name: q.name, Concurrency: q.concurrency, Requests: q.requests, InputLen: q.inputLen, OutputLen: q.outputLen,
+		})
+	}
+	return x
+}
+
+// gpuType is what the cluster has; the config's gpu_type, or its only supported
+// GPU, stand in where the cluster does not say.
+func (k *kase) gpuType() string {
+	if g := k.r.gpuType(); g != "" {
+		return g
+	}
+	if k.m.gpuType != "" || len(k.m.supported) != 1 {
+		return k.m.gpuType
+	}
+	return k.m.supported[0]
+}
+
+// match is the identity of the case's series beside case and metric.
+func (k *kase) match() map[string]string {
+	out := map[string]string{"gpu_type": k.gpuType(), "model": k.m.modelName, "mode": k.mode, "gpus_per_node": fmt.Sprint(k.m.gpusPerNode)}
+	add := func(prefix string, p parallel) {
+		for key, n := range map[string]int{"tp": p.tp, "pp": p.pp, "cp": p.cp, "ep": p.ep, "gpus": p.gpus, "max_batch_size": p.maxBatch} {
+			out[prefix+key] = fmt.Sprint(n)
+		}
+		out[prefix+"attention_dp"] = fmt.Sprint(p.attentionDP)
+		for key, v := range p.keys {
+			out[prefix+key] = v
+		}
+	}
+	switch {
+	case k.g.roles:
+		out["num_gen_servers"], out["num_ctx_servers"] = fmt.Sprint(k.numGen), fmt.Sprint(k.numCtx)
+		add("gen_", k.m.gen)
+		if k.numCtx > 0 {
+			add("ctx_", k.m.ctx)
+		}
+	case k.mode == ModeCtxOnly:
+		add("ctx_", k.m.ctx)
+	case k.mode == ModeGenNoContext:
+		add("gen_", k.m.gen)
+	case len(k.servers) == 1:
+		add("", k.servers[0].par)
+		out["server"] = k.servers[0].name
+	}
+	maps.DeleteFunc(out, func(_, v string) bool { return v == "" })
+	return out
+}

@@ -1,0 +1,62 @@
+package trtllm
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Problem is one thing that is wrong with the input.
+type Problem struct {
+	File string // "" = command line or environment
+	Line int    // 0 = the whole file
+	Key  string
+	Text string // what is wrong, and how to fix it
+}
+
+// String is file:line: key: text, without the parts that are not known.
+func (p Problem) String() string {
+	var b strings.Builder
+	if p.File != "" {
+		b.WriteString(p.File)
+		if p.Line > 0 {
+			fmt.Fprintf(&b, ":%d", p.Line)
+		}
+		b.WriteString(": ")
+	}
+	if p.Key != "" {
+		b.WriteString(p.Key + ": ")
+	}
+	return b.String() + p.Text
+}
+
+// Problems is every problem that Resolve found, in the order of the files.
+type Problems []Problem
+
+// Error lists all problems, one per line.
+func (ps Problems) Error() string {
+	lines := make([]string, len(ps))
+	for i, p := range ps {
+		lines[i] = p.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// asError is nil when there is no problem. Repeats, which cases that share a
+// config file cause, are dropped.
+func (ps Problems) asError() error {
+	if len(ps) == 0 {
+		return nil
+	}
+	seen := map[Problem]bool{}
+	var out Problems
+	for _, p := range ps {
+		if !seen[p] {
+			seen[p] = true
+			out = append(out, p)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Problem) int { return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line)) })
+	return out
+}

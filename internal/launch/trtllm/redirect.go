@@ -1,0 +1,141 @@
+package trtllm
+
+import (
+	"path"
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// options redirects those options of a pytest call that name a file which all
+// roles would share. args are the words behind pytest, last the call's last
+// word, n the number of the call in its command.
+func (r *rewriter) options(args []*syntax.Word, last *syntax.Word, n int) {
+	for _, w := range args {
+		if v, _ := prefix(w); strings.HasPrefix(v, "--cov") {
+			r.found.coverage = true
+		}
+	}
+	if !r.o.redirect {
+		return
+	}
+	junit, periodic := false, -1
+	var saved []edit
+	for i := 0; i < len(args); i++ {
+		name, value, hasValue := option(args, i)
+		if name == "--" {
+			break
+		}
+		target, ok := r.target(name, value, n)
+		if !ok {
+			continue
+		}
+		e := edit{int(args[i].Pos().Offset()), int(args[i].End().Offset()), name + "=" + target}
+		if !hasValue { // the value is the next word
+			if i+1 >= len(args) {
+				continue
+			}
+			i++
+			e.to = int(args[i].End().Offset())
+		}
+		switch name {
+		case "--junit-xml", "--junitxml":
+			junit = true
+		case "--periodic-junit-xmlpath":
+			periodic = len(saved)
+		}
+		saved = append(saved, e)
+	}
+	if periodic >= 0 && !junit {
+		// The periodic file is this role's result: it is complete after each test.
+		saved[periodic].text = "--periodic-junit-xmlpath=" + resultsFile(n)
+		junit = true
+	}
+	r.edits = append(r.edits, saved...)
+	if !junit {
+		at := int(last.End().Offset())
+		if end := r.optionsEnd(args); end >= 0 {
+			at = end
+		}
+		r.edits = append(r.edits, edit{at, at, " --junit-xml=" + resultsFile(n)})
+	}
+}
+
+// optionsEnd is the offset behind the last word before "--", or -1 without one:
+// behind "--" pytest takes no options.
+func (r *rewriter) optionsEnd(args []*syntax.Word) int {
+	for _, w := range args {
+		if v, ok := literal(w); ok && v == "--" {
+			at := int(w.Pos().Offset())
+			for at > 0 && (r.src[at-1] == ' ' || r.src[at-1] == '\t') {
+				at--
+			}
+			return at
+		}
+	}
+	return -1
+}
+
+// option reads args[i]: its name, and its value if that is written in the same
+// word or, fully literal, in the next one.
+func option(args []*syntax.Word, i int) (name, value string, inWord bool) {
+	v, _ := prefix(args[i])
+	name, value, inWord = strings.Cut(v, "=")
+	if !inWord && i+1 < len(args) {
+		value, _ = prefix(args[i+1])
+	}
+	return name, value, inWord
+}
+
+// target is shell text for where the option has to write, and whether it is one
+// of those that write to a file.
+func (r *rewriter) target(name, value string, n int) (string, bool) {
+	switch name {
+	case "--junit-xml", "--junitxml":
+		return resultsFile(n), true
+	case "--csv", "--report-log", "--json-report-file", "--html", "--log-file", "--basetemp", "--debug-trace":
+		return r.own(value), true
+	case "--output-dir":
+		return `"$CI_DISAGG_ATTEMPT/` + casesDir + `"`, true
+	case "--cov-report":
+		kind, file, ok := strings.Cut(value, ":")
+		if !ok {
+			switch kind {
+			case "xml", "json", "lcov":
+				file = "coverage." + kind
+			case "html", "annotate":
+				file = "coverage-" + kind
+			default:
+				return "", false // to the terminal
+			}
+		}
+		return kind + ":" + r.own(file), true
+	}
+	if strings.HasPrefix(name, "--periodic-") && (strings.Contains(value, "/") || path.Ext(value) != "") {
+		return r.own(value), true
+	}
+	return "", false
+}
+
+// own is the file's own name, with the task's number, in the role's directory.
+func (r *rewriter) own(value string) string {
+	base := path.Base(value)
+	ext := path.Ext(base)
+	stem := safeName(strings.TrimSuffix(base, ext))
+	if stem == "results" {
+		stem = "other-results" // results.*.xml is what the report reads as JUnit
+	}
+	return roleFile(stem + ".${SLURM_PROCID:-0}" + safeName(ext))
+}
+
+// safeName keeps letters, digits, dot, dash and underscore, so that the name
+// means the same inside double quotes.
+func safeName(s string) string {
+	return strings.Map(func(c rune) rune {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '.', c == '-', c == '_':
+			return c
+		}
+		return '_'
+	}, s)
+}

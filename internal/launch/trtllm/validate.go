@@ -1,0 +1,143 @@
+package trtllm
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// validate holds the plan against the cluster and against itself.
+func (k *kase) validate(p *rundir.Plan) {
+	c := k.r.in.Cluster
+	line := k.m.src.top().sub("hardware").line
+	if c.GPUsPerNode > 0 && k.m.gpusPerNode > c.GPUsPerNode {
+		k.configProblem(line, "hardware.gpus_per_node", "%d, but the nodes of cluster %s have %d", k.m.gpusPerNode, c.Name, c.GPUsPerNode)
+	}
+	if c.GPUsPerNode > 0 && k.m.gpusPerNode < c.GPUsPerNode {
+		k.warn("%s:%d: hardware.gpus_per_node is %d, the nodes of cluster %s have %d: the others stay idle", k.cfg.path, line, k.m.gpusPerNode, c.Name, c.GPUsPerNode)
+	}
+	if c.MaxNodes > 0 && p.Nodes > c.MaxNodes && !k.r.in.Local {
+		k.problem("", "%s needs %d nodes, cluster %s allows %d (max_nodes): use fewer or smaller servers, or another cluster", k.id.kase, p.Nodes, c.Name, c.MaxNodes)
+	}
+	if g := k.r.gpuType(); g != "" && len(k.m.supported) > 0 && !slices.ContainsFunc(k.m.supported, func(s string) bool { return strings.EqualFold(s, g) }) {
+		k.warn("%s: metadata.supported_gpus is %s, the cluster has %s", k.cfg.path, strings.Join(k.m.supported, ", "), g)
+	}
+	for _, r := range p.Roles {
+		if r.Kind != rundir.KindServer && r.Kind != rundir.KindBenchmark && len(r.Slice) > 1 && !k.cmds.launcher {
+			k.problem("pytestCommand", "%s spans %d nodes, but its command does not run under %s: put the launcher before pytest", r.Name, len(r.Slice), orDefault(strings.TrimSuffix(k.r.set.Launcher, "none"), DefaultLauncher))
+			break
+		}
+	}
+	if idle := p.AllocatedGPUs - p.UsedGPUs; idle > 0 {
+		k.warn("%d of %d allocated GPUs stay idle: servers begin on nodes of their own", idle, p.AllocatedGPUs)
+	}
+	k.checkTimes(p)
+}
+
+// checkTimes holds our own budgets against the time limit (a budget that cannot
+// fire is an error) and upstream's against it (a warning).
+func (k *kase) checkTimes(p *rundir.Plan) {
+	b, job := p.Budgets, p.Budgets.Job.D()
+	sum := b.Setup.D() + b.Ready.D() + b.Benchmark.D() + b.Drain.D() + b.Collect.D()
+	if sum > job {
+		k.r.problem(k.r.in.ConfigFile, 0, "budgets", "setup %s + ready %s + benchmark %s + drain %s + collect %s is %s, more than the job's %s: the last of them can never fire; shorten them or raise budgets.job",
+			b.Setup, b.Ready, b.Benchmark, b.Drain, b.Collect, sum, job)
+	}
+	if g := p.Grace.D(); g > 0 && b.Collect > 0 && g > b.Collect.D() {
+		k.r.problem(k.r.in.ConfigFile, 0, "grace", "%s is more than budgets.collect (%s): roles could not be ended in time", g, b.Collect)
+	}
+	if t := k.e.timeout; t > job {
+		k.warn("%s: TIMEOUT (%d) is above the job's time limit of %s: the job ends first", k.e.source(), int(t.Minutes()), job)
+	}
+	if k.m.timeout > job {
+		k.warn("%s: the test's own timeout is %s, above the job's time limit of %s: it cannot fire", k.cfg.path, k.m.timeout, job)
+	}
+}
+
+// defaultJob is the time limit where neither we nor the config name one.
+const defaultJob = 2 * time.Hour
+
+// budgets are the configured ones; what is missing gets a share of the time
+// limit, so that every phase can run out before the job does.
+func (k *kase) budgets() rundir.Budgets {
+	b := k.r.in.Budgets
+	for _, d := range []rundir.Duration{k.r.in.Cluster.Time, rundir.Duration(k.m.runtime), rundir.Duration(defaultJob)} {
+		if b.Job == 0 {
+			b.Job = d
+		}
+	}
+	fixed, open := time.Duration(0), 0
+	parts := []struct {
+		at    *rundir.Duration
+		share int // of 20
+	}{{&b.Setup, 3}, {&b.Ready, 8}, {&b.Benchmark, 7}, {&b.Drain, 1}, {&b.Collect, 1}}
+	for _, p := range parts {
+		if *p.at > 0 {
+			fixed += p.at.D()
+		} else {
+			open += p.share
+		}
+	}
+	left := b.Job.D() - fixed
+	for _, p := range parts {
+		if *p.at == 0 && left > 0 {
+			*p.at = rundir.Duration((left * time.Duration(p.share) / time.Duration(open)).Truncate(time.Second))
+		}
+	}
+	return b
+}
+
+// nameWarnings says where the file's name contradicts what is in it. Nothing is
+// ever taken from a name.
+func (k *kase) nameWarnings() {
+	if !k.g.disagg {
+		return
+	}
+	stem := k.g.stem
+	differ := func(what string, name, content int) {
+		k.warn("%s: the name says %s %d, the content %d: the content stands", k.cfg.path, what, name, content)
+	}
+	number := func(pattern string, group int) (int, bool) {
+		m := regexp.MustCompile(pattern).FindStringSubmatch(stem)
+		if m == nil {
+			return 0, false
+		}
+		n, err := strconv.Atoi(m[group])
+		return n, err == nil
+	}
+	if n, ok := number(`_ctx(\d+)(?:_|$)`, 1); ok && n != k.m.numCtx {
+		differ("context servers", n, k.m.numCtx)
+	}
+	if n, ok := number(`_gen(\d+)(?:_|$)`, 1); ok && n != k.m.numGen {
+		differ("generation servers", n, k.m.numGen)
+	}
+	for _, w := range []struct {
+		name string
+		p    parallel
+	}{{"ctx", k.m.ctx}, {"gen", k.m.gen}} {
+		if w.name == "ctx" && k.m.numCtx == 0 {
+			continue
+		}
+		if n, ok := number(`_`+w.name+`\d+_(?:dep|tep|tp|pp)(\d+)(?:_|$)`, 1); ok && n != w.p.gpus {
+			differ("GPUs per "+w.name+" server", n, w.p.gpus)
+		}
+	}
+	if n, ok := number(`_bs(\d+)(?:_|$)`, 1); ok && k.m.gen.maxBatch > 0 && n != k.m.gen.maxBatch {
+		differ("generation batch size", n, k.m.gen.maxBatch)
+	}
+	if n, ok := number(`_con(\d+)(?:_|-|$)`, 1); ok && len(k.m.points) > 0 && !slices.ContainsFunc(k.m.points, func(q point) bool { return q.concurrency == n }) {
+		differ("concurrency", n, k.m.points[0].concurrency)
+	}
+	layers, _ := strconv.Atoi(k.m.gen.keys["spec_layers"])
+	if n, ok := number(`_mtp(\d+)(?:_|$)`, 1); ok && n != layers {
+		differ("MTP layers", n, layers)
+	}
+	slots, _ := strconv.Atoi(k.m.gen.keys["eplb_slots"])
+	if n, ok := number(`_eplb(\d+)(?:_|$)`, 1); ok && slots > 0 && n != slots {
+		differ("EPLB slots", n, slots)
+	}
+}

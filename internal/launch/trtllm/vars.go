@@ -1,0 +1,290 @@
+package trtllm
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// commands are the shell texts of a case.
+type commands struct {
+	launcher   bool   // workers run under the launcher: one task per GPU
+	base       string // pytestCommand, as given or built
+	noLauncher string
+	gen, ctx   string // what the roles run; environment is exported beside it
+	server     string
+	benchmark  string
+	agg        string
+
+	genPrecheck, ctxPrecheck string
+	// What drafts read: with the environment in front, as submit.py wrote them.
+	vars []rundir.EnvVar
+}
+
+// buildCommands makes every role's command from the given or our own one.
+func (k *kase) buildCommands() {
+	s := k.r.set
+	base, err := k.baseCommand()
+	if err != nil {
+		k.problem("pytestCommand", "%v", err)
+		return
+	}
+	o := rewriteOptions{launcher: path.Base(s.Launcher), pytest: path.Base(firstWord(s.Pytest))}
+	if s.Launcher == "none" {
+		o.launcher = DefaultLauncher
+	}
+	plain := k.rewrite(base, o)
+	o.dropLauncher = true
+	bare := k.rewrite(base, o)
+	o.redirect = true
+	single := k.rewrite(base, o)
+	o.dropLauncher = false
+	worker := k.rewrite(base, o)
+	k.cmds = commands{launcher: plain.launcher, base: base, noLauncher: bare.text}
+	if !worker.pytest {
+		k.warn("the command does not call pytest in plain sight: results are asked for through PYTEST_ADDOPTS")
+	}
+	k.compose(worker.text, single.text)
+}
+
+func (k *kase) rewrite(text string, o rewriteOptions) command {
+	c, err := rewrite(text, o)
+	if err != nil {
+		k.problem("pytestCommand", "%v: %s", err, text)
+	}
+	return c
+}
+
+// compose puts the unset of UCX variables and what bash must expand before the
+// commands, and writes the forms that drafts read.
+func (k *kase) compose(worker, single string) {
+	k.env = k.envs()
+	env := k.env
+	ucx := k.r.set.UCX + " && "
+	if k.r.set.UCX == "none" {
+		ucx = ""
+	}
+	c := &k.cmds
+	c.gen = ucx + exportDynamic(env.gen) + worker
+	c.ctx = ucx + exportDynamic(env.ctx) + worker
+	c.server = exportDynamic(env.server) + single
+	c.benchmark = exportDynamic(env.benchmark) + single
+	c.agg = exportDynamic(env.agg) + worker
+	c.genPrecheck = ucx + exportDynamic(env.gen) + k.r.set.Precheck
+	c.ctxPrecheck = ucx + exportDynamic(env.ctx) + k.r.set.Precheck
+	add := func(name, prefix string, e environment, text string) {
+		before, err := e.text()
+		if err != nil {
+			k.problem("environment", "%v", err)
+		}
+		c.vars = append(c.vars, rundir.EnvVar{Name: name, Value: prefix + before + text})
+	}
+	none := environment{}
+	add("pytestCommandNoLLMAPILaunch", "", none, c.noLauncher)
+	if !k.g.roles {
+		add("pytestCommand", "", env.agg, worker)
+		return
+	}
+	add("pytestCommand", "", none, c.base)
+	add("pytestCommandWorker", ucx, env.worker, worker)
+	add("pytestCommandGENWorker", ucx, env.gen, worker)
+	add("pytestCommandCTXWorker", ucx, env.ctx, worker)
+	add("pytestCommandDisaggServer", "", env.server, single)
+	add("pytestCommandBenchmark", "", env.benchmark, single)
+	if k.precheck() {
+		add("pytestCommandGENPrecheck", ucx, env.gen, k.r.set.Precheck)
+		add("pytestCommandCTXPrecheck", ucx, env.ctx, k.r.set.Precheck)
+	}
+}
+
+func exportDynamic(e environment) string {
+	if len(e.dynamic) == 0 {
+		return ""
+	}
+	return "export " + strings.Join(e.dynamic, " ") + " && "
+}
+
+// baseCommand is pytestCommand: the given one with its id filled in, or our own.
+func (k *kase) baseCommand() (string, error) {
+	s := k.r.set
+	id, err := syntax.Quote(k.id.full, syntax.LangBash)
+	if err != nil {
+		return "", fmt.Errorf("test id %q: %w", k.id.full, err)
+	}
+	if s.command == "" {
+		out := s.Pytest + " " + id
+		if s.Args != "" {
+			out += " " + s.Args
+		}
+		if s.Launcher != "none" {
+			out = s.Launcher + " " + out
+		}
+		return out, nil
+	}
+	if strings.Contains(s.command, "{test_id}") {
+		return strings.ReplaceAll(s.command, "{test_id}", id), nil
+	}
+	if !strings.Contains(s.command, k.id.kase) {
+		if k.r.ids > 1 {
+			return "", fmt.Errorf("the command does not name %s, and the run has %d cases: write {test_id} where the id belongs", k.id.kase, k.r.ids)
+		}
+		k.warn("the command does not name the case %s: it may run another test than the one that is planned", k.id.kase)
+	}
+	return s.command, nil
+}
+
+func firstWord(s string) string {
+	f, err := parse(s)
+	if err != nil || len(f.Stmts) == 0 {
+		return s
+	}
+	if call, ok := f.Stmts[0].Cmd.(*syntax.CallExpr); ok && len(call.Args) > 0 {
+		v, _ := literal(call.Args[0])
+		return v
+	}
+	return s
+}
+
+// roleEnvs are the YAML's environment items per role.
+type roleEnvs struct{ worker, gen, ctx, server, benchmark, agg environment }
+
+func (k *kase) envs() roleEnvs {
+	e := k.m.env
+	out := roleEnvs{worker: e.worker, gen: e.worker.and(e.gen), ctx: e.worker.and(e.ctx), server: e.server, benchmark: e.benchmark}
+	gen, ctx, srv := k.modeEnv()
+	out.gen.vars, out.ctx.vars = slices.Concat(gen, out.gen.vars), slices.Concat(ctx, out.ctx.vars)
+	out.server.vars = slices.Concat(srv, out.server.vars)
+	out.worker.vars = slices.Concat(gen, out.worker.vars)
+	switch {
+	case k.mode == ModeCtxOnly:
+		out.agg = out.ctx
+	case !k.g.roles && k.mode == ModeGenNoContext:
+		out.agg = out.gen.and(e.server)
+	case len(k.servers) == 1:
+		// With several servers the test itself sets each one's environment.
+		out.agg = e.worker.and(k.servers[0].env)
+	}
+	return out
+}
+
+// modeEnv is what the gen_only modes add (upstream-facts §3.3).
+func (k *kase) modeEnv() (gen, ctx, srv []rundir.EnvVar) {
+	switch k.mode {
+	case ModeGenOnly:
+		off := rundir.EnvVar{Name: "TRTLLM_DISABLE_KV_CACHE_TRANSFER_OVERLAP", Value: "1"}
+		q := rundir.EnvVar{Name: "TLLM_BENCHMARK_REQ_QUEUES_SIZE", Value: strconv.Itoa(k.queueSize())}
+		return []rundir.EnvVar{off, q}, []rundir.EnvVar{off}, nil
+	case ModeGenNoContext:
+		only := rundir.EnvVar{Name: "TRTLLM_DISAGG_BENCHMARK_GEN_ONLY", Value: "1"}
+		return []rundir.EnvVar{only}, nil, []rundir.EnvVar{only}
+	}
+	return nil, nil, nil
+}
+
+// queueSize is how many requests must be queued before the generation servers
+// begin. More than their executor can hold would never come together: the gate
+// would stay shut.
+func (k *kase) queueSize() int {
+	q := 1
+	if len(k.points) > 0 {
+		q = k.points[0].concurrency
+	}
+	room := k.m.gen.maxBatch
+	if k.m.gen.attentionDP {
+		room *= k.m.gen.tp // every attention rank schedules its own batch
+	}
+	if room > 0 && room < q {
+		k.warn("TLLM_BENCHMARK_REQ_QUEUES_SIZE is %d, not the concurrency %d: the executor holds no more (max_batch_size %d)", room, q, k.m.gen.maxBatch)
+		q = room
+	}
+	return q
+}
+
+// environment fills the variables that every role and every draft sees.
+func (k *kase) environment(p *rundir.Plan) {
+	s, in := k.r.set, k.r.in
+	folder := EnvAggFolder
+	if k.g.disagg {
+		folder = EnvDisaggFolder
+	}
+	p.Env = append(p.Env, rundir.EnvVar{Name: folder, Value: filepath.Dir(k.cfg.path)})
+	p.Env = append(p.Env, rundir.EnvVar{Name: "configYamlPath", Value: k.cfg.path}, rundir.EnvVar{Name: "stageName", Value: p.Stage})
+	if k.mode == ModeGenNoContext {
+		p.Env = append(p.Env, rundir.EnvVar{Name: "TRTLLM_DISAGG_BENCHMARK_GEN_ONLY", Value: "1"})
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
+		p.Env = slices.DeleteFunc(p.Env, func(e rundir.EnvVar) bool { return e.Name == name })
+		p.Env = append(p.Env, rundir.EnvVar{Name: name, Value: s.Env[name]})
+	}
+	for _, sec := range s.Secrets {
+		from := sec.From
+		if from == "" && sec.File == "" {
+			from = sec.Name
+		}
+		p.Secrets = append(p.Secrets, rundir.Secret{Name: sec.Name, From: from, File: sec.File})
+	}
+	p.Paths = []rundir.EnvVar{
+		{Name: "testOutputDir", Value: "output"}, {Name: "jobWorkspace", Value: "."},
+		{Name: "runScript", Value: "run.sh"}, {Name: "installScript", Value: "install.sh"},
+	}
+	p.DraftRun = `eval "$pytestCommand"`
+	add := func(name, value string) { p.Exports = append(p.Exports, rundir.EnvVar{Name: name, Value: value}) }
+	add("llmSrcNode", s.Source)
+	add("perfMode", "true")
+	add("resourcePathNode", orDefault(in.Env[EnvResources], s.Source))
+	add("coverageConfigFile", in.Env[EnvCoverage])
+	add("NVIDIA_IMEX_CHANNELS", orDefault(in.Env[EnvImex], "0"))
+	add("NVIDIA_VISIBLE_DEVICES", orDefault(in.Env[EnvVisible], deviceList(k.m.gpusPerNode)))
+	k.sizes(p, add)
+	p.Exports = append(p.Exports, k.cmds.vars...)
+}
+
+func deviceList(n int) string {
+	ids := make([]string, n)
+	for i := range ids {
+		ids[i] = strconv.Itoa(i)
+	}
+	return strings.Join(ids, ",")
+}
+
+// sizes are the numbers that drafts compute their srun options from. The old
+// draft reads two of them under misspelled names.
+func (k *kase) sizes(p *rundir.Plan, add func(name, value string)) {
+	num := func(name string, n int) { add(name, strconv.Itoa(n)) }
+	per := k.m.gpusPerNode
+	num("gpusPerNode", per)
+	num("totalNodes", p.Nodes)
+	num("totalGpus", p.AllocatedGPUs)
+	if !k.g.roles {
+		num("world_size", k.aggGPUs)
+		num("nodesPerServer", nodesFor(k.aggGPUs, per))
+		num("gpusPerServer", k.aggGPUs)
+		num("gpusPerNodePerServer", min(k.aggGPUs, per))
+		return
+	}
+	num("numCtxServers", k.numCtx)
+	num("numGenServers", k.numGen)
+	for _, w := range []struct {
+		name string
+		gpus int
+	}{{"Ctx", k.m.ctx.gpus}, {"Gen", k.m.gen.gpus}} {
+		num("gpusPer"+w.name+"Server", w.gpus)
+		num("nodesPer"+w.name+"Server", nodesFor(w.gpus, per))
+		num("gpusPerNodePer"+w.name+"Server", min(w.gpus, per))
+		num("gpusPerfNodePerf"+w.name+"Server", min(w.gpus, per))
+	}
+	enabled := "0"
+	if k.precheck() {
+		enabled = "1"
+	}
+	add("ctPrecheckEnabled", enabled)
+	add("ctPrecheckTimeout", "900")
+}

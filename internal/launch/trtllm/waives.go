@@ -1,0 +1,70 @@
+package trtllm
+
+import (
+	"fmt"
+	"path"
+	"strings"
+	"time"
+)
+
+// waive is one line of a waives file.
+type waive struct {
+	entry
+	platform string // full:<platform>/…: the line holds for that GPU or SM only
+}
+
+// parseWaives reads upstream's form: an id, or a file, a folder or an id without
+// brackets, which stand for everything below them, then SKIP (reason). Other
+// words than SKIP are annotations of the test, not waives.
+func parseWaives(file string, data []byte) ([]waive, Problems) {
+	var out []waive
+	entries, _, problems := parseList(strings.TrimSuffix(file, path.Ext(file))+".txt", data, nil)
+	for i := range problems {
+		problems[i].File = file
+	}
+	for _, e := range entries {
+		e.file = file
+		w := waive{entry: e}
+		if rest, ok := strings.CutPrefix(e.id, "full:"); ok {
+			w.platform, w.id, _ = strings.Cut(rest, "/")
+		}
+		if w.skip != "" && w.id != "" {
+			out = append(out, w)
+		}
+	}
+	return out, problems
+}
+
+func (w waive) covers(id, gpuType string) bool {
+	if w.platform != "" && !wildcard(w.platform, gpuType) {
+		return false
+	}
+	return id == w.id || strings.HasPrefix(id, w.id+"[") || strings.HasPrefix(id, w.id+"::") ||
+		strings.HasPrefix(id, strings.TrimSuffix(w.id, "/")+"/")
+}
+
+// knownFailures checks the list and gives those entries that still count today.
+func knownFailures(list []KnownFailure, file, today string) (active []KnownFailure, warnings []string, problems Problems) {
+	for i, k := range list {
+		key := fmt.Sprintf("workload.known_failures[%d]", i)
+		bad := func(field, text string) {
+			problems = append(problems, Problem{File: file, Key: key + "." + field, Text: text})
+		}
+		if k.Test == "" {
+			bad("test", "missing: the test id, * stands for any text")
+		}
+		if k.Bug == "" {
+			bad("bug", "missing: where the failure is tracked")
+		}
+		if _, err := time.Parse(time.DateOnly, k.Expires); err != nil {
+			bad("expires", fmt.Sprintf("%q is not a day such as 2027-01-31: a known failure must end some day", k.Expires))
+			continue
+		}
+		if today != "" && k.Expires < today {
+			warnings = append(warnings, fmt.Sprintf("%s: known failure of %s (%s) expired on %s and no longer counts", file, k.Test, k.Bug, k.Expires))
+			continue
+		}
+		active = append(active, k)
+	}
+	return active, warnings, problems
+}
