@@ -39,7 +39,10 @@ type Profile struct {
 	Container *Container        `yaml:"container"`
 	Env       map[string]string `yaml:"env"`   // exported to every role
 	Agent     map[string]string `yaml:"agent"` // path of the ci-disagg binary by architecture; default: the running one
-	Login     string            `yaml:"login"` // ssh destination of a login node; "" = Slurm's commands run here
+	// AgentDir is a directory behind the login node, seen by the nodes, that the
+	// binary and the runs are copied to; "" = this machine shares the file system.
+	AgentDir string `yaml:"agent_dir"`
+	Login    string `yaml:"login"` // ssh destination of a login node; "" = Slurm's commands run here
 }
 
 // Container is the container: section of a cluster.

@@ -159,7 +159,7 @@ func (r *rewriter) nested(c *syntax.CallExpr) bool {
 			continue
 		}
 		in := &rewriter{src: inner, o: r.o, depth: r.depth + 1}
-		if in.run() != nil || !(in.found.launcher || in.found.pytest) {
+		if in.run() != nil || (!in.found.launcher && !in.found.pytest) {
 			continue
 		}
 		out, err := apply(inner, in.edits)

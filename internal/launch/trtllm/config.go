@@ -134,7 +134,6 @@ type Input struct {
 type settings struct {
 	Config
 	aggFolder, disaggFolder  string // "" = upstream's default folders
-	seedFolder               string
 	module, function, prefix string
 	command                  string
 	workdir                  string

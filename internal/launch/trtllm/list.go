@@ -245,10 +245,8 @@ func inRange(c section, fact string) bool {
 	if err != nil {
 		return false
 	}
-	if c.has("gte") && v < c.count("gte", 0, 0) || c.has("lte") && v > c.count("lte", 0, 0) {
-		return false
-	}
-	return !(c.has("gt") && v <= c.count("gt", 0, 0) || c.has("lt") && v >= c.count("lt", 0, 0))
+	return (!c.has("gte") || v >= c.count("gte", 0, 0)) && (!c.has("lte") || v <= c.count("lte", 0, 0)) &&
+		(!c.has("gt") || v > c.count("gt", 0, 0)) && (!c.has("lt") || v < c.count("lt", 0, 0))
 }
 
 func anyMatch(patterns []string, v string) bool {

@@ -101,18 +101,18 @@ func (k *kase) nameWarnings() {
 	differ := func(what string, name, content int) {
 		k.warn("%s: the name says %s %d, the content %d: the content stands", k.cfg.path, what, name, content)
 	}
-	number := func(pattern string, group int) (int, bool) {
+	number := func(pattern string) (int, bool) {
 		m := regexp.MustCompile(pattern).FindStringSubmatch(stem)
 		if m == nil {
 			return 0, false
 		}
-		n, err := strconv.Atoi(m[group])
+		n, err := strconv.Atoi(m[1])
 		return n, err == nil
 	}
-	if n, ok := number(`_ctx(\d+)(?:_|$)`, 1); ok && n != k.m.numCtx {
+	if n, ok := number(`_ctx(\d+)(?:_|$)`); ok && n != k.m.numCtx {
 		differ("context servers", n, k.m.numCtx)
 	}
-	if n, ok := number(`_gen(\d+)(?:_|$)`, 1); ok && n != k.m.numGen {
+	if n, ok := number(`_gen(\d+)(?:_|$)`); ok && n != k.m.numGen {
 		differ("generation servers", n, k.m.numGen)
 	}
 	for _, w := range []struct {
@@ -122,22 +122,22 @@ func (k *kase) nameWarnings() {
 		if w.name == "ctx" && k.m.numCtx == 0 {
 			continue
 		}
-		if n, ok := number(`_`+w.name+`\d+_(?:dep|tep|tp|pp)(\d+)(?:_|$)`, 1); ok && n != w.p.gpus {
+		if n, ok := number(`_` + w.name + `\d+_(?:dep|tep|tp|pp)(\d+)(?:_|$)`); ok && n != w.p.gpus {
 			differ("GPUs per "+w.name+" server", n, w.p.gpus)
 		}
 	}
-	if n, ok := number(`_bs(\d+)(?:_|$)`, 1); ok && k.m.gen.maxBatch > 0 && n != k.m.gen.maxBatch {
+	if n, ok := number(`_bs(\d+)(?:_|$)`); ok && k.m.gen.maxBatch > 0 && n != k.m.gen.maxBatch {
 		differ("generation batch size", n, k.m.gen.maxBatch)
 	}
-	if n, ok := number(`_con(\d+)(?:_|-|$)`, 1); ok && len(k.m.points) > 0 && !slices.ContainsFunc(k.m.points, func(q point) bool { return q.concurrency == n }) {
+	if n, ok := number(`_con(\d+)(?:_|-|$)`); ok && len(k.m.points) > 0 && !slices.ContainsFunc(k.m.points, func(q point) bool { return q.concurrency == n }) {
 		differ("concurrency", n, k.m.points[0].concurrency)
 	}
 	layers, _ := strconv.Atoi(k.m.gen.keys["spec_layers"])
-	if n, ok := number(`_mtp(\d+)(?:_|$)`, 1); ok && n != layers {
+	if n, ok := number(`_mtp(\d+)(?:_|$)`); ok && n != layers {
 		differ("MTP layers", n, layers)
 	}
 	slots, _ := strconv.Atoi(k.m.gen.keys["eplb_slots"])
-	if n, ok := number(`_eplb(\d+)(?:_|$)`, 1); ok && slots > 0 && n != slots {
+	if n, ok := number(`_eplb(\d+)(?:_|$)`); ok && slots > 0 && n != slots {
 		differ("EPLB slots", n, slots)
 	}
 }

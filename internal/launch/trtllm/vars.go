@@ -232,8 +232,10 @@ func (k *kase) environment(p *rundir.Plan) {
 		p.Secrets = append(p.Secrets, rundir.Secret{Name: sec.Name, From: from, File: sec.File})
 	}
 	p.Paths = []rundir.EnvVar{
-		{Name: "testOutputDir", Value: "output"}, {Name: "jobWorkspace", Value: "."},
-		{Name: "runScript", Value: "run.sh"}, {Name: "installScript", Value: "install.sh"},
+		{Name: "testOutputDir", Value: "output"},
+		{Name: "jobWorkspace", Value: "."},
+		{Name: "runScript", Value: "run.sh"},
+		{Name: "installScript", Value: "install.sh"},
 	}
 	p.DraftRun = `eval "$pytestCommand"`
 	add := func(name, value string) { p.Exports = append(p.Exports, rundir.EnvVar{Name: name, Value: value}) }
