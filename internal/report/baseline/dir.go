@@ -1,9 +1,278 @@
 package baseline
 
-import "errors"
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
 
-// OpenDir opens a directory store.
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// The layout of a directory store:
+//
+//	PATH/ci-disagg-store.json
+//	PATH/cases/<case>/<match>/series.json                   case and match values in full
+//	PATH/cases/<case>/<match>/branch-<branch>/<YYYY-MM>/<id>.json
+//	PATH/cases/<case>/<match>/pr/<YYYY-MM>/<id>.json
+//	PATH/cases/<case>/<match>/acts/<YYYY-MM>/<id>.json
+//
+// An id begins with the time, so the newest records of a series are found by
+// listing one or two months, however many there are in all. Where a record is
+// follows from its identity alone; storing it again replaces it. Files are
+// written by temporary name, fsync and rename; there are no locks, and no file
+// is ever written by two.
+const (
+	dirMarker  = "ci-disagg-store.json"
+	dirCases   = "cases"
+	dirSeries  = "series.json"
+	trackPR    = "pr"
+	trackActs  = "acts"
+	trackMain  = "branch-"
+	monthForm  = "2006-01"
+	recordExt  = ".json"
+	maxRecord  = 16 << 20 // bytes of one record
+	staleTemp  = 24 * time.Hour
+	readersMax = 8 // NFS answers many small reads at once much faster than in turn
+)
+
+type dirStore struct {
+	root string
+	// Modes follow the root directory: a store that a team shares by group
+	// permissions stays shared, whatever the umask of a writer.
+	dirMode, fileMode fs.FileMode
+}
+
+type marker struct {
+	Schema int    `json:"schema"`
+	What   string `json:"what"`
+}
+
+// OpenDir opens the directory store at path. With create, an absent or empty
+// directory becomes a store; without, it is an UnavailableError, because an
+// empty mount point and an empty store look the same.
 func OpenDir(path string, create bool) (Store, error) {
-	_ = create
-	return nil, &UnavailableError{path, errors.New("not written yet")}
+	if path == "" {
+		return nil, errors.New("baseline store dir: has no path: give dir:PATH")
+	}
+	s := &dirStore{root: filepath.Clean(path)}
+	if create {
+		if err := os.MkdirAll(s.root, 0o777); err != nil {
+			return nil, s.unavailable(err)
+		}
+	}
+	info, err := os.Stat(s.root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, s.unavailable(errors.New("the directory does not exist; a run that saves creates it"))
+	}
+	if err != nil {
+		return nil, s.unavailable(err)
+	}
+	if !info.IsDir() {
+		return nil, s.unavailable(errors.New("not a directory"))
+	}
+	s.dirMode = info.Mode() & (fs.ModePerm | fs.ModeSetgid)
+	s.fileMode = info.Mode() & 0o666
+	return s, s.checkMarker(create)
+}
+
+func (s *dirStore) checkMarker(create bool) error {
+	var m marker
+	path := filepath.Join(s.root, dirMarker)
+	err := rundir.ReadJSON(path, &m)
+	switch {
+	case err == nil:
+		return nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return s.unavailable(err)
+	case !create:
+		return s.unavailable(fmt.Errorf("it has no %s: not a store, or its file system is not mounted; a run that saves makes one of an empty directory", dirMarker))
+	}
+	entries, err := os.ReadDir(s.root)
+	if err != nil {
+		return s.unavailable(err)
+	}
+	for _, e := range entries {
+		if n := e.Name(); !strings.HasPrefix(n, ".") && n != "lost+found" && n != dirMarker && n != dirCases {
+			return fmt.Errorf("baseline store %s: the directory holds other things (%s): give an empty or a new one", s, shorten(n))
+		}
+	}
+	err = s.writeJSON(path, marker{Schema: Schema, What: "ci-disagg baseline store; layout: " + dirCases + "/<case>/<match>/<branch>/<month>/<id>.json"})
+	if err != nil {
+		return s.unavailable(err)
+	}
+	return nil
+}
+
+func (s *dirStore) String() string { return "dir:" + s.root }
+
+func (s *dirStore) Close() error { return nil }
+
+func (s *dirStore) unavailable(err error) error {
+	return &UnavailableError{Store: s.String(), Err: err}
+}
+
+// seriesDir is the directory of one case with one set of match values.
+func (s *dirStore) seriesDir(caseID string, match map[string]string) string {
+	return filepath.Join(s.root, dirCases, rundir.Slug(caseID), MatchKey(match))
+}
+
+// track is the directory below a series that the record belongs to.
+func track(r Record) string {
+	switch {
+	case r.Kind != KindRun:
+		return trackActs
+	case r.Build.Mode == ModePR:
+		return trackPR
+	default:
+		return branchTrack(r.Branch())
+	}
+}
+
+func branchTrack(branch string) string { return trackMain + rundir.Slug(branch) }
+
+func (s *dirStore) path(r Record) string {
+	return filepath.Join(s.seriesDir(r.Case, r.Match), track(r), r.Time.UTC().Format(monthForm), r.ID+recordExt)
+}
+
+// Save writes one file per record.
+func (s *dirStore) Save(ctx context.Context, records ...Record) (Saved, error) {
+	var saved Saved
+	for _, r := range records {
+		if err := r.Validate(); err != nil {
+			return saved, fmt.Errorf("record %s of case %s cannot be stored: %w", r.ID, shorten(r.Case), err)
+		}
+	}
+	err := within(ctx, func() error {
+		for _, r := range records {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := s.saveOne(r, &saved); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return saved, s.unavailable(err)
+	}
+	return saved, nil
+}
+
+func (s *dirStore) saveOne(r Record, saved *Saved) error {
+	path := s.path(r)
+	_, err := os.Stat(path)
+	there := err == nil
+	err = s.writeJSON(path, r)
+	if errors.Is(err, fs.ErrNotExist) { // someone pruned the empty month meanwhile
+		err = s.writeJSON(path, r)
+	}
+	if err != nil {
+		return err
+	}
+	if there {
+		saved.Replaced++
+	} else {
+		saved.Added++
+	}
+	series := filepath.Join(s.seriesDir(r.Case, r.Match), dirSeries)
+	if _, err := os.Stat(series); err == nil {
+		return nil
+	}
+	return s.writeJSON(series, struct {
+		Schema int               `json:"schema"`
+		Case   string            `json:"case"`
+		Match  map[string]string `json:"match,omitempty"`
+	}{Schema, r.Case, r.Match})
+}
+
+func (s *dirStore) writeJSON(path string, v any) error {
+	if err := s.mkdirs(filepath.Dir(path)); err != nil {
+		return err
+	}
+	return rundir.WriteStream(path, s.fileMode, func(w io.Writer) error {
+		enc := json.NewEncoder(w)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", " ")
+		return enc.Encode(v)
+	})
+}
+
+// mkdirs makes dir and what is missing above it, down from the root.
+func (s *dirStore) mkdirs(dir string) error {
+	if _, err := os.Stat(dir); err == nil || dir == s.root {
+		return err
+	}
+	if err := s.mkdirs(filepath.Dir(dir)); err != nil {
+		return err
+	}
+	err := os.Mkdir(dir, s.dirMode.Perm())
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	return os.Chmod(dir, s.dirMode) // Mkdir's mode is cut by the umask
+}
+
+// Delete removes record files, old leftovers of writers that died, and the
+// directories that become empty.
+func (s *dirStore) Delete(ctx context.Context, f Filter) (int, error) {
+	n := 0
+	err := within(ctx, func() error {
+		_, err := s.walk(ctx, f, func(path string, _ Record) error {
+			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			n++
+			_ = os.Remove(filepath.Dir(path)) // fails while there is something in it
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		return n, s.unavailable(err)
+	}
+	return n, nil
+}
+
+// Each walks the whole store.
+func (s *dirStore) Each(ctx context.Context, f Filter, fn func(Record) error) ([]string, error) {
+	var own error // of fn: not the store's fault
+	warnings, err := s.walk(ctx, f, func(_ string, r Record) error {
+		own = fn(r)
+		return own
+	})
+	if own != nil {
+		return warnings, own
+	}
+	if err != nil {
+		return warnings, s.unavailable(err)
+	}
+	return warnings, nil
+}
+
+// within runs op, but does not wait for it longer than ctx allows: a dead NFS
+// server blocks a system call for ever. The abandoned operation ends with the
+// process.
+func within(ctx context.Context, op func() error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	done := make(chan error, 1)
+	go func() { done <- op() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("no answer in time: %w", context.Cause(ctx))
+	}
 }

@@ -16,9 +16,9 @@ type Store interface {
 	Save(ctx context.Context, records ...Record) (Saved, error)
 	// History reads what one case is judged against.
 	History(ctx context.Context, q Query) (History, error)
-	// Each calls fn for every record that passes the filter, ordered by case,
-	// match, branch and time, until fn fails. The warnings are what could not be
-	// read.
+	// Each calls fn for every record that passes the filter, series by series and
+	// each from old to new, until fn fails. fn must not call the store. The
+	// warnings are what could not be read.
 	Each(ctx context.Context, f Filter, fn func(Record) error) ([]string, error)
 	// Delete removes the records that pass the filter for good, and says how many.
 	Delete(ctx context.Context, f Filter) (int, error)

@@ -1,0 +1,184 @@
+package baseline_test
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+)
+
+func connect(t testing.TB, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(t.Context()) })
+	return conn
+}
+
+func TestDirLayoutIsReadable(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join(t.TempDir(), "store")
+	s := open(t, "dir:"+root)
+	r := nightly("case-a", 1, 100)
+	pr := nightly("case-a", 1, 100)
+	pr.Build.Mode = "pr"
+	pr = pr.Normal()
+	accept := act(baseline.KindAccept, r)
+	save(t, s, r, pr, accept)
+	var files []string
+	require.NoError(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			files = append(files, strings.TrimPrefix(path, root+"/"))
+		}
+		return err
+	}))
+	key := baseline.MatchKey(r.Match)
+	require.True(t, strings.HasPrefix(key, "gb200-"), key)
+	require.ElementsMatch(t, []string{
+		"ci-disagg-store.json",
+		"cases/case-a/" + key + "/series.json",
+		"cases/case-a/" + key + "/branch-main/2026-08/" + r.ID + ".json",
+		"cases/case-a/" + key + "/pr/2026-08/" + pr.ID + ".json",
+		"cases/case-a/" + key + "/acts/2026-08/" + accept.ID + ".json",
+	}, files)
+}
+
+func TestTornAndForeignFilesAreSaid(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join(t.TempDir(), "store")
+	s := open(t, "dir:"+root)
+	var all []baseline.Record
+	for i := range 12 {
+		all = append(all, nightly("c", i, 100))
+	}
+	save(t, s, all...)
+	month := filepath.Join(root, "cases/c", baseline.MatchKey(all[0].Match), "branch-main/2026-08")
+	write := func(name, content string) {
+		require.NoError(t, os.WriteFile(filepath.Join(month, name), []byte(content), 0o600))
+	}
+	whole, err := os.ReadFile(filepath.Join(month, all[3].ID+".json"))
+	require.NoError(t, err)
+	write(all[3].ID+".json", string(whole[:len(whole)/2])) // torn
+	write(all[4].ID+".json", "")                           // empty after a crash
+	write(all[5].ID+".json", string(whole))                // a copy under another name
+	write("notes.txt", "foreign")
+	write("."+all[6].ID+".json.tmp-1", "{") // another writer, right now
+	write(".nfs0001", "")
+	require.NoError(t, os.MkdirAll(filepath.Join(filepath.Dir(month), "old"), 0o700))
+
+	h, err := s.History(t.Context(), baseline.Query{Case: "c", Match: all[0].Match})
+	require.NoError(t, err)
+	want := append(ids(all[:3]), ids(all[6:])...)
+	require.Equal(t, want, ids(h.Runs))
+	text := strings.Join(h.Warnings, "\n")
+	require.Len(t, h.Warnings, 5, text)
+	for _, s := range []string{all[3].ID + ".json is left out: not complete JSON", all[4].ID, "it holds the record " + all[3].ID, "notes.txt is left out: not a record", "old is left out: not a month"} {
+		require.Contains(t, text, s)
+	}
+
+	n, err := s.Delete(t.Context(), baseline.Filter{})
+	require.NoError(t, err)
+	require.Equal(t, 9, n)
+	require.FileExists(t, filepath.Join(month, "notes.txt"), "what is no record is nobody's to remove")
+
+	for i := range 3 {
+		write(nightly("c", i, 100).ID+".json", "torn")
+	}
+	_, err = s.History(t.Context(), baseline.Query{Case: "c", Match: all[0].Match})
+	require.ErrorAs(t, err, new(*baseline.UnavailableError), "more is broken than readable")
+}
+
+func TestDirIsNotMadeOfOtherThings(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "Jenkinsfile"), nil, 0o600))
+	_, err := baseline.Open(t.Context(), "dir:"+dir, true)
+	require.ErrorContains(t, err, "holds other things (Jenkinsfile)")
+	_, err = baseline.Open(t.Context(), "dir:"+filepath.Join(dir, "Jenkinsfile"), true)
+	require.Error(t, err)
+	require.NoError(t, os.Remove(filepath.Join(dir, "Jenkinsfile")))
+	require.NoError(t, os.Mkdir(filepath.Join(dir, ".snapshot"), 0o700))
+	_, err = baseline.Open(t.Context(), "dir:"+dir, true)
+	require.NoError(t, err)
+	_, err = baseline.Open(t.Context(), "dir:"+dir, false)
+	require.NoError(t, err)
+}
+
+func TestStoreThatGoesAway(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join(t.TempDir(), "store")
+	s := open(t, "dir:"+root)
+	save(t, s, nightly("c", 1, 100))
+	require.NoError(t, os.Rename(root, root+".unmounted"))
+	_, err := s.History(t.Context(), baseline.Query{Case: "c"})
+	require.ErrorAs(t, err, new(*baseline.UnavailableError), "an unmounted store is not an empty one")
+}
+
+// A store that a group shares stays shared, whatever the umask of a writer.
+func TestPermissionsFollowTheRoot(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	require.NoError(t, os.Chmod(root, 0o770|fs.ModeSetgid))
+	s := open(t, "dir:"+root)
+	r := nightly("c", 1, 100)
+	save(t, s, r)
+	require.NoError(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		require.NoError(t, err)
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		if d.IsDir() {
+			require.Equal(t, fs.FileMode(0o770)|fs.ModeSetgid|fs.ModeDir, info.Mode(), path)
+		} else {
+			require.Equal(t, fs.FileMode(0o660), info.Mode(), path)
+		}
+		return nil
+	}))
+}
+
+// The system calls of a writer: temporary file, fsync, rename; no lock of any
+// kind, because NFS has none that can be trusted.
+func TestDirWritesByRenameWithoutLocks(t *testing.T) {
+	t.Parallel()
+	_, err := exec.LookPath("strace")
+	require.NoError(t, err, "this test needs strace (Debian: apt-get install strace)")
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	root := filepath.Join(t.TempDir(), "store")
+	trace := filepath.Join(t.TempDir(), "trace")
+	run(t, []string{writerEnv + "=dir:" + root + "|0|1"}, "strace", "-f", "-o", trace,
+		"-e", "trace=openat,creat,fsync,rename,renameat,renameat2,link,linkat,flock,fcntl,unlink,unlinkat", exe)
+	data, err := os.ReadFile(trace)
+	require.NoError(t, err)
+	text := string(data)
+	require.NotContains(t, text, "flock(")
+	require.NotRegexp(t, `F_(OFD_)?(SETLK|SETLKW|GETLK|SETLEASE)`, text)
+	require.NotContains(t, text, "link(")
+
+	id := nightly("case/shared", 1000, 100).ID
+	steps := []string{
+		`openat\(.*\.` + id + `\.json\.tmp-\d+", O_RDWR\|O_CREAT\|O_EXCL`,
+		`fsync\(`,
+		`rename(at2?)?\(.*\.` + id + `\.json\.tmp-\d+".*/` + id + `\.json"`,
+		`fsync\(`, // of the directory
+	}
+	at := 0
+	for _, step := range steps {
+		loc := regexp.MustCompile(step).FindStringIndex(text[at:])
+		require.NotNil(t, loc, "%s is missing after\n%s", step, text[max(0, at-300):at])
+		at += loc[1]
+	}
+	// Nothing below the store is ever opened for writing under its final name.
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, root) && strings.Contains(line, "openat(") && !strings.Contains(line, ".tmp-") {
+			require.NotRegexp(t, `O_WRONLY|O_RDWR|O_CREAT`, line)
+		}
+	}
+}

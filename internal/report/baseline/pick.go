@@ -1,0 +1,111 @@
+package baseline
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Passes says whether the filter selects the record.
+func (f Filter) Passes(r Record) bool {
+	switch {
+	case len(f.IDs) > 0 && !slices.Contains(f.IDs, r.ID),
+		len(f.Kinds) > 0 && !slices.Contains(f.Kinds, r.Kind),
+		f.Case != "" && r.Case != f.Case,
+		f.Branch != "" && r.Branch() != NormalBranch(f.Branch),
+		f.Mode != "" && (r.Kind != KindRun || r.Build.Mode != f.Mode),
+		!f.Since.IsZero() && r.Time.Before(f.Since),
+		!f.Before.IsZero() && !r.Time.Before(f.Before):
+		return false
+	}
+	for k, v := range f.Match {
+		if r.Match[k] != v {
+			return false
+		}
+	}
+	return true
+}
+
+// picker takes the records of a series from new to old and keeps those that a
+// query asks for.
+type picker struct {
+	q         Query
+	withdrawn map[string]bool
+	acts      []Record
+	atBase    []Record // from the newest run of the merge base on
+	byTime    []Record // begun when the merge base was committed, or before
+	newest    []Record
+}
+
+func newPicker(q Query) *picker { return &picker{q: q, withdrawn: map[string]bool{}} }
+
+func (p *picker) act(r Record) {
+	if !p.sameSeries(r) {
+		return
+	}
+	switch r.Kind {
+	case KindWithdraw:
+		p.withdrawn[r.Act.Target] = true
+	case KindAccept:
+		p.acts = append(p.acts, r)
+	default:
+	}
+}
+
+// sameSeries guards against two cases that share a slug or a hash.
+func (p *picker) sameSeries(r Record) bool {
+	return r.Case == p.q.Case && maps.Equal(NormalMatch(r.Match), NormalMatch(p.q.Match))
+}
+
+// run is false once the query is answered.
+func (p *picker) run(r Record) bool {
+	q := p.q
+	if !r.Counts() || !p.sameSeries(r) || r.Branch() != NormalBranch(q.Branch) || r.ID == q.Except || p.withdrawn[r.ID] ||
+		!q.Before.IsZero() && !r.Time.Before(q.Before) || !q.Since.IsZero() && r.Time.Before(q.Since) {
+		return true
+	}
+	want := q.runs()
+	if q.MergeBase == "" {
+		p.newest = append(p.newest, r)
+		return len(p.newest) < want
+	}
+	if len(p.atBase) > 0 || sameCommit(r.Build.Commit, q.MergeBase) {
+		p.atBase = append(p.atBase, r)
+		return len(p.atBase) < want
+	}
+	if len(p.newest) < want {
+		p.newest = append(p.newest, r)
+	}
+	if len(p.byTime) < want && !q.MergeBaseTime.IsZero() && !r.Time.After(q.MergeBaseTime) {
+		p.byTime = append(p.byTime, r)
+	}
+	return true
+}
+
+// sameCommit compares commit ids of which one may be abbreviated.
+func sameCommit(a, b string) bool {
+	const shortest = 7
+	n := min(len(a), len(b))
+	return n >= shortest && strings.EqualFold(a[:n], b[:n])
+}
+
+// history is the answer, oldest first.
+func (p *picker) history() History {
+	h := History{Runs: p.newest, Acts: p.acts}
+	if p.q.MergeBase != "" {
+		switch {
+		case len(p.atBase) > 0:
+			h.Runs = p.atBase
+		case !p.q.MergeBaseTime.IsZero():
+			h.Runs = p.byTime
+		default:
+			h.Warnings = append(h.Warnings, fmt.Sprintf(
+				"no run of the merge base %.12s is in the history and its commit time is unknown: compared with the newest runs of %s",
+				p.q.MergeBase, NormalBranch(p.q.Branch)))
+		}
+	}
+	slices.Reverse(h.Runs)
+	slices.Reverse(h.Acts)
+	return h
+}

@@ -1,0 +1,185 @@
+package baseline
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// History asks for the acts and the runs of one series.
+func (s *pgStore) History(ctx context.Context, q Query) (History, error) {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	var h History
+	err := s.use(ctx, func(conn *pgx.Conn) error {
+		var err error
+		h, err = pgHistory(ctx, conn, q)
+		return err
+	})
+	return h, err
+}
+
+func pgHistory(ctx context.Context, conn *pgx.Conn, q Query) (History, error) {
+	var r pgReader
+	pick := newPicker(q)
+	err := r.each(ctx, conn, `
+SELECT id, record FROM ci_disagg_records
+ WHERE kind <> 'run' AND md5(case_id) = md5(@case_id) AND match_key = @match_key
+ ORDER BY time DESC, id DESC`, pgx.NamedArgs{"case_id": q.Case, "match_key": MatchKey(q.Match)},
+		func(rec Record) bool {
+			pick.act(rec)
+			return true
+		})
+	if err != nil {
+		return History{}, err
+	}
+	if err := r.runs(ctx, conn, q, pick); err != nil {
+		return History{}, err
+	}
+	if r.bad > r.good {
+		return History{}, fmt.Errorf("%d of %d records cannot be read: %s", r.bad, r.bad+r.good, strings.Join(r.warnings, "; "))
+	}
+	h := pick.history()
+	h.Warnings = append(r.warnings, h.Warnings...)
+	return h, nil
+}
+
+// runs gives the picker the runs of the branch, newest first. Rows are fetched
+// as the picker takes them: it stops after as many as it wants.
+func (r *pgReader) runs(ctx context.Context, conn *pgx.Conn, q Query, pick *picker) error {
+	sql := `
+SELECT id, record FROM ci_disagg_records
+ WHERE kind = 'run' AND mode = 'nightly' AND valid
+   AND md5(case_id) = md5(@case_id) AND match_key = @match_key AND branch = @branch`
+	args := pgx.NamedArgs{"case_id": q.Case, "match_key": MatchKey(q.Match), "branch": NormalBranch(q.Branch)}
+	if !q.Before.IsZero() {
+		sql, args["before"] = sql+` AND time < @before`, q.Before
+	}
+	if !q.Since.IsZero() {
+		sql, args["since"] = sql+` AND time >= @since`, q.Since
+	}
+	if q.MergeBase == "" {
+		// The judged run and the withdrawn ones may be among the newest.
+		args["most"] = q.runs() + 1 + len(pick.withdrawn)
+		sql += ` ORDER BY time DESC, id DESC LIMIT @most`
+	} else {
+		sql += ` ORDER BY time DESC, id DESC`
+	}
+	return r.each(ctx, conn, sql, args, pick.run)
+}
+
+type pgReader struct {
+	good, bad int
+	warnings  []string
+}
+
+// each gives the records of a query until fn has enough. A row that is not a
+// record of this schema is left out with a warning.
+func (r *pgReader) each(ctx context.Context, conn *pgx.Conn, sql string, args pgx.NamedArgs, fn func(Record) bool) error {
+	rows, err := conn.Query(ctx, sql, args)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id string
+		var data []byte
+		if err := rows.Scan(&id, &data); err != nil {
+			return err
+		}
+		rec, err := parseRecord(data)
+		if err == nil && rec.ID != id {
+			err = fmt.Errorf("it holds the record %s", rec.ID)
+		}
+		if err != nil {
+			r.bad++
+			if len(r.warnings) < maxWarnings {
+				r.warnings = append(r.warnings, fmt.Sprintf("row %s is left out: %v", shorten(id), err))
+			}
+			continue
+		}
+		r.good++
+		if !fn(rec) {
+			return nil
+		}
+	}
+	return rows.Err()
+}
+
+// Each streams the table, sorted by the server.
+func (s *pgStore) Each(ctx context.Context, f Filter, fn func(Record) error) ([]string, error) {
+	var own error // of fn: not the store's fault
+	var r pgReader
+	where, args := f.where()
+	err := s.use(ctx, func(conn *pgx.Conn) error {
+		return r.each(ctx, conn, `SELECT id, record FROM ci_disagg_records WHERE `+where+`
+ ORDER BY case_id, match_key, branch, time, id`, args, func(rec Record) bool {
+			own = fn(rec)
+			return own == nil
+		})
+	})
+	if own != nil {
+		return r.warnings, own
+	}
+	if err != nil {
+		return r.warnings, err
+	}
+	if hidden := r.bad - len(r.warnings); hidden > 0 {
+		r.warnings = append(r.warnings, fmt.Sprintf("%d more rows are left out", hidden))
+	}
+	return r.warnings, nil
+}
+
+// where is the filter in SQL. Every value is a parameter.
+func (f Filter) where() (string, pgx.NamedArgs) {
+	cond, args := []string{"true"}, pgx.NamedArgs{}
+	add := func(sql, name string, value any) {
+		cond, args[name] = append(cond, sql), value
+	}
+	if len(f.IDs) > 0 {
+		add("id = ANY(@ids)", "ids", f.IDs)
+	}
+	if len(f.Kinds) > 0 {
+		kinds := make([]string, len(f.Kinds))
+		for i, k := range f.Kinds {
+			kinds[i] = string(k)
+		}
+		add("kind = ANY(@kinds)", "kinds", kinds)
+	}
+	if f.Case != "" {
+		add("md5(case_id) = md5(@case_id) AND case_id = @case_id", "case_id", f.Case)
+	}
+	if f.Branch != "" {
+		add("branch = @branch", "branch", NormalBranch(f.Branch))
+	}
+	if f.Mode != "" {
+		add("kind = 'run' AND mode = @mode", "mode", f.Mode)
+	}
+	if !f.Since.IsZero() {
+		add("time >= @since", "since", f.Since)
+	}
+	if !f.Before.IsZero() {
+		add("time < @before", "before", f.Before)
+	}
+	for i, k := range slices.Sorted(maps.Keys(f.Match)) {
+		args[fmt.Sprintf("k%d", i)] = k
+		add(fmt.Sprintf("coalesce(match ->> @k%d, '') = @v%d", i, i), fmt.Sprintf("v%d", i), f.Match[k])
+	}
+	return strings.Join(cond, " AND "), args
+}
+
+// Delete removes rows in one statement.
+func (s *pgStore) Delete(ctx context.Context, f Filter) (int, error) {
+	where, args := f.where()
+	n := 0
+	err := s.use(ctx, func(conn *pgx.Conn) error {
+		tag, err := conn.Exec(ctx, `DELETE FROM ci_disagg_records WHERE `+where, args)
+		n = int(tag.RowsAffected())
+		return err
+	})
+	return n, err
+}
