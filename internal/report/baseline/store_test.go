@@ -128,7 +128,7 @@ func TestHistoryEndsAtTheMergeBase(t *testing.T) {
 		q := baseline.Query{Case: "c", Match: all[0].Match, Runs: 10}
 
 		q.MergeBase = strings.ToUpper(all[25].Build.Commit) + "0123456789" // longer than what is stored
-		h, err = s.History(t.Context(), q)
+		h, err := s.History(t.Context(), q)
 		require.NoError(t, err)
 		require.Empty(t, h.Warnings)
 		require.Equal(t, ids(all[16:26]), ids(h.Runs))
