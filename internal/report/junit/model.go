@@ -48,6 +48,7 @@ type Result struct {
 	Message string
 	Type    string
 	Text    string
+	Attrs   []Attr // all but message and type, sorted by name
 }
 
 // Rerun is one attempt that a runner reports inside the final case.
@@ -77,13 +78,14 @@ type Case struct {
 	Name       string
 	Classname  string
 	Time       time.Duration // 0 when missing or unreadable
-	Attrs      []Attr        // all others, in file order: file, line, status, …
+	Attrs      []Attr        // all others, sorted by name: file, line, status, …
 	Properties []Property
 	Results    []Result // in file order
 	Reruns     []Rerun
 	SystemOut  []string // one per element
 	SystemErr  []string
-	Offset     int64 // of the start tag in the input, in bytes
+	Extra      []Extra // children that JUnit does not know
+	Offset     int64   // of the start tag in the input, in bytes
 }
 
 // Status is the case's class, by severity over its results.
@@ -104,7 +106,7 @@ func (c *Case) Attr(name string) string { return attr(c.Attrs, name) }
 type Suite struct {
 	Parent     *Suite
 	Name       string
-	Attrs      []Attr // all but name, in file order: timestamp, hostname, declared totals, …
+	Attrs      []Attr // all but name, sorted by name: timestamp, hostname, declared totals, …
 	Properties []Property
 	Results    []Result // suite-level error or failure
 	SystemOut  []string
@@ -165,6 +167,7 @@ type File struct {
 	Bytes    int64
 	Root     string // local name of the first element, "" = none
 	Attrs    []Attr // of <testsuites>
+	Outer    Suite  // what stands outside any suite: properties and output of <testsuites>
 	Suites   int
 	Counts   Counts
 	Encoding string // as used for decoding, lower case
@@ -212,3 +215,11 @@ func (p *Problem) Error() string {
 
 // Unwrap gives the cause.
 func (p *Problem) Unwrap() error { return p.Err }
+
+// Extra is a child element of a case that JUnit does not know, kept as it is:
+// elements inside it are markup in its text.
+type Extra struct {
+	Name  string
+	Attrs []Attr
+	Text  string
+}

@@ -1,0 +1,72 @@
+#!/usr/bin/python3
+"""Write the inputs of `make bench-merge` into a directory, always the same bytes.
+
+one-mb.xml    1 MB, about 5,000 small cases
+many.xml      100 MB of small cases: 2 % failing, 10 % with system-out
+props.xml     100 MB of small cases with two <properties> each
+few.xml       100 MB in 20 cases with 5 MB of escaped system-out each
+small/*.xml   1,000 files with 20 cases each
+"""
+import os
+import random
+import sys
+
+HEAD = '<?xml version="1.0" encoding="utf-8"?>\n'
+LINE = "2026-11-21 10:00:%02d INFO worker %d: step %d done, loss=%.4f, queue &lt;%d&gt; &amp; ready\n"
+
+
+def case(rng, i, props):
+    name = f"test_forward[batch{rng.randrange(64)}-seq{rng.randrange(4096)}-{i}]"
+    head = f'<testcase classname="tests.unit.test_module_{i % 97}.TestLayer" name="{name}" time="{rng.random():.3f}"'
+    body = ""
+    if props:
+        body += f'<properties><property name="nodeid" value="tests/unit/test_module_{i % 97}.py::{name}"/>'
+        body += f'<property name="gpu" value="{rng.randrange(8)}"/></properties>'
+    if i % 50 == 7:
+        body += f'<failure message="AssertionError: assert {i} == {i + 1}">def test_forward():\n&gt;   assert {i} == {i + 1}\nE   AssertionError</failure>'
+    if i % 10 == 3:
+        body += f"<system-out>step {i} of 1000: ok\nqueue &lt;{i}&gt; drained\n</system-out>"
+    return head + (f">{body}</testcase>" if body else " />")
+
+
+def many(path, size, props=False, start=0, count=None):
+    rng = random.Random(5 + start)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(HEAD + '<testsuites name="pytest tests">')
+        f.write('<testsuite name="pytest" errors="0" failures="0" skipped="0" tests="0" time="1.5" '
+                'timestamp="2026-11-21T10:00:00.000000+00:00" hostname="node01">')
+        written, i = 0, start
+        while (count is None and written < size) or (count is not None and i < start + count):
+            c = case(rng, i, props) + "\n"
+            f.write(c)
+            written += len(c)
+            i += 1
+        f.write("</testsuite></testsuites>\n")
+
+
+def few(path):
+    rng = random.Random(7)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(HEAD + '<testsuites><testsuite name="pytest" errors="0" failures="0" skipped="0" tests="20" time="20.0">')
+        for i in range(20):
+            f.write(f'<testcase classname="tests.long" name="test_log[{i}]" time="1.000"><system-out>')
+            n = 0
+            while n < 5_000_000:
+                line = LINE % (i, i % 4, n, rng.random(), n % 977)
+                f.write(line)
+                n += len(line)
+            f.write("</system-out></testcase>\n")
+        f.write("</testsuite></testsuites>\n")
+
+
+def main(out):
+    os.makedirs(os.path.join(out, "small"), exist_ok=True)
+    many(os.path.join(out, "one-mb.xml"), 1_000_000)
+    many(os.path.join(out, "many.xml"), 100_000_000)
+    many(os.path.join(out, "props.xml"), 100_000_000, props=True)
+    few(os.path.join(out, "few.xml"))
+    for k in range(1000):
+        many(os.path.join(out, "small", f"results.{k}.xml"), 0, start=k * 20, count=20)
+
+
+main(sys.argv[1])
