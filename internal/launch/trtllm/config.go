@@ -2,6 +2,7 @@ package trtllm
 
 import (
 	"path/filepath"
+	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -15,7 +16,7 @@ type Config struct {
 	Pytest   string `yaml:"pytest"`   // how pytest is called: shell text, default "pytest"
 	Args     string `yaml:"args"`     // shell text behind the test id, default "-vv"
 	Command  string `yaml:"command"`  // the whole command instead, {test_id} stands for the id
-	Launcher string `yaml:"launcher"` // put before our own commands for workers; default trtllm-llmapi-launch, "none" = none
+	Launcher string `yaml:"launcher"` // put before our own commands for workers: a name or path; default trtllm-llmapi-launch, "none" = none
 	Setup    string `yaml:"setup"`    // shell text that every role runs before its command
 	Install  string `yaml:"install"`  // shell text run once per node before the roles
 	Precheck string `yaml:"precheck"` // command of the network precheck on the workers' nodes
@@ -121,6 +122,10 @@ type Input struct {
 	// Waives are files beside Config.Waives.
 	Waives []string
 
+	// At is the position of a key of ConfigFile, as file:line:column, for
+	// messages; nil = the file's name alone.
+	At func(key string) string
+
 	Env     map[string]string // values of EnvNames, where set
 	Today   string            // YYYY-MM-DD, for known failures
 	Budgets rundir.Budgets    // as configured; zero fields get defaults
@@ -164,6 +169,9 @@ func settle(in Input) settings {
 	}
 	if s.workdir != "" {
 		s.workdir = in.abs(s.workdir)
+	}
+	if strings.Contains(s.Launcher, "/") {
+		s.Launcher = in.abs(s.Launcher)
 	}
 	s.module = pick(EnvTestModule, s.TestModule, defaultModule)
 	s.function = pick(EnvTestFunction, s.TestFunction, defaultFunction)

@@ -11,6 +11,7 @@ import (
 type Problem struct {
 	File string // "" = command line or environment
 	Line int    // 0 = the whole file
+	Pos  string // file:line:column where it is known better than by File and Line
 	Key  string
 	Text string // what is wrong, and how to fix it
 }
@@ -18,7 +19,9 @@ type Problem struct {
 // String is file:line: key: text, without the parts that are not known.
 func (p Problem) String() string {
 	var b strings.Builder
-	if p.File != "" {
+	if p.Pos != "" {
+		b.WriteString(p.Pos + ": ")
+	} else if p.File != "" {
 		b.WriteString(p.File)
 		if p.Line > 0 {
 			fmt.Fprintf(&b, ":%d", p.Line)

@@ -96,7 +96,7 @@ func (r *rewriter) target(name, value string, n int) (string, bool) {
 	case "--csv", "--report-log", "--json-report-file", "--html", "--log-file", "--basetemp", "--debug-trace":
 		return r.own(value), true
 	case "--output-dir":
-		return `"$CI_DISAGG_ATTEMPT/` + casesDir + `"`, true
+		return outputDir, true
 	case "--cov-report":
 		kind, file, ok := strings.Cut(value, ":")
 		if !ok {
@@ -116,6 +116,9 @@ func (r *rewriter) target(name, value string, n int) (string, bool) {
 	}
 	return "", false
 }
+
+// outputDir is shell text for the value of pytest's --output-dir.
+const outputDir = `"$CI_DISAGG_ATTEMPT/` + casesDir + `"`
 
 // own is the file's own name, with the task's number, in the role's directory.
 func (r *rewriter) own(value string) string {

@@ -36,7 +36,7 @@ func Resolve(in Input) ([]rundir.Plan, error) {
 		seen[p.Case.ID] = e
 		plans = append(plans, p)
 	}
-	if err := r.problems.asError(); err != nil {
+	if err := r.located().asError(); err != nil {
 		return nil, err
 	}
 	for i := range plans {
@@ -65,6 +65,16 @@ type configFile struct {
 
 func (r *resolver) problem(file string, line int, key, format string, args ...any) {
 	r.problems = append(r.problems, Problem{File: file, Line: line, Key: key, Text: fmt.Sprintf(format, args...)})
+}
+
+// located gives problems with keys of ci-disagg.yaml their position in it.
+func (r *resolver) located() Problems {
+	for i, p := range r.problems {
+		if r.in.At != nil && p.Line == 0 && p.Key != "" && p.File == r.in.ConfigFile && p.File != "" {
+			r.problems[i].Pos = r.in.At(p.Key)
+		}
+	}
+	return r.problems
 }
 
 // asProblems is errors.As for Problems.

@@ -124,6 +124,9 @@ func (k *kase) baseCommand() (string, error) {
 		if s.Args != "" {
 			out += " " + s.Args
 		}
+		if s.OutputLayout == LayoutTRTLLM && !strings.Contains(s.Args, "--output-dir") {
+			out += " --output-dir=" + outputDir
+		}
 		if s.Launcher != "none" {
 			out = s.Launcher + " " + out
 		}
