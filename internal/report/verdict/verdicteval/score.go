@@ -1,0 +1,257 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"sync"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+)
+
+func sqrt(x float64) float64  { return math.Sqrt(x) }
+func log1p(x float64) float64 { return math.Log1p(x) }
+
+// rule is a way to judge that is measured.
+type rule struct {
+	name   string
+	policy verdict.Policy
+	// pinned takes the median of the first ten runs as the pinned value.
+	pinned bool
+	// nodes lets the rule see on which nodes a run was.
+	nodes bool
+}
+
+// naturalRules are measured on recorded histories, of which nothing can be run again.
+func naturalRules() []rule {
+	return []rule{
+		{name: "bws", policy: verdict.Policy{ForgetOpen: true}},
+		{name: "bws, sensitive", policy: verdict.Policy{ForgetOpen: true, Strictness: verdict.Sensitive}},
+		{name: "bws, strict", policy: verdict.Policy{ForgetOpen: true, Strictness: verdict.Strict}},
+		{name: "upstream 5 %", policy: verdict.Policy{Rule: verdict.RuleUpstream}},
+		{name: "upstream 10 %, exemption", policy: verdict.Policy{Rule: verdict.RuleUpstream, Mode: verdict.PullRequest}},
+		{name: "fixed 5 %", policy: verdict.Policy{Rule: verdict.RuleFixed}, pinned: true},
+		{name: "bws, regressions kept open", policy: verdict.Policy{}},
+	}
+}
+
+// syntheticRules are measured on generated histories.
+func syntheticRules() []rule {
+	with := func(s verdict.Strictness) verdict.Policy {
+		return verdict.Policy{ForgetOpen: true, Reruns: verdict.MaxReruns, Strictness: s}
+	}
+	return []rule{
+		{name: "bws", policy: verdict.Policy{ForgetOpen: true}},
+		{name: "bws + rerun", policy: with(verdict.Normal)},
+		{name: "bws + rerun, strict", policy: with(verdict.Strict)},
+		{name: "bws + rerun, sensitive", policy: with(verdict.Sensitive)},
+		{name: "bws + rerun + nodes", policy: with(verdict.Normal), nodes: true},
+		{name: "upstream 5 %", policy: verdict.Policy{Rule: verdict.RuleUpstream}},
+		{name: "upstream 10 %, exemption", policy: verdict.Policy{Rule: verdict.RuleUpstream, Mode: verdict.PullRequest}},
+		{name: "fixed 5 %", policy: verdict.Policy{Rule: verdict.RuleFixed}, pinned: true},
+		{name: "bws + rerun, kept open", policy: verdict.Policy{Reruns: verdict.MaxReruns}},
+	}
+}
+
+// tally counts what a rule did. All numbers are exact counts.
+type tally struct {
+	quiet, alarms, red, reruns int
+	found                      map[float64]*[1 + len(horizons)]int // by size: changes, found within each horizon
+}
+
+// horizons are the numbers of runs within which a change is to be found.
+var horizons = [...]int{1, 3, 5, 15} //nolint:gochecknoglobals // immutable table
+
+func (t *tally) add(o tally) {
+	t.quiet += o.quiet
+	t.alarms += o.alarms
+	t.red += o.red
+	t.reruns += o.reruns
+	for size, counts := range o.found {
+		if t.found == nil {
+			t.found = map[float64]*[1 + len(horizons)]int{}
+		}
+		if t.found[size] == nil {
+			t.found[size] = &[1 + len(horizons)]int{}
+		}
+		for k, n := range counts {
+			t.found[size][k] += n
+		}
+	}
+}
+
+// replay judges a history run by run, as if each were the newest, and keeps what
+// a store would keep: values of all repetitions, and the verdict.
+func replay(h history, r rule) tally {
+	h.runs = slices.Clone(h.runs)
+	for i := range h.runs {
+		h.runs[i].Values = slices.Clone(h.runs[i].Values)
+		if !r.nodes {
+			h.runs[i].NodeSet = ""
+		}
+	}
+	var pin *verdict.Pin
+	if r.pinned && len(h.runs) > warmUp {
+		var v []float64
+		for _, run := range h.runs[:warmUp] {
+			v = append(v, run.Values...)
+		}
+		pin = &verdict.Pin{Value: median(v), Source: "first runs"}
+	}
+	t := tally{}
+	red := make([]bool, len(h.runs))
+	for i := warmUp; i < len(h.runs); i++ {
+		row, reruns := judge(h, i, r, pin)
+		h.runs[i] = row.Record(h.runs[i])
+		red[i] = row.Verdict == verdict.Regression
+		if h.quiet[i] {
+			t.quiet++
+			t.reruns += reruns
+			t.alarms += count(row.Alarm)
+			t.red += count(red[i])
+		}
+	}
+	t.found = map[float64]*[1 + len(horizons)]int{}
+	for _, c := range h.changes {
+		t.find(c, red)
+	}
+	return t
+}
+
+// judge judges run i, with repetitions while the verdict asks for them; they
+// stay with the run.
+func judge(h history, i int, r rule, pin *verdict.Pin) (verdict.Row, int) {
+	for q := 1; ; q++ {
+		s := h.series(i, h.runs[i])
+		s.Pinned = pin
+		row := verdict.Judge(s, r.policy)
+		if !row.Suspicious || h.repeat == nil {
+			return row, q - 1
+		}
+		v, node := h.repeat(i, q)
+		run := &h.runs[i]
+		if r.nodes {
+			if run.NodeSets == nil {
+				run.NodeSets = []string{run.NodeSet}
+			}
+			run.NodeSets = append(run.NodeSets, node)
+		}
+		run.Values = append(run.Values, v)
+	}
+}
+
+func (t *tally) find(c change, red []bool) {
+	counts := t.found[c.size]
+	if counts == nil {
+		counts = &[1 + len(horizons)]int{}
+		t.found[c.size] = counts
+	}
+	counts[0]++
+	for k, n := range horizons {
+		counts[1+k] += count(slices.Contains(red[c.at:min(c.at+n, len(red))], true))
+	}
+}
+
+func count(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// measure replays all histories.
+func measure(all []history, r rule, workers int) tally {
+	parts := make([]tally, len(all))
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range max(1, workers) {
+		wg.Go(func() {
+			for k := range next {
+				parts[k] = replay(all[k], r)
+			}
+		})
+	}
+	for k := range all {
+		next <- k
+	}
+	close(next)
+	wg.Wait()
+	var sum tally
+	for _, p := range parts {
+		sum.add(p)
+	}
+	return sum
+}
+
+// per100 is a rate per 100 of the quiet runs.
+func (t tally) per100(n int) float64 { return 100 * float64(n) / float64(max(1, t.quiet)) }
+
+// within is the share of the changes of a size found within horizon k, in percent.
+func (t tally) within(size float64, k int) float64 {
+	c := t.found[size]
+	if c == nil || c[0] == 0 {
+		return 0
+	}
+	return 100 * float64(c[1+k]) / float64(c[0])
+}
+
+func (t tally) sizes() []float64 {
+	var out []float64
+	for size := range t.found {
+		out = append(out, size)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func printTable(w io.Writer, title string, all []history, rules []rule, workers int) {
+	fmt.Fprintf(w, "## %s\n\n", title)
+	for n, r := range rules {
+		t := measure(all, r, workers)
+		if n == 0 {
+			fmt.Fprintf(w, "%d series, %d unchanged runs judged", len(all), t.quiet)
+			for _, size := range t.sizes() {
+				fmt.Fprintf(w, ", %d changes%s", t.found[size][0], sizeName(size))
+			}
+			fmt.Fprint(w, "\n\n| rule | false alarms per 100 | red per 100 | reruns per 100 | found within 1 | 3 | 5 | 15 |\n|---|---|---|---|---|---|---|---|\n")
+		}
+		fmt.Fprintf(w, "| %s | %.2f | %.2f | %.1f |", r.name, t.per100(t.alarms), t.per100(t.red), t.per100(t.reruns))
+		for k := range horizons {
+			fmt.Fprint(w, " ")
+			for n, size := range t.sizes() {
+				if n > 0 {
+					fmt.Fprint(w, "/")
+				}
+				fmt.Fprintf(w, "%.0f", t.within(size, k))
+			}
+			fmt.Fprint(w, " |")
+		}
+		fmt.Fprintln(w)
+	}
+	fmt.Fprintln(w)
+}
+
+func sizeName(size float64) string {
+	if size == 0 {
+		return " for the worse"
+	}
+	return fmt.Sprintf(" of %.0f %%", 100*size)
+}
+
+// printFamilies shows where the false alarms of the recommended rule come from.
+func printFamilies(w io.Writer, all []history, workers int) {
+	fmt.Fprint(w, "bws + rerun by family: false alarms per 100, steps found within 5\n\n| family | false alarms per 100 | 2/3/5/10 % within 5 |\n|---|---|---|\n")
+	for _, family := range []string{"clean", "outlier", "node", "drift", "mixed"} {
+		var some []history
+		for _, h := range all {
+			if h.family == family {
+				some = append(some, h)
+			}
+		}
+		t := measure(some, syntheticRules()[1], workers)
+		fmt.Fprintf(w, "| %s | %.2f | %.0f/%.0f/%.0f/%.0f |\n", family, t.per100(t.alarms),
+			t.within(0.02, 2), t.within(0.03, 2), t.within(0.05, 2), t.within(0.10, 2))
+	}
+	fmt.Fprintln(w)
+}
