@@ -1,0 +1,302 @@
+package report
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/bench"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/merge"
+	"github.com/ci-disagg/ci-disagg/internal/report/publish"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Builder holds what a report is made with, beside the run directory.
+type Builder struct {
+	Tool    string // version
+	Off     bool   // performance is shown, not judged
+	Setup   baseline.Setup
+	Reader  bench.Reader
+	Classes blame.Classes
+	Merge   merge.Options
+	Exit    ExitPolicy
+}
+
+// Built is a report before it is written.
+type Built struct {
+	Document publish.Document
+	JUnit    merge.Input
+	Records  []baseline.Record // of the cases that were measured, to be saved
+}
+
+// Build makes the report of a run. interrupted is the signal that ended the run
+// early, 0 = none.
+func (b Builder) Build(ctx context.Context, bundle Bundle, interrupted syscall.Signal) Built {
+	out := Built{
+		Document: publish.Document{
+			Schema: publish.DocumentSchema, Tool: b.Tool, RunID: bundle.Run.ID, Stage: bundle.Run.Stage,
+			Suite: bundle.Run.Suite, Backend: bundle.Run.Backend, Cluster: bundle.Run.Cluster, Build: bundle.Run.Build,
+		},
+		JUnit: merge.Input{Stage: bundle.Run.Stage, Root: string(bundle.Dir)},
+	}
+	d := &out.Document
+	var codes []int
+	var jobs []string
+	for _, c := range bundle.Cases {
+		r := b.buildCase(ctx, bundle, c)
+		codes = append(codes, r.doc.ExitCode)
+		d.Cases = append(d.Cases, r.doc)
+		d.Warnings = append(d.Warnings, r.warnings...)
+		out.JUnit.Cases = append(out.JUnit.Cases, r.junit)
+		if r.record != nil {
+			out.Records = append(out.Records, *r.record)
+		}
+		for _, a := range r.doc.Attempts {
+			if a.JobID != "" && bundle.Run.Backend != "local" {
+				jobs = append(jobs, a.JobID)
+			}
+			span(d, a)
+		}
+	}
+	d.ExitCode = ExitCode(codes, interrupted)
+	d.Result = ResultOf(d.ExitCode)
+	count(d)
+	d.Headline = headline(*d)
+	out.JUnit.Properties = properties(b.Tool, bundle.Run, jobs)
+	slices.Sort(d.Warnings)
+	d.Warnings = slices.Compact(d.Warnings)
+	return out
+}
+
+// properties describe the run in the verdict suite.
+func properties(tool string, run rundir.Run, jobs []string) []junit.Property {
+	out := []junit.Property{{Name: "ci-disagg.version", Value: tool}, {Name: "ci-disagg.run_id", Value: run.ID}}
+	if len(jobs) > 0 {
+		out = append(out, junit.Property{Name: "slurm.job_ids", Value: strings.Join(jobs, " ")})
+	}
+	for _, p := range []junit.Property{
+		{Name: "build.commit", Value: run.Build.Commit}, {Name: "build.url", Value: run.Build.URL}, {Name: "cluster", Value: run.Cluster},
+	} {
+		if p.Value != "" {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// span widens the run's times by one attempt.
+func span(d *publish.Document, a publish.Attempt) {
+	if a.Started != nil && (d.Started == nil || a.Started.Before(*d.Started)) {
+		d.Started = a.Started
+	}
+	if a.Ended != nil && (d.Ended == nil || a.Ended.After(*d.Ended)) {
+		d.Ended = a.Ended
+	}
+}
+
+// caseReport is everything that is said about one case.
+type caseReport struct {
+	doc      publish.Case
+	junit    merge.Case
+	record   *baseline.Record
+	warnings []string
+}
+
+func (b Builder) buildCase(ctx context.Context, bundle Bundle, c CaseBundle) caseReport {
+	views := b.views(c)
+	end := CaseEnd{Skipped: c.Plan.Case.SkipReason != "", Known: c.Plan.Case.KnownBug != "", Judged: !b.Off}
+	end.Outcome, end.Failed = worst(views)
+	r := caseReport{
+		doc: publish.Case{
+			ID: c.State.ID, Slug: c.State.Slug, Mode: c.Plan.Case.Mode, Known: c.Plan.Case.KnownBug, Outcome: end.Outcome,
+			Nodes: c.Plan.Nodes, AllocatedGPUs: c.Plan.AllocatedGPUs, UsedGPUs: c.Plan.UsedGPUs,
+		},
+		junit:    merge.Case{NodeID: c.State.ID, Slug: c.State.Slug, Skip: c.Plan.Case.SkipReason, KnownBug: c.Plan.Case.KnownBug},
+		warnings: c.Plan.Warnings,
+	}
+	for _, v := range views {
+		r.doc.Attempts = append(r.doc.Attempts, b.attempt(bundle.Dir, c.Plan, v))
+		r.junit.Runs = append(r.junit.Runs, v.run)
+		if v.run.Counts && v.outcome != rundir.OutcomePassed && r.doc.Finding == nil {
+			r.doc.Finding = v.finding
+		}
+	}
+	if !end.Skipped {
+		b.judge(ctx, bundle, c, views, &r)
+	}
+	for _, row := range r.doc.Metrics {
+		if row.Gate && !row.Advisory {
+			end.Words = append(end.Words, row.Verdict)
+		}
+	}
+	r.doc.Verdict = worstWord(end.Words)
+	r.doc.ExitCode = CaseExit(end, b.Exit)
+	r.doc.Result = caseResult(end, r.doc)
+	r.doc.Message = caseMessage(c, r.doc)
+	if len(views) == 0 && !end.Skipped {
+		r.junit.Error = r.doc.Message
+	}
+	r.junit.Rows, r.junit.Problems = r.doc.Metrics, r.doc.Problems
+	return r
+}
+
+// views looks at every attempt, in order.
+func (b Builder) views(c CaseBundle) []attemptView {
+	var views []attemptView
+	for _, attempts := range c.Reps {
+		for i, a := range attempts {
+			views = append(views, b.view(c, a, i == len(attempts)-1))
+		}
+	}
+	return views
+}
+
+// worst is the outcome of a case: the worst of the attempts that count, and
+// whether one of them shows a failing test.
+func worst(views []attemptView) (rundir.Outcome, bool) {
+	var out rundir.Outcome
+	seen, failed := false, false
+	for _, v := range views {
+		if !v.run.Counts {
+			continue
+		}
+		if !seen {
+			out, seen = v.outcome, true
+		}
+		out = worstOutcome(out, v.outcome)
+		failed = failed || v.outcome == rundir.OutcomeTestFailed
+	}
+	return out, failed
+}
+
+// judge measures the case and judges it against its baseline.
+func (b Builder) judge(ctx context.Context, bundle Bundle, c CaseBundle, views []attemptView, r *caseReport) {
+	m := b.measure(c, views)
+	if len(m.repetitions) == 0 {
+		r.doc.Metrics = b.notMeasured(c, r.doc)
+		return
+	}
+	r.doc.Problems = m.problems
+	rec := b.record(bundle.Run, c, m)
+	j := baseline.JudgeCase(ctx, b.setup(len(views)), baseline.Subject{Record: rec, Mode: c.Plan.Case.Mode, Branch: bundle.Run.Build.Branch})
+	r.warnings = append(r.warnings, j.Warnings...)
+	r.doc.Metrics = j.Rows
+	if b.Off {
+		for i := range r.doc.Metrics {
+			r.doc.Metrics[i].Advisory = true
+		}
+	}
+	r.record = &j.Record
+}
+
+// setup is the judging set-up with the repetitions this case has had.
+func (b Builder) setup(attempts int) baseline.Setup {
+	s := b.Setup
+	s.Policy.RerunsUsed = max(0, attempts-1)
+	return s
+}
+
+// record is the measurement as the store keeps it.
+func (b Builder) record(run rundir.Run, c CaseBundle, m measured) baseline.Record {
+	rec := baseline.Record{
+		Kind: baseline.KindRun, Case: c.State.ID, Match: c.Plan.Match, Time: m.started, Source: "ci-disagg", Run: run.ID,
+		Build: run.Build, Cluster: run.Cluster, GPU: c.Plan.Match["gpu_type"], Tool: b.Tool,
+		Repetitions: m.repetitions, Measurements: m.measurements, Problems: m.problems, Valid: len(m.problems) == 0,
+	}
+	if rec.Time.IsZero() {
+		rec.Time = run.Created
+	}
+	if c.Plan.Container != nil {
+		rec.Container = c.Plan.Container.Image
+	}
+	return rec
+}
+
+// notMeasured is a row for each metric that would have been judged, so that the
+// report says of each that nobody looked, and why.
+func (b Builder) notMeasured(c CaseBundle, doc publish.Case) []verdict.Row {
+	why := "not measured"
+	switch {
+	case doc.Finding != nil && doc.Finding.Root != "":
+		why += ": root cause " + doc.Finding.Root
+	case doc.Outcome != "":
+		why += ": the attempt ended as " + string(doc.Outcome)
+	}
+	var rows []verdict.Row
+	for _, p := range c.Plan.Expected.Points {
+		for _, m := range b.Setup.Metrics.Gates(c.Plan.Case.Mode) {
+			rows = append(rows, verdict.Row{
+				Case: c.State.ID, Point: pointName(c.Plan.Expected.Points, bench.Result{Name: p.Name, Concurrency: p.Concurrency, InputLen: p.InputLen, OutputLen: p.OutputLen}),
+				Metric: m.Name, Unit: m.Unit, Better: m.Better.String(), Gate: true, Advisory: b.Off, Verdict: verdict.Invalid, Reason: why, Values: []float64{},
+			})
+		}
+	}
+	return rows
+}
+
+// Suspicious says why a repetition of the same commit would settle the case's
+// verdict, "" when it would not.
+func (b Builder) Suspicious(ctx context.Context, bundle Bundle, c CaseBundle) string {
+	r := b.buildCase(ctx, bundle, c)
+	if r.doc.Outcome != rundir.OutcomePassed {
+		return ""
+	}
+	for _, row := range r.doc.Metrics {
+		if row.Suspicious {
+			return fmt.Sprintf("repeat: %s at %s looks slower than before: %s", row.Metric, row.Point, row.Reason)
+		}
+	}
+	return ""
+}
+
+// attempt is one attempt as verdict.json shows it.
+func (b Builder) attempt(dir rundir.Dir, plan rundir.Plan, v attemptView) publish.Attempt {
+	a := publish.Attempt{
+		Rep: v.Rep, Attempt: v.Attempt.Attempt, Why: v.Why, Counts: v.run.Counts, JobID: v.run.JobID,
+		Outcome: v.outcome, Reason: v.run.Reason, Finding: v.finding, Started: v.run.Started, Ended: v.run.Ended, Timeline: v.run.Timeline,
+	}
+	if v.Agent != nil {
+		a.Nodes, a.Phases = v.Agent.Nodes, v.Agent.Phases
+	}
+	if v.Result != nil && len(v.Result.Nodes) > 0 {
+		a.Nodes = v.Result.Nodes
+	}
+	if a.Started != nil && a.Ended != nil {
+		hours := a.Ended.Sub(*a.Started).Hours()
+		a.GPUHours, a.GPUHoursUsed = hours*float64(plan.AllocatedGPUs), hours*float64(plan.UsedGPUs)
+	}
+	rel, _ := filepath.Rel(string(dir), string(v.Dir)) // both are absolute, one inside the other
+	for _, r := range v.run.Roles {
+		role := publish.Role{RoleRecord: r.RoleRecord, Tail: r.Tail}
+		role.Status, role.Why = roleStatus(v, r)
+		if r.LogBytes > 0 || len(r.Tail) > 0 {
+			role.Log = &publish.Link{Label: r.Name, Path: filepath.Join(rel, r.Log), Bytes: r.LogBytes}
+		}
+		a.Roles = append(a.Roles, role)
+	}
+	return a
+}
+
+// roleStatus says what became of a role in the light of the finding.
+func roleStatus(v attemptView, r merge.Role) (status, why string) {
+	f := v.finding
+	switch {
+	case f != nil && (f.Root == r.Name || slices.Contains(f.Roots, r.Name)):
+		return "root", f.Message
+	case f != nil && f.Collateral[r.Name] != "":
+		return "collateral", f.Collateral[r.Name]
+	case r.State == rundir.RoleNeverStarted || r.State == rundir.RolePending:
+		return "not_started", r.Error
+	case r.State == rundir.RoleEnded && (r.Exit == 0 || r.StoppedBy != "" && v.outcome == rundir.OutcomePassed):
+		return "passed", ""
+	default:
+		return "failed", ""
+	}
+}

@@ -1,0 +1,138 @@
+package report
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/bench"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// measured is what the counting attempts of a case measured.
+type measured struct {
+	repetitions  []baseline.Repetition
+	measurements []baseline.Measurement
+	problems     []string
+	started      time.Time // of the first repetition
+}
+
+// measure reads the benchmark output of every counting attempt that passed.
+// Files are trusted only then: their writers have been reaped.
+func (b Builder) measure(c CaseBundle, views []attemptView) measured {
+	m := measured{}
+	index := map[string]int{}
+	for _, v := range views {
+		if !v.run.Counts || v.outcome != rundir.OutcomePassed {
+			continue
+		}
+		m.addRepetition(v)
+		results, problems := b.results(c.Plan, v.AttemptBundle)
+		m.problems = append(m.problems, problems...)
+		for _, r := range results {
+			point := pointName(c.Plan.Expected.Points, r)
+			for _, s := range r.Samples {
+				m.add(index, point, s, len(m.repetitions)-1, b)
+			}
+		}
+	}
+	return m
+}
+
+func (m *measured) addRepetition(v attemptView) {
+	rep := baseline.Repetition{JobID: v.run.JobID, Started: v.run.Started}
+	switch {
+	case v.Result != nil && len(v.Result.Nodes) > 0:
+		rep.Nodes = v.Result.Nodes
+	case v.Agent != nil:
+		rep.Nodes = v.Agent.Nodes
+	}
+	rep.NodeSet = baseline.NodeGroup(rep.Nodes)
+	if m.started.IsZero() && rep.Started != nil {
+		m.started = *rep.Started
+	}
+	m.repetitions = append(m.repetitions, rep)
+}
+
+func (m *measured) add(index map[string]int, point string, s bench.Sample, rep int, b Builder) {
+	key := point + "\x00" + s.Metric
+	i, ok := index[key]
+	if !ok {
+		def, known := b.Setup.Metrics.Lookup(s.Metric)
+		if !known {
+			m.problems = append(m.problems, fmt.Sprintf("metric %s has no unit and direction", s.Metric))
+			return
+		}
+		i = len(m.measurements)
+		index[key] = i
+		m.measurements = append(m.measurements, baseline.Measurement{Point: point, Metric: s.Metric, Unit: def.Unit})
+	}
+	ms := &m.measurements[i]
+	if slices.Contains(ms.Reps, rep) {
+		m.problems = append(m.problems, fmt.Sprintf("%s at %s was reported twice by one job", s.Metric, point))
+		return
+	}
+	ms.Values = append(ms.Values, s.Value)
+	ms.Reps = append(ms.Reps, rep)
+}
+
+// results reads and validates what one attempt measured. The client's own files
+// come first; only when they hold nothing is the client role's log read, which
+// repeats them.
+func (b Builder) results(plan rundir.Plan, a AttemptBundle) ([]bench.Result, []string) {
+	found, err := b.Reader.Gather(a.Dir.Output())
+	if err == nil && len(found.Results) == 0 && plan.Drain.Role != "" {
+		found, err = b.Reader.Gather(a.Dir.RoleLog(plan.Drain.Role))
+	}
+	var problems []string
+	if err != nil {
+		problems = append(problems, err.Error())
+	}
+	for _, p := range append(found.Problems, bench.Validate(found.Results, plan.Expected)...) {
+		if rel, err := filepath.Rel(string(a.Dir), p.File); err == nil && p.File != "" {
+			p.File = rel
+		}
+		problems = append(problems, p.String())
+	}
+	return found.Results, problems
+}
+
+// pointName names the benchmark point of a result: con<C>, or the plan's full
+// name where several points share a concurrency.
+func pointName(points []rundir.Point, r bench.Result) string {
+	var same []rundir.Point
+	for _, p := range points {
+		if p.Concurrency == r.Concurrency {
+			same = append(same, p)
+		}
+	}
+	if len(same) <= 1 {
+		if r.Concurrency == 0 {
+			if len(points) == 1 {
+				return "con" + strconv.Itoa(points[0].Concurrency)
+			}
+			return r.Name
+		}
+		return "con" + strconv.Itoa(r.Concurrency)
+	}
+	for _, p := range same {
+		if p.Name != "" && (p.Name == r.Name || strings.HasSuffix(p.Name, r.Name) && r.Name != "" ||
+			p.InputLen == r.InputLen && p.OutputLen == r.OutputLen) {
+			return p.Name
+		}
+	}
+	return firstOf(r.Name, filepath.Base(r.File))
+}
+
+func firstOf(texts ...string) string {
+	for _, t := range texts {
+		if t != "" {
+			return t
+		}
+	}
+	return ""
+}
