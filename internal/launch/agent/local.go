@@ -34,7 +34,6 @@ type local struct {
 	env   []string
 	jobID string
 	token string
-	cwd   string
 	guard *guard
 
 	mu   sync.Mutex

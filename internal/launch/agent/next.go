@@ -242,6 +242,7 @@ func (m *machine) deadlines(e event) {
 			m.begin(e.at, fmt.Sprintf("servers did not leave by themselves within %v", m.drainBound), 0, blame.Event{})
 			m.ending.soft = true
 		}
+	default: // nothing runs in the others
 	}
 }
 
@@ -368,6 +369,7 @@ func (m *machine) advance(at time.Time) {
 		if live == 0 {
 			m.collect(at)
 		}
+	default: // benchmark ends by an event, not by itself
 	}
 }
 

@@ -40,13 +40,13 @@ func newRecorder(dir rundir.AttemptDir, broken func(error)) *recorder {
 }
 
 // put hands over a new snapshot when something changed or the heartbeat is due.
-func (r *recorder) put(make func() snapshot, changed bool, at time.Time, heartbeat time.Duration) {
+func (r *recorder) put(take func() snapshot, changed bool, at time.Time, heartbeat time.Duration) {
 	// Half the interval: the write itself and a busy loop take their time too.
 	if !changed && at.Sub(r.last) < heartbeat/2 {
 		return
 	}
 	r.last = at
-	s := make()
+	s := take()
 	for {
 		select {
 		case r.box <- s:
