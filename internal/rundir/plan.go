@@ -101,11 +101,14 @@ type RolePlan struct {
 	Slice   []NodeShare `json:"slice"`
 	MPI     string      `json:"mpi,omitempty"` // srun --mpi=…; empty: no flag
 	Overlap bool        `json:"overlap,omitempty"`
-	Command string      `json:"command"` // shell text, run by bash in role.sh
-	Env     []EnvVar    `json:"env,omitempty"`
-	Srun    []string    `json:"srun_args,omitempty"` // extra srun options of this role
-	Ready   Ready       `json:"ready"`
-	JUnit   bool        `json:"junit"` // the role is expected to leave results.<procid>.xml
+	// Before is shell text that runs before the role's environment is set, so
+	// that what it unsets can be set again (unset UCX_TLS).
+	Before  string   `json:"before,omitempty"`
+	Command string   `json:"command"` // shell text, run by bash in role.sh
+	Env     []EnvVar `json:"env,omitempty"`
+	Srun    []string `json:"srun_args,omitempty"` // extra srun options of this role
+	Ready   Ready    `json:"ready"`
+	JUnit   bool     `json:"junit"` // the role is expected to leave results.<procid>.xml
 }
 
 // Role kinds, which decide start order, liveness rules and blame preference.

@@ -109,6 +109,7 @@ func roleScript(p rundir.Plan, r rundir.RolePlan, dir string) ([]byte, error) {
 	s.paths(p, dir)
 	s.export(envRole, r.Name)
 	s.export(envRoleDir, rundir.AttemptDir(dir).RoleDir(r.Name))
+	s.b.WriteString(text(r.Before))
 	s.exportAll(p.Env)
 	s.exportAll(r.Env)
 	s.secrets(p)

@@ -200,7 +200,7 @@ func (k *kase) roles(l layout) []rundir.RolePlan {
 	var out []rundir.RolePlan
 	trt := k.r.set.OutputLayout == LayoutTRTLLM
 	worker := func(name, kind, command string, slice []rundir.NodeShare, env []rundir.EnvVar) {
-		r := rundir.RolePlan{Name: name, Kind: kind, Slice: slice, MPI: k.mpi(), JUnit: true, Command: command}
+		r := rundir.RolePlan{Name: name, Kind: kind, Slice: slice, MPI: k.mpi(), JUnit: true, Before: k.cmds.before, Command: command}
 		r.Env = append([]rundir.EnvVar{{Name: "DISAGG_SERVING_TYPE", Value: name}}, env...)
 		if trt {
 			r.Ready = rundir.Ready{AddressFile: "hostnames-%j-0/" + name + ".txt"}

@@ -19,6 +19,7 @@ type commands struct {
 	launcher   bool   // workers run under the launcher: one task per GPU
 	base       string // pytestCommand, as given or built
 	noLauncher string
+	before     string // for workers, before their environment
 	gen, ctx   string // what the roles run; environment is exported beside it
 	server     string
 	benchmark  string
@@ -73,13 +74,14 @@ func (k *kase) compose(worker, single string) {
 		ucx = ""
 	}
 	c := &k.cmds
-	c.gen = ucx + exportDynamic(env.gen) + worker
-	c.ctx = ucx + exportDynamic(env.ctx) + worker
+	c.gen = exportDynamic(env.gen) + worker
+	c.ctx = exportDynamic(env.ctx) + worker
 	c.server = exportDynamic(env.server) + single
 	c.benchmark = exportDynamic(env.benchmark) + single
 	c.agg = exportDynamic(env.agg) + worker
-	c.genPrecheck = ucx + exportDynamic(env.gen) + k.r.set.Precheck
-	c.ctxPrecheck = ucx + exportDynamic(env.ctx) + k.r.set.Precheck
+	c.before = strings.TrimSuffix(ucx, " && ")
+	c.genPrecheck = exportDynamic(env.gen) + k.r.set.Precheck
+	c.ctxPrecheck = exportDynamic(env.ctx) + k.r.set.Precheck
 	add := func(name, prefix string, e environment, text string) {
 		before, err := e.text()
 		if err != nil {
