@@ -1,14 +1,169 @@
 package bench
 
-// Score is what an accuracy run measured on one task with one filter.
-type Score struct {
-	Task     string  // gsm8k, …
-	Filter   string  // flexible-extract, strict-match, none, …
-	Metric   string  // exact_match, acc, …
-	Value    float64 // in percent
-	StdErr   float64 // in percent; 0 = not given
-	N        int     // samples the run evaluated; 0 = not given
-	LowerIs  bool    // a lower value is better
-	Line     int
-	FewShots int // -1 = not given
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// AccuracyTest is one gate on an accuracy run: upstream's one-sided hypothesis
+// test. Zero values mean the data set's default.
+type AccuracyTest struct {
+	Dataset        string  `yaml:"dataset_name"`
+	Task           string  `yaml:"task"`           // lm_eval's task, default: the data set's name
+	Expected       float64 `yaml:"expected_value"` // reference; at most 1 = a share, else percent
+	ThresholdType  string  `yaml:"threshold_type"` // hypothesis_test, the default
+	Filter         string  `yaml:"filter_type"`    // default flexible-extract
+	Alpha          float64 `yaml:"alpha"`          // chance to fail a run that is as good as the reference
+	Sigma          float64 `yaml:"sigma"`          // standard deviation of one answer, in percent
+	Samples        int     `yaml:"num_samples"`
+	HigherIsBetter *bool   `yaml:"higher_is_better"`
+}
+
+// AccuracyVerdict is the outcome of one gate on one score.
+type AccuracyVerdict struct {
+	Test      AccuracyTest // with all defaults filled in
+	Score     Score        // the zero Score if there is none
+	Threshold float64      // percent
+	Pass      bool
+	Text      string // one line: measured, required, expected
+}
+
+// datasetDefaults are upstream's test parameters by data set.
+func datasetDefaults(dataset string) (alpha, sigma float64, samples int, higher, ok bool) {
+	switch dataset {
+	case "gsm8k":
+		return 0.05, 50, 1319, true, true
+	case "mmlu":
+		return 0.05, 50, 4096, true, true
+	case "gpqa", "gpqa_diamond":
+		return 0.05, 50, 198, true, true
+	case "humaneval":
+		return 0.002, 15.08, 164, true, true
+	case "cnn_dailymail":
+		return 0.002, 11.06, 512, true, true
+	case "json_mode_eval":
+		return 0.05, 50, 100, true, true
+	case "mmmu":
+		return 0.05, 50, 900, true, true
+	case "zero_scrolls":
+		return 0.002, 6.97, 80, true, true
+	case "slimpajama-6b":
+		return 0.01, 4.48, 86, false, true
+	default:
+		return 0, 0, 0, false, false
+	}
+}
+
+// Complete fills in the defaults of the data set. A data set that nobody knows
+// is an error unless alpha, sigma, num_samples and higher_is_better are all
+// given: guessing them would gate on numbers that mean nothing.
+func (a AccuracyTest) Complete() (AccuracyTest, error) {
+	var problems []error
+	bad := func(format string, args ...any) {
+		problems = append(problems, fmt.Errorf("accuracy of %q: "+format, append([]any{a.Dataset}, args...)...))
+	}
+	if a.Dataset == "" {
+		bad("dataset_name is missing")
+	}
+	alpha, sigma, samples, higher, known := datasetDefaults(strings.ToLower(a.Dataset))
+	if !known && (a.Alpha == 0 || a.Sigma == 0 || a.Samples == 0 || a.HigherIsBetter == nil) {
+		bad("this data set is not known; give alpha, sigma, num_samples and higher_is_better")
+	}
+	a.Alpha, a.Sigma, a.Samples = orDefault(a.Alpha, alpha), orDefault(a.Sigma, sigma), orDefault(a.Samples, samples)
+	if a.HigherIsBetter == nil {
+		a.HigherIsBetter = &higher
+	}
+	a.Task, a.Filter = orDefault(a.Task, a.Dataset), orDefault(a.Filter, "flexible-extract")
+	a.ThresholdType = orDefault(a.ThresholdType, "hypothesis_test")
+	if a.ThresholdType != "hypothesis_test" {
+		bad("threshold_type %q is not known; only hypothesis_test is", a.ThresholdType)
+	}
+	if a.Expected > 0 && a.Expected <= 1 && a.Sigma > 1 {
+		a.Expected *= 100
+	}
+	if !(a.Expected > 0 && a.Expected <= 100) && *a.HigherIsBetter {
+		bad("expected_value %v is not a share or a percentage above 0", a.Expected)
+	}
+	if known || len(problems) == 0 {
+		if !(a.Alpha > 0 && a.Alpha < 1) {
+			bad("alpha %v is not between 0 and 1", a.Alpha)
+		}
+		if !(a.Sigma > 0) || a.Samples < 1 {
+			bad("sigma and num_samples must be above 0")
+		}
+	}
+	return a, errors.Join(problems...)
+}
+
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+// Threshold is the value, in percent, that a score must reach (or stay below
+// where lower is better): reference + z(alpha) * sqrt(2 sigma² / n). The test
+// must be complete.
+func (a AccuracyTest) Threshold() float64 {
+	z := math.Sqrt2 * math.Erfinv(2*a.Alpha-1) // below zero for alpha < 0.5
+	margin := z * math.Sqrt(2*a.Sigma*a.Sigma/float64(a.Samples))
+	if a.HigherIsBetter != nil && !*a.HigherIsBetter {
+		margin = -margin
+	}
+	return a.Expected + margin
+}
+
+// CheckAccuracy applies the gates to the scores of a run. A run that evaluated
+// a data set more than once (before and after the benchmark) must pass each
+// time. A gate without a score fails: nothing measured is nothing shown. The
+// error says what is wrong with the gates themselves.
+func CheckAccuracy(scores []Score, tests []AccuracyTest) ([]AccuracyVerdict, error) {
+	var out []AccuracyVerdict
+	var problems []error
+	for _, t := range tests {
+		t, err := t.Complete()
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		out = append(out, t.check(scores)...)
+	}
+	return out, errors.Join(problems...)
+}
+
+func (a AccuracyTest) check(scores []Score) []AccuracyVerdict {
+	var out []AccuracyVerdict
+	threshold := a.Threshold()
+	var seen []string
+	for _, s := range scores {
+		if !strings.EqualFold(s.Task, a.Task) {
+			continue
+		}
+		if s.Filter != a.Filter {
+			seen = append(seen, s.Filter)
+			continue
+		}
+		v := AccuracyVerdict{Test: a, Score: s, Threshold: threshold}
+		op := ">="
+		v.Pass = s.Value >= threshold
+		if !*a.HigherIsBetter {
+			op, v.Pass = "<=", s.Value <= threshold
+		}
+		v.Text = fmt.Sprintf("%s (%s, %s) is %.2f, required %s %.2f, expected %.2f", a.Task, s.Metric, s.Filter, s.Value, op, threshold, a.Expected)
+		out = append(out, v)
+	}
+	if len(out) > 0 {
+		return out
+	}
+	text := fmt.Sprintf("%s was not measured", a.Task)
+	if len(seen) > 0 {
+		slices.Sort(seen)
+		text = fmt.Sprintf("%s was not measured with the filter %s, only with %s", a.Task, a.Filter, strings.Join(slices.Compact(seen), ", "))
+	}
+	return []AccuracyVerdict{{Test: a, Threshold: threshold, Text: text}}
 }

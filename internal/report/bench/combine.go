@@ -1,10 +1,154 @@
 package bench
 
+import (
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
 // Combine makes one result of what one client said more than once: its table
 // in a log and its JSON file, or its own log and the role's. Exact numbers (JSON)
 // win over rounded ones (text); problems of both are kept. Results that differ
-// beyond rounding stay apart. Per-worker device step times become one result.
-// The order is that of the first mention.
+// beyond rounding stay apart.
+//
+// The device step times of the generation servers' logs in one directory become
+// one result, averaged over the servers, and part of the point beside them if
+// there is exactly one; which of several clients an iteration belongs to cannot
+// be told from the logs alone. The order is that of the first mention.
 func Combine(results []Result) []Result {
-	return results
+	var out []Result
+	var groups []stepGroup
+	for _, r := range results {
+		if r.Format == FormatSteps {
+			groups = addToGroup(groups, r)
+			continue
+		}
+		i := slices.IndexFunc(out, func(o Result) bool { return sameRun(o, r) })
+		if i < 0 {
+			out = append(out, r)
+			continue
+		}
+		out[i] = merge(out[i], r)
+	}
+	for _, g := range groups {
+		out = g.attach(out, len(groups) == 1)
+	}
+	return out
+}
+
+// sameRun reports whether two results are one run of one client.
+func sameRun(a, b Result) bool {
+	if !a.isPoint() || !b.isPoint() || a.DurationS == nil || b.DurationS == nil {
+		return false
+	}
+	equal := func(a, b *int64) bool { return a == nil || b == nil || *a == *b }
+	return math.Abs(*a.DurationS-*b.DurationS) <= 0.0051 && // the tables round to 0.01 s
+		(a.Concurrency == 0 || b.Concurrency == 0 || a.Concurrency == b.Concurrency) &&
+		equal(a.Completed, b.Completed) && equal(a.InputTokens, b.InputTokens) && equal(a.OutputTokens, b.OutputTokens)
+}
+
+// merge adds to a what only b says; a is the more exact one afterwards.
+func merge(a, b Result) Result {
+	exact := func(r Result) bool { return strings.HasSuffix(r.Format, "-json") }
+	if exact(b) && !exact(a) {
+		a, b = b, a
+	}
+	a.Concurrency = orDefault(a.Concurrency, b.Concurrency)
+	a.InputLen, a.OutputLen = orDefault(a.InputLen, b.InputLen), orDefault(a.OutputLen, b.OutputLen)
+	a.Name = orDefault(a.Name, b.Name)
+	a.Requested, a.Failed = larger(a.Requested, b.Requested), larger(a.Failed, b.Failed)
+	for _, pair := range []struct{ to, from **int64 }{{&a.Completed, &b.Completed}, {&a.InputTokens, &b.InputTokens}, {&a.OutputTokens, &b.OutputTokens}} {
+		if *pair.to == nil {
+			*pair.to = *pair.from
+		}
+	}
+	a.Samples = slices.Clone(a.Samples)
+	for _, s := range b.Samples {
+		if _, ok := a.Value(s.Metric); !ok {
+			a.Samples = append(a.Samples, s)
+		}
+	}
+	a.Problems = union(a.Problems, b.Problems)
+	a.Notes = union(a.Notes, b.Notes)
+	return a
+}
+
+func larger(a, b *int64) *int64 {
+	if a == nil || b != nil && *b > *a {
+		return b
+	}
+	return a
+}
+
+func union(a, b []Problem) []Problem {
+	a = slices.Clone(a)
+	for _, p := range b {
+		if !slices.ContainsFunc(a, func(o Problem) bool { return o.Text == p.Text }) {
+			a = append(a, p)
+		}
+	}
+	return a
+}
+
+// stepGroup is the generation servers' logs of one directory.
+type stepGroup struct {
+	dir     string
+	workers []WorkerSteps
+}
+
+func addToGroup(groups []stepGroup, r Result) []stepGroup {
+	dir := filepath.Dir(r.File)
+	i := slices.IndexFunc(groups, func(g stepGroup) bool { return g.dir == dir })
+	if i < 0 {
+		i = len(groups)
+		groups = append(groups, stepGroup{dir: dir})
+	}
+	if r.Steps != nil {
+		groups[i].workers = append(groups[i].workers, *r.Steps)
+	}
+	return groups
+}
+
+// attach gives the group's device step time to its point, or adds it as a
+// result of its own.
+func (g stepGroup) attach(out []Result, only bool) []Result {
+	var used []WorkerSteps
+	var silent []Problem
+	for _, w := range g.workers {
+		if w.Used == 0 {
+			silent = append(silent, Problem{File: w.File, Text: "no usable iteration, though other generation servers logged some: the log is incomplete"})
+			continue
+		}
+		used = append(used, w)
+	}
+	if len(used) == 0 {
+		return out // iterations are not logged in this mode
+	}
+	r := Result{Format: FormatSteps, File: filepath.Join(g.dir, "gen_server_*.log"), Problems: silent, Samples: averageSteps(used).Samples()}
+	if len(g.workers) == 1 {
+		r.File, r.Line, r.Steps = used[0].File, used[0].Line, &used[0]
+	}
+	at := -1
+	for i, o := range out {
+		if o.isPoint() && (only || filepath.Dir(o.File) == g.dir) {
+			if at >= 0 {
+				r.Notes = append(r.Notes, Problem{File: r.File, Text: "several clients ran: which one an iteration belongs to cannot be told"})
+				return append(out, r)
+			}
+			at = i
+		}
+	}
+	if at < 0 {
+		return append(out, r)
+	}
+	o := out[at]
+	o.Problems = union(o.Problems, silent)
+	// What the test itself computed and appended counts: it knows the window of
+	// the client.
+	if _, ok := o.Value("gen_device_step_time_mean_ms"); !ok {
+		o.Samples = append(slices.Clone(o.Samples), r.Samples...)
+	}
+	out[at] = o
+	return out
 }

@@ -221,6 +221,9 @@ func (r *stepRule) result() (WorkerSteps, error) {
 // other workers.
 func (w WorkerSteps) asResult(t metric.Table) Result {
 	r := Result{Format: FormatSteps, File: w.File, Line: w.Line, Steps: &w}
+	if w.Used == 0 {
+		return r
+	}
 	for _, s := range w.Samples() {
 		if m, ok := t.Lookup(s.Metric); ok {
 			r.add(m, s.Value, 0)

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 )
 
 // Found is everything that Gather read.
@@ -27,6 +29,9 @@ const maxFiles = 10_000
 // are Problems, and what could be read of them counts.
 func (rd Reader) Gather(paths ...string) (Found, error) {
 	var found Found
+	if len(rd.Metrics.All()) == 0 {
+		rd.Metrics = metric.Default()
+	}
 	for _, path := range paths {
 		info, err := os.Stat(path)
 		if err != nil {
@@ -49,6 +54,10 @@ func (rd Reader) Gather(paths ...string) (Found, error) {
 }
 
 func (rd Reader) gatherFile(found *Found, path string, named bool) {
+	if IsGenLog(path) {
+		rd.gatherSteps(found, path)
+		return
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		found.Problems = append(found.Problems, Problem{File: path, Text: err.Error()})
@@ -68,6 +77,21 @@ func (rd Reader) gatherFile(found *Found, path string, named bool) {
 		found.Files = append(found.Files, path)
 		found.Results = append(found.Results, results...)
 	}
+}
+
+// gatherSteps reads a generation server's log with the reader made for it.
+func (rd Reader) gatherSteps(found *Found, path string) {
+	w, err := workerSteps(Worker{File: path})
+	if err != nil {
+		found.Problems = append(found.Problems, Problem{File: path, Text: err.Error()})
+		return
+	}
+	if w.Used > 0 {
+		found.Files = append(found.Files, path)
+	} else {
+		found.Ignored = append(found.Ignored, path)
+	}
+	found.Results = append(found.Results, w.asResult(rd.Metrics))
 }
 
 // regularFiles lists the files below dir in natural order, links not followed.

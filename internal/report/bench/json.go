@@ -2,7 +2,6 @@ package bench
 
 import (
 	"bufio"
-	"errors"
 	"math"
 	"strings"
 
@@ -15,19 +14,17 @@ func (rd Reader) readJSON(br *bufio.Reader, file string) ([]Result, error) {
 	var results []Result
 	j := jsonReader{r: br}
 	err := j.documents(func(d document) error {
-		switch formatOf(d) {
-		case "":
-		default:
+		switch {
+		case isLMEval(d):
+			results = append(results, rd.lmEval(d, file))
+		case isAIPerf(d):
+			results = append(results, rd.aiperf(d, file))
+		case formatOf(d) != "":
 			results = append(results, rd.serving(d, file))
 		}
 		return nil
 	})
-	var p Problem
-	if errors.As(err, &p) && p.File == "" {
-		p.File = file
-		err = p
-	}
-	return results, err
+	return results, named(err, file)
 }
 
 // formatOf recognises a document by the keys that only one client writes; "" =
@@ -60,8 +57,9 @@ func (rd Reader) serving(d document, file string) Result {
 	r.InputTokens = d.count("/total_input_tokens")
 	r.OutputTokens = d.count("/total_output_tokens")
 	r.Concurrency = d.small("/max_concurrency")
-	r.InputLen = d.small("/random_input_len")
-	r.OutputLen = d.small("/random_output_len")
+	if strings.HasPrefix(d.leaves["/dataset_name"].str, "random") {
+		r.InputLen, r.OutputLen = d.small("/random_input_len"), d.small("/random_output_len")
+	}
 	if v, ok := d.number("/duration"); ok && v >= 0 && !math.IsInf(v, 0) {
 		r.DurationS = &v
 	}

@@ -28,10 +28,12 @@ const (
 // Pointer (RFC 6901): /ttft/avg.
 type leaf struct {
 	kind leafKind
-	num  float64 // leafNumber; NaN and ±Inf as Python writes them
+	num  float64 // leafNumber: NaN and ±Inf as Python writes them; leafBool: 1 = true
 	str  string  // leafString, cut to jsonMaxString
 	line int
 }
+
+func (l leaf) isTrue() bool { return l.kind == leafBool && l.num == 1 }
 
 type leafKind int
 
@@ -274,7 +276,9 @@ func (j *jsonReader) word(c byte) error {
 	l := leaf{line: j.line}
 	switch s := string(j.buf); s {
 	case "null", "None":
-	case "true", "false":
+	case "true", "True":
+		l.kind, l.num = leafBool, 1
+	case "false", "False":
 		l.kind = leafBool
 	case "NaN", "nan", "-NaN":
 		l.kind, l.num = leafNumber, math.NaN()
@@ -402,6 +406,16 @@ func (j *jsonReader) more() (byte, error) {
 func (j *jsonReader) end(err error) error {
 	if errors.Is(err, io.EOF) {
 		return j.fault("the file ends inside a JSON value: it is half-written")
+	}
+	return err
+}
+
+// named adds the file to a fault.
+func named(err error, file string) error {
+	var p Problem
+	if errors.As(err, &p) && p.File == "" {
+		p.File = file
+		return p
 	}
 	return err
 }

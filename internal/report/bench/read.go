@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
@@ -62,9 +63,16 @@ func (rd Reader) Read(r io.Reader, file string) ([]Result, error) {
 }
 
 func (rd Reader) dispatch(br *bufio.Reader, head []byte, file string) ([]Result, error) {
+	for _, g := range rd.Generic {
+		if ok, _ := filepath.Match(g.Files, filepath.Base(file)); ok {
+			return rd.readGeneric(br, g, file)
+		}
+	}
 	switch {
 	case looksLikeJSON(head):
 		return rd.readJSON(br, file)
+	case looksLikePerfCSV(head):
+		return rd.readPerfCSV(br, file)
 	default:
 		return rd.readText(br, file)
 	}

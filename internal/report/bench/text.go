@@ -25,7 +25,9 @@ type textReader struct {
 	// Said before a table, for the next one.
 	args clientArgs
 
-	steps stepRule // of iteration lines, should there be any
+	steps  stepRule // of iteration lines, should there be any
+	scores scoreTable
+	scored int // index+1 of the result that holds the scores
 }
 
 // clientArgs is what a client prints about itself before its table.
@@ -41,6 +43,9 @@ func (rd Reader) readText(br *bufio.Reader, file string) ([]Result, error) {
 		t.line(l.text, l.number)
 	}
 	t.close("the table is cut off: its closing line is missing")
+	if t.scored > 0 {
+		t.results[t.scored-1].accuracySamples(rd.Metrics)
+	}
 	if t.steps.byRank != nil {
 		w, err := t.steps.result()
 		if err != nil {
@@ -67,7 +72,30 @@ func (t *textReader) line(text []byte, number int) {
 		t.tableLine(text, number)
 		return
 	}
+	if bytes.IndexByte(text, '|') >= 0 && t.score(text, number) {
+		return
+	}
 	t.between(text, number)
+}
+
+// score takes a row of lm_eval's table. All tables of a log are one result.
+func (t *textReader) score(text []byte, number int) bool {
+	s, ok, err := t.scores.row(bytes.TrimSpace(starts(text)[0]))
+	if !ok {
+		return false
+	}
+	if t.scored == 0 {
+		t.results = append(t.results, Result{Format: FormatLMEvalText, File: t.file, Line: number})
+		t.scored = len(t.results)
+	}
+	r := &t.results[t.scored-1]
+	if err != nil {
+		r.Problems = append(r.Problems, Problem{t.file, number, err.Error()})
+		return true
+	}
+	s.File, s.Line = t.file, number
+	r.Accuracy = append(r.Accuracy, s)
+	return true
 }
 
 // begin opens a table.
@@ -119,8 +147,7 @@ func (t *textReader) between(text []byte, number int) {
 	case bytes.Contains(text, []byte("Benchmark with concurrency ")):
 		t.named(text)
 	case marker(text) != "":
-		if len(t.results) > 0 {
-			r := &t.results[len(t.results)-1]
+		if r := t.latest(); r != nil {
 			r.Problems = append(r.Problems, Problem{t.file, number, "the client says " + marker(text)})
 		}
 	}
@@ -128,23 +155,31 @@ func (t *textReader) between(text []byte, number int) {
 
 // trailer is a line that the test appends behind the client's table.
 func (t *textReader) trailer(text []byte, number int) {
-	if len(t.results) == 0 {
+	r := t.latest()
+	if r == nil {
 		t.results = append(t.results, Result{Format: FormatTRTLLMText, File: t.file, Line: number})
+		r = &t.results[len(t.results)-1]
 	}
-	r := &t.results[len(t.results)-1]
 	if label, value, ok := labelled(text); ok {
 		t.sample(r, label, value, number)
 	}
+}
+
+// latest is the last client's result, nil = none yet.
+func (t *textReader) latest() *Result {
+	for i := len(t.results) - 1; i >= 0; i-- {
+		if i != t.scored-1 {
+			return &t.results[i]
+		}
+	}
+	return nil
 }
 
 // named takes the concurrency from "Benchmark with concurrency N done", which
 // comes after the table.
 func (t *textReader) named(text []byte) {
 	g := textPatterns().done.FindSubmatch(text)
-	if g == nil || len(t.results) == 0 {
-		return
-	}
-	if r := &t.results[len(t.results)-1]; r.Concurrency == 0 {
+	if r := t.latest(); g != nil && r != nil && r.Concurrency == 0 {
 		r.Concurrency, _ = strconv.Atoi(string(g[1]))
 	}
 }
@@ -347,7 +382,7 @@ var textPatterns = sync.OnceValue(func() struct{ statistic, breakdown, namespace
 		statistic: regexp.MustCompile(`^(mean|median|std dev|min|max|average|stdev|p[0-9.]+) ` +
 			`(ttft|tpot|itl|e2el|e2e latency|client[ _]queue[ _]time|avg decoded tokens per iter|per iter device step time)(?: \(ms\))?$`),
 		breakdown: regexp.MustCompile(`^time breakdown ([a-z0-9_ ]+) (mean|median|min|max|p[0-9.]+) \(ms\)$`),
-		namespace: regexp.MustCompile(`\b(num_prompts|max_concurrency|random_input_len|random_output_len|backend)=(?:'([^']*)'|([0-9]+)\b)`),
+		namespace: regexp.MustCompile(`\b(num_prompts|max_concurrency|random_input_len|random_output_len|backend|dataset_name)=(?:'([^']*)'|([0-9]+)\b)`),
 		done:      regexp.MustCompile(`Benchmark with concurrency ([0-9]{1,9}) done`),
 	}
 })
@@ -355,6 +390,7 @@ var textPatterns = sync.OnceValue(func() struct{ statistic, breakdown, namespace
 // parseNamespace reads the argparse Namespace that the clients print first.
 func parseNamespace(text []byte) clientArgs {
 	var a clientArgs
+	random := false
 	for _, g := range textPatterns().namespace.FindAllSubmatch(text, -1) {
 		n, err := strconv.ParseInt(string(g[3]), 10, 32)
 		if err != nil {
@@ -371,7 +407,12 @@ func parseNamespace(text []byte) clientArgs {
 			a.outputLen = n
 		case "backend":
 			a.backend = string(g[2])
+		case "dataset_name":
+			random = strings.HasPrefix(string(g[2]), "random")
 		}
+	}
+	if !random { // the lengths are printed whether they are used or not
+		a.inputLen, a.outputLen = 0, 0
 	}
 	return a
 }

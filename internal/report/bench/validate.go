@@ -1,14 +1,172 @@
 package bench
 
-import "github.com/ci-disagg/ci-disagg/internal/rundir"
+import (
+	"fmt"
+	"slices"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// tooFewTokens is the share of the planned output tokens below which a run did
+// not do the planned work. A client that draws its lengths at random between
+// nothing and the length asked for yields half of it.
+const tooFewTokens = 0.4
 
 // Validate holds what was measured against what was planned: validity comes
-// before performance. No problem means that the results may be judged.
+// before performance. No problem means that the results may be judged. results
+// are those of one attempt, through Combine; a plan without points accepts any,
+// as long as there is one.
 func Validate(results []Result, want rundir.Expected) []Problem {
-	_ = want
-	var out []Problem
+	v := validator{want: want}
+	var points, others []Result
 	for _, r := range results {
-		out = append(out, r.Problems...)
+		if r.isPoint() {
+			points = append(points, r)
+		} else {
+			others = append(others, r)
+		}
 	}
-	return out
+	if len(points) == 0 && len(want.Points) == 0 && (!want.Accuracy || len(others) == 0) {
+		v.add(Result{}, "no benchmark result was found")
+	}
+	v.match(points)
+	for _, r := range others {
+		v.out = append(v.out, r.Problems...)
+	}
+	if want.Accuracy && !slices.ContainsFunc(results, func(r Result) bool { return len(r.Accuracy) > 0 }) {
+		v.add(Result{}, "no accuracy result was found")
+	}
+	return v.out
+}
+
+// isPoint tells a client's measurement from server logs and accuracy runs.
+func (r Result) isPoint() bool {
+	switch r.Format {
+	case FormatSteps, FormatLMEvalJSON, FormatLMEvalText:
+		return false
+	default:
+		return true
+	}
+}
+
+type validator struct {
+	want rundir.Expected
+	out  []Problem
+}
+
+func (v *validator) add(r Result, format string, args ...any) {
+	v.out = append(v.out, Problem{r.File, r.Line, fmt.Sprintf(format, args...)})
+}
+
+// match gives every planned point its result, in order.
+func (v *validator) match(points []Result) {
+	if len(v.want.Points) == 0 {
+		for _, r := range points {
+			v.point(r, rundir.Point{Concurrency: r.Concurrency, Name: r.Name})
+		}
+		return
+	}
+	used := make([]bool, len(points))
+	for _, p := range v.want.Points {
+		i := -1
+		for j, r := range points {
+			if !used[j] && r.fits(p) {
+				i = j
+				break
+			}
+		}
+		if i < 0 {
+			v.add(Result{}, "%s was planned but there is no result", pointName(p))
+			continue
+		}
+		used[i] = true
+		v.point(points[i], p)
+	}
+	for i, r := range points {
+		if !used[i] {
+			v.add(r, "%s was measured but not planned, or once too often", pointName(rundir.Point{Name: r.Name, Concurrency: r.Concurrency}))
+		}
+	}
+}
+
+// fits reports whether a result can be that of a planned point: nothing that
+// both state contradicts.
+func (r Result) fits(p rundir.Point) bool {
+	agree := func(a, b int) bool { return a == 0 || b == 0 || a == b }
+	return agree(r.Concurrency, p.Concurrency) && agree(r.InputLen, p.InputLen) && agree(r.OutputLen, p.OutputLen)
+}
+
+func pointName(p rundir.Point) string {
+	if p.Name != "" {
+		return p.Name
+	}
+	return fmt.Sprintf("con%d", p.Concurrency)
+}
+
+// point checks one measurement against its plan.
+func (v *validator) point(r Result, p rundir.Point) {
+	v.out = append(v.out, r.Problems...)
+	v.requests(r, p)
+	v.tokens(r, p)
+	name := pointName(p)
+	for _, metric := range v.want.Metrics {
+		value, ok := r.Value(metric)
+		switch {
+		case !ok:
+			v.add(r, "%s: %s is missing", name, metric)
+		case value <= 0:
+			v.add(r, "%s: %s is %v", name, metric, value)
+		}
+	}
+	if v.want.DeviceStep {
+		for _, metric := range []string{"gen_device_step_time_mean_ms", "gen_device_step_time_median_ms"} {
+			if value, ok := r.Value(metric); !ok || value <= 0 {
+				v.add(r, "%s: %s is missing: no usable iteration in the generation servers' logs", name, metric)
+			}
+		}
+	}
+}
+
+func (v *validator) requests(r Result, p rundir.Point) {
+	name := pointName(p)
+	asked := int64(p.Requests)
+	if r.Requested != nil {
+		if *r.Requested < asked {
+			v.add(r, "%s: the client was to send %d requests but sent %d", name, asked, *r.Requested)
+		}
+		asked = max(asked, *r.Requested)
+	}
+	if r.Failed != nil && *r.Failed > 0 {
+		v.add(r, "%s: %d requests failed", name, *r.Failed)
+	}
+	switch {
+	case r.Completed == nil:
+		if asked > 0 && r.Format != FormatPerfCSV {
+			v.add(r, "%s: the client does not say how many requests succeeded", name)
+		}
+	case *r.Completed == 0:
+		v.add(r, "%s: no request succeeded", name)
+	case *r.Completed < asked:
+		v.add(r, "%s: %d of %d requests succeeded", name, *r.Completed, asked)
+	}
+}
+
+func (v *validator) tokens(r Result, p rundir.Point) {
+	name := pointName(p)
+	if r.InputTokens != nil && *r.InputTokens == 0 {
+		v.add(r, "%s: no input token was counted", name)
+	}
+	if r.OutputTokens == nil {
+		return
+	}
+	tokens, length := *r.OutputTokens, max(p.OutputLen, r.OutputLen)
+	switch {
+	case tokens == 0:
+		v.add(r, "%s: no token was generated", name)
+	case r.Completed == nil:
+	case tokens < *r.Completed:
+		v.add(r, "%s: %d tokens for %d requests: less than one each", name, tokens, *r.Completed)
+	case float64(tokens) < tooFewTokens*float64(*r.Completed)*float64(length):
+		v.add(r, "%s: %d tokens for %d requests of up to %d: too few", name, tokens, *r.Completed, length)
+	}
 }
