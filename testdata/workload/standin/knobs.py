@@ -1,0 +1,69 @@
+"""Scale and fault knobs, all from the environment (README.md lists them)."""
+
+import os
+import re
+
+WHENS = ("before-ready", "after-ready", "while-serving", "after-benchmark")
+WHATS = (
+    "crash", "kill", "exit", "hang", "server-kill", "server-hang", "ignore-term", "fail-requests",
+    "xml-missing", "xml-empty", "xml-truncated", "xml-garbage", "exit-after-xml",
+)
+_FAULT = re.compile(
+    r"(?P<role>[A-Z]+(?:_[A-Z]+)*(?:_\d+)?)(?:/(?P<rank>\d+))?:"
+    r"(?P<what>" + "|".join(sorted(WHATS, key=len, reverse=True)) + r")"
+    r"(?:=(?P<arg>\d+))?(?:-(?P<when>" + "|".join(WHENS) + r"))?"
+)
+
+
+def number(name, default):
+    """A knob as a float; a value that is no number is an error, not the default."""
+    text = os.environ.get(name, "")
+    if not text:
+        return float(default)
+    try:
+        return float(text)
+    except ValueError:
+        raise SystemExit(f"{name}={text!r} is not a number") from None
+
+
+def role():
+    return os.environ.get("DISAGG_SERVING_TYPE") or "AGG"
+
+
+def slow_factor():
+    """1.25 for CI_DISAGG_SLOW=25 or GEN_0:25; names of other roles do not count."""
+    factor = 1.0
+    for item in os.environ.get("CI_DISAGG_SLOW", "").split(","):
+        if not item.strip():
+            continue
+        who, _, percent = item.strip().rpartition(":")
+        try:
+            value = float(percent)
+        except ValueError:
+            raise SystemExit(f"CI_DISAGG_SLOW: {item!r} is neither PERCENT nor ROLE:PERCENT") from None
+        if who in ("", role()):
+            factor *= 1 + value / 100
+    return factor
+
+
+class Fault:
+    """One fault of this process: what happens, and at which point of the role's life."""
+
+    def __init__(self, what, when, arg):
+        self.what, self.when, self.arg = what, when, arg
+
+
+def faults(rank=0):
+    """The faults that CI_DISAGG_FAULT asks of this role and rank. An unknown one is an error: a fault that is
+    silently not injected would make a test of it worthless."""
+    mine = []
+    for item in os.environ.get("CI_DISAGG_FAULT", "").split(","):
+        item = item.strip()
+        if not item:
+            continue
+        m = _FAULT.fullmatch(item)
+        if not m:
+            raise SystemExit(f"CI_DISAGG_FAULT: cannot read {item!r}: want ROLE[/RANK]:WHAT[=N][-WHEN]")
+        if m["role"] == role() and int(m["rank"] or 0) == rank:
+            mine.append(Fault(m["what"], m["when"] or "after-ready", int(m["arg"] or 1)))
+    return mine

@@ -1,0 +1,213 @@
+"""trtllm-serve MODEL: answers completion requests at a set pace.
+
+Every token has an absolute deadline on the monotonic clock, counted from the moment at which the client sent the request:
+    prefill ends  start + prompt tokens x prefill time
+    cache arrives prefill end + transfer time           (not in an aggregated server)
+    token k       cache arrival + k x token time
+so that a busy machine delays single tokens but never shifts the schedule. A context server answers at the end of prefill
+and hands the deadline on; a generation server goes on from there; an aggregated one does both.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+
+import yaml
+
+from . import knobs, minihttp
+
+
+def publish(path, text):
+    """By rename, so that a reader sees all of it or nothing."""
+    tmp = f"{path}.{os.getpid()}.tmp"
+    with open(tmp, "w", encoding="utf-8") as f:
+        f.write(text)
+    os.replace(tmp, path)
+
+
+async def until(deadline_ns):
+    delay = (deadline_ns - time.monotonic_ns()) / 1e9
+    if delay > 0:
+        await asyncio.sleep(delay)
+
+
+async def terminated():
+    """Returns at SIGTERM, never if the role was told to ignore it."""
+    stop = asyncio.Event()
+    if any(f.what == "ignore-term" for f in knobs.faults()):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    else:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await stop.wait()
+    print("terminated", flush=True)
+
+
+class Iterations:
+    """The engine loop: while requests are active, one iteration per token time, and one log line for each."""
+
+    def __init__(self, token_ns, rank, outs):
+        self.token_ns, self.rank, self.outs = token_ns, rank, outs
+        self.active = 0
+        self.number = 0
+        self.task = None
+
+    def enter(self):
+        self.active += 1
+        if self.task is None:
+            self.task = asyncio.ensure_future(self._loop())
+
+    def leave(self):
+        self.active -= 1
+
+    async def _loop(self):
+        # The device step of iteration N is known in N+1: from waking up in N to waking up in N+1, as measured.
+        previous, deadline = None, time.monotonic_ns()
+        while True:
+            now = time.monotonic_ns()
+            step = "N/A" if previous is None else f"{(now - previous) / 1e6:.3f} ms"
+            self._log(step)
+            if self.active == 0:
+                self.task = None
+                return
+            previous, deadline = now, deadline + self.token_ns
+            await until(deadline)
+
+    def _log(self, step):
+        self.number += 1
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+        line = (
+            f"[{stamp}] [TRT-LLM] [I] iter = {self.number}, global_rank = {self.rank}, rank = {self.rank}, "
+            f"currank_total_requests = {self.active}/{self.active}, "
+            f"prev_device_step_time = {step}, timestamp = {stamp}, num_scheduled_requests = {self.active}, "
+            f"states = {{'num_ctx_requests': 0, 'num_ctx_tokens': 0, 'num_generation_tokens': {self.active}}}\n")
+        for out in self.outs:
+            out.write(line)
+            out.flush()
+
+
+class Gate:
+    """TLLM_BENCHMARK_REQ_QUEUES_SIZE: nothing is generated before so many requests have arrived, once."""
+
+    def __init__(self, size):
+        self.missing = size
+        self.open = asyncio.Event()
+        if size <= 0:
+            self.open.set()
+
+    async def arrive(self):
+        """Returns how long the request had to wait for others, in ns."""
+        self.missing -= 1
+        if self.missing <= 0:
+            self.open.set()
+        before = time.monotonic_ns()
+        await self.open.wait()
+        return time.monotonic_ns() - before
+
+
+class Server:
+    def __init__(self, options, config):
+        slow = knobs.slow_factor()
+        self.role = options.server_role
+        self.model = options.model
+        self.token_ns = int(knobs.number("CI_DISAGG_TOKEN_MS", 10) * 1e6 * slow)
+        self.prefill_ns = int(knobs.number("CI_DISAGG_PREFILL_US", 100) * 1e3 * slow)
+        self.transfer_ns = int(knobs.number("CI_DISAGG_TRANSFER_MS", 30) * 1e6 * slow)
+        capacity = int(config.get("max_batch_size") or 1024)
+        if config.get("enable_attention_dp"):
+            capacity *= int(config.get("tensor_parallel_size") or 1)
+        self.slots = asyncio.Semaphore(capacity)
+        self.requests = 0
+        self.fail = any(f.what == "fail-requests" for f in knobs.faults())
+        gate = int(os.environ.get("TLLM_BENCHMARK_REQ_QUEUES_SIZE") or 0) if self.role == "generation" else 0
+        self.gate = Gate(min(gate, int(knobs.number("CI_DISAGG_MAX_CONCURRENCY", 16))))
+        outs = [sys.stdout]
+        if os.environ.get("STANDIN_ITER_FD"):
+            outs.append(os.fdopen(int(os.environ["STANDIN_ITER_FD"]), "w"))
+        self.iterations = Iterations(self.token_ns, int(os.environ.get("SLURM_PROCID") or 0), outs)
+
+    async def handle(self, method, path, body, reply):
+        if path == "/health":
+            await reply.send(200)
+        elif path == "/stats":
+            await reply.send(200, {"requests": self.requests})
+        elif method == "POST" and path == "/v1/completions":
+            await self.complete(json.loads(body), reply)
+        else:
+            await reply.send(404, text=f"no {path}")
+
+    async def complete(self, req, reply):
+        self.requests += 1
+        if self.fail and self.requests % 3 == 0:
+            await reply.send(500, {"error": "injected"})
+            return
+        now = time.monotonic_ns()
+        start = int(req.get("start_ns") or now)
+        if not 0 <= now - start < 5_000_000_000:
+            start = now  # a clock of another machine
+        disagg = req.get("disaggregated_params") or {}
+        prefilled = start + len(req["prompt"]) * self.prefill_ns
+        if disagg.get("request_type") == "context_only":
+            await until(prefilled)
+            await reply.send(200, {"disaggregated_params": {"request_type": "generation_only", "prefilled_ns": prefilled}})
+            return
+        if disagg.get("request_type") == "generation_only":
+            prefilled = int(disagg.get("prefilled_ns") or now)
+            if not -5_000_000_000 < now - prefilled < 5_000_000_000:
+                prefilled = now
+            prefilled += self.transfer_ns
+        prefilled += await self.gate.arrive()
+        before = time.monotonic_ns()
+        async with self.slots:
+            queued = time.monotonic_ns() - before
+            if queued > 1_000_000:
+                prefilled += queued
+            await self.generate(prefilled, int(req["max_tokens"]), reply)
+
+    async def generate(self, prefilled, count, reply):
+        await until(prefilled)
+        reply.start()
+        self.iterations.enter()
+        try:
+            for k in range(1, count + 1):
+                await until(prefilled + k * self.token_ns)
+                await reply.write(b'data: {"choices":[{"index":0,"text":" tok"}]}\n\n')
+        finally:
+            self.iterations.leave()
+        await reply.write(b"data: [DONE]\n\n")
+        await reply.end()
+
+
+async def main(options):
+    config = {}
+    if options.config:
+        with open(options.config, encoding="utf-8") as f:
+            config = yaml.safe_load(f) or {}
+    print(f"{options.server_role} server of {options.model}: loading", flush=True)
+    await asyncio.sleep(knobs.number("CI_DISAGG_LOAD_S", 0.2))
+    server = Server(options, config)
+    listening = await minihttp.serve(server.handle, options.host, options.port)
+    address = "%s:%d" % listening.sockets[0].getsockname()[:2]
+    print(f"listening on {address}", flush=True)
+    if options.address_file:
+        publish(options.address_file, address + "\n")
+    await terminated()
+
+
+def parse(argv):
+    p = argparse.ArgumentParser(prog="trtllm-serve")
+    p.add_argument("model")
+    p.add_argument("--backend", default="pytorch")
+    p.add_argument("--config", default="")
+    p.add_argument("--host", default="127.0.0.1")
+    p.add_argument("--port", type=int, default=0)
+    p.add_argument("--address-file", default="")
+    p.add_argument("--server-role", choices=("context", "generation", "aggregated"), default="aggregated")
+    return p.parse_args(argv)
+
+
+def run(argv):
+    minihttp.run(main(parse(argv)))
