@@ -4,8 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
 	"syscall"
+	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -13,11 +19,27 @@ import (
 // filled, an existing one of the same run id is taken up where its last driver
 // stopped, and a live job is never submitted a second time.
 //
-// The error is *Interrupted when ctx was cancelled (the jobs have been cancelled
-// by then), *BusyError when another driver holds the lease, and ErrLeaseLost
-// when another took over. The record is valid in every case.
+// The error is *Interrupted when ctx ended with it as cause (the jobs have been
+// cancelled by then), *BusyError when another driver holds the lease, and
+// ErrLeaseLost when another took over. The record is valid in every case.
 func Run(ctx context.Context, o Options) (rundir.Run, error) {
-	return rundir.Run{}, errors.New("not built")
+	if err := o.complete(); err != nil {
+		return o.Run, err
+	}
+	l, err := acquire(ctx, o.Dir, o.Now)
+	if err != nil {
+		return o.Run, err
+	}
+	run, plans, err := adopt(o)
+	if err != nil {
+		return o.Run, errors.Join(err, l.release(false))
+	}
+	d := newDriver(o, run, plans, l)
+	err = d.drive(ctx)
+	if !errors.Is(err, ErrLeaseLost) {
+		err = errors.Join(err, l.release(o.Detach && d.live() > 0))
+	}
+	return d.run, err
 }
 
 // Resume is Run with run and plans read from the run directory.
@@ -32,20 +54,102 @@ func Resume(ctx context.Context, o Options) (rundir.Run, error) {
 
 // Load reads run.json and the plans of its cases.
 func Load(dir rundir.Dir) (rundir.Run, []rundir.Plan, error) {
-	return rundir.Run{}, nil, errors.New("not built")
+	var run rundir.Run
+	if err := rundir.ReadJSON(dir.RunFile(), &run); err != nil {
+		return run, nil, fmt.Errorf("not a run directory: %w", err)
+	}
+	var plans []rundir.Plan
+	for _, c := range run.Cases {
+		var p rundir.Plan
+		err := rundir.ReadJSON(dir.CaseDir(c.Slug).PlanFile(), &p)
+		if errors.Is(err, fs.ErrNotExist) && c.State == rundir.CaseSkipped {
+			continue
+		}
+		if err != nil {
+			return run, nil, fmt.Errorf("case %s: %w", c.ID, err)
+		}
+		plans = append(plans, p)
+	}
+	return run, plans, nil
 }
 
-// Notify derives a context that ends with *Interrupted as its cause on SIGTERM,
-// SIGINT and SIGHUP. A SIGHUP that was ignored when the process started (nohup,
-// which Jenkins' sh uses) stays ignored.
-func Notify(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithCancel(ctx)
+// adopt is the record to go on with: the run directory's, or the new one, which
+// is written down together with its plans before anything else happens.
+func adopt(o Options) (rundir.Run, []rundir.Plan, error) {
+	old, plans, err := Load(o.Dir)
+	if err == nil {
+		if old.ID != o.Run.ID {
+			return old, nil, fmt.Errorf("%s holds run %q, not %q", o.Dir, old.ID, o.Run.ID)
+		}
+		old.Ended, old.ExitCode = nil, nil
+		return old, plans, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) || exists(o.Dir.RunFile()) {
+		return old, nil, err
+	}
+	if len(o.Run.Cases) == 0 {
+		return old, nil, errors.New("the run has no case")
+	}
+	for _, p := range o.Plans {
+		if err := rundir.WriteJSON(o.Dir.CaseDir(p.Case.Slug).PlanFile(), p); err != nil {
+			return old, nil, err
+		}
+	}
+	return o.Run, o.Plans, rundir.WriteJSON(o.Dir.RunFile(), o.Run)
+}
+
+// complete fills what may be left out, and refuses what cannot work.
+func (o *Options) complete() error {
+	if o.Backend != BackendSlurm && o.Backend != BackendLocal {
+		return fmt.Errorf("backend %q is not %s or %s", o.Backend, BackendSlurm, BackendLocal)
+	}
+	abs, err := filepath.Abs(string(o.Dir))
+	if err != nil {
+		return err
+	}
+	o.Dir = rundir.Dir(abs)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Host == nil {
+		o.Host = host.NewHere(o.Environ)
+	}
+	if o.Slurm == nil {
+		o.Slurm = slurm.New(o.Host, slurm.Options{Log: o.Log})
+	}
+	if o.Binary.Self == "" {
+		o.Binary.Self = o.Binary.Path
+	}
+	if o.Decide == nil {
+		o.Decide = o.Retry.Decide
+	}
+	if o.Progress == nil {
+		o.Progress = func(Update) {}
+	}
+	if !o.Host.Shared() && o.Binary.Dir == "" {
+		return errors.New("a login node without a shared file system needs a directory there (agent_dir)")
+	}
+	def := func(v *time.Duration, d time.Duration) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	def(&o.Poll.First, 10*time.Second)
+	def(&o.Poll.Pending, 30*time.Second)
+	def(&o.Poll.Running, 30*time.Second)
+	def(&o.Poll.Lease, 10*time.Second)
+	def(&o.AbortWait, 45*time.Second)
+	if o.Host.Shared() {
+		def(&o.Poll.Agent, time.Second)
+	}
+	def(&o.Poll.Agent, 3*time.Second)
+	return nil
 }
 
 // Interrupted says which signal ended the drive.
 type Interrupted struct{ Signal syscall.Signal }
 
-func (e *Interrupted) Error() string { return "interrupted by " + e.Signal.String() }
+func (e *Interrupted) Error() string { return "interrupted: " + e.Signal.String() }
 
 // ExitCode is 128 + the signal's number.
 func (e *Interrupted) ExitCode() int { return 128 + int(e.Signal) }

@@ -6,7 +6,9 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/collect"
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -26,7 +28,7 @@ type Options struct {
 
 	Backend string        // BackendSlurm or BackendLocal
 	Host    host.Host     // where the cluster's commands run and its files are; nil = here
-	Slurm   *slurm.Client // nil with the local backend
+	Slurm   *slurm.Client // nil = a client of Host; unused with the local backend
 	Cluster Cluster
 	Binary  Binary
 
@@ -41,7 +43,11 @@ type Options struct {
 	FailFast bool // the first case that does not pass ends the others
 	Detach   bool // return once everything that may run now has been submitted
 	Poll     Polling
+	Bounds   outcome.Bounds // zero = outcome.Defaults
 	Collect  Collect
+	// AbortWait is how long an interrupted drive waits for the jobs' end before it
+	// returns; 0 = 45 s. The cancellation itself does not wait for anything.
+	AbortWait time.Duration
 
 	Environ []string // of this process: what sbatch and a local agent start from
 	Now     func() time.Time
@@ -60,17 +66,18 @@ type Cluster struct {
 	// pending or running there, together; 0 = no bound.
 	MaxJobs  int `yaml:"max_jobs"`
 	MaxNodes int `yaml:"max_nodes"`
-	// MinNodes is how many nodes the cluster (or partition) has; exclusions never
-	// leave fewer than a plan needs. 0 = asked from sinfo.
-	Nodes int `yaml:"nodes"`
 }
 
 // Binary is the ci-disagg that runs as agent in the job.
 type Binary struct {
 	Path string // on this machine: the executable for the job's architecture
-	// Dir is the directory behind the login node that the binary is copied to,
-	// once per checksum, when there is no shared file system.
+	// Dir is the directory behind the login node for everything of ours when
+	// there is no shared file system: Dir/bin holds the binary, copied once per
+	// checksum, Dir/runs the attempt directories.
 	Dir string
+	// Self is the running executable, which finishes a cancellation when this
+	// process is killed in the middle of it; "" = Path.
+	Self string
 }
 
 // RenderInput is what an attempt's files depend on.
@@ -94,6 +101,9 @@ type File struct {
 	Exec bool
 }
 
+// Collect bounds what is brought home from behind a login node.
+type Collect = collect.Rules
+
 // Ended is one attempt that has ended, and what went before it.
 type Ended struct {
 	Plan     rundir.Plan
@@ -103,6 +113,7 @@ type Ended struct {
 	Outcome  rundir.AttemptOutcome
 	Excluded []string         // nodes this attempt was kept from
 	History  []rundir.Attempt // all attempts of the case so far, this one last
+	Retries  int              // retries of the whole run so far
 }
 
 // Action is what follows an ended attempt.
@@ -110,10 +121,9 @@ type Action int
 
 // The actions.
 const (
-	Done        Action = iota + 1 // the case is through
-	RetryCase                     // a new attempt of the same repetition: this one does not count
-	RepeatCase                    // a new repetition: this one counts
-	AbandonCase                   // no further attempt, though one would have been due (interrupted, fail-fast)
+	Done       Action = iota + 1 // the case is through
+	RetryCase                    // a new attempt of the same repetition: this one does not count
+	RepeatCase                   // a new repetition: this one counts
 )
 
 // Decision is the answer of Decide.
@@ -133,21 +143,13 @@ type Retry struct {
 	Exclude  bool            `yaml:"exclude"`   // keep retries away from the blamed nodes
 }
 
-// Polling is how often drive asks.
+// Polling is how often drive asks. Zero values stand for the defaults.
 type Polling struct {
-	First    time.Duration // first question after a submission
-	Pending  time.Duration // bound of the interval while all jobs are pending
-	Running  time.Duration // watchdog while a job runs
-	Agent    time.Duration // between readings of agent.json, which cost Slurm nothing
-	Estimate time.Duration // between questions for an estimated start
-}
-
-// Collect bounds what is brought home from behind a login node.
-type Collect struct {
-	Include  []string `yaml:"include"`   // globs on paths relative to the attempt directory; empty = everything
-	Exclude  []string `yaml:"exclude"`   // globs, win over Include
-	MaxFile  int64    `yaml:"max_file"`  // bytes per file; a longer one keeps its head and its tail
-	MaxTotal int64    `yaml:"max_total"` // bytes per attempt
+	First   time.Duration // first question after a submission; grows by half each time. 10 s
+	Pending time.Duration // bound of the interval while all jobs are pending. 30 s
+	Running time.Duration // the same while a job runs: a watchdog only. 30 s
+	Agent   time.Duration // between readings of agent.json, which cost Slurm nothing. 1 s, 3 s over ssh
+	Lease   time.Duration // between signs of life of this driver. 10 s
 }
 
 // UpdateKind says what an Update is about.

@@ -225,7 +225,7 @@ func (c *Client) AccountingByName(ctx context.Context, cluster, name string, sin
 }
 
 func (c *Client) sacct(ctx context.Context, cluster string, since time.Time, which ...string) ([]AcctRow, error) {
-	if c.accountingOff() {
+	if c.AccountingOff() {
 		return nil, ErrNoAccounting
 	}
 	for {
@@ -251,7 +251,8 @@ func (c *Client) sacct(ctx context.Context, cluster string, since time.Time, whi
 	}
 }
 
-func (c *Client) accountingOff() bool {
+// AccountingOff says that sacct has said that there is no accounting.
+func (c *Client) AccountingOff() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.noAcct
@@ -281,4 +282,20 @@ func withCluster(argv []string, cluster string) []string {
 		return argv
 	}
 	return append([]string{argv[0], "-M", cluster}, argv[1:]...)
+}
+
+// NodeNames lists the names of all nodes of the cluster.
+func (c *Client) NodeNames(ctx context.Context) ([]string, error) {
+	out, err := c.call(ctx, host.Cmd{Argv: withCluster([]string{"sinfo", "-h", "-a", "-N", "-o", "%N"}, c.opts.Cluster), Env: queryEnv()})
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for line := range strings.SplitSeq(out, "\n") {
+		if n := strings.TrimSpace(line); n != "" && !strings.HasPrefix(n, "CLUSTER:") {
+			names = append(names, n)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
 }

@@ -1,0 +1,96 @@
+package drive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/proc"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// armAbort waits for the end of ctx beside the owner, which may be busy with a
+// stalled file server, and cancels every job that may exist: at once, by id, and
+// by unique name where sbatch has not answered yet. If that fails, or such a
+// submission is still out, a detached `ci-disagg cancel` goes on with it, because
+// Jenkins leaves us about five seconds.
+func (d *driver) armAbort(ctx, work context.Context) (stop func()) {
+	quit := make(chan struct{})
+	d.background(func() {
+		select {
+		case <-quit:
+			return
+		case <-ctx.Done():
+		}
+		if !interrupts(ctx) {
+			return
+		}
+		jobs := d.registry.closeAll()
+		if len(jobs) == 0 {
+			return
+		}
+		short, cancel := context.WithTimeout(work, 10*time.Second)
+		defer cancel()
+		out := slices.ContainsFunc(jobs, func(j rundir.Job) bool { return j.ID == "" })
+		if out {
+			d.helper()
+		}
+		err := d.back.cancel(short, jobs)
+		if err != nil && !out {
+			d.helper()
+		}
+		d.send(work, func(context.Context) {
+			if err != nil {
+				d.tell(Warning, nil, "cancel: %v", err)
+			}
+		})
+	})
+	return func() { close(quit) }
+}
+
+// interrupts says that the end of ctx is an order to cancel the jobs. A caller
+// that only wants to stop driving ends it with context.Canceled.
+func interrupts(ctx context.Context) bool {
+	var i *Interrupted
+	return errors.As(context.Cause(ctx), &i)
+}
+
+// helper starts a detached process that cancels what this run has, and goes on
+// when we are killed.
+func (d *driver) helper() {
+	if d.o.Binary.Self == "" {
+		return
+	}
+	_, err := proc.Detach(proc.Command{
+		Argv: []string{d.o.Binary.Self, "cancel", "--reason", "interrupted", "--patient", string(d.o.Dir)},
+		Dir:  "/", Env: proc.WithoutJenkins(d.o.Environ),
+	}, filepath.Join(string(d.o.Dir), "cancel.log"))
+	if err != nil {
+		d.o.Log.Warn("detached cancel", "err", err)
+	}
+}
+
+// interrupt notes that the drive is over. The cancellation is already under way.
+func (d *driver) interrupt(work, ctx context.Context) {
+	if !interrupts(ctx) {
+		d.fatal = context.Cause(ctx) // the jobs go on; resume finds them
+		return
+	}
+	d.stopping, d.stopReason = true, fmt.Sprint(context.Cause(ctx))
+	for _, c := range d.cases {
+		a := c.cur
+		if a == nil || a.ending || a.submitting || a.searching {
+			continue
+		}
+		// The abort path has sent the scancel; here it is written down.
+		a.job.Cancel = &rundir.Cancel{At: d.o.Now(), Reason: d.stopReason, Outcome: rundir.OutcomeCancelled}
+		a.cancelled, a.cancelAt, a.facts.Job = true, d.o.Now(), a.job
+		j, file := a.job, a.dir.JobFile()
+		d.background(func() { _ = rundir.WriteJSON(file, j) })
+	}
+	d.queue.reset(d.o.Now(), time.Second)
+	_ = work
+}

@@ -1,0 +1,391 @@
+package drive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// driver is one drive. All fields but the registry belong to the goroutine that
+// runs loop; everything that may block runs elsewhere and comes back as an event.
+type driver struct {
+	o     Options
+	run   rundir.Run
+	cases []*theCase
+	lease *lease
+	back  backend
+
+	events  chan func(context.Context) // what other goroutines have found out, to be done by the owner
+	workers sync.WaitGroup
+	decide  sync.Mutex // Decide is called one at a time
+
+	queue    queueView
+	badNodes map[string]string // node → why; kept from further jobs
+	known    []string          // nodes of the cluster, nil = not asked yet
+	retries  int               // in this run
+	agent    string            // path of the binary there, "" = not installed yet
+	install  sync.Mutex        // one worker copies the binary, the others wait for it
+	failed   bool              // --fail-fast has fired
+	stopping bool              // interrupted
+	fatal    error             // ends the drive
+	pending  []func(context.Context)
+
+	stopReason string
+	agentBusy  bool
+	status     time.Time
+	registry   registry
+	console    *console
+}
+
+// theCase is one case under way.
+type theCase struct {
+	index int // into run.Cases
+	plan  rundir.Plan
+	next  *next    // an attempt that is due, nil while one runs or all is done
+	cur   *attempt // the attempt under way
+}
+
+// next is an attempt that is to be submitted.
+type next struct {
+	rep, number int
+	why         string
+	after       time.Time
+	tries       int // submissions that found Slurm not ready
+	since       time.Time
+	exclude     []string // nodes to avoid, for a repetition elsewhere
+	told        string   // what it waits for, as last told
+}
+
+// attempt is one job.
+type attempt struct {
+	rep, number int
+	dir         rundir.AttemptDir // here
+	there       rundir.AttemptDir // as the job sees it
+	job         rundir.Job
+	facts       outcome.Facts
+	last        outcome.Resolution
+	text        string // last queue text told
+	roles       map[string]string
+	raw         []byte // agent.json as last read
+	submitting  bool
+	searching   bool // its submission left no id: being looked for
+	ending      bool // resolved: being collected and decided
+	asked       bool // a scontrol or sacct for it is under way
+	askedAt     time.Time
+	cancelled   bool // scancel has been sent
+	cancelAt    time.Time
+}
+
+func newDriver(o Options, run rundir.Run, plans []rundir.Plan, l *lease) *driver {
+	d := &driver{
+		o: o, run: run, lease: l, events: make(chan func(context.Context)), badNodes: map[string]string{},
+		console: newConsole(o.Console, len(plans) > 1),
+	}
+	if o.Backend == BackendLocal {
+		d.back = localBackend{env: o.Environ}
+	} else {
+		d.back = slurmBackend{client: o.Slurm}
+	}
+	d.registry.jobs = map[string]rundir.Job{}
+	for i, c := range run.Cases {
+		j := slices.IndexFunc(plans, func(p rundir.Plan) bool { return p.Case.Slug == c.Slug })
+		if j >= 0 {
+			d.cases = append(d.cases, &theCase{index: i, plan: plans[j]})
+		}
+	}
+	return d
+}
+
+// drive runs until every case is through, or ctx ends.
+func (d *driver) drive(ctx context.Context) error {
+	// Commands outlive the interruption: what they say is still wanted.
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer d.workers.Wait()
+	defer cancel()
+	d.background(func() {
+		d.lease.keep(work, d.o.Poll.Lease, func(err error) { d.send(work, func(context.Context) { d.fatal = err }) })
+	})
+	if err := d.pickUp(); err != nil {
+		return err
+	}
+	stopAbort := d.armAbort(ctx, work)
+	defer stopAbort()
+	return d.loop(ctx, work)
+}
+
+// background runs f beside the owner.
+func (d *driver) background(f func()) {
+	d.workers.Add(1)
+	go func() {
+		defer d.workers.Done()
+		f()
+	}()
+}
+
+// send hands f to the owner, unless the drive is over.
+func (d *driver) send(work context.Context, f func(context.Context)) {
+	select {
+	case d.events <- f:
+	case <-work.Done():
+	}
+}
+
+// loop is the owner.
+func (d *driver) loop(ctx, work context.Context) error {
+	tick := time.NewTicker(d.o.Poll.Agent)
+	defer tick.Stop()
+	ended := ctx.Done()
+	var deadline <-chan time.Time
+	d.step(work)
+	for !d.finished() {
+		select {
+		case f := <-d.events:
+			f(work)
+		case <-tick.C:
+			d.readAgents(work)
+			d.lookAtProcesses(work)
+			d.statusLine()
+		case <-ended:
+			ended = nil
+			d.interrupt(work, ctx)
+			t := time.NewTimer(d.o.AbortWait)
+			defer t.Stop()
+			deadline = t.C
+		case <-deadline:
+			return context.Cause(ctx)
+		}
+		if d.fatal != nil {
+			return d.fatal
+		}
+		d.step(work)
+	}
+	if d.stopping {
+		return context.Cause(ctx)
+	}
+	if d.o.Detach && d.live() > 0 {
+		return nil
+	}
+	now := d.o.Now()
+	d.run.Ended = &now
+	return d.writeRun()
+}
+
+// step does everything that is due.
+func (d *driver) step(work context.Context) {
+	for _, c := range d.cases {
+		if c.cur != nil {
+			d.look(work, c)
+		}
+	}
+	if !d.stopping {
+		d.fill(work)
+	}
+	d.pollQueue(work)
+	for len(d.pending) > 0 {
+		todo := d.pending
+		d.pending = nil
+		for _, f := range todo {
+			f(work)
+		}
+	}
+}
+
+// live counts attempts under way.
+func (d *driver) live() int {
+	n := 0
+	for _, c := range d.cases {
+		if c.cur != nil {
+			n++
+		}
+	}
+	return n
+}
+
+func (d *driver) finished() bool {
+	for _, c := range d.cases {
+		if c.cur != nil {
+			if d.o.Detach && !d.stopping && c.cur.job.ID != "" && !c.cur.ending {
+				continue // submitted: that is all a detached run waits for
+			}
+			return false
+		}
+		if c.next != nil && !d.stopping && !d.failed && (!d.o.Detach || d.room(c) == "") {
+			return false
+		}
+	}
+	return true
+}
+
+// state is the case's record in run.json.
+func (d *driver) state(c *theCase) *rundir.CaseState { return &d.run.Cases[c.index] }
+
+func (d *driver) writeRun() error {
+	if err := rundir.WriteJSON(d.o.Dir.RunFile(), d.run); err != nil {
+		return fmt.Errorf("the run's record cannot be written: %w", err)
+	}
+	return nil
+}
+
+// tell reports one change.
+func (d *driver) tell(kind UpdateKind, c *theCase, format string, args ...any) {
+	u := Update{At: d.o.Now(), Kind: kind, Text: fmt.Sprintf(format, args...)}
+	if c != nil {
+		u.Case, u.Slug = c.plan.Case.ID, c.plan.Case.Slug
+		if a := c.cur; a != nil {
+			u.Rep, u.Attempt, u.JobID, u.Phase = a.rep, a.number, a.job.ID, a.last.Phase
+		}
+	}
+	d.o.Progress(u)
+	d.o.Log.Debug("update", "kind", string(kind), "case", u.Slug, "text", u.Text)
+}
+
+// pickUp finds out where every case stands.
+func (d *driver) pickUp() error {
+	for _, c := range d.cases {
+		s := d.state(c)
+		switch {
+		case s.State == rundir.CaseDone || s.State == rundir.CaseSkipped:
+			continue
+		case len(s.Attempts) == 0:
+			c.next = &next{number: 1, why: "first"}
+			continue
+		}
+		if err := d.pickUpCase(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pickUpCase goes on with the last attempt of a case.
+func (d *driver) pickUpCase(c *theCase) error {
+	s := d.state(c)
+	last := s.Attempts[len(s.Attempts)-1]
+	a := d.newAttempt(c, last.Rep, last.Attempt)
+	var o rundir.AttemptOutcome
+	if err := rundir.ReadJSON(a.dir.OutcomeFile(), &o); err == nil {
+		// It had ended; what follows had not been decided, or not been written.
+		c.cur = a
+		a.ending = true
+		if rundir.ReadJSON(a.dir.JobFile(), &a.job) == nil {
+			d.noteBadNodes(a.job.Excluded, "an earlier attempt")
+		}
+		d.pending = append(d.pending, func(work context.Context) { d.decideNext(work, c, o) })
+		return nil
+	}
+	err := rundir.ReadJSON(a.dir.JobFile(), &a.job)
+	if err != nil && exists(a.dir.JobFile()) {
+		return err
+	}
+	if err != nil { // not even the intent: nothing was submitted
+		s.Attempts = s.Attempts[:len(s.Attempts)-1]
+		c.next = &next{rep: last.Rep, number: last.Attempt, why: last.Why}
+		return nil
+	}
+	d.noteBadNodes(a.job.Excluded, "an earlier attempt")
+	if a.job.Dir != "" {
+		a.there = rundir.AttemptDir(a.job.Dir)
+	}
+	c.cur = a
+	a.facts.Job = a.job
+	d.registry.put(a.job)
+	if a.job.ID == "" {
+		a.searching = true
+		return nil
+	}
+	d.console.resume(a.dir)
+	d.tell(Submitted, c, "goes on with job %s of attempt %d", a.job.ID, a.number)
+	return nil
+}
+
+func (d *driver) newAttempt(c *theCase, rep, number int) *attempt {
+	a := &attempt{rep: rep, number: number, dir: d.o.Dir.CaseDir(c.plan.Case.Slug).Attempt(rep, number), roles: map[string]string{}}
+	a.there = a.dir
+	if !d.o.Host.Shared() {
+		a.there = d.thereDir(c.plan.Case.Slug, rep, number)
+	}
+	a.facts = outcome.Facts{Draft: c.plan.Draft, Budget: c.plan.Budgets, Bounds: d.o.Bounds}
+	for _, r := range c.plan.Roles {
+		a.facts.Roles = append(a.facts.Roles, r.Name)
+	}
+	if d.o.Backend == BackendLocal {
+		a.facts.Local = &outcome.Process{Alive: true}
+	}
+	return a
+}
+
+// thereDir is an attempt directory behind the login node.
+func (d *driver) thereDir(slug string, rep, number int) rundir.AttemptDir {
+	root := rundir.Dir(d.o.Binary.Dir + "/runs/" + rundir.Slug(d.run.ID))
+	return root.CaseDir(slug).Attempt(rep, number)
+}
+
+func (d *driver) noteBadNodes(nodes []string, why string) {
+	for _, n := range nodes {
+		if d.badNodes[n] == "" {
+			d.badNodes[n] = why
+		}
+	}
+}
+
+// slurmJob is the attempt's job as the client knows it.
+func (a *attempt) slurmJob() slurm.Job { return slurm.Job{ID: a.job.ID, Cluster: a.job.Routed} }
+
+// registry is what the abort path needs: every job that may exist. It has its own
+// lock because that path must not wait for the owner.
+type registry struct {
+	mu    sync.Mutex
+	jobs  map[string]rundir.Job // by unique name
+	ended bool
+}
+
+func (r *registry) put(j rundir.Job) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.jobs[j.Name] = j
+}
+
+func (r *registry) drop(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.jobs, name)
+}
+
+// closeAll says that no further job may be submitted, and lists those that may
+// exist.
+func (r *registry) closeAll() []rundir.Job {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = true
+	out := make([]rundir.Job, 0, len(r.jobs))
+	for _, j := range r.jobs {
+		out = append(out, j)
+	}
+	return out
+}
+
+func (r *registry) closed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ended
+}
+
+// enter registers a job about to be submitted; false = too late.
+func (r *registry) enter(j rundir.Job) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ended {
+		return false
+	}
+	r.jobs[j.Name] = j
+	return true
+}
+
+var errTooLate = errors.New("interrupted before the submission")

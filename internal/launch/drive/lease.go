@@ -1,0 +1,188 @@
+package drive
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// LeaseTTL is how old the last sign of life of a driver on another host must be
+// before its run may be taken over. A driver on this host is dead when its
+// process is.
+const LeaseTTL = 60 * time.Second
+
+// settle is how long a new holder waits before it believes that its lease stood:
+// two that take over at the same time both write, the last rename wins, and the
+// other sees it. Network file systems show a rename late, so a holder also reads
+// the lease again before every submission.
+const settle = 2 * time.Second
+
+// lease is our claim to be the run's driver.
+type lease struct {
+	file string
+	now  func() time.Time
+
+	mu   sync.Mutex
+	mine rundir.Lease
+	seen time.Time // when we last found it to be ours
+}
+
+// hostName names this machine and its process id space: a pid means nothing in
+// another container of the same host name.
+func hostName() string {
+	name, err := os.Hostname()
+	if err != nil {
+		name = "unknown"
+	}
+	if ns, err := os.Readlink("/proc/self/ns/pid"); err == nil {
+		name += " " + ns
+	}
+	return name
+}
+
+// acquire takes the lease, or says who has it.
+func acquire(ctx context.Context, dir rundir.Dir, now func() time.Time) (*lease, error) {
+	var id [8]byte
+	_, _ = rand.Read(id[:])
+	at := now()
+	l := &lease{file: dir.LeaseFile(), now: now, mine: rundir.Lease{
+		Schema: rundir.Schema, Owner: hex.EncodeToString(id[:]), Host: hostName(), PID: os.Getpid(), Acquired: at, Heartbeat: at,
+	}}
+	held, err := readLease(l.file)
+	if err != nil {
+		return nil, err
+	}
+	if held != nil && leaseLives(*held, at) {
+		return nil, &BusyError{Lease: *held}
+	}
+	contested := held != nil && held.Released == nil
+	if err := rundir.WriteJSON(l.file, l.mine); err != nil {
+		return nil, err
+	}
+	if contested {
+		if err := sleep(ctx, settle); err != nil {
+			return nil, err
+		}
+	}
+	return l, l.check()
+}
+
+func readLease(file string) (*rundir.Lease, error) {
+	var held rundir.Lease
+	err := rundir.ReadJSON(file, &held)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil //nolint:nilnil // nobody is an answer
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lease: %w", err)
+	}
+	return &held, nil
+}
+
+// leaseLives says whether the holder has to be taken for alive.
+func leaseLives(l rundir.Lease, now time.Time) bool {
+	if l.Released != nil {
+		return false
+	}
+	if l.Host == hostName() {
+		if l.PID == os.Getpid() {
+			return false // an earlier drive of this very process
+		}
+		return !errors.Is(syscall.Kill(l.PID, 0), syscall.ESRCH) && now.Sub(l.Heartbeat) < LeaseTTL
+	}
+	return now.Sub(l.Heartbeat) < LeaseTTL
+}
+
+// check reads the lease and says whether it is still ours.
+func (l *lease) check() error {
+	held, err := readLease(l.file)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if held == nil || held.Owner != l.mine.Owner {
+		return ErrLeaseLost
+	}
+	l.seen = l.now()
+	return nil
+}
+
+// renew gives a sign of life, after looking whether the lease is still ours.
+func (l *lease) renew() error {
+	if err := l.check(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.mine.Heartbeat = l.now()
+	mine := l.mine
+	l.mu.Unlock()
+	return rundir.WriteJSON(l.file, mine)
+}
+
+// record is the lease as last written.
+func (l *lease) record() rundir.Lease {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mine
+}
+
+// release gives the lease back. detached says that jobs go on without a driver
+// on purpose.
+func (l *lease) release(detached bool) error {
+	if err := l.check(); err != nil {
+		if errors.Is(err, ErrLeaseLost) {
+			return nil
+		}
+		return err
+	}
+	l.mu.Lock()
+	at := l.now()
+	l.mine.Released, l.mine.Detached, l.mine.Heartbeat = &at, detached, at
+	mine := l.mine
+	l.mu.Unlock()
+	return rundir.WriteJSON(l.file, mine)
+}
+
+// keep renews the lease until ctx ends. lost is called once, when another driver
+// has taken over or no sign of life could be written for too long: whoever takes
+// over must find us silent.
+func (l *lease) keep(ctx context.Context, every time.Duration, lost func(error)) {
+	t := time.NewTicker(every)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		err := l.renew()
+		l.mu.Lock()
+		silent := l.now().Sub(l.seen)
+		l.mu.Unlock()
+		if errors.Is(err, ErrLeaseLost) || err != nil && silent > LeaseTTL*3/4 {
+			lost(fmt.Errorf("%w: %w", ErrLeaseLost, err))
+			return
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}

@@ -1,0 +1,423 @@
+package drive
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// fill submits what is due and may run, in suite order.
+func (d *driver) fill(work context.Context) {
+	for _, c := range d.cases {
+		if c.cur != nil || c.next == nil || d.failed || d.o.Now().Before(c.next.after) {
+			continue
+		}
+		if why := d.room(c); why != "" {
+			d.waitFor(c, why)
+			continue
+		}
+		d.start(work, c)
+	}
+}
+
+// waitFor tells once what a case waits for.
+func (d *driver) waitFor(c *theCase, why string) {
+	if c.next.told != why {
+		c.next.told = why
+		d.tell(Queue, c, "waits: %s", why)
+	}
+}
+
+// start makes the attempt's record and hands the rest to a worker.
+func (d *driver) start(work context.Context, c *theCase) {
+	n := *c.next
+	a := d.newAttempt(c, n.rep, n.number)
+	s := d.state(c)
+	s.State = rundir.CaseRunning
+	if k := len(s.Attempts); k == 0 || s.Attempts[k-1].Rep != n.rep || s.Attempts[k-1].Attempt != n.number {
+		s.Attempts = append(s.Attempts, rundir.Attempt{Rep: n.rep, Attempt: n.number, Why: n.why})
+	}
+	if err := d.writeRun(); err != nil {
+		d.fatal = err
+		return
+	}
+	a.job = rundir.Job{
+		Schema: rundir.Schema, Backend: d.o.Backend, Cluster: d.o.Cluster.Name, Owner: OwnerTag(d.run),
+		Name: jobName(d.run, c.plan.Case.Slug, n.rep, n.number), Intent: d.o.Now(), Host: hostName(), Dir: string(a.there),
+	}
+	if !d.registry.enter(a.job) {
+		return // interrupted: the loop is about to hear of it
+	}
+	c.cur, c.next = a, nil
+	a.submitting, a.number = true, n.number
+	in := order{avoid: n.exclude, bad: d.badList(), nodes: d.known}
+	d.background(func() {
+		res := d.submit(work, c.plan, a.dir, a.there, a.job, in)
+		d.send(work, func(work context.Context) { d.submitted(work, c, a, n, res) })
+	})
+}
+
+// order is what a submission depends on beside the attempt.
+type order struct {
+	avoid []string // nodes this attempt had better not get (repetition elsewhere)
+	bad   []string // nodes to keep away from
+	nodes []string // of the cluster, nil = not asked yet
+}
+
+// result is what became of a submission.
+type result struct {
+	job      rundir.Job // with id and exclusions
+	nodes    []string
+	agent    string
+	warnings []string
+	err      error
+}
+
+// submit renders, writes, copies and submits one attempt. It runs in a worker.
+func (d *driver) submit(work context.Context, p rundir.Plan, dir, there rundir.AttemptDir, j rundir.Job, in order) result {
+	res := result{job: j, nodes: in.nodes}
+	secrets, err := secretsOf(p, d.o.Environ)
+	if err != nil {
+		res.err = err
+		return res
+	}
+	agent, err := d.installed(work)
+	if err != nil {
+		res.err = err
+		return res
+	}
+	res.exclusions(work, d, p, in)
+	for {
+		if res.err = d.prepare(work, p, dir, there, agent, &res); res.err != nil {
+			return res
+		}
+		if res.err = d.lease.check(); res.err != nil {
+			return res
+		}
+		if d.registry.closed() {
+			res.err = errTooLate
+			return res
+		}
+		id, err := d.back.submit(work, submission{job: res.job, local: dir, there: there, agent: agent, secret: secrets})
+		var refused *slurm.CallError
+		if errors.As(err, &refused) && refused.InvalidNode() && len(res.job.Excluded) > 0 {
+			res.warnings = append(res.warnings, "a node to keep away from is unknown to the cluster; none is excluded")
+			res.job.Excluded = nil
+			continue
+		}
+		if err == nil {
+			now := d.o.Now()
+			res.job.ID, res.job.Routed, res.job.Submitted = id.ID, id.Cluster, &now
+			res.err = rundir.WriteJSON(dir.JobFile(), res.job)
+			return res
+		}
+		res.err = err
+		return res
+	}
+}
+
+// prepare writes the attempt directory: the files, then the intent. After this
+// call a job may exist under the name on disk.
+func (d *driver) prepare(work context.Context, p rundir.Plan, dir, there rundir.AttemptDir, agent string, res *result) error {
+	_, rep, number := d.where(dir)
+	files, err := d.o.Render(RenderInput{
+		Plan: p, Backend: d.o.Backend, Attempt: there, Agent: agent, Name: res.job.Name, Owner: res.job.Owner,
+		Exclude: res.job.Excluded, Run: d.run, Rep: rep, Number: number,
+	})
+	if err != nil {
+		return fmt.Errorf("render: %w", err)
+	}
+	paths := make([]string, 0, len(files))
+	for _, f := range files {
+		mode := rundir.FileMode
+		if f.Exec {
+			mode = rundir.ExecMode
+		}
+		if !filepath.IsLocal(f.Path) {
+			return fmt.Errorf("rendered file %q leads out of the attempt directory", f.Path)
+		}
+		if err := rundir.WriteFile(filepath.Join(string(dir), f.Path), f.Data, mode); err != nil {
+			return err
+		}
+		paths = append(paths, f.Path)
+	}
+	if !d.o.Host.Shared() {
+		if err := d.o.Host.Push(work, string(dir), string(there), paths); err != nil {
+			return err
+		}
+	}
+	return rundir.WriteJSON(dir.JobFile(), res.job)
+}
+
+// where reads repetition and attempt out of an attempt directory's path.
+func (d *driver) where(dir rundir.AttemptDir) (slug string, rep, number int) {
+	attempt := filepath.Base(string(dir))
+	repDir := filepath.Dir(string(dir))
+	_, _ = fmt.Sscanf(attempt, "attempt-%d", &number)
+	_, _ = fmt.Sscanf(filepath.Base(repDir), "rep-%d", &rep)
+	return filepath.Base(filepath.Dir(repDir)), rep, number
+}
+
+// installed is the path of the agent's binary as the job sees it. On a cluster it
+// is a copy of its own, named by its checksum: the original may be replaced while
+// the job waits in the queue, and may not be visible on the nodes.
+func (d *driver) installed(work context.Context) (string, error) {
+	d.install.Lock()
+	defer d.install.Unlock()
+	switch {
+	case d.agent != "":
+		return d.agent, nil
+	case d.o.Backend == BackendLocal || !exists(d.o.Binary.Path):
+		d.agent = d.o.Binary.Path
+		return d.agent, nil
+	}
+	dir := filepath.Join(string(d.o.Dir), "bin")
+	if !d.o.Host.Shared() {
+		dir = d.o.Binary.Dir + "/bin"
+	}
+	path, err := host.InstallBinary(work, d.o.Host, d.o.Binary.Path, dir)
+	if err == nil {
+		d.agent = path
+	}
+	return path, err
+}
+
+// exclusions settles which nodes the job is kept from: those that the cluster
+// knows, and only while enough of the others remain.
+func (r *result) exclusions(work context.Context, d *driver, p rundir.Plan, in order) {
+	if d.o.Backend == BackendLocal || len(in.bad)+len(in.avoid) == 0 {
+		return
+	}
+	if r.nodes == nil {
+		nodes, err := d.o.Slurm.NodeNames(work)
+		if err != nil {
+			r.warnings = append(r.warnings, "the cluster's nodes could not be listed: "+err.Error())
+		}
+		r.nodes = nodes
+	}
+	r.job.Excluded, r.warnings = chooseExclusions(in.bad, in.avoid, r.nodes, p.Nodes, r.warnings)
+}
+
+// chooseExclusions drops names that the cluster does not know (sbatch refuses a
+// job that excludes one), and as many others as are needed to run at all: first
+// those that were only to be avoided.
+func chooseExclusions(bad, avoid, known []string, need int, warnings []string) (exclude, warned []string) {
+	var out []string
+	for _, n := range slices.Concat(bad, avoid) {
+		switch {
+		case slices.Contains(out, n):
+		case known != nil && !slices.Contains(known, n):
+			warnings = append(warnings, fmt.Sprintf("node %s is not known to this cluster: not excluded", n))
+		case known != nil && len(known)-len(out)-1 < need:
+			warnings = append(warnings, fmt.Sprintf("node %s is not excluded: too few others would remain", n))
+		default:
+			out = append(out, n)
+		}
+	}
+	slices.Sort(out)
+	return out, warnings
+}
+
+func (d *driver) badList() []string {
+	out := make([]string, 0, len(d.badNodes))
+	for n := range d.badNodes {
+		out = append(out, n)
+	}
+	slices.Sort(out)
+	return out
+}
+
+const (
+	// notReadyFor is how long a submission is repeated that finds Slurm's
+	// controller away, in standby or full.
+	notReadyFor = 10 * time.Minute
+	searchEvery = 5 * time.Second
+	// searchSettle is how long a controller that did not answer in time may still
+	// work on the submission.
+	searchSettle = 15 * time.Second
+)
+
+// submitted goes on with the answer. It runs in the owner.
+func (d *driver) submitted(work context.Context, c *theCase, a *attempt, n next, res result) {
+	a.submitting, a.job, d.known = false, res.job, res.nodes
+	for _, w := range res.warnings {
+		d.tell(Warning, c, "%s", w)
+	}
+	var ambiguous *slurm.AmbiguousError
+	var refused *slurm.CallError
+	switch {
+	case a.job.ID != "":
+		if res.err != nil {
+			d.tell(Warning, c, "job %s is submitted, but its record cannot be written: %v", a.job.ID, res.err)
+		}
+		d.attached(work, c, a)
+		d.tell(Submitted, c, "%s", submittedText(a))
+	case errors.As(res.err, &ambiguous):
+		d.tell(Warning, c, "%v: looking for it by its name", res.err)
+		a.searching, a.askedAt = true, d.o.Now().Add(searchSettle-searchEvery)
+		a.job.Intent = d.o.Now()
+	case errors.Is(res.err, errTooLate), errors.Is(res.err, ErrLeaseLost):
+		d.withdraw(c, a)
+		if errors.Is(res.err, ErrLeaseLost) {
+			d.fatal = res.err
+		}
+	case errors.As(res.err, &refused) && (refused.Standby() || refused.Busy() || refused.Unanswered()), errors.Is(res.err, host.ErrUnreachable):
+		d.notReady(c, a, n, res.err)
+	default:
+		d.refused(c, a, res.err)
+	}
+}
+
+func submittedText(a *attempt) string {
+	if a.job.Backend == BackendLocal {
+		return "started here, agent process " + a.job.ID
+	}
+	text := "job " + a.job.ID + " submitted"
+	if a.job.Routed != "" {
+		text += " to cluster " + a.job.Routed
+	}
+	if len(a.job.Excluded) > 0 {
+		text += fmt.Sprintf(", kept away from %v", a.job.Excluded)
+	}
+	return text
+}
+
+// attached: the attempt's job is known.
+func (d *driver) attached(work context.Context, c *theCase, a *attempt) {
+	a.searching, a.facts.Job = false, a.job
+	d.registry.put(a.job)
+	d.queue.reset(d.o.Now(), d.o.Poll.First)
+	if d.stopping {
+		d.cancelJob(work, c, d.stopReason, rundir.OutcomeCancelled)
+	}
+}
+
+// withdraw takes an attempt back that was never submitted.
+func (d *driver) withdraw(c *theCase, a *attempt) {
+	d.registry.drop(a.job.Name)
+	s := d.state(c)
+	c.cur, c.next = nil, &next{rep: a.rep, number: a.number, why: s.Attempts[len(s.Attempts)-1].Why}
+	s.Attempts = s.Attempts[:len(s.Attempts)-1]
+	if len(s.Attempts) == 0 {
+		s.State = rundir.CaseWaiting
+	}
+}
+
+// notReady submits again later: nothing was submitted, and nothing is wrong with
+// the job.
+func (d *driver) notReady(c *theCase, a *attempt, n next, err error) {
+	now := d.o.Now()
+	if n.since.IsZero() {
+		n.since = now
+	}
+	if now.Sub(n.since) > notReadyFor {
+		d.refused(c, a, fmt.Errorf("for %v: %w", notReadyFor, err))
+		return
+	}
+	delay := min(time.Minute, 10*time.Second<<min(n.tries, 3))
+	n.tries, n.after = n.tries+1, now.Add(delay)
+	d.tell(Warning, c, "not submitted yet: %v; again in %v", err, delay)
+	d.registry.drop(a.job.Name)
+	c.cur, c.next = nil, &n
+}
+
+// refused closes an attempt that never became a job.
+func (d *driver) refused(c *theCase, a *attempt, err error) {
+	kind := "submit-failed" // ours: disk, binary, connection
+	var refused *slurm.CallError
+	if errors.As(err, &refused) {
+		kind = outcome.KindSubmit
+	}
+	d.registry.drop(a.job.Name)
+	text := "nothing was submitted: " + err.Error()
+	now := d.o.Now()
+	d.finish(c, outcome.Resolution{
+		Phase: rundir.PhaseQueue, Done: true, Outcome: rundir.OutcomeInfra, Confidence: "client", Reason: text, Ended: now,
+		Finding: &rundir.Finding{Class: "infra", Kind: kind, Rule: "submit", Message: text},
+	})
+}
+
+// search looks for a job whose submission left no id.
+func (d *driver) search(work context.Context, c *theCase) {
+	a := c.cur
+	if a.asked || d.o.Now().Sub(a.askedAt) < searchEvery {
+		return
+	}
+	a.asked, a.askedAt = true, d.o.Now()
+	j := a.job
+	d.background(func() {
+		over := submissionOver(j, d.o.Now(), d.o.Host.Name() != "here")
+		found, ok, err := d.back.find(work, j)
+		d.send(work, func(work context.Context) { d.searched(work, c, a, found, ok, over, err) })
+	})
+}
+
+func (d *driver) searched(work context.Context, c *theCase, a *attempt, j slurm.Job, ok, over bool, err error) {
+	a.asked = false
+	switch {
+	case ok:
+		now := a.job.Intent
+		a.job.ID, a.job.Routed, a.job.Submitted = j.ID, j.Cluster, &now
+		if err := rundir.WriteJSON(a.dir.JobFile(), a.job); err != nil {
+			d.tell(Warning, c, "the record of job %s cannot be written: %v", j.ID, err)
+		}
+		d.attached(work, c, a)
+		d.tell(Submitted, c, "found job %s by its name", j.ID)
+	case err != nil:
+		d.o.Log.Debug("search", "name", a.job.Name, "err", err)
+	case over && d.stopping:
+		d.finish(c, outcome.Resolution{
+			Phase: rundir.PhaseQueue, Done: true, Outcome: rundir.OutcomeCancelled, Confidence: "client", Reason: d.stopReason, Ended: d.o.Now(),
+		})
+	case over && a.dir != "" && exists(a.dir.AgentFile()):
+		// It ran, and is gone from everywhere we may look by name.
+		d.attachGone(c, a)
+	case over:
+		d.tell(Warning, c, "the submission of %s left no job: submitting again", a.job.Name)
+		d.withdraw(c, a)
+	}
+}
+
+// attachGone goes on with an attempt whose agent's record says which job it was.
+func (d *driver) attachGone(c *theCase, a *attempt) {
+	var rec rundir.AgentRecord
+	if err := rundir.ReadJSON(a.dir.AgentFile(), &rec); err != nil || rec.JobID == "" {
+		d.refused(c, a, fmt.Errorf("the agent's record of an attempt without job id is unreadable: %w", err))
+		return
+	}
+	a.job.ID = rec.JobID
+	a.searching, a.facts.Job = false, a.job
+	d.registry.put(a.job)
+}
+
+// OwnerTag marks all jobs of a run: short, and the same for every driver of it.
+func OwnerTag(r rundir.Run) string {
+	sum := sha256.Sum256([]byte(r.ID + "\x00" + r.Created.UTC().Format(time.RFC3339Nano)))
+	return hex.EncodeToString(sum[:6])
+}
+
+// namePrefix is what the names of all our jobs begin with.
+const namePrefix = "cid-"
+
+// jobName is a name that no other job has: by it a job is found whose id never
+// arrived, and by the owner tag in it the jobs of a run are told from others.
+func jobName(r rundir.Run, slug string, rep, number int) string {
+	const most = 60
+	if len(slug) > most {
+		slug = slug[:most]
+	}
+	var b [4]byte
+	_, _ = rand.Read(b[:])
+	return fmt.Sprintf("%s%s-%s-r%da%d-%s", namePrefix, OwnerTag(r), slug, rep, number, hex.EncodeToString(b[:]))
+}
