@@ -3,38 +3,250 @@ package blame
 import (
 	"cmp"
 	"slices"
+	"time"
 )
 
 // The kinds of finding.
 const (
-	KindCrash        = "role-crash"
-	KindEarlyExit    = "early-exit" // exit 0 before the client was through
-	KindHang         = "hang"
-	KindReadyTimeout = "ready-timeout"
-	KindTimeout      = "phase-timeout"
-	KindWalltime     = "walltime"
-	KindTestFailed   = "test-failed"
-	KindCancelled    = "cancelled"
-	KindPreempted    = "preempted"
-	KindNodeFail     = "node-fail"
+	KindCrash        = "role-crash"    // a role ended with something else than 0
+	KindEarlyExit    = "early-exit"    // a role ended with 0 before the client was through
+	KindHang         = "hang"          // nothing moved for the configured time
+	KindReadyTimeout = "ready-timeout" // a server was not ready within the budget
+	KindTimeout      = "phase-timeout" // a phase took longer than its budget
+	KindWalltime     = "walltime"      // the job's time limit came
+	KindTestFailed   = "test-failed"   // a role's own test failed
+	KindCancelled    = "cancelled"     // somebody ended the job
+	KindPreempted    = "preempted"     // Slurm ended it for a more important one
+	KindNodeFail     = "node-fail"     // a node of the job failed
 	KindInstall      = "install-failed"
+	KindPrecheck     = "precheck-failed"
 	KindNeverStarted = "never-started"
 	KindNoResult     = "no-result"
-	KindStorage      = "storage"
+	KindStorage      = "storage" // the run directory could not be written
+	KindUnkillable   = "unkillable"
 	KindUnattributed = "unattributed"
 )
+
+// DefaultSkew is how close two events must be to count as simultaneous.
+const DefaultSkew = 5 * time.Second
+
+// Judge names the root cause of a failed attempt. It is pure.
+//
+//  1. What happened to the job as a whole comes first: a node's failure, a
+//     preemption, a cancellation, the time limit, each end roles that have done
+//     nothing. A role that was dead before that stays the root.
+//  2. Otherwise the root is the earliest fatal event: the end of a process, a
+//     readiness deadline, the end of a failing test. Signals that the agent or
+//     Slurm sent because of another event never count.
+//  3. Within the skew window order proves nothing. There a node or a preflight
+//     goes before a worker, a worker before the router, the router before the
+//     client; and whoever reports that somebody else has gone (connection
+//     refused, reset by peer) goes last. The client only ever observes.
+//  4. A failure beside the root is collateral only with evidence: it was
+//     stopped, or it says itself that another process had gone, or it is the
+//     client and came later. Every other failure is a root of its own; so is an
+//     assertion on measured data.
+//  5. The class comes from the first failure class that matches a line near the
+//     end of the root's log, then from the way it ended. What nothing explains
+//     is unknown, which is not infra.
+func Judge(ev Evidence) Finding {
+	if ev.Skew <= 0 {
+		ev.Skew = DefaultSkew
+	}
+	c := newCourt(ev)
+	if f, ok := c.wholeJob(); ok {
+		return f
+	}
+	root, ok := c.root()
+	if !ok {
+		return c.nobody()
+	}
+	f := c.accuse(root)
+	c.others(&f, root)
+	return f
+}
 
 // SortLines puts the lines of one log into the order of the file.
 func SortLines(lines []Line) {
 	slices.SortStableFunc(lines, func(a, b Line) int { return cmp.Compare(a.Number, b.Number) })
 }
 
-// Judge names the root cause. See the package documentation for the rules.
-func Judge(ev Evidence) Finding {
+// court is the evidence, indexed.
+type court struct {
+	ev    Evidence
+	roles map[string]Role
+	order map[string]int // start order
+	lines map[string][]Line
+	ends  map[string]Event // RoleEnd by role
+	fatal []Event          // in time order; those of unknown time last
+}
+
+func newCourt(ev Evidence) *court {
+	c := &court{ev: ev, roles: map[string]Role{}, order: map[string]int{}, lines: map[string][]Line{}, ends: map[string]Event{}}
+	for i, r := range ev.Roles {
+		c.roles[r.Name], c.order[r.Name] = r, i
+	}
+	for _, l := range ev.Lines {
+		c.lines[l.Role] = append(c.lines[l.Role], l)
+	}
 	for _, e := range ev.Events {
-		if e.Kind == RoleEnd && !e.ByUs && e.Exit != 0 {
-			return Finding{Root: e.Role, Class: Test, Kind: KindCrash, Rule: "stub", Message: "[" + e.Role + "] ended"}
+		if e.Kind == RoleEnd {
+			c.ends[e.Role] = e
 		}
 	}
-	return Finding{Class: Unknown, Kind: KindUnattributed, Message: "nothing is proven"}
+	for _, e := range ev.Events {
+		if e = normal(e); c.isFatal(e) {
+			c.fatal = append(c.fatal, e)
+		}
+	}
+	slices.SortStableFunc(c.fatal, func(a, b Event) int {
+		switch {
+		case a.At.IsZero() != b.At.IsZero():
+			return map[bool]int{true: 1, false: -1}[a.At.IsZero()]
+		case !a.At.Equal(b.At):
+			return a.At.Compare(b.At)
+		}
+		return cmp.Compare(c.order[a.Role], c.order[b.Role])
+	})
+	return c
+}
+
+// normal reads the exit code of a shell whose command was killed: 128 + signal.
+func normal(e Event) Event {
+	if e.Kind == RoleEnd && e.Signal == 0 && e.Exit > 128 && e.Exit <= 128+64 {
+		e.Signal = e.Exit - 128
+	}
+	return e
+}
+
+// isFatal says that an event could be the root. An end that was asked for never
+// is, unless the step ran out of memory: nobody asks for that.
+func (c *court) isFatal(e Event) bool {
+	switch e.Kind {
+	case RoleEnd:
+		switch {
+		case e.OOM:
+			return true
+		case e.ByUs:
+			return false
+		}
+		return e.Exit != 0 || !e.Expected
+	case TestFailed:
+		end, ok := c.ends[e.Role]
+		stopped := ok && !end.Stopped.IsZero()
+		// A test that fails because its process was told to stop: no finding.
+		return e.Assert || !stopped || e.At.IsZero() || e.At.Before(end.Stopped.Add(-c.ev.Skew))
+	case PhaseTimeout, Signalled:
+		return false // of the job as a whole
+	default:
+		return true
+	}
+}
+
+// rank orders simultaneous failures: who causes before who suffers.
+func (c *court) rank(e Event) int {
+	switch e.Kind {
+	case Storage, InstallFail, Unkillable:
+		return 0
+	default:
+	}
+	switch c.roles[e.Role].Kind {
+	case "precheck", "install":
+		return 0
+	case "gen", "ctx", "agg":
+		return 1
+	case "server":
+		return 2
+	case "benchmark":
+		return 3
+	}
+	return 2
+}
+
+func (c *court) isClient(role string) bool { return c.roles[role].Kind == "benchmark" }
+
+// root is the fatal event that the finding is about.
+func (c *court) root() (Event, bool) {
+	if len(c.fatal) == 0 {
+		return Event{}, false
+	}
+	candidates := c.fatal[:1]
+	for i, e := range c.fatal[1:] {
+		if e.At.IsZero() || e.At.Sub(c.fatal[0].At) > c.ev.Skew {
+			break
+		}
+		candidates = c.fatal[:i+2]
+	}
+	best := candidates[0]
+	for _, e := range candidates[1:] {
+		if c.before(e, best) {
+			best = e
+		}
+	}
+	return best, true
+}
+
+// before says that, at the same time, a rather than b is the cause. Ties stay in
+// time order.
+func (c *court) before(a, b Event) bool {
+	if a.Role == b.Role {
+		return weight(a) > weight(b) // several facts about one role: the plainest
+	}
+	oa, ob := c.observes(a), c.observes(b)
+	if oa != ob {
+		return ob
+	}
+	return c.rank(a) < c.rank(b)
+}
+
+// weight orders facts about the same role by how much they say.
+func weight(e Event) int {
+	switch e.Kind {
+	case RoleEnd:
+		return 3
+	case TestFailed:
+		return 2
+	case NoResult:
+		return 0
+	default:
+		return 1
+	}
+}
+
+// observes says that a failure only reports another one: the client's, and that
+// of a process whose first error is that its peer has gone.
+func (c *court) observes(e Event) bool {
+	if e.Kind != RoleEnd && e.Kind != TestFailed {
+		return false
+	}
+	if e.OOM || e.Signal == 9 {
+		return false
+	}
+	if c.isClient(e.Role) && !e.Assert {
+		return true
+	}
+	_, ok := c.peerLine(e.Role)
+	return ok
+}
+
+// nobody is the finding when no role did anything wrong by itself.
+func (c *court) nobody() Finding {
+	for _, e := range c.ev.Events {
+		if e.Kind == PhaseTimeout {
+			return Finding{
+				Class: Unknown, Kind: KindTimeout, Rule: "phase-budget",
+				Message:    "phase " + e.Text + " took longer than its budget; no role failed",
+				Collateral: c.stopped(),
+			}
+		}
+	}
+	for _, e := range c.ev.Events {
+		if e.Kind == RoleEnd && e.Exit != 0 {
+			return Finding{
+				Class: Unknown, Kind: KindUnattributed, Rule: "nothing-proven",
+				Message: "[" + e.Role + "] " + endWords(normal(e)) + ", after it had been told to stop; nothing says why that was",
+			}
+		}
+	}
+	return Finding{}
 }

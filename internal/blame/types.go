@@ -99,17 +99,21 @@ type Evidence struct {
 
 // Role is what blame needs to know of a role.
 type Role struct {
-	Name  string
-	Kind  string // gen, ctx, server, benchmark, agg, precheck
-	Nodes []string
+	Name     string
+	Kind     string // gen, ctx, server, benchmark, agg, precheck, install
+	Nodes    []string
+	Started  time.Time // zero = never
+	LogLines int       // lines of its log; 0 = unknown
 }
 
-// Finding is the answer.
+// Finding is the answer. The zero value says that nothing in the evidence went
+// wrong.
 type Finding struct {
 	Root       string // role; "" = the job itself, or nothing proven
 	Class      Class
-	Kind       string            // role-crash, hang, ready-timeout, test-failed, cancelled, preempted, node-fail, install-failed, no-result, unattributed
+	Kind       string            // one of the Kind… constants of a finding: role-crash, hang, ready-timeout, …
 	Rule       string            // name of the rule that fired
+	Why        string            // what that rule means, for people
 	Line       *Line             // the line it fired on
 	Message    string            // one line for people: "[GEN_0] killed by SIGKILL …"
 	MoreRoots  []string          // independent further failures, in order

@@ -74,7 +74,8 @@ type agent struct {
 	dir      rundir.AttemptDir
 	plan     rundir.Plan
 	jobID    string
-	token    string
+	token    string // for the test's own files
+	mark     string // of our processes on this machine
 	restart  int
 	started  time.Time
 	nodes    []string
@@ -284,8 +285,11 @@ func (a *agent) send(e event) {
 
 func (a *agent) startRole(ctx context.Context, i int) {
 	spec := a.specs[i]
+	if a.st.ending != nil {
+		return // an earlier role of this wave could not be started
+	}
 	fail := func(err error) {
-		go a.send(event{kind: evNotStarted, role: i, at: a.o.Now(), text: err.Error()})
+		a.handle(ctx, event{kind: evNotStarted, role: i, at: a.o.Now(), text: err.Error()})
 	}
 	log, err := a.openLog(spec)
 	if err != nil {
@@ -299,10 +303,10 @@ func (a *agent) startRole(ctx context.Context, i int) {
 		return
 	}
 	a.steps[i] = s
+	a.handle(ctx, event{kind: evStarted, role: i, at: a.o.Now()})
 	a.closing.Add(1)
 	go func() {
 		defer a.closing.Done()
-		a.send(event{kind: evStarted, role: i, at: a.o.Now()})
 		end := s.wait()
 		a.send(event{kind: evEnded, role: i, at: a.o.Now(), end: end, drain: a.drainSeen()})
 		a.closeRole(spec.role.Name, log)
@@ -388,7 +392,7 @@ func (a *agent) openLog(spec stepSpec) (*roleLog, error) {
 	}
 	l := &roleLog{
 		role: name, file: filepath.Join("roles", name, filepath.Base(path)), look: a.look, console: a.console, now: a.o.Now, f: f,
-		rules:  map[string]bool{},
+		rules:  map[string][]int{},
 		broken: func(err error) { go a.send(event{kind: evBroken, at: a.o.Now(), text: err.Error()}) },
 	}
 	l.st.last = a.o.Now()

@@ -21,6 +21,7 @@ func (a *agent) evidence() blame.Evidence {
 		}
 		name := a.st.roles[i].name
 		ev.Lines = append(ev.Lines, blameLines(name, l)...)
+		ev.Roles[i].LogLines = l.state().lines
 	}
 	return ev
 }
@@ -50,7 +51,7 @@ func blameLines(name string, l *roleLog) []blame.Line {
 func (s state) evidence() blame.Evidence {
 	ev := blame.Evidence{Events: s.extra}
 	for _, r := range s.roles {
-		ev.Roles = append(ev.Roles, blame.Role{Name: r.name, Kind: r.kind, Nodes: r.nodes})
+		ev.Roles = append(ev.Roles, blame.Role{Name: r.name, Kind: r.kind, Nodes: r.nodes, Started: r.started})
 		if r.state != rundir.RoleEnded || r.err != "" {
 			continue
 		}
@@ -81,6 +82,12 @@ func conclude(s state, ev blame.Evidence) (*rundir.Finding, rundir.Outcome, stri
 			reason = fmt.Sprintf("the client passed; %d servers did not leave by themselves within %v and were ended", n, s.drainBound)
 		}
 		return nil, rundir.OutcomePassed, reason
+	}
+	if f.Kind == "" {
+		f = blame.Finding{Class: blame.Unknown, Kind: blame.KindUnattributed, Rule: "nothing-proven", Message: "the attempt did not complete, and nothing says why"}
+		if s.ending != nil {
+			f.Message += ": " + s.ending.why
+		}
 	}
 	rec := &rundir.Finding{
 		Root: f.Root, Class: string(f.Class), Kind: f.Kind, Rule: f.Rule, Message: f.Message,

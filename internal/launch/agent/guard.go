@@ -67,8 +67,8 @@ func (g *guard) close() {
 
 // Guard reads what the agent says on r until it stops. If the agent went without
 // a farewell, the process groups that it had running are killed, and whatever
-// carries a step cookie that begins with token.
-func Guard(r io.Reader, token string) {
+// carries a step cookie of that attempt.
+func Guard(r io.Reader, mark string) {
 	groups := map[int]bool{}
 	in := bufio.NewScanner(r)
 	for in.Scan() {
@@ -89,7 +89,7 @@ func Guard(r io.Reader, token string) {
 	for pgid := range groups {
 		_ = syscall.Kill(-pgid, syscall.SIGKILL)
 	}
-	for _, pid := range proc.WithPrefix(StepCookie + "=" + token + ".") {
+	for _, pid := range proc.WithPrefix(StepCookie + "=" + mark + ".") {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 }

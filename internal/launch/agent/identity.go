@@ -2,6 +2,8 @@ package agent
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -26,6 +28,8 @@ func (a *agent) identify() {
 		a.restart = 0
 	}
 	a.token = fmt.Sprintf("%s.%d.%d", a.jobID, a.restart, a.o.PID)
+	dir := sha256.Sum256([]byte(a.dir))
+	a.mark = a.token + "." + hex.EncodeToString(dir[:4])
 	if name := a.plan.TokenEnv; name != "" {
 		if t := proc.Getenv(env, name); t != "" {
 			a.token = t // job.sh has made one already
@@ -49,13 +53,13 @@ func (a *agent) pickStarter(ctx context.Context) error {
 	case BackendLocal:
 		var argv []string
 		if a.o.GuardArgv != nil {
-			argv = a.o.GuardArgv(a.token)
+			argv = a.o.GuardArgv(a.mark)
 		}
 		g, err := startGuard(ctx, argv, proc.WithoutJenkins(a.o.Env))
 		if err != nil {
 			return err
 		}
-		a.starter = newLocal(a.dir, a.plan, a.o.Env, a.jobID, a.token, g)
+		a.starter = newLocal(a.dir, a.plan, a.o.Env, a.jobID, a.mark, g)
 		return nil
 	case BackendSlurm:
 		if a.jobID == "" {

@@ -33,15 +33,15 @@ type local struct {
 	plan  rundir.Plan
 	env   []string
 	jobID string
-	token string
+	mark  string // of this attempt, in StepCookie
 	guard *guard
 
 	mu   sync.Mutex
 	next []int // per node: the first GPU that no worker has been given yet
 }
 
-func newLocal(dir rundir.AttemptDir, plan rundir.Plan, env []string, jobID, token string, g *guard) *local {
-	return &local{dir: dir, plan: plan, env: env, jobID: jobID, token: token, guard: g, next: make([]int, max(plan.Nodes, 1))}
+func newLocal(dir rundir.AttemptDir, plan rundir.Plan, env []string, jobID, mark string, g *guard) *local {
+	return &local{dir: dir, plan: plan, env: env, jobID: jobID, mark: mark, guard: g, next: make([]int, max(plan.Nodes, 1))}
 }
 
 func (l *local) nodes(context.Context) ([]string, error) {
@@ -59,7 +59,7 @@ func (l *local) close()                        { l.guard.close() }
 func (l *local) start(ctx context.Context, spec stepSpec, log *roleLog) (step, error) {
 	s := &localStep{
 		name:   l.jobID + "." + strconv.Itoa(spec.index),
-		cookie: StepCookie + "=" + l.token + "." + strconv.Itoa(spec.index),
+		cookie: StepCookie + "=" + l.mark + "." + strconv.Itoa(spec.index),
 		ended:  make(chan taskEnd, 16),
 		done:   make(chan struct{}),
 		guard:  l.guard,

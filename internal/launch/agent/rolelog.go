@@ -18,7 +18,7 @@ const (
 	maxLine       = 16 << 10 // bytes of one line that are looked at
 	keptLine      = 1 << 10  // bytes of a line that go into a record
 	tailLines     = 40
-	maxCandidates = 32
+	maxCandidates = 64
 	traceDepth    = 400 // lines after "Traceback" in which its exception is looked for
 )
 
@@ -39,8 +39,8 @@ type roleLog struct {
 	partial []byte // the line that has begun
 	cut     bool   // it is longer than maxLine
 	st      logState
-	trace   int // lines left in which to find the exception of a traceback
-	rules   map[string]bool
+	trace   int              // lines left in which to find the exception of a traceback
+	rules   map[string][]int // failure class → its places in st.candidates
 	tail    []rundir.LogLine // ring
 	tailAt  int
 }
@@ -127,9 +127,8 @@ func (l *roleLog) examine(line string) {
 	}
 	l.fromLauncher(line)
 	l.firstError(at, line)
-	if r, ok := l.look.classes.Match(line); ok && !l.rules[r.Name] && len(l.st.candidates) < maxCandidates {
-		l.rules[r.Name] = true
-		l.st.candidates = append(l.st.candidates, at)
+	if r, ok := l.look.classes.Match(line); ok {
+		l.classLine(r.Name, at)
 	}
 }
 
@@ -144,7 +143,6 @@ func (l *roleLog) firstError(at rundir.LogLine, line string) {
 		}
 		l.trace = 0
 		l.st.first = &at
-		l.candidate(at)
 	case l.st.first != nil:
 	case l.look.traceback.MatchString(line):
 		l.st.first, l.trace = &at, traceDepth
@@ -153,9 +151,19 @@ func (l *roleLog) firstError(at rundir.LogLine, line string) {
 	}
 }
 
-func (l *roleLog) candidate(at rundir.LogLine) {
-	if len(l.st.candidates) < maxCandidates {
+// classLine keeps the first and the last line of a failure class: the first says
+// when it began, but only a late one explains the end.
+func (l *roleLog) classLine(rule string, at rundir.LogLine) {
+	slots, seen := l.rules[rule]
+	switch {
+	case !seen && len(l.st.candidates) < maxCandidates:
+		l.rules[rule] = []int{len(l.st.candidates)}
 		l.st.candidates = append(l.st.candidates, at)
+	case len(slots) == 1 && len(l.st.candidates) < maxCandidates:
+		l.rules[rule] = append(slots, len(l.st.candidates))
+		l.st.candidates = append(l.st.candidates, at)
+	case len(slots) == 2:
+		l.st.candidates[slots[1]] = at
 	}
 }
 

@@ -1,0 +1,347 @@
+package blame
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// nearEnd is how many of a log's last lines may explain its end. What stands
+// further up was survived.
+const nearEnd = 1000
+
+// accuse makes the finding about the root.
+func (c *court) accuse(e Event) Finding {
+	f := Finding{Root: e.Role, Class: Unknown, Kind: kindOf(c, e)}
+	rule, line, matched := c.explain(e)
+	switch {
+	case e.Kind == Storage:
+		f.Class, f.Rule, f.Why = Infra, "run-directory", "the run directory could not be written"
+	case e.OOM:
+		f.Class, f.Rule, f.Why = Test, "cgroup-oom", "the program asked for more memory than the job has; it would again"
+	case matched && !rule.Weak:
+		f.Class, f.Rule, f.Why = rule.Class, rule.Name, rule.Why
+		f.Line = line
+	case f.Kind == KindInstall || f.Kind == KindPrecheck:
+		f.Class, f.Rule, f.Why = Infra, f.Kind, "it failed before the test began"
+		f.BadNodes = c.nodesOf(e)
+	case e.Kind == Unkillable:
+		f.Class, f.Rule, f.Why = Infra, "unkillable", "processes that SIGKILL does not end hang in the kernel"
+		f.BadNodes = c.nodesOf(e)
+	default:
+		c.byEnd(&f, e)
+		if f.Class == Unknown && matched {
+			f.Class, f.Rule, f.Why, f.Line = rule.Class, rule.Name, rule.Why, line
+		}
+	}
+	if matched && rule.Node && f.Class == Infra && f.Rule == rule.Name {
+		f.BadNodes = c.nodesOf(e)
+	}
+	if f.Line == nil {
+		f.Line = c.firstLine(e.Role)
+	}
+	f.Message = c.message(e, f, rule)
+	return f
+}
+
+// byEnd classifies by the way a role ended.
+func (c *court) byEnd(f *Finding, e Event) {
+	end, ended := c.ends[e.Role]
+	end = normal(end)
+	switch {
+	case e.Kind == TestFailed:
+		f.Class, f.Rule, f.Why = Test, "own-test-failed", "a test case of the role failed"
+	case e.Kind == RoleEnd && e.Signal == 9:
+		f.Class, f.Rule, f.Why = Infra, "killed-from-outside", "SIGKILL that neither ci-disagg nor Slurm sent"
+		f.BadNodes = c.nodesOf(e)
+	case e.Kind == RoleEnd && slices.Contains([]int{4, 6, 7, 8, 11}, e.Signal):
+		f.Class, f.Rule, f.Why = Test, "crash-signal", "the program crashed"
+	case e.Kind == RoleEnd && c.hasTestFailure(e.Role):
+		f.Class, f.Rule, f.Why = Test, "own-test-failed", "a test case of the role failed"
+	case e.Kind == RoleEnd && (e.Exit == 126 || e.Exit == 127):
+		f.Class, f.Rule, f.Why = Test, "not-executable", "the command does not exist or cannot be run"
+	case e.Kind == NoResult && ended && !end.ByUs && end.Exit == 0:
+		f.Rule, f.Why = "no-result", "it ended with 0 and left no usable results.xml"
+	default:
+		f.Rule, f.Why = "nothing-proven", "no rule explains it; unknown is not infra"
+	}
+}
+
+func (c *court) hasTestFailure(role string) bool {
+	return slices.ContainsFunc(c.ev.Events, func(e Event) bool { return e.Role == role && e.Kind == TestFailed })
+}
+
+func kindOf(c *court, e Event) string {
+	switch e.Kind {
+	case RoleEnd:
+		switch {
+		case c.roles[e.Role].Kind == "precheck":
+			return KindPrecheck
+		case c.roles[e.Role].Kind == "install":
+			return KindInstall
+		case e.Exit == 0:
+			return KindEarlyExit
+		case c.hasTestFailure(e.Role):
+			return KindTestFailed
+		}
+		return KindCrash
+	case TestFailed:
+		return KindTestFailed
+	case NotReady:
+		return KindReadyTimeout
+	case Hang:
+		return KindHang
+	case NeverStarted:
+		return KindNeverStarted
+	case InstallFail:
+		return KindInstall
+	case NoResult:
+		return KindNoResult
+	case Storage:
+		return KindStorage
+	case Unkillable:
+		return KindUnkillable
+	default:
+		return KindUnattributed
+	}
+}
+
+// explain finds the failure class of an event: the one that stands first in the
+// list of classes and matches the event's own text or a line near the end of
+// the role's log.
+func (c *court) explain(e Event) (Rule, *Line, bool) {
+	var best Rule
+	var at *Line
+	found := len(c.ev.Classes.rules)
+	try := func(text string, line *Line) {
+		for i, r := range c.ev.Classes.rules[:found] {
+			if r.re.MatchString(text) {
+				found, best, at = i, r.Rule, line
+				return
+			}
+		}
+	}
+	if e.Text != "" && e.Kind != PhaseTimeout {
+		try(e.Text, nil)
+	}
+	lines := c.lines[e.Role]
+	last := c.roles[e.Role].LogLines
+	for _, l := range lines {
+		last = max(last, l.Number)
+	}
+	for i := range lines {
+		if lines[i].Number > last-nearEnd {
+			try(lines[i].Text, &lines[i])
+		}
+	}
+	return best, at, found < len(c.ev.Classes.rules)
+}
+
+// firstLine is the line to show when no rule fired: the first error, else the
+// last line.
+func (c *court) firstLine(role string) *Line {
+	lines := c.lines[role]
+	for i := range lines {
+		if lines[i].First {
+			return &lines[i]
+		}
+	}
+	if len(lines) > 0 {
+		return &lines[len(lines)-1]
+	}
+	return nil
+}
+
+// nodesOf are the nodes to suspect: the one known, else the role's slice.
+func (c *court) nodesOf(e Event) []string {
+	if e.Node != "" {
+		return []string{e.Node}
+	}
+	return slices.Clone(c.roles[e.Role].Nodes)
+}
+
+// peerPattern are the words in which a process reports that another has gone.
+//
+//nolint:gochecknoglobals // compiled once, immutable
+var peerPattern = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)connection (?:refused|reset|aborted|closed)|ConnectionRefusedError|ConnectionResetError|reset by peer|broken pipe|` +
+		`ClientConnectorError|ClientOSError|ServerDisconnectedError|RemoteDisconnected|RemoteProtocolError|peer (?:closed|has gone|disconnected)|` +
+		`remote (?:end|process|peer) (?:closed|exited|has)|ncclRemoteError|remote process exited|endpoint (?:is )?(?:unreachable|timeout)|` +
+		`(?:502 Bad Gateway|503 Service Unavailable|504 Gateway Timeout)|Cannot connect to host|upstream .*(?:refused|unreachable)`)
+})
+
+// peerLine is the line with which a role says that somebody else has gone, when
+// that is the first thing it complains about.
+func (c *court) peerLine(role string) (Line, bool) {
+	for _, l := range c.lines[role] {
+		if l.First && peerPattern().MatchString(l.Text) {
+			return l, true
+		}
+	}
+	return Line{}, false
+}
+
+// others sorts every failure beside the root: collateral with its evidence, or
+// a root of its own.
+func (c *court) others(f *Finding, root Event) {
+	collateral := map[string]string{}
+	seen := map[string]bool{root.Role: true}
+	for _, e := range c.fatal {
+		if seen[e.Role] && !e.Assert || e.Role == root.Role {
+			continue
+		}
+		if words, ok := c.collateral(e, root); ok {
+			if !seen[e.Role] {
+				collateral[e.Role] = words
+			}
+		} else if !slices.Contains(f.MoreRoots, e.Role) && e.Role != "" {
+			f.MoreRoots = append(f.MoreRoots, e.Role)
+			delete(collateral, e.Role)
+		}
+		seen[e.Role] = true
+	}
+	for role, e := range c.ends {
+		if e.ByUs && role != root.Role && !slices.Contains(f.MoreRoots, role) && collateral[role] == "" {
+			collateral[role] = stopWords(normal(e))
+		}
+	}
+	if len(collateral) > 0 {
+		f.Collateral = collateral
+	}
+}
+
+// collateral says whether a failure is proven to come from the root's, and how.
+func (c *court) collateral(e, root Event) (string, bool) {
+	if e.Assert || e.OOM || e.Kind == Storage {
+		return "", false
+	}
+	if root.Role == "" && root.Kind == Storage {
+		return "", false
+	}
+	later := !e.At.IsZero() && !root.At.IsZero() && !e.At.Before(root.At)
+	near := !e.At.IsZero() && !root.At.IsZero() && root.At.Sub(e.At).Abs() <= c.ev.Skew
+	if end, ok := c.ends[e.Role]; ok && end.ByUs {
+		return stopWords(normal(end)), true
+	}
+	if l, ok := c.peerLine(e.Role); ok && (later || near) {
+		return fmt.Sprintf("%s %s: %s", what(e), offset(e, root), l.Text), true
+	}
+	if later && c.isClient(e.Role) && !c.isClient(root.Role) && (e.Kind == RoleEnd || e.Kind == TestFailed) {
+		return fmt.Sprintf("%s %s", what(e), offset(e, root)), true
+	}
+	return "", false
+}
+
+func offset(e, root Event) string {
+	d := e.At.Sub(root.At)
+	if d < 0 {
+		return fmt.Sprintf("%.1f s before %s's end was seen", -d.Seconds(), root.Role)
+	}
+	return fmt.Sprintf("%.1f s after %s", d.Seconds(), root.Role)
+}
+
+func stopWords(e Event) string {
+	if e.Stopped.IsZero() {
+		return "stopped when the job was ended: " + endWords(e)
+	}
+	return fmt.Sprintf("stopped by ci-disagg, %s %.1f s later", endWords(e), max(0, e.At.Sub(e.Stopped).Seconds()))
+}
+
+// message is the finding in one line.
+func (c *court) message(e Event, f Finding, rule Rule) string {
+	var b strings.Builder
+	if e.Role != "" {
+		fmt.Fprintf(&b, "[%s] ", e.Role)
+	}
+	b.WriteString(what(e))
+	switch {
+	case e.Node != "":
+		b.WriteString(" on " + e.Node)
+	case len(c.roles[e.Role].Nodes) == 1:
+		b.WriteString(" on " + c.roles[e.Role].Nodes[0])
+	}
+	if r := c.roles[e.Role]; !r.Started.IsZero() && !e.At.IsZero() && e.Kind == RoleEnd {
+		fmt.Fprintf(&b, " after %.1f s", e.At.Sub(r.Started).Seconds())
+	}
+	if f.Line != nil && f.Line.Text != "" && (f.Line.First || f.Rule == rule.Name) {
+		b.WriteString(": " + oneLine(f.Line.Text, 200))
+	} else if f.Why != "" {
+		b.WriteString("; " + f.Why)
+	}
+	return b.String()
+}
+
+// what is an event in words.
+func what(e Event) string {
+	switch e.Kind {
+	case RoleEnd:
+		if e.Drained {
+			return endWords(e) + " after the benchmark"
+		}
+		if e.Exit == 0 && !e.Expected {
+			return "exit 0 before the client was through"
+		}
+		return endWords(e)
+	case TestFailed:
+		return "test failed" + lead(": ", e.Text)
+	case NotReady:
+		return "not ready" + lead(" within ", e.Text)
+	case Hang:
+		return "hangs" + lead(": ", e.Text)
+	case NeverStarted:
+		return "could not be started" + lead(": ", e.Text)
+	case InstallFail:
+		return "install failed" + lead(": ", e.Text)
+	case NoResult:
+		return "no usable results.xml" + lead(": ", e.Text)
+	case Storage:
+		return "the run directory cannot be written" + lead(": ", e.Text)
+	case Unkillable:
+		return "did not end after SIGKILL"
+	default:
+		return string(e.Kind) + lead(": ", e.Text)
+	}
+}
+
+func lead(sep, s string) string {
+	if s == "" {
+		return ""
+	}
+	return sep + oneLine(s, 200)
+}
+
+func oneLine(s string, limit int) string {
+	s, _, _ = strings.Cut(strings.TrimSpace(s), "\n")
+	if len(s) > limit {
+		s = strings.ToValidUTF8(s[:limit], "") + "…"
+	}
+	return s
+}
+
+// endWords is how a process ended.
+func endWords(e Event) string {
+	words := fmt.Sprintf("exit %d", e.Exit)
+	if e.Signal != 0 {
+		words = fmt.Sprintf("killed by %s (exit %d)", signalName(e.Signal), 128+e.Signal)
+	}
+	if e.OOM {
+		words += ", out of memory"
+	}
+	if e.Task > 0 {
+		words += fmt.Sprintf(", task %d first", e.Task)
+	}
+	return words
+}
+
+func signalName(n int) string {
+	name, ok := map[int]string{
+		1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 5: "SIGTRAP", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL",
+		10: "SIGUSR1", 11: "SIGSEGV", 12: "SIGUSR2", 13: "SIGPIPE", 14: "SIGALRM", 15: "SIGTERM", 31: "SIGSYS",
+	}[n]
+	if !ok {
+		return fmt.Sprintf("signal %d", n)
+	}
+	return name
+}

@@ -1,0 +1,169 @@
+package blame
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// wholeJob recognises what ended the job as a whole.
+func (c *court) wholeJob() (Finding, bool) {
+	job := c.ev.Job
+	signalled, isSignalled := c.signalled()
+	kind, rule := "", ""
+	switch job.State {
+	case "NODE_FAIL", "BOOT_FAIL":
+		kind, rule = KindNodeFail, "job-state"
+	case "PREEMPTED":
+		kind, rule = KindPreempted, "job-state"
+	case "TIMEOUT", "DEADLINE":
+		kind, rule = KindWalltime, "job-state"
+	case "CANCELLED", "REVOKED":
+		kind, rule = KindCancelled, "job-state"
+	default:
+		if isSignalled {
+			kind, rule = KindCancelled, "agent-signalled"
+			if job.TimeUp {
+				kind, rule = KindWalltime, "agent-signalled"
+			}
+		}
+	}
+	if kind == "" && job.State == "COMPLETING" {
+		// On its way out while we still run: somebody ended it, Slurm does not say who.
+		kind, rule = KindCancelled, "job-state"
+	}
+	if kind == "" {
+		return c.failedNode()
+	}
+	if c.deadBefore(signalled.At, isSignalled, kind) {
+		return Finding{}, false
+	}
+	f := Finding{Class: Infra, Kind: kind, Rule: rule, Collateral: c.stopped()}
+	switch kind {
+	case KindNodeFail:
+		f.BadNodes = job.FailedNodes
+		f.Message = "a node of the job failed" + list(": ", job.FailedNodes)
+		f.Root = c.onNodes(job.FailedNodes)
+	case KindPreempted:
+		f.Message = "the job was preempted"
+	case KindWalltime:
+		f.Class = Unknown
+		f.Message = "the job's time limit came"
+	case KindCancelled:
+		f.Message = cancelWords(job, signalled.Text)
+	}
+	if job.Reason != "" && job.Reason != "None" {
+		f.Message += " (" + job.Reason + ")"
+	}
+	return f, true
+}
+
+func cancelWords(job Job, signal string) string {
+	switch {
+	case job.ByUs:
+		return "the job was cancelled by ci-disagg"
+	case job.CancelledBy != "":
+		return "the job was cancelled by uid " + job.CancelledBy
+	case signal != "" && job.State == "":
+		return "the attempt was ended by " + signal
+	case signal != "" && (job.State == "RUNNING"):
+		return "the agent received " + signal + " although the job's time was not up"
+	}
+	return "the job was cancelled"
+}
+
+func (c *court) signalled() (Event, bool) {
+	for _, e := range c.ev.Events {
+		if e.Kind == Signalled {
+			return e, true
+		}
+	}
+	return Event{}, false
+}
+
+// deadBefore says that a role had failed by itself before the job was ended as a
+// whole. Slurm signals the roles and the agent within milliseconds, and the job's
+// end, seen only afterwards, has no time of its own: a death by SIGTERM or
+// SIGKILL, or any death shortly before the signal, is no proof.
+func (c *court) deadBefore(at time.Time, known bool, kind string) bool {
+	for _, e := range c.fatal {
+		if e.At.IsZero() {
+			continue
+		}
+		bySignal := e.Kind == RoleEnd && (e.Signal == 15 || e.Signal == 9)
+		switch {
+		case kind == KindNodeFail && !known:
+			return false
+		case known && e.At.Before(at.Add(-2*time.Second)):
+			return !bySignal || e.At.Before(at.Add(-c.ev.Skew))
+		case !known && !bySignal && e.Kind != NotReady:
+			return true
+		}
+	}
+	return false
+}
+
+// failedNode: Slurm has given up on a node that the first failing role ran on,
+// but does not call the job failed (yet).
+func (c *court) failedNode() (Finding, bool) {
+	root, ok := c.root()
+	if !ok || len(c.ev.Job.FailedNodes) == 0 {
+		return Finding{}, false
+	}
+	nodes := c.roles[root.Role].Nodes
+	if root.Node != "" {
+		nodes = []string{root.Node}
+	}
+	var bad []string
+	for _, n := range nodes {
+		if slices.Contains(c.ev.Job.FailedNodes, n) {
+			bad = append(bad, n)
+		}
+	}
+	if len(bad) == 0 {
+		return Finding{}, false
+	}
+	f := Finding{Root: root.Role, Class: Infra, Kind: KindNodeFail, Rule: "node-state", BadNodes: bad}
+	f.Message = fmt.Sprintf("[%s] %s; its node failed: %s", root.Role, what(root), strings.Join(bad, " "))
+	c.others(&f, root)
+	return f, true
+}
+
+// onNodes is the first role that ended on one of the nodes.
+func (c *court) onNodes(bad []string) string {
+	for _, e := range c.fatal {
+		for _, n := range c.roles[e.Role].Nodes {
+			if slices.Contains(bad, n) {
+				return e.Role
+			}
+		}
+	}
+	return ""
+}
+
+// stopped is the collateral of what ended everything: each role whose end was
+// asked for, or that went by the signal that everybody got.
+func (c *court) stopped() map[string]string {
+	out := map[string]string{}
+	for role, e := range c.ends {
+		e = normal(e)
+		switch {
+		case e.ByUs:
+			out[role] = stopWords(e)
+		case e.Signal == 15 || e.Signal == 9:
+			out[role] = endWords(e) + " when the job was ended"
+		}
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	return out
+}
+
+func list(lead string, items []string) string {
+	if len(items) == 0 {
+		return ""
+	}
+	return lead + strings.Join(items, " ")
+}
