@@ -2,6 +2,11 @@ package baseline
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
@@ -16,7 +21,7 @@ type Setup struct {
 	Policy   verdict.Policy
 	Metrics  metric.Table
 	Window   time.Duration // how far back the history goes; 0 = DefaultWindow
-	Runs     int           // how many runs of it; 0 = DefaultRuns
+	Runs     int           // how many runs of it; 0 = what the rules need
 }
 
 // Subject is the run to judge.
@@ -34,15 +39,333 @@ type Subject struct {
 // Judgement is what came out.
 type Judgement struct {
 	Rows     []verdict.Row // by point and metric, gating metrics first
-	Record   Record        // Subject.Record with its verdicts, ready to be saved
+	Record   Record        // Subject.Record with its verdicts, Normal, ready to be saved
 	Warnings []string
 }
+
+// upstreamRuns is how many runs the rule upstream gets to see: it has no limit
+// of its own beside the 90 days.
+const upstreamRuns = 1000
 
 // JudgeCase judges one run of one case against the store's history and the
 // pins. A store that fails makes rows of baseline_unavailable, not an error: the
 // case still has a result.
 func JudgeCase(ctx context.Context, setup Setup, s Subject) Judgement {
-	_ = ctx
-	_ = setup
-	return Judgement{Record: s.Record}
+	j := judging{Setup: setup, Subject: s}
+	j.Record = s.Record.Normal()
+	j.Record.Measurements = slices.Clone(j.Record.Measurements)
+	j.Policy.Mode = verdict.Nightly
+	if j.Record.Build.Mode == ModePR {
+		j.Policy.Mode = verdict.PullRequest
+	}
+	j.gates = map[string]bool{}
+	for _, m := range j.Metrics.Gates(s.Mode) {
+		j.gates[m.Name] = true
+	}
+	if j.Record.Valid {
+		j.readHistory(ctx)
+		for i := range j.Record.Measurements {
+			j.measurement(&j.Record.Measurements[i])
+		}
+		j.missing()
+	} else {
+		j.invalid()
+	}
+	j.sortRows()
+	j.Record.Verdict = verdict.Worst(j.rows)
+	if !j.Record.Valid {
+		j.Record.Verdict = verdict.Invalid
+	}
+	return Judgement{Rows: j.rows, Record: j.Record, Warnings: j.warnings}
 }
+
+// judging is one judgement while it is made.
+type judging struct {
+	Setup
+	Subject
+	gates       map[string]bool
+	history     History
+	unavailable error
+	rows        []verdict.Row
+	warnings    []string
+}
+
+func (j *judging) readHistory(ctx context.Context) {
+	if j.Store == nil {
+		j.unavailable = j.StoreErr
+		return
+	}
+	window := j.Window
+	if window <= 0 {
+		window = DefaultWindow
+	}
+	q := Query{
+		Case: j.Record.Case, Match: j.Record.Match, Branch: j.Branch,
+		Before: j.Record.Time, Except: j.Record.ID, Since: j.Record.Time.Add(-window), Runs: j.Runs,
+		MergeBaseTime: j.MergeBaseTime,
+	}
+	if q.Branch == "" {
+		q.Branch = j.Record.Branch()
+	}
+	if j.Policy.Mode == verdict.PullRequest {
+		q.MergeBase = j.Record.Build.MergeBase
+	}
+	if q.Runs == 0 && j.usesUpstream() {
+		q.Runs = upstreamRuns
+	}
+	j.history, j.unavailable = j.Store.History(ctx, q)
+	j.warnings = append(j.warnings, j.history.Warnings...)
+}
+
+func (j *judging) usesUpstream() bool {
+	uses := j.Policy.Rule == verdict.RuleUpstream
+	for _, m := range j.Policy.Metrics {
+		uses = uses || m.Rule == verdict.RuleUpstream
+	}
+	for _, e := range j.Pins.Cases[j.Record.Case] {
+		uses = uses || e.Rule == verdict.RuleUpstream
+	}
+	return uses
+}
+
+// measurement judges one series and notes the verdict in m.
+func (j *judging) measurement(m *Measurement) {
+	def, ok := j.Metrics.Lookup(m.Metric)
+	if !ok {
+		j.warnings = append(j.warnings, fmt.Sprintf("metric %s of point %q is not known: not judged", shorten(m.Metric), shorten(m.Point)))
+		return
+	}
+	def.Gate = j.gates[def.Name]
+	policy, pin := j.Pins.apply(j.Policy, j.Record, m.Point, def.Name)
+	series := verdict.Series{
+		Case: j.Record.Case, Point: m.Point, Metric: def, Pinned: pin,
+		History: j.seriesOf(m.Point, def.Name), New: j.Record.verdictRun(*m),
+	}
+	row := verdict.Judge(series, policy)
+	if word, why := j.noHistory(policy, pin, def.Name); word != "" && row.Verdict != verdict.Invalid {
+		row = withoutBaseline(row, word, why)
+	}
+	judged := row.Record(series.New)
+	m.Verdict, m.Open, m.Level = judged.Verdict, judged.Open, judged.Level
+	j.rows = append(j.rows, row)
+}
+
+// noHistory says why a series cannot be judged, if there is no history to judge
+// it by. A fixed value needs none.
+func (j *judging) noHistory(policy verdict.Policy, pin *verdict.Pin, name string) (verdict.Word, string) {
+	rule := policy.Metrics[name].Rule
+	if rule == "" {
+		rule = policy.Rule
+	}
+	if pin != nil && (rule == "" || rule == verdict.RuleFixed) {
+		return "", ""
+	}
+	switch {
+	case j.unavailable != nil:
+		return verdict.BaselineUnavailable, j.unavailable.Error()
+	case j.Store == nil:
+		return verdict.NoBaseline, "no baseline store is configured and no value is pinned for it"
+	default:
+		return "", ""
+	}
+}
+
+// withoutBaseline keeps of a row what does not need a history.
+func withoutBaseline(row verdict.Row, word verdict.Word, why string) verdict.Row {
+	return verdict.Row{
+		Case: row.Case, Point: row.Point, Metric: row.Metric, Unit: row.Unit, Better: row.Better,
+		Gate: row.Gate, Advisory: row.Advisory, Rule: row.Rule, Values: row.Values, Value: row.Value,
+		Verdict: word, Reason: why,
+	}
+}
+
+// seriesOf is the history of one metric at one point.
+func (j *judging) seriesOf(point, name string) []verdict.Run {
+	var out []verdict.Run
+	for _, rec := range j.history.Runs {
+		m, ok := rec.find(point, name)
+		if !ok {
+			continue
+		}
+		r := rec.verdictRun(m)
+		for _, a := range j.history.Acts {
+			r.Accepted = r.Accepted || a.Act.Target == rec.ID && a.Act.Covers(point, name)
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+func (r Record) find(point, name string) (Measurement, bool) {
+	for _, m := range r.Measurements {
+		if m.Point == point && m.Metric == name {
+			return m, true
+		}
+	}
+	return Measurement{}, false
+}
+
+// verdictRun is what the verdict sees of one measurement.
+func (r Record) verdictRun(m Measurement) verdict.Run {
+	run := verdict.Run{
+		ID: r.ID, Time: r.Time, Commit: r.Build.Commit, Values: m.Values,
+		Verdict: m.Verdict, Open: m.Open, Level: m.Level,
+	}
+	sets := make([]string, len(m.Values))
+	for i := range m.Values {
+		rep := i
+		if len(m.Reps) > 0 {
+			rep = m.Reps[i]
+		}
+		if rep >= 0 && rep < len(r.Repetitions) {
+			sets[i] = r.Repetitions[rep].group()
+		}
+	}
+	if len(sets) > 0 {
+		run.NodeSet = sets[0]
+	}
+	if len(slices.Compact(slices.Clone(sets))) > 1 {
+		run.NodeSets = sets
+	}
+	return run
+}
+
+func (r Repetition) group() string {
+	if r.NodeSet != "" {
+		return r.NodeSet
+	}
+	return NodeGroup(r.Nodes)
+}
+
+// usually is how many of the last recently runs must have measured a gating
+// metric for its absence to be a fault.
+const (
+	recently = 5
+	usually  = 3
+)
+
+// missing makes a row of every gating metric that the last runs had and this one
+// has not: what was not measured did not pass.
+func (j *judging) missing() {
+	have := map[[2]string]bool{}
+	for _, m := range j.Record.Measurements {
+		have[[2]string{m.Point, m.Metric}] = true
+	}
+	count := map[[2]string]int{}
+	for _, rec := range j.history.Runs[max(0, len(j.history.Runs)-recently):] {
+		for _, m := range rec.Measurements {
+			count[[2]string{m.Point, m.Metric}]++
+		}
+	}
+	for key, n := range count {
+		def, known := j.Metrics.Lookup(key[1])
+		if have[key] || n < usually || !known {
+			continue
+		}
+		def.Gate = j.gates[def.Name]
+		policy, _ := j.Pins.apply(j.Policy, j.Record, key[0], def.Name)
+		row := verdict.Judge(verdict.Series{Case: j.Record.Case, Point: key[0], Metric: def, New: verdict.Run{}}, policy)
+		if !row.Gate {
+			continue
+		}
+		row.Verdict = verdict.Invalid
+		row.Reason = fmt.Sprintf("not measured by this run, but by %d of the last %d runs", n, min(recently, len(j.history.Runs)))
+		j.rows = append(j.rows, row)
+	}
+}
+
+// invalid makes rows of a run that is no measurement: what it measured, and the
+// gating metrics, so that nothing is silently absent.
+func (j *judging) invalid() {
+	why := strings.Join(j.Record.Problems, "; ")
+	add := func(point string, def metric.Metric, values []float64) {
+		def.Gate = j.gates[def.Name]
+		row := verdict.Judge(verdict.Series{
+			Case: j.Record.Case, Point: point, Metric: def, New: verdict.Run{Values: values},
+		}, j.Policy)
+		row = withoutBaseline(row, verdict.Invalid, why)
+		j.rows = append(j.rows, row)
+	}
+	gated := map[string]bool{}
+	for i, m := range j.Record.Measurements {
+		j.Record.Measurements[i].Verdict = verdict.Invalid
+		if def, ok := j.Metrics.Lookup(m.Metric); ok {
+			add(m.Point, def, m.Values)
+			gated[def.Name] = true
+		}
+	}
+	for _, def := range j.Metrics.Gates(j.Mode) {
+		if !gated[def.Name] {
+			add("", def, nil)
+		}
+	}
+}
+
+// sortRows orders by point in natural order, gating metrics first, then as the
+// table of metrics lists them.
+func (j *judging) sortRows() {
+	place := map[string]int{}
+	for i, m := range j.Metrics.All() {
+		place[m.Name] = i
+	}
+	rank := func(r verdict.Row) int {
+		at, ok := place[r.Metric]
+		if !ok {
+			at = len(place)
+		}
+		if !r.Gate {
+			at += len(place) + 1
+		}
+		return at
+	}
+	slices.SortStableFunc(j.rows, func(a, b verdict.Row) int {
+		if c := naturalCompare(a.Point, b.Point); c != 0 {
+			return c
+		}
+		if c := rank(a) - rank(b); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Metric, b.Metric)
+	})
+}
+
+// naturalCompare puts con8 before con64.
+func naturalCompare(a, b string) int {
+	digits := func(s string) int { return len(s) - len(strings.TrimLeft(s, "0123456789")) }
+	for i, k := 0, 0; i < len(a) && k < len(b); {
+		na, nb := digits(a[i:]), digits(b[k:])
+		if na > 0 && nb > 0 {
+			x, y := strings.TrimLeft(a[i:i+na], "0"), strings.TrimLeft(b[k:k+nb], "0")
+			if len(x) != len(y) {
+				return len(x) - len(y)
+			}
+			if c := strings.Compare(x, y); c != 0 {
+				return c
+			}
+			i, k = i+na, k+nb
+			continue
+		}
+		if a[i] != b[k] {
+			return int(a[i]) - int(b[k])
+		}
+		i, k = i+1, k+1
+	}
+	if c := len(a) - len(b); c != 0 {
+		return c
+	}
+	return strings.Compare(a, b)
+}
+
+// SelectMatch is the part of a run's properties that identifies its series: the
+// given keys, or all of them when none are given.
+func SelectMatch(all map[string]string, keys []string) map[string]string {
+	if len(keys) == 0 {
+		return NormalMatch(all)
+	}
+	out := maps.Clone(all)
+	maps.DeleteFunc(out, func(k, _ string) bool { return !slices.Contains(keys, k) })
+	return NormalMatch(out)
+}
+
+// IsUnavailable says whether err means that a store could not be reached or read.
+func IsUnavailable(err error) bool { return errors.As(err, new(*UnavailableError)) }

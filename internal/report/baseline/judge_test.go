@@ -1,0 +1,256 @@
+package baseline_test
+
+import (
+	"errors"
+	"math"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/bench"
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// noisy is a value around 100 with a deterministic run-to-run noise of about 0.5 %.
+func noisy(i int) float64 { return 100 * (1 + 0.005*math.Sin(float64(i)*2.399)) }
+
+func setup(s baseline.Store) baseline.Setup {
+	return baseline.Setup{Store: s, Metrics: metric.Default(), Policy: verdict.Policy{Reruns: 3}}
+}
+
+func judge(t testing.TB, set baseline.Setup, r baseline.Record) baseline.Judgement {
+	t.Helper()
+	return baseline.JudgeCase(t.Context(), set, baseline.Subject{Record: r, Mode: "e2e"})
+}
+
+func word(t testing.TB, j baseline.Judgement, name string) verdict.Row {
+	t.Helper()
+	for _, r := range j.Rows {
+		if r.Metric == name {
+			return r
+		}
+	}
+	require.Fail(t, "no row of "+name)
+	return verdict.Row{}
+}
+
+const tput = "output_token_throughput"
+
+// The life of a series, each run judged and then stored: collecting, pass, a
+// regression that stays open, its acceptance, the new level as baseline.
+func TestLifeOfASeries(t *testing.T) {
+	t.Parallel()
+	bothStores(t, func(t *testing.T, url string) {
+		s := open(t, url)
+		set := setup(s)
+		step := func(i int, value float64, reps ...float64) verdict.Row {
+			r := nightly("c", i, value)
+			r.Measurements[0].Values = append(r.Measurements[0].Values, reps...)
+			r.Measurements = r.Measurements[:1]
+			j := judge(t, set, r)
+			require.Empty(t, j.Warnings)
+			require.NoError(t, j.Record.Validate())
+			save(t, s, j.Record)
+			return word(t, j, tput)
+		}
+		for i := range 12 {
+			row := step(i, noisy(i))
+			require.True(t, row.Gate)
+			require.Equal(t, i, row.History)
+			if i < 7 {
+				require.Equal(t, verdict.Collecting, row.Verdict, "run %d", i)
+			} else {
+				require.Equal(t, verdict.Pass, row.Verdict, "run %d: %s", i, row.Reason)
+			}
+		}
+		slow := step(12, 75, 75.2, 74.9, 75.1)
+		require.Equal(t, verdict.Regression, slow.Verdict, slow.Reason)
+		require.Equal(t, 12, slow.History)
+
+		open := step(13, 75.3)
+		require.Equal(t, verdict.Regression, open.Verdict, "it stays open: %s", open.Reason)
+		require.True(t, open.Open)
+		require.InDelta(t, 100, *open.Baseline, 1, "against the level before it")
+
+		pr := nightly("c", 14, 75.2)
+		pr.Build.Mode, pr.Build.Change = "pr", "17"
+		pr.Measurements = pr.Measurements[:1]
+		j := judge(t, set, pr)
+		require.Equal(t, verdict.Pass, word(t, j, tput).Verdict, "a change is not blamed for main")
+		save(t, s, j.Record)
+
+		h, err := s.History(t.Context(), baseline.Query{Case: "c", Match: pr.Match})
+		require.NoError(t, err)
+		require.Len(t, h.Runs, 14, "the pull request's run is in no history")
+		require.Equal(t, verdict.Regression, h.Runs[13].Measurements[0].Verdict)
+		require.True(t, h.Runs[13].Measurements[0].Open)
+		require.InDelta(t, 100, h.Runs[12].Measurements[0].Level, 1)
+
+		save(t, s, act(baseline.KindAccept, h.Runs[13], tput))
+		after := step(15, 75.4)
+		require.Equal(t, verdict.Pass, after.Verdict, after.Reason)
+		require.InDelta(t, 75.2, *after.Baseline, 0.5)
+	})
+}
+
+func TestUnavailableStoreIsNeverGreen(t *testing.T) {
+	t.Parallel()
+	set := setup(nil)
+	set.StoreErr = &baseline.UnavailableError{Store: "postgres://h/db", Err: errors.New("connection refused")}
+	r := nightly("c", 1, 100)
+	j := judge(t, set, r)
+	row := word(t, j, tput)
+	require.Equal(t, verdict.BaselineUnavailable, row.Verdict)
+	require.Contains(t, row.Reason, "connection refused")
+	require.InDelta(t, 100, *row.Value, 0)
+	require.Equal(t, verdict.BaselineUnavailable, j.Record.Verdict)
+
+	value := 100.0
+	set.Pins = baseline.Pins{Cases: map[string][]baseline.PinEntry{"c": {{Metric: tput, Value: &value, Source: "b.yaml:3"}}}}
+	row = word(t, judge(t, set, r), tput)
+	require.Equal(t, verdict.Pass, row.Verdict, "a pinned value needs no store")
+	require.Equal(t, verdict.BaselineUnavailable, word(t, judge(t, set, r), "ttft_median_ms").Verdict)
+
+	set.StoreErr = nil
+	set.Pins = baseline.Pins{}
+	row = word(t, judge(t, set, r), tput)
+	require.Equal(t, verdict.NoBaseline, row.Verdict)
+}
+
+func TestInvalidRunsAreNotJudged(t *testing.T) {
+	t.Parallel()
+	s := open(t, "dir:"+t.TempDir())
+	r := nightly("c", 1, 100)
+	r.Valid, r.Problems = false, []string{"bench.log:12: 3 failed requests"}
+	j := judge(t, setup(s), r)
+	for _, row := range j.Rows {
+		require.Equal(t, verdict.Invalid, row.Verdict)
+		require.Equal(t, "bench.log:12: 3 failed requests", row.Reason)
+	}
+	require.Equal(t, verdict.Invalid, word(t, j, "tpot_median_ms").Verdict, "a gating metric that is not there at all")
+	require.Equal(t, verdict.Invalid, j.Record.Verdict)
+	require.NoError(t, j.Record.Validate())
+	save(t, s, j.Record)
+	h, err := s.History(t.Context(), baseline.Query{Case: "c", Match: r.Match})
+	require.NoError(t, err)
+	require.Empty(t, h.Runs, "never stored as good")
+}
+
+func TestAMetricThatDisappearsIsNotAPass(t *testing.T) {
+	t.Parallel()
+	s := open(t, "dir:"+t.TempDir())
+	for i := range 10 {
+		save(t, s, nightly("c", i, noisy(i)))
+	}
+	r := nightly("c", 10, noisy(10))
+	r.Measurements = r.Measurements[:1]
+	row := word(t, judge(t, setup(s), r), "ttft_median_ms")
+	require.Equal(t, verdict.Invalid, row.Verdict)
+	require.Equal(t, "con64", row.Point)
+	require.Equal(t, "not measured by this run, but by 5 of the last 5 runs", row.Reason)
+}
+
+func TestRowsAreInNaturalOrder(t *testing.T) {
+	t.Parallel()
+	r := nightly("c", 1, 100)
+	r.Measurements = nil
+	for _, point := range []string{"con1024", "con8", "con64"} {
+		for _, m := range []string{"ttft_p99_ms", "ttft_median_ms", tput} {
+			r.Measurements = append(r.Measurements, baseline.Measurement{Point: point, Metric: m, Unit: "x", Values: []float64{1}})
+		}
+	}
+	var got []string
+	for _, row := range judge(t, setup(nil), r).Rows {
+		got = append(got, row.Point+"/"+row.Metric)
+	}
+	require.Equal(t, []string{
+		"con8/" + tput, "con8/ttft_median_ms", "con8/ttft_p99_ms",
+		"con64/" + tput, "con64/ttft_median_ms", "con64/ttft_p99_ms",
+		"con1024/" + tput, "con1024/ttft_median_ms", "con1024/ttft_p99_ms",
+	}, got)
+}
+
+func TestMeasurements(t *testing.T) {
+	t.Parallel()
+	result := func(con int, value float64) bench.Result {
+		return bench.Result{File: "f", Concurrency: con, Samples: []bench.Sample{{Metric: tput, Value: value}}}
+	}
+	planned := []rundir.Point{{Name: "con64_iter10", Concurrency: 64}, {Concurrency: 8}}
+	got, problems := baseline.Measurements([][]bench.Result{
+		{result(64, 1), result(8, 2), result(64, 1)}, {result(64, 3)}, {result(8, 5), result(64, 4)},
+	}, planned, metric.Default())
+	require.Empty(t, problems)
+	require.Equal(t, []baseline.Measurement{
+		{Point: "con64_iter10", Metric: tput, Unit: "tok/s", Values: []float64{1, 3, 4}},
+		{Point: "con8", Metric: tput, Unit: "tok/s", Values: []float64{2, 5}, Reps: []int{0, 2}},
+	}, got)
+
+	_, problems = baseline.Measurements([][]bench.Result{{result(8, 1), result(8, 2)}}, nil, metric.Default())
+	require.Equal(t, []string{`f: output_token_throughput of point "con8" is 2, but another result of the same point says 1`}, problems)
+	bad := result(8, 1)
+	bad.Samples[0].Metric = "speed"
+	_, problems = baseline.Measurements([][]bench.Result{{bad}}, nil, metric.Default())
+	require.Len(t, problems, 1)
+
+	require.Equal(t, "con4_isl8", baseline.PointName(bench.Result{Concurrency: 4, Name: "con4_isl8"}, nil))
+	require.Equal(t, "", baseline.PointName(bench.Result{}, nil))
+	require.Equal(t, "p", baseline.PointName(bench.Result{}, []rundir.Point{{Name: "p", Concurrency: 4}}))
+}
+
+func TestPinsFile(t *testing.T) {
+	t.Parallel()
+	const text = `# curated by the perf team
+schema: 1
+cases:
+  "perf/t.py::t[a.b]":
+    output_token_throughput: 12500
+    con64/ttft_median_ms: {value: 81.5, tolerance: 5%}
+    tpot_median_ms:
+      - {match: {gpu_type: GB200}, value: 9.1, tolerance: 0.03}
+      - {match: {gpu_type: B200}, value: 11.4}
+    e2el_median_ms: {rule: upstream, tolerance: 8%, gate: true, min_effect: 3%}
+`
+	pins, err := baseline.ParsePins("baselines.yaml", []byte(text), metric.Default())
+	require.NoError(t, err)
+	r := nightly("perf/t.py::t[a.b]", 1, 12000)
+	r.Measurements = append(r.Measurements,
+		baseline.Measurement{Point: "con64", Metric: "tpot_median_ms", Unit: "ms", Values: []float64{9.5}},
+		baseline.Measurement{Point: "con64", Metric: "e2el_median_ms", Unit: "ms", Values: []float64{9.5}})
+	set := setup(nil)
+	set.Pins = pins
+	j := judge(t, set, r.Normal())
+
+	row := word(t, j, tput)
+	require.Equal(t, verdict.Pass, row.Verdict, "4 % of 12500 is inside the rule's 5 %")
+	require.InDelta(t, 12500, *row.Baseline, 0)
+	require.Contains(t, row.Reason, "baselines.yaml:5:5")
+	require.Equal(t, verdict.Regression, word(t, j, "ttft_median_ms").Verdict)
+	require.Equal(t, verdict.Regression, word(t, j, "tpot_median_ms").Verdict, "GB200's entry with 3 %, not B200's")
+	e2el := word(t, j, "e2el_median_ms")
+	require.Equal(t, "upstream", e2el.Rule)
+	require.True(t, e2el.Gate)
+	require.Equal(t, verdict.NoBaseline, e2el.Verdict)
+}
+
+func TestPinsFileProblems(t *testing.T) {
+	t.Parallel()
+	for want, line := range map[string]string{
+		`f:4:5: cases.c.ttft_medain_ms: "ttft_medain_ms" is not a known metric`:                           `ttft_medain_ms: 3`,
+		`f:4:5: cases.c.ttft-median: "ttft-median" is not a known metric; did you mean "ttft_median_ms"?`: `ttft-median: 3`,
+		`f:4:21: cases.c.ttft_median_ms: expects a number, but "fast" is text`:                            `ttft_median_ms: fast`,
+		`f:4:22: cases.c.ttft_median_ms.valeu: unknown key; did you mean "value"?`:                        `ttft_median_ms: {valeu: 3}`,
+		`f:4:43: cases.c.ttft_median_ms.tolerance: "5" is not a relative size: write 5% or 0.05`:          `ttft_median_ms: {value: 3, tolerance: 5}`,
+		`f:4:5: cases.c.ttft_median_ms: the value -3 is not above 0`:                                      `ttft_median_ms: -3`,
+		`f:4:5: cases.c.ttft_median_ms: says nothing`:                                                     `ttft_median_ms: {why: because}`,
+		`f:4:5: cases.c.ttft_median_ms: "p95" is not a rule`:                                              `ttft_median_ms: {rule: p95}`,
+		`f:4:34: cases.c.ttft_median_ms[1]: is for the same match values as an entry before it`:           `ttft_median_ms: [{value: 3}, {value: 4}]`,
+	} {
+		_, err := baseline.ParsePins("f", []byte("schema: 1\ncases:\n  c:\n    "+line+"\n"), metric.Default())
+		require.ErrorContains(t, err, want)
+	}
+	_, err := baseline.ParsePins("f", []byte("cases: {}\n"), metric.Default())
+	require.ErrorContains(t, err, "schema: must be 1")
+}
