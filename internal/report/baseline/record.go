@@ -31,6 +31,7 @@ const (
 	KindAccept   Kind = "accept"   // the level that begins with Act.Target is intended
 	KindWithdraw Kind = "withdraw" // the run Act.Target is not to be counted
 	KindPrune    Kind = "prune"    // old records were removed from the store
+	KindImport   Kind = "import"   // records were brought in from elsewhere
 )
 
 // Modes of a run, as in rundir.Build.
@@ -232,11 +233,11 @@ func (r Record) Validate() error {
 	switch r.Kind {
 	case KindRun:
 		r.validateRun(bad)
-	case KindAccept, KindWithdraw, KindPrune:
+	case KindAccept, KindWithdraw, KindPrune, KindImport:
 		if r.Act == nil || r.Act.By == "" || r.Act.Why == "" || r.Act.At.IsZero() {
 			bad("%s needs who, when and why", r.Kind)
 		}
-		if r.Kind != KindPrune && (r.Act == nil || r.Act.Target == "") {
+		if (r.Kind == KindAccept || r.Kind == KindWithdraw) && (r.Act == nil || r.Act.Target == "") {
 			bad("%s needs the run that it is about", r.Kind)
 		}
 	default:
