@@ -65,10 +65,9 @@ type noise struct {
 // scanResult is one judgement, in natural logs.
 type scanResult struct {
 	noise
-	smu     float64 // uncertainty of mu
-	worse   side
-	better  side
-	stepped float64 // expected step that began before the newest run
+	smu    float64 // uncertainty of mu
+	worse  side
+	better side
 }
 
 // side is the evidence for a step in one direction.
@@ -78,6 +77,7 @@ type side struct {
 	effect float64 // mean size if there is one, > 0
 	lo, hi float64 // 5..95 % of its size
 	onset  int     // run at which it most probably began
+	before int     // the same, the newest run excluded
 }
 
 // scanner holds the scratch space of judgements, so that one costs no
@@ -309,7 +309,6 @@ func weigh(d *data, i int, dmin float64, r *scanResult) {
 	}
 	r.worse = summarise(&mass, 0, window, r.e, total, dmin)
 	r.better = summarise(&mass, sizeCount, window, r.e, total, dmin)
-	r.stepped = stepBefore(&mass, window, total, dmin)
 }
 
 // sumTo is the log likelihood of the first c runs of the window without a shift.
@@ -325,7 +324,7 @@ func sumTo(l *likelihood, c int) float64 {
 func summarise(mass *[windowRuns][2 * sizeCount]float64, at, window, e int, total, dmin float64) side {
 	sizes := stepSizes()
 	var bySize [sizeCount]float64
-	var out side
+	out := side{onset: e, before: e}
 	var sum, mean, top float64
 	for c := range window {
 		atC := 0.0
@@ -336,11 +335,14 @@ func summarise(mass *[windowRuns][2 * sizeCount]float64, at, window, e int, tota
 			mean += w * sizes[k] * dmin
 		}
 		sum += atC
-		if c == 0 || atC > top {
-			top, out.onset = atC, e+c
-		}
 		if c == window-1 {
 			out.own = atC / total
+		}
+		if atC > top {
+			top, out.onset = atC, e+c
+			if c < window-1 {
+				out.before = e + c
+			}
 		}
 	}
 	out.p = sum / total
@@ -363,18 +365,6 @@ func quantile(bySize *[sizeCount]float64, want float64) float64 {
 		}
 	}
 	return sizes[sizeCount-1]
-}
-
-// stepBefore is the expected shift of the level just before the newest run.
-func stepBefore(mass *[windowRuns][2 * sizeCount]float64, window int, total, dmin float64) float64 {
-	sizes := stepSizes()
-	shift := 0.0
-	for c := range window - 1 {
-		for k, m := range sizes {
-			shift += (mass[c][k] - mass[c][sizeCount+k]) * m * dmin
-		}
-	}
-	return shift / total
 }
 
 // late is the second channel, for a step too small for the window or one that

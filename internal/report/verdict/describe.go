@@ -121,8 +121,13 @@ func (j *judgement) comparison(r scanResult) string {
 	if n := len(j.series.New.Values); n > 1 {
 		of = fmt.Sprintf("the median of %d repetitions, ", n)
 	}
-	return fmt.Sprintf("%s%s is %s %s, the level of %d earlier runs (noise %s per run)",
-		of, j.amount(j.value), j.percentWorse(*orZero(j.Worse)), j.amount(*orZero(j.Baseline)), r.runs, percent(*orZero(j.Noise)))
+	whose := ""
+	if j.pr {
+		whose = " on main"
+	}
+	return fmt.Sprintf("%s%s is %s %s, the level of %s%s (noise %s per run)",
+		of, j.amount(j.value), j.percentWorse(*orZero(j.Worse)), j.amount(*orZero(j.Baseline)),
+		plural(r.runs, "earlier run"), whose, percent(*orZero(j.Noise)))
 }
 
 // began says at which run a step probably began.

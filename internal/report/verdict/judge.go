@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 )
 
 // chartRuns is how many past runs a row carries for its chart.
@@ -22,6 +25,10 @@ func Judge(s Series, p Policy) Row {
 	if why := checkValues(s.New.Values); why != "" {
 		row.Values = slices.DeleteFunc(row.Values, func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) })
 		row.Verdict, row.Reason = Invalid, why
+		return row
+	}
+	if s.Metric.Better != metric.HigherIsBetter && s.Metric.Better != metric.LowerIsBetter {
+		row.Verdict, row.Reason = Invalid, "the metric has no direction: nobody can say what is worse"
 		return row
 	}
 	value := median(s.New.Values, nil)
@@ -57,14 +64,18 @@ type judgement struct {
 
 // say adds a sentence to the reason.
 func (j *judgement) say(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
 	if j.Reason != "" {
-		j.Reason += ". "
+		text = ". " + strings.ToUpper(text[:1]) + text[1:]
 	}
-	j.Reason += fmt.Sprintf(format, args...)
+	j.Reason += text
 }
 
 // against sets what the value is compared with.
 func (j *judgement) against(baseline float64) {
+	if badValue(baseline) != "" { // underflow or overflow of absurd values
+		return
+	}
 	j.Baseline = number(baseline)
 	j.Change = number(j.value/baseline - 1)
 	j.Worse = number(j.sign * (j.value/baseline - 1))

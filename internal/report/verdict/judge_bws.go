@@ -49,7 +49,7 @@ func (j *judgement) judgeBWS() {
 		j.Verdict = Pass
 		j.say("someone accepted the level that begins with this run: %s", j.comparison(r))
 	case j.pr:
-		j.judgePR(d, r, h)
+		j.judgePR(&sc, d, r, h)
 	default:
 		j.judgeNightly(&sc, d, r, h)
 	}
@@ -86,7 +86,7 @@ func (j *judgement) judgeNightly(sc *scanner, d *data, r scanResult, h history) 
 	if h.open != nil {
 		back := h.open.isBack(d.y[i], j.dmin)
 		if !back || h.open.back+1 < backRuns {
-			j.stillOpen(r, h, back)
+			j.stillOpen(sc, d, r, h, back)
 			return
 		}
 		j.say("the regression open since %s is over: %d runs in a row are back at %s",
@@ -117,7 +117,7 @@ func (j *judgement) judgeLate(r scanResult, onset int, mu, size float64) {
 
 // stillOpen is a run while a regression is open: red, whatever a moving level
 // would say, against the level from before the regression.
-func (j *judgement) stillOpen(r scanResult, h history, back bool) {
+func (j *judgement) stillOpen(sc *scanner, d *data, r scanResult, h history, back bool) {
 	j.Verdict, j.Open = Regression, true
 	j.Since, j.Onset = j.run(h.open.since), j.run(h.onset)
 	old := j.level(h.open.level)
@@ -129,7 +129,12 @@ func (j *judgement) stillOpen(r scanResult, h history, back bool) {
 	}
 	j.say("regression open since %s: the level before it was %s; %s. It stays open until %d runs in a row are at most %s worse than that level, or until someone accepts the new level",
 		j.Since, j.amount(old), state, backRuns, percent(j.relative(0.7*j.dmin)))
-	if r.worse.p >= j.threshold && r.worse.onset > h.open.since {
+	if h.onset == 0 || back {
+		return
+	}
+	// Is there a further step, seen from the new level?
+	d.bounds = append(d.bounds, h.onset)
+	if r = sc.scan(d, len(j.past), j.dmin); r.worse.p >= j.threshold && r.worse.onset > h.open.since {
 		j.Alarm = true
 		j.say("since %s there is a further step of %s (probability %s)",
 			j.run(r.worse.onset), percent(j.relative(r.worse.effect)), chance(r.worse.p))
@@ -138,8 +143,19 @@ func (j *judgement) stillOpen(r scanResult, h history, back bool) {
 
 // judgePR judges a run on top of the main branch. Only a step that begins with
 // this very run is its own.
-func (j *judgement) judgePR(d *data, r scanResult, h history) {
-	base := r.mu + r.stepped
+func (j *judgement) judgePR(sc *scanner, d *data, r scanResult, h history) {
+	n := len(j.past)
+	// The level at the merge base: what main's newest runs are on.
+	from := max(r.start, d.bound(n-1), n-levelRuns)
+	mainStep := r.worse.p-r.worse.own >= 0.5
+	switch {
+	case mainStep:
+		from = r.worse.before
+	case r.better.p-r.better.own >= 0.5:
+		from = r.better.before
+	}
+	base := huber(d.y[from:n], r.s, sc.buf[:])
+	r.runs = n - from
 	j.against(j.level(base))
 	j.P, j.PBetter = number(r.worse.own), number(r.better.own)
 	j.decide(d, r, question{base: base, p: r.worse.own, better: r.better.own})
@@ -149,8 +165,8 @@ func (j *judgement) judgePR(d *data, r scanResult, h history) {
 			j.Since, j.amount(j.level(h.open.level)))
 		return
 	}
-	if r.worse.p-r.worse.own >= 0.5 {
-		j.say("main itself probably has a step of its own since %s, before this change", j.run(r.worse.onset))
+	if mainStep {
+		j.say("main itself probably has a step since %s, before this change", j.run(r.worse.before))
 	}
 }
 
@@ -171,19 +187,16 @@ func (j *judgement) decide(d *data, r scanResult, q question) {
 	switch {
 	case q.p >= j.threshold:
 		j.Verdict, j.Alarm = Regression, true
-		j.Onset = j.run(len(j.past))
-		if !j.pr {
-			j.Onset = j.run(r.worse.onset)
-		}
-		j.step(r.worse)
+		j.Onset = j.begin(r.worse.onset)
+		j.Effect = number(j.relative(r.worse.effect))
+		j.Interval = interval(j.relative(r.worse.lo), j.relative(r.worse.hi))
 	case (due || j.tried > 0) && q.p >= openQuestion:
 		j.Verdict = Inconclusive
 		j.measured(r, q.base)
 	case q.better >= j.threshold:
 		j.Verdict = Improvement
-		j.step(r.better)
-		j.Effect = nil
-		j.Interval = interval(-j.Interval[1], -j.Interval[0])
+		j.Onset = j.begin(r.better.onset)
+		j.Interval = interval(j.relative(-r.better.lo), j.relative(-r.better.hi))
 	default:
 		j.Verdict = Pass
 		j.measured(r, q.base)
@@ -200,10 +213,12 @@ func (r scanResult) due(d *data, i int, dmin float64, q question) bool {
 	return x/(r.s*math.Sqrt(1+1.3/float64(r.runs))) > 2 && x > 0.7*dmin
 }
 
-// step reports the size of a step with its 5..95 % interval.
-func (j *judgement) step(s side) {
-	j.Effect = number(j.relative(s.effect))
-	j.Interval = interval(j.relative(s.lo), j.relative(s.hi))
+// begin names the run at which a step began; a pull request's is its own run.
+func (j *judgement) begin(onset int) string {
+	if j.pr {
+		onset = len(j.past)
+	}
+	return j.run(onset)
 }
 
 // measured reports the measured difference to a level, with the noise of the

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 )
 
@@ -178,9 +177,10 @@ func (p Policy) settings(s Series) settings {
 			c.rule = RuleFixed
 		}
 	}
-	if !(c.dmin > 0) || math.IsInf(c.dmin, 0) {
+	if badValue(c.dmin) != "" {
 		c.dmin = 0.02
 	}
+	c.dmin = min(c.dmin, 1)
 	c.threshold = probability(c.sensitive)
 	if !p.RerunsUnavailable {
 		c.reruns = max(0, min(p.Reruns, MaxReruns)-c.tried)

@@ -3,8 +3,8 @@
 // the shipped Judge, and prints how often each rule cries wolf and how soon it
 // finds a real change.
 //
-//	go run ./internal/report/verdict/verdicteval            # everything: about a minute
-//	go run ./internal/report/verdict/verdicteval -series 300
+//	go run ./internal/report/verdict/verdicteval            # everything: a few minutes
+//	go run ./internal/report/verdict/verdicteval -series 350
 //
 // In: testdata/perfdata, seeds. Out: tables on stdout, byte-identical for the
 // same arguments, apart from the last line (the time of one judgement).
@@ -32,7 +32,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("verdicteval", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	data := flags.String("data", filepath.Join("testdata", "perfdata"), "directory of the recorded histories")
-	count := flags.Int("series", 2100, "number of generated series, a multiple of 210 keeps the mix exact")
+	count := flags.Int("series", 2100, "number of generated series, a multiple of 175 keeps the mix exact")
 	seed := flags.Uint64("seed", 1, "seed of the generator")
 	workers := flags.Int("workers", runtime.GOMAXPROCS(0), "series judged at the same time")
 	if err := flags.Parse(args); err != nil {

@@ -100,23 +100,36 @@ func replay(h history, r rule) tally {
 		pin = &verdict.Pin{Value: median(v), Source: "first runs"}
 	}
 	t := tally{}
-	red := make([]bool, len(h.runs))
+	alarms := make([]bool, len(h.runs))
 	for i := warmUp; i < len(h.runs); i++ {
 		row, reruns := judge(h, i, r, pin)
 		h.runs[i] = row.Record(h.runs[i])
-		red[i] = row.Verdict == verdict.Regression
+		alarms[i] = row.Alarm
+		red := row.Verdict == verdict.Regression
 		if h.quiet[i] {
 			t.quiet++
 			t.reruns += reruns
 			t.alarms += count(row.Alarm)
-			t.red += count(red[i])
+			t.red += count(red)
 		}
+		h.runs[i].Accepted = red && h.ownerAccepts(i)
 	}
 	t.found = map[float64]*[1 + len(horizons)]int{}
 	for _, c := range h.changes {
-		t.find(c, red)
+		t.find(c, alarms)
 	}
 	return t
+}
+
+// ownerAccepts plays the performance owner, for the rules that keep a regression
+// open: who accepts a real change 15 runs after it came, or where the stretch
+// ends of which nobody can say whether it has one, and never a false alarm.
+func (h history) ownerAccepts(i int) bool {
+	if h.quiet[i] {
+		return false
+	}
+	changed := slices.ContainsFunc(h.changes, func(c change) bool { return i == c.at+14 })
+	return changed || (i+1 < len(h.runs) && h.quiet[i+1])
 }
 
 // judge judges run i, with repetitions while the verdict asks for them; they
@@ -141,7 +154,7 @@ func judge(h history, i int, r rule, pin *verdict.Pin) (verdict.Row, int) {
 	}
 }
 
-func (t *tally) find(c change, red []bool) {
+func (t *tally) find(c change, alarms []bool) {
 	counts := t.found[c.size]
 	if counts == nil {
 		counts = &[1 + len(horizons)]int{}
@@ -149,7 +162,7 @@ func (t *tally) find(c change, red []bool) {
 	}
 	counts[0]++
 	for k, n := range horizons {
-		counts[1+k] += count(slices.Contains(red[c.at:min(c.at+n, len(red))], true))
+		counts[1+k] += count(slices.Contains(alarms[c.at:min(c.at+n, len(alarms))], true))
 	}
 }
 
