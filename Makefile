@@ -1,0 +1,72 @@
+# make demo   the main job, end to end, on this machine          make test   everything, on a real Slurm too
+# make lint   linters, formatting, shell scripts                 make help   all targets
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+BIN := $(CURDIR)/bin
+GO_BUILD := CGO_ENABLED=0 go build -trimpath
+# Debian's interpreter: the packages that the tests need belong to it, not to whatever python3 comes first on PATH.
+PYTHON := PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3
+GOLANGCI_VERSION := 2.15.0
+DEMO_DIR := demo/$(shell date +%Y%m%d-%H%M%S)
+# -p 2: packages with clusters and stop-watches in them disturb each other beyond that.
+TEST_FLAGS := -race -shuffle=on -timeout 9m -p 2
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+.PHONY: build
+build: ## bin/ci-disagg, one static binary
+	$(GO_BUILD) -o $(BIN)/ci-disagg ./cmd/ci-disagg
+
+.PHONY: demo
+demo: ## sets up what is missing, builds, runs three cases on this machine, prints where the report is
+	.ci/setup demo
+	$(MAKE) --no-print-directory build
+	$(BIN)/ci-disagg run --backend local --config testdata/demo/ci-disagg.yaml --test-list testdata/demo/suite.txt --run-dir $(DEMO_DIR)
+	@echo; echo "The report is in $(DEMO_DIR)/report:"; ls $(DEMO_DIR)/report
+
+.PHONY: setup
+setup: ## Debian packages for tests and linters (as root or through sudo)
+	.ci/setup test
+
+.PHONY: test
+test: setup test-python test-go ## all tests, real Slurm included, under -race
+
+.PHONY: test-go
+test-go:
+	go test $(TEST_FLAGS) ./...
+
+.PHONY: test-python
+test-python:
+	cd testdata/workload && $(PYTHON) -m pytest -q tests
+
+.PHONY: lint
+lint: $(BIN)/golangci-lint ## golangci-lint, gofumpt, go vet, shellcheck
+	$(BIN)/golangci-lint run ./...
+	$(BIN)/golangci-lint fmt --diff
+	shellcheck $$(.ci/scripts)
+
+# The version is part of the rule: an older one lying there is replaced.
+$(BIN)/golangci-lint: Makefile
+	@if ! $(BIN)/golangci-lint version 2>/dev/null | grep -qF ' $(GOLANGCI_VERSION) '; then \
+	  if found=$$(command -v golangci-lint) && "$$found" version | grep -qF ' $(GOLANGCI_VERSION) '; then mkdir -p $(BIN) && ln -sfn "$$found" $@; \
+	  else GOBIN=$(BIN) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(GOLANGCI_VERSION); fi; fi
+	@touch -h $@
+
+.PHONY: faults
+faults: setup ## the whole fault matrix on a real Slurm, under 40 minutes
+	CI_DISAGG_FAULTS=all go test -count=1 -timeout 40m -run '^TestFaultMatrix' -v ./cmd/ci-disagg
+
+.PHONY: release
+release: ## static binaries for amd64 and arm64 with checksums, in dist/
+	rm -rf dist && mkdir dist
+	for arch in amd64 arm64; do GOOS=linux GOARCH=$$arch $(GO_BUILD) -ldflags '-s -w' -o dist/ci-disagg-linux-$$arch ./cmd/ci-disagg; done
+	cd dist && sha256sum ci-disagg-linux-* | tee SHA256SUMS
+
+.PHONY: clean
+clean: ## removes what the other targets made
+	rm -rf bin dist demo coverage
