@@ -5,6 +5,9 @@ import "github.com/spf13/cobra"
 // verbs lists every verb, in the order in which help shows them.
 func verbs(h host) []*cobra.Command {
 	return []*cobra.Command{
+		newRunCmd(h),
+		newResumeCmd(h),
+		newReportCmd(h),
 		newAgentCmd(h),
 		newVersionCmd(h),
 	}

@@ -10,7 +10,7 @@ import (
 
 // version is set by the release build (-ldflags -X main.version=…); other
 // builds take what the Go toolchain recorded.
-var version string //nolint:gochecknoglobals // the linker can only set a package variable
+var version string
 
 func newVersionCmd(h host) *cobra.Command {
 	return &cobra.Command{

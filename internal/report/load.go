@@ -118,3 +118,22 @@ func readRecord[T any](path string, trouble *[]string) *T {
 	}
 	return nil
 }
+
+// LoadCase reads one case of a run with the attempts of history, which may be
+// ahead of run.json.
+func LoadCase(dir rundir.Dir, slug string, history []rundir.Attempt) (Bundle, error) {
+	b := Bundle{Dir: dir}
+	if err := rundir.ReadJSON(dir.RunFile(), &b.Run); err != nil {
+		return b, err
+	}
+	for _, state := range b.Run.Cases {
+		if state.Slug != slug {
+			continue
+		}
+		state.Attempts = history
+		c, err := loadCase(dir.CaseDir(slug), state)
+		b.Cases = []CaseBundle{c}
+		return b, err
+	}
+	return b, fmt.Errorf("%s has no case %s", dir, slug)
+}

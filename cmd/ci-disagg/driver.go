@@ -1,0 +1,260 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/pflag"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
+	clusterhost "github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/script"
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// driveFlags bound a drive; they are the same for run and resume.
+type driveFlags struct {
+	maxJobs  int
+	failFast bool
+	retries  int
+	reruns   int
+	quiet    bool
+	debug    bool
+}
+
+// AddFlags registers the flags.
+func (o *driveFlags) AddFlags(f *pflag.FlagSet) {
+	f.IntVar(&o.maxJobs, "max-jobs", 0, "jobs of this run at the same time (default jobs.max, else no limit)")
+	f.BoolVar(&o.failFast, "fail-fast", false, "end the other cases when one does not pass")
+	f.IntVar(&o.retries, "retries", -1, "further attempts after an infrastructure failure (default retry.max)")
+	f.IntVar(&o.reruns, "reruns", -1, "repetitions of a suspicious measurement, 0 to 3 (default perf.reruns)")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "do not show the roles' output")
+	f.BoolVar(&o.debug, "debug", false, "log every Slurm call")
+}
+
+// driver is a run's config turned into what drives it.
+type driver struct {
+	cfg     config
+	cluster string
+	profile script.Profile
+	backend string
+	flags   driveFlags
+
+	host   clusterhost.Host
+	client *slurm.Client // nil with the local backend
+	binary drive.Binary
+	draft  []byte
+	source string // where draft came from
+	log    *slog.Logger
+}
+
+func newDriver(h host, cfg config, cluster string, prof script.Profile, backend string, flags driveFlags) (*driver, error) {
+	level := slog.LevelWarn
+	if flags.debug {
+		level = slog.LevelDebug
+	}
+	d := &driver{
+		cfg: cfg, cluster: cluster, profile: prof, backend: backend, flags: flags,
+		log: slog.New(slog.NewTextHandler(h.stderr, &slog.HandlerOptions{Level: level})),
+	}
+	if err := d.findBinary(h); err != nil {
+		return nil, err
+	}
+	if flags.reruns >= 0 {
+		d.cfg.Perf.Policy.Reruns = flags.reruns
+	}
+	if err := d.cfg.Perf.Policy.Validate(); err != nil {
+		return nil, usageErr(err)
+	}
+	if err := d.connect(h); err != nil {
+		return nil, usageErr(err)
+	}
+	return d, nil
+}
+
+// connect makes the host that Slurm's commands run on, and its client.
+func (d *driver) connect(h host) error {
+	d.host = clusterhost.NewHere(h.environ())
+	if d.backend == drive.BackendLocal {
+		return nil
+	}
+	if d.profile.Login != "" {
+		ssh, err := clusterhost.NewSSH(clusterhost.SSHConfig{Dest: d.profile.Login, Env: h.environ(), Shared: d.profile.AgentDir == ""})
+		if err != nil {
+			return err
+		}
+		d.host = ssh
+	}
+	d.client = slurm.New(d.host, slurm.Options{Log: d.log})
+	return nil
+}
+
+// findBinary says which ci-disagg runs as agent: the one of the profile for the
+// nodes' architecture, else this one.
+func (d *driver) findBinary(h host) error {
+	path, err := h.executable()
+	if err != nil {
+		return fmt.Errorf("where is this binary: %w", err)
+	}
+	if p := d.profile.Agent[firstOf(d.profile.Arch, "amd64")]; p != "" && d.backend != drive.BackendLocal {
+		if !filepath.IsAbs(p) && d.cfg.path != "" {
+			p = filepath.Join(filepath.Dir(d.cfg.path), p)
+		}
+		path = p
+	}
+	d.binary = drive.Binary{Path: path, Dir: d.profile.AgentDir}
+	return nil
+}
+
+// setDraft reads a team's own launch draft.
+func (d *driver) setDraft(h host, path string) error {
+	if path == "" {
+		return nil
+	}
+	abs, err := absPath(h, path)
+	if err != nil {
+		return err
+	}
+	if d.draft, err = os.ReadFile(abs); err != nil {
+		return usageErr(fmt.Errorf("--draft: %w", err))
+	}
+	d.source = path
+	return nil
+}
+
+// preflight proves that jobs can be submitted at all, before anything is
+// written: a missing sbatch is a usage error, not an infrastructure failure.
+func (d *driver) preflight(ctx context.Context) error {
+	if d.backend == drive.BackendLocal {
+		return nil
+	}
+	res, err := d.host.Run(ctx, clusterhost.Cmd{Argv: []string{"sbatch", "--version"}})
+	switch {
+	case errors.Is(err, clusterhost.ErrNotStarted) && d.profile.Login == "":
+		return usageErr(errors.New("there is no sbatch on PATH: run on a Slurm login node, set login: in the cluster's profile, or use --backend local"))
+	case err != nil:
+		return &endError{code: exitInfra, err: fmt.Errorf("sbatch on %s: %w", d.host.Name(), err)}
+	case res.Exit != 0:
+		return usageErr(fmt.Errorf("sbatch --version on %s ended with %d: %s", d.host.Name(), res.Exit, res.Stderr))
+	}
+	return nil
+}
+
+// render makes the files of one attempt.
+func (d *driver) render(in drive.RenderInput) ([]drive.File, error) {
+	files, err := script.Render(in.Plan, d.profile, script.Attempt{
+		Dir: string(in.Attempt), JobName: in.Name, Owner: in.Owner, Exclude: in.Exclude,
+		AgentPath: in.Agent, Draft: d.draft, DraftName: d.source,
+	})
+	out := make([]drive.File, 0, len(files))
+	for _, f := range files {
+		out = append(out, drive.File{Path: f.Path, Data: f.Data, Exec: f.Mode&0o100 != 0})
+	}
+	return out, err
+}
+
+// options is everything drive needs.
+func (d *driver) options(h host, dir rundir.Dir, detach bool) drive.Options {
+	retry := d.cfg.Retry
+	if d.flags.retries >= 0 {
+		retry.Max = d.flags.retries
+	}
+	o := drive.Options{
+		Dir: dir, Backend: d.backend, Host: d.host, Slurm: d.client, Binary: d.binary,
+		Cluster:  drive.Cluster{Name: d.cluster, MaxJobs: d.profile.MaxJobs, MaxNodes: d.profile.MaxNodes},
+		Render:   d.render,
+		Retry:    retry,
+		MaxJobs:  d.cfg.Jobs.Max,
+		FailFast: d.cfg.Jobs.FailFast || d.flags.failFast,
+		Detach:   detach,
+		Collect:  d.cfg.Collect,
+		Environ:  h.environ(),
+		Now:      h.now,
+		Log:      d.log,
+		Progress: func(u drive.Update) { printUpdate(h.stderr, u) },
+	}
+	if d.flags.maxJobs > 0 {
+		o.MaxJobs = d.flags.maxJobs
+	}
+	if !d.flags.quiet {
+		o.Console = h.stdout
+	}
+	return o
+}
+
+// drive takes a run from wherever it stands to its report and exit code.
+func (d *driver) drive(ctx context.Context, h host, dir rundir.Dir, run rundir.Run, plans []rundir.Plan, detach bool) error {
+	ctx, stop := drive.Notify(ctx)
+	defer stop()
+	rep, err := newReporter(h, d.cfg, dir)
+	if err != nil {
+		return err
+	}
+	defer rep.close()
+	o := d.options(h, dir, detach)
+	o.Run, o.Plans = run, plans
+	o.Decide = d.decide(rep, o.Retry)
+	_, err = drive.Run(ctx, o)
+	var interrupted *drive.Interrupted
+	switch {
+	case errors.As(err, &interrupted):
+		return rep.finishInterrupted(h, interrupted)
+	case err != nil:
+		return err
+	case detach:
+		fmt.Fprintf(h.stdout, "submitted; go on with: ci-disagg resume %s\n", dir)
+		return nil
+	}
+	return rep.finish(context.WithoutCancel(ctx), h, true)
+}
+
+// decide is the function value behind both back edges: a new attempt after an
+// infrastructure failure, a new repetition of a suspicious measurement.
+func (d *driver) decide(rep *reporter, retry drive.Retry) func(context.Context, drive.Ended) drive.Decision {
+	return func(ctx context.Context, e drive.Ended) drive.Decision {
+		next := retry.Decide(ctx, e)
+		if next.Action != drive.Done || e.Outcome.Outcome != rundir.OutcomePassed {
+			return next
+		}
+		why := rep.suspicious(ctx, e.Plan.Case.Slug, e.History)
+		if why == "" {
+			return next
+		}
+		return drive.Decision{Action: drive.RepeatCase, Why: why, Exclude: e.Outcome.Nodes}
+	}
+}
+
+// continueRun goes on with a run directory.
+func continueRun(ctx context.Context, h host, dir rundir.Dir, flags driveFlags, detach bool) error {
+	cfg, err := keptConfig(dir)
+	if err != nil {
+		return usageErr(err)
+	}
+	run, plans, err := drive.Load(dir)
+	if err != nil {
+		return usageErr(err)
+	}
+	_, prof, err := cfg.profile(run.Cluster)
+	if err != nil {
+		return err
+	}
+	d, err := newDriver(h, cfg, run.Cluster, prof, run.Backend, flags)
+	if err != nil {
+		return err
+	}
+	draft := filepath.Join(string(dir), "draft.sh")
+	if _, err := os.Stat(draft); err == nil {
+		if err := d.setDraft(h, draft); err != nil {
+			return err
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return d.drive(ctx, h, dir, run, plans, detach)
+}

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
+	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/bench"
+	"github.com/ci-disagg/ci-disagg/internal/report/merge"
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/publish"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// interruptedReport bounds the partial report of an interrupted run: Jenkins
+// gives an aborted process about five seconds.
+const interruptedReport = 10 * time.Second
+
+// reportOptions are the flags of report.
+type reportOptions struct {
+	config    string
+	save      bool
+	noCaps    bool
+	strictXSD bool
+}
+
+func newReportCmd(h host) *cobra.Command {
+	var o reportOptions
+	cmd := &cobra.Command{
+		Use:   "report [flags] RUN_DIR",
+		Short: "Merge, judge and publish a run directory again, offline",
+		Long: `report reads a run directory, also a copied one, and writes its report/ again:
+junit.xml, verdict.json, summary.md, index.html. It needs no Slurm. It ends with
+the exit code that the run would end with now.`,
+		Example: `  ci-disagg report runs/nightly-1234
+  ci-disagg report --config new-policy.yaml runs/nightly-1234`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return runReport(cmd.Context(), h, o, args[0]) },
+	}
+	f := cmd.Flags()
+	f.StringVarP(&o.config, "config", "c", "", "config to judge with (default the one the run was made with)")
+	f.BoolVar(&o.save, "save", false, "store the measurements as baseline history, as run does")
+	f.BoolVar(&o.noCaps, "no-caps", false, "cut no text in junit.xml")
+	f.BoolVar(&o.strictXSD, "strict-xsd", false, "write only what junit-10.xsd allows")
+	return cmd
+}
+
+func runReport(ctx context.Context, h host, o reportOptions, path string) error {
+	abs, err := absPath(h, path)
+	if err != nil {
+		return err
+	}
+	dir := rundir.Dir(abs)
+	var cfg config
+	if o.config != "" {
+		cfg, err = loadConfig(h, o.config)
+	} else {
+		cfg, err = keptConfig(dir)
+	}
+	if err != nil {
+		return usageErr(err)
+	}
+	cfg.Report.NoCaps = cfg.Report.NoCaps || o.noCaps
+	cfg.Report.StrictXSD = cfg.Report.StrictXSD || o.strictXSD
+	rep, err := newReporter(h, cfg, dir)
+	if err != nil {
+		return err
+	}
+	defer rep.close()
+	return rep.finish(ctx, h, o.save)
+}
+
+// reporter makes the report of one run directory.
+type reporter struct {
+	dir     rundir.Dir
+	builder report.Builder
+}
+
+// newReporter prepares the judging. A store that cannot be opened is not an
+// error here: it makes verdicts of baseline_unavailable.
+func newReporter(h host, cfg config, dir rundir.Dir) (*reporter, error) {
+	metrics, err := cfg.metrics()
+	if err != nil {
+		return nil, usageErr(err)
+	}
+	classes, err := compiledClasses(cfg)
+	if err != nil {
+		return nil, usageErr(err)
+	}
+	pins, err := readPins(cfg, metrics)
+	if err != nil {
+		return nil, usageErr(err)
+	}
+	b := report.Builder{
+		Tool: buildVersion(), Off: cfg.Perf.Off, Classes: classes,
+		Reader: bench.Reader{Metrics: metrics, Generic: cfg.Perf.Readers},
+		Setup:  baseline.Setup{Pins: pins, Policy: cfg.Perf.Policy, Metrics: metrics},
+		Merge:  merge.Options{NoCaps: cfg.Report.NoCaps, StrictXSD: cfg.Report.StrictXSD, Flaky: cfg.Report.Flaky},
+		Exit:   report.ExitPolicy{AllowCollecting: cfg.Perf.Policy.AllowCollecting, AllowNoBaseline: cfg.Perf.Policy.AllowNoBaseline},
+	}
+	if url := storeURL(cfg); url != "" {
+		b.Setup.Store, b.Setup.StoreErr = baseline.Open(context.Background(), url, true)
+	}
+	return &reporter{dir: dir, builder: b}, nil
+}
+
+// readPins reads the configured file of pinned baselines, which must exist.
+func readPins(cfg config, metrics metric.Table) (baseline.Pins, error) {
+	path := cfg.Perf.Pins
+	if path == "" {
+		return baseline.Pins{}, nil
+	}
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(filepath.Dir(cfg.path), path)
+	}
+	return baseline.ReadPins(path, metrics)
+}
+
+// storeURL is the configured store with a relative directory made absolute.
+func storeURL(cfg config) string {
+	const dirScheme = "dir:"
+	url := cfg.Perf.Store
+	if len(url) > len(dirScheme) && url[:len(dirScheme)] == dirScheme && !filepath.IsAbs(url[len(dirScheme):]) {
+		return dirScheme + filepath.Join(filepath.Dir(cfg.path), url[len(dirScheme):])
+	}
+	return url
+}
+
+func (r *reporter) close() {
+	if r.builder.Setup.Store != nil {
+		_ = r.builder.Setup.Store.Close() // nothing is pending: every save has been waited for
+	}
+}
+
+// compiledClasses are the config's failure classes before the built-in ones.
+func compiledClasses(cfg config) (blame.Classes, error) {
+	builtin, err := failureClasses()
+	if err != nil {
+		return blame.Classes{}, err
+	}
+	return blame.Compile(append(append([]blame.Rule{}, cfg.Classes...), builtin...))
+}
+
+// mode makes the judging follow the run: nightly or pr.
+func (r *reporter) mode(run rundir.Run) {
+	if r.builder.Setup.Policy.Mode == "" {
+		r.builder.Setup.Policy.Mode = verdict.Mode(run.Build.Mode)
+	}
+}
+
+// suspicious says why another repetition of a case is due, "" when none is.
+// history is the case's attempts so far.
+func (r *reporter) suspicious(ctx context.Context, slug string, history []rundir.Attempt) string {
+	bundle, err := report.LoadCase(r.dir, slug, history)
+	if err != nil {
+		return ""
+	}
+	r.mode(bundle.Run)
+	return r.builder.Suspicious(ctx, bundle, bundle.Cases[0])
+}
+
+// finish writes the report, prints its end and gives the exit code. With save,
+// what was measured joins the baseline's history.
+func (r *reporter) finish(ctx context.Context, h host, save bool) error {
+	bundle, err := report.Load(r.dir)
+	if err != nil {
+		return usageErr(err)
+	}
+	r.mode(bundle.Run)
+	r.builder.Setup.Policy.RerunsUnavailable = true // the run is over
+	built := r.builder.Build(ctx, bundle, 0)
+	if save {
+		r.save(ctx, &built)
+	}
+	return r.publish(h, built)
+}
+
+// finishInterrupted writes what there is; the exit code is the signal's.
+func (r *reporter) finishInterrupted(h host, by *drive.Interrupted) error {
+	ctx, cancel := context.WithTimeout(context.Background(), interruptedReport)
+	defer cancel()
+	bundle, err := report.Load(r.dir)
+	if err != nil {
+		return &endError{code: by.ExitCode(), err: errors.Join(by, err)}
+	}
+	r.mode(bundle.Run)
+	r.builder.Setup.Policy.RerunsUnavailable = true
+	err = r.publish(h, r.builder.Build(ctx, bundle, by.Signal))
+	var end *endError
+	if errors.As(err, &end) {
+		return end
+	}
+	return &endError{code: by.ExitCode(), err: err}
+}
+
+// save stores the measurements. A store that fails is a warning: the verdict
+// has been made without it, and a later `report --save` can do it.
+func (r *reporter) save(ctx context.Context, built *report.Built) {
+	if r.builder.Setup.Store == nil || len(built.Records) == 0 {
+		return
+	}
+	if _, err := r.builder.Setup.Store.Save(ctx, built.Records...); err != nil {
+		built.Document.Warnings = append(built.Document.Warnings, fmt.Sprintf("not stored: %v", err))
+	}
+}
+
+// publish writes all files of the report and ends with its exit code.
+func (r *reporter) publish(h host, built report.Built) error {
+	d := &built.Document
+	sum, err := merge.Merge(built.JUnit, filepath.Join(r.dir.Report(), rundir.ReportJUnit), r.builder.Merge)
+	if err != nil {
+		return &endError{code: exitInfra, err: fmt.Errorf("junit.xml: %w", err)}
+	}
+	d.Warnings = append(d.Warnings, sum.Warnings...)
+	if d.ExitCode != exitPassed && d.ExitCode != exitNoVerdict {
+		d.Next = fmt.Sprintf("less %s", filepath.Join(r.dir.Report(), rundir.ReportSummary))
+	}
+	if err := publish.Write(r.dir.Report(), *d); err != nil {
+		return &endError{code: exitInfra, err: fmt.Errorf("report: %w", err)}
+	}
+	fmt.Fprint(h.stdout, publish.Console(*d, r.dir.Report()))
+	if d.ExitCode == exitPassed {
+		return nil
+	}
+	return &endError{code: d.ExitCode}
+}

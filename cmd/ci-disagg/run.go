@@ -1,0 +1,272 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// configCopy is the config of a run, kept in its directory so that resume and
+// report need nothing else.
+const configCopy = "ci-disagg.yaml"
+
+// runOptions are the flags of run.
+type runOptions struct {
+	suiteFlags
+	buildFlags
+	driveFlags
+	runDir string
+	runID  string
+	draft  string
+	detach bool
+}
+
+// AddFlags registers the flags.
+func (o *runOptions) AddFlags(f *pflag.FlagSet) {
+	o.suiteFlags.AddFlags(f)
+	o.buildFlags.AddFlags(f)
+	o.driveFlags.AddFlags(f)
+	f.StringVar(&o.runDir, "run-dir", "", "run directory (default <runs_dir>/<run id>)")
+	f.StringVar(&o.runID, "run-id", "", "id under which the run is found again (default $BUILD_TAG, else new)")
+	f.StringVar(&o.draft, "draft", "", "a team's own launch draft, spliced below our exports and srunArgs")
+	f.BoolVar(&o.detach, "detach", false, "return after submission; `ci-disagg resume` goes on")
+}
+
+// buildFlags say what is being tested; their defaults are Jenkins' variables.
+type buildFlags struct {
+	mode      string
+	mergeBase string
+	commit    string
+	branch    string
+}
+
+// AddFlags registers the flags.
+func (o *buildFlags) AddFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.mode, "mode", "", "nightly or pr (default pr if $CHANGE_ID is set)")
+	f.StringVar(&o.mergeBase, "merge-base", "", "commit at which a pull request left the branch it is compared with")
+	f.StringVar(&o.commit, "commit", "", "commit under test (default $GIT_COMMIT)")
+	f.StringVar(&o.branch, "branch", "", "branch whose history counts (default $CHANGE_TARGET, $BRANCH_NAME, $GIT_BRANCH)")
+}
+
+// build reads what CI says about itself.
+func (o buildFlags) build(h host) (rundir.Build, error) {
+	b := rundir.Build{
+		Mode: o.mode, MergeBase: o.mergeBase,
+		Commit: firstOf(o.commit, h.getenv("gitlabCommit"), h.getenv("GIT_COMMIT")),
+		Branch: firstOf(o.branch, h.getenv("CHANGE_TARGET"), h.getenv("BRANCH_NAME"), h.getenv("GIT_BRANCH")),
+		Change: h.getenv("CHANGE_ID"), URL: h.getenv("BUILD_URL"), Tag: h.getenv("BUILD_TAG"),
+	}
+	if b.Mode == "" {
+		b.Mode = string(verdict.Nightly)
+		if b.Change != "" {
+			b.Mode = string(verdict.PullRequest)
+		}
+	}
+	if b.Mode != string(verdict.Nightly) && b.Mode != string(verdict.PullRequest) {
+		return b, usageErr(fmt.Errorf("--mode %q is not nightly or pr", b.Mode))
+	}
+	return b, nil
+}
+
+func newRunCmd(h host) *cobra.Command {
+	var o runOptions
+	cmd := &cobra.Command{
+		Use:   "run [flags] [TEST_ID...]",
+		Short: "Launch a suite, wait for it, judge it, report it",
+		Long: `run does everything: it plans the cases, submits one job per case, watches them,
+retries after infrastructure failures, repeats suspicious measurements, merges the
+results into one JUnit report and one verdict, and ends with one exit code:
+
+` + exitTable + `
+
+A run directory that already exists is taken up where its last driver stopped: a
+live job is never submitted a second time.`,
+		Example: `  ci-disagg run --test-list nightly.txt --cluster gb200
+  ci-disagg run 'perf/test_perf_sanity.py::test_e2e[disagg_upload-e2e-my_config]'
+  ci-disagg run --backend local --config demo/ci-disagg.yaml --test-list demo/suite.txt`,
+		RunE: func(cmd *cobra.Command, args []string) error { return runRun(cmd.Context(), h, o, args) },
+	}
+	o.AddFlags(cmd.Flags())
+	return cmd
+}
+
+func runRun(ctx context.Context, h host, o runOptions, args []string) error {
+	dir, id, found, err := o.findRun(h)
+	if err != nil {
+		return err
+	}
+	if found {
+		fmt.Fprintf(h.stderr, "ci-disagg: run %s exists in %s: going on with it\n", id, dir)
+		return continueRun(ctx, h, dir, o.driveFlags, o.detach)
+	}
+	s, err := o.resolve(h, args)
+	if err != nil {
+		return err
+	}
+	run, err := o.record(h, s, id)
+	if err != nil {
+		return err
+	}
+	d, err := newDriver(h, s.config, s.cluster, s.profile, s.backend, o.driveFlags)
+	if err != nil {
+		return err
+	}
+	if err := d.setDraft(h, o.draft); err != nil {
+		return err
+	}
+	if err := d.preflight(ctx); err != nil {
+		return err
+	}
+	if err := keepConfig(dir, s.config, o.draft, d.draft); err != nil {
+		return err
+	}
+	return d.drive(ctx, h, dir, run, s.plans, o.detach)
+}
+
+// findRun says where the run is, or is to be, and whether it exists already.
+func (o runOptions) findRun(h host) (dir rundir.Dir, id string, found bool, err error) {
+	id = firstOf(o.runID, h.getenv("BUILD_TAG"))
+	if id == "" {
+		if id, err = newRunID(h); err != nil {
+			return "", "", false, err
+		}
+	}
+	path := o.runDir
+	if path == "" {
+		parent, err := o.runsDir(h)
+		if err != nil {
+			return "", "", false, err
+		}
+		path = filepath.Join(parent, rundir.Slug(id))
+	}
+	if path, err = absPath(h, path); err != nil {
+		return "", "", false, err
+	}
+	dir = rundir.Dir(path)
+	var run rundir.Run
+	switch err := rundir.ReadJSON(dir.RunFile(), &run); {
+	case errors.Is(err, fs.ErrNotExist):
+		return dir, id, false, nil
+	case err != nil:
+		return "", "", false, usageErr(err)
+	case run.ID != id && (o.runID != "" || h.getenv("BUILD_TAG") != ""):
+		return "", "", false, usageErr(fmt.Errorf("%s holds run %q, not %q: give another --run-dir", dir, run.ID, id))
+	default:
+		return dir, run.ID, true, nil
+	}
+}
+
+// runsDir is where run directories are made: outside the Jenkins workspace,
+// which is wiped and may not be shared with the nodes.
+func (o runOptions) runsDir(h host) (string, error) {
+	cfg, err := loadConfig(h, o.path)
+	if err != nil {
+		return "", err
+	}
+	return runsDir(h, cfg)
+}
+
+// runsDir is the config's runs_dir, else a directory of the user's own.
+func runsDir(h host, cfg config) (string, error) {
+	if d := cfg.RunsDir; d != "" {
+		if !filepath.IsAbs(d) {
+			d = filepath.Join(filepath.Dir(cfg.path), d)
+		}
+		return d, nil
+	}
+	if d := h.getenv("XDG_STATE_HOME"); filepath.IsAbs(d) {
+		return filepath.Join(d, "ci-disagg", "runs"), nil
+	}
+	if d := h.getenv("HOME"); filepath.IsAbs(d) {
+		return filepath.Join(d, ".local", "state", "ci-disagg", "runs"), nil
+	}
+	return "", usageErr(errors.New("where may run directories be? Give --run-dir, or runs_dir in the config"))
+}
+
+// record is the new run's record.
+func (o runOptions) record(h host, s suite, id string) (rundir.Run, error) {
+	build, err := o.build(h)
+	if err != nil {
+		return rundir.Run{}, err
+	}
+	run := rundir.Run{
+		Schema: rundir.Schema, ID: id, Version: buildVersion(), Stage: s.stage, Suite: listName(o.lists),
+		Backend: s.backend, Cluster: s.cluster, Created: h.now().UTC(), Build: build,
+	}
+	if s.config.path != "" {
+		run.Config = configCopy
+	}
+	for _, p := range s.plans {
+		state := rundir.CaseWaiting
+		if p.Case.SkipReason != "" {
+			state = rundir.CaseSkipped
+		}
+		run.Cases = append(run.Cases, rundir.CaseState{ID: p.Case.ID, Slug: p.Case.Slug, State: state})
+	}
+	return run, nil
+}
+
+// keepConfig copies what the run was made from into its directory.
+func keepConfig(dir rundir.Dir, cfg config, draftName string, draft []byte) error {
+	if cfg.path != "" {
+		if err := rundir.WriteFile(filepath.Join(string(dir), configCopy), cfg.raw, rundir.FileMode); err != nil {
+			return err
+		}
+		origin := []byte(cfg.path + "\n")
+		if err := rundir.WriteFile(filepath.Join(string(dir), configCopy+".origin"), origin, rundir.FileMode); err != nil {
+			return err
+		}
+	}
+	if draftName == "" {
+		return nil
+	}
+	return rundir.WriteFile(filepath.Join(string(dir), "draft.sh"), draft, rundir.FileMode)
+}
+
+// keptConfig is the config that a run directory was made with. Relative paths in
+// it are still relative to where it was read from first.
+func keptConfig(dir rundir.Dir) (config, error) {
+	path := filepath.Join(string(dir), configCopy)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return config{}, nil
+	}
+	if err != nil {
+		return config{}, err
+	}
+	cfg, err := parseConfig(path, data)
+	cfg.path = path
+	if origin, readErr := os.ReadFile(path + ".origin"); readErr == nil {
+		cfg.path = strings.TrimSpace(string(origin))
+	}
+	return cfg, err
+}
+
+// newRunID is an id for a run that nobody named: its time and a random part.
+func newRunID(h host) (string, error) {
+	b := make([]byte, 3)
+	if _, err := rand.Read(b); err != nil {
+		return "", err
+	}
+	return h.now().UTC().Format("20060102-150405") + "-" + hex.EncodeToString(b), nil
+}
+
+func absPath(h host, path string) (string, error) {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path), nil
+	}
+	wd, err := h.getwd()
+	return filepath.Join(wd, path), err
+}
