@@ -629,9 +629,9 @@ func (p piece) value(arena string) string {
 	return arena[p.text.from:p.text.to]
 }
 
-// parseTime reads the time of a case as Jenkins does, and a few forms more that
+// ParseTime reads the time of a case as Jenkins does, and a few forms more that
 // runners write: a decimal comma, h:mm:ss, Go's 1m30s. What is no time is 0.
-func parseTime(s string) time.Duration {
+func ParseTime(s string) time.Duration {
 	s = strings.TrimSpace(s)
 	if i := strings.LastIndexByte(s, ','); i >= 0 && strings.Count(s, ",") == 1 && len(s)-i != 4 && !strings.Contains(s, ".") {
 		s = s[:i] + "." + s[i+1:]

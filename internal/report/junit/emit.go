@@ -196,7 +196,7 @@ func (b *builder) overlay() *Case {
 		case "classname":
 			c.Classname = value
 		case "time":
-			c.Time = parseTime(value)
+			c.Time = ParseTime(value)
 		}
 	}
 	reruns := make(map[int]int)

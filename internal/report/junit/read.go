@@ -269,7 +269,7 @@ func (it *item) zip(t *gojunit.Test, out *Case) error {
 
 // fromTest is a case that go-junit reads without loss.
 func fromTest(t *gojunit.Test, c *Case) {
-	c.Name, c.Classname, c.Time = t.Name, t.Classname, parseTime(t.Properties["time"])
+	c.Name, c.Classname, c.Time = t.Name, t.Classname, ParseTime(t.Properties["time"])
 	if len(t.Properties) > 0 {
 		for name, value := range t.Properties {
 			switch name {

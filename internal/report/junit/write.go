@@ -70,6 +70,9 @@ func NewCaseEncoder(w io.Writer, o WriteOptions) *CaseEncoder {
 // Flush writes out what is buffered.
 func (e *CaseEncoder) Flush() error { return e.w.Flush() }
 
+// Buffered is the number of bytes that Flush would write.
+func (e *CaseEncoder) Buffered() int { return e.w.Buffered() }
+
 // Encode writes one case. The case must have results of one class only, or its
 // readers will disagree: skipped beats failure for Jenkins, and loses to it for
 // GitLab.
@@ -195,6 +198,9 @@ type SuiteBlock struct {
 	Counts Counts
 	Time   time.Duration
 	Cases  func(w io.Writer) error // writes what a CaseEncoder with the same options made
+	// Output gives the suite's output when it is time to write it, so that it need
+	// not be held until then; it replaces that of Suite.
+	Output func() (out, errs []string, err error)
 }
 
 type rootXML struct {
@@ -213,9 +219,33 @@ type suiteXML struct {
 	Skipped int        `xml:"skipped,attr"`
 	Attrs   []xml.Attr `xml:",any,attr"`
 	Results []resultXML
-	Cases   casesXML    `xml:"testcase"`
-	Out     []jr.Output `xml:"system-out"`
-	Err     []jr.Output `xml:"system-err"`
+	Cases   casesXML  `xml:"testcase"`
+	Output  outputXML `xml:"system-out"`
+}
+
+// outputXML writes the output of a suite.
+type outputXML struct {
+	get func() (out, errs []string, err error)
+}
+
+// MarshalXML implements xml.Marshaler.
+func (o outputXML) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
+	out, errs, err := o.get()
+	if err != nil {
+		return err
+	}
+	for _, t := range out {
+		if err := e.EncodeElement(jr.Output{Data: Clean(t)}, start); err != nil {
+			return err
+		}
+	}
+	start.Name.Local = "system-err"
+	for _, t := range errs {
+		if err := e.EncodeElement(jr.Output{Data: Clean(t)}, start); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // casesXML puts ready-made cases where encoding/xml expects to encode a field.
@@ -230,6 +260,7 @@ func (c casesXML) MarshalXML(e *xml.Encoder, _ xml.StartElement) error {
 	if c.fill == nil {
 		return nil
 	}
+	// start is not written: the cases bring their own tags
 	if err := e.Flush(); err != nil {
 		return err
 	}
@@ -293,7 +324,9 @@ func suiteFor(w io.Writer, b *SuiteBlock, id int, o WriteOptions) suiteXML {
 			x.Results = append(x.Results, resultXML{XMLName: xml.Name{Local: resultName(r.Status)}, Result: jr.Result{Message: Clean(r.Message), Type: Clean(r.Type), Data: Clean(r.Text)}})
 		}
 	}
-	x.Out = outputs(nil, s.SystemOut)
-	x.Err = outputs(nil, s.SystemErr)
+	x.Output.get = b.Output
+	if b.Output == nil {
+		x.Output.get = func() (out, errs []string, err error) { return s.SystemOut, s.SystemErr, nil }
+	}
 	return x
 }

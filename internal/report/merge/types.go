@@ -1,6 +1,7 @@
 package merge
 
 import (
+	"io/fs"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
@@ -76,6 +77,7 @@ type Options struct {
 	Flaky     Flaky  // how a case counts that passed only when repeated
 	Spool     string // directory of the temporary spool; default the output's
 	Read      junit.ReadOptions
+	Mode      fs.FileMode // of the report; default rundir.FileMode
 }
 
 // Flaky is how a case counts that failed first and passed when repeated.

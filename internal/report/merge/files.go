@@ -1,0 +1,410 @@
+package merge
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+)
+
+// FilesInput are JUnit files without a run around them.
+type FilesInput struct {
+	Name   string // of the report, and prefix of the suite for broken files
+	Files  []File // in any order
+	NoFold bool   // keep cases of one name apart
+}
+
+// Files merges JUnit files that nothing else is known about: suites of one name
+// become one, in the order in which they first occur when the files are sorted;
+// cases of one name become one, the worst of several files, the last of several
+// attempts in a pytest file. A broken file becomes a red case beside what could
+// be salvaged.
+func Files(in FilesInput, path string, o Options) (Summary, error) {
+	b := newBook(path, o)
+	err := b.files(in, path)
+	return *b.sum, errors.Join(err, b.close())
+}
+
+func (b *book) files(in FilesInput, path string) error {
+	files := slices.Clone(in.Files)
+	slices.SortStableFunc(files, func(x, y File) int { return natural(x.shown(), y.shown()) })
+	files = slices.CompactFunc(files, func(x, y File) bool { return x.Path == y.Path })
+	p := &plain{b: b, in: in, byPath: make(map[string]*suite), paths: make(map[*suite][]string), pytest: make([]bool, len(files))}
+	for i, f := range files {
+		if err := p.read(i, f); err != nil {
+			return err
+		}
+	}
+	if !in.NoFold {
+		if err := p.fold(files); err != nil {
+			return err
+		}
+	}
+	p.name()
+	if err := p.lifecycle(); err != nil {
+		return err
+	}
+	return b.finish(in.Name, path)
+}
+
+func (f File) shown() string { return orElse(f.Shown, f.Path) }
+
+// plain merges files by the names of their suites.
+type plain struct {
+	b      *book
+	in     FilesInput
+	byPath map[string]*suite   // by the names of the suite and those around it
+	paths  map[*suite][]string // those names
+	pytest []bool              // by file
+	broken []brokenFile
+	cases  int
+
+	// of the current file
+	file  File
+	index int
+	of    map[*junit.Suite]*suite
+}
+
+// brokenFile is a file that could not be read to its end, or says nothing.
+type brokenFile struct {
+	file    File
+	problem *junit.Problem // nil = well-formed, but without a case
+}
+
+func (p *plain) read(i int, f File) error {
+	p.file, p.index, p.of = f, i, make(map[*junit.Suite]*suite)
+	got, err := readFile(f, p.b.o.Read, junit.Visitor{Case: p.addCase, Suite: p.endSuite})
+	var problem *junit.Problem
+	if err != nil && !errors.As(err, &problem) {
+		return err
+	}
+	p.cases += got.Counts.Tests
+	p.b.sum.In += got.Counts.Tests
+	p.pytest[i] = p.pytest[i] || attrOf(got.Attrs, "name") == "pytest tests"
+	sum := FileSummary{Path: f.shown(), Cases: got.Counts.Tests}
+	switch {
+	case problem != nil:
+		sum.Problem = problem.Error()
+		p.broken = append(p.broken, brokenFile{f, problem})
+	case got.Counts.Tests == 0:
+		sum.Problem = "no test cases"
+		p.broken = append(p.broken, brokenFile{f, nil})
+	}
+	if got.Repaired > 0 {
+		p.b.warn("%s: %d characters that XML does not allow, or entities it does not know, were replaced", f.shown(), got.Repaired)
+	}
+	p.b.sum.Files = append(p.b.sum.Files, sum)
+	return p.outer(got.Outer)
+}
+
+// readFile reads one result file. A file that is not there, or is older than it
+// may be, is a problem of the file.
+func readFile(f File, o junit.ReadOptions, v junit.Visitor) (junit.File, error) {
+	r, err := os.Open(f.Path)
+	if err != nil {
+		return junit.File{}, unread(f, err)
+	}
+	info, err := r.Stat()
+	if err == nil && info.IsDir() {
+		err = errors.New("is a directory")
+	}
+	if err != nil {
+		return junit.File{}, errors.Join(unread(f, err), r.Close())
+	}
+	if !f.Since.IsZero() && info.ModTime().Before(f.Since) {
+		return junit.File{}, errors.Join(stale(f, info.ModTime()), r.Close())
+	}
+	got, err := junit.Read(r, f.shown(), o, v)
+	return got, errors.Join(err, r.Close())
+}
+
+func unread(f File, err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		err = pe.Err // the path stands in front already
+	}
+	return &junit.Problem{File: f.shown(), Kind: junit.Unread, Line: 1, Detail: err.Error(), Err: err}
+}
+
+// staleFile says that a file is of an earlier run.
+const staleFile junit.ProblemKind = "stale"
+
+func stale(f File, at time.Time) error {
+	return &junit.Problem{
+		File: f.shown(), Kind: staleFile, Line: 1,
+		Detail: fmt.Sprintf("last written %s, before the role started at %s", at.UTC().Format(time.RFC3339), f.Since.UTC().Format(time.RFC3339)),
+	}
+}
+
+// suiteOf is the suite of the report that a suite of the file belongs to.
+func (p *plain) suiteOf(s *junit.Suite) *suite {
+	if got, ok := p.of[s]; ok {
+		return got
+	}
+	var names []string
+	for at := s; at != nil; at = at.Parent {
+		name := at.Name
+		if name == "" {
+			name = "(" + filepath.Base(p.file.shown()) + ")"
+		}
+		names = append(names, name)
+	}
+	if s == nil {
+		names = []string{"(" + filepath.Base(p.file.shown()) + ")"}
+	}
+	slices.Reverse(names)
+	key := strings.Join(names, "\x00")
+	got := p.byPath[key]
+	if got == nil {
+		got = p.b.addSuite(names[len(names)-1])
+		p.byPath[key], p.paths[got] = got, names
+	}
+	if s != nil && s.Name == "pytest" {
+		p.pytest[p.index] = true
+	}
+	p.of[s] = got
+	return got
+}
+
+func (p *plain) addCase(c *junit.Case) error {
+	to := p.suiteOf(c.Suite)
+	if c.Name == "" {
+		c.Name = "(unnamed)"
+	}
+	if c.Classname == "" { // as Jenkins does for a missing one
+		c.Classname = to.name
+	}
+	oneClass(c)
+	p.b.cut.apply(c, p.file.shown())
+	return p.b.put(to, c, "", p.index, 0)
+}
+
+// endSuite takes over what a suite says beside its cases.
+func (p *plain) endSuite(s *junit.Suite) error {
+	if s.Cases == 0 && len(s.Properties)+len(s.Results)+len(s.SystemOut)+len(s.SystemErr) == 0 {
+		return nil // it held other suites, or nothing
+	}
+	to := p.suiteOf(s)
+	to.properties = addProperties(to.properties, s.Properties)
+	to.addAttrs(s)
+	to.addTimes(s)
+	delete(p.of, s) // it may come again under another pointer, never under this one
+	if err := p.text(to, s.SystemOut, s.SystemErr); err != nil {
+		return err
+	}
+	return p.suiteResults(to, s.Results)
+}
+
+// suiteResults makes a case of an error that stands in the suite itself, as
+// Jenkins does.
+func (p *plain) suiteResults(to *suite, results []junit.Result) error {
+	for i, r := range results {
+		c := &junit.Case{Name: "(suite)", Classname: to.name, Results: []junit.Result{r}}
+		if i > 0 {
+			c.Name = fmt.Sprintf("(suite %d)", i+1)
+		}
+		p.b.cut.apply(c, p.file.shown())
+		if err := p.b.put(to, c, "", p.index, flagSynthetic); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// text puts the output of a suite into the spool.
+func (p *plain) text(to *suite, out, errs []string) error {
+	if len(out)+len(errs) == 0 {
+		return nil
+	}
+	c := &junit.Case{SystemOut: out, SystemErr: errs}
+	c.SystemOut = p.b.cut.texts(out, p.b.o.Caps.FailOut, p.file.shown())
+	c.SystemErr = p.b.cut.texts(errs, p.b.o.Caps.FailOut, p.file.shown())
+	at, err := p.b.encode(c)
+	if err != nil {
+		return err
+	}
+	to.text = append(to.text, entry{off: at.off, n: at.n})
+	return nil
+}
+
+// outer takes over what stands outside of all suites.
+func (p *plain) outer(s junit.Suite) error {
+	if len(s.Properties)+len(s.SystemOut)+len(s.SystemErr)+len(s.Results) == 0 {
+		return nil
+	}
+	to := p.suiteOf(nil)
+	to.properties = addProperties(to.properties, s.Properties)
+	if err := p.text(to, s.SystemOut, s.SystemErr); err != nil {
+		return err
+	}
+	return p.suiteResults(to, s.Results)
+}
+
+// addAttrs takes over the attributes of a suite that are not recounted. Where
+// two suites disagree, all values are kept as properties.
+func (s *suite) addAttrs(from *junit.Suite) {
+	for _, a := range from.Attrs {
+		switch a.Name {
+		case "tests", "failures", "errors", "skipped", "disabled", "time", "id", "timestamp", "assertions", "warnings":
+			continue // recounted, or a sum that would be wrong
+		}
+		i := slices.IndexFunc(s.attrs, func(have junit.Attr) bool { return have.Name == a.Name })
+		switch {
+		case i < 0 && !s.conflicting(a.Name):
+			s.attrs = append(s.attrs, a)
+		case i < 0:
+			s.properties = addProperties(s.properties, []junit.Property{{Name: a.Name, Value: a.Value}})
+		case s.attrs[i].Value != a.Value:
+			s.properties = addProperties(s.properties, []junit.Property{{Name: a.Name, Value: s.attrs[i].Value}, {Name: a.Name, Value: a.Value}})
+			s.attrs = slices.Delete(s.attrs, i, i+1)
+		}
+	}
+}
+
+// conflicting reports whether suites disagreed about an attribute before.
+func (s *suite) conflicting(name string) bool {
+	return slices.ContainsFunc(s.properties, func(p junit.Property) bool { return p.Name == name })
+}
+
+func (s *suite) addTimes(from *junit.Suite) {
+	start, ok := parseTimestamp(from.Attr("timestamp"))
+	if !ok {
+		s.times.unknown = true
+		return
+	}
+	took := junit.ParseTime(from.Attr("time"))
+	s.times.span(start, start.Add(took.Round(time.Millisecond)))
+}
+
+// parseTimestamp reads the forms that runners write. Without a zone it is UTC,
+// as for Jenkins.
+func parseTimestamp(s string) (time.Time, bool) {
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04:05-0700"} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t.UTC().Round(time.Millisecond), true
+		}
+	}
+	return time.Time{}, false
+}
+
+// fold makes one case of each that occurs more than once.
+func (p *plain) fold(files []File) error {
+	for _, s := range p.b.suites {
+		err := p.b.settle(s, true, func(g []*entry) bool { return len(g) > 1 }, func(group []*entry, cases []*junit.Case) (*junit.Case, error) {
+			var takes []take
+			for from := 0; from < len(cases); {
+				to := from + 1
+				for to < len(cases) && group[to].origin == group[from].origin {
+					to++
+				}
+				takes = append(takes, p.takes(files[group[from].origin].shown(), p.pytest[group[from].origin], cases[from:to])...)
+				from = to
+			}
+			c := foldWorst(takes)
+			oneClass(c)
+			p.b.cut.apply(c, files[group[0].origin].shown())
+			return c, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takes are the results of one test in one file: attempts in a pytest file, and
+// otherwise just several tests of one name, which all count.
+func (p *plain) takes(file string, pytest bool, cases []*junit.Case) []take {
+	if pytest {
+		return []take{{file, foldAttempts(cases, p.b.o.Flaky)}}
+	}
+	out := make([]take, len(cases))
+	for i, c := range cases {
+		out[i] = take{file, c}
+		if len(cases) > 1 {
+			out[i].label = fmt.Sprintf("%s #%d", file, i+1)
+		}
+	}
+	return out
+}
+
+// name gives the suites their final names: their own where that is unique, else
+// with the names of the suites around them.
+func (p *plain) name() {
+	seen := make(map[string]int)
+	for _, s := range p.b.suites {
+		seen[s.name]++
+	}
+	for _, s := range p.b.suites {
+		if seen[s.name] > 1 {
+			s.name = strings.Join(p.paths[s], ".")
+		}
+	}
+}
+
+// lifecycle says what was wrong with the files.
+func (p *plain) lifecycle() error {
+	if len(p.broken) == 0 && p.cases > 0 {
+		return nil
+	}
+	name := dotless(p.in.Name) + ".lifecycle"
+	s := p.b.addSuite(name)
+	for _, f := range p.broken {
+		c := &junit.Case{Name: f.file.shown(), Classname: name + ".files", Results: []junit.Result{fileResult(f.problem, f.file.shown())}}
+		if f.problem == nil && p.cases == 0 { // green needs evidence
+			c.Results[0] = junit.Result{Status: junit.Errored, Type: "ci-disagg.no-tests", Message: f.file.shown() + ": the file holds no test case"}
+		}
+		if err := p.b.put(s, c, "", 0, flagSynthetic); err != nil {
+			return err
+		}
+	}
+	if len(p.broken) > 0 {
+		return nil
+	}
+	c := &junit.Case{Name: "(no files)", Classname: name + ".files", Results: []junit.Result{{Status: junit.Errored, Type: "ci-disagg.no-results", Message: "no result files were given"}}}
+	return p.b.put(s, c, "", 0, flagSynthetic)
+}
+
+// fileResult is the result of the case that stands for a broken file.
+func fileResult(problem *junit.Problem, shown string) junit.Result {
+	if problem == nil {
+		return junit.Result{Status: junit.Skipped, Type: "ci-disagg.no-tests", Message: shown + ": the file holds no test case"}
+	}
+	kind := strings.ReplaceAll(string(problem.Kind), " ", "-")
+	if problem.Kind == junit.NoSuites {
+		kind = "not-junit"
+	}
+	r := junit.Result{Status: junit.Errored, Type: "ci-disagg.results-" + kind, Message: fileMessage(problem, shown), Text: problem.Error()}
+	return r
+}
+
+// fileMessage says in one line what is wrong with a file and what was saved.
+func fileMessage(p *junit.Problem, shown string) string {
+	switch p.Kind {
+	case junit.Truncated, junit.Malformed, junit.TooDeep, junit.TooLarge:
+		return fmt.Sprintf("%s %s at byte %d, %d cases salvaged", shown, p.Kind, p.Offset, p.Cases)
+	case junit.Empty:
+		return shown + " is empty"
+	case junit.NoSuites:
+		return shown + " is not JUnit XML: " + p.Detail
+	case staleFile:
+		return shown + " is stale: " + p.Detail
+	default:
+		return shown + " cannot be read: " + p.Detail
+	}
+}
+
+func attrOf(attrs []junit.Attr, name string) string {
+	for _, a := range attrs {
+		if a.Name == name {
+			return a.Value
+		}
+	}
+	return ""
+}

@@ -1,0 +1,290 @@
+package merge
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// finish writes the report: counts it, brings it under the size limit, writes it
+// to a temporary file, reads that back, and renames it.
+func (b *book) finish(name, path string) error {
+	if err := b.enc.Flush(); err != nil {
+		return err
+	}
+	b.suites = slices.DeleteFunc(b.suites, func(s *suite) bool {
+		return s.entries.n == 0 && len(s.text)+len(s.properties) == 0
+	})
+	for _, s := range b.suites {
+		if err := b.warnCollapsed(s); err != nil {
+			return err
+		}
+	}
+	if err := b.shrink(); err != nil {
+		return err
+	}
+	doc := b.document(name)
+	b.sum.Counts, b.sum.Out, b.sum.Cut = doc.Counts, doc.Counts.Tests, b.cut.cut
+	if b.sum.Out == 0 {
+		return fmt.Errorf("%s: the report would be empty", path)
+	}
+	mode := b.o.Mode
+	if mode == 0 {
+		mode = rundir.FileMode
+	}
+	return rundir.WriteStream(path, mode, func(w io.Writer) error {
+		count := &counter{w: w}
+		if err := junit.WriteDocument(count, doc, junit.WriteOptions{StrictXSD: b.o.StrictXSD}); err != nil {
+			return err
+		}
+		b.sum.Bytes = count.n
+		return verify(w, count.n, path, doc.Counts)
+	})
+}
+
+// verify reads back what was written before it gets its name.
+func verify(w io.Writer, size int64, path string, want junit.Counts) error {
+	r, ok := w.(io.ReaderAt)
+	if !ok {
+		return nil
+	}
+	limits := junit.ReadOptions{MaxBytes: size + 1, MaxCase: size + 1}
+	got, err := junit.Read(io.NewSectionReader(r, 0, size), path, limits, junit.Visitor{})
+	if err != nil {
+		return fmt.Errorf("the report was written, but cannot be read: %w", err)
+	}
+	if got.Counts != want || got.Repaired > 0 {
+		return fmt.Errorf("the report was written with %s, but reads as %s", want, got.Counts)
+	}
+	return nil
+}
+
+func (b *book) document(name string) junit.Document {
+	doc := junit.Document{Name: name}
+	var all times
+	for _, s := range b.suites {
+		var counts junit.Counts
+		for _, e := range s.entries.all {
+			counts.Add(statusOf(e.status))
+		}
+		doc.Counts = doc.Counts.Plus(counts)
+		b.sum.Suites = append(b.sum.Suites, SuiteSummary{s.name, counts})
+		all.sum += s.times.wall()
+		if s.times.unknown {
+			all.unknown = true
+		} else if !s.times.first.IsZero() {
+			all.span(s.times.first, s.times.last)
+		}
+		doc.Suites = append(doc.Suites, b.block(s, counts))
+	}
+	doc.Time = all.wall()
+	return doc
+}
+
+func (b *book) block(s *suite, counts junit.Counts) junit.SuiteBlock {
+	block := junit.SuiteBlock{Counts: counts, Time: s.times.wall()}
+	block.Suite.Name, block.Suite.Properties = s.name, s.properties
+	block.Suite.Attrs = slices.Clone(s.attrs)
+	if !s.times.first.IsZero() && !s.times.unknown {
+		block.Suite.Attrs = append(block.Suite.Attrs, junit.Attr{Name: "timestamp", Value: timestamp(s.times.first)})
+	}
+	block.Cases = func(w io.Writer) error { return b.copyCases(w, s) }
+	if len(s.text) > 0 {
+		block.Output = func() (out, errs []string, err error) {
+			list := make([]*entry, len(s.text))
+			for i := range s.text {
+				list[i] = &s.text[i]
+			}
+			err = b.reread(list, func(next func() (*junit.Case, error)) error {
+				for range list {
+					c, err := next()
+					if err != nil {
+						return err
+					}
+					out, errs = append(out, c.SystemOut...), append(errs, c.SystemErr...)
+				}
+				return nil
+			})
+			return out, errs, err
+		}
+	}
+	return block
+}
+
+// timestamp is t as JUnit writes it, in UTC.
+func timestamp(t time.Time) string {
+	t = t.UTC().Round(time.Millisecond)
+	if t.Nanosecond() != 0 {
+		return t.Format("2006-01-02T15:04:05.000Z")
+	}
+	return t.Format("2006-01-02T15:04:05Z")
+}
+
+// copyCases copies the living cases of a suite from the spool to the report.
+func (b *book) copyCases(w io.Writer, s *suite) error {
+	i := 0
+	r := &spanReader{from: b.spool, next: func() (span, bool) {
+		for ; i < s.entries.n; i++ {
+			if e := s.entries.at(i); e.alive() {
+				i++
+				return span{e.off, e.n}, true
+			}
+		}
+		return span{}, false
+	}}
+	if !b.o.StrictXSD {
+		_, err := io.Copy(w, struct{ io.Reader }{bufio.NewReaderSize(r, 256<<10)})
+		return err
+	}
+	enc := junit.NewCaseEncoder(w, junit.WriteOptions{StrictXSD: true})
+	if _, err := junit.Read(r, "spool", spoolLimits(b.o.Read), junit.Visitor{Case: enc.Encode}); err != nil && s.entries.n > 0 {
+		return fmt.Errorf("read back what was just written: %w", err)
+	}
+	return enc.Flush()
+}
+
+// maxCollapsed bounds the warnings about one suite.
+const maxCollapsed = 3
+
+// warnCollapsed warns of cases whose names differ only in characters that
+// Jenkins makes "_" of: it numbers them in the order of their occurrence, so that
+// they swap histories when one is gone.
+func (b *book) warnCollapsed(s *suite) error {
+	type pair struct{ safe, key uint64 }
+	var pairs []pair
+	for _, e := range s.entries.all {
+		pairs = append(pairs, pair{e.safe, e.key})
+	}
+	slices.SortFunc(pairs, func(x, y pair) int {
+		if x.safe != y.safe {
+			return cmpUint(x.safe, y.safe)
+		}
+		return cmpUint(x.key, y.key)
+	})
+	collapsed := make(map[uint64]bool)
+	n := 0
+	for i := 1; i < len(pairs); i++ {
+		if pairs[i].safe == pairs[i-1].safe {
+			n++
+			if len(collapsed) < maxCollapsed {
+				collapsed[pairs[i].safe] = true
+			}
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	var list []*entry
+	seen := make(map[uint64]int)
+	for _, e := range s.entries.all {
+		if collapsed[e.safe] && seen[e.safe] < 2 {
+			seen[e.safe]++
+			list = append(list, e)
+		}
+	}
+	names := make(map[uint64][]string)
+	var order []uint64
+	err := b.reread(list, func(next func() (*junit.Case, error)) error {
+		for _, e := range list {
+			c, err := next()
+			if err != nil {
+				return err
+			}
+			if names[e.safe] == nil {
+				order = append(order, e.safe)
+			}
+			names[e.safe] = append(names[e.safe], c.Name)
+		}
+		return nil
+	})
+	for _, safe := range order {
+		b.warn("suite %s: Jenkins cannot tell %q from %q (%d such pairs)", s.name, names[safe][0], names[safe][1], n)
+	}
+	return err
+}
+
+func cmpUint(a, b uint64) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	default:
+		return 0
+	}
+}
+
+// shrink brings the report under the size limit by dropping texts, one kind
+// after the other: output of cases that passed, bodies of skipped ones (which
+// are collateral), texts of reruns. It never drops a case.
+func (b *book) shrink() error {
+	if b.o.NoCaps || b.size() <= b.o.Caps.File {
+		return nil
+	}
+	before := b.size()
+	for _, flag := range []uint8{flagOutput, flagBody, flagReruns} {
+		for _, s := range b.suites {
+			err := b.settle(s, false, func(g []*entry) bool { return g[0].flags&flag != 0 }, func(_ []*entry, cases []*junit.Case) (*junit.Case, error) {
+				return b.dropText(cases[0], flag), nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		if b.size() <= b.o.Caps.File {
+			break
+		}
+	}
+	b.warn("the report was larger than %d bytes (%d): texts were left out", b.o.Caps.File, before)
+	return nil
+}
+
+func (b *book) size() int64 {
+	var n int64
+	for _, s := range b.suites {
+		for _, e := range s.entries.all {
+			n += e.n
+		}
+		for _, t := range s.text {
+			n += t.n
+		}
+	}
+	return n
+}
+
+// dropText gives the case without one kind of text. What is left says how much
+// it was.
+func (b *book) dropText(c *junit.Case, flag uint8) *junit.Case {
+	out := *c
+	gone := func(s *string) {
+		if len(*s) > 64 {
+			b.cut.cut += int64(len(*s))
+			*s = fmt.Sprintf("[%d bytes left out: the report was too large]", len(*s))
+		}
+	}
+	switch flag {
+	case flagOutput:
+		for i := range out.SystemOut {
+			gone(&out.SystemOut[i])
+		}
+		for i := range out.SystemErr {
+			gone(&out.SystemErr[i])
+		}
+	case flagBody:
+		for i := range out.Results {
+			gone(&out.Results[i].Text)
+		}
+	case flagReruns:
+		for i := range out.Reruns {
+			gone(&out.Reruns[i].StackTrace)
+			gone(&out.Reruns[i].SystemOut)
+			gone(&out.Reruns[i].SystemErr)
+		}
+	}
+	return &out
+}

@@ -1,0 +1,233 @@
+package merge
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+)
+
+// noDetails stands for what pytest-rerunfailures does not tell.
+const noDetails = "no details recorded by pytest-rerunfailures"
+
+// foldAttempts makes one case of those that one pytest file lists under one
+// name, in order: first the error of a teardown joins the call that it followed,
+// then the last attempt is the verdict and the earlier ones become rerun
+// elements. A bare earlier attempt is how pytest-rerunfailures reports a failed
+// one: it looks passed, and is not.
+func foldAttempts(cases []*junit.Case, flaky Flaky) *junit.Case {
+	cases = joinTeardowns(cases)
+	n := len(cases)
+	last := cases[n-1]
+	if n == 1 {
+		return last
+	}
+	passed := !last.Status().Red()
+	var reruns []junit.Rerun
+	for i, c := range cases[:n-1] {
+		reruns = append(reruns, attemptRerun(c, i+1, n, passed)...)
+		last.Time += c.Time
+		last.SystemOut = append(label(c.SystemOut, fmt.Sprintf("attempt %d of %d", i+1, n)), last.SystemOut...)
+		last.SystemErr = append(label(c.SystemErr, fmt.Sprintf("attempt %d of %d", i+1, n)), last.SystemErr...)
+	}
+	last.Reruns = append(reruns, last.Reruns...)
+	last.Properties = append(last.Properties, junit.Property{Name: "attempts", Value: fmt.Sprint(n)})
+	if passed {
+		markFlaky(last, n, flaky)
+	}
+	return last
+}
+
+// markFlaky says that a case passed only on its n-th attempt, in the form that
+// people see, and applies the policy.
+func markFlaky(c *junit.Case, n int, flaky Flaky) {
+	note := fmt.Sprintf("ci-disagg: passed on attempt %d of %d", n, n)
+	c.Properties = append(c.Properties, junit.Property{Name: "flaky", Value: "true"})
+	c.SystemOut = append([]string{note}, c.SystemOut...)
+	switch flaky {
+	case FlakyFail:
+		c.Results = append(c.Results, junit.Result{Status: junit.Failed, Type: "ci-disagg.flaky", Message: note})
+	case FlakySkip:
+		if c.Status() == junit.Passed {
+			c.Results = append(c.Results, junit.Result{Status: junit.Skipped, Type: "ci-disagg.flaky", Message: note})
+		}
+	case FlakyPass:
+	}
+}
+
+// attemptRerun is what a failed attempt leaves in the final case.
+func attemptRerun(c *junit.Case, i, n int, passed bool) []junit.Rerun {
+	out := append([]junit.Rerun{}, c.Reruns...)
+	found := false
+	for _, r := range c.Results {
+		if !r.Status.Red() {
+			continue
+		}
+		found = true
+		out = append(out, junit.Rerun{
+			Kind: rerunKind(r.Status, passed), Type: orElse(r.Type, "attempt"),
+			Message: fmt.Sprintf("[attempt %d of %d] %s", i, n, r.Message), StackTrace: r.Text,
+		})
+	}
+	if !found {
+		out = append(out, junit.Rerun{
+			Kind: rerunKind(junit.Failed, passed), Type: "ci-disagg.attempt",
+			Message: fmt.Sprintf("attempt %d of %d: %s", i, n, noDetails),
+		})
+	}
+	return out
+}
+
+func rerunKind(s junit.Status, passed bool) junit.RerunKind {
+	switch {
+	case passed && s == junit.Errored:
+		return junit.FlakyError
+	case passed:
+		return junit.FlakyFailure
+	case s == junit.Errored:
+		return junit.RerunError
+	default:
+		return junit.RerunFailure
+	}
+}
+
+// joinTeardowns puts the error of a teardown, which pytest writes as a second
+// case of the same name, into the case of the call.
+func joinTeardowns(cases []*junit.Case) []*junit.Case {
+	out := []*junit.Case{cases[0]}
+	for _, c := range cases[1:] {
+		call := out[len(out)-1]
+		if !isTeardown(c) || call.Status() == junit.Errored {
+			out = append(out, c)
+			continue
+		}
+		var text strings.Builder
+		for _, r := range call.Results {
+			fmt.Fprintf(&text, "\n\n%s: %s\n%s", r.Status, r.Message, r.Text)
+		}
+		joined := *call
+		joined.Results = append([]junit.Result{}, c.Results...)
+		joined.Results[0].Text += text.String()
+		joined.Time += c.Time
+		joined.SystemOut = append(append([]string{}, call.SystemOut...), c.SystemOut...)
+		joined.SystemErr = append(append([]string{}, call.SystemErr...), c.SystemErr...)
+		joined.Properties = append(append([]junit.Property{}, call.Properties...), c.Properties...)
+		joined.Reruns = append(append([]junit.Rerun{}, call.Reruns...), c.Reruns...)
+		joined.Extra = append(append([]junit.Extra{}, call.Extra...), c.Extra...)
+		out[len(out)-1] = &joined
+	}
+	return out
+}
+
+// isTeardown reports whether a case is what pytest writes for an error in a
+// teardown.
+func isTeardown(c *junit.Case) bool {
+	return len(c.Results) == 1 && c.Results[0].Status == junit.Errored &&
+		(strings.HasPrefix(c.Results[0].Message, "failed on teardown") || strings.HasPrefix(c.Results[0].Message, "test teardown failure"))
+}
+
+// take is one of several results of the same test, which all count: of a rank, a
+// repetition, a file.
+type take struct {
+	label string
+	c     *junit.Case
+}
+
+// foldWorst makes one case of several that all count. The worst one wins and
+// keeps its place; the others are listed in its body, red ones with their text.
+func foldWorst(takes []take) *junit.Case {
+	if len(takes) == 1 {
+		return takes[0].c
+	}
+	worst := takes[0]
+	for _, t := range takes[1:] {
+		if t.c.Status().Worse(worst.c.Status()) {
+			worst = t
+		}
+	}
+	out := *worst.c
+	var list, text strings.Builder
+	out.SystemOut, out.SystemErr = nil, nil
+	for _, t := range takes {
+		fmt.Fprintf(&list, "%s=%s ", strings.ReplaceAll(t.label, " ", "_"), t.c.Status())
+		out.SystemOut = append(out.SystemOut, label(t.c.SystemOut, t.label)...)
+		out.SystemErr = append(out.SystemErr, label(t.c.SystemErr, t.label)...)
+		if t.c == worst.c {
+			continue
+		}
+		out.Time = max(out.Time, t.c.Time)
+		out.Properties = addProperties(out.Properties, t.c.Properties)
+		out.Extra = append(out.Extra, t.c.Extra...)
+		out.Reruns = append(out.Reruns, t.c.Reruns...)
+		for _, r := range t.c.Results {
+			fmt.Fprintf(&text, "\n\n[%s] %s: %s\n%s", t.label, r.Status, r.Message, r.Text)
+		}
+	}
+	results := strings.TrimSpace(list.String())
+	out.Properties = append(out.Properties, junit.Property{Name: "results", Value: results})
+	if len(out.Results) > 0 {
+		out.Results = append([]junit.Result{}, out.Results...)
+		first := &out.Results[0]
+		first.Text = strings.TrimLeft(first.Text+"\n\n["+worst.label+"] is shown; results: "+results+text.String(), "\n")
+	}
+	return &out
+}
+
+// addProperties appends those that are not there yet.
+func addProperties(to, more []junit.Property) []junit.Property {
+next:
+	for _, p := range more {
+		for _, have := range to {
+			if have == p {
+				continue next
+			}
+		}
+		to = append(to, p)
+	}
+	return to
+}
+
+// label marks texts with where they come from. Blank ones say nothing and go.
+func label(texts []string, from string) []string {
+	var out []string
+	for _, t := range texts {
+		if strings.TrimSpace(t) != "" {
+			out = append(out, "["+from+"]\n"+t)
+		}
+	}
+	return out
+}
+
+// oneClass makes every reader see the same class: Jenkins takes a case with a
+// skipped element for skipped, GitLab for failed if there is a failure, too. What
+// is severe stays a result, the rest goes to the output.
+func oneClass(c *junit.Case) {
+	s := c.Status()
+	if len(c.Results) < 2 || !s.Red() {
+		return
+	}
+	kept := c.Results[:0:0]
+	for _, r := range c.Results {
+		if r.Status != junit.Skipped {
+			kept = append(kept, r)
+			continue
+		}
+		c.SystemOut = append(c.SystemOut, strings.TrimSpace("also skipped: "+r.Message+"\n"+r.Text))
+	}
+	// the severest first: most readers show one
+	for i, r := range kept {
+		if r.Status == s {
+			copy(kept[1:i+1], kept[:i])
+			kept[0] = r
+			break
+		}
+	}
+	c.Results = kept
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
