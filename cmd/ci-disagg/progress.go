@@ -3,22 +3,35 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
 )
 
 // printUpdate writes one change as a plain line with its time, as CI logs want.
 func printUpdate(w io.Writer, u drive.Update) {
-	where := u.Slug
-	if where == "" {
-		where = "run"
+	where := "run"
+	if u.Case != "" {
+		where = shortCase(u.Case)
 	}
-	if u.Attempt > 1 || u.Rep > 0 {
-		where = fmt.Sprintf("%s rep %d attempt %d", where, u.Rep, u.Attempt)
+	if u.Rep > 0 {
+		where += fmt.Sprintf(" rep %d", u.Rep)
 	}
-	job := ""
+	if u.Attempt > 1 {
+		where += fmt.Sprintf(" attempt %d", u.Attempt)
+	}
 	if u.JobID != "" {
-		job = " job " + u.JobID
+		where += " job " + u.JobID
 	}
-	fmt.Fprintf(w, "%s %s%s: %s\n", u.At.UTC().Format("15:04:05"), where, job, u.Text)
+	fmt.Fprintf(w, "%s %s: %s\n", u.At.UTC().Format("15:04:05"), where, u.Text)
+}
+
+// shortCase is what tells a case from its neighbours: the text in the brackets
+// of a pytest id.
+func shortCase(id string) string {
+	_, param, ok := strings.Cut(id, "[")
+	if param = strings.TrimSuffix(param, "]"); !ok || param == "" {
+		return id
+	}
+	return param
 }
