@@ -14,6 +14,10 @@ func (d Dir) RunFile() string { return d.path("run.json") }
 // LeaseFile says who drives the run.
 func (d Dir) LeaseFile() string { return d.path("lease.json") }
 
+// CancelFile is a request to end the run's jobs, written by `ci-disagg cancel`:
+// a live driver that finds it submits nothing more.
+func (d Dir) CancelFile() string { return d.path("cancel.json") }
+
 // Report is the directory that the published files are in.
 func (d Dir) Report() string { return d.path("report") }
 

@@ -110,7 +110,11 @@ func (d *driver) drive(ctx context.Context) error {
 	defer d.workers.Wait()
 	defer cancel()
 	d.background(func() {
-		d.lease.keep(work, d.o.Poll.Lease, func(err error) { d.send(work, func(context.Context) { d.fatal = err }) })
+		d.lease.keep(work, d.o.Poll.Lease, func() {
+			if c, ok := d.cancelRequested(); ok {
+				d.send(work, func(work context.Context) { d.cancelAll(work, c.Reason) })
+			}
+		}, func(err error) { d.send(work, func(context.Context) { d.fatal = err }) })
 	})
 	if err := d.pickUp(); err != nil {
 		return err

@@ -153,10 +153,10 @@ func (l *lease) release(detached bool) error {
 	return rundir.WriteJSON(l.file, mine)
 }
 
-// keep renews the lease until ctx ends. lost is called once, when another driver
+// keep renews the lease until ctx ends; beat is called each time. lost is called once, when another driver
 // has taken over or no sign of life could be written for too long: whoever takes
 // over must find us silent.
-func (l *lease) keep(ctx context.Context, every time.Duration, lost func(error)) {
+func (l *lease) keep(ctx context.Context, every time.Duration, beat func(), lost func(error)) {
 	t := time.NewTicker(every)
 	defer t.Stop()
 	for {
@@ -173,6 +173,7 @@ func (l *lease) keep(ctx context.Context, every time.Duration, lost func(error))
 			lost(fmt.Errorf("%w: %w", ErrLeaseLost, err))
 			return
 		}
+		beat()
 	}
 }
 

@@ -298,8 +298,11 @@ func (d *driver) attached(work context.Context, c *theCase, a *attempt) {
 	a.searching, a.facts.Job = false, a.job
 	d.registry.put(a.job)
 	d.queue.reset(d.o.Now(), d.o.Poll.First)
-	if d.stopping {
+	switch {
+	case d.stopping:
 		d.cancelJob(work, c, d.stopReason, rundir.OutcomeCancelled)
+	case d.failed:
+		d.cancelJob(work, c, "the run was ended while this was being submitted", rundir.OutcomeCancelled)
 	}
 }
 

@@ -1,0 +1,61 @@
+package drive
+
+import (
+	"bytes"
+	"context"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+func TestLocalPassAndFail(t *testing.T) {
+	t.Parallel()
+	o := testOptions(t, BackendLocal)
+	addCase(&o, "good", goodServer, goodClient)
+	addCase(&o, "bad", "sleep 0.3; echo 'ValueError: no'; exit 1", hangClient)
+	var seen updates
+	var out bytes.Buffer
+	o.Progress, o.Console = seen.add, &out
+	run, err := Run(context.Background(), o)
+	require.NoError(t, err, seen.String())
+	require.NotNil(t, run.Ended)
+	good := outcomeOf(t, o.Dir, "good", 0, 1)
+	require.Equal(t, rundir.OutcomePassed, good.Outcome, seen.String())
+	bad := outcomeOf(t, o.Dir, "bad", 0, 1)
+	require.Equal(t, rundir.OutcomeTestFailed, bad.Outcome, seen.String())
+	require.NotNil(t, bad.Finding)
+	require.Equal(t, "GEN_0", bad.Finding.Root)
+	require.Less(t, bad.Ended.Sub(*bad.Started), 10*time.Second)
+	require.True(t, seen.has(PhaseNow, "benchmark"), seen.String())
+	require.Contains(t, out.String(), "bad | ")
+	noProcesses(t, o.Dir)
+	for _, c := range run.Cases {
+		require.Equal(t, rundir.CaseDone, c.State)
+	}
+}
+
+func TestLocalInterrupt(t *testing.T) {
+	t.Parallel()
+	o := testOptions(t, BackendLocal)
+	addCase(&o, "long", hangServer, hangClient)
+	var seen updates
+	o.Progress = seen.add
+	ctx, cancel := context.WithCancelCause(context.Background())
+	done := make(chan error, 1)
+	go func() { _, err := Run(ctx, o); done <- err }()
+	require.Eventually(t, func() bool { return seen.has(Role, "BENCHMARK running") || seen.has(Role, "BENCHMARK ready") }, 20*time.Second, 20*time.Millisecond, "never ran")
+	cancel(&Interrupted{Signal: syscall.SIGTERM})
+	select {
+	case err := <-done:
+		require.True(t, isInterrupted(err), "%v", err)
+	case <-time.After(30 * time.Second):
+		t.Fatal("no end\n" + seen.String())
+	}
+	require.Equal(t, rundir.OutcomeCancelled, outcomeOf(t, o.Dir, "long", 0, 1).Outcome, seen.String())
+	require.NotNil(t, jobOf(t, o.Dir, "long", 0, 1).Cancel)
+	noProcesses(t, o.Dir)
+}

@@ -1,0 +1,271 @@
+package drive
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurmtest"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+var cluster *slurmtest.Cluster
+
+func slurmOptions(t testing.TB) Options {
+	o := testOptions(t, BackendSlurm)
+	o.Environ = cluster.Env()
+	o.Host = host.NewHere(o.Environ)
+	o.Slurm = slurm.New(o.Host, slurm.Options{})
+	o.Bounds = outcome.Bounds{Record: 5 * time.Second, Preempted: 3 * time.Second, Lost: 15 * time.Second, Never: 2 * time.Second}
+	return o
+}
+
+// noJobs asserts that no job of the run is left in the queue.
+func noJobs(t *testing.T, o Options) {
+	t.Helper()
+	tag := OwnerTag(o.Run)
+	require.Eventually(t, func() bool {
+		return !strings.Contains(cluster.Command(t, "squeue", "-h", "-o", "%j"), namePrefix+tag)
+	}, 15*time.Second, 200*time.Millisecond, "jobs are left")
+}
+
+// drive runs a drive in the background; wait gives its end.
+func startDrive(t *testing.T, o *Options, seen *updates) (cancel context.CancelCauseFunc, wait func(time.Duration) (rundir.Run, error)) {
+	t.Helper()
+	o.Progress = seen.add
+	ctx, cancel := context.WithCancelCause(context.Background())
+	type end struct {
+		run rundir.Run
+		err error
+	}
+	done := make(chan end, 1)
+	opts := *o
+	go func() {
+		r, err := Run(ctx, opts)
+		done <- end{r, err}
+	}()
+	t.Cleanup(func() {
+		cancel(&Interrupted{Signal: syscall.SIGTERM})
+		if t.Failed() {
+			t.Log("\n" + seen.String())
+		}
+	})
+	return cancel, func(d time.Duration) (rundir.Run, error) {
+		t.Helper()
+		select {
+		case e := <-done:
+			return e.run, e.err
+		case <-time.After(d):
+			t.Fatal("no end of the drive")
+			return rundir.Run{}, nil
+		}
+	}
+}
+
+func waitFor(t *testing.T, seen *updates, kind UpdateKind, text string) {
+	t.Helper()
+	require.Eventually(t, func() bool { return seen.has(kind, text) }, 40*time.Second, 20*time.Millisecond, "never told %s %q", kind, text)
+}
+
+func TestSlurmPassAndFail(t *testing.T) {
+	t.Parallel()
+	o := slurmOptions(t)
+	addCase(&o, "good", goodServer, goodClient)
+	addCase(&o, "bad", "sleep 0.3; echo 'ValueError: no'; exit 1", hangClient)
+	var seen updates
+	_, wait := startDrive(t, &o, &seen)
+	_, err := wait(60 * time.Second)
+	require.NoError(t, err)
+	good := outcomeOf(t, o.Dir, "good", 0, 1)
+	require.Equal(t, rundir.OutcomePassed, good.Outcome, "%+v", good)
+	require.Contains(t, good.Confidence, "agent+")
+	require.Equal(t, "COMPLETED", good.State)
+	require.NotEmpty(t, good.Nodes)
+	bad := outcomeOf(t, o.Dir, "bad", 0, 1)
+	require.Equal(t, rundir.OutcomeTestFailed, bad.Outcome, "%+v", bad)
+	require.Equal(t, "GEN_0", bad.Finding.Root)
+	noJobs(t, o)
+	t.Logf("slurm calls: %v", o.Slurm.Calls())
+}
+
+func TestSlurmInterrupt(t *testing.T) {
+	t.Parallel()
+	o := slurmOptions(t)
+	addCase(&o, "long", hangServer, hangClient)
+	var seen updates
+	cancel, wait := startDrive(t, &o, &seen)
+	waitFor(t, &seen, Role, "BENCHMARK r")
+	j := jobRecord(t, o.Dir, "long", 1)
+	begun := time.Now()
+	cancel(&Interrupted{Signal: syscall.SIGTERM})
+	require.Eventually(t, func() bool {
+		s := cluster.Command(t, "squeue", "-h", "-t", "all", "-j", j.ID, "-o", "%T")
+		return s == "CANCELLED" || s == "COMPLETING"
+	}, 10*time.Second, 20*time.Millisecond, "not cancelled")
+	t.Logf("cancelled %v after the signal", time.Since(begun))
+	_, err := wait(40 * time.Second)
+	require.True(t, isInterrupted(err), "%v", err)
+	require.Equal(t, rundir.OutcomeCancelled, outcomeOf(t, o.Dir, "long", 0, 1).Outcome)
+	noJobs(t, o)
+}
+
+func TestSlurmCancelledByOthers(t *testing.T) {
+	t.Parallel()
+	o := slurmOptions(t)
+	addCase(&o, "c", hangServer, hangClient)
+	o.Retry = Retry{Max: 2}
+	var seen updates
+	_, wait := startDrive(t, &o, &seen)
+	waitFor(t, &seen, Role, "BENCHMARK r")
+	cluster.Command(t, "scancel", jobRecord(t, o.Dir, "c", 1).ID)
+	run, err := wait(60 * time.Second)
+	require.NoError(t, err)
+	out := outcomeOf(t, o.Dir, "c", 0, 1)
+	require.Equal(t, rundir.OutcomeCancelled, out.Outcome, "%+v", out)
+	require.Len(t, run.Cases[0].Attempts, 1, "a cancelled job is not retried")
+	noJobs(t, o)
+}
+
+func TestSlurmNeverResolvingReason(t *testing.T) {
+	t.Parallel()
+	o := slurmOptions(t)
+	addCase(&o, "c", goodServer, goodClient)
+	o.Render = testRenderWith(t, "--partition=limited", "--time=60")
+	var seen updates
+	_, wait := startDrive(t, &o, &seen)
+	_, err := wait(60 * time.Second)
+	require.NoError(t, err)
+	out := outcomeOf(t, o.Dir, "c", 0, 1)
+	require.Equal(t, rundir.OutcomeInfra, out.Outcome, "%+v", out)
+	require.Contains(t, out.Reason, "PartitionTimeLimit")
+	noJobs(t, o)
+}
+
+func TestSlurmQueueBudget(t *testing.T) {
+	t.Parallel()
+	o := slurmOptions(t)
+	addCase(&o, "c", goodServer, goodClient)
+	o.Plans[0].Budgets.Queue = rundir.Duration(3 * time.Second)
+	o.Render = testRenderWith(t, "--hold")
+	var seen updates
+	_, wait := startDrive(t, &o, &seen)
+	_, err := wait(60 * time.Second)
+	require.NoError(t, err)
+	out := outcomeOf(t, o.Dir, "c", 0, 1)
+	require.Equal(t, rundir.TimeoutOf(rundir.PhaseQueue), out.Outcome, "%+v", out)
+	require.True(t, seen.has(Queue, "held by its owner"), seen.String())
+	noJobs(t, o)
+}
+
+func TestSlurmRefused(t *testing.T) {
+	t.Parallel()
+	o := slurmOptions(t)
+	addCase(&o, "c", goodServer, goodClient)
+	o.Retry = Retry{Max: 3}
+	o.Render = testRenderWith(t, "--partition=nope")
+	var seen updates
+	_, wait := startDrive(t, &o, &seen)
+	run, err := wait(60 * time.Second)
+	require.NoError(t, err)
+	out := outcomeOf(t, o.Dir, "c", 0, 1)
+	require.Equal(t, rundir.OutcomeInfra, out.Outcome)
+	require.Equal(t, outcome.KindSubmit, out.Finding.Kind)
+	require.Contains(t, out.Reason, "invalid partition")
+	require.Len(t, run.Cases[0].Attempts, 1)
+}
+
+func TestSlurmKillAndResume(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(filepath.Join(t.TempDir(), "run"))
+	s := spec{Dir: dir, ID: t.Name(), Backend: BackendSlurm, Cases: [][3]string{{"c", goodServer, "sleep 6; " + goodClient}}}
+	first := child(t, s, cluster.Env())
+	j := jobRecord(t, dir, "c", 1)
+	require.NoError(t, first.Process.Kill())
+	_, _ = first.Process.Wait()
+	second := child(t, s, cluster.Env())
+	st, err := second.Process.Wait()
+	require.NoError(t, err)
+	require.Equal(t, 0, st.ExitCode())
+	out := outcomeOf(t, dir, "c", 0, 1)
+	require.Equal(t, rundir.OutcomePassed, out.Outcome, "%+v", out)
+	require.Equal(t, j.ID, out.JobID)
+	require.NoFileExists(t, dir.CaseDir("c").Attempt(0, 2).JobFile())
+	require.Equal(t, "1", cluster.Command(t, "bash", "-c", "sacct -X -n -P -o JobID --name="+j.Name+" | wc -l"))
+}
+
+// slowSbatch puts an sbatch on PATH that answers late, or never.
+func slowSbatch(t *testing.T, env []string, body string) []string {
+	t.Helper()
+	bin := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "sbatch"), []byte("#!/bin/bash\n"+body+"\n"), 0o700))
+	out := []string{}
+	for _, e := range env {
+		if p, ok := strings.CutPrefix(e, "PATH="); ok {
+			e = "PATH=" + bin + ":" + p
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+func TestSlurmKilledBetweenSbatchAndItsAnswer(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(filepath.Join(t.TempDir(), "run"))
+	s := spec{Dir: dir, ID: t.Name(), Backend: BackendSlurm, Cases: [][3]string{{"c", goodServer, "sleep 3; " + goodClient}}}
+	// The job exists, and its id comes 4 s later.
+	env := slowSbatch(t, cluster.Env(), `out=$(/usr/bin/sbatch "$@"); sleep 4; echo "$out"`)
+	first := child(t, s, env)
+	var j rundir.Job
+	require.Eventually(t, func() bool {
+		return rundir.ReadJSON(dir.CaseDir("c").Attempt(0, 1).JobFile(), &j) == nil &&
+			strings.Contains(cluster.Command(t, "squeue", "-h", "-o", "%j"), j.Name)
+	}, 20*time.Second, 20*time.Millisecond)
+	require.NoError(t, first.Process.Kill())
+	_, _ = first.Process.Wait()
+	require.Empty(t, jobOf(t, dir, "c", 0, 1).ID)
+	second := child(t, s, cluster.Env())
+	st, err := second.Process.Wait()
+	require.NoError(t, err)
+	require.Equal(t, 0, st.ExitCode())
+	require.Equal(t, rundir.OutcomePassed, outcomeOf(t, dir, "c", 0, 1).Outcome)
+	require.Equal(t, "1", cluster.Command(t, "bash", "-c", "sacct -X -n -P -o JobID --name="+j.Name+" | wc -l"))
+}
+
+func TestSlurmTermBetweenSbatchAndItsAnswer(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(filepath.Join(t.TempDir(), "run"))
+	s := spec{Dir: dir, ID: t.Name(), Backend: BackendSlurm, Cases: [][3]string{{"c", hangServer, hangClient}}}
+	// The job comes 2 s after sbatch was started, its id 2 s later. The driver is
+	// told to stop before, and shot a second after.
+	env := slowSbatch(t, cluster.Env(), `sleep 2; out=$(/usr/bin/sbatch "$@"); sleep 2; echo "$out"`)
+	first := child(t, s, env)
+	var j rundir.Job
+	require.Eventually(t, func() bool {
+		return rundir.ReadJSON(dir.CaseDir("c").Attempt(0, 1).JobFile(), &j) == nil
+	}, 20*time.Second, 20*time.Millisecond)
+	time.Sleep(300 * time.Millisecond)
+	require.NoError(t, first.Process.Signal(syscall.SIGTERM))
+	time.Sleep(time.Second)
+	require.NoError(t, first.Process.Kill())
+	_, _ = first.Process.Wait()
+	require.Eventually(t, func() bool {
+		return strings.HasPrefix(cluster.Command(t, "bash", "-c", "sacct -X -n -P -o State --name="+j.Name), "CANCELLED")
+	}, 30*time.Second, 300*time.Millisecond, "the job outlives its driver")
+}
+
+// testRenderWith is testRender with further sbatch options.
+func testRenderWith(t testing.TB, opts ...string) func(RenderInput) ([]File, error) {
+	t.Helper()
+	prof := testProfile()
+	prof.Sbatch = opts
+	return testRender(prof)
+}
