@@ -85,7 +85,7 @@ func (j *judgement) against(baseline float64) {
 func (j *judgement) relative(x float64) float64 { return j.sign * math.Expm1(j.sign*x) }
 
 // level is a signed log in the metric's unit.
-func (j *judgement) level(x float64) float64 { return math.Exp(j.sign * x) }
+func (j *judgement) level(x float64) float64 { return min(math.Exp(j.sign*x), math.MaxFloat64) }
 
 // number is v as an optional number: nil if it is none.
 func number(v float64) *float64 {
@@ -97,8 +97,14 @@ func number(v float64) *float64 {
 
 // chart is the recent history with the new run behind it.
 func chart(past []Run, newest Run) []Run {
-	past = past[max(0, len(past)-chartRuns):]
-	return append(slices.Clone(past), newest)
+	out := make([]Run, 0, min(len(past), chartRuns)+1)
+	out = append(append(out, past[max(0, len(past)-chartRuns):]...), newest)
+	for k := range out {
+		if badValue(out[k].Level) != "" {
+			out[k].Level = 0
+		}
+	}
+	return out
 }
 
 // Record is the run as it belongs into the history: with its verdict, whether a
