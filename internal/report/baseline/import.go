@@ -199,6 +199,7 @@ func (im *importer) finish() (Imported, error) {
 			im.skip("no known metric in it")
 			continue
 		}
+		shortPoints(rec.Measurements)
 		rec = rec.Normal()
 		if err := rec.Validate(); err != nil {
 			return Imported{}, fmt.Errorf("%s: %s: %w", im.file, shorten(rec.Case), err)

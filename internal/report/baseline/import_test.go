@@ -87,9 +87,9 @@ func TestImportOfUpstreamsDatabase(t *testing.T) {
 		values = append(values, m.Point+" "+m.Metric+" "+m.Unit)
 	}
 	require.Equal(t, []string{
-		"con128_iter10_isl1024_osl1024 output_token_throughput tok/s",
-		"con64_iter10_isl1024_osl1024 output_token_throughput tok/s",
-		"con64_iter10_isl1024_osl1024 tpot_median_ms ms",
+		"con128 output_token_throughput tok/s",
+		"con64 output_token_throughput tok/s",
+		"con64 tpot_median_ms ms",
 	}, values)
 
 	pr := byCase["perf/test_perf_sanity.py::test_e2e[aggr_upload-file-srv] 9"]

@@ -11,7 +11,6 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
-	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // noisy is a value around 100 with a deterministic run-to-run noise of about 0.5 %.
@@ -178,26 +177,34 @@ func TestMeasurements(t *testing.T) {
 	result := func(con int, value float64) bench.Result {
 		return bench.Result{File: "f", Concurrency: con, Samples: []bench.Sample{{Metric: tput, Value: value}}}
 	}
-	planned := []rundir.Point{{Name: "con64_iter10", Concurrency: 64}, {Concurrency: 8}}
 	got, problems := baseline.Measurements([][]bench.Result{
 		{result(64, 1), result(8, 2), result(64, 1)}, {result(64, 3)}, {result(8, 5), result(64, 4)},
-	}, planned, metric.Default())
+	}, metric.Default())
 	require.Empty(t, problems)
 	require.Equal(t, []baseline.Measurement{
-		{Point: "con64_iter10", Metric: tput, Unit: "tok/s", Values: []float64{1, 3, 4}},
+		{Point: "con64", Metric: tput, Unit: "tok/s", Values: []float64{1, 3, 4}},
 		{Point: "con8", Metric: tput, Unit: "tok/s", Values: []float64{2, 5}, Reps: []int{0, 2}},
 	}, got)
 
-	_, problems = baseline.Measurements([][]bench.Result{{result(8, 1), result(8, 2)}}, nil, metric.Default())
+	_, problems = baseline.Measurements([][]bench.Result{{result(8, 1), result(8, 2)}}, metric.Default())
 	require.Equal(t, []string{`f: output_token_throughput of point "con8" is 2, but another result of the same point says 1`}, problems)
 	bad := result(8, 1)
 	bad.Samples[0].Metric = "speed"
-	_, problems = baseline.Measurements([][]bench.Result{{bad}}, nil, metric.Default())
+	_, problems = baseline.Measurements([][]bench.Result{{bad}}, metric.Default())
 	require.Len(t, problems, 1)
+}
 
-	require.Equal(t, "con4_isl8", baseline.PointName(bench.Result{Concurrency: 4, Name: "con4_isl8"}, nil))
-	require.Equal(t, "", baseline.PointName(bench.Result{}, nil))
-	require.Equal(t, "p", baseline.PointName(bench.Result{}, []rundir.Point{{Name: "p", Concurrency: 4}}))
+func TestPointNames(t *testing.T) {
+	t.Parallel()
+	r := func(con, isl int, name string) bench.Result {
+		return bench.Result{Concurrency: con, InputLen: isl, OutputLen: isl, Name: name}
+	}
+	require.Equal(t, []string{"con8", "con64"}, baseline.PointNames([]bench.Result{r(8, 0, "x"), r(64, 0, "y")}))
+	require.Equal(t, []string{"con8", "con8"}, baseline.PointNames([]bench.Result{r(8, 0, ""), r(0, 0, "gen_server_0")}), "a server's log")
+	require.Equal(t, []string{"con8_isl1_osl1", "con8_isl2_osl2", "con4"}, baseline.PointNames([]bench.Result{r(8, 1, ""), r(8, 2, ""), r(4, 1, "")}))
+	require.Equal(t, []string{"a", "b"}, baseline.PointNames([]bench.Result{r(8, 1, "a"), r(8, 1, "b")}))
+	require.Equal(t, []string{"con8", "con8"}, baseline.PointNames([]bench.Result{r(8, 1, ""), r(8, 1, "")}))
+	require.Equal(t, []string{"", "x"}, baseline.PointNames([]bench.Result{r(0, 0, ""), r(0, 0, "x")}))
 }
 
 func TestPinsFile(t *testing.T) {

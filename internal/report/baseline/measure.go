@@ -7,77 +7,105 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
-	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
-
-// PointName is the name of the benchmark point that a result belongs to. With a
-// plan it is the planned point of that concurrency (and of those lengths, where
-// several have it); without, what the file calls itself, else con<C>, else "".
-func PointName(r bench.Result, planned []rundir.Point) string {
-	var match []rundir.Point
-	for _, p := range planned {
-		if r.Concurrency == 0 && len(planned) > 1 || r.Concurrency != 0 && p.Concurrency != r.Concurrency {
-			continue
-		}
-		if r.InputLen > 0 && p.InputLen > 0 && r.InputLen != p.InputLen || r.OutputLen > 0 && p.OutputLen > 0 && r.OutputLen != p.OutputLen {
-			continue
-		}
-		match = append(match, p)
-	}
-	switch {
-	case len(match) == 1 && match[0].Name != "":
-		return match[0].Name
-	case len(match) == 1:
-		return fmt.Sprintf("con%d", match[0].Concurrency)
-	case r.Name != "":
-		return r.Name
-	case r.Concurrency > 0:
-		return fmt.Sprintf("con%d", r.Concurrency)
-	default:
-		return ""
-	}
-}
 
 // Measurements turns the results of all repetitions of one run into the
 // measurements of its record: one per point and metric, one value per repetition
 // that measured it. The problems say what makes the run no measurement: a point
 // that one repetition reports twice with different values, an unknown metric.
-func Measurements(reps [][]bench.Result, planned []rundir.Point, table metric.Table) ([]Measurement, []string) {
-	var out []Measurement
-	var problems []string
-	index := map[string]int{}
+func Measurements(reps [][]bench.Result, table metric.Table) ([]Measurement, []string) {
+	c := collector{table: table, index: map[string]int{}}
 	for rep, results := range reps {
-		for _, r := range results {
-			point := PointName(r, planned)
+		points := PointNames(results)
+		for i, r := range results {
 			for _, s := range r.Samples {
-				def, ok := table.Lookup(s.Metric)
-				if !ok || math.IsNaN(s.Value) || math.IsInf(s.Value, 0) {
-					problems = append(problems, fmt.Sprintf("%s: %s = %v is not a known metric with a finite value", r.File, s.Metric, s.Value))
-					continue
-				}
-				key := point + "/" + def.Name
-				i, seen := index[key]
-				if !seen {
-					i = len(out)
-					index[key] = i
-					out = append(out, Measurement{Point: point, Metric: def.Name, Unit: def.Unit})
-				}
-				m := &out[i]
-				if n := len(m.Reps); n > 0 && m.Reps[n-1] == rep {
-					if m.Values[n-1] != s.Value {
-						problems = append(problems, fmt.Sprintf("%s: %s of point %q is %v, but another result of the same point says %v", r.File, def.Name, point, s.Value, m.Values[n-1]))
-					}
-					continue
-				}
-				m.Values, m.Reps = append(m.Values, s.Value), append(m.Reps, rep)
+				c.add(rep, points[i], r.File, s)
 			}
 		}
 	}
-	for i := range out {
-		if plain := out[i].Reps; plain[len(plain)-1] == len(plain)-1 {
-			out[i].Reps = nil // the first ones in order: nothing to say
+	for i := range c.out {
+		if plain := c.out[i].Reps; plain[len(plain)-1] == len(plain)-1 {
+			c.out[i].Reps = nil // the first ones in order: nothing to say
 		}
 	}
-	slices.Sort(problems)
-	return out, slices.Compact(problems)
+	slices.Sort(c.problems)
+	return c.out, slices.Compact(c.problems)
+}
+
+type collector struct {
+	table    metric.Table
+	index    map[string]int
+	out      []Measurement
+	problems []string
+}
+
+func (c *collector) add(rep int, point, file string, s bench.Sample) {
+	def, ok := c.table.Lookup(s.Metric)
+	if !ok || math.IsNaN(s.Value) || math.IsInf(s.Value, 0) {
+		c.problems = append(c.problems, fmt.Sprintf("%s: %s = %v is not a known metric with a finite value", file, s.Metric, s.Value))
+		return
+	}
+	key := point + "/" + def.Name
+	i, seen := c.index[key]
+	if !seen {
+		i = len(c.out)
+		c.index[key] = i
+		c.out = append(c.out, Measurement{Point: point, Metric: def.Name, Unit: def.Unit})
+	}
+	m := &c.out[i]
+	n := len(m.Reps)
+	switch {
+	case n == 0 || m.Reps[n-1] != rep:
+		m.Values, m.Reps = append(m.Values, s.Value), append(m.Reps, rep)
+	case m.Values[n-1] != s.Value:
+		c.problems = append(c.problems, fmt.Sprintf("%s: %s of point %q is %v, but another result of the same point says %v",
+			file, def.Name, point, s.Value, m.Values[n-1]))
+	}
+}
+
+// PointNames names the benchmark point of each result of one repetition: con<C>;
+// with the lengths or the client's own name where several results share a
+// concurrency. A result without one, such as a server's log, belongs to the only
+// concurrency there is.
+func PointNames(results []bench.Result) []string {
+	same := map[int][]bench.Result{}
+	for _, r := range results {
+		if r.Concurrency > 0 {
+			same[r.Concurrency] = append(same[r.Concurrency], r)
+		}
+	}
+	names := make([]string, len(results))
+	for i, r := range results {
+		names[i] = pointName(r, same)
+	}
+	return names
+}
+
+func pointName(r bench.Result, same map[int][]bench.Result) string {
+	if r.Concurrency == 0 {
+		if len(same) == 1 {
+			for c := range same {
+				return fmt.Sprintf("con%d", c)
+			}
+		}
+		return r.Name
+	}
+	lengths, names := true, true // that all of this concurrency have different ones
+	seen := map[string]bool{}
+	for _, o := range same[r.Concurrency] {
+		l, n := fmt.Sprintf("%d %d", o.InputLen, o.OutputLen), "n"+o.Name
+		lengths = lengths && !seen[l] && o.InputLen > 0 && o.OutputLen > 0
+		names = names && !seen[n] && o.Name != ""
+		seen[l], seen[n] = true, true
+	}
+	switch {
+	case len(same[r.Concurrency]) == 1:
+		return fmt.Sprintf("con%d", r.Concurrency)
+	case names:
+		return r.Name
+	case lengths:
+		return fmt.Sprintf("con%d_isl%d_osl%d", r.Concurrency, r.InputLen, r.OutputLen)
+	default:
+		return fmt.Sprintf("con%d", r.Concurrency)
+	}
 }

@@ -140,7 +140,7 @@ func (im *importer) caseID(name, server string, doc map[string]any) string {
 // splitName divides a test name into server and client.
 func splitName(name string, doc map[string]any) (server, point string) {
 	if m := regexp.MustCompile(`^(.+)-(con\d+(?:_.*)?)$`).FindStringSubmatch(name); m != nil {
-		return m[1], m[2]
+		return m[1], m[2] // shortPoints takes the rest off where the concurrency says it all
 	}
 	if c := text(doc, "l_concurrency"); c != "" && c != "0" {
 		return name, "con" + c
@@ -242,4 +242,25 @@ func first(texts ...string) string {
 		}
 	}
 	return ""
+}
+
+// shortPoints names points con<C>, as measurements of our own do, unless one
+// record has several clients of that concurrency.
+func shortPoints(ms []Measurement) {
+	full := map[string]string{} // con<C> → the one full name that has it
+	for _, m := range ms {
+		short, _, _ := strings.Cut(m.Point, "_")
+		if other, ok := full[short]; ok && other != m.Point {
+			full[short] = "" // several
+			continue
+		}
+		if _, ok := full[short]; !ok {
+			full[short] = m.Point
+		}
+	}
+	for i, m := range ms {
+		if short, _, _ := strings.Cut(m.Point, "_"); full[short] == m.Point {
+			ms[i].Point = short
+		}
+	}
 }
