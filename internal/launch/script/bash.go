@@ -30,6 +30,13 @@ func (s *shell) word(v string) string {
 	return q
 }
 
+// shebang begins a script. Values are literal: a dollar between single quotes is
+// meant to stay one, wherever shellcheck asks.
+func (s *shell) shebang() {
+	s.line("#!/bin/bash")
+	s.line("# shellcheck disable=SC2016")
+}
+
 func (s *shell) export(name, value string) { s.line("export %s=%s", name, s.word(value)) }
 
 func (s *shell) exportAll(env []rundir.EnvVar) {
@@ -50,12 +57,16 @@ func comment(v string) string {
 	}, v)
 }
 
-// text is shell text of the user, ended with a line break.
-func text(t string) string {
-	if t == "" || strings.HasSuffix(t, "\n") {
-		return t
+// user adds shell text of the user. It stands between braces, so that one line
+// can tell shellcheck that these are not our words.
+func (s *shell) user(text string) {
+	if strings.TrimSpace(text) == "" {
+		return
 	}
-	return t + "\n"
+	s.line("# shellcheck disable=all # as configured")
+	s.line("{")
+	s.line("%s", strings.TrimSuffix(text, "\n"))
+	s.line("}")
 }
 
 // paths exports what lies in the attempt directory.
@@ -104,12 +115,12 @@ func (s *shell) secrets(p rundir.Plan) {
 // roleScript is the script that every task of the role runs.
 func roleScript(p rundir.Plan, r rundir.RolePlan, dir string) ([]byte, error) {
 	s := new(shell)
-	s.line("#!/bin/bash")
+	s.shebang()
 	s.line("# %s of %s: every task of the role's step runs this file. Written by ci-disagg.", r.Name, comment(p.Case.ID))
 	s.paths(p, dir)
 	s.export(envRole, r.Name)
 	s.export(envRoleDir, rundir.AttemptDir(dir).RoleDir(r.Name))
-	s.b.WriteString(text(r.Before))
+	s.user(r.Before)
 	s.exportAll(p.Env)
 	s.exportAll(r.Env)
 	s.secrets(p)
@@ -124,8 +135,8 @@ func roleScript(p rundir.Plan, r rundir.RolePlan, dir string) ([]byte, error) {
 		workdir = p.Workdir
 	}
 	s.line(`cd %s || exit 78`, s.word(workdir))
-	s.b.WriteString(text(p.Setup))
-	s.b.WriteString(text(r.Command))
+	s.user(p.Setup)
+	s.user(r.Command)
 	return s.bytes()
 }
 
@@ -160,10 +171,10 @@ func (s *shell) gpuShare(p rundir.Plan, r rundir.RolePlan) {
 	s.line("ci_disagg_gpus")
 }
 
-// nodeScript is a script of its own with the job's environment around body.
-func nodeScript(p rundir.Plan, dir, what, body string) ([]byte, error) {
+// nodeScript is a script of its own: the job's environment, then texts.
+func nodeScript(p rundir.Plan, dir, what string, texts ...string) ([]byte, error) {
 	s := new(shell)
-	s.line("#!/bin/bash")
+	s.shebang()
 	s.line("# %s: %s. Written by ci-disagg.", comment(p.Case.ID), what)
 	s.paths(p, dir)
 	s.exportAll(p.Env)
@@ -173,6 +184,8 @@ func nodeScript(p rundir.Plan, dir, what, body string) ([]byte, error) {
 		workdir = p.Workdir
 	}
 	s.line(`cd %s || exit 78`, s.word(workdir))
-	s.b.WriteString(body)
+	for _, t := range texts {
+		s.user(t)
+	}
 	return s.bytes()
 }

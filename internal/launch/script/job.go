@@ -15,7 +15,7 @@ import (
 // or the draft.
 func jobScript(p rundir.Plan, prof Profile, a Attempt) ([]byte, error) {
 	s := new(shell)
-	s.line("#!/bin/bash")
+	s.shebang()
 	if !p.LocalAgent {
 		for _, opt := range sbatchOptions(p, prof, a) {
 			d, err := directive(opt)
@@ -54,6 +54,8 @@ func jobScript(p rundir.Plan, prof Profile, a Attempt) ([]byte, error) {
 	if !filepath.IsAbs(agent) {
 		return nil, fmt.Errorf("path of the agent %q is not absolute", agent)
 	}
+	s.line("# A step whose tasks are not spread evenly must not inherit the job's tasks per node.")
+	s.line("unset SLURM_NTASKS_PER_NODE")
 	s.line("exec %s agent %s", s.word(agent), s.word(a.Dir))
 	return s.bytes()
 }

@@ -121,14 +121,14 @@ func Render(p rundir.Plan, prof Profile, a Attempt) ([]File, error) {
 		files = append(files, File{Path: path.Join("roles", r.Name, "role.sh"), Data: data, Mode: rundir.ExecMode})
 	}
 	if NeedsInstall(p) || p.Draft {
-		data, err := nodeScript(p, a.Dir, "once on every node, before anything else", "set -e\n"+text(p.Install))
+		data, err := nodeScript(p, a.Dir, "once on every node, before anything else", "set -e", p.Install)
 		if err != nil {
 			return nil, err
 		}
 		files = append(files, File{Path: InstallScript, Data: data, Mode: rundir.ExecMode})
 	}
 	if p.Draft {
-		data, err := nodeScript(p, a.Dir, "one task of a role, started by the draft", text(p.Setup)+text(p.DraftRun))
+		data, err := nodeScript(p, a.Dir, "one task of a role, started by the draft", p.Setup, p.DraftRun)
 		if err != nil {
 			return nil, err
 		}

@@ -48,10 +48,12 @@ func StepArgs(p rundir.Plan, r rundir.RolePlan, nodes []string, attemptDir strin
 }
 
 // InstallArgs is the argument list of srun (without "srun") for the install
-// step: one task on each of the job's nodes.
+// step: one task on each of the job's nodes. It overlaps, because Slurm frees a
+// step's resources only some time after srun has returned and would keep the
+// first role waiting.
 func InstallArgs(p rundir.Plan, nodes []string, attemptDir string) []string {
 	n := strconv.Itoa(len(nodes))
-	args := []string{"--job-name=INSTALL", "--export=ALL", "--kill-on-bad-exit=1", "--nodes=" + n, "--ntasks=" + n, "--ntasks-per-node=1"}
+	args := []string{"--job-name=INSTALL", "--export=ALL", "--kill-on-bad-exit=1", "--overlap", "--nodes=" + n, "--ntasks=" + n, "--ntasks-per-node=1"}
 	args = append(args, "--nodelist="+strings.Join(nodes, ","))
 	args = append(args, containerArgs(p, attemptDir, jobNames(p))...)
 	args = append(args, p.Srun...)

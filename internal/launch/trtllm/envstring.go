@@ -2,6 +2,7 @@ package trtllm
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -101,8 +102,8 @@ func (e environment) dynamicText() string {
 
 func (e environment) and(o environment) environment {
 	return environment{
-		vars:    append(append([]rundir.EnvVar{}, e.vars...), o.vars...),
-		dynamic: append(append([]string{}, e.dynamic...), o.dynamic...),
+		vars:    slices.Concat(e.vars, o.vars),
+		dynamic: slices.Concat(e.dynamic, o.dynamic),
 	}
 }
 

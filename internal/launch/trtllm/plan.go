@@ -282,14 +282,14 @@ func (k *kase) layoutNames(p *rundir.Plan) {
 	}
 	p.TokenEnv = "TRTLLM_PERF_RUN_TOKEN"
 	p.Links = []rundir.Link{{Path: casesDir + "/" + k.id.kase, Target: "../output"}}
-	p.OutputNames, p.DoneNames = map[string]string{}, map[string]string{}
 	if !k.g.roles {
 		if k.mode == ModeGenNoContext {
-			p.OutputNames["AGG"] = "gen_server_0.log"
-			p.DoneNames["AGG"] = "gen_server_0.done"
+			p.OutputNames = map[string]string{"AGG": "gen_server_0.log"}
+			p.DoneNames = map[string]string{"AGG": "gen_server_0.done"}
 		}
 		return
 	}
+	p.OutputNames, p.DoneNames = map[string]string{}, map[string]string{}
 	p.Drain.StatusFile = "benchmark_status.0.txt"
 	for _, r := range p.Roles {
 		switch r.Kind {

@@ -242,7 +242,7 @@ func (k *kase) environment(p *rundir.Plan) {
 		{Name: "runScript", Value: "run.sh"},
 		{Name: "installScript", Value: "install.sh"},
 	}
-	p.DraftRun = `eval "$pytestCommand"`
+	p.DraftRun = `eval "${pytestCommand:?a launch draft sets it for each role}"`
 	add := func(name, value string) { p.Exports = append(p.Exports, rundir.EnvVar{Name: name, Value: value}) }
 	add("llmSrcNode", s.Source)
 	add("perfMode", "true")

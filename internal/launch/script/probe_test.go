@@ -1,0 +1,292 @@
+package script_test
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/script"
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurmtest"
+	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+var (
+	cluster *slurmtest.Cluster
+	update  = flag.Bool("update", false, "rewrite the golden files")
+)
+
+// TestMain lets the test binary be what the jobs run: the agent, the launcher
+// and pytest, each of which leaves an account of how it was called.
+func TestMain(m *testing.M) {
+	switch {
+	case filepath.Base(os.Args[0]) == "pytest":
+		os.Exit(exitCode(probe()))
+	case filepath.Base(os.Args[0]) == "trtllm-llmapi-launch":
+		os.Exit(exitCode(launch()))
+	case len(os.Args) == 3 && os.Args[1] == "agent":
+		os.Exit(exitCode(agent(os.Args[2])))
+	}
+	// 14 nodes of 4 GPUs and 2 of 8: enough for every real config.
+	os.Exit(slurmtest.Main(m, &cluster, slurmtest.Options{Nodes: "14x4,2x8"}))
+}
+
+func exitCode(err error) int {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// account is what one task saw of itself.
+type account struct {
+	Role, Node, Proc string
+	Launched         bool
+	CUDA             string
+	Dir              string
+	Args             []string
+	Env              []string
+}
+
+func probe() error {
+	wd, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	a := account{
+		Role: os.Getenv("CI_DISAGG_ROLE"), Node: os.Getenv("SLURMD_NODENAME"), Proc: os.Getenv("SLURM_PROCID"), Dir: wd,
+		Launched: os.Getenv("PROBE_LAUNCHED") != "", CUDA: os.Getenv("CUDA_VISIBLE_DEVICES"), Args: os.Args[1:], Env: os.Environ(),
+	}
+	return rundir.WriteJSON(filepath.Join(os.Getenv("CI_DISAGG_ROLE_DIR"), "account."+a.Proc+".json"), a)
+}
+
+func launch() error {
+	if err := os.Setenv("PROBE_LAUNCHED", "1"); err != nil {
+		return err
+	}
+	path, err := exec.LookPath(os.Args[1])
+	if err != nil {
+		return err
+	}
+	return syscall.Exec(path, os.Args[1:], os.Environ())
+}
+
+// agent starts every step as the agent does, all at once, and waits for them.
+func agent(dir string) error {
+	var p rundir.Plan
+	if err := rundir.ReadJSON(rundir.AttemptDir(dir).PlanFile(), &p); err != nil {
+		return err
+	}
+	out, err := exec.Command("scontrol", "show", "hostnames", os.Getenv("SLURM_JOB_NODELIST")).Output()
+	if err != nil {
+		return err
+	}
+	nodes := strings.Fields(string(out))
+	if err := rundir.WriteJSON(filepath.Join(dir, "nodes.json"), nodes); err != nil {
+		return err
+	}
+	if script.NeedsInstall(p) {
+		if out, err := exec.Command("srun", script.InstallArgs(p, nodes, dir)...).CombinedOutput(); err != nil {
+			return fmt.Errorf("install: %w\n%s", err, out)
+		}
+	}
+	var all sync.WaitGroup
+	errs := make([]error, len(p.Roles))
+	for i, r := range p.Roles {
+		all.Go(func() {
+			if out, err := exec.Command("srun", script.StepArgs(p, r, nodes, dir)...).CombinedOutput(); err != nil {
+				errs[i] = fmt.Errorf("%s: %w\n%s", r.Name, err, out)
+			} else if len(out) > 0 {
+				errs[i] = fmt.Errorf("%s printed %s", r.Name, out)
+			}
+		})
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// tools is a directory in which the test binary has the names of the programs
+// that commands call.
+func tools(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	for _, name := range []string{"pytest", "trtllm-llmapi-launch", "ci-disagg"} {
+		require.NoError(t, os.Symlink(self, filepath.Join(dir, name)))
+	}
+	return dir
+}
+
+func absConfigs(t *testing.T, folder string) string {
+	t.Helper()
+	dir, err := filepath.Abs("../../../testdata/configs/" + folder)
+	require.NoError(t, err)
+	return dir
+}
+
+// awkward is an argument that every level of quoting would like to have.
+const awkward = "a b'c\"d$HOME`id`\\[x]{1,2}*?~!#;&|<>()\tünï—💥"
+
+func planFor(t *testing.T, bin, folder string, prof script.Profile, ids ...string) []rundir.Plan {
+	t.Helper()
+	plans, err := trtllm.Resolve(trtllm.Input{
+		Config: trtllm.Config{
+			Dir: bin, DisaggConfigs: absConfigs(t, folder), AggConfigs: absConfigs(t, folder), Pytest: bin + "/pytest", Launcher: bin + "/trtllm-llmapi-launch",
+			Args: `-k ` + quoted(t, awkward) + ` -m "two  blanks"`, Env: map[string]string{"AWKWARD": awkward, "EMPTY": ""},
+			Install: "touch \"$jobWorkspace/installed.$SLURMD_NODENAME\"",
+		},
+		Stage: awkward, Tests: ids, Base: "/",
+	})
+	require.NoError(t, err)
+	for i := range plans {
+		plans[i] = script.Apply(plans[i], prof)
+	}
+	return plans
+}
+
+// write puts a rendered attempt on disk and gives its directory.
+func write(t *testing.T, p rundir.Plan, prof script.Profile, a script.Attempt) string {
+	t.Helper()
+	if a.Dir == "" {
+		a.Dir = filepath.Join(t.TempDir(), "attempt it's 1")
+	}
+	files, err := script.Render(p, prof, a)
+	require.NoError(t, err)
+	for _, f := range files {
+		require.NoError(t, rundir.WriteFile(filepath.Join(a.Dir, f.Path), f.Data, f.Mode))
+	}
+	return a.Dir
+}
+
+// TestEveryConfigOnARealCluster runs each config with a probe as pytest: hosts,
+// ranks, GPUs, arguments and environment of every task are what plan.json says.
+func TestEveryConfigOnARealCluster(t *testing.T) {
+	bin := tools(t)
+	prof := script.Profile{Comment: `exempt="yes" {owner} it's # a \ comment`, Signal: "TERM@60", Env: map[string]string{"FROM_PROFILE": awkward}}
+	type job struct {
+		name, id, dir string
+		plan          rundir.Plan
+	}
+	var jobs []job
+	for folder, prefix := range map[string]string{"disaggregated": "disagg_upload-", "aggregated": "aggr_upload-", "synthetic": ""} {
+		files, err := filepath.Glob(absConfigs(t, folder) + "/*.yaml")
+		require.NoError(t, err)
+		var ids []string
+		for _, f := range files {
+			ids = append(ids, prefix+strings.TrimSuffix(filepath.Base(f), ".yaml"))
+		}
+		if folder == "synthetic" {
+			ids = []string{"disagg-gen_only-six_gpus", "disagg-e2e-context_parallel", "disagg-gen_only_no_context", "disagg-quoting", "aggr-ctx_only-six_gpus", "aggr-agg_two_sizes-big-tp8"}
+		}
+		for _, p := range planFor(t, bin, folder, prof, ids...) {
+			jobs = append(jobs, job{name: p.Case.ID, plan: p})
+		}
+	}
+	for i := range jobs {
+		j := &jobs[i]
+		j.dir = write(t, j.plan, prof, script.Attempt{JobName: fmt.Sprintf("probe-%d", i), Owner: "build-7", AgentPath: bin + "/ci-disagg"})
+		j.id = cluster.Command(t, "sbatch", "--parsable", filepath.Join(j.dir, "job.sh"))
+		require.Regexp(t, `^\d+$`, j.id)
+	}
+	require.Contains(t, cluster.Command(t, "scontrol", "show", "job", jobs[0].id), `Comment=exempt="yes" build-7 it's # a \ comment`)
+	cluster.Eventually(t, 8*time.Minute, "all jobs have ended", func() bool { return len(cluster.Running(t)) == 0 })
+	for _, j := range jobs {
+		t.Run(j.name, func(t *testing.T) {
+			out, err := os.ReadFile(rundir.AttemptDir(j.dir).SlurmOut())
+			require.NoError(t, err)
+			require.Empty(t, string(out))
+			checkAccounts(t, j.dir, j.plan)
+		})
+	}
+}
+
+func checkAccounts(t *testing.T, dir string, planned rundir.Plan) {
+	t.Helper()
+	var p rundir.Plan
+	require.NoError(t, rundir.ReadJSON(rundir.AttemptDir(dir).PlanFile(), &p))
+	require.Equal(t, planned, p, "the attempt's plan.json is the plan")
+	var nodes []string
+	require.NoError(t, readJSON(filepath.Join(dir, "nodes.json"), &nodes))
+	require.Len(t, nodes, p.Nodes)
+	for _, n := range nodes {
+		require.FileExists(t, filepath.Join(dir, "installed."+n))
+	}
+	for _, r := range p.Roles {
+		checkRole(t, dir, p, r, nodes)
+	}
+}
+
+func checkRole(t *testing.T, dir string, p rundir.Plan, r rundir.RolePlan, nodes []string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(rundir.AttemptDir(dir).RoleDir(r.Name), "account.*.json"))
+	require.NoError(t, err)
+	require.Len(t, files, r.Tasks(), r.Name)
+	perNode := map[string]int{}
+	for _, f := range files {
+		var a account
+		require.NoError(t, readJSON(f, &a))
+		require.Equal(t, r.Name, a.Role)
+		require.Equal(t, filepath.Base(f), "account."+a.Proc+".json")
+		perNode[a.Node]++
+		require.Equal(t, r.Kind != rundir.KindServer && r.Kind != rundir.KindBenchmark, a.Launched, "the launcher is kept for workers only")
+		require.Equal(t, p.Workdir, a.Dir)
+		require.Equal(t, []string{
+			p.Case.ID, "-k", awkward, "-m", "two  blanks",
+			"--output-dir=" + dir + "/by-case", "--junit-xml=" + dir + "/roles/" + r.Name + "/results." + a.Proc + ".xml",
+		}, a.Args)
+		for _, s := range r.Slice {
+			if nodes[s.Node] == a.Node && s.GPUs > 0 {
+				require.Len(t, strings.Split(a.CUDA, ","), s.GPUs, "%s on %s sees GPUs %s", r.Name, a.Node, a.CUDA)
+			}
+		}
+		checkEnvironment(t, dir, p, r, a)
+	}
+	for _, s := range r.Slice {
+		require.Equal(t, s.Tasks, perNode[nodes[s.Node]], "%s on node %d", r.Name, s.Node)
+	}
+}
+
+func checkEnvironment(t *testing.T, dir string, p rundir.Plan, r rundir.RolePlan, a account) {
+	t.Helper()
+	want := map[string]string{"AWKWARD": awkward, "FROM_PROFILE": awkward, "CI_DISAGG_ATTEMPT": dir, "testOutputDir": dir + "/output", "stageName": awkward}
+	for _, e := range slices.Concat(p.Exports, p.Env, r.Env) {
+		want[e.Name] = e.Value
+	}
+	for name, v := range want {
+		require.Contains(t, a.Env, name+"="+v)
+	}
+	token := slices.IndexFunc(a.Env, func(e string) bool { return strings.HasPrefix(e, p.TokenEnv+"=") })
+	require.GreaterOrEqual(t, token, 0)
+	require.Regexp(t, `=\d+\.0\.\d+$`, a.Env[token])
+	if r.MPI == "" {
+		for _, e := range a.Env {
+			require.NotRegexp(t, `^(PMI|PMIX|OMPI|MPI)_`, e, "%s is not an MPI program", r.Name)
+		}
+	} else {
+		require.True(t, slices.ContainsFunc(a.Env, func(e string) bool { return strings.HasPrefix(e, "PMIX_RANK=") }))
+	}
+	_, aggregated := want["DISAGG_SERVING_TYPE"]
+	require.Equal(t, r.Kind != rundir.KindAgg, aggregated)
+}
+
+func readJSON(path string, v any) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(data, v)
+}
