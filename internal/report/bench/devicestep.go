@@ -43,6 +43,7 @@ type WorkerSteps struct {
 	Rows   int64 // usable rows
 	Idle   int64 // rows left out because the iteration they time had nothing to do
 	Line   int   // of the first usable row, 1-based; 0 = not known
+	tables bool  // a client's or lm_eval's table stands in the log too
 }
 
 // ErrNoSteps says that no log held a usable iteration.
@@ -119,11 +120,12 @@ func workerSteps(w Worker) (ws WorkerSteps, err error) {
 		r, cut = io.LimitReader(f, w.To-w.From), true
 	}
 	var rule stepRule
-	if err := scanSteps(r, cut, rule.add); err != nil {
+	tables, err := scanSteps(r, cut, rule.add)
+	if err != nil {
 		return ws, err
 	}
 	ws, err = rule.result()
-	ws.File = w.File
+	ws.File, ws.tables = w.File, tables
 	return ws, err
 }
 

@@ -32,7 +32,8 @@ func writeLog(t *testing.T, content string) string {
 func rowsOf(t *testing.T, log string) []float64 {
 	t.Helper()
 	var rule stepRule
-	require.NoError(t, scanSteps(strings.NewReader(log), false, rule.add))
+	_, err := scanSteps(strings.NewReader(log), false, rule.add)
+	require.NoError(t, err)
 	var out []float64
 	for _, b := range rule.store.buckets {
 		out = append(out, b.values...)

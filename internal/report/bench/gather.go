@@ -38,7 +38,7 @@ func (rd Reader) Gather(paths ...string) (Found, error) {
 			return found, err
 		}
 		if !info.IsDir() {
-			rd.gatherFile(&found, path, true)
+			rd.gatherAny(&found, path, true)
 			continue
 		}
 		files, err := regularFiles(path)
@@ -46,18 +46,23 @@ func (rd Reader) Gather(paths ...string) (Found, error) {
 			return found, err
 		}
 		for _, f := range files {
-			rd.gatherFile(&found, f, false)
+			rd.gatherAny(&found, f, false)
 		}
 	}
 	found.Results = Combine(found.Results)
 	return found, nil
 }
 
-func (rd Reader) gatherFile(found *Found, path string, named bool) {
+// gatherAny picks the reader by the file's name where that is cheaper.
+func (rd Reader) gatherAny(found *Found, path string, named bool) {
 	if IsGenLog(path) {
 		rd.gatherSteps(found, path)
 		return
 	}
+	rd.gatherFile(found, path, named)
+}
+
+func (rd Reader) gatherFile(found *Found, path string, named bool) {
 	f, err := os.Open(path)
 	if err != nil {
 		found.Problems = append(found.Problems, Problem{File: path, Text: err.Error()})
@@ -73,6 +78,9 @@ func (rd Reader) gatherFile(found *Found, path string, named bool) {
 		errors.As(err, &p)
 		found.Problems = append(found.Problems, p)
 	}
+	if IsGenLog(path) { // its iterations have been read
+		results = slices.DeleteFunc(results, func(r Result) bool { return r.Format == FormatSteps })
+	}
 	if len(results) > 0 {
 		found.Files = append(found.Files, path)
 		found.Results = append(found.Results, results...)
@@ -86,22 +94,31 @@ func (rd Reader) gatherSteps(found *Found, path string) {
 		found.Problems = append(found.Problems, Problem{File: path, Text: err.Error()})
 		return
 	}
-	if w.Used > 0 {
+	found.Results = append(found.Results, w.asResult(rd.Metrics))
+	switch {
+	case w.tables: // an aggregated case: server and client write into one log
+		rd.gatherFile(found, path, true)
+	case w.Used > 0:
 		found.Files = append(found.Files, path)
-	} else {
+	default:
 		found.Ignored = append(found.Ignored, path)
 	}
-	found.Results = append(found.Results, w.asResult(rd.Metrics))
 }
 
-// regularFiles lists the files below dir in natural order, links not followed.
+// regularFiles lists the files below dir in byte order; linked directories are
+// not entered.
 func regularFiles(dir string) ([]string, error) {
 	var files []string
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		if !d.Type().IsRegular() {
+		if d.Type()&fs.ModeSymlink != 0 { // a role's log may be linked in; a dead link is no file
+			info, err := os.Stat(path)
+			if err != nil || !info.Mode().IsRegular() {
+				return nil //nolint:nilerr // as said
+			}
+		} else if !d.Type().IsRegular() {
 			return nil
 		}
 		if len(files) >= maxFiles {

@@ -176,7 +176,7 @@ func (rd Reader) genericCSV(br *bufio.Reader, g Generic, file string) ([]Result,
 		if slices.Equal(row, c.header) {
 			continue
 		}
-		line := c.line()
+		line := c.lines
 		results = append(results, rd.genericPoint(g, FormatGenericCSV, file, line, func(at string) (float64, string, int, bool) {
 			i := slices.Index(c.header, at)
 			if i < 0 || strings.TrimSpace(row[i]) == "" {

@@ -86,10 +86,13 @@ func (s Score) inUnit() Score {
 	}
 	s.Unit = "1"
 	if share {
-		s.Unit, s.Value, s.StdErr = "%", s.Value*100, s.StdErr*100
+		s.Unit, s.Value, s.StdErr = "%", percent(s.Value), percent(s.StdErr)
 	}
 	return s
 }
+
+// percent is 100 v without the dust of binary fractions.
+func percent(v float64) float64 { return math.Round(v*1e12) / 1e10 }
 
 // accuracySamples adds one sample per task: of the filter and the metric that
 // stand first in preferred order, the last run of several.

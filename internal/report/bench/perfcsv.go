@@ -27,13 +27,15 @@ func looksLikePerfCSV(head []byte) bool {
 // csvReader yields rows with their line.
 type csvReader struct {
 	r      *csv.Reader
+	in     *capped
 	file   string
 	header []string
+	lines  int // where the last row began
 }
 
 func newCSV(r io.Reader, file string) (*csvReader, error) {
-	c := &csvReader{r: csv.NewReader(&capped{r: r, left: maxCSV}), file: file}
-	c.r.ReuseRecord = false
+	in := &capped{r: r, left: maxCSV}
+	c := &csvReader{r: csv.NewReader(in), in: in, file: file}
 	c.r.FieldsPerRecord = -1
 	row, err := c.next()
 	if err != nil {
@@ -59,22 +61,18 @@ func (c *csvReader) next() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.lines, _ = c.r.FieldPos(0)
 	if c.header != nil && len(row) != len(c.header) {
-		return nil, Problem{c.file, c.line(), fmt.Sprintf("%d columns instead of %d: half-written, or two writers at once", len(row), len(c.header))}
+		return nil, Problem{c.file, c.lines, fmt.Sprintf("%d columns instead of %d: half-written, or two writers at once", len(row), len(c.header))}
 	}
 	return row, nil
-}
-
-// line is where the last row began.
-func (c *csvReader) line() int {
-	line, _ := c.r.FieldPos(0)
-	return line
 }
 
 // capped ends a stream with an error, not silently, when it is too long.
 type capped struct {
 	r    io.Reader
 	left int64
+	last byte // read
 }
 
 func (c *capped) Read(b []byte) (int, error) {
@@ -83,6 +81,9 @@ func (c *capped) Read(b []byte) (int, error) {
 	}
 	n, err := c.r.Read(b[:min(int64(len(b)), c.left)])
 	c.left -= int64(n)
+	if n > 0 {
+		c.last = b[n-1]
+	}
 	return n, err
 }
 
@@ -103,6 +104,9 @@ func (rd Reader) readPerfCSV(br *bufio.Reader, file string) ([]Result, error) {
 	last := map[string]int{} // test name → its latest result
 	for {
 		row, err := c.next()
+		if errors.Is(err, io.EOF) && c.in.last != '\n' {
+			return results, Problem{file, c.lines, "CSV: the last line has no end: half-written"}
+		}
 		if errors.Is(err, io.EOF) {
 			return results, nil
 		}
@@ -120,11 +124,11 @@ func (rd Reader) readPerfCSV(br *bufio.Reader, file string) ([]Result, error) {
 		if !ok {
 			i = len(results)
 			last[row[test]] = i
-			results = append(results, Result{Format: FormatPerfCSV, File: file, Line: c.line(), Name: row[test], Concurrency: concurrencyOf(row[test])})
+			results = append(results, Result{Format: FormatPerfCSV, File: file, Line: c.lines, Name: row[test], Concurrency: concurrencyOf(row[test])})
 		}
-		rd.perfRow(&results[i], row[kind], row[value], c.line())
+		rd.perfRow(&results[i], row[kind], row[value], c.lines)
 		if state >= 0 && row[state] != "valid" && row[state] != "" {
-			results[i].Problems = append(results[i].Problems, Problem{file, c.line(), fmt.Sprintf("state is %q, not valid", row[state])})
+			results[i].Problems = append(results[i].Problems, Problem{file, c.lines, fmt.Sprintf("state is %q, not valid", row[state])})
 		}
 	}
 }

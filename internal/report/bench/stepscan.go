@@ -183,13 +183,15 @@ type chunk struct {
 	n      int
 	lines  int    // newlines in it
 	steps  []step // their line counted from this chunk
+	tables bool   // a table's title stands in it
 	parsed chan struct{}
 }
 
 // scanSteps calls each for every iteration line of r, in order. The chunks are
 // parsed in parallel; memory is a few chunks. cut says that the end of r is not
-// the end of the log, so that a last line without newline is left out.
-func scanSteps(r io.Reader, cut bool, each func(step)) error {
+// the end of the log, so that a last line without newline is left out. tables
+// says that there is a client's or lm_eval's table among the lines.
+func scanSteps(r io.Reader, cut bool, each func(step)) (tables bool, err error) {
 	parsers := max(1, min(4, runtime.GOMAXPROCS(0)))
 	free := make(chan *chunk, parsers+2)
 	for range cap(free) {
@@ -218,9 +220,10 @@ func scanSteps(r io.Reader, cut bool, each func(step)) error {
 			each(c.steps[i])
 		}
 		lines += c.lines
+		tables = tables || c.tables
 		free <- c
 	}
-	return <-fault
+	return tables, <-fault
 }
 
 // readChunks cuts the stream behind the last newline of every chunk.
@@ -277,6 +280,7 @@ func readChunks(r io.Reader, cut bool, free <-chan *chunk, jobs, ordered chan<- 
 // parse finds the iteration lines of a chunk.
 func (c *chunk) parse() {
 	c.steps, c.lines = c.steps[:0], 0
+	c.tables = bytes.Contains(c.buf[:c.n], []byte("Serving Benchmark Result")) || bytes.Contains(c.buf[:c.n], []byte("|Stderr|"))
 	for rest := c.buf[:c.n]; len(rest) > 0; c.lines++ {
 		line := rest
 		if end := bytes.IndexByte(rest, '\n'); end >= 0 {

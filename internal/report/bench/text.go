@@ -33,7 +33,6 @@ type textReader struct {
 // clientArgs is what a client prints about itself before its table.
 type clientArgs struct {
 	requested, concurrency, inputLen, outputLen int64
-	backend                                     string
 }
 
 func (rd Reader) readText(br *bufio.Reader, file string) ([]Result, error) {
@@ -108,9 +107,6 @@ func (t *textReader) begin(number int) {
 	if t.args.requested > 0 {
 		n := t.args.requested
 		t.open.Requested = &n
-	}
-	if t.args.backend == "vllm" {
-		t.open.Format = FormatVLLMText
 	}
 	t.args = clientArgs{}
 }
@@ -382,7 +378,7 @@ var textPatterns = sync.OnceValue(func() struct{ statistic, breakdown, namespace
 		statistic: regexp.MustCompile(`^(mean|median|std dev|min|max|average|stdev|p[0-9.]+) ` +
 			`(ttft|tpot|itl|e2el|e2e latency|client[ _]queue[ _]time|avg decoded tokens per iter|per iter device step time)(?: \(ms\))?$`),
 		breakdown: regexp.MustCompile(`^time breakdown ([a-z0-9_ ]+) (mean|median|min|max|p[0-9.]+) \(ms\)$`),
-		namespace: regexp.MustCompile(`\b(num_prompts|max_concurrency|random_input_len|random_output_len|backend|dataset_name)=(?:'([^']*)'|([0-9]+)\b)`),
+		namespace: regexp.MustCompile(`\b(num_prompts|max_concurrency|random_input_len|random_output_len|dataset_name)=(?:'([^']*)'|([0-9]+)\b)`),
 		done:      regexp.MustCompile(`Benchmark with concurrency ([0-9]{1,9}) done`),
 	}
 })
@@ -405,8 +401,6 @@ func parseNamespace(text []byte) clientArgs {
 			a.inputLen = n
 		case "random_output_len":
 			a.outputLen = n
-		case "backend":
-			a.backend = string(g[2])
 		case "dataset_name":
 			random = strings.HasPrefix(string(g[2]), "random")
 		}

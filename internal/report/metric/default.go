@@ -28,17 +28,17 @@ const (
 
 func rates() []Metric {
 	return []Metric{
-		{Name: "request_throughput", Unit: "req/s", Better: HigherIsBetter, MinEffect: minEffect, Upstream: "seq_throughput"},
+		{Name: "request_throughput", Unit: "req/s", Better: HigherIsBetter, MinEffect: minEffect, Upstream: "seq_throughput", Aliases: []string{"SEQ_THROUGHPUT"}},
 		{Name: "request_goodput", Unit: "req/s", Better: HigherIsBetter, MinEffect: minEffect, Aliases: []string{
 			"request_goodput:", // TensorRT-LLM's client really writes the colon into the key
 			"goodput",          // AIPerf
 		}},
-		{Name: "output_token_throughput", Unit: "tok/s", Better: HigherIsBetter, Gate: true, MinEffect: minEffect, Upstream: "token_throughput", Aliases: []string{"output_throughput"}},
-		{Name: "total_token_throughput", Unit: "tok/s", Better: HigherIsBetter, MinEffect: minEffect, Upstream: "total_token_throughput", Aliases: []string{"total_throughput"}},
+		{Name: "output_token_throughput", Unit: "tok/s", Better: HigherIsBetter, Gate: true, MinEffect: minEffect, Upstream: "token_throughput", Aliases: []string{"output_throughput", "TOKEN_THROUGHPUT"}},
+		{Name: "total_token_throughput", Unit: "tok/s", Better: HigherIsBetter, MinEffect: minEffect, Upstream: "total_token_throughput", Aliases: []string{"total_throughput", "TOTAL_TOKEN_THROUGHPUT"}},
 		{Name: "input_token_throughput", Unit: "tok/s", Better: HigherIsBetter, MinEffect: minEffect, Aliases: []string{"input_throughput"}},
 		{Name: "peak_output_token_throughput", Unit: "tok/s", Better: HigherIsBetter, MinEffect: minEffect, Aliases: []string{"max_output_tokens_per_s"}},
 		// The sum over users divided by users; per user and second.
-		{Name: "user_throughput", Unit: "tok/s/user", Better: HigherIsBetter, MinEffect: minEffect, Upstream: "user_throughput", Aliases: []string{"output_token_throughput_per_user"}},
+		{Name: "user_throughput", Unit: "tok/s/user", Better: HigherIsBetter, MinEffect: minEffect, Upstream: "user_throughput", Aliases: []string{"output_token_throughput_per_user", "USER_THROUGHPUT"}},
 	}
 }
 
@@ -99,6 +99,11 @@ func (f family) metric(stat string) Metric {
 	if stat == "median" {
 		m.Aliases = append(m.Aliases, "DISAGG_SERVER_"+word)
 	}
+	// Words of the older single-node set.
+	old := map[string]string{"ttft": "FIRST_TOKEN_TIME", "tpot": "OUTPUT_TOKEN_TIME", "itl": "INTER_TOKEN_TIME"}[f.upstream]
+	if old != "" && (stat == "mean" || stat == "median" || stat == "p99") {
+		m.Aliases = append(m.Aliases, strings.TrimPrefix(strings.ToUpper(stat)+"_"+old, "MEAN_"))
+	}
 	return m
 }
 
@@ -145,7 +150,6 @@ func others() []Metric {
 	return []Metric{
 		{Name: "duration_s", Unit: "s", Better: LowerIsBetter, MinEffect: minEffect, Aliases: []string{"benchmark_duration"}},
 		{Name: "accuracy", Unit: "%", Better: HigherIsBetter, MinEffect: minEffect},
-		{Name: "real_time_factor", Unit: "1", Better: HigherIsBetter, MinEffect: minEffect, Aliases: []string{"rtfx"}},
 		{Name: "total_energy_j", Unit: "J", Better: LowerIsBetter, MinEffect: minEffect},
 		{Name: "output_tokens_per_joule", Unit: "tok/J", Better: HigherIsBetter, MinEffect: minEffect, Aliases: []string{"output_tps_per_w"}},
 		{Name: "gpu_power_w", Unit: "W", Better: LowerIsBetter, MinEffect: minEffect, Aliases: []string{"total_gpu_power_w"}},
