@@ -7,16 +7,19 @@
 //	go run ./internal/report/verdict/verdicteval -series 350
 //
 // In: testdata/perfdata, seeds. Out: tables on stdout, byte-identical for the
-// same arguments, apart from the last line (the time of one judgement).
+// same arguments, apart from the last line (the time of one judgement). It fails
+// when the numbers that the rule has to reach are missed.
 package main
 
 import (
 	"flag"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -24,7 +27,7 @@ import (
 
 func main() {
 	if err := run(os.Args[1:], os.Stdout, os.Stderr); err != nil {
-		panic(err) // a developer's tool: the trace is welcome
+		log.Fatal(err)
 	}
 }
 
@@ -42,22 +45,68 @@ func run(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	printTable(stdout, "Recorded histories (silver labels), without reruns", natural, naturalRules(), *workers)
-	printTable(stdout, "Recorded histories (labels of the projects themselves), without reruns", own, naturalRules(), *workers)
+	var c checks
+	t := printTable(stdout, "Recorded histories, silver labels, nothing can be run again", natural, naturalRules(), *workers)
+	c.natural(t)
+	printTable(stdout, "Recorded histories, labels of the projects themselves", own, naturalRules(), *workers)
 	generated := generate(*seed, *count)
-	printTable(stdout, fmt.Sprintf("Generated histories: %d series, seed %d", *count, *seed), generated, syntheticRules(), *workers)
+	t = printTable(stdout, fmt.Sprintf("Generated histories, seed %d", *seed), generated, syntheticRules(), *workers)
+	c.synthetic(t)
 	printFamilies(stdout, generated, *workers)
-	printCost(stdout, generated[0])
+	c.cost(oneJudgement(generated[0]))
+	return c.print(stdout)
+}
+
+// checks are the numbers that the rule has to reach.
+type checks struct{ lines, missed []string }
+
+func (c *checks) check(ok bool, format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	if !ok {
+		c.missed = append(c.missed, line)
+		line += "  MISSED"
+	}
+	c.lines = append(c.lines, line)
+}
+
+func (c *checks) natural(rules map[string]tally) {
+	t := rules["bws"]
+	c.check(t.per100(t.alarms) <= 0.65, "recorded, bws: %.2f false alarms per 100 (at most 0.65)", t.per100(t.alarms))
+	c.check(t.within(0, 3) >= 85, "recorded, bws: %.0f %% of the changes found within 15 runs (at least 85)", t.within(0, 3))
+}
+
+func (c *checks) synthetic(rules map[string]tally) {
+	t := rules["bws + rerun"]
+	c.check(t.per100(t.alarms) <= 0.2, "generated, bws + rerun: %.2f false alarms per 100 (at most 0.2)", t.per100(t.alarms))
+	c.check(t.per100(t.reruns) <= 5.5, "generated, bws + rerun: %.1f reruns per 100 unchanged runs (at most 5.5)", t.per100(t.reruns))
+	for _, want := range []change{{30, 0.02}, {50, 0.03}, {75, 0.05}, {95, 0.10}} {
+		got := t.within(want.size, 2)
+		c.check(got >= float64(want.at), "generated, bws + rerun: %.0f %% of the steps of %.0f %% found within 5 runs (at least %d)", got, 100*want.size, want.at)
+	}
+}
+
+func (c *checks) cost(r testing.BenchmarkResult) {
+	c.check(r.NsPerOp() < 1e6, "one judgement against 89 runs takes %.2f ms (less than 1)", float64(r.NsPerOp())/1e6)
+}
+
+func (c *checks) print(w io.Writer) error {
+	fmt.Fprint(w, "## To reach\n\n")
+	for _, line := range c.lines {
+		fmt.Fprintln(w, "-", line)
+	}
+	if len(c.missed) > 0 {
+		return fmt.Errorf("missed: %s", strings.Join(c.missed, "; "))
+	}
 	return nil
 }
 
-// printCost measures one judgement against a history of 80 runs.
-func printCost(w io.Writer, h history) {
-	s := h.series(len(h.runs)-1, verdict.Run{ID: "x", Values: h.runs[len(h.runs)-1].Values})
-	r := testing.Benchmark(func(b *testing.B) {
+// oneJudgement measures the judgement of the last run of a history.
+func oneJudgement(h history) testing.BenchmarkResult {
+	i := len(h.runs) - 1
+	s := h.series(i, h.runs[i])
+	return testing.Benchmark(func(b *testing.B) {
 		for b.Loop() {
 			verdict.Judge(s, verdict.Policy{})
 		}
 	})
-	fmt.Fprintf(w, "One judgement against %d runs: %d µs\n", len(s.History), r.NsPerOp()/1000)
 }

@@ -51,6 +51,7 @@ func syntheticRules() []rule {
 		{name: "upstream 10 %, exemption", policy: verdict.Policy{Rule: verdict.RuleUpstream, Mode: verdict.PullRequest}},
 		{name: "fixed 5 %", policy: verdict.Policy{Rule: verdict.RuleFixed}, pinned: true},
 		{name: "bws + rerun, kept open", policy: verdict.Policy{Reruns: verdict.MaxReruns}},
+		{name: "bws + rerun, pull request", policy: verdict.Policy{ForgetOpen: true, Reruns: verdict.MaxReruns, Mode: verdict.PullRequest}},
 	}
 }
 
@@ -218,10 +219,13 @@ func (t tally) sizes() []float64 {
 	return out
 }
 
-func printTable(w io.Writer, title string, all []history, rules []rule, workers int) {
+// printTable measures the rules and prints a row for each.
+func printTable(w io.Writer, title string, all []history, rules []rule, workers int) map[string]tally {
+	out := map[string]tally{}
 	fmt.Fprintf(w, "## %s\n\n", title)
 	for n, r := range rules {
 		t := measure(all, r, workers)
+		out[r.name] = t
 		if n == 0 {
 			fmt.Fprintf(w, "%d series, %d unchanged runs judged", len(all), t.quiet)
 			for _, size := range t.sizes() {
@@ -243,6 +247,7 @@ func printTable(w io.Writer, title string, all []history, rules []rule, workers 
 		fmt.Fprintln(w)
 	}
 	fmt.Fprintln(w)
+	return out
 }
 
 func sizeName(size float64) string {
