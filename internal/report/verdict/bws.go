@@ -77,7 +77,14 @@ type side struct {
 	effect float64 // mean size if there is one, > 0
 	lo, hi float64 // 5..95 % of its size
 	onset  int     // run at which it most probably began
-	before int     // the same, the newest run excluded
+	before earlier // the same for a step that began before the newest run
+}
+
+// earlier is a step that began before the newest run.
+type earlier struct {
+	p      float64
+	effect float64
+	onset  int
 }
 
 // scanner holds the scratch space of judgements, so that one costs no
@@ -324,7 +331,7 @@ func sumTo(l *likelihood, c int) float64 {
 func summarise(mass *[windowRuns][2 * sizeCount]float64, at, window, e int, total, dmin float64) side {
 	sizes := stepSizes()
 	var bySize [sizeCount]float64
-	out := side{onset: e, before: e}
+	out := side{onset: e, before: earlier{onset: e}}
 	var sum, mean, top float64
 	for c := range window {
 		atC := 0.0
@@ -335,17 +342,20 @@ func summarise(mass *[windowRuns][2 * sizeCount]float64, at, window, e int, tota
 			mean += w * sizes[k] * dmin
 		}
 		sum += atC
-		if c == window-1 {
-			out.own = atC / total
-		}
 		if atC > top {
 			top, out.onset = atC, e+c
-			if c < window-1 {
-				out.before = e + c
-			}
+		}
+		if c == window-1 {
+			out.own = atC / total
+		} else {
+			out.before = earlier{p: sum, effect: mean, onset: out.onset}
 		}
 	}
 	out.p = sum / total
+	if out.before.p > 0 {
+		out.before.effect /= out.before.p
+		out.before.p /= total
+	}
 	if sum <= 0 { // underflow: there is no evidence at all
 		return out
 	}

@@ -145,17 +145,20 @@ func (j *judgement) stillOpen(sc *scanner, d *data, r scanResult, h history, bac
 // this very run is its own.
 func (j *judgement) judgePR(sc *scanner, d *data, r scanResult, h history) {
 	n := len(j.past)
-	// The level at the merge base: what main's newest runs are on.
+	// The level at the merge base is that of main's newest runs, those of the
+	// window too; where main itself seems to have stepped among them, it is the
+	// level behind that step.
 	from := max(r.start, d.bound(n-1), n-levelRuns)
-	mainStep := r.worse.p-r.worse.own >= 0.5
+	base := huber(d.y[from:n], r.s, sc.buf[:])
+	mainStep := r.worse.before.p >= 0.5
 	switch {
 	case mainStep:
-		from = r.worse.before
-	case r.better.p-r.better.own >= 0.5:
-		from = r.better.before
+		base = r.mu + r.worse.before.effect
+	case r.better.before.p >= 0.5:
+		base = r.mu - r.better.before.effect
+	default:
+		r.runs = n - from
 	}
-	base := huber(d.y[from:n], r.s, sc.buf[:])
-	r.runs = n - from
 	j.against(j.level(base))
 	j.P, j.PBetter = number(r.worse.own), number(r.better.own)
 	j.decide(d, r, question{base: base, p: r.worse.own, better: r.better.own})
@@ -166,7 +169,7 @@ func (j *judgement) judgePR(sc *scanner, d *data, r scanResult, h history) {
 		return
 	}
 	if mainStep {
-		j.say("main itself probably has a step since %s, before this change", j.run(r.worse.before))
+		j.say("main itself probably has a step since %s, before this change", j.run(r.worse.before.onset))
 	}
 }
 
