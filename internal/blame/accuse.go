@@ -19,6 +19,9 @@ func (c *court) accuse(e Event) Finding {
 	switch {
 	case e.Kind == Storage:
 		f.Class, f.Rule, f.Why = Infra, "run-directory", "the run directory could not be written"
+	case e.Kind == NodeLost:
+		f.Class, f.Rule, f.Why = Infra, "node-lost", "Slurm lost the node"
+		f.BadNodes = c.nodesOf(e)
 	case e.OOM:
 		f.Class, f.Rule, f.Why = Test, "cgroup-oom", "the program asked for more memory than the job has; it would again"
 	case matched && !rule.Weak:
@@ -103,6 +106,8 @@ func kindOf(c *court, e Event) string {
 		return KindStorage
 	case Unkillable:
 		return KindUnkillable
+	case NodeLost:
+		return KindNodeFail
 	default:
 		return KindUnattributed
 	}
@@ -225,7 +230,9 @@ func (c *court) collateral(e, root Event) (string, bool) {
 	if end, ok := c.ends[e.Role]; ok && end.ByUs {
 		return stopWords(normal(end)), true
 	}
-	if l, ok := c.peerLine(e.Role); ok && (later || near) {
+	if l, ok := c.peerLine(e.Role); ok && root.Kind == NodeLost {
+		return fmt.Sprintf("%s: %s", what(e), l.Text), true
+	} else if ok && (later || near) {
 		return fmt.Sprintf("%s %s: %s", what(e), offset(e, root), l.Text), true
 	}
 	if later && c.isClient(e.Role) && !c.isClient(root.Role) && (e.Kind == RoleEnd || e.Kind == TestFailed) {
@@ -278,7 +285,7 @@ func what(e Event) string {
 	switch e.Kind {
 	case RoleEnd:
 		if e.Drained {
-			return endWords(e) + " after the benchmark"
+			return endWords(e) + " after the client was through"
 		}
 		if e.Exit == 0 && !e.Expected {
 			return "exit 0 before the client was through"
@@ -300,6 +307,8 @@ func what(e Event) string {
 		return "the run directory cannot be written" + lead(": ", e.Text)
 	case Unkillable:
 		return "did not end after SIGKILL"
+	case NodeLost:
+		return "its node failed"
 	default:
 		return string(e.Kind) + lead(": ", e.Text)
 	}

@@ -88,7 +88,7 @@ func (c *court) signalled() (Event, bool) {
 // SIGKILL, or any death shortly before the signal, is no proof.
 func (c *court) deadBefore(at time.Time, known bool, kind string) bool {
 	for _, e := range c.fatal {
-		if e.At.IsZero() {
+		if e.At.IsZero() || e.Kind == NodeLost || kind == KindNodeFail && c.observes(e) {
 			continue
 		}
 		bySignal := e.Kind == RoleEnd && (e.Signal == 15 || e.Signal == 9)
@@ -108,17 +108,16 @@ func (c *court) deadBefore(at time.Time, known bool, kind string) bool {
 // but does not call the job failed (yet).
 func (c *court) failedNode() (Finding, bool) {
 	root, ok := c.root()
-	if !ok || len(c.ev.Job.FailedNodes) == 0 {
+	if !ok || len(c.ev.Job.FailedNodes) == 0 || root.Kind == NodeLost {
 		return Finding{}, false
 	}
-	nodes := c.roles[root.Role].Nodes
-	if root.Node != "" {
-		nodes = []string{root.Node}
-	}
-	var bad []string
-	for _, n := range nodes {
-		if slices.Contains(c.ev.Job.FailedNodes, n) {
-			bad = append(bad, n)
+	bad := c.badNodes(root)
+	if len(bad) == 0 && c.observes(root) {
+		for _, r := range c.ev.Roles { // whom does it miss?
+			if e := (Event{Role: r.Name, Kind: NodeLost}); len(c.badNodes(e)) > 0 {
+				root, bad = e, c.badNodes(e)
+				break
+			}
 		}
 	}
 	if len(bad) == 0 {
@@ -128,6 +127,21 @@ func (c *court) failedNode() (Finding, bool) {
 	f.Message = fmt.Sprintf("[%s] %s; its node failed: %s", root.Role, what(root), strings.Join(bad, " "))
 	c.others(&f, root)
 	return f, true
+}
+
+// badNodes are the nodes of an event's role that Slurm has given up on.
+func (c *court) badNodes(e Event) []string {
+	nodes := c.roles[e.Role].Nodes
+	if e.Node != "" {
+		nodes = []string{e.Node}
+	}
+	var bad []string
+	for _, n := range nodes {
+		if slices.Contains(c.ev.Job.FailedNodes, n) {
+			bad = append(bad, n)
+		}
+	}
+	return bad
 }
 
 // onNodes is the first role that ended on one of the nodes.

@@ -42,6 +42,7 @@ const DefaultSkew = 5 * time.Second
 //     goes before a worker, a worker before the router, the router before the
 //     client; and whoever reports that somebody else has gone (connection
 //     refused, reset by peer) goes last. The client only ever observes.
+//     So does it when Slurm lost a node, which it notices long after the fact.
 //  4. A failure beside the root is collateral only with evidence: it was
 //     stopped, or it says itself that another process had gone, or it is the
 //     client and came later. Every other failure is a root of its own; so is an
@@ -146,7 +147,7 @@ func (c *court) isFatal(e Event) bool {
 // rank orders simultaneous failures: who causes before who suffers.
 func (c *court) rank(e Event) int {
 	switch e.Kind {
-	case Storage, InstallFail, Unkillable:
+	case Storage, InstallFail, Unkillable, NodeLost:
 		return 0
 	default:
 	}
@@ -177,6 +178,9 @@ func (c *court) root() (Event, bool) {
 		}
 		candidates = c.fatal[:i+2]
 	}
+	if lost, ok := c.lostNode(); ok && c.observes(candidates[0]) {
+		return lost, true
+	}
 	best := candidates[0]
 	for _, e := range candidates[1:] {
 		if c.before(e, best) {
@@ -184,6 +188,17 @@ func (c *court) root() (Event, bool) {
 		}
 	}
 	return best, true
+}
+
+// lostNode is the first role whose node Slurm lost. Slurm notices that long after
+// it happened (SlurmdTimeout), so its time says nothing against it.
+func (c *court) lostNode() (Event, bool) {
+	for _, e := range c.fatal {
+		if e.Kind == NodeLost {
+			return e, true
+		}
+	}
+	return Event{}, false
 }
 
 // before says that, at the same time, a rather than b is the cause. Ties stay in
@@ -202,6 +217,8 @@ func (c *court) before(a, b Event) bool {
 // weight orders facts about the same role by how much they say.
 func weight(e Event) int {
 	switch e.Kind {
+	case NodeLost:
+		return 4
 	case RoleEnd:
 		return 3
 	case TestFailed:

@@ -28,6 +28,7 @@ const (
 	NoResult     Kind = "no-result"     // results.xml missing, stale, truncated or not XML (Text says which)
 	Signalled    Kind = "signalled"     // the agent itself was signalled (Text = signal)
 	Storage      Kind = "storage"       // the run directory could not be written (Text = error)
+	NodeLost     Kind = "node-lost"     // Slurm lost the node (Node) under the role's step
 	Unkillable   Kind = "unkillable"    // a step did not go away after SIGKILL
 )
 

@@ -143,7 +143,7 @@ func specs(p rundir.Plan) []stepSpec {
 		out = append(out, stepSpec{role: r})
 	}
 	for i := range out {
-		out[i].index = i
+		out[i].index, out[i].tasks = i, max(out[i].role.Tasks(), 1)
 	}
 	return out
 }
@@ -297,7 +297,10 @@ func (a *agent) startRole(ctx context.Context, i int) {
 		return
 	}
 	a.logs[i] = log
-	s, err := a.starter.start(ctx, spec, log)
+	bad := func(t rundir.TaskEnd) {
+		go a.send(event{kind: evBadTask, role: i, at: a.o.Now(), end: stepEnd{Exit: t.Exit, Signal: t.Signal, First: &t}})
+	}
+	s, err := a.starter.start(ctx, spec, log, bad)
 	if err != nil {
 		fail(err)
 		return

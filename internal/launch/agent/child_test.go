@@ -23,7 +23,12 @@ func TestMain(m *testing.M) {
 		child(what)
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if err := testCluster.down(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
 }
 
 // child plays a role with its FAULT: "when:how", when being start, serving or
@@ -34,6 +39,9 @@ func child(what string) {
 	if what == "guard" {
 		Guard(os.Stdin, os.Args[1])
 		return
+	}
+	if what == "agent" {
+		os.Exit(childAgent())
 	}
 	name := os.Getenv("CI_DISAGG_ROLE")
 	fmt.Printf("%s task %s of %s on %s gpus %s\n", name, os.Getenv("SLURM_PROCID"), os.Getenv("SLURM_NTASKS"), os.Getenv("SLURMD_NODENAME"), os.Getenv("CUDA_VISIBLE_DEVICES"))

@@ -56,8 +56,8 @@ func (s state) evidence() blame.Evidence {
 			continue
 		}
 		e := blame.Event{
-			Role: r.name, Kind: blame.RoleEnd, At: r.ended, Exit: r.end.Exit, Signal: r.end.Signal, OOM: r.end.OOM,
-			Stopped: r.stopSent, ByUs: s.stoppedBy(r) != "", Drained: r.drained,
+			Role: r.name, Kind: blame.RoleEnd, At: r.fell(), Exit: r.end.Exit, Signal: r.end.Signal, OOM: r.end.OOM,
+			Stopped: r.stopSent, ByUs: s.stoppedBy(r) != "", Drained: r.drained && !s.failed,
 			// The client ends when it is through and a precheck when it is done;
 			// exit 0 of a server counts only after the client's word.
 			Expected: r.wave != waveMain || s.isClient(r) || r.drained,
@@ -66,6 +66,9 @@ func (s state) evidence() blame.Evidence {
 			e.Task, e.Node = f.Task, f.Node
 		}
 		ev.Events = append(ev.Events, e)
+		if r.end.Lost != "" {
+			ev.Events = append(ev.Events, blame.Event{Role: r.name, Kind: blame.NodeLost, At: r.fell(), Node: r.end.Lost})
+		}
 	}
 	if s.ending != nil {
 		ev.Job = s.ending.job
@@ -106,7 +109,7 @@ func (s state) passed() bool {
 		return false
 	}
 	for _, r := range s.roles {
-		ok := r.state == rundir.RoleEnded && r.err == "" && (r.end.Exit == 0 || s.stoppedBy(r) == "agent" && !s.isClient(r))
+		ok := r.state == rundir.RoleEnded && r.err == "" && (r.end.Exit == 0 && r.end.Lost == "" || r.end.Lost == "" && s.stoppedBy(r) == "agent" && !s.isClient(r))
 		if !ok {
 			return false
 		}

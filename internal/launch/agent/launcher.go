@@ -16,6 +16,8 @@ type launcherMessages struct {
 	task   *regexp.Regexp
 	oom    *regexp.Regexp
 	launch *regexp.Regexp
+	lost   *regexp.Regexp
+	due    *regexp.Regexp
 }
 
 func newLauncherMessages() launcherMessages {
@@ -24,14 +26,24 @@ func newLauncherMessages() launcherMessages {
 		// srun: error: gpu0: tasks 0,2-3: Killed
 		task: regexp.MustCompile(`^srun: error: (\S+): tasks? (\d+)[-,\d]*: (?:Exited with exit code (\d+)|([A-Z][A-Za-z ]+?)(?: \(core dumped\))?)$`),
 		oom:  regexp.MustCompile(`(?i)^(?:srun|slurmstepd)[-:].*(?:oom[-_ ]kill|Out Of Memory)`),
+		lost: regexp.MustCompile(`^srun: error: Node failure on (\S+)`),
+		// slurmstepd-gpu1: error: *** STEP 4.0 ON gpu1 CANCELLED AT 2026-… DUE TO PREEMPTION ***
+		due: regexp.MustCompile(`^slurmstepd\S*: error: \*\*\* (?:JOB|STEP) \S+ ON \S+ CANCELLED AT \S+ DUE TO ([A-Z ]+?)(?:,.*)? \*\*\*`),
 		launch: regexp.MustCompile(`^srun: (?:error|fatal): (?:Unable to create step|Task launch for .* failed|Application launch failed|Unable to confirm allocation|` +
-			`Invalid node name|Node failure on|task \d+ launch failed|Unable to resolve|invalid node name|PMK_KVS_Barrier|Unable to allocate resources|` +
+			`Invalid node name|task \d+ launch failed|Unable to resolve|invalid node name|PMK_KVS_Barrier|Unable to allocate resources|` +
 			`.*(?:pyxis|spank).*)`),
 	}
 }
 
 // taskMessage is one "task N: …" line.
 type taskMessage struct{ rundir.TaskEnd }
+
+// onBadTask has f called at the first task that srun reports as failed.
+func (l *roleLog) onBadTask(f func(rundir.TaskEnd)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.badTask = f
+}
 
 // fromLauncher notes what srun says about tasks. The caller holds l.mu.
 func (l *roleLog) fromLauncher(line string) {
@@ -40,6 +52,12 @@ func (l *roleLog) fromLauncher(line string) {
 	}
 	m := l.look.launcher
 	switch {
+	case m.lost.MatchString(line):
+		if l.st.lostNode == "" {
+			l.st.lostNode = m.lost.FindStringSubmatch(line)[1]
+		}
+	case m.due.MatchString(line):
+		l.st.due = m.due.FindStringSubmatch(line)[1]
 	case m.oom.MatchString(line):
 		l.st.oom = true
 	case m.launch.MatchString(line):
@@ -49,6 +67,9 @@ func (l *roleLog) fromLauncher(line string) {
 	default:
 		if t, ok := m.parseTask(line); ok && l.st.firstTask == nil {
 			l.st.firstTask = &t
+			if l.badTask != nil {
+				l.badTask(t.TaskEnd)
+			}
 		}
 	}
 }

@@ -56,13 +56,14 @@ func (l *local) job(context.Context) blame.Job { return blame.Job{} }
 func (l *local) asks() bool                    { return false }
 func (l *local) close()                        { l.guard.close() }
 
-func (l *local) start(ctx context.Context, spec stepSpec, log *roleLog) (step, error) {
+func (l *local) start(ctx context.Context, spec stepSpec, log *roleLog, bad func(rundir.TaskEnd)) (step, error) {
 	s := &localStep{
 		name:   l.jobID + "." + strconv.Itoa(spec.index),
 		cookie: StepCookie + "=" + l.mark + "." + strconv.Itoa(spec.index),
 		ended:  make(chan taskEnd, 16),
 		done:   make(chan struct{}),
 		guard:  l.guard,
+		bad:    bad,
 	}
 	argv := []string{"bash", l.dir.RoleScript(spec.role.Name)}
 	slice := spec.role.Slice
@@ -158,6 +159,7 @@ type localStep struct {
 	name   string
 	cookie string
 	guard  *guard
+	bad    func(rundir.TaskEnd)
 	ended  chan taskEnd
 	done   chan struct{}
 	end    stepEnd
@@ -242,6 +244,7 @@ func (s *localStep) note(e taskEnd) {
 	s.end.Exit, s.end.Signal = e.res.Exit, e.res.Signal
 	if len(s.tasks) > 1 && !s.told {
 		s.end.First = &rundir.TaskEnd{Task: e.task.rank, Node: e.task.node, Exit: e.res.Exit, Signal: e.res.Signal}
+		s.bad(*s.end.First)
 	}
 }
 

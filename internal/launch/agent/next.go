@@ -48,6 +48,8 @@ func (m *machine) take(e event) {
 		m.note(e.at, r.name, "could not be started: "+e.text)
 		m.begin(e.at, "step of "+r.name+" could not be started", settleTime,
 			blame.Event{Role: r.name, Kind: blame.NeverStarted, At: e.at, Text: e.text})
+	case evBadTask:
+		m.takeBadTask(e)
 	case evReady:
 		if r := &m.roles[e.role]; r.state == rundir.RoleRunning {
 			r.state, r.readyAt = rundir.RoleReady, e.at
@@ -97,10 +99,26 @@ func (m *machine) takeStarted(e event) {
 	r.state, r.readyAt = rundir.RoleReady, e.at
 }
 
+// takeBadTask begins the teardown as soon as one task of a worker has failed.
+// Its step lives on until Slurm has ended the other tasks, which takes up to
+// KillWait; without this the client's failure would be seen first.
+func (m *machine) takeBadTask(e event) {
+	r := &m.roles[e.role]
+	if !r.live() || !r.stopSent.IsZero() || !r.badAt.IsZero() {
+		return
+	}
+	r.badAt, r.end = e.at, e.end
+	m.note(e.at, r.name, "task failed: "+endWords(e.end))
+	if r.wave == waveMain && !m.isClient(*r) && m.phase != rundir.PhaseDrain {
+		m.roleDied(r, e)
+	}
+}
+
 func (m *machine) takeEnded(e event) {
 	r := &m.roles[e.role]
 	r.state, r.ended, r.end = rundir.RoleEnded, e.at, e.end
 	m.note(e.at, r.name, endWords(e.end))
+	m.failed = m.failed || m.isClient(*r) && e.end.Exit != 0
 	if e.end.Err != "" && r.stopSent.IsZero() {
 		r.err = e.end.Err
 		m.begin(e.at, "step of "+r.name+" could not be started", settleTime,
@@ -110,6 +128,9 @@ func (m *machine) takeEnded(e event) {
 		m.through(e.at, "status file is there")
 	}
 	if m.ending != nil {
+		if r.drained = m.phase == rundir.PhaseDrain && m.ending.soft; r.drained {
+			return
+		}
 		if m.isClient(*r) && m.ending.zero && e.end.Exit == 0 {
 			m.through(e.at, r.name+" ended")
 		}
@@ -151,7 +172,7 @@ func (m *machine) roleDied(r *role, e event) {
 // servers leave by themselves when they see that file; if the client failed
 // without writing one, they never will, and are ended.
 func (m *machine) clientEnded(r *role, e event) {
-	if r.drained = m.phase == rundir.PhaseDrain; r.drained {
+	if m.phase == rundir.PhaseDrain {
 		return
 	}
 	m.through(e.at, r.name+" ended")
@@ -238,9 +259,13 @@ func (m *machine) deadlines(e event) {
 			m.quiet(e)
 		}
 	case rundir.PhaseDrain:
-		if spent >= m.drainBound {
-			m.begin(e.at, fmt.Sprintf("servers did not leave by themselves within %v", m.drainBound), 0, blame.Event{})
-			m.ending.soft = true
+		bound := m.drainBound
+		if m.failed { // nothing is waited for but the servers' own records
+			bound = min(bound, failedDrain)
+		}
+		if spent >= bound {
+			m.begin(e.at, fmt.Sprintf("servers did not leave by themselves within %v", bound), 0, blame.Event{})
+			m.ending.soft = !m.failed
 		}
 	default: // nothing runs in the others
 	}
@@ -411,6 +436,9 @@ func endWords(e stepEnd) string {
 	words := fmt.Sprintf("exit %d", e.Exit)
 	if e.Signal != 0 {
 		words = "killed by " + proc.SignalName(e.Signal)
+	}
+	if e.Lost != "" {
+		words = "lost with node " + e.Lost
 	}
 	if e.OOM {
 		words += " (out of memory)"

@@ -142,7 +142,7 @@ func (s state) stoppedBy(r role) string {
 	if r.state != rundir.RoleEnded || s.ending == nil {
 		return ""
 	}
-	if !r.stopSent.IsZero() && !r.ended.Before(r.stopSent) {
+	if !r.stopSent.IsZero() && !r.fell().Before(r.stopSent) {
 		return "agent"
 	}
 	if r.end.Signal != 0 && s.jobEnded() {

@@ -32,6 +32,7 @@ type roleLog struct {
 	ready   *regexp.Regexp // the role's log pattern, nil = none
 	console *console
 	now     func() time.Time
+	badTask func(rundir.TaskEnd)
 	broken  func(error) // told once that the file cannot be written
 
 	mu      sync.Mutex
@@ -55,6 +56,8 @@ type logState struct {
 	candidates  []rundir.LogLine
 	firstTask   *taskMessage
 	oom         bool
+	lostNode    string // that srun reports as failed
+	due         string // why Slurm ended the step: PREEMPTION, TIME LIMIT, NODE FAILURE
 	launcher    string // srun's own trouble: the step never came up
 	failed      error
 }
@@ -143,7 +146,8 @@ func (l *roleLog) firstError(at rundir.LogLine, line string) {
 		}
 		l.trace = 0
 		l.st.first = &at
-	case l.st.first != nil:
+	case l.st.first != nil, strings.HasPrefix(line, "srun: "), strings.HasPrefix(line, "slurmstepd"):
+		// srun's own messages only say how a task ended
 	case l.look.traceback.MatchString(line):
 		l.st.first, l.trace = &at, traceDepth
 	case l.look.err.MatchString(line) && !l.look.harmless.MatchString(line):

@@ -43,6 +43,7 @@ type slurmSteps struct {
 	mu    sync.Mutex
 	ids   map[string]string // step name → job.step
 	asked time.Time         // when the ids were last asked for
+	logs  []*roleLog
 }
 
 func newSlurm(dir rundir.AttemptDir, plan rundir.Plan, env []string, jobID string, now func() time.Time) *slurmSteps {
@@ -91,7 +92,30 @@ func (s *slurmSteps) job(ctx context.Context) blame.Job {
 		}
 	}
 	j.FailedNodes = s.downNodes(ctx)
+	s.fromLogs(&j)
 	return j
+}
+
+// fromLogs reads why Slurm ended the job from what slurmstepd wrote into the
+// roles' output, where the state itself does not say: without accounting, a job
+// that is being ended is just COMPLETING.
+func (s *slurmSteps) fromLogs(j *blame.Job) {
+	if slurm.State(j.State).Class() == slurm.Terminal {
+		return
+	}
+	s.mu.Lock()
+	logs := s.logs
+	s.mu.Unlock()
+	for _, l := range logs {
+		switch l.state().due {
+		case "PREEMPTION":
+			j.State = string(slurm.Preempted)
+		case "TIME LIMIT":
+			j.State = string(slurm.Timeout)
+		case "NODE FAILURE":
+			j.State = string(slurm.NodeFail)
+		}
+	}
 }
 
 func (s *slurmSteps) accounted(ctx context.Context) (state, by string) {
@@ -127,8 +151,14 @@ func (s *slurmSteps) downNodes(ctx context.Context) []string {
 	return down
 }
 
-func (s *slurmSteps) start(ctx context.Context, spec stepSpec, log *roleLog) (step, error) {
+func (s *slurmSteps) start(ctx context.Context, spec stepSpec, log *roleLog, bad func(rundir.TaskEnd)) (step, error) {
+	if spec.tasks > 1 {
+		log.onBadTask(bad)
+	}
 	args := script.InstallArgs
+	s.mu.Lock()
+	s.logs = append(s.logs, log)
+	s.mu.Unlock()
 	argv := []string{"srun"}
 	if spec.install {
 		argv = append(argv, args(s.plan, s.hosts, string(s.dir))...)
@@ -143,7 +173,7 @@ func (s *slurmSteps) start(ctx context.Context, spec stepSpec, log *roleLog) (st
 	if err != nil {
 		return nil, err
 	}
-	return &slurmStep{s: s, name: spec.role.Name, p: p, log: log}, nil
+	return &slurmStep{s: s, name: spec.role.Name, tasks: spec.tasks, p: p, log: log}, nil
 }
 
 // stepID finds the id of a step by its name. All steps are asked for at once,
@@ -178,10 +208,11 @@ func (s *slurmSteps) known(name string) string {
 }
 
 type slurmStep struct {
-	s    *slurmSteps
-	name string
-	p    *proc.Process
-	log  *roleLog
+	s     *slurmSteps
+	name  string
+	tasks int
+	p     *proc.Process
+	log   *roleLog
 }
 
 func (t *slurmStep) id() string { return t.s.known(t.name) }
@@ -243,7 +274,10 @@ func (t *slurmStep) wait() stepEnd {
 	res, err := t.p.Wait()
 	end := stepEnd{Exit: res.Exit, Signal: res.Signal}
 	st := t.log.state()
-	return refine(end, st, err)
+	if end = refine(end, st, err); t.tasks == 1 {
+		end.First = nil // there is only one
+	}
+	return end
 }
 
 // findID learns the step's id while it runs, for the record and for a quick
@@ -274,6 +308,7 @@ func refine(end stepEnd, st logState, err error) stepEnd {
 	} else if end.Signal == 0 && end.Exit > 128 && end.Exit < 128+65 {
 		end.Signal = end.Exit - 128
 	}
+	end.Lost = st.lostNode
 	switch {
 	case end.Exit == oomExit || st.oom:
 		end.OOM = true

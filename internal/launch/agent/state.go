@@ -17,6 +17,7 @@ const (
 	defaultGrace = 20 * time.Second        // SIGTERM → SIGKILL when the plan says nothing
 	cancelGrace  = 5 * time.Second         // the same when the whole job is being ended: Slurm's KillWait is running
 	reapBound    = 30 * time.Second        // SIGKILL → giving up on a step that does not go away
+	failedDrain  = 30 * time.Second        // the same when the client has failed
 	drainBound   = 2 * time.Minute         // client through → servers are ended, when the plan has no drain budget
 	maxTimeline  = 2000
 )
@@ -55,10 +56,19 @@ type role struct {
 	readyAt  time.Time
 	ended    time.Time
 	end      stepEnd
+	badAt    time.Time // when the step's first task ended badly; the step may take a while to follow
 	stopSent time.Time
 	killSent time.Time
 	drained  bool   // ended after the client said it was through
 	err      string // why it never started
+}
+
+// fell is when the role's step failed, or ended.
+func (r role) fell() time.Time {
+	if !r.badAt.IsZero() && r.badAt.Before(r.ended) {
+		return r.badAt
+	}
+	return r.ended
 }
 
 func (r role) live() bool { return r.state == rundir.RoleRunning || r.state == rundir.RoleReady }
@@ -68,7 +78,8 @@ type stepEnd struct {
 	Exit   int
 	Signal int
 	OOM    bool
-	First  *rundir.TaskEnd // the task whose bad end ended the step
+	First  *rundir.TaskEnd // the task whose bad end ended the step, when it had several
+	Lost   string          // the node that Slurm lost under the step
 	Err    string          // the step starter's own trouble: srun could not launch
 }
 
@@ -103,6 +114,7 @@ type state struct {
 	extra    []blame.Event // facts beside the roles' ends: not ready, hang, budget
 	probing  time.Time     // a probe for a hang is out
 	drainAt  time.Time
+	failed   bool // the client ended with something else than 0
 	timeline []rundir.Event
 	broken   string // the run directory cannot be written
 	over     bool
@@ -157,6 +169,7 @@ const (
 	evBegin      eventKind = iota
 	evStarted              // the step of role runs
 	evNotStarted           // it could not be started (text)
+	evBadTask              // a task of role ended badly (end); its step will follow
 	evReady                // all its conditions hold
 	evEnded                // it is gone and reaped (end)
 	evDrain                // the client's status file is there

@@ -12,8 +12,9 @@ import (
 // srun, and a small srun of our own for one machine.
 type starter interface {
 	// start starts the step; its output goes to log. It returns as soon as the
-	// step's processes are on their way.
-	start(ctx context.Context, s stepSpec, log *roleLog) (step, error)
+	// step's processes are on their way. bad is told the first task that ends
+	// badly, when the step has several.
+	start(ctx context.Context, s stepSpec, log *roleLog, bad func(rundir.TaskEnd)) (step, error)
 	// nodes are the job's nodes, in slice order.
 	nodes(ctx context.Context) ([]string, error)
 	// job asks what is known about the job as a whole; the zero value when
@@ -29,6 +30,7 @@ type starter interface {
 type stepSpec struct {
 	role    rundir.RolePlan
 	install bool // the install script, once per node
+	tasks   int  // over all nodes
 	index   int  // counts from 0 over the attempt
 }
 

@@ -1,0 +1,239 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
+
+	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/launch/script"
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurmtest"
+	"github.com/ci-disagg/ci-disagg/internal/proc"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// testCluster is the one real cluster of this test binary, brought up by the
+// first test that needs it.
+var testCluster lazyCluster
+
+type lazyCluster struct {
+	once sync.Once
+	c    *slurmtest.Cluster
+	err  error
+}
+
+func (l *lazyCluster) get(t *testing.T) *slurmtest.Cluster {
+	t.Helper()
+	l.once.Do(func() { l.c, l.err = slurmtest.Up(slurmtest.Options{Nodes: "16x4"}) })
+	require.NoError(t, l.err)
+	return l.c
+}
+
+func (l *lazyCluster) down() error {
+	if l.c == nil {
+		return nil
+	}
+	return l.c.Down()
+}
+
+// childAgent is the agent verb as the batch script of a test's job execs it.
+func childAgent() int {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1)
+	var rules []blame.Rule
+	if err := yaml.Unmarshal([]byte(blame.ClassesYAML), &rules); err != nil {
+		panic(err)
+	}
+	err := Run(context.Background(), Options{
+		Dir: rundir.AttemptDir(os.Args[1]), Backend: BackendSlurm, Version: "test", Env: os.Environ(), Host: "batch", PID: os.Getpid(),
+		Now: time.Now, Stdout: os.Stdout, Classes: rules, Signals: signals,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return 3
+	}
+	return 0
+}
+
+// job is a submitted attempt.
+type job struct {
+	t      *testing.T
+	c      *slurmtest.Cluster
+	id     string
+	dir    rundir.AttemptDir
+	cookie string
+	began  time.Time
+}
+
+func submit(t *testing.T, sc scenario, sbatch ...string) *job {
+	t.Helper()
+	c := testCluster.get(t)
+	plan := testPlan()
+	plan.LocalAgent = false
+	plan.GPUFlag = script.GPUsPerNode
+	for i := range plan.Roles {
+		if plan.Roles[i].Command == "server" && !plan.Roles[i].Overlap {
+			plan.Roles[i].MPI = "pmix"
+		}
+	}
+	if sc.edit != nil {
+		sc.edit(&plan)
+	}
+	dir := rundir.AttemptDir(t.TempDir())
+	writeAttempt(t, dir, plan, sc)
+	j := &job{t: t, c: c, dir: dir, cookie: fmt.Sprintf("CI_DISAGG_TEST_RUN=%s-%d", filepath.Base(string(dir)), time.Now().UnixNano())}
+	self, err := os.Executable()
+	require.NoError(t, err)
+	most := 1
+	for _, r := range plan.Roles {
+		for _, s := range r.Slice {
+			most = max(most, s.Tasks)
+		}
+	}
+	name, value, _ := strings.Cut(j.cookie, "=")
+	text := fmt.Sprintf("#!/bin/bash\nexport %s='%s' %s=agent\nexec '%s' '%s'\n", name, value, childEnv, self, dir)
+	require.NoError(t, rundir.WriteFile(dir.Script(), []byte(text), rundir.ExecMode))
+	args := append([]string{
+		"--parsable", "--no-requeue", "--exclusive", "-p", "batch", "-o", dir.SlurmOut(), "-t", "5", fmt.Sprintf("-N%d", plan.Nodes), "--gpus-per-node=4",
+		fmt.Sprintf("--ntasks-per-node=%d", most),
+	}, sbatch...)
+	j.began = time.Now()
+	j.id = c.Command(t, "sbatch", append(args, dir.Script())...)
+	t.Cleanup(func() {
+		_, _ = c.Try("scancel", j.id)
+	})
+	return j
+}
+
+// state is the job's state as squeue sees it, "" once it has gone.
+func (j *job) state() string {
+	out, err := j.c.Try("squeue", "-h", "-j", j.id, "-o", "%T")
+	if err != nil {
+		return ""
+	}
+	return out
+}
+
+// awaitPhase waits until the agent is in a phase.
+func (j *job) awaitPhase(p rundir.Phase) {
+	j.t.Helper()
+	var rec rundir.AgentRecord
+	end := time.Now().Add(60 * time.Second)
+	for rec.Phase != p {
+		require.Less(j.t, time.Now(), end, "phase %s never came: %+v\n%s", p, rec, j.out())
+		time.Sleep(50 * time.Millisecond)
+		_ = rundir.ReadJSON(j.dir.AgentFile(), &rec)
+	}
+}
+
+func (j *job) out() string {
+	b, _ := os.ReadFile(j.dir.SlurmOut())
+	return string(b)
+}
+
+// wait waits for the end of the job and checks what must hold after every one.
+func (j *job) wait() ended {
+	j.t.Helper()
+	j.c.Eventually(j.t, 90*time.Second, "the job's end", func() bool {
+		return j.state() == "" || j.state() == "COMPLETED" || !strings.Contains("RUNNING PENDING COMPLETING CONFIGURING", j.state())
+	})
+	e := ended{dir: j.dir, stdout: j.out(), took: time.Since(j.began), roles: map[string]rundir.RoleRecord{}}
+	require.Eventually(j.t, func() bool { return len(proc.WithCookie(j.cookie)) == 0 }, 5*time.Second, 50*time.Millisecond, "processes are left")
+	require.NoError(j.t, rundir.ReadJSON(j.dir.AgentFile(), &e.rec), e.stdout)
+	for _, r := range e.rec.Roles {
+		e.roles[r.Name] = r
+	}
+	return e
+}
+
+func TestSlurmHealthyRun(t *testing.T) {
+	t.Parallel()
+	j := submit(t, scenario{edit: func(p *rundir.Plan) {
+		p.Nodes = 3
+		p.Roles[0].Slice = []rundir.NodeShare{{Node: 0, Tasks: 4, GPUs: 4}, {Node: 1, Tasks: 4, GPUs: 4}}
+		p.Roles[1].Slice = []rundir.NodeShare{{Node: 2, Tasks: 1, GPUs: 4}}
+	}})
+	e := j.wait()
+	require.NotNil(t, e.rec.End, e.stdout)
+	require.Equal(t, rundir.OutcomePassed, e.rec.End.Outcome, e.stdout)
+	rows := j.c.Sacct(t, j.id, "JobID", "JobName", "State", "NNodes", "ExitCode")
+	names := map[string][]string{}
+	for _, r := range rows {
+		names[r[1]] = r
+	}
+	for _, r := range e.rec.Roles {
+		require.Contains(t, names, r.Name, "%v", rows)
+		require.Equal(t, names[r.Name][0], r.Step, r.Name)
+	}
+	require.Equal(t, "2", names["GEN_0"][3])
+	log, err := os.ReadFile(j.dir.RoleLog("GEN_0"))
+	require.NoError(t, err)
+	require.Len(t, regexp.MustCompile(`GEN_0 task \d of 8`).FindAll(log, -1), 8)
+}
+
+func TestSlurmCancelledByOthers(t *testing.T) {
+	t.Parallel()
+	j := submit(t, scenario{env: map[string]string{"WORK": "1m"}})
+	j.awaitPhase(rundir.PhaseBenchmark)
+	time.Sleep(time.Second)
+	j.c.Command(t, "scancel", j.id)
+	e := j.wait()
+	require.NotNil(t, e.rec.End, e.stdout)
+	require.Equal(t, rundir.OutcomeCancelled, e.rec.End.Outcome, e.stdout)
+	require.Empty(t, e.rec.End.Finding.Root, e.stdout)
+}
+
+func TestSlurmPreempted(t *testing.T) {
+	t.Parallel()
+	j := submit(t, scenario{env: map[string]string{"WORK": "1m"}})
+	j.awaitPhase(rundir.PhaseBenchmark)
+	var rec rundir.AgentRecord
+	require.NoError(t, rundir.ReadJSON(j.dir.AgentFile(), &rec))
+	other := j.c.Command(t, "sbatch", "--parsable", "-p", "urgent", "--exclusive", "-o", "/dev/null", "-w", strings.Join(rec.Nodes, ","), "-N2", "--wrap", "sleep 1")
+	defer func() { _, _ = j.c.Try("scancel", other) }()
+	e := j.wait()
+	require.NotNil(t, e.rec.End, e.stdout)
+	require.Equal(t, rundir.OutcomeInfra, e.rec.End.Outcome, e.stdout)
+	require.Equal(t, blame.KindPreempted, e.rec.End.Finding.Kind, e.stdout)
+}
+
+func TestSlurmNodeDeath(t *testing.T) {
+	t.Parallel()
+	j := submit(t, scenario{env: map[string]string{"WORK": "1m"}})
+	j.awaitPhase(rundir.PhaseBenchmark)
+	var rec rundir.AgentRecord
+	require.NoError(t, rundir.ReadJSON(j.dir.AgentFile(), &rec))
+	j.c.KillNode(t, rec.Nodes[1])
+	defer j.c.StartNode(t, rec.Nodes[1])
+	e := j.wait()
+	require.NotNil(t, e.rec.End, e.stdout)
+	require.Equal(t, rundir.OutcomeInfra, e.rec.End.Outcome, e.stdout)
+	f := e.rec.End.Finding
+	require.Equal(t, blame.KindNodeFail, f.Kind, e.stdout)
+	require.Equal(t, "CTX_0", f.Root, e.stdout)
+	require.Equal(t, []string{rec.Nodes[1]}, f.BadNodes)
+}
+
+func TestSlurmRankDies(t *testing.T) {
+	t.Parallel()
+	j := submit(t, scenario{faults: map[string]string{"GEN_0": "serving:3@2"}, edit: func(p *rundir.Plan) {
+		p.Nodes = 3
+		p.Roles[0].Slice = []rundir.NodeShare{{Node: 0, Tasks: 2, GPUs: 4}, {Node: 1, Tasks: 2, GPUs: 4}}
+		p.Roles[1].Slice = []rundir.NodeShare{{Node: 2, Tasks: 1, GPUs: 4}}
+	}})
+	e := j.wait()
+	require.Equal(t, "GEN_0", e.rec.End.Finding.Root)
+	require.Equal(t, 3, e.roles["GEN_0"].Exit)
+	require.Equal(t, 2, e.roles["GEN_0"].FirstTask.Task)
+}
