@@ -8,7 +8,11 @@ func verbs(h host) []*cobra.Command {
 		newRunCmd(h),
 		newResumeCmd(h),
 		newReportCmd(h),
+		newCancelCmd(h),
+		newSweepCmd(h),
+		newPruneCmd(h),
 		newAgentCmd(h),
+		newJudgeCmd(h),
 		newVersionCmd(h),
 	}
 }

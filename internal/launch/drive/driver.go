@@ -38,6 +38,7 @@ type driver struct {
 	pending  []func(context.Context)
 
 	stopReason string
+	shown      time.Time // when the lease was last shown behind the login node; used by its keeper only
 	agentBusy  bool
 	status     time.Time
 	registry   registry
@@ -111,6 +112,7 @@ func (d *driver) drive(ctx context.Context) error {
 	defer cancel()
 	d.background(func() {
 		d.lease.keep(work, d.o.Poll.Lease, func() {
+			d.showLease(work)
 			if c, ok := d.cancelRequested(); ok {
 				d.send(work, func(work context.Context) { d.cancelAll(work, c.Reason) })
 			}
@@ -273,27 +275,27 @@ func (d *driver) pickUpCase(c *theCase) error {
 	s := d.state(c)
 	last := s.Attempts[len(s.Attempts)-1]
 	a := d.newAttempt(c, last.Rep, last.Attempt)
-	var o rundir.AttemptOutcome
-	if err := rundir.ReadJSON(a.dir.OutcomeFile(), &o); err == nil {
-		// It had ended; what follows had not been decided, or not been written.
-		c.cur = a
-		a.ending = true
-		if rundir.ReadJSON(a.dir.JobFile(), &a.job) == nil {
-			d.noteBadNodes(a.job.Excluded, "an earlier attempt")
+	if exists(a.dir.JobFile()) {
+		if err := rundir.ReadJSON(a.dir.JobFile(), &a.job); err != nil {
+			return err
 		}
+		d.noteBadNodes(a.job.Excluded, "an earlier attempt")
+	}
+	if exists(a.dir.OutcomeFile()) {
+		// It had ended; what follows had not been decided, or not been written.
+		var o rundir.AttemptOutcome
+		if err := rundir.ReadJSON(a.dir.OutcomeFile(), &o); err != nil {
+			return err
+		}
+		c.cur, a.ending = a, true
 		d.pending = append(d.pending, func(work context.Context) { d.decideNext(work, c, o) })
 		return nil
 	}
-	err := rundir.ReadJSON(a.dir.JobFile(), &a.job)
-	if err != nil && exists(a.dir.JobFile()) {
-		return err
-	}
-	if err != nil { // not even the intent: nothing was submitted
+	if a.job.Name == "" { // not even the intent: nothing was submitted
 		s.Attempts = s.Attempts[:len(s.Attempts)-1]
 		c.next = &next{rep: last.Rep, number: last.Attempt, why: last.Why}
 		return nil
 	}
-	d.noteBadNodes(a.job.Excluded, "an earlier attempt")
 	if a.job.Dir != "" {
 		a.there = rundir.AttemptDir(a.job.Dir)
 	}
@@ -327,8 +329,13 @@ func (d *driver) newAttempt(c *theCase, rep, number int) *attempt {
 
 // thereDir is an attempt directory behind the login node.
 func (d *driver) thereDir(slug string, rep, number int) rundir.AttemptDir {
-	root := rundir.Dir(d.o.Binary.Dir + "/runs/" + rundir.Slug(d.run.ID))
-	return root.CaseDir(slug).Attempt(rep, number)
+	return d.thereRun().CaseDir(slug).Attempt(rep, number)
+}
+
+// thereRun is the run directory behind the login node. Two runs may have the same
+// id on different machines; their tags differ.
+func (d *driver) thereRun() rundir.Dir {
+	return rundir.Dir(d.o.Binary.Dir + "/runs/" + rundir.Slug(d.run.ID) + "." + OwnerTag(d.run))
 }
 
 func (d *driver) noteBadNodes(nodes []string, why string) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -185,5 +186,20 @@ func sleep(ctx context.Context, d time.Duration) error {
 		return context.Cause(ctx)
 	case <-t.C:
 		return nil
+	}
+}
+
+// showEvery is how often the lease is shown behind the login node.
+const showEvery = 30 * time.Second
+
+// showLease copies the lease to where the jobs are, if that is another file
+// system: sweep finds the owner of a job from the job alone, on any machine.
+func (d *driver) showLease(work context.Context) {
+	if d.o.Host.Shared() || d.o.Backend == BackendLocal || d.o.Now().Sub(d.shown) < showEvery {
+		return
+	}
+	d.shown = d.o.Now()
+	if err := d.o.Host.Push(work, string(d.o.Dir), string(d.thereRun()), []string{filepath.Base(d.o.Dir.LeaseFile())}); err != nil {
+		d.o.Log.Warn("lease behind the login node", "err", err)
 	}
 }

@@ -79,7 +79,6 @@ type order struct {
 type result struct {
 	job      rundir.Job // with id and exclusions
 	nodes    []string
-	agent    string
 	warnings []string
 	err      error
 }

@@ -70,14 +70,14 @@ func (d *driver) pollQueue(work context.Context) {
 // allRouted says that every job was routed, so the default cluster has nothing of
 // this run.
 func (d *driver) allRouted() bool {
-	any := false
+	one := false
 	for _, c := range d.cases {
 		if c.cur != nil && c.cur.job.Routed == "" {
 			return false
 		}
-		any = any || c.cur != nil
+		one = one || c.cur != nil
 	}
-	return any
+	return one
 }
 
 // needsQueue says whether anybody wants to know.

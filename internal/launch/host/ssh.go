@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -34,9 +33,6 @@ type SSHConfig struct {
 type SSH struct {
 	cfg SSHConfig
 	dir string // holds the control socket
-
-	once sync.Once
-	err  error
 }
 
 // NewSSH makes the host behind a login node. Nothing is connected yet.

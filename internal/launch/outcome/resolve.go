@@ -149,6 +149,7 @@ func phaseOf(f Facts, v view) rundir.Phase {
 		if !v.started.IsZero() && len(v.nodes) > 0 {
 			return rundir.PhaseSetup
 		}
+	default:
 	}
 	return rundir.PhaseQueue
 }

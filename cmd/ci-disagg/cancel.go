@@ -1,0 +1,101 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// cancelOptions are the flags of cancel.
+type cancelOptions struct {
+	reason  string
+	patient bool
+}
+
+// AddFlags registers the flags.
+func (o *cancelOptions) AddFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.reason, "reason", "cancelled with `ci-disagg cancel`", "why; stands in the report")
+	f.BoolVar(&o.patient, "patient", false, "wait until every job is gone, one that is just being submitted included")
+}
+
+func newCancelCmd(h host) *cobra.Command {
+	var o cancelOptions
+	cmd := &cobra.Command{
+		Use:   "cancel RUN_DIR",
+		Short: "End a run's jobs",
+		Long: `cancel ends every job that the run may have, by id, and by its unique name where
+the id is not known yet. A driver that is alive submits nothing more and goes on
+to its report. 'ci-disagg resume' goes on with cases that were never launched.
+
+It exits 0 when every job's end has been asked for (with --patient: has come),
+and 3 when one could not be reached.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return runCancel(cmd, h, o, args[0]) },
+	}
+	o.AddFlags(cmd.Flags())
+	return cmd
+}
+
+func runCancel(cmd *cobra.Command, h host, o cancelOptions, path string) error {
+	abs, err := absPath(h, path)
+	if err != nil {
+		return usageErr(err)
+	}
+	dir := rundir.Dir(abs)
+	d, err := driverOf(h, dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = d.host.Close() }()
+	ended, err := drive.Cancel(cmd.Context(), drive.CancelOptions{
+		Dir: dir, Reason: o.reason, Host: d.host, Slurm: d.client, Patient: o.patient, Environ: h.environ(), Now: h.now, Log: d.log,
+	})
+	failed := 0
+	for _, e := range ended {
+		switch {
+		case e.Err != nil:
+			failed++
+			fmt.Fprintf(h.stdout, "%s: job %s (%s): %v\n", e.Case, orUnknown(e.Job.ID), e.Job.Name, e.Err)
+		default:
+			fmt.Fprintf(h.stdout, "%s: job %s (%s): cancelled\n", e.Case, orUnknown(e.Job.ID), e.Job.Name)
+		}
+	}
+	if len(ended) == 0 && err == nil {
+		fmt.Fprintln(h.stdout, "no job to cancel")
+	}
+	if err != nil {
+		return &endError{code: exitInfra, err: err}
+	}
+	if failed > 0 {
+		return &endError{code: exitInfra, err: fmt.Errorf("%d of %d jobs could not be cancelled", failed, len(ended))}
+	}
+	return nil
+}
+
+func orUnknown(id string) string {
+	if id == "" {
+		return "without an id yet"
+	}
+	return id
+}
+
+// driverOf is the driver as the run directory's own config describes it.
+func driverOf(h host, dir rundir.Dir) (*driver, error) {
+	var run rundir.Run
+	if err := rundir.ReadJSON(dir.RunFile(), &run); err != nil {
+		return nil, usageErr(fmt.Errorf("not a run directory: %w", err))
+	}
+	cfg, err := keptConfig(dir)
+	if err != nil {
+		return nil, usageErr(err)
+	}
+	_, prof, err := cfg.profile(run.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	return newDriver(h, cfg, run.Cluster, prof, run.Backend, driveFlags{retries: -1, reruns: -1})
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
+)
+
+// sweepOptions are the flags of sweep.
+type sweepOptions struct {
+	configFlags
+	backend   string
+	olderThan time.Duration
+	owner     string
+	dryRun    bool
+}
+
+// AddFlags registers the flags.
+func (o *sweepOptions) AddFlags(f *pflag.FlagSet) {
+	o.configFlags.AddFlags(f)
+	f.StringVar(&o.backend, "backend", "", "slurm or local (default backend of the config, else slurm)")
+	f.DurationVar(&o.olderThan, "older-than", 30*time.Minute, "how long an owner must have been silent")
+	f.StringVar(&o.owner, "owner", "", "end the jobs of this owner tag, whatever its lease says")
+	f.BoolVar(&o.dryRun, "dry-run", false, "only say what would be ended")
+}
+
+func newSweepCmd(h host) *cobra.Command {
+	var o sweepOptions
+	cmd := &cobra.Command{
+		Use:   "sweep",
+		Short: "End the jobs of builds that are dead",
+		Long: `sweep looks at this user's jobs that carry an owner tag of ci-disagg in their name,
+finds the run directory of each from the job itself, and ends those whose driver
+has given no sign of life for --older-than. A job whose run directory cannot be
+seen from here is listed, not touched; end it with --owner TAG.
+
+Run it from a timer on a machine that sees the run directories: when an agent's
+pod dies, nothing that ran in it can clean up.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runSweep(cmd, h, o) },
+	}
+	o.AddFlags(cmd.Flags())
+	return cmd
+}
+
+func runSweep(cmd *cobra.Command, h host, o sweepOptions) error {
+	cfg, err := loadConfig(h, o.path)
+	if err != nil {
+		return err
+	}
+	name, prof, err := cfg.profile(o.cluster)
+	if err != nil {
+		return err
+	}
+	backend := firstOf(o.backend, cfg.Backend, drive.BackendSlurm)
+	if backend != drive.BackendSlurm && backend != drive.BackendLocal {
+		return usageErr(fmt.Errorf("--backend %q is not slurm or local", backend))
+	}
+	d, err := newDriver(h, cfg, name, prof, backend, driveFlags{retries: -1, reruns: -1})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = d.host.Close() }()
+	opts := drive.SweepOptions{
+		Host: d.host, Slurm: d.client, OlderThan: o.olderThan, Owner: o.owner, DryRun: o.dryRun, Environ: h.environ(), Now: h.now,
+	}
+	if backend == drive.BackendLocal {
+		if opts.RunsDir, err = runsDir(h, cfg); err != nil {
+			return err
+		}
+	}
+	found, err := drive.Sweep(cmd.Context(), opts)
+	if err != nil {
+		return &endError{code: exitInfra, err: err}
+	}
+	return printSwept(h, found, o.dryRun)
+}
+
+func printSwept(h host, found []drive.Swept, dryRun bool) error {
+	w := tabwriter.NewWriter(h.stdout, 0, 0, 2, ' ', 0)
+	var errs []error
+	for _, s := range found {
+		done := "kept"
+		switch {
+		case s.Orphan && dryRun:
+			done = "would end"
+		case s.Orphan && s.Err != nil:
+			done = "NOT ended"
+			errs = append(errs, s.Err)
+		case s.Orphan:
+			done = "ended"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", done, s.Job, s.Name, s.Why)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		fmt.Fprintln(h.stdout, "no live job of ci-disagg")
+	}
+	if err := errors.Join(errs...); err != nil {
+		return &endError{code: exitInfra, err: err}
+	}
+	return nil
+}

@@ -1,0 +1,161 @@
+package drive
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// PruneOptions bound what is kept. A zero bound does not bind.
+type PruneOptions struct {
+	RunsDir   string
+	Keep      int           // newest runs that stay
+	OlderThan time.Duration // runs that ended longer ago go
+	MaxBytes  int64         // all runs together; the oldest go first
+	DryRun    bool
+	Now       func() time.Time
+}
+
+// Pruned is one run directory and what became of it.
+type Pruned struct {
+	Dir     string
+	ID      string
+	Ended   time.Time // last sign of life
+	Bytes   int64
+	Removed bool
+	// Protected says that it must stay, whatever the bounds: Why says what it is
+	// still needed for.
+	Protected bool
+	Why       string
+}
+
+// Prune removes old run directories. It touches only directories directly below
+// RunsDir that hold a run.json of ours, and none that is being driven or may
+// still have a job.
+func Prune(o PruneOptions) ([]Pruned, error) {
+	runs, err := o.list()
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	var kept int
+	var bytes int64
+	for i := range runs {
+		r := &runs[i]
+		if r.Protected {
+			bytes += r.Bytes
+			continue
+		}
+		age := o.Now().Sub(r.Ended)
+		switch {
+		case o.OlderThan > 0 && age > o.OlderThan:
+			r.Why = fmt.Sprintf("ended %v ago", age.Round(time.Hour))
+		case o.Keep > 0 && kept >= o.Keep:
+			r.Why = fmt.Sprintf("more than %d runs", o.Keep)
+		case o.MaxBytes > 0 && bytes+r.Bytes > o.MaxBytes:
+			r.Why = fmt.Sprintf("more than %d bytes in all", o.MaxBytes)
+		default:
+			kept++
+			bytes += r.Bytes
+			continue
+		}
+		if o.DryRun {
+			continue
+		}
+		if err := remove(r.Dir); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		r.Removed = true
+	}
+	return runs, errors.Join(errs...)
+}
+
+// remove takes the directory out of sight first: one that is half removed must
+// not be taken for a run.
+func remove(dir string) error {
+	gone := filepath.Join(filepath.Dir(dir), ".pruned-"+filepath.Base(dir))
+	if err := os.Rename(dir, gone); err != nil {
+		return err
+	}
+	return os.RemoveAll(gone)
+}
+
+// list is every run, the newest first.
+func (o PruneOptions) list() ([]Pruned, error) {
+	files, err := filepath.Glob(filepath.Join(o.RunsDir, "*", "run.json"))
+	if err != nil {
+		return nil, err
+	}
+	var runs []Pruned
+	for _, f := range files {
+		dir := rundir.Dir(filepath.Dir(f))
+		var run rundir.Run
+		if err := rundir.ReadJSON(f, &run); err != nil || run.ID == "" {
+			continue // not ours, or of a newer version
+		}
+		p := Pruned{Dir: string(dir), ID: run.ID, Ended: run.Created}
+		if run.Ended != nil {
+			p.Ended = *run.Ended
+		}
+		lease, err := readLease(dir.LeaseFile())
+		if err != nil {
+			return nil, err
+		}
+		if lease != nil && lease.Heartbeat.After(p.Ended) {
+			p.Ended = lease.Heartbeat
+		}
+		p.Why = o.protected(dir, lease)
+		p.Protected = p.Why != ""
+		if p.Bytes, err = treeSize(string(dir)); err != nil {
+			return nil, err
+		}
+		runs = append(runs, p)
+	}
+	slices.SortFunc(runs, func(a, b Pruned) int { return b.Ended.Compare(a.Ended) })
+	return runs, nil
+}
+
+// openFor is how long an attempt without outcome protects its run: longer than
+// any job runs.
+const openFor = 8 * 24 * time.Hour
+
+func (o PruneOptions) protected(dir rundir.Dir, lease *rundir.Lease) string {
+	if lease != nil && leaseLives(*lease, o.Now()) {
+		return "is being driven"
+	}
+	jobs, err := openJobs(dir)
+	if err != nil {
+		return "its records cannot be read: " + err.Error()
+	}
+	for _, j := range jobs {
+		if o.Now().Sub(j.Job.Intent) < openFor {
+			return "job " + j.Job.ID + " has no outcome yet"
+		}
+	}
+	return ""
+}
+
+func treeSize(dir string) (int64, error) {
+	var n int64
+	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		info, err := d.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err == nil {
+			n += info.Size()
+		}
+		return err
+	})
+	return n, err
+}
