@@ -78,6 +78,9 @@ type Options struct {
 	Spool     string // directory of the temporary spool; default the output's
 	Read      junit.ReadOptions
 	Mode      fs.FileMode // of the report; default rundir.FileMode
+	// Allow lists the verdicts on a gating metric that the policy lets pass
+	// although nothing was judged (collecting, no_baseline, …).
+	Allow []verdict.Word
 }
 
 // Flaky is how a case counts that failed first and passed when repeated.
