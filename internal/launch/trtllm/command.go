@@ -44,9 +44,16 @@ type rewriteOptions struct {
 	redirect     bool // give every role its own result files
 }
 
+// maxCommand is below what Linux allows for one string of an environment, which
+// is how drafts get their commands.
+const maxCommand = 100_000
+
 // rewrite parses shell text with a real parser and changes only the words that
 // have to change; every other byte stays as it was.
 func rewrite(src string, o rewriteOptions) (command, error) {
+	if len(src) > maxCommand {
+		return command{text: src}, fmt.Errorf("%d bytes is more than an environment variable can carry (%d)", len(src), maxCommand)
+	}
 	r := &rewriter{src: src, o: o}
 	if err := r.run(); err != nil {
 		return command{text: src}, err

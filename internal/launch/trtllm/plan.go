@@ -71,6 +71,7 @@ func (k *kase) plan() rundir.Plan {
 	k.fill(&p)
 	k.validate(&p)
 	k.nameWarnings()
+	k.precheckWarning()
 	p.Warnings = k.warnings
 	return p
 }
@@ -264,6 +265,13 @@ func (k *kase) precheck() bool {
 		on = true
 	}
 	return on && k.r.set.Precheck != ""
+}
+
+// precheckWarning says that the config wants a precheck that nobody can run.
+func (k *kase) precheckWarning() {
+	if k.g.roles && k.m.precheck && k.r.set.Precheck == "" && k.r.in.Env[EnvPrecheck] != "0" {
+		k.warn("%s: cache_transceiver_precheck is enabled, but workload.precheck is not set: it is left out", k.cfg.path)
+	}
 }
 
 func (k *kase) mpi() string {

@@ -173,7 +173,7 @@ func (r *resolver) entries() []entry {
 		}
 		return out[n-1 : n]
 	}
-	if r.in.Shards > 1 && r.in.Shard > 0 {
+	if r.in.Shards > 1 && r.in.Shard > 0 && r.in.Shard <= r.in.Shards {
 		var part []entry
 		for i, e := range out {
 			if i%r.in.Shards == r.in.Shard-1 {

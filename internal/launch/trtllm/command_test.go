@@ -1,0 +1,192 @@
+package trtllm
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"mvdan.cc/sh/v3/syntax"
+)
+
+const results = ` --junit-xml="$CI_DISAGG_ATTEMPT/roles/${CI_DISAGG_ROLE:-${DISAGG_SERVING_TYPE:-AGG}}/results.${SLURM_PROCID:-0}.xml"`
+
+func own(name string) string {
+	return `"$CI_DISAGG_ATTEMPT/roles/${CI_DISAGG_ROLE:-${DISAGG_SERVING_TYPE:-AGG}}/` + name + `"`
+}
+
+func TestLauncherIsFoundAndRemovedWhereverItStands(t *testing.T) {
+	t.Parallel()
+	for src, bare := range map[string]string{
+		"trtllm-llmapi-launch pytest a":                            "pytest a",
+		"'trtllm-llmapi-launch' pytest a":                          "pytest a",
+		`"trtllm-llmapi-launch"  pytest a`:                         "pytest a",
+		`trtllm-llmapi-"launch" pytest a`:                          "pytest a",
+		`trtllm-llmapi\-launch pytest a`:                           "pytest a",
+		"/opt/bin/trtllm-llmapi-launch pytest a":                   "pytest a",
+		"A=b C='d e' trtllm-llmapi-launch pytest a":                "A=b C='d e' pytest a",
+		"env A=b trtllm-llmapi-launch pytest a":                    "env A=b pytest a",
+		"numactl -m 0,1 trtllm-llmapi-launch python3 -m pytest a":  "numactl -m 0,1 python3 -m pytest a",
+		"cd /x && trtllm-llmapi-launch pytest a; echo $?":          "cd /x && pytest a; echo $?",
+		"unset UCX_TLS && A=1 trtllm-llmapi-launch \\\n  pytest a": "unset UCX_TLS && A=1 pytest a",
+		"bash -c 'trtllm-llmapi-launch pytest a -k \"x y\"'":       "bash -c 'pytest a -k \"x y\"'",
+		"if true; then trtllm-llmapi-launch pytest a; fi":          "if true; then pytest a; fi",
+		"pytest a":                         "pytest a",
+		"pytest a -k trtllm-llmapi-launch": "pytest a -k trtllm-llmapi-launch",
+		"echo trtllm-llmapi-launching && pytest trtllm-llmapi-launch": "echo trtllm-llmapi-launching && pytest trtllm-llmapi-launch",
+		"X=trtllm-llmapi-launch pytest a":                             "X=trtllm-llmapi-launch pytest a",
+	} {
+		o := rewriteOptions{launcher: DefaultLauncher, pytest: "pytest"}
+		kept, err := rewrite(src, o)
+		require.NoError(t, err)
+		require.Equal(t, src, kept.text, "nothing to change")
+		require.Equal(t, src != bare, kept.launcher, src)
+		o.dropLauncher = true
+		got, err := rewrite(src, o)
+		require.NoError(t, err)
+		require.Equal(t, strings.Join(strings.Fields(bare), " "), strings.Join(strings.Fields(strings.ReplaceAll(got.text, "\\\n", " ")), " "), src)
+		again, err := rewrite(got.text, o)
+		require.NoError(t, err)
+		require.False(t, again.launcher, "removed for good")
+	}
+}
+
+func TestResultFilesAreRedirected(t *testing.T) {
+	t.Parallel()
+	for src, want := range map[string]string{
+		"pytest a": "pytest a" + results,
+		"pytest a --junit-xml=/ws/results.xml -v":    "pytest a" + results + " -v",
+		"pytest a --junitxml=/ws/results.xml":        "pytest a --junitxml=" + own("results.${SLURM_PROCID:-0}.xml"),
+		"pytest a --junit-xml /ws/results.xml -v":    "pytest a" + results + " -v",
+		"pytest a --junitxml '/w s/r.xml' -v":        "pytest a --junitxml=" + own("results.${SLURM_PROCID:-0}.xml") + " -v",
+		`pytest a --junit-xml="$WS/results.xml" -v`:  "pytest a" + results + " -v",
+		`pytest a "--junit-xml=$WS/results.xml"`:     "pytest a" + results,
+		"pytest a && echo ok":                        "pytest a" + results + " && echo ok",
+		"pytest a > log 2>&1":                        "pytest a" + results + " > log 2>&1",
+		"pytest a -- --junit-xml=x":                  "pytest a" + results + " -- --junit-xml=x",
+		"python3 -m pytest a":                        "python3 -m pytest a" + results,
+		"pytest a --csv=/ws/report.csv":              "pytest a --csv=" + own("report.${SLURM_PROCID:-0}.csv") + results,
+		"pytest a --csv /ws/report.csv -v":           "pytest a --csv=" + own("report.${SLURM_PROCID:-0}.csv") + " -v" + results,
+		"pytest a --cov=x --cov-report=html:/ws/cov": "pytest a --cov=x --cov-report=html:" + own("cov.${SLURM_PROCID:-0}") + results,
+		"pytest a --cov-report xml":                  "pytest a --cov-report=xml:" + own("coverage.${SLURM_PROCID:-0}.xml") + results,
+		"pytest a --cov-report=term-missing":         "pytest a --cov-report=term-missing" + results,
+		"pytest a --cov-config=/ws/.coveragerc":      "pytest a --cov-config=/ws/.coveragerc" + results,
+		"pytest a --output-dir=/ws/ --perf":          `pytest a --output-dir="$CI_DISAGG_ATTEMPT/by-case" --perf` + results,
+		"pytest a --periodic-junit --periodic-batch-size=1 --periodic-junit-xmlpath /ws/results.xml": "pytest a --periodic-junit --periodic-batch-size=1 --periodic-junit-xmlpath=" + own("results.${SLURM_PROCID:-0}.xml"),
+		"pytest a --periodic-junit-xmlpath=/ws/results.xml --junit-xml=b.xml":                        "pytest a --periodic-junit-xmlpath=" + own("other-results.${SLURM_PROCID:-0}.xml") + results,
+		"pytest a; pytest b": "pytest a" + results + "; pytest b --junit-xml=" + own("results.${SLURM_PROCID:-0}-2.xml"),
+		"./run_tests.sh a":   "./run_tests.sh a",
+		"pytest a -k 'x y' --opt=\"$(printf '%s' \"a b\")\" # note": "pytest a -k 'x y' --opt=\"$(printf '%s' \"a b\")\"" + results + " # note",
+	} {
+		got, err := rewrite(src, rewriteOptions{launcher: DefaultLauncher, pytest: "pytest", redirect: true})
+		require.NoError(t, err, src)
+		require.Equal(t, want, got.text)
+	}
+}
+
+func TestRewriteRefusesWhatIsNoCommand(t *testing.T) {
+	t.Parallel()
+	for _, src := range []string{"pytest 'a", "pytest $(", "if pytest", "pytest `x", "a &&"} {
+		_, err := rewrite(src, rewriteOptions{launcher: DefaultLauncher})
+		require.ErrorContains(t, err, "not a bash command", src)
+	}
+}
+
+// words is how bash splits a command that calls printf in pytest's place.
+func words(t *testing.T, command string) []string {
+	t.Helper()
+	cmd := exec.Command("bash", "-c", `pytest() { printf '%s\0' "$@"; }; trtllm-llmapi-launch() { "$@"; }; `+command)
+	cmd.Env = []string{"CI_DISAGG_ATTEMPT=/a", "HOME=/h"}
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s: %s", command, out)
+	return strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
+}
+
+func TestArgumentsSurviveByteForByte(t *testing.T) {
+	t.Parallel()
+	args := []string{
+		"two  blanks", "tab\there", "line\nbreak", `"double" 'single'`, "$HOME `id` $(id)", `back\slash\`, "[a] {b,c} *?", "~ ! # ; & | < > ( )",
+		"ünïcödé — 💥", "--opt=with space", "", "-", "--", "trtllm-llmapi-launch", "\xff\xfe",
+	}
+	command := "trtllm-llmapi-launch pytest x"
+	for _, a := range args {
+		q, err := syntax.Quote(a, syntax.LangBash)
+		require.NoError(t, err)
+		command += " " + q
+	}
+	for _, drop := range []bool{false, true} {
+		got, err := rewrite(command, rewriteOptions{launcher: DefaultLauncher, pytest: "pytest", dropLauncher: drop, redirect: true})
+		require.NoError(t, err)
+		want := append([]string{"x"}, args...)
+		i := 13 // our option stands before --
+		want = append(want[:i:i], append([]string{"--junit-xml=/a/roles/AGG/results.0.xml"}, want[i:]...)...)
+		require.Equal(t, want, words(t, got.text))
+	}
+}
+
+func TestEnvironmentStrings(t *testing.T) {
+	t.Parallel()
+	for src, want := range map[string]string{
+		"":                          "",
+		"A=1 B=2":                   "A=1 B=2 ",
+		"  A=1\n  B=2 ":             "A=1 B=2 ",
+		`"A=1 2" B='x y' C="it's"`:  `A='1 2' B='x y' C="it's" `,
+		`A=$B`:                      "A=$B ",
+		`A=1 "L=/x y:$L" M=${N:-o}`: `A=1 L="/x y:$L" M=${N:-o} `,
+		`P="ignore::Warning:a.b"`:   "P=ignore::Warning:a.b ",
+		`A=`:                        "A= ",
+		`LIST=a,b;c`:                "error",
+		`A=1 && B=2`:                "error",
+		`A=1 B`:                     "error",
+		`1A=x`:                      "error",
+		`A=1 >log`:                  "error",
+		`A='open`:                   "error",
+		`A=1 &`:                     "error",
+		`'A=single quotes $HOME'`:   `A='single quotes $HOME' `,
+	} {
+		env, err := parseEnvironment(src)
+		if want == "error" {
+			require.Error(t, err, src)
+			continue
+		}
+		require.NoError(t, err, src)
+		text, err := env.text()
+		require.NoError(t, err)
+		require.Equal(t, want, text)
+	}
+}
+
+func FuzzCommand(f *testing.F) {
+	for _, s := range []string{
+		"trtllm-llmapi-launch pytest 'a b' --junit-xml=x --csv y", "A=b \"trtllm-llmapi-launch\" pytest a -- b", "bash -c 'pytest a' && pytest \\\n b",
+		"pytest <<E\n--junit-xml=x\nE\n", "pytest a; pytest --output-dir $X", "env trtllm-llmapi-launch", "pytest --junit-xml", "$(trtllm-llmapi-launch pytest a)",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, src string) {
+		for _, o := range []rewriteOptions{
+			{launcher: DefaultLauncher, pytest: "pytest"},
+			{launcher: DefaultLauncher, dropLauncher: true},
+			{launcher: DefaultLauncher, redirect: true},
+			{launcher: DefaultLauncher, dropLauncher: true, redirect: true},
+		} {
+			got, err := rewrite(src, o)
+			if err != nil {
+				continue
+			}
+			if _, err := parse(got.text); err != nil {
+				t.Fatalf("%q became %q, which is no command: %v", src, got.text, err)
+			}
+			if !o.redirect && !o.dropLauncher && got.text != src {
+				t.Fatalf("%q was changed to %q for no reason", src, got.text)
+			}
+		}
+		if env, err := parseEnvironment(src); err == nil {
+			if text, err := env.text(); err == nil {
+				if _, err := parse(text + "true"); err != nil {
+					t.Fatalf("environment %q became %q: %v", src, text, err)
+				}
+			}
+		}
+	})
+}

@@ -1,0 +1,303 @@
+package trtllm
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/script"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// resolveText plans one config given as text.
+func resolveText(t testing.TB, yaml, test string, change func(*Input)) ([]rundir.Plan, error) {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "c.yaml"), []byte(yaml), 0o600))
+	in := Input{Config: Config{DisaggConfigs: ".", AggConfigs: "."}, ConfigFile: "ci-disagg.yaml", Base: dir, Tests: []string{test}, Stage: "s", Today: "2026-11-21"}
+	if change != nil {
+		change(&in)
+	}
+	plans, err := Resolve(in)
+	if err != nil {
+		err = errorText(strings.ReplaceAll(err.Error(), dir+"/", ""))
+	}
+	return plans, err
+}
+
+type errorText string
+
+func (e errorText) Error() string { return string(e) }
+
+const good = `metadata: {model_name: m, supported_gpus: [GB200]}
+slurm: {job_time: 01:00:00}
+benchmark: {mode: e2e, concurrency_list: 8, input_length: 8, output_length: 8}
+hardware:
+  gpus_per_node: 4
+  num_ctx_servers: 1
+  num_gen_servers: 1
+environment: {worker_env_var: A=1}
+worker_config:
+  gen: {tensor_parallel_size: 8}
+  ctx: {tensor_parallel_size: 4}
+`
+
+// Every mistake gives file, line and key, and what to do.
+func TestProblemsOfConfigs(t *testing.T) {
+	t.Parallel()
+	for from, row := range map[string][2]string{
+		"gpus_per_node: 4":                 {"", "c.yaml:6: hardware.gpus_per_node: missing: add it as a whole number of at least 1"},
+		"gpus_per_node: 4#":                {"gpus_per_node: 0", "c.yaml:5: hardware.gpus_per_node: 0 is too small: at least 1"},
+		"gpus_per_node: 4##":               {"gpus_per_node: '4'", `c.yaml:5: hardware.gpus_per_node: "4" is text, a whole number is expected: remove the quotes`},
+		"gpus_per_node: 4###":              {"gpus_per_node: null", "hardware.gpus_per_node: missing"},
+		"gpus_per_node: 4####":             {"gpus_per_node: [4]", "c.yaml:5: hardware.gpus_per_node: is a list, a whole number is expected"},
+		"gpus_per_node: 4#####":            {"gpus_per_node: 4.5", `"4.5" is no whole number`},
+		"gpus_per_node: 4######":           {"gpus_per_node: 99999999999", "hardware.gpus_per_node:"},
+		"num_ctx_servers: 1":               {"num_ctx_servers: -1", "c.yaml:6: hardware.num_ctx_servers: -1 is too small: at least 0"},
+		"num_ctx_servers: 1#":              {"num_ctx_servers: 0", "hardware.num_ctx_servers: 0, but mode e2e needs context servers"},
+		"num_gen_servers: 1":               {"num_gen_servers: 1\n  num_gen_servers: 2", "c.yaml:8: hardware.num_gen_servers: given twice, also on line 7: keep one"},
+		"num_gen_servers: 1#":              {"num_gen_servers: 5000", "more than 1024 of a kind are not supported"},
+		"mode: e2e":                        {"mode: fast", `c.yaml:3: benchmark.mode: "fast" is not one of e2e, gen_only, gen_only_no_context`},
+		"concurrency_list: 8":              {"concurrency_list: '1 2 x'", `c.yaml:3: benchmark.concurrency_list: "x" is no concurrency`},
+		"concurrency_list: 8#":             {"concurrency_list: []", "benchmark.concurrency_list: is empty"},
+		"concurrency_list: 8##":            {"concurrency_list: {a: b}", "benchmark.concurrency_list: is empty"},
+		"concurrency_list: 8###":           {"concurrency_list: 0", `"0" is no concurrency`},
+		"job_time: 01:00:00":               {"job_time: soon", `c.yaml:2: slurm.job_time: "soon" is no time`},
+		"worker_env_var: A=1":              {"worker_env_var: A=1 B", `c.yaml:8: environment.worker_env_var: item "B" is not KEY=VAL`},
+		"worker_env_var: A=1#":             {"worker_env_var: <worker_env>", `"<worker_env>" is a placeholder that would be used`},
+		"gen: {tensor_parallel_size: 8}":   {"", "worker_config.gen: missing"},
+		"gen: {tensor_parallel_size: 8}#":  {"gen: 8", `c.yaml:10: worker_config.gen: is "8", a map of keys is expected`},
+		"ctx: {tensor_parallel_size: 4}":   {"", "worker_config.ctx: missing, but hardware.num_ctx_servers is 1"},
+		"ctx: {tensor_parallel_size: 4}#":  {"ctx: {tensor_parallel_size: 1048576, pipeline_parallel_size: 1048576}", "too many"},
+		"ctx: {tensor_parallel_size: 4}##": {"ctx: {enable_attention_dp: maybe}", `"maybe" is neither true nor false`},
+		"metadata: {model_name: m":         {"metadata: {model_name: [m]", "c.yaml:1: metadata.model_name: is a list, text is expected"},
+		"hardware:":                        {"---\nhardware:", "a second YAML document begins here"},
+		"slurm: {":                         {"slurm: {{", "not valid YAML"},
+		good:                               {"", "the file is empty"},
+		good + "#":                         {"- a\n", "the file is not a map of sections"},
+		good + "##":                        {"server_configs: []\nhardware: {gpus_per_node: 4}\n", "this is an aggregated config"},
+	} {
+		text := strings.Replace(good, strings.TrimRight(from, "#"), row[0], 1)
+		require.NotEqual(t, good, text)
+		plans, err := resolveText(t, text, "disagg-c", nil)
+		require.ErrorContains(t, err, row[1], "%s -> %s", from, row[0])
+		require.Empty(t, plans)
+	}
+}
+
+func TestAllProblemsAtOnce(t *testing.T) {
+	t.Parallel()
+	text := strings.NewReplacer("gpus_per_node: 4", "gpus_per_node: none", "mode: e2e", "mode: x", "A=1", "A").Replace(good)
+	_, err := resolveText(t, text, "disagg-c", func(in *Input) {
+		in.Config.KnownFailures = []KnownFailure{{}}
+		in.Config.Command = "pytest 'x"
+		in.Tests = append(in.Tests, "disagg-missing", "nonsense::", "x TIMEOUT (q)")
+		in.Shard, in.Shards = 3, 2
+	})
+	require.Error(t, err)
+	for _, want := range []string{
+		"c.yaml:5: hardware.gpus_per_node", "c.yaml:3: benchmark.mode", "c.yaml:8: environment.worker_env_var", "workload.known_failures[0].bug", "workload.command: not a bash command",
+		"no config for disagg-missing: none of missing.yaml exists; set DISAGG_CONFIG_FOLDER or workload.disagg_configs", `"nonsense::" names no case`, "TIMEOUT needs minutes", "--shard: 3/2 is not a part",
+	} {
+		require.Contains(t, err.Error(), want)
+	}
+}
+
+func TestProblemsOfPlans(t *testing.T) {
+	t.Parallel()
+	hours := func(h float64) rundir.Duration { return rundir.Duration(time.Duration(h * float64(time.Hour))) }
+	for want, change := range map[string]func(*Input){
+		"c needs 3 nodes, cluster x allows 2 (max_nodes)":                              func(in *Input) { in.Cluster = Cluster{Name: "x", MaxNodes: 2} },
+		"c.yaml:5: hardware.gpus_per_node: 4, but the nodes of cluster x have 2":       func(in *Input) { in.Cluster = Cluster{Name: "x", GPUsPerNode: 2} },
+		"GEN_0 spans 2 nodes, but its command does not run under trtllm-llmapi-launch": func(in *Input) { in.Config.Command = "pytest {test_id}" },
+		"the last of them can never fire":                                              func(in *Input) { in.Budgets = rundir.Budgets{Job: hours(1), Ready: hours(0.9), Benchmark: hours(0.2)} },
+		"grace: 2h0m0s is more than budgets.collect":                                   func(in *Input) { in.Grace = hours(2) },
+		"is listed twice, also at command line":                                        func(in *Input) { in.Tests = []string{"disagg-c", "perf/test_perf_sanity.py::test_e2e[disagg-c]"} },
+		"does not name disagg_upload-c, and the run has 2 cases: write {test_id}": func(in *Input) {
+			in.Tests = []string{"disagg_upload-c", "disagg-c"}
+			in.Config.Command = "trtllm-llmapi-launch pytest x[disagg-c]"
+		},
+		"workload.output_layout: \"x\" is not trtllm or none": func(in *Input) { in.Config.OutputLayout = "x" },
+		"workload.launcher": func(in *Input) { in.Config.Launcher = "a b" },
+		"workload.secrets: \"A-B\" is not a variable name": func(in *Input) { in.Config.Secrets = []Secret{{Name: "A-B"}} },
+		"workload.env: \"1\" is not a variable name":       func(in *Input) { in.Config.Env = map[string]string{"1": ""} },
+		"gone.txt: cannot be read":                         func(in *Input) { in.Waives = []string{"gone.txt"} },
+		"nolist.txt: cannot be read":                       func(in *Input) { in.Lists = []string{"nolist.txt"} },
+		"no test is named":                                 func(in *Input) { in.Tests = nil },
+	} {
+		_, err := resolveText(t, good, "disagg-c", change)
+		require.ErrorContains(t, err, want)
+	}
+	_, err := resolveText(t, "hardware: {gpus_per_node: 4}\nserver_configs:\n- {name: a, client_configs: [{concurrency: 1}]}\n- {name: a, gpus: 3}\n", "aggr-c-b", nil)
+	for _, want := range []string{"c.yaml:4: server_configs[1].name: \"a\" is also the name of the server on line 3", "server_configs[1].gpus: 3 contradicts the parallel sizes, which make 1", "server_configs[1].client_configs: missing or empty"} {
+		require.ErrorContains(t, err, want)
+	}
+	_, err = resolveText(t, "hardware: {gpus_per_node: 4}\nserver_configs:\n- {name: a, client_configs: [{concurrency: 1}]}\n", "aggr-c-b", nil)
+	require.ErrorContains(t, err, `c.yaml has no server "b": it has a`)
+	_, err = resolveText(t, good, "aggr-c", nil)
+	require.ErrorContains(t, err, "this is a disaggregated config")
+}
+
+// What contradicts itself inside upstream's files is a warning: we did not write
+// them.
+func TestWarnings(t *testing.T) {
+	t.Parallel()
+	text := strings.Replace(good, "job_time: 01:00:00", "job_time: 01:00:00, timeout: 7200", 1)
+	plans, err := resolveText(t, text, "disagg-gen_only-c TIMEOUT (90)", func(in *Input) { in.Cluster = Cluster{Name: "x", GPUsPerNode: 8, GPUType: "B200"} })
+	require.NoError(t, err)
+	all := strings.Join(plans[0].Warnings, "\n")
+	for _, want := range []string{
+		"the test's own timeout is 2h0m0s, above the job's time limit of 1h0m0s", "TIMEOUT (90) is above the job's time limit", "the others stay idle",
+		"metadata.supported_gpus is GB200, the cluster has B200", "benchmark.mode is e2e, the test id says gen_only",
+	} {
+		require.Contains(t, all, want)
+	}
+	require.Equal(t, time.Hour, plans[0].Budgets.Job.D())
+}
+
+func TestConcurrencyForms(t *testing.T) {
+	t.Parallel()
+	for form, want := range map[string][]int{"'2048'": {2048}, "1 2 4 8 16 36": {1, 2, 4, 8, 16, 36}, "[1, '2', 4]": {1, 2, 4}, "7": {7}, "'1,2'": {1, 2}, "null": {1}} {
+		plans, err := resolveText(t, strings.Replace(good, "concurrency_list: 8", "concurrency_list: "+strings.ReplaceAll(form, ",", ","), 1), "disagg-c", nil)
+		require.NoError(t, err, form)
+		var got []int
+		for _, q := range plans[0].Expected.Points {
+			got = append(got, q.Concurrency)
+		}
+		require.Equal(t, want, got, form)
+	}
+}
+
+func TestTimes(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]time.Duration{
+		"02:00:00": 2 * time.Hour, "12:00:00": 12 * time.Hour, "90": 90 * time.Minute, "30:30": 30*time.Minute + 30*time.Second,
+		"1-0": 24 * time.Hour, "1-02:03:04": 26*time.Hour + 3*time.Minute + 4*time.Second, "2-12:30": 60*time.Hour + 30*time.Minute,
+	} {
+		got, err := slurmDuration(text)
+		require.NoError(t, err)
+		require.Equal(t, want, got, text)
+	}
+	for _, bad := range []string{"", "0", "-1", "1:2:3:4", "a", "1-", "9999999999", "1h", "00:00:00"} {
+		_, err := slurmDuration(bad)
+		require.Error(t, err, bad)
+	}
+}
+
+// Budgets that nobody set share what is left, and always fit.
+func TestDefaultBudgetsFit(t *testing.T) {
+	t.Parallel()
+	for _, b := range []rundir.Budgets{{}, {Job: rundir.Duration(10 * time.Minute)}, {Job: rundir.Duration(3 * time.Hour), Ready: rundir.Duration(2 * time.Hour)}} {
+		plans, err := resolveText(t, good, "disagg-c", func(in *Input) { in.Budgets = b })
+		require.NoError(t, err)
+		got := plans[0].Budgets
+		sum := got.Setup + got.Ready + got.Benchmark + got.Drain + got.Collect
+		require.LessOrEqual(t, sum, got.Job)
+		for _, d := range []rundir.Duration{got.Setup, got.Ready, got.Benchmark, got.Drain, got.Collect} {
+			require.Positive(t, d)
+		}
+	}
+}
+
+func TestEnvironmentOfTheCaller(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "llm/folder"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "llm/folder/c.yaml"), []byte(good), 0o600))
+	in := Input{Base: dir, Config: Config{Source: "llm", DisaggConfigs: "elsewhere"}, Env: map[string]string{"DISAGG_CONFIG_FOLDER": "folder"}, Tests: []string{"disagg-c"}}
+	p := one(t, in)
+	require.Equal(t, filepath.Join(dir, "llm/folder/c.yaml"), p.Case.Config, "relative to the checkout, and above the config")
+	require.Equal(t, filepath.Join(dir, "llm/tests/integration/defs"), p.Workdir)
+	require.Contains(t, p.Env, rundir.EnvVar{Name: "DISAGG_CONFIG_FOLDER", Value: filepath.Join(dir, "llm/folder")})
+}
+
+// A case without the launcher has one task per worker, which gets all its GPUs.
+func TestWithoutLauncher(t *testing.T) {
+	t.Parallel()
+	plans, err := resolveText(t, strings.Replace(good, "tensor_parallel_size: 8", "tensor_parallel_size: 4", 1), "disagg-c", func(in *Input) { in.Config.Launcher = "none" })
+	require.NoError(t, err)
+	for _, r := range plans[0].Roles {
+		require.Equal(t, 1, r.Tasks(), r.Name)
+		require.Empty(t, r.MPI)
+		require.NotContains(t, r.Command, "launch")
+	}
+	require.Equal(t, 4, plans[0].Roles[0].GPUs())
+}
+
+func TestPrechecks(t *testing.T) {
+	t.Parallel()
+	text := good + "cache_transceiver_precheck: {enabled: true}\n"
+	plans, err := resolveText(t, text, "disagg-c", func(in *Input) { in.Config.Precheck = "python3 precheck.py" })
+	require.NoError(t, err)
+	p := plans[0]
+	require.Len(t, p.PreRoles, 2)
+	require.Equal(t, "GEN_0_PRECHECK", p.PreRoles[0].Name)
+	require.Equal(t, p.Roles[0].Slice, p.PreRoles[0].Slice)
+	require.Equal(t, "python3 precheck.py", p.PreRoles[0].Command)
+	require.Equal(t, rundir.EnvVar{Name: "DISAGG_SERVING_TYPE", Value: "GEN_PRECHECK_0"}, p.PreRoles[0].Env[0])
+	require.Equal(t, "GEN_0", p.Roles[0].Env[0].Value, "the worker's own environment is untouched")
+	plans, err = resolveText(t, text, "disagg-c", func(in *Input) {
+		in.Config.Precheck = "x"
+		in.Env = map[string]string{"TRTLLM_DISAGG_CT_PRECHECK": "0"}
+	})
+	require.NoError(t, err)
+	require.Empty(t, plans[0].PreRoles)
+	plans, err = resolveText(t, text, "disagg-c", nil)
+	require.NoError(t, err)
+	require.Contains(t, strings.Join(plans[0].Warnings, "\n"), "workload.precheck is not set")
+}
+
+// FuzzPlan: no input panics, and whatever plans also renders to scripts that
+// bash parses, on GPUs that exist once.
+func FuzzPlan(f *testing.F) {
+	f.Add(good, "disagg-c", "trtllm-llmapi-launch pytest {test_id} --csv x")
+	f.Add("hardware: {gpus_per_node: 4}\nserver_configs:\n- &a {name: a, world_size: 6, client_configs: [{concurrency: 1}]}\n", "aggr_upload-c-a TIMEOUT (5)", "")
+	for _, folder := range []string{"synthetic", "disaggregated", "aggregated"} {
+		files, err := filepath.Glob(configs + folder + "/*.yaml")
+		require.NoError(f, err)
+		for _, file := range files {
+			data, err := os.ReadFile(file)
+			require.NoError(f, err)
+			f.Add(string(data), "disagg-gen_only-c", "")
+		}
+	}
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, yaml, test, command string) {
+		sub, err := os.MkdirTemp(dir, "")
+		require.NoError(t, err)
+		defer os.RemoveAll(sub)
+		require.NoError(t, os.WriteFile(filepath.Join(sub, "c.yaml"), []byte(yaml), 0o600))
+		plans, err := Resolve(Input{Config: Config{DisaggConfigs: ".", AggConfigs: ".", Command: command}, Base: sub, Tests: []string{test}, Stage: yaml[:min(len(yaml), 9)]})
+		if err != nil {
+			require.NotEmpty(t, err.Error())
+			return
+		}
+		for _, p := range plans {
+			if p.Case.SkipReason != "" || p.Nodes > 64 {
+				continue
+			}
+			checkSlices(t, p)
+			files, err := script.Render(script.Apply(p, script.Profile{Comment: test}), script.Profile{}, script.Attempt{Dir: "/a b", JobName: "j", AgentPath: "/x"})
+			if err != nil {
+				require.ErrorContains(t, err, "NUL byte")
+				continue
+			}
+			var all strings.Builder
+			for _, file := range files {
+				if strings.HasSuffix(file.Path, ".sh") {
+					all.WriteString(string(file.Data) + "\n")
+				}
+			}
+			cmd := exec.Command("bash", "-n")
+			cmd.Stdin = strings.NewReader(all.String())
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("bash does not parse the scripts of %q with %q: %s", test, command, out)
+			}
+		}
+	})
+}
