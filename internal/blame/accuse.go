@@ -230,7 +230,7 @@ func (c *court) collateral(e, root Event) (string, bool) {
 	if end, ok := c.ends[e.Role]; ok && end.ByUs {
 		return stopWords(normal(end)), true
 	}
-	if l, ok := c.peerLine(e.Role); ok && root.Kind == NodeLost {
+	if l, ok := c.peerLine(e.Role); ok && (root.Kind == NodeLost || root.Kind == Unkillable) {
 		return fmt.Sprintf("%s: %s", what(e), l.Text), true
 	} else if ok && (later || near) {
 		return fmt.Sprintf("%s %s: %s", what(e), offset(e, root), l.Text), true

@@ -88,7 +88,7 @@ func (c *court) signalled() (Event, bool) {
 // SIGKILL, or any death shortly before the signal, is no proof.
 func (c *court) deadBefore(at time.Time, known bool, kind string) bool {
 	for _, e := range c.fatal {
-		if e.At.IsZero() || e.Kind == NodeLost || kind == KindNodeFail && c.observes(e) {
+		if e.At.IsZero() || e.Kind == NodeLost || e.Kind == Unkillable || kind == KindNodeFail && c.observes(e) {
 			continue
 		}
 		bySignal := e.Kind == RoleEnd && (e.Signal == 15 || e.Signal == 9)

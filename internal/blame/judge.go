@@ -190,11 +190,12 @@ func (c *court) root() (Event, bool) {
 	return best, true
 }
 
-// lostNode is the first role whose node Slurm lost. Slurm notices that long after
+// lostNode is the first role whose node Slurm lost, or whose processes nothing
+// could end, which is how that looks before Slurm has noticed. Slurm notices that long after
 // it happened (SlurmdTimeout), so its time says nothing against it.
 func (c *court) lostNode() (Event, bool) {
 	for _, e := range c.fatal {
-		if e.Kind == NodeLost {
+		if e.Kind == NodeLost || e.Kind == Unkillable {
 			return e, true
 		}
 	}
@@ -217,7 +218,7 @@ func (c *court) before(a, b Event) bool {
 // weight orders facts about the same role by how much they say.
 func weight(e Event) int {
 	switch e.Kind {
-	case NodeLost:
+	case NodeLost, Unkillable:
 		return 4
 	case RoleEnd:
 		return 3

@@ -70,6 +70,11 @@ func (s state) evidence() blame.Evidence {
 			ev.Events = append(ev.Events, blame.Event{Role: r.name, Kind: blame.NodeLost, At: r.fell(), Node: r.end.Lost})
 		}
 	}
+	for _, r := range s.roles {
+		if r.end.Stuck && r.end.Lost == "" {
+			ev.Events = append(ev.Events, blame.Event{Role: r.name, Kind: blame.Unkillable, At: r.ended})
+		}
+	}
 	if s.ending != nil {
 		ev.Job = s.ending.job
 	}
@@ -109,7 +114,10 @@ func (s state) passed() bool {
 		return false
 	}
 	for _, r := range s.roles {
-		ok := r.state == rundir.RoleEnded && r.err == "" && (r.end.Exit == 0 && r.end.Lost == "" || r.end.Lost == "" && s.stoppedBy(r) == "agent" && !s.isClient(r))
+		if r.end.Lost != "" || r.end.Stuck {
+			return false
+		}
+		ok := r.state == rundir.RoleEnded && r.err == "" && (r.end.Exit == 0 || s.stoppedBy(r) == "agent" && !s.isClient(r))
 		if !ok {
 			return false
 		}

@@ -342,13 +342,21 @@ func (m *machine) tearDown(at time.Time) {
 			}
 		}
 	}
-	if m.askJob && !en.soft && !en.asked && at.Sub(en.at) >= askJobAfter {
-		en.asked = true
-		m.do(doAskJob, 0)
+	if en.asks == 0 && at.Sub(en.at) >= askJobAfter {
+		m.ask(at)
 	}
-	if en.asked && !en.answered && at.Sub(en.at) >= askJobAfter+askJobBound {
+	if en.asks > 0 && !en.answered && at.Sub(en.askedAt) >= askJobBound {
 		en.answered = true
 	}
+}
+
+func (m *machine) ask(at time.Time) {
+	if !m.askJob || m.ending.soft {
+		return
+	}
+	m.ending.asks++
+	m.ending.askedAt, m.ending.answered = at, false
+	m.do(doAskJob, 0)
 }
 
 func (m *machine) signalAll(k actionKind, at time.Time) {
@@ -375,7 +383,7 @@ func (m *machine) advance(at time.Time) {
 	live := m.count(role.live)
 	if m.ending != nil {
 		done := live == 0 || m.ending.gaveUp
-		if done && !m.ending.termed.IsZero() && m.jobSettled() {
+		if done && !m.ending.termed.IsZero() && m.jobSettled(at) {
 			m.collect(at)
 		}
 		return
@@ -398,9 +406,18 @@ func (m *machine) advance(at time.Time) {
 	}
 }
 
-// jobSettled says that Slurm has been asked and has answered, or cannot be.
-func (m *machine) jobSettled() bool {
-	return !m.askJob || m.ending.soft || m.ending.answered
+// jobSettled says that Slurm has been asked and has answered, or cannot be. An
+// answer from long before the last step went is asked for once more: Slurm takes
+// its time to notice a dead node.
+func (m *machine) jobSettled(at time.Time) bool {
+	en := m.ending
+	if !m.askJob || en.soft {
+		return true
+	}
+	if en.answered && en.asks == 1 && at.Sub(en.askedAt) > askJobAgain {
+		m.ask(at)
+	}
+	return en.answered
 }
 
 func (m *machine) collect(at time.Time) {

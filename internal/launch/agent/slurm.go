@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -213,6 +214,7 @@ type slurmStep struct {
 	tasks int
 	p     *proc.Process
 	log   *roleLog
+	stuck atomic.Bool
 }
 
 func (t *slurmStep) id() string { return t.s.known(t.name) }
@@ -265,6 +267,7 @@ func (t *slurmStep) unstick() {
 	select {
 	case <-t.p.Exited():
 	case <-timer.C:
+		t.stuck.Store(true)
 		_ = t.p.Signal(syscall.SIGKILL) // it may have gone this instant
 	}
 }
@@ -277,6 +280,7 @@ func (t *slurmStep) wait() stepEnd {
 	if end = refine(end, st, err); t.tasks == 1 {
 		end.First = nil // there is only one
 	}
+	end.Stuck = t.stuck.Load()
 	return end
 }
 

@@ -220,7 +220,8 @@ func TestSlurmNodeDeath(t *testing.T) {
 	require.NotNil(t, e.rec.End, e.stdout)
 	require.Equal(t, rundir.OutcomeInfra, e.rec.End.Outcome, e.stdout)
 	f := e.rec.End.Finding
-	require.Equal(t, blame.KindNodeFail, f.Kind, e.stdout)
+	// Which of the two is known first depends on when Slurm pings the node.
+	require.Contains(t, []string{blame.KindNodeFail, blame.KindUnkillable}, f.Kind, e.stdout)
 	require.Equal(t, "CTX_0", f.Root, e.stdout)
 	require.Equal(t, []string{rec.Nodes[1]}, f.BadNodes)
 }

@@ -13,6 +13,7 @@ const (
 	settleTime   = 500 * time.Millisecond  // first unexpected end → SIGTERM: lets a simultaneous death show itself
 	settleZero   = 1500 * time.Millisecond // the same after exit 0: the client's status file may still be on its way
 	askJobAfter  = 2 * time.Second         // first unexpected end → asking Slurm for the job's state
+	askJobAgain  = 8 * time.Second         // an answer older than this at the end is asked for again
 	askJobBound  = 15 * time.Second        // no answer by then counts as no answer
 	defaultGrace = 20 * time.Second        // SIGTERM → SIGKILL when the plan says nothing
 	cancelGrace  = 5 * time.Second         // the same when the whole job is being ended: Slurm's KillWait is running
@@ -80,6 +81,7 @@ type stepEnd struct {
 	OOM    bool
 	First  *rundir.TaskEnd // the task whose bad end ended the step, when it had several
 	Lost   string          // the node that Slurm lost under the step
+	Stuck  bool            // SIGKILL to its tasks did not end it: the processes or their node are beyond reach
 	Err    string          // the step starter's own trouble: srun could not launch
 }
 
@@ -96,7 +98,8 @@ type ending struct {
 	termed   time.Time // when it was sent
 	killed   time.Time
 	grace    time.Duration
-	asked    bool
+	asks     int       // how often Slurm has been asked for the job's state
+	askedAt  time.Time // last
 	answered bool
 	job      blame.Job
 	gaveUp   bool
