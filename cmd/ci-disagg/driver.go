@@ -202,11 +202,14 @@ func (d *driver) drive(ctx context.Context, h host, dir rundir.Dir, run rundir.R
 	o.Decide = d.decide(rep, o.Retry)
 	_, err = drive.Run(ctx, o)
 	var interrupted *drive.Interrupted
+	var busy *drive.BusyError
 	switch {
 	case errors.As(err, &interrupted):
 		return rep.finishInterrupted(h, interrupted)
+	case errors.As(err, &busy):
+		return usageErr(err)
 	case err != nil:
-		return err
+		return &endError{code: exitInfra, err: err}
 	case detach:
 		fmt.Fprintf(h.stdout, "submitted; go on with: ci-disagg resume %s\n", dir)
 		return nil

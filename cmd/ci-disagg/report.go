@@ -197,7 +197,7 @@ func (r *reporter) finishInterrupted(h host, by *drive.Interrupted) error {
 	err = r.publish(h, r.builder.Build(ctx, bundle, by.Signal))
 	var end *endError
 	if errors.As(err, &end) {
-		return end
+		err = end.err // the signal decides the code, whatever became of the report
 	}
 	return &endError{code: by.ExitCode(), err: err}
 }
