@@ -281,15 +281,16 @@ func weigh(d *data, i int, dmin float64, r *scanResult) {
 	var null [nodeCount]float64
 	var logs [nodeCount][windowRuns][2 * sizeCount]float64
 	top := math.Inf(-1)
+	smallPrior, bigPrior := math.Log(stepPrior), math.Log(stepPrior*bigStep)
 	for t := range nodes {
 		like.fill(d, i, r, &f, r.mu+nodes[t]*r.smu, dmin)
 		lw := math.Log(weights[t])
 		null[t] = sumTo(&like, window)*g + lw + math.Log(1-4*stepPrior)
 		top = max(top, null[t])
 		for k := range 2 * sizeCount {
-			prior := math.Log(stepPrior)
-			if k%sizeCount != 0 {
-				prior = math.Log(stepPrior * bigStep)
+			prior := bigPrior
+			if k%sizeCount == 0 {
+				prior = smallPrior
 			}
 			tail := 0.0
 			for c := window - 1; c >= 0; c-- {

@@ -108,10 +108,11 @@ func chart(past []Run, newest Run) []Run {
 }
 
 // Record is the run as it belongs into the history: with its verdict, whether a
-// regression was open, and the level that the runs have to come back to.
+// regression was open, and the level that the runs have to come back to. Only
+// bws keeps a regression open; the levels of the other rules do not move.
 func (r Row) Record(run Run) Run {
 	run.Verdict, run.Open, run.Level = r.Verdict, r.Open, 0
-	if r.Verdict == Regression && r.Baseline != nil {
+	if r.Verdict == Regression && r.Rule == string(RuleBWS) && r.Baseline != nil {
 		run.Level = *r.Baseline
 	}
 	return run

@@ -254,6 +254,24 @@ func TestOpenRegressionWithoutStoredLevel(t *testing.T) {
 	require.InEpsilon(t, *want.Baseline, *got.Baseline, 1e-9)
 }
 
+// What another rule or tool called a regression holds nothing open on its own.
+func TestForeignRegressionsOpenNothing(t *testing.T) {
+	t.Parallel()
+	l := newLine(t, throughput(), verdict.Policy{})
+	l.nights(30, 0)
+	for _, k := range []int{3, 12, 25, 29} {
+		l.runs[k].Verdict = verdict.Regression
+	}
+	row := l.night(0)
+	require.Equal(t, verdict.Pass, row.Verdict, row.Reason)
+
+	l = newLine(t, throughput(), verdict.Policy{Rule: verdict.RuleUpstream})
+	l.nights(30, 0)
+	row = l.night(0.08)
+	require.Equal(t, verdict.Regression, row.Verdict)
+	require.Zero(t, l.runs[30].Level)
+}
+
 func TestForgetOpen(t *testing.T) {
 	t.Parallel()
 	l := newLine(t, latency(), verdict.Policy{ForgetOpen: true})

@@ -58,22 +58,25 @@ func (sc *scanner) fold(past []Run, d *data, sign, dmin float64) history {
 	return h
 }
 
-// reopen is the regression that run j raised; its old level is the stored one,
-// else it is computed again from the runs before it.
+// reopen is the regression that run j raised; its old level is the stored one.
+// A verdict without a level came from another rule or another tool: it opens
+// nothing unless the scan sees the regression too.
 func (sc *scanner) reopen(h history, d *data, j int, stored, sign, dmin float64) *openRegression {
 	if badValue(stored) == "" {
 		return &openRegression{since: j, level: sign * math.Log(stored)}
 	}
-	if j == 0 {
-		return nil // nothing is known of a level before it
+	if j < minHistory {
+		return nil
 	}
 	d.bounds = h.bounds
 	r := sc.scan(d, j, dmin)
-	level := r.mu
-	if _, mu, _, ok := sc.late(d, j, dmin, r.noise); ok && r.worse.p < 0.5 {
-		level = mu
+	if r.worse.p >= probability(Sensitive) {
+		return &openRegression{since: j, level: r.mu}
 	}
-	return &openRegression{since: j, level: level}
+	if _, mu, _, ok := sc.late(d, j, dmin, r.noise); ok {
+		return &openRegression{since: j, level: mu}
+	}
+	return nil
 }
 
 // onset is the run at which the change that run j raised probably began.

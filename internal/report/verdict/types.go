@@ -35,8 +35,8 @@ type Run struct {
 	Open     bool     `json:"open,omitempty"`     // judged while a regression was open
 	Verdict  Word     `json:"verdict,omitempty"`  // as judged then
 	// Level is the level that a regression was measured against when it was
-	// judged, in the metric's unit: what the runs have to come back to. 0 = not
-	// stored; it is then computed again from the runs before.
+	// judged by bws, in the metric's unit: what the runs have to come back to.
+	// 0 = not stored; a regression then counts as open only if bws sees it too.
 	Level float64 `json:"level,omitempty"`
 }
 
