@@ -2,6 +2,7 @@ package trtllm
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -67,6 +68,9 @@ func rewrite(src string, o rewriteOptions) (command, error) {
 }
 
 func parse(src string) (*syntax.File, error) {
+	if n := len(src) - len(strings.TrimRight(src, `\`)); n%2 == 1 {
+		return nil, errors.New("not a bash command: it ends with a backslash, which would join it to what follows")
+	}
 	f, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(src), "")
 	if err != nil {
 		return nil, fmt.Errorf("not a bash command: %w", err)

@@ -266,11 +266,8 @@ func FuzzPlan(f *testing.F) {
 			f.Add(string(data), "disagg-gen_only-c", "")
 		}
 	}
-	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, yaml, test, command string) {
-		sub, err := os.MkdirTemp(dir, "")
-		require.NoError(t, err)
-		defer os.RemoveAll(sub)
+		sub := t.TempDir()
 		require.NoError(t, os.WriteFile(filepath.Join(sub, "c.yaml"), []byte(yaml), 0o600))
 		plans, err := Resolve(Input{Config: Config{DisaggConfigs: ".", AggConfigs: ".", Command: command}, Base: sub, Tests: []string{test}, Stage: yaml[:min(len(yaml), 9)]})
 		if err != nil {
