@@ -12,6 +12,14 @@ import (
 
 // Resolve says where the attempt stands.
 func Resolve(f Facts) Resolution {
+	r := resolve(f)
+	if r.Done {
+		r.Ask = 0
+	}
+	return r
+}
+
+func resolve(f Facts) Resolution {
 	f.Bounds = f.Bounds.orDefaults()
 	if f.Job.Backend == "local" || f.Local != nil {
 		return resolveLocal(f)
@@ -177,6 +185,9 @@ func running(f Facts, v view, r Resolution) Resolution {
 	if ended(f) && f.Now.Sub(f.EndSeen) >= f.Bounds.Stuck {
 		// Slurm does not let go of it, or does not answer; the agent has reaped
 		// everything and said how it ended.
+		if v.class == slurm.Terminal {
+			return combine(f, v, r)
+		}
 		r = fromAgent(f, v, r)
 		if v.class == slurm.Active {
 			r.Cancel, r.As = "the job goes on although its agent has ended", r.Outcome
@@ -200,6 +211,9 @@ func absent(f Facts, v view, r Resolution) Resolution {
 	}
 	gone := f.Queue.At.Sub(f.AbsentSince)
 	if ended(f) && gone >= 0 && (f.AcctOff || f.Now.Sub(f.EndSeen) >= f.Bounds.Accounting) {
+		if v.class == slurm.Terminal {
+			return combine(f, v, r)
+		}
 		return fromAgent(f, v, r)
 	}
 	if gone < f.Bounds.Lost || f.AgentChanged.After(f.Now.Add(-f.Bounds.Lost/2)) {

@@ -1,0 +1,449 @@
+package outcome
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+var t0 = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+func at(d time.Duration) time.Time { return t0.Add(d) }
+
+// fact builds Facts step by step.
+type fact func(*Facts)
+
+func facts(now time.Duration, fs ...fact) Facts {
+	submitted := t0
+	f := Facts{
+		Now: at(now), Roles: []string{"GEN_0", "BENCHMARK"},
+		Job: rundir.Job{Backend: "slurm", ID: "7", Name: "cid-x", Intent: t0, Submitted: &submitted},
+	}
+	for _, g := range fs {
+		g(&f)
+	}
+	return f
+}
+
+// queue: squeue answered at "when" with this state and reason, unchanged since.
+func queue(when, since time.Duration, state slurm.State, reason string) fact {
+	return func(f *Facts) {
+		row := slurm.QueueRow{ID: "7", Name: "cid-x", State: state, Reason: reason, Submit: t0}
+		if state.Class() != slurm.Waiting {
+			row.Start, row.NodeList = at(time.Second), "gpu[0-1]"
+		}
+		f.Queue = Seen[slurm.QueueRow]{At: at(when), Row: &row}
+		f.StateSince = at(since)
+	}
+}
+
+// notListed: squeue answered at "when" without the job, for the first time at since.
+func notListed(when, since time.Duration) fact {
+	return func(f *Facts) {
+		f.Queue = Seen[slurm.QueueRow]{At: at(when)}
+		f.AbsentSince = at(since)
+	}
+}
+
+func control(when time.Duration, state slurm.State, exit string) fact {
+	return func(f *Facts) {
+		j := slurm.ControlJob{ID: "7", Name: "cid-x", State: state, Start: at(time.Second), NodeList: "gpu[0-1]"}
+		j.Exit = exitOf(exit)
+		f.Control = Seen[slurm.ControlJob]{At: at(when), Row: &j}
+	}
+}
+
+func unknownToControl(when time.Duration) fact {
+	return func(f *Facts) { f.Control = Seen[slurm.ControlJob]{At: at(when)} }
+}
+
+func acct(when, end time.Duration, state, exit string) fact {
+	return func(f *Facts) {
+		r := slurm.AcctRow{ID: "7", Name: "cid-x", Submit: t0, Start: at(time.Second), NodeList: "gpu[0-1]", Exit: exitOf(exit)}
+		r.State, r.By = slurm.ParseState(state)
+		if r.State.Class() == slurm.Terminal {
+			r.End = at(end)
+		}
+		f.Acct = Seen[slurm.AcctRow]{At: at(when), Row: &r}
+	}
+}
+
+func noAcctRow(when time.Duration) fact {
+	return func(f *Facts) { f.Acct = Seen[slurm.AcctRow]{At: at(when)} }
+}
+
+func acctOff(f *Facts) { f.AcctOff = true }
+
+func exitOf(s string) slurm.ExitCode {
+	rows, err := slurm.ParseAcct("JobID|JobName|State|ExitCode\n7|x|FAILED|" + s + "\n")
+	if err != nil {
+		panic(err)
+	}
+	return rows[0].Exit
+}
+
+// agentIn: the agent's record is in this phase, last changed at "changed".
+func agentIn(changed time.Duration, phase rundir.Phase) fact {
+	return func(f *Facts) {
+		f.Agent = &rundir.AgentRecord{JobID: "7", Phase: phase, Nodes: []string{"gpu0", "gpu1"}, Started: at(time.Second)}
+		f.AgentChanged = at(changed)
+	}
+}
+
+// agentEnd: the agent's end record, written and seen at "when".
+func agentEnd(when time.Duration, o rundir.Outcome, root string, rootEnded time.Duration) fact {
+	return func(f *Facts) {
+		ended := at(rootEnded)
+		f.Agent = &rundir.AgentRecord{JobID: "7", Phase: rundir.PhaseDone, Nodes: []string{"gpu0", "gpu1"}, Started: at(time.Second)}
+		for _, n := range f.Roles {
+			f.Agent.Roles = append(f.Agent.Roles, rundir.RoleRecord{Name: n, State: rundir.RoleEnded, Ended: &ended})
+		}
+		f.Agent.End = &rundir.AgentEnd{At: at(when), Outcome: o, Reason: "because"}
+		if root != "" {
+			f.Agent.End.Finding = &rundir.Finding{Root: root, Class: "test", Kind: "role-crash"}
+		}
+		f.AgentChanged, f.EndSeen = at(when), at(when)
+	}
+}
+
+func roleMissing(f *Facts) { f.Agent.Roles = f.Agent.Roles[:1] }
+
+func weCancelled(o rundir.Outcome, why string) fact {
+	return func(f *Facts) { f.Job.Cancel = &rundir.Cancel{At: at(0), Reason: why, Outcome: o} }
+}
+
+func draft(f *Facts) { f.Draft = true }
+
+func queueBudget(d time.Duration) fact {
+	return func(f *Facts) { f.Budget.Queue = rundir.Duration(d) }
+}
+
+const (
+	s = time.Second
+	m = time.Minute
+)
+
+type want struct {
+	done    bool
+	outcome rundir.Outcome
+	conf    string
+	kind    string
+	cancel  string // part of it
+	reason  string // part of it
+	phase   rundir.Phase
+	ask     Ask
+}
+
+func TestResolve(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		f Facts
+		w want
+	}{
+		// Going on.
+		"nothing heard yet": {facts(5 * s), want{phase: rundir.PhaseQueue}},
+		"pending":           {facts(5*m, queue(5*m, 0, slurm.Pending, "Priority")), want{phase: rundir.PhaseQueue}},
+		"held is not never": {facts(5*m, queue(5*m, 0, slurm.Pending, "JobHeldUser")), want{phase: rundir.PhaseQueue}},
+		"nodes not available is not never": {
+			facts(50*m, queue(50*m, 0, slurm.Pending, "ReqNodeNotAvail,_UnavailableNodes:gpu1")), want{phase: rundir.PhaseQueue},
+		},
+		"configuring":                    {facts(1*m, queue(1*m, 0, slurm.Configuring, "")), want{phase: rundir.PhaseSetup}},
+		"running without agent yet":      {facts(1*m, queue(1*m, 0, slurm.Running, "")), want{phase: rundir.PhaseSetup}},
+		"running, agent in benchmark":    {facts(9*m, queue(9*m, 0, slurm.Running, ""), agentIn(9*m, rundir.PhaseBenchmark)), want{phase: rundir.PhaseBenchmark}},
+		"suspended":                      {facts(9*m, queue(9*m, 0, slurm.Suspended, ""), agentIn(8*m, rundir.PhaseReady)), want{phase: rundir.PhaseReady}},
+		"completing is not over":         {facts(9*m, queue(9*m, 9*m, slurm.Completing, ""), agentEnd(9*m-s, "passed", "", 9*m)), want{phase: rundir.PhaseCollect}},
+		"sacct ahead of completing":      {facts(9*m, queue(9*m, 9*m, slurm.Completing, ""), acct(9*m, 9*m, "TIMEOUT", "0:0")), want{phase: rundir.PhaseSetup}},
+		"a stale end in sacct":           {facts(2*m, queue(2*m, 0, slurm.Running, ""), acct(2*m, s, "FAILED", "1:0")), want{phase: rundir.PhaseSetup}},
+		"a new word":                     {facts(9*m, queue(9*m, 5*m, "HIBERNATING", ""), agentIn(9*m, rundir.PhaseReady)), want{phase: rundir.PhaseReady}},
+		"a new word for too long":        {facts(90*m, queue(90*m, 50*m, "HIBERNATING", ""), agentIn(90*m, rundir.PhaseReady)), want{done: true, outcome: "lost", kind: KindLost, cancel: "HIBERNATING", conf: "squeue"}},
+		"squeue hangs: says nothing":     {facts(60*m, queue(1*m, 0, slurm.Running, ""), agentIn(60*m, rundir.PhaseBenchmark)), want{phase: rundir.PhaseBenchmark}},
+		"squeue never answered, an hour": {facts(60 * m), want{phase: rundir.PhaseQueue}},
+		"not listed right after sbatch":  {facts(12*s, notListed(11*s, 11*s), noAcctRow(11*s)), want{phase: rundir.PhaseQueue, ask: AskControl | AskAccounting}},
+		"empty sacct is no answer":       {facts(2*m, notListed(2*m, 90*s), noAcctRow(2*m), unknownToControl(2*m)), want{phase: rundir.PhaseQueue, ask: AskControl | AskAccounting}},
+
+		// The queue.
+		"queue budget spent":         {facts(31*m, queue(31*m, 0, slurm.Pending, "Priority"), queueBudget(30*m)), want{cancel: "queue budget", phase: rundir.PhaseQueue}},
+		"queue budget is not over":   {facts(29*m, queue(29*m, 0, slurm.Pending, "Priority"), queueBudget(30*m)), want{phase: rundir.PhaseQueue}},
+		"budget does not stop a run": {facts(31*m, queue(31*m, 0, slurm.Running, ""), queueBudget(30*m)), want{phase: rundir.PhaseSetup}},
+		"cancelled for the budget": {
+			facts(32*m, queue(32*m, 32*m, slurm.Cancelled, ""), acct(32*m, 32*m, "CANCELLED by 0", "0:0"), weCancelled("timeout:queue", "not started within")),
+			want{done: true, outcome: "timeout:queue", kind: KindQueue, conf: "sacct+squeue", reason: "not started within"},
+		},
+		"bad constraints":          {facts(1*m, queue(1*m, 0, slurm.Pending, "BadConstraints")), want{cancel: "can never start", phase: rundir.PhaseQueue}},
+		"bad constraints, at once": {facts(10*s, queue(10*s, 9*s, slurm.Pending, "BadConstraints")), want{phase: rundir.PhaseQueue}},
+		"requeued state":           {facts(9*m, queue(9*m, 9*m, slurm.Requeued, "")), want{cancel: "put the job back", phase: rundir.PhaseQueue}},
+		"pending after it ran":     {facts(9*m, queue(9*m, 9*m, slurm.Pending, "BeginTime"), agentIn(8*m, rundir.PhaseReady)), want{cancel: "put the job back", phase: rundir.PhaseReady}},
+
+		// Good ends.
+		"passed": {
+			facts(10*m, queue(10*m, 10*m, slurm.Completed, ""), acct(10*m, 10*m, "COMPLETED", "0:0"), agentEnd(10*m-2*s, "passed", "", 9*m)),
+			want{done: true, outcome: "passed", conf: "agent+sacct+squeue", reason: "because", phase: rundir.PhaseCollect},
+		},
+		"passed, accounting off": {
+			facts(10*m, queue(10*m, 10*m, slurm.Completed, ""), acctOff, control(10*m, slurm.Completed, "0:0"), agentEnd(10*m-2*s, "passed", "", 9*m)),
+			want{done: true, outcome: "passed", conf: "agent+scontrol+squeue"},
+		},
+		"passed, accounting off, forgotten by slurmctld": {
+			facts(30*m, notListed(30*m, 29*m), unknownToControl(30*m), acctOff, agentEnd(10*m, "passed", "", 9*m)),
+			want{done: true, outcome: "passed", conf: "agent"},
+		},
+		"passed, seen after MinJobAge": {
+			facts(30*m, notListed(30*m, 30*m), unknownToControl(30*m), acct(30*m, 10*m, "COMPLETED", "0:0"), agentEnd(10*m, "passed", "", 9*m)),
+			want{done: true, outcome: "passed", conf: "agent+sacct"},
+		},
+		"passed, Slurm does not answer any more": {
+			facts(13*m, queue(9*m, 0, slurm.Running, ""), agentEnd(10*m, "passed", "", 9*m)),
+			want{done: true, outcome: "passed", conf: "agent+squeue", cancel: "goes on although"},
+		},
+		"passed, stuck in completing": {
+			facts(13*m, queue(13*m, 10*m, slurm.Completing, ""), agentEnd(10*m, "passed", "", 9*m)),
+			want{done: true, outcome: "passed", conf: "agent+squeue"},
+		},
+		"sacct is waited for": {
+			facts(10*m+s, queue(10*m, 10*m, slurm.Completed, ""), agentEnd(10*m-2*s, "passed", "", 9*m)),
+			want{ask: AskAccounting | AskControl, phase: rundir.PhaseCollect},
+		},
+		"sacct is not waited for for ever": {
+			facts(10*m+11*s, queue(10*m, 10*m, slurm.Completed, ""), agentEnd(10*m-2*s, "passed", "", 9*m)),
+			want{done: true, outcome: "passed", conf: "agent+squeue"},
+		},
+		"sacct lags": {
+			facts(10*m+11*s, queue(10*m, 10*m, slurm.Completed, ""), acct(10*m+5*s, 0, "RUNNING", "0:0"), agentEnd(10*m-2*s, "passed", "", 9*m)),
+			want{done: true, outcome: "passed", conf: "agent+squeue"},
+		},
+
+		// Green needs evidence.
+		"completed, but the agent's record never came": {
+			facts(12*m, queue(12*m, 10*m, slurm.Completed, ""), acct(10*m, 10*m, "COMPLETED", "0:0")),
+			want{done: true, outcome: "infra", kind: KindLaunch, conf: "sacct+squeue"},
+		},
+		"completed, the record may only be late": {
+			facts(10*m+30*s, queue(10*m, 10*m, slurm.Completed, ""), acct(10*m, 10*m, "COMPLETED", "0:0"), agentIn(9*m, rundir.PhaseDrain)),
+			want{phase: rundir.PhaseDrain},
+		},
+		"a planned role is missing": {
+			facts(10*m, queue(10*m, 10*m, slurm.Completed, ""), acct(10*m, 10*m, "COMPLETED", "0:0"), agentEnd(10*m, "passed", "", 9*m), roleMissing),
+			want{done: true, outcome: "infra", kind: KindIncomplete, reason: "BENCHMARK", conf: "agent+sacct+squeue"},
+		},
+		"agent says passed, Slurm says failed": {
+			facts(10*m, queue(10*m, 10*m, slurm.Failed, ""), acct(10*m, 10*m, "FAILED", "1:0"), agentEnd(10*m, "passed", "", 9*m)),
+			want{done: true, outcome: "infra", kind: KindDisagree, conf: "agent+sacct+squeue"},
+		},
+		"agent says passed, node failed": {
+			facts(10*m, queue(10*m, 10*m, slurm.NodeFail, ""), acct(10*m, 10*m, "NODE_FAIL", "0:0"), agentEnd(10*m, "passed", "", 9*m)),
+			want{done: true, outcome: "infra", kind: KindDisagree, conf: "agent+sacct+squeue"},
+		},
+
+		// Bad ends with 0:0.
+		"TIMEOUT 0:0 in benchmark": {
+			facts(72*m, queue(70*m, 70*m, slurm.Timeout, ""), acct(70*m, 70*m, "TIMEOUT", "0:0"), agentIn(69*m, rundir.PhaseBenchmark)),
+			want{done: true, outcome: "timeout:benchmark", kind: KindTimeLimit, conf: "sacct+squeue"},
+		},
+		"TIMEOUT 0:0 before the agent": {
+			facts(72*m, queue(70*m, 70*m, slurm.Timeout, ""), acct(70*m, 70*m, "TIMEOUT", "0:0")),
+			want{done: true, outcome: "timeout:setup", kind: KindTimeLimit, conf: "sacct+squeue"},
+		},
+		"TIMEOUT: the agent has said it": {
+			facts(70*m, queue(70*m, 70*m, slurm.Timeout, ""), acct(70*m, 70*m, "TIMEOUT", "0:0"), agentEnd(69*m, "timeout:ready", "", 69*m)),
+			want{done: true, outcome: "timeout:ready", conf: "agent+sacct+squeue"},
+		},
+		"CANCELLED by uid 0:0": {
+			facts(10*m, queue(10*m, 10*m, slurm.Cancelled, ""), acct(10*m, 10*m, "CANCELLED by 1234", "0:0"), agentIn(10*m, rundir.PhaseReady)),
+			want{done: true, outcome: "cancelled", kind: KindCancelled, reason: "uid 1234", conf: "sacct+squeue"},
+		},
+		"CANCELLED+ of a narrow column": {
+			facts(10*m, notListed(10*m, 9*m), acct(10*m, 9*m, "CANCELLED+", "0:15")),
+			want{done: true, outcome: "cancelled", kind: KindCancelled, conf: "sacct"},
+		},
+		"cancelled by us": {
+			facts(10*m, queue(10*m, 10*m, slurm.Cancelled, ""), acct(10*m, 10*m, "CANCELLED by 0", "0:0"), weCancelled("", "interrupted: terminated")),
+			want{done: true, outcome: "cancelled", kind: KindCancelled, reason: "interrupted", conf: "sacct+squeue"},
+		},
+		"NODE_FAIL 0:0 (before 24.11)": {
+			facts(10*m, queue(10*m, 10*m, slurm.NodeFail, "NodeDown"), acct(10*m, 10*m, "NODE_FAIL", "0:0"), agentIn(8*m, rundir.PhaseBenchmark)),
+			want{done: true, outcome: "infra", kind: KindNode, reason: "NodeDown", conf: "sacct+squeue"},
+		},
+		"NODE_FAIL 1:0 (24.11)": {
+			facts(10*m, queue(10*m, 10*m, slurm.NodeFail, ""), acct(10*m, 10*m, "NODE_FAIL", "1:0")),
+			want{done: true, outcome: "infra", kind: KindNode, conf: "sacct+squeue"},
+		},
+		"OUT_OF_MEMORY 0:125": {
+			facts(12*m, queue(10*m, 10*m, slurm.OutOfMemory, ""), acct(10*m, 10*m, "OUT_OF_MEMORY", "0:125"), agentIn(9*m, rundir.PhaseReady)),
+			want{done: true, outcome: "test_failed", kind: KindOOM, conf: "sacct+squeue"},
+		},
+		"BOOT_FAIL":                  {facts(10*m, queue(10*m, 10*m, slurm.BootFail, ""), acct(10*m, 10*m, "BOOT_FAIL", "0:0")), want{done: true, outcome: "infra", kind: KindLaunch, conf: "sacct+squeue"}},
+		"launch failed: FAILED 0:53": {facts(12*m, queue(10*m, 10*m, slurm.Failed, "JobLaunchFailure"), acct(10*m, 10*m, "FAILED", "0:53")), want{done: true, outcome: "infra", kind: KindLaunch, reason: "JobLaunchFailure", conf: "sacct+squeue"}},
+		"agent killed": {
+			facts(12*m, queue(10*m, 10*m, slurm.Failed, "RaisedSignal:9(Killed)"), acct(10*m, 10*m, "FAILED", "0:9"), agentIn(10*m, rundir.PhaseReady)),
+			want{done: true, outcome: "infra", kind: KindAgentDied, reason: "signal 9", conf: "sacct+squeue", phase: rundir.PhaseReady},
+		},
+		"test failed": {
+			facts(10*m, queue(10*m, 10*m, slurm.Completed, ""), acct(10*m, 10*m, "COMPLETED", "0:0"), agentEnd(10*m, "test_failed", "GEN_0", 9*m)),
+			want{done: true, outcome: "test_failed", kind: "role-crash", conf: "agent+sacct+squeue"},
+		},
+		"test failed, then cancelled by others during teardown": {
+			facts(10*m, queue(10*m, 10*m, slurm.Cancelled, ""), acct(10*m, 10*m, "CANCELLED by 9", "0:0"), agentEnd(10*m+5*s, "test_failed", "GEN_0", 9*m)),
+			want{done: true, outcome: "test_failed", kind: "role-crash", conf: "agent+sacct+squeue"},
+		},
+		"cancelled by others, and the agent took it for a crash": {
+			facts(10*m+10*s, queue(10*m, 10*m, slurm.Cancelled, ""), acct(10*m, 10*m, "CANCELLED by 9", "0:0"), agentEnd(10*m+5*s, "test_failed", "GEN_0", 10*m+s)),
+			want{done: true, outcome: "cancelled", kind: KindCancelled, conf: "agent+sacct+squeue"},
+		},
+		"agent has recognised the preemption": {
+			facts(11*m, queue(11*m, 10*m, slurm.Preempted, ""), acct(10*m, 10*m, "PREEMPTED", "0:0"), agentEnd(10*m, "infra", "", 10*m)),
+			want{done: true, outcome: "infra", conf: "agent+sacct+squeue"},
+		},
+
+		// Preemption with and without comeback.
+		"PREEMPTED just now":         {facts(10*m, queue(10*m, 10*m, slurm.Preempted, "")), want{}},
+		"PREEMPTED for good":         {facts(11*m, queue(11*m, 10*m, slurm.Preempted, ""), acct(11*m, 10*m, "PREEMPTED", "0:0")), want{done: true, outcome: "infra", kind: KindPreempted, conf: "sacct+squeue"}},
+		"PREEMPTED only in sacct":    {facts(10*m, notListed(10*m, 10*m), acct(10*m, 10*m, "PREEMPTED", "0:0")), want{ask: AskControl | AskAccounting}},
+		"PREEMPTED in sacct, absent": {facts(11*m, notListed(11*m, 10*m), acct(11*m, 10*m, "PREEMPTED", "0:0")), want{done: true, outcome: "infra", kind: KindPreempted, conf: "sacct"}},
+		"PREEMPTED, then it comes back": {
+			facts(11*m, queue(11*m, 11*m, slurm.Pending, "BeginTime"), acct(11*m, 10*m, "PREEMPTED", "0:0"), agentIn(10*m, rundir.PhaseReady)),
+			want{cancel: "put the job back", phase: rundir.PhaseReady},
+		},
+
+		// Lost.
+		"Invalid job id, stale REQUEUED": {
+			facts(20*m, notListed(20*m, 14*m), unknownToControl(20*m), acct(20*m, 0, "REQUEUED", "0:0")),
+			want{done: true, outcome: "lost", kind: KindLost, cancel: "neither", conf: "none"},
+		},
+		"absent everywhere, not long enough": {
+			facts(18*m, notListed(18*m, 14*m), unknownToControl(18*m), noAcctRow(18*m)),
+			want{ask: AskControl | AskAccounting},
+		},
+		"absent long ago, squeue silent since": {
+			facts(60*m, notListed(15*m, 14*m), unknownToControl(15*m), noAcctRow(15*m)),
+			want{ask: AskControl | AskAccounting},
+		},
+		"absent everywhere, but the agent lives": {
+			facts(20*m, notListed(20*m, 14*m), unknownToControl(20*m), noAcctRow(20*m), agentIn(20*m-5*s, rundir.PhaseReady)),
+			want{ask: AskControl | AskAccounting, phase: rundir.PhaseReady},
+		},
+		"absent, accounting off": {
+			facts(20*m, notListed(20*m, 14*m), unknownToControl(20*m), acctOff),
+			want{done: true, outcome: "lost", kind: KindLost, reason: "no accounting", cancel: "neither", conf: "none"},
+		},
+
+		// A team's own draft.
+		"draft passed": {facts(10*m, queue(10*m, 10*m, slurm.Completed, ""), acct(10*m, 10*m, "COMPLETED", "0:0"), draft), want{done: true, outcome: "passed", conf: "sacct+squeue"}},
+		"draft failed": {facts(10*m, queue(10*m, 10*m, slurm.Failed, ""), acct(10*m, 10*m, "FAILED", "3:0"), draft), want{done: true, outcome: "test_failed", kind: "draft-failed", reason: "exit 3", conf: "sacct+squeue"}},
+		"draft hides a step's failure": {
+			facts(10*m, queue(10*m, 10*m, slurm.Completed, ""), acct(10*m, 10*m, "COMPLETED", "0:0"), draft, func(f *Facts) { f.Acct.Row.Derived = exitOf("3:0") }),
+			want{done: true, outcome: "test_failed", kind: "draft-failed", reason: "3:0", conf: "sacct+squeue"},
+		},
+		"draft killed": {facts(10*m, queue(10*m, 10*m, slurm.Failed, ""), acct(10*m, 10*m, "FAILED", "0:9"), draft), want{done: true, outcome: "infra", kind: "draft-killed", conf: "sacct+squeue"}},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := Resolve(tc.f)
+			require.Equal(t, tc.w.done, r.Done, "%+v", r)
+			require.Equal(t, tc.w.outcome, r.Outcome, r.Reason)
+			if tc.w.done {
+				require.Equal(t, tc.w.conf, r.Confidence)
+				require.NotEmpty(t, r.Reason)
+			}
+			if tc.w.kind != "" {
+				require.NotNil(t, r.Finding)
+				require.Equal(t, tc.w.kind, r.Finding.Kind)
+			}
+			if tc.w.cancel == "" {
+				require.Empty(t, r.Cancel)
+			}
+			require.Contains(t, r.Cancel, tc.w.cancel)
+			require.Contains(t, r.Reason, tc.w.reason)
+			require.Equal(t, tc.w.ask, r.Ask)
+			if tc.w.phase != "" {
+				require.Equal(t, tc.w.phase, r.Phase)
+			}
+		})
+	}
+}
+
+func TestResolveLocal(t *testing.T) {
+	t.Parallel()
+	local := func(aliveNow bool, gone time.Duration) fact {
+		return func(f *Facts) {
+			f.Job.Backend = "local"
+			f.Local = &Process{Alive: aliveNow}
+			if !aliveNow {
+				f.Local.GoneSince = at(gone)
+			}
+		}
+	}
+	require.False(t, Resolve(facts(9*m, local(true, 0), agentIn(9*m, rundir.PhaseReady))).Done)
+	require.False(t, Resolve(facts(9*m, local(true, 0), agentEnd(9*m, "passed", "", 9*m))).Done, "its process has not ended yet")
+	require.False(t, Resolve(facts(9*m, local(false, 9*m), agentIn(9*m, rundir.PhaseReady))).Done, "its last record may just be on the way")
+	r := Resolve(facts(9*m, local(false, 9*m), agentEnd(9*m, "passed", "", 9*m)))
+	require.Equal(t, rundir.OutcomePassed, r.Outcome)
+	r = Resolve(facts(9*m+2*s, local(false, 9*m), agentIn(9*m, rundir.PhaseReady)))
+	require.Equal(t, rundir.OutcomeInfra, r.Outcome)
+	require.Equal(t, KindAgentDied, r.Finding.Kind)
+	r = Resolve(facts(9*m+2*s, local(false, 9*m)))
+	require.Equal(t, KindLaunch, r.Finding.Kind)
+	r = Resolve(facts(9*m+2*s, local(false, 9*m), agentIn(9*m, rundir.PhaseReady), weCancelled("", "interrupted")))
+	require.Equal(t, rundir.OutcomeCancelled, r.Outcome)
+}
+
+// Whatever the sources say, green needs the agent's word and a Slurm that does not
+// contradict it, and an answer never comes without a reason.
+func FuzzResolve(f *testing.F) {
+	f.Add(600, 590, 580, 3, 3, 1, 0, true, true, false)
+	f.Add(10, 10, 10, 0, 0, 0, 9, false, false, true)
+	states := []slurm.State{
+		"", slurm.Pending, slurm.Running, slurm.Completed, slurm.Failed, slurm.Timeout, slurm.Cancelled, slurm.NodeFail,
+		slurm.Preempted, slurm.Completing, slurm.Requeued, "NEW_WORD", slurm.OutOfMemory, slurm.BootFail,
+	}
+	outcomes := []rundir.Outcome{"", "passed", "test_failed", "infra", "timeout:ready", "cancelled"}
+	f.Fuzz(func(t *testing.T, now, asked, since, q, a, o, exit int, hasQueue, hasAcct, off bool) {
+		pick := func(i, n int) int { return ((i % n) + n) % n }
+		fs := facts(time.Duration(pick(now, 100000)) * s)
+		if hasQueue {
+			if st := states[pick(q, len(states))]; st == "" {
+				notListed(time.Duration(pick(asked, 100000))*s, time.Duration(pick(since, 100000))*s)(&fs)
+			} else {
+				queue(time.Duration(pick(asked, 100000))*s, time.Duration(pick(since, 100000))*s, st, "")(&fs)
+			}
+		}
+		fs.AcctOff = off
+		acctState := states[pick(a, len(states))]
+		if hasAcct && acctState != "" {
+			acct(time.Duration(pick(asked, 100000))*s, time.Duration(pick(since, 100000))*s, string(acctState), []string{"0:0", "1:0", "0:9"}[pick(exit, 3)])(&fs)
+		}
+		said := outcomes[pick(o, len(outcomes))]
+		if said != "" {
+			agentEnd(time.Duration(pick(asked, 100000))*s, said, "GEN_0", 0)(&fs)
+		}
+		r := Resolve(fs)
+		if r.Done && (r.Outcome == "" || r.Reason == "" || r.Confidence == "") {
+			t.Fatalf("an end without outcome, reason or confidence: %+v", r)
+		}
+		if !r.Done && r.Outcome != "" {
+			t.Fatalf("an outcome without an end: %+v", r)
+		}
+		if r.Outcome != rundir.OutcomePassed {
+			return
+		}
+		if said != rundir.OutcomePassed {
+			t.Fatalf("green without the agent's word: %+v", r)
+		}
+		if r.State.Class() == slurm.Terminal && r.State != slurm.Completed {
+			t.Fatalf("green although Slurm says %s", r.State)
+		}
+	})
+}
+
+func TestExplainKnowsTheReasonsThatEndAJob(t *testing.T) {
+	t.Parallel()
+	for _, r := range Defaults().NeverReasons {
+		require.NotEqual(t, r, Explain(r))
+	}
+	require.Equal(t, "SomethingNew", Explain("SomethingNew"))
+	require.Contains(t, Explain("ReqNodeNotAvail,_UnavailableNodes:gpu[1-2]"), "down, drained or reserved")
+}
