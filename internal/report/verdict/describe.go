@@ -93,8 +93,8 @@ func (j *judgement) explain(r scanResult, q question, due bool) {
 			j.say("the run stands out; a repetition would tell chance from a step, but none is to run")
 		}
 	}
-	if j.Suspicious {
-		j.say("a repetition of the same commit will settle it (%d more allowed)", j.reruns)
+	if j.Suspicious && j.Verdict != Inconclusive {
+		j.say("%s", j.willSettle())
 	}
 	if j.Strict && j.sensitive != Strict {
 		j.say("judged strictly: the history has %d runs, fewer than %d", len(j.past), strictBelow)
@@ -105,7 +105,7 @@ func (j *judgement) explain(r scanResult, q question, due bool) {
 func (j *judgement) whyUndecided() string {
 	switch {
 	case j.Suspicious:
-		return "The verdict is open until the repetition ran"
+		return j.willSettle()
 	case j.tried >= MaxReruns:
 		return fmt.Sprintf("%d repetitions did not settle it", j.tried)
 	case j.tried > 0:
@@ -113,6 +113,10 @@ func (j *judgement) whyUndecided() string {
 	default:
 		return "A repetition would settle it, but none can run"
 	}
+}
+
+func (j *judgement) willSettle() string {
+	return fmt.Sprintf("A repetition of the same commit will settle it (%d more allowed)", j.reruns)
 }
 
 // comparison is what was compared with what.
@@ -166,10 +170,13 @@ func (j *judgement) nameNodes(r scanResult, shift float64) {
 	}
 }
 
-// percentWorse is "3.1 % worse than" or "0.4 % better than".
+// percentWorse is "3.1 % worse than", "0.4 % better than" or "the same as".
 func (j *judgement) percentWorse(worse float64) string {
 	word := "worse"
-	if worse < 0 {
+	switch {
+	case math.Abs(worse) < 0.0005:
+		return "the same as"
+	case worse < 0:
 		word = "better"
 	}
 	return percent(math.Abs(worse)) + " " + word + " than"
