@@ -61,6 +61,10 @@ $(BIN)/golangci-lint: Makefile
 faults: setup ## the whole fault matrix on a real Slurm, under 40 minutes
 	CI_DISAGG_FAULTS=all go test -count=1 -timeout 40m -run '^TestFaultMatrix' -v ./cmd/ci-disagg
 
+.PHONY: verdict-eval
+verdict-eval: ## false alarms and detection of the verdict rules on recorded and generated histories, two minutes
+	go run ./internal/report/verdict/verdicteval
+
 .PHONY: release
 release: ## static binaries for amd64 and arm64 with checksums, in dist/
 	rm -rf dist && mkdir dist
