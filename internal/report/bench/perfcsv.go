@@ -16,7 +16,7 @@ import (
 
 // maxCSV bounds a CSV file: one row per metric and point never gets near it,
 // and a quote that is never closed would otherwise swallow any file.
-const maxCSV = 64 << 20
+const maxCSV = 16 << 20
 
 // looksLikePerfCSV recognises perf_script_test_results.csv by its header.
 func looksLikePerfCSV(head []byte) bool {

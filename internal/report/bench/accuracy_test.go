@@ -1,0 +1,88 @@
+package bench
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestAccuracyThreshold(t *testing.T) {
+	t.Parallel()
+	lower := false
+	for name, c := range map[string]struct {
+		test AccuracyTest
+		want float64
+	}{
+		"gsm8k as upstream documents it": {AccuracyTest{Dataset: "gsm8k", Expected: 94.54}, 91.34},
+		"a share is a percentage":        {AccuracyTest{Dataset: "GSM8K", Expected: 0.9454}, 91.34},
+		"mmlu":                           {AccuracyTest{Dataset: "mmlu", Expected: 87.3}, 85.48},
+		"gpqa":                           {AccuracyTest{Dataset: "gpqa_diamond", Expected: 70}, 61.73},
+		"own parameters":                 {AccuracyTest{Dataset: "gsm8k", Expected: 94.54, Alpha: 0.01, Sigma: 30, Samples: 500}, 90.13},
+		"lower is better":                {AccuracyTest{Dataset: "own", Expected: 10, Alpha: 0.05, Sigma: 5, Samples: 100, HigherIsBetter: &lower}, 11.16},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			full, err := c.test.Complete()
+			require.NoError(t, err)
+			require.InDelta(t, c.want, full.Threshold(), 0.005)
+		})
+	}
+}
+
+func TestAccuracyTestsThatMeanNothing(t *testing.T) {
+	t.Parallel()
+	for want, test := range map[string]AccuracyTest{
+		"this data set is not known":   {Dataset: "gsmk8", Expected: 90},
+		"dataset_name is missing":      {Expected: 90},
+		"expected_value 0":             {Dataset: "gsm8k"},
+		"expected_value 190":           {Dataset: "gsm8k", Expected: 190},
+		"alpha 5 is not between":       {Dataset: "gsm8k", Expected: 90, Alpha: 5},
+		"threshold_type \"relative\"":  {Dataset: "gsm8k", Expected: 90, ThresholdType: "relative"},
+		"sigma and num_samples must":   {Dataset: "gsm8k", Expected: 90, Sigma: -1},
+		"alpha -1 is not between 0":    {Dataset: "mmlu", Expected: 90, Alpha: -1},
+		"give alpha, sigma, num_sampl": {Dataset: "unknown", Expected: 90, Alpha: 0.05},
+	} {
+		_, err := test.Complete()
+		require.ErrorContains(t, err, want)
+		_, err = CheckAccuracy(nil, []AccuracyTest{test})
+		require.ErrorContains(t, err, want)
+	}
+}
+
+func TestCheckAccuracy(t *testing.T) {
+	t.Parallel()
+	score := func(filter string, v float64) Score {
+		return Score{Task: "gsm8k", Filter: filter, Metric: "exact_match", Value: v, Unit: "%"}
+	}
+	gate := []AccuracyTest{{Dataset: "gsm8k", Expected: 0.9454}}
+	for name, c := range map[string]struct {
+		scores []Score
+		pass   []bool
+		text   string
+	}{
+		"as expected":                     {[]Score{score("flexible-extract", 94.54)}, []bool{true}, "gsm8k (exact_match, flexible-extract) is 94.54, required >= 91.34, expected 94.54"},
+		"within chance":                   {[]Score{score("flexible-extract", 91.40)}, []bool{true}, "91.40"},
+		"beyond chance":                   {[]Score{score("flexible-extract", 91.30)}, []bool{false}, "91.30"},
+		"the other filter does not count": {[]Score{score("strict-match", 99)}, []bool{false}, "not measured with the filter flexible-extract, only with strict-match"},
+		"nothing measured":                {nil, []bool{false}, "gsm8k was not measured"},
+		"every run must pass":             {[]Score{score("flexible-extract", 94), score("flexible-extract", 80)}, []bool{true, false}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := CheckAccuracy(c.scores, gate)
+			require.NoError(t, err)
+			require.Len(t, got, len(c.pass))
+			for i, v := range got {
+				require.Equal(t, c.pass[i], v.Pass)
+			}
+			require.Contains(t, got[0].Text, c.text)
+		})
+	}
+	lower := false
+	perplexity := AccuracyTest{Dataset: "own", Task: "wikitext", Filter: "none", Expected: 9.4, Alpha: 0.05, Sigma: 1, Samples: 100, HigherIsBetter: &lower}
+	for v, pass := range map[float64]bool{9.0: true, 9.6: true, 9.7: false} {
+		got, err := CheckAccuracy([]Score{{Task: "wikitext", Filter: "none", Value: v, Unit: "1", LowerIs: true}}, []AccuracyTest{perplexity})
+		require.NoError(t, err)
+		require.Equal(t, pass, got[0].Pass, "%v: %s", v, got[0].Text)
+	}
+}

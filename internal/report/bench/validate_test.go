@@ -1,0 +1,158 @@
+package bench
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+func ptr(n int64) *int64 { return &n }
+
+// good is a whole measurement of the point con8.
+func good() Result {
+	d := 61.37
+	return Result{
+		Format: FormatTRTLLMText, File: "client.log", Line: 7, Concurrency: 8, InputLen: 1024, OutputLen: 512, DurationS: &d,
+		Requested: ptr(64), Completed: ptr(64), Failed: ptr(0), InputTokens: ptr(65536), OutputTokens: ptr(32768),
+		Samples: []Sample{{Metric: "output_token_throughput", Value: 534}, {Metric: "tpot_median_ms", Value: 7.5}, {Metric: "gen_device_step_time_mean_ms", Value: 7}, {Metric: "gen_device_step_time_median_ms", Value: 7}},
+	}
+}
+
+func planned() rundir.Expected {
+	return rundir.Expected{
+		Points:     []rundir.Point{{Name: "con8_iter8_isl1024_osl512", Concurrency: 8, Requests: 64, InputLen: 1024, OutputLen: 512}},
+		Metrics:    []string{"output_token_throughput", "tpot_median_ms"},
+		DeviceStep: true,
+	}
+}
+
+func TestValidateFindsWhatForbidsTrust(t *testing.T) {
+	t.Parallel()
+	require.Empty(t, Validate([]Result{good()}, planned()))
+	for name, c := range map[string]struct {
+		change func(*Result, *rundir.Expected)
+		want   string
+	}{
+		"requests failed":           {func(r *Result, _ *rundir.Expected) { r.Failed = ptr(3) }, "3 requests failed"},
+		"requests missing":          {func(r *Result, _ *rundir.Expected) { r.Completed = ptr(61) }, "61 of 64 requests succeeded"},
+		"fewer sent than planned":   {func(r *Result, _ *rundir.Expected) { r.Requested, r.Completed = ptr(32), ptr(32) }, "was to send 64 requests but sent 32"},
+		"client asked for more":     {func(r *Result, _ *rundir.Expected) { r.Requested = ptr(80) }, "64 of 80 requests succeeded"},
+		"nothing succeeded":         {func(r *Result, _ *rundir.Expected) { r.Completed = ptr(0) }, "no request succeeded"},
+		"success not stated":        {func(r *Result, _ *rundir.Expected) { r.Completed = nil }, "does not say how many requests succeeded"},
+		"no token":                  {func(r *Result, _ *rundir.Expected) { r.OutputTokens = ptr(0) }, "no token was generated"},
+		"less than a token each":    {func(r *Result, _ *rundir.Expected) { r.OutputTokens = ptr(63) }, "less than one each"},
+		"far too few tokens":        {func(r *Result, _ *rundir.Expected) { r.OutputTokens = ptr(12000) }, "too few"},
+		"no input":                  {func(r *Result, _ *rundir.Expected) { r.InputTokens = ptr(0) }, "no input token"},
+		"metric missing":            {func(r *Result, _ *rundir.Expected) { r.Samples = r.Samples[1:] }, "output_token_throughput is missing"},
+		"metric zero":               {func(r *Result, _ *rundir.Expected) { r.Samples[1].Value = 0 }, "tpot_median_ms is 0"},
+		"device step missing":       {func(r *Result, _ *rundir.Expected) { r.Samples = r.Samples[:3] }, "gen_device_step_time_median_ms is missing"},
+		"problem of the reader":     {func(r *Result, _ *rundir.Expected) { r.Problems = []Problem{{Text: "cut off"}} }, "cut off"},
+		"other concurrency":         {func(r *Result, _ *rundir.Expected) { r.Concurrency = 16 }, "con8_iter8_isl1024_osl512 was planned but there is no result"},
+		"unplanned":                 {func(r *Result, _ *rundir.Expected) { r.Concurrency = 16 }, "con16 was measured but not planned"},
+		"other length":              {func(r *Result, _ *rundir.Expected) { r.OutputLen = 1024 }, "was planned but there is no result"},
+		"accuracy missing":          {func(_ *Result, w *rundir.Expected) { w.Accuracy = true }, "no accuracy result"},
+		"second point not measured": {func(_ *Result, w *rundir.Expected) { w.Points = append(w.Points, rundir.Point{Concurrency: 64}) }, "con64 was planned but there is no result"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, want := good(), planned()
+			c.change(&r, &want)
+			var all []string
+			for _, p := range Validate([]Result{r}, want) {
+				all = append(all, p.String())
+			}
+			require.Contains(t, strings.Join(all, "\n"), c.want)
+		})
+	}
+}
+
+func TestValidateWithoutResults(t *testing.T) {
+	t.Parallel()
+	require.Len(t, Validate(nil, rundir.Expected{}), 1, "nothing measured is not a pass")
+	require.Len(t, Validate(nil, planned()), 1)
+	require.Empty(t, Validate([]Result{good()}, rundir.Expected{}))
+	accuracyOnly := Result{Format: FormatLMEvalText, Accuracy: []Score{{Task: "gsm8k"}}}
+	require.Empty(t, Validate([]Result{accuracyOnly}, rundir.Expected{Accuracy: true}))
+}
+
+func TestValidateMatchesEqualPointsOneByOne(t *testing.T) {
+	t.Parallel()
+	want := planned()
+	want.Points = append(want.Points, want.Points[0])
+	require.Empty(t, Validate([]Result{good(), good()}, want))
+	require.Len(t, Validate([]Result{good()}, want), 1)
+	require.Len(t, Validate([]Result{good(), good(), good()}, want), 1)
+}
+
+func TestCombine(t *testing.T) {
+	t.Parallel()
+	text, exact := good(), good()
+	text.Samples = []Sample{{Metric: "output_token_throughput", Value: 533.95}, {Metric: "ttft_p95_ms", Value: 3}}
+	text.Problems = []Problem{{Text: "marker"}}
+	text.Failed = ptr(1)
+	d := 61.36854
+	exact.Format, exact.File, exact.DurationS, exact.Failed, exact.Name = FormatTRTLLMJSON, "x.json", &d, nil, "point"
+	exact.Samples = []Sample{{Metric: "output_token_throughput", Value: 533.9543}}
+
+	for _, order := range [][]Result{{text, exact}, {exact, text}} {
+		got := Combine(order)
+		require.Len(t, got, 1)
+		v, _ := got[0].Value("output_token_throughput")
+		require.InDelta(t, 533.9543, v, 0, "the exact number wins")
+		_, ok := got[0].Value("ttft_p95_ms")
+		require.True(t, ok, "what only the table says stays")
+		require.Len(t, got[0].Problems, 1)
+		require.EqualValues(t, 1, *got[0].Failed)
+		require.Equal(t, "point", got[0].Name)
+	}
+
+	other := exact
+	later := 64.0
+	other.DurationS = &later
+	require.Len(t, Combine([]Result{text, other}), 2, "another run of the client stays apart")
+	other = exact
+	other.Completed = ptr(63)
+	require.Len(t, Combine([]Result{text, other}), 2)
+}
+
+func TestCombineStepTimes(t *testing.T) {
+	t.Parallel()
+	worker := func(file string, used int64, mean float64) Result {
+		w := WorkerSteps{File: file, Used: used, Rows: used, StepStats: StepStats{Mean: mean, Median: mean}}
+		return Result{Format: FormatSteps, File: file, Steps: &w}
+	}
+	client := good()
+	client.Samples, client.File = nil, "out/client.log"
+	a, b, silent := worker("out/gen_server_0.log", 10, 6), worker("out/gen_server_1.log", 30, 8), worker("out/gen_server_2.log", 0, 0)
+
+	got := Combine([]Result{a, client, b})
+	require.Len(t, got, 1)
+	v, ok := got[0].Value("gen_device_step_time_mean_ms")
+	require.True(t, ok)
+	require.InDelta(t, 7, v, 0, "servers count alike, whatever they logged")
+	require.Empty(t, got[0].Problems)
+
+	got = Combine([]Result{a, client, silent})
+	require.Len(t, got[0].Problems, 1, "one server logged, another did not")
+	got = Combine([]Result{silent, client})
+	require.Len(t, got, 1)
+	require.Empty(t, got[0].Problems, "no iteration log in this mode")
+
+	two := client
+	two.Concurrency = 16
+	later := 99.0
+	two.DurationS = &later
+	got = Combine([]Result{a, client, two, b})
+	require.Len(t, got, 3)
+	require.Equal(t, FormatSteps, got[2].Format)
+	require.Len(t, got[2].Notes, 1)
+
+	known := client
+	known.Samples = []Sample{{Metric: "gen_device_step_time_mean_ms", Value: 6.9}}
+	got = Combine([]Result{known, a})
+	v, _ = got[0].Value("gen_device_step_time_mean_ms")
+	require.InDelta(t, 6.9, v, 0, "the test knows the client's window")
+}
