@@ -83,7 +83,7 @@ func (b *budget) release(n int64) {
 }
 
 // errStopped ends the reading side when the visiting side has failed.
-var errStopped = errors.New("stopped") //nolint:gochecknoglobals // sentinel
+var errStopped = errors.New("stopped")
 
 // ownString is b as a string without a copy. The caller never touches b again.
 func ownString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -102,10 +102,10 @@ type suiteBuild struct {
 
 // errTooDeep and errTooLarge end the reading of a hostile file.
 var (
-	errTooDeep  = errors.New("elements are nested deeper than the limit")       //nolint:gochecknoglobals // sentinel
-	errTooLarge = errors.New("a test case is larger than the limit")            //nolint:gochecknoglobals // sentinel
-	errTooMuch  = errors.New("the file is larger than the limit")               //nolint:gochecknoglobals // sentinel
-	errMismatch = errors.New("go-junit and the splitter disagree about a case") //nolint:gochecknoglobals // sentinel
+	errTooDeep  = errors.New("elements are nested deeper than the limit")
+	errTooLarge = errors.New("a test case is larger than the limit")
+	errTooMuch  = errors.New("the file is larger than the limit")
+	errMismatch = errors.New("go-junit and the splitter disagree about a case")
 )
 
 // run follows the tokens to the end of the input or to the first error. All

@@ -106,23 +106,23 @@ func sequence(s string) int {
 	if s == "" {
 		return 0
 	}
-	switch c := s[0]; {
-	case c == '[':
+	switch s[0] {
+	case '[':
 		if n := csiBody(s[1:]); n > 0 {
 			return 1 + n
 		}
 		return 0
-	case c == ']' || c == 'P' || c == 'X' || c == '^' || c == '_':
+	case ']', 'P', 'X', '^', '_':
 		if n := stringBody(s[1:]); n > 0 {
 			return 1 + n
 		}
 		return 0
-	case c == '(' || c == ')' || c == '#':
+	case '(', ')', '#':
 		if len(s) > 1 && s[1] >= '0' && s[1] <= 'Z' {
 			return 2
 		}
 		return 0
-	case c == '7' || c == '8' || c == '=' || c == '>' || c == 'c' || c == 'D' || c == 'E' || c == 'H' || c == 'M':
+	case '7', '8', '=', '>', 'c', 'D', 'E', 'H', 'M':
 		return 1
 	default:
 		return 0

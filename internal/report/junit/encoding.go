@@ -37,11 +37,20 @@ func toUTF8(r io.Reader) (out io.Reader, name string, skipped int64, err error) 
 	case "", "utf-8", "utf8", "us-ascii", "ascii":
 		return br, "utf-8", 0, nil
 	}
-	enc, err := ianaindex.IANA.Encoding(name)
-	if err != nil || enc == nil || strings.HasPrefix(name, "utf-16") {
-		return br, "utf-8", 0, nil
+	if enc := known(name); enc != nil {
+		return decoded(br, enc, name)
 	}
-	return decoded(br, enc, name)
+	return br, "utf-8", 0, nil
+}
+
+// known is the encoding of a name, nil if nobody knows it, or if what begins
+// with readable characters cannot be in it.
+func known(name string) encoding.Encoding {
+	enc, err := ianaindex.IANA.Encoding(name)
+	if err != nil || strings.HasPrefix(name, "utf-16") || strings.HasPrefix(name, "utf-32") {
+		return nil
+	}
+	return enc
 }
 
 func decoded(r io.Reader, enc encoding.Encoding, name string) (io.Reader, string, int64, error) {

@@ -54,10 +54,10 @@ func newScanner(r io.Reader, maxTag int64) *scanner {
 }
 
 // errTruncated marks the end of input inside a token or element.
-var errTruncated = errors.New("unexpected end of file") //nolint:gochecknoglobals // sentinel
+var errTruncated = errors.New("unexpected end of file")
 
 // errTagTooLarge marks a tag beyond the limit for one test case.
-var errTagTooLarge = errors.New("a single tag is larger than the limit for a test case") //nolint:gochecknoglobals // sentinel
+var errTagTooLarge = errors.New("a single tag is larger than the limit for a test case")
 
 func (s *scanner) offset() int64 { return s.base + int64(s.pos) }
 

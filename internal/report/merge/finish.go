@@ -33,6 +33,9 @@ func (b *book) finish(name, path string) error {
 	if b.sum.Out == 0 {
 		return fmt.Errorf("%s: the report would be empty", path)
 	}
+	if err := b.listRed(); err != nil {
+		return err
+	}
 	mode := b.o.Mode
 	if mode == 0 {
 		mode = rundir.FileMode
@@ -44,6 +47,32 @@ func (b *book) finish(name, path string) error {
 		}
 		b.sum.Bytes = count.n
 		return verify(w, count.n, path, doc.Counts)
+	})
+}
+
+// maxRed bounds the list of red cases in the summary.
+const maxRed = 20
+
+// listRed takes the first red cases into the summary.
+func (b *book) listRed() error {
+	var list []*entry
+	var names []string
+	for _, s := range b.suites {
+		for _, e := range s.entries.all {
+			if len(list) < maxRed && statusOf(e.status).Red() {
+				list, names = append(list, e), append(names, s.name)
+			}
+		}
+	}
+	return b.reread(list, func(next func() (*junit.Case, error)) error {
+		for _, name := range names {
+			c, err := next()
+			if err != nil {
+				return err
+			}
+			b.sum.Red = append(b.sum.Red, RedCase{name, c.Classname, c.Name, oneLine(firstLine(c))})
+		}
+		return nil
 	})
 }
 

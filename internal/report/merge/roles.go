@@ -263,8 +263,8 @@ func (m *merger) foldRun(group []*entry, cases []*junit.Case) *junit.Case {
 		from = to
 	}
 	// a test that was reported was not "not reported", whatever another file says
-	if real := slices.DeleteFunc(slices.Clone(ranks), func(t take) bool { return t.label == "missing" }); len(real) > 0 {
-		ranks = real
+	if reported := slices.DeleteFunc(slices.Clone(ranks), func(t take) bool { return t.label == "missing" }); len(reported) > 0 {
+		ranks = reported
 	}
 	return foldWorst(ranks)
 }

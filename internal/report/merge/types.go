@@ -115,7 +115,11 @@ type Summary struct {
 	Cut       int64
 	Warnings  []string
 	Bytes     int64
+	Red       []RedCase // the first red cases, in report order
 }
+
+// RedCase is one red case of the report.
+type RedCase struct{ Suite, Classname, Name, Message string }
 
 // SuiteSummary is one suite of the report.
 type SuiteSummary struct {
