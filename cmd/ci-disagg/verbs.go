@@ -12,7 +12,9 @@ func verbs(h host) []*cobra.Command {
 		newSweepCmd(h),
 		newPruneCmd(h),
 		newAgentCmd(h),
+		newMergeCmd(h),
 		newJudgeCmd(h),
+		newBaselineCmd(h),
 		newVersionCmd(h),
 	}
 }

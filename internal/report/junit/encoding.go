@@ -20,7 +20,7 @@ const sniffSize = 1024
 func toUTF8(r io.Reader) (out io.Reader, name string, skipped int64, err error) {
 	br := bufio.NewReaderSize(r, sniffSize)
 	head, err := br.Peek(sniffSize)
-	if err != nil && len(head) == 0 && err != io.EOF { //nolint:errorlint // Peek documents io.EOF itself
+	if err != nil && len(head) == 0 && err != io.EOF {
 		return nil, "", 0, err
 	}
 	switch {

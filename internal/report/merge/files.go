@@ -33,7 +33,7 @@ func Files(in FilesInput, path string, o Options) (Summary, error) {
 
 func (b *book) files(in FilesInput, path string) error {
 	files := slices.Clone(in.Files)
-	slices.SortStableFunc(files, func(x, y File) int { return natural(x.shown(), y.shown()) })
+	slices.SortStableFunc(files, func(x, y File) int { return Natural(x.shown(), y.shown()) })
 	files = slices.CompactFunc(files, func(x, y File) bool { return x.Path == y.Path })
 	p := &plain{b: b, in: in, byPath: make(map[string]*suite), paths: make(map[*suite][]string), pytest: make([]bool, len(files))}
 	for i, f := range files {

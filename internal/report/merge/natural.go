@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// natural compares names as people order them: GEN_2 before GEN_10.
-func natural(a, b string) int {
+// Natural compares names as people order them: GEN_2 before GEN_10.
+func Natural(a, b string) int {
 	x, y := a, b
 	for x != "" && y != "" {
 		i, j := digits(x), digits(y)
@@ -36,7 +36,7 @@ func digits(s string) int {
 
 // roleOrder sorts roles as a run starts its work: workers, router, client.
 func roleOrder(a, b string) int {
-	return cmp.Or(cmp.Compare(roleRank(a), roleRank(b)), natural(a, b))
+	return cmp.Or(cmp.Compare(roleRank(a), roleRank(b)), Natural(a, b))
 }
 
 func roleRank(role string) int {

@@ -71,7 +71,7 @@ func sortedFiles(files []File) []File {
 		if x.Rank != y.Rank {
 			return x.Rank - y.Rank
 		}
-		return natural(x.shown(), y.shown())
+		return Natural(x.shown(), y.shown())
 	})
 	return slices.CompactFunc(files, func(x, y File) bool { return x.Path == y.Path })
 }
