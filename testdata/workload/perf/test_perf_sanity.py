@@ -99,6 +99,7 @@ class Role:
                 serving = False
                 self.inject("while-serving", server)
             time.sleep(POLL_S)
+        self.alive(server)  # it may have died in the same moment: then the client's failure is its doing
         self.inject("after-benchmark", server)
         say(f"{self.name} stops: the benchmark is through")
 
