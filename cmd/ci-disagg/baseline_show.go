@@ -1,0 +1,354 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+)
+
+// showOptions are the flags of baseline show.
+type showOptions struct {
+	seriesFlags
+	all     bool
+	metrics bool
+	since   string
+	runs    int
+}
+
+func newBaselineShowCmd(h host) *cobra.Command {
+	var o showOptions
+	cmd := &cobra.Command{
+		Use:   "show [flags]",
+		Short: "Show the series of a store; with --case, its runs and what people did",
+		Example: `  ci-disagg baseline show --store dir:/shared/perf
+  ci-disagg baseline show --case my_case --runs 20
+  ci-disagg baseline show --metrics`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runBaselineShow(cmd.Context(), h, o) },
+	}
+	f := cmd.Flags()
+	o.AddFlags(f)
+	f.BoolVar(&o.all, "all", false, "every metric, not only those that gate by default")
+	f.BoolVar(&o.metrics, "metrics", false, "list the known metrics instead")
+	f.StringVar(&o.since, "since", "90d", "how far back")
+	f.IntVar(&o.runs, "runs", 10, "with --case: how many runs to list")
+	return cmd
+}
+
+func runBaselineShow(ctx context.Context, h host, o showOptions) error {
+	t := newTable(h)
+	if o.metrics {
+		cfg, err := o.load(h)
+		if err != nil {
+			return err
+		}
+		table, err := cfg.metrics()
+		if err != nil {
+			return usageErr(err)
+		}
+		t.metrics(table)
+		return nil
+	}
+	age, err := parseAge("--since", o.since)
+	if err != nil {
+		return err
+	}
+	match, err := parseMatch(o.match)
+	if err != nil {
+		return usageErr(err)
+	}
+	store, cfg, err := o.openStore(ctx, h, false)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = store.Close() }()
+	table, err := cfg.metrics()
+	if err != nil {
+		return usageErr(err)
+	}
+	list := seriesList{table: table, all: o.all}
+	warnings, err := store.Each(ctx, baseline.Filter{
+		Case: o.caseID, Match: match, Branch: o.branch, Mode: baseline.ModeNightly, Since: h.now().Add(-age),
+	}, func(r baseline.Record) error {
+		list.add(r)
+		return nil
+	})
+	for _, w := range warnings {
+		fmt.Fprintf(h.stderr, "warning: %s\n", printable(w))
+	}
+	if err != nil {
+		return storeErr(err)
+	}
+	if len(list.series) == 0 {
+		fmt.Fprintf(h.stdout, "no counting run in the last %s\n", o.since)
+	} else {
+		t.rows(list.rows())
+	}
+	if o.caseID == "" {
+		return nil
+	}
+	return o.showCase(ctx, h, t, store, list)
+}
+
+// showCase lists the newest runs of a case and what people did about it.
+func (o showOptions) showCase(ctx context.Context, h host, t table, store baseline.Store, list seriesList) error {
+	acts := map[string][]string{}
+	var rows [][]cell
+	_, err := store.Each(ctx, baseline.Filter{
+		Case: o.caseID, Kinds: []baseline.Kind{baseline.KindAccept, baseline.KindWithdraw},
+	}, func(r baseline.Record) error {
+		acts[r.Act.Target] = append(acts[r.Act.Target], string(r.Kind))
+		rows = append(rows, []cell{
+			{text: r.Act.At.Format("2006-01-02 15:04")},
+			{text: string(r.Kind)},
+			{text: r.Act.Target},
+			{text: printable(strings.Join(r.Act.Series, " "))},
+			{text: printable(r.Act.By)},
+			{text: printable(r.Act.Why)},
+		})
+		return nil
+	})
+	if err != nil {
+		return storeErr(err)
+	}
+	runs := list.runs
+	slices.SortStableFunc(runs, func(a, b baseline.Record) int { return strings.Compare(b.ID, a.ID) })
+	table := [][]cell{{{text: "RUN"}, {text: "BEGAN"}, {text: "BRANCH"}, {text: "COMMIT"}, {text: "VERDICT"}, {text: "NODES"}, {text: "BUILD"}}}
+	for _, r := range runs[:min(len(runs), max(0, o.runs))] {
+		word := firstOf(string(r.Verdict), "-")
+		if a := acts[r.ID]; len(a) > 0 {
+			word += " (" + strings.Join(a, ", ") + ")"
+		}
+		var nodes []string
+		for _, rep := range r.Repetitions {
+			nodes = append(nodes, firstOf(rep.NodeSet, strings.Join(rep.Nodes, ",")))
+		}
+		table = append(table, []cell{
+			{text: r.ID},
+			{text: r.Time.Format("2006-01-02 15:04")},
+			{text: printable(r.Branch())},
+			{text: short(r.Build.Commit)},
+			{text: word, code: wordColour(r.Verdict)},
+			{text: printable(strings.Join(slices.Compact(nodes), " "))},
+			{text: printable(r.Build.URL)},
+		})
+	}
+	fmt.Fprintln(h.stdout)
+	t.rows(table)
+	if len(rows) > 0 {
+		fmt.Fprintln(h.stdout)
+		t.rows(append([][]cell{{{text: "WHEN"}, {text: "WHAT"}, {text: "RUN"}, {text: "METRICS"}, {text: "WHO"}, {text: "WHY"}}}, rows...))
+	}
+	return nil
+}
+
+// seriesList gathers runs by series.
+type seriesList struct {
+	table  metric.Table
+	all    bool
+	index  map[string]int
+	series []seriesSum
+	runs   []baseline.Record
+}
+
+type seriesSum struct {
+	rec    baseline.Record // of the newest run
+	last   baseline.Measurement
+	runs   []verdict.Run
+	levels []float64
+}
+
+func (l *seriesList) add(r baseline.Record) {
+	l.runs = append(l.runs, r)
+	if !r.Valid {
+		return
+	}
+	if l.index == nil {
+		l.index = map[string]int{}
+	}
+	for _, m := range r.Measurements {
+		if def, ok := l.table.Lookup(m.Metric); !l.all && (!ok || !def.Gate) {
+			continue
+		}
+		key := strings.Join([]string{r.Case, baseline.MatchKey(r.Match), r.Branch(), m.Point, m.Metric}, "\x00")
+		i, ok := l.index[key]
+		if !ok {
+			i = len(l.series)
+			l.index[key] = i
+			l.series = append(l.series, seriesSum{})
+		}
+		s := &l.series[i]
+		s.rec, s.last = r, m
+		s.runs = append(s.runs, verdict.Run{Values: m.Values})
+		s.levels = append(s.levels, middle(m.Values))
+	}
+}
+
+func (l *seriesList) rows() [][]cell {
+	out := [][]cell{{{text: "CASE"}, {text: "MATCH"}, {text: "BRANCH"}, {text: "POINT"}, {text: "METRIC"}, {text: "RUNS", right: true}, {text: "LEVEL", right: true}, {text: "NEWEST", right: true}, {text: "VERDICT"}, {text: "HISTORY"}}}
+	for _, s := range l.series {
+		level := middle(s.levels[max(0, len(s.levels)-levelRuns):])
+		out = append(out, []cell{
+			{text: printable(s.rec.Case)},
+			{text: printable(matchText(s.rec.Match))},
+			{text: printable(s.rec.Branch())},
+			{text: printable(s.last.Point)},
+			{text: s.last.Metric},
+			{text: fmt.Sprint(len(s.runs)), right: true},
+			{text: significant(level) + " " + s.last.Unit, right: true},
+			{text: significant(middle(s.last.Values)), right: true},
+			{text: firstOf(string(s.last.Verdict), "-"), code: wordColour(s.last.Verdict)},
+			{text: sparkline(s.runs)},
+		})
+	}
+	return out
+}
+
+// metrics prints the table of metrics.
+func (t table) metrics(table metric.Table) {
+	rows := [][]cell{{{text: "METRIC"}, {text: "UNIT"}, {text: "BETTER"}, {text: "GATES"}, {text: "MIN EFFECT", right: true}, {text: "UPSTREAM"}}}
+	for _, m := range table.All() {
+		gates := ""
+		if m.Gate {
+			gates = "yes"
+		}
+		upstream := ""
+		if m.Upstream != "" {
+			upstream = "d_" + m.Upstream
+		}
+		rows = append(rows, []cell{
+			{text: m.Name},
+			{text: m.Unit},
+			{text: m.Better.String()},
+			{text: gates},
+			{text: fmt.Sprintf("%g%%", 100*m.MinEffect), right: true},
+			{text: upstream},
+		})
+	}
+	t.rows(rows)
+}
+
+// addOptions are the flags of baseline add.
+type addOptions struct {
+	judgeOptions
+	manualFlags
+	values []string
+	point  string
+}
+
+func newBaselineAddCmd(h host) *cobra.Command {
+	var o addOptions
+	cmd := &cobra.Command{
+		Use:   "add [flags] --case ID {FILE_OR_DIR... | --value METRIC=NUMBER...}",
+		Short: "Add a run to the history by hand, without judging it",
+		Example: `  ci-disagg baseline add --case my_case --time 2026-11-01T03:00:00Z --commit abc1234 --reason "measured before the move" out/
+  ci-disagg baseline add --case my_case --point con64 --value output_token_throughput=12500,12480 --time 2026-11-01T03:00:00Z --reason "from the release notes"`,
+		RunE: func(cmd *cobra.Command, args []string) error { return runBaselineAdd(cmd.Context(), h, o, args) },
+	}
+	f := cmd.Flags()
+	o.storeFlags.AddFlags(f)
+	o.buildFlags.AddFlags(f)
+	o.manualFlags.AddFlags(f)
+	f.StringVar(&o.caseID, "case", "", "case id")
+	f.StringArrayVar(&o.match, "match", nil, "key=value that identifies the series, such as gpu_type=GB200 (repeatable)")
+	f.StringArrayVar(&o.reps, "rep", nil, "output of a further repetition of the same commit (repeatable)")
+	f.StringArrayVar(&o.values, "value", nil, "METRIC=NUMBER[,NUMBER…], one number per repetition (repeatable)")
+	f.StringVar(&o.point, "point", "", "benchmark point of --value, such as con64")
+	f.StringVar(&o.at, "time", "", "when the run began, RFC 3339 (default when the newest file was written)")
+	f.StringVar(&o.runID, "run-id", "", "id of the run (default $BUILD_TAG)")
+	return cmd
+}
+
+func runBaselineAdd(ctx context.Context, h host, o addOptions, args []string) error {
+	stamp, err := o.stamp(h)
+	if err != nil {
+		return usageErr(err)
+	}
+	cfg, err := o.load(h)
+	if err != nil {
+		return err
+	}
+	metrics, err := cfg.metrics()
+	if err != nil {
+		return usageErr(err)
+	}
+	rec, err := o.record(h, cfg, metrics, args)
+	if err != nil {
+		return usageErr(err)
+	}
+	rec.Source, rec.Act = "manual", &stamp
+	rec = rec.Normal()
+	if !rec.Valid {
+		return usageErr(fmt.Errorf("not a valid measurement: %s", strings.Join(rec.Problems, "; ")))
+	}
+	if err := rec.Validate(); err != nil {
+		return usageErr(err)
+	}
+	store, _, err := o.openStore(ctx, h, !o.dryRun)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = store.Close() }()
+	if o.dryRun {
+		if err := diffLines(h.stdout, "+", rec); err != nil {
+			return err
+		}
+		fmt.Fprintln(h.stdout, "dry run: nothing was changed")
+		return nil
+	}
+	return saveAll(ctx, h, store, []baseline.Record{rec})
+}
+
+// record is the run to add: read from files, or given as values.
+func (o addOptions) record(h host, cfg config, metrics metric.Table, args []string) (baseline.Record, error) {
+	if o.caseID == "" {
+		return baseline.Record{}, errors.New("which case? Give --case")
+	}
+	if (len(args) == 0) == (len(o.values) == 0) {
+		return baseline.Record{}, errors.New("give either files to read or --value METRIC=NUMBER")
+	}
+	if len(args) > 0 {
+		s, err := o.subject(h, cfg, metrics, args)
+		return s.Record, err
+	}
+	if o.at == "" {
+		return baseline.Record{}, errors.New("when was that? Give --time")
+	}
+	s, err := o.subjectOf(h)
+	if err != nil {
+		return s.Record, err
+	}
+	s.Record.Measurements, err = parseValues(o.values, o.point, metrics)
+	s.Record.Valid = true
+	return s.Record, err
+}
+
+// parseValues reads METRIC=NUMBER[,NUMBER…].
+func parseValues(pairs []string, point string, metrics metric.Table) ([]baseline.Measurement, error) {
+	var out []baseline.Measurement
+	for _, p := range pairs {
+		name, list, ok := strings.Cut(p, "=")
+		def, known := metrics.Resolve(name)
+		if !ok || !known {
+			return nil, fmt.Errorf("--value %q: give METRIC=NUMBER with a metric of `ci-disagg baseline show --metrics`", p)
+		}
+		m := baseline.Measurement{Point: point, Metric: def.Name, Unit: def.Unit}
+		for text := range strings.SplitSeq(list, ",") {
+			v, err := parseFinite(text)
+			if err != nil {
+				return nil, fmt.Errorf("--value %s: %w", name, err)
+			}
+			m.Values = append(m.Values, v)
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}
