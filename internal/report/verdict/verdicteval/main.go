@@ -48,11 +48,12 @@ func run(args []string, stdout, stderr io.Writer) error {
 	var c checks
 	t := printTable(stdout, "Recorded histories, silver labels, nothing can be run again", natural, naturalRules(), *workers)
 	c.natural(t)
+	printFamilies(stdout, natural, pick(naturalRules(), "bws", "upstream 5 %", "upstream 10 %, exemption", "fixed 5 %"), *workers)
 	printTable(stdout, "Recorded histories, labels of the projects themselves", own, naturalRules(), *workers)
 	generated := generate(*seed, *count)
 	t = printTable(stdout, fmt.Sprintf("Generated histories, seed %d", *seed), generated, syntheticRules(), *workers)
 	c.synthetic(t)
-	printFamilies(stdout, generated, *workers)
+	printFamilies(stdout, generated, pick(syntheticRules(), "bws + rerun", "upstream 5 %", "upstream 10 %, exemption", "fixed 5 %"), *workers)
 	c.cost(oneJudgement(generated[0]))
 	return c.print(stdout)
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -257,19 +258,51 @@ func sizeName(size float64) string {
 	return fmt.Sprintf(" of %.0f %%", 100*size)
 }
 
-// printFamilies shows where the false alarms of the recommended rule come from.
-func printFamilies(w io.Writer, all []history, workers int) {
-	fmt.Fprint(w, "bws + rerun by family: false alarms per 100, steps found within 5\n\n| family | false alarms per 100 | 2/3/5/10 % within 5 |\n|---|---|---|\n")
-	for _, family := range []string{"clean", "outlier", "node", "drift", "mixed"} {
-		var some []history
-		for _, h := range all {
-			if h.family == family {
-				some = append(some, h)
-			}
+// printFamilies shows for each kind of history the false alarms per 100 of the
+// rules, and how many steps of which size the first of them finds within 5 runs.
+func printFamilies(w io.Writer, all []history, rules []rule, workers int) {
+	var families []string
+	for _, h := range all {
+		if !slices.Contains(families, h.family) {
+			families = append(families, h.family)
 		}
-		t := measure(some, syntheticRules()[1], workers)
-		fmt.Fprintf(w, "| %s | %.2f | %.0f/%.0f/%.0f/%.0f |\n", family, t.per100(t.alarms),
-			t.within(0.02, 2), t.within(0.03, 2), t.within(0.05, 2), t.within(0.10, 2))
+	}
+	fmt.Fprint(w, "False alarms per 100, by kind of history\n\n| histories | unchanged runs |")
+	for _, r := range rules {
+		fmt.Fprintf(w, " %s |", r.name)
+	}
+	fmt.Fprintf(w, " changes | %s: found within 5 |\n|---|---|%s---|---|\n", rules[0].name, strings.Repeat("---|", len(rules)))
+	for _, family := range families {
+		printFamily(w, family, all, rules, workers)
 	}
 	fmt.Fprintln(w)
+}
+
+func printFamily(w io.Writer, family string, all []history, rules []rule, workers int) {
+	var some []history
+	for _, h := range all {
+		if h.family == family {
+			some = append(some, h)
+		}
+	}
+	var lead tally
+	var cells string
+	for k, r := range rules {
+		t := measure(some, r, workers)
+		if k == 0 {
+			lead = t
+		}
+		cells += fmt.Sprintf(" %.2f |", t.per100(t.alarms))
+	}
+	var sizes, found []string
+	for _, size := range lead.sizes() {
+		sizes = append(sizes, fmt.Sprint(lead.found[size][0]))
+		found = append(found, fmt.Sprintf("%.0f", lead.within(size, 2)))
+	}
+	fmt.Fprintf(w, "| %s | %d |%s %s | %s |\n", family, lead.quiet, cells, strings.Join(sizes, "/"), strings.Join(found, "/"))
+}
+
+// pick are the rules of these names, in the order of all.
+func pick(all []rule, names ...string) []rule {
+	return slices.DeleteFunc(all, func(r rule) bool { return !slices.Contains(names, r.name) })
 }
