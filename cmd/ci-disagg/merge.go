@@ -82,7 +82,7 @@ func runMerge(h host, o mergeOptions, args []string) error {
 	if err != nil {
 		return usageErr(err)
 	}
-	files, err := findFiles(cwd, args, o.Output)
+	files, err := findResults(cwd, args, o.Output)
 	if err != nil {
 		return usageErr(err)
 	}
@@ -137,14 +137,14 @@ func (o *mergeOptions) check(args []string) error {
 
 // findFiles gives the files that the arguments name, each once. What names none
 // stays as a file that cannot be read, so that the report says so.
-func findFiles(cwd string, args []string, output string) ([]merge.File, error) {
+func findResults(cwd string, args []string, output string) ([]merge.File, error) {
 	var out []merge.File
-	seen := map[string]bool{absolute(cwd, output): true} // the report of the last time is no input
+	seen := map[string]bool{absFrom(cwd, output): true} // the report of the last time is no input
 	add := func(path string) {
-		abs := absolute(cwd, path)
+		abs := absFrom(cwd, path)
 		if !seen[abs] {
 			seen[abs] = true
-			out = append(out, merge.File{Path: path, Shown: shownPath(cwd, path)})
+			out = append(out, merge.File{Path: path, Shown: mergeShown(cwd, path)})
 		}
 	}
 	for _, arg := range args {
@@ -153,17 +153,17 @@ func findFiles(cwd string, args []string, output string) ([]merge.File, error) {
 		case err == nil && !info.IsDir():
 			add(arg)
 		case err == nil:
-			paths, err := walk(arg, func(path string) bool { return strings.HasSuffix(path, ".xml") })
+			paths, err := walkFiles(arg, func(path string) bool { return strings.HasSuffix(path, ".xml") })
 			if err != nil {
 				return nil, err
 			}
-			addOr(paths, arg+": no *.xml file", add)
+			addOrNone(paths, arg+": no *.xml file", add)
 		case strings.ContainsAny(arg, "*?["):
-			paths, err := glob(arg)
+			paths, err := globFiles(arg)
 			if err != nil {
 				return nil, err
 			}
-			addOr(paths, arg, add)
+			addOrNone(paths, arg, add)
 		default:
 			add(arg)
 		}
@@ -171,7 +171,7 @@ func findFiles(cwd string, args []string, output string) ([]merge.File, error) {
 	return out, nil
 }
 
-func addOr(paths []string, none string, add func(string)) {
+func addOrNone(paths []string, none string, add func(string)) {
 	if len(paths) == 0 {
 		add(none)
 	}
@@ -180,7 +180,7 @@ func addOr(paths []string, none string, add func(string)) {
 	}
 }
 
-func absolute(cwd, path string) string {
+func absFrom(cwd, path string) string {
 	if filepath.IsAbs(path) {
 		return filepath.Clean(path)
 	}
@@ -189,8 +189,8 @@ func absolute(cwd, path string) string {
 
 // shownPath is path as it stands in reports: relative where it lies below the
 // working directory, since an absolute one differs from build to build.
-func shownPath(cwd, path string) string {
-	rel, err := filepath.Rel(cwd, absolute(cwd, path))
+func mergeShown(cwd, path string) string {
+	rel, err := filepath.Rel(cwd, absFrom(cwd, path))
 	if err != nil || strings.HasPrefix(rel, "..") {
 		return path
 	}
@@ -198,7 +198,7 @@ func shownPath(cwd, path string) string {
 }
 
 // walk gives the files below dir that match, hidden directories left out.
-func walk(dir string, match func(path string) bool) ([]string, error) {
+func walkFiles(dir string, match func(path string) bool) ([]string, error) {
 	var out []string
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -219,7 +219,7 @@ func walk(dir string, match func(path string) bool) ([]string, error) {
 }
 
 // glob expands a pattern in which ** stands for any directories.
-func glob(pattern string) ([]string, error) {
+func globFiles(pattern string) ([]string, error) {
 	if !strings.Contains(pattern, "**") {
 		return filepath.Glob(pattern)
 	}
@@ -229,7 +229,7 @@ func glob(pattern string) ([]string, error) {
 	}
 	dir := pattern[:strings.IndexAny(pattern, "*?[{")]
 	dir = filepath.Dir(dir + "x")
-	return walk(dir, func(path string) bool { return re.MatchString(strings.TrimPrefix(path, "./")) || re.MatchString(path) })
+	return walkFiles(dir, func(path string) bool { return re.MatchString(strings.TrimPrefix(path, "./")) || re.MatchString(path) })
 }
 
 // pathPattern makes a regular expression of a path pattern. whole says that it
@@ -305,7 +305,7 @@ func (o *mergeOptions) roleInput(files []merge.File) (merge.Input, error) {
 			return n
 		}
 		f.Rank = number("rank")
-		addFile(&in, part("case"), number("rep"), number("attempt"), part("role"), f)
+		addResult(&in, part("case"), number("rep"), number("attempt"), part("role"), f)
 	}
 	slices.SortStableFunc(in.Cases, func(a, b merge.Case) int { return merge.Natural(a.Slug, b.Slug) })
 	for i := range in.Cases {
@@ -314,7 +314,7 @@ func (o *mergeOptions) roleInput(files []merge.File) (merge.Input, error) {
 	return in, nil
 }
 
-func addFile(in *merge.Input, slug string, rep, attempt int, role string, f merge.File) {
+func addResult(in *merge.Input, slug string, rep, attempt int, role string, f merge.File) {
 	ci := slices.IndexFunc(in.Cases, func(c merge.Case) bool { return c.Slug == slug })
 	if ci < 0 {
 		ci = len(in.Cases)
@@ -368,13 +368,13 @@ func printMerge(w io.Writer, path string, s merge.Summary) {
 			fmt.Fprintf(w, "  ... and %d more\n", s.Counts.Red()-most)
 			break
 		}
-		fmt.Fprintf(w, "  %s.%s: %s\n", r.Classname, r.Name, clip(r.Message))
+		fmt.Fprintf(w, "  %s.%s: %s\n", r.Classname, r.Name, clipLine(r.Message))
 	}
 	broken := 0
 	for _, f := range s.Files {
 		if f.Problem != "" {
 			if broken++; broken <= most {
-				fmt.Fprintf(w, "  broken: %s\n", clip(f.Problem))
+				fmt.Fprintf(w, "  broken: %s\n", clipLine(f.Problem))
 			}
 		}
 	}
@@ -383,14 +383,14 @@ func printMerge(w io.Writer, path string, s merge.Summary) {
 			fmt.Fprintf(w, "  ... and %d warnings more\n", len(s.Warnings)-i)
 			break
 		}
-		fmt.Fprintf(w, "  warning: %s\n", clip(warning))
+		fmt.Fprintf(w, "  warning: %s\n", clipLine(warning))
 	}
 	fmt.Fprintf(w, "%s: %d cases of %d files, %d folded, %d added, %d bytes of text cut, %d bytes\n",
 		path, s.In, len(s.Files), s.Folded, s.Synthetic, s.Cut, s.Bytes)
 }
 
 // clip bounds a line of the summary.
-func clip(s string) string {
+func clipLine(s string) string {
 	const limit = 160
 	r := []rune(s)
 	if len(r) <= limit {
