@@ -64,7 +64,8 @@ type perfConfig struct {
 
 // accuracyConfig is the gate on accuracy results.
 type accuracyConfig struct {
-	Advisory bool `yaml:"advisory"` // shown, never red
+	Advisory bool                 `yaml:"advisory"` // shown, never red
+	Gates    []bench.AccuracyTest `yaml:"gates"`
 }
 
 // metricConfig defines a metric. Unit and direction have no default.
@@ -119,7 +120,7 @@ func loadConfig(h host, path string) (config, error) {
 	}
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) && !named {
-		return config{}, nil
+		return config{fileConfig: fileConfig{Retry: drive.DefaultRetry()}}, nil
 	}
 	if err != nil {
 		return config{}, usageErr(fmt.Errorf("config: %w", err))
@@ -131,7 +132,7 @@ func loadConfig(h host, path string) (config, error) {
 
 // parseConfig decodes and checks the text of a config file.
 func parseConfig(file string, data []byte) (config, error) {
-	c := config{raw: data}
+	c := config{raw: data, fileConfig: fileConfig{Retry: drive.DefaultRetry()}}
 	doc, err := strictyaml.Read(file, data, &c.fileConfig)
 	c.doc = doc
 	if err != nil {
@@ -168,8 +169,19 @@ func (c config) validate() error {
 	if _, err := blame.Compile(c.Classes); err != nil {
 		bad("classes", "%v", err)
 	}
-	if _, err := c.metrics(); err != nil {
-		bad("perf.define", "%v", err)
+	if table, err := c.metrics(); err != nil {
+		bad("perf", "%v", err)
+	} else {
+		for _, name := range slices.Sorted(maps.Keys(c.Perf.Policy.Metrics)) {
+			if _, ok := table.Lookup(name); !ok {
+				bad(strictyaml.Path("perf", "metrics", name), "%q is not a metric: use a canonical name such as output_token_throughput, or define it", name)
+			}
+		}
+	}
+	for i, gate := range c.Perf.Accuracy.Gates {
+		if _, err := gate.Complete(); err != nil {
+			bad(strictyaml.Path("perf", "accuracy", "gates", i), "%v", err)
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -195,7 +207,11 @@ func (c config) metrics() (metric.Table, error) {
 		better := map[string]metric.Direction{"higher": metric.HigherIsBetter, "lower": metric.LowerIsBetter}[m.Better]
 		own = append(own, metric.Metric{Name: m.Name, Unit: m.Unit, Better: better, Gate: m.Gate, MinEffect: m.MinEffect})
 	}
-	return metric.Default().With(own...)
+	table, err := metric.Default().With(own...)
+	if err != nil {
+		return table, err
+	}
+	return bench.Extend(table, c.Perf.Readers)
 }
 
 // profile is the cluster's profile and name: the flag's, else the config's, else

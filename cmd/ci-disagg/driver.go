@@ -162,8 +162,11 @@ func (d *driver) render(in drive.RenderInput) ([]drive.File, error) {
 // options is everything drive needs.
 func (d *driver) options(h host, dir rundir.Dir, detach bool) drive.Options {
 	retry := d.cfg.Retry
-	if d.flags.retries >= 0 {
+	switch {
+	case d.flags.retries >= 0:
 		retry.Max = d.flags.retries
+	case d.backend == drive.BackendLocal:
+		retry.Max = 0 // this machine will not be another one
 	}
 	o := drive.Options{
 		Dir: dir, Backend: d.backend, Host: d.host, Slurm: d.client, Binary: d.binary,

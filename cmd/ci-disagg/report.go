@@ -102,6 +102,7 @@ func newReporter(h host, cfg config, dir rundir.Dir) (*reporter, error) {
 	}
 	b := report.Builder{
 		Tool: buildVersion(), Off: cfg.Perf.Off, Classes: classes,
+		Accuracy: cfg.Perf.Accuracy.Gates, AccuracyAdvisory: cfg.Perf.Accuracy.Advisory,
 		Reader: bench.Reader{Metrics: metrics, Generic: cfg.Perf.Readers},
 		Setup:  baseline.Setup{Pins: pins, Policy: cfg.Perf.Policy, Metrics: metrics},
 		Merge:  merge.Options{NoCaps: cfg.Report.NoCaps, StrictXSD: cfg.Report.StrictXSD, Flaky: cfg.Report.Flaky},

@@ -27,6 +27,9 @@ type Builder struct {
 	Classes blame.Classes
 	Merge   merge.Options
 	Exit    ExitPolicy
+
+	Accuracy         []bench.AccuracyTest // gates of cases that test accuracy
+	AccuracyAdvisory bool                 // shown, never red
 }
 
 // Built is a report before it is written.
@@ -132,7 +135,11 @@ func (b Builder) buildCase(ctx context.Context, bundle Bundle, c CaseBundle) cas
 		b.judge(ctx, bundle, c, views, &r)
 	}
 	for _, row := range r.doc.Metrics {
-		if row.Gate && !row.Advisory {
+		switch {
+		case !row.Gate || row.Advisory:
+		case row.Rule == ruleAccuracy && row.Verdict == verdict.Regression:
+			end.Failed = true // a wrong answer is a failing test, not a slow one
+		default:
 			end.Words = append(end.Words, row.Verdict)
 		}
 	}
@@ -193,6 +200,7 @@ func (b Builder) judge(ctx context.Context, bundle Bundle, c CaseBundle, views [
 			r.doc.Metrics[i].Advisory = true
 		}
 	}
+	r.doc.Metrics = append(r.doc.Metrics, b.accuracyRows(c, m)...)
 	r.record = &j.Record
 }
 

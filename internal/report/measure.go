@@ -18,6 +18,7 @@ type measured struct {
 	repetitions  []baseline.Repetition
 	measurements []baseline.Measurement
 	problems     []string
+	scores       []bench.Score
 	started      time.Time // of the first repetition
 }
 
@@ -34,6 +35,7 @@ func (b Builder) measure(c CaseBundle, views []attemptView) measured {
 		results, problems := b.results(c.Plan, v.AttemptBundle)
 		m.problems = append(m.problems, problems...)
 		for _, r := range results {
+			m.scores = append(m.scores, r.Accuracy...)
 			point := pointName(c.Plan.Expected.Points, r)
 			for _, s := range r.Samples {
 				m.add(index, point, s, len(m.repetitions)-1, b)

@@ -1,0 +1,51 @@
+package report
+
+import (
+	"github.com/ci-disagg/ci-disagg/internal/report/bench"
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+)
+
+// ruleAccuracy marks the rows of the accuracy gates.
+const ruleAccuracy = "accuracy"
+
+// accuracyRows are the accuracy gates of a case. A case that was to measure
+// accuracy and has no gate gets one that says so: a number that nobody compares
+// with anything proves nothing.
+func (b Builder) accuracyRows(c CaseBundle, m measured) []verdict.Row {
+	if !c.Plan.Expected.Accuracy {
+		return nil
+	}
+	row := func(name string, word verdict.Word, reason string) verdict.Row {
+		return verdict.Row{
+			Case: c.State.ID, Metric: name, Unit: "%", Better: metric.HigherIsBetter.String(), Gate: true,
+			Advisory: b.AccuracyAdvisory, Verdict: word, Rule: ruleAccuracy, Reason: reason, Values: []float64{},
+		}
+	}
+	verdicts, err := bench.CheckAccuracy(m.scores, b.Accuracy)
+	switch {
+	case err != nil:
+		return []verdict.Row{row(ruleAccuracy, verdict.Invalid, err.Error())}
+	case len(verdicts) == 0:
+		return []verdict.Row{row(ruleAccuracy, verdict.NoBaseline, "the case measures accuracy and perf.accuracy.gates names no reference for it")}
+	}
+	var rows []verdict.Row
+	for _, v := range verdicts {
+		word := verdict.Regression
+		if v.Pass {
+			word = verdict.Pass
+		}
+		r := row(ruleAccuracy+"_"+v.Test.Task, word, v.Text)
+		threshold, expected := v.Threshold, v.Test.Expected
+		r.Limit, r.Baseline = &threshold, &expected
+		if v.Score.Task != "" {
+			value := v.Score.Value
+			r.Value, r.Values = &value, []float64{value}
+		}
+		if v.Test.HigherIsBetter != nil && !*v.Test.HigherIsBetter {
+			r.Better = metric.LowerIsBetter.String()
+		}
+		rows = append(rows, r)
+	}
+	return rows
+}
