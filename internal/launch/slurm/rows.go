@@ -1,6 +1,7 @@
 package slurm
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -111,6 +112,9 @@ func parseTime(s string) time.Time {
 	return time.Time{}
 }
 
+// errCut says that the output ends in the middle of a line.
+var errCut = errors.New("the output is cut off")
+
 // table is delimited text with a header line.
 type table struct {
 	index map[string]int
@@ -123,6 +127,9 @@ type table struct {
 // "CLUSTER: x" lines, which -M puts in front, are skipped.
 func parseTable(text, sep string, want ...string) (table, error) {
 	t := table{}
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		return table{}, errCut
+	}
 	for n, line := range strings.Split(text, "\n") {
 		line = strings.TrimSuffix(line, "\r")
 		if strings.TrimSpace(line) == "" || strings.HasPrefix(line, "CLUSTER: ") {
@@ -250,6 +257,9 @@ func ParseAcct(text string) ([]AcctRow, error) {
 // where a known key begins.
 func ParseControl(text string) ([]ControlJob, error) {
 	var jobs []ControlJob
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		return nil, errCut
+	}
 	for line := range strings.SplitSeq(text, "\n") {
 		line = strings.TrimSpace(line)
 		if line == "" {
