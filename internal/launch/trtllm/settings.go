@@ -1,0 +1,50 @@
+package trtllm
+
+// Setting is one effective value of the workload and where it came from.
+type Setting struct {
+	Key   string // below workload
+	Value string
+	From  string // "$NAME" of the caller's environment, "config", or "default"
+}
+
+// Settings are the effective values, in the order of the docs. Values that are
+// neither set nor have a default are left out, and so are secrets' values, which
+// are never here.
+func (in Input) Settings() []Setting {
+	s := settle(in)
+	var out []Setting
+	add := func(key, effective, conf, env string) {
+		from := "default"
+		switch {
+		case env != "" && in.Env[env] != "":
+			from = "$" + env
+		case conf != "":
+			from = "config"
+		}
+		if effective != "" {
+			out = append(out, Setting{Key: key, Value: effective, From: from})
+		}
+	}
+	c := in.Config
+	add("source", s.Source, c.Source, "")
+	add("dir", s.workdir, c.Dir, "")
+	add("command", s.command, c.Command, EnvCommand)
+	if s.command == "" {
+		add("pytest", s.Pytest, c.Pytest, "")
+		add("args", s.Args, c.Args, "")
+	}
+	add("launcher", s.Launcher, c.Launcher, "")
+	add("setup", s.Setup, c.Setup, "")
+	add("install", s.Install, c.Install, "")
+	add("precheck", s.Precheck, c.Precheck, EnvPrecheck)
+	add("disagg_configs", s.disaggFolder, c.DisaggConfigs, EnvDisaggFolder)
+	add("agg_configs", s.aggFolder, c.AggConfigs, EnvAggFolder)
+	add("test_module", s.module, c.TestModule, EnvTestModule)
+	add("test_function", s.function, c.TestFunction, EnvTestFunction)
+	add("test_prefix", s.prefix, c.TestPrefix, EnvTestPrefix)
+	add("output_layout", s.OutputLayout, c.OutputLayout, "")
+	add("mpi", s.MPI, c.MPI, "")
+	add("ucx", s.UCX, c.UCX, "")
+	add("gpu_type", s.GPUType, c.GPUType, "")
+	return out
+}
