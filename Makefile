@@ -65,6 +65,10 @@ faults: setup ## the whole fault matrix on a real Slurm, under 40 minutes
 verdict-eval: ## false alarms and detection of the verdict rules on recorded and generated histories, two minutes
 	go run ./internal/report/verdict/verdicteval
 
+.PHONY: bench-steplog
+bench-steplog: ## a 2 GB generation server log: our reader beside a loop in Python, MB/s and peak memory
+	PYTHON=/usr/bin/python3 internal/report/bench/steplogbench/run.sh 2000
+
 .PHONY: release
 release: ## static binaries for amd64 and arm64 with checksums, in dist/
 	rm -rf dist && mkdir dist

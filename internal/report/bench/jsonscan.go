@@ -256,23 +256,24 @@ func (j *jsonReader) leaf(l leaf) error {
 func (j *jsonReader) word(c byte) error {
 	j.buf = append(j.buf[:0], c)
 	for {
-		c, err := j.r.ReadByte()
-		if errors.Is(err, io.EOF) {
+		if _, err := j.r.Peek(1); errors.Is(err, io.EOF) {
 			break
-		}
-		if err != nil {
+		} else if err != nil {
 			return err
 		}
-		if strings.IndexByte(" \t\r\n,]}:{[\"", c) >= 0 {
-			if err := j.r.UnreadByte(); err != nil {
-				return err
-			}
+		ahead, _ := j.r.Peek(j.r.Buffered())
+		n := 0
+		for n < len(ahead) && !delimiter(ahead[n]) {
+			n++
+		}
+		if len(j.buf)+n > 512 {
+			return j.fault("%q… is not a JSON value", append(j.buf, ahead[:n]...)[:32])
+		}
+		j.buf = append(j.buf, ahead[:n]...)
+		_, _ = j.r.Discard(n)
+		if n < len(ahead) {
 			break
 		}
-		if len(j.buf) >= 512 {
-			return j.fault("%q… is not a JSON value", j.buf[:32])
-		}
-		j.buf = append(j.buf, c)
 	}
 	// Of what is passed over, only plain numbers are let through unread: there
 	// may be millions.
@@ -300,6 +301,16 @@ func (j *jsonReader) word(c byte) error {
 		l.kind, l.num = leafNumber, v
 	}
 	return j.leaf(l)
+}
+
+// delimiter reports whether a number or a word ends before c.
+func delimiter(c byte) bool {
+	switch c {
+	case ' ', '\t', '\r', '\n', ',', ']', '}', ':', '{', '[', '"':
+		return true
+	default:
+		return false
+	}
 }
 
 // text reads a string behind its opening quote and keeps up to limit bytes.

@@ -8,6 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 size=${1:-2000}
 rounds=${ROUNDS:-3}
 python=${PYTHON:-/usr/bin/python3}
+[[ -x /usr/bin/time ]] || { echo "run.sh: /usr/bin/time is missing: apt-get install time" >&2; exit 2; }
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 
