@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,11 +72,15 @@ func runBaselineAccept(ctx context.Context, h host, o acceptOptions, series []st
 	if o.caseID == "" {
 		return usageErr(errors.New("which case? Give --case"))
 	}
-	store, _, err := o.openStore(ctx, h, false)
+	store, cfg, err := o.openStore(ctx, h, false)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = store.Close() }()
+	metrics, err := cfg.metrics()
+	if err != nil {
+		return usageErr(err)
+	}
 	match, err := o.findMatch(ctx, store)
 	if err != nil {
 		return err
@@ -100,8 +103,14 @@ func runBaselineAccept(ctx context.Context, h host, o acceptOptions, series []st
 	}
 	act := baseline.Record{Kind: baseline.KindAccept, Case: target.Case, Match: target.Match, Time: target.Time, Build: rundir.Build{Branch: target.Build.Branch}, Act: &stamp}.Normal()
 	fmt.Fprintf(h.stdout, "accept the level of run %s (%s, commit %s) of %s\n", target.ID, target.Time.Format("2006-01-02 15:04"), firstOf(short(target.Build.Commit), "-"), printable(target.Case))
+	others := 0
 	for _, m := range target.Measurements {
-		if !stamp.Covers(m.Point, m.Metric) {
+		def, _ := metrics.Lookup(m.Metric)
+		switch {
+		case !stamp.Covers(m.Point, m.Metric):
+			continue
+		case !def.Gate && len(series) == 0:
+			others++
 			continue
 		}
 		from := m.Level
@@ -109,6 +118,9 @@ func runBaselineAccept(ctx context.Context, h host, o acceptOptions, series []st
 			from = levelBefore(hist.Runs[:at], m.Point, m.Metric)
 		}
 		fmt.Fprintf(h.stdout, "  %s\n", levelChange(m, from))
+	}
+	if others > 0 {
+		fmt.Fprintf(h.stdout, "  and %d metrics that do not gate by default\n", others)
 	}
 	if o.dryRun {
 		if err := diffLines(h.stdout, "+", act); err != nil {
@@ -203,12 +215,13 @@ func runBaselinePin(ctx context.Context, h host, o pinOptions, args []string) er
 	if err != nil {
 		return err
 	}
-	file := cfg.Perf.Pins
-	if file == "" || o.caseID == "" {
+	if cfg.Perf.Pins == "" || o.caseID == "" {
 		return usageErr(errors.New("give --case, and --pins or perf.pins in the config"))
 	}
-	if !filepath.IsAbs(file) {
-		file = filepath.Join(filepath.Dir(cfg.path), file)
+	name := cfg.pinsFile(h)
+	file, err := absPath(h, name)
+	if err != nil {
+		return err
 	}
 	metrics, err := cfg.metrics()
 	if err != nil {
@@ -223,7 +236,6 @@ func runBaselinePin(ctx context.Context, h host, o pinOptions, args []string) er
 		return err
 	}
 	text := old
-	name := shortPathHere(h, file)
 	for _, e := range entries {
 		e.By, e.At, e.Why = stamp.By, stamp.At.Format("2006-01-02T15:04:05Z07:00"), stamp.Why
 		if text, err = baseline.SetPin(name, text, o.caseID, e, metrics); err != nil {

@@ -292,11 +292,6 @@ func runBaselineAdd(ctx context.Context, h host, o addOptions, args []string) er
 	if err := rec.Validate(); err != nil {
 		return usageErr(err)
 	}
-	store, _, err := o.openStore(ctx, h, !o.dryRun)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = store.Close() }()
 	if o.dryRun {
 		if err := diffLines(h.stdout, "+", rec); err != nil {
 			return err
@@ -304,6 +299,11 @@ func runBaselineAdd(ctx context.Context, h host, o addOptions, args []string) er
 		fmt.Fprintln(h.stdout, "dry run: nothing was changed")
 		return nil
 	}
+	store, _, err := o.openStore(ctx, h, true)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = store.Close() }()
 	return saveAll(ctx, h, store, []baseline.Record{rec})
 }
 

@@ -72,6 +72,23 @@ func (o storeFlags) load(h host) (config, error) {
 	return cfg, nil
 }
 
+// pins reads the configured file of pins under the name by which a person here
+// knows it.
+func (c config) pins(h host, metrics metric.Table) (baseline.Pins, error) {
+	if c.Perf.Pins == "" {
+		return baseline.Pins{}, nil
+	}
+	return baseline.ReadPins(c.pinsFile(h), metrics)
+}
+
+func (c config) pinsFile(h host) string {
+	path := c.Perf.Pins
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(filepath.Dir(c.path), path)
+	}
+	return shortPathHere(h, path)
+}
+
 // judgeOptions are the flags of judge.
 type judgeOptions struct {
 	storeFlags
@@ -146,7 +163,7 @@ func runJudge(ctx context.Context, h host, o judgeOptions, args []string) error 
 	if err != nil {
 		return usageErr(err)
 	}
-	pins, err := readPins(cfg, metrics)
+	pins, err := cfg.pins(h, metrics)
 	if err != nil {
 		return usageErr(err)
 	}

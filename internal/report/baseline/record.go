@@ -172,7 +172,7 @@ func (r Record) NewID() string {
 	enc := json.NewEncoder(h)
 	part := []any{r.Kind, r.Case, MatchKey(r.Match), r.Branch(), r.Build.Mode, r.Build.Change, r.Run, r.Time.UTC().UnixNano()}
 	if r.Act != nil && r.Kind != KindRun {
-		part = append(part, r.Act.Target, r.Act.Series, r.Act.At.UTC().UnixNano(), r.Act.By, r.Act.Why)
+		part = append(part, r.Act.Target, strings.Join(r.Act.Series, "\x00"), r.Act.At.UTC().UnixNano(), r.Act.By, r.Act.Why)
 	}
 	_ = enc.Encode(part) // a hash cannot fail, and the values are strings and numbers
 	return r.Time.UTC().Format(idTime) + "-" + hex.EncodeToString(h.Sum(nil)[:8])
@@ -191,6 +191,9 @@ func (r Record) Normal() Record {
 	if r.Act != nil {
 		act := *r.Act
 		act.At = act.At.UTC().Truncate(time.Microsecond)
+		if len(act.Series) == 0 {
+			act.Series = nil
+		}
 		r.Act = &act
 	}
 	r.ID = r.NewID()
