@@ -1,0 +1,269 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
+	clusterhost "github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/script"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// planSchema is the version of plan's JSON (docs/plan.md).
+const planSchema = 1
+
+// planOptions are the flags of plan.
+type planOptions struct {
+	suiteFlags
+	output string
+	draft  string
+	script bool
+	check  bool
+}
+
+// AddFlags registers the flags.
+func (o *planOptions) AddFlags(f *pflag.FlagSet) {
+	o.suiteFlags.AddFlags(f)
+	f.StringVarP(&o.output, "output", "o", "table", "table or json")
+	f.StringVar(&o.draft, "draft", "", "a team's own launch draft, as for run")
+	f.BoolVar(&o.script, "script", false, "print the generated scripts instead")
+	f.BoolVar(&o.check, "check", false, "ask Slurm whether it would take the jobs (sbatch --test-only)")
+}
+
+func newPlanCmd(h host) *cobra.Command {
+	var o planOptions
+	cmd := &cobra.Command{
+		Use:   "plan [flags] [TEST_ID...]",
+		Short: "Resolve, validate and print what run would do; submit nothing",
+		Long: `plan reads the tests, their configs and the cluster's profile, checks everything at
+once, and prints what would be launched: nodes, GPUs and commands per role, time
+budgets, what is expected to come back and what it would be judged against.
+
+Exit code 2 means that something is wrong; every problem is named with its file,
+line and key.`,
+		Example: `  ci-disagg plan --test-list nightly.txt --cluster gb200
+  ci-disagg plan -o json disagg_upload-e2e-my_config | jq '.cases[].nodes'
+  ci-disagg plan --script disagg_upload-e2e-my_config
+  ci-disagg plan --check --test-list nightly.txt --cluster gb200`,
+		RunE: func(cmd *cobra.Command, args []string) error { return runPlan(cmd.Context(), h, o, args) },
+	}
+	o.AddFlags(cmd.Flags())
+	return cmd
+}
+
+// planDocument is what plan -o json prints.
+type planDocument struct {
+	Schema   int           `json:"schema"`
+	Version  string        `json:"version"`
+	Config   string        `json:"config,omitempty"`
+	Backend  string        `json:"backend"`
+	Cluster  string        `json:"cluster,omitempty"`
+	Stage    string        `json:"stage"`
+	Settings []planSetting `json:"settings"`
+	Cases    []planCase    `json:"cases"`
+}
+
+// planSetting is one effective value and where it came from.
+type planSetting struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
+	From  string `json:"from"` // file:line:column, $NAME or default
+}
+
+// planCase is one case's plan and what is known about it beside.
+type planCase struct {
+	rundir.Plan
+	Baseline string     `json:"baseline"`        // what the case would be judged against
+	Check    *planCheck `json:"check,omitempty"` // with --check
+}
+
+// planCheck is Slurm's answer to sbatch --test-only.
+type planCheck struct {
+	OK     bool   `json:"ok"`
+	Answer string `json:"answer"`
+}
+
+func runPlan(ctx context.Context, h host, o planOptions, args []string) error {
+	if o.output != "table" && o.output != "json" {
+		return usageErr(fmt.Errorf("-o %q is not table or json", o.output))
+	}
+	s, err := o.resolve(h, args)
+	if err != nil {
+		return err
+	}
+	d, err := newDriver(h, s.config, s.cluster, s.profile, s.backend, driveFlags{retries: -1, reruns: -1})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = d.host.Close() }()
+	if err := d.setDraft(h, o.draft); err != nil {
+		return err
+	}
+	dir, err := exampleDir(h, s.config)
+	if err != nil {
+		return err
+	}
+	if o.script {
+		return printScripts(h, d, dir, s.plans)
+	}
+	doc := planDocument{
+		Schema: planSchema, Version: buildVersion(), Config: s.config.path, Backend: s.backend, Cluster: s.cluster, Stage: s.stage,
+		Settings: o.settings(h, s, args),
+	}
+	doc.Cases, err = planCases(ctx, s)
+	if err != nil {
+		return err
+	}
+	if o.check {
+		if err := checkPlans(ctx, d, dir, doc.Cases); err != nil {
+			return err
+		}
+	}
+	if err := printPlan(h, doc, o.output); err != nil {
+		return err
+	}
+	return refused(doc.Cases)
+}
+
+func printPlan(h host, doc planDocument, format string) error {
+	var b bytes.Buffer
+	if format == "json" {
+		enc := json.NewEncoder(&b)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", "  ")
+		if err := enc.Encode(doc); err != nil {
+			return err
+		}
+	} else {
+		planTable(&b, doc)
+	}
+	_, err := h.stdout.Write(b.Bytes())
+	return err
+}
+
+// settings are the effective values of profile and workload with their origins.
+func (o *planOptions) settings(h host, s suite, args []string) []planSetting {
+	var out []planSetting
+	from := func(key string) string { return s.config.doc.At(key) }
+	if s.cluster != "" {
+		origin := "default: the only one"
+		switch {
+		case o.cluster != "":
+			origin = "--cluster"
+		case s.config.Cluster != "":
+			origin = from("cluster")
+		}
+		out = append(out, planSetting{Key: "cluster", Value: s.cluster, From: origin})
+		for _, v := range s.profile.Settings() {
+			p := planSetting{Key: "clusters." + s.cluster + "." + v.Key, Value: v.Value, From: "default"}
+			if v.Set {
+				p.From = from(p.Key)
+			}
+			out = append(out, p)
+		}
+	}
+	in, err := o.input(h, s, args)
+	if err != nil {
+		return out
+	}
+	for _, v := range in.Settings() {
+		p := planSetting{Key: "workload." + v.Key, Value: v.Value, From: v.From}
+		if v.From == "config" {
+			p.From = from(p.Key)
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// exampleDir is where the run would be, with RUN for the run's id.
+func exampleDir(h host, cfg config) (rundir.Dir, error) {
+	parent, err := runsDir(h, cfg)
+	if err != nil {
+		return "", err
+	}
+	return rundir.Dir(filepath.Join(parent, "RUN")), nil
+}
+
+// renderExample makes the files of the case's first attempt.
+func renderExample(d *driver, dir rundir.Dir, p rundir.Plan) (rundir.AttemptDir, []script.File, error) {
+	attempt := dir.CaseDir(p.Case.Slug).Attempt(0, 1)
+	files, err := script.Render(p, d.profile, script.Attempt{
+		Dir: string(attempt), JobName: "ci-disagg-RUN", Owner: "OWNER", AgentPath: d.binary.Path, Draft: d.draft, DraftName: d.source,
+	})
+	return attempt, files, err
+}
+
+// printScripts prints every file of every case that is not skipped, each below
+// a line with its path.
+func printScripts(h host, d *driver, dir rundir.Dir, plans []rundir.Plan) error {
+	var b bytes.Buffer
+	for _, p := range plans {
+		if p.Case.SkipReason != "" {
+			continue
+		}
+		attempt, files, err := renderExample(d, dir, p)
+		if err != nil {
+			return usageErr(err)
+		}
+		for _, f := range files {
+			if strings.HasSuffix(f.Path, ".sh") {
+				fmt.Fprintf(&b, "==> %s <==\n%s\n", filepath.Join(string(attempt), f.Path), f.Data)
+			}
+		}
+	}
+	_, err := h.stdout.Write(b.Bytes())
+	return err
+}
+
+// checkPlans asks Slurm about each job without submitting it.
+func checkPlans(ctx context.Context, d *driver, dir rundir.Dir, cases []planCase) error {
+	if d.backend == drive.BackendLocal {
+		return usageErr(errors.New("--check asks Slurm; the local backend has none"))
+	}
+	if err := d.preflight(ctx); err != nil {
+		return err
+	}
+	for i := range cases {
+		if cases[i].Case.SkipReason != "" {
+			continue
+		}
+		_, files, err := renderExample(d, dir, cases[i].Plan)
+		if err != nil {
+			return usageErr(err)
+		}
+		res, err := d.host.Run(ctx, clusterhost.Cmd{
+			Argv: []string{"sbatch", "--test-only"}, Stdin: bytes.NewReader(files[0].Data),
+			Unset: []string{"SBATCH_*", "SLURM_*"}, Keep: []string{"SLURM_CONF", "SLURM_CONF_SERVER"},
+		})
+		if err != nil {
+			return &endError{code: exitInfra, err: fmt.Errorf("sbatch --test-only on %s: %w", d.host.Name(), err)}
+		}
+		answer := strings.TrimSpace(string(res.Stderr) + string(res.Stdout))
+		cases[i].Check = &planCheck{OK: res.Exit == 0, Answer: answer}
+	}
+	return nil
+}
+
+// refused is the error of a plan that Slurm would not take.
+func refused(cases []planCase) error {
+	var bad []string
+	for _, c := range cases {
+		if c.Check != nil && !c.Check.OK {
+			bad = append(bad, c.Case.ID)
+		}
+	}
+	if bad == nil {
+		return nil
+	}
+	return usageErr(fmt.Errorf("slurm would not take %d of %d jobs: %s", len(bad), len(cases), strings.Join(bad, ", ")))
+}

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurmtest"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+var updatePlan = flag.Bool("update-plan", false, "rewrite the golden files of plan")
+
+const planConfig = `stage: nightly
+runs_dir: /runs
+workload:
+  source: /llm
+  disagg_configs: configs/synthetic
+  agg_configs: configs/synthetic
+  env: {NCCL_DEBUG: INFO}
+clusters:
+  gb200:
+    partition: batch
+    gpus_per_node: 4
+    gpu_type: GB200
+    max_nodes: 16
+  b200:
+    partition: other
+perf:
+  pins: pins.yaml
+`
+
+const planPins = `schema: 1
+cases:
+  "perf/test_perf_sanity.py::test_e2e[disagg-gen_only-six_gpus]":
+    output_token_throughput: 12500
+`
+
+// planHost is a host in a directory with a config and the synthetic test
+// configs.
+func planHost(t *testing.T, env ...string) (h host, out, errs *bytes.Buffer) {
+	t.Helper()
+	dir := t.TempDir()
+	configs, err := filepath.Abs("../../testdata/configs")
+	require.NoError(t, err)
+	require.NoError(t, os.Symlink(configs, filepath.Join(dir, "configs")))
+	for name, text := range map[string]string{"ci-disagg.yaml": planConfig, "pins.yaml": planPins} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	out, errs = new(bytes.Buffer), new(bytes.Buffer)
+	getenv := func(name string) string {
+		for _, e := range env {
+			if v, ok := strings.CutPrefix(e, name+"="); ok {
+				return v
+			}
+		}
+		return ""
+	}
+	return host{
+		stdout: out, stderr: errs, getenv: getenv, environ: func() []string { return env },
+		now:   func() time.Time { return time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC) },
+		getwd: func() (string, error) { return dir, nil }, executable: func() (string, error) { return "/opt/ci-disagg", nil },
+	}, out, errs
+}
+
+func TestPlanTable(t *testing.T) {
+	t.Parallel()
+	h, out, errs := planHost(t, "PERF_TEST_FUNCTION=test_e2e")
+	code := run(t.Context(), h, []string{"plan", "--cluster", "gb200", "disagg-gen_only-six_gpus TIMEOUT (90)", "aggr-agg_two_sizes-big-tp8", "disagg-e2e-quoting SKIP (nvbugs/1)"})
+	require.Equal(t, exitPassed, code, errs.String())
+	dir, _ := h.getwd()
+	// The directory's length decides how wide the settings' columns are.
+	got := regexp.MustCompile(`(?m)^  [a-z].*$`).ReplaceAllStringFunc(strings.ReplaceAll(out.String(), dir, "DIR"), func(line string) string {
+		return "  " + strings.Join(strings.Fields(line), " ")
+	})
+	golden := filepath.Join("testdata", "plan.txt")
+	if *updatePlan {
+		require.NoError(t, os.MkdirAll("testdata", 0o755))
+		require.NoError(t, os.WriteFile(golden, []byte(got), 0o644))
+	}
+	want, err := os.ReadFile(golden)
+	require.NoError(t, err)
+	require.Equal(t, string(want), got)
+}
+
+func TestPlanJSON(t *testing.T) {
+	t.Parallel()
+	h, out, errs := planHost(t)
+	code := run(t.Context(), h, []string{"plan", "-o", "json", "--cluster", "gb200", "disagg-gen_only-six_gpus"})
+	require.Equal(t, exitPassed, code, errs.String())
+	var doc planDocument
+	dec := json.NewDecoder(bytes.NewReader(out.Bytes()))
+	dec.DisallowUnknownFields()
+	require.NoError(t, dec.Decode(&doc))
+	require.Equal(t, planSchema, doc.Schema)
+	require.Len(t, doc.Cases, 1)
+	require.Equal(t, 4, doc.Cases[0].Nodes)
+	require.Equal(t, []rundir.NodeShare{{Node: 0, Tasks: 4, GPUs: 4}, {Node: 1, Tasks: 2, GPUs: 2}}, doc.Cases[0].Roles[0].Slice)
+	require.Contains(t, doc.Cases[0].Baseline, "1 pinned value in")
+	require.Contains(t, doc.Settings, planSetting{Key: "cluster", Value: "gb200", From: "--cluster"})
+	require.Contains(t, doc.Settings, planSetting{Key: "clusters.gb200.gpus", Value: "gpus-per-node", From: "default"})
+	require.Contains(t, doc.Settings, planSetting{Key: "clusters.gb200.max_nodes", Value: "16", From: "ci-disagg.yaml:13:5"})
+}
+
+// docs/plan.md describes every key of the JSON and no other.
+func TestPlanDocumentIsDocumented(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("../../docs/plan.md")
+	require.NoError(t, err)
+	documented := map[string]bool{}
+	for line := range strings.Lines(string(data[bytes.Index(data, []byte("## JSON")):])) {
+		if rest, ok := strings.CutPrefix(line, "| `"); ok {
+			key, _, _ := strings.Cut(rest, "`")
+			documented[key] = true
+		}
+	}
+	for _, key := range jsonKeys(reflect.TypeFor[planDocument](), "") {
+		require.True(t, documented[key], "docs/plan.md does not describe %s", key)
+		delete(documented, key)
+	}
+	require.Empty(t, documented, "docs/plan.md describes keys that do not exist")
+}
+
+// jsonKeys lists every key path of a type; elements of lists are []. Types that
+// have been described once (prechecks are roles, exports are variables) are not
+// described again.
+func jsonKeys(t reflect.Type, path string) []string {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		if t.Kind() == reflect.Slice {
+			path += "[]"
+		}
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	var keys []string
+	for f := range t.Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if f.Anonymous && name == "" {
+			keys = append(keys, jsonKeys(f.Type, path)...)
+			continue
+		}
+		key := strings.TrimPrefix(path+"."+name, ".")
+		keys = append(keys, key)
+		switch key {
+		case "cases[].pre_roles", "cases[].env", "cases[].exports", "cases[].paths":
+		default:
+			keys = append(keys, jsonKeys(f.Type, key)...)
+		}
+	}
+	return keys
+}
+
+func TestPlanScript(t *testing.T) {
+	t.Parallel()
+	h, out, errs := planHost(t)
+	code := run(t.Context(), h, []string{"plan", "--script", "--cluster", "gb200", "disagg-gen_only-six_gpus"})
+	require.Equal(t, exitPassed, code, errs.String())
+	for _, want := range []string{"==> /runs/RUN/cases/", "/attempt-1/job.sh <==", "#SBATCH --partition=batch", "exec /opt/ci-disagg agent /runs/RUN/", "/roles/BENCHMARK/role.sh <=="} {
+		require.Contains(t, out.String(), want)
+	}
+	draft := filepath.Join(t.TempDir(), "draft.sh")
+	require.NoError(t, os.WriteFile(draft, []byte("srun \"${srunArgs[@]}\" \"$runScript\"\n"), 0o600))
+	out.Reset()
+	code = run(t.Context(), h, []string{"plan", "--script", "--draft", draft, "--cluster", "gb200", "disagg-gen_only-six_gpus"})
+	require.Equal(t, exitPassed, code, errs.String())
+	require.Contains(t, out.String(), "srun \"${srunArgs[@]}\" \"$runScript\"")
+	require.NotContains(t, out.String(), "exec /opt/ci-disagg")
+}
+
+func TestPlanRefuses(t *testing.T) {
+	t.Parallel()
+	for want, args := range map[string][]string{
+		"which tests?":                        {},
+		`-o "yaml" is not table or json`:      {"-o", "yaml", "x"},
+		"no config for disagg_upload-x":       {"--cluster", "gb200", "x"},
+		"which cluster?":                      {"disagg-gen_only-six_gpus"},
+		"--cluster c: the config has no such": {"--cluster", "c", "x"},
+		"the local backend has none":          {"--check", "--backend", "local", "--cluster", "gb200", "disagg-gen_only-six_gpus"},
+	} {
+		h, _, errs := planHost(t)
+		require.Equal(t, exitUsage, run(t.Context(), h, append([]string{"plan"}, args...)), args)
+		require.Contains(t, strings.ToLower(errs.String()), strings.ToLower(want))
+	}
+}
+
+// --check asks a real Slurm, which takes one job and refuses the other.
+func TestPlanCheck(t *testing.T) {
+	cluster, err := slurmtest.Up(slurmtest.Options{Nodes: "4x4", NoAccounting: true})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, cluster.Down()) })
+	h, out, errs := planHost(t, cluster.Env()...)
+	args := []string{"plan", "-o", "json", "--check", "--cluster", "gb200", "disagg-gen_only-six_gpus"}
+	require.Equal(t, exitPassed, run(t.Context(), h, args), errs.String())
+	var doc planDocument
+	require.NoError(t, json.Unmarshal(out.Bytes(), &doc))
+	require.True(t, doc.Cases[0].Check.OK)
+	require.Contains(t, doc.Cases[0].Check.Answer, "on nodes gpu[0-3]")
+	require.Empty(t, cluster.Running(t), "nothing was submitted")
+	out.Reset()
+	args[5] = "b200"
+	require.Equal(t, exitUsage, run(t.Context(), h, args))
+	require.NoError(t, json.Unmarshal(out.Bytes(), &doc))
+	require.False(t, doc.Cases[0].Check.OK)
+	require.Contains(t, doc.Cases[0].Check.Answer, "nvalid partition")
+	require.Contains(t, errs.String(), "slurm would not take 1 of 1 jobs")
+}
