@@ -125,10 +125,9 @@ func nodeRanges(r rundir.RolePlan) string {
 		for j+1 < len(r.Slice) && r.Slice[j+1].Tasks == r.Slice[i].Tasks && r.Slice[j+1].Node == r.Slice[j].Node+1 {
 			j++
 		}
-		switch {
-		case i == j:
+		if i == j {
 			parts = append(parts, fmt.Sprintf("%d (%d)", r.Slice[i].Node, r.Slice[i].Tasks))
-		default:
+		} else {
 			parts = append(parts, fmt.Sprintf("%d-%d (%d)", r.Slice[i].Node, r.Slice[j].Node, r.Slice[i].Tasks))
 		}
 		i = j + 1

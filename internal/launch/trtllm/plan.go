@@ -318,12 +318,26 @@ func (k *kase) expected() rundir.Expected {
 		NodeIDs: []string{k.id.full}, GPUType: k.gpuType(), Accuracy: k.m.accuracy,
 		DeviceStep: k.mode == ModeGenOnly || k.mode == ModeGenNoContext,
 	}
+	if k.r.set.OutputLayout == LayoutTRTLLM {
+		x.Metrics = k.metrics()
+	}
 	for _, q := range k.points {
 		x.Points = append(x.Points, rundir.Point{
 			Name: q.name, Concurrency: q.concurrency, Requests: q.requests, InputLen: q.inputLen, OutputLen: q.outputLen,
 		})
 	}
 	return x
+}
+
+// metrics are those without which upstream's test calls a measurement broken:
+// its base metrics, as far as the mode has them. A context server alone makes
+// one token, which has no time per output token.
+func (k *kase) metrics() []string {
+	out := []string{"request_throughput", "output_token_throughput", "total_token_throughput", "ttft_median_ms"}
+	if k.mode != ModeCtxOnly {
+		out = append(out, "tpot_median_ms")
+	}
+	return out
 }
 
 // gpuType is what the cluster has; the config's gpu_type, or its only supported

@@ -52,7 +52,7 @@ func show(p rundir.Plan) string {
 	for _, q := range p.Expected.Points {
 		line("point %+v", q)
 	}
-	line("expected gpu %q device step %v accuracy %v", p.Expected.GPUType, p.Expected.DeviceStep, p.Expected.Accuracy)
+	line("expected gpu %q device step %v accuracy %v metrics %v", p.Expected.GPUType, p.Expected.DeviceStep, p.Expected.Accuracy, p.Expected.Metrics)
 	for _, k := range slices.Sorted(maps.Keys(p.Match)) {
 		line("match %s=%s", k, p.Match[k])
 	}
