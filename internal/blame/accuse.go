@@ -102,6 +102,8 @@ func kindOf(c *court, e Event) string {
 		return KindInstall
 	case NoResult:
 		return KindNoResult
+	case NoStatus:
+		return KindEarlyExit
 	case Storage:
 		return KindStorage
 	case Unkillable:
@@ -121,11 +123,8 @@ func (c *court) explain(e Event) (Rule, *Line, bool) {
 	var at *Line
 	found := len(c.ev.Classes.rules)
 	try := func(text string, line *Line) {
-		for i, r := range c.ev.Classes.rules[:found] {
-			if r.re.MatchString(text) {
-				found, best, at = i, r.Rule, line
-				return
-			}
+		if i := c.ev.Classes.match(text); i >= 0 && i < found {
+			found, best, at = i, c.ev.Classes.rules[i].Rule, line
 		}
 	}
 	if e.Text != "" && e.Kind != PhaseTimeout {
@@ -307,6 +306,8 @@ func what(e Event) string {
 		return "the run directory cannot be written" + lead(": ", e.Text)
 	case Unkillable:
 		return "did not end after SIGKILL"
+	case NoStatus:
+		return "ended with 0 but left no " + e.Text
 	case NodeLost:
 		return "its node failed"
 	default:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"sync"
 )
 
 // ClassesYAML is the built-in list of failure classes: a YAML list of Rule. It
@@ -74,15 +75,38 @@ func Compile(rules []Rule) (Classes, error) {
 	return c, nil
 }
 
-// Match is the first rule whose pattern matches line.
+// Match is the first rule whose pattern matches line. A line that only quotes
+// source text matches nothing.
 func (c Classes) Match(line string) (Rule, bool) {
-	if c.any == nil || !c.any.MatchString(line) {
+	i := c.match(line)
+	if i < 0 {
 		return Rule{}, false
 	}
-	for _, r := range c.rules {
+	return c.rules[i].Rule, true
+}
+
+// match is the index of the first rule that matches, or -1.
+func (c Classes) match(line string) int {
+	if c.any == nil || !c.any.MatchString(line) || Quoted(line) {
+		return -1
+	}
+	for i, r := range c.rules {
 		if r.re.MatchString(line) {
-			return r.Rule, true
+			return i
 		}
 	}
-	return Rule{}, false
+	return -1
 }
+
+// Quoted says that a line shows source text or the value of a variable, as
+// tracebacks and pytest do: what stands there has not happened.
+//
+//	    raise RuntimeError("CUDA error")     an indented line, also behind a [rank0]: prefix
+//	>   raise RuntimeError("CUDA error")     pytest's mark of the line that failed
+//	server = <Popen: returncode: -9 …>       pytest --showlocals
+func Quoted(line string) bool { return quoted().MatchString(line) }
+
+//nolint:gochecknoglobals // compiled once, immutable
+var quoted = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(?:\[[^\]]{1,24}\]:? ?)?(?:    |\t|>   |[A-Za-z_]\w* += )`)
+})

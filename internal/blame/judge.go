@@ -208,11 +208,23 @@ func (c *court) before(a, b Event) bool {
 	if a.Role == b.Role {
 		return weight(a) > weight(b) // several facts about one role: the plainest
 	}
-	oa, ob := c.observes(a), c.observes(b)
-	if oa != ob {
-		return ob
+	if sa, sb := c.softness(a), c.softness(b); sa != sb {
+		return sa < sb
 	}
 	return c.rank(a) < c.rank(b)
+}
+
+// softness orders simultaneous failures by how well they stand for themselves: a
+// crash, then a silent exit 0, which may be an answer to one, then the report
+// that somebody else has gone.
+func (c *court) softness(e Event) int {
+	switch {
+	case c.observes(e):
+		return 2
+	case e.Kind == RoleEnd && e.Exit == 0 && !e.OOM:
+		return 1
+	}
+	return 0
 }
 
 // weight orders facts about the same role by how much they say.

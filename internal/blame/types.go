@@ -26,6 +26,7 @@ const (
 	InstallFail  Kind = "install-failed"
 	PhaseTimeout Kind = "phase-timeout" // Text names the phase
 	NoResult     Kind = "no-result"     // results.xml missing, stale, truncated or not XML (Text says which)
+	NoStatus     Kind = "no-status"     // the client ended with 0 and left no status file (Text = its name)
 	Signalled    Kind = "signalled"     // the agent itself was signalled (Text = signal)
 	Storage      Kind = "storage"       // the run directory could not be written (Text = error)
 	NodeLost     Kind = "node-lost"     // Slurm lost the node (Node) under the role's step

@@ -175,7 +175,7 @@ func (a *agent) initial() state {
 	p := a.plan
 	s := state{limits: limits{
 		budgets: p.Budgets, hang: p.Hang.D(), grace: orDefault(p.Grace.D(), defaultGrace),
-		drainRole: p.Drain.Role, askJob: a.starter.asks(), drainBound: orDefault(p.Budgets.Drain.D(), drainBound),
+		drainRole: p.Drain.Role, drainFile: p.Drain.StatusFile, askJob: a.starter.asks(), drainBound: orDefault(p.Budgets.Drain.D(), drainBound),
 	}}
 	for i, spec := range a.specs {
 		r := role{name: spec.role.Name, kind: spec.role.Kind, state: rundir.RolePending, wave: waveMain}

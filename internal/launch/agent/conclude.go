@@ -60,7 +60,7 @@ func (s state) evidence() blame.Evidence {
 			Stopped: r.stopSent, ByUs: s.stoppedBy(r) != "", Drained: r.drained && !s.failed,
 			// The client ends when it is through and a precheck when it is done;
 			// exit 0 of a server counts only after the client's word.
-			Expected: r.wave != waveMain || s.isClient(r) || r.drained,
+			Expected: r.wave != waveMain || s.isClient(r) || r.drained && !(r.early && s.failed),
 		}
 		if f := r.end.First; f != nil {
 			e.Task, e.Node = f.Task, f.Node

@@ -58,6 +58,7 @@ func (m *machine) take(e event) {
 	case evEnded:
 		m.takeEnded(e)
 	case evDrain:
+		m.status = true
 		m.through(e.at, "status file is there")
 	case evTick:
 		if m.ending == nil {
@@ -117,6 +118,10 @@ func (m *machine) takeBadTask(e event) {
 func (m *machine) takeEnded(e event) {
 	r := &m.roles[e.role]
 	r.state, r.ended, r.end = rundir.RoleEnded, e.at, e.end
+	if r.end.Signal == 0 && r.end.Exit > 128 && r.end.Exit <= 128+64 {
+		r.end.Signal = r.end.Exit - 128 // a shell whose command was killed
+		e.end = r.end
+	}
 	m.note(e.at, r.name, endWords(e.end))
 	m.failed = m.failed || m.isClient(*r) && e.end.Exit != 0
 	if e.end.Err != "" && r.stopSent.IsZero() {
@@ -125,11 +130,12 @@ func (m *machine) takeEnded(e event) {
 			blame.Event{Role: r.name, Kind: blame.NeverStarted, At: e.at, Text: e.end.Err})
 	}
 	if e.drain {
+		m.status = true
 		m.through(e.at, "status file is there")
 	}
 	if m.ending != nil {
-		if r.drained = m.phase == rundir.PhaseDrain && m.ending.soft; r.drained {
-			return
+		if !m.isClient(*r) { // it left because the client had said that it was through, whatever else goes on
+			r.drained = m.phase == rundir.PhaseDrain && m.ending.soft || e.drain && e.end.Exit == 0
 		}
 		if m.isClient(*r) && m.ending.zero && e.end.Exit == 0 {
 			m.through(e.at, r.name+" ended")
@@ -166,6 +172,7 @@ func (m *machine) roleDied(r *role, e event) {
 	}
 	m.begin(e.at, fmt.Sprintf("%s ended before the client was through: %s", r.name, endWords(e.end)), settle, blame.Event{})
 	m.ending.zero = e.end.Exit == 0
+	r.early = m.ending.zero
 }
 
 // clientEnded begins drain, unless the status file has begun it already. The
@@ -259,6 +266,11 @@ func (m *machine) deadlines(e event) {
 			m.quiet(e)
 		}
 	case rundir.PhaseDrain:
+		if m.drainFile != "" && !m.status && !m.failed && spent >= statusDelay {
+			m.begin(e.at, m.drainRole+" ended with 0 but its status file never came", 0,
+				blame.Event{Role: m.drainRole, Kind: blame.NoStatus, At: m.drainAt, Text: m.drainFile})
+			return
+		}
 		bound := m.drainBound
 		if m.failed { // nothing is waited for but the servers' own records
 			bound = min(bound, failedDrain)

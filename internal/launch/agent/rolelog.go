@@ -148,6 +148,7 @@ func (l *roleLog) firstError(at rundir.LogLine, line string) {
 		l.st.first = &at
 	case l.st.first != nil, strings.HasPrefix(line, "srun: "), strings.HasPrefix(line, "slurmstepd"):
 		// srun's own messages only say how a task ended
+	case blame.Quoted(line):
 	case l.look.traceback.MatchString(line):
 		l.st.first, l.trace = &at, traceDepth
 	case l.look.err.MatchString(line) && !l.look.harmless.MatchString(line):

@@ -18,6 +18,7 @@ const (
 	defaultGrace = 20 * time.Second        // SIGTERM → SIGKILL when the plan says nothing
 	cancelGrace  = 5 * time.Second         // the same when the whole job is being ended: Slurm's KillWait is running
 	reapBound    = 30 * time.Second        // SIGKILL → giving up on a step that does not go away
+	statusDelay  = 10 * time.Second        // client's exit 0 → its status file must be there, on whatever file system
 	failedDrain  = 30 * time.Second        // the same when the client has failed
 	drainBound   = 2 * time.Minute         // client through → servers are ended, when the plan has no drain budget
 	maxTimeline  = 2000
@@ -29,7 +30,8 @@ type limits struct {
 	hang       time.Duration
 	grace      time.Duration
 	drainRole  string
-	askJob     bool // there is a Slurm to be asked
+	drainFile  string // the client's status file, "" = its end is the sign
+	askJob     bool   // there is a Slurm to be asked
 	drainBound time.Duration
 }
 
@@ -61,6 +63,7 @@ type role struct {
 	stopSent time.Time
 	killSent time.Time
 	drained  bool   // ended after the client said it was through
+	early    bool   // ended with 0 before that, as far as we could see then
 	err      string // why it never started
 }
 
@@ -117,6 +120,7 @@ type state struct {
 	extra    []blame.Event // facts beside the roles' ends: not ready, hang, budget
 	probing  time.Time     // a probe for a hang is out
 	drainAt  time.Time
+	status   bool // the client's status file was seen
 	failed   bool // the client ended with something else than 0
 	timeline []rundir.Event
 	broken   string // the run directory cannot be written

@@ -1,0 +1,452 @@
+package blame_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
+
+	"github.com/ci-disagg/ci-disagg/internal/blame"
+)
+
+func rules(t testing.TB) []blame.Rule {
+	t.Helper()
+	var out []blame.Rule
+	require.NoError(t, yaml.Unmarshal([]byte(blame.ClassesYAML), &out))
+	return out
+}
+
+func classes(t testing.TB) blame.Classes {
+	t.Helper()
+	c, err := blame.Compile(rules(t))
+	require.NoError(t, err)
+	return c
+}
+
+// Every built-in rule is reached by a line as it was seen, and by no rule before
+// it; and lines of healthy runs reach none.
+func TestBuiltInClasses(t *testing.T) {
+	t.Parallel()
+	lines := map[string]string{
+		"[ 1234.5] NVRM: Xid (PCI:0000:81:00): 79, pid=0, GPU has fallen off the bus.":                 "gpu-fell-off-the-bus",
+		"NVRM: Xid (PCI:0000:81:00): 94, pid=1, Contained: SM (0x1)":                                   "gpu-xid",
+		"RuntimeError: CUDA error: uncorrectable ECC error encountered":                                "gpu-ecc",
+		"RuntimeError: CUDA error: uncorrectable NVLink error detected during the execution":           "gpu-ecc",
+		"CUDA_ERROR_SYSTEM_NOT_READY: system not yet initialized":                                      "nvlink",
+		"RuntimeError: No CUDA GPUs are available: CUDA_ERROR_NO_DEVICE":                               "cuda-device-fault",
+		"Failed to initialize NVML: Driver/library version mismatch":                                   "cuda-device-fault",
+		"nvidia-imex: domain init failed":                                                              "imex",
+		"srun: error: Node failure on gb-n07":                                                          "node-failure",
+		"srun: error: Task launch for StepId=12.0 failed on node n1: Communication connection failure": "slurm-launch",
+		"sbatch: error: Slurm backup controller in standby mode":                                       "slurm-standby",
+		"slurmstepd: error:  mpi/pmix_v4: _tcp_connect: n1: Cannot establish the connection":           "slurm-pmix",
+		"PMI2_Init failed to initialize.  Return code: 14":                                             "slurm-pmix",
+		"bash: fork: retry: Resource temporarily unavailable":                                          "host-out-of-memory",
+		"pyxis: could not acquire rootfs lock for trtllm":                                              "pyxis-rootfs-lock",
+		"slurmstepd: error: pyxis: couldn't start container":                                           "pyxis-rootfs-lock",
+		"enroot-aufs2ovlfs: failed to create character device":                                         "enroot",
+		"curl: (28) Operation timed out":                                                               "registry",
+		"OSError: [Errno 28] No space left on device":                                                  "disk-full",
+		"OSError: [Errno 116] Stale file handle: '/scratch/x'":                                         "stale-file-handle",
+		"OSError: [Errno 5] Input/output error":                                                        "io-error",
+		"n1:1:1 [0] NCCL WARN NET/IB : Got completion from peer 10.0.0.1 with status=12 opcode=0":      "ib-link",
+		"OSError: [Errno 113] No route to host":                                                        "network-unreachable",
+		"OSError: [Errno 98] error while attempting to bind on address: Address already in use":        "port-in-use",
+		"RuntimeError: the server of GEN_0 ended with -9:":                                             "child-killed",
+		"subprocess.CalledProcessError: Command '['x']' died with <Signals.SIGKILL: 9>.":               "child-killed",
+		"E   torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 20 GiB":                     "cuda-out-of-memory",
+		"slurmstepd: error: Detected 1 oom_kill event in StepId=12.0.":                                 "cgroup-oom",
+		"RuntimeError: CUDA error: an illegal memory access was encountered":                           "cuda-illegal-access",
+		"ModuleNotFoundError: No module named 'tensorrt_llm'":                                          "not-importable",
+		"/x/role.sh: line 9: trtllm-serve: command not found":                                          "bad-command",
+		"[n1:1] *** Process received signal: Segmentation fault (11)":                                  "native-crash",
+		"Traceback (most recent call last):":                                                           "python-exception",
+		"[rank3]: Traceback (most recent call last):":                                                  "python-exception",
+		"E   AssertionError: Failed requests: 3":                                                       "python-exception",
+		"UCX  WARN  no usable transports, falling back":                                                "ucx-fallback",
+		"n1: NCCL WARN Connect to 10.0.0.1 failed : timeout":                                           "nccl-remote",
+	}
+	c := classes(t)
+	reached := map[string]bool{}
+	for line, want := range lines {
+		r, ok := c.Match(line)
+		require.True(t, ok, line)
+		require.Equal(t, want, r.Name, line)
+		require.NotEmpty(t, r.Why, r.Name)
+		reached[r.Name] = true
+	}
+	for _, r := range rules(t) {
+		require.True(t, reached[r.Name], "no line for rule %s", r.Name)
+	}
+	healthy := []string{
+		"", "iter = 12, global_rank = 0, prev_device_step_time = 9.8 ms, num_scheduled_requests = 8",
+		"INFO:     127.0.0.1:33794 - \"GET /health HTTP/1.1\" 200 OK", "Successful requests: 160", "Failed requests: 0",
+		"NVRM: Xid (PCI:0000:81:00): 31, pid=1, MMU Fault", // what an illegal access of the program causes
+		"UCX  INFO  using rc_mlx5", "status: 200", "[TRT-LLM] [W] port 8001 chosen", "GPU 0: 0 uncorrected errors", "exit code 0",
+		"srun: error: gpu1: task 2: Exited with exit code 3", "test exited with 9", "temperature = -9",
+		`    raise RuntimeError("CUDA out of memory")`, `[rank0]:     raise ValueError("No space left on device")`,
+		`>   raise RuntimeError("Segmentation fault")`, `server = <Popen: returncode: -9 args: ['x']>`,
+	}
+	for _, line := range healthy {
+		r, ok := c.Match(line)
+		require.False(t, ok, "%q matches %s", line, r.Name)
+	}
+}
+
+func TestCompileReportsEveryProblem(t *testing.T) {
+	t.Parallel()
+	_, err := blame.Compile([]blame.Rule{
+		{Name: "a", Class: "infra", Pattern: "("},
+		{Name: "a", Class: "unknown", Pattern: "x"},
+		{Class: "test", Pattern: ".*"},
+	})
+	for _, want := range []string{"class a: pattern: error parsing", "class a: name is taken", `class is "unknown"`, "rule 3: name is missing", "matches every line"} {
+		require.ErrorContains(t, err, want)
+	}
+	var none blame.Classes
+	_, ok := none.Match("Traceback (most recent call last):")
+	require.False(t, ok)
+}
+
+// bench builds evidence in few words.
+type bench struct {
+	ev blame.Evidence
+}
+
+var start = time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
+
+func at(sec float64) time.Time { return start.Add(time.Duration(sec * float64(time.Second))) }
+
+func newBench(t testing.TB) *bench {
+	t.Helper()
+	b := &bench{ev: blame.Evidence{Classes: classes(t)}}
+	for _, r := range []blame.Role{
+		{Name: "GEN_0", Kind: "gen", Nodes: []string{"n1"}}, {Name: "GEN_1", Kind: "gen", Nodes: []string{"n2"}},
+		{Name: "CTX_0", Kind: "ctx", Nodes: []string{"n3"}}, {Name: "DISAGG_SERVER", Kind: "server", Nodes: []string{"n1"}},
+		{Name: "BENCHMARK", Kind: "benchmark", Nodes: []string{"n1"}},
+	} {
+		r.Started = start
+		b.ev.Roles = append(b.ev.Roles, r)
+	}
+	return b
+}
+
+func (b *bench) end(role string, sec float64, exit int) *bench {
+	b.ev.Events = append(b.ev.Events, blame.Event{Role: role, Kind: blame.RoleEnd, At: at(sec), Exit: exit, Expected: role == "BENCHMARK"})
+	return b
+}
+
+func (b *bench) stopped(role string, sec float64, exit int) *bench {
+	b.ev.Events = append(b.ev.Events, blame.Event{Role: role, Kind: blame.RoleEnd, At: at(sec + 0.3), Stopped: at(sec), Exit: exit, ByUs: true})
+	return b
+}
+
+func (b *bench) event(e blame.Event) *bench {
+	b.ev.Events = append(b.ev.Events, e)
+	return b
+}
+
+func (b *bench) line(role, text string) *bench {
+	n := 1
+	for _, l := range b.ev.Lines {
+		if l.Role == role {
+			n++
+		}
+	}
+	b.ev.Lines = append(b.ev.Lines, blame.Line{Role: role, File: "roles/" + role + "/output.log", Number: n, Text: text, First: n == 1})
+	return b
+}
+
+func (b *bench) job(j blame.Job) *bench {
+	b.ev.Job = j
+	return b
+}
+
+const refused = "ConnectionRefusedError: [Errno 111] Connection refused"
+
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name             string
+		b                func(b *bench) *bench
+		root, kind, rule string
+		class            blame.Class
+		more             []string
+		collateral       []string
+		bad              []string
+		message          string
+	}{
+		{
+			name: "a worker is killed, the rest stopped",
+			b: func(b *bench) *bench {
+				return b.end("GEN_0", 100, 137).stopped("CTX_0", 100.5, 143).stopped("DISAGG_SERVER", 100.5, 0).stopped("BENCHMARK", 100.5, 1)
+			},
+			root: "GEN_0", kind: blame.KindCrash, class: blame.Infra, rule: "killed-from-outside", collateral: []string{"CTX_0", "DISAGG_SERVER", "BENCHMARK"},
+			bad: []string{"n1"}, message: "[GEN_0] killed by SIGKILL (exit 137) on n1 after 100.0 s",
+		},
+		{
+			name: "the client sees it first and is not believed",
+			b: func(b *bench) *bench {
+				return b.end("BENCHMARK", 99.9, 1).line("BENCHMARK", refused).end("GEN_0", 100, 1).line("GEN_0", "Traceback (most recent call last):").stopped("CTX_0", 101, 143)
+			},
+			root: "GEN_0", kind: blame.KindCrash, class: blame.Test, rule: "python-exception", collateral: []string{"CTX_0", "BENCHMARK"},
+		},
+		{
+			name: "a client without a word before the worker is no collateral",
+			b: func(b *bench) *bench {
+				return b.end("BENCHMARK", 99.9, 1).end("GEN_0", 100, 139)
+			},
+			root: "GEN_0", kind: blame.KindCrash, class: blame.Test, rule: "crash-signal", more: []string{"BENCHMARK"},
+		},
+		{
+			name: "the client died long before: a server's later failure is no root",
+			b: func(b *bench) *bench {
+				return b.end("BENCHMARK", 90, 1).line("BENCHMARK", "E   AssertionError: Failed requests: 3").stopped("GEN_0", 91, 1)
+			},
+			root: "BENCHMARK", kind: blame.KindCrash, class: blame.Test, rule: "python-exception", collateral: []string{"GEN_0"},
+		},
+		{
+			name: "two workers within 100 ms, neither says why: two roots",
+			b: func(b *bench) *bench {
+				return b.end("GEN_0", 100, 139).end("CTX_0", 100.1, 139).stopped("BENCHMARK", 100.6, 143)
+			},
+			root: "GEN_0", kind: blame.KindCrash, class: blame.Test, rule: "crash-signal", more: []string{"CTX_0"}, collateral: []string{"BENCHMARK"},
+		},
+		{
+			name: "two workers, one says that its peer has gone",
+			b: func(b *bench) *bench {
+				return b.end("CTX_0", 100, 1).line("CTX_0", "UCX ERROR connection reset by peer").end("GEN_0", 100.1, 139)
+			},
+			root: "GEN_0", kind: blame.KindCrash, class: blame.Test, rule: "crash-signal", collateral: []string{"CTX_0"},
+		},
+		{
+			name: "a silent exit 0 is softer than a crash",
+			b: func(b *bench) *bench {
+				return b.end("CTX_0", 100, 0).end("DISAGG_SERVER", 100.2, 139)
+			},
+			root: "DISAGG_SERVER", kind: blame.KindCrash, class: blame.Test, rule: "crash-signal", more: []string{"CTX_0"},
+		},
+		{
+			name: "exit 0 before the client was through",
+			b:    func(b *bench) *bench { return b.end("CTX_0", 50, 0).stopped("GEN_0", 51, 143) },
+			root: "CTX_0", kind: blame.KindEarlyExit, class: blame.Unknown, rule: "nothing-proven", collateral: []string{"GEN_0"},
+			message: "[CTX_0] exit 0 before the client was through on n3",
+		},
+		{
+			name: "an ECC error stands above the exception that it raises",
+			b: func(b *bench) *bench {
+				return b.end("GEN_0", 100, 1).line("GEN_0", "Traceback (most recent call last):").line("GEN_0", "RuntimeError: CUDA error: uncorrectable ECC error encountered")
+			},
+			root: "GEN_0", kind: blame.KindCrash, class: blame.Infra, rule: "gpu-ecc", bad: []string{"n1"},
+		},
+		{
+			name: "what stands far up in the log was survived",
+			b: func(b *bench) *bench {
+				b.end("GEN_0", 100, 1).line("GEN_0", "OSError: [Errno 116] Stale file handle")
+				b.ev.Roles[0].LogLines = 50000
+				return b
+			},
+			root: "GEN_0", kind: blame.KindCrash, class: blame.Unknown, rule: "nothing-proven",
+		},
+		{
+			name: "a weak line does not beat the exception",
+			b: func(b *bench) *bench {
+				return b.end("GEN_0", 100, 1).line("GEN_0", "UCX  WARN  no usable transports").line("GEN_0", "Traceback (most recent call last):")
+			},
+			root: "GEN_0", kind: blame.KindCrash, class: blame.Test, rule: "python-exception",
+		},
+		{
+			name: "a weak line explains what nothing else does",
+			b: func(b *bench) *bench {
+				return b.end("GEN_0", 100, 1).line("GEN_0", "UCX  WARN  no usable transports")
+			},
+			root: "GEN_0", kind: blame.KindCrash, class: blame.Infra, rule: "ucx-fallback",
+		},
+		{
+			name: "out of memory is the program's doing",
+			b: func(b *bench) *bench {
+				return b.event(blame.Event{Role: "GEN_0", Kind: blame.RoleEnd, At: at(9), Exit: 137, OOM: true}).stopped("CTX_0", 10, 143)
+			},
+			root: "GEN_0", kind: blame.KindCrash, class: blame.Test, rule: "cgroup-oom", collateral: []string{"CTX_0"},
+			message: "[GEN_0] killed by SIGKILL (exit 137), out of memory on n1",
+		},
+		{
+			name: "its own failing test",
+			b: func(b *bench) *bench {
+				return b.end("GEN_1", 100, 1).event(blame.Event{Role: "GEN_1", Kind: blame.TestFailed, At: at(99.5), Text: "assert 1 == 2"})
+			},
+			root: "GEN_1", kind: blame.KindTestFailed, class: blame.Test, rule: "own-test-failed",
+		},
+		{
+			name: "a test that fails because it was stopped is collateral",
+			b: func(b *bench) *bench {
+				return b.end("GEN_0", 100, 139).stopped("CTX_0", 100.5, 1).event(blame.Event{Role: "CTX_0", Kind: blame.TestFailed, At: at(100.7), Text: "KeyboardInterrupt"})
+			},
+			root: "GEN_0", kind: blame.KindCrash, class: blame.Test, rule: "crash-signal", collateral: []string{"CTX_0"},
+		},
+		{
+			name: "an assertion on measured data is a root of its own",
+			b: func(b *bench) *bench {
+				return b.end("GEN_0", 100, 139).stopped("BENCHMARK", 100.5, 1).
+					event(blame.Event{Role: "BENCHMARK", Kind: blame.TestFailed, At: at(60), Assert: true, Text: "accuracy 0.1 < 0.8"})
+			},
+			root: "BENCHMARK", kind: blame.KindTestFailed, class: blame.Test, rule: "own-test-failed", more: []string{"GEN_0"},
+		},
+		{
+			name: "cancelled: the roles went with the job",
+			b: func(b *bench) *bench {
+				return b.end("GEN_0", 100, 143).end("CTX_0", 100.01, 143).end("BENCHMARK", 100.02, 1).line("BENCHMARK", refused).
+					event(blame.Event{Kind: blame.Signalled, At: at(100.02), Text: "SIGTERM"}).job(blame.Job{State: "CANCELLED", CancelledBy: "1000"})
+			},
+			kind: blame.KindCancelled, class: blame.Infra, rule: "job-state", collateral: []string{"GEN_0", "CTX_0"}, message: "the job was cancelled by uid 1000",
+		},
+		{
+			name: "cancelled without accounting: only completing",
+			b: func(b *bench) *bench {
+				return b.end("GEN_0", 100, 143).job(blame.Job{State: "COMPLETING"})
+			},
+			kind: blame.KindCancelled, class: blame.Infra, rule: "job-state", collateral: []string{"GEN_0"},
+		},
+		{
+			name: "a role had died ten seconds before the cancellation",
+			b: func(b *bench) *bench {
+				return b.end("GEN_0", 90, 1).line("GEN_0", "Traceback (most recent call last):").stopped("CTX_0", 90.5, 143).
+					event(blame.Event{Kind: blame.Signalled, At: at(100), Text: "SIGTERM"}).job(blame.Job{State: "CANCELLED"})
+			},
+			root: "GEN_0", kind: blame.KindCrash, class: blame.Test, rule: "python-exception", collateral: []string{"CTX_0"},
+		},
+		{
+			name: "preempted",
+			b: func(b *bench) *bench {
+				return b.end("GEN_0", 100, 143).job(blame.Job{State: "PREEMPTED"})
+			},
+			kind: blame.KindPreempted, class: blame.Infra, rule: "job-state", collateral: []string{"GEN_0"}, message: "the job was preempted",
+		},
+		{
+			name: "the time limit, announced by a signal",
+			b: func(b *bench) *bench {
+				return b.stopped("GEN_0", 100.5, 143).event(blame.Event{Kind: blame.Signalled, At: at(100), Text: "SIGTERM"}).job(blame.Job{State: "RUNNING", TimeUp: true})
+			},
+			kind: blame.KindWalltime, class: blame.Unknown, rule: "agent-signalled", collateral: []string{"GEN_0"},
+		},
+		{
+			name: "a node fails, long after its client has noticed",
+			b: func(b *bench) *bench {
+				return b.end("BENCHMARK", 100, 1).line("BENCHMARK", refused).event(blame.Event{Role: "CTX_0", Kind: blame.NodeLost, At: at(125), Node: "n3"}).
+					event(blame.Event{Kind: blame.Signalled, At: at(125), Text: "SIGTERM"}).job(blame.Job{State: "NODE_FAIL", FailedNodes: []string{"n3"}})
+			},
+			root: "CTX_0", kind: blame.KindNodeFail, class: blame.Infra, rule: "job-state", bad: []string{"n3"},
+		},
+		{
+			name: "a node fails, Slurm has not called the job failed",
+			b: func(b *bench) *bench {
+				return b.end("BENCHMARK", 100, 1).line("BENCHMARK", refused).event(blame.Event{Role: "CTX_0", Kind: blame.Unkillable, At: at(140)})
+			},
+			root: "CTX_0", kind: blame.KindUnkillable, class: blame.Infra, rule: "unkillable", bad: []string{"n3"}, collateral: []string{"BENCHMARK"},
+		},
+		{
+			name: "the node of the failed role does not answer",
+			b: func(b *bench) *bench {
+				return b.end("GEN_1", 100, 1).line("GEN_1", "Traceback (most recent call last):").job(blame.Job{State: "RUNNING", FailedNodes: []string{"n2"}})
+			},
+			root: "GEN_1", kind: blame.KindNodeFail, class: blame.Infra, rule: "node-state", bad: []string{"n2"},
+		},
+		{
+			name: "another node does not answer: no excuse",
+			b: func(b *bench) *bench {
+				return b.end("GEN_1", 100, 1).line("GEN_1", "Traceback (most recent call last):").job(blame.Job{State: "RUNNING", FailedNodes: []string{"n3"}})
+			},
+			root: "GEN_1", kind: blame.KindCrash, class: blame.Test, rule: "python-exception",
+		},
+		{
+			name: "not ready in time",
+			b: func(b *bench) *bench {
+				return b.event(blame.Event{Role: "CTX_0", Kind: blame.NotReady, At: at(60), Text: "1m0s"}).event(blame.Event{Kind: blame.PhaseTimeout, At: at(60), Text: "ready"}).
+					stopped("CTX_0", 60, 143).stopped("GEN_0", 60, 143)
+			},
+			root: "CTX_0", kind: blame.KindReadyTimeout, class: blame.Unknown, rule: "nothing-proven", collateral: []string{"GEN_0"},
+			message: "[CTX_0] not ready within 1m0s on n3",
+		},
+		{
+			name: "a phase takes too long and nobody failed",
+			b: func(b *bench) *bench {
+				return b.event(blame.Event{Kind: blame.PhaseTimeout, At: at(60), Text: "benchmark"}).stopped("CTX_0", 60, 143)
+			},
+			kind: blame.KindTimeout, class: blame.Unknown, rule: "phase-budget", collateral: []string{"CTX_0"},
+		},
+		{
+			name: "a hang with a name",
+			b: func(b *bench) *bench {
+				return b.event(blame.Event{Role: "GEN_0", Kind: blame.Hang, At: at(60), Text: "does not answer"}).stopped("CTX_0", 60, 143)
+			},
+			root: "GEN_0", kind: blame.KindHang, class: blame.Unknown, rule: "nothing-proven", collateral: []string{"CTX_0"},
+		},
+		{
+			name: "the run directory is full",
+			b: func(b *bench) *bench {
+				return b.event(blame.Event{Kind: blame.Storage, At: at(60), Text: "write x: no space left on device"}).stopped("CTX_0", 60, 143)
+			},
+			kind: blame.KindStorage, class: blame.Infra, rule: "run-directory", collateral: []string{"CTX_0"},
+		},
+		{
+			name: "a server crashes after the benchmark",
+			b: func(b *bench) *bench {
+				return b.end("BENCHMARK", 100, 0).event(blame.Event{Role: "GEN_0", Kind: blame.RoleEnd, At: at(103), Exit: 139, Drained: true, Expected: true})
+			},
+			root: "GEN_0", kind: blame.KindCrash, class: blame.Test, rule: "crash-signal", message: "[GEN_0] killed by SIGSEGV (exit 139) after the client was through on n1",
+		},
+		{
+			name: "green, without results",
+			b: func(b *bench) *bench {
+				return b.end("BENCHMARK", 100, 0).event(blame.Event{Role: "BENCHMARK", Kind: blame.NoResult, At: at(100), Text: "truncated at byte 12"})
+			},
+			root: "BENCHMARK", kind: blame.KindNoResult, class: blame.Unknown, rule: "no-result",
+		},
+		{
+			name: "a stopped role that ended badly, and nothing else",
+			b:    func(b *bench) *bench { return b.stopped("GEN_0", 60, 1) },
+			kind: blame.KindUnattributed, class: blame.Unknown, rule: "nothing-proven",
+		},
+		{name: "nothing went wrong", b: func(b *bench) *bench { return b.end("BENCHMARK", 100, 0) }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			f := blame.Judge(tt.b(newBench(t)).ev)
+			require.Equal(t, tt.root, f.Root, "%+v", f)
+			require.Equal(t, tt.kind, f.Kind, "%+v", f)
+			require.Equal(t, tt.class, f.Class, "%+v", f)
+			require.Equal(t, tt.rule, f.Rule, "%+v", f)
+			require.Equal(t, tt.more, f.MoreRoots, "%+v", f)
+			require.ElementsMatch(t, tt.collateral, keys(f.Collateral), "%+v", f)
+			require.Equal(t, tt.bad, f.BadNodes)
+			require.True(t, strings.HasPrefix(f.Message, tt.message), f.Message)
+			for role, evidence := range f.Collateral {
+				require.NotEmpty(t, evidence, role)
+			}
+		})
+	}
+}
+
+func keys(m map[string]string) []string {
+	var out []string
+	for k := range m {
+		out = append(out, k)
+	}
+	return out
+}
+
+// Judge is a function of the evidence as a set: the order in which events and
+// roles' lines arrive plays no part where times differ.
+func TestJudgeDoesNotDependOnOrder(t *testing.T) {
+	t.Parallel()
+	b := newBench(t).end("BENCHMARK", 99.9, 1).line("BENCHMARK", refused).end("GEN_0", 100, 1).line("GEN_0", "Traceback (most recent call last):").
+		stopped("CTX_0", 101, 143).stopped("DISAGG_SERVER", 101.2, 0)
+	want := blame.Judge(b.ev)
+	for range 24 {
+		b.ev.Events = append(b.ev.Events[1:], b.ev.Events[0])
+		require.Equal(t, want, blame.Judge(b.ev))
+	}
+}
