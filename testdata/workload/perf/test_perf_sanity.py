@@ -239,7 +239,7 @@ class Role:
                 continue
             say(f"injected fault: {fault.what} {when}")
             if fault.what == "crash":
-                raise RuntimeError(os.environ.get("CI_DISAGG_FAULT_TEXT") or "CUDA error: an illegal memory access was encountered")
+                raise RuntimeError(knobs.fault_text())
             if fault.what == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
             if fault.what == "exit":

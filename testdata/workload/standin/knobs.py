@@ -46,6 +46,11 @@ def slow_factor():
     return factor
 
 
+def fault_text():
+    """Message of an injected crash."""
+    return os.environ.get("CI_DISAGG_FAULT_TEXT") or "CUDA error: an illegal memory access was encountered"
+
+
 class Fault:
     """One fault of this process: what happens, and at which point of the role's life."""
 
