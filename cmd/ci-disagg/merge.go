@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -86,6 +87,8 @@ func runMerge(h host, o mergeOptions, args []string) error {
 	if err != nil {
 		return usageErr(err)
 	}
+	const spare = 40 << 20 // bytes; a merge is bounded, so let its garbage be
+	debug.SetMemoryLimit(spare)
 	const shared fs.FileMode = 0o644 // not a run directory: others may read it
 	mo := merge.Options{
 		NoCaps: o.NoCaps, StrictXSD: o.Strict, Flaky: merge.Flaky(o.Flaky), Verdict: o.Cases == "verdict", Mode: shared,

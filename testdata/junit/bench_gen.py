@@ -16,11 +16,11 @@ LINE = "2026-11-21 10:00:%02d INFO worker %d: step %d done, loss=%.4f, queue &lt
 
 
 def case(rng, i, props):
-    name = f"test_forward[batch{rng.randrange(64)}-seq{rng.randrange(4096)}-{i}]"
-    head = f'<testcase classname="tests.unit.test_module_{i % 97}.TestLayer" name="{name}" time="{rng.random():.3f}"'
+    name = f"test_forward_matches_reference[batch{rng.randrange(64)}-seq{rng.randrange(4096)}-tp{1 << i % 4}-bf16-{i}]"
+    head = f'<testcase classname="tests.unit.attention.test_module_{i % 97}.TestGroupedQueryLayer" name="{name}" time="{rng.random():.3f}"'
     body = ""
     if props:
-        body += f'<properties><property name="nodeid" value="tests/unit/test_module_{i % 97}.py::{name}"/>'
+        body += f'<properties><property name="nodeid" value="tests/unit/attention/test_module_{i % 97}.py::TestGroupedQueryLayer::{name}"/>'
         body += f'<property name="gpu" value="{rng.randrange(8)}"/></properties>'
     if i % 50 == 7:
         body += f'<failure message="AssertionError: assert {i} == {i + 1}">def test_forward():\n&gt;   assert {i} == {i + 1}\nE   AssertionError</failure>'

@@ -59,6 +59,7 @@ type CaseEncoder struct {
 	enc *xml.Encoder
 	o   WriteOptions
 	c   caseXML // reused
+	buf []byte  // likewise
 }
 
 // NewCaseEncoder writes to w. Encode flushes nothing; Flush does.
@@ -80,6 +81,14 @@ func (e *CaseEncoder) Encode(c *Case) error {
 	if _, err := e.w.WriteString("\n    "); err != nil {
 		return err
 	}
+	if plain(c) {
+		return e.encodePlain(c)
+	}
+	return e.encodeAny(c)
+}
+
+// encodeAny writes a case of any shape.
+func (e *CaseEncoder) encodeAny(c *Case) error {
 	x := &e.c
 	*x = caseXML{Results: x.Results[:0], Reruns: x.Reruns[:0], Out: x.Out[:0], Err: x.Err[:0]}
 	x.Name, x.Classname, x.Time = Clean(c.Name), Clean(c.Classname), Seconds(c.Time)

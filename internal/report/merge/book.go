@@ -42,13 +42,15 @@ type suite struct {
 // it. There may be millions: it holds no pointer.
 type entry struct {
 	key    uint64 // hash of slug, class and name: equal for cases to be folded
-	safe   uint64 // hash of class and Jenkins-safe name
 	off    int64
-	n      int64
+	n      uint32
+	safe   uint32 // hash of class and Jenkins-safe name
 	origin uint32
 	status uint8
 	flags  uint8
 }
+
+func (e *entry) span() span { return span{e.off, int64(e.n)} }
 
 // Flags of an entry.
 const (
@@ -182,6 +184,9 @@ func (b *book) encode(c *junit.Case) (span, error) {
 		return span{}, err
 	}
 	to := b.count.n + int64(b.enc.Buffered())
+	if to-from > math.MaxUint32 {
+		return span{}, errors.New("a test case is larger than 4 GiB")
+	}
 	return span{from, to - from}, nil
 }
 
@@ -192,7 +197,7 @@ func (b *book) put(s *suite, c *junit.Case, group string, origin int, flags uint
 	if err != nil {
 		return err
 	}
-	e := entry{off: at.off, n: at.n, origin: uint32(origin), flags: flags | textFlags(c), status: statusNumber(c.Status())} //nolint:gosec // an index
+	e := entry{off: at.off, n: uint32(at.n), origin: uint32(origin), flags: flags | textFlags(c), status: statusNumber(c.Status())} //nolint:gosec // an index
 	e.key, e.safe = b.hashes(group, c)
 	s.entries.add(e)
 	s.times.sum += c.Time.Round(time.Millisecond)
@@ -208,7 +213,7 @@ func (b *book) replace(s *suite, e *entry, old, c *junit.Case) error {
 	if err != nil {
 		return err
 	}
-	e.off, e.n, e.status = at.off, at.n, statusNumber(c.Status())
+	e.off, e.n, e.status = at.off, uint32(at.n), statusNumber(c.Status())
 	e.flags = e.flags&^(flagOutput|flagBody|flagReruns) | textFlags(c)
 	s.times.sum += c.Time.Round(time.Millisecond) - old.Time.Round(time.Millisecond)
 	return nil
@@ -238,7 +243,7 @@ func textFlags(c *junit.Case) uint8 {
 }
 
 // hashes identifies a case within its suite: as it is, and as Jenkins sees it.
-func (b *book) hashes(group string, c *junit.Case) (key, safe uint64) {
+func (b *book) hashes(group string, c *junit.Case) (key uint64, safe uint32) {
 	var h maphash.Hash
 	h.SetSeed(b.seed)
 	_, _ = h.WriteString(c.Classname)
@@ -250,7 +255,7 @@ func (b *book) hashes(group string, c *junit.Case) (key, safe uint64) {
 	for i := range len(c.Name) {
 		_ = at.WriteByte(safeByte(c.Name[i]))
 	}
-	return h.Sum64(), at.Sum64()
+	return h.Sum64(), uint32(at.Sum64())
 }
 
 // safeByte is what Jenkins makes of a byte of a test's name in a URL. Bytes of
@@ -372,7 +377,7 @@ func (b *book) reread(list []*entry, use func(next func() (*junit.Case, error)) 
 	i := 0
 	spans := make([]span, len(list)) // a rewrite changes the entries while they are read
 	for j, e := range list {
-		spans[j] = span{e.off, e.n}
+		spans[j] = e.span()
 	}
 	r := &spanReader{from: b.spool, next: func() (span, bool) {
 		if i == len(spans) {

@@ -229,7 +229,7 @@ func (p *plain) text(to *suite, out, errs []string) error {
 	if err != nil {
 		return err
 	}
-	to.text = append(to.text, entry{off: at.off, n: at.n})
+	to.text = append(to.text, entry{off: at.off, n: uint32(at.n)})
 	return nil
 }
 

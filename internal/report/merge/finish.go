@@ -2,9 +2,11 @@ package merge
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
@@ -161,7 +163,7 @@ func (b *book) copyCases(w io.Writer, s *suite) error {
 		for ; i < s.entries.n; i++ {
 			if e := s.entries.at(i); e.alive() {
 				i++
-				return span{e.off, e.n}, true
+				return e.span(), true
 			}
 		}
 		return span{}, false
@@ -184,24 +186,21 @@ const maxCollapsed = 3
 // Jenkins makes "_" of: it numbers them in the order of their occurrence, so that
 // they swap histories when one is gone.
 func (b *book) warnCollapsed(s *suite) error {
-	type pair struct{ safe, key uint64 }
-	var pairs []pair
-	for _, e := range s.entries.all {
-		pairs = append(pairs, pair{e.safe, e.key})
+	order := make([]uint32, 0, s.entries.n)
+	for i := range s.entries.all {
+		order = append(order, uint32(i)) //nolint:gosec // an index
 	}
-	slices.SortFunc(pairs, func(x, y pair) int {
-		if x.safe != y.safe {
-			return cmpUint(x.safe, y.safe)
-		}
-		return cmpUint(x.key, y.key)
+	safe := func(i int) uint32 { return s.entries.at(int(order[i])).safe }
+	slices.SortFunc(order, func(x, y uint32) int {
+		return cmp.Or(cmp.Compare(s.entries.at(int(x)).safe, s.entries.at(int(y)).safe), cmp.Compare(x, y))
 	})
-	collapsed := make(map[uint64]bool)
+	collapsed := make(map[uint32]bool)
 	n := 0
-	for i := 1; i < len(pairs); i++ {
-		if pairs[i].safe == pairs[i-1].safe {
+	for i := 1; i < len(order); i++ {
+		if safe(i) == safe(i-1) {
 			n++
 			if len(collapsed) < maxCollapsed {
-				collapsed[pairs[i].safe] = true
+				collapsed[safe(i)] = true
 			}
 		}
 	}
@@ -209,15 +208,15 @@ func (b *book) warnCollapsed(s *suite) error {
 		return nil
 	}
 	var list []*entry
-	seen := make(map[uint64]int)
+	seen := make(map[uint32]int)
 	for _, e := range s.entries.all {
 		if collapsed[e.safe] && seen[e.safe] < 2 {
 			seen[e.safe]++
 			list = append(list, e)
 		}
 	}
-	names := make(map[uint64][]string)
-	var order []uint64
+	names := make(map[uint32][]string)
+	var found []uint32
 	err := b.reread(list, func(next func() (*junit.Case, error)) error {
 		for _, e := range list {
 			c, err := next()
@@ -225,27 +224,34 @@ func (b *book) warnCollapsed(s *suite) error {
 				return err
 			}
 			if names[e.safe] == nil {
-				order = append(order, e.safe)
+				found = append(found, e.safe)
 			}
-			names[e.safe] = append(names[e.safe], c.Name)
+			names[e.safe] = append(names[e.safe], c.Classname+"\x00"+c.Name)
 		}
 		return nil
 	})
-	for _, safe := range order {
-		b.warn("suite %s: Jenkins cannot tell %q from %q (%d such pairs)", s.name, names[safe][0], names[safe][1], n)
+	for _, h := range found {
+		x, y := names[h][0], names[h][1]
+		if safeName(x) == safeName(y) { // and not by chance of the hash
+			b.warn("suite %s: Jenkins cannot tell %q from %q (%d such pairs)", s.name, afterNUL(x), afterNUL(y), n)
+		}
 	}
 	return err
 }
 
-func cmpUint(a, b uint64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	default:
-		return 0
+// safeName is what Jenkins makes of a class and a name, which a NUL divides.
+func safeName(s string) string {
+	class, name, _ := strings.Cut(s, "\x00")
+	b := []byte(name)
+	for i, c := range b {
+		b[i] = safeByte(c)
 	}
+	return class + "\x00" + string(b)
+}
+
+func afterNUL(s string) string {
+	_, name, _ := strings.Cut(s, "\x00")
+	return name
 }
 
 // shrink brings the report under the size limit by dropping texts, one kind
@@ -277,10 +283,10 @@ func (b *book) size() int64 {
 	var n int64
 	for _, s := range b.suites {
 		for _, e := range s.entries.all {
-			n += e.n
+			n += int64(e.n)
 		}
 		for _, t := range s.text {
-			n += t.n
+			n += int64(t.n)
 		}
 	}
 	return n

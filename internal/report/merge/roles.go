@@ -179,7 +179,7 @@ func (m *merger) addSuiteText(to *suite, s *junit.Suite, o origin) error {
 		SystemErr: m.b.cut.texts(s.SystemErr, m.b.o.Caps.FailOut, o.kept),
 	}
 	at, err := m.b.encode(c)
-	to.text = append(to.text, entry{off: at.off, n: at.n})
+	to.text = append(to.text, entry{off: at.off, n: uint32(at.n)})
 	return err
 }
 
@@ -210,7 +210,7 @@ func (m *merger) settleRoles() error {
 		err := m.b.settle(s, true, func(g []*entry) bool {
 			first := m.origins[g[0].origin]
 			return len(g) > 1 || statusOf(g[0].status).Red() || g[0].flags&flagPrimary != 0 ||
-				m.cases[first.c].logical != nil || !m.b.o.NoCaps && g[0].n > int64(m.b.o.Caps.PassOut)
+				m.cases[first.c].logical != nil || !m.b.o.NoCaps && int(g[0].n) > m.b.o.Caps.PassOut
 		}, func(group []*entry, cases []*junit.Case) (*junit.Case, error) {
 			return m.settleGroup(role, group, cases), nil
 		})
