@@ -257,17 +257,15 @@ func parseRecord(data []byte) (Record, error) {
 	if len(data) > maxRecord {
 		return r, fmt.Errorf("longer than %d bytes", maxRecord)
 	}
-	var head struct {
-		Schema int `json:"schema"`
-	}
-	if err := json.Unmarshal(data, &head); err != nil {
-		return r, fmt.Errorf("not complete JSON (%w)", err)
-	}
-	if head.Schema > Schema {
-		return r, fmt.Errorf("schema %d is newer than this ci-disagg understands (%d)", head.Schema, Schema)
-	}
-	if err := json.Unmarshal(data, &r); err != nil {
+	err := json.Unmarshal(data, &r)
+	var wrongType *json.UnmarshalTypeError
+	switch {
+	case r.Schema > Schema: // a field of another type does not end the decoding
+		return r, fmt.Errorf("schema %d is newer than this ci-disagg understands (%d)", r.Schema, Schema)
+	case errors.As(err, &wrongType):
 		return r, fmt.Errorf("not a record (%w)", err)
+	case err != nil:
+		return r, fmt.Errorf("not complete JSON (%w)", err)
 	}
 	return r, r.Validate()
 }

@@ -261,3 +261,14 @@ func TestPinsFileProblems(t *testing.T) {
 	_, err := baseline.ParsePins("f", []byte("cases: {}\n"), metric.Default())
 	require.ErrorContains(t, err, "schema: must be 1")
 }
+
+// What a benchmark file holds must not keep its run out of the store.
+func TestTextsFromFilesAreMadeFit(t *testing.T) {
+	t.Parallel()
+	r := nightly("c", 1, 100)
+	r.Measurements[0].Point = "con\x1b[31m64\xff"
+	r.Valid, r.Problems = false, []string{"line 3: \x00\x01 bad\nnews"}
+	r = r.Normal()
+	require.NoError(t, r.Validate())
+	require.Equal(t, []string{"line 3: ·· bad·news"}, r.Problems)
+}

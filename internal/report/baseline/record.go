@@ -3,12 +3,12 @@ package baseline
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -169,22 +169,35 @@ const idTime = "20060102T150405Z"
 // does not double it.
 func (r Record) NewID() string {
 	h := sha256.New()
-	enc := json.NewEncoder(h)
-	part := []any{r.Kind, r.Case, MatchKey(r.Match), r.Branch(), r.Build.Mode, r.Build.Change, r.Run, r.Time.UTC().UnixNano()}
-	if r.Act != nil && r.Kind != KindRun {
-		part = append(part, r.Act.Target, strings.Join(r.Act.Series, "\x00"), r.Act.At.UTC().UnixNano(), r.Act.By, r.Act.Why)
+	part := func(texts ...string) {
+		for _, t := range texts {
+			fmt.Fprintf(h, "%d:%s,", len(t), t)
+		}
 	}
-	_ = enc.Encode(part) // a hash cannot fail, and the values are strings and numbers
+	part(string(r.Kind), r.Case, MatchKey(r.Match), r.Branch(), r.Build.Mode, r.Build.Change, r.Run, stamp(r.Time))
+	if r.Act != nil && r.Kind != KindRun {
+		part(r.Act.Target, stamp(r.Act.At), r.Act.By, r.Act.Why)
+		part(r.Act.Series...)
+	}
 	return r.Time.UTC().Format(idTime) + "-" + hex.EncodeToString(h.Sum(nil)[:8])
 }
 
+func stamp(t time.Time) string { return strconv.FormatInt(t.UTC().UnixNano(), 10) }
+
 // Normal is the record as it is stored: schema and id set, times in UTC,
-// measurements sorted.
+// measurements sorted, texts that come out of benchmark files made printable.
 func (r Record) Normal() Record {
 	r.Schema = Schema
 	r.Match = NormalMatch(r.Match)
 	r.Time = r.Time.UTC().Truncate(time.Microsecond) // PostgreSQL's resolution
 	r.Measurements = slices.Clone(r.Measurements)
+	for i := range r.Measurements {
+		r.Measurements[i].Point = clean(r.Measurements[i].Point)
+	}
+	r.Problems = slices.Clone(r.Problems[:min(len(r.Problems), maxProblems)])
+	for i := range r.Problems {
+		r.Problems[i] = clean(r.Problems[i])
+	}
 	slices.SortStableFunc(r.Measurements, func(a, b Measurement) int {
 		return strings.Compare(a.Point+"\x00"+a.Metric, b.Point+"\x00"+b.Metric)
 	})
@@ -207,7 +220,8 @@ func (r Record) Counts() bool {
 
 // Bounds of a record. What a benchmark leaves behind stays far below them.
 const (
-	maxText         = 4096
+	maxText         = 64 << 10
+	maxProblems     = 100
 	maxMeasurements = 20_000
 	maxValues       = 10_000
 )
@@ -228,11 +242,11 @@ func (r Record) Validate() error {
 	if r.ID != r.NewID() {
 		bad("id %q is not the id of this content", shorten(r.ID))
 	}
-	for name, s := range r.texts() {
+	r.eachText(func(name, s string) {
 		if msg := textProblem(s); msg != "" {
 			bad("%s %s", name, msg)
 		}
-	}
+	})
 	switch r.Kind {
 	case KindRun:
 		r.validateRun(bad)
@@ -263,11 +277,11 @@ func (r Record) validateRun(bad func(string, ...any)) {
 		bad("%d measurements are more than %d", len(r.Measurements), maxMeasurements)
 		return
 	}
-	seen := map[string]bool{}
+	seen := make(map[[2]string]bool, len(r.Measurements))
 	for _, m := range r.Measurements {
-		key := m.Point + "/" + m.Metric
+		key := [2]string{m.Point, m.Metric}
 		if seen[key] {
-			bad("%s is there twice", shorten(key))
+			bad("%s/%s is there twice", shorten(m.Point), shorten(m.Metric))
 		}
 		seen[key] = true
 		m.validate(bad)
@@ -285,48 +299,91 @@ func (m Measurement) validate(bad func(string, ...any)) {
 	case len(m.Reps) > 0 && len(m.Reps) != len(m.Values):
 		bad("%s has %d values of %d repetitions", m.Metric, len(m.Values), len(m.Reps))
 	}
-	for _, v := range append([]float64{m.Level}, m.Values...) {
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			bad("%s has a value that is not finite", m.Metric)
-			return
-		}
+	finite := !math.IsNaN(m.Level) && !math.IsInf(m.Level, 0)
+	for _, v := range m.Values {
+		finite = finite && !math.IsNaN(v) && !math.IsInf(v, 0)
+	}
+	if !finite {
+		bad("%s has a value that is not finite", m.Metric)
 	}
 }
 
-// texts is every text of the record that came from outside, by name.
-func (r Record) texts() map[string]string {
-	t := map[string]string{
-		"case": r.Case, "source": r.Source, "run": r.Run, "cluster": r.Cluster, "gpu": r.GPU,
-		"container": r.Container, "tool": r.Tool, "branch": r.Build.Branch, "commit": r.Build.Commit,
-		"change": r.Build.Change, "build url": r.Build.URL, "merge base": r.Build.MergeBase, "build tag": r.Build.Tag,
+// eachText gives fn every text of the record that came from outside.
+func (r Record) eachText(fn func(name, s string)) {
+	b := r.Build
+	for _, t := range [...][2]string{
+		{"case", r.Case},
+		{"source", r.Source},
+		{"run", r.Run},
+		{"cluster", r.Cluster},
+		{"gpu", r.GPU},
+		{"container", r.Container},
+		{"tool", r.Tool},
+		{"branch", b.Branch},
+		{"commit", b.Commit},
+		{"change", b.Change},
+		{"build url", b.URL},
+		{"merge base", b.MergeBase},
+		{"build tag", b.Tag},
+	} {
+		fn(t[0], t[1])
 	}
 	for k, v := range r.Match {
-		t["match "+shorten(k)] = k + v
+		fn("match", k)
+		fn("match", v)
 	}
-	for i, m := range r.Measurements {
-		t[fmt.Sprintf("measurement %d", i)] = m.Point + m.Metric + m.Unit
+	for _, m := range r.Measurements {
+		fn("point", m.Point)
+		fn("metric", m.Metric)
+		fn("unit", m.Unit)
 	}
-	for i, rep := range r.Repetitions {
-		t[fmt.Sprintf("repetition %d", i)] = rep.JobID + rep.NodeSet + strings.Join(rep.Nodes, "")
+	for _, rep := range r.Repetitions {
+		fn("job id", rep.JobID)
+		fn("node set", rep.NodeSet)
+		for _, n := range rep.Nodes {
+			fn("node", n)
+		}
+	}
+	for _, p := range r.Problems {
+		fn("problem", p)
 	}
 	if r.Act != nil {
-		t["act"] = r.Act.By + r.Act.Why + r.Act.Target + strings.Join(r.Act.Series, "")
+		fn("who", r.Act.By)
+		fn("why", r.Act.Why)
+		fn("target", r.Act.Target)
+		for _, s := range r.Act.Series {
+			fn("series", s)
+		}
 	}
-	return t
 }
 
 // textProblem refuses what a file name, a terminal or a jsonb column would
 // choke on.
 func textProblem(s string) string {
 	switch {
-	case len(s) > maxText*16:
+	case len(s) > maxText:
 		return fmt.Sprintf("is too long (%d bytes)", len(s))
 	case !utf8.ValidString(s):
 		return "is not valid UTF-8"
-	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' || r == 0x7f }):
-		return "has control characters"
+	}
+	for i := range len(s) {
+		if c := s[i]; c < ' ' && c != '\n' && c != '\t' || c == 0x7f {
+			return "has control characters"
+		}
 	}
 	return ""
+}
+
+// clean makes text from a file fit for a record.
+func clean(s string) string {
+	const most = 2000
+	s = strings.ToValidUTF8(s[:min(len(s), most)], "·")
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return '·'
+		}
+		return r
+	}, s)
 }
 
 func shorten(s string) string {
