@@ -96,7 +96,7 @@ func (s *SSH) Run(ctx context.Context, c Cmd) (Result, error) {
 }
 
 // command is the ssh that hands script to the remote sh. A shell may read more
-// of its stdin than it needs (dash does), so dd takes exactly the script and
+// of its stdin than it needs (dash does), so head takes exactly the script and
 // leaves the rest to the command; the quoted words mean the same to every login
 // shell.
 func (s *SSH) command(c Cmd, script string, shared bool) proc.Command {
@@ -104,7 +104,7 @@ func (s *SSH) command(c Cmd, script string, shared bool) proc.Command {
 	if c.Stdin != nil {
 		stdin = io.MultiReader(stdin, c.Stdin)
 	}
-	remote := fmt.Sprintf(`sh -c 'eval "$(dd bs=1 count=%d 2>/dev/null)"'`, len(script))
+	remote := fmt.Sprintf(`sh -c 'eval "$(head -c %d)"'`, len(script))
 	return proc.Command{
 		Argv: append(s.argv(shared), "--", s.cfg.Dest, remote), Env: s.cfg.Env, Stdin: stdin,
 		WaitDelay: 500 * time.Millisecond,
