@@ -69,6 +69,10 @@ verdict-eval: ## false alarms and detection of the verdict rules on recorded and
 bench-steplog: ## a 2 GB generation server log: our reader beside a loop in Python, MB/s and peak memory
 	PYTHON=/usr/bin/python3 internal/report/bench/steplogbench/run.sh 2000
 
+.PHONY: bench-store
+bench-store: ## judge one case among a million stored runs, directory and PostgreSQL (5 GB in $TMPDIR, minutes)
+	go test -run '^$$' -bench BenchmarkStore -benchtime 100x -timeout 60m ./internal/report/baseline -args -runs 1000000
+
 .PHONY: release
 release: ## static binaries for amd64 and arm64 with checksums, in dist/
 	rm -rf dist && mkdir dist
