@@ -122,6 +122,11 @@ func pointName(points []rundir.Point, r bench.Result) string {
 		return "con" + strconv.Itoa(r.Concurrency)
 	}
 	for _, p := range same {
+		if p.Name != "" && p.File != "" && p.File == filepath.Base(r.File) {
+			return p.Name
+		}
+	}
+	for _, p := range same {
 		if p.Name != "" && (p.Name == r.Name || strings.HasSuffix(p.Name, r.Name) && r.Name != "" ||
 			p.InputLen == r.InputLen && p.OutputLen == r.OutputLen) {
 			return p.Name

@@ -212,4 +212,7 @@ type Point struct {
 	Requests    int    `json:"requests,omitempty"` // 0 = unknown
 	InputLen    int    `json:"input_len,omitempty"`
 	OutputLen   int    `json:"output_len,omitempty"`
+	// File is the client's output below output/, where the layout fixes it: it
+	// tells points of several servers apart that are alike otherwise.
+	File string `json:"file,omitempty"`
 }

@@ -25,7 +25,7 @@ type point struct {
 	concurrency, iterations int
 	inputLen, outputLen     int
 	requests                int
-	server                  string
+	file                    string // of its output, as the test names it
 }
 
 // model is what a config file says, in either schema.
@@ -112,7 +112,7 @@ func (m *model) readDisagg(top section) {
 	isl, osl := bench.count("input_length", 1024, 1), bench.count("output_length", 1024, 1)
 	rounds := bench.count("multi_round", 1, 1)
 	for _, c := range bench.concurrencies("concurrency_list") {
-		m.points = append(m.points, newPoint("", "", c, rounds, isl, osl))
+		m.points = append(m.points, newPoint("", c, rounds, isl, osl))
 	}
 	m.streaming = bench.flag("streaming")
 	m.readAccuracy(top)
@@ -156,11 +156,11 @@ func (c section) quiet(name string) section {
 	return c.sub(name)
 }
 
-func newPoint(server, name string, con, iter, isl, osl int) point {
+func newPoint(name string, con, iter, isl, osl int) point {
 	if name == "" {
 		name = fmt.Sprintf("con%d_iter%d_isl%d_osl%d", con, iter, isl, osl)
 	}
-	return point{server: server, name: name, concurrency: con, iterations: iter, inputLen: isl, outputLen: osl, requests: con * iter}
+	return point{name: name, concurrency: con, iterations: iter, inputLen: isl, outputLen: osl, requests: con * iter}
 }
 
 // readAccuracy knows both forms of the section: tasks as a map, and the legacy
@@ -235,7 +235,7 @@ func (m *model) readAggregated(top section) {
 		}
 		for _, cl := range c.list("client_configs") {
 			con := cl.count("concurrency", 1, 1)
-			s.points = append(s.points, newPoint(s.name, cl.text("name"), con, cl.count("iterations", 1, 1), cl.count("isl", 1024, 1), cl.count("osl", 1024, 1)))
+			s.points = append(s.points, newPoint(cl.text("name"), con, cl.count("iterations", 1, 1), cl.count("isl", 1024, 1), cl.count("osl", 1024, 1)))
 			readEnvironment(cl, "client_env_var")
 			m.accuracy = m.accuracy || cl.has("accuracy_config")
 		}

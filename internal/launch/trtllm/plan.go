@@ -96,13 +96,13 @@ func (k *kase) settleMode() {
 	case ModeGenOnly, ModeGenNoContext:
 		for i := range k.points {
 			q := k.points[i]
-			k.points[i] = newPoint("", "", q.concurrency, 1, q.inputLen, q.outputLen)
+			k.points[i] = newPoint("", q.concurrency, 1, q.inputLen, q.outputLen)
 		}
 		k.points = k.points[:min(1, len(k.points))]
 	case ModeCtxOnly:
 		for i := range k.points {
 			q := k.points[i]
-			k.points[i] = newPoint("", "", q.concurrency, q.iterations, q.inputLen, 1)
+			k.points[i] = newPoint("", q.concurrency, q.iterations, q.inputLen, 1)
 		}
 	case ModeE2E:
 		if k.numCtx == 0 {
@@ -116,6 +116,9 @@ func (k *kase) settleMode() {
 
 // selectServers finds what an AGG role runs and how many GPUs that takes.
 func (k *kase) selectServers() {
+	for i := range k.points {
+		k.points[i].file = fmt.Sprintf("trtllm-benchmark.0.%d.log", i)
+	}
 	switch {
 	case k.mode == ModeAggregated:
 	case k.g.roles:
@@ -142,12 +145,13 @@ func (k *kase) selectServers() {
 			k.servers = append(k.servers, k.m.servers[i])
 		}
 	}
-	for _, s := range k.servers {
+	for i, s := range k.servers {
 		if k.aggGPUs > 0 && s.par.gpus != k.aggGPUs {
 			k.warn("%s:%d: server %s takes %d GPUs, others of this case %d: the job is sized for the largest", k.cfg.path, s.line, s.name, s.par.gpus, k.aggGPUs)
 		}
 		k.aggGPUs = max(k.aggGPUs, s.par.gpus)
-		for _, q := range s.points {
+		for j, q := range s.points {
+			q.file = fmt.Sprintf("trtllm-benchmark.%d.%d.log", i, j)
 			if len(k.servers) > 1 {
 				q.name = s.name + "-" + q.name
 			}
@@ -322,9 +326,11 @@ func (k *kase) expected() rundir.Expected {
 		x.Metrics = k.metrics()
 	}
 	for _, q := range k.points {
-		x.Points = append(x.Points, rundir.Point{
-			Name: q.name, Concurrency: q.concurrency, Requests: q.requests, InputLen: q.inputLen, OutputLen: q.outputLen,
-		})
+		p := rundir.Point{Name: q.name, Concurrency: q.concurrency, Requests: q.requests, InputLen: q.inputLen, OutputLen: q.outputLen}
+		if k.r.set.OutputLayout == LayoutTRTLLM {
+			p.File = q.file
+		}
+		x.Points = append(x.Points, p)
 	}
 	return x
 }

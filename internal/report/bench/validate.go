@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -92,6 +93,10 @@ func (v *validator) match(points []Result) {
 // fits reports whether a result can be that of a planned point: nothing that
 // both state contradicts.
 func (r Result) fits(p rundir.Point) bool {
+	base := filepath.Base(r.File)
+	if ours, err := filepath.Match("trtllm-benchmark.*.*.log", base); err == nil && ours && p.File != "" && p.File != base {
+		return false
+	}
 	agree := func(a, b int) bool { return a == 0 || b == 0 || a == b }
 	return agree(r.Concurrency, p.Concurrency) && agree(r.InputLen, p.InputLen) && agree(r.OutputLen, p.OutputLen)
 }
