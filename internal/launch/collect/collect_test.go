@@ -1,0 +1,170 @@
+package collect
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/sshtest"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// tree writes files below a new directory on h.
+func tree(t *testing.T, h host.Host, dir string, files map[string]string) {
+	t.Helper()
+	local := t.TempDir()
+	var paths []string
+	for p, text := range files {
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(local, p)), 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(local, p), []byte(text), 0o600))
+		paths = append(paths, p)
+	}
+	require.NoError(t, h.Push(context.Background(), local, dir, paths))
+}
+
+func each(t *testing.T, f func(t *testing.T, h host.Host, dir string)) {
+	t.Helper()
+	t.Run("here", func(t *testing.T) {
+		t.Parallel()
+		f(t, host.NewHere(os.Environ()), filepath.Join(t.TempDir(), "far"))
+	})
+	t.Run("ssh", func(t *testing.T) {
+		t.Parallel()
+		s := sshtest.Start(t, sshtest.Options{Apart: true})
+		h, err := host.NewSSH(host.SSHConfig{Dest: s.Dest, Options: s.Options, Env: os.Environ()})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, h.Close()) })
+		f(t, h, "/tmp/far")
+	})
+}
+
+func files(b Bundle) map[string]File {
+	out := map[string]File{}
+	for _, f := range b.Files {
+		out[f.Path] = f
+	}
+	return out
+}
+
+func TestGather(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, h host.Host, dir string) {
+		long := strings.Repeat("first\n", 1000) + strings.Repeat("last\n", 1000)
+		tree(t, h, dir, map[string]string{
+			"agent.json": `{"schema":1}`, "roles/GEN_0/output.log": "hello\n", "roles/GEN_0/results.0.xml": "<testsuites/>",
+			"output/long.log": long, "output/core.123": "huge", "job.json": "the far copy", "empty": "",
+		})
+		here := t.TempDir()
+		require.NoError(t, os.WriteFile(filepath.Join(here, "job.json"), []byte("ours"), 0o600))
+		b, err := Gather(context.Background(), h, dir, here, Rules{Exclude: []string{"**/core.*"}, MaxFile: 4000})
+		require.NoError(t, err)
+		got := files(b)
+		require.Len(t, got, 6)
+		require.NotEmpty(t, got["agent.json"].SHA256)
+		require.Equal(t, "left out by the collect rules", got["output/core.123"].Why)
+		require.NoFileExists(t, filepath.Join(here, "output/core.123"))
+		ours, err := os.ReadFile(filepath.Join(here, "job.json"))
+		require.NoError(t, err)
+		require.Equal(t, "ours", string(ours), "the client's own records have one writer")
+
+		cut, err := os.ReadFile(filepath.Join(here, "output/long.log"))
+		require.NoError(t, err)
+		require.True(t, strings.HasPrefix(string(cut), "first\n"))
+		require.True(t, strings.HasSuffix(string(cut), "last\n"))
+		require.Contains(t, string(cut), "7000 of 11000 bytes left out")
+		require.Contains(t, string(cut), dir+"/output/long.log")
+		require.Equal(t, int64(11000), got["output/long.log"].Size)
+		require.Equal(t, int64(4000), got["output/long.log"].Kept)
+
+		var stored Bundle
+		require.NoError(t, rundir.ReadJSON(filepath.Join(here, BundleFile), &stored))
+		require.Equal(t, b, stored)
+		// Again: the same.
+		again, err := Gather(context.Background(), h, dir, here, Rules{Exclude: []string{"**/core.*"}, MaxFile: 4000})
+		require.NoError(t, err)
+		require.Equal(t, b, again)
+	})
+}
+
+func TestGatherTotalCutsTheLeastUseful(t *testing.T) {
+	t.Parallel()
+	h, dir := host.NewHere(os.Environ()), filepath.Join(t.TempDir(), "far")
+	tree(t, h, dir, map[string]string{
+		"output/a.bin": strings.Repeat("x", 900), "agent.json": strings.Repeat("j", 300), "roles/GEN_0/results.0.xml": strings.Repeat("r", 300),
+		"slurm.out": strings.Repeat("s", 300),
+	})
+	here := t.TempDir()
+	b, err := Gather(context.Background(), h, dir, here, Rules{MaxTotal: 1000})
+	require.NoError(t, err)
+	got := files(b)
+	for _, p := range []string{"agent.json", "roles/GEN_0/results.0.xml", "slurm.out"} {
+		require.Equal(t, int64(300), got[p].Kept, p)
+	}
+	require.Equal(t, int64(100), got["output/a.bin"].Kept)
+	require.NotEmpty(t, got["output/a.bin"].Why)
+	require.LessOrEqual(t, b.Bytes, int64(1000))
+}
+
+func TestGatherAFileThatGrows(t *testing.T) {
+	t.Parallel()
+	h, dir := host.NewHere(os.Environ()), filepath.Join(t.TempDir(), "far")
+	tree(t, h, dir, map[string]string{"growing.log": "x"})
+	stop := make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f, err := os.OpenFile(filepath.Join(dir, "growing.log"), os.O_APPEND|os.O_WRONLY, 0)
+		if err != nil {
+			return
+		}
+		defer func() { _ = f.Close() }()
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_, _ = f.WriteString("more\n")
+				time.Sleep(100 * time.Microsecond)
+			}
+		}
+	}()
+	_, err := Gather(context.Background(), h, dir, t.TempDir(), Rules{})
+	close(stop)
+	<-done
+	if err != nil { // it may also have stood still for a moment
+		require.ErrorIs(t, err, ErrChanging)
+	}
+	b, err := Gather(context.Background(), h, dir, t.TempDir(), Rules{})
+	require.NoError(t, err)
+	require.NotEmpty(t, b.Files[0].SHA256)
+}
+
+func TestMatch(t *testing.T) {
+	t.Parallel()
+	for glob, want := range map[string]map[string]bool{
+		"*.json":            {"agent.json": true, "roles/x.json": false},
+		"**/*.xml":          {"a.xml": true, "roles/G/r.xml": true, "roles/G/r.log": false},
+		"roles/**":          {"roles/G/output.log": true, "roles": true, "output/x": false},
+		"roles/*/results.*": {"roles/G/results.0.xml": true, "roles/G/H/results.0.xml": false},
+		"[":                 {"[": false, "a": false},
+	} {
+		for p, m := range want {
+			require.Equal(t, m, Match(glob, p), "%s %s", glob, p)
+		}
+	}
+}
+
+func FuzzMatch(f *testing.F) {
+	f.Add("**/**/**/*.xml", "a/b/c/d.xml")
+	f.Fuzz(func(_ *testing.T, glob, p string) {
+		if len(glob) < 64 && len(p) < 256 {
+			Match(glob, p)
+		}
+	})
+}
