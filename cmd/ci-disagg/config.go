@@ -16,6 +16,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm"
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/merge"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
@@ -57,6 +58,7 @@ type perfConfig struct {
 	Policy   verdict.Policy  `yaml:",inline"`
 	Store    string          `yaml:"store"`    // dir:PATH or postgres://…; "" = no history
 	Pins     string          `yaml:"pins"`     // file of pinned baselines
+	Match    []string        `yaml:"match"`    // properties that identify a series; empty = all
 	Define   []metricConfig  `yaml:"define"`   // metrics beside the built-in ones
 	Readers  []bench.Generic `yaml:"readers"`  // formats beside the built-in ones
 	Accuracy accuracyConfig  `yaml:"accuracy"` // the accuracy gate
@@ -162,6 +164,9 @@ func (c config) validate() error {
 	}
 	if !slices.Contains([]merge.Flaky{"", merge.FlakyPass, merge.FlakyFail, merge.FlakySkip}, c.Report.Flaky) {
 		bad("report.flaky", "%q is not pass, fail or skip", c.Report.Flaky)
+	}
+	if baseline.HasPassword(c.Perf.Store) {
+		bad("perf.store", "holds a password, and the config is kept with every run: put the URL into $CI_DISAGG_STORE, or the password into $PGPASSWORD or ~/.pgpass")
 	}
 	if err := c.Perf.Policy.Validate(); err != nil {
 		bad("perf", "%v", err)

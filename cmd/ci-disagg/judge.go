@@ -48,7 +48,7 @@ func (o storeFlags) load(h host) (config, error) {
 	if err != nil {
 		return config{}, err
 	}
-	if baseline.HasPassword(o.store) && strings.HasPrefix(o.store, "postgres") {
+	if baseline.HasPassword(o.store) {
 		return config{}, usageErr(errors.New("--store: a password on a command line can be read by everyone on this host; put the URL into $CI_DISAGG_STORE, or the password into $PGPASSWORD or ~/.pgpass"))
 	}
 	wd, err := h.getwd()
@@ -58,10 +58,7 @@ func (o storeFlags) load(h host) (config, error) {
 	if cfg.path == "" {
 		cfg.path = filepath.Join(wd, defaultConfig) // what relative paths are relative to
 	}
-	if url := firstOf(o.store, h.getenv("CI_DISAGG_STORE")); url != "" {
-		if dir, ok := strings.CutPrefix(url, "dir:"); ok && dir != "" && !filepath.IsAbs(dir) {
-			url = "dir:" + filepath.Join(wd, dir)
-		}
+	if url := firstOf(absStore(h, o.store), envStore(h)); url != "" {
 		cfg.Perf.Store = url
 	}
 	if o.pins != "" {
@@ -70,6 +67,22 @@ func (o storeFlags) load(h host) (config, error) {
 		}
 	}
 	return cfg, nil
+}
+
+// envStore is the store that the environment names, which stands over the
+// config's: a URL with a password belongs there and not into a file.
+func envStore(h host) string { return absStore(h, h.getenv("CI_DISAGG_STORE")) }
+
+// absStore makes a relative directory store absolute.
+func absStore(h host, url string) string {
+	dir, ok := strings.CutPrefix(url, "dir:")
+	if !ok || dir == "" {
+		return url
+	}
+	if abs, err := absPath(h, dir); err == nil {
+		dir = abs
+	}
+	return "dir:" + dir
 }
 
 // pins reads the configured file of pins under the name by which a person here

@@ -75,7 +75,7 @@ func (t table) verdict(doc publish.Document, all bool) {
 	hidden := 0
 	rows := [][]cell{{{text: "METRIC"}, {text: "VALUE", right: true}, {text: "BASELINE", right: true}, {text: "CHANGE", right: true}, {text: "WORSE BY (5..95 %)", right: true}, {text: "P", right: true}, {text: "VERDICT"}, {text: "HISTORY"}}}
 	for _, r := range c.Metrics {
-		if !all && !(r.Gate || r.Verdict == verdict.Regression || r.Verdict == verdict.Improvement) {
+		if moved := r.Verdict == verdict.Regression || r.Verdict == verdict.Improvement; !all && !r.Gate && !moved {
 			hidden++
 			continue
 		}

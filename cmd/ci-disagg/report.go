@@ -104,11 +104,12 @@ func newReporter(h host, cfg config, dir rundir.Dir) (*reporter, error) {
 		Tool: buildVersion(), Off: cfg.Perf.Off, Classes: classes,
 		Accuracy: cfg.Perf.Accuracy.Gates, AccuracyAdvisory: cfg.Perf.Accuracy.Advisory,
 		Reader: bench.Reader{Metrics: metrics, Generic: cfg.Perf.Readers},
+		Match:  cfg.Perf.Match,
 		Setup:  baseline.Setup{Pins: pins, Policy: cfg.Perf.Policy, Metrics: metrics},
 		Merge:  merge.Options{NoCaps: cfg.Report.NoCaps, StrictXSD: cfg.Report.StrictXSD, Flaky: cfg.Report.Flaky},
 		Exit:   report.ExitPolicy{AllowCollecting: cfg.Perf.Policy.AllowCollecting, AllowNoBaseline: cfg.Perf.Policy.AllowNoBaseline},
 	}
-	if url := storeURL(cfg); url != "" {
+	if url := firstOf(envStore(h), storeURL(cfg)); url != "" {
 		b.Setup.Store, b.Setup.StoreErr = baseline.Open(context.Background(), url, true)
 	}
 	return &reporter{dir: dir, builder: b}, nil

@@ -23,6 +23,7 @@ type Builder struct {
 	Tool    string // version
 	Off     bool   // performance is shown, not judged
 	Setup   baseline.Setup
+	Match   []string // properties of a plan that identify a series; empty = all
 	Reader  bench.Reader
 	Classes blame.Classes
 	Merge   merge.Options
@@ -214,7 +215,7 @@ func (b Builder) setup(attempts int) baseline.Setup {
 // record is the measurement as the store keeps it.
 func (b Builder) record(run rundir.Run, c CaseBundle, m measured) baseline.Record {
 	rec := baseline.Record{
-		Kind: baseline.KindRun, Case: c.State.ID, Match: c.Plan.Match, Time: m.started, Source: "ci-disagg", Run: run.ID,
+		Kind: baseline.KindRun, Case: c.State.ID, Match: baseline.SelectMatch(c.Plan.Match, b.Match), Time: m.started, Source: "ci-disagg", Run: run.ID,
 		Build: run.Build, Cluster: run.Cluster, GPU: c.Plan.Match["gpu_type"], Tool: b.Tool,
 		Repetitions: m.repetitions, Measurements: m.measurements, Problems: m.problems, Valid: len(m.problems) == 0,
 	}

@@ -94,6 +94,9 @@ func redact(dsn string) (string, error) {
 // HasPassword says whether a store URL carries a password, which must not stand
 // where others can read it, such as a command line.
 func HasPassword(dsn string) bool {
+	if !strings.HasPrefix(dsn, "postgres") {
+		return false
+	}
 	u, err := url.Parse(dsn)
 	if err != nil {
 		return strings.Contains(dsn, "@")
