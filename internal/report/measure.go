@@ -122,7 +122,7 @@ func pointName(points []rundir.Point, r bench.Result) string {
 		return "con" + strconv.Itoa(r.Concurrency)
 	}
 	for _, p := range same {
-		if p.Name != "" && p.File != "" && p.File == filepath.Base(r.File) {
+		if p.Name != "" && p.File != "" && r.Wrote(p.File) {
 			return p.Name
 		}
 	}

@@ -69,6 +69,7 @@ func merge(a, b Result) Result {
 			a.Samples = append(a.Samples, s)
 		}
 	}
+	a.Also = slices.Concat(a.Also, []string{b.File}, b.Also)
 	a.Problems = union(a.Problems, b.Problems)
 	a.Notes = union(a.Notes, b.Notes)
 	return a

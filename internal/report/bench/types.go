@@ -1,15 +1,20 @@
 package bench
 
-import "fmt"
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+)
 
 // Result is one benchmark point as one client measured it.
 type Result struct {
 	Format       string // one of the Format constants
 	File         string
-	Line         int    // where it begins, 1-based
-	Name         string // client or point name if the file says it
-	Concurrency  int    // 0 = the file does not say
-	Requested    *int64 // requests asked for; nil = the file does not say
+	Also         []string // other files that told of the same run
+	Line         int      // where it begins, 1-based
+	Name         string   // client or point name if the file says it
+	Concurrency  int      // 0 = the file does not say
+	Requested    *int64   // requests asked for; nil = the file does not say
 	Completed    *int64
 	Failed       *int64
 	InputTokens  *int64
@@ -22,6 +27,11 @@ type Result struct {
 	Steps        *WorkerSteps // of a generation server's log
 	Problems     []Problem    // what makes the point invalid: failure markers, truncated table, …
 	Notes        []Problem    // what was left out without making the point invalid
+}
+
+// Wrote reports whether the file of that base name told of this run.
+func (r Result) Wrote(base string) bool {
+	return slices.ContainsFunc(append([]string{r.File}, r.Also...), func(f string) bool { return filepath.Base(f) == base })
 }
 
 // The formats, as they stand in Result.Format.

@@ -93,12 +93,20 @@ func (v *validator) match(points []Result) {
 // fits reports whether a result can be that of a planned point: nothing that
 // both state contradicts.
 func (r Result) fits(p rundir.Point) bool {
-	base := filepath.Base(r.File)
-	if ours, err := filepath.Match("trtllm-benchmark.*.*.log", base); err == nil && ours && p.File != "" && p.File != base {
+	if p.File != "" && !r.Wrote(p.File) && r.numbered() {
 		return false
 	}
 	agree := func(a, b int) bool { return a == 0 || b == 0 || a == b }
 	return agree(r.Concurrency, p.Concurrency) && agree(r.InputLen, p.InputLen) && agree(r.OutputLen, p.OutputLen)
+}
+
+// numbered says that one of the files carries upstream's numbers of server and
+// client, so that it can be held against the planned one.
+func (r Result) numbered() bool {
+	return slices.ContainsFunc(append([]string{r.File}, r.Also...), func(f string) bool {
+		ok, err := filepath.Match("trtllm-benchmark.*.*.log", filepath.Base(f))
+		return err == nil && ok
+	})
 }
 
 func pointName(p rundir.Point) string {
