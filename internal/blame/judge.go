@@ -97,7 +97,7 @@ func newCourt(ev Evidence) *court {
 	}
 	for _, e := range ev.Events {
 		if e = normal(e); c.isFatal(e) {
-			c.fatal = append(c.fatal, e)
+			c.fatal = append(c.fatal, c.timed(e))
 		}
 	}
 	slices.SortStableFunc(c.fatal, func(a, b Event) int {
@@ -116,6 +116,21 @@ func newCourt(ev Evidence) *court {
 func normal(e Event) Event {
 	if e.Kind == RoleEnd && e.Signal == 0 && e.Exit > 128 && e.Exit <= 128+64 {
 		e.Signal = e.Exit - 128
+	}
+	return e
+}
+
+// timed gives a failing test the time at which its role ended or was told to.
+// What a results file says (start of the session, durations of the tests) is
+// another host's clock and leaves out what came between: a lower bound. The role's
+// end is an upper one, on our own clock.
+func (c *court) timed(e Event) Event {
+	end, ok := c.ends[e.Role]
+	if e.Kind != TestFailed || !ok {
+		return e
+	}
+	if e.At = end.At; !end.Stopped.IsZero() && end.Stopped.Before(end.At) {
+		e.At = end.Stopped
 	}
 	return e
 }

@@ -34,7 +34,14 @@ func blameLines(name string, l *roleLog) []blame.Line {
 	if st.first != nil {
 		lines = append(lines, *st.first)
 	}
-	lines = append(lines, l.lastLines()...)
+	// Of the last lines only those that a class explains, and the very last one:
+	// the others have nothing to say and stand in the log.
+	tail := l.lastLines()
+	for i, at := range tail {
+		if _, ok := l.look.classes.Match(at.Text); ok || i == len(tail)-1 {
+			lines = append(lines, at)
+		}
+	}
 	byNumber := map[int]bool{}
 	var out []blame.Line
 	for _, at := range lines {
@@ -60,7 +67,7 @@ func (s state) evidence() blame.Evidence {
 			Stopped: r.stopSent, ByUs: s.stoppedBy(r) != "", Drained: r.drained && !s.failed,
 			// The client ends when it is through and a precheck when it is done;
 			// exit 0 of a server counts only after the client's word.
-			Expected: r.wave != waveMain || s.isClient(r) || r.drained && !(r.early && s.failed),
+			Expected: r.wave != waveMain || s.isClient(r) || r.drained && (!r.early || !s.failed),
 		}
 		if f := r.end.First; f != nil {
 			e.Task, e.Node = f.Task, f.Node
