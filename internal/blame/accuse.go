@@ -231,7 +231,7 @@ func (c *court) collateral(e, root Event) (string, bool) {
 	}
 	if l, ok := c.peerLine(e.Role); ok && (root.Kind == NodeLost || root.Kind == Unkillable) {
 		return fmt.Sprintf("%s: %s", what(e), l.Text), true
-	} else if ok && (later || near) {
+	} else if ok && (later || near || !e.At.IsZero() && root.At.Sub(e.At) <= hearsay) {
 		return fmt.Sprintf("%s %s: %s", what(e), offset(e, root), l.Text), true
 	}
 	if later && c.isClient(e.Role) && !c.isClient(root.Role) && (e.Kind == RoleEnd || e.Kind == TestFailed) {

@@ -196,6 +196,20 @@ func TestJudge(t *testing.T) {
 			root: "GEN_0", kind: blame.KindCrash, class: blame.Test, rule: "python-exception", collateral: []string{"CTX_0", "BENCHMARK"},
 		},
 		{
+			name: "the client hears of it long before the worker's step has ended",
+			b: func(b *bench) *bench {
+				return b.end("BENCHMARK", 90, 1).line("BENCHMARK", refused).end("GEN_0", 101, 137)
+			},
+			root: "GEN_0", kind: blame.KindCrash, class: blame.Infra, rule: "killed-from-outside", collateral: []string{"BENCHMARK"}, bad: []string{"n1"},
+		},
+		{
+			name: "hearsay does not reach a failure minutes later",
+			b: func(b *bench) *bench {
+				return b.end("BENCHMARK", 90, 1).line("BENCHMARK", refused).end("GEN_0", 300, 137)
+			},
+			root: "BENCHMARK", kind: blame.KindCrash, class: blame.Unknown, rule: "nothing-proven", more: []string{"GEN_0"},
+		},
+		{
 			name: "a client without a word before the worker is no collateral",
 			b: func(b *bench) *bench {
 				return b.end("BENCHMARK", 99.9, 1).end("GEN_0", 100, 139)
@@ -294,7 +308,15 @@ func TestJudge(t *testing.T) {
 				return b.end("GEN_0", 100, 139).stopped("BENCHMARK", 100.5, 1).
 					event(blame.Event{Role: "BENCHMARK", Kind: blame.TestFailed, At: at(60), Assert: true, Text: "accuracy 0.1 < 0.8"})
 			},
-			root: "BENCHMARK", kind: blame.KindTestFailed, class: blame.Test, rule: "own-test-failed", more: []string{"GEN_0"},
+			root: "GEN_0", kind: blame.KindCrash, class: blame.Test, rule: "crash-signal", more: []string{"BENCHMARK"},
+		},
+		{
+			name: "the client's failing test, whatever its clock says, is not before the worker's end",
+			b: func(b *bench) *bench {
+				return b.end("CTX_0", 100, 137).stopped("BENCHMARK", 100.5, 1).line("BENCHMARK", "E   RuntimeError: requests failed:").
+					event(blame.Event{Role: "BENCHMARK", Kind: blame.TestFailed, At: at(93), Text: "RuntimeError: requests failed"})
+			},
+			root: "CTX_0", kind: blame.KindCrash, class: blame.Infra, rule: "killed-from-outside", collateral: []string{"BENCHMARK"}, bad: []string{"n3"},
 		},
 		{
 			name: "cancelled: the roles went with the job",

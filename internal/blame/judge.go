@@ -30,6 +30,11 @@ const (
 // DefaultSkew is how close two events must be to count as simultaneous.
 const DefaultSkew = 5 * time.Second
 
+// hearsay is how long before its cause a failure may be seen that only says that
+// somebody else has gone: a worker of the perf test looks after its server every
+// 10 s, and its step then has to end.
+const hearsay = time.Minute
+
 // Judge names the root cause of a failed attempt. It is pure.
 //
 //  1. What happened to the job as a whole comes first: a node's failure, a
@@ -41,7 +46,8 @@ const DefaultSkew = 5 * time.Second
 //  3. Within the skew window order proves nothing. There a node or a preflight
 //     goes before a worker, a worker before the router, the router before the
 //     client; and whoever reports that somebody else has gone (connection
-//     refused, reset by peer) goes last. The client only ever observes.
+//     refused, reset by peer) goes last, also before a failure up to a minute
+//     later. The client only ever observes.
 //     So does it when Slurm lost a node, which it notices long after the fact.
 //  4. A failure beside the root is collateral only with evidence: it was
 //     stopped, or it says itself that another process had gone, or it is the
@@ -186,12 +192,13 @@ func (c *court) root() (Event, bool) {
 	if len(c.fatal) == 0 {
 		return Event{}, false
 	}
-	candidates := c.fatal[:1]
-	for i, e := range c.fatal[1:] {
-		if e.At.IsZero() || e.At.Sub(c.fatal[0].At) > c.ev.Skew {
+	first := c.first()
+	candidates := c.fatal[first : first+1]
+	for i, e := range c.fatal[first+1:] {
+		if e.At.IsZero() || e.At.Sub(c.fatal[first].At) > c.ev.Skew {
 			break
 		}
-		candidates = c.fatal[:i+2]
+		candidates = c.fatal[first : first+i+2]
 	}
 	if lost, ok := c.lostNode(); ok && c.observes(candidates[0]) {
 		return lost, true
@@ -203,6 +210,23 @@ func (c *court) root() (Event, bool) {
 		}
 	}
 	return best, true
+}
+
+// first is the index of the fatal event with which the search for the root
+// begins: the earliest, unless that is hearsay and somebody did go soon after.
+func (c *court) first() int {
+	if _, ok := c.peerLine(c.fatal[0].Role); !ok || !c.observes(c.fatal[0]) {
+		return 0
+	}
+	for i, e := range c.fatal {
+		if e.At.IsZero() || e.At.Sub(c.fatal[0].At) > hearsay {
+			break
+		}
+		if e.Kind == RoleEnd && c.softness(e) == 0 {
+			return i
+		}
+	}
+	return 0
 }
 
 // lostNode is the first role whose node Slurm lost, or whose processes nothing
