@@ -259,7 +259,7 @@ func TestFoldedStatistics(t *testing.T) {
 		exact.values = append(exact.values, v)
 		require.NoError(t, store.add(64, v))
 	}
-	require.True(t, store.folded)
+	require.Positive(t, store.pages, "the store must have gone over to a histogram")
 	tokens, b := store.mode()
 	require.EqualValues(t, 64, tokens)
 	got := b.stats()
@@ -271,10 +271,31 @@ func TestFoldedStatistics(t *testing.T) {
 	require.InDelta(t, 7*math.Exp(0.05*0.05/2), got.Mean, 0.01)
 }
 
+// Only the bucket that is too large loses its exact values.
+func TestSmallBucketsStayExact(t *testing.T) {
+	t.Parallel()
+	var store stepStore
+	for i := range maxExact + 100 {
+		require.NoError(t, store.add(64, 7+float64(i%1000)/1e4))
+		if i%1000 == 0 {
+			require.NoError(t, store.add(8, float64(i)))
+		}
+	}
+	require.NotNil(t, store.buckets[64].pages)
+	require.Nil(t, store.buckets[8].pages)
+	require.Len(t, store.buckets[8].values, int(store.buckets[8].n))
+}
+
 func TestStepStoreIsBounded(t *testing.T) {
 	t.Parallel()
 	var store stepStore
 	var err error
+	for i := 0; err == nil; i++ {
+		require.Less(t, i, 2*maxExact)
+		err = store.add(64, math.Pow(1.0001, float64(i)))
+	}
+	require.ErrorContains(t, err, "too many different sizes")
+	store, err = stepStore{}, nil
 	for i := int64(0); err == nil; i++ {
 		require.Less(t, i, int64(maxBuckets+1))
 		err = store.add(i, 1)

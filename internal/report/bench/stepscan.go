@@ -7,6 +7,7 @@ import (
 	"math"
 	"runtime"
 	"strconv"
+	"strings"
 )
 
 // step is one iteration line of a generation server's log, as
@@ -28,62 +29,156 @@ const (
 	wordRank      = "global_rank"
 	wordScheduled = "num_scheduled_requests"
 	wordTokens    = "'num_generation_tokens'"
-	tokensRare    = 5 // from here on it begins with a letter that is rare in the line
 )
 
 // parseStep reads a line; false = not an iteration line, for wordStep is not in
-// it. Up to there it walks along the equals signs and looks at the word before
-// each, which is faster than searching for every word: a log of gigabytes is
-// nearly all such lines.
+// it.
 func parseStep(line []byte) (step, bool) {
-	s := step{iter: -1, rank: -1, scheduled: -1, tokens: -1, value: -1}
-	pos, at := 0, -1
-	for s.scheduled < 0 || s.rank < 0 {
-		i := bytes.IndexByte(line[pos:], '=')
+	if s, ok := parseUsual(line); ok {
+		return s, true
+	}
+	if !bytes.Contains(line, []byte(wordStep)) {
+		return step{}, false
+	}
+	return parseAny(line), true
+}
+
+// parseUsual reads a line that is laid out as current versions print it. A log
+// of gigabytes is nearly all such lines, and this is several times as fast as
+// searching for every word.
+func parseUsual(line []byte) (s step, ok bool) {
+	pos := s.usualStart(line)
+	if pos == 0 {
+		return s, false
+	}
+	i := bytes.Index(line[pos:], []byte(wordStep))
+	if i < 0 {
+		return s, false
+	}
+	if s.value = milliseconds(line, pos+i+len(wordStep)); s.value < 0 {
+		return s, false
+	}
+	s.tokens = lastNumber(line)
+	return s, s.tokens >= 0
+}
+
+// parseAny reads a line of any layout, word by word: what the regular
+// expressions in the test say.
+func parseAny(line []byte) step {
+	s := step{iter: -1, value: -1, rank: numberOf(line, wordRank, "="), tokens: numberOf(line, wordTokens, ":"), scheduled: -1}
+	start := -1
+	eachWord(line, wordIter, func(end int) bool {
+		n, after, ok := assigned(line, end, "=")
+		if ok = ok && after < len(line) && line[after] == ','; ok { // "iter = 7," and not "max_iter = 7;"
+			s.iter, start = n, after
+		}
+		return ok
+	})
+	if start < 0 {
+		return s
+	}
+	rest := line[start:]
+	s.scheduled = numberOf(rest, wordScheduled, "=:") // older versions write a colon
+	eachWord(rest, wordStep, func(end int) bool {
+		s.value = milliseconds(rest, end)
+		return s.value >= 0
+	})
+	return s
+}
+
+// eachWord calls found with the end of every occurrence until it is satisfied.
+func eachWord(line []byte, word string, found func(end int) bool) {
+	for pos := 0; ; {
+		i := bytes.Index(line[pos:], []byte(word))
 		if i < 0 {
-			break
+			return
 		}
-		end := pos + i
-		pos = end + 1
-		for end > 0 && line[end-1] == ' ' {
-			end--
-		}
-		switch word := line[:end]; {
-		case at < 0 && s.iter < 0 && hasSuffix(word, wordIter):
-			// A comma must follow: "iter = 7," and not "max_iter = 7;".
-			if n, after, ok := assigned(line, pos-1, '='); ok && after < len(line) && line[after] == ',' {
-				s.iter = n
-			}
-		case hasSuffix(word, wordRank) && s.rank < 0:
-			s.rank = number(line, pos-1, '=')
-		case hasSuffix(word, wordScheduled) && s.iter >= 0:
-			s.scheduled = number(line, pos-1, '=')
-		case at < 0 && hasSuffix(word, wordStep):
-			at = pos
+		if pos += i + len(word); found(pos) {
+			return
 		}
 	}
-	if at < 0 {
-		i := bytes.Index(line[pos:], []byte(wordStep))
-		if i < 0 {
-			return s, false
+}
+
+// numberOf is the number behind a word and one of the signs, -1 = none.
+func numberOf(line []byte, word, signs string) int64 {
+	out := int64(-1)
+	eachWord(line, word, func(end int) bool {
+		n, _, ok := assigned(line, end, signs)
+		if ok {
+			out = n
 		}
-		at = skipSpace(line, pos+i+len(wordStep))
-		if at >= len(line) || line[at] != '=' {
-			return s, true
+		return ok
+	})
+	return out
+}
+
+// lastNumber is the number of generation tokens if it ends the line, as current
+// versions print it: 'num_generation_tokens': 4}; -1 = it does not.
+func lastNumber(line []byte) int64 {
+	end := len(line)
+	for end > 0 && (line[end-1] == '}' || line[end-1] == '\r') {
+		end--
+	}
+	at := end
+	for at > 0 && line[at-1]-'0' <= 9 {
+		at--
+	}
+	colon := at
+	for colon > 0 && line[colon-1] == ' ' {
+		colon--
+	}
+	if colon == 0 || line[colon-1] != ':' || !hasSuffix(line[:colon-1], wordTokens) {
+		return -1
+	}
+	n, _, ok := literalNumber(line, at, "")
+	if !ok {
+		return -1
+	}
+	return n
+}
+
+// usualStart takes the first fields if they stand as current versions print
+// them, and says where they end; 0 = they do not, and the walk begins there.
+func (s *step) usualStart(line []byte) int {
+	first := bytes.IndexByte(line, '=')
+	if first < len(wordIter)+1 || string(line[first-len(wordIter)-1:first]) != wordIter+" " {
+		return 0
+	}
+	iter, pos, ok := assigned(line, first, "=")
+	if !ok {
+		return 0
+	}
+	rank, pos, ok := literalNumber(line, pos, ", "+wordRank+" = ")
+	if !ok {
+		return 0
+	}
+	if _, pos, ok = literalNumber(line, pos, ", rank = "); !ok {
+		return 0
+	}
+	scheduled, pos, ok := literalNumber(line, pos, ", "+wordScheduled+" = ")
+	if !ok {
+		return 0
+	}
+	s.iter, s.rank, s.scheduled = iter, rank, scheduled
+	return pos
+}
+
+// literalNumber reads a number behind a fixed text at the byte at. A number too
+// large for anything is none.
+func literalNumber(b []byte, at int, text string) (n int64, end int, ok bool) {
+	end = at + len(text)
+	if end > len(b) || string(b[at:end]) != text {
+		return 0, at, false
+	}
+	at = end
+	for end < len(b) && b[end]-'0' <= 9 {
+		if n > math.MaxInt64/20 {
+			return 0, at, false
 		}
-		at++
+		n = n*10 + int64(b[end]-'0')
+		end++
 	}
-	s.value = milliseconds(line, at)
-	if s.scheduled < 0 && s.iter >= 0 { // older versions write a colon
-		s.scheduled = after(line, wordScheduled)
-	}
-	i := at + max(0, bytes.Index(line[at:], []byte(wordTokens[tokensRare:]))) - tokensRare
-	if i >= at && hasSuffix(line[:i+len(wordTokens)], wordTokens) {
-		s.tokens = number(line, i+len(wordTokens), ':')
-	} else {
-		s.tokens = after(line, wordTokens)
-	}
-	return s, true
+	return n, end, end > at
 }
 
 func hasSuffix(b []byte, word string) bool {
@@ -91,46 +186,25 @@ func hasSuffix(b []byte, word string) bool {
 	return n >= 0 && b[len(b)-1] == word[len(word)-1] && string(b[n:]) == word
 }
 
-// after is the number behind a word and a colon, -1 = none.
-func after(line []byte, word string) int64 {
-	i := bytes.Index(line, []byte(word))
-	if i < 0 {
-		return -1
-	}
-	return number(line, i+len(word), ':')
-}
-
-// number is assigned without the details, -1 = none.
-func number(b []byte, at int, sign byte) int64 {
-	n, _, ok := assigned(b, at, sign)
-	if !ok {
-		return -1
-	}
-	return n
-}
-
-// assigned reads a whole number behind a sign, with spaces around the sign, and
-// says where it ends.
-func assigned(b []byte, at int, sign byte) (n int64, end int, ok bool) {
+// assigned reads a whole number behind one of the signs, with spaces around the
+// sign, and says where it ends.
+func assigned(b []byte, at int, signs string) (n int64, end int, ok bool) {
 	at = skipSpace(b, at)
-	if at >= len(b) || b[at] != sign {
+	if at >= len(b) || strings.IndexByte(signs, b[at]) < 0 {
 		return 0, at, false
 	}
-	at = skipSpace(b, at+1)
-	end = at
-	for end < len(b) && b[end]-'0' <= 9 && n < math.MaxInt64/20 {
-		n = n*10 + int64(b[end]-'0')
-		end++
-	}
-	return n, end, end > at
+	return literalNumber(b, skipSpace(b, at+1), "")
 }
 
-// milliseconds reads "6.94ms" at the byte at; -1 = not a number.
+// milliseconds reads "= 6.94ms" at the byte at; -1 = not a number.
 //
 // A mantissa below 2^53 and a power of ten up to 10^22 are exact, so for nearly
 // all values one division rounds correctly; the rest is left to strconv.
 func milliseconds(b []byte, at int) float64 {
-	at = skipSpace(b, at)
+	if at = skipSpace(b, at); at >= len(b) || b[at] != '=' {
+		return -1
+	}
+	at = skipSpace(b, at+1)
 	end, digits, point, plain := at, 0, -1, true
 	var mantissa uint64
 	for ; end < len(b) && end-at < 40; end++ {
@@ -280,7 +354,7 @@ func readChunks(r io.Reader, cut bool, free <-chan *chunk, jobs, ordered chan<- 
 // parse finds the iteration lines of a chunk.
 func (c *chunk) parse() {
 	c.steps, c.lines = c.steps[:0], 0
-	c.tables = bytes.Contains(c.buf[:c.n], []byte("Serving Benchmark Result")) || bytes.Contains(c.buf[:c.n], []byte("|Stderr|"))
+	c.tables = false
 	for rest := c.buf[:c.n]; len(rest) > 0; c.lines++ {
 		line := rest
 		if end := bytes.IndexByte(rest, '\n'); end >= 0 {
@@ -291,6 +365,8 @@ func (c *chunk) parse() {
 		if s, ok := parseStep(line); ok {
 			s.line = c.lines + 1
 			c.steps = append(c.steps, s)
+		} else if bytes.Contains(line, []byte("Serving Benchmark Result")) || bytes.Contains(line, []byte("|Stderr|")) {
+			c.tables = true
 		}
 	}
 }

@@ -10,25 +10,27 @@ import (
 // stepStore keeps the rows of one worker by num_generation_tokens.
 //
 // Up to maxExact rows (three hours at 10 ms a step) all values are kept and
-// every statistic is exact. Beyond, values go to histograms whose classes are
-// 2^-14 wide, relative to the value: mean and standard deviation stay exact,
-// percentiles are then right to 0.004 %, and memory no longer grows with the
-// log. (Upstream instead drops the rows behind the first 500 000.)
+// every statistic is exact. Beyond, the largest bucket becomes a histogram whose
+// classes are 2^-14 wide, relative to the value: mean and standard deviation
+// stay exact, percentiles are then right to 0.004 %, and memory no longer grows
+// with the log. (Upstream instead drops the rows behind the first 500 000.)
 type stepStore struct {
 	rows    int64
 	buckets map[int64]*stepBucket
 	last    *stepBucket // of the row before: nearly always of this one too
 	lastKey int64
-	folded  bool
-	classes int
+	kept    int // values in all buckets
+	pages   int // in all histograms
 }
 
 // Bounds of a stepStore.
 const (
 	maxExact   = 1 << 20
 	maxBuckets = 1 << 14
-	maxClasses = 1 << 18
 	classShift = 52 - 14
+
+	classPerPage = 1 << 10
+	maxPages     = 1 << 9
 )
 
 // stepBucket holds the rows of one token count.
@@ -37,8 +39,14 @@ type stepBucket struct {
 	mean, m2 float64 // Welford's running mean and sum of squared deviations
 	sum      float64
 	values   []float64
-	classes  map[uint64]int64
+	pages    map[uint64]*classPage
+	page     *classPage // of the value before
+	pageKey  uint64
 }
+
+// classPage counts neighbouring classes: a twentieth of the value wide, so that
+// steady iterations stay on one page.
+type classPage [classPerPage]int64
 
 func (s *stepStore) add(tokens int64, v float64) error {
 	b := s.last
@@ -55,42 +63,58 @@ func (s *stepStore) add(tokens int64, v float64) error {
 		}
 		s.last, s.lastKey = b, tokens
 	}
-	if s.rows++; s.rows > maxExact && !s.folded {
-		s.fold()
-	}
+	s.rows++
 	b.n++
 	b.sum += v
 	d := v - b.mean
 	b.mean += d / float64(b.n)
 	b.m2 += d * (v - b.mean)
-	if !s.folded {
+	if b.pages != nil {
+		s.classify(b, v)
+	} else {
 		b.values = append(b.values, v)
-		return nil
+		if s.kept++; s.kept > maxExact {
+			s.fold()
+		}
 	}
-	if s.classify(b, v); s.classes > maxClasses {
-		return fmt.Errorf("device step times of more than %d different sizes in one log", maxClasses)
+	if s.pages > maxPages {
+		return fmt.Errorf("device step times of too many different sizes: more than %d classes", maxPages*classPerPage)
 	}
 	return nil
 }
 
-// fold turns all kept values into histograms.
+// fold turns the largest bucket that is still kept into a histogram.
 func (s *stepStore) fold() {
-	s.folded = true
+	var largest *stepBucket
 	for _, b := range s.buckets {
-		for _, v := range b.values {
-			s.classify(b, v)
+		if largest == nil || len(b.values) > len(largest.values) {
+			largest = b
 		}
-		b.values = nil
 	}
+	for _, v := range largest.values {
+		s.classify(largest, v)
+	}
+	s.kept -= len(largest.values)
+	largest.values = nil
 }
 
 func (s *stepStore) classify(b *stepBucket, v float64) {
-	if b.classes == nil {
-		b.classes = make(map[uint64]int64)
+	class := math.Float64bits(v) >> classShift
+	key := class / classPerPage
+	if b.pages == nil {
+		b.pages = make(map[uint64]*classPage)
 	}
-	before := len(b.classes)
-	b.classes[math.Float64bits(v)>>classShift]++
-	s.classes += len(b.classes) - before
+	if b.page == nil || b.pageKey != key {
+		if b.page = b.pages[key]; b.page == nil {
+			if s.pages++; s.pages > maxPages {
+				return // the caller says so
+			}
+			b.page = &classPage{}
+			b.pages[key] = b.page
+		}
+		b.pageKey = key
+	}
+	b.page[class%classPerPage]++
 }
 
 // mode is the most frequent token count with its rows, the larger one of two
@@ -121,16 +145,18 @@ func (b *stepBucket) stats() StepStats {
 
 // ranked yields the k-th smallest value, k from 0.
 func (b *stepBucket) ranked() func(k int64) float64 {
-	if b.classes == nil {
+	if b.pages == nil {
 		sorted := slices.Sorted(slices.Values(b.values))
 		return func(k int64) float64 { return sorted[k] }
 	}
-	keys := slices.Sorted(maps.Keys(b.classes))
+	keys := slices.Sorted(maps.Keys(b.pages))
 	return func(k int64) float64 {
 		for _, key := range keys {
-			if k -= b.classes[key]; k < 0 {
-				// The middle of the class.
-				return math.Float64frombits(key<<classShift | 1<<(classShift-1))
+			for i, n := range b.pages[key] {
+				if k -= n; k < 0 {
+					class := key*classPerPage + uint64(i)
+					return math.Float64frombits(class<<classShift | 1<<(classShift-1)) // its middle
+				}
 			}
 		}
 		return math.NaN()
