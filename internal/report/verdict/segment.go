@@ -23,6 +23,7 @@ const maxHistory = 80
 type segmenter struct {
 	best   [maxHistory + 1]float64
 	from   [maxHistory + 1]int
+	value  [maxHistory]float64 // of each run, in units of the noise
 	order  [maxHistory]int     // runs by value
 	rank   [maxHistory]int     // of each run
 	sorted [maxHistory]float64 // values by rank
@@ -35,14 +36,14 @@ func (g *segmenter) split(y []float64, s float64, base int, starts []int) []int 
 	if n < segmentNeeds {
 		return append(starts, base)
 	}
-	g.sort(y)
+	g.sort(y, 1/s)
 	for b := 1; b <= n; b++ {
 		g.best[b] = math.Inf(1)
 	}
 	g.best[0] = -segmentPenalty // the first segment is free
 	for a := 0; a+segmentMin <= n; a++ {
 		if !math.IsInf(g.best[a], 1) {
-			g.extend(y, 1/s, a)
+			g.extend(n, a)
 		}
 	}
 	mark := len(starts)
@@ -53,7 +54,8 @@ func (g *segmenter) split(y []float64, s float64, base int, starts []int) []int 
 	return starts
 }
 
-func (g *segmenter) sort(y []float64) {
+// sort fills in value, order, rank and sorted.
+func (g *segmenter) sort(y []float64, inverse float64) {
 	order := g.order[:len(y)]
 	for k := range order {
 		order[k] = k
@@ -69,31 +71,38 @@ func (g *segmenter) sort(y []float64) {
 		}
 	})
 	for r, k := range order {
-		g.rank[k], g.sorted[r] = r, y[k]
+		g.rank[k], g.value[k], g.sorted[r] = r, y[k]*inverse, y[k]*inverse
 	}
 }
 
-// extend tries every segment that begins at a.
-func (g *segmenter) extend(y []float64, inverse float64, a int) {
+// extend tries every segment that begins at a. Values are in units of the noise.
+func (g *segmenter) extend(n, a int) {
 	var m runningMedian
-	for b := a + 1; b <= len(y); b++ {
+	for b := a + 1; b <= n; b++ {
 		m.add(g.rank[b-1])
 		if b-a < segmentMin {
 			continue
 		}
-		mid := m.median(&g.sorted)
-		total, limit := g.best[a]+segmentPenalty, g.best[b]
-		for _, x := range y[a:b] {
-			if total >= limit {
-				break // cannot become the best any more
-			}
-			d := (x - mid) * inverse
-			total += min(d*d, segmentCap)
-		}
-		if total < limit {
+		total := cappedSquares(g.value[a:b], m.median(&g.sorted), g.best[a]+segmentPenalty, g.best[b])
+		if total < g.best[b] {
 			g.best[b], g.from[b] = total, a
 		}
 	}
+}
+
+// cappedSquares adds the squared distances to mid, each capped, to total, and
+// stops as soon as limit is reached. This is where the time of a judgement goes.
+func cappedSquares(values []float64, mid, total, limit float64) float64 {
+	for _, x := range values {
+		d := x - mid
+		if d *= d; d > segmentCap {
+			d = segmentCap
+		}
+		if total += d; total >= limit {
+			break
+		}
+	}
+	return total
 }
 
 // runningMedian is the median of a growing set of ranks below 128: a bit per
