@@ -49,11 +49,26 @@ func (b Builder) view(c CaseBundle, a AttemptBundle, counts bool) attemptView {
 		v.run.Roles = append(v.run.Roles, roleView(c.Plan, a, p))
 	}
 	b.judgeAgain(&v)
+	if v.Agent == nil && v.outcome == rundir.OutcomePassed {
+		v.outcome, v.finding = rundir.OutcomeInfra, noRecord(a)
+	}
 	v.run.Outcome, v.run.Finding = v.outcome, v.finding
 	if v.run.Reason == "" || v.outcome != a.Outcome() && v.finding != nil {
 		v.run.Reason = reason(v)
 	}
 	return v
+}
+
+// noRecord is the finding on a pass that nothing proves any more.
+func noRecord(a AttemptBundle) *rundir.Finding {
+	why := strings.Join(a.Trouble, "; ")
+	if why == "" {
+		why = "agent.json is missing"
+	}
+	return &rundir.Finding{
+		Class: string(blame.Infra), Kind: "no-record", Rule: "agent-record-missing",
+		Message: why + ": nothing proves that every role ended well",
+	}
 }
 
 func reason(v attemptView) string {
