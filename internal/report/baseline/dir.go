@@ -38,8 +38,7 @@ const (
 	monthForm  = "2006-01"
 	recordExt  = ".json"
 	maxRecord  = 16 << 20 // bytes of one record
-	staleTemp  = 24 * time.Hour
-	readersMax = 8 // NFS answers many small reads at once much faster than in turn
+	readersMax = 8        // NFS answers many small reads at once much faster than in turn
 )
 
 type dirStore struct {
@@ -149,7 +148,10 @@ func (s *dirStore) Save(ctx context.Context, records ...Record) (Saved, error) {
 			return saved, fmt.Errorf("record %s of case %s cannot be stored: %w", r.ID, shorten(r.Case), err)
 		}
 	}
+	done := make(chan Saved, 1) // not shared: an abandoned operation goes on
 	err := within(ctx, func() error {
+		var saved Saved
+		defer func() { done <- saved }()
 		for _, r := range records {
 			if err := ctx.Err(); err != nil {
 				return err
@@ -160,6 +162,10 @@ func (s *dirStore) Save(ctx context.Context, records ...Record) (Saved, error) {
 		}
 		return nil
 	})
+	select {
+	case saved = <-done:
+	default:
+	}
 	if err != nil {
 		return saved, s.unavailable(err)
 	}
@@ -223,11 +229,13 @@ func (s *dirStore) mkdirs(dir string) error {
 	return os.Chmod(dir, s.dirMode) // Mkdir's mode is cut by the umask
 }
 
-// Delete removes record files, old leftovers of writers that died, and the
-// directories that become empty.
+// Delete removes record files, the directories that become empty, and temporary
+// files from before f.Before, whose writers died.
 func (s *dirStore) Delete(ctx context.Context, f Filter) (int, error) {
-	n := 0
+	done := make(chan int, 1)
 	err := within(ctx, func() error {
+		n := 0
+		defer func() { done <- n }()
 		_, err := s.walk(ctx, f, func(path string, _ Record) error {
 			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
@@ -236,12 +244,37 @@ func (s *dirStore) Delete(ctx context.Context, f Filter) (int, error) {
 			_ = os.Remove(filepath.Dir(path)) // fails while there is something in it
 			return nil
 		})
-		return err
+		return errors.Join(err, s.removeLeftovers(ctx, f.Before))
 	})
+	n := 0
+	select {
+	case n = <-done:
+	default:
+	}
 	if err != nil {
 		return n, s.unavailable(err)
 	}
 	return n, nil
+}
+
+// removeLeftovers removes the temporary files of writers that died long ago.
+func (s *dirStore) removeLeftovers(ctx context.Context, before time.Time) error {
+	return filepath.WalkDir(s.root, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // pruned by someone else meanwhile
+		}
+		if err != nil || ctx.Err() != nil {
+			return errors.Join(err, ctx.Err())
+		}
+		if d.IsDir() || !strings.HasPrefix(d.Name(), ".") || !strings.Contains(d.Name(), recordExt+".tmp-") {
+			return nil
+		}
+		info, err := d.Info()
+		if err != nil || !info.ModTime().Before(before) {
+			return nil //nolint:nilerr // a file that is gone is no leftover
+		}
+		return os.Remove(path)
+	})
 }
 
 // Each walks the whole store.

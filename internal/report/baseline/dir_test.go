@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -84,9 +85,13 @@ func TestTornAndForeignFilesAreSaid(t *testing.T) {
 		require.Contains(t, text, s)
 	}
 
-	n, err := s.Delete(t.Context(), baseline.Filter{})
+	n, err := s.Delete(t.Context(), baseline.Filter{Before: day(100)})
 	require.NoError(t, err)
 	require.Equal(t, 9, n)
+	require.FileExists(t, filepath.Join(month, "."+all[6].ID+".json.tmp-1"), "its writer may be alive")
+	_, err = s.Delete(t.Context(), baseline.Filter{Before: time.Now().Add(time.Hour)})
+	require.NoError(t, err)
+	require.NoFileExists(t, filepath.Join(month, "."+all[6].ID+".json.tmp-1"))
 	require.FileExists(t, filepath.Join(month, "notes.txt"), "what is no record is nobody's to remove")
 
 	for i := range 3 {

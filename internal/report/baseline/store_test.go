@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
 
 func TestSaveReadsBackTheSameRecord(t *testing.T) {
@@ -306,6 +307,8 @@ func TestPostgresStoppedInBetween(t *testing.T) {
 	require.ErrorAs(t, err, &un)
 	_, err = s.Save(t.Context(), r)
 	require.ErrorAs(t, err, &un)
+	row := word(t, judge(t, setup(s), nightly("c", 2, 100)), tput)
+	require.Equal(t, verdict.BaselineUnavailable, row.Verdict)
 
 	out, err = asPostgres(pgctl, "-D", dir+"/data", "-w", "-l", dir+"/log", "-o", "-k "+dir+" -c listen_addresses=", "start").CombinedOutput()
 	require.NoError(t, err, string(out))
