@@ -9,6 +9,18 @@ import selectors
 LIMIT = 64 << 20  # of one body
 
 
+class ServerDisconnectedError(ConnectionError):
+    """The server went away in the middle of its answer; named as aiohttp names it."""
+
+
+@contextlib.contextmanager
+def _disconnects():
+    try:
+        yield
+    except asyncio.IncompleteReadError:
+        raise ServerDisconnectedError("Server disconnected") from None
+
+
 def run(main):
     """asyncio.run on select(2), whose timeouts are in microseconds: epoll's are rounded to whole milliseconds."""
     _hurry()
@@ -110,10 +122,13 @@ class Answer:
         self.status = status
 
     async def body(self):
-        return await _body(self._reader, self._headers)
+        with _disconnects():
+            return await _body(self._reader, self._headers)
 
-    def chunks(self):
-        return _chunks(self._reader, self._headers)
+    async def chunks(self):
+        with _disconnects():
+            async for chunk in _chunks(self._reader, self._headers):
+                yield chunk
 
     async def __aenter__(self):
         return self
@@ -130,7 +145,8 @@ async def request(address, method, path, obj=None):
         body = json.dumps(obj).encode() if obj is not None else b""
         writer.write(f"{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
         await writer.drain()
-        start, headers = await _head(reader)
+        with _disconnects():
+            start, headers = await _head(reader)
         return Answer(reader, writer, int(start.split(" ")[1]), headers)
     except BaseException:
         writer.close()

@@ -27,9 +27,9 @@ class Router:
             self.requests += 1
             try:
                 await self.forward(json.loads(body), reply)
-            except (OSError, asyncio.IncompleteReadError, RuntimeError) as e:
+            except (OSError, RuntimeError) as e:
                 print(f"ERROR request failed: {type(e).__name__}: {e}", flush=True)
-                await reply.send(500, {"error": str(e)})
+                await reply.send(500, {"error": f"{type(e).__name__}: {e}"})
         else:
             await reply.send(404, text=f"no {path}")
 
