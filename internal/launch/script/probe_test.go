@@ -70,7 +70,12 @@ func probe() error {
 		Role: os.Getenv("CI_DISAGG_ROLE"), Node: os.Getenv("SLURMD_NODENAME"), Proc: os.Getenv("SLURM_PROCID"), Dir: wd,
 		Launched: os.Getenv("PROBE_LAUNCHED") != "", CUDA: os.Getenv("CUDA_VISIBLE_DEVICES"), Args: os.Args[1:], Env: os.Environ(),
 	}
-	return rundir.WriteJSON(filepath.Join(os.Getenv("CI_DISAGG_ROLE_DIR"), "account."+a.Proc+".json"), a)
+	dir := os.Getenv("CI_DISAGG_ROLE_DIR")
+	if dir == "" { // started by a launch draft
+		a.Role = os.Getenv("DISAGG_SERVING_TYPE")
+		dir = filepath.Join(os.Getenv("CI_DISAGG_ATTEMPT"), "roles", a.Role)
+	}
+	return rundir.WriteJSON(filepath.Join(dir, "account."+a.Proc+".json"), a)
 }
 
 func launch() error {
@@ -210,6 +215,41 @@ func TestEveryConfigOnARealCluster(t *testing.T) {
 			require.NoError(t, err)
 			require.Empty(t, string(out))
 			checkAccounts(t, j.dir, j.plan)
+		})
+	}
+}
+
+// TestDraftsOnARealCluster runs launch drafts of both generations below our
+// exports: each role gets its command, its arguments and a result file of its
+// own.
+func TestDraftsOnARealCluster(t *testing.T) {
+	bin := tools(t)
+	for _, name := range []string{"draft-old.sh", "draft-new.sh"} {
+		t.Run(name, func(t *testing.T) {
+			draft, err := os.ReadFile(filepath.Join("testdata", name))
+			require.NoError(t, err)
+			prof := script.Profile{}
+			p := planFor(t, bin, "disaggregated", prof, seedCase)[0]
+			dir := write(t, p, prof, script.Attempt{JobName: "draft", Draft: draft, DraftName: name})
+			lint(t, dir)
+			cluster.Command(t, "sbatch", "--wait", filepath.Join(dir, "job.sh"))
+			out, err := os.ReadFile(rundir.AttemptDir(dir).SlurmOut())
+			require.NoError(t, err)
+			require.Empty(t, string(out))
+			for _, r := range p.Roles {
+				for rank := range r.Tasks() {
+					var a account
+					require.NoError(t, readJSON(filepath.Join(dir, "roles", r.Name, fmt.Sprintf("account.%d.json", rank)), &a), "%s rank %d", r.Name, rank)
+					require.Equal(t, []string{
+						p.Case.ID, "-k", awkward, "-m", "two  blanks",
+						"--output-dir=" + dir + "/by-case", "--junit-xml=" + dir + "/roles/" + r.Name + "/results." + a.Proc + ".xml",
+					}, a.Args)
+					require.Equal(t, r.Overlap, !a.Launched)
+					for _, e := range r.Env {
+						require.Contains(t, a.Env, e.Name+"="+e.Value)
+					}
+				}
+			}
 		})
 	}
 }
