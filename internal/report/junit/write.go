@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/xml"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 
@@ -161,13 +162,20 @@ func properties(props []Property) *[]jr.Property {
 	return &out
 }
 
+// xmlAttrs gives attributes under names that XML takes. Of two that get one name
+// the last stays: a repeated attribute makes the whole file unreadable.
 func xmlAttrs(attrs []Attr) []xml.Attr {
 	if len(attrs) == 0 {
 		return nil
 	}
-	out := make([]xml.Attr, len(attrs))
-	for i, a := range attrs {
-		out[i] = xml.Attr{Name: xml.Name{Local: xmlName(a.Name)}, Value: Clean(a.Value)}
+	out := make([]xml.Attr, 0, len(attrs))
+	for _, a := range attrs {
+		x := xml.Attr{Name: xml.Name{Local: xmlName(a.Name)}, Value: Clean(a.Value)}
+		if i := slices.IndexFunc(out, func(o xml.Attr) bool { return o.Name.Local == x.Name.Local }); i >= 0 {
+			out[i] = x
+			continue
+		}
+		out = append(out, x)
 	}
 	return out
 }
@@ -311,6 +319,7 @@ func suiteFor(w io.Writer, b *SuiteBlock, id int, o WriteOptions) suiteXML {
 		Name: Clean(s.Name), Tests: b.Counts.Tests, Failures: b.Counts.Failures, Errors: b.Counts.Errors,
 		ID: id, Time: Seconds(b.Time), Properties: properties(s.Properties),
 	}
+	var further []Attr
 	for _, a := range s.Attrs {
 		switch a.Name {
 		case "hostname":
@@ -324,10 +333,11 @@ func suiteFor(w io.Writer, b *SuiteBlock, id int, o WriteOptions) suiteXML {
 		case "name", "tests", "failures", "errors", "skipped", "id", "time", "disabled": // recounted
 		default:
 			if !o.StrictXSD || a.Name == "log" || a.Name == "url" || a.Name == "version" || a.Name == "group" {
-				x.Attrs = append(x.Attrs, xml.Attr{Name: xml.Name{Local: xmlName(a.Name)}, Value: Clean(a.Value)})
+				further = append(further, a)
 			}
 		}
 	}
+	x.Attrs = xmlAttrs(further)
 	if !o.StrictXSD {
 		for _, r := range s.Results {
 			x.Results = append(x.Results, resultXML{XMLName: xml.Name{Local: resultName(r.Status)}, Result: jr.Result{Message: Clean(r.Message), Type: Clean(r.Type), Data: Clean(r.Text)}})

@@ -1,7 +1,6 @@
 package merge
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -275,17 +274,15 @@ type rewrite func(group []*entry, cases []*junit.Case) (*junit.Case, error)
 // their first case, reads those that pick wants back from the spool, and keeps
 // what fn makes of them. Without fold every case is its own group.
 func (b *book) settle(s *suite, fold bool, pick func(group []*entry) bool, fn rewrite) error {
-	groups := s.groups(fold)
 	var picked [][]*entry
-	for group := range groups {
+	for group := range s.groups(fold) {
 		if pick(group) {
-			picked = append(picked, slices.Clone(group))
+			picked = append(picked, group)
 		}
 	}
 	if len(picked) == 0 {
 		return nil
 	}
-	slices.SortFunc(picked, func(x, y []*entry) int { return cmp.Compare(x[0].off, y[0].off) })
 	return b.reread(flatten(picked), func(next func() (*junit.Case, error)) error {
 		for _, group := range picked {
 			if err := b.settleGroup(s, group, next, fn); err != nil {
@@ -332,36 +329,59 @@ func flatten(groups [][]*entry) []*entry {
 	return out
 }
 
-// groups yields the living entries that belong together.
+// groups yields the living entries that belong together, in the order of the
+// first of each group.
 func (s *suite) groups(fold bool) func(func([]*entry) bool) {
 	return func(yield func([]*entry) bool) {
-		if !fold {
-			for _, e := range s.entries.all {
-				if !yield([]*entry{e}) {
-					return
-				}
-			}
-			return
+		members := make(map[uint64][]*entry)
+		if fold {
+			members = s.duplicates()
 		}
-		order := make([]uint32, 0, s.entries.n)
-		for i := range s.entries.all {
-			order = append(order, uint32(i)) //nolint:gosec // an index
-		}
-		slices.SortFunc(order, func(x, y uint32) int {
-			return cmp.Or(cmp.Compare(s.entries.at(int(x)).key, s.entries.at(int(y)).key), cmp.Compare(x, y))
-		})
-		group := make([]*entry, 0, 4)
-		for from := 0; from < len(order); {
-			group = group[:0]
-			to := from
-			for to < len(order) && s.entries.at(int(order[to])).key == s.entries.at(int(order[from])).key {
-				group = append(group, s.entries.at(int(order[to])))
-				to++
+		for _, e := range s.entries.all {
+			group, folded := members[e.key]
+			switch {
+			case !folded:
+				group = []*entry{e}
+			case group[0] != e:
+				continue
 			}
 			if !yield(group) {
 				return
 			}
-			from = to
+		}
+	}
+}
+
+// duplicates gives the entries of each key that occurs more than once. Most
+// suites have none, so the keys alone are looked at first.
+func (s *suite) duplicates() map[uint64][]*entry {
+	keys := make([]uint64, 0, s.entries.n)
+	for _, e := range s.entries.all {
+		keys = append(keys, e.key)
+	}
+	out := make(map[uint64][]*entry)
+	for key := range repeated(keys) {
+		out[key] = nil
+	}
+	if len(out) == 0 {
+		return out
+	}
+	for _, e := range s.entries.all {
+		if group, ok := out[e.key]; ok {
+			out[e.key] = append(group, e)
+		}
+	}
+	return out
+}
+
+// repeated sorts the hashes and yields each that occurs more than once.
+func repeated[H uint32 | uint64](hashes []H) func(func(H) bool) {
+	return func(yield func(H) bool) {
+		slices.Sort(hashes)
+		for i := 1; i < len(hashes); i++ {
+			if hashes[i] == hashes[i-1] && (i < 2 || hashes[i] != hashes[i-2]) && !yield(hashes[i]) {
+				return
+			}
 		}
 	}
 }

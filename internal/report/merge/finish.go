@@ -2,7 +2,6 @@ package merge
 
 import (
 	"bufio"
-	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -182,26 +181,23 @@ func (b *book) copyCases(w io.Writer, s *suite) error {
 // maxCollapsed bounds the warnings about one suite.
 const maxCollapsed = 3
 
+// maxChecked bounds the hashes that are looked at: some collide by chance.
+const maxChecked = 50
+
 // warnCollapsed warns of cases whose names differ only in characters that
 // Jenkins makes "_" of: it numbers them in the order of their occurrence, so that
 // they swap histories when one is gone.
 func (b *book) warnCollapsed(s *suite) error {
-	order := make([]uint32, 0, s.entries.n)
-	for i := range s.entries.all {
-		order = append(order, uint32(i)) //nolint:gosec // an index
+	hashes := make([]uint32, 0, s.entries.n)
+	for _, e := range s.entries.all {
+		hashes = append(hashes, e.safe)
 	}
-	safe := func(i int) uint32 { return s.entries.at(int(order[i])).safe }
-	slices.SortFunc(order, func(x, y uint32) int {
-		return cmp.Or(cmp.Compare(s.entries.at(int(x)).safe, s.entries.at(int(y)).safe), cmp.Compare(x, y))
-	})
 	collapsed := make(map[uint32]bool)
 	n := 0
-	for i := 1; i < len(order); i++ {
-		if safe(i) == safe(i-1) {
-			n++
-			if len(collapsed) < maxCollapsed {
-				collapsed[safe(i)] = true
-			}
+	for h := range repeated(hashes) {
+		n++
+		if len(collapsed) < maxChecked {
+			collapsed[h] = true
 		}
 	}
 	if n == 0 {
@@ -230,10 +226,14 @@ func (b *book) warnCollapsed(s *suite) error {
 		}
 		return nil
 	})
+	warned := 0
 	for _, h := range found {
 		x, y := names[h][0], names[h][1]
 		if safeName(x) == safeName(y) { // and not by chance of the hash
-			b.warn("suite %s: Jenkins cannot tell %q from %q (%d such pairs)", s.name, afterNUL(x), afterNUL(y), n)
+			b.warn("suite %s: Jenkins cannot tell %q from %q (%d such names)", s.name, afterNUL(x), afterNUL(y), n)
+			if warned++; warned == maxCollapsed {
+				break
+			}
 		}
 	}
 	return err
