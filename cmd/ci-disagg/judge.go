@@ -106,19 +106,18 @@ func (c config) pinsFile(h host) string {
 type judgeOptions struct {
 	storeFlags
 	buildFlags
-	caseID        string
-	caseMode      string
-	match         []string
-	reps          []string
-	points        []int
-	at            string
-	runID         string
-	mergeBaseTime string
-	out           string
-	save          bool
-	all           bool
-	functional    bool
-	allow         []string
+	caseID     string
+	caseMode   string
+	match      []string
+	reps       []string
+	points     []int
+	at         string
+	runID      string
+	out        string
+	save       bool
+	all        bool
+	functional bool
+	allow      []string
 }
 
 // AddFlags registers the flags.
@@ -132,7 +131,6 @@ func (o *judgeOptions) AddFlags(f *pflag.FlagSet) {
 	f.IntSliceVar(&o.points, "points", nil, "concurrencies that must have been measured")
 	f.StringVar(&o.at, "time", "", "when the run began, RFC 3339 (default when the newest file was written)")
 	f.StringVar(&o.runID, "run-id", "", "id of the run (default $BUILD_TAG)")
-	f.StringVar(&o.mergeBaseTime, "merge-base-time", "", "commit time of the merge base, RFC 3339 or Unix seconds, for when it was never measured")
 	f.StringVarP(&o.out, "output", "o", "", "write verdict.json to this file; - is stdout, instead of the table")
 	f.BoolVar(&o.save, "save", false, "store the run: a nightly run joins the history of its branch")
 	f.BoolVar(&o.all, "all", false, "show every metric, not only those that gate or moved")
@@ -268,9 +266,6 @@ func (o judgeOptions) subjectOf(h host) (baseline.Subject, error) {
 		Kind: baseline.KindRun, Case: o.caseID, Match: match, Source: "ci-disagg", Tool: buildVersion(),
 		Run: firstOf(o.runID, h.getenv("BUILD_TAG")), Build: build, GPU: match["gpu_type"], Cluster: match["cluster"],
 	}}
-	if s.MergeBaseTime, err = parseTime("--merge-base-time", o.mergeBaseTime); err != nil {
-		return s, err
-	}
 	s.Record.Time, err = parseTime("--time", o.at)
 	return s, err
 }

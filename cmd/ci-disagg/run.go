@@ -48,6 +48,7 @@ func (o *runOptions) AddFlags(f *pflag.FlagSet) {
 type buildFlags struct {
 	mode      string
 	mergeBase string
+	baseTime  string
 	commit    string
 	branch    string
 }
@@ -56,6 +57,7 @@ type buildFlags struct {
 func (o *buildFlags) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.mode, "mode", "", "nightly or pr (default pr if $CHANGE_ID is set)")
 	f.StringVar(&o.mergeBase, "merge-base", "", "commit at which a pull request left the branch it is compared with")
+	f.StringVar(&o.baseTime, "merge-base-time", "", "commit time of the merge base, RFC 3339 or Unix seconds: where the history ends if that commit was never measured")
 	f.StringVar(&o.commit, "commit", "", "commit under test (default $GIT_COMMIT)")
 	f.StringVar(&o.branch, "branch", "", "branch whose history counts (default $CHANGE_TARGET, $BRANCH_NAME, $GIT_BRANCH)")
 }
@@ -67,6 +69,13 @@ func (o buildFlags) build(h host) (rundir.Build, error) {
 		Commit: firstOf(o.commit, h.getenv("gitlabCommit"), h.getenv("GIT_COMMIT")),
 		Branch: firstOf(o.branch, h.getenv("CHANGE_TARGET"), h.getenv("BRANCH_NAME"), h.getenv("GIT_BRANCH")),
 		Change: h.getenv("CHANGE_ID"), URL: h.getenv("BUILD_URL"), Tag: h.getenv("BUILD_TAG"),
+	}
+	at, err := parseTime("--merge-base-time", o.baseTime)
+	if err != nil {
+		return b, usageErr(err)
+	}
+	if !at.IsZero() {
+		b.MergeBaseTime = &at
 	}
 	if b.Mode == "" {
 		b.Mode = string(verdict.Nightly)

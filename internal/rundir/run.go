@@ -25,10 +25,13 @@ type Build struct {
 	Mode      string `json:"mode"` // nightly or pr
 	Commit    string `json:"commit,omitempty"`
 	MergeBase string `json:"merge_base,omitempty"`
-	Branch    string `json:"branch,omitempty"`
-	Change    string `json:"change,omitempty"` // pull request id
-	URL       string `json:"url,omitempty"`
-	Tag       string `json:"tag,omitempty"`
+	// MergeBaseTime is the commit time of the merge base: where the history of a
+	// pull request ends when that commit was never measured. nil = unknown.
+	MergeBaseTime *time.Time `json:"merge_base_time,omitempty"`
+	Branch        string     `json:"branch,omitempty"`
+	Change        string     `json:"change,omitempty"` // pull request id
+	URL           string     `json:"url,omitempty"`
+	Tag           string     `json:"tag,omitempty"`
 }
 
 // CaseState is where one case of the run stands.

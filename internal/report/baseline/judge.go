@@ -32,8 +32,7 @@ type Subject struct {
 	Mode   string // of the case (rundir.Case.Mode): which metrics gate
 	// Branch is the branch to compare with; "" = the record's own. A pull
 	// request names its target here.
-	Branch        string
-	MergeBaseTime time.Time // commit time of the merge base, if known
+	Branch string
 }
 
 // Judgement is what came out.
@@ -102,13 +101,15 @@ func (j *judging) readHistory(ctx context.Context) {
 	q := Query{
 		Case: j.Record.Case, Match: j.Record.Match, Branch: j.Branch,
 		Before: j.Record.Time, Except: j.Record.ID, Since: j.Record.Time.Add(-window), Runs: j.Runs,
-		MergeBaseTime: j.MergeBaseTime,
 	}
 	if q.Branch == "" {
 		q.Branch = j.Record.Branch()
 	}
 	if j.Policy.Mode == verdict.PullRequest {
 		q.MergeBase = j.Record.Build.MergeBase
+		if at := j.Record.Build.MergeBaseTime; at != nil {
+			q.MergeBaseTime = *at
+		}
 	}
 	if q.Runs == 0 && j.usesUpstream() {
 		q.Runs = upstreamRuns

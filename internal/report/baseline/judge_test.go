@@ -3,7 +3,10 @@ package baseline_test
 import (
 	"errors"
 	"math"
+	"os"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -271,4 +274,46 @@ func TestTextsFromFilesAreMadeFit(t *testing.T) {
 	r = r.Normal()
 	require.NoError(t, r.Validate())
 	require.Equal(t, []string{"line 3: ·· bad·news"}, r.Problems)
+}
+
+// A pull request whose merge base was never measured is compared with the runs
+// up to the commit's time: a step of main after it is not its own.
+func TestPullRequestsEndTheHistoryAtTheirMergeBase(t *testing.T) {
+	t.Parallel()
+	s := open(t, "dir:"+t.TempDir())
+	for i := range 30 {
+		value := noisy(i)
+		if i >= 20 {
+			value *= 0.9
+		}
+		save(t, s, nightly("c", i, value))
+	}
+	pr := nightly("c", 31, 100)
+	pr.Build.Mode, pr.Build.MergeBase = "pr", "fffffff"
+	pr.Measurements = pr.Measurements[:1]
+	j := judge(t, setup(s), pr)
+	require.Equal(t, 30, word(t, j, tput).History)
+	require.Contains(t, j.Warnings[0], "no run of the merge base fffffff")
+
+	at := day(19).Add(time.Hour)
+	pr.Build.MergeBaseTime = &at
+	j = judge(t, setup(s), pr)
+	require.Empty(t, j.Warnings)
+	row := word(t, j, tput)
+	require.Equal(t, 20, row.History)
+	require.Equal(t, verdict.Pass, row.Verdict, row.Reason)
+	require.InDelta(t, 100, *row.Baseline, 1)
+}
+
+// The example in the documentation is a file that works.
+func TestDocumentedPinsAreValid(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("../../../docs/baseline.md")
+	require.NoError(t, err)
+	_, rest, ok := strings.Cut(string(data), "```yaml\nschema: 1\n")
+	require.True(t, ok)
+	text, _, _ := strings.Cut(rest, "```")
+	pins, err := baseline.ParsePins("baselines.yaml", []byte("schema: 1\n"+text), metric.Default())
+	require.NoError(t, err)
+	require.Len(t, pins.Cases, 1)
 }
