@@ -193,7 +193,7 @@ func (b Builder) judge(ctx context.Context, bundle Bundle, c CaseBundle, views [
 	}
 	r.doc.Problems = m.problems
 	rec := b.record(bundle.Run, c, m)
-	j := baseline.JudgeCase(ctx, b.setup(len(views)), baseline.Subject{Record: rec, Mode: c.Plan.Case.Mode, Branch: bundle.Run.Build.Branch})
+	j := baseline.JudgeCase(ctx, b.setup(len(c.Reps)), baseline.Subject{Record: rec, Mode: c.Plan.Case.Mode, Branch: bundle.Run.Build.Branch})
 	r.warnings = append(r.warnings, j.Warnings...)
 	r.doc.Metrics = j.Rows
 	if b.Off {
@@ -205,10 +205,11 @@ func (b Builder) judge(ctx context.Context, bundle Bundle, c CaseBundle, views [
 	r.record = &j.Record
 }
 
-// setup is the judging set-up with the repetitions this case has had.
-func (b Builder) setup(attempts int) baseline.Setup {
+// setup is the judging set-up with the repetitions this case has had, whether
+// or not they gave a value.
+func (b Builder) setup(repetitions int) baseline.Setup {
 	s := b.Setup
-	s.Policy.RerunsUsed = max(0, attempts-1)
+	s.Policy.RerunsUsed = max(0, repetitions-1)
 	return s
 }
 
