@@ -93,7 +93,7 @@ func eachWord(line []byte, word string, found func(end int) bool) {
 		if i < 0 {
 			return
 		}
-		if pos += i + len(word); found(pos) {
+		if pos += i + 1; found(pos - 1 + len(word)) {
 			return
 		}
 	}

@@ -32,7 +32,7 @@ measure() { # name command...
 field() { sed "s/.*\b$2=\([^ ]*\).*/\1/" "$dir/$1"; }
 
 measure go "$dir/steplogbench" "$log"
-rounds=1 measure python "$python" "$here/loop.py" "$log"
+measure python "$python" "$here/loop.py" "$log"
 
 printf '%-10s %10s %12s %10s %10s %14s %14s\n' reader MB/s 'peak MB' rows tokens mean median
 for name in go python; do
