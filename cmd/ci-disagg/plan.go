@@ -27,6 +27,7 @@ type planOptions struct {
 	output string
 	draft  string
 	script bool
+	write  string
 	check  bool
 }
 
@@ -36,6 +37,7 @@ func (o *planOptions) AddFlags(f *pflag.FlagSet) {
 	f.StringVarP(&o.output, "output", "o", "table", "table or json")
 	f.StringVar(&o.draft, "draft", "", "a team's own launch draft, as for run")
 	f.BoolVar(&o.script, "script", false, "print the generated scripts instead")
+	f.StringVar(&o.write, "write", "", "write the files of one attempt to this directory (of the only case), to submit job.sh yourself")
 	f.BoolVar(&o.check, "check", false, "ask Slurm whether it would take the jobs (sbatch --test-only)")
 }
 
@@ -111,6 +113,9 @@ func runPlan(ctx context.Context, h host, o planOptions, args []string) error {
 	dir, err := exampleDir(h, s.config)
 	if err != nil {
 		return err
+	}
+	if o.write != "" {
+		return writeAttempt(h, d, o.write, s.plans)
 	}
 	if o.script {
 		return printScripts(h, d, dir, s.plans)
@@ -197,10 +202,38 @@ func exampleDir(h host, cfg config) (rundir.Dir, error) {
 // renderExample makes the files of the case's first attempt.
 func renderExample(d *driver, dir rundir.Dir, p rundir.Plan) (rundir.AttemptDir, []script.File, error) {
 	attempt := dir.CaseDir(p.Case.Slug).Attempt(0, 1)
-	files, err := script.Render(p, d.profile, script.Attempt{
-		Dir: string(attempt), JobName: "ci-disagg-RUN", Owner: "OWNER", AgentPath: d.binary.Path, Draft: d.draft, DraftName: d.source,
-	})
+	files, err := render(d, p, string(attempt), "ci-disagg-RUN")
 	return attempt, files, err
+}
+
+func render(d *driver, p rundir.Plan, dir, name string) ([]script.File, error) {
+	return script.Render(p, d.profile, script.Attempt{
+		Dir: dir, JobName: name, Owner: "OWNER", AgentPath: d.binary.Path, Draft: d.draft, DraftName: d.source,
+	})
+}
+
+// writeAttempt writes what a job of the only case needs to dir, which becomes
+// the attempt directory. For teams whose own scripts submit and wait.
+func writeAttempt(h host, d *driver, dir string, plans []rundir.Plan) error {
+	if len(plans) != 1 || plans[0].Case.SkipReason != "" {
+		return usageErr(fmt.Errorf("--write makes the files of one case, and this is %s; use --split-group or --shard", count(len(plans), "case")))
+	}
+	dir, err := absPath(h, dir)
+	if err != nil {
+		return err
+	}
+	p := plans[0]
+	files, err := render(d, p, dir, "ci-disagg-"+p.Case.Slug)
+	if err != nil {
+		return usageErr(err)
+	}
+	for _, f := range files {
+		if err := rundir.WriteFile(filepath.Join(dir, f.Path), f.Data, f.Mode); err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprintln(h.stdout, filepath.Join(dir, files[0].Path))
+	return err
 }
 
 // printScripts prints every file of every case that is not skipped, each below

@@ -178,6 +178,23 @@ func TestPlanScript(t *testing.T) {
 	require.NotContains(t, out.String(), "exec /opt/ci-disagg")
 }
 
+func TestPlanWrite(t *testing.T) {
+	t.Parallel()
+	h, out, errs := planHost(t)
+	dir := filepath.Join(t.TempDir(), "new", "attempt")
+	code := run(t.Context(), h, []string{"plan", "--write", dir, "--cluster", "gb200", "disagg-gen_only-six_gpus"})
+	require.Equal(t, exitPassed, code, errs.String())
+	require.Equal(t, dir+"/job.sh\n", out.String())
+	var p rundir.Plan
+	require.NoError(t, rundir.ReadJSON(rundir.AttemptDir(dir).PlanFile(), &p))
+	for _, r := range p.Roles {
+		require.FileExists(t, rundir.AttemptDir(dir).RoleScript(r.Name))
+	}
+	code = run(t.Context(), h, []string{"plan", "--write", dir, "--cluster", "gb200", "disagg-gen_only-six_gpus", "disagg-quoting"})
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errs.String(), "this is 2 cases")
+}
+
 func TestPlanRefuses(t *testing.T) {
 	t.Parallel()
 	for want, args := range map[string][]string{
