@@ -2,8 +2,8 @@
 """A second opinion on a JUnit report: what the Jenkins junit plugin makes of it.
 
 Reads the files given as arguments with lxml (Debian's python3-lxml) and prints,
-as JSON, every case with the class it falls into, and the totals per suite. The
-rules are those of the plugin, not of ci-disagg:
+as one line of JSON per file, every case with the class it falls into, and the
+totals per suite. The rules are those of the plugin, not of ci-disagg:
 
 * totals in attributes are ignored, cases are counted;
 * nested suites are flattened, a suite's name is its own;
@@ -70,13 +70,13 @@ def cases_of(path):
 
 
 def main(paths):
-    cases = [c for p in paths for c in cases_of(p)]
-    totals, by_suite = {"passed": 0, "failed": 0, "skipped": 0}, {}
-    for c in cases:
-        totals[c["status"]] += 1
-        by_suite.setdefault(c["suite"], {"passed": 0, "failed": 0, "skipped": 0})[c["status"]] += 1
-    json.dump({"totals": totals, "suites": by_suite, "cases": cases}, sys.stdout)
-    print()
+    for path in paths:
+        cases = list(cases_of(path))
+        totals, by_suite = {"passed": 0, "failed": 0, "skipped": 0}, {}
+        for c in cases:
+            totals[c["status"]] += 1
+            by_suite.setdefault(c["suite"], {"passed": 0, "failed": 0, "skipped": 0})[c["status"]] += 1
+        print(json.dumps({"file": path, "totals": totals, "suites": by_suite, "cases": cases}))
 
 
 main(sys.argv[1:])
