@@ -87,10 +87,8 @@ func (t table) verdict(doc publish.Document, all bool) {
 	if hidden > 0 {
 		fmt.Fprintf(t.w, "%d metrics that do not gate and did not move: --all shows them\n", hidden)
 	}
-	for _, r := range c.Metrics {
-		if r.Gate && r.Verdict != verdict.Pass && len(c.Problems) == 0 {
-			fmt.Fprintf(t.w, "%s: %s\n", printable(strings.TrimPrefix(r.Point+" "+r.Metric, " ")), printable(r.Reason))
-		}
+	if len(c.Problems) == 0 {
+		t.reasons(c.Metrics)
 	}
 	for _, p := range c.Problems {
 		fmt.Fprintf(t.w, "invalid: %s\n", printable(p))
@@ -103,6 +101,29 @@ func (t table) verdict(doc publish.Document, all bool) {
 		result = doc.Result
 	}
 	t.rows([][]cell{{{text: fmt.Sprintf("%s (exit %d)", result, doc.ExitCode), code: wordColour(c.Verdict)}}})
+}
+
+// reasons says why for every gating metric that did not pass; one that several
+// share is said once.
+func (t table) reasons(rows []verdict.Row) {
+	var order []string
+	names := map[string][]string{}
+	for _, r := range rows {
+		if !r.Gate || r.Verdict == verdict.Pass {
+			continue
+		}
+		if names[r.Reason] == nil {
+			order = append(order, r.Reason)
+		}
+		names[r.Reason] = append(names[r.Reason], strings.TrimPrefix(r.Point+" "+r.Metric, " "))
+	}
+	for _, why := range order {
+		who := strings.Join(names[why], ", ")
+		if n := len(names[why]); n > 3 {
+			who = fmt.Sprintf("%s and %d more", strings.Join(names[why][:2], ", "), n-2)
+		}
+		fmt.Fprintf(t.w, "%s: %s\n", printable(who), printable(why))
+	}
 }
 
 func verdictRow(r verdict.Row) []cell {

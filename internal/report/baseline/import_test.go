@@ -2,6 +2,7 @@ package baseline_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -152,6 +153,9 @@ func TestImportRefusesWhatItDoesNotUnderstand(t *testing.T) {
 
 func FuzzImport(f *testing.F) {
 	f.Add([]byte(openSearch))
+	own, err := json.Marshal(nightly("c", 1, 100))
+	require.NoError(f, err)
+	f.Add(own)
 	f.Add([]byte("- new_data: {s_test_case_name: a-con1, ts_created: 1785639600000, d_al: 2}\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		got, err := baseline.Import(bytes.NewReader(data), "f", importOptions())
