@@ -78,6 +78,7 @@ class Reply:
 
     def __init__(self, writer):
         self._writer = writer
+        self.started = False
 
     async def send(self, status, obj=None, text=""):
         body = (json.dumps(obj) if obj is not None else text).encode()
@@ -87,6 +88,7 @@ class Reply:
         await self._writer.drain()
 
     def start(self):
+        self.started = True
         self._writer.write(
             b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n"
             b"Connection: close\r\n\r\n")

@@ -29,6 +29,8 @@ class Router:
                 await self.forward(json.loads(body), reply)
             except (OSError, RuntimeError) as e:
                 print(f"ERROR request failed: {type(e).__name__}: {e}", flush=True)
+                if reply.started:
+                    raise ConnectionError("the answer cannot be finished") from e  # ends the connection: all there is to say
                 await reply.send(500, {"error": f"{type(e).__name__}: {e}"})
         else:
             await reply.send(404, text=f"no {path}")

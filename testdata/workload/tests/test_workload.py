@@ -188,6 +188,14 @@ def test_dead_server_fails_its_worker_with_the_log(tmp_path):
     assert "the server of CTX_0 ended with -9" in (tmp_path / "CTX_0.0.out").read_text()
 
 
+def test_client_says_that_a_server_went_away(tmp_path):
+    procs = disaggregated(tmp_path, CI_DISAGG_FAULT="GEN_0:server-kill-while-serving", CI_DISAGG_MAX_OUTPUT="60", CI_DISAGG_TOKEN_MS="10")
+    codes = finish(procs)
+    assert codes == {"GEN_0": 1, "CTX_0": 0, "DISAGG_SERVER": 0, "BENCHMARK": 1}
+    first = next(line for line in (tmp_path / "trtllm-benchmark.0.0.log").read_text().splitlines() if line.startswith("ERROR"))
+    assert re.match(r"ERROR (ServerDisconnectedError: Server disconnected|ConnectionRefusedError|RuntimeError: HTTP 500)", first)
+
+
 def test_failed_requests_fail_the_benchmark(tmp_path):
     codes = finish(disaggregated(tmp_path, CI_DISAGG_FAULT="GEN_0:fail-requests"))
     assert codes == {"GEN_0": 0, "CTX_0": 0, "DISAGG_SERVER": 0, "BENCHMARK": 1}
