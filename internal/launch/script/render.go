@@ -26,6 +26,10 @@ const (
 // relative to the attempt directory.
 const RunScript = "run.sh"
 
+// TestList is the path of a test list with the attempt's one case, relative to
+// the attempt directory.
+const TestList = "test_list.txt"
+
 // Attempt is what is known only when a job is about to be submitted.
 type Attempt struct {
 	Dir       string   // absolute path of the attempt directory, as the nodes see it
@@ -138,7 +142,9 @@ func Render(p rundir.Plan, prof Profile, a Attempt) ([]File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(files, File{Path: "plan.json", Data: data, Mode: rundir.FileMode}), nil
+	return append(files,
+		File{Path: TestList, Data: []byte(p.Case.ID + "\n"), Mode: rundir.FileMode},
+		File{Path: "plan.json", Data: data, Mode: rundir.FileMode}), nil
 }
 
 func check(p rundir.Plan, a Attempt) error {

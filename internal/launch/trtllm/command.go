@@ -33,6 +33,7 @@ type command struct {
 	text     string
 	launcher bool // the launcher stands in a place where it is run
 	pytest   bool // pytest is called in plain sight
+	listed   bool // pytest takes its tests from a list
 	coverage bool // coverage data would be written to a shared file
 	calls    int  // commands in the text
 }
@@ -189,6 +190,7 @@ func (r *rewriter) nested(c *syntax.CallExpr) bool {
 		r.found.launcher = r.found.launcher || in.found.launcher
 		r.found.pytest = r.found.pytest || in.found.pytest
 		r.found.coverage = r.found.coverage || in.found.coverage
+		r.found.listed = r.found.listed || in.found.listed
 		return true
 	}
 	return false

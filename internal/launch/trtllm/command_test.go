@@ -75,7 +75,9 @@ func TestResultFilesAreRedirected(t *testing.T) {
 		"pytest a --periodic-junit --periodic-batch-size=1 --periodic-junit-xmlpath /ws/results.xml": "pytest a --periodic-junit --periodic-batch-size=1 --periodic-junit-xmlpath=" + own("results.${SLURM_PROCID:-0}.xml"),
 		"pytest a --periodic-junit-xmlpath=/ws/results.xml --junit-xml=b.xml":                        "pytest a --periodic-junit-xmlpath=" + own("other-results.${SLURM_PROCID:-0}.xml") + results,
 		"pytest a; pytest b": "pytest a" + results + "; pytest b --junit-xml=" + own("results.${SLURM_PROCID:-0}-2.xml"),
-		"./run_tests.sh a":   "./run_tests.sh a",
+		"pytest -v perf/t.py --test-list=/ws/list.txt --splits 4 --group 2 --splitting-algorithm least_duration -x": "pytest -v perf/t.py --test-list=\"$CI_DISAGG_ATTEMPT/test_list.txt\"    -x" + results,
+		"pytest a --splits 4 --group 2":                             "pytest a --splits 4 --group 2" + results,
+		"./run_tests.sh a":                                          "./run_tests.sh a",
 		"pytest a -k 'x y' --opt=\"$(printf '%s' \"a b\")\" # note": "pytest a -k 'x y' --opt=\"$(printf '%s' \"a b\")\"" + results + " # note",
 	} {
 		got, err := rewrite(src, rewriteOptions{launcher: DefaultLauncher, pytest: "pytest", redirect: true})
@@ -189,4 +191,18 @@ func FuzzCommand(f *testing.F) {
 			}
 		}
 	})
+}
+
+// What no option names is redirected through the environment.
+func TestSharedFilesWithoutAnOption(t *testing.T) {
+	t.Parallel()
+	got, err := rewrite("./run_tests.sh", rewriteOptions{launcher: DefaultLauncher, redirect: true})
+	require.NoError(t, err)
+	require.Equal(t, []string{" '--junit-xml=/a/roles/AGG/results.0.xml'"}, words(t, prelude(got)+`pytest "$PYTEST_ADDOPTS"`))
+	got, err = rewrite("pytest a --cov=b", rewriteOptions{launcher: DefaultLauncher, redirect: true})
+	require.NoError(t, err)
+	require.Equal(t, []string{"/a/roles/AGG/coverage.0"}, words(t, prelude(got)+`pytest "$COVERAGE_FILE"`))
+	got, err = rewrite("pytest a", rewriteOptions{launcher: DefaultLauncher, redirect: true})
+	require.NoError(t, err)
+	require.Empty(t, prelude(got))
 }

@@ -19,18 +19,29 @@ func (r *rewriter) options(args []*syntax.Word, last *syntax.Word, n int) {
 	if !r.o.redirect {
 		return
 	}
-	junit, periodic := false, -1
+	junit, periodic, listed := false, -1, false
 	var saved []edit
+	for i := range args {
+		if name, _, _ := option(args, i); name == "--test-list" {
+			listed = true
+		}
+	}
 	for i := 0; i < len(args); i++ {
 		name, value, hasValue := option(args, i)
 		if name == "--" {
 			break
 		}
 		target, ok := r.target(name, value, n)
-		if !ok {
+		drop := listed && (name == "--splits" || name == "--group" || name == "--splitting-algorithm")
+		if !ok && !drop {
 			continue
 		}
 		e := edit{int(args[i].Pos().Offset()), int(args[i].End().Offset()), name + "=" + target}
+		if drop {
+			// The list holds the one case of this job: pytest-split would put it in
+			// some group, and all others would run nothing.
+			e.text = ""
+		}
 		if !hasValue { // the value is the next word
 			if i+1 >= len(args) {
 				continue
@@ -52,6 +63,7 @@ func (r *rewriter) options(args []*syntax.Word, last *syntax.Word, n int) {
 		junit = true
 	}
 	r.edits = append(r.edits, saved...)
+	r.found.listed = listed
 	if !junit {
 		at := int(last.End().Offset())
 		if end := r.optionsEnd(args); end >= 0 {
@@ -97,6 +109,8 @@ func (r *rewriter) target(name, value string, n int) (string, bool) {
 		return r.own(value), true
 	case "--output-dir":
 		return outputDir, true
+	case "--test-list":
+		return `"$CI_DISAGG_ATTEMPT/test_list.txt"`, true
 	case "--cov-report":
 		kind, file, ok := strings.Cut(value, ":")
 		if !ok {

@@ -298,3 +298,17 @@ func FuzzPlan(f *testing.F) {
 		}
 	})
 }
+
+// A command that takes its tests from a list gets a list with the one case, for
+// as many cases as there are.
+func TestCommandWithAList(t *testing.T) {
+	t.Parallel()
+	plans, err := resolveText(t, good, "disagg-c", func(in *Input) {
+		in.Tests = append(in.Tests, "disagg-gen_only-c")
+		in.Config.Command = "trtllm-llmapi-launch pytest perf/t.py --test-list=/ws/l.txt --splits 3 --group 1"
+	})
+	require.NoError(t, err)
+	require.Len(t, plans, 2)
+	require.Contains(t, plans[1].Roles[0].Command, `--test-list="$CI_DISAGG_ATTEMPT/test_list.txt"`)
+	require.NotContains(t, plans[1].Roles[0].Command, "--group")
+}

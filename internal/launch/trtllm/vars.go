@@ -53,7 +53,22 @@ func (k *kase) buildCommands() {
 	if !worker.pytest {
 		k.warn("the command does not call pytest in plain sight: results are asked for through PYTEST_ADDOPTS")
 	}
-	k.compose(worker.text, single.text)
+	k.compose(prelude(worker)+worker.text, prelude(single)+single.text)
+}
+
+// prelude is what a command needs in its environment so that roles do not share
+// a file that no option names: coverage's data, and the results of a pytest that
+// a script of the team's calls.
+func prelude(c command) string {
+	var out string
+	if c.coverage {
+		out += "export COVERAGE_FILE=" + roleFile("coverage.${SLURM_PROCID:-0}") + " && "
+	}
+	if !c.pytest {
+		file := strings.Trim(resultsFile(0), `"`)
+		out += `export PYTEST_ADDOPTS="${PYTEST_ADDOPTS:-} '--junit-xml=` + file + `'" && `
+	}
+	return out
 }
 
 func (k *kase) rewrite(text string, o rewriteOptions) command {
@@ -136,6 +151,10 @@ func (k *kase) baseCommand() (string, error) {
 	}
 	if strings.Contains(s.command, "{test_id}") {
 		return strings.ReplaceAll(s.command, "{test_id}", id), nil
+	}
+	// A command that takes a list is given one with this case alone.
+	if c, err := rewrite(s.command, rewriteOptions{redirect: true}); err == nil && c.listed {
+		return s.command, nil
 	}
 	if !strings.Contains(s.command, k.id.kase) {
 		if k.r.ids > 1 {
