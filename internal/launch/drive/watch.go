@@ -397,6 +397,9 @@ func (d *driver) seeAgent(c *theCase, data []byte) {
 	now := d.o.Now()
 	before := a.facts.Agent
 	a.raw, a.facts.Agent, a.facts.AgentChanged = data, &rec, now
+	if a.facts.AgentSeen.IsZero() {
+		a.facts.AgentSeen = now
+	}
 	d.tellAgent(c, before, &rec)
 	if rec.End != nil && a.facts.EndSeen.IsZero() {
 		a.facts.EndSeen = now

@@ -35,6 +35,7 @@ type Facts struct {
 	StateSince time.Time
 
 	Agent        *rundir.AgentRecord
+	AgentSeen    time.Time // when a record was first seen
 	AgentChanged time.Time // when the record was last seen to change
 	EndSeen      time.Time // when its end was first seen
 

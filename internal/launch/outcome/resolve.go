@@ -164,8 +164,13 @@ func phaseOf(f Facts, v view) rundir.Phase {
 
 // waiting: the job holds nothing yet, or has been put back.
 func waiting(f Facts, v view, r Resolution) Resolution {
-	if f.Agent != nil || v.state.Restarted() {
+	// An answer from before the agent's first record is only older than it.
+	backInQueue := f.Agent != nil && f.Queue.At.After(f.AgentSeen.Add(skew))
+	if backInQueue || v.state.Restarted() {
 		r.Cancel, r.As = "Slurm put the job back into the queue: a restarted run measures something else", rundir.OutcomeInfra
+		return r
+	}
+	if f.Agent != nil {
 		return r
 	}
 	r.Phase = rundir.PhaseQueue

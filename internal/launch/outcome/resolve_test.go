@@ -90,7 +90,7 @@ func exitOf(s string) slurm.ExitCode {
 func agentIn(changed time.Duration, phase rundir.Phase) fact {
 	return func(f *Facts) {
 		f.Agent = &rundir.AgentRecord{JobID: "7", Phase: phase, Nodes: []string{"gpu0", "gpu1"}, Started: at(time.Second)}
-		f.AgentChanged = at(changed)
+		f.AgentSeen, f.AgentChanged = at(changed), at(changed)
 	}
 }
 
@@ -106,7 +106,7 @@ func agentEnd(when time.Duration, o rundir.Outcome, root string, rootEnded time.
 		if root != "" {
 			f.Agent.End.Finding = &rundir.Finding{Root: root, Class: "test", Kind: "role-crash"}
 		}
-		f.AgentChanged, f.EndSeen = at(when), at(when)
+		f.AgentSeen, f.AgentChanged, f.EndSeen = at(when), at(when), at(when)
 	}
 }
 
@@ -177,6 +177,10 @@ func TestResolve(t *testing.T) {
 		"bad constraints, at once": {facts(10*s, queue(10*s, 9*s, slurm.Pending, "BadConstraints")), want{phase: rundir.PhaseQueue}},
 		"requeued state":           {facts(9*m, queue(9*m, 9*m, slurm.Requeued, "")), want{cancel: "put the job back", phase: rundir.PhaseQueue}},
 		"pending after it ran":     {facts(9*m, queue(9*m, 9*m, slurm.Pending, "BeginTime"), agentIn(8*m, rundir.PhaseReady)), want{cancel: "put the job back", phase: rundir.PhaseReady}},
+
+		"pending is older than the agent's first record": {
+			facts(9*m, queue(9*m-s, 0, slurm.Pending, "Priority"), agentIn(9*m, rundir.PhaseReady)), want{phase: rundir.PhaseReady},
+		},
 
 		// Good ends.
 		"passed": {
