@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bufio"
+	"fmt"
 	"math"
 	"strings"
 
@@ -24,7 +25,25 @@ func (rd Reader) readJSON(br *bufio.Reader, file string) ([]Result, error) {
 		}
 		return nil
 	})
+	if err != nil && len(results) == 0 && !j.doc.smells() {
+		return nil, fmt.Errorf("%w (%w)", named(err, file), ErrUnrecognised)
+	}
 	return results, named(err, file)
+}
+
+// smells reports whether the part of a document before a fault could be that of
+// a benchmark. A server's own JSON may well be torn when it is ended; that
+// says nothing about the measurement.
+func (d document) smells() bool {
+	for _, key := range []string{
+		"/num_prompts", "/request_rate", "/max_concurrency", "/duration", "/completed", "/total_input_tokens", "/request_throughput",
+		"/output_throughput", "/aiperf_version", "/request_throughput/unit", "/request_latency/unit",
+	} {
+		if _, ok := d.leaves[key]; ok {
+			return true
+		}
+	}
+	return d.nodes["/results"]
 }
 
 // formatOf recognises a document by the keys that only one client writes; "" =

@@ -157,7 +157,7 @@ func TestJSONStrings(t *testing.T) {
 // Memory must not grow with what a file holds beside its summary. Not parallel:
 // it looks at the heap of the process.
 func TestBoundedMemory(t *testing.T) {
-	const size = 20 << 20
+	const size = 12 << 20
 	head, err := os.ReadFile(filepath.Join(samples, "trtllm/nan.json"))
 	require.NoError(t, err)
 	summary := strings.TrimSuffix(strings.TrimSpace(string(head)), "}")
@@ -171,7 +171,7 @@ func TestBoundedMemory(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			watch := &heapWatch{r: r}
 			got, err := Read(watch, "x")
-			limit := uint64(8 << 20)
+			limit := uint64(6 << 20)
 			if name == "an open quote" {
 				require.ErrorContains(t, err, "larger than 16 MB")
 				limit = 10 * maxCSV // a bounded amount, not the size of the file

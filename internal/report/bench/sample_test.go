@@ -182,3 +182,59 @@ func TestGatherOutputDirectory(t *testing.T) {
 	require.Len(t, found.Files, 3)
 	require.NotEmpty(t, found.Ignored)
 }
+
+// A server that is ended may tear its own files; that must not spoil the
+// measurement beside them. A torn benchmark must.
+func TestGatherTellsTornBenchmarksFromTornLogs(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(name, content string) {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
+	}
+	whole, err := os.ReadFile(filepath.Join(samples, "trtllm/nan.json"))
+	require.NoError(t, err)
+	write("result.json", string(whole))
+	write("perf_metrics-0.jsonl", `{"request_id": 1, "arrival": 1.5}`+"\n"+`{"request_id": 2, "arr`)
+	found, err := Reader{}.Gather(dir)
+	require.NoError(t, err)
+	require.Empty(t, found.Problems)
+	require.Len(t, found.Results, 1)
+	require.Len(t, found.Ignored, 1)
+
+	write("second.json", string(whole[:400]))
+	found, err = Reader{}.Gather(dir)
+	require.NoError(t, err)
+	require.Len(t, found.Problems, 1)
+	require.Contains(t, found.Problems[0].String(), "second.json:1: the file ends inside a JSON value")
+
+	found, err = Reader{}.Gather(filepath.Join(dir, "perf_metrics-0.jsonl"))
+	require.NoError(t, err)
+	require.Len(t, found.Problems, 1, "a file that was named must hold something")
+	_, err = Reader{}.Gather(filepath.Join(dir, "missing"))
+	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// An aggregated case writes server and client into one log, which is named as a
+// generation server's.
+func TestGatherTablesInAServerLog(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	log, err := os.ReadFile(filepath.Join(samples, "gen-server/gen_server_0.log"))
+	require.NoError(t, err)
+	path := filepath.Join(dir, "gen_server_0.log")
+	require.NoError(t, os.WriteFile(path, append(log, trtTable...), 0o600))
+	require.NoError(t, os.Symlink(path, filepath.Join(dir, "link.log")))
+	require.NoError(t, os.Symlink(filepath.Join(dir, "gone"), filepath.Join(dir, "dead.log")))
+	found, err := Reader{}.Gather(path)
+	require.NoError(t, err)
+	require.Empty(t, found.Problems)
+	require.Len(t, found.Results, 1)
+	_, ok := found.Results[0].Value("tpot_median_ms")
+	require.True(t, ok)
+	_, ok = found.Results[0].Value("gen_device_step_time_mean_ms")
+	require.True(t, ok)
+	again, err := Reader{}.Gather(dir)
+	require.NoError(t, err)
+	require.Empty(t, again.Problems)
+	require.Len(t, again.Results, 1, "the same client, read through a link")
+}
