@@ -255,3 +255,14 @@ func TestCrashIsNotMeasured(t *testing.T) {
 		require.Contains(t, row.Reason, "not measured: root cause GEN_0")
 	}
 }
+
+func TestCollateralIsSkippedWithItsOwnText(t *testing.T) {
+	t.Parallel()
+	crash := attemptSpec{outcome: rundir.OutcomeTestFailed, exit: 1, red: true, finding: &rundir.Finding{Root: "GEN_0", Class: "test"}}
+	dir := runDir(t, nil, crash)
+	built := build(t, builder(t, 0), dir, 0)
+	require.Contains(t, built.Document.Cases[0].Finding.Collateral, "BENCHMARK")
+	text, err := os.ReadFile(filepath.Join(dir.Report(), rundir.ReportJUnit))
+	require.NoError(t, err)
+	require.Contains(t, string(text), `<skipped message="collateral of GEN_0: AssertionError: Failed requests: 3" type="ci-disagg.collateral">`)
+}
