@@ -1,0 +1,176 @@
+package e2e_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/publish"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// The demo as `make demo` runs it.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	j := start(t, local, filepath.Join(root, "testdata/demo/ci-disagg.yaml"), nil, "--test-list", filepath.Join(root, "testdata/demo/suite.txt"))
+	require.Equal(t, 0, j.wait(t))
+	for _, f := range []string{rundir.ReportJUnit, rundir.ReportVerdict, rundir.ReportSummary} {
+		require.FileExists(t, filepath.Join(j.dir.Report(), f))
+	}
+	d := j.document(t)
+	require.Equal(t, publish.Counts{Cases: 3, Passed: 3}, d.Counts)
+	require.Len(t, j.cases(t)["demo"], 3)
+	require.LessOrEqual(t, strings.Count(j.stdout.String(), "\n"), 30, "the console's last word")
+}
+
+// Every way to end that the tour shows, here and on a real Slurm.
+func TestEndings(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		env     []string
+		kill    bool // GEN_0's pytest, from outside
+		exit    int
+		outcome rundir.Outcome
+		class   string
+		says    string // on the console
+	}{
+		{name: "pass", exit: 0, outcome: rundir.OutcomePassed, says: "1 passed"},
+		{name: "slow", env: []string{"CI_DISAGG_SLOW=25"}, exit: 4, outcome: rundir.OutcomePassed, says: "tpot_median_ms"},
+		{name: "killed", kill: true, exit: 3, outcome: rundir.OutcomeInfra, class: "infra", says: "[GEN_0] killed by SIGKILL"},
+		{
+			name: "exception", env: []string{"CI_DISAGG_FAULT=GEN_0:crash-while-serving"}, exit: 1,
+			outcome: rundir.OutcomeTestFailed, class: "test", says: "CUDA error: an illegal memory access was encountered",
+		},
+	}
+	for _, b := range []backend{local, slurm} {
+		for _, tt := range tests {
+			t.Run(fmt.Sprintf("%s_%s", b, tt.name), func(t *testing.T) {
+				t.Parallel()
+				j := start(t, b, config(t, b, ""), tt.env, wide)
+				if tt.kill {
+					j.killGen0(t)
+				}
+				require.Equal(t, tt.exit, j.wait(t))
+				o := j.outcome(t)
+				require.Equal(t, tt.outcome, o.Outcome, o.Reason)
+				require.Contains(t, j.stdout.String(), tt.says)
+				verdictCase := j.cases(t)["e2e"]
+				require.Len(t, verdictCase, 1)
+				if tt.class != "" {
+					require.NotNil(t, o.Finding)
+					require.Equal(t, "GEN_0", o.Finding.Root)
+					require.Equal(t, tt.class, o.Finding.Class)
+					j.blamesGen0(t)
+				}
+				j.nothingLeft(t, b)
+				if b == slurm {
+					j.stepsAsPlanned(t, o)
+				}
+			})
+		}
+	}
+}
+
+// killGen0 waits until GEN_0 serves and kills its pytest.
+func (j *job) killGen0(t *testing.T) {
+	t.Helper()
+	cluster.Eventually(t, time.Minute, "GEN_0 to serve", func() bool {
+		logs, _ := filepath.Glob(string(j.dir) + "/cases/*/rep-0/attempt-1/output/gen_server_0.log")
+		if len(logs) != 1 {
+			return false
+		}
+		text, err := os.ReadFile(logs[0])
+		return err == nil && strings.Contains(string(text), "iter = 3,")
+	})
+	for _, pid := range j.processes(t, []string{"DISAGG_SERVING_TYPE=GEN_0"}) {
+		if c := cmdline(pid); strings.Contains(c, "-m pytest") && !strings.Contains(c, "trtllm-llmapi-launch") && !strings.Contains(c, "srun") {
+			require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+			return
+		}
+	}
+	t.Fatal("GEN_0 has no pytest to kill")
+}
+
+// blamesGen0 asserts that the report names GEN_0 as the root cause, shows its last lines, and calls no other role guilty.
+func (j *job) blamesGen0(t *testing.T) {
+	t.Helper()
+	d := j.document(t)
+	require.Len(t, d.Cases, 1)
+	require.Equal(t, "GEN_0", d.Cases[0].Finding.Root)
+	require.Empty(t, d.Cases[0].Finding.Roots, "nobody but GEN_0 is to blame")
+	last := d.Cases[0].Attempts[len(d.Cases[0].Attempts)-1]
+	for _, r := range last.Roles {
+		if r.Name == "GEN_0" {
+			require.Equal(t, "root", r.Status)
+			require.NotEmpty(t, r.Tail)
+		} else {
+			require.NotContains(t, []string{"root", "failed"}, r.Status, r.Name)
+		}
+	}
+	failure := j.cases(t)["e2e"][0]
+	require.Error(t, failure.Error)
+	require.Truef(t, strings.HasPrefix(failure.Message, "[GEN_0] "), "message begins with the root role: %s", failure.Message)
+}
+
+// stepsAsPlanned asserts that Slurm's accounting has one step per role, named after it, on the planned nodes.
+func (j *job) stepsAsPlanned(t *testing.T, o rundir.AttemptOutcome) {
+	t.Helper()
+	var p rundir.Plan
+	require.NoError(t, rundir.ReadJSON(j.attempt(t).PlanFile(), &p))
+	want := map[string]string{}
+	for _, r := range p.Roles {
+		var nodes []string
+		for _, s := range r.Slice {
+			nodes = append(nodes, o.Nodes[s.Node])
+		}
+		want[r.Name] = strings.Join(nodes, ",")
+	}
+	got := map[string]string{}
+	for _, row := range cluster.Sacct(t, o.JobID, "JobID", "JobName", "NodeList") {
+		if _, step, ok := strings.Cut(row[0], "."); ok && step != "batch" && step != "extern" {
+			require.NotContains(t, got, row[1], "two steps of one role")
+			got[row[1]] = strings.Join(strings.Fields(cluster.Command(t, "scontrol", "show", "hostnames", row[2])), ",")
+		}
+	}
+	require.Equal(t, want, got)
+}
+
+// What is wrong before submission ends with 2 and one message, and reaches no cluster.
+func TestUsageErrors(t *testing.T) {
+	t.Parallel()
+	noSbatch := t.TempDir()
+	tests := []struct {
+		name string
+		more string
+		env  []string
+		test string
+		says []string
+	}{
+		{name: "config", more: "retri: {max: 1}\n", test: wide, says: []string{"ci-disagg.yaml:", "retri", "retry"}},
+		{name: "test_id", test: "perf/test_perf_sanity.py::test_e2e[nonsense]", says: []string{"nonsense"}},
+		{name: "yaml", test: "perf/test_perf_sanity.py::test_e2e[disagg_upload-e2e-no_such_config]", says: []string{"no_such_config.yaml"}},
+		{name: "sbatch", env: []string{"PATH=" + noSbatch}, test: wide, says: []string{"sbatch"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			j := start(t, slurm, config(t, slurm, tt.more), tt.env, tt.test)
+			require.Equal(t, 2, j.wait(t))
+			require.Empty(t, j.stdout.String())
+			for _, s := range tt.says {
+				require.Contains(t, j.stderr.String(), s)
+			}
+			require.LessOrEqual(t, strings.Count(j.stderr.String(), "\n"), 3, "one clear message")
+			jobs, err := filepath.Glob(string(j.dir) + "/cases/*/*/*/job.json")
+			require.NoError(t, err)
+			require.Empty(t, jobs, "nothing was submitted")
+		})
+	}
+}
