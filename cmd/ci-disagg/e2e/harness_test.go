@@ -114,7 +114,7 @@ perf: {pins: pins.yaml, reruns: 0}
 func start(t *testing.T, b backend, configFile string, env []string, args ...string) *job {
 	t.Helper()
 	// Not t.TempDir: its name holds characters that no test of quoting belongs into here, and Slurm's nodes must reach it.
-	dir, err := os.MkdirTemp("", "e2e-run-")
+	dir, err := os.MkdirTemp("", "e2e-run-") //nolint:usetesting // kept when the test fails
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		if !t.Failed() {
