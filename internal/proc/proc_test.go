@@ -63,7 +63,7 @@ func child(what string) {
 	case "sleep":
 		time.Sleep(time.Hour)
 	case "kill":
-		_ = syscall.Kill(os.Getpid(), syscall.SIGALRM)
+		_ = syscall.Kill(os.Getpid(), syscall.SIGHUP)
 		time.Sleep(time.Hour)
 	case "detached":
 		fmt.Println("session", os.Getpid() == must(getsid()))
@@ -162,9 +162,9 @@ func TestExitCodeAndStderrAreInTheError(t *testing.T) {
 	require.ErrorContains(t, err, "exit 7: that went wrong")
 	c, _ = play(t, "kill")
 	res, err = Run(t.Context(), c)
-	require.ErrorContains(t, err, "killed by SIGALRM")
-	require.Equal(t, 128+14, res.Exit)
-	require.Equal(t, 14, res.Signal)
+	require.ErrorContains(t, err, "killed by SIGHUP")
+	require.Equal(t, 128+1, res.Exit)
+	require.Equal(t, 1, res.Signal)
 }
 
 func TestOutputIsBounded(t *testing.T) {
