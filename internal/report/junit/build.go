@@ -563,6 +563,9 @@ func (b *builder) parseAttrs() (span, error) {
 		if len(b.attrs) > maxPieces {
 			return span{}, errTooLarge
 		}
+		if bytes.IndexByte(a.value, '<') >= 0 {
+			b.dec.repaired++ // XML wants it escaped, and nothing is lost
+		}
 		var s attrSpan
 		s.name.from = len(b.arena)
 		b.arena = b.dec.appendCDATA(b.arena, local(a.name))

@@ -1,6 +1,7 @@
 package junit
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -90,6 +91,7 @@ func problem(f *File, b *builder, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, errTruncated):
+		p.Offset, p.Line = f.Bytes, b.sc.lines+bytes.Count(b.sc.buf, []byte{'\n'})+1
 		p.Kind, p.Detail = Truncated, "the file ends inside "+b.where()
 	case errors.Is(err, errTooDeep):
 		p.Kind, p.Detail = TooDeep, fmt.Sprintf("more than %d elements inside each other", b.o.MaxDepth)
@@ -98,6 +100,7 @@ func problem(f *File, b *builder, err error) error {
 	case b.sc.err != nil:
 		p.Kind, p.Detail = Unread, err.Error()
 	default:
+		p.Offset, p.Line = b.sc.tokStart, b.sc.lineAt(b.sc.tokStart)
 		p.Kind, p.Detail = Malformed, err.Error()
 	}
 	return p

@@ -62,7 +62,13 @@ var errTagTooLarge = errors.New("a single tag is larger than the limit for a tes
 func (s *scanner) offset() int64 { return s.base + int64(s.pos) }
 
 // line is the 1-based line of the current position.
-func (s *scanner) line() int { return s.lines + bytes.Count(s.buf[:s.pos], []byte{'\n'}) + 1 }
+func (s *scanner) line() int { return s.lineAt(s.offset()) }
+
+// lineAt is the line of an offset, as far as the window still reaches back.
+func (s *scanner) lineAt(offset int64) int {
+	i := min(max(0, offset-s.base), int64(len(s.buf)))
+	return s.lines + bytes.Count(s.buf[:i], []byte{'\n'}) + 1
+}
 
 // more adds at least one byte to the window; false at the end of the stream.
 // Positions relative to s.pos stay valid, absolute ones into buf do not.

@@ -223,11 +223,40 @@ type SuiteBlock struct {
 type rootXML struct {
 	XMLName xml.Name `xml:"testsuites"`
 	jr.Testsuites
-	Tests    int        `xml:"tests,attr"`
-	Failures int        `xml:"failures,attr"`
-	Errors   int        `xml:"errors,attr"`
-	Skipped  *int       `xml:"skipped,attr"`
-	Suites   []suiteXML `xml:"testsuite"`
+	Tests    int       `xml:"tests,attr"`
+	Failures int       `xml:"failures,attr"`
+	Errors   int       `xml:"errors,attr"`
+	Skipped  *int      `xml:"skipped,attr"`
+	Suites   suitesXML `xml:"testsuite"`
+}
+
+// suitesXML writes each suite on a line of its own.
+type suitesXML struct {
+	w    io.Writer
+	list []suiteXML
+}
+
+// MarshalXML implements xml.Marshaler.
+func (s suitesXML) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
+	for i := range s.list {
+		if err := newline(e, s.w, "\n  "); err != nil {
+			return err
+		}
+		if err := e.EncodeElement(&s.list[i], start); err != nil {
+			return err
+		}
+	}
+	return newline(e, s.w, "\n")
+}
+
+// newline writes white space between elements, which the encoder knows nothing
+// about.
+func newline(e *xml.Encoder, w io.Writer, space string) error {
+	if err := e.Flush(); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, space)
+	return err
 }
 
 type suiteXML struct {
@@ -277,15 +306,13 @@ func (c casesXML) MarshalXML(e *xml.Encoder, _ xml.StartElement) error {
 	if c.fill == nil {
 		return nil
 	}
-	// start is not written: the cases bring their own tags
 	if err := e.Flush(); err != nil {
 		return err
 	}
 	if err := c.fill(c.w); err != nil {
 		return err
 	}
-	_, err := io.WriteString(c.w, "\n  ")
-	return err
+	return newline(e, c.w, "\n  ")
 }
 
 // WriteDocument writes d to w as one XML document.
@@ -299,8 +326,9 @@ func WriteDocument(w io.Writer, d Document, o WriteOptions) error {
 	if !o.StrictXSD {
 		root.Skipped = &d.Counts.Skipped
 	}
+	root.Suites.w = bw
 	for i := range d.Suites {
-		root.Suites = append(root.Suites, suiteFor(bw, &d.Suites[i], i, o))
+		root.Suites.list = append(root.Suites.list, suiteFor(bw, &d.Suites[i], i, o))
 	}
 	enc := xml.NewEncoder(bw)
 	if err := enc.Encode(&root); err != nil {

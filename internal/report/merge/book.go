@@ -117,6 +117,7 @@ func (l *entries) all(yield func(int, *entry) bool) {
 type times struct {
 	first, last time.Time
 	sum         time.Duration // of the cases, each rounded as it is written
+	parts       time.Duration // of the spans
 	unknown     bool          // a part without a time stamp
 }
 
@@ -131,15 +132,22 @@ func (t *times) span(from, to time.Time) {
 	if to.After(t.last) {
 		t.last = to
 	}
+	t.parts += to.Sub(from)
 }
 
-// wall is the time from the first start to the last end; the sum of the cases
-// where that is not known.
+// oneRun is the longest time that parts of one run can lie apart.
+const oneRun = 7 * 24 * time.Hour
+
+// wall is the time from the first start to the last end; the sum of the parts
+// where they cannot be of one run, and of the cases where nothing is known.
 func (t *times) wall() time.Duration {
 	if t.unknown || t.first.IsZero() || t.last.Before(t.first) {
 		return t.sum
 	}
-	return t.last.Sub(t.first)
+	if w := t.last.Sub(t.first); w <= oneRun {
+		return w
+	}
+	return t.parts
 }
 
 // counter counts the bytes that reach the spool.
@@ -315,9 +323,7 @@ func (b *book) settleGroup(s *suite, group []*entry, next func() (*junit.Case, e
 		s.times.sum -= cases[i+1].Time.Round(time.Millisecond)
 		b.sum.Folded++
 	}
-	if len(group) == 1 && kept == cases[0] {
-		return nil
-	}
+	// also when it is the same case: fn may have changed it in place
 	return b.replace(s, group[0], &old, kept)
 }
 

@@ -132,7 +132,7 @@ func (t *testClock) start() time.Time {
 	if err != nil || at.Before(from) || t.role.Ended != nil && at.After(*t.role.Ended) {
 		return from
 	}
-	return at
+	return at.UTC()
 }
 
 // measuredAssert matches pytest's rewriting of a comparison of two numbers.

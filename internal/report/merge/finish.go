@@ -108,7 +108,7 @@ func (b *book) document(name string) junit.Document {
 		if s.times.unknown {
 			all.unknown = true
 		} else if !s.times.first.IsZero() {
-			all.span(s.times.first, s.times.last)
+			all.span(s.times.first, s.times.first.Add(s.times.wall()))
 		}
 		doc.Suites = append(doc.Suites, b.block(s, counts))
 	}

@@ -79,6 +79,9 @@ func end(r Run, role *Role, facts *roleFacts) *junit.Case {
 	c := &junit.Case{Time: took(role.RoleRecord)}
 	kind, message, note := howEnded(r, role, facts)
 	f := r.Finding
+	if message == "" && isCollateral(f, role.Name) && role.State == rundir.RoleEnded && role.Exit != 0 && role.StoppedBy == "" {
+		message = exitWords(role.RoleRecord) // its red cases explain the exit, and GEN_0 explains them
+	}
 	if message == "" && isRoot(f, role.Name) && facts.red == 0 {
 		kind, message = "ci-disagg."+orElse(f.Kind, "failed"), strings.TrimPrefix(f.Message, "["+role.Name+"] ")
 	}
