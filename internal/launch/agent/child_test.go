@@ -130,15 +130,15 @@ func serveUntilStatus() {
 			fmt.Println("status file seen, leaving")
 			os.Exit(0)
 		}
-		if serving() && time.Since(started) > 300*time.Millisecond {
+		if clientBegan() && time.Since(started) > 300*time.Millisecond {
 			fault("serving")
 		}
 		time.Sleep(30 * time.Millisecond)
 	}
 }
 
-// serving says that the client has begun its work.
-func serving() bool {
+// clientBegan says that the client has begun its work.
+func clientBegan() bool {
 	_, err := os.Stat(filepath.Join(outDir(), "client-began"))
 	return err == nil
 }

@@ -104,6 +104,7 @@ type ending struct {
 	asks     int       // how often Slurm has been asked for the job's state
 	askedAt  time.Time // last
 	answered bool
+	mute     bool // there was no answer in time
 	job      blame.Job
 	gaveUp   bool
 }

@@ -1,0 +1,471 @@
+package agent
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// The roles of the pure tests, in start order.
+const (
+	install = iota
+	precheck
+	gen
+	ctx
+	router
+	client
+)
+
+var origin = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+func sec(s float64) time.Time { return origin.Add(time.Duration(s * float64(time.Second))) }
+
+func testState(edit func(*state)) state {
+	s := state{limits: limits{
+		budgets: rundir.Budgets{Setup: dur("60s"), Ready: dur("100s"), Benchmark: dur("200s")},
+		grace:   5 * time.Second, drainRole: "BENCHMARK", drainFile: "status.txt", drainBound: 40 * time.Second, hang: 0,
+	}}
+	for _, r := range []role{
+		{name: "INSTALL", kind: "install", wave: waveInstall}, {name: "GEN_0_PRECHECK", kind: "precheck", wave: wavePre},
+		{name: "GEN_0", kind: "gen", wave: waveMain, conditional: true}, {name: "CTX_0", kind: "ctx", wave: waveMain, conditional: true},
+		{name: "DISAGG_SERVER", kind: "server", wave: waveMain, conditional: true}, {name: "BENCHMARK", kind: "benchmark", wave: waveMain},
+	} {
+		r.state = rundir.RolePending
+		s.roles = append(s.roles, r)
+	}
+	if edit != nil {
+		edit(&s)
+	}
+	return s
+}
+
+// play feeds events, one per line of script, and returns what was to be done.
+// A line is "<seconds> <event> [role] [argument]".
+type player struct {
+	t *testing.T
+	s state
+}
+
+func (p *player) feed(line string) string {
+	p.t.Helper()
+	f := strings.Fields(line)
+	var at float64
+	_, err := fmt.Sscan(f[0], &at)
+	require.NoError(p.t, err)
+	e := event{at: sec(at)}
+	arg := func(i int) string {
+		if i < len(f) {
+			return f[i]
+		}
+		return ""
+	}
+	byName := func(name string) int {
+		for i, r := range p.s.roles {
+			if r.name == name {
+				return i
+			}
+		}
+		require.Fail(p.t, "no role "+name)
+		return 0
+	}
+	switch f[1] {
+	case "begin":
+		e.kind = evBegin
+	case "tick":
+		e.kind = evTick
+		if q := arg(2); q != "" {
+			e.quiet, err = time.ParseDuration(q)
+			require.NoError(p.t, err)
+		}
+	case "started", "ready", "notstarted":
+		e.kind = map[string]eventKind{"started": evStarted, "ready": evReady, "notstarted": evNotStarted}[f[1]]
+		e.role, e.text = byName(arg(2)), "no such file"
+	case "ended", "ended+status", "badtask":
+		e.kind, e.role, e.drain = evEnded, byName(arg(2)), f[1] == "ended+status"
+		if f[1] == "badtask" {
+			e.kind = evBadTask
+		}
+		_, err := fmt.Sscan(arg(3), &e.end.Exit)
+		require.NoError(p.t, err)
+	case "status":
+		e.kind = evDrain
+	case "signal":
+		e.kind, e.text = evSignal, arg(2)
+	case "job":
+		e.kind, e.job = evJob, blame.Job{State: arg(2)}
+	case "broken":
+		e.kind, e.text = evBroken, "no space left on device"
+	case "collected":
+		e.kind = evCollected
+	case "probed":
+		e.kind, e.quiet, e.dead = evProbed, time.Hour, f[2:]
+	default:
+		require.Fail(p.t, "no event "+f[1])
+	}
+	before := fmt.Sprintf("%+v", p.s)
+	next1, todo := next(p.s, e)
+	next2, again := next(p.s, e)
+	require.Equal(p.t, before, fmt.Sprintf("%+v", p.s), "next changed the state that it was given")
+	require.True(p.t, reflect.DeepEqual(next1, next2) && reflect.DeepEqual(todo, again), "next is not a function")
+	p.s = next1
+	var words []string
+	for _, a := range todo {
+		name := map[actionKind]string{doStart: "start", doWatch: "watch", doTerm: "TERM", doKill: "KILL", doAskJob: "ask", doProbe: "probe", doCollect: "collect", doFinish: "finish"}[a.kind]
+		switch a.kind {
+		case doAskJob, doProbe, doCollect, doFinish:
+		default:
+			name += " " + p.s.roles[a.role].name
+		}
+		words = append(words, name)
+	}
+	return strings.Join(words, ", ")
+}
+
+// serving is the script of an attempt up to the benchmark.
+const serving = `
+0 begin -> start INSTALL
+0 started INSTALL
+3 ended INSTALL 0 -> start GEN_0_PRECHECK
+3 started GEN_0_PRECHECK
+6 ended GEN_0_PRECHECK 0 -> start GEN_0, start CTX_0, start DISAGG_SERVER, start BENCHMARK
+6 started GEN_0 -> watch GEN_0
+6 started CTX_0 -> watch CTX_0
+6 started DISAGG_SERVER -> watch DISAGG_SERVER
+6 started BENCHMARK
+9 ready CTX_0
+9 ready GEN_0
+9.5 ready DISAGG_SERVER
+= benchmark
+`
+
+func TestNext(t *testing.T) {
+	t.Parallel()
+	setup := "0 begin -> start INSTALL\n0 started INSTALL\n"
+	tests := []struct {
+		name, script string
+		edit         func(*state)
+		outcome      rundir.Outcome
+		root         string
+	}{
+		{name: "all goes well", outcome: rundir.OutcomePassed, script: serving + `
+50 status
+= drain
+51 ended BENCHMARK 0
+52 ended GEN_0 0
+52 ended CTX_0 0
+53 ended DISAGG_SERVER 0 -> collect
+= collect
+54 collected -> finish
+= done`},
+		{name: "no status file is planned", outcome: rundir.OutcomePassed, edit: func(s *state) { s.drainFile = "" }, script: serving + `
+50 ended BENCHMARK 0
+= drain
+52 ended GEN_0 0
+52 ended CTX_0 0
+53 ended DISAGG_SERVER 0 -> collect`},
+		{name: "servers that do not leave are ended, and that is a pass", outcome: rundir.OutcomePassed, script: serving + `
+50 status
+51 ended BENCHMARK 0
+52 ended GEN_0 0
+52 ended CTX_0 0
+89 tick
+90 tick -> TERM DISAGG_SERVER
+94 tick
+95 tick -> KILL DISAGG_SERVER
+96 ended DISAGG_SERVER 137 -> collect`},
+		{name: "a server dies: TERM within 2 s, KILL after the grace", root: "GEN_0", outcome: rundir.OutcomeTestFailed, script: serving + `
+20 ended GEN_0 1
+20.2 tick
+20.6 tick -> TERM CTX_0, TERM DISAGG_SERVER, TERM BENCHMARK
+21 ended CTX_0 143
+21 ended BENCHMARK 143
+25.7 tick -> KILL DISAGG_SERVER
+26 ended DISAGG_SERVER 137 -> collect`},
+		{name: "a server dies in ready", root: "CTX_0", outcome: rundir.OutcomeInfra, script: strings.Split(serving, "9 ready CTX_0")[0] + `
+8 ended CTX_0 137
+8.6 tick -> TERM GEN_0, TERM DISAGG_SERVER, TERM BENCHMARK
+9 ended GEN_0 0
+9 ended DISAGG_SERVER 143
+9 ended BENCHMARK 143 -> collect`},
+		{name: "exit 0 of a server before the client is through", root: "GEN_0", outcome: rundir.OutcomeTestFailed, script: serving + `
+20 ended GEN_0 0
+21 tick
+21.5 tick -> TERM CTX_0, TERM DISAGG_SERVER, TERM BENCHMARK
+22 ended CTX_0 143
+22 ended BENCHMARK 143
+22 ended DISAGG_SERVER 143 -> collect`},
+		{name: "the status file comes later than the servers that saw it", outcome: rundir.OutcomePassed, script: serving + `
+20 ended GEN_0 0
+21 status
+= drain
+21.5 tick
+22 ended CTX_0 0
+22 ended DISAGG_SERVER 0
+22 ended BENCHMARK 0 -> collect`},
+		{name: "a server's exit 0, then the client's failure: the server", root: "GEN_0", outcome: rundir.OutcomeTestFailed, script: serving + `
+20 ended GEN_0 0
+21 status
+21.2 ended BENCHMARK 1
+22 ended CTX_0 0
+22 ended DISAGG_SERVER 0 -> collect`},
+		{name: "the client fails with a status file: the servers leave by themselves", root: "BENCHMARK", outcome: rundir.OutcomeTestFailed, script: serving + `
+20 ended+status BENCHMARK 1
+= drain
+21 ended CTX_0 0
+21 ended GEN_0 0
+22 ended DISAGG_SERVER 0 -> collect`},
+		{name: "the client fails with a status file and a server stays", root: "BENCHMARK", outcome: rundir.OutcomeTestFailed, script: serving + `
+20 ended+status BENCHMARK 1
+21 ended CTX_0 0
+21 ended GEN_0 0
+49 tick
+50 tick -> TERM DISAGG_SERVER
+51 ended DISAGG_SERVER 143 -> collect`},
+		{name: "the client fails without one: they never would", root: "BENCHMARK", outcome: rundir.OutcomeTestFailed, script: serving + `
+20 ended BENCHMARK 1
+20.6 tick -> TERM GEN_0, TERM CTX_0, TERM DISAGG_SERVER
+21 ended CTX_0 143
+21 ended GEN_0 143
+22 ended DISAGG_SERVER 0 -> collect`},
+		{name: "the client passes and its status file never comes", root: "BENCHMARK", outcome: rundir.OutcomeTestFailed, script: serving + `
+20 ended BENCHMARK 0
+= drain
+29 tick
+30 tick -> TERM GEN_0, TERM CTX_0, TERM DISAGG_SERVER
+31 ended CTX_0 143
+31 ended GEN_0 143
+32 ended DISAGG_SERVER 0 -> collect`},
+		{name: "a server crashes after the benchmark", root: "GEN_0", outcome: rundir.OutcomeTestFailed, script: serving + `
+50 status
+51 ended BENCHMARK 0
+52 ended GEN_0 139
+52 ended CTX_0 0
+53 ended DISAGG_SERVER 0 -> collect`},
+		{name: "a rank dies, its step follows later", root: "GEN_0", outcome: rundir.OutcomeTestFailed, script: serving + `
+20 badtask GEN_0 3
+20.3 ended+status BENCHMARK 1
+20.6 tick -> TERM GEN_0, TERM CTX_0, TERM DISAGG_SERVER
+21 ended CTX_0 143
+21 ended DISAGG_SERVER 143
+25 ended GEN_0 3 -> collect`},
+		{name: "the install fails", root: "INSTALL", outcome: rundir.OutcomeInfra, script: setup + `
+5 ended INSTALL 1
+5.6 tick -> collect`},
+		{name: "the precheck fails", root: "GEN_0_PRECHECK", outcome: rundir.OutcomeInfra, script: strings.Split(serving, "6 ended")[0] + `
+5 ended GEN_0_PRECHECK 1
+5.6 tick -> collect`},
+		{name: "a step cannot be started", root: "CTX_0", outcome: rundir.OutcomeTestFailed, script: strings.Split(serving, "6 started CTX_0")[0] + `
+6 notstarted CTX_0
+6.6 tick -> TERM GEN_0
+7 ended GEN_0 143 -> collect`},
+		{name: "setup takes too long", outcome: rundir.TimeoutOf(rundir.PhaseSetup), script: setup + `
+59 tick
+60 tick -> TERM INSTALL
+61 ended INSTALL 143 -> collect`},
+		{name: "not ready in time", root: "CTX_0", outcome: rundir.TimeoutOf(rundir.PhaseReady), script: strings.Split(serving, "9 ready CTX_0")[0] + `
+20 ready GEN_0
+20 ready DISAGG_SERVER
+105 tick
+106 tick -> TERM GEN_0, TERM CTX_0, TERM DISAGG_SERVER, TERM BENCHMARK
+107 ended GEN_0 143
+107 ended CTX_0 143
+107 ended DISAGG_SERVER 143
+107 ended BENCHMARK 143 -> collect`},
+		{name: "the benchmark takes too long", outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), script: serving + `
+209 tick
+210 tick -> TERM GEN_0, TERM CTX_0, TERM DISAGG_SERVER, TERM BENCHMARK
+211 ended GEN_0 143
+211 ended CTX_0 143
+211 ended DISAGG_SERVER 143
+211 ended BENCHMARK 143 -> collect`},
+		{name: "a server hangs", root: "GEN_0", edit: func(s *state) { s.hang = 30 * time.Second }, outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), script: serving + `
+30 tick 29s
+39.5 tick 30s -> probe
+40 tick 31s
+44 probed GEN_0 -> TERM GEN_0, TERM CTX_0, TERM DISAGG_SERVER, TERM BENCHMARK
+45 ended CTX_0 143
+45 ended DISAGG_SERVER 143
+45 ended BENCHMARK 143
+49 tick -> KILL GEN_0
+50 ended GEN_0 137 -> collect`},
+		{name: "the client hangs: every server answers", root: "BENCHMARK", edit: func(s *state) { s.hang = 30 * time.Second }, outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), script: serving + `
+40 tick 31s -> probe
+41 probed -> TERM GEN_0, TERM CTX_0, TERM DISAGG_SERVER, TERM BENCHMARK
+42 ended GEN_0 143
+42 ended CTX_0 143
+42 ended DISAGG_SERVER 143
+42 ended BENCHMARK 143 -> collect`},
+		{name: "the agent is told to end, locally", outcome: rundir.OutcomeCancelled, script: serving + `
+20 signal SIGTERM -> TERM GEN_0, TERM CTX_0, TERM DISAGG_SERVER, TERM BENCHMARK
+21 ended GEN_0 143
+21 ended CTX_0 143
+21 ended DISAGG_SERVER 143
+21 ended BENCHMARK 143 -> collect`},
+		{name: "the job is cancelled: asked before anybody is blamed", outcome: rundir.OutcomeCancelled, edit: func(s *state) { s.askJob = true }, script: serving + `
+20 ended GEN_0 143
+20.01 ended CTX_0 143
+20.01 signal SIGTERM -> TERM DISAGG_SERVER, TERM BENCHMARK
+20.02 ended DISAGG_SERVER 143
+20.02 ended BENCHMARK 1
+21 tick
+22 tick -> ask
+22.1 tick
+22.5 job CANCELLED -> collect`},
+		{name: "Slurm does not answer", root: "GEN_0", outcome: rundir.OutcomeTestFailed, edit: func(s *state) { s.askJob = true }, script: serving + `
+20 ended GEN_0 1
+20.5 tick -> TERM CTX_0, TERM DISAGG_SERVER, TERM BENCHMARK
+21 ended CTX_0 143
+21 ended DISAGG_SERVER 143
+21 ended BENCHMARK 143
+22 tick -> ask
+36 tick
+37 tick -> collect`},
+		{name: "a step that SIGKILL does not end is given up", root: "GEN_0", outcome: rundir.OutcomeInfra, script: serving + `
+20 ended CTX_0 1
+20.5 tick -> TERM GEN_0, TERM DISAGG_SERVER, TERM BENCHMARK
+21 ended DISAGG_SERVER 143
+21 ended BENCHMARK 143
+25.5 tick -> KILL GEN_0
+55 tick
+55.5 tick -> collect`, edit: func(s *state) { s.roles[ctx].kind = "benchmark" }},
+		{name: "the disk is full", outcome: rundir.OutcomeInfra, script: serving + `
+20 broken -> TERM GEN_0, TERM CTX_0, TERM DISAGG_SERVER, TERM BENCHMARK
+21 ended GEN_0 143
+21 ended CTX_0 143
+21 ended DISAGG_SERVER 143
+21 ended BENCHMARK 143 -> collect`},
+		{name: "two roots within the skew", root: "GEN_0", outcome: rundir.OutcomeTestFailed, script: serving + `
+20 ended GEN_0 1
+20.1 ended CTX_0 1
+20.6 tick -> TERM DISAGG_SERVER, TERM BENCHMARK
+21 ended DISAGG_SERVER 143
+21 ended BENCHMARK 143 -> collect`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := &player{t: t, s: testState(tt.edit)}
+			for line := range strings.SplitSeq(tt.script, "\n") {
+				line, want, _ := strings.Cut(strings.TrimSpace(line), " -> ")
+				switch {
+				case line == "":
+				case strings.HasPrefix(line, "= "):
+					require.Equal(t, line[2:], string(p.s.phase))
+				default:
+					require.Equal(t, want, p.feed(line), "after %q: %+v", line, p.s.timeline)
+				}
+			}
+			ev := p.s.evidence()
+			ev.Classes, _ = blame.Compile(builtinRules(t))
+			f, outcome, reason := conclude(p.s, ev)
+			require.Equal(t, tt.outcome, outcome, reason)
+			require.NotEmpty(t, reason)
+			if tt.outcome == rundir.OutcomePassed {
+				require.Nil(t, f)
+				return
+			}
+			require.Equal(t, tt.root, f.Root, "%+v", f)
+		})
+	}
+}
+
+// Whatever happens in whatever order, the machine comes to an end, stops what it
+// has started, never starts anything after a teardown has begun, and passes only
+// if everybody left with 0.
+func TestNextAlwaysEnds(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(3000) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		s := testState(func(s *state) { s.askJob = rng.IntN(2) == 0; s.hang = time.Duration(rng.IntN(2)) * 20 * time.Second })
+		now, started, ended := 0.0, map[int]bool{}, map[int]bool{}
+		asked := false
+		var todo []action
+		s, todo = next(s, event{kind: evBegin, at: sec(0)})
+		for step := 0; !s.over; step++ {
+			require.Less(t, step, 4000, "seed %d does not end: %+v", seed, s.timeline)
+			var events []event
+			for _, a := range todo {
+				switch a.kind {
+				case doStart:
+					require.Nil(t, s.ending, "seed %d: start after a teardown has begun", seed)
+					require.False(t, started[a.role])
+					if rng.IntN(60) == 0 {
+						events = append(events, event{kind: evNotStarted, role: a.role, text: "x"})
+						continue
+					}
+					started[a.role] = true
+					events = append(events, event{kind: evStarted, role: a.role})
+				case doTerm, doKill:
+					require.True(t, started[a.role] && !ended[a.role], "seed %d: signals what does not run", seed)
+					if a.kind == doKill && rng.IntN(10) > 0 || rng.IntN(2) == 0 {
+						ended[a.role] = true
+						events = append(events, event{kind: evEnded, role: a.role, end: stepEnd{Exit: 137}})
+					}
+				case doAskJob:
+					asked = true
+				case doProbe:
+					events = append(events, event{kind: evProbed, quiet: time.Hour})
+				case doCollect:
+					events = append(events, event{kind: evCollected})
+				case doWatch, doFinish:
+				}
+			}
+			if len(events) == 0 {
+				now += rng.Float64() * 5
+				e := event{kind: evTick, quiet: time.Duration(rng.IntN(30)) * time.Second}
+				switch i := rng.IntN(len(s.roles)); rng.IntN(12) {
+				case 0, 1:
+					if started[i] && !ended[i] {
+						ended[i] = true
+						e = event{kind: evEnded, role: i, end: stepEnd{Exit: rng.IntN(3) * rng.IntN(2)}, drain: rng.IntN(4) == 0}
+					}
+				case 2, 3, 4:
+					if started[i] && !ended[i] && s.roles[i].wave == waveMain {
+						e = event{kind: evReady, role: i}
+					}
+				case 5:
+					if s.begun == waveMain {
+						e = event{kind: evDrain}
+					}
+				case 6:
+					if rng.IntN(20) == 0 {
+						e = event{kind: evSignal, text: "SIGTERM"}
+					}
+				case 7:
+					if asked {
+						e = event{kind: evJob, job: blame.Job{State: "RUNNING"}}
+					}
+				}
+				events = append(events, e)
+			}
+			todo = nil
+			for _, e := range events {
+				now += 0.01
+				e.at = sec(now)
+				var more []action
+				s, more = next(s, e)
+				todo = append(todo, more...)
+			}
+		}
+		for i := range started {
+			require.True(t, ended[i] || s.ending != nil && s.ending.gaveUp, "seed %d: %s still runs", seed, s.roles[i].name)
+		}
+		f, outcome, _ := conclude(s, s.evidence())
+		if outcome != rundir.OutcomePassed {
+			require.NotNil(t, f)
+			continue
+		}
+		for _, r := range s.roles {
+			require.Equal(t, rundir.RoleEnded, r.state, "seed %d: passed although %s never ran", seed, r.name)
+			require.True(t, r.end.Exit == 0 || !r.stopSent.IsZero() && r.name != "BENCHMARK", "seed %d: passed although %s ended with %d", seed, r.name, r.end.Exit)
+		}
+	}
+}
