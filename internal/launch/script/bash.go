@@ -84,9 +84,10 @@ func joinPath(dir, rel string) string {
 	return dir + "/" + rel
 }
 
-// links makes the plan's symbolic links. Several tasks may do so at once: what
+// links makes the output directory and the plan's symbolic links. Several tasks may do so at once: what
 // counts is that the link is there afterwards.
 func (s *shell) links(p rundir.Plan, dir string) {
+	s.line("mkdir -p %s", s.word(rundir.AttemptDir(dir).Output()))
 	for _, l := range p.Links {
 		at := joinPath(dir, l.Path)
 		s.line("mkdir -p %s", s.word(path.Dir(at)))
