@@ -17,7 +17,7 @@ const (
 	maxExpanded = 100_000 // nodes visited a second time through aliases and merges
 	maxProblems = 50
 	maxKey      = 1 << 10  // bytes of one key
-	maxPaths    = 64 << 20 // bytes of all remembered key paths
+	maxPaths    = 16 << 20 // bytes of all remembered key paths
 )
 
 type decoder struct {

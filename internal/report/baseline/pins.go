@@ -3,7 +3,6 @@ package baseline
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"math"
 	"os"
@@ -250,14 +249,4 @@ func (p Pins) apply(policy verdict.Policy, r Record, point, name string) (verdic
 		return policy, nil
 	}
 	return policy, &verdict.Pin{Value: *e.Value, Tolerance: e.Tolerance, Source: e.Source}
-}
-
-// ReadPinsIfAny is ReadPins that takes an absent file for an empty one, unless
-// the user named it.
-func ReadPinsIfAny(file string, named bool, table metric.Table) (Pins, error) {
-	p, err := ReadPins(file, table)
-	if errors.Is(err, fs.ErrNotExist) && !named {
-		return Pins{}, nil
-	}
-	return p, err
 }
