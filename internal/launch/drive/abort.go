@@ -73,6 +73,27 @@ func (d *driver) helper() {
 	}
 }
 
+// cancelOpen ends the jobs that an earlier driver of this run has left, when the
+// signal comes before they have been picked up.
+func cancelOpen(o Options) error {
+	open, err := openJobs(o.Dir)
+	if err != nil || len(open) == 0 {
+		return err
+	}
+	d := newDriver(o, o.Run, nil, nil)
+	jobs := make([]rundir.Job, 0, len(open))
+	for _, j := range open {
+		jobs = append(jobs, j.Job)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := d.back.cancel(ctx, jobs); err != nil {
+		d.helper()
+		return err
+	}
+	return nil
+}
+
 // interrupt notes that the drive is over. The cancellation is already under way.
 func (d *driver) interrupt(work, ctx context.Context) {
 	if !interrupts(ctx) {

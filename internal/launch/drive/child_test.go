@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -26,6 +27,8 @@ type spec struct {
 	Retry   Retry
 	MaxJobs int
 	Detach  bool
+	SSH     *host.SSHConfig
+	FarDir  string // Binary.Dir
 }
 
 func (s spec) options() Options {
@@ -33,6 +36,15 @@ func (s spec) options() Options {
 	o.Retry, o.MaxJobs, o.Detach = s.Retry, s.MaxJobs, s.Detach
 	for _, c := range s.Cases {
 		addCase(&o, c[0], c[1], c[2])
+	}
+	if s.SSH != nil {
+		s.SSH.Env = os.Environ()
+		h, err := host.NewSSH(*s.SSH)
+		if err != nil {
+			panic(err)
+		}
+		o.Host, o.Binary.Dir = h, s.FarDir
+		o.Poll.Agent = 500 * time.Millisecond
 	}
 	o.Progress = func(u Update) {
 		fmt.Printf("%s %s %s %s: %s\n", u.At.Format("15:04:05.000"), u.Slug, u.Kind, u.JobID, u.Text)
@@ -52,7 +64,11 @@ func driveMain(args []string) int {
 	}
 	ctx, stop := Notify(context.Background())
 	defer stop()
-	_, err = Run(ctx, s.options())
+	o := s.options()
+	_, err = Run(ctx, o)
+	if o.Host != nil {
+		_ = o.Host.Close()
+	}
 	var i *Interrupted
 	if errors.As(err, &i) {
 		return i.ExitCode()
@@ -76,7 +92,7 @@ func cancelMain(args []string) int {
 }
 
 // child starts a driver in a process of its own; its output goes to the log.
-func child(t *testing.T, s spec, env []string) *exec.Cmd {
+func child(t *testing.T, s spec, env []string, wrap ...string) *exec.Cmd {
 	t.Helper()
 	dir := t.TempDir()
 	self, err := os.Executable()
@@ -88,7 +104,8 @@ func child(t *testing.T, s spec, env []string) *exec.Cmd {
 	require.NoError(t, os.WriteFile(file, data, 0o600))
 	out, err := os.Create(filepath.Join(dir, "out"))
 	require.NoError(t, err)
-	cmd := exec.Command(self, "drive", file)
+	argv := append(wrap, self, "drive", file)
+	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = env, out, out
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {

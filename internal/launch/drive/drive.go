@@ -26,9 +26,14 @@ func Run(ctx context.Context, o Options) (rundir.Run, error) {
 	if err := o.complete(); err != nil {
 		return o.Run, err
 	}
-	l, err := acquire(ctx, o.Dir, o.Now)
+	var early error
+	l, err := acquire(ctx, o.Dir, o.Now, func() {
+		if interrupts(ctx) {
+			early = cancelOpen(o) // an earlier driver's jobs are ours to end, at once
+		}
+	})
 	if err != nil {
-		return o.Run, err
+		return o.Run, errors.Join(err, early)
 	}
 	run, plans, err := adopt(o)
 	if err != nil {

@@ -50,8 +50,10 @@ func hostName() string {
 	return name
 }
 
-// acquire takes the lease, or says who has it.
-func acquire(ctx context.Context, dir rundir.Dir, now func() time.Time) (*lease, error) {
+// acquire takes the lease, or says who has it. interrupted is called when ctx ends
+// while it waits; it waits on all the same, because whoever has to write down the
+// end of the jobs must hold the lease.
+func acquire(ctx context.Context, dir rundir.Dir, now func() time.Time, interrupted func()) (*lease, error) {
 	var id [8]byte
 	_, _ = rand.Read(id[:])
 	at := now()
@@ -70,8 +72,13 @@ func acquire(ctx context.Context, dir rundir.Dir, now func() time.Time) (*lease,
 		return nil, err
 	}
 	if contested {
-		if err := sleep(ctx, settle); err != nil {
-			return nil, err
+		t := time.NewTimer(settle)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			interrupted()
+			<-t.C
 		}
 	}
 	return l, l.check()

@@ -1,0 +1,139 @@
+package drive
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/collect"
+	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/sshtest"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// behindLogin is a driver whose file system is not the cluster's: it runs in a
+// mount namespace in which the cluster's directory is empty, and its own run
+// directory is on a file system that only it can see.
+type behindLogin struct {
+	spec spec
+	wrap []string
+	near rundir.Dir // the run directory as the driver sees it
+	copy string     // where it is copied when the driver ends
+	far  string
+	sshd *sshtest.Server
+}
+
+func newBehindLogin(t *testing.T, cases [][3]string) behindLogin {
+	t.Helper()
+	base, err := os.MkdirTemp("/var/tmp", "behind-")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(base) })
+	b := behindLogin{near: rundir.Dir(base + "/near/run"), copy: base + "/keep/run", far: base + "/far"}
+	for _, d := range []string{base + "/near", base + "/keep", b.far} {
+		require.NoError(t, os.MkdirAll(d, 0o755))
+	}
+	b.sshd = sshtest.Start(t, sshtest.Options{Env: []string{"SLURM_CONF=" + cluster.Conf, "SBATCH_PARTITION=nope", "SQUEUE_FORMAT=%i"}})
+	b.spec = spec{
+		Dir: b.near, ID: t.Name(), Backend: BackendSlurm, Cases: cases, FarDir: b.far,
+		SSH: &host.SSHConfig{Dest: b.sshd.Dest, Options: b.sshd.Options},
+	}
+	// $1 far, $2 near, $3 where near's contents live between two drivers, then the driver.
+	const script = `set -e; far=$1 near=$2 keep=$3; shift 3
+mount --bind "$keep" "$near"; mount -t tmpfs none "$far"
+exec "$@"`
+	b.wrap = []string{"unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", b.far, base + "/near", base + "/keep"}
+	return b
+}
+
+func TestSSHPassAndFail(t *testing.T) {
+	t.Parallel()
+	b := newBehindLogin(t, [][3]string{
+		{"good", goodServer, `echo result > "$CI_DISAGG_ROLE_DIR/results.0.xml"; ` + goodClient},
+		{"bad", "sleep 0.3; echo 'ValueError: no'; exit 1", hangClient},
+	})
+	d := child(t, b.spec, withoutSlurmConf(), b.wrap...)
+	st, err := d.Process.Wait()
+	require.NoError(t, err)
+	require.Equal(t, 0, st.ExitCode())
+	require.NoDirExists(t, string(b.near), "the run directory is seen by the driver only")
+	dir := rundir.Dir(b.copy)
+	require.Equal(t, rundir.OutcomePassed, outcomeOf(t, dir, "good", 0, 1).Outcome)
+	bad := outcomeOf(t, dir, "bad", 0, 1)
+	require.Equal(t, rundir.OutcomeTestFailed, bad.Outcome, "%+v", bad)
+	require.Equal(t, "GEN_0", bad.Finding.Root)
+	a := dir.CaseDir("good").Attempt(0, 1)
+	require.FileExists(t, a.AgentFile())
+	text, err := os.ReadFile(filepath.Join(a.RoleDir("BENCHMARK"), "results.0.xml"))
+	require.NoError(t, err)
+	require.Equal(t, "result\n", string(text))
+	var bundle collect.Bundle
+	require.NoError(t, rundir.ReadJSON(filepath.Join(string(a), collect.BundleFile), &bundle))
+	require.NotEmpty(t, bundle.Files)
+	bins, err := filepath.Glob(b.far + "/bin/*")
+	require.NoError(t, err)
+	require.Len(t, bins, 1, "the binary is copied once")
+	leases, err := filepath.Glob(b.far + "/runs/*/lease.json")
+	require.NoError(t, err)
+	require.Len(t, leases, 1, "sweep finds the owner on the cluster's side")
+	require.Equal(t, 1, strings.Count(b.sshd.Log(), "Accepted publickey"), "one connection:\n%s", b.sshd.Log())
+}
+
+// withoutSlurmConf is the environment of a machine that has no Slurm of its own.
+func withoutSlurmConf() []string {
+	var env []string
+	for _, e := range os.Environ() {
+		if !strings.HasPrefix(e, "SLURM_CONF=") {
+			env = append(env, e)
+		}
+	}
+	return env
+}
+
+func TestSSHDroppedMidRun(t *testing.T) {
+	t.Parallel()
+	b := newBehindLogin(t, [][3]string{{"c", goodServer, "sleep 8; " + goodClient}})
+	d := child(t, b.spec, withoutSlurmConf(), b.wrap...)
+	dir := rundir.Dir(b.copy)
+	j := jobRecord(t, dir, "c", 1)
+	time.Sleep(time.Second)
+	b.sshd.Down() // the login node is away for a while
+	time.Sleep(6 * time.Second)
+	b.sshd.Up()
+	st, err := d.Process.Wait()
+	require.NoError(t, err)
+	require.Equal(t, 0, st.ExitCode())
+	out := outcomeOf(t, dir, "c", 0, 1)
+	require.Equal(t, rundir.OutcomePassed, out.Outcome, "%+v", out)
+	require.Equal(t, j.ID, out.JobID)
+	require.NoDirExists(t, string(dir.CaseDir("c").Attempt(0, 2)))
+}
+
+func TestSSHKillResumeAndAbort(t *testing.T) {
+	t.Parallel()
+	b := newBehindLogin(t, [][3]string{{"c", hangServer, hangClient}})
+	dir := rundir.Dir(b.copy)
+	first := child(t, b.spec, withoutSlurmConf(), b.wrap...)
+	j := jobRecord(t, dir, "c", 1)
+	require.NoError(t, first.Process.Kill())
+	_, _ = first.Process.Wait()
+	second := child(t, b.spec, withoutSlurmConf(), b.wrap...)
+	var lease rundir.Lease
+	require.Eventually(t, func() bool {
+		return rundir.ReadJSON(dir.LeaseFile(), &lease) == nil && lease.PID == second.Process.Pid
+	}, 90*time.Second, 50*time.Millisecond, "not taken over")
+	time.Sleep(time.Second)
+	require.NoError(t, second.Process.Signal(syscall.SIGTERM))
+	require.Eventually(t, func() bool {
+		s := cluster.Command(t, "squeue", "-h", "-t", "all", "-j", j.ID, "-o", "%T")
+		return s == "CANCELLED" || s == "COMPLETING"
+	}, 15*time.Second, 50*time.Millisecond, "not cancelled")
+	st, err := second.Process.Wait()
+	require.NoError(t, err)
+	require.Equal(t, 128+int(syscall.SIGTERM), st.ExitCode())
+	require.Equal(t, rundir.OutcomeCancelled, outcomeOf(t, dir, "c", 0, 1).Outcome)
+}
