@@ -26,7 +26,7 @@ build: ## bin/ci-disagg, one static binary
 demo: ## sets up what is missing, builds, runs three cases on this machine, prints where the report is
 	.ci/setup demo
 	$(MAKE) --no-print-directory build
-	$(BIN)/ci-disagg run --backend local --config testdata/demo/ci-disagg.yaml --test-list testdata/demo/suite.txt --run-dir $(DEMO_DIR)
+	$(BIN)/ci-disagg run --quiet --config testdata/demo/ci-disagg.yaml --test-list testdata/demo/suite.txt --run-dir $(DEMO_DIR)
 	@echo; echo "The report is in $(DEMO_DIR)/report:"; ls $(DEMO_DIR)/report
 
 .PHONY: setup
