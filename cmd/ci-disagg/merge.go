@@ -245,6 +245,11 @@ func pathPattern(pattern string, whole bool) (*regexp.Regexp, error) {
 		b.WriteString("(?:^|/)")
 	}
 	names := []string{"role", "rank", "rep", "attempt", "case"}
+	for _, n := range names {
+		if strings.Count(pattern, "{"+n+"}") > 1 {
+			return nil, fmt.Errorf("pattern %s: each placeholder may stand once", pattern)
+		}
+	}
 	for i := 0; i < len(pattern); {
 		rest := pattern[i:]
 		switch {
@@ -277,11 +282,7 @@ func pathPattern(pattern string, whole bool) (*regexp.Regexp, error) {
 		}
 	}
 	b.WriteString("$")
-	re, err := regexp.Compile(b.String())
-	if err != nil {
-		return nil, fmt.Errorf("pattern %s: each placeholder may stand once", pattern)
-	}
-	return re, nil
+	return regexp.Compile(b.String())
 }
 
 // roleInput sorts files by what their paths say. Of several attempts the last
