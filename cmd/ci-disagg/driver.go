@@ -195,7 +195,7 @@ func (d *driver) options(h host, dir rundir.Dir, detach bool) drive.Options {
 func (d *driver) drive(ctx context.Context, h host, dir rundir.Dir, run rundir.Run, plans []rundir.Plan, detach bool) error {
 	ctx, stop := drive.Notify(ctx)
 	defer stop()
-	rep, err := newReporter(h, d.cfg, dir)
+	rep, err := newReporter(ctx, h, d.cfg, dir, true)
 	if err != nil {
 		return err
 	}

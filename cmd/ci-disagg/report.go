@@ -71,7 +71,7 @@ func runReport(ctx context.Context, h host, o reportOptions, path string) error 
 	}
 	cfg.Report.NoCaps = cfg.Report.NoCaps || o.noCaps
 	cfg.Report.StrictXSD = cfg.Report.StrictXSD || o.strictXSD
-	rep, err := newReporter(h, cfg, dir)
+	rep, err := newReporter(ctx, h, cfg, dir, o.save)
 	if err != nil {
 		return err
 	}
@@ -85,9 +85,11 @@ type reporter struct {
 	builder report.Builder
 }
 
-// newReporter prepares the judging. A store that cannot be opened is not an
-// error here: it makes verdicts of baseline_unavailable.
-func newReporter(h host, cfg config, dir rundir.Dir) (*reporter, error) {
+// newReporter prepares the judging. A store that cannot be reached is not an
+// error here: it makes verdicts of baseline_unavailable. Only a reporter that
+// will save makes a store that is not there yet: a directory that is merely not
+// mounted must not turn into an empty history.
+func newReporter(ctx context.Context, h host, cfg config, dir rundir.Dir, save bool) (*reporter, error) {
 	metrics, err := cfg.metrics()
 	if err != nil {
 		return nil, usageErr(err)
@@ -110,7 +112,10 @@ func newReporter(h host, cfg config, dir rundir.Dir) (*reporter, error) {
 		Exit:   report.ExitPolicy{AllowCollecting: cfg.Perf.Policy.AllowCollecting, AllowNoBaseline: cfg.Perf.Policy.AllowNoBaseline},
 	}
 	if url := firstOf(envStore(h), storeURL(cfg)); url != "" {
-		b.Setup.Store, b.Setup.StoreErr = baseline.Open(context.Background(), url, true)
+		b.Setup.Store, b.Setup.StoreErr = baseline.Open(ctx, url, save)
+		if b.Setup.StoreErr != nil && !baseline.IsUnavailable(b.Setup.StoreErr) {
+			return nil, usageErr(b.Setup.StoreErr)
+		}
 	}
 	return &reporter{dir: dir, builder: b}, nil
 }
@@ -207,7 +212,11 @@ func (r *reporter) finishInterrupted(h host, by *drive.Interrupted) error {
 // save stores the measurements. A store that fails is a warning: the verdict
 // has been made without it, and a later `report --save` can do it.
 func (r *reporter) save(ctx context.Context, built *report.Built) {
-	if r.builder.Setup.Store == nil || len(built.Records) == 0 {
+	if len(built.Records) == 0 || r.builder.Setup.Store == nil && r.builder.Setup.StoreErr == nil {
+		return
+	}
+	if err := r.builder.Setup.StoreErr; err != nil {
+		built.Document.Warnings = append(built.Document.Warnings, fmt.Sprintf("not stored: %v", err))
 		return
 	}
 	if _, err := r.builder.Setup.Store.Save(ctx, built.Records...); err != nil {
