@@ -135,6 +135,9 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	if err := d.setDraft(h, o.draft); err != nil {
 		return err
 	}
+	for i := range s.plans {
+		s.plans[i].Draft = o.draft != "" // no agent will leave a record
+	}
 	if err := d.preflight(ctx); err != nil {
 		return err
 	}
