@@ -250,7 +250,8 @@ func over(f Facts, v view, r Resolution) Resolution {
 		if !f.AcctOff && !slices.Contains(v.sources, "sacct") {
 			r.Ask |= AskAccounting
 		}
-		if !v.exit.Known && f.Control.At.IsZero() {
+		// sacct tells the exit code as well; slurmctld is asked only if it does not.
+		if !v.exit.Known && f.Control.At.IsZero() && (f.AcctOff || waited >= f.Bounds.Accounting/2) {
 			r.Ask |= AskControl
 		}
 		if r.Ask != 0 {

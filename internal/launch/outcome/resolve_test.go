@@ -209,6 +209,10 @@ func TestResolve(t *testing.T) {
 		},
 		"sacct is waited for": {
 			facts(10*m+s, queue(10*m, 10*m, slurm.Completed, ""), agentEnd(10*m-2*s, "passed", "", 9*m)),
+			want{ask: AskAccounting, phase: rundir.PhaseCollect},
+		},
+		"sacct is late: slurmctld is asked": {
+			facts(10*m+6*s, queue(10*m, 10*m, slurm.Completed, ""), agentEnd(10*m-2*s, "passed", "", 9*m)),
 			want{ask: AskAccounting | AskControl, phase: rundir.PhaseCollect},
 		},
 		"sacct is not waited for for ever": {

@@ -1,0 +1,319 @@
+package drive
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurmtest"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+func TestCancelEndsALiveRun(t *testing.T) {
+	t.Parallel()
+	o := slurmOptions(t)
+	addCase(&o, "a", hangServer, hangClient)
+	addCase(&o, "b", hangServer, hangClient)
+	addCase(&o, "later", goodServer, goodClient)
+	o.MaxJobs = 2
+	var seen updates
+	_, wait := startDrive(t, &o, &seen)
+	jobRecord(t, o.Dir, "a", 1)
+	jobRecord(t, o.Dir, "b", 1)
+	ended, err := Cancel(context.Background(), CancelOptions{Dir: o.Dir, Reason: "enough", Host: o.Host, Slurm: o.Slurm, Patient: true, Environ: o.Environ, Now: time.Now})
+	require.NoError(t, err)
+	require.Len(t, ended, 2)
+	for _, e := range ended {
+		require.NoError(t, e.Err)
+	}
+	run, err := wait(60 * time.Second)
+	require.NoError(t, err)
+	require.Equal(t, rundir.OutcomeCancelled, outcomeOf(t, o.Dir, "a", 0, 1).Outcome)
+	require.Empty(t, run.Cases[2].Attempts, "a live driver submits nothing after the request")
+	noJobs(t, o)
+}
+
+func TestCancelWithoutADriver(t *testing.T) {
+	t.Parallel()
+	for _, backend := range []string{BackendLocal, BackendSlurm} {
+		t.Run(backend, func(t *testing.T) {
+			t.Parallel()
+			dir := rundir.Dir(filepath.Join(t.TempDir(), "run"))
+			s := spec{Dir: dir, ID: t.Name(), Backend: backend, Cases: [][3]string{{"c", hangServer, hangClient}}}
+			d := child(t, s, cluster.Env())
+			jobRecord(t, dir, "c", 1)
+			require.Eventually(t, func() bool { return exists(dir.CaseDir("c").Attempt(0, 1).AgentFile()) }, 30*time.Second, 50*time.Millisecond)
+			require.NoError(t, d.Process.Kill())
+			_, _ = d.Process.Wait()
+			ended, err := Cancel(context.Background(), CancelOptions{Dir: dir, Reason: "enough", Patient: true, Environ: cluster.Env(), Now: time.Now})
+			require.NoError(t, err)
+			require.Len(t, ended, 1)
+			require.NoError(t, ended[0].Err)
+			noProcesses(t, dir)
+			// The next driver finds out how it ended.
+			again := child(t, s, cluster.Env())
+			st, err := again.Process.Wait()
+			require.NoError(t, err)
+			require.Equal(t, 0, st.ExitCode())
+			require.Equal(t, rundir.OutcomeCancelled, outcomeOf(t, dir, "c", 0, 1).Outcome, "%+v", outcomeOf(t, dir, "c", 0, 1))
+		})
+	}
+}
+
+func TestSweepEndsOnlyOrphans(t *testing.T) {
+	t.Parallel()
+	c := own(t, slurmtest.Options{Nodes: "6x4"})
+	start := func(id string) (rundir.Dir, rundir.Job, func()) {
+		dir := rundir.Dir(filepath.Join(t.TempDir(), id))
+		d := child(t, spec{Dir: dir, ID: id, Backend: BackendSlurm, Cases: [][3]string{{"c", hangServer, hangClient}}}, c.Env())
+		return dir, jobRecord(t, dir, "c", 1), func() { _ = d.Process.Kill(); _, _ = d.Process.Wait() }
+	}
+	_, alive, _ := start("alive")
+	_, dead, kill := start("dead")
+	unseenDir, unseen, killUnseen := start("unseen")
+	kill()
+	killUnseen()
+	require.NoError(t, os.Remove(unseenDir.LeaseFile()))
+	foreign := c.Command(t, "sbatch", "--parsable", "-J", "cid-x-looks-similar", "-o", "/dev/null", "--wrap", "sleep 600")
+	h := host.NewHere(c.Env())
+	opts := SweepOptions{Host: h, Slurm: optionsOn(t, c).Slurm, OlderThan: 3 * time.Second, DryRun: true, Environ: c.Env(), Now: time.Now}
+	var found []Swept
+	var err error
+	orphans := func() (out []string) {
+		for _, s := range found {
+			if s.Orphan {
+				out = append(out, s.Job)
+			}
+		}
+		return out
+	}
+	require.Eventually(t, func() bool {
+		found, err = Sweep(context.Background(), opts)
+		return err == nil && len(found) == 3 && len(orphans()) == 1
+	}, 30*time.Second, 300*time.Millisecond, "%+v", found)
+	require.Equal(t, []string{dead.ID}, orphans())
+	require.Len(t, c.Running(t), 4, "a dry run ends nothing")
+	opts.DryRun = false
+	_, err = Sweep(context.Background(), opts)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return len(c.Running(t)) == 3 }, 20*time.Second, 200*time.Millisecond)
+	require.NotContains(t, c.Running(t), dead.ID)
+	require.Contains(t, c.Running(t), alive.ID)
+	require.Contains(t, c.Running(t), foreign)
+	opts.Owner = unseen.Owner
+	_, err = Sweep(context.Background(), opts)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return len(c.Running(t)) == 2 }, 20*time.Second, 200*time.Millisecond)
+}
+
+func TestSweepLocal(t *testing.T) {
+	t.Parallel()
+	runs := t.TempDir()
+	dir := rundir.Dir(filepath.Join(runs, "run"))
+	d := child(t, spec{Dir: dir, ID: "x", Backend: BackendLocal, Cases: [][3]string{{"c", hangServer, hangClient}}}, os.Environ())
+	jobRecord(t, dir, "c", 1)
+	opts := SweepOptions{RunsDir: runs, OlderThan: 2 * time.Second, Environ: os.Environ(), Now: time.Now}
+	found, err := Sweep(context.Background(), opts)
+	require.NoError(t, err)
+	require.Len(t, found, 1)
+	require.False(t, found[0].Orphan, found[0].Why)
+	_ = d.Process.Kill()
+	_, _ = d.Process.Wait()
+	require.Eventually(t, func() bool {
+		found, err = Sweep(context.Background(), opts)
+		return err == nil && len(found) == 1 && found[0].Orphan
+	}, 20*time.Second, 200*time.Millisecond)
+	noProcesses(t, dir)
+}
+
+func TestRunDirOf(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "/r", runDirOf("/r/cases/c/rep-0/attempt-1/job.sh"))
+	for _, other := range []string{"", "job.sh", "/job.sh", "/x/job.sh", "/r/cases/c/rep-0/attempt-1/other.sh", "/r/c/rep-0/attempt-1/job.sh"} {
+		require.Empty(t, runDirOf(other), other)
+	}
+}
+
+func TestTagOf(t *testing.T) {
+	t.Parallel()
+	run := rundir.Run{ID: "jenkins-x-1", Created: time.Unix(1, 0)}
+	name := jobName(run, strings.Repeat("long", 50), 2, 3)
+	require.LessOrEqual(t, len(name), 120)
+	tag, ok := tagOf(name)
+	require.True(t, ok)
+	require.Equal(t, OwnerTag(run), tag)
+	require.NotEqual(t, name, jobName(run, strings.Repeat("long", 50), 2, 3), "unique")
+	for _, other := range []string{"", "cid-", "cid-x", "cid-0123456789AB-x", "cid-0123456789ab", "my-0123456789ab-x", "cid-0123456789abx-y"} {
+		_, ok := tagOf(other)
+		require.False(t, ok, other)
+	}
+}
+
+// prunable makes a run directory that ended so long ago.
+func prunable(t *testing.T, runs, id string, ago time.Duration, size int) string {
+	t.Helper()
+	ended := time.Now().Add(-ago)
+	dir := rundir.Dir(filepath.Join(runs, id))
+	require.NoError(t, rundir.WriteJSON(dir.RunFile(), rundir.Run{Schema: 1, ID: id, Created: ended.Add(-time.Hour), Ended: &ended}))
+	require.NoError(t, rundir.WriteFile(filepath.Join(string(dir), "big"), make([]byte, size), rundir.FileMode))
+	return string(dir)
+}
+
+func TestPrune(t *testing.T) {
+	t.Parallel()
+	runs := t.TempDir()
+	young := prunable(t, runs, "young", time.Hour, 1000)
+	middle := prunable(t, runs, "middle", 48*time.Hour, 1000)
+	old := prunable(t, runs, "old", 40*24*time.Hour, 1000)
+	driven := prunable(t, runs, "driven", 50*24*time.Hour, 1000)
+	at := time.Now()
+	require.NoError(t, rundir.WriteJSON(rundir.Dir(driven).LeaseFile(), rundir.Lease{Schema: 1, Owner: "x", Host: "elsewhere", Heartbeat: at}))
+	open := prunable(t, runs, "open", 24*time.Hour, 1000)
+	require.NoError(t, rundir.WriteJSON(rundir.Dir(open).CaseDir("c").Attempt(0, 1).JobFile(), rundir.Job{Schema: 1, ID: "7", Intent: at.Add(-24 * time.Hour)}))
+	stranger := filepath.Join(runs, "stranger")
+	require.NoError(t, os.Mkdir(stranger, 0o700))
+
+	dry, err := Prune(PruneOptions{RunsDir: runs, OlderThan: 30 * 24 * time.Hour, DryRun: true, Now: time.Now})
+	require.NoError(t, err)
+	require.Len(t, dry, 5)
+	require.DirExists(t, old)
+	_, err = Prune(PruneOptions{RunsDir: runs, OlderThan: 30 * 24 * time.Hour, Now: time.Now})
+	require.NoError(t, err)
+	require.NoDirExists(t, old)
+	for _, d := range []string{young, middle, driven, open, stranger} {
+		require.DirExists(t, d)
+	}
+	_, err = Prune(PruneOptions{RunsDir: runs, Keep: 1, Now: time.Now})
+	require.NoError(t, err)
+	require.NoDirExists(t, middle)
+	require.DirExists(t, young)
+	require.DirExists(t, open, "it may still have a job")
+	_, err = Prune(PruneOptions{RunsDir: runs, MaxBytes: 500, Now: time.Now})
+	require.NoError(t, err)
+	require.NoDirExists(t, young)
+	left, err := filepath.Glob(filepath.Join(runs, ".pruned-*"))
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
+func TestLease(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir())
+	ctx := context.Background()
+	none := func() {}
+	first, err := acquire(ctx, dir, time.Now, none)
+	require.NoError(t, err)
+	require.NoError(t, first.renew())
+
+	// Somebody else, elsewhere, alive.
+	now := time.Now()
+	other := rundir.Lease{Schema: 1, Owner: "other", Host: "elsewhere", PID: 1, Acquired: now, Heartbeat: now}
+	require.NoError(t, rundir.WriteJSON(dir.LeaseFile(), other))
+	require.ErrorIs(t, first.renew(), ErrLeaseLost)
+	_, err = acquire(ctx, dir, time.Now, none)
+	busy := new(BusyError)
+	require.ErrorAs(t, err, &busy)
+	require.Equal(t, "elsewhere", busy.Lease.Host)
+	var kept rundir.Lease
+	require.NoError(t, rundir.ReadJSON(dir.LeaseFile(), &kept))
+	require.Equal(t, "other", kept.Owner, "the loser writes nothing")
+
+	// Silent for too long: taken over.
+	other.Heartbeat = now.Add(-2 * LeaseTTL)
+	require.NoError(t, rundir.WriteJSON(dir.LeaseFile(), other))
+	second, err := acquire(ctx, dir, time.Now, none)
+	require.NoError(t, err)
+	require.NoError(t, second.release(true))
+	require.NoError(t, rundir.ReadJSON(dir.LeaseFile(), &kept))
+	require.True(t, kept.Detached)
+	begun := time.Now()
+	third, err := acquire(ctx, dir, time.Now, none)
+	require.NoError(t, err)
+	require.Less(t, time.Since(begun), settle, "a lease that was given back is not contested")
+
+	// Dead on this host: at once.
+	dead := kept
+	dead.Owner, dead.Host, dead.PID, dead.Heartbeat, dead.Released = "dead", hostName(), 1<<22-1, time.Now(), nil
+	require.False(t, leaseLives(dead, time.Now()))
+	dead.PID = 1
+	require.True(t, leaseLives(dead, time.Now()))
+	require.NoError(t, third.release(false))
+
+	// Two that take over at the same time: one wins.
+	other.Heartbeat = now.Add(-2 * LeaseTTL)
+	require.NoError(t, rundir.WriteJSON(dir.LeaseFile(), other))
+	errs := make(chan error, 2)
+	for range 2 {
+		go func() { _, err := acquire(ctx, dir, time.Now, none); errs <- err }()
+	}
+	won := 0
+	for range 2 {
+		err := <-errs
+		if err == nil {
+			won++
+			continue
+		}
+		require.True(t, errors.Is(err, ErrLeaseLost) || errors.As(err, &busy), "%v", err)
+	}
+	require.Equal(t, 1, won)
+}
+
+func TestChooseExclusions(t *testing.T) {
+	t.Parallel()
+	known := []string{"a", "b", "c", "d"}
+	got, warned := chooseExclusions([]string{"a", "gone"}, []string{"b", "a"}, known, 2, nil)
+	require.Equal(t, []string{"a", "b"}, got)
+	require.Len(t, warned, 1)
+	got, warned = chooseExclusions([]string{"a", "b", "c"}, []string{"d"}, known, 2, nil)
+	require.Equal(t, []string{"a", "b"}, got, "enough must remain")
+	require.Len(t, warned, 2)
+	got, _ = chooseExclusions([]string{"x"}, nil, nil, 2, nil)
+	require.Equal(t, []string{"x"}, got, "without a list, sbatch has the last word")
+}
+
+func TestRetryPolicy(t *testing.T) {
+	t.Parallel()
+	ended := func(o rundir.Outcome, attempt int, f *rundir.Finding) Ended {
+		at := time.Unix(1000, 0)
+		return Ended{Attempt: attempt, Outcome: rundir.AttemptOutcome{Outcome: o, Finding: f, Reason: "r", Nodes: []string{"n1"}, Started: &at, Ended: at.Add(10 * time.Second)}}
+	}
+	infra := func(kind string, nodes ...string) *rundir.Finding {
+		return &rundir.Finding{Class: "infra", Kind: kind, BadNodes: nodes}
+	}
+	r := Retry{Max: 2, Budget: 3, Backoff: rundir.Duration(time.Minute), MaxDelay: rundir.Duration(90 * time.Second), Exclude: true}
+	for name, tc := range map[string]struct {
+		e       Ended
+		again   bool
+		exclude []string
+		after   time.Duration
+	}{
+		"passed":                {e: ended("passed", 1, nil)},
+		"test failed":           {e: ended("test_failed", 1, nil)},
+		"cancelled":             {e: ended("cancelled", 1, nil)},
+		"time limit":            {e: ended("timeout:benchmark", 1, nil)},
+		"queue budget":          {e: ended("timeout:queue", 1, nil)},
+		"node failed":           {e: ended("infra", 1, infra("node-fail", "n7")), again: true, exclude: []string{"n7"}, after: time.Minute},
+		"instant, no node":      {e: ended("infra", 1, infra("launch-failed")), again: true, exclude: []string{"n1"}, after: time.Minute},
+		"preempted":             {e: ended("infra", 2, infra("preempted")), again: true, after: 90 * time.Second},
+		"lost":                  {e: ended("lost", 1, infra("lost")), again: true, after: time.Minute},
+		"retries used":          {e: ended("infra", 3, infra("node-fail"))},
+		"refused by sbatch":     {e: ended("infra", 1, infra("submit-refused"))},
+		"never resolves":        {e: ended("infra", 1, infra("queue-never"))},
+		"not proven to be that": {e: ended("infra", 1, &rundir.Finding{Class: "unknown", Kind: "sources-disagree"})},
+	} {
+		d := r.Decide(context.Background(), tc.e)
+		require.Equal(t, tc.again, d.Action == RetryCase, name)
+		require.Equal(t, tc.exclude, d.Exclude, name)
+		require.Equal(t, tc.after, d.After, name)
+	}
+	e := ended("infra", 1, infra("node-fail"))
+	e.Retries = 3
+	require.Equal(t, Done, r.Decide(context.Background(), e).Action, "the run's budget")
+}

@@ -1,0 +1,362 @@
+package drive
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// sim is a host whose Slurm answers from a script on a fake clock: for what takes
+// hours, and for counting. It prints what the recordings in testdata/slurm-output
+// look like.
+type sim struct {
+	*host.Here
+	mu    sync.Mutex
+	jobs  []*simJob
+	calls map[string]int
+	// hang makes squeue block until it is given up.
+	hang func() bool
+	// wait and run are how long a job waits and runs; end is its last state.
+	wait, run func(n int) time.Duration
+	end       func(n int) string
+}
+
+type simJob struct {
+	id     int
+	name   string
+	submit time.Time
+	script string
+	cancel time.Time
+}
+
+func (s *sim) state(j *simJob) (state string, started time.Time) {
+	n := j.id - 1
+	started = j.submit.Add(s.wait(n))
+	over := started.Add(s.run(n))
+	now := time.Now()
+	switch {
+	case !j.cancel.IsZero() && j.cancel.Before(over):
+		return "CANCELLED", started
+	case now.Before(started):
+		return "PENDING", started
+	case now.Before(over):
+		return "RUNNING", started
+	default:
+		return s.end(n), started
+	}
+}
+
+func (s *sim) Run(ctx context.Context, c host.Cmd) (host.Result, error) {
+	s.mu.Lock()
+	s.calls[c.Argv[0]]++
+	s.mu.Unlock()
+	switch c.Argv[0] {
+	case "sbatch":
+		return s.sbatch(c)
+	case "squeue":
+		if s.hang != nil && s.hang() {
+			select {
+			case <-ctx.Done():
+				return host.Result{}, ctx.Err()
+			case <-time.After(c.Timeout):
+				return host.Result{}, context.DeadlineExceeded
+			}
+		}
+		return s.squeue()
+	case "sacct":
+		return s.sacct()
+	case "scontrol":
+		return host.Result{Exit: 1, Stderr: []byte("slurm_load_jobs error: Invalid job id specified\n")}, nil
+	case "scancel":
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, j := range s.jobs {
+			for _, a := range c.Argv[1:] {
+				if a == fmt.Sprint(j.id) || a == "--name="+j.name {
+					j.cancel = time.Now()
+				}
+			}
+		}
+		return host.Result{}, nil
+	}
+	return host.Result{Exit: 127}, nil
+}
+
+func (s *sim) sbatch(c host.Cmd) (host.Result, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	j := &simJob{id: len(s.jobs) + 1, submit: time.Now(), script: c.Argv[len(c.Argv)-1]}
+	for _, a := range c.Argv {
+		if n, ok := strings.CutPrefix(a, "--job-name="); ok {
+			j.name = n
+		}
+	}
+	s.jobs = append(s.jobs, j)
+	return host.Result{Stdout: fmt.Appendf(nil, "%d\n", j.id)}, nil
+}
+
+func (s *sim) squeue() (host.Result, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	us := "\x1f"
+	text := strings.Join([]string{"JOBID", "NAME", "STATE", "REASON", "START_TIME", "SUBMIT_TIME", "NODES", "NODELIST", "USER", "COMMAND"}, us) + "\n"
+	for _, j := range s.jobs {
+		state, started := s.state(j)
+		reason, nodes := "None", "gpu0"
+		if state == "PENDING" {
+			reason, nodes = "Priority", ""
+		}
+		text += strings.Join([]string{
+			fmt.Sprint(j.id), j.name, state, reason, fmt.Sprint(started.Unix()), fmt.Sprint(j.submit.Unix()), "1", nodes, "me", j.script,
+		}, us) + "\n"
+	}
+	return host.Result{Stdout: []byte(text)}, nil
+}
+
+func (s *sim) sacct() (host.Result, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	text := "JobID|JobName|State|ExitCode|DerivedExitCode|Submit|Start|End|NodeList|Reason\n"
+	for _, j := range s.jobs {
+		state, started := s.state(j)
+		exit := map[string]string{"OUT_OF_MEMORY": "0:125", "FAILED": "1:0"}[state]
+		if exit == "" {
+			exit = "0:0"
+		}
+		text += fmt.Sprintf("%d|%s|%s|%s|0:0|%d|%d|%d|gpu0|None\n", j.id, j.name, state, exit, j.submit.Unix(), started.Unix(), time.Now().Unix())
+	}
+	return host.Result{Stdout: []byte(text)}, nil
+}
+
+// Read gives the agents' records: a sign of life every five seconds, and the end
+// record two seconds before the job's.
+func (s *sim) Read(_ context.Context, _ int64, paths ...string) (map[string][]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := map[string][]byte{}
+	for _, j := range s.jobs {
+		state, started := s.state(j)
+		now := time.Now()
+		if now.Before(started) || state == "CANCELLED" {
+			continue
+		}
+		rec := rundir.AgentRecord{Schema: rundir.Schema, JobID: fmt.Sprint(j.id), Phase: rundir.PhaseBenchmark, Started: started, Heartbeat: now.Truncate(5 * time.Second)}
+		end := started.Add(s.run(j.id - 1)).Add(-2 * time.Second)
+		if now.After(end) && s.end(j.id-1) == "COMPLETED" {
+			rec.Phase = rundir.PhaseDone
+			rec.Roles = []rundir.RoleRecord{{Name: "GEN_0", State: rundir.RoleEnded}, {Name: "BENCHMARK", State: rundir.RoleEnded}}
+			rec.End = &rundir.AgentEnd{At: end, Outcome: rundir.OutcomePassed, Reason: "every role ended well"}
+		}
+		for _, p := range paths {
+			if strings.HasPrefix(p, strings.TrimSuffix(j.script, "job.sh")) {
+				out[p], _ = json.Marshal(rec)
+			}
+		}
+	}
+	return out, nil
+}
+
+func (s *sim) ReadAt(context.Context, int, map[string]int64) (map[string][]byte, error) {
+	return nil, nil
+}
+
+func newSim() *sim {
+	return &sim{
+		Here: host.NewHere(nil), calls: map[string]int{},
+		wait: func(int) time.Duration { return 10 * time.Minute }, run: func(int) time.Duration { return time.Hour },
+		end: func(int) string { return "COMPLETED" },
+	}
+}
+
+func simOptions(t *testing.T, s *sim, dir rundir.Dir, cases int) Options {
+	t.Helper()
+	o := testOptionsIn(BackendSlurm, "/opt/ci-disagg", dir, t.Name())
+	o.Poll = Polling{Agent: 5 * time.Second, Lease: time.Minute}
+	o.Host, o.Slurm = s, slurm.New(s, slurm.Options{})
+	o.Now = time.Now
+	for i := range cases {
+		addCase(&o, fmt.Sprint("c", i), "x", "x")
+	}
+	return o
+}
+
+// The politeness that the waiter promises, counted.
+func TestCallsOfALargeSuite(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir() + "/run")
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim()
+		s.wait = func(n int) time.Duration { return time.Duration(n) * time.Minute }
+		o := simOptions(t, s, dir, 50)
+		begun := time.Now()
+		run, err := Run(context.Background(), o)
+		require.NoError(t, err)
+		hours := time.Since(begun).Hours()
+		for _, c := range run.Cases {
+			require.Equal(t, rundir.OutcomePassed, c.Attempts[0].Outcome)
+		}
+		queries := s.calls["squeue"] + s.calls["sacct"] + s.calls["scontrol"]
+		naive := 50 * 2 * 60.0 // one squeue and one sacct per job and minute
+		t.Logf("50 jobs, %.1f h: %v; %.0f queries an hour, %.0f with one squeue and one sacct per job and minute", hours, s.calls, float64(queries)/hours, naive)
+		require.Less(t, float64(queries)/hours, 400.0)
+		require.Equal(t, 50, s.calls["sbatch"])
+	})
+}
+
+func TestAStateIsToldWithinThirtySeconds(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir() + "/run")
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim()
+		s.wait = func(int) time.Duration { return 3 * time.Hour }
+		o := simOptions(t, s, dir, 1)
+		var at time.Time
+		o.Progress = func(u Update) {
+			if u.Kind == EndedNow {
+				at = u.At
+			}
+		}
+		cancelled := time.Now().Add(time.Hour + 7*time.Second)
+		time.AfterFunc(time.Until(cancelled), func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.jobs[0].cancel = time.Now()
+		})
+		run, err := Run(context.Background(), o)
+		require.NoError(t, err)
+		require.Equal(t, rundir.OutcomeCancelled, run.Cases[0].Attempts[0].Outcome)
+		require.Less(t, at.Sub(cancelled), 35*time.Second) // and what follows once it is known
+	})
+}
+
+func TestAHangingQueueIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir() + "/run")
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim()
+		s.wait = func(int) time.Duration { return time.Minute }
+		begun := time.Now()
+		s.hang = func() bool { d := time.Since(begun); return d > 2*time.Minute && d < 50*time.Minute }
+		o := simOptions(t, s, dir, 1)
+		run, err := Run(context.Background(), o)
+		require.NoError(t, err)
+		require.Equal(t, rundir.OutcomePassed, run.Cases[0].Attempts[0].Outcome)
+	})
+}
+
+func TestOutOfMemoryAndWalltime(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir() + "/run")
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim()
+		s.end = func(n int) string { return []string{"OUT_OF_MEMORY", "TIMEOUT", "NODE_FAIL", "COMPLETED"}[n] }
+		o := simOptions(t, s, dir, 4)
+		o.MaxJobs = 1
+		run, err := Run(context.Background(), o)
+		require.NoError(t, err)
+		var got []rundir.Outcome
+		for _, c := range run.Cases {
+			got = append(got, c.Attempts[0].Outcome)
+		}
+		require.Equal(t, []rundir.Outcome{"test_failed", "timeout:benchmark", "infra", "passed"}, got)
+		o1 := outcomeOf(t, dir, "c0", 0, 1)
+		require.Equal(t, outcome.KindOOM, o1.Finding.Kind)
+		require.Equal(t, "0:125", o1.ExitCode)
+	})
+}
+
+func TestQueueBudgetOnAFakeClock(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir() + "/run")
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim()
+		s.wait = func(int) time.Duration { return 30 * time.Hour }
+		o := simOptions(t, s, dir, 1)
+		o.Plans[0].Budgets.Queue = rundir.Duration(6 * time.Hour)
+		begun := time.Now()
+		run, err := Run(context.Background(), o)
+		require.NoError(t, err)
+		require.Equal(t, rundir.TimeoutOf(rundir.PhaseQueue), run.Cases[0].Attempts[0].Outcome)
+		require.InDelta(t, 6*time.Hour, time.Since(begun), float64(time.Minute))
+		require.False(t, s.jobs[0].cancel.IsZero())
+	})
+}
+
+// Fakes replay what no cluster here can be made to do.
+func TestScriptedSubmissions(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		sbatch string
+		check  func(*testing.T, rundir.Run, rundir.Job, rundir.AttemptOutcome)
+	}{
+		"id;cluster": {
+			`out=$(/usr/bin/sbatch "$@") && echo "$out;$(scontrol show config | sed -n 's/^ClusterName *= *//p')"`,
+			func(t *testing.T, _ rundir.Run, j rundir.Job, o rundir.AttemptOutcome) {
+				require.Equal(t, rundir.OutcomePassed, o.Outcome)
+				require.NotEmpty(t, j.Routed)
+			},
+		},
+		"late": {
+			`out=$(/usr/bin/sbatch "$@"); sleep 3; echo "$out"`,
+			func(t *testing.T, _ rundir.Run, _ rundir.Job, o rundir.AttemptOutcome) {
+				require.Equal(t, rundir.OutcomePassed, o.Outcome)
+			},
+		},
+		"answer lost": {
+			`/usr/bin/sbatch "$@" >/dev/null; echo "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation" >&2; exit 1`,
+			func(t *testing.T, r rundir.Run, j rundir.Job, o rundir.AttemptOutcome) {
+				require.Equal(t, rundir.OutcomePassed, o.Outcome)
+				require.Len(t, r.Cases[0].Attempts, 1)
+				require.Equal(t, "1", cluster.Command(t, "bash", "-c", "sacct -X -n -P -o JobID --name="+j.Name+" | wc -l"))
+			},
+		},
+		"standby once": {
+			`if [ ! -e "$STATE" ]; then touch "$STATE"; echo "sbatch: error: Batch job submission failed: Slurm backup controller in standby mode" >&2; exit 1; fi; exec /usr/bin/sbatch "$@"`,
+			func(t *testing.T, r rundir.Run, _ rundir.Job, o rundir.AttemptOutcome) {
+				require.Equal(t, rundir.OutcomePassed, o.Outcome)
+				require.Len(t, r.Cases[0].Attempts, 1, "no retry is used up")
+			},
+		},
+		"fails": {
+			`echo "sbatch: error: Batch job submission failed: Invalid account or account/partition combination specified" >&2; exit 1`,
+			func(t *testing.T, r rundir.Run, _ rundir.Job, o rundir.AttemptOutcome) {
+				require.Equal(t, rundir.OutcomeInfra, o.Outcome)
+				require.Equal(t, outcome.KindSubmit, o.Finding.Kind)
+				require.Contains(t, o.Reason, "Invalid account")
+				require.Len(t, r.Cases[0].Attempts, 1)
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := slurmOptions(t)
+			o.Environ = append(slowSbatch(t, o.Environ, tc.sbatch), "STATE="+t.TempDir()+"/once")
+			o.Host = host.NewHere(o.Environ)
+			o.Slurm = slurm.New(o.Host, slurm.Options{})
+			o.Retry = Retry{Max: 2}
+			addCase(&o, "c", goodServer, goodClient)
+			var seen updates
+			_, wait := startDrive(t, &o, &seen)
+			run, err := wait(90 * time.Second)
+			require.NoError(t, err)
+			j := rundir.Job{}
+			if _, err := os.Stat(o.Dir.CaseDir("c").Attempt(0, 1).JobFile()); err == nil {
+				j = jobOf(t, o.Dir, "c", 0, 1)
+			}
+			tc.check(t, run, j, outcomeOf(t, o.Dir, "c", 0, 1))
+		})
+	}
+}
