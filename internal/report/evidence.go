@@ -49,7 +49,8 @@ func (b Builder) view(c CaseBundle, a AttemptBundle, counts bool) attemptView {
 		v.run.Roles = append(v.run.Roles, roleView(c.Plan, a, p))
 	}
 	b.judgeAgain(&v)
-	if v.Agent == nil && v.outcome == rundir.OutcomePassed {
+	// Under a team's own draft there is no agent: the roles' results have to do.
+	if v.Agent == nil && v.outcome == rundir.OutcomePassed && !c.Plan.Draft {
 		v.outcome, v.finding = rundir.OutcomeInfra, noRecord(a)
 	}
 	v.run.Outcome, v.run.Finding = v.outcome, v.finding
@@ -94,6 +95,9 @@ func roleView(plan rundir.Plan, a AttemptBundle, p rundir.RolePlan) merge.Role {
 	r.RoleRecord = rundir.RoleRecord{Name: p.Name, Kind: p.Kind, State: rundir.RoleNeverStarted}
 	if rec := roleRecord(a, p.Name); rec != nil {
 		r.RoleRecord = *rec
+	} else if plan.Draft {
+		// Nobody watched this role. What it left, or did not leave, speaks for it.
+		r.State = rundir.RoleEnded
 	}
 	if p.JUnit {
 		r.Expected = plan.Expected.NodeIDs
