@@ -3,7 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
+
+	"golang.org/x/term"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
 )
@@ -24,6 +27,17 @@ func printUpdate(w io.Writer, u drive.Update) {
 		where += " job " + u.JobID
 	}
 	fmt.Fprintf(w, "%s %s: %s\n", u.At.UTC().Format("15:04:05"), where, u.Text)
+}
+
+// colours says whether w may be written to in colour: a terminal, and nobody who
+// runs us has set NO_COLOR (no-color.org: to anything but the empty string).
+func colours(h host, w io.Writer) bool {
+	return h.getenv("NO_COLOR") == "" && h.getenv("TERM") != "dumb" && isTerminal(w)
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // shortCase is what tells a case from its neighbours: the text in the brackets

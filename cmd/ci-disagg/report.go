@@ -83,6 +83,7 @@ func runReport(ctx context.Context, h host, o reportOptions, path string) error 
 type reporter struct {
 	dir     rundir.Dir
 	builder report.Builder
+	config  string // where the config was read from, "" = none
 }
 
 // newReporter prepares the judging. A store that cannot be reached is not an
@@ -117,7 +118,7 @@ func newReporter(ctx context.Context, h host, cfg config, dir rundir.Dir, save b
 			return nil, usageErr(b.Setup.StoreErr)
 		}
 	}
-	return &reporter{dir: dir, builder: b}, nil
+	return &reporter{dir: dir, builder: b, config: cfg.path}, nil
 }
 
 // readPins reads the configured file of pinned baselines, which must exist.
@@ -232,13 +233,11 @@ func (r *reporter) publish(h host, built report.Built) error {
 		return &endError{code: exitInfra, err: fmt.Errorf("junit.xml: %w", err)}
 	}
 	d.Warnings = append(d.Warnings, sum.Warnings...)
-	if d.ExitCode != exitPassed && d.ExitCode != exitNoVerdict {
-		d.Next = fmt.Sprintf("less %s", filepath.Join(r.dir.Report(), rundir.ReportSummary))
-	}
+	publish.Advice{RunDir: string(r.dir), Config: r.config, Cluster: d.Cluster, Backend: d.Backend}.Advise(d)
 	if err := publish.Write(r.dir.Report(), *d); err != nil {
 		return &endError{code: exitInfra, err: fmt.Errorf("report: %w", err)}
 	}
-	fmt.Fprint(h.stdout, publish.Console(*d, r.dir.Report()))
+	fmt.Fprint(h.stdout, publish.Console(*d, r.dir.Report(), publish.Style{Colour: colours(h, h.stdout)}))
 	if d.ExitCode == exitPassed {
 		return nil
 	}

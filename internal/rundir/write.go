@@ -62,6 +62,29 @@ func WriteStream(path string, mode fs.FileMode, fill func(io.Writer) error) (err
 	return syncDir(dir)
 }
 
+// WriteDerived replaces path with data by a rename, but does not sync: for the
+// thousands of files that can be made again from others. On NFS each sync costs
+// milliseconds. The directory must exist.
+func WriteDerived(path string, data []byte, mode fs.FileMode) (err error) {
+	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, ignoreGone(os.Remove(tmp.Name())))
+		}
+	}()
+	_, err = tmp.Write(data)
+	if err == nil {
+		err = tmp.Chmod(mode)
+	}
+	if err = errors.Join(err, tmp.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return os.Rename(tmp.Name(), path)
+}
+
 func fillAndSync(f *os.File, mode fs.FileMode, fill func(io.Writer) error) error {
 	err := fill(f)
 	if err == nil {

@@ -5,65 +5,152 @@ import (
 	"strings"
 )
 
-// consoleLines bounds the console summary.
-const consoleLines = 30
+// Bounds of the console summary.
+const (
+	consoleLines = 30
+	consoleWidth = 220 // runes of a line; commands are never cut
+	listPassed   = 3   // passed cases are listed up to this many, else counted
+)
+
+// Style is how the console summary looks.
+type Style struct {
+	Colour bool // escape sequences: a terminal, and NO_COLOR is not set
+}
 
 // Console is the end of a run for a person at a terminal: the verdict first,
 // then who was first and why, what moved, where the report is, what to run next.
 // It has at most 30 lines. reportDir is where the report was written.
-func Console(d Document, reportDir string) string {
-	lines := []string{fmt.Sprintf("%s: %s (exit %d)", d.Stage, d.Headline, d.ExitCode)}
-	tail := []string{"report: " + reportDir}
-	if d.Next != "" {
-		tail = append(tail, "next:   "+d.Next)
+func Console(d Document, reportDir string, style Style) string {
+	p := painter(style)
+	head := []string{fmt.Sprintf("%s  %s: %s (exit %d)", p.result(d.Result), oneLine(d.Stage, 80), d.Headline, d.ExitCode)}
+	if text := runFault(d); text != "" && d.Result != resultPassed {
+		head = append(head, text)
 	}
-	room := consoleLines - len(lines) - len(tail) - 1
-	var body []string
+	tail := []string{"report: " + reportDir + "/index.html"}
+	if d.Next != "" {
+		tail = append(tail, "next:   "+p.bold(d.Next))
+	}
+	room := consoleLines - len(head) - len(tail)
+	lines := append(head, p.body(d, room)...)
+	return strings.Join(append(lines, tail...), "\n") + "\n"
+}
+
+// body is the cases in at most room lines, the worst first.
+func (p painter) body(d Document, room int) []string {
+	var out []string
+	var passed []Case
 	cases := worstFirst(d.Cases)
 	for i, c := range cases {
-		block := consoleCase(c)
-		if len(body)+len(block) > room {
-			body = append(body[:min(len(body), room)], fmt.Sprintf("  … and %d more cases in the report", len(cases)-i))
+		if green(c.Result) {
+			passed = cases[i:]
 			break
 		}
-		body = append(body, block...)
+		block := p.block(c)
+		if len(out)+len(block) > room-2 {
+			rest := 0
+			for _, more := range cases[i:] {
+				if !green(more.Result) {
+					rest++
+				}
+			}
+			out = append(out, fmt.Sprintf("  … and %s that did not pass, in the report", count(rest, "more case")))
+			passed = cases[i+rest:]
+			break
+		}
+		out = append(out, block...)
 	}
-	return strings.Join(append(append(lines, body...), tail...), "\n") + "\n"
+	return append(out, p.passed(passed, len(cases))...)
 }
 
-// consoleCase is one case in at most six lines.
-func consoleCase(c Case) []string {
-	lines := []string{fmt.Sprintf("  %-12s %s", label(c.Result), c.ID)}
-	if c.Result == "passed" || c.Result == "skipped" {
-		return lines
+// passed is the green cases: listed in a small run, else one line.
+func (p painter) passed(cases []Case, all int) []string {
+	if len(cases) == 0 {
+		return nil
 	}
-	if c.Message != "" {
-		lines = append(lines, "      "+c.Message)
+	if all > listPassed {
+		names := map[string]int{}
+		var order []string
+		for _, c := range cases {
+			if names[c.Result]++; names[c.Result] == 1 {
+				order = append(order, c.Result)
+			}
+		}
+		var parts []string
+		for _, r := range order {
+			parts = append(parts, fmt.Sprintf("%d %s", names[r], label(r)))
+		}
+		return []string{"  " + strings.Join(parts, ", ")}
+	}
+	var out []string
+	for _, c := range cases {
+		line := fmt.Sprintf("  %s  %s", p.result(c.Result), oneLine(c.ID, 160))
+		if n := len(c.Attempts); n > 1 {
+			line += fmt.Sprintf(" (%s)", count(n, "attempt"))
+		}
+		if w := worstRow(c); w != nil {
+			line += ": " + rowText(*w)
+		}
+		out = append(out, oneLineColoured(line))
+	}
+	return out
+}
+
+// block is one case that did not pass in at most seven lines.
+func (p painter) block(c Case) []string {
+	out := []string{fmt.Sprintf("  %s  %s", p.result(c.Result), oneLine(c.ID, 180))}
+	say := func(format string, args ...any) {
+		out = append(out, "      "+oneLine(squeeze(fmt.Sprintf(format, args...)), consoleWidth))
+	}
+	say("%s", fault(c))
+	rows := moved(c.Metrics)
+	if text := failureText(c); text != "" && len(rows) == 0 {
+		say("%s", text)
 	}
 	if f := c.Finding; f != nil && f.Line != nil {
-		lines = append(lines, fmt.Sprintf("      %s:%d: %s", f.Line.File, f.Line.Number, oneLine(f.Line.Text, 200)))
+		say("%s:%d: %s", f.Line.File, f.Line.Number, strings.TrimSpace(f.Line.Text))
 	}
-	rows := moved(c.Metrics)
 	for i, r := range rows {
 		if i == 3 {
-			lines = append(lines, fmt.Sprintf("      … and %d more metrics", len(rows)-i))
+			out = append(out, "      "+restOf(len(rows)-i, len(movedBesides(c.Metrics))))
 			break
 		}
-		lines = append(lines, "      "+rowText(r))
+		say("%s", rowText(r))
 	}
-	return lines
+	return out
 }
 
-// oneLine is s without line breaks and control characters, cut to n runes.
-func oneLine(s string, n int) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, s)
-	if runes := []rune(s); len(runes) > n {
-		return string(runes[:n-1]) + "…"
+// restOf counts the metrics that are not listed.
+func restOf(gating, others int) string {
+	text := fmt.Sprintf("… and %s", count(gating, "more gating metric"))
+	if others > 0 {
+		text += fmt.Sprintf("; %d others moved", others)
 	}
-	return s
+	return text
+}
+
+// painter colours words.
+type painter struct{ Colour bool }
+
+func (p painter) paint(code, s string) string {
+	if !p.Colour {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+func (p painter) bold(s string) string { return p.paint("1", s) }
+
+// result is the label of a result in its colour.
+func (p painter) result(result string) string {
+	code := map[string]string{"good": "1;32", "bad": "1;31", "infra": "1;35", "doubt": "1;33", "none": "2"}[tone(result)]
+	return p.paint(code, label(result))
+}
+
+// oneLineColoured cuts a line that may start with an escape sequence.
+func oneLineColoured(s string) string {
+	head, rest, ok := strings.Cut(s, "\x1b[0m")
+	if !ok {
+		return oneLine(s, consoleWidth)
+	}
+	return head + "\x1b[0m" + oneLine(rest, consoleWidth)
 }

@@ -63,6 +63,7 @@ type Case struct {
 	AllocatedGPUs int             `json:"allocated_gpus,omitempty"`
 	UsedGPUs      int             `json:"used_gpus,omitempty"`
 	Artifacts     []Link          `json:"artifacts,omitempty"`
+	Next          string          `json:"next,omitempty"` // the one command to run next for this case
 }
 
 // Attempt is one job of a case.

@@ -3,68 +3,153 @@ package publish
 import (
 	"fmt"
 	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
 
 // SummaryMarker is the hidden first line of summary.md, by which a pull-request
 // comment is found again and edited in place.
 const SummaryMarker = "<!-- ci-disagg:summary -->"
 
-// summaryLimit bounds summary.md in bytes; GitHub takes 65,536 characters.
-const summaryLimit = 60_000
+// Bounds of summary.md. GitHub takes 65,536 characters; the limit is on bytes,
+// of which there are never fewer.
+const (
+	summaryLimit  = 60_000
+	summaryRows   = 8 // metrics per case
+	summaryPassed = 20
+)
 
-// Summary is the run as Markdown for a pull-request comment, worst case first.
+// Summary is the run as Markdown for a pull-request comment, the worst first.
 func Summary(d Document) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n## %s: %s\n\n", SummaryMarker, escape(d.Stage), escape(d.Headline))
+	fmt.Fprintf(&b, "%s\n## %s %s: %s\n\n", SummaryMarker, icon(d.Result), escape(d.Stage), escape(d.Headline))
+	if text := runFault(d); text != "" {
+		fmt.Fprintf(&b, "**%s**\n\n", escape(text))
+	}
+	end := summaryEnd(d)
 	cases := worstFirst(d.Cases)
 	for i, c := range cases {
+		if green(c.Result) {
+			b.WriteString(summaryGreen(cases[i:], summaryLimit-b.Len()-len(end)))
+			break
+		}
 		block := summaryCase(c)
-		if b.Len()+len(block) > summaryLimit-200 {
-			fmt.Fprintf(&b, "\n… and %d more cases in the report.\n", len(cases)-i)
+		if b.Len()+len(block) > summaryLimit-len(end)-500 {
+			fmt.Fprintf(&b, "\n… and %s in the report.\n\n", count(len(cases)-i, "more case"))
 			break
 		}
 		b.WriteString(block)
 	}
-	return b.String()
+	return b.String() + end
+}
+
+// icon is a result as a sign.
+func icon(result string) string {
+	switch tone(result) {
+	case "good":
+		return "✅"
+	case "infra":
+		return "🟣"
+	case "doubt":
+		return "⚠️"
+	case "none":
+		return "⏭️"
+	default:
+		return "❌"
+	}
 }
 
 func summaryCase(c Case) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "- **%s** %s\n", label(c.Result), escape(oneLine(c.ID, 300)))
-	if c.Message != "" && c.Result != "passed" {
-		fmt.Fprintf(&b, "  %s\n", escape(oneLine(c.Message, 400)))
-	}
+	fmt.Fprintf(&b, "### %s %s: %s\n\n", icon(c.Result), label(c.Result), escape(oneLine(shortCase(c.ID), 300)))
+	fmt.Fprintf(&b, "%s\n", escape(fault(c)))
 	rows := moved(c.Metrics)
-	if len(rows) == 0 {
-		return b.String()
+	if text := failureText(c); text != "" && len(rows) == 0 {
+		fmt.Fprintf(&b, "\n%s\n", escape(oneLine(text, 500)))
 	}
-	b.WriteString("\n  | metric | value | baseline | change | verdict |\n  |---|---:|---:|---:|---|\n")
-	for _, r := range rows {
-		value, baseline, change := "–", "–", "–"
-		if r.Value != nil {
-			value = number(*r.Value) + " " + r.Unit
-		}
-		if r.Baseline != nil {
-			baseline = number(*r.Baseline)
-		}
-		if r.Change != nil {
-			change = percent(*r.Change)
-		}
-		fmt.Fprintf(&b, "  | %s %s | %s | %s | %s | %s |\n", escape(r.Metric), escape(r.Point), value, baseline, change, r.Verdict)
+	if f := c.Finding; f != nil && f.Line != nil {
+		fmt.Fprintf(&b, "\n> %s\n> at %s:%d\n", escape(oneLine(squeeze(f.Line.Text), 400)), escape(f.Line.File), f.Line.Number)
+	}
+	if len(rows) > 0 {
+		b.WriteString(summaryTable(rows))
 	}
 	b.WriteString("\n")
 	return b.String()
 }
 
+func summaryTable(rows []verdict.Row) string {
+	var b strings.Builder
+	b.WriteString("\n| metric | this run | baseline | change | verdict |\n|---|---:|---:|---:|---|\n")
+	for i, r := range rows {
+		if i == summaryRows {
+			fmt.Fprintf(&b, "\n… and %s in the report.\n", count(len(rows)-i, "more gating metric"))
+			break
+		}
+		v := viewRow(r)
+		said := v.Word
+		if r.Advisory {
+			said += ", advisory"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", escape(v.Name), escape(v.This), escape(v.Base), escape(v.Moved), escape(said))
+	}
+	return b.String()
+}
+
+// summaryGreen is what passed: folded, and counted beyond a few.
+func summaryGreen(cases []Case, room int) string {
+	head := fmt.Sprintf("<details><summary>%s without a finding</summary>\n\n", count(len(cases), "case"))
+	const foot = "\n</details>\n\n"
+	room -= len(head) + len(foot) + 100
+	var b strings.Builder
+	for i, c := range cases {
+		line := fmt.Sprintf("- %s %s%s\n", label(c.Result), escape(oneLine(shortCase(c.ID), 200)), escape(tries(c)))
+		if i == summaryPassed || len(line) > room-b.Len() {
+			fmt.Fprintf(&b, "- … and %d more\n", len(cases)-i)
+			break
+		}
+		b.WriteString(line)
+	}
+	return head + b.String() + foot
+}
+
+// summaryEnd is where to look on.
+func summaryEnd(d Document) string {
+	var b strings.Builder
+	if d.Next != "" && len(d.Next) < 2000 && !strings.Contains(d.Next, "`") {
+		fmt.Fprintf(&b, "Next, where the run directory is: `%s`\n\n", oneLine(d.Next, 2000))
+	}
+	var parts []string
+	if link := webLink(d.Build.URL); link != "" {
+		parts = append(parts, fmt.Sprintf("[build](<%s>)", linkTarget(link)))
+	}
+	if d.Build.Commit != "" {
+		parts = append(parts, "commit "+escape(shortCommit(oneLine(d.Build.Commit, 80))))
+	}
+	parts = append(parts, "full report: report/index.html in the run's artifacts", "run "+escape(oneLine(d.RunID, 200)), "exit "+fmt.Sprint(d.ExitCode))
+	b.WriteString(strings.Join(parts, " · ") + "\n")
+	return b.String()
+}
+
+// linkTarget makes a URL inert between < and > of a Markdown link.
+func linkTarget(s string) string {
+	return strings.NewReplacer("<", "%3C", ">", "%3E", "\n", "", "\r", "", "\\", "%5C").Replace(s)
+}
+
 // escape makes text inert in Markdown: nothing a log or a test id contains may
-// become markup, a mention or a table cell.
+// become markup, a mention, a reference or a table cell.
 func escape(s string) string {
 	var b strings.Builder
-	for _, r := range s {
+	rest := []rune(s)
+	for i, r := range rest {
 		switch r {
-		case '\\', '`', '*', '_', '{', '}', '[', ']', '(', ')', '#', '+', '!', '|', '~', '$':
+		case '\\', '`', '*', '_', '{', '}', '[', ']', '(', ')', '+', '!', '|', '~', '$':
 			b.WriteByte('\\')
 			b.WriteRune(r)
+		case '#':
+			b.WriteString(`\#`)
+			if i+1 < len(rest) && rest[i+1] >= '0' && rest[i+1] <= '9' {
+				b.WriteRune(zeroWidth) // #123 is a reference even when escaped
+			}
 		case '<':
 			b.WriteString("&lt;")
 		case '>':
@@ -72,12 +157,22 @@ func escape(s string) string {
 		case '&':
 			b.WriteString("&amp;")
 		case '@':
-			b.WriteString("@\u200b")
-		case '\n', '\r', '\t':
-			b.WriteByte(' ')
+			b.WriteRune(r)
+			b.WriteRune(zeroWidth)
+		case ':':
+			b.WriteRune(r)
+			if i+2 < len(rest) && rest[i+1] == '/' && rest[i+2] == '/' {
+				b.WriteRune(zeroWidth) // a bare URL becomes a link
+			}
 		default:
+			if r < ' ' || r == 0x7f || bidi(r) {
+				r = ' '
+			}
 			b.WriteRune(r)
 		}
 	}
 	return b.String()
 }
+
+// zeroWidth keeps apart what Markdown would join into something active.
+const zeroWidth = '\u200b'

@@ -5,28 +5,52 @@ import (
 	"math"
 	"sort"
 	"strconv"
+	"strings"
+	"syscall"
+	"time"
+	"unicode/utf8"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// The results of a case and of a run.
+const (
+	resultPassed      = "passed"
+	resultTestFailed  = "test_failed"
+	resultInfra       = "infra"
+	resultRegression  = "regression"
+	resultNoVerdict   = "no_verdict"
+	resultImprovement = "improvement"
+	resultSkipped     = "skipped"
+	resultInterrupted = "interrupted"
+	resultUsage       = "usage"
+)
+
+// Classes of a finding, as package blame writes them.
+const (
+	classInfra = "infra"
+	classTest  = "test"
+)
+
+// Statuses of a role.
+const (
+	roleRoot       = "root"
+	roleCollateral = "collateral"
 )
 
 // severity orders results, worst first.
 func severity(result string) int {
-	switch result {
-	case "test_failed":
-		return 0
-	case "infra":
-		return 1
-	case "regression":
-		return 2
-	case "no_verdict":
-		return 3
-	case "improvement":
-		return 4
-	case "passed":
-		return 5
-	default:
-		return 6
+	order := []string{
+		resultTestFailed, resultInfra, resultInterrupted, resultUsage, resultRegression,
+		resultNoVerdict, resultImprovement, resultPassed, resultSkipped,
 	}
+	for i, r := range order {
+		if r == result {
+			return i
+		}
+	}
+	return 0 // an unknown word is not hidden at the end
 }
 
 // worstFirst is the cases ordered by severity, suite order within.
@@ -36,28 +60,365 @@ func worstFirst(cases []Case) []Case {
 	return out
 }
 
+// green says that nobody has to look at a case.
+func green(result string) bool {
+	return result == resultPassed || result == resultImprovement || result == resultSkipped
+}
+
 // label is a result in words for people.
 func label(result string) string {
 	switch result {
-	case "test_failed":
+	case resultTestFailed:
 		return "TEST FAILED"
-	case "infra":
-		return "INFRASTRUCTURE (not your change)"
-	case "regression":
+	case resultInfra:
+		return "INFRASTRUCTURE"
+	case resultRegression:
 		return "REGRESSION"
-	case "no_verdict":
+	case resultNoVerdict:
 		return "NO VERDICT"
-	case "improvement":
+	case resultImprovement:
 		return "improved"
-	case "passed":
-		return "passed"
-	case "skipped":
-		return "skipped"
-	case "interrupted":
+	case resultInterrupted:
 		return "INTERRUPTED"
+	case resultUsage:
+		return "NOT RUN"
 	default:
 		return result
 	}
+}
+
+// fault says in one sentence whose turn it is.
+func fault(c Case) string {
+	switch c.Result {
+	case resultInfra:
+		return "Infrastructure, not your change." + tries(c)
+	case resultTestFailed:
+		return testFault(c)
+	case resultRegression:
+		return regressionFault(c)
+	case resultNoVerdict:
+		return noVerdictFault(c)
+	case resultInterrupted:
+		return "The run was interrupted before this case was through."
+	case resultSkipped:
+		return "Listed, but not launched."
+	case resultImprovement:
+		return "Passed, and something became better."
+	case resultPassed:
+		if c.Known != "" && c.Outcome != rundir.OutcomePassed {
+			return "A known failure: it does not turn the run red."
+		}
+		return "Nothing to do." + tries(c)
+	default:
+		return ""
+	}
+}
+
+// tries says that attempts before the last were lost.
+func tries(c Case) string {
+	n := 0
+	for _, a := range c.Attempts {
+		if !a.Counts {
+			n++
+		}
+	}
+	switch {
+	case n == 0:
+		return ""
+	case c.Result == resultInfra:
+		return fmt.Sprintf(" It was tried %d times.", n+1)
+	default:
+		return fmt.Sprintf(" It needed %s after infrastructure failures.", count(n+1, "attempt"))
+	}
+}
+
+func testFault(c Case) string {
+	f := c.Finding
+	switch {
+	case f == nil:
+		return "A test failed."
+	case f.Root == "":
+		return "A test failed; no role is proven to be the first."
+	case f.Class == classTest && len(f.Collateral) > 0:
+		return fmt.Sprintf("%s failed first, in the test or the software under test; %s fell with it.", f.Root, count(len(f.Collateral), "other role"))
+	case f.Class == classTest:
+		return f.Root + " failed first, in the test or the software under test."
+	default:
+		return f.Root + " failed first. Nothing proves the infrastructure at fault, so it counts against the change."
+	}
+}
+
+func regressionFault(c Case) string {
+	r := worstRow(c)
+	switch {
+	case r == nil:
+		return "Slower than the baseline."
+	case r.Open && r.Since != "" && !r.Alarm && !newestIs(*r, r.Since):
+		return "A regression has been open since " + runWords(*r, r.Since) + ": it is open until the level is back or someone accepts it."
+	case r.Onset != "" && !newestIs(*r, r.Onset):
+		return "Slower than before; it probably began with " + runWords(*r, r.Onset) + "."
+	default:
+		return "This run is slower than its baseline: the change under test is the first suspect."
+	}
+}
+
+func newestIs(r verdict.Row, id string) bool {
+	return len(r.Series) > 0 && r.Series[len(r.Series)-1].ID == id
+}
+
+func noVerdictFault(c Case) string {
+	switch c.Verdict {
+	case verdict.Collecting:
+		return "The test passed; the history is too short to judge its speed."
+	case verdict.NoBaseline:
+		return "The test passed; there is nothing to compare its speed with."
+	case verdict.BaselineUnavailable:
+		return "The test passed; the baselines could not be read, which is not your change."
+	case verdict.Inconclusive:
+		return "The test passed; its speed is suspicious, but nothing is proven."
+	case verdict.Invalid:
+		return "The test passed; what it measured is not a valid measurement."
+	default:
+		return "The test passed; nothing says how fast it was."
+	}
+}
+
+// moved is the gating rows that a reader has to look at, worst first: whatever
+// was measured and is not a pass.
+func moved(rows []verdict.Row) []verdict.Row {
+	var out []verdict.Row
+	for _, r := range rows {
+		if r.Gate && r.Verdict != verdict.Pass && r.Value != nil {
+			out = append(out, r)
+		}
+	}
+	byWeight(out)
+	return out
+}
+
+// notMeasured is how many gating rows have no value.
+func notMeasured(rows []verdict.Row) int {
+	n := 0
+	for _, r := range rows {
+		if r.Gate && r.Value == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// movedBesides is the other rows that became better or worse, largest first.
+func movedBesides(rows []verdict.Row) []verdict.Row {
+	var out []verdict.Row
+	for _, r := range rows {
+		if !r.Gate && (r.Verdict == verdict.Regression || r.Verdict == verdict.Improvement) {
+			out = append(out, r)
+		}
+	}
+	byWeight(out)
+	return out
+}
+
+// byWeight sorts rows: those that turn the run red first, by word, then by how
+// much worse they are.
+func byWeight(rows []verdict.Row) {
+	sort.SliceStable(rows, func(i, j int) bool {
+		a, b := rows[i], rows[j]
+		if a.Advisory != b.Advisory {
+			return !a.Advisory
+		}
+		if x, y := wordRank(a.Verdict), wordRank(b.Verdict); x != y {
+			return x < y
+		}
+		return weight(a) > weight(b)
+	})
+}
+
+func wordRank(w verdict.Word) int {
+	for i, o := range []verdict.Word{
+		verdict.Regression, verdict.Invalid, verdict.BaselineUnavailable, verdict.Inconclusive,
+		verdict.NoBaseline, verdict.Collecting, verdict.Improvement, verdict.Pass,
+	} {
+		if o == w {
+			return i
+		}
+	}
+	return 0
+}
+
+// weight is how much a row matters among those of its word.
+func weight(r verdict.Row) float64 {
+	switch {
+	case r.Worse == nil:
+		return 0
+	case r.Verdict == verdict.Regression:
+		return *r.Worse
+	default:
+		return math.Abs(*r.Worse)
+	}
+}
+
+// worstRow is the row that decided the verdict of a case, nil if none did.
+func worstRow(c Case) *verdict.Row {
+	for _, r := range moved(c.Metrics) {
+		if !r.Advisory && r.Verdict == c.Verdict {
+			return &r
+		}
+	}
+	return nil
+}
+
+// word is a verdict for people.
+func word(w verdict.Word) string {
+	switch w {
+	case verdict.NoBaseline:
+		return "no baseline"
+	case verdict.BaselineUnavailable:
+		return "baseline unavailable"
+	default:
+		return string(w)
+	}
+}
+
+// rowName is a metric with its benchmark point.
+func rowName(r verdict.Row) string {
+	if r.Point == "" {
+		return r.Metric
+	}
+	return r.Metric + " at " + r.Point
+}
+
+// rowText is one row in a line.
+func rowText(r verdict.Row) string {
+	text := rowName(r) + ": "
+	if r.Value == nil {
+		return text + word(r.Verdict)
+	}
+	text += quantity(*r.Value, r.Unit)
+	if r.Worse != nil {
+		text += ", " + worsening(*r.Worse)
+	}
+	if r.Baseline != nil {
+		text += " than " + number(*r.Baseline)
+		if r.Worse != nil && math.Abs(*r.Worse) < 0.0005 {
+			text = strings.Replace(text, " than ", " as ", 1)
+		}
+	}
+	if r.Verdict == verdict.Regression && r.Open && r.Worse != nil && *r.Worse < 0.005 {
+		return text + " (back, but the regression is still open)"
+	}
+	if r.Verdict != verdict.Regression || r.Worse == nil {
+		text += " (" + word(r.Verdict) + ")"
+	}
+	return text
+}
+
+// worsening is a relative worsening in words.
+func worsening(v float64) string {
+	switch {
+	case math.Abs(v) < 0.0005:
+		return "the same"
+	case v < 0:
+		return fmt.Sprintf("%.1f %% better", -100*v)
+	default:
+		return fmt.Sprintf("%.1f %% worse", 100*v)
+	}
+}
+
+// runWords names a run of a row's history by its date and commit, as people
+// know it; an id that the history does not hold stays an id.
+func runWords(r verdict.Row, id string) string {
+	for i, run := range r.Series {
+		if run.ID != id {
+			continue
+		}
+		if i == len(r.Series)-1 {
+			return "this run"
+		}
+		text := "the run of " + run.Time.UTC().Format("2 Jan 15:04")
+		if run.Commit != "" {
+			text += " (commit " + shortCommit(run.Commit) + ")"
+		}
+		return text
+	}
+	return "run " + id
+}
+
+// plainReason is the reason of a row with the ids of its runs said as people
+// know them.
+func plainReason(r verdict.Row) string {
+	reason := r.Reason
+	for _, id := range []string{r.Since, r.Onset} {
+		if id != "" {
+			reason = strings.ReplaceAll(reason, id, runWords(r, id))
+		}
+	}
+	return reason
+}
+
+// plainMessage is the message of a case likewise.
+func plainMessage(c Case) string {
+	for _, r := range c.Metrics {
+		if r.Reason != "" && c.Message == r.Metric+": "+r.Reason {
+			return rowName(r) + ": " + plainReason(r)
+		}
+	}
+	return c.Message
+}
+
+// failureText is the message of a finding without the line that it repeats.
+func failureText(c Case) string {
+	text := plainMessage(c)
+	if f := c.Finding; f != nil && f.Line != nil {
+		text = strings.TrimSuffix(strings.TrimSuffix(text, strings.TrimSpace(f.Line.Text)), ": ")
+	}
+	return squeeze(text)
+}
+
+// squeeze is s in one line, without runs of blanks.
+func squeeze(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// shortCase is what tells a case from its neighbours: the text in the brackets
+// of a pytest id.
+func shortCase(id string) string {
+	_, param, ok := strings.Cut(id, "[")
+	if param = strings.TrimSuffix(param, "]"); !ok || param == "" {
+		return id
+	}
+	return param
+}
+
+// shortCommit is a commit as people write it.
+func shortCommit(s string) string {
+	if len(s) < 12 || strings.Trim(s, "0123456789abcdefABCDEF") != "" {
+		return shorten(s, 24)
+	}
+	return s[:10]
+}
+
+// shorten cuts s to n runes.
+func shorten(s string, n int) string {
+	if utf8.RuneCountInString(s) <= n {
+		return s
+	}
+	return string([]rune(s)[:n-1]) + "…"
+}
+
+// oneLine is s without line breaks and control characters, cut to n runes.
+func oneLine(s string, n int) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 || bidi(r) {
+			return ' '
+		}
+		return r
+	}, s)
+	return shorten(s, n)
+}
+
+// bidi says that a character turns the direction of text, with which a log line
+// can be made to read as something else.
+func bidi(r rune) bool {
+	return r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
 }
 
 // number is v with about four significant digits, no exponent.
@@ -69,35 +430,82 @@ func number(v float64) string {
 	return strconv.FormatFloat(v, 'f', max(0, min(digits, 6)), 64)
 }
 
-// percent is a relative change with its sign.
-func percent(v float64) string { return fmt.Sprintf("%+.1f %%", 100*v) }
-
-// moved is the rows that a reader has to look at: everything that is not a pass.
-func moved(rows []verdict.Row) []verdict.Row {
-	var out []verdict.Row
-	for _, r := range rows {
-		if r.Verdict != verdict.Pass && (r.Gate || r.Verdict == verdict.Regression) {
-			out = append(out, r)
-		}
+// quantity is a value with its unit.
+func quantity(v float64, unit string) string {
+	if unit == "" || unit == "1" {
+		return number(v)
 	}
-	return out
+	return number(v) + " " + unit
 }
 
-// rowText is one row in a line.
-func rowText(r verdict.Row) string {
-	name := r.Metric
-	if r.Point != "" {
-		name += " (" + r.Point + ")"
+// percent is a relative change with its sign.
+func percent(v float64) string {
+	if math.Abs(v) < 0.0005 {
+		return "±0.0 %"
 	}
-	text := fmt.Sprintf("%s: %s", name, r.Verdict)
-	if r.Value != nil {
-		text += fmt.Sprintf(", %s %s", number(*r.Value), r.Unit)
+	return fmt.Sprintf("%+.1f %%", 100*v)
+}
+
+// count is "1 case" or "3 cases".
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
 	}
-	if r.Baseline != nil {
-		text += fmt.Sprintf(" against %s", number(*r.Baseline))
+	return strconv.Itoa(n) + " " + noun + "s"
+}
+
+// lasting is a duration for people: 812 ms, 9.5 s, 12 min 3 s, 3 h 20 min.
+func lasting(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "0 s"
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	case d < time.Hour:
+		return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
+	default:
+		return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
 	}
-	if r.Change != nil {
-		text += fmt.Sprintf(" (%s)", percent(*r.Change))
+}
+
+// signalName is a signal as people know it.
+func signalName(n int) string {
+	switch syscall.Signal(n) {
+	case syscall.SIGKILL:
+		return "SIGKILL"
+	case syscall.SIGTERM:
+		return "SIGTERM"
+	case syscall.SIGSEGV:
+		return "SIGSEGV"
+	case syscall.SIGABRT:
+		return "SIGABRT"
+	case syscall.SIGBUS:
+		return "SIGBUS"
+	case syscall.SIGINT:
+		return "SIGINT"
+	case syscall.SIGHUP:
+		return "SIGHUP"
+	default:
+		return fmt.Sprintf("signal %d", n)
 	}
-	return text
+}
+
+// median is the middle value, ok = false without a finite one.
+func median(values []float64) (float64, bool) {
+	v := make([]float64, 0, len(values))
+	for _, x := range values {
+		if !math.IsNaN(x) && !math.IsInf(x, 0) {
+			v = append(v, x)
+		}
+	}
+	if len(v) == 0 {
+		return 0, false
+	}
+	sort.Float64s(v)
+	if n := len(v); n%2 == 0 {
+		return v[n/2-1]/2 + v[n/2]/2, true
+	}
+	return v[len(v)/2], true
 }

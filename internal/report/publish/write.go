@@ -1,16 +1,128 @@
 package publish
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// Write publishes d into the report directory dir: verdict.json last, because
-// its presence says that the report is complete.
+// Names of the published files beside those of package rundir.
+const (
+	styleFile = "report.css"
+	caseDir   = "cases"
+	chartDir  = "charts"
+)
+
+// Write publishes d into the report directory dir: the pages and their drawings,
+// summary.md, and verdict.json last, because its presence says that the report
+// is complete. Pages and drawings of an earlier report are removed.
 func Write(dir string, d Document) error {
+	for _, sub := range []string{caseDir, chartDir} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), rundir.DirMode); err != nil {
+			return err
+		}
+	}
+	if err := writePages(dir, d); err != nil {
+		return err
+	}
 	if err := rundir.WriteFile(filepath.Join(dir, rundir.ReportSummary), []byte(Summary(d)), rundir.FileMode); err != nil {
 		return err
 	}
 	return rundir.WriteJSON(filepath.Join(dir, rundir.ReportVerdict), d)
+}
+
+// writePages writes everything below dir that a browser shows.
+func writePages(dir string, d Document) error {
+	style, err := templates.ReadFile("templates/" + styleFile)
+	if err != nil {
+		return err
+	}
+	if err := rundir.WriteDerived(filepath.Join(dir, styleFile), style, rundir.FileMode); err != nil {
+		return err
+	}
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	files := make([][]string, len(d.Cases))
+	for i := range d.Cases {
+		group.Go(func() error {
+			var err error
+			files[i], err = writeCase(dir, d, d.Cases[i])
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	kept := map[string]bool{}
+	for _, names := range files {
+		for _, n := range names {
+			kept[n] = true
+		}
+	}
+	if err := sweep(dir, kept); err != nil {
+		return err
+	}
+	page, err := render("index", viewIndex(d))
+	if err != nil {
+		return err
+	}
+	return rundir.WriteDerived(filepath.Join(dir, rundir.ReportIndex), page, rundir.FileMode)
+}
+
+// writeCase writes the drawings and the page of one case and gives their names
+// relative to dir.
+func writeCase(dir string, d Document, c Case) ([]string, error) {
+	var names []string
+	write := func(name string, data []byte) error {
+		names = append(names, name)
+		return rundir.WriteDerived(filepath.Join(dir, name), data, rundir.FileMode)
+	}
+	for k, r := range charted(c.Metrics) {
+		drawing, err := HistoryChart(r)
+		if err != nil {
+			return nil, fmt.Errorf("chart of %s: %w", rowName(r), err)
+		}
+		if err := write(filepath.Join(chartDir, chartFile(c, k)), drawing); err != nil {
+			return nil, err
+		}
+	}
+	for _, a := range c.Attempts {
+		if drawing := Timeline(a); drawing != nil {
+			if err := write(filepath.Join(chartDir, timelineFile(c, a)), drawing); err != nil {
+				return nil, err
+			}
+		}
+	}
+	page, err := render("case", viewCasePage(d, c))
+	if err != nil {
+		return nil, fmt.Errorf("page of %s: %w", c.ID, err)
+	}
+	return names, write(filepath.FromSlash(casePath(c)), page)
+}
+
+// sweep removes pages and drawings that this report did not write.
+func sweep(dir string, kept map[string]bool) error {
+	var errs []error
+	for _, sub := range []string{caseDir, chartDir} {
+		entries, err := os.ReadDir(filepath.Join(dir, sub))
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			name := filepath.Join(sub, e.Name())
+			if !kept[name] && e.Type().IsRegular() {
+				if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+					errs = append(errs, err)
+				}
+			}
+		}
+	}
+	return errors.Join(errs...)
 }

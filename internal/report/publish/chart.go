@@ -1,0 +1,287 @@
+package publish
+
+import (
+	"bytes"
+	"fmt"
+	"image/color"
+	"math"
+	"strconv"
+	"time"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/font"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgsvg"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+)
+
+// Size of a history chart: small enough to be read on a phone without scaling.
+const (
+	chartWidth  = 440
+	chartHeight = 200
+	chartFont   = 11
+)
+
+// HistoryChart draws the recent runs of a metric as SVG, each run at the same
+// distance: its value, the levels that the history was cut into, the baseline,
+// the limit of a fixed rule, and this run. It says nothing that the row does not.
+func HistoryChart(r verdict.Row) ([]byte, error) {
+	p := plot.New()
+	p.BackgroundColor = nil // the page's
+	h := newHistory(r)
+	p.Add(h)
+	p.X.Min, p.X.Max = -0.6, float64(len(r.Series))-0.4
+	p.Y.Min, p.Y.Max = h.bounds()
+	p.X.Tick.Marker = plot.TickerFunc(func(_, _ float64) []plot.Tick { return runTicks(r.Series) })
+	p.Y.Tick.Marker = plot.TickerFunc(valueTicks)
+	for _, a := range []*plot.Axis{&p.X, &p.Y} {
+		a.LineStyle.Width, a.LineStyle.Color = 1, ink(inkAxis)
+		a.Tick.LineStyle = a.LineStyle
+		a.Tick.Label.Color = ink(inkText)
+		a.Tick.Label.Font = font.Font{Typeface: "Liberation", Variant: "Sans", Size: chartFont}
+		a.Padding = 2
+	}
+	c := vgsvg.NewWith(vgsvg.UseWH(chartWidth, chartHeight))
+	p.Draw(draw.New(c))
+	var b bytes.Buffer
+	if _, err := c.WriteTo(&b); err != nil {
+		return nil, err
+	}
+	return plainSVG(b.Bytes(), chartWidth, chartHeight, ChartTitle(r)), nil
+}
+
+// ChartTitle says in words what the chart of a row shows.
+func ChartTitle(r verdict.Row) string {
+	title := fmt.Sprintf("%s: %d runs", rowName(r), len(r.Series))
+	if r.Value != nil {
+		title += fmt.Sprintf(", this run %s", quantity(*r.Value, r.Unit))
+	}
+	if r.Baseline != nil {
+		title += fmt.Sprintf(", baseline %s", quantity(*r.Baseline, r.Unit))
+	}
+	return title + ", " + word(r.Verdict)
+}
+
+// history is the plotter of the runs.
+type history struct {
+	row    verdict.Row
+	starts map[string]int // run → its place
+}
+
+func newHistory(r verdict.Row) history {
+	h := history{row: r, starts: map[string]int{}}
+	for i, run := range r.Series {
+		h.starts[run.ID] = i
+	}
+	return h
+}
+
+// bounds are the limits of the value axis: everything drawn, and some air. A
+// quiet series is not blown up to look wild: the axis spans at least 4 %.
+func (h history) bounds() (lo, hi float64) {
+	lo, hi = math.Inf(1), math.Inf(-1)
+	see := func(v float64) {
+		if !math.IsNaN(v) && !math.IsInf(v, 0) {
+			lo, hi = math.Min(lo, v), math.Max(hi, v)
+		}
+	}
+	for _, run := range h.row.Series {
+		for _, v := range run.Values {
+			see(v)
+		}
+	}
+	for _, v := range []*float64{h.row.Baseline, h.row.Limit} {
+		if v != nil {
+			see(*v)
+		}
+	}
+	if lo > hi {
+		return 0, 1
+	}
+	mid := (lo + hi) / 2
+	half := math.Max((hi-lo)/2*1.12, math.Abs(mid)*0.02)
+	if half == 0 {
+		half = 1
+	}
+	return mid - half, mid + half
+}
+
+// Plot implements plot.Plotter.
+func (h history) Plot(c draw.Canvas, p *plot.Plot) {
+	x, y := p.Transforms(&c)
+	h.grid(c, p, y)
+	h.lines(c, y)
+	h.changes(c, x)
+	h.levels(c, x, y)
+	h.points(c, x, y)
+}
+
+func (h history) grid(c draw.Canvas, p *plot.Plot, y func(float64) vg.Length) {
+	for _, t := range valueTicks(p.Y.Min, p.Y.Max) {
+		c.StrokeLine2(line(inkGrid, 0.6), c.Min.X, y(t.Value), c.Max.X, y(t.Value))
+	}
+}
+
+// lines are the baseline and the limit of a fixed rule.
+func (h history) lines(c draw.Canvas, y func(float64) vg.Length) {
+	if v := h.row.Baseline; v != nil {
+		c.StrokeLine2(line(inkBase, 1.2, 6, 3), c.Min.X, y(*v), c.Max.X, y(*v))
+	}
+	if v := h.row.Limit; v != nil {
+		c.StrokeLine2(line(inkBad, 1.2, 2, 2), c.Min.X, y(*v), c.Max.X, y(*v))
+	}
+}
+
+// changes are upright lines before each run with which a level began, red at
+// the onset of the regression that is open.
+func (h history) changes(c draw.Canvas, x func(float64) vg.Length) {
+	seen := map[int]bool{}
+	mark := func(run, colour string) {
+		i, ok := h.starts[run]
+		if !ok || i == 0 || seen[i] {
+			return
+		}
+		seen[i] = true
+		at := x(float64(i) - 0.5)
+		c.StrokeLine2(line(colour, 1, 1.5, 2.5), at, c.Min.Y, at, c.Max.Y)
+	}
+	if h.row.Verdict == verdict.Regression {
+		mark(h.row.Onset, inkBad)
+	}
+	for _, l := range h.row.Levels {
+		mark(l.Run, inkAxis)
+	}
+}
+
+// levels are the medians of the stretches between changes.
+func (h history) levels(c draw.Canvas, x, y func(float64) vg.Length) {
+	for k, l := range h.row.Levels {
+		from, ok := h.starts[l.Run]
+		if !ok && k > 0 {
+			continue
+		}
+		to := len(h.row.Series) - 1
+		if k+1 < len(h.row.Levels) {
+			next, ok := h.starts[h.row.Levels[k+1].Run]
+			if !ok {
+				continue // both ends are before the chart
+			}
+			to = next - 1
+		}
+		if to >= from {
+			c.StrokeLine2(line(inkHistory, 1.6), x(float64(from)-0.4), y(l.Value), x(float64(to)+0.4), y(l.Value))
+		}
+	}
+}
+
+// points are the runs: small the single repetitions, larger their median.
+func (h history) points(c draw.Canvas, x, y func(float64) vg.Length) {
+	radius := vg.Length(2.4)
+	if len(h.row.Series) <= 30 {
+		radius = 3
+	}
+	dots := map[string]vg.Path{}
+	for i, run := range h.row.Series {
+		colour := inkHistory
+		newest := i == len(h.row.Series)-1
+		switch {
+		case newest:
+			colour = wordInk(h.row.Verdict)
+		case run.Verdict == verdict.Regression || run.Open:
+			colour = inkBad
+		}
+		if len(run.Values) > 1 {
+			for _, v := range run.Values {
+				dots[colour] = dot(dots[colour], x(float64(i)), y(v), 1.2)
+			}
+		}
+		if m, ok := median(run.Values); ok {
+			r := radius
+			if newest {
+				r = 4.5
+			}
+			dots[colour] = dot(dots[colour], x(float64(i)), y(m), r)
+		}
+	}
+	for _, colour := range []string{inkHistory, inkDoubt, inkGood, inkBad} {
+		if path, ok := dots[colour]; ok {
+			c.SetColor(ink(colour))
+			c.Fill(path)
+		}
+	}
+}
+
+func dot(p vg.Path, x, y, r vg.Length) vg.Path {
+	p.Move(vg.Point{X: x + r, Y: y})
+	p.Arc(vg.Point{X: x, Y: y}, r, 0, 2*math.Pi)
+	p.Close()
+	return p
+}
+
+// runTicks labels about four runs with their dates, with times where all are of
+// one day, and the last as this run.
+func runTicks(runs []verdict.Run) []plot.Tick {
+	if len(runs) == 0 {
+		return nil
+	}
+	last := len(runs) - 1
+	layout := "2 Jan"
+	if runs[last].Time.Sub(runs[0].Time) < 36*time.Hour {
+		layout = "15:04"
+	}
+	ticks := []plot.Tick{{Value: float64(last), Label: "this run"}}
+	const room = 4
+	for k := range room {
+		i := k * last / room
+		if k > 0 && i == (k-1)*last/room || last-i < max(1, last/6) {
+			continue
+		}
+		ticks = append(ticks, plot.Tick{Value: float64(i), Label: runs[i].Time.UTC().Format(layout)})
+	}
+	return ticks
+}
+
+// valueTicks are three to six round values.
+func valueTicks(lo, hi float64) []plot.Tick {
+	span := hi - lo
+	if span <= 0 || math.IsInf(span, 0) || math.IsNaN(span) {
+		return nil
+	}
+	step := math.Pow(10, math.Floor(math.Log10(span/4)))
+	for _, f := range []float64{1, 2, 5, 10} {
+		if span/(step*f) <= 5.5 {
+			step *= f
+			break
+		}
+	}
+	decimals := max(0, -int(math.Floor(math.Log10(step)+1e-9)))
+	var ticks []plot.Tick
+	for k := math.Ceil(lo / step); k*step <= hi && len(ticks) < 12; k++ {
+		ticks = append(ticks, plot.Tick{Value: k * step, Label: strconv.FormatFloat(k*step, 'f', decimals, 64)})
+	}
+	return ticks
+}
+
+func line(colour string, width vg.Length, dashes ...vg.Length) draw.LineStyle {
+	return draw.LineStyle{Color: ink(colour), Width: width, Dashes: dashes}
+}
+
+// ink is one of the colours above, #rrggbb.
+func ink(hex string) color.Color {
+	v, _ := strconv.ParseUint(hex[1:], 16, 32) // constants of this package
+	return color.NRGBA{R: uint8(v >> 16), G: uint8(v >> 8), B: uint8(v), A: 255}
+}
+
+// wordInk is the colour of a verdict.
+func wordInk(w verdict.Word) string {
+	switch w {
+	case verdict.Pass, verdict.Improvement:
+		return inkGood
+	case verdict.Regression:
+		return inkBad
+	default:
+		return inkDoubt
+	}
+}

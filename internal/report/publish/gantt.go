@@ -1,0 +1,267 @@
+package publish
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Geometry of a timeline, in pixels.
+const (
+	ganttWidth  = 760
+	ganttRow    = 24
+	ganttTop    = 34 // phases
+	ganttBottom = 26 // axis
+	ganttRight  = 16
+	ganttChar   = 6.7 // width of a character, generous
+)
+
+// Timeline draws an attempt: the phases above, below a bar per role from its
+// start over the moment it was ready to its end. The root cause is red, what
+// fell with it is marked. An attempt without times yields nil.
+func Timeline(a Attempt) []byte {
+	from, to, ok := attemptSpan(a)
+	if !ok {
+		return nil
+	}
+	g := gantt{from: from, seconds: math.Max(to.Sub(from).Seconds(), 0.001), left: ganttLeft(a.Roles)}
+	height := ganttTop + ganttRow*len(a.Roles) + ganttBottom
+	svgHead(&g.b, ganttWidth, height, timelineTitle(a, to.Sub(from)))
+	fmt.Fprintf(&g.b, `<g font-family="%s" font-size="12" fill="%s">`+"\n", svgFonts, inkText)
+	g.phases(a, to, height-ganttBottom)
+	for i, r := range a.Roles {
+		g.role(r, to, ganttTop+ganttRow*i)
+	}
+	g.axis(height)
+	g.b.WriteString("</g>\n</svg>\n")
+	return g.b.Bytes()
+}
+
+// timelineTitle says in words what a timeline shows.
+func timelineTitle(a Attempt, total time.Duration) string {
+	title := fmt.Sprintf("Timeline of %d roles over %s", len(a.Roles), lasting(total))
+	for _, r := range a.Roles {
+		if r.Status == roleRoot {
+			title += "; " + r.Name + " was the first to fail"
+		}
+	}
+	return title
+}
+
+// attemptSpan is the time that the drawing covers: everything the agent saw.
+func attemptSpan(a Attempt) (from, to time.Time, ok bool) {
+	see := func(t *time.Time) {
+		if t == nil || t.IsZero() {
+			return
+		}
+		if !ok || t.Before(from) {
+			from = *t
+		}
+		if !ok || t.After(to) {
+			to = *t
+		}
+		ok = true
+	}
+	for i := range a.Phases {
+		see(&a.Phases[i].Start)
+		see(a.Phases[i].End)
+	}
+	for i := range a.Roles {
+		see(a.Roles[i].Started)
+		see(a.Roles[i].Ended)
+	}
+	for i := range a.Timeline {
+		see(&a.Timeline[i].At)
+	}
+	return from, to, ok
+}
+
+// ganttLeft is the room for the roles' names.
+func ganttLeft(roles []Role) float64 {
+	longest := 8
+	for _, r := range roles {
+		longest = max(longest, len(shorten(r.Name, 26)))
+	}
+	return 12 + float64(longest)*7.6
+}
+
+type gantt struct {
+	b       bytes.Buffer
+	from    time.Time
+	seconds float64
+	left    float64
+}
+
+// x is the place of a time.
+func (g *gantt) x(t time.Time) float64 {
+	share := math.Min(math.Max(t.Sub(g.from).Seconds()/g.seconds, 0), 1)
+	return g.left + share*(ganttWidth-ganttRight-g.left)
+}
+
+// phases are bands behind everything, with their names where they fit.
+func (g *gantt) phases(a Attempt, end time.Time, bottom int) {
+	for i, p := range a.Phases {
+		to := end
+		if p.End != nil {
+			to = *p.End
+		}
+		x0, x1 := g.x(p.Start), g.x(to)
+		colour := inkBand
+		if i%2 == 1 {
+			colour = inkBandAlt
+		}
+		fmt.Fprintf(&g.b, `<g><title>phase %s, %s</title><rect x="%.1f" y="6" width="%.1f" height="%d" fill="%s" fill-opacity="0.7"/>`,
+			xmlText(string(p.Phase)), lasting(to.Sub(p.Start)), x0, math.Max(x1-x0, 0.5), bottom-6, colour)
+		if name := string(p.Phase); x1-x0 > float64(len(name))*ganttChar+6 {
+			fmt.Fprintf(&g.b, `<text x="%.1f" y="21">%s</text>`, x0+4, xmlText(name))
+		}
+		g.b.WriteString("</g>\n")
+	}
+}
+
+// role is one bar: pale until the role was ready, full until its end.
+func (g *gantt) role(r Role, end time.Time, y int) {
+	name := shorten(r.Name, 26)
+	weight := ""
+	if r.Status == roleRoot {
+		weight = fmt.Sprintf(` font-weight="bold" fill="%s"`, inkBad)
+	}
+	fmt.Fprintf(&g.b, `<g><title>%s: %s</title><text x="%.1f" y="%d" text-anchor="end"%s>%s</text>`,
+		xmlText(r.Name), xmlText(roleWords(r)), g.left-8, y+16, weight, xmlText(name))
+	switch {
+	case r.Started == nil:
+		fmt.Fprintf(&g.b, `<text x="%.1f" y="%d" fill="%s">never started</text>`, g.left+4, y+16, inkHistory)
+	default:
+		g.bar(r, end, y)
+	}
+	g.b.WriteString("</g>\n")
+}
+
+func (g *gantt) bar(r Role, end time.Time, y int) {
+	if r.Ended != nil {
+		end = *r.Ended
+	}
+	pale, full := inkWait, inkRun
+	if r.Status == roleRoot {
+		pale, full = "#f4b6b9", inkBad
+	}
+	x0, x2 := g.x(*r.Started), g.x(end)
+	x1 := x2
+	if r.Ready != nil {
+		x1 = math.Min(math.Max(g.x(*r.Ready), x0), x2)
+	}
+	rect := func(from, to float64, colour string) {
+		if to > from {
+			fmt.Fprintf(&g.b, `<rect x="%.1f" y="%d" width="%.1f" height="14" fill="%s"/>`, from, y+5, to-from, colour)
+		}
+	}
+	rect(x0, x1, pale)
+	rect(x1, x2, full)
+	g.ending(r, x0, x2, y)
+}
+
+// ending marks how a bar ends: a cross for the root cause, an open ring for
+// what fell with it or failed besides.
+func (g *gantt) ending(r Role, from, at float64, y int) {
+	text := ""
+	switch r.Status {
+	case roleRoot:
+		fmt.Fprintf(&g.b, `<path d="M%.1f,%dl8,8m0,-8l-8,8" stroke="%s" stroke-width="3" fill="none"/>`, at-4, y+8, inkText)
+		text = "root cause"
+	case roleCollateral:
+		text = "fell with it"
+	case "failed":
+		text = "failed"
+	}
+	if text == "" {
+		return
+	}
+	if r.Status != roleRoot {
+		fmt.Fprintf(&g.b, `<circle cx="%.1f" cy="%d" r="4.5" fill="none" stroke="%s" stroke-width="2"/>`, at, y+12, inkText)
+	}
+	width := float64(len(text)) * ganttChar
+	switch {
+	case at+10+width < ganttWidth:
+		fmt.Fprintf(&g.b, `<text x="%.1f" y="%d">%s</text>`, at+9, y+16, text)
+	case at-from > width+20:
+		fmt.Fprintf(&g.b, `<text x="%.1f" y="%d" text-anchor="end" fill="#ffffff">%s</text>`, at-9, y+16, text)
+	}
+}
+
+// axis is the time since the start.
+func (g *gantt) axis(height int) {
+	y := height - ganttBottom
+	fmt.Fprintf(&g.b, `<path d="M%.1f,%dH%d" stroke="%s" fill="none"/>`+"\n", g.left, y, ganttWidth-ganttRight, inkAxis)
+	step := roundStep(g.seconds / 5)
+	for k := 0; float64(k)*step <= g.seconds && k < 50; k++ {
+		s := float64(k) * step
+		x := g.left + s/g.seconds*(ganttWidth-ganttRight-g.left)
+		anchor := "middle"
+		if x > ganttWidth-ganttRight-16 {
+			anchor = "end"
+		}
+		fmt.Fprintf(&g.b, `<path d="M%.1f,%dv4" stroke="%s" fill="none"/><text x="%.1f" y="%d" text-anchor="%s">%s</text>`+"\n",
+			x, y, inkAxis, x, y+17, anchor, clockTime(s, step))
+	}
+}
+
+// roundStep is a step of a time axis at least as large as s.
+func roundStep(s float64) float64 {
+	for _, v := range []float64{0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800} {
+		if v >= s {
+			return v
+		}
+	}
+	return 86400 * math.Ceil(s/86400)
+}
+
+// clockTime is a number of seconds as the axis shows it.
+func clockTime(s, step float64) string {
+	switch {
+	case s == 0:
+		return "0"
+	case step < 1:
+		return fmt.Sprintf("%.3g s", s)
+	case step < 60:
+		if s < 60 {
+			return fmt.Sprintf("%.0f s", s)
+		}
+		return fmt.Sprintf("%d:%02d", int(s)/60, int(s)%60)
+	case s < 3600:
+		return fmt.Sprintf("%.0f min", s/60)
+	default:
+		return fmt.Sprintf("%d:%02d h", int(s)/3600, int(s)%3600/60)
+	}
+}
+
+// roleWords says what became of a role.
+func roleWords(r Role) string {
+	text := ""
+	switch {
+	case r.State == rundir.RoleNeverStarted || r.Started == nil:
+		text = "never started"
+		if r.Error != "" {
+			text += ": " + r.Error
+		}
+		return text
+	case r.State != rundir.RoleEnded:
+		text = r.State + " when last seen"
+	case r.Signal != 0:
+		text = "ended by " + signalName(r.Signal)
+	default:
+		text = fmt.Sprintf("exit %d", r.Exit)
+	}
+	if r.OOM {
+		text += ", out of memory"
+	}
+	if r.StoppedBy != "" {
+		text += ", stopped by " + r.StoppedBy
+	}
+	if r.Started != nil && r.Ended != nil {
+		text += " after " + lasting(r.Ended.Sub(*r.Started))
+	}
+	return text
+}

@@ -1,0 +1,54 @@
+package publish
+
+import (
+	"bytes"
+	"embed"
+	"html/template"
+	"strconv"
+	"sync"
+	"time"
+)
+
+//go:embed templates
+var templates embed.FS //nolint:gochecknoglobals // embedded, immutable
+
+// pages are the parsed templates. html/template escapes by context: whatever a
+// log, an id or a commit contains, it is text.
+//
+//nolint:gochecknoglobals // immutable, built once
+var pages = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("").Funcs(template.FuncMap{
+		"href":    href,
+		"web":     webLink,
+		"count":   count,
+		"stamp":   stamp,
+		"lasting": lasting,
+		"hours":   func(h float64) string { return strconv.FormatFloat(h, 'f', 2, 64) },
+		"bytes":   sizeWords,
+		"commit":  shortCommit,
+		"short":   shorten,
+		"line":    oneLine,
+		"time":    func(t *time.Time) string { return stamp(*t) },
+	}).ParseFS(templates, "templates/*.html"))
+})
+
+// render executes one page.
+func render(name string, data any) ([]byte, error) {
+	var b bytes.Buffer
+	err := pages().ExecuteTemplate(&b, name, data)
+	return b.Bytes(), err
+}
+
+// sizeWords is a file size for people.
+func sizeWords(n int64) string {
+	switch {
+	case n < 1<<10:
+		return strconv.FormatInt(n, 10) + " B"
+	case n < 1<<20:
+		return strconv.FormatFloat(float64(n)/(1<<10), 'f', 0, 64) + " kB"
+	case n < 1<<30:
+		return strconv.FormatFloat(float64(n)/(1<<20), 'f', 1, 64) + " MB"
+	default:
+		return strconv.FormatFloat(float64(n)/(1<<30), 'f', 1, 64) + " GB"
+	}
+}

@@ -1,0 +1,152 @@
+package publish
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Advice is what Advise needs to know to name commands.
+type Advice struct {
+	RunDir  string // absolute
+	Config  string // path of the config the run was made with, "" = none
+	Cluster string
+	Backend string
+}
+
+// Advise fills in the one command to run next, for each case and for the run:
+// that of its worst case.
+func (a Advice) Advise(d *Document) {
+	for i := range d.Cases {
+		d.Cases[i].Next = a.next(d.Cases[i])
+	}
+	switch {
+	case d.Result == resultInterrupted:
+		d.Next = command("ci-disagg", "resume", a.RunDir)
+	case d.Result == resultInfra:
+		d.Next = a.again(d.Cases)
+	default:
+		d.Next = ""
+		for _, c := range worstFirst(d.Cases) {
+			if c.Result == d.Result {
+				d.Next = c.Next
+				break
+			}
+		}
+	}
+}
+
+// next is the command for one case, "" when there is nothing to do.
+func (a Advice) next(c Case) string {
+	switch c.Result {
+	case resultTestFailed:
+		return a.readLog(c)
+	case resultInfra:
+		return a.again([]Case{c})
+	case resultInterrupted:
+		return command("ci-disagg", "resume", a.RunDir)
+	case resultRegression:
+		return a.baseline("show", c)
+	case resultNoVerdict:
+		switch c.Verdict {
+		case verdict.BaselineUnavailable:
+			return command("ci-disagg", "report", a.RunDir)
+		case verdict.Invalid, "":
+			return a.readLog(c)
+		default:
+			return a.baseline("show", c)
+		}
+	default:
+		return ""
+	}
+}
+
+// readLog opens the log of the role that failed first, at the line that says
+// why, else what the job printed.
+func (a Advice) readLog(c Case) string {
+	at := failedAttempt(c)
+	if at == nil {
+		for i := range c.Attempts {
+			if c.Attempts[i].Counts {
+				at = &c.Attempts[i]
+			}
+		}
+	}
+	if at == nil {
+		return command("less", filepath.Join(a.RunDir, "report", rundir.ReportSummary))
+	}
+	if f := c.Finding; f != nil && f.Line != nil {
+		file := filepath.Join(a.RunDir, attemptPath(c, *at), f.Line.File)
+		if f.Line.Number > 1 {
+			return command("less", fmt.Sprintf("+%d", f.Line.Number), file)
+		}
+		return command("less", file)
+	}
+	for _, r := range at.Roles {
+		wanted := r.Status == roleRoot || at.Finding == nil && (r.Kind == rundir.KindBenchmark || r.Kind == rundir.KindAgg)
+		if wanted && r.Log != nil {
+			return command("less", filepath.Join(a.RunDir, r.Log.Path))
+		}
+	}
+	return command("less", rundir.AttemptDir(filepath.Join(a.RunDir, attemptPath(c, *at))).SlurmOut())
+}
+
+// again runs the cases once more that the infrastructure stopped.
+func (a Advice) again(cases []Case) string {
+	words := []string{"ci-disagg", "run"}
+	if a.Config != "" {
+		words = append(words, "-c", a.Config)
+	}
+	if a.Cluster != "" {
+		words = append(words, "--cluster", a.Cluster)
+	}
+	n := 0
+	for _, c := range cases {
+		if c.Result == resultInfra {
+			words = append(words, c.ID)
+			n++
+		}
+	}
+	if n == 0 || n > 4 {
+		return command("ci-disagg", "sweep", "--dry-run") + "  # then run the build again"
+	}
+	return command(words...)
+}
+
+func (a Advice) baseline(verb string, c Case, more ...string) string {
+	words := []string{"ci-disagg", "baseline", verb}
+	if a.Config != "" {
+		words = append(words, "-c", a.Config)
+	}
+	return command(append(append(words, "--case", c.ID), more...)...)
+}
+
+// Accept is the command that accepts the new level of a case.
+func acceptCommand(c Case) string {
+	if c.Result != resultRegression {
+		return ""
+	}
+	show, ok := strings.CutPrefix(c.Next, "ci-disagg baseline show")
+	if !ok {
+		return ""
+	}
+	return "ci-disagg baseline accept" + show + " --reason 'why'"
+}
+
+// command is words as a shell command line.
+func command(words ...string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		q, err := syntax.Quote(w, syntax.LangBash)
+		if err != nil { // a NUL: no command line can hold it
+			q = "''"
+		}
+		quoted[i] = q
+	}
+	return strings.Join(quoted, " ")
+}

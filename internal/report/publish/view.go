@@ -1,0 +1,544 @@
+package publish
+
+import (
+	"fmt"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Bounds of the pages.
+const (
+	maxCards  = 10 // cases told in full on the overview
+	maxGating = 40 // charts of gating metrics per case
+	maxMoved  = 6  // charts of other metrics per case
+	maxRuns   = 15 // runs listed below a chart
+	maxEvents = 400
+	maxLinks  = 400 // files listed per attempt
+)
+
+// indexPage is what the overview shows.
+type indexPage struct {
+	D        Document
+	Root     string // path of the run directory from the page
+	Up       string // path of the report directory from the page
+	Title    string
+	Tone     string
+	Label    string
+	Fault    string
+	Cards    []caseView
+	MoreRed  int
+	Cases    []caseView
+	GPUHours float64
+	GPUUsed  float64
+	Duration string
+}
+
+// caseView is a case as the overview shows it, and the head of its own page.
+type caseView struct {
+	Case
+	Root        string
+	Page        string // from the report directory
+	Short       string
+	Tone        string
+	Label       string
+	Fault       string
+	Failure     string
+	Line        *lineView
+	Moved       []rowView
+	MoreMoved   int
+	NotMeasured int
+	Worst       *rowView
+	Duration    string
+	GPUHours    float64
+	GPUUsed     float64
+	JobIDs      []string
+	Accept      string
+}
+
+// lineView is a line of a log with the file it stands in.
+type lineView struct {
+	Where string // file:line
+	Text  string
+	Href  string
+}
+
+// rowView is a verdict on a metric in words.
+type rowView struct {
+	verdict.Row
+	Name     string
+	Tone     string
+	Word     string
+	This     string
+	Base     string
+	Moved    string // change as the number moves
+	Worsened string // in words: 3.1 % worse
+	Why      string
+	Limits   string
+	Chart    string // file name below charts/
+	Alt      string
+	Changes  []changeView
+	Runs     []runView
+	Older    int
+}
+
+// changeView is a change of level in a history.
+type changeView struct {
+	When, From, To, Moved, Commit, Before string
+}
+
+// runView is one run of a history.
+type runView struct {
+	When, Commit, Value, Word, Tone, ID string
+}
+
+// casePage is what the page of a case shows.
+type casePage struct {
+	caseView
+	D         Document
+	Up        string
+	Title     string
+	PerfFirst bool
+	Red       []rowView // gating rows that are no pass, charted
+	Passed    []rowView // gating rows that passed, charted
+	Others    []rowView // other rows that moved, charted
+	Gating    []rowView // all gating rows, for the table
+	Rest      []rowView // all other rows, for the folded table
+	Counting  []attemptPage
+	Earlier   []attemptPage
+}
+
+// attemptPage is an attempt on the page of its case.
+type attemptPage struct {
+	Attempt
+	Root     string
+	Name     string
+	Tone     string
+	Timeline string // file name below charts/
+	Alt      string
+	Start    string
+	Duration string
+	RoleRows []roleView
+	Events   []eventView
+	Dropped  int
+}
+
+// roleView is a role of an attempt.
+type roleView struct {
+	Role
+	Root    string
+	Tone    string
+	Ending  string
+	ReadyIn string
+	Lasted  string
+	Word    string
+	Open    bool // its log is unfolded
+}
+
+// eventView is an event of the timeline.
+type eventView struct {
+	At, Role, What string
+}
+
+// tone is the colour class of a result.
+func tone(result string) string {
+	switch result {
+	case resultPassed, resultImprovement:
+		return "good"
+	case resultSkipped:
+		return "none"
+	case resultInfra, resultInterrupted:
+		return "infra"
+	case resultNoVerdict:
+		return "doubt"
+	default:
+		return "bad"
+	}
+}
+
+func wordTone(w verdict.Word) string {
+	switch w {
+	case verdict.Pass, verdict.Improvement:
+		return "good"
+	case verdict.Regression:
+		return "bad"
+	default:
+		return "doubt"
+	}
+}
+
+// viewIndex prepares the overview.
+func viewIndex(d Document) indexPage {
+	p := indexPage{D: d, Root: "../", Title: d.Stage + ": " + d.Headline, Tone: tone(d.Result), Label: label(d.Result)}
+	red := 0
+	for _, c := range worstFirst(d.Cases) {
+		v := viewCase(c, p.Root)
+		p.GPUHours, p.GPUUsed = p.GPUHours+v.GPUHours, p.GPUUsed+v.GPUUsed
+		p.Cases = append(p.Cases, v)
+		if green(c.Result) {
+			continue
+		}
+		if red++; red <= maxCards {
+			p.Cards = append(p.Cards, v)
+		} else {
+			p.MoreRed++
+		}
+	}
+	p.Fault = runFault(d)
+	if d.Started != nil && d.Ended != nil {
+		p.Duration = lasting(d.Ended.Sub(*d.Started))
+	}
+	return p
+}
+
+// runFault says in one sentence whose turn it is after a run.
+func runFault(d Document) string {
+	switch d.Result {
+	case resultPassed:
+		return "Nothing to do."
+	case resultInfra:
+		return "The infrastructure failed, not your change."
+	case resultInterrupted:
+		return "The run was ended before it was through; its jobs were cancelled."
+	case resultRegression:
+		return "All tests passed, but something is slower than its baseline."
+	case resultNoVerdict:
+		return "All tests passed, but not every speed could be judged."
+	case resultTestFailed:
+		if d.Counts.Infra > 0 {
+			return "A test failed. The cases marked INFRASTRUCTURE are not your change."
+		}
+		return "A test failed: the change under test is the first suspect."
+	default:
+		return ""
+	}
+}
+
+// viewCase prepares what every page says of a case.
+func viewCase(c Case, root string) caseView {
+	v := caseView{
+		Case: c, Root: root, Page: casePath(c), Short: shortCase(c.ID), Tone: tone(c.Result), Label: label(c.Result),
+		Fault: fault(c), Failure: failureText(c), Line: viewLine(c, root),
+		Accept: acceptCommand(c),
+	}
+	rows := moved(c.Metrics)
+	for i, r := range rows {
+		if i == 3 {
+			v.MoreMoved = len(rows) - i
+			break
+		}
+		v.Moved = append(v.Moved, viewRow(r))
+	}
+	if r := worstRow(c); r != nil {
+		w := viewRow(*r)
+		v.Worst = &w
+	}
+	v.NotMeasured = notMeasured(c.Metrics)
+	var total time.Duration
+	for _, a := range c.Attempts {
+		v.GPUHours, v.GPUUsed = v.GPUHours+a.GPUHours, v.GPUUsed+a.GPUHoursUsed
+		if a.JobID != "" {
+			v.JobIDs = append(v.JobIDs, a.JobID)
+		}
+		if a.Started != nil && a.Ended != nil {
+			total += a.Ended.Sub(*a.Started)
+		}
+	}
+	if total > 0 {
+		v.Duration = lasting(total)
+	}
+	return v
+}
+
+// viewLine is the line that explains a failure, with a link to its log.
+func viewLine(c Case, root string) *lineView {
+	f := c.Finding
+	if f == nil || f.Line == nil {
+		return nil
+	}
+	v := &lineView{Where: f.Line.File, Text: oneLine(strings.TrimSpace(f.Line.Text), 400)}
+	if f.Line.Number > 0 {
+		v.Where += fmt.Sprintf(":%d", f.Line.Number)
+	}
+	if a := failedAttempt(c); a != nil {
+		v.Href = href(root, path.Join(attemptPath(c, *a), f.Line.File))
+	}
+	return v
+}
+
+// failedAttempt is the counting attempt that the finding of a case is from.
+func failedAttempt(c Case) *Attempt {
+	for i, a := range c.Attempts {
+		if a.Counts && a.Finding != nil && c.Finding != nil && a.Outcome != rundir.OutcomePassed {
+			return &c.Attempts[i]
+		}
+	}
+	return nil
+}
+
+// attemptPath is the directory of an attempt, from the run directory.
+func attemptPath(c Case, a Attempt) string {
+	return fmt.Sprintf("cases/%s/rep-%d/attempt-%d", c.Slug, a.Rep, a.Attempt)
+}
+
+// casePath is the page of a case, from the report directory.
+func casePath(c Case) string { return "cases/" + c.Slug + ".html" }
+
+// href is a link to a kept file. A path that would leave the run directory, or
+// is none, is not linked.
+func href(root, file string) string {
+	file = path.Clean(file)
+	if file == "." || path.IsAbs(file) || file == ".." || strings.HasPrefix(file, "../") {
+		return ""
+	}
+	segments := strings.Split(file, "/")
+	for i, s := range segments {
+		segments[i] = url.PathEscape(s)
+	}
+	return root + strings.Join(segments, "/")
+}
+
+// webLink is s if it is a link that a page may hold.
+func webLink(s string) string {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return ""
+	}
+	return u.String()
+}
+
+// viewRow prepares a verdict for a table.
+func viewRow(r verdict.Row) rowView {
+	v := rowView{Row: r, Name: rowName(r), Tone: wordTone(r.Verdict), Word: word(r.Verdict), This: "–", Base: "–", Moved: "–", Why: plainReason(r)}
+	if r.Value != nil {
+		v.This = quantity(*r.Value, r.Unit)
+	}
+	if r.Baseline != nil {
+		v.Base = quantity(*r.Baseline, r.Unit)
+	}
+	if r.Change != nil {
+		v.Moved = percent(*r.Change)
+	}
+	if r.Worse != nil {
+		v.Worsened = worsening(*r.Worse)
+	}
+	if r.Limit != nil {
+		v.Limits = quantity(*r.Limit, r.Unit)
+	}
+	return v
+}
+
+// viewChart prepares a verdict that has a chart.
+func viewChart(r verdict.Row, file string) rowView {
+	v := viewRow(r)
+	v.Chart, v.Alt = file, ChartTitle(r)
+	v.Changes = viewChanges(r)
+	for i := len(r.Series) - 1; i >= 0; i-- {
+		if len(v.Runs) == maxRuns {
+			v.Older = i + 1
+			break
+		}
+		v.Runs = append(v.Runs, viewRun(r, i))
+	}
+	return v
+}
+
+// viewChanges lists the changes of level, newest first.
+func viewChanges(r verdict.Row) []changeView {
+	place := map[string]int{}
+	for i, run := range r.Series {
+		place[run.ID] = i
+	}
+	var out []changeView
+	for k := len(r.Levels) - 1; k > 0; k-- {
+		before, l := r.Levels[k-1], r.Levels[k]
+		c := changeView{When: stamp(l.Time), From: quantity(before.Value, r.Unit), To: quantity(l.Value, r.Unit)}
+		if before.Value != 0 {
+			c.Moved = percent(l.Value/before.Value - 1)
+		}
+		if i, ok := place[l.Run]; ok {
+			c.Commit = shortCommit(r.Series[i].Commit)
+			if i > 0 {
+				c.Before = shortCommit(r.Series[i-1].Commit)
+			}
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+func viewRun(r verdict.Row, i int) runView {
+	run := r.Series[i]
+	v := runView{When: stamp(run.Time), Commit: shortCommit(run.Commit), Value: "–", Word: word(run.Verdict), Tone: wordTone(run.Verdict), ID: run.ID}
+	if i == len(r.Series)-1 {
+		v.Word, v.Tone = word(r.Verdict), wordTone(r.Verdict)
+	}
+	if m, ok := median(run.Values); ok {
+		v.Value = quantity(m, r.Unit)
+	}
+	if len(run.Values) > 1 {
+		v.Value += fmt.Sprintf(" (median of %d)", len(run.Values))
+	}
+	if run.Accepted {
+		v.Word += ", accepted"
+	}
+	if v.Word == "" {
+		v.Word = "–"
+	}
+	return v
+}
+
+// stamp is a time for people, in UTC.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+// viewCasePage prepares the page of a case.
+func viewCasePage(d Document, c Case) casePage {
+	const root = "../../"
+	p := casePage{caseView: viewCase(c, root), D: d, Up: "../", Title: shortCase(c.ID) + ": " + label(c.Result)}
+	p.PerfFirst = c.Outcome == rundir.OutcomePassed
+	charts := map[string]string{}
+	for k, r := range charted(c.Metrics) {
+		charts[r.Point+"\x00"+r.Metric] = chartFile(c, k)
+	}
+	for _, r := range c.Metrics {
+		v := viewRow(r)
+		file, drawn := charts[r.Point+"\x00"+r.Metric]
+		if drawn {
+			v = viewChart(r, file)
+		}
+		if !r.Gate {
+			p.Rest = append(p.Rest, v)
+			if drawn {
+				p.Others = append(p.Others, v)
+			}
+			continue
+		}
+		p.Gating = append(p.Gating, v)
+		switch {
+		case !drawn:
+		case r.Verdict == verdict.Pass:
+			p.Passed = append(p.Passed, v)
+		default:
+			p.Red = append(p.Red, v)
+		}
+	}
+	for _, a := range c.Attempts {
+		v := viewAttempt(c, a, root)
+		if a.Counts {
+			p.Counting = append(p.Counting, v)
+		} else {
+			p.Earlier = append(p.Earlier, v)
+		}
+	}
+	return p
+}
+
+func viewAttempt(c Case, a Attempt, root string) attemptPage {
+	p := attemptPage{Attempt: a, Root: root, Tone: "bad", Name: fmt.Sprintf("Attempt %d", a.Attempt)}
+	if a.Rep > 0 {
+		p.Name = fmt.Sprintf("Repetition %d, attempt %d", a.Rep+1, a.Attempt)
+	}
+	switch a.Outcome {
+	case rundir.OutcomePassed:
+		p.Tone = "good"
+	case rundir.OutcomeInfra, rundir.OutcomeLost, rundir.OutcomeCancelled:
+		p.Tone = "infra"
+	}
+	from, to, ok := attemptSpan(a)
+	if ok {
+		p.Timeline = timelineFile(c, a)
+		p.Alt = timelineTitle(a, to.Sub(from)) + ". The tables below say the same."
+	}
+	if a.Started != nil {
+		p.Start = stamp(*a.Started)
+		if a.Ended != nil {
+			p.Duration = lasting(a.Ended.Sub(*a.Started))
+		}
+	}
+	for _, r := range a.Roles {
+		p.RoleRows = append(p.RoleRows, viewRole(r, root))
+	}
+	for i, e := range a.Timeline {
+		if i == maxEvents {
+			p.Dropped = len(a.Timeline) - i
+			break
+		}
+		p.Events = append(p.Events, eventView{At: "+" + lasting(e.At.Sub(from)), Role: e.Role, What: oneLine(e.What, 400)})
+	}
+	if len(p.Artifacts) > maxLinks {
+		p.Artifacts = p.Artifacts[:maxLinks]
+	}
+	return p
+}
+
+func viewRole(r Role, root string) roleView {
+	v := roleView{Role: r, Root: root, Ending: roleWords(r), Open: r.Status == roleRoot}
+	switch r.Status {
+	case roleRoot:
+		v.Tone, v.Word = "bad", "root cause"
+	case roleCollateral:
+		v.Tone, v.Word = "infra", "fell with it"
+	case resultPassed:
+		v.Tone, v.Word = "good", "ended well"
+	case "not_started":
+		v.Tone, v.Word = "none", "not started"
+	default:
+		v.Tone, v.Word = "doubt", r.Status
+	}
+	if r.Started != nil && r.Ready != nil {
+		v.ReadyIn = lasting(r.Ready.Sub(*r.Started))
+	}
+	if r.Started != nil && r.Ended != nil {
+		v.Lasted = lasting(r.Ended.Sub(*r.Started))
+	}
+	return v
+}
+
+// charted is the rows of a case that a chart is drawn for: the gating ones, and
+// the others that moved most.
+func charted(rows []verdict.Row) []verdict.Row {
+	var gating []verdict.Row
+	for _, r := range rows {
+		if r.Gate && len(r.Series) > 0 {
+			gating = append(gating, r)
+		}
+	}
+	if len(gating) > maxGating {
+		byWeight(gating)
+		gating = gating[:maxGating]
+	}
+	others := movedBesides(rows)
+	n := 0
+	for _, r := range others {
+		if len(r.Series) > 0 && n < maxMoved {
+			gating = append(gating, r)
+			n++
+		}
+	}
+	return gating
+}
+
+// KeepCharted drops the histories of rows that no chart is drawn for: 45 metrics
+// of 200 cases with 90 runs each would make verdict.json larger than all logs.
+func KeepCharted(rows []verdict.Row) {
+	keep := map[string]bool{}
+	for _, r := range charted(rows) {
+		keep[r.Point+"\x00"+r.Metric] = true
+	}
+	for i := range rows {
+		if !keep[rows[i].Point+"\x00"+rows[i].Metric] {
+			rows[i].Series, rows[i].Levels = nil, nil
+		}
+	}
+}
+
+// chartFile and timelineFile are the names of the drawings below charts/.
+func chartFile(c Case, k int) string { return fmt.Sprintf("%s.metric-%d.svg", c.Slug, k+1) }
+
+func timelineFile(c Case, a Attempt) string {
+	return fmt.Sprintf("%s.rep-%d.attempt-%d.svg", c.Slug, a.Rep, a.Attempt)
+}
