@@ -30,7 +30,7 @@ type behindLogin struct {
 
 func newBehindLogin(t *testing.T, cases [][3]string) behindLogin {
 	t.Helper()
-	base, err := os.MkdirTemp("/var/tmp", "behind-")
+	base, err := os.MkdirTemp("/var/tmp", "behind-") //nolint:usetesting // below /tmp it would be hidden
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(base) })
 	b := behindLogin{near: rundir.Dir(base + "/near/run"), copy: base + "/keep/run", far: base + "/far"}
