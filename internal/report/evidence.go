@@ -72,6 +72,21 @@ func noRecord(a AttemptBundle) *rundir.Finding {
 	}
 }
 
+// unordered is the finding on red result files that no agent's facts put in
+// order (a team's own draft ran the roles): with one role there is no doubt.
+func unordered(found []blame.Event) *rundir.Finding {
+	f := &rundir.Finding{Class: string(blame.Unknown), Kind: "no-record", Rule: "results-without-agent", Root: found[0].Role}
+	for _, e := range found {
+		if e.Role != f.Root {
+			f.Root = ""
+			f.Message = fmt.Sprintf("%s: %s; other roles failed too, and nothing proves which was first", found[0].Role, found[0].Text)
+			return f
+		}
+	}
+	f.Message = fmt.Sprintf("%s: %s", f.Root, found[0].Text)
+	return f
+}
+
 func reason(v attemptView) string {
 	if v.finding != nil {
 		return v.finding.Message
@@ -159,7 +174,10 @@ func (b Builder) judgeAgain(v *attemptView) {
 		}
 	}
 	if len(ev.Roles) == 0 {
-		return // without the agent's facts the files alone prove no order
+		if v.outcome == rundir.OutcomePassed {
+			v.outcome, v.finding = rundir.OutcomeTestFailed, unordered(found)
+		}
+		return
 	}
 	ev.Classes = b.Classes
 	ev.Events = append(ev.Events, found...)
