@@ -166,25 +166,74 @@ func (c *court) nodesOf(e Event) []string {
 	return slices.Clone(c.roles[e.Role].Nodes)
 }
 
-// peerPattern are the words in which a process reports that another has gone.
-//
+// PeerLine says that a line reports that another process has gone.
+func PeerLine(line string) bool {
+	f := peerFinder()
+	return f.may(line) && !Quoted(line) && peerPattern().MatchString(line)
+}
+
 //nolint:gochecknoglobals // compiled once, immutable
 var peerPattern = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?i)connection (?:refused|reset|aborted|closed)|ConnectionRefusedError|ConnectionResetError|reset by peer|broken pipe|` +
-		`ClientConnectorError|ClientOSError|ServerDisconnectedError|RemoteDisconnected|RemoteProtocolError|peer (?:closed|has gone|disconnected)|` +
-		`remote (?:end|process|peer) (?:closed|exited|has)|ncclRemoteError|remote process exited|endpoint (?:is )?(?:unreachable|timeout)|` +
-		`(?:502 Bad Gateway|503 Service Unavailable|504 Gateway Timeout)|Cannot connect to host|upstream .*(?:refused|unreachable)`)
+		`connect call failed|ClientConnectorError|ClientOSError|ServerDisconnected|RemoteDisconnected|RemoteProtocolError|IncompleteRead|` +
+		`peer (?:closed|has gone|disconnected)|bytes read on a total of|remote (?:end|process|peer) (?:closed|exited|has)|ncclRemoteError|remote process exited|` +
+		`endpoint (?:is )?(?:unreachable|timeout)|(?:HTTP|status|error|code)\W{0,4}50[0234]\b|bad gateway|service unavailable|gateway timeout|` +
+		`cannot connect to host|upstream .{0,40}(?:refused|unreachable)|requests failed`)
 })
 
-// peerLine is the line with which a role says that somebody else has gone, when
-// that is the first thing it complains about.
+//nolint:gochecknoglobals // built once, immutable
+var peerFinder = sync.OnceValue(func() *finder {
+	f := &finder{}
+	f.add(peerPattern())
+	return f
+})
+
+// peerLine is a line with which a role says that somebody else has gone: of the
+// client any, of the others the first thing that they complain about.
 func (c *court) peerLine(role string) (Line, bool) {
 	for _, l := range c.lines[role] {
-		if l.First && peerPattern().MatchString(l.Text) {
+		if (l.First || c.isClient(role)) && PeerLine(l.Text) {
 			return l, true
 		}
 	}
 	return Line{}, false
+}
+
+// missed is the role whose address a failing role names when it says that
+// somebody has gone.
+func (c *court) missed(observer string) (string, bool) {
+	for _, l := range c.lines[observer] {
+		if !PeerLine(l.Text) {
+			continue
+		}
+		for _, r := range c.ev.Roles {
+			if r.Name != observer && r.Address != "" && names(l.Text, r.Address) {
+				return r.Name, true
+			}
+		}
+	}
+	return "", false
+}
+
+// names says that a text speaks of host:port, in whatever form: ports are handed
+// out by the kernel, so the number alone tells servers apart. It must stand alone.
+func names(text, address string) bool {
+	port := address[strings.LastIndexByte(address, ':')+1:]
+	if len(port) < 3 || len(port) == len(address) {
+		return false
+	}
+	digit := func(i int) bool { return i >= 0 && i < len(text) && text[i] >= '0' && text[i] <= '9' }
+	for from := 0; ; {
+		i := strings.Index(text[from:], port)
+		if i < 0 {
+			return false
+		}
+		i += from
+		if !digit(i-1) && !digit(i+len(port)) {
+			return true
+		}
+		from = i + 1
+	}
 }
 
 // others sorts every failure beside the root: collateral with its evidence, or

@@ -474,3 +474,24 @@ func TestJudgeDoesNotDependOnOrder(t *testing.T) {
 		require.Equal(t, want, blame.Judge(b.ev))
 	}
 }
+
+// A role that left with 0 in time for nobody to mind is still the root when the
+// others' complaints name it.
+func TestTheSilentOneIsNamed(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for i := range b.ev.Roles {
+		b.ev.Roles[i].Address = []string{"n1:40001", "n2:40002", "127.0.0.1:40003", "n1:40004", ""}[i]
+	}
+	b.end("BENCHMARK", 100, 1).line("BENCHMARK", `E   ERROR HTTP 500: b'{"error": "[Errno 111] Connect call failed ('127.0.0.1', 40003)"}'`)
+	for _, name := range []string{"GEN_0", "GEN_1", "CTX_0", "DISAGG_SERVER"} {
+		b.event(blame.Event{Role: name, Kind: blame.RoleEnd, At: at(100.1), Expected: true})
+	}
+	f := blame.Judge(b.ev)
+	require.Equal(t, "CTX_0", f.Root, "%+v", f)
+	require.Equal(t, blame.KindEarlyExit, f.Kind)
+	require.Equal(t, blame.Unknown, f.Class)
+	require.Contains(t, f.Collateral["BENCHMARK"], "Connect call failed")
+	b.ev.Roles[2].Address = "127.0.0.1:4000" // part of another number names nobody
+	require.Equal(t, "BENCHMARK", blame.Judge(b.ev).Root)
+}

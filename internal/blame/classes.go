@@ -18,7 +18,7 @@ var ClassesYAML string
 // Classes are compiled failure classes. The zero value matches nothing.
 type Classes struct {
 	rules []compiled
-	any   *regexp.Regexp // matches whatever one of the rules matches
+	find  *finder // says which lines are worth a closer look
 }
 
 type compiled struct {
@@ -32,7 +32,7 @@ type compiled struct {
 func Compile(rules []Rule) (Classes, error) {
 	var c Classes
 	var errs []error
-	all := ""
+	c.find = &finder{}
 	seen := map[string]bool{}
 	for i, r := range rules {
 		name := r.Name
@@ -57,20 +57,10 @@ func Compile(rules []Rule) (Classes, error) {
 			continue
 		}
 		c.rules = append(c.rules, compiled{Rule: r, re: re})
-		if all != "" {
-			all += "|"
-		}
-		all += "(?:" + r.Pattern + ")"
+		c.find.add(re)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return Classes{}, err
-	}
-	if all != "" {
-		re, err := regexp.Compile(all)
-		if err != nil {
-			return Classes{}, fmt.Errorf("failure classes together: %w", err)
-		}
-		c.any = re
 	}
 	return c, nil
 }
@@ -87,7 +77,7 @@ func (c Classes) Match(line string) (Rule, bool) {
 
 // match is the index of the first rule that matches, or -1.
 func (c Classes) match(line string) int {
-	if c.any == nil || !c.any.MatchString(line) || Quoted(line) {
+	if c.find == nil || !c.find.may(line) || Quoted(line) {
 		return -1
 	}
 	for i, r := range c.rules {

@@ -203,6 +203,9 @@ func (c *court) root() (Event, bool) {
 	if lost, ok := c.lostNode(); ok && c.observes(candidates[0]) {
 		return lost, true
 	}
+	if f, ok := c.silent(candidates); ok {
+		return f, true
+	}
 	best := candidates[0]
 	for _, e := range candidates[1:] {
 		if c.before(e, best) {
@@ -237,6 +240,28 @@ func (c *court) lostNode() (Event, bool) {
 		if e.Kind == NodeLost || e.Kind == Unkillable {
 			return e, true
 		}
+	}
+	return Event{}, false
+}
+
+// silent finds the role that everybody else complains about and that has left
+// without a word: when all who failed only say that somebody has gone, and one of
+// them names whom, it is that one, even if it ended with 0 at a time when that
+// was no fault by itself.
+func (c *court) silent(candidates []Event) (Event, bool) {
+	for _, e := range candidates {
+		if !c.observes(e) {
+			return Event{}, false
+		}
+	}
+	for _, e := range candidates {
+		name, ok := c.missed(e.Role)
+		end, ended := c.ends[name]
+		if !ok || !ended || end.ByUs || end.At.Sub(e.At) > c.ev.Skew {
+			continue
+		}
+		end.Expected = end.Exit != 0
+		return normal(end), true
 	}
 	return Event{}, false
 }

@@ -105,6 +105,7 @@ type Role struct {
 	Kind     string // gen, ctx, server, benchmark, agg, precheck, install
 	Nodes    []string
 	Started  time.Time // zero = never
+	Address  string    // host:port of its server, as it published it; "" = unknown
 	LogLines int       // lines of its log; 0 = unknown
 }
 

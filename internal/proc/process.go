@@ -33,6 +33,8 @@ type Process struct {
 	exited chan struct{} // the child has ended; pipes may still be open
 	done   chan struct{} // res and err are set
 
+	early Result // exit code and signal; set before exited is closed
+
 	mu     sync.Mutex
 	reaped bool // from here on the pid may belong to somebody else
 	cause  error
@@ -41,6 +43,8 @@ type Process struct {
 	err *tail
 	res Result
 	fin error
+
+	pipes pipes
 }
 
 // Start starts c. The child is ended when ctx ends. The caller need not call
@@ -63,10 +67,16 @@ func Start(ctx context.Context, c Command) (*Process, error) {
 		err:    &tail{max: stderrTail},
 	}
 	p.cmd = p.command(ctx, path, c)
-	if err := p.cmd.Start(); err != nil {
+	if err := p.attach(c); err != nil {
+		p.pipes.closeAll()
 		return nil, fmt.Errorf("start %s: %w", p.name, err)
 	}
-	go p.reap(c.KillLeft)
+	if err := p.cmd.Start(); err != nil {
+		p.pipes.closeAll()
+		return nil, fmt.Errorf("start %s: %w", p.name, err)
+	}
+	p.pipes.begin()
+	go p.reap(c.KillLeft, orDefault(c.WaitDelay, DefaultWaitDelay))
 	go p.watch(ctx, c.Timeout, orDefault(c.Grace, DefaultGrace))
 	return p, nil
 }
@@ -81,23 +91,38 @@ func (p *Process) command(ctx context.Context, path string, c Command) *exec.Cmd
 		cmd.Env = []string{}
 	}
 	cmd.Stdin = c.Stdin
-	cmd.Stdout = c.Stdout
-	if c.Stdout == nil {
-		p.out = &limited{max: orDefault(c.MaxStdout, DefaultMaxStdout)}
-		cmd.Stdout = p.out
-	}
-	_, file := c.Stderr.(*os.File)
-	switch {
-	case c.Stderr == nil:
-		cmd.Stderr = p.err
-	case file || same(c.Stderr, c.Stdout):
-		cmd.Stderr = c.Stderr // a file needs no copying; one pipe for both keeps the order of lines
-	default:
-		cmd.Stderr = io.MultiWriter(p.err, c.Stderr)
-	}
-	cmd.WaitDelay = orDefault(c.WaitDelay, DefaultWaitDelay)
+	cmd.WaitDelay = orDefault(c.WaitDelay, DefaultWaitDelay) // for a stdin that is copied
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: !c.Session, Setsid: c.Session}
 	return cmd
+}
+
+// attach gives the child its outputs. Pipes are our own and not exec's: so the
+// child's end is known when it ends, and not when its output has been taken.
+func (p *Process) attach(c Command) (err error) {
+	stdout := c.Stdout
+	if stdout == nil {
+		p.out = &limited{max: orDefault(c.MaxStdout, DefaultMaxStdout)}
+		stdout = p.out
+	}
+	if p.cmd.Stdout, err = p.pipes.to(stdout); err != nil {
+		return err
+	}
+	switch {
+	case c.Stderr == nil:
+		p.cmd.Stderr, err = p.pipes.to(p.err)
+	case same(c.Stderr, c.Stdout):
+		p.cmd.Stderr = p.cmd.Stdout // one pipe for both keeps the order of lines
+	case isFile(c.Stderr):
+		p.cmd.Stderr = c.Stderr
+	default:
+		p.cmd.Stderr, err = p.pipes.to(io.MultiWriter(p.err, c.Stderr))
+	}
+	return err
+}
+
+func isFile(w io.Writer) bool {
+	_, ok := w.(*os.File)
+	return ok
 }
 
 // same compares two writers; those of an uncomparable type differ.
@@ -116,7 +141,7 @@ func orDefault[T comparable](v, def T) T {
 // reap waits for the child's end. On Linux the child is first left as a zombie,
 // which keeps its pid, and so its group's id, from being given away while the
 // rest of the group is killed.
-func (p *Process) reap(killLeft bool) {
+func (p *Process) reap(killLeft bool, delay time.Duration) {
 	defer close(p.done)
 	awaitExit(p.cmd.Process.Pid)
 	p.mu.Lock()
@@ -125,22 +150,33 @@ func (p *Process) reap(killLeft bool) {
 	}
 	p.reaped = true
 	p.mu.Unlock()
-	close(p.exited)
 	err := p.cmd.Wait()
+	p.early = p.status()
+	close(p.exited)
+	if perr := p.pipes.drain(delay); err == nil {
+		err = perr
+	}
 	p.res, p.fin = p.result(err)
 }
 
-func (p *Process) result(waitErr error) (Result, error) {
-	r := Result{Exit: -1, Stderr: p.err.String()}
-	if p.out != nil {
-		r.Stdout = p.out.Bytes()
-	}
+// status is how the reaped child ended.
+func (p *Process) status() Result {
+	r := Result{Exit: -1}
 	if st, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); ok {
 		r.Exit = st.ExitStatus()
 		if st.Signaled() {
 			r.Signal = int(st.Signal())
 			r.Exit = 128 + r.Signal
 		}
+	}
+	return r
+}
+
+func (p *Process) result(waitErr error) (Result, error) {
+	r := p.early
+	r.Stderr = p.err.String()
+	if p.out != nil {
+		r.Stdout = p.out.Bytes()
 	}
 	p.mu.Lock()
 	cause := p.cause
@@ -214,6 +250,13 @@ func (p *Process) Signal(sig syscall.Signal) error {
 
 // PID is the child's process id, which is also its group's id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Ended waits for Exited and says how the child ended: only Exit and Signal are
+// set, the output may still be on its way.
+func (p *Process) Ended() Result {
+	<-p.exited
+	return p.early
+}
 
 // Exited is closed when the child has ended, before its output is complete.
 func (p *Process) Exited() <-chan struct{} { return p.exited }

@@ -312,6 +312,7 @@ func (a *agent) startRole(ctx context.Context, i int) {
 		defer a.closing.Done()
 		end := s.wait()
 		a.send(event{kind: evEnded, role: i, at: a.o.Now(), end: end, drain: a.drainSeen()})
+		s.flush()
 		a.closeRole(spec.role.Name, log)
 	}()
 }

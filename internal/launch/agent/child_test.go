@@ -50,6 +50,8 @@ func child(what string) {
 		childServer(name)
 	case "client":
 		childClient()
+	case "precheck":
+		fault("start")
 	case "noise":
 		childNoise()
 	default:

@@ -22,6 +22,9 @@ func (a *agent) evidence() blame.Evidence {
 		name := a.st.roles[i].name
 		ev.Lines = append(ev.Lines, blameLines(name, l)...)
 		ev.Roles[i].LogLines = l.state().lines
+		if addr, err := a.address(a.specs[i].role.Ready); err == nil {
+			ev.Roles[i].Address = addr
+		}
 	}
 	return ev
 }
@@ -38,7 +41,7 @@ func blameLines(name string, l *roleLog) []blame.Line {
 	// the others have nothing to say and stand in the log.
 	tail := l.lastLines()
 	for i, at := range tail {
-		if _, ok := l.look.classes.Match(at.Text); ok || i == len(tail)-1 {
+		if _, ok := l.look.classes.Match(at.Text); ok || blame.PeerLine(at.Text) || i == len(tail)-1 {
 			lines = append(lines, at)
 		}
 	}

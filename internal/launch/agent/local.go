@@ -58,12 +58,13 @@ func (l *local) close()                        { l.guard.close() }
 
 func (l *local) start(ctx context.Context, spec stepSpec, log *roleLog, bad func(rundir.TaskEnd)) (step, error) {
 	s := &localStep{
-		name:   l.jobID + "." + strconv.Itoa(spec.index),
-		cookie: StepCookie + "=" + l.mark + "." + strconv.Itoa(spec.index),
-		ended:  make(chan taskEnd, 16),
-		done:   make(chan struct{}),
-		guard:  l.guard,
-		bad:    bad,
+		name:    l.jobID + "." + strconv.Itoa(spec.index),
+		cookie:  StepCookie + "=" + l.mark + "." + strconv.Itoa(spec.index),
+		ended:   make(chan taskEnd, 16),
+		done:    make(chan struct{}),
+		flushed: make(chan struct{}),
+		guard:   l.guard,
+		bad:     bad,
 	}
 	argv := []string{"bash", l.dir.RoleScript(spec.role.Name)}
 	slice := spec.role.Slice
@@ -156,13 +157,14 @@ func (l *local) takeGPUs(share rundir.NodeShare, overlap bool) []string {
 
 // localStep is a running local step.
 type localStep struct {
-	name   string
-	cookie string
-	guard  *guard
-	bad    func(rundir.TaskEnd)
-	ended  chan taskEnd
-	done   chan struct{}
-	end    stepEnd
+	name    string
+	cookie  string
+	guard   *guard
+	bad     func(rundir.TaskEnd)
+	ended   chan taskEnd
+	done    chan struct{}
+	flushed chan struct{}
+	end     stepEnd
 
 	mu    sync.Mutex
 	tasks []*localTask
@@ -190,7 +192,7 @@ func (s *localStep) startTask(ctx context.Context, argv, env []string, dir strin
 	}
 	// The step ends by its own rules and not by the context: SIGTERM to the
 	// agent is an event among others.
-	p, err := proc.Start(context.WithoutCancel(ctx), proc.Command{Argv: argv, Dir: dir, Env: env, Stdout: out, Stderr: out, KillLeft: true})
+	p, err := proc.Start(context.WithoutCancel(ctx), proc.Command{Argv: argv, Dir: dir, Env: env, Stdout: out, Stderr: out, KillLeft: true, WaitDelay: flushTime})
 	if err != nil {
 		return err
 	}
@@ -200,12 +202,9 @@ func (s *localStep) startTask(ctx context.Context, argv, env []string, dir strin
 	s.mu.Unlock()
 	s.guard.add(p.PID())
 	go func() {
-		res, _ := p.Wait()
+		<-p.Exited() // its output may still be on its way
 		s.guard.remove(p.PID())
-		if t.out != nil {
-			t.out.flush()
-		}
-		s.ended <- taskEnd{t, res}
+		s.ended <- taskEnd{t, p.Ended()}
 	}()
 	return nil
 }
@@ -230,8 +229,28 @@ func (s *localStep) supervise(n int) {
 			s.each(func(p *proc.Process) error { return p.Signal(syscall.SIGKILL) })
 		}
 	}
-	s.killEscaped()
+	s.killEscaped() // now nobody has the pipes any more and the rest of the output comes
+	go func() {
+		defer close(s.flushed)
+		s.mu.Lock()
+		tasks := append([]*localTask(nil), s.tasks...)
+		s.mu.Unlock()
+		for _, t := range tasks {
+			_, _ = t.p.Wait() // how it ended is known
+			if t.out != nil {
+				t.out.flush()
+			}
+		}
+	}()
+	soon := time.NewTimer(flushSoon)
+	defer soon.Stop()
+	select {
+	case <-s.flushed:
+	case <-soon.C:
+	}
 }
+
+func (s *localStep) flush() { <-s.flushed }
 
 // note keeps the first bad end. Once the step as a whole has been signalled, no
 // single task's end says anything about who was first.

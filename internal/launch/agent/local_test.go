@@ -93,15 +93,11 @@ func runLocal(t *testing.T, sc scenario) ended {
 	}
 	cookie := fmt.Sprintf("CI_DISAGG_TEST_RUN=%s-%d", t.Name(), time.Now().UnixNano())
 	var out syncBuffer
-	self, err := os.Executable()
-	require.NoError(t, err)
 	began := time.Now()
 	runErr := Run(t.Context(), Options{
 		Dir: dir, Version: "test", Host: "here", PID: os.Getpid(), Now: time.Now, Stdout: &out, Classes: builtinRules(t), Signals: sc.signals,
-		Env: append(os.Environ(), cookie),
-		GuardArgv: func(token string) []string {
-			return []string{"/usr/bin/env", childEnv + "=guard", self, token}
-		},
+		Env:       append(os.Environ(), cookie),
+		GuardArgv: guardArgv,
 	})
 	e := ended{dir: dir, stdout: out.String(), err: runErr, took: time.Since(began), cookie: cookie, roles: map[string]rundir.RoleRecord{}}
 	require.Empty(t, proc.WithCookie(cookie), "processes are left")
@@ -140,6 +136,14 @@ func writeAttempt(t *testing.T, dir rundir.AttemptDir, plan rundir.Plan, sc scen
 		}
 		require.NoError(t, rundir.WriteFile(dir.RoleScript(r.Name), []byte(b.String()), rundir.ExecMode))
 	}
+}
+
+func guardArgv(mark string) []string {
+	self, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	return []string{"/usr/bin/env", childEnv + "=guard", self, mark}
 }
 
 type syncBuffer struct {
@@ -188,40 +192,266 @@ func TestHealthyRunPasses(t *testing.T) {
 	require.Contains(t, e.stdout, "[GEN_0] GEN_0 task 0")
 }
 
-func TestFaultsOnTheLocalBackend(t *testing.T) {
-	t.Parallel()
-	four := []string{"GEN_0", "CTX_0", "DISAGG_SERVER", "BENCHMARK"}
-	for _, name := range four {
-		for _, when := range []string{"start", "serving"} {
-			for _, how := range []string{"KILL", "trace", "7"} {
-				t.Run(name+" "+when+" "+how, func(t *testing.T) {
-					t.Parallel()
-					e := runLocal(t, scenario{faults: map[string]string{name: when + ":" + how}})
-					require.NoError(t, e.err)
-					f := e.rec.End.Finding
-					require.NotNil(t, f, e.stdout)
-					require.Equal(t, name, f.Root, e.stdout)
-					want := rundir.OutcomeTestFailed
-					if how == "KILL" {
-						want = rundir.OutcomeInfra
-					}
-					require.Equal(t, want, e.rec.End.Outcome, e.stdout)
-					ended := *e.roles[name].Ended
-					for _, other := range four {
-						if other == name {
-							continue
-						}
-						r := e.roles[other]
-						if r.StopSent != nil {
-							require.Less(t, r.StopSent.Sub(ended), 2*time.Second, other)
-						}
-						require.NotContains(t, f.Roots, other)
-					}
-					require.Less(t, e.rec.End.At.Sub(ended), 4*time.Second)
-				})
-			}
+// faultRow is one row of the fault matrix.
+type faultRow struct {
+	name    string
+	faults  map[string]string
+	edit    func(*rundir.Plan)
+	env     map[string]string
+	outcome rundir.Outcome
+	root    string
+	roots   []string      // further ones
+	within  time.Duration // first bad end → end of the attempt; 0 = 4 s
+}
+
+func one(role, fault string) map[string]string { return map[string]string{role: fault} }
+
+// faultRows are the rows that a local backend can play.
+func faultRows() []faultRow {
+	var rows []faultRow
+	for _, name := range []string{"GEN_0", "CTX_0", "DISAGG_SERVER", "BENCHMARK"} {
+		rows = append(rows,
+			faultRow{name: name + " is killed before it is ready", faults: one(name, "start:KILL"), outcome: rundir.OutcomeInfra, root: name},
+			faultRow{name: name + " raises before it is ready", faults: one(name, "start:trace"), outcome: rundir.OutcomeTestFailed, root: name},
+			faultRow{name: name + " is killed while serving", faults: one(name, "serving:KILL"), outcome: rundir.OutcomeInfra, root: name},
+			faultRow{name: name + " raises while serving", faults: one(name, "serving:trace"), outcome: rundir.OutcomeTestFailed, root: name},
+			faultRow{name: name + " exits 3 while serving", faults: one(name, "serving:3"), outcome: rundir.OutcomeTestFailed, root: name},
+			faultRow{name: name + " raises after the benchmark", faults: one(name, "after:trace"), outcome: rundir.OutcomeTestFailed, root: name},
+			faultRow{name: name + " is killed after the benchmark", faults: one(name, "after:KILL"), outcome: rundir.OutcomeInfra, root: name},
+		)
+		if name != "BENCHMARK" {
+			rows = append(rows,
+				faultRow{name: name + " exits 0 before it is ready", faults: one(name, "start:0"), outcome: rundir.OutcomeTestFailed, root: name, within: 5 * time.Second},
+				faultRow{name: name + " exits 0 while serving", faults: one(name, "serving:0"), outcome: rundir.OutcomeTestFailed, root: name, within: 5 * time.Second},
+			)
 		}
 	}
+	ranks := func(p *rundir.Plan) {
+		p.Roles[0].Slice = []rundir.NodeShare{{Node: 0, Tasks: 2, GPUs: 2}, {Node: 1, Tasks: 2, GPUs: 2}}
+	}
+	deaf := map[string]string{"CTX_0": "start:deaf", "GEN_0": "serving:3"}
+	return append(rows,
+		faultRow{name: "a rank other than 0 is killed", faults: one("GEN_0", "serving:KILL@2"), edit: ranks, outcome: rundir.OutcomeInfra, root: "GEN_0", within: 6 * time.Second},
+		faultRow{name: "a rank other than 0 fails", faults: one("GEN_0", "serving:3@1"), edit: ranks, outcome: rundir.OutcomeTestFailed, root: "GEN_0", within: 6 * time.Second},
+		faultRow{name: "a server ignores SIGTERM", faults: deaf, outcome: rundir.OutcomeTestFailed, root: "GEN_0", within: 6 * time.Second},
+		faultRow{name: "two workers die within 100 ms", faults: map[string]string{"GEN_0": "serving:3", "CTX_0": "serving:3"},
+			outcome: rundir.OutcomeTestFailed, root: "either", roots: []string{"the other"}},
+		faultRow{name: "the client passes without its status file", env: map[string]string{"NO_STATUS": "1"}, outcome: rundir.OutcomeTestFailed, root: "BENCHMARK", within: 20 * time.Second},
+		faultRow{name: "a server hangs", faults: one("GEN_0", "serving:stop"), env: map[string]string{"WORK": "1h"}, outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), root: "GEN_0", within: time.Minute,
+			edit: func(p *rundir.Plan) { p.Hang = dur("2s") }},
+		faultRow{name: "the client hangs", faults: one("BENCHMARK", "serving:forever"), outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), root: "BENCHMARK", within: time.Minute,
+			edit: func(p *rundir.Plan) { p.Hang = dur("2s") }},
+		faultRow{name: "a server is not ready in time", faults: one("CTX_0", "start:forever"), outcome: rundir.TimeoutOf(rundir.PhaseReady), root: "CTX_0", within: time.Minute,
+			edit: func(p *rundir.Plan) { p.Budgets.Ready = dur("2s") }},
+		faultRow{name: "the benchmark takes too long", env: map[string]string{"WORK": "1h"}, outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), within: time.Minute,
+			edit: func(p *rundir.Plan) { p.Budgets.Benchmark = dur("2s") }},
+		faultRow{name: "a precheck fails", faults: one("GEN_0_PRECHECK", "start:3"), outcome: rundir.OutcomeInfra, root: "GEN_0_PRECHECK", edit: withPrecheck},
+	)
+}
+
+func withPrecheck(p *rundir.Plan) {
+	p.PreRoles = []rundir.RolePlan{{Name: "GEN_0_PRECHECK", Kind: rundir.KindPrecheck, Command: "precheck", Slice: p.Roles[0].Slice}}
+}
+
+func TestFaultsOnTheLocalBackend(t *testing.T) {
+	t.Parallel()
+	for _, row := range faultRows() {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			e := runLocal(t, scenario{faults: row.faults, edit: row.edit, env: row.env})
+			require.NoError(t, e.err)
+			require.Equal(t, row.outcome, e.rec.End.Outcome, e.stdout)
+			f := e.rec.End.Finding
+			require.NotNil(t, f, e.stdout)
+			if row.root == "either" {
+				require.ElementsMatch(t, []string{"GEN_0", "CTX_0"}, append(f.Roots, f.Root), e.stdout)
+				return
+			}
+			require.Equal(t, row.root, f.Root, e.stdout)
+			require.Empty(t, f.Roots, e.stdout)
+			checkTimes(t, row, e)
+		})
+	}
+}
+
+// checkTimes: the teardown begins within 2 s of the root's end, and the attempt
+// ends within the row's time.
+func checkTimes(t *testing.T, row faultRow, e ended) {
+	t.Helper()
+	root, ok := e.roles[row.root]
+	if !ok || root.Ended == nil || root.StopSent != nil {
+		return
+	}
+	within := row.within
+	if within == 0 {
+		within = 4 * time.Second
+	}
+	require.Less(t, e.rec.End.At.Sub(*root.Ended), within, e.stdout)
+	for name, r := range e.roles {
+		if r.StopSent != nil && row.within == 0 {
+			require.Less(t, r.StopSent.Sub(*root.Ended), 2*time.Second, name)
+		}
+	}
+}
+
+func TestPrecheckRunsFirstOnTheSameNodes(t *testing.T) {
+	t.Parallel()
+	e := runLocal(t, scenario{edit: withPrecheck})
+	require.Equal(t, rundir.OutcomePassed, e.rec.End.Outcome, e.stdout)
+	pre, gen := e.roles["GEN_0_PRECHECK"], e.roles["GEN_0"]
+	require.Equal(t, gen.Nodes, pre.Nodes)
+	require.False(t, gen.Started.Before(*pre.Ended))
+}
+
+func TestInstallFailure(t *testing.T) {
+	t.Parallel()
+	e := runLocal(t, scenario{
+		edit: func(p *rundir.Plan) { p.Install = "exit 4" },
+		prepare: func(t *testing.T, dir rundir.AttemptDir) {
+			t.Helper()
+			require.NoError(t, rundir.WriteFile(filepath.Join(string(dir), "install.sh"), []byte("echo pip: no such wheel\nexit 4\n"), rundir.ExecMode))
+		},
+	})
+	require.NoError(t, e.err)
+	require.Equal(t, rundir.OutcomeInfra, e.rec.End.Outcome)
+	require.Equal(t, "INSTALL", e.rec.End.Finding.Root)
+	require.Equal(t, rundir.RoleNeverStarted, e.roles["GEN_0"].State)
+	require.Contains(t, e.stdout, "[INSTALL] pip: no such wheel")
+}
+
+// A server that is deaf to SIGTERM in drain is ended after the budget; that is
+// stated and no failure.
+func TestDeafServerInDrain(t *testing.T) {
+	t.Parallel()
+	e := runLocal(t, scenario{faults: one("CTX_0", "after:forever")})
+	require.Equal(t, rundir.OutcomePassed, e.rec.End.Outcome, e.stdout)
+	require.Equal(t, "agent", e.roles["CTX_0"].StoppedBy)
+	require.Contains(t, e.rec.End.Reason, "1 servers did not leave by themselves")
+}
+
+func TestStaleFilesAreRemoved(t *testing.T) {
+	t.Parallel()
+	e := runLocal(t, scenario{prepare: func(t *testing.T, dir rundir.AttemptDir) {
+		t.Helper()
+		for _, f := range []string{"benchmark_status.0.txt", "hostnames/GEN_0.txt", "gen_server_0.done", "gen_server_0.log"} {
+			require.NoError(t, rundir.WriteFile(filepath.Join(dir.Output(), f), []byte("127.0.0.1:1"), rundir.FileMode))
+		}
+	}})
+	require.Equal(t, rundir.OutcomePassed, e.rec.End.Outcome, e.stdout)
+	log, err := os.ReadFile(filepath.Join(e.dir.Output(), "gen_server_0.log"))
+	require.NoError(t, err)
+	require.Contains(t, string(log), "GEN_0 task 0")
+}
+
+// A noisy role is complete in its file and bounded on the console, which says
+// how much it left out.
+func TestNoise(t *testing.T) {
+	t.Parallel()
+	const lines = 30000
+	e := runLocal(t, scenario{
+		env: map[string]string{"NOISE": "30000"},
+		edit: func(p *rundir.Plan) {
+			p.Roles = p.Roles[3:]
+			p.Roles[0].Command = "noise"
+			p.Roles[0].Slice[0].Tasks = 3
+		},
+	})
+	require.Equal(t, rundir.OutcomePassed, e.rec.End.Outcome)
+	log, err := os.ReadFile(e.dir.RoleLog("BENCHMARK"))
+	require.NoError(t, err)
+	require.Equal(t, 3*lines+3, bytes.Count(log, []byte("\n")))
+	for line := range bytes.Lines(log) {
+		require.Regexp(t, `^(noise line \d+ of task \d|BENCHMARK task \d of 3 on \S+ gpus \S+)\n$`, string(line), "lines of two tasks are mixed")
+	}
+	require.Less(t, strings.Count(e.stdout, "noise line"), 2000)
+	require.Regexp(t, `\[BENCHMARK\] … \d+ lines not shown here \(complete in roles/BENCHMARK/output.log\)`, e.stdout)
+	require.EqualValues(t, len(log), e.roles["BENCHMARK"].LogBytes)
+}
+
+func TestDiskFull(t *testing.T) {
+	t.Parallel()
+	e := runLocal(t, scenario{env: map[string]string{"WORK": "1h"}, prepare: func(t *testing.T, dir rundir.AttemptDir) {
+		t.Helper()
+		require.NoError(t, os.Symlink("/dev/full", dir.RoleLog("CTX_0")))
+	}})
+	require.ErrorContains(t, e.err, "no space left")
+	require.ErrorContains(t, e.err, "bytes of CTX_0's output are lost")
+	require.Equal(t, rundir.OutcomeInfra, e.rec.End.Outcome, e.stdout)
+	require.Equal(t, "storage", e.rec.End.Finding.Kind)
+	require.Positive(t, e.roles["CTX_0"].LostBytes)
+	require.Contains(t, e.stdout, "no space left")
+}
+
+func TestRecordThatCannotBeWrittenIsSaid(t *testing.T) {
+	t.Parallel()
+	dir := rundir.AttemptDir(t.TempDir())
+	writeAttempt(t, dir, testPlan(), scenario{})
+	require.NoError(t, os.MkdirAll(filepath.Join(dir.AgentFile(), "in the way"), 0o700))
+	var out syncBuffer
+	err := Run(t.Context(), Options{Dir: dir, PID: os.Getpid(), Now: time.Now, Stdout: &out, Env: os.Environ()})
+	require.ErrorContains(t, err, "agent.json")
+	require.Contains(t, out.String(), "the run directory is incomplete")
+	require.Contains(t, out.String(), "outcome passed")
+}
+
+func TestWhatCannotBegin(t *testing.T) {
+	t.Parallel()
+	o := Options{Dir: rundir.AttemptDir(t.TempDir()), PID: 1, Now: time.Now, Stdout: &syncBuffer{}}
+	require.ErrorContains(t, Run(t.Context(), o), "plan.json")
+	require.NoError(t, rundir.WriteJSON(o.Dir.PlanFile(), rundir.Plan{Schema: 1}))
+	require.ErrorContains(t, Run(t.Context(), o), "no roles")
+	plan := testPlan()
+	plan.LocalAgent = false
+	require.NoError(t, rundir.WriteJSON(o.Dir.PlanFile(), plan))
+	require.ErrorContains(t, Run(t.Context(), o), "SLURM_JOB_ID is not set")
+	o.Backend = "kubernetes"
+	require.ErrorContains(t, Run(t.Context(), o), `backend "kubernetes"`)
+	o.Backend, o.Classes = "local", []blame.Rule{{Name: "x", Class: "infra", Pattern: "("}}
+	require.ErrorContains(t, Run(t.Context(), o), "class x: pattern")
+}
+
+// A restarted job is refused: what the first start wrote stays.
+func TestRestartIsRefused(t *testing.T) {
+	t.Parallel()
+	plan := testPlan()
+	plan.LocalAgent = false
+	var out syncBuffer
+	o := Options{
+		Dir: rundir.AttemptDir(t.TempDir()), PID: os.Getpid(), Now: time.Now, Stdout: &out,
+		Env: []string{"SLURM_JOB_ID=7", "SLURM_RESTART_COUNT=1", "SLURM_JOB_NODELIST=n[1-2]"},
+	}
+	writeAttempt(t, o.Dir, plan, scenario{})
+	first := rundir.AgentRecord{Schema: 1, JobID: "7", Phase: rundir.PhaseBenchmark, Timeline: []rundir.Event{{What: "earlier"}}}
+	require.NoError(t, rundir.WriteJSON(o.Dir.AgentFile(), first))
+	require.ErrorIs(t, Run(t.Context(), o), ErrRefused)
+	var rec rundir.AgentRecord
+	require.NoError(t, rundir.ReadJSON(o.Dir.AgentFile(), &rec))
+	require.Equal(t, "earlier", rec.Timeline[0].What)
+	require.Equal(t, 1, rec.Restart)
+	require.Equal(t, rundir.OutcomeInfra, rec.End.Outcome)
+	require.NoDirExists(t, o.Dir.Output())
+}
+
+// When the local agent is killed, its guard ends what it had running.
+func TestAgentIsKilled(t *testing.T) {
+	t.Parallel()
+	dir := rundir.AttemptDir(t.TempDir())
+	writeAttempt(t, dir, testPlan(), scenario{env: map[string]string{"WORK": "1h"}, faults: one("CTX_0", "start:deaf")})
+	self, err := os.Executable()
+	require.NoError(t, err)
+	cookie := "CI_DISAGG_TEST_RUN=killed-" + filepath.Base(string(dir))
+	p, err := proc.Start(t.Context(), proc.Command{Argv: []string{self, string(dir)}, Env: append(os.Environ(), childEnv+"=agent", cookie)})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		_, err := os.Stat(filepath.Join(dir.Output(), "client-began"))
+		return err == nil
+	}, 30*time.Second, 20*time.Millisecond)
+	require.Greater(t, len(proc.WithCookie(cookie)), 5)
+	require.NoError(t, syscall.Kill(p.PID(), syscall.SIGKILL))
+	require.Eventually(t, func() bool { return len(proc.WithCookie(cookie)) == 0 }, 5*time.Second, 20*time.Millisecond)
+	var rec rundir.AgentRecord
+	require.NoError(t, rundir.ReadJSON(dir.AgentFile(), &rec))
+	require.Nil(t, rec.End, "nothing says that it ended well")
 }
 
 func TestCancelBySignal(t *testing.T) {

@@ -266,7 +266,7 @@ func (m *machine) deadlines(e event) {
 			m.quiet(e)
 		}
 	case rundir.PhaseDrain:
-		if m.drainFile != "" && !m.status && !m.failed && spent >= statusDelay {
+		if m.drainFile != "" && !m.status && !m.failed && spent >= min(statusDelay, m.drainBound) {
 			m.begin(e.at, m.drainRole+" ended with 0 but its status file never came", 0,
 				blame.Event{Role: m.drainRole, Kind: blame.NoStatus, At: m.drainAt, Text: m.drainFile})
 			return

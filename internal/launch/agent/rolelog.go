@@ -133,6 +133,9 @@ func (l *roleLog) examine(line string) {
 	if r, ok := l.look.classes.Match(line); ok {
 		l.classLine(r.Name, at)
 	}
+	if blame.PeerLine(line) {
+		l.classLine("", at) // no class has an empty name
+	}
 }
 
 // firstError keeps the first line that looks like an error. Of a Python
@@ -149,9 +152,9 @@ func (l *roleLog) firstError(at rundir.LogLine, line string) {
 	case l.st.first != nil, strings.HasPrefix(line, "srun: "), strings.HasPrefix(line, "slurmstepd"):
 		// srun's own messages only say how a task ended
 	case blame.Quoted(line):
-	case l.look.traceback.MatchString(line):
+	case strings.Contains(line, "Traceback (most recent call last):"):
 		l.st.first, l.trace = &at, traceDepth
-	case l.look.err.MatchString(line) && !l.look.harmless.MatchString(line):
+	case l.look.isError(line):
 		l.st.first = &at
 	}
 }
@@ -222,25 +225,37 @@ func clip(line string) string {
 // lookout is what to look for in logs.
 type lookout struct {
 	classes   blame.Classes
-	err       *regexp.Regexp
+	err       blame.Classes // one pattern: its quick look comes with it
 	harmless  *regexp.Regexp
-	traceback *regexp.Regexp
 	exception *regexp.Regexp
 	launcher  launcherMessages
 }
 
+// errorPattern matches lines that look like errors.
+const errorPattern = `\b(?:ERROR|FATAL|CRITICAL|PANIC)\b|\b[A-Z]\w*(?:Error|Exception)\b:|^E   +\S*(?:Error|Exception|assert|Failed)|` +
+	`(?i:\berror:|\bfatal:|^panic:|segmentation fault|core dumped|out of memory|\boom.kill|terminate called|assert\w* .{0,80}failed|` +
+	`cannot allocate|no space left|permission denied|command not found|no such file or directory|^killed$|^aborted|address already in use|stale file handle)`
+
+// isError says that a line looks like an error and not like the word itself in a
+// harmless place ("0 errors").
+func (o *lookout) isError(line string) bool {
+	_, ok := o.err.Match(line)
+	return ok && !o.harmless.MatchString(line)
+}
+
 func newLookout(classes blame.Classes) *lookout {
+	err, compileErr := blame.Compile([]blame.Rule{{Name: "error", Class: blame.Test, Pattern: errorPattern}})
+	if compileErr != nil {
+		panic(compileErr) // a constant of this file
+	}
 	return &lookout{
-		classes:   classes,
-		traceback: regexp.MustCompile(`Traceback \(most recent call last\):`),
+		classes: classes,
+		err:     err,
 		// An exception as Python ends a traceback with it, at the start of the
 		// line or after a rank or pytest prefix.
 		exception: regexp.MustCompile(`^(?:\S{0,40}[:|\]]\s*|E\s+)?(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Failure|Timeout)\b`),
-		err: regexp.MustCompile(`\b(?:ERROR|FATAL|CRITICAL|PANIC)\b|\b[A-Z]\w*(?:Error|Exception)\b:|^E   |` +
-			`(?i:\berror:|\bfatal:|^panic:|segmentation fault|core dumped|out of memory|\boom.kill|terminate called|assert\w* .{0,80}failed|` +
-			`cannot allocate|no space left|permission denied|command not found|no such file or directory|^killed$|^aborted|address already in use|stale file handle)`),
-		harmless: regexp.MustCompile(`(?i)\b(?:no|0|without)\s+(?:\w+\s+)?errors?\b|errors?\s*[:=]\s*(?:0|none|null|false)\b`),
-		launcher: newLauncherMessages(),
+		harmless:  regexp.MustCompile(`(?i)\b(?:no|0|without)\s+(?:\w+\s+)?errors?\b|errors?\s*[:=]\s*(?:0|none|null|false)\b`),
+		launcher:  newLauncherMessages(),
 	}
 }
 

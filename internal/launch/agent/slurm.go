@@ -170,7 +170,7 @@ func (s *slurmSteps) start(ctx context.Context, spec stepSpec, log *roleLog, bad
 	// The step ends by its own rules and not by the context. An srun that gets
 	// SIGTERM forwards nothing: it gives its tasks up for killing. So it is in a
 	// group of its own and is only signalled when it is stuck.
-	p, err := proc.Start(context.WithoutCancel(ctx), proc.Command{Argv: argv, Env: env, Stdout: log, Stderr: log, KillLeft: true})
+	p, err := proc.Start(context.WithoutCancel(ctx), proc.Command{Argv: argv, Env: env, Stdout: log, Stderr: log, KillLeft: true, WaitDelay: flushTime})
 	if err != nil {
 		return nil, err
 	}
@@ -253,6 +253,8 @@ func (t *slurmStep) signal(ctx context.Context, sig syscall.Signal) error {
 	return err
 }
 
+func (t *slurmStep) flush() { <-t.p.Done() }
+
 func ignoreDone(err error) error {
 	if errors.Is(err, syscall.ESRCH) || err == nil {
 		return nil
@@ -274,10 +276,16 @@ func (t *slurmStep) unstick() {
 
 func (t *slurmStep) wait() stepEnd {
 	go t.findID()
-	res, err := t.p.Wait()
+	res := t.p.Ended()
+	soon := time.NewTimer(flushSoon)
+	defer soon.Stop()
+	select {
+	case <-t.p.Done():
+	case <-soon.C:
+	}
 	end := stepEnd{Exit: res.Exit, Signal: res.Signal}
 	st := t.log.state()
-	if end = refine(end, st, err); t.tasks == 1 {
+	if end = refine(end, st); t.tasks == 1 {
 		end.First = nil // there is only one
 	}
 	end.Stuck = t.stuck.Load()
@@ -304,7 +312,7 @@ func (t *slurmStep) findID() {
 
 // refine reads srun's exit code together with what srun said: the code is the
 // highest of all tasks, the messages say which task ended first.
-func refine(end stepEnd, st logState, err error) stepEnd {
+func refine(end stepEnd, st logState) stepEnd {
 	if first := st.firstTask; first != nil && end.Exit != 0 {
 		t := first.TaskEnd
 		end.First = &t
@@ -319,10 +327,7 @@ func refine(end stepEnd, st logState, err error) stepEnd {
 	case end.Exit == srunError && st.firstTask == nil:
 		end.Err = st.launcher
 		if end.Err == "" {
-			end.Err = "srun failed"
-			if err != nil {
-				end.Err = err.Error()
-			}
+			end.Err = fmt.Sprintf("srun ended with %d: Slurm could not run the step", srunError)
 		}
 	}
 	return end

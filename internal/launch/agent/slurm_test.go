@@ -56,8 +56,9 @@ func childAgent() int {
 		panic(err)
 	}
 	err := Run(context.Background(), Options{
-		Dir: rundir.AttemptDir(os.Args[1]), Backend: BackendSlurm, Version: "test", Env: os.Environ(), Host: "batch", PID: os.Getpid(),
+		Dir: rundir.AttemptDir(os.Args[1]), Version: "test", Env: os.Environ(), Host: "batch", PID: os.Getpid(),
 		Now: time.Now, Stdout: os.Stdout, Classes: rules, Signals: signals,
+		GuardArgv: guardArgv,
 	})
 	if err != nil {
 		fmt.Println(err)

@@ -3,10 +3,18 @@ package agent
 import (
 	"context"
 	"syscall"
+	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
+
+// flushSoon is how long an end is held back for its last output, which says why.
+const flushSoon = 2 * time.Second
+
+// flushTime is how long the output of an ended task may take to reach its log. The
+// task's group is dead by then, so only a slow disk or a slow machine needs it.
+const flushTime = time.Minute
 
 // starter starts steps and knows the job around them. There are two: Slurm's
 // srun, and a small srun of our own for one machine.
@@ -40,7 +48,9 @@ type step interface {
 	id() string
 	// signal sends sig to every process of the step.
 	signal(ctx context.Context, sig syscall.Signal) error
-	// wait returns once no process of the step is left and its output has
-	// reached the log.
+	// wait returns once no process of the step is left. Its output has reached
+	// the log then, unless that takes long.
 	wait() stepEnd
+	// flush returns once all of the output has.
+	flush()
 }

@@ -54,6 +54,9 @@ func (a *agent) isReady(ctx context.Context, i int) bool {
 
 // address reads the host:port that a server has published.
 func (a *agent) address(want rundir.Ready) (string, error) {
+	if want.AddressFile == "" {
+		return "", os.ErrNotExist
+	}
 	path := filepath.Join(a.dir.Output(), a.expand(want.AddressFile))
 	if !exists(path) {
 		return "", os.ErrNotExist

@@ -1,0 +1,142 @@
+package blame
+
+import (
+	"regexp"
+	"regexp/syntax"
+	"strings"
+)
+
+// Logs of a serving run come in megabytes, and the agent looks at every line
+// while the run is being measured. A regular expression costs about a
+// microsecond per byte; looking for a few fixed strings costs a hundredth of
+// that. So each pattern is first reduced to its needles: strings of which every
+// match contains at least one.
+
+// minNeedle is the length from which a needle is worth looking for.
+const minNeedle = 3
+
+// finder is a set of patterns with their needles. Needles are found in one pass
+// over the line, by their first three bytes.
+type finder struct {
+	buckets [4096][]string   // needles in lower case, by the hash of their first three bytes
+	always  []*regexp.Regexp // patterns without needles: every line is held against them
+}
+
+func (f *finder) add(re *regexp.Regexp) {
+	parsed, err := syntax.Parse(re.String(), syntax.Perl)
+	if err == nil {
+		if found, ok := needles(parsed.Simplify()); ok {
+			for _, n := range found {
+				h := hash(n[0], n[1], n[2])
+				f.buckets[h] = append(f.buckets[h], n)
+			}
+			return
+		}
+	}
+	f.always = append(f.always, re)
+}
+
+func hash(a, b, c byte) uint32 {
+	return (uint32(a)*961 + uint32(b)*31 + uint32(c)) % 4096
+}
+
+// may says that one of the patterns may match the line.
+func (f *finder) may(line string) bool {
+	if len(line) >= minNeedle {
+		a, b := lower(line[0]), lower(line[1])
+		for i := minNeedle - 1; i < len(line); i++ {
+			c := lower(line[i])
+			for _, n := range f.buckets[hash(a, b, c)] {
+				if hasFold(line[i-minNeedle+1:], n) {
+					return true
+				}
+			}
+			a, b = b, c
+		}
+	}
+	for _, re := range f.always {
+		if re.MatchString(line) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasFold says that s begins with n, which is in lower case.
+func hasFold(s, n string) bool {
+	if len(s) < len(n) {
+		return false
+	}
+	for i := range len(n) {
+		if lower(s[i]) != n[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// lower is ASCII only, as the needles are: a line that spells a word with one of
+// the two other letters that fold to ASCII ones (ſ and the Kelvin sign) is not
+// found.
+func lower(c byte) byte {
+	if c >= 'A' && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}
+
+// needles gives strings of which every match of re contains at least one.
+func needles(re *syntax.Regexp) ([]string, bool) {
+	switch re.Op {
+	case syntax.OpLiteral:
+		s := string(re.Rune)
+		for _, r := range s {
+			if r >= 0x80 {
+				return nil, false
+			}
+		}
+		return []string{strings.ToLower(s)}, len(s) >= minNeedle
+	case syntax.OpCapture, syntax.OpPlus:
+		return needles(re.Sub[0])
+	case syntax.OpRepeat:
+		if re.Min == 0 {
+			return nil, false
+		}
+		return needles(re.Sub[0])
+	case syntax.OpConcat:
+		return rarest(re.Sub)
+	case syntax.OpAlternate:
+		var all []string
+		for _, sub := range re.Sub {
+			n, ok := needles(sub)
+			if !ok {
+				return nil, false
+			}
+			all = append(all, n...)
+		}
+		return all, true
+	default:
+		return nil, false
+	}
+}
+
+// rarest picks the part of a sequence whose needles are the longest: any part
+// will do, since all of them must be there.
+func rarest(parts []*syntax.Regexp) ([]string, bool) {
+	var best []string
+	length := 0
+	for _, p := range parts {
+		n, ok := needles(p)
+		if !ok {
+			continue
+		}
+		shortest := len(n[0])
+		for _, s := range n {
+			shortest = min(shortest, len(s))
+		}
+		if shortest > length || shortest == length && len(n) < len(best) {
+			best, length = n, shortest
+		}
+	}
+	return best, length > 0
+}
