@@ -151,6 +151,7 @@ func (b Builder) buildCase(ctx context.Context, bundle Bundle, c CaseBundle) cas
 	if len(views) == 0 && !end.Skipped {
 		r.junit.Error = r.doc.Message
 	}
+	publish.KeepCharted(r.doc.Metrics)
 	r.junit.Rows, r.junit.Problems = r.doc.Metrics, r.doc.Problems
 	return r
 }
@@ -282,6 +283,7 @@ func (b Builder) attempt(dir rundir.Dir, plan rundir.Plan, v attemptView) publis
 		hours := a.Ended.Sub(*a.Started).Hours()
 		a.GPUHours, a.GPUHoursUsed = hours*float64(plan.AllocatedGPUs), hours*float64(plan.UsedGPUs)
 	}
+	a.Artifacts = artifacts(dir, v.Dir)
 	rel, _ := filepath.Rel(string(dir), string(v.Dir)) // both are absolute, one inside the other
 	for _, r := range v.run.Roles {
 		role := publish.Role{RoleRecord: r.RoleRecord, Tail: r.Tail}

@@ -228,7 +228,10 @@ func runTicks(runs []verdict.Run) []plot.Tick {
 	}
 	last := len(runs) - 1
 	layout := "2 Jan"
-	if runs[last].Time.Sub(runs[0].Time) < 36*time.Hour {
+	switch span := runs[last].Time.Sub(runs[0].Time); {
+	case span < 15*time.Minute:
+		layout = "15:04:05"
+	case span < 36*time.Hour:
 		layout = "15:04"
 	}
 	ticks := []plot.Tick{{Value: float64(last), Label: "this run"}}

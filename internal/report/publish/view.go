@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"path"
+	"sort"
 	"strings"
 	"time"
 
@@ -260,7 +261,7 @@ func viewLine(c Case, root string) *lineView {
 	if f == nil || f.Line == nil {
 		return nil
 	}
-	v := &lineView{Where: f.Line.File, Text: oneLine(strings.TrimSpace(f.Line.Text), 400)}
+	v := &lineView{Where: f.Line.File, Text: oneLine(squeeze(f.Line.Text), 400)}
 	if f.Line.Number > 0 {
 		v.Where += fmt.Sprintf(":%d", f.Line.Number)
 	}
@@ -426,6 +427,7 @@ func viewCasePage(d Document, c Case) casePage {
 			p.Red = append(p.Red, v)
 		}
 	}
+	sort.SliceStable(p.Gating, func(i, j int) bool { return wordRank(p.Gating[i].Verdict) < wordRank(p.Gating[j].Verdict) })
 	for _, a := range c.Attempts {
 		v := viewAttempt(c, a, root)
 		if a.Counts {
@@ -489,7 +491,7 @@ func viewRole(r Role, root string) roleView {
 	default:
 		v.Tone, v.Word = "doubt", r.Status
 	}
-	if r.Started != nil && r.Ready != nil {
+	if r.Started != nil && r.Ready != nil && r.Kind != rundir.KindBenchmark && r.Kind != rundir.KindAgg {
 		v.ReadyIn = lasting(r.Ready.Sub(*r.Started))
 	}
 	if r.Started != nil && r.Ended != nil {
