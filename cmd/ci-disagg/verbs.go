@@ -2,7 +2,7 @@ package main
 
 import "github.com/spf13/cobra"
 
-// verbs lists every verb, in the order in which help shows them.
+// verbs lists every verb; help sorts them by name.
 func verbs(h host) []*cobra.Command {
 	return []*cobra.Command{
 		newRunCmd(h),
