@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,39 +29,47 @@ const interruptedReport = 10 * time.Second
 
 // reportOptions are the flags of report.
 type reportOptions struct {
+	copyFlags
+	findFlags
 	config    string
 	save      bool
 	noCaps    bool
 	strictXSD bool
+	format    string
 }
 
 func newReportCmd(h host) *cobra.Command {
 	var o reportOptions
 	cmd := &cobra.Command{
-		Use:   "report [flags] RUN_DIR",
+		Use:   "report [flags] {RUN_DIR | --run-id ID}",
 		Short: "Merge, judge and publish a run directory again, offline",
 		Long: `report reads a run directory, also a copied one, and writes its report/ again:
 junit.xml, verdict.json, summary.md, index.html. It needs no Slurm. It ends with
 the exit code that the run would end with now.`,
 		Example: `  ci-disagg report runs/nightly-1234
-  ci-disagg report --config new-policy.yaml runs/nightly-1234`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return runReport(cmd.Context(), h, o, args[0]) },
+  ci-disagg report --config new-policy.yaml runs/nightly-1234
+  ci-disagg report --format opensearch-bulk runs/nightly-1234 | curl --data-binary @- -H 'Content-Type: application/x-ndjson' "$URL/perf/_bulk"`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.around(h, func() error { return runReport(cmd.Context(), h, o, args) })
+		},
 	}
 	f := cmd.Flags()
+	o.copyFlags.AddFlags(f)
+	o.findFlags.AddFlags(f)
 	f.StringVarP(&o.config, "config", "c", "", "config to judge with (default the one the run was made with)")
 	f.BoolVar(&o.save, "save", false, "store the measurements as baseline history, as run does")
 	f.BoolVar(&o.noCaps, "no-caps", false, "cut no text in junit.xml")
+	f.StringVar(&o.format, "format", "", "print the metrics of the report that is there, and do nothing else: "+strings.Join(publish.Formats(), " or "))
 	f.BoolVar(&o.strictXSD, "strict-xsd", false, "write only what junit-10.xsd allows")
 	return cmd
 }
 
-func runReport(ctx context.Context, h host, o reportOptions, path string) error {
-	abs, err := absPath(h, path)
+func runReport(ctx context.Context, h host, o reportOptions, args []string) error {
+	dir, err := o.find(h, o.config, args)
 	if err != nil {
 		return err
 	}
-	dir := rundir.Dir(abs)
 	var cfg config
 	if o.config != "" {
 		cfg, err = loadConfig(h, o.config)
@@ -76,12 +86,26 @@ func runReport(ctx context.Context, h host, o reportOptions, path string) error 
 		return err
 	}
 	defer rep.close()
+	rep.copyTo = o.copyTo
 	return rep.finish(ctx, h, o.save)
+}
+
+// exportReport prints the metrics of a report that has been written.
+func exportReport(h host, format string, dir rundir.Dir) error {
+	d, err := publish.Read(filepath.Join(dir.Report(), rundir.ReportVerdict))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: make the report first: ci-disagg report %s", err, dir)
+	}
+	if err == nil {
+		err = publish.Export(h.stdout, format, d, metric.Default())
+	}
+	return usageErr(err)
 }
 
 // reporter makes the report of one run directory.
 type reporter struct {
 	dir     rundir.Dir
+	copyTo  string // a copy of the report goes there; "" = none
 	builder report.Builder
 	config  string // where the config was read from, "" = none
 }

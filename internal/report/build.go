@@ -120,6 +120,7 @@ func (b Builder) buildCase(ctx context.Context, bundle Bundle, c CaseBundle) cas
 	r := caseReport{
 		doc: publish.Case{
 			ID: c.State.ID, Slug: c.State.Slug, Mode: c.Plan.Case.Mode, Known: c.Plan.Case.KnownBug, Outcome: end.Outcome,
+			Match: c.Plan.Match, Points: c.Plan.Expected.Points,
 			Nodes: c.Plan.Nodes, AllocatedGPUs: c.Plan.AllocatedGPUs, UsedGPUs: c.Plan.UsedGPUs,
 		},
 		junit:    merge.Case{NodeID: c.State.ID, Slug: c.State.Slug, Skip: c.Plan.Case.SkipReason, KnownBug: c.Plan.Case.KnownBug},

@@ -46,24 +46,28 @@ type Counts struct {
 
 // Case is everything that is said about one case.
 type Case struct {
-	ID            string          `json:"id"`
-	Slug          string          `json:"slug"`
-	Mode          string          `json:"mode,omitempty"`
-	Result        string          `json:"result"`            // passed, test_failed, infra, regression, no_verdict, skipped, improvement
-	ExitCode      int             `json:"exit_code"`         // what this case alone would end with
-	Outcome       rundir.Outcome  `json:"outcome,omitempty"` // of the attempt that counts
-	Verdict       verdict.Word    `json:"verdict,omitempty"` // worst over the gating metrics
-	Message       string          `json:"message"`           // one line: why
-	Finding       *rundir.Finding `json:"finding,omitempty"`
-	Known         string          `json:"known_bug,omitempty"`
-	Metrics       []verdict.Row   `json:"metrics,omitempty"`
-	Problems      []string        `json:"validity_problems,omitempty"` // why a measurement is invalid
-	Attempts      []Attempt       `json:"attempts,omitempty"`          // all, in order; the last of each repetition counts
-	Nodes         int             `json:"nodes,omitempty"`
-	AllocatedGPUs int             `json:"allocated_gpus,omitempty"`
-	UsedGPUs      int             `json:"used_gpus,omitempty"`
-	Artifacts     []Link          `json:"artifacts,omitempty"`
-	Next          string          `json:"next,omitempty"` // the one command to run next for this case
+	ID       string          `json:"id"`
+	Slug     string          `json:"slug"`
+	Mode     string          `json:"mode,omitempty"`
+	Result   string          `json:"result"`            // passed, test_failed, infra, regression, no_verdict, skipped, improvement
+	ExitCode int             `json:"exit_code"`         // what this case alone would end with
+	Outcome  rundir.Outcome  `json:"outcome,omitempty"` // of the attempt that counts
+	Verdict  verdict.Word    `json:"verdict,omitempty"` // worst over the gating metrics
+	Message  string          `json:"message"`           // one line: why
+	Finding  *rundir.Finding `json:"finding,omitempty"`
+	Known    string          `json:"known_bug,omitempty"`
+	Metrics  []verdict.Row   `json:"metrics,omitempty"`
+	Problems []string        `json:"validity_problems,omitempty"` // why a measurement is invalid
+	Attempts []Attempt       `json:"attempts,omitempty"`          // all, in order; the last of each repetition counts
+	// Match are the properties of the plan (GPU type, parallelism, …) and Points
+	// the benchmark points that were planned, for exports.
+	Match         map[string]string `json:"match,omitempty"`
+	Points        []rundir.Point    `json:"points,omitempty"`
+	Nodes         int               `json:"nodes,omitempty"`
+	AllocatedGPUs int               `json:"allocated_gpus,omitempty"`
+	UsedGPUs      int               `json:"used_gpus,omitempty"`
+	Artifacts     []Link            `json:"artifacts,omitempty"`
+	Next          string            `json:"next,omitempty"` // the one command to run next for this case
 }
 
 // Attempt is one job of a case.

@@ -1,0 +1,313 @@
+package publish
+
+import (
+	"crypto/md5" // an id as upstream makes it, no protection
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Export formats.
+const (
+	FormatOpenMetrics = "openmetrics"
+	FormatBulk        = "opensearch-bulk"
+)
+
+// Formats lists the export formats.
+func Formats() []string { return []string{FormatOpenMetrics, FormatBulk} }
+
+// Read reads verdict.json. It refuses a newer schema.
+func Read(path string) (Document, error) {
+	var d Document
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return d, err
+	}
+	if err := json.Unmarshal(data, &d); err != nil {
+		return d, fmt.Errorf("%s: %w", path, err)
+	}
+	if d.Schema > DocumentSchema {
+		return d, fmt.Errorf("%s: schema %d is newer than this ci-disagg understands (%d)", path, d.Schema, DocumentSchema)
+	}
+	return d, nil
+}
+
+// Export writes what was measured in one of the formats, under the field names
+// of upstream's performance database: l_ int, d_ float, s_ string, b_ bool, ts_
+// milliseconds since 1970.
+func Export(w io.Writer, format string, d Document, table metric.Table) error {
+	switch format {
+	case FormatOpenMetrics:
+		return exportOpenMetrics(w, d, table)
+	case FormatBulk:
+		return exportBulk(w, d, table)
+	default:
+		return fmt.Errorf("unknown format %q: one of %s", format, strings.Join(Formats(), ", "))
+	}
+}
+
+// measurement is what a case measured at one point.
+type measurement struct {
+	fields map[string]any // l_, s_, b_, ts_
+	rows   []verdict.Row  // with a value
+}
+
+// measurements groups what was measured by case and point, in the order of the
+// document.
+func measurements(d Document) []measurement {
+	var out []measurement
+	for _, c := range d.Cases {
+		at := map[string]int{}
+		for _, r := range c.Metrics {
+			if r.Value == nil {
+				continue
+			}
+			i, ok := at[r.Point]
+			if !ok {
+				i = len(out)
+				at[r.Point] = i
+				out = append(out, measurement{fields: caseFields(d, c, r.Point)})
+			}
+			out[i].rows = append(out[i].rows, r)
+		}
+	}
+	for _, m := range out {
+		for _, r := range m.rows {
+			if r.Verdict == verdict.Regression && r.Gate {
+				m.fields["b_is_regression"] = true
+			}
+		}
+	}
+	return out
+}
+
+// caseFields describe where a measurement comes from.
+func caseFields(d Document, c Case, point string) map[string]any {
+	f := map[string]any{
+		"s_run_id": d.RunID, "s_stage_name": d.Stage, "s_case_id": c.ID,
+		"b_is_valid":      len(c.Problems) == 0 && c.Outcome == rundir.OutcomePassed,
+		"b_is_post_merge": d.Build.Mode == string(verdict.Nightly), "b_is_baseline": false, "b_is_regression": false,
+	}
+	set := func(name, value string) {
+		if value != "" {
+			f[name] = value
+		}
+	}
+	set("s_cluster", d.Cluster)
+	set("s_branch", d.Build.Branch)
+	set("s_commit", d.Build.Commit)
+	set("s_trigger_mr_id", d.Build.Change)
+	set("s_build_url", d.Build.URL)
+	for name, value := range c.Match {
+		field, typed := matchField(name, value)
+		f[field] = typed
+	}
+	at := d.Started
+	for _, a := range c.Attempts {
+		if a.Counts {
+			set("s_job_id", a.JobID)
+			if a.Started != nil {
+				at = a.Started
+			}
+			break
+		}
+	}
+	if at != nil {
+		f["ts_created"] = at.UnixMilli()
+	}
+	f["s_runtime"] = runtimeName(c)
+	name := serverName(c.ID)
+	if p := pointOf(c.Points, point); p != nil {
+		f["l_concurrency"] = int64(p.Concurrency)
+		if p.InputLen > 0 {
+			f["l_isl"] = int64(p.InputLen)
+		}
+		if p.OutputLen > 0 {
+			f["l_osl"] = int64(p.OutputLen)
+		}
+		if p.Name != "" {
+			point = p.Name
+		}
+	}
+	if point != "" {
+		name += "-" + point
+	}
+	f["s_test_case_name"] = name
+	return f
+}
+
+// pointOf is the planned point of a row.
+func pointOf(points []rundir.Point, name string) *rundir.Point {
+	for i, p := range points {
+		if p.Name == name || "con"+strconv.Itoa(p.Concurrency) == name {
+			return &points[i]
+		}
+	}
+	return nil
+}
+
+// serverName is the server's part of upstream's test name: of a disaggregated
+// case <mode>-<config>, of an aggregated one the server's name in its file.
+func serverName(id string) string {
+	kind, rest, ok := strings.Cut(shortCase(id), "-")
+	if !ok {
+		return shortCase(id)
+	}
+	if strings.HasPrefix(kind, "aggr") {
+		if _, server, ok := strings.Cut(rest, "-"); ok {
+			return server
+		}
+	}
+	return rest
+}
+
+// runtimeName is upstream's word for the kind of case.
+func runtimeName(c Case) string {
+	if c.Mode == "aggregated" {
+		return "aggr_server"
+	}
+	return "multi_node_disagg_server"
+}
+
+// matchField is a property of a plan as a field, with the type its text shows.
+func matchField(name, value string) (string, any) {
+	switch name {
+	case "model":
+		name = "model_name"
+	case "mode":
+		name = "benchmark_mode"
+	}
+	if n, err := strconv.ParseInt(value, 10, 64); err == nil {
+		return "l_" + name, n
+	}
+	if value == "true" || value == "false" {
+		return "b_" + name, value == "true"
+	}
+	return "s_" + name, value
+}
+
+// metricField is the name of a metric without its prefix: upstream's where it
+// has one, else ours.
+func metricField(name string, table metric.Table) string {
+	if m, ok := table.Lookup(name); ok && m.Upstream != "" {
+		return m.Upstream
+	}
+	return name
+}
+
+// exportBulk writes the body of an OpenSearch _bulk request: post it to
+// <index>/_bulk. The id is the MD5 of the sorted document, as upstream's writer
+// makes it, so a second post changes nothing.
+func exportBulk(w io.Writer, d Document, table metric.Table) error {
+	for _, m := range measurements(d) {
+		doc := m.fields
+		for _, r := range m.rows {
+			field := metricField(r.Metric, table)
+			doc["d_"+field] = *r.Value
+			if r.Baseline != nil {
+				doc["d_baseline_"+field] = *r.Baseline
+			}
+		}
+		body, err := json.Marshal(doc) // sorts the keys
+		if err != nil {
+			return err
+		}
+		sum := md5.Sum(body)
+		if _, err := fmt.Fprintf(w, "{\"index\":{\"_id\":%q}}\n%s\n", hex.EncodeToString(sum[:]), body); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// exportOpenMetrics writes OpenMetrics 1.0 text: a gauge per metric with the
+// describing fields as labels, and one gauge with the result of each case.
+func exportOpenMetrics(w io.Writer, d Document, table metric.Table) error {
+	families := map[string]*family{}
+	add := func(name, help string, labels []string, value float64, at any) {
+		f, ok := families[name]
+		if !ok {
+			f = &family{help: help}
+			families[name] = f
+		}
+		line := fmt.Sprintf("%s{%s} %s", name, strings.Join(labels, ","), strconv.FormatFloat(value, 'g', -1, 64))
+		if ms, ok := at.(int64); ok {
+			line += fmt.Sprintf(" %d.%03d", ms/1000, ms%1000)
+		}
+		f.samples = append(f.samples, line)
+	}
+	for _, m := range measurements(d) {
+		labels, at := labelsOf(m.fields), m.fields["ts_created"]
+		for _, r := range m.rows {
+			field := labelName(metricField(r.Metric, table))
+			help := fmt.Sprintf("%s in %s, %s is better", r.Metric, r.Unit, r.Better)
+			add("d_"+field, help, labels, *r.Value, at)
+			if r.Baseline != nil {
+				add("d_baseline_"+field, "baseline of "+r.Metric+" in "+r.Unit, labels, *r.Baseline, at)
+			}
+		}
+	}
+	for _, c := range d.Cases {
+		fields := map[string]any{"s_case_id": c.ID, "s_run_id": d.RunID, "s_stage_name": d.Stage, "s_result": c.Result}
+		add("ci_disagg_case_exit_code", "exit code that the case alone would give", labelsOf(fields), float64(c.ExitCode), nil)
+	}
+	names := make([]string, 0, len(families))
+	for n := range families {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	for _, n := range names {
+		if _, err := fmt.Fprintf(w, "# TYPE %s gauge\n# HELP %s %s\n%s\n", n, n, openMetricsText(families[n].help), strings.Join(families[n].samples, "\n")); err != nil {
+			return err
+		}
+	}
+	_, err := io.WriteString(w, "# EOF\n")
+	return err
+}
+
+// family is the samples of one metric name.
+type family struct {
+	help    string
+	samples []string
+}
+
+// labelsOf is the fields as sorted labels. The time is the sample's own, and
+// what changes with each run of a series is left to the result's gauge only
+// where it identifies: an exporter decides what it keeps.
+func labelsOf(fields map[string]any) []string {
+	names := make([]string, 0, len(fields))
+	for n := range fields {
+		if n != "ts_created" {
+			names = append(names, n)
+		}
+	}
+	slices.Sort(names)
+	for i, n := range names {
+		names[i] = fmt.Sprintf(`%s="%s"`, labelName(n), openMetricsText(fmt.Sprint(fields[n])))
+	}
+	return names
+}
+
+// labelName is s as a name that OpenMetrics allows.
+func labelName(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
+			return r
+		}
+		return '_'
+	}, s)
+}
+
+// openMetricsText escapes a label's value or a help text.
+func openMetricsText(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(strings.ToValidUTF8(s, "\ufffd"))
+}
