@@ -348,3 +348,41 @@ func TestProfileProblemsAllAtOnce(t *testing.T) {
 	}
 	require.NoError(t, script.Profile{}.Validate("c"))
 }
+
+func TestAgentForAnArchitecture(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		arch, goarch, want, err string
+		agents                  map[string]string
+	}{
+		{goarch: "amd64"},
+		{arch: "amd64", goarch: "amd64"},
+		{arch: "arm64", goarch: "amd64", err: "agent.arm64 is missing"},
+		{arch: "arm64", goarch: "amd64", agents: map[string]string{"arm64": "/a"}, want: "/a"},
+		{goarch: "arm64", agents: map[string]string{"amd64": "/x"}},
+	} {
+		got, err := script.Profile{Arch: c.arch, Agent: c.agents}.AgentFor(c.goarch)
+		require.Equal(t, c.want, got)
+		if c.err == "" {
+			require.NoError(t, err)
+		} else {
+			require.ErrorContains(t, err, c.err)
+		}
+	}
+}
+
+func TestSettingsNameWhatIsSet(t *testing.T) {
+	t.Parallel()
+	settings := script.Profile{Partition: "p", Exclusive: true, MaxNodes: 3, Env: map[string]string{"B": "2", "A": "1"}, Container: &script.Container{Image: "i"}}.Settings()
+	for _, want := range []script.Setting{
+		{Key: "partition", Value: "p", Set: true},
+		{Key: "exclusive", Value: "true", Set: true},
+		{Key: "max_nodes", Value: "3", Set: true},
+		{Key: "env.A", Value: "1", Set: true},
+		{Key: "container.image", Value: "i", Set: true},
+		{Key: "gpus", Value: "gpus-per-node"},
+		{Key: "signal", Value: "TERM@120"},
+	} {
+		require.Contains(t, settings, want)
+	}
+}

@@ -45,6 +45,21 @@ type Profile struct {
 	Login    string `yaml:"login"` // ssh destination of a login node; "" = Slurm's commands run here
 }
 
+// AgentFor is the configured path of the binary for the cluster's nodes; "" says
+// that the running one, built for goarch, will do. Nodes of another architecture
+// need a binary of their own: the agent could not even start.
+func (p Profile) AgentFor(goarch string) (string, error) {
+	arch := p.Arch
+	if arch == "" {
+		arch = goarch
+	}
+	path := p.Agent[arch]
+	if path == "" && arch != goarch {
+		return "", fmt.Errorf("agent.%s is missing: the nodes are %s, this ci-disagg is %s; name the binary that is built for them", arch, arch, goarch)
+	}
+	return path, nil
+}
+
 // Container is the container: section of a cluster.
 type Container struct {
 	Image     string   `yaml:"image"`
