@@ -20,6 +20,8 @@ import (
 
 // driveFlags bound a drive; they are the same for run and resume.
 type driveFlags struct {
+	copyFlags
+	waitFlags
 	maxJobs  int
 	failFast bool
 	retries  int
@@ -30,6 +32,8 @@ type driveFlags struct {
 
 // AddFlags registers the flags.
 func (o *driveFlags) AddFlags(f *pflag.FlagSet) {
+	o.copyFlags.AddFlags(f)
+	o.waitFlags.AddFlags(f)
 	f.IntVar(&o.maxJobs, "max-jobs", 0, "jobs of this run at the same time (default jobs.max, else no limit)")
 	f.BoolVar(&o.failFast, "fail-fast", false, "end the other cases when one does not pass")
 	f.IntVar(&o.retries, "retries", -1, "further attempts after an infrastructure failure (default retry.max)")
@@ -200,10 +204,11 @@ func (d *driver) drive(ctx context.Context, h host, dir rundir.Dir, run rundir.R
 		return err
 	}
 	defer rep.close()
+	rep.copyTo = d.flags.copyTo
 	o := d.options(h, dir, detach)
 	o.Run, o.Plans = run, plans
 	o.Decide = d.decide(rep, o.Retry)
-	_, err = drive.Run(ctx, o)
+	err = d.flags.drive(ctx, h, o)
 	var interrupted *drive.Interrupted
 	var busy *drive.BusyError
 	switch {

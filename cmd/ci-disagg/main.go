@@ -42,8 +42,11 @@ func newHost() host {
 // prints an error.
 func run(ctx context.Context, h host, args []string) int {
 	root := newRoot(h)
-	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	args, err := expandArgs(root, args)
+	if err == nil {
+		root.SetArgs(args)
+		err = root.ExecuteContext(ctx)
+	}
 	var end *endError
 	if errors.As(err, &end) {
 		if end.err != nil {
@@ -74,6 +77,7 @@ with one exit code:
 	root.SetIn(h.stdin)
 	root.SetOut(h.stdout)
 	root.SetErr(h.stderr)
+	addArgsFlag(root.PersistentFlags())
 	root.AddCommand(verbs(h)...)
 	return root
 }

@@ -70,6 +70,9 @@ func runReport(ctx context.Context, h host, o reportOptions, args []string) erro
 	if err != nil {
 		return err
 	}
+	if o.format != "" {
+		return exportReport(h, o.format, dir)
+	}
 	var cfg config
 	if o.config != "" {
 		cfg, err = loadConfig(h, o.config)
@@ -260,6 +263,9 @@ func (r *reporter) publish(h host, built report.Built) error {
 	publish.Advice{RunDir: string(r.dir), Config: r.config, Cluster: d.Cluster, Backend: d.Backend}.Advise(d)
 	if err := publish.Write(r.dir.Report(), *d); err != nil {
 		return &endError{code: exitInfra, err: fmt.Errorf("report: %w", err)}
+	}
+	if err := copyReport(r.copyTo, r.dir, *d); err != nil {
+		return &endError{code: exitInfra, err: fmt.Errorf("--copy-report: %w", err)}
 	}
 	fmt.Fprint(h.stdout, publish.Console(*d, r.dir.Report(), publish.Style{Colour: colours(h, h.stdout)}))
 	if d.ExitCode == exitPassed {

@@ -4,32 +4,40 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
-
-	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
+// resumeOptions are the flags of resume.
+type resumeOptions struct {
+	driveFlags
+	findFlags
+	config string
+}
+
 func newResumeCmd(h host) *cobra.Command {
-	var flags driveFlags
+	var o resumeOptions
 	cmd := &cobra.Command{
-		Use:   "resume [flags] RUN_DIR",
+		Use:   "resume [flags] {RUN_DIR | --run-id ID}",
 		Short: "Go on with a run where its driver stopped",
 		Long: `resume finds where a run stopped (a Jenkins restart, a lost agent, kill -9) and
 goes on: it re-attaches to live jobs, never submits a second one for a live one,
 and ends as run would have ended. A run that is over is only reported again.`,
 		Example: `  ci-disagg resume "$HOME/.local/state/ci-disagg/runs/jenkins-perf-gate-1234"`,
-		Args:    cobra.ExactArgs(1),
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runResume(cmd.Context(), h, flags, args[0])
+			return o.around(h, func() error { return runResume(cmd.Context(), h, o, args) })
 		},
 	}
-	flags.AddFlags(cmd.Flags())
+	f := cmd.Flags()
+	o.driveFlags.AddFlags(f)
+	o.findFlags.AddFlags(f)
+	f.StringVarP(&o.config, "config", "c", "", "config that --run-id is looked up with (default "+defaultConfig+" here, if it exists)")
 	return cmd
 }
 
-func runResume(ctx context.Context, h host, flags driveFlags, path string) error {
-	abs, err := absPath(h, path)
+func runResume(ctx context.Context, h host, o resumeOptions, args []string) error {
+	dir, err := o.find(h, o.config, args)
 	if err != nil {
 		return err
 	}
-	return continueRun(ctx, h, rundir.Dir(abs), flags, false)
+	return continueRun(ctx, h, dir, o.driveFlags, false)
 }

@@ -105,7 +105,9 @@ live job is never submitted a second time.`,
 		Example: `  ci-disagg run --test-list nightly.txt --cluster gb200
   ci-disagg run 'perf/test_perf_sanity.py::test_e2e[disagg_upload-e2e-my_config]'
   ci-disagg run --backend local --config demo/ci-disagg.yaml --test-list demo/suite.txt`,
-		RunE: func(cmd *cobra.Command, args []string) error { return runRun(cmd.Context(), h, o, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.around(h, func() error { return runRun(cmd.Context(), h, o, args) })
+		},
 	}
 	o.AddFlags(cmd.Flags())
 	return cmd

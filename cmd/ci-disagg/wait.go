@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
+)
+
+// waitEvery is how often a waiting driver looks whether its turn has come.
+const waitEvery = 2 * time.Second
+
+// waitFlags say what to do about another driver of the same run.
+type waitFlags struct{ wait bool }
+
+// AddFlags registers the flags.
+func (o *waitFlags) AddFlags(f *pflag.FlagSet) {
+	f.BoolVar(&o.wait, "wait", false, "if another ci-disagg drives this run, wait for its end, or for its death, instead of refusing")
+}
+
+// drive is drive.Run, or with --wait drive.Run as soon as nobody else drives the
+// run. A run that ended meanwhile is then only reported. Jenkins, having lost
+// sight of a step that still runs, calls this.
+//
+// A signal while waiting ends the run's jobs, as it would have if we drove them.
+func (o waitFlags) drive(ctx context.Context, h host, opts drive.Options) error {
+	told := false
+	for {
+		_, err := drive.Run(ctx, opts)
+		var busy *drive.BusyError
+		if !o.wait || !errors.As(err, &busy) {
+			return err
+		}
+		if !told {
+			told = true
+			fmt.Fprintf(h.stderr, "ci-disagg: waiting: %v\n", err)
+		}
+		t := time.NewTimer(waitEvery)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return cancelOther(ctx, opts)
+		}
+	}
+}
+
+// cancelOther ends the jobs of a run that somebody else drives. The error is the
+// interruption, so that the exit code is the signal's.
+func cancelOther(ctx context.Context, opts drive.Options) error {
+	cause := context.Cause(ctx)
+	_, err := drive.Cancel(context.WithoutCancel(ctx), drive.CancelOptions{
+		Dir: opts.Dir, Reason: fmt.Sprint(cause), Host: opts.Host, Slurm: opts.Slurm, Environ: opts.Environ, Now: opts.Now, Log: opts.Log,
+	})
+	return errors.Join(cause, err)
+}
