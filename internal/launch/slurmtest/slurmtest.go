@@ -200,14 +200,34 @@ func (c *Cluster) StopController(tb testing.TB) {
 	c.stopDaemon(tb, "slurmctld.pid", syscall.SIGTERM)
 }
 
-// StartController starts slurmctld and waits until it answers.
+// StartController starts slurmctld and waits until it answers and has heard of
+// every node whose slurmd is running.
 func (c *Cluster) StartController(tb testing.TB) {
 	tb.Helper()
 	c.Command(tb, "setsid", "-f", "slurmctld")
-	c.Eventually(tb, 20*time.Second, "slurmctld to answer", func() bool {
-		_, err := c.Try("scontrol", "ping")
-		return err == nil
+	c.Eventually(tb, 60*time.Second, "slurmctld to answer and to see its nodes", func() bool {
+		if _, err := c.Try("scontrol", "ping"); err != nil {
+			return false
+		}
+		out, err := c.Try("sinfo", "-h", "-N", "-p", "batch", "-o", "%N %t")
+		if err != nil {
+			return false
+		}
+		for line := range strings.Lines(out) {
+			node, state, _ := strings.Cut(strings.TrimSpace(line), " ")
+			_, running := readPID(filepath.Join(c.Dir, "run", "slurmd."+node+".pid"))
+			if running == nil && !usable(state) {
+				return false
+			}
+		}
+		return true
 	})
+}
+
+// usable says that a node's compact state lets jobs run there. A * behind it
+// means that the node has not answered yet.
+func usable(state string) bool {
+	return state == "idle" || state == "mix" || state == "alloc" || state == "comp"
 }
 
 // StopAccounting ends slurmdbd; StartAccounting brings it back.
@@ -243,7 +263,7 @@ func (c *Cluster) StartNode(tb testing.TB, node string) {
 	c.Command(tb, "setsid", "-f", "slurmd", "-N", node)
 	c.Eventually(tb, 30*time.Second, node+" to come back", func() bool {
 		out, err := c.Try("sinfo", "-h", "-N", "-p", "batch", "-n", node, "-o", "%t")
-		return err == nil && (out == "idle" || out == "mix" || out == "alloc")
+		return err == nil && usable(out)
 	})
 }
 
