@@ -386,3 +386,29 @@ func TestSettingsNameWhatIsSet(t *testing.T) {
 		require.Contains(t, settings, want)
 	}
 }
+
+// What is unset for workers can be set again by the cluster, the workload or the
+// config.
+func TestUnsetComesBeforeTheEnvironment(t *testing.T) {
+	t.Parallel()
+	plans, err := trtllm.Resolve(trtllm.Input{
+		Config: trtllm.Config{DisaggConfigs: absConfigs(t, "synthetic"), Command: `trtllm-llmapi-launch echo {test_id}`, OutputLayout: "none"},
+		Tests:  []string{"disagg-quoting"}, Base: "/",
+	})
+	require.NoError(t, err)
+	for set, want := range map[string]string{"": "unset", "tcp": "tcp"} {
+		prof := script.Profile{}
+		if set != "" {
+			prof.Env = map[string]string{"UCX_TLS": set}
+		}
+		p := script.Apply(plans[0], prof)
+		p.Roles = slices.Clone(p.Roles)
+		p.Roles[0].Command = `echo "${UCX_TLS-unset}"`
+		dir := write(t, p, prof, script.Attempt{JobName: "j", AgentPath: "/x"})
+		cmd := exec.Command("bash", filepath.Join(dir, "roles/GEN_0/role.sh"))
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "UCX_TLS=from-the-image"}
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		require.Equal(t, want, strings.TrimSpace(string(out)))
+	}
+}

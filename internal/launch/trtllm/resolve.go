@@ -100,6 +100,13 @@ func (r *resolver) checkSettings() {
 		if !validName(sec.Name) {
 			r.problem(file, 0, "workload.secrets", "%q is not a variable name", sec.Name)
 		}
+		if sec.File != "" && sec.From != "" {
+			r.problem(file, 0, "workload.secrets", "%s: give from or file, not both", sec.Name)
+		}
+		// Where the file cannot be seen, on a login node say, the role checks it.
+		if info, err := os.Stat(r.in.abs(sec.File)); sec.File != "" && err == nil && info.Mode().Perm()&0o077 != 0 {
+			r.problem(file, 0, "workload.secrets", "%s: %s can be read by others (mode %04o): chmod 600 it", sec.Name, sec.File, info.Mode().Perm())
+		}
 	}
 	for name := range s.Env {
 		if !validName(name) {

@@ -125,10 +125,15 @@ func TestProblemsOfPlans(t *testing.T) {
 		"workload.output_layout: \"x\" is not trtllm or none": func(in *Input) { in.Config.OutputLayout = "x" },
 		"workload.launcher": func(in *Input) { in.Config.Launcher = "a b" },
 		"workload.secrets: \"A-B\" is not a variable name": func(in *Input) { in.Config.Secrets = []Secret{{Name: "A-B"}} },
-		"workload.env: \"1\" is not a variable name":       func(in *Input) { in.Config.Env = map[string]string{"1": ""} },
-		"gone.txt: cannot be read":                         func(in *Input) { in.Waives = []string{"gone.txt"} },
-		"nolist.txt: cannot be read":                       func(in *Input) { in.Lists = []string{"nolist.txt"} },
-		"no test is named":                                 func(in *Input) { in.Tests = nil },
+		"workload.secrets: KEY: c.yaml can be read by others (mode 0644): chmod 600 it": func(in *Input) {
+			in.Config.Secrets = []Secret{{Name: "KEY", File: "c.yaml"}}
+			require.NoError(t, os.Chmod(filepath.Join(in.Base, "c.yaml"), 0o644))
+		},
+		"KEY: give from or file, not both":           func(in *Input) { in.Config.Secrets = []Secret{{Name: "KEY", File: "x", From: "Y"}} },
+		"workload.env: \"1\" is not a variable name": func(in *Input) { in.Config.Env = map[string]string{"1": ""} },
+		"gone.txt: cannot be read":                   func(in *Input) { in.Waives = []string{"gone.txt"} },
+		"nolist.txt: cannot be read":                 func(in *Input) { in.Lists = []string{"nolist.txt"} },
+		"no test is named":                           func(in *Input) { in.Tests = nil },
 	} {
 		_, err := resolveText(t, good, "disagg-c", change)
 		require.ErrorContains(t, err, want)

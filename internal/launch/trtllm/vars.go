@@ -253,7 +253,11 @@ func (k *kase) environment(p *rundir.Plan) {
 		if from == "" && sec.File == "" {
 			from = sec.Name
 		}
-		p.Secrets = append(p.Secrets, rundir.Secret{Name: sec.Name, From: from, File: sec.File})
+		out := rundir.Secret{Name: sec.Name, From: from}
+		if sec.File != "" {
+			out.File = in.abs(sec.File)
+		}
+		p.Secrets = append(p.Secrets, out)
 	}
 	p.Paths = []rundir.EnvVar{
 		{Name: "testOutputDir", Value: "output"},
