@@ -28,6 +28,7 @@ var pages = sync.OnceValue(func() *template.Template {
 		"commit":  shortCommit,
 		"short":   shorten,
 		"line":    oneLine,
+		"squeeze": squeeze,
 		"time":    func(t *time.Time) string { return stamp(*t) },
 	}).ParseFS(templates, "templates/*.html"))
 })

@@ -124,6 +124,7 @@ type attemptPage struct {
 	Start    string
 	Duration string
 	RoleRows []roleView
+	Said     string // why it ended so, where the banner does not say it
 	Events   []eventView
 	Dropped  int
 }
@@ -138,6 +139,16 @@ type roleView struct {
 	Lasted  string
 	Word    string
 	Open    bool // its log is unfolded
+	Said    string
+	// TailLines are the last lines of its log; the one that explains the failure
+	// is marked.
+	TailLines []tailLine
+}
+
+// tailLine is one line of a log.
+type tailLine struct {
+	Text   string
+	Marked bool
 }
 
 // eventView is an event of the timeline.
@@ -461,8 +472,11 @@ func viewAttempt(c Case, a Attempt, root string) attemptPage {
 			p.Duration = lasting(a.Ended.Sub(*a.Started))
 		}
 	}
+	if a.Outcome != rundir.OutcomePassed && (c.Finding == nil || a.Finding == nil || a.Finding.Message != c.Finding.Message) {
+		p.Said = squeeze(a.Reason)
+	}
 	for _, r := range a.Roles {
-		p.RoleRows = append(p.RoleRows, viewRole(r, root))
+		p.RoleRows = append(p.RoleRows, viewRole(r, root, a.Finding))
 	}
 	for i, e := range a.Timeline {
 		if i == maxEvents {
@@ -477,8 +491,16 @@ func viewAttempt(c Case, a Attempt, root string) attemptPage {
 	return p
 }
 
-func viewRole(r Role, root string) roleView {
+func viewRole(r Role, root string, f *rundir.Finding) roleView {
 	v := roleView{Role: r, Root: root, Ending: roleWords(r), Open: r.Status == roleRoot}
+	v.Said = squeeze(strings.TrimPrefix(r.Why, "["+r.Name+"] "))
+	explains := ""
+	if r.Status == roleRoot && f != nil && f.Line != nil {
+		explains = squeeze(f.Line.Text)
+	}
+	for _, t := range r.Tail {
+		v.TailLines = append(v.TailLines, tailLine{Text: t, Marked: explains != "" && squeeze(t) == explains})
+	}
 	switch r.Status {
 	case roleRoot:
 		v.Tone, v.Word = "bad", "root cause"
