@@ -107,8 +107,18 @@ func (p Profile) Validate(name string) error {
 		}
 	}
 	p.validateArgs(bad)
-	if p.Container != nil && p.Container.Image == "" {
-		bad("container.image", "missing: name the image, or remove the section")
+	if c := p.Container; c != nil {
+		switch {
+		case c.Image == "":
+			bad("container.image", "missing: name the image, or remove the section")
+		case strings.HasPrefix(c.Image, "<"):
+			bad("container.image", "%q is a placeholder: write the real value", c.Image)
+		}
+		for _, m := range c.Mounts {
+			if strings.HasPrefix(m, "<") || strings.ContainsAny(m, ",\n\x00") {
+				bad("container.mounts", "%q is not one src:dst[:flags]", m)
+			}
+		}
 	}
 	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(errs...)

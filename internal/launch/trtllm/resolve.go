@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -91,6 +92,11 @@ func (r *resolver) checkSettings() {
 		}
 		if _, err := parse(text); err != nil {
 			r.problem(file, 0, "workload."+key, "%v", err)
+		}
+	}
+	for key, v := range map[string]string{"source": s.Config.Source, "dir": s.Dir, "disagg_configs": s.DisaggConfigs, "agg_configs": s.AggConfigs, "gpu_type": s.GPUType} {
+		if placeholder(path.Base(v)) || placeholder(v) {
+			r.problem(file, 0, "workload."+key, "%q is a placeholder: write the real value", v)
 		}
 	}
 	if strings.ContainsAny(s.Launcher, " \t\n\"'\\$`;&|<>()") {

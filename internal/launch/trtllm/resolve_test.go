@@ -116,7 +116,9 @@ func TestProblemsOfPlans(t *testing.T) {
 		"c.yaml:5: hardware.gpus_per_node: 4, but the nodes of cluster x have 2":       func(in *Input) { in.Cluster = Cluster{Name: "x", GPUsPerNode: 2} },
 		"GEN_0 spans 2 nodes, but its command does not run under trtllm-llmapi-launch": func(in *Input) { in.Config.Command = "pytest {test_id}" },
 		"the last of them can never fire":                                              func(in *Input) { in.Budgets = rundir.Budgets{Job: hours(1), Ready: hours(0.9), Benchmark: hours(0.2)} },
-		"grace: 2h0m0s is more than budgets.collect":                                   func(in *Input) { in.Grace = hours(2) },
+		"workload.hang: 1h0m0s is not below any":                                       func(in *Input) { in.Config.Hang = hours(1) },
+		`workload.source: "<repo>" is a placeholder`:                                   func(in *Input) { in.Config.Source = "<repo>"; in.Config.DisaggConfigs = "." },
+		"workload.grace: 2h0m0s is more than budgets.collect":                          func(in *Input) { in.Grace = hours(2) },
 		"is listed twice, also at command line":                                        func(in *Input) { in.Tests = []string{"disagg-c", "perf/test_perf_sanity.py::test_e2e[disagg-c]"} },
 		"does not name disagg_upload-c, and the run has 2 cases: write {test_id}": func(in *Input) {
 			in.Tests = []string{"disagg_upload-c", "disagg-c"}
