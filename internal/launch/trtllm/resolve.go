@@ -94,7 +94,7 @@ func (r *resolver) checkSettings() {
 			r.problem(file, 0, "workload."+key, "%v", err)
 		}
 	}
-	for key, v := range map[string]string{"source": s.Config.Source, "dir": s.Dir, "disagg_configs": s.DisaggConfigs, "agg_configs": s.AggConfigs, "gpu_type": s.GPUType} {
+	for key, v := range map[string]string{"source": s.Source, "dir": s.Dir, "disagg_configs": s.DisaggConfigs, "agg_configs": s.AggConfigs, "gpu_type": s.GPUType} {
 		if placeholder(path.Base(v)) || placeholder(v) {
 			r.problem(file, 0, "workload."+key, "%q is a placeholder: write the real value", v)
 		}
