@@ -209,20 +209,21 @@ func one(role, fault string) map[string]string { return map[string]string{role: 
 // faultRows are the rows that a local backend can play.
 func faultRows() []faultRow {
 	var rows []faultRow
+	long := map[string]string{"WORK": "1m"} // the client is still at it, however slow the machine
 	for _, name := range []string{"GEN_0", "CTX_0", "DISAGG_SERVER", "BENCHMARK"} {
 		rows = append(rows,
 			faultRow{name: name + " is killed before it is ready", faults: one(name, "start:KILL"), outcome: rundir.OutcomeInfra, root: name},
 			faultRow{name: name + " raises before it is ready", faults: one(name, "start:trace"), outcome: rundir.OutcomeTestFailed, root: name},
-			faultRow{name: name + " is killed while serving", faults: one(name, "serving:KILL"), outcome: rundir.OutcomeInfra, root: name},
-			faultRow{name: name + " raises while serving", faults: one(name, "serving:trace"), outcome: rundir.OutcomeTestFailed, root: name},
-			faultRow{name: name + " exits 3 while serving", faults: one(name, "serving:3"), outcome: rundir.OutcomeTestFailed, root: name},
+			faultRow{name: name + " is killed while serving", faults: one(name, "serving:KILL"), env: long, outcome: rundir.OutcomeInfra, root: name},
+			faultRow{name: name + " raises while serving", faults: one(name, "serving:trace"), env: long, outcome: rundir.OutcomeTestFailed, root: name},
+			faultRow{name: name + " exits 3 while serving", faults: one(name, "serving:3"), env: long, outcome: rundir.OutcomeTestFailed, root: name},
 			faultRow{name: name + " raises after the benchmark", faults: one(name, "after:trace"), outcome: rundir.OutcomeTestFailed, root: name},
 			faultRow{name: name + " is killed after the benchmark", faults: one(name, "after:KILL"), outcome: rundir.OutcomeInfra, root: name},
 		)
 		if name != "BENCHMARK" {
 			rows = append(rows,
 				faultRow{name: name + " exits 0 before it is ready", faults: one(name, "start:0"), outcome: rundir.OutcomeTestFailed, root: name, within: 5 * time.Second},
-				faultRow{name: name + " exits 0 while serving", faults: one(name, "serving:0"), outcome: rundir.OutcomeTestFailed, root: name, within: 5 * time.Second},
+				faultRow{name: name + " exits 0 while serving", faults: one(name, "serving:0"), env: long, outcome: rundir.OutcomeTestFailed, root: name, within: 5 * time.Second},
 			)
 		}
 	}
@@ -231,20 +232,30 @@ func faultRows() []faultRow {
 	}
 	deaf := map[string]string{"CTX_0": "start:deaf", "GEN_0": "serving:3"}
 	return append(rows,
-		faultRow{name: "a rank other than 0 is killed", faults: one("GEN_0", "serving:KILL@2"), edit: ranks, outcome: rundir.OutcomeInfra, root: "GEN_0", within: 6 * time.Second},
-		faultRow{name: "a rank other than 0 fails", faults: one("GEN_0", "serving:3@1"), edit: ranks, outcome: rundir.OutcomeTestFailed, root: "GEN_0", within: 6 * time.Second},
-		faultRow{name: "a server ignores SIGTERM", faults: deaf, outcome: rundir.OutcomeTestFailed, root: "GEN_0", within: 6 * time.Second},
-		faultRow{name: "two workers die within 100 ms", faults: map[string]string{"GEN_0": "serving:3", "CTX_0": "serving:3"},
-			outcome: rundir.OutcomeTestFailed, root: "either", roots: []string{"the other"}},
+		faultRow{name: "a rank other than 0 is killed", env: long, faults: one("GEN_0", "serving:KILL@2"), edit: ranks, outcome: rundir.OutcomeInfra, root: "GEN_0", within: 6 * time.Second},
+		faultRow{name: "a rank other than 0 fails", env: long, faults: one("GEN_0", "serving:3@1"), edit: ranks, outcome: rundir.OutcomeTestFailed, root: "GEN_0", within: 6 * time.Second},
+		faultRow{name: "a server ignores SIGTERM", env: long, faults: deaf, outcome: rundir.OutcomeTestFailed, root: "GEN_0", within: 6 * time.Second},
+		faultRow{
+			name: "two workers die within 100 ms", env: long, faults: map[string]string{"GEN_0": "serving:3", "CTX_0": "serving:3"},
+			outcome: rundir.OutcomeTestFailed, root: "either", roots: []string{"the other"},
+		},
 		faultRow{name: "the client passes without its status file", env: map[string]string{"NO_STATUS": "1"}, outcome: rundir.OutcomeTestFailed, root: "BENCHMARK", within: 20 * time.Second},
-		faultRow{name: "a server hangs", faults: one("GEN_0", "serving:stop"), env: map[string]string{"WORK": "1h"}, outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), root: "GEN_0", within: time.Minute,
-			edit: func(p *rundir.Plan) { p.Hang = dur("2s") }},
-		faultRow{name: "the client hangs", faults: one("BENCHMARK", "serving:forever"), outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), root: "BENCHMARK", within: time.Minute,
-			edit: func(p *rundir.Plan) { p.Hang = dur("2s") }},
-		faultRow{name: "a server is not ready in time", faults: one("CTX_0", "start:forever"), outcome: rundir.TimeoutOf(rundir.PhaseReady), root: "CTX_0", within: time.Minute,
-			edit: func(p *rundir.Plan) { p.Budgets.Ready = dur("2s") }},
-		faultRow{name: "the benchmark takes too long", env: map[string]string{"WORK": "1h"}, outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), within: time.Minute,
-			edit: func(p *rundir.Plan) { p.Budgets.Benchmark = dur("2s") }},
+		faultRow{
+			name: "a server hangs", faults: one("GEN_0", "serving:stop"), env: map[string]string{"WORK": "1h"}, outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), root: "GEN_0", within: time.Minute,
+			edit: func(p *rundir.Plan) { p.Hang = dur("2s") },
+		},
+		faultRow{
+			name: "the client hangs", faults: one("BENCHMARK", "serving:forever"), outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), root: "BENCHMARK", within: time.Minute,
+			edit: func(p *rundir.Plan) { p.Hang = dur("2s") },
+		},
+		faultRow{
+			name: "a server is not ready in time", faults: one("CTX_0", "start:forever"), outcome: rundir.TimeoutOf(rundir.PhaseReady), root: "CTX_0", within: time.Minute,
+			edit: func(p *rundir.Plan) { p.Budgets.Ready = dur("2s") },
+		},
+		faultRow{
+			name: "the benchmark takes too long", env: map[string]string{"WORK": "1h"}, outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), within: time.Minute,
+			edit: func(p *rundir.Plan) { p.Budgets.Benchmark = dur("2s") },
+		},
 		faultRow{name: "a precheck fails", faults: one("GEN_0_PRECHECK", "start:3"), outcome: rundir.OutcomeInfra, root: "GEN_0_PRECHECK", edit: withPrecheck},
 	)
 }

@@ -34,9 +34,12 @@ func testState(edit func(*state)) state {
 		grace:   5 * time.Second, drainRole: "BENCHMARK", drainFile: "status.txt", drainBound: 40 * time.Second, hang: 0,
 	}}
 	for _, r := range []role{
-		{name: "INSTALL", kind: "install", wave: waveInstall}, {name: "GEN_0_PRECHECK", kind: "precheck", wave: wavePre},
-		{name: "GEN_0", kind: "gen", wave: waveMain, conditional: true}, {name: "CTX_0", kind: "ctx", wave: waveMain, conditional: true},
-		{name: "DISAGG_SERVER", kind: "server", wave: waveMain, conditional: true}, {name: "BENCHMARK", kind: "benchmark", wave: waveMain},
+		{name: "INSTALL", kind: "install", wave: waveInstall},
+		{name: "GEN_0_PRECHECK", kind: "precheck", wave: wavePre},
+		{name: "GEN_0", kind: "gen", wave: waveMain, conditional: true},
+		{name: "CTX_0", kind: "ctx", wave: waveMain, conditional: true},
+		{name: "DISAGG_SERVER", kind: "server", wave: waveMain, conditional: true},
+		{name: "BENCHMARK", kind: "benchmark", wave: waveMain},
 	} {
 		r.state = rundir.RolePending
 		s.roles = append(s.roles, r)
