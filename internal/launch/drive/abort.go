@@ -32,7 +32,7 @@ func (d *driver) armAbort(ctx, work context.Context) (stop func()) {
 		if len(jobs) == 0 {
 			return
 		}
-		short, cancel := context.WithTimeout(work, 10*time.Second)
+		short, cancel := context.WithTimeout(work, abortBound)
 		defer cancel()
 		out := slices.ContainsFunc(jobs, func(j rundir.Job) bool { return j.ID == "" })
 		if out {
@@ -50,6 +50,9 @@ func (d *driver) armAbort(ctx, work context.Context) (stop func()) {
 	})
 	return func() { close(quit) }
 }
+
+// abortBound is for all tries of one cancellation.
+const abortBound = 20 * time.Second
 
 // interrupts says that the end of ctx is an order to cancel the jobs. A caller
 // that only wants to stop driving ends it with context.Canceled.
@@ -85,7 +88,7 @@ func cancelOpen(o Options) error {
 	for _, j := range open {
 		jobs = append(jobs, j.Job)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), abortBound)
 	defer cancel()
 	if err := d.back.cancel(ctx, jobs); err != nil {
 		d.helper()

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
@@ -39,6 +41,9 @@ type driver struct {
 
 	stopReason string
 	shown      time.Time // when the lease was last shown behind the login node; used by its keeper only
+	unwritten  time.Time // since when run.json could not be written
+	rewrite    time.Time // when to try again
+	leaseBusy  atomic.Bool
 	agentBusy  bool
 	status     time.Time
 	registry   registry
@@ -62,6 +67,9 @@ type next struct {
 	since       time.Time
 	exclude     []string // nodes to avoid, for a repetition elsewhere
 	told        string   // what it waits for, as last told
+	// name is the unique name of an earlier submission of this attempt that may
+	// still turn up: a second job under it is then seen and ended.
+	name string
 }
 
 // attempt is one job.
@@ -168,7 +176,7 @@ func (d *driver) loop(ctx, work context.Context) error {
 			return context.Cause(ctx)
 		}
 		if d.fatal != nil {
-			return d.fatal
+			return d.giveUp()
 		}
 		d.step(work)
 	}
@@ -183,6 +191,18 @@ func (d *driver) loop(ctx, work context.Context) error {
 	return d.writeRun()
 }
 
+// giveUp ends a drive that cannot go on. Jobs that nobody can write down any more
+// must not hold nodes; those of a run that another driver has taken over must be
+// left alone, and so must those that the caller only wants to leave.
+func (d *driver) giveUp() error {
+	if errors.Is(d.fatal, ErrLeaseLost) || errors.Is(d.fatal, context.Canceled) || errors.Is(d.fatal, context.DeadlineExceeded) {
+		return d.fatal
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), abortBound)
+	defer cancel()
+	return errors.Join(d.fatal, d.back.cancel(ctx, d.registry.closeAll()))
+}
+
 // step does everything that is due.
 func (d *driver) step(work context.Context) {
 	for _, c := range d.cases {
@@ -194,6 +214,9 @@ func (d *driver) step(work context.Context) {
 		d.fill(work)
 	}
 	d.pollQueue(work)
+	if !d.unwritten.IsZero() && d.o.Now().After(d.rewrite) {
+		_ = d.writeRun() // it says itself what goes wrong
+	}
 	for len(d.pending) > 0 {
 		todo := d.pending
 		d.pending = nil
@@ -232,11 +255,38 @@ func (d *driver) finished() bool {
 // state is the case's record in run.json.
 func (d *driver) state(c *theCase) *rundir.CaseState { return &d.run.Cases[c.index] }
 
+// writeRun writes run.json. A file server may be away for a moment: a failure is
+// made good by the next success, and ends the drive only when it lasts.
 func (d *driver) writeRun() error {
-	if err := rundir.WriteJSON(d.o.Dir.RunFile(), d.run); err != nil {
-		return fmt.Errorf("the run's record cannot be written: %w", err)
+	err := rundir.WriteJSON(d.o.Dir.RunFile(), d.run)
+	now := d.o.Now()
+	switch {
+	case err == nil:
+		d.unwritten = time.Time{}
+		return nil
+	case d.unwritten.IsZero():
+		d.unwritten = now
+		d.tell(Warning, nil, "the run's record cannot be written, trying on: %v", err)
+	case now.Sub(d.unwritten) > patience(err):
+		d.fatal = fmt.Errorf("the run's record cannot be written: %w", err)
 	}
-	return nil
+	d.rewrite = now.Add(writeAgain)
+	return err
+}
+
+const (
+	writeFor   = 2 * time.Minute
+	fullFor    = 10 * time.Second
+	writeAgain = 5 * time.Second
+)
+
+// patience is how long a failure to write is borne: a file server may come back,
+// a full or read-only disk seldom does while a job holds its nodes.
+func patience(err error) time.Duration {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS) {
+		return fullFor
+	}
+	return writeFor
 }
 
 // tell reports one change.

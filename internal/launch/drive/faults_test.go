@@ -19,6 +19,16 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
+// slow marks what takes more than some seconds: `make faults` runs it.
+func slow(t *testing.T) {
+	t.Helper()
+	if !allFaults() {
+		t.Skip("takes long; CI_DISAGG_FAULTS=all runs it")
+	}
+}
+
+func allFaults() bool { return os.Getenv("CI_DISAGG_FAULTS") != "" }
+
 // own is a cluster of one test, for faults that would disturb the others.
 func own(t *testing.T, o slurmtest.Options) *slurmtest.Cluster {
 	t.Helper()
@@ -37,6 +47,7 @@ func optionsOn(t testing.TB, c *slurmtest.Cluster) Options {
 }
 
 func TestSlurmNodeDeathIsRetriedElsewhere(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	c := own(t, slurmtest.Options{Nodes: "3x4"})
 	o := optionsOn(t, c)
@@ -62,6 +73,7 @@ func TestSlurmNodeDeathIsRetriedElsewhere(t *testing.T) {
 }
 
 func TestSlurmPreempted(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	c := own(t, slurmtest.Options{Nodes: "1x4"})
 	o := optionsOn(t, c)
@@ -79,6 +91,7 @@ func TestSlurmPreempted(t *testing.T) {
 }
 
 func TestSlurmControllerDownForAWhile(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	c := own(t, slurmtest.Options{Nodes: "2x4"})
 	o := optionsOn(t, c)
@@ -97,6 +110,7 @@ func TestSlurmControllerDownForAWhile(t *testing.T) {
 }
 
 func TestSlurmControllerDownAtSubmission(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	c := own(t, slurmtest.Options{Nodes: "2x4"})
 	o := optionsOn(t, c)
@@ -115,6 +129,7 @@ func TestSlurmControllerDownAtSubmission(t *testing.T) {
 }
 
 func TestSlurmAccountingDownAndOff(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	t.Run("down", func(t *testing.T) {
 		t.Parallel()
@@ -173,9 +188,9 @@ func TestSlurmAgentKilled(t *testing.T) {
 // with one job per attempt.
 func TestSlurmKilledAtRandomMoments(t *testing.T) {
 	t.Parallel()
-	seeds := 6
-	if testing.Short() {
-		seeds = 2
+	seeds := 2
+	if allFaults() {
+		seeds = 20
 	}
 	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -251,7 +266,7 @@ func TestDetachAndResume(t *testing.T) {
 
 func TestLimitsCountAllOurJobs(t *testing.T) {
 	t.Parallel()
-	c := own(t, slurmtest.Options{Nodes: "4x4"})
+	c := own(t, slurmtest.Options{Nodes: "4x4", NoAccounting: true})
 	var runs []Options
 	for i := range 2 {
 		o := optionsOn(t, c)

@@ -37,7 +37,7 @@ func (d *driver) finish(c *theCase, r outcome.Resolution) {
 		d.background(func() {
 			parts, _ := d.o.Host.ReadAt(work, 16*consolePart, rest)
 			warn := d.bringHome(work, a)
-			err := rundir.WriteJSON(a.dir.OutcomeFile(), o)
+			err := writeOutcome(work, a.dir, o)
 			d.send(work, func(work context.Context) {
 				for p, data := range parts {
 					d.console.print(c, p, data)
@@ -54,6 +54,16 @@ func (d *driver) finish(c *theCase, r outcome.Resolution) {
 			})
 		})
 	})
+}
+
+// writeOutcome tries for as long as writeRun does.
+func writeOutcome(work context.Context, dir rundir.AttemptDir, o rundir.AttemptOutcome) error {
+	for tried := time.Duration(0); ; tried += writeAgain {
+		err := rundir.WriteJSON(dir.OutcomeFile(), o)
+		if err == nil || tried >= patience(err) || sleep(work, writeAgain) != nil {
+			return err
+		}
+	}
 }
 
 // bringHome collects the attempt's files from behind a login node, and leaves no
@@ -125,9 +135,7 @@ func (d *driver) decided(c *theCase, o rundir.AttemptOutcome, dec Decision) {
 		}
 	}
 	c.cur = nil
-	if err := d.writeRun(); err != nil {
-		d.fatal = err
-	}
+	_ = d.writeRun() // it says itself what goes wrong, and is tried again
 }
 
 func inText(after time.Duration) string {

@@ -177,8 +177,12 @@ func (l *lease) keep(ctx context.Context, every time.Duration, beat func(), lost
 		l.mu.Lock()
 		silent := l.now().Sub(l.seen)
 		l.mu.Unlock()
-		if errors.Is(err, ErrLeaseLost) || err != nil && silent > LeaseTTL*3/4 {
-			lost(fmt.Errorf("%w: %w", ErrLeaseLost, err))
+		switch {
+		case errors.Is(err, ErrLeaseLost):
+			lost(err)
+			return
+		case err != nil && silent > LeaseTTL*3/4:
+			lost(fmt.Errorf("%w, or will: %w", ErrLeaseLost, err))
 			return
 		}
 		beat()
@@ -202,10 +206,17 @@ const showEvery = 30 * time.Second
 // showLease copies the lease to where the jobs are, if that is another file
 // system: sweep finds the owner of a job from the job alone, on any machine.
 func (d *driver) showLease(work context.Context) {
-	if d.o.Host.Shared() || d.o.Backend == BackendLocal || d.o.Now().Sub(d.shown) < showEvery {
+	if d.o.Host.Shared() || d.o.Backend == BackendLocal || d.o.Now().Sub(d.shown) < showEvery || !d.leaseBusy.CompareAndSwap(false, true) {
 		return
 	}
 	d.shown = d.o.Now()
+	d.background(func() { // a connection that hangs must not hold up our signs of life
+		defer d.leaseBusy.Store(false)
+		d.pushLease(work)
+	})
+}
+
+func (d *driver) pushLease(work context.Context) {
 	if err := d.o.Host.Push(work, string(d.o.Dir), string(d.thereRun()), []string{filepath.Base(d.o.Dir.LeaseFile())}); err != nil {
 		d.o.Log.Warn("lease behind the login node", "err", err)
 	}

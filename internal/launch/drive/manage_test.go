@@ -69,7 +69,7 @@ func TestCancelWithoutADriver(t *testing.T) {
 
 func TestSweepEndsOnlyOrphans(t *testing.T) {
 	t.Parallel()
-	c := own(t, slurmtest.Options{Nodes: "6x4"})
+	c := own(t, slurmtest.Options{Nodes: "6x4", NoAccounting: true})
 	start := func(id string) (rundir.Dir, rundir.Job, func()) {
 		dir := rundir.Dir(filepath.Join(t.TempDir(), id))
 		d := child(t, spec{Dir: dir, ID: id, Backend: BackendSlurm, Cases: [][3]string{{"c", hangServer, hangClient}}}, c.Env())

@@ -48,13 +48,16 @@ func (d *driver) start(work context.Context, c *theCase) {
 	if k := len(s.Attempts); k == 0 || s.Attempts[k-1].Rep != n.rep || s.Attempts[k-1].Attempt != n.number {
 		s.Attempts = append(s.Attempts, rundir.Attempt{Rep: n.rep, Attempt: n.number, Why: n.why})
 	}
-	if err := d.writeRun(); err != nil {
-		d.fatal = err
+	if d.writeRun() != nil {
+		c.next.after = d.o.Now().Add(writeAgain) // what is not on disk cannot be taken up again
 		return
 	}
 	a.job = rundir.Job{
 		Schema: rundir.Schema, Backend: d.o.Backend, Cluster: d.o.Cluster.Name, Owner: OwnerTag(d.run),
 		Name: jobName(d.run, c.plan.Case.Slug, n.rep, n.number), Intent: d.o.Now(), Host: hostName(), Dir: string(a.there),
+	}
+	if n.name != "" {
+		a.job.Name = n.name
 	}
 	if !d.registry.enter(a.job) {
 		return // interrupted: the loop is about to hear of it
@@ -309,7 +312,7 @@ func (d *driver) attached(work context.Context, c *theCase, a *attempt) {
 func (d *driver) withdraw(c *theCase, a *attempt) {
 	d.registry.drop(a.job.Name)
 	s := d.state(c)
-	c.cur, c.next = nil, &next{rep: a.rep, number: a.number, why: s.Attempts[len(s.Attempts)-1].Why}
+	c.cur, c.next = nil, &next{rep: a.rep, number: a.number, why: s.Attempts[len(s.Attempts)-1].Why, name: a.job.Name}
 	s.Attempts = s.Attempts[:len(s.Attempts)-1]
 	if len(s.Attempts) == 0 {
 		s.State = rundir.CaseWaiting
@@ -328,7 +331,7 @@ func (d *driver) notReady(c *theCase, a *attempt, n next, err error) {
 		return
 	}
 	delay := min(time.Minute, 10*time.Second<<min(n.tries, 3))
-	n.tries, n.after = n.tries+1, now.Add(delay)
+	n.tries, n.after, n.name = n.tries+1, now.Add(delay), a.job.Name
 	d.tell(Warning, c, "not submitted yet: %v; again in %v", err, delay)
 	d.registry.drop(a.job.Name)
 	c.cur, c.next = nil, &n

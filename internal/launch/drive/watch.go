@@ -152,7 +152,7 @@ func (d *driver) pollBound() (first, bound time.Duration) {
 
 // silent says that an agent which used to give signs of life has stopped.
 func (a *attempt) silent(now time.Time) bool {
-	return a.facts.Agent != nil && a.facts.EndSeen.IsZero() && now.Sub(a.facts.AgentChanged) > 4*heartbeat
+	return a.facts.Agent != nil && a.facts.EndSeen.IsZero() && now.Sub(a.facts.AgentChanged) > 5*heartbeat/2
 }
 
 // heartbeat is how often the agent rewrites its record at the least.

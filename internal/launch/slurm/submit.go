@@ -109,8 +109,8 @@ func (c *Client) FindByName(ctx context.Context, name string, since time.Time) (
 	return Job{}, false, nil
 }
 
-// cancelTimeout bounds one scancel: Jenkins gives an aborted process about five
-// seconds.
+// cancelTimeout bounds the first scancel, since Jenkins gives an aborted process
+// about five seconds; each further one may take twice as long.
 const cancelTimeout = 3 * time.Second
 
 // Cancel asks for the end of jobs by id. A job that has already ended is no
@@ -140,8 +140,9 @@ func (c *Client) CancelName(ctx context.Context, cluster, name string) error {
 func (c *Client) cancel(ctx context.Context, cluster string, args ...string) error {
 	argv := withCluster(append([]string{"scancel"}, args...), cluster)
 	var err error
-	for range 3 {
-		_, err = c.call(ctx, host.Cmd{Argv: argv, Session: true, Timeout: cancelTimeout})
+	for try := range 3 {
+		// A shared connection to the login node may hang: the next try makes its own.
+		_, err = c.call(ctx, host.Cmd{Argv: argv, Session: true, Timeout: cancelTimeout << try, Fresh: try > 0})
 		var refused *CallError
 		if errors.As(err, &refused) && refused.has("already completing or completed", "Invalid job id") {
 			return nil

@@ -1,0 +1,144 @@
+package drive
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/proc"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Jenkins aborts a step by SIGTERM to every process that carries its cookie,
+// children first.
+func TestJenkinsShootsEverythingWithItsCookie(t *testing.T) {
+	t.Parallel()
+	for _, backend := range []string{BackendLocal, BackendSlurm} {
+		t.Run(backend, func(t *testing.T) {
+			t.Parallel()
+			dir := rundir.Dir(filepath.Join(t.TempDir(), "run"))
+			cookie := "JENKINS_SERVER_COOKIE=durable-" + t.Name()
+			s := spec{Dir: dir, ID: t.Name(), Backend: backend, Cases: [][3]string{{"c", hangServer, hangClient}}}
+			d := child(t, s, append(cluster.Env(), cookie))
+			j := jobRecord(t, dir, "c", 1)
+			require.Eventually(t, func() bool { return exists(dir.CaseDir("c").Attempt(0, 1).AgentFile()) }, 30*time.Second, 50*time.Millisecond)
+			marked := proc.WithCookie(cookie)
+			require.Equal(t, []int{d.Process.Pid}, marked, "only the driver itself may be shot")
+			begun := time.Now()
+			for _, pid := range marked {
+				require.NoError(t, syscall.Kill(pid, syscall.SIGTERM))
+			}
+			if backend == BackendSlurm {
+				require.Eventually(t, func() bool {
+					s := cluster.Command(t, "squeue", "-h", "-t", "all", "-j", j.ID, "-o", "%T")
+					return s == "CANCELLED" || s == "COMPLETING"
+				}, 10*time.Second, 20*time.Millisecond)
+				t.Logf("the job is being ended %v after the signal", time.Since(begun))
+			}
+			st, err := d.Process.Wait()
+			require.NoError(t, err)
+			require.Equal(t, 128+int(syscall.SIGTERM), st.ExitCode())
+			require.Equal(t, rundir.OutcomeCancelled, outcomeOf(t, dir, "c", 0, 1).Outcome)
+			noProcesses(t, dir)
+		})
+	}
+}
+
+// SIGTERM while the job waits, while it is being set up, and while it runs.
+func TestTermInEachPhase(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		server string
+		ready  func(t *testing.T, dir rundir.Dir)
+	}{
+		"just submitted": {hangServer, func(t *testing.T, dir rundir.Dir) { jobRecord(t, dir, "c", 1) }},
+		"before the submission": {hangServer, func(t *testing.T, dir rundir.Dir) {
+			require.Eventually(t, func() bool { return exists(dir.RunFile()) }, 20*time.Second, time.Millisecond)
+		}},
+		"running": {hangServer, func(t *testing.T, dir rundir.Dir) {
+			require.Eventually(t, func() bool {
+				var r rundir.AgentRecord
+				return rundir.ReadJSON(dir.CaseDir("c").Attempt(0, 1).AgentFile(), &r) == nil && r.Phase == rundir.PhaseBenchmark
+			}, 30*time.Second, 20*time.Millisecond)
+		}},
+		"a server ignores TERM": {`trap "" TERM; while :; do sleep 1; done`, func(t *testing.T, dir rundir.Dir) {
+			require.Eventually(t, func() bool {
+				var r rundir.AgentRecord
+				return rundir.ReadJSON(dir.CaseDir("c").Attempt(0, 1).AgentFile(), &r) == nil && r.Phase == rundir.PhaseBenchmark
+			}, 30*time.Second, 20*time.Millisecond)
+		}},
+	} {
+		for _, backend := range []string{BackendLocal, BackendSlurm} {
+			t.Run(name+"/"+backend, func(t *testing.T) {
+				t.Parallel()
+				dir := rundir.Dir(filepath.Join(t.TempDir(), "run"))
+				d := child(t, spec{Dir: dir, ID: t.Name(), Backend: backend, Cases: [][3]string{{"c", tc.server, hangClient}}}, cluster.Env())
+				tc.ready(t, dir)
+				require.NoError(t, d.Process.Signal(syscall.SIGINT))
+				st, err := d.Process.Wait()
+				require.NoError(t, err)
+				require.Equal(t, 128+int(syscall.SIGINT), st.ExitCode())
+				noProcesses(t, dir)
+				var run rundir.Run
+				require.NoError(t, rundir.ReadJSON(dir.RunFile(), &run))
+				require.Eventually(t, func() bool {
+					return !strings.Contains(cluster.Command(t, "squeue", "-h", "-o", "%j"), namePrefix+OwnerTag(run))
+				}, 20*time.Second, 200*time.Millisecond, "a job is left")
+			})
+		}
+	}
+}
+
+func TestAnIgnoredHangupStaysIgnored(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(filepath.Join(t.TempDir(), "run"))
+	s := spec{Dir: dir, ID: t.Name(), Backend: BackendLocal, Cases: [][3]string{{"c", goodServer, "sleep 2; " + goodClient}}}
+	d := child(t, s, os.Environ(), "nohup")
+	jobRecord(t, dir, "c", 1)
+	require.NoError(t, d.Process.Signal(syscall.SIGHUP))
+	st, err := d.Process.Wait()
+	require.NoError(t, err)
+	require.Equal(t, 0, st.ExitCode())
+	require.Equal(t, rundir.OutcomePassed, outcomeOf(t, dir, "c", 0, 1).Outcome)
+
+	dir = rundir.Dir(filepath.Join(t.TempDir(), "run"))
+	s.Dir = dir
+	d = child(t, s, os.Environ())
+	jobRecord(t, dir, "c", 1)
+	require.NoError(t, d.Process.Signal(syscall.SIGHUP))
+	st, err = d.Process.Wait()
+	require.NoError(t, err)
+	require.Equal(t, 129, st.ExitCode())
+	noProcesses(t, dir)
+}
+
+func TestDiskFullInTheRunDirectory(t *testing.T) {
+	t.Parallel()
+	base, err := os.MkdirTemp("/var/tmp", "full-") //nolint:usetesting // the mount point of a namespace
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(base) })
+	s := spec{
+		Dir: rundir.Dir(base + "/small/run"), ID: t.Name(), Backend: BackendLocal,
+		Cases: [][3]string{{"c", `head -c 100M /dev/zero > "$CI_DISAGG_ATTEMPT/output/fill"; ` + hangServer, hangClient}},
+	}
+	require.NoError(t, os.Mkdir(base+"/small", 0o755))
+	const script = `mount -t tmpfs -o size=3m none "$1" || exit 99; shift; exec "$@"`
+	d := child(t, s, os.Environ(), "unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", base+"/small")
+	done := make(chan *os.ProcessState, 1)
+	go func() { st, _ := d.Process.Wait(); done <- st }()
+	select {
+	case st := <-done:
+		t.Logf("exit %d", st.ExitCode())
+	case <-time.After(4 * time.Minute):
+		t.Fatal("no end with a full disk")
+	}
+	require.Eventually(t, func() bool {
+		return len(proc.WithCookie("CI_DISAGG_ATTEMPT="+string(s.Dir.CaseDir("c").Attempt(0, 1)))) == 0
+	},
+		10*time.Second, 100*time.Millisecond, "processes are left")
+}
