@@ -6,7 +6,12 @@ many.xml      100 MB of small cases: 2 % failing, 10 % with system-out
 props.xml     100 MB of small cases with two <properties> each
 few.xml       100 MB in 20 cases with 5 MB of escaped system-out each
 small/*.xml   1,000 files with 20 cases each
+broken/*.xml  a good file, one cut in the middle, one with a raw escape, an empty one
+one.xml       one case with 100 MB of system-out
+deep.xml      300 KB of suites inside each other
+expected.json the number of complete test cases in each of them
 """
+import json
 import os
 import random
 import sys
@@ -42,16 +47,17 @@ def many(path, size, props=False, start=0, count=None):
             written += len(c)
             i += 1
         f.write("</testsuite></testsuites>\n")
+    return i - start
 
 
-def few(path):
+def few(path, cases=20, size=5_000_000):
     rng = random.Random(7)
     with open(path, "w", encoding="utf-8") as f:
         f.write(HEAD + '<testsuites><testsuite name="pytest" errors="0" failures="0" skipped="0" tests="20" time="20.0">')
-        for i in range(20):
+        for i in range(cases):
             f.write(f'<testcase classname="tests.long" name="test_log[{i}]" time="1.000"><system-out>')
             n = 0
-            while n < 5_000_000:
+            while n < size:
                 line = LINE % (i, i % 4, n, rng.random(), n % 977)
                 f.write(line)
                 n += len(line)
@@ -59,14 +65,42 @@ def few(path):
         f.write("</testsuite></testsuites>\n")
 
 
+def broken(out):
+    os.makedirs(out, exist_ok=True)
+    path = os.path.join(out, "good.xml")
+    many(path, 0, start=0, count=100)
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    for name, start in (("cut", 1000), ("escape", 2000)):
+        many(os.path.join(out, name + ".xml"), 0, start=start, count=100)
+    with open(os.path.join(out, "cut.xml"), "r+", encoding="utf-8") as f:
+        text = f.read()
+        cut = len(text) // 2
+        f.truncate(cut)
+    whole = text[:cut].count("</testcase>") + text[:cut].count(" />")
+    with open(os.path.join(out, "escape.xml"), "r+", encoding="utf-8") as f:
+        text = f.read().replace("AssertionError:", "\x1b[31mAssertionError\x1b[0m:")
+        f.seek(0)
+        f.write(text)
+    open(os.path.join(out, "empty.xml"), "w", encoding="utf-8").close()
+    return 200 + whole
+
+
 def main(out):
     os.makedirs(os.path.join(out, "small"), exist_ok=True)
-    many(os.path.join(out, "one-mb.xml"), 1_000_000)
-    many(os.path.join(out, "many.xml"), 100_000_000)
-    many(os.path.join(out, "props.xml"), 100_000_000, props=True)
+    n = {}
+    n["one-mb.xml"] = many(os.path.join(out, "one-mb.xml"), 1_000_000)
+    n["many.xml"] = many(os.path.join(out, "many.xml"), 100_000_000)
+    n["props.xml"] = many(os.path.join(out, "props.xml"), 100_000_000, props=True)
     few(os.path.join(out, "few.xml"))
-    for k in range(1000):
-        many(os.path.join(out, "small", f"results.{k}.xml"), 0, start=k * 20, count=20)
+    n["few.xml"] = 20
+    n["small"] = sum(many(os.path.join(out, "small", f"results.{k}.xml"), 0, start=k * 20, count=20) for k in range(1000))
+    n["broken"] = broken(os.path.join(out, "broken"))
+    few(os.path.join(out, "one.xml"), 1, 100_000_000)
+    with open(os.path.join(out, "deep.xml"), "w", encoding="utf-8") as f:
+        f.write('<testsuites><testsuite name="s"><testcase name="t"/>' + '<testsuite name="s">' * 9000 + "</testsuite>" * 9001 + "</testsuites>")
+    with open(os.path.join(out, "expected.json"), "w", encoding="utf-8") as f:
+        json.dump(n, f)
 
 
 main(sys.argv[1])

@@ -11,6 +11,7 @@ type item struct {
 	suite   *Suite
 	offset  int64
 	overlay *Case  // what go-junit would drop; nil = it has everything
+	alone   bool   // the overlay is all there is: go-junit is not asked
 	end     *Suite // the suite's late parts; nil = this is a case
 }
 
@@ -19,6 +20,7 @@ type batch struct {
 	xml   []byte // <testcase> elements in the form go-junit gets right
 	items []item
 	cases int
+	sent  int   // cases in xml
 	cost  int64 // bytes of memory it is charged for
 	out   []Case
 	err   error

@@ -10,7 +10,9 @@
 // The reader is joshdk/go-junit behind a guard. go-junit wants a whole,
 // flawless document and drops test-case properties, all results but the last,
 // reruns, and more; the guard cuts the bytes into test cases, repairs what can
-// be repaired, hands bounded batches to go-junit and puts back what it drops.
+// be repaired, hands bounded batches to go-junit and puts back what it drops. Cases
+// with nothing inside but properties are not worth a parser: the cutting has
+// read them already.
 // The writer is encoding/xml over the types of jstemmer/go-junit-report,
 // embedded in our own where they are too small.
 package junit

@@ -2,10 +2,10 @@ package junit
 
 import "strings"
 
-// plain reports whether a case has nothing but names, time, results and output:
-// nearly all cases of a large report do.
+// plain reports whether a case has nothing but names, time, properties, results
+// and output: nearly all cases of a large report do.
 func plain(c *Case) bool {
-	if len(c.Properties)+len(c.Attrs)+len(c.Reruns)+len(c.Extra) > 0 {
+	if len(c.Attrs)+len(c.Reruns)+len(c.Extra) > 0 {
 		return false
 	}
 	for _, r := range c.Results {
@@ -28,6 +28,9 @@ func (e *CaseEncoder) encodePlain(c *Case) error {
 	b = append(b, `" time="`...)
 	b = append(b, Seconds(c.Time)...)
 	b = append(b, `">`...)
+	if !e.o.StrictXSD {
+		b = appendProperties(b, c.Properties)
+	}
 	if _, err := e.w.Write(b); err != nil {
 		return err
 	}
@@ -58,6 +61,21 @@ func (e *CaseEncoder) encodePlain(c *Case) error {
 	e.buf = b[:0]
 	_, err := e.w.WriteString("</testcase>")
 	return err
+}
+
+func appendProperties(b []byte, props []Property) []byte {
+	if len(props) == 0 {
+		return b
+	}
+	b = append(b, "<properties>"...)
+	for _, p := range props {
+		b = append(b, `<property name="`...)
+		b = appendAttrText(b, Clean(p.Name))
+		b = append(b, `" value="`...)
+		b = appendAttrText(b, Clean(p.Value))
+		b = append(b, `"></property>`...)
+	}
+	return append(b, "</properties>"...)
 }
 
 // writeElement writes a start tag that is ready, text as CDATA, and the end tag.

@@ -21,16 +21,21 @@ func TestEncodePlain(t *testing.T) {
 				c.Results = []Result{{Status: s, Message: text, Type: text, Text: text}, {Status: s}}
 			}
 			c.SystemOut, c.SystemErr = []string{text, "second"}, []string{text}
-			require.True(t, plain(c))
-			require.Equal(t, encoded(t, c, (*CaseEncoder).encodeAny), encoded(t, c, (*CaseEncoder).encodePlain))
+			for _, props := range [][]Property{nil, {{text, text}, {"b", text}}} {
+				c.Properties = props
+				require.True(t, plain(c))
+				for _, o := range []WriteOptions{{}, {StrictXSD: true}} {
+					require.Equal(t, encoded(t, c, o, (*CaseEncoder).encodeAny), encoded(t, c, o, (*CaseEncoder).encodePlain))
+				}
+			}
 		}
 	}
 }
 
-func encoded(t *testing.T, c *Case, encode func(*CaseEncoder, *Case) error) string {
+func encoded(t *testing.T, c *Case, o WriteOptions, encode func(*CaseEncoder, *Case) error) string {
 	t.Helper()
 	var b bytes.Buffer
-	e := NewCaseEncoder(&b, WriteOptions{})
+	e := NewCaseEncoder(&b, o)
 	require.NoError(t, encode(e, c))
 	require.NoError(t, e.Flush())
 	return b.String()
