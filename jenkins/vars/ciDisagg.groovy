@@ -1,0 +1,370 @@
+/*
+ * One step around the ci-disagg binary. Groovy is glue here: it writes the parameters to a file, runs a constant
+ * command line, turns the exit code into a build result by one table, and publishes the report whatever happened.
+ * Everything else is decided by the binary.
+ *
+ * Jenkins transforms this code (CPS) and may run it in the sandbox: no local that cannot be serialized is held across a
+ * step, no steps run inside each, collect and the like, and methods marked NonCPS call no step. jenkins/test checks that.
+ */
+import groovy.json.JsonOutput
+import groovy.json.JsonSlurper
+
+/** Runs a suite and does everything around it. */
+Map call(Map params = [:]) {
+    return work('run', params)
+}
+
+/** Resolves and checks a suite; submits nothing. */
+Map plan(Map params = [:]) {
+    return work('plan', params)
+}
+
+/** Goes on with a run that another build or agent began. */
+Map resume(Map params = [:]) {
+    return work('resume', params)
+}
+
+/** Merges, judges and publishes a finished run again. */
+Map report(Map params = [:]) {
+    return work('report', params)
+}
+
+private Map work(String verb, Map params) {
+    String wrong = complaint(params)
+    if (wrong) {
+        error("ciDisagg: ${wrong}")
+    }
+    Map job = describe(verb, params, env.BUILD_TAG ?: '', env.CHANGE_ID ? 'pr' : 'nightly')
+    String tmp = pwd(tmp: true)
+    job.argsFile = "${tmp}/${job.label}.args.json".toString()
+    prepare(job, tmp)
+    if (verb == 'run' && job.mode == 'pr' && !params.mergeBase) {
+        findMergeBase(job, tmp)
+    }
+    dir(job.reportDir) { deleteDir() }
+    writeFile(file: job.argsFile, text: argumentsJson(job), encoding: 'UTF-8')
+    if (verb == 'plan') {
+        job.code = execute(job)
+        return conclude(job)
+    }
+    try {
+        job.code = execute(job)
+    } finally {
+        publish(job)
+    }
+    return conclude(job)
+}
+
+/** Finds or downloads the binary, and compares its version with the library's. */
+private void prepare(Map job, String tmp) {
+    String out = "${tmp}/${job.label}.binary.txt"
+    int code = -1
+    withEnv(["CI_DISAGG_BINARY=${job.binary}", "CI_DISAGG_URL=${job.url}", "CI_DISAGG_SHA256=${job.sha256}",
+             "CI_DISAGG_CACHE=${tmp}", "CI_DISAGG_OUT=${out}"]) {
+        code = sh(script: libraryResource('ci-disagg/prepare.sh'), returnStatus: true, label: 'ci-disagg: find the binary')
+    }
+    if (code == 2) {
+        error('ciDisagg: the binary cannot be used; the reason is above')
+    }
+    if (code != 0) {
+        error('ciDisagg: infrastructure, not your change: the binary could not be had; the reason is above')
+    }
+    String[] lines = readFile(file: out, encoding: 'UTF-8').split('\n')
+    job.path = lines[0]
+    String library = libraryResource('ci-disagg/version').trim()
+    String version = releaseOf(lines[1])
+    String skew = version ? versionSkew(library, version) : "${lines[1]} is no release; the library is ${library}"
+    if (skew && version && job.versionCheck == 'error') {
+        error("ciDisagg: ${skew}")
+    }
+    if (skew) {
+        echo("ciDisagg: warning: ${skew}")
+    }
+}
+
+/** Adds the merge base of a pull request to the flags; without one the binary says what it does instead. */
+private void findMergeBase(Map job, String tmp) {
+    String out = "${tmp}/${job.label}.base.txt"
+    int code = -1
+    withEnv(["CI_DISAGG_TARGET=${env.CHANGE_TARGET ?: ''}", "CI_DISAGG_OUT=${out}"]) {
+        code = sh(script: libraryResource('ci-disagg/merge-base.sh'), returnStatus: true, label: 'ci-disagg: find the merge base')
+    }
+    if (code == 0) {
+        String[] lines = readFile(file: out, encoding: 'UTF-8').split('\n')
+        job.flags.mergeBase = lines[0]
+        job.flags.mergeBaseTime = lines[1]
+    }
+}
+
+/**
+ * Runs the binary and gives its exit code. Negative codes are not the binary's: Jenkins has lost sight of the process
+ * (-1) or never saw it start (-2), typically because of a slow file system. It may be alive, so the same command is run
+ * once more: it resumes the run of this id, waits for a driver that still lives, submits no second job for a live one,
+ * and begins the run only if it never began.
+ */
+private int execute(Map job) {
+    int code = shell(job)
+    if (code < 0) {
+        echo("ciDisagg: Jenkins lost sight of the process (${code}); resuming ${job.runId}")
+        code = shell(job)
+    }
+    return code
+}
+
+/** exec, so that an abort reaches the binary itself and the exit code that Jenkins records is the binary's. */
+private int shell(Map job) {
+    int code = -1
+    withEnv(["CI_DISAGG_BINARY=${job.path}", "CI_DISAGG_ARGS=${job.argsFile}"]) {
+        switch (job.verb) {
+            case 'run':
+                code = sh(script: 'exec "$CI_DISAGG_BINARY" run --args-file "$CI_DISAGG_ARGS"', returnStatus: true, label: 'ci-disagg run')
+                break
+            case 'plan':
+                code = sh(script: 'exec "$CI_DISAGG_BINARY" plan --args-file "$CI_DISAGG_ARGS"', returnStatus: true, label: 'ci-disagg plan')
+                break
+            case 'resume':
+                code = sh(script: 'exec "$CI_DISAGG_BINARY" resume --args-file "$CI_DISAGG_ARGS"', returnStatus: true, label: 'ci-disagg resume')
+                break
+            default:
+                code = sh(script: 'exec "$CI_DISAGG_BINARY" report --args-file "$CI_DISAGG_ARGS"', returnStatus: true, label: 'ci-disagg report')
+        }
+    }
+    return code
+}
+
+/** Everything that is shown of a run. Each part fails for itself; an abort passes through all of them. */
+private void publish(Map job) {
+    guarded('UNSTABLE', 'result') {
+        if (fileExists("${job.reportDir}/result.json")) {
+            job.report = parseResult(readFile(file: "${job.reportDir}/result.json", encoding: 'UTF-8'))
+        }
+    }
+    Map report = job.report
+    if (report.junit) {
+        guarded('UNSTABLE', 'junit') {
+            junit(testResults: "${job.reportDir}/${report.junit}", keepProperties: true, skipMarkingBuildUnstable: true,
+                  skipPublishingChecks: true)
+        }
+    }
+    guarded('UNSTABLE', 'archiveArtifacts') {
+        archiveArtifacts(artifacts: "${job.reportDir}/**", allowEmptyArchive: true)
+    }
+    if (report.index && job.html) {
+        guarded('SUCCESS', 'publishHTML') {
+            publishHTML(target: [reportName: job.label, reportDir: job.reportDir, reportFiles: report.index,
+                                 keepAll: true, alwaysLinkToLastBuild: true, allowMissing: true])
+        }
+    }
+    if (report.summary) {
+        guarded('SUCCESS', 'summary') {
+            job.comment = readFile(file: "${job.reportDir}/${report.summary}", encoding: 'UTF-8')
+        }
+    }
+    if (job.checks && job.code != null) {
+        guarded('SUCCESS', 'publishChecks') {
+            publishChecks(name: job.label, title: verdictLine(job), summary: job.comment, conclusion: conclusionOf(resultOf(job)))
+        }
+    }
+    if (job.onComment && job.comment) {
+        guarded('SUCCESS', 'comment') {
+            job.onComment.call(job.comment)
+        }
+    }
+}
+
+/**
+ * Runs the body in a try of its own. What goes wrong is said and makes the build no better than worst; an interruption
+ * is passed on. A step whose plugin is not installed is no failure.
+ */
+private void guarded(String worst, String what, Closure body) {
+    catchError(buildResult: worst, stageResult: worst, catchInterruptions: false, message: "ciDisagg: ${what} failed") {
+        try {
+            body()
+        } catch (NoSuchMethodError e) {
+            if (worst != 'SUCCESS') {
+                throw e
+            }
+            echo("ciDisagg: no step ${what} here")
+        }
+    }
+}
+
+/** Makes the exit code the build's result. */
+private Map conclude(Map job) {
+    String result = resultOf(job)
+    String text = "ciDisagg: ${verdictLine(job)}"
+    Map out = [exitCode: job.code, result: result, infra: job.code == 3 || job.code < 0, headline: job.report.headline ?: '',
+               comment: job.comment, runId: job.report.runId ?: job.runId, runDir: job.report.runDir ?: '', reportDir: job.reportDir]
+    String usual = resultTable(job.mode)[job.code]
+    if (usual != null && result != usual) {
+        echo("ciDisagg: exit ${job.code} counts as ${result} here, not as ${usual}: results parameter")
+    }
+    if (result == 'SUCCESS' || !job.propagate) {
+        echo(text)
+        return out
+    }
+    if (result == 'UNSTABLE') {
+        unstable(text)
+        return out
+    }
+    if (result != 'FAILURE') {
+        currentBuild.result = result // error alone would make it FAILURE
+    }
+    error(text)
+}
+
+/** What each exit code of the binary means for a build. */
+@NonCPS
+private static Map resultTable(String mode) {
+    return [
+        0: 'SUCCESS',
+        1: 'FAILURE',  // a test failed
+        2: 'FAILURE',  // usage, config or plan is wrong
+        3: 'FAILURE',  // infrastructure
+        4: mode == 'pr' ? 'FAILURE' : 'UNSTABLE', // performance regression
+        5: 'UNSTABLE', // no verdict
+        129: 'ABORTED',
+        130: 'ABORTED',
+        143: 'ABORTED',
+    ]
+}
+
+/** The build result of a job's exit code. Green needs evidence: exit 0 without a report of the same code is FAILURE. */
+@NonCPS
+private static String resultOf(Map job) {
+    if (job.verb != 'plan' && job.code == 0 && job.report.exitCode != 0) {
+        return 'FAILURE'
+    }
+    String own = job.results[job.code] ?: job.results["${job.code}".toString()]
+    return own ?: resultTable(job.mode)[job.code] ?: 'FAILURE'
+}
+
+/** One line for people. */
+@NonCPS
+private static String verdictLine(Map job) {
+    Map words = [
+        0: 'passed', 1: 'a test failed', 2: 'usage, config or plan is wrong', 3: 'infrastructure, not your change',
+        4: 'performance regression', 5: 'no verdict', 129: 'interrupted', 130: 'interrupted', 143: 'interrupted',
+    ]
+    if (job.code < 0) {
+        return "infrastructure, not your change: Jenkins lost sight of the process twice (${job.code}); ci-disagg resume ${job.runId} goes on"
+    }
+    if (job.verb != 'plan' && job.code == 0 && job.report.exitCode != 0) {
+        return 'exit 0, but there is no report that says so'
+    }
+    String word = words[job.code] ?: "unexpected exit code ${job.code}"
+    return job.report.headline ? "${word}: ${job.report.headline}" : word
+}
+
+/** Conclusions of the Checks API, fail closed: GitHub lets NEUTRAL and SKIPPED pass as required checks. */
+@NonCPS
+private static String conclusionOf(String result) {
+    return result == 'SUCCESS' ? 'SUCCESS' : result == 'ABORTED' ? 'CANCELED' : 'FAILURE'
+}
+
+/** The library's own parameters; all others are flags of the binary. */
+@NonCPS
+private static List ownNames() {
+    return ['binary', 'url', 'sha256', 'versionCheck', 'name', 'mode', 'results', 'propagate', 'html', 'checks', 'comment', 'tests',
+            'runDir', 'runId']
+}
+
+/** What is wrong with the parameters as far as the library knows them; the binary knows its flags better. */
+@NonCPS
+private static String complaint(Map params) {
+    List levels = ['SUCCESS', 'UNSTABLE', 'FAILURE', 'NOT_BUILT', 'ABORTED']
+    for (Map.Entry entry : params.entrySet()) {
+        if (entry.value instanceof Closure && entry.key != 'comment') {
+            return "${entry.key} is a closure; only comment takes one"
+        }
+    }
+    if (params.name && !"${params.name}".matches('[A-Za-z0-9._-]{1,64}')) {
+        return "name '${params.name}' has other characters than A-Z a-z 0-9 . _ -, or more than 64"
+    }
+    if (params.mode && !['nightly', 'pr'].contains("${params.mode}".toString())) {
+        return "mode '${params.mode}' is not nightly or pr"
+    }
+    if (params.versionCheck && !['error', 'warn'].contains("${params.versionCheck}".toString())) {
+        return "versionCheck '${params.versionCheck}' is not error or warn"
+    }
+    for (Object level : (params.results ?: [:]).values()) {
+        if (!levels.contains("${level}".toString())) {
+            return "results: '${level}' is not one of ${levels.join(', ')}"
+        }
+    }
+    return ''
+}
+
+/** A call as a plain map of serializable values. */
+@NonCPS
+private static Map describe(String verb, Map params, String buildTag, String usualMode) {
+    String name = params.name ? "${params.name}" : ''
+    Map job = [
+        verb: verb, flags: [:], args: [], code: null, report: [:], comment: '',
+        label: name ? "ci-disagg-${name}".toString() : 'ci-disagg',
+        mode: "${params.mode ?: usualMode}".toString(),
+        binary: "${params.binary ?: 'ci-disagg'}".toString(), path: '',
+        url: "${params.url ?: ''}".toString(), sha256: "${params.sha256 ?: ''}".toString(),
+        versionCheck: "${params.versionCheck ?: 'error'}".toString(),
+        results: params.results ?: [:], propagate: params.propagate != false,
+        html: params.html != false, checks: params.checks != false, onComment: params.comment,
+    ]
+    job.reportDir = "${job.label}-report".toString()
+    for (Map.Entry entry : params.entrySet()) {
+        if (!ownNames().contains(entry.key)) {
+            job.flags.put(entry.key, entry.value)
+        }
+    }
+    String ownId = name && buildTag ? "${buildTag}-${name}" : buildTag
+    job.runId = "${params.runId ?: ownId}".toString()
+    boolean begins = verb == 'run' || verb == 'plan'
+    if (begins) {
+        job.args.addAll(params.tests instanceof CharSequence ? [params.tests] : params.tests ?: [])
+    } else if (params.runDir) {
+        job.args.add("${params.runDir}".toString())
+    }
+    if (verb == 'run') {
+        job.flags.put('mode', job.mode)
+        job.flags.put('runDir', params.runDir)
+    }
+    if (verb != 'plan') {
+        job.flags.put('copyReport', job.reportDir)
+        job.flags.put('runId', begins || !params.runDir ? job.runId : null)
+    }
+    if (verb == 'run' || verb == 'resume') {
+        job.flags.put('wait', true)
+        // Gigabytes of role output belong into the run directory, not into the controller's log.
+        job.flags.put('quiet', params.quiet != false)
+    }
+    return job
+}
+
+/** The text of the binary's --args-file. */
+@NonCPS
+private static String argumentsJson(Map job) {
+    return JsonOutput.toJson([flags: job.flags, args: job.args])
+}
+
+/** result.json as a map that can be serialized; JsonSlurper's own cannot. */
+@NonCPS
+private static Map parseResult(String text) {
+    Map read = new JsonSlurper().parseText(text)
+    return [exitCode: read.get('exit_code'), headline: read.get('headline'), runId: read.get('run_id'), runDir: read.get('run_dir'),
+            junit: read.get('junit'), summary: read.get('summary'), index: read.get('index')]
+}
+
+/** The release in what the binary says about its version, empty when it was built from a commit in between. */
+@NonCPS
+private static String releaseOf(String says) {
+    String[] words = says.split(' ')
+    String version = words.length > 1 ? words[1] : ''
+    return version.matches('v[0-9]+[.][0-9]+[.][0-9]+') && !version.startsWith('v0.0.') ? version.substring(1) : ''
+}
+
+/** Library and binary belong together when the first two numbers of their versions are the same. */
+@NonCPS
+private static String versionSkew(String library, String binary) {
+    String[] theirs = binary.split('[.]')
+    String[] ours = library.split('[.]')
+    return theirs[0] == ours[0] && theirs[1] == ours[1] ? '' : "the binary is ci-disagg ${binary}, the library belongs to ${library}"
+}
