@@ -48,7 +48,8 @@ func (im *Imported) skip(format string, args ...any) {
 //
 //   - NDJSON of `baseline export`: our own records, kept as they are;
 //   - NDJSON of upstream's OpenSearch: documents with prefixed fields (d_…, s_…,
-//     l_…, b_…, ts_…), bare, as hits with _source, or as a search response;
+//     l_…, b_…, ts_…), bare, as hits with _source, as a search response, or as
+//     the body of a _bulk request;
 //   - upstream's perf_data.yaml: the new and the historic data in it.
 //
 // A line that is none of these is an error with file and line: an import is
@@ -121,6 +122,9 @@ func (im *importer) line(line []byte) error {
 		im.own = append(im.own, rec)
 		return nil
 	}
+	if isBulkAction(doc) {
+		return nil // the document follows
+	}
 	hits, ok := doc["hits"].(map[string]any)
 	if !ok {
 		return im.foreign(unwrap(doc))
@@ -136,6 +140,20 @@ func (im *importer) line(line []byte) error {
 		}
 	}
 	return nil
+}
+
+// isBulkAction recognises the line before each document of a _bulk body, as
+// `report --format opensearch-bulk` prints it.
+func isBulkAction(doc map[string]any) bool {
+	if len(doc) != 1 {
+		return false
+	}
+	for name, v := range doc {
+		if _, ok := v.(map[string]any); ok && (name == "index" || name == "create") {
+			return true
+		}
+	}
+	return false
 }
 
 // unwrap takes a document out of its OpenSearch hit.
