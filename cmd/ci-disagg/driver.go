@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"github.com/spf13/pflag"
 
@@ -106,13 +107,20 @@ func (d *driver) findBinary(h host) error {
 	if err != nil {
 		return fmt.Errorf("where is this binary: %w", err)
 	}
-	if p := d.profile.Agent[firstOf(d.profile.Arch, "amd64")]; p != "" && d.backend != drive.BackendLocal {
-		if !filepath.IsAbs(p) && d.cfg.path != "" {
-			p = filepath.Join(filepath.Dir(d.cfg.path), p)
-		}
-		path = p
-	}
 	d.binary = drive.Binary{Path: path, Dir: d.profile.AgentDir}
+	if d.backend == drive.BackendLocal {
+		return nil
+	}
+	named, err := d.profile.AgentFor(runtime.GOARCH)
+	if err != nil {
+		return usageErr(fmt.Errorf("clusters.%s.%w", d.cluster, err))
+	}
+	if named != "" {
+		d.binary.Path = named
+		if !filepath.IsAbs(named) && d.cfg.path != "" {
+			d.binary.Path = filepath.Join(filepath.Dir(d.cfg.path), named)
+		}
+	}
 	return nil
 }
 
