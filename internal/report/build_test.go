@@ -266,3 +266,35 @@ func TestCollateralIsSkippedWithItsOwnText(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(text), `<skipped message="collateral of GEN_0: AssertionError: Failed requests: 3" type="ci-disagg.collateral">`)
 }
+
+func TestSlurmsWordStandsAboveTheResultFiles(t *testing.T) {
+	t.Parallel()
+	spec := attemptSpec{outcome: rundir.OutcomeInfra, exit: 1, red: true, finding: &rundir.Finding{Class: "infra", Kind: "node-fail", Rule: "slurm-node-fail", Message: "node gpu0 died"}}
+	dir := runDir(t, nil, spec)
+	path := dir.CaseDir("tiny").Attempt(0, 1).AgentFile()
+	var rec rundir.AgentRecord
+	require.NoError(t, rundir.ReadJSON(path, &rec))
+	rec.End.Finding = &rundir.Finding{Root: "BENCHMARK", Class: "test", Rule: "python-exception"}
+	require.NoError(t, rundir.WriteJSON(path, rec))
+	built := build(t, builder(t, 0), dir, 0)
+	require.Equal(t, ExitInfra, built.Document.ExitCode)
+	require.Contains(t, built.Document.Cases[0].Message, "node gpu0 died")
+}
+
+func TestDraftIsJudgedByItsResultFiles(t *testing.T) {
+	t.Parallel()
+	draft := func(p *rundir.Plan) { p.Draft = true }
+	for _, tt := range []struct {
+		spec attemptSpec
+		exit int
+	}{
+		{attemptSpec{outcome: rundir.OutcomePassed, tput: 1000}, ExitPassed},
+		{attemptSpec{outcome: rundir.OutcomePassed, tput: 1000, noXML: true}, ExitTestFailed},
+		{attemptSpec{outcome: rundir.OutcomePassed, tput: 1000, red: true}, ExitTestFailed},
+	} {
+		dir := runDir(t, draft, tt.spec)
+		require.NoError(t, os.Remove(dir.CaseDir("tiny").Attempt(0, 1).AgentFile()))
+		built := build(t, builder(t, 10), dir, 0)
+		require.Equal(t, tt.exit, built.Document.ExitCode, "%+v: %s", tt.spec, built.Document.Cases[0].Message)
+	}
+}

@@ -159,12 +159,21 @@ func escapeGlob(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s)
 }
 
+// slurmDecided says that the finding rests on what Slurm told the client after
+// the agent's last word (a dead node, a preemption): result files cannot add to it.
+func slurmDecided(a AttemptBundle) bool {
+	if a.Outcome() == rundir.OutcomePassed || a.Result == nil || a.Result.Finding == nil {
+		return false
+	}
+	return a.Agent == nil || a.Agent.End == nil || a.Agent.End.Finding == nil || a.Agent.End.Finding.Rule != a.Result.Finding.Rule
+}
+
 // judgeAgain judges blame with the result files as further evidence. An outcome
 // only gets worse by it: a failing test that the agent could not see, or a
 // result that is not there, is never green.
 func (b Builder) judgeAgain(v *attemptView) {
 	found := merge.Evidence(v.run, b.Merge.Read)
-	if len(found) == 0 {
+	if len(found) == 0 || slurmDecided(v.AttemptBundle) {
 		return
 	}
 	ev := blame.Evidence{}
