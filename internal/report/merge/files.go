@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 )
 
@@ -117,7 +118,7 @@ func readFile(f File, o junit.ReadOptions, v junit.Visitor) (junit.File, error) 
 	if err != nil {
 		return junit.File{}, errors.Join(unread(f, err), r.Close())
 	}
-	if !f.Since.IsZero() && info.ModTime().Before(f.Since) {
+	if !f.Since.IsZero() && info.ModTime().Before(f.Since.Add(-blame.DefaultSkew)) { // clocks of two hosts
 		return junit.File{}, errors.Join(stale(f, info.ModTime()), r.Close())
 	}
 	got, err := junit.Read(r, f.shown(), o, v)
