@@ -69,6 +69,10 @@ verdict-eval: ## false alarms and detection of the verdict rules on recorded and
 bench-steplog: ## a 2 GB generation server log: our reader beside a loop in Python, MB/s and peak memory
 	PYTHON=/usr/bin/python3 internal/report/bench/steplogbench/run.sh 2000
 
+.PHONY: bench-merge
+bench-merge: ## our merge beside junit-report-merger, junit-merge and junitparser: speed, memory, what each loses (npm, minutes)
+	testdata/junit/bench-merge.sh
+
 .PHONY: bench-store
 bench-store: ## judge one case among a million stored runs, directory and PostgreSQL (5 GB in $TMPDIR, minutes)
 	go test -run '^$$' -bench BenchmarkStore -benchtime 100x -timeout 60m ./internal/report/baseline -args -runs 1000000

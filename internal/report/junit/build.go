@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
-	"time"
 )
 
 // elem is what an open element means.
@@ -90,14 +88,6 @@ type builder struct {
 	want bool // someone wants the cases, not only the counts
 	late bool // someone wants the suites
 	junk bool // text before any element
-}
-
-// suiteBuild is an open suite. The visitor sees pub from its first case on, so
-// everything that comes later is collected in late and put into pub at the end.
-type suiteBuild struct {
-	parent *suiteBuild
-	pub    *Suite
-	late   Suite
 }
 
 // errTooDeep and errTooLarge end the reading of a hostile file.
@@ -249,35 +239,6 @@ func (b *builder) beginOuter(in elem, name string) (elem, error) {
 // isRoot reports whether the innermost open element is the <testsuites>.
 func (b *builder) isRoot() bool {
 	return len(b.stack) == 1 && string(local(b.names)) == "testsuites"
-}
-
-func (b *builder) openSuite() error {
-	attrs, err := b.ownAttrs()
-	if err != nil {
-		return err
-	}
-	pub := &Suite{Offset: b.sc.tokStart, Attrs: attrs}
-	for i, a := range attrs {
-		if a.Name == "name" {
-			pub.Name = a.Value
-			pub.Attrs = append(attrs[:i:i], attrs[i+1:]...)
-			break
-		}
-	}
-	if b.suite != b.outer {
-		pub.Parent = b.suite.pub
-	}
-	b.suite = &suiteBuild{parent: b.suite, pub: pub}
-	b.file.Suites++
-	return nil
-}
-
-func (b *builder) closeSuite(complete bool) {
-	s := b.suite
-	s.late.Complete = complete
-	b.suite = s.parent
-	late := s.late
-	b.add(item{suite: s.pub, end: &late})
 }
 
 func (b *builder) openCase() error {
@@ -481,41 +442,6 @@ func (b *builder) storeText(p *piece, t *textBuf) {
 	t.reset()
 }
 
-func (b *builder) suiteText(name []byte, empty bool) {
-	late := &b.suite.late
-	kind := string(local(name))
-	switch kind {
-	case "system-out", "system-err", "error", "failure", "skipped":
-	default: // kept as markup
-		if !empty {
-			b.text.put(appendEndTag(b.text.tail(), name))
-		}
-	}
-	text := b.text.take()
-	if b.want && len(text) >= bigText {
-		b.mem.drop() // charged to the suite, which is bounded by MaxCase
-	}
-	switch kind {
-	case "system-out":
-		late.SystemOut = append(late.SystemOut, text)
-	case "system-err":
-		late.SystemErr = append(late.SystemErr, text)
-	case "error", "failure", "skipped":
-		r := Result{Status: resultStatus(kind), Text: text}
-		for _, a := range b.attrs {
-			switch string(b.arena[a.name.from:a.name.to]) {
-			case "message":
-				r.Message = string(b.arena[a.value.from:a.value.to])
-			case "type":
-				r.Type = string(b.arena[a.value.from:a.value.to])
-			}
-		}
-		late.Results = append(late.Results, r)
-	default:
-		late.SystemOut = append(late.SystemOut, text)
-	}
-}
-
 func (b *builder) closeProperty() {
 	p := &b.pieces[len(b.pieces)-1]
 	b.storeText(p, &b.text)
@@ -544,68 +470,6 @@ func resultStatus(name string) Status {
 	}
 }
 
-// parseAttrs decodes the attributes of the current tag into the arena.
-func (b *builder) parseAttrs() (span, error) {
-	from := len(b.attrs)
-	rest := b.sc.attrs
-	for {
-		a, r, ok, err := nextAttr(rest)
-		if err != nil {
-			return span{}, err
-		}
-		if !ok {
-			return span{from, len(b.attrs)}, nil
-		}
-		rest = r
-		if string(a.name) == "xmlns" || bytes.HasPrefix(a.name, []byte("xmlns:")) {
-			continue // says nothing once the prefixes are gone
-		}
-		if len(b.attrs) > maxPieces {
-			return span{}, errTooLarge
-		}
-		if bytes.IndexByte(a.value, '<') >= 0 {
-			b.dec.repaired++ // XML wants it escaped, and nothing is lost
-		}
-		var s attrSpan
-		s.name.from = len(b.arena)
-		b.arena = b.dec.appendCDATA(b.arena, local(a.name))
-		s.name.to = len(b.arena)
-		s.value.from = len(b.arena)
-		b.arena = b.dec.appendText(b.arena, a.value)
-		s.value.to = len(b.arena)
-		b.attrs = append(b.attrs, s)
-	}
-}
-
-// ownAttrs are the attributes of the current tag, on their own.
-func (b *builder) ownAttrs() ([]Attr, error) {
-	b.arena, b.attrs = b.arena[:0], b.attrs[:0]
-	s, err := b.parseAttrs()
-	if err != nil {
-		return nil, err
-	}
-	return attrList(string(b.arena), b.attrs[s.from:s.to]), nil
-}
-
-// attrList gives attributes sorted by name, without those in not. Of repeated
-// ones it keeps the last.
-func attrList(arena string, spans []attrSpan, not ...string) []Attr {
-	var out []Attr
-	for _, s := range spans {
-		a := Attr{arena[s.name.from:s.name.to], arena[s.value.from:s.value.to]}
-		if slices.Contains(not, a.Name) {
-			continue
-		}
-		if i := slices.IndexFunc(out, func(o Attr) bool { return o.Name == a.Name }); i >= 0 {
-			out[i] = a
-			continue
-		}
-		out = append(out, a)
-	}
-	slices.SortFunc(out, func(a, b Attr) int { return strings.Compare(a.Name, b.Name) })
-	return out
-}
-
 func (b *builder) property(arena string, attrs []attrSpan, p piece) Property {
 	var out Property
 	hasValue := false
@@ -630,30 +494,4 @@ func (p piece) value(arena string) string {
 		return p.big
 	}
 	return arena[p.text.from:p.text.to]
-}
-
-// ParseTime reads the time of a case as Jenkins does, and a few forms more that
-// runners write: a decimal comma, h:mm:ss, Go's 1m30s. What is no time is 0.
-func ParseTime(s string) time.Duration {
-	s = strings.TrimSpace(s)
-	if i := strings.LastIndexByte(s, ','); i >= 0 && strings.Count(s, ",") == 1 && len(s)-i != 4 && !strings.Contains(s, ".") {
-		s = s[:i] + "." + s[i+1:]
-	}
-	s = strings.ReplaceAll(s, ",", "")
-	if d, err := time.ParseDuration(s); err == nil {
-		return clampTime(d.Seconds())
-	}
-	var total float64
-	parts := strings.Split(s, ":")
-	if len(parts) > 3 {
-		return 0
-	}
-	for _, p := range parts {
-		f, ok := parseFloat(p)
-		if !ok {
-			return 0
-		}
-		total = total*60 + f
-	}
-	return clampTime(total)
 }

@@ -5,11 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	gojunit "github.com/joshdk/go-junit"
 )
@@ -312,24 +309,5 @@ func fromTest(t *gojunit.Test, c *Case) {
 	}
 	if t.SystemErr != "" {
 		c.SystemErr = []string{t.SystemErr}
-	}
-}
-
-func parseFloat(s string) (float64, bool) {
-	f, err := strconv.ParseFloat(s, 64)
-	return f, err == nil && !math.IsNaN(f) && !math.IsInf(f, 0)
-}
-
-// maxTime is what Jenkins takes for the longest possible test.
-const maxTime = 365 * 24 * time.Hour
-
-func clampTime(seconds float64) time.Duration {
-	switch {
-	case seconds <= 0:
-		return 0
-	case seconds >= maxTime.Seconds():
-		return maxTime
-	default:
-		return time.Duration(math.Round(seconds*1e6)) * time.Microsecond
 	}
 }

@@ -1,0 +1,73 @@
+package junit
+
+// suiteBuild is an open suite. The visitor sees pub from its first case on, so
+// everything that comes later is collected in late and put into pub at the end.
+type suiteBuild struct {
+	parent *suiteBuild
+	pub    *Suite
+	late   Suite
+}
+
+func (b *builder) openSuite() error {
+	attrs, err := b.ownAttrs()
+	if err != nil {
+		return err
+	}
+	pub := &Suite{Offset: b.sc.tokStart, Attrs: attrs}
+	for i, a := range attrs {
+		if a.Name == "name" {
+			pub.Name = a.Value
+			pub.Attrs = append(attrs[:i:i], attrs[i+1:]...)
+			break
+		}
+	}
+	if b.suite != b.outer {
+		pub.Parent = b.suite.pub
+	}
+	b.suite = &suiteBuild{parent: b.suite, pub: pub}
+	b.file.Suites++
+	return nil
+}
+
+func (b *builder) closeSuite(complete bool) {
+	s := b.suite
+	s.late.Complete = complete
+	b.suite = s.parent
+	late := s.late
+	b.add(item{suite: s.pub, end: &late})
+}
+
+func (b *builder) suiteText(name []byte, empty bool) {
+	late := &b.suite.late
+	kind := string(local(name))
+	switch kind {
+	case "system-out", "system-err", "error", "failure", "skipped":
+	default: // kept as markup
+		if !empty {
+			b.text.put(appendEndTag(b.text.tail(), name))
+		}
+	}
+	text := b.text.take()
+	if b.want && len(text) >= bigText {
+		b.mem.drop() // charged to the suite, which is bounded by MaxCase
+	}
+	switch kind {
+	case "system-out":
+		late.SystemOut = append(late.SystemOut, text)
+	case "system-err":
+		late.SystemErr = append(late.SystemErr, text)
+	case "error", "failure", "skipped":
+		r := Result{Status: resultStatus(kind), Text: text}
+		for _, a := range b.attrs {
+			switch string(b.arena[a.name.from:a.name.to]) {
+			case "message":
+				r.Message = string(b.arena[a.value.from:a.value.to])
+			case "type":
+				r.Type = string(b.arena[a.value.from:a.value.to])
+			}
+		}
+		late.Results = append(late.Results, r)
+	default:
+		late.SystemOut = append(late.SystemOut, text)
+	}
+}
