@@ -66,6 +66,7 @@ func TestBuiltInClasses(t *testing.T) {
 		"[rank3]: Traceback (most recent call last):":                                                  "python-exception",
 		"E   AssertionError: Failed requests: 3":                                                       "python-exception",
 		"UCX  WARN  no usable transports, falling back":                                                "ucx-fallback",
+		"srun: Job 19 step creation temporarily disabled, retrying (Requested nodes are busy)":         "step-waits",
 		"n1: NCCL WARN Connect to 10.0.0.1 failed : timeout":                                           "nccl-remote",
 	}
 	c := classes(t)

@@ -143,7 +143,10 @@ func specs(p rundir.Plan) []stepSpec {
 		out = append(out, stepSpec{role: r})
 	}
 	for i := range out {
-		out[i].index, out[i].tasks = i, max(out[i].role.Tasks(), 1)
+		out[i].index, out[i].tasks = i, out[i].role.Tasks()
+		if out[i].install {
+			out[i].tasks = p.Nodes
+		}
 	}
 	return out
 }

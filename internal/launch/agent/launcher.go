@@ -52,6 +52,10 @@ func (l *roleLog) fromLauncher(line string) {
 	}
 	m := l.look.launcher
 	switch {
+	case strings.Contains(line, "step creation temporarily disabled") || strings.Contains(line, "step creation still disabled"):
+		l.st.waiting = true
+	case strings.HasPrefix(line, "srun: Step created for"):
+		l.st.waiting = false
 	case m.lost.MatchString(line):
 		if l.st.lostNode == "" {
 			l.st.lostNode = m.lost.FindStringSubmatch(line)[1]

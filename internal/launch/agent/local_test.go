@@ -228,7 +228,9 @@ func faultRows() []faultRow {
 		}
 	}
 	ranks := func(p *rundir.Plan) {
+		p.Nodes = 3
 		p.Roles[0].Slice = []rundir.NodeShare{{Node: 0, Tasks: 2, GPUs: 2}, {Node: 1, Tasks: 2, GPUs: 2}}
+		p.Roles[1].Slice[0].Node = 2
 	}
 	deaf := map[string]string{"CTX_0": "start:deaf", "GEN_0": "serving:3"}
 	return append(rows,

@@ -56,6 +56,7 @@ type logState struct {
 	candidates  []rundir.LogLine
 	firstTask   *taskMessage
 	oom         bool
+	waiting     bool   // srun waits for the step's resources
 	lostNode    string // that srun reports as failed
 	due         string // why Slurm ended the step: PREEMPTION, TIME LIMIT, NODE FAILURE
 	launcher    string // srun's own trouble: the step never came up

@@ -224,6 +224,9 @@ func (t *slurmStep) id() string { return t.s.known(t.name) }
 // still waiting for its creation) and one whose srun is stuck after SIGKILL are
 // ended by ending srun.
 func (t *slurmStep) signal(ctx context.Context, sig syscall.Signal) error {
+	if t.log.state().waiting { // no step yet, and there must not be one
+		return ignoreDone(t.p.Signal(sig))
+	}
 	var id string
 	for range 4 {
 		if id = t.s.stepID(ctx, t.name); id != "" {

@@ -93,6 +93,9 @@ func submit(t *testing.T, sc scenario, sbatch ...string) *job {
 	}
 	dir := rundir.AttemptDir(t.TempDir())
 	writeAttempt(t, dir, plan, sc)
+	if sc.prepare != nil {
+		sc.prepare(t, dir)
+	}
 	j := &job{t: t, c: c, dir: dir, cookie: fmt.Sprintf("CI_DISAGG_TEST_RUN=%s-%d", filepath.Base(string(dir)), time.Now().UnixNano())}
 	self, err := os.Executable()
 	require.NoError(t, err)
@@ -238,4 +241,111 @@ func TestSlurmRankDies(t *testing.T) {
 	require.Equal(t, "GEN_0", e.rec.End.Finding.Root)
 	require.Equal(t, 3, e.roles["GEN_0"].Exit)
 	require.Equal(t, 2, e.roles["GEN_0"].FirstTask.Task)
+}
+
+// The rows of the fault matrix that take a few seconds, on the real thing.
+func TestSlurmFaults(t *testing.T) {
+	t.Parallel()
+	// Of the others only how a process ends differs, and that is the local
+	// backend's matter as well.
+	rows := regexp.MustCompile(`(GEN_0|CTX_0|DISAGG_SERVER|BENCHMARK) (is killed while serving|exits 0 while serving|is killed before it is ready)|` +
+		`(GEN_0|BENCHMARK) (raises while serving|raises after)|rank other than 0|SIGTERM|two workers|server hangs|precheck|status file`)
+	for _, row := range faultRows() {
+		if !rows.MatchString(row.name) {
+			continue
+		}
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			e := submit(t, scenario{faults: row.faults, edit: row.edit, env: row.env}).wait()
+			require.NotNil(t, e.rec.End, e.stdout)
+			require.Equal(t, row.outcome, e.rec.End.Outcome, e.stdout)
+			f := e.rec.End.Finding
+			if row.root == "either" {
+				require.ElementsMatch(t, []string{"GEN_0", "CTX_0"}, append(f.Roots, f.Root), e.stdout)
+				return
+			}
+			require.Equal(t, row.root, f.Root, e.stdout)
+			require.Empty(t, f.Roots, e.stdout)
+			root := e.roles[row.root]
+			for name, r := range e.roles {
+				if r.StopSent != nil && root.StopSent == nil && row.within == 0 {
+					require.Less(t, r.StopSent.Sub(*root.Ended), 2*time.Second, name)
+				}
+			}
+		})
+	}
+}
+
+// Somebody ends one step: that is no end of the job, and nobody's test is to
+// blame for it.
+func TestSlurmStepIsKilledByOthers(t *testing.T) {
+	t.Parallel()
+	j := submit(t, scenario{env: map[string]string{"WORK": "1m"}})
+	j.awaitPhase(rundir.PhaseBenchmark)
+	var rec rundir.AgentRecord
+	step := ""
+	require.Eventually(t, func() bool {
+		_ = rundir.ReadJSON(j.dir.AgentFile(), &rec)
+		for _, r := range rec.Roles {
+			if r.Name == "CTX_0" {
+				step = r.Step
+			}
+		}
+		return step != ""
+	}, 20*time.Second, 100*time.Millisecond)
+	j.c.Command(t, "scancel", "-s", "KILL", step)
+	e := j.wait()
+	require.Equal(t, rundir.OutcomeInfra, e.rec.End.Outcome, e.stdout)
+	require.Equal(t, "CTX_0", e.rec.End.Finding.Root, e.stdout)
+	require.Equal(t, 9, e.roles["CTX_0"].Signal)
+}
+
+// The agent itself is killed: the batch script is gone, Slurm ends the steps, and
+// the record stays open.
+func TestSlurmAgentIsKilled(t *testing.T) {
+	t.Parallel()
+	j := submit(t, scenario{env: map[string]string{"WORK": "1m"}})
+	j.awaitPhase(rundir.PhaseBenchmark)
+	var rec rundir.AgentRecord
+	require.NoError(t, rundir.ReadJSON(j.dir.AgentFile(), &rec))
+	require.NoError(t, syscall.Kill(rec.PID, syscall.SIGKILL))
+	e := j.wait()
+	require.Nil(t, e.rec.End)
+	require.Equal(t, rundir.PhaseBenchmark, e.rec.Phase)
+}
+
+// The warning signal ahead of the time limit: Slurm says that the job runs, and
+// that its time is nearly up.
+func TestSlurmTimeLimitIsAnnounced(t *testing.T) {
+	t.Parallel()
+	j := submit(t, scenario{env: map[string]string{"WORK": "1h"}}, "-t", "3", "--signal=B:TERM@170")
+	e := j.wait()
+	require.NotNil(t, e.rec.End, e.stdout)
+	require.Equal(t, blame.KindWalltime, e.rec.End.Finding.Kind, e.stdout)
+	require.Contains(t, string(e.rec.End.Outcome), "timeout:", e.stdout)
+}
+
+func TestSlurmInstallFailsOnOneNode(t *testing.T) {
+	t.Parallel()
+	e := submit(t, scenario{
+		edit: func(p *rundir.Plan) { p.Install = "x" },
+		prepare: func(t *testing.T, dir rundir.AttemptDir) {
+			t.Helper()
+			require.NoError(t, rundir.WriteFile(filepath.Join(string(dir), script.InstallScript), []byte("[ $SLURM_NODEID = 0 ] || exit 4\n"), rundir.ExecMode))
+		},
+	}).wait()
+	require.Equal(t, rundir.OutcomeInfra, e.rec.End.Outcome, e.stdout)
+	f := e.rec.End.Finding
+	require.Equal(t, "INSTALL", f.Root)
+	require.Equal(t, []string{e.rec.Nodes[1]}, f.BadNodes, e.stdout)
+}
+
+// A step that Slurm cannot run is Slurm's trouble and not a program's exit code.
+func TestSlurmRefusesAStep(t *testing.T) {
+	t.Parallel()
+	e := submit(t, scenario{edit: func(p *rundir.Plan) { p.Roles[1].Srun = []string{"--gpus-per-node=9"} }}).wait()
+	require.NotNil(t, e.rec.End, e.stdout)
+	require.Equal(t, blame.KindNeverStarted, e.rec.End.Finding.Kind, e.stdout)
+	require.Equal(t, "CTX_0", e.rec.End.Finding.Root)
+	require.NotEmpty(t, e.roles["CTX_0"].Error)
 }
