@@ -175,6 +175,9 @@ func (p *plain) suiteOf(s *junit.Suite) *suite {
 
 func (p *plain) addCase(c *junit.Case) error {
 	to := p.suiteOf(c.Suite)
+	if interrupted(c) {
+		nameInterrupted(c, junit.Errored)
+	}
 	if c.Name == "" {
 		c.Name = "(unnamed)"
 	}

@@ -126,6 +126,22 @@ func isTeardown(c *junit.Case) bool {
 		(strings.HasPrefix(c.Results[0].Message, "failed on teardown") || strings.HasPrefix(c.Results[0].Message, "test teardown failure"))
 }
 
+// interrupted reports whether a case is what pytest leaves of the test during
+// which its session ended (Ctrl-C, pytest.exit): a case without a name that looks
+// passed, and that pytest itself does not count.
+func interrupted(c *junit.Case) bool {
+	return c.Name == "" && c.Classname == "" && len(c.Results)+len(c.Attrs)+len(c.Properties)+len(c.Reruns) == 0
+}
+
+// nameInterrupted gives such a case a name and a status that is not green.
+func nameInterrupted(c *junit.Case, s junit.Status) {
+	c.Name = "(interrupted)"
+	c.Results = []junit.Result{{
+		Status: s, Type: "ci-disagg.interrupted",
+		Message: "the session ended during a test; the file does not say which",
+	}}
+}
+
 // take is one of several results of the same test, which all count: of a rank, a
 // repetition, a file.
 type take struct {

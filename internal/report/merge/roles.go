@@ -123,6 +123,9 @@ func (m *merger) readRoleFile(role *Role, facts *roleFacts, f File, o origin) er
 // that the plan names. A test that the plan does not name is kept apart by its
 // case: two cases may both report the collection of the same module.
 func (m *merger) identify(jc *junit.Case, c Case, role *Role, facts *roleFacts) uint8 {
+	if interrupted(jc) {
+		nameInterrupted(jc, role.interruptedAs()) // an exit code says it, too
+	}
 	if jc.Name == "" {
 		jc.Name = "(unnamed)"
 	}
@@ -148,6 +151,15 @@ func (m *merger) identify(jc *junit.Case, c Case, role *Role, facts *roleFacts) 
 	}
 	jc.Classname = prefix + "." + class
 	return 0
+}
+
+// interruptedAs is the status of a test during which the session ended: where
+// the process is known, its end is the red case.
+func (r *Role) interruptedAs() junit.Status {
+	if r.State == "" {
+		return junit.Errored
+	}
+	return junit.Skipped
 }
 
 // caseClass is the class of a planned test; two cases of one node id are told
