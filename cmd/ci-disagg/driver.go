@@ -39,7 +39,7 @@ func (o *driveFlags) AddFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.failFast, "fail-fast", false, "end the other cases when one does not pass")
 	f.IntVar(&o.retries, "retries", -1, "further attempts after an infrastructure failure (default retry.max)")
 	f.IntVar(&o.reruns, "reruns", -1, "repetitions of a suspicious measurement, 0 to 3 (default perf.reruns)")
-	f.BoolVarP(&o.quiet, "quiet", "q", false, "do not show the roles' output")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "do not show the roles' output (a terminal shows a table of the cases instead)")
 	f.BoolVar(&o.debug, "debug", false, "log every Slurm call")
 }
 
@@ -192,12 +192,11 @@ func (d *driver) options(h host, dir rundir.Dir, detach bool) drive.Options {
 		Environ:  h.environ(),
 		Now:      h.now,
 		Log:      d.log,
-		Progress: func(u drive.Update) { printUpdate(h.stderr, u) },
 	}
 	if d.flags.maxJobs > 0 {
 		o.MaxJobs = d.flags.maxJobs
 	}
-	if !d.flags.quiet {
+	if !d.flags.quiet && !liveTable(h) {
 		o.Console = h.stdout
 	}
 	return o
@@ -214,9 +213,12 @@ func (d *driver) drive(ctx context.Context, h host, dir rundir.Dir, run rundir.R
 	defer rep.close()
 	rep.copyTo = d.flags.copyTo
 	o := d.options(h, dir, detach)
+	shown := newProgress(h, run)
+	o.Progress = shown.update
 	o.Run, o.Plans = run, plans
 	o.Decide = d.decide(rep, o.Retry)
 	err = d.flags.drive(ctx, h, o)
+	shown.close()
 	var interrupted *drive.Interrupted
 	var busy *drive.BusyError
 	switch {

@@ -32,7 +32,8 @@ func HistoryChart(r verdict.Row) ([]byte, error) {
 	p.BackgroundColor = nil // the page's
 	h := newHistory(r)
 	p.Add(h)
-	p.X.Min, p.X.Max = -0.6, float64(len(r.Series))-0.4
+	n := float64(len(r.Series))
+	p.X.Min, p.X.Max = -0.6, n-1+math.Max(0.6, 0.06*n) // room for half of "this run"
 	p.Y.Min, p.Y.Max = h.bounds()
 	p.X.Tick.Marker = plot.TickerFunc(func(_, _ float64) []plot.Tick { return runTicks(r.Series) })
 	p.Y.Tick.Marker = plot.TickerFunc(valueTicks)
@@ -54,14 +55,17 @@ func HistoryChart(r verdict.Row) ([]byte, error) {
 
 // ChartTitle says in words what the chart of a row shows.
 func ChartTitle(r verdict.Row) string {
-	title := fmt.Sprintf("%s: %d runs", rowName(r), len(r.Series))
+	title := fmt.Sprintf("%s: %s", rowName(r), count(len(r.Series), "run"))
 	if r.Value != nil {
 		title += fmt.Sprintf(", this run %s", quantity(*r.Value, r.Unit))
 	}
 	if r.Baseline != nil {
 		title += fmt.Sprintf(", baseline %s", quantity(*r.Baseline, r.Unit))
 	}
-	return title + ", " + word(r.Verdict)
+	if r.Verdict != "" {
+		title += ", " + word(r.Verdict)
+	}
+	return title
 }
 
 // history is the plotter of the runs.
@@ -83,7 +87,7 @@ func newHistory(r verdict.Row) history {
 func (h history) bounds() (lo, hi float64) {
 	lo, hi = math.Inf(1), math.Inf(-1)
 	see := func(v float64) {
-		if !math.IsNaN(v) && !math.IsInf(v, 0) {
+		if finite(v) {
 			lo, hi = math.Min(lo, v), math.Max(hi, v)
 		}
 	}
@@ -100,8 +104,8 @@ func (h history) bounds() (lo, hi float64) {
 	if lo > hi {
 		return 0, 1
 	}
-	mid := (lo + hi) / 2
-	half := math.Max((hi-lo)/2*1.12, math.Abs(mid)*0.02)
+	mid := lo/2 + hi/2
+	half := math.Max((hi/2-lo/2)*1.12, math.Abs(mid)*0.02)
 	if half == 0 {
 		half = 1
 	}
@@ -126,10 +130,10 @@ func (h history) grid(c draw.Canvas, p *plot.Plot, y func(float64) vg.Length) {
 
 // lines are the baseline and the limit of a fixed rule.
 func (h history) lines(c draw.Canvas, y func(float64) vg.Length) {
-	if v := h.row.Baseline; v != nil {
+	if v := h.row.Baseline; v != nil && finite(*v) {
 		c.StrokeLine2(line(inkBase, 1.2, 6, 3), c.Min.X, y(*v), c.Max.X, y(*v))
 	}
-	if v := h.row.Limit; v != nil {
+	if v := h.row.Limit; v != nil && finite(*v) {
 		c.StrokeLine2(line(inkBad, 1.2, 2, 2), c.Min.X, y(*v), c.Max.X, y(*v))
 	}
 }
@@ -170,7 +174,7 @@ func (h history) levels(c draw.Canvas, x, y func(float64) vg.Length) {
 			}
 			to = next - 1
 		}
-		if to >= from {
+		if to >= from && finite(l.Value) {
 			c.StrokeLine2(line(inkHistory, 1.6), x(float64(from)-0.4), y(l.Value), x(float64(to)+0.4), y(l.Value))
 		}
 	}
@@ -194,7 +198,9 @@ func (h history) points(c draw.Canvas, x, y func(float64) vg.Length) {
 		}
 		if len(run.Values) > 1 {
 			for _, v := range run.Values {
-				dots[colour] = dot(dots[colour], x(float64(i)), y(v), 1.2)
+				if finite(v) {
+					dots[colour] = dot(dots[colour], x(float64(i)), y(v), 1.2)
+				}
 			}
 		}
 		if m, ok := median(run.Values); ok {
@@ -266,6 +272,8 @@ func valueTicks(lo, hi float64) []plot.Tick {
 	}
 	return ticks
 }
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
 func line(colour string, width vg.Length, dashes ...vg.Length) draw.LineStyle {
 	return draw.LineStyle{Color: ink(colour), Width: width, Dashes: dashes}

@@ -22,13 +22,13 @@ type Style struct {
 // It has at most 30 lines. reportDir is where the report was written.
 func Console(d Document, reportDir string, style Style) string {
 	p := painter(style)
-	head := []string{fmt.Sprintf("%s  %s: %s (exit %d)", p.result(d.Result), oneLine(d.Stage, 80), d.Headline, d.ExitCode)}
+	head := []string{fmt.Sprintf("%s  %s: %s (exit %d)", p.result(d.Result), oneLine(d.Stage, 80), oneLine(d.Headline, 200), d.ExitCode)}
 	if text := runFault(d); text != "" && d.Result != resultPassed {
 		head = append(head, text)
 	}
 	tail := []string{"report: " + reportDir + "/index.html"}
 	if d.Next != "" {
-		tail = append(tail, "next:   "+p.bold(d.Next))
+		tail = append(tail, "next:   "+p.bold(oneLine(d.Next, 100_000)))
 	}
 	room := consoleLines - len(head) - len(tail)
 	lines := append(head, p.body(d, room)...)

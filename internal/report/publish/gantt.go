@@ -150,7 +150,10 @@ func (g *gantt) bar(r Role, end time.Time, y int) {
 	}
 	x0, x2 := g.x(*r.Started), g.x(end)
 	x1 := x2
-	if r.Ready != nil {
+	switch {
+	case r.Kind == rundir.KindBenchmark || r.Kind == rundir.KindAgg:
+		x1 = x0 // it serves nobody, so it has no start-up to wait for
+	case r.Ready != nil:
 		x1 = math.Min(math.Max(g.x(*r.Ready), x0), x2)
 	}
 	rect := func(from, to float64, colour string) {
@@ -174,7 +177,9 @@ func (g *gantt) ending(r Role, from, at float64, y int) {
 	case roleCollateral:
 		text = "fell with it"
 	case "failed":
-		text = "failed"
+		if r.StoppedBy == "" {
+			text = "failed"
+		}
 	}
 	if text == "" {
 		return

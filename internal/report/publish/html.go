@@ -37,7 +37,18 @@ var pages = sync.OnceValue(func() *template.Template {
 func render(name string, data any) ([]byte, error) {
 	var b bytes.Buffer
 	err := pages().ExecuteTemplate(&b, name, data)
-	return b.Bytes(), err
+	return clean(b.Bytes()), err
+}
+
+// clean replaces what is no text: control characters, broken UTF-8, and marks
+// that turn the direction of what follows.
+func clean(page []byte) []byte {
+	return bytes.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && unprintable(r) {
+			return '\ufffd'
+		}
+		return r
+	}, page)
 }
 
 // sizeWords is a file size for people.

@@ -142,6 +142,11 @@ func escape(s string) string {
 	rest := []rune(s)
 	for i, r := range rest {
 		switch r {
+		case '-', '=': // a rule, a list or the line below a heading, where a text begins with it
+			if i == 0 {
+				b.WriteByte('\\')
+			}
+			b.WriteRune(r)
 		case '\\', '`', '*', '_', '{', '}', '[', ']', '(', ')', '+', '!', '|', '~', '$':
 			b.WriteByte('\\')
 			b.WriteRune(r)

@@ -51,7 +51,7 @@ func xmlText(s string) string {
 			b.WriteString("&#34;")
 		case r == '\'':
 			b.WriteString("&#39;")
-		case r < ' ' && r != '\t' && r != '\n' && r != '\r', r == 0xfffe, r == 0xffff:
+		case r != '\t' && r != '\n' && unprintable(r):
 			b.WriteRune('\ufffd')
 		default:
 			b.WriteRune(r)

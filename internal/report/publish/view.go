@@ -209,6 +209,9 @@ func viewIndex(d Document) indexPage {
 
 // runFault says in one sentence whose turn it is after a run.
 func runFault(d Document) string {
+	if len(d.Cases) == 0 {
+		return "Nothing was tested."
+	}
 	switch d.Result {
 	case resultPassed:
 		return "Nothing to do."
@@ -508,6 +511,11 @@ func viewRole(r Role, root string, f *rundir.Finding) roleView {
 		v.Tone, v.Word = "infra", "fell with it"
 	case resultPassed:
 		v.Tone, v.Word = "good", "ended well"
+	case "failed":
+		v.Tone, v.Word = "doubt", "failed"
+		if r.StoppedBy != "" {
+			v.Tone, v.Word = "none", "stopped"
+		}
 	case "not_started":
 		v.Tone, v.Word = "none", "not started"
 	default:

@@ -407,12 +407,18 @@ func shorten(s string, n int) string {
 // oneLine is s without line breaks and control characters, cut to n runes.
 func oneLine(s string, n int) string {
 	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || bidi(r) {
+		if unprintable(r) {
 			return ' '
 		}
 		return r
 	}, s)
 	return shorten(s, n)
+}
+
+// unprintable is a control character, which may move a terminal's cursor, or one
+// that turns the direction of text.
+func unprintable(r rune) bool {
+	return r < ' ' || r >= 0x7f && r < 0xa0 || bidi(r) || r == 0xfffe || r == 0xffff
 }
 
 // bidi says that a character turns the direction of text, with which a log line
@@ -423,8 +429,11 @@ func bidi(r rune) bool {
 
 // number is v with about four significant digits, no exponent.
 func number(v float64) string {
-	if v == 0 || math.IsInf(v, 0) || math.IsNaN(v) {
-		return strconv.FormatFloat(v, 'g', -1, 64)
+	switch {
+	case math.IsInf(v, 0) || math.IsNaN(v):
+		return "–"
+	case v == 0:
+		return "0"
 	}
 	digits := 3 - int(math.Floor(math.Log10(math.Abs(v))))
 	return strconv.FormatFloat(v, 'f', max(0, min(digits, 6)), 64)

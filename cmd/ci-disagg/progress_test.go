@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// screen plays the escape sequences of the table: up n lines, clear below.
+func screen(t *testing.T, out string) []string {
+	t.Helper()
+	var lines []string
+	for {
+		before, rest, ok := strings.Cut(out, "\x1b[")
+		lines = append(lines, strings.Split(strings.TrimSuffix(before, "\n"), "\n")...)
+		if before == "" {
+			lines = lines[:len(lines)-1]
+		}
+		if !ok {
+			return lines
+		}
+		var n int
+		_, err := fmt.Sscanf(rest, "%dA\x1b[J", &n)
+		require.NoError(t, err)
+		require.LessOrEqual(t, n, len(lines), "it would erase what is not its own")
+		lines = lines[:len(lines)-n]
+		out = rest[strings.Index(rest, "\x1b[J")+len("\x1b[J"):]
+	}
+}
+
+func liveProgress(w *bytes.Buffer, cases int) *progress {
+	p := &progress{w: w, live: true, width: 100, height: 24, index: map[string]*liveCase{}}
+	for i := range cases {
+		c := &liveCase{name: fmt.Sprintf("case-%d", i), state: rundir.CaseWaiting}
+		p.cases = append(p.cases, c)
+		p.index[fmt.Sprint("slug-", i)] = c
+	}
+	return p
+}
+
+func TestProgressTable(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	p := liveProgress(&out, 40)
+	say := func(i int, kind drive.UpdateKind, phase rundir.Phase, text string) {
+		p.update(drive.Update{
+			At: time.Date(2026, 11, 21, 2, 3, 4, 0, time.UTC), Kind: kind, Case: fmt.Sprintf("t.py::t[case-%d]", i), Slug: fmt.Sprint("slug-", i),
+			JobID: fmt.Sprint(100 + i), Phase: phase, Text: text,
+		})
+	}
+	for i := range 30 {
+		say(i, drive.Submitted, "", "job submitted")
+	}
+	require.Len(t, screen(t, out.String()), liveRows+1, "never more than fits")
+	for i := range 29 {
+		say(i, drive.EndedNow, "", "passed: every role ended well")
+	}
+	say(29, drive.PhaseNow, rundir.PhaseBenchmark, "phase benchmark")
+	say(29, drive.Role, "", "GEN_0 ready \x1b[31m\n"+strings.Repeat("x", 300))
+	lines := screen(t, out.String())
+	require.Len(t, lines, 31)
+	require.Equal(t, "02:03:04 case-0 job 100: passed: every role ended well", lines[0])
+	require.Regexp(t, `^benchmark 02:03:04  129        case-29 +GEN_0 ready  \[31m x+…$`, lines[29])
+	require.Equal(t, "29 passed, 10 waiting", lines[30])
+	p.close()
+	require.Len(t, screen(t, out.String()), 29, "the table is gone, what ended is still there")
+	for _, l := range lines {
+		require.Less(t, len([]rune(l)), 100)
+	}
+}
+
+// TestProgressIsPlainWithoutATerminal: CI logs get no escape sequence.
+func TestProgressIsPlainWithoutATerminal(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	h := host{stdout: &out, stderr: &out, getenv: func(string) string { return "" }}
+	p := newProgress(h, rundir.Run{Cases: []rundir.CaseState{{ID: "t.py::t[a]", Slug: "a"}}})
+	p.update(drive.Update{At: time.Unix(0, 0), Case: "t.py::t[a]", Slug: "a", JobID: "7", Attempt: 2, Rep: 1, Text: "phase ready"})
+	p.close()
+	require.Equal(t, "00:00:00 a rep 1 attempt 2 job 7: phase ready\n", out.String())
+	require.False(t, colours(h, &out))
+}
+
+// TestNoColour: NO_COLOR wins over everything (no-color.org).
+func TestNoColour(t *testing.T) {
+	t.Parallel()
+	// A pseudo-terminal: what script, tmux and ssh give us.
+	f, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	require.NoError(t, err)
+	defer f.Close()
+	require.True(t, isTerminal(f))
+	for env, want := range map[string]bool{"": true, "NO_COLOR=1": false, "NO_COLOR=": true, "TERM=dumb": false} {
+		h := host{getenv: func(name string) string {
+			k, v, _ := strings.Cut(env, "=")
+			if k == name {
+				return v
+			}
+			return ""
+		}}
+		require.Equal(t, want, colours(h, f), env)
+	}
+}

@@ -1,0 +1,360 @@
+package publish
+
+import (
+	"bytes"
+	"encoding/xml"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// documents are the fixtures by name. Nobody changes them.
+var documents = sync.OnceValue(func() map[string]Document {
+	return map[string]Document{
+		"pass": passDocument(), "regression": regressionDocument(), "crash": crashDocument(),
+		"infra": infraDocument(), "hostile": hostileDocument(), "suite": suiteDocument(20),
+		"empty": document(5, resultNoVerdict, "no case: nothing was tested"),
+	}
+})
+
+var bigSuite = sync.OnceValue(func() Document { return suiteDocument(200) })
+
+// written publishes d and gives the files by their slash-separated names.
+func written(t *testing.T, d Document) (string, map[string][]byte) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "report")
+	require.NoError(t, Write(dir, d))
+	files := map[string][]byte{}
+	require.NoError(t, filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		files[filepath.ToSlash(name)], err = os.ReadFile(path)
+		return err
+	}))
+	return dir, files
+}
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", "golden", name)
+	if *update {
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, got, 0o644))
+		return
+	}
+	want, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, string(want), string(got), "go test ./internal/report/publish -update rewrites the golden files")
+}
+
+func TestGolden(t *testing.T) {
+	t.Parallel()
+	golden(t, "suite200/console.txt", []byte(Console(bigSuite(), "/shared/runs/x/report", Style{})))
+	golden(t, "suite200/summary.md", []byte(Summary(bigSuite())))
+	for name, d := range documents() {
+		golden(t, name+"/console.txt", []byte(Console(d, "/shared/runs/x/report", Style{})))
+		if name == "hostile" || name == "empty" {
+			continue
+		}
+		golden(t, name+"/summary.md", []byte(Summary(d)))
+		if name == "suite" || name == "pass" {
+			continue
+		}
+		_, files := written(t, d)
+		golden(t, name+"/index.html", files["index.html"])
+		worst := worstFirst(d.Cases)[0]
+		golden(t, name+"/case.html", files[casePath(worst)])
+		golden(t, name+"/timeline.svg", files["charts/"+timelineFile(worst, worst.Attempts[len(worst.Attempts)-1])])
+		if len(charted(worst.Metrics)) > 0 {
+			golden(t, name+"/history.svg", files["charts/"+chartFile(worst, 0)])
+		}
+	}
+}
+
+func TestWriteIsDeterministicAndRemovesWhatIsOld(t *testing.T) {
+	t.Parallel()
+	d := regressionDocument()
+	dir, first := written(t, d)
+	stale := filepath.Join(dir, "cases", "gone.html")
+	require.NoError(t, os.WriteFile(stale, nil, 0o600))
+	require.NoError(t, Write(dir, d))
+	require.NoFileExists(t, stale)
+	for name, want := range first {
+		got, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
+		require.NoError(t, err, name)
+		require.Equal(t, string(want), string(got), name)
+	}
+}
+
+// TestNothingActive holds every produced page and drawing against what Jenkins'
+// policy refuses: script, inline style, event handlers, data: and javascript:
+// URLs, anything from elsewhere.
+func TestNothingActive(t *testing.T) {
+	t.Parallel()
+	for name, d := range documents() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, files := written(t, d)
+			for file, data := range files {
+				switch filepath.Ext(file) {
+				case ".html", ".svg":
+					require.Empty(t, activeIn(t, data, filepath.Ext(file)), file)
+				case ".css":
+					require.NotContains(t, string(data), "url(")
+					require.NotContains(t, string(data), "@import")
+				}
+			}
+		})
+	}
+}
+
+// TestActiveIsFound proves that the check above can fail.
+func TestActiveIsFound(t *testing.T) {
+	t.Parallel()
+	for _, page := range []string{
+		`<p style="x"></p>`, `<style>p{}</style>`, `<script>x</script>`, `<a onclick="x"></a>`, `<img src="data:image/png;base64,x">`,
+		`<a href="javascript:x"></a>`, `<link rel="stylesheet" href="https://x/y.css">`, `<iframe src="x.html"></iframe>`, `<a href="x" target="_blank"></a>`,
+		`<base href="/">`, `<form action="x"></form>`, `<object data="x"></object>`, `<p STYLE='x'></p>`,
+	} {
+		require.NotEmpty(t, activeIn(t, []byte("<html>"+page+"</html>"), ".html"), page)
+	}
+	for _, drawing := range []string{`<svg><style>x</style></svg>`, `<svg><rect style="x"/></svg>`, `<svg><image href="data:x"/></svg>`, `<svg onload="x"/>`, `<svg><script/></svg>`, `<svg><a href="x"/></svg>`} {
+		require.NotEmpty(t, activeIn(t, []byte(drawing), ".svg"), drawing)
+	}
+}
+
+// activeIn lists what is active in a page or a drawing. Both are read as strict
+// markup with HTML's void elements closed, so that text cannot be mistaken for an
+// attribute nor hide one.
+func activeIn(t *testing.T, data []byte, ext string) []string {
+	t.Helper()
+	dec := xml.NewDecoder(bytes.NewReader(data))
+	if ext == ".html" {
+		dec.Strict, dec.AutoClose, dec.Entity = false, xml.HTMLAutoClose, xml.HTMLEntity
+	}
+	allowed := regexp.MustCompile(`^(html|head|meta|title|link|body|header|h1|h2|h3|p|span|code|main|section|article|a|figure|figcaption|pre|div|table|caption|thead|tbody|tr|th|td|dl|dt|dd|details|summary|ul|li|nav|footer|img|strong|mark|svg|g|rect|path|text|circle)$`)
+	elsewhere := regexp.MustCompile(`^(/|[a-z][a-z0-9+.-]*:)`)
+	var found []string
+	for {
+		token, err := dec.Token()
+		if err == io.EOF {
+			return found
+		}
+		require.NoError(t, err)
+		e, ok := token.(xml.StartElement)
+		if !ok {
+			continue
+		}
+		if !allowed.MatchString(e.Name.Local) {
+			found = append(found, "<"+e.Name.Local+">")
+		}
+		for _, a := range e.Attr {
+			name, value := strings.ToLower(a.Name.Local), strings.ToLower(strings.TrimSpace(a.Value))
+			link := name == "href" || name == "src" || name == "data" || name == "action" || name == "srcset"
+			switch {
+			case name == "style", strings.HasPrefix(name, "on"), name == "target", name == "srcdoc":
+				found = append(found, e.Name.Local+" "+name)
+			case link && ext == ".svg":
+				found = append(found, e.Name.Local+" "+name)
+			case link && e.Name.Local == "a" && strings.HasPrefix(value, "https://ci.example.com/"):
+			case link && elsewhere.MatchString(value):
+				found = append(found, e.Name.Local+" "+name+"="+value)
+			}
+		}
+	}
+}
+
+// TestLinksLeadSomewhere follows every relative link of every page.
+func TestLinksLeadSomewhere(t *testing.T) {
+	t.Parallel()
+	d := infraDocument()
+	dir, files := written(t, d)
+	run := filepath.Dir(dir)
+	for _, c := range d.Cases {
+		for _, a := range c.Attempts {
+			links := append([]Link{}, a.Artifacts...)
+			for _, r := range a.Roles {
+				links = append(links, *r.Log)
+			}
+			for _, l := range links {
+				require.NoError(t, rundir.WriteFile(filepath.Join(run, l.Path), nil, rundir.FileMode))
+			}
+		}
+	}
+	require.NoError(t, rundir.WriteFile(filepath.Join(dir, rundir.ReportJUnit), nil, rundir.FileMode))
+	followed := 0
+	for file, data := range files {
+		if filepath.Ext(file) != ".html" {
+			continue
+		}
+		for _, m := range regexp.MustCompile(`(?:href|src)="([^"]+)"`).FindAllStringSubmatch(string(data), -1) {
+			if strings.HasPrefix(m[1], "https:") {
+				continue
+			}
+			to := strings.NewReplacer("%20", " ", "%23", "#").Replace(m[1])
+			require.FileExists(t, filepath.Join(dir, filepath.FromSlash(filepath.Dir(file)), filepath.FromSlash(to)), "%s in %s", m[1], file)
+			followed++
+		}
+	}
+	require.Greater(t, followed, 50)
+}
+
+func TestHrefStaysInTheRun(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]string{
+		"cases/a/x.log": "../cases/a/x.log", "a b/#?%.log": "../a%20b/%23%3F%25.log", "../../etc/passwd": "", "/etc/passwd": "", "": "", "..": "", "a/../../b": "",
+		"javascript:alert(1)": "../javascript:alert%281%29",
+	} {
+		require.Equal(t, want, href("../", path), path)
+	}
+	for url, want := range map[string]string{"https://ci/job/1/": "https://ci/job/1/", "javascript:x": "", "//x": "", "ftp://x": "", "x": ""} {
+		require.Equal(t, want, webLink(url), url)
+	}
+}
+
+// TestEveryImageAndTableIsDescribed is what a screen reader needs.
+func TestEveryImageAndTableIsDescribed(t *testing.T) {
+	t.Parallel()
+	for name, d := range documents() {
+		_, files := written(t, d)
+		for file, data := range files {
+			page := string(data)
+			switch filepath.Ext(file) {
+			case ".html":
+				require.Contains(t, page, `<html lang="en">`)
+				for _, img := range regexp.MustCompile(`<img [^>]*>`).FindAllString(page, -1) {
+					require.Regexp(t, `alt="[^"]{20,}"`, img, name)
+				}
+				require.Equal(t, strings.Count(page, "<table"), strings.Count(page, "<caption>"), file)
+				require.NotRegexp(t, `<th>|<th class="n">`, page, "a header cell without a scope")
+			case ".svg":
+				require.Regexp(t, `(?s)^<svg [^>]*role="img" aria-labelledby="title">\n<title id="title">[^<]{10,}</title>`, page, file)
+			}
+		}
+	}
+}
+
+func TestConsoleIsShortAndPlain(t *testing.T) {
+	t.Parallel()
+	for name, d := range documents() {
+		text := Console(d, "/r", Style{})
+		require.LessOrEqual(t, strings.Count(text, "\n"), 30, name)
+		if name != "hostile" {
+			require.NotContains(t, text, "\x1b", name)
+		}
+		require.Contains(t, Console(d, "/r", Style{Colour: true}), "\x1b[", name)
+	}
+	text := Console(crashDocument(), "/r", Style{})
+	require.Regexp(t, `^TEST FAILED  `, text)
+	require.Contains(t, text, "GEN_0 failed first")
+	require.Contains(t, text, "roles/GEN_0/output.log:4242: E RuntimeError: CUDA error")
+	require.Regexp(t, `next:   less \+4242 /shared/runs/.*/roles/GEN_0/output.log\n$`, text)
+	require.Regexp(t, `next:   ci-disagg baseline show -c /shared/ci-disagg.yaml --case 'perf/.*'\n$`, Console(regressionDocument(), "/r", Style{}))
+	require.Regexp(t, `next:   ci-disagg run -c /shared/ci-disagg.yaml --cluster gb200 'perf/.*'\n$`, Console(infraDocument(), "/r", Style{}))
+	require.Contains(t, Console(infraDocument(), "/r", Style{}), "not your change")
+}
+
+// TestConsoleShowsNoEscapeOfALog: a log must not move the cursor of who reads.
+func TestConsoleShowsNoEscapeOfALog(t *testing.T) {
+	t.Parallel()
+	for _, r := range Console(hostileDocument(), "/r", Style{}) {
+		require.True(t, r == '\n' || r >= ' ' && r != 0x7f && !bidi(r), "%q", r)
+	}
+}
+
+func TestSummaryIsBoundedAndInert(t *testing.T) {
+	t.Parallel()
+	docs := map[string]Document{"200 cases": bigSuite()}
+	maps.Copy(docs, documents())
+	big := bigSuite()
+	big.Cases = slices.Clone(big.Cases)
+	for i := range big.Cases {
+		c := newCase(i)
+		big.Cases[i] = crash(c, classTest)
+		big.Cases[i].Message = strings.Repeat("|*_`<x>é", 400)
+	}
+	docs["all red"] = big
+	for name, d := range docs {
+		s := Summary(d)
+		require.True(t, strings.HasPrefix(s, SummaryMarker+"\n"), name)
+		require.Less(t, len(s), summaryLimit, name)
+		require.True(t, utf8.ValidString(s), name)
+	}
+	require.Contains(t, Summary(infraDocument()), "nfrastructure, not your change")
+	s := Summary(hostileDocument())
+	for _, active := range []string{"<script", "<img", "javascript:x)", "](", "@all", "\x1b", "http://evil", "\u202e"} {
+		rest := strings.ReplaceAll(strings.ReplaceAll(s, `\]\(`, ""), "[build](<", "")
+		require.NotContains(t, rest, active)
+	}
+	require.Equal(t, 1, strings.Count(s, "<!--"), "only the marker")
+	require.Less(t, strings.Index(Summary(crashDocument()), "TEST FAILED"), strings.Index(Summary(crashDocument()), "passed disagg"), "the worst first")
+}
+
+func TestChartsOfManyMetricsAreBounded(t *testing.T) {
+	t.Parallel()
+	var rows []verdict.Row
+	for k := range 300 {
+		r := row("c", fmt.Sprintf("m%d", k), "ms", k < 100, 10, 0.01, 0.1, 10)
+		r.Verdict = verdict.Regression
+		rows = append(rows, r)
+	}
+	require.Len(t, charted(rows), maxGating+maxMoved)
+	KeepCharted(rows)
+	kept := 0
+	for _, r := range rows {
+		if len(r.Series) > 0 {
+			kept++
+		}
+	}
+	require.Equal(t, maxGating+maxMoved, kept)
+	require.Len(t, charted(rows), maxGating+maxMoved, "the same after the others have lost their history")
+}
+
+// TestChartsOfAwkwardSeries: no series may stop a report.
+func TestChartsOfAwkwardSeries(t *testing.T) {
+	t.Parallel()
+	inf, zero := math.Inf(1), 0.0
+	for name, r := range map[string]verdict.Row{
+		"empty":      {Metric: "m"},
+		"one run":    {Metric: "m", Series: []verdict.Run{{ID: "a", Values: []float64{1}}}},
+		"zeros":      {Metric: "m", Baseline: &zero, Series: []verdict.Run{{ID: "a", Values: []float64{0}}, {ID: "b", Values: []float64{0}}}},
+		"no values":  {Metric: "m", Series: []verdict.Run{{ID: "a"}, {ID: "b"}}},
+		"infinite":   {Metric: "m", Baseline: &inf, Series: []verdict.Run{{ID: "a", Values: []float64{inf, -inf}}}},
+		"huge":       {Metric: "m", Series: []verdict.Run{{ID: "a", Values: []float64{1e300}}, {ID: "b", Values: []float64{-1e300}}}},
+		"tiny":       {Metric: "m", Series: []verdict.Run{{ID: "a", Values: []float64{1e-300}}, {ID: "b", Values: []float64{2e-300}}}},
+		"lost level": {Metric: "m", Series: []verdict.Run{{ID: "a", Values: []float64{1}}}, Levels: []verdict.Level{{Run: "x"}, {Run: "y"}, {Run: "z"}}},
+	} {
+		data, err := HistoryChart(r)
+		require.NoError(t, err, name)
+		require.NotContains(t, string(data), "NaN", name)
+		require.NotContains(t, string(data), "Inf", name)
+		require.Empty(t, activeIn(t, data, ".svg"), name)
+	}
+	require.Nil(t, Timeline(Attempt{}))
+	backwards := attempt(newCase(0), 0, 1)
+	backwards.Roles[0].Ended, backwards.Roles[0].Ready = at(-5000), at(99999)
+	require.Empty(t, activeIn(t, Timeline(backwards), ".svg"))
+}
