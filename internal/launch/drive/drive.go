@@ -154,7 +154,9 @@ func (o *Options) complete() error {
 // Interrupted says which signal ended the drive.
 type Interrupted struct{ Signal syscall.Signal }
 
-func (e *Interrupted) Error() string { return "interrupted: " + e.Signal.String() }
+func (e *Interrupted) Error() string { return interruptedPrefix + e.Signal.String() }
+
+const interruptedPrefix = "interrupted: "
 
 // ExitCode is 128 + the signal's number.
 func (e *Interrupted) ExitCode() int { return 128 + int(e.Signal) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -33,6 +34,7 @@ type driver struct {
 	known    []string          // nodes of the cluster, nil = not asked yet
 	retries  int               // in this run
 	agent    string            // path of the binary there, "" = not installed yet
+	turn     chan struct{}     // closed when the submission before the next one has ended
 	install  sync.Mutex        // one worker copies the binary, the others wait for it
 	failed   bool              // --fail-fast has fired
 	stopping bool              // interrupted
@@ -337,6 +339,12 @@ func (d *driver) pickUpCase(c *theCase) error {
 		if err := rundir.ReadJSON(a.dir.OutcomeFile(), &o); err != nil {
 			return err
 		}
+		if a.job.Cancel != nil && strings.HasPrefix(a.job.Cancel.Reason, interruptedPrefix) && o.Outcome == rundir.OutcomeCancelled {
+			// Whoever resumes an interrupted run wants the rest of it.
+			s.Attempts[len(s.Attempts)-1].Outcome = o.Outcome
+			c.next = &next{rep: last.Rep, number: last.Attempt + 1, why: "resumed; the attempt before was " + a.job.Cancel.Reason}
+			return nil
+		}
 		c.cur, a.ending = a, true
 		d.pending = append(d.pending, func(work context.Context) { d.decideNext(work, c, o) })
 		return nil
@@ -430,12 +438,6 @@ func (r *registry) closeAll() []rundir.Job {
 		out = append(out, j)
 	}
 	return out
-}
-
-func (r *registry) closed() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.ended
 }
 
 // enter registers a job about to be submitted; false = too late.

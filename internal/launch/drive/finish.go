@@ -129,6 +129,9 @@ func (d *driver) decided(c *theCase, o rundir.AttemptOutcome, dec Decision) {
 		c.next = &next{rep: a.rep + 1, number: 1, why: dec.Why, after: d.o.Now().Add(dec.After), exclude: dec.Exclude}
 		d.tell(Next, c, "a further repetition%s: %s", inText(dec.After), dec.Why)
 	default:
+		if d.stopping && o.Outcome == rundir.OutcomeCancelled {
+			break // resume goes on with it
+		}
 		s.State = rundir.CaseDone
 		if o.Outcome != rundir.OutcomePassed {
 			d.failFast(c)

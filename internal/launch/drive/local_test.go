@@ -59,3 +59,29 @@ func TestLocalInterrupt(t *testing.T) {
 	require.NotNil(t, jobOf(t, o.Dir, "long", 0, 1).Cancel)
 	noProcesses(t, o.Dir)
 }
+
+func TestResumeAfterAnInterruption(t *testing.T) {
+	t.Parallel()
+	o := testOptions(t, BackendLocal)
+	addCase(&o, "a", goodServer, `[ "${CI_DISAGG_ATTEMPT##*/}" = attempt-1 ] && sleep 1000; `+goodClient)
+	addCase(&o, "b", goodServer, goodClient)
+	o.MaxJobs = 1
+	var seen updates
+	o.Progress = seen.add
+	ctx, cancel := context.WithCancelCause(context.Background())
+	done := make(chan error, 1)
+	go func() { _, err := Run(ctx, o); done <- err }()
+	require.Eventually(t, func() bool { return seen.has(PhaseNow, "benchmark") }, 20*time.Second, 20*time.Millisecond)
+	cancel(&Interrupted{Signal: syscall.SIGINT})
+	require.True(t, isInterrupted(<-done))
+	run, err := Resume(context.Background(), o)
+	require.NoError(t, err)
+	require.Equal(t, []rundir.Attempt{
+		{Attempt: 1, Outcome: "cancelled", Why: "first"}, {Attempt: 2, Outcome: "passed", Why: "resumed; the attempt before was interrupted: interrupt"},
+	}, run.Cases[0].Attempts)
+	require.Equal(t, rundir.OutcomePassed, run.Cases[1].Attempts[0].Outcome)
+	// And once more: nothing is left to do.
+	again, err := Resume(context.Background(), o)
+	require.NoError(t, err)
+	require.Len(t, again.Cases[0].Attempts, 2)
+}

@@ -59,13 +59,18 @@ func (d *driver) start(work context.Context, c *theCase) {
 	if n.name != "" {
 		a.job.Name = n.name
 	}
-	if !d.registry.enter(a.job) {
-		return // interrupted: the loop is about to hear of it
-	}
 	c.cur, c.next = a, nil
 	a.submitting, a.number = true, n.number
 	in := order{avoid: n.exclude, bad: d.badList(), nodes: d.known}
+	before, mine := d.turn, make(chan struct{})
+	d.turn = mine
 	d.background(func() {
+		// One after the other, in suite order: a burst of submissions is what
+		// slurmctld's rate limit is for.
+		defer close(mine)
+		if before != nil {
+			<-before
+		}
 		res := d.submit(work, c.plan, a.dir, a.there, a.job, in)
 		d.send(work, func(work context.Context) { d.submitted(work, c, a, n, res) })
 	})
@@ -107,7 +112,7 @@ func (d *driver) submit(work context.Context, p rundir.Plan, dir, there rundir.A
 		if res.err = d.lease.check(); res.err != nil {
 			return res
 		}
-		if d.registry.closed() {
+		if !d.registry.enter(res.job) {
 			res.err = errTooLate
 			return res
 		}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -33,6 +34,9 @@ type SSHConfig struct {
 type SSH struct {
 	cfg SSHConfig
 	dir string // holds the control socket
+
+	mu sync.Mutex
+	up bool // the shared connection has been made
 }
 
 // NewSSH makes the host behind a login node. Nothing is connected yet.
@@ -91,8 +95,24 @@ func (s *SSH) Run(ctx context.Context, c Cmd) (Result, error) {
 	if c.MaxOutput <= 0 {
 		c.MaxOutput = defaultMaxOutput
 	}
+	if shared {
+		s.connect(ctx)
+	}
 	res, err := run(ctx, s.local(c), s.command(c, script, shared))
 	return unframe(res, err, mark)
+}
+
+// connect makes the shared connection, once: of several commands that start at the
+// same moment each would make its own. That it fails shows in the command itself.
+func (s *SSH) connect(ctx context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.up {
+		return
+	}
+	argv := append(s.argv(true), "--", s.cfg.Dest, "true")
+	_, err := proc.Run(ctx, proc.Command{Argv: argv, Env: s.cfg.Env, Timeout: 15 * time.Second, WaitDelay: 200 * time.Millisecond})
+	s.up = err == nil
 }
 
 // command is the ssh that hands script to the remote sh. A shell may read more

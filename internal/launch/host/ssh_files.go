@@ -165,6 +165,7 @@ func (s *SSH) untar(ctx context.Context, argv, paths []string, each func(*tar.He
 	if err != nil {
 		return false, err
 	}
+	s.connect(ctx)
 	pr, pw := io.Pipe()
 	cmd := s.command(c, script, true)
 	cmd.Stdout, cmd.Timeout = pw, s.local(c).Timeout

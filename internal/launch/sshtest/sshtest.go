@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -39,7 +40,9 @@ type Server struct {
 	t    testing.TB
 	o    Options
 	port int
-	cmd  *exec.Cmd
+
+	mu  sync.Mutex
+	cmd *exec.Cmd // nil while sshd is down
 }
 
 // Start starts an sshd on a free port of the loopback address. It ends with the test.
@@ -155,12 +158,15 @@ func (s *Server) Up() {
 		s.t.Fatal(err)
 	}
 	defer func() { _ = log.Close() }()
-	s.cmd = exec.Command(argv[0], argv[1:]...)
-	s.cmd.Stdout, s.cmd.Stderr = log, log
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	if err := s.cmd.Start(); err != nil {
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
+	s.mu.Lock()
+	s.cmd = cmd
+	s.mu.Unlock()
 	for range 100 {
 		conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", s.port), time.Second)
 		if err == nil {
@@ -175,12 +181,15 @@ func (s *Server) Up() {
 
 // Down ends sshd and every session of it: the login node goes away.
 func (s *Server) Down() {
-	if s.cmd == nil {
+	s.mu.Lock()
+	cmd := s.cmd
+	s.cmd = nil
+	s.mu.Unlock()
+	if cmd == nil {
 		return
 	}
-	_ = s.cmd.Process.Kill()
-	_ = s.cmd.Wait()
-	s.cmd = nil
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
 	s.DropSessions()
 }
 
@@ -192,6 +201,12 @@ func (s *Server) DropSessions() {
 		s.t.Fatal(err)
 	}
 	inodes := s.sockets()
+	listener := 0
+	s.mu.Lock()
+	if s.cmd != nil {
+		listener = s.cmd.Process.Pid
+	}
+	s.mu.Unlock()
 	for _, p := range procs {
 		name, err := os.ReadFile(p)
 		if err != nil || !bytes.HasPrefix(name, []byte("sshd: ")) {
@@ -199,8 +214,8 @@ func (s *Server) DropSessions() {
 		}
 		dir := filepath.Dir(p)
 		pid, err := strconv.Atoi(filepath.Base(dir))
-		if err != nil || s.cmd != nil && pid == s.cmd.Process.Pid {
-			continue // the listener
+		if err != nil || pid == listener {
+			continue
 		}
 		fds, _ := os.ReadDir(filepath.Join(dir, "fd"))
 		for _, fd := range fds {
