@@ -78,6 +78,10 @@ bench-merge: ## our merge beside junit-report-merger, junit-merge and junitparse
 bench-store: ## judge one case among a million stored runs, directory and PostgreSQL (5 GB in $TMPDIR, minutes)
 	go test -run '^$$' -bench BenchmarkStore -benchtime 100x -timeout 60m ./internal/report/baseline -args -runs 1000000
 
+.PHONY: bench-report
+bench-report: ## render 200 cases with 90 days of history each: seconds and peak memory, fails beyond 5 s or 300 MB
+	go test -run '^$$' -bench BenchmarkReport -benchtime 1x ./internal/report/publish
+
 .PHONY: release
 release: ## static binaries for amd64 and arm64 with checksums, in dist/
 	rm -rf dist && mkdir dist

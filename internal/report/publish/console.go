@@ -24,7 +24,7 @@ func Console(d Document, reportDir string, style Style) string {
 	p := painter(style)
 	head := []string{fmt.Sprintf("%s  %s: %s (exit %d)", p.result(d.Result), oneLine(d.Stage, 80), oneLine(d.Headline, 200), d.ExitCode)}
 	if text := runFault(d); text != "" && d.Result != resultPassed {
-		head = append(head, text)
+		head = append(head, oneLine(squeeze(text), consoleWidth))
 	}
 	tail := []string{"report: " + reportDir + "/index.html"}
 	if d.Next != "" {
@@ -45,7 +45,7 @@ func (p painter) body(d Document, room int) []string {
 			passed = cases[i:]
 			break
 		}
-		block := p.block(c)
+		block := p.block(c, onlyRed(d) == nil)
 		if len(out)+len(block) > room-2 {
 			rest := 0
 			for _, more := range cases[i:] {
@@ -95,13 +95,16 @@ func (p painter) passed(cases []Case, all int) []string {
 	return out
 }
 
-// block is one case that did not pass in at most seven lines.
-func (p painter) block(c Case) []string {
+// block is one case that did not pass in at most seven lines, with whose fault it
+// is where the head of the summary does not say it.
+func (p painter) block(c Case, withFault bool) []string {
 	out := []string{fmt.Sprintf("  %s  %s", p.result(c.Result), oneLine(c.ID, 180))}
 	say := func(format string, args ...any) {
 		out = append(out, "      "+oneLine(squeeze(fmt.Sprintf(format, args...)), consoleWidth))
 	}
-	say("%s", fault(c))
+	if withFault {
+		say("%s", fault(c))
+	}
 	rows := moved(c.Metrics)
 	if text := failureText(c); text != "" && len(rows) == 0 {
 		say("%s", text)

@@ -23,7 +23,7 @@ const (
 func Summary(d Document) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n## %s %s: %s\n\n", SummaryMarker, icon(d.Result), escape(d.Stage), escape(d.Headline))
-	if text := runFault(d); text != "" {
+	if text := runFault(d); text != "" && onlyRed(d) == nil {
 		fmt.Fprintf(&b, "**%s**\n\n", escape(text))
 	}
 	end := summaryEnd(d)

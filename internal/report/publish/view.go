@@ -201,6 +201,9 @@ func viewIndex(d Document) indexPage {
 		}
 	}
 	p.Fault = runFault(d)
+	if len(p.Cards) == 1 {
+		p.Cards[0].Fault = "" // the banner says it
+	}
 	if d.Started != nil && d.Ended != nil {
 		p.Duration = lasting(d.Ended.Sub(*d.Started))
 	}
@@ -211,6 +214,9 @@ func viewIndex(d Document) indexPage {
 func runFault(d Document) string {
 	if len(d.Cases) == 0 {
 		return "Nothing was tested."
+	}
+	if c := onlyRed(d); c != nil {
+		return fault(*c)
 	}
 	switch d.Result {
 	case resultPassed:
@@ -231,6 +237,21 @@ func runFault(d Document) string {
 	default:
 		return ""
 	}
+}
+
+// onlyRed is the one case that did not pass, nil if there are more or none.
+func onlyRed(d Document) *Case {
+	var only *Case
+	for i := range d.Cases {
+		if green(d.Cases[i].Result) {
+			continue
+		}
+		if only != nil {
+			return nil
+		}
+		only = &d.Cases[i]
+	}
+	return only
 }
 
 // viewCase prepares what every page says of a case.

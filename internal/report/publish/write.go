@@ -1,8 +1,12 @@
 package publish
 
 import (
+	"bufio"
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -35,7 +39,45 @@ func Write(dir string, d Document) error {
 	if err := rundir.WriteFile(filepath.Join(dir, rundir.ReportSummary), []byte(Summary(d)), rundir.FileMode); err != nil {
 		return err
 	}
-	return rundir.WriteJSON(filepath.Join(dir, rundir.ReportVerdict), d)
+	return rundir.WriteStream(filepath.Join(dir, rundir.ReportVerdict), rundir.FileMode, func(w io.Writer) error { return writeVerdict(w, d) })
+}
+
+// writeVerdict writes d as JSON, its head indented and each case on one line: a
+// suite of 200 cases with their histories is never in memory a second time.
+func writeVerdict(w io.Writer, d Document) error {
+	cases := d.Cases
+	d.Cases = nil
+	head, err := json.MarshalIndent(d, "", "  ")
+	if err != nil {
+		return err
+	}
+	// A line break cannot stand inside a JSON string: the match is the field.
+	const field = "\n  \"cases\": null"
+	before, after, ok := bytes.Cut(head, []byte(field))
+	if !ok {
+		return errors.New("verdict.json has no cases") // unreachable: the field is never omitted
+	}
+	out := bufio.NewWriter(w)
+	_, _ = out.Write(before) // bufio keeps the first error for Flush
+	_, _ = out.WriteString("\n  \"cases\": [")
+	for i, c := range cases {
+		line, err := json.Marshal(c)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.ID, err)
+		}
+		if i > 0 {
+			_ = out.WriteByte(',')
+		}
+		_, _ = out.WriteString("\n    ")
+		_, _ = out.Write(line)
+	}
+	if len(cases) > 0 {
+		_, _ = out.WriteString("\n  ")
+	}
+	_ = out.WriteByte(']')
+	_, _ = out.Write(after)
+	_ = out.WriteByte('\n')
+	return out.Flush()
 }
 
 // writePages writes everything below dir that a browser shows.
