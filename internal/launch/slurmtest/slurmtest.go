@@ -92,7 +92,7 @@ func Up(o Options) (*Cluster, error) {
 	for _, line := range o.Conf {
 		args = append(args, "--conf", line)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	defer cancel()
 	if out, err := command(ctx, nil, filepath.Join(scripts, "up"), append(args, dir)...); err != nil {
 		return nil, errors.Join(fmt.Errorf("slurmtest: no Slurm cluster: %w\n%s", err, out), os.RemoveAll(dir), lock.Close())
@@ -106,7 +106,7 @@ func Up(o Options) (*Cluster, error) {
 
 // Down kills whatever belongs to the cluster, running jobs included, and removes its directory.
 func (c *Cluster) Down() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	out, err := command(ctx, nil, filepath.Join(c.scripts, "down"), c.Dir)
 	if err != nil {
