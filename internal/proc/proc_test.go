@@ -179,15 +179,25 @@ func TestOutputIsBounded(t *testing.T) {
 	require.True(t, strings.HasSuffix(res.Stderr, "the last line\n"))
 }
 
-func TestTimeoutEndsTheWholeGroup(t *testing.T) {
+func TestTimeout(t *testing.T) {
+	t.Parallel()
+	c, cookie := play(t, "sleep")
+	c.Timeout = 100 * time.Millisecond
+	_, err := Run(t.Context(), c)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	noneLeft(t, cookie)
+}
+
+func TestTheWholeGroupIsKilledAfterTheGrace(t *testing.T) {
 	t.Parallel()
 	c, cookie := play(t, "deaf")
-	c.Timeout, c.Grace = 300*time.Millisecond, 300*time.Millisecond
-	began := time.Now()
-	res, err := Run(t.Context(), c)
-	require.ErrorIs(t, err, context.DeadlineExceeded)
+	out := newAwaited("ready")
+	c.Stdout, c.Grace = out, 300*time.Millisecond
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-out.seen; cancel() }()
+	res, err := Run(ctx, c)
+	require.ErrorIs(t, err, context.Canceled)
 	require.Equal(t, 9, res.Signal)
-	require.Less(t, time.Since(began), 3*time.Second)
 	noneLeft(t, cookie)
 }
 

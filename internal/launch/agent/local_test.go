@@ -360,13 +360,14 @@ func TestStaleFilesAreRemoved(t *testing.T) {
 // how much it left out.
 func TestNoise(t *testing.T) {
 	t.Parallel()
-	const lines = 30000
+	const lines = 10000
 	e := runLocal(t, scenario{
-		env: map[string]string{"NOISE": "30000"},
+		env: map[string]string{"NOISE": "10000"},
 		edit: func(p *rundir.Plan) {
 			p.Roles = p.Roles[3:]
 			p.Roles[0].Command = "noise"
 			p.Roles[0].Slice[0].Tasks = 3
+			p.Budgets.Benchmark = dur("3m")
 		},
 	})
 	require.Equal(t, rundir.OutcomePassed, e.rec.End.Outcome)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -145,7 +146,7 @@ func (s *slurmSteps) downNodes(ctx context.Context) []string {
 	for line := range strings.SplitSeq(out, "\n") {
 		name, state, ok := strings.Cut(strings.TrimSpace(line), " ")
 		// A trailing * means that the node does not answer.
-		if ok && (strings.HasPrefix(state, "down") || strings.HasPrefix(state, "fail") || strings.HasSuffix(state, "*")) {
+		if ok && (strings.HasPrefix(state, "down") || strings.HasPrefix(state, "fail") || strings.HasSuffix(state, "*")) && !slices.Contains(down, name) { // one line per partition
 			down = append(down, name)
 		}
 	}
