@@ -1,0 +1,408 @@
+/*
+ * Runs the library, with the real binary on the local backend under every sh step, to each of its endings. Usage:
+ *   groovy -cp jenkins/test jenkins/test/library.groovy REPOSITORY BINARY SCRATCH [NAME...]
+ */
+import groovy.json.JsonSlurper
+import harness.Glob
+import harness.Pipeline
+import java.util.concurrent.Callable
+import java.util.concurrent.ExecutorService
+import java.util.concurrent.Executors
+import java.util.concurrent.Future
+
+class LibraryTest {
+    static final List<String> SEEN = ['sh', 'junit', 'archiveArtifacts', 'publishHTML', 'publishChecks', 'unstable', 'error']
+    static final List<String> BEFORE = ['sh ci-disagg: find the binary', 'sh ci-disagg run']
+    static final List<String> AFTER = ['junit', 'archiveArtifacts', 'publishHTML']
+    static final String SMALL = 'perf/test_perf_sanity.py::test_e2e[disagg_upload-e2e-tiny_1k1k_con4_ctx1_tp1_gen1_tp2]'
+
+    /** Pins of the metrics that no scenario is about: never in doubt, however busy the machine is. */
+    static final String REST = '''\
+    con8/output_token_throughput: {value: 661, tolerance: 90%}
+    ttft_median_ms: {value: 1420, tolerance: 50%}
+    tpot_median_ms: {value: 100, tolerance: 50%}
+'''
+
+    final File repository
+    final File binary
+    final File scratch
+    final Map<String, Closure> scenarios = new LinkedHashMap<>()
+
+    LibraryTest(File repository, File binary, File scratch) {
+        this.repository = repository
+        this.binary = binary
+        this.scratch = scratch
+        endings()
+        sights()
+        binaries()
+        parts()
+        examples()
+    }
+
+    // Building blocks.
+
+    /** A build whose workspace holds a config, pins and a list; perf is the config's perf section. */
+    Pipeline start(String name, Map<String, String> more = [:], String perf = '{pins: pins.yaml, reruns: 0}', String expected = 'value: 331, tolerance: 90%') {
+        File root = new File(scratch, name)
+        root.mkdirs()
+        Map<String, String> env = [PATH: "${binary.parentFile.path}:${System.getenv('PATH')}".toString(), HOME: root.path,
+                                   BUILD_TAG: "jenkins-${name}-7".toString(), LANG: 'C.UTF-8'] + more
+        Pipeline p = new Pipeline(new File(repository, 'jenkins'), root, env)
+        fill(p.workspace, root, perf, expected)
+        return p
+    }
+
+    void fill(File workspace, File root, String perf, String expected) {
+        File ci = new File(workspace, 'ci')
+        ci.mkdirs()
+        String workload = "${repository.path}/testdata/workload"
+        new File(ci, 'ci-disagg.yaml').text = """\
+            stage: gate
+            backend: local
+            runs_dir: ${root.path}/runs
+            workload:
+              dir: ${workload}
+              disagg_configs: ${workload}/configs/disaggregated
+              agg_configs: ${workload}/configs/aggregated
+              pytest: /usr/bin/python3 -m pytest
+              setup: export PATH="\$PWD/bin:\$PATH" PYTHONDONTWRITEBYTECODE=1
+              grace: 3s
+            budgets: {queue: 5m, ready: 1m, benchmark: 2m, drain: 20s, job: 10m}
+            clusters:
+              gb200: {gpus_per_node: 4}
+              b200: {gpus_per_node: 4}
+            cluster: gb200
+            perf: ${perf}
+            """.stripIndent()
+        new File(ci, 'pins.yaml').text = "schema: 1\ncases:\n  \"${SMALL}\":\n    con4/output_token_throughput: {${expected}}\n" + REST
+        new File(ci, 'perf.txt').text = "${SMALL}\n"
+    }
+
+    static String jenkinsfile(String call) { return "node { ${call} }" }
+
+    static Map runRecord(Pipeline p) {
+        List<File> found = Glob.find(new File(p.root, 'runs'), '*/run.json')
+        assert found.size() == 1
+        return (Map) new JsonSlurper().parse(found[0])
+    }
+
+    static boolean running(Pipeline p) {
+        return Glob.find(new File(p.root, 'runs'), '*/cases/*/rep-0/attempt-1/agent.json').any { File f ->
+            f.text.contains('"state": "running"')
+        }
+    }
+
+    /** How many jobs the run has had. */
+    static int jobs(Pipeline p) { return Glob.find(new File(p.root, 'runs'), '*/cases/*/rep-*/attempt-*/job.json').size() }
+
+    /** Processes of the build that still live. */
+    static List<String> left(Pipeline p) {
+        List<String> found = []
+        new File('/proc').eachDirMatch(~/[0-9]+/) { File d ->
+            try {
+                if (new File(d, 'environ').text.contains("CI_DISAGG_ATTEMPT=${p.root.path}/")) {
+                    found << "${d.name} ${new File(d, 'cmdline').text.replace('\0', ' ')}".toString()
+                }
+            } catch (IOException e) {
+                // it is gone
+            }
+        }
+        return found
+    }
+
+    static void expect(Pipeline p, String result, List<String> steps) {
+        List<String> got = [p.currentBuild.currentResult] + p.trace(SEEN)
+        if (got != [result] + steps) {
+            throw new AssertionError((Object) "result and steps:\n  ${got}\nnot\n  ${[result] + steps}\nlog:\n${p.log.toString().readLines().takeRight(60).join('\n')}")
+        }
+    }
+
+    static void eventually(String what, int seconds = 15, Closure<Boolean> ok) {
+        long end = System.currentTimeMillis() + seconds * 1000
+        while (!ok()) {
+            if (System.currentTimeMillis() > end) {
+                throw new AssertionError((Object) "waited ${seconds} s for ${what}")
+            }
+            sleep(100)
+        }
+    }
+
+    // Scenarios.
+
+    void endings() {
+        scenarios['pass'] = { String name ->
+            Pipeline p = start(name)
+            p.globals.got = [:]
+            p.build(jenkinsfile("def r = ciDisagg(config: 'ci/ci-disagg.yaml', testList: ['ci/perf.txt'], comment: { String t -> got.text = t }); got.map = r"))
+            expect(p, 'SUCCESS', BEFORE + AFTER + ['publishChecks SUCCESS'])
+            assert p.tests.passed > 0 && p.tests.failed == 0
+            assert p.globals.got.text.startsWith('<!-- ci-disagg')
+            Map r = p.globals.got.map
+            assert r.exitCode == 0 && r.result == 'SUCCESS' && !r.infra && r.headline && r.comment == p.globals.got.text
+            assert r.runId == "jenkins-${name}-7" && new File(r.runDir).isDirectory() && !r.runDir.startsWith(p.workspace.path)
+            List files = p.calls.find { it.step == 'archiveArtifacts' }.files
+            assert files.containsAll(['ci-disagg-report/report/junit.xml', 'ci-disagg-report/report/index.html', 'ci-disagg-report/result.json'])
+            assert files.any { it.endsWith('/roles/GEN_0/output.log') } // what the report links to
+            assert runRecord(p).build.mode == 'nightly'
+        }
+        scenarios['test failure'] = { String name ->
+            Pipeline p = start(name, [CI_DISAGG_FAULT: 'GEN_0:crash=before-ready'.replace('=', '-')])
+            p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt'"))
+            expect(p, 'FAILURE', BEFORE + AFTER + ['publishChecks FAILURE', 'error'])
+            assert p.cause.message.startsWith('ciDisagg: a test failed: ')
+            assert p.tests.failed > 0
+        }
+        scenarios['regression in a nightly'] = { String name ->
+            Pipeline p = start(name, [:], '{pins: pins.yaml, reruns: 0}', 'value: 9000, tolerance: 5%')
+            p.build(jenkinsfile("ciDisaggNightly config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt'; echo 'after'"))
+            expect(p, 'UNSTABLE', BEFORE + AFTER + ['publishChecks FAILURE', 'unstable'])
+            assert p.log.toString().contains('ciDisagg: performance regression: ')
+            assert p.log.toString().trim().endsWith('after') // the pipeline goes on
+        }
+        scenarios['regression in a pull request'] = { String name ->
+            Pipeline p = start(name, [CHANGE_ID: '12', CHANGE_TARGET: 'main'], '{pins: pins.yaml, reruns: 0}', 'value: 9000, tolerance: 5%')
+            String base = repositoryWithChange(p.workspace)
+            p.build(jenkinsfile("ciDisaggPrCheck config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt', name: 'pr'"))
+            expect(p, 'FAILURE', ['sh ci-disagg: find the binary', 'sh ci-disagg: find the merge base', 'sh ci-disagg run'] + AFTER +
+                    ['publishChecks FAILURE', 'error'])
+            Map build = runRecord(p).build
+            assert build.mode == 'pr' && build.merge_base == base && build.merge_base_time == '2026-11-01T12:00:00Z'
+            assert runRecord(p).id == "jenkins-${name}-7-pr"
+        }
+        scenarios['no verdict'] = { String name ->
+            Pipeline p = start(name, [:], '{reruns: 0}')
+            p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt'"))
+            expect(p, 'UNSTABLE', BEFORE + AFTER + ['publishChecks FAILURE', 'unstable'])
+            p = start(name, [:], '{reruns: 0}') // the same run again, relaxed by the pipeline
+            p.build(jenkinsfile("ciDisagg.report runId: 'jenkins-${name}-7', config: 'ci/ci-disagg.yaml', results: [5: 'SUCCESS']"))
+            expect(p, 'SUCCESS', ['sh ci-disagg: find the binary', 'sh ci-disagg report'] + AFTER + ['publishChecks SUCCESS'])
+            assert p.log.toString().contains('exit 5 counts as SUCCESS here, not as UNSTABLE') // never silently
+        }
+        scenarios['infrastructure'] = { String name ->
+            Pipeline p = start(name, [CI_DISAGG_FAULT: 'GEN_0:kill-while-serving'])
+            p.globals.got = [:]
+            p.build(jenkinsfile("got.map = ciDisagg(config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt', propagate: false); ciDisagg.report(runId: got.map.runId, config: 'ci/ci-disagg.yaml')"))
+            assert p.globals.got.map.infra && p.globals.got.map.result == 'FAILURE'
+            expect(p, 'FAILURE', BEFORE + AFTER + ['publishChecks FAILURE', 'sh ci-disagg: find the binary', 'sh ci-disagg report'] + AFTER +
+                    ['publishChecks FAILURE', 'error'])
+            assert p.cause.message.startsWith('ciDisagg: infrastructure, not your change: ')
+        }
+        scenarios['wrong parameters'] = { String name ->
+            Pipeline p = start(name)
+            p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testLists: 'ci/perf.txt'"))
+            expect(p, 'FAILURE', BEFORE + ['archiveArtifacts', 'publishChecks FAILURE', 'error'])
+            assert p.log.toString().contains('run has no flag "testLists"')
+            p = start(name)
+            p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/none.txt'"))
+            expect(p, 'FAILURE', BEFORE + ['archiveArtifacts', 'publishChecks FAILURE', 'error'])
+            assert p.cause.message.startsWith('ciDisagg: usage, config or plan is wrong: ') && p.cause.message.contains('ci/none.txt')
+        }
+        scenarios['abort'] = { String name ->
+            Pipeline p = start(name)
+            p.abortWhen = { running(p) }
+            long began = 0
+            p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt'"))
+            expect(p, 'ABORTED', BEFORE + AFTER)
+            assert new JsonSlurper().parse(new File(p.workspace, 'ci-disagg-report/result.json')).result == 'interrupted'
+            File control = new File("${p.workspace.path}@tmp").listFiles().find { f -> new File(f, 'script.sh').exists() && new File(f, 'script.sh').text.contains(' run ') }
+            assert new File(control, 'result').text.trim() == '143'
+            eventually('every process of the run to end') { left(p).isEmpty() }
+        }
+    }
+
+    /** Makes the workspace a clone with a pull request on it, and gives the merge base. */
+    static String repositoryWithChange(File workspace) {
+        String script = '''set -e
+            export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@example.org GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@example.org
+            export GIT_AUTHOR_DATE="2026-11-01T12:00:00Z" GIT_COMMITTER_DATE="2026-11-01T12:00:00Z"
+            git init -q -b change . && git commit -q --allow-empty -m base && git update-ref refs/remotes/origin/main HEAD
+            git rev-parse HEAD && git commit -q --allow-empty -m change'''
+        Process git = new ProcessBuilder('sh', '-c', script).directory(workspace).start()
+        String base = git.inputStream.text.trim()
+        assert git.waitFor() == 0
+        return base
+    }
+
+    void sights() {
+        scenarios['lost: the process is dead'] = { String name ->
+            Pipeline p = start(name)
+            p.sight['ci-disagg run'] = { step ->
+                step.start()
+                eventually('a running role', 60) { running(p) }
+                step.stop('KILL') // the agent's machine is short of memory, say
+                return -1
+            }
+            p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt'"))
+            expect(p, 'SUCCESS', BEFORE + ['sh ci-disagg run'] + AFTER + ['publishChecks SUCCESS'])
+            assert p.log.toString().contains("Jenkins lost sight of the process (-1); resuming jenkins-${name}-7")
+            assert jobs(p) == 1 // no second job
+        }
+        scenarios['lost: the process lives'] = { String name ->
+            Pipeline p = start(name)
+            p.sight['ci-disagg run'] = { step ->
+                step.start()
+                eventually('a running role', 60) { running(p) }
+                return -1
+            }
+            p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt'"))
+            expect(p, 'SUCCESS', BEFORE + ['sh ci-disagg run'] + AFTER + ['publishChecks SUCCESS'])
+            assert p.log.toString().contains('ci-disagg: waiting: ')
+            assert jobs(p) == 1
+        }
+        scenarios['lost: never started'] = { String name ->
+            Pipeline p = start(name)
+            p.sight['ci-disagg run'] = { step -> -2 }
+            p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt'"))
+            expect(p, 'SUCCESS', BEFORE + ['sh ci-disagg run'] + AFTER + ['publishChecks SUCCESS'])
+        }
+        scenarios['lost twice'] = { String name ->
+            Pipeline p = start(name)
+            p.sight['ci-disagg run'] = { step ->
+                p.sight['ci-disagg run'] = { again -> -1 }
+                return -1
+            }
+            p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt'"))
+            expect(p, 'FAILURE', BEFORE + ['sh ci-disagg run', 'archiveArtifacts', 'publishChecks FAILURE', 'error'])
+            assert p.cause.message.contains('infrastructure, not your change: Jenkins lost sight of the process twice')
+        }
+    }
+
+    void binaries() {
+        scenarios['binary from a URL'] = { String name ->
+            Pipeline p = start(name, [PATH: System.getenv('PATH')])
+            String sum = java.security.MessageDigest.getInstance('SHA-256').digest(binary.bytes).encodeHex()
+            String where = "url: 'file://${binary.path}', sha256: '${sum}'"
+            p.build(jenkinsfile("2.times { ciDisagg.plan config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt', ${where} }"))
+            expect(p, 'SUCCESS', ['sh ci-disagg: find the binary', 'sh ci-disagg plan'] * 2)
+            assert p.log.toString().contains('con4_ctx1_tp1_gen1_tp2')
+        }
+        scenarios['binary with another sha256'] = { String name ->
+            Pipeline p = start(name)
+            p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt', url: 'file://${binary.path}', sha256: '${'0' * 64}'"))
+            expect(p, 'FAILURE', ['sh ci-disagg: find the binary', 'error'])
+            assert p.log.toString().contains(': not used')
+            assert new File("${p.workspace.path}@tmp").listFiles().every { !it.name.startsWith('ci-disagg-0') }
+        }
+        scenarios['no binary'] = { String name ->
+            Pipeline p = start(name, [PATH: '/usr/bin:/bin'])
+            p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt'"))
+            expect(p, 'FAILURE', ['sh ci-disagg: find the binary', 'error'])
+            assert p.log.toString().contains('no ci-disagg on this agent')
+        }
+        scenarios['binary of another version'] = { String name ->
+            Pipeline p = start(name)
+            File other = new File(p.workspace, 'other')
+            other.text = '#!/bin/sh\necho ci-disagg v7.1.0 linux/amd64 go1.26\n'
+            other.executable = true
+            p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt', binary: './other'"))
+            expect(p, 'FAILURE', ['sh ci-disagg: find the binary', 'error'])
+            assert p.cause.message == 'ciDisagg: the binary is ci-disagg 7.1.0, the library belongs to 0.1.0'
+        }
+        scenarios['exit 0 without a report'] = { String name ->
+            Pipeline p = start(name)
+            File other = new File(p.workspace, 'other')
+            other.text = '#!/bin/sh\necho ci-disagg v0.1.9 linux/amd64 go1.26\n'
+            other.executable = true
+            p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt', binary: './other'"))
+            expect(p, 'FAILURE', BEFORE + ['archiveArtifacts', 'publishChecks FAILURE', 'error'])
+            assert p.cause.message == 'ciDisagg: exit 0, but there is no report that says so'
+        }
+    }
+
+    void parts() {
+        scenarios['one publishing step fails'] = { String name ->
+            Pipeline p = start(name)
+            p.broken = ['junit', 'publishHTML']
+            p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt'"))
+            expect(p, 'UNSTABLE', BEFORE + AFTER + ['publishChecks SUCCESS']) // the others are still called; unpublished tests are not green
+        }
+        scenarios['plugins are missing'] = { String name ->
+            Pipeline p = start(name)
+            p.missingPlugins = ['publishHTML', 'publishChecks']
+            p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt', comment: { throw new IllegalStateException('no token') }"))
+            expect(p, 'SUCCESS', BEFORE + ['junit', 'archiveArtifacts'])
+            assert p.log.toString().contains('no step publishHTML here')
+        }
+        scenarios['awkward texts stay one argument'] = { String name ->
+            Pipeline p = start(name)
+            String awkward = "a b'\"; touch pwned; \$(touch pwned) `touch pwned`\\n--wait"
+            p.globals.awkward = awkward
+            p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt', stage: awkward, commit: '--detach'"))
+            expect(p, 'SUCCESS', BEFORE + AFTER + ['publishChecks SUCCESS'])
+            assert runRecord(p).stage == awkward && runRecord(p).build.commit == '--detach'
+            assert !new File(p.workspace, 'pwned').exists()
+        }
+        scenarios['parameters the library refuses'] = { String name ->
+            [["name: 'a/b'", 'name'], ["mode: 'weekly'", 'mode'], ["coment: { }", 'closure'], ["results: [3: 'GREEN']", 'results']].each { given, says ->
+                Pipeline p = start(name)
+                p.build(jenkinsfile("ciDisagg config: 'x', ${given}"))
+                expect(p, 'FAILURE', ['error'])
+                assert p.cause.message.contains(says)
+            }
+        }
+    }
+
+    void examples() {
+        scenarios['example: nightly'] = { String name ->
+            Pipeline p = start(name)
+            p.build(new File(repository, 'jenkins/examples/nightly.Jenkinsfile')) { fill(new File(p.root, 'slurm-login/workspace/perf gate'), p.root, '{pins: pins.yaml, reruns: 0}', 'value: 331, tolerance: 90%') }
+            expect(p, 'SUCCESS', BEFORE + AFTER + ['publishChecks SUCCESS'])
+        }
+        scenarios['example: pull request'] = { String name ->
+            Pipeline p = start(name, [CHANGE_ID: '12', CHANGE_TARGET: 'main'])
+            File gh = new File(p.root, 'bin/gh')
+            gh.parentFile.mkdirs()
+            gh.text = '#!/bin/sh\nprintf "%s\\n" "$@" >"$HOME/gh.args"; printf %s "$GH_TOKEN" >"$HOME/gh.token"; cp comment.md "$HOME/comment.md"\n'
+            gh.executable = true
+            p.env.values.PATH = "${gh.parentFile.path}:${p.env.values.PATH}".toString()
+            p.build(new File(repository, 'jenkins/examples/pullRequest.Jenkinsfile')) {
+                File ws = new File(p.root, 'slurm-login/workspace/perf gate')
+                fill(ws, p.root, '{pins: pins.yaml, reruns: 0}', 'value: 331, tolerance: 90%')
+                repositoryWithChange(ws)
+            }
+            expect(p, 'SUCCESS', ['sh ci-disagg: find the binary', 'sh ci-disagg: find the merge base', 'sh ci-disagg run'] + AFTER +
+                    ['publishChecks SUCCESS', 'sh Comment on the pull request'])
+            assert new File(p.root, 'comment.md').text.startsWith('<!-- ci-disagg')
+            assert new File(p.root, 'gh.token').text == 'secret of github-token'
+        }
+        scenarios['example: matrix over clusters'] = { String name ->
+            Pipeline p = start(name)
+            p.build(new File(repository, 'jenkins/examples/clusters.Jenkinsfile')) {
+                fill(new File(p.root, 'login-gb200/workspace/perf gate'), p.root, '{pins: pins.yaml, reruns: 0}', 'value: 331, tolerance: 90%')
+                fill(new File(p.root, 'login-b200/workspace/perf gate'), p.root, '{pins: pins.yaml, reruns: 0}', 'value: 9000, tolerance: 5%')
+            }
+            expect(p, 'UNSTABLE', BEFORE + AFTER + ['publishChecks SUCCESS'] + BEFORE + AFTER + ['publishChecks FAILURE', 'unstable'])
+            List dirs = new File(p.root, 'runs').list().sort()
+            assert dirs.size() == 2 && dirs.every { it.contains('-b200') || it.contains('-gb200') }
+        }
+    }
+
+    /** Runs all scenarios, six at a time: they mostly wait. */
+    int run(List<String> only) {
+        Map<String, Closure> chosen = only ? scenarios.findAll { k, v -> only.any { o -> k.contains(o) } } : scenarios
+        assert chosen
+        ExecutorService pool = Executors.newFixedThreadPool(6)
+        Map<String, Future> all = chosen.collectEntries { String name, Closure body ->
+            [name, pool.submit({
+                long t = System.currentTimeMillis()
+                body(name.replaceAll('[^a-z]+', '-'))
+                System.currentTimeMillis() - t
+            } as Callable)]
+        }
+        int failed = 0
+        all.each { String name, Future f ->
+            try {
+                println "ok    ${name} (${f.get() / 1000} s)"
+            } catch (java.util.concurrent.ExecutionException e) {
+                failed++
+                println "FAIL  ${name}: ${e.cause}\n${e.cause.stackTrace.findAll { it.fileName?.endsWith('.groovy') }.take(4).join('\n')}"
+            }
+        }
+        pool.shutdown()
+        println "${all.size()} scenarios, ${failed} failed"
+        return failed
+    }
+}
+
+LibraryTest test = new LibraryTest(new File(args[0]).canonicalFile, new File(args[1]).canonicalFile, new File(args[2]).canonicalFile)
+System.exit(test.run(args.length > 3 ? args[3..-1] : []) ? 1 : 0)
