@@ -60,7 +60,7 @@ $(BIN)/golangci-lint: Makefile
 .PHONY: faults
 faults: setup ## the whole fault matrix on a real Slurm, under 40 minutes
 	CI_DISAGG_FAULTS=all go test -count=1 -timeout 40m ./internal/launch/agent ./internal/launch/drive
-	CI_DISAGG_FAULTS=all go test -count=1 -timeout 40m -run '^TestFaultMatrix$$' ./cmd/ci-disagg/e2e
+	CI_DISAGG_FAULTS=all go test -count=1 -timeout 40m -run '^TestFaultMatrix$$' ./cmd/ci-disagg/...
 
 .PHONY: verdict-eval
 verdict-eval: ## false alarms and detection of the verdict rules on recorded and generated histories, two minutes
