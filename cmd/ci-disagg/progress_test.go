@@ -95,7 +95,7 @@ func TestNoColour(t *testing.T) {
 	// A pseudo-terminal: what script, tmux and ssh give us.
 	f, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	require.NoError(t, err)
-	defer f.Close()
+	defer func() { require.NoError(t, f.Close()) }()
 	require.True(t, isTerminal(f))
 	for env, want := range map[string]bool{"": true, "NO_COLOR=1": false, "NO_COLOR=": true, "TERM=dumb": false} {
 		h := host{getenv: func(name string) string {

@@ -33,12 +33,12 @@ func HistoryChart(r verdict.Row) ([]byte, error) {
 	h := newHistory(r)
 	p.Add(h)
 	n := float64(len(r.Series))
-	p.X.Min, p.X.Max = -0.6, n-1+math.Max(0.6, 0.06*n) // room for half of "this run"
+	p.X.Min, p.X.Max = -0.6, n-1+math.Max(0.6, 0.085*n) // room for half of "this run"
 	p.Y.Min, p.Y.Max = h.bounds()
 	p.X.Tick.Marker = plot.TickerFunc(func(_, _ float64) []plot.Tick { return runTicks(r.Series) })
 	p.Y.Tick.Marker = plot.TickerFunc(valueTicks)
 	for _, a := range []*plot.Axis{&p.X, &p.Y} {
-		a.LineStyle.Width, a.LineStyle.Color = 1, ink(inkAxis)
+		a.Width, a.Color = 1, ink(inkAxis)
 		a.Tick.LineStyle = a.LineStyle
 		a.Tick.Label.Color = ink(inkText)
 		a.Tick.Label.Font = font.Font{Typeface: "Liberation", Variant: "Sans", Size: chartFont}

@@ -80,8 +80,10 @@ func attempt(c Case, rep, number int) Attempt {
 		a.Timeline = append(a.Timeline, rundir.Event{At: *at(bounds[i]), What: "phase " + string(p)})
 	}
 	for i, r := range []struct{ name, kind, node string }{
-		{"GEN_0", rundir.KindGen, "gb200-r1-n1"}, {"CTX_0", rundir.KindCtx, "gb200-r1-n3"},
-		{"DISAGG_SERVER", rundir.KindServer, "gb200-r1-n1"}, {"BENCHMARK", rundir.KindBenchmark, "gb200-r1-n1"},
+		{"GEN_0", rundir.KindGen, "gb200-r1-n1"},
+		{"CTX_0", rundir.KindCtx, "gb200-r1-n3"},
+		{"DISAGG_SERVER", rundir.KindServer, "gb200-r1-n1"},
+		{"BENCHMARK", rundir.KindBenchmark, "gb200-r1-n1"},
 	} {
 		role := Role{Status: "passed", Tail: []string{"collecting ... collected 1 item", "PASSED [100%]"}}
 		role.RoleRecord = rundir.RoleRecord{
@@ -272,11 +274,11 @@ func suiteDocument(n int) Document {
 			}
 			c.Metrics = append(c.Metrics, r)
 		}
-		switch {
-		case i%20 == 3:
+		switch i % 20 {
+		case 3:
 			c.Result, c.ExitCode, c.Verdict = resultRegression, 4, verdict.Regression
 			c.Message = c.Metrics[0].Metric + ": " + c.Metrics[0].Reason
-		case i%20 == 7:
+		case 7:
 			c = crash(c, []string{classTest, classInfra}[i/20%2])
 		}
 		KeepCharted(c.Metrics)

@@ -131,10 +131,9 @@ func (g *gantt) role(r Role, end time.Time, y int) {
 	}
 	fmt.Fprintf(&g.b, `<g><title>%s: %s</title><text x="%.1f" y="%d" text-anchor="end"%s>%s</text>`,
 		xmlText(r.Name), xmlText(roleWords(r)), g.left-8, y+16, weight, xmlText(name))
-	switch {
-	case r.Started == nil:
+	if r.Started == nil {
 		fmt.Fprintf(&g.b, `<text x="%.1f" y="%d" fill="%s">never started</text>`, g.left+4, y+16, inkHistory)
-	default:
+	} else {
 		g.bar(r, end, y)
 	}
 	g.b.WriteString("</g>\n")

@@ -10,7 +10,7 @@ import (
 )
 
 //go:embed templates
-var templates embed.FS //nolint:gochecknoglobals // embedded, immutable
+var templates embed.FS
 
 // pages are the parsed templates. html/template escapes by context: whatever a
 // log, an id or a commit contains, it is text.

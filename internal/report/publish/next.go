@@ -25,10 +25,10 @@ func (a Advice) Advise(d *Document) {
 	for i := range d.Cases {
 		d.Cases[i].Next = a.next(d.Cases[i])
 	}
-	switch {
-	case d.Result == resultInterrupted:
+	switch d.Result {
+	case resultInterrupted:
 		d.Next = command("ci-disagg", "resume", a.RunDir)
-	case d.Result == resultInfra:
+	case resultInfra:
 		d.Next = a.again(d.Cases)
 	default:
 		d.Next = ""

@@ -61,8 +61,10 @@ func TestSchemaRefuses(t *testing.T) {
 		"unknown field": func(d map[string]any) { d["colour"] = "red" },
 		"no cases":      func(d map[string]any) { delete(d, "cases") },
 		"result":        func(d map[string]any) { d["result"] = "green" },
-		"deep":          func(d map[string]any) { d["cases"].([]any)[0].(map[string]any)["metrics"].([]any)[0].(map[string]any)["gate"] = "yes" },
-		"time":          func(d map[string]any) { d["schema"] = 2 },
+		"deep": func(d map[string]any) {
+			d["cases"].([]any)[0].(map[string]any)["metrics"].([]any)[0].(map[string]any)["gate"] = "yes"
+		},
+		"time": func(d map[string]any) { d["schema"] = 2 },
 	} {
 		data, err := json.Marshal(regressionDocument())
 		require.NoError(t, err)

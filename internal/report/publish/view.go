@@ -484,6 +484,7 @@ func viewAttempt(c Case, a Attempt, root string) attemptPage {
 		p.Tone = "good"
 	case rundir.OutcomeInfra, rundir.OutcomeLost, rundir.OutcomeCancelled:
 		p.Tone = "infra"
+	default:
 	}
 	from, to, ok := attemptSpan(a)
 	if ok {
