@@ -371,7 +371,8 @@ func (a *agent) refuse() error {
 	rec.Restart = a.restart
 	rec.Heartbeat = now
 	rec.Timeline = append(rec.Timeline, rundir.Event{At: now, What: fmt.Sprintf("refused: restart %d of the job", a.restart)})
-	if rec.End == nil {
+	// What looked like a cancellation to the first start was the requeue.
+	if rec.End == nil || rec.End.Outcome == rundir.OutcomeCancelled {
 		rec.End = &rundir.AgentEnd{At: now, Outcome: rundir.OutcomeInfra, Reason: ErrRefused.Error(), Finding: &rundir.Finding{
 			Class: string(blame.Infra), Kind: "restarted", Rule: "job-restarted", Message: fmt.Sprintf("Slurm restarted the job (restart %d)", a.restart),
 		}}

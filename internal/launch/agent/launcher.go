@@ -51,6 +51,9 @@ func (l *roleLog) fromLauncher(line string) {
 		return
 	}
 	m := l.look.launcher
+	if m.oom.MatchString(line) {
+		l.st.oom = true // and the line may also name the task
+	}
 	switch {
 	case strings.Contains(line, "step creation temporarily disabled") || strings.Contains(line, "step creation still disabled"):
 		l.st.waiting = true
@@ -62,8 +65,6 @@ func (l *roleLog) fromLauncher(line string) {
 		}
 	case m.due.MatchString(line):
 		l.st.due = m.due.FindStringSubmatch(line)[1]
-	case m.oom.MatchString(line):
-		l.st.oom = true
 	case m.launch.MatchString(line):
 		if l.st.launcher == "" {
 			l.st.launcher = clip(line)

@@ -71,7 +71,7 @@ func dur(s string) rundir.Duration {
 	return rundir.Duration(d)
 }
 
-func builtinRules(t *testing.T) []blame.Rule {
+func builtinRules(t testing.TB) []blame.Rule {
 	t.Helper()
 	var rules []blame.Rule
 	require.NoError(t, yaml.Unmarshal([]byte(blame.ClassesYAML), &rules))

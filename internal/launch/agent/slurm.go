@@ -87,7 +87,8 @@ func (s *slurmSteps) job(ctx context.Context) blame.Job {
 		return blame.Job{}
 	}
 	j := blame.Job{State: string(jobs[0].State), Reason: jobs[0].Reason, At: s.now()}
-	j.TimeUp = !jobs[0].End.IsZero() && !j.At.Before(jobs[0].End.Add(-timeUp))
+	// Of a job that is on its way out, End is when that began and no limit any more.
+	j.TimeUp = jobs[0].State.Class() == slurm.Active && !jobs[0].End.IsZero() && !j.At.Before(jobs[0].End.Add(-timeUp))
 	if jobs[0].State.Class() == slurm.Leaving {
 		if state, by := s.accounted(ctx); state != "" {
 			j.State, j.CancelledBy = state, by

@@ -1,0 +1,190 @@
+package agent
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// readLog passes text through a role's log in pieces of n bytes.
+func readLog(t testing.TB, text string, n int) *roleLog {
+	t.Helper()
+	classes, err := blame.Compile(builtinRules(t))
+	require.NoError(t, err)
+	return readLogWith(t, newLookout(classes), text, n)
+}
+
+func readLogWith(t testing.TB, look *lookout, text string, n int) *roleLog {
+	t.Helper()
+	f, err := openRoleLog(filepath.Join(t.TempDir(), "output.log"))
+	require.NoError(t, err)
+	c := newConsole(&syncBuffer{}, time.Now)
+	l := &roleLog{
+		role: "GEN_0", file: "roles/GEN_0/output.log", look: look, console: c, now: time.Now, f: f, rules: map[string][]int{},
+		broken: func(err error) { require.NoError(t, err) },
+	}
+	for len(text) > 0 {
+		k := min(n, len(text))
+		_, _ = l.Write([]byte(text[:k]))
+		text = text[k:]
+	}
+	require.NoError(t, l.close())
+	c.close()
+	return l
+}
+
+func TestFirstError(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		log  string
+		line int
+		text string
+	}{
+		"none":            {"all is well\n0 errors\nerrors: 0\nno error found\n", 0, ""},
+		"plain":           {"a\nERROR: it broke\nERROR: again\n", 2, "ERROR: it broke"},
+		"traceback":       {"a\nTraceback (most recent call last):\n  File \"x\", line 1\n    raise ValueError(\"not this\")\nValueError: this\nERROR later\n", 5, "ValueError: this"},
+		"of a rank":       {"[rank3]: Traceback (most recent call last):\n[rank3]:     f()\n[rank3]: torch.OutOfMemoryError: CUDA out of memory\n", 3, "[rank3]: torch.OutOfMemoryError: CUDA out of memory"},
+		"cut traceback":   {"Traceback (most recent call last):\n  File", 1, "Traceback (most recent call last):"},
+		"pytest":          {"    def f():\n>       raise RuntimeError(\"quoted\")\nE       RuntimeError: said\n", 3, "E       RuntimeError: said"},
+		"not srun's":      {"srun: error: gpu1: task 2: Exited with exit code 3\nslurmstepd-gpu1: error: *** STEP\n", 0, ""},
+		"without newline": {"x\nSegmentation fault (core dumped)", 2, "Segmentation fault (core dumped)"},
+		"progress bar":    {"10%\r50%\rpanic: at 60%\n", 1, "panic: at 60%"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, n := range []int{1, 7, 1000} {
+				st := readLog(t, tt.log, n).state()
+				if tt.line == 0 {
+					require.Nil(t, st.first)
+					continue
+				}
+				require.Equal(t, &rundir.LogLine{File: "roles/GEN_0/output.log", Number: tt.line, Text: tt.text}, st.first)
+			}
+		})
+	}
+}
+
+// Of each failure class the first and the last line are kept, whatever comes
+// between, and no line is too long for the record.
+func TestCandidateLinesAreBounded(t *testing.T) {
+	t.Parallel()
+	l := readLog(t, strings.Repeat("OSError: [Errno 28] No space left on device\n", 500)+strings.Repeat("x", 1<<20)+" Stale file handle\n"+strings.Repeat("noise\n", 100), 4096)
+	st := l.state()
+	require.Len(t, st.candidates, 2)
+	require.Equal(t, 1, st.candidates[0].Number)
+	require.Equal(t, 500, st.candidates[1].Number)
+	require.Len(t, l.lastLines(), tailLines)
+	require.Equal(t, 601, l.lastLines()[tailLines-1].Number)
+	require.EqualValues(t, 500*44+1<<20+19+600, st.bytes)
+	for _, line := range l.lastLines() {
+		require.LessOrEqual(t, len(line.Text), keptLine+3)
+	}
+}
+
+func TestLauncherMessages(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, log string
+		exit      int
+		want      stepEnd
+	}{
+		{
+			"rank 2 first, rank 0 killed for it", "srun: error: gpu1: task 2: Exited with exit code 3\nsrun: error: gpu0: tasks 0-1: Killed\n", 137,
+			stepEnd{Exit: 3, First: &rundir.TaskEnd{Task: 2, Node: "gpu1", Exit: 3}},
+		},
+		{
+			"a signal", "srun: error: gpu0: tasks 0,2-3: Segmentation fault (core dumped)\n", 139,
+			stepEnd{Exit: 139, Signal: 11, First: &rundir.TaskEnd{Task: 0, Node: "gpu0", Exit: 139, Signal: 11}},
+		},
+		{"no messages", "", 137, stepEnd{Exit: 137, Signal: 9}},
+		{"all well", "", 0, stepEnd{}},
+		{"out of memory, by the code", "", oomExit, stepEnd{Exit: oomExit, OOM: true}},
+		{
+			"out of memory, by the words", "slurmstepd-gpu0: error: Detected 1 oom_kill event in StepId=12.0. Some of the step tasks have been OOM Killed.\nsrun: error: gpu0: task 0: Out Of Memory\n", 1,
+			stepEnd{Exit: 137, Signal: 9, OOM: true, First: &rundir.TaskEnd{Node: "gpu0", Exit: 137, Signal: 9}},
+		},
+		{
+			"Slurm's own trouble", "srun: error: Unable to create step for job 7: Requested node configuration is not available\n", srunError,
+			stepEnd{Exit: srunError, Err: "srun: error: Unable to create step for job 7: Requested node configuration is not available"},
+		},
+		{"Slurm's own trouble, without a word", "", srunError, stepEnd{Exit: srunError, Err: "srun ended with 213: Slurm could not run the step"}},
+		{"a lost node", "srun: error: Node failure on gpu3\n", 0, stepEnd{Lost: "gpu3"}},
+		{"words of a program", "task 2: Exited with exit code 3\n", 1, stepEnd{Exit: 1}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, tt.want, refine(stepEnd{Exit: tt.exit}, readLog(t, tt.log, 5).state()))
+		})
+	}
+	l := readLog(t, "slurmstepd-gpu1: error: *** STEP 4.0 ON gpu1 CANCELLED AT 2026-11-21T19:05:09 DUE TO PREEMPTION ***\n", 9)
+	require.Equal(t, "PREEMPTION", l.state().due)
+	l = readLog(t, "slurmstepd-gpu2: error: *** JOB 2 ON gpu2 CANCELLED AT 2026-11-21T19:05:31 DUE TO NODE FAILURE, SEE SLURMCTLD LOG FOR DETAILS ***\n", 9)
+	require.Equal(t, "NODE FAILURE", l.state().due)
+}
+
+// What reaches the console cannot act on a terminal or on Jenkins, and a slow
+// reader stops nobody.
+func TestConsole(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "[8mha:x[0m red", printable("\x1b[8mha:x\x1b[0m red\x00\x07\r"))
+	require.Len(t, printable(strings.Repeat("x", 5000)), consoleLine+len("…"))
+	stuck := make(chan struct{})
+	c := newConsole(writerFunc(func(p []byte) (int, error) { <-stuck; return len(p), nil }), time.Now)
+	for range 3 * consoleQueue {
+		c.line("GEN_0", "x")
+		c.say("y")
+	}
+	close(stuck)
+	c.close()
+	c.line("GEN_0", "after the end")
+	broken := newConsole(writerFunc(func([]byte) (int, error) { return 0, errors.New("closed") }), time.Now)
+	broken.say("x")
+	broken.close()
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+func TestLinkShowsTheSameFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "a", "log"), filepath.Join(dir, "b", "name")
+	require.NoError(t, os.MkdirAll(filepath.Dir(from), 0o700))
+	require.NoError(t, os.WriteFile(from, nil, 0o600))
+	require.NoError(t, link(from, to))
+	require.NoError(t, link(from, to), "again")
+	require.NoError(t, os.WriteFile(from, []byte("x"), 0o600))
+	b, err := os.ReadFile(to)
+	require.NoError(t, err)
+	require.Equal(t, "x", string(b))
+}
+
+func FuzzRoleLog(f *testing.F) {
+	f.Add("Traceback (most recent call last):\nValueError: x\n", 3)
+	f.Add("srun: error: n1: tasks 0-99999999999999999999: Killed\n\r\r\x1b[8m", 1)
+	classes, err := blame.Compile(builtinRules(f))
+	require.NoError(f, err)
+	look := newLookout(classes)
+	f.Fuzz(func(t *testing.T, text string, n int) {
+		if n <= 0 || n > 1<<16 || len(text) > 1<<16 {
+			t.Skip()
+		}
+		l := readLogWith(t, look, text, n)
+		require.EqualValues(t, len(text), l.state().bytes)
+		for _, r := range printable(text) {
+			require.True(t, r == '\t' || !unicode.IsControl(r))
+		}
+	})
+}
