@@ -91,13 +91,32 @@ func end(r Run, role *Role, facts *roleFacts) *junit.Case {
 			c.SystemOut = []string{note}
 		}
 		return c
-	case isCollateral(f, role.Name):
+	case isCollateral(f, role.Name), jobsFault(r) && wentWithJob(role):
 		message = "collateral of " + rootName(f) + ": " + message
 		c.Results = []junit.Result{{Status: junit.Skipped, Type: "ci-disagg.collateral", Message: message, Text: f.Collateral[role.Name]}}
 	default:
 		c.Results = []junit.Result{{Status: junit.Errored, Type: kind, Message: message, Text: crashText(role, facts)}}
 	}
 	return c
+}
+
+// jobsFault reports whether the job as a whole, and no role, is to blame.
+func jobsFault(r Run) bool {
+	f := r.Finding
+	return r.Outcome != rundir.OutcomePassed && f != nil && f.Root == "" && f.Kind != "" && f.Kind != "unattributed"
+}
+
+// wentWithJob reports whether a role has no end of its own: it was stopped, went by the signals that end a job, or was
+// not seen to end or start at all.
+func wentWithJob(role *Role) bool {
+	switch {
+	case role.State != rundir.RoleEnded:
+		return role.State != "" // "": there is no record of any process
+	case role.OOM:
+		return false
+	}
+	sig := syscall.Signal(role.Signal)
+	return role.StoppedBy != "" || sig == unix.SIGTERM || sig == unix.SIGKILL
 }
 
 // howEnded says what is wrong with the end of a role, "" if nothing is.

@@ -370,6 +370,37 @@ func TestVerdict(t *testing.T) {
 		require.Equal(t, "cancelled by uid 1000", find(t, out, "s.lifecycle", "JOB").Results[0].Message)
 		require.Contains(t, find(t, out, "s.lifecycle", "GEN_0").Results[0].Message, "collateral of JOB: stopped by ci-disagg")
 	})
+	t.Run("the job's fault, and nobody says what it did to the roles", func(t *testing.T) {
+		t.Parallel()
+		client, gen := role("BENCHMARK", rundir.KindBenchmark, 0, 9, 143), stoppedRole("GEN_0", rundir.KindGen, 0, 9)
+		f := &rundir.Finding{Kind: "requeued", Class: "infra", Message: "Slurm put the job back into the queue"}
+		in := simple(client, gen, f, rundir.OutcomeInfra)
+		for _, name := range []string{"CTX_0", "DISAGG_SERVER"} { // seen running last, and not at all
+			in.Cases[0].Runs[0].Roles = append(in.Cases[0].Runs[0].Roles, Role{RoleRecord: rundir.RoleRecord{Name: name, State: rundir.RoleRunning}})
+		}
+		in.Cases[0].Runs[0].Roles[3].State = rundir.RoleNeverStarted
+		sum, out := mergeRun(t, in, Options{})
+		require.Equal(t, 2, sum.Counts.Red(), "the verdict and the job, nobody else")
+		for _, name := range []string{"BENCHMARK", "GEN_0", "CTX_0", "DISAGG_SERVER"} {
+			require.Contains(t, find(t, out, "s.lifecycle", name).Results[0].Message, "collateral of JOB: ", name)
+		}
+	})
+	t.Run("a role that failed by itself stays red beside the job's fault", func(t *testing.T) {
+		t.Parallel()
+		client, gen := stoppedRole("BENCHMARK", rundir.KindBenchmark, 0, 9), role("GEN_0", rundir.KindGen, 0, 9, 1)
+		f := &rundir.Finding{Kind: "cancelled", Class: "infra", Message: "cancelled"}
+		_, out := mergeRun(t, simple(client, gen, f, rundir.OutcomeCancelled), Options{})
+		require.True(t, find(t, out, "s.lifecycle", "GEN_0").Status().Red())
+	})
+	t.Run("a server that had to be ended after the client passed owes no report", func(t *testing.T) {
+		t.Parallel()
+		client, gen := both(t)
+		gen.Files, gen.StoppedBy, gen.Exit, gen.Signal = nil, "agent", 137, 9
+		sum, out := mergeRun(t, simple(client, gen, nil, rundir.OutcomePassed), Options{})
+		require.Zero(t, sum.Counts.Red())
+		require.Equal(t, junit.Passed, sum.Cases[0].Status)
+		require.Contains(t, find(t, out, "s.roles.GEN_0", "test_e2e[dsr1-1k1k-c2048]").Results[0].Message, "stopped by ci-disagg after the client was through")
+	})
 	t.Run("not reported", func(t *testing.T) {
 		t.Parallel()
 		client, gen := both(t)

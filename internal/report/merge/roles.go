@@ -56,13 +56,21 @@ func (m *merger) readRole(ci, ri, i int) error {
 	}
 	for _, id := range role.Expected {
 		if !facts.seen[id] && role.JUnit {
-			facts.missing = append(facts.missing, id)
+			if !leftByForce(m.in.Cases[ci].Runs[ri], role) {
+				facts.missing = append(facts.missing, id)
+			}
 			if err := m.putMissing(ci, ri, role, id); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// leftByForce reports whether a server was ended after a client that passed, because it did not leave by itself: it could
+// not report, and its end says so.
+func leftByForce(r Run, role *Role) bool {
+	return r.Outcome == rundir.OutcomePassed && role.StoppedBy != "" && role.Kind != rundir.KindBenchmark && role.Kind != rundir.KindAgg
 }
 
 func sortedFiles(files []File) []File {
@@ -201,7 +209,9 @@ func (m *merger) putMissing(ci, ri int, role *Role, id string) error {
 	c := m.in.Cases[ci]
 	class, name := split(id)
 	why := "not reported"
-	if f := c.Runs[ri].Finding; f != nil && (f.Root != "" || f.Kind != "") {
+	if leftByForce(c.Runs[ri], role) {
+		why += ": stopped by " + stopper(role) + " after the client was through"
+	} else if f := c.Runs[ri].Finding; f != nil && (f.Root != "" || f.Kind != "") {
 		why += ": the attempt ended with " + orElse(f.Root, f.Kind)
 	}
 	jc := &junit.Case{
