@@ -48,6 +48,7 @@ func (b Builder) view(c CaseBundle, a AttemptBundle, counts bool) attemptView {
 	for _, p := range append(slices.Clone(c.Plan.PreRoles), c.Plan.Roles...) {
 		v.run.Roles = append(v.run.Roles, roleView(c.Plan, a, p))
 	}
+	v.run.Roles = append(v.run.Roles, beside(c.Plan, a, v.run.Roles)...)
 	b.judgeAgain(&v)
 	// Under a team's own draft there is no agent: the roles' results have to do.
 	if v.Agent == nil && v.outcome == rundir.OutcomePassed && !c.Plan.Draft {
@@ -142,6 +143,20 @@ func roleRecord(a AttemptBundle, name string) *rundir.RoleRecord {
 	}
 	var trouble []string
 	return readRecord[rundir.RoleRecord](a.Dir.RoleStatus(name), &trouble)
+}
+
+// beside are the agent's own steps, which no plan lists as roles: the install step.
+func beside(plan rundir.Plan, a AttemptBundle, planned []merge.Role) []merge.Role {
+	if a.Agent == nil {
+		return nil
+	}
+	var out []merge.Role
+	for _, rec := range a.Agent.Roles {
+		if !slices.ContainsFunc(planned, func(r merge.Role) bool { return r.Name == rec.Name }) {
+			out = append(out, roleView(plan, a, rundir.RolePlan{Name: rec.Name, Kind: rec.Kind}))
+		}
+	}
+	return out
 }
 
 // rankOf reads the task id from results.<procid>.xml.
