@@ -10,6 +10,9 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
+// agentNoRecord is the agent's exit code when it could not write its record (see `ci-disagg agent --help`).
+const agentNoRecord = 3
+
 // skew is how far the clocks of the controller and of the batch host may differ
 // before the order of two events counts as proven.
 const skew = 5 * time.Second
@@ -59,6 +62,13 @@ func combine(f Facts, v view, r Resolution) Resolution {
 		if a.Outcome != rundir.OutcomePassed {
 			return a // the agent exits non-zero when it could not do its work; it has said why
 		}
+	case slurm.OutOfMemory:
+		if a.Outcome == rundir.OutcomePassed {
+			break
+		}
+		if rootRole(f).OOM || !wholeJobFirst(f, v) {
+			return a // the step that the agent blames is what ran out of memory
+		}
 	default:
 		if a.Outcome != rundir.OutcomePassed && !wholeJobFirst(f, v) {
 			return a
@@ -82,16 +92,21 @@ func isTimeout(o rundir.Outcome) bool { return strings.HasPrefix(string(o), "tim
 // wholeJobFirst says whether Slurm ended the job before the role that the agent
 // blames ended: a role that dies of its job's end is not to blame for it.
 func wholeJobFirst(f Facts, v view) bool {
+	role := rootRole(f)
+	return role.Ended != nil && !v.ended.IsZero() && !role.Ended.Add(skew).Before(v.ended)
+}
+
+// rootRole is the record of the role that the agent blames, the zero value if it blames none.
+func rootRole(f Facts) rundir.RoleRecord {
 	fnd := f.Agent.End.Finding
-	if fnd == nil || fnd.Root == "" || v.ended.IsZero() {
-		return false
+	if fnd == nil || fnd.Root == "" {
+		return rundir.RoleRecord{}
 	}
-	for _, role := range f.Agent.Roles {
-		if role.Name == fnd.Root && role.Ended != nil {
-			return !role.Ended.Add(skew).Before(v.ended)
-		}
+	i := slices.IndexFunc(f.Agent.Roles, func(r rundir.RoleRecord) bool { return r.Name == fnd.Root })
+	if i < 0 {
+		return rundir.RoleRecord{}
 	}
-	return false
+	return f.Agent.Roles[i]
 }
 
 // ours: the job ended because the client asked for it.
@@ -161,6 +176,9 @@ func fromExit(f Facts, v view, r Resolution, conf string) Resolution {
 			fmt.Sprintf("the job ended%s before the agent could write anything%s; see slurm.out", exitText(v), reasonText(v)))
 	case f.Agent == nil:
 		return done(r, rundir.OutcomeInfra, KindLaunch, conf, "the job ended without a record of the agent; see slurm.out")
+	case v.exit.Known && v.exit.Code == agentNoRecord && v.exit.Signal == 0:
+		return done(r, rundir.OutcomeInfra, KindStorage, conf,
+			fmt.Sprintf("the agent could not keep its record in phase %s: the run directory could not be written", r.Phase))
 	default:
 		return done(r, rundir.OutcomeInfra, KindAgentDied, conf,
 			fmt.Sprintf("the agent ended%s in phase %s without its end record", exitText(v), r.Phase))

@@ -151,6 +151,7 @@ const (
 	KindCancelled  = "cancelled"        // somebody ended the job
 	KindLaunch     = "launch-failed"    // the batch script never ran
 	KindAgentDied  = "agent-died"       // the agent ended without its end record
+	KindStorage    = "storage"          // the agent could not write the run directory
 	KindOOM        = "job-oom"          // the job ran out of memory
 	KindLost       = "lost"             // no source knows what became of the job
 	KindTimeLimit  = "time-limit"       // Slurm ended the job at its limit

@@ -274,7 +274,9 @@ func waitsForRecord(f Facts, v view) bool {
 		return false
 	}
 	switch v.state {
-	case slurm.Completed, slurm.Failed, slurm.Timeout, slurm.OutOfMemory:
+	case slurm.Failed:
+		return v.exit.Signal != 9 // what SIGKILL ended has written nothing more
+	case slurm.Completed, slurm.Timeout, slurm.OutOfMemory:
 		return true
 	default:
 		return false

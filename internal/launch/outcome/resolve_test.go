@@ -116,6 +116,8 @@ func weCancelled(o rundir.Outcome, why string) fact {
 	return func(f *Facts) { f.Job.Cancel = &rundir.Cancel{At: at(0), Reason: why, Outcome: o} }
 }
 
+func outOfMemory(f *Facts) { f.Agent.Roles[0].OOM = true }
+
 func draft(f *Facts) { f.Draft = true }
 
 func queueBudget(d time.Duration) fact {
@@ -288,6 +290,22 @@ func TestResolve(t *testing.T) {
 		"agent killed": {
 			facts(12*m, queue(10*m, 10*m, slurm.Failed, "RaisedSignal:9(Killed)"), acct(10*m, 10*m, "FAILED", "0:9"), agentIn(10*m, rundir.PhaseReady)),
 			want{done: true, outcome: "infra", kind: KindAgentDied, reason: "signal 9", conf: "sacct+squeue", phase: rundir.PhaseReady},
+		},
+		"agent killed a moment ago: no record will come": {
+			facts(10*m+11*s, queue(10*m, 10*m, slurm.Failed, "RaisedSignal:9(Killed)"), acct(10*m, 10*m, "FAILED", "0:9"), agentIn(10*m, rundir.PhaseReady)),
+			want{done: true, outcome: "infra", kind: KindAgentDied, conf: "sacct+squeue"},
+		},
+		"the agent could not write its record": {
+			facts(12*m, queue(10*m, 10*m, slurm.Failed, "NonZeroExitCode"), acct(10*m, 10*m, "FAILED", "3:0"), agentIn(10*m, rundir.PhaseReady)),
+			want{done: true, outcome: "infra", kind: KindStorage, reason: "could not be written", conf: "sacct+squeue"},
+		},
+		"a role ran out of memory, and Slurm says it of the job": {
+			facts(10*m+15*s, queue(10*m, 10*m, slurm.OutOfMemory, ""), acct(10*m, 10*m, "OUT_OF_MEMORY", "0:125"), agentEnd(10*m, "test_failed", "GEN_0", 10*m), outOfMemory),
+			want{done: true, outcome: "test_failed", kind: "role-crash", conf: "agent+sacct+squeue"},
+		},
+		"the job ran out of memory, and the agent took it for a crash": {
+			facts(10*m+15*s, queue(10*m, 10*m, slurm.OutOfMemory, ""), acct(10*m, 10*m, "OUT_OF_MEMORY", "0:125"), agentEnd(10*m, "infra", "GEN_0", 10*m)),
+			want{done: true, outcome: "test_failed", kind: KindOOM, conf: "agent+sacct+squeue"},
 		},
 		"test failed": {
 			facts(10*m, queue(10*m, 10*m, slurm.Completed, ""), acct(10*m, 10*m, "COMPLETED", "0:0"), agentEnd(10*m, "test_failed", "GEN_0", 9*m)),
