@@ -435,7 +435,10 @@ func TestRestartIsRefused(t *testing.T) {
 		Env: []string{"SLURM_JOB_ID=7", "SLURM_RESTART_COUNT=1", "SLURM_JOB_NODELIST=n[1-2]"},
 	}
 	writeAttempt(t, o.Dir, plan, scenario{})
-	first := rundir.AgentRecord{Schema: 1, JobID: "7", Phase: rundir.PhaseBenchmark, Timeline: []rundir.Event{{What: "earlier"}}}
+	first := rundir.AgentRecord{
+		Schema: 1, JobID: "7", Phase: rundir.PhaseBenchmark, Timeline: []rundir.Event{{What: "earlier"}},
+		End: &rundir.AgentEnd{Outcome: rundir.OutcomeCancelled, Reason: "what a requeue looks like to the first start"},
+	}
 	require.NoError(t, rundir.WriteJSON(o.Dir.AgentFile(), first))
 	require.ErrorIs(t, Run(t.Context(), o), ErrRefused)
 	var rec rundir.AgentRecord
