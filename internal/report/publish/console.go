@@ -2,6 +2,7 @@ package publish
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -40,23 +41,18 @@ func (p painter) body(d Document, room int) []string {
 	var out []string
 	var passed []Case
 	cases := worstFirst(d.Cases)
-	for i, c := range cases {
-		if green(c.Result) {
-			passed = cases[i:]
-			break
-		}
-		block := p.block(c, onlyRed(d) == nil)
+	red := len(cases)
+	if i := slices.IndexFunc(cases, func(c Case) bool { return green(c.Result) }); i >= 0 {
+		red, passed = i, cases[i:]
+	}
+	left := red
+	for _, g := range alike(cases[:red]) {
+		block := p.block(g, onlyRed(d) == nil)
 		if len(out)+len(block) > room-2 {
-			rest := 0
-			for _, more := range cases[i:] {
-				if !green(more.Result) {
-					rest++
-				}
-			}
-			out = append(out, fmt.Sprintf("  … and %s that did not pass, in the report", count(rest, "more case")))
-			passed = cases[i+rest:]
+			out = append(out, fmt.Sprintf("  … and %s that did not pass, in the report", count(left, "more case")))
 			break
 		}
+		left -= 1 + len(g.More)
 		out = append(out, block...)
 	}
 	return append(out, p.passed(passed, len(cases))...)
@@ -97,7 +93,8 @@ func (p painter) passed(cases []Case, all int) []string {
 
 // block is one case that did not pass in at most seven lines, with whose fault it
 // is where the head of the summary does not say it.
-func (p painter) block(c Case, withFault bool) []string {
+func (p painter) block(g group, withFault bool) []string {
+	c := g.Case
 	out := []string{fmt.Sprintf("  %s  %s", p.result(c.Result), oneLine(c.ID, 180))}
 	say := func(format string, args ...any) {
 		out = append(out, "      "+oneLine(squeeze(fmt.Sprintf(format, args...)), consoleWidth))
@@ -112,6 +109,9 @@ func (p painter) block(c Case, withFault bool) []string {
 	if f := c.Finding; f != nil && f.Line != nil {
 		say("%s:%d: %s", f.Line.File, f.Line.Number, strings.TrimSpace(f.Line.Text))
 	}
+	if n := len(g.More); n > 0 {
+		say("the same in %s: %s", count(n, "more case"), names(g.More, 3))
+	}
 	for i, r := range rows {
 		if i == 3 {
 			out = append(out, "      "+restOf(len(rows)-i, len(movedBesides(c.Metrics))))
@@ -120,6 +120,19 @@ func (p painter) block(c Case, withFault bool) []string {
 		say("%s", rowText(r))
 	}
 	return out
+}
+
+// names lists the short names of at most n cases.
+func names(cases []Case, n int) string {
+	var out []string
+	for i, c := range cases {
+		if i == n {
+			out = append(out, "…")
+			break
+		}
+		out = append(out, shortCase(c.ID))
+	}
+	return strings.Join(out, ", ")
 }
 
 // restOf counts the metrics that are not listed.

@@ -3,6 +3,7 @@ package publish
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -164,6 +165,7 @@ func crash(c Case, class string) Case {
 		Message:    "[GEN_0] exit 1 on gb200-r1-n1 after 620 s: " + line.Text,
 		Collateral: map[string]string{"BENCHMARK": "exit 1, 1.2 s after GEN_0: ConnectionRefusedError: [Errno 111] Connect call failed"},
 	}
+	c.Metrics, c.Attempts = slices.Clone(c.Metrics), slices.Clone(c.Attempts)
 	a := &c.Attempts[len(c.Attempts)-1]
 	a.Outcome, a.Reason, a.Finding, a.Ended = rundir.OutcomeTestFailed, f.Message, f, at(700)
 	a.GPUHours, a.GPUHoursUsed = 2.3, 2.3

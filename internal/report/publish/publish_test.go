@@ -314,6 +314,31 @@ func TestSummaryIsBoundedAndInert(t *testing.T) {
 	require.Less(t, strings.Index(Summary(crashDocument()), "TEST FAILED"), strings.Index(Summary(crashDocument()), "passed disagg"), "the worst first")
 }
 
+// TestOneCauseIsToldOnce: twenty cases on one broken container are one thing to
+// understand; another line, class or result is another thing.
+func TestOneCauseIsToldOnce(t *testing.T) {
+	t.Parallel()
+	var cases []Case
+	for i := range 6 {
+		c := crash(newCase(i), classTest)
+		line := *c.Finding.Line
+		line.Text = fmt.Sprintf("RuntimeError: rank %d at 0x%x", i, 4096*i)
+		c.Finding.Line = &line
+		cases = append(cases, c)
+	}
+	cases[4].Finding.Line = &rundir.LogLine{File: "x", Number: 1, Text: "another error"}
+	cases[5] = crash(newCase(5), classInfra)
+	groups := alike(cases)
+	require.Len(t, groups, 3)
+	require.Len(t, groups[0].More, 3)
+	d := document(1, resultTestFailed, "6 cases", cases...)
+	require.Contains(t, Console(d, "/r", Style{}), "the same in 3 more cases: disagg_upload")
+	require.Contains(t, Summary(d), "The same in 3 more cases: disagg")
+	require.Equal(t, 3, strings.Count(Summary(d), "### "))
+	red := regressionDocument().Cases[0]
+	require.Len(t, alike([]Case{red, red}), 2, "regressions stand alone")
+}
+
 func TestChartsOfManyMetricsAreBounded(t *testing.T) {
 	t.Parallel()
 	var rows []verdict.Row

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -28,17 +29,22 @@ func Summary(d Document) string {
 	}
 	end := summaryEnd(d)
 	cases := worstFirst(d.Cases)
-	for i, c := range cases {
-		if green(c.Result) {
-			b.WriteString(summaryGreen(cases[i:], summaryLimit-b.Len()-len(end)))
+	red := len(cases)
+	if i := slices.IndexFunc(cases, func(c Case) bool { return green(c.Result) }); i >= 0 {
+		red = i
+	}
+	left := red
+	for _, g := range alike(cases[:red]) {
+		block := summaryCase(g)
+		if b.Len()+len(block) > summaryLimit-len(end)-1000 {
+			fmt.Fprintf(&b, "\n… and %s that did not pass, in the report.\n\n", count(left, "more case"))
 			break
 		}
-		block := summaryCase(c)
-		if b.Len()+len(block) > summaryLimit-len(end)-500 {
-			fmt.Fprintf(&b, "\n… and %s in the report.\n\n", count(len(cases)-i, "more case"))
-			break
-		}
+		left -= 1 + len(g.More)
 		b.WriteString(block)
+	}
+	if red < len(cases) {
+		b.WriteString(summaryGreen(cases[red:], summaryLimit-b.Len()-len(end)))
 	}
 	return b.String() + end
 }
@@ -59,7 +65,8 @@ func icon(result string) string {
 	}
 }
 
-func summaryCase(c Case) string {
+func summaryCase(g group) string {
+	c := g.Case
 	var b strings.Builder
 	fmt.Fprintf(&b, "### %s %s: %s\n\n", icon(c.Result), label(c.Result), escape(oneLine(shortCase(c.ID), 300)))
 	fmt.Fprintf(&b, "%s\n", escape(fault(c)))
@@ -69,6 +76,9 @@ func summaryCase(c Case) string {
 	}
 	if f := c.Finding; f != nil && f.Line != nil {
 		fmt.Fprintf(&b, "\n> %s\n> at %s:%d\n", escape(oneLine(squeeze(f.Line.Text), 400)), escape(f.Line.File), f.Line.Number)
+	}
+	if n := len(g.More); n > 0 {
+		fmt.Fprintf(&b, "\nThe same in %s: %s\n", count(n, "more case"), escape(oneLine(names(g.More, 10), 2000)))
 	}
 	if len(rows) > 0 {
 		b.WriteString(summaryTable(rows))

@@ -59,7 +59,11 @@ type caseView struct {
 	GPUUsed     float64
 	JobIDs      []string
 	Accept      string
+	Alike       []linkView // other cases that ended for the same reason
 }
+
+// linkView is a link to the page of a case.
+type linkView struct{ Short, Page string }
 
 // lineView is a line of a log with the file it stands in.
 type lineView struct {
@@ -186,22 +190,28 @@ func wordTone(w verdict.Word) string {
 // viewIndex prepares the overview.
 func viewIndex(d Document) indexPage {
 	p := indexPage{D: d, Root: "../", Title: d.Stage + ": " + d.Headline, Tone: tone(d.Result), Label: label(d.Result)}
-	red := 0
+	var red []Case
 	for _, c := range worstFirst(d.Cases) {
 		v := viewCase(c, p.Root)
 		p.GPUHours, p.GPUUsed = p.GPUHours+v.GPUHours, p.GPUUsed+v.GPUUsed
 		p.Cases = append(p.Cases, v)
-		if green(c.Result) {
-			continue
-		}
-		if red++; red <= maxCards {
-			p.Cards = append(p.Cards, v)
-		} else {
-			p.MoreRed++
+		if !green(c.Result) {
+			red = append(red, c)
 		}
 	}
+	for i, g := range alike(red) {
+		if i >= maxCards {
+			p.MoreRed += 1 + len(g.More)
+			continue
+		}
+		card := viewCase(g.Case, p.Root)
+		for _, c := range g.More {
+			card.Alike = append(card.Alike, linkView{Short: shortCase(c.ID), Page: casePath(c)})
+		}
+		p.Cards = append(p.Cards, card)
+	}
 	p.Fault = runFault(d)
-	if len(p.Cards) == 1 {
+	if len(red) == 1 {
 		p.Cards[0].Fault = "" // the banner says it
 	}
 	if d.Started != nil && d.Ended != nil {

@@ -60,6 +60,45 @@ func worstFirst(cases []Case) []Case {
 	return out
 }
 
+// group is cases that ended for the same reason.
+type group struct {
+	Case
+	More []Case
+}
+
+// alike puts together neighbouring red cases whose failure was explained by the
+// same line, numbers aside: twenty cases on one broken container are one thing
+// to understand. Regressions are never put together.
+func alike(cases []Case) []group {
+	var out []group
+	at := map[string]int{}
+	for _, c := range cases {
+		key := cause(c)
+		if i, ok := at[key]; ok && key != "" {
+			out[i].More = append(out[i].More, c)
+			continue
+		}
+		at[key] = len(out)
+		out = append(out, group{Case: c})
+	}
+	return out
+}
+
+// cause is what alike goes by, "" for a case that stands alone.
+func cause(c Case) string {
+	f := c.Finding
+	if f == nil || f.Line == nil || f.Line.Text == "" {
+		return ""
+	}
+	text := strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return -1
+		}
+		return r
+	}, squeeze(f.Line.Text))
+	return c.Result + "\x00" + f.Class + "\x00" + f.Rule + "\x00" + text
+}
+
 // green says that nobody has to look at a case.
 func green(result string) bool {
 	return result == resultPassed || result == resultImprovement || result == resultSkipped
