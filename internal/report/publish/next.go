@@ -107,6 +107,9 @@ func (a Advice) again(cases []Case) string {
 	}
 	n := 0
 	for _, c := range cases {
+		if c.Result == resultInfra && !closed(c) {
+			return command("ci-disagg", "resume", a.RunDir)
+		}
 		if c.Result == resultInfra {
 			words = append(words, c.ID)
 			n++
@@ -116,6 +119,17 @@ func (a Advice) again(cases []Case) string {
 		return command("ci-disagg", "sweep", "--dry-run") + "  # then run the build again"
 	}
 	return command(words...)
+}
+
+// closed says that nothing of a case is left to wait for: a run whose driver died
+// is gone on with, not started again.
+func closed(c Case) bool {
+	for _, a := range c.Attempts {
+		if a.Counts && a.Ended == nil {
+			return false
+		}
+	}
+	return len(c.Attempts) > 0
 }
 
 func (a Advice) baseline(verb string, c Case, more ...string) string {

@@ -278,6 +278,20 @@ func TestConsoleIsShortAndPlain(t *testing.T) {
 	require.Contains(t, Console(infraDocument(), "/r", Style{}), "not your change")
 }
 
+// TestNextGoesOnWithWhatIsNotOver: after the death of a driver its run is gone on
+// with; nobody submits a second job for a live one.
+func TestNextGoesOnWithWhatIsNotOver(t *testing.T) {
+	t.Parallel()
+	c := crash(newCase(0), classInfra)
+	c.Attempts[0].Ended, c.Attempts[0].Finding, c.Finding = nil, nil, nil
+	never := newCase(1)
+	never.Result, never.Attempts = resultInfra, nil
+	for _, c := range []Case{c, never} {
+		require.Equal(t, "ci-disagg resume /shared/runs/jenkins-perf-gate-4711", document(3, resultInfra, "x", c).Next)
+	}
+	require.Equal(t, "ci-disagg resume /shared/runs/jenkins-perf-gate-4711", document(130, resultInterrupted, "x", newCase(0)).Next)
+}
+
 // TestConsoleShowsNoEscapeOfALog: a log must not move the cursor of who reads.
 func TestConsoleShowsNoEscapeOfALog(t *testing.T) {
 	t.Parallel()
