@@ -18,7 +18,8 @@ done
 [[ -d $work/npm/node_modules ]] || npm install --silent --no-audit --no-fund --prefix "$work/npm" junit-report-merger@9.0.4 junit-merge@2.0.0 >/dev/null 2>&1
 [[ -f $work/in/expected.json ]] || /usr/bin/python3 "$here/bench_gen.py" "$work/in"
 
-# merge TOOL INPUT OUTPUT: one run, its seconds and KB into $work/time
+# merge TOOL INPUT OUTPUT: one run; its seconds, processor seconds and KB into
+# $work/time
 merge() {
   local files=("$2") dir=
   if [[ -d $2 ]]; then
@@ -35,10 +36,10 @@ merge() {
     if [[ -n $dir ]]; then cmd+=(-d "$dir"); else cmd+=("$2"); fi
     ;;
   esac
-  NODE_OPTIONS=--max-old-space-size=12000 /usr/bin/time -q -f '%e %M' -o "$work/time" timeout 900 "${cmd[@]}" >"$work/log" 2>&1 || true
+  NODE_OPTIONS=--max-old-space-size=12000 /usr/bin/time -q -f '%e %U %S %M' -o "$work/time" timeout 900 "${cmd[@]}" >"$work/log" 2>&1 || true
 }
 
-# best TOOL INPUT OUTPUT: the fastest of $runs runs, "seconds KB"
+# best TOOL INPUT OUTPUT: the fastest of $runs runs
 best() {
   for ((i = 0; i < runs; i++)); do
     rm -f "$3"
@@ -48,18 +49,18 @@ best() {
 }
 
 declare -A seconds
-echo "| input | tool | s | MB/s | peak MB | lost cases | wrong totals | output | text |"
-echo "|---|---|---|---|---|---|---|---|---|"
+echo "| input | tool | s | MB/s | cpu s | peak MB | lost cases | wrong totals | output | text |"
+echo "|---|---|---|---|---|---|---|---|---|---|"
 for input in one-mb.xml many.xml props.xml few.xml small broken; do
   mb=$(du -sb "$work/in/$input" | awk '{print $1 / 1e6}')
   for tool in ci-disagg junitparser junit-report-merger junit-merge; do
     out=$work/out/$tool.xml
-    read -r s kb < <(best "$tool" "$work/in/$input" "$out")
+    read -r s user sys kb < <(best "$tool" "$work/in/$input" "$out")
     read -r lost wrong form text < <(/usr/bin/python3 "$here/bench_check.py" "$work/in" "$input" "$out")
     seconds[$input.$tool]=$s
     rm -f "$out"
-    awk -v i="$input" -v t="$tool" -v s="$s" -v kb="$kb" -v mb="$mb" -v l="$lost" -v w="$wrong" -v f="$form" -v x="$text" \
-      'BEGIN { printf "| %s | %s | %.2f | %.1f | %.0f | %s | %s | %s | %s |\n", i, t, s, mb / (s > 0 ? s : 0.01), kb / 1024, l, w, f, x }'
+    awk -v i="$input" -v t="$tool" -v s="$s" -v u="$user" -v y="$sys" -v kb="$kb" -v mb="$mb" -v l="$lost" -v w="$wrong" -v f="$form" -v x="$text" \
+      'BEGIN { printf "| %s | %s | %.2f | %.1f | %.2f | %.0f | %s | %s | %s | %s |\n", i, t, s, mb / (s > 0 ? s : 0.01), u + y, kb / 1024, l, w, f, x }'
   done
 done
 

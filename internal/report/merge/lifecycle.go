@@ -106,8 +106,8 @@ func jobsFault(r Run) bool {
 	return r.Outcome != rundir.OutcomePassed && f != nil && f.Root == "" && f.Kind != "" && f.Kind != "unattributed"
 }
 
-// wentWithJob reports whether a role has no end of its own: it was stopped, went by the signals that end a job, or was
-// not seen to end or start at all.
+// wentWithJob reports whether a role has no end of its own: it was stopped, went by the signals that end a job, could
+// not be started, or was not seen to end or start at all.
 func wentWithJob(role *Role) bool {
 	switch {
 	case role.State != rundir.RoleEnded:
@@ -116,7 +116,7 @@ func wentWithJob(role *Role) bool {
 		return false
 	}
 	sig := syscall.Signal(role.Signal)
-	return role.StoppedBy != "" || sig == unix.SIGTERM || sig == unix.SIGKILL
+	return role.StoppedBy != "" || role.Error != "" || sig == unix.SIGTERM || sig == unix.SIGKILL
 }
 
 // howEnded says what is wrong with the end of a role, "" if nothing is.
