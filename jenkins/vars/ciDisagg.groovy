@@ -211,6 +211,7 @@ private Map conclude(Map job) {
         currentBuild.result = result // error alone would make it FAILURE
     }
     error(text)
+    return out // never reached: error throws
 }
 
 /** What each exit code of the binary means for a build. */
