@@ -107,7 +107,7 @@ func (d *driver) findBinary(h host) error {
 	if err != nil {
 		return fmt.Errorf("where is this binary: %w", err)
 	}
-	d.binary = drive.Binary{Path: path, Dir: d.profile.AgentDir}
+	d.binary = drive.Binary{Path: path, Self: path, Dir: d.profile.AgentDir}
 	if d.backend == drive.BackendLocal {
 		return nil
 	}
@@ -206,6 +206,7 @@ func (d *driver) options(h host, dir rundir.Dir, detach bool) drive.Options {
 func (d *driver) drive(ctx context.Context, h host, dir rundir.Dir, run rundir.Run, plans []rundir.Plan, detach bool) error {
 	ctx, stop := drive.Notify(ctx)
 	defer stop()
+	defer func() { _ = d.host.Close() }() // the run is over; a connection that will not close says nothing about it
 	rep, err := newReporter(ctx, h, d.cfg, dir, true)
 	if err != nil {
 		return err
