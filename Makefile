@@ -58,9 +58,14 @@ $(BIN)/golangci-lint: Makefile
 	@touch -h $@
 
 .PHONY: faults
-faults: setup ## the whole fault matrix on a real Slurm, under 40 minutes
-	CI_DISAGG_FAULTS=all go test -count=1 -timeout 40m ./internal/launch/agent ./internal/launch/drive
-	CI_DISAGG_FAULTS=all go test -count=1 -timeout 40m -run '^TestFaultMatrix$$' ./cmd/ci-disagg/...
+faults: setup ## the whole fault matrix on a real Slurm, under 20 minutes, and its table
+	table=$$(mktemp); trap 'cat "$$table"; rm -f "$$table"' EXIT; \
+	  CI_DISAGG_FAULTS=all CI_DISAGG_FAULTS_TABLE=$$table go test -count=1 -timeout 40m -parallel 4 -run '^TestFaultMatrix$$' ./cmd/ci-disagg/faults
+
+.PHONY: bench-faults
+bench-faults: setup ## a crash with our agent and with the plain draft; Slurm queries for 50 jobs, ours and one per job and minute
+	go test -run '^$$' -bench GenCrash -benchtime 1x -timeout 10m ./cmd/ci-disagg/faults
+	go test -count=1 -run '^TestCallsOfALargeSuite$$' -v ./internal/launch/drive | grep -A2 'queries an hour'
 
 .PHONY: verdict-eval
 verdict-eval: ## false alarms and detection of the verdict rules on recorded and generated histories, two minutes

@@ -267,6 +267,21 @@ func TestCollateralIsSkippedWithItsOwnText(t *testing.T) {
 	require.Contains(t, string(text), `<skipped message="collateral of GEN_0: AssertionError: Failed requests: 3" type="ci-disagg.collateral">`)
 }
 
+func TestInstallStepHasItsCase(t *testing.T) {
+	t.Parallel()
+	spec := attemptSpec{outcome: rundir.OutcomeInfra, exit: 0, finding: &rundir.Finding{Root: "INSTALL", Class: "infra", Kind: "install-failed", Rule: "install-failed", Message: "[INSTALL] exit 7 on gpu1"}}
+	dir := runDir(t, nil, spec)
+	path := dir.CaseDir("tiny").Attempt(0, 1).AgentFile()
+	var rec rundir.AgentRecord
+	require.NoError(t, rundir.ReadJSON(path, &rec))
+	rec.Roles = append([]rundir.RoleRecord{{Name: "INSTALL", Kind: "install", State: rundir.RoleEnded, Exit: 7, Nodes: []string{"gpu1"}}}, rec.Roles...)
+	require.NoError(t, rundir.WriteJSON(path, rec))
+	build(t, builder(t, 0), dir, 0)
+	text, err := os.ReadFile(filepath.Join(dir.Report(), rundir.ReportJUnit))
+	require.NoError(t, err)
+	require.Regexp(t, `<testcase name="INSTALL"[^>]*><error message="exit 7 on gpu1`, string(text))
+}
+
 func TestSlurmsWordStandsAboveTheResultFiles(t *testing.T) {
 	t.Parallel()
 	spec := attemptSpec{outcome: rundir.OutcomeInfra, exit: 1, red: true, finding: &rundir.Finding{Class: "infra", Kind: "node-fail", Rule: "slurm-node-fail", Message: "node gpu0 died"}}

@@ -208,10 +208,13 @@ func TestCallsOfALargeSuite(t *testing.T) {
 		for _, c := range run.Cases {
 			require.Equal(t, rundir.OutcomePassed, c.Attempts[0].Outcome)
 		}
-		queries := s.calls["squeue"] + s.calls["sacct"] + s.calls["scontrol"]
-		naive := 50 * 2 * 60.0 // one squeue and one sacct per job and minute
-		t.Logf("50 jobs, %.1f h: %v; %.0f queries an hour, %.0f with one squeue and one sacct per job and minute", hours, s.calls, float64(queries)/hours, naive)
-		require.Less(t, float64(queries)/hours, 400.0)
+		ours, naive := s.calls["squeue"]+s.calls["sacct"]+s.calls["scontrol"], 0.0
+		for n := range run.Cases { // one squeue and one sacct a minute for as long as the job lives
+			naive += 2 * (s.wait(n) + s.run(n)).Minutes()
+		}
+		t.Logf("Slurm queries an hour, 50 jobs in %.1f simulated hours\n  one waiter for all:                        %5.0f  %v\n  one sacct and one squeue a job and minute: %5.0f",
+			hours, float64(ours)/hours, s.calls, naive/hours)
+		require.Less(t, float64(ours)/hours, 400.0)
 		require.Equal(t, 50, s.calls["sbatch"])
 	})
 }

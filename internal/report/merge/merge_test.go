@@ -379,9 +379,12 @@ func TestVerdict(t *testing.T) {
 			in.Cases[0].Runs[0].Roles = append(in.Cases[0].Runs[0].Roles, Role{RoleRecord: rundir.RoleRecord{Name: name, State: rundir.RoleRunning}})
 		}
 		in.Cases[0].Runs[0].Roles[3].State = rundir.RoleNeverStarted
+		unlaunched := role("CTX_1", rundir.KindCtx, 0, 1, 213)
+		unlaunched.Error, unlaunched.JUnit = "srun ended with 213: Slurm could not run the step", false
+		in.Cases[0].Runs[0].Roles = append(in.Cases[0].Runs[0].Roles, unlaunched)
 		sum, out := mergeRun(t, in, Options{})
 		require.Equal(t, 2, sum.Counts.Red(), "the verdict and the job, nobody else")
-		for _, name := range []string{"BENCHMARK", "GEN_0", "CTX_0", "DISAGG_SERVER"} {
+		for _, name := range []string{"BENCHMARK", "GEN_0", "CTX_0", "CTX_1", "DISAGG_SERVER"} {
 			require.Contains(t, find(t, out, "s.lifecycle", name).Results[0].Message, "collateral of JOB: ", name)
 		}
 	})

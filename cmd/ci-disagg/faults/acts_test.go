@@ -1,0 +1,311 @@
+package faults_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/sshtest"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// killPytest waits until the roles serve and kills their pytest processes in one go.
+func killPytest(roles ...string) func(testing.TB, *row) {
+	return func(t testing.TB, r *row) {
+		r.phase(t, rundir.PhaseBenchmark)
+		var pids []int
+		r.until(t, 30*time.Second, "the roles' pytest", func() bool {
+			pids = nil
+			for _, role := range roles {
+				if pid := r.pytest(role); pid != 0 {
+					pids = append(pids, pid)
+				}
+			}
+			return len(pids) == len(roles)
+		})
+		for _, pid := range pids {
+			require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+		}
+	}
+}
+
+// running waits until the benchmark is under way, or, where that never comes, until the job is known.
+func (r *row) running(t testing.TB) {
+	t.Helper()
+	if strings.Contains(r.with.cluster, "--hold") {
+		r.until(t, time.Minute, "a job id", func() bool { return submitted(r) })
+		time.Sleep(2 * time.Second)
+		return
+	}
+	r.phase(t, rundir.PhaseBenchmark)
+	time.Sleep(2 * time.Second)
+}
+
+func scancel(t testing.TB, r *row) {
+	r.running(t)
+	r.act()
+	r.c.Command(t, "scancel", r.job().ID)
+}
+
+// killNode plays the sudden death of the job's n-th node.
+func killNode(n int) func(testing.TB, *row) {
+	return func(t testing.TB, r *row) {
+		r.running(t)
+		node := r.agent().Nodes[n]
+		r.act()
+		r.c.KillNode(t, node)
+		t.Cleanup(func() { r.c.StartNode(t, node) })
+	}
+}
+
+// nodeDeathInTime: within SlurmdTimeout (10 s on the test cluster) and 15 s.
+func nodeDeathInTime(t testing.TB, r *row) {
+	o := r.result(t)
+	require.Less(t, o.Ended.Sub(r.acted), 25*time.Second)
+	require.NotEmpty(t, o.Finding.BadNodes)
+}
+
+func preempt(t testing.TB, r *row) {
+	r.running(t)
+	nodes := r.agent().Nodes
+	r.act()
+	id := r.c.Command(t, "sbatch", "--parsable", "-p", "urgent", "--exclusive", "-o", "/dev/null", "-w", strings.Join(nodes, ","), fmt.Sprintf("-N%d", len(nodes)), "--wrap", "sleep 2")
+	t.Cleanup(func() { _, _ = r.c.Try("scancel", id) })
+}
+
+// requeue puts the job back into the queue and lets it start again, which only somebody with power over it can do.
+func requeue(t testing.TB, r *row) {
+	r.running(t)
+	r.act()
+	r.requeue(t)
+}
+
+func (r *row) requeue(t testing.TB) {
+	t.Helper()
+	id := r.job().ID
+	r.c.Command(t, "scontrol", "update", "JobId="+id, "Requeue=1")
+	r.c.Command(t, "scontrol", "requeue", id)
+}
+
+func requeueUnwatched(t testing.TB, r *row) int {
+	r.run(t)
+	r.running(t)
+	require.NoError(t, r.cmd.Process.Kill())
+	_ = r.cmd.Wait()
+	r.act()
+	r.requeue(t)
+	id := r.job().ID
+	r.until(t, 30*time.Second, "the job to be back in the queue", func() bool {
+		out, err := r.c.Try("squeue", "-h", "-j", id, "-o", "%T")
+		return err == nil && out == "PENDING"
+	})
+	r.c.Command(t, "scontrol", "update", "JobId="+id, "StartTime=now")
+	r.until(t, 2*time.Minute, "the agent to refuse", func() bool { return r.agent().Restart > 0 })
+	r.start(t, []string{"resume", "--quiet", string(r.seen)})
+	return r.wait(t)
+}
+
+// refusedByAgent asserts that the restarted job did nothing.
+func refusedByAgent(t testing.TB, r *row) {
+	rec := r.agent()
+	require.Equal(t, 1, rec.Restart)
+	require.Contains(t, rec.Timeline[len(rec.Timeline)-1].What, "refused")
+}
+
+func killAgent(t testing.TB, r *row) {
+	r.running(t)
+	r.act()
+	require.NoError(t, syscall.Kill(r.agent().PID, syscall.SIGKILL))
+}
+
+// controllerDown ends slurmctld for d. The job ends meanwhile if d is long.
+func controllerDown(d time.Duration) func(testing.TB, *row) {
+	return func(t testing.TB, r *row) {
+		r.running(t)
+		r.c.StopController(t)
+		time.Sleep(d)
+		r.c.StartController(t)
+	}
+}
+
+func accountingDown(t testing.TB, r *row) {
+	if r.cmd != nil {
+		r.phase(t, rundir.PhaseBenchmark)
+	}
+	r.c.StopAccounting(t)
+}
+
+// unhang lets the commands answer again that wait for $ROW/unhung.
+func unhang(after time.Duration) func(testing.TB, *row) {
+	return func(t testing.TB, r *row) {
+		r.phase(t, rundir.PhaseBenchmark)
+		time.Sleep(after)
+		require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(string(r.dir)), "unhung"), nil, 0o600))
+	}
+}
+
+// routed asserts that the cluster which sbatch named is used from then on.
+func routed(t testing.TB, r *row) {
+	require.Equal(t, "ci"+strconv.Itoa(r.c.Port), r.job().Routed)
+}
+
+// smallDisk puts the run directory on a disk of its own with little room beside the binary.
+func smallDisk(t testing.TB, r *row) {
+	require.NoError(t, os.Mkdir(string(r.dir), 0o755))
+	info, err := os.Stat(binary)
+	require.NoError(t, err)
+	out, err := exec.Command("mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%d", info.Size()+4<<20), "faults", string(r.dir)).CombinedOutput()
+	require.NoErrorf(t, err, "mounting a tmpfs needs root: %s", out)
+	t.Cleanup(func() { _ = exec.Command("umount", "-l", string(r.dir)).Run() })
+}
+
+// fillDisk fills the run directory mid-run. What could not be written then is written by resume, once there is room again.
+func fillDisk(t testing.TB, r *row) int {
+	r.run(t)
+	r.running(t)
+	filler := filepath.Join(string(r.dir), "filler")
+	r.act()
+	f, err := os.Create(filler)
+	require.NoError(t, err)
+	block := make([]byte, 1<<16)
+	for err == nil {
+		_, err = f.Write(block)
+	}
+	require.ErrorIs(t, err, syscall.ENOSPC)
+	for err = nil; err == nil; {
+		_, err = f.Write(block[:1])
+	}
+	require.NoError(t, f.Close())
+	first := r.wait(t)
+	require.Equal(t, 3, first, "with a full disk")
+	require.Zero(t, r.jobsLeft(t), "with a full disk")
+	require.Contains(t, r.stderr.String(), "no space left on device")
+	require.NoError(t, os.Remove(filler))
+	r.start(t, []string{"resume", "--quiet", string(r.seen)})
+	return r.wait(t)
+}
+
+// behindLogin makes the driver's file system another one than the cluster's: its run directory is on a mount that only it
+// sees, and of the cluster's directory it sees nothing.
+func behindLogin(t testing.TB, r *row) {
+	base, err := os.MkdirTemp("/var/tmp", "faults-") //nolint:usetesting // below /tmp it might be hidden
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		if !t.Failed() {
+			_ = os.RemoveAll(base)
+		}
+	})
+	for _, d := range []string{"near", "keep", "far"} {
+		require.NoError(t, os.Mkdir(filepath.Join(base, d), 0o755))
+	}
+	sshd := sshtest.Start(t, sshtest.Options{Env: []string{"SLURM_CONF=" + r.c.Conf, "CI_DISAGG_FAULT=" + r.knob, "CI_DISAGG_TOKEN_MS=" + r.tokenMS}})
+	r.fake(t, map[string]string{"ssh": "exec /usr/bin/ssh " + strings.Join(sshd.Options, " ") + ` "$@"`})
+	r.far = filepath.Join(base, "far")
+	r.seen, r.dir = rundir.Dir(base+"/near/run"), rundir.Dir(base+"/keep/run")
+	r.with.cluster += fmt.Sprintf(", login: %s, agent_dir: %s", sshd.Dest, r.far)
+	r.config = r.with.write(t, "slurm")
+	r.login = sshd
+}
+
+// dropSSH takes the login node away for a while, its connections included.
+func dropSSH(t testing.TB, r *row) int {
+	base := filepath.Dir(r.far)
+	r.run(t, "unshare", "--mount", "--propagation", "private", "sh", "-c",
+		`set -e; mount --bind "$1/keep" "$1/near"; mount -t tmpfs none "$1/far"; shift; exec "$@"`, "sh", base)
+	r.until(t, time.Minute, "a job id", func() bool { return submitted(r) })
+	r.until(t, time.Minute, "the benchmark", func() bool { return !r.stderr.said("phase benchmark").IsZero() })
+	r.login.Down()
+	time.Sleep(8 * time.Second)
+	r.login.Up()
+	return r.wait(t)
+}
+
+// What a SIGTERM waits for.
+
+func submitting(r *row) bool {
+	_, err := os.Stat(filepath.Join(filepath.Dir(string(r.dir)), "sbatch"))
+	return err == nil
+}
+
+func submitted(r *row) bool { return r.job().ID != "" }
+
+func inPhase(p rundir.Phase) func(*row) bool {
+	return func(r *row) bool { return r.agent().Phase == p }
+}
+
+func jobEnded(r *row) bool {
+	if r.agent().End == nil {
+		return false
+	}
+	state, err := r.c.Try("squeue", "-h", "-t", "all", "-j", r.job().ID, "-o", "%T")
+	return err == nil && state == "COMPLETED"
+}
+
+func termWhen(what string, when func(*row) bool) func(testing.TB, *row) {
+	return func(t testing.TB, r *row) {
+		r.until(t, time.Minute, what, func() bool { return when(r) })
+		if !strings.Contains(r.name, "collect") {
+			time.Sleep(300 * time.Millisecond)
+		}
+		r.act()
+		require.NoError(t, r.cmd.Process.Signal(syscall.SIGTERM))
+	}
+}
+
+// cancelledInTime: scancel within 1 s, the job gone within KillWait (3 s on the test cluster) and 5 s.
+func cancelledInTime(t testing.TB, r *row) {
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(string(r.dir)), "scancel"))
+	require.NoError(t, err, "scancel was never called")
+	first, _, _ := strings.Cut(string(text), "\n")
+	sec, err := strconv.ParseFloat(first, 64)
+	require.NoError(t, err)
+	at := time.UnixMicro(int64(sec * 1e6))
+	require.Less(t, at.Sub(r.acted), time.Second, "scancel")
+	o := r.result(t)
+	// Slurm counts in seconds. The job that sbatch had not told us of yet begins a second after the signal.
+	require.Less(t, o.Ended.Truncate(time.Second).Sub(r.acted), 8*time.Second, "the job's end")
+}
+
+// killAtRandom kills the driver two times and lets the third finish: with resume, or with the same run again.
+func killAtRandom(seed uint64) func(testing.TB, *row) int {
+	return func(t testing.TB, r *row) int {
+		rng := rand.New(rand.NewPCG(seed, 4)) //nolint:gosec // a test's seed
+		for range 2 {
+			r.again(t, rng)
+			time.Sleep(time.Duration(rng.IntN(6000)) * time.Millisecond)
+			_ = r.cmd.Process.Kill()
+			_ = r.cmd.Wait()
+		}
+		r.again(t, rng)
+		return r.wait(t)
+	}
+}
+
+func (r *row) again(t testing.TB, rng *rand.Rand) {
+	t.Helper()
+	if _, err := os.Stat(r.dir.RunFile()); err == nil && rng.IntN(2) == 0 {
+		r.start(t, []string{"resume", "--quiet", string(r.seen)})
+		return
+	}
+	r.run(t)
+}
+
+func killThenNodeDies(t testing.TB, r *row) int {
+	r.run(t)
+	r.running(t)
+	require.NoError(t, r.cmd.Process.Kill())
+	_ = r.cmd.Wait()
+	killNode(1)(t, r)
+	time.Sleep(5 * time.Second)
+	r.start(t, []string{"resume", "--quiet", string(r.seen)})
+	return r.wait(t)
+}

@@ -1,0 +1,374 @@
+package faults_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/joshdk/go-junit"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurmtest"
+	"github.com/ci-disagg/ci-disagg/internal/launch/sshtest"
+	"github.com/ci-disagg/ci-disagg/internal/report/publish"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+var (
+	shared *slurmtest.Cluster // of all rows that disturb nobody else
+	binary string             // ci-disagg under test
+	root   string             // of the repository
+)
+
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "ci-disagg-faults-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	root, _ = filepath.Abs("../../..")
+	binary = filepath.Join(dir, "ci-disagg")
+	build := exec.Command("go", append(append([]string{"build"}, buildFlags...), "-o", binary, "./cmd/ci-disagg")...)
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
+		return 1
+	}
+	if out, err := exec.Command("/usr/bin/python3", "-c", "import pytest, yaml").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "the stand-in workload needs Debian's python3-pytest and python3-yaml (make setup): %v\n%s", err, out)
+		return 1
+	}
+	return slurmtest.Main(m, &shared, slurmtest.Options{Nodes: "16x4"})
+}
+
+// The cases of the stand-in: small has a context and a generation server of one node each; wide has a generation server
+// over two nodes, under the launcher.
+const (
+	small = "perf/test_perf_sanity.py::test_e2e[disagg_upload-e2e-tiny_1k1k_con4_ctx1_tp1_gen1_tp2]"
+	wide  = "perf/test_perf_sanity.py::test_e2e[disagg_upload-e2e-tiny_1k1k_con8_ctx1_tp4_gen1_dep8]"
+)
+
+// stage is the name of the run, and so of its suite in junit.xml.
+const stage = "faults"
+
+// grace is between SIGTERM and SIGKILL: longer than the 3 s for which slurmstepd looks whether the processes of an ended
+// task have gone, shorter than what a role that ignores SIGTERM would hold on.
+const grace = 5 * time.Second
+
+// settings change a row's config. The zero value is what most rows use.
+type settings struct {
+	setup    string // more shell text before every role's command
+	workload string // more lines of workload:
+	cluster  string // more keys of the cluster, each behind a comma
+	budgets  string // instead of the usual ones
+	retry    string // instead of none
+}
+
+func (s settings) write(t testing.TB, backend string) string {
+	t.Helper()
+	workload := filepath.Join(root, "testdata/workload")
+	if s.budgets == "" {
+		s.budgets = "queue: 5m, ready: 1m, benchmark: 2m, drain: 20s, job: 10m"
+	}
+	if s.retry == "" {
+		s.retry = "max: 0"
+	}
+	text := fmt.Sprintf(`stage: %s
+backend: %s
+workload:
+  dir: %s
+  disagg_configs: %s/configs/disaggregated
+  agg_configs: %s/configs/aggregated
+  pytest: /usr/bin/python3 -m pytest
+  setup: |
+    export PATH="$PWD/bin:$PATH" PYTHONDONTWRITEBYTECODE=1
+    %s
+  grace: %v
+  %s
+budgets: {%s}
+clusters:
+  testbed: {gpus_per_node: 4, partition: batch, exclusive: true, export: [CI_DISAGG_FAULT, CI_DISAGG_TOKEN_MS]%s}
+retry: {%s}
+perf: {off: true}
+`, stage, backend, workload, workload, workload, s.setup, grace, s.workload, s.budgets, s.cluster, s.retry)
+	file := filepath.Join(t.TempDir(), "ci-disagg.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	return file
+}
+
+// row is one row of the matrix while it runs.
+type row struct {
+	fault
+	c      *slurmtest.Cluster
+	id     string     // stands in the environment of the driver and of all that it starts
+	seen   rundir.Dir // the run directory, as the driver sees it
+	dir    rundir.Dir // the same, as this test does
+	far    string     // directory behind the login node
+	login  *sshtest.Server
+	config string
+	env    []string
+
+	stdout bytes.Buffer // complete once the driver has ended
+	stderr stamped
+	cmd    *exec.Cmd
+	began  time.Time
+	took   time.Duration
+	acted  time.Time // when something was done to it from outside
+}
+
+// start begins `ci-disagg VERB ARGS`; around is a command that execs it.
+func (r *row) start(t testing.TB, args []string, around ...string) {
+	t.Helper()
+	argv := append(append(slices.Clone(around), binary), args...)
+	ctx, cancel := context.WithTimeout(context.Background(), r.limit)
+	t.Cleanup(cancel)
+	r.cmd = exec.CommandContext(ctx, argv[0], argv[1:]...)
+	r.cmd.Env, r.cmd.Stdout, r.cmd.Stderr = r.env, &r.stdout, &r.stderr
+	r.cmd.WaitDelay = 5 * time.Second
+	if r.began.IsZero() {
+		r.began = time.Now()
+	}
+	require.NoError(t, r.cmd.Start())
+}
+
+func (r *row) run(t testing.TB, around ...string) {
+	t.Helper()
+	r.start(t, append([]string{"run", "--config", r.config, "--run-dir", string(r.seen), "--quiet", r.test}, r.args...), around...)
+}
+
+// wait is the exit code of the driver.
+func (r *row) wait(t testing.TB) int {
+	t.Helper()
+	err := r.cmd.Wait()
+	r.took = time.Since(r.began)
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		require.NoError(t, err)
+	}
+	return r.cmd.ProcessState.ExitCode()
+}
+
+// attempt is the directory of the case's first attempt, "" while there is none.
+func (r *row) attempt() rundir.AttemptDir {
+	dirs, _ := filepath.Glob(string(r.dir) + "/cases/*/rep-0/attempt-1")
+	if len(dirs) != 1 {
+		return ""
+	}
+	return rundir.AttemptDir(dirs[0])
+}
+
+// agent is the agent's record, the zero value while there is none.
+func (r *row) agent() rundir.AgentRecord {
+	var rec rundir.AgentRecord
+	_ = rundir.ReadJSON(r.attempt().AgentFile(), &rec)
+	return rec
+}
+
+func (r *row) job() rundir.Job {
+	var j rundir.Job
+	_ = rundir.ReadJSON(r.attempt().JobFile(), &j)
+	return j
+}
+
+func (r *row) result(t testing.TB) rundir.AttemptOutcome {
+	t.Helper()
+	var o rundir.AttemptOutcome
+	require.NoError(t, rundir.ReadJSON(r.attempt().OutcomeFile(), &o))
+	return o
+}
+
+func (r *row) document(t testing.TB) publish.Document {
+	t.Helper()
+	var d publish.Document
+	require.NoError(t, rundir.ReadJSON(filepath.Join(r.dir.Report(), rundir.ReportVerdict), &d))
+	return d
+}
+
+// cases are the test cases of junit.xml by the name of their suite, without the stage.
+func (r *row) cases(t testing.TB) map[string][]junit.Test {
+	t.Helper()
+	suites, err := junit.IngestFile(filepath.Join(r.dir.Report(), rundir.ReportJUnit))
+	require.NoError(t, err)
+	out := map[string][]junit.Test{}
+	for _, s := range suites {
+		name := strings.TrimPrefix(strings.TrimPrefix(s.Name, stage), ".")
+		out[name] = append(out[name], s.Tests...)
+	}
+	return out
+}
+
+// until polls, or fails the row after d.
+func (r *row) until(t testing.TB, d time.Duration, what string, ok func() bool) {
+	t.Helper()
+	end := time.Now().Add(d)
+	for !ok() {
+		if time.Now().After(end) {
+			t.Fatalf("waited %v for %s", d, what)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// phase waits until the agent is in a phase.
+func (r *row) phase(t testing.TB, p rundir.Phase) rundir.AgentRecord {
+	t.Helper()
+	var rec rundir.AgentRecord
+	r.until(t, time.Minute, "phase "+string(p), func() bool {
+		rec = r.agent()
+		return rec.Phase == p
+	})
+	return rec
+}
+
+// act notes the time of what is done from outside now.
+func (r *row) act() { r.acted = time.Now() }
+
+// names are those of all jobs of the run.
+func (r *row) names(t testing.TB) []string {
+	t.Helper()
+	files, err := filepath.Glob(string(r.dir) + "/cases/*/*/*/job.json")
+	require.NoError(t, err)
+	var names []string
+	for _, f := range files {
+		var j rundir.Job
+		require.NoError(t, rundir.ReadJSON(f, &j))
+		names = append(names, j.Name)
+	}
+	return names
+}
+
+// jobsLeft is how many jobs of the run are still in the queue, after they have had time to leave it.
+func (r *row) jobsLeft(t testing.TB) int {
+	t.Helper()
+	if r.local {
+		return 0 // what is left are processes
+	}
+	names := r.names(t)
+	left := 0
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+		left = 0
+		for _, name := range strings.Fields(r.c.Command(t, "squeue", "-h", "-o", "%j")) {
+			if slices.Contains(names, name) {
+				left++
+			}
+		}
+		if left == 0 || time.Now().After(end) {
+			return left
+		}
+	}
+}
+
+// processesLeft is how many processes of the run are still there, after they have had time to go.
+func (r *row) processesLeft(t testing.TB) int {
+	t.Helper()
+	var left map[int]string
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+		left = r.processes()
+		if len(left) == 0 || time.Now().After(end) {
+			break
+		}
+	}
+	for _, pid := range slices.Sorted(maps.Keys(left)) {
+		t.Logf("left: %d %s", pid, left[pid])
+	}
+	return len(left)
+}
+
+// processes are the run's, by what stands in their environment: of the roles, the agent, the driver, and all that these
+// have started.
+func (r *row) processes(with ...string) map[int]string {
+	found := map[int]string{}
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, d := range dirs {
+		text, err := os.ReadFile(d + "/environ")
+		if err != nil {
+			continue
+		}
+		env := strings.Split(string(text), "\x00")
+		ours := slices.ContainsFunc(env, func(e string) bool {
+			return e == "CI_DISAGG_ROW="+r.id || strings.HasPrefix(e, "CI_DISAGG_ATTEMPT="+string(r.seen)+"/") ||
+				r.far != "" && strings.HasPrefix(e, "CI_DISAGG_ATTEMPT="+r.far+"/")
+		})
+		if !ours || slices.ContainsFunc(with, func(w string) bool { return !slices.Contains(env, w) }) {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(d))
+		line, _ := os.ReadFile(d + "/cmdline")
+		if err == nil && len(line) > 0 {
+			found[pid] = strings.TrimSpace(strings.ReplaceAll(string(line), "\x00", " "))
+		}
+	}
+	return found
+}
+
+// pytest is the pid of a role's pytest, 0 if there is none.
+func (r *row) pytest(role string) int {
+	for pid, line := range r.processes("DISAGG_SERVING_TYPE=" + role) {
+		if strings.HasPrefix(line, "/usr/bin/python3 -m pytest ") {
+			return pid
+		}
+	}
+	return 0
+}
+
+// stamped is the driver's stderr with the time at which each line came.
+type stamped struct {
+	mu    sync.Mutex
+	lines []stampedLine
+	part  []byte
+}
+
+type stampedLine struct {
+	at   time.Time
+	text string
+}
+
+func (s *stamped) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.part = append(s.part, b...)
+	for {
+		line, rest, ok := bytes.Cut(s.part, []byte("\n"))
+		if !ok {
+			return len(b), nil
+		}
+		s.lines = append(s.lines, stampedLine{time.Now(), string(line)})
+		s.part = rest
+	}
+}
+
+// said is when a line with text first came, zero if none did.
+func (s *stamped) said(text string) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.lines {
+		if strings.Contains(l.text, text) {
+			return l.at
+		}
+	}
+	return time.Time{}
+}
+
+func (s *stamped) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var b strings.Builder
+	for _, l := range s.lines {
+		fmt.Fprintf(&b, "%s %s\n", l.at.Format("05.000"), l.text)
+	}
+	return b.String() + string(s.part)
+}

@@ -1,0 +1,342 @@
+package faults_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurmtest"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// What the outcomes are called in a row.
+const (
+	passed     = rundir.OutcomePassed
+	testFailed = rundir.OutcomeTestFailed
+	infra      = rundir.OutcomeInfra
+	cancelled  = rundir.OutcomeCancelled
+)
+
+// long makes the benchmark take about half a minute, for what is done meanwhile.
+const long = "100"
+
+// matrix is every row, in the order of the table.
+func matrix() []fault {
+	return slices.Concat(crashes(), roles(), results(), jobs(), slurmDown(), scripted(), storage(), interrupts(), kills(), local())
+}
+
+// local is what needs no Slurm, without it: the same agent, the same answers, in less time.
+func local() []fault {
+	quick := []string{
+		"GEN_0 crashes before ready", "CTX_0 crashes while serving", "BENCHMARK crashes after the benchmark", "GEN_0 is killed from outside",
+		"CTX_0 exits 0 early", "results.xml missing", "results.xml truncated", "the install step fails on one node",
+	}
+	var rows []fault
+	for _, f := range slices.Concat(crashes(), roles(), results()) {
+		f.local, f.quick, f.name = true, slices.Contains(quick, f.name), f.name+" (local)"
+		rows = append(rows, f)
+	}
+	return rows
+}
+
+// crashes: each role, at each point of its life.
+func crashes() []fault {
+	var rows []fault
+	for _, role := range []string{"GEN_0", "CTX_0", "DISAGG_SERVER", "BENCHMARK"} {
+		for _, when := range []string{"before ready", "while serving", "after the benchmark"} {
+			knob := map[string]string{"before ready": "before-ready", "while serving": "while-serving", "after the benchmark": "after-benchmark"}[when]
+			rows = append(rows, fault{
+				name: role + " crashes " + when, knob: role + ":crash-" + knob,
+				quick:   role == "GEN_0" && when == "while serving",
+				outcome: testFailed, exit: 1, root: role, class: "test", says: "CUDA error: an illegal memory access",
+			})
+		}
+		rows = append(rows, fault{
+			name: role + " dies of SIGKILL while serving", knob: role + ":kill-while-serving",
+			outcome: infra, exit: 3, root: role, class: "infra", says: "killed by SIGKILL",
+		})
+	}
+	return rows
+}
+
+// roles: other ends of roles.
+func roles() []fault {
+	hang := "hang: 4s"
+	return []fault{
+		{
+			name: "GEN_0 is killed from outside", during: killPytest("GEN_0"),
+			outcome: infra, exit: 3, root: "GEN_0", class: "infra", says: "killed by SIGKILL",
+		},
+		{
+			name: "GEN_0's server is killed", knob: "GEN_0:server-kill-while-serving",
+			outcome: infra, exit: 3, root: "GEN_0", class: "infra",
+		},
+		{
+			name: "GEN_0 exits 0 early", knob: "GEN_0:exit=0-while-serving",
+			outcome: testFailed, exit: 1, root: "GEN_0", says: "exit 0 before the client was through",
+		},
+		{
+			name: "CTX_0 exits 0 early", knob: "CTX_0:exit=0-after-ready",
+			outcome: testFailed, exit: 1, root: "CTX_0", says: "exit 0 before the client was through",
+		},
+		{
+			name: "rank 5 of GEN_0 dies", test: wide, knob: "GEN_0/5:kill-while-serving",
+			outcome: infra, exit: 3, root: "GEN_0", class: "infra", says: "task 5",
+		},
+		{
+			name: "rank 1 of CTX_0 exits 3", test: wide, knob: "CTX_0/1:exit=3-while-serving",
+			outcome: testFailed, exit: 1, root: "CTX_0", says: "task 1",
+		},
+		{
+			name: "GEN_0 answers requests with errors", knob: "GEN_0:fail-requests",
+			outcome: testFailed, exit: 1, root: "BENCHMARK", class: "test",
+		},
+		{
+			name: "GEN_0 and CTX_0 die within 100 ms", during: killPytest("GEN_0", "CTX_0"),
+			outcome: infra, exit: 3, root: "GEN_0", more: []string{"CTX_0"}, either: true, class: "infra",
+		},
+		{
+			name: "GEN_0 ignores TERM at its regular end", knob: "GEN_0:ignore-term", with: settings{budgets: "job: 10m, drain: 3s"},
+			outcome: passed, exit: 0,
+		},
+		{
+			name: "CTX_0 is killed and GEN_0 ignores TERM", knob: "GEN_0:ignore-term", tokenMS: long, during: killPytest("CTX_0"),
+			outcome: infra, exit: 3, root: "CTX_0", class: "infra",
+		},
+		{
+			name: "GEN_0's server hangs", knob: "GEN_0:server-hang-while-serving", with: settings{workload: hang},
+			outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), exit: 1, root: "GEN_0", kind: "hang",
+		},
+		{
+			name: "the client hangs", knob: "BENCHMARK:server-hang-while-serving", with: settings{workload: hang},
+			outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), exit: 1, root: "BENCHMARK", kind: "hang",
+		},
+		{
+			name: "CTX_0 is never ready", knob: "CTX_0:hang-before-ready", with: settings{budgets: "job: 10m, ready: 8s"},
+			outcome: rundir.TimeoutOf(rundir.PhaseReady), exit: 1, root: "CTX_0", kind: "ready-timeout",
+			// The router waits for the context server's address: not ready either, and not to blame.
+		},
+		{
+			name:    "the install step fails on one node",
+			with:    settings{workload: `install: '[ "$SLURM_NODEID" != 1 ] || { echo "install: no such wheel"; exit 7; }'`},
+			outcome: infra, exit: 3, root: "INSTALL", kind: "install-failed", bad: new(1),
+		},
+	}
+}
+
+// results: what a role can leave for a JUnit file.
+func results() []fault {
+	red := func(name, knob string) fault {
+		return fault{name: name, knob: knob, outcome: testFailed, exit: 1, root: "BENCHMARK", seenByReport: true}
+	}
+	rows := []fault{
+		red("results.xml missing", "BENCHMARK:xml-missing"),
+		red("results.xml empty", "BENCHMARK:xml-empty"),
+		red("results.xml truncated", "BENCHMARK:xml-truncated"),
+		red("results.xml is no XML", "BENCHMARK:xml-garbage"),
+		red("results.xml is an old one", "BENCHMARK:exit=0-after-benchmark"),
+		red("results.xml green, exit 3", "BENCHMARK:exit-after-xml=3"),
+		red("a server's results.xml missing", "GEN_0:xml-missing"),
+		red("a server's results.xml green, exit 3", "GEN_0:exit-after-xml=3"),
+	}
+	rows[4].with.setup = `if [ "$DISAGG_SERVING_TYPE" = BENCHMARK ]; then
+      echo '<testsuite name="old" tests="1"><testcase classname="perf.test_perf_sanity" name="test_e2e[disagg_upload-e2e-tiny_1k1k_con4_ctx1_tp1_gen1_tp2]"/></testsuite>' >"$CI_DISAGG_ROLE_DIR/results.0.xml"
+      touch -d '1 hour ago' "$CI_DISAGG_ROLE_DIR/results.0.xml"
+    fi`
+	rows[5].seenByReport, rows[7].seenByReport = false, false
+	rows[6].root, rows[7].root = "GEN_0", "GEN_0"
+	return rows
+}
+
+// jobs: what happens to the job as a whole.
+func jobs() []fault {
+	return []fault{
+		{
+			name: "walltime", knob: "BENCHMARK:hang-after-ready", with: settings{budgets: "job: 1m", cluster: ", signal: none"}, limit: 4 * time.Minute,
+			outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), exit: 1, state: true,
+		},
+		{
+			name: "walltime, announced by a signal", knob: "BENCHMARK:hang-after-ready", limit: 4 * time.Minute,
+			with:    settings{budgets: "job: 2m", cluster: ", signal: TERM@60"},
+			outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), exit: 1,
+		},
+		{
+			name: "scancel by somebody else", tokenMS: long, during: scancel,
+			outcome: cancelled, exit: 3, says: "cancelled", state: true,
+		},
+		{
+			name: "scancel by somebody else while pending", with: settings{cluster: ", sbatch: [--hold]"}, during: scancel,
+			outcome: cancelled, exit: 3, says: "cancelled", state: true,
+		},
+		{
+			name: "a worker's node dies", tokenMS: long, during: killNode(1), limit: 3 * time.Minute,
+			outcome: infra, exit: 3, root: "CTX_0", class: "infra", check: nodeDeathInTime,
+		},
+		{
+			name: "the batch node dies", tokenMS: long, during: killNode(0), limit: 3 * time.Minute,
+			outcome: infra, exit: 3, class: "infra", state: true, check: nodeDeathInTime,
+		},
+		{
+			name: "preempted", tokenMS: long, during: preempt, outcome: infra, exit: 3, class: "infra", says: "preempted", state: true,
+		},
+		{
+			name: "requeued by an administrator", tokenMS: long, during: requeue, limit: 4 * time.Minute,
+			outcome: infra, exit: 3, class: "infra",
+		},
+		{
+			name: "requeued while nobody watches, then resumed", tokenMS: long, drive: requeueUnwatched, limit: 4 * time.Minute,
+			outcome: infra, exit: 3, class: "infra", check: refusedByAgent,
+		},
+		{
+			name: "held beyond the queue budget", with: settings{budgets: "job: 10m, queue: 5s", cluster: ", sbatch: [--hold]"},
+			outcome: rundir.TimeoutOf(rundir.PhaseQueue), exit: 3, says: "queue budget",
+		},
+		{
+			name: "a reason that never resolves", with: settings{budgets: "job: 1h", cluster: ", sbatch: [--partition=limited]"}, limit: 3 * time.Minute,
+			outcome: infra, exit: 3, says: "PartitionTimeLimit",
+		},
+		{
+			name: "the agent is killed", tokenMS: long, during: killAgent, limit: 4 * time.Minute,
+			outcome: infra, exit: 3, class: "infra", kind: "agent-died", state: true,
+		},
+	}
+}
+
+// slurmDown: Slurm's daemons.
+func slurmDown() []fault {
+	apart := &slurmtest.Options{Nodes: "2x4"}
+	return []fault{
+		{name: "slurmctld is restarted", cluster: apart, tokenMS: long, during: controllerDown(0), limit: 3 * time.Minute, outcome: passed},
+		{name: "slurmctld is down for a minute", cluster: apart, tokenMS: long, during: controllerDown(time.Minute), limit: 4 * time.Minute, outcome: passed},
+		{name: "slurmdbd is down", cluster: apart, during: accountingDown, limit: 3 * time.Minute, outcome: passed},
+		{
+			name: "slurmdbd is down, GEN_0 crashes", cluster: apart, knob: "GEN_0:crash-while-serving", prepare: accountingDown, limit: 3 * time.Minute,
+			outcome: testFailed, exit: 1, root: "GEN_0", class: "test",
+		},
+		{name: "accounting is off", cluster: &slurmtest.Options{Nodes: "2x4", NoAccounting: true}, outcome: passed},
+		{
+			name: "accounting is off, scancel by somebody else", cluster: &slurmtest.Options{Nodes: "2x4", NoAccounting: true}, tokenMS: long, during: scancel,
+			outcome: cancelled, exit: 3, says: "cancelled",
+		},
+	}
+}
+
+// scripted: what a real Slurm cannot be made to do here. The fakes replay recorded text.
+func scripted() []fault {
+	const version = `[ "$1" != --version ] || exec /usr/bin/sbatch --version` + "\n"
+	// A job that has ended otherwise is shown as Slurm shows one that ran out of memory.
+	oom := map[string]string{
+		"squeue": `/usr/bin/squeue "$@" | sed -E 's/\x1f(COMPLETED|FAILED)\x1f[^\x1f]*\x1f/\x1fOUT_OF_MEMORY\x1fOutOfMemory\x1f/'; exit "${PIPESTATUS[0]}"`,
+		"sacct":  `/usr/bin/sacct "$@" | sed -E 's/^([0-9]+\|[^|]*)\|(COMPLETED|FAILED)\|[0-9]+:[0-9]+\|/\1|OUT_OF_MEMORY|0:125|/'; exit "${PIPESTATUS[0]}"`,
+	}
+	return []fault{
+		{
+			name: "GEN_0 runs out of memory", knob: "GEN_0:exit=253-while-serving", fakes: oom,
+			outcome: testFailed, exit: 1, root: "GEN_0", class: "test", says: "out of memory",
+		},
+		{
+			name: "the agent runs out of memory", tokenMS: long, during: killAgent, fakes: oom, limit: 4 * time.Minute,
+			outcome: testFailed, exit: 1, says: "out of memory", state: true,
+		},
+		{
+			name: "squeue hangs for a while", limit: 4 * time.Minute, during: unhang(40 * time.Second),
+			fakes:   map[string]string{"squeue": `[ -e "$ROW/unhung" ] || sleep 600; exec /usr/bin/squeue "$@"`},
+			outcome: passed,
+		},
+		{
+			name: "squeue hangs for good", limit: 5 * time.Minute, fakes: map[string]string{"squeue": `sleep 600`},
+			knob: "GEN_0:crash-while-serving", outcome: testFailed, exit: 1, root: "GEN_0",
+		},
+		{
+			name: "sbatch refuses", quick: true,
+			fakes: map[string]string{"sbatch": version +
+				`echo "sbatch: error: Batch job submission failed: Invalid account or account/partition combination specified" >&2; exit 1`},
+			outcome: infra, exit: 3, class: "infra", says: "Invalid account",
+		},
+		{
+			name: "sbatch answers late", fakes: map[string]string{"sbatch": version + `out=$(/usr/bin/sbatch "$@"); code=$?; sleep 5; echo "$out"; exit $code`},
+			outcome: passed, check: oneJob,
+		},
+		{
+			name: "sbatch's answer is lost", limit: 3 * time.Minute, fakes: map[string]string{"sbatch": version +
+				`/usr/bin/sbatch "$@" >/dev/null; echo "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation" >&2; exit 1`},
+			outcome: passed, check: oneJob,
+		},
+		{
+			name: "sbatch answers id;cluster", knob: "GEN_0:crash-before-ready",
+			fakes: map[string]string{"sbatch": version +
+				`out=$(/usr/bin/sbatch "$@") && echo "$out;$(scontrol show config | sed -n 's/^ClusterName *= *//p')"`},
+			outcome: testFailed, exit: 1, root: "GEN_0", check: routed,
+		},
+	}
+}
+
+// storage: the run directory and the login node.
+func storage() []fault {
+	return []fault{
+		{
+			name: "the run directory is full", tokenMS: long, prepare: smallDisk, drive: fillDisk, limit: 3 * time.Minute,
+			outcome: infra, exit: 3, class: "infra", kind: "storage",
+		},
+		{
+			name: "ssh drops mid-run", tokenMS: long, prepare: behindLogin, drive: dropSSH, limit: 4 * time.Minute, outcome: passed, check: oneJob,
+		},
+		{
+			name: "ssh drops while GEN_0 crashes", knob: "GEN_0:crash-while-serving", prepare: behindLogin, drive: dropSSH, limit: 4 * time.Minute,
+			outcome: testFailed, exit: 1, root: "GEN_0", check: oneJob,
+		},
+	}
+}
+
+// interrupts: SIGTERM in every phase. The job has to be told within a second, and to be gone within KillWait and 5 s.
+func interrupts() []fault {
+	const logged = `date +%s.%N >>"$ROW/scancel"; exec /usr/bin/scancel "$@"`
+	const late = `[ "$1" != --version ] || exec /usr/bin/sbatch --version
+touch "$ROW/sbatch"; sleep 1; out=$(/usr/bin/sbatch "$@"); code=$?; sleep 2; echo "$out"; exit $code`
+	rows := []fault{
+		{name: "SIGTERM while sbatch has not answered", quick: true, fakes: map[string]string{"sbatch": late}, during: termWhen("submission", submitting)},
+		{name: "SIGTERM in queue", quick: true, with: settings{cluster: ", sbatch: [--hold]"}, during: termWhen("a job id", submitted)},
+		{name: "SIGTERM in setup", with: settings{workload: "install: sleep 60"}, during: termWhen("setup", inPhase(rundir.PhaseSetup))},
+		{name: "SIGTERM in ready", knob: "GEN_0:hang-before-ready", during: termWhen("ready", inPhase(rundir.PhaseReady))},
+		{name: "SIGTERM in benchmark", tokenMS: long, during: termWhen("benchmark", inPhase(rundir.PhaseBenchmark))},
+		{name: "SIGTERM in drain", knob: "GEN_0:hang-after-benchmark", during: termWhen("drain", inPhase(rundir.PhaseDrain))},
+	}
+	for i := range rows {
+		r := &rows[i]
+		if r.fakes == nil {
+			r.fakes = map[string]string{}
+		}
+		r.fakes["scancel"] = logged
+		r.outcome, r.exit, r.check = cancelled, 143, cancelledInTime
+	}
+	// The job is over by then: its outcome stands, and the run ends as interrupted all the same.
+	rows = append(rows, fault{
+		name: "SIGTERM in collect", during: termWhen("the job's end", jobEnded), outcome: passed, exit: 143,
+	})
+	return rows
+}
+
+// kills: SIGKILL of the driver at a random moment, then the next one.
+func kills() []fault {
+	var rows []fault
+	for seed := range 16 {
+		rows = append(rows, fault{
+			name: fmt.Sprintf("SIGKILL of the driver, seed %d", seed), drive: killAtRandom(uint64(seed)), limit: 3 * time.Minute,
+			outcome: passed, check: oneJob,
+		})
+	}
+	return append(rows, fault{
+		name: "SIGKILL of the driver, node dies, resume", tokenMS: long, drive: killThenNodeDies, limit: 4 * time.Minute,
+		outcome: infra, exit: 3, root: "CTX_0", class: "infra",
+	})
+}
+
+// oneJob asserts that the case was submitted once.
+func oneJob(t testing.TB, r *row) {
+	names := r.names(t)
+	require.Len(t, names, 1, "one attempt")
+	require.Equal(t, "1", r.c.Command(t, "bash", "-c", "sacct -X -n -P -o JobID --name="+names[0]+" | wc -l"), "one job of this name")
+}
