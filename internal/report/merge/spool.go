@@ -5,6 +5,8 @@ import (
 	"io"
 	"os"
 	"sync"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // spoolInMemory is the size up to which a spool needs no file.
@@ -38,6 +40,10 @@ func (s *spool) Write(p []byte) (int, error) {
 }
 
 func (s *spool) toFile() error {
+	// The first report of a run directory: nothing has made its report/ yet.
+	if err := os.MkdirAll(s.dir, rundir.DirMode); s.dir != "" && err != nil {
+		return err
+	}
 	f, err := os.CreateTemp(s.dir, ".ci-disagg-spool-*")
 	if err != nil {
 		return err
