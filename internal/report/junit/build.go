@@ -341,6 +341,10 @@ func (b *builder) chars(cdata bool) error {
 	default:
 		return nil
 	}
+	if !b.want && !b.late { // only the counts matter
+		t.skip(len(b.sc.text))
+		return b.checkSize()
+	}
 	before := t.n
 	if cdata {
 		t.put(b.dec.appendCDATA(t.tail(), b.sc.text))

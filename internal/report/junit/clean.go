@@ -34,6 +34,10 @@ func Clean(s string) string {
 // firstUnclean is the index of the first byte that Clean changes, or len(s).
 func firstUnclean(s string) int {
 	for i := 0; i < len(s); {
+		if i+8 <= len(s) && ordinary(word(s[i:]), '#') {
+			i += 8
+			continue
+		}
 		c := s[i]
 		switch {
 		case c >= utf8.RuneSelf:
@@ -54,6 +58,12 @@ func firstUnclean(s string) int {
 		i++
 	}
 	return len(s)
+}
+
+// word is the first eight bytes of s.
+func word(s string) uint64 {
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
 // cleanOne writes what becomes of the unclean start of s and gives the rest.

@@ -2,6 +2,7 @@ package junit
 
 import (
 	"bytes"
+	"encoding/binary"
 	"strconv"
 	"unicode/utf8"
 )
@@ -36,7 +37,14 @@ func (d *decoder) appendCDATA(dst, src []byte) []byte { return d.append(dst, src
 func (d *decoder) append(dst, src []byte, entities bool) []byte {
 	for len(src) > 0 {
 		n := 0
-		for n < len(src) && d.plain[src[n]] {
+		for n < len(src) {
+			if n+8 <= len(src) && ordinary(binary.LittleEndian.Uint64(src[n:]), '&') {
+				n += 8
+				continue
+			}
+			if !d.plain[src[n]] {
+				break
+			}
 			n++
 		}
 		dst = append(dst, src[:n]...)
@@ -47,6 +55,22 @@ func (d *decoder) append(dst, src []byte, entities bool) []byte {
 		dst, src = d.special(dst, src, entities)
 	}
 	return dst
+}
+
+// Eight bytes at a time: the usual tricks with a word as a vector of bytes.
+const (
+	eachByte = 0x0101010101010101
+	topBits  = 0x8080808080808080
+)
+
+// ordinary reports whether all eight bytes are printable ASCII other than not
+// and DEL. It may say no where it could say yes, never the other way round.
+func ordinary(w uint64, not byte) bool {
+	x := w ^ eachByte*uint64(not)
+	control := w - eachByte*0x20 // borrows where a byte is below 0x20
+	del := w + eachByte          // carries into the top bit from 0x7F on
+	equal := (x - eachByte) & ^x // top bit where a byte is not
+	return (w|control|del|equal)&topBits == 0
 }
 
 // special decodes the one character or entity at the start of src.

@@ -40,8 +40,8 @@ func (o ReadOptions) withDefaults() ReadOptions {
 const inFlight = 24 << 20
 
 // Visitor receives what Read finds, in file order, from one goroutine. Nil
-// functions are not called; without Case only the counts are made, which is much
-// faster. An error of a function ends Read with that error.
+// functions are not called; with none only the counts are made, texts are not
+// looked at, and it is much faster. An error of a function ends Read with that error.
 type Visitor struct {
 	Case  func(*Case) error  // the case is the callee's
 	Suite func(*Suite) error // after the suite's end; also for suites that were cut off

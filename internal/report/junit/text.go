@@ -47,6 +47,9 @@ func (t *textBuf) put(b []byte) {
 	}
 }
 
+// skip counts text that nobody wants.
+func (t *textBuf) skip(n int) { t.n += n }
+
 // big reports whether the text is too large for a batch.
 func (t *textBuf) big() bool { return t.n >= bigText }
 
