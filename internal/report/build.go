@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
@@ -53,8 +56,7 @@ func (b Builder) Build(ctx context.Context, bundle Bundle, interrupted syscall.S
 	d := &out.Document
 	var codes []int
 	var jobs []string
-	for _, c := range bundle.Cases {
-		r := b.buildCase(ctx, bundle, c)
+	for _, r := range b.buildCases(ctx, bundle) {
 		codes = append(codes, r.doc.ExitCode)
 		d.Cases = append(d.Cases, r.doc)
 		d.Warnings = append(d.Warnings, r.warnings...)
@@ -76,6 +78,22 @@ func (b Builder) Build(ctx context.Context, bundle Bundle, interrupted syscall.S
 	out.JUnit.Properties = properties(b.Tool, bundle.Run, jobs)
 	slices.Sort(d.Warnings)
 	d.Warnings = slices.Compact(d.Warnings)
+	return out
+}
+
+// buildCases makes the report of each case, several at the same time: judging a
+// case is arithmetic over its whole history.
+func (b Builder) buildCases(ctx context.Context, bundle Bundle) []caseReport {
+	out := make([]caseReport, len(bundle.Cases))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, c := range bundle.Cases {
+		group.Go(func() error {
+			out[i] = b.buildCase(ctx, bundle, c)
+			return nil
+		})
+	}
+	_ = group.Wait() // none of them can fail
 	return out
 }
 

@@ -3,9 +3,7 @@ package publish
 import (
 	"bytes"
 	"fmt"
-	"regexp"
 	"strings"
-	"sync"
 )
 
 // Colours of the drawings. They are chosen for a light page; on a dark one
@@ -60,9 +58,6 @@ func xmlText(s string) string {
 	return b.String()
 }
 
-//nolint:gochecknoglobals // immutable, compiled once
-var styleAttribute = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\s*style="([^"]*)"`) })
-
 // plainSVG turns what vgsvg wrote into a drawing that Jenkins' policy shows:
 // each declaration of a style attribute becomes a presentation attribute, and
 // the head gets the title and a size in pixels. vgsvg escapes the quotes of its
@@ -74,10 +69,18 @@ func plainSVG(drawing []byte, w, h int, title string) []byte {
 		drawing = drawing[i:]
 		drawing = drawing[bytes.IndexByte(drawing, '>')+1:]
 	}
-	b.Write(bytes.TrimLeft(styleAttribute().ReplaceAllFunc(drawing, func(m []byte) []byte {
-		return presentation(string(styleAttribute().FindSubmatch(m)[1]))
-	}), "\n"))
-	return b.Bytes()
+	drawing = bytes.TrimLeft(drawing, "\n")
+	for {
+		before, rest, ok := bytes.Cut(drawing, []byte(`style="`))
+		if !ok {
+			b.Write(drawing)
+			return b.Bytes()
+		}
+		style, after, _ := bytes.Cut(rest, []byte(`"`))
+		b.Write(bytes.TrimRight(before, " \t\n"))
+		b.Write(presentation(string(style)))
+		drawing = after
+	}
 }
 
 // presentation is the declarations of a style as attributes. Those that draw
