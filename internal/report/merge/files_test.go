@@ -498,7 +498,7 @@ func TestReportSurvivesFailure(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	out := write(t, dir, "out/junit.xml", "old")
-	nowhere := filepath.Join(dir, "is", "not", "there")
+	nowhere := filepath.Join(out, "no", "directory")
 	_, err := Files(FilesInput{Name: "m"}, out, Options{Spool: nowhere})
 	require.NoError(t, err, "a small report needs no spool file")
 	big := write(t, dir, "big.xml", suiteDoc("s", `<testcase name="t"><system-out>`+strings.Repeat("x", 6<<20)+"</system-out></testcase>"))
