@@ -156,8 +156,23 @@ func (m *machine) takeEnded(e event) {
 		m.clientEnded(r, e)
 	case m.phase == rundir.PhaseDrain:
 		r.drained = true
+		m.noticedFirst(e.at)
 	default:
 		m.roleDied(r, e)
+	}
+}
+
+// noticedFirst begins the teardown when the client has failed for a server that died about then: it noticed before Slurm
+// had told us, and its word that it is through was no more than that. The others need not be waited for.
+func (m *machine) noticedFirst(at time.Time) {
+	if !m.failed || m.ending != nil {
+		return
+	}
+	for _, r := range m.roles {
+		if r.wave == waveMain && !m.isClient(r) && r.state == rundir.RoleEnded && r.end.Exit != 0 && r.fell().Sub(m.drainAt) < noticed {
+			m.begin(at, fmt.Sprintf("%s died (%s), which the client noticed first", r.name, endWords(r.end)), settleTime, blame.Event{})
+			return
+		}
 	}
 }
 
@@ -180,6 +195,7 @@ func (m *machine) roleDied(r *role, e event) {
 // without writing one, they never will, and are ended.
 func (m *machine) clientEnded(r *role, e event) {
 	if m.phase == rundir.PhaseDrain {
+		m.noticedFirst(e.at)
 		return
 	}
 	m.through(e.at, r.name+" ended")

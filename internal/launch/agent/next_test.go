@@ -232,6 +232,29 @@ func TestNext(t *testing.T) {
 49 tick
 50 tick -> TERM DISAGG_SERVER
 51 ended DISAGG_SERVER 143 -> collect`},
+		{name: "the client notices a server's death before its step has ended", root: "CTX_0", outcome: rundir.OutcomeInfra, script: serving + `
+20 status
+= drain
+20.3 ended BENCHMARK 1
+22.5 ended CTX_0 137
+22.9 tick
+23 tick -> TERM GEN_0, TERM DISAGG_SERVER
+24 ended GEN_0 143
+24 ended DISAGG_SERVER 0 -> collect`},
+		{name: "likewise, and its own end comes last", root: "CTX_0", outcome: rundir.OutcomeInfra, script: serving + `
+20 status
+21 ended CTX_0 137
+21.6 tick
+22 ended BENCHMARK 1
+22.5 tick -> TERM GEN_0, TERM DISAGG_SERVER
+24 ended GEN_0 143
+24 ended DISAGG_SERVER 0 -> collect`},
+		{name: "a server that fails long after the client: the others may leave by themselves", root: "BENCHMARK", outcome: rundir.OutcomeTestFailed, script: serving + `
+20 ended+status BENCHMARK 1
+31 ended CTX_0 1
+32 tick
+33 ended GEN_0 0
+34 ended DISAGG_SERVER 0 -> collect`},
 		{name: "the client fails without one: they never would", root: "BENCHMARK", outcome: rundir.OutcomeTestFailed, script: serving + `
 20 ended BENCHMARK 1
 20.6 tick -> TERM GEN_0, TERM CTX_0, TERM DISAGG_SERVER

@@ -20,6 +20,7 @@ const (
 	reapBound    = 30 * time.Second        // SIGKILL → giving up on a step that does not go away
 	statusDelay  = 10 * time.Second        // client's exit 0 → its status file must be there, on whatever file system
 	failedDrain  = 30 * time.Second        // the same when the client has failed
+	noticed      = 10 * time.Second        // client's word → end of the server that it missed: that long may Slurm take to tell
 	drainBound   = 2 * time.Minute         // client through → servers are ended, when the plan has no drain budget
 	maxTimeline  = 2000
 )
