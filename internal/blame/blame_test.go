@@ -493,6 +493,10 @@ func TestTheSilentOneIsNamed(t *testing.T) {
 	require.Equal(t, blame.KindEarlyExit, f.Kind)
 	require.Equal(t, blame.Unknown, f.Class)
 	require.Contains(t, f.Collateral["BENCHMARK"], "Connect call failed")
+	b.event(blame.Event{Role: "CTX_0", Kind: blame.NoResult, At: at(100.1), Text: "no results.xml"})
+	f = blame.Judge(b.ev)
+	require.Equal(t, blame.KindEarlyExit, f.Kind, "that it left no results.xml says less than that it was missed: %+v", f)
+	b.ev.Events = b.ev.Events[:len(b.ev.Events)-1]
 	b.ev.Roles[2].Address = "127.0.0.1:4000" // part of another number names nobody
 	require.Equal(t, "BENCHMARK", blame.Judge(b.ev).Root)
 }

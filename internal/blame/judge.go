@@ -250,7 +250,8 @@ func (c *court) lostNode() (Event, bool) {
 // was no fault by itself.
 func (c *court) silent(candidates []Event) (Event, bool) {
 	for _, e := range candidates {
-		if !c.observes(e) {
+		// That a role left no result is no complaint; of the silent one it is to be expected.
+		if e.Kind != NoResult && !c.observes(e) {
 			return Event{}, false
 		}
 	}
