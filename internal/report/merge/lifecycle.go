@@ -91,7 +91,7 @@ func end(r Run, role *Role, facts *roleFacts) *junit.Case {
 			c.SystemOut = []string{note}
 		}
 		return c
-	case isCollateral(f, role.Name), jobsFault(r) && wentWithJob(role):
+	case isCollateral(f, role.Name), jobsFault(r) && wentWithJob(role), notReached(r, role):
 		message = "collateral of " + rootName(f) + ": " + message
 		c.Results = []junit.Result{{Status: junit.Skipped, Type: "ci-disagg.collateral", Message: message, Text: f.Collateral[role.Name]}}
 	default:
@@ -104,6 +104,11 @@ func end(r Run, role *Role, facts *roleFacts) *junit.Case {
 func jobsFault(r Run) bool {
 	f := r.Finding
 	return r.Outcome != rundir.OutcomePassed && f != nil && f.Root == "" && f.Kind != "" && f.Kind != "unattributed"
+}
+
+// notReached reports whether a role was never started because another had failed before its turn.
+func notReached(r Run, role *Role) bool {
+	return role.State == rundir.RoleNeverStarted && role.Error == "" && r.Finding != nil && r.Finding.Root != "" && !isRoot(r.Finding, role.Name)
 }
 
 // wentWithJob reports whether a role has no end of its own: it was stopped, went by the signals that end a job, could

@@ -388,6 +388,20 @@ func TestVerdict(t *testing.T) {
 			require.Contains(t, find(t, out, "s.lifecycle", name).Results[0].Message, "collateral of JOB: ", name)
 		}
 	})
+	t.Run("the install step failed: nobody else was started", func(t *testing.T) {
+		t.Parallel()
+		client, gen := role("BENCHMARK", rundir.KindBenchmark, 0, 9, 0), role("GEN_0", rundir.KindGen, 0, 9, 0)
+		client.State, gen.State = rundir.RoleNeverStarted, rundir.RoleNeverStarted
+		f := &rundir.Finding{Root: "INSTALL", Kind: "install-failed", Class: "infra", Message: "[INSTALL] exit 7"}
+		in := simple(client, gen, f, rundir.OutcomeInfra)
+		install := role("INSTALL", "install", 0, 1, 7)
+		install.JUnit = false
+		in.Cases[0].Runs[0].Roles = append(in.Cases[0].Runs[0].Roles, install)
+		sum, out := mergeRun(t, in, Options{})
+		require.Equal(t, 2, sum.Counts.Red(), "the verdict and INSTALL")
+		require.True(t, find(t, out, "s.lifecycle", "INSTALL").Status().Red())
+		require.Contains(t, find(t, out, "s.lifecycle", "GEN_0").Results[0].Message, "collateral of INSTALL: never started")
+	})
 	t.Run("a role that failed by itself stays red beside the job's fault", func(t *testing.T) {
 		t.Parallel()
 		client, gen := stoppedRole("BENCHMARK", rundir.KindBenchmark, 0, 9), role("GEN_0", rundir.KindGen, 0, 9, 1)
