@@ -151,16 +151,22 @@ func results() []fault {
 	return rows
 }
 
+// pinging is a cluster whose slurmctld gives up on a ping after 4 s instead of 10: it pings again only when the last ping
+// is through, and takes up to SlurmdTimeout and three pings to call a node dead.
+func pinging() *slurmtest.Options {
+	return &slurmtest.Options{Nodes: "2x4", Conf: []string{"MessageTimeout=4"}}
+}
+
 // jobs: what happens to the job as a whole.
 func jobs() []fault {
 	return []fault{
 		{
-			name: "walltime", knob: "BENCHMARK:hang-after-ready", with: settings{budgets: "job: 1m", cluster: ", signal: none"}, limit: 4 * time.Minute,
+			name: "walltime", knob: "BENCHMARK:hang-after-ready", with: settings{budgets: "job: 1m, collect: 10s", cluster: ", signal: none"}, limit: 4 * time.Minute,
 			outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), exit: 1, state: true,
 		},
 		{
 			name: "walltime, announced by a signal", knob: "BENCHMARK:hang-after-ready", limit: 4 * time.Minute,
-			with:    settings{budgets: "job: 2m", cluster: ", signal: TERM@60"},
+			with:    settings{budgets: "job: 2m, collect: 10s", cluster: ", signal: TERM@60"},
 			outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), exit: 1,
 		},
 		{
@@ -172,11 +178,11 @@ func jobs() []fault {
 			outcome: cancelled, exit: 3, says: "cancelled", state: true,
 		},
 		{
-			name: "a worker's node dies", tokenMS: long, during: killNode(1), limit: 3 * time.Minute,
+			name: "a worker's node dies", cluster: pinging(), tokenMS: long, during: killNode(1), limit: 3 * time.Minute,
 			outcome: infra, exit: 3, root: "CTX_0", class: "infra", check: nodeDeathInTime,
 		},
 		{
-			name: "the batch node dies", tokenMS: long, during: killNode(0), limit: 3 * time.Minute,
+			name: "the batch node dies", cluster: pinging(), tokenMS: long, during: killNode(0), limit: 3 * time.Minute,
 			outcome: infra, exit: 3, class: "infra", state: true, check: nodeDeathInTime,
 		},
 		{
@@ -329,7 +335,7 @@ func kills() []fault {
 		})
 	}
 	return append(rows, fault{
-		name: "SIGKILL of the driver, node dies, resume", tokenMS: long, drive: killThenNodeDies, limit: 4 * time.Minute,
+		name: "SIGKILL of the driver, node dies, resume", cluster: pinging(), tokenMS: long, drive: killThenNodeDies, limit: 4 * time.Minute,
 		outcome: infra, exit: 3, root: "CTX_0", class: "infra",
 	})
 }
