@@ -261,25 +261,32 @@ func over(f Facts, v view, r Resolution) Resolution {
 	if ended(f) {
 		return combine(f, v, r)
 	}
-	if waitsForRecord(f, v) && waited < f.Bounds.Record {
+	if waited < recordWait(f, v) {
 		return r
 	}
 	return fromSlurm(f, v, r)
 }
 
-// waitsForRecord says whether an end record that has not shown up could change
-// the answer: what happened to the job as a whole needs none.
-func waitsForRecord(f Facts, v view) bool {
+// recordWait is how long an end record that has not shown up is waited for: as long as it could change the answer. What
+// happened to the job as a whole needs none, and what SIGKILL ended has written nothing more. An agent that says by its
+// exit code that it could not keep its record is taken at its word soon.
+func recordWait(f Facts, v view) time.Duration {
 	if f.Draft || f.Job.Cancel != nil || v.started.IsZero() {
-		return false
+		return 0
 	}
 	switch v.state {
 	case slurm.Failed:
-		return v.exit.Signal != 9 // what SIGKILL ended has written nothing more
+		switch {
+		case v.exit.Signal == 9:
+			return 0
+		case v.exit.Known && v.exit.Code == agentNoRecord:
+			return f.Bounds.Accounting
+		}
+		return f.Bounds.Record
 	case slurm.Completed, slurm.Timeout, slurm.OutOfMemory:
-		return true
+		return f.Bounds.Record
 	default:
-		return false
+		return 0
 	}
 }
 

@@ -296,7 +296,7 @@ func TestResolve(t *testing.T) {
 			want{done: true, outcome: "infra", kind: KindAgentDied, conf: "sacct+squeue"},
 		},
 		"the agent could not write its record": {
-			facts(12*m, queue(10*m, 10*m, slurm.Failed, "NonZeroExitCode"), acct(10*m, 10*m, "FAILED", "3:0"), agentIn(10*m, rundir.PhaseReady)),
+			facts(10*m+11*s, queue(10*m, 10*m, slurm.Failed, "NonZeroExitCode"), acct(10*m, 10*m, "FAILED", "3:0"), agentIn(10*m, rundir.PhaseReady)),
 			want{done: true, outcome: "infra", kind: KindStorage, reason: "could not be written", conf: "sacct+squeue"},
 		},
 		"a role ran out of memory, and Slurm says it of the job": {
