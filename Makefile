@@ -34,7 +34,7 @@ setup: ## Debian packages for tests and linters (as root or through sudo)
 	.ci/setup test
 
 .PHONY: test
-test: setup test-python test-go ## all tests, real Slurm included, under -race
+test: setup test-python test-jenkins test-go ## all tests, real Slurm included, under -race
 
 .PHONY: test-go
 test-go:
@@ -44,8 +44,16 @@ test-go:
 test-python:
 	cd testdata/workload && $(PYTHON) -m pytest -q tests
 
+.PHONY: test-jenkins
+test-jenkins: ## the shared library, with Debian's groovy and the real binary, a minute
+	jenkins/test/run
+
+.PHONY: lint-jenkins
+lint-jenkins: ## npm-groovy-lint, which needs Node 20 and a JDK
+	npx --yes npm-groovy-lint@15 --noserver --config $(CURDIR)/jenkins --failon info --output txt jenkins/vars/*.groovy jenkins/examples/*.Jenkinsfile
+
 .PHONY: lint
-lint: $(BIN)/golangci-lint ## golangci-lint, gofumpt, go vet, shellcheck
+lint: $(BIN)/golangci-lint lint-jenkins ## golangci-lint, gofumpt, go vet, shellcheck, npm-groovy-lint
 	$(BIN)/golangci-lint run ./...
 	$(BIN)/golangci-lint fmt --diff
 	shellcheck $$(.ci/scripts)

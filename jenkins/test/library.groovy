@@ -310,18 +310,16 @@ class LibraryTest {
     }
 
     void parts() {
-        scenarios['one publishing step fails'] = { String name ->
+        scenarios['publishing steps fail or are missing'] = { String name ->
             Pipeline p = start(name)
             p.broken = ['junit', 'publishHTML']
             p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt'"))
             expect(p, 'UNSTABLE', BEFORE + AFTER + ['publishChecks SUCCESS']) // the others are still called; unpublished tests are not green
-        }
-        scenarios['plugins are missing'] = { String name ->
-            Pipeline p = start(name)
+            p = start(name)
             p.missingPlugins = ['publishHTML', 'publishChecks']
-            p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt', comment: { throw new IllegalStateException('no token') }"))
-            expect(p, 'SUCCESS', BEFORE + ['junit', 'archiveArtifacts'])
-            assert p.log.toString().contains('no step publishHTML here')
+            p.build(jenkinsfile("ciDisagg.report config: 'ci/ci-disagg.yaml', comment: { throw new IllegalStateException('no token') }"))
+            expect(p, 'SUCCESS', ['sh ci-disagg: find the binary', 'sh ci-disagg report', 'junit', 'archiveArtifacts'])
+            assert p.log.toString().contains('no step publishHTML here') && p.log.toString().contains('comment failed')
         }
         scenarios['awkward texts stay one argument'] = { String name ->
             Pipeline p = start(name)

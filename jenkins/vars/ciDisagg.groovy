@@ -279,7 +279,7 @@ private static String complaint(Map params) {
             return "${entry.key} is a closure; only comment takes one"
         }
     }
-    if (params.name && !"${params.name}".matches('[A-Za-z0-9._-]{1,64}')) {
+    if (params.name && !"${params.name}".toString().matches('[A-Za-z0-9._-]{1,64}')) {
         return "name '${params.name}' has other characters than A-Z a-z 0-9 . _ -, or more than 64"
     }
     if (params.mode && !['nightly', 'pr'].contains("${params.mode}".toString())) {

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Writes the commit at which HEAD left the target branch, and that commit's time, to $CI_DISAGG_OUT.
 # Everything comes from the environment: CI_DISAGG_TARGET (a branch), CI_DISAGG_OUT. Exit code 1: not known here, say why.
 set +x

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Finds ci-disagg, or downloads it once and checks its sha256, and writes its path and version to $CI_DISAGG_OUT.
 # Everything comes from the environment: CI_DISAGG_BINARY, CI_DISAGG_URL, CI_DISAGG_SHA256, CI_DISAGG_CACHE, CI_DISAGG_OUT.
 # Exit codes: 0 found, 2 wrong parameters or a wrong file, 3 it could not be had.
