@@ -43,3 +43,28 @@ func (o findFlags) find(h host, config string, args []string) (rundir.Dir, error
 	}
 	return dir, nil
 }
+
+// sameCases refuses to take up a run for other cases than its own: two runs of
+// one build under one id would otherwise both end with the first one's result.
+// A suite that cannot be planned any more is no reason against going on.
+func (o runOptions) sameCases(h host, args []string, dir rundir.Dir) error {
+	s, err := o.resolve(h, args)
+	if err != nil {
+		return nil //nolint:nilerr // the run directory has all that is needed
+	}
+	var run rundir.Run
+	if err := rundir.ReadJSON(dir.RunFile(), &run); err != nil {
+		return usageErr(err)
+	}
+	have := map[string]bool{}
+	for _, c := range run.Cases {
+		have[c.ID] = true
+	}
+	for _, p := range s.plans {
+		if !have[p.Case.ID] || len(s.plans) != len(run.Cases) {
+			return usageErr(fmt.Errorf("run %s in %s has other cases (%d) than are asked for (%d): give this run a --run-id of its own",
+				run.ID, dir, len(run.Cases), len(s.plans)))
+		}
+	}
+	return nil
+}

@@ -119,6 +119,9 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 		return err
 	}
 	if found {
+		if err := o.sameCases(h, args, dir); err != nil {
+			return err
+		}
 		fmt.Fprintf(h.stderr, "ci-disagg: run %s exists in %s: going on with it\n", id, dir)
 		return continueRun(ctx, h, dir, o.driveFlags, o.detach)
 	}
