@@ -46,7 +46,7 @@ type fault struct {
 	class   string
 	kind    string // "" = not asserted
 	says    string // in the message of the verdict case
-	bad     *int   // index into the job's nodes: the node to avoid
+	bad     bool   // the last of the job's nodes is to be avoided
 	// state: Slurm ended the job, and that has to be reported within 30 s.
 	state bool
 	// seenByReport: the attempt passed, and only what the roles left behind says otherwise.
@@ -189,8 +189,9 @@ func (r *row) judge(t testing.TB, exit int, o rundir.AttemptOutcome, d publish.D
 		if r.kind != "" {
 			require.Equal(t, r.kind, f.Kind, f.Message)
 		}
-		if r.bad != nil {
-			require.Equal(t, []string{r.agent().Nodes[*r.bad]}, f.BadNodes)
+		if r.bad {
+			nodes := r.agent().Nodes
+			require.Equal(t, nodes[len(nodes)-1:], f.BadNodes)
 		}
 	}
 	r.report(t)

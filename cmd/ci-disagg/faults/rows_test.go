@@ -121,8 +121,8 @@ func roles() []fault {
 		},
 		{
 			name:    "the install step fails on one node",
-			with:    settings{workload: `install: '[ "$SLURM_NODEID" != 1 ] || { echo "install: no such wheel"; exit 7; }'`},
-			outcome: infra, exit: 3, root: "INSTALL", kind: "install-failed", bad: new(1),
+			with:    settings{workload: `install: '[ "$SLURM_NODEID" != "$((SLURM_NNODES - 1))" ] || { echo "install: no such wheel"; exit 7; }'`},
+			outcome: infra, exit: 3, root: "INSTALL", kind: "install-failed", bad: true,
 		},
 	}
 }
