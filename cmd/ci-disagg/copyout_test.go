@@ -38,8 +38,13 @@ func fakeRun(t *testing.T, result string) (rundir.Dir, publish.Document, string)
 	put(t, dir+"/cases/c/a/long.log", long)
 	put(t, dir+"/secret", "not linked")
 	links := []publish.Link{
-		{Path: "cases/c/a/short.log"}, {Path: "cases/c/a/short.log"}, {Path: "cases/c/a/long.log"},
-		{Path: "cases/c/a/gone.log"}, {Path: "../outside"}, {Path: "/etc/hostname"}, {Path: "cases/c"},
+		{Path: "cases/c/a/short.log"},
+		{Path: "cases/c/a/short.log"},
+		{Path: "cases/c/a/long.log"},
+		{Path: "cases/c/a/gone.log"},
+		{Path: "../outside"},
+		{Path: "/etc/hostname"},
+		{Path: "cases/c"},
 	}
 	return rundir.Dir(dir), publish.Document{
 		Tool: "v1", RunID: "id", Result: result, Headline: "so it went", ExitCode: 4,

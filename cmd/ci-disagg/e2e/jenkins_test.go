@@ -45,9 +45,8 @@ type step struct {
 
 func startStep(t *testing.T, env []string) step {
 	t.Helper()
-	control, err := os.MkdirTemp(t.TempDir(), "durable-")
-	require.NoError(t, err)
-	s := step{control: control, cookie: "durable-" + filepath.Base(control)}
+	control := t.TempDir()
+	s := step{control: control, cookie: "durable-" + strings.ReplaceAll(control, "/", "-")}
 	require.NoError(t, os.WriteFile(filepath.Join(s.control, "script.sh"), []byte(shellLine), 0o600))
 	cmd := exec.Command("nohup", "sh", "-c", wrapper)
 	cmd.Env = append(env, "CONTROL="+s.control, "COOKIE="+s.cookie, "JENKINS_SERVER_COOKIE=not-the-wrapper", "BUILD_ID=7", "JENKINS_NODE_COOKIE=node")
@@ -169,9 +168,9 @@ func TestJenkinsAbort(t *testing.T) {
 // spyOnScancel puts the spy into dir and gives the path of its log.
 func spyOnScancel(t *testing.T, dir string) string {
 	t.Helper()
-	real, err := exec.LookPath("scancel")
+	path, err := exec.LookPath("scancel")
 	require.NoError(t, err)
-	spy := strings.Replace(scancelSpy, "REAL", real, 1)
+	spy := strings.Replace(scancelSpy, "REAL", path, 1)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "scancel"), []byte(spy), 0o700)) //nolint:gosec // it is a program
 	return filepath.Join(dir, "scancel.log")
 }
