@@ -177,6 +177,10 @@ class LibraryTest {
             p.build(jenkinsfile("ciDisagg.report runId: 'jenkins-${name}-7', config: 'ci/ci-disagg.yaml', results: [5: 'SUCCESS']"))
             expect(p, 'SUCCESS', ['sh ci-disagg: find the binary', 'sh ci-disagg report'] + AFTER + ['publishChecks SUCCESS'])
             assert p.log.toString().contains('exit 5 counts as SUCCESS here, not as UNSTABLE') // never silently
+            p = start(name) // a second call of the same build, for other tests, must not end with the first one's result
+            p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', tests: '${SMALL.replace('con4', 'con8').replace('tp1_gen1_tp2', 'tp4_gen1_dep8')}'"))
+            expect(p, 'FAILURE', BEFORE + ['archiveArtifacts', 'publishChecks FAILURE', 'error'])
+            assert p.cause.message.contains('has other cases')
         }
         scenarios['infrastructure'] = { String name ->
             Pipeline p = start(name, [CI_DISAGG_FAULT: 'GEN_0:kill-while-serving'])
