@@ -247,7 +247,11 @@ func (d *driver) finished() bool {
 			}
 			return false
 		}
-		if c.next != nil && !d.stopping && !d.failed && (!d.o.Detach || d.room(c) == "") {
+		if c.next == nil || d.stopping || d.failed {
+			continue
+		}
+		// A detached run leaves what a limit holds back, once it knows that one does.
+		if why, blind := d.room(c); !d.o.Detach || why == "" || blind {
 			return false
 		}
 	}

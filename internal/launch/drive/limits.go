@@ -9,18 +9,21 @@ import (
 
 func (c Cluster) limited() bool { return c.MaxJobs > 0 || c.MaxNodes > 0 }
 
-// room says why a case may not be submitted now, "" when it may.
-func (d *driver) room(c *theCase) string {
+// room says why a case may not be submitted now, "" when it may. blind says that
+// this is only not known yet, which the next answer of the cluster will change.
+func (d *driver) room(c *theCase) (why string, blind bool) {
 	mine, myNodes := d.live(), 0
 	if d.o.MaxJobs > 0 && mine >= d.o.MaxJobs {
-		return fmt.Sprintf("%d of this run's %d jobs are under way", mine, d.o.MaxJobs)
+		return fmt.Sprintf("%d of this run's %d jobs are under way", mine, d.o.MaxJobs), false
 	}
 	if d.o.Backend == BackendLocal || !d.o.Cluster.limited() {
-		return ""
+		return "", false
 	}
 	if d.queue.at.IsZero() || d.o.Now().Sub(d.queue.at) > 2*d.o.Poll.Pending {
-		d.queue.soon(d.o.Now(), 0)
-		return "the cluster has not said yet what of ours runs there"
+		if d.queue.failing.IsZero() { // else the question stands already, at its own pace
+			d.queue.soon(d.o.Now(), 0)
+		}
+		return "the cluster has not said yet what of ours runs there", true
 	}
 	for _, k := range d.cases {
 		if k.cur != nil {
@@ -32,11 +35,11 @@ func (d *driver) room(c *theCase) string {
 	cl := d.o.Cluster
 	switch {
 	case cl.MaxJobs > 0 && jobs >= cl.MaxJobs:
-		return fmt.Sprintf("all our runs have %d jobs on the cluster, the limit is %d", jobs, cl.MaxJobs)
+		return fmt.Sprintf("all our runs have %d jobs on the cluster, the limit is %d", jobs, cl.MaxJobs), false
 	case cl.MaxNodes > 0 && nodes > 0 && nodes+c.plan.Nodes > cl.MaxNodes:
-		return fmt.Sprintf("all our runs have %d nodes on the cluster, the limit is %d and this job takes %d", nodes, cl.MaxNodes, c.plan.Nodes)
+		return fmt.Sprintf("all our runs have %d nodes on the cluster, the limit is %d and this job takes %d", nodes, cl.MaxNodes, c.plan.Nodes), false
 	}
-	return ""
+	return "", false
 }
 
 // othersJobs counts jobs and nodes of our other runs that are pending or running.

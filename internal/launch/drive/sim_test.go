@@ -281,6 +281,37 @@ func TestOutOfMemoryAndWalltime(t *testing.T) {
 	})
 }
 
+func TestDetachOnALimitedCluster(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		limit Cluster
+		want  int
+		hang  time.Duration
+	}{
+		"jobs":        {limit: Cluster{Name: "x", MaxJobs: 2}, want: 2},
+		"nodes":       {limit: Cluster{Name: "x", MaxNodes: 1}, want: 1},
+		"room":        {limit: Cluster{Name: "x", MaxJobs: 9, MaxNodes: 9}, want: 3},
+		"late answer": {limit: Cluster{Name: "x", MaxJobs: 2}, want: 2, hang: 5 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := rundir.Dir(t.TempDir() + "/run")
+			synctest.Test(t, func(t *testing.T) {
+				s := newSim()
+				begun := time.Now()
+				s.hang = func() bool { return time.Since(begun) < tc.hang }
+				o := simOptions(t, s, dir, 3)
+				o.Detach, o.Cluster = true, tc.limit
+				_, err := Run(context.Background(), o)
+				require.NoError(t, err)
+				require.Equal(t, tc.want, s.calls["sbatch"])
+				require.Less(t, time.Since(begun), tc.hang+2*time.Minute)
+				require.Less(t, s.calls["squeue"], 30)
+			})
+		})
+	}
+}
+
 func TestQueueBudgetOnAFakeClock(t *testing.T) {
 	t.Parallel()
 	dir := rundir.Dir(t.TempDir() + "/run")

@@ -23,7 +23,7 @@ func (d *driver) fill(work context.Context) {
 		if c.cur != nil || c.next == nil || d.failed || d.o.Now().Before(c.next.after) {
 			continue
 		}
-		if why := d.room(c); why != "" {
+		if why, _ := d.room(c); why != "" {
 			d.waitFor(c, why)
 			continue
 		}
