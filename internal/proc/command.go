@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -123,6 +124,17 @@ func WithoutJenkins(env []string) []string {
 		}
 		return false
 	})
+}
+
+// StoreVars are the variables by which ci-disagg itself reaches the baseline
+// store: they may hold its password, which no job has a use for.
+func StoreVars() []string {
+	return []string{"CI_DISAGG_STORE", "PGPASSWORD", "PGPASSFILE", "PGSERVICEFILE", "PGSSLPASSWORD"}
+}
+
+// WithoutStore is env without StoreVars.
+func WithoutStore(env []string) []string {
+	return Without(env, func(name string) bool { return slices.Contains(StoreVars(), name) })
 }
 
 // WithoutSlurm is env without the variables that Slurm's commands would take as

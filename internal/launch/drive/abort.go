@@ -69,7 +69,7 @@ func (d *driver) helper() {
 	}
 	_, err := proc.Detach(proc.Command{
 		Argv: []string{d.o.Binary.Self, "cancel", "--reason", "interrupted", "--patient", string(d.o.Dir)},
-		Dir:  "/", Env: proc.WithoutJenkins(d.o.Environ),
+		Dir:  "/", Env: proc.WithoutStore(proc.WithoutJenkins(d.o.Environ)),
 	}, filepath.Join(string(d.o.Dir), "cancel.log"))
 	if err != nil {
 		d.o.Log.Warn("detached cancel", "err", err)

@@ -75,7 +75,7 @@ const jobCookie = "CI_DISAGG_JOB"
 type localBackend struct{ env []string }
 
 func (b localBackend) submit(_ context.Context, s submission) (slurm.Job, error) {
-	env := proc.WithoutSlurm(proc.WithoutJenkins(b.env))
+	env := proc.WithoutStore(proc.WithoutSlurm(proc.WithoutJenkins(b.env)))
 	env = append(env, jobCookie+"="+s.job.Name)
 	pid, err := proc.Detach(proc.Command{
 		Argv: []string{s.agent, "agent", string(s.local), "--backend", BackendLocal}, Dir: string(s.local), Env: append(env, s.secret...),

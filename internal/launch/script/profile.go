@@ -24,15 +24,18 @@ type Profile struct {
 	MaxNodes    int    `yaml:"max_nodes"`     // nodes that all our jobs here may hold together; 0 = no limit
 	MaxJobs     int    `yaml:"max_jobs"`      // jobs that we may have here at once; 0 = no limit
 
-	GPUs       string   `yaml:"gpus"`         // how GPUs are asked for: gpus-per-node (default), gres, none
-	Exclusive  bool     `yaml:"exclusive"`    // --exclusive
-	Segment    bool     `yaml:"segment"`      // --segment=<nodes>: all nodes in one NVLink domain
-	Exclude    []string `yaml:"exclude"`      // nodes never to use
-	Comment    string   `yaml:"comment"`      // --comment; {owner} stands for our owner tag
-	Signal     string   `yaml:"signal"`       // --signal=B:<this>, default TERM@120; "none" switches it off
-	Sbatch     []string `yaml:"sbatch"`       // further sbatch options, one argument each
-	Srun       []string `yaml:"srun"`         // further options of every srun step, one argument each
-	ExportEnv  []string `yaml:"export"`       // client variables that jobs may see, beside a few; ALL = every one
+	GPUs      string   `yaml:"gpus"`      // how GPUs are asked for: gpus-per-node (default), gres, none
+	Exclusive bool     `yaml:"exclusive"` // --exclusive
+	Segment   bool     `yaml:"segment"`   // --segment=<nodes>: all nodes in one NVLink domain
+	Exclude   []string `yaml:"exclude"`   // nodes never to use
+	Comment   string   `yaml:"comment"`   // --comment; {owner} stands for our owner tag
+	Signal    string   `yaml:"signal"`    // --signal=B:<this>, default TERM@120; "none" switches it off
+	Sbatch    []string `yaml:"sbatch"`    // further sbatch options, one argument each
+	Srun      []string `yaml:"srun"`      // further options of every srun step, one argument each
+	// ExportEnv names the client's variables that jobs may see, beside those that
+	// secrets come from. Empty, or with ALL among them: every one but those that
+	// steer Slurm's commands, mark a build's processes or open the baseline store.
+	ExportEnv  []string `yaml:"export"`
 	MPI        string   `yaml:"mpi"`          // --mpi of worker steps, default pmix
 	AccountArg bool     `yaml:"step_account"` // some sites refuse steps without -A
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/proc"
 )
 
 // Options of a client.
@@ -109,13 +110,14 @@ func (e *CallError) InvalidNode() bool { return e.has("Invalid node name") }
 var ErrNoAccounting = errors.New("slurm accounting is disabled")
 
 // scrub lists the variables that Slurm's commands would take as options or as
-// the job they run in, and those by which Jenkins finds the processes of a build
-// that it aborts. SLURM_CONF and SLURM_CONF_SERVER say where the cluster is.
+// the job they run in, those by which Jenkins finds the processes of a build
+// that it aborts, and those that open the baseline store: sbatch hands what it
+// sees on to the job. SLURM_CONF and SLURM_CONF_SERVER say where the cluster is.
 func scrub() []string {
-	return []string{
+	return append([]string{
 		"SBATCH_*", "SLURM_*", "SQUEUE_*", "SACCT_*", "SCANCEL_*", "SINFO_*", "SCONTROL_*", "SRUN_*", "SALLOC_*",
 		"JENKINS_SERVER_COOKIE", "JENKINS_NODE_COOKIE", "JENKINS_COOKIE", "HUDSON_COOKIE", "HUDSON_SERVER_COOKIE", "BUILD_ID",
-	}
+	}, proc.StoreVars()...)
 }
 
 func keepVars() []string { return []string{"SLURM_CONF", "SLURM_CONF_SERVER"} }

@@ -103,6 +103,7 @@ func TestEnvironmentIsScrubbed(t *testing.T) {
 	env := []string{
 		"SLURM_CONF=/some/slurm.conf", "SLURM_JOB_ID=9", "SBATCH_PARTITION=gpu", "SQUEUE_FORMAT=%i", "SACCT_FORMAT=x", "SCANCEL_INTERACTIVE=1",
 		"JENKINS_SERVER_COOKIE=durable-1", "JENKINS_NODE_COOKIE=2", "BUILD_ID=3", "BUILD_TAG=kept", "HOME=/h",
+		"CI_DISAGG_STORE=postgres://u:p@h/db", "PGPASSWORD=p", "PGPASSFILE=/p", "PGSERVICEFILE=/s", "PGSSLPASSWORD=p", "PGHOST=kept",
 	}
 	script := `env | sort >$LOG.env; `
 	c, log := fakes(t, Options{}, env, map[string]string{"sbatch": script + "echo 1", "squeue": script + "cat $REC/squeue.busy", "scancel": script})
@@ -118,7 +119,7 @@ func TestEnvironmentIsScrubbed(t *testing.T) {
 	require.Contains(t, got, "SLURM_CONF=/some/slurm.conf\n")
 	require.Contains(t, got, "BUILD_TAG=kept\n")
 	require.Contains(t, got, "TOKEN=secret value\n")
-	for _, gone := range []string{"SLURM_JOB_ID", "SBATCH_", "SQUEUE_", "SACCT_", "SCANCEL_", "COOKIE", "BUILD_ID", "SLURM_TIME_FORMAT"} {
+	for _, gone := range []string{"SLURM_JOB_ID", "SBATCH_", "SQUEUE_", "SACCT_", "SCANCEL_", "COOKIE", "BUILD_ID", "SLURM_TIME_FORMAT", "CI_DISAGG_STORE", "PGPASS", "PGSERVICEFILE", "PGSSLPASSWORD"} {
 		require.NotContains(t, got, gone, "the job's environment starts from this")
 	}
 	_, err = c.Queue(context.Background(), "")
