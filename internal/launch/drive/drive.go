@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -20,8 +21,9 @@ import (
 // stopped, and a live job is never submitted a second time.
 //
 // The error is *Interrupted when ctx ended with it as cause (the jobs have been
-// cancelled by then), *BusyError when another driver holds the lease, and
-// ErrLeaseLost when another took over. The record is valid in every case.
+// cancelled by then), *BusyError when another driver holds the lease,
+// *OtherRunError when the run of that id there has other cases, and ErrLeaseLost
+// when another took over. The record is valid in every case.
 func Run(ctx context.Context, o Options) (rundir.Run, error) {
 	if err := o.complete(); err != nil {
 		return o.Run, err
@@ -86,6 +88,9 @@ func adopt(o Options) (rundir.Run, []rundir.Plan, error) {
 		if old.ID != o.Run.ID {
 			return old, nil, fmt.Errorf("%s holds run %q, not %q", o.Dir, old.ID, o.Run.ID)
 		}
+		if !sameCases(old.Cases, o.Run.Cases) {
+			return old, nil, &OtherRunError{Dir: o.Dir, ID: old.ID, Have: len(old.Cases), Want: len(o.Run.Cases)}
+		}
 		old.Ended, old.ExitCode = nil, nil
 		return old, plans, nil
 	}
@@ -101,6 +106,20 @@ func adopt(o Options) (rundir.Run, []rundir.Plan, error) {
 		}
 	}
 	return o.Run, o.Plans, rundir.WriteJSON(o.Dir.RunFile(), o.Run)
+}
+
+// sameCases compares two lists of cases, whatever their order. Two builds may
+// come to the same id: the result of one must not be given out as the other's.
+func sameCases(a, b []rundir.CaseState) bool {
+	slugs := func(list []rundir.CaseState) []string {
+		out := make([]string, len(list))
+		for i, c := range list {
+			out[i] = c.Slug
+		}
+		slices.Sort(out)
+		return out
+	}
+	return slices.Equal(slugs(a), slugs(b))
 }
 
 // complete fills what may be left out, and refuses what cannot work.
@@ -163,6 +182,18 @@ func (e *Interrupted) ExitCode() int { return 128 + int(e.Signal) }
 
 // ErrLeaseLost is returned when another driver has taken the run over.
 var ErrLeaseLost = errors.New("another ci-disagg has taken over this run")
+
+// OtherRunError says that the run directory belongs to a run of the same id with
+// other cases.
+type OtherRunError struct {
+	Dir        rundir.Dir
+	ID         string
+	Have, Want int // cases there, and of this run
+}
+
+func (e *OtherRunError) Error() string {
+	return fmt.Sprintf("%s belongs to run %s with other cases (%d; this run has %d): give another --run-id or --run-dir", e.Dir, e.ID, e.Have, e.Want)
+}
 
 // BusyError says who drives the run.
 type BusyError struct{ Lease rundir.Lease }

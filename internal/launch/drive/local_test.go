@@ -3,6 +3,8 @@ package drive
 import (
 	"bytes"
 	"context"
+	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -38,6 +40,20 @@ func TestLocalPassAndFail(t *testing.T) {
 	}
 }
 
+// The password of the baseline store is not a job's business.
+func TestLocalJobsDoNotSeeTheStore(t *testing.T) {
+	t.Parallel()
+	o := testOptions(t, BackendLocal)
+	o.Environ = append(o.Environ, "CI_DISAGG_STORE=postgres://u:planted@h/db", "PGPASSWORD=planted", "PGPASSFILE=/planted", "PGSERVICEFILE=/planted", "OTHER=seen")
+	addCase(&o, "c", goodServer, `env > "$CI_DISAGG_ATTEMPT/output/env.txt"; `+goodClient)
+	_, err := Run(context.Background(), o)
+	require.NoError(t, err)
+	env, err := os.ReadFile(filepath.Join(string(o.Dir.CaseDir("c").Attempt(0, 1)), "output", "env.txt"))
+	require.NoError(t, err)
+	require.Contains(t, string(env), "OTHER=seen")
+	require.NotContains(t, string(env), "planted")
+}
+
 func TestLocalInterrupt(t *testing.T) {
 	t.Parallel()
 	o := testOptions(t, BackendLocal)
@@ -58,6 +74,38 @@ func TestLocalInterrupt(t *testing.T) {
 	require.Equal(t, rundir.OutcomeCancelled, outcomeOf(t, o.Dir, "long", 0, 1).Outcome, seen.String())
 	require.NotNil(t, jobOf(t, o.Dir, "long", 0, 1).Cancel)
 	noProcesses(t, o.Dir)
+}
+
+// Two shards under one build tag and run directory: the second must not be given
+// the first one's result.
+func TestARunOfOtherCasesIsNotTakenUp(t *testing.T) {
+	t.Parallel()
+	first := testOptions(t, BackendLocal)
+	second := first
+	addCase(&first, "a", goodServer, goodClient)
+	addCase(&first, "b", goodServer, goodClient)
+	run, err := Run(context.Background(), first)
+	require.NoError(t, err)
+	for _, ids := range [][]string{{"c", "d"}, {"a"}, {"a", "b", "c"}} {
+		o := second
+		for _, id := range ids {
+			addCase(&o, id, goodServer, goodClient)
+		}
+		_, err := Run(context.Background(), o)
+		var other *OtherRunError
+		require.ErrorAs(t, err, &other, "%v", ids)
+		require.Contains(t, err.Error(), "give another --run-id or --run-dir")
+		lease, err := readLease(o.Dir.LeaseFile())
+		require.NoError(t, err)
+		require.NotNil(t, lease.Released)
+	}
+	kept, _, err := Load(first.Dir)
+	require.NoError(t, err)
+	require.Equal(t, run.Cases, kept.Cases)
+	_, err = Run(context.Background(), first)
+	require.NoError(t, err, "the same run again")
+	_, err = Resume(context.Background(), second)
+	require.NoError(t, err, "resume takes what is there")
 }
 
 func TestResumeAfterAnInterruption(t *testing.T) {
