@@ -349,6 +349,25 @@ func TestProfileProblemsAllAtOnce(t *testing.T) {
 	require.NoError(t, script.Profile{}.Validate("c"))
 }
 
+// A job that sbatch routes elsewhere cannot be found by its name.
+func TestProfileMayNotRouteJobs(t *testing.T) {
+	t.Parallel()
+	for opt, refused := range map[string]bool{
+		"-Mother": true, "-M": true, "-HMother": true, "--clusters=a,b": true, "--cluster=a": true, "--clusters": true,
+		"--mem=0": false, "-CM40": false, "--cluster-constraint=x": false, "--mail-type=END": false,
+	} {
+		for key, p := range map[string]script.Profile{"sbatch": {Sbatch: []string{opt}}, "srun": {Srun: []string{opt}}} {
+			err := p.Validate("c")
+			if !refused {
+				require.NoError(t, err, opt)
+				continue
+			}
+			require.ErrorContains(t, err, "clusters.c."+key+": ", opt)
+			require.ErrorContains(t, err, "an entry of its own under clusters:", opt)
+		}
+	}
+}
+
 func TestAgentForAnArchitecture(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

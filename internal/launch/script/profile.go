@@ -133,6 +133,9 @@ func (p Profile) validateArgs(bad func(key, format string, args ...any)) {
 			if !strings.HasPrefix(a, "-") || strings.ContainsAny(a, "\n\r\x00") {
 				bad(key, "%q is not one option; write each as --name=value", a)
 			}
+			if routes(a) {
+				bad(key, "%q sends jobs to another cluster, where they could not be found by name or ended: make that cluster an entry of its own under clusters:, with login: naming a machine that it is the default of", a)
+			}
 		}
 	}
 	for name := range p.Env {
@@ -148,6 +151,16 @@ func (p Profile) validateArgs(bad func(key, format string, args ...any)) {
 	if strings.ContainsAny(p.Comment, "\n\r\x00") {
 		bad("comment", "must be one line")
 	}
+}
+
+// routes says that an option names the cluster, also at the end of short options
+// without a value that are written together.
+func routes(opt string) bool {
+	if !strings.HasPrefix(opt, "--") {
+		return strings.HasPrefix(strings.TrimLeft(opt, "-HIkOQsvW"), "M")
+	}
+	name, _, _ := strings.Cut(opt, "=")
+	return name == "--cluster" || name == "--clusters"
 }
 
 func validName(s string) bool {

@@ -19,10 +19,7 @@ import (
 // Options of a client.
 type Options struct {
 	Timeout time.Duration // per call; 0 = 30 s. A call that is cut off says nothing
-	// Cluster is the value of -M for sbatch; empty = the default cluster. Later
-	// calls use the cluster that a job was routed to.
-	Cluster string
-	Log     *slog.Logger // every call at debug level; nil = none
+	Log     *slog.Logger  // every call at debug level; nil = none
 }
 
 // Client calls Slurm. It is safe for concurrent use.
@@ -288,7 +285,7 @@ func withCluster(argv []string, cluster string) []string {
 
 // NodeNames lists the names of all nodes of the cluster.
 func (c *Client) NodeNames(ctx context.Context) ([]string, error) {
-	out, err := c.call(ctx, host.Cmd{Argv: withCluster([]string{"sinfo", "-h", "-a", "-N", "-o", "%N"}, c.opts.Cluster), Env: queryEnv()})
+	out, err := c.call(ctx, host.Cmd{Argv: []string{"sinfo", "-h", "-a", "-N", "-o", "%N"}, Env: queryEnv()})
 	if err != nil {
 		return nil, err
 	}

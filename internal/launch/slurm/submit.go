@@ -35,13 +35,10 @@ func (c *Client) Submit(ctx context.Context, s Submission) (Job, error) {
 	if !isWord(s.Name) {
 		return Job{}, fmt.Errorf("%q cannot be a job name: letters, digits, - _ . only", s.Name)
 	}
-	argv := []string{"sbatch", "--parsable", "--no-requeue", "--job-name=" + s.Name}
-	if c.opts.Cluster != "" {
-		argv = append(argv, "-M", c.opts.Cluster)
-	}
+	argv := []string{"sbatch", "--parsable", "--no-requeue", "--job-name=" + s.Name, s.Script}
 	// sbatch itself retries for about two minutes when the queue is full.
 	timeout := max(c.opts.Timeout, 150*time.Second)
-	out, err := c.call(ctx, host.Cmd{Argv: append(argv, s.Script), Dir: s.Dir, Env: s.Env, Session: true, Timeout: timeout})
+	out, err := c.call(ctx, host.Cmd{Argv: argv, Dir: s.Dir, Env: s.Env, Session: true, Timeout: timeout})
 	var refused *CallError
 	switch {
 	case errors.As(err, &refused) && refused.Unanswered() && !refused.Standby():
@@ -63,11 +60,7 @@ func (c *Client) Submit(ctx context.Context, s Submission) (Job, error) {
 // TestOnly asks sbatch whether the script could run (plan --check). It returns
 // what sbatch says of the start, or its refusal as a *CallError.
 func (c *Client) TestOnly(ctx context.Context, script, dir string) (string, error) {
-	argv := []string{"sbatch", "--test-only"}
-	if c.opts.Cluster != "" {
-		argv = append(argv, "-M", c.opts.Cluster)
-	}
-	cmd := host.Cmd{Argv: append(argv, script), Dir: dir, Unset: scrub(), Keep: keepVars(), Timeout: c.opts.Timeout}
+	cmd := host.Cmd{Argv: []string{"sbatch", "--test-only", script}, Dir: dir, Unset: scrub(), Keep: keepVars(), Timeout: c.opts.Timeout}
 	c.mu.Lock()
 	c.calls["sbatch"]++
 	c.mu.Unlock()
@@ -83,18 +76,19 @@ func (c *Client) TestOnly(ctx context.Context, script, dir string) (string, erro
 
 // FindByName looks for a job by its unique name, in the queue and, when nothing
 // is there, in accounting. found is false only when every source that exists
-// answered that there is none.
+// answered that there is none. It asks the default cluster: profiles may not send
+// jobs elsewhere.
 func (c *Client) FindByName(ctx context.Context, name string, since time.Time) (j Job, found bool, err error) {
-	rows, err := c.Queue(ctx, c.opts.Cluster)
+	rows, err := c.Queue(ctx, "")
 	if err != nil {
 		return Job{}, false, err
 	}
 	for _, r := range rows {
 		if r.Name == name && plainID(r.ID) {
-			return Job{ID: r.ID, Cluster: c.opts.Cluster}, true, nil
+			return Job{ID: r.ID}, true, nil
 		}
 	}
-	acct, err := c.AccountingByName(ctx, c.opts.Cluster, name, since.Add(-10*time.Minute))
+	acct, err := c.AccountingByName(ctx, "", name, since.Add(-10*time.Minute))
 	if errors.Is(err, ErrNoAccounting) {
 		return Job{}, false, nil
 	}
@@ -103,7 +97,7 @@ func (c *Client) FindByName(ctx context.Context, name string, since time.Time) (
 	}
 	for _, r := range acct {
 		if r.Name == name && plainID(r.ID) {
-			return Job{ID: r.ID, Cluster: c.opts.Cluster}, true, nil
+			return Job{ID: r.ID}, true, nil
 		}
 	}
 	return Job{}, false, nil
