@@ -79,9 +79,9 @@ func (d *driver) helper() {
 // cancelOpen ends the jobs that an earlier driver of this run has left, when the
 // signal comes before they have been picked up.
 func cancelOpen(o Options) error {
-	open, err := openJobs(o.Dir)
-	if err != nil || len(open) == 0 {
-		return err
+	open, unread := openJobs(o.Dir)
+	if len(open) == 0 {
+		return unread
 	}
 	d := newDriver(o, o.Run, nil, nil)
 	jobs := make([]rundir.Job, 0, len(open))
@@ -92,9 +92,9 @@ func cancelOpen(o Options) error {
 	defer cancel()
 	if err := d.back.cancel(ctx, jobs); err != nil {
 		d.helper()
-		return err
+		return errors.Join(unread, err)
 	}
-	return nil
+	return unread
 }
 
 // interrupt notes that the drive is over. The cancellation is already under way.

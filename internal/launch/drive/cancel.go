@@ -44,10 +44,7 @@ func Cancel(ctx context.Context, o CancelOptions) ([]JobEnd, error) {
 	if err := rundir.ReadJSON(o.Dir.RunFile(), &run); err != nil {
 		return nil, fmt.Errorf("not a run directory: %w", err)
 	}
-	jobs, err := openJobs(o.Dir)
-	if err != nil {
-		return nil, err
-	}
+	jobs, unread := openJobs(o.Dir) // a record that cannot be read must not keep the other jobs alive
 	if o.Host == nil {
 		o.Host = host.NewHere(o.Environ)
 	}
@@ -58,13 +55,13 @@ func Cancel(ctx context.Context, o CancelOptions) ([]JobEnd, error) {
 	for i := range jobs {
 		jobs[i].Err = backendOf(jobs[i].Job, o).cancel(ctx, []rundir.Job{jobs[i].Job})
 	}
-	err = rundir.WriteJSON(o.Dir.CancelFile(), rundir.Cancel{At: o.Now(), Reason: o.Reason, Outcome: rundir.OutcomeCancelled})
+	err := rundir.WriteJSON(o.Dir.CancelFile(), rundir.Cancel{At: o.Now(), Reason: o.Reason, Outcome: rundir.OutcomeCancelled})
 	if o.Patient {
 		for i := range jobs {
 			jobs[i].Err = errors.Join(jobs[i].Err, chase(ctx, o, jobs[i].Job))
 		}
 	}
-	return jobs, err
+	return jobs, errors.Join(unread, err)
 }
 
 func backendOf(j rundir.Job, o CancelOptions) backend {
@@ -74,13 +71,15 @@ func backendOf(j rundir.Job, o CancelOptions) backend {
 	return slurmBackend{client: o.Slurm}
 }
 
-// openJobs lists the submissions that have no outcome yet.
+// openJobs lists the submissions that have no outcome yet. The error names those
+// whose record cannot be read; the others are listed all the same.
 func openJobs(dir rundir.Dir) ([]JobEnd, error) {
 	files, err := filepath.Glob(filepath.Join(string(dir), "cases", "*", "rep-*", "attempt-*", "job.json"))
 	if err != nil {
 		return nil, err
 	}
 	var jobs []JobEnd
+	var errs []error
 	for _, f := range files {
 		a := rundir.AttemptDir(filepath.Dir(f))
 		if exists(a.OutcomeFile()) {
@@ -88,11 +87,12 @@ func openJobs(dir rundir.Dir) ([]JobEnd, error) {
 		}
 		var j rundir.Job
 		if err := rundir.ReadJSON(f, &j); err != nil {
-			return nil, err
+			errs = append(errs, err)
+			continue
 		}
 		jobs = append(jobs, JobEnd{Case: filepath.Base(filepath.Dir(filepath.Dir(string(a)))), Job: j})
 	}
-	return jobs, nil
+	return jobs, errors.Join(errs...)
 }
 
 // chase goes on cancelling until the job is over, or certainly never was.

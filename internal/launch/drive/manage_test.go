@@ -203,6 +203,68 @@ func TestPrune(t *testing.T) {
 	require.Empty(t, left)
 }
 
+// torn makes a run directory whose records a crash has torn.
+func torn(t *testing.T, runs, id, file string) string {
+	t.Helper()
+	dir := prunable(t, runs, id, 60*24*time.Hour, 10)
+	require.NoError(t, rundir.WriteFile(filepath.Join(dir, file), []byte(`{"schema":1,"own`), rundir.FileMode))
+	return dir
+}
+
+func TestPruneGoesOnPastBrokenRuns(t *testing.T) {
+	t.Parallel()
+	runs := t.TempDir()
+	old := prunable(t, runs, "old", 40*24*time.Hour, 1000)
+	brokenLease := torn(t, runs, "broken-lease", "lease.json")
+	brokenJob := torn(t, runs, "broken-job", "cases/c/rep-0/attempt-1/job.json")
+	left := filepath.Join(runs, prunedPrefix+"earlier")
+	require.NoError(t, rundir.WriteFile(filepath.Join(left, "half"), []byte("x"), rundir.FileMode))
+	o := PruneOptions{RunsDir: runs, OlderThan: 30 * 24 * time.Hour, DryRun: true, Now: time.Now}
+	_, err := Prune(o)
+	require.NoError(t, err)
+	require.DirExists(t, left, "a dry run removes nothing")
+	o.DryRun = false
+	all, err := Prune(o)
+	require.NoError(t, err)
+	require.Len(t, all, 3)
+	require.NoDirExists(t, old)
+	require.NoDirExists(t, left)
+	for _, p := range all {
+		if p.ID != "old" {
+			require.True(t, p.Protected, p.ID)
+			require.Contains(t, p.Why, "cannot be read")
+		}
+	}
+	require.DirExists(t, brokenLease)
+	require.DirExists(t, brokenJob)
+}
+
+func TestTreeSizeOfWhatCannotBeSeen(t *testing.T) {
+	t.Parallel()
+	require.Zero(t, treeSize(filepath.Join(t.TempDir(), "not there")))
+}
+
+func TestCancelAndSweepGoOnPastBrokenRecords(t *testing.T) {
+	t.Parallel()
+	runs := t.TempDir()
+	dir := rundir.Dir(filepath.Join(runs, "run"))
+	d := child(t, spec{Dir: dir, ID: "x", Backend: BackendLocal, Cases: [][3]string{{"c", hangServer, hangClient}}}, os.Environ())
+	jobRecord(t, dir, "c", 1)
+	_ = d.Process.Kill()
+	_, _ = d.Process.Wait()
+	torn(t, runs, "a-broken-one", "cases/c/rep-0/attempt-1/job.json")
+	require.NoError(t, rundir.WriteFile(dir.CaseDir("a").Attempt(0, 1).JobFile(), []byte(`{"sch`), rundir.FileMode))
+	found, err := Sweep(context.Background(), SweepOptions{RunsDir: runs, OlderThan: time.Hour, Environ: os.Environ(), Now: time.Now})
+	require.NoError(t, err)
+	require.Len(t, found, 3, "%+v", found)
+	ended, err := Cancel(context.Background(), CancelOptions{Dir: dir, Reason: "enough", Patient: true, Environ: os.Environ(), Now: time.Now})
+	require.ErrorContains(t, err, "job.json")
+	require.Len(t, ended, 1)
+	require.NoError(t, ended[0].Err)
+	require.NoError(t, os.Remove(dir.CaseDir("a").Attempt(0, 1).JobFile()))
+	noProcesses(t, dir)
+}
+
 func TestLease(t *testing.T) {
 	t.Parallel()
 	dir := rundir.Dir(t.TempDir())

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -43,7 +44,7 @@ func Prune(o PruneOptions) ([]Pruned, error) {
 	if err != nil {
 		return nil, err
 	}
-	var errs []error
+	errs := []error{o.leftovers()}
 	var kept int
 	var bytes int64
 	for i := range runs {
@@ -80,11 +81,31 @@ func Prune(o PruneOptions) ([]Pruned, error) {
 // remove takes the directory out of sight first: one that is half removed must
 // not be taken for a run.
 func remove(dir string) error {
-	gone := filepath.Join(filepath.Dir(dir), ".pruned-"+filepath.Base(dir))
+	gone := filepath.Join(filepath.Dir(dir), prunedPrefix+filepath.Base(dir))
 	if err := os.Rename(dir, gone); err != nil {
 		return err
 	}
 	return os.RemoveAll(gone)
+}
+
+const prunedPrefix = ".pruned-"
+
+// leftovers removes what an earlier prune had only taken out of sight.
+func (o PruneOptions) leftovers() error {
+	if o.DryRun {
+		return nil
+	}
+	entries, err := os.ReadDir(o.RunsDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	errs := []error{err}
+	for _, e := range entries {
+		if e.IsDir() && strings.HasPrefix(e.Name(), prunedPrefix) {
+			errs = append(errs, os.RemoveAll(filepath.Join(o.RunsDir, e.Name())))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // list is every run, the newest first.
@@ -105,17 +126,12 @@ func (o PruneOptions) list() ([]Pruned, error) {
 			p.Ended = *run.Ended
 		}
 		lease, err := readLease(dir.LeaseFile())
-		if err != nil {
-			return nil, err
-		}
 		if lease != nil && lease.Heartbeat.After(p.Ended) {
 			p.Ended = lease.Heartbeat
 		}
-		p.Why = o.protected(dir, lease)
+		p.Why = o.protected(dir, lease, err)
 		p.Protected = p.Why != ""
-		if p.Bytes, err = treeSize(string(dir)); err != nil {
-			return nil, err
-		}
+		p.Bytes = treeSize(string(dir))
 		runs = append(runs, p)
 	}
 	slices.SortFunc(runs, func(a, b Pruned) int { return b.Ended.Compare(a.Ended) })
@@ -126,13 +142,15 @@ func (o PruneOptions) list() ([]Pruned, error) {
 // any job runs.
 const openFor = 8 * 24 * time.Hour
 
-func (o PruneOptions) protected(dir rundir.Dir, lease *rundir.Lease) string {
+// protected says why a run must stay, "" when it may go. What cannot be read is
+// no proof that nobody needs it.
+func (o PruneOptions) protected(dir rundir.Dir, lease *rundir.Lease, unread error) string {
 	if lease != nil && leaseLives(*lease, o.Now()) {
 		return "is being driven"
 	}
 	jobs, err := openJobs(dir)
-	if err != nil {
-		return "its records cannot be read: " + err.Error()
+	if err := errors.Join(unread, err); err != nil {
+		return "its records cannot be read (remove " + string(dir) + " by hand when it is not needed): " + strings.ReplaceAll(err.Error(), "\n", "; ")
 	}
 	for _, j := range jobs {
 		if o.Now().Sub(j.Job.Intent) < openFor {
@@ -142,20 +160,17 @@ func (o PruneOptions) protected(dir rundir.Dir, lease *rundir.Lease) string {
 	return ""
 }
 
-func treeSize(dir string) (int64, error) {
+// treeSize is the size of what can be seen; a job's own files may be closed to us.
+func treeSize(dir string) int64 {
 	var n int64
-	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
-			return err
+			return nil //nolint:nilerr // counts as nothing
 		}
-		info, err := d.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err == nil {
+		if info, err := d.Info(); err == nil {
 			n += info.Size()
 		}
-		return err
+		return nil
 	})
-	return n, err
+	return n
 }

@@ -144,7 +144,7 @@ func (o SweepOptions) sweepLocal() ([]Swept, error) {
 		dir := rundir.Dir(filepath.Dir(f))
 		jobs, err := openJobs(dir)
 		if err != nil {
-			return found, err
+			found = append(found, unreadable(dir, err))
 		}
 		for _, j := range jobs {
 			if j.Job.Backend != BackendLocal || len(proc.WithCookie(cookieOf(j.Job))) == 0 {
@@ -153,7 +153,8 @@ func (o SweepOptions) sweepLocal() ([]Swept, error) {
 			s := Swept{Job: j.Job.ID, Name: j.Job.Name, Owner: j.Job.Owner, Dir: string(dir)}
 			lease, err := host.NewHere(nil).Read(context.Background(), 64<<10, dir.LeaseFile())
 			if err != nil {
-				return found, err
+				found = append(found, unreadable(dir, err))
+				continue
 			}
 			o.judge(&s, lease[dir.LeaseFile()])
 			if s.Orphan && !o.DryRun {
@@ -163,4 +164,9 @@ func (o SweepOptions) sweepLocal() ([]Swept, error) {
 		}
 	}
 	return found, nil
+}
+
+// unreadable is a run of which it cannot be said what it has.
+func unreadable(dir rundir.Dir, err error) Swept {
+	return Swept{Job: "?", Name: filepath.Base(string(dir)), Dir: string(dir), Why: "its records cannot be read: " + strings.ReplaceAll(err.Error(), "\n", "; ")}
 }
