@@ -32,8 +32,11 @@ func (b Builder) accuracyRows(c CaseBundle, m measured) []verdict.Row {
 	var rows []verdict.Row
 	for _, v := range verdicts {
 		word := verdict.Regression
-		if v.Pass {
+		switch {
+		case v.Pass:
 			word = verdict.Pass
+		case v.Score.Task == "": // not measured is not wrong
+			word = verdict.Invalid
 		}
 		r := row(ruleAccuracy+"_"+v.Test.Task, word, v.Text)
 		threshold, expected := v.Threshold, v.Test.Expected

@@ -133,7 +133,7 @@ type caseReport struct {
 
 func (b Builder) buildCase(ctx context.Context, bundle Bundle, c CaseBundle) caseReport {
 	views := b.views(c)
-	end := CaseEnd{Skipped: c.Plan.Case.SkipReason != "", Known: c.Plan.Case.KnownBug != "", Judged: !b.Off}
+	end := CaseEnd{Skipped: c.Plan.Case.SkipReason != "", Known: c.Plan.Case.KnownBug != "", Judged: b.gates()}
 	end.Outcome, end.Failed = worst(views)
 	r := caseReport{
 		doc: publish.Case{
@@ -171,9 +171,12 @@ func (b Builder) buildCase(ctx context.Context, bundle Bundle, c CaseBundle) cas
 		r.junit.Error = r.doc.Message
 	}
 	publish.KeepCharted(r.doc.Metrics)
-	r.junit.Rows, r.junit.Problems = r.doc.Metrics, r.doc.Problems
+	r.junit.Rows, r.junit.Problems, r.junit.Advisory = r.doc.Metrics, r.doc.Problems, !b.gates()
 	return r
 }
+
+// gates says whether performance can turn a case red.
+func (b Builder) gates() bool { return !b.Off && !b.Setup.Policy.FunctionalOnly }
 
 // views looks at every attempt, in order.
 func (b Builder) views(c CaseBundle) []attemptView {
@@ -222,7 +225,9 @@ func (b Builder) judge(ctx context.Context, bundle Bundle, c CaseBundle, views [
 		}
 	}
 	r.doc.Metrics = append(r.doc.Metrics, b.accuracyRows(c, m)...)
-	r.record = &j.Record
+	if b.gates() && r.doc.Outcome == rundir.OutcomePassed {
+		r.record = &j.Record // only what was judged, in full, becomes history
+	}
 }
 
 // setup is the judging set-up with the repetitions this case has had, whether
@@ -264,7 +269,7 @@ func (b Builder) notMeasured(c CaseBundle, doc publish.Case) []verdict.Row {
 		for _, m := range b.Setup.Metrics.Gates(c.Plan.Case.Mode) {
 			rows = append(rows, verdict.Row{
 				Case: c.State.ID, Point: pointName(c.Plan.Expected.Points, bench.Result{Name: p.Name, Concurrency: p.Concurrency, InputLen: p.InputLen, OutputLen: p.OutputLen}),
-				Metric: m.Name, Unit: m.Unit, Better: m.Better.String(), Gate: true, Advisory: b.Off, Verdict: verdict.Invalid, Reason: why, Values: []float64{},
+				Metric: m.Name, Unit: m.Unit, Better: m.Better.String(), Gate: true, Advisory: !b.gates(), Verdict: verdict.Invalid, Reason: why, Values: []float64{},
 			})
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/merge"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -189,6 +190,9 @@ func TestBuild(t *testing.T) {
 		{name: "too little history", history: 3, attempts: []attemptSpec{ok}, exit: 5, result: "no_verdict", message: "past runs"},
 		{name: "regression", history: 12, attempts: []attemptSpec{{outcome: rundir.OutcomePassed, tput: 750}}, builder: func(b *Builder) { b.Setup.Policy.Rule = verdict.RuleUpstream }, exit: 4, result: "regression", message: "output_token_throughput"},
 		{name: "functional only", history: 12, attempts: []attemptSpec{{outcome: rundir.OutcomePassed, tput: 750}}, builder: func(b *Builder) { b.Off = true }, exit: 0, result: "passed"},
+		{name: "functional only by policy", history: 12, attempts: []attemptSpec{{outcome: rundir.OutcomePassed, tput: 750}}, builder: func(b *Builder) { b.Setup.Policy.FunctionalOnly = true }, exit: 0, result: "passed"},
+		{name: "accuracy without a reference", history: 10, plan: func(p *rundir.Plan) { p.Expected.Accuracy = true }, attempts: []attemptSpec{ok}, exit: 5, result: "no_verdict", message: "no accuracy result was found"},
+		{name: "accuracy not measured", history: 10, plan: func(p *rundir.Plan) { p.Expected.Accuracy = true }, attempts: []attemptSpec{ok}, builder: gsm8k, exit: 5, result: "no_verdict", message: "no accuracy result was found"},
 		{name: "crash", history: 10, attempts: []attemptSpec{crash}, exit: 1, result: "test_failed", message: "[GEN_0]"},
 		{name: "infra", history: 10, attempts: []attemptSpec{infra}, exit: 3, result: "infra", message: "SIGKILL"},
 		{name: "infra, then a retry that passed", history: 10, attempts: []attemptSpec{infra, ok}, exit: 0, result: "passed"},
@@ -312,4 +316,36 @@ func TestDraftIsJudgedByItsResultFiles(t *testing.T) {
 		built := build(t, builder(t, 10), dir, 0)
 		require.Equal(t, tt.exit, built.Document.ExitCode, "%+v: %s", tt.spec, built.Document.Cases[0].Message)
 	}
+}
+
+func gsm8k(b *Builder) { b.Accuracy = []bench.AccuracyTest{{Dataset: "gsm8k", Expected: 94.5}} }
+
+func TestAdvisoryMeasurementIsNeverRed(t *testing.T) {
+	t.Parallel()
+	b := builder(t, 0)
+	b.Off = true
+	twoPoints := func(p *rundir.Plan) {
+		p.Expected.Points = append(p.Expected.Points, rundir.Point{Name: "con16", Concurrency: 16})
+	}
+	dir := runDir(t, twoPoints, attemptSpec{outcome: rundir.OutcomePassed, tput: 1000})
+	built := build(t, b, dir, 0)
+	require.NotEmpty(t, built.Document.Cases[0].Problems, "one planned point is missing")
+	require.Equal(t, ExitPassed, built.Document.ExitCode)
+	require.Empty(t, built.Records, "what nobody judged is no history")
+	sum, err := merge.Merge(built.JUnit, filepath.Join(t.TempDir(), "junit.xml"), b.Merge)
+	require.NoError(t, err)
+	require.Zero(t, sum.Counts.Errors+sum.Counts.Failures)
+}
+
+func TestReconcileMakesTheDocumentAsRedAsTheReport(t *testing.T) {
+	t.Parallel()
+	b := builder(t, 10)
+	dir := runDir(t, nil, attemptSpec{outcome: rundir.OutcomePassed, tput: 1000})
+	built := build(t, b, dir, 0)
+	require.Equal(t, ExitPassed, built.Document.ExitCode)
+	Reconcile(&built.Document, merge.Summary{Cases: []merge.CaseSummary{{Slug: "tiny", Status: junit.Failed, Message: "flaky"}}})
+	require.Equal(t, ExitTestFailed, built.Document.ExitCode)
+	require.Equal(t, "test_failed", built.Document.Result)
+	require.Equal(t, 1, built.Document.Counts.Failed)
+	require.Contains(t, built.Document.Headline, "1 failed")
 }

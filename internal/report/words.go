@@ -58,6 +58,11 @@ func caseMessage(c CaseBundle, doc publish.Case) string {
 		return "not a valid measurement: " + doc.Problems[0] + more(len(doc.Problems)-1, "problem")
 	}
 	for _, row := range doc.Metrics {
+		if row.Gate && !row.Advisory && row.Rule == ruleAccuracy && row.Verdict == verdict.Regression {
+			return row.Reason
+		}
+	}
+	for _, row := range doc.Metrics {
 		if row.Gate && !row.Advisory && row.Verdict == doc.Verdict && row.Verdict != verdict.Pass {
 			return fmt.Sprintf("%s: %s", row.Metric, row.Reason)
 		}

@@ -42,7 +42,11 @@ func (m *merger) validity(ci int, class string) error {
 		return nil
 	}
 	jc := &junit.Case{Name: "validity", Classname: class}
-	if len(c.Problems) > 0 {
+	switch {
+	case len(c.Problems) == 0:
+	case c.Advisory:
+		jc.SystemOut = []string{"not a measurement: " + strings.Join(c.Problems, "\n")}
+	default:
 		jc.Results = []junit.Result{{
 			Status: junit.Errored, Type: "ci-disagg.invalid-measurement",
 			Message: "not a measurement: " + c.Problems[0] + more(len(c.Problems)-1), Text: strings.Join(c.Problems, "\n"),

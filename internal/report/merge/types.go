@@ -26,6 +26,7 @@ type Case struct {
 	Runs     []Run         // attempts of all repetitions, in order
 	Rows     []verdict.Row // metric verdicts
 	Problems []string      // why the measurement is invalid
+	Advisory bool          // performance is shown, not judged: an invalid measurement is not red
 	Error    string        // failed before any attempt was made: the message
 	// Links are properties of the verdict case that point at artifacts: log.GEN_0 → URL or path.
 	Links []junit.Property

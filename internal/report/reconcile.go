@@ -1,0 +1,33 @@
+package report
+
+import (
+	"github.com/ci-disagg/ci-disagg/internal/report/merge"
+	"github.com/ci-disagg/ci-disagg/internal/report/publish"
+)
+
+// Reconcile makes the document agree with the merged JUnit report: a case that is
+// red there (a flaky test under the policy "fail", say) is not green here. It
+// only ever makes a result worse.
+func Reconcile(d *publish.Document, sum merge.Summary) {
+	red := map[string]string{}
+	for _, c := range sum.Cases {
+		if c.Status.Red() {
+			red[c.Slug] = c.Message
+		}
+	}
+	var codes []int
+	for i := range d.Cases {
+		c := &d.Cases[i]
+		if message, ok := red[c.Slug]; ok && c.ExitCode == ExitPassed {
+			c.ExitCode, c.Result, c.Message = ExitTestFailed, ResultOf(ExitTestFailed), message
+		}
+		codes = append(codes, c.ExitCode)
+	}
+	if d.Result == ResultOf(-1) { // interrupted: the signal decides
+		return
+	}
+	d.ExitCode = ExitCode(codes, 0)
+	d.Result = ResultOf(d.ExitCode)
+	count(d)
+	d.Headline = headline(*d)
+}
