@@ -247,7 +247,7 @@ func (c config) profile(flag string) (string, script.Profile, error) {
 func (c config) classRules() []rundir.ClassRule {
 	var out []rundir.ClassRule
 	for _, r := range c.Classes {
-		out = append(out, rundir.ClassRule{Name: r.Name, Class: string(r.Class), Kind: r.Kind, Pattern: r.Pattern, Why: r.Why, Node: r.Node})
+		out = append(out, rundir.ClassRule{Name: r.Name, Class: string(r.Class), Kind: r.Kind, Pattern: r.Pattern, Why: r.Why, Node: r.Node, Weak: r.Weak})
 	}
 	return out
 }

@@ -67,6 +67,7 @@ type ClassRule struct {
 	Pattern string `json:"pattern"` // RE2, matched against lines of role logs
 	Why     string `json:"why,omitempty"`
 	Node    bool   `json:"node,omitempty"` // avoid the role's node on a retry
+	Weak    bool   `json:"weak,omitempty"` // the line is also seen in healthy logs
 }
 
 // Container is the pyxis container that the roles run in.

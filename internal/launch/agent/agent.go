@@ -125,7 +125,7 @@ func prepare(ctx context.Context, o Options) (*agent, error) {
 func planRules(p rundir.Plan) []blame.Rule {
 	rules := make([]blame.Rule, 0, len(p.Classes))
 	for _, c := range p.Classes {
-		rules = append(rules, blame.Rule{Name: c.Name, Class: blame.Class(c.Class), Kind: c.Kind, Pattern: c.Pattern, Why: c.Why, Node: c.Node})
+		rules = append(rules, blame.Rule{Name: c.Name, Class: blame.Class(c.Class), Kind: c.Kind, Pattern: c.Pattern, Why: c.Why, Node: c.Node, Weak: c.Weak})
 	}
 	return rules
 }
