@@ -60,7 +60,7 @@ about all of the case.`,
 	f := cmd.Flags()
 	o.seriesFlags.AddFlags(f)
 	o.manualFlags.AddFlags(f)
-	f.StringVar(&o.run, "run", "", "id of the run that shows the level (default the newest; `baseline show --case` lists them)")
+	f.StringVar(&o.run, "run", "", "id of the run that shows the level (default the newest; baseline show --case lists them)")
 	return cmd
 }
 

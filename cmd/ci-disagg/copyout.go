@@ -84,8 +84,12 @@ func (o *copyFlags) around(h host, verb func() error) error {
 	return err
 }
 
-// clearCopy makes dir ready: an earlier copy in it goes, so that nobody takes it
-// for this run's. A directory with anything else in it is refused.
+// copyMark is the first file of a copy: what stands beside it may be removed.
+const copyMark = ".ci-disagg-copy"
+
+// clearCopy makes dir ready: an earlier copy in it goes, also one that was cut
+// short, so that nobody takes it for this run's. A directory that holds anything
+// and no mark of ours is refused.
 func clearCopy(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -93,7 +97,7 @@ func clearCopy(dir string) error {
 	}
 	ours := len(entries) == 0
 	for _, e := range entries {
-		ours = ours || e.Name() == copyResult
+		ours = ours || e.Name() == copyMark
 	}
 	if !ours {
 		return fmt.Errorf("%s holds files that are no earlier copy: give an empty directory", dir)
@@ -104,10 +108,10 @@ func clearCopy(dir string) error {
 	if err := os.RemoveAll(filepath.Join(dir, "cases")); err != nil {
 		return err
 	}
-	if err := os.Remove(filepath.Join(dir, copyResult)); !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(filepath.Join(dir, copyResult)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return nil
+	return rundir.WriteFile(filepath.Join(dir, copyMark), nil, rundir.FileMode)
 }
 
 // copyReport copies the report of a run directory, and what it links to, to dir.

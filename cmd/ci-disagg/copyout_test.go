@@ -94,13 +94,13 @@ func TestCopyAround(t *testing.T) {
 	t.Run("an earlier copy goes first", func(t *testing.T) {
 		t.Parallel()
 		from, d, _ := fakeRun(t, "regression")
-		to := t.TempDir()
-		require.NoError(t, copyReport(to, from, d))
-		o := copyFlags{copyTo: to}
+		o := copyFlags{copyTo: t.TempDir()}
+		require.NoError(t, o.around(h, func() error { return copyReport(o.copyTo, from, d) }))
+		require.NoError(t, os.Remove(filepath.Join(o.copyTo, copyResult)), "as if it had been cut short")
 		require.NoError(t, o.around(h, func() error {
-			entries, err := os.ReadDir(to)
+			entries, err := os.ReadDir(o.copyTo)
 			require.NoError(t, err)
-			require.Empty(t, entries)
+			require.Len(t, entries, 1, "nothing but the mark")
 			return nil
 		}))
 	})
@@ -130,6 +130,7 @@ func TestCopyAround(t *testing.T) {
 		t.Parallel()
 		o := copyFlags{copyTo: t.TempDir()}
 		put(t, o.copyTo+"/cases/mine", "kept")
+		put(t, o.copyTo+"/result.json", "of some other tool")
 		err := o.around(h, func() error { t.Error("the verb ran"); return nil })
 		require.ErrorContains(t, err, "no earlier copy")
 		require.Equal(t, "kept", content(t, o.copyTo+"/cases/mine"))

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 
 	"github.com/spf13/pflag"
 
@@ -212,13 +213,13 @@ func (d *driver) drive(ctx context.Context, h host, dir rundir.Dir, run rundir.R
 		return err
 	}
 	defer rep.close()
-	rep.copyTo = d.flags.copyTo
+	rep.copyTo, rep.driven = d.flags.copyTo, true
 	o := d.options(h, dir, detach)
 	shown := newProgress(h, run)
 	o.Progress = shown.update
 	o.Run, o.Plans = run, plans
 	o.Decide = d.decide(rep, o.Retry)
-	err = d.flags.drive(ctx, h, o)
+	ended, err := d.flags.drive(ctx, h, o)
 	shown.close()
 	var interrupted *drive.Interrupted
 	var busy *drive.BusyError
@@ -229,11 +230,17 @@ func (d *driver) drive(ctx context.Context, h host, dir rundir.Dir, run rundir.R
 		return usageErr(err)
 	case err != nil:
 		return &endError{code: exitInfra, err: err}
-	case detach:
+	case detach && slices.ContainsFunc(ended.Cases, goesOn):
 		fmt.Fprintf(h.stdout, "submitted; go on with: ci-disagg resume %s\n", dir)
 		return nil
 	}
+	stop() // from here on a signal ends this process: no job is left that it would have to end
 	return rep.finish(context.WithoutCancel(ctx), h, true)
+}
+
+// goesOn says that something of the case is still to come.
+func goesOn(c rundir.CaseState) bool {
+	return c.State != rundir.CaseDone && c.State != rundir.CaseSkipped
 }
 
 // decide is the function value behind both back edges: a new attempt after an
@@ -252,13 +259,25 @@ func (d *driver) decide(rep *reporter, retry drive.Retry) func(context.Context, 
 	}
 }
 
-// continueRun goes on with a run directory.
+// continueRun goes on with a run directory. Whatever keeps it from that is no
+// mere usage error while a job of the run may be live.
 func continueRun(ctx context.Context, h host, dir rundir.Dir, flags driveFlags, detach bool) error {
-	cfg, err := keptConfig(dir)
+	run, plans, err := drive.Load(dir)
 	if err != nil {
 		return usageErr(err)
 	}
-	run, plans, err := drive.Load(dir)
+	err = continueLoaded(ctx, h, dir, run, plans, flags, detach)
+	var end *endError
+	if errors.As(err, &end) && end.code == exitUsage && end.err != nil && slices.ContainsFunc(run.Cases, running) && !errors.As(err, new(*drive.BusyError)) {
+		return &endError{code: exitInfra, err: fmt.Errorf("%w; jobs of this run may be live: mend this and resume, or end them with: ci-disagg cancel %s", end.err, dir)}
+	}
+	return err
+}
+
+func running(c rundir.CaseState) bool { return c.State == rundir.CaseRunning }
+
+func continueLoaded(ctx context.Context, h host, dir rundir.Dir, run rundir.Run, plans []rundir.Plan, flags driveFlags, detach bool) error {
+	cfg, err := keptConfig(dir)
 	if err != nil {
 		return usageErr(err)
 	}

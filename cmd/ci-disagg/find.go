@@ -46,11 +46,11 @@ func (o findFlags) find(h host, config string, args []string) (rundir.Dir, error
 
 // sameCases refuses to take up a run for other cases than its own: two runs of
 // one build under one id would otherwise both end with the first one's result.
-// A suite that cannot be planned any more is no reason against going on.
+// A suite that cannot be planned is refused too; resume goes on without one.
 func (o runOptions) sameCases(h host, args []string, dir rundir.Dir) error {
 	s, err := o.resolve(h, args)
 	if err != nil {
-		return nil //nolint:nilerr // the run directory has all that is needed
+		return err
 	}
 	var run rundir.Run
 	if err := rundir.ReadJSON(dir.RunFile(), &run); err != nil {

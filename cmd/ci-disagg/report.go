@@ -19,7 +19,6 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/merge"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish"
-	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -111,6 +110,9 @@ type reporter struct {
 	copyTo  string // a copy of the report goes there; "" = none
 	builder report.Builder
 	config  string // where the config was read from, "" = none
+
+	driven    bool   // the run has just been driven: what cannot be read now is no mistake of the user's
+	notStored string // why the measurements did not join the history, "" = they did
 }
 
 // newReporter prepares the judging. A store that cannot be reached is not an
@@ -136,7 +138,7 @@ func newReporter(ctx context.Context, h host, cfg config, dir rundir.Dir, save b
 		Reader: bench.Reader{Metrics: metrics, Generic: cfg.Perf.Readers},
 		Match:  cfg.Perf.Match,
 		Setup:  baseline.Setup{Pins: pins, Policy: cfg.Perf.Policy, Metrics: metrics},
-		Merge:  merge.Options{NoCaps: cfg.Report.NoCaps, StrictXSD: cfg.Report.StrictXSD, Flaky: cfg.Report.Flaky},
+		Merge:  merge.Options{NoCaps: cfg.Report.NoCaps, StrictXSD: cfg.Report.StrictXSD, Flaky: cfg.Report.Flaky, Allow: allowed(cfg.Perf.Policy)},
 		Exit:   report.ExitPolicy{AllowCollecting: cfg.Perf.Policy.AllowCollecting, AllowNoBaseline: cfg.Perf.Policy.AllowNoBaseline},
 	}
 	if url := firstOf(envStore(h), storeURL(cfg)); url != "" {
@@ -185,32 +187,30 @@ func compiledClasses(cfg config) (blame.Classes, error) {
 	return blame.Compile(append(append([]blame.Rule{}, cfg.Classes...), builtin...))
 }
 
-// mode makes the judging follow the run: nightly or pr.
-func (r *reporter) mode(run rundir.Run) {
-	if r.builder.Setup.Policy.Mode == "" {
-		r.builder.Setup.Policy.Mode = verdict.Mode(run.Build.Mode)
-	}
-}
-
 // suspicious says why another repetition of a case is due, "" when none is.
 // history is the case's attempts so far.
 func (r *reporter) suspicious(ctx context.Context, slug string, history []rundir.Attempt) string {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
 	bundle, err := report.LoadCase(r.dir, slug, history)
 	if err != nil {
 		return ""
 	}
-	r.mode(bundle.Run)
 	return r.builder.Suspicious(ctx, bundle, bundle.Cases[0])
 }
 
 // finish writes the report, prints its end and gives the exit code. With save,
 // what was measured joins the baseline's history.
 func (r *reporter) finish(ctx context.Context, h host, save bool) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
 	bundle, err := report.Load(r.dir)
 	if err != nil {
+		if r.driven {
+			return &endError{code: exitInfra, err: err}
+		}
 		return usageErr(err)
 	}
-	r.mode(bundle.Run)
 	r.builder.Setup.Policy.RerunsUnavailable = true // the run is over
 	built := r.builder.Build(ctx, bundle, 0)
 	if save {
@@ -227,7 +227,6 @@ func (r *reporter) finishInterrupted(h host, by *drive.Interrupted) error {
 	if err != nil {
 		return &endError{code: by.ExitCode(), err: errors.Join(by, err)}
 	}
-	r.mode(bundle.Run)
 	r.builder.Setup.Policy.RerunsUnavailable = true
 	err = r.publish(h, r.builder.Build(ctx, bundle, by.Signal))
 	var end *endError
@@ -237,39 +236,18 @@ func (r *reporter) finishInterrupted(h host, by *drive.Interrupted) error {
 	return &endError{code: by.ExitCode(), err: err}
 }
 
-// save stores the measurements. A store that fails is a warning: the verdict
-// has been made without it, and a later `report --save` can do it.
+// save stores the measurements. A store that fails is a warning, shown on the
+// console: the verdict has been made, and a later report --save can store it.
 func (r *reporter) save(ctx context.Context, built *report.Built) {
 	if len(built.Records) == 0 || r.builder.Setup.Store == nil && r.builder.Setup.StoreErr == nil {
 		return
 	}
-	if err := r.builder.Setup.StoreErr; err != nil {
-		built.Document.Warnings = append(built.Document.Warnings, fmt.Sprintf("not stored: %v", err))
-		return
+	err := r.builder.Setup.StoreErr
+	if err == nil {
+		_, err = r.builder.Setup.Store.Save(ctx, built.Records...)
 	}
-	if _, err := r.builder.Setup.Store.Save(ctx, built.Records...); err != nil {
-		built.Document.Warnings = append(built.Document.Warnings, fmt.Sprintf("not stored: %v", err))
-	}
-}
-
-// publish writes all files of the report and ends with its exit code.
-func (r *reporter) publish(h host, built report.Built) error {
-	d := &built.Document
-	sum, err := merge.Merge(built.JUnit, filepath.Join(r.dir.Report(), rundir.ReportJUnit), r.builder.Merge)
 	if err != nil {
-		return &endError{code: exitInfra, err: fmt.Errorf("junit.xml: %w", err)}
+		r.notStored = fmt.Sprintf("not stored: %v", err)
+		built.Document.Warnings = append(built.Document.Warnings, r.notStored)
 	}
-	d.Warnings = append(d.Warnings, sum.Warnings...)
-	publish.Advice{RunDir: string(r.dir), Config: r.config, Cluster: d.Cluster, Backend: d.Backend}.Advise(d)
-	if err := publish.Write(r.dir.Report(), *d); err != nil {
-		return &endError{code: exitInfra, err: fmt.Errorf("report: %w", err)}
-	}
-	if err := copyReport(r.copyTo, r.dir, *d); err != nil {
-		return &endError{code: exitInfra, err: fmt.Errorf("--copy-report: %w", err)}
-	}
-	fmt.Fprint(h.stdout, publish.Console(*d, r.dir.Report(), publish.Style{Colour: colours(h, h.stdout)}))
-	if d.ExitCode == exitPassed {
-		return nil
-	}
-	return &endError{code: d.ExitCode}
 }

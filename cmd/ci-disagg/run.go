@@ -41,7 +41,7 @@ func (o *runOptions) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.runDir, "run-dir", "", "run directory (default <runs_dir>/<run id>)")
 	f.StringVar(&o.runID, "run-id", "", "id under which the run is found again (default $BUILD_TAG, else new)")
 	f.StringVar(&o.draft, "draft", "", "a team's own launch draft, spliced below our exports and srunArgs")
-	f.BoolVar(&o.detach, "detach", false, "return after submission; `ci-disagg resume` goes on")
+	f.BoolVar(&o.detach, "detach", false, "return after submission; ci-disagg resume goes on")
 }
 
 // buildFlags say what is being tested; their defaults are Jenkins' variables.
@@ -214,6 +214,9 @@ func runsDir(h host, cfg config) (string, error) {
 
 // record is the new run's record.
 func (o runOptions) record(h host, s suite, id string) (rundir.Run, error) {
+	if o.mode == "" {
+		o.mode = string(s.config.Perf.Policy.Mode)
+	}
 	build, err := o.build(h)
 	if err != nil {
 		return rundir.Run{}, err

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // waitEvery is how often a waiting driver looks whether its turn has come.
@@ -27,13 +28,13 @@ func (o *waitFlags) AddFlags(f *pflag.FlagSet) {
 // sight of a step that still runs, calls this.
 //
 // A signal while waiting ends the run's jobs, as it would have if we drove them.
-func (o waitFlags) drive(ctx context.Context, h host, opts drive.Options) error {
+func (o waitFlags) drive(ctx context.Context, h host, opts drive.Options) (rundir.Run, error) {
 	told := false
 	for {
-		_, err := drive.Run(ctx, opts)
+		run, err := drive.Run(ctx, opts)
 		var busy *drive.BusyError
 		if !o.wait || !errors.As(err, &busy) {
-			return err
+			return run, err
 		}
 		if !told {
 			told = true
@@ -44,7 +45,7 @@ func (o waitFlags) drive(ctx context.Context, h host, opts drive.Options) error 
 		case <-t.C:
 		case <-ctx.Done():
 			t.Stop()
-			return cancelOther(ctx, opts)
+			return run, cancelOther(ctx, opts)
 		}
 	}
 }

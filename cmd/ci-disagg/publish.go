@@ -1,0 +1,58 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/merge"
+	"github.com/ci-disagg/ci-disagg/internal/report/publish"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// publish writes all files of the report, says on the console how the run ended,
+// and ends with its exit code. A file that cannot be written is infrastructure:
+// it never hides a proven failure, and never leaves a pass.
+func (r *reporter) publish(h host, built report.Built) error {
+	d := &built.Document
+	sum, err := merge.Merge(built.JUnit, filepath.Join(r.dir.Report(), rundir.ReportJUnit), r.builder.Merge)
+	if err != nil {
+		err = fmt.Errorf("junit.xml: %w", err)
+	} else {
+		report.Reconcile(d, sum)
+	}
+	d.Warnings = append(d.Warnings, sum.Warnings...)
+	publish.Advice{RunDir: string(r.dir), Config: r.config, Cluster: d.Cluster, Backend: d.Backend}.Advise(d)
+	if writeErr := publish.Write(r.dir.Report(), *d); writeErr != nil {
+		err = errors.Join(err, fmt.Errorf("report: %w", writeErr))
+	}
+	if copyErr := copyReport(r.copyTo, r.dir, *d); copyErr != nil {
+		err = errors.Join(err, fmt.Errorf("--copy-report: %w", copyErr))
+	}
+	fmt.Fprint(h.stdout, publish.Console(*d, r.dir.Report(), publish.Style{Colour: colours(h, h.stdout)}))
+	if r.notStored != "" {
+		fmt.Fprintf(h.stderr, "ci-disagg: warning: %s\n", r.notStored)
+	}
+	code := d.ExitCode
+	if err != nil && d.Result != "interrupted" {
+		code = report.ExitCode([]int{code, exitInfra}, 0)
+	}
+	if code == exitPassed {
+		return nil
+	}
+	return &endError{code: code, err: err}
+}
+
+// allowed are the verdicts that the policy lets pass.
+func allowed(p verdict.Policy) []verdict.Word {
+	var out []verdict.Word
+	if p.AllowCollecting {
+		out = append(out, verdict.Collecting)
+	}
+	if p.AllowNoBaseline {
+		out = append(out, verdict.NoBaseline)
+	}
+	return out
+}
