@@ -362,7 +362,16 @@ func TestJudge(t *testing.T) {
 				return b.end("BENCHMARK", 100, 1).line("BENCHMARK", refused).event(blame.Event{Role: "CTX_0", Kind: blame.NodeLost, At: at(125), Node: "n3"}).
 					event(blame.Event{Kind: blame.Signalled, At: at(125), Text: "SIGTERM"}).job(blame.Job{State: "NODE_FAIL", FailedNodes: []string{"n3"}})
 			},
-			root: "CTX_0", kind: blame.KindNodeFail, class: blame.Infra, rule: "job-state", bad: []string{"n3"},
+			root: "CTX_0", kind: blame.KindNodeFail, class: blame.Infra, rule: "job-state", bad: []string{"n3"}, collateral: []string{"BENCHMARK"},
+		},
+		{
+			name: "a node fails: its role, stopped in vain, is the root and no collateral",
+			b: func(b *bench) *bench {
+				return b.end("BENCHMARK", 100, 1).line("BENCHMARK", refused).event(blame.Event{Role: "CTX_0", Kind: blame.NodeLost, At: at(106), Node: "n3"}).
+					stopped("CTX_0", 106, 0).stopped("GEN_0", 106, 143).
+					event(blame.Event{Kind: blame.Signalled, At: at(106), Text: "SIGTERM"}).job(blame.Job{State: "NODE_FAIL", FailedNodes: []string{"n3"}})
+			},
+			root: "CTX_0", kind: blame.KindNodeFail, class: blame.Infra, rule: "job-state", bad: []string{"n3"}, collateral: []string{"BENCHMARK", "GEN_0"},
 		},
 		{
 			name: "a node fails, Slurm has not called the job failed",

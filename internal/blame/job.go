@@ -45,6 +45,7 @@ func (c *court) wholeJob() (Finding, bool) {
 		f.BadNodes = job.FailedNodes
 		f.Message = "a node of the job failed" + list(": ", job.FailedNodes)
 		f.Root = c.onNodes(job.FailedNodes)
+		c.missedNode(&f)
 	case KindPreempted:
 		f.Message = "the job was preempted"
 	case KindWalltime:
@@ -57,6 +58,24 @@ func (c *court) wholeJob() (Finding, bool) {
 		f.Message += " (" + job.Reason + ")"
 	}
 	return f, true
+}
+
+// missedNode makes collateral of who failed for the lost node before Slurm noticed. Whoever had failed by himself has
+// been looked for before.
+func (c *court) missedNode(f *Finding) {
+	delete(f.Collateral, f.Root)
+	for _, e := range c.fatal {
+		if e.Role == "" || e.Role == f.Root || f.Collateral[e.Role] != "" || !c.observes(e) {
+			continue
+		}
+		if f.Collateral == nil {
+			f.Collateral = map[string]string{}
+		}
+		f.Collateral[e.Role] = what(e)
+		if l, ok := c.peerLine(e.Role); ok {
+			f.Collateral[e.Role] += ": " + l.Text
+		}
+	}
 }
 
 func cancelWords(job Job, signal string) string {
