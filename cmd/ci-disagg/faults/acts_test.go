@@ -71,7 +71,9 @@ func killNode(n int) func(testing.TB, *row) {
 func nodeDeathInTime(t testing.TB, r *row) {
 	o := r.result(t)
 	require.Less(t, o.Ended.Sub(r.acted), 25*time.Second)
-	require.NotEmpty(t, o.Finding.BadNodes)
+	if r.root != "" { // with the batch node dies the agent, who would know which one it was
+		require.NotEmpty(t, o.Finding.BadNodes)
+	}
 }
 
 func preempt(t testing.TB, r *row) {
