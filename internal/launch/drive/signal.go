@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 )
 
@@ -29,9 +30,9 @@ func Notify(ctx context.Context) (_ context.Context, stop context.CancelFunc) {
 		case <-quit:
 		}
 	}()
-	return ctx, func() {
+	return ctx, sync.OnceFunc(func() {
 		signal.Stop(ch)
 		close(quit)
 		cancel(context.Canceled)
-	}
+	})
 }
