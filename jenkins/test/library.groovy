@@ -302,6 +302,18 @@ class LibraryTest {
             expect(p, 'FAILURE', ['sh ci-disagg: find the binary', 'error'])
             assert p.cause.message == 'ciDisagg: the binary is ci-disagg 7.1.0, the library belongs to 0.1.0'
         }
+        scenarios['exit code and report contradict each other'] = { String name ->
+            Pipeline p = start(name)
+            File other = new File(p.workspace, 'other')
+            other.text = """#!/bin/sh
+                case \$1 in version) echo ci-disagg v0.1.9 linux/amd64 go1.26; exit ;; esac
+                mkdir -p ci-disagg-report; echo '{"exit_code": 0, "headline": "all well"}' >ci-disagg-report/result.json; exit 5
+                """.stripIndent()
+            other.executable = true
+            p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt', binary: './other'"))
+            expect(p, 'FAILURE', BEFORE + ['archiveArtifacts', 'publishChecks FAILURE', 'error'])
+            assert p.cause.message == 'ciDisagg: exit 5, but the report says 0'
+        }
         scenarios['exit 0 without a report'] = { String name ->
             Pipeline p = start(name)
             File other = new File(p.workspace, 'other')
@@ -309,7 +321,7 @@ class LibraryTest {
             other.executable = true
             p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt', binary: './other'"))
             expect(p, 'FAILURE', BEFORE + ['archiveArtifacts', 'publishChecks FAILURE', 'error'])
-            assert p.cause.message == 'ciDisagg: exit 0, but there is no report that says so'
+            assert p.cause.message == 'ciDisagg: exit 0, but there is no report'
         }
     }
 

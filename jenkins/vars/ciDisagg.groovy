@@ -196,7 +196,7 @@ private Map conclude(Map job) {
     Map out = [exitCode: job.code, result: result, infra: job.code == 3 || job.code < 0, headline: job.report.headline ?: '',
                comment: job.comment, runId: job.report.runId ?: job.runId, runDir: job.report.runDir ?: '', reportDir: job.reportDir]
     String usual = resultTable(job.mode)[job.code]
-    if (usual != null && result != usual) {
+    if (usual != null && result != usual && !contradicted(job)) {
         echo("ciDisagg: exit ${job.code} counts as ${result} here, not as ${usual}: results parameter")
     }
     if (result == 'SUCCESS' || !job.propagate) {
@@ -230,10 +230,19 @@ private static Map resultTable(String mode) {
     ]
 }
 
-/** The build result of a job's exit code. Green needs evidence: exit 0 without a report of the same code is FAILURE. */
+/** Whether exit code and report contradict each other. Green needs evidence, so exit 0 needs a report. */
+@NonCPS
+private static boolean contradicted(Map job) {
+    if (job.verb == 'plan' || job.code < 0) {
+        return false
+    }
+    return job.report.exitCode == null ? job.code == 0 : job.report.exitCode != job.code
+}
+
+/** The build result of a job's exit code. */
 @NonCPS
 private static String resultOf(Map job) {
-    if (job.verb != 'plan' && job.code == 0 && job.report.exitCode != 0) {
+    if (contradicted(job)) {
         return 'FAILURE'
     }
     String own = job.results[job.code] ?: job.results["${job.code}".toString()]
@@ -250,8 +259,8 @@ private static String verdictLine(Map job) {
     if (job.code < 0) {
         return "infrastructure, not your change: Jenkins lost sight of the process twice (${job.code}); ci-disagg resume ${job.runId} goes on"
     }
-    if (job.verb != 'plan' && job.code == 0 && job.report.exitCode != 0) {
-        return 'exit 0, but there is no report that says so'
+    if (contradicted(job)) {
+        return job.report.exitCode == null ? 'exit 0, but there is no report' : "exit ${job.code}, but the report says ${job.report.exitCode}"
     }
     String word = words[job.code] ?: "unexpected exit code ${job.code}"
     return job.report.headline ? "${word}: ${job.report.headline}" : word
