@@ -103,17 +103,20 @@ func (d *driver) interrupt(work, ctx context.Context) {
 		d.fatal = context.Cause(ctx) // the jobs go on; resume finds them
 		return
 	}
-	d.stopping, d.stopReason = true, fmt.Sprint(context.Cause(ctx))
+	d.stopReason = fmt.Sprint(context.Cause(ctx))
+	d.stopping.Store(true)
 	for _, c := range d.cases {
 		a := c.cur
 		if a == nil || a.ending || a.submitting || a.searching {
 			continue
 		}
 		// The abort path has sent the scancel; here it is written down.
-		a.job.Cancel = &rundir.Cancel{At: d.o.Now(), Reason: d.stopReason, Outcome: rundir.OutcomeCancelled}
+		if a.job.Cancel == nil { // else it was ending already, for a reason of its own
+			a.job.Cancel = &rundir.Cancel{At: d.o.Now(), Reason: d.stopReason, Outcome: rundir.OutcomeCancelled}
+		}
 		a.cancelled, a.cancelAt, a.facts.Job = true, d.o.Now(), a.job
-		j, file := a.job, a.dir.JobFile()
-		d.background(func() { _ = rundir.WriteJSON(file, j) })
+		write := a.record.next(a.job)
+		d.background(func() { _ = write() })
 	}
 	d.queue.reset(d.o.Now(), time.Second)
 	_ = work

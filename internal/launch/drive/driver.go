@@ -37,7 +37,7 @@ type driver struct {
 	turn     chan struct{}     // closed when the submission before the next one has ended
 	install  sync.Mutex        // one worker copies the binary, the others wait for it
 	failed   bool              // --fail-fast has fired
-	stopping bool              // interrupted
+	stopping atomic.Bool       // interrupted; workers look at it too
 	fatal    error             // ends the drive
 	pending  []func(context.Context)
 
@@ -80,6 +80,7 @@ type attempt struct {
 	dir         rundir.AttemptDir // here
 	there       rundir.AttemptDir // as the job sees it
 	job         rundir.Job
+	record      *jobFile
 	facts       outcome.Facts
 	last        outcome.Resolution
 	text        string // last queue text told
@@ -182,7 +183,7 @@ func (d *driver) loop(ctx, work context.Context) error {
 		}
 		d.step(work)
 	}
-	if d.stopping {
+	if d.stopping.Load() {
 		return context.Cause(ctx)
 	}
 	if d.o.Detach && d.live() > 0 {
@@ -212,7 +213,7 @@ func (d *driver) step(work context.Context) {
 			d.look(work, c)
 		}
 	}
-	if !d.stopping {
+	if !d.stopping.Load() {
 		d.fill(work)
 	}
 	d.pollQueue(work)
@@ -242,12 +243,12 @@ func (d *driver) live() int {
 func (d *driver) finished() bool {
 	for _, c := range d.cases {
 		if c.cur != nil {
-			if d.o.Detach && !d.stopping && c.cur.job.ID != "" && !c.cur.ending {
+			if d.o.Detach && !d.stopping.Load() && c.cur.job.ID != "" && !c.cur.ending {
 				continue // submitted: that is all a detached run waits for
 			}
 			return false
 		}
-		if c.next == nil || d.stopping || d.failed {
+		if c.next == nil || d.stopping.Load() || d.failed {
 			continue
 		}
 		// A detached run leaves what a limit holds back, once it knows that one does.
@@ -375,7 +376,7 @@ func (d *driver) pickUpCase(c *theCase) error {
 
 func (d *driver) newAttempt(c *theCase, rep, number int) *attempt {
 	a := &attempt{rep: rep, number: number, dir: d.o.Dir.CaseDir(c.plan.Case.Slug).Attempt(rep, number), roles: map[string]string{}}
-	a.there = a.dir
+	a.there, a.record = a.dir, &jobFile{path: a.dir.JobFile()}
 	if !d.o.Host.Shared() {
 		a.there = d.thereDir(c.plan.Case.Slug, rep, number)
 	}
@@ -410,6 +411,34 @@ func (d *driver) noteBadNodes(nodes []string, why string) {
 
 // slurmJob is the attempt's job as the client knows it.
 func (a *attempt) slurmJob() slurm.Job { return slurm.Job{ID: a.job.ID, Cluster: a.job.Routed} }
+
+// jobFile writes the job.json of an attempt that is submitted. Workers may have
+// several versions of it in hand at the same time: the newest stands.
+type jobFile struct {
+	path string
+	made int // versions made, the owner's
+
+	mu      sync.Mutex
+	written int // the newest version on disk
+}
+
+// next takes the next version, in the owner; a worker writes it.
+func (f *jobFile) next(j rundir.Job) (write func() error) {
+	f.made++
+	version := f.made
+	return func() error {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if version < f.written {
+			return nil
+		}
+		err := rundir.WriteJSON(f.path, j)
+		if err == nil {
+			f.written = version
+		}
+		return err
+	}
+}
 
 // registry is what the abort path needs: every job that may exist. It has its own
 // lock because that path must not wait for the owner.

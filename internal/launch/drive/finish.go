@@ -82,7 +82,7 @@ func (d *driver) bringHome(work context.Context, a *attempt) error {
 		if err == nil {
 			return nil
 		}
-		if d.stopping || errors.Is(err, fs.ErrNotExist) {
+		if d.stopping.Load() || errors.Is(err, fs.ErrNotExist) {
 			break
 		}
 		if sleep(work, min(time.Minute, time.Second<<i)) != nil {
@@ -97,7 +97,7 @@ func (d *driver) decideNext(work context.Context, c *theCase, o rundir.AttemptOu
 	a := c.cur
 	s := d.state(c)
 	s.Attempts[len(s.Attempts)-1].Outcome = o.Outcome
-	if d.stopping || d.failed {
+	if d.stopping.Load() || d.failed {
 		d.decided(c, o, Decision{Action: Done})
 		return
 	}
@@ -116,7 +116,7 @@ func (d *driver) decideNext(work context.Context, c *theCase, o rundir.AttemptOu
 // decided does what the policy said.
 func (d *driver) decided(c *theCase, o rundir.AttemptOutcome, dec Decision) {
 	a, s := c.cur, d.state(c)
-	if d.stopping || d.failed {
+	if d.stopping.Load() || d.failed {
 		dec.Action = Done
 	}
 	switch dec.Action {
@@ -129,7 +129,7 @@ func (d *driver) decided(c *theCase, o rundir.AttemptOutcome, dec Decision) {
 		c.next = &next{rep: a.rep + 1, number: 1, why: dec.Why, after: d.o.Now().Add(dec.After), exclude: dec.Exclude}
 		d.tell(Next, c, "a further repetition%s: %s", inText(dec.After), dec.Why)
 	default:
-		if d.stopping && o.Outcome == rundir.OutcomeCancelled {
+		if d.stopping.Load() && o.Outcome == rundir.OutcomeCancelled {
 			break // resume goes on with it
 		}
 		s.State = rundir.CaseDone

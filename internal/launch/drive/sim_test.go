@@ -3,10 +3,13 @@ package drive
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -310,6 +313,77 @@ func TestDetachOnALimitedCluster(t *testing.T) {
 			})
 		})
 	}
+}
+
+// apart is a login node whose files cannot be listed.
+type apart struct {
+	*sim
+	list func() ([]host.FileInfo, error)
+	n    atomic.Int32
+}
+
+func (*apart) Shared() bool { return false }
+
+func (a *apart) List(context.Context, string, int) ([]host.FileInfo, error) {
+	a.n.Add(1)
+	return a.list()
+}
+
+// attemptOf is a driver with one attempt under way.
+func attemptOf(t *testing.T, o Options) (*driver, *attempt) {
+	t.Helper()
+	require.NoError(t, o.complete())
+	d := newDriver(o, o.Run, o.Plans, nil)
+	a := d.newAttempt(d.cases[0], 0, 1)
+	a.job = rundir.Job{Schema: rundir.Schema, Backend: o.Backend, Name: "n", ID: "7"}
+	d.cases[0].cur = a
+	return d, a
+}
+
+func interruptedContext() context.Context {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(&Interrupted{Signal: syscall.SIGTERM})
+	return ctx
+}
+
+func TestAnInterruptionEndsTheTriesToBringHome(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir() + "/run")
+	synctest.Test(t, func(t *testing.T) {
+		h := &apart{sim: newSim(), list: func() ([]host.FileInfo, error) { return nil, errors.New("away") }}
+		o := simOptions(t, h.sim, dir, 1)
+		o.Host, o.Binary.Dir = h, "/far"
+		d, a := attemptOf(t, o)
+		done := make(chan error, 1)
+		go func() { done <- d.bringHome(context.Background(), a) }()
+		time.Sleep(2 * time.Second)
+		d.interrupt(context.Background(), interruptedContext())
+		require.ErrorContains(t, <-done, "away")
+		require.LessOrEqual(t, h.n.Load(), int32(3))
+		d.workers.Wait()
+	})
+}
+
+func TestAnInterruptionKeepsTheReasonOfAnEarlierCancel(t *testing.T) {
+	t.Parallel()
+	o := simOptions(t, newSim(), rundir.Dir(t.TempDir()+"/run"), 1)
+	d, a := attemptOf(t, o)
+	d.cancelJob(context.Background(), d.cases[0], "waited for 6h0m0s", rundir.TimeoutOf(rundir.PhaseQueue))
+	d.interrupt(context.Background(), interruptedContext())
+	d.workers.Wait()
+	require.Equal(t, rundir.TimeoutOf(rundir.PhaseQueue), a.job.Cancel.Outcome)
+	require.Equal(t, "waited for 6h0m0s", jobOf(t, d.o.Dir, "c0", 0, 1).Cancel.Reason)
+}
+
+func TestTheNewestJobRecordStands(t *testing.T) {
+	t.Parallel()
+	f := &jobFile{path: t.TempDir() + "/job.json"}
+	first, second := f.next(rundir.Job{Schema: rundir.Schema, ID: "1"}), f.next(rundir.Job{Schema: rundir.Schema, ID: "2"})
+	require.NoError(t, second())
+	require.NoError(t, first())
+	var got rundir.Job
+	require.NoError(t, rundir.ReadJSON(f.path, &got))
+	require.Equal(t, "2", got.ID)
 }
 
 func TestQueueBudgetOnAFakeClock(t *testing.T) {

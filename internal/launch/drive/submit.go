@@ -306,7 +306,7 @@ func (d *driver) attached(work context.Context, c *theCase, a *attempt) {
 	d.registry.put(a.job)
 	d.queue.reset(d.o.Now(), d.o.Poll.First)
 	switch {
-	case d.stopping:
+	case d.stopping.Load():
 		d.cancelJob(work, c, d.stopReason, rundir.OutcomeCancelled)
 	case d.failed:
 		d.cancelJob(work, c, "the run was ended while this was being submitted", rundir.OutcomeCancelled)
@@ -379,14 +379,14 @@ func (d *driver) searched(work context.Context, c *theCase, a *attempt, j slurm.
 	case ok:
 		now := a.job.Intent
 		a.job.ID, a.job.Routed, a.job.Submitted = j.ID, j.Cluster, &now
-		if err := rundir.WriteJSON(a.dir.JobFile(), a.job); err != nil {
+		if err := a.record.next(a.job)(); err != nil {
 			d.tell(Warning, c, "the record of job %s cannot be written: %v", j.ID, err)
 		}
 		d.attached(work, c, a)
 		d.tell(Submitted, c, "found job %s by its name", j.ID)
 	case err != nil:
 		d.o.Log.Debug("search", "name", a.job.Name, "err", err)
-	case over && d.stopping:
+	case over && d.stopping.Load():
 		d.finish(c, outcome.Resolution{
 			Phase: rundir.PhaseQueue, Done: true, Outcome: rundir.OutcomeCancelled, Confidence: "client", Reason: d.stopReason, Ended: d.o.Now(),
 		})

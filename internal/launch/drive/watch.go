@@ -139,7 +139,7 @@ func (d *driver) pollBound() (first, bound time.Duration) {
 		a := c.cur
 		switch {
 		case a == nil || a.ending || a.job.ID == "":
-		case d.stopping, a.cancelled, !a.facts.EndSeen.IsZero(), a.last.Ask != 0:
+		case d.stopping.Load(), a.cancelled, !a.facts.EndSeen.IsZero(), a.last.Ask != 0:
 			return 2 * time.Second, 5 * time.Second // its end is due
 		case a.silent(d.o.Now()):
 			first, bound = 5*time.Second, 5*time.Second // its node may have died
@@ -238,10 +238,10 @@ func (d *driver) cancelJob(work context.Context, c *theCase, why string, as rund
 	a.cancelled, a.cancelAt = true, d.o.Now()
 	a.facts.Job = a.job
 	d.registry.put(a.job)
-	j, file := a.job, a.dir.JobFile()
+	j, write := a.job, a.record.next(a.job)
 	d.background(func() {
 		err := d.back.cancel(work, []rundir.Job{j})
-		err = errors.Join(err, rundir.WriteJSON(file, j))
+		err = errors.Join(err, write())
 		if err != nil {
 			d.send(work, func(context.Context) { d.tell(Warning, c, "cancel: %v", err) })
 		}
