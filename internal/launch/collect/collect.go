@@ -47,7 +47,8 @@ type Bundle struct {
 	Host   string `json:"host"`
 	Dir    string `json:"dir"` // there
 	Files  []File `json:"files"`
-	Bytes  int64  `json:"bytes"` // copied
+	Bytes  int64  `json:"bytes"`          // copied
+	Over   int    `json:"over,omitempty"` // files over max_files, not in Files
 }
 
 // File is one file of a bundle.
@@ -67,15 +68,21 @@ const headShare = 4
 
 // Gather copies the attempt's files from dir on h to localDir. Files that the
 // client itself wrote there (job.json, outcome.json) are never overwritten. On an
-// error everything copied so far stays, and Gather may simply be called again.
+// error everything copied so far stays, and Gather may simply be called again. With
+// ErrIncomplete that would not help: all that the rules allow is here.
 func Gather(ctx context.Context, h host.Host, dir, localDir string, r Rules) (Bundle, error) {
 	r = r.orDefaults()
 	b := Bundle{Schema: rundir.Schema, Host: h.Name(), Dir: dir}
-	all, err := h.List(ctx, dir, r.MaxFiles)
+	all, incomplete, err := list(ctx, h, dir, r.MaxFiles)
 	if err != nil {
 		return b, err
 	}
-	slices.SortFunc(all, func(x, y host.FileInfo) int { return compare(x, y) })
+	listed := len(all)
+	all, missing := r.choose(all)
+	b.Over = listed - len(all)
+	if missing > 0 {
+		incomplete = errors.Join(fmt.Errorf("%w: %d files are over max_files of %d", ErrIncomplete, missing, r.MaxFiles), incomplete)
+	}
 	var whole, cut []string
 	sizes := map[string]int64{}
 	for _, f := range all {
@@ -85,6 +92,8 @@ func Gather(ctx context.Context, h host.Host, dir, localDir string, r Rules) (Bu
 			continue
 		case !r.wants(f.Path):
 			file.Why = "left out by the collect rules"
+		case strings.Contains(f.Path, "\n"):
+			file.Why = "its name holds a line break"
 		case b.Bytes >= r.MaxTotal:
 			file.Why = fmt.Sprintf("over max_total of %d bytes", r.MaxTotal)
 		case f.Size > r.MaxFile || b.Bytes+f.Size > r.MaxTotal:
@@ -107,26 +116,87 @@ func Gather(ctx context.Context, h host.Host, dir, localDir string, r Rules) (Bu
 			return b, err
 		}
 	}
-	return b, rundir.WriteJSON(filepath.Join(localDir, BundleFile), b)
+	return b, errors.Join(rundir.WriteJSON(filepath.Join(localDir, BundleFile), b), incomplete)
 }
 
-// compare puts what a report needs first in front, so that a total bound cuts the
-// least useful: records, results, then by path.
-func compare(x, y host.FileInfo) int {
-	rank := func(p string) int {
-		switch {
-		case strings.HasSuffix(p, ".json"), strings.HasSuffix(p, ".xml"):
-			return 0
-		case strings.HasPrefix(p, "roles/"), !strings.Contains(p, "/"):
-			return 1
-		default:
-			return 2
+// choose puts what is wanted first, the most useful in front, and drops what is
+// over the bound; missing is how many of those were wanted. It sorts all in place.
+func (r Rules) choose(all []host.FileInfo) (chosen []host.FileInfo, missing int) {
+	unwanted := make(map[string]bool)
+	for _, f := range all {
+		if !r.wants(f.Path) {
+			unwanted[f.Path] = true
 		}
 	}
+	slices.SortFunc(all, func(x, y host.FileInfo) int {
+		switch ux, uy := unwanted[x.Path], unwanted[y.Path]; {
+		case ux == uy:
+			return compare(x, y)
+		case ux:
+			return 1
+		default:
+			return -1
+		}
+	})
+	return all[:min(len(all), r.MaxFiles)], max(0, len(all)-len(unwanted)-r.MaxFiles)
+}
+
+// ErrIncomplete says that not every file there could be considered.
+var ErrIncomplete = errors.New("not every file was collected")
+
+// listMost bounds the list that the most useful files are chosen from.
+const listMost = 100_000
+
+// list is every file there. When they are too many even to be listed, it still has
+// those directly in dir, and those of the roles, which reports are made of.
+func list(ctx context.Context, h host.Host, dir string, most int) (all []host.FileInfo, incomplete, err error) {
+	all, err = h.List(ctx, dir, max(most, listMost))
+	if !errors.Is(err, host.ErrPartial) {
+		return all, nil, err
+	}
+	incomplete = fmt.Errorf("%w: %w", ErrIncomplete, err)
+	const roles = "roles"
+	more, err := h.List(ctx, path.Join(dir, roles), max(most, listMost))
+	if err != nil && !errors.Is(err, host.ErrPartial) {
+		return all, incomplete, nil // perhaps there is none
+	}
+	have := make(map[string]bool, len(all))
+	for _, f := range all {
+		have[f.Path] = true
+	}
+	for _, f := range more {
+		f.Path = path.Join(roles, f.Path)
+		if !have[f.Path] {
+			all = append(all, f)
+		}
+	}
+	return all, incomplete, nil
+}
+
+// compare puts what a report needs first in front, so that a bound cuts the least
+// useful: the attempt's own records, results, other records, logs, then by path.
+func compare(x, y host.FileInfo) int {
 	if d := rank(x.Path) - rank(y.Path); d != 0 {
 		return d
 	}
 	return strings.Compare(x.Path, y.Path)
+}
+
+func rank(p string) int {
+	top, role := !strings.Contains(p, "/"), strings.HasPrefix(p, "roles/")
+	record := strings.HasSuffix(p, ".json") || strings.HasSuffix(p, ".xml")
+	switch {
+	case top && record:
+		return 0
+	case role && record:
+		return 1
+	case top, role:
+		return 2
+	case record:
+		return 3
+	default:
+		return 4
+	}
 }
 
 func isClients(p string) bool {

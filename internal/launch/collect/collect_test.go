@@ -2,6 +2,7 @@ package collect
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -109,6 +110,55 @@ func TestGatherTotalCutsTheLeastUseful(t *testing.T) {
 	require.Equal(t, int64(100), got["output/a.bin"].Kept)
 	require.NotEmpty(t, got["output/a.bin"].Why)
 	require.LessOrEqual(t, b.Bytes, int64(1000))
+}
+
+// A job that leaves more files than are wanted must not cost its records.
+func TestGatherTooManyFiles(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, h host.Host, dir string) {
+		many := map[string]string{"agent.json": "{}", "slurm.out": "s", "roles/GEN_0/results.0.xml": "<x/>", "roles/GEN_0/output.log": "l", "a\nb": "odd"}
+		for i := range 50 {
+			many[fmt.Sprintf("output/f%02d", i)] = "x"
+		}
+		tree(t, h, dir, many)
+		here := t.TempDir()
+		b, err := Gather(context.Background(), h, dir, here, Rules{MaxFiles: 8})
+		require.ErrorIs(t, err, ErrIncomplete)
+		require.ErrorContains(t, err, "47 files are over max_files of 8")
+		require.Equal(t, 47, b.Over)
+		got := files(b)
+		for _, p := range []string{"agent.json", "slurm.out", "roles/GEN_0/results.0.xml", "roles/GEN_0/output.log", "output/f02"} {
+			require.NotEmpty(t, got[p].SHA256, p)
+			require.FileExists(t, filepath.Join(here, p))
+		}
+		require.Contains(t, got["a\nb"].Why, "line break")
+		require.FileExists(t, filepath.Join(here, BundleFile))
+		// What nobody wants does not count.
+		b, err = Gather(context.Background(), h, dir, t.TempDir(), Rules{MaxFiles: 5, Exclude: []string{"output/**"}})
+		require.NoError(t, err)
+		require.Equal(t, 50, b.Over)
+	})
+}
+
+// full is a host that lists no more than so many files.
+type full struct {
+	*host.Here
+	most int
+}
+
+func (f full) List(ctx context.Context, dir string, limit int) ([]host.FileInfo, error) {
+	return f.Here.List(ctx, dir, min(limit, f.most))
+}
+
+func TestGatherWhenNotAllCanBeListed(t *testing.T) {
+	t.Parallel()
+	h, dir := full{Here: host.NewHere(os.Environ()), most: 3}, filepath.Join(t.TempDir(), "far")
+	tree(t, h, dir, map[string]string{"agent.json": "{}", "output/1": "", "output/2": "", "output/3": "", "roles/GEN_0/results.0.xml": "<x/>"})
+	here := t.TempDir()
+	_, err := Gather(context.Background(), h, dir, here, Rules{})
+	require.ErrorIs(t, err, ErrIncomplete)
+	require.FileExists(t, filepath.Join(here, "agent.json"))
+	require.FileExists(t, filepath.Join(here, "roles/GEN_0/results.0.xml"))
 }
 
 func TestGatherAFileThatGrows(t *testing.T) {

@@ -82,7 +82,7 @@ func (d *driver) bringHome(work context.Context, a *attempt) error {
 		if err == nil {
 			return nil
 		}
-		if d.stopping.Load() || errors.Is(err, fs.ErrNotExist) {
+		if d.stopping.Load() || errors.Is(err, fs.ErrNotExist) || errors.Is(err, collect.ErrIncomplete) {
 			break
 		}
 		if sleep(work, min(time.Minute, time.Second<<i)) != nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/collect"
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
@@ -361,6 +362,20 @@ func TestAnInterruptionEndsTheTriesToBringHome(t *testing.T) {
 		require.ErrorContains(t, <-done, "away")
 		require.LessOrEqual(t, h.n.Load(), int32(3))
 		d.workers.Wait()
+	})
+}
+
+func TestAnIncompleteCollectionIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir() + "/run")
+	synctest.Test(t, func(t *testing.T) {
+		h := &apart{sim: newSim(), list: func() ([]host.FileInfo, error) { return nil, host.ErrPartial }}
+		o := simOptions(t, h.sim, dir, 1)
+		o.Host, o.Binary.Dir = h, "/far"
+		d, a := attemptOf(t, o)
+		begun := time.Now()
+		require.ErrorIs(t, d.bringHome(context.Background(), a), collect.ErrIncomplete)
+		require.Zero(t, time.Since(begun))
 	})
 }
 

@@ -112,28 +112,65 @@ func copyFile(from, to string) error {
 	})
 }
 
-// List lists the regular files below dir.
+// List lists the regular files below dir, those directly in it first.
 func (h *Here) List(_ context.Context, dir string, limit int) ([]FileInfo, error) {
-	var files []FileInfo
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return err
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	l := listing{dir: dir, limit: limit}
+	for _, e := range entries {
+		if !e.IsDir() {
+			l.add(filepath.Join(dir, e.Name()), e)
 		}
-		info, err := d.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil // replaced while we looked
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			_ = filepath.WalkDir(filepath.Join(dir, e.Name()), l.walk) // it never fails: l.err does
 		}
-		if err != nil {
-			return err
-		}
-		if len(files) >= limit {
-			return fmt.Errorf("%s: more than %d files", dir, limit)
-		}
-		rel, err := filepath.Rel(dir, path)
-		files = append(files, FileInfo{Path: rel, Size: info.Size(), MTime: info.ModTime()})
-		return err
-	})
-	return files, err
+	}
+	return l.files, l.err
+}
+
+// listing is a list of files that goes on past what cannot be seen.
+type listing struct {
+	dir   string
+	limit int
+	files []FileInfo
+	err   error
+}
+
+func (l *listing) walk(path string, d fs.DirEntry, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // removed while we looked
+	case err != nil:
+		l.err = fmt.Errorf("%w: %w", ErrPartial, err)
+	case !l.add(path, d):
+		return fs.SkipAll
+	}
+	return nil
+}
+
+// add takes one file; false = the list is full.
+func (l *listing) add(path string, d fs.DirEntry) bool {
+	if !d.Type().IsRegular() {
+		return true
+	}
+	info, err := d.Info()
+	if errors.Is(err, fs.ErrNotExist) {
+		return true // replaced while we looked
+	}
+	rel, relErr := filepath.Rel(l.dir, path)
+	if err := errors.Join(err, relErr); err != nil {
+		l.err = fmt.Errorf("%w: %w", ErrPartial, err)
+		return true
+	}
+	if len(l.files) >= l.limit {
+		l.err = fmt.Errorf("%w: %s has more than %d", ErrPartial, l.dir, l.limit)
+		return false
+	}
+	l.files = append(l.files, FileInfo{Path: rel, Size: info.Size(), MTime: info.ModTime()})
+	return true
 }
 
 // Read reads small files.

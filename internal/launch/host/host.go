@@ -20,6 +20,9 @@ var ErrNotStarted = errors.New("not started")
 // ended before the command did: what the command has done is not known.
 var ErrUnreachable = errors.New("login node unreachable")
 
+// ErrPartial says that a list of files is not complete.
+var ErrPartial = errors.New("not every file is listed")
+
 const (
 	defaultTimeout   = time.Minute
 	defaultMaxOutput = 16 << 20
@@ -65,7 +68,9 @@ type Host interface {
 	Shared() bool
 	// Push copies local files below localDir to dir on the host.
 	Push(ctx context.Context, localDir, dir string, paths []string) error
-	// List lists the regular files below dir, at most limit.
+	// List lists the regular files below dir, those directly in it first. With more
+	// than limit, or with directories that cannot be read, it returns what it has
+	// and ErrPartial.
 	List(ctx context.Context, dir string, limit int) ([]FileInfo, error)
 	// Pull copies regular files below dir on the host to localDir.
 	Pull(ctx context.Context, dir, localDir string, paths []string) error

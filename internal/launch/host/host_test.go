@@ -133,8 +133,15 @@ func TestFiles(t *testing.T) {
 			require.Equal(t, int64(len(files[f.Path])), f.Size, f.Path)
 			require.WithinDuration(t, time.Now(), f.MTime, time.Minute)
 		}
-		_, err = h.List(ctx, dir, 3)
+		few, err := h.List(ctx, dir, 3)
+		require.ErrorIs(t, err, ErrPartial)
+		require.Len(t, few, 3)
+		for _, f := range few {
+			require.NotContains(t, f.Path, "/", "what lies directly there comes first")
+		}
+		_, err = h.List(ctx, dir+"/nowhere", 3)
 		require.Error(t, err)
+		require.NotErrorIs(t, err, ErrPartial)
 
 		back := t.TempDir()
 		require.NoError(t, h.Pull(ctx, dir, back, paths))

@@ -80,19 +80,31 @@ func tarFile(tw *tar.Writer, file, name string) error {
 }
 
 // List lists the regular files below dir with find, whose output is separated by
-// NUL: a file name may hold anything else.
+// NUL: a file name may hold anything else. The record unseen says that find could not see everything.
 func (s *SSH) List(ctx context.Context, dir string, limit int) ([]FileInfo, error) {
-	r, err := s.Run(ctx, Cmd{Argv: []string{"find", path.Clean(dir), "-type", "f", "-printf", `%s %T@ %P\0`}, MaxOutput: 64 << 20})
+	const script = `cd -- "$1" && { { find . -maxdepth 1 -type f -printf "$3"; a=$?; find . -mindepth 2 -type f -printf "$3" && [ $a = 0 ]; } 2>/dev/null || printf '!\0'; } | head -z -n "$2"`
+	r, err := s.Run(ctx, Cmd{
+		Argv:      []string{"sh", "-c", script, "sh", path.Clean(dir), strconv.Itoa(limit + 1), `%s %T@ %P\0`},
+		MaxOutput: 64 << 20, Timeout: fileTimeout,
+	})
 	if err := failed("list "+s.Name()+":"+dir, r, err); err != nil {
 		return nil, err
 	}
 	return parseFind(r.Stdout, limit)
 }
 
+// unseen is the record that stands for what find could not see.
+const unseen = "!"
+
 func parseFind(out []byte, limit int) ([]FileInfo, error) {
 	var files []FileInfo
+	var partial error
 	for rec := range bytes.SplitSeq(out, []byte{0}) {
 		if len(rec) == 0 {
+			continue
+		}
+		if string(rec) == unseen {
+			partial = fmt.Errorf("%w: find could not read all directories", ErrPartial)
 			continue
 		}
 		part := strings.SplitN(string(rec), " ", 3)
@@ -105,11 +117,11 @@ func parseFind(out []byte, limit int) ([]FileInfo, error) {
 			return nil, fmt.Errorf("find answered %.100q", rec)
 		}
 		if len(files) >= limit {
-			return nil, fmt.Errorf("more than %d files", limit)
+			return files, fmt.Errorf("%w: there are more than %d", ErrPartial, limit)
 		}
 		files = append(files, FileInfo{Path: part[2], Size: size, MTime: time.UnixMicro(int64(sec * 1e6))})
 	}
-	return files, nil
+	return files, partial
 }
 
 // Pull fetches files as one tar stream and writes each by rename.
