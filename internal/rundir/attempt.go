@@ -50,6 +50,7 @@ type Job struct {
 	Intent    time.Time  `json:"intent"`           // before sbatch was started
 	Submitted *time.Time `json:"submitted,omitempty"`
 	Excluded  []string   `json:"excluded,omitempty"` // nodes excluded after earlier attempts
+	Avoided   []string   `json:"avoided,omitempty"`  // those of Excluded that are not bad: this repetition is to run elsewhere
 	Cancel    *Cancel    `json:"cancel,omitempty"`   // we asked for the end of the job
 }
 

@@ -309,8 +309,27 @@ func (d *driver) tell(kind UpdateKind, c *theCase, format string, args ...any) {
 	d.o.Log.Debug("update", "kind", string(kind), "case", u.Slug, "text", u.Text)
 }
 
+// resumedPrefix begins Attempt.Why of an attempt that takes the place of an
+// interrupted one: no retry.
+const resumedPrefix = "resumed; the attempt before was "
+
+// retriesOf counts the retries that a run has used: its budget holds over all
+// drivers of it.
+func retriesOf(r rundir.Run) int {
+	n := 0
+	for _, c := range r.Cases {
+		for _, a := range c.Attempts {
+			if a.Attempt > 1 && !strings.HasPrefix(a.Why, resumedPrefix) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // pickUp finds out where every case stands.
 func (d *driver) pickUp() error {
+	d.retries = retriesOf(d.run)
 	for _, c := range d.cases {
 		s := d.state(c)
 		switch {
@@ -336,7 +355,7 @@ func (d *driver) pickUpCase(c *theCase) error {
 		if err := rundir.ReadJSON(a.dir.JobFile(), &a.job); err != nil {
 			return err
 		}
-		d.noteBadNodes(a.job.Excluded, "an earlier attempt")
+		d.noteBadNodes(slices.DeleteFunc(slices.Clone(a.job.Excluded), func(n string) bool { return slices.Contains(a.job.Avoided, n) }), "an earlier attempt")
 	}
 	if exists(a.dir.OutcomeFile()) {
 		// It had ended; what follows had not been decided, or not been written.
@@ -347,7 +366,7 @@ func (d *driver) pickUpCase(c *theCase) error {
 		if a.job.Cancel != nil && strings.HasPrefix(a.job.Cancel.Reason, interruptedPrefix) && o.Outcome == rundir.OutcomeCancelled {
 			// Whoever resumes an interrupted run wants the rest of it.
 			s.Attempts[len(s.Attempts)-1].Outcome = o.Outcome
-			c.next = &next{rep: last.Rep, number: last.Attempt + 1, why: "resumed; the attempt before was " + a.job.Cancel.Reason}
+			c.next = &next{rep: last.Rep, number: last.Attempt + 1, why: resumedPrefix + a.job.Cancel.Reason, exclude: a.job.Avoided}
 			return nil
 		}
 		c.cur, a.ending = a, true

@@ -306,6 +306,7 @@ func TestLease(t *testing.T) {
 	require.False(t, leaseLives(dead, time.Now()))
 	dead.PID = 1
 	require.True(t, leaseLives(dead, time.Now()))
+	require.False(t, leaseLives(dead, time.Now().Add(LeaseTTL)), "its process id may be somebody else's")
 	require.NoError(t, third.release(false))
 
 	// Two that take over at the same time: one wins.
@@ -338,6 +339,45 @@ func TestChooseExclusions(t *testing.T) {
 	require.Len(t, warned, 2)
 	got, _ = chooseExclusions([]string{"x"}, nil, nil, 2, nil)
 	require.Equal(t, []string{"x"}, got, "without a list, sbatch has the last word")
+}
+
+func TestResumeCountsEarlierRetries(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, 2, retriesOf(rundir.Run{Cases: []rundir.CaseState{
+		{Attempts: []rundir.Attempt{{Attempt: 1}, {Attempt: 2, Why: "retry: x"}, {Rep: 1, Attempt: 1}, {Rep: 1, Attempt: 2, Why: "retry: y"}}},
+		{Attempts: []rundir.Attempt{{Attempt: 1}, {Attempt: 2, Why: resumedPrefix + "interrupted: terminated"}}},
+		{},
+	}}))
+	o := testOptions(t, BackendLocal)
+	for _, id := range []string{"a", "b"} {
+		addCase(&o, id, goodServer, goodClient)
+	}
+	o.Run.Cases[0].State = rundir.CaseDone
+	o.Run.Cases[0].Attempts = []rundir.Attempt{{Attempt: 1, Outcome: "infra"}, {Attempt: 2, Outcome: "passed", Why: "retry: x"}}
+	require.NoError(t, o.complete())
+	d := newDriver(o, o.Run, o.Plans, nil)
+	require.NoError(t, d.pickUp())
+	require.Equal(t, 1, d.retries)
+}
+
+// A node that a repetition was only to avoid is no bad node for others.
+func TestResumeKeepsAvoidedNodesApart(t *testing.T) {
+	t.Parallel()
+	s := newSim()
+	o := simOptions(t, s, rundir.Dir(t.TempDir()+"/run"), 1)
+	require.NoError(t, o.complete())
+	d := newDriver(o, o.Run, o.Plans, nil)
+	res := result{nodes: []string{"a", "b", "c", "d"}}
+	res.exclusions(context.Background(), d, o.Plans[0], order{bad: []string{"a"}, avoid: []string{"a", "b"}})
+	require.Equal(t, []string{"a", "b"}, res.job.Excluded)
+	require.Equal(t, []string{"b"}, res.job.Avoided)
+
+	o.Run.Cases[0].Attempts = []rundir.Attempt{{Rep: 1, Attempt: 1}}
+	d = newDriver(o, o.Run, o.Plans, nil)
+	res.job.Schema, res.job.Name, res.job.ID = rundir.Schema, "n", "7"
+	require.NoError(t, rundir.WriteJSON(o.Dir.CaseDir("c0").Attempt(1, 1).JobFile(), res.job))
+	require.NoError(t, d.pickUp())
+	require.Equal(t, []string{"a"}, d.badList())
 }
 
 func TestRetryPolicy(t *testing.T) {

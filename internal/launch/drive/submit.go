@@ -120,7 +120,7 @@ func (d *driver) submit(work context.Context, p rundir.Plan, dir, there rundir.A
 		var refused *slurm.CallError
 		if errors.As(err, &refused) && refused.InvalidNode() && len(res.job.Excluded) > 0 {
 			res.warnings = append(res.warnings, "a node to keep away from is unknown to the cluster; none is excluded")
-			res.job.Excluded = nil
+			res.job.Excluded, res.job.Avoided = nil, nil
 			continue
 		}
 		if err == nil {
@@ -214,6 +214,7 @@ func (r *result) exclusions(work context.Context, d *driver, p rundir.Plan, in o
 		r.nodes = nodes
 	}
 	r.job.Excluded, r.warnings = chooseExclusions(in.bad, in.avoid, r.nodes, p.Nodes, r.warnings)
+	r.job.Avoided = slices.DeleteFunc(slices.Clone(r.job.Excluded), func(n string) bool { return slices.Contains(in.bad, n) })
 }
 
 // chooseExclusions drops names that the cluster does not know (sbatch refuses a
