@@ -17,8 +17,9 @@ import (
 )
 
 // LeaseTTL is how old the last sign of life of a driver on another host must be
-// before its run may be taken over. A driver on this host is dead when its
-// process is.
+// before its run may be taken over. A driver on this host is dead as soon as its
+// process is; a process without signs of life is dead here too, since its id may
+// be somebody else's by now.
 const LeaseTTL = 60 * time.Second
 
 // settle is how long a new holder waits before it believes that its lease stood:
