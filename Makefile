@@ -98,7 +98,7 @@ bench-report: ## render 200 cases with 90 days of history each: seconds and peak
 .PHONY: release
 release: ## static binaries for amd64 and arm64 with checksums, in dist/
 	rm -rf dist && mkdir dist
-	for arch in amd64 arm64; do GOOS=linux GOARCH=$$arch $(GO_BUILD) -ldflags '-s -w' -o dist/ci-disagg-linux-$$arch ./cmd/ci-disagg; done
+	for arch in amd64 arm64; do GOOS=linux GOARCH=$$arch $(GO_BUILD) -ldflags "-s -w -X main.version=$$(cat jenkins/resources/ci-disagg/version)" -o dist/ci-disagg-linux-$$arch ./cmd/ci-disagg; done
 	cd dist && sha256sum ci-disagg-linux-* | tee SHA256SUMS
 
 .PHONY: clean

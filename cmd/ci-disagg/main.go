@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,7 +41,13 @@ func newHost() host {
 
 // run executes one command line and gives the exit code: the only place that
 // prints an error.
-func run(ctx context.Context, h host, args []string) int {
+func run(ctx context.Context, h host, args []string) (code int) {
+	defer func() {
+		if r := recover(); r != nil { // Go's own code for it, 2, would read as a mistake of the user's
+			fmt.Fprintf(h.stderr, "ci-disagg: this is a bug, please report it: %v\n%s", r, debug.Stack())
+			code = exitInfra
+		}
+	}()
 	root := newRoot(h)
 	args, err := expandArgs(root, args)
 	if err == nil {

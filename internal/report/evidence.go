@@ -210,10 +210,10 @@ func (b Builder) judgeAgain(v *attemptView) {
 		return
 	}
 	rec := findingRecord(f)
-	switch {
-	case v.outcome == rundir.OutcomePassed:
+	switch v.outcome {
+	case rundir.OutcomePassed:
 		v.outcome, v.finding = rundir.OutcomeTestFailed, &rec
-	case v.outcome == rundir.OutcomeTestFailed, v.outcome == rundir.OutcomeInfra:
+	case rundir.OutcomeTestFailed, rundir.OutcomeInfra:
 		v.finding = &rec
 		v.outcome = rundir.OutcomeTestFailed
 		if f.Class == blame.Infra {
