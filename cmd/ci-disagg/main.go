@@ -44,8 +44,11 @@ func newHost() host {
 func run(ctx context.Context, h host, args []string) (code int) {
 	defer func() {
 		if r := recover(); r != nil { // Go's own code for it, 2, would read as a mistake of the user's
-			fmt.Fprintf(h.stderr, "ci-disagg: this is a bug, please report it: %v\n%s", r, debug.Stack())
 			code = exitInfra
+			fmt.Fprintf(h.stderr, "ci-disagg: this is a bug, please report it: %v (CI_DISAGG_DEBUG=1 shows where)\n", r)
+			if h.getenv("CI_DISAGG_DEBUG") != "" {
+				_, _ = h.stderr.Write(debug.Stack())
+			}
 		}
 	}()
 	root := newRoot(h)
