@@ -308,7 +308,7 @@ func (o judgeOptions) read(h host, rec *baseline.Record, reader bench.Reader, ar
 		reps = append(reps, found.Results)
 		rec.Repetitions = append(rec.Repetitions, baseline.Repetition{})
 	}
-	measurements, problems := baseline.Measurements(reps, reader.Metrics)
+	measurements, problems := baseline.Measurements(reps, reader.Metrics, baseline.PointNames)
 	rec.Measurements = measurements
 	rec.Problems = append(rec.Problems, problems...)
 	if len(measurements) == 0 && len(rec.Problems) == 0 {

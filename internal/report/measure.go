@@ -1,9 +1,7 @@
 package report
 
 import (
-	"fmt"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,7 +24,7 @@ type measured struct {
 // Files are trusted only then: their writers have been reaped.
 func (b Builder) measure(c CaseBundle, views []attemptView) measured {
 	m := measured{}
-	index := map[string]int{}
+	var reps [][]bench.Result
 	for _, v := range views {
 		if !v.run.Counts || v.outcome != rundir.OutcomePassed {
 			continue
@@ -36,12 +34,18 @@ func (b Builder) measure(c CaseBundle, views []attemptView) measured {
 		m.problems = append(m.problems, problems...)
 		for _, r := range results {
 			m.scores = append(m.scores, r.Accuracy...)
-			point := pointName(c.Plan.Expected.Points, r)
-			for _, s := range r.Samples {
-				m.add(index, point, s, len(m.repetitions)-1, b)
-			}
 		}
+		reps = append(reps, results)
 	}
+	var problems []string
+	m.measurements, problems = baseline.Measurements(reps, b.Setup.Metrics, func(results []bench.Result) []string {
+		names := make([]string, len(results))
+		for i, r := range results {
+			names[i] = pointName(c.Plan.Expected.Points, r)
+		}
+		return names
+	})
+	m.problems = append(m.problems, problems...)
 	return m
 }
 
@@ -58,28 +62,6 @@ func (m *measured) addRepetition(v attemptView) {
 		m.started = *rep.Started
 	}
 	m.repetitions = append(m.repetitions, rep)
-}
-
-func (m *measured) add(index map[string]int, point string, s bench.Sample, rep int, b Builder) {
-	key := point + "\x00" + s.Metric
-	i, ok := index[key]
-	if !ok {
-		def, known := b.Setup.Metrics.Lookup(s.Metric)
-		if !known {
-			m.problems = append(m.problems, fmt.Sprintf("metric %s has no unit and direction", s.Metric))
-			return
-		}
-		i = len(m.measurements)
-		index[key] = i
-		m.measurements = append(m.measurements, baseline.Measurement{Point: point, Metric: s.Metric, Unit: def.Unit})
-	}
-	ms := &m.measurements[i]
-	if slices.Contains(ms.Reps, rep) {
-		m.problems = append(m.problems, fmt.Sprintf("%s at %s was reported twice by one job", s.Metric, point))
-		return
-	}
-	ms.Values = append(ms.Values, s.Value)
-	ms.Reps = append(ms.Reps, rep)
 }
 
 // results reads and validates what one attempt measured. The client's own files

@@ -182,18 +182,18 @@ func TestMeasurements(t *testing.T) {
 	}
 	got, problems := baseline.Measurements([][]bench.Result{
 		{result(64, 1), result(8, 2), result(64, 1)}, {result(64, 3)}, {result(8, 5), result(64, 4)},
-	}, metric.Default())
+	}, metric.Default(), baseline.PointNames)
 	require.Empty(t, problems)
 	require.Equal(t, []baseline.Measurement{
 		{Point: "con64", Metric: tput, Unit: "tok/s", Values: []float64{1, 3, 4}},
 		{Point: "con8", Metric: tput, Unit: "tok/s", Values: []float64{2, 5}, Reps: []int{0, 2}},
 	}, got)
 
-	_, problems = baseline.Measurements([][]bench.Result{{result(8, 1), result(8, 2)}}, metric.Default())
+	_, problems = baseline.Measurements([][]bench.Result{{result(8, 1), result(8, 2)}}, metric.Default(), baseline.PointNames)
 	require.Equal(t, []string{`f: output_token_throughput of point "con8" is 2, but another result of the same point says 1`}, problems)
 	bad := result(8, 1)
 	bad.Samples[0].Metric = "speed"
-	_, problems = baseline.Measurements([][]bench.Result{{bad}}, metric.Default())
+	_, problems = baseline.Measurements([][]bench.Result{{bad}}, metric.Default(), baseline.PointNames)
 	require.Len(t, problems, 1)
 }
 

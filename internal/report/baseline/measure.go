@@ -13,10 +13,12 @@ import (
 // measurements of its record: one per point and metric, one value per repetition
 // that measured it. The problems say what makes the run no measurement: a point
 // that one repetition reports twice with different values, an unknown metric.
-func Measurements(reps [][]bench.Result, table metric.Table) ([]Measurement, []string) {
+// name gives the point of each result of one repetition: PointNames, or what a
+// plan calls them.
+func Measurements(reps [][]bench.Result, table metric.Table, name func([]bench.Result) []string) ([]Measurement, []string) {
 	c := collector{table: table, index: map[string]int{}}
 	for rep, results := range reps {
-		points := PointNames(results)
+		points := name(results)
 		for i, r := range results {
 			for _, s := range r.Samples {
 				c.add(rep, points[i], r.File, s)
