@@ -47,8 +47,8 @@ type fault struct {
 	kind    string // "" = not asserted
 	says    string // in the message of the verdict case
 	bad     bool   // the last of the job's nodes is to be avoided
-	// state: Slurm ended the job, and that has to be reported within 30 s.
-	state bool
+	// state is the one in which Slurm ended the job, and which has to be reported within 30 s; "" = not asserted.
+	state string
 	// seenByReport: the attempt passed, and only what the roles left behind says otherwise.
 	seenByReport bool
 	check        func(testing.TB, *row)
@@ -196,7 +196,8 @@ func (r *row) judge(t testing.TB, exit int, o rundir.AttemptOutcome, d publish.D
 	}
 	r.report(t)
 	r.teardownInTime(t, o)
-	if r.state {
+	if r.state != "" {
+		require.Equal(t, r.state, o.State)
 		r.toldInTime(t, o)
 	}
 	if r.check != nil {
