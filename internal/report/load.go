@@ -52,17 +52,6 @@ func (a AttemptBundle) Finding() *rundir.Finding {
 	}
 }
 
-// Counting is the last attempt of every repetition, in order.
-func (c CaseBundle) Counting() []AttemptBundle {
-	var last []AttemptBundle
-	for _, attempts := range c.Reps {
-		if n := len(attempts); n > 0 {
-			last = append(last, attempts[n-1])
-		}
-	}
-	return last
-}
-
 // Load reads the run directory dir. A case without a plan or a run without a
 // run.json is an error; a missing or broken record of an attempt is part of the
 // result, because the report has to say so.
