@@ -219,6 +219,7 @@ func (b Builder) judgeAgain(v *attemptView) {
 		if f.Class == blame.Infra {
 			v.outcome = rundir.OutcomeInfra
 		}
+	default: // how the job ended as a whole stands
 	}
 }
 
