@@ -226,7 +226,7 @@ func (d *driver) drive(ctx context.Context, h host, dir rundir.Dir, run rundir.R
 	switch {
 	case errors.As(err, &interrupted):
 		return rep.finishInterrupted(h, interrupted)
-	case errors.As(err, &busy):
+	case errors.As(err, &busy), errors.As(err, new(*drive.OtherRunError)):
 		return usageErr(err)
 	case err != nil:
 		return &endError{code: exitInfra, err: err}
