@@ -198,9 +198,11 @@ func (m *machine) clientEnded(r *role, e event) {
 		m.noticedFirst(e.at)
 		return
 	}
+	was := m.phase
 	m.through(e.at, r.name+" ended")
 	if e.end.Exit != 0 {
 		m.begin(e.at, fmt.Sprintf("%s failed: %s", r.name, endWords(e.end)), settleTime, blame.Event{})
+		m.ending.phase = was // it is in the benchmark that the time limit came, if it was that
 	}
 }
 

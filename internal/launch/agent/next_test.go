@@ -345,6 +345,14 @@ func TestNext(t *testing.T) {
 22 tick -> ask
 22.1 tick
 22.5 job CANCELLED -> collect`},
+		{name: "the time limit comes, and the client is the first to go", outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), edit: func(s *state) { s.askJob = true }, script: serving + `
+20 ended BENCHMARK 143
+20.01 signal SIGTERM -> TERM GEN_0, TERM CTX_0, TERM DISAGG_SERVER
+20.02 ended GEN_0 143
+20.02 ended CTX_0 143
+20.02 ended DISAGG_SERVER 143
+22 tick -> ask
+22.5 job TIMEOUT -> collect`},
 		{name: "Slurm does not answer", root: "GEN_0", outcome: rundir.OutcomeTestFailed, edit: func(s *state) { s.askJob = true }, script: serving + `
 20 ended GEN_0 1
 20.5 tick -> TERM CTX_0, TERM DISAGG_SERVER, TERM BENCHMARK
