@@ -92,7 +92,8 @@ func roles() []fault {
 		},
 		{
 			name: "rank 1 of CTX_0 exits 3", test: wide, knob: "CTX_0/1:exit=3-while-serving",
-			outcome: testFailed, exit: 1, root: "CTX_0", says: "task 1",
+			// Rank 0 notices within 50 ms and leaves as well: Slurm may tell of both at once.
+			outcome: testFailed, exit: 1, root: "CTX_0",
 		},
 		{
 			name: "GEN_0 answers requests with errors", knob: "GEN_0:fail-requests",
