@@ -113,7 +113,7 @@ func (tl *timeline) fail(rng *rand.Rand, set setting, i int, when float64, own b
 // name of somebody else without evidence, in any setting.
 func TestAttribution(t *testing.T) {
 	t.Parallel()
-	const n = 2000
+	const n = 600 // 2000, which the figures of docs/blame.md are from, takes a minute under the race detector
 	c := classes(t)
 	// noise: one host's clock; slow reaping of steps; clocks of different hosts.
 	for _, tt := range []struct {
