@@ -66,9 +66,10 @@ $(BIN)/golangci-lint: Makefile
 	@touch -h $@
 
 .PHONY: faults
-faults: setup ## the whole fault matrix on a real Slurm, under 20 minutes, and its table
+faults: setup ## the whole fault matrix on a real Slurm, and the driver under random kills, under 40 minutes
 	table=$$(mktemp); trap 'cat "$$table"; rm -f "$$table"' EXIT; \
 	  CI_DISAGG_FAULTS=all CI_DISAGG_FAULTS_TABLE=$$table go test -count=1 -timeout 40m -parallel 4 -run '^TestFaultMatrix$$' ./cmd/ci-disagg/faults
+	CI_DISAGG_FAULTS=all go test -count=1 -timeout 30m ./internal/launch/drive
 
 .PHONY: bench-faults
 bench-faults: setup ## a crash with our agent and with the plain draft; Slurm queries for 50 jobs, ours and one per job and minute
