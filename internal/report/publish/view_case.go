@@ -1,0 +1,176 @@
+package publish
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// viewCasePage prepares the page of a case.
+func viewCasePage(d Document, c Case) casePage {
+	const root = "../../"
+	p := casePage{caseView: viewCase(c, root), D: d, Up: "../", Title: shortCase(c.ID) + ": " + label(c.Result)}
+	p.PerfFirst = c.Outcome == rundir.OutcomePassed
+	charts := map[string]string{}
+	for k, r := range charted(c.Metrics) {
+		charts[r.Point+"\x00"+r.Metric] = chartFile(c, k)
+	}
+	for _, r := range c.Metrics {
+		v := viewRow(r)
+		file, drawn := charts[r.Point+"\x00"+r.Metric]
+		if drawn {
+			v = viewChart(r, file)
+		}
+		if !r.Gate {
+			p.Rest = append(p.Rest, v)
+			if drawn {
+				p.Others = append(p.Others, v)
+			}
+			continue
+		}
+		p.Gating = append(p.Gating, v)
+		switch {
+		case !drawn:
+		case r.Verdict == verdict.Pass:
+			p.Passed = append(p.Passed, v)
+		default:
+			p.Red = append(p.Red, v)
+		}
+	}
+	sort.SliceStable(p.Gating, func(i, j int) bool { return wordRank(p.Gating[i].Verdict) < wordRank(p.Gating[j].Verdict) })
+	for _, a := range c.Attempts {
+		v := viewAttempt(c, a, root)
+		if a.Counts {
+			p.Counting = append(p.Counting, v)
+		} else {
+			p.Earlier = append(p.Earlier, v)
+		}
+	}
+	return p
+}
+
+func viewAttempt(c Case, a Attempt, root string) attemptPage {
+	p := attemptPage{Attempt: a, Root: root, Tone: "bad", Name: fmt.Sprintf("Attempt %d", a.Attempt)}
+	if a.Rep > 0 {
+		p.Name = fmt.Sprintf("Repetition %d, attempt %d", a.Rep+1, a.Attempt)
+	}
+	switch a.Outcome {
+	case rundir.OutcomePassed:
+		p.Tone = "good"
+	case rundir.OutcomeInfra, rundir.OutcomeLost, rundir.OutcomeCancelled:
+		p.Tone = "infra"
+	default:
+	}
+	from, to, ok := attemptSpan(a)
+	if ok {
+		p.Timeline = timelineFile(c, a)
+		p.Alt = timelineTitle(a, to.Sub(from)) + ". The tables below say the same."
+	}
+	if a.Started != nil {
+		p.Start = stamp(*a.Started)
+		if a.Ended != nil {
+			p.Duration = lasting(a.Ended.Sub(*a.Started))
+		}
+	}
+	if a.Outcome != rundir.OutcomePassed && (c.Finding == nil || a.Finding == nil || a.Finding.Message != c.Finding.Message) {
+		p.Said = squeeze(a.Reason)
+	}
+	for _, r := range a.Roles {
+		p.RoleRows = append(p.RoleRows, viewRole(r, root, a.Finding))
+	}
+	for i, e := range a.Timeline {
+		if i == maxEvents {
+			p.Dropped = len(a.Timeline) - i
+			break
+		}
+		p.Events = append(p.Events, eventView{At: "+" + lasting(e.At.Sub(from)), Role: e.Role, What: oneLine(e.What, 400)})
+	}
+	if len(p.Artifacts) > maxLinks {
+		p.Artifacts = p.Artifacts[:maxLinks]
+	}
+	return p
+}
+
+func viewRole(r Role, root string, f *rundir.Finding) roleView {
+	v := roleView{Role: r, Root: root, Ending: roleWords(r), Open: r.Status == roleRoot}
+	v.Said = squeeze(strings.TrimPrefix(r.Why, "["+r.Name+"] "))
+	explains := ""
+	if r.Status == roleRoot && f != nil && f.Line != nil {
+		explains = squeeze(f.Line.Text)
+	}
+	for _, t := range r.Tail {
+		v.TailLines = append(v.TailLines, tailLine{Text: t, Marked: explains != "" && squeeze(t) == explains})
+	}
+	switch r.Status {
+	case roleRoot:
+		v.Tone, v.Word = "bad", "root cause"
+	case roleCollateral:
+		v.Tone, v.Word = "infra", "fell with it"
+	case resultPassed:
+		v.Tone, v.Word = "good", "ended well"
+	case "failed":
+		v.Tone, v.Word = "doubt", "failed"
+		if r.StoppedBy != "" {
+			v.Tone, v.Word = "none", "stopped"
+		}
+	case "not_started":
+		v.Tone, v.Word = "none", "not started"
+	default:
+		v.Tone, v.Word = "doubt", r.Status
+	}
+	if r.Started != nil && r.Ready != nil && r.Kind != rundir.KindBenchmark && r.Kind != rundir.KindAgg {
+		v.ReadyIn = lasting(r.Ready.Sub(*r.Started))
+	}
+	if r.Started != nil && r.Ended != nil {
+		v.Lasted = lasting(r.Ended.Sub(*r.Started))
+	}
+	return v
+}
+
+// charted is the rows of a case that a chart is drawn for: the gating ones, and
+// the others that moved most.
+func charted(rows []verdict.Row) []verdict.Row {
+	var gating []verdict.Row
+	for _, r := range rows {
+		if r.Gate && len(r.Series) > 0 {
+			gating = append(gating, r)
+		}
+	}
+	if len(gating) > maxGating {
+		byWeight(gating)
+		gating = gating[:maxGating]
+	}
+	others := movedBesides(rows)
+	n := 0
+	for _, r := range others {
+		if len(r.Series) > 0 && n < maxMoved {
+			gating = append(gating, r)
+			n++
+		}
+	}
+	return gating
+}
+
+// KeepCharted drops the histories of rows that no chart is drawn for: 45 metrics
+// of 200 cases with 90 runs each would make verdict.json larger than all logs.
+func KeepCharted(rows []verdict.Row) {
+	keep := map[string]bool{}
+	for _, r := range charted(rows) {
+		keep[r.Point+"\x00"+r.Metric] = true
+	}
+	for i := range rows {
+		if !keep[rows[i].Point+"\x00"+rows[i].Metric] {
+			rows[i].Series, rows[i].Levels = nil, nil
+		}
+	}
+}
+
+// chartFile and timelineFile are the names of the drawings below charts/.
+func chartFile(c Case, k int) string { return fmt.Sprintf("%s.metric-%d.svg", c.Slug, k+1) }
+
+func timelineFile(c Case, a Attempt) string {
+	return fmt.Sprintf("%s.rep-%d.attempt-%d.svg", c.Slug, a.Rep, a.Attempt)
+}
