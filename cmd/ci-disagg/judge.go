@@ -196,18 +196,24 @@ func runJudge(ctx context.Context, h host, o judgeOptions, args []string) error 
 	}
 	j := baseline.JudgeCase(ctx, setup, subject)
 	doc := o.document(j, cfg, subject)
+	codes := []int{doc.ExitCode}
+	var failed error
 	if o.save {
-		if err := saveJudged(ctx, setup, j.Record); err != nil {
-			doc.Warnings = append(doc.Warnings, fmt.Sprintf("not stored: %v", err))
+		if err := saveJudged(ctx, setup, j.Record); err != nil { // asked for and not done is not green
+			failed = fmt.Errorf("not stored: %w", err)
+			doc.Warnings = append(doc.Warnings, failed.Error())
+			codes = append(codes, exitNoVerdict)
 		}
 	}
-	if err := o.publish(h, doc); err != nil {
-		return usageErr(err)
+	if err := o.publish(h, doc); err != nil { // what was judged stands, whatever became of the file
+		failed = errors.Join(failed, err)
+		codes = append(codes, exitInfra)
 	}
-	if doc.ExitCode == exitPassed {
+	code := report.ExitCode(codes, 0)
+	if code == exitPassed {
 		return nil
 	}
-	return &endError{code: doc.ExitCode}
+	return &endError{code: code, err: failed}
 }
 
 // policy lays the flags over the config's policy. There is nobody to run a
@@ -445,22 +451,20 @@ func judgeCounts(code int, worst verdict.Word) publish.Counts {
 	return n
 }
 
-// publish prints the table, or writes verdict.json.
+// publish prints the table and writes verdict.json where it is wanted. The table
+// comes first: a file that cannot be written does not hide it.
 func (o judgeOptions) publish(h host, doc publish.Document) error {
-	switch o.out {
-	case "-":
+	if o.out == "-" {
 		return writeIndented(h.stdout, doc)
-	case "":
-	default:
-		path, err := absPath(h, o.out)
-		if err != nil {
-			return err
-		}
-		if err := rundir.WriteJSON(path, doc); err != nil {
-			return err
-		}
 	}
 	t := newTable(h)
 	t.verdict(doc, o.all)
-	return nil
+	if o.out == "" {
+		return nil
+	}
+	path, err := absPath(h, o.out)
+	if err != nil {
+		return err
+	}
+	return rundir.WriteJSON(path, doc)
 }
