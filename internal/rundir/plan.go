@@ -42,7 +42,7 @@ type Plan struct {
 	GPUFlag   string     `json:"gpu_flag,omitempty"`
 	Container *Container `json:"container,omitempty"` // nil: roles run on the bare node
 	Budgets   Budgets    `json:"budgets"`
-	Hang      Duration   `json:"hang,omitempty"`  // no output and no progress for so long = hang; 0: not watched
+	Hang      Duration   `json:"hang,omitempty"`  // no output of any role for so long in the benchmark = hang; 0: not watched
 	Grace     Duration   `json:"grace,omitempty"` // between TERM and KILL in a teardown
 	Drain     DrainRule  `json:"drain"`
 

@@ -273,9 +273,7 @@ func (m *machine) deadlines(e event) {
 		}
 	case rundir.PhaseReady:
 		if over(b.Ready) {
-			m.notReady(e.at, b.Ready)
-		} else {
-			m.quiet(e)
+			m.notReady(e.at, b.Ready) // silence is no hang here: loading a model may say nothing for long
 		}
 	case rundir.PhaseBenchmark:
 		if over(b.Benchmark) {
@@ -319,7 +317,8 @@ func (m *machine) notReady(at time.Time, budget rundir.Duration) {
 }
 
 // quiet asks every server whether it still answers once no role has printed
-// anything for the configured time: the answer says who hangs.
+// anything for the configured time of the benchmark: the answer says who hangs.
+// Before that the budget of the phase ready is the bound.
 func (m *machine) quiet(e event) {
 	if m.hang <= 0 || e.quiet < m.hang || !m.probing.IsZero() || e.at.Sub(m.since) < m.hang {
 		return
@@ -331,7 +330,7 @@ func (m *machine) quiet(e event) {
 
 func (m *machine) takeProbed(e event) {
 	m.probing = time.Time{}
-	if m.ending != nil || m.phase != rundir.PhaseReady && m.phase != rundir.PhaseBenchmark {
+	if m.ending != nil || m.phase != rundir.PhaseBenchmark {
 		return
 	}
 	if e.quiet < m.hang { // something was printed meanwhile

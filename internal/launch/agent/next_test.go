@@ -329,6 +329,15 @@ func TestNext(t *testing.T) {
 42 ended CTX_0 143
 42 ended DISAGG_SERVER 143
 42 ended BENCHMARK 143 -> collect`},
+		{name: "loading in silence is no hang", root: "CTX_0", edit: func(s *state) { s.hang = 30 * time.Second }, outcome: rundir.TimeoutOf(rundir.PhaseReady), script: strings.Split(serving, "9 ready CTX_0")[0] + `
+20 ready GEN_0
+20 ready DISAGG_SERVER
+80 tick 59s
+106 tick 85s -> TERM GEN_0, TERM CTX_0, TERM DISAGG_SERVER, TERM BENCHMARK
+107 ended GEN_0 143
+107 ended CTX_0 143
+107 ended DISAGG_SERVER 143
+107 ended BENCHMARK 143 -> collect`},
 		{name: "the agent is told to end, locally", outcome: rundir.OutcomeCancelled, script: serving + `
 20 signal SIGTERM -> TERM GEN_0, TERM CTX_0, TERM DISAGG_SERVER, TERM BENCHMARK
 21 ended GEN_0 143

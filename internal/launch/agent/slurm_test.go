@@ -256,7 +256,12 @@ func TestSlurmFaults(t *testing.T) {
 		}
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			e := submit(t, scenario{faults: row.faults, edit: row.edit, env: row.env}).wait()
+			e := submit(t, scenario{faults: row.faults, env: row.env, edit: func(p *rundir.Plan) {
+				if row.edit != nil {
+					row.edit(p)
+				}
+				p.Hang *= 5 // a crowded machine is silent for seconds
+			}}).wait()
 			require.NotNil(t, e.rec.End, e.stdout)
 			require.Equal(t, row.outcome, e.rec.End.Outcome, e.stdout)
 			f := e.rec.End.Finding
