@@ -2,6 +2,7 @@ package trtllm
 
 import (
 	"path"
+	"strconv"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -27,28 +28,22 @@ func (r *rewriter) options(args []*syntax.Word, last *syntax.Word, n int) {
 		}
 	}
 	for i := 0; i < len(args); i++ {
-		name, value, hasValue := option(args, i)
+		name, value, end := option(args, i)
 		if name == "--" {
 			break
 		}
 		target, ok := r.target(name, value, n)
 		drop := listed && (name == "--splits" || name == "--group" || name == "--splitting-algorithm")
-		if !ok && !drop {
+		if end < 0 || !ok && !drop {
 			continue
 		}
-		e := edit{int(args[i].Pos().Offset()), int(args[i].End().Offset()), name + "=" + target}
+		e := edit{int(args[i].Pos().Offset()), int(args[end].End().Offset()), name + "=" + target}
 		if drop {
 			// The list holds the one case of this job: pytest-split would put it in
 			// some group, and all others would run nothing.
 			e.text = ""
 		}
-		if !hasValue { // the value is the next word
-			if i+1 >= len(args) {
-				continue
-			}
-			i++
-			e.to = int(args[i].End().Offset())
-		}
+		i = end
 		switch name {
 		case "--junit-xml", "--junitxml":
 			junit = true
@@ -88,21 +83,29 @@ func (r *rewriter) optionsEnd(args []*syntax.Word) int {
 	return -1
 }
 
-// option reads args[i]: its name, and its value if that is written in the same
-// word or, fully literal, in the next one.
-func option(args []*syntax.Word, i int) (name, value string, inWord bool) {
+// option reads args[i]: its name, its value as far as bash would not expand it,
+// and the index of the word that the value ends in: this one (--name=value), the
+// next one, or -1 where there is none. What begins with a dash is no value.
+func option(args []*syntax.Word, i int) (name, value string, last int) {
 	v, _ := prefix(args[i])
-	name, value, inWord = strings.Cut(v, "=")
-	if !inWord && i+1 < len(args) {
-		value, _ = prefix(args[i+1])
+	name, value, inWord := strings.Cut(v, "=")
+	if inWord {
+		return name, value, i
 	}
-	return name, value, inWord
+	if i+1 < len(args) {
+		if value, _ = prefix(args[i+1]); !strings.HasPrefix(value, "-") {
+			return name, value, i + 1
+		}
+	}
+	return name, "", -1
 }
 
 // target is shell text for where the option has to write, and whether it is one
 // of those that write to a file.
 func (r *rewriter) target(name, value string, n int) (string, bool) {
 	switch name {
+	case "--periodic-junit", "--periodic-save-unfinished-test", "--periodic-hang-traceback":
+		return "", false // flags
 	case "--junit-xml", "--junitxml":
 		return resultsFile(n), true
 	case "--csv", "--report-log", "--json-report-file", "--html", "--log-file", "--basetemp", "--debug-trace":
@@ -125,10 +128,19 @@ func (r *rewriter) target(name, value string, n int) (string, bool) {
 		}
 		return kind + ":" + r.own(file), true
 	}
-	if strings.HasPrefix(name, "--periodic-") && (strings.Contains(value, "/") || path.Ext(value) != "") {
+	if strings.HasPrefix(name, "--periodic-") && namesFile(value) {
 		return r.own(value), true
 	}
 	return "", false
+}
+
+// namesFile says whether the value of an option that we do not know looks like a
+// file's name. Behind a flag, which has no value, stands a test.
+func namesFile(value string) bool {
+	if _, err := strconv.ParseFloat(value, 64); err == nil || strings.Contains(value, "::") || strings.HasSuffix(value, ".py") {
+		return false
+	}
+	return strings.Contains(value, "/") || path.Ext(value) != ""
 }
 
 // outputDir is shell text for the value of pytest's --output-dir.
