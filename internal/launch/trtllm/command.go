@@ -157,43 +157,45 @@ func (r *rewriter) call(c *syntax.CallExpr) {
 
 // nested handles bash -c '…', whose text is a command itself.
 func (r *rewriter) nested(c *syntax.CallExpr) bool {
-	for i, w := range c.Args {
-		v, ok := literal(w)
-		if !ok || i+2 >= len(c.Args) || (path.Base(v) != "bash" && path.Base(v) != "sh") {
-			continue
-		}
-		flag, ok := literal(c.Args[i+1])
-		if !ok || !strings.HasPrefix(flag, "-") || !strings.HasSuffix(flag, "c") {
-			continue
-		}
-		inner, ok := literal(c.Args[i+2])
-		if !ok || r.depth > 3 {
-			continue
-		}
-		in := &rewriter{src: inner, o: r.o, depth: r.depth + 1}
-		if in.run() != nil || (!in.found.launcher && !in.found.pytest) {
-			continue
-		}
-		out, err := apply(inner, in.edits)
-		if err != nil {
-			r.err = err
-			return true
-		}
-		if out != inner {
-			q, err := syntax.Quote(out, syntax.LangBash)
-			if err != nil {
-				r.err = err
-				return true
-			}
-			r.replace(c.Args[i+2], q)
-		}
-		r.found.launcher = r.found.launcher || in.found.launcher
-		r.found.pytest = r.found.pytest || in.found.pytest
-		r.found.coverage = r.found.coverage || in.found.coverage
-		r.found.listed = r.found.listed || in.found.listed
-		return true
+	i := bashText(c.Args)
+	if i < 0 || r.depth > 3 {
+		return false
 	}
-	return false
+	inner, ok := literal(c.Args[i])
+	if !ok {
+		return false
+	}
+	in := &rewriter{src: inner, o: r.o, depth: r.depth + 1}
+	if in.run() != nil || (!in.found.launcher && !in.found.pytest) {
+		return false
+	}
+	out, err := apply(inner, in.edits)
+	if err == nil && out != inner {
+		var q string
+		if q, err = syntax.Quote(out, syntax.LangBash); err == nil {
+			r.replace(c.Args[i], q)
+		}
+	}
+	r.err = err
+	r.found.launcher = r.found.launcher || in.found.launcher
+	r.found.pytest = r.found.pytest || in.found.pytest
+	r.found.coverage = r.found.coverage || in.found.coverage
+	r.found.listed = r.found.listed || in.found.listed
+	return true
+}
+
+// bashText is the index of the word that bash -c or sh -c runs, or -1.
+func bashText(args []*syntax.Word) int {
+	for i := 0; i+2 < len(args); i++ {
+		shell, _ := literal(args[i])
+		if base := path.Base(shell); base != "bash" && base != "sh" {
+			continue
+		}
+		if flag, ok := literal(args[i+1]); ok && strings.HasPrefix(flag, "-") && strings.HasSuffix(flag, "c") {
+			return i + 2
+		}
+	}
+	return -1
 }
 
 // pytestAt is the index of the word that calls pytest, or -1.

@@ -211,3 +211,24 @@ func TestSharedFilesWithoutAnOption(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, prelude(got))
 }
+
+// A user may write the mark bare, between quotes, or in the text of another
+// shell: the process gets the id and nothing else.
+func TestTestIDInACommand(t *testing.T) {
+	t.Parallel()
+	const id = "perf/t.py::test_e2e[disagg-a'b \"c\" $HOME `id` \\ {d,e} *]"
+	for _, command := range []string{
+		"pytest {test_id}", `pytest "{test_id}"`, "pytest '{test_id}'", "trtllm-llmapi-launch pytest {test_id}",
+		`bash -c "$F; pytest {test_id}"`, `bash -c "$F; "'pytest {test_id}'`, `bash -ec "$F; pytest {test_id}"`, `eval "pytest {test_id}"`, `eval pytest '{test_id}'`,
+		`T={test_id}; pytest "$T"`, `T="{test_id}" && pytest "$T"`, `pytest "$(printf %s "{test_id}")"`, "# about {test_id}\npytest {test_id}",
+	} {
+		got, err := fillTestID(command, id)
+		require.NoError(t, err, command)
+		require.Equal(t, []string{id}, words(t, `F='pytest() { printf "%s\0" "$@"; }'; `+got), command)
+	}
+	got, err := fillTestID(`pytest "--opt={test_id}" -k "{test_id}"`, "a[b]")
+	require.NoError(t, err)
+	require.Equal(t, `pytest "--opt=a[b]" -k "a[b]"`, got)
+	_, err = fillTestID("pytest '{test_id}", id)
+	require.ErrorContains(t, err, "not a bash command")
+}

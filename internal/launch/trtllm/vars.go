@@ -132,11 +132,11 @@ func exportDynamic(e environment) string {
 // baseCommand is pytestCommand: the given one with its id filled in, or our own.
 func (k *kase) baseCommand() (string, error) {
 	s := k.r.set
-	id, err := syntax.Quote(k.id.full, syntax.LangBash)
-	if err != nil {
-		return "", fmt.Errorf("test id %q: %w", k.id.full, err)
-	}
 	if s.command == "" {
+		id, err := syntax.Quote(k.id.full, syntax.LangBash)
+		if err != nil {
+			return "", fmt.Errorf("test id %q: %w", k.id.full, err)
+		}
 		out := s.Pytest + " " + id
 		if s.Args != "" {
 			out += " " + s.Args
@@ -149,8 +149,8 @@ func (k *kase) baseCommand() (string, error) {
 		}
 		return out, nil
 	}
-	if strings.Contains(s.command, "{test_id}") {
-		return strings.ReplaceAll(s.command, "{test_id}", id), nil
+	if strings.Contains(s.command, testIDMark) {
+		return fillTestID(s.command, k.id.full)
 	}
 	// A command that takes a list is given one with this case alone.
 	if c, err := rewrite(s.command, rewriteOptions{redirect: true}); err == nil && c.listed {
