@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -196,24 +197,19 @@ func runJudge(ctx context.Context, h host, o judgeOptions, args []string) error 
 	}
 	j := baseline.JudgeCase(ctx, setup, subject)
 	doc := o.document(j, cfg, subject)
-	codes := []int{doc.ExitCode}
 	var failed error
 	if o.save {
-		if err := saveJudged(ctx, setup, j.Record); err != nil { // asked for and not done is not green
+		if err := saveRecords(ctx, setup, j.Record); err != nil {
+			report.NotStored(&doc, err, cfg.Perf.Policy.FunctionalOnly)
 			failed = fmt.Errorf("not stored: %w", err)
-			doc.Warnings = append(doc.Warnings, failed.Error())
-			codes = append(codes, exitNoVerdict)
 		}
 	}
+	code := doc.ExitCode
 	if err := o.publish(h, doc); err != nil { // what was judged stands, whatever became of the file
 		failed = errors.Join(failed, err)
-		codes = append(codes, exitInfra)
+		code = report.ExitCode([]int{code, exitInfra}, 0)
 	}
-	code := report.ExitCode(codes, 0)
-	if code == exitPassed {
-		return nil
-	}
-	return &endError{code: code, err: failed}
+	return endWith(h, code, failed)
 }
 
 // policy lays the flags over the config's policy. There is nobody to run a
@@ -381,15 +377,12 @@ func parseTime(flag, s string) (time.Time, error) {
 	return at, nil
 }
 
-// saveJudged stores the run with its verdicts.
-func saveJudged(ctx context.Context, setup baseline.Setup, rec baseline.Record) error {
+// saveRecords stores runs with their verdicts.
+func saveRecords(ctx context.Context, setup baseline.Setup, records ...baseline.Record) error {
 	if setup.Store == nil {
-		if setup.StoreErr != nil {
-			return setup.StoreErr
-		}
-		return errors.New("no baseline store is configured")
+		return cmp.Or(setup.StoreErr, errors.New("no baseline store is configured"))
 	}
-	_, err := setup.Store.Save(ctx, rec)
+	_, err := setup.Store.Save(ctx, records...)
 	return err
 }
 

@@ -13,8 +13,9 @@ import (
 )
 
 // publish writes all files of the report, says on the console how the run ended,
-// and ends with its exit code. A file that cannot be written is infrastructure:
-// it never hides a proven failure, and never leaves a pass.
+// and ends with its exit code. A file that cannot be written is infrastructure,
+// and a measurement that could not be stored is no verdict: neither hides a
+// proven failure, and neither leaves a pass.
 func (r *reporter) publish(h host, built report.Built) error {
 	d := &built.Document
 	sum, err := merge.Merge(built.JUnit, filepath.Join(r.dir.Report(), rundir.ReportJUnit), r.builder.Merge)
@@ -24,6 +25,9 @@ func (r *reporter) publish(h host, built report.Built) error {
 		report.Reconcile(d, sum)
 	}
 	d.Warnings = append(d.Warnings, sum.Warnings...)
+	if r.notStored != nil {
+		report.NotStored(d, r.notStored, r.builder.Setup.Policy.FunctionalOnly)
+	}
 	publish.Advice{RunDir: string(r.dir), Config: r.config, Cluster: d.Cluster, Backend: d.Backend}.Advise(d)
 	if writeErr := publish.Write(r.dir.Report(), *d); writeErr != nil {
 		err = errors.Join(err, fmt.Errorf("report: %w", writeErr))
@@ -32,17 +36,26 @@ func (r *reporter) publish(h host, built report.Built) error {
 		err = errors.Join(err, fmt.Errorf("--copy-report: %w", copyErr))
 	}
 	fmt.Fprint(h.stdout, publish.Console(*d, r.dir.Report(), publish.Style{Colour: colours(h, h.stdout)}))
-	if r.notStored != "" {
-		fmt.Fprintf(h.stderr, "ci-disagg: warning: %s\n", r.notStored)
-	}
 	code := d.ExitCode
 	if err != nil && d.Result != "interrupted" {
 		code = report.ExitCode([]int{code, exitInfra}, 0)
 	}
-	if code == exitPassed {
-		return nil
+	if r.notStored != nil {
+		err = errors.Join(fmt.Errorf("not stored: %w", r.notStored), err)
 	}
-	return &endError{code: code, err: err}
+	return endWith(h, code, err)
+}
+
+// endWith ends a verb with its exit code. What went wrong without costing the
+// pass is a warning.
+func endWith(h host, code int, err error) error {
+	if code != exitPassed {
+		return &endError{code: code, err: err}
+	}
+	if err != nil {
+		fmt.Fprintf(h.stderr, "ci-disagg: warning: %v\n", err)
+	}
+	return nil
 }
 
 // allowed are the verdicts that the policy lets pass.

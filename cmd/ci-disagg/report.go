@@ -111,8 +111,8 @@ type reporter struct {
 	builder report.Builder
 	config  string // where the config was read from, "" = none
 
-	driven    bool   // the run has just been driven: what cannot be read now is no mistake of the user's
-	notStored string // why the measurements did not join the history, "" = they did
+	driven    bool  // the run has just been driven: what cannot be read now is no mistake of the user's
+	notStored error // why the measurements did not join the history, nil = they did
 }
 
 // newReporter prepares the judging. A store that cannot be reached is not an
@@ -214,7 +214,7 @@ func (r *reporter) finish(ctx context.Context, h host, save bool) error {
 	r.builder.Setup.Policy.RerunsUnavailable = true // the run is over
 	built := r.builder.Build(ctx, bundle, 0)
 	if save {
-		r.save(ctx, &built)
+		r.notStored = r.save(ctx, built.Records)
 	}
 	return r.publish(h, built)
 }
@@ -236,18 +236,12 @@ func (r *reporter) finishInterrupted(h host, by *drive.Interrupted) error {
 	return &endError{code: by.ExitCode(), err: err}
 }
 
-// save stores the measurements. A store that fails is a warning, shown on the
-// console: the verdict has been made, and a later report --save can store it.
-func (r *reporter) save(ctx context.Context, built *report.Built) {
-	if len(built.Records) == 0 || r.builder.Setup.Store == nil && r.builder.Setup.StoreErr == nil {
-		return
+// save stores the measurements, where a store is configured or --save asks for
+// one.
+func (r *reporter) save(ctx context.Context, records []baseline.Record) error {
+	setup := r.builder.Setup
+	if len(records) == 0 || r.driven && setup.Store == nil && setup.StoreErr == nil {
+		return nil
 	}
-	err := r.builder.Setup.StoreErr
-	if err == nil {
-		_, err = r.builder.Setup.Store.Save(ctx, built.Records...)
-	}
-	if err != nil {
-		r.notStored = fmt.Sprintf("not stored: %v", err)
-		built.Document.Warnings = append(built.Document.Warnings, r.notStored)
-	}
+	return saveRecords(ctx, setup, records...)
 }

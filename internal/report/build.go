@@ -225,7 +225,7 @@ func (b Builder) judge(ctx context.Context, bundle Bundle, c CaseBundle, views [
 		}
 	}
 	r.doc.Metrics = append(r.doc.Metrics, b.accuracyRows(c, m)...)
-	if b.gates() && r.doc.Outcome == rundir.OutcomePassed {
+	if !b.Off && r.doc.Outcome == rundir.OutcomePassed {
 		r.record = &j.Record // only what was judged, in full, becomes history
 	}
 }

@@ -248,6 +248,17 @@ func TestPassNeedsTheAgentsRecord(t *testing.T) {
 	}
 }
 
+// What was judged becomes history, also where it could turn nothing red.
+func TestFunctionalOnlyIsStored(t *testing.T) {
+	t.Parallel()
+	b := builder(t, 8)
+	b.Setup.Policy.FunctionalOnly = true
+	built := build(t, b, runDir(t, nil, attemptSpec{outcome: rundir.OutcomePassed, tput: 1000}), 0)
+	require.Len(t, built.Records, 1)
+	b.Off = true
+	require.Empty(t, build(t, b, runDir(t, nil, attemptSpec{outcome: rundir.OutcomePassed, tput: 1000}), 0).Records, "it was not judged")
+}
+
 func TestCrashIsNotMeasured(t *testing.T) {
 	t.Parallel()
 	crash := attemptSpec{outcome: rundir.OutcomeTestFailed, exit: 1, tput: 1000, finding: &rundir.Finding{Root: "GEN_0", Class: "test", Message: "[GEN_0] exit 1"}}

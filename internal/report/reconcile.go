@@ -1,6 +1,8 @@
 package report
 
 import (
+	"fmt"
+
 	"github.com/ci-disagg/ci-disagg/internal/report/merge"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish"
 )
@@ -30,4 +32,20 @@ func Reconcile(d *publish.Document, sum merge.Summary) {
 	d.Result = ResultOf(d.ExitCode)
 	count(d)
 	d.Headline = headline(*d)
+}
+
+// NotStored makes the document say that what was measured did not join the
+// history, and why. A run that is missing there is missed by every later verdict,
+// so that one that passed is no pass; unless performance is advisory, which never
+// turns a run red.
+func NotStored(d *publish.Document, why error, advisory bool) {
+	text := fmt.Sprintf("not stored: %v", why)
+	d.Warnings = append(d.Warnings, text)
+	if advisory || d.Result == ResultOf(-1) { // interrupted: the signal decides
+		return
+	}
+	if code := ExitCode([]int{d.ExitCode, ExitNoVerdict}, 0); code != d.ExitCode {
+		d.ExitCode, d.Result = code, ResultOf(code)
+		d.Headline += "; " + text
+	}
 }
