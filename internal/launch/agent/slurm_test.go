@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -109,7 +110,7 @@ func submit(t *testing.T, sc scenario, sbatch ...string) *job {
 	text := fmt.Sprintf("#!/bin/bash\nexport %s='%s' %s=agent\nexec '%s' '%s'\n", name, value, childEnv, self, dir)
 	require.NoError(t, rundir.WriteFile(dir.Script(), []byte(text), rundir.ExecMode))
 	args := append([]string{
-		"--parsable", "--no-requeue", "--exclusive", "-p", "batch", "-o", dir.SlurmOut(), "-t", "5", fmt.Sprintf("-N%d", plan.Nodes), "--gpus-per-node=4",
+		"--parsable", "--no-requeue", "--exclusive", "-p", "batch", "-o", dir.SlurmOut(), "-t", "15", fmt.Sprintf("-N%d", plan.Nodes), "--gpus-per-node=4",
 		fmt.Sprintf("--ntasks-per-node=%d", most),
 	}, sbatch...)
 	j.began = time.Now()
@@ -120,23 +121,24 @@ func submit(t *testing.T, sc scenario, sbatch ...string) *job {
 	return j
 }
 
-// state is the job's state as squeue sees it, "" once it has gone.
-func (j *job) state() string {
-	out, err := j.c.Try("squeue", "-h", "-j", j.id, "-o", "%T")
-	if err != nil {
-		return ""
-	}
-	return out
+// over says that Slurm has done with the job. A squeue that fails says nothing.
+func (j *job) over() bool {
+	state, err := j.c.Try("squeue", "-h", "-t", "all", "-j", j.id, "-o", "%T")
+	return err == nil && !slices.Contains([]string{"PENDING", "CONFIGURING", "RUNNING", "COMPLETING"}, state)
 }
 
 // awaitPhase waits until the agent is in a phase.
 func (j *job) awaitPhase(p rundir.Phase) {
 	j.t.Helper()
+	j.await("phase "+string(p), func(rec rundir.AgentRecord) bool { return rec.Phase == p })
+}
+
+// await waits until the agent's record is as it should be.
+func (j *job) await(what string, ok func(rundir.AgentRecord) bool) {
+	j.t.Helper()
 	var rec rundir.AgentRecord
-	end := time.Now().Add(60 * time.Second)
-	for rec.Phase != p {
-		require.Less(j.t, time.Now(), end, "phase %s never came: %+v\n%s", p, rec, j.out())
-		time.Sleep(50 * time.Millisecond)
+	for end := time.Now().Add(3 * soon); !ok(rec); time.Sleep(50 * time.Millisecond) {
+		require.Less(j.t, time.Now(), end, "%s never came: %+v\n%s", what, rec, j.out())
 		_ = rundir.ReadJSON(j.dir.AgentFile(), &rec)
 	}
 }
@@ -149,11 +151,9 @@ func (j *job) out() string {
 // wait waits for the end of the job and checks what must hold after every one.
 func (j *job) wait() ended {
 	j.t.Helper()
-	j.c.Eventually(j.t, 90*time.Second, "the job's end", func() bool {
-		return j.state() == "" || j.state() == "COMPLETED" || !strings.Contains("RUNNING PENDING COMPLETING CONFIGURING", j.state())
-	})
+	j.c.Eventually(j.t, 3*soon, "the job's end", j.over)
 	e := ended{dir: j.dir, stdout: j.out(), took: time.Since(j.began), roles: map[string]rundir.RoleRecord{}}
-	require.Eventually(j.t, func() bool { return len(proc.WithCookie(j.cookie)) == 0 }, 5*time.Second, 50*time.Millisecond, "processes are left")
+	require.Eventually(j.t, func() bool { return len(proc.WithCookie(j.cookie)) == 0 }, soon, 50*time.Millisecond, "processes are left")
 	require.NoError(j.t, rundir.ReadJSON(j.dir.AgentFile(), &e.rec), e.stdout)
 	for _, r := range e.rec.Roles {
 		e.roles[r.Name] = r
@@ -163,11 +163,15 @@ func (j *job) wait() ended {
 
 func TestSlurmHealthyRun(t *testing.T) {
 	t.Parallel()
-	j := submit(t, scenario{edit: func(p *rundir.Plan) {
+	j := submit(t, scenario{env: map[string]string{"WORK": "until told"}, edit: func(p *rundir.Plan) {
 		p.Nodes = 3
 		p.Roles[0].Slice = []rundir.NodeShare{{Node: 0, Tasks: 4, GPUs: 4}, {Node: 1, Tasks: 4, GPUs: 4}}
 		p.Roles[1].Slice = []rundir.NodeShare{{Node: 2, Tasks: 1, GPUs: 4}}
 	}})
+	j.await("the steps' ids", func(rec rundir.AgentRecord) bool {
+		return rec.Phase == rundir.PhaseBenchmark && !slices.ContainsFunc(rec.Roles, func(r rundir.RoleRecord) bool { return r.Step == "" })
+	})
+	require.NoError(t, os.WriteFile(filepath.Join(j.dir.Output(), "enough"), nil, 0o600))
 	e := j.wait()
 	require.NotNil(t, e.rec.End, e.stdout)
 	require.Equal(t, rundir.OutcomePassed, e.rec.End.Outcome, e.stdout)
@@ -188,9 +192,8 @@ func TestSlurmHealthyRun(t *testing.T) {
 
 func TestSlurmCancelledByOthers(t *testing.T) {
 	t.Parallel()
-	j := submit(t, scenario{env: map[string]string{"WORK": "1m"}})
+	j := submit(t, scenario{env: long()})
 	j.awaitPhase(rundir.PhaseBenchmark)
-	time.Sleep(time.Second)
 	j.c.Command(t, "scancel", j.id)
 	e := j.wait()
 	require.NotNil(t, e.rec.End, e.stdout)
@@ -200,7 +203,7 @@ func TestSlurmCancelledByOthers(t *testing.T) {
 
 func TestSlurmPreempted(t *testing.T) {
 	t.Parallel()
-	j := submit(t, scenario{env: map[string]string{"WORK": "1m"}})
+	j := submit(t, scenario{env: long()})
 	j.awaitPhase(rundir.PhaseBenchmark)
 	var rec rundir.AgentRecord
 	require.NoError(t, rundir.ReadJSON(j.dir.AgentFile(), &rec))
@@ -214,7 +217,7 @@ func TestSlurmPreempted(t *testing.T) {
 
 func TestSlurmNodeDeath(t *testing.T) {
 	t.Parallel()
-	j := submit(t, scenario{env: map[string]string{"WORK": "1m"}})
+	j := submit(t, scenario{env: long()})
 	j.awaitPhase(rundir.PhaseBenchmark)
 	var rec rundir.AgentRecord
 	require.NoError(t, rundir.ReadJSON(j.dir.AgentFile(), &rec))
@@ -232,7 +235,7 @@ func TestSlurmNodeDeath(t *testing.T) {
 
 func TestSlurmRankDies(t *testing.T) {
 	t.Parallel()
-	j := submit(t, scenario{faults: map[string]string{"GEN_0": "serving:3@2"}, edit: func(p *rundir.Plan) {
+	j := submit(t, scenario{env: long(), faults: one("GEN_0", "serving:3@2"), edit: func(p *rundir.Plan) {
 		p.Nodes = 3
 		p.Roles[0].Slice = []rundir.NodeShare{{Node: 0, Tasks: 2, GPUs: 4}, {Node: 1, Tasks: 2, GPUs: 4}}
 		p.Roles[1].Slice = []rundir.NodeShare{{Node: 2, Tasks: 1, GPUs: 4}}
@@ -263,20 +266,7 @@ func TestSlurmFaults(t *testing.T) {
 				p.Hang *= 5 // a crowded machine is silent for seconds
 			}}).wait()
 			require.NotNil(t, e.rec.End, e.stdout)
-			require.Equal(t, row.outcome, e.rec.End.Outcome, e.stdout)
-			f := e.rec.End.Finding
-			if row.root == "either" {
-				require.ElementsMatch(t, []string{"GEN_0", "CTX_0"}, append(f.Roots, f.Root), e.stdout)
-				return
-			}
-			require.Equal(t, row.root, f.Root, e.stdout)
-			require.Empty(t, f.Roots, e.stdout)
-			root := e.roles[row.root]
-			for name, r := range e.roles {
-				if r.StopSent != nil && root.StopSent == nil && row.within == 0 {
-					require.Less(t, r.StopSent.Sub(*root.Ended), 2*time.Second, name)
-				}
-			}
+			row.check(t, e)
 		})
 	}
 }
@@ -285,19 +275,17 @@ func TestSlurmFaults(t *testing.T) {
 // blame for it.
 func TestSlurmStepIsKilledByOthers(t *testing.T) {
 	t.Parallel()
-	j := submit(t, scenario{env: map[string]string{"WORK": "1m"}})
+	j := submit(t, scenario{env: long()})
 	j.awaitPhase(rundir.PhaseBenchmark)
-	var rec rundir.AgentRecord
 	step := ""
-	require.Eventually(t, func() bool {
-		_ = rundir.ReadJSON(j.dir.AgentFile(), &rec)
+	j.await("the step's id", func(rec rundir.AgentRecord) bool {
 		for _, r := range rec.Roles {
 			if r.Name == "CTX_0" {
 				step = r.Step
 			}
 		}
 		return step != ""
-	}, 20*time.Second, 100*time.Millisecond)
+	})
 	j.c.Command(t, "scancel", "-s", "KILL", step)
 	e := j.wait()
 	require.Equal(t, rundir.OutcomeInfra, e.rec.End.Outcome, e.stdout)
@@ -309,7 +297,7 @@ func TestSlurmStepIsKilledByOthers(t *testing.T) {
 // the record stays open.
 func TestSlurmAgentIsKilled(t *testing.T) {
 	t.Parallel()
-	j := submit(t, scenario{env: map[string]string{"WORK": "1m"}})
+	j := submit(t, scenario{env: long()})
 	j.awaitPhase(rundir.PhaseBenchmark)
 	var rec rundir.AgentRecord
 	require.NoError(t, rundir.ReadJSON(j.dir.AgentFile(), &rec))
@@ -320,10 +308,11 @@ func TestSlurmAgentIsKilled(t *testing.T) {
 }
 
 // The warning signal ahead of the time limit: Slurm says that the job runs, and
-// that its time is nearly up.
+// that its time is nearly up. slurmctld looks every 30 s and sends it up to 30 s early: here 15 to 45 s after the start,
+// when the agent has long taken the batch shell's place.
 func TestSlurmTimeLimitIsAnnounced(t *testing.T) {
 	t.Parallel()
-	j := submit(t, scenario{env: map[string]string{"WORK": "1h"}}, "-t", "3", "--signal=B:TERM@170")
+	j := submit(t, scenario{env: long()}, "-t", "3", "--signal=B:TERM@135")
 	e := j.wait()
 	require.NotNil(t, e.rec.End, e.stdout)
 	require.Equal(t, blame.KindWalltime, e.rec.End.Finding.Kind, e.stdout)

@@ -153,12 +153,15 @@ func (c *Cluster) Try(name string, args ...string) (string, error) {
 	return command(ctx, c.Env(), name, args...)
 }
 
-// Sacct is the accounting rows of a job, its steps included, each split into the given fields. It waits up to 15 s for
-// the job's own row to show an end, since accounting lags.
+// patience is for what a cluster does by itself, however busy the machine is.
+const patience = 2 * time.Minute
+
+// Sacct is the accounting rows of a job, its steps included, each split into the given fields. It waits for the job's own
+// row to show an end, since accounting lags.
 func (c *Cluster) Sacct(tb testing.TB, job string, fields ...string) [][]string {
 	tb.Helper()
 	var rows [][]string
-	c.Eventually(tb, 15*time.Second, "sacct to know the end of job "+job, func() bool {
+	c.Eventually(tb, patience, "sacct to know the end of job "+job, func() bool {
 		out, err := c.Try("sacct", "-nP", "-j", job, "-o", "End,State,"+strings.Join(fields, ","))
 		if err != nil || out == "" {
 			return false
@@ -205,7 +208,7 @@ func (c *Cluster) StopController(tb testing.TB) {
 func (c *Cluster) StartController(tb testing.TB) {
 	tb.Helper()
 	c.Command(tb, "setsid", "-f", "slurmctld")
-	c.Eventually(tb, 60*time.Second, "slurmctld to answer and to see its nodes", func() bool {
+	c.Eventually(tb, patience, "slurmctld to answer and to see its nodes", func() bool {
 		if _, err := c.Try("scontrol", "ping"); err != nil {
 			return false
 		}
@@ -240,7 +243,7 @@ func (c *Cluster) StopAccounting(tb testing.TB) {
 func (c *Cluster) StartAccounting(tb testing.TB) {
 	tb.Helper()
 	c.Command(tb, "setsid", "-f", "slurmdbd")
-	c.Eventually(tb, 20*time.Second, "slurmdbd to answer", func() bool {
+	c.Eventually(tb, patience, "slurmdbd to answer", func() bool {
 		_, err := c.Try("sacctmgr", "-n", "list", "cluster")
 		return err == nil
 	})
@@ -261,7 +264,7 @@ func (c *Cluster) KillNode(tb testing.TB, node string) {
 func (c *Cluster) StartNode(tb testing.TB, node string) {
 	tb.Helper()
 	c.Command(tb, "setsid", "-f", "slurmd", "-N", node)
-	c.Eventually(tb, 30*time.Second, node+" to come back", func() bool {
+	c.Eventually(tb, patience, node+" to come back", func() bool {
 		out, err := c.Try("sinfo", "-h", "-N", "-p", "batch", "-n", node, "-o", "%t")
 		return err == nil && usable(out)
 	})
@@ -277,7 +280,7 @@ func (c *Cluster) stopDaemon(tb testing.TB, pidFile string, sig syscall.Signal) 
 	if err := syscall.Kill(pid, sig); err != nil {
 		tb.Fatalf("kill %d: %v", pid, err)
 	}
-	c.Eventually(tb, 20*time.Second, pidFile+" to end", func() bool { return !alive(pid) })
+	c.Eventually(tb, patience, pidFile+" to end", func() bool { return !alive(pid) })
 	_ = os.Remove(file)
 }
 

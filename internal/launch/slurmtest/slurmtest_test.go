@@ -37,7 +37,7 @@ func TestDeaths(t *testing.T) {
 	pidFile := t.TempDir() + "/pid"
 	job := cluster.Command(t, "sbatch", "--parsable", "-N1", "-w", "gpu1", "--no-requeue", "-o", "/dev/null",
 		"--wrap", "echo $$ > "+pidFile+"; trap '' TERM; while :; do sleep 1; done")
-	cluster.Eventually(t, 20*time.Second, "the job to run", func() bool {
+	cluster.Eventually(t, time.Minute, "the job to run", func() bool {
 		b, err := os.ReadFile(pidFile)
 		return err == nil && len(b) > 0
 	})
@@ -54,7 +54,7 @@ func TestDeaths(t *testing.T) {
 	cluster.StartAccounting(t)
 	cluster.StartNode(t, "gpu1")
 	cluster.Command(t, "scancel", job)
-	cluster.Eventually(t, 30*time.Second, "the queue to empty", func() bool { return len(cluster.Running(t)) == 0 })
+	cluster.Eventually(t, time.Minute, "the queue to empty", func() bool { return len(cluster.Running(t)) == 0 })
 }
 
 func zombie(status string) bool { return strings.Contains(status, "State:\tZ") }

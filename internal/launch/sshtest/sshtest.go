@@ -167,7 +167,7 @@ func (s *Server) Up() {
 	s.mu.Lock()
 	s.cmd = cmd
 	s.mu.Unlock()
-	for range 100 {
+	for range 1200 { // a minute
 		conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", s.port), time.Second)
 		if err == nil {
 			_ = conn.Close()
