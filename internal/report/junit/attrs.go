@@ -6,6 +6,10 @@ import (
 	"strings"
 )
 
+// maxAttrs bounds the attributes of one tag. Real files have a dozen; a million
+// would be looked up one among the others.
+const maxAttrs = 1024
+
 // parseAttrs decodes the attributes of the current tag into the arena.
 func (b *builder) parseAttrs() (span, error) {
 	from := len(b.attrs)
@@ -22,8 +26,8 @@ func (b *builder) parseAttrs() (span, error) {
 		if string(a.name) == "xmlns" || bytes.HasPrefix(a.name, []byte("xmlns:")) {
 			continue // says nothing once the prefixes are gone
 		}
-		if len(b.attrs) > maxPieces {
-			return span{}, errTooLarge
+		if len(b.attrs)-from >= maxAttrs {
+			return span{}, errTooMany
 		}
 		if bytes.IndexByte(a.value, '<') >= 0 {
 			b.dec.repaired++ // XML wants it escaped, and nothing is lost

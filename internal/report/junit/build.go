@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"strings"
 )
 
 // elem is what an open element means.
@@ -27,43 +26,14 @@ type frame struct {
 	name int // where its qualified name begins in names
 }
 
-// pieceKind is a child of a test case.
-type pieceKind int
-
-const (
-	pieceResult pieceKind = iota
-	pieceRerun
-	pieceStack
-	pieceOut
-	pieceErr
-	pieceProp
-	pieceExtra
-)
-
-// piece is one child of the case being read.
-type piece struct {
-	kind  pieceKind
-	name  string // of results and reruns; of an extra element
-	in    int    // for stack, out, err: index+1 of the rerun they are in
-	attrs span   // in builder.attrs
-	text  span   // in arena
-	big   string // or the text itself
-}
-
-type span struct{ from, to int }
-
-// attrSpan is a decoded attribute in the arena.
-type attrSpan struct{ name, value span }
-
-// maxPieces bounds the children and attributes of one case.
-const maxPieces = 1 << 20
-
 // builder follows the tokens and makes items of them.
 type builder struct {
 	sc  *scanner
 	dec decoder
 	o   ReadOptions
 	mem *budget
+
+	beside int64 // bytes that the open suites hold beside their cases
 
 	stack []frame
 	names []byte // qualified names of the open elements
@@ -90,10 +60,12 @@ type builder struct {
 	junk bool // text before any element
 }
 
-// errTooDeep and errTooLarge end the reading of a hostile file.
+// What ends the reading of a hostile file, and errMismatch, which is a bug of ours.
 var (
 	errTooDeep  = errors.New("elements are nested deeper than the limit")
 	errTooLarge = errors.New("a test case is larger than the limit")
+	errTooMany  = fmt.Errorf("a tag has more than %d attributes", maxAttrs)
+	errMuchText = errors.New("what suites say beside their cases is larger than the limit for a test case")
 	errTooMuch  = errors.New("the file is larger than the limit")
 	errMismatch = errors.New("go-junit and the splitter disagree about a case")
 )
@@ -241,140 +213,6 @@ func (b *builder) isRoot() bool {
 	return len(b.stack) == 1 && string(local(b.names)) == "testsuites"
 }
 
-func (b *builder) openCase() error {
-	b.inCase = true
-	b.start = b.sc.tokStart
-	b.arena, b.attrs, b.pieces = b.arena[:0], b.attrs[:0], b.pieces[:0]
-	b.bigSize, b.rerun = 0, 0
-	var err error
-	b.own, err = b.parseAttrs()
-	return err
-}
-
-func (b *builder) beginChild(name string) (elem, error) {
-	p := piece{name: name}
-	e := elText
-	switch name {
-	case "properties":
-		return elProps, nil
-	case "failure", "error", "skipped":
-		p.kind = pieceResult
-	case "flakyFailure", "flakyError", "rerunFailure", "rerunError":
-		p.kind = pieceRerun
-		e = elRerun
-		b.rerun = len(b.pieces) + 1
-		b.direct.reset()
-	case "system-out":
-		p.kind = pieceOut
-	case "system-err":
-		p.kind = pieceErr
-	default:
-		p.kind = pieceExtra
-	}
-	return e, b.addPiece(p)
-}
-
-func (b *builder) addPiece(p piece) error {
-	if len(b.pieces)+len(b.attrs) > maxPieces {
-		return errTooLarge
-	}
-	var err error
-	p.attrs, err = b.parseAttrs()
-	b.pieces = append(b.pieces, p)
-	b.text.reset()
-	return err
-}
-
-func (b *builder) beginProperty() error {
-	if !b.inCase {
-		if len(b.suite.late.Properties) > maxPieces/4 {
-			return errTooLarge
-		}
-		b.arena, b.attrs, b.pieces = b.arena[:0], b.attrs[:0], b.pieces[:0]
-	}
-	return b.addPiece(piece{kind: pieceProp})
-}
-
-func (b *builder) beginInRerun(name string) (elem, error) {
-	p := piece{name: name, in: b.rerun}
-	switch name {
-	case "stackTrace":
-		p.kind = pieceStack
-	case "system-out":
-		p.kind = pieceOut
-	case "system-err":
-		p.kind = pieceErr
-	default: // markup inside its own text
-		b.text, b.direct = b.direct, b.text
-		b.markup(b.sc.qname, b.sc.attrs, b.sc.selfClose)
-		b.text, b.direct = b.direct, b.text
-		return elMarkup, b.checkSize()
-	}
-	return elText, b.addPiece(p)
-}
-
-// markup appends a start tag to the current text as it was written.
-func (b *builder) markup(name, attrs []byte, empty bool) {
-	t := append(b.text.tail(), '<')
-	t = append(t, name...)
-	t = b.dec.appendText(t, attrs)
-	if empty {
-		t = append(t, '/')
-	}
-	b.text.put(append(t, '>'))
-}
-
-// chars adds text to the element that wants it.
-func (b *builder) chars(cdata bool) error {
-	t := &b.text
-	switch b.top() {
-	case elText, elProperty:
-	case elMarkup:
-		if b.markupInRerun() {
-			t = &b.direct
-		}
-	case elRerun:
-		t = &b.direct
-	case elOuter:
-		b.junk = b.junk || b.file.Root == "" && len(bytes.TrimSpace(b.sc.text)) > 0
-		return nil
-	default:
-		return nil
-	}
-	if !b.want && !b.late { // only the counts matter
-		t.skip(len(b.sc.text))
-		return b.checkSize()
-	}
-	before := t.n
-	if cdata {
-		t.put(b.dec.appendCDATA(t.tail(), b.sc.text))
-	} else {
-		t.put(b.dec.appendText(t.tail(), b.sc.text))
-	}
-	if t.n >= bigText && b.want {
-		// twice: as pieces, and as the string that is made of them
-		b.mem.hold(2 * int64(t.n-before))
-	}
-	return b.checkSize()
-}
-
-// markupInRerun reports whether the innermost markup stands directly in a rerun.
-func (b *builder) markupInRerun() bool {
-	for i := len(b.stack) - 1; i >= 0; i-- {
-		if e := b.stack[i].elem; e != elMarkup {
-			return e == elRerun
-		}
-	}
-	return false
-}
-
-func (b *builder) checkSize() error {
-	if int64(len(b.arena))+b.bigSize+int64(b.text.n)+int64(b.direct.n) > b.o.MaxCase {
-		return errTooLarge
-	}
-	return nil
-}
-
 // close ends the innermost element; empty says that it is <name/>.
 func (b *builder) close(name []byte, empty bool) error {
 	if len(b.stack) == 0 {
@@ -393,9 +231,9 @@ func (b *builder) close(name []byte, empty bool) error {
 	case elCase:
 		return b.closeCase()
 	case elText:
-		b.closeText(name, empty)
+		return b.closeText(name, empty)
 	case elProperty:
-		b.closeProperty()
+		return b.closeProperty()
 	case elRerun:
 		b.closeRerun()
 	case elMarkup:
@@ -405,97 +243,4 @@ func (b *builder) close(name []byte, empty bool) error {
 	case elOuter, elProps, elIgnored:
 	}
 	return nil
-}
-
-func (b *builder) closeMarkup(name []byte) {
-	t := &b.text
-	if b.top() == elRerun || b.top() == elMarkup && b.markupInRerun() {
-		t = &b.direct
-	}
-	t.put(appendEndTag(t.tail(), name))
-}
-
-func appendEndTag(dst, name []byte) []byte {
-	dst = append(dst, "</"...)
-	dst = append(dst, name...)
-	return append(dst, '>')
-}
-
-// closeText stores the text of a child of a case, a suite or the root.
-func (b *builder) closeText(name []byte, empty bool) {
-	if !b.inCase {
-		b.suiteText(name, empty)
-		return
-	}
-	b.storeText(&b.pieces[len(b.pieces)-1], &b.text)
-}
-
-func (b *builder) storeText(p *piece, t *textBuf) {
-	if t.big() {
-		b.bigSize += int64(t.n)
-		if b.want {
-			p.big = t.take()
-		} else {
-			t.reset()
-		}
-		return
-	}
-	p.text.from = len(b.arena)
-	b.arena = append(b.arena, t.small...)
-	p.text.to = len(b.arena)
-	t.reset()
-}
-
-func (b *builder) closeProperty() {
-	p := &b.pieces[len(b.pieces)-1]
-	b.storeText(p, &b.text)
-	if b.inCase {
-		return
-	}
-	prop := b.property(string(b.arena), b.attrs, *p)
-	b.suite.late.Properties = append(b.suite.late.Properties, prop)
-	b.pieces = b.pieces[:0]
-}
-
-func (b *builder) closeRerun() {
-	// its own text is the stack trace where there is no element for it
-	b.storeText(&b.pieces[b.rerun-1], &b.direct)
-	b.rerun = 0
-}
-
-func resultStatus(name string) Status {
-	switch name {
-	case "error":
-		return Errored
-	case "skipped":
-		return Skipped
-	default:
-		return Failed
-	}
-}
-
-func (b *builder) property(arena string, attrs []attrSpan, p piece) Property {
-	var out Property
-	hasValue := false
-	for _, s := range attrs[p.attrs.from:p.attrs.to] {
-		switch arena[s.name.from:s.name.to] {
-		case "name":
-			out.Name = arena[s.value.from:s.value.to]
-		case "value":
-			out.Value = arena[s.value.from:s.value.to]
-			hasValue = true
-		}
-	}
-	if text := p.value(arena); !hasValue && text != "" {
-		out.Value = strings.TrimSpace(text)
-	}
-	return out
-}
-
-// value is the piece's text.
-func (p piece) value(arena string) string {
-	if p.big != "" {
-		return p.big
-	}
-	return arena[p.text.from:p.text.to]
 }

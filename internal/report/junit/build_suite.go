@@ -6,6 +6,18 @@ type suiteBuild struct {
 	parent *suiteBuild
 	pub    *Suite
 	late   Suite
+	size   int64 // bytes of texts and properties in late
+}
+
+// holdForSuite counts one thing of n bytes that is kept until the end of the open
+// suite, and refuses what is more than may be held.
+func (b *builder) holdForSuite(n int) error {
+	const itself = 64 // bytes, also of one that is empty
+	b.suite.size += int64(n) + itself
+	if b.beside += int64(n) + itself; b.beside > b.o.MaxCase {
+		return errMuchText
+	}
+	return nil
 }
 
 func (b *builder) openSuite() error {
@@ -33,11 +45,13 @@ func (b *builder) closeSuite(complete bool) {
 	s := b.suite
 	s.late.Complete = complete
 	b.suite = s.parent
+	b.beside -= s.size
 	late := s.late
 	b.add(item{suite: s.pub, end: &late})
 }
 
-func (b *builder) suiteText(name []byte, empty bool) {
+// suiteText stores the text of a child of a suite or of the root.
+func (b *builder) suiteText(name []byte, empty bool) error {
 	late := &b.suite.late
 	kind := string(local(name))
 	switch kind {
@@ -70,4 +84,5 @@ func (b *builder) suiteText(name []byte, empty bool) {
 	default:
 		late.SystemOut = append(late.SystemOut, text)
 	}
+	return b.holdForSuite(len(text))
 }

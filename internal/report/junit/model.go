@@ -171,7 +171,7 @@ type File struct {
 	Suites   int
 	Counts   Counts
 	Encoding string // as used for decoding, lower case
-	Repaired int64  // characters that XML forbids, replaced by U+FFFD
+	Repaired int64  // characters that XML forbids: replaced by U+FFFD, or "<" and "&" taken for themselves
 	Trailing bool   // more than one root element
 }
 

@@ -67,7 +67,7 @@ func Read(r io.Reader, file string, o ReadOptions, v Visitor) (File, error) {
 	b.sc.base = skipped
 	readErr := p.run(b.run)
 	f.Bytes = b.sc.base + int64(len(b.sc.buf))
-	f.Repaired = b.dec.repaired
+	f.Repaired = b.dec.repaired + b.sc.stray
 	f.Outer = outer.late
 	if p.failed != nil {
 		return f, p.failed
@@ -92,7 +92,7 @@ func problem(f *File, b *builder, err error) error {
 		p.Kind, p.Detail = Truncated, "the file ends inside "+b.where()
 	case errors.Is(err, errTooDeep):
 		p.Kind, p.Detail = TooDeep, fmt.Sprintf("more than %d elements inside each other", b.o.MaxDepth)
-	case errors.Is(err, errTooLarge), errors.Is(err, errTagTooLarge), errors.Is(err, errTooMuch):
+	case isAny(err, errTooLarge, errTooMany, errMuchText, errTagTooLarge, errTooMuch):
 		p.Kind, p.Detail = TooLarge, err.Error()
 	case b.sc.err != nil:
 		p.Kind, p.Detail = Unread, err.Error()
@@ -101,6 +101,10 @@ func problem(f *File, b *builder, err error) error {
 		p.Kind, p.Detail = Malformed, err.Error()
 	}
 	return p
+}
+
+func isAny(err error, targets ...error) bool {
+	return slices.ContainsFunc(targets, func(t error) bool { return errors.Is(err, t) })
 }
 
 // where names the innermost open element.

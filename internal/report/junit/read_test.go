@@ -317,6 +317,7 @@ func TestReadAccepts(t *testing.T) {
 		"bare ampersand":         {"<testsuite><testcase name='a & b'/></testsuite>", "a & b"},
 		"html entity":            {"<testsuite><testcase name='a&nbsp;b'/></testsuite>", "a&nbsp;b"},
 		"less than in attribute": {"<testsuite><testcase name='a<b'/></testsuite>", "a<b"},
+		"less than in text":      {"<testsuite><testcase name='a'><failure>x < 3 && y <= 4 <5 <\n</failure></testcase></testsuite>", "a"},
 		"cdata end in attribute": {"<testsuite><testcase name='a]]>b'/></testsuite>", "a]]>b"},
 		"c1 reference":           {"<testsuite><testcase name='a&#128;'/></testsuite>", "a\u0080"},
 		"namespace":              {"<j:testsuite xmlns:j='x'><j:testcase j:name='a'/></j:testsuite>", "a"},
@@ -400,6 +401,22 @@ func TestReadLongTexts(t *testing.T) {
 	}
 }
 
+// TestReadUnescapedLess: what no markup begins with is text, wherever it stands,
+// and is counted as repaired.
+func TestReadUnescapedLess(t *testing.T) {
+	t.Parallel()
+	const text = "if (a < b && c <= 4) <5 <\n\"<'"
+	doc := "<testsuite><testcase name='a'><failure>" + text + "</failure><system-out>" + strings.Repeat("< ", windowSize) + "</system-out></testcase></testsuite>"
+	for _, r := range []io.Reader{strings.NewReader(doc), iotest.OneByteReader(strings.NewReader(doc))} {
+		f, cases, _, err := readAll(r, ReadOptions{})
+		require.NoError(t, err)
+		require.Len(t, cases, 1)
+		require.Equal(t, text, cases[0].Results[0].Text)
+		require.Equal(t, strings.Repeat("< ", windowSize), cases[0].SystemOut[0])
+		require.EqualValues(t, windowSize+5+2, f.Repaired, "each < and &")
+	}
+}
+
 func TestReadOrderAndOffsets(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
@@ -428,79 +445,5 @@ func TestReadOrderAndOffsets(t *testing.T) {
 		require.Equal(t, fmt.Sprint(i), c.Name)
 		require.Equal(t, offsets[i], c.Offset)
 		require.Equal(t, fmt.Sprintf("s%d", i/500), c.Suite.Name)
-	}
-}
-
-func TestReadStopsOnError(t *testing.T) {
-	t.Parallel()
-	doc := "<testsuite>" + strings.Repeat("<testcase name='a'/>", 100_000) + "</testsuite>"
-	stop := errors.New("enough")
-	n := 0
-	_, err := Read(strings.NewReader(doc), "x", ReadOptions{}, Visitor{Case: func(*Case) error {
-		if n++; n == 10 {
-			return stop
-		}
-		return nil
-	}})
-	require.ErrorIs(t, err, stop)
-	require.Equal(t, 10, n)
-
-	_, cases, _, err := readAll(io.MultiReader(strings.NewReader("<testsuite><testcase name='a'/>"), iotest.ErrReader(stop)), ReadOptions{})
-	var p *Problem
-	require.ErrorAs(t, err, &p)
-	require.Equal(t, Unread, p.Kind)
-	require.ErrorIs(t, err, stop)
-	require.Len(t, cases, 1)
-}
-
-func TestReadLimits(t *testing.T) {
-	t.Parallel()
-	kind := func(doc string, o ReadOptions) ProblemKind {
-		_, _, _, err := readAll(strings.NewReader(doc), o)
-		var p *Problem
-		require.ErrorAs(t, err, &p)
-		return p.Kind
-	}
-	long := strings.Repeat("x", 1<<20)
-	small := ReadOptions{MaxCase: 1 << 18}
-	require.Equal(t, TooLarge, kind("<testsuite><testcase><system-out>"+long+"</system-out></testcase></testsuite>", small))
-	require.Equal(t, TooLarge, kind("<testsuite><testcase name='"+long+"'/></testsuite>", small))
-	require.Equal(t, TooLarge, kind("<testsuite><testcase><flakyError>"+long+"</flakyError></testcase></testsuite>", small))
-	require.Equal(t, TooLarge, kind("<testsuite><system-out>"+long+"</system-out></testsuite>", small))
-	require.Equal(t, TooLarge, kind("<testsuite>"+strings.Repeat("<testcase/>", 1<<16)+"</testsuite>", ReadOptions{MaxBytes: 1 << 18}))
-	require.Equal(t, TooLarge, kind("<testsuite><testcase>"+strings.Repeat("<a/>", maxPieces+10)+"</testcase></testsuite>", ReadOptions{}))
-}
-
-func TestParseTime(t *testing.T) {
-	t.Parallel()
-	for in, want := range map[string]string{
-		"1.5": "1.500", "1,234.567": "1234.567", "1,234,567": "1234567.000", "0,5": "0.500", " 3 ": "3.000", "1m30s": "90.000",
-		"1e3": "1000.000", "-5": "0.000", "NaN": "0.000", "Inf": "0.000", "": "0.000", "00:01:02": "62.000", "1:02": "62.000",
-		"99999999999": "31536000.000", "abc": "0.000", "<<computed>>": "0.000", "0.0005": "0.001",
-	} {
-		require.Equal(t, want, Seconds(ParseTime(in)), in)
-	}
-}
-
-func TestClean(t *testing.T) {
-	t.Parallel()
-	for in, want := range map[string]string{
-		"plain":                            "plain",
-		"\x1b[1;31mred\x1b[0m":             "red",
-		"#x1B[1;31mred#x1B[0m":             "red",
-		"\x1b]0;title\x07text":             "text",
-		"\x1b]8;;http://x\x1b\\link":       "link",
-		"#x1B]0;title#x07text":             "text",
-		"a\x1bZb":                          "a\uFFFDZb",
-		"a\x00\x7f\ufffe\xffb":             "a\uFFFD\uFFFD\uFFFD\uFFFDb",
-		"a\r\nb\rc":                        "a\nb\nc",
-		"#x1B is what pytest writes":       "#x1B is what pytest writes",
-		"\x1b(B\x1b[mx":                    "x",
-		"\u009b31mx":                       "x",
-		"#x#x1B[0m1B[0mx":                  "x",
-		"\x1b[" + strings.Repeat("1", 999): "\uFFFD[" + strings.Repeat("1", 999),
-	} {
-		require.Equal(t, want, Clean(in), "%q", in)
-		require.Equal(t, want, Clean(want))
 	}
 }

@@ -27,8 +27,8 @@ const (
 // scanner cuts a byte stream into XML tokens. It understands text, CDATA,
 // comments, processing instructions, a document type and quoted attributes, and
 // gives text runs in pieces, so that it holds one tag at a time and no more.
-// It is lenient where a reader loses nothing by it ("<" inside quotes, a bare
-// "&") and strict about structure.
+// It is lenient where a reader loses nothing by it ("<" inside quotes or before a
+// blank, a bare "&") and strict about structure.
 type scanner struct {
 	r        io.Reader
 	buf      []byte
@@ -39,6 +39,7 @@ type scanner struct {
 	eof      bool
 	err      error // of r, other than io.EOF
 	inCDATA  bool
+	stray    int64 // "<" that began no markup and were taken as text
 	tokStart int64 // offset of the current token
 
 	// the current token
@@ -125,7 +126,7 @@ func (s *scanner) next() (tokenKind, error) {
 			return tokEOF, s.err
 		}
 		s.tokStart = s.offset()
-		if s.buf[s.pos] != '<' {
+		if s.buf[s.pos] != '<' || s.strayLess(0) {
 			return s.chars()
 		}
 		kind, again, err := s.markup()
@@ -142,8 +143,14 @@ func (s *scanner) chars() (tokenKind, error) {
 	for {
 		win := s.buf[s.pos:]
 		if i := bytes.IndexByte(win[seen:], '<'); i >= 0 {
-			s.text = win[:seen+i]
-			s.pos += seen + i
+			seen += i
+			if s.strayLess(seen) {
+				s.stray++
+				seen++
+				continue
+			}
+			s.text = s.buf[s.pos : s.pos+seen]
+			s.pos += seen
 			return tokText, nil
 		}
 		seen = len(win)
@@ -158,6 +165,16 @@ func (s *scanner) chars() (tokenKind, error) {
 			return tokText, s.err
 		}
 	}
+}
+
+// strayLess reports whether the "<" at pos+i is text that somebody forgot to
+// escape: no markup goes on with the byte after it.
+func (s *scanner) strayLess(i int) bool {
+	if !s.have(i + 2) {
+		return false // the end of the input: cut off
+	}
+	b := s.buf[s.pos+i+1]
+	return b != '/' && b != '!' && b != '?' && nameLen([]byte{b}) == 0 && b >= 0x20 || isSpace(b)
 }
 
 // safeCut is the longest prefix of text that can be decoded on its own.
