@@ -140,7 +140,8 @@ type settings struct {
 	Config
 	aggFolder, disaggFolder  string // "" = upstream's default folders
 	module, function, prefix string
-	command                  string
+	command                  string // as given, "" = our own
+	commandFrom              string // what to change when it is wrong
 	workdir                  string
 }
 
@@ -177,6 +178,10 @@ func settle(in Input) settings {
 	s.function = pick(EnvTestFunction, s.TestFunction, defaultFunction)
 	s.prefix = pick(EnvTestPrefix, s.TestPrefix, defaultPrefix)
 	s.command = pick(EnvCommand, s.Command, "")
+	s.commandFrom = "workload.command"
+	if in.Env[EnvCommand] != "" {
+		s.commandFrom = "$" + EnvCommand
+	}
 	s.aggFolder = s.folder(in, EnvAggFolder, s.AggConfigs)
 	s.disaggFolder = s.folder(in, EnvDisaggFolder, s.DisaggConfigs)
 	return s

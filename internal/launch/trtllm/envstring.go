@@ -1,6 +1,7 @@
 package trtllm
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,6 +30,11 @@ func parseEnvironment(s string) (environment, error) {
 	// Items on several lines, as YAML's literal blocks give them, are one list.
 	f, err := parse("_ " + strings.ReplaceAll(strings.TrimSpace(s), "\n", " "))
 	if err != nil {
+		// The position would be one in our copy of the text.
+		var bad syntax.ParseError
+		if errors.As(err, &bad) {
+			err = fmt.Errorf("not a list of KEY=VAL items: %s", bad.Text)
+		}
 		return env, err
 	}
 	if len(f.Stmts) != 1 || f.Stmts[0].Background || f.Stmts[0].Negated || len(f.Stmts[0].Redirs) > 0 {
@@ -44,7 +50,7 @@ func parseEnvironment(s string) (environment, error) {
 		if !found || !syntax.ValidName(name) {
 			return env, fmt.Errorf("item %q is not KEY=VAL", printWord(w))
 		}
-		if !expands {
+		if !expands && !hasTilde(w) {
 			env.vars = append(env.vars, rundir.EnvVar{Name: name, Value: value})
 			continue
 		}
@@ -55,6 +61,19 @@ func parseEnvironment(s string) (environment, error) {
 		env.dynamic = append(env.dynamic, text)
 	}
 	return env, nil
+}
+
+// hasTilde says that bash would take a home directory from the word, were it an
+// assignment: an unquoted ~ begins its value, or stands behind a colon.
+func hasTilde(w *syntax.Word) bool {
+	first, ok := w.Parts[0].(*syntax.Lit)
+	return ok && (strings.Contains(first.Value, "=~") || strings.Contains(first.Value, ":~"))
+}
+
+// sets says whether the environment has the variable.
+func (e environment) sets(name string) bool {
+	return slices.ContainsFunc(e.vars, func(v rundir.EnvVar) bool { return v.Name == name }) ||
+		slices.ContainsFunc(e.dynamic, func(text string) bool { return strings.HasPrefix(text, name+"=") })
 }
 
 // dynamicItem is shell text NAME=value of a word that bash must expand. An item

@@ -2,6 +2,7 @@ package trtllm
 
 import (
 	"fmt"
+	"path"
 	"strings"
 )
 
@@ -58,6 +59,12 @@ func (s settings) parseID(id string) (testID, error) {
 	}
 	if strings.ContainsAny(kase, "/\\") || strings.Contains(kase, "..") {
 		return testID{}, fmt.Errorf("case %q names a path: a config is named by its file name without folder and .yaml", kase)
+	}
+	if ext := path.Ext(kase); ext == ".yaml" || ext == ".yml" {
+		return testID{}, fmt.Errorf("case %q: leave out %s, a config is named by its file name without folder and .yaml", kase, ext)
+	}
+	if strings.TrimSpace(kase) != kase || strings.HasSuffix(kase, "-") {
+		return testID{}, fmt.Errorf("case %q begins or ends with a blank, or ends with a dash: something is missing", kase)
 	}
 	prefix, rest, ok := splitPrefix(kase)
 	if !ok || rest == "" {

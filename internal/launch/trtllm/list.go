@@ -2,11 +2,14 @@ package trtllm
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"gopkg.in/yaml.v3"
 )
@@ -47,7 +50,7 @@ func parseLine(line string) (e entry, ok bool, err error) {
 			break
 		}
 		word := rest
-		if i := strings.IndexAny(rest, " \t("); i >= 0 {
+		if i := strings.IndexFunc(rest, func(c rune) bool { return unicode.IsSpace(c) || c == '(' }); i >= 0 {
 			word = rest[:i]
 		}
 		rest = strings.TrimSpace(rest[len(word):])
@@ -71,7 +74,7 @@ func parseLine(line string) (e entry, ok bool, err error) {
 				rest = after
 			}
 		default:
-			return e, true, fmt.Errorf("%q behind the test id is not TIMEOUT (minutes), ISOLATION or SKIP (reason)", word)
+			return e, true, fmt.Errorf("%q behind the test id is not TIMEOUT (minutes), ISOLATION or SKIP (reason)", orDefault(word, rest))
 		}
 	}
 	return e, true, nil
@@ -86,12 +89,12 @@ func cutID(line string) (id, rest string) {
 			depth++
 		case r == ']' && depth > 0:
 			depth--
-		case (r == ' ' || r == '\t') && depth == 0:
+		case unicode.IsSpace(r) && depth == 0:
 			return line[:i], line[i:]
 		}
 	}
 	if depth > 0 { // an unclosed bracket is the id's problem, not a reason to eat the annotations
-		if i := strings.IndexAny(line, " \t"); i >= 0 {
+		if i := strings.IndexFunc(line, unicode.IsSpace); i >= 0 {
 			return line[:i], line[i:]
 		}
 	}
@@ -152,7 +155,7 @@ func parseDB(file string, data []byte, facts map[string]string) ([]entry, []stri
 		return nil, nil, Problems{{File: file, Text: err.Error()}}
 	}
 	var out []entry
-	blocks := 0
+	blocks, left := 0, map[string]int{} // left: why blocks are left out
 	for i := 0; i+1 < len(src.root.Content); i += 2 {
 		name := src.root.Content[i].Value
 		if name == "version" {
@@ -161,26 +164,54 @@ func parseDB(file string, data []byte, facts map[string]string) ([]entry, []stri
 		for _, block := range src.top().list(name) {
 			blocks++
 			match, why := src.matches(block.sub("condition"), facts)
-			if !match {
-				src.warn(block.line, block.key, "not used: %s", why)
-				continue
+			tests := src.tests(block)
+			if match {
+				out = append(out, tests...)
+			} else {
+				left[why]++
 			}
-			out = append(out, src.tests(block)...)
 		}
 	}
-	if len(out) == 0 && len(src.problems) == 0 {
-		src.problem(0, "", "none of its %d blocks fits this cluster: see workload.facts, or the reasons below\n  %s", blocks, strings.Join(src.warnings, "\n  "))
+	if len(src.problems) > 0 {
+		return nil, nil, src.problems
+	}
+	var reasons []string
+	for _, why := range slices.Sorted(maps.Keys(left)) {
+		reasons = append(reasons, fmt.Sprintf("%s (%d)", why, left[why]))
+	}
+	switch {
+	case len(out) == 0:
+		src.problem(0, "", "none of its %d blocks fits this cluster: %s; see workload.facts", blocks, orDefault(strings.Join(reasons, ", "), "they hold no test"))
+	case len(reasons) > 0:
+		src.warn(0, "", "%d of its %d blocks are not for this cluster: %s", total(left), blocks, strings.Join(reasons, ", "))
 	}
 	return out, src.warnings, src.problems
 }
 
+func total(counts map[string]int) int {
+	n := 0
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}
+
+// tests are the entries of one block, whose keys are condition and tests.
 func (s *source) tests(block section) []entry {
-	n := block.find("tests")
-	key := block.key + ".tests"
-	if n == nil || n.Kind != yaml.SequenceNode {
-		if n != nil || !block.has("condition") {
-			s.problem(block.line, key, "missing: a block has a condition and a list of tests")
+	for i := 0; i+1 < len(block.node.Content); i += 2 {
+		if k := block.node.Content[i]; k.Value != "condition" && k.Value != "tests" {
+			s.problem(k.Line, join(block.key, k.Value), "unknown: a block has a condition and a list of tests")
 		}
+	}
+	n, key := block.find("tests"), block.key+".tests"
+	switch {
+	case n == nil && block.written("tests"):
+		return nil // a list that has become empty
+	case n == nil:
+		s.problem(block.line, key, "missing: a block has a condition and a list of tests")
+		return nil
+	case n.Kind != yaml.SequenceNode:
+		s.problem(n.Line, key, "is %s, a list of tests is expected", kind(n))
 		return nil
 	}
 	var out []entry
@@ -214,7 +245,7 @@ func (s *source) matches(c section, facts map[string]string) (match bool, why st
 			ok := false
 			switch group {
 			case "ranges":
-				ok = inRange(body.sub(name), fact)
+				ok = s.inRange(body.sub(name), fact)
 			case "wildcards":
 				ok = anyMatch(body.texts(name), fact)
 			case "terms":
@@ -240,13 +271,27 @@ func sameTerm(a, b string) bool {
 	return norm(a) == norm(b)
 }
 
-func inRange(c section, fact string) bool {
+// inRange holds a range (gte, gt, lte, lt) against a number.
+func (s *source) inRange(c section, fact string) bool {
 	v, err := strconv.Atoi(fact)
-	if err != nil {
-		return false
+	ok := err == nil
+	for i := 0; c.node != nil && i+1 < len(c.node.Content); i += 2 {
+		op := c.node.Content[i]
+		bound := c.count(op.Value, 0, 0)
+		switch op.Value {
+		case "gte":
+			ok = ok && v >= bound
+		case "gt":
+			ok = ok && v > bound
+		case "lte":
+			ok = ok && v <= bound
+		case "lt":
+			ok = ok && v < bound
+		default:
+			s.problem(op.Line, join(c.key, op.Value), "is not one of gte, gt, lte, lt")
+		}
 	}
-	return (!c.has("gte") || v >= c.count("gte", 0, 0)) && (!c.has("lte") || v <= c.count("lte", 0, 0)) &&
-		(!c.has("gt") || v > c.count("gt", 0, 0)) && (!c.has("lt") || v < c.count("lt", 0, 0))
+	return ok
 }
 
 func anyMatch(patterns []string, v string) bool {

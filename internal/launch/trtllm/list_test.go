@@ -60,7 +60,7 @@ func TestIDs(t *testing.T) {
 	for id, want := range map[string]string{
 		"a.py::f": "names no case", "a.py::f[x": "does not end with ]", "a.py::f[x]y": "does not end with ]", "a.py::f[other-x]": "does not begin with",
 		"f[disagg]": "does not begin with", "disagg-../../etc/passwd": "names a path", "f[aggr-a/b]": "names a path", "f[disagg-\x01\n]": "control character",
-		"f[disagg-]": "does not begin with",
+		"f[disagg-]": "something is missing", "aggr-f-": "something is missing", "f[ disagg-x]": "begins or ends with a blank", "disagg-x.yaml": "leave out .yaml",
 	} {
 		_, err := s.parseID(id)
 		require.ErrorContains(t, err, want, "%q", id)
@@ -131,11 +131,13 @@ func TestTestDatabase(t *testing.T) {
 
 	_, _, problems := parseList("l0.yml", []byte(db), map[string]string{"gpu": "H100", "system_gpu_count": "4"})
 	require.ErrorContains(t, problems, "none of its 3 blocks fits this cluster")
-	require.ErrorContains(t, problems, `gpu is "H100" here`)
+	require.ErrorContains(t, problems, `gpu is "H100" here (2), system_gpu_count is "4" here (1); see workload.facts`)
+	_, warnings, _ := parseList("l0.yml", []byte(db), map[string]string{"gpu": "GB300", "system_gpu_count": "4"})
+	require.Equal(t, []string{`l0.yml: 2 of its 3 blocks are not for this cluster: gpu is "GB300" here (1), system_gpu_count is "4" here (1)`}, warnings)
 	for doc, want := range map[string]string{
 		"": "the file is empty", "a: [": "not valid YAML", "- x": "not a map of sections", "a: 1": "a list is expected", "a: [{condition: {}}]": "",
-		"a: [{tests: 1}]": "missing: a block has a condition", "a: [{condition: {x: {y: z}}, tests: [b]}]": "is not one of ranges", "a: [{tests: [[x]]}]": "a test id is expected",
-		"a: [{tests: [x TIMEOUT]}]": "TIMEOUT needs minutes",
+		"a: [{tests: 1}]": `a[0].tests: is "1", a list of tests is expected`, "a: [{condition: {}, test: [b]}]": "a[0].test: unknown: a block has a condition and a list of tests", "a: [{condition: {x: {y: z}}, tests: [b]}]": "is not one of ranges", "a: [{tests: [[x]]}]": "a test id is expected",
+		"a: [{tests: [x TIMEOUT]}]": "TIMEOUT needs minutes", "a: [{condition: {ranges: {y: {min: 1}}}, tests: [b]}]": "condition.ranges.y.min: is not one of gte, gt, lte, lt",
 	} {
 		_, _, problems := parseList("l.yaml", []byte(doc), map[string]string{"y": "1"})
 		require.ErrorContains(t, problems, want, doc)
@@ -210,9 +212,11 @@ func TestShardsAndSplitGroup(t *testing.T) {
 	require.Len(t, got, 5, "every case is in exactly one shard")
 	in := input("synthetic", ids...)
 	in.Shard, in.Shards = 7, 9
-	plans, err := Resolve(in)
-	require.NoError(t, err)
-	require.Empty(t, plans, "more shards than cases: this one has nothing to do")
+	_, err := Resolve(in)
+	require.ErrorContains(t, err, "--shard: part 7 of 9 is empty: there are 5 tests, use at most as many parts")
+	in.Shard, in.Shards, in.SplitGroup = 1, 2, 1
+	_, err = Resolve(in)
+	require.ErrorContains(t, err, "--split-group: chooses one test, --shard a part of the list: give one of them")
 	in = input("synthetic", ids...)
 	in.SplitGroup = 2
 	require.Equal(t, "perf/test_perf_sanity.py::test_e2e[disagg-gen_only_no_context]", one(t, in).Case.ID)

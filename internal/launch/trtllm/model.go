@@ -36,13 +36,16 @@ type model struct {
 	supported   []string
 	modelName   string
 	mode        string // benchmark.mode
+	modeLine    int
 	numCtx      int
+	numCtxLine  int
 	numGen      int
 	ctx, gen    parallel
 	servers     []server // aggregated
 	points      []point
 	accuracy    bool
 	runtime     time.Duration // slurm.job_time
+	noRuntime   int           // line of a placeholder in its place; 0 = none
 	timeout     time.Duration // slurm.timeout, the test's own; 0 = upstream's default
 	env         envStrings
 	precheck    bool
@@ -71,6 +74,9 @@ func readModel(src *source, disagg bool) *model {
 	m := &model{src: src}
 	meta, hw := top.sub("metadata"), top.sub("hardware")
 	m.modelName = meta.text("model_name")
+	if disagg && m.modelName == "" && !meta.bad && top.has("worker_config") {
+		src.problem(meta.at("model_name"), "metadata.model_name", "missing: the test looks the model up by it")
+	}
 	m.supported = meta.texts("supported_gpus")
 	m.gpusPerNode = hw.count("gpus_per_node", 0, 1)
 	m.gpuType = hw.text("gpu_type")
@@ -92,16 +98,17 @@ func readModel(src *source, disagg bool) *model {
 
 func (m *model) readDisagg(top section) {
 	hw, bench, workers := top.sub("hardware"), top.sub("benchmark"), top.sub("worker_config")
-	if !workers.has("gen") {
+	if !workers.has("gen") && !workers.bad {
 		m.src.problem(workers.line, "worker_config.gen", "missing: every disaggregated config has generation servers")
 	}
+	m.numCtxLine, m.modeLine = hw.at("num_ctx_servers"), bench.at("mode")
 	m.numCtx = hw.count("num_ctx_servers", -1, 0)
 	m.numGen = hw.count("num_gen_servers", -1, 1)
 	if m.numCtx > maxServers || m.numGen > maxServers {
-		m.src.problem(hw.line, "hardware", "%d context and %d generation servers: more than %d of a kind are not supported", m.numCtx, m.numGen, maxServers)
+		m.src.problem(hw.at("num_ctx_servers"), "hardware", "%d context and %d generation servers: more than %d of a kind are not supported", m.numCtx, m.numGen, maxServers)
 		m.numCtx, m.numGen = min(m.numCtx, 1), 1
 	}
-	if m.numCtx > 0 && !workers.has("ctx") {
+	if m.numCtx > 0 && !workers.has("ctx") && !workers.bad {
 		m.src.problem(workers.line, "worker_config.ctx", "missing, but hardware.num_ctx_servers is %d", m.numCtx)
 	}
 	m.gen, m.ctx = readParallel(workers.sub("gen")), readParallel(workers.sub("ctx"))
@@ -176,7 +183,9 @@ func (m *model) readAccuracy(top section) {
 }
 
 func (m *model) readSlurm(c section) {
-	if v := c.text("job_time"); v != "" && !placeholder(v) {
+	if v := c.text("job_time"); placeholder(v) {
+		m.noRuntime = c.at("job_time")
+	} else if v != "" {
 		d, err := slurmDuration(v)
 		if err != nil {
 			m.src.problem(c.at("job_time"), "slurm.job_time", "%v", err)
@@ -210,8 +219,14 @@ func readEnvironment(c section, key string) environment {
 	if err != nil {
 		c.s.problem(c.at(key), join(c.key, key), "%v", err)
 	}
+	if env.sets(roleVariable) {
+		c.s.problem(c.at(key), join(c.key, key), "%s tells each process its role and is set for each: remove it", roleVariable)
+	}
 	return env
 }
+
+// roleVariable is how a process of the test learns its role.
+const roleVariable = "DISAGG_SERVING_TYPE"
 
 func (m *model) readAggregated(top section) {
 	m.mode = ModeAggregated
@@ -233,9 +248,14 @@ func (m *model) readAggregated(top section) {
 				m.src.problem(c.at("gpus"), c.key+".gpus", "%d contradicts the parallel sizes, which make %d", g, s.par.gpus)
 			}
 		}
+		clients := map[string]int{}
 		for _, cl := range c.list("client_configs") {
-			con := cl.count("concurrency", 1, 1)
-			s.points = append(s.points, newPoint(cl.text("name"), con, cl.count("iterations", 1, 1), cl.count("isl", 1024, 1), cl.count("osl", 1024, 1)))
+			q := newPoint(cl.text("name"), cl.count("concurrency", 1, 1), cl.count("iterations", 1, 1), cl.count("isl", 1024, 1), cl.count("osl", 1024, 1))
+			if first, ok := clients[q.name]; ok {
+				m.src.problem(cl.at("name"), cl.key+".name", "%q is also the name of the client on line %d: the two results could not be told apart", q.name, first)
+			}
+			clients[q.name] = cl.line
+			s.points = append(s.points, q)
 			readEnvironment(cl, "client_env_var")
 			m.accuracy = m.accuracy || cl.has("accuracy_config")
 		}

@@ -67,7 +67,9 @@ func (k *kase) plan() rundir.Plan {
 	k.selectServers()
 	p.Case.Mode, p.Case.Config, p.Case.ConfigSHA = k.mode, k.cfg.path, k.cfg.sum
 	p.Case.Server = serverNames(k.servers)
-	k.buildCommands()
+	if !k.buildCommands() {
+		return p
+	}
 	k.fill(&p)
 	k.validate(&p)
 	k.nameWarnings()
@@ -85,7 +87,7 @@ func (k *kase) settleMode() {
 		k.mode = ModeGenNoContext
 	}
 	if k.g.roles && k.g.mode != "" && k.g.mode != k.m.mode && k.mode != k.m.mode {
-		k.warn("%s:%d: benchmark.mode is %s, the test id says %s: the id stands", k.cfg.path, k.m.src.root.Line, k.m.mode, k.g.mode)
+		k.warn("%s:%d: benchmark.mode is %s, the test id says %s: the id stands", k.cfg.path, k.m.modeLine, k.m.mode, k.g.mode)
 	}
 	k.numCtx, k.numGen = k.m.numCtx, k.m.numGen
 	if k.mode == ModeGenNoContext {
@@ -106,11 +108,11 @@ func (k *kase) settleMode() {
 		}
 	case ModeE2E:
 		if k.numCtx == 0 {
-			k.configProblem(k.m.src.root.Line, "hardware.num_ctx_servers", "0, but mode e2e needs context servers: set it, or use mode gen_only_no_context")
+			k.configProblem(k.m.numCtxLine, "hardware.num_ctx_servers", "0, but mode e2e needs context servers: set it, or use mode gen_only_no_context")
 		}
 	}
 	if k.mode == ModeGenOnly && k.numCtx == 0 {
-		k.configProblem(k.m.src.root.Line, "hardware.num_ctx_servers", "0, but mode gen_only needs context servers: set it, or use gen_only_no_context")
+		k.configProblem(k.m.numCtxLine, "hardware.num_ctx_servers", "0, but mode gen_only needs context servers: set it, or use gen_only_no_context")
 	}
 }
 
@@ -139,7 +141,11 @@ func (k *kase) selectServers() {
 		for _, name := range strings.Split(k.g.server, ",") {
 			i := slices.IndexFunc(k.m.servers, func(s server) bool { return s.name == name })
 			if i < 0 {
-				k.problem("", "%s has no server %q: it has %s", k.cfg.path, name, serverNames(k.m.servers))
+				k.problem("", "case %s: %s has no server %q: it has %s", k.id.kase, k.cfg.path, name, serverNames(k.m.servers))
+				continue
+			}
+			if slices.ContainsFunc(k.servers, func(s server) bool { return s.name == name }) {
+				k.problem("", "case %s names the server %q twice: remove one", k.id.kase, name)
 				continue
 			}
 			k.servers = append(k.servers, k.m.servers[i])
@@ -206,7 +212,7 @@ func (k *kase) roles(l layout) []rundir.RolePlan {
 	trt := k.r.set.OutputLayout == LayoutTRTLLM
 	worker := func(name, kind, command string, slice []rundir.NodeShare, env []rundir.EnvVar) {
 		r := rundir.RolePlan{Name: name, Kind: kind, Slice: slice, MPI: k.mpi(), JUnit: true, Before: k.cmds.before, Command: command}
-		r.Env = append([]rundir.EnvVar{{Name: "DISAGG_SERVING_TYPE", Value: name}}, env...)
+		r.Env = append([]rundir.EnvVar{{Name: roleVariable, Value: name}}, env...)
 		if trt {
 			r.Ready = rundir.Ready{AddressFile: "hostnames-%j-0/" + name + ".txt"}
 		}
@@ -221,7 +227,7 @@ func (k *kase) roles(l layout) []rundir.RolePlan {
 	single := func(name, kind, command string, env []rundir.EnvVar, ready rundir.Ready) {
 		out = append(out, rundir.RolePlan{
 			Name: name, Kind: kind, Slice: []rundir.NodeShare{{Node: 0, Tasks: 1}}, Overlap: true, JUnit: true, Command: command,
-			Env: append([]rundir.EnvVar{{Name: "DISAGG_SERVING_TYPE", Value: name}}, env...), Ready: ready,
+			Env: append([]rundir.EnvVar{{Name: roleVariable, Value: name}}, env...), Ready: ready,
 		})
 	}
 	ready := rundir.Ready{}

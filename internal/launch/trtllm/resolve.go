@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -54,7 +55,8 @@ type resolver struct {
 	configs  map[string]configFile
 	problems Problems
 	warnings []string
-	ids      int // cases to be planned
+	ids      int  // cases to be planned
+	badShell bool // a shell text of the config is none: no command can be made
 }
 
 // configFile is one YAML file, read once per run and schema.
@@ -86,16 +88,10 @@ func (r *resolver) checkSettings() {
 	if s.OutputLayout != LayoutTRTLLM && s.OutputLayout != LayoutNone {
 		r.problem(file, 0, "workload.output_layout", "%q is not trtllm or none", s.OutputLayout)
 	}
-	for key, text := range map[string]string{"pytest": s.Pytest, "args": s.Args, "command": s.command, "setup": s.Setup, "install": s.Install, "precheck": s.Precheck, "ucx": s.UCX} {
-		if key == "ucx" && text == "none" {
-			continue
-		}
-		if _, err := parse(text); err != nil {
-			r.problem(file, 0, "workload."+key, "%v", err)
-		}
-	}
-	for key, v := range map[string]string{"source": s.Source, "dir": s.Dir, "disagg_configs": s.DisaggConfigs, "agg_configs": s.AggConfigs, "gpu_type": s.GPUType} {
-		if placeholder(path.Base(v)) || placeholder(v) {
+	r.checkShell()
+	values := map[string]string{"source": s.Source, "dir": s.Dir, "disagg_configs": s.DisaggConfigs, "agg_configs": s.AggConfigs, "gpu_type": s.GPUType}
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		if v := values[key]; placeholder(path.Base(v)) || placeholder(v) {
 			r.problem(file, 0, "workload."+key, "%q is a placeholder: write the real value", v)
 		}
 	}
@@ -114,7 +110,7 @@ func (r *resolver) checkSettings() {
 			r.problem(file, 0, "workload.secrets", "%s: %s can be read by others (mode %04o): chmod 600 it", sec.Name, sec.File, info.Mode().Perm())
 		}
 	}
-	for name := range s.Env {
+	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
 		if !validName(name) {
 			r.problem(file, 0, "workload.env", "%q is not a variable name", name)
 		}
@@ -138,13 +134,41 @@ func (r *resolver) checkSettings() {
 	r.checkSelection()
 }
 
+// checkShell parses the shell texts of the config.
+func (r *resolver) checkShell() {
+	s := r.set
+	texts := map[string]string{
+		"workload.pytest": s.Pytest, "workload.args": s.Args, s.commandFrom: s.command, "workload.setup": s.Setup,
+		"workload.install": s.Install, "workload.precheck": s.Precheck, "workload.ucx": s.UCX,
+	}
+	for _, key := range slices.Sorted(maps.Keys(texts)) {
+		file, text := r.in.ConfigFile, texts[key]
+		if strings.HasPrefix(key, "$") {
+			file = ""
+		}
+		f, err := parse(text)
+		switch {
+		case err != nil:
+			r.problem(file, 0, key, "%v: %s", err, text)
+		case text != "" && len(f.Stmts) == 0 && (key == s.commandFrom || key == "workload.pytest"):
+			r.problem(file, 0, key, "%q runs nothing", text)
+		default:
+			continue
+		}
+		r.badShell = true
+	}
+}
+
 func (r *resolver) checkSelection() {
 	in := r.in
 	if in.Shards < 0 || in.Shard < 0 || (in.Shards > 0) != (in.Shard > 0) || in.Shard > in.Shards {
 		r.problem("", 0, "--shard", "%d/%d is not a part from 1/%d to %d/%d", in.Shard, in.Shards, max(1, in.Shards), max(1, in.Shards), max(1, in.Shards))
 	}
 	if in.SplitGroup < 0 {
-		r.problem("", 0, "--split-group", "%d is no line number", in.SplitGroup)
+		r.problem("", 0, "--split-group", "%d is no line number: tests count from 1", in.SplitGroup)
+	}
+	if in.SplitGroup > 0 && in.Shards > 0 {
+		r.problem("", 0, "--split-group", "chooses one test, --shard a part of the list: give one of them")
 	}
 }
 
@@ -181,7 +205,7 @@ func (r *resolver) entries() []entry {
 	r.ids = len(out)
 	if n := r.in.SplitGroup; n > 0 {
 		if n > len(out) {
-			r.problem("", 0, "--split-group", "%d is behind the end of the list, which has %d tests", n, len(out))
+			r.problem("", 0, "--split-group", "%d is behind the end of the list, which has %s", n, tests(len(out)))
 			return nil
 		}
 		return out[n-1 : n]
@@ -193,9 +217,19 @@ func (r *resolver) entries() []entry {
 				part = append(part, e)
 			}
 		}
+		if len(part) == 0 {
+			r.problem("", 0, "--shard", "part %d of %d is empty: there are %s, use at most as many parts", r.in.Shard, r.in.Shards, tests(len(out)))
+		}
 		return part
 	}
 	return out
+}
+
+func tests(n int) string {
+	if n == 1 {
+		return "1 test"
+	}
+	return fmt.Sprintf("%d tests", n)
 }
 
 // facts for the conditions of a test database: what the config states, else what

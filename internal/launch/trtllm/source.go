@@ -2,11 +2,14 @@ package trtllm
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 )
@@ -37,21 +40,24 @@ func readSource(file string, data []byte) (*source, error) {
 		if errors.Is(err, io.EOF) {
 			return nil, Problems{{File: file, Text: "the file is empty"}}
 		}
-		return nil, Problems{yamlProblem(file, err)}
+		return nil, Problems{yamlProblem(file, data, err)}
 	}
 	if err := dec.Decode(&more); err == nil {
 		return nil, Problems{{File: file, Line: more.Line, Text: "a second YAML document begins here: a config file holds one"}}
+	} else if !errors.Is(err, io.EOF) {
+		return nil, Problems{yamlProblem(file, data, err)}
 	}
 	s.root = resolve(doc.Content[0])
 	if s.root.Kind != yaml.MappingNode {
 		return nil, Problems{{File: file, Line: s.root.Line, Text: "the file is not a map of sections (metadata, hardware, …)"}}
 	}
-	s.duplicates(s.root, "", 0)
+	s.lint(s.root, "", 0)
 	return s, nil
 }
 
-// yamlProblem takes the line out of the YAML library's message.
-func yamlProblem(file string, err error) Problem {
+// yamlProblem takes the line out of the YAML library's message, and finds it in
+// the file where the library does not say.
+func yamlProblem(file string, data []byte, err error) Problem {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	var line int
 	if rest, ok := strings.CutPrefix(text, "line "); ok {
@@ -61,16 +67,40 @@ func yamlProblem(file string, err error) Problem {
 			}
 		}
 	}
+	if line == 0 {
+		line = badLine(data, text)
+	}
 	return Problem{File: file, Line: line, Text: "not valid YAML: " + text}
 }
 
-func (s *source) duplicates(n *yaml.Node, key string, depth int) {
+// badLine is the first line with bytes that YAML does not allow, or with the alias
+// that a message names, from 1; 0 = none.
+func badLine(data []byte, message string) int {
+	_, name, _ := strings.Cut(message, "unknown anchor '")
+	name, _, alias := strings.Cut(name, "'")
+	n := 0
+	for line := range bytes.Lines(data) {
+		n++
+		control := bytes.ContainsFunc(line, func(r rune) bool { return r < ' ' && r != '\t' && r != '\n' && r != '\r' })
+		if !utf8.Valid(line) || control || alias && bytes.Contains(line, []byte("*"+name)) {
+			return n
+		}
+	}
+	return 0
+}
+
+// lint reports duplicate keys, of which one reader takes the first and another
+// the last, and tags of other programs, which upstream's reader refuses.
+func (s *source) lint(n *yaml.Node, key string, depth int) {
 	if depth > 50 || n.Kind == yaml.AliasNode {
 		return
 	}
+	if strings.HasPrefix(n.Tag, "!") && !strings.HasPrefix(n.Tag, "!!") {
+		s.problem(n.Line, key, "the tag %s is not known here: remove it", n.Tag)
+	}
 	if n.Kind != yaml.MappingNode {
 		for _, c := range n.Content {
-			s.duplicates(c, key, depth+1)
+			s.lint(c, key, depth+1)
 		}
 		return
 	}
@@ -82,7 +112,7 @@ func (s *source) duplicates(n *yaml.Node, key string, depth int) {
 			s.problem(k.Line, path, "given twice, also on line %d: keep one", first)
 		}
 		seen[k.Value] = k.Line
-		s.duplicates(v, path, depth+1)
+		s.lint(v, path, depth+1)
 	}
 }
 
@@ -115,33 +145,61 @@ type section struct {
 	s    *source
 	node *yaml.Node // nil = not there
 	key  string
-	line int // of the key, or of the parent where the key is missing
+	line int  // of the key, or of the parent where the key is missing
+	bad  bool // something else stands in its place, which has been reported
 }
 
 func (s *source) top() section { return section{s: s, node: s.root, line: s.root.Line} }
 
-// find is the value of a key, or nil; null counts as not there.
+// find is the value of a key, its own or one that << brings in, or nil; null
+// counts as not there.
 func (c section) find(name string) *yaml.Node {
 	if c.node == nil || c.node.Kind != yaml.MappingNode {
 		return nil
 	}
-	var merged *yaml.Node
-	for i := 0; i+1 < len(c.node.Content); i += 2 {
-		k, v := c.node.Content[i], resolve(c.node.Content[i+1])
-		if k.Value == name && k.Kind == yaml.ScalarNode {
-			if v.Kind == yaml.ScalarNode && v.ShortTag() == "!!null" {
-				return nil
-			}
-			return v
-		}
-		if k.ShortTag() == "!!merge" && v.Kind == yaml.MappingNode {
-			merged = section{node: v}.find(name)
+	if n, ok := lookup(c.node, name, 0); ok && (n.Kind != yaml.ScalarNode || n.ShortTag() != "!!null") {
+		return n
+	}
+	return nil
+}
+
+func lookup(m *yaml.Node, name string, depth int) (*yaml.Node, bool) {
+	var merged []*yaml.Node
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		k, v := m.Content[i], resolve(m.Content[i+1])
+		switch {
+		case k.ShortTag() == "!!merge" && v.Kind == yaml.SequenceNode:
+			merged = append(merged, v.Content...)
+		case k.ShortTag() == "!!merge":
+			merged = append(merged, v)
+		case k.Kind == yaml.ScalarNode && k.Value == name:
+			return v, true
 		}
 	}
-	return merged
+	for _, v := range merged { // the first that has the key wins
+		if v = resolve(v); v.Kind == yaml.MappingNode && depth < 50 {
+			if n, ok := lookup(v, name, depth+1); ok {
+				return n, true
+			}
+		}
+	}
+	return nil, false
 }
 
 func (c section) has(name string) bool { return c.find(name) != nil }
+
+// written says that the key stands in this section, perhaps with null.
+func (c section) written(name string) bool { return c.keyLine(name) > 0 }
+
+// keyLine is the line of a key of this section, or 0.
+func (c section) keyLine(name string) int {
+	for i := 0; c.node != nil && i+1 < len(c.node.Content); i += 2 {
+		if c.node.Content[i].Value == name {
+			return c.node.Content[i].Line
+		}
+	}
+	return 0
+}
 
 // sub is a section below this one. A value that is no map is a problem.
 func (c section) sub(name string) section {
@@ -153,6 +211,7 @@ func (c section) sub(name string) section {
 	out.line = n.Line
 	if n.Kind != yaml.MappingNode {
 		c.s.problem(n.Line, out.key, "is %s, a map of keys is expected", kind(n))
+		out.bad = true
 		return out
 	}
 	out.node = n
@@ -199,14 +258,16 @@ func (c section) text(name string) string {
 // count is a whole number of at least low. Missing gives def; def below low
 // means that the key is required.
 func (c section) count(name string, def, low int) int {
-	n := c.find(name)
-	key := join(c.key, name)
+	n, key := c.find(name), join(c.key, name)
 	if n == nil {
-		if def < low {
+		switch {
+		case c.bad:
+		case c.written(name):
+			c.s.problem(c.at(name), key, "has no value: write a whole number of at least %d", low)
+		case def < low:
 			c.s.problem(c.line, key, "missing: add it as a whole number of at least %d", low)
-			return low
 		}
-		return def
+		return max(def, low)
 	}
 	v, err := strconv.Atoi(n.Value)
 	switch {
@@ -214,8 +275,10 @@ func (c section) count(name string, def, low int) int {
 		c.s.problem(n.Line, key, "is %s, a whole number is expected", kind(n))
 	case n.ShortTag() == "!!str" && err == nil:
 		c.s.problem(n.Line, key, "%q is text, a whole number is expected: remove the quotes", n.Value)
-	case n.ShortTag() != "!!int" || err != nil:
-		c.s.problem(n.Line, key, "%q is no whole number", n.Value)
+	case err != nil || n.ShortTag() != "!!int":
+		c.s.problem(n.Line, key, "%q is not a whole number: write it in decimal digits", n.Value)
+	case octal(n.Value):
+		c.s.problem(n.Line, key, "%q begins with 0, which some readers take for octal: write it without", n.Value)
 	case v < low:
 		c.s.problem(n.Line, key, "%d is too small: at least %d", v, low)
 	case v > maxCount:
@@ -224,6 +287,12 @@ func (c section) count(name string, def, low int) int {
 		return v
 	}
 	return max(def, low)
+}
+
+// octal says that YAML 1.1, which upstream reads, and YAML 1.2 differ on a number.
+func octal(v string) bool {
+	v = strings.TrimLeft(v, "+-")
+	return len(v) > 1 && v[0] == '0'
 }
 
 // maxCount bounds every number that something is multiplied or looped with.
@@ -261,11 +330,12 @@ func (c section) texts(name string) []string {
 	return out
 }
 
+// at is the line of a key's value, of the key, or of the section.
 func (c section) at(name string) int {
 	if n := c.find(name); n != nil {
 		return n.Line
 	}
-	return c.line
+	return cmp.Or(c.keyLine(name), c.line)
 }
 
 func kind(n *yaml.Node) string {
@@ -282,31 +352,38 @@ func kind(n *yaml.Node) string {
 // concurrencies reads concurrency_list in its four forms: '2048', '1 2 4 8', a
 // YAML list, a number. Commas separate as blanks do.
 func (c section) concurrencies(name string) []int {
-	n := c.find(name)
+	n, key := c.find(name), join(c.key, name)
 	if n == nil {
+		if c.written(name) {
+			c.s.problem(c.at(name), key, "has no value: name at least one concurrency, or remove the key")
+		}
 		return []int{1}
 	}
-	key := join(c.key, name)
-	var words []string
-	switch n.Kind {
-	case yaml.ScalarNode:
-		words = strings.Fields(strings.ReplaceAll(n.Value, ",", " "))
-	case yaml.SequenceNode:
-		for _, e := range n.Content {
-			words = append(words, resolve(e).Value)
-		}
-	default:
+	items := []*yaml.Node{n}
+	if n.Kind == yaml.SequenceNode {
+		items = n.Content
 	}
 	var out []int
-	for _, w := range words {
-		v, err := strconv.Atoi(w)
-		if err != nil || v < 1 || v > maxCount {
-			c.s.problem(n.Line, key, "%q is no concurrency: write whole numbers of at least 1", w)
-			continue
+	words := 0
+	for _, e := range items {
+		if e = resolve(e); e.Kind != yaml.ScalarNode {
+			c.s.problem(e.Line, key, "is %s, whole numbers are expected", kind(e))
+			return out
 		}
-		out = append(out, v)
+		for _, w := range strings.Fields(strings.ReplaceAll(e.Value, ",", " ")) {
+			words++
+			v, err := strconv.Atoi(w)
+			switch {
+			case err != nil || v < 1 || v > maxCount || octal(w):
+				c.s.problem(e.Line, key, "%q is no concurrency: write whole numbers of at least 1", w)
+			case slices.Contains(out, v):
+				c.s.problem(e.Line, key, "%d is given twice, and the two results could not be told apart: remove one, for more requests raise multi_round", v)
+			default:
+				out = append(out, v)
+			}
+		}
 	}
-	if len(words) == 0 {
+	if words == 0 {
 		c.s.problem(n.Line, key, "is empty: name at least one concurrency")
 	}
 	return out

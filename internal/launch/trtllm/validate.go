@@ -15,7 +15,7 @@ func (k *kase) validate(p *rundir.Plan) {
 	c := k.r.in.Cluster
 	line := k.m.src.top().sub("hardware").line
 	if c.GPUsPerNode > 0 && k.m.gpusPerNode > c.GPUsPerNode {
-		k.configProblem(line, "hardware.gpus_per_node", "%d, but the nodes of cluster %s have %d", k.m.gpusPerNode, c.Name, c.GPUsPerNode)
+		k.configProblem(line, "hardware.gpus_per_node", "%d, but the nodes of cluster %s have %d: choose a cluster whose nodes have as many, or a config made for %d", k.m.gpusPerNode, c.Name, c.GPUsPerNode, c.GPUsPerNode)
 	}
 	if c.GPUsPerNode > 0 && k.m.gpusPerNode < c.GPUsPerNode {
 		k.warn("%s:%d: hardware.gpus_per_node is %d, the nodes of cluster %s have %d: the others stay idle", k.cfg.path, line, k.m.gpusPerNode, c.Name, c.GPUsPerNode)
@@ -41,6 +41,9 @@ func (k *kase) validate(p *rundir.Plan) {
 // checkTimes holds our own budgets against the time limit (a budget that cannot
 // fire is an error) and upstream's against it (a warning).
 func (k *kase) checkTimes(p *rundir.Plan) {
+	if k.m.noRuntime > 0 && k.r.in.Budgets.Job == 0 && k.r.in.Cluster.Time == 0 {
+		k.configProblem(k.m.noRuntime, "slurm.job_time", "is a placeholder that would be used: fill it in, or set budgets.job or the cluster's time")
+	}
 	b, job := p.Budgets, p.Budgets.Job.D()
 	sum := b.Setup.D() + b.Ready.D() + b.Benchmark.D() + b.Drain.D() + b.Collect.D()
 	if sum > job {
@@ -89,6 +92,15 @@ func (k *kase) budgets() rundir.Budgets {
 	for _, p := range parts {
 		if *p.at == 0 && left > 0 {
 			*p.at = rundir.Duration((left * time.Duration(p.share) / time.Duration(open)).Truncate(time.Second))
+		}
+	}
+	// The list's TIMEOUT bounds the whole test, so it bounds each of its phases.
+	if limit := rundir.Duration(k.e.timeout); limit > 0 {
+		if k.r.in.Budgets.Ready == 0 {
+			b.Ready = min(b.Ready, limit)
+		}
+		if k.r.in.Budgets.Benchmark == 0 {
+			b.Benchmark = min(b.Benchmark, limit)
 		}
 	}
 	return b

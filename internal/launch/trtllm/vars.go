@@ -30,13 +30,17 @@ type commands struct {
 	vars []rundir.EnvVar
 }
 
-// buildCommands makes every role's command from the given or our own one.
-func (k *kase) buildCommands() {
+// buildCommands makes every role's command from the given or our own one. It is
+// false where the shell texts of the config make none; the problems say why.
+func (k *kase) buildCommands() bool {
+	if k.r.badShell {
+		return false
+	}
 	s := k.r.set
 	base, err := k.baseCommand()
 	if err != nil {
-		k.problem("pytestCommand", "%v", err)
-		return
+		k.problem(s.commandFrom, "%v", err)
+		return false
 	}
 	o := rewriteOptions{launcher: path.Base(s.Launcher), pytest: path.Base(firstWord(s.Pytest))}
 	if s.Launcher == "none" {
@@ -49,11 +53,16 @@ func (k *kase) buildCommands() {
 	single := k.rewrite(base, o)
 	o.dropLauncher = false
 	worker := k.rewrite(base, o)
+	if bare.calls == 0 && plain.calls > 0 {
+		k.problem(s.commandFrom, "nothing is left without the launcher: %s", base)
+		return false
+	}
 	k.cmds = commands{launcher: plain.launcher, base: base, noLauncher: bare.text}
 	if !worker.pytest {
 		k.warn("the command does not call pytest in plain sight: results are asked for through PYTEST_ADDOPTS")
 	}
 	k.compose(prelude(worker)+worker.text, prelude(single)+single.text)
+	return true
 }
 
 // prelude is what a command needs in its environment so that roles do not share
@@ -74,7 +83,7 @@ func prelude(c command) string {
 func (k *kase) rewrite(text string, o rewriteOptions) command {
 	c, err := rewrite(text, o)
 	if err != nil {
-		k.problem("pytestCommand", "%v: %s", err, text)
+		k.problem(k.r.set.commandFrom, "%v: %s", err, text)
 	}
 	return c
 }
