@@ -26,7 +26,7 @@ func TestJenkinsShootsEverythingWithItsCookie(t *testing.T) {
 			s := spec{Dir: dir, ID: t.Name(), Backend: backend, Cases: [][3]string{{"c", hangServer, hangClient}}}
 			d := child(t, s, append(cluster.Env(), cookie))
 			j := jobRecord(t, dir, "c", 1)
-			require.Eventually(t, func() bool { return exists(dir.CaseDir("c").Attempt(0, 1).AgentFile()) }, 30*time.Second, 50*time.Millisecond)
+			require.Eventually(t, func() bool { return exists(dir.CaseDir("c").Attempt(0, 1).AgentFile()) }, ample, 50*time.Millisecond)
 			marked := proc.WithCookie(cookie)
 			require.Equal(t, []int{d.Process.Pid}, marked, "only the driver itself may be shot")
 			begun := time.Now()
@@ -37,7 +37,7 @@ func TestJenkinsShootsEverythingWithItsCookie(t *testing.T) {
 				require.Eventually(t, func() bool {
 					s := cluster.Command(t, "squeue", "-h", "-t", "all", "-j", j.ID, "-o", "%T")
 					return s == "CANCELLED" || s == "COMPLETING"
-				}, 10*time.Second, 20*time.Millisecond)
+				}, ample, 20*time.Millisecond)
 				t.Logf("the job is being ended %v after the signal", time.Since(begun))
 			}
 			st, err := d.Process.Wait()
@@ -58,19 +58,19 @@ func TestTermInEachPhase(t *testing.T) {
 	}{
 		"just submitted": {hangServer, func(t *testing.T, dir rundir.Dir) { jobRecord(t, dir, "c", 1) }},
 		"before the submission": {hangServer, func(t *testing.T, dir rundir.Dir) {
-			require.Eventually(t, func() bool { return exists(dir.RunFile()) }, 20*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return exists(dir.RunFile()) }, ample, time.Millisecond)
 		}},
 		"running": {hangServer, func(t *testing.T, dir rundir.Dir) {
 			require.Eventually(t, func() bool {
 				var r rundir.AgentRecord
 				return rundir.ReadJSON(dir.CaseDir("c").Attempt(0, 1).AgentFile(), &r) == nil && r.Phase == rundir.PhaseBenchmark
-			}, 30*time.Second, 20*time.Millisecond)
+			}, ample, 20*time.Millisecond)
 		}},
 		"a server ignores TERM": {`trap "" TERM; while :; do sleep 1; done`, func(t *testing.T, dir rundir.Dir) {
 			require.Eventually(t, func() bool {
 				var r rundir.AgentRecord
 				return rundir.ReadJSON(dir.CaseDir("c").Attempt(0, 1).AgentFile(), &r) == nil && r.Phase == rundir.PhaseBenchmark
-			}, 30*time.Second, 20*time.Millisecond)
+			}, ample, 20*time.Millisecond)
 		}},
 	} {
 		for _, backend := range []string{BackendLocal, BackendSlurm} {
@@ -88,7 +88,7 @@ func TestTermInEachPhase(t *testing.T) {
 				require.NoError(t, rundir.ReadJSON(dir.RunFile(), &run))
 				require.Eventually(t, func() bool {
 					return !strings.Contains(cluster.Command(t, "squeue", "-h", "-o", "%j"), namePrefix+OwnerTag(run))
-				}, 20*time.Second, 200*time.Millisecond, "a job is left")
+				}, ample, 200*time.Millisecond, "a job is left")
 			})
 		}
 	}
@@ -97,18 +97,20 @@ func TestTermInEachPhase(t *testing.T) {
 func TestAnIgnoredHangupStaysIgnored(t *testing.T) {
 	t.Parallel()
 	dir := rundir.Dir(filepath.Join(t.TempDir(), "run"))
-	s := spec{Dir: dir, ID: t.Name(), Backend: BackendLocal, Cases: [][3]string{{"c", goodServer, "sleep 2; " + goodClient}}}
+	enough := filepath.Join(t.TempDir(), "enough")
+	s := spec{Dir: dir, ID: t.Name(), Backend: BackendLocal, Cases: [][3]string{{"c", goodServer, clientUntil(enough)}}}
 	d := child(t, s, os.Environ(), "nohup")
 	jobRecord(t, dir, "c", 1)
 	require.NoError(t, d.Process.Signal(syscall.SIGHUP))
+	touch(t, enough)
 	st, err := d.Process.Wait()
 	require.NoError(t, err)
 	require.Equal(t, 0, st.ExitCode())
 	require.Equal(t, rundir.OutcomePassed, outcomeOf(t, dir, "c", 0, 1).Outcome)
 
 	dir = rundir.Dir(filepath.Join(t.TempDir(), "run"))
-	s.Dir = dir
-	d = child(t, s, os.Environ())
+	s.Dir, s.Cases = dir, [][3]string{{"c", hangServer, hangClient}}
+	d = child(t, s, os.Environ(), "env", "--default-signal=HUP") // these tests may themselves run under nohup
 	jobRecord(t, dir, "c", 1)
 	require.NoError(t, d.Process.Signal(syscall.SIGHUP))
 	st, err = d.Process.Wait()
@@ -133,12 +135,12 @@ func TestDiskFullInTheRunDirectory(t *testing.T) {
 	go func() { st, _ := d.Process.Wait(); done <- st }()
 	select {
 	case st := <-done:
-		t.Logf("exit %d", st.ExitCode())
+		require.NotZero(t, st.ExitCode(), "a full disk is no success")
 	case <-time.After(4 * time.Minute):
 		t.Fatal("no end with a full disk")
 	}
 	require.Eventually(t, func() bool {
 		return len(proc.WithCookie("CI_DISAGG_ATTEMPT="+string(s.Dir.CaseDir("c").Attempt(0, 1)))) == 0
 	},
-		10*time.Second, 100*time.Millisecond, "processes are left")
+		ample, 100*time.Millisecond, "processes are left")
 }

@@ -126,6 +126,6 @@ func jobRecord(t *testing.T, dir rundir.Dir, slug string, n int) rundir.Job {
 	var j rundir.Job
 	require.Eventually(t, func() bool {
 		return rundir.ReadJSON(dir.CaseDir(slug).Attempt(0, n).JobFile(), &j) == nil && j.ID != ""
-	}, 30*time.Second, 20*time.Millisecond, "no job id")
+	}, ample, 20*time.Millisecond, "no job id")
 	return j
 }

@@ -31,7 +31,7 @@ func TestLocalPassAndFail(t *testing.T) {
 	require.Equal(t, rundir.OutcomeTestFailed, bad.Outcome, seen.String())
 	require.NotNil(t, bad.Finding)
 	require.Equal(t, "GEN_0", bad.Finding.Root)
-	require.Less(t, bad.Ended.Sub(*bad.Started), 10*time.Second)
+	require.Less(t, bad.Ended.Sub(*bad.Started), ample, "well before the client's end")
 	require.True(t, seen.has(PhaseNow, "benchmark"), seen.String())
 	require.Contains(t, out.String(), "bad | ")
 	noProcesses(t, o.Dir)
@@ -63,12 +63,12 @@ func TestLocalInterrupt(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	done := make(chan error, 1)
 	go func() { _, err := Run(ctx, o); done <- err }()
-	require.Eventually(t, func() bool { return seen.has(Role, "BENCHMARK running") || seen.has(Role, "BENCHMARK ready") }, 20*time.Second, 20*time.Millisecond, "never ran")
+	require.Eventually(t, func() bool { return seen.has(Role, "BENCHMARK running") || seen.has(Role, "BENCHMARK ready") }, ample, 20*time.Millisecond, "never ran")
 	cancel(&Interrupted{Signal: syscall.SIGTERM})
 	select {
 	case err := <-done:
 		require.True(t, isInterrupted(err), "%v", err)
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * ample):
 		t.Fatal("no end\n" + seen.String())
 	}
 	require.Equal(t, rundir.OutcomeCancelled, outcomeOf(t, o.Dir, "long", 0, 1).Outcome, seen.String())
@@ -119,7 +119,7 @@ func TestResumeAfterAnInterruption(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	done := make(chan error, 1)
 	go func() { _, err := Run(ctx, o); done <- err }()
-	require.Eventually(t, func() bool { return seen.has(PhaseNow, "benchmark") }, 20*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return seen.has(PhaseNow, "benchmark") }, ample, 20*time.Millisecond)
 	cancel(&Interrupted{Signal: syscall.SIGINT})
 	require.True(t, isInterrupted(<-done))
 	run, err := Resume(context.Background(), o)

@@ -39,6 +39,10 @@ func TestMain(m *testing.M) {
 	os.Exit(slurmtest.Main(m, &cluster, slurmtest.Options{Nodes: "8x4"}))
 }
 
+// ample is for what happens by itself: far longer than it takes on a busy machine, far shorter than the budgets that would
+// end it otherwise.
+const ample = 3 * time.Minute
+
 func testProfile() script.Profile { return script.Profile{GPUs: script.GPUsNone, Signal: "none"} }
 
 func agentMain(args []string) int {
@@ -74,8 +78,8 @@ func testOptionsIn(backend, self string, dir rundir.Dir, id string) Options {
 		Dir: dir, Backend: backend, Binary: Binary{Path: self}, Environ: os.Environ(), Now: time.Now,
 		Run:    rundir.Run{Schema: rundir.Schema, ID: id, Backend: backend, Created: time.Now()},
 		Render: testRender(testProfile()),
-		Retry:  Retry{},
-		Poll:   Polling{First: time.Second, Pending: 2 * time.Second, Running: 2 * time.Second, Agent: 100 * time.Millisecond, Lease: time.Second},
+		Retry:  Retry{}, AbortWait: ample,
+		Poll: Polling{First: time.Second, Pending: 2 * time.Second, Running: 2 * time.Second, Agent: 100 * time.Millisecond, Lease: time.Second},
 	}
 }
 
@@ -101,7 +105,7 @@ func addCase(o *Options, id, gen, client string) {
 			{Name: "BENCHMARK", Kind: rundir.KindBenchmark, Slice: []rundir.NodeShare{{Tasks: 1}}, Overlap: true, Command: client},
 		},
 		Grace: rundir.Duration(2 * time.Second), Drain: rundir.DrainRule{Role: "BENCHMARK", StatusFile: "status.txt"},
-		Budgets: rundir.Budgets{Job: rundir.Duration(5 * time.Minute), Drain: rundir.Duration(10 * time.Second)},
+		Budgets: rundir.Budgets{Job: rundir.Duration(15 * time.Minute), Drain: rundir.Duration(time.Minute)},
 	}
 	o.Plans = append(o.Plans, p)
 	o.Run.Cases = append(o.Run.Cases, rundir.CaseState{ID: id, Slug: p.Case.Slug, State: rundir.CaseWaiting})
@@ -113,6 +117,17 @@ const (
 	hangServer = `trap 'exit 0' TERM; sleep 1000 & wait`
 	hangClient = `sleep 1000`
 )
+
+// clientUntil is a good client that waits for a file first.
+func clientUntil(file string) string {
+	return `while [ ! -e "` + file + `" ]; do sleep 0.1; done; ` + goodClient
+}
+
+// touch makes a file that something waits for.
+func touch(t *testing.T, file string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+}
 
 // updates collects what a drive tells.
 type updates struct {
@@ -169,7 +184,7 @@ func noProcesses(t *testing.T, dir rundir.Dir) {
 	for _, f := range jobs {
 		var j rundir.Job
 		require.NoError(t, rundir.ReadJSON(f, &j))
-		require.Eventually(t, func() bool { return len(proc.WithCookie(cookieOf(j))) == 0 }, 5*time.Second, 50*time.Millisecond, "processes of %s live", j.Name)
+		require.Eventually(t, func() bool { return len(proc.WithCookie(cookieOf(j))) == 0 }, ample, 50*time.Millisecond, "processes of %s live", j.Name)
 	}
 }
 

@@ -443,7 +443,7 @@ func TestScriptedSubmissions(t *testing.T) {
 			func(t *testing.T, r rundir.Run, j rundir.Job, o rundir.AttemptOutcome) {
 				require.Equal(t, rundir.OutcomePassed, o.Outcome)
 				require.Len(t, r.Cases[0].Attempts, 1)
-				require.Equal(t, "1", cluster.Command(t, "bash", "-c", "sacct -X -n -P -o JobID --name="+j.Name+" | wc -l"))
+				require.Equal(t, 1, jobsNamed(t, cluster, j.Name))
 			},
 		},
 		"standby once": {
@@ -473,7 +473,7 @@ func TestScriptedSubmissions(t *testing.T) {
 			addCase(&o, "c", goodServer, goodClient)
 			var seen updates
 			_, wait := startDrive(t, &o, &seen)
-			run, err := wait(90 * time.Second)
+			run, err := wait(2 * ample)
 			require.NoError(t, err)
 			j := rundir.Job{}
 			if _, err := os.Stat(o.Dir.CaseDir("c").Attempt(0, 1).JobFile()); err == nil {

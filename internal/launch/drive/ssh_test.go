@@ -125,13 +125,12 @@ func TestSSHKillResumeAndAbort(t *testing.T) {
 	var lease rundir.Lease
 	require.Eventually(t, func() bool {
 		return rundir.ReadJSON(dir.LeaseFile(), &lease) == nil && lease.PID == second.Process.Pid
-	}, 90*time.Second, 50*time.Millisecond, "not taken over")
-	time.Sleep(time.Second)
+	}, ample, 50*time.Millisecond, "not taken over")
 	require.NoError(t, second.Process.Signal(syscall.SIGTERM))
 	require.Eventually(t, func() bool {
 		s := cluster.Command(t, "squeue", "-h", "-t", "all", "-j", j.ID, "-o", "%T")
 		return s == "CANCELLED" || s == "COMPLETING"
-	}, 15*time.Second, 50*time.Millisecond, "not cancelled")
+	}, ample, 50*time.Millisecond, "not cancelled")
 	st, err := second.Process.Wait()
 	require.NoError(t, err)
 	require.Equal(t, 128+int(syscall.SIGTERM), st.ExitCode())
