@@ -56,14 +56,21 @@ func (f *fields) inline(t reflect.Type, index []int) {
 	}
 }
 
-// hint names the known key that was probably meant, or all of them.
-func hint(key string, known []string) string {
-	best, bestDist := "", 1+len(key)/3
+// Nearest is the known name that was probably meant by name, or "" when none is
+// near: case, dashes and underscores do not count, a letter in three may be wrong.
+func Nearest(name string, known []string) string {
+	best, bestDist := "", 1+len(name)/3
 	for _, k := range known {
-		if d := distance(fold(key), fold(k)); d <= bestDist && (best == "" || d < bestDist) {
+		if d := distance(fold(name), fold(k)); d <= bestDist && (best == "" || d < bestDist) {
 			best, bestDist = k, d
 		}
 	}
+	return best
+}
+
+// hint names the known key that was probably meant, or all of them.
+func hint(key string, known []string) string {
+	best := Nearest(key, known)
 	const most = 20
 	switch {
 	case best != "":
@@ -83,9 +90,9 @@ func fold(s string) string {
 }
 
 // distance is the number of single-byte edits and swaps of neighbours between
-// two short keys (optimal string alignment).
+// two short names (optimal string alignment).
 func distance(a, b string) int {
-	const long = 64 // no known key is longer; quadratic cost stays bounded
+	const long = 256 // no name is longer; quadratic cost stays bounded
 	if len(a) > long || len(b) > long {
 		return long
 	}

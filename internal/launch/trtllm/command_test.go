@@ -142,6 +142,8 @@ func TestEnvironmentStrings(t *testing.T) {
 		`A=1 "L=/x y:$L" M=${N:-o}`: `A=1 L="/x y:$L" M=${N:-o} `,
 		`P="ignore::Warning:a.b"`:   "P=ignore::Warning:a.b ",
 		`A=`:                        "A= ",
+		`A=~/x B=/y:~/z`:            "A=~/x B=/y:~/z ",
+		`A="~/x" B=a~`:              "A='~/x' B='a~' ",
 		`LIST=a,b;c`:                "error",
 		`A=1 && B=2`:                "error",
 		`A=1 B`:                     "error",

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
 
 // Resolve makes one plan per case, in the order of the lists. Skipped cases have
@@ -314,8 +315,31 @@ func (r *resolver) config(id testID, e entry) (grammar, configFile, bool) {
 	if !strings.HasPrefix(id.kase, "disagg") {
 		key = EnvAggFolder + " or workload.agg_configs"
 	}
-	r.problem(e.file, e.line, "", "no config for %s: none of %s exists; set %s", id.kase, strings.Join(slices.Compact(tried), ", "), key)
+	fix := "set " + key
+	if near := r.nearest(id.kase); near != "" {
+		fix = "did you mean " + near + "? Else " + fix
+	}
+	r.problem(e.file, e.line, "", "no config for %s: none of %s exists; %s", id.kase, strings.Join(slices.Compact(tried), ", "), fix)
 	return grammar{}, configFile{}, false
+}
+
+// nearest is the name of a config that was probably meant by a case, or "".
+func (r *resolver) nearest(kase string) string {
+	for _, g := range grammars(kase) {
+		var stems []string
+		for _, dir := range r.folders(g) {
+			files, _ := os.ReadDir(dir) // what cannot be read suggests nothing
+			for _, f := range files {
+				if stem, ok := strings.CutSuffix(f.Name(), ".yaml"); ok {
+					stems = append(stems, stem)
+				}
+			}
+		}
+		if near := strictyaml.Nearest(g.stem, stems); near != "" {
+			return near
+		}
+	}
+	return ""
 }
 
 func (r *resolver) addErr(file string, err error) {

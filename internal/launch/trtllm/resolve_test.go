@@ -332,3 +332,68 @@ func TestCommandWithAList(t *testing.T) {
 	require.Contains(t, plans[1].Roles[0].Command, `--test-list="$CI_DISAGG_ATTEMPT/test_list.txt"`)
 	require.NotContains(t, plans[1].Roles[0].Command, "--group")
 }
+
+// A name of a hundred letters is mistyped easily and compared with difficulty.
+func TestNearestConfigIsNamed(t *testing.T) {
+	t.Parallel()
+	for id, want := range map[string]string{
+		"disagg-e2e-gb200_glm-5-fp4_1k1k_con1_ctx1_dep4_gen1_tp4_eplb0_mtp3_ccb-NIXL": "did you mean gb200_glm-5-fp4_1k1k_con1_ctx1_dep4_gen1_tep4_eplb0_mtp3_ccb-NIXL? Else set DISAGG_CONFIG_FOLDER or workload.disagg_configs",
+		"disagg-gpt-2": "exists; set DISAGG_CONFIG_FOLDER or workload.disagg_configs",
+	} {
+		_, err := Resolve(input("disaggregated", id))
+		require.ErrorContains(t, err, want)
+	}
+	_, err := Resolve(input("aggregated", "aggr-super_mtp_nvfp4_blackwell"))
+	require.ErrorContains(t, err, "did you mean super_mtp_ad_nvfp4_blackwell? Else set AGG_CONFIG_FOLDER or workload.agg_configs")
+}
+
+// Each mistake in a shell text is told once, under the name of what holds it.
+func TestShellTextThatIsNone(t *testing.T) {
+	t.Parallel()
+	for want, change := range map[string]func(*Input){
+		"ci-disagg.yaml: workload.args: not a bash command: 1:4: reached EOF without closing quote `'`: -k 'x":       func(in *Input) { in.Config.Args = "-k 'x" },
+		"$pytestCommand: not a bash command: 1:8: reached EOF without closing quote `\"`: pytest \"":                 func(in *Input) { in.Env = map[string]string{"pytestCommand": `pytest "`} },
+		`ci-disagg.yaml: workload.command: "# nothing" runs nothing`:                                                 func(in *Input) { in.Config.Command = "# nothing" },
+		"command line: workload.command: nothing is left without the launcher: A=1 trtllm-llmapi-launch # {test_id}": func(in *Input) { in.Config.Command = "A=1 trtllm-llmapi-launch # {test_id}" },
+	} {
+		_, err := resolveText(t, good, "disagg-c", change)
+		require.EqualError(t, err, strings.TrimPrefix(want, "command line: "))
+	}
+}
+
+func TestTwoResultsOfOneNameAreRefused(t *testing.T) {
+	t.Parallel()
+	const text = "hardware: {gpus_per_node: 4}\nserver_configs:\n- name: a\n  client_configs:\n  - {concurrency: 1}\n  - {concurrency: 1, streaming: false}\n"
+	_, err := resolveText(t, text, "aggr-c", nil)
+	require.EqualError(t, err, `c.yaml:6: server_configs[0].client_configs[1].name: "con1_iter1_isl1024_osl1024" is also the name of the client on line 5: the two results could not be told apart`)
+	_, err = resolveText(t, strings.Replace(text, "false", "false, name: b", 1), "aggr-c-a,a", nil)
+	require.EqualError(t, err, `case aggr-c-a,a names the server "a" twice: remove one`)
+}
+
+// A list's TIMEOUT bounds the phases that nobody has bounded otherwise.
+func TestTimeoutOfTheListBoundsPhases(t *testing.T) {
+	t.Parallel()
+	for line, want := range map[string][2]time.Duration{
+		"disagg-c":               {24 * time.Minute, 21 * time.Minute},
+		"disagg-c TIMEOUT (90)":  {24 * time.Minute, 21 * time.Minute},
+		"disagg-c TIMEOUT (22)":  {22 * time.Minute, 21 * time.Minute},
+		"disagg-c TIMEOUT (7.5)": {450 * time.Second, 450 * time.Second},
+	} {
+		plans, err := resolveText(t, good, line, nil)
+		require.NoError(t, err)
+		require.Equal(t, want, [2]time.Duration{plans[0].Budgets.Ready.D(), plans[0].Budgets.Benchmark.D()}, line)
+	}
+	plans, err := resolveText(t, good, "disagg-c TIMEOUT (5)", func(in *Input) { in.Budgets.Ready = rundir.Duration(time.Hour / 2) })
+	require.NoError(t, err)
+	require.Equal(t, time.Hour/2, plans[0].Budgets.Ready.D(), "what is configured stands")
+}
+
+// << brings in keys, also from a list of maps; own keys stand over them.
+func TestMergeKeys(t *testing.T) {
+	t.Parallel()
+	text := strings.Replace(good, "  gen: {tensor_parallel_size: 8}\n  ctx: {tensor_parallel_size: 4}", "  gen: &g {tensor_parallel_size: 8, pipeline_parallel_size: 2}\n  ctx: {<<: [{pipeline_parallel_size: 1}, *g], tensor_parallel_size: 2}", 1)
+	plans, err := resolveText(t, text, "disagg-c", nil)
+	require.NoError(t, err)
+	require.Equal(t, 16, plans[0].Roles[0].GPUs())
+	require.Equal(t, 2, plans[0].Roles[1].GPUs())
+}

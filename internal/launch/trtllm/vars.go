@@ -53,8 +53,8 @@ func (k *kase) buildCommands() bool {
 	single := k.rewrite(base, o)
 	o.dropLauncher = false
 	worker := k.rewrite(base, o)
-	if bare.calls == 0 && plain.calls > 0 {
-		k.problem(s.commandFrom, "nothing is left without the launcher: %s", base)
+	if left := k.rewrite(bare.text, o); plain.calls > 0 && left.calls == 0 {
+		k.problem(s.commandFrom, "nothing is left without the launcher: %s", s.command)
 		return false
 	}
 	k.cmds = commands{launcher: plain.launcher, base: base, noLauncher: bare.text}
