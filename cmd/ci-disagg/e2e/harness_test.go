@@ -23,9 +23,10 @@ import (
 )
 
 var (
-	cluster *slurmtest.Cluster
-	binary  string // ci-disagg under test
-	root    string // of the repository
+	cluster    *slurmtest.Cluster
+	binary     string // ci-disagg under test
+	root       string // of the repository
+	containers string // where the stand-in for pyxis keeps its containers and its log
 )
 
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
@@ -49,7 +50,23 @@ func testMain(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "the stand-in workload needs Debian's python3-pytest and python3-yaml (make setup): %v\n%s", err, out)
 		return 1
 	}
-	return slurmtest.Main(m, &cluster, slurmtest.Options{})
+	if err := buildPlugin(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return slurmtest.Main(m, &cluster, slurmtest.Options{Conf: []string{"PlugStackConfig=" + filepath.Join(dir, "plugstack.conf")}})
+}
+
+// buildPlugin leaves the stand-in for pyxis in dir, with the plugstack.conf that loads it.
+func buildPlugin(dir string) error {
+	containers = filepath.Join(dir, "containers")
+	so := filepath.Join(dir, "container.so")
+	build := exec.Command("gcc", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", so, filepath.Join(root, "testdata/slurm/container.c"))
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("the stand-in for pyxis needs gcc and Debian's libslurm-dev (make setup): %w\n%s", err, out)
+	}
+	plugins := []byte("required " + so + " state=" + containers + "\n")
+	return errors.Join(os.Mkdir(containers, 0o700), os.WriteFile(filepath.Join(dir, "plugstack.conf"), plugins, 0o600))
 }
 
 // backend is where a test runs its cases.
@@ -78,8 +95,9 @@ type job struct {
 	took   time.Duration
 }
 
-// config writes a config for tests of backend b; more is YAML of further top-level keys.
-func config(t *testing.T, b backend, more string) string {
+// config writes a config for tests of backend b; more is YAML of further top-level keys, profile of further keys of the
+// cluster.
+func config(t *testing.T, b backend, more string, profile ...string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "ci-disagg.yaml")
 	workload := filepath.Join(root, "testdata/workload")
@@ -94,10 +112,10 @@ workload:
   grace: 3s
 budgets: {queue: 5m, ready: 1m, benchmark: 2m, drain: 20s, job: 10m}
 clusters:
-  testbed: {gpus_per_node: 4, partition: batch, exclusive: true, export: [CI_DISAGG_FAULT, CI_DISAGG_SLOW]}
+  testbed: {gpus_per_node: 4, partition: batch, exclusive: true, export: [CI_DISAGG_FAULT, CI_DISAGG_SLOW]%s}
 retry: {max: 0}
 perf: {pins: pins.yaml, reruns: 0}
-%s`, b, workload, workload, workload, more)
+%s`, b, workload, workload, workload, strings.Join(append([]string{""}, profile...), ", "), more)
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 	pins, err := os.ReadFile(filepath.Join(root, "testdata/demo/baselines.yaml"))
 	require.NoError(t, err)
@@ -116,6 +134,12 @@ func start(t *testing.T, b backend, configFile string, env []string, args ...str
 			_ = os.RemoveAll(dir)
 		}
 	})
+	return startIn(t, dir, b, configFile, env, args...)
+}
+
+// startIn is start with the run directory at dir/run.
+func startIn(t *testing.T, dir string, b backend, configFile string, env []string, args ...string) *job {
+	t.Helper()
 	j := &job{dir: rundir.Dir(filepath.Join(dir, "run")), env: env}
 	j.args = append([]string{"run", "--config", configFile, "--run-dir", string(j.dir), "--quiet"}, args...)
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)

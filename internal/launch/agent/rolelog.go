@@ -232,8 +232,8 @@ type lookout struct {
 	launcher  launcherMessages
 }
 
-// errorPattern matches lines that look like errors.
-const errorPattern = `\b(?:ERROR|FATAL|CRITICAL|PANIC)\b|\b[A-Z]\w*(?:Error|Exception)\b:|^E   +\S*(?:Error|Exception|assert|Failed)|` +
+// errorPattern matches lines that look like errors; our own scripts say nothing else.
+const errorPattern = `^ci-disagg: |\b(?:ERROR|FATAL|CRITICAL|PANIC)\b|\b[A-Z]\w*(?:Error|Exception)\b:|^E   +\S*(?:Error|Exception|assert|Failed)|` +
 	`(?i:\berror:|\bfatal:|^panic:|segmentation fault|core dumped|out of memory|\boom.kill|terminate called|assert\w* .{0,80}failed|` +
 	`cannot allocate|no space left|permission denied|command not found|no such file or directory|^killed$|^aborted|address already in use|stale file handle)`
 

@@ -57,6 +57,7 @@ func TestFirstError(t *testing.T) {
 		"pytest":          {"    def f():\n>       raise RuntimeError(\"quoted\")\nE       RuntimeError: said\n", 3, "E       RuntimeError: said"},
 		"not srun's":      {"srun: error: gpu1: task 2: Exited with exit code 3\nslurmstepd-gpu1: error: *** STEP\n", 0, ""},
 		"without newline": {"x\nSegmentation fault (core dumped)", 2, "Segmentation fault (core dumped)"},
+		"our own script":  {"ready\nci-disagg: secret TOKEN is not set in the job's environment\n", 2, "ci-disagg: secret TOKEN is not set in the job's environment"},
 		"progress bar":    {"10%\r50%\rpanic: at 60%\n", 1, "panic: at 60%"},
 	}
 	for name, tt := range tests {

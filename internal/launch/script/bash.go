@@ -131,14 +131,23 @@ func roleScript(p rundir.Plan, r rundir.RolePlan, dir string) ([]byte, error) {
 		s.line("# Not an MPI program: what imports an MPI library must not take itself for a rank.")
 		s.line(`unset -v "${!PMI_@}" "${!PMIX_@}" "${!OMPI_@}" "${!MPI_@}"`)
 	}
-	workdir := dir
-	if p.Workdir != "" {
-		workdir = p.Workdir
-	}
-	s.line(`cd %s || exit 78`, s.word(workdir))
+	s.enter(p, dir)
 	s.user(p.Setup)
 	s.user(r.Command)
 	return s.bytes()
+}
+
+// enter goes to the workload's directory. Where it is not to be had, the first
+// line of output says so: a container without a mount is the usual reason.
+func (s *shell) enter(p rundir.Plan, dir string) {
+	workdir, hint := dir, "it must be on every node"
+	if p.Workdir != "" {
+		workdir = p.Workdir
+	}
+	if p.Container != nil {
+		hint = "mount it into the container (container.mounts of the cluster)"
+	}
+	s.line(`cd %s 2>/dev/null || { echo %s >&2; exit 78; }`, s.word(workdir), s.word("ci-disagg: cannot enter the workload's directory "+workdir+": "+hint))
 }
 
 // gpuShare hides GPUs of a node that are not the role's: where the shares of its
@@ -180,11 +189,7 @@ func nodeScript(p rundir.Plan, dir, what string, texts ...string) ([]byte, error
 	s.paths(p, dir)
 	s.exportAll(p.Env)
 	s.secrets(p)
-	workdir := dir
-	if p.Workdir != "" {
-		workdir = p.Workdir
-	}
-	s.line(`cd %s || exit 78`, s.word(workdir))
+	s.enter(p, dir)
 	for _, t := range texts {
 		s.user(t)
 	}

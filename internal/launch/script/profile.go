@@ -66,7 +66,7 @@ func (p Profile) AgentFor(goarch string) (string, error) {
 // Container is the container: section of a cluster.
 type Container struct {
 	Image     string   `yaml:"image"`
-	Name      string   `yaml:"name"` // share one named container between the steps of a node
+	Name      string   `yaml:"name"` // share one named container between the steps of a node, made once per node and attempt
 	Workdir   string   `yaml:"workdir"`
 	Mounts    []string `yaml:"mounts"` // src:dst[:flags]
 	MountHome bool     `yaml:"mount_home"`
