@@ -30,7 +30,7 @@ type book struct {
 // suite is one suite of the report.
 type suite struct {
 	name       string
-	properties []junit.Property
+	properties properties
 	attrs      []junit.Attr // hostname, …
 	times      times
 	entries    entries

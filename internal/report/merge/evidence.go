@@ -42,21 +42,30 @@ func roleEvidence(role *Role, o junit.ReadOptions) []blame.Event {
 	var problems []string
 	for _, f := range sortedFiles(role.Files) {
 		clock := testClock{role: role.RoleRecord}
+		counted, healed := newTally(), make(map[string]bool)
 		_, err := readFile(f, o, junit.Visitor{Case: func(c *junit.Case) error {
 			if i := match(role.Expected, c.Classname, c.Name); i >= 0 {
 				seen[role.Expected[i]] = true
 			}
+			counted.add(c)
 			at := clock.end(c)
 			key := f.Path + "\x00" + c.Classname + "\x00" + c.Name
+			_, again := failed[key]
 			if !c.Status().Red() {
-				delete(failed, key) // a later attempt passed
+				if again {
+					healed[key] = true // if it is an attempt of the same test
+				}
 				return nil
 			}
-			if _, again := failed[key]; again || len(failed) < maxEvidence {
+			delete(healed, key)
+			if again || len(failed)-len(healed) < maxEvidence {
 				failed[key] = blame.Event{Role: role.Name, Kind: blame.TestFailed, At: at, Text: firstLine(c), Node: node(role), Assert: isMeasured(c)}
 			}
 			return nil
-		}})
+		}, Suite: func(s *junit.Suite) error { counted.end(s); return nil }})
+		if counted.attempts {
+			maps.DeleteFunc(failed, func(key string, _ blame.Event) bool { return healed[key] }) // a later attempt passed
+		}
 		var p *junit.Problem
 		switch {
 		case errors.As(err, &p):

@@ -36,7 +36,7 @@ func (b *book) files(in FilesInput, path string) error {
 	files := slices.Clone(in.Files)
 	slices.SortStableFunc(files, func(x, y File) int { return Natural(x.shown(), y.shown()) })
 	files = slices.CompactFunc(files, func(x, y File) bool { return x.Path == y.Path })
-	p := &plain{b: b, in: in, byPath: make(map[string]*suite), paths: make(map[*suite][]string), pytest: make([]bool, len(files))}
+	p := &plain{b: b, in: in, byPath: make(map[string]*suite), paths: make(map[*suite][]string), pytest: make([]bool, len(files)), tally: make([]*tally, len(files))}
 	for i, f := range files {
 		if err := p.read(i, f); err != nil {
 			return err
@@ -63,6 +63,7 @@ type plain struct {
 	byPath map[string]*suite   // by the names of the suite and those around it
 	paths  map[*suite][]string // those names
 	pytest []bool              // by file
+	tally  []*tally            // by file
 	broken []brokenFile
 	cases  int
 
@@ -80,6 +81,7 @@ type brokenFile struct {
 
 func (p *plain) read(i int, f File) error {
 	p.file, p.index, p.of = f, i, make(map[*junit.Suite]*suite)
+	p.tally[i] = newTally()
 	got, err := readFile(f, p.b.o.Read, junit.Visitor{Case: p.addCase, Suite: p.endSuite})
 	var problem *junit.Problem
 	if err != nil && !errors.As(err, &problem) {
@@ -175,6 +177,7 @@ func (p *plain) suiteOf(s *junit.Suite) *suite {
 
 func (p *plain) addCase(c *junit.Case) error {
 	to := p.suiteOf(c.Suite)
+	p.tally[p.index].add(c)
 	if interrupted(c) {
 		nameInterrupted(c, junit.Errored)
 	}
@@ -191,11 +194,12 @@ func (p *plain) addCase(c *junit.Case) error {
 
 // endSuite takes over what a suite says beside its cases.
 func (p *plain) endSuite(s *junit.Suite) error {
+	p.tally[p.index].end(s)
 	if s.Cases == 0 && len(s.Properties)+len(s.Results)+len(s.SystemOut)+len(s.SystemErr) == 0 {
 		return nil // it held other suites, or nothing
 	}
 	to := p.suiteOf(s)
-	to.properties = addProperties(to.properties, s.Properties)
+	to.properties.add(s.Properties...)
 	to.addAttrs(s)
 	to.addTimes(s)
 	delete(p.of, s) // it may come again under another pointer, never under this one
@@ -243,7 +247,7 @@ func (p *plain) outer(s junit.Suite) error {
 		return nil
 	}
 	to := p.suiteOf(nil)
-	to.properties = addProperties(to.properties, s.Properties)
+	to.properties.add(s.Properties...)
 	if err := p.text(to, s.SystemOut, s.SystemErr); err != nil {
 		return err
 	}
@@ -263,9 +267,9 @@ func (s *suite) addAttrs(from *junit.Suite) {
 		case i < 0 && !s.conflicting(a.Name):
 			s.attrs = append(s.attrs, a)
 		case i < 0:
-			s.properties = addProperties(s.properties, []junit.Property{{Name: a.Name, Value: a.Value}})
+			s.properties.add(junit.Property(a))
 		case s.attrs[i].Value != a.Value:
-			s.properties = addProperties(s.properties, []junit.Property{{Name: a.Name, Value: s.attrs[i].Value}, {Name: a.Name, Value: a.Value}})
+			s.properties.add(junit.Property(s.attrs[i]), junit.Property(a))
 			s.attrs = slices.Delete(s.attrs, i, i+1)
 		}
 	}
@@ -273,7 +277,7 @@ func (s *suite) addAttrs(from *junit.Suite) {
 
 // conflicting reports whether suites disagreed about an attribute before.
 func (s *suite) conflicting(name string) bool {
-	return slices.ContainsFunc(s.properties, func(p junit.Property) bool { return p.Name == name })
+	return slices.ContainsFunc(s.properties.list, func(p junit.Property) bool { return p.Name == name })
 }
 
 func (s *suite) addTimes(from *junit.Suite) {
@@ -307,7 +311,7 @@ func (p *plain) fold(files []File) error {
 				for to < len(cases) && group[to].origin == group[from].origin {
 					to++
 				}
-				takes = append(takes, p.takes(files[group[from].origin].shown(), p.pytest[group[from].origin], cases[from:to])...)
+				takes = append(takes, p.takes(files[group[from].origin].shown(), int(group[from].origin), cases[from:to])...)
 				from = to
 			}
 			c := foldWorst(takes)
@@ -322,20 +326,18 @@ func (p *plain) fold(files []File) error {
 	return nil
 }
 
-// takes are the results of one test in one file: attempts in a pytest file, and
-// otherwise just several tests of one name, which all count.
-func (p *plain) takes(file string, pytest bool, cases []*junit.Case) []take {
-	if pytest {
-		return []take{{file, foldAttempts(cases, p.b.o.Flaky)}}
+// takes are the results of one test in one file: attempts in a pytest file that
+// does not count them all, and otherwise just several tests of one name, which
+// all count.
+func (p *plain) takes(label string, file int, cases []*junit.Case) []take {
+	if !p.pytest[file] {
+		return numbered(label, cases)
 	}
-	out := make([]take, len(cases))
-	for i, c := range cases {
-		out[i] = take{file, c}
-		if len(cases) > 1 {
-			out[i].label = fmt.Sprintf("%s #%d", file, i+1)
-		}
+	cases = joinTeardowns(cases)
+	if !p.tally[file].attempts {
+		return numbered(label, cases)
 	}
-	return out
+	return []take{{label, foldAttempts(cases, p.b.o.Flaky)}}
 }
 
 // name gives the suites their final names: their own where that is unique, else

@@ -19,7 +19,7 @@ func (b *book) finish(name, path string) error {
 		return err
 	}
 	b.suites = slices.DeleteFunc(b.suites, func(s *suite) bool {
-		return s.entries.n == 0 && len(s.text)+len(s.properties) == 0
+		return s.entries.n == 0 && len(s.text)+len(s.properties.list) == 0
 	})
 	for _, s := range b.suites {
 		if err := b.warnCollapsed(s); err != nil {
@@ -118,7 +118,7 @@ func (b *book) document(name string) junit.Document {
 
 func (b *book) block(s *suite, counts junit.Counts) junit.SuiteBlock {
 	block := junit.SuiteBlock{Counts: counts, Time: s.times.wall()}
-	block.Suite.Name, block.Suite.Properties = s.name, s.properties
+	block.Suite.Name, block.Suite.Properties = s.name, s.properties.list
 	block.Suite.Attrs = slices.Clone(s.attrs)
 	if !s.times.first.IsZero() && !s.times.unknown {
 		block.Suite.Attrs = append(block.Suite.Attrs, junit.Attr{Name: "timestamp", Value: timestamp(s.times.first)})

@@ -11,31 +11,44 @@ import (
 const noDetails = "no details recorded by pytest-rerunfailures"
 
 // foldAttempts makes one case of those that one pytest file lists under one
-// name, in order: first the error of a teardown joins the call that it followed,
-// then the last attempt is the verdict and the earlier ones become rerun
-// elements. A bare earlier attempt is how pytest-rerunfailures reports a failed
-// one: it looks passed, and is not.
+// name, in order: the last attempt is the verdict and the earlier ones become
+// rerun elements. A bare earlier attempt is how pytest-rerunfailures reports a
+// failed one: it looks passed, and is not.
 func foldAttempts(cases []*junit.Case, flaky Flaky) *junit.Case {
-	cases = joinTeardowns(cases)
 	n := len(cases)
 	last := cases[n-1]
 	if n == 1 {
 		return last
 	}
 	passed := !last.Status().Red()
-	var reruns []junit.Rerun
+	var before junit.Case
 	for i, c := range cases[:n-1] {
-		reruns = append(reruns, attemptRerun(c, i+1, n, passed)...)
+		before.Reruns = append(before.Reruns, attemptRerun(c, i+1, n, passed)...)
+		before.Properties = append(before.Properties, c.Properties...)
+		before.Extra = append(before.Extra, c.Extra...)
+		before.SystemOut = append(before.SystemOut, label(c.SystemOut, fmt.Sprintf("attempt %d of %d", i+1, n))...)
+		before.SystemErr = append(before.SystemErr, label(c.SystemErr, fmt.Sprintf("attempt %d of %d", i+1, n))...)
 		last.Time += c.Time
-		last.SystemOut = append(label(c.SystemOut, fmt.Sprintf("attempt %d of %d", i+1, n)), last.SystemOut...)
-		last.SystemErr = append(label(c.SystemErr, fmt.Sprintf("attempt %d of %d", i+1, n)), last.SystemErr...)
 	}
-	last.Reruns = append(reruns, last.Reruns...)
+	last.Reruns = append(before.Reruns, last.Reruns...)
+	last.Properties = append(unlike(before.Properties, last.Properties), last.Properties...) // readers take the last of a name
+	last.Extra = append(before.Extra, last.Extra...)
+	last.SystemOut = append(before.SystemOut, last.SystemOut...)
+	last.SystemErr = append(before.SystemErr, last.SystemErr...)
 	last.Properties = append(last.Properties, junit.Property{Name: "attempts", Value: fmt.Sprint(n)})
 	if passed {
 		markFlaky(last, n, flaky)
 	}
 	return last
+}
+
+// unlike gives the properties that are not in other, each once.
+func unlike(props, other []junit.Property) []junit.Property {
+	var all properties
+	all.add(other...)
+	n := len(all.list)
+	all.add(props...)
+	return all.list[n:]
 }
 
 // markFlaky says that a case passed only on its n-th attempt, in the form that
@@ -70,9 +83,13 @@ func attemptRerun(c *junit.Case, i, n int, passed bool) []junit.Rerun {
 		})
 	}
 	if !found {
+		why := noDetails
+		if len(c.Results) > 0 {
+			why = "skipped: " + c.Results[0].Message
+		}
 		out = append(out, junit.Rerun{
 			Kind: rerunKind(junit.Failed, passed), Type: "ci-disagg.attempt",
-			Message: fmt.Sprintf("attempt %d of %d: %s", i, n, noDetails),
+			Message: fmt.Sprintf("attempt %d of %d: %s", i, n, why),
 		})
 	}
 	return out
@@ -149,6 +166,18 @@ type take struct {
 	c     *junit.Case
 }
 
+// numbered are several results of one test in one file.
+func numbered(label string, cases []*junit.Case) []take {
+	out := make([]take, len(cases))
+	for i, c := range cases {
+		out[i] = take{label, c}
+		if len(cases) > 1 {
+			out[i].label = fmt.Sprintf("%s #%d", label, i+1)
+		}
+	}
+	return out
+}
+
 // foldWorst makes one case of several that all count. The worst one wins and
 // keeps its place; the others are listed in its body, red ones with their text.
 func foldWorst(takes []take) *junit.Case {
@@ -162,6 +191,8 @@ func foldWorst(takes []take) *junit.Case {
 		}
 	}
 	out := *worst.c
+	var props properties
+	props.add(out.Properties...)
 	var list, text strings.Builder
 	out.SystemOut, out.SystemErr = nil, nil
 	for _, t := range takes {
@@ -172,7 +203,7 @@ func foldWorst(takes []take) *junit.Case {
 			continue
 		}
 		out.Time = max(out.Time, t.c.Time)
-		out.Properties = addProperties(out.Properties, t.c.Properties)
+		props.add(t.c.Properties...)
 		out.Extra = append(out.Extra, t.c.Extra...)
 		out.Reruns = append(out.Reruns, t.c.Reruns...)
 		for _, r := range t.c.Results {
@@ -180,27 +211,14 @@ func foldWorst(takes []take) *junit.Case {
 		}
 	}
 	results := strings.TrimSpace(list.String())
-	out.Properties = append(out.Properties, junit.Property{Name: "results", Value: results})
+	props.add(junit.Property{Name: "results", Value: results})
+	out.Properties = props.list
 	if len(out.Results) > 0 {
 		out.Results = append([]junit.Result{}, out.Results...)
 		first := &out.Results[0]
 		first.Text = strings.TrimLeft(first.Text+"\n\n["+worst.label+"] is shown; results: "+results+text.String(), "\n")
 	}
 	return &out
-}
-
-// addProperties appends those that are not there yet.
-func addProperties(to, more []junit.Property) []junit.Property {
-next:
-	for _, p := range more {
-		for _, have := range to {
-			if have == p {
-				continue next
-			}
-		}
-		to = append(to, p)
-	}
-	return to
 }
 
 // label marks texts with where they come from. Blank ones say nothing and go.

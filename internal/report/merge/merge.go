@@ -33,6 +33,7 @@ type merger struct {
 type origin struct {
 	c, run, role int // indices into Input.Cases, Case.Runs, Run.Roles
 	file         int // index into Role.Files
+	tally        *tally
 	label        string
 	kept         string // where all of a cut text can be found
 }
@@ -79,7 +80,7 @@ func (m *merger) run(path string) error {
 			return err
 		}
 	}
-	m.verdict.properties = m.in.Properties
+	m.verdict.properties.add(m.in.Properties...)
 	m.dropSuites()
 	return m.b.finish(m.stage, path)
 }

@@ -98,17 +98,22 @@ func (m *merger) kept(role *Role, f File) string {
 
 func (m *merger) readRoleFile(role *Role, facts *roleFacts, f File, o origin) error {
 	index := len(m.origins)
+	o.tally = newTally()
 	m.origins = append(m.origins, o)
 	to := m.suites[role.Name]
 	c := m.in.Cases[o.c]
 	got, err := readFile(f, m.b.o.Read, junit.Visitor{
 		Case: func(jc *junit.Case) error {
 			facts.cases++
+			o.tally.add(jc)
 			flags := m.identify(jc, c, role, facts)
 			oneClass(jc)
 			return m.b.put(to, jc, c.Slug, index, flags)
 		},
-		Suite: func(s *junit.Suite) error { return m.addSuiteText(to, s, o) },
+		Suite: func(s *junit.Suite) error {
+			o.tally.end(s)
+			return m.addSuiteText(to, s, o)
+		},
 	})
 	var problem *junit.Problem
 	if err != nil && !errors.As(err, &problem) {
@@ -190,7 +195,7 @@ func (m *merger) addSuiteText(to *suite, s *junit.Suite, o origin) error {
 	if host := s.Attr("hostname"); host != "" {
 		to.addAttrs(&junit.Suite{Attrs: []junit.Attr{{Name: "hostname", Value: host}}})
 	}
-	to.properties = addProperties(to.properties, s.Properties)
+	to.properties.add(s.Properties...)
 	if len(s.SystemOut)+len(s.SystemErr) == 0 {
 		return nil
 	}
@@ -281,7 +286,13 @@ func (m *merger) foldRun(group []*entry, cases []*junit.Case) *junit.Case {
 		for to < len(cases) && group[to].origin == group[from].origin {
 			to++
 		}
-		ranks = append(ranks, take{m.origins[group[from].origin].label, foldAttempts(cases[from:to], m.b.o.Flaky)})
+		o := m.origins[group[from].origin]
+		one := joinTeardowns(cases[from:to])
+		if o.tally == nil || o.tally.attempts {
+			ranks = append(ranks, take{o.label, foldAttempts(one, m.b.o.Flaky)})
+		} else {
+			ranks = append(ranks, numbered(o.label, one)...)
+		}
 		from = to
 	}
 	// a test that was reported was not "not reported", whatever another file says
