@@ -431,3 +431,20 @@ func TestUnsetComesBeforeTheEnvironment(t *testing.T) {
 		require.Equal(t, want, strings.TrimSpace(string(out)))
 	}
 }
+
+// A pytest that takes its tests from a list takes the test's timeout from there.
+func TestListOfTheCaseKeepsItsTimeout(t *testing.T) {
+	t.Parallel()
+	for line, want := range map[string]string{
+		seedCase: "perf/test_perf_sanity.py::test_e2e[" + seedCase + "]\n",
+		seedCase + " ISOLATION TIMEOUT (90) # note": "perf/test_perf_sanity.py::test_e2e[" + seedCase + "] TIMEOUT (90)\n",
+		seedCase + " TIMEOUT (0.5)":                 "perf/test_perf_sanity.py::test_e2e[" + seedCase + "] TIMEOUT (1)\n",
+	} {
+		plans, err := trtllm.Resolve(trtllm.Input{Config: trtllm.Config{DisaggConfigs: absConfigs(t, "disaggregated")}, Stage: "s", Tests: []string{line}, Base: "/"})
+		require.NoError(t, err)
+		files, err := script.Render(plans[0], script.Profile{}, script.Attempt{Dir: "/a", JobName: "j", AgentPath: "/x"})
+		require.NoError(t, err)
+		i := slices.IndexFunc(files, func(f script.File) bool { return f.Path == script.TestList })
+		require.Equal(t, want, string(files[i].Data))
+	}
+}

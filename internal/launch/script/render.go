@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math"
 	"path"
 	"path/filepath"
 	"slices"
@@ -143,8 +144,17 @@ func Render(p rundir.Plan, prof Profile, a Attempt) ([]File, error) {
 		return nil, err
 	}
 	return append(files,
-		File{Path: TestList, Data: []byte(p.Case.ID + "\n"), Mode: rundir.FileMode},
+		File{Path: TestList, Data: []byte(listLine(p.Case)), Mode: rundir.FileMode},
 		File{Path: "plan.json", Data: data, Mode: rundir.FileMode}), nil
+}
+
+// listLine is the line of the case in its own test list. pytest takes the test's
+// timeout from there; an isolated test is alone in its session anyway.
+func listLine(c rundir.Case) string {
+	if c.Timeout <= 0 {
+		return c.ID + "\n"
+	}
+	return fmt.Sprintf("%s TIMEOUT (%d)\n", c.ID, int(math.Ceil(c.Timeout.D().Minutes())))
 }
 
 func check(p rundir.Plan, a Attempt) error {
