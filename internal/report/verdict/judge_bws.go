@@ -141,10 +141,11 @@ func (j *judgement) stillOpen(sc *scanner, d *data, r scanResult, h history, bac
 	}
 }
 
-// judgePR judges a run on top of the main branch. Only a step that begins with
-// this very run is its own.
+// judgePR judges a run on top of the main branch: it answers for its own step,
+// not for one of main.
 func (j *judgement) judgePR(sc *scanner, d *data, r scanResult, h history) {
 	n := len(j.past)
+	main := sc.scan(d, n-1, j.dmin)
 	// The level at the merge base is that of main's newest runs, those of the
 	// window too; where main itself seems to have stepped among them, it is the
 	// level behind that step.
@@ -160,8 +161,9 @@ func (j *judgement) judgePR(sc *scanner, d *data, r scanResult, h history) {
 		r.runs = n - from
 	}
 	j.against(j.level(base))
-	j.P, j.PBetter = number(r.worse.own), number(r.better.own)
-	j.decide(d, r, question{base: base, p: r.worse.own, better: r.better.own})
+	q := question{base: base, p: ownStep(r.worse, main.worse), better: ownStep(r.better, main.better)}
+	j.P, j.PBetter = number(q.p), number(q.better)
+	j.decide(d, r, q)
 	if h.open != nil {
 		j.Since, j.Onset = j.run(h.open.since), j.run(h.onset)
 		j.say("main has a regression open since %s (level before it %s): this change is compared with the level after it and not blamed for it",
@@ -171,6 +173,18 @@ func (j *judgement) judgePR(sc *scanner, d *data, r scanResult, h history) {
 	if mainStep {
 		j.say("main itself probably has a step since %s, before this change", j.run(r.worse.before.onset))
 	}
+}
+
+// ownStep is the probability that the newest run, a pull request, brings a step
+// of its own. all was seen with it, main without it. A step that bad luck in
+// main's last runs might have begun is the pull request's all the same, as long as
+// main's runs alone raise no question and do not explain it more likely than not;
+// else only what begins with the very run counts.
+func ownStep(all, main side) float64 {
+	if main.p < openQuestion && all.before.p < 0.5 {
+		return all.p
+	}
+	return all.own
 }
 
 // question is what one verdict is about.

@@ -344,66 +344,6 @@ func TestLateChannelFindsASmallStep(t *testing.T) {
 	require.True(t, slow)
 }
 
-func TestPullRequestAnswersForItsOwnStepOnly(t *testing.T) {
-	t.Parallel()
-	pr := verdict.Policy{Mode: verdict.PullRequest, Reruns: 3}
-	bothDirections(t, func(t *testing.T, m metric.Metric) {
-		l := newLine(t, m, verdict.Policy{})
-		l.nights(25, 0)
-		row := l.nights(4, 0.1)
-		require.True(t, row.Open, row.Reason)
-
-		row = l.judge(l.run(l.value(0.1)), pr)
-		require.Equal(t, verdict.Pass, row.Verdict, "not blamed for main: %s", row.Reason)
-		require.Equal(t, l.judge(l.run(100), l.policy).Since, row.Since)
-		require.Contains(t, row.Reason, "Main has a regression open")
-		require.InDelta(t, 1.1, math.Pow(*row.Baseline/100, m.Sign()), 0.02)
-
-		row = l.judge(l.run(l.value(0.2), l.value(0.2), l.value(0.2), l.value(0.2)), pr)
-		require.Equal(t, verdict.Regression, row.Verdict, "blamed for its own: %s", row.Reason)
-
-		row = l.judge(l.run(l.value(0), l.value(0), l.value(0)), pr)
-		require.Equal(t, verdict.Improvement, row.Verdict, "it mends main: %s", row.Reason)
-	})
-}
-
-func TestPullRequestOnAStepNobodyNoticed(t *testing.T) {
-	t.Parallel()
-	pr := verdict.Policy{Mode: verdict.PullRequest, Reruns: 3}
-	l := newLine(t, latency(), verdict.Policy{})
-	l.nights(25, 0)
-	for range 3 {
-		l.runs = append(l.runs, l.run(l.value(0.1))) // never judged
-	}
-	values := []float64{l.value(0.1)}
-	row := l.judge(l.run(values...), pr)
-	for row.Suspicious {
-		values = append(values, l.value(0.1))
-		row = l.judge(l.run(values...), pr)
-	}
-	require.Equal(t, verdict.Pass, row.Verdict, row.Reason)
-	require.Contains(t, row.Reason, "Main itself probably has a step")
-	require.InDelta(t, 110, *row.Baseline, 3)
-}
-
-func TestPullRequestWithAStepOfItsOwn(t *testing.T) {
-	t.Parallel()
-	bothDirections(t, func(t *testing.T, m metric.Metric) {
-		l := newLine(t, m, verdict.Policy{})
-		l.nights(25, 0)
-		p := verdict.Policy{Mode: verdict.PullRequest, Reruns: 3}
-		values := []float64{l.value(0.06)}
-		row := l.judge(l.run(values...), p)
-		require.True(t, row.Suspicious, row.Reason)
-		for row.Suspicious {
-			values = append(values, l.value(0.06))
-			row = l.judge(l.run(values...), p)
-		}
-		require.Equal(t, verdict.Regression, row.Verdict, row.Reason)
-		require.Equal(t, "n25", row.Onset)
-	})
-}
-
 func TestShortHistories(t *testing.T) {
 	t.Parallel()
 	l := newLine(t, latency(), verdict.Policy{})

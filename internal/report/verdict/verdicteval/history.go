@@ -29,6 +29,8 @@ type history struct {
 	quiet []bool
 	// changes are the real changes for the worse.
 	changes []change
+	// stretches are the parts in which nothing changed, as [from, to).
+	stretches [][2]int
 	// repeat draws repetition q of run i; nil = none can be had.
 	repeat func(i, q int) (value float64, node string)
 }
@@ -96,6 +98,7 @@ func (r recorded) history(family string) history {
 	}
 	h.changes = r.worse(m)
 	h.markQuiet(r)
+	h.stretches = r.stationary()
 	return h
 }
 

@@ -1,6 +1,6 @@
 // Command verdicteval measures the rules of package verdict: it replays
-// benchmark histories of public projects and generated ones, run by run, through
-// the shipped Judge, and prints how often each rule cries wolf and how soon it
+// benchmark histories of public projects, the same with steps injected, and
+// generated ones, run by run, through the shipped Judge, and prints how often each rule cries wolf and how soon it
 // finds a real change.
 //
 //	go run ./internal/report/verdict/verdicteval            # everything: a few minutes
@@ -50,6 +50,9 @@ func run(args []string, stdout, stderr io.Writer) error {
 	c.natural(t)
 	printFamilies(stdout, natural, pick(naturalRules(), "bws", "upstream 5 %", "upstream 10 %, exemption", "fixed 5 %"), *workers)
 	printTable(stdout, "Recorded histories, labels of the projects themselves", own, naturalRules(), *workers)
+	injected := inject(natural, *seed)
+	printTable(stdout, fmt.Sprintf("Steps injected into recorded histories, seed %d; neighbouring runs stand in for repetitions", *seed), injected, injectedRules(), *workers)
+	printFamilies(stdout, injected, pick(injectedRules(), "bws + rerun", "upstream 5 %", "upstream 10 %, exemption", "fixed 5 %"), *workers)
 	generated := generate(*seed, *count)
 	t = printTable(stdout, fmt.Sprintf("Generated histories, seed %d", *seed), generated, syntheticRules(), *workers)
 	c.synthetic(t)

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"math"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
 
 func perfdata() string { return filepath.Join("..", "..", "..", "..", "testdata", "perfdata") }
@@ -69,4 +73,62 @@ func TestGenerator(t *testing.T) {
 	again, _ := h.repeat(20, 1)
 	require.NotEqual(t, a, b)
 	require.Equal(t, a, again)
+}
+
+// An injected history is a real one: nothing but the step is added, and a
+// repetition is another run near by.
+func TestInject(t *testing.T) {
+	t.Parallel()
+	natural, _, err := load(perfdata())
+	require.NoError(t, err)
+	h := natural[0]
+	require.NotEmpty(t, h.stretches)
+	all := inject(natural[:1], 1)
+	require.Len(t, all, 5*len(h.stretches))
+	for k, s := range h.stretches {
+		plain := all[5*k]
+		require.Empty(t, plain.changes)
+		require.NotContains(t, plain.quiet, false)
+		for n, step := range []float64{0.02, 0.03, 0.05, 0.10} {
+			stepped := all[5*k+1+n]
+			require.NotContains(t, stepped.quiet, true)
+			at := stepped.changes[0].at
+			require.Equal(t, change{at: at, size: step}, stepped.changes[0])
+			require.Equal(t, all[5*k+1].changes[0].at, at, "every size at the same place")
+			for i := range stepped.runs {
+				was := h.runs[s[0]+i].Values[0]
+				require.Equal(t, was, plain.runs[i].Values[0])
+				want := 0.0
+				if i >= at {
+					want = math.Log1p(step)
+				}
+				require.InDelta(t, want, h.metric.Sign()*math.Log(stepped.runs[i].Values[0]/was), 1e-12)
+			}
+		}
+		for i := range plain.runs {
+			var seen []float64
+			for q := range 3 {
+				v, _ := plain.repeat(i, q+1)
+				near := plain.runs[max(0, i-nearest):min(len(plain.runs), i+nearest+1)]
+				require.True(t, slices.ContainsFunc(near, func(r verdict.Run) bool { return r.Values[0] == v }), "it is a real run near by")
+				seen = append(seen, v)
+			}
+			again, _ := plain.repeat(i, 3)
+			require.Equal(t, seen[2], again)
+		}
+	}
+	require.Equal(t, all[1].runs, inject(natural[:1], 1)[1].runs)
+}
+
+// Nothing changes within a stretch.
+func TestStationary(t *testing.T) {
+	t.Parallel()
+	r := recorded{Labels: []int{40, 70}, Ambiguous: [][2]int{{90, 95}}}
+	r.Points = make([]struct {
+		T int64   `json:"t"`
+		V float64 `json:"v"`
+	}, 320)
+	require.Equal(t, [][2]int{{0, 40}, {40, 70}, {70, 90}, {96, 186}, {186, 276}, {276, 320}}, r.stationary())
+	r.Labels = []int{19, 300}
+	require.Equal(t, [][2]int{{19, 90}, {96, 186}, {186, 276}, {276, 300}, {300, 320}}, r.stationary())
 }
