@@ -46,7 +46,7 @@ class LibraryTest {
         File root = new File(scratch, name)
         root.mkdirs()
         Map<String, String> env = [PATH: "${binary.parentFile.path}:${System.getenv('PATH')}".toString(), HOME: root.path,
-                                   BUILD_TAG: "jenkins-${name}-7".toString(), LANG: 'C.UTF-8'] + more
+                                   BUILD_TAG: "jenkins-${name}-7".toString(), GIT_COMMIT: 'c0ffee', LANG: 'C.UTF-8'] + more
         Pipeline p = new Pipeline(new File(repository, 'jenkins'), root, env)
         fill(p.workspace, root, perf, expected)
         return p
@@ -143,7 +143,8 @@ class LibraryTest {
             List files = p.calls.find { it.step == 'archiveArtifacts' }.files
             assert files.containsAll(['ci-disagg-report/report/junit.xml', 'ci-disagg-report/report/index.html', 'ci-disagg-report/result.json'])
             assert files.any { it.endsWith('/roles/GEN_0/output.log') } // what the report links to
-            assert runRecord(p).build.mode == 'nightly'
+            assert runRecord(p).build.mode == 'nightly' && runRecord(p).build.commit == 'c0ffee'
+            assert !p.log.toString().contains('is no release') // library and binary were compared
         }
         scenarios['test failure'] = { String name ->
             Pipeline p = start(name, [CI_DISAGG_FAULT: 'GEN_0:crash=before-ready'.replace('=', '-')])
@@ -163,10 +164,10 @@ class LibraryTest {
             Pipeline p = start(name, [CHANGE_ID: '12', CHANGE_TARGET: 'main'], '{pins: pins.yaml, reruns: 0}', 'value: 9000, tolerance: 5%')
             String base = repositoryWithChange(p.workspace)
             p.build(jenkinsfile("ciDisaggPrCheck config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt', name: 'pr'"))
-            expect(p, 'FAILURE', ['sh ci-disagg: find the binary', 'sh ci-disagg: find the merge base', 'sh ci-disagg run'] + AFTER +
+            expect(p, 'FAILURE', ['sh ci-disagg: find the binary', 'sh ci-disagg: ask the clone', 'sh ci-disagg run'] + AFTER +
                     ['publishChecks FAILURE', 'error'])
             Map build = runRecord(p).build
-            assert build.mode == 'pr' && build.merge_base == base && build.merge_base_time == '2026-11-01T12:00:00Z'
+            assert build.mode == 'pr' && build.commit == 'c0ffee' && build.merge_base == base && build.merge_base_time == '2026-11-01T12:00:00Z'
             assert runRecord(p).id == "jenkins-${name}-7-pr"
         }
         scenarios['no verdict'] = { String name ->
@@ -364,20 +365,38 @@ class LibraryTest {
         }
         scenarios['example: pull request'] = { String name ->
             Pipeline p = start(name, [CHANGE_ID: '12', CHANGE_TARGET: 'main'])
+            p.env.values.remove('GIT_COMMIT') // a scripted checkout does not set it
             File gh = new File(p.root, 'bin/gh')
             gh.parentFile.mkdirs()
-            gh.text = '#!/bin/sh\nprintf "%s\\n" "$@" >"$HOME/gh.args"; printf %s "$GH_TOKEN" >"$HOME/gh.token"; cp comment.md "$HOME/comment.md"\n'
+            gh.text = '''#!/bin/sh
+                case "$*" in
+                  *--paginate*) echo "$MARKER" >"$HOME/gh.marker"; cat "$HOME/gh.id" 2>/dev/null ;;
+                  *) echo "$*" >>"$HOME/gh.args"; printf %s "$GH_TOKEN" >"$HOME/gh.token"; cp comment.md "$HOME/comment.md" ;;
+                esac
+                '''.stripIndent()
             gh.executable = true
-            p.env.values.PATH = "${gh.parentFile.path}:${p.env.values.PATH}".toString()
-            p.build(new File(repository, 'jenkins/examples/pullRequest.Jenkinsfile')) {
+            String path = "${gh.parentFile.path}:${p.env.values.PATH}"
+            p.env.values.PATH = path
+            File example = new File(repository, 'jenkins/examples/pullRequest.Jenkinsfile')
+            String base = null
+            p.build(example) {
                 File ws = new File(p.root, 'slurm-login/workspace/perf gate')
                 fill(ws, p.root, '{pins: pins.yaml, reruns: 0}', 'value: 331, tolerance: 90%')
-                repositoryWithChange(ws)
+                base = repositoryWithChange(ws)
             }
-            expect(p, 'SUCCESS', ['sh ci-disagg: find the binary', 'sh ci-disagg: find the merge base', 'sh ci-disagg run'] + AFTER +
-                    ['publishChecks SUCCESS', 'sh Comment on the pull request'])
-            assert new File(p.root, 'comment.md').text.startsWith('<!-- ci-disagg')
+            List<String> steps = ['sh ci-disagg: find the binary', 'sh ci-disagg: ask the clone', 'sh ci-disagg run'] + AFTER +
+                    ['publishChecks SUCCESS', 'sh Comment on the pull request']
+            expect(p, 'SUCCESS', steps)
+            Map build = runRecord(p).build
+            assert build.merge_base == base && build.commit =~ /^[0-9a-f]{40}$/ && build.commit != base
+            assert new File(p.root, 'comment.md').text.startsWith(new File(p.root, 'gh.marker').text)
+            assert new File(p.root, 'gh.marker').text.startsWith('<!-- ci-disagg:summary ')
             assert new File(p.root, 'gh.token').text == 'secret of github-token'
+            new File(p.root, 'gh.id').text = '77\n' // there is a comment now: the next time it is edited
+            p = start(name, [CHANGE_ID: '12', CHANGE_TARGET: 'main', PATH: path])
+            p.build(example)
+            assert new File(p.root, 'gh.args').readLines()*.take(20) == ['pr comment 12 --body', 'api --silent --metho']
+            assert new File(p.root, 'gh.args').text.contains('issues/comments/77')
         }
         scenarios['example: matrix over clusters'] = { String name ->
             Pipeline p = start(name)

@@ -38,8 +38,10 @@ private Map work(String verb, Map params) {
     String tmp = pwd(tmp: true)
     job.argsFile = "${tmp}/${job.label}.args.json".toString()
     prepare(job, tmp)
-    if (verb == 'run' && job.mode == 'pr' && !params.mergeBase) {
-        findMergeBase(job, tmp)
+    boolean needsBase = job.mode == 'pr' && !params.mergeBase
+    boolean needsCommit = !params.commit && !env.GIT_COMMIT && !env.gitlabCommit // a scripted checkout sets neither
+    if (verb == 'run' && (needsBase || needsCommit)) {
+        askClone(job, tmp, needsBase, needsCommit)
     }
     dir(job.reportDir) { deleteDir() }
     writeFile(file: job.argsFile, text: argumentsJson(job), encoding: 'UTF-8')
@@ -82,17 +84,23 @@ private void prepare(Map job, String tmp) {
     }
 }
 
-/** Adds the merge base of a pull request to the flags; without one the binary says what it does instead. */
-private void findMergeBase(Map job, String tmp) {
-    String out = "${tmp}/${job.label}.base.txt"
+/** Adds what the workspace's clone knows of the commits to the flags; without them the binary says what it does instead. */
+private void askClone(Map job, String tmp, boolean needsBase, boolean needsCommit) {
+    String out = "${tmp}/${job.label}.commits.txt"
     int code = -1
-    withEnv(["CI_DISAGG_TARGET=${env.CHANGE_TARGET ?: ''}", "CI_DISAGG_OUT=${out}"]) {
-        code = sh(script: libraryResource('ci-disagg/merge-base.sh'), returnStatus: true, label: 'ci-disagg: find the merge base')
+    withEnv(["CI_DISAGG_TARGET=${needsBase ? env.CHANGE_TARGET ?: '' : ''}", "CI_DISAGG_OUT=${out}"]) {
+        code = sh(script: libraryResource('ci-disagg/commits.sh'), returnStatus: true, label: 'ci-disagg: ask the clone')
     }
-    if (code == 0) {
-        String[] lines = readFile(file: out, encoding: 'UTF-8').split('\n')
-        job.flags.mergeBase = lines[0]
-        job.flags.mergeBaseTime = lines[1]
+    if (code != 0) {
+        return
+    }
+    String[] lines = readFile(file: out, encoding: 'UTF-8').split('\n')
+    if (needsCommit) {
+        job.flags.commit = lines[0]
+    }
+    if (needsBase && lines.length > 2) {
+        job.flags.mergeBase = lines[1]
+        job.flags.mergeBaseTime = lines[2]
     }
 }
 
@@ -150,7 +158,7 @@ private void publish(Map job) {
         archiveArtifacts(artifacts: "${job.reportDir}/**", allowEmptyArchive: true)
     }
     if (report.index && job.html) {
-        guarded('SUCCESS', 'publishHTML') {
+        ifInstalled('publishHTML') {
             publishHTML(target: [reportName: job.label, reportDir: job.reportDir, reportFiles: report.index,
                                  keepAll: true, alwaysLinkToLastBuild: true, allowMissing: true])
         }
@@ -161,7 +169,7 @@ private void publish(Map job) {
         }
     }
     if (job.checks && job.code != null) {
-        guarded('SUCCESS', 'publishChecks') {
+        ifInstalled('publishChecks') {
             publishChecks(name: job.label, title: verdictLine(job), summary: job.comment, conclusion: conclusionOf(resultOf(job)))
         }
     }
@@ -172,19 +180,20 @@ private void publish(Map job) {
     }
 }
 
-/**
- * Runs the body in a try of its own. What goes wrong is said and makes the build no better than worst; an interruption
- * is passed on. A step whose plugin is not installed is no failure.
- */
+/** Runs the body in a try of its own. What goes wrong is said and makes the build no better than worst; an interruption is passed on. */
 private void guarded(String worst, String what, Closure body) {
     catchError(buildResult: worst, stageResult: worst, catchInterruptions: false, message: "ciDisagg: ${what} failed") {
+        body()
+    }
+}
+
+/** Runs the body around a step of a plugin that a controller need not have. */
+private void ifInstalled(String step, Closure body) {
+    guarded('SUCCESS', step) {
         try {
             body()
         } catch (NoSuchMethodError e) {
-            if (worst != 'SUCCESS') {
-                throw e
-            }
-            echo("ciDisagg: no step ${what} here")
+            echo("ciDisagg: no step ${step} here")
         }
     }
 }
@@ -363,12 +372,15 @@ private static Map parseResult(String text) {
             junit: read.get('junit'), summary: read.get('summary'), index: read.get('index')]
 }
 
-/** The release in what the binary says about its version, empty when it was built from a commit in between. */
+/** The release in what the binary says about its version, 0.1.0 or v0.1.0; empty when it was built from a commit in between. */
 @NonCPS
 private static String releaseOf(String says) {
     String[] words = says.split(' ')
     String version = words.length > 1 ? words[1] : ''
-    return version.matches('v[0-9]+[.][0-9]+[.][0-9]+') && !version.startsWith('v0.0.') ? version.substring(1) : ''
+    if (version.startsWith('v')) {
+        version = version.substring(1)
+    }
+    return version.matches('[0-9]+[.][0-9]+[.][0-9]+') && !version.startsWith('0.0.') ? version : ''
 }
 
 /** Library and binary belong together when the first two numbers of their versions are the same. */
