@@ -56,12 +56,13 @@ func OpenPostgres(ctx context.Context, dsn string, create bool) (Store, error) {
 	return s, nil
 }
 
-// use runs op with the connection, made anew if it was lost. Every error of op
-// is the store's.
+// use runs op with the connection, made anew if it was lost: between two
+// questions lies a benchmark, in which a server is restarted and a firewall
+// forgets. Every error of op is the store's.
 func (s *pgStore) use(ctx context.Context, op func(*pgx.Conn) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.conn == nil || s.conn.IsClosed() {
+	if s.conn == nil || !alive(ctx, s.conn) {
 		conn, err := pgx.ConnectConfig(ctx, s.cfg)
 		if err != nil {
 			return s.unavailable(err)
@@ -72,6 +73,13 @@ func (s *pgStore) use(ctx context.Context, op func(*pgx.Conn) error) error {
 		return s.unavailable(err)
 	}
 	return nil
+}
+
+// alive asks the server, who alone knows. What it does not answer is closed.
+func alive(ctx context.Context, conn *pgx.Conn) bool {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	return conn.Ping(ctx) == nil
 }
 
 // redact is the URL as messages may show it: user, host, port and database.

@@ -2,6 +2,7 @@ package baseline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -23,53 +24,58 @@ func (s *pgStore) History(ctx context.Context, q Query) (History, error) {
 	return h, err
 }
 
-func pgHistory(ctx context.Context, conn *pgx.Conn, q Query) (History, error) {
+func pgHistory(ctx context.Context, conn *pgx.Conn, q Query) (h History, err error) {
 	var r pgReader
 	pick := newPicker(q)
-	err := r.each(ctx, conn, `
-SELECT id, record FROM ci_disagg_records
- WHERE kind <> 'run' AND md5(case_id) = md5(@case_id) AND match_key = @match_key
- ORDER BY time DESC, id DESC`, pgx.NamedArgs{"case_id": q.Case, "match_key": MatchKey(q.Match)},
-		func(rec Record) bool {
-			pick.act(rec)
-			return true
-		})
+	results := conn.SendBatch(ctx, historyBatch(q)) // both answers in one round trip
+	defer func() { err = errors.Join(err, results.Close()) }()
+	err = r.take(results, func(rec Record) bool {
+		pick.act(rec)
+		return true
+	})
 	if err != nil {
 		return History{}, err
 	}
-	if err := r.runs(ctx, conn, q, pick); err != nil {
+	if err := r.take(results, pick.run); err != nil {
 		return History{}, err
 	}
 	if r.bad > r.good {
 		return History{}, fmt.Errorf("%d of %d records cannot be read: %s", r.bad, r.bad+r.good, strings.Join(r.warnings, "; "))
 	}
-	h := pick.history()
+	h = pick.history()
 	h.Warnings = append(r.warnings, h.Warnings...)
 	return h, nil
 }
 
-// runs gives the picker the runs of the branch, newest first. Rows are fetched
-// as the picker takes them: it stops after as many as it wants.
-func (r *pgReader) runs(ctx context.Context, conn *pgx.Conn, q Query, pick *picker) error {
+// historyBatch asks for the acts of the series, then for the runs of the branch,
+// newest first.
+func historyBatch(q Query) *pgx.Batch {
+	batch := &pgx.Batch{}
+	args := pgx.NamedArgs{"case_id": q.Case, "match_key": MatchKey(q.Match), "withdraw": string(KindWithdraw)}
+	const acts = `
+  FROM ci_disagg_records
+ WHERE kind <> 'run' AND md5(case_id) = md5(@case_id) AND match_key = @match_key`
+	batch.Queue(`SELECT id, record`+acts+` ORDER BY time DESC, id DESC`, args)
+
+	args["branch"] = NormalBranch(q.Branch)
 	sql := `
 SELECT id, record FROM ci_disagg_records
  WHERE kind = 'run' AND mode = 'nightly' AND valid
    AND md5(case_id) = md5(@case_id) AND match_key = @match_key AND branch = @branch`
-	args := pgx.NamedArgs{"case_id": q.Case, "match_key": MatchKey(q.Match), "branch": NormalBranch(q.Branch)}
 	if !q.Before.IsZero() {
 		sql, args["before"] = sql+` AND time < @before`, q.Before
 	}
 	if !q.Since.IsZero() {
 		sql, args["since"] = sql+` AND time >= @since`, q.Since
 	}
+	sql += ` ORDER BY time DESC, id DESC`
 	if q.MergeBase == "" {
 		// The judged run and the withdrawn ones may be among the newest.
-		args["most"] = q.runs() + 1 + len(pick.withdrawn)
-		sql += ` ORDER BY time DESC, id DESC LIMIT @most`
-	} else {
-		sql += ` ORDER BY time DESC, id DESC`
+		args["most"] = q.runs() + 1
+		sql += ` LIMIT @most::bigint + (SELECT count(*)` + acts + ` AND kind = @withdraw)`
 	}
-	return r.each(ctx, conn, sql, args, pick.run)
+	batch.Queue(sql, args)
+	return batch
 }
 
 type pgReader struct {
@@ -77,13 +83,27 @@ type pgReader struct {
 	warnings  []string
 }
 
-// each gives the records of a query until fn has enough. A row that is not a
-// record of this schema is left out with a warning.
+// each gives the records of a query until fn has enough.
 func (r *pgReader) each(ctx context.Context, conn *pgx.Conn, sql string, args pgx.NamedArgs, fn func(Record) bool) error {
 	rows, err := conn.Query(ctx, sql, args)
 	if err != nil {
 		return err
 	}
+	return r.records(rows, fn)
+}
+
+// take gives the records of the next query of a batch until fn has enough.
+func (r *pgReader) take(results pgx.BatchResults, fn func(Record) bool) error {
+	rows, err := results.Query()
+	if err != nil {
+		return err
+	}
+	return r.records(rows, fn)
+}
+
+// records gives rows as records until fn has enough. A row that is not a record
+// of this schema is left out with a warning.
+func (r *pgReader) records(rows pgx.Rows, fn func(Record) bool) error {
 	defer rows.Close()
 	for rows.Next() {
 		var id string

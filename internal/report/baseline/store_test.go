@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -114,6 +115,14 @@ func TestHistoryWindow(t *testing.T) {
 		h, err = s.History(t.Context(), q)
 		require.NoError(t, err)
 		require.Equal(t, ids(all[95:99]), ids(h.Runs))
+
+		for _, r := range all[90:98] {
+			save(t, s, act(baseline.KindWithdraw, r))
+		}
+		q.Since = time.Time{}
+		h, err = s.History(t.Context(), q)
+		require.NoError(t, err)
+		require.Equal(t, ids(append(slices.Clone(all[81:90]), all[98])), ids(h.Runs), "withdrawn runs take no place")
 	})
 }
 
@@ -315,6 +324,29 @@ func TestPostgresStoppedInBetween(t *testing.T) {
 	h, err := s.History(t.Context(), baseline.Query{Case: "c", Match: r.Match})
 	require.NoError(t, err)
 	require.Equal(t, []baseline.Record{r}, h.Runs)
+}
+
+// A connection that is cut while the benchmark runs costs nothing.
+func TestPostgresConnectionCutInBetween(t *testing.T) {
+	t.Parallel()
+	url := postgres(t)
+	s := open(t, url)
+	r := nightly("c", 1, 100)
+	conn := connect(t, url)
+	cut := func() {
+		_, err := conn.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+		require.NoError(t, err)
+	}
+	cut()
+	save(t, s, r)
+	cut()
+	h, err := s.History(t.Context(), baseline.Query{Case: "c", Match: r.Match})
+	require.NoError(t, err)
+	require.Equal(t, []baseline.Record{r}, h.Runs)
+	cut()
+	n, err := s.Delete(t.Context(), baseline.Filter{IDs: []string{r.ID}})
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
 }
 
 func TestDashboardsCanQueryOneTable(t *testing.T) {
