@@ -10,8 +10,8 @@ totals per suite. The rules are those of the plugin, not of ci-disagg:
 * a suite without a name is called (file.xml); package and name are joined;
 * a skipped child makes a case skipped, else an error or failure child makes it
   failed, else it passed; errors and failures are both failures;
-* a case without classname takes the suite's name; without either, its own name
-  is split at the last dot;
+* a case without classname takes the suite's name attribute; without either, its
+  own name is split at the last dot;
 * an <error> or <failure> of the suite itself counts as a failed case, if the
   suite has no cases.
 """
@@ -38,14 +38,14 @@ def status(case):
     return "passed"
 
 
-def case_of(suite_name, element):
+def case_of(suite, suite_name, element):
     name = element.get("name") or ""
     classname = element.get("classname")
     if classname is None:
-        classname = suite_name
+        classname = suite.get("name")
     if classname is None and "." in name:
         classname, name = name.rsplit(".", 1)
-    return {"suite": suite_name or "", "classname": classname or "", "name": name, "status": status(element)}
+    return {"suite": suite_name, "classname": classname or "", "name": name, "status": status(element)}
 
 
 def suites(element):
@@ -64,7 +64,7 @@ def cases_of(path):
             name = suite.get("package") + "." + name
         own = children(suite, "testcase")
         for case in own:
-            yield case_of(name, case)
+            yield case_of(suite, name, case)
         if not own and children(suite, "error", "failure"):
             yield {"suite": name, "classname": name, "name": "", "status": "failed"}
 

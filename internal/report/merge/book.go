@@ -19,6 +19,7 @@ import (
 type book struct {
 	o      Options
 	cut    cutter
+	kept   func(*entry) string // where all of a case's text is; nil = unknown
 	spool  *spool
 	enc    *junit.CaseEncoder
 	count  *counter
@@ -43,8 +44,9 @@ type entry struct {
 	key    uint64 // hash of slug, class and name: equal for cases to be folded
 	off    int64
 	n      uint32
-	safe   uint32 // hash of class and Jenkins-safe name
+	safe   uint32 // hash of what Jenkins makes of class and name, lower bits
 	origin uint32
+	safeHi uint16 // its upper bits
 	status uint8
 	flags  uint8
 }
@@ -205,7 +207,9 @@ func (b *book) put(s *suite, c *junit.Case, group string, origin int, flags uint
 		return err
 	}
 	e := entry{off: at.off, n: uint32(at.n), origin: uint32(origin), flags: flags | textFlags(c), status: statusNumber(c.Status())} //nolint:gosec // an index
-	e.key, e.safe = b.hashes(group, c)
+	e.key = b.hash(group, c)
+	safe := safeHash(c.Classname, c.Name)
+	e.safe, e.safeHi = uint32(safe), uint16(safe>>32) //nolint:gosec // as many bits as there is room for
 	s.entries.add(e)
 	s.times.sum += c.Time.Round(time.Millisecond)
 	if flags&flagSynthetic != 0 {
@@ -249,29 +253,16 @@ func textFlags(c *junit.Case) uint8 {
 	return f
 }
 
-// hashes identifies a case within its suite: as it is, and as Jenkins sees it.
-func (b *book) hashes(group string, c *junit.Case) (key uint64, safe uint32) {
+// hash identifies a case within its suite.
+func (b *book) hash(group string, c *junit.Case) uint64 {
 	var h maphash.Hash
 	h.SetSeed(b.seed)
 	_, _ = h.WriteString(c.Classname)
 	_ = h.WriteByte(0)
-	at := h
 	_, _ = h.WriteString(c.Name)
 	_ = h.WriteByte(0)
 	_, _ = h.WriteString(group)
-	for i := range len(c.Name) {
-		_ = at.WriteByte(safeByte(c.Name[i]))
-	}
-	return h.Sum64(), uint32(at.Sum64())
-}
-
-// safeByte is what Jenkins makes of a byte of a test's name in a URL. Bytes of
-// letters outside ASCII stay apart, as the letters do.
-func safeByte(c byte) byte {
-	if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '$' || c >= 0x80 {
-		return c
-	}
-	return '_'
+	return h.Sum64()
 }
 
 // rewrite is told about a group of equal cases and gives the one that stays. It

@@ -42,11 +42,7 @@ func (k *cutter) text(s string, limit int, kept string) string {
 		return s
 	}
 	marker := func(n int) string {
-		where := ""
-		if kept != "" {
-			where = "; all of it: " + kept
-		}
-		return fmt.Sprintf("\n[... %d bytes cut%s ...]\n", n, where)
+		return fmt.Sprintf("\n[... %d bytes cut%s ...]\n", n, whereKept(kept))
 	}
 	room := max(0, limit-len(marker(len(s))))
 	head := runeStart(s, room/2)
@@ -56,6 +52,14 @@ func (k *cutter) text(s string, limit int, kept string) string {
 	}
 	k.cut += int64(tail - head)
 	return s[:head] + marker(tail-head) + s[tail:]
+}
+
+// whereKept says in a marker where all of a text is.
+func whereKept(path string) string {
+	if path == "" {
+		return ""
+	}
+	return "; all of it: " + path
 }
 
 // runeStart is the last rune border at or before i.

@@ -28,6 +28,7 @@ type FilesInput struct {
 // be salvaged.
 func Files(in FilesInput, path string, o Options) (Summary, error) {
 	b := newBook(path, o)
+	in.Name = orElse(in.Name, "merged")
 	err := b.files(in, path)
 	return *b.sum, errors.Join(err, b.close())
 }
@@ -36,11 +37,15 @@ func (b *book) files(in FilesInput, path string) error {
 	files := slices.Clone(in.Files)
 	slices.SortStableFunc(files, func(x, y File) int { return Natural(x.shown(), y.shown()) })
 	files = slices.CompactFunc(files, func(x, y File) bool { return x.Path == y.Path })
-	p := &plain{b: b, in: in, byPath: make(map[string]*suite), paths: make(map[*suite][]string), pytest: make([]bool, len(files)), tally: make([]*tally, len(files))}
+	p := &plain{b: b, in: in, byPath: make(map[string]*suite), paths: make(map[*suite]suitePath), pytest: make([]bool, len(files)), tally: make([]*tally, len(files))}
+	b.kept = func(e *entry) string { return files[e.origin].shown() }
 	for i, f := range files {
 		if err := p.read(i, f); err != nil {
 			return err
 		}
+	}
+	if err := p.lifecycle(); err != nil {
+		return err
 	}
 	if !in.NoFold {
 		if err := p.fold(files); err != nil {
@@ -48,9 +53,6 @@ func (b *book) files(in FilesInput, path string) error {
 		}
 	}
 	p.name()
-	if err := p.lifecycle(); err != nil {
-		return err
-	}
 	return b.finish(in.Name, path)
 }
 
@@ -60,10 +62,10 @@ func (f File) shown() string { return orElse(f.Shown, f.Path) }
 type plain struct {
 	b      *book
 	in     FilesInput
-	byPath map[string]*suite   // by the names of the suite and those around it
-	paths  map[*suite][]string // those names
-	pytest []bool              // by file
-	tally  []*tally            // by file
+	byPath map[string]*suite // by suitePath.key
+	paths  map[*suite]suitePath
+	pytest []bool   // by file
+	tally  []*tally // by file
 	broken []brokenFile
 	cases  int
 
@@ -76,6 +78,7 @@ type plain struct {
 // brokenFile is a file that could not be read to its end, or says nothing.
 type brokenFile struct {
 	file    File
+	index   int            // of it
 	problem *junit.Problem // nil = well-formed, but without a case
 }
 
@@ -94,10 +97,10 @@ func (p *plain) read(i int, f File) error {
 	switch {
 	case problem != nil:
 		sum.Problem = problem.Error()
-		p.broken = append(p.broken, brokenFile{f, problem})
+		p.broken = append(p.broken, brokenFile{f, i, problem})
 	case got.Counts.Tests == 0:
 		sum.Problem = "no test cases"
-		p.broken = append(p.broken, brokenFile{f, nil})
+		p.broken = append(p.broken, brokenFile{f, i, nil})
 	}
 	if got.Repaired > 0 {
 		p.b.warn("%s: %d characters that XML does not allow, or entities it does not know, were replaced", f.shown(), got.Repaired)
@@ -145,33 +148,52 @@ func stale(f File, at time.Time) error {
 	}
 }
 
-// suiteOf is the suite of the report that a suite of the file belongs to.
+// suiteOf is the suite of the report that a suite of the file belongs to: one
+// per name, package and suites around it.
 func (p *plain) suiteOf(s *junit.Suite) *suite {
 	if got, ok := p.of[s]; ok {
 		return got
 	}
-	var names []string
-	for at := s; at != nil; at = at.Parent {
-		name := at.Name
-		if name == "" {
-			name = "(" + filepath.Base(p.file.shown()) + ")"
-		}
-		names = append(names, name)
+	var at suitePath
+	for x := s; x != nil; x = x.Parent {
+		at.names = append(at.names, orElse(x.Name, p.unnamed()))
+		at.packages = append(at.packages, x.Attr("package"))
 	}
 	if s == nil {
-		names = []string{"(" + filepath.Base(p.file.shown()) + ")"}
+		at = suitePath{[]string{p.unnamed()}, []string{""}}
 	}
-	slices.Reverse(names)
-	key := strings.Join(names, "\x00")
-	got := p.byPath[key]
-	if got == nil {
-		got = p.b.addSuite(names[len(names)-1])
-		p.byPath[key], p.paths[got] = got, names
-	}
+	slices.Reverse(at.names)
+	slices.Reverse(at.packages)
 	if s != nil && s.Name == "pytest" {
 		p.pytest[p.index] = true
 	}
+	got := p.suiteAt(at)
 	p.of[s] = got
+	return got
+}
+
+// unnamed is what Jenkins calls a suite without a name.
+func (p *plain) unnamed() string { return "(" + filepath.Base(p.file.shown()) + ")" }
+
+// suitePath is a suite with those around it, outermost first.
+type suitePath struct{ names, packages []string }
+
+func (at suitePath) key() string {
+	return strings.Join(at.names, "\x00") + "\x00\x00" + strings.Join(at.packages, "\x00")
+}
+
+// own is the suite's own name as Jenkins sees it: package and name.
+func (at suitePath) own() string {
+	n := len(at.names) - 1
+	return at.packages[n] + "\x00" + at.names[n]
+}
+
+func (p *plain) suiteAt(at suitePath) *suite {
+	got := p.byPath[at.key()]
+	if got == nil {
+		got = p.b.addSuite(at.names[len(at.names)-1])
+		p.byPath[at.key()], p.paths[got] = got, at
+	}
 	return got
 }
 
@@ -184,12 +206,26 @@ func (p *plain) addCase(c *junit.Case) error {
 	if c.Name == "" {
 		c.Name = "(unnamed)"
 	}
-	if c.Classname == "" { // as Jenkins does for a missing one
-		c.Classname = to.name
+	if c.Classname == "" {
+		p.classify(c)
 	}
 	oneClass(c)
 	p.b.cut.apply(c, p.file.shown())
 	return p.b.put(to, c, "", p.index, 0)
+}
+
+// classify gives a case the class that Jenkins gives one without: the name of
+// its suite, else what its own name has before the last dot.
+func (p *plain) classify(c *junit.Case) {
+	if c.Suite != nil && c.Suite.Name != "" {
+		c.Classname = c.Suite.Name
+		return
+	}
+	if i := strings.LastIndexByte(c.Name, '.'); i > 0 && i+1 < len(c.Name) {
+		c.Classname, c.Name = c.Name[:i], c.Name[i+1:]
+		return
+	}
+	c.Classname = dotless(p.unnamed())
 }
 
 // endSuite takes over what a suite says beside its cases.
@@ -237,7 +273,7 @@ func (p *plain) text(to *suite, out, errs []string) error {
 	if err != nil {
 		return err
 	}
-	to.text = append(to.text, entry{off: at.off, n: uint32(at.n)})
+	to.text = append(to.text, entry{off: at.off, n: uint32(at.n), origin: uint32(p.index)}) //nolint:gosec // an index
 	return nil
 }
 
@@ -345,11 +381,11 @@ func (p *plain) takes(label string, file int, cases []*junit.Case) []take {
 func (p *plain) name() {
 	seen := make(map[string]int)
 	for _, s := range p.b.suites {
-		seen[s.name]++
+		seen[p.paths[s].own()]++
 	}
 	for _, s := range p.b.suites {
-		if seen[s.name] > 1 {
-			s.name = strings.Join(p.paths[s], ".")
+		if at := p.paths[s]; seen[at.own()] > 1 {
+			s.name = strings.Join(at.names, ".")
 		}
 	}
 }
@@ -360,13 +396,13 @@ func (p *plain) lifecycle() error {
 		return nil
 	}
 	name := dotless(p.in.Name) + ".lifecycle"
-	s := p.b.addSuite(name)
+	s := p.suiteAt(suitePath{[]string{name}, []string{""}}) // a report of ours may have been an input
 	for _, f := range p.broken {
 		c := &junit.Case{Name: f.file.shown(), Classname: name + ".files", Results: []junit.Result{fileResult(f.problem, f.file.shown())}}
 		if f.problem == nil && p.cases == 0 { // green needs evidence
 			c.Results[0] = junit.Result{Status: junit.Errored, Type: "ci-disagg.no-tests", Message: f.file.shown() + ": the file holds no test case"}
 		}
-		if err := p.b.put(s, c, "", 0, flagSynthetic); err != nil {
+		if err := p.b.put(s, c, "", f.index, flagSynthetic); err != nil {
 			return err
 		}
 	}

@@ -209,7 +209,11 @@ func TestSecondOpinion(t *testing.T) {
 		at := slices.IndexFunc(originals, func(p string) bool { return filepath.Base(p) == name })
 		var original []string
 		for _, c := range before[at].Cases {
-			original = append(original, orElse(c.Classname, c.Suite)+"\x00"+c.Name+"\x00"+c.Status)
+			class := orElse(c.Classname, c.Suite)
+			if strings.HasPrefix(class, "(") { // a file, whose dot is no package
+				class = dotless(class)
+			}
+			original = append(original, class+"\x00"+c.Name+"\x00"+c.Status)
 		}
 		require.ElementsMatch(t, original, cases, name)
 	}
@@ -364,7 +368,7 @@ func TestCaps(t *testing.T) {
 
 	sum, out = mergeFiles(t, Options{NoCaps: true}, false, path)
 	_, cases = read(t, out)
-	require.Equal(t, long, cases[0].SystemOut[0])
+	require.Equal(t, long, cases[0].SystemOut[0], "no caps")
 	require.Equal(t, long, cases[1].Results[0].Text)
 	require.Equal(t, message+"\nsecond", cases[1].Results[0].Message)
 	require.Zero(t, sum.Cut)
@@ -372,9 +376,12 @@ func TestCaps(t *testing.T) {
 	sum, out = mergeFiles(t, Options{Caps: Caps{PassOut: 1 << 20, FailOut: 1 << 20, Body: 1 << 20, File: 1 << 20}}, false, path)
 	_, cases = read(t, out)
 	require.Len(t, cases, 2)
-	require.Equal(t, "[600008 bytes left out: the report was too large]", cases[0].SystemOut[0])
-	require.Contains(t, sum.Warnings[0], "texts were left out")
-	require.Equal(t, int64(600008), sum.Cut)
+	require.Equal(t, "[600008 bytes left out: the report was too large; all of it: in.xml]", cases[0].SystemOut[0])
+	require.Contains(t, sum.Warnings[0], "bytes of text were left out")
+	require.Regexp(t, `\[\.\.\. \d+ bytes cut; all of it: in\.xml \.\.\.\]`, cases[1].Results[0].Text, "red cases lose the least")
+	require.LessOrEqual(t, sum.Bytes, int64(1<<20))
+	require.Greater(t, sum.Bytes, int64(1<<20-2<<10), "and no more than they have to")
+	require.Len(t, sum.Warnings, 1)
 }
 
 func TestSameSuiteName(t *testing.T) {
@@ -399,7 +406,94 @@ func TestCollapsedNames(t *testing.T) {
 	t.Parallel()
 	path := write(t, t.TempDir(), "a.xml", suiteDoc("s", `<testcase classname="c" name="t[a-b]"/><testcase classname="c" name="t[a.b]"/><testcase classname="d" name="t[a b]"/>`))
 	sum, _ := mergeFiles(t, Options{}, false, path)
-	require.Equal(t, []string{`suite s: Jenkins cannot tell "t[a-b]" from "t[a.b]" (1 such names)`}, sum.Warnings)
+	require.Equal(t, []string{`Jenkins cannot tell "c.t[a-b]" from "c.t[a.b]"`}, sum.Warnings)
+}
+
+// TestCollapsedSuites: names in different suites are one for Jenkins, too.
+func TestCollapsedSuites(t *testing.T) {
+	t.Parallel()
+	var docs strings.Builder
+	for _, s := range []string{"chrome", "firefox"} {
+		fmt.Fprintf(&docs, `<testsuite name="%s">`, s)
+		for i := range 5 {
+			fmt.Fprintf(&docs, `<testcase classname="c" name="t%d"/>`, i)
+		}
+		docs.WriteString(`<testcase classname="d/` + s[:1] + `" name="ok"/></testsuite>`)
+	}
+	path := write(t, t.TempDir(), "a.xml", "<testsuites>"+docs.String()+"</testsuites>")
+	for range 3 { // the same every time
+		sum, _ := mergeFiles(t, Options{}, false, path)
+		require.Equal(t, []string{
+			`Jenkins cannot tell "c.t0" of suite "chrome" from "c.t0" of suite "firefox"`,
+			`Jenkins cannot tell "c.t1" of suite "chrome" from "c.t1" of suite "firefox"`,
+			`Jenkins cannot tell "c.t2" of suite "chrome" from "c.t2" of suite "firefox"`,
+			`Jenkins cannot tell 2 more names from others`,
+		}, sum.Warnings)
+	}
+	path = write(t, t.TempDir(), "b.xml", suiteDoc("s", `<testcase classname="a/b" name="t"/><testcase classname="a:b" name="t"/><testcase classname="c" name="u"/><testcase classname="c" name="u"/>`))
+	sum, _ := mergeFiles(t, Options{}, true, path)
+	require.Equal(t, []string{`Jenkins cannot tell "a/b.t" from "a:b.t"`, `Jenkins cannot tell "c.u" from another of the same name`}, sum.Warnings)
+}
+
+// TestPackages: for Jenkins the package is a part of the suite's name. Cases
+// without class of two packages are not one test.
+func TestPackages(t *testing.T) {
+	t.Parallel()
+	doc := `<testsuites><testsuite package="a" name="T"><testcase name="t"/></testsuite><testsuite package="b" name="T"><testcase name="t"><failure/></testcase></testsuite></testsuites>`
+	sum, out := mergeFiles(t, Options{}, false, write(t, t.TempDir(), "p.xml", doc))
+	require.Zero(t, sum.Folded)
+	require.Equal(t, []SuiteSummary{{"T", junit.Counts{Tests: 1}}, {"T", junit.Counts{Tests: 1, Failures: 1}}}, sum.Suites)
+	require.Contains(t, contents(t, out), `package="a"`)
+	require.Contains(t, contents(t, out), `package="b"`)
+	_, again := mergeFiles(t, Options{}, false, out)
+	require.Equal(t, contents(t, out), contents(t, again))
+}
+
+// TestLifecycleOfAnotherReport: what an earlier report says of its files and what
+// this one says is one suite.
+func TestLifecycleOfAnotherReport(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	_, first := mergeFiles(t, Options{}, false, write(t, dir, "a.xml", suiteDoc("s", `<testcase classname="c" name="t"/>`)), write(t, dir, "empty.xml", ""))
+	sum, _ := mergeFiles(t, Options{}, false, first, write(t, dir, "b.xml", "<html/>"), filepath.Join(dir, "empty.xml"))
+	require.Equal(t, []SuiteSummary{{"s", junit.Counts{Tests: 1}}, {"merged.lifecycle", junit.Counts{Tests: 2, Errors: 2}}}, sum.Suites)
+}
+
+// TestSizeLimit: whatever the texts stand in, the report gets as small as it has
+// to; where its cases alone are larger, a warning says so.
+func TestSizeLimit(t *testing.T) {
+	t.Parallel()
+	text := strings.Repeat("x", 20_000)
+	o := Options{Caps: Caps{PassOut: 1 << 20, File: 100_000}}
+	for name, inner := range map[string]string{
+		"passed":  `<testcase classname="c" name="t%d"><system-out>` + text + `</system-out><system-err>` + text + `</system-err></testcase>`,
+		"skipped": `<testcase classname="c" name="t%d"><skipped message="m">` + text + `</skipped></testcase>`,
+		"flaky":   `<testcase classname="c" name="t%d"><flakyFailure type="t">` + text + `</flakyFailure></testcase>`,
+		"red":     `<testcase classname="c" name="t%d"><failure message="m">` + text + `</failure><error/><system-out>` + text + `</system-out></testcase>`,
+		"suite":   `<testcase classname="c" name="t%d"/><system-out>` + text + `</system-out>`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var doc strings.Builder
+			for i := range 20 {
+				fmt.Fprintf(&doc, "<testsuite name='s'>"+inner+"</testsuite>", i)
+			}
+			sum, out := mergeFiles(t, o, false, write(t, t.TempDir(), "in.xml", "<testsuites>"+doc.String()+"</testsuites>"))
+			require.Equal(t, 20, sum.Out)
+			require.LessOrEqual(t, sum.Bytes, o.Caps.File)
+			require.Contains(t, contents(t, out), "all of it: in.xml")
+			require.Len(t, sum.Warnings, 1)
+			require.Positive(t, sum.Cut)
+		})
+	}
+	var many strings.Builder
+	for i := range 5_000 {
+		fmt.Fprintf(&many, `<testcase classname="c" name="t%d"/>`, i)
+	}
+	sum, _ := mergeFiles(t, o, false, write(t, t.TempDir(), "many.xml", suiteDoc("s", many.String())))
+	require.Equal(t, 5_000, sum.Out)
+	require.Len(t, sum.Warnings, 1)
+	require.Regexp(t, `^the report has \d+ bytes, more than 100000`, sum.Warnings[0])
 }
 
 // TestReportSurvivesFailure: what was there stays if the new report cannot be

@@ -2,10 +2,10 @@ package merge
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
@@ -15,18 +15,13 @@ import (
 // finish writes the report: counts it, brings it under the size limit, writes it
 // to a temporary file, reads that back, and renames it.
 func (b *book) finish(name, path string) error {
-	if err := b.enc.Flush(); err != nil {
-		return err
-	}
 	b.suites = slices.DeleteFunc(b.suites, func(s *suite) bool {
 		return s.entries.n == 0 && len(s.text)+len(s.properties.list) == 0
 	})
-	for _, s := range b.suites {
-		if err := b.warnCollapsed(s); err != nil {
-			return err
-		}
+	if err := b.warnCollapsed(); err != nil {
+		return err
 	}
-	if err := b.shrink(); err != nil {
+	if err := errors.Join(b.shrink(), b.enc.Flush()); err != nil { // the last that go to the spool
 		return err
 	}
 	doc := b.document(name)
@@ -176,150 +171,4 @@ func (b *book) copyCases(w io.Writer, s *suite) error {
 		return fmt.Errorf("read back what was just written: %w", err)
 	}
 	return enc.Flush()
-}
-
-// maxCollapsed bounds the warnings about one suite.
-const maxCollapsed = 3
-
-// maxChecked bounds the hashes that are looked at: some collide by chance.
-const maxChecked = 50
-
-// warnCollapsed warns of cases whose names differ only in characters that
-// Jenkins makes "_" of: it numbers them in the order of their occurrence, so that
-// they swap histories when one is gone.
-func (b *book) warnCollapsed(s *suite) error {
-	hashes := make([]uint32, 0, s.entries.n)
-	for _, e := range s.entries.all {
-		hashes = append(hashes, e.safe)
-	}
-	collapsed := make(map[uint32]bool)
-	n := 0
-	for h := range repeated(hashes) {
-		n++
-		if len(collapsed) < maxChecked {
-			collapsed[h] = true
-		}
-	}
-	if n == 0 {
-		return nil
-	}
-	var list []*entry
-	seen := make(map[uint32]int)
-	for _, e := range s.entries.all {
-		if collapsed[e.safe] && seen[e.safe] < 2 {
-			seen[e.safe]++
-			list = append(list, e)
-		}
-	}
-	names := make(map[uint32][]string)
-	var found []uint32
-	err := b.reread(list, func(next func() (*junit.Case, error)) error {
-		for _, e := range list {
-			c, err := next()
-			if err != nil {
-				return err
-			}
-			if names[e.safe] == nil {
-				found = append(found, e.safe)
-			}
-			names[e.safe] = append(names[e.safe], c.Classname+"\x00"+c.Name)
-		}
-		return nil
-	})
-	warned := 0
-	for _, h := range found {
-		x, y := names[h][0], names[h][1]
-		if safeName(x) == safeName(y) { // and not by chance of the hash
-			b.warn("suite %s: Jenkins cannot tell %q from %q (%d such names)", s.name, afterNUL(x), afterNUL(y), n)
-			if warned++; warned == maxCollapsed {
-				break
-			}
-		}
-	}
-	return err
-}
-
-// safeName is what Jenkins makes of a class and a name, which a NUL divides.
-func safeName(s string) string {
-	class, name, _ := strings.Cut(s, "\x00")
-	b := []byte(name)
-	for i, c := range b {
-		b[i] = safeByte(c)
-	}
-	return class + "\x00" + string(b)
-}
-
-func afterNUL(s string) string {
-	_, name, _ := strings.Cut(s, "\x00")
-	return name
-}
-
-// shrink brings the report under the size limit by dropping texts, one kind
-// after the other: output of cases that passed, bodies of skipped ones (which
-// are collateral), texts of reruns. It never drops a case.
-func (b *book) shrink() error {
-	if b.o.NoCaps || b.size() <= b.o.Caps.File {
-		return nil
-	}
-	before := b.size()
-	for _, flag := range []uint8{flagOutput, flagBody, flagReruns} {
-		for _, s := range b.suites {
-			err := b.settle(s, false, func(g []*entry) bool { return g[0].flags&flag != 0 }, func(_ []*entry, cases []*junit.Case) (*junit.Case, error) {
-				return b.dropText(cases[0], flag), nil
-			})
-			if err != nil {
-				return err
-			}
-		}
-		if b.size() <= b.o.Caps.File {
-			break
-		}
-	}
-	b.warn("the report was larger than %d bytes (%d): texts were left out", b.o.Caps.File, before)
-	return nil
-}
-
-func (b *book) size() int64 {
-	var n int64
-	for _, s := range b.suites {
-		for _, e := range s.entries.all {
-			n += int64(e.n)
-		}
-		for _, t := range s.text {
-			n += int64(t.n)
-		}
-	}
-	return n
-}
-
-// dropText gives the case without one kind of text. What is left says how much
-// it was.
-func (b *book) dropText(c *junit.Case, flag uint8) *junit.Case {
-	out := *c
-	gone := func(s *string) {
-		if len(*s) > 64 {
-			b.cut.cut += int64(len(*s))
-			*s = fmt.Sprintf("[%d bytes left out: the report was too large]", len(*s))
-		}
-	}
-	switch flag {
-	case flagOutput:
-		for i := range out.SystemOut {
-			gone(&out.SystemOut[i])
-		}
-		for i := range out.SystemErr {
-			gone(&out.SystemErr[i])
-		}
-	case flagBody:
-		for i := range out.Results {
-			gone(&out.Results[i].Text)
-		}
-	case flagReruns:
-		for i := range out.Reruns {
-			gone(&out.Reruns[i].StackTrace)
-			gone(&out.Reruns[i].SystemOut)
-			gone(&out.Reruns[i].SystemErr)
-		}
-	}
-	return &out
 }

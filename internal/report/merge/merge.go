@@ -12,6 +12,7 @@ import (
 func Merge(in Input, path string, o Options) (Summary, error) {
 	b := newBook(path, o)
 	m := &merger{b: b, in: in, stage: dotless(orElse(in.Stage, "ci-disagg"))}
+	b.kept = func(e *entry) string { return m.origins[e.origin].kept }
 	err := m.run(path)
 	return *b.sum, errors.Join(err, b.close())
 }

@@ -112,7 +112,7 @@ func (m *merger) readRoleFile(role *Role, facts *roleFacts, f File, o origin) er
 		},
 		Suite: func(s *junit.Suite) error {
 			o.tally.end(s)
-			return m.addSuiteText(to, s, o)
+			return m.addSuiteText(to, s, index)
 		},
 	})
 	var problem *junit.Problem
@@ -191,7 +191,7 @@ func (m *merger) caseClass(c Case, class string) string {
 }
 
 // addSuiteText keeps what a role's suites say beside their cases.
-func (m *merger) addSuiteText(to *suite, s *junit.Suite, o origin) error {
+func (m *merger) addSuiteText(to *suite, s *junit.Suite, index int) error {
 	if host := s.Attr("hostname"); host != "" {
 		to.addAttrs(&junit.Suite{Attrs: []junit.Attr{{Name: "hostname", Value: host}}})
 	}
@@ -200,11 +200,11 @@ func (m *merger) addSuiteText(to *suite, s *junit.Suite, o origin) error {
 		return nil
 	}
 	c := &junit.Case{
-		SystemOut: m.b.cut.texts(s.SystemOut, m.b.o.Caps.FailOut, o.kept),
-		SystemErr: m.b.cut.texts(s.SystemErr, m.b.o.Caps.FailOut, o.kept),
+		SystemOut: m.b.cut.texts(s.SystemOut, m.b.o.Caps.FailOut, m.origins[index].kept),
+		SystemErr: m.b.cut.texts(s.SystemErr, m.b.o.Caps.FailOut, m.origins[index].kept),
 	}
 	at, err := m.b.encode(c)
-	to.text = append(to.text, entry{off: at.off, n: uint32(at.n)})
+	to.text = append(to.text, entry{off: at.off, n: uint32(at.n), origin: uint32(index)}) //nolint:gosec // an index
 	return err
 }
 
