@@ -6,6 +6,7 @@ import (
 	"image/color"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"gonum.org/v1/plot"
@@ -44,6 +45,8 @@ func HistoryChart(r verdict.Row) ([]byte, error) {
 		a.Tick.Label.Font = font.Font{Typeface: "Liberation", Variant: "Sans", Size: chartFont}
 		a.Padding = 2
 	}
+	p.Y.Label.Text = oneLine(strings.ToValidUTF8(r.Unit, "\ufffd"), 24)
+	p.Y.Label.TextStyle.Color, p.Y.Label.TextStyle.Font = ink(inkText), p.Y.Tick.Label.Font
 	c := vgsvg.NewWith(vgsvg.UseWH(chartWidth, chartHeight))
 	p.Draw(draw.New(c))
 	var b bytes.Buffer

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -229,49 +230,58 @@ func exportBulk(w io.Writer, d Document, table metric.Table) error {
 	return nil
 }
 
-// exportOpenMetrics writes OpenMetrics 1.0 text: a gauge per metric with the
-// describing fields as labels, and one gauge with the result of each case.
+// exportOpenMetrics writes OpenMetrics 1.0 that is Prometheus' text format too.
+// Labels are the fields that identify a series; what differs from run to run
+// stands on ci_disagg_run_info, or every run would be a series of its own.
+// Samples carry no time, because the textfile collector and the Pushgateway
+// refuse those that do: when the run began is a gauge as well.
 func exportOpenMetrics(w io.Writer, d Document, table metric.Table) error {
-	families := map[string]*family{}
-	add := func(name, help string, labels []string, value float64, at any) {
-		f, ok := families[name]
-		if !ok {
-			f = &family{help: help}
-			families[name] = f
-		}
-		line := fmt.Sprintf("%s{%s} %s", name, strings.Join(labels, ","), strconv.FormatFloat(value, 'g', -1, 64))
-		if ms, ok := at.(int64); ok {
-			line += fmt.Sprintf(" %d.%03d", ms/1000, ms%1000)
-		}
-		f.samples = append(f.samples, line)
-	}
+	all := families{}
 	for _, m := range measurements(d) {
-		labels, at := labelsOf(m.fields), m.fields["ts_created"]
+		labels := seriesOf(m.fields)
 		for _, r := range m.rows {
 			field := labelName(metricField(r.Metric, table))
-			help := fmt.Sprintf("%s in %s, %s is better", r.Metric, r.Unit, r.Better)
-			add("d_"+field, help, labels, *r.Value, at)
+			all.add("d_"+field, fmt.Sprintf("%s in %s, %s is better", r.Metric, r.Unit, r.Better), labels, *r.Value)
 			if r.Baseline != nil {
-				add("d_baseline_"+field, "baseline of "+r.Metric+" in "+r.Unit, labels, *r.Baseline, at)
+				all.add("d_baseline_"+field, "baseline of "+r.Metric+" in "+r.Unit, labels, *r.Baseline)
 			}
 		}
+		all.add("b_is_valid", "1 if what was measured is valid", labels, truth(m.fields["b_is_valid"]))
+		all.add("b_is_regression", "1 if a gating metric is an open regression", labels, truth(m.fields["b_is_regression"]))
 	}
+	where := map[string]any{"s_stage_name": d.Stage, "s_cluster": d.Cluster, "s_branch": d.Build.Branch}
 	for _, c := range d.Cases {
-		fields := map[string]any{"s_case_id": c.ID, "s_run_id": d.RunID, "s_stage_name": d.Stage, "s_result": c.Result}
-		add("ci_disagg_case_exit_code", "exit code that the case alone would give", labelsOf(fields), float64(c.ExitCode), nil)
+		labels := maps.Clone(where)
+		labels["s_case_id"] = c.ID
+		all.add("ci_disagg_case_exit_code", "exit code that the case alone would give", labels, float64(c.ExitCode))
 	}
-	names := make([]string, 0, len(families))
-	for n := range families {
-		names = append(names, n)
+	all.add("ci_disagg_exit_code", "exit code of the run", where, float64(d.ExitCode))
+	if d.Started != nil {
+		all.add("ci_disagg_start_time_seconds", "when the run began, in seconds since 1970", where, float64(d.Started.Unix()))
 	}
-	slices.Sort(names)
-	for _, n := range names {
-		if _, err := fmt.Fprintf(w, "# TYPE %s gauge\n# HELP %s %s\n%s\n", n, n, openMetricsText(families[n].help), strings.Join(families[n].samples, "\n")); err != nil {
-			return err
-		}
+	info := maps.Clone(where)
+	info["s_run_id"], info["s_commit"], info["s_build_url"], info["s_trigger_mr_id"] = d.RunID, d.Build.Commit, d.Build.URL, d.Build.Change
+	all.add("ci_disagg_run_info", "what this run is", info, 1)
+	return all.write(w)
+}
+
+// seriesOf is the fields that stay the same from run to run.
+func seriesOf(fields map[string]any) map[string]any {
+	out := maps.Clone(fields)
+	for _, name := range []string{
+		"s_run_id", "s_job_id", "s_commit", "s_build_url", "s_trigger_mr_id", "ts_created", "b_is_valid", "b_is_regression", "b_is_baseline",
+	} {
+		delete(out, name)
 	}
-	_, err := io.WriteString(w, "# EOF\n")
-	return err
+	return out
+}
+
+// truth is a flag as a number.
+func truth(flag any) float64 {
+	if flag == true {
+		return 1
+	}
+	return 0
 }
 
 // family is the samples of one metric name.
@@ -280,21 +290,35 @@ type family struct {
 	samples []string
 }
 
-// labelsOf is the fields as sorted labels. The time is the sample's own, and
-// what changes with each run of a series is left to the result's gauge only
-// where it identifies: an exporter decides what it keeps.
-func labelsOf(fields map[string]any) []string {
-	names := make([]string, 0, len(fields))
-	for n := range fields {
-		if n != "ts_created" {
-			names = append(names, n)
+// families are gauges by name.
+type families map[string]*family
+
+// add puts one sample to its family. Empty labels are left out, as OpenMetrics
+// takes them to be.
+func (all families) add(name, help string, labels map[string]any, value float64) {
+	f, ok := all[name]
+	if !ok {
+		f = &family{help: help}
+		all[name] = f
+	}
+	var pairs []string
+	for _, n := range slices.Sorted(maps.Keys(labels)) {
+		if text := fmt.Sprint(labels[n]); text != "" {
+			pairs = append(pairs, fmt.Sprintf(`%s="%s"`, labelName(n), openMetricsText(text)))
 		}
 	}
-	slices.Sort(names)
-	for i, n := range names {
-		names[i] = fmt.Sprintf(`%s="%s"`, labelName(n), openMetricsText(fmt.Sprint(fields[n])))
+	f.samples = append(f.samples, fmt.Sprintf("%s{%s} %s", name, strings.Join(pairs, ","), strconv.FormatFloat(value, 'g', -1, 64)))
+}
+
+// write prints the families in order of their names.
+func (all families) write(w io.Writer) error {
+	for _, n := range slices.Sorted(maps.Keys(all)) {
+		if _, err := fmt.Fprintf(w, "# TYPE %s gauge\n# HELP %s %s\n%s\n", n, n, openMetricsText(strings.ReplaceAll(all[n].help, `"`, "'")), strings.Join(all[n].samples, "\n")); err != nil {
+			return err
+		}
 	}
-	return names
+	_, err := io.WriteString(w, "# EOF\n")
+	return err
 }
 
 // labelName is s as a name that OpenMetrics allows.

@@ -82,22 +82,57 @@ func TestBulkComesBack(t *testing.T) {
 	}
 }
 
+// TestOpenMetrics holds the text to the grammar that OpenMetrics and Prometheus'
+// older text format share, which is what file and push gateways read: a family is
+// declared once and stands together, and no sample carries a time.
 func TestOpenMetrics(t *testing.T) {
 	t.Parallel()
-	out := exported(t, FormatOpenMetrics, regressionDocument())
-	golden(t, "export/openmetrics.txt", []byte(out))
-	require.True(t, strings.HasSuffix(out, "\n# EOF\n"))
-	sample := regexp.MustCompile(`^[a-z_][a-z0-9_]*\{([a-zA-Z_][a-zA-Z0-9_]*="([^"\\\n]|\\["\\n])*",?)+\} -?[0-9.e+-]+( [0-9]+\.[0-9]{3})?$`)
-	families := map[string]bool{}
-	for l := range strings.SplitSeq(strings.TrimSuffix(exported(t, FormatOpenMetrics, hostileDocument())+out, "\n"), "\n") {
-		if name, ok := strings.CutPrefix(l, "# TYPE "); ok {
-			families[strings.TrimSuffix(name, " gauge")] = true
+	golden(t, "export/openmetrics.txt", []byte(exported(t, FormatOpenMetrics, regressionDocument())))
+	sample := regexp.MustCompile(`^([a-z_][a-z0-9_]*)\{(?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*",?)+\} -?[0-9.e+-]+$`)
+	for name, d := range map[string]Document{"regression": regressionDocument(), "hostile": hostileDocument(), "suite": suiteDocument(20), "crash": crashDocument()} {
+		out := exported(t, FormatOpenMetrics, d)
+		body, ok := strings.CutSuffix(out, "\n# EOF\n")
+		require.True(t, ok, name)
+		families, samples, family := map[string]bool{}, map[string]bool{}, ""
+		for l := range strings.SplitSeq(body, "\n") {
+			if declared, ok := strings.CutPrefix(l, "# TYPE "); ok {
+				family = strings.TrimSuffix(declared, " gauge")
+				require.False(t, families[family], "%s: %s twice", name, family)
+				families[family] = true
+				continue
+			}
+			if strings.HasPrefix(l, "# ") {
+				require.Regexp(t, `^# HELP `+family+` [^"]+$`, l, name)
+				continue
+			}
+			m := sample.FindStringSubmatch(l)
+			require.NotNil(t, m, "%s: %s", name, l)
+			require.Equal(t, family, m[1], name)
+			key := l[:strings.LastIndex(l, " ")]
+			require.False(t, samples[key], "%s: the same series twice: %s", name, key)
+			samples[key] = true
 		}
-		if !strings.HasPrefix(l, "# ") {
-			require.Regexp(t, sample, l)
-			require.True(t, families[l[:strings.Index(l, "{")]], l)
-		}
+		require.True(t, families["ci_disagg_run_info"] && families["ci_disagg_exit_code"], name)
 	}
-	require.True(t, families["d_token_throughput"])
 	require.ErrorContains(t, Export(&bytes.Buffer{}, "xml", Document{}, metric.Default()), "openmetrics, opensearch-bulk")
+}
+
+// TestOpenMetricsSeriesGoOn: two runs of a case are samples of the same series,
+// or no dashboard could draw a line through them.
+func TestOpenMetricsSeriesGoOn(t *testing.T) {
+	t.Parallel()
+	series := func(d Document) []string {
+		var out []string
+		for l := range strings.SplitSeq(exported(t, FormatOpenMetrics, d), "\n") {
+			if !strings.HasPrefix(l, "#") && !strings.HasPrefix(l, "ci_disagg_run_info{") && l != "" {
+				out = append(out, l[:strings.LastIndex(l, " ")])
+			}
+		}
+		return out
+	}
+	next := regressionDocument()
+	next.RunID, next.Build.Commit, next.Build.URL, next.Build.Change, next.Started = "other", "other", "other", "7", at(86400)
+	next.Cases[0].Attempts[0].JobID, next.Cases[0].Attempts[0].Started = "other", at(86400)
+	require.Equal(t, series(regressionDocument()), series(next))
+	require.Contains(t, strings.Join(series(next), "\n"), "d_token_throughput{")
 }

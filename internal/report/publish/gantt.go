@@ -17,6 +17,7 @@ const (
 	ganttBottom = 26 // axis
 	ganttRight  = 16
 	ganttChar   = 6.7 // width of a character, generous
+	bandOpacity = 0.7
 )
 
 // Timeline draws an attempt: the phases above, below a bar per role from its
@@ -113,8 +114,8 @@ func (g *gantt) phases(a Attempt, end time.Time, bottom int) {
 		if i%2 == 1 {
 			colour = inkBandAlt
 		}
-		fmt.Fprintf(&g.b, `<g><title>phase %s, %s</title><rect x="%.1f" y="6" width="%.1f" height="%d" fill="%s" fill-opacity="0.7"/>`,
-			xmlText(string(p.Phase)), lasting(to.Sub(p.Start)), x0, math.Max(x1-x0, 0.5), bottom-6, colour)
+		fmt.Fprintf(&g.b, `<g><title>phase %s, %s</title><rect x="%.1f" y="6" width="%.1f" height="%d" fill="%s" fill-opacity="%g"/>`,
+			xmlText(string(p.Phase)), lasting(to.Sub(p.Start)), x0, math.Max(x1-x0, 0.5), bottom-6, colour, bandOpacity)
 		if name := string(p.Phase); x1-x0 > float64(len(name))*ganttChar+6 {
 			fmt.Fprintf(&g.b, `<text x="%.1f" y="21">%s</text>`, x0+4, xmlText(name))
 		}
@@ -145,7 +146,7 @@ func (g *gantt) bar(r Role, end time.Time, y int) {
 	}
 	pale, full := inkWait, inkRun
 	if r.Status == roleRoot {
-		pale, full = "#f4b6b9", inkBad
+		pale, full = inkWaitBad, inkBad
 	}
 	x0, x2 := g.x(*r.Started), g.x(end)
 	x1 := x2
@@ -155,13 +156,13 @@ func (g *gantt) bar(r Role, end time.Time, y int) {
 	case r.Ready != nil:
 		x1 = math.Min(math.Max(g.x(*r.Ready), x0), x2)
 	}
-	rect := func(from, to float64, colour string) {
-		if to > from {
-			fmt.Fprintf(&g.b, `<rect x="%.1f" y="%d" width="%.1f" height="14" fill="%s"/>`, from, y+5, to-from, colour)
-		}
+	// The outline is what the eye tells the pale part from the bands by.
+	if x1 > x0 {
+		fmt.Fprintf(&g.b, `<rect x="%.1f" y="%.1f" width="%.1f" height="13" fill="%s" stroke="%s"/>`, x0+0.5, float64(y)+5.5, max(x1-x0-0.5, 0.5), pale, full)
 	}
-	rect(x0, x1, pale)
-	rect(x1, x2, full)
+	if x2 > x1 {
+		fmt.Fprintf(&g.b, `<rect x="%.1f" y="%d" width="%.1f" height="14" fill="%s"/>`, x1, y+5, x2-x1, full)
+	}
 	g.ending(r, x0, x2, y)
 }
 

@@ -223,6 +223,33 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	require.Greater(t, followed, 50)
 }
 
+// TestWaysThroughALargeSuite: from the top of the overview to the first case of
+// each result, and from each red case to the next, in the order of the overview.
+func TestWaysThroughALargeSuite(t *testing.T) {
+	t.Parallel()
+	d := suiteDocument(20)
+	d.Cases[1] = crash(d.Cases[1], classInfra)
+	_, files := written(t, d)
+	index := string(files["index.html"])
+	jumps := regexp.MustCompile(`<a href="#([a-z_]+)">`).FindAllStringSubmatch(index, -1)
+	require.Len(t, jumps, 4)
+	for _, m := range jumps {
+		require.Equal(t, 1, strings.Count(index, ` id="`+m[1]+`"`), m[1])
+	}
+	next := regexp.MustCompile(`<a rel="next" href="\.\./(cases/[^"]+)"`)
+	var order []string
+	for _, c := range worstFirst(d.Cases)[:3] {
+		order = append(order, casePath(c))
+	}
+	require.Equal(t, order[1], next.FindStringSubmatch(string(files[order[0]]))[1])
+	require.Equal(t, order[2], next.FindStringSubmatch(string(files[order[1]]))[1])
+	require.NotRegexp(t, next, string(files[order[2]]), "what passed is no next thing to look at")
+	require.Contains(t, string(files[order[2]]), `rel="prev" href="../`+order[1])
+	require.NotContains(t, string(files[casePath(d.Cases[0])]), `rel="prev"`)
+	_, small := written(t, crashDocument())
+	require.NotContains(t, string(small["index.html"]), `href="#`, "the table is in sight")
+}
+
 func TestHrefStaysInTheRun(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string]string{
@@ -314,7 +341,7 @@ func TestSummaryIsBoundedAndInert(t *testing.T) {
 	docs["all red"] = big
 	for name, d := range docs {
 		s := Summary(d)
-		require.True(t, strings.HasPrefix(s, SummaryMarker+"\n"), name)
+		require.True(t, strings.HasPrefix(s, "<!-- ci-disagg:summary "), name)
 		require.Less(t, len(s), summaryLimit, name)
 		require.True(t, utf8.ValidString(s), name)
 	}
@@ -326,6 +353,25 @@ func TestSummaryIsBoundedAndInert(t *testing.T) {
 	}
 	require.Equal(t, 1, strings.Count(s, "<!--"), "only the marker")
 	require.Less(t, strings.Index(Summary(crashDocument()), "TEST FAILED"), strings.Index(Summary(crashDocument()), "passed disagg"), "the worst first")
+}
+
+// TestEscape: what GitHub's renderer would take for markup. Held once against
+// cmark-gfm itself; these are the ways that got through.
+func TestEscape(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"1. one": `1\. one`, "12) x": `12\) x`, "v1.2": "v1.2", "- a": `\- a`, "=== x": `\=== x`, "a-b": "a-b",
+		"    code": "code", "www.evil.com": "www\u200b.evil.com", "WWW.x": "WWW\u200b.x", "http://x": "http:\u200b//x",
+		"@all": "@\u200ball", "#12": `\#` + "\u200b12", "# head": `\# head`, "a|b": `a\|b`, "`x`": "\\`x\\`", "<b>": "&lt;b&gt;", "[l](x)": `\[l\]\(x\)`,
+	} {
+		require.Equal(t, want, escape(text))
+	}
+	d := regressionDocument()
+	d.Cases[0].Metrics[0].Metric = strings.Repeat("x|", 50_000)
+	require.Contains(t, Summary(d), "| tpot\\_median\\_ms at con64 |", "a name of any length leaves room for the others")
+	other := regressionDocument()
+	other.Cluster = "b200 --> <b>"
+	require.Equal(t, "<!-- ci-disagg:summary GB200-PerfSanity-b200-b -->", strings.SplitN(Summary(other), "\n", 2)[0])
 }
 
 // TestOneCauseIsToldOnce: twenty cases on one broken container are one thing to

@@ -8,9 +8,16 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
 
-// SummaryMarker is the hidden first line of summary.md, by which a pull-request
-// comment is found again and edited in place.
-const SummaryMarker = "<!-- ci-disagg:summary -->"
+// summaryMarker is the hidden first line of summary.md, by which a pull-request
+// comment is found again and edited in place. It names stage and cluster, so that
+// two suites of one pull request do not overwrite each other's comment.
+func summaryMarker(d Document) string {
+	words := strings.FieldsFunc(d.Stage+" "+d.Cluster, func(r rune) bool {
+		plain := r == '_' || r == '.' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		return !plain // a comment ends at the first -->
+	})
+	return "<!-- ci-disagg:summary " + shorten(strings.Join(words, "-"), 200) + " -->"
+}
 
 // Bounds of summary.md. GitHub takes 65,536 characters; the limit is on bytes,
 // of which there are never fewer.
@@ -23,7 +30,7 @@ const (
 // Summary is the run as Markdown for a pull-request comment, the worst first.
 func Summary(d Document) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n## %s %s: %s\n\n", SummaryMarker, icon(d.Result), escape(d.Stage), escape(d.Headline))
+	fmt.Fprintf(&b, "%s\n## %s %s: %s\n\n", summaryMarker(d), icon(d.Result), escape(d.Stage), escape(d.Headline))
 	if text := runFault(d); text != "" && onlyRed(d) == nil {
 		fmt.Fprintf(&b, "**%s**\n\n", escape(text))
 	}
@@ -100,7 +107,7 @@ func summaryTable(rows []verdict.Row) string {
 		if r.Advisory {
 			said += ", advisory"
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", escape(v.Name), escape(v.This), escape(v.Base), escape(v.Moved), escape(said))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", escape(oneLine(v.Name, 200)), escape(v.This), escape(v.Base), escape(v.Moved), escape(said))
 	}
 	return b.String()
 }
@@ -149,12 +156,24 @@ func linkTarget(s string) string {
 // become markup, a mention, a reference or a table cell.
 func escape(s string) string {
 	var b strings.Builder
-	rest := []rune(s)
+	rest := []rune(strings.TrimSpace(s)) // blanks in front are a block of code
+	number := 0                          // digits that the text begins with
+	for number < len(rest) && rest[number] >= '0' && rest[number] <= '9' {
+		number++
+	}
 	for i, r := range rest {
 		switch r {
 		case '-', '=': // a rule, a list or the line below a heading, where a text begins with it
 			if i == 0 {
 				b.WriteByte('\\')
+			}
+			b.WriteRune(r)
+		case '.':
+			switch {
+			case i > 0 && i == number && (i+1 == len(rest) || rest[i+1] == ' '): // a numbered list
+				b.WriteByte('\\')
+			case i >= 3 && strings.EqualFold(string(rest[i-3:i]), "www"): // a link without a scheme
+				b.WriteRune(zeroWidth)
 			}
 			b.WriteRune(r)
 		case '\\', '`', '*', '_', '{', '}', '[', ']', '(', ')', '+', '!', '|', '~', '$':

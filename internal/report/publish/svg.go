@@ -6,20 +6,22 @@ import (
 	"strings"
 )
 
-// Colours of the drawings. They are chosen for a light page; on a dark one
+// Colours of the drawings, dark enough for text on them or in them to be read
+// (WCAG AA, a test holds them to it). They are chosen for a light page; on a dark one
 // report.css inverts the drawings and turns the hues back, so one file serves
 // both (a style sheet inside an SVG is what the content security policy forbids).
 const (
 	inkText    = "#24292f"
 	inkGrid    = "#d8dee4"
 	inkAxis    = "#8c959f"
-	inkHistory = "#6e7781"
+	inkHistory = "#57606a"
 	inkBase    = "#0969da"
 	inkBad     = "#cf222e"
 	inkGood    = "#1a7f37"
 	inkDoubt   = "#9a6700"
-	inkWait    = "#a5c8f2"
-	inkRun     = "#4c8fd9"
+	inkWait    = "#cfe1f7"
+	inkWaitBad = "#f9d3d5"
+	inkRun     = "#2f6db3"
 	inkBand    = "#eaeef2"
 	inkBandAlt = "#d8dee4"
 )

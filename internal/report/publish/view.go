@@ -33,6 +33,7 @@ type indexPage struct {
 	Cards    []caseView
 	MoreRed  int
 	Cases    []caseView
+	Jumps    []jumpView
 	GPUHours float64
 	GPUUsed  float64
 	Duration string
@@ -59,6 +60,13 @@ type caseView struct {
 	JobIDs      []string
 	Accept      string
 	Alike       []linkView // other cases that ended for the same reason
+	First       bool       // of its result in the table of all cases
+}
+
+// jumpView leads to the first case of a result in the table of all cases.
+type jumpView struct {
+	Result, Label string
+	Cases         int
 }
 
 // linkView is a link to the page of a case.
@@ -87,7 +95,8 @@ type rowView struct {
 	Alt      string
 	Changes  []changeView
 	Runs     []runView
-	Older    int
+	Older    int // runs that are not listed
+	All      int
 }
 
 // changeView is a change of level in a history.
@@ -106,6 +115,8 @@ type casePage struct {
 	D         Document
 	Up        string
 	Title     string
+	RedBefore *linkView // the neighbours among the cases that did not pass, the worst first
+	RedAfter  *linkView
 	PerfFirst bool
 	Red       []rowView // gating rows that are no pass, charted
 	Passed    []rowView // gating rows that passed, charted
@@ -188,11 +199,16 @@ func wordTone(w verdict.Word) string {
 
 // viewIndex prepares the overview.
 func viewIndex(d Document) indexPage {
-	p := indexPage{D: d, Root: "../", Title: d.Stage + ": " + d.Headline, Tone: tone(d.Result), Label: label(d.Result)}
+	p := indexPage{D: d, Root: "../", Title: label(d.Result) + ": " + d.Stage + ": " + d.Headline, Tone: tone(d.Result), Label: label(d.Result)}
 	var red []Case
 	for _, c := range worstFirst(d.Cases) {
 		v := viewCase(c, p.Root)
 		p.GPUHours, p.GPUUsed = p.GPUHours+v.GPUHours, p.GPUUsed+v.GPUUsed
+		if n := len(p.Jumps); n == 0 || p.Jumps[n-1].Result != c.Result {
+			v.First = true
+			p.Jumps = append(p.Jumps, jumpView{Result: c.Result, Label: v.Label})
+		}
+		p.Jumps[len(p.Jumps)-1].Cases++
 		p.Cases = append(p.Cases, v)
 		if !green(c.Result) {
 			red = append(red, c)
@@ -215,6 +231,9 @@ func viewIndex(d Document) indexPage {
 	}
 	if d.Started != nil && d.Ended != nil {
 		p.Duration = lasting(d.Ended.Sub(*d.Started))
+	}
+	if len(p.Cases) <= maxCards {
+		p.Jumps = nil // the table is in sight
 	}
 	return p
 }
@@ -381,7 +400,7 @@ func viewRow(r verdict.Row) rowView {
 func viewChart(r verdict.Row, file string) rowView {
 	v := viewRow(r)
 	v.Chart, v.Alt = file, ChartTitle(r)
-	v.Changes = viewChanges(r)
+	v.Changes, v.All = viewChanges(r), len(r.Series)
 	for i := len(r.Series) - 1; i >= 0; i-- {
 		if len(v.Runs) == maxRuns {
 			v.Older = i + 1

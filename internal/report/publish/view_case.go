@@ -12,7 +12,8 @@ import (
 // viewCasePage prepares the page of a case.
 func viewCasePage(d Document, c Case) casePage {
 	const root = "../../"
-	p := casePage{caseView: viewCase(c, root), D: d, Up: "../", Title: shortCase(c.ID) + ": " + label(c.Result)}
+	p := casePage{caseView: viewCase(c, root), D: d, Up: "../", Title: label(c.Result) + ": " + shortCase(c.ID)}
+	p.RedBefore, p.RedAfter = redNeighbours(d, c)
 	p.PerfFirst = c.Outcome == rundir.OutcomePassed
 	charts := map[string]string{}
 	for k, r := range charted(c.Metrics) {
@@ -50,6 +51,28 @@ func viewCasePage(d Document, c Case) casePage {
 		}
 	}
 	return p
+}
+
+// redNeighbours lead from one case that did not pass to the next without the way
+// over the overview.
+func redNeighbours(d Document, c Case) (before, after *linkView) {
+	if green(c.Result) {
+		return nil, nil
+	}
+	passed := false
+	for _, other := range worstFirst(d.Cases) {
+		link := &linkView{Short: shortCase(other.ID), Page: casePath(other)}
+		switch {
+		case green(other.Result):
+		case other.Slug == c.Slug:
+			passed = true
+		case passed:
+			return before, link
+		default:
+			before = link
+		}
+	}
+	return before, nil
 }
 
 func viewAttempt(c Case, a Attempt, root string) attemptPage {
