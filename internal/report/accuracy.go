@@ -9,20 +9,17 @@ import (
 // ruleAccuracy marks the rows of the accuracy gates.
 const ruleAccuracy = "accuracy"
 
-// accuracyRows are the accuracy gates of a case. A case that was to measure
-// accuracy and has no gate gets one that says so: a number that nobody compares
-// with anything proves nothing.
-func (b Builder) accuracyRows(c CaseBundle, m measured) []verdict.Row {
-	if !c.Plan.Expected.Accuracy {
-		return nil
-	}
+// AccuracyRows are the accuracy gates of a case that was to measure accuracy, by
+// what it scored. Without a gate there is a row that says so: a number that nobody
+// compares with anything proves nothing.
+func AccuracyRows(caseID string, scores []bench.Score, gates []bench.AccuracyTest, advisory bool) []verdict.Row {
 	row := func(name string, word verdict.Word, reason string) verdict.Row {
 		return verdict.Row{
-			Case: c.State.ID, Metric: name, Unit: "%", Better: metric.HigherIsBetter.String(), Gate: true,
-			Advisory: b.AccuracyAdvisory, Verdict: word, Rule: ruleAccuracy, Reason: reason, Values: []float64{},
+			Case: caseID, Metric: name, Unit: "%", Better: metric.HigherIsBetter.String(), Gate: true,
+			Advisory: advisory, Verdict: word, Rule: ruleAccuracy, Reason: reason, Values: []float64{},
 		}
 	}
-	verdicts, err := bench.CheckAccuracy(m.scores, b.Accuracy)
+	verdicts, err := bench.CheckAccuracy(scores, gates)
 	switch {
 	case err != nil:
 		return []verdict.Row{row(ruleAccuracy, verdict.Invalid, err.Error())}

@@ -154,15 +154,7 @@ func (b Builder) buildCase(ctx context.Context, bundle Bundle, c CaseBundle) cas
 	if !end.Skipped {
 		b.judge(ctx, bundle, c, views, &r)
 	}
-	for _, row := range r.doc.Metrics {
-		switch {
-		case !row.Gate || row.Advisory:
-		case row.Rule == ruleAccuracy && row.Verdict == verdict.Regression:
-			end.Failed = true // a wrong answer is a failing test, not a slow one
-		default:
-			end.Words = append(end.Words, row.Verdict)
-		}
-	}
+	end.Count(r.doc.Metrics)
 	r.doc.Verdict = worstWord(end.Words)
 	r.doc.ExitCode = CaseExit(end, b.Exit)
 	r.doc.Result = caseResult(end, r.doc)
@@ -224,7 +216,9 @@ func (b Builder) judge(ctx context.Context, bundle Bundle, c CaseBundle, views [
 			r.doc.Metrics[i].Advisory = true
 		}
 	}
-	r.doc.Metrics = append(r.doc.Metrics, b.accuracyRows(c, m)...)
+	if c.Plan.Expected.Accuracy {
+		r.doc.Metrics = append(r.doc.Metrics, AccuracyRows(c.State.ID, m.scores, b.Accuracy, b.AccuracyAdvisory)...)
+	}
 	if !b.Off && r.doc.Outcome == rundir.OutcomePassed {
 		r.record = &j.Record // only what was judged, in full, becomes history
 	}

@@ -192,6 +192,7 @@ func TestBuild(t *testing.T) {
 		{name: "functional only", history: 12, attempts: []attemptSpec{{outcome: rundir.OutcomePassed, tput: 750}}, builder: func(b *Builder) { b.Off = true }, exit: 0, result: "passed"},
 		{name: "functional only by policy", history: 12, attempts: []attemptSpec{{outcome: rundir.OutcomePassed, tput: 750}}, builder: func(b *Builder) { b.Setup.Policy.FunctionalOnly = true }, exit: 0, result: "passed"},
 		{name: "accuracy without a reference", history: 10, plan: func(p *rundir.Plan) { p.Expected.Accuracy = true }, attempts: []attemptSpec{ok}, exit: 5, result: "no_verdict", message: "no accuracy result was found"},
+		{name: "accuracy not measured, functional only", plan: func(p *rundir.Plan) { p.Expected.Accuracy = true }, attempts: []attemptSpec{ok}, builder: func(b *Builder) { gsm8k(b); b.Off = true }, exit: 5, result: "no_verdict", message: "no accuracy result was found"},
 		{name: "accuracy not measured", history: 10, plan: func(p *rundir.Plan) { p.Expected.Accuracy = true }, attempts: []attemptSpec{ok}, builder: gsm8k, exit: 5, result: "no_verdict", message: "no accuracy result was found"},
 		{name: "crash", history: 10, attempts: []attemptSpec{crash}, exit: 1, result: "test_failed", message: "[GEN_0]"},
 		{name: "infra", history: 10, attempts: []attemptSpec{infra}, exit: 3, result: "infra", message: "SIGKILL"},

@@ -26,8 +26,23 @@ type CaseEnd struct {
 	// Failed says that a report of the case shows a failing test, whatever the
 	// outcome: a proven failure is never hidden.
 	Failed bool
-	Judged bool           // performance is judged and gates; false: functional-only
-	Words  []verdict.Word // of the gating metrics, without the advisory ones
+	Judged bool // performance is judged and gates; false: functional-only
+	// Words are those of the gating metrics, without the advisory ones: where
+	// performance is not judged, of accuracy alone.
+	Words []verdict.Word
+}
+
+// Count takes in what the rows say of the case.
+func (c *CaseEnd) Count(rows []verdict.Row) {
+	for _, row := range rows {
+		switch {
+		case !row.Gate || row.Advisory:
+		case row.Rule == ruleAccuracy && row.Verdict == verdict.Regression:
+			c.Failed = true // a wrong answer is a failing test, not a slow one
+		default:
+			c.Words = append(c.Words, row.Verdict)
+		}
+	}
 }
 
 // ExitPolicy is what a site may relax. Nothing is relaxed by default.
@@ -45,7 +60,7 @@ func CaseExit(c CaseEnd, p ExitPolicy) int {
 	if c.Failed && code != ExitTestFailed {
 		code = ExitTestFailed
 	}
-	if code == ExitPassed && c.Judged {
+	if code == ExitPassed && (c.Judged || len(c.Words) > 0) {
 		code = wordsExit(c.Words, p)
 	}
 	if c.Known && code != ExitInfra {
