@@ -108,15 +108,34 @@ func Gather(ctx context.Context, h host.Host, dir, localDir string, r Rules) (Bu
 		sizes[f.Path] = file.Kept
 		b.Files = append(b.Files, file)
 	}
-	if err := fetch(ctx, h, dir, localDir, whole, b.Files); err != nil {
+	unread, err := fetch(ctx, h, dir, localDir, whole, b.Files)
+	if err != nil {
 		return b, err
 	}
 	for _, p := range cut {
-		if err := fetchCut(ctx, h, dir, localDir, p, sizes[p], all); err != nil {
+		ok, err := fetchCut(ctx, h, dir, localDir, p, sizes[p], all)
+		if err != nil {
 			return b, err
 		}
+		if !ok {
+			unread = append(unread, p)
+		}
+	}
+	if len(unread) > 0 {
+		b.without(unread)
+		incomplete = errors.Join(incomplete, fmt.Errorf("%w: %d cannot be read there, the first is %s", ErrIncomplete, len(unread), unread[0]))
 	}
 	return b, errors.Join(rundir.WriteJSON(filepath.Join(localDir, BundleFile), b), incomplete)
+}
+
+// without notes files that are there and could not be read.
+func (b *Bundle) without(unread []string) {
+	for i := range b.Files {
+		if f := &b.Files[i]; slices.Contains(unread, f.Path) {
+			b.Bytes -= f.Kept
+			f.Kept, f.Why = 0, "could not be read there"
+		}
+	}
 }
 
 // choose puts what is wanted first, the most useful in front, and drops what is
@@ -238,36 +257,43 @@ func matchParts(g, p []string) bool {
 }
 
 // fetch copies whole files and compares the checksums of both sides. A file that
-// still changes (its writer has not been reaped) is fetched once more.
-func fetch(ctx context.Context, h host.Host, dir, localDir string, paths []string, files []File) error {
+// still changes (its writer has not been reaped) is fetched once more. unread are
+// those that could not be read.
+func fetch(ctx context.Context, h host.Host, dir, localDir string, paths []string, files []File) (unread []string, err error) {
 	here := host.NewHere(nil)
 	for range 3 {
 		if len(paths) == 0 {
-			return nil
+			return unread, nil
 		}
-		if err := h.Pull(ctx, dir, localDir, paths); err != nil {
-			return err
+		if err := h.Pull(ctx, dir, localDir, paths); err != nil && !errors.Is(err, host.ErrUnread) {
+			return unread, err
 		}
 		theirs, err := sums(ctx, h, dir, paths)
 		if err != nil {
-			return err
+			return unread, err
 		}
 		ours, err := sums(ctx, here, localDir, paths)
 		if err != nil {
-			return err
+			return unread, err
 		}
 		var again []string
 		for _, p := range paths {
-			if ours[p] == "" || ours[p] != theirs[p] {
+			switch {
+			case theirs[p] == "":
+				unread = append(unread, p)
+			case ours[p] != theirs[p]:
 				again = append(again, p)
-				continue
+			default:
+				i := slices.IndexFunc(files, func(f File) bool { return f.Path == p })
+				files[i].SHA256 = ours[p]
 			}
-			i := slices.IndexFunc(files, func(f File) bool { return f.Path == p })
-			files[i].SHA256 = ours[p]
 		}
 		paths = again
 	}
-	return fmt.Errorf("%w: %s", ErrChanging, strings.Join(paths, ", "))
+	if len(paths) == 0 {
+		return unread, nil
+	}
+	return unread, fmt.Errorf("%w: %s", ErrChanging, strings.Join(paths, ", "))
 }
 
 // ErrChanging says that files differ after three copies.
@@ -287,23 +313,23 @@ func sums(ctx context.Context, h host.Host, dir string, paths []string) (map[str
 }
 
 // fetchCut keeps head and tail of a file that is too long, with a line between
-// them that says what is missing and where it is.
-func fetchCut(ctx context.Context, h host.Host, dir, localDir, p string, keep int64, all []host.FileInfo) error {
+// them that says what is missing and where it is. false = it could not be read.
+func fetchCut(ctx context.Context, h host.Host, dir, localDir, p string, keep int64, all []host.FileInfo) (bool, error) {
 	i := slices.IndexFunc(all, func(f host.FileInfo) bool { return f.Path == p })
 	size, full := all[i].Size, path.Join(dir, p)
 	head := min(keep/headShare, maxPart)
 	tail := min(keep-head, maxPart)
 	first, err := h.ReadAt(ctx, int(head), map[string]int64{full: 0})
 	if err != nil {
-		return err
+		return false, err
 	}
 	last, err := h.ReadAt(ctx, int(tail), map[string]int64{full: size - tail})
-	if err != nil {
-		return err
+	if err != nil || len(first[full])+len(last[full]) == 0 {
+		return false, err
 	}
 	note := fmt.Sprintf("\n[ci-disagg: %d of %d bytes left out; the original is %s:%s]\n", size-head-tail, size, h.Name(), full)
 	data := bytes.Join([][]byte{first[full], []byte(note), last[full]}, nil)
-	return rundir.WriteFile(filepath.Join(localDir, p), data, rundir.FileMode)
+	return true, rundir.WriteFile(filepath.Join(localDir, p), data, rundir.FileMode)
 }
 
 // maxPart bounds what of a cut file passes through memory.

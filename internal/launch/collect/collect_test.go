@@ -161,6 +161,38 @@ func TestGatherWhenNotAllCanBeListed(t *testing.T) {
 	require.FileExists(t, filepath.Join(here, "roles/GEN_0/results.0.xml"))
 }
 
+// haunted lists files that cannot be read: gone since, or closed to us.
+type haunted struct{ host.Host }
+
+func (h haunted) List(ctx context.Context, dir string, limit int) ([]host.FileInfo, error) {
+	all, err := h.Host.List(ctx, dir, limit)
+	return append(all, host.FileInfo{Path: "ghost", Size: 5}, host.FileInfo{Path: "output/long ghost", Size: 5000}), err
+}
+
+// One file that cannot be read must not cost the others.
+func TestGatherWithoutWhatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, h host.Host, dir string) {
+		tree(t, h, dir, map[string]string{"agent.json": "{}", "roles/GEN_0/results.0.xml": "<x/>"})
+		here := t.TempDir()
+		b, err := Gather(context.Background(), haunted{h}, dir, here, Rules{MaxFile: 1000})
+		require.ErrorIs(t, err, ErrIncomplete)
+		require.ErrorContains(t, err, "2 cannot be read there, the first is ghost")
+		got := files(b)
+		for _, p := range []string{"agent.json", "roles/GEN_0/results.0.xml"} {
+			require.NotEmpty(t, got[p].SHA256, p)
+			require.FileExists(t, filepath.Join(here, p))
+		}
+		for _, p := range []string{"ghost", "output/long ghost"} {
+			require.Equal(t, "could not be read there", got[p].Why, p)
+			require.Zero(t, got[p].Kept, p)
+			require.NoFileExists(t, filepath.Join(here, p))
+		}
+		require.EqualValues(t, 6, b.Bytes)
+		require.FileExists(t, filepath.Join(here, BundleFile))
+	})
+}
+
 func TestGatherAFileThatGrows(t *testing.T) {
 	t.Parallel()
 	h, dir := host.NewHere(os.Environ()), filepath.Join(t.TempDir(), "far")

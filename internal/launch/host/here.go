@@ -78,7 +78,23 @@ func (h *Here) Push(_ context.Context, localDir, dir string, paths []string) err
 
 // Pull copies files, unless both directories are the same.
 func (h *Here) Pull(_ context.Context, dir, localDir string, paths []string) error {
-	return copyTree(dir, localDir, paths)
+	var unread []error
+	for _, p := range paths {
+		err := copyTree(dir, localDir, []string{p})
+		switch {
+		case err == nil:
+		case isUnreadable(err):
+			unread = append(unread, fmt.Errorf("%w: %w", ErrUnread, err))
+		default:
+			return err
+		}
+	}
+	return errors.Join(unread...)
+}
+
+// isUnreadable says that it is the file which cannot be read.
+func isUnreadable(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)
 }
 
 func copyTree(from, to string, paths []string) error {
@@ -208,7 +224,7 @@ func (h *Here) ReadAt(_ context.Context, most int, from map[string]int64) (map[s
 	out := map[string][]byte{}
 	for p, off := range from {
 		f, err := os.Open(p)
-		if errors.Is(err, fs.ErrNotExist) {
+		if isUnreadable(err) {
 			continue
 		}
 		if err != nil {
@@ -230,7 +246,7 @@ func (h *Here) Checksum(_ context.Context, paths ...string) (map[string]string, 
 	out := map[string]string{}
 	for _, p := range paths {
 		sum, err := fileSum(p)
-		if errors.Is(err, fs.ErrNotExist) {
+		if isUnreadable(err) {
 			continue
 		}
 		if err != nil {

@@ -20,6 +20,9 @@ var ErrNotStarted = errors.New("not started")
 // ended before the command did: what the command has done is not known.
 var ErrUnreachable = errors.New("login node unreachable")
 
+// ErrUnread says that some of the files could not be read; all others were.
+var ErrUnread = errors.New("not every file could be read")
+
 // ErrPartial says that a list of files is not complete.
 var ErrPartial = errors.New("not every file is listed")
 
@@ -72,7 +75,8 @@ type Host interface {
 	// than limit, or with directories that cannot be read, it returns what it has
 	// and ErrPartial.
 	List(ctx context.Context, dir string, limit int) ([]FileInfo, error)
-	// Pull copies regular files below dir on the host to localDir.
+	// Pull copies regular files below dir on the host to localDir. One that cannot
+	// be read, or is not there, keeps none of the others back: ErrUnread.
 	Pull(ctx context.Context, dir, localDir string, paths []string) error
 	// Read returns the contents of small files, keyed by path; a file that is not
 	// there is not in the map. No file may exceed most bytes.
@@ -81,7 +85,7 @@ type Host interface {
 	// file that is not there, or is shorter, gives nothing.
 	ReadAt(ctx context.Context, most int, from map[string]int64) (map[string][]byte, error)
 	// Checksum is the SHA-256 of files in hexadecimal, keyed by path; a file that
-	// is not there is not in the map.
+	// is not there, or cannot be read, is not in the map.
 	Checksum(ctx context.Context, paths ...string) (map[string]string, error)
 	// Close ends what the host holds open.
 	Close() error

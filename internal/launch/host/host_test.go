@@ -151,7 +151,11 @@ func TestFiles(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, text, string(data), p)
 		}
-		require.Error(t, h.Pull(ctx, dir, back, []string{"not there"}))
+		// What cannot be read keeps nothing else back.
+		ghost := t.TempDir()
+		require.ErrorIs(t, h.Pull(ctx, dir, ghost, []string{"not there", "job.sh", "big"}), ErrUnread)
+		require.FileExists(t, filepath.Join(ghost, "job.sh"))
+		require.FileExists(t, filepath.Join(ghost, "big"))
 
 		got, err := h.Read(ctx, 100, dir+"/job.sh", dir+"/nowhere", dir+"/empty", dir+"/we ird 'na\"me$x")
 		require.NoError(t, err)

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -200,8 +199,8 @@ func (s *SSH) untar(ctx context.Context, argv, paths []string, each func(*tar.He
 		return missing, fmt.Errorf("%w: %w", ErrUnreachable, readErr)
 	case readErr != nil:
 		return missing, readErr
-	case code > 1: // 1 = a file changed while it was read: told by its checksum
-		return missing, fmt.Errorf("tar: exit %d: %s: %w", code, strings.TrimSpace(stderr), fs.ErrNotExist)
+	case code > 1: // tar goes on after what it cannot read; 1 = a file changed while it was read, told by its checksum
+		return missing, fmt.Errorf("tar: exit %d: %s: %w", code, strings.TrimSpace(stderr), ErrUnread)
 	}
 	return missing, nil
 }
@@ -284,13 +283,13 @@ done`
 	return out, parseParts(r.Stdout, paths, out)
 }
 
-// Checksum asks for the SHA-256 of files.
+// Checksum asks for the SHA-256 of files, a line each.
 func (s *SSH) Checksum(ctx context.Context, paths ...string) (map[string]string, error) {
 	out := map[string]string{}
 	if len(paths) == 0 {
 		return out, nil
 	}
-	const script = `while IFS= read -r p; do if [ -f "$p" ]; then sha256sum < "$p" || exit 1; else echo missing; fi; done`
+	const script = `while IFS= read -r p; do [ -f "$p" ] && sha256sum < "$p" 2>/dev/null || echo none; done`
 	for _, p := range paths {
 		if strings.ContainsRune(p, '\n') {
 			return nil, fmt.Errorf("file name %q holds a newline", p)
