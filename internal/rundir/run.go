@@ -5,19 +5,18 @@ import "time"
 // Run is the record of the whole run (run.json): what was asked for and where
 // each case stands. Its one writer is the process that holds the lease.
 type Run struct {
-	Schema   int         `json:"schema"`
-	ID       string      `json:"id"` // --run-id, default $BUILD_TAG
-	Version  string      `json:"version"`
-	Stage    string      `json:"stage"`
-	Suite    string      `json:"suite,omitempty"`
-	Backend  string      `json:"backend"`
-	Cluster  string      `json:"cluster,omitempty"`
-	Config   string      `json:"config,omitempty"` // the effective ci-disagg.yaml, kept beside run.json
-	Created  time.Time   `json:"created"`
-	Ended    *time.Time  `json:"ended,omitempty"`
-	ExitCode *int        `json:"exit_code,omitempty"`
-	Build    Build       `json:"build"`
-	Cases    []CaseState `json:"cases"` // in suite order
+	Schema  int         `json:"schema"`
+	ID      string      `json:"id"` // --run-id, default $BUILD_TAG
+	Version string      `json:"version"`
+	Stage   string      `json:"stage"`
+	Suite   string      `json:"suite,omitempty"`
+	Backend string      `json:"backend"`
+	Cluster string      `json:"cluster,omitempty"`
+	Config  string      `json:"config,omitempty"` // the effective ci-disagg.yaml, kept beside run.json
+	Created time.Time   `json:"created"`
+	Ended   *time.Time  `json:"ended,omitempty"`
+	Build   Build       `json:"build"`
+	Cases   []CaseState `json:"cases"` // in suite order
 }
 
 // Build is what CI knows about the run.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -139,19 +138,11 @@ func (s *slurmSteps) downNodes(ctx context.Context) []string {
 	if len(s.hosts) == 0 {
 		return nil
 	}
-	out, err := s.run(ctx, "sinfo", "-h", "-N", "-n", strings.Join(s.hosts, ","), "-o", "%N %T")
+	out, err := s.run(ctx, slurm.DownQuery(s.hosts)...)
 	if err != nil {
 		return nil
 	}
-	var down []string
-	for line := range strings.SplitSeq(out, "\n") {
-		name, state, ok := strings.Cut(strings.TrimSpace(line), " ")
-		// A trailing * means that the node does not answer.
-		if ok && (strings.HasPrefix(state, "down") || strings.HasPrefix(state, "fail") || strings.HasSuffix(state, "*")) && !slices.Contains(down, name) { // one line per partition
-			down = append(down, name)
-		}
-	}
-	return down
+	return slurm.ParseDown(out)
 }
 
 func (s *slurmSteps) start(ctx context.Context, spec stepSpec, log *roleLog, bad func(rundir.TaskEnd)) (step, error) {

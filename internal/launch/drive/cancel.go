@@ -51,11 +51,14 @@ func Cancel(ctx context.Context, o CancelOptions) ([]JobEnd, error) {
 	if o.Slurm == nil {
 		o.Slurm = slurm.New(o.Host, slurm.Options{Log: o.Log})
 	}
-	// First the jobs, then the paper.
+	// Both at once: a live driver must not put other jobs in the place of these, and these must not wait for a disk.
+	request := rundir.Cancel{At: o.Now(), Reason: o.Reason, Outcome: rundir.OutcomeCancelled}
+	asked := make(chan error, 1)
+	go func() { asked <- rundir.WriteJSON(o.Dir.CancelFile(), request) }()
 	for i := range jobs {
 		jobs[i].Err = backendOf(jobs[i].Job, o).cancel(ctx, []rundir.Job{jobs[i].Job})
 	}
-	err := rundir.WriteJSON(o.Dir.CancelFile(), rundir.Cancel{At: o.Now(), Reason: o.Reason, Outcome: rundir.OutcomeCancelled})
+	err := <-asked
 	if o.Patient {
 		for i := range jobs {
 			jobs[i].Err = errors.Join(jobs[i].Err, chase(ctx, o, jobs[i].Job))

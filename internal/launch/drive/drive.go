@@ -91,7 +91,7 @@ func adopt(o Options) (rundir.Run, []rundir.Plan, error) {
 		if !sameCases(old.Cases, o.Run.Cases) {
 			return old, nil, &OtherRunError{Dir: o.Dir, ID: old.ID, Have: len(old.Cases), Want: len(o.Run.Cases)}
 		}
-		old.Ended, old.ExitCode = nil, nil
+		old.Ended = nil
 		return old, plans, nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) || exists(o.Dir.RunFile()) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -88,6 +87,7 @@ type attempt struct {
 	raw         []byte // agent.json as last read
 	submitting  bool
 	searching   bool // its submission left no id: being looked for
+	fresh       bool // just submitted, and not yet held against the cluster's limits
 	ending      bool // resolved: being collected and decided
 	asked       bool // a scontrol or sacct for it is under way
 	askedAt     time.Time
@@ -186,7 +186,7 @@ func (d *driver) loop(ctx, work context.Context) error {
 	if d.stopping.Load() {
 		return context.Cause(ctx)
 	}
-	if d.o.Detach && d.live() > 0 {
+	if d.o.Detach && d.leaves() {
 		return nil
 	}
 	now := d.o.Now()
@@ -229,6 +229,21 @@ func (d *driver) step(work context.Context) {
 	}
 }
 
+// leaves says that a detached run leaves something to resume, and tells which
+// cases were not even submitted.
+func (d *driver) leaves() bool {
+	waiting := 0
+	for _, c := range d.cases {
+		if c.next != nil && !d.failed {
+			waiting++
+		}
+	}
+	if waiting > 0 {
+		d.tell(Warning, nil, "%d cases are not submitted yet: resume goes on with them", waiting)
+	}
+	return waiting > 0 || d.live() > 0
+}
+
 // live counts attempts under way.
 func (d *driver) live() int {
 	n := 0
@@ -243,7 +258,8 @@ func (d *driver) live() int {
 func (d *driver) finished() bool {
 	for _, c := range d.cases {
 		if c.cur != nil {
-			if d.o.Detach && !d.stopping.Load() && c.cur.job.ID != "" && !c.cur.ending {
+			a := c.cur
+			if d.o.Detach && !d.stopping.Load() && a.job.ID != "" && !a.ending && !a.cancelled && (!a.fresh || d.blind()) {
 				continue // submitted: that is all a detached run waits for
 			}
 			return false
@@ -251,8 +267,8 @@ func (d *driver) finished() bool {
 		if c.next == nil || d.stopping.Load() || d.failed {
 			continue
 		}
-		// A detached run leaves what a limit holds back, once it knows that one does.
-		if why, blind := d.room(c); !d.o.Detach || why == "" || blind {
+		// A detached run leaves what a limit holds back, once it knows that one does, or that nobody will say.
+		if why, blind := d.room(c); !d.o.Detach || why == "" || blind && !d.blind() {
 			return false
 		}
 	}
@@ -309,90 +325,6 @@ func (d *driver) tell(kind UpdateKind, c *theCase, format string, args ...any) {
 	d.o.Log.Debug("update", "kind", string(kind), "case", u.Slug, "text", u.Text)
 }
 
-// resumedPrefix begins Attempt.Why of an attempt that takes the place of an
-// interrupted one: no retry.
-const resumedPrefix = "resumed; the attempt before was "
-
-// retriesOf counts the retries that a run has used: its budget holds over all
-// drivers of it.
-func retriesOf(r rundir.Run) int {
-	n := 0
-	for _, c := range r.Cases {
-		for _, a := range c.Attempts {
-			if a.Attempt > 1 && !strings.HasPrefix(a.Why, resumedPrefix) {
-				n++
-			}
-		}
-	}
-	return n
-}
-
-// pickUp finds out where every case stands.
-func (d *driver) pickUp() error {
-	d.retries = retriesOf(d.run)
-	for _, c := range d.cases {
-		s := d.state(c)
-		switch {
-		case s.State == rundir.CaseDone || s.State == rundir.CaseSkipped:
-			continue
-		case len(s.Attempts) == 0:
-			c.next = &next{number: 1, why: "first"}
-			continue
-		}
-		if err := d.pickUpCase(c); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// pickUpCase goes on with the last attempt of a case.
-func (d *driver) pickUpCase(c *theCase) error {
-	s := d.state(c)
-	last := s.Attempts[len(s.Attempts)-1]
-	a := d.newAttempt(c, last.Rep, last.Attempt)
-	if exists(a.dir.JobFile()) {
-		if err := rundir.ReadJSON(a.dir.JobFile(), &a.job); err != nil {
-			return err
-		}
-		d.noteBadNodes(slices.DeleteFunc(slices.Clone(a.job.Excluded), func(n string) bool { return slices.Contains(a.job.Avoided, n) }), "an earlier attempt")
-	}
-	if exists(a.dir.OutcomeFile()) {
-		// It had ended; what follows had not been decided, or not been written.
-		var o rundir.AttemptOutcome
-		if err := rundir.ReadJSON(a.dir.OutcomeFile(), &o); err != nil {
-			return err
-		}
-		if a.job.Cancel != nil && strings.HasPrefix(a.job.Cancel.Reason, interruptedPrefix) && o.Outcome == rundir.OutcomeCancelled {
-			// Whoever resumes an interrupted run wants the rest of it.
-			s.Attempts[len(s.Attempts)-1].Outcome = o.Outcome
-			c.next = &next{rep: last.Rep, number: last.Attempt + 1, why: resumedPrefix + a.job.Cancel.Reason, exclude: a.job.Avoided}
-			return nil
-		}
-		c.cur, a.ending = a, true
-		d.pending = append(d.pending, func(work context.Context) { d.decideNext(work, c, o) })
-		return nil
-	}
-	if a.job.Name == "" { // not even the intent: nothing was submitted
-		s.Attempts = s.Attempts[:len(s.Attempts)-1]
-		c.next = &next{rep: last.Rep, number: last.Attempt, why: last.Why}
-		return nil
-	}
-	if a.job.Dir != "" {
-		a.there = rundir.AttemptDir(a.job.Dir)
-	}
-	c.cur = a
-	a.facts.Job = a.job
-	d.registry.put(a.job)
-	if a.job.ID == "" {
-		a.searching = true
-		return nil
-	}
-	d.console.resume(a.dir)
-	d.tell(Submitted, c, "goes on with job %s of attempt %d", a.job.ID, a.number)
-	return nil
-}
-
 func (d *driver) newAttempt(c *theCase, rep, number int) *attempt {
 	a := &attempt{rep: rep, number: number, dir: d.o.Dir.CaseDir(c.plan.Case.Slug).Attempt(rep, number), roles: map[string]string{}}
 	a.there, a.record = a.dir, &jobFile{path: a.dir.JobFile()}
@@ -414,10 +346,12 @@ func (d *driver) thereDir(slug string, rep, number int) rundir.AttemptDir {
 	return d.thereRun().CaseDir(slug).Attempt(rep, number)
 }
 
+func (d *driver) thereRun() rundir.Dir { return thereRun(d.o.Binary.Dir, d.run) }
+
 // thereRun is the run directory behind the login node. Two runs may have the same
 // id on different machines; their tags differ.
-func (d *driver) thereRun() rundir.Dir {
-	return rundir.Dir(d.o.Binary.Dir + "/runs/" + rundir.Slug(d.run.ID) + "." + OwnerTag(d.run))
+func thereRun(agentDir string, run rundir.Run) rundir.Dir {
+	return rundir.Dir(agentDir + "/runs/" + rundir.Slug(run.ID) + "." + OwnerTag(run))
 }
 
 func (d *driver) noteBadNodes(nodes []string, why string) {
@@ -430,77 +364,3 @@ func (d *driver) noteBadNodes(nodes []string, why string) {
 
 // slurmJob is the attempt's job as the client knows it.
 func (a *attempt) slurmJob() slurm.Job { return slurm.Job{ID: a.job.ID, Cluster: a.job.Routed} }
-
-// jobFile writes the job.json of an attempt that is submitted. Workers may have
-// several versions of it in hand at the same time: the newest stands.
-type jobFile struct {
-	path string
-	made int // versions made, the owner's
-
-	mu      sync.Mutex
-	written int // the newest version on disk
-}
-
-// next takes the next version, in the owner; a worker writes it.
-func (f *jobFile) next(j rundir.Job) (write func() error) {
-	f.made++
-	version := f.made
-	return func() error {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		if version < f.written {
-			return nil
-		}
-		err := rundir.WriteJSON(f.path, j)
-		if err == nil {
-			f.written = version
-		}
-		return err
-	}
-}
-
-// registry is what the abort path needs: every job that may exist. It has its own
-// lock because that path must not wait for the owner.
-type registry struct {
-	mu    sync.Mutex
-	jobs  map[string]rundir.Job // by unique name
-	ended bool
-}
-
-func (r *registry) put(j rundir.Job) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.jobs[j.Name] = j
-}
-
-func (r *registry) drop(name string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.jobs, name)
-}
-
-// closeAll says that no further job may be submitted, and lists those that may
-// exist.
-func (r *registry) closeAll() []rundir.Job {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.ended = true
-	out := make([]rundir.Job, 0, len(r.jobs))
-	for _, j := range r.jobs {
-		out = append(out, j)
-	}
-	return out
-}
-
-// enter registers a job about to be submitted; false = too late.
-func (r *registry) enter(j rundir.Job) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.ended {
-		return false
-	}
-	r.jobs[j.Name] = j
-	return true
-}
-
-var errTooLate = errors.New("interrupted before the submission")

@@ -308,13 +308,26 @@ func TestLimitsCountAllOurJobs(t *testing.T) {
 	}
 	close(stop)
 	<-done
-	require.LessOrEqual(t, most, 3, "two drivers may look at the same moment, no more than that")
+	require.LessOrEqual(t, most, 3, "one too many, until it has been seen and taken back")
 	require.True(t, seen[1].has(Queue, "the limit is 2"))
 	for i := range runs {
 		for k := range 3 {
-			require.Equal(t, rundir.OutcomePassed, outcomeOf(t, runs[i].Dir, fmt.Sprint("c", k), 0, 1).Outcome)
+			require.Equal(t, rundir.OutcomePassed, last(t, runs[i].Dir, fmt.Sprint("c", k)))
 		}
 	}
+}
+
+// last is the outcome of a case's last attempt.
+func last(t *testing.T, dir rundir.Dir, slug string) rundir.Outcome {
+	t.Helper()
+	run, _, err := Load(dir)
+	require.NoError(t, err)
+	for _, c := range run.Cases {
+		if c.Slug == slug {
+			return c.Attempts[len(c.Attempts)-1].Outcome
+		}
+	}
+	return ""
 }
 
 func TestFailFast(t *testing.T) {

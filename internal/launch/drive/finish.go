@@ -101,6 +101,11 @@ func (d *driver) decideNext(work context.Context, c *theCase, o rundir.AttemptOu
 		d.decided(c, o, Decision{Action: Done})
 		return
 	}
+	if n := due(a.job, a.rep, a.number, o.Outcome); n != nil {
+		c.next, c.cur = n, nil
+		_ = d.writeRun() // it says itself what goes wrong, and is tried again
+		return
+	}
 	e := Ended{
 		Plan: c.plan, Rep: a.rep, Attempt: a.number, Dir: a.dir, Outcome: o, Excluded: a.job.Excluded,
 		History: append([]rundir.Attempt(nil), s.Attempts...), Retries: d.retries,

@@ -215,6 +215,35 @@ func TestPrune(t *testing.T) {
 	require.Empty(t, left)
 }
 
+// What a run has behind a login node goes with it, and nothing else there.
+func TestPruneBehindALoginNode(t *testing.T) {
+	t.Parallel()
+	runs, far := t.TempDir(), t.TempDir()
+	young, old := prunable(t, runs, "young", time.Hour, 10), prunable(t, runs, "old", 40*24*time.Hour, 10)
+	there := map[string]string{}
+	for _, dir := range []string{young, old} {
+		var run rundir.Run
+		require.NoError(t, rundir.ReadJSON(rundir.Dir(dir).RunFile(), &run))
+		there[dir] = string(thereRun(far, run))
+		require.NoError(t, rundir.WriteFile(filepath.Join(there[dir], "cases/c/rep-0/attempt-1/agent.json"), []byte("{}"), rundir.FileMode))
+	}
+	o := PruneOptions{RunsDir: runs, OlderThan: 30 * 24 * time.Hour, Now: time.Now}
+	o.Far = func(rundir.Run, rundir.Dir) error { return errors.New("the login node is away") }
+	_, err := Prune(o)
+	require.ErrorContains(t, err, "the login node is away")
+	require.DirExists(t, old, "nothing else knows what is left there")
+	o.Far = func(r rundir.Run, _ rundir.Dir) error {
+		return RemoveThere(context.Background(), host.NewHere(os.Environ()), far, r)
+	}
+	_, err = Prune(o)
+	require.NoError(t, err)
+	require.NoDirExists(t, old)
+	require.NoDirExists(t, there[old])
+	require.DirExists(t, there[young])
+	require.Error(t, RemoveThere(context.Background(), host.NewHere(os.Environ()), "", rundir.Run{ID: "x"}))
+	require.Error(t, RemoveThere(context.Background(), host.NewHere(os.Environ()), far, rundir.Run{}))
+}
+
 // torn makes a run directory whose records a crash has torn.
 func torn(t *testing.T, runs, id, file string) string {
 	t.Helper()

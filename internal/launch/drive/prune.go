@@ -1,15 +1,18 @@
 package drive
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -21,12 +24,17 @@ type PruneOptions struct {
 	MaxBytes  int64         // all runs together; the oldest go first
 	DryRun    bool
 	Now       func() time.Time
+	// Far removes what a run has behind its login node (RemoveThere), before its
+	// directory here goes. If it fails, that stays: nothing else would know of the
+	// rest. nil = nothing but here is touched.
+	Far func(rundir.Run, rundir.Dir) error
 }
 
 // Pruned is one run directory and what became of it.
 type Pruned struct {
 	Dir     string
 	ID      string
+	run     rundir.Run
 	Ended   time.Time // last sign of life
 	Bytes   int64
 	Removed bool
@@ -69,7 +77,7 @@ func Prune(o PruneOptions) ([]Pruned, error) {
 		if o.DryRun {
 			continue
 		}
-		if err := remove(r.Dir); err != nil {
+		if err := o.remove(*r); err != nil {
 			errs = append(errs, err)
 			continue
 		}
@@ -78,9 +86,36 @@ func Prune(o PruneOptions) ([]Pruned, error) {
 	return runs, errors.Join(errs...)
 }
 
-// remove takes the directory out of sight first: one that is half removed must
-// not be taken for a run.
-func remove(dir string) error {
+// remove removes a run, there and here.
+func (o PruneOptions) remove(r Pruned) error {
+	if o.Far != nil {
+		if err := o.Far(r.run, rundir.Dir(r.Dir)); err != nil {
+			return fmt.Errorf("%s stays, because of what it has behind the login node: %w", r.Dir, err)
+		}
+	}
+	return removeHere(r.Dir)
+}
+
+// RemoveThere removes what a run has behind its login node. agentDir is the
+// directory there for everything of ours.
+func RemoveThere(ctx context.Context, h host.Host, agentDir string, run rundir.Run) error {
+	if run.ID == "" || !path.IsAbs(agentDir) {
+		return fmt.Errorf("run %q in %q: not a directory of ours", run.ID, agentDir)
+	}
+	dir := string(thereRun(agentDir, run))
+	res, err := h.Run(ctx, host.Cmd{Argv: []string{"rm", "-rf", "--", dir}, Timeout: 10 * time.Minute})
+	if err == nil && res.Exit != 0 {
+		err = fmt.Errorf("exit %d: %s", res.Exit, strings.TrimSpace(string(res.Stderr)))
+	}
+	if err != nil {
+		return fmt.Errorf("rm %s:%s: %w", h.Name(), dir, err)
+	}
+	return nil
+}
+
+// removeHere takes the directory out of sight first: one that is half removed
+// must not be taken for a run.
+func removeHere(dir string) error {
 	gone := filepath.Join(filepath.Dir(dir), prunedPrefix+filepath.Base(dir))
 	if err := os.Rename(dir, gone); err != nil {
 		return err
@@ -121,7 +156,7 @@ func (o PruneOptions) list() ([]Pruned, error) {
 		if err := rundir.ReadJSON(f, &run); err != nil || run.ID == "" {
 			continue // not ours, or of a newer version
 		}
-		p := Pruned{Dir: string(dir), ID: run.ID, Ended: run.Created}
+		p := Pruned{Dir: string(dir), ID: run.ID, run: run, Ended: run.Created}
 		if run.Ended != nil {
 			p.Ended = *run.Ended
 		}

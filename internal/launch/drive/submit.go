@@ -112,6 +112,10 @@ func (d *driver) submit(work context.Context, p rundir.Plan, dir, there rundir.A
 		if res.err = d.lease.check(); res.err != nil {
 			return res
 		}
+		if c, ok := d.cancelRequested(); ok {
+			res.err = &cancelledError{c.Reason}
+			return res
+		}
 		if !d.registry.enter(res.job) {
 			res.err = errTooLate
 			return res
@@ -264,17 +268,25 @@ func (d *driver) submitted(work context.Context, c *theCase, a *attempt, n next,
 	}
 	var ambiguous *slurm.AmbiguousError
 	var refused *slurm.CallError
+	var cancelled *cancelledError
 	switch {
 	case a.job.ID != "":
 		if res.err != nil {
 			d.tell(Warning, c, "job %s is submitted, but its record cannot be written: %v", a.job.ID, res.err)
 		}
 		d.attached(work, c, a)
+		if d.o.Backend == BackendSlurm && a.job.Routed == "" && d.o.Cluster.limited() {
+			a.fresh = true
+			d.queue.soon(d.o.Now(), 2*time.Second)
+		}
 		d.tell(Submitted, c, "%s", submittedText(a))
 	case errors.As(res.err, &ambiguous):
 		d.tell(Warning, c, "%v: looking for it by its name", res.err)
 		a.searching, a.askedAt = true, d.o.Now().Add(searchSettle-searchEvery)
 		a.job.Intent = d.o.Now()
+	case errors.As(res.err, &cancelled):
+		d.withdraw(c, a)
+		d.cancelAll(work, cancelled.reason)
 	case errors.Is(res.err, errTooLate), errors.Is(res.err, ErrLeaseLost):
 		d.withdraw(c, a)
 		if errors.Is(res.err, ErrLeaseLost) {

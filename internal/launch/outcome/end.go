@@ -149,7 +149,7 @@ func fromSlurm(f Facts, v view, r Resolution) Resolution {
 		return done(r, timeoutAs(f, v), KindTimeLimit, conf,
 			fmt.Sprintf("Slurm ended the job at its time limit, in phase %s", r.Phase))
 	case slurm.NodeFail:
-		return infra(KindNode, "a node of the job failed%s", reasonText(v))
+		return nodeFailed(f, v, r, conf)
 	case slurm.BootFail, slurm.LaunchFailed, slurm.ReconfigFail:
 		return infra(KindLaunch, "Slurm could not start the job: %s%s", v.state, reasonText(v))
 	case slurm.Preempted:
@@ -163,6 +163,28 @@ func fromSlurm(f Facts, v view, r Resolution) Resolution {
 	default:
 		return done(r, rundir.OutcomeLost, KindLost, conf, fmt.Sprintf("Slurm ended the job in state %s", v.state))
 	}
+}
+
+// nodeFailed names the node, so that a retry can avoid it: by slurmctld's word, else by what only the batch host's death
+// explains. When another node fails, the agent has the time to close its record.
+func nodeFailed(f Facts, v view, r Resolution, conf string) Resolution {
+	var lost []string
+	how := ""
+	switch {
+	case f.Down.Row != nil && len(*f.Down.Row) > 0:
+		lost = *f.Down.Row
+	case len(r.Nodes) == 1:
+		lost = r.Nodes
+	case len(r.Nodes) > 1 && f.Agent != nil && !ended(f):
+		lost, how = r.Nodes[:1], ", whose agent fell silent"
+	}
+	text := "a node of the job failed"
+	if len(lost) > 0 {
+		text += ": " + strings.Join(lost, ", ") + how
+	}
+	r = done(r, rundir.OutcomeInfra, KindNode, conf, text+reasonText(v))
+	r.Finding.BadNodes = lost
+	return r
 }
 
 // fromExit: the batch script ended by itself.

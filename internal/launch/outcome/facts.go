@@ -27,6 +27,7 @@ type Facts struct {
 	Control Seen[slurm.ControlJob]
 	Acct    Seen[slurm.AcctRow] // the job's row; of several restarts, the newest
 	AcctOff bool                // the cluster has no accounting
+	Down    Seen[[]string]      // those of the job's nodes that are down; asked when a node failed
 
 	// AbsentSince is the first of the unbroken series of squeue's answers that do
 	// not list the job; zero while it is listed.
@@ -114,6 +115,7 @@ type Ask int
 const (
 	AskControl Ask = 1 << iota
 	AskAccounting
+	AskNodes // which of the job's nodes are down
 )
 
 // Resolution is where an attempt stands. Outcome and what follows it are set

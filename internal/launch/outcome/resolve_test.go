@@ -76,6 +76,11 @@ func noAcctRow(when time.Duration) fact {
 	return func(f *Facts) { f.Acct = Seen[slurm.AcctRow]{At: at(when)} }
 }
 
+// down: sinfo named these of the job's nodes.
+func down(nodes ...string) fact {
+	return func(f *Facts) { f.Down = Seen[[]string]{At: f.Now, Row: &nodes} }
+}
+
 func acctOff(f *Facts) { f.AcctOff = true }
 
 func exitOf(s string) slurm.ExitCode {
@@ -138,6 +143,7 @@ type want struct {
 	reason  string // part of it
 	phase   rundir.Phase
 	ask     Ask
+	bad     []string
 }
 
 func TestResolve(t *testing.T) {
@@ -274,11 +280,23 @@ func TestResolve(t *testing.T) {
 			want{done: true, outcome: "cancelled", kind: KindCancelled, reason: "interrupted", conf: "sacct+squeue"},
 		},
 		"NODE_FAIL 0:0 (before 24.11)": {
+			facts(10*m, queue(10*m, 10*m, slurm.NodeFail, "NodeDown"), acct(10*m, 10*m, "NODE_FAIL", "0:0"), agentIn(8*m, rundir.PhaseBenchmark), down("gpu1")),
+			want{done: true, outcome: "infra", kind: KindNode, reason: "a node of the job failed: gpu1 (NodeDown)", bad: []string{"gpu1"}, conf: "sacct+squeue"},
+		},
+		"NODE_FAIL: which node is asked first": {
 			facts(10*m, queue(10*m, 10*m, slurm.NodeFail, "NodeDown"), acct(10*m, 10*m, "NODE_FAIL", "0:0"), agentIn(8*m, rundir.PhaseBenchmark)),
-			want{done: true, outcome: "infra", kind: KindNode, reason: "NodeDown", conf: "sacct+squeue"},
+			want{phase: rundir.PhaseBenchmark, ask: AskNodes},
+		},
+		"NODE_FAIL: the node is back, the agent fell silent": {
+			facts(10*m, queue(10*m, 10*m, slurm.NodeFail, ""), acct(10*m, 10*m, "NODE_FAIL", "0:0"), agentIn(8*m, rundir.PhaseBenchmark), down()),
+			want{done: true, outcome: "infra", kind: KindNode, reason: "gpu0, whose agent fell silent", bad: []string{"gpu0"}, conf: "sacct+squeue"},
+		},
+		"NODE_FAIL: sinfo does not answer": {
+			facts(11*m, queue(10*m, 10*m, slurm.NodeFail, ""), acct(10*m, 10*m, "NODE_FAIL", "0:0")),
+			want{done: true, outcome: "infra", kind: KindNode, conf: "sacct+squeue"},
 		},
 		"NODE_FAIL 1:0 (24.11)": {
-			facts(10*m, queue(10*m, 10*m, slurm.NodeFail, ""), acct(10*m, 10*m, "NODE_FAIL", "1:0")),
+			facts(10*m, queue(10*m, 10*m, slurm.NodeFail, ""), acct(10*m, 10*m, "NODE_FAIL", "1:0"), down()),
 			want{done: true, outcome: "infra", kind: KindNode, conf: "sacct+squeue"},
 		},
 		"OUT_OF_MEMORY 0:125": {
@@ -378,6 +396,7 @@ func TestResolve(t *testing.T) {
 			if tc.w.kind != "" {
 				require.NotNil(t, r.Finding)
 				require.Equal(t, tc.w.kind, r.Finding.Kind)
+				require.Equal(t, tc.w.bad, r.Finding.BadNodes)
 			}
 			if tc.w.cancel == "" {
 				require.Empty(t, r.Cancel)

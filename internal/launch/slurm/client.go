@@ -283,6 +283,38 @@ func withCluster(argv []string, cluster string) []string {
 	return append([]string{argv[0], "-M", cluster}, argv[1:]...)
 }
 
+// DownNodes are those of the nodes that slurmctld does not trust any more.
+func (c *Client) DownNodes(ctx context.Context, cluster string, nodes []string) ([]string, error) {
+	if len(nodes) == 0 {
+		return nil, nil
+	}
+	out, err := c.call(ctx, host.Cmd{Argv: withCluster(DownQuery(nodes), cluster), Env: queryEnv()})
+	if err != nil {
+		return nil, err
+	}
+	return ParseDown(out), nil
+}
+
+// DownQuery is the command whose output ParseDown reads.
+func DownQuery(nodes []string) []string {
+	return []string{"sinfo", "-h", "-a", "-N", "-n", strings.Join(nodes, ","), "-o", "%N %T"}
+}
+
+// ParseDown reads which nodes are down, failed or do not answer, in the order of
+// the list.
+func ParseDown(text string) []string {
+	var down []string
+	for line := range strings.SplitSeq(text, "\n") {
+		name, state, ok := strings.Cut(strings.TrimSpace(line), " ")
+		// A trailing * means that the node does not answer. One line per partition.
+		lost := strings.HasPrefix(state, "down") || strings.HasPrefix(state, "fail") || strings.HasSuffix(state, "*")
+		if ok && lost && !strings.HasPrefix(name, "CLUSTER:") && !slices.Contains(down, name) {
+			down = append(down, name)
+		}
+	}
+	return down
+}
+
 // NodeNames lists the names of all nodes of the cluster.
 func (c *Client) NodeNames(ctx context.Context) ([]string, error) {
 	out, err := c.call(ctx, host.Cmd{Argv: []string{"sinfo", "-h", "-a", "-N", "-o", "%N"}, Env: queryEnv()})

@@ -257,3 +257,10 @@ func TestCutTables(t *testing.T) {
 		}
 	}
 }
+
+func TestParseDown(t *testing.T) {
+	t.Parallel()
+	text := "gpu0 idle\ngpu0 idle\ngpu1 down*\ngpu1 down*\ngpu2 mixed*\ngpu3 drained\ngpu4 fail\nCLUSTER: down\n\nhalf"
+	require.Equal(t, []string{"gpu1", "gpu2", "gpu4"}, ParseDown(text))
+	require.Empty(t, ParseDown(""))
+}
