@@ -6,7 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -149,7 +152,11 @@ func printPlan(h host, doc planDocument, format string) error {
 			return err
 		}
 	} else {
-		planTable(&b, doc)
+		wd, err := h.getwd()
+		if err != nil {
+			return err
+		}
+		planTable(&b, doc, wd)
 	}
 	_, err := h.stdout.Write(b.Bytes())
 	return err
@@ -168,7 +175,7 @@ func (o *planOptions) settings(h host, s suite, args []string) []planSetting {
 			origin = from("cluster")
 		}
 		out = append(out, planSetting{Key: "cluster", Value: s.cluster, From: origin})
-		for _, v := range s.profile.Settings() {
+		for _, v := range s.profile.Settings(runtime.GOARCH) {
 			p := planSetting{Key: "clusters." + s.cluster + "." + v.Key, Value: v.Value, From: "default"}
 			if v.Set {
 				p.From = from(p.Key)
@@ -222,6 +229,9 @@ func writeAttempt(h host, d *driver, dir string, plans []rundir.Plan) error {
 	if err != nil {
 		return err
 	}
+	if err := fresh(dir); err != nil {
+		return usageErr(err)
+	}
 	p := plans[0]
 	files, err := render(d, p, dir, "ci-disagg-"+p.Case.Slug)
 	if err != nil {
@@ -234,6 +244,21 @@ func writeAttempt(h host, d *driver, dir string, plans []rundir.Plan) error {
 	}
 	_, err = fmt.Fprintln(h.stdout, filepath.Join(dir, files[0].Path))
 	return err
+}
+
+// fresh says that no earlier job has left anything in an attempt directory: its
+// results would be taken for those of the next one.
+func fresh(dir string) error {
+	for _, pattern := range []string{"slurm.out", "roles/*/results*.xml", "roles/*/output.log", "output/*"} {
+		found, err := fs.Glob(os.DirFS(dir), pattern)
+		if err != nil {
+			return err
+		}
+		if len(found) > 0 {
+			return fmt.Errorf("--write %s: %s is there from an earlier job: remove the directory, or choose another", dir, found[0])
+		}
+	}
+	return nil
 }
 
 // printScripts prints every file of every case that is not skipped, each below

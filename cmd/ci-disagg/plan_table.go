@@ -1,55 +1,192 @@
 package main
 
 import (
-	"context"
-	"errors"
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 	"text/tabwriter"
-	"time"
 
-	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// planTable prints a plan for people: settings first, then each case.
-func planTable(w io.Writer, doc planDocument) {
+// planTable prints a plan for people: one line per case, then the settings, then
+// each case. What most cases have in common stands once, before them. wd is the
+// directory in which people are: what lies there is named as they would type it.
+func planTable(w io.Writer, doc planDocument, wd string) {
+	doc = shortened(doc, strings.TrimSuffix(wd, "/")+"/")
 	where := "backend " + doc.Backend
 	if doc.Cluster != "" {
 		where += ", cluster " + doc.Cluster
 	}
-	fmt.Fprintf(w, "%s, stage %s, %s\n", count(len(doc.Cases), "case"), doc.Stage, where)
+	fmt.Fprintf(w, "%s, stage %s, %s\n\n", count(len(doc.Cases), "case"), doc.Stage, where)
+	overview(w, doc.Cases)
+	fmt.Fprintf(w, "\nsettings\n")
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, s := range doc.Settings {
-		fmt.Fprintf(t, "  %s\t%s\t(%s)\n", s.Key, oneLine(s.Value), s.From)
+		fmt.Fprintf(t, "   %s\t%s\t(%s)\n", s.Key, oneLine(s.Value), s.From)
 	}
 	_ = t.Flush()
+	blocks := make([][]tableRow, len(doc.Cases))
+	for i, c := range doc.Cases {
+		blocks[i] = caseRows(c)
+	}
+	common := shared(blocks)
+	if len(common) > 0 {
+		fmt.Fprintf(w, "\nin every case that does not say otherwise\n")
+		printRows(w, common)
+	}
 	for i, c := range doc.Cases {
 		fmt.Fprintf(w, "\n%d. %s\n", i+1, c.Case.ID)
-		caseTable(w, c)
+		printRows(w, slices.DeleteFunc(blocks[i], func(r tableRow) bool { return slices.Contains(common, r) }))
 	}
-	jobs, nodes, most := 0, 0, 0
-	for _, c := range doc.Cases {
-		if c.Case.SkipReason != "" {
-			continue
-		}
-		jobs++
-		nodes += c.Nodes
-		most = max(most, c.Nodes)
-	}
-	fmt.Fprintf(w, "\ntotal: %s, %s in all, at most %d in one job\n", count(jobs, "job"), count(nodes, "node"), most)
 }
 
-func caseTable(w io.Writer, c planCase) {
-	row := func(key, format string, args ...any) {
-		fmt.Fprintf(w, "   %-9s %s\n", key, fmt.Sprintf(format, args...))
+// shortened is the document with paths below dir relative to it.
+func shortened(doc planDocument, dir string) planDocument {
+	short := func(s string) string { return strings.ReplaceAll(s, dir, "") }
+	doc.Settings, doc.Cases = slices.Clone(doc.Settings), slices.Clone(doc.Cases)
+	for i, s := range doc.Settings {
+		doc.Settings[i].Value = short(s.Value)
 	}
-	row("listed", "%s", c.Case.Source)
+	for i, c := range doc.Cases {
+		c.Case.Source, c.Case.Config, c.Baseline = short(c.Case.Source), short(c.Case.Config), short(c.Baseline)
+		c.Warnings = slices.Clone(c.Warnings)
+		for j, v := range c.Warnings {
+			c.Warnings[j] = strings.Replace(short(v), c.Case.Config+":", "config:", 1)
+		}
+		doc.Cases[i] = c
+	}
+	return doc
+}
+
+// overview has one line per case and their sum.
+func overview(w io.Writer, cases []planCase) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "#\tmode\tservers x GPUs\tnodes\tGPUs\tidle\ttime\tpoints\twarn\tcase\n")
+	jobs, nodes, gpus, idle, most := 0, 0, 0, 0, 0
+	for i, c := range cases {
+		if c.Case.SkipReason != "" {
+			fmt.Fprintf(t, "%d\tSKIPPED\t-\t-\t-\t-\t-\t-\t-\t%s\n", i+1, caseName(c.Case.ID))
+			continue
+		}
+		free := c.AllocatedGPUs - c.UsedGPUs
+		jobs, nodes, gpus, idle, most = jobs+1, nodes+c.Nodes, gpus+c.AllocatedGPUs, idle+free, max(most, c.Nodes)
+		fmt.Fprintf(t, "%d\t%s\t%s\t%d\t%d\t%d\t%s\t%d\t%d\t%s\n", i+1, modeNote(c), servers(c.Plan), c.Nodes, c.AllocatedGPUs,
+			free, shortDuration(c.Budgets.Job), len(c.Expected.Points), len(c.Warnings), caseName(c.Case.ID))
+	}
+	_ = t.Flush()
+	fmt.Fprintf(w, "total: %s, %s in all, at most %d in one job; %s, %d of them idle\n", count(jobs, "job"), count(nodes, "node"), most, count(gpus, "GPU"), idle)
+}
+
+// modeNote is the mode and what a reviewer must not overlook.
+func modeNote(c planCase) string {
+	out := c.Case.Mode
+	if c.Case.KnownBug != "" {
+		out += ", known failure"
+	}
+	if c.Check != nil && !c.Check.OK {
+		out += ", REFUSED"
+	}
+	return out
+}
+
+// caseName is what stands between the brackets of a test id.
+func caseName(id string) string {
+	if _, rest, ok := strings.Cut(id, "["); ok {
+		return strings.TrimSuffix(rest, "]")
+	}
+	return id
+}
+
+// servers is how many servers of how many GPUs a case has: CTX 2x4 GEN 1x16.
+func servers(p rundir.Plan) string {
+	var out []string
+	for _, kind := range []struct{ name, kind string }{{"CTX", rundir.KindCtx}, {"GEN", rundir.KindGen}, {"AGG", rundir.KindAgg}} {
+		n, gpus := 0, 0
+		for _, r := range p.Roles {
+			if r.Kind == kind.kind {
+				n, gpus = n+1, r.GPUs()
+			}
+		}
+		if n > 0 {
+			out = append(out, fmt.Sprintf("%s %dx%d", kind.name, n, gpus))
+		}
+	}
+	return strings.Join(out, " ")
+}
+
+// tableRow is one line of a case's block.
+type tableRow struct{ key, text string }
+
+// roleRow is the key of the table of roles, whose text is whole lines.
+const roleRow = "roles"
+
+func printRows(w io.Writer, rows []tableRow) {
+	for _, r := range rows {
+		if r.key == roleRow {
+			fmt.Fprint(w, r.text)
+			continue
+		}
+		fmt.Fprintf(w, "   %-9s %s\n", r.key, r.text)
+	}
+}
+
+// group is what a row says something about, where one row can stand for several
+// cases: a case that has another one says otherwise. A case without environment
+// could not say so.
+func (r tableRow) group() (string, bool) {
+	switch r.key {
+	case "budgets", "baseline":
+		return r.key, true
+	case "command":
+		roles, _, _ := strings.Cut(r.text, ": ")
+		return r.key + roles, true
+	}
+	return "", false
+}
+
+// rank keeps the commands together.
+func rank(r tableRow) int {
+	if r.key == "command" {
+		return 0
+	}
+	return 1
+}
+
+// shared are the rows that more than half of the cases with such a row have.
+func shared(blocks [][]tableRow) []tableRow {
+	having, with := map[tableRow]int{}, map[string]int{}
+	var order []tableRow
+	for _, rows := range blocks {
+		for _, r := range rows {
+			if group, ok := r.group(); ok {
+				if having[r] == 0 {
+					order = append(order, r)
+				}
+				having[r]++
+				with[group]++
+			}
+		}
+	}
+	slices.SortStableFunc(order, func(a, b tableRow) int { return cmp.Compare(rank(a), rank(b)) })
+	return slices.DeleteFunc(order, func(r tableRow) bool {
+		group, _ := r.group()
+		return having[r] < 2 || 2*having[r] <= with[group]
+	})
+}
+
+// caseRows is the block of one case.
+func caseRows(c planCase) []tableRow {
+	var rows []tableRow
+	row := func(key, format string, args ...any) {
+		rows = append(rows, tableRow{key, fmt.Sprintf(format, args...)})
+	}
+	row("listed", "%s%s", c.Case.Source, annotations(c.Case))
 	if c.Case.SkipReason != "" {
 		row("SKIPPED", "%s", c.Case.SkipReason)
-		return
+		return rows
 	}
 	if c.Case.KnownBug != "" {
 		row("known", "failure %s: does not turn the run red", c.Case.KnownBug)
@@ -57,7 +194,7 @@ func caseTable(w io.Writer, c planCase) {
 	row("mode", "%s%s", c.Case.Mode, server(c.Case))
 	row("config", "%s (sha256 %.12s)", c.Case.Config, c.Case.ConfigSHA)
 	row("nodes", "%d x %d GPUs: %d allocated, %d used, %d idle", c.Nodes, c.GPUsPerNode, c.AllocatedGPUs, c.UsedGPUs, c.AllocatedGPUs-c.UsedGPUs)
-	roleTable(w, c.Plan)
+	row(roleRow, "%s", roleTable(c.Plan))
 	commands(row, c.Plan)
 	b := c.Budgets
 	row("budgets", "setup %s, ready %s, benchmark %s, drain %s, collect %s; job %s%s", shortDuration(b.Setup), shortDuration(b.Ready), shortDuration(b.Benchmark), shortDuration(b.Drain), shortDuration(b.Collect), shortDuration(b.Job), queueBudget(b))
@@ -73,6 +210,19 @@ func caseTable(w io.Writer, c planCase) {
 		}
 		row("check", "%s: %s", word, oneLine(c.Check.Answer))
 	}
+	return rows
+}
+
+// annotations are what the list says behind the id.
+func annotations(c rundir.Case) string {
+	var out string
+	if c.Timeout > 0 {
+		out += ", TIMEOUT " + shortDuration(c.Timeout)
+	}
+	if c.Isolation {
+		out += ", ISOLATION"
+	}
+	return out
 }
 
 func server(c rundir.Case) string {
@@ -83,8 +233,9 @@ func server(c rundir.Case) string {
 }
 
 // roleTable has one line for each run of roles that are alike.
-func roleTable(w io.Writer, p rundir.Plan) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+func roleTable(p rundir.Plan) string {
+	var b strings.Builder
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "   role\ttasks\tGPUs\tnodes (tasks on each)\tmpi\n")
 	roles := slices.Concat(p.PreRoles, p.Roles)
 	for i := 0; i < len(roles); {
@@ -103,6 +254,7 @@ func roleTable(w io.Writer, p rundir.Plan) {
 		i = j
 	}
 	_ = t.Flush()
+	return b.String()
 }
 
 func alike(a, b rundir.RolePlan) bool {
@@ -135,33 +287,43 @@ func nodeRanges(r rundir.RolePlan) string {
 	return strings.Join(parts, ", ")
 }
 
-// commands shows each distinct command once, with the roles that run it.
+// commands shows each distinct command once, with the kinds of roles that run it,
+// and each distinct environment.
 func commands(row func(key, format string, args ...any), p rundir.Plan) {
-	type command struct {
-		text, env string
-		roles     []string
+	type line struct {
+		key, text string
+		kinds     []string
 	}
-	var list []*command
+	var lines []*line
+	add := func(key, text, kind string) {
+		i := slices.IndexFunc(lines, func(l *line) bool { return l.key == key && l.text == text })
+		if i < 0 {
+			i = len(lines)
+			lines = append(lines, &line{key: key, text: text})
+		}
+		if !slices.Contains(lines[i].kinds, kind) {
+			lines[i].kinds = append(lines[i].kinds, kind)
+		}
+	}
 	for _, r := range slices.Concat(p.PreRoles, p.Roles) {
+		kind, _, numbered := number(r.Name)
+		if !numbered {
+			kind = r.Name
+		}
+		add("command", abridge(r.Command, p.Case.ID), kind)
 		var env []string
 		for _, e := range r.Env {
 			if e.Name != "DISAGG_SERVING_TYPE" {
 				env = append(env, e.Name+"="+oneLine(e.Value))
 			}
 		}
-		c := command{text: r.Command, env: strings.Join(env, " "), roles: []string{r.Name}}
-		i := slices.IndexFunc(list, func(o *command) bool { return o.text == c.text && o.env == c.env })
-		if i < 0 {
-			list = append(list, &c)
-		} else {
-			list[i].roles = append(list[i].roles, r.Name)
+		if env != nil {
+			add("env", strings.Join(env, " "), kind)
 		}
 	}
-	for _, c := range list {
-		row("command", "%s: %s", roleList(c.roles), abridge(c.text, p.Case.ID))
-		if c.env != "" {
-			row("", "  with %s", c.env)
-		}
+	slices.SortStableFunc(lines, func(a, b *line) int { return strings.Compare(a.key, b.key) })
+	for _, l := range lines {
+		row(l.key, "%s: %s", strings.Join(l.kinds, ", "), l.text)
 	}
 }
 
@@ -214,11 +376,7 @@ func expected(p rundir.Plan) string {
 			results++
 		}
 	}
-	var points []string
-	for _, q := range p.Expected.Points {
-		points = append(points, q.Name)
-	}
-	out := fmt.Sprintf("results.xml of %s, %s (%s)", count(results, "role"), count(len(points), "benchmark point"), strings.Join(points, ", "))
+	out := fmt.Sprintf("results.xml of %s, %s (%s)", count(results, "role"), count(len(p.Expected.Points), "benchmark point"), pointNames(p.Expected.Points))
 	if p.Expected.DeviceStep {
 		out += ", device step times"
 	}
@@ -229,6 +387,23 @@ func expected(p rundir.Plan) string {
 		out += ", on " + p.Expected.GPUType
 	}
 	return out
+}
+
+// pointNames writes points that differ in nothing but their concurrency as bash
+// would: con{1,2,4}_iter8_isl1024_osl1024.
+func pointNames(points []rundir.Point) string {
+	names, cons := make([]string, len(points)), make([]string, len(points))
+	rest, alike := "", len(points) > 1
+	for i, q := range points {
+		names[i], cons[i] = q.Name, fmt.Sprint(q.Concurrency)
+		after, ok := strings.CutPrefix(q.Name, "con"+cons[i]+"_")
+		alike = alike && ok && (i == 0 || after == rest)
+		rest = after
+	}
+	if alike {
+		return "con{" + strings.Join(cons, ",") + "}_" + rest
+	}
+	return strings.Join(names, ", ")
 }
 
 func queueBudget(b rundir.Budgets) string {
@@ -258,65 +433,3 @@ func count(n int, what string) string {
 }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
-
-// planCases adds to each plan what it would be judged against.
-func planCases(ctx context.Context, s suite) ([]planCase, error) {
-	metrics, err := s.config.metrics()
-	if err != nil {
-		return nil, usageErr(err)
-	}
-	pins, err := readPins(s.config, metrics)
-	if err != nil {
-		return nil, usageErr(err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	var store baseline.Store
-	var storeErr error
-	if url := storeURL(s.config); url != "" {
-		store, storeErr = baseline.Open(ctx, url, false)
-	}
-	if store != nil {
-		defer func() { _ = store.Close() }()
-	}
-	out := make([]planCase, 0, len(s.plans))
-	for _, p := range s.plans {
-		c := planCase{Plan: p, Baseline: "none: performance is not judged (perf.off)"}
-		if !s.config.Perf.Off {
-			c.Baseline = inForce(ctx, store, storeErr, pins, p)
-		}
-		out = append(out, c)
-	}
-	return out, nil
-}
-
-// inForce says in words what a case's run would be judged against. A store that
-// cannot be read is worth a line here, not the end of the plan.
-func inForce(ctx context.Context, store baseline.Store, storeErr error, pins baseline.Pins, p rundir.Plan) string {
-	var parts []string
-	if n := len(pins.Cases[p.Case.ID]); n > 0 {
-		parts = append(parts, fmt.Sprintf("%s in %s", count(n, "pinned value"), pins.File))
-	}
-	switch {
-	case storeErr != nil:
-		parts = append(parts, "history: "+oneLine(storeErr.Error()))
-	case store != nil:
-		h, err := store.History(ctx, baseline.Query{Case: p.Case.ID, Match: baseline.NormalMatch(p.Match)})
-		var down *baseline.UnavailableError
-		switch {
-		case errors.As(err, &down):
-			parts = append(parts, "history unavailable: "+oneLine(err.Error()))
-		case err != nil:
-			parts = append(parts, "history: "+oneLine(err.Error()))
-		case len(h.Runs) == 0:
-			parts = append(parts, "no history yet in "+store.String())
-		default:
-			last := h.Runs[len(h.Runs)-1]
-			parts = append(parts, fmt.Sprintf("%s in %s, the last of %s", count(len(h.Runs), "run"), store.String(), last.Time.UTC().Format(time.DateOnly)))
-		}
-	}
-	if len(parts) == 0 {
-		return "none: no perf.store and no pinned value"
-	}
-	return strings.Join(parts, "; ")
-}

@@ -392,13 +392,14 @@ func TestAgentForAnArchitecture(t *testing.T) {
 
 func TestSettingsNameWhatIsSet(t *testing.T) {
 	t.Parallel()
-	settings := script.Profile{Partition: "p", Exclusive: true, MaxNodes: 3, Env: map[string]string{"B": "2", "A": "1"}, Container: &script.Container{Image: "i"}}.Settings()
+	settings := script.Profile{Partition: "p", Exclusive: true, MaxNodes: 3, Env: map[string]string{"B": "2", "A": "1"}, Container: &script.Container{Image: "i"}}.Settings("arm64")
 	for _, want := range []script.Setting{
 		{Key: "partition", Value: "p", Set: true},
 		{Key: "exclusive", Value: "true", Set: true},
 		{Key: "max_nodes", Value: "3", Set: true},
 		{Key: "env.A", Value: "1", Set: true},
 		{Key: "container.image", Value: "i", Set: true},
+		{Key: "arch", Value: "arm64"},
 		{Key: "gpus", Value: "gpus-per-node"},
 		{Key: "signal", Value: "TERM@120"},
 	} {

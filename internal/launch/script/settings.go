@@ -15,9 +15,10 @@ type Setting struct {
 	Set   bool
 }
 
-// Settings are the profile's effective values, in the order of the docs. Values
-// that are neither set nor have a default are left out.
-func (p Profile) Settings() []Setting {
+// Settings are the profile's effective values, in the order of the docs; goarch is
+// this binary's architecture. Values that are neither set nor have a default are
+// left out.
+func (p Profile) Settings(goarch string) []Setting {
 	var out []Setting
 	add := func(key, value, def string) {
 		switch {
@@ -51,7 +52,7 @@ func (p Profile) Settings() []Setting {
 	}
 	number("gpus_per_node", p.GPUsPerNode)
 	add("gpu_type", p.GPUType, "")
-	add("arch", p.Arch, "amd64")
+	add("arch", p.Arch, goarch)
 	number("max_nodes", p.MaxNodes)
 	number("max_jobs", p.MaxJobs)
 	add("gpus", p.GPUs, GPUsPerNode)

@@ -3,6 +3,7 @@ package trtllm
 import (
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -66,6 +67,7 @@ const (
 	defaultPrefix   = "disagg_upload"
 	defaultUCX      = "unset UCX_TLS"
 	defaultMPI      = "pmix"
+	defaultGrace    = rundir.Duration(30 * time.Second)
 )
 
 // Layouts of the test's output directory.

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -193,7 +192,7 @@ func (k *kase) fill(p *rundir.Plan) {
 		p.Grace = k.r.set.Grace
 	}
 	if p.Grace == 0 {
-		p.Grace = rundir.Duration(30 * time.Second)
+		p.Grace = defaultGrace
 	}
 	p.Budgets = k.budgets()
 	p.Expected = k.expected()

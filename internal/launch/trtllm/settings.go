@@ -1,5 +1,12 @@
 package trtllm
 
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
 // Setting is one effective value of the workload and where it came from.
 type Setting struct {
 	Key   string // below workload
@@ -42,9 +49,31 @@ func (in Input) Settings() []Setting {
 	add("test_module", s.module, c.TestModule, EnvTestModule)
 	add("test_function", s.function, c.TestFunction, EnvTestFunction)
 	add("test_prefix", s.prefix, c.TestPrefix, EnvTestPrefix)
+	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
+		out = append(out, Setting{Key: "env." + name, Value: c.Env[name], From: "config"})
+	}
+	for i, sec := range c.Secrets {
+		where := "$" + orDefault(sec.From, sec.Name)
+		if sec.File != "" {
+			where = "file " + in.abs(sec.File)
+		}
+		out = append(out, Setting{Key: fmt.Sprintf("secrets[%d]", i), Value: sec.Name + ", taken from " + where, From: "config"})
+	}
 	add("output_layout", s.OutputLayout, c.OutputLayout, "")
 	add("mpi", s.MPI, c.MPI, "")
 	add("ucx", s.UCX, c.UCX, "")
 	add("gpu_type", s.GPUType, c.GPUType, "")
+	add("waives", strings.Join(slices.Concat(c.Waives, in.Waives), ", "), strings.Join(c.Waives, ", "), "")
+	for _, name := range slices.Sorted(maps.Keys(c.Facts)) {
+		out = append(out, Setting{Key: "facts." + name, Value: c.Facts[name], From: "config"})
+	}
+	if c.Hang > 0 {
+		add("hang", c.Hang.String(), c.Hang.String(), "")
+	}
+	grace := ""
+	if c.Grace > 0 {
+		grace = c.Grace.String()
+	}
+	add("grace", orDefault(grace, defaultGrace.String()), grace, "")
 	return out
 }

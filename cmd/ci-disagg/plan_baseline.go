@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// planCases adds to each plan what it would be judged against.
+func planCases(ctx context.Context, s suite) ([]planCase, error) {
+	metrics, err := s.config.metrics()
+	if err != nil {
+		return nil, usageErr(err)
+	}
+	pins, err := readPins(s.config, metrics)
+	if err != nil {
+		return nil, usageErr(err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	var store baseline.Store
+	var storeErr error
+	if url := storeURL(s.config); url != "" {
+		store, storeErr = baseline.Open(ctx, url, false)
+	}
+	if store != nil {
+		defer func() { _ = store.Close() }()
+	}
+	out := make([]planCase, 0, len(s.plans))
+	for _, p := range s.plans {
+		c := planCase{Plan: p, Baseline: "none: performance is not judged (perf.off)"}
+		if !s.config.Perf.Off {
+			c.Baseline = inForce(ctx, store, storeErr, pins, p)
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+// inForce says in words what a case's run would be judged against. A store that
+// cannot be read is worth a line here, not the end of the plan.
+func inForce(ctx context.Context, store baseline.Store, storeErr error, pins baseline.Pins, p rundir.Plan) string {
+	var parts []string
+	if n := len(pins.Cases[p.Case.ID]); n > 0 {
+		parts = append(parts, fmt.Sprintf("%s in %s", count(n, "pinned value"), pins.File))
+	}
+	switch {
+	case storeErr != nil:
+		parts = append(parts, "history: "+oneLine(storeErr.Error()))
+	case store != nil:
+		h, err := store.History(ctx, baseline.Query{Case: p.Case.ID, Match: baseline.NormalMatch(p.Match)})
+		var down *baseline.UnavailableError
+		switch {
+		case errors.As(err, &down):
+			parts = append(parts, "history unavailable: "+oneLine(err.Error()))
+		case err != nil:
+			parts = append(parts, "history: "+oneLine(err.Error()))
+		case len(h.Runs) == 0:
+			parts = append(parts, "no history yet in "+store.String())
+		default:
+			last := h.Runs[len(h.Runs)-1]
+			parts = append(parts, fmt.Sprintf("%s in %s, the last of %s", count(len(h.Runs), "run"), store.String(), last.Time.UTC().Format(time.DateOnly)))
+		}
+	}
+	if len(parts) == 0 {
+		return "none: no perf.store and no pinned value"
+	}
+	return strings.Join(parts, "; ")
+}
