@@ -1,6 +1,7 @@
 package trtllm
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -186,15 +187,15 @@ func (k *kase) fill(p *rundir.Plan) {
 	}
 	k.environment(p)
 	k.layoutNames(p)
+	p.Budgets = k.budgets()
 	p.Hang = k.r.set.Hang
-	p.Grace = k.r.in.Grace
-	if p.Grace == 0 {
-		p.Grace = k.r.set.Grace
-	}
+	p.Grace = cmp.Or(k.r.in.Grace, k.r.set.Grace)
 	if p.Grace == 0 {
 		p.Grace = defaultGrace
+		if c := p.Budgets.Collect; c > 0 {
+			p.Grace = min(p.Grace, c) // a short job has no 30 s to give away
+		}
 	}
-	p.Budgets = k.budgets()
 	p.Expected = k.expected()
 	p.Match = k.match()
 }

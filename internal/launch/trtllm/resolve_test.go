@@ -370,6 +370,16 @@ func TestTwoResultsOfOneNameAreRefused(t *testing.T) {
 	require.EqualError(t, err, `case aggr-c-a,a names the server "a" twice: remove one`)
 }
 
+// What nobody has set never contradicts itself, however short the job is.
+func TestDefaultGraceFitsAShortJob(t *testing.T) {
+	t.Parallel()
+	for job, want := range map[time.Duration]time.Duration{time.Hour: 30 * time.Second, 5 * time.Minute: 15 * time.Second} {
+		plans, err := resolveText(t, good, "disagg-c", func(in *Input) { in.Budgets.Job = rundir.Duration(job) })
+		require.NoError(t, err)
+		require.Equal(t, want, plans[0].Grace.D())
+	}
+}
+
 // A list's TIMEOUT bounds the phases that nobody has bounded otherwise.
 func TestTimeoutOfTheListBoundsPhases(t *testing.T) {
 	t.Parallel()
