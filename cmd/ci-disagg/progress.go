@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/term"
@@ -18,41 +19,58 @@ import (
 const liveRows = 15
 
 // progress shows how a run gets on: a plain line with its time per change, as CI
-// logs want, or on a terminal a table of the cases that is redrawn in place,
-// with what is worth keeping above it.
+// logs want, or on a terminal a table of the cases that is redrawn in place every
+// second, with what is worth keeping above it.
 type progress struct {
-	mu     sync.Mutex
-	w      io.Writer
-	live   bool
-	width  int // columns of the terminal
-	height int
-	cases  []*liveCase
-	index  map[string]*liveCase // by slug
-	drawn  int                  // lines of the table that stand on the screen
+	mu    sync.Mutex
+	w     io.Writer
+	live  bool
+	now   func() time.Time
+	size  func() (width, height int) // of the terminal, which may change
+	stop  chan struct{}
+	ended sync.WaitGroup
+	cases []*liveCase
+	index map[string]*liveCase // by slug
+	drawn int                  // lines of the table that stand on the screen
 }
 
 // liveCase is a row of the table.
 type liveCase struct {
-	name, state, job, text, since string
+	name, state, job, text string
+	since                  time.Time // of its state
 }
 
 // newProgress makes the display of run. The table is for a terminal that shows
 // nothing else of the run.
 func newProgress(h host, run rundir.Run) *progress {
-	p := &progress{w: h.stderr, live: liveTable(h), index: map[string]*liveCase{}}
-	if p.live {
-		f, _ := h.stderr.(*os.File)
-		var err error
-		if p.width, p.height, err = term.GetSize(int(f.Fd())); err != nil {
-			p.width, p.height = 80, 24
-		}
-	}
+	p := &progress{w: h.stderr, live: liveTable(h), now: h.now, stop: make(chan struct{}), index: map[string]*liveCase{}}
+	p.size = func() (int, int) { return terminalSize(h.stderr) }
 	for _, c := range run.Cases {
 		row := &liveCase{name: shortCase(c.ID), state: c.State}
 		p.cases = append(p.cases, row)
 		p.index[c.Slug] = row
 	}
+	if p.live {
+		p.ended.Go(p.tick)
+	}
 	return p
+}
+
+// tick redraws the table every second: its clocks show that the run lives while
+// nothing changes for an hour.
+func (p *progress) tick() {
+	every := time.NewTicker(time.Second)
+	defer every.Stop()
+	for {
+		select {
+		case <-p.stop:
+			return
+		case <-every.C:
+			p.mu.Lock()
+			p.redraw("")
+			p.mu.Unlock()
+		}
+	}
 }
 
 // liveTable says whether a table is shown: both outputs are a terminal that can
@@ -69,24 +87,26 @@ func (p *progress) update(u drive.Update) {
 		printUpdate(p.w, u)
 		return
 	}
-	p.erase()
 	if c := p.index[u.Slug]; c != nil {
 		c.apply(u)
 	}
+	var above strings.Builder
 	switch u.Kind {
 	case drive.EndedNow, drive.Next, drive.Warning:
-		printUpdate(p.w, u)
+		printUpdate(&above, u)
 	default:
 	}
-	p.draw()
+	p.redraw(above.String())
 }
 
 // close takes the table off the screen: the report follows.
 func (p *progress) close() {
+	close(p.stop)
+	p.ended.Wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.erase()
-	p.live = false
+	fmt.Fprint(p.w, p.erase())
+	p.live, p.drawn = false, 0
 }
 
 // apply is what a change means for its case's row.
@@ -94,40 +114,56 @@ func (c *liveCase) apply(u drive.Update) {
 	if u.JobID != "" {
 		c.job = u.JobID
 	}
-	since := u.At.UTC().Format("15:04:05")
+	before := c.state
 	switch u.Kind {
 	case drive.Submitted, drive.Queue:
-		c.state, c.text, c.since = "queue", u.Text, since
+		c.state, c.text = string(rundir.PhaseQueue), u.Text
 	case drive.PhaseNow:
-		c.state, c.text, c.since = string(u.Phase), "", since
+		c.state, c.text = string(u.Phase), ""
 	case drive.EndedNow:
 		c.state, _, _ = strings.Cut(u.Text, ": ")
-		c.text, c.since = "", since
+		c.text = ""
 	case drive.Next:
-		c.state, c.text, c.since = rundir.CaseWaiting, u.Text, since
+		c.state, c.text = rundir.CaseWaiting, u.Text
 	case drive.Role, drive.Warning, drive.Status:
 		c.text = u.Text
 	}
-}
-
-// erase moves the cursor to where the table begins and clears what follows.
-func (p *progress) erase() {
-	if p.drawn > 0 {
-		fmt.Fprintf(p.w, "\x1b[%dA\x1b[J", p.drawn)
-		p.drawn = 0
+	if c.state != before {
+		c.since = u.At
 	}
 }
 
-// draw writes the table: cases that go on, then counts of the others.
-func (p *progress) draw() {
+// erase is what moves the cursor to where the table begins and clears the rest.
+func (p *progress) erase() string {
+	if p.drawn == 0 {
+		return ""
+	}
+	return fmt.Sprintf("\x1b[%dA\x1b[J", p.drawn)
+}
+
+// redraw puts the lines above and the table in the place of the old table, in one
+// write: a screen that is cleared first flickers.
+func (p *progress) redraw(above string) {
+	width, height := p.size()
+	out := p.erase() + above
+	rows := p.rows(max(1, min(liveRows, height-4)), min(44, max(16, (width-32)/2)))
+	for _, r := range rows {
+		out += cutTo(r, width-1) + "\n"
+	}
+	p.drawn = len(rows)
+	fmt.Fprint(p.w, out)
+}
+
+// rows are at most room cases that go on, with names of at most name columns, then
+// counts of the others.
+func (p *progress) rows(room, name int) []string {
 	var rows []string
 	counts, order := map[string]int{}, []string{}
-	room := max(1, min(liveRows, p.height-4))
 	for _, c := range p.cases {
 		switch rundir.Phase(c.state) {
 		case rundir.PhaseQueue, rundir.PhaseSetup, rundir.PhaseReady, rundir.PhaseBenchmark, rundir.PhaseDrain, rundir.PhaseCollect, rundir.PhaseDone:
 			if len(rows) < room {
-				rows = append(rows, c.line())
+				rows = append(rows, c.line(p.now(), name))
 				continue
 			}
 		}
@@ -142,15 +178,32 @@ func (p *progress) draw() {
 	if len(others) > 0 {
 		rows = append(rows, strings.Join(others, ", "))
 	}
-	for _, r := range rows {
-		fmt.Fprintln(p.w, cutTo(r, p.width-1))
-	}
-	p.drawn = len(rows)
+	return rows
 }
 
-// line is a case in a row.
-func (c *liveCase) line() string {
-	return fmt.Sprintf("%-9s %s  %-10s %-44s %s", c.state, c.since, c.job, cutTo(c.name, 44), c.text)
+// line is a case in a row, with how long it has been in its state.
+func (c *liveCase) line(now time.Time, name int) string {
+	return fmt.Sprintf("%-9s %8s  %-10s %-*s %s", c.state, clock(now.Sub(c.since)), c.job, name, cutMiddle(c.name, name), c.text)
+}
+
+// cutMiddle cuts s to n columns. Names of one suite begin alike and differ towards
+// their ends.
+func cutMiddle(s string, n int) string {
+	r := []rune(s)
+	if len(r) <= n {
+		return s
+	}
+	head := n / 4
+	return string(r[:head]) + "…" + string(r[len(r)-(n-head-1):])
+}
+
+// clock is a duration as a stop-watch shows it: 0:07, 12:03, 3:00:59.
+func clock(d time.Duration) string {
+	s := max(0, int(d.Seconds()))
+	if s < 3600 {
+		return fmt.Sprintf("%d:%02d", s/60, s%60)
+	}
+	return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
 }
 
 // cutTo cuts s to n columns and takes off what would move the cursor.
@@ -189,6 +242,17 @@ func printUpdate(w io.Writer, u drive.Update) {
 // runs us has set NO_COLOR (no-color.org: to anything but the empty string).
 func colours(h host, w io.Writer) bool {
 	return h.getenv("NO_COLOR") == "" && h.getenv("TERM") != "dumb" && isTerminal(w)
+}
+
+// terminalSize is the size of the terminal that w is, 80 × 24 where it does not
+// say.
+func terminalSize(w io.Writer) (width, height int) {
+	if f, ok := w.(*os.File); ok {
+		if width, height, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			return width, height
+		}
+	}
+	return 80, 24
 }
 
 func isTerminal(w io.Writer) bool {

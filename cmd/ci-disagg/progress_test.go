@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -37,7 +38,10 @@ func screen(t *testing.T, out string) []string {
 }
 
 func liveProgress(w *bytes.Buffer, cases int) *progress {
-	p := &progress{w: w, live: true, width: 100, height: 24, index: map[string]*liveCase{}}
+	p := &progress{
+		w: w, live: true, index: map[string]*liveCase{}, stop: make(chan struct{}),
+		now: func() time.Time { return time.Date(2026, 11, 21, 3, 3, 11, 0, time.UTC) }, size: func() (int, int) { return 100, 24 },
+	}
 	for i := range cases {
 		c := &liveCase{name: fmt.Sprintf("case-%d", i), state: rundir.CaseWaiting}
 		p.cases = append(p.cases, c)
@@ -68,12 +72,39 @@ func TestProgressTable(t *testing.T) {
 	lines := screen(t, out.String())
 	require.Len(t, lines, 31)
 	require.Equal(t, "02:03:04 case-0 job 100: passed: every role ended well", lines[0])
-	require.Regexp(t, `^benchmark 02:03:04  129        case-29 +GEN_0 ready  \[31m x+…$`, lines[29])
+	require.Regexp(t, `^benchmark  1:00:07  129        case-29 +GEN_0 ready  \[31m x+…$`, lines[29])
 	require.Equal(t, "29 passed, 10 waiting", lines[30])
 	p.close()
 	require.Len(t, screen(t, out.String()), 29, "the table is gone, what ended is still there")
 	for _, l := range lines {
 		require.Less(t, len([]rune(l)), 100)
+	}
+}
+
+// TestProgressTicks: the clocks go on while nothing changes, from when the state
+// began and not from the last word about it.
+func TestProgressTicks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		p := liveProgress(&out, 1)
+		p.now = time.Now
+		p.ended.Go(p.tick)
+		p.update(drive.Update{At: time.Now(), Kind: drive.PhaseNow, Slug: "slug-0", JobID: "7", Phase: rundir.PhaseReady})
+		time.Sleep(59500 * time.Millisecond)
+		p.update(drive.Update{At: time.Now(), Kind: drive.Role, Slug: "slug-0", Text: "GEN_0 ready"})
+		time.Sleep(65 * time.Second)
+		p.mu.Lock()
+		lines := screen(t, out.String())
+		p.mu.Unlock()
+		require.Len(t, lines, 1)
+		require.Regexp(t, `^ready         2:04  7          case-0 +GEN_0 ready$`, lines[0])
+		p.close()
+		require.Empty(t, screen(t, out.String()))
+	})
+	require.Equal(t, "disa…ctx1_gen1_dep8", cutMiddle("disagg_upload-e2e-tiny_ctx1_gen1_dep8", 19))
+	for d, want := range map[time.Duration]string{-time.Second: "0:00", 7 * time.Second: "0:07", 723 * time.Second: "12:03", 3*time.Hour + 59*time.Second: "3:00:59"} {
+		require.Equal(t, want, clock(d))
 	}
 }
 

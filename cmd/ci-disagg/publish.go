@@ -35,7 +35,7 @@ func (r *reporter) publish(h host, built report.Built) error {
 	if copyErr := copyReport(r.copyTo, r.dir, *d); copyErr != nil {
 		err = errors.Join(err, fmt.Errorf("--copy-report: %w", copyErr))
 	}
-	fmt.Fprint(h.stdout, publish.Console(*d, r.dir.Report(), publish.Style{Colour: colours(h, h.stdout)}))
+	fmt.Fprint(h.stdout, publish.Console(*d, r.dir.Report(), consoleStyle(h)))
 	code := d.ExitCode
 	if err != nil && d.Result != "interrupted" {
 		code = report.ExitCode([]int{code, exitInfra}, 0)
@@ -56,6 +56,15 @@ func endWith(h host, code int, err error) error {
 		fmt.Fprintf(h.stderr, "ci-disagg: warning: %v\n", err)
 	}
 	return nil
+}
+
+// consoleStyle is how the end of a run looks on stdout.
+func consoleStyle(h host) publish.Style {
+	s := publish.Style{Colour: colours(h, h.stdout)}
+	if isTerminal(h.stdout) {
+		s.Width, _ = terminalSize(h.stdout)
+	}
+	return s
 }
 
 // allowed are the verdicts that the policy lets pass.

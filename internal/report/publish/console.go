@@ -2,13 +2,15 @@ package publish
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Bounds of the console summary.
 const (
-	consoleLines = 30
+	consoleLines = 30  // of a log, or of the screen with long lines wrapped
 	consoleWidth = 220 // runes of a line; commands are never cut
 	listPassed   = 3   // passed cases are listed up to this many, else counted
 )
@@ -16,11 +18,13 @@ const (
 // Style is how the console summary looks.
 type Style struct {
 	Colour bool // escape sequences: a terminal, and NO_COLOR is not set
+	Width  int  // columns of the terminal, 0 = a log, which wraps nothing
 }
 
 // Console is the end of a run for a person at a terminal: the verdict first,
 // then who was first and why, what moved, where the report is, what to run next.
-// It has at most 30 lines. reportDir is where the report was written.
+// It has at most 30 lines, so that the verdict is still on the screen when the
+// prompt is back. reportDir is where the report was written.
 func Console(d Document, reportDir string, style Style) string {
 	p := painter(style)
 	head := []string{fmt.Sprintf("%s  %s: %s (exit %d)", p.result(d.Result), oneLine(d.Stage, 80), oneLine(d.Headline, 200), d.ExitCode)}
@@ -31,7 +35,7 @@ func Console(d Document, reportDir string, style Style) string {
 	if d.Next != "" {
 		tail = append(tail, "next:   "+p.bold(oneLine(d.Next, 100_000)))
 	}
-	room := consoleLines - len(head) - len(tail)
+	room := consoleLines - p.height(head) - p.height(tail)
 	lines := append(head, p.body(d, room)...)
 	return strings.Join(append(lines, tail...), "\n") + "\n"
 }
@@ -45,17 +49,34 @@ func (p painter) body(d Document, room int) []string {
 	if i := slices.IndexFunc(cases, func(c Case) bool { return green(c.Result) }); i >= 0 {
 		red, passed = i, cases[i:]
 	}
+	end := p.passed(passed, len(cases))
+	room -= p.height(end) + 1
 	left := red
-	for _, g := range alike(cases[:red]) {
+	for i, g := range alike(cases[:red]) {
 		block := p.block(g, onlyRed(d) == nil)
-		if len(out)+len(block) > room-2 {
+		if i > 0 && p.height(out)+p.height(block) > room {
 			out = append(out, fmt.Sprintf("  … and %s that did not pass, in the report", count(left, "more case")))
 			break
 		}
 		left -= 1 + len(g.More)
 		out = append(out, block...)
 	}
-	return append(out, p.passed(passed, len(cases))...)
+	return append(out, end...)
+}
+
+// escapes are the sequences that paint writes; they take no room.
+var escapes = regexp.MustCompile("\x1b\\[[0-9;]*m")
+
+// height is how many lines of the screen the lines take.
+func (p painter) height(lines []string) int {
+	if p.Width <= 0 {
+		return len(lines)
+	}
+	n := 0
+	for _, l := range lines {
+		n += max(1, (utf8.RuneCountInString(escapes.ReplaceAllString(l, ""))+p.Width-1)/p.Width)
+	}
+	return n
 }
 
 // passed is the green cases: listed in a small run, else one line.
@@ -144,8 +165,8 @@ func restOf(gating, others int) string {
 	return text
 }
 
-// painter colours words.
-type painter struct{ Colour bool }
+// painter colours words and knows how much room they take.
+type painter Style
 
 func (p painter) paint(code, s string) string {
 	if !p.Colour {

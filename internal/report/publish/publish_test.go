@@ -294,6 +294,13 @@ func TestConsoleIsShortAndPlain(t *testing.T) {
 			require.NotContains(t, text, "\x1b", name)
 		}
 		require.Contains(t, Console(d, "/r", Style{Colour: true}), "\x1b[", name)
+		for _, colour := range []bool{false, true} {
+			style := Style{Colour: colour, Width: 80}
+			wrapped := Console(d, "/shared/runs/jenkins-perf-gate-4711/report", style)
+			lines := strings.Split(strings.TrimSuffix(wrapped, "\n"), "\n")
+			require.LessOrEqual(t, painter(style).height(lines), 30, "%s on a terminal of 80 columns:\n%s", name, wrapped)
+			require.Equal(t, lines[len(lines)-1], last(Console(d, "/shared/runs/jenkins-perf-gate-4711/report", Style{Colour: colour})), "commands are never cut")
+		}
 	}
 	text := Console(crashDocument(), "/r", Style{})
 	require.Regexp(t, `^TEST FAILED  `, text)
@@ -325,6 +332,11 @@ func TestConsoleShowsNoEscapeOfALog(t *testing.T) {
 	for _, r := range Console(hostileDocument(), "/r", Style{}) {
 		require.True(t, r == '\n' || r >= ' ' && r != 0x7f && !bidi(r), "%q", r)
 	}
+}
+
+func last(text string) string {
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	return lines[len(lines)-1]
 }
 
 func TestSummaryIsBoundedAndInert(t *testing.T) {
