@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"text/tabwriter"
 	"time"
@@ -9,6 +10,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
+	clusterhost "github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // pruneOptions are the flags of prune.
@@ -19,6 +22,7 @@ type pruneOptions struct {
 	days    int
 	maxGB   float64
 	dryRun  bool
+	here    bool
 }
 
 // AddFlags registers the flags.
@@ -28,6 +32,7 @@ func (o *pruneOptions) AddFlags(f *pflag.FlagSet) {
 	f.IntVar(&o.keep, "keep", 200, "newest runs that stay; 0 = no such bound")
 	f.IntVar(&o.days, "days", 30, "runs that ended longer ago go; 0 = no such bound")
 	f.Float64Var(&o.maxGB, "max-gb", 0, "gigabytes that all runs may take; the oldest go first; 0 = no such bound")
+	f.BoolVar(&o.here, "here-only", false, "do not remove what runs have behind login nodes")
 	f.BoolVar(&o.dryRun, "dry-run", false, "only say what would be removed")
 }
 
@@ -38,15 +43,17 @@ func newPruneCmd(h host) *cobra.Command {
 		Short: "Remove old run directories",
 		Long: `prune removes run directories that are too old or too many. It removes only
 directories with a run.json directly below the runs directory, and never one that
-is being driven or may still have a job.`,
+is being driven or may still have a job. What a run has behind a login node
+(agent_dir of its cluster) goes with it; if that node cannot be reached, the run
+stays and prune exits 3.`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return runPrune(h, o) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return runPrune(cmd.Context(), h, o) },
 	}
 	o.AddFlags(cmd.Flags())
 	return cmd
 }
 
-func runPrune(h host, o pruneOptions) error {
+func runPrune(ctx context.Context, h host, o pruneOptions) error {
 	if o.keep < 0 || o.days < 0 || o.maxGB < 0 {
 		return usageErr(fmt.Errorf("--keep, --days and --max-gb cannot be negative"))
 	}
@@ -64,9 +71,20 @@ func runPrune(h host, o pruneOptions) error {
 	if err != nil {
 		return usageErr(err)
 	}
-	runs, err := drive.Prune(drive.PruneOptions{
+	opts := drive.PruneOptions{
 		RunsDir: dir, Keep: o.keep, OlderThan: time.Duration(o.days) * 24 * time.Hour, MaxBytes: int64(o.maxGB * 1e9), DryRun: o.dryRun, Now: h.now,
-	})
+	}
+	if !o.here {
+		far := farRuns{h: h, logins: map[string]*clusterhost.SSH{}}
+		defer far.close()
+		opts.Far = func(run rundir.Run, dir rundir.Dir) error {
+			if err := far.remove(ctx, run, dir); err != nil {
+				return fmt.Errorf("%w (--here-only removes it here all the same)", err)
+			}
+			return nil
+		}
+	}
+	runs, err := drive.Prune(opts)
 	w := tabwriter.NewWriter(h.stdout, 0, 0, 2, ' ', 0)
 	var freed int64
 	for _, r := range runs {
@@ -87,4 +105,39 @@ func runPrune(h host, o pruneOptions) error {
 		return &endError{code: exitInfra, err: err}
 	}
 	return nil
+}
+
+// farRuns are the run directories behind login nodes, over one connection each.
+type farRuns struct {
+	h      host
+	logins map[string]*clusterhost.SSH
+}
+
+// remove removes what a run has there, by the config that the run was made with.
+func (f farRuns) remove(ctx context.Context, run rundir.Run, dir rundir.Dir) error {
+	if run.Backend != drive.BackendSlurm {
+		return nil
+	}
+	cfg, err := keptConfig(dir)
+	if err != nil {
+		return err
+	}
+	_, prof, err := cfg.profile(run.Cluster)
+	if err != nil || prof.Login == "" || prof.AgentDir == "" {
+		return err
+	}
+	if f.logins[prof.Login] == nil {
+		login, err := clusterhost.NewSSH(clusterhost.SSHConfig{Dest: prof.Login, Env: f.h.environ()})
+		if err != nil {
+			return err
+		}
+		f.logins[prof.Login] = login
+	}
+	return drive.RemoveThere(ctx, f.logins[prof.Login], prof.AgentDir, run)
+}
+
+func (f farRuns) close() {
+	for _, login := range f.logins {
+		_ = login.Close() // a connection that will not close says nothing about the runs
+	}
 }
