@@ -23,7 +23,7 @@ func killPytest(roles ...string) func(testing.TB, *row) {
 	return func(t testing.TB, r *row) {
 		r.phase(t, rundir.PhaseBenchmark)
 		var pids []int
-		r.until(t, 30*time.Second, "the roles' pytest", func() bool {
+		r.until(t, soon, "the roles' pytest", func() bool {
 			pids = nil
 			for _, role := range roles {
 				if pid := r.pytest(role); pid != 0 {
@@ -42,7 +42,7 @@ func killPytest(roles ...string) func(testing.TB, *row) {
 func (r *row) running(t testing.TB) {
 	t.Helper()
 	if strings.Contains(r.with.cluster, "--hold") {
-		r.until(t, time.Minute, "a job id", func() bool { return submitted(r) })
+		r.until(t, soon, "a job id", func() bool { return submitted(r) })
 		time.Sleep(2 * time.Second)
 		return
 	}
@@ -62,6 +62,7 @@ func killNode(n int) func(testing.TB, *row) {
 		r.running(t)
 		node := r.agent().Nodes[n]
 		r.act()
+		r.dead = node
 		r.c.KillNode(t, node)
 		t.Cleanup(func() { r.c.StartNode(t, node) })
 	}
@@ -70,10 +71,8 @@ func killNode(n int) func(testing.TB, *row) {
 // nodeDeathInTime: within SlurmdTimeout (10 s on the test cluster) and 15 s.
 func nodeDeathInTime(t testing.TB, r *row) {
 	o := r.result(t)
-	require.Less(t, o.Ended.Sub(r.acted), 25*time.Second)
-	if r.root != "" { // with the batch node dies the agent, who would know which one it was
-		require.NotEmpty(t, o.Finding.BadNodes)
-	}
+	require.Less(t, o.Ended.Sub(r.acted), within(25*time.Second))
+	require.Equal(t, []string{r.dead}, o.Finding.BadNodes, "a retry has to know which one")
 }
 
 func preempt(t testing.TB, r *row) {
@@ -106,12 +105,12 @@ func requeueUnwatched(t testing.TB, r *row) int {
 	r.act()
 	r.requeue(t)
 	id := r.job().ID
-	r.until(t, 30*time.Second, "the job to be back in the queue", func() bool {
+	r.until(t, soon, "the job to be back in the queue", func() bool {
 		out, err := r.c.Try("squeue", "-h", "-j", id, "-o", "%T")
 		return err == nil && out == "PENDING"
 	})
 	r.c.Command(t, "scontrol", "update", "JobId="+id, "StartTime=now")
-	r.until(t, 2*time.Minute, "the agent to refuse", func() bool { return r.agent().Restart > 0 })
+	r.until(t, soon, "the agent to refuse", func() bool { return r.agent().Restart > 0 })
 	r.start(t, []string{"resume", "--quiet", string(r.seen)})
 	return r.wait(t)
 }
@@ -223,8 +222,8 @@ func dropSSH(t testing.TB, r *row) int {
 	base := filepath.Dir(r.far)
 	r.run(t, "unshare", "--mount", "--propagation", "private", "sh", "-c",
 		`set -e; mount --bind "$1/keep" "$1/near"; mount -t tmpfs none "$1/far"; shift; exec "$@"`, "sh", base)
-	r.until(t, time.Minute, "a job id", func() bool { return submitted(r) })
-	r.until(t, time.Minute, "the benchmark", func() bool { return !r.stderr.said("phase benchmark").IsZero() })
+	r.until(t, soon, "a job id", func() bool { return submitted(r) })
+	r.until(t, soon, "the benchmark", func() bool { return !r.stderr.said("phase benchmark").IsZero() })
 	r.login.Down()
 	time.Sleep(8 * time.Second)
 	r.login.Up()
@@ -254,7 +253,7 @@ func jobEnded(r *row) bool {
 
 func termWhen(what string, when func(*row) bool) func(testing.TB, *row) {
 	return func(t testing.TB, r *row) {
-		r.until(t, time.Minute, what, func() bool { return when(r) })
+		r.until(t, soon, what, func() bool { return when(r) })
 		if !strings.Contains(r.name, "collect") {
 			time.Sleep(300 * time.Millisecond)
 		}
@@ -271,10 +270,10 @@ func cancelledInTime(t testing.TB, r *row) {
 	sec, err := strconv.ParseFloat(first, 64)
 	require.NoError(t, err)
 	at := time.UnixMicro(int64(sec * 1e6))
-	require.Less(t, at.Sub(r.acted), time.Second, "scancel")
+	require.Less(t, at.Sub(r.acted), within(time.Second), "scancel")
 	o := r.result(t)
 	// Slurm counts in seconds. The job that sbatch had not told us of yet begins a second after the signal.
-	require.Less(t, o.Ended.Truncate(time.Second).Sub(r.acted), 8*time.Second, "the job's end")
+	require.Less(t, o.Ended.Truncate(time.Second).Sub(r.acted), within(8*time.Second), "the job's end")
 }
 
 // killAtRandom kills the driver two times and lets the third finish: with resume, or with the same run again.

@@ -65,6 +65,21 @@ const (
 // stage is the name of the run, and so of its suite in junit.xml.
 const stage = "faults"
 
+// within is a promised time as it is asserted: kept on an idle machine, which `make faults` wants. Beside other packages' tests
+// it is only far below every budget that something would wait for otherwise.
+func within(d time.Duration) time.Duration {
+	if all() {
+		return d
+	}
+	return max(10*d, time.Minute)
+}
+
+// all says that the whole matrix runs.
+func all() bool { return os.Getenv("CI_DISAGG_FAULTS") == "all" }
+
+// soon is how long something may take that happens by itself, however busy the machine is.
+const soon = 3 * time.Minute
+
 // grace is between SIGTERM and SIGKILL: longer than the 3 s for which slurmstepd looks whether the processes of an ended
 // task have gone, shorter than what a role that ignores SIGTERM would hold on.
 const grace = 5 * time.Second
@@ -128,6 +143,7 @@ type row struct {
 	began  time.Time
 	took   time.Duration
 	acted  time.Time // when something was done to it from outside
+	dead   string    // the node that was killed
 }
 
 // start begins `ci-disagg VERB ARGS`; around is a command that execs it.
@@ -227,7 +243,7 @@ func (r *row) until(t testing.TB, d time.Duration, what string, ok func() bool) 
 func (r *row) phase(t testing.TB, p rundir.Phase) rundir.AgentRecord {
 	t.Helper()
 	var rec rundir.AgentRecord
-	r.until(t, time.Minute, "phase "+string(p), func() bool {
+	r.until(t, soon, "phase "+string(p), func() bool {
 		rec = r.agent()
 		return rec.Phase == p
 	})
@@ -259,7 +275,7 @@ func (r *row) jobsLeft(t testing.TB) int {
 	}
 	names := r.names(t)
 	left := 0
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
 		left = 0
 		for _, name := range strings.Fields(r.c.Command(t, "squeue", "-h", "-o", "%j")) {
 			if slices.Contains(names, name) {
@@ -276,7 +292,7 @@ func (r *row) jobsLeft(t testing.TB) int {
 func (r *row) processesLeft(t testing.TB) int {
 	t.Helper()
 	var left map[int]string
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
 		left = r.processes()
 		if len(left) == 0 || time.Now().After(end) {
 			break

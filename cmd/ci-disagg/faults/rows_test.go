@@ -71,7 +71,7 @@ func roles() []fault {
 	hang := "hang: 4s"
 	return []fault{
 		{
-			name: "GEN_0 is killed from outside", during: killPytest("GEN_0"),
+			name: "GEN_0 is killed from outside", tokenMS: long, during: killPytest("GEN_0"),
 			outcome: infra, exit: 3, root: "GEN_0", class: "infra", says: "killed by SIGKILL",
 		},
 		{
@@ -100,7 +100,7 @@ func roles() []fault {
 			outcome: testFailed, exit: 1, root: "BENCHMARK", class: "test",
 		},
 		{
-			name: "GEN_0 and CTX_0 die within 100 ms", during: killPytest("GEN_0", "CTX_0"),
+			name: "GEN_0 and CTX_0 die within 100 ms", tokenMS: long, during: killPytest("GEN_0", "CTX_0"),
 			outcome: infra, exit: 3, root: "GEN_0", more: []string{"CTX_0"}, either: true, class: "infra",
 		},
 		{
@@ -166,11 +166,11 @@ func pinging() *slurmtest.Options {
 func jobs() []fault {
 	return []fault{
 		{
-			name: "walltime", knob: "BENCHMARK:hang-after-ready", with: settings{cluster: ", signal: none, sbatch: [--time=1]"}, limit: 4 * time.Minute,
+			name: "walltime", knob: "BENCHMARK:hang-after-ready", with: settings{cluster: ", signal: none, sbatch: [--time=1]"},
 			outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), exit: 1, state: "TIMEOUT",
 		},
 		{
-			name: "walltime, announced by a signal", knob: "BENCHMARK:hang-after-ready", limit: 4 * time.Minute,
+			name: "walltime, announced by a signal", knob: "BENCHMARK:hang-after-ready",
 			with:    settings{cluster: ", signal: TERM@60, sbatch: [--time=2]"},
 			outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), exit: 1, kind: "walltime",
 		},
@@ -183,22 +183,22 @@ func jobs() []fault {
 			outcome: cancelled, exit: 3, says: "cancelled", state: "CANCELLED",
 		},
 		{
-			name: "a worker's node dies", cluster: pinging(), tokenMS: long, during: killNode(1), limit: 3 * time.Minute,
+			name: "a worker's node dies", cluster: pinging(), tokenMS: long, during: killNode(1),
 			outcome: infra, exit: 3, root: "CTX_0", class: "infra", state: "NODE_FAIL", check: nodeDeathInTime,
 		},
 		{
-			name: "the batch node dies", cluster: pinging(), tokenMS: long, during: killNode(0), limit: 3 * time.Minute,
+			name: "the batch node dies", cluster: pinging(), tokenMS: long, during: killNode(0),
 			outcome: infra, exit: 3, class: "infra", state: "NODE_FAIL", check: nodeDeathInTime,
 		},
 		{
 			name: "preempted", tokenMS: long, during: preempt, outcome: infra, exit: 3, class: "infra", says: "preempted", state: "PREEMPTED",
 		},
 		{
-			name: "requeued by an administrator", tokenMS: long, during: requeue, limit: 4 * time.Minute,
+			name: "requeued by an administrator", tokenMS: long, during: requeue,
 			outcome: infra, exit: 3, class: "infra",
 		},
 		{
-			name: "requeued while nobody watches, then resumed", tokenMS: long, drive: requeueUnwatched, limit: 4 * time.Minute,
+			name: "requeued while nobody watches, then resumed", tokenMS: long, drive: requeueUnwatched,
 			outcome: infra, exit: 3, class: "infra", check: refusedByAgent,
 		},
 		{
@@ -206,11 +206,11 @@ func jobs() []fault {
 			outcome: rundir.TimeoutOf(rundir.PhaseQueue), exit: 3, says: "queue budget",
 		},
 		{
-			name: "a reason that never resolves", with: settings{budgets: "job: 1h", cluster: ", sbatch: [--partition=limited]"}, limit: 3 * time.Minute,
+			name: "a reason that never resolves", with: settings{budgets: "job: 1h", cluster: ", sbatch: [--partition=limited]"},
 			outcome: infra, exit: 3, says: "PartitionTimeLimit",
 		},
 		{
-			name: "the agent is killed", tokenMS: long, during: killAgent, limit: 4 * time.Minute,
+			name: "the agent is killed", tokenMS: long, during: killAgent,
 			outcome: infra, exit: 3, class: "infra", kind: "agent-died", state: "FAILED",
 		},
 	}
@@ -220,11 +220,11 @@ func jobs() []fault {
 func slurmDown() []fault {
 	apart := &slurmtest.Options{Nodes: "2x4"}
 	return []fault{
-		{name: "slurmctld is restarted", cluster: apart, tokenMS: long, during: controllerDown(0), limit: 3 * time.Minute, outcome: passed},
-		{name: "slurmctld is down for a minute", cluster: apart, tokenMS: long, during: controllerDown(time.Minute), limit: 4 * time.Minute, outcome: passed},
-		{name: "slurmdbd is down", cluster: apart, during: accountingDown, limit: 3 * time.Minute, outcome: passed},
+		{name: "slurmctld is restarted", cluster: apart, tokenMS: long, during: controllerDown(0), outcome: passed},
+		{name: "slurmctld is down for a minute", cluster: apart, tokenMS: long, during: controllerDown(time.Minute), outcome: passed},
+		{name: "slurmdbd is down", cluster: apart, during: accountingDown, outcome: passed},
 		{
-			name: "slurmdbd is down, GEN_0 crashes", cluster: apart, knob: "GEN_0:crash-while-serving", prepare: accountingDown, limit: 3 * time.Minute,
+			name: "slurmdbd is down, GEN_0 crashes", cluster: apart, knob: "GEN_0:crash-while-serving", prepare: accountingDown,
 			outcome: testFailed, exit: 1, root: "GEN_0", class: "test",
 		},
 		{name: "accounting is off", cluster: &slurmtest.Options{Nodes: "2x4", NoAccounting: true}, outcome: passed},
@@ -249,11 +249,11 @@ func scripted() []fault {
 			outcome: testFailed, exit: 1, root: "GEN_0", class: "test", says: "out of memory",
 		},
 		{
-			name: "the agent runs out of memory", tokenMS: long, during: killAgent, fakes: oom, limit: 4 * time.Minute,
+			name: "the agent runs out of memory", tokenMS: long, during: killAgent, fakes: oom,
 			outcome: testFailed, exit: 1, says: "out of memory", state: "OUT_OF_MEMORY",
 		},
 		{
-			name: "squeue hangs for a while", limit: 4 * time.Minute, during: unhang(40 * time.Second),
+			name: "squeue hangs for a while", during: unhang(40 * time.Second),
 			fakes:   map[string]string{"squeue": `[ -e "$ROW/unhung" ] || sleep 600; exec /usr/bin/squeue "$@"`},
 			outcome: passed,
 		},
@@ -272,7 +272,7 @@ func scripted() []fault {
 			outcome: passed, check: oneJob,
 		},
 		{
-			name: "sbatch's answer is lost", limit: 3 * time.Minute, fakes: map[string]string{"sbatch": version +
+			name: "sbatch's answer is lost", fakes: map[string]string{"sbatch": version +
 				`/usr/bin/sbatch "$@" >/dev/null; echo "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation" >&2; exit 1`},
 			outcome: passed, check: oneJob,
 		},
@@ -289,14 +289,14 @@ func scripted() []fault {
 func storage() []fault {
 	return []fault{
 		{
-			name: "the run directory is full", tokenMS: long, prepare: smallDisk, drive: fillDisk, limit: 3 * time.Minute,
+			name: "the run directory is full", tokenMS: long, prepare: smallDisk, drive: fillDisk,
 			outcome: infra, exit: 3, class: "infra", kind: "storage",
 		},
 		{
-			name: "ssh drops mid-run", tokenMS: long, prepare: behindLogin, drive: dropSSH, limit: 4 * time.Minute, outcome: passed, check: oneJob,
+			name: "ssh drops mid-run", tokenMS: long, prepare: behindLogin, drive: dropSSH, outcome: passed, check: oneJob,
 		},
 		{
-			name: "ssh drops while GEN_0 crashes", knob: "GEN_0:crash-while-serving", prepare: behindLogin, drive: dropSSH, limit: 4 * time.Minute,
+			name: "ssh drops while GEN_0 crashes", knob: "GEN_0:crash-while-serving", prepare: behindLogin, drive: dropSSH,
 			outcome: testFailed, exit: 1, root: "GEN_0", check: oneJob,
 		},
 	}
@@ -335,12 +335,12 @@ func kills() []fault {
 	var rows []fault
 	for seed := range 16 {
 		rows = append(rows, fault{
-			name: fmt.Sprintf("SIGKILL of the driver, seed %d", seed), drive: killAtRandom(uint64(seed)), limit: 3 * time.Minute,
+			name: fmt.Sprintf("SIGKILL of the driver, seed %d", seed), drive: killAtRandom(uint64(seed)),
 			outcome: passed, check: oneJob,
 		})
 	}
 	return append(rows, fault{
-		name: "SIGKILL of the driver, node dies, resume", cluster: pinging(), tokenMS: long, drive: killThenNodeDies, limit: 4 * time.Minute,
+		name: "SIGKILL of the driver, node dies, resume", cluster: pinging(), tokenMS: long, drive: killThenNodeDies,
 		outcome: infra, exit: 3, root: "CTX_0", class: "infra",
 	})
 }
