@@ -1,13 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"math"
-	"os"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,7 +17,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
-	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 func newBaselineCmd(h host) *cobra.Command {
@@ -167,156 +167,6 @@ func parseAge(flag, s string) (time.Duration, error) {
 	return d, nil
 }
 
-// exportOptions are the flags of baseline export.
-type exportOptions struct {
-	seriesFlags
-	mode  string
-	since string
-	out   string
-}
-
-func newBaselineExportCmd(h host) *cobra.Command {
-	var o exportOptions
-	cmd := &cobra.Command{
-		Use:     "export [flags]",
-		Short:   "Write records as NDJSON, one per line, as import reads them",
-		Example: "  ci-disagg baseline export --store dir:/shared/perf -o perf.ndjson\n  ci-disagg baseline export | jq -c 'select(.gpu == \"GB200\")'",
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return runBaselineExport(cmd.Context(), h, o) },
-	}
-	f := cmd.Flags()
-	o.AddFlags(f)
-	f.StringVar(&o.mode, "mode", "", "only runs of this mode: nightly or pr")
-	f.StringVar(&o.since, "since", "", "only the last so much, such as 90d")
-	f.StringVarP(&o.out, "output", "o", "", "file to write (default stdout)")
-	return cmd
-}
-
-func runBaselineExport(ctx context.Context, h host, o exportOptions) error {
-	match, err := parseMatch(o.match)
-	if err != nil {
-		return usageErr(err)
-	}
-	filter := baseline.Filter{Case: o.caseID, Match: match, Branch: o.branch, Mode: o.mode}
-	if o.since != "" {
-		age, err := parseAge("--since", o.since)
-		if err != nil {
-			return err
-		}
-		filter.Since = h.now().Add(-age)
-	}
-	store, _, err := o.openStore(ctx, h, false)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = store.Close() }()
-	var warnings []string
-	n := 0
-	write := func(w io.Writer) error {
-		var err error
-		n, err = baseline.Export(w, func(fn func(baseline.Record) error) error {
-			var err error
-			warnings, err = store.Each(ctx, filter, fn)
-			return err
-		})
-		return err
-	}
-	if o.out == "" || o.out == "-" {
-		err = write(h.stdout)
-	} else {
-		var path string
-		if path, err = absPath(h, o.out); err == nil {
-			err = rundir.WriteStream(path, rundir.FileMode, write)
-		}
-	}
-	for _, w := range warnings {
-		fmt.Fprintf(h.stderr, "warning: %s\n", printable(w))
-	}
-	if err == nil {
-		fmt.Fprintf(h.stderr, "%d records exported\n", n)
-	}
-	return storeErr(err)
-}
-
-// importOptions are the flags of baseline import.
-type importOptions struct {
-	storeFlags
-	manualFlags
-	caseForm string
-	cases    string
-	keys     []string
-}
-
-func newBaselineImportCmd(h host) *cobra.Command {
-	var o importOptions
-	cmd := &cobra.Command{
-		Use:   "import [flags] FILE...",
-		Short: "Bring in records: our own export, upstream's perf_data.yaml, OpenSearch NDJSON",
-		Long: `import reads records and stores them. What a file holds is recognised by content:
-NDJSON written by export; NDJSON of upstream's OpenSearch index (documents, hits
-or search responses, one per line); upstream's perf_data.yaml with its history.
-
-Upstream knows a run by a test name, <server>-<client>, not by a test id. The case
-becomes perf/test_perf_sanity.py::test_e2e[disagg_upload-<server>] (aggr_upload-
-for aggregated servers), the point con<C>; --case-form or --cases say otherwise.
-Importing a file twice changes nothing. "-" is standard input.`,
-		Example: `  ci-disagg baseline import --reason "moving over" perf_data.yaml
-  ci-disagg baseline import --cases names.yaml --reason "history of B200" hits.ndjson`,
-		Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return runBaselineImport(cmd.Context(), h, o, args) },
-	}
-	f := cmd.Flags()
-	o.storeFlags.AddFlags(f)
-	o.manualFlags.AddFlags(f)
-	f.StringVar(&o.caseForm, "case-form", "", "case id of upstream's records, with {server} for the server's name")
-	f.StringVar(&o.cases, "cases", "", "YAML file that maps upstream's test or server names to case ids")
-	f.StringArrayVar(&o.keys, "match-key", nil, "property of upstream's records that identifies the series (repeatable; default gpu_type)")
-	return cmd
-}
-
-func runBaselineImport(ctx context.Context, h host, o importOptions, files []string) error {
-	stamp, err := o.stamp(h)
-	if err != nil {
-		return usageErr(err)
-	}
-	cfg, err := o.load(h)
-	if err != nil {
-		return err
-	}
-	opt := baseline.ImportOptions{Case: o.caseForm, Match: o.keys, Stamp: stamp}
-	if opt.Metrics, err = cfg.metrics(); err != nil {
-		return usageErr(err)
-	}
-	if o.cases != "" {
-		if opt.Cases, err = readNames(h, o.cases); err != nil {
-			return usageErr(err)
-		}
-	}
-	var records []baseline.Record
-	for _, file := range files {
-		got, err := importFile(h, file, opt)
-		if err != nil {
-			return usageErr(err)
-		}
-		fmt.Fprintf(h.stdout, "%s: %d read, %d records\n", file, got.Read, len(got.Records))
-		for _, why := range sortedKeys(got.Skipped) {
-			fmt.Fprintf(h.stdout, "  left out %d times: %s\n", got.Skipped[why], printable(why))
-		}
-		records = append(records, got.Records...)
-	}
-	store, _, err := o.openStore(ctx, h, !o.dryRun)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = store.Close() }()
-	if o.dryRun {
-		return printSaves(ctx, h, store, records)
-	}
-	note := baseline.Record{Kind: baseline.KindImport, Case: "*", Time: stamp.At, Act: &stamp}
-	note.Act.Series = files
-	return saveAll(ctx, h, store, append(records, note.Normal()))
-}
-
 // saveAll stores in portions and says what became of it.
 func saveAll(ctx context.Context, h host, store baseline.Store, records []baseline.Record) error {
 	const portion = 500
@@ -384,22 +234,6 @@ func recordLine(r baseline.Record) string {
 
 func short(commit string) string { return commit[:min(len(commit), 10)] }
 
-func importFile(h host, file string, opt baseline.ImportOptions) (baseline.Imported, error) {
-	if file == "-" {
-		return baseline.Import(h.stdin, "stdin", opt)
-	}
-	path, err := absPath(h, file)
-	if err != nil {
-		return baseline.Imported{}, err
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return baseline.Imported{}, err
-	}
-	got, err := baseline.Import(f, file, opt)
-	return got, errors.Join(err, f.Close())
-}
-
 // diffLines prints JSON as added lines of a diff.
 func diffLines(w io.Writer, sign string, v any) error {
 	data, err := json.MarshalIndent(v, "", "  ")
@@ -412,11 +246,4 @@ func diffLines(w io.Writer, sign string, v any) error {
 	return nil
 }
 
-// parseFinite reads a finite number.
-func parseFinite(s string) (float64, error) {
-	v, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
-	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
-		return 0, fmt.Errorf("%q is not a finite number", s)
-	}
-	return v, nil
-}
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

@@ -55,15 +55,16 @@ type buildFlags struct {
 
 // AddFlags registers the flags.
 func (o *buildFlags) AddFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.mode, "mode", "", "nightly or pr (default pr if $CHANGE_ID is set)")
+	f.StringVar(&o.mode, "mode", "", "nightly or pr (default pr if $CHANGE_ID is set, else perf.mode, else nightly)")
 	f.StringVar(&o.mergeBase, "merge-base", "", "commit at which a pull request left the branch it is compared with")
 	f.StringVar(&o.baseTime, "merge-base-time", "", "commit time of the merge base, RFC 3339 or Unix seconds: where the history ends if that commit was never measured")
 	f.StringVar(&o.commit, "commit", "", "commit under test (default $GIT_COMMIT)")
 	f.StringVar(&o.branch, "branch", "", "branch whose history counts (default $CHANGE_TARGET, $BRANCH_NAME, $GIT_BRANCH)")
 }
 
-// build reads what CI says about itself.
-func (o buildFlags) build(h host) (rundir.Build, error) {
+// build reads what CI says about itself. A pull request's build is one whatever
+// mode the config names: it must not get into the branch's history.
+func (o buildFlags) build(h host, configured verdict.Mode) (rundir.Build, error) {
 	b := rundir.Build{
 		Mode: o.mode, MergeBase: o.mergeBase,
 		Commit: firstOf(o.commit, h.getenv("gitlabCommit"), h.getenv("GIT_COMMIT")),
@@ -78,7 +79,7 @@ func (o buildFlags) build(h host) (rundir.Build, error) {
 		b.MergeBaseTime = &at
 	}
 	if b.Mode == "" {
-		b.Mode = string(verdict.Nightly)
+		b.Mode = firstOf(string(configured), string(verdict.Nightly))
 		if b.Change != "" {
 			b.Mode = string(verdict.PullRequest)
 		}
@@ -214,10 +215,7 @@ func runsDir(h host, cfg config) (string, error) {
 
 // record is the new run's record.
 func (o runOptions) record(h host, s suite, id string) (rundir.Run, error) {
-	if o.mode == "" {
-		o.mode = string(s.config.Perf.Policy.Mode)
-	}
-	build, err := o.build(h)
+	build, err := o.build(h, s.config.Perf.Policy.Mode)
 	if err != nil {
 		return rundir.Run{}, err
 	}

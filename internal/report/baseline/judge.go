@@ -106,16 +106,29 @@ func (j *judging) readHistory(ctx context.Context) {
 		q.Branch = j.Record.Branch()
 	}
 	if j.Policy.Mode == verdict.PullRequest {
-		q.MergeBase = j.Record.Build.MergeBase
-		if at := j.Record.Build.MergeBaseTime; at != nil {
-			q.MergeBaseTime = *at
-		}
+		j.endAtMergeBase(&q)
 	}
 	if q.Runs == 0 && j.usesUpstream() {
 		q.Runs = upstreamRuns
 	}
 	j.history, j.unavailable = j.Store.History(ctx, q)
 	j.warnings = append(j.warnings, j.history.Warnings...)
+}
+
+// endAtMergeBase ends a pull request's history where it left its branch.
+func (j *judging) endAtMergeBase(q *Query) {
+	q.MergeBase = j.Record.Build.MergeBase
+	at := j.Record.Build.MergeBaseTime
+	switch {
+	case at != nil && q.MergeBase != "":
+		q.MergeBaseTime = *at
+	case at != nil:
+		if end := at.Add(time.Nanosecond); end.Before(q.Before) {
+			q.Before = end
+		}
+	case q.MergeBase == "":
+		j.warnings = append(j.warnings, fmt.Sprintf("the merge base is not given: compared with the newest runs of %s, which may be ahead of this change", NormalBranch(q.Branch)))
+	}
 }
 
 func (j *judging) usesUpstream() bool {

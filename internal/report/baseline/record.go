@@ -281,7 +281,7 @@ func (r Record) validateRun(bad func(string, ...any)) {
 	for _, m := range r.Measurements {
 		key := [2]string{m.Point, m.Metric}
 		if seen[key] {
-			bad("%s/%s is there twice", shorten(m.Point), shorten(m.Metric))
+			bad("%s is there twice", strings.TrimPrefix(shorten(m.Point)+"/"+shorten(m.Metric), "/"))
 		}
 		seen[key] = true
 		m.validate(bad)

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// addOptions are the flags of baseline add.
+type addOptions struct {
+	subjectFlags
+	manualFlags
+	values []string
+	point  string
+}
+
+func newBaselineAddCmd(h host) *cobra.Command {
+	var o addOptions
+	cmd := &cobra.Command{
+		Use:   "add [flags] --case ID {FILE_OR_DIR... | --value METRIC=NUMBER...}",
+		Short: "Add a run to the history by hand, without judging it",
+		Example: `  ci-disagg baseline add --case my_case --time 2026-11-01T03:00:00Z --commit abc1234 --reason "measured before the move" out/
+  ci-disagg baseline add --case my_case --point con64 --value output_token_throughput=12500,12480 --time 2026-11-01T03:00:00Z --reason "from the release notes"`,
+		RunE: func(cmd *cobra.Command, args []string) error { return runBaselineAdd(cmd.Context(), h, o, args) },
+	}
+	f := cmd.Flags()
+	o.subjectFlags.AddFlags(f)
+	o.manualFlags.AddFlags(f)
+	f.StringArrayVar(&o.values, "value", nil, "METRIC=NUMBER[,NUMBER…], one number per repetition (repeatable)")
+	f.StringVar(&o.point, "point", "", "benchmark point of --value, such as con64")
+	return cmd
+}
+
+func runBaselineAdd(ctx context.Context, h host, o addOptions, args []string) error {
+	stamp, err := o.stamp(h)
+	if err != nil {
+		return usageErr(err)
+	}
+	cfg, err := o.load(h)
+	if err != nil {
+		return err
+	}
+	metrics, err := cfg.metrics()
+	if err != nil {
+		return usageErr(err)
+	}
+	rec, err := o.record(h, cfg, metrics, args)
+	if err != nil {
+		return usageErr(err)
+	}
+	rec.Source, rec.Act = "manual", &stamp
+	rec = rec.Normal()
+	if !rec.Valid {
+		return usageErr(fmt.Errorf("not a valid measurement: %s", strings.Join(rec.Problems, "; ")))
+	}
+	if err := rec.Validate(); err != nil {
+		return usageErr(err)
+	}
+	if o.dryRun {
+		if err := diffLines(h.stdout, "+", rec); err != nil {
+			return err
+		}
+		fmt.Fprintln(h.stdout, "dry run: nothing was changed")
+		return nil
+	}
+	store, _, err := o.openStore(ctx, h, true)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = store.Close() }()
+	return saveAll(ctx, h, store, []baseline.Record{rec})
+}
+
+// record is the run to add: read from files, or given as values.
+func (o addOptions) record(h host, cfg config, metrics metric.Table, args []string) (baseline.Record, error) {
+	if o.caseID == "" {
+		return baseline.Record{}, errors.New("which case? Give --case")
+	}
+	if (len(args) == 0) == (len(o.values) == 0) {
+		return baseline.Record{}, errors.New("give either files to read or --value METRIC=NUMBER")
+	}
+	if len(args) > 0 {
+		s, _, err := o.subject(h, cfg, metrics, rundir.Expected{}, args)
+		return s.Record, err
+	}
+	if o.at == "" {
+		return baseline.Record{}, errors.New("when was that? Give --time")
+	}
+	s, err := o.subjectOf(h, cfg)
+	if err != nil {
+		return s.Record, err
+	}
+	s.Record.Measurements, err = parseValues(o.values, o.point, metrics)
+	s.Record.Valid = true
+	return s.Record, err
+}
+
+// parseValues reads METRIC=NUMBER[,NUMBER…].
+func parseValues(pairs []string, point string, metrics metric.Table) ([]baseline.Measurement, error) {
+	var out []baseline.Measurement
+	for _, p := range pairs {
+		name, list, ok := strings.Cut(p, "=")
+		def, known := metrics.Resolve(name)
+		if !ok || !known {
+			return nil, fmt.Errorf("--value %q: give METRIC=NUMBER with a metric of `ci-disagg baseline show --metrics`", p)
+		}
+		m := baseline.Measurement{Point: point, Metric: def.Name, Unit: def.Unit}
+		for text := range strings.SplitSeq(list, ",") {
+			v, err := parseAmount(text)
+			if err != nil {
+				return nil, fmt.Errorf("--value %s: %w", name, err)
+			}
+			m.Values = append(m.Values, v)
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}
+
+// parseAmount reads a number that can be judged: all rules compare ratios.
+func parseAmount(s string) (float64, error) {
+	v, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
+	if err != nil || !(v > 0) || math.IsInf(v, 0) {
+		return 0, fmt.Errorf("%q is not a number above 0", s)
+	}
+	return v, nil
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
+)
+
+// importOptions are the flags of baseline import.
+type importOptions struct {
+	storeFlags
+	manualFlags
+	caseForm string
+	cases    string
+	keys     []string
+}
+
+func newBaselineImportCmd(h host) *cobra.Command {
+	var o importOptions
+	cmd := &cobra.Command{
+		Use:   "import [flags] FILE...",
+		Short: "Bring in records: our own export, upstream's perf_data.yaml, OpenSearch NDJSON",
+		Long: `import reads records and stores them. What a file holds is recognised by content:
+NDJSON written by export; NDJSON of upstream's OpenSearch index (documents, hits
+or search responses, one per line); upstream's perf_data.yaml with its history.
+
+Upstream knows a run by a test name, <server>-<client>, not by a test id. The case
+becomes perf/test_perf_sanity.py::test_e2e[disagg_upload-<server>] (aggr_upload-
+for aggregated servers), the point con<C>; --case-form or --cases say otherwise.
+Importing a file twice changes nothing. "-" is standard input.`,
+		Example: `  ci-disagg baseline import --reason "moving over" perf_data.yaml
+  ci-disagg baseline import --cases names.yaml --reason "history of B200" hits.ndjson`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return runBaselineImport(cmd.Context(), h, o, args) },
+	}
+	f := cmd.Flags()
+	o.storeFlags.AddFlags(f)
+	o.manualFlags.AddFlags(f)
+	f.StringVar(&o.caseForm, "case-form", "", "case id of upstream's records, with {server} for the server's name")
+	f.StringVar(&o.cases, "cases", "", "YAML file that maps upstream's test or server names to case ids")
+	f.StringArrayVar(&o.keys, "match-key", nil, "property of upstream's records that identifies the series (repeatable; default gpu_type)")
+	return cmd
+}
+
+func runBaselineImport(ctx context.Context, h host, o importOptions, files []string) error {
+	stamp, err := o.stamp(h)
+	if err != nil {
+		return usageErr(err)
+	}
+	cfg, err := o.load(h)
+	if err != nil {
+		return err
+	}
+	opt := baseline.ImportOptions{Case: o.caseForm, Match: o.keys, Stamp: stamp}
+	if opt.Metrics, err = cfg.metrics(); err != nil {
+		return usageErr(err)
+	}
+	if o.cases != "" {
+		if opt.Cases, err = readNames(h, o.cases); err != nil {
+			return usageErr(err)
+		}
+	}
+	var records []baseline.Record
+	for _, file := range files {
+		got, err := importFile(h, file, opt)
+		if err != nil {
+			return usageErr(err)
+		}
+		fmt.Fprintf(h.stdout, "%s: %d read, %d records\n", file, got.Read, len(got.Records))
+		for _, why := range sortedKeys(got.Skipped) {
+			fmt.Fprintf(h.stdout, "  left out %d times: %s\n", got.Skipped[why], printable(why))
+		}
+		records = append(records, got.Records...)
+	}
+	store, _, err := o.openStore(ctx, h, !o.dryRun)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = store.Close() }()
+	if o.dryRun {
+		return printSaves(ctx, h, store, records)
+	}
+	note := baseline.Record{Kind: baseline.KindImport, Case: "*", Time: stamp.At, Act: &stamp}
+	note.Act.Series = files
+	return saveAll(ctx, h, store, append(records, note.Normal()))
+}
+
+// readNames reads a YAML mapping of names.
+func readNames(h host, file string) (map[string]string, error) {
+	path, err := absPath(h, file)
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var names map[string]string
+	return names, strictyaml.Decode(file, data, &names)
+}
+
+func importFile(h host, file string, opt baseline.ImportOptions) (baseline.Imported, error) {
+	if file == "-" {
+		return baseline.Import(h.stdin, "stdin", opt)
+	}
+	path, err := absPath(h, file)
+	if err != nil {
+		return baseline.Imported{}, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return baseline.Imported{}, err
+	}
+	got, err := baseline.Import(f, file, opt)
+	return got, errors.Join(err, f.Close())
+}

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/diff"
+	"github.com/spf13/cobra"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// pinOptions are the flags of baseline pin.
+type pinOptions struct {
+	seriesFlags
+	manualFlags
+	point     string
+	tolerance string
+}
+
+func newBaselinePinCmd(h host) *cobra.Command {
+	var o pinOptions
+	cmd := &cobra.Command{
+		Use:   "pin [flags] --case ID METRIC[=VALUE]...",
+		Short: "Write a value down that a metric is judged against from now on",
+		Long: `pin writes values into the file of pins (--pins, or perf.pins of the config): the
+metric is then judged by the rule fixed, a percentage of the value, unless the
+policy names another rule. A metric without a value gets the level of the last
+runs in the store. Comments and everything else in the file stay as they are.`,
+		Example: `  ci-disagg baseline pin --pins baselines.yaml --case my_case output_token_throughput=12500 --tolerance 5% --reason "agreed in PERF-77"
+  ci-disagg baseline pin --case my_case --point con64 ttft_median_ms --reason "level of release 1.2"`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return runBaselinePin(cmd.Context(), h, o, args) },
+	}
+	f := cmd.Flags()
+	o.seriesFlags.AddFlags(f)
+	o.manualFlags.AddFlags(f)
+	f.StringVar(&o.point, "point", "", "benchmark point, such as con64 (default every point)")
+	f.StringVar(&o.tolerance, "tolerance", "", "how much worse is still a pass, such as 5% (default the rule's)")
+	return cmd
+}
+
+func runBaselinePin(ctx context.Context, h host, o pinOptions, args []string) error {
+	stamp, err := o.stamp(h)
+	if err != nil {
+		return usageErr(err)
+	}
+	cfg, err := o.load(h)
+	if err != nil {
+		return err
+	}
+	if cfg.Perf.Pins == "" || o.caseID == "" {
+		return usageErr(errors.New("give --case, and --pins or perf.pins in the config"))
+	}
+	name := cfg.pinsFile(h)
+	file, err := absPath(h, name)
+	if err != nil {
+		return err
+	}
+	metrics, err := cfg.metrics()
+	if err != nil {
+		return usageErr(err)
+	}
+	old, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return usageErr(err)
+	}
+	entries, err := o.entries(ctx, h, metrics, args)
+	if err != nil {
+		return err
+	}
+	text := old
+	for _, e := range entries {
+		e.By, e.At, e.Why = stamp.By, stamp.At.Format("2006-01-02T15:04:05Z07:00"), stamp.Why
+		if text, err = baseline.SetPin(name, text, o.caseID, e, metrics); err != nil {
+			return usageErr(err)
+		}
+	}
+	fmt.Fprintf(h.stdout, "%s", diff.Diff(name, old, name, text))
+	if o.dryRun {
+		fmt.Fprintln(h.stdout, "dry run: nothing was changed")
+		return nil
+	}
+	mode := fs.FileMode(0o644) // a file of the repository, not of a run
+	if info, err := os.Stat(file); err == nil {
+		mode = info.Mode().Perm()
+	}
+	return usageErr(rundir.WriteFile(file, text, mode))
+}
+
+// entries reads METRIC=VALUE arguments; values that are not given come from the
+// store.
+func (o pinOptions) entries(ctx context.Context, h host, metrics metric.Table, args []string) ([]baseline.PinEntry, error) {
+	match, err := parseMatch(o.match)
+	if err != nil {
+		return nil, usageErr(err)
+	}
+	tolerance, err := parseShare(o.tolerance)
+	if err != nil {
+		return nil, usageErr(err)
+	}
+	var out []baseline.PinEntry
+	var hist *baseline.History
+	for _, arg := range args {
+		name, text, given := strings.Cut(arg, "=")
+		def, ok := metrics.Resolve(name)
+		if !ok {
+			return nil, usageErr(fmt.Errorf("%q is not a known metric; `ci-disagg baseline show --metrics` lists them", name))
+		}
+		e := baseline.PinEntry{Metric: def.Name, Point: o.point, Match: match, Tolerance: tolerance}
+		if given {
+			v, err := parseAmount(text)
+			if err != nil {
+				return nil, usageErr(fmt.Errorf("%s: %w", name, err))
+			}
+			e.Value = &v
+			out = append(out, e)
+			continue
+		}
+		if hist == nil {
+			if hist, err = o.storedHistory(ctx, h); err != nil {
+				return nil, err
+			}
+		}
+		level := levelBefore(hist.Runs, o.point, def.Name)
+		if level == 0 {
+			return nil, usageErr(fmt.Errorf("no run in the store measured %s of case %s at point %q: give a value, or --point", def.Name, o.caseID, o.point))
+		}
+		e.Value = &level
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+func (o pinOptions) storedHistory(ctx context.Context, h host) (*baseline.History, error) {
+	store, _, err := o.openStore(ctx, h, false)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = store.Close() }()
+	match, err := o.findMatch(ctx, store)
+	if err != nil {
+		return nil, err
+	}
+	hist, err := store.History(ctx, baseline.Query{Case: o.caseID, Match: match, Branch: o.branch})
+	return &hist, storeErr(err)
+}
+
+// parseShare reads 5% or 0.05; "" is 0.
+func parseShare(s string) (float64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	text, percent := strings.CutSuffix(s, "%")
+	v, err := strconv.ParseFloat(text, 64)
+	if percent {
+		v /= 100
+	}
+	if err != nil || !(v >= 0 && v < 1) {
+		return 0, fmt.Errorf("--tolerance %q: write 5%% or 0.05", s)
+	}
+	return v, nil
+}

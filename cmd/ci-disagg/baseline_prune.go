@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// baselinePruneOptions are the flags of baseline prune.
+type baselinePruneOptions struct {
+	seriesFlags
+	manualFlags
+	run   string
+	older string
+	mode  string
+}
+
+func newBaselinePruneCmd(h host) *cobra.Command {
+	var o baselinePruneOptions
+	cmd := &cobra.Command{
+		Use:   "prune [flags] {--run ID | --older-than AGE}",
+		Short: "Take a bad run out of the history, or remove old records for good",
+		Long: `prune --run takes one run out of the history: it stays in the store and counts no
+more. prune --older-than removes records for good; the store keeps a note of it.`,
+		Example: `  ci-disagg baseline prune --run 20261101T030000Z-0123456789abcdef --reason "node gb-17 was throttling"
+  ci-disagg baseline prune --older-than 400d --mode pr --reason "retention" --dry-run`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runBaselinePrune(cmd.Context(), h, o) },
+	}
+	f := cmd.Flags()
+	o.seriesFlags.AddFlags(f)
+	o.manualFlags.AddFlags(f)
+	f.StringVar(&o.run, "run", "", "id of the run that is not to count")
+	f.StringVar(&o.older, "older-than", "", "remove records of runs that began before, such as 400d")
+	f.StringVar(&o.mode, "mode", "", "with --older-than: only runs of this mode, nightly or pr")
+	return cmd
+}
+
+func runBaselinePrune(ctx context.Context, h host, o baselinePruneOptions) error {
+	stamp, err := o.stamp(h)
+	if err != nil {
+		return usageErr(err)
+	}
+	if (o.run == "") == (o.older == "") {
+		return usageErr(errors.New("give either --run or --older-than"))
+	}
+	if o.mode != "" && o.mode != baseline.ModeNightly && o.mode != baseline.ModePR {
+		return usageErr(fmt.Errorf("--mode %q is not nightly or pr", o.mode))
+	}
+	match, err := parseMatch(o.match)
+	if err != nil {
+		return usageErr(err)
+	}
+	store, _, err := o.openStore(ctx, h, false)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = store.Close() }()
+	filter := baseline.Filter{Case: o.caseID, Match: match, Branch: o.branch, Mode: o.mode, Kinds: []baseline.Kind{baseline.KindRun}}
+	if o.run != "" {
+		filter.IDs = []string{o.run}
+		return o.withdraw(ctx, h, store, filter, stamp)
+	}
+	age, err := parseAge("--older-than", o.older)
+	if err != nil {
+		return err
+	}
+	if o.branch == "" && o.mode == "" {
+		filter.Kinds = nil // acts about runs that go, go with them
+	}
+	filter.Before = h.now().Add(-age)
+	return o.remove(ctx, h, store, filter, stamp)
+}
+
+// withdraw keeps the run and says that it does not count.
+func (o baselinePruneOptions) withdraw(ctx context.Context, h host, store baseline.Store, filter baseline.Filter, stamp baseline.Act) error {
+	var found []baseline.Record
+	_, err := store.Each(ctx, filter, func(r baseline.Record) error {
+		found = append(found, r)
+		return nil
+	})
+	if err != nil {
+		return storeErr(err)
+	}
+	if len(found) == 0 {
+		return usageErr(fmt.Errorf("%s has no run %s", store, o.run))
+	}
+	r := found[0]
+	stamp.Target = r.ID
+	act := baseline.Record{Kind: baseline.KindWithdraw, Case: r.Case, Match: r.Match, Time: r.Time, Build: rundir.Build{Branch: r.Build.Branch}, Act: &stamp}.Normal()
+	fmt.Fprintf(h.stdout, "- %s\n", recordLine(r))
+	if o.dryRun {
+		fmt.Fprintln(h.stdout, "dry run: nothing was changed")
+		return nil
+	}
+	return saveAll(ctx, h, store, []baseline.Record{act})
+}
+
+// remove deletes records for good and leaves a note.
+func (o baselinePruneOptions) remove(ctx context.Context, h host, store baseline.Store, filter baseline.Filter, stamp baseline.Act) error {
+	if o.dryRun {
+		n := 0
+		_, err := store.Each(ctx, filter, func(r baseline.Record) error {
+			n++
+			fmt.Fprintf(h.stdout, "- %s\n", recordLine(r))
+			return nil
+		})
+		fmt.Fprintf(h.stdout, "dry run: %d records would be removed, nothing was changed\n", n)
+		return storeErr(err)
+	}
+	n, err := store.Delete(ctx, filter)
+	fmt.Fprintf(h.stdout, "%d records removed\n", n)
+	if err != nil {
+		return storeErr(err)
+	}
+	stamp.Why = fmt.Sprintf("%s (%d records before %s)", stamp.Why, n, filter.Before.UTC().Format("2006-01-02"))
+	_, err = store.Save(ctx, baseline.Record{Kind: baseline.KindPrune, Case: firstOf(o.caseID, "*"), Time: stamp.At, Act: &stamp}.Normal())
+	return storeErr(err)
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+)
+
+// storeTimeout bounds everything that a verb asks of the baseline store.
+const storeTimeout = 2 * time.Minute
+
+// storeFlags are the flags by which a verb finds the baselines. The config's
+// perf section is what they default to.
+type storeFlags struct {
+	config string
+	store  string
+	pins   string
+}
+
+// AddFlags registers the flags.
+func (o *storeFlags) AddFlags(f *pflag.FlagSet) {
+	f.StringVarP(&o.config, "config", "c", "", "config file (default "+defaultConfig+" here, if it exists)")
+	f.StringVar(&o.store, "store", "", "baseline store, dir:PATH or postgres://… (default $CI_DISAGG_STORE, else the config's)")
+	f.StringVar(&o.pins, "pins", "", "file of pinned baselines (default the config's)")
+}
+
+// load reads the config and lays the flags over it.
+func (o storeFlags) load(h host) (config, error) {
+	cfg, err := loadConfig(h, o.config)
+	if err != nil {
+		return config{}, err
+	}
+	if baseline.HasPassword(o.store) {
+		return config{}, usageErr(errors.New("--store: a password on a command line can be read by everyone on this host; put the URL into $CI_DISAGG_STORE, or the password into $PGPASSWORD or ~/.pgpass"))
+	}
+	wd, err := h.getwd()
+	if err != nil {
+		return config{}, err
+	}
+	if cfg.path == "" {
+		cfg.path = filepath.Join(wd, defaultConfig) // what relative paths are relative to
+	}
+	if url := firstOf(absStore(h, o.store), envStore(h)); url != "" {
+		cfg.Perf.Store = url
+	}
+	if o.pins != "" {
+		if cfg.Perf.Pins, err = absPath(h, o.pins); err != nil {
+			return config{}, err
+		}
+	}
+	return cfg, nil
+}
+
+// envStore is the store that the environment names, which stands over the
+// config's: a URL with a password belongs there and not into a file.
+func envStore(h host) string { return absStore(h, h.getenv("CI_DISAGG_STORE")) }
+
+// absStore makes a relative directory store absolute.
+func absStore(h host, url string) string {
+	dir, ok := strings.CutPrefix(url, "dir:")
+	if !ok || dir == "" {
+		return url
+	}
+	if abs, err := absPath(h, dir); err == nil {
+		dir = abs
+	}
+	return "dir:" + dir
+}
+
+// pins reads the configured file of pins under the name by which a person here
+// knows it.
+func (c config) pins(h host, metrics metric.Table) (baseline.Pins, error) {
+	if c.Perf.Pins == "" {
+		return baseline.Pins{}, nil
+	}
+	return baseline.ReadPins(c.pinsFile(h), metrics)
+}
+
+func (c config) pinsFile(h host) string {
+	path := c.Perf.Pins
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(filepath.Dir(c.path), path)
+	}
+	return shortPathHere(h, path)
+}

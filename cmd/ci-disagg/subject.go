@@ -1,0 +1,178 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/bench"
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// subjectFlags describe a run that was measured outside of this tool.
+type subjectFlags struct {
+	storeFlags
+	buildFlags
+	caseID string
+	match  []string
+	reps   []string
+	at     string
+	runID  string
+}
+
+// AddFlags registers the flags.
+func (o *subjectFlags) AddFlags(f *pflag.FlagSet) {
+	o.storeFlags.AddFlags(f)
+	o.buildFlags.AddFlags(f)
+	f.StringVar(&o.caseID, "case", "", "id of the case that was measured: names the history")
+	f.StringArrayVar(&o.match, "match", nil, "key=value that identifies the series beside case and metric, such as gpu_type=GB200 (repeatable)")
+	f.StringArrayVar(&o.reps, "rep", nil, "output of a further repetition of the same commit (repeatable)")
+	f.StringVar(&o.at, "time", "", "when the run began, RFC 3339 or Unix seconds (default when the newest file was written)")
+	f.StringVar(&o.runID, "run-id", "", "id of the run (default $BUILD_TAG)")
+}
+
+// subject reads the files and says what was measured, when, and of what; beside
+// it the accuracy scores.
+func (o subjectFlags) subject(h host, cfg config, metrics metric.Table, want rundir.Expected, args []string) (baseline.Subject, []bench.Score, error) {
+	s, err := o.subjectOf(h, cfg)
+	if err != nil {
+		return s, nil, err
+	}
+	at := s.Record.Time
+	scores, err := o.read(h, &s.Record, bench.Reader{Metrics: metrics, Generic: cfg.Perf.Readers}, want, args)
+	if !at.IsZero() {
+		s.Record.Time = at
+	}
+	return s, scores, err
+}
+
+// subjectOf is the run that the flags and the environment describe, without
+// measurements. Its time is zero unless a flag gives it.
+func (o subjectFlags) subjectOf(h host, cfg config) (baseline.Subject, error) {
+	build, err := o.build(h, cfg.Perf.Policy.Mode)
+	if err != nil {
+		return baseline.Subject{}, err
+	}
+	match, err := parseMatch(o.match)
+	if err != nil {
+		return baseline.Subject{}, err
+	}
+	s := baseline.Subject{Record: baseline.Record{
+		Kind: baseline.KindRun, Case: o.caseID, Match: match, Source: "ci-disagg", Tool: buildVersion(),
+		Run: firstOf(o.runID, h.getenv("BUILD_TAG")), Build: build, GPU: match["gpu_type"], Cluster: match["cluster"],
+	}}
+	s.Record.Time, err = parseTime("--time", o.at)
+	return s, err
+}
+
+// read gathers the repetitions: the arguments are the first, each --rep another.
+func (o subjectFlags) read(h host, rec *baseline.Record, reader bench.Reader, want rundir.Expected, args []string) (scores []bench.Score, err error) {
+	var reps [][]bench.Result
+	groups := [][]string{args}
+	for _, r := range o.reps {
+		groups = append(groups, []string{r})
+	}
+	for _, paths := range groups {
+		for i, p := range paths {
+			abs, err := absPath(h, p)
+			if err != nil {
+				return nil, err
+			}
+			if paths[i] = shortPathHere(h, abs); paths[i] == "" {
+				paths[i] = abs
+			}
+		}
+		found, err := reader.Gather(paths...)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range append(found.Problems, bench.Validate(found.Results, want)...) {
+			rec.Problems = append(rec.Problems, p.String())
+		}
+		newest, err := newestFile(found.Files)
+		if err != nil {
+			return nil, err
+		}
+		if newest.After(rec.Time) {
+			rec.Time = newest
+		}
+		for _, r := range found.Results {
+			scores = append(scores, r.Accuracy...)
+		}
+		reps = append(reps, found.Results)
+		rec.Repetitions = append(rec.Repetitions, baseline.Repetition{})
+	}
+	measurements, problems := baseline.Measurements(reps, reader.Metrics, baseline.PointNames)
+	rec.Measurements = measurements
+	rec.Problems = append(rec.Problems, problems...)
+	if len(measurements) == 0 && len(rec.Problems) == 0 {
+		rec.Problems = append(rec.Problems, "no benchmark result was found in "+strings.Join(args, ", "))
+	}
+	rec.Valid = len(rec.Problems) == 0
+	if rec.Time.IsZero() {
+		rec.Time = h.now()
+	}
+	return scores, nil
+}
+
+// shortPathHere is path as a person here would write it.
+func shortPathHere(h host, path string) string {
+	wd, err := h.getwd()
+	if err != nil {
+		return path
+	}
+	return shortPath(wd, path)
+}
+
+func newestFile(files []string) (time.Time, error) {
+	var newest time.Time
+	for _, f := range files {
+		info, err := os.Stat(f)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return newest, err
+		}
+		if info.ModTime().After(newest) {
+			newest = info.ModTime()
+		}
+	}
+	return newest, nil
+}
+
+// parseMatch reads key=value flags.
+func parseMatch(pairs []string) (map[string]string, error) {
+	out := map[string]string{}
+	for _, p := range pairs {
+		k, v, ok := strings.Cut(p, "=")
+		if !ok || k == "" {
+			return nil, fmt.Errorf("--match %q: give key=value, such as gpu_type=GB200", p)
+		}
+		out[k] = v
+	}
+	return out, nil
+}
+
+// parseTime reads RFC 3339 or Unix seconds; "" is the zero time.
+func parseTime(flag, s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	if sec, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return time.Unix(sec, 0).UTC(), nil
+	}
+	at, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return at, fmt.Errorf("%s %q: give a time such as 2026-01-31T08:00:00Z, or Unix seconds", flag, s)
+	}
+	return at, nil
+}
