@@ -23,7 +23,7 @@ var pages = sync.OnceValue(func() *template.Template {
 		"count":   count,
 		"stamp":   stamp,
 		"lasting": lasting,
-		"hours":   func(h float64) string { return strconv.FormatFloat(h, 'f', 2, 64) },
+		"hours":   hours,
 		"bytes":   sizeWords,
 		"commit":  shortCommit,
 		"short":   shorten,
@@ -49,6 +49,14 @@ func clean(page []byte) []byte {
 		}
 		return r
 	}, page)
+}
+
+// hours is a number of GPU-hours; a little is not shown as none.
+func hours(h float64) string {
+	if h > 0 && h < 0.005 {
+		return "< 0.01"
+	}
+	return strconv.FormatFloat(h, 'f', 2, 64)
 }
 
 // sizeWords is a file size for people.
