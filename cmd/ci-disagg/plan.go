@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -15,8 +14,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
-	clusterhost "github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -281,47 +278,4 @@ func printScripts(h host, d *driver, dir rundir.Dir, plans []rundir.Plan) error 
 	}
 	_, err := h.stdout.Write(b.Bytes())
 	return err
-}
-
-// checkPlans asks Slurm about each job without submitting it.
-func checkPlans(ctx context.Context, d *driver, dir rundir.Dir, cases []planCase) error {
-	if d.backend == drive.BackendLocal {
-		return usageErr(errors.New("--check asks Slurm; the local backend has none"))
-	}
-	if err := d.preflight(ctx); err != nil {
-		return err
-	}
-	for i := range cases {
-		if cases[i].Case.SkipReason != "" {
-			continue
-		}
-		_, files, err := renderExample(d, dir, cases[i].Plan)
-		if err != nil {
-			return usageErr(err)
-		}
-		res, err := d.host.Run(ctx, clusterhost.Cmd{
-			Argv: []string{"sbatch", "--test-only"}, Stdin: bytes.NewReader(files[0].Data),
-			Unset: []string{"SBATCH_*", "SLURM_*"}, Keep: []string{"SLURM_CONF", "SLURM_CONF_SERVER"},
-		})
-		if err != nil {
-			return &endError{code: exitInfra, err: fmt.Errorf("sbatch --test-only on %s: %w", d.host.Name(), err)}
-		}
-		answer := strings.TrimSpace(string(res.Stderr) + string(res.Stdout))
-		cases[i].Check = &planCheck{OK: res.Exit == 0, Answer: answer}
-	}
-	return nil
-}
-
-// refused is the error of a plan that Slurm would not take.
-func refused(cases []planCase) error {
-	var bad []string
-	for _, c := range cases {
-		if c.Check != nil && !c.Check.OK {
-			bad = append(bad, c.Case.ID)
-		}
-	}
-	if bad == nil {
-		return nil
-	}
-	return usageErr(fmt.Errorf("slurm would not take %d of %d jobs: %s", len(bad), len(cases), strings.Join(bad, ", ")))
 }

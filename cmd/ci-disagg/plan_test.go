@@ -258,5 +258,48 @@ func TestPlanCheck(t *testing.T) {
 	require.NoError(t, json.Unmarshal(out.Bytes(), &doc))
 	require.False(t, doc.Cases[0].Check.OK)
 	require.Contains(t, doc.Cases[0].Check.Answer, "nvalid partition")
-	require.Contains(t, errs.String(), "slurm would not take 1 of 1 jobs")
+	require.Contains(t, errs.String(), "slurm would not take 1 of 1 job:\nperf/test_perf_sanity.py::test_e2e[disagg-gen_only-six_gpus]: ")
+
+	// A partition's limits, which sbatch does not name or, as for the time, not even mind.
+	dir, _ := h.getwd()
+	for profile, want := range map[string]string{
+		"partition: limited, time: 4m":         "partition limited allows 2 nodes per job, the job needs 4",
+		"partition: 'limited,batch', time: 4m": "",
+	} {
+		text := strings.Replace(planConfig, "    partition: other\n", "", 1)
+		text = strings.Replace(text, "  b200:", "  b200: {"+profile+"}", 1)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "ci-disagg.yaml"), []byte(text), 0o600))
+		out.Reset()
+		code := run(t.Context(), h, args)
+		require.NoError(t, json.Unmarshal(out.Bytes(), &doc))
+		require.Equal(t, want == "", doc.Cases[0].Check.OK, profile)
+		require.Contains(t, doc.Cases[0].Check.Answer, want)
+		require.Equal(t, want == "", code == exitPassed)
+	}
+	require.Empty(t, cluster.Running(t), "nothing was submitted")
+}
+
+// Two nodes and a job of two hours against what scontrol says of partitions.
+func TestPartitionsThatWouldNeverStartAJob(t *testing.T) {
+	t.Parallel()
+	const said = `PartitionName=batch AllowGroups=ALL Default=YES QoS=N/A MaxNodes=UNLIMITED MaxTime=UNLIMITED State=UP TotalNodes=4
+PartitionName=short Default=NO QoS=N/A MaxNodes=2 MaxTime=00:05:00 State=UP TotalNodes=4
+PartitionName=small Default=NO QoS=N/A MaxNodes=1 MaxTime=1-00:00:00 State=UP TotalNodes=4
+PartitionName=lifted Default=NO QoS=big MaxNodes=1 MaxTime=00:05:00 State=UP TotalNodes=4
+PartitionName=down Default=NO QoS=N/A MaxNodes=UNLIMITED MaxTime=UNLIMITED State=DRAIN TotalNodes=4
+PartitionName=one Default=NO QoS=big MaxNodes=UNLIMITED MaxTime=UNLIMITED State=UP TotalNodes=1
+`
+	for list, want := range map[string]string{
+		"": "", "batch": "", "lifted": "", "short,batch": "", "unknown": "",
+		"short":      "partition short allows 5m, the job asks for 2h: shorten budgets.job or the cluster's time",
+		"small":      "partition small allows 1 node per job, the job needs 2",
+		"down":       "partition down is DRAIN",
+		"one":        "partition one has 1 node, the job needs 2",
+		"one,down":   "partition down is DRAIN; partition one has 1 node, the job needs 2",
+		"short,down": "partition short allows 5m, the job asks for 2h: shorten budgets.job or the cluster's time; partition down is DRAIN",
+	} {
+		require.Equal(t, want, refusedBy(parsePartitions(said), list, false, 2, 2*time.Hour), list)
+	}
+	require.Empty(t, refusedBy(parsePartitions(said), "short", true, 2, 2*time.Hour), "a QOS may lift the limit")
+	require.NotEmpty(t, refusedBy(parsePartitions(said), "one", true, 2, 2*time.Hour), "but it makes no nodes")
 }

@@ -186,7 +186,7 @@ func (m *model) readSlurm(c section) {
 	if v := c.text("job_time"); placeholder(v) {
 		m.noRuntime = c.at("job_time")
 	} else if v != "" {
-		d, err := slurmDuration(v)
+		d, err := SlurmDuration(v)
 		if err != nil {
 			m.src.problem(c.at("job_time"), "slurm.job_time", "%v", err)
 		}
@@ -271,9 +271,9 @@ func (m *model) readAggregated(top section) {
 // placeholder says whether a value is upstream's <like this>.
 func placeholder(v string) bool { return strings.HasPrefix(v, "<") && strings.HasSuffix(v, ">") }
 
-// slurmDuration reads Slurm's time formats. The text is read as it is written:
+// SlurmDuration reads Slurm's time formats. The text is read as it is written:
 // some YAML readers turn 12:00:00 into 43200.
-func slurmDuration(v string) (time.Duration, error) {
+func SlurmDuration(v string) (time.Duration, error) {
 	bad := fmt.Errorf("%q is no time: write [D-]HH:MM:SS or minutes", v)
 	days, rest, hasDays := strings.Cut(v, "-")
 	var d time.Duration

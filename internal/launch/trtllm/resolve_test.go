@@ -199,12 +199,12 @@ func TestTimes(t *testing.T) {
 		"02:00:00": 2 * time.Hour, "12:00:00": 12 * time.Hour, "90": 90 * time.Minute, "30:30": 30*time.Minute + 30*time.Second,
 		"1-0": 24 * time.Hour, "1-02:03:04": 26*time.Hour + 3*time.Minute + 4*time.Second, "2-12:30": 60*time.Hour + 30*time.Minute,
 	} {
-		got, err := slurmDuration(text)
+		got, err := SlurmDuration(text)
 		require.NoError(t, err)
 		require.Equal(t, want, got, text)
 	}
 	for _, bad := range []string{"", "0", "-1", "1:2:3:4", "a", "1-", "9999999999", "1h", "00:00:00"} {
-		_, err := slurmDuration(bad)
+		_, err := SlurmDuration(bad)
 		require.Error(t, err, bad)
 	}
 }
