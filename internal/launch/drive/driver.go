@@ -134,7 +134,9 @@ func (d *driver) drive(ctx context.Context) error {
 	}
 	stopAbort := d.armAbort(ctx, work)
 	defer stopAbort()
-	return d.loop(ctx, work)
+	err := d.loop(ctx, work)
+	d.tellCalls()
+	return err
 }
 
 // background runs f beside the owner.

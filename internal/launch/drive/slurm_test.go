@@ -94,7 +94,8 @@ func TestSlurmPassAndFail(t *testing.T) {
 	require.Equal(t, rundir.OutcomeTestFailed, bad.Outcome, "%+v", bad)
 	require.Equal(t, "GEN_0", bad.Finding.Root)
 	noJobs(t, o)
-	t.Logf("slurm calls: %v", o.Slurm.Calls())
+	require.True(t, seen.has(Status, "Slurm calls in all: "), "what it cost")
+	require.True(t, seen.has(Status, "sbatch 2"))
 }
 
 func TestSlurmInterrupt(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -165,4 +167,17 @@ func (d *driver) statusLine() {
 		text += fmt.Sprintf("; %d Slurm calls so far", d.o.Slurm.TotalCalls())
 	}
 	d.tell(Status, nil, "%s", text)
+}
+
+// tellCalls says in the end what the drive has asked of Slurm.
+func (d *driver) tellCalls() {
+	if d.o.Backend != BackendSlurm {
+		return
+	}
+	calls := d.o.Slurm.Calls()
+	parts := make([]string, 0, len(calls))
+	for _, name := range slices.Sorted(maps.Keys(calls)) {
+		parts = append(parts, fmt.Sprintf("%s %d", name, calls[name]))
+	}
+	d.tell(Status, nil, "%d Slurm calls in all: %s", d.o.Slurm.TotalCalls(), strings.Join(parts, ", "))
 }
