@@ -315,10 +315,20 @@ func (c casesXML) MarshalXML(e *xml.Encoder, _ xml.StartElement) error {
 	return newline(e, c.w, "\n  ")
 }
 
+// head is how every report of ours begins, so that it is known again.
+const head = xml.Header + "<!-- ci-disagg -->\n"
+
+// Ours reports whether r begins like a report that WriteDocument wrote.
+func Ours(r io.Reader) bool {
+	got := make([]byte, len(head))
+	n, _ := io.ReadFull(r, got) // what is too short, or cannot be read, is not ours
+	return string(got[:n]) == head
+}
+
 // WriteDocument writes d to w as one XML document.
 func WriteDocument(w io.Writer, d Document, o WriteOptions) error {
 	bw := bufio.NewWriterSize(w, 256<<10)
-	if _, err := bw.WriteString(xml.Header); err != nil {
+	if _, err := bw.WriteString(head); err != nil {
 		return err
 	}
 	root := rootXML{Testsuites: jr.Testsuites{Name: Clean(d.Name), Time: Seconds(d.Time)}}

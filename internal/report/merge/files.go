@@ -19,7 +19,12 @@ type FilesInput struct {
 	Name   string // of the report, and prefix of the suite for broken files
 	Files  []File // in any order
 	NoFold bool   // keep cases of one name apart
+	// Missing are names that were to be files and are none: each is a red case.
+	Missing []Missing
 }
+
+// Missing is a name that stands for no file, and why.
+type Missing struct{ Name, Why string }
 
 // Files merges JUnit files that nothing else is known about: suites of one name
 // become one, in the order in which they first occur when the files are sorted;
@@ -392,7 +397,7 @@ func (p *plain) name() {
 
 // lifecycle says what was wrong with the files.
 func (p *plain) lifecycle() error {
-	if len(p.broken) == 0 && p.cases > 0 {
+	if len(p.broken)+len(p.in.Missing) == 0 && p.cases > 0 {
 		return nil
 	}
 	name := dotless(p.in.Name) + ".lifecycle"
@@ -406,11 +411,18 @@ func (p *plain) lifecycle() error {
 			return err
 		}
 	}
-	if len(p.broken) > 0 {
-		return nil
+	missing := slices.SortedFunc(slices.Values(p.in.Missing), func(x, y Missing) int { return Natural(x.Name, y.Name) })
+	if len(p.broken)+len(missing) == 0 {
+		missing = []Missing{{"(no files)", "no result files were given"}}
 	}
-	c := &junit.Case{Name: "(no files)", Classname: name + ".files", Results: []junit.Result{{Status: junit.Errored, Type: "ci-disagg.no-results", Message: "no result files were given"}}}
-	return p.b.put(s, c, "", 0, flagSynthetic)
+	for _, one := range missing {
+		res := junit.Result{Status: junit.Errored, Type: "ci-disagg.no-results", Message: one.Name + ": " + one.Why}
+		c := &junit.Case{Name: one.Name, Classname: name + ".files", Results: []junit.Result{res}}
+		if err := p.b.put(s, c, "", 0, flagSynthetic); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fileResult is the result of the case that stands for a broken file.

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/merge"
+)
+
+// finder collects the files that the arguments of merge name, each once.
+type finder struct {
+	cwd     string
+	output  string      // the report to write
+	old     fs.FileInfo // what stands there now; nil = nothing
+	seen    map[string]bool
+	files   []merge.File
+	missing []merge.Missing // arguments that name no file
+}
+
+func newFinder(cwd, output string) *finder {
+	f := &finder{cwd: cwd, output: output, seen: make(map[string]bool)}
+	if info, err := os.Stat(output); err == nil {
+		f.old = info
+	}
+	return f
+}
+
+// find takes up the files that one argument names: a file, a directory or a glob.
+func (f *finder) find(arg string) error {
+	if info, err := os.Stat(arg); err == nil && info.IsDir() {
+		f.dir(arg)
+		return nil
+	} else if err == nil || !strings.ContainsAny(arg, "*?[") {
+		if err == nil && f.isOldReport(arg) {
+			return fmt.Errorf("merge: %s is the report of the last time, and the one to write: quote the glob, or name another file with -o", arg)
+		}
+		f.add(arg)
+		return nil
+	}
+	paths, err := expand(arg)
+	if err != nil {
+		return fmt.Errorf("merge: glob %s: %w", arg, err)
+	}
+	for _, p := range paths {
+		if info, err := os.Stat(p); err == nil && info.IsDir() {
+			f.dir(p)
+		} else {
+			f.found(p)
+		}
+	}
+	if len(paths) == 0 {
+		f.missing = append(f.missing, merge.Missing{Name: arg, Why: "matches no file"})
+	}
+	return nil
+}
+
+// dir takes up the *.xml files below a directory.
+func (f *finder) dir(dir string) {
+	n := 0
+	walkFiles(dir, false, func(path string) {
+		if strings.HasSuffix(path, ".xml") {
+			n++
+			f.found(path)
+		}
+	}, func(path string) { n++; f.add(path) })
+	if n == 0 {
+		f.missing = append(f.missing, merge.Missing{Name: f.shown(dir), Why: "no *.xml file in this directory"})
+	}
+}
+
+// found takes up a file that was not named itself: the report of the last time
+// is none of the inputs.
+func (f *finder) found(path string) {
+	if f.isOldReport(path) {
+		f.seen[absFrom(f.cwd, path)] = true
+		return
+	}
+	f.add(path)
+}
+
+func (f *finder) add(path string) {
+	if abs := absFrom(f.cwd, path); !f.seen[abs] {
+		f.seen[abs] = true
+		f.files = append(f.files, merge.File{Path: path, Shown: f.shown(path)})
+	}
+}
+
+// isOldReport reports whether path is a report of ours that stands where the new
+// one goes. What somebody else wrote there is an input like any other.
+func (f *finder) isOldReport(path string) bool {
+	info, err := os.Stat(path)
+	if err != nil || f.old == nil || !info.Mode().IsRegular() || !os.SameFile(info, f.old) {
+		return false
+	}
+	r, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = r.Close() }() // only read from
+	return junit.Ours(r)
+}
+
+// shown is path as it stands in reports: relative where it lies below the
+// working directory, since an absolute one differs from build to build.
+func (f *finder) shown(path string) string {
+	rel, err := filepath.Rel(f.cwd, absFrom(f.cwd, path))
+	if err != nil || !filepath.IsLocal(rel) {
+		return path
+	}
+	return rel
+}
+
+func absFrom(cwd, path string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(cwd, path)
+}
+
+// walkFiles calls found for the regular files below dir, and failed for what
+// cannot be searched. dir may be a symbolic link; those below it are followed to
+// files and not to directories. Pipes and the like are left alone.
+func walkFiles(dir string, hidden bool, found, failed func(path string)) {
+	root := dir + string(filepath.Separator)                                       // a link is followed
+	_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error { // each error has gone to failed
+		switch {
+		case err != nil:
+			failed(filepath.Clean(path))
+		case d.IsDir():
+			if path != root && !hidden && strings.HasPrefix(d.Name(), ".") {
+				return filepath.SkipDir
+			}
+		case d.Type().IsRegular():
+			found(path)
+		case d.Type()&fs.ModeSymlink != 0:
+			if info, err := os.Stat(path); err != nil || info.Mode().IsRegular() {
+				found(path) // a link to nothing is for the report to tell
+			}
+		}
+		return nil
+	})
+}
+
+// expand gives the paths that match a glob, in which ** stands for any
+// directories. Directories whose names begin with a dot are searched only if the
+// glob names one.
+func expand(glob string) ([]string, error) {
+	parts := strings.Split(filepath.ToSlash(glob), "/")
+	hidden := false
+	for _, p := range parts {
+		if _, err := filepath.Match(p, ""); err != nil {
+			return nil, err
+		}
+		hidden = hidden || strings.HasPrefix(p, ".") && p != "." && p != ".."
+	}
+	if !slices.Contains(parts, "**") {
+		return filepath.Glob(glob)
+	}
+	literal := slices.IndexFunc(parts, func(p string) bool { return strings.ContainsAny(p, "*?[") })
+	base := strings.Join(parts[:literal], "/")
+	switch {
+	case base == "" && literal > 0:
+		base = "/"
+	case base == "":
+		base = "."
+	}
+	if _, err := os.Stat(base); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var out []string
+	walkFiles(base, hidden, func(path string) {
+		if rel, err := filepath.Rel(base, path); err == nil && matchParts(parts[literal:], strings.Split(filepath.ToSlash(rel), "/")) {
+			out = append(out, path)
+		}
+	}, func(path string) { out = append(out, path) })
+	return out, nil
+}
+
+// matchParts matches the parts of a path against those of a glob.
+func matchParts(glob, path []string) bool {
+	switch {
+	case len(glob) == 0:
+		return len(path) == 0
+	case glob[0] == "**":
+		return matchParts(glob[1:], path) || len(path) > 0 && matchParts(glob, path[1:])
+	case len(path) == 0:
+		return false
+	}
+	ok, err := filepath.Match(glob[0], path[0])
+	return err == nil && ok && matchParts(glob[1:], path[1:])
+}
