@@ -2,6 +2,8 @@ package slurmtest_test
 
 import (
 	"os"
+	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -58,3 +60,34 @@ func TestDeaths(t *testing.T) {
 }
 
 func zombie(status string) bool { return strings.Contains(status, "State:\tZ") }
+
+// Whoever may not be root gets a cluster too. Where the tests do not run as root, TestMain has shown it.
+func TestWithoutRoot(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.SkipNow()
+	}
+	const nobody = 65534
+	dir, err := os.MkdirTemp("/tmp", "slurm-") // t.TempDir is root's alone
+	require.NoError(t, err)
+	defer func() { require.NoError(t, os.RemoveAll(dir)) }()
+	require.NoError(t, os.Chown(dir, nobody, nobody))
+	for _, script := range []string{"up", "down"} {
+		text, err := os.ReadFile("../../../testdata/slurm/" + script)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(dir+"/"+script, text, 0o755)) //nolint:gosec // nobody runs it
+	}
+	asNobody := func(script string, args ...string) {
+		cmd := exec.Command("setpriv", append([]string{"--reuid=65534", "--regid=65534", "--clear-groups", dir + "/" + script}, args...)...)
+		cmd.Dir = "/"
+		log, err := os.Create(dir + "/log") // no pipe: the daemons would keep it open
+		require.NoError(t, err)
+		defer func() { _ = log.Close() }()
+		cmd.Stdout, cmd.Stderr = log, log
+		err = cmd.Run()
+		said, _ := os.ReadFile(dir + "/log")
+		require.NoError(t, err, "%s", said)
+	}
+	// Of the hundred ports reserved for the package's cluster, the half that it does not use.
+	asNobody("up", "--nodes", "1x4", "--port-base", strconv.Itoa(cluster.Port+50), "--owner", strconv.Itoa(os.Getpid()), dir+"/cluster")
+	asNobody("down", dir+"/cluster")
+}
