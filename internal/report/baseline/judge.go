@@ -66,6 +66,7 @@ func JudgeCase(ctx context.Context, setup Setup, s Subject) Judgement {
 		for i := range j.Record.Measurements {
 			j.measurement(&j.Record.Measurements[i])
 		}
+		j.noMeasurement()
 		j.missing()
 	} else {
 		j.invalid()
@@ -87,6 +88,17 @@ type judging struct {
 	unavailable error
 	rows        []verdict.Row
 	warnings    []string
+}
+
+// noMeasurement makes the run invalid where a gating metric's value is none, such
+// as 0 tok/s: it is never stored as good.
+func (j *judging) noMeasurement() {
+	for _, row := range j.rows {
+		if row.Gate && row.Verdict == verdict.Invalid {
+			j.Record.Valid = false
+			j.Record.Problems = append(j.Record.Problems, strings.TrimPrefix(row.Point+" "+row.Metric, " ")+": "+row.Reason)
+		}
+	}
 }
 
 func (j *judging) readHistory(ctx context.Context) {
@@ -258,34 +270,58 @@ const (
 	usually  = 3
 )
 
-// missing makes a row of every gating metric that the last runs had and this one
-// has not: what was not measured did not pass.
+// seriesKey is a series within a case.
+type seriesKey struct{ point, metric string }
+
+// missing makes a row of every gating metric that this run should have: what was
+// not measured did not pass.
 func (j *judging) missing() {
-	have := map[[2]string]bool{}
-	for _, m := range j.Record.Measurements {
-		have[[2]string{m.Point, m.Metric}] = true
-	}
-	count := map[[2]string]int{}
-	for _, rec := range j.history.Runs[max(0, len(j.history.Runs)-recently):] {
-		for _, m := range rec.Measurements {
-			count[[2]string{m.Point, m.Metric}]++
-		}
-	}
-	for key, n := range count {
-		def, known := j.Metrics.Lookup(key[1])
-		if have[key] || n < usually || !known {
+	for key, why := range j.expected() {
+		def, known := j.Metrics.Lookup(key.metric)
+		if !known {
 			continue
 		}
 		def.Gate = j.gates[def.Name]
-		policy, _ := j.Pins.apply(j.Policy, j.Record, key[0], def.Name)
-		row := verdict.Judge(verdict.Series{Case: j.Record.Case, Point: key[0], Metric: def, New: verdict.Run{}}, policy)
+		policy, _ := j.Pins.apply(j.Policy, j.Record, key.point, def.Name)
+		row := verdict.Judge(verdict.Series{Case: j.Record.Case, Point: key.point, Metric: def, New: verdict.Run{}}, policy)
 		if !row.Gate {
 			continue
 		}
-		row.Verdict = verdict.Invalid
-		row.Reason = fmt.Sprintf("not measured by this run, but by %d of the last %d runs", n, min(recently, len(j.history.Runs)))
+		row.Verdict, row.Reason = verdict.Invalid, "not measured by this run, but "+why
 		j.rows = append(j.rows, row)
 	}
+}
+
+// expected are the series that this run lacks, and why it should have them: the
+// last runs had them, or someone wrote a value down.
+func (j *judging) expected() map[seriesKey]string {
+	have := map[seriesKey]bool{}
+	measured := map[string]bool{} // at any point
+	for _, m := range j.Record.Measurements {
+		have[seriesKey{m.Point, m.Metric}] = true
+		measured[m.Metric] = true
+	}
+	lacks := map[seriesKey]string{}
+	count := map[seriesKey]int{}
+	last := j.history.Runs[max(0, len(j.history.Runs)-recently):]
+	for _, rec := range last {
+		for _, m := range rec.Measurements {
+			count[seriesKey{m.Point, m.Metric}]++
+		}
+	}
+	for key, n := range count {
+		if !have[key] && n >= usually {
+			lacks[key] = fmt.Sprintf("by %d of the last %d runs", n, len(last))
+		}
+	}
+	for _, e := range j.Pins.Cases[j.Record.Case] {
+		key := seriesKey{e.Point, e.Metric}
+		if have[key] || e.Point == "" && measured[e.Metric] || !e.demands() || !e.fits(j.Record) || lacks[key] != "" {
+			continue
+		}
+		lacks[key] = "pinned at " + e.Source
+	}
+	return lacks
 }
 
 // invalid makes rows of a run that is no measurement: what it measured, and the

@@ -155,6 +155,60 @@ func TestAMetricThatDisappearsIsNotAPass(t *testing.T) {
 	require.Equal(t, "not measured by this run, but by 5 of the last 5 runs", row.Reason)
 }
 
+// Someone wrote a value down, so somebody wants to know.
+func TestAPinnedMetricThatIsNotMeasuredIsNotAPass(t *testing.T) {
+	t.Parallel()
+	pins, err := baseline.ParsePins("p.yaml", []byte(`schema: 1
+cases:
+  c:
+    output_token_throughput: 1000
+    ttft_median_ms: {gate: true}
+    tpot_median_ms: {value: 10, gate: false}
+    con128/output_token_throughput: 2000
+    con64/e2el_median_ms: {match: {gpu_type: B200}, value: 3, gate: true}
+    request_throughput: 7
+`), metric.Default())
+	require.NoError(t, err)
+	set := setup(nil)
+	set.Pins = pins
+	r := nightly("c", 1, 1000)
+	r.Measurements = r.Measurements[:1]
+	require.Equal(t, tput, r.Measurements[0].Metric)
+	got := map[string]string{}
+	for _, row := range judge(t, set, r.Normal()).Rows {
+		if row.Verdict == verdict.Invalid {
+			require.True(t, row.Gate)
+			got[row.Point+"/"+row.Metric] = row.Reason
+		}
+	}
+	require.Equal(t, map[string]string{
+		"/ttft_median_ms":                "not measured by this run, but pinned at p.yaml:5:5",
+		"con128/output_token_throughput": "not measured by this run, but pinned at p.yaml:7:5",
+	}, got, "at any point, at its own point; not what gates nothing or is about other runs")
+}
+
+// 0 tok/s is no measurement, and is no history either.
+func TestAGateWithoutAUsableValueMakesTheRunInvalid(t *testing.T) {
+	t.Parallel()
+	s := open(t, "dir:"+t.TempDir())
+	for _, v := range []float64{0, -5} {
+		r := nightly("c", 1, v)
+		j := judge(t, setup(s), r)
+		require.Equal(t, verdict.Invalid, j.Record.Verdict)
+		require.False(t, j.Record.Valid)
+		require.Contains(t, j.Record.Problems[0], "con64 output_token_throughput: the value")
+		require.NoError(t, j.Record.Validate())
+		save(t, s, j.Record)
+		h, err := s.History(t.Context(), baseline.Query{Case: "c", Match: r.Match})
+		require.NoError(t, err)
+		require.Empty(t, h.Runs)
+	}
+	set := setup(s)
+	off := false
+	set.Policy.Metrics = map[string]verdict.MetricPolicy{tput: {Gate: &off}}
+	require.True(t, judge(t, set, nightly("c", 1, 0)).Record.Valid, "a value that gates nothing harms nobody")
+}
+
 func TestRowsAreInNaturalOrder(t *testing.T) {
 	t.Parallel()
 	r := nightly("c", 1, 100)

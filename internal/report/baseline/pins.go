@@ -205,19 +205,34 @@ func (p Pins) find(r Record, point, name string) (PinEntry, bool) {
 		if e.Metric != name || e.Point != "" && e.Point != point {
 			continue
 		}
-		fits := true
-		for k, v := range e.Match {
-			fits = fits && r.Match[k] == v
-		}
 		rank := len(e.Match)
 		if e.Point != "" {
 			rank += 1000
 		}
-		if fits && rank > bestRank {
+		if e.fits(r) && rank > bestRank {
 			best, bestRank = e, rank
 		}
 	}
 	return best, bestRank >= 0
+}
+
+// fits says whether the entry is about runs with these match values.
+func (e PinEntry) fits(r Record) bool {
+	for k, v := range e.Match {
+		if r.Match[k] != v {
+			return false
+		}
+	}
+	return true
+}
+
+// demands says whether the entry expects its metric to be measured: there is a
+// value to hold it against, or it is said to gate.
+func (e PinEntry) demands() bool {
+	if e.Gate != nil {
+		return *e.Gate
+	}
+	return e.Value != nil
 }
 
 // apply is the policy for one series, with what the file says about it, and its
