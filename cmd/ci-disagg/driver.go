@@ -183,7 +183,7 @@ func (d *driver) options(h host, dir rundir.Dir, detach bool) drive.Options {
 	}
 	o := drive.Options{
 		Dir: dir, Backend: d.backend, Host: d.host, Slurm: d.client, Binary: d.binary,
-		Cluster:  drive.Cluster{Name: d.cluster, MaxJobs: d.profile.MaxJobs, MaxNodes: d.profile.MaxNodes},
+		Cluster:  drive.Cluster{Name: d.cluster, Partition: d.profile.Partition, MaxJobs: d.profile.MaxJobs, MaxNodes: d.profile.MaxNodes},
 		Render:   d.render,
 		Retry:    retry,
 		MaxJobs:  d.cfg.Jobs.Max,

@@ -30,7 +30,7 @@ type driver struct {
 
 	queue    queueView
 	badNodes map[string]string // node → why; kept from further jobs
-	known    []string          // nodes of the cluster, nil = not asked yet
+	known    []slurm.NodeRow   // nodes of the cluster, nil = not asked yet
 	retries  int               // in this run
 	agent    string            // path of the binary there, "" = not installed yet
 	turn     chan struct{}     // closed when the submission before the next one has ended
@@ -354,14 +354,6 @@ func (d *driver) thereRun() rundir.Dir { return thereRun(d.o.Binary.Dir, d.run) 
 // id on different machines; their tags differ.
 func thereRun(agentDir string, run rundir.Run) rundir.Dir {
 	return rundir.Dir(agentDir + "/runs/" + rundir.Slug(run.ID) + "." + OwnerTag(run))
-}
-
-func (d *driver) noteBadNodes(nodes []string, why string) {
-	for _, n := range nodes {
-		if d.badNodes[n] == "" {
-			d.badNodes[n] = why
-		}
-	}
 }
 
 // slurmJob is the attempt's job as the client knows it.

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurmtest"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -375,17 +376,37 @@ func leases(t *testing.T, dir rundir.Dir) {
 	require.Equal(t, 1, won)
 }
 
+// rows are usable nodes of a partition.
+func rows(partition string, names ...string) []slurm.NodeRow {
+	var out []slurm.NodeRow
+	for _, n := range names {
+		out = append(out, slurm.NodeRow{Name: n, Partition: partition, Default: partition == "batch", Usable: true})
+	}
+	return out
+}
+
 func TestChooseExclusions(t *testing.T) {
 	t.Parallel()
-	known := []string{"a", "b", "c", "d"}
-	got, warned := chooseExclusions([]string{"a", "gone"}, []string{"b", "a"}, known, 2, nil)
+	known := rows("batch", "a", "b", "c", "d")
+	got, warned := chooseExclusions([]string{"a", "gone"}, []string{"b", "a"}, known, "", 2, nil)
 	require.Equal(t, []string{"a", "b"}, got)
 	require.Len(t, warned, 1)
-	got, warned = chooseExclusions([]string{"a", "b", "c"}, []string{"d"}, known, 2, nil)
+	got, warned = chooseExclusions([]string{"a", "b", "c"}, []string{"d"}, known, "batch", 2, nil)
 	require.Equal(t, []string{"a", "b"}, got, "enough must remain")
 	require.Len(t, warned, 2)
-	got, _ = chooseExclusions([]string{"x"}, nil, nil, 2, nil)
+	got, _ = chooseExclusions([]string{"x"}, nil, nil, "", 2, nil)
 	require.Equal(t, []string{"x"}, got, "without a list, sbatch has the last word")
+
+	// What does not run this job is not left for it: other partitions, and what is down.
+	known = append(known, rows("big", "e", "f", "g")...)
+	known[3].Usable = false
+	got, warned = chooseExclusions([]string{"a", "b"}, nil, known, "", 2, nil)
+	require.Equal(t, []string{"a"}, got)
+	require.Len(t, warned, 1)
+	got, _ = chooseExclusions([]string{"a", "d", "b"}, nil, known, "other,big", 3, nil)
+	require.Equal(t, []string{"a", "b", "d"}, got, "none of them would have been used")
+	got, _ = chooseExclusions([]string{"d"}, nil, known, "", 3, nil)
+	require.Equal(t, []string{"d"}, got, "a node that is down takes nothing away")
 }
 
 func TestResumeCountsEarlierRetries(t *testing.T) {
@@ -414,7 +435,7 @@ func TestResumeKeepsAvoidedNodesApart(t *testing.T) {
 	o := simOptions(t, s, rundir.Dir(t.TempDir()+"/run"), 1)
 	require.NoError(t, o.complete())
 	d := newDriver(o, o.Run, o.Plans, nil)
-	res := result{nodes: []string{"a", "b", "c", "d"}}
+	res := result{nodes: rows("batch", "a", "b", "c", "d")}
 	res.exclusions(context.Background(), d, o.Plans[0], order{bad: []string{"a"}, avoid: []string{"a", "b"}})
 	require.Equal(t, []string{"a", "b"}, res.job.Excluded)
 	require.Equal(t, []string{"b"}, res.job.Avoided)

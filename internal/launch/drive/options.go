@@ -62,6 +62,9 @@ type Options struct {
 // Cluster is what drive must know of a cluster.
 type Cluster struct {
 	Name string `yaml:"name"` // key of exclusions, job records and limits
+	// Partition is where jobs go, several separated by commas; "" = the cluster's
+	// default.
+	Partition string `yaml:"partition"`
 	// MaxJobs and MaxNodes bound what all runs of ci-disagg of this user have
 	// pending or running there, together; 0 = no bound.
 	MaxJobs  int `yaml:"max_jobs"`

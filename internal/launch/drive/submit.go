@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
@@ -78,15 +77,15 @@ func (d *driver) start(work context.Context, c *theCase) {
 
 // order is what a submission depends on beside the attempt.
 type order struct {
-	avoid []string // nodes this attempt had better not get (repetition elsewhere)
-	bad   []string // nodes to keep away from
-	nodes []string // of the cluster, nil = not asked yet
+	avoid []string        // nodes this attempt had better not get (repetition elsewhere)
+	bad   []string        // nodes to keep away from
+	nodes []slurm.NodeRow // of the cluster, nil = not asked yet
 }
 
 // result is what became of a submission.
 type result struct {
 	job      rundir.Job // with id and exclusions
-	nodes    []string
+	nodes    []slurm.NodeRow
 	warnings []string
 	err      error
 }
@@ -202,52 +201,6 @@ func (d *driver) installed(work context.Context) (string, error) {
 		d.agent = path
 	}
 	return path, err
-}
-
-// exclusions settles which nodes the job is kept from: those that the cluster
-// knows, and only while enough of the others remain.
-func (r *result) exclusions(work context.Context, d *driver, p rundir.Plan, in order) {
-	if d.o.Backend == BackendLocal || len(in.bad)+len(in.avoid) == 0 {
-		return
-	}
-	if r.nodes == nil {
-		nodes, err := d.o.Slurm.NodeNames(work)
-		if err != nil {
-			r.warnings = append(r.warnings, "the cluster's nodes could not be listed: "+err.Error())
-		}
-		r.nodes = nodes
-	}
-	r.job.Excluded, r.warnings = chooseExclusions(in.bad, in.avoid, r.nodes, p.Nodes, r.warnings)
-	r.job.Avoided = slices.DeleteFunc(slices.Clone(r.job.Excluded), func(n string) bool { return slices.Contains(in.bad, n) })
-}
-
-// chooseExclusions drops names that the cluster does not know (sbatch refuses a
-// job that excludes one), and as many others as are needed to run at all: first
-// those that were only to be avoided.
-func chooseExclusions(bad, avoid, known []string, need int, warnings []string) (exclude, warned []string) {
-	var out []string
-	for _, n := range slices.Concat(bad, avoid) {
-		switch {
-		case slices.Contains(out, n):
-		case known != nil && !slices.Contains(known, n):
-			warnings = append(warnings, fmt.Sprintf("node %s is not known to this cluster: not excluded", n))
-		case known != nil && len(known)-len(out)-1 < need:
-			warnings = append(warnings, fmt.Sprintf("node %s is not excluded: too few others would remain", n))
-		default:
-			out = append(out, n)
-		}
-	}
-	slices.Sort(out)
-	return out, warnings
-}
-
-func (d *driver) badList() []string {
-	out := make([]string, 0, len(d.badNodes))
-	for n := range d.badNodes {
-		out = append(out, n)
-	}
-	slices.Sort(out)
-	return out
 }
 
 const (

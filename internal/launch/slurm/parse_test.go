@@ -264,3 +264,16 @@ func TestParseDown(t *testing.T) {
 	require.Equal(t, []string{"gpu1", "gpu2", "gpu4"}, ParseDown(text))
 	require.Empty(t, ParseDown(""))
 }
+
+func TestParseNodes(t *testing.T) {
+	t.Parallel()
+	text := "gpu0 batch* idle\ngpu0 urgent idle\ngpu1 batch* down*\ngpu2 batch* mix-\ngpu3 batch* idle~\ngpu4 batch* drain\ngpu5 batch* alloc*\ngpu6 batch* newword\nCLUSTER: x\n\n"
+	usable := map[string]bool{"gpu0": true, "gpu2": true, "gpu3": true}
+	rows := ParseNodes(text)
+	require.Len(t, rows, 8)
+	for _, r := range rows {
+		require.Equal(t, usable[r.Name], r.Usable, r.Name)
+		require.Equal(t, r.Partition == "batch", r.Default)
+	}
+	require.Equal(t, "urgent", rows[1].Partition)
+}
