@@ -32,11 +32,11 @@ class LibraryTest {
         this.repository = repository
         this.binary = binary
         this.scratch = scratch
+        examples() // the longest first, so that none is left alone at the end
         endings()
         sights()
         binaries()
         parts()
-        examples()
     }
 
     // Building blocks.
@@ -410,11 +410,11 @@ class LibraryTest {
         }
     }
 
-    /** Runs all scenarios, six at a time: they mostly wait. */
+    /** Runs all scenarios, eight at a time: they mostly wait. */
     int run(List<String> only) {
         Map<String, Closure> chosen = only ? scenarios.findAll { k, v -> only.any { o -> k.contains(o) } } : scenarios
         assert chosen
-        ExecutorService pool = Executors.newFixedThreadPool(6)
+        ExecutorService pool = Executors.newFixedThreadPool(8)
         Map<String, Future> all = chosen.collectEntries { String name, Closure body ->
             [name, pool.submit({
                 long t = System.currentTimeMillis()
