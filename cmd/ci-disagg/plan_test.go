@@ -230,6 +230,24 @@ func TestPlanRefuses(t *testing.T) {
 	}
 }
 
+// The config that docs/moving-over.md begins with is one, down to every key.
+func TestConfigOfMovingOver(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("../../docs/moving-over.md")
+	require.NoError(t, err)
+	_, text, ok := strings.Cut(string(data), "```yaml\n")
+	require.True(t, ok)
+	text, _, _ = strings.Cut(text, "```")
+	c, err := parseConfig("moving-over.md", []byte(text))
+	require.NoError(t, err)
+	_, profile, err := c.profile("gb200")
+	require.NoError(t, err)
+	require.NotNil(t, profile.Container)
+	path, err := profile.AgentFor("amd64")
+	require.NoError(t, err)
+	require.NotEmpty(t, path)
+}
+
 // Without a config nothing is known of a cluster.
 func TestPlanWithoutConfig(t *testing.T) {
 	t.Parallel()

@@ -11,7 +11,7 @@ import (
 type Setting struct {
 	Key   string // below workload
 	Value string
-	From  string // "$NAME" of the caller's environment, "config", or "default"
+	From  string // "$NAME" of the caller's environment, "config", a flag, or "default"
 }
 
 // Settings are the effective values, in the order of the docs. Values that are
@@ -63,7 +63,10 @@ func (in Input) Settings() []Setting {
 	add("mpi", s.MPI, c.MPI, "")
 	add("ucx", s.UCX, c.UCX, "")
 	add("gpu_type", s.GPUType, c.GPUType, "")
-	add("waives", strings.Join(slices.Concat(c.Waives, in.Waives), ", "), strings.Join(c.Waives, ", "), "")
+	add("waives", strings.Join(c.Waives, ", "), strings.Join(c.Waives, ", "), "")
+	if len(in.Waives) > 0 {
+		out = append(out, Setting{Key: "waives", Value: strings.Join(in.Waives, ", "), From: "--waives"})
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Facts)) {
 		out = append(out, Setting{Key: "facts." + name, Value: c.Facts[name], From: "config"})
 	}
