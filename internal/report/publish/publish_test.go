@@ -278,6 +278,8 @@ func TestEveryImageAndTableIsDescribed(t *testing.T) {
 				}
 				require.Equal(t, strings.Count(page, "<table"), strings.Count(page, "<caption>"), file)
 				require.NotRegexp(t, `<th>|<th class="n">`, page, "a header cell without a scope")
+				require.NotContains(t, page, `role="region"`, "a landmark per log, several of the same name")
+				require.Regexp(t, `<title>[A-Za-z ]+: `, page, "a tab shows the result first")
 			case ".svg":
 				require.Regexp(t, `(?s)^<svg [^>]*role="img" aria-labelledby="title">\n<title id="title">[^<]{10,}</title>`, page, file)
 			}
