@@ -110,6 +110,19 @@ func TestImportOfUpstreamsDatabase(t *testing.T) {
 	require.Contains(t, []map[string]string{got.Records[1].Match, got.Records[2].Match, got.Records[3].Match}, map[string]string{"gpu_type": "GB200", "model": "dsr1", "gen_tp": "8"})
 }
 
+// A value that no rule can use stays where it is, and is counted.
+func TestImportLeavesOutWhatIsNoMeasurement(t *testing.T) {
+	t.Parallel()
+	for _, v := range []string{"0", "-1", "null", `"1000"`, "{}"} {
+		doc := `{"s_test_case_name": "srv-con8_iter1_isl1_osl1", "ts_created": 1785553100000, "b_is_valid": true, "d_median_ttft": 5, "d_token_throughput": ` + v + "}\n"
+		got, err := baseline.Import(strings.NewReader(doc), "x.ndjson", importOptions())
+		require.NoError(t, err)
+		require.Equal(t, map[string]int{"the field d_token_throughput has no finite number above 0": 1}, got.Skipped, v)
+		require.Len(t, got.Records, 1)
+		require.Len(t, got.Records[0].Measurements, 1)
+	}
+}
+
 func TestImportOfPerfDataYAML(t *testing.T) {
 	t.Parallel()
 	const text = `- new_data:

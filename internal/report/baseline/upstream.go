@@ -110,8 +110,8 @@ func (im *importer) metrics(doc map[string]any, point string) []Measurement {
 			continue
 		}
 		v, ok := number(raw)
-		if !ok {
-			im.skip("the field %s has no finite number", field)
+		if !ok || v <= 0 {
+			im.skip("the field %s has no finite number above 0", field)
 			continue
 		}
 		out = append(out, Measurement{Point: point, Metric: def.Name, Unit: def.Unit, Values: []float64{v}})
