@@ -79,9 +79,6 @@ func (b *builder) addPiece(p piece) error {
 
 func (b *builder) beginProperty() error {
 	if !b.inCase {
-		if len(b.suite.late.Properties) > maxPieces/4 {
-			return errTooLarge
-		}
 		b.arena, b.attrs, b.pieces = b.arena[:0], b.attrs[:0], b.pieces[:0]
 	}
 	return b.addPiece(piece{kind: pieceProp})

@@ -13,7 +13,11 @@ const maxCollapsed = 3
 // in whatever suites they are: it numbers them in the order of their occurrence,
 // so that they swap histories when one is gone.
 func (b *book) warnCollapsed() error {
-	var hashes []uint64
+	n := 0
+	for _, s := range b.suites {
+		n += s.entries.n
+	}
+	hashes := make([]uint64, 0, n)
 	for _, s := range b.suites {
 		for _, e := range s.entries.all {
 			hashes = append(hashes, e.safeBits())

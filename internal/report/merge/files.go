@@ -295,6 +295,9 @@ func (p *plain) outer(s junit.Suite) error {
 	return p.suiteResults(to, s.Results)
 }
 
+// maxSuiteAttrs bounds the attributes of a suite; further ones are properties.
+const maxSuiteAttrs = 100
+
 // addAttrs takes over the attributes of a suite that are not recounted. Where
 // two suites disagree, all values are kept as properties.
 func (s *suite) addAttrs(from *junit.Suite) {
@@ -305,7 +308,7 @@ func (s *suite) addAttrs(from *junit.Suite) {
 		}
 		i := slices.IndexFunc(s.attrs, func(have junit.Attr) bool { return have.Name == a.Name })
 		switch {
-		case i < 0 && !s.conflicting(a.Name):
+		case i < 0 && !s.conflicting(a.Name) && len(s.attrs) < maxSuiteAttrs:
 			s.attrs = append(s.attrs, a)
 		case i < 0:
 			s.properties.add(junit.Property(a))

@@ -409,6 +409,31 @@ func TestCollapsedNames(t *testing.T) {
 	require.Equal(t, []string{`Jenkins cannot tell "c.t[a-b]" from "c.t[a.b]"`}, sum.Warnings)
 }
 
+// TestManyOfASuite: what suites of many files say together may be more than any
+// file may say.
+func TestManyOfASuite(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var paths []string
+	for i := range 2 {
+		var attrs, props strings.Builder
+		for j := range 1000 {
+			fmt.Fprintf(&attrs, ` a%d-%d="1"`, i, j)
+		}
+		for j := range 3000 {
+			fmt.Fprintf(&props, `<property name="p%d-%d" value=""/>`, i, j)
+		}
+		doc := fmt.Sprintf(`<testsuite name="s"%s><properties>%s</properties><testcase classname="c" name="t%d"/></testsuite>`, attrs.String(), props.String(), i)
+		paths = append(paths, write(t, dir, fmt.Sprintf("%d.xml", i), doc))
+	}
+	o := Options{Read: junit.ReadOptions{MaxCase: 400_000}}
+	_, out := mergeFiles(t, o, false, paths...)
+	doc := contents(t, out)
+	require.Equal(t, 2*3000+2*1000-maxSuiteAttrs, strings.Count(doc, "<property "))
+	_, again := mergeFiles(t, Options{}, false, out)
+	require.Equal(t, doc, contents(t, again))
+}
+
 // TestCollapsedSuites: names in different suites are one for Jenkins, too.
 func TestCollapsedSuites(t *testing.T) {
 	t.Parallel()

@@ -78,8 +78,7 @@ func verify(w io.Writer, size int64, path string, want junit.Counts) error {
 	if !ok {
 		return nil
 	}
-	limits := junit.ReadOptions{MaxBytes: size + 1, MaxCase: size + 1}
-	got, err := junit.Read(io.NewSectionReader(r, 0, size), path, limits, junit.Visitor{})
+	got, err := junit.Read(io.NewSectionReader(r, 0, size), path, spoolLimits(junit.ReadOptions{}), junit.Visitor{})
 	if err != nil {
 		return fmt.Errorf("the report was written, but cannot be read: %w", err)
 	}
