@@ -433,6 +433,21 @@ func TestChartsOfManyMetricsAreBounded(t *testing.T) {
 	require.Len(t, charted(rows), maxGating+maxMoved, "the same after the others have lost their history")
 }
 
+// TestFilesThatAreNotListedAreSaid: nothing is left out silently.
+func TestFilesThatAreNotListedAreSaid(t *testing.T) {
+	t.Parallel()
+	d := crashDocument()
+	c := worstFirst(d.Cases)[0]
+	a := &c.Attempts[0]
+	_, files := written(t, d)
+	require.NotContains(t, string(files[casePath(c)]), "more in the run directory")
+	for i := range maxLinks {
+		a.Artifacts = append(a.Artifacts, Link{Label: fmt.Sprint("f", i), Path: fmt.Sprint("cases/f", i)})
+	}
+	_, files = written(t, d)
+	require.Contains(t, string(files[casePath(c)]), "400 files, and more in the run directory")
+}
+
 // TestChartsOfAwkwardSeries: no series may stop a report.
 func TestChartsOfAwkwardSeries(t *testing.T) {
 	t.Parallel()

@@ -141,6 +141,8 @@ type attemptPage struct {
 	Said     string // why it ended so, where the banner does not say it
 	Events   []eventView
 	Dropped  int
+
+	MoreFiles bool // than are listed
 }
 
 // roleView is a role of an attempt.

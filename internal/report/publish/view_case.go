@@ -111,8 +111,8 @@ func viewAttempt(c Case, a Attempt, root string) attemptPage {
 		}
 		p.Events = append(p.Events, eventView{At: "+" + lasting(e.At.Sub(from)), Role: e.Role, What: oneLine(e.What, 400)})
 	}
-	if len(p.Artifacts) > maxLinks {
-		p.Artifacts = p.Artifacts[:maxLinks]
+	if len(p.Artifacts) >= maxLinks { // as many as the report lists at all: there may be more
+		p.Artifacts, p.MoreFiles = p.Artifacts[:maxLinks], true
 	}
 	return p
 }
