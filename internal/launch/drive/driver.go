@@ -86,10 +86,11 @@ type attempt struct {
 	roles       map[string]string
 	raw         []byte // agent.json as last read
 	submitting  bool
-	searching   bool // its submission left no id: being looked for
-	fresh       bool // just submitted, and not yet held against the cluster's limits
-	ending      bool // resolved: being collected and decided
-	asked       bool // a scontrol or sacct for it is under way
+	searching   bool      // its submission left no id: being looked for
+	searchSince time.Time // since when without an answer
+	fresh       bool      // just submitted, and not yet held against the cluster's limits
+	ending      bool      // resolved: being collected and decided
+	asked       bool      // a scontrol or sacct for it is under way
 	askedAt     time.Time
 	cancelled   bool // scancel has been sent
 	cancelAt    time.Time

@@ -33,6 +33,8 @@ type sim struct {
 	calls map[string]int
 	// hang makes squeue block until it is given up.
 	hang func() bool
+	// unanswered makes a command fail as one does whose daemon does not answer.
+	unanswered map[string]bool
 	// wait and run are how long a job waits and runs; end is its last state.
 	wait, run func(n int) time.Duration
 	end       func(n int) string
@@ -67,6 +69,9 @@ func (s *sim) Run(ctx context.Context, c host.Cmd) (host.Result, error) {
 	s.mu.Lock()
 	s.calls[c.Argv[0]]++
 	s.mu.Unlock()
+	if s.unanswered[c.Argv[0]] {
+		return host.Result{Exit: 1, Stderr: []byte(c.Argv[0] + ": error: Socket timed out on send/recv operation\n")}, nil
+	}
 	switch c.Argv[0] {
 	case "sbatch":
 		return s.sbatch(c)
@@ -409,6 +414,24 @@ func TestDetachEndsWhenTheClusterNeverAnswers(t *testing.T) {
 		run, err = Resume(context.Background(), o)
 		require.NoError(t, err)
 		require.Equal(t, rundir.OutcomePassed, run.Cases[2].Attempts[0].Outcome)
+	})
+}
+
+// Nobody will ever say whether the job exists: that ends, too.
+func TestASubmissionThatNobodyKnowsOf(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir() + "/run")
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim()
+		s.unanswered = map[string]bool{"sbatch": true, "sacct": true}
+		begun := time.Now()
+		run, err := Run(context.Background(), simOptions(t, s, dir, 1))
+		require.NoError(t, err)
+		require.Less(t, time.Since(begun), notReadyFor+2*time.Minute)
+		require.Equal(t, rundir.OutcomeInfra, run.Cases[0].Attempts[0].Outcome)
+		require.Contains(t, outcomeOf(t, dir, "c0", 0, 1).Reason, "could not be found out for 10m0s")
+		require.Equal(t, "submit-failed", outcomeOf(t, dir, "c0", 0, 1).Finding.Kind, "a retry may do better")
+		require.Positive(t, s.calls["scancel"], "it may exist all the same")
 	})
 }
 

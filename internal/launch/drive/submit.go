@@ -312,7 +312,7 @@ func (d *driver) notReady(c *theCase, a *attempt, n next, err error) {
 func (d *driver) refused(c *theCase, a *attempt, err error) {
 	kind := "submit-failed" // ours: disk, binary, connection
 	var refused *slurm.CallError
-	if errors.As(err, &refused) {
+	if errors.As(err, &refused) && refused.Command == "sbatch" {
 		kind = outcome.KindSubmit
 	}
 	d.registry.drop(a.job.Name)
@@ -331,6 +331,9 @@ func (d *driver) search(work context.Context, c *theCase) {
 		return
 	}
 	a.asked, a.askedAt = true, d.o.Now()
+	if a.searchSince.IsZero() {
+		a.searchSince = a.askedAt
+	}
 	j := a.job
 	d.background(func() {
 		over := submissionOver(j, d.o.Now(), d.o.Host.Name() != "here")
@@ -350,6 +353,10 @@ func (d *driver) searched(work context.Context, c *theCase, a *attempt, j slurm.
 		}
 		d.attached(work, c, a)
 		d.tell(Submitted, c, "found job %s by its name", j.ID)
+	case err != nil && d.o.Now().Sub(a.searchSince) > notReadyFor:
+		j := a.job
+		d.background(func() { _ = d.back.cancel(work, []rundir.Job{j}) }) // should it exist after all
+		d.refused(c, a, fmt.Errorf("whether its job exists could not be found out for %v: %w", notReadyFor, err))
 	case err != nil:
 		d.o.Log.Debug("search", "name", a.job.Name, "err", err)
 	case over && d.stopping.Load():
