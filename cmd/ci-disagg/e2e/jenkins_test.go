@@ -133,7 +133,7 @@ func TestJenkinsAbort(t *testing.T) {
 				}
 				_ = os.RemoveAll(dir)
 			})
-			cluster.Eventually(t, 90*time.Second, "the moment to abort", func() bool { return tt.ready(j) })
+			cluster.Eventually(t, soon, "the moment to abort", func() bool { return tt.ready(j) })
 
 			carriers := s.carriers(t)
 			for _, pid := range carriers {
@@ -144,16 +144,16 @@ func TestJenkinsAbort(t *testing.T) {
 				_ = syscall.Kill(pid, syscall.SIGTERM) // it may have ended meanwhile
 			}
 
-			cluster.Eventually(t, 8*time.Second, "the job to be gone within KillWait + 5 s", func() bool { return len(cluster.Running(t)) == 0 || !j.inQueue(t) })
+			cluster.Eventually(t, within(8*time.Second), "the job to be gone within KillWait + 5 s", func() bool { return len(cluster.Running(t)) == 0 || !j.inQueue(t) })
 			gone := time.Since(began)
-			cluster.Eventually(t, 20*time.Second, "the exit code", func() bool { _, err := os.Stat(s.control + "/result"); return err == nil })
+			cluster.Eventually(t, soon, "the exit code", func() bool { _, err := os.Stat(s.control + "/result"); return err == nil })
 			code, err := os.ReadFile(s.control + "/result")
 			require.NoError(t, err)
 			require.Equal(t, "143\n", string(code))
 			ended := time.Since(began)
 
 			first, cookies := scancelled(t, log)
-			require.Less(t, first.Sub(began), time.Second, "SIGTERM to scancel")
+			require.Less(t, first.Sub(began), within(time.Second), "SIGTERM to scancel")
 			require.Empty(t, cookies, "scancel could be shot by Jenkins' reaper")
 			t.Logf("scancel after %v, job gone after %v, step ended after %v", first.Sub(began), gone, ended)
 

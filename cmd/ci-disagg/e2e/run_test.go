@@ -7,7 +7,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -43,9 +42,10 @@ func TestEndings(t *testing.T) {
 	}{
 		{name: "pass", exit: 0, outcome: rundir.OutcomePassed, says: "1 passed"},
 		{name: "slow", env: []string{"CI_DISAGG_SLOW=25"}, exit: 4, outcome: rundir.OutcomePassed, says: "tpot_median_ms"},
-		{name: "killed", kill: true, exit: 3, outcome: rundir.OutcomeInfra, class: "infra", says: "[GEN_0] killed by SIGKILL"},
+		// Slow, so that the benchmark is not through before the end that is done to it.
+		{name: "killed", env: []string{"CI_DISAGG_SLOW=1000"}, kill: true, exit: 3, outcome: rundir.OutcomeInfra, class: "infra", says: "[GEN_0] killed by SIGKILL"},
 		{
-			name: "exception", env: []string{"CI_DISAGG_FAULT=GEN_0:crash-while-serving"}, exit: 1,
+			name: "exception", env: []string{"CI_DISAGG_FAULT=GEN_0:crash-while-serving", "CI_DISAGG_SLOW=1000"}, exit: 1,
 			outcome: rundir.OutcomeTestFailed, class: "test", says: "CUDA error: an illegal memory access was encountered",
 		},
 	}
@@ -81,7 +81,7 @@ func TestEndings(t *testing.T) {
 // killGen0 waits until GEN_0 serves and kills its pytest.
 func (j *job) killGen0(t *testing.T) {
 	t.Helper()
-	cluster.Eventually(t, time.Minute, "GEN_0 to serve", func() bool {
+	cluster.Eventually(t, soon, "GEN_0 to serve", func() bool {
 		logs, _ := filepath.Glob(string(j.dir) + "/cases/*/rep-0/attempt-1/output/gen_server_0.log")
 		if len(logs) != 1 {
 			return false
