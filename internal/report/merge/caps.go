@@ -142,17 +142,19 @@ func (k *cutter) apply(c *junit.Case, kept string) {
 	}
 }
 
+// oneText puts several texts into one.
+func oneText(texts []string) []string {
+	if len(texts) < 2 {
+		return texts
+	}
+	return []string{strings.Join(texts, "\n")}
+}
+
 // texts puts several outputs into one, as readers take only the first, and caps
 // it.
 func (k *cutter) texts(texts []string, limit int, kept string) []string {
-	switch len(texts) {
-	case 0:
-		return nil
-	case 1:
-	default:
-		texts = []string{strings.Join(texts, "\n")}
-	}
-	if k.off {
+	texts = oneText(texts)
+	if k.off || len(texts) == 0 {
 		return texts
 	}
 	if t := k.text(junit.Clean(texts[0]), limit, kept); t != texts[0] {

@@ -119,25 +119,35 @@ func (b *book) block(s *suite, counts junit.Counts) junit.SuiteBlock {
 	}
 	block.Cases = func(w io.Writer) error { return b.copyCases(w, s) }
 	if len(s.text) > 0 {
-		block.Output = func() (out, errs []string, err error) {
-			list := make([]*entry, len(s.text))
-			for i := range s.text {
-				list[i] = &s.text[i]
-			}
-			err = b.reread(list, func(next func() (*junit.Case, error)) error {
-				for range list {
-					c, err := next()
-					if err != nil {
-						return err
-					}
-					out, errs = append(out, c.SystemOut...), append(errs, c.SystemErr...)
-				}
-				return nil
-			})
-			return out, errs, err
-		}
+		block.Output = func() (out, errs []string, err error) { return b.suiteOutput(s) }
 	}
 	return block
+}
+
+// suiteOutput is what the suites say that a suite was made of, as one text each:
+// readers take only the first.
+func (b *book) suiteOutput(s *suite) (out, errs []string, err error) {
+	list := s.texts()
+	err = b.reread(list, func(next func() (*junit.Case, error)) error {
+		for range list {
+			c, err := next()
+			if err != nil {
+				return err
+			}
+			out, errs = append(out, c.SystemOut...), append(errs, c.SystemErr...)
+		}
+		return nil
+	})
+	return oneText(out), oneText(errs), err
+}
+
+// texts are the entries of the suite's output.
+func (s *suite) texts() []*entry {
+	list := make([]*entry, len(s.text))
+	for i := range s.text {
+		list[i] = &s.text[i]
+	}
+	return list
 }
 
 // timestamp is t as JUnit writes it, in UTC.

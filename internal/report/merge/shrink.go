@@ -128,10 +128,7 @@ func (b *book) leaveOut(s *string, kept string) {
 // dropSuiteTexts leaves out what suites say beside their cases.
 func (b *book) dropSuiteTexts() error {
 	for _, s := range b.suites {
-		list := make([]*entry, len(s.text))
-		for i := range s.text {
-			list[i] = &s.text[i]
-		}
+		list := s.texts()
 		err := b.reread(list, func(next func() (*junit.Case, error)) error {
 			for _, e := range list {
 				c, err := next()
