@@ -1,0 +1,110 @@
+package blame_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
+
+	"github.com/ci-disagg/ci-disagg/internal/blame"
+)
+
+func rules(t testing.TB) []blame.Rule {
+	t.Helper()
+	var out []blame.Rule
+	require.NoError(t, yaml.Unmarshal([]byte(blame.ClassesYAML), &out))
+	return out
+}
+
+func classes(t testing.TB) blame.Classes {
+	t.Helper()
+	c, err := blame.Compile(rules(t))
+	require.NoError(t, err)
+	return c
+}
+
+// Every built-in rule is reached by a line as it was seen, and by no rule before
+// it; and lines of healthy runs reach none.
+func TestBuiltInClasses(t *testing.T) {
+	t.Parallel()
+	lines := map[string]string{
+		"[ 1234.5] NVRM: Xid (PCI:0000:81:00): 79, pid=0, GPU has fallen off the bus.":                 "gpu-fell-off-the-bus",
+		"NVRM: Xid (PCI:0000:81:00): 94, pid=1, Contained: SM (0x1)":                                   "gpu-xid",
+		"RuntimeError: CUDA error: uncorrectable ECC error encountered":                                "gpu-ecc",
+		"RuntimeError: CUDA error: uncorrectable NVLink error detected during the execution":           "gpu-ecc",
+		"CUDA_ERROR_SYSTEM_NOT_READY: system not yet initialized":                                      "nvlink",
+		"RuntimeError: No CUDA GPUs are available: CUDA_ERROR_NO_DEVICE":                               "cuda-device-fault",
+		"Failed to initialize NVML: Driver/library version mismatch":                                   "cuda-device-fault",
+		"nvidia-imex: domain init failed":                                                              "imex",
+		"srun: error: Node failure on gb-n07":                                                          "node-failure",
+		"srun: error: Task launch for StepId=12.0 failed on node n1: Communication connection failure": "slurm-launch",
+		"sbatch: error: Slurm backup controller in standby mode":                                       "slurm-standby",
+		"slurmstepd: error:  mpi/pmix_v4: _tcp_connect: n1: Cannot establish the connection":           "slurm-pmix",
+		"PMI2_Init failed to initialize.  Return code: 14":                                             "slurm-pmix",
+		"bash: fork: retry: Resource temporarily unavailable":                                          "host-out-of-memory",
+		"pyxis: could not acquire rootfs lock for trtllm":                                              "pyxis-rootfs-lock",
+		"slurmstepd: error: pyxis: couldn't start container":                                           "pyxis-rootfs-lock",
+		"enroot-aufs2ovlfs: failed to create character device":                                         "enroot",
+		"curl: (28) Operation timed out":                                                               "registry",
+		"OSError: [Errno 28] No space left on device":                                                  "disk-full",
+		"OSError: [Errno 116] Stale file handle: '/scratch/x'":                                         "stale-file-handle",
+		"OSError: [Errno 5] Input/output error":                                                        "io-error",
+		"n1:1:1 [0] NCCL WARN NET/IB : Got completion from peer 10.0.0.1 with status=12 opcode=0":      "ib-link",
+		"OSError: [Errno 113] No route to host":                                                        "network-unreachable",
+		"OSError: [Errno 98] error while attempting to bind on address: Address already in use":        "port-in-use",
+		"RuntimeError: the server of GEN_0 ended with -9:":                                             "child-killed",
+		"subprocess.CalledProcessError: Command '['x']' died with <Signals.SIGKILL: 9>.":               "child-killed",
+		"E   torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 20 GiB":                     "cuda-out-of-memory",
+		"slurmstepd: error: Detected 1 oom_kill event in StepId=12.0.":                                 "cgroup-oom",
+		"RuntimeError: CUDA error: an illegal memory access was encountered":                           "cuda-illegal-access",
+		"ModuleNotFoundError: No module named 'tensorrt_llm'":                                          "not-importable",
+		"/x/role.sh: line 9: trtllm-serve: command not found":                                          "bad-command",
+		"[n1:1] *** Process received signal: Segmentation fault (11)":                                  "native-crash",
+		"Traceback (most recent call last):":                                                           "python-exception",
+		"[rank3]: Traceback (most recent call last):":                                                  "python-exception",
+		"E   AssertionError: Failed requests: 3":                                                       "python-exception",
+		"UCX  WARN  no usable transports, falling back":                                                "ucx-fallback",
+		"srun: Job 19 step creation temporarily disabled, retrying (Requested nodes are busy)":         "step-waits",
+		"n1: NCCL WARN Connect to 10.0.0.1 failed : timeout":                                           "nccl-remote",
+	}
+	c := classes(t)
+	reached := map[string]bool{}
+	for line, want := range lines {
+		r, ok := c.Match(line)
+		require.True(t, ok, line)
+		require.Equal(t, want, r.Name, line)
+		require.NotEmpty(t, r.Why, r.Name)
+		reached[r.Name] = true
+	}
+	for _, r := range rules(t) {
+		require.True(t, reached[r.Name], "no line for rule %s", r.Name)
+	}
+	healthy := []string{
+		"", "iter = 12, global_rank = 0, prev_device_step_time = 9.8 ms, num_scheduled_requests = 8",
+		"INFO:     127.0.0.1:33794 - \"GET /health HTTP/1.1\" 200 OK", "Successful requests: 160", "Failed requests: 0",
+		"NVRM: Xid (PCI:0000:81:00): 31, pid=1, MMU Fault", // what an illegal access of the program causes
+		"UCX  INFO  using rc_mlx5", "status: 200", "[TRT-LLM] [W] port 8001 chosen", "GPU 0: 0 uncorrected errors", "exit code 0",
+		"srun: error: gpu1: task 2: Exited with exit code 3", "test exited with 9", "temperature = -9",
+		`    raise RuntimeError("CUDA out of memory")`, `[rank0]:     raise ValueError("No space left on device")`,
+		`>   raise RuntimeError("Segmentation fault")`, `server = <Popen: returncode: -9 args: ['x']>`,
+	}
+	for _, line := range healthy {
+		r, ok := c.Match(line)
+		require.False(t, ok, "%q matches %s", line, r.Name)
+	}
+}
+
+func TestCompileReportsEveryProblem(t *testing.T) {
+	t.Parallel()
+	_, err := blame.Compile([]blame.Rule{
+		{Name: "a", Class: "infra", Pattern: "("},
+		{Name: "a", Class: "unknown", Pattern: "x"},
+		{Class: "test", Pattern: ".*"},
+	})
+	for _, want := range []string{"class a: pattern: error parsing", "class a: name is taken", `class is "unknown"`, "rule 3: name is missing", "matches every line"} {
+		require.ErrorContains(t, err, want)
+	}
+	var none blame.Classes
+	_, ok := none.Match("Traceback (most recent call last):")
+	require.False(t, ok)
+}
