@@ -46,6 +46,8 @@ type dirStore struct {
 	// Modes follow the root directory: a store that a team shares by group
 	// permissions stays shared, whatever the umask of a writer.
 	dirMode, fileMode fs.FileMode
+
+	made bool // by this process: there is no history, and that is said
 }
 
 type marker struct {
@@ -54,15 +56,18 @@ type marker struct {
 }
 
 // OpenDir opens the directory store at path. With create, an absent or empty
-// directory becomes a store; without, it is an UnavailableError, because an
-// empty mount point and an empty store look the same.
+// directory becomes a store, and every history says that it is new; without, it is
+// an UnavailableError, because an empty mount point and an empty store look the
+// same.
 func OpenDir(path string, create bool) (Store, error) {
 	if path == "" {
 		return nil, errors.New("baseline store dir: has no path: give dir:PATH")
 	}
 	s := &dirStore{root: filepath.Clean(path)}
 	if create {
-		if err := os.MkdirAll(s.root, 0o777); err != nil {
+		// Not its parents: where those are missing a file system is not mounted,
+		// and a history must not begin anew below the mount point.
+		if err := os.Mkdir(s.root, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, s.unavailable(err)
 		}
 	}
@@ -106,6 +111,7 @@ func (s *dirStore) checkMarker(create bool) error {
 	if err != nil {
 		return s.unavailable(err)
 	}
+	s.made = true
 	return nil
 }
 

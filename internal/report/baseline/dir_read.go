@@ -57,6 +57,7 @@ func (s *dirStore) history(ctx context.Context, q Query) (History, error) {
 	}
 	h := pick.history()
 	h.Warnings = append(r.warnings, h.Warnings...)
+	h.sayNew(s, s.made)
 	return h, nil
 }
 

@@ -23,27 +23,28 @@ const migrationLock = 0x63692d6469736167
 // undefinedTable is PostgreSQL's SQLSTATE for a table that is not there.
 const undefinedTable = "42P01"
 
-// migrate brings the schema up to the newest embedded migration. A schema that
-// is newer than this binary is refused: it may mean something else by now.
-func migrate(ctx context.Context, conn *pgx.Conn, create bool) error {
+// migrate brings the schema up to the newest embedded migration; made says that
+// there was none. A schema that is newer than this binary is refused: it may mean
+// something else by now.
+func migrate(ctx context.Context, conn *pgx.Conn, create bool) (made bool, err error) {
 	steps, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
-		return err
+		return false, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	have, err := schemaVersion(ctx, conn)
 	switch {
 	case err != nil:
-		return err
+		return false, err
 	case have > len(steps):
-		return fmt.Errorf("its schema is version %d, newer than this ci-disagg understands (%d)", have, len(steps))
+		return false, fmt.Errorf("its schema is version %d, newer than this ci-disagg understands (%d)", have, len(steps))
 	case have == len(steps):
-		return nil
+		return false, nil
 	case !create:
-		return fmt.Errorf("its schema is version %d of %d; a run that saves brings it up to date", have, len(steps))
+		return false, fmt.Errorf("its schema is version %d of %d; a run that saves brings it up to date", have, len(steps))
 	}
-	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return migrateIn(ctx, tx, steps) })
+	return have == 0, pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return migrateIn(ctx, tx, steps) })
 }
 
 func migrateIn(ctx context.Context, tx pgx.Tx, steps []string) error {

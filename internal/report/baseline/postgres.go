@@ -25,6 +25,7 @@ const (
 type pgStore struct {
 	cfg  *pgx.ConnConfig
 	name string // the URL without password and options
+	made bool   // by this process: there is no history, and that is said
 
 	mu   sync.Mutex // one process asks one thing at a time
 	conn *pgx.Conn
@@ -50,7 +51,11 @@ func OpenPostgres(ctx context.Context, dsn string, create bool) (Store, error) {
 		cfg.RuntimeParams["application_name"] = "ci-disagg"
 	}
 	s := &pgStore{cfg: cfg, name: name}
-	if err := s.use(ctx, func(conn *pgx.Conn) error { return migrate(ctx, conn, create) }); err != nil {
+	err = s.use(ctx, func(conn *pgx.Conn) (err error) {
+		s.made, err = migrate(ctx, conn, create)
+		return err
+	})
+	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil

@@ -21,6 +21,7 @@ func (s *pgStore) History(ctx context.Context, q Query) (History, error) {
 		h, err = pgHistory(ctx, conn, q)
 		return err
 	})
+	h.sayNew(s, s.made)
 	return h, err
 }
 

@@ -69,6 +69,14 @@ type History struct {
 	Warnings []string // records that could not be read, and other doubts
 }
 
+// sayNew warns that there is no history because this process made the store: the
+// first run ever, or one that looked in the wrong place.
+func (h *History) sayNew(store Store, made bool) {
+	if made && len(h.Runs) == 0 {
+		h.Warnings = append(h.Warnings, fmt.Sprintf("baseline store %s was not there and has been made: there is no history in it", store))
+	}
+}
+
 // Filter selects records. Zero fields select everything.
 type Filter struct {
 	IDs    []string

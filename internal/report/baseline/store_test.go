@@ -265,6 +265,29 @@ func TestTwentyWriters(t *testing.T) {
 	})
 }
 
+// A store that was not there is made by who saves, who then says so.
+func TestANewStoreSaysSo(t *testing.T) {
+	t.Parallel()
+	bothStores(t, func(t *testing.T, url string) {
+		r := nightly("c", 1, 100)
+		q := baseline.Query{Case: "c", Match: r.Match}
+		first := open(t, url)
+		h, err := first.History(t.Context(), q)
+		require.NoError(t, err)
+		require.Len(t, h.Warnings, 1)
+		require.Contains(t, h.Warnings[0], "was not there and has been made")
+		h, err = open(t, url).History(t.Context(), q)
+		require.NoError(t, err)
+		require.Empty(t, h.Warnings, "it was there")
+		save(t, first, r)
+		h, err = first.History(t.Context(), q)
+		require.NoError(t, err)
+		require.Empty(t, h.Warnings)
+	})
+	_, err := baseline.Open(t.Context(), "dir:"+t.TempDir()+"/not/mounted", true)
+	require.ErrorAs(t, err, new(*baseline.UnavailableError), "the parent of a store is not made")
+}
+
 func TestUnavailable(t *testing.T) {
 	t.Parallel()
 	tests := map[string]string{
