@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -18,6 +19,9 @@ func planCases(ctx context.Context, s suite) ([]planCase, error) {
 		return nil, usageErr(err)
 	}
 	pins, err := readPins(s.config, metrics)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = s.config.doc.Problem("perf.pins", "%v", err)
+	}
 	if err != nil {
 		return nil, usageErr(err)
 	}

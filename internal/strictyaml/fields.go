@@ -94,7 +94,7 @@ func fold(s string) string {
 func distance(a, b string) int {
 	const long = 256 // no name is longer; quadratic cost stays bounded
 	if len(a) > long || len(b) > long {
-		return long
+		return len(a) + len(b)
 	}
 	prev2, prev, cur := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range prev {

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 )
@@ -38,15 +39,16 @@ func Decode(file string, data []byte, into any) error {
 // even when there is an error.
 func Read(file string, data []byte, into any) (Document, error) {
 	doc := Document{File: file, pos: map[string]position{}}
-	root, err := parse(file, data)
+	root, err := Parse(file, data)
 	if err != nil {
 		return doc, err
 	}
 	return doc, doc.decode(root, "", into)
 }
 
-// parse gives the one document of the file.
-func parse(file string, data []byte) (*yaml.Node, error) {
+// Parse gives the one document of the file, for readers that walk its nodes
+// themselves. The error is a Problems.
+func Parse(file string, data []byte) (*yaml.Node, error) {
 	if len(data) > maxBytes {
 		return nil, Problems{{File: file, Message: fmt.Sprintf("%d bytes is more than the %d that a config file may have", len(data), maxBytes)}}
 	}
@@ -57,7 +59,7 @@ func parse(file string, data []byte) (*yaml.Node, error) {
 	case errors.Is(err, io.EOF):
 		return nil, Problems{{File: file, Message: "the file is empty"}}
 	case err != nil:
-		return nil, Problems{syntaxProblem(file, err)}
+		return nil, Problems{syntaxProblem(file, data, err)}
 	}
 	if len(root.Content) == 0 || root.Content[0].Kind == yaml.ScalarNode && root.Content[0].ShortTag() == "!!null" {
 		return nil, Problems{{File: file, Message: "the file is empty"}}
@@ -67,7 +69,7 @@ func parse(file string, data []byte) (*yaml.Node, error) {
 	case errors.Is(err, io.EOF):
 		return root.Content[0], nil
 	case err != nil:
-		return nil, Problems{syntaxProblem(file, err)}
+		return nil, Problems{syntaxProblem(file, data, err)}
 	}
 	return nil, Problems{{
 		File: file, Line: second.Line, Column: second.Column,
@@ -75,19 +77,38 @@ func parse(file string, data []byte) (*yaml.Node, error) {
 	}}
 }
 
-// syntaxProblem turns the parser's "yaml: line 3: text" into a Problem.
-func syntaxProblem(file string, err error) Problem {
+// syntaxProblem turns the parser's "yaml: line 3: text" into a Problem, and finds
+// the line in the file where the parser does not say.
+func syntaxProblem(file string, data []byte, err error) Problem {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
-	p := Problem{File: file, Message: "not valid YAML: " + text}
-	rest, ok := strings.CutPrefix(text, "line ")
-	if !ok {
-		return p
+	p := Problem{File: file}
+	if rest, ok := strings.CutPrefix(text, "line "); ok {
+		num, msg, ok := strings.Cut(rest, ": ")
+		if n, err := strconv.Atoi(num); ok && err == nil {
+			p.Line, text = n, msg
+		}
 	}
-	num, msg, ok := strings.Cut(rest, ": ")
-	if n, err := strconv.Atoi(num); ok && err == nil {
-		p.Line, p.Message = n, "not valid YAML: "+msg
+	if p.Line == 0 {
+		p.Line = badLine(data, text)
 	}
+	p.Message = "not valid YAML: " + text
 	return p
+}
+
+// badLine is the first line with bytes that YAML does not allow, or with the alias
+// that the parser's message names; 0 = none.
+func badLine(data []byte, message string) int {
+	_, name, _ := strings.Cut(message, "unknown anchor '")
+	name, _, alias := strings.Cut(name, "'")
+	n := 0
+	for line := range bytes.Lines(data) {
+		n++
+		control := bytes.ContainsFunc(line, func(r rune) bool { return r < ' ' && r != '\t' && r != '\n' && r != '\r' })
+		if !utf8.Valid(line) || control || alias && bytes.Contains(line, []byte("*"+name)) {
+			return n
+		}
+	}
+	return 0
 }
 
 // Problem is one thing that is wrong, and where.

@@ -242,3 +242,25 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// The parser does not always say where; people want to know.
+func TestSyntaxErrorsWithoutALineGetOne(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"a: 1\nb: *gone\n":      "c.yaml:2: not valid YAML: unknown anchor 'gone' referenced",
+		"a: 1\nb: \"\xff\"\n":   "c.yaml:2: not valid YAML: ",
+		"a: 1\n\nb: \"\x01\"\n": "c.yaml:3: not valid YAML: control characters are not allowed",
+		"a: 1\n\tb: 2\n":        "c.yaml:2: not valid YAML: ",
+	} {
+		_, err := strictyaml.Parse("c.yaml", []byte(text))
+		require.ErrorContains(t, err, want)
+	}
+}
+
+func TestNearest(t *testing.T) {
+	t.Parallel()
+	known := []string{"max_jobs", "partition", strings.Repeat("gen8_", 30) + "NIXL"}
+	for name, want := range map[string]string{"maxjobs": "max_jobs", "partitoin": "partition", "zzz": "", strings.Repeat("gen8_", 30) + "UCX": known[2], strings.Repeat("x", 1000): ""} {
+		require.Equal(t, want, strictyaml.Nearest(name, known))
+	}
+}

@@ -347,6 +347,7 @@ func TestProfileProblemsAllAtOnce(t *testing.T) {
 		require.Regexp(t, `(?m)^clusters\.c\.`+regexp.QuoteMeta(key)+`: `, err.Error())
 	}
 	require.NoError(t, script.Profile{}.Validate("c"))
+	require.EqualError(t, script.Profile{Sbatch: []string{"--mail-type END", "--wckey=a b", "-Cx"}}.Validate("c"), `clusters.c.sbatch: "--mail-type END" is not one option; write each as --name=value`)
 }
 
 // A job that sbatch routes elsewhere cannot be found by its name.

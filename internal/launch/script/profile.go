@@ -130,7 +130,8 @@ func (p Profile) Validate(name string) error {
 func (p Profile) validateArgs(bad func(key, format string, args ...any)) {
 	for key, list := range map[string][]string{"sbatch": p.Sbatch, "srun": p.Srun} {
 		for _, a := range list {
-			if !strings.HasPrefix(a, "-") || strings.ContainsAny(a, "\n\r\x00") {
+			_, err := directive(a)
+			if !strings.HasPrefix(a, "-") || strings.ContainsAny(a, "\n\r\x00") || key == "sbatch" && err != nil {
 				bad(key, "%q is not one option; write each as --name=value", a)
 			}
 			if routes(a) {

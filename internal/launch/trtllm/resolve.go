@@ -115,6 +115,9 @@ func (r *resolver) checkSettings() {
 		if !validName(name) {
 			r.problem(file, 0, "workload.env", "%q is not a variable name", name)
 		}
+		if name == roleVariable {
+			r.problem(file, 0, "workload.env."+name, "tells each process its role and is set for each: remove it")
+		}
 	}
 	var known Problems
 	var warnings []string

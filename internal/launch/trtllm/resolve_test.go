@@ -89,7 +89,7 @@ func TestProblemsOfConfigs(t *testing.T) {
 		"A=1}#":                               {"*gone }", "c.yaml:8: not valid YAML: unknown anchor 'gone' referenced"},
 		"A=1}##":                              {"\xff }", "c.yaml:8: not valid YAML"},
 		"  ctx: {":                            {"  ctx: {}\n---\na: [\n", "not valid YAML"},
-		"hardware:":                           {"---\nhardware:", "a second YAML document begins here"},
+		"hardware:":                           {"---\nhardware:", "a second document (---) begins here"},
 		"slurm: {":                            {"slurm: {{", "not valid YAML"},
 		good:                                  {"", "the file is empty"},
 		good + "#":                            {"- a\n", "the file is not a map of sections"},
@@ -144,11 +144,12 @@ func TestProblemsOfPlans(t *testing.T) {
 			in.Config.Secrets = []Secret{{Name: "KEY", File: "c.yaml"}}
 			require.NoError(t, os.Chmod(filepath.Join(in.Base, "c.yaml"), 0o644))
 		},
-		"KEY: give from or file, not both":           func(in *Input) { in.Config.Secrets = []Secret{{Name: "KEY", File: "x", From: "Y"}} },
-		"workload.env: \"1\" is not a variable name": func(in *Input) { in.Config.Env = map[string]string{"1": ""} },
-		"gone.txt: cannot be read":                   func(in *Input) { in.Waives = []string{"gone.txt"} },
-		"nolist.txt: cannot be read":                 func(in *Input) { in.Lists = []string{"nolist.txt"} },
-		"no test is named":                           func(in *Input) { in.Tests = nil },
+		"KEY: give from or file, not both":                              func(in *Input) { in.Config.Secrets = []Secret{{Name: "KEY", File: "x", From: "Y"}} },
+		"workload.env.DISAGG_SERVING_TYPE: tells each process its role": func(in *Input) { in.Config.Env = map[string]string{"DISAGG_SERVING_TYPE": "GEN_0"} },
+		"workload.env: \"1\" is not a variable name":                    func(in *Input) { in.Config.Env = map[string]string{"1": ""} },
+		"gone.txt: cannot be read":                                      func(in *Input) { in.Waives = []string{"gone.txt"} },
+		"nolist.txt: cannot be read":                                    func(in *Input) { in.Lists = []string{"nolist.txt"} },
+		"no test is named":                                              func(in *Input) { in.Tests = nil },
 	} {
 		_, err := resolveText(t, good, "disagg-c", change)
 		require.ErrorContains(t, err, want)

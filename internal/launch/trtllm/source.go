@@ -1,17 +1,16 @@
 package trtllm
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
 
 // maxYAML bounds a config file; real ones are below 10 kB.
@@ -34,59 +33,21 @@ func readSource(file string, data []byte) (*source, error) {
 	if len(data) > maxYAML {
 		return nil, Problems{{File: file, Text: fmt.Sprintf("%d bytes is more than a config file can have (%d)", len(data), maxYAML)}}
 	}
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	var doc, more yaml.Node
-	if err := dec.Decode(&doc); err != nil {
-		if errors.Is(err, io.EOF) {
-			return nil, Problems{{File: file, Text: "the file is empty"}}
+	root, err := strictyaml.Parse(file, data)
+	var bad strictyaml.Problems
+	if errors.As(err, &bad) {
+		var out Problems
+		for _, p := range bad {
+			out = append(out, Problem{File: file, Line: p.Line, Text: p.Message})
 		}
-		return nil, Problems{yamlProblem(file, data, err)}
+		return nil, out
 	}
-	if err := dec.Decode(&more); err == nil {
-		return nil, Problems{{File: file, Line: more.Line, Text: "a second YAML document begins here: a config file holds one"}}
-	} else if !errors.Is(err, io.EOF) {
-		return nil, Problems{yamlProblem(file, data, err)}
-	}
-	s.root = resolve(doc.Content[0])
+	s.root = resolve(root)
 	if s.root.Kind != yaml.MappingNode {
 		return nil, Problems{{File: file, Line: s.root.Line, Text: "the file is not a map of sections (metadata, hardware, …)"}}
 	}
 	s.lint(s.root, "", 0)
 	return s, nil
-}
-
-// yamlProblem takes the line out of the YAML library's message, and finds it in
-// the file where the library does not say.
-func yamlProblem(file string, data []byte, err error) Problem {
-	text := strings.TrimPrefix(err.Error(), "yaml: ")
-	var line int
-	if rest, ok := strings.CutPrefix(text, "line "); ok {
-		if num, msg, ok := strings.Cut(rest, ": "); ok {
-			if n, err := strconv.Atoi(num); err == nil {
-				line, text = n, msg
-			}
-		}
-	}
-	if line == 0 {
-		line = badLine(data, text)
-	}
-	return Problem{File: file, Line: line, Text: "not valid YAML: " + text}
-}
-
-// badLine is the first line with bytes that YAML does not allow, or with the alias
-// that a message names, from 1; 0 = none.
-func badLine(data []byte, message string) int {
-	_, name, _ := strings.Cut(message, "unknown anchor '")
-	name, _, alias := strings.Cut(name, "'")
-	n := 0
-	for line := range bytes.Lines(data) {
-		n++
-		control := bytes.ContainsFunc(line, func(r rune) bool { return r < ' ' && r != '\t' && r != '\n' && r != '\r' })
-		if !utf8.Valid(line) || control || alias && bytes.Contains(line, []byte("*"+name)) {
-			return n
-		}
-	}
-	return 0
 }
 
 // lint reports duplicate keys, of which one reader takes the first and another
