@@ -94,7 +94,7 @@ func TestHangingQueueSaysNothing(t *testing.T) {
 	rows, err := c.Queue(context.Background(), "")
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.Nil(t, rows, "what a killed call has printed is no answer")
-	require.Less(t, time.Since(begun), 5*time.Second)
+	require.Less(t, time.Since(begun), 30*time.Second)
 	require.Equal(t, 1, c.TotalCalls())
 }
 
