@@ -110,6 +110,9 @@ func runPlan(ctx context.Context, h host, o planOptions, args []string) error {
 	if err := d.setDraft(h, o.draft); err != nil {
 		return err
 	}
+	if len(d.draft) > 0 {
+		underDraft(s.plans, o.draft)
+	}
 	dir, err := exampleDir(h, s.config)
 	if err != nil {
 		return err
@@ -137,6 +140,21 @@ func runPlan(ctx context.Context, h host, o planOptions, args []string) error {
 		return err
 	}
 	return refused(doc.Cases)
+}
+
+// underDraft marks plans that a team's own launch draft starts. A draft computes its
+// tasks as nodes × GPUs per node, which is too many for some servers.
+func underDraft(plans []rundir.Plan, draft string) {
+	for i := range plans {
+		p := &plans[i]
+		p.Draft = true
+		for _, r := range p.Roles {
+			if first := r.Slice[0]; r.GPUs() != first.GPUs*len(r.Slice) {
+				p.Warnings = append(p.Warnings, fmt.Sprintf("%s is made of %d GPUs; a draft that multiplies nodes by GPUs per node starts %d tasks for it: run this case without %s",
+					r.Name, r.GPUs(), first.GPUs*len(r.Slice), draft))
+			}
+		}
+	}
 }
 
 func printPlan(h host, doc planDocument, format string) error {

@@ -138,7 +138,7 @@ func printRows(w io.Writer, rows []tableRow) {
 // could not say so.
 func (r tableRow) group() (string, bool) {
 	switch r.key {
-	case "budgets", "baseline":
+	case "budgets", "baseline", "launch":
 		return r.key, true
 	case "command":
 		roles, _, _ := strings.Cut(r.text, ": ")
@@ -194,6 +194,9 @@ func caseRows(c planCase) []tableRow {
 	row("mode", "%s%s", c.Case.Mode, server(c.Case))
 	row("config", "%s (sha256 %.12s)", c.Case.Config, c.Case.ConfigSHA)
 	row("nodes", "%d x %d GPUs: %d allocated, %d used, %d idle", c.Nodes, c.GPUsPerNode, c.AllocatedGPUs, c.UsedGPUs, c.AllocatedGPUs-c.UsedGPUs)
+	if c.Draft {
+		row("launch", "by the draft, not by the agent: what it starts and where is its own; below is what its exports say")
+	}
 	row(roleRow, "%s", roleTable(c.Plan))
 	commands(row, c.Plan)
 	b := c.Budgets

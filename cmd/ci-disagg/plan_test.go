@@ -190,6 +190,11 @@ func TestPlanScript(t *testing.T) {
 	require.Equal(t, exitPassed, code, errs.String())
 	require.Contains(t, out.String(), "srun \"${srunArgs[@]}\" \"$runScript\"")
 	require.NotContains(t, out.String(), "exec /opt/ci-disagg")
+	out.Reset()
+	code = run(t.Context(), h, []string{"plan", "--draft", draft, "--cluster", "gb200", "disagg-gen_only-six_gpus"})
+	require.Equal(t, exitPassed, code, errs.String())
+	require.Contains(t, out.String(), "   launch    by the draft, not by the agent")
+	require.Contains(t, out.String(), "GEN_0 is made of 6 GPUs; a draft that multiplies nodes by GPUs per node starts 8 tasks for it: run this case without "+draft)
 }
 
 func TestPlanWrite(t *testing.T) {

@@ -100,7 +100,10 @@ func (k *kase) settleMode() {
 			q := k.points[i]
 			k.points[i] = newPoint("", q.concurrency, 1, q.inputLen, q.outputLen)
 		}
-		k.points = k.points[:min(1, len(k.points))]
+		if n := len(k.points); n > 1 {
+			k.warn("mode %s measures the first concurrency of benchmark.concurrency_list, %d, and none of the %d others", k.mode, k.points[0].concurrency, n-1)
+			k.points = k.points[:1]
+		}
 	case ModeCtxOnly:
 		for i := range k.points {
 			q := k.points[i]

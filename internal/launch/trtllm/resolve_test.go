@@ -194,6 +194,15 @@ func TestConcurrencyForms(t *testing.T) {
 	}
 }
 
+// gen_only runs one concurrency; the others are not lost silently.
+func TestGenOnlyMeasuresOneConcurrency(t *testing.T) {
+	t.Parallel()
+	plans, err := resolveText(t, strings.Replace(good, "concurrency_list: 8", "concurrency_list: 8 16 32", 1), "disagg-gen_only-c", nil)
+	require.NoError(t, err)
+	require.Len(t, plans[0].Expected.Points, 1)
+	require.Contains(t, plans[0].Warnings, "mode gen_only measures the first concurrency of benchmark.concurrency_list, 8, and none of the 2 others")
+}
+
 func TestTimes(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]time.Duration{
