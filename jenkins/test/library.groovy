@@ -139,7 +139,7 @@ class LibraryTest {
             assert p.globals.got.text.startsWith('<!-- ci-disagg')
             Map r = p.globals.got.map
             assert r.exitCode == 0 && r.result == 'SUCCESS' && !r.infra && r.headline && r.comment == p.globals.got.text
-            assert r.runId == "jenkins-${name}-7" && new File(r.runDir).isDirectory() && !r.runDir.startsWith(p.workspace.path)
+            assert r.runId == "jenkins-${name}-7-1795226400000" && new File(r.runDir).isDirectory() && !r.runDir.startsWith(p.workspace.path)
             List files = p.calls.find { it.step == 'archiveArtifacts' }.files
             assert files.containsAll(['ci-disagg-report/report/junit.xml', 'ci-disagg-report/report/index.html', 'ci-disagg-report/result.json'])
             assert files.any { it.endsWith('/roles/GEN_0/output.log') } // what the report links to
@@ -147,7 +147,7 @@ class LibraryTest {
             assert !p.log.toString().contains('is no release') // library and binary were compared
         }
         scenarios['test failure'] = { String name ->
-            Pipeline p = start(name, [CI_DISAGG_FAULT: 'GEN_0:crash=before-ready'.replace('=', '-')])
+            Pipeline p = start(name, [CI_DISAGG_FAULT: 'GEN_0:crash-before-ready'])
             p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt'"))
             expect(p, 'FAILURE', BEFORE + AFTER + ['publishChecks FAILURE', 'error'])
             assert p.cause.message.startsWith('ciDisagg: a test failed: ')
@@ -168,14 +168,14 @@ class LibraryTest {
                     ['publishChecks FAILURE', 'error'])
             Map build = runRecord(p).build
             assert build.mode == 'pr' && build.commit == 'c0ffee' && build.merge_base == base && build.merge_base_time == '2026-11-01T12:00:00Z'
-            assert runRecord(p).id == "jenkins-${name}-7-pr"
+            assert runRecord(p).id == "jenkins-${name}-7-1795226400000-pr"
         }
         scenarios['no verdict'] = { String name ->
             Pipeline p = start(name, [:], '{reruns: 0}')
             p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt'"))
             expect(p, 'UNSTABLE', BEFORE + AFTER + ['publishChecks FAILURE', 'unstable'])
             p = start(name, [:], '{reruns: 0}') // the same run again, relaxed by the pipeline
-            p.build(jenkinsfile("ciDisagg.report runId: 'jenkins-${name}-7', config: 'ci/ci-disagg.yaml', results: [5: 'SUCCESS']"))
+            p.build(jenkinsfile("ciDisagg.report runId: 'jenkins-${name}-7-1795226400000', config: 'ci/ci-disagg.yaml', results: [5: 'SUCCESS']"))
             expect(p, 'SUCCESS', ['sh ci-disagg: find the binary', 'sh ci-disagg report'] + AFTER + ['publishChecks SUCCESS'])
             assert p.log.toString().contains('exit 5 counts as SUCCESS here, not as UNSTABLE') // never silently
             p = start(name) // a second call of the same build, for other tests, must not end with the first one's result
@@ -191,6 +191,16 @@ class LibraryTest {
             expect(p, 'FAILURE', BEFORE + AFTER + ['publishChecks FAILURE', 'sh ci-disagg: find the binary', 'sh ci-disagg report'] + AFTER +
                     ['publishChecks FAILURE', 'error'])
             assert p.cause.message.startsWith('ciDisagg: infrastructure, not your change: ')
+        }
+        scenarios['a job that was made anew'] = { String name ->
+            Pipeline p = start(name)
+            p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt'"))
+            expect(p, 'SUCCESS', BEFORE + AFTER + ['publishChecks SUCCESS'])
+            p = start(name, [CI_DISAGG_FAULT: 'GEN_0:crash-before-ready']) // of the same number and tag, weeks later
+            p.currentBuild.timeInMillis += 1
+            p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt'"))
+            expect(p, 'FAILURE', BEFORE + AFTER + ['publishChecks FAILURE', 'error']) // its own run, not that old pass
+            assert jobs(p) == 2
         }
         scenarios['wrong parameters'] = { String name ->
             Pipeline p = start(name)
@@ -239,7 +249,7 @@ class LibraryTest {
             }
             p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt'"))
             expect(p, 'SUCCESS', BEFORE + ['sh ci-disagg run'] + AFTER + ['publishChecks SUCCESS'])
-            assert p.log.toString().contains("Jenkins lost sight of the process (-1); resuming jenkins-${name}-7")
+            assert p.log.toString().contains("Jenkins lost sight of the process (-1); resuming jenkins-${name}-7-1795226400000")
             assert jobs(p) == 1 // no second job
         }
         scenarios['lost: the process lives'] = { String name ->

@@ -34,7 +34,10 @@ private Map work(String verb, Map params) {
     if (wrong) {
         error("ciDisagg: ${wrong}")
     }
-    Map job = describe(verb, params, env.BUILD_TAG ?: '', env.CHANGE_ID ? 'pr' : 'nightly')
+    // Build numbers begin again when a job is made anew, and two controllers may share a cluster: BUILD_TAG alone would find
+    // the finished run of another build. The time at which a build was scheduled stays the same over restarts.
+    String build = env.BUILD_TAG ? "${env.BUILD_TAG}-${currentBuild.timeInMillis}" : ''
+    Map job = describe(verb, params, build, env.CHANGE_ID ? 'pr' : 'nightly')
     String tmp = pwd(tmp: true)
     job.argsFile = "${tmp}/${job.label}.args.json".toString()
     prepare(job, tmp)
@@ -266,7 +269,7 @@ private static String verdictLine(Map job) {
         4: 'performance regression', 5: 'no verdict', 129: 'interrupted', 130: 'interrupted', 143: 'interrupted',
     ]
     if (job.code < 0) {
-        return "infrastructure, not your change: Jenkins lost sight of the process twice (${job.code}); ci-disagg resume ${job.runId} goes on"
+        return "infrastructure, not your change: Jenkins lost sight of the process twice (${job.code}); ci-disagg resume --run-id ${job.runId} goes on"
     }
     if (contradicted(job)) {
         return job.report.exitCode == null ? 'exit 0, but there is no report' : "exit ${job.code}, but the report says ${job.report.exitCode}"
@@ -316,7 +319,7 @@ private static String complaint(Map params) {
 
 /** A call as a plain map of serializable values. */
 @NonCPS
-private static Map describe(String verb, Map params, String buildTag, String usualMode) {
+private static Map describe(String verb, Map params, String build, String usualMode) {
     String name = params.name ? "${params.name}" : ''
     Map job = [
         verb: verb, flags: [:], args: [], code: null, report: [:], comment: '',
@@ -334,7 +337,7 @@ private static Map describe(String verb, Map params, String buildTag, String usu
             job.flags.put(entry.key, entry.value)
         }
     }
-    String ownId = name && buildTag ? "${buildTag}-${name}" : buildTag
+    String ownId = name && build ? "${build}-${name}" : build
     job.runId = "${params.runId ?: ownId}".toString()
     boolean begins = verb == 'run' || verb == 'plan'
     if (begins) {

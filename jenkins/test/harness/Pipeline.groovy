@@ -26,6 +26,7 @@ class Env {
 class CurrentBuild {
     private static final List<String> ORDER = ['SUCCESS', 'UNSTABLE', 'FAILURE', 'NOT_BUILT', 'ABORTED']
     private String worst
+    long timeInMillis = 1795226400000L // when it was scheduled
     String getResult() { return worst }
     String getCurrentResult() { return worst ?: 'SUCCESS' }
     void setResult(String result) {
