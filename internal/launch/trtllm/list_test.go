@@ -153,6 +153,8 @@ perf/test_perf_sanity.py::test_e2e[disagg-gen_only-six_gpus] SKIP (https://nvbug
 full:GB200/perf/test_perf_sanity.py::test_e2e[disagg-gen_only_no_context] SKIP (fabric)
 full:H100/perf/test_perf_sanity.py::test_e2e[disagg-e2e-context_parallel] SKIP (not here)
 unittest/other SKIP (elsewhere)
+unittest/multi_gpu -m "gpu4 and part0" SKIP (https://nvbugs/9)
+unittest/x.py -k "SKIPPED or not" TIMEOUT (90)
 perf/test_perf_sanity.py::test_e2e[disagg-e2e-context_parallel] TIMEOUT (90)
 `
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "waives.txt"), []byte(waives), 0o600))
@@ -183,6 +185,21 @@ perf/test_perf_sanity.py::test_e2e[disagg-e2e-context_parallel] TIMEOUT (90)
 	_, err = Resolve(in)
 	require.ErrorContains(t, err, "ci-disagg.yaml@workload.known_failures[0].test: workload.known_failures[0].test: missing")
 	require.ErrorContains(t, err, `"tomorrow" is not a day`)
+}
+
+// The GPUs of upstream's multi-node stages are those of all nodes: the profile's
+// nodes say nothing about them.
+func TestTestDatabaseOfAMultiNodeStage(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	list := filepath.Join(dir, "l0_gb200_multi_nodes_disagg_perf_sanity_3_nodes.yml")
+	require.NoError(t, os.WriteFile(list, []byte("version: 0.0.1\nl0:\n- condition:\n    ranges: {system_gpu_count: {gte: 12, lte: 12}}\n    wildcards: {gpu: ['*gb200*']}\n    terms: {stage: post_merge, backend: pytorch}\n  tests:\n  - perf/test_perf_sanity.py::test_e2e[disagg-gen_only-six_gpus] TIMEOUT (90)\n"), 0o600))
+	in := input("synthetic")
+	in.Lists, in.Cluster = []string{list}, Cluster{Name: "gb200", GPUsPerNode: 4, GPUType: "GB200"}
+	require.Equal(t, 90*time.Minute, one(t, in).Case.Timeout.D())
+	in.Config.Facts = map[string]string{"system_gpu_count": "8"}
+	_, err := Resolve(in)
+	require.ErrorContains(t, err, `none of its 1 blocks fits this cluster: system_gpu_count is "8" here (1); see workload.facts`)
 }
 
 // What is skipped need not even have a config: it is reported, not launched.

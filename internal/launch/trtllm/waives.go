@@ -2,7 +2,7 @@ package trtllm
 
 import (
 	"fmt"
-	"path"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -14,26 +14,36 @@ type waive struct {
 }
 
 // parseWaives reads upstream's form: an id, or a file, a folder or an id without
-// brackets, which stand for everything below them, then SKIP (reason). Other
-// words than SKIP are annotations of the test, not waives.
+// brackets, which stand for everything below them, then SKIP (reason). The file is
+// everybody's: lines without SKIP, and ids with arguments of pytest behind them
+// (unittest/x -m "gpu4"), are about other tests and no mistakes.
 func parseWaives(file string, data []byte) ([]waive, Problems) {
-	var out []waive
-	entries, _, problems := parseList(strings.TrimSuffix(file, path.Ext(file))+".txt", data, nil)
-	for i := range problems {
-		problems[i].File = file
+	if len(data) > maxList {
+		return nil, Problems{{File: file, Text: fmt.Sprintf("%d bytes is more than a waives file can have (%d)", len(data), maxList)}}
 	}
-	for _, e := range entries {
-		e.file = file
-		w := waive{entry: e}
-		if rest, ok := strings.CutPrefix(e.id, "full:"); ok {
+	var out []waive
+	for i, line := range strings.Split(string(data), "\n") {
+		line = strings.TrimSpace(strings.TrimPrefix(line, "\ufeff"))
+		at := skipWord.FindStringIndex(line)
+		if at == nil || at[0] == 0 || strings.HasPrefix(line, "#") {
+			continue
+		}
+		reason, _, _ := parens(strings.TrimSpace(line[at[1]:]))
+		w := waive{entry: entry{
+			id: strings.TrimSpace(line[:at[0]]), file: file, line: i + 1, skip: orDefault(strings.TrimSpace(reason), "no reason given"),
+		}}
+		if rest, ok := strings.CutPrefix(w.id, "full:"); ok {
 			w.platform, w.id, _ = strings.Cut(rest, "/")
 		}
-		if w.skip != "" && w.id != "" {
+		if w.id != "" {
 			out = append(out, w)
 		}
 	}
-	return out, problems
+	return out, nil
 }
+
+// skipWord is SKIP behind the id of a waive.
+var skipWord = regexp.MustCompile(`\sSKIP\b`)
 
 func (w waive) covers(id, gpuType string) bool {
 	if w.platform != "" && !wildcard(w.platform, gpuType) {
