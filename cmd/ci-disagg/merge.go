@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -88,30 +87,13 @@ func runMerge(h host, o mergeOptions, args []string) error {
 			return usageErr(err)
 		}
 	}
-	to, err := placeFor(o.Output)
-	if err != nil {
-		return err
-	}
-	defer to.remove()
-	const spare = 40 << 20 // bytes; a merge is bounded, so let its garbage be
-	debug.SetMemoryLimit(spare)
-	const shared fs.FileMode = 0o644 // not a run directory: others may read it
-	mo := merge.Options{
-		NoCaps: o.NoCaps, StrictXSD: o.Strict, Flaky: merge.Flaky(o.Flaky), Verdict: o.Cases == "verdict", Mode: shared,
-	}
-	var sum merge.Summary
-	if o.RoleFrom == "" {
-		sum, err = merge.Files(merge.FilesInput{Name: o.Name, Files: found.files, NoFold: o.NoFold, Missing: found.missing}, to.path, mo)
-	} else {
-		var in merge.Input
-		if in, err = o.roleInput(found.files, found.missing); err != nil {
+	var roles merge.Input
+	if o.RoleFrom != "" {
+		if roles, err = o.roleInput(found.files, found.missing); err != nil {
 			return usageErr(err)
 		}
-		sum, err = merge.Merge(in, to.path, mo)
 	}
-	if err == nil {
-		err = to.deliver(h.stdout)
-	}
+	sum, err := o.merge(h, found, roles)
 	if err != nil {
 		return &endError{code: exitInfra, err: fmt.Errorf("merge: %w", err)}
 	}
@@ -126,6 +108,31 @@ func runMerge(h host, o mergeOptions, args []string) error {
 		return &endError{code: exitTestFailed}
 	}
 	return nil
+}
+
+// merge makes the report and puts it where it is wanted.
+func (o *mergeOptions) merge(h host, found *finder, roles merge.Input) (sum merge.Summary, err error) {
+	to, err := placeFor(o.Output)
+	if err != nil {
+		return sum, err
+	}
+	defer to.remove()
+	// Memory is bounded, so garbage may lie until there is much of it.
+	const seldom, much = 400, 40 << 20 // percent, bytes
+	debug.SetGCPercent(seldom)
+	debug.SetMemoryLimit(much)
+	mo := merge.Options{
+		NoCaps: o.NoCaps, StrictXSD: o.Strict, Flaky: merge.Flaky(o.Flaky), Verdict: o.Cases == "verdict", Mode: to.mode,
+	}
+	if o.RoleFrom == "" {
+		sum, err = merge.Files(merge.FilesInput{Name: o.Name, Files: found.files, NoFold: o.NoFold, Missing: found.missing}, to.path, mo)
+	} else {
+		sum, err = merge.Merge(roles, to.path, mo)
+	}
+	if err != nil {
+		return sum, err
+	}
+	return sum, to.deliver(h.stdout)
 }
 
 func (o *mergeOptions) check(args []string) error {

@@ -3,8 +3,11 @@ package main
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // stdoutName is the -o that means standard output.
@@ -13,6 +16,7 @@ const stdoutName = "-"
 // place is where a report is made, and where it goes from there.
 type place struct {
 	path string // of the report: complete, or not there
+	mode fs.FileMode
 	to   string // device, pipe or stdoutName to copy it to; "" = it stays
 	dir  string // to be removed at the end; "" = none
 }
@@ -26,13 +30,26 @@ func placeFor(output string) (*place, error) {
 		if target, err := filepath.EvalSymlinks(output); err == nil {
 			output = target
 		}
-		return &place{path: output}, nil
+		mask := umask()
+		// Unlike a run directory, others may read it if the user lets them.
+		if err := os.MkdirAll(filepath.Dir(output), 0o777); err != nil { //nolint:gosec // less the mask
+			return nil, err
+		}
+		return &place{path: output, mode: 0o666 &^ mask}, nil
 	}
 	dir, err := os.MkdirTemp("", "ci-disagg-merge-*")
 	if err != nil {
 		return nil, err
 	}
 	return &place{path: filepath.Join(dir, "junit.xml"), to: output, dir: dir}, nil
+}
+
+// umask is what the user takes from the modes of new files. It can only be read
+// by setting it; nothing else makes files at that time.
+func umask() fs.FileMode {
+	mask := unix.Umask(0)
+	unix.Umask(mask)
+	return fs.FileMode(mask) //nolint:gosec // nine bits
 }
 
 // deliver copies the report to where it does not stay.
