@@ -27,9 +27,10 @@ type grammar struct {
 
 // testID is a parsed pytest id.
 type testID struct {
-	full   string // module::function[case]
-	kase   string // between the brackets
-	upload bool
+	full string // module::function[case]
+	kase string // between the brackets
+	aggr bool   // an aggregated grammar
+	rest string // of the case, behind its prefix
 }
 
 // parseID completes and splits a test id. Accepted are a whole pytest id, the
@@ -54,7 +55,7 @@ func (s settings) parseID(id string) (testID, error) {
 			head = s.module + "::" + orDefault(head, s.function)
 		}
 	}
-	if _, _, ok := splitPrefix(kase); !ok && open < 0 {
+	if _, _, ok := s.splitPrefix(kase); !ok && open < 0 {
 		kase = s.prefix + "-" + kase
 	}
 	if strings.ContainsAny(kase, "/\\") || strings.Contains(kase, "..") {
@@ -66,15 +67,19 @@ func (s settings) parseID(id string) (testID, error) {
 	if strings.TrimSpace(kase) != kase || strings.HasSuffix(kase, "-") {
 		return testID{}, fmt.Errorf("case %q begins or ends with a blank, or ends with a dash: something is missing", kase)
 	}
-	prefix, rest, ok := splitPrefix(kase)
+	prefix, rest, ok := s.splitPrefix(kase)
 	if !ok || rest == "" {
-		return testID{}, fmt.Errorf("case %q does not begin with disagg-, disagg_upload-, aggr- or aggr_upload-", kase)
+		return testID{}, fmt.Errorf("case %q does not begin with disagg-, disagg_upload-, aggr-, aggr_upload-, or a test_prefix of your own", kase)
 	}
-	return testID{full: head + "[" + kase + "]", kase: kase, upload: strings.HasSuffix(prefix, "_upload")}, nil
+	return testID{full: head + "[" + kase + "]", kase: kase, aggr: strings.HasPrefix(prefix, "aggr"), rest: rest}, nil
 }
 
-// splitPrefix cuts disagg[_upload]- or aggr[_upload]- off a case.
-func splitPrefix(kase string) (prefix, rest string, ok bool) {
+// splitPrefix cuts disagg[_upload]- or aggr[_upload]- off a case, or the prefix
+// that a team has given its own tests, which are disaggregated.
+func (s settings) splitPrefix(kase string) (prefix, rest string, ok bool) {
+	if rest, ok := strings.CutPrefix(kase, s.prefix+"-"); ok {
+		return s.prefix, rest, true
+	}
 	prefix, rest, found := strings.Cut(kase, "-")
 	switch prefix {
 	case "disagg", "disagg_upload", "aggr", "aggr_upload":
@@ -85,10 +90,10 @@ func splitPrefix(kase string) (prefix, rest string, ok bool) {
 
 // grammars are the ways to read a case, the likeliest first. A config named
 // e2e-x.yaml makes disagg-e2e-x ambiguous; the file that exists decides.
-func grammars(kase string) []grammar {
-	prefix, rest, _ := splitPrefix(kase)
+func (id testID) grammars() []grammar {
+	rest := id.rest
 	var out []grammar
-	if strings.HasPrefix(prefix, "disagg") {
+	if !id.aggr {
 		for _, mode := range []string{ModeGenNoContext, ModeGenOnly, ModeE2E} {
 			if stem, ok := strings.CutPrefix(rest, mode+"-"); ok {
 				out = append(out, breakdown(grammar{mode: mode, stem: stem, disagg: true, roles: true})...)

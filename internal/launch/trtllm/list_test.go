@@ -73,6 +73,7 @@ func TestIDs(t *testing.T) {
 
 func TestGrammars(t *testing.T) {
 	t.Parallel()
+	s := settle(Input{})
 	for kase, want := range map[string]grammar{
 		"disagg-x":                              {stem: "x", disagg: true, roles: true},
 		"disagg_upload-e2e-x-y":                 {mode: ModeE2E, stem: "x-y", disagg: true, roles: true},
@@ -85,9 +86,35 @@ func TestGrammars(t *testing.T) {
 		"aggr-file":                             {mode: ModeAggregated, stem: "file"},
 		"aggr-file-s1,s2-b":                     {mode: ModeAggregated, stem: "file", server: "s1,s2-b"},
 	} {
-		require.Equal(t, want, grammars(kase)[0], kase)
+		id, err := s.parseID(kase)
+		require.NoError(t, err)
+		require.Equal(t, want, id.grammars()[0], kase)
 	}
-	require.Len(t, grammars("disagg-e2e-x"), 2, "the file may be named e2e-x")
+	id, err := s.parseID("disagg-e2e-x")
+	require.NoError(t, err)
+	require.Len(t, id.grammars(), 2, "the file may be named e2e-x")
+}
+
+// A team's own test module may give its cases a prefix of its own.
+func TestOwnPrefix(t *testing.T) {
+	t.Parallel()
+	for _, prefix := range []string{"custom_test", "my-perf"} {
+		in := input("synthetic")
+		in.Env = map[string]string{"PERF_TEST_MODULE": "perf/test_perf_enhanced.py", "PERF_TEST_PREFIX": prefix}
+		for _, test := range []string{"six_gpus", prefix + "-six_gpus", "perf/test_perf_enhanced.py::test_e2e[" + prefix + "-six_gpus]"} {
+			in.Tests = []string{test}
+			p := one(t, in)
+			require.Equal(t, "perf/test_perf_enhanced.py::test_e2e["+prefix+"-six_gpus]", p.Case.ID)
+			require.Equal(t, "GEN_0", p.Roles[0].Name)
+			require.Equal(t, "by-case/"+prefix+"-six_gpus", p.Links[0].Path)
+		}
+		in.Tests = []string{"aggr-agg_two_sizes-big-tp8"}
+		require.Equal(t, ModeAggregated, one(t, in).Case.Mode)
+		in.Env = nil
+		in.Tests = []string{"perf/t.py::test_e2e[" + prefix + "-six_gpus]"}
+		_, err := Resolve(in)
+		require.ErrorContains(t, err, "or a test_prefix of your own")
+	}
 }
 
 const db = `version: 0.0.1

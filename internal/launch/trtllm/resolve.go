@@ -298,7 +298,7 @@ func (r *resolver) waive(e *entry, id string) {
 // config finds and reads the file that the case names, trying each grammar.
 func (r *resolver) config(id testID, e entry) (grammar, configFile, bool) {
 	var tried []string
-	for _, g := range grammars(id.kase) {
+	for _, g := range id.grammars() {
 		for _, dir := range r.folders(g) {
 			name := filepath.Join(dir, g.stem+".yaml")
 			tried = append(tried, name)
@@ -314,11 +314,11 @@ func (r *resolver) config(id testID, e entry) (grammar, configFile, bool) {
 		}
 	}
 	key := EnvDisaggFolder + " or workload.disagg_configs"
-	if !strings.HasPrefix(id.kase, "disagg") {
+	if id.aggr {
 		key = EnvAggFolder + " or workload.agg_configs"
 	}
 	fix := "set " + key
-	if near := r.nearest(id.kase); near != "" {
+	if near := r.nearest(id); near != "" {
 		fix = "did you mean " + near + "? Else " + fix
 	}
 	r.problem(e.file, e.line, "", "no config for %s: none of %s exists; %s", id.kase, strings.Join(slices.Compact(tried), ", "), fix)
@@ -326,8 +326,8 @@ func (r *resolver) config(id testID, e entry) (grammar, configFile, bool) {
 }
 
 // nearest is the name of a config that was probably meant by a case, or "".
-func (r *resolver) nearest(kase string) string {
-	for _, g := range grammars(kase) {
+func (r *resolver) nearest(id testID) string {
+	for _, g := range id.grammars() {
 		var stems []string
 		for _, dir := range r.folders(g) {
 			files, _ := os.ReadDir(dir) // what cannot be read suggests nothing
