@@ -203,10 +203,15 @@ func (d *driver) options(h host, dir rundir.Dir, detach bool) drive.Options {
 	return o
 }
 
+// signals says who sees to a signal: as long as stop has not been called it ends
+// the context, and with that the run's jobs.
+type signals struct {
+	stop   context.CancelFunc
+	driven bool // the driver has the jobs
+}
+
 // drive takes a run from wherever it stands to its report and exit code.
-func (d *driver) drive(ctx context.Context, h host, dir rundir.Dir, run rundir.Run, plans []rundir.Plan, detach bool) error {
-	ctx, stop := drive.Notify(ctx)
-	defer stop()
+func (d *driver) drive(ctx context.Context, s *signals, h host, dir rundir.Dir, run rundir.Run, plans []rundir.Plan, detach bool) error {
 	defer func() { _ = d.host.Close() }() // the run is over; a connection that will not close says nothing about it
 	rep, err := newReporter(ctx, h, d.cfg, dir, true)
 	if err != nil {
@@ -214,6 +219,7 @@ func (d *driver) drive(ctx context.Context, h host, dir rundir.Dir, run rundir.R
 	}
 	defer rep.close()
 	rep.copyTo, rep.driven = d.flags.copyTo, true
+	s.driven = true
 	o := d.options(h, dir, detach)
 	shown := newProgress(h, run)
 	o.Progress = shown.update
@@ -234,7 +240,7 @@ func (d *driver) drive(ctx context.Context, h host, dir rundir.Dir, run rundir.R
 		fmt.Fprintf(h.stdout, "submitted; go on with: ci-disagg resume %s\n", dir)
 		return nil
 	}
-	stop() // from here on a signal ends this process: no job is left that it would have to end
+	s.stop() // from here on a signal ends this process: no job is left that it would have to end
 	return rep.finish(context.WithoutCancel(ctx), h, true)
 }
 
@@ -259,14 +265,33 @@ func (d *driver) decide(rep *reporter, retry drive.Retry) func(context.Context, 
 	}
 }
 
+// reattach does what goes on with a run whose jobs may be live: a signal ends them
+// from the first moment on, also when it comes before anybody drives them.
+func reattach(ctx context.Context, h host, dir rundir.Dir, goOn func(context.Context, *signals) error) error {
+	ctx, stop := drive.Notify(ctx)
+	defer stop()
+	s := signals{stop: stop}
+	err := goOn(ctx, &s)
+	var by *drive.Interrupted
+	if s.driven || !errors.As(context.Cause(ctx), &by) {
+		return err
+	}
+	d, cancelErr := driverOf(h, dir)
+	if cancelErr == nil {
+		defer func() { _ = d.host.Close() }()
+		cancelErr = cancelOther(ctx, drive.Options{Dir: dir, Host: d.host, Slurm: d.client, Environ: h.environ(), Now: h.now, Log: d.log})
+	}
+	return &endError{code: by.ExitCode(), err: errors.Join(err, cancelErr)}
+}
+
 // continueRun goes on with a run directory. Whatever keeps it from that is no
 // mere usage error while a job of the run may be live.
-func continueRun(ctx context.Context, h host, dir rundir.Dir, flags driveFlags, detach bool) error {
+func continueRun(ctx context.Context, s *signals, h host, dir rundir.Dir, flags driveFlags, detach bool) error {
 	run, plans, err := drive.Load(dir)
 	if err != nil {
 		return usageErr(err)
 	}
-	err = continueLoaded(ctx, h, dir, run, plans, flags, detach)
+	err = continueLoaded(ctx, s, h, dir, run, plans, flags, detach)
 	var end *endError
 	if errors.As(err, &end) && end.code == exitUsage && end.err != nil && slices.ContainsFunc(run.Cases, running) && !errors.As(err, new(*drive.BusyError)) {
 		return &endError{code: exitInfra, err: fmt.Errorf("%w; jobs of this run may be live: mend this and resume, or end them with: ci-disagg cancel %s", end.err, dir)}
@@ -276,7 +301,7 @@ func continueRun(ctx context.Context, h host, dir rundir.Dir, flags driveFlags, 
 
 func running(c rundir.CaseState) bool { return c.State == rundir.CaseRunning }
 
-func continueLoaded(ctx context.Context, h host, dir rundir.Dir, run rundir.Run, plans []rundir.Plan, flags driveFlags, detach bool) error {
+func continueLoaded(ctx context.Context, s *signals, h host, dir rundir.Dir, run rundir.Run, plans []rundir.Plan, flags driveFlags, detach bool) error {
 	cfg, err := keptConfig(dir)
 	if err != nil {
 		return usageErr(err)
@@ -297,5 +322,5 @@ func continueLoaded(ctx context.Context, h host, dir rundir.Dir, run rundir.Run,
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return d.drive(ctx, h, dir, run, plans, detach)
+	return d.drive(ctx, s, h, dir, run, plans, detach)
 }

@@ -39,5 +39,7 @@ func runResume(ctx context.Context, h host, o resumeOptions, args []string) erro
 	if err != nil {
 		return err
 	}
-	return continueRun(ctx, h, dir, o.driveFlags, false)
+	return reattach(ctx, h, dir, func(ctx context.Context, s *signals) error {
+		return continueRun(ctx, s, h, dir, o.driveFlags, false)
+	})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -120,11 +121,13 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 		return err
 	}
 	if found {
-		if err := o.sameCases(h, args, dir); err != nil {
-			return err
-		}
-		fmt.Fprintf(h.stderr, "ci-disagg: run %s exists in %s: going on with it\n", id, dir)
-		return continueRun(ctx, h, dir, o.driveFlags, o.detach)
+		return reattach(ctx, h, dir, func(ctx context.Context, s *signals) error {
+			if err := o.sameCases(h, args, dir); err != nil {
+				return err
+			}
+			fmt.Fprintf(h.stderr, "ci-disagg: run %s exists in %s: going on with it\n", id, dir)
+			return continueRun(ctx, s, h, dir, o.driveFlags, o.detach)
+		})
 	}
 	s, err := o.resolve(h, args)
 	if err != nil {
@@ -150,7 +153,9 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	if err := keepConfig(dir, s.config, o.draft, d.draft); err != nil {
 		return err
 	}
-	return d.drive(ctx, h, dir, run, s.plans, o.detach)
+	ctx, stop := drive.Notify(ctx)
+	defer stop()
+	return d.drive(ctx, &signals{stop: stop}, h, dir, run, s.plans, o.detach)
 }
 
 // findRun says where the run is, or is to be, and whether it exists already.

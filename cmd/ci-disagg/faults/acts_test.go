@@ -276,6 +276,37 @@ func cancelledInTime(t testing.TB, r *row) {
 	require.Less(t, o.Ended.Truncate(time.Second).Sub(r.acted), within(8*time.Second), "the job's end")
 }
 
+// termWhileResumeReads has the driver killed, and the next one told to end while it has yet to read how to reach the cluster.
+func termWhileResumeReads(t testing.TB, r *row) int {
+	r.run(t)
+	r.running(t)
+	require.NoError(t, r.cmd.Process.Kill())
+	_ = r.cmd.Wait()
+	kept := filepath.Join(string(r.dir), "ci-disagg.yaml")
+	text, err := os.ReadFile(kept)
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(kept))
+	require.NoError(t, syscall.Mkfifo(kept, 0o600))
+	r.start(t, []string{"resume", "--quiet", string(r.seen)})
+	var pipe *os.File
+	r.until(t, soon, "resume to read its config", func() bool {
+		fd, err := syscall.Open(kept, syscall.O_WRONLY|syscall.O_NONBLOCK, 0)
+		if err == nil {
+			pipe = os.NewFile(uintptr(fd), kept)
+		}
+		return err == nil
+	})
+	r.act()
+	require.NoError(t, r.cmd.Process.Signal(syscall.SIGTERM))
+	time.Sleep(300 * time.Millisecond)
+	require.NoError(t, os.Remove(kept))
+	require.NoError(t, os.WriteFile(kept, text, 0o600))
+	_, err = pipe.Write(text)
+	require.NoError(t, err)
+	require.NoError(t, pipe.Close())
+	return r.wait(t)
+}
+
 // killAtRandom kills the driver two times and lets the third finish: with resume, or with the same run again.
 func killAtRandom(seed uint64) func(testing.TB, *row) int {
 	return func(t testing.TB, r *row) int {
