@@ -22,10 +22,11 @@ func planTable(w io.Writer, doc planDocument, wd string) {
 	}
 	fmt.Fprintf(w, "%s, stage %s, %s\n\n", count(len(doc.Cases), "case"), doc.Stage, where)
 	overview(w, doc.Cases)
-	fmt.Fprintf(w, "\nsettings\n")
+	fmt.Fprintf(w, "\n")
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "   setting\tfrom\tvalue\n")
 	for _, s := range doc.Settings {
-		fmt.Fprintf(t, "   %s\t%s\t(%s)\n", s.Key, oneLine(s.Value), s.From)
+		fmt.Fprintf(t, "   %s\t%s\t%s\n", s.Key, s.From, oneLine(s.Value)) // the value last: it may be long
 	}
 	_ = t.Flush()
 	blocks := make([][]tableRow, len(doc.Cases))
