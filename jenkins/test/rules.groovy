@@ -21,6 +21,7 @@ Map<String, String> bad = [
     'void call() { java.util.regex.Matcher m = null; echo("a") }': 'local m has type java.util.regex.Matcher',
     'void call(String s) { if (s =~ "a") { echo("a") } }': 'matcher',
     'void call(List l) { for (String s : l) { echo(s) } }': 'for loop',
+    'void call(String s) { echo("a ${s}" + "b ${s}") }': 'GString.plus',
     'void call(Map m) { Map x = new groovy.json.JsonSlurper().parseText(m.t); echo("a") }': 'in a method that runs steps',
     '@NonCPS static String f() { echo("a") }': 'may be a step',
     'String g() { echo("a") }\n@NonCPS String f() { return g() }': 'may be a step',

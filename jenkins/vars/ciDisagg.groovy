@@ -269,7 +269,7 @@ private static String verdictLine(Map job) {
         4: 'performance regression', 5: 'no verdict', 129: 'interrupted', 130: 'interrupted', 143: 'interrupted',
     ]
     if (job.code < 0) {
-        return "infrastructure, not your change: Jenkins lost sight of the process twice (${job.code}); ci-disagg resume --run-id ${job.runId} goes on"
+        return "infrastructure, not your change: Jenkins lost sight of the process twice (${job.code}); next: ci-disagg resume --run-id ${job.runId}"
     }
     if (contradicted(job)) {
         return job.report.exitCode == null ? 'exit 0, but there is no report' : "exit ${job.code}, but the report says ${job.report.exitCode}"

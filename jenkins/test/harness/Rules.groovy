@@ -134,6 +134,9 @@ class Reader extends ClassCodeVisitorSupport {
         if (!nonCps && e.operation.type == Types.FIND_REGEX) {
             say(e, 'a matcher is not serializable')
         }
+        if (e.operation.type == Types.PLUS && typeOf(e.leftExpression) == 'groovy.lang.GString' && typeOf(e.rightExpression) != 'java.lang.String') {
+            say(e, 'groovy.lang.GString.plus is whitelisted for a String only')
+        }
         super.visitBinaryExpression(e)
     }
 
