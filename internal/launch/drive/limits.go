@@ -71,6 +71,9 @@ func (d *driver) holdToLimits(work context.Context, c *theCase) {
 		return
 	}
 	a.fresh = false
+	if a.facts.Queue.Row.State.Class() == slurm.Terminal {
+		return
+	}
 	jobs, nodes := 0, 0
 	for _, r := range d.queue.rows {
 		n, err := strconv.Atoi(r.ID)
