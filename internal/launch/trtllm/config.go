@@ -168,7 +168,7 @@ func settle(in Input) settings {
 	}
 	s.workdir = s.Dir
 	if s.workdir == "" && s.Source != "" {
-		s.workdir = filepath.Join(s.Source, "tests/integration/defs")
+		s.workdir = filepath.Join(s.Source, testsDir)
 	}
 	if s.workdir != "" {
 		s.workdir = in.abs(s.workdir)

@@ -54,6 +54,9 @@ func (s settings) parseID(id string) (testID, error) {
 		if !strings.Contains(head, "::") {
 			head = s.module + "::" + orDefault(head, s.function)
 		}
+		if s.Dir == "" { // pytest runs there: the id begins below it, however it is listed
+			head = strings.TrimPrefix(head, testsDir+"/")
+		}
 	}
 	if _, _, ok := s.splitPrefix(kase); !ok && open < 0 {
 		kase = s.prefix + "-" + kase
@@ -73,6 +76,9 @@ func (s settings) parseID(id string) (testID, error) {
 	}
 	return testID{full: head + "[" + kase + "]", kase: kase, aggr: strings.HasPrefix(prefix, "aggr"), rest: rest}, nil
 }
+
+// testsDir is where pytest runs, below the checkout.
+const testsDir = "tests/integration/defs"
 
 // splitPrefix cuts disagg[_upload]- or aggr[_upload]- off a case, or the prefix
 // that a team has given its own tests, which are disaggregated.

@@ -47,6 +47,7 @@ func TestIDs(t *testing.T) {
 	s := settle(Input{Config: Config{}, Env: map[string]string{}})
 	for id, want := range map[string]string{
 		"perf/test_perf_sanity.py::test_e2e[disagg_upload-e2e-x]": "perf/test_perf_sanity.py::test_e2e[disagg_upload-e2e-x]",
+		"tests/integration/defs/perf/t.py::f[disagg-x]":           "perf/t.py::f[disagg-x]",
 		"a/b.py::TestX::test_y[aggr-f-s]":                         "a/b.py::TestX::test_y[aggr-f-s]",
 		"test_z[disagg-x]":                                        "perf/test_perf_sanity.py::test_z[disagg-x]",
 		"disagg-gen_only-x":                                       "perf/test_perf_sanity.py::test_e2e[disagg-gen_only-x]",
