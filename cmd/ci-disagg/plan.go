@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -208,6 +209,12 @@ func (o *planOptions) settings(h host, s suite, args []string) []planSetting {
 			p.From = from(p.Key)
 		}
 		out = append(out, p)
+	}
+	for i, sec := range s.config.Workload.Secrets {
+		at := slices.IndexFunc(out, func(p planSetting) bool { return p.Key == fmt.Sprintf("workload.secrets[%d]", i) })
+		if at >= 0 && sec.File == "" && h.getenv(firstOf(sec.From, sec.Name)) == "" {
+			out[at].Value += " (not set here)"
+		}
 	}
 	return out
 }
