@@ -124,7 +124,7 @@ workload:
   grace: 3s
 budgets: {queue: 5m, ready: 1m, benchmark: 2m, drain: 20s, job: 10m}
 clusters:
-  testbed: {gpus_per_node: 4, partition: batch, exclusive: true, export: [CI_DISAGG_FAULT, CI_DISAGG_SLOW]%s}
+  testbed: {gpus_per_node: 4, partition: batch, exclusive: true, export: [PATH, CI_DISAGG_FAULT, CI_DISAGG_SLOW]%s}
 retry: {max: 0}
 perf: {pins: pins.yaml, reruns: 0}
 %s`, b, workload, workload, workload, strings.Join(append([]string{""}, profile...), ", "), more)

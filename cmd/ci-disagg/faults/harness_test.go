@@ -116,7 +116,7 @@ workload:
   %s
 budgets: {%s}
 clusters:
-  testbed: {gpus_per_node: 4, partition: batch, exclusive: true, export: [CI_DISAGG_FAULT, CI_DISAGG_TOKEN_MS]%s}
+  testbed: {gpus_per_node: 4, partition: batch, exclusive: true, export: [PATH, CI_DISAGG_FAULT, CI_DISAGG_TOKEN_MS]%s}
 retry: {%s}
 perf: {off: true}
 `, stage, backend, workload, workload, workload, s.setup, grace, s.workload, s.budgets, s.cluster, s.retry)
