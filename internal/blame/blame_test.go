@@ -227,6 +227,20 @@ func TestJudge(t *testing.T) {
 			kind: blame.KindCancelled, class: blame.Infra, rule: "job-state", collateral: []string{"GEN_0", "CTX_0"}, message: "the job was cancelled by uid 1000",
 		},
 		{
+			name: "cancelled: the client misses a role before anybody is told",
+			b: func(b *bench) *bench {
+				return b.end("CTX_0", 100, 143).end("BENCHMARK", 100.2, 1).line("BENCHMARK", refused).job(blame.Job{State: "CANCELLED"})
+			},
+			kind: blame.KindCancelled, class: blame.Infra, rule: "job-state", collateral: []string{"CTX_0"},
+		},
+		{
+			name: "the client fails by itself, and then the job is cancelled",
+			b: func(b *bench) *bench {
+				return b.end("BENCHMARK", 90, 1).line("BENCHMARK", "E   AssertionError: 3 of 64 requests failed").stopped("CTX_0", 90.5, 143).job(blame.Job{State: "CANCELLED"})
+			},
+			root: "BENCHMARK", kind: blame.KindCrash, class: blame.Test, rule: "python-exception", collateral: []string{"CTX_0"},
+		},
+		{
 			name: "cancelled without accounting: only completing",
 			b: func(b *bench) *bench {
 				return b.end("GEN_0", 100, 143).job(blame.Job{State: "COMPLETING"})

@@ -104,18 +104,22 @@ func (c *court) signalled() (Event, bool) {
 // deadBefore says that a role had failed by itself before the job was ended as a
 // whole. Slurm signals the roles and the agent within milliseconds, and the job's
 // end, seen only afterwards, has no time of its own: a death by SIGTERM or
-// SIGKILL, or any death shortly before the signal, is no proof.
+// SIGKILL, or any death shortly before the signal, is no proof. Nor is what a
+// client says that has missed a role which died so.
 func (c *court) deadBefore(at time.Time, known bool, kind string) bool {
+	signalled := false
 	for _, e := range c.fatal {
 		if e.At.IsZero() || e.Kind == NodeLost || e.Kind == Unkillable || kind == KindNodeFail && c.observes(e) {
 			continue
 		}
 		bySignal := e.Kind == RoleEnd && (e.Signal == 15 || e.Signal == 9)
+		signalled = signalled || bySignal
 		switch {
 		case kind == KindNodeFail && !known:
 			return false
 		case known && e.At.Before(at.Add(-2*time.Second)):
 			return !bySignal || e.At.Before(at.Add(-c.ev.Skew))
+		case !known && signalled && c.observes(e):
 		case !known && !bySignal && e.Kind != NotReady:
 			return true
 		}
