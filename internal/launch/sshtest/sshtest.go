@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -55,7 +56,11 @@ func Start(t testing.TB, o Options) *Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	s := &Server{Dest: "root@127.0.0.1", Dir: dir, t: t, o: o, port: freePort(t)}
+	self, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{Dest: self.Username + "@127.0.0.1", Dir: dir, t: t, o: o, port: freePort(t)}
 	s.keys()
 	s.config()
 	s.Options = []string{
@@ -145,13 +150,14 @@ PidFile none
 // Up starts sshd, and waits until it answers.
 func (s *Server) Up() {
 	s.t.Helper()
-	if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
-		s.t.Fatal(err)
+	if os.Geteuid() == 0 {
+		if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
+			s.t.Fatal(err)
+		}
 	}
-	script := "exec /usr/sbin/sshd -D -e -f " + s.Dir + "/sshd_config"
-	argv := []string{"sh", "-c", script}
+	argv := []string{"/usr/sbin/sshd", "-D", "-e", "-f", filepath.Join(s.Dir, "sshd_config")}
 	if s.o.Apart {
-		argv = []string{"unshare", "--mount", "--propagation", "private", "sh", "-c", "mount -t tmpfs far /tmp && " + script}
+		argv = apart(argv)
 	}
 	log, err := os.OpenFile(filepath.Join(s.Dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -177,6 +183,17 @@ func (s *Server) Up() {
 	}
 	text, _ := os.ReadFile(log.Name())
 	s.t.Fatalf("sshtest: sshd does not answer:\n%s", text)
+}
+
+// apart gives a command a /tmp of its own. Who is not root becomes it among users of his own, mounts, and turns back.
+func apart(argv []string) []string {
+	namespace := []string{"unshare", "--mount", "--propagation", "private"}
+	back := ""
+	if os.Geteuid() != 0 {
+		namespace = append(namespace, "--user", "--map-root-user")
+		back = fmt.Sprintf("unshare --user --map-user=%d --map-group=%d ", os.Geteuid(), os.Getegid())
+	}
+	return append(append(namespace, "sh", "-c", "mount -t tmpfs far /tmp && exec "+back+`"$@"`, "sh"), argv...)
 }
 
 // Down ends sshd and every session of it: the login node goes away.
