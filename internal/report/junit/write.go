@@ -138,10 +138,10 @@ func rerun(r Rerun) rerunXML {
 }
 
 func output(text string) *jr.Output {
-	if text == "" {
+	if text = Clean(text); text == "" {
 		return nil
 	}
-	return &jr.Output{Data: Clean(text)}
+	return &jr.Output{Data: text}
 }
 
 func outputs(dst []jr.Output, texts []string) []jr.Output {

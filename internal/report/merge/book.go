@@ -219,14 +219,13 @@ func (b *book) put(s *suite, c *junit.Case, group string, origin int, flags uint
 }
 
 // replace gives an entry a new case.
-func (b *book) replace(s *suite, e *entry, old, c *junit.Case) error {
+func (b *book) replace(e *entry, c *junit.Case) error {
 	at, err := b.encode(c)
 	if err != nil {
 		return err
 	}
 	e.off, e.n, e.status = at.off, uint32(at.n), statusNumber(c.Status())
 	e.flags = e.flags&^(flagOutput|flagBody|flagReruns) | textFlags(c)
-	s.times.sum += c.Time.Round(time.Millisecond) - old.Time.Round(time.Millisecond)
 	return nil
 }
 
@@ -304,18 +303,19 @@ func (b *book) settleGroup(s *suite, group []*entry, next func() (*junit.Case, e
 			return errors.New("two different cases have one hash: run the merge again")
 		}
 	}
-	old := *cases[0]
+	for _, c := range cases { // now: fn may change them in place
+		s.times.sum -= c.Time.Round(time.Millisecond)
+	}
 	kept, err := fn(group, cases)
 	if err != nil {
 		return err
 	}
-	for i, e := range group[1:] {
+	s.times.sum += kept.Time.Round(time.Millisecond)
+	for _, e := range group[1:] {
 		e.flags |= flagDead
-		s.times.sum -= cases[i+1].Time.Round(time.Millisecond)
 		b.sum.Folded++
 	}
-	// also when it is the same case: fn may have changed it in place
-	return b.replace(s, group[0], &old, kept)
+	return b.replace(group[0], kept)
 }
 
 func flatten(groups [][]*entry) []*entry {

@@ -99,9 +99,10 @@ func (b *book) document(name string) junit.Document {
 		doc.Counts = doc.Counts.Plus(counts)
 		b.sum.Suites = append(b.sum.Suites, SuiteSummary{s.name, counts})
 		all.sum += s.times.wall()
-		if s.times.unknown {
-			all.unknown = true
-		} else if !s.times.first.IsZero() {
+		switch {
+		case s.times.unknown:
+			all.unknown = all.unknown || s.times.sum > 0 // one that took no time may have been at any
+		case !s.times.first.IsZero():
 			all.span(s.times.first, s.times.first.Add(s.times.wall()))
 		}
 		doc.Suites = append(doc.Suites, b.block(s, counts))

@@ -2,6 +2,7 @@ package merge
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
@@ -233,30 +234,31 @@ func label(texts []string, from string) []string {
 }
 
 // oneClass makes every reader see the same class: Jenkins takes a case with a
-// skipped element for skipped, GitLab for failed if there is a failure, too. What
-// is severe stays a result, the rest goes to the output.
+// skipped element for skipped, GitLab for failed if there is a failure, too;
+// Jenkins shows the first error or failure, go-junit takes the last. So there is
+// one, the severest, and the others stand in its text; what was skipped beside it
+// goes to the output.
 func oneClass(c *junit.Case) {
-	s := c.Status()
-	if len(c.Results) < 2 || !s.Red() {
+	if len(c.Results) < 2 {
 		return
 	}
-	kept := c.Results[:0:0]
-	for _, r := range c.Results {
-		if r.Status != junit.Skipped {
-			kept = append(kept, r)
-			continue
+	s := c.Status()
+	at := slices.IndexFunc(c.Results, func(r junit.Result) bool { return r.Status == s })
+	kept := c.Results[at]
+	var text strings.Builder
+	text.WriteString(kept.Text)
+	for i, r := range c.Results {
+		words := strings.TrimRight("also "+string(r.Status)+": "+r.Message+"\n"+r.Text, " \n")
+		switch {
+		case i == at:
+		case s.Red() && !r.Status.Red():
+			c.SystemOut = append(c.SystemOut, words)
+		default:
+			text.WriteString("\n\n" + words)
 		}
-		c.SystemOut = append(c.SystemOut, strings.TrimSpace("also skipped: "+r.Message+"\n"+r.Text))
 	}
-	// the severest first: most readers show one
-	for i, r := range kept {
-		if r.Status == s {
-			copy(kept[1:i+1], kept[:i])
-			kept[0] = r
-			break
-		}
-	}
-	c.Results = kept
+	kept.Text = strings.TrimLeft(text.String(), "\n")
+	c.Results = []junit.Result{kept}
 }
 
 func orElse(s, other string) string {

@@ -143,7 +143,7 @@ func TestCountedCases(t *testing.T) {
 func TestAttemptsLoseNothing(t *testing.T) {
 	t.Parallel()
 	attempt := func(i int, inner string) string {
-		return fmt.Sprintf(`<testcase classname="c" name="t"><properties><property name="n" value="%d"/><property name="same" value="x"/></properties>`+
+		return fmt.Sprintf(`<testcase classname="c" name="t" time="2"><properties><property name="n" value="%d"/><property name="same" value="x"/></properties>`+
 			`%s<system-out>out%d</system-out><extra>e%d</extra></testcase>`, i, inner, i, i)
 	}
 	path := write(t, t.TempDir(), "results.xml", suiteDoc("pytest",
@@ -153,6 +153,8 @@ func TestAttemptsLoseNothing(t *testing.T) {
 	require.Equal(t, []junit.Property{{Name: "n", Value: "1"}, {Name: "n", Value: "2"}, {Name: "n", Value: "3"}, {Name: "same", Value: "x"}, {Name: "attempts", Value: "3"}, {Name: "flaky", Value: "true"}}, c.Properties)
 	require.Equal(t, []string{"ci-disagg: passed on attempt 3 of 3\n[attempt 1 of 3]\nout1\n[attempt 2 of 3]\nout2\nout3"}, c.SystemOut)
 	require.Len(t, c.Extra, 3)
+	require.Equal(t, "6.000", junit.Seconds(c.Time))
+	require.Contains(t, contents(t, out), `<testsuite name="pytest" tests="1" failures="0" errors="0" id="0" time="6.000"`)
 	require.Equal(t, "attempt 2 of 3: skipped: not yet", c.Reruns[1].Message)
 }
 
@@ -163,7 +165,9 @@ func TestOneClass(t *testing.T) {
 	c := one(t, out)
 	require.Equal(t, junit.Errored, c.Status())
 	require.Equal(t, "e", c.Results[0].Message)
-	require.Len(t, c.Results, 2)
+	require.Equal(t, "also failed: f", c.Results[0].Text)
+	require.Len(t, c.Results, 1)
 	require.Equal(t, []string{"also skipped: later"}, c.SystemOut)
+	goJUnitAgrees(t, out, junit.Counts{Tests: 1, Errors: 1})
 	require.Equal(t, map[string]int{"passed": 0, "failed": 1, "skipped": 0}, secondOpinion(t, out)[0].Totals)
 }

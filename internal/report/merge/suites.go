@@ -50,6 +50,19 @@ func (at suitePath) own() string {
 	return at.packages[n] + "\x00" + at.names[n]
 }
 
+// long is the suite's name behind those of the suites around it.
+func (at suitePath) long() string {
+	n := len(at.names) - 1
+	var b strings.Builder
+	for i, name := range at.names[:n] {
+		if at.packages[i] != "" {
+			b.WriteString(at.packages[i] + ".")
+		}
+		b.WriteString(name + ".")
+	}
+	return b.String() + at.names[n]
+}
+
 func (p *plain) suiteAt(at suitePath) *suite {
 	got := p.byPath[at.key()]
 	if got == nil {
@@ -172,15 +185,22 @@ func parseTimestamp(s string) (time.Time, bool) {
 }
 
 // name gives the suites their final names: their own where that is unique, else
-// with the names of the suites around them.
+// with the names of the suites around them, and with a number where these are
+// the same, too.
 func (p *plain) name() {
 	seen := make(map[string]int)
 	for _, s := range p.b.suites {
 		seen[p.paths[s].own()]++
 	}
+	given := make(map[string]int)
 	for _, s := range p.b.suites {
-		if at := p.paths[s]; seen[at.own()] > 1 {
-			s.name = strings.Join(at.names, ".")
+		at := p.paths[s]
+		if seen[at.own()] > 1 {
+			s.name = at.long()
+		}
+		id := at.packages[len(at.packages)-1] + "\x00" + s.name
+		if given[id]++; given[id] > 1 {
+			s.name = fmt.Sprintf("%s (%d)", s.name, given[id])
 		}
 	}
 }
