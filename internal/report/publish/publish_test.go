@@ -433,6 +433,18 @@ func TestChartsOfManyMetricsAreBounded(t *testing.T) {
 	require.Len(t, charted(rows), maxGating+maxMoved, "the same after the others have lost their history")
 }
 
+// TestKnownFailureIsSaid: nothing is relaxed silently.
+func TestKnownFailureIsSaid(t *testing.T) {
+	t.Parallel()
+	c := regressionDocument().Cases[0]
+	c.Known, c.Result, c.ExitCode = "https://bugs.example.com/1", resultPassed, 0
+	require.Equal(t, "Listed as a known failure: its verdict, regression, does not turn the run red.", fault(c))
+	c.Verdict = verdict.Pass
+	require.Equal(t, "Nothing to do.", fault(c))
+	c.Outcome = rundir.OutcomeTestFailed
+	require.Equal(t, "A known failure: it does not turn the run red.", fault(c))
+}
+
 // TestFilesThatAreNotListedAreSaid: nothing is left out silently.
 func TestFilesThatAreNotListedAreSaid(t *testing.T) {
 	t.Parallel()

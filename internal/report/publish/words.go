@@ -143,6 +143,9 @@ func fault(c Case) string {
 		if c.Known != "" && c.Outcome != rundir.OutcomePassed {
 			return "A known failure: it does not turn the run red."
 		}
+		if c.Known != "" && c.Verdict != "" && c.Verdict != verdict.Pass && c.Verdict != verdict.Improvement {
+			return fmt.Sprintf("Listed as a known failure: its verdict, %s, does not turn the run red.", word(c.Verdict))
+		}
 		return "Nothing to do." + tries(c)
 	default:
 		return ""
