@@ -140,7 +140,7 @@ func (o *mergeOptions) check(args []string) error {
 	if len(args) == 0 {
 		errs = append(errs, errors.New("merge: no file, directory or glob given"))
 	}
-	if info, err := os.Stat(o.Output); o.Output == "" || err == nil && info.IsDir() {
+	if info, err := os.Stat(o.Output); o.Output == "" || strings.HasSuffix(o.Output, "/") || err == nil && info.IsDir() {
 		errs = append(errs, fmt.Errorf("merge: -o %q is no file name", o.Output))
 	}
 	if !slices.Contains([]string{"pass", "fail", "skip"}, o.Flaky) {
