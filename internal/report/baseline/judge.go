@@ -207,6 +207,12 @@ func withoutBaseline(row verdict.Row, word verdict.Word, why string) verdict.Row
 
 // seriesOf is the history of one metric at one point.
 func (j *judging) seriesOf(point, name string) []verdict.Run {
+	accepted := map[string]bool{}
+	for _, a := range j.history.Acts {
+		if a.Act.Covers(point, name) {
+			accepted[j.history.accepted(a)] = true
+		}
+	}
 	var out []verdict.Run
 	for _, rec := range j.history.Runs {
 		m, ok := rec.find(point, name)
@@ -214,12 +220,23 @@ func (j *judging) seriesOf(point, name string) []verdict.Run {
 			continue
 		}
 		r := rec.verdictRun(m)
-		for _, a := range j.history.Acts {
-			r.Accepted = r.Accepted || a.Act.Target == rec.ID && a.Act.Covers(point, name)
-		}
+		r.Accepted = accepted[rec.ID]
 		out = append(out, r)
 	}
 	return out
+}
+
+// accepted is the run that shows the level which someone accepted: the one named,
+// or the next one if that was withdrawn since. The acceptance outlives it.
+func (h History) accepted(act Record) string {
+	at := slices.IndexFunc(h.Runs, func(r Record) bool { return r.ID == act.Act.Target })
+	if at < 0 && len(h.Runs) > 0 && act.Branch() == h.Runs[0].Branch() {
+		at = slices.IndexFunc(h.Runs, func(r Record) bool { return r.Time.After(act.Time) })
+	}
+	if at < 0 || h.Runs[0].Time.After(act.Time) { // none yet, or all of this is long after it
+		return ""
+	}
+	return h.Runs[at].ID
 }
 
 func (r Record) find(point, name string) (Measurement, bool) {

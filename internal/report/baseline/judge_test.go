@@ -98,6 +98,38 @@ func TestLifeOfASeries(t *testing.T) {
 	})
 }
 
+// Whoever takes a bad run out of the history does not take back what was accepted at it.
+func TestAnAcceptanceOutlivesItsRun(t *testing.T) {
+	t.Parallel()
+	s := open(t, "dir:"+t.TempDir())
+	set := setup(s)
+	step := func(i int, value float64) baseline.Judgement {
+		r := nightly("c", i, value)
+		for len(r.Measurements[0].Values) < 4 {
+			r.Measurements[0].Values = append(r.Measurements[0].Values, value)
+		}
+		r.Measurements = r.Measurements[:1]
+		j := judge(t, set, r)
+		save(t, s, j.Record)
+		return j
+	}
+	for i := range 12 {
+		step(i, noisy(i))
+	}
+	require.Equal(t, verdict.Regression, word(t, step(12, 0.75*noisy(12)), tput).Verdict)
+	target := step(13, 0.75*noisy(13))
+	require.Equal(t, verdict.Regression, word(t, target, tput).Verdict)
+	elsewhere := target.Record
+	elsewhere.Build.Branch, elsewhere.Time = "release/1.2", target.Record.Time.Add(-36*time.Hour)
+	elsewhere = elsewhere.Normal()
+	save(t, s, act(baseline.KindAccept, elsewhere))
+	require.Equal(t, verdict.Regression, word(t, step(13, 0.75*noisy(13)), tput).Verdict, "accepted on another branch only")
+	save(t, s, act(baseline.KindAccept, target.Record))
+	require.Equal(t, verdict.Pass, word(t, step(14, 0.75*noisy(14)), tput).Verdict)
+	save(t, s, act(baseline.KindWithdraw, target.Record))
+	require.Equal(t, verdict.Pass, word(t, step(15, 0.75*noisy(15)), tput).Verdict)
+}
+
 func TestUnavailableStoreIsNeverGreen(t *testing.T) {
 	t.Parallel()
 	set := setup(nil)
