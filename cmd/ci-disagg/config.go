@@ -89,9 +89,10 @@ type reportConfig struct {
 // config is a loaded file with what is needed to complain about it.
 type config struct {
 	fileConfig
-	path string // absolute; "" = there is no file
-	doc  strictyaml.Document
-	raw  []byte
+	path   string // absolute; "" = there is no file
+	doc    strictyaml.Document
+	raw    []byte
+	keptIn rundir.Dir // the run directory that it was found in, "" = it was not
 }
 
 // configFlags are the flags by which every verb finds its config.

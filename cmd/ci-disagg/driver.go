@@ -125,6 +125,23 @@ func (d *driver) findBinary(h host) error {
 	return nil
 }
 
+// secretsAreThere names every secret that is to come from this environment and
+// is not in it, before anything is submitted.
+func secretsAreThere(h host, plans []rundir.Plan) error {
+	var errs []error
+	told := map[string]bool{}
+	for _, p := range plans {
+		for _, sec := range p.Secrets {
+			if sec.From == "" || told[sec.Name] || h.getenv(sec.From) != "" {
+				continue
+			}
+			told[sec.Name] = true
+			errs = append(errs, fmt.Errorf("workload.secrets: %s: the variable %s is not set here; withCredentials of Jenkins sets it", sec.Name, sec.From))
+		}
+	}
+	return usageErr(errors.Join(errs...))
+}
+
 // setDraft reads a team's own launch draft.
 func (d *driver) setDraft(h host, path string) error {
 	if path == "" {
@@ -314,7 +331,7 @@ func continueLoaded(ctx context.Context, s *signals, h host, dir rundir.Dir, run
 	if err != nil {
 		return err
 	}
-	draft := filepath.Join(string(dir), "draft.sh")
+	draft := filepath.Join(string(dir), draftCopy)
 	if _, err := os.Stat(draft); err == nil {
 		if err := d.setDraft(h, draft); err != nil {
 			return err

@@ -44,11 +44,16 @@ func (o findFlags) find(h host, config string, args []string) (rundir.Dir, error
 	return dir, nil
 }
 
-// sameCases refuses to take up a run for other cases than its own: two runs of
-// one build under one id would otherwise both end with the first one's result.
-// A suite that cannot be planned is refused too; resume goes on without one.
-func (o runOptions) sameCases(h host, args []string, dir rundir.Dir) error {
+// sameRun refuses to take up a run that is another one than asked for: of other
+// cases, or of another build under the same id, as $BUILD_TAG of a job that was
+// made anew. Both would end with the first one's result. A suite that cannot be
+// planned is refused too; resume goes on without one.
+func (o runOptions) sameRun(h host, args []string, dir rundir.Dir) error {
 	s, err := o.resolve(h, args)
+	if err != nil {
+		return err
+	}
+	build, err := o.build(h, s.config.Perf.Policy.Mode)
 	if err != nil {
 		return err
 	}
@@ -56,15 +61,29 @@ func (o runOptions) sameCases(h host, args []string, dir rundir.Dir) error {
 	if err := rundir.ReadJSON(dir.RunFile(), &run); err != nil {
 		return usageErr(err)
 	}
+	if what := otherRun(run, build, s); what != "" {
+		return usageErr(fmt.Errorf("run %s in %s %s: give this run a --run-id of its own", run.ID, dir, what))
+	}
+	return nil
+}
+
+// otherRun says in what the run differs from what is asked for, "" = in nothing.
+func otherRun(run rundir.Run, build rundir.Build, s suite) string {
+	differ := func(a, b string) bool { return a != "" && b != "" && a != b }
+	switch {
+	case differ(run.Build.URL, build.URL):
+		return fmt.Sprintf("is of build %s, not of %s", run.Build.URL, build.URL)
+	case differ(run.Build.Commit, build.Commit):
+		return fmt.Sprintf("is of commit %s, not of %s", run.Build.Commit, build.Commit)
+	}
 	have := map[string]bool{}
 	for _, c := range run.Cases {
 		have[c.ID] = true
 	}
 	for _, p := range s.plans {
 		if !have[p.Case.ID] || len(s.plans) != len(run.Cases) {
-			return usageErr(fmt.Errorf("run %s in %s has other cases (%d) than are asked for (%d): give this run a --run-id of its own",
-				run.ID, dir, len(run.Cases), len(s.plans)))
+			return fmt.Sprintf("has other cases (%d) than are asked for (%d)", len(run.Cases), len(s.plans))
 		}
 	}
-	return nil
+	return ""
 }

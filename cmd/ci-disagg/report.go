@@ -152,12 +152,9 @@ func newReporter(ctx context.Context, h host, cfg config, dir rundir.Dir, save b
 
 // readPins reads the configured file of pinned baselines, which must exist.
 func readPins(cfg config, metrics metric.Table) (baseline.Pins, error) {
-	path := cfg.Perf.Pins
+	path := pinsPath(cfg)
 	if path == "" {
 		return baseline.Pins{}, nil
-	}
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(filepath.Dir(cfg.path), path)
 	}
 	return baseline.ReadPins(path, metrics)
 }

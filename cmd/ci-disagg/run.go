@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -18,10 +16,6 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
-
-// configCopy is the config of a run, kept in its directory so that resume and
-// report need nothing else.
-const configCopy = "ci-disagg.yaml"
 
 // runOptions are the flags of run.
 type runOptions struct {
@@ -122,7 +116,7 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	}
 	if found {
 		return reattach(ctx, h, dir, func(ctx context.Context, s *signals) error {
-			if err := o.sameCases(h, args, dir); err != nil {
+			if err := o.sameRun(h, args, dir); err != nil {
 				return err
 			}
 			fmt.Fprintf(h.stderr, "ci-disagg: run %s exists in %s: going on with it\n", id, dir)
@@ -146,6 +140,9 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	}
 	for i := range s.plans {
 		s.plans[i].Draft = o.draft != "" // no agent will leave a record
+	}
+	if err := secretsAreThere(h, s.plans); err != nil {
+		return err
 	}
 	if err := d.preflight(ctx); err != nil {
 		return err
@@ -239,42 +236,6 @@ func (o runOptions) record(h host, s suite, id string) (rundir.Run, error) {
 		run.Cases = append(run.Cases, rundir.CaseState{ID: p.Case.ID, Slug: p.Case.Slug, State: state})
 	}
 	return run, nil
-}
-
-// keepConfig copies what the run was made from into its directory.
-func keepConfig(dir rundir.Dir, cfg config, draftName string, draft []byte) error {
-	if cfg.path != "" {
-		if err := rundir.WriteFile(filepath.Join(string(dir), configCopy), cfg.raw, rundir.FileMode); err != nil {
-			return err
-		}
-		origin := []byte(cfg.path + "\n")
-		if err := rundir.WriteFile(filepath.Join(string(dir), configCopy+".origin"), origin, rundir.FileMode); err != nil {
-			return err
-		}
-	}
-	if draftName == "" {
-		return nil
-	}
-	return rundir.WriteFile(filepath.Join(string(dir), "draft.sh"), draft, rundir.FileMode)
-}
-
-// keptConfig is the config that a run directory was made with. Relative paths in
-// it are still relative to where it was read from first.
-func keptConfig(dir rundir.Dir) (config, error) {
-	path := filepath.Join(string(dir), configCopy)
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return config{}, nil
-	}
-	if err != nil {
-		return config{}, err
-	}
-	cfg, err := parseConfig(path, data)
-	cfg.path = path
-	if origin, readErr := os.ReadFile(path + ".origin"); readErr == nil {
-		cfg.path = strings.TrimSpace(string(origin))
-	}
-	return cfg, err
 }
 
 // newRunID is an id for a run that nobody named: its time and a random part.

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// What a run was made from is kept in its directory, so that resume and report
+// need nothing else, also where the directory was copied to.
+const (
+	configCopy   = "ci-disagg.yaml"
+	configOrigin = configCopy + ".origin" // where the config was read from
+	pinsCopy     = "pins.yaml"
+	draftCopy    = "draft.sh"
+)
+
+// keepConfig copies what the run was made from into its directory.
+func keepConfig(dir rundir.Dir, cfg config, draftName string, draft []byte) error {
+	files := map[string][]byte{}
+	if cfg.path != "" {
+		files[configCopy] = cfg.raw
+		files[configOrigin] = []byte(cfg.path + "\n")
+	}
+	if path := pinsPath(cfg); path != "" {
+		pins, err := os.ReadFile(path)
+		if err != nil {
+			return usageErr(err)
+		}
+		files[pinsCopy] = pins
+	}
+	if draftName != "" {
+		files[draftCopy] = draft
+	}
+	for name, data := range files {
+		if err := rundir.WriteFile(filepath.Join(string(dir), name), data, rundir.FileMode); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keptConfig is the config that a run directory was made with. Relative paths in
+// it are still relative to where it was read from first.
+func keptConfig(dir rundir.Dir) (config, error) {
+	path := filepath.Join(string(dir), configCopy)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return config{}, nil
+	}
+	if err != nil {
+		return config{}, err
+	}
+	cfg, err := parseConfig(path, data)
+	cfg.path, cfg.keptIn = path, dir
+	if origin, readErr := os.ReadFile(filepath.Join(string(dir), configOrigin)); readErr == nil {
+		cfg.path = strings.TrimSpace(string(origin))
+	}
+	return cfg, err
+}
+
+// pinsPath is the file of pinned baselines, "" when there is none. Of a kept
+// config it is the live file, so that a later pin counts, and the run's own copy
+// where the live one is not to be had.
+func pinsPath(cfg config) string {
+	path := cfg.Perf.Pins
+	if path == "" {
+		return ""
+	}
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(filepath.Dir(cfg.path), path)
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && cfg.keptIn != "" {
+		return filepath.Join(string(cfg.keptIn), pinsCopy)
+	}
+	return path
+}
