@@ -82,7 +82,7 @@ func (b Builder) results(plan rundir.Plan, a AttemptBundle) ([]bench.Result, []s
 		}
 		problems = append(problems, p.String())
 	}
-	return found.Results, problems
+	return found.Results, append(problems, wrongHardware(plan, a.Dir)...)
 }
 
 // pointName names the benchmark point of a result: con<C>, or the plan's full

@@ -67,6 +67,10 @@ func (a AttemptDir) SlurmOut() string { return a.path("slurm.out") }
 // Output is the test's own output directory.
 func (a AttemptDir) Output() string { return a.path("output") }
 
+// GPUNames begins the names of the files in a role's directory in which each of
+// its nodes says which GPUs it has: gpus.<node>.txt, a name per line.
+const GPUNames = "gpus."
+
 // RoleDir holds everything of one role.
 func (a AttemptDir) RoleDir(role string) string { return a.path("roles", role) }
 

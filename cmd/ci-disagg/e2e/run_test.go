@@ -174,3 +174,33 @@ func TestUsageErrors(t *testing.T) {
 		})
 	}
 }
+
+// What was measured on other GPUs than planned is no measurement. Here is none, so nvidia-smi is what it would print.
+func TestWrongGPU(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		gpu    string
+		exit   int
+		reason []string
+	}{
+		"planned": {gpu: "NVIDIA GB200"},
+		"another": {gpu: "NVIDIA B200", exit: 5, reason: []string{"CTX_0 ran on NVIDIA B200 of ", "GEN_0 ran on NVIDIA B200 of "}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bin := t.TempDir()
+			smi := fmt.Sprintf("#!/bin/sh\n[ \"$*\" = '--query-gpu=name --format=csv,noheader' ] && printf '%%s\\n' %q %q\n", tt.gpu, tt.gpu)
+			require.NoError(t, os.WriteFile(filepath.Join(bin, "nvidia-smi"), []byte(smi), 0o700)) //nolint:gosec // a program
+			j := start(t, slurm, config(t, slurm, "", "gpu_type: GB200"), []string{"PATH=" + bin + ":" + os.Getenv("PATH")}, wide)
+			require.Equal(t, tt.exit, j.wait(t))
+			problems := strings.Join(j.document(t).Cases[0].Problems, "\n")
+			for _, reason := range tt.reason {
+				require.Contains(t, problems, reason)
+			}
+			if tt.exit == 0 {
+				require.Empty(t, problems)
+			}
+		})
+	}
+}

@@ -131,10 +131,22 @@ func roleScript(p rundir.Plan, r rundir.RolePlan, dir string) ([]byte, error) {
 		s.line("# Not an MPI program: what imports an MPI library must not take itself for a rank.")
 		s.line(`unset -v "${!PMI_@}" "${!PMIX_@}" "${!OMPI_@}" "${!MPI_@}"`)
 	}
+	s.gpuNames(p, r)
 	s.enter(p, dir)
 	s.user(p.Setup)
 	s.user(r.Command)
 	return s.bytes()
+}
+
+// gpuNames notes which GPUs a node has, where the plan says which it should have.
+func (s *shell) gpuNames(p rundir.Plan, r rundir.RolePlan) {
+	if p.Expected.GPUType == "" || r.GPUs() == 0 {
+		return
+	}
+	s.line("# Which GPUs these are: what was measured on others than planned is no measurement.")
+	s.line(`if [ "${SLURM_LOCALID:-0}" = 0 ] && command -v nvidia-smi >/dev/null; then`)
+	s.line(`  timeout 30 nvidia-smi --query-gpu=name --format=csv,noheader >"$%s/%s${SLURMD_NODENAME:-node}.txt" 2>/dev/null || true`, envRoleDir, rundir.GPUNames)
+	s.line("fi")
 }
 
 // enter goes to the workload's directory. Where it is not to be had, the first

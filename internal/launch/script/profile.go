@@ -19,7 +19,7 @@ type Profile struct {
 	Time        rundir.Duration `yaml:"time"` // default time limit of a job; budgets.job stands over it
 
 	GPUsPerNode int    `yaml:"gpus_per_node"` // of this cluster's nodes; 0 = not checked
-	GPUType     string `yaml:"gpu_type"`      // GB200, B200, …; part of the series identity
+	GPUType     string `yaml:"gpu_type"`      // GB200, B200, …; part of the series identity, and held against what nvidia-smi says
 	Arch        string `yaml:"arch"`          // amd64 or arm64, of the compute nodes
 	MaxNodes    int    `yaml:"max_nodes"`     // nodes that all our jobs here may hold together; 0 = no limit
 	MaxJobs     int    `yaml:"max_jobs"`      // jobs that we may have here at once; 0 = no limit
