@@ -24,7 +24,9 @@ func TestVerdictOverManyRuns(t *testing.T) {
 	plain := config(t, local, "")
 	text, err := os.ReadFile(plain)
 	require.NoError(t, err)
-	judged := strings.Replace(string(text), "perf: {pins: pins.yaml, reruns: 0}", "perf: {store: \"dir:"+store+"\", reruns: 3}", 1)
+	// What the other tests do to the machine meanwhile is not what this one is about: less than 10 % is no change.
+	judged := strings.Replace(string(text), "perf: {pins: pins.yaml, reruns: 0}", "perf: {store: \"dir:"+store+"\", reruns: 3, metrics: {"+
+		"output_token_throughput: {min_effect: 0.1}, ttft_median_ms: {min_effect: 0.1}, tpot_median_ms: {min_effect: 0.1}}}", 1)
 	require.NotEqual(t, string(text), judged)
 	require.NoError(t, os.WriteFile(plain, []byte(judged), 0o600))
 	chance := filepath.Join(t.TempDir(), "ci-disagg.yaml")
@@ -87,7 +89,7 @@ func TestVerdictOverManyRuns(t *testing.T) {
 	require.Equal(t, 0, code, c.Message)
 	for _, row := range c.Metrics {
 		if row.Gate {
-			require.InDelta(t, 0, *row.Worse, 0.02, "the new level is the baseline of %s", row.Metric)
+			require.InDelta(t, 0, *row.Worse, 0.1, "the new level is the baseline of %s", row.Metric)
 		}
 	}
 
