@@ -174,6 +174,13 @@ func TestJudge(t *testing.T) {
 			root: "GEN_0", kind: blame.KindCrash, class: blame.Test, rule: "python-exception",
 		},
 		{
+			name: "rank 5 was killed, rank 4 noticed, and Slurm told of rank 4 first",
+			b: func(b *bench) *bench {
+				return b.end("GEN_0", 100, 1).line("GEN_0", "/r/roles/GEN_0/role.sh: line 36: 23946 Killed                  trtllm-llmapi-launch pytest")
+			},
+			root: "GEN_0", kind: blame.KindCrash, class: blame.Infra, rule: "task-killed", bad: []string{"n1"},
+		},
+		{
 			name: "a weak line explains what nothing else does",
 			b: func(b *bench) *bench {
 				return b.end("GEN_0", 100, 1).line("GEN_0", "UCX  WARN  no usable transports")

@@ -116,10 +116,10 @@ workload:
   %s
 budgets: {%s}
 clusters:
-  testbed: {gpus_per_node: 4, partition: batch, exclusive: true, export: [PATH, CI_DISAGG_FAULT, CI_DISAGG_TOKEN_MS]%s}
+  testbed: {gpus_per_node: 4, partition: batch, exclusive: true, env: {PATH: %q}, export: [CI_DISAGG_FAULT, CI_DISAGG_TOKEN_MS]%s}
 retry: {%s}
 perf: {off: true}
-`, stage, backend, workload, workload, workload, s.setup, grace, s.workload, s.budgets, s.cluster, s.retry)
+`, stage, backend, workload, workload, workload, s.setup, grace, s.workload, s.budgets, os.Getenv("PATH"), s.cluster, s.retry)
 	file := filepath.Join(t.TempDir(), "ci-disagg.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 	return file

@@ -41,10 +41,11 @@ type slurmSteps struct {
 	now   func() time.Time
 	hosts []string
 
-	mu    sync.Mutex
-	ids   map[string]string // step name → job.step
-	asked time.Time         // when the ids were last asked for
-	logs  []*roleLog
+	mu     sync.Mutex        // never held while Slurm is asked: the loop takes it, too
+	ids    map[string]string // step name → job.step
+	asked  time.Time         // when the ids were last asked for
+	asking bool              // and there is no answer yet
+	logs   []*roleLog
 }
 
 func newSlurm(dir rundir.AttemptDir, plan rundir.Plan, env []string, jobID string, now func() time.Time) *slurmSteps {
@@ -171,18 +172,33 @@ func (s *slurmSteps) start(ctx context.Context, spec stepSpec, log *roleLog, bad
 }
 
 // stepID finds the id of a step by its name. All steps are asked for at once,
-// and at most once a second.
+// and at most once a second. It is "" also while somebody else is asking.
 func (s *slurmSteps) stepID(ctx context.Context, name string) string {
+	if s.mayAsk(name) {
+		out, err := s.run(ctx, "squeue", "-h", "-s", "-j", s.jobID, "-o", "%i|%j")
+		s.answered(out, err)
+	}
+	return s.known(name)
+}
+
+func (s *slurmSteps) mayAsk(name string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
-	if id := s.ids[name]; id != "" || now.Sub(s.asked) < time.Second {
-		return id
+	if s.ids[name] != "" || s.asking || now.Sub(s.asked) < time.Second {
+		return false
 	}
-	s.asked = now
-	out, err := s.run(ctx, "squeue", "-h", "-s", "-j", s.jobID, "-o", "%i|%j")
+	s.asked, s.asking = now, true
+	return true
+}
+
+// answered keeps the ids of squeue's answer. A failed query says nothing.
+func (s *slurmSteps) answered(out string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asking = false
 	if err != nil {
-		return ""
+		return
 	}
 	ours := regexp.MustCompile(`^` + regexp.QuoteMeta(s.jobID) + `\.\d+$`)
 	for line := range strings.SplitSeq(out, "\n") {
@@ -191,7 +207,6 @@ func (s *slurmSteps) stepID(ctx context.Context, name string) string {
 			s.ids[step] = id
 		}
 	}
-	return s.ids[name]
 }
 
 // known is the id as far as it is known, without asking.
