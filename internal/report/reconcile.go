@@ -5,6 +5,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report/merge"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
 
 // Reconcile makes the document agree with the merged JUnit report: a case that is
@@ -37,11 +38,12 @@ func Reconcile(d *publish.Document, sum merge.Summary) {
 // NotStored makes the document say that what was measured did not join the
 // history, and why. A run that is missing there is missed by every later verdict,
 // so that one that passed is no pass; unless performance is advisory, which never
-// turns a run red.
+// turns a run red, or the run is a pull request's, which joins no history.
 func NotStored(d *publish.Document, why error, advisory bool) {
 	text := fmt.Sprintf("not stored: %v", why)
 	d.Warnings = append(d.Warnings, text)
-	if advisory || d.Result == ResultOf(-1) { // interrupted: the signal decides
+	pull := d.Build.Mode == string(verdict.PullRequest)
+	if advisory || pull || d.Result == ResultOf(-1) { // interrupted: the signal decides
 		return
 	}
 	if code := ExitCode([]int{d.ExitCode, ExitNoVerdict}, 0); code != d.ExitCode {
