@@ -403,7 +403,7 @@ class LibraryTest {
             assert new File(p.root, 'gh.marker').text.startsWith('<!-- ci-disagg:summary ')
             assert new File(p.root, 'gh.token').text == 'secret of github-token'
             new File(p.root, 'gh.id').text = '77\n' // there is a comment now: the next time it is edited
-            p = start(name, [CHANGE_ID: '12', CHANGE_TARGET: 'main', PATH: path])
+            p = start(name, [CHANGE_ID: '12', CHANGE_TARGET: 'main', PATH: path, BUILD_TAG: "jenkins-${name}-8".toString()])
             p.build(example)
             assert new File(p.root, 'gh.args').readLines()*.take(20) == ['pr comment 12 --body', 'api --silent --metho']
             assert new File(p.root, 'gh.args').text.contains('issues/comments/77')
