@@ -234,9 +234,9 @@ func TestSlurmKilledBetweenSbatchAndItsAnswer(t *testing.T) {
 	t.Parallel()
 	dir := rundir.Dir(filepath.Join(t.TempDir(), "run"))
 	s := spec{Dir: dir, ID: t.Name(), Backend: BackendSlurm, Cases: [][3]string{{"c", goodServer, "sleep 3; " + goodClient}}}
-	// The job exists, and its id does not come before we say so.
+	// The job exists, and its id does not come before we say so, or the test is over.
 	answer := filepath.Join(t.TempDir(), "answer")
-	env := slowSbatch(t, cluster.Env(), `out=$(/usr/bin/sbatch "$@"); while [ ! -e "`+answer+`" ]; do sleep 0.1; done; echo "$out"`)
+	env := slowSbatch(t, cluster.Env(), `out=$(/usr/bin/sbatch "$@"); while [ -d "`+filepath.Dir(answer)+`" ] && [ ! -e "`+answer+`" ]; do sleep 0.1; done; echo "$out"`)
 	first := child(t, s, env)
 	defer touch(t, answer)
 	var j rundir.Job
@@ -261,7 +261,7 @@ func TestSlurmTermBetweenSbatchAndItsAnswer(t *testing.T) {
 	s := spec{Dir: dir, ID: t.Name(), Backend: BackendSlurm, Cases: [][3]string{{"c", hangServer, hangClient}}}
 	// sbatch runs while the driver is told to stop and then shot. Only after that comes the job, and its id never.
 	begun, submit := filepath.Join(t.TempDir(), "begun"), filepath.Join(t.TempDir(), "submit")
-	env := slowSbatch(t, cluster.Env(), `touch "`+begun+`"; while [ ! -e "`+submit+`" ]; do sleep 0.1; done; out=$(/usr/bin/sbatch "$@"); sleep 2; echo "$out"`)
+	env := slowSbatch(t, cluster.Env(), `touch "`+begun+`"; while [ -d "`+filepath.Dir(submit)+`" ] && [ ! -e "`+submit+`" ]; do sleep 0.1; done; out=$(/usr/bin/sbatch "$@"); sleep 2; echo "$out"`)
 	first := child(t, s, env)
 	defer touch(t, submit)
 	require.Eventually(t, func() bool { return exists(begun) }, ample, 20*time.Millisecond)
