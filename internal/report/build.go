@@ -209,7 +209,7 @@ func (b Builder) judge(ctx context.Context, bundle Bundle, c CaseBundle, views [
 	r.doc.Problems = m.problems
 	rec := b.record(bundle.Run, c, m)
 	j := baseline.JudgeCase(ctx, b.setup(len(c.Reps)), baseline.Subject{Record: rec, Mode: c.Plan.Case.Mode, Branch: bundle.Run.Build.Branch})
-	r.warnings = append(r.warnings, j.Warnings...)
+	r.warnings = append(append(r.warnings, m.warnings...), j.Warnings...)
 	r.doc.Metrics = j.Rows
 	if b.Off {
 		for i := range r.doc.Metrics {

@@ -15,21 +15,31 @@ import (
 // maxGPUNames bounds what is read of a node's list of GPUs, in bytes.
 const maxGPUNames = 64 << 10
 
-// wrongHardware names the roles that ran on other GPUs than planned. A node that
-// could not say what it has (no nvidia-smi, a launch draft) is not in doubt.
-func wrongHardware(plan rundir.Plan, attempt rundir.AttemptDir) []string {
+// hardware holds the GPUs that an attempt ran on against the plan's type. wrong
+// names the roles on others. unseen, "" when there is none, names those of which
+// nobody said what they ran on (no nvidia-smi, a launch draft): not proven, and
+// to be told.
+func hardware(plan rundir.Plan, attempt rundir.AttemptDir) (wrong []string, unseen string) {
 	if plan.Expected.GPUType == "" {
-		return nil
+		return nil, ""
 	}
-	var problems []string
+	var silent []string
 	for _, role := range plan.Roles {
-		for _, gpu := range gpuNames(attempt.RoleDir(role.Name)) {
+		gpus := gpuNames(attempt.RoleDir(role.Name))
+		if len(gpus) == 0 && role.GPUs() > 0 {
+			silent = append(silent, role.Name)
+		}
+		for _, gpu := range gpus {
 			if !isGPU(gpu.name, plan.Expected.GPUType) {
-				problems = append(problems, fmt.Sprintf("%s ran on %s of %s; planned was %s (gpu_type)", role.Name, gpu.name, gpu.node, plan.Expected.GPUType))
+				wrong = append(wrong, fmt.Sprintf("%s ran on %s of %s; planned was %s (gpu_type)", role.Name, gpu.name, gpu.node, plan.Expected.GPUType))
 			}
 		}
 	}
-	return problems
+	if len(silent) > 0 {
+		unseen = fmt.Sprintf("%s: gpu_type %s is not verified: no node of %s said which GPUs it has (nvidia-smi)",
+			plan.Case.ID, plan.Expected.GPUType, strings.Join(silent, ", "))
+	}
+	return wrong, unseen
 }
 
 type nodeGPU struct{ node, name string }

@@ -16,6 +16,7 @@ type measured struct {
 	repetitions  []baseline.Repetition
 	measurements []baseline.Measurement
 	problems     []string
+	warnings     []string
 	scores       []bench.Score
 	started      time.Time // of the first repetition
 }
@@ -31,7 +32,11 @@ func (b Builder) measure(c CaseBundle, views []attemptView) measured {
 		}
 		m.addRepetition(v)
 		results, problems := b.results(c.Plan, v.AttemptBundle)
-		m.problems = append(m.problems, problems...)
+		wrong, unseen := hardware(c.Plan, v.Dir)
+		m.problems = append(append(m.problems, problems...), wrong...)
+		if unseen != "" {
+			m.warnings = append(m.warnings, unseen)
+		}
 		for _, r := range results {
 			m.scores = append(m.scores, r.Accuracy...)
 		}
@@ -82,7 +87,7 @@ func (b Builder) results(plan rundir.Plan, a AttemptBundle) ([]bench.Result, []s
 		}
 		problems = append(problems, p.String())
 	}
-	return found.Results, append(problems, wrongHardware(plan, a.Dir)...)
+	return found.Results, problems
 }
 
 // pointName names the benchmark point of a result: con<C>, or the plan's full

@@ -184,12 +184,16 @@ func TestWrongGPU(t *testing.T) {
 		reason []string
 	}{
 		"planned": {gpu: "NVIDIA GB200"},
+		"silent":  {},
 		"another": {gpu: "NVIDIA B200", exit: 5, reason: []string{"CTX_0 ran on NVIDIA B200 of ", "GEN_0 ran on NVIDIA B200 of "}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			bin := t.TempDir()
+			if tt.gpu == "" {
+				tt.gpu = " " // as good as no nvidia-smi, also where the machine has one
+			}
 			smi := fmt.Sprintf("#!/bin/sh\n[ \"$*\" = '--query-gpu=name --format=csv,noheader' ] && printf '%%s\\n' %q %q\n", tt.gpu, tt.gpu)
 			require.NoError(t, os.WriteFile(filepath.Join(bin, "nvidia-smi"), []byte(smi), 0o700)) //nolint:gosec // a program
 			j := start(t, slurm, config(t, slurm, "", "gpu_type: GB200"), []string{"PATH=" + bin + ":" + os.Getenv("PATH")}, wide)
@@ -201,6 +205,9 @@ func TestWrongGPU(t *testing.T) {
 			if tt.exit == 0 {
 				require.Empty(t, problems)
 			}
+			page, err := os.ReadFile(filepath.Join(j.dir.Report(), rundir.ReportIndex))
+			require.NoError(t, err)
+			require.Equal(t, name == "silent", strings.Contains(string(page), "gpu_type GB200 is not verified"))
 		})
 	}
 }
