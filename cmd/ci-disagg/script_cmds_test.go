@@ -9,6 +9,8 @@ import (
 	"strconv"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // exits runs a program and expects an exit code: exits 4 ci-disagg judge …
@@ -29,6 +31,17 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if code != want {
 		ts.Fatalf("exit code %d, want %d", code, want)
+	}
+}
+
+// program makes files of the script programs: program bin/sbatch bin/squeue. They
+// can be executed at once, whatever the scripts beside this one start.
+func program(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: program FILE...")
+	}
+	for _, file := range args {
+		ts.Check(rundir.WriteFile(ts.MkAbs(file), []byte(ts.ReadFile(file)), rundir.ExecMode))
 	}
 }
 

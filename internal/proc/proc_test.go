@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // childEnv makes the test binary play an awkward child instead of running tests.
@@ -281,7 +283,7 @@ func TestProgramIsLookedUpOnTheGivenPath(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "sbatch")
-	require.NoError(t, os.WriteFile(file, []byte("#!/bin/sh\necho 42\n"), 0o700))
+	require.NoError(t, rundir.WriteFile(file, []byte("#!/bin/sh\necho 42\n"), rundir.ExecMode))
 	res, err := Run(t.Context(), Command{Argv: []string{"sbatch"}, Env: []string{"PATH=/nowhere:" + dir}})
 	require.NoError(t, err)
 	require.Equal(t, "42\n", string(res.Stdout))

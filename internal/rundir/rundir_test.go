@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -73,6 +75,25 @@ func TestRecordsAreNotReadableByOthers(t *testing.T) {
 	info, err = os.Stat(dir)
 	require.NoError(t, err)
 	require.Equal(t, DirMode, info.Mode().Perm())
+}
+
+// Many write a program and start it at once: no child that is being started for
+// one of them may still hold another's program open.
+func TestAProgramCanBeExecutedAtOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var g sync.WaitGroup
+	for i := range 8 {
+		g.Go(func() {
+			for j := range 50 {
+				file := filepath.Join(dir, fmt.Sprintf("p%d-%d", i, j))
+				if assert.NoError(t, WriteFile(file, []byte("#!/bin/sh\n"), ExecMode)) {
+					assert.NoError(t, exec.Command(file).Run()) //nolint:gosec // the test's own
+				}
+			}
+		})
+	}
+	g.Wait()
 }
 
 func TestReadJSONRefusesANewerSchema(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // Modes of everything in a run directory: it may hold environment values and
@@ -38,7 +39,8 @@ func WriteFile(path string, data []byte, mode fs.FileMode) error {
 
 // WriteStream replaces path with what fill writes: temporary file in the same
 // directory, fsync, rename, fsync of the directory. If fill fails, path is left
-// as it was and the temporary file is removed.
+// as it was and the temporary file is removed. A program (mode with an x) can be
+// executed at once.
 func WriteStream(path string, mode fs.FileMode, fill func(io.Writer) error) (err error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, DirMode); err != nil {
@@ -93,7 +95,20 @@ func fillAndSync(f *os.File, mode fs.FileMode, fill func(io.Writer) error) error
 	if err == nil {
 		err = f.Sync()
 	}
-	return errors.Join(err, f.Close())
+	err = errors.Join(err, f.Close())
+	if mode&0o111 != 0 {
+		awaitForks()
+	}
+	return err
+}
+
+// awaitForks returns when every child that this process was starting has left
+// fork for its program. Until then it holds the files that were open, and execve
+// of one that was open for writing fails with ETXTBSY (https://go.dev/issue/22315).
+// On Linux a fork (CLONE_VFORK) keeps the lock until its child has exec'd.
+func awaitForks() {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 }
 
 // syncDir makes a rename durable. Some network file systems cannot sync a

@@ -171,7 +171,7 @@ func spyOnScancel(t *testing.T, dir string) string {
 	path, err := exec.LookPath("scancel")
 	require.NoError(t, err)
 	spy := strings.Replace(scancelSpy, "REAL", path, 1)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "scancel"), []byte(spy), 0o700)) //nolint:gosec // it is a program
+	require.NoError(t, rundir.WriteFile(filepath.Join(dir, "scancel"), []byte(spy), rundir.ExecMode))
 	return filepath.Join(dir, "scancel.log")
 }
 

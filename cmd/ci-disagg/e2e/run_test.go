@@ -195,7 +195,7 @@ func TestWrongGPU(t *testing.T) {
 				tt.gpu = " " // as good as no nvidia-smi, also where the machine has one
 			}
 			smi := fmt.Sprintf("#!/bin/sh\n[ \"$*\" = '--query-gpu=name --format=csv,noheader' ] && printf '%%s\\n' %q %q\n", tt.gpu, tt.gpu)
-			require.NoError(t, os.WriteFile(filepath.Join(bin, "nvidia-smi"), []byte(smi), 0o700)) //nolint:gosec // a program
+			require.NoError(t, rundir.WriteFile(filepath.Join(bin, "nvidia-smi"), []byte(smi), rundir.ExecMode))
 			j := start(t, slurm, config(t, slurm, "", "gpu_type: GB200"), []string{"PATH=" + bin + ":" + os.Getenv("PATH")}, wide)
 			require.Equal(t, tt.exit, j.wait(t))
 			problems := strings.Join(j.document(t).Cases[0].Problems, "\n")

@@ -161,7 +161,7 @@ func (r *row) fake(t testing.TB, scripts map[string]string) {
 	}
 	bin := t.TempDir()
 	for name, body := range scripts {
-		require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/bash\n"+body+"\n"), 0o700))
+		require.NoError(t, rundir.WriteFile(filepath.Join(bin, name), []byte("#!/bin/bash\n"+body+"\n"), rundir.ExecMode))
 	}
 	r.env = append(r.env, "PATH="+bin+":"+os.Getenv("PATH"))
 }

@@ -2,7 +2,6 @@ package drive
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -219,7 +218,7 @@ func jobsNamed(t *testing.T, c *slurmtest.Cluster, prefix string) int {
 func slowSbatch(t *testing.T, env []string, body string) []string {
 	t.Helper()
 	bin := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(bin, "sbatch"), []byte("#!/bin/bash\n"+body+"\n"), 0o700))
+	require.NoError(t, rundir.WriteFile(filepath.Join(bin, "sbatch"), []byte("#!/bin/bash\n"+body+"\n"), rundir.ExecMode))
 	out := []string{}
 	for _, e := range env {
 		if p, ok := strings.CutPrefix(e, "PATH="); ok {

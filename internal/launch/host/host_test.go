@@ -13,6 +13,8 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/sshtest"
 	"github.com/ci-disagg/ci-disagg/internal/proc"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // both runs a test here and over ssh to a machine with another file system.
@@ -116,7 +118,7 @@ func TestFiles(t *testing.T) {
 		var paths []string
 		for p, text := range files {
 			require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(local, p)), 0o700))
-			require.NoError(t, os.WriteFile(filepath.Join(local, p), []byte(text), 0o700))
+			require.NoError(t, rundir.WriteFile(filepath.Join(local, p), []byte(text), rundir.ExecMode))
 			paths = append(paths, p)
 		}
 		require.NoError(t, h.Push(ctx, local, dir, paths))
@@ -187,7 +189,7 @@ func TestInstallBinary(t *testing.T) {
 	both(t, func(t *testing.T, h Host, dir string) {
 		ctx := context.Background()
 		bin := filepath.Join(t.TempDir(), "ci-disagg")
-		require.NoError(t, os.WriteFile(bin, []byte("#!/bin/sh\necho one\n"), 0o755))
+		require.NoError(t, rundir.WriteFile(bin, []byte("#!/bin/sh\necho one\n"), rundir.ExecMode))
 		first, err := InstallBinary(ctx, h, bin, dir+"/bin")
 		require.NoError(t, err)
 		before, err := h.Run(ctx, Cmd{Argv: []string{"stat", "-c", "%i %Y", first}})
@@ -201,7 +203,7 @@ func TestInstallBinary(t *testing.T) {
 		res, err := h.Run(ctx, Cmd{Argv: []string{first}})
 		require.NoError(t, err)
 		require.Equal(t, "one\n", string(res.Stdout))
-		require.NoError(t, os.WriteFile(bin, []byte("#!/bin/sh\necho two\n"), 0o755))
+		require.NoError(t, rundir.WriteFile(bin, []byte("#!/bin/sh\necho two\n"), rundir.ExecMode))
 		second, err := InstallBinary(ctx, h, bin, dir+"/bin")
 		require.NoError(t, err)
 		require.NotEqual(t, first, second)

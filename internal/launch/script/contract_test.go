@@ -123,7 +123,7 @@ func TestRunScriptEvaluatesTheDraftsCommand(t *testing.T) {
 	t.Parallel()
 	bin := t.TempDir()
 	record := filepath.Join(bin, "args")
-	require.NoError(t, rundir.WriteFile(filepath.Join(bin, "pytest"), []byte("#!/bin/bash\nprintf '%s\\0' \"$@\" >"+quoted(t, record)+"\n"), 0o700))
+	require.NoError(t, rundir.WriteFile(filepath.Join(bin, "pytest"), []byte("#!/bin/bash\nprintf '%s\\0' \"$@\" >"+quoted(t, record)+"\n"), rundir.ExecMode))
 	v := contract(t, seedCase, "trtllm-llmapi-launch pytest {test_id} -k "+quoted(t, awkward), nil)
 	cmd := exec.Command("bash", v["runScript"])
 	cmd.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "pytestCommand=" + v["pytestCommandBenchmark"], "DISAGG_SERVING_TYPE=BENCHMARK", "SLURM_PROCID=0"}
@@ -131,7 +131,7 @@ func TestRunScriptEvaluatesTheDraftsCommand(t *testing.T) {
 	script, err := os.ReadFile(v["runScript"])
 	require.NoError(t, err)
 	script = []byte(strings.ReplaceAll(string(script), "cd /llm/tests/integration/defs", "cd /"))
-	require.NoError(t, rundir.WriteFile(v["runScript"], script, 0o700))
+	require.NoError(t, rundir.WriteFile(v["runScript"], script, rundir.ExecMode))
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	got, err := os.ReadFile(record)

@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // fakes puts scripted commands on a PATH of their own. They replay recorded text
@@ -25,7 +27,7 @@ func fakes(t *testing.T, o Options, env []string, scripts map[string]string) (*C
 	log := filepath.Join(dir, "calls")
 	for name, body := range scripts {
 		text := "#!/bin/bash\necho \"" + name + " $*\" >>" + log + "\nREC=" + rec + " LOG=" + log + "\n" + body + "\n"
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700))
+		require.NoError(t, rundir.WriteFile(filepath.Join(dir, name), []byte(text), rundir.ExecMode))
 	}
 	env = append([]string{"PATH=" + dir + ":/usr/bin:/bin"}, env...)
 	return New(host.NewHere(env), o), func() string {

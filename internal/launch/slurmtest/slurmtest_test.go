@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurmtest"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 var cluster *slurmtest.Cluster
@@ -74,7 +76,7 @@ func TestWithoutRoot(t *testing.T) {
 	for _, script := range []string{"up", "down"} {
 		text, err := os.ReadFile("../../../testdata/slurm/" + script)
 		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(dir+"/"+script, text, 0o755)) //nolint:gosec // nobody runs it
+		require.NoError(t, rundir.WriteFile(dir+"/"+script, text, 0o755))
 	}
 	asNobody := func(script string, args ...string) {
 		cmd := exec.Command("setpriv", append([]string{"--reuid=65534", "--regid=65534", "--clear-groups", dir + "/" + script}, args...)...)
