@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/cmd/ci-disagg/runtest"
 )
 
 // In a container the roles find all that they need in what is mounted, and our variables in place of the image's. A
@@ -35,10 +37,10 @@ func TestContainers(t *testing.T) {
 			t.Parallel()
 			runs := t.TempDir()
 			profile := fmt.Sprintf("container: {image: %q, name: %q, mounts: [%q], workdir: /tmp}", imageWithout(t, root, filepath.Dir(binary), runs), tt.name, tt.mounts)
-			j := startIn(t, runs, slurm, config(t, slurm, "", profile), nil, wide)
+			j := startIn(t, runs, slurm, config(t, slurm, "", profile), nil, runtest.Wide)
 			require.Equal(t, tt.exit, j.wait(t))
 			require.Contains(t, j.stdout.String(), tt.says)
-			require.Equal(t, tt.made, containersOf(t, j.outcome(t).JobID))
+			require.Equal(t, tt.made, containersOf(t, runtest.Outcome(t, j.dir).JobID))
 		})
 	}
 }

@@ -9,16 +9,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/joshdk/go-junit"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/cmd/ci-disagg/runtest"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurmtest"
-	"github.com/ci-disagg/ci-disagg/internal/report/publish"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -39,15 +37,8 @@ func testMain(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	root, _ = filepath.Abs("../../..")
-	binary = filepath.Join(dir, "ci-disagg")
-	build := exec.Command("go", append(append([]string{"build"}, buildFlags...), "-o", binary, "./cmd/ci-disagg")...)
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
-		return 1
-	}
-	if out, err := exec.Command("/usr/bin/python3", "-c", "import pytest, yaml").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "the stand-in workload needs Debian's python3-pytest and python3-yaml (make setup): %v\n%s", err, out)
+	if binary, err = runtest.Build(root, dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	if err := buildPlugin(dir); err != nil {
@@ -69,30 +60,12 @@ func buildPlugin(dir string) error {
 	return errors.Join(os.Mkdir(containers, 0o700), os.WriteFile(filepath.Join(dir, "plugstack.conf"), plugins, 0o600))
 }
 
-// soon is how long something may take that happens by itself, however busy the machine is.
-const soon = 2 * time.Minute
-
-// within is a promised time as it is asserted: kept on an idle machine (CI_DISAGG_FAULTS=all says that this is one), and
-// beside other packages' tests three times as long, which is still far below every budget.
-func within(d time.Duration) time.Duration {
-	if os.Getenv("CI_DISAGG_FAULTS") == "all" {
-		return d
-	}
-	return 3 * d
-}
-
 // backend is where a test runs its cases.
 type backend string
 
 const (
 	local backend = "local"
 	slurm backend = "slurm"
-)
-
-// The cases of the stand-in. wide has a generation server over two nodes, under the launcher.
-const (
-	small = "perf/test_perf_sanity.py::test_e2e[disagg_upload-e2e-tiny_1k1k_con4_ctx1_tp1_gen1_tp2]"
-	wide  = "perf/test_perf_sanity.py::test_e2e[disagg_upload-e2e-tiny_1k1k_con8_ctx1_tp4_gen1_dep8]"
 )
 
 // job is one `ci-disagg run`.
@@ -172,86 +145,28 @@ func (j *job) wait(t *testing.T) int {
 	t.Helper()
 	err := j.cmd.Wait()
 	j.took = time.Since(j.began)
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		require.NoError(t, err)
-	}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("kept: %s\n%s\n%s", j.dir, &j.stdout, &j.stderr)
 		}
 	})
-	return j.cmd.ProcessState.ExitCode()
-}
-
-// attempt is the directory of the only case's first attempt.
-func (j *job) attempt(t *testing.T) rundir.AttemptDir {
-	t.Helper()
-	dirs, err := filepath.Glob(string(j.dir) + "/cases/*/rep-0/attempt-1")
-	require.NoError(t, err)
-	require.Len(t, dirs, 1)
-	return rundir.AttemptDir(dirs[0])
-}
-
-func (j *job) outcome(t *testing.T) rundir.AttemptOutcome {
-	t.Helper()
-	var o rundir.AttemptOutcome
-	require.NoError(t, rundir.ReadJSON(j.attempt(t).OutcomeFile(), &o))
-	return o
-}
-
-func (j *job) document(t *testing.T) publish.Document {
-	t.Helper()
-	var d publish.Document
-	require.NoError(t, rundir.ReadJSON(filepath.Join(j.dir.Report(), rundir.ReportVerdict), &d))
-	return d
-}
-
-// cases are the test cases of junit.xml by the name of their suite.
-func (j *job) cases(t *testing.T) map[string][]junit.Test {
-	t.Helper()
-	suites, err := junit.IngestFile(filepath.Join(j.dir.Report(), rundir.ReportJUnit))
-	require.NoError(t, err)
-	out := map[string][]junit.Test{}
-	for _, s := range suites {
-		out[s.Name] = append(out[s.Name], s.Tests...)
-	}
-	return out
+	return runtest.Exit(t, j.cmd, err)
 }
 
 // nothingLeft asserts that the run left no process and no Slurm job behind.
 func (j *job) nothingLeft(t *testing.T, b backend) {
 	t.Helper()
-	cluster.Eventually(t, soon, "the run's processes to end", func() bool { return len(j.processes(t, nil)) == 0 })
+	cluster.Eventually(t, runtest.Soon, "the run's processes to end", func() bool { return len(j.processes()) == 0 })
 	if b == slurm {
-		id := j.outcome(t).JobID
-		cluster.Eventually(t, soon, "job "+id+" to leave the queue", func() bool { return !slices.Contains(cluster.Running(t), id) })
+		id := runtest.Outcome(t, j.dir).JobID
+		cluster.Eventually(t, runtest.Soon, "job "+id+" to leave the queue", func() bool { return !slices.Contains(cluster.Running(t), id) })
 	}
 }
 
-// processes lists the pids of the run's roles whose environment has all of the given items.
-func (j *job) processes(t *testing.T, items []string) []int {
-	t.Helper()
-	dirs, err := filepath.Glob("/proc/[0-9]*")
-	require.NoError(t, err)
-	var pids []int
-	for _, d := range dirs {
-		env, err := os.ReadFile(d + "/environ")
-		if err != nil || !bytes.Contains(env, []byte("CI_DISAGG_ATTEMPT="+string(j.dir)+"/")) {
-			continue
-		}
-		all := strings.Split(string(env), "\x00")
-		if slices.ContainsFunc(items, func(i string) bool { return !slices.Contains(all, i) }) {
-			continue
-		}
-		pid, err := strconv.Atoi(filepath.Base(d))
-		require.NoError(t, err)
-		pids = append(pids, pid)
-	}
-	return pids
-}
-
-func cmdline(pid int) string {
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	return strings.ReplaceAll(string(b), "\x00", " ")
+// processes are the command lines, by pid, of the run's roles whose environment has all of the given items.
+func (j *job) processes(with ...string) map[int]string {
+	return runtest.Processes(func(env []string) bool {
+		ours := slices.ContainsFunc(env, func(e string) bool { return strings.HasPrefix(e, "CI_DISAGG_ATTEMPT="+string(j.dir)+"/") })
+		return ours && !slices.ContainsFunc(with, func(w string) bool { return !slices.Contains(env, w) })
+	})
 }

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/cmd/ci-disagg/runtest"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -58,20 +60,14 @@ func startStep(t *testing.T, env []string) step {
 // carriers are the processes that Jenkins would end: those with the cookie, children before parents.
 func (s step) carriers(t *testing.T) []int {
 	t.Helper()
-	dirs, err := filepath.Glob("/proc/[0-9]*")
-	require.NoError(t, err)
+	found := runtest.Processes(func(env []string) bool { return slices.Contains(env, "JENKINS_SERVER_COOKIE="+s.cookie) })
 	parents := map[int]int{}
-	for _, d := range dirs {
-		env, err := os.ReadFile(d + "/environ")
-		if err != nil || !slices.Contains(strings.Split(string(env), "\x00"), "JENKINS_SERVER_COOKIE="+s.cookie) {
-			continue
-		}
-		stat, err := os.ReadFile(d + "/stat")
+	for pid, line := range found {
+		require.NotContains(t, line, "-m pytest", "a process of the job can be shot by Jenkins' reaper")
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		if err != nil {
 			continue // it is gone
 		}
-		pid, err := strconv.Atoi(filepath.Base(d))
-		require.NoError(t, err)
 		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
 		parents[pid], err = strconv.Atoi(fields[1])
 		require.NoError(t, err)
@@ -117,7 +113,7 @@ func TestJenkinsAbort(t *testing.T) {
 					"config": config(t, slurm, ""), "runDir": string(j.dir), "runId": "jenkins-abort-7", "quiet": true, "wait": true,
 					"copyReport": filepath.Join(workspace, "report"),
 				},
-				"args": []string{wide},
+				"args": []string{runtest.Wide},
 			})
 			require.NoError(t, err)
 			argsFile := filepath.Join(dir, "args.json")
@@ -133,33 +129,30 @@ func TestJenkinsAbort(t *testing.T) {
 				}
 				_ = os.RemoveAll(dir)
 			})
-			cluster.Eventually(t, soon, "the moment to abort", func() bool { return tt.ready(j) })
+			cluster.Eventually(t, runtest.Soon, "the moment to abort", func() bool { return tt.ready(j) })
 
 			carriers := s.carriers(t)
-			for _, pid := range carriers {
-				require.NotContains(t, cmdline(pid), "-m pytest", "a process of the job can be shot by Jenkins' reaper")
-			}
 			began := time.Now()
 			for _, pid := range carriers {
 				_ = syscall.Kill(pid, syscall.SIGTERM) // it may have ended meanwhile
 			}
 
-			cluster.Eventually(t, within(8*time.Second), "the job to be gone within KillWait + 5 s", func() bool { return len(cluster.Running(t)) == 0 || !j.inQueue(t) })
+			cluster.Eventually(t, runtest.Within(8*time.Second), "the job to be gone within KillWait + 5 s", func() bool { return len(cluster.Running(t)) == 0 || !j.inQueue(t) })
 			gone := time.Since(began)
-			cluster.Eventually(t, soon, "the exit code", func() bool { _, err := os.Stat(s.control + "/result"); return err == nil })
+			cluster.Eventually(t, runtest.Soon, "the exit code", func() bool { _, err := os.Stat(s.control + "/result"); return err == nil })
 			code, err := os.ReadFile(s.control + "/result")
 			require.NoError(t, err)
 			require.Equal(t, "143\n", string(code))
 			ended := time.Since(began)
 
 			first, cookies := scancelled(t, log)
-			require.Less(t, first.Sub(began), within(time.Second), "SIGTERM to scancel")
+			require.Less(t, first.Sub(began), runtest.Within(time.Second), "SIGTERM to scancel")
 			require.Empty(t, cookies, "scancel could be shot by Jenkins' reaper")
 			t.Logf("scancel after %v, job gone after %v, step ended after %v", first.Sub(began), gone, ended)
 
 			require.Empty(t, s.carriers(t), "processes with the step's cookie are left")
 			j.nothingLeft(t, slurm)
-			require.Equal(t, "interrupted", j.document(t).Result)
+			require.Equal(t, "interrupted", runtest.Document(t, j.dir).Result)
 			require.FileExists(t, filepath.Join(workspace, "report/report/junit.xml"), "what Jenkins publishes after an abort")
 		})
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/cmd/ci-disagg/runtest"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -22,9 +23,9 @@ func TestDemo(t *testing.T) {
 	for _, f := range []string{rundir.ReportJUnit, rundir.ReportVerdict, rundir.ReportSummary} {
 		require.FileExists(t, filepath.Join(j.dir.Report(), f))
 	}
-	d := j.document(t)
+	d := runtest.Document(t, j.dir)
 	require.Equal(t, publish.Counts{Cases: 3, Passed: 3}, d.Counts)
-	require.Len(t, j.cases(t)["demo"], 3)
+	require.Len(t, runtest.Cases(t, j.dir, "")["demo"], 3)
 	require.LessOrEqual(t, strings.Count(j.stdout.String(), "\n"), 30, "the console's last word")
 }
 
@@ -53,15 +54,15 @@ func TestEndings(t *testing.T) {
 		for _, tt := range tests {
 			t.Run(fmt.Sprintf("%s_%s", b, tt.name), func(t *testing.T) {
 				t.Parallel()
-				j := start(t, b, config(t, b, ""), tt.env, wide)
+				j := start(t, b, config(t, b, ""), tt.env, runtest.Wide)
 				if tt.kill {
 					j.killGen0(t)
 				}
 				require.Equal(t, tt.exit, j.wait(t))
-				o := j.outcome(t)
+				o := runtest.Outcome(t, j.dir)
 				require.Equal(t, tt.outcome, o.Outcome, o.Reason)
 				require.Contains(t, j.stdout.String(), tt.says)
-				verdictCase := j.cases(t)["e2e"]
+				verdictCase := runtest.Cases(t, j.dir, "")["e2e"]
 				require.Len(t, verdictCase, 1)
 				if tt.class != "" {
 					require.NotNil(t, o.Finding)
@@ -81,7 +82,7 @@ func TestEndings(t *testing.T) {
 // killGen0 waits until GEN_0 serves and kills its pytest.
 func (j *job) killGen0(t *testing.T) {
 	t.Helper()
-	cluster.Eventually(t, soon, "GEN_0 to serve", func() bool {
+	cluster.Eventually(t, runtest.Soon, "GEN_0 to serve", func() bool {
 		logs, _ := filepath.Glob(string(j.dir) + "/cases/*/rep-0/attempt-1/output/gen_server_0.log")
 		if len(logs) != 1 {
 			return false
@@ -89,8 +90,8 @@ func (j *job) killGen0(t *testing.T) {
 		text, err := os.ReadFile(logs[0])
 		return err == nil && strings.Contains(string(text), "iter = 3,")
 	})
-	for _, pid := range j.processes(t, []string{"DISAGG_SERVING_TYPE=GEN_0"}) {
-		if c := cmdline(pid); strings.Contains(c, "-m pytest") && !strings.Contains(c, "trtllm-llmapi-launch") && !strings.Contains(c, "srun") {
+	for pid, line := range j.processes("DISAGG_SERVING_TYPE=GEN_0") {
+		if strings.Contains(line, "-m pytest") && !strings.Contains(line, "trtllm-llmapi-launch") && !strings.Contains(line, "srun") {
 			require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
 			return
 		}
@@ -101,7 +102,7 @@ func (j *job) killGen0(t *testing.T) {
 // blamesGen0 asserts that the report names GEN_0 as the root cause, shows its last lines, and calls no other role guilty.
 func (j *job) blamesGen0(t *testing.T) {
 	t.Helper()
-	d := j.document(t)
+	d := runtest.Document(t, j.dir)
 	require.Len(t, d.Cases, 1)
 	require.Equal(t, "GEN_0", d.Cases[0].Finding.Root)
 	require.Empty(t, d.Cases[0].Finding.Roots, "nobody but GEN_0 is to blame")
@@ -114,7 +115,7 @@ func (j *job) blamesGen0(t *testing.T) {
 			require.NotContains(t, []string{"root", "failed"}, r.Status, r.Name)
 		}
 	}
-	failure := j.cases(t)["e2e"][0]
+	failure := runtest.Cases(t, j.dir, "")["e2e"][0]
 	require.Error(t, failure.Error)
 	require.Truef(t, strings.HasPrefix(failure.Message, "[GEN_0] "), "message begins with the root role: %s", failure.Message)
 }
@@ -123,7 +124,7 @@ func (j *job) blamesGen0(t *testing.T) {
 func (j *job) stepsAsPlanned(t *testing.T, o rundir.AttemptOutcome) {
 	t.Helper()
 	var p rundir.Plan
-	require.NoError(t, rundir.ReadJSON(j.attempt(t).PlanFile(), &p))
+	require.NoError(t, rundir.ReadJSON(runtest.Attempt(j.dir).PlanFile(), &p))
 	want := map[string]string{}
 	for _, r := range p.Roles {
 		var nodes []string
@@ -153,10 +154,10 @@ func TestUsageErrors(t *testing.T) {
 		test string
 		says []string
 	}{
-		{name: "config", more: "retri: {max: 1}\n", test: wide, says: []string{"ci-disagg.yaml:", "retri", "retry"}},
+		{name: "config", more: "retri: {max: 1}\n", test: runtest.Wide, says: []string{"ci-disagg.yaml:", "retri", "retry"}},
 		{name: "test_id", test: "perf/test_perf_sanity.py::test_e2e[nonsense]", says: []string{"nonsense"}},
 		{name: "yaml", test: "perf/test_perf_sanity.py::test_e2e[disagg_upload-e2e-no_such_config]", says: []string{"no_such_config.yaml"}},
-		{name: "sbatch", env: []string{"PATH=" + noSbatch}, test: wide, says: []string{"sbatch"}},
+		{name: "sbatch", env: []string{"PATH=" + noSbatch}, test: runtest.Wide, says: []string{"sbatch"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -196,9 +197,9 @@ func TestWrongGPU(t *testing.T) {
 			}
 			smi := fmt.Sprintf("#!/bin/sh\n[ \"$*\" = '--query-gpu=name --format=csv,noheader' ] && printf '%%s\\n' %q %q\n", tt.gpu, tt.gpu)
 			require.NoError(t, rundir.WriteFile(filepath.Join(bin, "nvidia-smi"), []byte(smi), rundir.ExecMode))
-			j := start(t, slurm, config(t, slurm, "", "gpu_type: GB200"), []string{"PATH=" + bin + ":" + os.Getenv("PATH")}, wide)
+			j := start(t, slurm, config(t, slurm, "", "gpu_type: GB200"), []string{"PATH=" + bin + ":" + os.Getenv("PATH")}, runtest.Wide)
 			require.Equal(t, tt.exit, j.wait(t))
-			problems := strings.Join(j.document(t).Cases[0].Problems, "\n")
+			problems := strings.Join(runtest.Document(t, j.dir).Cases[0].Problems, "\n")
 			for _, reason := range tt.reason {
 				require.Contains(t, problems, reason)
 			}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/cmd/ci-disagg/runtest"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
@@ -35,7 +36,7 @@ func TestVerdictOverManyRuns(t *testing.T) {
 	measure := func(configFile string, env ...string) (int, *job, publish.Case) {
 		j := start(t, local, configFile, env, aggregated)
 		code := j.wait(t)
-		d := j.document(t)
+		d := runtest.Document(t, j.dir)
 		require.Len(t, d.Cases, 1)
 		require.Equal(t, code, d.ExitCode)
 		return code, j, d.Cases[0]
@@ -105,7 +106,7 @@ func TestVerdictOverManyRuns(t *testing.T) {
 	out, err = again.CombinedOutput()
 	require.Error(t, err)
 	require.Equal(t, 5, again.ProcessState.ExitCode(), string(out))
-	for metric, word := range words(last.document(t).Cases[0]) {
+	for metric, word := range words(runtest.Document(t, last.dir).Cases[0]) {
 		require.Equal(t, verdict.Invalid, word, metric)
 	}
 }
@@ -113,7 +114,7 @@ func TestVerdictOverManyRuns(t *testing.T) {
 // benchmarkLog is what the client of the only case printed.
 func (j *job) benchmarkLog(t *testing.T) string {
 	t.Helper()
-	logs, err := filepath.Glob(j.attempt(t).Output() + "/trtllm-benchmark.*.log")
+	logs, err := filepath.Glob(runtest.Attempt(j.dir).Output() + "/trtllm-benchmark.*.log")
 	require.NoError(t, err)
 	require.Len(t, logs, 1)
 	return logs[0]

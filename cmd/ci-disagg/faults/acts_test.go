@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/cmd/ci-disagg/runtest"
 	"github.com/ci-disagg/ci-disagg/internal/launch/sshtest"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -23,7 +24,7 @@ func killPytest(roles ...string) func(testing.TB, *row) {
 	return func(t testing.TB, r *row) {
 		r.phase(t, rundir.PhaseBenchmark)
 		var pids []int
-		r.until(t, soon, "the roles' pytest", func() bool {
+		r.until(t, runtest.Soon, "the roles' pytest", func() bool {
 			pids = nil
 			for _, role := range roles {
 				if pid := r.pytest(role); pid != 0 {
@@ -42,7 +43,7 @@ func killPytest(roles ...string) func(testing.TB, *row) {
 func (r *row) running(t testing.TB) {
 	t.Helper()
 	if strings.Contains(r.with.cluster, "--hold") {
-		r.until(t, soon, "a job id", func() bool { return submitted(r) })
+		r.until(t, runtest.Soon, "a job id", func() bool { return submitted(r) })
 		time.Sleep(2 * time.Second)
 		return
 	}
@@ -70,8 +71,8 @@ func killNode(n int) func(testing.TB, *row) {
 
 // nodeDeathInTime: within SlurmdTimeout (10 s on the test cluster) and 15 s.
 func nodeDeathInTime(t testing.TB, r *row) {
-	o := r.result(t)
-	require.Less(t, o.Ended.Sub(r.acted), within(25*time.Second))
+	o := runtest.Outcome(t, r.dir)
+	require.Less(t, o.Ended.Sub(r.acted), runtest.Within(25*time.Second))
 	require.Equal(t, []string{r.dead}, o.Finding.BadNodes, "a retry has to know which one")
 }
 
@@ -105,12 +106,12 @@ func requeueUnwatched(t testing.TB, r *row) int {
 	r.act()
 	r.requeue(t)
 	id := r.job().ID
-	r.until(t, soon, "the job to be back in the queue", func() bool {
+	r.until(t, runtest.Soon, "the job to be back in the queue", func() bool {
 		out, err := r.c.Try("squeue", "-h", "-j", id, "-o", "%T")
 		return err == nil && out == "PENDING"
 	})
 	r.c.Command(t, "scontrol", "update", "JobId="+id, "StartTime=now")
-	r.until(t, soon, "the agent to refuse", func() bool { return r.agent().Restart > 0 })
+	r.until(t, runtest.Soon, "the agent to refuse", func() bool { return r.agent().Restart > 0 })
 	r.start(t, []string{"resume", "--quiet", string(r.seen)})
 	return r.wait(t)
 }
@@ -222,8 +223,8 @@ func dropSSH(t testing.TB, r *row) int {
 	base := filepath.Dir(r.far)
 	r.run(t, "unshare", "--mount", "--propagation", "private", "sh", "-c",
 		`set -e; mount --bind "$1/keep" "$1/near"; mount -t tmpfs none "$1/far"; shift; exec "$@"`, "sh", base)
-	r.until(t, soon, "a job id", func() bool { return submitted(r) })
-	r.until(t, soon, "the benchmark", func() bool { return !r.stderr.said("phase benchmark").IsZero() })
+	r.until(t, runtest.Soon, "a job id", func() bool { return submitted(r) })
+	r.until(t, runtest.Soon, "the benchmark", func() bool { return !r.stderr.said("phase benchmark").IsZero() })
 	r.login.Down()
 	time.Sleep(8 * time.Second)
 	r.login.Up()
@@ -253,7 +254,7 @@ func jobEnded(r *row) bool {
 
 func termWhen(what string, when func(*row) bool) func(testing.TB, *row) {
 	return func(t testing.TB, r *row) {
-		r.until(t, soon, what, func() bool { return when(r) })
+		r.until(t, runtest.Soon, what, func() bool { return when(r) })
 		if !strings.Contains(r.name, "collect") {
 			time.Sleep(300 * time.Millisecond)
 		}
@@ -270,10 +271,10 @@ func cancelledInTime(t testing.TB, r *row) {
 	sec, err := strconv.ParseFloat(first, 64)
 	require.NoError(t, err)
 	at := time.UnixMicro(int64(sec * 1e6))
-	require.Less(t, at.Sub(r.acted), within(time.Second), "scancel")
-	o := r.result(t)
+	require.Less(t, at.Sub(r.acted), runtest.Within(time.Second), "scancel")
+	o := runtest.Outcome(t, r.dir)
 	// Slurm counts in seconds. The job that sbatch had not told us of yet begins a second after the signal.
-	require.Less(t, o.Ended.Truncate(time.Second).Sub(r.acted), within(8*time.Second), "the job's end")
+	require.Less(t, o.Ended.Truncate(time.Second).Sub(r.acted), runtest.Within(8*time.Second), "the job's end")
 }
 
 // termWhileResumeReads has the driver killed, and the next one told to end while it has yet to read how to reach the cluster.
@@ -289,7 +290,7 @@ func termWhileResumeReads(t testing.TB, r *row) int {
 	require.NoError(t, syscall.Mkfifo(kept, 0o600))
 	r.start(t, []string{"resume", "--quiet", string(r.seen)})
 	var pipe *os.File
-	r.until(t, soon, "resume to read its config", func() bool {
+	r.until(t, runtest.Soon, "resume to read its config", func() bool {
 		fd, err := syscall.Open(kept, syscall.O_WRONLY|syscall.O_NONBLOCK, 0)
 		if err == nil {
 			pipe = os.NewFile(uintptr(fd), kept)

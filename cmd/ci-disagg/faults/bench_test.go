@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/cmd/ci-disagg/runtest"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -40,7 +41,7 @@ func crashWithAgent(b *testing.B) (time.Duration, string) {
 	r.until(b, time.Minute, "a job id", func() bool { return submitted(r) })
 	end := gone(b, r, r.job().ID)
 	require.Equal(b, 1, r.wait(b))
-	require.Equal(b, rundir.OutcomeTestFailed, r.result(b).Outcome)
+	require.Equal(b, rundir.OutcomeTestFailed, runtest.Outcome(b, r.dir).Outcome)
 	for _, role := range r.agent().Roles {
 		if role.Name == "GEN_0" {
 			return end.Sub(*role.Ended), sacctEnd(b, r, r.job().ID)
@@ -56,7 +57,7 @@ func crashWithDraft(b *testing.B) (time.Duration, string) {
 	draft, err := filepath.Abs("testdata/draft.sh")
 	require.NoError(b, err)
 	out, err := r.c.Try("env", "testOutputDir="+dir+"/output", "CI_DISAGG_FAULT="+crash, "sbatch", "--parsable", "-N2", "--exclusive", "-t", "5",
-		"-o", dir+"/slurm.out", draft, filepath.Join(root, "testdata/workload"), small)
+		"-o", dir+"/slurm.out", draft, filepath.Join(root, "testdata/workload"), runtest.Small)
 	require.NoError(b, err, out)
 	b.Cleanup(func() { _, _ = r.c.Try("scancel", out) })
 	end := gone(b, r, out)

@@ -3,25 +3,22 @@ package faults_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/joshdk/go-junit"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/cmd/ci-disagg/runtest"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurmtest"
 	"github.com/ci-disagg/ci-disagg/internal/launch/sshtest"
-	"github.com/ci-disagg/ci-disagg/internal/report/publish"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -41,44 +38,15 @@ func testMain(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	root, _ = filepath.Abs("../../..")
-	binary = filepath.Join(dir, "ci-disagg")
-	build := exec.Command("go", append(append([]string{"build"}, buildFlags...), "-o", binary, "./cmd/ci-disagg")...)
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
-		return 1
-	}
-	if out, err := exec.Command("/usr/bin/python3", "-c", "import pytest, yaml").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "the stand-in workload needs Debian's python3-pytest and python3-yaml (make setup): %v\n%s", err, out)
+	if binary, err = runtest.Build(root, dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return slurmtest.Main(m, &shared, slurmtest.Options{Nodes: "16x4"})
 }
 
-// The cases of the stand-in: small has a context and a generation server of one node each; wide has a generation server
-// over two nodes, under the launcher.
-const (
-	small = "perf/test_perf_sanity.py::test_e2e[disagg_upload-e2e-tiny_1k1k_con4_ctx1_tp1_gen1_tp2]"
-	wide  = "perf/test_perf_sanity.py::test_e2e[disagg_upload-e2e-tiny_1k1k_con8_ctx1_tp4_gen1_dep8]"
-)
-
 // stage is the name of the run, and so of its suite in junit.xml.
 const stage = "faults"
-
-// within is a promised time as it is asserted: kept on an idle machine, which `make faults` wants, and beside other packages'
-// tests three times as long, which is still far below every budget.
-func within(d time.Duration) time.Duration {
-	if all() {
-		return d
-	}
-	return 3 * d
-}
-
-// all says that the whole matrix runs.
-func all() bool { return os.Getenv("CI_DISAGG_FAULTS") == "all" }
-
-// soon is how long something may take that happens by itself, however busy the machine is.
-const soon = 3 * time.Minute
 
 // grace is between SIGTERM and SIGKILL: longer than the 3 s for which slurmstepd looks whether the processes of an ended
 // task have gone, shorter than what a role that ignores SIGTERM would hold on.
@@ -171,60 +139,20 @@ func (r *row) wait(t testing.TB) int {
 	t.Helper()
 	err := r.cmd.Wait()
 	r.took = time.Since(r.began)
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		require.NoError(t, err)
-	}
-	return r.cmd.ProcessState.ExitCode()
-}
-
-// attempt is the directory of the case's first attempt, "" while there is none.
-func (r *row) attempt() rundir.AttemptDir {
-	dirs, _ := filepath.Glob(string(r.dir) + "/cases/*/rep-0/attempt-1")
-	if len(dirs) != 1 {
-		return ""
-	}
-	return rundir.AttemptDir(dirs[0])
+	return runtest.Exit(t, r.cmd, err)
 }
 
 // agent is the agent's record, the zero value while there is none.
 func (r *row) agent() rundir.AgentRecord {
 	var rec rundir.AgentRecord
-	_ = rundir.ReadJSON(r.attempt().AgentFile(), &rec)
+	_ = rundir.ReadJSON(runtest.Attempt(r.dir).AgentFile(), &rec)
 	return rec
 }
 
 func (r *row) job() rundir.Job {
 	var j rundir.Job
-	_ = rundir.ReadJSON(r.attempt().JobFile(), &j)
+	_ = rundir.ReadJSON(runtest.Attempt(r.dir).JobFile(), &j)
 	return j
-}
-
-func (r *row) result(t testing.TB) rundir.AttemptOutcome {
-	t.Helper()
-	var o rundir.AttemptOutcome
-	require.NoError(t, rundir.ReadJSON(r.attempt().OutcomeFile(), &o))
-	return o
-}
-
-func (r *row) document(t testing.TB) publish.Document {
-	t.Helper()
-	var d publish.Document
-	require.NoError(t, rundir.ReadJSON(filepath.Join(r.dir.Report(), rundir.ReportVerdict), &d))
-	return d
-}
-
-// cases are the test cases of junit.xml by the name of their suite, without the stage.
-func (r *row) cases(t testing.TB) map[string][]junit.Test {
-	t.Helper()
-	suites, err := junit.IngestFile(filepath.Join(r.dir.Report(), rundir.ReportJUnit))
-	require.NoError(t, err)
-	out := map[string][]junit.Test{}
-	for _, s := range suites {
-		name := strings.TrimPrefix(strings.TrimPrefix(s.Name, stage), ".")
-		out[name] = append(out[name], s.Tests...)
-	}
-	return out
 }
 
 // until polls, or fails the row after d.
@@ -243,7 +171,7 @@ func (r *row) until(t testing.TB, d time.Duration, what string, ok func() bool) 
 func (r *row) phase(t testing.TB, p rundir.Phase) rundir.AgentRecord {
 	t.Helper()
 	var rec rundir.AgentRecord
-	r.until(t, soon, "phase "+string(p), func() bool {
+	r.until(t, runtest.Soon, "phase "+string(p), func() bool {
 		rec = r.agent()
 		return rec.Phase == p
 	})
@@ -307,28 +235,13 @@ func (r *row) processesLeft(t testing.TB) int {
 // processes are the run's, by what stands in their environment: of the roles, the agent, the driver, and all that these
 // have started.
 func (r *row) processes(with ...string) map[int]string {
-	found := map[int]string{}
-	dirs, _ := filepath.Glob("/proc/[0-9]*")
-	for _, d := range dirs {
-		text, err := os.ReadFile(d + "/environ")
-		if err != nil {
-			continue
-		}
-		env := strings.Split(string(text), "\x00")
+	return runtest.Processes(func(env []string) bool {
 		ours := slices.ContainsFunc(env, func(e string) bool {
 			return e == "CI_DISAGG_ROW="+r.id || strings.HasPrefix(e, "CI_DISAGG_ATTEMPT="+string(r.seen)+"/") ||
 				r.far != "" && strings.HasPrefix(e, "CI_DISAGG_ATTEMPT="+r.far+"/")
 		})
-		if !ours || slices.ContainsFunc(with, func(w string) bool { return !slices.Contains(env, w) }) {
-			continue
-		}
-		pid, err := strconv.Atoi(filepath.Base(d))
-		line, _ := os.ReadFile(d + "/cmdline")
-		if err == nil && len(line) > 0 {
-			found[pid] = strings.TrimSpace(strings.ReplaceAll(string(line), "\x00", " "))
-		}
-	}
-	return found
+		return ours && !slices.ContainsFunc(with, func(w string) bool { return !slices.Contains(env, w) })
+	})
 }
 
 // pytest is the pid of a role's pytest, 0 if there is none.

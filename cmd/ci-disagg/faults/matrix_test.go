@@ -14,6 +14,7 @@ import (
 	"github.com/joshdk/go-junit"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/cmd/ci-disagg/runtest"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurmtest"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -61,7 +62,7 @@ func TestFaultMatrix(t *testing.T) {
 	rows, run := matrix(), 0
 	t.Run("row", func(t *testing.T) {
 		for _, f := range rows {
-			if !all() && !f.quick {
+			if !runtest.All() && !f.quick {
 				continue
 			}
 			run++
@@ -75,7 +76,7 @@ func TestFaultMatrix(t *testing.T) {
 	if file := os.Getenv("CI_DISAGG_FAULTS_TABLE"); file != "" {
 		require.NoError(t, os.WriteFile(file, []byte(tab.String()), 0o644)) //nolint:gosec // a table to be read
 	}
-	if !all() {
+	if !runtest.All() {
 		t.Logf("%d of %d rows: those under 5 s each. CI_DISAGG_FAULTS=all (make faults) runs the others too", run, len(rows))
 		fmt.Printf("fault matrix: %d of %d rows, those under 5 s each; `make faults` runs all\n", run, len(rows))
 	}
@@ -104,13 +105,13 @@ func test(t testing.TB, f fault, tab *table) {
 	}
 	line := result{name: f.name, exit: exit, seconds: r.took}
 	line.jobs, line.processes = r.jobsLeft(t), r.processesLeft(t)
-	d := r.document(t)
+	d := runtest.Document(t, r.dir)
 	require.Len(t, d.Cases, 1)
 	line.outcome = string(d.Cases[0].Outcome)
 	if f := d.Cases[0].Finding; f != nil {
 		line.root = strings.Join(append([]string{f.Root}, f.Roots...), " ")
 	}
-	o := r.result(t)
+	o := runtest.Outcome(t, r.dir)
 	line.end, line.ended = r.end(o)
 	tab.add(line)
 	r.judge(t, exit, o, d)
@@ -121,7 +122,7 @@ func test(t testing.TB, f fault, tab *table) {
 func newRow(t testing.TB, f fault) *row {
 	t.Helper()
 	if f.test == "" {
-		f.test = small
+		f.test = runtest.Small
 	}
 	if f.limit == 0 {
 		f.limit = 4 * time.Minute
@@ -210,7 +211,7 @@ func (r *row) judge(t testing.TB, exit int, o rundir.AttemptOutcome, d publish.D
 // report holds junit.xml against the row: the verdict case names the root, which is red, and nobody else is.
 func (r *row) report(t testing.TB) {
 	t.Helper()
-	cases := r.cases(t)
+	cases := runtest.Cases(t, r.dir, stage)
 	require.Len(t, cases[""], 1, "one verdict case")
 	verdict := cases[""][0]
 	switch {
@@ -289,22 +290,22 @@ func (r *row) teardownInTime(t testing.TB, o rundir.AttemptOutcome) {
 	}
 	for _, other := range rec.Roles {
 		if other.StopSent != nil {
-			require.Less(t, other.StopSent.Sub(*at), within(2*time.Second), "teardown after %s's end", o.Finding.Root)
+			require.Less(t, other.StopSent.Sub(*at), runtest.Within(2*time.Second), "teardown after %s's end", o.Finding.Root)
 		}
 	}
-	require.Less(t, rec.End.At.Sub(*at), within(2*time.Second+grace), "the attempt's end after %s's", o.Finding.Root)
+	require.Less(t, rec.End.At.Sub(*at), runtest.Within(2*time.Second+grace), "the attempt's end after %s's", o.Finding.Root)
 }
 
 // toldInTime asserts that Slurm's last state was reported within 30 s of its appearance.
 func (r *row) toldInTime(t testing.TB, o rundir.AttemptOutcome) {
 	t.Helper()
-	info, err := os.Stat(r.attempt().OutcomeFile())
+	info, err := os.Stat(runtest.Attempt(r.dir).OutcomeFile())
 	require.NoError(t, err)
 	told := info.ModTime()
 	if said := r.stderr.said(": " + strings.ToLower(o.State)); !said.IsZero() {
 		told = said
 	}
-	require.Less(t, told.Sub(o.Ended), within(30*time.Second), "%s since %v, told %v", o.State, o.Ended, told)
+	require.Less(t, told.Sub(o.Ended), runtest.Within(30*time.Second), "%s since %v, told %v", o.State, o.Ended, told)
 }
 
 // result is a line of the table.

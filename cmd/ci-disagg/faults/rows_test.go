@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/cmd/ci-disagg/runtest"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurmtest"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -87,12 +88,12 @@ func roles() []fault {
 			outcome: testFailed, exit: 1, root: "CTX_0", says: "exit 0 before the client was through",
 		},
 		{
-			name: "rank 5 of GEN_0 dies", test: wide, knob: "GEN_0/5:kill-while-serving",
+			name: "rank 5 of GEN_0 dies", test: runtest.Wide, knob: "GEN_0/5:kill-while-serving",
 			// Its peers notice within 50 ms: Slurm may tell of one of them first.
 			outcome: infra, exit: 3, root: "GEN_0", class: "infra", says: "[GEN_0]",
 		},
 		{
-			name: "rank 1 of CTX_0 exits 3", test: wide, knob: "CTX_0/1:exit=3-while-serving",
+			name: "rank 1 of CTX_0 exits 3", test: runtest.Wide, knob: "CTX_0/1:exit=3-while-serving",
 			// Rank 0 notices within 50 ms and leaves as well: Slurm may tell of both at once.
 			outcome: testFailed, exit: 1, root: "CTX_0",
 		},

@@ -1,6 +1,6 @@
 //go:build race
 
-package e2e_test
+package runtest
 
 // buildFlags let the binary under test watch for races when the tests do.
-var buildFlags = []string{"-race"}
+func buildFlags() []string { return []string{"-race"} }
