@@ -18,6 +18,10 @@ import (
 // proven failure, and neither leaves a pass.
 func (r *reporter) publish(h host, built report.Built) error {
 	d := &built.Document
+	advisory := r.builder.Setup.Policy.FunctionalOnly
+	if r.notStored != nil && report.MustBeStored(*d, advisory) {
+		built.JUnit.NotStored = r.notStored.Error()
+	}
 	sum, err := merge.Merge(built.JUnit, filepath.Join(r.dir.Report(), rundir.ReportJUnit), r.builder.Merge)
 	if err != nil {
 		err = fmt.Errorf("junit.xml: %w", err)
@@ -26,7 +30,7 @@ func (r *reporter) publish(h host, built report.Built) error {
 	}
 	d.Warnings = append(d.Warnings, sum.Warnings...)
 	if r.notStored != nil {
-		report.NotStored(d, r.notStored, r.builder.Setup.Policy.FunctionalOnly)
+		report.NotStored(d, r.notStored, advisory)
 	}
 	publish.Advice{RunDir: string(r.dir), Config: r.config, Cluster: d.Cluster, Backend: d.Backend}.Advise(d)
 	if writeErr := publish.Write(r.dir.Report(), *d); writeErr != nil {

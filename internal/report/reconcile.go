@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/merge"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish"
@@ -36,18 +37,23 @@ func Reconcile(d *publish.Document, sum merge.Summary) {
 }
 
 // NotStored makes the document say that what was measured did not join the
-// history, and why. A run that is missing there is missed by every later verdict,
-// so that one that passed is no pass; unless performance is advisory, which never
-// turns a run red, or the run is a pull request's, which joins no history.
+// history, and why. Where it must, a run that passed is no pass.
 func NotStored(d *publish.Document, why error, advisory bool) {
 	text := fmt.Sprintf("not stored: %v", why)
-	d.Warnings = append(d.Warnings, text)
-	pull := d.Build.Mode == string(verdict.PullRequest)
-	if advisory || pull || d.Result == ResultOf(-1) { // interrupted: the signal decides
+	d.Warnings = slices.Insert(d.Warnings, 0, text) // the first ones are shown
+	if !MustBeStored(*d, advisory) {
 		return
 	}
 	if code := ExitCode([]int{d.ExitCode, ExitNoVerdict}, 0); code != d.ExitCode {
 		d.ExitCode, d.Result = code, ResultOf(code)
 		d.Headline += "; " + text
 	}
+}
+
+// MustBeStored says that what was measured has to join the history: a run that is
+// missing there is missed by every later verdict. It need not where performance is
+// advisory, which never turns a run red, nor if the run is a pull request's, which
+// joins no history, or was interrupted, where the signal decides.
+func MustBeStored(d publish.Document, advisory bool) bool {
+	return !advisory && d.Build.Mode != string(verdict.PullRequest) && d.Result != ResultOf(-1)
 }

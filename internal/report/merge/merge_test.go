@@ -396,6 +396,22 @@ func TestVerdict(t *testing.T) {
 		require.Equal(t, []SuiteSummary{{"s", junit.Counts{Tests: 1, Failures: 1}}, {"s.lifecycle", junit.Counts{Tests: 1}}}, sum.Suites)
 		require.Equal(t, "[AGG] ValueError: x", sum.Cases[0].Message)
 	})
+	t.Run("not stored", func(t *testing.T) {
+		t.Parallel()
+		client, gen := both(t)
+		in := simple(client, gen, nil, rundir.OutcomePassed)
+		in.NotStored = "store dir:/x: read-only"
+		sum, out := mergeRun(t, in, Options{})
+		require.Equal(t, 1, sum.Counts.Skipped)
+		require.Equal(t, "no verdict: not stored: store dir:/x: read-only", find(t, out, "s.metrics", "history").Results[0].Message)
+	})
+	t.Run("the last line of a log decides nothing", func(t *testing.T) {
+		t.Parallel()
+		client, gen := both(t)
+		f := &rundir.Finding{Root: "GEN_0", Class: "infra", Kind: "role-crash", Rule: "killed-from-outside", Message: "[GEN_0] killed by SIGKILL", Line: &rundir.LogLine{File: "output.log", Number: 9, Text: "iter = 9", Last: true}}
+		_, out := mergeRun(t, simple(client, gen, f, rundir.OutcomeInfra), Options{})
+		require.Contains(t, contents(t, out), "decided by rule killed-from-outside; the last line of the log is output.log:9")
+	})
 	t.Run("verdict only", func(t *testing.T) {
 		t.Parallel()
 		sum, _ := mergeRun(t, example(t), Options{Verdict: true})

@@ -31,7 +31,20 @@ func (m *merger) metricCases() error {
 			}
 		}
 	}
-	return nil
+	return m.notStored()
+}
+
+// notStored is the case that says why a run is no pass whose measurements are all
+// green: they are missing in the history.
+func (m *merger) notStored() error {
+	if m.in.NotStored == "" {
+		return nil
+	}
+	jc := &junit.Case{Name: "history", Classname: m.stage + ".metrics.run", Results: []junit.Result{{
+		Status: junit.Skipped, Type: "ci-disagg.not-stored", Message: "no verdict: not stored: " + m.in.NotStored,
+	}}}
+	m.b.cut.apply(jc, "")
+	return m.b.put(m.metrics, jc, "", 0, flagSynthetic)
 }
 
 // validity is the case that says whether the measurement may be trusted at all.

@@ -15,6 +15,7 @@ type Input struct {
 	Properties []junit.Property // of the verdict suite: ci-disagg.version, slurm.job_ids, …
 	Cases      []Case           // in plan order
 	Root       string           // directory that shown paths are relative to (the run directory)
+	NotStored  string           // not empty: what was measured had to join the history and did not, and why
 }
 
 // Case is one case of the plan: one logical test, with all its attempts.
