@@ -12,6 +12,9 @@ import (
 // further up was survived.
 const nearEnd = 1000
 
+// killedFromOutside is the rule of a SIGKILL that nobody of us sent.
+const killedFromOutside = "killed-from-outside"
+
 // accuse makes the finding about the root.
 func (c *court) accuse(e Event) Finding {
 	f := Finding{Root: e.Role, Class: Unknown, Kind: kindOf(c, e)}
@@ -43,9 +46,9 @@ func (c *court) accuse(e Event) Finding {
 		f.BadNodes = c.nodesOf(e)
 	}
 	if f.Line == nil {
-		f.Line = c.firstLine(e.Role)
+		f.Line = c.lineToShow(e.Role, f.Rule == killedFromOutside)
 	}
-	f.Message = c.message(e, f, rule)
+	f.Message = c.message(e, f)
 	return f
 }
 
@@ -57,7 +60,7 @@ func (c *court) byEnd(f *Finding, e Event) {
 	case e.Kind == TestFailed:
 		f.Class, f.Rule, f.Why = Test, "own-test-failed", "a test case of the role failed"
 	case e.Kind == RoleEnd && e.Signal == 9:
-		f.Class, f.Rule, f.Why = Infra, "killed-from-outside", "SIGKILL that neither ci-disagg nor Slurm sent"
+		f.Class, f.Rule, f.Why = Infra, killedFromOutside, "SIGKILL that neither ci-disagg nor Slurm sent"
 		f.BadNodes = c.nodesOf(e)
 	case e.Kind == RoleEnd && slices.Contains([]int{4, 6, 7, 8, 11}, e.Signal):
 		f.Class, f.Rule, f.Why = Test, "crash-signal", "the program crashed"
@@ -143,19 +146,22 @@ func (c *court) explain(e Event) (Rule, *Line, bool) {
 	return best, at, found < len(c.ev.Classes.rules)
 }
 
-// firstLine is the line to show when no rule fired: the first error, else the
-// last line.
-func (c *court) firstLine(role string) *Line {
+// lineToShow is the line to show when no rule fired: the first error, else the
+// last line, which explains nothing. Of a role that was killed it is always the
+// last: what looked like an error before was survived.
+func (c *court) lineToShow(role string, killed bool) *Line {
 	lines := c.lines[role]
 	for i := range lines {
-		if lines[i].First {
+		if lines[i].First && !killed {
 			return &lines[i]
 		}
 	}
-	if len(lines) > 0 {
-		return &lines[len(lines)-1]
+	if len(lines) == 0 {
+		return nil
 	}
-	return nil
+	last := lines[len(lines)-1]
+	last.Last = true
+	return &last
 }
 
 // nodesOf are the nodes to suspect: the one known, else the role's slice.
@@ -305,7 +311,7 @@ func stopWords(e Event) string {
 }
 
 // message is the finding in one line.
-func (c *court) message(e Event, f Finding, rule Rule) string {
+func (c *court) message(e Event, f Finding) string {
 	var b strings.Builder
 	if e.Role != "" {
 		fmt.Fprintf(&b, "[%s] ", e.Role)
@@ -320,7 +326,7 @@ func (c *court) message(e Event, f Finding, rule Rule) string {
 	if r := c.roles[e.Role]; !r.Started.IsZero() && !e.At.IsZero() && e.Kind == RoleEnd {
 		fmt.Fprintf(&b, " after %.1f s", e.At.Sub(r.Started).Seconds())
 	}
-	if f.Line != nil && f.Line.Text != "" && (f.Line.First || f.Rule == rule.Name) {
+	if f.Line != nil && f.Line.Text != "" && !f.Line.Last {
 		b.WriteString(": " + oneLine(f.Line.Text, 200))
 	} else if f.Why != "" {
 		b.WriteString("; " + f.Why)

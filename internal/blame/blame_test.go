@@ -429,3 +429,25 @@ func TestTheSilentOneIsNamed(t *testing.T) {
 	b.ev.Roles[2].Address = "127.0.0.1:4000" // part of another number names nobody
 	require.Equal(t, "BENCHMARK", blame.Judge(b.ev).Root)
 }
+
+// TestLastLineIsNoExplanation: where nothing in the log explains the end, its last
+// line is shown as just that; of a role that was killed it always is, whatever
+// looked like an error before.
+func TestLastLineIsNoExplanation(t *testing.T) {
+	t.Parallel()
+	killed := blame.Judge(newBench(t).end("GEN_0", 100, 137).line("GEN_0", "Error: a warning survived").line("GEN_0", "iter = 9").ev)
+	require.Equal(t, "iter = 9", killed.Line.Text)
+	require.True(t, killed.Line.Last)
+	require.Equal(t, "[GEN_0] killed by SIGKILL (exit 137) on n1 after 100.0 s; SIGKILL that neither ci-disagg nor Slurm sent", killed.Message)
+
+	silent := newBench(t).end("GEN_0", 100, 1).line("GEN_0", "iter = 9")
+	silent.ev.Lines[0].First = false
+	f := blame.Judge(silent.ev)
+	require.True(t, f.Line.Last)
+	require.NotContains(t, f.Message, "iter = 9")
+
+	said := blame.Judge(newBench(t).end("GEN_0", 100, 1).line("GEN_0", "FATAL: no licence").line("GEN_0", "bye").ev)
+	require.Equal(t, "FATAL: no licence", said.Line.Text)
+	require.False(t, said.Line.Last)
+	require.Contains(t, said.Message, ": FATAL: no licence")
+}

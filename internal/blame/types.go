@@ -60,6 +60,7 @@ type Line struct {
 	Number int
 	Text   string
 	First  bool // the first line of its log that looks like an error
+	Last   bool `json:",omitempty"` // of a finding: merely the end of the log, it explains nothing
 }
 
 // Job is what is known about the Slurm job as a whole. Zero = nothing known

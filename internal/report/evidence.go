@@ -230,7 +230,7 @@ func findingRecord(f blame.Finding) rundir.Finding {
 		Roots: f.MoreRoots, Collateral: f.Collateral, BadNodes: f.BadNodes,
 	}
 	if f.Line != nil {
-		rec.Line = &rundir.LogLine{File: f.Line.File, Number: f.Line.Number, Text: f.Line.Text}
+		rec.Line = &rundir.LogLine{File: f.Line.File, Number: f.Line.Number, Text: f.Line.Text, Last: f.Line.Last}
 	}
 	return rec
 }

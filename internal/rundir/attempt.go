@@ -133,6 +133,8 @@ type LogLine struct {
 	File   string `json:"file"` // relative to the attempt directory
 	Number int    `json:"line"` // 1-based
 	Text   string `json:"text"`
+	// Last: of a finding, merely the end of the log; nothing in it explains the failure.
+	Last bool `json:"last,omitempty"`
 }
 
 // Event is one entry of the attempt's timeline, on the agent's clock.

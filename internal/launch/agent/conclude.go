@@ -112,7 +112,7 @@ func conclude(s state, ev blame.Evidence) (*rundir.Finding, rundir.Outcome, stri
 		Roots: f.MoreRoots, Collateral: f.Collateral, BadNodes: f.BadNodes,
 	}
 	if f.Line != nil {
-		rec.Line = &rundir.LogLine{File: f.Line.File, Number: f.Line.Number, Text: f.Line.Text}
+		rec.Line = &rundir.LogLine{File: f.Line.File, Number: f.Line.Number, Text: f.Line.Text, Last: f.Line.Last}
 	}
 	return rec, s.outcome(f), f.Message
 }

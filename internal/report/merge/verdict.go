@@ -247,7 +247,11 @@ func (m *merger) body(ci, ri int) string {
 		}
 	}
 	if f := r.Finding; f != nil && f.Line != nil {
-		fmt.Fprintf(&b, "decided by rule %s on %s:%d\n  %s\n", f.Rule, f.Line.File, f.Line.Number, f.Line.Text)
+		on := " on"
+		if f.Line.Last {
+			on = "; the last line of the log is"
+		}
+		fmt.Fprintf(&b, "decided by rule %s%s %s:%d\n  %s\n", f.Rule, on, f.Line.File, f.Line.Number, f.Line.Text)
 	}
 	if own := m.ownFailure(ci, ri, root); own != nil {
 		fmt.Fprintf(&b, "what %s reported\n%s\n", root, indent(strings.TrimSpace(own.Message+"\n"+own.Text)))

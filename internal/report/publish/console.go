@@ -13,6 +13,7 @@ const (
 	consoleLines = 30  // of a log, or of the screen with long lines wrapped
 	consoleWidth = 220 // runes of a line; commands are never cut
 	listPassed   = 3   // passed cases are listed up to this many, else counted
+	listWarnings = 3   // lines for warnings
 )
 
 // Style is how the console summary looks.
@@ -31,7 +32,7 @@ func Console(d Document, reportDir string, style Style) string {
 	if text := runFault(d); text != "" && d.Result != resultPassed {
 		head = append(head, oneLine(squeeze(text), consoleWidth))
 	}
-	tail := []string{"report: " + reportDir + "/index.html"}
+	tail := append(p.warnings(d.Warnings), "report: "+reportDir+"/index.html")
 	if d.Next != "" {
 		tail = append(tail, "next:   "+p.bold(oneLine(d.Next, 100_000)))
 	}
@@ -112,6 +113,18 @@ func (p painter) passed(cases []Case, all int) []string {
 	return out
 }
 
+// warnings are the first ones, and how many more there are.
+func (p painter) warnings(all []string) []string {
+	var out []string
+	for i, w := range all {
+		if i == listWarnings-1 && len(all) > listWarnings {
+			return append(out, fmt.Sprintf("… and %s, in the report", count(len(all)-i, "more warning")))
+		}
+		out = append(out, p.paint("1;33", "warning")+": "+oneLine(squeeze(w), consoleWidth))
+	}
+	return out
+}
+
 // block is one case that did not pass in at most seven lines, with whose fault it
 // is where the head of the summary does not say it.
 func (p painter) block(g group, withFault bool) []string {
@@ -128,7 +141,7 @@ func (p painter) block(g group, withFault bool) []string {
 		say("%s", text)
 	}
 	if f := c.Finding; f != nil && f.Line != nil {
-		say("%s:%d: %s", f.Line.File, f.Line.Number, strings.TrimSpace(f.Line.Text))
+		say("%s%s:%d: %s", lastLine(f.Line), f.Line.File, f.Line.Number, strings.TrimSpace(f.Line.Text))
 	}
 	if n := len(g.More); n > 0 {
 		say("the same in %s: %s", count(n, "more case"), names(g.More, 3))

@@ -314,6 +314,46 @@ func TestConsoleIsShortAndPlain(t *testing.T) {
 	require.Contains(t, Console(infraDocument(), "/r", Style{}), "not your change")
 }
 
+// TestWarningsAreSeen: on the console and in the comment as in the report, but
+// never more than a few.
+func TestWarningsAreSeen(t *testing.T) {
+	t.Parallel()
+	d := passDocument()
+	d.Warnings = nil
+	require.NotContains(t, Console(d, "/r", Style{})+Summary(d), "warning")
+	for i := range 9 {
+		d.Warnings = append(d.Warnings, fmt.Sprintf("doubt %d of @all | <b>: ", i)+strings.Repeat("long ", 200))
+	}
+	text := Console(d, "/r", Style{})
+	require.Contains(t, text, "\nwarning: doubt 0 ")
+	require.Contains(t, text, "\nwarning: doubt 1 ")
+	require.Contains(t, text, "\n… and 7 more warnings, in the report\nreport: /r/index.html\n")
+	require.LessOrEqual(t, strings.Count(text, "\n"), consoleLines)
+	s := Summary(d)
+	require.Contains(t, s, "<summary>9 warnings</summary>")
+	require.Contains(t, s, "- doubt 4 of @\u200ball \\| &lt;b&gt;: long")
+	require.Contains(t, s, "- … and 4 more, in the report\n")
+	require.Less(t, len(s), 4000)
+}
+
+// TestLastLineIsNoErrorLine: the end of a log that explains nothing is not shown
+// as the reason.
+func TestLastLineIsNoErrorLine(t *testing.T) {
+	t.Parallel()
+	c := crash(newCase(0), classInfra)
+	c.Finding.Message = "[GEN_0] killed by SIGKILL (exit 137) on gb200-r1-n1 after 620 s; SIGKILL that neither ci-disagg nor Slurm sent"
+	c.Finding.Line.Text, c.Finding.Line.Last = "iter = 210", true
+	c.Message = c.Finding.Message
+	c.Attempts[0].Roles[0].Tail = []string{"iter = 209", "iter = 210"}
+	d := document(3, resultInfra, "1 case", c)
+	require.Contains(t, Console(d, "/r", Style{}), "SIGKILL that neither ci-disagg nor Slurm sent\n      last line: roles/GEN_0/output.log:4242: iter = 210\n")
+	require.Contains(t, Summary(d), "> iter = 210\n> last line: at roles/")
+	_, files := written(t, d)
+	page := string(files[casePath(c)])
+	require.Contains(t, page, "<figcaption>last line: <a href=")
+	require.NotContains(t, page, "<mark>")
+}
+
 // TestNextGoesOnWithWhatIsNotOver: after the death of a driver its run is gone on
 // with; nobody submits a second job for a live one.
 func TestNextGoesOnWithWhatIsNotOver(t *testing.T) {

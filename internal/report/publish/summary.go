@@ -25,6 +25,8 @@ const (
 	summaryLimit  = 60_000
 	summaryRows   = 8 // metrics per case
 	summaryPassed = 20
+
+	summaryWarnings = 5
 )
 
 // Summary is the run as Markdown for a pull-request comment, the worst first.
@@ -34,7 +36,7 @@ func Summary(d Document) string {
 	if text := runFault(d); text != "" && onlyRed(d) == nil {
 		fmt.Fprintf(&b, "**%s**\n\n", escape(text))
 	}
-	end := summaryEnd(d)
+	end := summaryDoubts(d.Warnings) + summaryEnd(d)
 	cases := worstFirst(d.Cases)
 	red := len(cases)
 	if i := slices.IndexFunc(cases, func(c Case) bool { return green(c.Result) }); i >= 0 {
@@ -82,7 +84,7 @@ func summaryCase(g group) string {
 		fmt.Fprintf(&b, "\n%s\n", escape(oneLine(text, 500)))
 	}
 	if f := c.Finding; f != nil && f.Line != nil {
-		fmt.Fprintf(&b, "\n> %s\n> at %s:%d\n", escape(oneLine(squeeze(f.Line.Text), 400)), escape(f.Line.File), f.Line.Number)
+		fmt.Fprintf(&b, "\n> %s\n> %sat %s:%d\n", escape(oneLine(squeeze(f.Line.Text), 400)), lastLine(f.Line), escape(f.Line.File), f.Line.Number)
 	}
 	if n := len(g.More); n > 0 {
 		fmt.Fprintf(&b, "\nThe same in %s: %s\n", count(n, "more case"), escape(oneLine(names(g.More, 10), 2000)))
@@ -127,6 +129,23 @@ func summaryGreen(cases []Case, room int) string {
 		b.WriteString(line)
 	}
 	return head + b.String() + foot
+}
+
+// summaryDoubts is the first warnings, folded.
+func summaryDoubts(all []string) string {
+	if len(all) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "<details><summary>%s</summary>\n\n", count(len(all), "warning"))
+	for i, w := range all {
+		if i == summaryWarnings {
+			fmt.Fprintf(&b, "- … and %d more, in the report\n", len(all)-i)
+			break
+		}
+		fmt.Fprintf(&b, "- %s\n", escape(oneLine(squeeze(w), 300)))
+	}
+	return b.String() + "\n</details>\n\n"
 }
 
 // summaryEnd is where to look on.

@@ -74,6 +74,7 @@ type linkView struct{ Short, Page string }
 
 // lineView is a line of a log with the file it stands in.
 type lineView struct {
+	Said  string // what the line is, where it is not the one that explains the failure
 	Where string // file:line
 	Text  string
 	Href  string
@@ -326,7 +327,7 @@ func viewLine(c Case, root string) *lineView {
 	if f == nil || f.Line == nil {
 		return nil
 	}
-	v := &lineView{Where: f.Line.File, Text: oneLine(squeeze(f.Line.Text), 400)}
+	v := &lineView{Said: lastLine(f.Line), Where: f.Line.File, Text: oneLine(squeeze(f.Line.Text), 400)}
 	if f.Line.Number > 0 {
 		v.Where += fmt.Sprintf(":%d", f.Line.Number)
 	}

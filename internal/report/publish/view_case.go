@@ -121,7 +121,7 @@ func viewRole(r Role, root string, f *rundir.Finding) roleView {
 	v := roleView{Role: r, Root: root, Ending: roleWords(r), Open: r.Status == roleRoot}
 	v.Said = squeeze(strings.TrimPrefix(r.Why, "["+r.Name+"] "))
 	explains := ""
-	if r.Status == roleRoot && f != nil && f.Line != nil {
+	if r.Status == roleRoot && f != nil && f.Line != nil && !f.Line.Last {
 		explains = squeeze(f.Line.Text)
 	}
 	for _, t := range r.Tail {

@@ -404,6 +404,14 @@ func plainMessage(c Case) string {
 	return c.Message
 }
 
+// lastLine introduces the line of a finding that explains nothing.
+func lastLine(l *rundir.LogLine) string {
+	if !l.Last {
+		return ""
+	}
+	return "last line: "
+}
+
 // failureText is the message of a finding without the line that it repeats.
 func failureText(c Case) string {
 	text := plainMessage(c)
