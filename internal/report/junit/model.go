@@ -85,7 +85,7 @@ type Case struct {
 	SystemOut  []string // one per element
 	SystemErr  []string
 	Extra      []Extra // children that JUnit does not know
-	Offset     int64   // of the start tag in the input, in bytes
+	Offset     int64   // of the start tag in the input, in bytes of its text in UTF-8
 }
 
 // Status is the case's class, by severity over its results.
@@ -164,7 +164,7 @@ func (c Counts) String() string {
 // File is what Read found out about one file.
 type File struct {
 	Name     string
-	Bytes    int64
+	Bytes    int64  // of its text in UTF-8
 	Root     string // local name of the first element, "" = none
 	Attrs    []Attr // of <testsuites>
 	Outer    Suite  // what stands outside any suite: properties and output of <testsuites>
@@ -194,10 +194,11 @@ const (
 type Problem struct {
 	File   string
 	Kind   ProblemKind
-	Offset int64 // byte in the input from which on nothing could be used
+	Offset int64 // byte in the input's text, as UTF-8, from which on nothing could be used
 	Line   int   // of Offset, 1-based
 	Cases  int   // complete test cases before it
 	Detail string
+	Coded  bool  // the input is not in UTF-8: its own bytes are others
 	Err    error // cause, if any
 }
 
@@ -209,8 +210,16 @@ func (p *Problem) Error() string {
 	case NoSuites:
 		return fmt.Sprintf("%s: no test suites: %s", p.File, p.Detail)
 	default:
-		return fmt.Sprintf("%s:%d: %s at byte %d, %d complete cases before it: %s", p.File, p.Line, p.Kind, p.Offset, p.Cases, p.Detail)
+		return fmt.Sprintf("%s:%d: %s %s, %d complete cases before it: %s", p.File, p.Line, p.Kind, p.At(), p.Cases, p.Detail)
 	}
+}
+
+// At says where in the file the problem is.
+func (p *Problem) At() string {
+	if p.Coded {
+		return fmt.Sprintf("at line %d", p.Line)
+	}
+	return fmt.Sprintf("at byte %d", p.Offset)
 }
 
 // Unwrap gives the cause.

@@ -77,7 +77,7 @@ func Read(r io.Reader, file string, o ReadOptions, v Visitor) (File, error) {
 
 // problem makes the verdict on the file of how its reading ended.
 func problem(f *File, b *builder, err error) error {
-	p := &Problem{File: f.Name, Offset: b.sc.offset(), Line: b.sc.line(), Cases: f.Counts.Tests, Err: err}
+	p := &Problem{File: f.Name, Offset: b.sc.offset(), Line: b.sc.line(), Cases: f.Counts.Tests, Err: err, Coded: f.Encoding != "utf-8"}
 	switch {
 	case err == nil && f.Root == "" && !b.junk:
 		p.Kind, p.Detail = Empty, "no bytes but blanks"

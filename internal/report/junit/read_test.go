@@ -351,6 +351,20 @@ func TestWriteAttrsOnce(t *testing.T) {
 	require.Equal(t, 1, strings.Count(out, " __="))
 }
 
+// A file that is not in UTF-8 has other bytes than those that were counted: the message names the line.
+func TestProblemInAnotherEncoding(t *testing.T) {
+	t.Parallel()
+	const doc = "<testsuite>\n<testcase name='é'/>\n</wrong>"
+	for in, want := range map[string]string{
+		doc:                    "x:3: malformed at byte 34,",
+		utf16(doc, true, true): "x:3: malformed at line 3,",
+		"<?xml version='1.0' encoding='ISO-8859-1'?>" + strings.ReplaceAll(doc, "é", "\xe9"): "x:3: malformed at line 3,",
+	} {
+		_, err := Read(strings.NewReader(in), "x", ReadOptions{}, Visitor{})
+		require.ErrorContains(t, err, want)
+	}
+}
+
 // utf16 encodes s, which has to lie in the first planes.
 func utf16(s string, big, mark bool) string {
 	var out []byte

@@ -269,7 +269,7 @@ func fileResult(problem *junit.Problem, shown string) junit.Result {
 func fileMessage(p *junit.Problem, shown string) string {
 	switch p.Kind {
 	case junit.Truncated, junit.Malformed, junit.TooDeep, junit.TooLarge:
-		return fmt.Sprintf("%s %s at byte %d, %d cases salvaged", shown, p.Kind, p.Offset, p.Cases)
+		return fmt.Sprintf("%s %s %s, %d cases salvaged", shown, p.Kind, p.At(), p.Cases)
 	case junit.Empty:
 		return shown + " is empty"
 	case junit.NoSuites:
