@@ -37,9 +37,12 @@ func (rd Reader) Gather(paths ...string) (Found, error) {
 		if err != nil {
 			return found, err
 		}
-		if !info.IsDir() {
+		switch {
+		case info.Mode().IsRegular():
 			rd.gatherAny(&found, path, true)
 			continue
+		case !info.IsDir(): // a pipe nobody writes to would be waited for until the build is killed
+			return found, fmt.Errorf("%s is neither a file nor a directory: write the benchmark's output to a file", path)
 		}
 		files, err := regularFiles(path)
 		if err != nil {

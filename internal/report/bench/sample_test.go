@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -216,6 +217,15 @@ func TestGatherTellsTornBenchmarksFromTornLogs(t *testing.T) {
 
 // An aggregated case writes server and client into one log, which is named as a
 // generation server's.
+// A pipe that nobody writes to must not hold the build.
+func TestGatherRefusesAPipe(t *testing.T) {
+	t.Parallel()
+	pipe := filepath.Join(t.TempDir(), "benchmark.log")
+	require.NoError(t, unix.Mkfifo(pipe, 0o600))
+	_, err := Reader{}.Gather(pipe)
+	require.ErrorContains(t, err, pipe+" is neither a file nor a directory")
+}
+
 func TestGatherTablesInAServerLog(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
