@@ -3,6 +3,7 @@ package baseline_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
 
 func importOptions() baseline.ImportOptions {
@@ -108,6 +110,31 @@ func TestImportOfUpstreamsDatabase(t *testing.T) {
 	got, err = baseline.Import(strings.NewReader(openSearch), "os.ndjson", opt)
 	require.NoError(t, err)
 	require.Contains(t, []map[string]string{got.Records[1].Match, got.Records[2].Match, got.Records[3].Match}, map[string]string{"gpu_type": "GB200", "model": "dsr1", "gen_tp": "8"})
+}
+
+// What the other database calls a regression is no baseline by being imported: it stays open.
+func TestImportKeepsKnownRegressions(t *testing.T) {
+	t.Parallel()
+	var docs strings.Builder
+	for i := range 40 {
+		value, bad := 10*noisy(i), i >= 12
+		if bad {
+			value *= 0.9
+		}
+		fmt.Fprintf(&docs, `{"s_test_case_name": "srv-con64_iter1_isl1_osl1", "s_job_id": "%d", "ts_created": %d, "b_is_valid": true, "b_is_post_merge": true, "b_is_regression": %t, "d_token_throughput": %g}`+"\n",
+			i, day(i).UnixMilli(), bad, value)
+	}
+	got, err := baseline.Import(strings.NewReader(docs.String()), "os.ndjson", importOptions())
+	require.NoError(t, err)
+	require.Len(t, got.Records, 40)
+	s := open(t, "dir:"+t.TempDir())
+	save(t, s, got.Records...)
+	r := nightly(got.Records[0].Case, 40, 900)
+	r.Match, r.Measurements = got.Records[0].Match, r.Measurements[:1]
+	row := word(t, judge(t, setup(s), r.Normal()), tput)
+	require.Equal(t, verdict.Regression, row.Verdict, row.Reason)
+	require.True(t, row.Open, row.Reason)
+	require.InDelta(t, 1000, *row.Baseline, 10, row.Reason)
 }
 
 // A value that no rule can use stays where it is, and is counted.

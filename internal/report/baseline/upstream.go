@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -57,8 +58,21 @@ func (im *importer) foreign(doc map[string]any) error {
 		rec.Repetitions = []Repetition{{Nodes: []string{host}}}
 	}
 	rec.Measurements = im.metrics(doc, point)
+	if flag(doc, "b_is_regression") {
+		knownBad(&rec)
+	}
 	im.group(rec)
 	return nil
+}
+
+// knownBad keeps the verdict of the other database, without the level it was measured against: the rule upstream leaves
+// such a run out of its baseline, as that database's own query does, and bws goes on with the regression as an open
+// one if it sees it too.
+func knownBad(rec *Record) {
+	rec.Verdict = verdict.Regression
+	for i := range rec.Measurements {
+		rec.Measurements[i].Verdict = verdict.Regression
+	}
 }
 
 // group joins the documents of one job and case, one per point, into one record.
@@ -73,18 +87,22 @@ func (im *importer) group(rec Record) {
 		have.Time = rec.Time
 	}
 	have.Valid = have.Valid && rec.Valid
+	have.Verdict = max(have.Verdict, rec.Verdict) // a regression, or nothing
 	if !have.Valid && len(have.Problems) == 0 {
 		have.Problems = rec.Problems
 	}
 	for _, m := range rec.Measurements {
 		i := slices.IndexFunc(have.Measurements, func(h Measurement) bool { return h.Point == m.Point && h.Metric == m.Metric })
-		switch {
-		case i < 0:
+		if i < 0 {
 			have.Measurements = append(have.Measurements, m)
-		case slices.Equal(have.Measurements[i].Values, m.Values):
+			continue
+		}
+		h := &have.Measurements[i]
+		h.Verdict = max(h.Verdict, m.Verdict)
+		if slices.Equal(h.Values, m.Values) {
 			im.skip("the same value of the same job twice")
-		default: // measured again in the same job: a repetition
-			have.Measurements[i].Values = append(have.Measurements[i].Values, m.Values...)
+		} else { // measured again in the same job: a repetition
+			h.Values = append(h.Values, m.Values...)
 		}
 	}
 }
