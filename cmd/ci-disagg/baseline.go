@@ -30,7 +30,7 @@ Everything that changes something needs --reason; who, when and why are kept.
 --dry-run prints what would change and changes nothing.
 
 A store that cannot be reached ends with 5, a wrong argument with 2.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(

@@ -25,7 +25,7 @@ func newBaselineExportCmd(h host) *cobra.Command {
 		Use:     "export [flags]",
 		Short:   "Write records as NDJSON, one per line, as import reads them",
 		Example: "  ci-disagg baseline export --store dir:/shared/perf -o perf.ndjson\n  ci-disagg baseline export | jq -c 'select(.gpu == \"GB200\")'",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runBaselineExport(cmd.Context(), h, o) },
 	}
 	f := cmd.Flags()

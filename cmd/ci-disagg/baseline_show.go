@@ -30,7 +30,7 @@ func newBaselineShowCmd(h host) *cobra.Command {
 		Example: `  ci-disagg baseline show --store dir:/shared/perf
   ci-disagg baseline show --case my_case --runs 20
   ci-disagg baseline show --metrics`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runBaselineShow(cmd.Context(), h, o) },
 	}
 	f := cmd.Flags()

@@ -12,12 +12,16 @@ import (
 
 // cancelOptions are the flags of cancel.
 type cancelOptions struct {
+	findFlags
+	config  string
 	reason  string
 	patient bool
 }
 
 // AddFlags registers the flags.
 func (o *cancelOptions) AddFlags(f *pflag.FlagSet) {
+	o.findFlags.AddFlags(f)
+	f.StringVarP(&o.config, "config", "c", "", "config that --run-id is looked up with (default "+defaultConfig+" here, if it exists)")
 	f.StringVar(&o.reason, "reason", "cancelled with `ci-disagg cancel`", "why; stands in the report")
 	f.BoolVar(&o.patient, "patient", false, "wait until every job is gone, one that is just being submitted included")
 }
@@ -25,7 +29,7 @@ func (o *cancelOptions) AddFlags(f *pflag.FlagSet) {
 func newCancelCmd(h host) *cobra.Command {
 	var o cancelOptions
 	cmd := &cobra.Command{
-		Use:   "cancel RUN_DIR",
+		Use:   "cancel [flags] {RUN_DIR | --run-id ID}",
 		Short: "End a run's jobs",
 		Long: `cancel ends every job that the run may have, by id, and by its unique name where
 the id is not known yet. A driver that is alive submits nothing more and goes on
@@ -33,19 +37,18 @@ to its report. 'ci-disagg resume' goes on with cases that were never launched.
 
 It exits 0 when every job's end has been asked for (with --patient: has come),
 and 3 when one could not be reached.`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return runCancel(cmd, h, o, args[0]) },
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return runCancel(cmd, h, o, args) },
 	}
 	o.AddFlags(cmd.Flags())
 	return cmd
 }
 
-func runCancel(cmd *cobra.Command, h host, o cancelOptions, path string) error {
-	abs, err := absPath(h, path)
+func runCancel(cmd *cobra.Command, h host, o cancelOptions, args []string) error {
+	dir, err := o.find(h, o.config, args)
 	if err != nil {
-		return usageErr(err)
+		return err
 	}
-	dir := rundir.Dir(abs)
 	d, err := driverOf(h, dir)
 	if err != nil {
 		return err
@@ -85,9 +88,9 @@ func orUnknown(id string) string {
 
 // driverOf is the driver as the run directory's own config describes it.
 func driverOf(h host, dir rundir.Dir) (*driver, error) {
-	var run rundir.Run
-	if err := rundir.ReadJSON(dir.RunFile(), &run); err != nil {
-		return nil, usageErr(fmt.Errorf("not a run directory: %w", err))
+	run, err := readRun(dir)
+	if err != nil {
+		return nil, err
 	}
 	cfg, err := keptConfig(dir)
 	if err != nil {

@@ -33,7 +33,9 @@ func TestCLIReference(t *testing.T) {
 func cliReference(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
-	b.WriteString("# Command line\n\nWhat `ci-disagg help VERB` prints, verb by verb. A test keeps this page and the binary the same.\n")
+	b.WriteString("# Command line\n\nWhat `ci-disagg help VERB` prints, verb by verb. A test keeps this page and the binary the same.\n\n" +
+		"`source <(ci-disagg completion bash)` lets bash complete verbs, flags, their words, clusters of the config and file names (it needs the package\n" +
+		"bash-completion); `completion zsh` and `completion fish` do the same there.\n")
 	root := newRoot(newHost())
 	for _, cmd := range append([]*cobra.Command{root}, root.Commands()...) {
 		writeHelp(t, &b, cmd)
@@ -46,13 +48,15 @@ func cliReference(t *testing.T) string {
 	return b.String()
 }
 
+// writeHelp appends what the program prints for 'help VERB'.
 func writeHelp(t *testing.T, b *strings.Builder, cmd *cobra.Command) {
 	t.Helper()
-	if cmd.Hidden {
+	if cmd.Hidden || cmd.Name() == "help" {
 		return
 	}
 	var help bytes.Buffer
-	cmd.SetOut(&help)
-	require.NoError(t, cmd.Help())
+	h := newHost()
+	h.stdout = &help
+	require.Equal(t, exitPassed, run(t.Context(), h, append([]string{"help"}, strings.Fields(cmd.CommandPath())[1:]...)))
 	fmt.Fprintf(b, "\n## `%s`\n\n```\n%s```\n", cmd.CommandPath(), strings.TrimLeft(help.String(), "\n"))
 }

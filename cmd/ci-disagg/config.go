@@ -237,6 +237,8 @@ func (c config) profile(flag string) (string, script.Profile, error) {
 	switch {
 	case name != "" && c.path == "":
 		return "", script.Profile{}, usageErr(fmt.Errorf("--cluster %s: no %s is here that would describe it: name one with --config, or write clusters: {%s: {gpus_per_node: 4}} into it", name, defaultConfig, name))
+	case name != "" && len(names) == 0:
+		return "", script.Profile{}, usageErr(fmt.Errorf("--cluster %s: %s has no clusters: section: write clusters: {%s: {gpus_per_node: 4}} into it", name, c.doc.File, name))
 	case name != "":
 		return "", script.Profile{}, usageErr(fmt.Errorf("--cluster %s: the config has no such cluster (it has: %s)", name, strings.Join(names, ", ")))
 	case len(names) > 1:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -40,6 +41,9 @@ func (o *driveFlags) AddFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.failFast, "fail-fast", false, "end the other cases when one does not pass")
 	f.IntVar(&o.retries, "retries", -1, "further attempts after an infrastructure failure (default retry.max)")
 	f.IntVar(&o.reruns, "reruns", -1, "repetitions of a suspicious measurement, 0 to 3 (default perf.reruns)")
+	for _, name := range []string{"retries", "reruns"} {
+		f.Lookup(name).DefValue = "0" // help prints no default of its own: the text names it
+	}
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "do not show the roles' output (a terminal shows a table of the cases instead)")
 	f.BoolVar(&o.debug, "debug", false, "log every Slurm call")
 }
@@ -68,6 +72,9 @@ func newDriver(h host, cfg config, cluster string, prof script.Profile, backend 
 	d := &driver{
 		cfg: cfg, cluster: cluster, profile: prof, backend: backend, flags: flags,
 		log: slog.New(slog.NewTextHandler(h.stderr, &slog.HandlerOptions{Level: level})),
+	}
+	if flags.maxJobs < 0 || flags.retries < -1 || flags.reruns < -1 {
+		return nil, usageErr(errors.New("--max-jobs, --retries and --reruns cannot be negative"))
 	}
 	if err := d.findBinary(h); err != nil {
 		return nil, err
@@ -165,13 +172,17 @@ func (d *driver) preflight(ctx context.Context) error {
 		return nil
 	}
 	res, err := d.host.Run(ctx, clusterhost.Cmd{Argv: []string{"sbatch", "--version"}})
+	sbatch := "sbatch --version"
+	if d.profile.Login != "" {
+		sbatch += " on " + d.host.Name()
+	}
 	switch {
 	case errors.Is(err, clusterhost.ErrNotStarted) && d.profile.Login == "":
 		return usageErr(errors.New("there is no sbatch on PATH: run on a Slurm login node, set login: in the cluster's profile, or use --backend local"))
 	case err != nil:
-		return &endError{code: exitInfra, err: fmt.Errorf("sbatch on %s: %w", d.host.Name(), err)}
+		return &endError{code: exitInfra, err: fmt.Errorf("%s: %w", sbatch, err)}
 	case res.Exit != 0:
-		return usageErr(fmt.Errorf("sbatch --version on %s ended with %d: %s", d.host.Name(), res.Exit, res.Stderr))
+		return usageErr(fmt.Errorf("%s ended with %d: %s", sbatch, res.Exit, bytes.TrimSpace(res.Stderr)))
 	}
 	return nil
 }
@@ -249,7 +260,9 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, dir rundir.Dir, 
 	switch {
 	case errors.As(err, &interrupted):
 		return rep.finishInterrupted(h, interrupted)
-	case errors.As(err, &busy), errors.As(err, new(*drive.OtherRunError)):
+	case errors.As(err, &busy):
+		return usageErr(fmt.Errorf("%w: --wait waits for its end, ci-disagg cancel %s ends it", err, dir))
+	case errors.As(err, new(*drive.OtherRunError)):
 		return usageErr(err)
 	case err != nil:
 		return &endError{code: exitInfra, err: err}

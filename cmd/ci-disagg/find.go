@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
+	"syscall"
 
 	"github.com/spf13/pflag"
 
@@ -24,6 +26,10 @@ func (o findFlags) find(h host, config string, args []string) (rundir.Dir, error
 	switch {
 	case len(args) == 1 && o.runID == "":
 		path, err := absPath(h, args[0])
+		if err != nil {
+			return "", err
+		}
+		_, err = readRun(rundir.Dir(path))
 		return rundir.Dir(path), err
 	case len(args) == 1 || o.runID == "":
 		return "", usageErr(errors.New("which run? Give its directory, or --run-id"))
@@ -37,18 +43,27 @@ func (o findFlags) find(h host, config string, args []string) (rundir.Dir, error
 		return "", err
 	}
 	dir := rundir.Dir(filepath.Join(parent, rundir.Slug(o.runID)))
-	var run rundir.Run
-	if err := rundir.ReadJSON(dir.RunFile(), &run); err != nil {
+	if _, err := readRun(dir); err != nil {
 		return "", usageErr(fmt.Errorf("no run %s in %s: %w", o.runID, parent, err))
 	}
 	return dir, nil
+}
+
+// readRun reads the record of a run directory, whose name the user gave.
+func readRun(dir rundir.Dir) (rundir.Run, error) {
+	var run rundir.Run
+	err := rundir.ReadJSON(dir.RunFile(), &run)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		err = fmt.Errorf("%s is not a run directory: it has no run.json", dir)
+	}
+	return run, usageErr(err)
 }
 
 // sameRun refuses to take up a run that is another one than asked for: of other
 // cases, or of another build under the same id, as $BUILD_TAG of a job that was
 // made anew. Both would end with the first one's result. A suite that cannot be
 // planned is refused too; resume goes on without one.
-func (o runOptions) sameRun(h host, args []string, dir rundir.Dir) error {
+func (o runOptions) sameRun(h host, args []string, dir rundir.Dir, run rundir.Run) error {
 	s, err := o.resolve(h, args)
 	if err != nil {
 		return err
@@ -56,10 +71,6 @@ func (o runOptions) sameRun(h host, args []string, dir rundir.Dir) error {
 	build, err := o.build(h, s.config.Perf.Policy.Mode)
 	if err != nil {
 		return err
-	}
-	var run rundir.Run
-	if err := rundir.ReadJSON(dir.RunFile(), &run); err != nil {
-		return usageErr(err)
 	}
 	if what := otherRun(run, build, s); what != "" {
 		return usageErr(fmt.Errorf("run %s in %s %s: give this run a --run-id of its own", run.ID, dir, what))

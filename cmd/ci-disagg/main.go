@@ -52,10 +52,13 @@ func run(ctx context.Context, h host, args []string) (code int) {
 		}
 	}()
 	root := newRoot(h)
+	began := false // what the verb says is no matter of usage
+	root.PersistentPreRun = func(*cobra.Command, []string) { began = true }
+	cmd := root
 	args, err := expandArgs(root, args)
 	if err == nil {
 		root.SetArgs(args)
-		err = root.ExecuteContext(ctx)
+		cmd, err = root.ExecuteContextC(ctx)
 	}
 	var end *endError
 	if errors.As(err, &end) {
@@ -64,11 +67,15 @@ func run(ctx context.Context, h host, args []string) (code int) {
 		}
 		return end.code
 	}
-	if err != nil { // cobra's own: unknown verb, unknown flag, wrong arguments
+	switch {
+	case err == nil:
+		return exitPassed
+	case began:
 		fmt.Fprintf(h.stderr, "ci-disagg: %v\n", err)
-		return exitUsage
+	default: // cobra's own: unknown verb, unknown flag, wrong arguments
+		fmt.Fprintf(h.stderr, "ci-disagg: %s\n", usageText(cmd, err))
 	}
-	return exitPassed
+	return exitUsage
 }
 
 func newRoot(h host) *cobra.Command {
@@ -81,13 +88,17 @@ output into one JUnit report and a verdict against stored baselines, and ends
 with one exit code:
 
 ` + exitTable,
+		Version:       buildVersion(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.SetVersionTemplate(versionLine())
 	root.SetIn(h.stdin)
 	root.SetOut(h.stdout)
 	root.SetErr(h.stderr)
 	addArgsFlag(root.PersistentFlags())
 	root.AddCommand(verbs(h)...)
+	strictHelp(root)
+	addCompletions(root, h)
 	return root
 }

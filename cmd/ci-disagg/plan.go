@@ -114,9 +114,11 @@ func runPlan(ctx context.Context, h host, o planOptions, args []string) error {
 	if len(d.draft) > 0 {
 		underDraft(s.plans, o.draft)
 	}
-	dir, err := exampleDir(h, s.config)
-	if err != nil {
-		return err
+	var dir rundir.Dir
+	if o.script || o.check {
+		if dir, err = exampleDir(h, s.config); err != nil {
+			return err
+		}
 	}
 	if o.write != "" {
 		return writeAttempt(h, d, o.write, s.plans)

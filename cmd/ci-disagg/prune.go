@@ -46,7 +46,7 @@ directories with a run.json directly below the runs directory, and never one tha
 is being driven or may still have a job. What a run has behind a login node
 (agent_dir of its cluster) goes with it; if that node cannot be reached, the run
 stays and prune exits 3.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runPrune(cmd.Context(), h, o) },
 	}
 	o.AddFlags(cmd.Flags())

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -116,10 +117,18 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	}
 	if found {
 		return reattach(ctx, h, dir, func(ctx context.Context, s *signals) error {
-			if err := o.sameRun(h, args, dir); err != nil {
+			run, err := readRun(dir)
+			if err != nil {
 				return err
 			}
-			fmt.Fprintf(h.stderr, "ci-disagg: run %s exists in %s: going on with it\n", id, dir)
+			if err := o.sameRun(h, args, dir, run); err != nil {
+				return err
+			}
+			does := "going on with it"
+			if !slices.ContainsFunc(run.Cases, goesOn) {
+				does = "it is over, and only reported again; to measure anew give another --run-id or --run-dir"
+			}
+			fmt.Fprintf(h.stderr, "ci-disagg: run %s exists in %s: %s\n", id, dir, does)
 			return continueRun(ctx, s, h, dir, o.driveFlags, o.detach)
 		})
 	}
@@ -212,7 +221,7 @@ func runsDir(h host, cfg config) (string, error) {
 	if d := h.getenv("HOME"); filepath.IsAbs(d) {
 		return filepath.Join(d, ".local", "state", "ci-disagg", "runs"), nil
 	}
-	return "", usageErr(errors.New("where may run directories be? Give --run-dir, or runs_dir in the config"))
+	return "", usageErr(errors.New("where may run directories be? Give runs_dir in the config, or for one run --run-dir: $HOME is not set"))
 }
 
 // record is the new run's record.

@@ -73,6 +73,9 @@ func (o *suiteFlags) resolve(h host, args []string) (suite, error) {
 	}
 	plans, err := trtllm.Resolve(in)
 	if err != nil {
+		if cfg.path == "" {
+			err = fmt.Errorf("%w\nthere is no %s in %s: name the config with --config, or go to where it is", err, defaultConfig, in.Base)
+		}
 		return suite{}, usageErr(err)
 	}
 	for _, p := range plans {

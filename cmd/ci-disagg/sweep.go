@@ -42,7 +42,7 @@ seen from here is listed, not touched; end it with --owner TAG.
 
 Run it from a timer on a machine that sees the run directories: when an agent's
 pod dies, nothing that ran in it can clean up.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runSweep(cmd, h, o) },
 	}
 	o.AddFlags(cmd.Flags())

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 
@@ -16,12 +17,17 @@ func newVersionCmd(h host) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(h.stdout, "ci-disagg %s %s/%s %s\n", buildVersion(), runtime.GOOS, runtime.GOARCH, runtime.Version())
+			_, err := io.WriteString(h.stdout, versionLine())
 			return err
 		},
 	}
+}
+
+// versionLine is what 'version' and '--version' print.
+func versionLine() string {
+	return fmt.Sprintf("ci-disagg %s %s/%s %s\n", buildVersion(), runtime.GOOS, runtime.GOARCH, runtime.Version())
 }
 
 // buildVersion is the linked version, else the module version or the commit

@@ -91,8 +91,21 @@ func syntaxProblem(file string, data []byte, err error) Problem {
 	if p.Line == 0 {
 		p.Line = badLine(data, text)
 	}
+	if tabbed(data, p.Line) {
+		text += ": the line is indented with a tab, YAML wants spaces"
+	}
 	p.Message = "not valid YAML: " + text
 	return p
+}
+
+// tabbed says whether a line has a tab in its indentation.
+func tabbed(data []byte, line int) bool {
+	lines := bytes.Split(data, []byte("\n"))
+	if line < 1 || line > len(lines) {
+		return false
+	}
+	text := lines[line-1]
+	return bytes.ContainsRune(text[:len(text)-len(bytes.TrimLeft(text, " \t"))], '\t')
 }
 
 // badLine is the first line with bytes that YAML does not allow, or with the alias

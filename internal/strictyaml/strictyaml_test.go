@@ -185,6 +185,9 @@ func TestSyntaxErrorsHaveALine(t *testing.T) {
 		require.ErrorContains(t, err, "not valid YAML: ", in)
 		require.NotContains(t, err.Error(), "yaml:", in)
 	}
+	err := strictyaml.Decode("f", []byte("a:\n\tb: 2\n"), &config{})
+	require.ErrorContains(t, err, "f:2: not valid YAML")
+	require.ErrorContains(t, err, "indented with a tab")
 }
 
 func TestHostileDocumentsAreBounded(t *testing.T) {

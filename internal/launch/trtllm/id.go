@@ -42,6 +42,8 @@ func (s settings) parseID(id string) (testID, error) {
 	}
 	open := strings.IndexByte(id, '[')
 	switch {
+	case strings.IndexAny(id, "\"'`") == 0:
+		return testID{}, fmt.Errorf("test id %q stands in quotes: take them off", id)
 	case open >= 0 && !strings.HasSuffix(id, "]"):
 		return testID{}, fmt.Errorf("test id %q does not end with ]", id)
 	case open < 0 && strings.Contains(id, "::"):

@@ -59,7 +59,7 @@ func TestIDs(t *testing.T) {
 		require.Equal(t, want, got.full)
 	}
 	for id, want := range map[string]string{
-		"a.py::f": "names no case", "a.py::f[x": "does not end with ]", "a.py::f[x]y": "does not end with ]", "a.py::f[other-x]": "does not begin with",
+		"'a.py::f[disagg-x]'": "stands in quotes", "a.py::f": "names no case", "a.py::f[x": "does not end with ]", "a.py::f[x]y": "does not end with ]", "a.py::f[other-x]": "does not begin with",
 		"f[disagg]": "does not begin with", "disagg-../../etc/passwd": "names a path", "f[aggr-a/b]": "names a path", "f[disagg-\x01\n]": "control character",
 		"f[disagg-]": "something is missing", "aggr-f-": "something is missing", "f[ disagg-x]": "begins or ends with a blank", "disagg-x.yaml": "leave out .yaml",
 	} {
@@ -258,7 +258,7 @@ func TestShardsAndSplitGroup(t *testing.T) {
 	in := input("synthetic", ids...)
 	in.Shard, in.Shards = 7, 9
 	_, err := Resolve(in)
-	require.ErrorContains(t, err, "--shard: part 7 of 9 is empty: there are 5 tests, use at most as many parts")
+	require.ErrorContains(t, err, "--shard: part 7 of 9 is empty: the suite has 5 tests, use at most as many parts")
 	in.Shard, in.Shards, in.SplitGroup = 1, 2, 1
 	_, err = Resolve(in)
 	require.ErrorContains(t, err, "--split-group: chooses one test, --shard a part of the list: give one of them")

@@ -33,7 +33,7 @@ func Resolve(in Input) ([]rundir.Plan, error) {
 			continue
 		}
 		if first, twice := seen[p.Case.ID]; twice {
-			r.problem(e.file, e.line, "", "case %s is listed twice, also at %s: remove one, for more measurements use repetitions", p.Case.ID, first.source())
+			r.problem(e.file, e.line, "", "case %s is listed twice, also at %s: remove one", p.Case.ID, first.source())
 			continue
 		}
 		seen[p.Case.ID] = e
@@ -200,7 +200,11 @@ func (r *resolver) entries() []entry {
 		r.warnings = append(r.warnings, warnings...)
 		r.problems = append(r.problems, problems...)
 	}
-	if len(out) == 0 && len(r.problems) == 0 {
+	switch {
+	case len(out) > 0 || len(r.problems) > 0:
+	case len(r.in.Lists) > 0:
+		r.problem(strings.Join(r.in.Lists, ", "), 0, "", "names no test, or none whose conditions are met here")
+	default:
 		r.problem("", 0, "", "no test is named: give ids, or a list")
 	}
 	if len(r.problems) > 0 && len(out) == 0 {
@@ -222,7 +226,7 @@ func (r *resolver) entries() []entry {
 			}
 		}
 		if len(part) == 0 {
-			r.problem("", 0, "--shard", "part %d of %d is empty: there are %s, use at most as many parts", r.in.Shard, r.in.Shards, tests(len(out)))
+			r.problem("", 0, "--shard", "part %d of %d is empty: the suite has %s, use at most as many parts", r.in.Shard, r.in.Shards, tests(len(out)))
 		}
 		return part
 	}

@@ -149,7 +149,11 @@ func TestProblemsOfPlans(t *testing.T) {
 		"workload.env: \"1\" is not a variable name":                    func(in *Input) { in.Config.Env = map[string]string{"1": ""} },
 		"gone.txt: cannot be read":                                      func(in *Input) { in.Waives = []string{"gone.txt"} },
 		"nolist.txt: cannot be read":                                    func(in *Input) { in.Lists = []string{"nolist.txt"} },
-		"no test is named":                                              func(in *Input) { in.Tests = nil },
+		"empty.txt: names no test": func(in *Input) {
+			in.Tests, in.Lists = nil, []string{"empty.txt"}
+			require.NoError(t, os.WriteFile(filepath.Join(in.Base, "empty.txt"), []byte("# nothing\n"), 0o600))
+		},
+		"no test is named": func(in *Input) { in.Tests = nil },
 	} {
 		_, err := resolveText(t, good, "disagg-c", change)
 		require.ErrorContains(t, err, want)

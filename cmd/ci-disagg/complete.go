@@ -1,0 +1,50 @@
+package main
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/spf13/cobra"
+)
+
+// addCompletions tells the shell what to offer beside file names: the words that
+// a flag knows, the clusters of the config, run directories.
+func addCompletions(root *cobra.Command, h host) {
+	words := map[string][]string{
+		"backend":   {"slurm", "local"},
+		"case-mode": {"e2e", "gen_only", "ctx_only", "aggregated"},
+		"flaky":     {"pass", "fail", "skip"},
+		"format":    {"openmetrics", "opensearch-bulk"},
+		"mode":      {"nightly", "pr"},
+	}
+	for _, cmd := range root.Commands() {
+		complete := func(flag string, f cobra.CompletionFunc) {
+			if cmd.Flags().Lookup(flag) != nil {
+				if err := cmd.RegisterFlagCompletionFunc(flag, f); err != nil {
+					panic(err) // there are two for one flag
+				}
+			}
+		}
+		for flag, known := range words {
+			complete(flag, cobra.FixedCompletions(known, cobra.ShellCompDirectiveNoFileComp))
+		}
+		complete("cluster", clustersOf(h))
+		switch cmd.Name() {
+		case "run", "plan": // test ids
+			cmd.ValidArgsFunction = cobra.NoFileCompletions
+		case "report", "resume", "cancel":
+			cmd.ValidArgsFunction = cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs)
+		}
+	}
+}
+
+// clustersOf offers the clusters of the config that the command line names.
+func clustersOf(h host) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		cfg, err := loadConfig(h, cmd.Flag("config").Value.String())
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		return slices.Sorted(maps.Keys(cfg.Clusters)), cobra.ShellCompDirectiveNoFileComp
+	}
+}
