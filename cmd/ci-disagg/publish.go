@@ -23,31 +23,33 @@ func (r *reporter) publish(h host, built report.Built) error {
 		built.JUnit.NotStored = r.notStored.Error()
 	}
 	sum, err := merge.Merge(built.JUnit, filepath.Join(r.dir.Report(), rundir.ReportJUnit), r.builder.Merge)
-	if err != nil {
-		err = fmt.Errorf("junit.xml: %w", err)
-	} else {
+	if err == nil {
 		report.Reconcile(d, sum)
 	}
 	d.Warnings = append(d.Warnings, sum.Warnings...)
 	if r.notStored != nil {
 		report.NotStored(d, r.notStored, advisory)
 	}
+	err = unwritten(d, "junit.xml", err)
 	publish.Advice{RunDir: string(r.dir), Config: r.config, Cluster: d.Cluster, Backend: d.Backend}.Advise(d)
-	if writeErr := publish.Write(r.dir.Report(), *d); writeErr != nil {
-		err = errors.Join(err, fmt.Errorf("report: %w", writeErr))
-	}
-	if copyErr := copyReport(r.copyTo, r.dir, *d); copyErr != nil {
-		err = errors.Join(err, fmt.Errorf("--copy-report: %w", copyErr))
-	}
+	err = errors.Join(err, unwritten(d, "report", publish.Write(r.dir.Report(), *d)))
+	err = errors.Join(err, unwritten(d, "--copy-report", copyReport(r.copyTo, r.dir, *d)))
 	fmt.Fprint(h.stdout, publish.Console(*d, r.dir.Report(), consoleStyle(h)))
-	code := d.ExitCode
-	if err != nil && d.Result != "interrupted" {
-		code = report.ExitCode([]int{code, exitInfra}, 0)
-	}
 	if r.notStored != nil {
 		err = errors.Join(fmt.Errorf("not stored: %w", r.notStored), err)
 	}
-	return endWith(h, code, err)
+	return endWith(h, d.ExitCode, err)
+}
+
+// unwritten makes the document say that a part of the report could not be written,
+// so that what is written after it, and the console, say the exit code that comes.
+func unwritten(d *publish.Document, what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("%s: %w", what, err)
+	report.Worsen(d, exitInfra, err.Error())
+	return err
 }
 
 // endWith ends a verb with its exit code. What went wrong without costing the

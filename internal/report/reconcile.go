@@ -44,7 +44,16 @@ func NotStored(d *publish.Document, why error, advisory bool) {
 	if !MustBeStored(*d, advisory) {
 		return
 	}
-	if code := ExitCode([]int{d.ExitCode, ExitNoVerdict}, 0); code != d.ExitCode {
+	Worsen(d, ExitNoVerdict, text)
+}
+
+// Worsen makes the document say what went wrong after its cases were judged, where
+// that changes how the run ends. Of an interrupted run the signal decides.
+func Worsen(d *publish.Document, code int, text string) {
+	if d.Result == ResultOf(-1) {
+		return
+	}
+	if code = ExitCode([]int{d.ExitCode, code}, 0); code != d.ExitCode {
 		d.ExitCode, d.Result = code, ResultOf(code)
 		d.Headline += "; " + text
 	}

@@ -25,20 +25,29 @@ func (a Advice) Advise(d *Document) {
 	for i := range d.Cases {
 		d.Cases[i].Next = a.next(d.Cases[i])
 	}
-	switch d.Result {
-	case resultInterrupted:
-		d.Next = command("ci-disagg", "resume", a.RunDir)
-	case resultInfra:
-		d.Next = a.again(d.Cases)
-	default:
-		d.Next = ""
-		for _, c := range worstFirst(d.Cases) {
-			if c.Result == d.Result {
-				d.Next = c.Next
-				break
-			}
+	d.Next = a.nextOfRun(*d)
+}
+
+func (a Advice) nextOfRun(d Document) string {
+	if d.Result == resultInterrupted {
+		return command("ci-disagg", "resume", a.RunDir)
+	}
+	for _, c := range worstFirst(d.Cases) {
+		switch {
+		case c.Result != d.Result:
+		case d.Result == resultInfra:
+			return a.again(d.Cases)
+		default:
+			return c.Next
 		}
 	}
+	switch { // no case ended so, but the run: the report could not be written, or nothing be stored
+	case d.Result == resultInfra:
+		return command("ci-disagg", "report", a.RunDir)
+	case d.Result == resultNoVerdict && len(d.Cases) > 0:
+		return command("ci-disagg", "report", "--save", a.RunDir)
+	}
+	return ""
 }
 
 // next is the command for one case, "" when there is nothing to do.

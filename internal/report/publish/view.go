@@ -259,6 +259,9 @@ func runFault(d Document) string {
 	case resultRegression:
 		return "All tests passed, but something is slower than its baseline."
 	case resultNoVerdict:
+		if d.Counts.NoVerdict == 0 {
+			return "All tests passed, but what was measured did not join the history: every later verdict would miss it."
+		}
 		return "All tests passed, but not every speed could be judged."
 	case resultTestFailed:
 		if d.Counts.Infra > 0 {
