@@ -101,7 +101,7 @@ func (p painter) passed(cases []Case, all int) []string {
 	}
 	var out []string
 	for _, c := range cases {
-		line := fmt.Sprintf("  %s  %s", p.result(c.Result), oneLine(c.ID, 160))
+		line := fmt.Sprintf("  %s  %s", p.result(c.Result), oneLine(shortenMiddle(c.ID, 160), 160))
 		if n := len(c.Attempts); n > 1 {
 			line += fmt.Sprintf(" (%s)", count(n, "attempt"))
 		}
@@ -129,7 +129,7 @@ func (p painter) warnings(all []string) []string {
 // is where the head of the summary does not say it.
 func (p painter) block(g group, withFault bool) []string {
 	c := g.Case
-	out := []string{fmt.Sprintf("  %s  %s", p.result(c.Result), oneLine(c.ID, 180))}
+	out := []string{fmt.Sprintf("  %s  %s", p.result(c.Result), oneLine(shortenMiddle(c.ID, 180), 180))}
 	say := func(format string, args ...any) {
 		out = append(out, "      "+oneLine(squeeze(fmt.Sprintf(format, args...)), consoleWidth))
 	}
@@ -137,7 +137,7 @@ func (p painter) block(g group, withFault bool) []string {
 		say("%s", fault(c))
 	}
 	rows := moved(c.Metrics)
-	if text := failureText(c); text != "" && len(rows) == 0 {
+	if text := failureText(c); text != "" && (len(rows) == 0 || c.Result == resultNoVerdict) { // numbers alone do not say why
 		say("%s", text)
 	}
 	if f := c.Finding; f != nil && f.Line != nil {

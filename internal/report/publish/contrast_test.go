@@ -118,6 +118,9 @@ func TestContrastOfDrawings(t *testing.T) {
 		for _, full := range []string{inkRun, inkBad} {
 			check(look.see(white), see(full), textContrast, "words in a bar, %s", full)
 		}
+		for _, pale := range []string{inkWait, inkWaitBad} {
+			check(see(inkText), see(pale), textContrast, "words in a pale bar, %s", pale)
+		}
 		for _, band := range []string{inkBand, inkBandAlt} {
 			ground := see(band).over(look.page, bandOpacity)
 			check(see(inkText), ground, textContrast, "a phase's name")

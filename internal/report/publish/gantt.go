@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -17,6 +18,7 @@ const (
 	ganttBottom = 26 // axis
 	ganttRight  = 16
 	ganttChar   = 6.7 // width of a character, generous
+	ganttCap    = 9.2 // of one of a role's name: capitals, perhaps bold, in a wide font
 	bandOpacity = 0.7
 )
 
@@ -84,9 +86,9 @@ func attemptSpan(a Attempt) (from, to time.Time, ok bool) {
 func ganttLeft(roles []Role) float64 {
 	longest := 8
 	for _, r := range roles {
-		longest = max(longest, len(shorten(r.Name, 26)))
+		longest = max(longest, utf8.RuneCountInString(shorten(r.Name, 26)))
 	}
-	return 12 + float64(longest)*7.6
+	return 12 + float64(longest)*ganttCap
 }
 
 type gantt struct {
@@ -163,12 +165,13 @@ func (g *gantt) bar(r Role, end time.Time, y int) {
 	if x2 > x1 {
 		fmt.Fprintf(&g.b, `<rect x="%.1f" y="%d" width="%.1f" height="14" fill="%s"/>`, x1, y+5, x2-x1, full)
 	}
-	g.ending(r, x0, x2, y)
+	g.ending(r, x0, x1, x2, y)
 }
 
 // ending marks how a bar ends: a cross for the root cause, an open ring for
-// what fell with it or failed besides.
-func (g *gantt) ending(r Role, from, at float64, y int) {
+// what fell with it or failed besides. The words stand behind the bar, or in one
+// part of it: from is where its pale part begins, full its full one.
+func (g *gantt) ending(r Role, from, full, at float64, y int) {
 	text := ""
 	switch r.Status {
 	case roleRoot:
@@ -191,8 +194,10 @@ func (g *gantt) ending(r Role, from, at float64, y int) {
 	switch {
 	case at+10+width < ganttWidth:
 		fmt.Fprintf(&g.b, `<text x="%.1f" y="%d">%s</text>`, at+9, y+16, text)
-	case at-from > width+20:
+	case at-full > width+20:
 		fmt.Fprintf(&g.b, `<text x="%.1f" y="%d" text-anchor="end" fill="#ffffff">%s</text>`, at-9, y+16, text)
+	case at == full && at-from > width+20:
+		fmt.Fprintf(&g.b, `<text x="%.1f" y="%d" text-anchor="end">%s</text>`, at-9, y+16, text)
 	}
 }
 

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"html"
 	"io"
 	"io/fs"
 	"maps"
 	"math"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -191,7 +193,17 @@ func activeIn(t *testing.T, data []byte, ext string) []string {
 // TestLinksLeadSomewhere follows every relative link of every page.
 func TestLinksLeadSomewhere(t *testing.T) {
 	t.Parallel()
-	d := infraDocument()
+	for name, d := range documents() {
+		if name != "hostile" { // its paths are no files
+			require.Greater(t, follow(t, d), 5, name)
+		}
+	}
+}
+
+// follow gives a run the files that its records name, and counts the links that
+// its pages hold.
+func follow(t *testing.T, d Document) int {
+	t.Helper()
 	dir, files := written(t, d)
 	run := filepath.Dir(dir)
 	for _, c := range d.Cases {
@@ -201,7 +213,9 @@ func TestLinksLeadSomewhere(t *testing.T) {
 				links = append(links, *r.Log)
 			}
 			for _, l := range links {
-				require.NoError(t, rundir.WriteFile(filepath.Join(run, l.Path), nil, rundir.FileMode))
+				path := filepath.Join(run, l.Path)
+				require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+				require.NoError(t, os.WriteFile(path, nil, 0o600))
 			}
 		}
 	}
@@ -212,15 +226,19 @@ func TestLinksLeadSomewhere(t *testing.T) {
 			continue
 		}
 		for _, m := range regexp.MustCompile(`(?:href|src)="([^"]+)"`).FindAllStringSubmatch(string(data), -1) {
-			if strings.HasPrefix(m[1], "https:") {
-				continue
+			link, err := url.Parse(html.UnescapeString(m[1]))
+			require.NoError(t, err, file)
+			switch {
+			case link.Host != "": // the build's
+			case link.Path == "":
+				require.Contains(t, string(data), ` id="`+link.Fragment+`"`, "%s in %s", m[1], file)
+			default:
+				require.FileExists(t, filepath.Join(dir, filepath.FromSlash(filepath.Dir(file)), filepath.FromSlash(link.Path)), "%s in %s", m[1], file)
 			}
-			to := strings.NewReplacer("%20", " ", "%23", "#").Replace(m[1])
-			require.FileExists(t, filepath.Join(dir, filepath.FromSlash(filepath.Dir(file)), filepath.FromSlash(to)), "%s in %s", m[1], file)
 			followed++
 		}
 	}
-	require.Greater(t, followed, 50)
+	return followed
 }
 
 // TestWaysThroughALargeSuite: from the top of the overview to the first case of
@@ -334,6 +352,50 @@ func TestWarningsAreSeen(t *testing.T) {
 	require.Contains(t, s, "- doubt 4 of @\u200ball \\| &lt;b&gt;: long")
 	require.Contains(t, s, "- … and 4 more, in the report\n")
 	require.Less(t, len(s), 4000)
+}
+
+// TestConsoleSaysWhyThereIsNoVerdict: the numbers alone do not.
+func TestConsoleSaysWhyThereIsNoVerdict(t *testing.T) {
+	t.Parallel()
+	c := newCase(0)
+	c.Result, c.ExitCode, c.Verdict, c.Message = resultNoVerdict, 5, verdict.Invalid, "not a valid measurement: con16 was planned but there is no result"
+	for i := range c.Metrics {
+		c.Metrics[i].Verdict = verdict.Invalid
+	}
+	d := document(5, resultNoVerdict, "1 case", c)
+	require.Contains(t, Console(d, "/r", Style{}), "\n      not a valid measurement: con16 was planned but there is no result\n      output_token_throughput")
+	require.Contains(t, Summary(d), "con16 was planned")
+}
+
+// TestLongNamesLeaveTheNumbers: of names of any length the console shows the end,
+// by which they differ, and the value behind them.
+func TestLongNamesLeaveTheNumbers(t *testing.T) {
+	t.Parallel()
+	d := regressionDocument()
+	c := &d.Cases[0]
+	c.ID = "perf/test.py::test_e2e[" + strings.Repeat("disagg_upload_", 30) + "con99]"
+	for i := range c.Metrics {
+		c.Metrics[i].Point = strings.Repeat("isl8192_", 30) + "con99"
+	}
+	text := Console(d, "/r", Style{})
+	require.Contains(t, text, "con99]\n")
+	require.Contains(t, text, "con99: 12.91 ms, 13.2 % worse than 11.40\n")
+}
+
+// TestWordsOfATimelineAreRead: in a pale bar they are dark, and the names have
+// room also in a wide font.
+func TestWordsOfATimelineAreRead(t *testing.T) {
+	t.Parallel()
+	c := crash(newCase(0), classInfra)
+	a := &c.Attempts[0]
+	a.Roles[1].Ready, a.Roles[1].Status = nil, roleCollateral
+	words := regexp.MustCompile(`text-anchor="end"( fill="#ffffff")?>(root cause|fell with it)<`).FindAllStringSubmatch(string(Timeline(*a)), -1)
+	require.Len(t, words, 3)
+	for i, white := range []bool{true, false, true} {
+		require.Equal(t, white, words[i][1] != "", words[i][0])
+	}
+	const benchmark = 87 // px of BENCHMARK in bold 12 px DejaVu Sans
+	require.Greater(t, ganttLeft([]Role{{RoleRecord: rundir.RoleRecord{Name: "BENCHMARK"}}})-8, float64(benchmark-1))
 }
 
 // TestLastLineIsNoErrorLine: the end of a log that explains nothing is not shown

@@ -80,7 +80,7 @@ func summaryCase(g group) string {
 	fmt.Fprintf(&b, "### %s %s: %s\n\n", icon(c.Result), label(c.Result), escape(oneLine(shortCase(c.ID), 300)))
 	fmt.Fprintf(&b, "%s\n", escape(fault(c)))
 	rows := moved(c.Metrics)
-	if text := failureText(c); text != "" && len(rows) == 0 {
+	if text := failureText(c); text != "" && (len(rows) == 0 || c.Result == resultNoVerdict) { // numbers alone do not say why
 		fmt.Fprintf(&b, "\n%s\n", escape(oneLine(text, 500)))
 	}
 	if f := c.Finding; f != nil && f.Line != nil {

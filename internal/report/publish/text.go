@@ -40,6 +40,17 @@ func shorten(s string, n int) string {
 	return string([]rune(s)[:n-1]) + "…"
 }
 
+// shortenMiddle cuts s to n runes. Names of one suite begin alike and differ
+// towards their ends.
+func shortenMiddle(s string, n int) string {
+	r := []rune(s)
+	if len(r) <= n {
+		return s
+	}
+	head := n / 4
+	return string(r[:head]) + "…" + string(r[len(r)-(n-head-1):])
+}
+
 // oneLine is s without line breaks and control characters, cut to n runes.
 func oneLine(s string, n int) string {
 	s = strings.Map(func(r rune) rune {

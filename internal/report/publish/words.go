@@ -328,7 +328,7 @@ func rowName(r verdict.Row) string {
 
 // rowText is one row in a line.
 func rowText(r verdict.Row) string {
-	text := rowName(r) + ": "
+	text := shortenMiddle(rowName(r), 100) + ": " // the numbers matter more
 	if r.Value == nil {
 		return text + word(r.Verdict)
 	}
