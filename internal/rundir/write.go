@@ -39,29 +39,42 @@ func WriteFile(path string, data []byte, mode fs.FileMode) error {
 
 // WriteStream replaces path with what fill writes: temporary file in the same
 // directory, fsync, rename, fsync of the directory. If fill fails, path is left
-// as it was and the temporary file is removed. A program (mode with an x) can be
-// executed at once.
-func WriteStream(path string, mode fs.FileMode, fill func(io.Writer) error) (err error) {
+// as it was and the temporary file is removed.
+//
+// A program (mode with an x) can be executed at once: nothing is being started
+// while it is open, so fill must not start anything. A child between fork and exec
+// would hold it open for writing, and execve of it fail with ETXTBSY
+// (https://go.dev/issue/22315).
+func WriteStream(path string, mode fs.FileMode, fill func(io.Writer) error) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, DirMode); err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".tmp-*")
+	tmp, err := writeTemp(dir, "."+filepath.Base(path)+".tmp-*", mode, fill)
 	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, ignoreGone(os.Remove(tmp.Name())))
-		}
-	}()
-	if err := fillAndSync(tmp, mode, fill); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	if err := os.Rename(tmp.Name(), path); err != nil {
-		return err
+	if err := os.Rename(tmp, path); err != nil {
+		return errors.Join(err, ignoreGone(os.Remove(tmp)))
 	}
 	return syncDir(dir)
+}
+
+// writeTemp makes a new file, synced, with what fill writes. It is removed if that
+// fails.
+func writeTemp(dir, pattern string, mode fs.FileMode, fill func(io.Writer) error) (name string, err error) {
+	if mode&0o111 != 0 {
+		syscall.ForkLock.RLock()
+		defer syscall.ForkLock.RUnlock()
+	}
+	f, err := os.CreateTemp(dir, pattern)
+	if err != nil {
+		return "", err
+	}
+	if err := fillAndSync(f, mode, fill); err != nil {
+		return "", errors.Join(err, ignoreGone(os.Remove(f.Name())))
+	}
+	return f.Name(), nil
 }
 
 // WriteDerived replaces path with data by a rename, but does not sync: for the
@@ -95,20 +108,7 @@ func fillAndSync(f *os.File, mode fs.FileMode, fill func(io.Writer) error) error
 	if err == nil {
 		err = f.Sync()
 	}
-	err = errors.Join(err, f.Close())
-	if mode&0o111 != 0 {
-		awaitForks()
-	}
-	return err
-}
-
-// awaitForks returns when every child that this process was starting has left
-// fork for its program. Until then it holds the files that were open, and execve
-// of one that was open for writing fails with ETXTBSY (https://go.dev/issue/22315).
-// On Linux a fork (CLONE_VFORK) keeps the lock until its child has exec'd.
-func awaitForks() {
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
+	return errors.Join(err, f.Close())
 }
 
 // syncDir makes a rename durable. Some network file systems cannot sync a
