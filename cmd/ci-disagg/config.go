@@ -149,7 +149,7 @@ func (c config) validate() error {
 	bad := func(path, format string, args ...any) { errs = append(errs, c.doc.Problem(path, format, args...)) }
 	for _, name := range slices.Sorted(maps.Keys(c.Clusters)) {
 		if err := c.Clusters[name].Validate(name); err != nil {
-			errs = append(errs, positioned(c.doc, err)...)
+			errs = append(errs, positioned(c.doc, "", err)...)
 		}
 	}
 	if c.Cluster != "" {
@@ -170,7 +170,7 @@ func (c config) validate() error {
 		bad("perf.store", "holds a password, and the config is kept with every run: put the URL into $CI_DISAGG_STORE, or the password into $PGPASSWORD or ~/.pgpass")
 	}
 	if err := c.Perf.Policy.Validate(); err != nil {
-		bad("perf", "%v", err)
+		errs = append(errs, positioned(c.doc, "perf.", err)...)
 	}
 	if _, err := blame.Compile(c.Classes); err != nil {
 		bad("classes", "%v", err)
@@ -193,15 +193,15 @@ func (c config) validate() error {
 }
 
 // positioned gives the lines of a joined error the position of the key they
-// begin with ("clusters.gb200.gpus: …").
-func positioned(doc strictyaml.Document, err error) []error {
+// begin with ("clusters.gb200.gpus: …"), below the section named.
+func positioned(doc strictyaml.Document, section string, err error) []error {
 	var out []error
 	for line := range strings.Lines(err.Error()) {
 		key, text, ok := strings.Cut(strings.TrimSpace(line), ": ")
 		if !ok {
 			key, text = "", strings.TrimSpace(line)
 		}
-		out = append(out, doc.Problem(key, "%s", text))
+		out = append(out, doc.Problem(section+key, "%s", text))
 	}
 	return out
 }

@@ -83,7 +83,7 @@ func newDriver(h host, cfg config, cluster string, prof script.Profile, backend 
 		d.cfg.Perf.Policy.Reruns = flags.reruns
 	}
 	if err := d.cfg.Perf.Policy.Validate(); err != nil {
-		return nil, usageErr(err)
+		return nil, usageErr(fmt.Errorf("--%w", err)) // the config's own values have been checked
 	}
 	if err := d.connect(h); err != nil {
 		return nil, usageErr(err)

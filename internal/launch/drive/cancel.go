@@ -152,6 +152,16 @@ func (d *driver) cancelRequested() (rundir.Cancel, bool) {
 	return c, c.At.After(d.lease.record().Acquired)
 }
 
+// requested is why ci-disagg cancel has ended a job, as the tail of a text; "" =
+// it was not that. Often the job is over before its driver finds the request.
+func (d *driver) requested(j rundir.Job) string {
+	var c rundir.Cancel
+	if err := rundir.ReadJSON(d.o.Dir.CancelFile(), &c); err != nil || c.At.Before(j.Intent) {
+		return ""
+	}
+	return ": " + c.Reason
+}
+
 // cancelAll ends every attempt and submits nothing more: the run goes on to its
 // report.
 func (d *driver) cancelAll(work context.Context, why string) {

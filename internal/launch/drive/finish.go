@@ -37,6 +37,9 @@ func (d *driver) finish(c *theCase, r outcome.Resolution) {
 		d.background(func() {
 			parts, _ := d.o.Host.ReadAt(work, 16*consolePart, rest)
 			warn := d.bringHome(work, a)
+			if o.Outcome == rundir.OutcomeCancelled && a.job.Cancel == nil {
+				o.Reason += d.requested(a.job)
+			}
 			err := writeOutcome(work, a.dir, o)
 			d.send(work, func(work context.Context) {
 				for p, data := range parts {

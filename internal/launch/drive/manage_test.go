@@ -38,6 +38,7 @@ func TestCancelEndsALiveRun(t *testing.T) {
 	run, err := wait(2 * ample)
 	require.NoError(t, err)
 	require.Equal(t, rundir.OutcomeCancelled, outcomeOf(t, o.Dir, "a", 0, 1).Outcome)
+	require.Contains(t, outcomeOf(t, o.Dir, "a", 0, 1).Reason, "enough")
 	require.Empty(t, run.Cases[2].Attempts, "a live driver submits nothing after the request")
 	noJobs(t, o)
 }
@@ -65,6 +66,7 @@ func TestCancelWithoutADriver(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, 0, st.ExitCode())
 			require.Equal(t, rundir.OutcomeCancelled, outcomeOf(t, dir, "c", 0, 1).Outcome, "%+v", outcomeOf(t, dir, "c", 0, 1))
+			require.Contains(t, outcomeOf(t, dir, "c", 0, 1).Reason, "enough")
 		})
 	}
 }
