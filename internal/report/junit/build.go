@@ -57,6 +57,7 @@ type builder struct {
 	emit func(*batch) error
 	want bool // someone wants the cases, not only the counts
 	late bool // someone wants the suites
+	seen func(s *Suite, class, name []byte, status Status)
 	junk bool // text before any element
 }
 

@@ -43,6 +43,16 @@ func (b *builder) openCase() error {
 	return err
 }
 
+// ownAttr is an attribute of the case itself.
+func (b *builder) ownAttr(name string) (value []byte) {
+	for _, a := range b.attrs[b.own.from:b.own.to] {
+		if string(b.arena[a.name.from:a.name.to]) == name {
+			value = b.arena[a.value.from:a.value.to] // of repeated ones the last counts
+		}
+	}
+	return value
+}
+
 func (b *builder) beginChild(name string) (elem, error) {
 	p := piece{name: name}
 	e := elText

@@ -6,7 +6,11 @@ import "unicode/utf8"
 // the batch, and everything as overlay where it would drop something.
 func (b *builder) closeCase() error {
 	b.inCase = false
-	b.file.Counts.Add(b.status())
+	status := b.status()
+	b.file.Counts.Add(status)
+	if b.seen != nil {
+		b.seen(b.suite.pub, b.ownAttr("classname"), b.ownAttr("name"), status)
+	}
 	if !b.want {
 		if b.late {
 			b.add(item{suite: b.pubSuite(), offset: b.start})

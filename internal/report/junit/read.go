@@ -45,6 +45,9 @@ const inFlight = 24 << 20
 type Visitor struct {
 	Case  func(*Case) error  // the case is the callee's
 	Suite func(*Suite) error // after the suite's end; also for suites that were cut off
+	// Seen is told what identifies each case and how it ended, at little cost. It is
+	// called from another goroutine, before Case, and may not keep the bytes.
+	Seen func(s *Suite, class, name []byte, status Status)
 }
 
 // Read reads one JUnit file. It visits every complete test case, also of a file
@@ -62,7 +65,7 @@ func Read(r io.Reader, file string, o ReadOptions, v Visitor) (File, error) {
 	outer := &suiteBuild{pub: &Suite{}}
 	b := &builder{
 		sc: newScanner(in, o.MaxCase), dec: decoder{plain: plainBytes()}, o: o, mem: p.mem,
-		file: &f, suite: outer, outer: outer, emit: p.send, want: v.Case != nil, late: v.Suite != nil,
+		file: &f, suite: outer, outer: outer, emit: p.send, want: v.Case != nil, late: v.Suite != nil, seen: v.Seen,
 	}
 	b.sc.base = skipped
 	readErr := p.run(b.run)

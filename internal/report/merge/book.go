@@ -26,6 +26,8 @@ type book struct {
 	seed   maphash.Seed
 	suites []*suite
 	sum    *Summary
+
+	weights weights // of the cases of the group that is being settled
 }
 
 // suite is one suite of the report.
@@ -169,7 +171,7 @@ func newBook(path string, o Options) *book {
 	if o.Spool == "" {
 		o.Spool = filepath.Dir(path)
 	}
-	b := &book{o: o, seed: maphash.MakeSeed(), sum: &Summary{}}
+	b := &book{o: o, seed: maphash.MakeSeed(), sum: &Summary{}, weights: make(weights)}
 	b.cut = cutter{caps: o.Caps, off: o.NoCaps}
 	b.spool = &spool{dir: o.Spool}
 	b.count = &counter{w: b.spool}
@@ -208,8 +210,8 @@ func (b *book) put(s *suite, c *junit.Case, group string, origin int, flags uint
 	}
 	e := entry{off: at.off, n: uint32(at.n), origin: uint32(origin), flags: flags | textFlags(c), status: statusNumber(c.Status())} //nolint:gosec // an index
 	e.key = b.hash(group, c)
-	safe := safeHash(c.Classname, c.Name)
-	e.safe, e.safeHi = uint32(safe), uint16(safe>>32) //nolint:gosec // as many bits as there is room for
+	safe := safeHash(junit.Clean(c.Classname), junit.Clean(c.Name)) // as they will be written
+	e.safe, e.safeHi = uint32(safe), uint16(safe>>32)               //nolint:gosec // as many bits as there is room for
 	s.entries.add(e)
 	s.times.sum += c.Time.Round(time.Millisecond)
 	if flags&flagSynthetic != 0 {
@@ -265,7 +267,7 @@ func (b *book) hash(group string, c *junit.Case) uint64 {
 }
 
 // rewrite is told about a group of equal cases and gives the one that stays. It
-// may give one of them unchanged.
+// may give one of them unchanged. Of very many it sees some, see weights.
 type rewrite func(group []*entry, cases []*junit.Case) (*junit.Case, error)
 
 // settle goes through the groups of equal cases of a suite, in the order of
@@ -292,24 +294,15 @@ func (b *book) settle(s *suite, fold bool, pick func(group []*entry) bool, fn re
 }
 
 func (b *book) settleGroup(s *suite, group []*entry, next func() (*junit.Case, error), fn rewrite) error {
-	cases := make([]*junit.Case, len(group))
-	for i := range group {
-		c, err := next()
-		if err != nil {
-			return err
-		}
-		cases[i] = c
-		if c.Name != cases[0].Name || c.Classname != cases[0].Classname {
-			return errors.New("two different cases have one hash: run the merge again")
-		}
+	r := groupReader{b: b, s: s, next: next}
+	if err := r.group(group); err != nil {
+		return err
 	}
-	for _, c := range cases { // now: fn may change them in place
-		s.times.sum -= c.Time.Round(time.Millisecond)
-	}
-	kept, err := fn(group, cases)
+	kept, err := fn(r.entries, r.cases)
 	if err != nil {
 		return err
 	}
+	clear(b.weights)
 	s.times.sum += kept.Time.Round(time.Millisecond)
 	for _, e := range group[1:] {
 		e.flags |= flagDead

@@ -104,7 +104,7 @@ func (b *book) warnPair(x, y *junit.Case, suites [2]string) {
 func (e *entry) safeBits() uint64 { return uint64(e.safeHi)<<32 | uint64(e.safe) }
 
 // safeHash is a hash of safeName, the same in every run of the program.
-func safeHash(class, name string) uint64 {
+func safeHash[T string | []byte](class, name T) uint64 {
 	const offset, prime = 14695981039346656037, 1099511628211 // FNV-1a
 	h := uint64(offset)
 	for i := range len(class) {

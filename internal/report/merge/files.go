@@ -213,13 +213,13 @@ func (p *plain) fold(files []File) error {
 // all count.
 func (p *plain) takes(label string, file int, cases []*junit.Case) []take {
 	if !p.pytest[file] {
-		return numbered(label, cases)
+		return numbered(label, cases, p.b.weights)
 	}
 	cases = joinTeardowns(cases)
 	if !p.tally[file].attempts {
-		return numbered(label, cases)
+		return numbered(label, cases, p.b.weights)
 	}
-	return []take{{label, foldAttempts(cases, p.b.o.Flaky)}}
+	return []take{{label, foldAttempts(cases, p.b.weights, p.b.o.Flaky)}}
 }
 
 // lifecycle says what was wrong with the files.

@@ -42,7 +42,7 @@ func (b *book) finish(name, path string) error {
 			return err
 		}
 		b.sum.Bytes = count.n
-		return verify(w, count.n, path, doc.Counts)
+		return verify(w, count.n, path, doc.Counts, b.identity())
 	})
 }
 
@@ -72,18 +72,44 @@ func (b *book) listRed() error {
 	})
 }
 
-// verify reads back what was written before it gets its name.
-func verify(w io.Writer, size int64, path string, want junit.Counts) error {
+// identity is what the cases of the report are, in whatever order: a hash of suite,
+// class, name and result of each. Classes and names are those that Jenkins sees.
+func (b *book) identity() (sum uint64) {
+	for _, s := range b.suites {
+		for _, e := range s.entries.all {
+			sum += caseHash(junit.Clean(s.name), e.safeBits(), e.status)
+		}
+	}
+	return sum
+}
+
+func caseHash(suite string, safe uint64, status uint8) uint64 {
+	h := safeHash(suite, "") ^ safe<<2 ^ uint64(status)
+	h = (h ^ h>>31) * 0x9E3779B97F4A7C15 // a sum of hashes hides nothing if their bits are mixed
+	return h ^ h>>29
+}
+
+// verify reads back what was written before it gets its name: the counts, and
+// that it is the same cases, each in its suite and with its result.
+func verify(w io.Writer, size int64, path string, want junit.Counts, identity uint64) error {
 	r, ok := w.(io.ReaderAt)
 	if !ok {
 		return nil
 	}
-	got, err := junit.Read(io.NewSectionReader(r, 0, size), path, spoolLimits(junit.ReadOptions{}), junit.Visitor{})
+	var sum uint64
+	got, err := junit.Read(io.NewSectionReader(r, 0, size), path, spoolLimits(junit.ReadOptions{}), junit.Visitor{
+		Seen: func(s *junit.Suite, class, name []byte, status junit.Status) {
+			sum += caseHash(s.Name, safeHash(class, name)&(1<<48-1), statusNumber(status))
+		},
+	})
 	if err != nil {
 		return fmt.Errorf("the report was written, but cannot be read: %w", err)
 	}
 	if got.Counts != want || got.Repaired > 0 {
 		return fmt.Errorf("the report was written with %s, but reads as %s", want, got.Counts)
+	}
+	if sum != identity {
+		return fmt.Errorf("the report was written with %s, but they read as other cases, or with other results", want)
 	}
 	return nil
 }

@@ -15,21 +15,22 @@ const noDetails = "no details recorded by pytest-rerunfailures"
 // name, in order: the last attempt is the verdict and the earlier ones become
 // rerun elements. A bare earlier attempt is how pytest-rerunfailures reports a
 // failed one: it looks passed, and is not.
-func foldAttempts(cases []*junit.Case, flaky Flaky) *junit.Case {
-	n := len(cases)
-	last := cases[n-1]
-	if n == 1 {
+func foldAttempts(cases []*junit.Case, w weights, flaky Flaky) *junit.Case {
+	last := cases[len(cases)-1]
+	if len(cases) == 1 {
 		return last
 	}
+	nth, n := w.ordinals(cases)
 	passed := !last.Status().Red()
 	var before junit.Case
-	for i, c := range cases[:n-1] {
-		before.Reruns = append(before.Reruns, attemptRerun(c, i+1, n, passed)...)
+	for i, c := range cases[:len(cases)-1] {
+		which := fmt.Sprintf("attempt %s of %d", nth[i], n)
+		before.Reruns = append(before.Reruns, attemptRerun(c, which, passed)...)
 		before.Properties = append(before.Properties, c.Properties...)
 		before.Extra = append(before.Extra, c.Extra...)
-		before.SystemOut = append(before.SystemOut, label(c.SystemOut, fmt.Sprintf("attempt %d of %d", i+1, n))...)
-		before.SystemErr = append(before.SystemErr, label(c.SystemErr, fmt.Sprintf("attempt %d of %d", i+1, n))...)
-		last.Time += c.Time
+		before.SystemOut = append(before.SystemOut, label(c.SystemOut, which)...)
+		before.SystemErr = append(before.SystemErr, label(c.SystemErr, which)...)
+		last.Time += w.of(c).time
 	}
 	last.Reruns = append(before.Reruns, last.Reruns...)
 	last.Properties = append(unlike(before.Properties, last.Properties), last.Properties...) // readers take the last of a name
@@ -70,7 +71,7 @@ func markFlaky(c *junit.Case, n int, flaky Flaky) {
 }
 
 // attemptRerun is what a failed attempt leaves in the final case.
-func attemptRerun(c *junit.Case, i, n int, passed bool) []junit.Rerun {
+func attemptRerun(c *junit.Case, which string, passed bool) []junit.Rerun {
 	out := append([]junit.Rerun{}, c.Reruns...)
 	found := false
 	for _, r := range c.Results {
@@ -80,7 +81,7 @@ func attemptRerun(c *junit.Case, i, n int, passed bool) []junit.Rerun {
 		found = true
 		out = append(out, junit.Rerun{
 			Kind: rerunKind(r.Status, passed), Type: orElse(r.Type, "attempt"),
-			Message: fmt.Sprintf("[attempt %d of %d] %s", i, n, r.Message), StackTrace: r.Text,
+			Message: fmt.Sprintf("[%s] %s", which, r.Message), StackTrace: r.Text,
 		})
 	}
 	if !found {
@@ -90,7 +91,7 @@ func attemptRerun(c *junit.Case, i, n int, passed bool) []junit.Rerun {
 		}
 		out = append(out, junit.Rerun{
 			Kind: rerunKind(junit.Failed, passed), Type: "ci-disagg.attempt",
-			Message: fmt.Sprintf("attempt %d of %d: %s", i, n, why),
+			Message: which + ": " + why,
 		})
 	}
 	return out
@@ -123,16 +124,14 @@ func joinTeardowns(cases []*junit.Case) []*junit.Case {
 		for _, r := range call.Results {
 			fmt.Fprintf(&text, "\n\n%s: %s\n%s", r.Status, r.Message, r.Text)
 		}
-		joined := *call
-		joined.Results = append([]junit.Result{}, c.Results...)
-		joined.Results[0].Text += text.String()
-		joined.Time += c.Time
-		joined.SystemOut = append(append([]string{}, call.SystemOut...), c.SystemOut...)
-		joined.SystemErr = append(append([]string{}, call.SystemErr...), c.SystemErr...)
-		joined.Properties = append(append([]junit.Property{}, call.Properties...), c.Properties...)
-		joined.Reruns = append(append([]junit.Rerun{}, call.Reruns...), c.Reruns...)
-		joined.Extra = append(append([]junit.Extra{}, call.Extra...), c.Extra...)
-		out[len(out)-1] = &joined
+		call.Results = append([]junit.Result{}, c.Results...)
+		call.Results[0].Text += text.String()
+		call.Time += c.Time
+		call.SystemOut = append(call.SystemOut, c.SystemOut...)
+		call.SystemErr = append(call.SystemErr, c.SystemErr...)
+		call.Properties = append(call.Properties, c.Properties...)
+		call.Reruns = append(call.Reruns, c.Reruns...)
+		call.Extra = append(call.Extra, c.Extra...)
 	}
 	return out
 }
@@ -168,12 +167,13 @@ type take struct {
 }
 
 // numbered are several results of one test in one file.
-func numbered(label string, cases []*junit.Case) []take {
+func numbered(label string, cases []*junit.Case, w weights) []take {
 	out := make([]take, len(cases))
+	nth, _ := w.ordinals(cases)
 	for i, c := range cases {
 		out[i] = take{label, c}
 		if len(cases) > 1 {
-			out[i].label = fmt.Sprintf("%s #%d", label, i+1)
+			out[i].label = label + " #" + nth[i]
 		}
 	}
 	return out

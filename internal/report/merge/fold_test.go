@@ -171,3 +171,33 @@ func TestOneClass(t *testing.T) {
 	goJUnitAgrees(t, out, junit.Counts{Tests: 1, Errors: 1})
 	require.Equal(t, map[string]int{"passed": 0, "failed": 1, "skipped": 0}, secondOpinion(t, out)[0].Totals)
 }
+
+// However often a test is there, what is folded is bounded, and all of it is counted.
+func TestFoldVeryMany(t *testing.T) {
+	t.Parallel()
+	const (
+		pass = `<testcase classname="c" name="t" time="1"/>`
+		bad  = `<testcase classname="c" name="t" time="1"><error message='failed on teardown with "boom"'>td</error></testcase>`
+	)
+	cases := strings.Repeat(pass, 1500) + bad + strings.Repeat(pass, 999)
+	path := write(t, t.TempDir(), "results.xml", suiteDoc("pytest", cases))
+	sum, out := mergeFiles(t, Options{}, false, path)
+	require.Equal(t, 2499, sum.Folded)
+	require.Len(t, sum.Warnings, 1)
+	c := one(t, out)
+	require.Equal(t, junit.Passed, c.Status())
+	require.Len(t, c.Reruns, 1000)
+	require.Equal(t, "attempt 500 of 2500: no details recorded by pytest-rerunfailures", c.Reruns[499].Message)
+	require.Equal(t, `[attempt 501-2000 of 2500] [the worst of 1500] failed on teardown with "boom"`, c.Reruns[500].Message)
+	require.Contains(t, c.Reruns[501].Message, "attempt 2001 of 2500")
+	require.Equal(t, "2500.000", junit.Seconds(c.Time))
+	require.Contains(t, c.Properties, junit.Property{Name: "ci-disagg.not_listed", Value: "1500 tests: 1499 passed, 0 failed, 1 errors, 0 skipped"})
+
+	// where all of them count, so does the one that is not listed
+	path = write(t, t.TempDir(), "results.xml", strings.Replace(suiteDoc("s", cases), "pytest tests", "other", 1))
+	_, out = mergeFiles(t, Options{NoCaps: true}, false, path)
+	c = one(t, out)
+	require.Equal(t, junit.Errored, c.Status())
+	require.Contains(t, c.Results[0].Text, "results.xml_#500=passed results.xml_#501-2000=error results.xml_#2001=passed")
+	require.Equal(t, "1.000", junit.Seconds(c.Time))
+}

@@ -289,9 +289,9 @@ func (m *merger) foldRun(group []*entry, cases []*junit.Case) *junit.Case {
 		o := m.origins[group[from].origin]
 		one := joinTeardowns(cases[from:to])
 		if o.tally == nil || o.tally.attempts {
-			ranks = append(ranks, take{o.label, foldAttempts(one, m.b.o.Flaky)})
+			ranks = append(ranks, take{o.label, foldAttempts(one, m.b.weights, m.b.o.Flaky)})
 		} else {
-			ranks = append(ranks, numbered(o.label, one)...)
+			ranks = append(ranks, numbered(o.label, one, m.b.weights)...)
 		}
 		from = to
 	}
