@@ -270,6 +270,22 @@ func TestJudge(t *testing.T) {
 			kind: blame.KindPreempted, class: blame.Infra, rule: "job-state", collateral: []string{"GEN_0"}, message: "the job was preempted",
 		},
 		{
+			name: "preempted: the client misses a role that Slurm has ended, seconds before the agent is told",
+			b: func(b *bench) *bench {
+				return b.end("BENCHMARK", 97, 1).line("BENCHMARK", refused).end("CTX_0", 97.2, 143).end("GEN_0", 100.1, 143).
+					event(blame.Event{Kind: blame.Signalled, At: at(100), Text: "SIGTERM"}).job(blame.Job{State: "PREEMPTED"})
+			},
+			kind: blame.KindPreempted, class: blame.Infra, rule: "job-state", collateral: []string{"CTX_0", "GEN_0"}, message: "the job was preempted",
+		},
+		{
+			name: "the client fails for a reason of its own, seconds before the job is preempted",
+			b: func(b *bench) *bench {
+				return b.end("BENCHMARK", 97, 1).line("BENCHMARK", "E   AssertionError: accuracy 0.61 is below 0.70").stopped("CTX_0", 99, 143).
+					event(blame.Event{Kind: blame.Signalled, At: at(100), Text: "SIGTERM"}).job(blame.Job{State: "PREEMPTED"})
+			},
+			root: "BENCHMARK", kind: blame.KindCrash, class: blame.Test, rule: "python-exception", collateral: []string{"CTX_0"},
+		},
+		{
 			name: "the time limit, announced by a signal",
 			b: func(b *bench) *bench {
 				return b.stopped("GEN_0", 100.5, 143).event(blame.Event{Kind: blame.Signalled, At: at(100), Text: "SIGTERM"}).job(blame.Job{State: "RUNNING", TimeUp: true})

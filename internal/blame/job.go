@@ -117,7 +117,7 @@ func (c *court) deadBefore(at time.Time, known bool, kind string) bool {
 		switch {
 		case kind == KindNodeFail && !known:
 			return false
-		case known && e.At.Before(at.Add(-2*time.Second)):
+		case known && e.At.Before(at.Add(-2*time.Second)) && !c.struck(e):
 			return !bySignal || e.At.Before(at.Add(-c.ev.Skew))
 		case !known && signalled && c.observes(e):
 		case !known && !bySignal && e.Kind != NotReady:
@@ -125,6 +125,16 @@ func (c *court) deadBefore(at time.Time, known bool, kind string) bool {
 		}
 	}
 	return false
+}
+
+// struck says that a failure by its own words only tells of the end of others, and
+// that one of them died by a signal about then: a tree of nodes passes on what ends
+// a job in its own time.
+func (c *court) struck(e Event) bool {
+	_, says := c.peerLine(e.Role)
+	return says && c.observes(e) && slices.ContainsFunc(c.fatal, func(o Event) bool {
+		return o.Kind == RoleEnd && (o.Signal == 15 || o.Signal == 9) && o.At.Sub(e.At).Abs() <= c.ev.Skew
+	})
 }
 
 // failedNode: Slurm has given up on a node that the first failing role ran on,
