@@ -155,7 +155,8 @@ func fromSlurm(f Facts, v view, r Resolution) Resolution {
 	case slurm.Preempted:
 		return infra(KindPreempted, "a job of higher priority took the nodes%s", reasonText(v))
 	case slurm.Revoked:
-		return infra(KindLost, "the job was moved to another cluster of the federation")
+		r.Cancel, r.As = "the job was moved to another cluster of the federation", rundir.OutcomeInfra // where it runs on, under the same id
+		return infra(KindLost, "%s", r.Cancel)
 	case slurm.OutOfMemory:
 		return done(r, rundir.OutcomeTestFailed, KindOOM, conf, "the job ran out of memory"+exitText(v))
 	case slurm.Completed, slurm.Failed:

@@ -173,6 +173,11 @@ func TestResolve(t *testing.T) {
 		"not listed right after sbatch":  {facts(12*s, notListed(11*s, 11*s), noAcctRow(11*s)), want{phase: rundir.PhaseQueue, ask: AskControl | AskAccounting}},
 		"empty sacct is no answer":       {facts(2*m, notListed(2*m, 90*s), noAcctRow(2*m), unknownToControl(2*m)), want{phase: rundir.PhaseQueue, ask: AskControl | AskAccounting}},
 
+		"moved to another cluster": {
+			facts(10*m, queue(10*m, 0, slurm.Revoked, ""), acctOff, control(10*m, slurm.Revoked, "0:0")),
+			want{done: true, outcome: "infra", kind: KindLost, cancel: "another cluster", reason: "another cluster", conf: "scontrol+squeue"},
+		},
+
 		// The queue.
 		"queue budget spent":         {facts(31*m, queue(31*m, 0, slurm.Pending, "Priority"), queueBudget(30*m)), want{cancel: "queue budget", phase: rundir.PhaseQueue}},
 		"queue budget is not over":   {facts(29*m, queue(29*m, 0, slurm.Pending, "Priority"), queueBudget(30*m)), want{phase: rundir.PhaseQueue}},
