@@ -55,7 +55,8 @@ func newSlurm(dir rundir.AttemptDir, plan rundir.Plan, env []string, jobID strin
 func (s *slurmSteps) asks() bool { return true }
 func (s *slurmSteps) close()     {}
 
-// run runs one of Slurm's commands. Jenkins' cookies have no business here.
+// run runs one of Slurm's commands. Jenkins' cookies have no business here. -a is
+// for hidden partitions, which hide jobs and steps from their own user, too.
 func (s *slurmSteps) run(ctx context.Context, argv ...string) (string, error) {
 	env := append(proc.WithoutJenkins(s.env), "SLURM_TIME_FORMAT=%s", "TZ=UTC0", "LC_ALL=C")
 	res, err := proc.Run(ctx, proc.Command{Argv: argv, Env: env, Timeout: slurmCall, Grace: time.Second, MaxStdout: 1 << 20})
@@ -78,7 +79,7 @@ func (s *slurmSteps) nodes(ctx context.Context) ([]string, error) {
 // job asks slurmctld what it thinks of the job, and when it only says that the
 // job is on its way out, slurmdbd for the state behind that.
 func (s *slurmSteps) job(ctx context.Context) blame.Job {
-	out, err := s.run(ctx, "scontrol", "-o", "show", "job", s.jobID)
+	out, err := s.run(ctx, "scontrol", "-a", "-o", "show", "job", s.jobID)
 	if err != nil {
 		return blame.Job{} // a failed query says nothing
 	}
@@ -175,7 +176,7 @@ func (s *slurmSteps) start(ctx context.Context, spec stepSpec, log *roleLog, bad
 // and at most once a second. It is "" also while somebody else is asking.
 func (s *slurmSteps) stepID(ctx context.Context, name string) string {
 	if s.mayAsk(name) {
-		out, err := s.run(ctx, "squeue", "-h", "-s", "-j", s.jobID, "-o", "%i|%j")
+		out, err := s.run(ctx, "squeue", "-a", "-h", "-s", "-j", s.jobID, "-o", "%i|%j")
 		s.answered(out, err)
 	}
 	return s.known(name)

@@ -120,15 +120,15 @@ func (s *sim) sbatch(c host.Cmd) (host.Result, error) {
 func (s *sim) squeue() (host.Result, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	us := "\x1f"
-	text := strings.Join([]string{"JOBID", "NAME", "STATE", "REASON", "START_TIME", "SUBMIT_TIME", "NODES", "NODELIST", "USER", "COMMAND"}, us) + "\n"
+	us, row := "\x1f", "\x1e"
+	text := row + strings.Join([]string{"JOBID", "NAME", "STATE", "REASON", "START_TIME", "SUBMIT_TIME", "NODES", "NODELIST", "USER", "COMMAND"}, us) + "\n"
 	for _, j := range s.jobs {
 		state, started := s.state(j)
 		reason, nodes := "None", "gpu0"
 		if state == "PENDING" {
 			reason, nodes = "Priority", ""
 		}
-		text += strings.Join([]string{
+		text += row + strings.Join([]string{
 			fmt.Sprint(j.id), j.name, state, reason, fmt.Sprint(started.Unix()), fmt.Sprint(j.submit.Unix()), "1", nodes, "me", j.script,
 		}, us) + "\n"
 	}

@@ -153,19 +153,24 @@ func shorten(b []byte) string {
 // queryEnv makes times independent of the host's settings.
 func queryEnv() []string { return []string{"SLURM_TIME_FORMAT=%s", "TZ=UTC0", "LC_ALL=C"} }
 
-// queueSep separates the columns of squeue: job names and commands of others in
-// the same list may hold any printable character.
-const queueSep = "\x1f"
+// queueRow begins each row of squeue and queueSep separates its columns: names
+// and commands of other jobs in the same list may hold anything else, line breaks
+// among it.
+const (
+	queueRow = "\x1e"
+	queueSep = "\x1f"
+)
 
 func queueFormat() string {
-	return strings.Join([]string{"%i", "%j", "%T", "%r", "%S", "%V", "%D", "%N", "%u", "%o"}, queueSep)
+	return queueRow + strings.Join([]string{"%i", "%j", "%T", "%r", "%S", "%V", "%D", "%N", "%u", "%o"}, queueSep)
 }
 
 // Queue lists this user's jobs, those that ended within MinJobAge (300 s by
 // default) included: one call, whatever the number of jobs. A job that is not in
-// the answer is unknown to slurmctld, which does not mean that it is finished.
+// the answer is unknown to slurmctld, which does not mean that it is finished. -a,
+// because a hidden partition hides jobs from their own user, too.
 func (c *Client) Queue(ctx context.Context, cluster string) ([]QueueRow, error) {
-	out, err := c.call(ctx, host.Cmd{Argv: withCluster([]string{"squeue", "--me", "-t", "all", "-o", queueFormat()}, cluster), Env: queryEnv()})
+	out, err := c.call(ctx, host.Cmd{Argv: withCluster([]string{"squeue", "-a", "--me", "-t", "all", "-o", queueFormat()}, cluster), Env: queryEnv()})
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +182,7 @@ func (c *Client) Control(ctx context.Context, j Job) (*ControlJob, error) {
 	if !plainID(j.ID) {
 		return nil, fmt.Errorf("%q is not a job id", j.ID)
 	}
-	out, err := c.call(ctx, host.Cmd{Argv: withCluster([]string{"scontrol", "-o", "show", "job", j.ID}, j.Cluster), Env: queryEnv()})
+	out, err := c.call(ctx, host.Cmd{Argv: withCluster([]string{"scontrol", "-a", "-o", "show", "job", j.ID}, j.Cluster), Env: queryEnv()})
 	var refused *CallError
 	if errors.As(err, &refused) && refused.UnknownJob() {
 		return nil, nil //nolint:nilnil // unknown is an answer
@@ -203,8 +208,8 @@ func acctFields() []string {
 	return []string{"JobID", "JobName", "State", "ExitCode", "DerivedExitCode", "Submit", "Start", "End", "NodeList", "Reason", "Restarts"}
 }
 
-// Accounting asks slurmdbd for jobs and their steps, all restarts of each (-D).
-// Without a since, sacct would look no further back than midnight. No row for a
+// Accounting asks slurmdbd for jobs, all restarts of each (-D), without their steps
+// (-X), which roles may call as they like. Without a since, sacct would look no further back than midnight. No row for a
 // job is normal for some seconds after its submission and after its end.
 func (c *Client) Accounting(ctx context.Context, cluster string, ids []string, since time.Time) ([]AcctRow, error) {
 	for _, id := range ids {
@@ -229,7 +234,7 @@ func (c *Client) sacct(ctx context.Context, cluster string, since time.Time, whi
 	}
 	for {
 		fields := c.fields()
-		argv := append([]string{"sacct", "-P", "-D", "-S", since.UTC().Format("2006-01-02T15:04:05"), "-o", strings.Join(fields, ",")}, which...)
+		argv := append([]string{"sacct", "-X", "-P", "-D", "-S", since.UTC().Format("2006-01-02T15:04:05"), "-o", strings.Join(fields, ",")}, which...)
 		out, err := c.call(ctx, host.Cmd{Argv: withCluster(argv, cluster), Env: queryEnv()})
 		var refused *CallError
 		if errors.As(err, &refused) {

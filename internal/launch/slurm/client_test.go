@@ -150,6 +150,7 @@ func TestAccountingDropsUnknownColumnsAndKnowsWhenItIsOff(t *testing.T) {
 	}
 	require.Equal(t, 3, strings.Count(log(), "sacct "), "asked without the column from then on")
 	require.Contains(t, log(), "-j 11,12", "one call for all jobs")
+	require.Contains(t, log(), "sacct -X ", "what roles call their steps is none of our business")
 	require.Contains(t, log(), "-S 2026-11-21T19:11:10")
 
 	c, log = fakes(t, Options{}, nil, map[string]string{"sacct": "echo 'Slurm accounting storage is disabled' >&2; exit 1"})
@@ -204,6 +205,7 @@ func TestFindByName(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, "18", j.ID)
 	require.NotContains(t, log(), "sacct")
+	require.Contains(t, log(), "squeue -a ", "a hidden partition hides jobs from their own user")
 	_, ok, err = c.FindByName(context.Background(), "cid-other", time.Now())
 	require.NoError(t, err)
 	require.False(t, ok)

@@ -73,9 +73,6 @@ func TestParseAcctRecorded(t *testing.T) {
 	require.Equal(t, Pending, byID["16"].State)
 	require.Empty(t, byID["16"].NodeList)
 	require.True(t, byID["16"].Start.IsZero())
-	step, ok := byID["11.0"].Step()
-	require.True(t, ok)
-	require.Equal(t, "0", step)
 	require.Equal(t, "GEN_0", byID["11.0"].Name)
 
 	old, err := ParseAcct(recorded(t, "21.08/sacct.all"))
@@ -128,18 +125,32 @@ func TestParseControlRecorded(t *testing.T) {
 	jobs, err := ParseControl("JobId=7 JobName=x JobState=RUNNING Reason=None Comment=hello JobState=COMPLETED world=1 ExitCode=0:0\n")
 	require.NoError(t, err)
 	require.Equal(t, Running, jobs[0].State)
+	jobs, err = ParseControl("JobId=7 JobName=x JobState=RUNNING Reason=None AdminComment=two\nlines JobState=FAILED\n\nJobId=8 JobName=y JobState=PENDING Reason=None\n")
+	require.NoError(t, err)
+	require.Len(t, jobs, 2)
+	require.Equal(t, Running, jobs[0].State)
+	require.Equal(t, "8", jobs[1].ID)
+}
+
+// A job of somebody else may have any name; the answer about ours must not hang on it.
+func TestALineBreakInANeighboursName(t *testing.T) {
+	t.Parallel()
+	rows, err := ParseQueue(recorded(t, "22.05.8/squeue.line-break"))
+	require.NoError(t, err)
+	require.True(t, slices.ContainsFunc(rows, func(r QueueRow) bool { return r.Name == "we\nird" && r.State == Pending }))
+	require.True(t, slices.ContainsFunc(rows, func(r QueueRow) bool { return strings.HasPrefix(r.Name, "cid-") && r.State == Pending }))
 }
 
 func TestParseRefusesWhatItCannotKnow(t *testing.T) {
 	t.Parallel()
-	us := queueSep
+	us, head := queueSep, queueRow+strings.Join([]string{"JOBID", "NAME", "STATE", "REASON"}, queueSep)+"\n"+queueRow
 	for name, text := range map[string]string{
 		"empty":           "",
 		"no header":       "slurm_load_jobs error: Unable to contact slurm controller\n",
-		"a field more":    "JOBID" + us + "NAME" + us + "STATE" + us + "REASON\n7" + us + "x" + us + "RUNNING" + us + "None" + us + "?\n",
-		"a field less":    "JOBID" + us + "NAME" + us + "STATE" + us + "REASON\n7" + us + "x" + us + "RUNNING\n",
-		"cut in the line": "JOBID" + us + "NAME" + us + "STATE" + us + "REASON\n7" + us + "x",
-		"not an id":       "JOBID" + us + "NAME" + us + "STATE" + us + "REASON\nseven" + us + "x" + us + "RUNNING" + us + "None\n",
+		"a field more":    head + "7" + us + "x" + us + "RUNNING" + us + "None" + us + "?\n",
+		"a field less":    head + "7" + us + "x" + us + "RUNNING\n",
+		"cut in the line": head + "7" + us + "x",
+		"not an id":       head + "seven" + us + "x" + us + "RUNNING" + us + "None\n",
 	} {
 		_, err := ParseQueue(text)
 		require.Error(t, err, name)
@@ -149,7 +160,7 @@ func TestParseRefusesWhatItCannotKnow(t *testing.T) {
 	_, err = ParseControl("slurm_load_jobs error: Invalid job id specified\n")
 	require.Error(t, err)
 	// A column more in the header is a newer release.
-	rows, err := ParseQueue("JOBID" + us + "NEW" + us + "NAME" + us + "STATE" + us + "REASON\n7+0" + us + "?" + us + "x" + us + "RUNNING" + us + "None\n")
+	rows, err := ParseQueue(queueRow + "JOBID" + us + "NEW" + us + "NAME" + us + "STATE" + us + "REASON\n" + queueRow + "7+0" + us + "?" + us + "x" + us + "RUNNING" + us + "None\n")
 	require.NoError(t, err)
 	require.Equal(t, "7+0", rows[0].ID)
 	require.Equal(t, "x", rows[0].Name)

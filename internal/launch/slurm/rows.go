@@ -29,9 +29,9 @@ type QueueRow struct {
 	Command  string // path of the batch script
 }
 
-// AcctRow is one line of sacct: a job, or a step of one.
+// AcctRow is one line of sacct.
 type AcctRow struct {
-	ID       string // 123, 123.0, 123.batch
+	ID       string // 123; 123.0 and 123.batch are steps
 	Name     string
 	State    State
 	By       string // uid that cancelled it
@@ -43,12 +43,6 @@ type AcctRow struct {
 	NodeList string
 	Reason   string
 	Restarts int
-}
-
-// Step says whether the row is of a step, and its id without the job's.
-func (r AcctRow) Step() (string, bool) {
-	_, step, ok := strings.Cut(r.ID, ".")
-	return step, ok
 }
 
 // ControlJob is what scontrol knows of a job.
@@ -121,18 +115,18 @@ type table struct {
 	rows  [][]string
 }
 
-// parseTable reads delimited text. The header names the columns, so that a
-// release which adds or moves one does no harm; a row with another number of
-// fields is an error, because what is in which column is then a guess.
-// "CLUSTER: x" lines, which -M puts in front, are skipped.
-func parseTable(text, sep string, want ...string) (table, error) {
+// parseTable reads delimited text, whose rows newRow divides. The header names
+// the columns, so that a release which adds or moves one does no harm; a row with
+// another number of fields is an error, because what is in which column is then a
+// guess.
+func parseTable(text, newRow, sep string, want ...string) (table, error) {
 	t := table{}
 	if text != "" && !strings.HasSuffix(text, "\n") {
 		return table{}, errCut
 	}
-	for n, line := range strings.Split(text, "\n") {
-		line = strings.TrimSuffix(line, "\r")
-		if strings.TrimSpace(line) == "" || strings.HasPrefix(line, "CLUSTER: ") {
+	for n, line := range strings.Split(text, newRow) {
+		line = strings.TrimRight(line, "\r\n")
+		if strings.TrimSpace(line) == "" {
 			continue
 		}
 		fields := strings.Split(line, sep)
@@ -141,7 +135,7 @@ func parseTable(text, sep string, want ...string) (table, error) {
 			continue
 		}
 		if len(fields) != len(t.index) {
-			return table{}, fmt.Errorf("line %d: %d fields, the header has %d: %.200q", n+1, len(fields), len(t.index), line)
+			return table{}, fmt.Errorf("row %d: %d fields, the header has %d: %.200q", n+1, len(fields), len(t.index), line)
 		}
 		t.rows = append(t.rows, fields)
 	}
@@ -197,9 +191,11 @@ func none(s string) string {
 	return s
 }
 
-// ParseQueue reads the output of squeue with this package's format.
+// ParseQueue reads the output of squeue with this package's format. What stands
+// before the first row is not ours: -M puts "CLUSTER: x" there.
 func ParseQueue(text string) ([]QueueRow, error) {
-	t, err := parseTable(text, queueSep, "JOBID", "NAME", "STATE", "REASON")
+	text = text[max(0, strings.Index(text, queueRow)):]
+	t, err := parseTable(text, queueRow, queueSep, "JOBID", "NAME", "STATE", "REASON")
 	if err != nil {
 		return nil, fmt.Errorf("squeue: %w", err)
 	}
@@ -229,7 +225,7 @@ func firstNumber(s string) string {
 
 // ParseAcct reads the output of sacct -P.
 func ParseAcct(text string) ([]AcctRow, error) {
-	t, err := parseTable(text, "|", "JOBID", "JOBNAME", "STATE", "EXITCODE")
+	t, err := parseTable(text, "\n", "|", "JOBID", "JOBNAME", "STATE", "EXITCODE")
 	if err != nil {
 		return nil, fmt.Errorf("sacct: %w", err)
 	}
@@ -254,7 +250,8 @@ func ParseAcct(text string) ([]AcctRow, error) {
 
 // ParseControl reads "scontrol -o show job": one job per line, Key=Value pairs.
 // A value may hold blanks (Comment, JobName, Command with arguments); it ends
-// where a known key begins.
+// where a known key begins. A line that begins with something else than a job's id
+// is the rest of such a value (AdminComment).
 func ParseControl(text string) ([]ControlJob, error) {
 	var jobs []ControlJob
 	if text != "" && !strings.HasSuffix(text, "\n") {
@@ -262,7 +259,7 @@ func ParseControl(text string) ([]ControlJob, error) {
 	}
 	for line := range strings.SplitSeq(text, "\n") {
 		line = strings.TrimSpace(line)
-		if line == "" {
+		if line == "" || len(jobs) > 0 && !strings.HasPrefix(line, "JobId=") {
 			continue
 		}
 		kv := controlPairs(line)
