@@ -27,7 +27,6 @@ type SSHConfig struct {
 	Options []string // further arguments of ssh, before the destination
 	Env     []string // environment of ssh here: SSH_AUTH_SOCK, HOME, PATH
 	Shared  bool     // the run directory is seen there under the same path
-	TempDir string   // short directory for the connection's socket; "" = the system's
 }
 
 // SSH is a login node, reached over one multiplexed connection.
@@ -44,7 +43,8 @@ func NewSSH(c SSHConfig) (*SSH, error) {
 	if c.Dest == "" || strings.HasPrefix(c.Dest, "-") || strings.ContainsAny(c.Dest, " \t\n\x00") {
 		return nil, fmt.Errorf("login: %q is not user@host", c.Dest)
 	}
-	dir, err := os.MkdirTemp(c.TempDir, "cid-ssh-")
+	// Not in TMPDIR: a socket's path is short, and ssh reads blanks and % in it.
+	dir, err := os.MkdirTemp("/tmp", "cid-ssh-")
 	if err != nil {
 		return nil, err
 	}
