@@ -177,7 +177,7 @@ func (d *driver) preflight(ctx context.Context) error {
 		sbatch += " on " + d.host.Name()
 	}
 	switch {
-	case errors.Is(err, clusterhost.ErrNotStarted) && d.profile.Login == "":
+	case errors.Is(err, clusterhost.ErrNotStarted) && errors.Is(err, fs.ErrNotExist) && d.profile.Login == "":
 		return usageErr(errors.New("there is no sbatch on PATH: run on a Slurm login node, set login: in the cluster's profile, or use --backend local"))
 	case err != nil:
 		return &endError{code: exitInfra, err: fmt.Errorf("%s: %w", sbatch, err)}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,6 +34,8 @@ type sim struct {
 	hang func() bool
 	// unanswered makes a command fail as one does whose daemon does not answer.
 	unanswered map[string]bool
+	// crowded is how many calls of sbatch find no room for one more process here.
+	crowded int
 	// wait and run are how long a job waits and runs; end is its last state.
 	wait, run func(n int) time.Duration
 	end       func(n int) string
@@ -69,6 +70,9 @@ func (s *sim) Run(ctx context.Context, c host.Cmd) (host.Result, error) {
 	s.mu.Lock()
 	s.calls[c.Argv[0]]++
 	s.mu.Unlock()
+	if c.Argv[0] == "sbatch" && s.calls["sbatch"] <= s.crowded {
+		return host.Result{Exit: -1}, fmt.Errorf("%w: %w", host.ErrNotStarted, syscall.EAGAIN)
+	}
 	if s.unanswered[c.Argv[0]] {
 		return host.Result{Exit: 1, Stderr: []byte(c.Argv[0] + ": error: Socket timed out on send/recv operation\n")}, nil
 	}
@@ -309,6 +313,24 @@ func TestASubmissionThatNobodyKnowsOf(t *testing.T) {
 }
 
 // A request to end the run that the driver has not come across yet is found before each submission.
+// Without a process there was no submission: no job is looked for, and no attempt is used up.
+func TestASubmissionThatCouldNotBeStarted(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir() + "/run")
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim()
+		s.crowded = 3
+		o := simOptions(t, s, dir, 1)
+		var seen updates
+		o.Progress = seen.add
+		run, err := Run(context.Background(), o)
+		require.NoError(t, err)
+		require.Equal(t, []rundir.Attempt{{Attempt: 1, Outcome: rundir.OutcomePassed, Why: "first"}}, run.Cases[0].Attempts)
+		require.True(t, seen.has(Warning, "not submitted yet"))
+		require.False(t, seen.has(Warning, "looking for it"))
+	})
+}
+
 func TestNothingIsSubmittedAfterACancel(t *testing.T) {
 	t.Parallel()
 	dir := rundir.Dir(t.TempDir() + "/run")
@@ -429,70 +451,4 @@ func TestQueueBudgetOnAFakeClock(t *testing.T) {
 		require.InDelta(t, 6*time.Hour, time.Since(begun), float64(time.Minute))
 		require.False(t, s.jobs[0].cancel.IsZero())
 	})
-}
-
-// Fakes replay what no cluster here can be made to do.
-func TestScriptedSubmissions(t *testing.T) {
-	t.Parallel()
-	for name, tc := range map[string]struct {
-		sbatch string
-		check  func(*testing.T, rundir.Run, rundir.Job, rundir.AttemptOutcome)
-	}{
-		"id;cluster": {
-			`out=$(/usr/bin/sbatch "$@") && echo "$out;$(scontrol show config | sed -n 's/^ClusterName *= *//p')"`,
-			func(t *testing.T, _ rundir.Run, j rundir.Job, o rundir.AttemptOutcome) {
-				require.Equal(t, rundir.OutcomePassed, o.Outcome)
-				require.NotEmpty(t, j.Routed)
-			},
-		},
-		"late": {
-			`out=$(/usr/bin/sbatch "$@"); sleep 3; echo "$out"`,
-			func(t *testing.T, _ rundir.Run, _ rundir.Job, o rundir.AttemptOutcome) {
-				require.Equal(t, rundir.OutcomePassed, o.Outcome)
-			},
-		},
-		"answer lost": {
-			`/usr/bin/sbatch "$@" >/dev/null; echo "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation" >&2; exit 1`,
-			func(t *testing.T, r rundir.Run, j rundir.Job, o rundir.AttemptOutcome) {
-				require.Equal(t, rundir.OutcomePassed, o.Outcome)
-				require.Len(t, r.Cases[0].Attempts, 1)
-				require.Equal(t, 1, jobsNamed(t, cluster, j.Name))
-			},
-		},
-		"standby once": {
-			`if [ ! -e "$STATE" ]; then touch "$STATE"; echo "sbatch: error: Batch job submission failed: Slurm backup controller in standby mode" >&2; exit 1; fi; exec /usr/bin/sbatch "$@"`,
-			func(t *testing.T, r rundir.Run, _ rundir.Job, o rundir.AttemptOutcome) {
-				require.Equal(t, rundir.OutcomePassed, o.Outcome)
-				require.Len(t, r.Cases[0].Attempts, 1, "no retry is used up")
-			},
-		},
-		"fails": {
-			`echo "sbatch: error: Batch job submission failed: Invalid account or account/partition combination specified" >&2; exit 1`,
-			func(t *testing.T, r rundir.Run, _ rundir.Job, o rundir.AttemptOutcome) {
-				require.Equal(t, rundir.OutcomeInfra, o.Outcome)
-				require.Equal(t, outcome.KindSubmit, o.Finding.Kind)
-				require.Contains(t, o.Reason, "Invalid account")
-				require.Len(t, r.Cases[0].Attempts, 1)
-			},
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			o := slurmOptions(t)
-			o.Environ = append(slowSbatch(t, o.Environ, tc.sbatch), "STATE="+t.TempDir()+"/once")
-			o.Host = host.NewHere(o.Environ)
-			o.Slurm = slurm.New(o.Host, slurm.Options{})
-			o.Retry = Retry{Max: 2}
-			addCase(&o, "c", goodServer, goodClient)
-			var seen updates
-			_, wait := startDrive(t, &o, &seen)
-			run, err := wait(2 * ample)
-			require.NoError(t, err)
-			j := rundir.Job{}
-			if _, err := os.Stat(o.Dir.CaseDir("c").Attempt(0, 1).JobFile()); err == nil {
-				j = jobOf(t, o.Dir, "c", 0, 1)
-			}
-			tc.check(t, run, j, outcomeOf(t, o.Dir, "c", 0, 1))
-		})
-	}
 }

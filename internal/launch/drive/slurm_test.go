@@ -2,6 +2,7 @@ package drive
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -281,4 +282,70 @@ func testRenderWith(t testing.TB, opts ...string) func(RenderInput) ([]File, err
 	prof := testProfile()
 	prof.Sbatch = opts
 	return testRender(prof)
+}
+
+// Fakes replay what no cluster here can be made to do.
+func TestScriptedSubmissions(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		sbatch string
+		check  func(*testing.T, rundir.Run, rundir.Job, rundir.AttemptOutcome)
+	}{
+		"id;cluster": {
+			`out=$(/usr/bin/sbatch "$@") && echo "$out;$(scontrol show config | sed -n 's/^ClusterName *= *//p')"`,
+			func(t *testing.T, _ rundir.Run, j rundir.Job, o rundir.AttemptOutcome) {
+				require.Equal(t, rundir.OutcomePassed, o.Outcome)
+				require.NotEmpty(t, j.Routed)
+			},
+		},
+		"late": {
+			`out=$(/usr/bin/sbatch "$@"); sleep 3; echo "$out"`,
+			func(t *testing.T, _ rundir.Run, _ rundir.Job, o rundir.AttemptOutcome) {
+				require.Equal(t, rundir.OutcomePassed, o.Outcome)
+			},
+		},
+		"answer lost": {
+			`/usr/bin/sbatch "$@" >/dev/null; echo "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation" >&2; exit 1`,
+			func(t *testing.T, r rundir.Run, j rundir.Job, o rundir.AttemptOutcome) {
+				require.Equal(t, rundir.OutcomePassed, o.Outcome)
+				require.Len(t, r.Cases[0].Attempts, 1)
+				require.Equal(t, 1, jobsNamed(t, cluster, j.Name))
+			},
+		},
+		"standby once": {
+			`if [ ! -e "$STATE" ]; then touch "$STATE"; echo "sbatch: error: Batch job submission failed: Slurm backup controller in standby mode" >&2; exit 1; fi; exec /usr/bin/sbatch "$@"`,
+			func(t *testing.T, r rundir.Run, _ rundir.Job, o rundir.AttemptOutcome) {
+				require.Equal(t, rundir.OutcomePassed, o.Outcome)
+				require.Len(t, r.Cases[0].Attempts, 1, "no retry is used up")
+			},
+		},
+		"fails": {
+			`echo "sbatch: error: Batch job submission failed: Invalid account or account/partition combination specified" >&2; exit 1`,
+			func(t *testing.T, r rundir.Run, _ rundir.Job, o rundir.AttemptOutcome) {
+				require.Equal(t, rundir.OutcomeInfra, o.Outcome)
+				require.Equal(t, outcome.KindSubmit, o.Finding.Kind)
+				require.Contains(t, o.Reason, "Invalid account")
+				require.Len(t, r.Cases[0].Attempts, 1)
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := slurmOptions(t)
+			o.Environ = append(slowSbatch(t, o.Environ, tc.sbatch), "STATE="+t.TempDir()+"/once")
+			o.Host = host.NewHere(o.Environ)
+			o.Slurm = slurm.New(o.Host, slurm.Options{})
+			o.Retry = Retry{Max: 2}
+			addCase(&o, "c", goodServer, goodClient)
+			var seen updates
+			_, wait := startDrive(t, &o, &seen)
+			run, err := wait(2 * ample)
+			require.NoError(t, err)
+			j := rundir.Job{}
+			if _, err := os.Stat(o.Dir.CaseDir("c").Attempt(0, 1).JobFile()); err == nil {
+				j = jobOf(t, o.Dir, "c", 0, 1)
+			}
+			tc.check(t, run, j, outcomeOf(t, o.Dir, "c", 0, 1))
+		})
+	}
 }

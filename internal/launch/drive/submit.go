@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"syscall"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
@@ -245,11 +247,17 @@ func (d *driver) submitted(work context.Context, c *theCase, a *attempt, n next,
 		if errors.Is(res.err, ErrLeaseLost) {
 			d.fatal = res.err
 		}
-	case errors.As(res.err, &refused) && (refused.Standby() || refused.Busy() || refused.Unanswered()), errors.Is(res.err, host.ErrUnreachable):
+	case errors.As(res.err, &refused) && (refused.Standby() || refused.Busy() || refused.Unanswered()), errors.Is(res.err, host.ErrUnreachable), crowded(res.err):
 		d.notReady(c, a, n, res.err)
 	default:
 		d.refused(c, a, res.err)
 	}
+}
+
+// crowded says that a command could not be started on this machine just now.
+func crowded(err error) bool {
+	return errors.Is(err, host.ErrNotStarted) && slices.ContainsFunc(
+		[]error{syscall.EAGAIN, syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE, syscall.ETXTBSY}, func(e error) bool { return errors.Is(err, e) })
 }
 
 func submittedText(a *attempt) string {

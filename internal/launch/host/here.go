@@ -34,9 +34,6 @@ func (*Here) Close() error { return nil }
 // Run runs one command to its end.
 func (h *Here) Run(ctx context.Context, c Cmd) (Result, error) {
 	env := append(Scrub(h.env, c.Unset, c.Keep), c.Env...)
-	if _, err := proc.LookPath(c.Argv[0], env); err != nil {
-		return Result{Exit: -1}, fmt.Errorf("%w: %w", ErrNotStarted, err)
-	}
 	return run(ctx, c, proc.Command{Argv: c.Argv, Dir: c.Dir, Env: env, Stdin: c.Stdin})
 }
 
@@ -49,7 +46,11 @@ func run(ctx context.Context, c Cmd, p proc.Command) (Result, error) {
 	if p.MaxStdout <= 0 {
 		p.MaxStdout = defaultMaxOutput
 	}
-	r, err := proc.Run(ctx, p)
+	child, err := proc.Start(ctx, p)
+	if err != nil {
+		return Result{Exit: -1}, fmt.Errorf("%w: %w", ErrNotStarted, err)
+	}
+	r, err := child.Wait()
 	var exit *proc.ExitError
 	if errors.As(err, &exit) {
 		if exit.Signal != 0 {

@@ -13,7 +13,8 @@ import (
 )
 
 // ErrNotStarted says that a command certainly did not run: the program is not
-// there, or the login node could not be reached at all.
+// there, there is no room for one more process, or the login node could not be
+// reached at all.
 var ErrNotStarted = errors.New("not started")
 
 // ErrUnreachable says that the login node did not answer, or that the connection

@@ -87,6 +87,12 @@ func TestSubmitAnswers(t *testing.T) {
 	c := New(host.NewHere([]string{"PATH=" + t.TempDir()}), Options{})
 	_, err := c.Submit(context.Background(), sub)
 	require.ErrorIs(t, err, host.ErrNotStarted)
+	c, _ = fakes(t, Options{}, nil, map[string]string{"sbatch": "echo 7"})
+	long := sub
+	long.Env = []string{"TOKEN=" + strings.Repeat("x", 256<<10)} // more than execve takes
+	_, err = c.Submit(context.Background(), long)
+	require.ErrorIs(t, err, host.ErrNotStarted)
+	require.NotErrorAs(t, err, &ambiguous, "no job to look for can exist")
 }
 
 func TestHangingQueueSaysNothing(t *testing.T) {
