@@ -94,7 +94,7 @@ func readArgs(cmd *cobra.Command, path string) (flags, rest []string, err error)
 	dec.UseNumber()
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&in); err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("not the JSON object that --help shows: %w", err)
 	}
 	if dec.More() {
 		return nil, nil, errors.New("more than one JSON value")

@@ -3,11 +3,18 @@ package main
 import (
 	"encoding"
 	"os"
+	"path/filepath"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/script"
+	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // configKeys lists every key path of a config type: lists and maps of sections
@@ -42,20 +49,87 @@ func configKeys(t reflect.Type, prefix string) []string {
 	return keys
 }
 
+// rowsOf lists what the rows of docs/config.md are about: keys, or variables.
+func rowsOf(t *testing.T, page string, variables bool) map[string]bool {
+	t.Helper()
+	rows := map[string]bool{}
+	for line := range strings.Lines(page) {
+		if rest, ok := strings.CutPrefix(line, "| `"); ok {
+			key, _, _ := strings.Cut(rest, "`")
+			name, isVariable := strings.CutPrefix(key, "$")
+			if isVariable == variables {
+				require.False(t, rows[name], "docs/config.md has two rows for %s", key)
+				rows[name] = true
+			}
+		}
+	}
+	return rows
+}
+
+// TestEveryVariableIsDocumented keeps docs/config.md and what is read from the
+// environment the same.
+func TestEveryVariableIsDocumented(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("../../docs/config.md")
+	require.NoError(t, err)
+	documented := rowsOf(t, string(data), true)
+	read := trtllm.EnvNames()
+	sources, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	call := regexp.MustCompile(`\bgetenv\("(\w+)"\)`)
+	for _, source := range sources {
+		text, err := os.ReadFile(source)
+		require.NoError(t, err)
+		for _, m := range call.FindAllStringSubmatch(string(text), -1) {
+			read = append(read, m[1])
+		}
+	}
+	slices.Sort(read)
+	for _, name := range slices.Compact(read) {
+		require.True(t, documented[name], "docs/config.md does not describe $%s", name)
+		delete(documented, name)
+	}
+	require.Empty(t, documented, "docs/config.md describes variables that nothing reads")
+}
+
+// TestEveryFileOfARunIsDocumented looks for the names of a run's files in
+// docs/run-directory.md.
+func TestEveryFileOfARunIsDocumented(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("../../docs/run-directory.md")
+	require.NoError(t, err)
+	dir, attempt := rundir.Dir("/r"), rundir.AttemptDir("/r/a")
+	for _, file := range []string{
+		dir.RunFile(), dir.LeaseFile(), dir.CancelFile(), dir.Report(), configCopy, configOrigin, pinsCopy, draftCopy, copyResult, script.TestList,
+		attempt.Script(), attempt.PlanFile(), attempt.JobFile(), attempt.OutcomeFile(), attempt.AgentFile(), attempt.SlurmOut(), attempt.Output(),
+		attempt.RoleScript("R"), attempt.RoleStatus("R"), attempt.RoleLog("R"),
+		rundir.ReportJUnit, rundir.ReportVerdict,
+	} {
+		require.Contains(t, string(data), filepath.Base(file))
+	}
+}
+
+// TestEveryExitCodeIsDocumented holds the README's table against what help prints.
+func TestEveryExitCodeIsDocumented(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	codes := 0
+	for line := range strings.Lines(exitTable) {
+		code, _, _ := strings.Cut(strings.TrimSpace(line), "  ")
+		require.Contains(t, string(readme), "\n| "+code+" | ")
+		codes++
+	}
+	require.Equal(t, codes, len(regexp.MustCompile(`(?m)^\| \d`).FindAllString(string(readme), -1)))
+}
+
 // TestEveryConfigKeyIsDocumented keeps docs/config.md and the config the same:
 // every key has a row there, and every row names a key.
 func TestEveryConfigKeyIsDocumented(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile("../../docs/config.md")
 	require.NoError(t, err)
-	documented := map[string]bool{}
-	for line := range strings.Lines(string(data)) {
-		if rest, ok := strings.CutPrefix(line, "| `"); ok {
-			key, _, _ := strings.Cut(rest, "`")
-			require.False(t, documented[key], "docs/config.md has two rows for %s", key)
-			documented[key] = true
-		}
-	}
+	documented := rowsOf(t, string(data), false)
 	for _, key := range configKeys(reflect.TypeFor[fileConfig](), "") {
 		require.True(t, documented[key], "docs/config.md does not describe %s", key)
 		delete(documented, key)

@@ -54,7 +54,7 @@ func (o *buildFlags) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.mode, "mode", "", "nightly or pr (default pr if $CHANGE_ID is set, else perf.mode, else nightly)")
 	f.StringVar(&o.mergeBase, "merge-base", "", "commit at which a pull request left the branch it is compared with")
 	f.StringVar(&o.baseTime, "merge-base-time", "", "commit time of the merge base, RFC 3339 or Unix seconds: where the history ends if that commit was never measured")
-	f.StringVar(&o.commit, "commit", "", "commit under test (default $GIT_COMMIT)")
+	f.StringVar(&o.commit, "commit", "", "commit under test (default $gitlabCommit, $GIT_COMMIT)")
 	f.StringVar(&o.branch, "branch", "", "branch whose history counts (default $CHANGE_TARGET, $BRANCH_NAME, $GIT_BRANCH)")
 }
 
