@@ -60,8 +60,8 @@ func readRun(dir rundir.Dir) (rundir.Run, error) {
 }
 
 // sameRun refuses to take up a run that is another one than asked for: of other
-// cases, or of another build under the same id, as $BUILD_TAG of a job that was
-// made anew. Both would end with the first one's result. A suite that cannot be
+// cases, of another cluster, or of another build under the same id, as $BUILD_TAG
+// of a job that was made anew. All would end with the first one's result. A suite that cannot be
 // planned is refused too; resume goes on without one.
 func (o runOptions) sameRun(h host, args []string, dir rundir.Dir, run rundir.Run) error {
 	s, err := o.resolve(h, args)
@@ -86,6 +86,8 @@ func otherRun(run rundir.Run, build rundir.Build, s suite) string {
 		return fmt.Sprintf("is of build %s, not of %s", run.Build.URL, build.URL)
 	case differ(run.Build.Commit, build.Commit):
 		return fmt.Sprintf("is of commit %s, not of %s", run.Build.Commit, build.Commit)
+	case differ(run.Cluster, s.cluster):
+		return fmt.Sprintf("is of cluster %s, not of %s", run.Cluster, s.cluster)
 	}
 	have := map[string]bool{}
 	for _, c := range run.Cases {

@@ -35,6 +35,7 @@ class LibraryTest {
         examples() // the longest first, so that none is left alone at the end
         endings()
         sights()
+        agents()
         binaries()
         parts()
     }
@@ -279,6 +280,50 @@ class LibraryTest {
             p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt'"))
             expect(p, 'FAILURE', BEFORE + ['sh ci-disagg run', 'archiveArtifacts', 'publishChecks FAILURE', 'error'])
             assert p.cause.message.contains('infrastructure, not your change: Jenkins lost sight of the process twice')
+        }
+    }
+
+    void agents() {
+        scenarios['the agent is lost, another goes on'] = { String name ->
+            Pipeline p = start(name)
+            p.sight['ci-disagg run'] = { step ->
+                p.broken = ['fileExists', 'archiveArtifacts'] // nothing works on an agent that has gone
+                p.sight['ci-disagg: find the binary'] = { again ->
+                    p.broken = []
+                    return null
+                }
+                throw Pipeline.agentGone('agent-1 was removed')
+            }
+            p.build("retry(count: 2, conditions: [agent(), nonresumable()]) { node { ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt' } }")
+            expect(p, 'SUCCESS', BEFORE + ['archiveArtifacts'] + BEFORE + AFTER + ['publishChecks SUCCESS'])
+            assert jobs(p) == 1
+        }
+        scenarios['two calls at the same time'] = { String name ->
+            Pipeline p = start(name)
+            String call = "config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt'"
+            p.build(jenkinsfile("ciDisagg ${call}, comment: { ciDisagg ${call}, cluster: 'b200' }"))
+            expect(p, 'SUCCESS', BEFORE + AFTER + ['publishChecks SUCCESS', 'error'])
+            assert p.log.toString().contains('another call of this build goes on as ci-disagg: give each call a name: of its own')
+            p.build(jenkinsfile("ciDisagg ${call}, cluster: 'b200'")) // one after the other on another cluster: not the first one's result
+            assert p.cause.message.contains('is of cluster gb200, not of b200') && jobs(p) == 1
+        }
+        scenarios['a report of an earlier build'] = { String name ->
+            Pipeline p = start(name)
+            File old = new File(p.workspace, 'ci-disagg-report/report/junit.xml')
+            old.parentFile.mkdirs()
+            old.text = '<testsuites/>'
+            p.build(jenkinsfile("ciDisagg.plan config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt'"))
+            assert old.exists() // a plan has none of its own
+            p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', binary: './none'"))
+            assert p.cause.message.contains('cannot be used') && !old.exists()
+        }
+        scenarios['a folder, a branch with a slash, another directory'] = { String name ->
+            Pipeline p = start(name, [BUILD_TAG: 'jenkins-Perf Team-gate-feature%2Fnew-idea-' + 'x' * 300 + '-7'])
+            new File(p.workspace, 'ci').renameTo(new File(p.workspace, 'sub dir/ci').with { it.parentFile.mkdirs(); it })
+            p.build(jenkinsfile("dir('sub dir') { ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt' }"))
+            expect(p, 'SUCCESS', BEFORE + AFTER + ['publishChecks SUCCESS'])
+            assert runRecord(p).id.startsWith('jenkins-Perf Team-gate-feature%2Fnew-idea-xxx')
+            assert new File(p.workspace, 'sub dir/ci-disagg-report/report/index.html').exists()
         }
     }
 

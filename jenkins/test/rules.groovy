@@ -61,5 +61,10 @@ new File(jenkins, 'vars').listFiles().findAll { File f -> f.name.endsWith('.groo
         println "FAIL  ${f.name} has no .txt"
     }
 }
+// A shell does not read CRLF, which git writes on a Windows controller.
+if (!new File(args[0], '.gitattributes').readLines().contains('jenkins/resources/** text eol=lf')) {
+    failed++
+    println 'FAIL  .gitattributes does not keep jenkins/resources at LF'
+}
 println "${bad.size()} broken pieces, ${files.size()} files, ${failed} failed"
 System.exit(failed ? 1 : 0)

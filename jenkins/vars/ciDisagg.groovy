@@ -8,6 +8,10 @@
  */
 import groovy.json.JsonOutput
 import groovy.json.JsonSlurper
+import groovy.transform.Field
+
+/** Calls that go on, by label. A build has one object of this script, which parallel branches share. */
+@Field Map busy = [:]
 
 /** Runs a suite and does everything around it. */
 Map call(Map params = [:]) {
@@ -38,17 +42,31 @@ private Map work(String verb, Map params) {
     // the finished run of another build. The time at which a build was scheduled stays the same over restarts.
     String build = env.BUILD_TAG ? "${env.BUILD_TAG}-${currentBuild.timeInMillis}" : ''
     Map job = describe(verb, params, build, env.CHANGE_ID ? 'pr' : 'nightly')
+    if (busy[job.label]) { // the same run id and the same files
+        error("ciDisagg: another call of this build goes on as ${job.label}: give each call a name: of its own")
+    }
+    busy.put(job.label, true)
+    try {
+        return perform(job, params)
+    } finally {
+        busy.put(job.label, false)
+    }
+}
+
+private Map perform(Map job, Map params) {
     String tmp = pwd(tmp: true)
     job.argsFile = "${tmp}/${job.label}.args.json".toString()
+    if (job.verb != 'plan') {
+        dir(job.reportDir) { deleteDir() } // an earlier build's, which nobody must take for this one's
+    }
     prepare(job, tmp)
     boolean needsBase = job.mode == 'pr' && !params.mergeBase
     boolean needsCommit = !params.commit && !env.GIT_COMMIT && !env.gitlabCommit // a scripted checkout sets neither
-    if (verb == 'run' && (needsBase || needsCommit)) {
+    if (job.verb == 'run' && (needsBase || needsCommit)) {
         askClone(job, tmp, needsBase, needsCommit)
     }
-    dir(job.reportDir) { deleteDir() }
     writeFile(file: job.argsFile, text: argumentsJson(job), encoding: 'UTF-8')
-    if (verb == 'plan') {
+    if (job.verb == 'plan') {
         job.code = execute(job)
         return conclude(job)
     }
@@ -145,19 +163,21 @@ private int shell(Map job) {
 
 /** Everything that is shown of a run. Each part fails for itself; an abort passes through all of them. */
 private void publish(Map job) {
-    guarded('UNSTABLE', 'result') {
+    // Without an exit code the build is aborted, has failed, or is tried again on another agent, which must be able to pass.
+    String worst = job.code == null ? 'SUCCESS' : 'UNSTABLE'
+    guarded(worst, 'result') {
         if (fileExists("${job.reportDir}/result.json")) {
             job.report = parseResult(readFile(file: "${job.reportDir}/result.json", encoding: 'UTF-8'))
         }
     }
     Map report = job.report
     if (report.junit) {
-        guarded('UNSTABLE', 'junit') {
+        guarded(worst, 'junit') {
             junit(testResults: "${job.reportDir}/${report.junit}", keepProperties: true, skipMarkingBuildUnstable: true,
                   skipPublishingChecks: true)
         }
     }
-    guarded('UNSTABLE', 'archiveArtifacts') {
+    guarded(worst, 'archiveArtifacts') {
         archiveArtifacts(artifacts: "${job.reportDir}/**", allowEmptyArchive: true)
     }
     if (report.index && job.html) {

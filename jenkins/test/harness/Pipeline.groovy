@@ -15,6 +15,11 @@ class AbortException extends IOException {
     AbortException(String message) { super(message) }
 }
 
+/** The agent of a step is offline or has been removed. */
+class AgentGone extends IOException {
+    AgentGone(String message) { super(message) }
+}
+
 /** env: unknown names are null, values are texts. */
 class Env {
     final Map<String, String> values = new TreeMap<>()
@@ -99,6 +104,8 @@ class Pipeline {
             globals[f.name - '.groovy'] = load(f)
         }
     }
+
+    static Throwable agentGone(String message) { return new AgentGone(message) }
 
     File getWorkspace() { return new File(env.values.WORKSPACE) }
 
@@ -263,7 +270,19 @@ class Pipeline {
     private Object doStage(Map p, Closure b) { return b() }
     private Object doTimeout(Map p, Closure b) { return b() }
     private Object doTimestamps(Map p, Closure b) { return b ? b() : null }
-    private Object doRetry(Map p, Closure b) { return b() }
+    private Object doRetry(Map p, Closure b) {
+        int left = p.count as int
+        while (true) {
+            try {
+                return b()
+            } catch (AgentGone e) { // what the conditions of the examples stand for
+                if (--left == 0) {
+                    throw e
+                }
+                log << "retrying: ${e.message}\n"
+            }
+        }
+    }
     private Object doAgent(Map p, Closure b) { return 'agent()' }
     private Object doNonresumable(Map p, Closure b) { return 'nonresumable()' }
     private Object doNode(Map p, Closure b) {
