@@ -46,10 +46,36 @@ func Judge(s Series, p Policy) Row {
 	default:
 		j.judgeBWS()
 	}
+	j.doubt()
 	if dropped > 0 {
 		j.say("%d past runs without a usable value are left out", dropped)
 	}
 	return j.Row
+}
+
+// How many times better than its level, or than a value that someone pinned, a run
+// may be before it is doubted. No nightly LLM run among 5000 was five times better
+// than the 30 before it; a promise may be a loose one.
+const (
+	doubtLevel = 5
+	doubtPin   = 100
+)
+
+// doubt takes a pass back that is too good: more often than a miracle it is another
+// unit, or a benchmark that did not do its work. It ends as any change of level
+// does: someone accepts it, or the runs stay there.
+func (j *judgement) doubt() {
+	if j.Verdict != Pass && j.Verdict != Improvement || j.Advisory || j.series.New.Accepted || j.Baseline == nil {
+		return
+	}
+	most := float64(doubtLevel)
+	if j.Rule == string(RuleFixed) {
+		most = doubtPin
+	}
+	if times := math.Pow(*j.Baseline/j.value, j.sign); times > most {
+		j.Verdict = Inconclusive
+		j.say("that is %.3g times better, and more than %g times is not believed before someone accepts it: is it the same unit, and was the work done?", times, most)
+	}
 }
 
 // judgement is a row while it is made.

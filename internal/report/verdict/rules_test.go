@@ -57,6 +57,35 @@ func TestFixed(t *testing.T) {
 	}
 }
 
+// A result that is too good is another unit or no work far more often than a miracle.
+func TestTooGoodIsDoubted(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		metric metric.Metric
+		rule   verdict.Rule
+		values []float64
+		want   verdict.Word
+	}{
+		{latency(), verdict.RuleBWS, []float64{0.1}, verdict.Inconclusive},
+		{latency(), verdict.RuleBWS, []float64{0.1, 0.1, 0.1}, verdict.Inconclusive},
+		{latency(), verdict.RuleBWS, []float64{21, 21, 21}, verdict.Improvement},
+		{latency(), verdict.RuleUpstream, []float64{0.1}, verdict.Inconclusive},
+		{throughput(), verdict.RuleBWS, []float64{501}, verdict.Inconclusive},
+		{throughput(), verdict.RuleUpstream, []float64{499}, verdict.Improvement},
+		{latency(), verdict.RuleFixed, []float64{5}, verdict.Improvement}, // a loose promise
+		{latency(), verdict.RuleFixed, []float64{0.1}, verdict.Inconclusive},
+	} {
+		s := verdict.Series{Metric: c.metric, New: verdict.Run{ID: "x", Values: c.values, Time: time.Unix(40*86400, 0)}, Pinned: &verdict.Pin{Value: 100}}
+		for i := range 30 {
+			s.History = append(s.History, verdict.Run{Time: time.Unix(int64(i)*86400, 0), Values: []float64{100 + float64(i%3)/10}})
+		}
+		row := verdict.Judge(s, verdict.Policy{Rule: c.rule})
+		require.Equal(t, c.want, row.Verdict, "%s %v: %s", c.rule, c.values, row.Reason)
+		s.Metric.Gate = false
+		require.NotEqual(t, verdict.Inconclusive, verdict.Judge(s, verdict.Policy{Rule: c.rule}).Verdict, "nothing hangs on it")
+	}
+}
+
 // at is a run at a time of day, in UTC unless the text says otherwise.
 func at(t *testing.T, when string, values ...float64) verdict.Run {
 	t.Helper()
