@@ -83,7 +83,10 @@ func OpenDir(path string, create bool) (Store, error) {
 	}
 	s.dirMode = info.Mode() & (fs.ModePerm | fs.ModeSetgid)
 	s.fileMode = info.Mode() & 0o666
-	return s, s.checkMarker(create)
+	if err := s.checkMarker(create); err != nil {
+		return nil, err // and no store, which would be asked all the same
+	}
+	return s, nil
 }
 
 func (s *dirStore) checkMarker(create bool) error {
@@ -91,6 +94,8 @@ func (s *dirStore) checkMarker(create bool) error {
 	path := filepath.Join(s.root, dirMarker)
 	err := rundir.ReadJSON(path, &m)
 	switch {
+	case err == nil && m.Schema != Schema:
+		return s.unavailable(fmt.Errorf("its %s says schema %d: this ci-disagg understands %d", dirMarker, m.Schema, Schema))
 	case err == nil:
 		return nil
 	case !errors.Is(err, fs.ErrNotExist):

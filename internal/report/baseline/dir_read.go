@@ -218,7 +218,7 @@ func (r *reader) read(dir string, files []string) ([]Record, error) {
 			r.good++
 			out = append(out, res.rec)
 		case errors.Is(res.err, fs.ErrNotExist): // pruned since it was listed
-		case errors.As(res.err, &broken), errors.Is(res.err, fs.ErrPermission):
+		case errors.As(res.err, &broken):
 			r.warn(filepath.Join(dir, files[i]), "%v", res.err)
 		default:
 			return nil, res.err

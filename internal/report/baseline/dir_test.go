@@ -187,3 +187,34 @@ func TestDirWritesByRenameWithoutLocks(t *testing.T) {
 		}
 	}
 }
+
+// A record that may not be read could be the one that says that a regression is open: nothing is known without it.
+func TestDirWithARecordThatMayNotBeRead(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	s := open(t, "dir:"+root)
+	for i := range 9 {
+		save(t, s, nightly("c", i, 100))
+	}
+	require.NoError(t, mortal(t, readerEnv+"=dir:"+root))
+	files, err := filepath.Glob(filepath.Join(root, "cases/*/*/branch-main/*/*.json"))
+	require.NoError(t, err)
+	require.NoError(t, os.Chmod(files[8], 0))
+	require.ErrorContains(t, mortal(t, readerEnv+"=dir:"+root), "permission denied")
+}
+
+// A marker that means something else is not the marker of this kind of store.
+func TestDirOfAnotherSchema(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	save(t, open(t, "dir:"+root), nightly("c", 1, 100))
+	for _, text := range []string{`{"schema": 2}`, `{"hello": 1}`} {
+		require.NoError(t, os.WriteFile(filepath.Join(root, "ci-disagg-store.json"), []byte(text), 0o600))
+		for _, create := range []bool{false, true} {
+			got, err := baseline.Open(t.Context(), "dir:"+root, create)
+			require.True(t, baseline.IsUnavailable(err), "%v", err)
+			require.ErrorContains(t, err, "this ci-disagg understands")
+			require.Nil(t, got)
+		}
+	}
+}

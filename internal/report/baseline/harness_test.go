@@ -33,6 +33,13 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if url := os.Getenv(readerEnv); url != "" {
+		if err := reader(url); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	code := m.Run()
 	if server.stop != nil {
 		server.stop()
@@ -58,6 +65,33 @@ func writer(spec string) error {
 		}
 	}
 	return store.Close()
+}
+
+// readerEnv makes the test binary a process that asks a store for the history of "c".
+const readerEnv = "BASELINE_TEST_READER"
+
+func reader(url string) error {
+	store, err := baseline.Open(context.Background(), url, false)
+	if err != nil {
+		return err
+	}
+	_, err = store.History(context.Background(), baseline.Query{Case: "c", Match: nightly("c", 0, 1).Match})
+	return err
+}
+
+// mortal runs this test binary as a user for whom file permissions hold, also if that is root.
+func mortal(t *testing.T, env string) error {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	if os.Getuid() == 0 {
+		cmd = exec.CommandContext(t.Context(), "setpriv", "--bounding-set=-dac_override,-dac_read_search", os.Args[0])
+	}
+	cmd.Env = append(os.Environ(), env)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
 }
 
 // server is the PostgreSQL of this test binary.
