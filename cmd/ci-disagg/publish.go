@@ -31,7 +31,10 @@ func (r *reporter) publish(h host, built report.Built) error {
 		report.NotStored(d, r.notStored, advisory)
 	}
 	err = unwritten(d, "junit.xml", err)
-	publish.Advice{RunDir: string(r.dir), Config: r.config, Cluster: d.Cluster, Backend: d.Backend}.Advise(d)
+	publish.Advice{
+		RunDir: string(r.dir), Config: r.config, Cluster: d.Cluster, Backend: d.Backend,
+		NoStore: r.builder.Setup.Store == nil && r.builder.Setup.StoreErr == nil,
+	}.Advise(d)
 	err = errors.Join(err, unwritten(d, "report", publish.Write(r.dir.Report(), *d)))
 	err = errors.Join(err, unwritten(d, "--copy-report", copyReport(r.copyTo, r.dir, *d)))
 	fmt.Fprint(h.stdout, publish.Console(*d, r.dir.Report(), consoleStyle(h)))

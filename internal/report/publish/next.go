@@ -17,6 +17,7 @@ type Advice struct {
 	Config  string // path of the config the run was made with, "" = none
 	Cluster string
 	Backend string
+	NoStore bool // there is no baseline store, so no history to look at
 }
 
 // Advise fills in the one command to run next, for each case and for the run:
@@ -60,7 +61,7 @@ func (a Advice) next(c Case) string {
 	case resultInterrupted:
 		return command("ci-disagg", "resume", a.RunDir)
 	case resultRegression:
-		return a.baseline("show", c)
+		return a.history(c)
 	case resultNoVerdict:
 		switch c.Verdict {
 		case verdict.BaselineUnavailable:
@@ -68,7 +69,7 @@ func (a Advice) next(c Case) string {
 		case verdict.Invalid, "":
 			return a.readLog(c)
 		default:
-			return a.baseline("show", c)
+			return a.history(c)
 		}
 	default:
 		return ""
@@ -141,12 +142,16 @@ func closed(c Case) bool {
 	return len(c.Attempts) > 0
 }
 
-func (a Advice) baseline(verb string, c Case, more ...string) string {
-	words := []string{"ci-disagg", "baseline", verb}
+// history shows the past of a case. Without a store the report has said everything.
+func (a Advice) history(c Case) string {
+	if a.NoStore {
+		return ""
+	}
+	words := []string{"ci-disagg", "baseline", "show"}
 	if a.Config != "" {
 		words = append(words, "-c", a.Config)
 	}
-	return command(append(append(words, "--case", c.ID), more...)...)
+	return command(append(words, "--case", c.ID)...)
 }
 
 // Accept is the command that accepts the new level of a case.
