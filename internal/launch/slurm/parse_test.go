@@ -147,6 +147,7 @@ func TestParseRefusesWhatItCannotKnow(t *testing.T) {
 	for name, text := range map[string]string{
 		"empty":           "",
 		"no header":       "slurm_load_jobs error: Unable to contact slurm controller\n",
+		"no row marks":    strings.ReplaceAll(head, queueRow, "") + "7" + us + "x" + us + "RUNNING" + us + "None\n",
 		"a field more":    head + "7" + us + "x" + us + "RUNNING" + us + "None" + us + "?\n",
 		"a field less":    head + "7" + us + "x" + us + "RUNNING\n",
 		"cut in the line": head + "7" + us + "x",

@@ -194,8 +194,11 @@ func none(s string) string {
 // ParseQueue reads the output of squeue with this package's format. What stands
 // before the first row is not ours: -M puts "CLUSTER: x" there.
 func ParseQueue(text string) ([]QueueRow, error) {
-	text = text[max(0, strings.Index(text, queueRow)):]
-	t, err := parseTable(text, queueRow, queueSep, "JOBID", "NAME", "STATE", "REASON")
+	_, table, ok := strings.Cut(text, queueRow)
+	if !ok {
+		return nil, fmt.Errorf("squeue: no header line in %.200q", text)
+	}
+	t, err := parseTable(table, queueRow, queueSep, "JOBID", "NAME", "STATE", "REASON")
 	if err != nil {
 		return nil, fmt.Errorf("squeue: %w", err)
 	}
