@@ -61,6 +61,7 @@ type driver struct {
 	binary drive.Binary
 	draft  []byte
 	source string // where draft came from
+	keep   []drive.File
 	log    *slog.Logger
 }
 
@@ -218,6 +219,7 @@ func (d *driver) options(h host, dir rundir.Dir, detach bool) drive.Options {
 		FailFast: d.cfg.Jobs.FailFast || d.flags.failFast,
 		Detach:   detach,
 		Collect:  d.cfg.Collect,
+		Keep:     d.keep,
 		Environ:  h.environ(),
 		Now:      h.now,
 		Log:      d.log,

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -68,35 +69,9 @@ func (o runOptions) sameRun(h host, args []string, dir rundir.Dir, run rundir.Ru
 	if err != nil {
 		return err
 	}
-	build, err := o.build(h, s.config.Perf.Policy.Mode)
+	want, err := o.record(h, s, run.ID)
 	if err != nil {
 		return err
 	}
-	if what := otherRun(run, build, s); what != "" {
-		return usageErr(fmt.Errorf("run %s in %s %s: give this run a --run-id of its own", run.ID, dir, what))
-	}
-	return nil
-}
-
-// otherRun says in what the run differs from what is asked for, "" = in nothing.
-func otherRun(run rundir.Run, build rundir.Build, s suite) string {
-	differ := func(a, b string) bool { return a != "" && b != "" && a != b }
-	switch {
-	case differ(run.Build.URL, build.URL):
-		return fmt.Sprintf("is of build %s, not of %s", run.Build.URL, build.URL)
-	case differ(run.Build.Commit, build.Commit):
-		return fmt.Sprintf("is of commit %s, not of %s", run.Build.Commit, build.Commit)
-	case differ(run.Cluster, s.cluster):
-		return fmt.Sprintf("is of cluster %s, not of %s", run.Cluster, s.cluster)
-	}
-	have := map[string]bool{}
-	for _, c := range run.Cases {
-		have[c.ID] = true
-	}
-	for _, p := range s.plans {
-		if !have[p.Case.ID] || len(s.plans) != len(run.Cases) {
-			return fmt.Sprintf("has other cases (%d) than are asked for (%d)", len(run.Cases), len(s.plans))
-		}
-	}
-	return ""
+	return usageErr(drive.SameRun(dir, run, want))
 }

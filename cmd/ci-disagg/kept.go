@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -19,29 +20,25 @@ const (
 	draftCopy    = "draft.sh"
 )
 
-// keepConfig copies what the run was made from into its directory.
-func keepConfig(dir rundir.Dir, cfg config, draftName string, draft []byte) error {
-	files := map[string][]byte{}
+// toKeep is what the run was made from, for its directory.
+func toKeep(cfg config, draftName string, draft []byte) ([]drive.File, error) {
+	var files []drive.File
+	keep := func(name string, data []byte) { files = append(files, drive.File{Path: name, Data: data}) }
 	if cfg.path != "" {
-		files[configCopy] = cfg.raw
-		files[configOrigin] = []byte(cfg.path + "\n")
+		keep(configCopy, cfg.raw)
+		keep(configOrigin, []byte(cfg.path+"\n"))
 	}
 	if path := pinsPath(cfg); path != "" {
 		pins, err := os.ReadFile(path)
 		if err != nil {
-			return usageErr(err)
+			return nil, usageErr(err)
 		}
-		files[pinsCopy] = pins
+		keep(pinsCopy, pins)
 	}
 	if draftName != "" {
-		files[draftCopy] = draft
+		keep(draftCopy, draft)
 	}
-	for name, data := range files {
-		if err := rundir.WriteFile(filepath.Join(string(dir), name), data, rundir.FileMode); err != nil {
-			return err
-		}
-	}
-	return nil
+	return files, nil
 }
 
 // keptConfig is the config that a run directory was made with. Relative paths in

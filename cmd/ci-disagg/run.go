@@ -156,7 +156,7 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	if err := d.preflight(ctx); err != nil {
 		return err
 	}
-	if err := keepConfig(dir, s.config, o.draft, d.draft); err != nil {
+	if d.keep, err = toKeep(s.config, o.draft, d.draft); err != nil {
 		return err
 	}
 	ctx, stop := drive.Notify(ctx)

@@ -29,6 +29,29 @@ func WriteJSON(path string, v any) error {
 	})
 }
 
+// CreateJSON is WriteJSON for a file that must not be there: of several that try at
+// the same moment one succeeds, and the others get fs.ErrExist. A file system
+// without hard links lets the last one win.
+func CreateJSON(path string, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeStream(path, FileMode, linkOrRename, func(w io.Writer) error {
+		_, err := w.Write(append(data, '\n'))
+		return err
+	})
+}
+
+func linkOrRename(tmp, path string) error {
+	if err := os.Link(tmp, path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return os.Rename(tmp, path)
+	} else if err != nil {
+		return err
+	}
+	return os.Remove(tmp)
+}
+
 // WriteFile replaces path with data, atomically.
 func WriteFile(path string, data []byte, mode fs.FileMode) error {
 	return WriteStream(path, mode, func(w io.Writer) error {
@@ -46,6 +69,10 @@ func WriteFile(path string, data []byte, mode fs.FileMode) error {
 // would hold it open for writing, and execve of it fail with ETXTBSY
 // (https://go.dev/issue/22315).
 func WriteStream(path string, mode fs.FileMode, fill func(io.Writer) error) error {
+	return writeStream(path, mode, os.Rename, fill)
+}
+
+func writeStream(path string, mode fs.FileMode, place func(tmp, path string) error, fill func(io.Writer) error) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, DirMode); err != nil {
 		return err
@@ -54,7 +81,7 @@ func WriteStream(path string, mode fs.FileMode, fill func(io.Writer) error) erro
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	if err := os.Rename(tmp, path); err != nil {
+	if err := place(tmp, path); err != nil {
 		return errors.Join(err, ignoreGone(os.Remove(tmp)))
 	}
 	return syncDir(dir)

@@ -2,6 +2,7 @@ package drive
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,8 +23,8 @@ import (
 //
 // The error is *Interrupted when ctx ended with it as cause (the jobs have been
 // cancelled by then), *BusyError when another driver holds the lease,
-// *OtherRunError when the run of that id there has other cases, and ErrLeaseLost
-// when another took over. The record is valid in every case.
+// *OtherRunError when the run of that id there is not the one asked for, and
+// ErrLeaseLost when another took over. The record is valid in every case.
 func Run(ctx context.Context, o Options) (rundir.Run, error) {
 	if err := o.complete(); err != nil {
 		return o.Run, err
@@ -88,8 +89,11 @@ func adopt(o Options) (rundir.Run, []rundir.Plan, error) {
 		if old.ID != o.Run.ID {
 			return old, nil, fmt.Errorf("%s holds run %q, not %q", o.Dir, old.ID, o.Run.ID)
 		}
-		if !sameCases(old.Cases, o.Run.Cases) {
-			return old, nil, &OtherRunError{Dir: o.Dir, ID: old.ID, Have: len(old.Cases), Want: len(o.Run.Cases)}
+		if err := SameRun(o.Dir, old, o.Run); err != nil {
+			return old, nil, err
+		}
+		if slug := otherPlan(plans, o.Plans); slug != "" {
+			return old, nil, &OtherRunError{Dir: o.Dir, ID: old.ID, What: "has another plan for " + slug + ", made from another config"}
 		}
 		old.Ended = nil
 		return old, plans, nil
@@ -105,11 +109,52 @@ func adopt(o Options) (rundir.Run, []rundir.Plan, error) {
 			return old, nil, err
 		}
 	}
+	for _, f := range o.Keep {
+		if err := rundir.WriteFile(filepath.Join(string(o.Dir), f.Path), f.Data, rundir.FileMode); err != nil {
+			return old, nil, err
+		}
+	}
 	return o.Run, o.Plans, rundir.WriteJSON(o.Dir.RunFile(), o.Run)
 }
 
-// sameCases compares two lists of cases, whatever their order. Two builds may
-// come to the same id: the result of one must not be given out as the other's.
+// SameRun refuses to take a run for another one: two builds may come to the same
+// id, as $BUILD_TAG of a job that was made anew, and the result of one must not be
+// given out as the other's.
+func SameRun(dir rundir.Dir, have, want rundir.Run) error {
+	differ := func(a, b string) bool { return a != "" && b != "" && a != b }
+	what := ""
+	switch {
+	case differ(have.Build.URL, want.Build.URL):
+		what = fmt.Sprintf("is of build %s, not of %s", have.Build.URL, want.Build.URL)
+	case differ(have.Build.Commit, want.Build.Commit):
+		what = fmt.Sprintf("is of commit %s, not of %s", have.Build.Commit, want.Build.Commit)
+	case differ(have.Cluster, want.Cluster):
+		what = fmt.Sprintf("is of cluster %s, not of %s", have.Cluster, want.Cluster)
+	case !sameCases(have.Cases, want.Cases):
+		what = fmt.Sprintf("has other cases (%d) than are asked for (%d)", len(have.Cases), len(want.Cases))
+	default:
+		return nil
+	}
+	return &OtherRunError{Dir: dir, ID: have.ID, What: what}
+}
+
+// otherPlan is a case that two drivers of a run have planned differently, "" =
+// there is none: they began at the same moment, and the second has not seen what
+// the first had written.
+func otherPlan(have, want []rundir.Plan) string {
+	text := func(p rundir.Plan) string {
+		data, _ := json.Marshal(p) // it has been in a file
+		return string(data)
+	}
+	for _, p := range have {
+		if i := slices.IndexFunc(want, func(w rundir.Plan) bool { return w.Case.Slug == p.Case.Slug }); i >= 0 && text(want[i]) != text(p) {
+			return p.Case.ID
+		}
+	}
+	return ""
+}
+
+// sameCases compares two lists of cases, whatever their order.
 func sameCases(a, b []rundir.CaseState) bool {
 	slugs := func(list []rundir.CaseState) []string {
 		out := make([]string, len(list))
@@ -183,16 +228,15 @@ func (e *Interrupted) ExitCode() int { return 128 + int(e.Signal) }
 // ErrLeaseLost is returned when another driver has taken the run over.
 var ErrLeaseLost = errors.New("another ci-disagg has taken over this run")
 
-// OtherRunError says that the run directory belongs to a run of the same id with
-// other cases.
+// OtherRunError says that the run directory belongs to another run of the same id.
 type OtherRunError struct {
-	Dir        rundir.Dir
-	ID         string
-	Have, Want int // cases there, and of this run
+	Dir  rundir.Dir
+	ID   string
+	What string // sets it apart
 }
 
 func (e *OtherRunError) Error() string {
-	return fmt.Sprintf("%s belongs to run %s with other cases (%d; this run has %d): give another --run-id or --run-dir", e.Dir, e.ID, e.Have, e.Want)
+	return fmt.Sprintf("run %s in %s %s: give this run a --run-id of its own", e.ID, e.Dir, e.What)
 }
 
 // BusyError says who drives the run.

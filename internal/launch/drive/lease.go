@@ -61,18 +61,11 @@ func acquire(ctx context.Context, dir rundir.Dir, now func() time.Time, interrup
 	l := &lease{file: dir.LeaseFile(), now: now, mine: rundir.Lease{
 		Schema: rundir.Schema, Owner: hex.EncodeToString(id[:]), Host: hostName(), PID: os.Getpid(), Acquired: at, Heartbeat: at,
 	}}
-	held, err := readLease(l.file)
+	held, err := l.claim()
 	if err != nil {
 		return nil, err
 	}
-	if held != nil && leaseLives(*held, at) {
-		return nil, &BusyError{Lease: *held}
-	}
-	contested := held != nil && held.Released == nil
-	if err := rundir.WriteJSON(l.file, l.mine); err != nil {
-		return nil, err
-	}
-	if contested {
+	if held != nil && held.Released == nil { // contested
 		t := time.NewTimer(settle)
 		defer t.Stop()
 		select {
@@ -83,6 +76,27 @@ func acquire(ctx context.Context, dir rundir.Dir, now func() time.Time, interrup
 		}
 	}
 	return l, l.check()
+}
+
+// claim writes our lease and gives the one that it replaces, nil = there was none.
+func (l *lease) claim() (*rundir.Lease, error) {
+	held, err := readLease(l.file)
+	if err != nil {
+		return nil, err
+	}
+	if held == nil {
+		err := rundir.CreateJSON(l.file, l.mine)
+		if !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+		if held, err = readLease(l.file); err != nil || held == nil || held.Owner == l.mine.Owner {
+			return nil, err // over NFS a call that has succeeded may be repeated, and then fail
+		}
+	}
+	if leaseLives(*held, l.mine.Acquired) {
+		return nil, &BusyError{Lease: *held}
+	}
+	return held, rundir.WriteJSON(l.file, l.mine)
 }
 
 func readLease(file string) (*rundir.Lease, error) {

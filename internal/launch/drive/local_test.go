@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -84,6 +85,8 @@ func TestARunOfOtherCasesIsNotTakenUp(t *testing.T) {
 	second := first
 	addCase(&first, "a", goodServer, goodClient)
 	addCase(&first, "b", goodServer, goodClient)
+	first.Run.Build = rundir.Build{Commit: "abc", URL: "u/1"}
+	first.Keep = []File{{Path: "ci-disagg.yaml", Data: []byte("ours")}}
 	run, err := Run(context.Background(), first)
 	require.NoError(t, err)
 	for _, ids := range [][]string{{"c", "d"}, {"a"}, {"a", "b", "c"}} {
@@ -94,11 +97,26 @@ func TestARunOfOtherCasesIsNotTakenUp(t *testing.T) {
 		_, err := Run(context.Background(), o)
 		var other *OtherRunError
 		require.ErrorAs(t, err, &other, "%v", ids)
-		require.Contains(t, err.Error(), "give another --run-id or --run-dir")
+		require.Contains(t, err.Error(), "has other cases")
 		lease, err := readLease(o.Dir.LeaseFile())
 		require.NoError(t, err)
 		require.NotNil(t, lease.Released)
 	}
+	for what, change := range map[string]func(*Options){
+		"is of commit abc, not of def": func(o *Options) { o.Run.Build.Commit = "def" },
+		"is of build u/1, not of u/2":  func(o *Options) { o.Run.Build.URL = "u/2" },
+		"has another plan for b":       func(o *Options) { o.Plans[1].Nodes++ },
+	} {
+		o := first
+		o.Plans, o.Keep = slices.Clone(first.Plans), []File{{Path: "ci-disagg.yaml", Data: []byte("another")}}
+		change(&o)
+		_, err := Run(context.Background(), o)
+		require.ErrorAs(t, err, new(*OtherRunError))
+		require.ErrorContains(t, err, what)
+	}
+	config, err := os.ReadFile(string(first.Dir) + "/ci-disagg.yaml")
+	require.NoError(t, err)
+	require.Equal(t, "ours", string(config), "what a run was made from is written by its driver only")
 	kept, _, err := Load(first.Dir)
 	require.NoError(t, err)
 	require.Equal(t, run.Cases, kept.Cases)

@@ -3,6 +3,7 @@ package drive
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -259,6 +260,28 @@ func leases(t *testing.T, dir rundir.Dir) {
 		require.True(t, errors.Is(err, ErrLeaseLost) || errors.As(err, &busy), "%v", err)
 	}
 	require.Equal(t, 1, won)
+}
+
+// Two that begin a run at the same instant, when nobody has held it: one wins, the other is told who.
+func TestTheFirstLease(t *testing.T) {
+	t.Parallel()
+	for range 50 {
+		dir := rundir.Dir(t.TempDir())
+		errs := make(chan error, 4)
+		for i := range cap(errs) {
+			l := &lease{file: dir.LeaseFile(), mine: rundir.Lease{Owner: fmt.Sprint(i), Host: fmt.Sprint("h", i), Acquired: time.Now(), Heartbeat: time.Now()}}
+			go func() { _, err := l.claim(); errs <- err }()
+		}
+		won := 0
+		for range cap(errs) {
+			if err := <-errs; err == nil {
+				won++
+			} else {
+				require.ErrorAs(t, err, new(*BusyError))
+			}
+		}
+		require.Equal(t, 1, won)
+	}
 }
 
 // rows are usable nodes of a partition.

@@ -25,6 +25,7 @@ type Options struct {
 	Dir   rundir.Dir
 	Run   rundir.Run    // a new run's record; Cases in suite order. An existing run.json of the same ID wins
 	Plans []rundir.Plan // of every case that is to be launched, joined to Run.Cases by Case.Slug
+	Keep  []File        // what a new run was made from, to be kept beside its record
 
 	Backend string        // BackendSlurm or BackendLocal
 	Host    host.Host     // where the cluster's commands run and its files are; nil = here
