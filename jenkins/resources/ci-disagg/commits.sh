@@ -3,6 +3,7 @@
 # also the commit at which HEAD left that branch, and that commit's time. Exit code 1: there is no clone here.
 set +x
 set -eu
+: "${CI_DISAGG_TARGET:=}" # withEnv takes an empty one out of the environment
 
 git rev-parse --verify HEAD >"$CI_DISAGG_OUT" || {
   echo "ciDisagg: no commit: the workspace is no clone; pass commit:" >&2

@@ -4,6 +4,7 @@
 # Exit codes: 0 found, 2 wrong parameters or a wrong file, 3 it could not be had.
 set +x
 set -eu
+: "${CI_DISAGG_URL:=}" "${CI_DISAGG_SHA256:=}" # withEnv takes an empty one out of the environment
 
 fail() {
   code=$1

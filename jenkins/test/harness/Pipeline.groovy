@@ -244,7 +244,13 @@ class Pipeline {
         Map<String, String> before = new TreeMap<>(env.values)
         p.overrides.each { Object e ->
             int i = e.toString().indexOf('=')
-            env.values[e.toString().substring(0, i)] = e.toString().substring(i + 1)
+            String name = e.toString().substring(0, i)
+            String value = e.toString().substring(i + 1)
+            if (value) {
+                env.values[name] = value
+            } else {
+                env.values.remove(name) // as hudson.EnvVars.override does
+            }
         }
         try {
             return b()
