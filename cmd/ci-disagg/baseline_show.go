@@ -86,10 +86,13 @@ func runBaselineShow(ctx context.Context, h host, o showOptions) error {
 	if err != nil {
 		return storeErr(err)
 	}
+	list.print(t)
 	if len(list.series) == 0 {
-		fmt.Fprintf(h.stdout, "no counting run in the last %s\n", o.since)
-	} else {
-		t.rows(list.rows())
+		of, hint := "", ""
+		if o.caseID != "" {
+			of, hint = " of "+printable(o.caseID), "; 'ci-disagg baseline show' without --case lists the cases"
+		}
+		fmt.Fprintf(h.stdout, "no counting run%s in the last %s%s\n", of, o.since, hint)
 	}
 	if o.caseID == "" {
 		return nil
@@ -191,15 +194,30 @@ func (l *seriesList) add(r baseline.Record) {
 	}
 }
 
-func (l *seriesList) rows() [][]cell {
-	out := [][]cell{{{text: "CASE"}, {text: "MATCH"}, {text: "BRANCH"}, {text: "POINT"}, {text: "METRIC"}, {text: "RUNS", right: true}, {text: "LEVEL", right: true}, {text: "NEWEST", right: true}, {text: "VERDICT"}, {text: "HISTORY"}}}
+// print shows the series below what they have in common: a case's id and what
+// identifies its series are longer than a line.
+func (l *seriesList) print(t table) {
+	var heads []string
+	series := map[string][]seriesSum{}
 	for _, s := range l.series {
+		head := fmt.Sprintf("%s\n  %s: %s", printable(s.rec.Case), printable(s.rec.Branch()), printable(matchText(s.rec.Match)))
+		if series[head] == nil {
+			heads = append(heads, head)
+		}
+		series[head] = append(series[head], s)
+	}
+	for _, head := range heads {
+		fmt.Fprintln(t.w, head)
+		t.rows(seriesRows(series[head]))
+	}
+}
+
+func seriesRows(series []seriesSum) [][]cell {
+	out := [][]cell{{{text: "  POINT"}, {text: "METRIC"}, {text: "RUNS", right: true}, {text: "LEVEL", right: true}, {text: "NEWEST", right: true}, {text: "VERDICT"}, {text: "HISTORY"}}}
+	for _, s := range series {
 		level := middle(s.levels[max(0, len(s.levels)-levelRuns):])
 		out = append(out, []cell{
-			{text: printable(s.rec.Case)},
-			{text: printable(matchText(s.rec.Match))},
-			{text: printable(s.rec.Branch())},
-			{text: printable(s.last.Point)},
+			{text: "  " + printable(s.last.Point)},
 			{text: s.last.Metric},
 			{text: fmt.Sprint(len(s.runs)), right: true},
 			{text: significant(level) + " " + s.last.Unit, right: true},
