@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/term"
@@ -206,14 +207,20 @@ func clock(d time.Duration) string {
 	return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
 }
 
-// cutTo cuts s to n columns and takes off what would move the cursor.
-func cutTo(s string, n int) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+// plain takes off s what would move the cursor or colour what follows: texts may
+// hold a line of a role's log.
+func plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
 			return ' '
 		}
 		return r
 	}, s)
+}
+
+// cutTo cuts s to n columns.
+func cutTo(s string, n int) string {
+	s = plain(s)
 	if utf8.RuneCountInString(s) <= n || n < 2 {
 		return s
 	}
@@ -235,7 +242,7 @@ func printUpdate(w io.Writer, u drive.Update) {
 	if u.JobID != "" {
 		where += " job " + u.JobID
 	}
-	fmt.Fprintf(w, "%s %s: %s\n", u.At.UTC().Format("15:04:05"), where, u.Text)
+	fmt.Fprintf(w, "%s %s: %s\n", u.At.UTC().Format("15:04:05"), plain(where), plain(u.Text))
 }
 
 // colours says whether w may be written to in colour: a terminal, and nobody who

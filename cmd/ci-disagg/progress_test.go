@@ -139,3 +139,11 @@ func TestNoColour(t *testing.T) {
 		require.Equal(t, want, colours(h, f), env)
 	}
 }
+
+// A log in colour must not colour the build's, nor a line of it look like one of ours.
+func TestProgressLinesArePlain(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	printUpdate(&out, drive.Update{Case: "t.py::t[a\x1b[2Jb]", JobID: "7", Text: "test_failed: [GEN_0] exit 1: \x1b[31mE boom\u009b0m\n03:03:03 run: passed"})
+	require.Equal(t, "00:00:00 a [2Jb job 7: test_failed: [GEN_0] exit 1:  [31mE boom 0m 03:03:03 run: passed\n", out.String())
+}
