@@ -382,6 +382,16 @@ func TestLongNamesLeaveTheNumbers(t *testing.T) {
 	require.Contains(t, text, "con99: 12.91 ms, 13.2 % worse than 11.40\n")
 }
 
+// TestRepetitionsAreNumbered: all of them, where there are several.
+func TestRepetitionsAreNumbered(t *testing.T) {
+	t.Parallel()
+	c := newCase(0)
+	require.Equal(t, "Attempt 1", viewAttempt(c, c.Attempts[0], "").Name)
+	c.Attempts = append(c.Attempts, attempt(c, 1, 1))
+	require.Equal(t, "Repetition 1, attempt 1", viewAttempt(c, c.Attempts[0], "").Name)
+	require.Equal(t, "Repetition 2, attempt 1", viewAttempt(c, c.Attempts[1], "").Name)
+}
+
 // TestWordsOfATimelineAreRead: in a pale bar they are dark, and the names have
 // room also in a wide font.
 func TestWordsOfATimelineAreRead(t *testing.T) {

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -77,7 +78,7 @@ func redNeighbours(d Document, c Case) (before, after *linkView) {
 
 func viewAttempt(c Case, a Attempt, root string) attemptPage {
 	p := attemptPage{Attempt: a, Root: root, Tone: "bad", Name: fmt.Sprintf("Attempt %d", a.Attempt)}
-	if a.Rep > 0 {
+	if slices.ContainsFunc(c.Attempts, func(a Attempt) bool { return a.Rep > 0 }) {
 		p.Name = fmt.Sprintf("Repetition %d, attempt %d", a.Rep+1, a.Attempt)
 	}
 	switch a.Outcome {
