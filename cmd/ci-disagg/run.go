@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -67,6 +68,9 @@ func (o buildFlags) build(h host, configured verdict.Mode) (rundir.Build, error)
 		Branch: firstOf(o.branch, h.getenv("CHANGE_TARGET"), h.getenv("BRANCH_NAME"), h.getenv("GIT_BRANCH")),
 		Change: h.getenv("CHANGE_ID"), URL: h.getenv("BUILD_URL"), Tag: h.getenv("BUILD_TAG"),
 	}
+	if !isCommit(b.MergeBase) { // a name such as origin/main would be no run's commit, and be overlooked
+		return b, usageErr(fmt.Errorf("--merge-base %q is not a commit id of 7 or more digits: give \"$(git merge-base origin/main HEAD)\", or leave it out", b.MergeBase))
+	}
 	at, err := parseTime("--merge-base-time", o.baseTime)
 	if err != nil {
 		return b, usageErr(err)
@@ -84,6 +88,12 @@ func (o buildFlags) build(h host, configured verdict.Mode) (rundir.Build, error)
 		return b, usageErr(fmt.Errorf("--mode %q is not nightly or pr", b.Mode))
 	}
 	return b, nil
+}
+
+// isCommit says whether s is the id of a commit, or nothing.
+func isCommit(s string) bool {
+	const shortest = 7
+	return s == "" || len(s) >= shortest && strings.Trim(s, "0123456789abcdefABCDEF") == ""
 }
 
 func newRunCmd(h host) *cobra.Command {
