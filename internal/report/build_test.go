@@ -147,7 +147,7 @@ func builder(t *testing.T, n int) Builder {
 		Setup: baseline.Setup{Store: store, Metrics: metric.Default(), Policy: verdict.Policy{RerunsUnavailable: true}},
 	}
 	for i := range n {
-		dir := runDir(t, nil, attemptSpec{outcome: rundir.OutcomePassed, tput: 1000 + float64(i%3)})
+		dir := runDir(t, nil, attemptSpec{outcome: rundir.OutcomePassed, tput: 1000 + float64(i%3) + 0.01*float64(i+1)})
 		bundle, err := Load(dir)
 		require.NoError(t, err)
 		bundle.Run.ID = fmt.Sprint("past", i)

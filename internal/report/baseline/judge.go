@@ -63,6 +63,11 @@ func JudgeCase(ctx context.Context, setup Setup, s Subject) Judgement {
 	}
 	if j.Record.Valid {
 		j.readHistory(ctx)
+		if why := j.copied(); why != "" {
+			j.Record.Valid, j.Record.Problems = false, []string{why}
+		}
+	}
+	if j.Record.Valid {
 		for i := range j.Record.Measurements {
 			j.measurement(&j.Record.Measurements[i])
 		}
@@ -86,6 +91,7 @@ type judging struct {
 	gates       map[string]bool
 	history     History
 	unavailable error
+	other       string // where else the case has a history
 	rows        []verdict.Row
 	warnings    []string
 }
@@ -112,7 +118,8 @@ func (j *judging) readHistory(ctx context.Context) {
 	}
 	q := Query{
 		Case: j.Record.Case, Match: j.Record.Match, Branch: j.Branch,
-		Before: j.Record.Time, Except: j.Record.ID, Since: j.Record.Time.Add(-window), Runs: j.Runs,
+		Before: j.Record.Time.Add(time.Microsecond), // that of the same time, too: the run's copy, if not itself
+		Except: j.Record.ID, Since: j.Record.Time.Add(-window), Runs: j.Runs,
 	}
 	if q.Branch == "" {
 		q.Branch = j.Record.Branch()
@@ -125,6 +132,9 @@ func (j *judging) readHistory(ctx context.Context) {
 	}
 	j.history, j.unavailable = j.Store.History(ctx, q)
 	j.warnings = append(j.warnings, j.history.Warnings...)
+	if j.unavailable == nil && len(j.history.Runs) == 0 {
+		j.other = j.elsewhere(ctx, q)
+	}
 }
 
 // endAtMergeBase ends a pull request's history where it left its branch.
@@ -170,6 +180,9 @@ func (j *judging) measurement(m *Measurement) {
 	row := verdict.Judge(series, policy)
 	if word, why := j.noHistory(policy, pin, def.Name); word != "" && row.Verdict != verdict.Invalid {
 		row = withoutBaseline(row, word, why)
+	}
+	if j.other != "" && (row.Verdict == verdict.Collecting || row.Verdict == verdict.NoBaseline) {
+		row.Reason += ". " + strings.ToUpper(j.other[:1]) + j.other[1:]
 	}
 	judged := row.Record(series.New)
 	m.Verdict, m.Open, m.Level = judged.Verdict, judged.Open, judged.Level

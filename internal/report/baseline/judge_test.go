@@ -41,6 +41,34 @@ func word(t testing.TB, j baseline.Judgement, name string) verdict.Row {
 
 const tput = "output_token_throughput"
 
+// Whatever begins a new history says so, and what the old one was.
+func TestNewHistoryBesideAnother(t *testing.T) {
+	t.Parallel()
+	bothStores(t, func(t *testing.T, url string) {
+		s := open(t, url)
+		for i := range 9 {
+			save(t, s, nightly("c", i, noisy(i)), nightly("d", i, noisy(i)))
+		}
+		reason := func(change func(*baseline.Record)) string {
+			r := nightly("c", 9, 100)
+			change(&r)
+			row := word(t, judge(t, setup(s), r.Normal()), tput)
+			require.Equal(t, verdict.Collecting, row.Verdict)
+			return row.Reason
+		}
+		const first = "first run of this series: 7 past runs are needed for a verdict"
+		require.Equal(t, first, reason(func(r *baseline.Record) { r.Case = "new" }))
+		require.Equal(t, first+". A new history begins here: the case has one with branch main (here release/1.2)",
+			reason(func(r *baseline.Record) { r.Build.Branch = "release/1.2" }))
+		require.Equal(t, first+". A new history begins here: the case has one with gpu_type GB200 (here GB300), spec none (here eagle)",
+			reason(func(r *baseline.Record) {
+				r.Match = map[string]string{"gpu_type": "GB300", "tp": "8", "spec": "eagle"}
+			}))
+		row := word(t, judge(t, setup(s), nightly("c", 9, 100)), tput)
+		require.Equal(t, verdict.Pass, row.Verdict, "the history is its own")
+	})
+}
+
 // The life of a series, each run judged and then stored: collecting, pass, a
 // regression that stays open, its acceptance, the new level as baseline.
 func TestLifeOfASeries(t *testing.T) {
