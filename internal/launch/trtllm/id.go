@@ -79,6 +79,18 @@ func (s settings) parseID(id string) (testID, error) {
 	return testID{full: head + "[" + kase + "]", kase: kase, aggr: strings.HasPrefix(prefix, "aggr"), rest: rest}, nil
 }
 
+// foreign says that a line of a list shared with other test suites is about none of
+// our tests: it names another function, whose arguments, if any, are no case.
+func (s settings) foreign(line string) bool {
+	id, _ := cutID(strings.TrimSpace(line))
+	head, kase, _ := strings.Cut(id, "[")
+	if !strings.ContainsAny(head, "/:") || strings.TrimPrefix(head, testsDir+"/") == s.module+"::"+s.function {
+		return false
+	}
+	_, _, ok := s.splitPrefix(kase)
+	return !ok
+}
+
 // testsDir is where pytest runs, below the checkout.
 const testsDir = "tests/integration/defs"
 

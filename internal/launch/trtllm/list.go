@@ -121,12 +121,12 @@ func parens(s string) (arg, rest string, ok bool) {
 }
 
 // parseList reads a list file: plain lines, or the YAML of a test database.
-func parseList(file string, data []byte, facts map[string]string) ([]entry, []string, Problems) {
+func parseList(file string, data []byte, facts map[string]string, set settings) ([]entry, []string, Problems) {
 	if len(data) > maxList {
 		return nil, nil, Problems{{File: file, Text: fmt.Sprintf("%d bytes is more than a test list can have (%d)", len(data), maxList)}}
 	}
 	if ext := path.Ext(file); ext == ".yml" || ext == ".yaml" {
-		return parseDB(file, data, facts)
+		return parseDB(file, data, facts, set)
 	}
 	var out []entry
 	var problems Problems
@@ -144,8 +144,9 @@ func parseList(file string, data []byte, facts map[string]string) ([]entry, []st
 
 // parseDB reads a test database: each key beside version holds blocks with a
 // condition and tests; a block counts when nothing in its condition contradicts
-// the facts that are known.
-func parseDB(file string, data []byte, facts map[string]string) ([]entry, []string, Problems) {
+// the facts that are known. The file is everybody's: tests of other suites in it
+// are left out.
+func parseDB(file string, data []byte, facts map[string]string, set settings) ([]entry, []string, Problems) {
 	src, err := readSource(file, data)
 	if err != nil {
 		var ps Problems
@@ -155,6 +156,7 @@ func parseDB(file string, data []byte, facts map[string]string) ([]entry, []stri
 		return nil, nil, Problems{{File: file, Text: err.Error()}}
 	}
 	var out []entry
+	var foreign []string
 	blocks, left := 0, map[string]int{} // left: why blocks are left out
 	for i := 0; i+1 < len(src.root.Content); i += 2 {
 		name := src.root.Content[i].Value
@@ -164,9 +166,9 @@ func parseDB(file string, data []byte, facts map[string]string) ([]entry, []stri
 		for _, block := range src.top().list(name) {
 			blocks++
 			match, why := src.matches(block.sub("condition"), facts)
-			tests := src.tests(block)
+			tests, others := src.tests(block, set)
 			if match {
-				out = append(out, tests...)
+				out, foreign = append(out, tests...), append(foreign, others...)
 			} else {
 				left[why]++
 			}
@@ -179,13 +181,26 @@ func parseDB(file string, data []byte, facts map[string]string) ([]entry, []stri
 	for _, why := range slices.Sorted(maps.Keys(left)) {
 		reasons = append(reasons, fmt.Sprintf("%s (%d)", why, left[why]))
 	}
+	if len(foreign) > 0 {
+		src.warn(0, "", "%s left out, which are not of %s::%s: %s", tests(len(foreign)), set.module, set.function, some(foreign, 5))
+	}
 	switch {
+	case len(out) == 0 && len(foreign) > 0:
+		src.problem(0, "", "none of the %s for this cluster is of %s::%s: %s; see workload.test_module", tests(len(foreign)), set.module, set.function, some(foreign, 5))
 	case len(out) == 0:
 		src.problem(0, "", "none of its %d blocks fits this cluster: %s; see workload.facts", blocks, orDefault(strings.Join(reasons, ", "), "they hold no test"))
 	case len(reasons) > 0:
 		src.warn(0, "", "%d of its %d blocks are not for this cluster: %s", total(left), blocks, strings.Join(reasons, ", "))
 	}
 	return out, src.warnings, src.problems
+}
+
+// some is the beginning of a list, for people.
+func some(list []string, most int) string {
+	if len(list) <= most {
+		return strings.Join(list, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(list[:most], ", "), len(list)-most)
 }
 
 func total(counts map[string]int) int {
@@ -196,8 +211,9 @@ func total(counts map[string]int) int {
 	return n
 }
 
-// tests are the entries of one block, whose keys are condition and tests.
-func (s *source) tests(block section) []entry {
+// tests are the entries of one block, whose keys are condition and tests, and the
+// ids of those that are not ours.
+func (s *source) tests(block section, set settings) (out []entry, foreign []string) {
 	for i := 0; i+1 < len(block.node.Content); i += 2 {
 		if k := block.node.Content[i]; k.Value != "condition" && k.Value != "tests" {
 			s.problem(k.Line, join(block.key, k.Value), "unknown: a block has a condition and a list of tests")
@@ -206,21 +222,23 @@ func (s *source) tests(block section) []entry {
 	n, key := block.find("tests"), block.key+".tests"
 	switch {
 	case n == nil && block.written("tests"):
-		return nil // a list that has become empty
+		return nil, nil // a list that has become empty
 	case n == nil:
 		s.problem(block.line, key, "missing: a block has a condition and a list of tests")
-		return nil
+		return nil, nil
 	case n.Kind != yaml.SequenceNode:
 		s.problem(n.Line, key, "is %s, a list of tests is expected", kind(n))
-		return nil
+		return nil, nil
 	}
-	var out []entry
 	for _, t := range n.Content {
 		t = resolve(t)
 		e, ok, err := parseLine(t.Value)
 		switch {
 		case t.Kind != yaml.ScalarNode:
 			s.problem(t.Line, key, "is %s, a test id is expected", kind(t))
+		case set.foreign(t.Value):
+			id, _ := cutID(t.Value)
+			foreign = append(foreign, id)
 		case err != nil:
 			s.problem(t.Line, key, "%v", err)
 		case ok:
@@ -228,7 +246,7 @@ func (s *source) tests(block section) []entry {
 			out = append(out, e)
 		}
 	}
-	return out
+	return out, foreign
 }
 
 // matches holds a condition (ranges, wildcards, terms) against the facts. A fact

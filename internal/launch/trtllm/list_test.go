@@ -3,6 +3,7 @@ package trtllm
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -138,7 +139,7 @@ l0_gb200:
 func TestTestDatabase(t *testing.T) {
 	t.Parallel()
 	ids := func(facts map[string]string) []string {
-		entries, _, problems := parseList("l0.yml", []byte(db), facts)
+		entries, _, problems := parseList("l0.yml", []byte(db), facts, settings{})
 		require.Empty(t, problems)
 		var out []string
 		for _, e := range entries {
@@ -152,22 +153,22 @@ func TestTestDatabase(t *testing.T) {
 	require.Equal(t, all, ids(nil), "nothing is known, nothing is excluded")
 	require.Equal(t, all[:2], ids(map[string]string{"gpu": "NVIDIA GB200", "system_gpu_count": "4", "stage": "Post-Merge"}))
 	require.Equal(t, all[3:], ids(map[string]string{"gpu": "B200", "system_gpu_count": "8"}))
-	entries, _, _ := parseList("l0.yml", []byte(db), nil)
+	entries, _, _ := parseList("l0.yml", []byte(db), nil, settings{})
 	require.Equal(t, 2*time.Hour, entries[0].timeout)
 	require.Equal(t, "bug 1", entries[1].skip)
 	require.Equal(t, 9, entries[1].line)
 
-	_, _, problems := parseList("l0.yml", []byte(db), map[string]string{"gpu": "H100", "system_gpu_count": "4"})
+	_, _, problems := parseList("l0.yml", []byte(db), map[string]string{"gpu": "H100", "system_gpu_count": "4"}, settings{})
 	require.ErrorContains(t, problems, "none of its 3 blocks fits this cluster")
 	require.ErrorContains(t, problems, `gpu is "H100" here (2), system_gpu_count is "4" here (1); see workload.facts`)
-	_, warnings, _ := parseList("l0.yml", []byte(db), map[string]string{"gpu": "GB300", "system_gpu_count": "4"})
+	_, warnings, _ := parseList("l0.yml", []byte(db), map[string]string{"gpu": "GB300", "system_gpu_count": "4"}, settings{})
 	require.Equal(t, []string{`l0.yml: 2 of its 3 blocks are not for this cluster: gpu is "GB300" here (1), system_gpu_count is "4" here (1)`}, warnings)
 	for doc, want := range map[string]string{
 		"": "the file is empty", "a: [": "not valid YAML", "- x": "not a map of sections", "a: 1": "a list is expected", "a: [{condition: {}}]": "",
 		"a: [{tests: 1}]": `a[0].tests: is "1", a list of tests is expected`, "a: [{condition: {}, test: [b]}]": "a[0].test: unknown: a block has a condition and a list of tests", "a: [{condition: {x: {y: z}}, tests: [b]}]": "is not one of ranges", "a: [{tests: [[x]]}]": "a test id is expected",
 		"a: [{tests: [x TIMEOUT]}]": "TIMEOUT needs minutes", "a: [{condition: {ranges: {y: {min: 1}}}, tests: [b]}]": "condition.ranges.y.min: is not one of gte, gt, lte, lt",
 	} {
-		_, _, problems := parseList("l.yaml", []byte(doc), map[string]string{"y": "1"})
+		_, _, problems := parseList("l.yaml", []byte(doc), map[string]string{"y": "1"}, settings{})
 		require.ErrorContains(t, problems, want, doc)
 		require.NotEmpty(t, problems, doc)
 	}
@@ -228,6 +229,34 @@ func TestTestDatabaseOfAMultiNodeStage(t *testing.T) {
 	in.Config.Facts = map[string]string{"system_gpu_count": "8"}
 	_, err := Resolve(in)
 	require.ErrorContains(t, err, `none of its 1 blocks fits this cluster: system_gpu_count is "8" here (1); see workload.facts`)
+}
+
+// Upstream's lists of a stage hold its unit tests as well.
+func TestTestDatabaseSharedWithOtherSuites(t *testing.T) {
+	t.Parallel()
+	list := filepath.Join(t.TempDir(), "l0_dgx_b200.yml")
+	write := func(tests ...string) Input {
+		require.NoError(t, os.WriteFile(list, []byte("version: 0.0.1\nl0_dgx_b200:\n- condition: {terms: {stage: pre_merge}}\n  tests:\n  - "+strings.Join(tests, "\n  - ")+"\n"), 0o600))
+		in := input("synthetic")
+		in.Lists = []string{list}
+		return in
+	}
+	others := []string{
+		`unittest/_torch/misc -m "gpu4 and part0"`, "accuracy/test_llm_api.py::TestLlama::test_fp8[tp8-mtp=0] TIMEOUT (90)", "cpp/test_e2e.py::test_model[-gpt]", "unittest/a",
+		"unittest/b -k \"x\"", "unittest/c",
+	}
+	p := one(t, write(append(others, "perf/test_perf_sanity.py::test_e2e[disagg-gen_only-six_gpus] TIMEOUT (90)")...))
+	require.Contains(t, p.Warnings, list+": 6 tests left out, which are not of perf/test_perf_sanity.py::test_e2e: unittest/_torch/misc, "+
+		"accuracy/test_llm_api.py::TestLlama::test_fp8[tp8-mtp=0], cpp/test_e2e.py::test_model[-gpt], unittest/a, unittest/b and 1 more")
+	_, err := Resolve(write(others...))
+	require.ErrorContains(t, err, "none of the 6 tests for this cluster is of perf/test_perf_sanity.py::test_e2e: unittest/_torch/misc")
+	for test, want := range map[string]string{
+		"perf/test_perf_sanity.py::test_e2e[dissag-gen_only-six_gpus]": "does not begin with disagg-", "dissag-six_gpus x": "behind the test id",
+		"perf/own.py::test_e2e[disagg-nowhere]": "no config for disagg-nowhere", "tests/integration/defs/perf/test_perf_sanity.py::test_e2e[x]": "does not begin with disagg-",
+	} {
+		_, err := Resolve(write("unittest/a", test))
+		require.ErrorContains(t, err, want, "what is ours must be right")
+	}
 }
 
 // What is skipped need not even have a config: it is reported, not launched.

@@ -195,7 +195,7 @@ func (r *resolver) entries() []entry {
 			r.problem(list, 0, "", "cannot be read: %v", err)
 			continue
 		}
-		entries, warnings, problems := parseList(list, data, r.facts())
+		entries, warnings, problems := parseList(list, data, r.facts(), r.set)
 		out = append(out, entries...)
 		r.warnings = append(r.warnings, warnings...)
 		r.problems = append(r.problems, problems...)
