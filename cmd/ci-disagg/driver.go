@@ -77,9 +77,11 @@ func newDriver(h host, cfg config, cluster string, prof script.Profile, backend 
 	if flags.maxJobs < 0 || flags.retries < -1 || flags.reruns < -1 {
 		return nil, usageErr(errors.New("--max-jobs, --retries and --reruns cannot be negative"))
 	}
-	if err := d.findBinary(h); err != nil {
-		return nil, err
+	path, err := h.executable()
+	if err != nil {
+		return nil, fmt.Errorf("where is this binary: %w", err)
 	}
+	d.binary = drive.Binary{Path: path, Self: path, Dir: prof.AgentDir}
 	if flags.reruns >= 0 {
 		d.cfg.Perf.Policy.Reruns = flags.reruns
 	}
@@ -109,20 +111,15 @@ func (d *driver) connect(h host) error {
 	return nil
 }
 
-// findBinary says which ci-disagg runs as agent: the one of the profile for the
-// nodes' architecture, else this one.
-func (d *driver) findBinary(h host) error {
-	path, err := h.executable()
-	if err != nil {
-		return fmt.Errorf("where is this binary: %w", err)
-	}
-	d.binary = drive.Binary{Path: path, Self: path, Dir: d.profile.AgentDir}
-	if d.backend == drive.BackendLocal {
+// findAgent says which ci-disagg runs as agent: the one of the profile for the
+// nodes' architecture, else this one. A draft starts none.
+func (d *driver) findAgent() error {
+	if d.backend == drive.BackendLocal || len(d.draft) > 0 {
 		return nil
 	}
 	named, err := d.profile.AgentFor(runtime.GOARCH)
 	if err != nil {
-		return usageErr(fmt.Errorf("clusters.%s.%w", d.cluster, err))
+		return usageErr(fmt.Errorf("%s: clusters.%s.%w", d.cfg.doc.At("clusters."+d.cluster+".arch"), d.cluster, err))
 	}
 	if named != "" {
 		d.binary.Path = named
@@ -352,6 +349,9 @@ func continueLoaded(ctx context.Context, s *signals, h host, dir rundir.Dir, run
 			return err
 		}
 	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := d.findAgent(); err != nil {
 		return err
 	}
 	return d.drive(ctx, s, h, dir, run, plans, detach)

@@ -111,6 +111,9 @@ func runPlan(ctx context.Context, h host, o planOptions, args []string) error {
 	if err := d.setDraft(h, o.draft); err != nil {
 		return err
 	}
+	if err := d.findAgent(); err != nil {
+		return err
+	}
 	if len(d.draft) > 0 {
 		underDraft(s.plans, o.draft)
 	}

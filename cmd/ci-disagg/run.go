@@ -157,6 +157,9 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	if err := d.setDraft(h, o.draft); err != nil {
 		return err
 	}
+	if err := d.findAgent(); err != nil {
+		return err
+	}
 	for i := range s.plans {
 		s.plans[i].Draft = o.draft != "" // no agent will leave a record
 	}
