@@ -403,7 +403,8 @@ class LibraryTest {
             assert !new File(p.workspace, 'pwned').exists()
         }
         scenarios['parameters the library refuses'] = { String name ->
-            [["name: 'a/b'", 'name'], ["mode: 'weekly'", 'mode'], ["coment: { }", 'closure'], ["results: [3: 'GREEN']", 'results']].each { given, says ->
+            [["name: 'a/b'", 'name'], ["mode: 'weekly'", 'mode'], ["coment: { }", 'closure'], ["results: [3: 'GREEN']", 'results'],
+             ["results: [regression: 'FAILURE']", "'regression' is not an exit code"], ["results: 'FAILURE'", 'not a map']].each { given, says ->
                 Pipeline p = start(name)
                 p.build(jenkinsfile("ciDisagg config: 'x', ${given}"))
                 expect(p, 'FAILURE', ['error'])

@@ -329,9 +329,15 @@ private static String complaint(Map params) {
     if (params.versionCheck && !['error', 'warn'].contains("${params.versionCheck}".toString())) {
         return "versionCheck '${params.versionCheck}' is not error or warn"
     }
-    for (Object level : (params.results ?: [:]).values()) {
-        if (!levels.contains("${level}".toString())) {
-            return "results: '${level}' is not one of ${levels.join(', ')}"
+    if (params.results && !(params.results instanceof Map)) {
+        return "results is not a map of exit codes, such as [5: 'FAILURE']"
+    }
+    for (Map.Entry entry : (params.results ?: [:]).entrySet()) {
+        if (!"${entry.key}".toString().matches('-?[0-9]+')) {
+            return "results: '${entry.key}' is not an exit code"
+        }
+        if (!levels.contains("${entry.value}".toString())) {
+            return "results: '${entry.value}' is not one of ${levels.join(', ')}"
         }
     }
     return ''
