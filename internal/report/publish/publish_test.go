@@ -419,7 +419,7 @@ func TestLastLineIsNoErrorLine(t *testing.T) {
 	c.Attempts[0].Roles[0].Tail = []string{"iter = 209", "iter = 210"}
 	d := document(3, resultInfra, "1 case", c)
 	require.Contains(t, Console(d, "/r", Style{}), "SIGKILL that neither ci-disagg nor Slurm sent\n      last line: roles/GEN_0/output.log:4242: iter = 210\n")
-	require.Contains(t, Summary(d), "> iter = 210\n> last line: at roles/")
+	require.Contains(t, Summary(d), "> iter = 210\n> last line: roles/")
 	_, files := written(t, d)
 	page := string(files[casePath(c)])
 	require.Contains(t, page, "<figcaption>last line: <a href=")

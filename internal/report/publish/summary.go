@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -84,7 +85,7 @@ func summaryCase(g group) string {
 		fmt.Fprintf(&b, "\n%s\n", escape(oneLine(text, 500)))
 	}
 	if f := c.Finding; f != nil && f.Line != nil {
-		fmt.Fprintf(&b, "\n> %s\n> %sat %s:%d\n", escape(oneLine(squeeze(f.Line.Text), 400)), lastLine(f.Line), escape(f.Line.File), f.Line.Number)
+		fmt.Fprintf(&b, "\n> %s\n> %s%s:%d\n", escape(oneLine(squeeze(f.Line.Text), 400)), cmp.Or(lastLine(f.Line), "at "), escape(f.Line.File), f.Line.Number)
 	}
 	if n := len(g.More); n > 0 {
 		fmt.Fprintf(&b, "\nThe same in %s: %s\n", count(n, "more case"), escape(oneLine(names(g.More, 10), 2000)))
