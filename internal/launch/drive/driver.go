@@ -357,5 +357,8 @@ func thereRun(agentDir string, run rundir.Run) rundir.Dir {
 	return rundir.Dir(agentDir + "/runs/" + rundir.Slug(run.ID) + "." + OwnerTag(run))
 }
 
+// binThere is where binaries are behind the login node.
+func binThere(agentDir string) string { return agentDir + "/bin" }
+
 // slurmJob is the attempt's job as the client knows it.
 func (a *attempt) slurmJob() slurm.Job { return slurm.Job{ID: a.job.ID, Cluster: a.job.Routed} }

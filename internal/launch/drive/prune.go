@@ -96,14 +96,17 @@ func (o PruneOptions) remove(r Pruned) error {
 	return removeHere(r.Dir)
 }
 
-// RemoveThere removes what a run has behind its login node. agentDir is the
-// directory there for everything of ours.
+// RemoveThere removes what a run has behind its login node, and the binaries there
+// that no run holds a link to any more. agentDir is the directory there for
+// everything of ours.
 func RemoveThere(ctx context.Context, h host.Host, agentDir string, run rundir.Run) error {
 	if run.ID == "" || !path.IsAbs(agentDir) {
 		return fmt.Errorf("run %q in %q: not a directory of ours", run.ID, agentDir)
 	}
 	dir := string(thereRun(agentDir, run))
-	res, err := h.Run(ctx, host.Cmd{Argv: []string{"rm", "-rf", "--", dir}, Timeout: 10 * time.Minute})
+	// A binary that has just been copied has no link yet.
+	const script = `rm -rf -- "$1" && { [ ! -d "$2" ] || find "$2" -type f -links 1 -mmin +60 -exec rm -f -- {} +; }`
+	res, err := h.Run(ctx, host.Cmd{Argv: []string{"sh", "-c", script, "sh", dir, binThere(agentDir)}, Timeout: 10 * time.Minute})
 	if err == nil && res.Exit != 0 {
 		err = fmt.Errorf("exit %d: %s", res.Exit, strings.TrimSpace(string(res.Stderr)))
 	}

@@ -73,6 +73,18 @@ func TestPruneBehindALoginNode(t *testing.T) {
 		there[dir] = string(thereRun(far, run))
 		require.NoError(t, rundir.WriteFile(filepath.Join(there[dir], "cases/c/rep-0/attempt-1/agent.json"), []byte("{}"), rundir.FileMode))
 	}
+	// Two builds of ci-disagg were used there, each by one run, and a third has just been copied.
+	ago := time.Now().Add(-2 * time.Hour)
+	for name, user := range map[string]string{"ci-disagg-a": there[young], "ci-disagg-b": there[old], "ci-disagg-c": ""} {
+		bin := filepath.Join(binThere(far), name)
+		require.NoError(t, rundir.WriteFile(bin, nil, rundir.ExecMode))
+		if user == "" {
+			continue
+		}
+		require.NoError(t, os.Chtimes(bin, ago, ago))
+		_, err := host.LinkBinary(context.Background(), host.NewHere(os.Environ()), bin, user+"/bin")
+		require.NoError(t, err)
+	}
 	o := PruneOptions{RunsDir: runs, OlderThan: 30 * 24 * time.Hour, Now: time.Now}
 	o.Far = func(rundir.Run, rundir.Dir) error { return errors.New("the login node is away") }
 	_, err := Prune(o)
@@ -86,6 +98,9 @@ func TestPruneBehindALoginNode(t *testing.T) {
 	require.NoDirExists(t, old)
 	require.NoDirExists(t, there[old])
 	require.DirExists(t, there[young])
+	bins, err := filepath.Glob(binThere(far) + "/*")
+	require.NoError(t, err)
+	require.Equal(t, []string{binThere(far) + "/ci-disagg-a", binThere(far) + "/ci-disagg-c"}, bins, "what no run uses goes")
 	require.Error(t, RemoveThere(context.Background(), host.NewHere(os.Environ()), "", rundir.Run{ID: "x"}))
 	require.Error(t, RemoveThere(context.Background(), host.NewHere(os.Environ()), far, rundir.Run{}))
 }

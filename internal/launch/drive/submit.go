@@ -183,7 +183,8 @@ func (d *driver) where(dir rundir.AttemptDir) (slug string, rep, number int) {
 
 // installed is the path of the agent's binary as the job sees it. On a cluster it
 // is a copy of its own, named by its checksum: the original may be replaced while
-// the job waits in the queue, and may not be visible on the nodes.
+// the job waits in the queue, and may not be visible on the nodes. Behind a login
+// node all runs share one copy, and each holds a link to it.
 func (d *driver) installed(work context.Context) (string, error) {
 	d.install.Lock()
 	defer d.install.Unlock()
@@ -196,9 +197,12 @@ func (d *driver) installed(work context.Context) (string, error) {
 	}
 	dir := filepath.Join(string(d.o.Dir), "bin")
 	if !d.o.Host.Shared() {
-		dir = d.o.Binary.Dir + "/bin"
+		dir = binThere(d.o.Binary.Dir)
 	}
 	path, err := host.InstallBinary(work, d.o.Host, d.o.Binary.Path, dir)
+	if err == nil && !d.o.Host.Shared() {
+		path, err = host.LinkBinary(work, d.o.Host, path, string(d.thereRun())+"/bin")
+	}
 	if err == nil {
 		d.agent = path
 	}

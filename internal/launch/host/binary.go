@@ -44,3 +44,12 @@ func InstallBinary(ctx context.Context, h Host, local, dir string) (string, erro
 	}
 	return there, nil
 }
+
+// LinkBinary gives an installed binary another name in dir, which keeps it when the
+// first one goes, and returns that.
+func LinkBinary(ctx context.Context, h Host, installed, dir string) (string, error) {
+	mine := path.Join(dir, path.Base(installed))
+	const script = `set -e; [ ! -e "$2" ] || exit 0; umask 077; mkdir -p -- "${2%/*}"; ln -- "$1" "$2" 2>/dev/null || { cp -- "$1" "$2.$$"; mv -f -- "$2.$$" "$2"; }`
+	r, err := h.Run(ctx, Cmd{Argv: []string{"sh", "-c", script, "sh", installed, mine}})
+	return mine, failed("link "+installed+" to "+mine+" on "+h.Name(), r, err)
+}

@@ -218,6 +218,14 @@ func TestInstallBinary(t *testing.T) {
 		files, err := h.List(ctx, dir+"/bin", 10)
 		require.NoError(t, err)
 		require.Len(t, files, 2, "no temporary file is left")
+		for range 2 {
+			mine, err := LinkBinary(ctx, h, second, dir+"/runs/my run/bin")
+			require.NoError(t, err)
+			require.Equal(t, dir+"/runs/my run/bin/"+filepath.Base(second), mine)
+			res, err = h.Run(ctx, Cmd{Argv: []string{"stat", "-c", "%h", mine}})
+			require.NoError(t, err)
+			require.Equal(t, "2\n", string(res.Stdout))
+		}
 	})
 }
 
