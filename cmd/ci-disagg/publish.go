@@ -26,7 +26,7 @@ func (r *reporter) publish(h host, built report.Built) error {
 	if err == nil {
 		report.Reconcile(d, sum)
 	}
-	d.Warnings = append(d.Warnings, sum.Warnings...)
+	d.Warnings = append(sum.Warnings, d.Warnings...)
 	if r.notStored != nil {
 		report.NotStored(d, r.notStored, advisory)
 	}

@@ -55,11 +55,12 @@ func (b Builder) Build(ctx context.Context, bundle Bundle, interrupted syscall.S
 	}
 	d := &out.Document
 	var codes []int
-	var jobs []string
+	var jobs, planned []string
 	for _, r := range b.buildCases(ctx, bundle) {
 		codes = append(codes, r.doc.ExitCode)
 		d.Cases = append(d.Cases, r.doc)
 		d.Warnings = append(d.Warnings, r.warnings...)
+		planned = append(planned, r.planned...)
 		out.JUnit.Cases = append(out.JUnit.Cases, r.junit)
 		if r.record != nil {
 			out.Records = append(out.Records, *r.record)
@@ -77,7 +78,8 @@ func (b Builder) Build(ctx context.Context, bundle Bundle, interrupted syscall.S
 	d.Headline = headline(*d)
 	out.JUnit.Properties = properties(b.Tool, bundle.Run, jobs)
 	slices.Sort(d.Warnings)
-	d.Warnings = slices.Compact(d.Warnings)
+	slices.Sort(planned) // after the others: they were seen before the run
+	d.Warnings = append(slices.Compact(d.Warnings), slices.Compact(planned)...)
 	return out
 }
 
@@ -129,6 +131,7 @@ type caseReport struct {
 	junit    merge.Case
 	record   *baseline.Record
 	warnings []string
+	planned  []string // warnings of the plan
 }
 
 func (b Builder) buildCase(ctx context.Context, bundle Bundle, c CaseBundle) caseReport {
@@ -141,8 +144,8 @@ func (b Builder) buildCase(ctx context.Context, bundle Bundle, c CaseBundle) cas
 			Match: c.Plan.Match, Points: c.Plan.Expected.Points,
 			Nodes: c.Plan.Nodes, AllocatedGPUs: c.Plan.AllocatedGPUs, UsedGPUs: c.Plan.UsedGPUs,
 		},
-		junit:    merge.Case{NodeID: c.State.ID, Slug: c.State.Slug, Skip: c.Plan.Case.SkipReason, KnownBug: c.Plan.Case.KnownBug},
-		warnings: c.Plan.Warnings,
+		junit:   merge.Case{NodeID: c.State.ID, Slug: c.State.Slug, Skip: c.Plan.Case.SkipReason, KnownBug: c.Plan.Case.KnownBug},
+		planned: c.Plan.Warnings,
 	}
 	for _, v := range views {
 		r.doc.Attempts = append(r.doc.Attempts, b.attempt(bundle.Dir, c.Plan, v))
@@ -209,7 +212,7 @@ func (b Builder) judge(ctx context.Context, bundle Bundle, c CaseBundle, views [
 	r.doc.Problems = m.problems
 	rec := b.record(bundle.Run, c, m)
 	j := baseline.JudgeCase(ctx, b.setup(len(c.Reps)), baseline.Subject{Record: rec, Mode: c.Plan.Case.Mode, Branch: bundle.Run.Build.Branch})
-	r.warnings = append(append(r.warnings, m.warnings...), j.Warnings...)
+	r.warnings = append(m.warnings, j.Warnings...)
 	r.doc.Metrics = j.Rows
 	if b.Off {
 		for i := range r.doc.Metrics {

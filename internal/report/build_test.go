@@ -225,6 +225,30 @@ func TestBuild(t *testing.T) {
 	}
 }
 
+// Nothing is relaxed silently: what passes only because the policy lets it is told.
+func TestAllowedIsNotJudged(t *testing.T) {
+	t.Parallel()
+	b := builder(t, 2)
+	b.Exit.AllowCollecting = true
+	b.Setup.Policy.AllowCollecting = true
+	d := build(t, b, runDir(t, nil, attemptSpec{outcome: rundir.OutcomePassed, tput: 1000}), 0).Document
+	require.Equal(t, ExitPassed, d.ExitCode)
+	require.Equal(t, "1 case: 1 passed, 1 of them not judged (allowed)", d.Headline)
+}
+
+// What was found comes before what the plan said: reports show the first ones.
+func TestWarningsOfThePlanComeLast(t *testing.T) {
+	t.Parallel()
+	planned := func(p *rundir.Plan) {
+		p.Warnings = []string{"1 of 8 GPUs idle"}
+		p.Expected.GPUType = "GB200"
+	}
+	d := build(t, builder(t, 10), runDir(t, planned, attemptSpec{outcome: rundir.OutcomePassed, tput: 1000}), 0).Document
+	require.Len(t, d.Warnings, 2)
+	require.Contains(t, d.Warnings[0], "is not verified")
+	require.Equal(t, "1 of 8 GPUs idle", d.Warnings[1])
+}
+
 func TestInterruptedRunKeepsItsSignal(t *testing.T) {
 	t.Parallel()
 	built := build(t, builder(t, 0), runDir(t, nil), syscall.SIGTERM)

@@ -124,6 +124,18 @@ func count(d *publish.Document) {
 	}
 }
 
+// unjudged is how many cases are green only because the policy lets a case pass of
+// whose speed nothing can be said.
+func unjudged(cases []publish.Case) int {
+	n := 0
+	for _, c := range cases {
+		if c.Result == ResultOf(ExitPassed) && c.Known == "" && (c.Verdict == verdict.Collecting || c.Verdict == verdict.NoBaseline) {
+			n++
+		}
+	}
+	return n
+}
+
 // headline is the run in one sentence, the worst first.
 func headline(d publish.Document) string {
 	c := d.Counts
@@ -139,6 +151,7 @@ func headline(d publish.Document) string {
 	say(c.NoVerdict, "%d without a verdict")
 	say(c.Passed, "%d passed")
 	say(c.Improved, "%d of them faster")
+	say(unjudged(d.Cases), "%d of them not judged (allowed)")
 	say(c.Skipped, "%d skipped")
 	text := fmt.Sprintf("%d cases: %s", c.Cases, strings.Join(parts, ", "))
 	if c.Cases == 1 {

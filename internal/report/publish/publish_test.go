@@ -553,6 +553,9 @@ func TestKnownFailureIsSaid(t *testing.T) {
 	require.Equal(t, "Listed as a known failure: its verdict, regression, does not turn the run red.", fault(c))
 	c.Verdict = verdict.Pass
 	require.Equal(t, "Nothing to do.", fault(c))
+	allowed := newCase(0)
+	allowed.Verdict = verdict.NoBaseline
+	require.Equal(t, "Nothing to do. Its speed was not judged: no baseline, which the policy allows.", fault(allowed))
 	c.Outcome = rundir.OutcomeTestFailed
 	require.Equal(t, "A known failure: it does not turn the run red.", fault(c))
 }

@@ -146,6 +146,9 @@ func fault(c Case) string {
 		if c.Known != "" && c.Verdict != "" && c.Verdict != verdict.Pass && c.Verdict != verdict.Improvement {
 			return fmt.Sprintf("Listed as a known failure: its verdict, %s, does not turn the run red.", word(c.Verdict))
 		}
+		if c.Known == "" && (c.Verdict == verdict.Collecting || c.Verdict == verdict.NoBaseline) {
+			return fmt.Sprintf("Nothing to do. Its speed was not judged: %s, which the policy allows.", word(c.Verdict)) + tries(c)
+		}
 		return "Nothing to do." + tries(c)
 	default:
 		return ""
