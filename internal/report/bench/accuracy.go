@@ -25,7 +25,7 @@ type AccuracyTest struct {
 // AccuracyVerdict is the outcome of one gate on one score.
 type AccuracyVerdict struct {
 	Test      AccuracyTest // with all defaults filled in
-	Score     Score        // the zero Score if there is none
+	Score     Score        // the zero Score if there is none that proves anything
 	Threshold float64      // percent
 	Pass      bool
 	Text      string // one line: measured, required, expected
@@ -136,6 +136,19 @@ func CheckAccuracy(scores []Score, tests []AccuracyTest) ([]AccuracyVerdict, err
 	return out, errors.Join(problems...)
 }
 
+// unfit says why a score proves nothing: ten samples are all right by luck, and
+// more than all are right by nobody.
+func (a AccuracyTest) unfit(s Score) string {
+	switch {
+	case s.Samples > 0 && s.Samples < a.Samples:
+		return fmt.Sprintf("%s was measured with %d samples, and the gate is one for %d: run all of them, or give its num_samples", a.Task, s.Samples, a.Samples)
+	case *a.HigherIsBetter && s.Value > 100:
+		return fmt.Sprintf("%s (%s, %s) is %.2f, which is no percentage", a.Task, s.Metric, s.Filter, s.Value)
+	default:
+		return ""
+	}
+}
+
 func (a AccuracyTest) check(scores []Score) []AccuracyVerdict {
 	var out []AccuracyVerdict
 	threshold := a.Threshold()
@@ -146,6 +159,10 @@ func (a AccuracyTest) check(scores []Score) []AccuracyVerdict {
 		}
 		if s.Filter != a.Filter {
 			seen = append(seen, s.Filter)
+			continue
+		}
+		if why := a.unfit(s); why != "" {
+			out = append(out, AccuracyVerdict{Test: a, Threshold: threshold, Text: why})
 			continue
 		}
 		v := AccuracyVerdict{Test: a, Score: s, Threshold: threshold}

@@ -65,6 +65,9 @@ func TestCheckAccuracy(t *testing.T) {
 		"beyond chance":                   {[]Score{score("flexible-extract", 91.30)}, []bool{false}, "91.30"},
 		"the other filter does not count": {[]Score{score("strict-match", 99)}, []bool{false}, "not measured with the filter flexible-extract, only with strict-match"},
 		"nothing measured":                {nil, []bool{false}, "gsm8k was not measured"},
+		"a few samples prove nothing":     {[]Score{{Task: "gsm8k", Filter: "flexible-extract", Value: 100, Samples: 10}}, []bool{false}, "gsm8k was measured with 10 samples, and the gate is one for 1319"},
+		"all samples":                     {[]Score{{Task: "gsm8k", Filter: "flexible-extract", Value: 95, Samples: 1319}}, []bool{true}, ""},
+		"no percentage":                   {[]Score{score("flexible-extract", 9454)}, []bool{false}, "is 9454.00, which is no percentage"},
 		"every run must pass":             {[]Score{score("flexible-extract", 94), score("flexible-extract", 80)}, []bool{true, false}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
