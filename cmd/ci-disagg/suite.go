@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -82,7 +83,21 @@ func (o *suiteFlags) resolve(h host, args []string) (suite, error) {
 		p.Classes = cfg.classRules()
 		s.plans = append(s.plans, script.Apply(p, s.profile))
 	}
+	s.warnMatch()
 	return s, nil
+}
+
+// warnMatch warns of a key of perf.match that no case has: of a typing error, or a GPU type that nobody named, nothing
+// would be seen but runs compared that are not alike.
+func (s suite) warnMatch() {
+	for _, key := range s.config.Perf.Match {
+		if slices.ContainsFunc(s.plans, func(p rundir.Plan) bool { return p.Match[key] != "" }) {
+			continue
+		}
+		for i := range s.plans {
+			s.plans[i].Warnings = append(s.plans[i].Warnings, fmt.Sprintf("perf.match: no case has a %s: runs that differ in it are compared with each other", key))
+		}
+	}
 }
 
 // input is everything planning is made of, environment and clock included.
