@@ -43,7 +43,12 @@ func roleEvidence(role *Role, o junit.ReadOptions) []blame.Event {
 	for _, f := range sortedFiles(role.Files) {
 		clock := testClock{role: role.RoleRecord}
 		counted, healed := newTally(), make(map[string]bool)
-		_, err := readFile(f, o, junit.Visitor{Case: func(c *junit.Case) error {
+		ofSuites := func(s *junit.Suite) {
+			for _, p := range suiteProblems(s, f) {
+				problems = append(problems, p.message)
+			}
+		}
+		got, err := readFile(f, o, junit.Visitor{Case: func(c *junit.Case) error {
 			if i := match(role.Expected, c.Classname, c.Name); i >= 0 {
 				seen[role.Expected[i]] = true
 			}
@@ -62,7 +67,8 @@ func roleEvidence(role *Role, o junit.ReadOptions) []blame.Event {
 				failed[key] = blame.Event{Role: role.Name, Kind: blame.TestFailed, At: at, Text: firstLine(c), Node: node(role), Assert: isMeasured(c)}
 			}
 			return nil
-		}, Suite: func(s *junit.Suite) error { counted.end(s); return nil }})
+		}, Suite: func(s *junit.Suite) error { counted.end(s); ofSuites(s); return nil }})
+		ofSuites(&got.Outer)
 		if counted.attempts {
 			maps.DeleteFunc(failed, func(key string, _ blame.Event) bool { return healed[key] }) // a later attempt passed
 		}

@@ -112,9 +112,12 @@ func (m *merger) readRoleFile(role *Role, facts *roleFacts, f File, o origin) er
 		},
 		Suite: func(s *junit.Suite) error {
 			o.tally.end(s)
+			m.b.warnHidden(o.tally, s, o.kept)
+			facts.problems = append(facts.problems, suiteProblems(s, f)...)
 			return m.addSuiteText(to, s, index)
 		},
 	})
+	facts.problems = append(facts.problems, suiteProblems(&got.Outer, f)...)
 	var problem *junit.Problem
 	if err != nil && !errors.As(err, &problem) {
 		return err

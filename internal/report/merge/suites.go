@@ -75,6 +75,7 @@ func (p *plain) suiteAt(at suitePath) *suite {
 // endSuite takes over what a suite says beside its cases.
 func (p *plain) endSuite(s *junit.Suite) error {
 	p.tally[p.index].end(s)
+	p.b.warnHidden(p.tally[p.index], s, p.file.shown())
 	if s.Cases == 0 && len(s.Properties)+len(s.Results)+len(s.SystemOut)+len(s.SystemErr) == 0 {
 		return nil // it held other suites, or nothing
 	}
