@@ -221,7 +221,7 @@ class Pipeline {
         currentBuild.result = 'UNSTABLE'
         return null
     }
-    private Object doPwd(Map p, Closure b) { return p.tmp ? "${workspace.path}@tmp".toString() : cwd.path }
+    private Object doPwd(Map p, Closure b) { return p.tmp ? "${cwd.path}@tmp".toString() : cwd.path }
     private Object doFileExists(Map p, Closure b) { return at(p.file).exists() }
     private Object doReadFile(Map p, Closure b) { return at(p.file).getText('UTF-8') }
     private Object doWriteFile(Map p, Closure b) {
@@ -380,7 +380,7 @@ class Pipeline {
 
     private Object doSh(Map p, Closure b) {
         Closure sees = (Closure) sight.remove(p.label ?: p.script)
-        Shell step = new Shell(script: p.script.toString(), control: new File("${workspace.path}@tmp/durable-${UUID.randomUUID()}"),
+        Shell step = new Shell(script: p.script.toString(), control: new File("${cwd.path}@tmp/durable-${UUID.randomUUID()}"),
                                cwd: cwd, environment: new TreeMap<>(env.values), workspace: workspace)
         Integer code = sees ? (Integer) sees(step) : null
         if (code == null) {
