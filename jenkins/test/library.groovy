@@ -171,6 +171,14 @@ class LibraryTest {
             assert build.mode == 'pr' && build.commit == 'c0ffee' && build.merge_base == base && build.merge_base_time == '2026-11-01T12:00:00Z'
             assert runRecord(p).id == "jenkins-${name}-7-1795226400000-pr"
         }
+        scenarios['a pull request that Jenkins does not know of'] = { String name -> // a bot's build, with parameters of its own
+            Pipeline p = start(name)
+            String base = repositoryWithChange(p.workspace)
+            p.build(jenkinsfile("ciDisaggPrCheck config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt', branch: 'main'"))
+            expect(p, 'SUCCESS', ['sh ci-disagg: find the binary', 'sh ci-disagg: ask the clone', 'sh ci-disagg run'] + AFTER + ['publishChecks SUCCESS'])
+            Map build = runRecord(p).build
+            assert build.mode == 'pr' && build.branch == 'main' && build.merge_base == base
+        }
         scenarios['no verdict'] = { String name ->
             Pipeline p = start(name, [:], '{reruns: 0}')
             p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt'"))

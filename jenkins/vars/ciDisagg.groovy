@@ -63,7 +63,7 @@ private Map perform(Map job, Map params) {
     boolean needsBase = job.mode == 'pr' && !params.mergeBase
     boolean needsCommit = !params.commit && !env.GIT_COMMIT && !env.gitlabCommit // a scripted checkout sets neither
     if (job.verb == 'run' && (needsBase || needsCommit)) {
-        askClone(job, tmp, needsBase, needsCommit)
+        askClone(job, tmp, needsBase ? "${params.branch ?: env.CHANGE_TARGET ?: ''}".toString() : '', needsCommit)
     }
     writeFile(file: job.argsFile, text: argumentsJson(job), encoding: 'UTF-8')
     if (job.verb == 'plan') {
@@ -106,10 +106,10 @@ private void prepare(Map job, String tmp) {
 }
 
 /** Adds what the workspace's clone knows of the commits to the flags; without them the binary says what it does instead. */
-private void askClone(Map job, String tmp, boolean needsBase, boolean needsCommit) {
+private void askClone(Map job, String tmp, String target, boolean needsCommit) {
     String out = "${tmp}/${job.label}.commits.txt"
     int code = -1
-    withEnv(["CI_DISAGG_TARGET=${needsBase ? env.CHANGE_TARGET ?: '' : ''}", "CI_DISAGG_OUT=${out}"]) {
+    withEnv(["CI_DISAGG_TARGET=${target}", "CI_DISAGG_OUT=${out}"]) {
         code = sh(script: libraryResource('ci-disagg/commits.sh'), returnStatus: true, label: 'ci-disagg: ask the clone')
     }
     if (code != 0) {
@@ -119,7 +119,7 @@ private void askClone(Map job, String tmp, boolean needsBase, boolean needsCommi
     if (needsCommit) {
         job.flags.commit = lines[0]
     }
-    if (needsBase && lines.length > 2) {
+    if (lines.length > 2) {
         job.flags.mergeBase = lines[1]
         job.flags.mergeBaseTime = lines[2]
     }
