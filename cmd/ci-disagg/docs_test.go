@@ -109,6 +109,21 @@ func TestEveryFileOfARunIsDocumented(t *testing.T) {
 	}
 }
 
+// TestDocumentedConfigsAreValid reads every block of YAML that is a config.
+func TestDocumentedConfigsAreValid(t *testing.T) {
+	t.Parallel()
+	for _, page := range []string{"../../README.md", "../../docs/config.md", "../../docs/moving-over.md", "../../docs/run-directory.md"} {
+		data, err := os.ReadFile(page)
+		require.NoError(t, err)
+		blocks := regexp.MustCompile("(?s)\n```yaml\n(.*?)```").FindAllSubmatch(data, -1)
+		require.NotEmpty(t, blocks, page)
+		for _, b := range blocks {
+			_, err := parseConfig(page, b[1])
+			require.NoError(t, err)
+		}
+	}
+}
+
 // TestEveryExitCodeIsDocumented holds the README's table against what help prints.
 func TestEveryExitCodeIsDocumented(t *testing.T) {
 	t.Parallel()
