@@ -104,7 +104,7 @@ func (d *driver) pickUpCase(c *theCase) error {
 	a.facts.Job = a.job
 	d.registry.put(a.job)
 	if a.job.ID == "" {
-		a.searching = true
+		a.searching, a.due = true, next{rep: last.Rep, number: last.Attempt, why: last.Why}
 		return nil
 	}
 	d.console.resume(a.dir)

@@ -312,7 +312,23 @@ func TestASubmissionThatNobodyKnowsOf(t *testing.T) {
 	})
 }
 
-// A request to end the run that the driver has not come across yet is found before each submission.
+// Every source says that there is no job, again and again: that ends as well.
+func TestSubmissionsThatLeaveNoJob(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir() + "/run")
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim()
+		s.unanswered = map[string]bool{"sbatch": true}
+		begun := time.Now()
+		run, err := Run(context.Background(), simOptions(t, s, dir, 1))
+		require.NoError(t, err)
+		require.Less(t, time.Since(begun), notReadyFor+2*time.Minute)
+		require.Len(t, run.Cases[0].Attempts, 1)
+		require.Equal(t, rundir.OutcomeInfra, run.Cases[0].Attempts[0].Outcome)
+		require.Contains(t, outcomeOf(t, dir, "c0", 0, 1).Reason, "for 10m0s: it left no job")
+	})
+}
+
 // Without a process there was no submission: no job is looked for, and no attempt is used up.
 func TestASubmissionThatCouldNotBeStarted(t *testing.T) {
 	t.Parallel()
@@ -331,6 +347,7 @@ func TestASubmissionThatCouldNotBeStarted(t *testing.T) {
 	})
 }
 
+// A request to end the run that the driver has not come across yet is found before each submission.
 func TestNothingIsSubmittedAfterACancel(t *testing.T) {
 	t.Parallel()
 	dir := rundir.Dir(t.TempDir() + "/run")

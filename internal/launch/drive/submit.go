@@ -61,7 +61,7 @@ func (d *driver) start(work context.Context, c *theCase) {
 		a.job.Name = n.name
 	}
 	c.cur, c.next = a, nil
-	a.submitting, a.number = true, n.number
+	a.submitting, a.number, a.due = true, n.number, n
 	in := order{avoid: n.exclude, bad: d.badList(), nodes: d.known}
 	before, mine := d.turn, make(chan struct{})
 	d.turn = mine
@@ -73,7 +73,7 @@ func (d *driver) start(work context.Context, c *theCase) {
 			<-before
 		}
 		res := d.submit(work, c.plan, a.dir, a.there, a.job, in)
-		d.send(work, func(work context.Context) { d.submitted(work, c, a, n, res) })
+		d.send(work, func(work context.Context) { d.submitted(work, c, a, res) })
 	})
 }
 
@@ -220,7 +220,7 @@ const (
 )
 
 // submitted goes on with the answer. It runs in the owner.
-func (d *driver) submitted(work context.Context, c *theCase, a *attempt, n next, res result) {
+func (d *driver) submitted(work context.Context, c *theCase, a *attempt, res result) {
 	a.submitting, a.job, d.known = false, res.job, res.nodes
 	for _, w := range res.warnings {
 		d.tell(Warning, c, "%s", w)
@@ -252,7 +252,7 @@ func (d *driver) submitted(work context.Context, c *theCase, a *attempt, n next,
 			d.fatal = res.err
 		}
 	case errors.As(res.err, &refused) && (refused.Standby() || refused.Busy() || refused.Unanswered()), errors.Is(res.err, host.ErrUnreachable), crowded(res.err):
-		d.notReady(c, a, n, res.err)
+		d.notReady(c, a, res.err)
 	default:
 		d.refused(c, a, res.err)
 	}
@@ -304,8 +304,8 @@ func (d *driver) withdraw(c *theCase, a *attempt) {
 
 // notReady submits again later: nothing was submitted, and nothing is wrong with
 // the job.
-func (d *driver) notReady(c *theCase, a *attempt, n next, err error) {
-	now := d.o.Now()
+func (d *driver) notReady(c *theCase, a *attempt, err error) {
+	n, now := a.due, d.o.Now()
 	if n.since.IsZero() {
 		n.since = now
 	}
@@ -379,8 +379,7 @@ func (d *driver) searched(work context.Context, c *theCase, a *attempt, j slurm.
 		// It ran, and is gone from everywhere we may look by name.
 		d.attachGone(c, a)
 	case over:
-		d.tell(Warning, c, "the submission of %s left no job: submitting again", a.job.Name)
-		d.withdraw(c, a)
+		d.notReady(c, a, errors.New("it left no job"))
 	}
 }
 
