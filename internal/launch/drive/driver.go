@@ -85,7 +85,7 @@ type attempt struct {
 	text        string // last queue text told
 	roles       map[string]string
 	raw         []byte // agent.json as last read
-	due         next // what it was submitted for
+	due         next   // what it was submitted for
 	submitting  bool
 	searching   bool      // its submission left no id: being looked for
 	searchSince time.Time // since when without an answer

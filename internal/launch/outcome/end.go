@@ -121,6 +121,8 @@ func ours(f Facts, v view, r Resolution) Resolution {
 		kind = KindLost
 	case o == rundir.TimeoutOf(rundir.PhaseQueue):
 		kind = KindQueue
+	case o == rundir.OutcomeInfra && strings.HasPrefix(f.Job.Cancel.Reason, suspended):
+		kind = KindSuspended
 	case o == rundir.OutcomeInfra && r.Phase == rundir.PhaseQueue && f.Agent == nil:
 		kind = KindNever
 	case o == rundir.OutcomeInfra:

@@ -150,6 +150,7 @@ const (
 	KindNode       = "node-fail"        // a node died
 	KindPreempted  = "preempted"        // another job took the nodes
 	KindRequeued   = "requeued"         // Slurm restarted the job
+	KindSuspended  = "suspended"        // Slurm stopped the job for a while
 	KindCancelled  = "cancelled"        // somebody ended the job
 	KindLaunch     = "launch-failed"    // the batch script never ran
 	KindAgentDied  = "agent-died"       // the agent ended without its end record

@@ -184,6 +184,10 @@ func waiting(f Facts, v view, r Resolution) Resolution {
 	return r
 }
 
+// suspended begins the reason for which a stopped job is ended. Once it goes on, its
+// budgets are used up, too, and that would be blamed on the test.
+const suspended = "Slurm suspended the job: "
+
 // running: the job holds nodes, or squeue has not been heard of yet, or its word
 // is unknown.
 func running(f Facts, v view, r Resolution) Resolution {
@@ -197,6 +201,10 @@ func running(f Facts, v view, r Resolution) Resolution {
 		if v.class == slurm.Active {
 			r.Cancel, r.As = "the job goes on although its agent has ended", r.Outcome
 		}
+		return r
+	}
+	if (v.state == slurm.Suspended || v.state == slurm.Stopped) && !ended(f) {
+		r.Cancel, r.As = suspended+"what it measures is not what it does when it runs", rundir.OutcomeInfra
 		return r
 	}
 	if v.class == slurm.Unknown && !f.StateSince.IsZero() && f.Queue.At.Sub(f.StateSince) >= f.Bounds.Strange {
