@@ -350,6 +350,17 @@ func TestProfileProblemsAllAtOnce(t *testing.T) {
 	require.EqualError(t, script.Profile{Sbatch: []string{"--mail-type END", "--wckey=a b", "-Cx"}}.Validate("c"), `clusters.c.sbatch: "--mail-type END" is not one option; write each as --name=value`)
 }
 
+// Of an array there is no job to watch, and after --test-only none at all.
+func TestSbatchOptionsMakeOneJob(t *testing.T) {
+	t.Parallel()
+	for opt, refused := range map[string]bool{
+		"--array=1-2": true, "-a1-2": true, "--test-only": true, "--wait": true, "-W": true, "--wait-all-nodes=1": false, "--account=a": false, "-Aa": false,
+	} {
+		err := script.Profile{Sbatch: []string{opt}}.Validate("c")
+		require.Equal(t, refused, err != nil, "%s: %v", opt, err)
+	}
+}
+
 // A job that sbatch routes elsewhere cannot be found by its name.
 func TestProfileMayNotRouteJobs(t *testing.T) {
 	t.Parallel()

@@ -134,6 +134,9 @@ func (p Profile) validateArgs(bad func(key, format string, args ...any)) {
 			if !strings.HasPrefix(a, "-") || strings.ContainsAny(a, "\n\r\x00") || key == "sbatch" && err != nil {
 				bad(key, "%q is not one option; write each as --name=value", a)
 			}
+			if key == "sbatch" && unwatched(a) {
+				bad(key, "%q makes no job that can be watched, or several: remove it", a)
+			}
 			if routes(a) {
 				bad(key, "%q sends jobs to another cluster, where they could not be found by name or ended: make that cluster an entry of its own under clusters:, with login: naming a machine that it is the default of", a)
 			}
@@ -152,6 +155,13 @@ func (p Profile) validateArgs(bad func(key, format string, args ...any)) {
 	if strings.ContainsAny(p.Comment, "\n\r\x00") {
 		bad("comment", "must be one line")
 	}
+}
+
+// unwatched says that with an option sbatch does not make exactly one job and
+// answer with its id at once.
+func unwatched(opt string) bool {
+	name, _, _ := strings.Cut(opt, "=")
+	return slices.Contains([]string{"--array", "--test-only", "--wait", "-W"}, name) || strings.HasPrefix(opt, "-a")
 }
 
 // routes says that an option names the cluster, also at the end of short options
