@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -168,6 +169,9 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	}
 	if err := d.preflight(ctx); err != nil {
 		return err
+	}
+	if err := os.MkdirAll(string(dir), rundir.DirMode); err != nil {
+		return usageErr(fmt.Errorf("the run directory cannot be made: %w: give --run-dir, or runs_dir in the config", err))
 	}
 	if d.keep, err = toKeep(s.config, o.draft, d.draft); err != nil {
 		return err

@@ -13,6 +13,9 @@ import (
 // agentNoRecord is the agent's exit code when it could not write its record (see `ci-disagg agent --help`).
 const agentNoRecord = 3
 
+// noLaunch is the "signal" with which Slurm ends a job whose batch script it could not start.
+const noLaunch = 53
+
 // skew is how far the clocks of the controller and of the batch host may differ
 // before the order of two events counts as proven.
 const skew = 5 * time.Second
@@ -196,6 +199,9 @@ func fromExit(f Facts, v view, r Resolution, conf string) Resolution {
 		return fromDraft(v, r, conf)
 	}
 	switch {
+	case f.Agent == nil && v.exit.Signal == noLaunch:
+		return done(r, rundir.OutcomeInfra, KindLaunch, conf,
+			fmt.Sprintf("Slurm could not start the batch script%s: most often, because a node does not see the run directory (see runs_dir, and agent_dir for a cluster with files of its own)", reasonText(v)))
 	case f.Agent == nil && !v.exit.Zero():
 		return done(r, rundir.OutcomeInfra, KindLaunch, conf,
 			fmt.Sprintf("the job ended%s before the agent could write anything%s; see slurm.out", exitText(v), reasonText(v)))

@@ -314,7 +314,7 @@ func TestResolve(t *testing.T) {
 			want{done: true, outcome: "test_failed", kind: KindOOM, conf: "sacct+squeue"},
 		},
 		"BOOT_FAIL":                  {facts(10*m, queue(10*m, 10*m, slurm.BootFail, ""), acct(10*m, 10*m, "BOOT_FAIL", "0:0")), want{done: true, outcome: "infra", kind: KindLaunch, conf: "sacct+squeue"}},
-		"launch failed: FAILED 0:53": {facts(12*m, queue(10*m, 10*m, slurm.Failed, "JobLaunchFailure"), acct(10*m, 10*m, "FAILED", "0:53")), want{done: true, outcome: "infra", kind: KindLaunch, reason: "JobLaunchFailure", conf: "sacct+squeue"}},
+		"launch failed: FAILED 0:53": {facts(12*m, queue(10*m, 10*m, slurm.Failed, "JobLaunchFailure"), acct(10*m, 10*m, "FAILED", "0:53")), want{done: true, outcome: "infra", kind: KindLaunch, reason: "(JobLaunchFailure): most often, because a node does not see the run directory", conf: "sacct+squeue"}},
 		"agent killed": {
 			facts(12*m, queue(10*m, 10*m, slurm.Failed, "RaisedSignal:9(Killed)"), acct(10*m, 10*m, "FAILED", "0:9"), agentIn(10*m, rundir.PhaseReady)),
 			want{done: true, outcome: "infra", kind: KindAgentDied, reason: "signal 9", conf: "sacct+squeue", phase: rundir.PhaseReady},
