@@ -72,6 +72,7 @@ func runReport(ctx context.Context, h host, o reportOptions, args []string) erro
 	if o.format != "" {
 		return exportReport(h, o.format, dir)
 	}
+	tellOpen(h, dir)
 	var cfg config
 	if o.config != "" {
 		cfg, err = loadConfig(h, o.config)
@@ -90,6 +91,24 @@ func runReport(ctx context.Context, h host, o reportOptions, args []string) erro
 	defer rep.close()
 	rep.copyTo = o.copyTo
 	return rep.finish(ctx, h, o.save)
+}
+
+// tellOpen says that a run is not over: what is open in it stands in the report as
+// an attempt of unknown end.
+func tellOpen(h host, dir rundir.Dir) {
+	run, err := readRun(dir)
+	if err != nil {
+		return // find has read it a moment ago
+	}
+	open := 0
+	for _, c := range run.Cases {
+		if goesOn(c) {
+			open++
+		}
+	}
+	if open > 0 {
+		fmt.Fprintf(h.stderr, "ci-disagg: this run is not over, it has %s still open: the report shows how far it is\n", count(open, "case"))
+	}
 }
 
 // exportReport prints the metrics of a report that has been written.
