@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"fmt"
 	"math"
 	"path/filepath"
 	"slices"
@@ -43,12 +44,20 @@ func sameRun(a, b Result) bool {
 		return false
 	}
 	equal := func(a, b *int64) bool { return a == nil || b == nil || *a == *b }
-	return math.Abs(*a.DurationS-*b.DurationS) <= 0.0051 && // the tables round to 0.01 s
+	return math.Abs(*a.DurationS-*b.DurationS) <= rounded &&
 		(a.Concurrency == 0 || b.Concurrency == 0 || a.Concurrency == b.Concurrency) &&
 		equal(a.Completed, b.Completed) && equal(a.InputTokens, b.InputTokens) && equal(a.OutputTokens, b.OutputTokens)
 }
 
-// merge adds to a what only b says; a is the more exact one afterwards.
+// What the same number may differ by in two outputs of one run: tables round to
+// 0.01 of a unit, and clients compute rates from more or less rounded durations.
+const (
+	rounded = 0.0051
+	alike   = 0.001
+)
+
+// merge adds to a what only b says; a is the more exact one afterwards. Where they
+// contradict each other, neither is to be trusted.
 func merge(a, b Result) Result {
 	exact := func(r Result) bool { return strings.HasSuffix(r.Format, "-json") }
 	if exact(b) && !exact(a) {
@@ -64,13 +73,17 @@ func merge(a, b Result) Result {
 		}
 	}
 	a.Samples = slices.Clone(a.Samples)
+	a.Problems = union(a.Problems, b.Problems)
 	for _, s := range b.Samples {
-		if _, ok := a.Value(s.Metric); !ok {
+		v, ok := a.Value(s.Metric)
+		switch {
+		case !ok:
 			a.Samples = append(a.Samples, s)
+		case math.Abs(v-s.Value) > rounded+alike*math.Abs(v):
+			a.Problems = append(a.Problems, Problem{b.File, s.Line, fmt.Sprintf("%s is %v here and %v in %s, of the same run", s.Metric, s.Value, v, filepath.Base(a.File))})
 		}
 	}
 	a.Also = slices.Concat(a.Also, []string{b.File}, b.Also)
-	a.Problems = union(a.Problems, b.Problems)
 	a.Notes = union(a.Notes, b.Notes)
 	return a
 }

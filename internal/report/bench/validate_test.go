@@ -118,6 +118,30 @@ func TestCombine(t *testing.T) {
 	require.Len(t, Combine([]Result{text, other}), 2)
 }
 
+// Two outputs of one run that contradict each other: nobody knows which one is right.
+func TestCombineContradictions(t *testing.T) {
+	t.Parallel()
+	seconds, n := 12.34, int64(64)
+	result := func(file, format string, tput float64) Result {
+		return Result{
+			File: file, Format: format, DurationS: &seconds, Completed: &n, Concurrency: 8,
+			Samples: []Sample{{Metric: "output_token_throughput", Value: tput, Line: 7}, {Metric: "ttft_median_ms", Value: 100}},
+		}
+	}
+	exact := result("d/x.json", FormatTRTLLMJSON, 331.087845)
+	for value, problem := range map[float64]string{331.09: "", 331.2: "", 340: "d/x.log:7: output_token_throughput is 340 here and 331.087845 in x.json, of the same run", 0: "d/x.log:7: output_token_throughput is 0 here"} {
+		for _, order := range [][]Result{{exact, result("d/x.log", FormatTRTLLMText, value)}, {result("d/x.log", FormatTRTLLMText, value), exact}} {
+			got := Combine(order)
+			require.Len(t, got, 1)
+			require.InDelta(t, 331.087845, got[0].Samples[0].Value, 0)
+			require.Equal(t, problem != "", len(got[0].Problems) == 1, "%v", got[0].Problems)
+			if problem != "" {
+				require.Contains(t, got[0].Problems[0].String(), problem)
+			}
+		}
+	}
+}
+
 func TestCombineStepTimes(t *testing.T) {
 	t.Parallel()
 	worker := func(file string, used int64, mean float64) Result {
