@@ -225,6 +225,19 @@ func TestBuild(t *testing.T) {
 	}
 }
 
+// An output from before the attempt is another one's, whoever brought it here.
+func TestOldBenchmarkOutput(t *testing.T) {
+	t.Parallel()
+	b := builder(t, 9)
+	dir := runDir(t, nil, attemptSpec{outcome: rundir.OutcomePassed, tput: 1000})
+	require.Equal(t, ExitPassed, build(t, b, dir, 0).Document.ExitCode)
+	old := filepath.Join(dir.CaseDir("tiny").Attempt(0, 1).Output(), "trtllm-benchmark.0.0.log")
+	require.NoError(t, os.Chtimes(old, start.Add(-time.Minute), start.Add(-time.Minute)))
+	d := build(t, b, dir, 0).Document
+	require.Equal(t, ExitNoVerdict, d.ExitCode)
+	require.Contains(t, d.Cases[0].Message, "output/trtllm-benchmark.0.0.log: last written 2026-11-20T02:59:00Z, before the attempt began at 2026-11-20T03:00:00Z")
+}
+
 // Nothing is relaxed silently: what passes only because the policy lets it is told.
 func TestAllowedIsNotJudged(t *testing.T) {
 	t.Parallel()

@@ -1,11 +1,15 @@
 package report
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -31,7 +35,7 @@ func (b Builder) measure(c CaseBundle, views []attemptView) measured {
 			continue
 		}
 		m.addRepetition(v)
-		results, problems := b.results(c.Plan, v.AttemptBundle)
+		results, problems := b.results(c.Plan, v)
 		wrong, unseen := hardware(c.Plan, v.Dir)
 		m.problems = append(append(m.problems, problems...), wrong...)
 		if unseen != "" {
@@ -72,7 +76,7 @@ func (m *measured) addRepetition(v attemptView) {
 // results reads and validates what one attempt measured. The client's own files
 // come first; only when they hold nothing is the client role's log read, which
 // repeats them.
-func (b Builder) results(plan rundir.Plan, a AttemptBundle) ([]bench.Result, []string) {
+func (b Builder) results(plan rundir.Plan, a attemptView) ([]bench.Result, []string) {
 	found, err := b.Reader.Gather(a.Dir.Output())
 	if err == nil && len(found.Results) == 0 && plan.Drain.Role != "" {
 		found, err = b.Reader.Gather(a.Dir.RoleLog(plan.Drain.Role))
@@ -81,13 +85,28 @@ func (b Builder) results(plan rundir.Plan, a AttemptBundle) ([]bench.Result, []s
 	if err != nil {
 		problems = append(problems, err.Error())
 	}
-	for _, p := range append(found.Problems, bench.Validate(found.Results, plan.Expected)...) {
+	for _, p := range slices.Concat(found.Problems, stale(found.Files, a.run.Started), bench.Validate(found.Results, plan.Expected)) {
 		if rel, err := filepath.Rel(string(a.Dir), p.File); err == nil && p.File != "" {
 			p.File = rel
 		}
 		problems = append(problems, p.String())
 	}
 	return found.Results, problems
+}
+
+// stale are the files that were written before the attempt began: results of
+// another one, whoever brought them here.
+func stale(files []string, began *time.Time) []bench.Problem {
+	var out []bench.Problem
+	for _, f := range files {
+		info, err := os.Stat(f)
+		if err != nil || began == nil || !info.ModTime().Before(began.Add(-blame.DefaultSkew)) { // clocks of two hosts
+			continue // what cannot be read was said by who read it
+		}
+		out = append(out, bench.Problem{File: f, Text: fmt.Sprintf("last written %s, before the attempt began at %s",
+			info.ModTime().UTC().Format(time.RFC3339), began.UTC().Format(time.RFC3339))})
+	}
+	return out
 }
 
 // pointName names the benchmark point of a result: con<C>, or the plan's full
