@@ -57,6 +57,9 @@ func (b Builder) Build(ctx context.Context, bundle Bundle, interrupted syscall.S
 	var codes []int
 	var jobs, planned []string
 	for _, r := range b.buildCases(ctx, bundle) {
+		if interrupted != 0 {
+			cutShort(&r.doc, interrupted)
+		}
 		codes = append(codes, r.doc.ExitCode)
 		d.Cases = append(d.Cases, r.doc)
 		d.Warnings = append(d.Warnings, r.warnings...)
@@ -97,6 +100,15 @@ func (b Builder) buildCases(ctx context.Context, bundle Bundle) []caseReport {
 	}
 	_ = group.Wait() // none of them can fail
 	return out
+}
+
+// cutShort makes a case that an interrupted run did not get through say so: who
+// ends a run is no infrastructure.
+func cutShort(c *publish.Case, by syscall.Signal) {
+	if c.ExitCode == ExitInfra && (c.Outcome == "" || c.Outcome == rundir.OutcomeCancelled) {
+		c.ExitCode = ExitCode(nil, by)
+		c.Result = ResultOf(c.ExitCode)
+	}
 }
 
 // properties describe the run in the verdict suite.

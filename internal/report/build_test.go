@@ -269,6 +269,28 @@ func TestInterruptedRunKeepsItsSignal(t *testing.T) {
 	require.Equal(t, "interrupted", built.Document.Result)
 }
 
+// TestInterruptionIsNoInfrastructure: whoever ended the run knows whose fault that is.
+func TestInterruptionIsNoInfrastructure(t *testing.T) {
+	t.Parallel()
+	cancelled := attemptSpec{outcome: rundir.OutcomeCancelled, exit: 143}
+	lost := attemptSpec{outcome: rundir.OutcomeLost}
+	for _, tt := range []struct {
+		attempts []attemptSpec
+		headline string
+		exit     int
+	}{
+		{nil, "interrupted; 1 case: 1 not finished", 143},
+		{[]attemptSpec{cancelled}, "interrupted; 1 case: 1 not finished", 143},
+		{[]attemptSpec{lost}, "interrupted; 1 case: 1 stopped by the infrastructure (not your change)", 3},
+		{[]attemptSpec{{outcome: rundir.OutcomePassed, tput: 1000}}, "interrupted; 1 case: 1 passed", 0},
+	} {
+		d := build(t, builder(t, 10), runDir(t, nil, tt.attempts...), syscall.SIGTERM).Document
+		require.Equal(t, tt.headline, d.Headline)
+		require.Equal(t, tt.exit, d.Cases[0].ExitCode)
+		require.Equal(t, ResultOf(tt.exit), d.Cases[0].Result)
+	}
+}
+
 func TestPassNeedsTheAgentsRecord(t *testing.T) {
 	t.Parallel()
 	for _, broken := range []bool{true, false} {

@@ -109,6 +109,8 @@ func count(d *publish.Document) {
 			d.Counts.Failed++
 		case "infra":
 			d.Counts.Infra++
+		case "interrupted":
+			d.Counts.Interrupted++
 		case "regression":
 			d.Counts.Regressed++
 		case "no_verdict":
@@ -147,6 +149,7 @@ func headline(d publish.Document) string {
 	}
 	say(c.Failed, "%d failed")
 	say(c.Infra, "%d stopped by the infrastructure (not your change)")
+	say(c.Interrupted, "%d not finished")
 	say(c.Regressed, "%d regressed")
 	say(c.NoVerdict, "%d without a verdict")
 	say(c.Passed, "%d passed")

@@ -42,6 +42,8 @@ type Counts struct {
 	NoVerdict int `json:"no_verdict"`
 	Skipped   int `json:"skipped"`
 	Improved  int `json:"improved"`
+
+	Interrupted int `json:"interrupted,omitempty"` // the run was ended before they were through
 }
 
 // Case is everything that is said about one case.
