@@ -163,6 +163,23 @@ func (d *driver) setDraft(h host, path string) error {
 	return nil
 }
 
+// renders proves that the files of every case can be made, before anything is
+// written: what cannot is in the config, or in the path of the run directory.
+func (d *driver) renders(dir rundir.Dir, plans []rundir.Plan) error {
+	if d.profile.AgentDir != "" {
+		dir = rundir.Dir(d.profile.AgentDir)
+	}
+	for _, p := range plans {
+		if p.Case.SkipReason != "" {
+			continue
+		}
+		if _, _, err := renderExample(d, dir, p); err != nil {
+			return usageErr(err)
+		}
+	}
+	return nil
+}
+
 // preflight proves that jobs can be submitted at all, before anything is
 // written: a missing sbatch is a usage error, not an infrastructure failure.
 func (d *driver) preflight(ctx context.Context) error {

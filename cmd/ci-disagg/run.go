@@ -167,6 +167,9 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	if err := secretsAreThere(h, s.plans); err != nil {
 		return err
 	}
+	if err := d.renders(dir, s.plans); err != nil {
+		return err
+	}
 	if err := d.preflight(ctx); err != nil {
 		return err
 	}
