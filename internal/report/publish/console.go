@@ -59,6 +59,9 @@ func (p painter) body(d Document, room int) []string {
 			out = append(out, fmt.Sprintf("  … and %s that did not pass, in the report", count(left, "more case")))
 			break
 		}
+		for len(block) > 1 && p.height(out)+p.height(block) > room { // the worst is always shown
+			block = block[:len(block)-1]
+		}
 		left -= 1 + len(g.More)
 		out = append(out, block...)
 	}
@@ -78,6 +81,15 @@ func (p painter) height(lines []string) int {
 		n += max(1, (utf8.RuneCountInString(escapes.ReplaceAllString(l, ""))+p.Width-1)/p.Width)
 	}
 	return n
+}
+
+// runes is how many a text may have that is to take at most so many lines of the
+// screen.
+func (p painter) runes(lines int) int {
+	if p.Width <= 0 {
+		return consoleWidth
+	}
+	return min(consoleWidth, lines*p.Width)
 }
 
 // passed is the green cases: listed in a small run, else one line.
@@ -120,7 +132,7 @@ func (p painter) warnings(all []string) []string {
 		if i == listWarnings-1 && len(all) > listWarnings {
 			return append(out, fmt.Sprintf("… and %s, in the report", count(len(all)-i, "more warning")))
 		}
-		out = append(out, p.paint("1;33", "warning")+": "+oneLine(squeeze(w), consoleWidth))
+		out = append(out, p.paint("1;33", "warning")+": "+oneLine(squeeze(w), p.runes(1)-len("warning: ")))
 	}
 	return out
 }
@@ -131,7 +143,7 @@ func (p painter) block(g group, withFault bool) []string {
 	c := g.Case
 	out := []string{fmt.Sprintf("  %s  %s", p.result(c.Result), oneLine(shortenMiddle(c.ID, 180), 180))}
 	say := func(format string, args ...any) {
-		out = append(out, "      "+oneLine(squeeze(fmt.Sprintf(format, args...)), consoleWidth))
+		out = append(out, "      "+oneLine(squeeze(fmt.Sprintf(format, args...)), p.runes(2)-6))
 	}
 	if withFault {
 		say("%s", fault(c))

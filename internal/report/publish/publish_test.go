@@ -408,6 +408,34 @@ func TestWordsOfATimelineAreRead(t *testing.T) {
 	require.Greater(t, ganttLeft([]Role{{RoleRecord: rundir.RoleRecord{Name: "BENCHMARK"}}})-8, float64(benchmark-1))
 }
 
+// TestConsoleFitsWhateverItSays: 30 lines of the screen also where every text is as
+// long as texts get.
+func TestConsoleFitsWhateverItSays(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("a long word ", 60)
+	d := suiteDocument(40)
+	d.Stage, d.Headline, d.Warnings = long, long, []string{long, long, long, long}
+	for i := range d.Cases {
+		c := &d.Cases[i]
+		c.ID += long
+		if c.Finding != nil {
+			f := *c.Finding
+			f.Message, f.Line, f.Root = long, &rundir.LogLine{File: long, Number: 1, Text: long}, long
+			c.Finding, c.Message = &f, long
+		}
+		for k := range c.Metrics {
+			c.Metrics[k].Metric += long
+		}
+	}
+	d.Next = "less " + strings.Repeat("x", 300)
+	for _, width := range []int{0, 60, 80, 132} {
+		style := Style{Width: width}
+		text := strings.TrimSuffix(Console(d, "/r", style), "\n")
+		require.LessOrEqual(t, painter(style).height(strings.Split(text, "\n")), consoleLines, "%d columns:\n%s", width, text)
+		require.True(t, strings.HasSuffix(text, d.Next))
+	}
+}
+
 // TestLastLineIsNoErrorLine: the end of a log that explains nothing is not shown
 // as the reason.
 func TestLastLineIsNoErrorLine(t *testing.T) {
