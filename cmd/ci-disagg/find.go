@@ -45,7 +45,11 @@ func (o findFlags) find(h host, config string, args []string) (rundir.Dir, error
 	}
 	dir := rundir.Dir(filepath.Join(parent, rundir.Slug(o.runID)))
 	if _, err := readRun(dir); err != nil {
-		return "", usageErr(fmt.Errorf("no run %s in %s: %w", o.runID, parent, err))
+		hint := ""
+		if cfg.path == "" {
+			hint = "; with the --config of the run, runs_dir there says where it is"
+		}
+		return "", usageErr(fmt.Errorf("no run %s in %s: %w%s", o.runID, parent, err, hint))
 	}
 	return dir, nil
 }

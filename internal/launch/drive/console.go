@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -52,6 +53,15 @@ func (c *console) offsets(logs map[string]*theCase) map[string]int64 {
 	return out
 }
 
+// shortName is what stands in the brackets of a test id: a slug with all of it
+// would leave half a line for what the job says.
+func shortName(id string) string {
+	if _, name, ok := strings.Cut(strings.TrimSuffix(id, "]"), "["); ok && name != "" {
+		return name
+	}
+	return id
+}
+
 // print shows the whole lines of what was read.
 func (c *console) print(k *theCase, path string, data []byte) {
 	t := c.logs[path]
@@ -59,7 +69,7 @@ func (c *console) print(k *theCase, path string, data []byte) {
 		return
 	}
 	t.offset += int64(len(data))
-	t.name = k.plan.Case.Slug
+	t.name = shortName(k.plan.Case.ID)
 	t.rest = append(t.rest, data...)
 	for {
 		line, rest, ok := bytes.Cut(t.rest, []byte("\n"))

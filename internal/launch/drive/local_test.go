@@ -19,7 +19,7 @@ func TestLocalPassAndFail(t *testing.T) {
 	t.Parallel()
 	o := testOptions(t, BackendLocal)
 	addCase(&o, "good", goodServer, goodClient)
-	addCase(&o, "bad", "sleep 0.3; echo 'ValueError: no'; exit 1", hangClient)
+	addCase(&o, "m.py::f[bad]", "sleep 0.3; echo 'ValueError: no'; exit 1", hangClient)
 	var seen updates
 	var out bytes.Buffer
 	o.Progress, o.Console = seen.add, &out
@@ -28,13 +28,13 @@ func TestLocalPassAndFail(t *testing.T) {
 	require.NotNil(t, run.Ended)
 	good := outcomeOf(t, o.Dir, "good", 0, 1)
 	require.Equal(t, rundir.OutcomePassed, good.Outcome, seen.String())
-	bad := outcomeOf(t, o.Dir, "bad", 0, 1)
+	bad := outcomeOf(t, o.Dir, rundir.Slug("m.py::f[bad]"), 0, 1)
 	require.Equal(t, rundir.OutcomeTestFailed, bad.Outcome, seen.String())
 	require.NotNil(t, bad.Finding)
 	require.Equal(t, "GEN_0", bad.Finding.Root)
 	require.Less(t, bad.Ended.Sub(*bad.Started), ample, "well before the client's end")
 	require.True(t, seen.has(PhaseNow, "benchmark"), seen.String())
-	require.Contains(t, out.String(), "bad | ")
+	require.Contains(t, "\n"+out.String(), "\nbad | ", "a case goes by what stands in its brackets")
 	noProcesses(t, o.Dir)
 	for _, c := range run.Cases {
 		require.Equal(t, rundir.CaseDone, c.State)
