@@ -146,6 +146,9 @@ func TestFiles(t *testing.T) {
 		require.Error(t, err)
 		require.NotErrorIs(t, err, ErrPartial)
 
+		_, err = h.Run(ctx, Cmd{Argv: []string{"ln", dir + "/big", dir + "/big.too"}})
+		require.NoError(t, err)
+		files["big.too"], paths = files["big"], append(paths, "big.too")
 		back := t.TempDir()
 		require.NoError(t, h.Pull(ctx, dir, back, paths))
 		for p, text := range files {

@@ -123,12 +123,13 @@ func parseFind(out []byte, limit int) ([]FileInfo, error) {
 	return files, partial
 }
 
-// Pull fetches files as one tar stream and writes each by rename.
+// Pull fetches files as one tar stream and writes each by rename. Two names of one
+// file are two files: a role's log has a second one.
 func (s *SSH) Pull(ctx context.Context, dir, localDir string, paths []string) error {
 	if len(paths) == 0 {
 		return nil
 	}
-	_, err := s.untar(ctx, []string{"tar", "-c", "-f", "-", "-C", dir, "--null", "--verbatim-files-from", "-T", "-"}, paths,
+	_, err := s.untar(ctx, []string{"tar", "-c", "--hard-dereference", "-f", "-", "-C", dir, "--null", "--verbatim-files-from", "-T", "-"}, paths,
 		func(h *tar.Header, r io.Reader) error {
 			if !filepath.IsLocal(h.Name) {
 				return fmt.Errorf("tar holds %q, which leads out of its directory", h.Name)
