@@ -160,8 +160,11 @@ func (c config) validate() error {
 	if c.Backend != "" && c.Backend != drive.BackendSlurm && c.Backend != drive.BackendLocal {
 		bad("backend", "%q is not slurm or local", c.Backend)
 	}
-	if c.Jobs.Max < 0 {
-		bad("jobs.max", "%d is negative", c.Jobs.Max)
+	counts := c.counts()
+	for _, key := range slices.Sorted(maps.Keys(counts)) {
+		if counts[key] < 0 {
+			bad(key, "%d is negative", counts[key])
+		}
 	}
 	if !slices.Contains([]merge.Flaky{"", merge.FlakyPass, merge.FlakyFail, merge.FlakySkip}, c.Report.Flaky) {
 		bad("report.flaky", "%q is not pass, fail or skip", c.Report.Flaky)
@@ -190,6 +193,14 @@ func (c config) validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// counts are the numbers that cannot be negative, by key.
+func (c config) counts() map[string]int64 {
+	return map[string]int64{
+		"jobs.max": int64(c.Jobs.Max), "retry.max": int64(c.Retry.Max), "retry.budget": int64(c.Retry.Budget),
+		"collect.max_file": c.Collect.MaxFile, "collect.max_total": c.Collect.MaxTotal, "collect.max_files": int64(c.Collect.MaxFiles),
+	}
 }
 
 // positioned gives the lines of a joined error the position of the key they

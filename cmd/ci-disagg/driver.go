@@ -195,7 +195,7 @@ func (d *driver) preflight(ctx context.Context) error {
 	case errors.Is(err, clusterhost.ErrNotStarted) && errors.Is(err, fs.ErrNotExist) && d.profile.Login == "":
 		return usageErr(errors.New("there is no sbatch on PATH: run on a Slurm login node, set login: in the cluster's profile, or use --backend local"))
 	case errors.Is(err, clusterhost.ErrNotStarted) && !errors.Is(err, clusterhost.ErrUnreachable) && d.profile.Login != "":
-		return usageErr(fmt.Errorf("%s: %w: put it on the PATH that ssh gives to a command there (~/.bashrc, as a rule), or write another login:", sbatch, err))
+		return usageErr(fmt.Errorf("%s: %w: put it on the PATH that ssh gives to a command there (~/.bashrc, as a rule), or name another node in login: of the profile", sbatch, err))
 	case err != nil:
 		return &endError{code: exitInfra, err: fmt.Errorf("%s: %w", sbatch, err)}
 	case res.Exit != 0:

@@ -133,7 +133,7 @@ func runPlan(ctx context.Context, h host, o planOptions, args []string) error {
 		Schema: planSchema, Version: buildVersion(), Config: s.config.path, Backend: s.backend, Cluster: s.cluster, Stage: s.stage,
 		Settings: o.settings(h, s, args),
 	}
-	doc.Cases, err = planCases(ctx, s)
+	doc.Cases, err = planCases(ctx, h, s)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // planCases adds to each plan what it would be judged against.
-func planCases(ctx context.Context, s suite) ([]planCase, error) {
+func planCases(ctx context.Context, h host, s suite) ([]planCase, error) {
 	metrics, err := s.config.metrics()
 	if err != nil {
 		return nil, usageErr(err)
@@ -29,8 +29,11 @@ func planCases(ctx context.Context, s suite) ([]planCase, error) {
 	defer cancel()
 	var store baseline.Store
 	var storeErr error
-	if url := storeURL(s.config); url != "" {
+	if url := firstOf(envStore(h), storeURL(s.config)); url != "" {
 		store, storeErr = baseline.Open(ctx, url, false)
+	}
+	if storeErr != nil && !baseline.IsUnavailable(storeErr) { // run would refuse it
+		return nil, usageErr(s.config.doc.Problem("perf.store", "%v", storeErr))
 	}
 	if store != nil {
 		defer func() { _ = store.Close() }()
