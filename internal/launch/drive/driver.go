@@ -335,7 +335,7 @@ func (d *driver) newAttempt(c *theCase, rep, number int) *attempt {
 	if !d.o.Host.Shared() {
 		a.there = d.thereDir(c.plan.Case.Slug, rep, number)
 	}
-	a.facts = outcome.Facts{Draft: c.plan.Draft, Budget: c.plan.Budgets, Bounds: d.o.Bounds}
+	a.facts = outcome.Facts{Since: d.o.Now(), Draft: c.plan.Draft, Budget: c.plan.Budgets, Bounds: d.o.Bounds}
 	for _, r := range c.plan.Roles {
 		a.facts.Roles = append(a.facts.Roles, r.Name)
 	}

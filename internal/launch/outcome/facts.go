@@ -18,6 +18,7 @@ type Seen[T any] struct {
 // those inside rows and records.
 type Facts struct {
 	Now    time.Time
+	Since  time.Time // when this client began to watch the job
 	Job    rundir.Job
 	Roles  []string       // planned, each of which has to be accounted for
 	Draft  bool           // a team's own script runs in the job: there is no agent
@@ -70,6 +71,9 @@ type Bounds struct {
 	Never time.Duration
 	// Strange is how long a state word that is not known is waited for.
 	Strange time.Duration
+	// Blind is how long neither Slurm nor the agent need to have said anything: longer
+	// than any maintenance. A login whose right to ask has expired never hears again.
+	Blind time.Duration
 	// NeverReasons are the pending reasons that cannot resolve by themselves.
 	NeverReasons []string
 }
@@ -78,7 +82,7 @@ type Bounds struct {
 func Defaults() Bounds {
 	return Bounds{
 		Lost: 5 * time.Minute, Record: 65 * time.Second, Accounting: 10 * time.Second, Stuck: 2 * time.Minute,
-		Preempted: 30 * time.Second, Never: 30 * time.Second, Strange: 30 * time.Minute,
+		Preempted: 30 * time.Second, Never: 30 * time.Second, Strange: 30 * time.Minute, Blind: 24 * time.Hour,
 		// ReqNodeNotAvail and PartitionNodeLimit are not here: both go away when
 		// nodes come back, and both have ended good jobs of others.
 		NeverReasons: []string{
@@ -102,6 +106,7 @@ func (b Bounds) orDefaults() Bounds {
 	set(&b.Preempted, d.Preempted)
 	set(&b.Never, d.Never)
 	set(&b.Strange, d.Strange)
+	set(&b.Blind, d.Blind)
 	if b.NeverReasons == nil {
 		b.NeverReasons = d.NeverReasons
 	}

@@ -33,6 +33,9 @@ func resolve(f Facts) Resolution {
 	switch {
 	case v.over:
 		return over(f, v, r)
+	case f.Now.Sub(heard(f)) >= f.Bounds.Blind:
+		r.Cancel, r.As = fmt.Sprintf("neither Slurm nor the agent has said anything for %v", f.Bounds.Blind), rundir.OutcomeLost
+		return done(r, rundir.OutcomeLost, KindLost, confidence(f, v), r.Cancel)
 	case v.absent:
 		return absent(f, v, r)
 	case v.class == slurm.Waiting:
@@ -40,6 +43,18 @@ func resolve(f Facts) Resolution {
 	default:
 		return running(f, v, r)
 	}
+}
+
+// heard is when somebody last said anything about the job, or this client began to
+// ask.
+func heard(f Facts) time.Time {
+	at := f.Since
+	for _, t := range []time.Time{f.Queue.At, f.Control.At, f.Acct.At, f.AgentChanged} {
+		if t.After(at) {
+			at = t
+		}
+	}
+	return at
 }
 
 // view is what Slurm's sources say together.
