@@ -179,6 +179,7 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	if d.keep, err = toKeep(s.config, o.draft, d.draft); err != nil {
 		return err
 	}
+	fmt.Fprintf(h.stderr, "ci-disagg: run %s in %s\n", id, dir)
 	ctx, stop := drive.Notify(ctx)
 	defer stop()
 	return d.drive(ctx, &signals{stop: stop}, h, dir, run, s.plans, o.detach)
