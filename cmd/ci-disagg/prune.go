@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"text/tabwriter"
 	"time"
 
@@ -71,6 +72,9 @@ func runPrune(ctx context.Context, h host, o pruneOptions) error {
 	if err != nil {
 		return usageErr(err)
 	}
+	if _, err := os.Stat(dir); err != nil && o.runsDir != "" { // the default one may not be there yet
+		return usageErr(fmt.Errorf("--runs-dir: %w", err))
+	}
 	opts := drive.PruneOptions{
 		RunsDir: dir, Keep: o.keep, OlderThan: time.Duration(o.days) * 24 * time.Hour, MaxBytes: int64(o.maxGB * 1e9), DryRun: o.dryRun, Now: h.now,
 	}
@@ -93,14 +97,18 @@ func runPrune(ctx context.Context, h host, o pruneOptions) error {
 		case r.Removed:
 			done, freed = "removed", freed+r.Bytes
 		case o.dryRun && r.Why != "" && !r.Protected:
-			done = "would remove"
+			done, freed = "would remove", freed+r.Bytes
 		}
 		fmt.Fprintf(w, "%s\t%s\t%.1f MB\t%s\t%s\n", done, r.ID, float64(r.Bytes)/1e6, r.Ended.UTC().Format("2006-01-02 15:04Z"), r.Why)
 	}
 	if flushErr := w.Flush(); flushErr != nil {
 		return flushErr
 	}
-	fmt.Fprintf(h.stdout, "%d runs, %.1f MB freed\n", len(runs), float64(freed)/1e6)
+	freedText := "freed"
+	if o.dryRun {
+		freedText = "would be freed"
+	}
+	fmt.Fprintf(h.stdout, "%s, %.1f MB %s\n", count(len(runs), "run"), float64(freed)/1e6, freedText)
 	if err != nil {
 		return &endError{code: exitInfra, err: err}
 	}
