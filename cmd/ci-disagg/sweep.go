@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"text/tabwriter"
@@ -50,6 +51,9 @@ pod dies, nothing that ran in it can clean up.`,
 }
 
 func runSweep(cmd *cobra.Command, h host, o sweepOptions) error {
+	if tag, err := hex.DecodeString(o.owner); o.owner != "" && (err != nil || len(tag) != 6) {
+		return usageErr(fmt.Errorf("--owner %q is no owner tag: give the 12 hexadecimal digits of a job's name, cid-TAG-…", o.owner))
+	}
 	cfg, err := loadConfig(h, o.path)
 	if err != nil {
 		return err
