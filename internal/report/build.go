@@ -156,8 +156,7 @@ func (b Builder) buildCase(ctx context.Context, bundle Bundle, c CaseBundle) cas
 			Match: c.Plan.Match, Points: c.Plan.Expected.Points,
 			Nodes: c.Plan.Nodes, AllocatedGPUs: c.Plan.AllocatedGPUs, UsedGPUs: c.Plan.UsedGPUs,
 		},
-		junit:   merge.Case{NodeID: c.State.ID, Slug: c.State.Slug, Skip: c.Plan.Case.SkipReason, KnownBug: c.Plan.Case.KnownBug},
-		planned: c.Plan.Warnings,
+		junit: merge.Case{NodeID: c.State.ID, Slug: c.State.Slug, Skip: c.Plan.Case.SkipReason, KnownBug: c.Plan.Case.KnownBug},
 	}
 	for _, v := range views {
 		r.doc.Attempts = append(r.doc.Attempts, b.attempt(bundle.Dir, c.Plan, v))
@@ -167,6 +166,7 @@ func (b Builder) buildCase(ctx context.Context, bundle Bundle, c CaseBundle) cas
 		}
 	}
 	if !end.Skipped {
+		r.planned = c.Plan.Warnings
 		b.judge(ctx, bundle, c, views, &r)
 	}
 	end.Count(r.doc.Metrics)
