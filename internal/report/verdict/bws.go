@@ -22,6 +22,8 @@ func stepSizes() [sizeCount]float64 {
 	return [sizeCount]float64{0.4, 0.7, 1, 1.4, 2, 2.8, 4, 5.6, 8, 11, 16, 22, 32}
 }
 
+func largestStep(dmin float64) float64 { return stepSizes()[sizeCount-1] * dmin }
+
 // hermite are the nodes and weights of the Gauss-Hermite quadrature over the
 // uncertain level.
 func hermite() (nodes, weights [nodeCount]float64) {
@@ -255,12 +257,16 @@ type likelihood [windowRuns][1 + 2*sizeCount]float64
 
 func (l *likelihood) fill(d *data, i int, q *scanResult, f *density, level, dmin float64) {
 	sizes := stepSizes()
+	// Beyond the largest step all sizes would be as bad an explanation as none, and a
+	// collapse an outlier: to the steps it counts as one of that size.
+	far := largestStep(dmin)
 	for j := q.e; j <= i; j++ {
 		row := &l[j-q.e]
 		*row = [1 + 2*sizeCount]float64{}
 		for _, z := range d.values(j) {
 			x := z - level
 			row[0] += f.log(x)
+			x = min(max(x, -far), far)
 			for k, m := range sizes {
 				row[1+k] += f.log(x - m*dmin)
 				row[1+sizeCount+k] += f.log(x + m*dmin)

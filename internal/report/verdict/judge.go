@@ -54,7 +54,7 @@ func Judge(s Series, p Policy) Row {
 }
 
 // How many times better than its level, or than a value that someone pinned, a run
-// may be before it is doubted. No nightly LLM run among 5000 was five times better
+// may be before its pass is doubted. No nightly LLM run among 5000 was five times better
 // than the 30 before it; a promise may be a loose one.
 const (
 	doubtLevel = 5
@@ -63,7 +63,8 @@ const (
 
 // doubt takes a pass back that is too good: more often than a miracle it is another
 // unit, or a benchmark that did not do its work. It ends as any change of level
-// does: someone accepts it, or the runs stay there.
+// does: someone accepts it, or the runs stay there. One that is as much worse, in a
+// series of much noise and a small effect to look for, is no pass either.
 func (j *judgement) doubt() {
 	if j.Verdict != Pass && j.Verdict != Improvement || j.Advisory || j.series.New.Accepted || j.Baseline == nil {
 		return
@@ -72,9 +73,13 @@ func (j *judgement) doubt() {
 	if j.Rule == string(RuleFixed) {
 		most = doubtPin
 	}
-	if times := math.Pow(*j.Baseline/j.value, j.sign); times > most {
+	times, how := math.Pow(*j.Baseline/j.value, j.sign), "better"
+	if times < 1 {
+		times, how = 1/times, "worse"
+	}
+	if times > most {
 		j.Verdict = Inconclusive
-		j.say("that is %.3g times better, and more than %g times is not believed before someone accepts it: is it the same unit, and was the work done?", times, most)
+		j.say("that is %.3g times %s, and more than %g times is not believed before someone accepts it: is it the same unit, and was the work done?", times, how, most)
 	}
 }
 

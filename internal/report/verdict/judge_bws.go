@@ -207,6 +207,10 @@ func (j *judgement) decide(d *data, r scanResult, q question) {
 		j.Onset = j.begin(r.worse.onset)
 		j.Effect = number(j.relative(r.worse.effect))
 		j.Interval = interval(j.relative(r.worse.lo), j.relative(r.worse.hi))
+		if x := j.sign*math.Log(j.value) - q.base; x > largestStep(j.dmin) { // it is what it is, and no step of those tried
+			j.Effect = number(j.relative(x))
+			j.measured(r, q.base)
+		}
 	case (due || j.tried > 0) && q.p >= openQuestion:
 		j.Verdict = Inconclusive
 		j.measured(r, q.base)

@@ -1,6 +1,7 @@
 package verdict_test
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -54,6 +55,42 @@ func TestFixed(t *testing.T) {
 				require.InDelta(t, c.limit, *row.Limit, 1e-9)
 			}
 		})
+	}
+}
+
+// However bad a run is, and however noisy its series, it is not taken for a stray one: what is worse is no less a
+// regression.
+func TestCollapseIsNoOutlier(t *testing.T) {
+	t.Parallel()
+	for _, noise := range []float64{0.001, 0.01, 0.05, 0.15} {
+		for _, dmin := range []float64{0.001, 0, 0.1} {
+			for _, m := range []metric.Metric{latency(), throughput()} {
+				for _, reps := range []int{1, 4} {
+					last := 0.0
+					for _, times := range []float64{2, 5, 10, 100, 1e3, 1e6} {
+						s := verdict.Series{Metric: m, New: verdict.Run{ID: "x"}}
+						for i := range 20 {
+							s.History = append(s.History, verdict.Run{Values: []float64{100 * (1 + noise*math.Sin(float64(i)*2.399))}})
+						}
+						for range reps {
+							s.New.Values = append(s.New.Values, 100*math.Pow(times, m.Sign()))
+						}
+						row := verdict.Judge(s, verdict.Policy{Metrics: map[string]verdict.MetricPolicy{m.Name: {MinEffect: dmin}}})
+						require.GreaterOrEqual(t, *row.P, last-1e-4, "%s %g times, noise %g, effect %g", m.Name, times, noise, dmin)
+						last = *row.P
+						if times > 5 {
+							require.NotContains(t, []verdict.Word{verdict.Pass, verdict.Improvement}, row.Verdict, "%g times, noise %g, effect %g: %s", times, noise, dmin, row.Reason)
+						}
+						if row.Verdict == verdict.Regression && times >= 100 {
+							require.InDelta(t, *row.Worse, *row.Effect, 0.05*math.Abs(*row.Worse), row.Reason)
+						}
+						if dmin != 0.001 && noise <= 0.05 && reps > 1 {
+							require.Equal(t, verdict.Regression, row.Verdict, "%g times, noise %g, effect %g: %s", times, noise, dmin, row.Reason)
+						}
+					}
+				}
+			}
+		}
 	}
 }
 
