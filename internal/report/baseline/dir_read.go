@@ -355,9 +355,9 @@ func (f Filter) wantsTrack(t string) bool {
 	acts := len(f.Kinds) == 0 || len(f.Kinds) > 1 || !runs
 	switch t {
 	case trackActs:
-		return acts && f.Mode == ""
+		return acts && f.Mode == "" && !f.Counts
 	case trackPR:
-		return runs && f.Mode != ModeNightly
+		return runs && f.Mode != ModeNightly && !f.Counts
 	default:
 		return runs && f.Mode != ModePR && (f.Branch == "" || t == branchTrack(f.Branch))
 	}

@@ -14,9 +14,9 @@ import (
 func (j *judging) elsewhere(ctx context.Context, q Query) string {
 	near := ""
 	fewest := 0
-	f := Filter{Case: q.Case, Kinds: []Kind{KindRun}, Mode: ModeNightly, Since: q.Since, Before: q.Before}
+	f := Filter{Case: q.Case, Counts: true, Since: q.Since, Before: q.Before}
 	_, err := j.Store.Each(ctx, f, func(r Record) error {
-		if d := differences(q, r); r.Valid && len(d) > 0 && (near == "" || len(d) <= fewest) { // the newest of the nearest
+		if d := differences(q, r); len(d) > 0 && (near == "" || len(d) <= fewest) { // the newest of the nearest
 			near, fewest = strings.Join(d, ", "), len(d)
 		}
 		return nil

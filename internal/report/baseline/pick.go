@@ -14,6 +14,7 @@ func (f Filter) Passes(r Record) bool {
 		len(f.Kinds) > 0 && !slices.Contains(f.Kinds, r.Kind),
 		f.Case != "" && r.Case != f.Case,
 		f.Branch != "" && r.Branch() != NormalBranch(f.Branch),
+		f.Counts && !r.Counts(),
 		f.Mode != "" && (r.Kind != KindRun || r.Build.Mode != f.Mode),
 		!f.Since.IsZero() && r.Time.Before(f.Since),
 		!f.Before.IsZero() && !r.Time.Before(f.Before):

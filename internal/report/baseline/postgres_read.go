@@ -180,6 +180,9 @@ func (f Filter) where() (string, pgx.NamedArgs) {
 	if f.Mode != "" {
 		add("kind = 'run' AND mode = @mode", "mode", f.Mode)
 	}
+	if f.Counts { // in the words of the index
+		cond = append(cond, "kind = 'run' AND mode = 'nightly' AND valid")
+	}
 	if !f.Since.IsZero() {
 		add("time >= @since", "since", f.Since)
 	}

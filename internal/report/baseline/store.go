@@ -85,6 +85,7 @@ type Filter struct {
 	Match  map[string]string // all given values must be equal
 	Branch string            // of runs; "" = every branch
 	Mode   string            // nightly or pr
+	Counts bool              // only runs that a history may contain
 	Since  time.Time         // began then or later
 	Before time.Time         // began before
 }

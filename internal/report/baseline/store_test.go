@@ -183,6 +183,7 @@ func TestEachAndDelete(t *testing.T) {
 		require.Equal(t, ids(a[10:20]), ids(count(baseline.Filter{Case: "a", Since: day(10), Before: day(20)})))
 		require.Equal(t, []baseline.Record{accept}, count(baseline.Filter{Kinds: []baseline.Kind{baseline.KindAccept}}))
 		require.Equal(t, []string{pr.ID}, ids(count(baseline.Filter{Mode: "pr"})))
+		require.Equal(t, ids(a), ids(count(baseline.Filter{Case: "a", Counts: true})))
 		require.Len(t, count(baseline.Filter{Match: map[string]string{"tp": "8"}}), 142)
 		require.Empty(t, count(baseline.Filter{Match: map[string]string{"tp": "4"}}))
 		require.Empty(t, count(baseline.Filter{Branch: "release"}))
