@@ -106,9 +106,18 @@ func (a Advice) readLog(c Case) string {
 	return command("less", rundir.AttemptDir(filepath.Join(a.RunDir, attemptPath(c, *at))).SlurmOut())
 }
 
-// again runs the cases once more that the infrastructure stopped.
+// kindRefused is the finding of a submission that sbatch refused.
+const kindRefused = "submit-refused"
+
+// again runs the cases once more that the infrastructure stopped. What sbatch has
+// refused it would refuse again: the question is put to it alone, until it is content.
 func (a Advice) again(cases []Case) string {
-	words := []string{"ci-disagg", "run"}
+	words := []string{"ci-disagg", "plan", "--check"}
+	for _, c := range cases {
+		if c.Result == resultInfra && (c.Finding == nil || c.Finding.Kind != kindRefused) {
+			words = []string{"ci-disagg", "run"}
+		}
+	}
 	if a.Config != "" {
 		words = append(words, "-c", a.Config)
 	}
