@@ -193,17 +193,17 @@ func (l *listing) add(path string, d fs.DirEntry) bool {
 // Read reads small files.
 func (h *Here) Read(_ context.Context, most int64, paths ...string) (map[string][]byte, error) {
 	out := map[string][]byte{}
+	var unread []error
 	for _, p := range paths {
 		data, err := readBounded(p, most)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
+		switch {
+		case err == nil:
+			out[p] = data
+		case !errors.Is(err, fs.ErrNotExist):
+			unread = append(unread, err)
 		}
-		if err != nil {
-			return nil, err
-		}
-		out[p] = data
 	}
-	return out, nil
+	return out, errors.Join(unread...)
 }
 
 func readBounded(path string, most int64) ([]byte, error) {

@@ -80,7 +80,8 @@ type Host interface {
 	// be read, or is not there, keeps none of the others back: ErrUnread.
 	Pull(ctx context.Context, dir, localDir string, paths []string) error
 	// Read returns the contents of small files, keyed by path; a file that is not
-	// there is not in the map. No file may exceed most bytes.
+	// there is not in the map. No file may exceed most bytes. With an error the map
+	// holds others that could be read.
 	Read(ctx context.Context, most int64, paths ...string) (map[string][]byte, error)
 	// ReadAt returns up to most bytes of each file from the given offset on; a
 	// file that is not there, or is shorter, gives nothing.

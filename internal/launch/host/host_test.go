@@ -165,8 +165,14 @@ func TestFiles(t *testing.T) {
 		got, err := h.Read(ctx, 100, dir+"/job.sh", dir+"/nowhere", dir+"/empty", dir+"/we ird 'na\"me$x")
 		require.NoError(t, err)
 		require.Equal(t, map[string][]byte{dir + "/job.sh": []byte(files["job.sh"]), dir + "/empty": {}, dir + "/we ird 'na\"me$x": []byte("y")}, got)
-		_, err = h.Read(ctx, 100, dir+"/big")
+		got, err = h.Read(ctx, 100, dir+"/job.sh", dir+"/big")
 		require.Error(t, err)
+		require.Contains(t, got, dir+"/job.sh", "one record that cannot be read hides no other")
+		if h.Name() == "here" {
+			got, err = h.Read(ctx, 100, dir+"/big", dir+"/job.sh")
+			require.Error(t, err)
+			require.Contains(t, got, dir+"/job.sh")
+		}
 		got, err = h.Read(ctx, 100, dir+"/nowhere")
 		require.NoError(t, err)
 		require.Empty(t, got)
