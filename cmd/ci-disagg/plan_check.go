@@ -54,7 +54,7 @@ func checkPlans(ctx context.Context, d *driver, dir rundir.Dir, cases []planCase
 // ask runs one of Slurm's commands on the cluster's host.
 func ask(ctx context.Context, d *driver, stdin []byte, argv ...string) (clusterhost.Result, error) {
 	res, err := d.host.Run(ctx, clusterhost.Cmd{
-		Argv: argv, Stdin: bytes.NewReader(stdin), Unset: []string{"SBATCH_*", "SLURM_*"}, Keep: []string{"SLURM_CONF", "SLURM_CONF_SERVER"},
+		Argv: argv, Stdin: bytes.NewReader(stdin), Unset: []string{"SBATCH_*", "SLURM_*"}, Keep: []string{"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT"},
 	})
 	if err != nil {
 		return res, &endError{code: exitInfra, err: fmt.Errorf("%s on %s: %w", strings.Join(argv, " "), d.host.Name(), err)}

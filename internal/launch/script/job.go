@@ -29,6 +29,9 @@ func jobScript(p rundir.Plan, prof Profile, a Attempt) ([]byte, error) {
 	if !p.Draft {
 		s.line("set -euo pipefail")
 	}
+	if !p.LocalAgent {
+		s.line("unset SLURM_JWT # the submitting client's way in; a job needs none")
+	}
 	s.paths(p, a.Dir)
 	if p.TokenEnv != "" {
 		s.line(`export %s="${SLURM_JOB_ID:-local}.${SLURM_RESTART_COUNT:-0}.$$"`, p.TokenEnv)

@@ -109,7 +109,8 @@ var ErrNoAccounting = errors.New("slurm accounting is disabled")
 // scrub lists the variables that Slurm's commands would take as options or as
 // the job they run in, those by which Jenkins finds the processes of a build
 // that it aborts, and those that open the baseline store: sbatch hands what it
-// sees on to the job. SLURM_CONF and SLURM_CONF_SERVER say where the cluster is.
+// sees on to the job. SLURM_CONF and SLURM_CONF_SERVER say where the cluster is,
+// and SLURM_JWT lets in a client without a munge key (job.sh drops it).
 func scrub() []string {
 	return append([]string{
 		"SBATCH_*", "SLURM_*", "SQUEUE_*", "SACCT_*", "SCANCEL_*", "SINFO_*", "SCONTROL_*", "SRUN_*", "SALLOC_*",
@@ -117,7 +118,7 @@ func scrub() []string {
 	}, proc.StoreVars()...)
 }
 
-func keepVars() []string { return []string{"SLURM_CONF", "SLURM_CONF_SERVER"} }
+func keepVars() []string { return []string{"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT"} }
 
 // call runs one command. The error is a *CallError when the command answered
 // with a non-zero exit; any other error means that there was no answer.

@@ -109,7 +109,7 @@ func TestHangingQueueSaysNothing(t *testing.T) {
 func TestEnvironmentIsScrubbed(t *testing.T) {
 	t.Parallel()
 	env := []string{
-		"SLURM_CONF=/some/slurm.conf", "SLURM_JOB_ID=9", "SBATCH_PARTITION=gpu", "SQUEUE_FORMAT=%i", "SACCT_FORMAT=x", "SCANCEL_INTERACTIVE=1",
+		"SLURM_CONF=/some/slurm.conf", "SLURM_JWT=token", "SLURM_JOB_ID=9", "SBATCH_PARTITION=gpu", "SQUEUE_FORMAT=%i", "SACCT_FORMAT=x", "SCANCEL_INTERACTIVE=1",
 		"JENKINS_SERVER_COOKIE=durable-1", "JENKINS_NODE_COOKIE=2", "BUILD_ID=3", "BUILD_TAG=kept", "HOME=/h",
 		"CI_DISAGG_STORE=postgres://u:p@h/db", "PGPASSWORD=p", "PGPASSFILE=/p", "PGSERVICEFILE=/s", "PGSSLPASSWORD=p", "PGHOST=kept",
 	}
@@ -125,6 +125,7 @@ func TestEnvironmentIsScrubbed(t *testing.T) {
 	require.NoError(t, err)
 	got := read()
 	require.Contains(t, got, "SLURM_CONF=/some/slurm.conf\n")
+	require.Contains(t, got, "SLURM_JWT=token\n", "without munge there is no other way in")
 	require.Contains(t, got, "BUILD_TAG=kept\n")
 	require.Contains(t, got, "TOKEN=secret value\n")
 	for _, gone := range []string{"SLURM_JOB_ID", "SBATCH_", "SQUEUE_", "SACCT_", "SCANCEL_", "COOKIE", "BUILD_ID", "SLURM_TIME_FORMAT", "CI_DISAGG_STORE", "PGPASS", "PGSERVICEFILE", "PGSSLPASSWORD"} {
