@@ -53,7 +53,7 @@ func runCancel(cmd *cobra.Command, h host, o cancelOptions, args []string) error
 	if err != nil {
 		return err
 	}
-	defer func() { _ = d.host.Close() }()
+	defer d.close()
 	ended, err := drive.Cancel(cmd.Context(), drive.CancelOptions{
 		Dir: dir, Reason: o.reason, Host: d.host, Slurm: d.client, Patient: o.patient, Environ: h.environ(), Now: h.now, Log: d.log,
 	})

@@ -111,6 +111,10 @@ func (d *driver) connect(h host) error {
 	return nil
 }
 
+// close ends the connection to the login node. One that will not close says nothing
+// about the run.
+func (d *driver) close() { _ = d.host.Close() }
+
 // findAgent says which ci-disagg runs as agent: the one of the profile for the
 // nodes' architecture, else this one. A draft starts none.
 func (d *driver) findAgent() error {
@@ -258,7 +262,6 @@ type signals struct {
 
 // drive takes a run from wherever it stands to its report and exit code.
 func (d *driver) drive(ctx context.Context, s *signals, h host, dir rundir.Dir, run rundir.Run, plans []rundir.Plan, detach bool) error {
-	defer func() { _ = d.host.Close() }() // the run is over; a connection that will not close says nothing about it
 	rep, err := newReporter(ctx, h, d.cfg, dir, true)
 	if err != nil {
 		return err
@@ -326,7 +329,7 @@ func reattach(ctx context.Context, h host, dir rundir.Dir, goOn func(context.Con
 	}
 	d, cancelErr := driverOf(h, dir)
 	if cancelErr == nil {
-		defer func() { _ = d.host.Close() }()
+		defer d.close()
 		cancelErr = cancelOther(ctx, drive.Options{Dir: dir, Host: d.host, Slurm: d.client, Environ: h.environ(), Now: h.now, Log: d.log})
 	}
 	return &endError{code: by.ExitCode(), err: errors.Join(err, cancelErr)}
@@ -362,6 +365,7 @@ func continueLoaded(ctx context.Context, s *signals, h host, dir rundir.Dir, run
 	if err != nil {
 		return err
 	}
+	defer d.close()
 	draft := filepath.Join(string(dir), draftCopy)
 	if _, err := os.Stat(draft); err == nil {
 		if err := d.setDraft(h, draft); err != nil {

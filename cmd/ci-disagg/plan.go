@@ -107,7 +107,7 @@ func runPlan(ctx context.Context, h host, o planOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = d.host.Close() }()
+	defer d.close()
 	if err := d.setDraft(h, o.draft); err != nil {
 		return err
 	}

@@ -155,6 +155,7 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	if err != nil {
 		return err
 	}
+	defer d.close()
 	if err := d.setDraft(h, o.draft); err != nil {
 		return err
 	}

@@ -70,7 +70,7 @@ func runSweep(cmd *cobra.Command, h host, o sweepOptions) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = d.host.Close() }()
+	defer d.close()
 	opts := drive.SweepOptions{
 		Host: d.host, Slurm: d.client, OlderThan: o.olderThan, Owner: o.owner, DryRun: o.dryRun, Environ: h.environ(), Now: h.now,
 	}
