@@ -241,6 +241,13 @@ func TestJudge(t *testing.T) {
 			kind: blame.KindCancelled, class: blame.Infra, rule: "job-state", collateral: []string{"CTX_0"},
 		},
 		{
+			name: "cancelled: the client misses a role whose end is told of later",
+			b: func(b *bench) *bench {
+				return b.end("BENCHMARK", 99.9, 1).line("BENCHMARK", refused).end("CTX_0", 100, 143).job(blame.Job{State: "CANCELLED"})
+			},
+			kind: blame.KindCancelled, class: blame.Infra, rule: "job-state", collateral: []string{"CTX_0"},
+		},
+		{
 			name: "the client fails by itself, and then the job is cancelled",
 			b: func(b *bench) *bench {
 				return b.end("BENCHMARK", 90, 1).line("BENCHMARK", "E   AssertionError: 3 of 64 requests failed").stopped("CTX_0", 90.5, 143).job(blame.Job{State: "CANCELLED"})

@@ -119,7 +119,7 @@ func (c *court) deadBefore(at time.Time, known bool, kind string) bool {
 			return false
 		case known && e.At.Before(at.Add(-2*time.Second)) && !c.struck(e):
 			return !bySignal || e.At.Before(at.Add(-c.ev.Skew))
-		case !known && signalled && c.observes(e):
+		case !known && (signalled && c.observes(e) || c.struck(e)):
 		case !known && !bySignal && e.Kind != NotReady:
 			return true
 		}
