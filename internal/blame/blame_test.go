@@ -45,6 +45,11 @@ func (b *bench) stopped(role string, sec float64, exit int) *bench {
 	return b
 }
 
+// bySlurm is an end by a signal that Slurm sent, by what it says of the job.
+func (b *bench) bySlurm(role string, sec float64, exit int) *bench {
+	return b.event(blame.Event{Role: role, Kind: blame.RoleEnd, At: at(sec), Exit: exit, ByUs: true})
+}
+
 func (b *bench) event(e blame.Event) *bench {
 	b.ev.Events = append(b.ev.Events, e)
 	return b
@@ -246,6 +251,13 @@ func TestJudge(t *testing.T) {
 				return b.end("BENCHMARK", 99.9, 1).line("BENCHMARK", refused).end("CTX_0", 100, 143).job(blame.Job{State: "CANCELLED"})
 			},
 			kind: blame.KindCancelled, class: blame.Infra, rule: "job-state", collateral: []string{"CTX_0"},
+		},
+		{
+			name: "preempted: the client misses a role whose end is Slurm's by what it says of the job",
+			b: func(b *bench) *bench {
+				return b.end("BENCHMARK", 100.3, 1).line("BENCHMARK", refused).bySlurm("CTX_0", 100, 143).job(blame.Job{State: "PREEMPTED"})
+			},
+			kind: blame.KindPreempted, class: blame.Infra, rule: "job-state", collateral: []string{"CTX_0"},
 		},
 		{
 			name: "the client fails by itself, and then the job is cancelled",

@@ -107,19 +107,17 @@ func (c *court) signalled() (Event, bool) {
 // SIGKILL, or any death shortly before the signal, is no proof. Nor is what a
 // client says that has missed a role which died so.
 func (c *court) deadBefore(at time.Time, known bool, kind string) bool {
-	signalled := false
 	for _, e := range c.fatal {
 		if e.At.IsZero() || e.Kind == NodeLost || e.Kind == Unkillable || kind == KindNodeFail && c.observes(e) {
 			continue
 		}
 		bySignal := e.Kind == RoleEnd && (e.Signal == 15 || e.Signal == 9)
-		signalled = signalled || bySignal
 		switch {
 		case kind == KindNodeFail && !known:
 			return false
-		case known && e.At.Before(at.Add(-2*time.Second)) && !c.struck(e):
+		case c.struck(e):
+		case known && e.At.Before(at.Add(-2*time.Second)):
 			return !bySignal || e.At.Before(at.Add(-c.ev.Skew))
-		case !known && (signalled && c.observes(e) || c.struck(e)):
 		case !known && !bySignal && e.Kind != NotReady:
 			return true
 		}
@@ -127,14 +125,24 @@ func (c *court) deadBefore(at time.Time, known bool, kind string) bool {
 	return false
 }
 
-// struck says that a failure by its own words only tells of the end of others, and
-// that one of them died by a signal about then: a tree of nodes passes on what ends
-// a job in its own time.
+// struck says that a failure only tells of the end of others: one of them had died
+// by a signal that was not ours, or, by the failure's own words, did so about
+// then. A tree of nodes passes on what ends a job in its own time.
 func (c *court) struck(e Event) bool {
+	if !c.observes(e) {
+		return false
+	}
 	_, says := c.peerLine(e.Role)
-	return says && c.observes(e) && slices.ContainsFunc(c.fatal, func(o Event) bool {
-		return o.Kind == RoleEnd && (o.Signal == 15 || o.Signal == 9) && o.At.Sub(e.At).Abs() <= c.ev.Skew
-	})
+	for role, o := range c.ends {
+		o = normal(o)
+		if role == e.Role || o.At.IsZero() || o.Signal != 15 && o.Signal != 9 || !o.Stopped.IsZero() {
+			continue
+		}
+		if late := o.At.Sub(e.At); late <= 0 || says && late <= c.ev.Skew {
+			return true
+		}
+	}
+	return false
 }
 
 // failedNode: Slurm has given up on a node that the first failing role ran on,
