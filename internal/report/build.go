@@ -55,7 +55,7 @@ func (b Builder) Build(ctx context.Context, bundle Bundle, interrupted syscall.S
 	}
 	d := &out.Document
 	var codes []int
-	var jobs, planned []string
+	var jobs, planned, unverified []string
 	for _, r := range b.buildCases(ctx, bundle) {
 		if interrupted != 0 {
 			cutShort(&r.doc, interrupted)
@@ -64,6 +64,9 @@ func (b Builder) Build(ctx context.Context, bundle Bundle, interrupted syscall.S
 		d.Cases = append(d.Cases, r.doc)
 		d.Warnings = append(d.Warnings, r.warnings...)
 		planned = append(planned, r.planned...)
+		if r.unverified != "" {
+			unverified = append(unverified, r.unverified)
+		}
 		out.JUnit.Cases = append(out.JUnit.Cases, r.junit)
 		if r.record != nil {
 			out.Records = append(out.Records, *r.record)
@@ -80,10 +83,19 @@ func (b Builder) Build(ctx context.Context, bundle Bundle, interrupted syscall.S
 	count(d)
 	d.Headline = headline(*d)
 	out.JUnit.Properties = properties(b.Tool, bundle.Run, jobs)
+	d.Warnings = append(d.Warnings, folded(unverified)...)
 	slices.Sort(d.Warnings)
 	slices.Sort(planned) // after the others: they were seen before the run
 	d.Warnings = append(slices.Compact(d.Warnings), slices.Compact(planned)...)
 	return out
+}
+
+// folded is one warning for all cases that have the like.
+func folded(cases []string) []string {
+	if len(cases) < 2 {
+		return cases
+	}
+	return []string{fmt.Sprintf("%d cases like this: %s", len(cases), slices.Min(cases))}
 }
 
 // buildCases makes the report of each case, several at the same time: judging a
@@ -144,6 +156,8 @@ type caseReport struct {
 	record   *baseline.Record
 	warnings []string
 	planned  []string // warnings of the plan
+	// unverified is a warning that other cases are likely to have, too.
+	unverified string
 }
 
 func (b Builder) buildCase(ctx context.Context, bundle Bundle, c CaseBundle) caseReport {
@@ -224,7 +238,7 @@ func (b Builder) judge(ctx context.Context, bundle Bundle, c CaseBundle, views [
 	r.doc.Problems = m.problems
 	rec := b.record(bundle.Run, c, m)
 	j := baseline.JudgeCase(ctx, b.setup(len(c.Reps)), baseline.Subject{Record: rec, Mode: c.Plan.Case.Mode, Branch: bundle.Run.Build.Branch})
-	r.warnings = append(m.warnings, j.Warnings...)
+	r.warnings, r.unverified = j.Warnings, m.unverified
 	r.doc.Metrics = j.Rows
 	if b.Off {
 		for i := range r.doc.Metrics {

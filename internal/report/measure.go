@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -20,7 +21,7 @@ type measured struct {
 	repetitions  []baseline.Repetition
 	measurements []baseline.Measurement
 	problems     []string
-	warnings     []string
+	unverified   string // which GPUs nobody could tell, "" = none
 	scores       []bench.Score
 	started      time.Time // of the first repetition
 }
@@ -38,9 +39,7 @@ func (b Builder) measure(c CaseBundle, views []attemptView) measured {
 		results, problems := b.results(c.Plan, v)
 		wrong, unseen := hardware(c.Plan, v.Dir)
 		m.problems = append(append(m.problems, problems...), wrong...)
-		if unseen != "" {
-			m.warnings = append(m.warnings, unseen)
-		}
+		m.unverified = cmp.Or(m.unverified, unseen)
 		for _, r := range results {
 			m.scores = append(m.scores, r.Accuracy...)
 		}
