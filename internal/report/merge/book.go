@@ -294,7 +294,7 @@ func (b *book) settle(s *suite, fold bool, pick func(group []*entry) bool, fn re
 }
 
 func (b *book) settleGroup(s *suite, group []*entry, next func() (*junit.Case, error), fn rewrite) error {
-	r := groupReader{b: b, s: s, next: next}
+	r := groupReader{b: b, s: s, next: next, max: b.o.bound()}
 	if err := r.group(group); err != nil {
 		return err
 	}

@@ -195,9 +195,13 @@ func TestFoldVeryMany(t *testing.T) {
 
 	// where all of them count, so does the one that is not listed
 	path = write(t, t.TempDir(), "results.xml", strings.Replace(suiteDoc("s", cases), "pytest tests", "other", 1))
-	_, out = mergeFiles(t, Options{NoCaps: true}, false, path)
+	sum, out = mergeFiles(t, Options{NoCaps: true}, false, path)
 	c = one(t, out)
 	require.Equal(t, junit.Errored, c.Status())
-	require.Contains(t, c.Results[0].Text, "results.xml_#500=passed results.xml_#501-2000=error results.xml_#2001=passed")
+	require.Contains(t, c.Results[0].Text, "results.xml_#1500=passed results.xml_#1501=error results.xml_#1502=passed", "nothing is cut")
 	require.Equal(t, "1.000", junit.Seconds(c.Time))
+	require.Empty(t, sum.Warnings)
+	sum, out = mergeFiles(t, Options{}, false, path)
+	require.Equal(t, junit.Errored, one(t, out).Status())
+	require.Len(t, sum.Warnings, 1)
 }

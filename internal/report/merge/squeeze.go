@@ -9,19 +9,28 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 )
 
-// What is folded into one case is bounded, whatever a file repeats: beyond these
-// results are counted and no longer listed, and texts are cut, also where nothing
-// else is.
-const (
-	maxListed = 1000     // results of one name in one file
-	maxInFull = 64 << 20 // bytes of all results of one name
-)
+// foldBound is how much is folded into one case, whatever a file repeats: beyond
+// it results are counted and no longer listed, and texts are cut.
+type foldBound struct {
+	listed int   // results of one name in one file
+	inFull int64 // bytes of all results of one name
+}
+
+// bound is what people look at, or, where nothing is to be cut, what one case can
+// reasonably hold: our reader takes 256 MiB.
+func (o Options) bound() foldBound {
+	if o.NoCaps {
+		return foldBound{listed: 10_000, inFull: 192 << 20}
+	}
+	return foldBound{listed: 1000, inFull: 64 << 20}
+}
 
 // groupReader reads the cases that are to become one.
 type groupReader struct {
 	b    *book
 	s    *suite
 	next func() (*junit.Case, error)
+	max  foldBound
 	size int64
 
 	entries []*entry
@@ -43,12 +52,12 @@ func (r *groupReader) group(group []*entry) error {
 	return nil
 }
 
-// file reads the cases of one file. Of more than maxListed the first and the last
+// file reads the cases of one file. Of more than are listed the first and the last
 // are kept.
 func (r *groupReader) file(group []*entry) error {
-	const half = maxListed / 2
+	half := r.max.listed / 2
 	for i := 0; i < len(group); i++ {
-		if i == half && len(group) > maxListed {
+		if i == half && len(group) > r.max.listed {
 			if err := r.squeeze(group[half : len(group)-half]); err != nil {
 				return err
 			}
@@ -86,7 +95,7 @@ func (r *groupReader) squeeze(group []*entry) error {
 	worst.Properties = append(worst.Properties, junit.Property{Name: "ci-disagg.not_listed", Value: counts.String()})
 	r.b.weights[worst] = weight{len(group), sum}
 	r.b.warn("%s: %q is there so often that only the first and last %d results are listed; the worst of the others stands for them: %s",
-		r.b.keptOf(group[0]), worst.Name, maxListed/2, counts)
+		r.b.keptOf(group[0]), worst.Name, r.max.listed/2, counts)
 	r.entries, r.cases = append(r.entries, group[0]), append(r.cases, worst)
 	return nil
 }
@@ -100,7 +109,7 @@ func (r *groupReader) read(e *entry) (*junit.Case, error) {
 		return nil, errors.New("two different cases have one hash: run the merge again")
 	}
 	r.s.times.sum -= c.Time.Round(time.Millisecond) // now: a fold may change the case in place
-	if r.size += int64(e.n); r.size > maxInFull && r.size > int64(e.n) {
+	if r.size += int64(e.n); r.size > r.max.inFull && r.size > int64(e.n) {
 		early := cutter{caps: Caps{FailOut: 4 << 10, Body: 4 << 10}.withDefaults()}
 		early.apply(c, r.b.keptOf(e))
 		r.b.cut.cut += early.cut
