@@ -291,7 +291,7 @@ func termWhileResumeReads(t testing.TB, r *row) int {
 	r.start(t, []string{"resume", "--quiet", string(r.seen)})
 	var pipe *os.File
 	r.until(t, runtest.Soon, "resume to read its config", func() bool {
-		fd, err := syscall.Open(kept, syscall.O_WRONLY|syscall.O_NONBLOCK, 0)
+		fd, err := syscall.Open(kept, syscall.O_WRONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
 		if err == nil {
 			pipe = os.NewFile(uintptr(fd), kept)
 		}
