@@ -39,6 +39,21 @@ func killPytest(roles ...string) func(testing.TB, *row) {
 	}
 }
 
+// stopServer makes a role's server hang in the middle of the benchmark. Its own knob would do so at the first request, which may
+// come before the agent has seen that the router is ready.
+func stopServer(role string) func(testing.TB, *row) {
+	return func(t testing.TB, r *row) {
+		r.phase(t, rundir.PhaseBenchmark)
+		for pid, line := range r.processes("DISAGG_SERVING_TYPE=" + role) {
+			if strings.Contains(line, "/bin/trtllm-serve ") {
+				require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
+				return
+			}
+		}
+		t.Fatalf("%s has no server to stop", role)
+	}
+}
+
 // running waits until the benchmark is under way, or, where that never comes, until the job is known.
 func (r *row) running(t testing.TB) {
 	t.Helper()

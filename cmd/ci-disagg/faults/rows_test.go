@@ -114,7 +114,7 @@ func roles() []fault {
 			outcome: infra, exit: 3, root: "CTX_0", class: "infra",
 		},
 		{
-			name: "GEN_0's server hangs", knob: "GEN_0:server-hang-while-serving", with: settings{workload: hang},
+			name: "GEN_0's server hangs", tokenMS: long, during: stopServer("GEN_0"), with: settings{workload: hang},
 			outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), exit: 1, root: "GEN_0", kind: "hang",
 		},
 		{
