@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // childEnv makes the test binary play a role instead of running tests.
@@ -132,6 +134,9 @@ func serveUntilStatus() {
 		if began, err := os.Stat(filepath.Join(outDir(), "client-began")); err == nil && !served {
 			served = true
 			time.Sleep(time.Until(began.ModTime().Add(400 * time.Millisecond)))
+			if strings.Contains(os.Getenv("FAULT"), "serving:stop") {
+				awaitBenchmark()
+			}
 			fault("serving")
 		}
 		if _, err := os.Stat(statusFile()); err == nil {
@@ -140,6 +145,15 @@ func serveUntilStatus() {
 			os.Exit(0)
 		}
 		time.Sleep(30 * time.Millisecond)
+	}
+}
+
+// awaitBenchmark waits until the agent, too, has seen that all servers are ready:
+// what hangs before that is not ready in time.
+func awaitBenchmark() {
+	dir := rundir.AttemptDir(os.Getenv("CI_DISAGG_ATTEMPT"))
+	for rec := (rundir.AgentRecord{}); rec.Phase != rundir.PhaseBenchmark; time.Sleep(30 * time.Millisecond) {
+		_ = rundir.ReadJSON(dir.AgentFile(), &rec) // none, or not yet
 	}
 }
 
