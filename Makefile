@@ -79,11 +79,11 @@ bench-faults: setup ## a crash with our agent and with the plain draft; Slurm qu
 
 .PHONY: verdict-eval
 verdict-eval: ## false alarms and detection of the verdict rules on recorded and generated histories, two minutes
-	go run ./internal/report/verdict/verdicteval
+	go run ./tools/verdicteval
 
 .PHONY: bench-steplog
 bench-steplog: ## a 2 GB generation server log: our reader beside a loop in Python, MB/s and peak memory
-	PYTHON=/usr/bin/python3 internal/report/bench/steplogbench/run.sh 2000
+	PYTHON=/usr/bin/python3 tools/steplogbench/run.sh 2000
 
 .PHONY: bench-merge
 bench-merge: ## our merge beside junit-report-merger, junit-merge and junitparser: speed, memory, what each loses (npm, minutes)

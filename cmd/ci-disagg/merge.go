@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/ci-disagg/ci-disagg/internal/report/merge"
+	merge "github.com/ci-disagg/ci-disagg/internal/report/oldmerge"
 )
 
 // mergeOptions are the flags of merge.

@@ -9,8 +9,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ci-disagg/ci-disagg/internal/report/junit"
-	"github.com/ci-disagg/ci-disagg/internal/report/merge"
+	junit "github.com/ci-disagg/ci-disagg/internal/report/oldjunit"
+	merge "github.com/ci-disagg/ci-disagg/internal/report/oldmerge"
 )
 
 // finder collects the files that the arguments of merge name, each once.

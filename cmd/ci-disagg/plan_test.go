@@ -14,8 +14,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ci-disagg/ci-disagg/internal/launch/slurmtest"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/slurmtest"
 )
 
 var updatePlan = flag.Bool("update-plan", false, "rewrite the golden files of plan")

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
-	"github.com/ci-disagg/ci-disagg/internal/report/merge"
+	merge "github.com/ci-disagg/ci-disagg/internal/report/oldmerge"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"

@@ -16,9 +16,9 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
-	"github.com/ci-disagg/ci-disagg/internal/report/junit"
-	"github.com/ci-disagg/ci-disagg/internal/report/merge"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	junit "github.com/ci-disagg/ci-disagg/internal/report/oldjunit"
+	merge "github.com/ci-disagg/ci-disagg/internal/report/oldmerge"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )

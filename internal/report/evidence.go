@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
-	"github.com/ci-disagg/ci-disagg/internal/report/merge"
+	merge "github.com/ci-disagg/ci-disagg/internal/report/oldmerge"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/ci-disagg/ci-disagg/internal/report/merge"
+	merge "github.com/ci-disagg/ci-disagg/internal/report/oldmerge"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )

@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ci-disagg/ci-disagg/cmd/ci-disagg/runtest"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/runtest"
 )
 
 // In a container the roles find all that they need in what is mounted, and our variables in place of the image's. A

@@ -15,8 +15,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ci-disagg/ci-disagg/cmd/ci-disagg/runtest"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/runtest"
 )
 
 // shellLine is what the shared library runs; TestJenkinsAbort finds it there.

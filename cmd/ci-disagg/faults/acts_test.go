@@ -14,9 +14,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ci-disagg/ci-disagg/cmd/ci-disagg/runtest"
-	"github.com/ci-disagg/ci-disagg/internal/launch/sshtest"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/runtest"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/sshtest"
 )
 
 // killPytest waits until the roles serve and kills their pytest processes in one go.

@@ -11,8 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ci-disagg/ci-disagg/cmd/ci-disagg/runtest"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/runtest"
 )
 
 // BenchmarkGenCrash measures how long a job goes on after its generation server has crashed: with the agent, and with the

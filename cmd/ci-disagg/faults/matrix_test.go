@@ -14,10 +14,10 @@ import (
 	"github.com/joshdk/go-junit"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ci-disagg/ci-disagg/cmd/ci-disagg/runtest"
-	"github.com/ci-disagg/ci-disagg/internal/launch/slurmtest"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/runtest"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/slurmtest"
 )
 
 // fault is one row of the matrix: what is done, and how the run has to end.

@@ -9,9 +9,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ci-disagg/ci-disagg/cmd/ci-disagg/runtest"
-	"github.com/ci-disagg/ci-disagg/internal/launch/slurmtest"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/runtest"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/slurmtest"
 )
 
 // What the outcomes are called in a row.

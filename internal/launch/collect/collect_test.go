@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
-	"github.com/ci-disagg/ci-disagg/internal/launch/sshtest"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/sshtest"
 )
 
 // tree writes files below a new directory on h.

@@ -17,9 +17,9 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
-	"github.com/ci-disagg/ci-disagg/internal/launch/slurmtest"
 	"github.com/ci-disagg/ci-disagg/internal/proc"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/slurmtest"
 )
 
 // The test binary is also the ci-disagg that jobs exec: "agent" runs the real

@@ -15,8 +15,8 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
-	"github.com/ci-disagg/ci-disagg/internal/launch/slurmtest"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/slurmtest"
 )
 
 func TestCancelEndsALiveRun(t *testing.T) {

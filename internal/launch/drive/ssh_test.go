@@ -12,8 +12,8 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/collect"
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
-	"github.com/ci-disagg/ci-disagg/internal/launch/sshtest"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/sshtest"
 )
 
 // behindLogin is a driver whose file system is not the cluster's: it runs in a

@@ -11,8 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ci-disagg/ci-disagg/internal/launch/sshtest"
 	"github.com/ci-disagg/ci-disagg/internal/proc"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/sshtest"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )

@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ci-disagg/ci-disagg/internal/launch/sshtest"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/sshtest"
 )
 
 // A build's TMPDIR is often a long path in a workspace named after a branch.

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"math"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+)
+
+func perfdata() string { return filepath.Join("..", "..", "testdata", "perfdata") }
+
+// The recorded half of the evaluation is small enough to run with every test.
+func TestRecordedHistories(t *testing.T) {
+	t.Parallel()
+	natural, own, err := load(perfdata())
+	require.NoError(t, err)
+	require.Len(t, natural, 373)
+	require.Len(t, own, 5)
+	for k := range own {
+		require.NotEmpty(t, own[k].runs)
+	}
+	bws := measure(natural, naturalRules()[0], 2)
+	var c checks
+	c.natural(map[string]tally{"bws": bws})
+	require.Empty(t, c.missed)
+	upstream := measure(natural, naturalRules()[3], 2)
+	require.Greater(t, upstream.alarms, 20*bws.alarms, "the rule that it replaces, on the same runs")
+}
+
+// A fifth of the generated half: enough to see that the rule works, with bounds
+// that leave room for the smaller number.
+func TestGeneratedHistories(t *testing.T) {
+	t.Parallel()
+	all := generate(1, 175)
+	got := measure(all, syntheticRules()[1], 2)
+	require.Less(t, got.per100(got.alarms), 0.4)
+	require.Less(t, got.per100(got.reruns), 5.5)
+	require.Greater(t, got.within(0.05, 2), 60.0)
+	require.Greater(t, got.within(0.10, 2), 85.0)
+	require.Equal(t, got, measure(all, syntheticRules()[1], 1), "the number of workers does not matter")
+}
+
+// The mix is the documented one, and a series depends on the seed and its number only.
+func TestGenerator(t *testing.T) {
+	t.Parallel()
+	all := generate(3, 175)
+	require.Equal(t, all[100].runs, generate(3, 101)[100].runs)
+	require.NotEqual(t, all[100].runs, generate(4, 101)[100].runs)
+	count := map[string]int{}
+	quiet, changed := 0, 0
+	for _, h := range all {
+		count[h.family]++
+		require.Len(t, h.runs, nights)
+		changed += len(h.changes)
+		if len(h.changes) == 0 {
+			quiet++
+		}
+	}
+	require.Len(t, count, 5)
+	for _, n := range count {
+		require.Equal(t, 35, n)
+	}
+	require.Equal(t, 100, changed, "four step sizes, once for each family and noise")
+	require.Equal(t, 75, quiet, "no change twice, an improvement once")
+
+	h := all[0]
+	a, _ := h.repeat(20, 1)
+	b, _ := h.repeat(20, 2)
+	again, _ := h.repeat(20, 1)
+	require.NotEqual(t, a, b)
+	require.Equal(t, a, again)
+}
+
+// An injected history is a real one: nothing but the step is added, and a
+// repetition is another run near by.
+func TestInject(t *testing.T) {
+	t.Parallel()
+	natural, _, err := load(perfdata())
+	require.NoError(t, err)
+	h := natural[0]
+	require.NotEmpty(t, h.stretches)
+	all := inject(natural[:1], 1)
+	require.Len(t, all, 5*len(h.stretches))
+	for k, s := range h.stretches {
+		plain := all[5*k]
+		require.Empty(t, plain.changes)
+		require.NotContains(t, plain.quiet, false)
+		for n, step := range []float64{0.02, 0.03, 0.05, 0.10} {
+			stepped := all[5*k+1+n]
+			require.NotContains(t, stepped.quiet, true)
+			at := stepped.changes[0].at
+			require.Equal(t, change{at: at, size: step}, stepped.changes[0])
+			require.Equal(t, all[5*k+1].changes[0].at, at, "every size at the same place")
+			for i := range stepped.runs {
+				was := h.runs[s[0]+i].Values[0]
+				require.Equal(t, was, plain.runs[i].Values[0])
+				want := 0.0
+				if i >= at {
+					want = math.Log1p(step)
+				}
+				require.InDelta(t, want, h.metric.Sign()*math.Log(stepped.runs[i].Values[0]/was), 1e-12)
+			}
+		}
+		for i := range plain.runs {
+			var seen []float64
+			for q := range 3 {
+				v, _ := plain.repeat(i, q+1)
+				near := plain.runs[max(0, i-nearest):min(len(plain.runs), i+nearest+1)]
+				require.True(t, slices.ContainsFunc(near, func(r verdict.Run) bool { return r.Values[0] == v }), "it is a real run near by")
+				seen = append(seen, v)
+			}
+			again, _ := plain.repeat(i, 3)
+			require.Equal(t, seen[2], again)
+		}
+	}
+	require.Equal(t, all[1].runs, inject(natural[:1], 1)[1].runs)
+}
+
+// Nothing changes within a stretch.
+func TestStationary(t *testing.T) {
+	t.Parallel()
+	r := recorded{Labels: []int{40, 70}, Ambiguous: [][2]int{{90, 95}}}
+	r.Points = make([]struct {
+		T int64   `json:"t"`
+		V float64 `json:"v"`
+	}, 320)
+	require.Equal(t, [][2]int{{0, 40}, {40, 70}, {70, 90}, {96, 186}, {186, 276}, {276, 320}}, r.stationary())
+	r.Labels = []int{19, 300}
+	require.Equal(t, [][2]int{{19, 90}, {96, 186}, {186, 276}, {276, 300}, {300, 320}}, r.stationary())
+}
