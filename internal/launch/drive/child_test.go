@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -118,6 +119,17 @@ func child(t *testing.T, s spec, env []string, wrap ...string) *exec.Cmd {
 		}
 	})
 	return cmd
+}
+
+// waitForOutput waits until a driver of child has printed text.
+func waitForOutput(t *testing.T, driver *exec.Cmd, text string) {
+	t.Helper()
+	out, ok := driver.Stdout.(*os.File)
+	require.True(t, ok)
+	require.Eventually(t, func() bool {
+		said, err := os.ReadFile(out.Name())
+		return err == nil && strings.Contains(string(said), text)
+	}, ample, 50*time.Millisecond, "the driver does not print %q", text)
 }
 
 // jobRecord waits for the first attempt's job to have an id.

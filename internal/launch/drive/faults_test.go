@@ -95,13 +95,15 @@ func TestSlurmControllerDownForAWhile(t *testing.T) {
 	t.Parallel()
 	c := own(t, slurmtest.Options{Nodes: "2x4"})
 	o := optionsOn(t, c)
-	addCase(&o, "c", goodServer, "sleep 12; "+goodClient)
+	enough := filepath.Join(t.TempDir(), "enough")
+	addCase(&o, "c", goodServer, clientUntil(enough))
 	var seen updates
 	_, wait := startDrive(t, &o, &seen)
 	waitFor(t, &seen, Role, "BENCHMARK r")
 	c.StopController(t)
 	waitFor(t, &seen, Warning, "squeue says nothing")
-	time.Sleep(15 * time.Second) // the job ends meanwhile
+	touch(t, enough)
+	agentEnded(t, o.Dir.CaseDir("c").Attempt(0, 1).AgentFile())
 	c.StartController(t)
 	_, err := wait(2 * ample)
 	require.NoError(t, err)
@@ -268,6 +270,7 @@ func TestDetachAndResume(t *testing.T) {
 func TestLimitsCountAllOurJobs(t *testing.T) {
 	t.Parallel()
 	c := own(t, slurmtest.Options{Nodes: "4x4", NoAccounting: true})
+	enough := filepath.Join(t.TempDir(), "enough")
 	var runs []Options
 	for i := range 2 {
 		o := optionsOn(t, c)
@@ -275,7 +278,7 @@ func TestLimitsCountAllOurJobs(t *testing.T) {
 		o.Dir = rundir.Dir(filepath.Join(t.TempDir(), fmt.Sprint(i)))
 		o.Cluster = Cluster{Name: "test", MaxJobs: 2}
 		for k := range 3 {
-			addCase(&o, fmt.Sprint("c", k), goodServer, "sleep 1; "+goodClient)
+			addCase(&o, fmt.Sprint("c", k), goodServer, clientUntil(enough))
 		}
 		runs = append(runs, o)
 	}
@@ -302,6 +305,8 @@ func TestLimitsCountAllOurJobs(t *testing.T) {
 	jobRecord(t, runs[0].Dir, "c0", 1) // the second run comes later, as builds do
 	jobRecord(t, runs[0].Dir, "c1", 1)
 	_, waits[1] = startDrive(t, &runs[1], &seen[1])
+	waitFor(t, &seen[1], Queue, "the limit is 2")
+	touch(t, enough)
 	for i := range waits {
 		_, err := waits[i](2 * ample)
 		require.NoError(t, err)
@@ -309,7 +314,6 @@ func TestLimitsCountAllOurJobs(t *testing.T) {
 	close(stop)
 	<-done
 	require.LessOrEqual(t, most, 3, "one too many, until it has been seen and taken back")
-	require.True(t, seen[1].has(Queue, "the limit is 2"))
 	for i := range runs {
 		for k := range 3 {
 			require.Equal(t, rundir.OutcomePassed, last(t, runs[i].Dir, fmt.Sprint("c", k)))

@@ -129,6 +129,15 @@ func touch(t *testing.T, file string) {
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 }
 
+// agentEnded waits for the agent's last record.
+func agentEnded(t *testing.T, file string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		var r rundir.AgentRecord
+		return rundir.ReadJSON(file, &r) == nil && r.End != nil
+	}, ample, 50*time.Millisecond, "the agent does not end")
+}
+
 // updates collects what a drive tells.
 type updates struct {
 	mu   sync.Mutex

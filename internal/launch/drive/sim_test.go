@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,18 +29,18 @@ import (
 // look like.
 type sim struct {
 	*host.Here
+	// hang makes squeue block until it is given up. unanswered makes a command fail as one does whose daemon does not
+	// answer. crowded is how many calls of sbatch find no room for one more process here. wait and run are how long a
+	// job waits and runs; end is its last state. All of them are set before a driver runs and only read from then on.
+	hang       func() bool
+	unanswered map[string]bool
+	crowded    int
+	wait, run  func(n int) time.Duration
+	end        func(n int) string
+
 	mu    sync.Mutex
 	jobs  []*simJob
 	calls map[string]int
-	// hang makes squeue block until it is given up.
-	hang func() bool
-	// unanswered makes a command fail as one does whose daemon does not answer.
-	unanswered map[string]bool
-	// crowded is how many calls of sbatch find no room for one more process here.
-	crowded int
-	// wait and run are how long a job waits and runs; end is its last state.
-	wait, run func(n int) time.Duration
-	end       func(n int) string
 }
 
 type simJob struct {
@@ -67,10 +69,7 @@ func (s *sim) state(j *simJob) (state string, started time.Time) {
 }
 
 func (s *sim) Run(ctx context.Context, c host.Cmd) (host.Result, error) {
-	s.mu.Lock()
-	s.calls[c.Argv[0]]++
-	s.mu.Unlock()
-	if c.Argv[0] == "sbatch" && s.calls["sbatch"] <= s.crowded {
+	if n := s.call(c.Argv[0]); c.Argv[0] == "sbatch" && n <= s.crowded {
 		return host.Result{Exit: -1}, fmt.Errorf("%w: %w", host.ErrNotStarted, syscall.EAGAIN)
 	}
 	if s.unanswered[c.Argv[0]] {
@@ -80,7 +79,7 @@ func (s *sim) Run(ctx context.Context, c host.Cmd) (host.Result, error) {
 	case "sbatch":
 		return s.sbatch(c)
 	case "squeue":
-		if s.hang != nil && s.hang() {
+		if s.hang() {
 			select {
 			case <-ctx.Done():
 				return host.Result{}, ctx.Err()
@@ -94,18 +93,53 @@ func (s *sim) Run(ctx context.Context, c host.Cmd) (host.Result, error) {
 	case "scontrol":
 		return host.Result{Exit: 1, Stderr: []byte("slurm_load_jobs error: Invalid job id specified\n")}, nil
 	case "scancel":
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for _, j := range s.jobs {
-			for _, a := range c.Argv[1:] {
-				if a == fmt.Sprint(j.id) || a == "--name="+j.name {
-					j.cancel = time.Now()
-				}
-			}
-		}
+		s.scancel(c.Argv[1:])
 		return host.Result{}, nil
 	}
 	return host.Result{Exit: 127}, nil
+}
+
+// call counts a call of a command and returns how many there have been.
+func (s *sim) call(command string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls[command]++
+	return s.calls[command]
+}
+
+// count is how often the commands have been called in all.
+func (s *sim) count(commands ...string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, c := range commands {
+		n += s.calls[c]
+	}
+	return n
+}
+
+func (s *sim) scancel(args []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, j := range s.jobs {
+		if slices.Contains(args, fmt.Sprint(j.id)) || slices.Contains(args, "--name="+j.name) {
+			j.cancel = time.Now()
+		}
+	}
+}
+
+// all is how often each command has been called.
+func (s *sim) all() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.calls)
+}
+
+// cancelled is when the first job was cancelled, zero when it was not.
+func (s *sim) cancelled() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.jobs[0].cancel
 }
 
 func (s *sim) sbatch(c host.Cmd) (host.Result, error) {
@@ -188,7 +222,7 @@ func (s *sim) ReadAt(context.Context, int, map[string]int64) (map[string][]byte,
 
 func newSim() *sim {
 	return &sim{
-		Here: host.NewHere(nil), calls: map[string]int{},
+		Here: host.NewHere(nil), calls: map[string]int{}, hang: func() bool { return false },
 		wait: func(int) time.Duration { return 10 * time.Minute }, run: func(int) time.Duration { return time.Hour },
 		end: func(int) string { return "COMPLETED" },
 	}
@@ -221,14 +255,14 @@ func TestCallsOfALargeSuite(t *testing.T) {
 		for _, c := range run.Cases {
 			require.Equal(t, rundir.OutcomePassed, c.Attempts[0].Outcome)
 		}
-		ours, naive := s.calls["squeue"]+s.calls["sacct"]+s.calls["scontrol"], 0.0
+		ours, naive := s.count("squeue", "sacct", "scontrol"), 0.0
 		for n := range run.Cases { // one squeue and one sacct a minute for as long as the job lives
 			naive += 2 * (s.wait(n) + s.run(n)).Minutes()
 		}
 		t.Logf("Slurm queries an hour, 50 jobs in %.1f simulated hours\n  one waiter for all:                        %5.0f  %v\n  one sacct and one squeue a job and minute: %5.0f",
-			hours, float64(ours)/hours, s.calls, naive/hours)
+			hours, float64(ours)/hours, s.all(), naive/hours)
 		require.Less(t, float64(ours)/hours, 400.0)
-		require.Equal(t, 50, s.calls["sbatch"])
+		require.Equal(t, 50, s.count("sbatch"))
 	})
 }
 
@@ -246,11 +280,7 @@ func TestAStateIsToldWithinThirtySeconds(t *testing.T) {
 			}
 		}
 		cancelled := time.Now().Add(time.Hour + 7*time.Second)
-		time.AfterFunc(time.Until(cancelled), func() {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.jobs[0].cancel = time.Now()
-		})
+		time.AfterFunc(time.Until(cancelled), func() { s.scancel([]string{"1"}) })
 		run, err := Run(context.Background(), o)
 		require.NoError(t, err)
 		require.Equal(t, rundir.OutcomeCancelled, run.Cases[0].Attempts[0].Outcome)
@@ -308,7 +338,7 @@ func TestASubmissionThatNobodyKnowsOf(t *testing.T) {
 		require.Equal(t, rundir.OutcomeInfra, run.Cases[0].Attempts[0].Outcome)
 		require.Contains(t, outcomeOf(t, dir, "c0", 0, 1).Reason, "could not be found out for 10m0s")
 		require.Equal(t, "submit-failed", outcomeOf(t, dir, "c0", 0, 1).Finding.Kind, "a retry may do better")
-		require.Positive(t, s.calls["scancel"], "it may exist all the same")
+		require.Positive(t, s.count("scancel"), "it may exist all the same")
 	})
 }
 
@@ -363,7 +393,7 @@ func TestNothingIsSubmittedAfterACancel(t *testing.T) {
 		}
 		run, err := Run(context.Background(), o)
 		require.NoError(t, err)
-		require.Equal(t, 1, s.calls["sbatch"])
+		require.Equal(t, 1, s.count("sbatch"))
 		require.Empty(t, run.Cases[1].Attempts)
 	})
 }
@@ -466,6 +496,6 @@ func TestQueueBudgetOnAFakeClock(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, rundir.TimeoutOf(rundir.PhaseQueue), run.Cases[0].Attempts[0].Outcome)
 		require.InDelta(t, 6*time.Hour, time.Since(begun), float64(time.Minute))
-		require.False(t, s.jobs[0].cancel.IsZero())
+		require.False(t, s.cancelled().IsZero())
 	})
 }

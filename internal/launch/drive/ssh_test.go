@@ -96,13 +96,18 @@ func withoutSlurmConf() []string {
 
 func TestSSHDroppedMidRun(t *testing.T) {
 	t.Parallel()
-	b := newBehindLogin(t, [][3]string{{"c", goodServer, "sleep 8; " + goodClient}})
+	enough := filepath.Join(t.TempDir(), "enough")
+	b := newBehindLogin(t, [][3]string{{"c", goodServer, clientUntil(enough)}})
 	d := child(t, b.spec, withoutSlurmConf(), b.wrap...)
 	dir := rundir.Dir(b.copy)
 	j := jobRecord(t, dir, "c", 1)
-	time.Sleep(time.Second)
-	b.sshd.Down() // the login node is away for a while
-	time.Sleep(6 * time.Second)
+	b.sshd.Down() // the login node is away until the driver has noticed and the job has ended
+	waitForOutput(t, d, "squeue says nothing")
+	touch(t, enough)
+	agents, err := filepath.Glob(b.far + "/runs/*/cases/c/*/attempt-1")
+	require.NoError(t, err)
+	require.Len(t, agents, 1)
+	agentEnded(t, rundir.AttemptDir(agents[0]).AgentFile())
 	b.sshd.Up()
 	st, err := d.Process.Wait()
 	require.NoError(t, err)
