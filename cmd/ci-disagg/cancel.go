@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
+	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -54,7 +54,7 @@ func runCancel(cmd *cobra.Command, h host, o cancelOptions, args []string) error
 		return err
 	}
 	defer d.close()
-	ended, err := drive.Cancel(cmd.Context(), drive.CancelOptions{
+	ended, err := runs.Cancel(cmd.Context(), runs.CancelOptions{
 		Dir: dir, Reason: o.reason, Host: d.host, Slurm: d.client, Patient: o.patient, Environ: h.environ(), Now: h.now, Log: d.log,
 	})
 	failed := 0

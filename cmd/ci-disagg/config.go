@@ -14,6 +14,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
@@ -157,7 +158,7 @@ func (c config) validate() error {
 			bad("cluster", "%q is not one of clusters: %s", c.Cluster, strings.Join(slices.Sorted(maps.Keys(c.Clusters)), ", "))
 		}
 	}
-	if c.Backend != "" && c.Backend != drive.BackendSlurm && c.Backend != drive.BackendLocal {
+	if c.Backend != "" && c.Backend != jobs.BackendSlurm && c.Backend != jobs.BackendLocal {
 		bad("backend", "%q is not slurm or local", c.Backend)
 	}
 	counts := c.counts()

@@ -16,6 +16,9 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
 	clusterhost "github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
+	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -97,7 +100,7 @@ func newDriver(h host, cfg config, cluster string, prof script.Profile, backend 
 // connect makes the host that Slurm's commands run on, and its client.
 func (d *driver) connect(h host) error {
 	d.host = clusterhost.NewHere(h.environ())
-	if d.backend == drive.BackendLocal {
+	if d.backend == jobs.BackendLocal {
 		return nil
 	}
 	if d.profile.Login != "" {
@@ -118,7 +121,7 @@ func (d *driver) close() { _ = d.host.Close() }
 // findAgent says which ci-disagg runs as agent: the one of the profile for the
 // nodes' architecture, else this one. A draft starts none.
 func (d *driver) findAgent() error {
-	if d.backend == drive.BackendLocal || len(d.draft) > 0 {
+	if d.backend == jobs.BackendLocal || len(d.draft) > 0 {
 		return nil
 	}
 	named, err := d.profile.AgentFor(runtime.GOARCH)
@@ -187,7 +190,7 @@ func (d *driver) renders(dir rundir.Dir, plans []rundir.Plan) error {
 // preflight proves that jobs can be submitted at all, before anything is
 // written: a missing sbatch is a usage error, not an infrastructure failure.
 func (d *driver) preflight(ctx context.Context) error {
-	if d.backend == drive.BackendLocal {
+	if d.backend == jobs.BackendLocal {
 		return nil
 	}
 	res, err := d.host.Run(ctx, clusterhost.Cmd{Argv: []string{"sbatch", "--version"}})
@@ -227,7 +230,7 @@ func (d *driver) options(h host, dir rundir.Dir, detach bool) drive.Options {
 	switch {
 	case d.flags.retries >= 0:
 		retry.Max = d.flags.retries
-	case d.backend == drive.BackendLocal:
+	case d.backend == jobs.BackendLocal:
 		retry.Max = 0 // this machine will not be another one
 	}
 	o := drive.Options{
@@ -277,7 +280,7 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, dir rundir.Dir, 
 	ended, err := d.flags.drive(ctx, h, o)
 	shown.close()
 	var interrupted *drive.Interrupted
-	var busy *drive.BusyError
+	var busy *lease.BusyError
 	switch {
 	case errors.As(err, &interrupted):
 		return rep.finishInterrupted(h, interrupted)
@@ -338,13 +341,13 @@ func reattach(ctx context.Context, h host, dir rundir.Dir, goOn func(context.Con
 // continueRun goes on with a run directory. Whatever keeps it from that is no
 // mere usage error while a job of the run may be live.
 func continueRun(ctx context.Context, s *signals, h host, dir rundir.Dir, flags driveFlags, detach bool) error {
-	run, plans, err := drive.Load(dir)
+	run, plans, err := runs.Load(dir)
 	if err != nil {
 		return usageErr(err)
 	}
 	err = continueLoaded(ctx, s, h, dir, run, plans, flags, detach)
 	var end *endError
-	if errors.As(err, &end) && end.code == exitUsage && end.err != nil && slices.ContainsFunc(run.Cases, running) && !errors.As(err, new(*drive.BusyError)) {
+	if errors.As(err, &end) && end.code == exitUsage && end.err != nil && slices.ContainsFunc(run.Cases, running) && !errors.As(err, new(*lease.BusyError)) {
 		return &endError{code: exitInfra, err: fmt.Errorf("%w; jobs of this run may be live: mend this and resume, or end them with: ci-disagg cancel %s", end.err, dir)}
 	}
 	return err

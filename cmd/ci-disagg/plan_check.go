@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
 	clusterhost "github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -20,7 +20,7 @@ import (
 // says little more than yes or no, and yes to jobs that would wait for ever behind
 // their partition's limits; these are read beside.
 func checkPlans(ctx context.Context, d *driver, dir rundir.Dir, cases []planCase) error {
-	if d.backend == drive.BackendLocal {
+	if d.backend == jobs.BackendLocal {
 		return usageErr(errors.New("--check asks Slurm; the local backend has none"))
 	}
 	if err := d.preflight(ctx); err != nil {

@@ -10,8 +10,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
 	clusterhost "github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -75,7 +76,7 @@ func runPrune(ctx context.Context, h host, o pruneOptions) error {
 	if _, err := os.Stat(dir); err != nil && o.runsDir != "" { // the default one may not be there yet
 		return usageErr(fmt.Errorf("--runs-dir: %w", err))
 	}
-	opts := drive.PruneOptions{
+	opts := runs.PruneOptions{
 		RunsDir: dir, Keep: o.keep, OlderThan: time.Duration(o.days) * 24 * time.Hour, MaxBytes: int64(o.maxGB * 1e9), DryRun: o.dryRun, Now: h.now,
 	}
 	if !o.here {
@@ -88,10 +89,10 @@ func runPrune(ctx context.Context, h host, o pruneOptions) error {
 			return nil
 		}
 	}
-	runs, err := drive.Prune(opts)
+	all, err := runs.Prune(opts)
 	w := tabwriter.NewWriter(h.stdout, 0, 0, 2, ' ', 0)
 	var freed int64
-	for _, r := range runs {
+	for _, r := range all {
 		done := "kept"
 		switch {
 		case r.Removed:
@@ -108,7 +109,7 @@ func runPrune(ctx context.Context, h host, o pruneOptions) error {
 	if o.dryRun {
 		freedText = "would be freed"
 	}
-	fmt.Fprintf(h.stdout, "%s, %.1f MB %s\n", count(len(runs), "run"), float64(freed)/1e6, freedText)
+	fmt.Fprintf(h.stdout, "%s, %.1f MB %s\n", count(len(all), "run"), float64(freed)/1e6, freedText)
 	if err != nil {
 		return &endError{code: exitInfra, err: err}
 	}
@@ -123,7 +124,7 @@ type farRuns struct {
 
 // remove removes what a run has there, by the config that the run was made with.
 func (f farRuns) remove(ctx context.Context, run rundir.Run, dir rundir.Dir) error {
-	if run.Backend != drive.BackendSlurm {
+	if run.Backend != jobs.BackendSlurm {
 		return nil
 	}
 	cfg, err := keptConfig(dir)
@@ -141,7 +142,7 @@ func (f farRuns) remove(ctx context.Context, run rundir.Run, dir rundir.Dir) err
 		}
 		f.logins[prof.Login] = login
 	}
-	return drive.RemoveThere(ctx, f.logins[prof.Login], prof.AgentDir, run)
+	return runs.RemoveThere(ctx, f.logins[prof.Login], prof.AgentDir, run)
 }
 
 func (f farRuns) close() {

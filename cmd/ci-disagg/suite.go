@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -59,8 +59,8 @@ func (o *suiteFlags) resolve(h host, args []string) (suite, error) {
 	if err != nil {
 		return suite{}, err
 	}
-	s := suite{config: cfg, backend: firstOf(o.backend, cfg.Backend, drive.BackendSlurm)}
-	if s.backend != drive.BackendSlurm && s.backend != drive.BackendLocal {
+	s := suite{config: cfg, backend: firstOf(o.backend, cfg.Backend, jobs.BackendSlurm)}
+	if s.backend != jobs.BackendSlurm && s.backend != jobs.BackendLocal {
 		return suite{}, usageErr(fmt.Errorf("--backend %q is not slurm or local", s.backend))
 	}
 	s.cluster, s.profile, err = cfg.profile(o.cluster)
@@ -116,7 +116,7 @@ func (o *suiteFlags) input(h host, s suite, args []string) (trtllm.Input, error)
 			Name: s.cluster, GPUsPerNode: s.profile.GPUsPerNode, MaxNodes: s.profile.MaxNodes,
 			GPUType: s.profile.GPUType, Arch: s.profile.Arch, Time: s.profile.Time,
 		},
-		Local: s.backend == drive.BackendLocal, Stage: s.stage,
+		Local: s.backend == jobs.BackendLocal, Stage: s.stage,
 		Tests: args, Lists: absolute(wd, o.lists), Waives: absolute(wd, o.waives),
 		Env: map[string]string{}, Today: h.now().UTC().Format("2006-01-02"),
 		Budgets: s.config.Budgets, SplitGroup: o.splitGroup,

@@ -10,7 +10,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 )
 
 // sweepOptions are the flags of sweep.
@@ -62,8 +63,8 @@ func runSweep(cmd *cobra.Command, h host, o sweepOptions) error {
 	if err != nil {
 		return err
 	}
-	backend := firstOf(o.backend, cfg.Backend, drive.BackendSlurm)
-	if backend != drive.BackendSlurm && backend != drive.BackendLocal {
+	backend := firstOf(o.backend, cfg.Backend, jobs.BackendSlurm)
+	if backend != jobs.BackendSlurm && backend != jobs.BackendLocal {
 		return usageErr(fmt.Errorf("--backend %q is not slurm or local", backend))
 	}
 	d, err := newDriver(h, cfg, name, prof, backend, driveFlags{retries: -1, reruns: -1})
@@ -71,22 +72,22 @@ func runSweep(cmd *cobra.Command, h host, o sweepOptions) error {
 		return err
 	}
 	defer d.close()
-	opts := drive.SweepOptions{
+	opts := runs.SweepOptions{
 		Host: d.host, Slurm: d.client, OlderThan: o.olderThan, Owner: o.owner, DryRun: o.dryRun, Environ: h.environ(), Now: h.now,
 	}
-	if backend == drive.BackendLocal {
+	if backend == jobs.BackendLocal {
 		if opts.RunsDir, err = runsDir(h, cfg); err != nil {
 			return err
 		}
 	}
-	found, err := drive.Sweep(cmd.Context(), opts)
+	found, err := runs.Sweep(cmd.Context(), opts)
 	if err != nil {
 		return &endError{code: exitInfra, err: err}
 	}
 	return printSwept(h, found, o.dryRun)
 }
 
-func printSwept(h host, found []drive.Swept, dryRun bool) error {
+func printSwept(h host, found []runs.Swept, dryRun bool) error {
 	w := tabwriter.NewWriter(h.stdout, 0, 0, 2, ' ', 0)
 	var errs []error
 	for _, s := range found {

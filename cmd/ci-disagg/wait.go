@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
+	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
+	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -32,7 +34,7 @@ func (o waitFlags) drive(ctx context.Context, h host, opts drive.Options) (rundi
 	told := false
 	for {
 		run, err := drive.Run(ctx, opts)
-		var busy *drive.BusyError
+		var busy *lease.BusyError
 		if !o.wait || !errors.As(err, &busy) {
 			return run, err
 		}
@@ -54,7 +56,7 @@ func (o waitFlags) drive(ctx context.Context, h host, opts drive.Options) (rundi
 // interruption, so that the exit code is the signal's.
 func cancelOther(ctx context.Context, opts drive.Options) error {
 	cause := context.Cause(ctx)
-	_, err := drive.Cancel(context.WithoutCancel(ctx), drive.CancelOptions{
+	_, err := runs.Cancel(context.WithoutCancel(ctx), runs.CancelOptions{
 		Dir: opts.Dir, Reason: fmt.Sprint(cause), Host: opts.Host, Slurm: opts.Slurm, Environ: opts.Environ, Now: opts.Now, Log: opts.Log,
 	})
 	return errors.Join(cause, err)

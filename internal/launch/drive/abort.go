@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/proc"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -38,7 +39,7 @@ func (d *driver) armAbort(ctx, work context.Context) (stop func()) {
 		if out {
 			d.helper()
 		}
-		err := d.back.cancel(short, jobs)
+		err := d.back.Cancel(short, jobs)
 		if err != nil && !out {
 			d.helper()
 		}
@@ -79,7 +80,7 @@ func (d *driver) helper() {
 // cancelOpen ends the jobs that an earlier driver of this run has left, when the
 // signal comes before they have been picked up.
 func cancelOpen(o Options) error {
-	open, unread := openJobs(o.Dir)
+	open, unread := runs.Open(o.Dir)
 	if len(open) == 0 {
 		return unread
 	}
@@ -90,7 +91,7 @@ func cancelOpen(o Options) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), abortBound)
 	defer cancel()
-	if err := d.back.cancel(ctx, jobs); err != nil {
+	if err := d.back.Cancel(ctx, jobs); err != nil {
 		d.helper()
 		return errors.Join(unread, err)
 	}

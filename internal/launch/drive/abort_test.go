@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/proc"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -18,7 +19,7 @@ import (
 // children first.
 func TestJenkinsShootsEverythingWithItsCookie(t *testing.T) {
 	t.Parallel()
-	for _, backend := range []string{BackendLocal, BackendSlurm} {
+	for _, backend := range []string{jobs.BackendLocal, jobs.BackendSlurm} {
 		t.Run(backend, func(t *testing.T) {
 			t.Parallel()
 			dir := rundir.Dir(filepath.Join(t.TempDir(), "run"))
@@ -33,7 +34,7 @@ func TestJenkinsShootsEverythingWithItsCookie(t *testing.T) {
 			for _, pid := range marked {
 				require.NoError(t, syscall.Kill(pid, syscall.SIGTERM))
 			}
-			if backend == BackendSlurm {
+			if backend == jobs.BackendSlurm {
 				require.Eventually(t, func() bool {
 					s := cluster.Command(t, "squeue", "-h", "-t", "all", "-j", j.ID, "-o", "%T")
 					return s == "CANCELLED" || s == "COMPLETING"
@@ -73,7 +74,7 @@ func TestTermInEachPhase(t *testing.T) {
 			}, ample, 20*time.Millisecond)
 		}},
 	} {
-		for _, backend := range []string{BackendLocal, BackendSlurm} {
+		for _, backend := range []string{jobs.BackendLocal, jobs.BackendSlurm} {
 			t.Run(name+"/"+backend, func(t *testing.T) {
 				t.Parallel()
 				dir := rundir.Dir(filepath.Join(t.TempDir(), "run"))
@@ -87,7 +88,7 @@ func TestTermInEachPhase(t *testing.T) {
 				var run rundir.Run
 				require.NoError(t, rundir.ReadJSON(dir.RunFile(), &run))
 				require.Eventually(t, func() bool {
-					return !strings.Contains(cluster.Command(t, "squeue", "-h", "-o", "%j"), namePrefix+OwnerTag(run))
+					return !strings.Contains(cluster.Command(t, "squeue", "-h", "-o", "%j"), jobs.NamePrefix+jobs.OwnerTag(run))
 				}, ample, 200*time.Millisecond, "a job is left")
 			})
 		}
@@ -98,7 +99,7 @@ func TestAnIgnoredHangupStaysIgnored(t *testing.T) {
 	t.Parallel()
 	dir := rundir.Dir(filepath.Join(t.TempDir(), "run"))
 	enough := filepath.Join(t.TempDir(), "enough")
-	s := spec{Dir: dir, ID: t.Name(), Backend: BackendLocal, Cases: [][3]string{{"c", goodServer, clientUntil(enough)}}}
+	s := spec{Dir: dir, ID: t.Name(), Backend: jobs.BackendLocal, Cases: [][3]string{{"c", goodServer, clientUntil(enough)}}}
 	d := child(t, s, os.Environ(), "nohup")
 	jobRecord(t, dir, "c", 1)
 	require.NoError(t, d.Process.Signal(syscall.SIGHUP))
@@ -125,7 +126,7 @@ func TestDiskFullInTheRunDirectory(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(base) })
 	s := spec{
-		Dir: rundir.Dir(base + "/small/run"), ID: t.Name(), Backend: BackendLocal,
+		Dir: rundir.Dir(base + "/small/run"), ID: t.Name(), Backend: jobs.BackendLocal,
 		Cases: [][3]string{{"c", `head -c 100M /dev/zero > "$CI_DISAGG_ATTEMPT/output/fill"; ` + hangServer, hangClient}},
 	}
 	require.NoError(t, os.Mkdir(base+"/small", 0o755))

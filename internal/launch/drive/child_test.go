@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -82,7 +83,7 @@ func driveMain(args []string) int {
 }
 
 func cancelMain(args []string) int {
-	_, err := Cancel(context.Background(), CancelOptions{
+	_, err := runs.Cancel(context.Background(), runs.CancelOptions{
 		Dir: rundir.Dir(args[len(args)-1]), Reason: "interrupted", Patient: true, Environ: os.Environ(), Now: time.Now,
 	})
 	if err != nil {

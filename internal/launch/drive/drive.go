@@ -13,6 +13,9 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
+	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -22,15 +25,15 @@ import (
 // stopped, and a live job is never submitted a second time.
 //
 // The error is *Interrupted when ctx ended with it as cause (the jobs have been
-// cancelled by then), *BusyError when another driver holds the lease,
+// cancelled by then), *lease.BusyError when another driver holds the lease,
 // *OtherRunError when the run of that id there is not the one asked for, and
-// ErrLeaseLost when another took over. The record is valid in every case.
+// lease.ErrLost when another took over. The record is valid in every case.
 func Run(ctx context.Context, o Options) (rundir.Run, error) {
 	if err := o.complete(); err != nil {
 		return o.Run, err
 	}
 	var early error
-	l, err := acquire(ctx, o.Dir, o.Now, func() {
+	l, err := lease.Acquire(ctx, o.Dir, o.Now, func() {
 		if interrupts(ctx) {
 			early = cancelOpen(o) // an earlier driver's jobs are ours to end, at once
 		}
@@ -40,19 +43,19 @@ func Run(ctx context.Context, o Options) (rundir.Run, error) {
 	}
 	run, plans, err := adopt(o)
 	if err != nil {
-		return o.Run, errors.Join(err, l.release(false))
+		return o.Run, errors.Join(err, l.Release(false))
 	}
 	d := newDriver(o, run, plans, l)
 	err = d.drive(ctx)
-	if !errors.Is(err, ErrLeaseLost) {
-		err = errors.Join(err, l.release(o.Detach && d.live() > 0))
+	if !errors.Is(err, lease.ErrLost) {
+		err = errors.Join(err, l.Release(o.Detach && d.live() > 0))
 	}
 	return d.run, err
 }
 
 // Resume is Run with run and plans read from the run directory.
 func Resume(ctx context.Context, o Options) (rundir.Run, error) {
-	run, plans, err := Load(o.Dir)
+	run, plans, err := runs.Load(o.Dir)
 	if err != nil {
 		return run, err
 	}
@@ -60,31 +63,10 @@ func Resume(ctx context.Context, o Options) (rundir.Run, error) {
 	return Run(ctx, o)
 }
 
-// Load reads run.json and the plans of its cases.
-func Load(dir rundir.Dir) (rundir.Run, []rundir.Plan, error) {
-	var run rundir.Run
-	if err := rundir.ReadJSON(dir.RunFile(), &run); err != nil {
-		return run, nil, fmt.Errorf("not a run directory: %w", err)
-	}
-	var plans []rundir.Plan
-	for _, c := range run.Cases {
-		var p rundir.Plan
-		err := rundir.ReadJSON(dir.CaseDir(c.Slug).PlanFile(), &p)
-		if errors.Is(err, fs.ErrNotExist) && c.State == rundir.CaseSkipped {
-			continue
-		}
-		if err != nil {
-			return run, nil, fmt.Errorf("case %s: %w", c.ID, err)
-		}
-		plans = append(plans, p)
-	}
-	return run, plans, nil
-}
-
 // adopt is the record to go on with: the run directory's, or the new one, which
 // is written down together with its plans before anything else happens.
 func adopt(o Options) (rundir.Run, []rundir.Plan, error) {
-	old, plans, err := Load(o.Dir)
+	old, plans, err := runs.Load(o.Dir)
 	if err == nil {
 		if old.ID != o.Run.ID {
 			return old, nil, fmt.Errorf("%s holds run %q, not %q", o.Dir, old.ID, o.Run.ID)
@@ -169,8 +151,8 @@ func sameCases(a, b []rundir.CaseState) bool {
 
 // complete fills what may be left out, and refuses what cannot work.
 func (o *Options) complete() error {
-	if o.Backend != BackendSlurm && o.Backend != BackendLocal {
-		return fmt.Errorf("backend %q is not %s or %s", o.Backend, BackendSlurm, BackendLocal)
+	if o.Backend != jobs.BackendSlurm && o.Backend != jobs.BackendLocal {
+		return fmt.Errorf("backend %q is not %s or %s", o.Backend, jobs.BackendSlurm, jobs.BackendLocal)
 	}
 	abs, err := filepath.Abs(string(o.Dir))
 	if err != nil {
@@ -225,9 +207,6 @@ const interruptedPrefix = "interrupted: "
 // ExitCode is 128 + the signal's number.
 func (e *Interrupted) ExitCode() int { return 128 + int(e.Signal) }
 
-// ErrLeaseLost is returned when another driver has taken the run over.
-var ErrLeaseLost = errors.New("another ci-disagg has taken over this run")
-
 // OtherRunError says that the run directory belongs to another run of the same id.
 type OtherRunError struct {
 	Dir  rundir.Dir
@@ -237,12 +216,4 @@ type OtherRunError struct {
 
 func (e *OtherRunError) Error() string {
 	return fmt.Sprintf("run %s in %s %s: give this run a --run-id of its own", e.ID, e.Dir, e.What)
-}
-
-// BusyError says who drives the run.
-type BusyError struct{ Lease rundir.Lease }
-
-func (e *BusyError) Error() string {
-	return fmt.Sprintf("this run is driven by process %d on %s (last sign of life %s)",
-		e.Lease.PID, e.Lease.Host, e.Lease.Heartbeat.UTC().Format("15:04:05Z"))
 }

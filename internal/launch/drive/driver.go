@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
 	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -21,8 +23,8 @@ type driver struct {
 	o     Options
 	run   rundir.Run
 	cases []*theCase
-	lease *lease
-	back  backend
+	lease *lease.Lease
+	back  jobs.Backend
 
 	events  chan func(context.Context) // what other goroutines have found out, to be done by the owner
 	workers sync.WaitGroup
@@ -97,15 +99,15 @@ type attempt struct {
 	cancelAt    time.Time
 }
 
-func newDriver(o Options, run rundir.Run, plans []rundir.Plan, l *lease) *driver {
+func newDriver(o Options, run rundir.Run, plans []rundir.Plan, l *lease.Lease) *driver {
 	d := &driver{
 		o: o, run: run, lease: l, events: make(chan func(context.Context)), badNodes: map[string]string{},
 		console: newConsole(o.Console, len(plans) > 1),
 	}
-	if o.Backend == BackendLocal {
-		d.back = localBackend{env: o.Environ}
+	if o.Backend == jobs.BackendLocal {
+		d.back = jobs.Local{Env: o.Environ}
 	} else {
-		d.back = slurmBackend{client: o.Slurm}
+		d.back = jobs.Slurm{Client: o.Slurm}
 	}
 	d.registry.jobs = map[string]rundir.Job{}
 	for i, c := range run.Cases {
@@ -124,7 +126,7 @@ func (d *driver) drive(ctx context.Context) error {
 	defer d.workers.Wait()
 	defer cancel()
 	d.background(func() {
-		d.lease.keep(work, d.o.Poll.Lease, func() {
+		d.lease.Keep(work, d.o.Poll.Lease, func() {
 			d.showLease(work)
 			if c, ok := d.cancelRequested(); ok {
 				d.send(work, func(work context.Context) { d.cancelAll(work, c.Reason) })
@@ -202,12 +204,12 @@ func (d *driver) loop(ctx, work context.Context) error {
 // must not hold nodes; those of a run that another driver has taken over must be
 // left alone, and so must those that the caller only wants to leave.
 func (d *driver) giveUp() error {
-	if errors.Is(d.fatal, ErrLeaseLost) || errors.Is(d.fatal, context.Canceled) || errors.Is(d.fatal, context.DeadlineExceeded) {
+	if errors.Is(d.fatal, lease.ErrLost) || errors.Is(d.fatal, context.Canceled) || errors.Is(d.fatal, context.DeadlineExceeded) {
 		return d.fatal
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), abortBound)
 	defer cancel()
-	return errors.Join(d.fatal, d.back.cancel(ctx, d.registry.closeAll()))
+	return errors.Join(d.fatal, d.back.Cancel(ctx, d.registry.closeAll()))
 }
 
 // step does everything that is due.
@@ -339,7 +341,7 @@ func (d *driver) newAttempt(c *theCase, rep, number int) *attempt {
 	for _, r := range c.plan.Roles {
 		a.facts.Roles = append(a.facts.Roles, r.Name)
 	}
-	if d.o.Backend == BackendLocal {
+	if d.o.Backend == jobs.BackendLocal {
 		a.facts.Local = &outcome.Process{Alive: true}
 	}
 	return a
@@ -350,16 +352,7 @@ func (d *driver) thereDir(slug string, rep, number int) rundir.AttemptDir {
 	return d.thereRun().CaseDir(slug).Attempt(rep, number)
 }
 
-func (d *driver) thereRun() rundir.Dir { return thereRun(d.o.Binary.Dir, d.run) }
-
-// thereRun is the run directory behind the login node. Two runs may have the same
-// id on different machines; their tags differ.
-func thereRun(agentDir string, run rundir.Run) rundir.Dir {
-	return rundir.Dir(agentDir + "/runs/" + rundir.Slug(run.ID) + "." + OwnerTag(run))
-}
-
-// binThere is where binaries are behind the login node.
-func binThere(agentDir string) string { return agentDir + "/bin" }
+func (d *driver) thereRun() rundir.Dir { return jobs.FarRun(d.o.Binary.Dir, d.run) }
 
 // slurmJob is the attempt's job as the client knows it.
 func (a *attempt) slurmJob() slurm.Job { return slurm.Job{ID: a.job.ID, Cluster: a.job.Routed} }

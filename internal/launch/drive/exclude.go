@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -13,7 +14,7 @@ import (
 // exclusions settles which nodes the job is kept from: those that the cluster
 // knows, and only while enough of the others remain.
 func (r *result) exclusions(work context.Context, d *driver, p rundir.Plan, in order) {
-	if d.o.Backend == BackendLocal || len(in.bad)+len(in.avoid) == 0 {
+	if d.o.Backend == jobs.BackendLocal || len(in.bad)+len(in.avoid) == 0 {
 		return
 	}
 	if r.nodes == nil {

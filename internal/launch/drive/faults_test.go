@@ -13,7 +13,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
 	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
+	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/slurmtest"
@@ -205,7 +208,7 @@ func TestSlurmKilledAtRandomMoments(t *testing.T) {
 func killedAtRandom(t *testing.T, seed uint64) {
 	rng := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a test's seed
 	dir := rundir.Dir(filepath.Join(t.TempDir(), "run"))
-	s := spec{Dir: dir, ID: t.Name(), Backend: BackendSlurm, Cases: [][3]string{{"a", goodServer, "sleep 2; " + goodClient}, {"b", goodServer, goodClient}}}
+	s := spec{Dir: dir, ID: t.Name(), Backend: jobs.BackendSlurm, Cases: [][3]string{{"a", goodServer, "sleep 2; " + goodClient}, {"b", goodServer, goodClient}}}
 	for range 2 {
 		d := child(t, s, cluster.Env())
 		time.Sleep(time.Duration(rng.IntN(4000)) * time.Millisecond)
@@ -222,7 +225,7 @@ func killedAtRandom(t *testing.T, seed uint64) {
 	}
 	var run rundir.Run
 	require.NoError(t, rundir.ReadJSON(dir.RunFile(), &run))
-	require.Equal(t, 2, jobsNamed(t, cluster, namePrefix+OwnerTag(run)), "one job per case")
+	require.Equal(t, 2, jobsNamed(t, cluster, jobs.NamePrefix+jobs.OwnerTag(run)), "one job per case")
 }
 
 func TestTwoDriversOneRun(t *testing.T) {
@@ -234,7 +237,7 @@ func TestTwoDriversOneRun(t *testing.T) {
 	_, wait := startDrive(t, &o, &seen)
 	jobRecord(t, o.Dir, "c", 1)
 	// Another process on this machine.
-	s := spec{Dir: o.Dir, ID: o.Run.ID, Backend: BackendSlurm, Cases: [][3]string{{"c", goodServer, goodClient}}}
+	s := spec{Dir: o.Dir, ID: o.Run.ID, Backend: jobs.BackendSlurm, Cases: [][3]string{{"c", goodServer, goodClient}}}
 	second := child(t, s, cluster.Env())
 	st, err := second.Process.Wait()
 	require.NoError(t, err)
@@ -254,9 +257,9 @@ func TestDetachAndResume(t *testing.T) {
 	o.Detach, o.MaxJobs = true, 1
 	_, err := Run(context.Background(), o)
 	require.NoError(t, err, "it does not wait for the job's end, which does not come yet")
-	lease, err := readLease(o.Dir.LeaseFile())
+	held, err := lease.Read(o.Dir.LeaseFile())
 	require.NoError(t, err)
-	require.True(t, lease.Detached)
+	require.True(t, held.Detached)
 	require.NoFileExists(t, o.Dir.CaseDir("b").Attempt(0, 1).JobFile(), "--max-jobs holds")
 	j := jobOf(t, o.Dir, "a", 0, 1)
 	touch(t, enough)
@@ -271,7 +274,7 @@ func TestLimitsCountAllOurJobs(t *testing.T) {
 	t.Parallel()
 	c := own(t, slurmtest.Options{Nodes: "4x4", NoAccounting: true})
 	enough := filepath.Join(t.TempDir(), "enough")
-	var runs []Options
+	var all []Options
 	for i := range 2 {
 		o := optionsOn(t, c)
 		o.Run.ID = fmt.Sprint("run", i)
@@ -280,7 +283,7 @@ func TestLimitsCountAllOurJobs(t *testing.T) {
 		for k := range 3 {
 			addCase(&o, fmt.Sprint("c", k), goodServer, clientUntil(enough))
 		}
-		runs = append(runs, o)
+		all = append(all, o)
 	}
 	most := 0
 	stop := make(chan struct{})
@@ -294,17 +297,17 @@ func TestLimitsCountAllOurJobs(t *testing.T) {
 			case <-time.After(200 * time.Millisecond):
 				out, err := c.Try("squeue", "-h", "-t", "PD,R", "-o", "%j")
 				if err == nil {
-					most = max(most, strings.Count(out, namePrefix))
+					most = max(most, strings.Count(out, jobs.NamePrefix))
 				}
 			}
 		}
 	}()
 	var seen [2]updates
 	var waits [2]func(time.Duration) (rundir.Run, error)
-	_, waits[0] = startDrive(t, &runs[0], &seen[0])
-	jobRecord(t, runs[0].Dir, "c0", 1) // the second run comes later, as builds do
-	jobRecord(t, runs[0].Dir, "c1", 1)
-	_, waits[1] = startDrive(t, &runs[1], &seen[1])
+	_, waits[0] = startDrive(t, &all[0], &seen[0])
+	jobRecord(t, all[0].Dir, "c0", 1) // the second run comes later, as builds do
+	jobRecord(t, all[0].Dir, "c1", 1)
+	_, waits[1] = startDrive(t, &all[1], &seen[1])
 	waitFor(t, &seen[1], Queue, "the limit is 2")
 	touch(t, enough)
 	for i := range waits {
@@ -314,9 +317,9 @@ func TestLimitsCountAllOurJobs(t *testing.T) {
 	close(stop)
 	<-done
 	require.LessOrEqual(t, most, 3, "one too many, until it has been seen and taken back")
-	for i := range runs {
+	for i := range all {
 		for k := range 3 {
-			require.Equal(t, rundir.OutcomePassed, last(t, runs[i].Dir, fmt.Sprint("c", k)))
+			require.Equal(t, rundir.OutcomePassed, last(t, all[i].Dir, fmt.Sprint("c", k)))
 		}
 	}
 }
@@ -324,7 +327,7 @@ func TestLimitsCountAllOurJobs(t *testing.T) {
 // last is the outcome of a case's last attempt.
 func last(t *testing.T, dir rundir.Dir, slug string) rundir.Outcome {
 	t.Helper()
-	run, _, err := Load(dir)
+	run, _, err := runs.Load(dir)
 	require.NoError(t, err)
 	for _, c := range run.Cases {
 		if c.Slug == slug {
@@ -336,7 +339,7 @@ func last(t *testing.T, dir rundir.Dir, slug string) rundir.Outcome {
 
 func TestFailFast(t *testing.T) {
 	t.Parallel()
-	o := testOptions(t, BackendLocal)
+	o := testOptions(t, jobs.BackendLocal)
 	addCase(&o, "bad", `while [ ! -e "`+o.Dir.CaseDir("long").Attempt(0, 1).AgentFile()+`" ]; do sleep 0.1; done; exit 1`, hangClient)
 	addCase(&o, "long", hangServer, hangClient)
 	addCase(&o, "never", goodServer, goodClient)
@@ -354,7 +357,7 @@ func TestFailFast(t *testing.T) {
 
 func TestRepeatAndRetryGoThroughOneFunction(t *testing.T) {
 	t.Parallel()
-	o := testOptions(t, BackendLocal)
+	o := testOptions(t, jobs.BackendLocal)
 	addCase(&o, "c", goodServer, goodClient)
 	var asked []Ended
 	o.Decide = func(_ context.Context, e Ended) Decision {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/collect"
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -73,8 +74,8 @@ func writeOutcome(work context.Context, dir rundir.AttemptDir, o rundir.AttemptO
 // process of a local attempt behind. A connection that comes and goes is not a
 // lost attempt: it is tried for some minutes.
 func (d *driver) bringHome(work context.Context, a *attempt) error {
-	if d.o.Backend == BackendLocal && a.job.ID != "" {
-		return sweepLocal(a.job)
+	if d.o.Backend == jobs.BackendLocal && a.job.ID != "" {
+		return jobs.KillLeft(a.job)
 	}
 	if d.o.Host.Shared() || a.job.ID == "" {
 		return nil

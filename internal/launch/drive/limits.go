@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -20,7 +20,7 @@ func (d *driver) room(c *theCase) (why string, blind bool) {
 	if d.o.MaxJobs > 0 && mine >= d.o.MaxJobs {
 		return fmt.Sprintf("%d of this run's %d jobs are under way", mine, d.o.MaxJobs), false
 	}
-	if d.o.Backend == BackendLocal || !d.o.Cluster.limited() {
+	if d.o.Backend == jobs.BackendLocal || !d.o.Cluster.limited() {
 		return "", false
 	}
 	for _, k := range d.cases {
@@ -30,7 +30,7 @@ func (d *driver) room(c *theCase) (why string, blind bool) {
 	}
 	age := d.o.Now().Sub(d.queue.at)
 	if !d.queue.at.IsZero() && age <= 2*d.o.Poll.Pending {
-		jobs, nodes := othersJobs(d.queue.rows, OwnerTag(d.run))
+		jobs, nodes := othersJobs(d.queue.rows, jobs.OwnerTag(d.run))
 		why = d.o.Cluster.full(jobs+mine, nodes+myNodes, c.plan.Nodes)
 		if why != "" || age <= freshLook {
 			return why, false
@@ -74,15 +74,15 @@ func (d *driver) holdToLimits(work context.Context, c *theCase) {
 	if a.facts.Queue.Row.State.Class() == slurm.Terminal {
 		return
 	}
-	jobs, nodes := 0, 0
+	count, nodes := 0, 0
 	for _, r := range d.queue.rows {
 		n, err := strconv.Atoi(r.ID)
-		_, ours := tagOf(r.Name)
+		_, ours := jobs.TagOf(r.Name)
 		if class := r.State.Class(); err == nil && ours && n < id && class != slurm.Terminal && class != slurm.Leaving {
-			jobs, nodes = jobs+1, nodes+r.Nodes
+			count, nodes = count+1, nodes+r.Nodes
 		}
 	}
-	if why := d.o.Cluster.full(jobs, nodes, c.plan.Nodes); why != "" {
+	if why := d.o.Cluster.full(count, nodes, c.plan.Nodes); why != "" {
 		d.cancelJob(work, c, withdrawnPrefix+why, rundir.OutcomeCancelled)
 	}
 }
@@ -97,30 +97,14 @@ func (d *driver) blind() bool {
 }
 
 // othersJobs counts jobs and nodes of our other runs that are pending or running.
-func othersJobs(rows []slurm.QueueRow, mine string) (jobs, nodes int) {
+func othersJobs(rows []slurm.QueueRow, mine string) (count, nodes int) {
 	for _, r := range rows {
-		tag, ok := tagOf(r.Name)
+		tag, ok := jobs.TagOf(r.Name)
 		if !ok || tag == mine || r.State.Class() == slurm.Terminal {
 			continue
 		}
-		jobs++
+		count++
 		nodes += r.Nodes
 	}
-	return jobs, nodes
-}
-
-const tagLength = 12
-
-// tagOf reads the owner tag out of the name of one of our jobs.
-func tagOf(name string) (string, bool) {
-	rest, ok := strings.CutPrefix(name, namePrefix)
-	if !ok || len(rest) <= tagLength || rest[tagLength] != '-' {
-		return "", false
-	}
-	for _, c := range rest[:tagLength] {
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return "", false
-		}
-	}
-	return rest[:tagLength], true
+	return count, nodes
 }

@@ -12,12 +12,15 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
+	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 func TestLocalPassAndFail(t *testing.T) {
 	t.Parallel()
-	o := testOptions(t, BackendLocal)
+	o := testOptions(t, jobs.BackendLocal)
 	addCase(&o, "good", goodServer, goodClient)
 	addCase(&o, "m.py::f[bad]", "sleep 0.3; echo 'ValueError: no'; exit 1", hangClient)
 	var seen updates
@@ -44,7 +47,7 @@ func TestLocalPassAndFail(t *testing.T) {
 // The password of the baseline store is not a job's business.
 func TestLocalJobsDoNotSeeTheStore(t *testing.T) {
 	t.Parallel()
-	o := testOptions(t, BackendLocal)
+	o := testOptions(t, jobs.BackendLocal)
 	o.Environ = append(o.Environ, "CI_DISAGG_STORE=postgres://u:planted@h/db", "PGPASSWORD=planted", "PGPASSFILE=/planted", "PGSERVICEFILE=/planted", "OTHER=seen")
 	addCase(&o, "c", goodServer, `env > "$CI_DISAGG_ATTEMPT/output/env.txt"; `+goodClient)
 	_, err := Run(context.Background(), o)
@@ -57,7 +60,7 @@ func TestLocalJobsDoNotSeeTheStore(t *testing.T) {
 
 func TestLocalInterrupt(t *testing.T) {
 	t.Parallel()
-	o := testOptions(t, BackendLocal)
+	o := testOptions(t, jobs.BackendLocal)
 	addCase(&o, "long", hangServer, hangClient)
 	var seen updates
 	o.Progress = seen.add
@@ -81,7 +84,7 @@ func TestLocalInterrupt(t *testing.T) {
 // the first one's result.
 func TestARunOfOtherCasesIsNotTakenUp(t *testing.T) {
 	t.Parallel()
-	first := testOptions(t, BackendLocal)
+	first := testOptions(t, jobs.BackendLocal)
 	second := first
 	addCase(&first, "a", goodServer, goodClient)
 	addCase(&first, "b", goodServer, goodClient)
@@ -98,9 +101,9 @@ func TestARunOfOtherCasesIsNotTakenUp(t *testing.T) {
 		var other *OtherRunError
 		require.ErrorAs(t, err, &other, "%v", ids)
 		require.Contains(t, err.Error(), "has other cases")
-		lease, err := readLease(o.Dir.LeaseFile())
+		held, err := lease.Read(o.Dir.LeaseFile())
 		require.NoError(t, err)
-		require.NotNil(t, lease.Released)
+		require.NotNil(t, held.Released)
 	}
 	for what, change := range map[string]func(*Options){
 		"is of commit abc, not of def": func(o *Options) { o.Run.Build.Commit = "def" },
@@ -117,7 +120,7 @@ func TestARunOfOtherCasesIsNotTakenUp(t *testing.T) {
 	config, err := os.ReadFile(string(first.Dir) + "/ci-disagg.yaml")
 	require.NoError(t, err)
 	require.Equal(t, "ours", string(config), "what a run was made from is written by its driver only")
-	kept, _, err := Load(first.Dir)
+	kept, _, err := runs.Load(first.Dir)
 	require.NoError(t, err)
 	require.Equal(t, run.Cases, kept.Cases)
 	_, err = Run(context.Background(), first)
@@ -128,7 +131,7 @@ func TestARunOfOtherCasesIsNotTakenUp(t *testing.T) {
 
 func TestResumeAfterAnInterruption(t *testing.T) {
 	t.Parallel()
-	o := testOptions(t, BackendLocal)
+	o := testOptions(t, jobs.BackendLocal)
 	addCase(&o, "a", goodServer, `[ "${CI_DISAGG_ATTEMPT##*/}" = attempt-1 ] && sleep 1000; `+goodClient)
 	addCase(&o, "b", goodServer, goodClient)
 	o.MaxJobs = 1

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent"
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/proc"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -99,7 +100,7 @@ func testRender(prof script.Profile) func(RenderInput) ([]File, error) {
 // addCase adds a case with one GEN role and a client.
 func addCase(o *Options, id, gen, client string) {
 	p := rundir.Plan{
-		Schema: rundir.Schema, Case: rundir.Case{ID: id, Slug: rundir.Slug(id), Mode: "e2e"}, Nodes: 1, LocalAgent: o.Backend == BackendLocal,
+		Schema: rundir.Schema, Case: rundir.Case{ID: id, Slug: rundir.Slug(id), Mode: "e2e"}, Nodes: 1, LocalAgent: o.Backend == jobs.BackendLocal,
 		Roles: []rundir.RolePlan{
 			{Name: "GEN_0", Kind: rundir.KindGen, Slice: []rundir.NodeShare{{Tasks: 1}}, Command: gen},
 			{Name: "BENCHMARK", Kind: rundir.KindBenchmark, Slice: []rundir.NodeShare{{Tasks: 1}}, Overlap: true, Command: client},
@@ -188,12 +189,12 @@ func jobOf(t *testing.T, dir rundir.Dir, slug string, rep, n int) rundir.Job {
 // noProcesses asserts that nothing of the run's attempts is alive.
 func noProcesses(t *testing.T, dir rundir.Dir) {
 	t.Helper()
-	jobs, err := filepath.Glob(string(dir) + "/cases/*/*/*/job.json")
+	files, err := filepath.Glob(string(dir) + "/cases/*/*/*/job.json")
 	require.NoError(t, err)
-	for _, f := range jobs {
+	for _, f := range files {
 		var j rundir.Job
 		require.NoError(t, rundir.ReadJSON(f, &j))
-		require.Eventually(t, func() bool { return len(proc.WithCookie(cookieOf(j))) == 0 }, ample, 50*time.Millisecond, "processes of %s live", j.Name)
+		require.Eventually(t, func() bool { return len(proc.WithCookie(jobs.Cookie(j))) == 0 }, ample, 50*time.Millisecond, "processes of %s live", j.Name)
 	}
 }
 

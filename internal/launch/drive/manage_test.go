@@ -2,18 +2,17 @@ package drive
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
+	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/slurmtest"
@@ -30,7 +29,7 @@ func TestCancelEndsALiveRun(t *testing.T) {
 	_, wait := startDrive(t, &o, &seen)
 	jobRecord(t, o.Dir, "a", 1)
 	jobRecord(t, o.Dir, "b", 1)
-	ended, err := Cancel(context.Background(), CancelOptions{Dir: o.Dir, Reason: "enough", Host: o.Host, Slurm: o.Slurm, Patient: true, Environ: o.Environ, Now: time.Now})
+	ended, err := runs.Cancel(context.Background(), runs.CancelOptions{Dir: o.Dir, Reason: "enough", Host: o.Host, Slurm: o.Slurm, Patient: true, Environ: o.Environ, Now: time.Now})
 	require.NoError(t, err)
 	require.Len(t, ended, 2)
 	for _, e := range ended {
@@ -46,7 +45,7 @@ func TestCancelEndsALiveRun(t *testing.T) {
 
 func TestCancelWithoutADriver(t *testing.T) {
 	t.Parallel()
-	for _, backend := range []string{BackendLocal, BackendSlurm} {
+	for _, backend := range []string{jobs.BackendLocal, jobs.BackendSlurm} {
 		t.Run(backend, func(t *testing.T) {
 			t.Parallel()
 			dir := rundir.Dir(filepath.Join(t.TempDir(), "run"))
@@ -56,7 +55,7 @@ func TestCancelWithoutADriver(t *testing.T) {
 			require.Eventually(t, func() bool { return exists(dir.CaseDir("c").Attempt(0, 1).AgentFile()) }, ample, 50*time.Millisecond)
 			require.NoError(t, d.Process.Kill())
 			_, _ = d.Process.Wait()
-			ended, err := Cancel(context.Background(), CancelOptions{Dir: dir, Reason: "enough", Patient: true, Environ: cluster.Env(), Now: time.Now})
+			ended, err := runs.Cancel(context.Background(), runs.CancelOptions{Dir: dir, Reason: "enough", Patient: true, Environ: cluster.Env(), Now: time.Now})
 			require.NoError(t, err)
 			require.Len(t, ended, 1)
 			require.NoError(t, ended[0].Err)
@@ -77,7 +76,7 @@ func TestSweepEndsOnlyOrphans(t *testing.T) {
 	c := own(t, slurmtest.Options{Nodes: "6x4", NoAccounting: true})
 	start := func(id string) (rundir.Dir, rundir.Job, func()) {
 		dir := rundir.Dir(filepath.Join(t.TempDir(), id))
-		d := child(t, spec{Dir: dir, ID: id, Backend: BackendSlurm, Cases: [][3]string{{"c", hangServer, hangClient}}}, c.Env())
+		d := child(t, spec{Dir: dir, ID: id, Backend: jobs.BackendSlurm, Cases: [][3]string{{"c", hangServer, hangClient}}}, c.Env())
 		return dir, jobRecord(t, dir, "c", 1), func() { _ = d.Process.Kill(); _, _ = d.Process.Wait() }
 	}
 	_, alive, _ := start("alive")
@@ -89,8 +88,8 @@ func TestSweepEndsOnlyOrphans(t *testing.T) {
 	require.NoError(t, os.Remove(unseenDir.LeaseFile()))
 	foreign := c.Command(t, "sbatch", "--parsable", "-J", "cid-x-looks-similar", "-o", "/dev/null", "--wrap", "sleep 600")
 	h := host.NewHere(c.Env())
-	opts := SweepOptions{Host: h, Slurm: optionsOn(t, c).Slurm, OlderThan: 10 * time.Minute, DryRun: true, Environ: c.Env(), Now: time.Now}
-	var found []Swept
+	opts := runs.SweepOptions{Host: h, Slurm: optionsOn(t, c).Slurm, OlderThan: 10 * time.Minute, DryRun: true, Environ: c.Env(), Now: time.Now}
+	var found []runs.Swept
 	var err error
 	orphans := func() (out []string) {
 		for _, s := range found {
@@ -101,20 +100,20 @@ func TestSweepEndsOnlyOrphans(t *testing.T) {
 		return out
 	}
 	require.Eventually(t, func() bool {
-		found, err = Sweep(context.Background(), opts)
+		found, err = runs.Sweep(context.Background(), opts)
 		return err == nil && len(found) == 3 && len(orphans()) == 1
 	}, ample, 300*time.Millisecond, "%+v", found)
 	require.Equal(t, []string{dead.ID}, orphans())
 	require.Len(t, c.Running(t), 4, "a dry run ends nothing")
 	opts.DryRun = false
-	_, err = Sweep(context.Background(), opts)
+	_, err = runs.Sweep(context.Background(), opts)
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return len(c.Running(t)) == 3 }, ample, 200*time.Millisecond)
 	require.NotContains(t, c.Running(t), dead.ID)
 	require.Contains(t, c.Running(t), alive.ID)
 	require.Contains(t, c.Running(t), foreign)
 	opts.Owner = unseen.Owner
-	_, err = Sweep(context.Background(), opts)
+	_, err = runs.Sweep(context.Background(), opts)
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return len(c.Running(t)) == 2 }, ample, 200*time.Millisecond)
 }
@@ -122,166 +121,54 @@ func TestSweepEndsOnlyOrphans(t *testing.T) {
 // silence makes the last sign of life of a dead driver an old one.
 func silence(t *testing.T, dir rundir.Dir) {
 	t.Helper()
-	lease, err := readLease(dir.LeaseFile())
+	held, err := lease.Read(dir.LeaseFile())
 	require.NoError(t, err)
-	lease.Heartbeat = lease.Heartbeat.Add(-time.Hour)
-	require.NoError(t, rundir.WriteJSON(dir.LeaseFile(), lease))
+	held.Heartbeat = held.Heartbeat.Add(-time.Hour)
+	require.NoError(t, rundir.WriteJSON(dir.LeaseFile(), held))
 }
 
 func TestSweepLocal(t *testing.T) {
 	t.Parallel()
-	runs := t.TempDir()
-	dir := rundir.Dir(filepath.Join(runs, "run"))
-	d := child(t, spec{Dir: dir, ID: "x", Backend: BackendLocal, Cases: [][3]string{{"c", hangServer, hangClient}}}, os.Environ())
+	parent := t.TempDir()
+	dir := rundir.Dir(filepath.Join(parent, "run"))
+	d := child(t, spec{Dir: dir, ID: "x", Backend: jobs.BackendLocal, Cases: [][3]string{{"c", hangServer, hangClient}}}, os.Environ())
 	jobRecord(t, dir, "c", 1)
-	opts := SweepOptions{RunsDir: runs, OlderThan: 10 * time.Minute, Environ: os.Environ(), Now: time.Now}
-	found, err := Sweep(context.Background(), opts)
+	opts := runs.SweepOptions{RunsDir: parent, OlderThan: 10 * time.Minute, Environ: os.Environ(), Now: time.Now}
+	found, err := runs.Sweep(context.Background(), opts)
 	require.NoError(t, err)
 	require.Len(t, found, 1)
 	require.False(t, found[0].Orphan, found[0].Why)
 	_ = d.Process.Kill()
 	_, _ = d.Process.Wait()
 	silence(t, dir)
-	found, err = Sweep(context.Background(), opts)
+	found, err = runs.Sweep(context.Background(), opts)
 	require.NoError(t, err)
 	require.Len(t, found, 1)
 	require.True(t, found[0].Orphan, found[0].Why)
 	noProcesses(t, dir)
 }
 
-func TestRunDirOf(t *testing.T) {
-	t.Parallel()
-	require.Equal(t, "/r", runDirOf("/r/cases/c/rep-0/attempt-1/job.sh"))
-	for _, other := range []string{"", "job.sh", "/job.sh", "/x/job.sh", "/r/cases/c/rep-0/attempt-1/other.sh", "/r/c/rep-0/attempt-1/job.sh"} {
-		require.Empty(t, runDirOf(other), other)
-	}
-}
-
-func TestTagOf(t *testing.T) {
-	t.Parallel()
-	run := rundir.Run{ID: "jenkins-x-1", Created: time.Unix(1, 0)}
-	name := jobName(run, strings.Repeat("long", 50), 2, 3)
-	require.LessOrEqual(t, len(name), 120)
-	tag, ok := tagOf(name)
-	require.True(t, ok)
-	require.Equal(t, OwnerTag(run), tag)
-	require.NotEqual(t, name, jobName(run, strings.Repeat("long", 50), 2, 3), "unique")
-	for _, other := range []string{"", "cid-", "cid-x", "cid-0123456789AB-x", "cid-0123456789ab", "my-0123456789ab-x", "cid-0123456789abx-y"} {
-		_, ok := tagOf(other)
-		require.False(t, ok, other)
-	}
-}
-
 func TestCancelAndSweepGoOnPastBrokenRecords(t *testing.T) {
 	t.Parallel()
-	runs := t.TempDir()
-	dir := rundir.Dir(filepath.Join(runs, "run"))
-	d := child(t, spec{Dir: dir, ID: "x", Backend: BackendLocal, Cases: [][3]string{{"c", hangServer, hangClient}}}, os.Environ())
+	parent := t.TempDir()
+	dir := rundir.Dir(filepath.Join(parent, "run"))
+	d := child(t, spec{Dir: dir, ID: "x", Backend: jobs.BackendLocal, Cases: [][3]string{{"c", hangServer, hangClient}}}, os.Environ())
 	jobRecord(t, dir, "c", 1)
 	_ = d.Process.Kill()
 	_, _ = d.Process.Wait()
-	torn(t, runs, "a-broken-one", "cases/c/rep-0/attempt-1/job.json")
+	broken := rundir.Dir(filepath.Join(parent, "a-broken-one"))
+	require.NoError(t, rundir.WriteJSON(broken.RunFile(), rundir.Run{Schema: 1, ID: "a-broken-one"}))
+	require.NoError(t, rundir.WriteFile(broken.CaseDir("c").Attempt(0, 1).JobFile(), []byte(`{"schema":1,"own`), rundir.FileMode))
 	require.NoError(t, rundir.WriteFile(dir.CaseDir("a").Attempt(0, 1).JobFile(), []byte(`{"sch`), rundir.FileMode))
-	found, err := Sweep(context.Background(), SweepOptions{RunsDir: runs, OlderThan: time.Hour, Environ: os.Environ(), Now: time.Now})
+	found, err := runs.Sweep(context.Background(), runs.SweepOptions{RunsDir: parent, OlderThan: time.Hour, Environ: os.Environ(), Now: time.Now})
 	require.NoError(t, err)
 	require.Len(t, found, 3, "%+v", found)
-	ended, err := Cancel(context.Background(), CancelOptions{Dir: dir, Reason: "enough", Patient: true, Environ: os.Environ(), Now: time.Now})
+	ended, err := runs.Cancel(context.Background(), runs.CancelOptions{Dir: dir, Reason: "enough", Patient: true, Environ: os.Environ(), Now: time.Now})
 	require.ErrorContains(t, err, "job.json")
 	require.Len(t, ended, 1)
 	require.NoError(t, ended[0].Err)
 	require.NoError(t, os.Remove(dir.CaseDir("a").Attempt(0, 1).JobFile()))
 	noProcesses(t, dir)
-}
-
-// On a fake clock: who waits how long does not depend on the machine.
-func TestLease(t *testing.T) {
-	t.Parallel()
-	dir := rundir.Dir(t.TempDir())
-	synctest.Test(t, func(t *testing.T) { leases(t, dir) })
-}
-
-func leases(t *testing.T, dir rundir.Dir) {
-	t.Helper()
-	ctx := context.Background()
-	none := func() {}
-	first, err := acquire(ctx, dir, time.Now, none)
-	require.NoError(t, err)
-	require.NoError(t, first.renew())
-
-	// Somebody else, elsewhere, alive.
-	now := time.Now()
-	other := rundir.Lease{Schema: 1, Owner: "other", Host: "elsewhere", PID: 1, Acquired: now, Heartbeat: now}
-	require.NoError(t, rundir.WriteJSON(dir.LeaseFile(), other))
-	require.ErrorIs(t, first.renew(), ErrLeaseLost)
-	_, err = acquire(ctx, dir, time.Now, none)
-	busy := new(BusyError)
-	require.ErrorAs(t, err, &busy)
-	require.Equal(t, "elsewhere", busy.Lease.Host)
-	var kept rundir.Lease
-	require.NoError(t, rundir.ReadJSON(dir.LeaseFile(), &kept))
-	require.Equal(t, "other", kept.Owner, "the loser writes nothing")
-
-	// Silent for too long: taken over.
-	other.Heartbeat = now.Add(-2 * LeaseTTL)
-	require.NoError(t, rundir.WriteJSON(dir.LeaseFile(), other))
-	second, err := acquire(ctx, dir, time.Now, none)
-	require.NoError(t, err)
-	require.NoError(t, second.release(true))
-	require.NoError(t, rundir.ReadJSON(dir.LeaseFile(), &kept))
-	require.True(t, kept.Detached)
-	begun := time.Now()
-	third, err := acquire(ctx, dir, time.Now, none)
-	require.NoError(t, err)
-	require.Zero(t, time.Since(begun), "a lease that was given back is not contested")
-
-	// Dead on this host: at once.
-	dead := kept
-	dead.Owner, dead.Host, dead.PID, dead.Heartbeat, dead.Released = "dead", hostName(), 1<<22-1, time.Now(), nil
-	require.False(t, leaseLives(dead, time.Now()))
-	dead.PID = 1
-	require.True(t, leaseLives(dead, time.Now()))
-	require.False(t, leaseLives(dead, time.Now().Add(LeaseTTL)), "its process id may be somebody else's")
-	require.NoError(t, third.release(false))
-
-	// Two that take over at the same time: one wins.
-	other.Heartbeat = now.Add(-2 * LeaseTTL)
-	require.NoError(t, rundir.WriteJSON(dir.LeaseFile(), other))
-	errs := make(chan error, 2)
-	for range 2 {
-		go func() { _, err := acquire(ctx, dir, time.Now, none); errs <- err }()
-	}
-	won := 0
-	for range 2 {
-		err := <-errs
-		if err == nil {
-			won++
-			continue
-		}
-		require.True(t, errors.Is(err, ErrLeaseLost) || errors.As(err, &busy), "%v", err)
-	}
-	require.Equal(t, 1, won)
-}
-
-// Two that begin a run at the same instant, when nobody has held it: one wins, the other is told who.
-func TestTheFirstLease(t *testing.T) {
-	t.Parallel()
-	for range 50 {
-		dir := rundir.Dir(t.TempDir())
-		errs := make(chan error, 4)
-		for i := range cap(errs) {
-			l := &lease{file: dir.LeaseFile(), mine: rundir.Lease{Owner: fmt.Sprint(i), Host: fmt.Sprint("h", i), Acquired: time.Now(), Heartbeat: time.Now()}}
-			go func() { _, err := l.claim(); errs <- err }()
-		}
-		won := 0
-		for range cap(errs) {
-			if err := <-errs; err == nil {
-				won++
-			} else {
-				require.ErrorAs(t, err, new(*BusyError))
-			}
-		}
-		require.Equal(t, 1, won)
-	}
 }
 
 // rows are usable nodes of a partition.
@@ -324,7 +211,7 @@ func TestResumeCountsEarlierRetries(t *testing.T) {
 		{Attempts: []rundir.Attempt{{Attempt: 1}, {Attempt: 2, Why: resumedPrefix + "interrupted: terminated"}}},
 		{},
 	}}))
-	o := testOptions(t, BackendLocal)
+	o := testOptions(t, jobs.BackendLocal)
 	for _, id := range []string{"a", "b"} {
 		addCase(&o, id, goodServer, goodClient)
 	}

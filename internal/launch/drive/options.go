@@ -13,12 +13,6 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// The backends.
-const (
-	BackendSlurm = "slurm"
-	BackendLocal = "local"
-)
-
 // Options is everything a drive needs. Clock, environment and the executable's
 // path are the caller's.
 type Options struct {
@@ -27,7 +21,7 @@ type Options struct {
 	Plans []rundir.Plan // of every case that is to be launched, joined to Run.Cases by Case.Slug
 	Keep  []File        // what a new run was made from, to be kept beside its record
 
-	Backend string        // BackendSlurm or BackendLocal
+	Backend string        // jobs.BackendSlurm or jobs.BackendLocal
 	Host    host.Host     // where the cluster's commands run and its files are; nil = here
 	Slurm   *slurm.Client // nil = a client of Host; unused with the local backend
 	Cluster Cluster

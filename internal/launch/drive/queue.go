@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 )
@@ -37,7 +38,7 @@ func (q *queueView) soon(now time.Time, in time.Duration) {
 
 // pollQueue asks squeue once for all jobs, when it is time.
 func (d *driver) pollQueue(work context.Context) {
-	if d.o.Backend == BackendLocal || d.queue.busy || d.o.Now().Before(d.queue.due) || !d.needsQueue() {
+	if d.o.Backend == jobs.BackendLocal || d.queue.busy || d.o.Now().Before(d.queue.due) || !d.needsQueue() {
 		return
 	}
 	d.queue.busy = true

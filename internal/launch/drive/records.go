@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -115,7 +116,7 @@ func endText(r rundir.RoleRecord) string {
 
 // lookAtProcesses finds out whether the local agents are alive.
 func (d *driver) lookAtProcesses(context.Context) {
-	if d.o.Backend != BackendLocal {
+	if d.o.Backend != jobs.BackendLocal {
 		return
 	}
 	for _, c := range d.cases {
@@ -124,7 +125,7 @@ func (d *driver) lookAtProcesses(context.Context) {
 			continue
 		}
 		p := a.facts.Local
-		p.Alive = alive(a.job)
+		p.Alive = jobs.Alive(a.job)
 		if !p.Alive && p.GoneSince.IsZero() {
 			p.GoneSince = d.o.Now()
 		}

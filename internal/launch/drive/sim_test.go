@@ -19,6 +19,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/collect"
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -230,7 +231,7 @@ func newSim() *sim {
 
 func simOptions(t *testing.T, s *sim, dir rundir.Dir, cases int) Options {
 	t.Helper()
-	o := testOptionsIn(BackendSlurm, "/opt/ci-disagg", dir, t.Name())
+	o := testOptionsIn(jobs.BackendSlurm, "/opt/ci-disagg", dir, t.Name())
 	o.Poll = Polling{Agent: 5 * time.Second, Lease: time.Minute}
 	o.Host, o.Slurm = s, slurm.New(s, slurm.Options{})
 	o.Now = time.Now

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -21,7 +22,7 @@ import (
 var cluster *slurmtest.Cluster
 
 func slurmOptions(t testing.TB) Options {
-	o := testOptions(t, BackendSlurm)
+	o := testOptions(t, jobs.BackendSlurm)
 	o.Environ = cluster.Env()
 	o.Host = host.NewHere(o.Environ)
 	o.Slurm = slurm.New(o.Host, slurm.Options{})
@@ -32,9 +33,9 @@ func slurmOptions(t testing.TB) Options {
 // noJobs asserts that no job of the run is left in the queue.
 func noJobs(t *testing.T, o Options) {
 	t.Helper()
-	tag := OwnerTag(o.Run)
+	tag := jobs.OwnerTag(o.Run)
 	require.Eventually(t, func() bool {
-		return !strings.Contains(cluster.Command(t, "squeue", "-h", "-o", "%j"), namePrefix+tag)
+		return !strings.Contains(cluster.Command(t, "squeue", "-h", "-o", "%j"), jobs.NamePrefix+tag)
 	}, ample, 200*time.Millisecond, "jobs are left")
 }
 
@@ -187,7 +188,7 @@ func TestSlurmRefused(t *testing.T) {
 func TestSlurmKillAndResume(t *testing.T) {
 	t.Parallel()
 	dir := rundir.Dir(filepath.Join(t.TempDir(), "run"))
-	s := spec{Dir: dir, ID: t.Name(), Backend: BackendSlurm, Cases: [][3]string{{"c", goodServer, "sleep 6; " + goodClient}}}
+	s := spec{Dir: dir, ID: t.Name(), Backend: jobs.BackendSlurm, Cases: [][3]string{{"c", goodServer, "sleep 6; " + goodClient}}}
 	first := child(t, s, cluster.Env())
 	j := jobRecord(t, dir, "c", 1)
 	require.NoError(t, first.Process.Kill())
@@ -233,7 +234,7 @@ func slowSbatch(t *testing.T, env []string, body string) []string {
 func TestSlurmKilledBetweenSbatchAndItsAnswer(t *testing.T) {
 	t.Parallel()
 	dir := rundir.Dir(filepath.Join(t.TempDir(), "run"))
-	s := spec{Dir: dir, ID: t.Name(), Backend: BackendSlurm, Cases: [][3]string{{"c", goodServer, "sleep 3; " + goodClient}}}
+	s := spec{Dir: dir, ID: t.Name(), Backend: jobs.BackendSlurm, Cases: [][3]string{{"c", goodServer, "sleep 3; " + goodClient}}}
 	// The job exists, and its id does not come before we say so, or the test is over.
 	answer := filepath.Join(t.TempDir(), "answer")
 	env := slowSbatch(t, cluster.Env(), `out=$(/usr/bin/sbatch "$@"); while [ -d "`+filepath.Dir(answer)+`" ] && [ ! -e "`+answer+`" ]; do sleep 0.1; done; echo "$out"`)
@@ -258,7 +259,7 @@ func TestSlurmKilledBetweenSbatchAndItsAnswer(t *testing.T) {
 func TestSlurmTermBetweenSbatchAndItsAnswer(t *testing.T) {
 	t.Parallel()
 	dir := rundir.Dir(filepath.Join(t.TempDir(), "run"))
-	s := spec{Dir: dir, ID: t.Name(), Backend: BackendSlurm, Cases: [][3]string{{"c", hangServer, hangClient}}}
+	s := spec{Dir: dir, ID: t.Name(), Backend: jobs.BackendSlurm, Cases: [][3]string{{"c", hangServer, hangClient}}}
 	// sbatch runs while the driver is told to stop and then shot. Only after that comes the job, and its id never.
 	begun, submit := filepath.Join(t.TempDir(), "begun"), filepath.Join(t.TempDir(), "submit")
 	env := slowSbatch(t, cluster.Env(), `touch "`+begun+`"; while [ -d "`+filepath.Dir(submit)+`" ] && [ ! -e "`+submit+`" ]; do sleep 0.1; done; out=$(/usr/bin/sbatch "$@"); sleep 2; echo "$out"`)

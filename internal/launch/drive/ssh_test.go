@@ -12,6 +12,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/collect"
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/sshtest"
 )
@@ -39,7 +40,7 @@ func newBehindLogin(t *testing.T, cases [][3]string) behindLogin {
 	}
 	b.sshd = sshtest.Start(t, sshtest.Options{Env: []string{"SLURM_CONF=" + cluster.Conf, "SBATCH_PARTITION=nope", "SQUEUE_FORMAT=%i"}})
 	b.spec = spec{
-		Dir: b.near, ID: t.Name(), Backend: BackendSlurm, Cases: cases, FarDir: b.far,
+		Dir: b.near, ID: t.Name(), Backend: jobs.BackendSlurm, Cases: cases, FarDir: b.far,
 		SSH: &host.SSHConfig{Dest: b.sshd.Dest, Options: b.sshd.Options},
 	}
 	// $1 far, $2 near, $3 where near's contents live between two drivers, then the driver.
@@ -127,9 +128,9 @@ func TestSSHKillResumeAndAbort(t *testing.T) {
 	require.NoError(t, first.Process.Kill())
 	_, _ = first.Process.Wait()
 	second := child(t, b.spec, withoutSlurmConf(), b.wrap...)
-	var lease rundir.Lease
+	var held rundir.Lease
 	require.Eventually(t, func() bool {
-		return rundir.ReadJSON(dir.LeaseFile(), &lease) == nil && lease.PID == second.Process.Pid
+		return rundir.ReadJSON(dir.LeaseFile(), &held) == nil && held.PID == second.Process.Pid
 	}, ample, 50*time.Millisecond, "not taken over")
 	require.NoError(t, second.Process.Signal(syscall.SIGTERM))
 	require.Eventually(t, func() bool {

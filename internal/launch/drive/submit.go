@@ -2,9 +2,6 @@ package drive
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -13,6 +10,8 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
 	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -54,8 +53,8 @@ func (d *driver) start(work context.Context, c *theCase) {
 		return
 	}
 	a.job = rundir.Job{
-		Schema: rundir.Schema, Backend: d.o.Backend, Cluster: d.o.Cluster.Name, Owner: OwnerTag(d.run),
-		Name: jobName(d.run, c.plan.Case.Slug, n.rep, n.number), Intent: d.o.Now(), Host: hostName(), Dir: string(a.there),
+		Schema: rundir.Schema, Backend: d.o.Backend, Cluster: d.o.Cluster.Name, Owner: jobs.OwnerTag(d.run),
+		Name: jobs.Name(d.run, c.plan.Case.Slug, n.rep, n.number), Intent: d.o.Now(), Host: lease.HostName(), Dir: string(a.there),
 	}
 	if n.name != "" {
 		a.job.Name = n.name
@@ -95,7 +94,7 @@ type result struct {
 // submit renders, writes, copies and submits one attempt. It runs in a worker.
 func (d *driver) submit(work context.Context, p rundir.Plan, dir, there rundir.AttemptDir, j rundir.Job, in order) result {
 	res := result{job: j, nodes: in.nodes}
-	secrets, err := secretsOf(p, d.o.Environ)
+	secrets, err := jobs.Secrets(p, d.o.Environ)
 	if err != nil {
 		res.err = err
 		return res
@@ -110,7 +109,7 @@ func (d *driver) submit(work context.Context, p rundir.Plan, dir, there rundir.A
 		if res.err = d.prepare(work, p, dir, there, agent, &res); res.err != nil {
 			return res
 		}
-		if res.err = d.lease.check(); res.err != nil {
+		if res.err = d.lease.Check(); res.err != nil {
 			return res
 		}
 		if c, ok := d.cancelRequested(); ok {
@@ -121,7 +120,7 @@ func (d *driver) submit(work context.Context, p rundir.Plan, dir, there rundir.A
 			res.err = errTooLate
 			return res
 		}
-		id, err := d.back.submit(work, submission{job: res.job, local: dir, there: there, agent: agent, secret: secrets})
+		id, err := d.back.Submit(work, jobs.Submission{Job: res.job, Local: dir, There: there, Agent: agent, Secret: secrets})
 		var refused *slurm.CallError
 		if errors.As(err, &refused) && refused.InvalidNode() && len(res.job.Excluded) > 0 {
 			res.warnings = append(res.warnings, "a node to keep away from is unknown to the cluster; none is excluded")
@@ -191,13 +190,13 @@ func (d *driver) installed(work context.Context) (string, error) {
 	switch {
 	case d.agent != "":
 		return d.agent, nil
-	case d.o.Backend == BackendLocal || !exists(d.o.Binary.Path):
+	case d.o.Backend == jobs.BackendLocal || !exists(d.o.Binary.Path):
 		d.agent = d.o.Binary.Path
 		return d.agent, nil
 	}
 	dir := filepath.Join(string(d.o.Dir), "bin")
 	if !d.o.Host.Shared() {
-		dir = binThere(d.o.Binary.Dir)
+		dir = jobs.FarBin(d.o.Binary.Dir)
 	}
 	path, err := host.InstallBinary(work, d.o.Host, d.o.Binary.Path, dir)
 	if err == nil && !d.o.Host.Shared() {
@@ -234,7 +233,7 @@ func (d *driver) submitted(work context.Context, c *theCase, a *attempt, res res
 			d.tell(Warning, c, "job %s is submitted, but its record cannot be written: %v", a.job.ID, res.err)
 		}
 		d.attached(work, c, a)
-		if d.o.Backend == BackendSlurm && a.job.Routed == "" && d.o.Cluster.limited() {
+		if d.o.Backend == jobs.BackendSlurm && a.job.Routed == "" && d.o.Cluster.limited() {
 			a.fresh = true
 			d.queue.soon(d.o.Now(), 2*time.Second)
 		}
@@ -246,9 +245,9 @@ func (d *driver) submitted(work context.Context, c *theCase, a *attempt, res res
 	case errors.As(res.err, &cancelled):
 		d.withdraw(c, a)
 		d.cancelAll(work, cancelled.reason)
-	case errors.Is(res.err, errTooLate), errors.Is(res.err, ErrLeaseLost):
+	case errors.Is(res.err, errTooLate), errors.Is(res.err, lease.ErrLost):
 		d.withdraw(c, a)
-		if errors.Is(res.err, ErrLeaseLost) {
+		if errors.Is(res.err, lease.ErrLost) {
 			d.fatal = res.err
 		}
 	case errors.As(res.err, &refused) && (refused.Standby() || refused.Busy() || refused.Unanswered()), errors.Is(res.err, host.ErrUnreachable), crowded(res.err):
@@ -265,7 +264,7 @@ func crowded(err error) bool {
 }
 
 func submittedText(a *attempt) string {
-	if a.job.Backend == BackendLocal {
+	if a.job.Backend == jobs.BackendLocal {
 		return "started here, agent process " + a.job.ID
 	}
 	text := "job " + a.job.ID + " submitted"
@@ -348,8 +347,8 @@ func (d *driver) search(work context.Context, c *theCase) {
 	}
 	j := a.job
 	d.background(func() {
-		over := submissionOver(j, d.o.Now(), d.o.Host.Name() != "here")
-		found, ok, err := d.back.find(work, j)
+		over := jobs.SubmissionOver(j, d.o.Now(), d.o.Host.Name() != "here")
+		found, ok, err := d.back.Find(work, j)
 		d.send(work, func(work context.Context) { d.searched(work, c, a, found, ok, over, err) })
 	})
 }
@@ -367,7 +366,7 @@ func (d *driver) searched(work context.Context, c *theCase, a *attempt, j slurm.
 		d.tell(Submitted, c, "found job %s by its name", j.ID)
 	case err != nil && d.o.Now().Sub(a.searchSince) > notReadyFor:
 		j := a.job
-		d.background(func() { _ = d.back.cancel(work, []rundir.Job{j}) }) // should it exist after all
+		d.background(func() { _ = d.back.Cancel(work, []rundir.Job{j}) }) // should it exist after all
 		d.refused(c, a, fmt.Errorf("whether its job exists could not be found out for %v: %w", notReadyFor, err))
 	case err != nil:
 		d.o.Log.Debug("search", "name", a.job.Name, "err", err)
@@ -393,25 +392,4 @@ func (d *driver) attachGone(c *theCase, a *attempt) {
 	a.job.ID = rec.JobID
 	a.searching, a.facts.Job = false, a.job
 	d.registry.put(a.job)
-}
-
-// OwnerTag marks all jobs of a run: short, and the same for every driver of it.
-func OwnerTag(r rundir.Run) string {
-	sum := sha256.Sum256([]byte(r.ID + "\x00" + r.Created.UTC().Format(time.RFC3339Nano)))
-	return hex.EncodeToString(sum[:6])
-}
-
-// namePrefix is what the names of all our jobs begin with.
-const namePrefix = "cid-"
-
-// jobName is a name that no other job has: by it a job is found whose id never
-// arrived, and by the owner tag in it the jobs of a run are told from others.
-func jobName(r rundir.Run, slug string, rep, number int) string {
-	const most = 60
-	if len(slug) > most {
-		slug = slug[:most]
-	}
-	var b [4]byte
-	_, _ = rand.Read(b[:])
-	return fmt.Sprintf("%s%s-%s-r%da%d-%s", namePrefix, OwnerTag(r), slug, rep, number, hex.EncodeToString(b[:]))
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -68,7 +69,7 @@ func (d *driver) cancelJob(work context.Context, c *theCase, why string, as rund
 	d.registry.put(a.job)
 	j, write := a.job, a.record.next(a.job)
 	d.background(func() {
-		err := d.back.cancel(work, []rundir.Job{j})
+		err := d.back.Cancel(work, []rundir.Job{j})
 		err = errors.Join(err, write())
 		if err != nil {
 			d.send(work, func(context.Context) { d.tell(Warning, c, "cancel: %v", err) })
@@ -163,7 +164,7 @@ func (d *driver) statusLine() {
 		}
 	}
 	text := strings.Join(parts, ", ")
-	if d.o.Backend == BackendSlurm {
+	if d.o.Backend == jobs.BackendSlurm {
 		text += fmt.Sprintf("; %d Slurm calls so far", d.o.Slurm.TotalCalls())
 	}
 	d.tell(Status, nil, "%s", text)
@@ -171,7 +172,7 @@ func (d *driver) statusLine() {
 
 // tellCalls says in the end what the drive has asked of Slurm.
 func (d *driver) tellCalls() {
-	if d.o.Backend != BackendSlurm {
+	if d.o.Backend != jobs.BackendSlurm {
 		return
 	}
 	calls := d.o.Slurm.Calls()

@@ -1,4 +1,4 @@
-package drive
+package runs
 
 import (
 	"context"
@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -103,10 +105,10 @@ func RemoveThere(ctx context.Context, h host.Host, agentDir string, run rundir.R
 	if run.ID == "" || !path.IsAbs(agentDir) {
 		return fmt.Errorf("run %q in %q: not a directory of ours", run.ID, agentDir)
 	}
-	dir := string(thereRun(agentDir, run))
+	dir := string(jobs.FarRun(agentDir, run))
 	// A binary that has just been copied has no link yet.
 	const script = `rm -rf -- "$1" && { [ ! -d "$2" ] || find "$2" -type f -links 1 -mmin +60 -exec rm -f -- {} +; }`
-	res, err := h.Run(ctx, host.Cmd{Argv: []string{"sh", "-c", script, "sh", dir, binThere(agentDir)}, Timeout: 10 * time.Minute})
+	res, err := h.Run(ctx, host.Cmd{Argv: []string{"sh", "-c", script, "sh", dir, jobs.FarBin(agentDir)}, Timeout: 10 * time.Minute})
 	if err == nil && res.Exit != 0 {
 		err = fmt.Errorf("exit %d: %s", res.Exit, strings.TrimSpace(string(res.Stderr)))
 	}
@@ -163,11 +165,11 @@ func (o PruneOptions) list() ([]Pruned, error) {
 		if run.Ended != nil {
 			p.Ended = *run.Ended
 		}
-		lease, err := readLease(dir.LeaseFile())
-		if lease != nil && lease.Heartbeat.After(p.Ended) {
-			p.Ended = lease.Heartbeat
+		held, err := lease.Read(dir.LeaseFile())
+		if held != nil && held.Heartbeat.After(p.Ended) {
+			p.Ended = held.Heartbeat
 		}
-		p.Why = o.protected(dir, lease, err)
+		p.Why = o.protected(dir, held, err)
 		p.Protected = p.Why != ""
 		p.Bytes = treeSize(string(dir))
 		runs = append(runs, p)
@@ -182,15 +184,15 @@ const openFor = 8 * 24 * time.Hour
 
 // protected says why a run must stay, "" when it may go. What cannot be read is
 // no proof that nobody needs it.
-func (o PruneOptions) protected(dir rundir.Dir, lease *rundir.Lease, unread error) string {
-	if lease != nil && leaseLives(*lease, o.Now()) {
+func (o PruneOptions) protected(dir rundir.Dir, held *rundir.Lease, unread error) string {
+	if held != nil && lease.Lives(*held, o.Now()) {
 		return "is being driven"
 	}
-	jobs, err := openJobs(dir)
+	open, err := Open(dir)
 	if err := errors.Join(unread, err); err != nil {
 		return "its records cannot be read (remove " + string(dir) + " by hand when it is not needed): " + strings.ReplaceAll(err.Error(), "\n", "; ")
 	}
-	for _, j := range jobs {
+	for _, j := range open {
 		if o.Now().Sub(j.Job.Intent) < openFor {
 			return "job " + j.Job.ID + " has no outcome yet"
 		}

@@ -1,4 +1,4 @@
-package drive
+package runs
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/proc"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -69,7 +70,7 @@ func (o SweepOptions) sweepCluster(ctx context.Context) ([]Swept, error) {
 	var found []Swept
 	var leases []string
 	for _, r := range rows {
-		tag, ours := tagOf(r.Name)
+		tag, ours := jobs.TagOf(r.Name)
 		if !ours || r.State.Class() == slurm.Terminal {
 			continue
 		}
@@ -142,12 +143,12 @@ func (o SweepOptions) sweepLocal() ([]Swept, error) {
 	var found []Swept
 	for _, f := range runs {
 		dir := rundir.Dir(filepath.Dir(f))
-		jobs, err := openJobs(dir)
+		open, err := Open(dir)
 		if err != nil {
 			found = append(found, unreadable(dir, err))
 		}
-		for _, j := range jobs {
-			if j.Job.Backend != BackendLocal || len(proc.WithCookie(cookieOf(j.Job))) == 0 {
+		for _, j := range open {
+			if j.Job.Backend != jobs.BackendLocal || len(proc.WithCookie(jobs.Cookie(j.Job))) == 0 {
 				continue
 			}
 			s := Swept{Job: j.Job.ID, Name: j.Job.Name, Owner: j.Job.Owner, Dir: string(dir)}
@@ -158,7 +159,7 @@ func (o SweepOptions) sweepLocal() ([]Swept, error) {
 			}
 			o.judge(&s, lease[dir.LeaseFile()])
 			if s.Orphan && !o.DryRun {
-				s.Err = localBackend{env: o.Environ}.cancel(context.Background(), []rundir.Job{j.Job})
+				s.Err = jobs.Local{Env: o.Environ}.Cancel(context.Background(), []rundir.Job{j.Job})
 			}
 			found = append(found, s)
 		}

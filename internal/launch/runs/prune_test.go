@@ -1,4 +1,4 @@
-package drive
+package runs
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -70,13 +71,13 @@ func TestPruneBehindALoginNode(t *testing.T) {
 	for _, dir := range []string{young, old} {
 		var run rundir.Run
 		require.NoError(t, rundir.ReadJSON(rundir.Dir(dir).RunFile(), &run))
-		there[dir] = string(thereRun(far, run))
+		there[dir] = string(jobs.FarRun(far, run))
 		require.NoError(t, rundir.WriteFile(filepath.Join(there[dir], "cases/c/rep-0/attempt-1/agent.json"), []byte("{}"), rundir.FileMode))
 	}
 	// Two builds of ci-disagg were used there, each by one run, and a third has just been copied.
 	ago := time.Now().Add(-2 * time.Hour)
 	for name, user := range map[string]string{"ci-disagg-a": there[young], "ci-disagg-b": there[old], "ci-disagg-c": ""} {
-		bin := filepath.Join(binThere(far), name)
+		bin := filepath.Join(jobs.FarBin(far), name)
 		require.NoError(t, rundir.WriteFile(bin, nil, rundir.ExecMode))
 		if user == "" {
 			continue
@@ -98,9 +99,9 @@ func TestPruneBehindALoginNode(t *testing.T) {
 	require.NoDirExists(t, old)
 	require.NoDirExists(t, there[old])
 	require.DirExists(t, there[young])
-	bins, err := filepath.Glob(binThere(far) + "/*")
+	bins, err := filepath.Glob(jobs.FarBin(far) + "/*")
 	require.NoError(t, err)
-	require.Equal(t, []string{binThere(far) + "/ci-disagg-a", binThere(far) + "/ci-disagg-c"}, bins, "what no run uses goes")
+	require.Equal(t, []string{jobs.FarBin(far) + "/ci-disagg-a", jobs.FarBin(far) + "/ci-disagg-c"}, bins, "what no run uses goes")
 	require.Error(t, RemoveThere(context.Background(), host.NewHere(os.Environ()), "", rundir.Run{ID: "x"}))
 	require.Error(t, RemoveThere(context.Background(), host.NewHere(os.Environ()), far, rundir.Run{}))
 }

@@ -1,0 +1,171 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
+	"github.com/ci-disagg/ci-disagg/internal/proc"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Backend is where attempts run.
+type Backend interface {
+	// Submit starts the attempt. The error is a *slurm.AmbiguousError when it may
+	// have been started all the same.
+	Submit(ctx context.Context, s Submission) (slurm.Job, error)
+	// Find looks for an attempt whose submission left no id.
+	Find(ctx context.Context, j rundir.Job) (slurm.Job, bool, error)
+	// Cancel asks for the end of attempts, by id, or by name where there is none.
+	Cancel(ctx context.Context, jobs []rundir.Job) error
+}
+
+// Submission is one attempt to be started.
+type Submission struct {
+	Job    rundir.Job
+	Local  rundir.AttemptDir
+	There  rundir.AttemptDir
+	Agent  string   // path of the binary there
+	Secret []string // NAME=value
+}
+
+// Slurm is a cluster.
+type Slurm struct{ Client *slurm.Client }
+
+func (b Slurm) Submit(ctx context.Context, s Submission) (slurm.Job, error) {
+	return b.Client.Submit(ctx, slurm.Submission{
+		Script: s.There.Script(), Dir: string(s.There), Name: s.Job.Name, Env: append(s.Secret, jobCookie+"="+s.Job.Name),
+	})
+}
+
+func (b Slurm) Find(ctx context.Context, j rundir.Job) (slurm.Job, bool, error) {
+	return b.Client.FindByName(ctx, j.Name, j.Intent)
+}
+
+// Cancel names all ids of a cluster in one call.
+func (b Slurm) Cancel(ctx context.Context, jobs []rundir.Job) error {
+	ids := map[string][]string{}
+	var errs []error
+	for _, j := range jobs {
+		if j.ID != "" {
+			ids[j.Routed] = append(ids[j.Routed], j.ID)
+		}
+	}
+	for cluster, list := range ids {
+		errs = append(errs, b.Client.Cancel(ctx, cluster, list...))
+	}
+	for _, j := range jobs {
+		if j.ID == "" {
+			errs = append(errs, b.Client.CancelName(ctx, j.Routed, j.Name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// jobCookie marks every process of an attempt of the local backend, and the
+// sbatch of a Slurm one, with the attempt's unique name.
+const jobCookie = "CI_DISAGG_JOB"
+
+// Local is this machine: the agent runs detached, in a session of its own.
+type Local struct{ Env []string }
+
+func (b Local) Submit(_ context.Context, s Submission) (slurm.Job, error) {
+	env := proc.WithoutStore(proc.WithoutSlurm(proc.WithoutJenkins(b.Env)))
+	env = append(env, jobCookie+"="+s.Job.Name)
+	pid, err := proc.Detach(proc.Command{
+		Argv: []string{s.Agent, "agent", string(s.Local), "--backend", BackendLocal}, Dir: string(s.Local), Env: append(env, s.Secret...),
+	}, s.Local.SlurmOut())
+	if err != nil {
+		return slurm.Job{}, err
+	}
+	return slurm.Job{ID: strconv.Itoa(pid)}, nil
+}
+
+// Find takes the oldest process that carries the attempt's name: the agent, from
+// which all others descend.
+func (b Local) Find(_ context.Context, j rundir.Job) (slurm.Job, bool, error) {
+	pids := proc.WithCookie(Cookie(j))
+	if len(pids) == 0 {
+		return slurm.Job{}, false, nil
+	}
+	return slurm.Job{ID: strconv.Itoa(slices.Min(pids))}, true, nil
+}
+
+// Cookie is the NAME=value that marks the processes of an attempt.
+func Cookie(j rundir.Job) string { return jobCookie + "=" + j.Name }
+
+// Alive reports whether the local agent's process is still there.
+func Alive(j rundir.Job) bool {
+	pid, err := strconv.Atoi(j.ID)
+	return err == nil && proc.Alive(pid, Cookie(j))
+}
+
+// Cancel asks the agents to end, which tear their roles down.
+func (b Local) Cancel(_ context.Context, jobs []rundir.Job) error {
+	var errs []error
+	for _, j := range jobs {
+		if j.ID == "" {
+			found, ok, _ := b.Find(context.Background(), j)
+			if !ok {
+				continue
+			}
+			j.ID = found.ID
+		}
+		if pid, err := strconv.Atoi(j.ID); err == nil && proc.Alive(pid, Cookie(j)) {
+			errs = append(errs, ignoreGone(syscall.Kill(pid, syscall.SIGTERM)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func ignoreGone(err error) error {
+	if errors.Is(err, syscall.ESRCH) {
+		return nil
+	}
+	return err
+}
+
+// KillLeft kills what is left of a local attempt whose agent is gone.
+func KillLeft(j rundir.Job) error {
+	var errs []error
+	for _, pid := range proc.WithCookie(Cookie(j)) {
+		errs = append(errs, ignoreGone(syscall.Kill(pid, syscall.SIGKILL)))
+	}
+	return errors.Join(errs...)
+}
+
+// SubmitBound is how long an sbatch that was started may still make a job: its
+// own retries plus our timeout for it.
+const SubmitBound = 160 * time.Second
+
+// SubmissionOver reports that whatever was started to submit the job has certainly
+// ended: its time is over, or it ran here and no process carries its name.
+func SubmissionOver(j rundir.Job, now time.Time, behindLogin bool) bool {
+	if now.Sub(j.Intent) > SubmitBound {
+		return true
+	}
+	return !behindLogin && j.Host == lease.HostName() && len(proc.WithCookie(Cookie(j))) == 0
+}
+
+// Secrets reads the values of a plan's secrets out of our own environment. They
+// travel in the environment of sbatch or of the local agent, nowhere else.
+func Secrets(p rundir.Plan, env []string) ([]string, error) {
+	var out []string
+	for _, s := range p.Secrets {
+		if s.From == "" {
+			continue
+		}
+		v := proc.Getenv(env, s.From)
+		if v == "" {
+			return nil, fmt.Errorf("secret %s: the variable %s is not set in the environment of this ci-disagg", s.Name, s.From)
+		}
+		out = append(out, s.From+"="+v)
+	}
+	return out, nil
+}

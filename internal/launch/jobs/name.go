@@ -1,0 +1,64 @@
+package jobs
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// The backends.
+const (
+	BackendSlurm = "slurm"
+	BackendLocal = "local"
+)
+
+// OwnerTag marks all jobs of a run: short, and the same for every driver of it.
+func OwnerTag(r rundir.Run) string {
+	sum := sha256.Sum256([]byte(r.ID + "\x00" + r.Created.UTC().Format(time.RFC3339Nano)))
+	return hex.EncodeToString(sum[:6])
+}
+
+// NamePrefix is what the names of all our jobs begin with.
+const NamePrefix = "cid-"
+
+// Name is a name that no other job has: by it a job is found whose id never
+// arrived, and by the owner tag in it the jobs of a run are told from others.
+func Name(r rundir.Run, slug string, rep, number int) string {
+	const most = 60
+	if len(slug) > most {
+		slug = slug[:most]
+	}
+	var b [4]byte
+	_, _ = rand.Read(b[:])
+	return fmt.Sprintf("%s%s-%s-r%da%d-%s", NamePrefix, OwnerTag(r), slug, rep, number, hex.EncodeToString(b[:]))
+}
+
+const tagLength = 12
+
+// TagOf reads the owner tag out of the name of one of our jobs.
+func TagOf(name string) (string, bool) {
+	rest, ok := strings.CutPrefix(name, NamePrefix)
+	if !ok || len(rest) <= tagLength || rest[tagLength] != '-' {
+		return "", false
+	}
+	for _, c := range rest[:tagLength] {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return "", false
+		}
+	}
+	return rest[:tagLength], true
+}
+
+// FarRun is the run directory behind the login node. Two runs may have the same id
+// on different machines; their tags differ.
+func FarRun(agentDir string, run rundir.Run) rundir.Dir {
+	return rundir.Dir(agentDir + "/runs/" + rundir.Slug(run.ID) + "." + OwnerTag(run))
+}
+
+// FarBin is where binaries are behind the login node.
+func FarBin(agentDir string) string { return agentDir + "/bin" }

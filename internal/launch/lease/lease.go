@@ -1,0 +1,218 @@
+// Package lease says who drives a run: one process at a time, which gives signs of
+// life in the run directory's lease.json.
+package lease
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// ErrLost is returned when another driver has taken the run over.
+var ErrLost = errors.New("another ci-disagg has taken over this run")
+
+// BusyError says who drives the run.
+type BusyError struct{ Lease rundir.Lease }
+
+func (e *BusyError) Error() string {
+	return fmt.Sprintf("this run is driven by process %d on %s (last sign of life %s)",
+		e.Lease.PID, e.Lease.Host, e.Lease.Heartbeat.UTC().Format("15:04:05Z"))
+}
+
+// TTL is how old the last sign of life of a driver on another host must be
+// before its run may be taken over. A driver on this host is dead as soon as its
+// process is; a process without signs of life is dead here too, since its id may
+// be somebody else's by now.
+const TTL = 60 * time.Second
+
+// settle is how long a new holder waits before it believes that its lease stood:
+// two that take over at the same time both write, the last rename wins, and the
+// other sees it. Network file systems show a rename late, so a holder also reads
+// the lease again before every submission.
+const settle = 2 * time.Second
+
+// Lease is our claim to be the run's driver.
+type Lease struct {
+	file string
+	now  func() time.Time
+
+	mu   sync.Mutex
+	mine rundir.Lease
+	seen time.Time // when we last found it to be ours
+}
+
+// HostName names this machine and its process id space: a pid means nothing in
+// another container of the same host name.
+func HostName() string {
+	name, err := os.Hostname()
+	if err != nil {
+		name = "unknown"
+	}
+	if ns, err := os.Readlink("/proc/self/ns/pid"); err == nil {
+		name += " " + ns
+	}
+	return name
+}
+
+// Acquire takes the lease, or says who has it. interrupted is called when ctx ends
+// while it waits; it waits on all the same, because whoever has to write down the
+// end of the jobs must hold the lease.
+func Acquire(ctx context.Context, dir rundir.Dir, now func() time.Time, interrupted func()) (*Lease, error) {
+	var id [8]byte
+	_, _ = rand.Read(id[:])
+	at := now()
+	l := &Lease{file: dir.LeaseFile(), now: now, mine: rundir.Lease{
+		Schema: rundir.Schema, Owner: hex.EncodeToString(id[:]), Host: HostName(), PID: os.Getpid(), Acquired: at, Heartbeat: at,
+	}}
+	held, err := l.claim()
+	if err != nil {
+		return nil, err
+	}
+	if held != nil && held.Released == nil { // contested
+		t := time.NewTimer(settle)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			interrupted()
+			<-t.C
+		}
+	}
+	return l, l.Check()
+}
+
+// claim writes our lease and gives the one that it replaces, nil = there was none.
+func (l *Lease) claim() (*rundir.Lease, error) {
+	held, err := Read(l.file)
+	if err != nil {
+		return nil, err
+	}
+	if held == nil {
+		err := rundir.CreateJSON(l.file, l.mine)
+		if !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+		if held, err = Read(l.file); err != nil || held == nil || held.Owner == l.mine.Owner {
+			return nil, err // over NFS a call that has succeeded may be repeated, and then fail
+		}
+	}
+	if Lives(*held, l.mine.Acquired) {
+		return nil, &BusyError{Lease: *held}
+	}
+	return held, rundir.WriteJSON(l.file, l.mine)
+}
+
+// Read reads a lease; nil = nobody has held it.
+func Read(file string) (*rundir.Lease, error) {
+	var held rundir.Lease
+	err := rundir.ReadJSON(file, &held)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil //nolint:nilnil // nobody is an answer
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lease: %w", err)
+	}
+	return &held, nil
+}
+
+// Lives reports whether the holder has to be taken for alive.
+func Lives(l rundir.Lease, now time.Time) bool {
+	if l.Released != nil {
+		return false
+	}
+	if l.Host == HostName() {
+		if l.PID == os.Getpid() {
+			return false // an earlier drive of this very process
+		}
+		return !errors.Is(syscall.Kill(l.PID, 0), syscall.ESRCH) && now.Sub(l.Heartbeat) < TTL
+	}
+	return now.Sub(l.Heartbeat) < TTL
+}
+
+// Check reads the lease; it is ErrLost when it is no longer ours.
+func (l *Lease) Check() error {
+	held, err := Read(l.file)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if held == nil || held.Owner != l.mine.Owner {
+		return ErrLost
+	}
+	l.seen = l.now()
+	return nil
+}
+
+// Renew gives a sign of life, after looking whether the lease is still ours.
+func (l *Lease) Renew() error {
+	if err := l.Check(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.mine.Heartbeat = l.now()
+	mine := l.mine
+	l.mu.Unlock()
+	return rundir.WriteJSON(l.file, mine)
+}
+
+// Record is the lease as last written.
+func (l *Lease) Record() rundir.Lease {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mine
+}
+
+// Release gives the lease back. detached says that jobs go on without a driver
+// on purpose.
+func (l *Lease) Release(detached bool) error {
+	if err := l.Check(); err != nil {
+		if errors.Is(err, ErrLost) {
+			return nil
+		}
+		return err
+	}
+	l.mu.Lock()
+	at := l.now()
+	l.mine.Released, l.mine.Detached, l.mine.Heartbeat = &at, detached, at
+	mine := l.mine
+	l.mu.Unlock()
+	return rundir.WriteJSON(l.file, mine)
+}
+
+// Keep renews the lease until ctx ends; beat is called each time. lost is called once, when another driver
+// has taken over or no sign of life could be written for too long: whoever takes
+// over must find us silent.
+func (l *Lease) Keep(ctx context.Context, every time.Duration, beat func(), lost func(error)) {
+	t := time.NewTicker(every)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		err := l.Renew()
+		l.mu.Lock()
+		silent := l.now().Sub(l.seen)
+		l.mu.Unlock()
+		switch {
+		case errors.Is(err, ErrLost):
+			lost(err)
+			return
+		case err != nil && silent > TTL*3/4:
+			lost(fmt.Errorf("%w, or will: %w", ErrLost, err))
+			return
+		}
+		beat()
+	}
+}

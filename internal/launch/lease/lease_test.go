@@ -1,0 +1,105 @@
+package lease
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// On a fake clock: who waits how long does not depend on the machine.
+func TestLease(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir())
+	synctest.Test(t, func(t *testing.T) { leases(t, dir) })
+}
+
+func leases(t *testing.T, dir rundir.Dir) {
+	t.Helper()
+	ctx := context.Background()
+	none := func() {}
+	first, err := Acquire(ctx, dir, time.Now, none)
+	require.NoError(t, err)
+	require.NoError(t, first.Renew())
+
+	// Somebody else, elsewhere, alive.
+	now := time.Now()
+	other := rundir.Lease{Schema: 1, Owner: "other", Host: "elsewhere", PID: 1, Acquired: now, Heartbeat: now}
+	require.NoError(t, rundir.WriteJSON(dir.LeaseFile(), other))
+	require.ErrorIs(t, first.Renew(), ErrLost)
+	_, err = Acquire(ctx, dir, time.Now, none)
+	busy := new(BusyError)
+	require.ErrorAs(t, err, &busy)
+	require.Equal(t, "elsewhere", busy.Lease.Host)
+	var kept rundir.Lease
+	require.NoError(t, rundir.ReadJSON(dir.LeaseFile(), &kept))
+	require.Equal(t, "other", kept.Owner, "the loser writes nothing")
+
+	// Silent for too long: taken over.
+	other.Heartbeat = now.Add(-2 * TTL)
+	require.NoError(t, rundir.WriteJSON(dir.LeaseFile(), other))
+	second, err := Acquire(ctx, dir, time.Now, none)
+	require.NoError(t, err)
+	require.NoError(t, second.Release(true))
+	require.NoError(t, rundir.ReadJSON(dir.LeaseFile(), &kept))
+	require.True(t, kept.Detached)
+	begun := time.Now()
+	third, err := Acquire(ctx, dir, time.Now, none)
+	require.NoError(t, err)
+	require.Zero(t, time.Since(begun), "a lease that was given back is not contested")
+
+	// Dead on this host: at once.
+	dead := kept
+	dead.Owner, dead.Host, dead.PID, dead.Heartbeat, dead.Released = "dead", HostName(), 1<<22-1, time.Now(), nil
+	require.False(t, Lives(dead, time.Now()))
+	dead.PID = 1
+	require.True(t, Lives(dead, time.Now()))
+	require.False(t, Lives(dead, time.Now().Add(TTL)), "its process id may be somebody else's")
+	require.NoError(t, third.Release(false))
+
+	// Two that take over at the same time: one wins.
+	other.Heartbeat = now.Add(-2 * TTL)
+	require.NoError(t, rundir.WriteJSON(dir.LeaseFile(), other))
+	errs := make(chan error, 2)
+	for range 2 {
+		go func() { _, err := Acquire(ctx, dir, time.Now, none); errs <- err }()
+	}
+	won := 0
+	for range 2 {
+		err := <-errs
+		if err == nil {
+			won++
+			continue
+		}
+		require.True(t, errors.Is(err, ErrLost) || errors.As(err, &busy), "%v", err)
+	}
+	require.Equal(t, 1, won)
+}
+
+// Two that begin a run at the same instant, when nobody has held it: one wins, the other is told who.
+func TestTheFirstLease(t *testing.T) {
+	t.Parallel()
+	for range 50 {
+		dir := rundir.Dir(t.TempDir())
+		errs := make(chan error, 4)
+		for i := range cap(errs) {
+			l := &Lease{file: dir.LeaseFile(), mine: rundir.Lease{Owner: fmt.Sprint(i), Host: fmt.Sprint("h", i), Acquired: time.Now(), Heartbeat: time.Now()}}
+			go func() { _, err := l.claim(); errs <- err }()
+		}
+		won := 0
+		for range cap(errs) {
+			if err := <-errs; err == nil {
+				won++
+			} else {
+				require.ErrorAs(t, err, new(*BusyError))
+			}
+		}
+		require.Equal(t, 1, won)
+	}
+}

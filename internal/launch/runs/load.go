@@ -1,0 +1,62 @@
+package runs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Load reads run.json and the plans of its cases.
+func Load(dir rundir.Dir) (rundir.Run, []rundir.Plan, error) {
+	var run rundir.Run
+	if err := rundir.ReadJSON(dir.RunFile(), &run); err != nil {
+		return run, nil, fmt.Errorf("not a run directory: %w", err)
+	}
+	var plans []rundir.Plan
+	for _, c := range run.Cases {
+		var p rundir.Plan
+		err := rundir.ReadJSON(dir.CaseDir(c.Slug).PlanFile(), &p)
+		if errors.Is(err, fs.ErrNotExist) && c.State == rundir.CaseSkipped {
+			continue
+		}
+		if err != nil {
+			return run, nil, fmt.Errorf("case %s: %w", c.ID, err)
+		}
+		plans = append(plans, p)
+	}
+	return run, plans, nil
+}
+
+// Open lists the submissions that have no outcome yet. The error names those
+// whose record cannot be read; the others are listed all the same.
+func Open(dir rundir.Dir) ([]JobEnd, error) {
+	files, err := filepath.Glob(filepath.Join(string(dir), "cases", "*", "rep-*", "attempt-*", "job.json"))
+	if err != nil {
+		return nil, err
+	}
+	var jobs []JobEnd
+	var errs []error
+	for _, f := range files {
+		a := rundir.AttemptDir(filepath.Dir(f))
+		if exists(a.OutcomeFile()) {
+			continue
+		}
+		var j rundir.Job
+		if err := rundir.ReadJSON(f, &j); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		jobs = append(jobs, JobEnd{Case: filepath.Base(filepath.Dir(filepath.Dir(string(a)))), Job: j})
+	}
+	return jobs, errors.Join(errs...)
+}
+
+// exists reports whether a file is there.
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
