@@ -84,7 +84,7 @@ workload:
   %s
 budgets: {%s}
 clusters:
-  testbed: {gpus_per_node: 4, partition: batch, exclusive: true, env: {PATH: %q}, export: [CI_DISAGG_FAULT, CI_DISAGG_TOKEN_MS]%s}
+  testbed: {gpus_per_node: 4, partition: batch, exclusive: true, env: {PATH: %q}, export: [CI_DISAGG_FAULT, CI_DISAGG_TOKEN_MS, CI_DISAGG_POLL_S]%s}
 retry: {%s}
 perf: {off: true}
 `, stage, backend, workload, workload, workload, s.setup, grace, s.workload, s.budgets, os.Getenv("PATH"), s.cluster, s.retry)

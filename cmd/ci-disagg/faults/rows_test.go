@@ -27,7 +27,7 @@ const long = "100"
 
 // matrix is every row, in the order of the table.
 func matrix() []fault {
-	return slices.Concat(crashes(), roles(), results(), jobs(), slurmDown(), scripted(), storage(), interrupts(), kills(), local())
+	return slices.Concat(crashes(), roles(), servers(), results(), jobs(), slurmDown(), scripted(), storage(), interrupts(), kills(), local())
 }
 
 // local is what needs no Slurm, without it: the same agent, the same answers, in less time.
@@ -37,9 +37,9 @@ func local() []fault {
 		"CTX_0 exits 0 early", "results.xml missing", "results.xml truncated",
 	}
 	var rows []fault
-	for _, f := range slices.Concat(crashes(), roles(), results()) {
-		if strings.Contains(f.with.workload, "install:") {
-			continue // one machine plays all nodes and installs once
+	for _, f := range slices.Concat(crashes(), roles(), servers(), results()) {
+		if strings.Contains(f.with.workload, "install:") || strings.Contains(f.with.workload, "mpi:") {
+			continue // one machine plays all nodes and installs once; nothing there knows --mpi
 		}
 		f.local, f.quick, f.name = true, slices.Contains(quick, f.name), f.name+" (local)"
 		rows = append(rows, f)
@@ -74,10 +74,6 @@ func roles() []fault {
 		{
 			name: "GEN_0 is killed from outside", tokenMS: long, during: killPytest("GEN_0"),
 			outcome: infra, exit: 3, root: "GEN_0", class: "infra", says: "killed by SIGKILL",
-		},
-		{
-			name: "GEN_0's server is killed", knob: "GEN_0:server-kill-while-serving",
-			outcome: infra, exit: 3, root: "GEN_0", class: "infra",
 		},
 		{
 			name: "GEN_0 exits 0 early", knob: "GEN_0:exit=0-while-serving",
@@ -127,9 +123,87 @@ func roles() []fault {
 			// The router waits for the context server's address: not ready either, and not to blame.
 		},
 		{
+			name: "GEN_0 and CTX_0 are never ready", knob: "GEN_0:hang-before-ready,CTX_0:hang-before-ready", with: settings{budgets: "job: 10m, ready: 8s"},
+			outcome: rundir.TimeoutOf(rundir.PhaseReady), exit: 1, root: "GEN_0", more: []string{"CTX_0"}, kind: "ready-timeout",
+			today: &ending{rundir.TimeoutOf(rundir.PhaseReady), 1, "GEN_0"},
+		},
+		{
+			name: "rank 1 of CTX_0 dies behind a progress bar", test: runtest.Wide, knob: "CTX_0:bars,CTX_0/1:bars,CTX_0/1:kill-while-serving",
+			outcome: infra, exit: 3, root: "CTX_0", class: "infra",
+		},
+		{
+			name: "a process of GEN_0 outlives it with its pipe", knob: "GEN_0:crash-while-serving",
+			with:    settings{setup: `if [ "$DISAGG_SERVING_TYPE" = GEN_0 ]; then setsid sleep 90 & fi`},
+			outcome: testFailed, exit: 1, root: "GEN_0", class: "test",
+		},
+		{
+			name: "srun refuses an option of its step", with: settings{workload: "mpi: no_such_plugin"},
+			outcome: infra, exit: 3, class: "infra", root: "GEN_0", more: []string{"CTX_0"}, kind: "never-started",
+			today: &ending{testFailed, 1, "GEN_0 CTX_0"},
+		},
+		{
 			name:    "the install step fails on one node",
 			with:    settings{workload: `install: '[ "$SLURM_NODEID" != "$((SLURM_NNODES - 1))" ] || { echo "install: no such wheel"; exit 7; }'`},
 			outcome: infra, exit: 3, root: "INSTALL", kind: "install-failed", bad: true,
+		},
+	}
+}
+
+// servers: what becomes of the server that a role runs, while its pytest looks every 10 s, at the client's status file first.
+func servers() []fault {
+	const ecc = `export CI_DISAGG_FAULT_TEXT="CUDA error: uncorrectable ECC error encountered"`
+	serving := func(what string) string { return "GEN_0:" + what + "-while-serving" }
+	return []fault{
+		{
+			name: "GEN_0's server is killed", knob: serving("server-kill"), pollS: "10",
+			outcome: infra, exit: 3, root: "GEN_0", class: "infra",
+			today: &ending{testFailed, 1, "BENCHMARK"},
+		},
+		{
+			name: "GEN_0's server is killed, and its pytest notices", knob: serving("server-kill"), pollS: "0.1",
+			outcome: infra, exit: 3, root: "GEN_0", class: "infra",
+		},
+		{
+			name: "CTX_0's server is killed", knob: "CTX_0:server-kill-while-serving", pollS: "10",
+			outcome: infra, exit: 3, root: "CTX_0", class: "infra",
+			today: &ending{testFailed, 1, "BENCHMARK"},
+		},
+		{
+			name: "GEN_0's server crashes", knob: serving("server-crash"), pollS: "10",
+			outcome: testFailed, exit: 1, root: "GEN_0", class: "test", says: "CUDA error: an illegal memory access",
+			today: &ending{testFailed, 1, "BENCHMARK"},
+		},
+		{
+			name: "GEN_0's server crashes, and its pytest notices", knob: serving("server-crash"), pollS: "0.1",
+			outcome: testFailed, exit: 1, root: "GEN_0", class: "test", says: "CUDA error: an illegal memory access",
+		},
+		{
+			name: "GEN_0's server dies of an ECC error", knob: serving("server-crash"), pollS: "0.1", with: settings{setup: ecc},
+			outcome: infra, exit: 3, root: "GEN_0", class: "infra", says: "uncorrectable ECC error",
+			today: &ending{testFailed, 1, "GEN_0"},
+		},
+		{
+			name: "GEN_0's server prints a flood of assertions", knob: serving("server-assert"), pollS: "0.1",
+			outcome: testFailed, exit: 1, root: "GEN_0", class: "test", says: "device-side assert",
+		},
+		{
+			name: "GEN_0's server dies of SIGSEGV", knob: serving("server-segv"), pollS: "0.1",
+			outcome: testFailed, exit: 1, root: "GEN_0", class: "test",
+		},
+		{
+			name: "GEN_0's engine is dead and its server answers 500", knob: serving("executor-500"), pollS: "10",
+			outcome: testFailed, exit: 1, root: "GEN_0",
+			today: &ending{testFailed, 1, "BENCHMARK"},
+		},
+		{
+			name: "GEN_0's engine is dead and its server silent", knob: serving("executor-silent"), pollS: "10", with: settings{workload: "hang: 4s"},
+			outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), exit: 1, root: "GEN_0", kind: "hang",
+			today: &ending{rundir.TimeoutOf(rundir.PhaseBenchmark), 1, "BENCHMARK"},
+		},
+		{
+			name: "roles that print nothing do not hang", tokenMS: long, pollS: "10", with: settings{workload: "hang: 4s\n  launcher: none"},
+			outcome: passed,
+			today:   &ending{rundir.TimeoutOf(rundir.PhaseBenchmark), 1, "BENCHMARK"},
 		},
 	}
 }
@@ -149,6 +223,16 @@ func results() []fault {
 		red("a server's results.xml missing", "GEN_0:xml-missing"),
 		red("a server's results.xml green, exit 3", "GEN_0:exit-after-xml=3"),
 	}
+	rows = append(rows, red("results.xml of another test", "BENCHMARK:xml-other"))
+	rows = append(rows,
+		fault{
+			name: "every role skips its test", knob: "GEN_0:skip,CTX_0:skip,DISAGG_SERVER:skip,BENCHMARK:skip",
+			outcome: passed, exit: 5,
+			today: &ending{passed, 0, ""},
+		},
+		fault{name: "the client's test is an expected failure", knob: "BENCHMARK:xfail", outcome: passed, exit: 5, today: &ending{passed, 0, ""}},
+		fault{name: "the client's test is deselected", knob: "BENCHMARK:deselect", outcome: testFailed, exit: 1, root: "BENCHMARK"},
+	)
 	rows[4].with.setup = `if [ "$DISAGG_SERVING_TYPE" = BENCHMARK ]; then
       echo '<testsuite name="old" tests="1"><testcase classname="perf.test_perf_sanity" name="test_e2e[disagg_upload-e2e-tiny_1k1k_con4_ctx1_tp1_gen1_tp2]"/></testsuite>' >"$CI_DISAGG_ROLE_DIR/results.0.xml"
       touch -d '1 hour ago' "$CI_DISAGG_ROLE_DIR/results.0.xml"

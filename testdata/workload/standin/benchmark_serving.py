@@ -6,11 +6,13 @@ Every number is taken from this process's clock. A request that failed counts as
 import argparse
 import asyncio
 import datetime
+import itertools
 import json
 import math
 import os
 import random
 import statistics
+import sys
 import time
 
 from . import minihttp
@@ -62,15 +64,25 @@ async def ask(address, model, prompt, output_len):
     return s
 
 
+def bar(done, total):
+    """As tqdm on a file: a carriage return before each state; the line ends with the last one."""
+    share = done / total
+    sys.stderr.write(f"\r{share:4.0%}|{'#' * int(share * 10):<10}| {done}/{total}" + ("\n" if done == total else ""))
+    sys.stderr.flush()
+
+
 async def bench(args):
     rng = random.Random(args.seed)
     prompts = [[rng.randrange(32000) for _ in range(args.random_input_len)] for _ in range(args.num_prompts)]
     samples = [None] * args.num_prompts
     todo = iter(range(args.num_prompts))
 
+    done = itertools.count(1)
+
     async def user():
         for i in todo:
             samples[i] = await ask(f"{args.host}:{args.port}", args.model, prompts[i], args.random_output_len)
+            bar(next(done), args.num_prompts)
 
     begin = time.monotonic_ns()
     await asyncio.gather(*(user() for _ in range(min(args.max_concurrency, args.num_prompts))))
@@ -177,6 +189,4 @@ def run(argv):
 
 
 if __name__ == "__main__":
-    import sys
-
     run(sys.argv[1:])

@@ -4,10 +4,12 @@ import os
 import re
 
 WHENS = ("before-ready", "after-ready", "while-serving", "after-benchmark")
-WHATS = (
-    "crash", "kill", "exit", "hang", "server-kill", "server-hang", "ignore-term", "fail-requests",
-    "xml-missing", "xml-empty", "xml-truncated", "xml-garbage", "exit-after-xml",
-)
+# What happens at a point of the role's life, to its pytest or (SERVER) to the server that it runs.
+SERVER = ("server-kill", "server-hang", "server-crash", "server-segv", "server-assert", "executor-500", "executor-silent")
+ACTS = ("crash", "kill", "exit", "hang", *SERVER)
+# What is so all the time, or shows at the role's end.
+WHATS = (*ACTS, "ignore-term", "fail-requests", "bars", "skip", "xfail", "deselect",
+         "xml-missing", "xml-empty", "xml-truncated", "xml-garbage", "xml-other", "exit-after-xml")
 _FAULT = re.compile(
     r"(?P<role>[A-Z]+(?:_[A-Z]+)*(?:_\d+)?)(?:/(?P<rank>\d+))?:"
     r"(?P<what>" + "|".join(sorted(WHATS, key=len, reverse=True)) + r")"

@@ -103,9 +103,12 @@ class Reply:
 
 
 async def serve(handle, host, port):
-    """Calls handle(method, path, body, reply) per request. Returns the asyncio server, already bound."""
+    """Calls handle(method, path, body, reply) per request. Returns the asyncio server, already bound, and a function
+    that closes every socket at once, as the kernel does for a process that it kills."""
+    writers = set()
 
     async def connection(reader, writer):
+        writers.add(writer)
         try:
             start, headers = await _head(reader)
             method, path, _ = start.split(" ", 2)
@@ -113,9 +116,17 @@ async def serve(handle, host, port):
         except (ConnectionError, asyncio.IncompleteReadError, ValueError):
             pass  # the other side is gone or talks nonsense; nobody is left to be told
         finally:
+            writers.discard(writer)
             writer.close()
 
-    return await asyncio.start_server(connection, host, port, limit=LIMIT, backlog=1024)
+    listening = await asyncio.start_server(connection, host, port, limit=LIMIT, backlog=1024)
+
+    def vanish():
+        listening.close()
+        for writer in list(writers):
+            writer.transport.abort()
+
+    return listening, vanish
 
 
 class Answer:

@@ -64,10 +64,11 @@ async def main(options):
     with open(options.config, encoding="utf-8") as f:
         config = yaml.safe_load(f)
     router = Router(config["context_servers"].get("urls") or [], config["generation_servers"]["urls"])
-    listening = await minihttp.serve(router.handle, config.get("hostname", "127.0.0.1"), int(config.get("port", 0)))
+    listening, vanish = await minihttp.serve(router.handle, config.get("hostname", "127.0.0.1"), int(config.get("port", 0)))
     address = "%s:%d" % listening.sockets[0].getsockname()[:2]
     print(f"routing on {address} to {router.all}", flush=True)
     server.publish(options.address_file, address + "\n")
+    server.Doom(vanish).arm()
     await server.terminated()
 
 

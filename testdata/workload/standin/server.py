@@ -46,11 +46,69 @@ async def terminated():
     print("terminated", flush=True)
 
 
+FLOOD = "/src/aten/native/cuda/Indexing.cu:1568: indexSelectLargeIndex: block: [{0},0,0], thread: [{1},0,0] Assertion `srcIndex < srcSelectDimSize` failed."
+TRACE = """Traceback (most recent call last):
+  File "/src/pyexecutor/py_executor.py", line 1, in _event_loop_wrapper
+    self.event_loop()
+RuntimeError: {}"""
+FAREWELL = 24  # lines of shutting down between the cause and the end: more than a worker quotes of its server's log
+
+
+class Doom:
+    """What SIGUSR1 does to a server: the end that CI_DISAGG_FAULT asks of it.
+
+    server-kill      its sockets close at once; the process itself goes 150 ms later, as one does whose GPU context the
+                     driver has to free first
+    server-crash     an error of CUDA, a page of shutting down, exit 1
+    server-assert    a device-side assert: 2,900 lines, then as server-crash
+    server-segv      SIGSEGV
+    executor-500     the engine is dead and the HTTP server is not: open requests break, new ones get 500
+    executor-silent  the engine is dead and nobody is told: /health says 200, no request is ever answered
+    """
+
+    def __init__(self, vanish, server=None):
+        self.vanish, self.server = vanish, server
+
+    def arm(self):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self.strike)
+
+    def strike(self):
+        loop = asyncio.get_running_loop()
+        for fault in knobs.faults():
+            if fault.what == "server-kill":
+                self.vanish()
+                loop.call_later(0.15, os.kill, os.getpid(), signal.SIGKILL)
+            elif fault.what == "server-segv":
+                os.kill(os.getpid(), signal.SIGSEGV)
+            elif fault.what == "server-crash":
+                self.crash(knobs.fault_text())
+            elif fault.what == "server-assert":
+                for i in range(2900):
+                    print(FLOOD.format(i // 128, i % 128))
+                self.crash("CUDA error: device-side assert triggered")
+            elif fault.what.startswith("executor-"):
+                self.server.executor = fault.what
+                if fault.what == "executor-500":
+                    self.vanish_requests()
+
+    def vanish_requests(self):
+        for task in self.server.running:
+            task.cancel()
+
+    def crash(self, text):
+        print(TRACE.format(text))
+        for i in range(FAREWELL):
+            print(f"[TRT-LLM] [I] worker shutting down, step {i}")
+        sys.stdout.flush()
+        self.vanish()
+        os._exit(1)
+
+
 class Iterations:
     """The engine loop: while requests are active, one iteration per token time, and one log line for each."""
 
-    def __init__(self, token_ns, rank, outs):
-        self.token_ns, self.rank, self.outs = token_ns, rank, outs
+    def __init__(self, token_ns, rank, outs, alive):
+        self.token_ns, self.rank, self.outs, self.alive = token_ns, rank, outs, alive
         self.active = 0
         self.number = 0
         self.task = None
@@ -66,7 +124,7 @@ class Iterations:
     async def _loop(self):
         # The device step of iteration N is known in N+1: from waking up in N to waking up in N+1, as measured.
         previous, deadline = None, time.monotonic_ns()
-        while True:
+        while self.alive():
             now = time.monotonic_ns()
             step = "N/A" if previous is None else f"{(now - previous) / 1e6:.3f} ms"
             self._log(step)
@@ -125,25 +183,34 @@ class Server:
         gate = int(os.environ.get("TLLM_BENCHMARK_REQ_QUEUES_SIZE") or 0) if self.role == "generation" else 0
         self.gate = Gate(min(gate, int(knobs.number("CI_DISAGG_MAX_CONCURRENCY", 16))))
         outs = [sys.stdout]
-        if os.environ.get("STANDIN_ITER_FD"):
-            outs.append(os.fdopen(int(os.environ["STANDIN_ITER_FD"]), "w"))
-        self.iterations = Iterations(self.token_ns, int(os.environ.get("SLURM_PROCID") or 0), outs)
+        if os.environ.get("STANDIN_RANK_FD") and self.role != "context":
+            outs.append(os.fdopen(int(os.environ["STANDIN_RANK_FD"]), "w"))
+        self.executor, self.running = "", set()
+        self.iterations = Iterations(self.token_ns, int(os.environ.get("SLURM_PROCID") or 0), outs, lambda: not self.executor)
 
     async def handle(self, method, path, body, reply):
         if path == "/health":
-            await reply.send(200)
+            await reply.send(500 if self.executor == "executor-500" else 200)
         elif path == "/stats":
             await reply.send(200, {"requests": self.requests})
         elif method == "POST" and path == "/v1/completions":
-            await self.complete(json.loads(body), reply)
+            task = asyncio.ensure_future(self.complete(json.loads(body), reply))
+            self.running.add(task)
+            try:
+                await task
+            except asyncio.CancelledError:
+                raise ConnectionError("the engine is dead") from None
+            finally:
+                self.running.discard(task)
         else:
             await reply.send(404, text=f"no {path}")
 
     async def complete(self, req, reply):
         self.requests += 1
-        if self.fail and self.requests % 3 == 0:
+        if self.fail and self.requests % 3 == 0 or self.executor == "executor-500":
             await reply.send(500, {"error": "injected"})
             return
+        await self.silence()
         now = time.monotonic_ns()
         start = int(req.get("start_ns") or now)
         if not 0 <= now - start < 5_000_000_000:
@@ -167,6 +234,10 @@ class Server:
                 prefilled += queued
             await self.generate(prefilled, int(req["max_tokens"]), reply)
 
+    async def silence(self):
+        if self.executor == "executor-silent":
+            await asyncio.Event().wait()
+
     async def generate(self, prefilled, count, reply):
         await until(prefilled)
         reply.start()
@@ -174,11 +245,23 @@ class Server:
         try:
             for k in range(1, count + 1):
                 await until(prefilled + k * self.token_ns)
+                await self.silence()
                 await reply.write(b'data: {"choices":[{"index":0,"text":" tok"}]}\n\n')
         finally:
             self.iterations.leave()
         await reply.write(b"data: [DONE]\n\n")
         await reply.end()
+
+
+async def load():
+    """Draws a progress bar with the fault bars, on the step's output under the launcher: its line is never ended."""
+    end = time.monotonic() + knobs.number("CI_DISAGG_LOAD_S", 0.2)
+    bars = any(f.what == "bars" for f in knobs.faults())
+    out = int(os.environ.get("STANDIN_RANK_FD") or 1)
+    for step in range(101):
+        if bars:
+            os.write(out, f"\rLoading weights: {step:3d}%|{'#' * (step // 10):<10}| {step}/100".encode())
+        await asyncio.sleep(max(0.0, (end - time.monotonic()) / (101 - step)))
 
 
 async def main(options):
@@ -187,9 +270,10 @@ async def main(options):
         with open(options.config, encoding="utf-8") as f:
             config = yaml.safe_load(f) or {}
     print(f"{options.server_role} server of {options.model}: loading", flush=True)
-    await asyncio.sleep(knobs.number("CI_DISAGG_LOAD_S", 0.2))
+    await load()
     server = Server(options, config)
-    listening = await minihttp.serve(server.handle, options.host, options.port)
+    listening, vanish = await minihttp.serve(server.handle, options.host, options.port)
+    Doom(vanish, server).arm()
     address = "%s:%d" % listening.sockets[0].getsockname()[:2]
     print(f"listening on {address}", flush=True)
     if options.address_file:

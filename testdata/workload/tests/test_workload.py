@@ -24,6 +24,7 @@ GEN_ONLY = "tiny_1k1k_con8_ctx2_tp1_gen1_tp2_gen_only"
 FAST = {"CI_DISAGG_TOKEN_MS": "1", "CI_DISAGG_PREFILL_US": "10", "CI_DISAGG_TRANSFER_MS": "5", "CI_DISAGG_LOAD_S": "0",
         "CI_DISAGG_MAX_OUTPUT": "16", "CI_DISAGG_MAX_CONCURRENCY": "8", "SLURM_JOB_ID": "7", "PYTHONDONTWRITEBYTECODE": "1"}
 sanity.test_e2e.__test__ = False  # imported for its parts
+ITERATION = r"^.*iter = \d+, .*num_scheduled_requests = "
 
 
 @pytest.fixture(autouse=True)
@@ -142,8 +143,9 @@ def finish(procs, seconds=30):
             p.wait()
 
 
-def disaggregated(out, **env):
-    return {r: start(out, f"disagg_upload-e2e-{DISAGG}", r, **env) for r in ("GEN_0", "CTX_0", "DISAGG_SERVER", "BENCHMARK")}
+def disaggregated(out, skip="", **env):
+    return {r: start(out, f"disagg_upload-e2e-{DISAGG}", r, **env)
+            for r in ("GEN_0", "CTX_0", "DISAGG_SERVER", "BENCHMARK") if r != skip}
 
 
 def test_disaggregated_run(tmp_path):
@@ -160,7 +162,24 @@ def test_disaggregated_run(tmp_path):
     result = json.loads((tmp_path / results[0]).read_text())
     # A token cannot come before its deadline: 10 us x 1024 + 5 ms + 1 ms to the first, 1 ms between.
     assert result["median_ttft_ms"] >= 16 and result["median_tpot_ms"] >= 0.9
-    assert len(re.findall(r"^.*iter = \d+, .*num_scheduled_requests = ", (tmp_path / "GEN_0.0.out").read_text(), re.M)) > 10
+    assert len(re.findall(ITERATION, (tmp_path / "trtllm-serve.0.GEN_0.log").read_text(), re.M)) > 10
+    # pytest captures what the role prints: nothing stands between its start and its end.
+    assert re.fullmatch(r"\. +\[100%\]\n- generated xml file: .* -\n1 passed in .*\n", (tmp_path / "GEN_0.0.out").read_text())
+
+
+def test_what_ranks_print_does_not_pass_through_pytest(tmp_path):
+    procs = disaggregated(tmp_path, skip="GEN_0")
+    procs["GEN_0"] = start(tmp_path, f"disagg_upload-e2e-{DISAGG}", "GEN_0", launcher=True)
+    codes = finish(procs)
+    assert codes == dict.fromkeys(codes, 0)
+    assert len(re.findall(ITERATION, (tmp_path / "GEN_0.0.out").read_text(), re.M)) > 10
+
+
+def test_progress_bars_leave_an_open_line(tmp_path):
+    codes = finish(ranks(tmp_path, 2, CI_DISAGG_FAULT="AGG:bars,AGG/1:bars,AGG/1:kill-before-ready", CI_DISAGG_LOAD_S="0.5"))
+    assert codes[1] == -signal.SIGKILL
+    with open(tmp_path / "AGG.1.out", encoding="utf-8", newline="") as f:
+        assert re.match(r"\rLoading +\d+%[^\n]*\Z", f.read())
 
 
 def test_slow_role_is_slower(tmp_path):
@@ -188,10 +207,13 @@ def test_dead_server_fails_its_worker_with_the_log(tmp_path):
     assert "the server of CTX_0 ended with -9" in (tmp_path / "CTX_0.0.out").read_text()
 
 
-def test_client_says_that_a_server_went_away(tmp_path):
-    procs = disaggregated(tmp_path, CI_DISAGG_FAULT="GEN_0:server-kill-while-serving", CI_DISAGG_MAX_OUTPUT="60", CI_DISAGG_TOKEN_MS="10")
+SERVING = {"CI_DISAGG_MAX_OUTPUT": "60", "CI_DISAGG_TOKEN_MS": "10"}
+
+
+def test_a_worker_passes_whose_server_died_while_the_client_measured(tmp_path):
+    procs = disaggregated(tmp_path, CI_DISAGG_FAULT="GEN_0:server-kill-while-serving", CI_DISAGG_POLL_S="4", **SERVING)
     codes = finish(procs)
-    assert codes == {"GEN_0": 1, "CTX_0": 0, "DISAGG_SERVER": 0, "BENCHMARK": 1}
+    assert codes == {"GEN_0": 0, "CTX_0": 0, "DISAGG_SERVER": 0, "BENCHMARK": 1}
     first = next(line for line in (tmp_path / "trtllm-benchmark.0.0.log").read_text().splitlines() if line.startswith("ERROR"))
     assert re.match(r"ERROR (ServerDisconnectedError: Server disconnected|ConnectionRefusedError|RuntimeError: HTTP 500)", first)
 
@@ -200,6 +222,35 @@ def test_failed_requests_fail_the_benchmark(tmp_path):
     codes = finish(disaggregated(tmp_path, CI_DISAGG_FAULT="GEN_0:fail-requests"))
     assert codes == {"GEN_0": 0, "CTX_0": 0, "DISAGG_SERVER": 0, "BENCHMARK": 1}
     assert "!FAILED REQUESTS!" in (tmp_path / "trtllm-benchmark.0.0.log").read_text()
+
+
+@pytest.mark.parametrize(("fault", "code", "cause"), [
+    ("server-crash", 1, "CUDA error: an illegal memory access"), ("server-assert", 1, "device-side assert triggered"), ("server-segv", -11, ""),
+])
+def test_a_server_says_why_in_its_own_log(tmp_path, fault, code, cause):
+    procs = disaggregated(tmp_path, CI_DISAGG_FAULT=f"GEN_0:{fault}-while-serving", CI_DISAGG_POLL_S="0.1", CI_DISAGG_MAX_OUTPUT="200",
+                          CI_DISAGG_TOKEN_MS="10")
+    codes = finish({"GEN_0": procs.pop("GEN_0")})
+    finish(procs)
+    assert codes == {"GEN_0": 1}
+    role, server = (tmp_path / "GEN_0.0.out").read_text(), (tmp_path / "trtllm-serve.0.GEN_0.log").read_text()
+    assert f"the server of GEN_0 ended with {code}" in role
+    assert cause in server and (not cause or cause not in role)
+
+
+def test_a_dead_engine_behind_a_live_server(tmp_path):
+    codes = finish(disaggregated(tmp_path, CI_DISAGG_FAULT="GEN_0:executor-500-while-serving", **SERVING))
+    assert codes == {"GEN_0": 0, "CTX_0": 0, "DISAGG_SERVER": 0, "BENCHMARK": 1}
+    procs = disaggregated(tmp_path, CI_DISAGG_FAULT="GEN_0:executor-silent-while-serving", **SERVING)
+    with pytest.raises(subprocess.TimeoutExpired):
+        finish(procs, 4)
+
+
+@pytest.mark.parametrize(("fault", "code", "says"), [("skip", 0, "1 skipped"), ("xfail", 0, "1 xfailed"), ("deselect", 5, "1 deselected")])
+def test_a_test_that_tests_nothing(tmp_path, fault, code, says):
+    codes = finish({"AGG": start(tmp_path, "aggr-tiny_grace_blackwell-tiny_tp4_1k1k", "AGG", CI_DISAGG_FAULT=f"AGG:{fault}")})
+    assert codes == {"AGG": code}
+    assert says in (tmp_path / "AGG.0.out").read_text()
 
 
 @pytest.mark.parametrize(("fault", "size"), [("xml-missing", None), ("xml-empty", 0), ("xml-truncated", 1)])
@@ -217,7 +268,7 @@ def test_xml_faults(tmp_path, fault, size):
 
 def test_gen_only_reads_step_times_after_the_sentinel(tmp_path):
     roles = ["GEN_0", "CTX_0", "CTX_1", "DISAGG_SERVER", "BENCHMARK"]
-    procs = {r: start(tmp_path, f"disagg-gen_only-{GEN_ONLY}", r) for r in roles}
+    procs = {r: start(tmp_path, f"disagg-gen_only-{GEN_ONLY}", r, launcher=r == "GEN_0") for r in roles}
     assert finish({"GEN_0": procs.pop("GEN_0")}) == {"GEN_0": 0}
     os.rename(tmp_path / "GEN_0.0.out", tmp_path / "gen_server_0.log")
     (tmp_path / "gen_server_0.done").touch()
