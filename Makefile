@@ -81,6 +81,10 @@ bench-faults: setup ## a crash with our agent and with the plain draft; Slurm qu
 verdict-eval: ## false alarms and detection of the verdict rules on recorded and generated histories, two minutes
 	go run ./tools/verdicteval
 
+.PHONY: ab-eval
+ab-eval: ## how often the paired test is right and wrong, 10,000 sessions a cell: a quarter of an hour (AB_SESSIONS=1000: a minute)
+	go run ./tools/abeval -sessions $(or $(AB_SESSIONS),10000)
+
 .PHONY: bench-steplog
 bench-steplog: ## a 2 GB generation server log: our reader beside a loop in Python, MB/s and peak memory
 	PYTHON=/usr/bin/python3 tools/steplogbench/run.sh 2000
