@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"syscall"
@@ -176,6 +177,11 @@ func (o *Options) complete() error {
 	}
 	if o.Progress == nil {
 		o.Progress = func(Update) {}
+	}
+	if o.spread == nil {
+		o.spread = func(d time.Duration) time.Duration {
+			return time.Duration(rand.Int64N(int64(d) + 1)) //nolint:gosec // spreads load, guards nothing
+		}
 	}
 	if !o.Host.Shared() && o.Binary.Dir == "" {
 		return errors.New("a login node without a shared file system needs a directory there (agent_dir)")

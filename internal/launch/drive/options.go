@@ -52,6 +52,9 @@ type Options struct {
 	// Console receives what the jobs print (the roles' multiplexed output),
 	// each line prefixed with the case when there are several; nil = nothing.
 	Console io.Writer
+
+	// spread is a random part of a duration, so that drivers do not ask in step.
+	spread func(time.Duration) time.Duration
 }
 
 // Cluster is what drive must know of a cluster.

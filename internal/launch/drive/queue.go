@@ -3,7 +3,6 @@ package drive
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -115,20 +114,19 @@ func (d *driver) queueAnswer(work context.Context, rows []slurm.QueueRow, err er
 		}
 	}
 	first, bound := d.pollBound()
-	d.queue.next(now, changed, first, bound)
+	d.queue.next(now, changed, first, bound, d.o.spread)
 }
 
 // next sets the time of the next question: soon after a change, then less and
 // less often, and never in step with other drivers.
-func (q *queueView) next(now time.Time, changed bool, first, bound time.Duration) {
+func (q *queueView) next(now time.Time, changed bool, first, bound time.Duration, spread func(time.Duration) time.Duration) {
 	if changed || q.interval <= 0 {
 		q.interval = first
 	} else {
 		q.interval = q.interval * 3 / 2
 	}
 	q.interval = min(q.interval, bound)
-	jitter := time.Duration(rand.Int64N(int64(q.interval)/10 + 1)) //nolint:gosec // spreads load, guards nothing
-	q.due = now.Add(q.interval - jitter)
+	q.due = now.Add(q.interval - spread(q.interval/10))
 }
 
 // pollBound is the first and the longest interval as things stand.

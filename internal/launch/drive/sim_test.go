@@ -38,6 +38,10 @@ type sim struct {
 	crowded    int
 	wait, run  func(n int) time.Duration
 	end        func(n int) string
+	// word replaces Slurm's word for a job that has run for so long (negative: not yet) where it is not empty. lost is how
+	// many submissions make a job whose id nobody is told.
+	word func(n int, ran time.Duration) string
+	lost int
 
 	mu    sync.Mutex
 	jobs  []*simJob
@@ -57,7 +61,10 @@ func (s *sim) state(j *simJob) (state string, started time.Time) {
 	started = j.submit.Add(s.wait(n))
 	over := started.Add(s.run(n))
 	now := time.Now()
+	odd := s.word(n, now.Sub(started))
 	switch {
+	case odd != "" && j.cancel.IsZero():
+		return odd, started
 	case !j.cancel.IsZero() && j.cancel.Before(over):
 		return "CANCELLED", started
 	case now.Before(started):
@@ -153,6 +160,9 @@ func (s *sim) sbatch(c host.Cmd) (host.Result, error) {
 		}
 	}
 	s.jobs = append(s.jobs, j)
+	if s.calls["sbatch"] <= s.lost {
+		return host.Result{Exit: 1, Stderr: []byte("sbatch: error: Batch job submission failed: Socket timed out on send/recv operation\n")}, nil
+	}
 	return host.Result{Stdout: fmt.Appendf(nil, "%d\n", j.id)}, nil
 }
 
@@ -225,7 +235,7 @@ func newSim() *sim {
 	return &sim{
 		Here: host.NewHere(nil), calls: map[string]int{}, hang: func() bool { return false },
 		wait: func(int) time.Duration { return 10 * time.Minute }, run: func(int) time.Duration { return time.Hour },
-		end: func(int) string { return "COMPLETED" },
+		end: func(int) string { return "COMPLETED" }, word: func(int, time.Duration) string { return "" },
 	}
 }
 
