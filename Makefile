@@ -101,6 +101,10 @@ bench-store: ## judge one case among a million stored runs, directory and Postgr
 bench-report: ## render 200 cases with 90 days of history each: seconds and peak memory, fails beyond 5 s or 300 MB
 	go test -run '^$$' -bench BenchmarkReport -benchtime 1x ./internal/report/publish
 
+.PHONY: upstream-check
+upstream-check: ## DIR=checkout: what we rely on in TensorRT-LLM, held against a checkout of it
+	@go run ./tools/upstreamcheck "$(DIR)"
+
 .PHONY: release
 release: ## static binaries for amd64 and arm64 with checksums, in dist/
 	rm -rf dist && mkdir dist
