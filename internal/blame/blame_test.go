@@ -143,6 +143,21 @@ func TestJudge(t *testing.T) {
 			root: "GEN_0", kind: blame.KindCrash, class: blame.Test, rule: "crash-signal", collateral: []string{"CTX_0"},
 		},
 		{
+			name: "a client that was killed did not merely observe",
+			b: func(b *bench) *bench {
+				return b.end("BENCHMARK", 100, 137).end("GEN_0", 100.2, 0).stopped("CTX_0", 101, 143)
+			},
+			root: "BENCHMARK", kind: blame.KindCrash, class: blame.Infra, rule: "killed-from-outside", more: []string{"GEN_0"},
+			collateral: []string{"CTX_0"}, bad: []string{"n1"},
+		},
+		{
+			name: "nor did a worker, whatever it had complained about before",
+			b: func(b *bench) *bench {
+				return b.end("CTX_0", 100, 137).line("CTX_0", refused).end("GEN_0", 100.3, 1)
+			},
+			root: "CTX_0", kind: blame.KindCrash, class: blame.Infra, rule: "killed-from-outside", more: []string{"GEN_0"}, bad: []string{"n3"},
+		},
+		{
 			name: "a silent exit 0 is softer than a crash",
 			b: func(b *bench) *bench {
 				return b.end("CTX_0", 100, 0).end("DISAGG_SERVER", 100.2, 139)
