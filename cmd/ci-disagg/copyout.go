@@ -9,9 +9,10 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/report"
+
 	"github.com/spf13/pflag"
 
-	"github.com/ci-disagg/ci-disagg/internal/report/publish"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -116,7 +117,7 @@ func clearCopy(dir string) error {
 
 // copyReport copies the report of a run directory, and what it links to, to dir.
 // The layout stays, so that the links work. result.json comes last.
-func copyReport(dir string, from rundir.Dir, d publish.Document) error {
+func copyReport(dir string, from rundir.Dir, d report.Report) error {
 	if dir == "" {
 		return nil
 	}
@@ -141,7 +142,7 @@ func copyReport(dir string, from rundir.Dir, d publish.Document) error {
 }
 
 // linked lists the files of the run directory that the report points at, each once.
-func linked(d publish.Document) []string {
+func linked(d report.Report) []string {
 	var names []string
 	seen := map[string]bool{}
 	add := func(name string) {

@@ -8,9 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ci-disagg/ci-disagg/internal/report"
+
 	"github.com/stretchr/testify/require"
 
-	"github.com/ci-disagg/ci-disagg/internal/report/publish"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -28,7 +29,7 @@ func content(t *testing.T, path string) string {
 }
 
 // fakeRun is a run directory with a report and three logs, and the report's document.
-func fakeRun(t *testing.T, result string) (rundir.Dir, publish.Document, string) {
+func fakeRun(t *testing.T, result string) (rundir.Dir, report.Report, string) {
 	t.Helper()
 	dir := t.TempDir()
 	long := strings.Repeat("h", copyHead) + strings.Repeat("m", 1000) + strings.Repeat("t", copyTail)
@@ -37,7 +38,7 @@ func fakeRun(t *testing.T, result string) (rundir.Dir, publish.Document, string)
 	put(t, dir+"/cases/c/a/short.log", "short")
 	put(t, dir+"/cases/c/a/long.log", long)
 	put(t, dir+"/secret", "not linked")
-	links := []publish.Link{
+	links := []report.Link{
 		{Path: "cases/c/a/short.log"},
 		{Path: "cases/c/a/short.log"},
 		{Path: "cases/c/a/long.log"},
@@ -46,9 +47,9 @@ func fakeRun(t *testing.T, result string) (rundir.Dir, publish.Document, string)
 		{Path: "/etc/hostname"},
 		{Path: "cases/c"},
 	}
-	return rundir.Dir(dir), publish.Document{
+	return rundir.Dir(dir), report.Report{
 		Tool: "v1", RunID: "id", Result: result, Headline: "so it went", ExitCode: 4,
-		Cases: []publish.Case{{Attempts: []publish.Attempt{{Artifacts: links}}}},
+		Cases: []report.CaseReport{{Attempts: []report.AttemptReport{{Artifacts: links}}}},
 	}, long
 }
 

@@ -13,7 +13,6 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
-	"github.com/ci-disagg/ci-disagg/internal/report/publish"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -168,26 +167,26 @@ func saveRecords(ctx context.Context, setup baseline.Setup, records ...baseline.
 }
 
 // document is verdict.json of this one case.
-func (o judgeOptions) document(j baseline.Judgement, cfg config, s baseline.Subject) publish.Document {
+func (o judgeOptions) document(j baseline.Judgement, cfg config, s baseline.Subject) report.Report {
 	end := report.CaseEnd{Outcome: rundir.OutcomePassed, Judged: !cfg.Perf.Policy.FunctionalOnly}
 	end.Count(j.Rows)
 	p := cfg.Perf.Policy
 	code := report.CaseExit(end, report.ExitPolicy{AllowCollecting: p.AllowCollecting, AllowNoBaseline: p.AllowNoBaseline})
-	c := publish.Case{
+	c := report.CaseReport{
 		ID: s.Record.Case, Slug: rundir.Slug(s.Record.Case), Mode: s.Mode, ExitCode: code, Result: report.ResultOf(code),
 		Verdict: verdict.Worst(j.Rows), Metrics: j.Rows, Problems: s.Record.Problems,
 	}
 	c.Message = judgeMessage(c, end)
 	started := j.Record.Time
-	return publish.Document{
-		Schema: publish.DocumentSchema, Tool: buildVersion(), RunID: j.Record.Run, Stage: "judge", Build: j.Record.Build,
+	return report.Report{
+		Schema: report.ReportSchema, Tool: buildVersion(), RunID: j.Record.Run, Stage: "judge", Build: j.Record.Build,
 		Started: &started, ExitCode: code, Result: report.ResultOf(code), Headline: c.Message,
-		Counts: judgeCounts(code, c.Verdict), Cases: []publish.Case{c}, Warnings: j.Warnings,
+		Counts: judgeCounts(code, c.Verdict), Cases: []report.CaseReport{c}, Warnings: j.Warnings,
 	}
 }
 
 // judgeMessage is the one line that says why.
-func judgeMessage(c publish.Case, end report.CaseEnd) string {
+func judgeMessage(c report.CaseReport, end report.CaseEnd) string {
 	if len(c.Problems) > 0 {
 		return "not a valid measurement: " + c.Problems[0]
 	}
@@ -205,8 +204,8 @@ func judgeMessage(c publish.Case, end report.CaseEnd) string {
 	return fmt.Sprintf("%d gating metrics passed", len(end.Words))
 }
 
-func judgeCounts(code int, worst verdict.Word) publish.Counts {
-	n := publish.Counts{Cases: 1}
+func judgeCounts(code int, worst verdict.Word) report.Counts {
+	n := report.Counts{Cases: 1}
 	switch {
 	case code == exitTestFailed:
 		n.Failed = 1
@@ -225,7 +224,7 @@ func judgeCounts(code int, worst verdict.Word) publish.Counts {
 
 // publish prints the table and writes verdict.json where it is wanted. The table
 // comes first: a file that cannot be written does not hide it.
-func (o judgeOptions) publish(h host, doc publish.Document) error {
+func (o judgeOptions) publish(h host, doc report.Report) error {
 	if o.out == "-" {
 		return writeIndented(h.stdout, doc)
 	}

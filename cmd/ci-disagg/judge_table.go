@@ -11,9 +11,10 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/ci-disagg/ci-disagg/internal/report"
+
 	"golang.org/x/term"
 
-	"github.com/ci-disagg/ci-disagg/internal/report/publish"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
 
@@ -69,7 +70,7 @@ func (t table) rows(rows [][]cell) {
 }
 
 // verdict prints what judge found: the table, then why, then what to do.
-func (t table) verdict(doc publish.Document, all bool) {
+func (t table) verdict(doc report.Report, all bool) {
 	c := doc.Cases[0]
 	fmt.Fprintf(t.w, "%s\n", printable(c.ID))
 	hidden := 0

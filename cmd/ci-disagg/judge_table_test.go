@@ -5,9 +5,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ci-disagg/ci-disagg/internal/report"
+
 	"github.com/stretchr/testify/require"
 
-	"github.com/ci-disagg/ci-disagg/internal/report/publish"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
 
@@ -43,7 +44,7 @@ func TestSparkline(t *testing.T) {
 func TestColourOnlyWhereAsked(t *testing.T) {
 	t.Parallel()
 	value := 100.0
-	doc := publish.Document{ExitCode: 4, Cases: []publish.Case{{
+	doc := report.Report{ExitCode: 4, Cases: []report.CaseReport{{
 		ID: "c\x1b]0;x\a", Verdict: verdict.Regression,
 		Metrics: []verdict.Row{{Point: "con64", Metric: "ttft_median_ms", Unit: "ms", Gate: true, Verdict: verdict.Regression, Value: &value, Reason: "slow\x1b[2J"}},
 	}}}

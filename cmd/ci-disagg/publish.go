@@ -46,7 +46,7 @@ func (r *reporter) publish(h host, built report.Built) error {
 
 // unwritten makes the document say that a part of the report could not be written,
 // so that what is written after it, and the console, say the exit code that comes.
-func unwritten(d *publish.Document, what string, err error) error {
+func unwritten(d *report.Report, what string, err error) error {
 	if err == nil {
 		return nil
 	}

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/ci-disagg/ci-disagg/internal/report/publish"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -17,16 +16,16 @@ const maxArtifacts = 400
 // with links relative to the run directory. The test's own output goes first
 // where there are too many. Symbolic links are left out: what they point at is
 // listed, or is not part of the run.
-func artifacts(dir rundir.Dir, attempt rundir.AttemptDir) []publish.Link {
+func artifacts(dir rundir.Dir, attempt rundir.AttemptDir) []Link {
 	out := filesBelow(dir, attempt, string(attempt), attempt.Output(), maxArtifacts)
 	out = append(out, filesBelow(dir, attempt, attempt.Output(), "", maxArtifacts-len(out))...)
-	slices.SortFunc(out, func(a, b publish.Link) int { return cmp.Compare(a.Label, b.Label) })
+	slices.SortFunc(out, func(a, b Link) int { return cmp.Compare(a.Label, b.Label) })
 	return out
 }
 
 // filesBelow lists at most so many files below root, but not those below skip.
-func filesBelow(dir rundir.Dir, attempt rundir.AttemptDir, root, skip string, most int) []publish.Link {
-	var out []publish.Link
+func filesBelow(dir rundir.Dir, attempt rundir.AttemptDir, root, skip string, most int) []Link {
+	var out []Link
 	// An entry that cannot be read is left out: the list is a convenience.
 	_ = filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || path == skip || len(out) >= most {
@@ -47,7 +46,7 @@ func filesBelow(dir rundir.Dir, attempt rundir.AttemptDir, root, skip string, mo
 		if err != nil {
 			return nil //nolint:nilerr // not below the run directory
 		}
-		out = append(out, publish.Link{Label: label, Path: rel, Bytes: info.Size()})
+		out = append(out, Link{Label: label, Path: rel, Bytes: info.Size()})
 		return nil
 	})
 	return out

@@ -16,7 +16,6 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	junit "github.com/ci-disagg/ci-disagg/internal/report/oldjunit"
 	merge "github.com/ci-disagg/ci-disagg/internal/report/oldmerge"
-	"github.com/ci-disagg/ci-disagg/internal/report/publish"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -38,7 +37,7 @@ type Builder struct {
 
 // Built is a report before it is written.
 type Built struct {
-	Document publish.Document
+	Document Report
 	JUnit    merge.Input
 	Records  []baseline.Record // of the cases that were measured, to be saved
 }
@@ -47,8 +46,8 @@ type Built struct {
 // early, 0 = none.
 func (b Builder) Build(ctx context.Context, bundle Bundle, interrupted syscall.Signal) Built {
 	out := Built{
-		Document: publish.Document{
-			Schema: publish.DocumentSchema, Tool: b.Tool, RunID: bundle.Run.ID, Stage: bundle.Run.Stage,
+		Document: Report{
+			Schema: ReportSchema, Tool: b.Tool, RunID: bundle.Run.ID, Stage: bundle.Run.Stage,
 			Suite: bundle.Run.Suite, Backend: bundle.Run.Backend, Cluster: bundle.Run.Cluster, Build: bundle.Run.Build,
 		},
 		JUnit: merge.Input{Stage: bundle.Run.Stage, Root: string(bundle.Dir)},
@@ -116,7 +115,7 @@ func (b Builder) buildCases(ctx context.Context, bundle Bundle) []caseReport {
 
 // cutShort makes a case that an interrupted run did not get through say so: who
 // ends a run is no infrastructure.
-func cutShort(c *publish.Case, by syscall.Signal) {
+func cutShort(c *CaseReport, by syscall.Signal) {
 	if c.ExitCode == ExitInfra && (c.Outcome == "" || c.Outcome == rundir.OutcomeCancelled) {
 		c.ExitCode = ExitCode(nil, by)
 		c.Result = ResultOf(c.ExitCode)
@@ -140,7 +139,7 @@ func properties(tool string, run rundir.Run, jobs []string) []junit.Property {
 }
 
 // span widens the run's times by one attempt.
-func span(d *publish.Document, a publish.Attempt) {
+func span(d *Report, a AttemptReport) {
 	if a.Started != nil && (d.Started == nil || a.Started.Before(*d.Started)) {
 		d.Started = a.Started
 	}
@@ -151,7 +150,7 @@ func span(d *publish.Document, a publish.Attempt) {
 
 // caseReport is everything that is said about one case.
 type caseReport struct {
-	doc      publish.Case
+	doc      CaseReport
 	junit    merge.Case
 	record   *baseline.Record
 	warnings []string
@@ -165,7 +164,7 @@ func (b Builder) buildCase(ctx context.Context, bundle Bundle, c CaseBundle) cas
 	end := CaseEnd{Skipped: c.Plan.Case.SkipReason != "", Known: c.Plan.Case.KnownBug != "", Judged: b.gates()}
 	end.Outcome, end.Failed = worst(views)
 	r := caseReport{
-		doc: publish.Case{
+		doc: CaseReport{
 			ID: c.State.ID, Slug: c.State.Slug, Mode: c.Plan.Case.Mode, Known: c.Plan.Case.KnownBug, Outcome: end.Outcome,
 			Match: c.Plan.Match, Points: c.Plan.Expected.Points,
 			Nodes: c.Plan.Nodes, AllocatedGPUs: c.Plan.AllocatedGPUs, UsedGPUs: c.Plan.UsedGPUs,
@@ -191,7 +190,7 @@ func (b Builder) buildCase(ctx context.Context, bundle Bundle, c CaseBundle) cas
 	if len(views) == 0 && !end.Skipped {
 		r.junit.Error = r.doc.Message
 	}
-	publish.KeepCharted(r.doc.Metrics)
+	KeepCharted(r.doc.Metrics)
 	r.junit.Rows, r.junit.Problems, r.junit.Advisory = r.doc.Metrics, r.doc.Problems, !b.gates()
 	return r
 }
@@ -279,7 +278,7 @@ func (b Builder) record(run rundir.Run, c CaseBundle, m measured) baseline.Recor
 
 // notMeasured is a row for each metric that would have been judged, so that the
 // report says of each that nobody looked, and why.
-func (b Builder) notMeasured(c CaseBundle, doc publish.Case) []verdict.Row {
+func (b Builder) notMeasured(c CaseBundle, doc CaseReport) []verdict.Row {
 	why := "not measured"
 	switch {
 	case doc.Finding != nil && doc.Finding.Root != "":
@@ -315,8 +314,8 @@ func (b Builder) Suspicious(ctx context.Context, bundle Bundle, c CaseBundle) st
 }
 
 // attempt is one attempt as verdict.json shows it.
-func (b Builder) attempt(dir rundir.Dir, plan rundir.Plan, v attemptView) publish.Attempt {
-	a := publish.Attempt{
+func (b Builder) attempt(dir rundir.Dir, plan rundir.Plan, v attemptView) AttemptReport {
+	a := AttemptReport{
 		Rep: v.Rep, Attempt: v.Attempt.Attempt, Why: v.Why, Counts: v.run.Counts, JobID: v.run.JobID,
 		Outcome: v.outcome, Reason: v.run.Reason, Finding: v.finding, Started: v.run.Started, Ended: v.run.Ended, Timeline: v.run.Timeline,
 	}
@@ -333,10 +332,10 @@ func (b Builder) attempt(dir rundir.Dir, plan rundir.Plan, v attemptView) publis
 	a.Artifacts = artifacts(dir, v.Dir)
 	rel, _ := filepath.Rel(string(dir), string(v.Dir)) // both are absolute, one inside the other
 	for _, r := range v.run.Roles {
-		role := publish.Role{RoleRecord: r.RoleRecord, Tail: r.Tail}
+		role := RoleReport{RoleRecord: r.RoleRecord, Tail: r.Tail}
 		role.Status, role.Why = roleStatus(v, r)
 		if r.LogBytes > 0 || len(r.Tail) > 0 {
-			role.Log = &publish.Link{Label: r.Name, Path: filepath.Join(rel, r.Log), Bytes: r.LogBytes}
+			role.Log = &Link{Label: r.Name, Path: filepath.Join(rel, r.Log), Bytes: r.LogBytes}
 		}
 		a.Roles = append(a.Roles, role)
 	}

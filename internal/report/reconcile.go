@@ -5,14 +5,13 @@ import (
 	"slices"
 
 	merge "github.com/ci-disagg/ci-disagg/internal/report/oldmerge"
-	"github.com/ci-disagg/ci-disagg/internal/report/publish"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
 
 // Reconcile makes the document agree with the merged JUnit report: a case that is
 // red there (a flaky test under the policy "fail", say) is not green here. It
 // only ever makes a result worse.
-func Reconcile(d *publish.Document, sum merge.Summary) {
+func Reconcile(d *Report, sum merge.Summary) {
 	red := map[string]string{}
 	for _, c := range sum.Cases {
 		if c.Status.Red() {
@@ -38,7 +37,7 @@ func Reconcile(d *publish.Document, sum merge.Summary) {
 
 // NotStored makes the document say that what was measured did not join the
 // history, and why. Where it must, a run that passed is no pass.
-func NotStored(d *publish.Document, why error, advisory bool) {
+func NotStored(d *Report, why error, advisory bool) {
 	text := fmt.Sprintf("not stored: %v", why)
 	d.Warnings = slices.Insert(d.Warnings, 0, text) // the first ones are shown
 	if !MustBeStored(*d, advisory) {
@@ -49,7 +48,7 @@ func NotStored(d *publish.Document, why error, advisory bool) {
 
 // Worsen makes the document say what went wrong after its cases were judged, where
 // that changes how the run ends. Of an interrupted run the signal decides.
-func Worsen(d *publish.Document, code int, text string) {
+func Worsen(d *Report, code int, text string) {
 	if d.Result == ResultOf(-1) {
 		return
 	}
@@ -63,6 +62,6 @@ func Worsen(d *publish.Document, code int, text string) {
 // missing there is missed by every later verdict. It need not where performance is
 // advisory, which never turns a run red, nor if the run is a pull request's, which
 // joins no history, or was interrupted, where the signal decides.
-func MustBeStored(d publish.Document, advisory bool) bool {
+func MustBeStored(d Report, advisory bool) bool {
 	return !advisory && d.Build.Mode != string(verdict.PullRequest) && d.Result != ResultOf(-1)
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/ci-disagg/ci-disagg/internal/report/publish"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -34,7 +33,7 @@ func worstWord(words []verdict.Word) verdict.Word {
 }
 
 // caseResult is a case's result in a word.
-func caseResult(end CaseEnd, doc publish.Case) string {
+func caseResult(end CaseEnd, doc CaseReport) string {
 	switch {
 	case end.Skipped:
 		return "skipped"
@@ -46,7 +45,7 @@ func caseResult(end CaseEnd, doc publish.Case) string {
 }
 
 // caseMessage is the one line that says why.
-func caseMessage(c CaseBundle, doc publish.Case) string {
+func caseMessage(c CaseBundle, doc CaseReport) string {
 	switch {
 	case c.Plan.Case.SkipReason != "":
 		return "skipped: " + c.Plan.Case.SkipReason
@@ -71,7 +70,7 @@ func caseMessage(c CaseBundle, doc publish.Case) string {
 }
 
 // failure says how a case failed.
-func failure(c CaseBundle, doc publish.Case) string {
+func failure(c CaseBundle, doc CaseReport) string {
 	if doc.Finding != nil && doc.Finding.Message != "" {
 		return ": " + doc.Finding.Message
 	}
@@ -101,8 +100,8 @@ func more(n int, noun string) string {
 }
 
 // count derives the counts from the cases.
-func count(d *publish.Document) {
-	d.Counts = publish.Counts{Cases: len(d.Cases)}
+func count(d *Report) {
+	d.Counts = Counts{Cases: len(d.Cases)}
 	for _, c := range d.Cases {
 		switch c.Result {
 		case "test_failed":
@@ -128,7 +127,7 @@ func count(d *publish.Document) {
 
 // unjudged is how many cases are green only because the policy lets a case pass of
 // whose speed nothing can be said.
-func unjudged(cases []publish.Case) int {
+func unjudged(cases []CaseReport) int {
 	n := 0
 	for _, c := range cases {
 		if c.Result == ResultOf(ExitPassed) && c.Known == "" && (c.Verdict == verdict.Collecting || c.Verdict == verdict.NoBaseline) {
@@ -139,7 +138,7 @@ func unjudged(cases []publish.Case) int {
 }
 
 // headline is the run in one sentence, the worst first.
-func headline(d publish.Document) string {
+func headline(d Report) string {
 	c := d.Counts
 	var parts []string
 	say := func(n int, format string) {

@@ -8,9 +8,10 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/ci-disagg/ci-disagg/internal/report"
+
 	"github.com/stretchr/testify/require"
 
-	"github.com/ci-disagg/ci-disagg/internal/report/publish"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/runtest"
 )
@@ -24,7 +25,7 @@ func TestDemo(t *testing.T) {
 		require.FileExists(t, filepath.Join(j.dir.Report(), f))
 	}
 	d := runtest.Document(t, j.dir)
-	require.Equal(t, publish.Counts{Cases: 3, Passed: 3}, d.Counts)
+	require.Equal(t, report.Counts{Cases: 3, Passed: 3}, d.Counts)
 	require.Len(t, runtest.Cases(t, j.dir, "")["demo"], 3)
 	require.LessOrEqual(t, strings.Count(j.stdout.String(), "\n"), 30, "the console's last word")
 }

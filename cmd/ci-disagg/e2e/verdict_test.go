@@ -7,9 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ci-disagg/ci-disagg/internal/report"
+
 	"github.com/stretchr/testify/require"
 
-	"github.com/ci-disagg/ci-disagg/internal/report/publish"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/runtest"
 )
@@ -33,7 +34,7 @@ func TestVerdictOverManyRuns(t *testing.T) {
 	chance := filepath.Join(t.TempDir(), "ci-disagg.yaml")
 	slowOnce := strings.Replace(judged, "setup: ", `setup: case "$jobWorkspace" in */rep-0/*) export CI_DISAGG_SLOW=25 ;; esac; `, 1)
 	require.NoError(t, os.WriteFile(chance, []byte(slowOnce), 0o600))
-	measure := func(configFile string, env ...string) (int, *job, publish.Case) {
+	measure := func(configFile string, env ...string) (int, *job, report.CaseReport) {
 		j := start(t, local, configFile, env, aggregated)
 		code := j.wait(t)
 		d := runtest.Document(t, j.dir)
@@ -41,7 +42,7 @@ func TestVerdictOverManyRuns(t *testing.T) {
 		require.Equal(t, code, d.ExitCode)
 		return code, j, d.Cases[0]
 	}
-	words := func(c publish.Case) map[string]verdict.Word {
+	words := func(c report.CaseReport) map[string]verdict.Word {
 		out := map[string]verdict.Word{}
 		for _, row := range c.Metrics {
 			if row.Gate {

@@ -11,10 +11,11 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/report"
+
 	"github.com/joshdk/go-junit"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ci-disagg/ci-disagg/internal/report/publish"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/runtest"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/slurmtest"
@@ -184,7 +185,7 @@ func (r *row) fake(t testing.TB, scripts map[string]string) {
 }
 
 // judge holds the end of the run against the row.
-func (r *row) judge(t testing.TB, exit int, o rundir.AttemptOutcome, d publish.Document) {
+func (r *row) judge(t testing.TB, exit int, o rundir.AttemptOutcome, d report.Report) {
 	t.Helper()
 	c := d.Cases[0]
 	if r.today != nil {

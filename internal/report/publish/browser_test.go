@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/report"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -97,7 +99,7 @@ var refused = regexp.MustCompile(`(?i)content security policy|violates the follo
 
 func TestBrowserShowsItUnderJenkinsPolicy(t *testing.T) {
 	t.Parallel()
-	for name, d := range map[string]Document{"regression": regressionDocument(), "crash": crashDocument(), "hostile": hostileDocument()} {
+	for name, d := range map[string]report.Report{"regression": regressionDocument(), "crash": crashDocument(), "hostile": hostileDocument()} {
 		dir, files := written(t, d)
 		pages := []string{"index.html", casePath(worstFirst(d.Cases)[0])}
 		for _, page := range pages {
@@ -144,7 +146,7 @@ func TestScreenshots(t *testing.T) {
 	require.NoError(t, err)
 	shots := []struct {
 		name string
-		d    Document
+		d    report.Report
 		page bool
 		size string
 	}{

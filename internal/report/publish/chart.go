@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/report"
+
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/vg"
@@ -58,7 +60,7 @@ func HistoryChart(r verdict.Row) ([]byte, error) {
 
 // ChartTitle says in words what the chart of a row shows.
 func ChartTitle(r verdict.Row) string {
-	title := fmt.Sprintf("%s: %s", rowName(r), count(len(r.Series), "run"))
+	title := fmt.Sprintf("%s: %s", report.RowName(r), count(len(r.Series), "run"))
 	if r.Value != nil {
 		title += fmt.Sprintf(", this run %s", quantity(*r.Value, r.Unit))
 	}
@@ -66,7 +68,7 @@ func ChartTitle(r verdict.Row) string {
 		title += fmt.Sprintf(", baseline %s", quantity(*r.Baseline, r.Unit))
 	}
 	if r.Verdict != "" {
-		title += ", " + word(r.Verdict)
+		title += ", " + report.Word(r.Verdict)
 	}
 	return title
 }

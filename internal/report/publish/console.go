@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/ci-disagg/ci-disagg/internal/report"
 )
 
 // Bounds of the console summary.
@@ -26,7 +28,7 @@ type Style struct {
 // then who was first and why, what moved, where the report is, what to run next.
 // It has at most 30 lines, so that the verdict is still on the screen when the
 // prompt is back. reportDir is where the report was written.
-func Console(d Document, reportDir string, style Style) string {
+func Console(d report.Report, reportDir string, style Style) string {
 	p := painter(style)
 	head := []string{fmt.Sprintf("%s  %s: %s (exit %d)", p.result(d.Result), oneLine(d.Stage, 80), oneLine(d.Headline, 200), d.ExitCode)}
 	if text := runFault(d); text != "" && d.Result != resultPassed {
@@ -42,12 +44,12 @@ func Console(d Document, reportDir string, style Style) string {
 }
 
 // body is the cases in at most room lines, the worst first.
-func (p painter) body(d Document, room int) []string {
+func (p painter) body(d report.Report, room int) []string {
 	var out []string
-	var passed []Case
+	var passed []report.CaseReport
 	cases := worstFirst(d.Cases)
 	red := len(cases)
-	if i := slices.IndexFunc(cases, func(c Case) bool { return green(c.Result) }); i >= 0 {
+	if i := slices.IndexFunc(cases, func(c report.CaseReport) bool { return green(c.Result) }); i >= 0 {
 		red, passed = i, cases[i:]
 	}
 	end := p.passed(passed, len(cases))
@@ -93,7 +95,7 @@ func (p painter) runes(lines int) int {
 }
 
 // passed is the green cases: listed in a small run, else one line.
-func (p painter) passed(cases []Case, all int) []string {
+func (p painter) passed(cases []report.CaseReport, all int) []string {
 	if len(cases) == 0 {
 		return nil
 	}
@@ -117,7 +119,7 @@ func (p painter) passed(cases []Case, all int) []string {
 		if n := len(c.Attempts); n > 1 {
 			line += fmt.Sprintf(" (%s)", count(n, "attempt"))
 		}
-		if w := worstRow(c); w != nil {
+		if w := report.WorstRow(c); w != nil {
 			line += ": " + rowText(*w)
 		}
 		out = append(out, oneLineColoured(line))
@@ -140,7 +142,7 @@ func (p painter) warnings(all []string) []string {
 // block is one case that did not pass in at most seven lines, with whose fault it
 // is where the head of the summary does not say it.
 func (p painter) block(g group, withFault bool) []string {
-	c := g.Case
+	c := g.CaseReport
 	out := []string{fmt.Sprintf("  %s  %s", p.result(c.Result), oneLine(shortenMiddle(c.ID, 180), 180))}
 	say := func(format string, args ...any) {
 		out = append(out, "      "+oneLine(squeeze(fmt.Sprintf(format, args...)), p.runes(2)-6))
@@ -148,7 +150,7 @@ func (p painter) block(g group, withFault bool) []string {
 	if withFault {
 		say("%s", fault(c))
 	}
-	rows := moved(c.Metrics)
+	rows := report.Moved(c.Metrics)
 	if text := failureText(c); text != "" && (len(rows) == 0 || c.Result == resultNoVerdict) { // numbers alone do not say why
 		say("%s", text)
 	}
@@ -160,7 +162,7 @@ func (p painter) block(g group, withFault bool) []string {
 	}
 	for i, r := range rows {
 		if i == 3 {
-			out = append(out, "      "+restOf(len(rows)-i, len(movedBesides(c.Metrics))))
+			out = append(out, "      "+restOf(len(rows)-i, len(report.MovedBesides(c.Metrics))))
 			break
 		}
 		say("%s", rowText(r))
@@ -169,7 +171,7 @@ func (p painter) block(g group, withFault bool) []string {
 }
 
 // names lists the short names of at most n cases.
-func names(cases []Case, n int) string {
+func names(cases []report.CaseReport, n int) string {
 	var out []string
 	for i, c := range cases {
 		if i == n {

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/report"
+
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -27,8 +29,8 @@ const (
 func Formats() []string { return []string{FormatOpenMetrics, FormatBulk} }
 
 // Read reads verdict.json. It refuses a newer schema.
-func Read(path string) (Document, error) {
-	var d Document
+func Read(path string) (report.Report, error) {
+	var d report.Report
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return d, err
@@ -36,8 +38,8 @@ func Read(path string) (Document, error) {
 	if err := json.Unmarshal(data, &d); err != nil {
 		return d, fmt.Errorf("%s: %w", path, err)
 	}
-	if d.Schema > DocumentSchema {
-		return d, fmt.Errorf("%s: schema %d is newer than this ci-disagg understands (%d)", path, d.Schema, DocumentSchema)
+	if d.Schema > report.ReportSchema {
+		return d, fmt.Errorf("%s: schema %d is newer than this ci-disagg understands (%d)", path, d.Schema, report.ReportSchema)
 	}
 	return d, nil
 }
@@ -45,7 +47,7 @@ func Read(path string) (Document, error) {
 // Export writes what was measured in one of the formats, under the field names
 // of upstream's performance database: l_ int, d_ float, s_ string, b_ bool, ts_
 // milliseconds since 1970.
-func Export(w io.Writer, format string, d Document, table metric.Table) error {
+func Export(w io.Writer, format string, d report.Report, table metric.Table) error {
 	switch format {
 	case FormatOpenMetrics:
 		return exportOpenMetrics(w, d, table)
@@ -64,7 +66,7 @@ type measurement struct {
 
 // measurements groups what was measured by case and point, in the order of the
 // document.
-func measurements(d Document) []measurement {
+func measurements(d report.Report) []measurement {
 	var out []measurement
 	for _, c := range d.Cases {
 		at := map[string]int{}
@@ -92,7 +94,7 @@ func measurements(d Document) []measurement {
 }
 
 // caseFields describe where a measurement comes from.
-func caseFields(d Document, c Case, point string) map[string]any {
+func caseFields(d report.Report, c report.CaseReport, point string) map[string]any {
 	f := map[string]any{
 		"s_run_id": d.RunID, "s_stage_name": d.Stage, "s_case_id": c.ID,
 		"b_is_valid":      len(c.Problems) == 0 && c.Outcome == rundir.OutcomePassed,
@@ -172,7 +174,7 @@ func serverName(id string) string {
 }
 
 // runtimeName is upstream's word for the kind of case.
-func runtimeName(c Case) string {
+func runtimeName(c report.CaseReport) string {
 	if c.Mode == "aggregated" {
 		return "aggr_server"
 	}
@@ -208,7 +210,7 @@ func metricField(name string, table metric.Table) string {
 // exportBulk writes the body of an OpenSearch _bulk request: post it to
 // <index>/_bulk. The id is the MD5 of the sorted document, as upstream's writer
 // makes it, so a second post changes nothing.
-func exportBulk(w io.Writer, d Document, table metric.Table) error {
+func exportBulk(w io.Writer, d report.Report, table metric.Table) error {
 	for _, m := range measurements(d) {
 		doc := m.fields
 		for _, r := range m.rows {
@@ -235,7 +237,7 @@ func exportBulk(w io.Writer, d Document, table metric.Table) error {
 // stands on ci_disagg_run_info, or every run would be a series of its own.
 // Samples carry no time, because the textfile collector and the Pushgateway
 // refuse those that do: when the run began is a gauge as well.
-func exportOpenMetrics(w io.Writer, d Document, table metric.Table) error {
+func exportOpenMetrics(w io.Writer, d report.Report, table metric.Table) error {
 	all := families{}
 	for _, m := range measurements(d) {
 		labels := seriesOf(m.fields)

@@ -8,13 +8,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/report"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 )
 
-func exported(t *testing.T, format string, d Document) string {
+func exported(t *testing.T, format string, d report.Report) string {
 	t.Helper()
 	var b bytes.Buffer
 	require.NoError(t, Export(&b, format, d, metric.Default()))
@@ -89,7 +91,7 @@ func TestOpenMetrics(t *testing.T) {
 	t.Parallel()
 	golden(t, "export/openmetrics.txt", []byte(exported(t, FormatOpenMetrics, regressionDocument())))
 	sample := regexp.MustCompile(`^([a-z_][a-z0-9_]*)\{(?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*",?)+\} -?[0-9.e+-]+$`)
-	for name, d := range map[string]Document{"regression": regressionDocument(), "hostile": hostileDocument(), "suite": suiteDocument(20), "crash": crashDocument()} {
+	for name, d := range map[string]report.Report{"regression": regressionDocument(), "hostile": hostileDocument(), "suite": suiteDocument(20), "crash": crashDocument()} {
 		out := exported(t, FormatOpenMetrics, d)
 		body, ok := strings.CutSuffix(out, "\n# EOF\n")
 		require.True(t, ok, name)
@@ -114,14 +116,14 @@ func TestOpenMetrics(t *testing.T) {
 		}
 		require.True(t, families["ci_disagg_run_info"] && families["ci_disagg_exit_code"], name)
 	}
-	require.ErrorContains(t, Export(&bytes.Buffer{}, "xml", Document{}, metric.Default()), "openmetrics, opensearch-bulk")
+	require.ErrorContains(t, Export(&bytes.Buffer{}, "xml", report.Report{}, metric.Default()), "openmetrics, opensearch-bulk")
 }
 
 // TestOpenMetricsSeriesGoOn: two runs of a case are samples of the same series,
 // or no dashboard could draw a line through them.
 func TestOpenMetricsSeriesGoOn(t *testing.T) {
 	t.Parallel()
-	series := func(d Document) []string {
+	series := func(d report.Report) []string {
 		var out []string
 		for l := range strings.SplitSeq(exported(t, FormatOpenMetrics, d), "\n") {
 			if !strings.HasPrefix(l, "#") && !strings.HasPrefix(l, "ci_disagg_run_info{") && l != "" {

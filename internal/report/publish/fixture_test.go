@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/report"
+
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -21,9 +23,9 @@ func at(s float64) *time.Time {
 func ptr[T any](v T) *T { return &v }
 
 // document wraps cases as a run.
-func document(exit int, result, headline string, cases ...Case) Document {
-	d := Document{
-		Schema: DocumentSchema, Tool: "v1.2.3", RunID: "jenkins-perf-gate-4711", Stage: "GB200-PerfSanity", Suite: "nightly.txt",
+func document(exit int, result, headline string, cases ...report.CaseReport) report.Report {
+	d := report.Report{
+		Schema: report.ReportSchema, Tool: "v1.2.3", RunID: "jenkins-perf-gate-4711", Stage: "GB200-PerfSanity", Suite: "nightly.txt",
 		Backend: "slurm", Cluster: "gb200", Started: at(0), Ended: at(1210),
 		Build:    rundir.Build{Mode: "nightly", Commit: "4f2c9e1b7d8a6350c1e2f3a4b5c6d7e8f9a0b1c2", Branch: "main", URL: "https://ci.example.com/job/perf/4711/"},
 		ExitCode: exit, Result: result, Headline: headline, Cases: cases,
@@ -51,16 +53,16 @@ func document(exit int, result, headline string, cases ...Case) Document {
 }
 
 // newCase is a case of four roles that passed, measured at one point.
-func newCase(i int) Case {
+func newCase(i int) report.CaseReport {
 	name := fmt.Sprintf("disagg_upload-e2e-gb200_ds_r1_1k1k_con%d_ctx1_tp4_gen1_dep8", 64+i)
 	id := "perf/test_perf_sanity.py::test_e2e[" + name + "]"
-	c := Case{
+	c := report.CaseReport{
 		ID: id, Slug: rundir.Slug(id), Mode: "e2e", Result: resultPassed, Outcome: rundir.OutcomePassed, Verdict: verdict.Pass,
 		Nodes: 3, AllocatedGPUs: 12, UsedGPUs: 12,
 		Match:  map[string]string{"gpu_type": "GB200", "model": "ds_r1", "mode": "e2e", "gen_tp": "8", "gen_attention_dp": "true"},
 		Points: []rundir.Point{{Name: "con64_iter10_isl1024_osl1024", Concurrency: 64, InputLen: 1024, OutputLen: 1024}},
 	}
-	c.Attempts = []Attempt{attempt(c, 0, 1)}
+	c.Attempts = []report.AttemptReport{attempt(c, 0, 1)}
 	c.Metrics = []verdict.Row{
 		row(id, "output_token_throughput", "tok/s", true, 21830, 0.006, 0, 60),
 		row(id, "tpot_median_ms", "ms", true, 11.4, 0.005, 0, 60),
@@ -70,8 +72,8 @@ func newCase(i int) Case {
 }
 
 // attempt is an attempt whose roles all ended well.
-func attempt(c Case, rep, number int) Attempt {
-	a := Attempt{
+func attempt(c report.CaseReport, rep, number int) report.AttemptReport {
+	a := report.AttemptReport{
 		Rep: rep, Attempt: number, Why: "first", Counts: true, JobID: fmt.Sprint(90210 + number), Outcome: rundir.OutcomePassed, Reason: "every role ended well",
 		Nodes: []string{"gb200-r1-n1", "gb200-r1-n2", "gb200-r1-n3"}, Started: at(0), Ended: at(1200), GPUHours: 4, GPUHoursUsed: 4,
 	}
@@ -86,16 +88,16 @@ func attempt(c Case, rep, number int) Attempt {
 		{"DISAGG_SERVER", rundir.KindServer, "gb200-r1-n1"},
 		{"BENCHMARK", rundir.KindBenchmark, "gb200-r1-n1"},
 	} {
-		role := Role{Status: "passed", Tail: []string{"collecting ... collected 1 item", "PASSED [100%]"}}
+		role := report.RoleReport{Status: "passed", Tail: []string{"collecting ... collected 1 item", "PASSED [100%]"}}
 		role.RoleRecord = rundir.RoleRecord{
 			Name: r.name, Kind: r.kind, State: rundir.RoleEnded, Nodes: []string{r.node}, LogBytes: 75754,
 			Started: at(46 + float64(i)), Ready: at(400 - 20*float64(i)), Ended: at(1188 - 2*float64(i)),
 		}
-		role.Log = &Link{Label: r.name, Path: attemptPath(c, a) + "/roles/" + r.name + "/output.log", Bytes: 75754}
+		role.Log = &report.Link{Label: r.name, Path: attemptPath(c, a) + "/roles/" + r.name + "/output.log", Bytes: 75754}
 		a.Roles = append(a.Roles, role)
 	}
 	for _, f := range []string{"agent.json", "job.sh", "output/perf metrics #1.json", "slurm.out"} {
-		a.Artifacts = append(a.Artifacts, Link{Label: f, Path: attemptPath(c, a) + "/" + f, Bytes: 8173})
+		a.Artifacts = append(a.Artifacts, report.Link{Label: f, Path: attemptPath(c, a) + "/" + f, Bytes: 8173})
 	}
 	return a
 }
@@ -134,12 +136,12 @@ func row(id, name, unit string, gate bool, level, noise, moved float64, runs int
 	return r
 }
 
-func passDocument() Document {
+func passDocument() report.Report {
 	return document(0, resultPassed, "1 case: 1 passed", newCase(0))
 }
 
 // regressionDocument is a 12 % regression that the newest run shows.
-func regressionDocument() Document {
+func regressionDocument() report.Report {
 	c := newCase(0)
 	c.Result, c.ExitCode, c.Verdict = resultRegression, 4, verdict.Regression
 	for i, m := range []struct {
@@ -158,7 +160,7 @@ func regressionDocument() Document {
 }
 
 // crash makes a generation server the root cause and lets the client fall.
-func crash(c Case, class string) Case {
+func crash(c report.CaseReport, class string) report.CaseReport {
 	line := rundir.LogLine{File: "roles/GEN_0/output.log", Number: 4242, Text: "E               RuntimeError: CUDA error: an illegal memory access was encountered"}
 	f := &rundir.Finding{
 		Root: "GEN_0", Class: class, Kind: "role-crash", Rule: "cuda-illegal-access", Line: &line,
@@ -200,20 +202,20 @@ func crash(c Case, class string) Case {
 	return c
 }
 
-func crashDocument() Document {
+func crashDocument() report.Report {
 	return document(1, resultTestFailed, "2 cases: 1 failed, 1 passed", newCase(1), crash(newCase(0), classTest))
 }
 
 // infraDocument is a case that passed at its second attempt and one that the
 // machine stopped twice.
-func infraDocument() Document {
+func infraDocument() report.Report {
 	retried := newCase(0)
-	retried.Attempts = []Attempt{attempt(retried, 0, 1)}
+	retried.Attempts = []report.AttemptReport{attempt(retried, 0, 1)}
 	lost := crash(retried, classInfra).Attempts[0]
 	lost.Counts = false
 	again := attempt(retried, 0, 2)
 	again.Why = "retry: without gb200-r1-n1"
-	retried.Attempts = []Attempt{lost, again}
+	retried.Attempts = []report.AttemptReport{lost, again}
 	stopped := crash(newCase(1), classInfra)
 	second := attempt(stopped, 0, 2)
 	stopped.Attempts[0].Counts = false
@@ -226,7 +228,7 @@ func infraDocument() Document {
 const hostile = "\"><script>alert(1)</script><img src=x onerror=alert(1)>' style='x' ]]>&lt; \x1b[31m\x00 | `code` [l](javascript:x) @all #1 <!-- http://evil \u202e"
 
 // hostileDocument has hostile text wherever a log, an id or a person can put it.
-func hostileDocument() Document {
+func hostileDocument() report.Report {
 	d := crashDocument()
 	d.Stage, d.Suite, d.RunID, d.Cluster, d.Headline, d.Tool, d.Backend = hostile, hostile, hostile, hostile, hostile, hostile, hostile
 	d.Build = rundir.Build{Mode: hostile, Commit: hostile, Branch: hostile, Change: hostile, URL: "javascript:alert(1)//" + hostile}
@@ -234,7 +236,7 @@ func hostileDocument() Document {
 	c := &d.Cases[1]
 	c.ID, c.Message, c.Mode, c.Next, c.Known = "perf/x.py::t["+hostile+"]", hostile, hostile, hostile, hostile
 	c.Problems = []string{hostile}
-	c.Artifacts = []Link{{Label: hostile, Path: "../../etc/passwd"}, {Label: hostile, Path: "cases/" + hostile}}
+	c.Artifacts = []report.Link{{Label: hostile, Path: "../../etc/passwd"}, {Label: hostile, Path: "cases/" + hostile}}
 	c.Finding.Line = &rundir.LogLine{File: hostile, Number: 3, Text: hostile}
 	c.Finding.Root, c.Finding.Rule, c.Finding.Kind, c.Finding.Message = hostile, hostile, hostile, hostile
 	a := &c.Attempts[0]
@@ -256,8 +258,8 @@ func hostileDocument() Document {
 
 // suiteDocument is a suite of n cases with a history of 90 runs each and 45
 // metrics per case, a tenth of them red.
-func suiteDocument(n int) Document {
-	cases := make([]Case, 0, n)
+func suiteDocument(n int) report.Report {
+	cases := make([]report.CaseReport, 0, n)
 	for i := range n {
 		c := newCase(i)
 		c.Metrics = nil
@@ -283,7 +285,7 @@ func suiteDocument(n int) Document {
 		case 7:
 			c = crash(c, []string{classTest, classInfra}[i/20%2])
 		}
-		KeepCharted(c.Metrics)
+		report.KeepCharted(c.Metrics)
 		cases = append(cases, c)
 	}
 	d := document(1, resultTestFailed, "", cases...)

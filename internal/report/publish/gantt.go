@@ -7,6 +7,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/ci-disagg/ci-disagg/internal/report"
+
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -25,7 +27,7 @@ const (
 // Timeline draws an attempt: the phases above, below a bar per role from its
 // start over the moment it was ready to its end. The root cause is red, what
 // fell with it is marked. An attempt without times yields nil.
-func Timeline(a Attempt) []byte {
+func Timeline(a report.AttemptReport) []byte {
 	from, to, ok := attemptSpan(a)
 	if !ok {
 		return nil
@@ -44,7 +46,7 @@ func Timeline(a Attempt) []byte {
 }
 
 // timelineTitle says in words what a timeline shows.
-func timelineTitle(a Attempt, total time.Duration) string {
+func timelineTitle(a report.AttemptReport, total time.Duration) string {
 	title := fmt.Sprintf("Timeline of %d roles over %s", len(a.Roles), lasting(total))
 	for _, r := range a.Roles {
 		if r.Status == roleRoot {
@@ -55,7 +57,7 @@ func timelineTitle(a Attempt, total time.Duration) string {
 }
 
 // attemptSpan is the time that the drawing covers: everything the agent saw.
-func attemptSpan(a Attempt) (from, to time.Time, ok bool) {
+func attemptSpan(a report.AttemptReport) (from, to time.Time, ok bool) {
 	see := func(t *time.Time) {
 		if t == nil || t.IsZero() {
 			return
@@ -83,7 +85,7 @@ func attemptSpan(a Attempt) (from, to time.Time, ok bool) {
 }
 
 // ganttLeft is the room for the roles' names.
-func ganttLeft(roles []Role) float64 {
+func ganttLeft(roles []report.RoleReport) float64 {
 	longest := 8
 	for _, r := range roles {
 		longest = max(longest, utf8.RuneCountInString(shorten(r.Name, 26)))
@@ -105,7 +107,7 @@ func (g *gantt) x(t time.Time) float64 {
 }
 
 // phases are bands behind everything, with their names where they fit.
-func (g *gantt) phases(a Attempt, end time.Time, bottom int) {
+func (g *gantt) phases(a report.AttemptReport, end time.Time, bottom int) {
 	for i, p := range a.Phases {
 		to := end
 		if p.End != nil {
@@ -126,7 +128,7 @@ func (g *gantt) phases(a Attempt, end time.Time, bottom int) {
 }
 
 // role is one bar: pale until the role was ready, full until its end.
-func (g *gantt) role(r Role, end time.Time, y int) {
+func (g *gantt) role(r report.RoleReport, end time.Time, y int) {
 	name := shorten(r.Name, 26)
 	weight := ""
 	if r.Status == roleRoot {
@@ -142,7 +144,7 @@ func (g *gantt) role(r Role, end time.Time, y int) {
 	g.b.WriteString("</g>\n")
 }
 
-func (g *gantt) bar(r Role, end time.Time, y int) {
+func (g *gantt) bar(r report.RoleReport, end time.Time, y int) {
 	if r.Ended != nil {
 		end = *r.Ended
 	}
@@ -171,7 +173,7 @@ func (g *gantt) bar(r Role, end time.Time, y int) {
 // ending marks how a bar ends: a cross for the root cause, an open ring for
 // what fell with it or failed besides. The words stand behind the bar, or in one
 // part of it: from is where its pale part begins, full its full one.
-func (g *gantt) ending(r Role, from, full, at float64, y int) {
+func (g *gantt) ending(r report.RoleReport, from, full, at float64, y int) {
 	text := ""
 	switch r.Status {
 	case roleRoot:
@@ -248,7 +250,7 @@ func clockTime(s, step float64) string {
 }
 
 // roleWords says what became of a role.
-func roleWords(r Role) string {
+func roleWords(r report.RoleReport) string {
 	text := ""
 	switch {
 	case r.State == rundir.RoleNeverStarted || r.Started == nil:

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/report"
+
 	"mvdan.cc/sh/v3/syntax"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -22,14 +24,14 @@ type Advice struct {
 
 // Advise fills in the one command to run next, for each case and for the run:
 // that of its worst case.
-func (a Advice) Advise(d *Document) {
+func (a Advice) Advise(d *report.Report) {
 	for i := range d.Cases {
 		d.Cases[i].Next = a.next(d.Cases[i])
 	}
 	d.Next = a.nextOfRun(*d)
 }
 
-func (a Advice) nextOfRun(d Document) string {
+func (a Advice) nextOfRun(d report.Report) string {
 	if d.Result == resultInterrupted {
 		return command("ci-disagg", "resume", a.RunDir)
 	}
@@ -52,12 +54,12 @@ func (a Advice) nextOfRun(d Document) string {
 }
 
 // next is the command for one case, "" when there is nothing to do.
-func (a Advice) next(c Case) string {
+func (a Advice) next(c report.CaseReport) string {
 	switch c.Result {
 	case resultTestFailed:
 		return a.readLog(c)
 	case resultInfra:
-		return a.again([]Case{c})
+		return a.again([]report.CaseReport{c})
 	case resultInterrupted:
 		return command("ci-disagg", "resume", a.RunDir)
 	case resultRegression:
@@ -78,7 +80,7 @@ func (a Advice) next(c Case) string {
 
 // readLog opens the log of the role that failed first, at the line that says
 // why, else what the job printed.
-func (a Advice) readLog(c Case) string {
+func (a Advice) readLog(c report.CaseReport) string {
 	at := failedAttempt(c)
 	if at == nil {
 		for i := range c.Attempts {
@@ -111,7 +113,7 @@ const kindRefused = "submit-refused"
 
 // again runs the cases once more that the infrastructure stopped. What sbatch has
 // refused it would refuse again: the question is put to it alone, until it is content.
-func (a Advice) again(cases []Case) string {
+func (a Advice) again(cases []report.CaseReport) string {
 	words := []string{"ci-disagg", "plan", "--check"}
 	for _, c := range cases {
 		if c.Result == resultInfra && (c.Finding == nil || c.Finding.Kind != kindRefused) {
@@ -142,7 +144,7 @@ func (a Advice) again(cases []Case) string {
 
 // closed says that nothing of a case is left to wait for: a run whose driver died
 // is gone on with, not started again.
-func closed(c Case) bool {
+func closed(c report.CaseReport) bool {
 	for _, a := range c.Attempts {
 		if a.Counts && a.Ended == nil {
 			return false
@@ -152,7 +154,7 @@ func closed(c Case) bool {
 }
 
 // history shows the past of a case. Without a store the report has said everything.
-func (a Advice) history(c Case) string {
+func (a Advice) history(c report.CaseReport) string {
 	if a.NoStore {
 		return ""
 	}
@@ -164,7 +166,7 @@ func (a Advice) history(c Case) string {
 }
 
 // Accept is the command that accepts the new level of a case.
-func acceptCommand(c Case) string {
+func acceptCommand(c report.CaseReport) string {
 	if c.Result != resultRegression {
 		return ""
 	}

@@ -21,6 +21,8 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/ci-disagg/ci-disagg/internal/report"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -30,18 +32,18 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 // documents are the fixtures by name. Nobody changes them.
-var documents = sync.OnceValue(func() map[string]Document {
-	return map[string]Document{
+var documents = sync.OnceValue(func() map[string]report.Report {
+	return map[string]report.Report{
 		"pass": passDocument(), "regression": regressionDocument(), "crash": crashDocument(),
 		"infra": infraDocument(), "hostile": hostileDocument(), "suite": suiteDocument(20),
 		"empty": document(5, resultNoVerdict, "no case: nothing was tested"),
 	}
 })
 
-var bigSuite = sync.OnceValue(func() Document { return suiteDocument(200) })
+var bigSuite = sync.OnceValue(func() report.Report { return suiteDocument(200) })
 
 // written publishes d and gives the files by their slash-separated names.
-func written(t *testing.T, d Document) (string, map[string][]byte) {
+func written(t *testing.T, d report.Report) (string, map[string][]byte) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "report")
 	require.NoError(t, Write(dir, d))
@@ -91,7 +93,7 @@ func TestGolden(t *testing.T) {
 		worst := worstFirst(d.Cases)[0]
 		golden(t, name+"/case.html", files[casePath(worst)])
 		golden(t, name+"/timeline.svg", files["charts/"+timelineFile(worst, worst.Attempts[len(worst.Attempts)-1])])
-		if len(charted(worst.Metrics)) > 0 {
+		if len(report.Charted(worst.Metrics)) > 0 {
 			golden(t, name+"/history.svg", files["charts/"+chartFile(worst, 0)])
 		}
 	}
@@ -202,13 +204,13 @@ func TestLinksLeadSomewhere(t *testing.T) {
 
 // follow gives a run the files that its records name, and counts the links that
 // its pages hold.
-func follow(t *testing.T, d Document) int {
+func follow(t *testing.T, d report.Report) int {
 	t.Helper()
 	dir, files := written(t, d)
 	run := filepath.Dir(dir)
 	for _, c := range d.Cases {
 		for _, a := range c.Attempts {
-			links := append([]Link{}, a.Artifacts...)
+			links := append([]report.Link{}, a.Artifacts...)
 			for _, r := range a.Roles {
 				links = append(links, *r.Log)
 			}
@@ -405,7 +407,7 @@ func TestWordsOfATimelineAreRead(t *testing.T) {
 		require.Equal(t, white, words[i][1] != "", words[i][0])
 	}
 	const benchmark = 87 // px of BENCHMARK in bold 12 px DejaVu Sans
-	require.Greater(t, ganttLeft([]Role{{RoleRecord: rundir.RoleRecord{Name: "BENCHMARK"}}})-8, float64(benchmark-1))
+	require.Greater(t, ganttLeft([]report.RoleReport{{RoleRecord: rundir.RoleRecord{Name: "BENCHMARK"}}})-8, float64(benchmark-1))
 }
 
 // TestConsoleFitsWhateverItSays: 30 lines of the screen also where every text is as
@@ -462,7 +464,7 @@ func TestNextGoesOnWithWhatIsNotOver(t *testing.T) {
 	c.Attempts[0].Ended, c.Attempts[0].Finding, c.Finding = nil, nil, nil
 	never := newCase(1)
 	never.Result, never.Attempts = resultInfra, nil
-	for _, c := range []Case{c, never} {
+	for _, c := range []report.CaseReport{c, never} {
 		require.Equal(t, "ci-disagg resume /shared/runs/jenkins-perf-gate-4711", document(3, resultInfra, "x", c).Next)
 	}
 	require.Equal(t, "ci-disagg resume /shared/runs/jenkins-perf-gate-4711", document(130, resultInterrupted, "x", newCase(0)).Next)
@@ -483,7 +485,7 @@ func last(text string) string {
 
 func TestSummaryIsBoundedAndInert(t *testing.T) {
 	t.Parallel()
-	docs := map[string]Document{"200 cases": bigSuite()}
+	docs := map[string]report.Report{"200 cases": bigSuite()}
 	maps.Copy(docs, documents())
 	big := bigSuite()
 	big.Cases = slices.Clone(big.Cases)
@@ -532,7 +534,7 @@ func TestEscape(t *testing.T) {
 // understand; another line, class or result is another thing.
 func TestOneCauseIsToldOnce(t *testing.T) {
 	t.Parallel()
-	var cases []Case
+	var cases []report.CaseReport
 	for i := range 6 {
 		c := crash(newCase(i), classTest)
 		line := *c.Finding.Line
@@ -550,7 +552,7 @@ func TestOneCauseIsToldOnce(t *testing.T) {
 	require.Contains(t, Summary(d), "The same in 3 more cases: disagg")
 	require.Equal(t, 3, strings.Count(Summary(d), "### "))
 	red := regressionDocument().Cases[0]
-	require.Len(t, alike([]Case{red, red}), 2, "regressions stand alone")
+	require.Len(t, alike([]report.CaseReport{red, red}), 2, "regressions stand alone")
 }
 
 func TestChartsOfManyMetricsAreBounded(t *testing.T) {
@@ -561,16 +563,16 @@ func TestChartsOfManyMetricsAreBounded(t *testing.T) {
 		r.Verdict = verdict.Regression
 		rows = append(rows, r)
 	}
-	require.Len(t, charted(rows), maxGating+maxMoved)
-	KeepCharted(rows)
+	require.Len(t, report.Charted(rows), 46, "40 that gate, and the 6 others that moved most")
+	report.KeepCharted(rows)
 	kept := 0
 	for _, r := range rows {
 		if len(r.Series) > 0 {
 			kept++
 		}
 	}
-	require.Equal(t, maxGating+maxMoved, kept)
-	require.Len(t, charted(rows), maxGating+maxMoved, "the same after the others have lost their history")
+	require.Equal(t, 46, kept)
+	require.Len(t, report.Charted(rows), 46, "40 that gate, and the 6 others that moved most", "the same after the others have lost their history")
 }
 
 // TestKnownFailureIsSaid: nothing is relaxed silently.
@@ -597,7 +599,7 @@ func TestFilesThatAreNotListedAreSaid(t *testing.T) {
 	_, files := written(t, d)
 	require.NotContains(t, string(files[casePath(c)]), "more in the run directory")
 	for i := range maxLinks {
-		a.Artifacts = append(a.Artifacts, Link{Label: fmt.Sprint("f", i), Path: fmt.Sprint("cases/f", i)})
+		a.Artifacts = append(a.Artifacts, report.Link{Label: fmt.Sprint("f", i), Path: fmt.Sprint("cases/f", i)})
 	}
 	_, files = written(t, d)
 	require.Contains(t, string(files[casePath(c)]), "400 files, and more in the run directory")
@@ -623,7 +625,7 @@ func TestChartsOfAwkwardSeries(t *testing.T) {
 		require.NotContains(t, string(data), "Inf", name)
 		require.Empty(t, activeIn(t, data, ".svg"), name)
 	}
-	require.Nil(t, Timeline(Attempt{}))
+	require.Nil(t, Timeline(report.AttemptReport{}))
 	backwards := attempt(newCase(0), 0, 1)
 	backwards.Roles[0].Ended, backwards.Roles[0].Ready = at(-5000), at(99999)
 	require.Empty(t, activeIn(t, Timeline(backwards), ".svg"))

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/report"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -92,7 +94,7 @@ func TestSchemaKnowsEveryField(t *testing.T) {
 	}
 	require.NoError(t, json.Unmarshal(data, &schema))
 	for def, v := range map[string]any{
-		"document": Document{}, "counts": Counts{}, "case": Case{}, "attempt": Attempt{}, "role": Role{}, "link": Link{}, "row": verdict.Row{},
+		"document": report.Report{}, "counts": report.Counts{}, "case": report.CaseReport{}, "attempt": report.AttemptReport{}, "role": report.RoleReport{}, "link": report.Link{}, "row": verdict.Row{},
 		"run": verdict.Run{}, "level": verdict.Level{}, "finding": rundir.Finding{}, "build": rundir.Build{}, "point": rundir.Point{},
 		"phase": rundir.PhaseSpan{}, "event": rundir.Event{}, "line": rundir.LogLine{},
 	} {

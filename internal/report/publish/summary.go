@@ -6,13 +6,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/report"
+
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
 
 // summaryMarker is the hidden first line of summary.md, by which a pull-request
 // comment is found again and edited in place. It names stage and cluster, so that
 // two suites of one pull request do not overwrite each other's comment.
-func summaryMarker(d Document) string {
+func summaryMarker(d report.Report) string {
 	words := strings.FieldsFunc(d.Stage+" "+d.Cluster, func(r rune) bool {
 		plain := r == '_' || r == '.' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
 		return !plain // a comment ends at the first -->
@@ -31,7 +33,7 @@ const (
 )
 
 // Summary is the run as Markdown for a pull-request comment, the worst first.
-func Summary(d Document) string {
+func Summary(d report.Report) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n## %s %s: %s\n\n", summaryMarker(d), icon(d.Result), escape(d.Stage), escape(d.Headline))
 	if text := runFault(d); text != "" && onlyRed(d) == nil {
@@ -40,7 +42,7 @@ func Summary(d Document) string {
 	end := summaryDoubts(d.Warnings) + summaryEnd(d)
 	cases := worstFirst(d.Cases)
 	red := len(cases)
-	if i := slices.IndexFunc(cases, func(c Case) bool { return green(c.Result) }); i >= 0 {
+	if i := slices.IndexFunc(cases, func(c report.CaseReport) bool { return green(c.Result) }); i >= 0 {
 		red = i
 	}
 	left := red
@@ -76,11 +78,11 @@ func icon(result string) string {
 }
 
 func summaryCase(g group) string {
-	c := g.Case
+	c := g.CaseReport
 	var b strings.Builder
 	fmt.Fprintf(&b, "### %s %s: %s\n\n", icon(c.Result), label(c.Result), escape(oneLine(shortCase(c.ID), 300)))
 	fmt.Fprintf(&b, "%s\n", escape(fault(c)))
-	rows := moved(c.Metrics)
+	rows := report.Moved(c.Metrics)
 	if text := failureText(c); text != "" && (len(rows) == 0 || c.Result == resultNoVerdict) { // numbers alone do not say why
 		fmt.Fprintf(&b, "\n%s\n", escape(oneLine(text, 500)))
 	}
@@ -116,7 +118,7 @@ func summaryTable(rows []verdict.Row) string {
 }
 
 // summaryGreen is what passed: folded, and counted beyond a few.
-func summaryGreen(cases []Case, room int) string {
+func summaryGreen(cases []report.CaseReport, room int) string {
 	head := fmt.Sprintf("<details><summary>%s without a finding</summary>\n\n", count(len(cases), "case"))
 	const foot = "\n</details>\n\n"
 	room -= len(head) + len(foot) + 100
@@ -150,7 +152,7 @@ func summaryDoubts(all []string) string {
 }
 
 // summaryEnd is where to look on.
-func summaryEnd(d Document) string {
+func summaryEnd(d report.Report) string {
 	var b strings.Builder
 	if d.Next != "" && len(d.Next) < 2000 && !strings.Contains(d.Next, "`") {
 		fmt.Fprintf(&b, "Next, where the run directory is: `%s`\n\n", oneLine(d.Next, 2000))

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/report"
+
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -14,8 +16,6 @@ import (
 // Bounds of the pages.
 const (
 	maxCards  = 10 // cases told in full on the overview
-	maxGating = 40 // charts of gating metrics per case
-	maxMoved  = 6  // charts of other metrics per case
 	maxRuns   = 15 // runs listed below a chart
 	maxEvents = 400
 	maxLinks  = 400 // files listed per attempt
@@ -23,7 +23,7 @@ const (
 
 // indexPage is what the overview shows.
 type indexPage struct {
-	D        Document
+	D        report.Report
 	Root     string // path of the run directory from the page
 	Up       string // path of the report directory from the page
 	Title    string
@@ -41,7 +41,7 @@ type indexPage struct {
 
 // caseView is a case as the overview shows it, and the head of its own page.
 type caseView struct {
-	Case
+	report.CaseReport
 	Root        string
 	Page        string // from the report directory
 	Short       string
@@ -113,7 +113,7 @@ type runView struct {
 // casePage is what the page of a case shows.
 type casePage struct {
 	caseView
-	D         Document
+	D         report.Report
 	Up        string
 	Title     string
 	RedBefore *linkView // the neighbours among the cases that did not pass, the worst first
@@ -130,7 +130,7 @@ type casePage struct {
 
 // attemptPage is an attempt on the page of its case.
 type attemptPage struct {
-	Attempt
+	report.AttemptReport
 	Root     string
 	Name     string
 	Tone     string
@@ -148,7 +148,7 @@ type attemptPage struct {
 
 // roleView is a role of an attempt.
 type roleView struct {
-	Role
+	report.RoleReport
 	Root    string
 	Tone    string
 	Ending  string
@@ -201,9 +201,9 @@ func wordTone(w verdict.Word) string {
 }
 
 // viewIndex prepares the overview.
-func viewIndex(d Document) indexPage {
+func viewIndex(d report.Report) indexPage {
 	p := indexPage{D: d, Root: "../", Title: label(d.Result) + ": " + d.Stage + ": " + d.Headline, Tone: tone(d.Result), Label: label(d.Result)}
-	var red []Case
+	var red []report.CaseReport
 	for _, c := range worstFirst(d.Cases) {
 		v := viewCase(c, p.Root)
 		p.GPUHours, p.GPUUsed = p.GPUHours+v.GPUHours, p.GPUUsed+v.GPUUsed
@@ -222,7 +222,7 @@ func viewIndex(d Document) indexPage {
 			p.MoreRed += 1 + len(g.More)
 			continue
 		}
-		card := viewCase(g.Case, p.Root)
+		card := viewCase(g.CaseReport, p.Root)
 		for _, c := range g.More {
 			card.Alike = append(card.Alike, linkView{Short: shortCase(c.ID), Page: casePath(c)})
 		}
@@ -242,7 +242,7 @@ func viewIndex(d Document) indexPage {
 }
 
 // runFault says in one sentence whose turn it is after a run.
-func runFault(d Document) string {
+func runFault(d report.Report) string {
 	if len(d.Cases) == 0 {
 		return "Nothing was tested."
 	}
@@ -274,8 +274,8 @@ func runFault(d Document) string {
 }
 
 // onlyRed is the one case that did not pass, nil if there are more or none.
-func onlyRed(d Document) *Case {
-	var only *Case
+func onlyRed(d report.Report) *report.CaseReport {
+	var only *report.CaseReport
 	for i := range d.Cases {
 		if green(d.Cases[i].Result) {
 			continue
@@ -289,13 +289,13 @@ func onlyRed(d Document) *Case {
 }
 
 // viewCase prepares what every page says of a case.
-func viewCase(c Case, root string) caseView {
+func viewCase(c report.CaseReport, root string) caseView {
 	v := caseView{
-		Case: c, Root: root, Page: casePath(c), Short: shortCase(c.ID), Tone: tone(c.Result), Label: label(c.Result),
+		CaseReport: c, Root: root, Page: casePath(c), Short: shortCase(c.ID), Tone: tone(c.Result), Label: label(c.Result),
 		Fault: fault(c), Failure: failureText(c), Line: viewLine(c, root),
 		Accept: acceptCommand(c),
 	}
-	rows := moved(c.Metrics)
+	rows := report.Moved(c.Metrics)
 	for i, r := range rows {
 		if i == 3 {
 			v.MoreMoved = len(rows) - i
@@ -303,7 +303,7 @@ func viewCase(c Case, root string) caseView {
 		}
 		v.Moved = append(v.Moved, viewRow(r))
 	}
-	if r := worstRow(c); r != nil {
+	if r := report.WorstRow(c); r != nil {
 		w := viewRow(*r)
 		v.Worst = &w
 	}
@@ -325,7 +325,7 @@ func viewCase(c Case, root string) caseView {
 }
 
 // viewLine is the line that explains a failure, with a link to its log.
-func viewLine(c Case, root string) *lineView {
+func viewLine(c report.CaseReport, root string) *lineView {
 	f := c.Finding
 	if f == nil || f.Line == nil {
 		return nil
@@ -341,7 +341,7 @@ func viewLine(c Case, root string) *lineView {
 }
 
 // failedAttempt is the counting attempt that the finding of a case is from.
-func failedAttempt(c Case) *Attempt {
+func failedAttempt(c report.CaseReport) *report.AttemptReport {
 	for i, a := range c.Attempts {
 		if a.Counts && a.Finding != nil && c.Finding != nil && a.Outcome != rundir.OutcomePassed {
 			return &c.Attempts[i]
@@ -351,12 +351,12 @@ func failedAttempt(c Case) *Attempt {
 }
 
 // attemptPath is the directory of an attempt, from the run directory.
-func attemptPath(c Case, a Attempt) string {
+func attemptPath(c report.CaseReport, a report.AttemptReport) string {
 	return fmt.Sprintf("cases/%s/rep-%d/attempt-%d", c.Slug, a.Rep, a.Attempt)
 }
 
 // casePath is the page of a case, from the report directory.
-func casePath(c Case) string { return "cases/" + c.Slug + ".html" }
+func casePath(c report.CaseReport) string { return "cases/" + c.Slug + ".html" }
 
 // href is a link to a kept file. A path that would leave the run directory, or
 // is none, is not linked.
@@ -383,7 +383,7 @@ func webLink(s string) string {
 
 // viewRow prepares a verdict for a table.
 func viewRow(r verdict.Row) rowView {
-	v := rowView{Row: r, Name: rowName(r), Tone: wordTone(r.Verdict), Word: word(r.Verdict), This: "–", Base: "–", Moved: "–", Why: plainReason(r)}
+	v := rowView{Row: r, Name: report.RowName(r), Tone: wordTone(r.Verdict), Word: report.Word(r.Verdict), This: "–", Base: "–", Moved: "–", Why: plainReason(r)}
 	if r.Value != nil {
 		v.This = quantity(*r.Value, r.Unit)
 	}
@@ -443,9 +443,9 @@ func viewChanges(r verdict.Row) []changeView {
 
 func viewRun(r verdict.Row, i int) runView {
 	run := r.Series[i]
-	v := runView{When: stamp(run.Time), Commit: shortCommit(run.Commit), Value: "–", Word: word(run.Verdict), Tone: wordTone(run.Verdict), ID: run.ID}
+	v := runView{When: stamp(run.Time), Commit: shortCommit(run.Commit), Value: "–", Word: report.Word(run.Verdict), Tone: wordTone(run.Verdict), ID: run.ID}
 	if i == len(r.Series)-1 {
-		v.Word, v.Tone = word(r.Verdict), wordTone(r.Verdict)
+		v.Word, v.Tone = report.Word(r.Verdict), wordTone(r.Verdict)
 	}
 	if m, ok := median(run.Values); ok {
 		v.Value = quantity(m, r.Unit)

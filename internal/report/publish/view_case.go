@@ -6,18 +6,20 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/report"
+
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // viewCasePage prepares the page of a case.
-func viewCasePage(d Document, c Case) casePage {
+func viewCasePage(d report.Report, c report.CaseReport) casePage {
 	const root = "../../"
 	p := casePage{caseView: viewCase(c, root), D: d, Up: "../", Title: label(c.Result) + ": " + shortCase(c.ID)}
 	p.RedBefore, p.RedAfter = redNeighbours(d, c)
 	p.PerfFirst = c.Outcome == rundir.OutcomePassed
 	charts := map[string]string{}
-	for k, r := range charted(c.Metrics) {
+	for k, r := range report.Charted(c.Metrics) {
 		charts[r.Point+"\x00"+r.Metric] = chartFile(c, k)
 	}
 	for _, r := range c.Metrics {
@@ -42,7 +44,9 @@ func viewCasePage(d Document, c Case) casePage {
 			p.Red = append(p.Red, v)
 		}
 	}
-	sort.SliceStable(p.Gating, func(i, j int) bool { return wordRank(p.Gating[i].Verdict) < wordRank(p.Gating[j].Verdict) })
+	sort.SliceStable(p.Gating, func(i, j int) bool {
+		return report.WordRank(p.Gating[i].Verdict) < report.WordRank(p.Gating[j].Verdict)
+	})
 	for _, a := range c.Attempts {
 		v := viewAttempt(c, a, root)
 		if a.Counts {
@@ -56,7 +60,7 @@ func viewCasePage(d Document, c Case) casePage {
 
 // redNeighbours lead from one case that did not pass to the next without the way
 // over the overview.
-func redNeighbours(d Document, c Case) (before, after *linkView) {
+func redNeighbours(d report.Report, c report.CaseReport) (before, after *linkView) {
 	if green(c.Result) {
 		return nil, nil
 	}
@@ -76,9 +80,9 @@ func redNeighbours(d Document, c Case) (before, after *linkView) {
 	return before, nil
 }
 
-func viewAttempt(c Case, a Attempt, root string) attemptPage {
-	p := attemptPage{Attempt: a, Root: root, Tone: "bad", Name: fmt.Sprintf("Attempt %d", a.Attempt)}
-	if slices.ContainsFunc(c.Attempts, func(a Attempt) bool { return a.Rep > 0 }) {
+func viewAttempt(c report.CaseReport, a report.AttemptReport, root string) attemptPage {
+	p := attemptPage{AttemptReport: a, Root: root, Tone: "bad", Name: fmt.Sprintf("Attempt %d", a.Attempt)}
+	if slices.ContainsFunc(c.Attempts, func(a report.AttemptReport) bool { return a.Rep > 0 }) {
 		p.Name = fmt.Sprintf("Repetition %d, attempt %d", a.Rep+1, a.Attempt)
 	}
 	switch a.Outcome {
@@ -118,8 +122,8 @@ func viewAttempt(c Case, a Attempt, root string) attemptPage {
 	return p
 }
 
-func viewRole(r Role, root string, f *rundir.Finding) roleView {
-	v := roleView{Role: r, Root: root, Ending: roleWords(r), Open: r.Status == roleRoot}
+func viewRole(r report.RoleReport, root string, f *rundir.Finding) roleView {
+	v := roleView{RoleReport: r, Root: root, Ending: roleWords(r), Open: r.Status == roleRoot}
 	v.Said = squeeze(strings.TrimPrefix(r.Why, "["+r.Name+"] "))
 	explains := ""
 	if r.Status == roleRoot && f != nil && f.Line != nil && !f.Line.Last {
@@ -154,47 +158,11 @@ func viewRole(r Role, root string, f *rundir.Finding) roleView {
 	return v
 }
 
-// charted is the rows of a case that a chart is drawn for: the gating ones, and
-// the others that moved most.
-func charted(rows []verdict.Row) []verdict.Row {
-	var gating []verdict.Row
-	for _, r := range rows {
-		if r.Gate && len(r.Series) > 0 {
-			gating = append(gating, r)
-		}
-	}
-	if len(gating) > maxGating {
-		byWeight(gating)
-		gating = gating[:maxGating]
-	}
-	others := movedBesides(rows)
-	n := 0
-	for _, r := range others {
-		if len(r.Series) > 0 && n < maxMoved {
-			gating = append(gating, r)
-			n++
-		}
-	}
-	return gating
-}
-
-// KeepCharted drops the histories of rows that no chart is drawn for: 45 metrics
-// of 200 cases with 90 runs each would make verdict.json larger than all logs.
-func KeepCharted(rows []verdict.Row) {
-	keep := map[string]bool{}
-	for _, r := range charted(rows) {
-		keep[r.Point+"\x00"+r.Metric] = true
-	}
-	for i := range rows {
-		if !keep[rows[i].Point+"\x00"+rows[i].Metric] {
-			rows[i].Series, rows[i].Levels = nil, nil
-		}
-	}
-}
-
 // chartFile and timelineFile are the names of the drawings below charts/.
-func chartFile(c Case, k int) string { return fmt.Sprintf("%s.metric-%d.svg", c.Slug, k+1) }
+func chartFile(c report.CaseReport, k int) string {
+	return fmt.Sprintf("%s.metric-%d.svg", c.Slug, k+1)
+}
 
-func timelineFile(c Case, a Attempt) string {
+func timelineFile(c report.CaseReport, a report.AttemptReport) string {
 	return fmt.Sprintf("%s.rep-%d.attempt-%d.svg", c.Slug, a.Rep, a.Attempt)
 }

@@ -6,6 +6,8 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/report"
+
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -50,22 +52,22 @@ func severity(result string) int {
 }
 
 // worstFirst is the cases ordered by severity, suite order within.
-func worstFirst(cases []Case) []Case {
-	out := append([]Case(nil), cases...)
+func worstFirst(cases []report.CaseReport) []report.CaseReport {
+	out := append([]report.CaseReport(nil), cases...)
 	sort.SliceStable(out, func(i, j int) bool { return severity(out[i].Result) < severity(out[j].Result) })
 	return out
 }
 
 // group is cases that ended for the same reason.
 type group struct {
-	Case
-	More []Case
+	report.CaseReport
+	More []report.CaseReport
 }
 
 // alike puts together neighbouring red cases whose failure was explained by the
 // same line, numbers aside: twenty cases on one broken container are one thing
 // to understand. Regressions are never put together.
-func alike(cases []Case) []group {
+func alike(cases []report.CaseReport) []group {
 	var out []group
 	at := map[string]int{}
 	for _, c := range cases {
@@ -75,13 +77,13 @@ func alike(cases []Case) []group {
 			continue
 		}
 		at[key] = len(out)
-		out = append(out, group{Case: c})
+		out = append(out, group{CaseReport: c})
 	}
 	return out
 }
 
 // cause is what alike goes by, "" for a case that stands alone.
-func cause(c Case) string {
+func cause(c report.CaseReport) string {
 	f := c.Finding
 	if f == nil || f.Line == nil || f.Line.Text == "" {
 		return ""
@@ -123,7 +125,7 @@ func label(result string) string {
 }
 
 // fault says in one sentence whose turn it is.
-func fault(c Case) string {
+func fault(c report.CaseReport) string {
 	switch c.Result {
 	case resultInfra:
 		return "Infrastructure, not your change." + tries(c)
@@ -144,10 +146,10 @@ func fault(c Case) string {
 			return "A known failure: it does not turn the run red."
 		}
 		if c.Known != "" && c.Verdict != "" && c.Verdict != verdict.Pass && c.Verdict != verdict.Improvement {
-			return fmt.Sprintf("Listed as a known failure: its verdict, %s, does not turn the run red.", word(c.Verdict))
+			return fmt.Sprintf("Listed as a known failure: its verdict, %s, does not turn the run red.", report.Word(c.Verdict))
 		}
 		if c.Known == "" && (c.Verdict == verdict.Collecting || c.Verdict == verdict.NoBaseline) {
-			return fmt.Sprintf("Nothing to do. Its speed was not judged: %s, which the policy allows.", word(c.Verdict)) + tries(c)
+			return fmt.Sprintf("Nothing to do. Its speed was not judged: %s, which the policy allows.", report.Word(c.Verdict)) + tries(c)
 		}
 		return "Nothing to do." + tries(c)
 	default:
@@ -156,7 +158,7 @@ func fault(c Case) string {
 }
 
 // tries says that attempts before the last were lost.
-func tries(c Case) string {
+func tries(c report.CaseReport) string {
 	n := 0
 	for _, a := range c.Attempts {
 		if !a.Counts {
@@ -173,7 +175,7 @@ func tries(c Case) string {
 	}
 }
 
-func testFault(c Case) string {
+func testFault(c report.CaseReport) string {
 	f := c.Finding
 	switch {
 	case f == nil:
@@ -189,8 +191,8 @@ func testFault(c Case) string {
 	}
 }
 
-func regressionFault(c Case) string {
-	r := worstRow(c)
+func regressionFault(c report.CaseReport) string {
+	r := report.WorstRow(c)
 	switch {
 	case r == nil:
 		return "Slower than the baseline."
@@ -207,7 +209,7 @@ func newestIs(r verdict.Row, id string) bool {
 	return len(r.Series) > 0 && r.Series[len(r.Series)-1].ID == id
 }
 
-func noVerdictFault(c Case) string {
+func noVerdictFault(c report.CaseReport) string {
 	switch c.Verdict {
 	case verdict.Collecting:
 		return "The test passed; the history is too short to judge its speed."
@@ -224,19 +226,6 @@ func noVerdictFault(c Case) string {
 	}
 }
 
-// moved is the gating rows that a reader has to look at, worst first: whatever
-// was measured and is not a pass.
-func moved(rows []verdict.Row) []verdict.Row {
-	var out []verdict.Row
-	for _, r := range rows {
-		if r.Gate && r.Verdict != verdict.Pass && r.Value != nil {
-			out = append(out, r)
-		}
-	}
-	byWeight(out)
-	return out
-}
-
 // notMeasured is how many gating rows have no value.
 func notMeasured(rows []verdict.Row) int {
 	n := 0
@@ -248,92 +237,11 @@ func notMeasured(rows []verdict.Row) int {
 	return n
 }
 
-// movedBesides is the other rows that became better or worse, largest first.
-func movedBesides(rows []verdict.Row) []verdict.Row {
-	var out []verdict.Row
-	for _, r := range rows {
-		if !r.Gate && (r.Verdict == verdict.Regression || r.Verdict == verdict.Improvement) {
-			out = append(out, r)
-		}
-	}
-	byWeight(out)
-	return out
-}
-
-// byWeight sorts rows: those that turn the run red first, by word, then by how
-// much worse they are.
-func byWeight(rows []verdict.Row) {
-	sort.SliceStable(rows, func(i, j int) bool {
-		a, b := rows[i], rows[j]
-		if a.Advisory != b.Advisory {
-			return !a.Advisory
-		}
-		if x, y := wordRank(a.Verdict), wordRank(b.Verdict); x != y {
-			return x < y
-		}
-		return weight(a) > weight(b)
-	})
-}
-
-func wordRank(w verdict.Word) int {
-	for i, o := range []verdict.Word{
-		verdict.Regression, verdict.Invalid, verdict.BaselineUnavailable, verdict.Inconclusive,
-		verdict.NoBaseline, verdict.Collecting, verdict.Improvement, verdict.Pass,
-	} {
-		if o == w {
-			return i
-		}
-	}
-	return 0
-}
-
-// weight is how much a row matters among those of its word.
-func weight(r verdict.Row) float64 {
-	switch {
-	case r.Worse == nil:
-		return 0
-	case r.Verdict == verdict.Regression:
-		return *r.Worse
-	default:
-		return math.Abs(*r.Worse)
-	}
-}
-
-// worstRow is the row that decided the verdict of a case, nil if none did.
-func worstRow(c Case) *verdict.Row {
-	for _, r := range moved(c.Metrics) {
-		if !r.Advisory && r.Verdict == c.Verdict {
-			return &r
-		}
-	}
-	return nil
-}
-
-// word is a verdict for people.
-func word(w verdict.Word) string {
-	switch w {
-	case verdict.NoBaseline:
-		return "no baseline"
-	case verdict.BaselineUnavailable:
-		return "baseline unavailable"
-	default:
-		return string(w)
-	}
-}
-
-// rowName is a metric with its benchmark point.
-func rowName(r verdict.Row) string {
-	if r.Point == "" {
-		return r.Metric
-	}
-	return r.Metric + " at " + r.Point
-}
-
 // rowText is one row in a line.
 func rowText(r verdict.Row) string {
-	text := shortenMiddle(rowName(r), 100) + ": " // the numbers matter more
+	text := shortenMiddle(report.RowName(r), 100) + ": " // the numbers matter more
 	if r.Value == nil {
-		return text + word(r.Verdict)
+		return text + report.Word(r.Verdict)
 	}
 	text += quantity(*r.Value, r.Unit)
 	if r.Worse != nil {
@@ -349,7 +257,7 @@ func rowText(r verdict.Row) string {
 		return text + " (back, but the regression is still open)"
 	}
 	if r.Verdict != verdict.Regression || r.Worse == nil {
-		text += " (" + word(r.Verdict) + ")"
+		text += " (" + report.Word(r.Verdict) + ")"
 	}
 	return text
 }
@@ -398,10 +306,10 @@ func plainReason(r verdict.Row) string {
 }
 
 // plainMessage is the message of a case likewise.
-func plainMessage(c Case) string {
+func plainMessage(c report.CaseReport) string {
 	for _, r := range c.Metrics {
 		if r.Reason != "" && c.Message == r.Metric+": "+r.Reason {
-			return rowName(r) + ": " + plainReason(r)
+			return report.RowName(r) + ": " + plainReason(r)
 		}
 	}
 	return c.Message
@@ -416,7 +324,7 @@ func lastLine(l *rundir.LogLine) string {
 }
 
 // failureText is the message of a finding without the line that it repeats.
-func failureText(c Case) string {
+func failureText(c report.CaseReport) string {
 	text := plainMessage(c)
 	if f := c.Finding; f != nil && f.Line != nil {
 		text = strings.TrimSuffix(strings.TrimSuffix(text, strings.TrimSpace(f.Line.Text)), ": ")

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"github.com/ci-disagg/ci-disagg/internal/report"
+
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -27,7 +29,7 @@ const (
 // Write publishes d into the report directory dir: the pages and their drawings,
 // summary.md, and verdict.json last, because its presence says that the report
 // is complete. Pages and drawings of an earlier report are removed.
-func Write(dir string, d Document) error {
+func Write(dir string, d report.Report) error {
 	for _, sub := range []string{caseDir, chartDir} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), rundir.DirMode); err != nil {
 			return err
@@ -44,7 +46,7 @@ func Write(dir string, d Document) error {
 
 // writeVerdict writes d as JSON, its head indented and each case on one line: a
 // suite of 200 cases with their histories is never in memory a second time.
-func writeVerdict(w io.Writer, d Document) error {
+func writeVerdict(w io.Writer, d report.Report) error {
 	cases := d.Cases
 	d.Cases = nil
 	head, err := json.MarshalIndent(d, "", "  ")
@@ -81,7 +83,7 @@ func writeVerdict(w io.Writer, d Document) error {
 }
 
 // writePages writes everything below dir that a browser shows.
-func writePages(dir string, d Document) error {
+func writePages(dir string, d report.Report) error {
 	style, err := templates.ReadFile("templates/" + styleFile)
 	if err != nil {
 		return err
@@ -120,16 +122,16 @@ func writePages(dir string, d Document) error {
 
 // writeCase writes the drawings and the page of one case and gives their names
 // relative to dir.
-func writeCase(dir string, d Document, c Case) ([]string, error) {
+func writeCase(dir string, d report.Report, c report.CaseReport) ([]string, error) {
 	var names []string
 	write := func(name string, data []byte) error {
 		names = append(names, name)
 		return rundir.WriteDerived(filepath.Join(dir, name), data, rundir.FileMode)
 	}
-	for k, r := range charted(c.Metrics) {
+	for k, r := range report.Charted(c.Metrics) {
 		drawing, err := HistoryChart(r)
 		if err != nil {
-			return nil, fmt.Errorf("chart of %s: %w", rowName(r), err)
+			return nil, fmt.Errorf("chart of %s: %w", report.RowName(r), err)
 		}
 		if err := write(filepath.Join(chartDir, chartFile(c, k)), drawing); err != nil {
 			return nil, err

@@ -13,10 +13,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/report"
+
 	"github.com/joshdk/go-junit"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ci-disagg/ci-disagg/internal/report/publish"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -84,9 +85,9 @@ func Outcome(t testing.TB, run rundir.Dir) rundir.AttemptOutcome {
 }
 
 // Document is the run's verdict.json.
-func Document(t testing.TB, run rundir.Dir) publish.Document {
+func Document(t testing.TB, run rundir.Dir) report.Report {
 	t.Helper()
-	var d publish.Document
+	var d report.Report
 	require.NoError(t, rundir.ReadJSON(filepath.Join(run.Report(), rundir.ReportVerdict), &d))
 	return d
 }

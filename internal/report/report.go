@@ -1,4 +1,4 @@
-package publish
+package report
 
 import (
 	"time"
@@ -7,12 +7,12 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// DocumentSchema is the version of verdict.json. It grows when a field changes
+// ReportSchema is the version of verdict.json. It grows when a field changes
 // its meaning or goes; new fields do not change it.
-const DocumentSchema = 1
+const ReportSchema = 1
 
-// Document is verdict.json: everything that is said about a run.
-type Document struct {
+// Report is verdict.json: everything that is decided and said about a run.
+type Report struct {
 	Schema   int          `json:"schema"`
 	Tool     string       `json:"tool"` // ci-disagg version
 	RunID    string       `json:"run_id"`
@@ -27,7 +27,7 @@ type Document struct {
 	Result   string       `json:"result"`   // passed, test_failed, usage, infra, regression, no_verdict, interrupted
 	Headline string       `json:"headline"` // one sentence
 	Counts   Counts       `json:"counts"`
-	Cases    []Case       `json:"cases"` // in suite order
+	Cases    []CaseReport `json:"cases"` // in suite order
 	Warnings []string     `json:"warnings,omitempty"`
 	Next     string       `json:"next,omitempty"` // the one command to run next
 }
@@ -46,8 +46,8 @@ type Counts struct {
 	Interrupted int `json:"interrupted,omitempty"` // the run was ended before they were through
 }
 
-// Case is everything that is said about one case.
-type Case struct {
+// CaseReport is everything that is decided and said about one case.
+type CaseReport struct {
 	ID       string          `json:"id"`
 	Slug     string          `json:"slug"`
 	Mode     string          `json:"mode,omitempty"`
@@ -60,7 +60,7 @@ type Case struct {
 	Known    string          `json:"known_bug,omitempty"`
 	Metrics  []verdict.Row   `json:"metrics,omitempty"`
 	Problems []string        `json:"validity_problems,omitempty"` // why a measurement is invalid
-	Attempts []Attempt       `json:"attempts,omitempty"`          // all, in order; the last of each repetition counts
+	Attempts []AttemptReport `json:"attempts,omitempty"`          // all, in order; the last of each repetition counts
 	// Match are the properties of the plan (GPU type, parallelism, …) and Points
 	// the benchmark points that were planned, for exports.
 	Match         map[string]string `json:"match,omitempty"`
@@ -72,8 +72,8 @@ type Case struct {
 	Next          string            `json:"next,omitempty"` // the one command to run next for this case
 }
 
-// Attempt is one job of a case.
-type Attempt struct {
+// AttemptReport is one job of a case.
+type AttemptReport struct {
 	Rep          int                `json:"rep"`
 	Attempt      int                `json:"attempt"`
 	Why          string             `json:"why,omitempty"`
@@ -88,13 +88,13 @@ type Attempt struct {
 	GPUHours     float64            `json:"gpu_hours_allocated"`
 	GPUHoursUsed float64            `json:"gpu_hours_used"`
 	Phases       []rundir.PhaseSpan `json:"phases,omitempty"`
-	Roles        []Role             `json:"roles,omitempty"`
+	Roles        []RoleReport       `json:"roles,omitempty"`
 	Timeline     []rundir.Event     `json:"timeline,omitempty"`
 	Artifacts    []Link             `json:"artifacts,omitempty"`
 }
 
-// Role is one role of one attempt.
-type Role struct {
+// RoleReport is one role of one attempt.
+type RoleReport struct {
 	rundir.RoleRecord
 	Status string   `json:"status"` // passed, failed, root, collateral, not_started
 	Why    string   `json:"why,omitempty"`

@@ -1,0 +1,146 @@
+package report
+
+import (
+	"math"
+	"sort"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+)
+
+// Bounds of the charts of a case.
+const (
+	maxGating = 40 // of gating metrics
+	maxMoved  = 6  // of other metrics
+)
+
+// Moved is the gating rows that a reader has to look at, worst first: whatever
+// was measured and is not a pass.
+func Moved(rows []verdict.Row) []verdict.Row {
+	var out []verdict.Row
+	for _, r := range rows {
+		if r.Gate && r.Verdict != verdict.Pass && r.Value != nil {
+			out = append(out, r)
+		}
+	}
+	ByWeight(out)
+	return out
+}
+
+// MovedBesides is the other rows that became better or worse, largest first.
+func MovedBesides(rows []verdict.Row) []verdict.Row {
+	var out []verdict.Row
+	for _, r := range rows {
+		if !r.Gate && (r.Verdict == verdict.Regression || r.Verdict == verdict.Improvement) {
+			out = append(out, r)
+		}
+	}
+	ByWeight(out)
+	return out
+}
+
+// ByWeight sorts rows: those that turn the run red first, by word, then by how
+// much worse they are.
+func ByWeight(rows []verdict.Row) {
+	sort.SliceStable(rows, func(i, j int) bool {
+		a, b := rows[i], rows[j]
+		if a.Advisory != b.Advisory {
+			return !a.Advisory
+		}
+		if x, y := WordRank(a.Verdict), WordRank(b.Verdict); x != y {
+			return x < y
+		}
+		return weight(a) > weight(b)
+	})
+}
+
+func WordRank(w verdict.Word) int {
+	for i, o := range []verdict.Word{
+		verdict.Regression, verdict.Invalid, verdict.BaselineUnavailable, verdict.Inconclusive,
+		verdict.NoBaseline, verdict.Collecting, verdict.Improvement, verdict.Pass,
+	} {
+		if o == w {
+			return i
+		}
+	}
+	return 0
+}
+
+// weight is how much a row matters among those of its word.
+func weight(r verdict.Row) float64 {
+	switch {
+	case r.Worse == nil:
+		return 0
+	case r.Verdict == verdict.Regression:
+		return *r.Worse
+	default:
+		return math.Abs(*r.Worse)
+	}
+}
+
+// WorstRow is the row that decided the verdict of a case, nil if none did.
+func WorstRow(c CaseReport) *verdict.Row {
+	for _, r := range Moved(c.Metrics) {
+		if !r.Advisory && r.Verdict == c.Verdict {
+			return &r
+		}
+	}
+	return nil
+}
+
+// Word is a verdict for people.
+func Word(w verdict.Word) string {
+	switch w {
+	case verdict.NoBaseline:
+		return "no baseline"
+	case verdict.BaselineUnavailable:
+		return "baseline unavailable"
+	default:
+		return string(w)
+	}
+}
+
+// RowName is a metric with its benchmark point.
+func RowName(r verdict.Row) string {
+	if r.Point == "" {
+		return r.Metric
+	}
+	return r.Metric + " at " + r.Point
+}
+
+// Charted is the rows of a case that a chart is drawn for: the gating ones, and
+// the others that moved most.
+func Charted(rows []verdict.Row) []verdict.Row {
+	var gating []verdict.Row
+	for _, r := range rows {
+		if r.Gate && len(r.Series) > 0 {
+			gating = append(gating, r)
+		}
+	}
+	if len(gating) > maxGating {
+		ByWeight(gating)
+		gating = gating[:maxGating]
+	}
+	others := MovedBesides(rows)
+	n := 0
+	for _, r := range others {
+		if len(r.Series) > 0 && n < maxMoved {
+			gating = append(gating, r)
+			n++
+		}
+	}
+	return gating
+}
+
+// KeepCharted drops the histories of rows that no chart is drawn for: 45 metrics
+// of 200 cases with 90 runs each would make verdict.json larger than all logs.
+func KeepCharted(rows []verdict.Row) {
+	keep := map[string]bool{}
+	for _, r := range Charted(rows) {
+		keep[r.Point+"\x00"+r.Metric] = true
+	}
+	for i := range rows {
+		if !keep[rows[i].Point+"\x00"+rows[i].Metric] {
+			rows[i].Series, rows[i].Levels = nil, nil
+		}
+	}
+}
