@@ -1,0 +1,145 @@
+package junit
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// FuzzRead: whatever the input, Read neither panics nor fails in another way than
+// by a Problem, counts agree with what it visits, and what it visited is written
+// in a form that reads back as the same.
+func FuzzRead(f *testing.F) {
+	for _, e := range corpus(f) {
+		if data := e.bytes(f); len(data) < 20_000 {
+			f.Add(data)
+		}
+	}
+	f.Add([]byte("<testsuite><testcase><testcase name='in'/><foo><failure/></foo></testcase></testsuite>"))
+	f.Add([]byte("<testsuite><testcase name='a\x1b[31m' classname='&#x1B;&lt;'><failure message='\r\n'>]]&gt;</failure></testcase>"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		file, cases, _, err := readAll(bytes.NewReader(data), ReadOptions{MaxCase: 1 << 20, MaxBytes: 1 << 22})
+		var p *Problem
+		if err != nil && !errors.As(err, &p) {
+			t.Fatalf("not a problem of the file: %v", err)
+		}
+		require.Len(t, cases, file.Counts.Tests)
+		spansAgree(t, data, cases)
+		again := rewritten(t, cases)
+		require.Len(t, again, len(cases))
+		for i := range cases {
+			require.Equal(t, normal(cases[i]), normal(again[i]))
+		}
+	})
+}
+
+// spansAgree holds what Read tells of the spans of cases against their values: the
+// same cases, and the bytes of one give it again.
+func spansAgree(t *testing.T, data []byte, cases []*Case) {
+	t.Helper()
+	n := 0
+	f, err := Read(bytes.NewReader(data), "x", ReadOptions{MaxCase: 1 << 20, MaxBytes: 1 << 22}, Visitor{Span: func(s *Span) error {
+		c := cases[n]
+		n++
+		require.Equal(t, c.Name, string(s.Name))
+		require.Equal(t, c.Classname, string(s.Classname))
+		require.Equal(t, c.Status(), s.Status)
+		require.Equal(t, c.Time, s.Time)
+		require.Equal(t, c.Offset, s.Offset)
+		if s.Offset+s.Len > int64(len(data)) || !bytes.HasPrefix(data[s.Offset:], []byte("<")) {
+			return nil // in another encoding
+		}
+		span := data[s.Offset : s.Offset+s.Len]
+		if one, err := ReadCase(span); err == nil {
+			got, want := *one, *c
+			got.Suite, got.Offset, want.Suite, want.Offset = nil, 0, nil, 0
+			require.Equal(t, want, got)
+		}
+		if s.Plain {
+			plainAgrees(t, span, c)
+		}
+		return nil
+	}})
+	if err != nil {
+		var p *Problem
+		require.ErrorAs(t, err, &p)
+	}
+	require.Equal(t, n, f.Counts.Tests)
+}
+
+// plainAgrees: a plain case is the same to every reader.
+func plainAgrees(t *testing.T, span []byte, c *Case) {
+	t.Helper()
+	var doc bytes.Buffer
+	w := NewWriter(&doc, WriteOptions{})
+	w.Begin("x", Counts{}, 0)
+	w.BeginSuite(&Suite{Name: "s"}, Counts{}, 0)
+	w.BeginRaw()
+	_, err := w.Write(span)
+	require.NoError(t, err)
+	w.EndSuite(nil, nil)
+	require.NoError(t, w.End())
+	require.NoError(t, Audit(bytes.NewReader(doc.Bytes()), func(yield func(Decision) bool) {
+		yield(Decision{"s", c.Classname, c.Name, c.Status()})
+	}))
+	f, again, _, err := readAll(&doc, ReadOptions{})
+	require.NoError(t, err)
+	require.Zero(t, f.Repaired)
+	again[0].Suite, again[0].Offset = c.Suite, c.Offset
+	require.Equal(t, c, again[0])
+}
+
+// rewritten writes cases and reads them back.
+func rewritten(t *testing.T, cases []*Case) []*Case {
+	t.Helper()
+	var doc bytes.Buffer
+	d := &Document{Name: "x", Suites: []DocumentSuite{{Suite: Suite{Name: "s"}, Cases: cases}}}
+	require.NoError(t, WriteDocument(&doc, d, WriteOptions{}))
+	file, again, suites, err := readAll(&doc, ReadOptions{})
+	require.NoError(t, err)
+	require.True(t, file.Ours)
+	require.Zero(t, file.Repaired)
+	require.Equal(t, d.Counts(), file.Counts)
+	require.Len(t, suites, 1)
+	return again
+}
+
+// normal is a case as it is after one round: names that XML takes, without the
+// place where it stood.
+func normal(c *Case) Case {
+	n := *c
+	n.Suite, n.Offset, n.Results, n.Extra = nil, 0, nil, nil
+	n.Attrs = normalAttrs(c.Attrs)
+	for _, r := range c.Results {
+		r.Attrs = normalAttrs(r.Attrs)
+		n.Results = append(n.Results, r)
+	}
+	for _, e := range c.Extra {
+		n.Extra = append(n.Extra, Extra{xmlName(e.Name), normalAttrs(e.Attrs), e.Text})
+	}
+	return n
+}
+
+func normalAttrs(attrs []Attr) []Attr {
+	var out []Attr
+	for _, a := range attrs {
+		out = addAttr(out, Attr{xmlName(a.Name), a.Value})
+	}
+	return out
+}
+
+// FuzzClean: what Clean gives is clean, and stays as it is.
+func FuzzClean(f *testing.F) {
+	f.Add("a\x1b[31mb#x1B[0m\x00\xff\u009b1m")
+	f.Add(strings.Repeat("#x1B", 3) + "[0m")
+	f.Fuzz(func(t *testing.T, s string) {
+		out := Clean(s)
+		require.Equal(t, out, Clean(out))
+		for _, r := range out {
+			require.True(t, legal(r) && r != 0x7F && r != '\r', "%q", r)
+		}
+	})
+}

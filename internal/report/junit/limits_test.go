@@ -1,0 +1,59 @@
+package junit
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestReadStopsOnError(t *testing.T) {
+	t.Parallel()
+	doc := "<testsuite>" + strings.Repeat("<testcase name='a'/>", 100_000) + "</testsuite>"
+	stop := errors.New("enough")
+	n := 0
+	_, err := Read(strings.NewReader(doc), "x", ReadOptions{}, Visitor{Case: func(*Case) error {
+		if n++; n == 10 {
+			return stop
+		}
+		return nil
+	}})
+	require.ErrorIs(t, err, stop)
+	require.Equal(t, 10, n)
+
+	_, cases, _, err := readAll(io.MultiReader(strings.NewReader("<testsuite><testcase name='a'/>"), iotest.ErrReader(stop)), ReadOptions{})
+	var p *Problem
+	require.ErrorAs(t, err, &p)
+	require.Equal(t, Unread, p.Kind)
+	require.ErrorIs(t, err, stop)
+	require.Len(t, cases, 1)
+}
+
+func TestReadLimits(t *testing.T) {
+	t.Parallel()
+	kind := func(doc string, o ReadOptions) ProblemKind {
+		_, _, _, err := readAll(strings.NewReader(doc), o)
+		var p *Problem
+		require.ErrorAs(t, err, &p)
+		return p.Kind
+	}
+	long := strings.Repeat("x", 1<<20)
+	small := ReadOptions{MaxCase: 1 << 18}
+	require.Equal(t, TooLarge, kind("<testsuite><testcase><system-out>"+long+"</system-out></testcase></testsuite>", small))
+	require.Equal(t, TooLarge, kind("<testsuite><testcase name='"+long+"'/></testsuite>", small))
+	require.Equal(t, TooLarge, kind("<testsuite><testcase><flakyError>"+long+"</flakyError></testcase></testsuite>", small))
+	require.Equal(t, TooLarge, kind("<testsuite><system-out>"+long+"</system-out></testsuite>", small))
+	require.Equal(t, TooLarge, kind("<testsuite>"+strings.Repeat("<testcase/>", 1<<16)+"</testsuite>", ReadOptions{MaxBytes: 1 << 18}))
+	require.Equal(t, TooLarge, kind("<testsuite><testcase>"+strings.Repeat("<a/>", maxPieces+10)+"</testcase></testsuite>", ReadOptions{}))
+	require.Equal(t, TooLarge, kind("<testsuite"+strings.Repeat(" a='1'", maxAttrs+1)+"/>", ReadOptions{}))
+	// what a suite says is held until its end, that of the suites around it, too
+	half := "<system-out>" + long[:1<<17] + "</system-out>"
+	require.Equal(t, TooLarge, kind("<testsuite>"+half+"<testsuite>"+half+"</testsuite></testsuite>", small))
+	require.Equal(t, TooLarge, kind("<testsuite>"+strings.Repeat("<system-out/>", 1<<13)+"</testsuite>", small))
+	_, cases, _, err := readAll(strings.NewReader("<testsuites>"+strings.Repeat("<testsuite><testcase/>"+half+"</testsuite>", 3)+"</testsuites>"), small)
+	require.NoError(t, err, "each on its own is small")
+	require.Len(t, cases, 3)
+}

@@ -1,0 +1,103 @@
+package junit
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ParseTime reads the time of a case as Jenkins does, and a few forms more that
+// runners write: a decimal comma, h:mm:ss, Go's 1m30s. What is no time is 0.
+func ParseTime(s string) time.Duration {
+	s = strings.TrimSpace(s)
+	if f, ok := parseFloat(s); ok {
+		return clampTime(f)
+	}
+	if i := strings.LastIndexByte(s, ','); i >= 0 && strings.Count(s, ",") == 1 && len(s)-i != 4 && !strings.Contains(s, ".") {
+		s = s[:i] + "." + s[i+1:]
+	}
+	s = strings.ReplaceAll(s, ",", "")
+	if d, err := time.ParseDuration(s); err == nil {
+		return clampTime(d.Seconds())
+	}
+	var total float64
+	parts := strings.Split(s, ":")
+	if len(parts) > 3 {
+		return 0
+	}
+	for _, p := range parts {
+		f, ok := parseFloat(p)
+		if !ok {
+			return 0
+		}
+		total = total*60 + f
+	}
+	return clampTime(total)
+}
+
+func parseFloat(s string) (float64, bool) {
+	f, err := strconv.ParseFloat(s, 64)
+	return f, err == nil && !math.IsNaN(f) && !math.IsInf(f, 0)
+}
+
+// maxTime is what Jenkins takes for the longest possible test.
+const maxTime = 365 * 24 * time.Hour
+
+func clampTime(seconds float64) time.Duration {
+	switch {
+	case seconds <= 0:
+		return 0
+	case seconds >= maxTime.Seconds():
+		return maxTime
+	default:
+		return time.Duration(math.Round(seconds*1e6)) * time.Microsecond
+	}
+}
+
+// simpleTime reads digits, or digits with a point among them, as everybody does.
+// ok is false for any other spelling.
+func simpleTime(b []byte) (d time.Duration, ok bool) {
+	var n, scale int64 = 0, 0
+	for i, c := range b {
+		switch {
+		case c == '.' && scale == 0 && i > 0 && i+1 < len(b):
+			scale = 1
+		case c >= '0' && c <= '9' && i < 16:
+			n, scale = n*10+int64(c-'0'), scale*10
+		default:
+			return 0, false
+		}
+	}
+	scale = max(scale, 1)
+	const micros = 1_000_000
+	if n >= int64(maxTime/time.Second)*min(scale, micros) || len(b) == 0 {
+		return 0, false
+	}
+	if scale > micros {
+		return clampTime(float64(n) / float64(scale)), true
+	}
+	return time.Duration(n*(micros/scale)) * time.Microsecond, true
+}
+
+// Seconds is d as reports have it, to the microsecond: 1.234000.
+func Seconds(d time.Duration) string {
+	return strconv.FormatFloat(float64(d.Round(time.Microsecond).Microseconds())/1e6, 'f', 6, 64)
+}
+
+// ParseTimestamp reads the forms that runners write. Without a zone it is UTC, as
+// for Jenkins.
+func ParseTimestamp(s string) (time.Time, bool) {
+	for _, layout := range []string{
+		time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05", "2006-01-02T15:04:05Z0700",
+		"2006-01-02 15:04:05 Z0700", "2006-01-02 15:04:05 Z07:00", time.RFC1123, time.RFC1123Z, time.UnixDate,
+	} {
+		if t, err := time.Parse(layout, strings.TrimSpace(s)); err == nil {
+			return t.UTC().Round(time.Microsecond), true
+		}
+	}
+	return time.Time{}, false
+}
+
+// Timestamp is t as reports have it, in UTC.
+func Timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.999999Z") }
