@@ -19,6 +19,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
+	"github.com/ci-disagg/ci-disagg/internal/report/bench/formats"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	merge "github.com/ci-disagg/ci-disagg/internal/report/oldmerge"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -230,6 +231,11 @@ func (c config) metrics() (metric.Table, error) {
 		return table, err
 	}
 	return bench.Extend(table, c.Perf.Readers)
+}
+
+// reader reads the outputs of benchmark clients.
+func (c config) reader(metrics metric.Table) bench.Reader {
+	return bench.Reader{Metrics: metrics, Formats: formats.All(), Generic: c.Perf.Readers}
 }
 
 // profile is the cluster's profile and name: the flag's, else the config's, else

@@ -15,7 +15,6 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
-	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	merge "github.com/ci-disagg/ci-disagg/internal/report/oldmerge"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish"
@@ -154,7 +153,7 @@ func newReporter(ctx context.Context, h host, cfg config, dir rundir.Dir, save b
 	b := report.Builder{
 		Tool: buildVersion(), Off: cfg.Perf.Off, Classes: classes,
 		Accuracy: cfg.Perf.Accuracy.Gates, AccuracyAdvisory: cfg.Perf.Accuracy.Advisory,
-		Reader: bench.Reader{Metrics: metrics, Generic: cfg.Perf.Readers},
+		Reader: cfg.reader(metrics),
 		Match:  cfg.Perf.Match,
 		Setup:  baseline.Setup{Pins: pins, Policy: cfg.Perf.Policy, Metrics: metrics},
 		Merge:  merge.Options{NoCaps: cfg.Report.NoCaps, StrictXSD: cfg.Report.StrictXSD, Flaky: cfg.Report.Flaky, Allow: allowed(cfg.Perf.Policy)},

@@ -47,7 +47,7 @@ func (o subjectFlags) subject(h host, cfg config, metrics metric.Table, want run
 		return s, nil, err
 	}
 	at := s.Record.Time
-	scores, err := o.read(h, &s.Record, bench.Reader{Metrics: metrics, Generic: cfg.Perf.Readers}, want, args)
+	scores, err := o.read(h, &s.Record, cfg.reader(metrics), want, args)
 	if !at.IsZero() {
 		s.Record.Time = at
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
+	"github.com/ci-disagg/ci-disagg/internal/report/bench/formats"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	junit "github.com/ci-disagg/ci-disagg/internal/report/oldjunit"
 	merge "github.com/ci-disagg/ci-disagg/internal/report/oldmerge"
@@ -143,7 +144,7 @@ func builder(t *testing.T, n int) Builder {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, store.Close()) })
 	b := Builder{
-		Tool: "test", Reader: bench.Reader{Metrics: metric.Default()},
+		Tool: "test", Reader: bench.Reader{Metrics: metric.Default(), Formats: formats.All()},
 		Setup: baseline.Setup{Store: store, Metrics: metric.Default(), Policy: verdict.Policy{RerunsUnavailable: true}},
 	}
 	for i := range n {

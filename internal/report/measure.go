@@ -76,9 +76,9 @@ func (m *measured) addRepetition(v attemptView) {
 // come first; only when they hold nothing is the client role's log read, which
 // repeats them.
 func (b Builder) results(plan rundir.Plan, a attemptView) ([]bench.Result, []string) {
-	found, err := b.Reader.Gather(a.Dir.Output())
+	found, err := b.Reader.GatherIn(string(a.Dir), below(a.Dir, a.Dir.Output()))
 	if err == nil && len(found.Results) == 0 && plan.Drain.Role != "" {
-		found, err = b.Reader.Gather(a.Dir.RoleLog(plan.Drain.Role))
+		found, err = b.Reader.GatherIn(string(a.Dir), below(a.Dir, a.Dir.RoleLog(plan.Drain.Role)))
 	}
 	var problems []string
 	if err != nil {
@@ -91,6 +91,11 @@ func (b Builder) results(plan rundir.Plan, a attemptView) ([]bench.Result, []str
 		problems = append(problems, p.String())
 	}
 	return found.Results, problems
+}
+
+// below is a path in the attempt's directory, relative to it.
+func below(dir rundir.AttemptDir, path string) string {
+	return strings.TrimPrefix(filepath.ToSlash(path), filepath.ToSlash(string(dir))+"/")
 }
 
 // stale are the files that were written before the attempt began: results of

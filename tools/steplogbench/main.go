@@ -40,13 +40,17 @@ func run(args []string, out io.Writer, now func() time.Time) error {
 	if err != nil {
 		return err
 	}
-	start := now()
-	steps, err := bench.DeviceSteps([]bench.Worker{{File: fs.Arg(0)}})
+	f, err := os.Open(fs.Arg(0))
 	if err != nil {
 		return err
 	}
+	start := now()
+	results, err := bench.Read(f, fs.Arg(0))
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
 	took := now().Sub(start).Seconds()
-	w := steps.Workers[0]
+	w := results[0].Steps
 	fmt.Fprintf(out, "rows=%d used=%d tokens=%d mean=%.9f median=%.9f seconds=%.3f mb_per_s=%.0f\n",
 		w.Rows, w.Used, w.Tokens, w.Mean, w.Median, took, float64(info.Size())/1e6/took)
 	return nil

@@ -1,12 +1,27 @@
 package bench
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
 )
+
+// Score is what an accuracy run measured on one task with one filter.
+type Score struct {
+	Task    string  // gsm8k, …
+	Filter  string  // flexible-extract, strict-match, none, …
+	Metric  string  // exact_match, acc, …
+	Value   float64 // in Unit
+	StdErr  float64 // in Unit; NaN = not given
+	Unit    string  // % for shares, 1 for anything else (perplexity)
+	Samples int     // that the run evaluated; 0 = not given
+	LowerIs bool    // a lower value is better
+	File    string
+	Line    int
+}
 
 // AccuracyTest is one gate on an accuracy run: upstream's one-sided hypothesis
 // test. Zero values mean the data set's default.
@@ -72,12 +87,12 @@ func (a AccuracyTest) Complete() (AccuracyTest, error) {
 	if !known && (a.Alpha == 0 || a.Sigma == 0 || a.Samples == 0 || a.HigherIsBetter == nil) {
 		bad("this data set is not known; give alpha, sigma, num_samples and higher_is_better")
 	}
-	a.Alpha, a.Sigma, a.Samples = orDefault(a.Alpha, alpha), orDefault(a.Sigma, sigma), orDefault(a.Samples, samples)
+	a.Alpha, a.Sigma, a.Samples = cmp.Or(a.Alpha, alpha), cmp.Or(a.Sigma, sigma), cmp.Or(a.Samples, samples)
 	if a.HigherIsBetter == nil {
 		a.HigherIsBetter = &higher
 	}
-	a.Task, a.Filter = orDefault(a.Task, a.Dataset), orDefault(a.Filter, "flexible-extract")
-	a.ThresholdType = orDefault(a.ThresholdType, "hypothesis_test")
+	a.Task, a.Filter = cmp.Or(a.Task, a.Dataset), cmp.Or(a.Filter, "flexible-extract")
+	a.ThresholdType = cmp.Or(a.ThresholdType, "hypothesis_test")
 	if a.ThresholdType != "hypothesis_test" {
 		bad("threshold_type %q is not known; only hypothesis_test is", a.ThresholdType)
 	}
@@ -96,14 +111,6 @@ func (a AccuracyTest) Complete() (AccuracyTest, error) {
 		}
 	}
 	return a, errors.Join(problems...)
-}
-
-func orDefault[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
 }
 
 // Threshold is the value, in percent, that a score must reach (or stay below

@@ -1,11 +1,14 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/bench/steps"
 )
 
 // Combine makes one result of what one client said more than once: its table
@@ -63,9 +66,9 @@ func merge(a, b Result) Result {
 	if exact(b) && !exact(a) {
 		a, b = b, a
 	}
-	a.Concurrency = orDefault(a.Concurrency, b.Concurrency)
-	a.InputLen, a.OutputLen = orDefault(a.InputLen, b.InputLen), orDefault(a.OutputLen, b.OutputLen)
-	a.Name = orDefault(a.Name, b.Name)
+	a.Concurrency = cmp.Or(a.Concurrency, b.Concurrency)
+	a.InputLen, a.OutputLen = cmp.Or(a.InputLen, b.InputLen), cmp.Or(a.OutputLen, b.OutputLen)
+	a.Name = cmp.Or(a.Name, b.Name)
 	a.Requested, a.Failed = larger(a.Requested, b.Requested), larger(a.Failed, b.Failed)
 	for _, pair := range []struct{ to, from **int64 }{{&a.Completed, &b.Completed}, {&a.InputTokens, &b.InputTokens}, {&a.OutputTokens, &b.OutputTokens}} {
 		if *pair.to == nil {
@@ -107,8 +110,8 @@ func union(a, b []Problem) []Problem {
 
 // stepGroup is the generation servers' logs of one directory.
 type stepGroup struct {
-	dir     string
-	workers []WorkerSteps
+	dir  string
+	logs []Result
 }
 
 func addToGroup(groups []stepGroup, r Result) []stepGroup {
@@ -118,30 +121,16 @@ func addToGroup(groups []stepGroup, r Result) []stepGroup {
 		i = len(groups)
 		groups = append(groups, stepGroup{dir: dir})
 	}
-	if r.Steps != nil {
-		groups[i].workers = append(groups[i].workers, *r.Steps)
-	}
+	groups[i].logs = append(groups[i].logs, r)
 	return groups
 }
 
 // attach gives the group's device step time to its point, or adds it as a
 // result of its own.
 func (g stepGroup) attach(out []Result, only bool) []Result {
-	var used []WorkerSteps
-	var silent []Problem
-	for _, w := range g.workers {
-		if w.Used == 0 {
-			silent = append(silent, Problem{File: w.File, Text: "no usable iteration, though other generation servers logged some: the log is incomplete"})
-			continue
-		}
-		used = append(used, w)
-	}
-	if len(used) == 0 {
+	r, silent := g.result()
+	if r.Format == "" {
 		return out // iterations are not logged in this mode
-	}
-	r := Result{Format: FormatSteps, File: filepath.Join(g.dir, "gen_server_*.log"), Problems: silent, Samples: averageSteps(used).Samples()}
-	if len(g.workers) == 1 {
-		r.File, r.Line, r.Steps = used[0].File, used[0].Line, &used[0]
 	}
 	at := -1
 	for i, o := range out {
@@ -158,11 +147,46 @@ func (g stepGroup) attach(out []Result, only bool) []Result {
 	}
 	o := out[at]
 	o.Problems = union(o.Problems, silent)
-	// What the test itself computed and appended counts: it knows the window of
-	// the client.
-	if _, ok := o.Value("gen_device_step_time_mean_ms"); !ok {
-		o.Samples = append(slices.Clone(o.Samples), r.Samples...)
+	o.Samples = slices.Clone(o.Samples)
+	// What the test itself computed and appended counts, because it knows the
+	// window of the client; the log fills in each statistic that it left out.
+	for _, s := range r.Samples {
+		if _, ok := o.Value(s.Metric); !ok {
+			o.Samples = append(o.Samples, s)
+		}
 	}
 	out[at] = o
 	return out
+}
+
+// result averages over the servers; its Format is "" if none logged a usable
+// iteration. silent are the servers that logged none while others did.
+func (g stepGroup) result() (r Result, silent []Problem) {
+	var used []steps.Log
+	for _, l := range g.logs {
+		if l.Steps.Used == 0 {
+			silent = append(silent, Problem{File: l.File, Text: "no usable iteration, though other generation servers logged some: the log is incomplete"})
+			continue
+		}
+		used, r = append(used, *l.Steps), l
+	}
+	if len(used) > 0 && len(g.logs) > 1 {
+		r = stepResult(steps.Log{Stats: steps.Average(used)}, filepath.Join(g.dir, "gen_server_*.log"))
+		r.Steps, r.Problems = nil, silent
+	}
+	return r, silent
+}
+
+// stepResult is the log of one server as a result.
+func stepResult(log steps.Log, file string) Result {
+	return Result{
+		Format: FormatSteps, File: file, Line: log.Line, Steps: &log,
+		Samples: []Sample{
+			{Metric: "gen_device_step_time_mean_ms", Value: log.Mean},
+			{Metric: "gen_device_step_time_median_ms", Value: log.Median},
+			{Metric: "gen_device_step_time_std_ms", Value: log.Std},
+			{Metric: "gen_device_step_time_p75_ms", Value: log.P75},
+			{Metric: "gen_device_step_time_p99_ms", Value: log.P99},
+		},
+	}
 }

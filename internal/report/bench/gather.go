@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
-	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/bench/steps"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 )
 
@@ -20,116 +21,155 @@ type Found struct {
 	Problems []Problem // files that broke off or could not be read
 }
 
-// maxFiles bounds a directory walk: an output directory holds tens of files.
-const maxFiles = 10_000
+// Bounds on what is read. An output directory holds tens of files; the log of a
+// generation server may have gigabytes.
+const (
+	maxFiles = 10_000
+	maxSize  = 64 << 30
+)
 
 // Gather reads all benchmark outputs among the files and below the directories
-// given. Files of a directory that hold no known format are listed and passed
-// over; a file named by the caller that holds none is a Problem. Broken files
-// are Problems, and what could be read of them counts.
+// given, which a person or a plan has named: links in their own paths are
+// followed, others are not. See GatherIn.
 func (rd Reader) Gather(paths ...string) (Found, error) {
 	var found Found
-	if len(rd.Metrics.All()) == 0 {
-		rd.Metrics = metric.Default()
-	}
-	for _, path := range paths {
-		info, err := os.Stat(path)
+	for _, name := range paths {
+		resolved, err := filepath.EvalSymlinks(name)
+		if err != nil {
+			return found, err
+		}
+		info, err := os.Lstat(resolved)
 		if err != nil {
 			return found, err
 		}
 		switch {
+		case info.IsDir():
+			err = rd.gatherIn(&found, resolved, name, ".")
 		case info.Mode().IsRegular():
-			rd.gatherAny(&found, path, true)
-			continue
-		case !info.IsDir(): // a pipe nobody writes to would be waited for until the build is killed
-			return found, fmt.Errorf("%s is neither a file nor a directory: write the benchmark's output to a file", path)
+			err = rd.gatherIn(&found, filepath.Dir(resolved), filepath.Dir(name), filepath.Base(resolved))
+		default: // a pipe nobody writes to would be waited for until the build is killed
+			err = fmt.Errorf("%s is neither a file nor a directory: write the benchmark's output to a file", name)
 		}
-		files, err := regularFiles(path)
 		if err != nil {
 			return found, err
 		}
-		for _, f := range files {
-			rd.gatherAny(&found, f, false)
+	}
+	return found.complete(rd), nil
+}
+
+// GatherIn reads all benchmark outputs among the files and directories names,
+// slash-separated and below dir. Nothing outside of dir is read: a link is
+// followed to a regular file in dir and is a Problem otherwise, as is a pipe or
+// a device.
+//
+// Files of a directory that hold no known format are listed and passed over; a
+// file that was named and holds none is a Problem. Broken files are Problems,
+// and what could be read of them counts.
+func (rd Reader) GatherIn(dir string, names ...string) (Found, error) {
+	var found Found
+	err := rd.gatherIn(&found, dir, dir, names...)
+	return found.complete(rd), err
+}
+
+// complete combines what was found, and reports what was looked for if that is
+// nothing.
+func (f Found) complete(rd Reader) Found {
+	f.Results = Combine(f.Results)
+	if len(f.Results)+len(f.Problems) == 0 && len(f.Ignored) > 0 {
+		f.Problems = []Problem{{File: f.Ignored[0], Text: fmt.Sprintf("%v (%d files)%s", ErrUnrecognised, len(f.Ignored), rd.lookedFor())}}
+	}
+	return f
+}
+
+// gatherIn reads dir, which messages and results call shown.
+func (rd Reader) gatherIn(found *Found, dir, shown string, names ...string) error {
+	if len(rd.Metrics.All()) == 0 {
+		rd.Metrics = metric.Default()
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	g := gatherer{rd: rd, files: tree{root}, shown: shown, found: found}
+	for _, name := range names {
+		if err := g.walk(name); err != nil {
+			return errors.Join(err, root.Close())
 		}
 	}
-	found.Results = Combine(found.Results)
-	return found, nil
+	return root.Close()
 }
 
-// gatherAny picks the reader by the file's name where that is cheaper.
-func (rd Reader) gatherAny(found *Found, path string, named bool) {
-	if IsGenLog(path) {
-		rd.gatherSteps(found, path)
-		return
-	}
-	rd.gatherFile(found, path, named)
+// gatherer reads the files of one directory.
+type gatherer struct {
+	rd    Reader
+	files tree
+	shown string // how messages and results call the directory
+	found *Found
+	count int
 }
 
-func (rd Reader) gatherFile(found *Found, path string, named bool) {
-	f, err := os.Open(path)
-	if err != nil {
-		found.Problems = append(found.Problems, Problem{File: path, Text: err.Error()})
-		return
-	}
-	results, err := rd.Read(f, path)
-	err = errors.Join(err, f.Close())
-	switch {
-	case errors.Is(err, ErrUnrecognised) && !named:
-		found.Ignored = append(found.Ignored, path)
-	case err != nil:
-		p := Problem{File: path, Text: strings.TrimPrefix(err.Error(), path+": ")}
-		errors.As(err, &p)
-		found.Problems = append(found.Problems, p)
-	}
-	if IsGenLog(path) { // its iterations have been read
-		results = slices.DeleteFunc(results, func(r Result) bool { return r.Format == FormatSteps })
-	}
-	if len(results) > 0 {
-		found.Files = append(found.Files, path)
-		found.Results = append(found.Results, results...)
-	}
-}
-
-// gatherSteps reads a generation server's log with the reader made for it.
-func (rd Reader) gatherSteps(found *Found, path string) {
-	w, err := workerSteps(Worker{File: path})
-	if err != nil {
-		found.Problems = append(found.Problems, Problem{File: path, Text: err.Error()})
-		return
-	}
-	found.Results = append(found.Results, w.asResult(rd.Metrics))
-	switch {
-	case w.tables: // an aggregated case: server and client write into one log
-		rd.gatherFile(found, path, true)
-	case w.Used > 0:
-		found.Files = append(found.Files, path)
-	default:
-		found.Ignored = append(found.Ignored, path)
-	}
-}
-
-// regularFiles lists the files below dir in byte order; linked directories are
-// not entered.
-func regularFiles(dir string) ([]string, error) {
-	var files []string
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+func (g *gatherer) walk(name string) error {
+	return fs.WalkDir(g.files, name, func(at string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		if d.Type()&fs.ModeSymlink != 0 { // a role's log may be linked in; a dead link is no file
-			info, err := os.Stat(path)
-			if err != nil || !info.Mode().IsRegular() {
-				return nil //nolint:nilerr // as said
-			}
-		} else if !d.Type().IsRegular() {
+		if d.IsDir() {
 			return nil
 		}
-		if len(files) >= maxFiles {
-			return fmt.Errorf("%s: more than %d files", dir, maxFiles)
+		if g.count++; g.count > maxFiles {
+			return fmt.Errorf("%s: more than %d files", g.path(name), maxFiles)
 		}
-		files = append(files, path)
+		g.file(at, at == name)
 		return nil
 	})
-	slices.Sort(files)
-	return files, err
+}
+
+func (g *gatherer) path(name string) string { return filepath.Join(g.shown, filepath.FromSlash(name)) }
+
+func (g *gatherer) problem(name, format string, args ...any) {
+	g.found.Problems = append(g.found.Problems, Problem{File: g.path(name), Text: fmt.Sprintf(format, args...)})
+}
+
+// file reads one file. named: the caller asked for it.
+func (g *gatherer) file(name string, named bool) {
+	f, err := g.files.open(name)
+	if err != nil {
+		g.problem(name, "%v", err)
+		return
+	}
+	shown := g.path(name)
+	results, err := g.rd.Read(f, shown)
+	err = errors.Join(err, f.Close())
+	if IsGenLog(name) && !slices.ContainsFunc(results, isSteps) && (err == nil || errors.Is(err, ErrUnrecognised)) {
+		// A server that logged no iteration is not passed over in silence.
+		results = append(results, Result{Format: FormatSteps, File: shown, Steps: &steps.Log{Tokens: -1}})
+		g.found.Results = append(g.found.Results, results[len(results)-1])
+		results, named = results[:len(results)-1], false
+	}
+	switch {
+	case errors.Is(err, ErrUnrecognised) && !named:
+		g.found.Ignored = append(g.found.Ignored, shown)
+	case err != nil:
+		p := problemOf(err)
+		if p.File = shown; errors.Is(err, ErrUnrecognised) {
+			p.Text += g.rd.lookedFor()
+		}
+		g.found.Problems = append(g.found.Problems, p)
+	}
+	if len(results) > 0 {
+		g.found.Files = append(g.found.Files, shown)
+		g.found.Results = append(g.found.Results, results...)
+	}
+}
+
+func isSteps(r Result) bool { return r.Format == FormatSteps }
+
+// IsGenLog reports whether a file is named as the log of a generation server.
+func IsGenLog(name string) bool {
+	for _, pattern := range []string{"gen_server_[0-9]*.log", "output_gen_[0-9]*.log"} {
+		if ok, _ := path.Match(pattern, path.Base(name)); ok {
+			return true
+		}
+	}
+	return false
 }

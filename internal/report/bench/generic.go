@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -51,8 +52,12 @@ type GenericMetric struct {
 func Extend(t metric.Table, formats []Generic) (metric.Table, error) {
 	var problems []error
 	for i, g := range formats {
+		name := "#" + strconv.Itoa(i+1)
+		if g.Name != "" {
+			name = g.label()
+		}
 		bad := func(format string, args ...any) {
-			problems = append(problems, fmt.Errorf("bench format %s: "+format, append([]any{g.label(i)}, args...)...))
+			problems = append(problems, fmt.Errorf("bench format %s: "+format, append([]any{name}, args...)...))
 		}
 		if _, err := filepath.Match(g.Files, "x"); g.Files == "" || err != nil {
 			bad("files: %q is not a file pattern such as mybench_*.json", g.Files)
@@ -75,12 +80,8 @@ func Extend(t metric.Table, formats []Generic) (metric.Table, error) {
 	return t, errors.Join(problems...)
 }
 
-func (g Generic) label(i int) string {
-	if g.Name != "" {
-		return strconv.Quote(g.Name)
-	}
-	return "#" + strconv.Itoa(i+1)
-}
+// label names the format: by its name, else by its files.
+func (g Generic) label() string { return strconv.Quote(cmp.Or(g.Name, g.Files)) }
 
 // extend defines the metric if it is new.
 func (gm GenericMetric) extend(t metric.Table) (metric.Table, error) {
@@ -93,7 +94,7 @@ func (gm GenericMetric) extend(t metric.Table) (metric.Table, error) {
 	}
 	m, known := t.Resolve(gm.Metric)
 	if !known {
-		return t.With(metric.Metric{Name: gm.Metric, Unit: gm.Unit, Better: better, Gate: gm.Gate, MinEffect: orDefault(gm.MinEffect, 0.02)})
+		return t.With(metric.Metric{Name: gm.Metric, Unit: gm.Unit, Better: better, Gate: gm.Gate, MinEffect: cmp.Or(gm.MinEffect, 0.02)})
 	}
 	if gm.Better != "" && better != m.Better {
 		return t, fmt.Errorf("metric %q: better: %s contradicts %s, where %s is better", gm.Metric, gm.Better, m.Name, m.Better)
@@ -113,30 +114,36 @@ func (rd Reader) readGeneric(br *bufio.Reader, g Generic, file string) ([]Result
 		return rd.genericCSV(br, g, file)
 	}
 	var results []Result
-	j := jsonReader{r: br, array: 1000}
-	err := j.documents(func(d document) error {
+	j := newJSONReader(br, func(string) bool { return true })
+	err := j.documents(func(d Document) error {
 		for _, item := range items(d, pointer(g.Items)) {
 			results = append(results, rd.genericPoint(g, FormatGenericJSON, file, d.line, func(at string) (float64, string, int, bool) {
-				l, ok := d.leaves[item+pointer(at)]
-				if l.kind == leafString {
-					if v, isNumber := parseNumber(l.str); isNumber {
-						return v, l.str, l.line, ok
-					}
-					return math.NaN(), l.str, l.line, ok
-				}
-				if l.kind != leafNumber {
-					return math.NaN(), "", l.line, false
-				}
-				return l.num, strconv.FormatFloat(l.num, 'g', -1, 64), l.line, ok
+				return d.lookup(item + pointer(at))
 			}))
 		}
 		return nil
 	})
-	return results, named(err, file)
+	return results, err
+}
+
+// lookup finds a scalar: as a number (NaN = not one) and as text.
+func (d Document) lookup(pointer string) (v float64, text string, line int, ok bool) {
+	line = d.Line(pointer)
+	switch of := d.values[pointer].of.(type) {
+	case float64:
+		return of, strconv.FormatFloat(of, 'g', -1, 64), line, true
+	case string:
+		if v, ok = ParseNumber(of); !ok {
+			v = math.NaN()
+		}
+		return v, of, line, true
+	default:
+		return math.NaN(), "", line, false
+	}
 }
 
 // items are the prefixes of the points in a document.
-func items(d document, list string) []string {
+func items(d Document, list string) []string {
 	if list == "" {
 		return []string{""}
 	}
@@ -160,7 +167,7 @@ func pointer(place string) string {
 type lookup func(at string) (v float64, text string, line int, ok bool)
 
 func (rd Reader) genericCSV(br *bufio.Reader, g Generic, file string) ([]Result, error) {
-	c, err := newCSV(br, file)
+	c, err := newCSV(br)
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +189,7 @@ func (rd Reader) genericCSV(br *bufio.Reader, g Generic, file string) ([]Result,
 			if i < 0 || strings.TrimSpace(row[i]) == "" {
 				return 0, "", line, false
 			}
-			v, ok := parseNumber(strings.TrimSpace(row[i]))
+			v, ok := ParseNumber(strings.TrimSpace(row[i]))
 			if !ok {
 				v = math.NaN()
 			}
@@ -224,7 +231,7 @@ func (rd Reader) genericPoint(g Generic, format, file string, line int, find loo
 				}
 				v = converted
 			}
-			r.add(m, v, at)
+			r.Add(m, v, at)
 		}
 	}
 	return r

@@ -28,14 +28,13 @@ func looksLikePerfCSV(head []byte) bool {
 type csvReader struct {
 	r      *csv.Reader
 	in     *capped
-	file   string
 	header []string
 	lines  int // where the last row began
 }
 
-func newCSV(r io.Reader, file string) (*csvReader, error) {
+func newCSV(r io.Reader) (*csvReader, error) {
 	in := &capped{r: r, left: maxCSV}
-	c := &csvReader{r: csv.NewReader(in), in: in, file: file}
+	c := &csvReader{r: csv.NewReader(in), in: in}
 	c.r.FieldsPerRecord = -1
 	row, err := c.next()
 	if err != nil {
@@ -56,14 +55,14 @@ func (c *csvReader) next() ([]string, error) {
 	}
 	var syntax *csv.ParseError
 	if errors.As(err, &syntax) {
-		return nil, Problem{c.file, syntax.Line, "CSV: " + syntax.Err.Error()}
+		return nil, Problem{Line: syntax.Line, Text: "CSV: " + syntax.Err.Error()}
 	}
 	if err != nil {
 		return nil, err
 	}
 	c.lines, _ = c.r.FieldPos(0)
 	if c.header != nil && len(row) != len(c.header) {
-		return nil, Problem{c.file, c.lines, fmt.Sprintf("%d columns instead of %d: half-written, or two writers at once", len(row), len(c.header))}
+		return nil, Problem{Line: c.lines, Text: fmt.Sprintf("%d columns instead of %d: half-written, or two writers at once", len(row), len(c.header))}
 	}
 	return row, nil
 }
@@ -91,21 +90,21 @@ func (c *capped) Read(b []byte) (int, error) {
 // by every test. The value stands in perf_metric, the metric in metric_type,
 // the point in test_name (<id>_con:<N>).
 func (rd Reader) readPerfCSV(br *bufio.Reader, file string) ([]Result, error) {
-	c, err := newCSV(br, file)
+	c, err := newCSV(br)
 	if err != nil {
 		return nil, err
 	}
 	column := func(name string) int { return slices.Index(c.header, name) }
 	value, kind, test, state := column("perf_metric"), column("metric_type"), column("test_name"), column("state")
 	if value < 0 || kind < 0 || test < 0 {
-		return nil, Problem{file, 1, "CSV: perf_metric, metric_type or test_name is not among the columns"}
+		return nil, Problem{Line: 1, Text: "CSV: perf_metric, metric_type or test_name is not among the columns"}
 	}
 	var results []Result
 	last := map[string]int{} // test name → its latest result
 	for {
 		row, err := c.next()
 		if errors.Is(err, io.EOF) && c.in.last != '\n' {
-			return results, Problem{file, c.lines, "CSV: the last line has no end: half-written"}
+			return results, Problem{Line: c.lines, Text: "CSV: the last line has no end: half-written"}
 		}
 		if errors.Is(err, io.EOF) {
 			return results, nil
@@ -139,11 +138,11 @@ func (rd Reader) perfRow(r *Result, kind, value string, line int) {
 		r.Notes = append(r.Notes, Problem{r.File, line, fmt.Sprintf("metric_type %q is not known", kind)})
 		return
 	}
-	v, ok := parseNumber(value)
+	v, ok := ParseNumber(value)
 	if !ok {
 		v = math.NaN()
 	}
-	r.add(m, v, line)
+	r.Add(m, v, line)
 }
 
 //nolint:gochecknoglobals // immutable, compiled once

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"path/filepath"
 	"strings"
@@ -12,7 +11,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 )
 
-// ErrUnrecognised says that a stream holds none of the known formats: not a
+// ErrUnrecognised reports that a stream holds none of the known formats: not a
 // broken measurement, just not one.
 var ErrUnrecognised = errors.New("no known benchmark output in it")
 
@@ -20,10 +19,32 @@ var ErrUnrecognised = errors.New("no known benchmark output in it")
 const peekSize = 64 << 10
 
 // Reader reads benchmark outputs. The zero value knows the built-in metrics and
-// no generic format.
+// the formats of the serving clients.
 type Reader struct {
 	Metrics metric.Table // zero: metric.Default()
-	Generic []Generic    // tried before the built-in formats, by file name
+	Formats []Format     // beside those of the serving clients
+	Generic []Generic    // tried first, by file name
+}
+
+// Format is one kind of benchmark output, recognised by its content. One of
+// JSON and Lines is set.
+type Format struct {
+	Name string // as messages list it
+	// JSON maps a document; nil = it is another format's.
+	JSON func(t metric.Table, d Document, file string) []Result
+	// Marks are JSON Pointers that hardly another document has: by one of them a
+	// half-written file of the format is told from half-written foreign JSON.
+	Marks []string
+	// Lines makes a reader for one text stream.
+	Lines func(t metric.Table, file string) LineReader
+}
+
+// LineReader finds a format among the lines of a log that others write to, too.
+type LineReader interface {
+	// Line takes the next line, number counted from 1.
+	Line(text []byte, number int)
+	// End is called behind the last line.
+	End() []Result
 }
 
 // Read recognises the format of r by its content and reads all points in it.
@@ -37,8 +58,9 @@ func Read(r io.Reader, file string) ([]Result, error) {
 //
 // A stream with no known format yields ErrUnrecognised. A broken one (cut off
 // in a JSON value, a CSV row of the wrong length) yields the points before the
-// fault and a Problem with file and line as the error. What is whole but not to
-// be trusted is a Problem of its Result. Memory is bounded whatever the stream.
+// fault. Every error has a Problem with the file and, where it is known, the
+// line. What is whole but not to be trusted is a Problem of its Result. Memory
+// is bounded whatever the stream.
 func (rd Reader) Read(r io.Reader, file string) ([]Result, error) {
 	if len(rd.Metrics.All()) == 0 {
 		rd.Metrics = metric.Default()
@@ -46,20 +68,17 @@ func (rd Reader) Read(r io.Reader, file string) ([]Result, error) {
 	br := bufio.NewReaderSize(r, peekSize)
 	head, err := br.Peek(peekSize)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, inFile(file, err)
 	}
 	if bytes.HasPrefix(head, []byte("\xef\xbb\xbf")) {
 		_, _ = br.Discard(3)
 		head = head[3:]
 	}
 	results, err := rd.dispatch(br, head, file)
-	if err != nil {
-		return results, atFile(file, err)
+	if err == nil && len(results) == 0 {
+		err = ErrUnrecognised
 	}
-	if len(results) == 0 {
-		return nil, fmt.Errorf("%s: %w", file, ErrUnrecognised)
-	}
-	return results, nil
+	return results, inFile(file, err)
 }
 
 func (rd Reader) dispatch(br *bufio.Reader, head []byte, file string) ([]Result, error) {
@@ -85,23 +104,99 @@ func looksLikeJSON(head []byte) bool {
 	if len(head) == 0 {
 		return false
 	}
+	rest := bytes.TrimLeft(head[1:], " \t\r\n")
 	switch head[0] {
 	case '{':
-		rest := bytes.TrimLeft(head[1:], " \t\r\n")
 		return len(rest) == 0 || rest[0] == '"' || rest[0] == '}'
 	case '[':
-		rest := bytes.TrimLeft(head[1:], " \t\r\n")
 		return len(rest) > 0 && (rest[0] == '{' || rest[0] == '[' && !bytes.HasPrefix(rest, []byte("[TRT")))
 	default:
 		return false
 	}
 }
 
-// atFile names the file in errors that do not name it yet.
-func atFile(file string, err error) error {
-	var p Problem
-	if errors.As(err, &p) || strings.HasPrefix(err.Error(), file) {
-		return err
+// readJSON reads the JSON files of all clients: one object, several objects
+// after each other, JSON lines, or a list of objects.
+func (rd Reader) readJSON(br *bufio.Reader, file string) ([]Result, error) {
+	formats := append(builtin(), rd.Formats...)
+	var results []Result
+	j := newJSONReader(br, func(list string) bool { return list == "/benchmarks" })
+	err := j.documents(func(d Document) error {
+		for _, f := range formats {
+			if f.JSON == nil {
+				continue
+			}
+			if found := f.JSON(rd.Metrics, d, file); len(found) > 0 {
+				results = append(results, found...)
+				break
+			}
+		}
+		return nil
+	})
+	if err != nil && len(results) == 0 && !marked(j.doc, formats) {
+		p := problemOf(err)
+		p.Text = ErrUnrecognised.Error() + ": " + p.Text
+		return nil, fault{problem: p, cause: ErrUnrecognised}
 	}
-	return fmt.Errorf("%s: %w", file, err)
+	return results, err
+}
+
+// marked reports whether the part of a document before a fault could be that of
+// a benchmark. A server's own JSON may well be torn when it is ended; that
+// says nothing about the measurement.
+func marked(d Document, formats []Format) bool {
+	for _, f := range formats {
+		for _, pointer := range f.Marks {
+			if d.Has(pointer) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// fault is an error at a place in a file.
+type fault struct {
+	problem Problem
+	cause   error
+}
+
+// Error is the problem, with its place.
+func (f fault) Error() string { return f.problem.String() }
+
+// Unwrap yields both what is known of the place and the cause.
+func (f fault) Unwrap() []error { return []error{f.problem, f.cause} }
+
+// inFile gives an error the name of its file.
+func inFile(file string, err error) error {
+	if err == nil {
+		return nil
+	}
+	p := problemOf(err)
+	p.File = file
+	return fault{problem: p, cause: err}
+}
+
+// problemOf is an error as a problem.
+func problemOf(err error) Problem {
+	var p Problem
+	if !errors.As(err, &p) {
+		p.Text = err.Error()
+	}
+	return p
+}
+
+// lookedFor is what an unknown file was searched for.
+func (rd Reader) lookedFor() string { return "; looked for " + strings.Join(rd.Known(), ", ") }
+
+// Known lists the names of all formats that are looked for.
+func (rd Reader) Known() []string {
+	var names []string
+	for _, g := range rd.Generic {
+		names = append(names, g.label())
+	}
+	for _, f := range append(builtin(), rd.Formats...) {
+		names = append(names, f.Name)
+	}
+	return append(names, "perf_script_test_results.csv", "generation servers' iteration logs")
 }

@@ -3,31 +3,61 @@ package bench
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/bench/steps"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 )
 
-// textReader finds the tables that the clients print. All clients that descend
-// from vLLM's first one print the same frame with slightly different labels, so
-// one reader does for TensorRT-LLM, bench_serving, vLLM and SGLang.
-type textReader struct {
+// readText reads a log, line by line.
+func (rd Reader) readText(br *bufio.Reader, file string) ([]Result, error) {
+	var readers []LineReader
+	for _, f := range append(builtin(), rd.Formats...) {
+		if f.Lines != nil {
+			readers = append(readers, f.Lines(rd.Metrics, file))
+		}
+	}
+	var iterations steps.Scanner
+	l := newLines(br)
+	for l.next() {
+		if iterations.Line(l.text, l.number) {
+			continue
+		}
+		for _, r := range readers {
+			r.Line(l.text, l.number)
+		}
+	}
+	var results []Result
+	for _, r := range readers {
+		results = append(results, r.End()...)
+	}
+	slices.SortStableFunc(results, func(a, b Result) int { return cmp.Compare(a.Line, b.Line) })
+	log, err := iterations.Log()
+	if err != nil {
+		return results, err
+	}
+	if log.Used > 0 {
+		results = append(results, stepResult(log, file))
+	}
+	return results, l.fault()
+}
+
+// servingTable finds the tables that the serving clients print. All that
+// descend from vLLM's first one print the same frame with slightly different
+// labels, so one reader does for TensorRT-LLM, bench_serving, vLLM and SGLang.
+type servingTable struct {
 	metrics metric.Table
 	file    string
 	results []Result
-	open    *Result // the table being read
-
-	// Said before a table, for the next one.
-	args clientArgs
-
-	steps  stepRule // of iteration lines, should there be any
-	scores scoreTable
-	scored int // index+1 of the result that holds the scores
+	open    *Result    // the table being read
+	args    clientArgs // said before a table, for the next one
 }
 
 // clientArgs is what a client prints about itself before its table.
@@ -35,70 +65,30 @@ type clientArgs struct {
 	requested, concurrency, inputLen, outputLen int64
 }
 
-func (rd Reader) readText(br *bufio.Reader, file string) ([]Result, error) {
-	t := textReader{metrics: rd.Metrics, file: file}
-	l := newLines(br)
-	for l.next() {
-		t.line(l.text, l.number)
-	}
-	t.close("the table is cut off: its closing line is missing")
-	if t.scored > 0 {
-		t.results[t.scored-1].accuracySamples(rd.Metrics)
-	}
-	if t.steps.byRank != nil {
-		w, err := t.steps.result()
-		if err != nil {
-			return t.results, err
-		}
-		if w.File = file; w.Used > 0 {
-			t.results = append(t.results, w.asResult(rd.Metrics))
-		}
-	}
-	return t.results, l.fault()
+func newServingTable(t metric.Table, file string) LineReader {
+	return &servingTable{metrics: t, file: file}
 }
 
-func (t *textReader) line(text []byte, number int) {
-	if s, ok := parseStep(text); ok {
-		s.line = number
-		t.steps.add(s)
-		return
-	}
-	if bytes.Contains(text, []byte("Serving Benchmark Result")) && bytes.Contains(text, []byte("====")) {
+// Line looks at a line of the log.
+func (t *servingTable) Line(text []byte, number int) {
+	switch {
+	case bytes.Contains(text, []byte("Serving Benchmark Result")) && bytes.Contains(text, []byte("====")):
 		t.begin(number)
-		return
-	}
-	if t.open != nil {
+	case t.open != nil:
 		t.tableLine(text, number)
-		return
+	default:
+		t.between(text, number)
 	}
-	if bytes.IndexByte(text, '|') >= 0 && t.score(text, number) {
-		return
-	}
-	t.between(text, number)
 }
 
-// score takes a row of lm_eval's table. All tables of a log are one result.
-func (t *textReader) score(text []byte, number int) bool {
-	s, ok, err := t.scores.row(bytes.TrimSpace(starts(text)[0]))
-	if !ok {
-		return false
-	}
-	if t.scored == 0 {
-		t.results = append(t.results, Result{Format: FormatLMEvalText, File: t.file, Line: number})
-		t.scored = len(t.results)
-	}
-	r := &t.results[t.scored-1]
-	if err != nil {
-		r.Problems = append(r.Problems, Problem{t.file, number, err.Error()})
-		return true
-	}
-	s.File, s.Line = t.file, number
-	r.Accuracy = append(r.Accuracy, s)
-	return true
+// End closes a table that was cut off.
+func (t *servingTable) End() []Result {
+	t.close("the table is cut off: its closing line is missing")
+	return t.results
 }
 
 // begin opens a table.
-func (t *textReader) begin(number int) {
+func (t *servingTable) begin(number int) {
 	t.close("the table is cut off: another one begins before its end")
 	t.open = &Result{
 		File: t.file, Line: number,
@@ -112,7 +102,7 @@ func (t *textReader) begin(number int) {
 }
 
 // close ends the open table; cut says why it is incomplete, "" = it is whole.
-func (t *textReader) close(cut string) {
+func (t *servingTable) close(cut string) {
 	if t.open == nil {
 		return
 	}
@@ -127,7 +117,7 @@ func (t *textReader) close(cut string) {
 }
 
 // between looks at a line outside of any table.
-func (t *textReader) between(text []byte, number int) {
+func (t *servingTable) between(text []byte, number int) {
 	switch {
 	case bytes.Contains(text, []byte("Namespace(")):
 		t.args = parseNamespace(text)
@@ -150,11 +140,11 @@ func (t *textReader) between(text []byte, number int) {
 }
 
 // trailer is a line that the test appends behind the client's table.
-func (t *textReader) trailer(text []byte, number int) {
+func (t *servingTable) trailer(text []byte, number int) {
 	r := t.latest()
 	if r == nil {
 		t.results = append(t.results, Result{Format: FormatTRTLLMText, File: t.file, Line: number})
-		r = &t.results[len(t.results)-1]
+		r = t.latest()
 	}
 	if label, value, ok := labelled(text); ok {
 		t.sample(r, label, value, number)
@@ -162,18 +152,16 @@ func (t *textReader) trailer(text []byte, number int) {
 }
 
 // latest is the last client's result, nil = none yet.
-func (t *textReader) latest() *Result {
-	for i := len(t.results) - 1; i >= 0; i-- {
-		if i != t.scored-1 {
-			return &t.results[i]
-		}
+func (t *servingTable) latest() *Result {
+	if len(t.results) == 0 {
+		return nil
 	}
-	return nil
+	return &t.results[len(t.results)-1]
 }
 
 // named takes the concurrency from "Benchmark with concurrency N done", which
 // comes after the table.
-func (t *textReader) named(text []byte) {
+func (t *servingTable) named(text []byte) {
 	g := textPatterns().done.FindSubmatch(text)
 	if r := t.latest(); g != nil && r != nil && r.Concurrency == 0 {
 		r.Concurrency, _ = strconv.Atoi(string(g[1]))
@@ -181,12 +169,12 @@ func (t *textReader) named(text []byte) {
 }
 
 // tableLine looks at a line inside a table.
-func (t *textReader) tableLine(text []byte, number int) {
+func (t *servingTable) tableLine(text []byte, number int) {
 	if m := marker(text); m != "" {
 		t.open.Problems = append(t.open.Problems, Problem{t.file, number, "the client says " + m})
 		return
 	}
-	for _, candidate := range starts(text) {
+	for _, candidate := range Starts(text) {
 		if isRule(candidate) {
 			t.close("")
 			return
@@ -201,9 +189,9 @@ func (t *textReader) tableLine(text []byte, number int) {
 	}
 }
 
-// starts are the places where the content of a line may begin: at its start,
+// Starts are the places where the content of a line may begin: at its start,
 // behind srun's task label, behind time stamps and a progress bar.
-func starts(text []byte) [][]byte {
+func Starts(text []byte) [][]byte {
 	text = bytes.TrimSpace(text)
 	out := [][]byte{text}
 	if i := bytes.IndexByte(text, ':'); i > 0 && i < 8 && bytes.Trim(text[:i], "0123456789") == nil {
@@ -246,7 +234,7 @@ func marker(text []byte) string {
 }
 
 // count takes the lines of a table that are not metrics.
-func (t *textReader) count(label, value string, number int) bool {
+func (t *servingTable) count(label, value string, number int) bool {
 	r := t.open
 	var target **int64
 	switch label {
@@ -294,8 +282,8 @@ func (t *textReader) count(label, value string, number int) bool {
 }
 
 // number parses a value of the table. Not a number is a problem of the point.
-func (t *textReader) number(r *Result, label, value string, number int) (float64, bool) {
-	v, ok := parseNumber(value)
+func (t *servingTable) number(r *Result, label, value string, number int) (float64, bool) {
+	v, ok := ParseNumber(value)
 	if !ok || math.IsNaN(v) || math.IsInf(v, 0) {
 		r.Problems = append(r.Problems, Problem{t.file, number, fmt.Sprintf("%s is %q, not a number", label, value)})
 		return 0, false
@@ -304,7 +292,7 @@ func (t *textReader) number(r *Result, label, value string, number int) (float64
 }
 
 // sample takes a line of a table that is a metric.
-func (t *textReader) sample(r *Result, label, value string, number int) bool {
+func (t *servingTable) sample(r *Result, label, value string, number int) bool {
 	m, ok := t.metricOf(label)
 	if !ok {
 		return false
@@ -315,17 +303,17 @@ func (t *textReader) sample(r *Result, label, value string, number int) bool {
 	if m.Name == "peak_output_token_throughput" && r.Format == "" {
 		r.Format = FormatVLLMText
 	}
-	v, ok := parseNumber(value)
+	v, ok := ParseNumber(value)
 	if !ok {
 		r.Problems = append(r.Problems, Problem{t.file, number, fmt.Sprintf("%s is %q, not a number", label, value)})
 		return true
 	}
-	r.add(m, v, number)
+	r.Add(m, v, number)
 	return true
 }
 
 // metricOf finds the metric of a label.
-func (t *textReader) metricOf(label string) (metric.Metric, bool) {
+func (t *servingTable) metricOf(label string) (metric.Metric, bool) {
 	if name, ok := textLabels()[label]; ok {
 		return t.metrics.Lookup(name)
 	}
@@ -411,9 +399,9 @@ func parseNamespace(text []byte) clientArgs {
 	return a
 }
 
-// parseNumber reads a number as Python prints it: 12.34, 1e-05, nan, inf,
+// ParseNumber reads a number as Python prints it: 12.34, 1e-05, nan, inf,
 // -Infinity, 12.3%, 1,234.5.
-func parseNumber(s string) (float64, bool) {
+func ParseNumber(s string) (float64, bool) {
 	s = strings.TrimSuffix(s, "%")
 	s = strings.ReplaceAll(s, ",", "")
 	if s == "" || strings.ContainsAny(s, "_xXpP") {
@@ -426,10 +414,10 @@ func parseNumber(s string) (float64, bool) {
 	return v, true
 }
 
-// add takes a sample. A value that is not finite is no measurement: for a
+// Add takes a sample. A value that is not finite is no measurement: for a
 // metric that is judged it spoils the point, for others it is left out and
 // noted. A second, different value of the same metric spoils the point too.
-func (r *Result) add(m metric.Metric, v float64, line int) {
+func (r *Result) Add(m metric.Metric, v float64, line int) {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		p := Problem{r.File, line, fmt.Sprintf("%s is %v", m.Name, v)}
 		if m.Gate {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/bench/steps"
 )
 
 // Result is one benchmark point as one client measured it.
@@ -23,10 +25,10 @@ type Result struct {
 	OutputLen    int
 	DurationS    *float64
 	Samples      []Sample
-	Accuracy     []Score      // of an accuracy run
-	Steps        *WorkerSteps // of a generation server's log
-	Problems     []Problem    // what makes the point invalid: failure markers, truncated table, …
-	Notes        []Problem    // what was left out without making the point invalid
+	Accuracy     []Score    // of an accuracy run
+	Steps        *steps.Log // of a generation server's log
+	Problems     []Problem  // what makes the point invalid: failure markers, truncated table, …
+	Notes        []Problem  // what was left out without making the point invalid
 }
 
 // Wrote reports whether the file of that base name told of this run.
@@ -44,8 +46,6 @@ const (
 	FormatVLLMJSON    = "vllm-json"
 	FormatSGLangText  = "sglang-text"
 	FormatSGLangJSON  = "sglang-json"
-	FormatAIPerf      = "aiperf-json"
-	FormatGenAIPerf   = "genai-perf-json"
 	FormatPerfCSV     = "perf-csv"     // perf_script_test_results.csv
 	FormatSteps       = "trtllm-steps" // gen_server_<i>.log
 	FormatLMEvalJSON  = "lm-eval-json"

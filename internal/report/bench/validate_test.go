@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/bench/steps"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -145,8 +146,7 @@ func TestCombineContradictions(t *testing.T) {
 func TestCombineStepTimes(t *testing.T) {
 	t.Parallel()
 	worker := func(file string, used int64, mean float64) Result {
-		w := WorkerSteps{File: file, Used: used, Rows: used, StepStats: StepStats{Mean: mean, Median: mean}}
-		return Result{Format: FormatSteps, File: file, Steps: &w}
+		return stepResult(steps.Log{Used: used, Rows: used, Stats: steps.Stats{Mean: mean, Median: mean, Std: 1, P75: mean + 1, P99: mean + 2}}, file)
 	}
 	client := good()
 	client.Samples, client.File = nil, "out/client.log"
@@ -179,4 +179,9 @@ func TestCombineStepTimes(t *testing.T) {
 	got = Combine([]Result{known, a})
 	v, _ = got[0].Value("gen_device_step_time_mean_ms")
 	require.InDelta(t, 6.9, v, 0, "the test knows the client's window")
+	for stat, want := range map[string]float64{"median": 6, "std": 1, "p75": 7, "p99": 8} {
+		v, ok = got[0].Value("gen_device_step_time_" + stat + "_ms")
+		require.True(t, ok, "the summary had the mean only: the log fills in the others, each by itself")
+		require.InDelta(t, want, v, 0)
+	}
 }

@@ -1,11 +1,10 @@
-package bench
+package steps
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -21,22 +20,20 @@ func iterLine(iter, rank, scheduled int, step string, tokens string) string {
 		rank, iter, rank, rank, scheduled, scheduled, step, tokens)
 }
 
-func writeLog(t *testing.T, content string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "gen_server_0.log")
-	require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
-	return path
+// scan reads a log.
+func scan(log string) *Scanner {
+	var s Scanner
+	for i, line := range strings.Split(log, "\n") {
+		s.Line([]byte(line), i+1)
+	}
+	return &s
 }
 
-// rowsOf are the values that count as rows, whatever their bucket.
-func rowsOf(t *testing.T, log string) []float64 {
-	t.Helper()
-	var rule stepRule
-	_, err := scanSteps(strings.NewReader(log), false, rule.add)
-	require.NoError(t, err)
+// rowsOf are the values that count as rows, whatever their token count.
+func rowsOf(log string) []float64 {
 	var out []float64
-	for _, b := range rule.store.buckets {
-		out = append(out, b.values...)
+	for _, d := range scan(log).byTokens {
+		out = append(out, d.values...)
 	}
 	return out
 }
@@ -96,7 +93,7 @@ func TestStepRowsThatCount(t *testing.T) {
 				"[TRT-LLM] [I] iter = 9, global_rank = 0, rank = 0, currank_total_requests = 0/1, host_step_time = 9.0ms, prev_device_step_time = 800.5ms, timestamp = 2026-05-20 23:24:41, num_scheduled_requests: 1, states = {'num_generation_tokens': 4}\n",
 			[]float64{8.5},
 		},
-		"invalid UTF-8, progress bars, CRLF and a missing last newline": {
+		"invalid UTF-8, CRLF and a missing last newline": {
 			"loading \xe2\x96\n" + "Loading: 10%\rLoading: 99%\r" + strings.ReplaceAll(iterLine(7, 0, 1, "7.0ms", "8"), "\n", "\r\n") + strings.TrimSuffix(iterLine(8, 0, 1, "8.0ms", "8"), "\n"),
 			[]float64{7, 8},
 		},
@@ -108,18 +105,7 @@ func TestStepRowsThatCount(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			require.ElementsMatch(t, c.want, rowsOf(t, c.log))
-			// The reader that only knows the stream follows the same rule.
-			var line textReader
-			l := newLines(bufio64(c.log))
-			for l.next() {
-				line.line(l.text, l.number)
-			}
-			var got []float64
-			for _, b := range line.steps.store.buckets {
-				got = append(got, b.values...)
-			}
-			require.ElementsMatch(t, c.want, got)
+			require.ElementsMatch(t, c.want, rowsOf(c.log))
 		})
 	}
 }
@@ -140,10 +126,10 @@ func TestStepBuckets(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			steps, err := DeviceSteps([]Worker{{File: writeLog(t, c.log)}})
+			log, err := scan(c.log).Log()
 			require.NoError(t, err)
-			require.Equal(t, c.tokens, steps.Workers[0].Tokens)
-			require.InDelta(t, c.mean, steps.Mean, 1e-12)
+			require.Equal(t, c.tokens, log.Tokens)
+			require.InDelta(t, c.mean, log.Mean, 1e-12)
 		})
 	}
 }
@@ -154,7 +140,7 @@ func TestStepStatistics(t *testing.T) {
 	for i, v := range []string{"1.0", "2.0", "3.0", "4.0", "100.0"} {
 		log.WriteString(iterLine(5+i, 0, 1, v+"ms", "256"))
 	}
-	steps, err := DeviceSteps([]Worker{{File: writeLog(t, log.String())}})
+	steps, err := scan(log.String()).Log()
 	require.NoError(t, err)
 	// numpy: mean 22, median 3, std(ddof=1) 43.617656975128774, percentile 75 and 99.
 	require.InDelta(t, 22, steps.Mean, 1e-12)
@@ -163,106 +149,43 @@ func TestStepStatistics(t *testing.T) {
 	require.InDelta(t, 4, steps.P75, 1e-12)
 	require.InDelta(t, 96.16, steps.P99, 1e-12)
 
-	one, err := DeviceSteps([]Worker{{File: writeLog(t, iterLine(5, 0, 1, "7.3ms", "4"))}})
+	one, err := scan(iterLine(5, 0, 1, "7.3ms", "4")).Log()
 	require.NoError(t, err)
 	require.Zero(t, one.Std)
 	require.InDelta(t, 7.3, one.P99, 0)
 }
 
-func TestStepsAreAveragedOverWorkersUnweighted(t *testing.T) {
+func TestAverageIsUnweighted(t *testing.T) {
 	t.Parallel()
-	a := writeLog(t, iterLine(5, 0, 1, "6.0ms", "256"))
-	b := writeLog(t, strings.Repeat(iterLine(5, 0, 1, "8.0ms", "256"), 3))
-	idle := writeLog(t, "nothing here\n")
-	steps, err := DeviceSteps([]Worker{{File: a}, {File: b}, {File: idle}})
+	a, err := scan(iterLine(5, 0, 1, "6.0ms", "256")).Log()
 	require.NoError(t, err)
-	require.InDelta(t, 7, steps.Mean, 0)
-	require.InDelta(t, 7, steps.Median, 0)
-	require.Len(t, steps.Workers, 2)
-	require.Len(t, steps.Problems, 1, "a worker without rows is not passed over in silence")
+	b, err := scan(strings.Repeat(iterLine(5, 0, 1, "8.0ms", "256"), 3)).Log()
+	require.NoError(t, err)
+	got := Average([]Log{a, b})
+	require.InDelta(t, 7, got.Mean, 0)
+	require.InDelta(t, 7, got.Median, 0)
 
-	_, err = DeviceSteps([]Worker{{File: idle}})
-	require.ErrorIs(t, err, ErrNoSteps)
-	_, err = DeviceSteps([]Worker{{File: filepath.Join(t.TempDir(), "gen_server_9.log")}})
-	require.ErrorIs(t, err, os.ErrNotExist)
-}
-
-func TestStepWindows(t *testing.T) {
-	t.Parallel()
-	var first, second strings.Builder
-	for i := range 10 {
-		first.WriteString(iterLine(5+i, 0, 1, "7.0ms", "256"))
-		second.WriteString(iterLine(5+i, 0, 1, "70.0ms", "256"))
-	}
-	path := writeLog(t, first.String()+second.String())
-	split := int64(first.Len())
-	mean := func(w Worker) (float64, int64) {
-		w.File = path
-		steps, err := DeviceSteps([]Worker{w})
-		require.NoError(t, err)
-		return steps.Mean, steps.Workers[0].Rows
-	}
-	for _, c := range []struct {
-		window Worker
-		mean   float64
-		rows   int64
-	}{
-		{Worker{To: split}, 7, 10},
-		{Worker{From: split}, 70, 10},
-		{Worker{}, 38.5, 20},
-		{Worker{To: 1e9}, 38.5, 20},
-		{Worker{To: split - 20}, 7, 9}, // the line across the end is left out
-	} {
-		m, rows := mean(c.window)
-		require.InDelta(t, c.mean, m, 1e-12, c.window)
-		require.Equal(t, c.rows, rows, c.window)
-	}
-}
-
-// The chunks end in the middle of lines and some lines are longer than a chunk;
-// what counts must not depend on it.
-func TestStepsAcrossChunks(t *testing.T) {
-	t.Parallel()
-	rng := rand.New(rand.NewPCG(1, 2))
-	var log strings.Builder
-	var want []float64
-	idle := false
-	for i := range 12_000 {
-		switch rng.IntN(20) {
-		case 0:
-			log.WriteString("[TRT-LLM] [I] something else " + strings.Repeat("x", rng.IntN(300)) + "\n")
-		case 1:
-			if i%500 == 1 {
-				log.WriteString(strings.Repeat("y", chunkSize+rng.IntN(chunkSize)) + "\n")
-			}
-		}
-		scheduled := min(rng.IntN(9), 1)
-		v := math.Round(rng.Float64()*1e4) / 1e3
-		log.WriteString(iterLine(5+i, 0, scheduled, fmt.Sprintf("%vms", v), "64"))
-		if !idle {
-			want = append(want, v)
-		}
-		idle = scheduled == 0
-	}
-	require.Greater(t, log.Len(), 3*chunkSize)
-	require.Equal(t, want, rowsOf(t, log.String()))
+	silent := scan("nothing here\n")
+	none, err := silent.Log()
+	require.NoError(t, err)
+	require.Equal(t, Log{Tokens: -1}, none)
 }
 
 // Beyond maxExact rows the percentiles come from histograms.
 func TestFoldedStatistics(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(3, 4))
-	var exact stepBucket
-	var store stepStore
+	var exact distribution
+	var s Scanner
 	for range maxExact + maxExact/4 {
 		v := 7 * math.Exp(0.05*rng.NormFloat64())
 		exact.values = append(exact.values, v)
-		require.NoError(t, store.add(64, v))
+		require.NoError(t, s.keep(64, v))
 	}
-	require.Positive(t, store.pages, "the store must have gone over to a histogram")
-	tokens, b := store.mode()
-	require.EqualValues(t, 64, tokens)
-	got := b.stats()
+	d := s.byTokens[64]
+	require.NotNil(t, d.classes, "the values must have gone over to classes")
+	require.Nil(t, d.values)
+	got := d.stats()
 	rank := exact.ranked()
 	for q, value := range map[float64]float64{0.5: got.Median, 0.75: got.P75, 0.99: got.P99} {
 		want := interpolate(rank, int64(len(exact.values)), q)
@@ -271,34 +194,71 @@ func TestFoldedStatistics(t *testing.T) {
 	require.InDelta(t, 7*math.Exp(0.05*0.05/2), got.Mean, 0.01)
 }
 
-// Only the bucket that is too large loses its exact values.
-func TestSmallBucketsStayExact(t *testing.T) {
+// Only the distribution that is too large loses its exact values.
+func TestSmallDistributionsStayExact(t *testing.T) {
 	t.Parallel()
-	var store stepStore
+	var s Scanner
 	for i := range maxExact + 100 {
-		require.NoError(t, store.add(64, 7+float64(i%1000)/1e4))
+		require.NoError(t, s.keep(64, 7+float64(i%1000)/1e4))
 		if i%1000 == 0 {
-			require.NoError(t, store.add(8, float64(i)))
+			require.NoError(t, s.keep(8, float64(i)))
 		}
 	}
-	require.NotNil(t, store.buckets[64].pages)
-	require.Nil(t, store.buckets[8].pages)
-	require.Len(t, store.buckets[8].values, int(store.buckets[8].n))
+	require.NotNil(t, s.byTokens[64].classes)
+	require.Nil(t, s.byTokens[8].classes)
+	require.Len(t, s.byTokens[8].values, int(s.byTokens[8].n))
 }
 
-func TestStepStoreIsBounded(t *testing.T) {
+func TestScannerIsBounded(t *testing.T) {
 	t.Parallel()
-	var store stepStore
+	var s Scanner
 	var err error
 	for i := 0; err == nil; i++ {
 		require.Less(t, i, 2*maxExact)
-		err = store.add(64, math.Pow(1.0001, float64(i)))
+		err = s.keep(64, math.Pow(1.0001, float64(i)))
 	}
-	require.ErrorContains(t, err, "too many different sizes")
-	store, err = stepStore{}, nil
+	require.ErrorIs(t, err, errTooManyClasses)
+	s, err = Scanner{}, nil
 	for i := int64(0); err == nil; i++ {
-		require.Less(t, i, int64(maxBuckets+1))
-		err = store.add(i, 1)
+		require.Less(t, i, int64(maxTokens+1))
+		err = s.keep(i, 1)
 	}
 	require.ErrorContains(t, err, "num_generation_tokens")
+	s = Scanner{}
+	for i := range maxRanks + 1 {
+		s.Line([]byte(iterLine(7, i, 1, "7.0ms", "8")), i+1)
+	}
+	_, err = s.Log()
+	require.ErrorContains(t, err, "ranks in one log")
+}
+
+// FuzzScanner holds the scanner against the rule as regular expressions.
+func FuzzScanner(f *testing.F) {
+	f.Add([]byte(iterLine(7, 0, 0, "7.5ms", "4") + iterLine(8, 0, 1, "900.25ms", "4") + iterLine(9, 1, 1, "N/A", "4")))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var s Scanner
+		for i, line := range bytes.Split(data, []byte{'\n'}) {
+			got, ok := parse(line)
+			require.Equal(t, ok, s.Line(line, i+1))
+			require.Equal(t, bytes.Contains(line, []byte(wordStep)), ok)
+			if ok {
+				require.GreaterOrEqual(t, got.value, -1.0)
+			}
+		}
+		log, err := s.Log()
+		require.NoError(t, err)
+		require.LessOrEqual(t, log.Used, log.Rows)
+		if log.Used > 0 {
+			require.False(t, math.IsNaN(log.Median) || math.IsNaN(log.Mean) || math.IsNaN(log.Std), "%+v", log)
+		}
+	})
+}
+
+func BenchmarkScanner(b *testing.B) {
+	line := []byte(strings.TrimSpace(iterLine(7, 0, 512, "7.326848030090332ms", "2048")))
+	b.SetBytes(int64(len(line)))
+	var s Scanner
+	for b.Loop() {
+		s.Line(line, 1)
+	}
 }

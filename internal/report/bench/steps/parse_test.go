@@ -1,4 +1,4 @@
-package bench
+package steps
 
 import (
 	"fmt"
@@ -11,11 +11,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// stepByExpression is upstream-facts §6.3 written down as regular expressions:
-// what the fast parser must agree with.
-func stepByExpression(line string) (step, bool) {
+// stepByExpression is the rule of TensorRT-LLM's own test written down as
+// regular expressions: what the parser must agree with.
+func stepByExpression(line string) (row, bool) {
 	if !strings.Contains(line, "prev_device_step_time") {
-		return step{}, false
+		return row{}, false
 	}
 	find := func(expr string, group int) (string, bool) {
 		g := regexp.MustCompile(expr).FindStringSubmatch(line)
@@ -32,7 +32,7 @@ func stepByExpression(line string) (step, bool) {
 		}
 		return n
 	}
-	s := step{
+	s := row{
 		iter: whole(`iter\s*=\s*(\d+),`, 1), rank: whole(`global_rank\s*=\s*(\d+)`, 1), value: -1,
 		scheduled: whole(`iter\s*=\s*(\d+),.*?num_scheduled_requests\s*[=:]\s*(\d+)`, 2),
 		tokens:    whole(`'num_generation_tokens':\s*(\d+)`, 1),
@@ -75,7 +75,7 @@ func TestStepParserAgreesWithTheExpressions(t *testing.T) {
 			line = line[:rng.IntN(len(line))]
 		}
 		want, ok := stepByExpression(line)
-		got, gotOK := parseStep([]byte(line))
+		got, gotOK := parse([]byte(line))
 		require.Equal(t, ok, gotOK, line)
 		if !ok {
 			continue

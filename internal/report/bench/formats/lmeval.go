@@ -1,4 +1,4 @@
-package bench
+package formats
 
 import (
 	"bytes"
@@ -8,30 +8,17 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 )
 
-// Score is what an accuracy run measured on one task with one filter.
-type Score struct {
-	Task    string  // gsm8k, …
-	Filter  string  // flexible-extract, strict-match, none, …
-	Metric  string  // exact_match, acc, …
-	Value   float64 // in Unit
-	StdErr  float64 // in Unit; NaN = not given
-	Unit    string  // % for shares, 1 for anything else (perplexity)
-	Samples int     // that the run evaluated; 0 = not given
-	LowerIs bool    // a lower value is better
-	File    string
-	Line    int
-}
-
 // isLMEval recognises lm_eval's results file.
-func isLMEval(d document) bool {
-	if !d.nodes["/results"] {
+func isLMEval(d bench.Document) bool {
+	if !d.Has("/results") {
 		return false
 	}
 	for _, other := range []string{"/versions", "/n-shot", "/configs", "/higher_is_better", "/group_subtasks"} {
-		if d.nodes[other] {
+		if d.Has(other) {
 			return true
 		}
 	}
@@ -39,47 +26,43 @@ func isLMEval(d document) bool {
 }
 
 // lmEval maps lm_eval's results file: /results/<task>/<metric>,<filter>.
-func (rd Reader) lmEval(d document, file string) Result {
-	r := Result{Format: FormatLMEvalJSON, File: file, Line: d.line}
-	for _, pointer := range d.pointers() {
+func lmEval(t metric.Table, d bench.Document, file string) []bench.Result {
+	if !isLMEval(d) {
+		return nil
+	}
+	r := bench.Result{Format: bench.FormatLMEvalJSON, File: file, Line: d.Line("")}
+	for _, pointer := range d.Pointers() {
 		rest, ok := strings.CutPrefix(pointer, "/results/")
 		task, key, two := strings.Cut(rest, "/")
 		name, filter, named := strings.Cut(key, ",")
 		if !ok || !two || !named || strings.HasSuffix(name, "_stderr") {
 			continue
 		}
-		l := d.leaves[pointer]
-		s := Score{
-			Task: plainToken(task), Filter: plainToken(filter), Metric: plainToken(name), Value: l.num, StdErr: math.NaN(),
-			Samples: d.small("/n-samples/" + task + "/effective"), File: file, Line: l.line,
+		s := bench.Score{
+			Task: bench.PlainToken(task), Filter: bench.PlainToken(filter), Metric: bench.PlainToken(name), StdErr: math.NaN(),
+			Samples: d.Small("/n-samples/" + task + "/effective"), File: file, Line: d.Line(pointer),
 		}
-		if l.kind != leafNumber || math.IsNaN(l.num) || math.IsInf(l.num, 0) {
-			r.Problems = append(r.Problems, Problem{file, l.line, fmt.Sprintf("%s of %s is not a number", s.Metric, s.Task)})
+		if s.Value, ok = d.Number(pointer); !ok || math.IsNaN(s.Value) || math.IsInf(s.Value, 0) {
+			r.Problems = append(r.Problems, bench.Problem{File: file, Line: s.Line, Text: fmt.Sprintf("%s of %s is not a number", s.Metric, s.Task)})
 			continue
 		}
-		if e, ok := d.number("/results/" + task + "/" + name + "_stderr," + filter); ok {
+		if e, ok := d.Number("/results/" + task + "/" + name + "_stderr," + filter); ok {
 			s.StdErr = e
 		}
-		if higher, ok := d.leaves["/higher_is_better/"+task+"/"+name]; ok && higher.kind == leafBool {
-			s.LowerIs = !higher.isTrue()
-		}
-		r.Accuracy = append(r.Accuracy, s.inUnit())
+		higher := "/higher_is_better/" + task + "/" + name
+		s.LowerIs = d.Has(higher) && !d.True(higher)
+		r.Accuracy = append(r.Accuracy, inUnit(s))
 	}
 	if len(r.Accuracy) == 0 {
-		r.Problems = append(r.Problems, Problem{file, d.line, "the accuracy run has no result"})
+		r.Problems = append(r.Problems, bench.Problem{File: file, Line: d.Line(""), Text: "the accuracy run has no result"})
 	}
-	r.accuracySamples(rd.Metrics)
-	return r
-}
-
-// plainToken undoes pointerToken.
-func plainToken(s string) string {
-	return strings.NewReplacer("~1", "/", "~0", "~").Replace(s)
+	accuracySamples(t, &r)
+	return []bench.Result{r}
 }
 
 // inUnit turns shares into percent. lm_eval prints both kinds alike; what is
 // not between 0 and 1, or known to be something else, stays as it is.
-func (s Score) inUnit() Score {
+func inUnit(s bench.Score) bench.Score {
 	share := s.Value >= 0 && s.Value <= 1
 	for _, other := range []string{"perplexity", "bits_per_byte", "bpb", "loss", "ppl"} {
 		share = share && !strings.Contains(s.Metric, other)
@@ -96,8 +79,8 @@ func percent(v float64) float64 { return math.Round(v*1e12) / 1e10 }
 
 // accuracySamples adds one sample per task: of the filter and the metric that
 // stand first in preferred order, the last run of several.
-func (r *Result) accuracySamples(t metric.Table) {
-	rank := func(s Score) int {
+func accuracySamples(t metric.Table, r *bench.Result) {
+	rank := func(s bench.Score) int {
 		order := slices.Index([]string{"flexible-extract", "strict-match", "none"}, s.Filter)
 		if order < 0 {
 			order = 3
@@ -108,7 +91,7 @@ func (r *Result) accuracySamples(t metric.Table) {
 		}
 		return 3*order + by
 	}
-	best := map[string]Score{}
+	best := map[string]bench.Score{}
 	var tasks []string
 	for _, s := range r.Accuracy {
 		have, ok := best[s.Task]
@@ -125,7 +108,7 @@ func (r *Result) accuracySamples(t metric.Table) {
 			continue
 		}
 		if m, ok := t.Resolve("accuracy_" + metricWord(task)); ok {
-			r.add(m, s.Value, s.Line)
+			r.Add(m, s.Value, s.Line)
 		}
 	}
 }
@@ -147,28 +130,66 @@ func metricWord(s string) string {
 //	|Tasks|Version|     Filter     |n-shot|  Metric   |   |Value |   |Stderr|
 //	|-----|------:|----------------|-----:|-----------|---|-----:|---|-----:|
 //	|gsm8k|      3|flexible-extract|     5|exact_match|↑  |0.9454|±  |0.0063|
+//
+// All tables of a log are one result.
 type scoreTable struct {
+	metrics metric.Table
+	file    string
 	columns map[string]int
 	task    string
+	result  *bench.Result
+}
+
+func newScoreTable(t metric.Table, file string) bench.LineReader {
+	return &scoreTable{metrics: t, file: file}
+}
+
+// Line takes a row of a table.
+func (s *scoreTable) Line(text []byte, number int) {
+	if bytes.IndexByte(text, '|') < 0 {
+		return
+	}
+	score, ok, err := s.row(bench.Starts(text)[0])
+	if !ok {
+		return
+	}
+	if s.result == nil {
+		s.result = &bench.Result{Format: bench.FormatLMEvalText, File: s.file, Line: number}
+	}
+	if err != nil {
+		s.result.Problems = append(s.result.Problems, bench.Problem{File: s.file, Line: number, Text: err.Error()})
+		return
+	}
+	score.File, score.Line = s.file, number
+	s.result.Accuracy = append(s.result.Accuracy, score)
+}
+
+// End is the result, if there was a table.
+func (s *scoreTable) End() []bench.Result {
+	if s.result == nil {
+		return nil
+	}
+	accuracySamples(s.metrics, s.result)
+	return []bench.Result{*s.result}
 }
 
 // row looks at a line; it reports whether the line belongs to a table.
-func (s *scoreTable) row(line []byte) (Score, bool, error) {
+func (s *scoreTable) row(line []byte) (bench.Score, bool, error) {
 	cells := tableCells(line)
 	if cells == nil {
 		s.columns = nil
-		return Score{}, false, nil
+		return bench.Score{}, false, nil
 	}
 	if first := strings.ToLower(cells[0]); first == "tasks" || first == "groups" {
 		s.columns, s.task = map[string]int{}, ""
 		for i, c := range cells {
 			s.columns[strings.ToLower(c)] = i
 		}
-		return Score{}, false, nil
+		return bench.Score{}, false, nil
 	}
 	value, ok := s.columns["value"]
 	if !ok || value >= len(cells) || strings.Trim(cells[value], "-:") == "" {
-		return Score{}, false, nil
+		return bench.Score{}, false, nil
 	}
 	cell := func(name string) string {
 		if i, ok := s.columns[name]; ok && i < len(cells) {
@@ -179,11 +200,11 @@ func (s *scoreTable) row(line []byte) (Score, bool, error) {
 	if task := strings.TrimLeft(cells[0], "- "); task != "" {
 		s.task = task
 	}
-	out := Score{Task: s.task, Filter: cell("filter"), Metric: cell("metric"), StdErr: math.NaN()}
+	out := bench.Score{Task: s.task, Filter: cell("filter"), Metric: cell("metric"), StdErr: math.NaN()}
 	if value > 0 {
 		out.LowerIs = strings.Contains(cells[value-1], "↓")
 	}
-	v, ok := parseNumber(cells[value])
+	v, ok := bench.ParseNumber(cells[value])
 	if !ok || math.IsNaN(v) || math.IsInf(v, 0) {
 		return out, true, fmt.Errorf("%s of %s is %q, not a number", out.Metric, out.Task, cells[value])
 	}
@@ -191,7 +212,7 @@ func (s *scoreTable) row(line []byte) (Score, bool, error) {
 	if e, err := strconv.ParseFloat(cell("stderr"), 64); err == nil {
 		out.StdErr = e
 	}
-	return out.inUnit(), true, nil
+	return inUnit(out), true, nil
 }
 
 // tableCells splits a row of a Markdown table; nil = not a row.

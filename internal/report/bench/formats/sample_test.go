@@ -1,4 +1,4 @@
-package bench
+package formats_test
 
 import (
 	"errors"
@@ -11,23 +11,28 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/bench"
+	"github.com/ci-disagg/ci-disagg/internal/report/bench/formats"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
-	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 var update = flag.Bool("update", false, "rewrite the .want files")
 
-const samples = "../../../testdata/bench"
+const samples = "../../../../testdata/bench"
+
+// shipped is the reader as the program has it.
+func shipped() bench.Reader {
+	return bench.Reader{Metrics: metric.Default(), Formats: formats.All()}
+}
 
 // ownFormats are the formats of testdata/bench/generic.
-func ownFormats(t testing.TB) Reader {
+func ownFormats(t testing.TB) bench.Reader {
 	t.Helper()
-	formats := []Generic{
+	own := []bench.Generic{
 		{
 			Name: "mybench", Files: "mybench_*.json", Concurrency: "concurrency", Requested: "requests.sent", Completed: "/requests/ok", Failed: "requests.bad",
-			Metrics: []GenericMetric{
+			Metrics: []bench.GenericMetric{
 				{Metric: "e2el_p99_ms", At: "summary.latency.p99", Unit: "s"},
 				{Metric: "median_e2el_ms", At: "/summary/latency/p50", Unit: "s", Better: "lower"},
 				{Metric: "request_throughput", At: "$.summary.rate"},
@@ -37,16 +42,16 @@ func ownFormats(t testing.TB) Reader {
 		},
 		{
 			Name: "guidellm", Files: "guidellm.json", Items: "benchmarks", Concurrency: "concurrency",
-			Metrics: []GenericMetric{{Metric: "ttft_median_ms", At: "metrics.ttft.median"}},
+			Metrics: []bench.GenericMetric{{Metric: "ttft_median_ms", At: "metrics.ttft.median"}},
 		},
 		{
 			Name: "sweep", Files: "sweep.csv", Concurrency: "concurrency", Completed: "ok",
-			Metrics: []GenericMetric{{Metric: "ttft_median_ms", At: "ttft p50 [s]", Unit: "s"}, {Metric: "output_token_throughput", At: "tokens/s"}},
+			Metrics: []bench.GenericMetric{{Metric: "ttft_median_ms", At: "ttft p50 [s]", Unit: "s"}, {Metric: "output_token_throughput", At: "tokens/s"}},
 		},
 	}
-	table, err := Extend(metric.Default(), formats)
+	table, err := bench.Extend(metric.Default(), own)
 	require.NoError(t, err)
-	return Reader{Metrics: table, Generic: formats}
+	return bench.Reader{Metrics: table, Formats: formats.All(), Generic: own}
 }
 
 func sampleFiles(t testing.TB) []string {
@@ -84,7 +89,7 @@ func TestSamples(t *testing.T) {
 }
 
 // describe prints everything of results, one statement per line.
-func describe(results []Result, err error) string {
+func describe(results []bench.Result, err error) string {
 	var b strings.Builder
 	count := func(name string, n *int64) {
 		if n != nil {
@@ -139,14 +144,14 @@ func TestEveryCutOfASampleIsNoticed(t *testing.T) {
 			t.Parallel()
 			data, err := os.ReadFile(filepath.Join(samples, path))
 			require.NoError(t, err)
-			whole, err := Read(strings.NewReader(string(data)), path)
+			whole, err := shipped().Read(strings.NewReader(string(data)), path)
 			require.NoError(t, err)
 			require.NotEmpty(t, whole)
 			step := 1 + len(data)/1500
 			for n := 0; n < len(data); n += step {
-				got, err := Read(strings.NewReader(string(data[:n])), path)
-				var p Problem
-				if errors.As(err, &p) {
+				got, err := shipped().Read(strings.NewReader(string(data[:n])), path)
+				var p bench.Problem
+				if errors.As(err, &p) && !errors.Is(err, bench.ErrUnrecognised) {
 					require.Positive(t, p.Line, "cut at %d: %v", n, err)
 				}
 				if err != nil || len(got) < len(whole) {
@@ -163,88 +168,4 @@ func TestEveryCutOfASampleIsNoticed(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestGatherOutputDirectory(t *testing.T) {
-	t.Parallel()
-	found, err := Reader{}.Gather(filepath.Join(samples, "gen-server"))
-	require.NoError(t, err)
-	require.Empty(t, found.Problems)
-	require.Len(t, found.Results, 1, "the servers' step times belong to the only client")
-	r := found.Results[0]
-	mean, ok := r.Value("gen_device_step_time_mean_ms")
-	require.True(t, ok)
-	require.InDelta(t, 7.53, mean, 0.02, "the mean of both servers, without idle and ramp rows")
-	require.Empty(t, Validate(found.Results, rundir.Expected{
-		Points:     []rundir.Point{{Name: "con2048", Concurrency: 2048, Requests: 2048, InputLen: 1024, OutputLen: 1024}},
-		Metrics:    []string{"output_token_throughput", "tpot_median_ms", "ttft_median_ms"},
-		DeviceStep: true,
-	}))
-	require.Len(t, found.Files, 3)
-	require.NotEmpty(t, found.Ignored)
-}
-
-// A server that is ended may tear its own files; that must not spoil the
-// measurement beside them. A torn benchmark must.
-func TestGatherTellsTornBenchmarksFromTornLogs(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	write := func(name, content string) {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
-	}
-	whole, err := os.ReadFile(filepath.Join(samples, "trtllm/nan.json"))
-	require.NoError(t, err)
-	write("result.json", string(whole))
-	write("perf_metrics-0.jsonl", `{"request_id": 1, "arrival": 1.5}`+"\n"+`{"request_id": 2, "arr`)
-	found, err := Reader{}.Gather(dir)
-	require.NoError(t, err)
-	require.Empty(t, found.Problems)
-	require.Len(t, found.Results, 1)
-	require.Len(t, found.Ignored, 1)
-
-	write("second.json", string(whole[:400]))
-	found, err = Reader{}.Gather(dir)
-	require.NoError(t, err)
-	require.Len(t, found.Problems, 1)
-	require.Contains(t, found.Problems[0].String(), "second.json:1: the file ends inside a JSON value")
-
-	found, err = Reader{}.Gather(filepath.Join(dir, "perf_metrics-0.jsonl"))
-	require.NoError(t, err)
-	require.Len(t, found.Problems, 1, "a file that was named must hold something")
-	_, err = Reader{}.Gather(filepath.Join(dir, "missing"))
-	require.ErrorIs(t, err, os.ErrNotExist)
-}
-
-// An aggregated case writes server and client into one log, which is named as a
-// generation server's.
-// A pipe that nobody writes to must not hold the build.
-func TestGatherRefusesAPipe(t *testing.T) {
-	t.Parallel()
-	pipe := filepath.Join(t.TempDir(), "benchmark.log")
-	require.NoError(t, unix.Mkfifo(pipe, 0o600))
-	_, err := Reader{}.Gather(pipe)
-	require.ErrorContains(t, err, pipe+" is neither a file nor a directory")
-}
-
-func TestGatherTablesInAServerLog(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	log, err := os.ReadFile(filepath.Join(samples, "gen-server/gen_server_0.log"))
-	require.NoError(t, err)
-	path := filepath.Join(dir, "gen_server_0.log")
-	require.NoError(t, os.WriteFile(path, append(log, trtTable...), 0o600))
-	require.NoError(t, os.Symlink(path, filepath.Join(dir, "link.log")))
-	require.NoError(t, os.Symlink(filepath.Join(dir, "gone"), filepath.Join(dir, "dead.log")))
-	found, err := Reader{}.Gather(path)
-	require.NoError(t, err)
-	require.Empty(t, found.Problems)
-	require.Len(t, found.Results, 1)
-	_, ok := found.Results[0].Value("tpot_median_ms")
-	require.True(t, ok)
-	_, ok = found.Results[0].Value("gen_device_step_time_mean_ms")
-	require.True(t, ok)
-	again, err := Reader{}.Gather(dir)
-	require.NoError(t, err)
-	require.Empty(t, again.Problems)
-	require.Len(t, again.Results, 1, "the same client, read through a link")
 }

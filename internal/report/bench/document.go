@@ -1,0 +1,285 @@
+package bench
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Limits of what is kept of a JSON document.
+const (
+	jsonMaxValues = 200_000
+	jsonMaxBytes  = 32 << 20
+	jsonMaxList   = 1000 // elements of a list that is kept
+)
+
+// Document is one JSON object of a stream, flattened: each scalar stands under
+// its JSON Pointer (RFC 6901), such as /ttft/avg. Of a list, the elements are
+// there only if the reader asked for them.
+type Document struct {
+	line   int
+	values map[string]value
+	nodes  map[string]bool // pointers of the objects and lists
+}
+
+// value is a scalar: a float64 (NaN and Inf included), a string, a bool, or nil.
+type value struct {
+	of   any
+	line int
+}
+
+// Has reports whether anything stands at the pointer.
+func (d Document) Has(pointer string) bool {
+	_, ok := d.values[pointer]
+	return ok || d.nodes[pointer]
+}
+
+// Number finds a number, which may be NaN or infinite.
+func (d Document) Number(pointer string) (float64, bool) {
+	v, ok := d.values[pointer].of.(float64)
+	return v, ok
+}
+
+// Text finds a string, "" if there is none.
+func (d Document) Text(pointer string) string {
+	s, _ := d.values[pointer].of.(string)
+	return s
+}
+
+// True reports whether true stands at the pointer.
+func (d Document) True(pointer string) bool {
+	b, _ := d.values[pointer].of.(bool)
+	return b
+}
+
+// Line is where the value at the pointer stands, else where the document begins.
+func (d Document) Line(pointer string) int {
+	if v, ok := d.values[pointer]; ok {
+		return v.line
+	}
+	return d.line
+}
+
+// Count finds the first whole number that is not negative, nil if there is none.
+func (d Document) Count(pointers ...string) *int64 {
+	for _, p := range pointers {
+		if v, ok := d.Number(p); ok && v >= 0 && v <= 1<<53 && v == math.Trunc(v) {
+			n := int64(v)
+			return &n
+		}
+	}
+	return nil
+}
+
+// Small is Count for what fits an int; 0 = not there.
+func (d Document) Small(pointers ...string) int {
+	if n := d.Count(pointers...); n != nil && *n <= math.MaxInt32 {
+		return int(*n)
+	}
+	return 0
+}
+
+// Pointers lists the scalars in a fixed order.
+func (d Document) Pointers() []string { return slices.Sorted(maps.Keys(d.values)) }
+
+// jsonReader reads a stream of JSON values, which may follow each other with
+// any white space or none between them.
+type jsonReader struct {
+	dec  *json.Decoder
+	in   *jsonFilter
+	keep func(list string) bool // whether the elements of the list are kept
+
+	doc  Document
+	path []byte
+	drop int // above 0: inside something that is not kept
+	size int
+}
+
+func newJSONReader(r *bufio.Reader, keep func(list string) bool) *jsonReader {
+	in := newJSONFilter(r)
+	dec := json.NewDecoder(in)
+	dec.UseNumber()
+	return &jsonReader{dec: dec, in: in, keep: keep}
+}
+
+// documents calls each for every top-level object, and for every element of a
+// top-level list.
+func (j *jsonReader) documents(each func(Document) error) error {
+	for {
+		t, err := j.dec.Token()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return j.fault(err)
+		}
+		if t != json.Delim('[') {
+			if err := j.document(t, each); err != nil {
+				return err
+			}
+			continue
+		}
+		for {
+			t, err := j.token()
+			if err != nil {
+				return err
+			}
+			if t == json.Delim(']') {
+				break
+			}
+			if err := j.document(t, each); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (j *jsonReader) document(t json.Token, each func(Document) error) error {
+	j.doc = Document{line: j.line(), values: map[string]value{}, nodes: map[string]bool{}}
+	j.path, j.drop, j.size = j.path[:0], 0, 0
+	if err := j.value(t); err != nil {
+		return err
+	}
+	return each(j.doc)
+}
+
+// token is the next one inside a value, where the end of the stream is a fault.
+func (j *jsonReader) token() (json.Token, error) {
+	t, err := j.dec.Token()
+	return t, j.fault(err)
+}
+
+func (j *jsonReader) line() int { return j.in.lineAt(j.dec.InputOffset()) }
+
+// fault gives an error its line; the caller adds the file.
+func (j *jsonReader) fault(err error) error {
+	var p Problem
+	var syntax *json.SyntaxError
+	switch {
+	case err == nil, errors.As(err, &p):
+		return err
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return Problem{Line: j.in.line, Text: "the file ends inside a JSON value: it is half-written"}
+	case errors.As(err, &syntax):
+		return Problem{Line: j.line(), Text: "not JSON: " + syntax.Error()}
+	default:
+		return err
+	}
+}
+
+func (j *jsonReader) value(t json.Token) error {
+	switch t := t.(type) {
+	case json.Delim:
+		if err := j.node(); err != nil {
+			return err
+		}
+		if t == '[' {
+			return j.list()
+		}
+		return j.object()
+	case json.Number:
+		return j.scalar(number(t))
+	default:
+		return j.scalar(t)
+	}
+}
+
+// number is the value of a number as the filter writes it.
+func number(n json.Number) float64 {
+	if strings.TrimPrefix(n.String(), "-") == jsonNaN {
+		return math.NaN()
+	}
+	v, _ := n.Float64() // out of range is infinite
+	return v
+}
+
+func (j *jsonReader) object() error {
+	for {
+		t, err := j.token()
+		if err != nil || t == json.Delim('}') {
+			return err
+		}
+		key, _ := t.(string)
+		if t, err = j.token(); err != nil {
+			return err
+		}
+		mark := len(j.path)
+		j.path = append(append(j.path, '/'), pointerToken(key)...)
+		err = j.value(t)
+		j.path = j.path[:mark]
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (j *jsonReader) list() error {
+	keep, mark := j.drop == 0 && j.keep(string(j.path)), len(j.path)
+	for i := 0; ; i++ {
+		t, err := j.token()
+		if err != nil || t == json.Delim(']') {
+			return err
+		}
+		kept := keep && i < jsonMaxList
+		if kept {
+			j.path = strconv.AppendInt(append(j.path, '/'), int64(i), 10)
+		} else {
+			j.drop++
+		}
+		err = j.value(t)
+		j.path = j.path[:mark]
+		if !kept {
+			j.drop--
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// node notes that an object or a list stands here.
+func (j *jsonReader) node() error {
+	if j.drop > 0 {
+		return nil
+	}
+	j.doc.nodes[string(j.path)] = true
+	return j.bound(0)
+}
+
+func (j *jsonReader) scalar(v any) error {
+	if j.drop > 0 {
+		return nil
+	}
+	s, _ := v.(string)
+	j.doc.values[string(j.path)] = value{of: v, line: j.line()}
+	return j.bound(len(s))
+}
+
+// bound ends a document that would take too much memory.
+func (j *jsonReader) bound(n int) error {
+	j.size += len(j.path) + n
+	if len(j.doc.values)+len(j.doc.nodes) > jsonMaxValues || j.size > jsonMaxBytes {
+		return Problem{Line: j.line(), Text: fmt.Sprintf("more than %d values or %d MB in one document", jsonMaxValues, jsonMaxBytes>>20)}
+	}
+	return nil
+}
+
+// pointerToken escapes a key for a JSON Pointer.
+func pointerToken(key string) string {
+	if !strings.ContainsAny(key, "~/") {
+		return key
+	}
+	return strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
+}
+
+// PlainToken undoes the escapes of a token of a JSON Pointer.
+func PlainToken(s string) string {
+	return strings.NewReplacer("~1", "/", "~0", "~").Replace(s)
+}

@@ -1,0 +1,86 @@
+package bench
+
+import (
+	"math"
+	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+)
+
+// builtin are the formats of the serving clients.
+func builtin() []Format {
+	return []Format{
+		{
+			Name: "the JSON of TensorRT-LLM's benchmark_serving, bench_serving, vLLM and SGLang", JSON: serving,
+			Marks: []string{
+				"/num_prompts", "/request_rate", "/max_concurrency", "/duration", "/completed", "/total_input_tokens",
+				"/request_throughput", "/output_throughput",
+			},
+		},
+		{Name: "the table that they print", Lines: newServingTable},
+	}
+}
+
+// formatOf recognises a document by the keys that only one client writes; "" =
+// not a benchmark.
+func formatOf(d Document) string {
+	has := func(key string) bool { return d.Has("/" + key) }
+	switch {
+	case !has("output_throughput") || !has("duration") && !has("completed"):
+		return ""
+	case has("user_throughput"):
+		return FormatTRTLLMJSON
+	case has("total_output_tokens_retokenized"), has("mean_e2e_latency_ms"):
+		return FormatSGLangJSON
+	case has("request_goodput:"), has("best_of"):
+		return FormatSAJSON
+	default:
+		return FormatVLLMJSON
+	}
+}
+
+// serving maps the summary of a serving client. Every client that descends
+// from vLLM's uses the same keys where it means the same thing; the metric
+// table knows them.
+func serving(t metric.Table, d Document, file string) []Result {
+	format := formatOf(d)
+	if format == "" {
+		return nil
+	}
+	r := Result{
+		Format: format, File: file, Line: d.Line(""), Name: d.Text("/label"), Concurrency: d.Small("/max_concurrency"),
+		Requested: d.Count("/num_prompts"), Completed: d.Count("/completed"), Failed: d.Count("/failed"),
+		InputTokens: d.Count("/total_input_tokens"), OutputTokens: d.Count("/total_output_tokens"),
+	}
+	if strings.HasPrefix(d.Text("/dataset_name"), "random") {
+		r.InputLen, r.OutputLen = d.Small("/random_input_len"), d.Small("/random_output_len")
+	}
+	if v, ok := d.Number("/duration"); ok && v >= 0 && !math.IsInf(v, 0) {
+		r.DurationS = &v
+	}
+	for _, pointer := range d.Pointers() {
+		v, ok := d.Number(pointer)
+		m, known := servingMetric(t, pointer)
+		// Zero decoded tokens per iteration is how the client says that it does
+		// not know: its table leaves the block out then.
+		if ok && known && (v != 0 || !strings.HasPrefix(m.Name, "avg_decoded_tokens_per_iter")) {
+			r.Add(m, v, d.Line(pointer))
+		}
+	}
+	return []Result{r}
+}
+
+// servingMetric finds the metric of a pointer in a client's summary.
+func servingMetric(t metric.Table, pointer string) (metric.Metric, bool) {
+	key := strings.TrimPrefix(pointer, "/")
+	if rest, ok := strings.CutPrefix(key, "energy/"); ok {
+		key = rest
+	}
+	if rest, ok := strings.CutPrefix(key, "avg_decoded_tokens_per_iter/"); ok {
+		key = strings.TrimPrefix(rest, "percentiles/") + "_avg_decoded_tokens_per_iter"
+	}
+	if strings.Contains(key, "/") {
+		return metric.Metric{}, false
+	}
+	return t.Resolve(key)
+}
