@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // nearEnd is how many of a log's last lines may explain its end. What stands
@@ -59,7 +61,7 @@ func (c *court) byEnd(f *Finding, e Event) {
 	switch {
 	case e.Kind == TestFailed:
 		f.Class, f.Rule, f.Why = Test, "own-test-failed", "a test case of the role failed"
-	case e.Kind == RoleEnd && e.Signal == 9:
+	case e.Kind == RoleEnd && e.Signal == 9 && !e.Forced:
 		f.Class, f.Rule, f.Why = Infra, killedFromOutside, "SIGKILL that neither ci-disagg nor Slurm sent"
 		f.BadNodes = c.nodesOf(e)
 	case e.Kind == RoleEnd && slices.Contains([]int{4, 6, 7, 8, 11}, e.Signal):
@@ -377,12 +379,10 @@ func lead(sep, s string) string {
 	return sep + oneLine(s, 200)
 }
 
+// oneLine is the first line of a text, clipped.
 func oneLine(s string, limit int) string {
 	s, _, _ = strings.Cut(strings.TrimSpace(s), "\n")
-	if len(s) > limit {
-		s = strings.ToValidUTF8(s[:limit], "") + "…"
-	}
-	return s
+	return rundir.Clip(s, limit)
 }
 
 // endWords is how a process ended.

@@ -158,6 +158,13 @@ func TestJudge(t *testing.T) {
 			root: "CTX_0", kind: blame.KindCrash, class: blame.Infra, rule: "killed-from-outside", more: []string{"GEN_0"}, bad: []string{"n3"},
 		},
 		{
+			name: "SIGKILL from Slurm, which was ending the step, proves nothing about outsiders",
+			b: func(b *bench) *bench {
+				return b.event(blame.Event{Role: "GEN_0", Kind: blame.RoleEnd, At: at(100), Exit: 137, Signal: 9, Forced: true})
+			},
+			root: "GEN_0", kind: blame.KindCrash, class: blame.Unknown, rule: "nothing-proven",
+		},
+		{
 			name: "a silent exit 0 is softer than a crash",
 			b: func(b *bench) *bench {
 				return b.end("CTX_0", 100, 0).end("DISAGG_SERVER", 100.2, 139)

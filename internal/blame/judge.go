@@ -314,7 +314,7 @@ func (c *court) observes(e Event) bool {
 	if e.Kind != RoleEnd && e.Kind != TestFailed {
 		return false
 	}
-	if e.OOM || e.Signal == 9 {
+	if e.OOM || e.Signal == 9 && !e.Forced {
 		return false
 	}
 	if c.isClient(e.Role) && !e.Assert {

@@ -43,6 +43,7 @@ type Event struct {
 	Stopped time.Time // RoleEnd: when the agent first signalled the role, zero = never
 	Task    int       // RoleEnd: the task that ended first, when the step had several
 	ByUs    bool      // asked for by the agent, or sent by Slurm because of another event
+	Forced  bool      // RoleEnd: Slurm said that it was ending the step: its signal proves nothing about outsiders
 	OOM     bool
 	// Expected: RoleEnd with exit 0 at a time when that is no fault (a client, a
 	// precheck, a server after the client was through).

@@ -399,7 +399,7 @@ func (a *agent) openLog(spec stepSpec) (*roleLog, error) {
 		}
 	}
 	l := &roleLog{
-		role: name, file: filepath.Join("roles", name, filepath.Base(path)), look: a.look, console: a.console, now: a.o.Now, f: f,
+		role: name, file: filepath.Join("roles", name, filepath.Base(path)), dir: string(a.dir), look: a.look, console: a.console, now: a.o.Now, f: f,
 		rules:  map[string][]int{},
 		broken: func(err error) { go a.send(event{kind: evBroken, at: a.o.Now(), text: err.Error()}) },
 	}

@@ -20,6 +20,7 @@ func (a *agent) evidence() blame.Evidence {
 			continue
 		}
 		name := a.st.roles[i].name
+		l.cutOff()
 		ev.Lines = append(ev.Lines, blameLines(name, l)...)
 		ev.Roles[i].LogLines = l.state().lines
 		if addr, err := a.address(a.specs[i].role.Ready); err == nil {
@@ -67,7 +68,7 @@ func (s state) evidence() blame.Evidence {
 		}
 		e := blame.Event{
 			Role: r.name, Kind: blame.RoleEnd, At: r.fell(), Exit: r.end.Exit, Signal: r.end.Signal, OOM: r.end.OOM,
-			Stopped: r.stopSent, ByUs: s.stoppedBy(r) != "", Drained: r.drained && !s.failed,
+			Stopped: r.stopSent, ByUs: s.stoppedBy(r) != "", Forced: r.end.Forced, Drained: r.drained && !s.failed,
 			// The client ends when it is through and a precheck when it is done;
 			// exit 0 of a server counts only after the client's word.
 			Expected: r.wave != waveMain || s.isClient(r) || r.drained && (!r.early || !s.failed),

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // Bounds of what reaches stdout. Everything is complete in the files.
@@ -131,9 +133,7 @@ func (c *console) close() {
 // printable is a line without what a terminal or Jenkins' console would act on
 // (Jenkins reads its own annotations out of escape sequences), cut to a bound.
 func printable(s string) string {
-	if len(s) > consoleLine {
-		s = s[:consoleLine] + "…"
-	}
+	s = rundir.Clip(s, consoleLine)
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\t':
@@ -142,5 +142,5 @@ func printable(s string) string {
 			return -1
 		}
 		return r
-	}, strings.ToValidUTF8(s, "?"))
+	}, s)
 }

@@ -18,6 +18,31 @@ type launcherMessages struct {
 	launch *regexp.Regexp
 	lost   *regexp.Regexp
 	due    *regexp.Regexp
+	ends   *regexp.Regexp
+}
+
+// splitLauncher splits a line before a message of srun or slurmstepd, which begins
+// behind whatever open line somebody else has left. message is "" when there is none.
+func splitLauncher(line string) (text, message string) {
+	for _, name := range [...]string{"srun: ", "slurmstepd"} {
+		i := strings.Index(line, name)
+		if i < 0 {
+			continue
+		}
+		rest := line[i+len(name):]
+		if name == "slurmstepd" {
+			var ok bool
+			if _, rest, ok = strings.Cut(rest, ": "); !ok {
+				continue
+			}
+		}
+		word, _, _ := strings.Cut(rest, " ")
+		switch strings.TrimRight(word, ":") {
+		case "error", "fatal", "Job", "Step", "Force", "Terminating", "launch/slurm", "job", "step", "***":
+			return strings.TrimRight(line[:i], " "), line[i:]
+		}
+	}
+	return line, ""
 }
 
 func newLauncherMessages() launcherMessages {
@@ -29,6 +54,9 @@ func newLauncherMessages() launcherMessages {
 		lost: regexp.MustCompile(`^srun: error: Node failure on (\S+)`),
 		// slurmstepd-gpu1: error: *** STEP 4.0 ON gpu1 CANCELLED AT 2026-… DUE TO PREEMPTION ***
 		due: regexp.MustCompile(`^slurmstepd\S*: error: \*\*\* (?:JOB|STEP) \S+ ON \S+ CANCELLED AT \S+ DUE TO ([A-Z ]+?)(?:,.*)? \*\*\*`),
+		// srun: launch/slurm: _step_signal: Terminating StepId=4.0
+		// srun: Force Terminated job 4
+		ends: regexp.MustCompile(`^srun: (?:\S+: )*(?:Force Terminated|Terminating) |^srun: Job step aborted`),
 		launch: regexp.MustCompile(`^srun: (?:error|fatal): (?:Unable to create step|Task launch for .* failed|Application launch failed|Unable to confirm allocation|` +
 			`Invalid node name|task \d+ launch failed|Unable to resolve|invalid node name|PMK_KVS_Barrier|Unable to allocate resources|` +
 			`.*(?:pyxis|spank).*)`),
@@ -45,11 +73,8 @@ func (l *roleLog) onBadTask(f func(rundir.TaskEnd)) {
 	l.badTask = f
 }
 
-// fromLauncher notes what srun says about tasks. The caller holds l.mu.
+// fromLauncher notes what a message of srun or slurmstepd says. The caller holds l.mu.
 func (l *roleLog) fromLauncher(line string) {
-	if !strings.HasPrefix(line, "srun: ") && !strings.HasPrefix(line, "slurmstepd") {
-		return
-	}
 	m := l.look.launcher
 	if m.oom.MatchString(line) {
 		l.st.oom = true // and the line may also name the task
@@ -63,14 +88,17 @@ func (l *roleLog) fromLauncher(line string) {
 		if l.st.lostNode == "" {
 			l.st.lostNode = m.lost.FindStringSubmatch(line)[1]
 		}
+	case m.ends.MatchString(line):
+		l.st.terminating = true
 	case m.due.MatchString(line):
 		l.st.due = m.due.FindStringSubmatch(line)[1]
 	case m.launch.MatchString(line):
 		if l.st.launcher == "" {
-			l.st.launcher = clip(line)
+			l.st.launcher = l.lineAt(0, line).Text
 		}
 	default:
-		if t, ok := m.parseTask(line); ok && l.st.firstTask == nil {
+		t, ok := m.parseTask(line)
+		if ok && l.st.firstTask == nil && !l.st.forced(t.Signal) {
 			l.st.firstTask = &t
 			if l.badTask != nil {
 				l.badTask(t.TaskEnd)
@@ -109,4 +137,10 @@ func signalFromWords(words string) int {
 		"User defined signal 2": 12, "Broken pipe": 13, "Alarm clock": 14, "Terminated": 15, "CPU time limit exceeded": 24,
 		"File size limit exceeded": 25, "Bad system call": 31, "Out Of Memory": 9,
 	}[strings.TrimSpace(words)]
+}
+
+// forced reports whether a signal was srun's own by what it had said before: it
+// ends a step's other tasks for reasons that need not stand in this log.
+func (st logState) forced(signal int) bool {
+	return st.terminating && (signal == 9 || signal == 15)
 }

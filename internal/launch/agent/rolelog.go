@@ -28,6 +28,7 @@ const (
 type roleLog struct {
 	role    string
 	file    string // relative to the attempt directory
+	dir     string // the attempt directory
 	look    *lookout
 	ready   *regexp.Regexp // the role's log pattern, nil = none
 	console *console
@@ -37,8 +38,8 @@ type roleLog struct {
 
 	mu      sync.Mutex
 	f       *os.File
-	partial []byte // the line that has begun
-	cut     bool   // it is longer than maxLine
+	partial []byte // what has come since the last line or carriage return
+	shown   string // the state before the last carriage return: what a terminal would show
 	st      logState
 	trace   int              // lines left in which to find the exception of a traceback
 	rules   map[string][]int // failure class → its places in st.candidates
@@ -60,6 +61,7 @@ type logState struct {
 	lostNode    string // that srun reports as failed
 	due         string // why Slurm ended the step: PREEMPTION, TIME LIMIT, NODE FAILURE
 	launcher    string // srun's own trouble: the step never came up
+	terminating bool   // srun says that it ends the step
 	failed      error
 }
 
@@ -75,13 +77,18 @@ func (l *roleLog) Write(b []byte) (int, error) {
 	l.st.last = l.now()
 	l.toFile(b)
 	for rest := b; len(rest) > 0; {
-		line, tail, whole := bytes.Cut(rest, []byte{'\n'})
-		l.grow(line)
-		if !whole {
+		i := bytes.IndexAny(rest, "\r\n")
+		if i < 0 {
+			l.grow(rest)
 			break
 		}
-		l.endLine()
-		rest = tail
+		l.grow(rest[:i])
+		if rest[i] == '\r' {
+			l.endState()
+		} else {
+			l.endLine()
+		}
+		rest = rest[i+1:]
 	}
 	return len(b), nil
 }
@@ -100,37 +107,82 @@ func (l *roleLog) toFile(b []byte) {
 	}
 }
 
+// grow takes more of a line. Of one that is too long the middle is left out: what
+// stands at its end may be the last word of a process.
 func (l *roleLog) grow(b []byte) {
-	if room := maxLine - len(l.partial); len(b) > room {
-		b, l.cut = b[:max(room, 0)], true
+	if room := 2*maxLine - len(l.partial); len(b) > room {
+		l.partial = append(l.partial[:min(len(l.partial), maxLine/2)], b[max(0, len(b)-maxLine/2):]...)
+		return
 	}
 	l.partial = append(l.partial, b...)
 }
 
-func (l *roleLog) endLine() {
-	l.st.lines++
-	line := string(bytes.TrimRight(l.partial, "\r"))
-	l.partial, l.cut = l.partial[:0], false
-	if i := strings.LastIndexByte(line, '\r'); i >= 0 {
-		line = line[i+1:] // a progress bar: only its last state counts
+// endState takes what a carriage return ends: a state of a progress bar, or, when
+// a newline follows, the line itself. Another process may have written into it.
+func (l *roleLog) endState() {
+	if len(bytes.TrimSpace(l.partial)) == 0 {
+		return
 	}
-	l.console.line(l.role, line)
-	l.examine(line)
+	l.shown = string(l.partial)
+	l.partial = l.partial[:0]
+	l.search(l.shown, l.st.lines+1)
 }
 
-func (l *roleLog) examine(line string) {
-	at := rundir.LogLine{File: l.file, Number: l.st.lines, Text: clip(line)}
+func (l *roleLog) endLine() {
+	l.st.lines++
+	line := string(l.partial)
+	l.partial = l.partial[:0]
+	if line == "" {
+		line, l.shown = l.shown, "" // it has been searched
+	} else {
+		l.search(line, l.st.lines)
+		l.shown = ""
+	}
+	if l.trace > 0 {
+		l.trace--
+	}
+	l.console.line(l.role, line)
+	at := l.lineAt(l.st.lines, line)
 	if len(l.tail) < tailLines {
 		l.tail = append(l.tail, at)
 	} else {
 		l.tail[l.tailAt] = at
 		l.tailAt = (l.tailAt + 1) % tailLines
 	}
-	if l.ready != nil && !l.st.matched && l.ready.MatchString(line) {
+}
+
+// lineAt is a line as it is kept. The path of the attempt says nothing and may be
+// longer than all the rest.
+func (l *roleLog) lineAt(number int, text string) rundir.LogLine {
+	if l.dir != "" {
+		text = strings.ReplaceAll(text, l.dir+"/", "")
+	}
+	return rundir.LogLine{File: l.file, Number: number, Text: rundir.Clip(text, keptLine)}
+}
+
+// search looks for what explains an end. Several processes write the same stream,
+// and one that draws a progress bar leaves its line open, so a message may begin
+// anywhere.
+func (l *roleLog) search(line string, number int) {
+	line = l.look.bar.ReplaceAllString(line, "")
+	text, message := splitLauncher(line)
+	if message != "" {
+		l.fromLauncher(message)
+		l.explains(l.lineAt(number, message), message)
+	}
+	if text == "" {
+		return
+	}
+	at := l.lineAt(number, text)
+	if l.ready != nil && !l.st.matched && l.ready.MatchString(text) {
 		l.st.matched = true
 	}
-	l.fromLauncher(line)
-	l.firstError(at, line)
+	l.firstError(at, text)
+	l.explains(at, text)
+}
+
+// explains keeps a line that a failure class or the absence of a peer explains.
+func (l *roleLog) explains(at rundir.LogLine, line string) {
 	if r, ok := l.look.classes.Match(line); ok {
 		l.classLine(r.Name, at)
 	}
@@ -144,14 +196,12 @@ func (l *roleLog) examine(line string) {
 func (l *roleLog) firstError(at rundir.LogLine, line string) {
 	switch {
 	case l.trace > 0:
-		l.trace--
 		if !l.look.exception.MatchString(line) {
 			return
 		}
 		l.trace = 0
 		l.st.first = &at
-	case l.st.first != nil, strings.HasPrefix(line, "srun: "), strings.HasPrefix(line, "slurmstepd"):
-		// srun's own messages only say how a task ended
+	case l.st.first != nil:
 	case blame.Quoted(line):
 	case strings.Contains(line, "Traceback (most recent call last):"):
 		l.st.first, l.trace = &at, traceDepth
@@ -198,11 +248,20 @@ func (l *roleLog) lastLines() []rundir.LogLine {
 	return append(append([]rundir.LogLine(nil), l.tail[l.tailAt:]...), l.tail[:l.tailAt]...)
 }
 
+// cutOff makes a line of what has come without a newline, while the log goes on.
+func (l *roleLog) cutOff() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.partial) > 0 || l.shown != "" {
+		l.endLine()
+	}
+}
+
 // close ends the file. A last line without a newline counts as a line.
 func (l *roleLog) close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.partial) > 0 {
+	if len(l.partial) > 0 || l.shown != "" {
 		l.endLine()
 	}
 	if l.f == nil {
@@ -216,19 +275,13 @@ func (l *roleLog) close() error {
 	return err
 }
 
-func clip(line string) string {
-	if len(line) > keptLine {
-		line = line[:keptLine] + "…"
-	}
-	return strings.ToValidUTF8(line, "\uFFFD")
-}
-
 // lookout is what to look for in logs.
 type lookout struct {
 	classes   blame.Classes
 	err       blame.Classes // one pattern: its quick look comes with it
 	harmless  *regexp.Regexp
 	exception *regexp.Regexp
+	bar       *regexp.Regexp
 	launcher  launcherMessages
 }
 
@@ -255,8 +308,10 @@ func newLookout(classes blame.Classes) *lookout {
 		// An exception as Python ends a traceback with it, at the start of the
 		// line or after a rank or pytest prefix.
 		exception: regexp.MustCompile(`^(?:\S{0,40}[:|\]]\s*|E\s+)?(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Failure|Timeout)\b`),
-		harmless:  regexp.MustCompile(`(?i)\b(?:no|0|without)\s+(?:\w+\s+)?errors?\b|errors?\s*[:=]\s*(?:0|none|null|false)\b`),
-		launcher:  newLauncherMessages(),
+		// The progress bar at the beginning of a line, as tqdm draws it.
+		bar:      regexp.MustCompile(`^[^|]{0,120}\d{1,3}%\|[^|]{0,250}\|(?: *[\d.]+\w?/[\d.]+\w?)?(?: *\[[^\]]{0,120}\])?`),
+		harmless: regexp.MustCompile(`(?i)\b(?:no|0|without)\s+(?:\w+\s+)?errors?\b|errors?\s*[:=]\s*(?:0|none|null|false)\b`),
+		launcher: newLauncherMessages(),
 	}
 }
 

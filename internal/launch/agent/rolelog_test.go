@@ -90,9 +90,10 @@ func TestCandidateLinesAreBounded(t *testing.T) {
 	t.Parallel()
 	l := readLog(t, strings.Repeat("OSError: [Errno 28] No space left on device\n", 500)+strings.Repeat("x", 1<<20)+" Stale file handle\n"+strings.Repeat("noise\n", 100), 4096)
 	st := l.state()
-	require.Len(t, st.candidates, 2)
+	require.Len(t, st.candidates, 3)
 	require.Equal(t, 1, st.candidates[0].Number)
 	require.Equal(t, 500, st.candidates[1].Number)
+	require.True(t, strings.HasSuffix(st.candidates[2].Text, "xx Stale file handle"), "the end of a line is kept, however long it is")
 	require.Len(t, l.lastLines(), tailLines)
 	require.Equal(t, 601, l.lastLines()[tailLines-1].Number)
 	require.EqualValues(t, 500*44+1<<20+19+600, st.bytes)
@@ -129,6 +130,18 @@ func TestLauncherMessages(t *testing.T) {
 		},
 		{"Slurm's own trouble, without a word", "", srunError, stepEnd{Exit: srunError, Err: "srun ended with 213: Slurm could not run the step"}},
 		{"a lost node", "srun: error: Node failure on gpu3\n", 0, stepEnd{Lost: "gpu3"}},
+		{
+			"killed while srun ended the step", "srun: launch/slurm: _step_signal: Terminating StepId=4.0\nsrun: error: gpu0: tasks 0-1: Killed\n", 137,
+			stepEnd{Exit: 137, Signal: 9, Forced: true},
+		},
+		{
+			"the job is gone", "srun: Force Terminated job 7\nsrun: error: gpu0: task 0: Terminated\n", 143,
+			stepEnd{Exit: 143, Signal: 15, Forced: true},
+		},
+		{
+			"a crash stays one while the step is ended", "srun: Force Terminated job 7\nsrun: error: gpu0: task 1: Segmentation fault\n", 139,
+			stepEnd{Exit: 139, Signal: 11, First: &rundir.TaskEnd{Task: 1, Node: "gpu0", Exit: 139, Signal: 11}},
+		},
 		{"words of a program", "task 2: Exited with exit code 3\n", 1, stepEnd{Exit: 1}},
 	}
 	for _, tt := range tests {
@@ -143,12 +156,59 @@ func TestLauncherMessages(t *testing.T) {
 	require.Equal(t, "NODE FAILURE", l.state().due)
 }
 
+// Several processes write one stream, and who draws a progress bar ends no line: what a message says does not depend on
+// what stands around it.
+func TestMessagesAnywhereInALine(t *testing.T) {
+	t.Parallel()
+	const bar = "\rLoading:  40%|###       | 4/10 [00:01<00:02,  3.12it/s]"
+	around := map[string][2]string{
+		"alone":                          {"", "\n"},
+		"without a newline":              {"", ""},
+		"behind an open line":            {"all is ", "\n"},
+		"behind a bar":                   {bar, "\n"},
+		"between bars":                   {bar, bar + "\n"},
+		"behind a bar, without newline":  {bar + bar, ""},
+		"behind a bar that never ended":  {strings.Repeat(bar, 2000), "\r\n"},
+		"behind a line that never ended": {strings.Repeat("x", 3*maxLine), "\n"},
+	}
+	for name, a := range around {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, n := range []int{1, 1 << 20} {
+				st := readLog(t, a[0]+"srun: error: gpu4: task 1: Killed"+a[1], n).state()
+				require.Equal(t, stepEnd{Exit: 137, Signal: 9, First: &rundir.TaskEnd{Task: 1, Node: "gpu4", Exit: 137, Signal: 9}}, refine(stepEnd{Exit: 137}, st))
+				require.Nil(t, st.first, "srun's words are no error of the program")
+				st = readLog(t, a[0]+"slurmstepd-gpu4: error: Detected 1 oom_kill event in StepId=12.0."+a[1], n).state()
+				require.True(t, st.oom)
+				st = readLog(t, a[0]+"RuntimeError: CUDA error: uncorrectable ECC error encountered"+a[1], n).state()
+				require.NotNil(t, st.first)
+				require.Contains(t, st.first.Text, "uncorrectable ECC error")
+				require.NotEmpty(t, st.candidates)
+			}
+		})
+	}
+	// The last words of a program and srun's message on one line are two things.
+	st := readLog(t, bar+"ValueError: no such modelsrun: error: gpu4: task 0: Exited with exit code 1\n", 7).state()
+	require.Equal(t, "ValueError: no such model", st.first.Text)
+	require.Equal(t, 1, refine(stepEnd{Exit: 1}, st).Exit)
+}
+
+// The attempt's path says nothing and is left out; the end of a line is never cut off.
+func TestKeptLines(t *testing.T) {
+	t.Parallel()
+	look := newLookout(blame.Classes{})
+	l := newTestLog(t, look, nil, nil)
+	l.dir = "/runs/jenkins-nightly-perf-sanity-1234/cases/" + strings.Repeat("x", 900) + "/rep-0/attempt-1"
+	at := l.lineAt(7, l.dir+"/roles/GEN_0/role.sh: line 9: trtllm-serve: command not found")
+	require.Equal(t, "roles/GEN_0/role.sh: line 9: trtllm-serve: command not found", at.Text)
+}
+
 // What reaches the console cannot act on a terminal or on Jenkins, and a slow
 // reader stops nobody.
 func TestConsole(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "[8mha:x[0m red", printable("\x1b[8mha:x\x1b[0m red\x00\x07\r"))
-	require.Len(t, printable(strings.Repeat("x", 5000)), consoleLine+len("…"))
+	require.Len(t, printable(strings.Repeat("x", 5000)), consoleLine)
 	stuck := make(chan struct{})
 	c := newConsole(writerFunc(func(p []byte) (int, error) { <-stuck; return len(p), nil }), time.Now)
 	for range 3 * consoleQueue {

@@ -332,6 +332,7 @@ func refine(end stepEnd, st logState) stepEnd {
 	} else if end.Signal == 0 && end.Exit > 128 && end.Exit < 128+65 {
 		end.Signal = end.Exit - 128
 	}
+	end.Forced = end.First == nil && st.forced(end.Signal)
 	end.Lost = st.lostNode
 	switch {
 	case end.Exit == oomExit || st.oom:

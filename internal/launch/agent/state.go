@@ -85,6 +85,7 @@ type stepEnd struct {
 	OOM    bool
 	First  *rundir.TaskEnd // the task whose bad end ended the step, when it had several
 	Lost   string          // the node that Slurm lost under the step
+	Forced bool            // srun was ending the step by then: the signal is nobody else's
 	Stuck  bool            // SIGKILL to its tasks did not end it: the processes or their node are beyond reach
 	Err    string          // the step starter's own trouble: srun could not launch
 }

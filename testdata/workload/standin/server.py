@@ -260,7 +260,7 @@ async def load():
     out = int(os.environ.get("STANDIN_RANK_FD") or 1)
     for step in range(101):
         if bars:
-            os.write(out, f"\rLoading weights: {step:3d}%|{'#' * (step // 10):<10}| {step}/100".encode())
+            os.write(out, f"\rLoading weights: {step:3d}%|{'#' * (step // 10):<10}| {step}/100 [00:01<00:02,  3.12it/s]".encode())
         await asyncio.sleep(max(0.0, (end - time.monotonic()) / (101 - step)))
 
 

@@ -179,7 +179,7 @@ def test_progress_bars_leave_an_open_line(tmp_path):
     codes = finish(ranks(tmp_path, 2, CI_DISAGG_FAULT="AGG:bars,AGG/1:bars,AGG/1:kill-before-ready", CI_DISAGG_LOAD_S="0.5"))
     assert codes[1] == -signal.SIGKILL
     with open(tmp_path / "AGG.1.out", encoding="utf-8", newline="") as f:
-        assert re.match(r"\rLoading +\d+%[^\n]*\Z", f.read())
+        assert re.match(r"\rLoading: +\d+%[^\n]*\Z", f.read())
 
 
 def test_slow_role_is_slower(tmp_path):
