@@ -12,7 +12,7 @@ import java.util.concurrent.Future
 
 class LibraryTest {
     static final List<String> SEEN = ['sh', 'junit', 'archiveArtifacts', 'publishHTML', 'publishChecks', 'unstable', 'error']
-    static final List<String> BEFORE = ['sh ci-disagg: find the binary', 'sh ci-disagg run']
+    static final List<String> BEFORE = ['sh ci-disagg: find the binary', 'publishChecks IN_PROGRESS', 'sh ci-disagg run']
     static final List<String> AFTER = ['junit', 'archiveArtifacts', 'publishHTML']
     static final String SMALL = 'perf/test_perf_sanity.py::test_e2e[disagg_upload-e2e-tiny_1k1k_con4_ctx1_tp1_gen1_tp2]'
 
@@ -165,7 +165,7 @@ class LibraryTest {
             Pipeline p = start(name, [CHANGE_ID: '12', CHANGE_TARGET: 'main'], '{pins: pins.yaml, reruns: 0}', 'value: 9000, tolerance: 5%')
             String base = repositoryWithChange(p.workspace)
             p.build(jenkinsfile("ciDisaggPrCheck config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt', name: 'pr'"))
-            expect(p, 'FAILURE', ['sh ci-disagg: find the binary', 'sh ci-disagg: ask the clone', 'sh ci-disagg run'] + AFTER +
+            expect(p, 'FAILURE', ['sh ci-disagg: find the binary', 'sh ci-disagg: ask the clone', 'publishChecks IN_PROGRESS', 'sh ci-disagg run'] + AFTER +
                     ['publishChecks FAILURE', 'error'])
             Map build = runRecord(p).build
             assert build.mode == 'pr' && build.commit == 'c0ffee' && build.merge_base == base && build.merge_base_time == '2026-11-01T12:00:00Z'
@@ -175,7 +175,7 @@ class LibraryTest {
             Pipeline p = start(name)
             String base = repositoryWithChange(p.workspace)
             p.build(jenkinsfile("ciDisaggPrCheck config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt', branch: 'main'"))
-            expect(p, 'SUCCESS', ['sh ci-disagg: find the binary', 'sh ci-disagg: ask the clone', 'sh ci-disagg run'] + AFTER + ['publishChecks SUCCESS'])
+            expect(p, 'SUCCESS', ['sh ci-disagg: find the binary', 'sh ci-disagg: ask the clone', 'publishChecks IN_PROGRESS', 'sh ci-disagg run'] + AFTER + ['publishChecks SUCCESS'])
             Map build = runRecord(p).build
             assert build.mode == 'pr' && build.branch == 'main' && build.merge_base == base
         }
@@ -185,7 +185,7 @@ class LibraryTest {
             expect(p, 'UNSTABLE', BEFORE + AFTER + ['publishChecks FAILURE', 'unstable'])
             p = start(name, [:], '{reruns: 0}') // the same run again, relaxed by the pipeline
             p.build(jenkinsfile("ciDisagg.report runId: 'jenkins-${name}-7-1795226400000', config: 'ci/ci-disagg.yaml', results: [5: 'SUCCESS']"))
-            expect(p, 'SUCCESS', ['sh ci-disagg: find the binary', 'sh ci-disagg report'] + AFTER + ['publishChecks SUCCESS'])
+            expect(p, 'SUCCESS', ['sh ci-disagg: find the binary', 'publishChecks IN_PROGRESS', 'sh ci-disagg report'] + AFTER + ['publishChecks SUCCESS'])
             assert p.log.toString().contains('exit 5 counts as SUCCESS here, not as UNSTABLE') // never silently
             p = start(name) // a second call of the same build, for other tests, must not end with the first one's result
             p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', tests: '${SMALL.replace('con4', 'con8').replace('tp1_gen1_tp2', 'tp4_gen1_dep8')}'"))
@@ -197,7 +197,7 @@ class LibraryTest {
             p.globals.got = [:]
             p.build(jenkinsfile("got.map = ciDisagg(config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt', propagate: false); ciDisagg.report(runId: got.map.runId, config: 'ci/ci-disagg.yaml')"))
             assert p.globals.got.map.infra && p.globals.got.map.result == 'FAILURE'
-            expect(p, 'FAILURE', BEFORE + AFTER + ['publishChecks FAILURE', 'sh ci-disagg: find the binary', 'sh ci-disagg report'] + AFTER +
+            expect(p, 'FAILURE', BEFORE + AFTER + ['publishChecks FAILURE', 'sh ci-disagg: find the binary', 'publishChecks IN_PROGRESS', 'sh ci-disagg report'] + AFTER +
                     ['publishChecks FAILURE', 'error'])
             assert p.cause.message.startsWith('ciDisagg: infrastructure, not your change: ')
         }
@@ -226,9 +226,9 @@ class LibraryTest {
             p.abortWhen = { running(p) }
             long began = 0
             p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt'"))
-            expect(p, 'ABORTED', BEFORE + AFTER)
+            expect(p, 'ABORTED', BEFORE + AFTER + ['publishChecks CANCELED'])
             assert new JsonSlurper().parse(new File(p.workspace, 'ci-disagg-report/result.json')).result == 'interrupted'
-            File control = new File("${p.workspace.path}@tmp").listFiles().find { f -> new File(f, 'script.sh').exists() && new File(f, 'script.sh').text.contains(' run ') }
+            File control = new File("${p.workspace.path}@tmp/ci-disagg@tmp").listFiles().find { f -> new File(f, 'script.sh').exists() && new File(f, 'script.sh').text.contains(' run ') }
             assert new File(control, 'result').text.trim() == '143'
             eventually('every process of the run to end') { left(p).isEmpty() }
         }
@@ -279,6 +279,21 @@ class LibraryTest {
             p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt'"))
             expect(p, 'SUCCESS', BEFORE + ['sh ci-disagg run'] + AFTER + ['publishChecks SUCCESS'])
         }
+        scenarios['lost: the step gives up'] = { String name ->
+            Pipeline p = start(name, [BUILD_URL: 'https://ci.example.org/job/perf/7/'])
+            p.sight['ci-disagg run'] = { step ->
+                step.start()
+                eventually('a running role', 60) { running(p) }
+                throw new hudson.AbortException('missing workspace /w on agent-1')
+            }
+            p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt'"))
+            expect(p, 'SUCCESS', BEFORE + ['sh ci-disagg run'] + AFTER + ['publishChecks SUCCESS'])
+            assert p.log.toString().contains('the sh step gave up: missing workspace /w on agent-1')
+            assert jobs(p) == 1
+            List checks = p.calls.findAll { it.step == 'publishChecks' }*.params
+            assert checks*.detailsURL == ['https://ci.example.org/job/perf/7/console', 'https://ci.example.org/job/perf/7/artifact/ci-disagg-report/report/index.html']
+            assert p.currentBuild.description.startsWith('ci-disagg: passed: ')
+        }
         scenarios['lost twice'] = { String name ->
             Pipeline p = start(name)
             p.sight['ci-disagg run'] = { step ->
@@ -303,8 +318,27 @@ class LibraryTest {
                 throw Pipeline.agentGone('agent-1 was removed')
             }
             p.build("retry(count: 2, conditions: [agent(), nonresumable()]) { node { ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt' } }")
-            expect(p, 'SUCCESS', BEFORE + ['archiveArtifacts'] + BEFORE + AFTER + ['publishChecks SUCCESS'])
+            expect(p, 'SUCCESS', BEFORE + ['archiveArtifacts', 'publishChecks CANCELED'] + BEFORE + AFTER + ['publishChecks SUCCESS'])
             assert jobs(p) == 1
+        }
+        scenarios['two calls in one workspace'] = { String name ->
+            Pipeline p = start(name)
+            List<String> cookies = []
+            p.sight['ci-disagg run'] = { step ->
+                cookies << step.cookie
+                p.sight['ci-disagg run'] = { again -> cookies << again.cookie; null }
+                return null
+            }
+            String call = "config: 'ci/ci-disagg.yaml', testList: 'ci/perf.txt'"
+            p.build(jenkinsfile("ciDisagg ${call}, name: 'a', keepTestNames: true, stdioRetention: 'failed', skipMarkingStageUnstable: true; " +
+                    "ciDisagg ${call}, name: 'b', stage: 'mine'; ciDisagg.report ${call - ", testList: 'ci/perf.txt'"}, name: 'a'"))
+            assert p.currentBuild.currentResult == 'SUCCESS'
+            assert cookies.size() == 2 && cookies[0] != cookies[1] // the abort of one leaves the other alone
+            List runs = Glob.find(new File(p.root, 'runs'), '*/run.json').collect { new JsonSlurper().parse(it).stage }
+            assert runs.sort() == ['a', 'mine'] // suites of their own
+            assert p.currentBuild.description =~ /^ci-disagg-b: passed: [^·]+ · ci-disagg-a: passed: [^·]+$/ // the report of a replaces its line
+            Map junit = p.calls.find { it.step == 'junit' }.params
+            assert junit.keepTestNames == true && junit.stdioRetention == 'failed' && junit.skipMarkingStageUnstable == true && junit.keepProperties
         }
         scenarios['two calls at the same time'] = { String name ->
             Pipeline p = start(name)
@@ -448,7 +482,7 @@ class LibraryTest {
                 fill(ws, p.root, '{pins: pins.yaml, reruns: 0}', 'value: 331, tolerance: 90%')
                 base = repositoryWithChange(ws)
             }
-            List<String> steps = ['sh ci-disagg: find the binary', 'sh ci-disagg: ask the clone', 'sh ci-disagg run'] + AFTER +
+            List<String> steps = ['sh ci-disagg: find the binary', 'sh ci-disagg: ask the clone', 'publishChecks IN_PROGRESS', 'sh ci-disagg run'] + AFTER +
                     ['publishChecks SUCCESS', 'sh Comment on the pull request']
             expect(p, 'SUCCESS', steps)
             Map build = runRecord(p).build
@@ -471,6 +505,7 @@ class LibraryTest {
             expect(p, 'UNSTABLE', BEFORE + AFTER + ['publishChecks SUCCESS'] + BEFORE + AFTER + ['publishChecks FAILURE', 'unstable'])
             List dirs = new File(p.root, 'runs').list().sort()
             assert dirs.size() == 2 && dirs.every { it.contains('-b200') || it.contains('-gb200') }
+            assert dirs.collect { new JsonSlurper().parse(new File(p.root, "runs/${it}/run.json")).stage }.sort() == ['b200', 'gb200']
         }
     }
 

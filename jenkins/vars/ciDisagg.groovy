@@ -9,6 +9,7 @@
 import groovy.json.JsonOutput
 import groovy.json.JsonSlurper
 import groovy.transform.Field
+import hudson.AbortException
 
 /** Calls that go on, by label. A build has one object of this script, which parallel branches share. */
 @Field Map busy = [:]
@@ -70,12 +71,23 @@ private Map perform(Map job, Map params) {
         job.code = execute(job)
         return conclude(job)
     }
+    announce(job)
     try {
         job.code = execute(job)
     } finally {
         publish(job)
     }
     return conclude(job)
+}
+
+/** Shows on the commit that the check is under way, and where to watch it. */
+private void announce(Map job) {
+    if (job.checks) {
+        ifInstalled('publishChecks') {
+            publishChecks(name: job.label, title: "${job.verb} goes on".toString(), summary: "run ${job.runId}".toString(),
+                          status: 'IN_PROGRESS', conclusion: 'NONE', detailsURL: env.BUILD_URL ? "${env.BUILD_URL}console".toString() : '')
+        }
+    }
 }
 
 /** Finds or downloads the binary, and compares its version with the library's. */
@@ -132,30 +144,51 @@ private void askClone(Map job, String tmp, String target, boolean needsCommit) {
  * and begins the run only if it never began.
  */
 private int execute(Map job) {
-    int code = shell(job)
+    int code = seen(job)
     if (code < 0) {
         echo("ciDisagg: Jenkins lost sight of the process (${code}); resuming ${job.runId}")
-        code = shell(job)
+        code = seen(job)
     }
     return code
 }
 
-/** exec, so that an abort reaches the binary itself and the exit code that Jenkins records is the binary's. */
+/** The exit code; -1 also where the step itself gives up (its workspace is missing, say): with returnStatus no exit code throws. */
+private int seen(Map job) {
+    try {
+        return shell(job)
+    } catch (AbortException e) {
+        echo("ciDisagg: the sh step gave up: ${e.message}")
+        return -1
+    }
+}
+
+/**
+ * exec, so that an abort reaches the binary itself and the exit code that Jenkins records is the binary's. Jenkins tells
+ * the processes of a step by a cookie that it makes from the step's directory: each call has one of its own, so that the
+ * abort of one does not end the others of the workspace.
+ */
 private int shell(Map job) {
     int code = -1
-    withEnv(["CI_DISAGG_BINARY=${job.path}", "CI_DISAGG_ARGS=${job.argsFile}"]) {
-        switch (job.verb) {
-            case 'run':
-                code = sh(script: 'exec "$CI_DISAGG_BINARY" run --args-file "$CI_DISAGG_ARGS"', returnStatus: true, label: 'ci-disagg run')
-                break
-            case 'plan':
-                code = sh(script: 'exec "$CI_DISAGG_BINARY" plan --args-file "$CI_DISAGG_ARGS"', returnStatus: true, label: 'ci-disagg plan')
-                break
-            case 'resume':
-                code = sh(script: 'exec "$CI_DISAGG_BINARY" resume --args-file "$CI_DISAGG_ARGS"', returnStatus: true, label: 'ci-disagg resume')
-                break
-            default:
-                code = sh(script: 'exec "$CI_DISAGG_BINARY" report --args-file "$CI_DISAGG_ARGS"', returnStatus: true, label: 'ci-disagg report')
+    String workspace = pwd()
+    dir("${pwd(tmp: true)}/${job.label}") {
+        withEnv(["CI_DISAGG_BINARY=${job.path}", "CI_DISAGG_ARGS=${job.argsFile}", "CI_DISAGG_WORKSPACE=${workspace}"]) {
+            switch (job.verb) {
+                case 'run':
+                    code = sh(script: 'cd "$CI_DISAGG_WORKSPACE" && exec "$CI_DISAGG_BINARY" run --args-file "$CI_DISAGG_ARGS"',
+                              returnStatus: true, label: 'ci-disagg run')
+                    break
+                case 'plan':
+                    code = sh(script: 'cd "$CI_DISAGG_WORKSPACE" && exec "$CI_DISAGG_BINARY" plan --args-file "$CI_DISAGG_ARGS"',
+                              returnStatus: true, label: 'ci-disagg plan')
+                    break
+                case 'resume':
+                    code = sh(script: 'cd "$CI_DISAGG_WORKSPACE" && exec "$CI_DISAGG_BINARY" resume --args-file "$CI_DISAGG_ARGS"',
+                              returnStatus: true, label: 'ci-disagg resume')
+                    break
+                default:
+                    code = sh(script: 'cd "$CI_DISAGG_WORKSPACE" && exec "$CI_DISAGG_BINARY" report --args-file "$CI_DISAGG_ARGS"',
+                              returnStatus: true, label: 'ci-disagg report')
+            }
         }
     }
     return code
@@ -173,8 +206,8 @@ private void publish(Map job) {
     Map report = job.report
     if (report.junit) {
         guarded(worst, 'junit') {
-            junit(testResults: "${job.reportDir}/${report.junit}", keepProperties: true, skipMarkingBuildUnstable: true,
-                  skipPublishingChecks: true)
+            junit([testResults: "${job.reportDir}/${report.junit}".toString(), keepProperties: true, skipMarkingBuildUnstable: true,
+                   skipPublishingChecks: true] + job.junit)
         }
     }
     guarded(worst, 'archiveArtifacts') {
@@ -191,9 +224,15 @@ private void publish(Map job) {
             job.comment = readFile(file: "${job.reportDir}/${report.summary}", encoding: 'UTF-8')
         }
     }
-    if (job.checks && job.code != null) {
+    if (job.checks) { // also when the step was aborted: nothing else ends the check that was announced
         ifInstalled('publishChecks') {
-            publishChecks(name: job.label, title: verdictLine(job), summary: job.comment, conclusion: conclusionOf(resultOf(job)))
+            publishChecks(name: job.label, title: verdictLine(job), summary: job.comment ?: verdictLine(job),
+                          conclusion: conclusionOf(resultOf(job)), detailsURL: reportUrl(job, env.BUILD_URL ?: ''))
+        }
+    }
+    if (job.description) {
+        guarded('SUCCESS', 'description') {
+            currentBuild.description = described(currentBuild.description ?: '', job)
         }
     }
     if (job.onComment && job.comment) {
@@ -274,6 +313,9 @@ private static boolean contradicted(Map job) {
 /** The build result of a job's exit code. */
 @NonCPS
 private static String resultOf(Map job) {
+    if (job.code == null) {
+        return 'ABORTED'
+    }
     if (contradicted(job)) {
         return 'FAILURE'
     }
@@ -288,6 +330,9 @@ private static String verdictLine(Map job) {
         0: 'passed', 1: 'a test failed', 2: 'usage, config or plan is wrong', 3: 'infrastructure, not your change',
         4: 'performance regression', 5: 'no verdict', 129: 'interrupted', 130: 'interrupted', 143: 'interrupted',
     ]
+    if (job.code == null) {
+        return 'ended before there was an exit code'
+    }
     if (job.code < 0) {
         return "infrastructure, not your change: Jenkins lost sight of the process twice (${job.code}); next: ci-disagg resume --run-id ${job.runId}"
     }
@@ -296,6 +341,28 @@ private static String verdictLine(Map job) {
     }
     String word = words[job.code] ?: "unexpected exit code ${job.code}"
     return job.report.headline ? "${word}: ${job.report.headline}" : word
+}
+
+/** Where the report is shown; the console where there is none, and nothing where Jenkins has no address of its own. */
+@NonCPS
+private static String reportUrl(Map job, String build) {
+    if (!build) {
+        return ''
+    }
+    return job.report.index ? "${build}artifact/${job.reportDir}/${job.report.index}".toString() : "${build}console".toString()
+}
+
+/** The build's description with this call's line; a second call of the same label replaces the first one's. */
+@NonCPS
+private static String described(String old, Map job) {
+    List lines = []
+    for (String kept : old.split(' · ')) {
+        if (kept && !kept.startsWith("${job.label}: ".toString())) {
+            lines.add(kept)
+        }
+    }
+    lines.add("${job.label}: ${verdictLine(job)}".toString().replace('\n', ' '))
+    return lines.join(' · ')
 }
 
 /** Conclusions of the Checks API, fail closed: GitHub lets NEUTRAL and SKIPPED pass as required checks. */
@@ -308,7 +375,7 @@ private static String conclusionOf(String result) {
 @NonCPS
 private static List ownNames() {
     return ['binary', 'url', 'sha256', 'versionCheck', 'name', 'mode', 'results', 'propagate', 'html', 'checks', 'comment', 'tests',
-            'runDir', 'runId']
+            'runDir', 'runId', 'description', 'keepTestNames', 'stdioRetention', 'skipMarkingStageUnstable']
 }
 
 /** What is wrong with the parameters as far as the library knows them; the binary knows its flags better. */
@@ -355,8 +422,14 @@ private static Map describe(String verb, Map params, String build, String usualM
         url: "${params.url ?: ''}".toString(), sha256: "${params.sha256 ?: ''}".toString(),
         versionCheck: "${params.versionCheck ?: 'error'}".toString(),
         results: params.results ?: [:], propagate: params.propagate != false,
-        html: params.html != false, checks: params.checks != false, onComment: params.comment,
+        html: params.html != false, checks: params.checks != false, description: params.description != false,
+        onComment: params.comment, junit: [:],
     ]
+    for (String option : ['keepTestNames', 'stdioRetention', 'skipMarkingStageUnstable']) { // the junit step's own
+        if (params[option] != null) {
+            job.junit.put(option, params[option])
+        }
+    }
     job.reportDir = "${job.label}-report".toString()
     for (Map.Entry entry : params.entrySet()) {
         if (!ownNames().contains(entry.key)) {
@@ -370,6 +443,9 @@ private static Map describe(String verb, Map params, String build, String usualM
         job.args.addAll(params.tests instanceof CharSequence ? [params.tests] : params.tests ?: [])
     } else if (params.runDir) {
         job.args.add("${params.runDir}".toString())
+    }
+    if (begins && name && params.stage == null) {
+        job.flags.put('stage', name) // suites of its own: two clusters of one build are told apart by it
     }
     if (verb == 'run') {
         job.flags.put('mode', job.mode)

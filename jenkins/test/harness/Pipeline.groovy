@@ -1,6 +1,7 @@
 package harness
 
 import groovy.io.FileType
+import hudson.AbortException
 import org.codehaus.groovy.control.CompilerConfiguration
 import org.codehaus.groovy.control.customizers.ImportCustomizer
 import java.util.concurrent.TimeUnit
@@ -8,11 +9,6 @@ import java.util.concurrent.TimeUnit
 /** What the user, or Jenkins, does to a running step: ends it as an abort does. */
 class FlowInterruptedException extends InterruptedException {
     FlowInterruptedException(String message) { super(message) }
-}
-
-/** hudson.AbortException: a failure without a stack trace. */
-class AbortException extends IOException {
-    AbortException(String message) { super(message) }
 }
 
 /** The agent of a step is offline or has been removed. */
@@ -32,6 +28,7 @@ class CurrentBuild {
     private static final List<String> ORDER = ['SUCCESS', 'UNSTABLE', 'FAILURE', 'NOT_BUILT', 'ABORTED']
     private String worst
     long timeInMillis = 1795226400000L // when it was scheduled
+    String description
     String getResult() { return worst }
     String getCurrentResult() { return worst ?: 'SUCCESS' }
     void setResult(String result) {
@@ -59,7 +56,8 @@ abstract class PipelineScript extends Script {
 class Pipeline {
     static final Map<String, List<String>> PARAMETERS = [
         sh: ['script', 'returnStatus', 'returnStdout', 'label', 'encoding'],
-        junit: ['testResults', 'keepProperties', 'skipMarkingBuildUnstable', 'skipPublishingChecks', 'allowEmptyResults'],
+        junit: ['testResults', 'keepProperties', 'skipMarkingBuildUnstable', 'skipPublishingChecks', 'allowEmptyResults',
+                'keepTestNames', 'stdioRetention', 'skipMarkingStageUnstable'],
         archiveArtifacts: ['artifacts', 'allowEmptyArchive'],
         publishHTML: ['target'],
         publishChecks: ['name', 'title', 'summary', 'text', 'conclusion', 'status', 'detailsURL'],
@@ -204,7 +202,7 @@ class Pipeline {
     private static String shown(String name, Map params) {
         switch (name) {
             case 'sh': return "sh ${params.label ?: params.script}"
-            case 'publishChecks': return "publishChecks ${params.conclusion}"
+            case 'publishChecks': return "publishChecks ${params.status == 'IN_PROGRESS' ? params.status : params.conclusion}"
             case 'unstable': return 'unstable'
             case 'error': return 'error'
             default: return name
@@ -343,9 +341,11 @@ class Pipeline {
         tests.failed += bad
         tests.passed += cases - bad
         if (bad) {
-            stageResult = 'UNSTABLE'
-            if (!p.skipMarkingBuildUnstable) {
-                currentBuild.result = 'UNSTABLE'
+            if (!p.skipMarkingStageUnstable) {
+                stageResult = 'UNSTABLE'
+                if (!p.skipMarkingBuildUnstable) {
+                    currentBuild.result = 'UNSTABLE'
+                }
             }
         }
         return null
@@ -369,7 +369,7 @@ class Pipeline {
         return null
     }
     private Object doPublishChecks(Map p, Closure b) {
-        if (!CONCLUSIONS.contains(p.conclusion) || !p.name || !p.title || p.summary.toString().length() > 65535) {
+        if (!CONCLUSIONS.contains(p.conclusion) || p.status == 'IN_PROGRESS' && p.conclusion != 'NONE' || !p.name || !p.title || p.summary.toString().length() > 65535) {
             throw new IllegalArgumentException("publishChecks: ${p.keySet()}")
         }
         return null
@@ -381,7 +381,7 @@ class Pipeline {
     private Object doSh(Map p, Closure b) {
         Closure sees = (Closure) sight.remove(p.label ?: p.script)
         Shell step = new Shell(script: p.script.toString(), control: new File("${cwd.path}@tmp/durable-${UUID.randomUUID()}"),
-                               cwd: cwd, environment: new TreeMap<>(env.values), workspace: workspace)
+                               cwd: cwd, environment: new TreeMap<>(env.values))
         Integer code = sees ? (Integer) sees(step) : null
         if (code == null) {
             step.start()
@@ -412,7 +412,6 @@ class Shell {
     String script
     File control
     File cwd
-    File workspace
     Map<String, String> environment
 
     private static final String WRAPPER = '''
@@ -422,7 +421,8 @@ class Shell {
           echo $? >"$CONTROL/result.new"; mv "$CONTROL/result.new" "$CONTROL/result"
         ) >/dev/null 2>&1 </dev/null &'''
 
-    String getCookie() { return "durable-${Integer.toHexString(workspace.path.hashCode())}" }
+    /** As durable-task makes it: steps that run in one directory share it. */
+    String getCookie() { return "durable-${Integer.toHexString(cwd.path.hashCode())}" }
 
     void start() {
         control.mkdirs()
