@@ -12,7 +12,7 @@ import (
 // every cell those that an independent implementation gave.
 func TestEvaluation(t *testing.T) {
 	t.Parallel()
-	args := []string{"-data", filepath.Join("..", "..", "testdata", "perfdata"), "-sessions", "200"}
+	args := []string{"-data", filepath.Join("..", "..", "testdata", "perfdata"), "-sessions", "40"}
 	var once, twice bytes.Buffer
 	require.NoError(t, run(args, &once, &once))
 	require.NoError(t, run(append(args, "-workers", "1"), &twice, &twice))

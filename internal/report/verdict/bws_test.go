@@ -34,11 +34,11 @@ type vectorFile struct {
 // reference implementation. The vectors carry ten digits.
 func TestScanMatchesTheReferenceVectors(t *testing.T) {
 	t.Parallel()
-	raw, err := os.ReadFile("../../../testdata/perfdata/bws_vectors.json")
+	raw, err := os.ReadFile("../../../testdata/perfdata/bws_vectors_v2.json")
 	require.NoError(t, err)
 	var file vectorFile
 	require.NoError(t, json.Unmarshal(raw, &file))
-	require.Len(t, file.Cases, 94)
+	require.Len(t, file.Cases, 118)
 	var sc scanner
 	for _, c := range file.Cases {
 		runs := make([][]float64, len(c.Z))

@@ -62,17 +62,22 @@ func (j *judgement) at(k int) Run {
 
 // run is the name of run k for people.
 func (j *judgement) run(k int) string {
-	r := j.at(k)
-	switch {
-	case r.ID != "":
-		return r.ID
-	case !r.Time.IsZero():
-		return r.Time.UTC().Format(time.DateTime)
+	switch name := runName(j.at(k)); {
+	case name != "":
+		return name
 	case k == len(j.past):
 		return "this run"
 	default:
 		return fmt.Sprintf("the run %d before this one", len(j.past)-k)
 	}
+}
+
+// runName is the name of a run for people, "" if it has neither id nor time.
+func runName(r Run) string {
+	if r.ID == "" && !r.Time.IsZero() {
+		return r.Time.UTC().Format(time.DateTime)
+	}
+	return r.ID
 }
 
 // explain puts the verdict of the scan into words.
@@ -85,6 +90,11 @@ func (j *judgement) explain(r scanResult, q question, due bool) {
 		j.say("%s; a real improvement has probability %s (%s needed), %s",
 			j.comparison(r), chance(q.better), chance(j.threshold), j.began(r.better.onset))
 	case Inconclusive:
+		if j.newNodes != "" {
+			j.say("%s; it is worse since it runs on %s, which has fewer than %d earlier runs: nodes and a change cannot be told apart, a repetition on other nodes would",
+				j.comparison(r), j.newNodes, nodeRuns)
+			return
+		}
 		j.say("%s; a step has probability %s: too much to pass, less than the %s needed for a regression. %s",
 			j.comparison(r), chance(q.p), chance(j.threshold), j.whyUndecided())
 	default:

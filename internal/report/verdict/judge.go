@@ -91,6 +91,10 @@ type judgement struct {
 	past   []Run
 	sign   float64
 	value  float64
+	// newNodes is the node group that the judged runs are the first on, so that
+	// it may be the reason for what they show.
+	newNodes string
+	over     string // the sentence on the regression that ends with this run
 }
 
 // say adds a sentence to the reason.

@@ -5,8 +5,8 @@ import (
 	"math"
 )
 
-// The probabilities between which a further repetition helps (step 10), and
-// from which an undecided run is not a pass (step 11).
+// The probabilities between which a further repetition helps, and
+// from which an undecided run is not a pass.
 const (
 	openQuestion = 0.3
 	settled      = 0.97
@@ -24,12 +24,17 @@ func (j *judgement) judgeBWS() {
 	}
 	var sc scanner
 	d, shift := load(j.past, j.series.New, j.sign)
-	var h history
+	f := folder{sc: &sc, past: j.past, d: d, sign: j.sign, dmin: j.dmin}
 	if j.forgetOpen {
-		h.alarms = recentAlarm(j.past)
+		f.alarms = recentAlarm(j.past)
 	} else {
-		h = sc.fold(j.past, d, j.sign, j.dmin)
+		f.fold()
+		if !j.pr {
+			j.closeOpen(&f)
+		}
 	}
+	h := f.history
+	j.past, n = f.past, len(f.past)
 	d.bounds = h.bounds
 	if j.pr && h.open != nil && h.onset > 0 {
 		// The level at the merge base is the new one: a pull request answers
@@ -54,6 +59,16 @@ func (j *judgement) judgeBWS() {
 		j.judgeNightly(&sc, d, r, h)
 	}
 	j.nameNodes(r, shift)
+}
+
+// closeOpen ends an open regression if this run is the last of those that are back.
+func (j *judgement) closeOpen(f *folder) {
+	if f.open == nil || !f.open.isBack(f.d.y[len(f.past)], f.dmin) || f.open.back+1 < backRuns {
+		return
+	}
+	j.over = fmt.Sprintf("the regression open since %s is over: %d runs in a row are back at %s",
+		runName(f.past[f.open.since]), backRuns, j.amount(j.level(f.open.level)))
+	f.close(len(f.past))
 }
 
 // judgeShort is what can be said with too little history: a pinned value
@@ -84,13 +99,11 @@ func (j *judgement) judgeShort() {
 func (j *judgement) judgeNightly(sc *scanner, d *data, r scanResult, h history) {
 	i := len(j.past)
 	if h.open != nil {
-		back := h.open.isBack(d.y[i], j.dmin)
-		if !back || h.open.back+1 < backRuns {
-			j.stillOpen(sc, d, r, h, back)
-			return
-		}
-		j.say("the regression open since %s is over: %d runs in a row are back at %s",
-			j.run(h.open.since), backRuns, j.amount(j.level(h.open.level)))
+		j.stillOpen(sc, d, r, h, h.open.isBack(d.y[i], j.dmin))
+		return
+	}
+	if j.over != "" {
+		j.say("%s", j.over)
 	}
 	j.against(j.level(r.mu))
 	j.decide(d, r, question{base: r.mu, p: r.worse.p, better: r.better.p})
@@ -193,7 +206,7 @@ type question struct {
 	p, better float64 // evidence for a step in either direction
 }
 
-// decide gives the word (steps 10 and 11).
+// decide gives the word.
 func (j *judgement) decide(d *data, r scanResult, q question) {
 	extra := len(d.values(len(j.past))) - 1
 	due := r.due(d, len(j.past), j.dmin, q)
@@ -201,12 +214,19 @@ func (j *judgement) decide(d *data, r scanResult, q question) {
 		due = extra < MaxReruns && q.p > openQuestion && q.p < settled
 	}
 	j.Suspicious = due && j.reruns > 0 && !j.Advisory
+	if q.p >= j.threshold {
+		j.newNodes = newNodes(j.past, j.series.New, j.beginAt(r.worse.onset))
+	}
 	switch {
+	case j.newNodes != "":
+		j.Verdict, j.Suspicious = Inconclusive, j.reruns > 0 && !j.Advisory
+		j.measured(r, q.base)
 	case q.p >= j.threshold:
 		j.Verdict, j.Alarm = Regression, true
 		j.Onset = j.begin(r.worse.onset)
-		j.Effect = number(j.relative(r.worse.effect))
-		j.Interval = interval(j.relative(r.worse.lo), j.relative(r.worse.hi))
+		e := r.size(d, len(j.past), j.beginAt(r.worse.onset), j.dmin, 1)
+		j.Effect = number(j.relative(e.mean))
+		j.Interval = interval(j.relative(e.lo), j.relative(e.hi))
 		if x := j.sign*math.Log(j.value) - q.base; x > largestStep(j.dmin) { // it is what it is, and no step of those tried
 			j.Effect = number(j.relative(x))
 			j.measured(r, q.base)
@@ -217,7 +237,8 @@ func (j *judgement) decide(d *data, r scanResult, q question) {
 	case q.better >= j.threshold:
 		j.Verdict = Improvement
 		j.Onset = j.begin(r.better.onset)
-		j.Interval = interval(j.relative(-r.better.lo), j.relative(-r.better.hi))
+		e := r.size(d, len(j.past), j.beginAt(r.better.onset), j.dmin, -1)
+		j.Interval = interval(j.relative(-e.lo), j.relative(-e.hi))
 	default:
 		j.Verdict = Pass
 		j.measured(r, q.base)
@@ -225,7 +246,7 @@ func (j *judgement) decide(d *data, r scanResult, q question) {
 	j.explain(r, q, due)
 }
 
-// due says whether run i asks for a first repetition (step 10).
+// due reports whether run i asks for a first repetition.
 func (r scanResult) due(d *data, i int, dmin float64, q question) bool {
 	x := d.values(i)[0] - q.base
 	if q.p >= min(0.5, openQuestion*max(1, r.s/dmin)) && x > 0.35*dmin {
@@ -234,12 +255,15 @@ func (r scanResult) due(d *data, i int, dmin float64, q question) bool {
 	return x/(r.s*math.Sqrt(1+1.3/float64(r.runs))) > 2 && x > 0.7*dmin
 }
 
-// begin names the run at which a step began; a pull request's is its own run.
-func (j *judgement) begin(onset int) string {
+// begin names the run at which a step began.
+func (j *judgement) begin(onset int) string { return j.run(j.beginAt(onset)) }
+
+// beginAt is the run at which a step began; a pull request's is its own run.
+func (j *judgement) beginAt(onset int) int {
 	if j.pr {
-		onset = len(j.past)
+		return len(j.past)
 	}
-	return j.run(onset)
+	return onset
 }
 
 // measured reports the measured difference to a level, with the noise of the
@@ -258,7 +282,7 @@ func interval(lo, hi float64) *[2]float64 {
 	return &[2]float64{min(lo, hi), max(lo, hi)}
 }
 
-// recentAlarm says whether one of the last 12 runs was judged a regression.
+// recentAlarm reports whether one of the last 12 runs was judged a regression.
 func recentAlarm(past []Run) bool {
 	for _, r := range past[max(0, len(past)-12):] {
 		if r.Verdict == Regression {

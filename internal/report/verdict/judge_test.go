@@ -42,16 +42,17 @@ type line struct {
 	policy verdict.Policy
 	rng    *rand.Rand
 	runs   []verdict.Run
+	noise  float64
 }
 
 func newLine(t *testing.T, m metric.Metric, policy verdict.Policy) *line {
 	t.Helper()
-	return &line{t: t, m: m, policy: policy, rng: rand.New(rand.NewPCG(7, 7))}
+	return &line{t: t, m: m, policy: policy, rng: rand.New(rand.NewPCG(7, 7)), noise: 0.01}
 }
 
-// value is 100 made worse by the share worse, with 1 % noise.
+// value is 100 made worse by the share worse, with noise, 1 % if nothing else is said.
 func (l *line) value(worse float64) float64 {
-	return 100 * math.Exp(l.m.Sign()*(math.Log1p(worse)+0.01*l.rng.NormFloat64()))
+	return 100 * math.Exp(l.m.Sign()*(math.Log1p(worse)+l.noise*l.rng.NormFloat64()))
 }
 
 func (l *line) run(values ...float64) verdict.Run {

@@ -1,6 +1,9 @@
 package verdict
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // backRuns is how many runs in a row must be back at the old level before an
 // open regression is over; one may be luck.
@@ -13,7 +16,7 @@ type openRegression struct {
 	back  int     // runs in a row that are back
 }
 
-// isBack says whether a run is back at the old level.
+// isBack reports whether a run is back at the old level.
 func (o openRegression) isBack(y, dmin float64) bool { return y-o.level <= 0.7*dmin }
 
 // history is what past verdicts and marks say about the present: pure, and
@@ -25,71 +28,104 @@ type history struct {
 	alarms bool  // a regression among the last 12 runs
 }
 
-// fold walks over the past runs, with their stored verdicts and marks; d holds
-// their values.
-func (sc *scanner) fold(past []Run, d *data, sign, dmin float64) history {
-	h := history{alarms: recentAlarm(past)}
-	for j, r := range past {
-		if r.Accepted {
-			if at := sc.beginOfAccepted(h, d, j, dmin); at > 0 {
-				h.bounds = append(h.bounds, at)
+// folder walks over the past runs, with their stored verdicts and marks. Runs of a
+// regression that is gone leave past and data: they are no level, no noise and no
+// bad luck of the series, and as bad luck they would explain the same regression
+// away when it lands again.
+type folder struct {
+	sc         *scanner
+	past       []Run
+	d          *data
+	sign, dmin float64
+	history
+}
+
+// fold walks over all past runs.
+func (f *folder) fold() {
+	f.alarms = recentAlarm(f.past)
+	for j := 0; j < len(f.past); j++ {
+		r := f.past[j]
+		switch {
+		case r.Accepted:
+			if at := f.beginOfAccepted(j); at > 0 {
+				f.bounds = append(f.bounds, at)
 			}
-			h.open = nil
+			f.open = nil
 			continue
-		}
-		if h.open != nil {
-			if !h.open.isBack(d.y[j], dmin) {
-				h.open.back = 0
-				continue
-			}
-			h.open.back++
-			if h.open.back < backRuns {
-				continue
-			}
-			h.open = nil
+		case f.open != nil && !f.open.isBack(f.d.y[j], f.dmin):
+			f.open.back = 0
+			continue
+		case f.open != nil && f.open.back+1 < backRuns:
+			f.open.back++
+			continue
+		case f.open != nil:
+			j -= f.close(j)
 		}
 		if r.Verdict == Regression {
-			h.open = sc.reopen(h, d, j, r.Level, sign, dmin)
+			f.open = f.reopen(j, r.Level)
 		}
 	}
-	if h.open != nil {
-		h.onset = sc.onset(h, d, h.open.since, dmin)
+	if f.open != nil {
+		f.onset = f.onsetOf(f.open.since)
 	}
-	return h
+}
+
+// close ends the open regression with run j, the last of those that are back. It
+// takes its runs out and returns how many these were.
+func (f *folder) close(j int) int {
+	from, to := f.onsetOf(f.open.since), j+1-backRuns
+	f.open = nil
+	if from >= to {
+		return 0
+	}
+	f.past = slices.Delete(slices.Clone(f.past), from, to)
+	f.d.remove(from, to)
+	return to - from
+}
+
+// remove takes runs from..to-1 out.
+func (d *data) remove(from, to int) {
+	gone := d.off[to] - d.off[from]
+	d.z = slices.Delete(d.z, d.off[from], d.off[to])
+	d.y = slices.Delete(d.y, from, to)
+	d.off = slices.Delete(d.off, from, to)
+	for k := from; k < len(d.off); k++ {
+		d.off[k] -= gone
+	}
 }
 
 // reopen is the regression that run j raised; its old level is the stored one.
 // A verdict without a level came from another rule or another tool: it opens
 // nothing unless the scan sees the regression too.
-func (sc *scanner) reopen(h history, d *data, j int, stored, sign, dmin float64) *openRegression {
+func (f *folder) reopen(j int, stored float64) *openRegression {
 	if badValue(stored) == "" {
-		return &openRegression{since: j, level: sign * math.Log(stored)}
+		return &openRegression{since: j, level: f.sign * math.Log(stored)}
 	}
 	if j < minHistory {
 		return nil
 	}
-	d.bounds = h.bounds
-	r := sc.scan(d, j, dmin)
+	f.d.bounds = f.bounds
+	r := f.sc.scan(f.d, j, f.dmin)
 	if r.worse.p >= probability(Sensitive) {
 		return &openRegression{since: j, level: r.mu}
 	}
-	if _, mu, _, ok := sc.late(d, j, dmin, r.noise); ok {
+	if _, mu, _, ok := f.sc.late(f.d, j, f.dmin, r.noise); ok {
 		return &openRegression{since: j, level: mu}
 	}
 	return nil
 }
 
-// onset is the run at which the change that run j raised probably began.
-func (sc *scanner) onset(h history, d *data, j int, dmin float64) int {
+// onsetOf is the run at which the change that run j raised probably began.
+func (f *folder) onsetOf(j int) int {
 	if j < minHistory {
 		return j
 	}
-	d.bounds = h.bounds
-	r := sc.scan(d, j, dmin)
+	f.d.bounds = f.bounds
+	r := f.sc.scan(f.d, j, f.dmin)
 	if r.worse.p >= 0.5 {
 		return r.worse.onset
 	}
-	if at, _, _, ok := sc.late(d, j, dmin, r.noise); ok {
+	if at, _, _, ok := f.sc.late(f.d, j, f.dmin, r.noise); ok {
 		return at
 	}
 	return j
@@ -98,21 +134,17 @@ func (sc *scanner) onset(h history, d *data, j int, dmin float64) int {
 // beginOfAccepted is the run at which the level that was accepted at run j
 // begins: j, or an earlier run of the regression that was open, as long as the
 // runs between are nearer to the new level than to the old one.
-func (sc *scanner) beginOfAccepted(h history, d *data, j int, dmin float64) int {
-	if h.open == nil {
+func (f *folder) beginOfAccepted(j int) int {
+	if f.open == nil {
 		return j
 	}
-	first := max(sc.onset(h, d, h.open.since, dmin), d.lastBound(h.bounds)+1)
-	half := (d.y[j] + h.open.level) / 2
-	for j > first && d.y[j-1] > half {
+	first := f.onsetOf(f.open.since)
+	if n := len(f.bounds); n > 0 {
+		first = max(first, f.bounds[n-1]+1)
+	}
+	half := (f.d.y[j] + f.open.level) / 2
+	for j > first && f.d.y[j-1] > half {
 		j--
 	}
 	return j
-}
-
-func (d *data) lastBound(bounds []int) int {
-	if len(bounds) == 0 {
-		return -1
-	}
-	return bounds[len(bounds)-1]
 }

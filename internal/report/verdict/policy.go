@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -155,18 +156,18 @@ type settings struct {
 func (p Policy) settings(s Series) settings {
 	m := p.Metrics[s.Metric.Name]
 	c := settings{
-		rule:       first(m.Rule, p.Rule),
-		sensitive:  first(m.Strictness, p.Strictness, Normal),
-		dmin:       first(m.MinEffect, s.Metric.MinEffect, 0.02),
+		rule:       cmp.Or(m.Rule, p.Rule),
+		sensitive:  cmp.Or(m.Strictness, p.Strictness, Normal),
+		dmin:       cmp.Or(m.MinEffect, s.Metric.MinEffect, 0.02),
 		gate:       s.Metric.Gate,
 		advisory:   p.FunctionalOnly,
 		pr:         p.Mode == PullRequest,
 		minHistory: max(p.MinHistory, minHistory),
 		tried:      max(p.RerunsUsed, len(s.New.Values)-1),
 		forgetOpen: p.ForgetOpen,
-		fixed:      first(m.Threshold, p.Threshold, 0.05),
-		postMerge:  first(m.Threshold, p.PostMerge, 0.05),
-		preMerge:   first(m.Threshold, p.PreMerge, 0.10),
+		fixed:      cmp.Or(m.Threshold, p.Threshold, 0.05),
+		postMerge:  cmp.Or(m.Threshold, p.PostMerge, 0.05),
+		preMerge:   cmp.Or(m.Threshold, p.PreMerge, 0.10),
 	}
 	if m.Gate != nil {
 		c.gate = *m.Gate
@@ -188,7 +189,7 @@ func (p Policy) settings(s Series) settings {
 	return c
 }
 
-// probability is the P from which a strictness says regression (§6.11).
+// probability is the P from which a strictness says regression.
 func probability(s Strictness) float64 {
 	switch s {
 	case Sensitive:
@@ -198,15 +199,4 @@ func probability(s Strictness) float64 {
 	default:
 		return 0.7
 	}
-}
-
-// first is the first value that is not the zero value.
-func first[T comparable](values ...T) T {
-	var zero T
-	for _, v := range values {
-		if v != zero {
-			return v
-		}
-	}
-	return zero
 }

@@ -38,7 +38,7 @@ func medianAbs(v, buf []float64) float64 {
 
 // winsorisedSigma is the scale of residuals with the outer tenth on each side
 // pulled in. Unlike the MAD it sees that a series has two modes, which cut the
-// false alarms on real noise by four (perf-verdict §9).
+// false alarms on real noise by four.
 func winsorisedSigma(r, buf []float64) float64 {
 	buf = append(buf[:0], r...)
 	slices.Sort(buf)

@@ -1,0 +1,94 @@
+package verdict
+
+import "math"
+
+// The grid on which the size of a step is estimated, in units of dmin: fine where
+// the likelihood is, coarse elsewhere.
+const (
+	fineStep   = 0.02
+	coarseStep = 0.32
+	fineCount  = mostSize*50 + 1 // points from 0 to mostSize
+	coarseRate = 16              // fine points per coarse one
+	outOfReach = 30              // in logs below the best: no part of the estimate
+)
+
+// estimate is the size of a step: its mean and 5..95 %, in logs.
+type estimate struct{ mean, lo, hi float64 }
+
+// size estimates the step that begins at run onset, of either direction: the
+// posterior under a flat prior over sizes, from the density and the uncertain level
+// that P was computed with. P compares hypotheses a few percent apart; a size
+// that people read has to lie between them, too.
+func (r *scanResult) size(d *data, i, onset int, dmin, direction float64) estimate {
+	f := newDensity(r.noise)
+	g := (1 - r.rho) / (1 + r.rho)
+	nodes, weights := hermite()
+	far := largestStep(dmin)
+	at := func(k int) float64 { return float64(k) * fineStep * dmin }
+	logOf := func(k int) float64 {
+		var terms [nodeCount]float64
+		top := math.Inf(-1)
+		for t := range nodes {
+			level := r.mu + nodes[t]*r.smu
+			sum := 0.0
+			for j := r.e; j <= i; j++ {
+				for _, z := range d.values(j) {
+					if x := z - level; j >= onset {
+						sum += f.log(min(max(x, -far), far) - direction*at(k))
+					} else {
+						sum += f.log(x)
+					}
+				}
+			}
+			terms[t] = g*sum + math.Log(weights[t])
+			top = max(top, terms[t])
+		}
+		sum := 0.0
+		for _, v := range terms {
+			sum += math.Exp(v - top)
+		}
+		return top + math.Log(sum)
+	}
+	var logs [fineCount]float64
+	best := math.Inf(-1)
+	for k := 0; k < fineCount; k += coarseRate {
+		logs[k] = logOf(k)
+		best = max(best, logs[k])
+	}
+	near := func(k int) bool { return k < fineCount && logs[k] > best-outOfReach }
+	for from := 0; from < fineCount; from += coarseRate {
+		inside := near(from) || near(from+coarseRate)
+		for k := from + 1; k < min(from+coarseRate, fineCount); k++ {
+			logs[k] = math.Inf(-1)
+			if inside {
+				logs[k] = logOf(k)
+			}
+		}
+	}
+	return summary(logs[:], at)
+}
+
+// summary reads mean and quantiles off the logs of a density on a grid.
+func summary(logs []float64, at func(int) float64) estimate {
+	top, total := math.Inf(-1), 0.0
+	for _, v := range logs {
+		top = max(top, v)
+	}
+	for _, v := range logs {
+		total += math.Exp(v - top)
+	}
+	out := estimate{lo: -1, hi: -1}
+	cum := 0.0
+	for k, v := range logs {
+		w := math.Exp(v-top) / total
+		out.mean += w * at(k)
+		cum += w
+		if out.lo < 0 && cum >= 0.05 {
+			out.lo = at(k)
+		}
+		if out.hi < 0 && cum >= 0.95 {
+			out.hi = at(k)
+		}
+	}
+	return out
+}
