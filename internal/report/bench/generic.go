@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/bench/jsondoc"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 )
 
@@ -114,22 +115,20 @@ func (rd Reader) readGeneric(br *bufio.Reader, g Generic, file string) ([]Result
 		return rd.genericCSV(br, g, file)
 	}
 	var results []Result
-	j := newJSONReader(br, func(string) bool { return true })
-	err := j.documents(func(d Document) error {
+	_, err := jsondoc.Read(br, func(string) bool { return true }, func(d jsondoc.Document) {
 		for _, item := range items(d, pointer(g.Items)) {
-			results = append(results, rd.genericPoint(g, FormatGenericJSON, file, d.line, func(at string) (float64, string, int, bool) {
-				return d.lookup(item + pointer(at))
+			results = append(results, rd.genericPoint(g, FormatGenericJSON, file, d.Line(""), func(at string) (float64, string, int, bool) {
+				return scalar(d, item+pointer(at))
 			}))
 		}
-		return nil
 	})
 	return results, err
 }
 
-// lookup finds a scalar: as a number (NaN = not one) and as text.
-func (d Document) lookup(pointer string) (v float64, text string, line int, ok bool) {
+// scalar finds a value: as a number (NaN = not one) and as text.
+func scalar(d jsondoc.Document, pointer string) (v float64, text string, line int, ok bool) {
 	line = d.Line(pointer)
-	switch of := d.values[pointer].of.(type) {
+	switch of := d.Value(pointer).(type) {
 	case float64:
 		return of, strconv.FormatFloat(of, 'g', -1, 64), line, true
 	case string:
@@ -143,12 +142,12 @@ func (d Document) lookup(pointer string) (v float64, text string, line int, ok b
 }
 
 // items are the prefixes of the points in a document.
-func items(d Document, list string) []string {
+func items(d jsondoc.Document, list string) []string {
 	if list == "" {
 		return []string{""}
 	}
 	var out []string
-	for i := 0; d.nodes[list+"/"+strconv.Itoa(i)]; i++ {
+	for i := 0; d.Has(list + "/" + strconv.Itoa(i)); i++ {
 		out = append(out, list+"/"+strconv.Itoa(i))
 	}
 	return out

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/bench/jsondoc"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 )
 
@@ -31,7 +32,7 @@ type Reader struct {
 type Format struct {
 	Name string // as messages list it
 	// JSON maps a document; nil = it is another format's.
-	JSON func(t metric.Table, d Document, file string) []Result
+	JSON func(t metric.Table, d jsondoc.Document, file string) []Result
 	// Marks are JSON Pointers that hardly another document has: by one of them a
 	// half-written file of the format is told from half-written foreign JSON.
 	Marks []string
@@ -120,8 +121,7 @@ func looksLikeJSON(head []byte) bool {
 func (rd Reader) readJSON(br *bufio.Reader, file string) ([]Result, error) {
 	formats := append(builtin(), rd.Formats...)
 	var results []Result
-	j := newJSONReader(br, func(list string) bool { return list == "/benchmarks" })
-	err := j.documents(func(d Document) error {
+	torn, err := jsondoc.Read(br, func(list string) bool { return list == "/benchmarks" }, func(d jsondoc.Document) {
 		for _, f := range formats {
 			if f.JSON == nil {
 				continue
@@ -131,9 +131,8 @@ func (rd Reader) readJSON(br *bufio.Reader, file string) ([]Result, error) {
 				break
 			}
 		}
-		return nil
 	})
-	if err != nil && len(results) == 0 && !marked(j.doc, formats) {
+	if err != nil && len(results) == 0 && !marked(torn, formats) {
 		p := problemOf(err)
 		p.Text = ErrUnrecognised.Error() + ": " + p.Text
 		return nil, fault{problem: p, cause: ErrUnrecognised}
@@ -144,7 +143,7 @@ func (rd Reader) readJSON(br *bufio.Reader, file string) ([]Result, error) {
 // marked reports whether the part of a document before a fault could be that of
 // a benchmark. A server's own JSON may well be torn when it is ended; that
 // says nothing about the measurement.
-func marked(d Document, formats []Format) bool {
+func marked(d jsondoc.Document, formats []Format) bool {
 	for _, f := range formats {
 		for _, pointer := range f.Marks {
 			if d.Has(pointer) {
@@ -180,7 +179,12 @@ func inFile(file string, err error) error {
 // problemOf is an error as a problem.
 func problemOf(err error) Problem {
 	var p Problem
-	if !errors.As(err, &p) {
+	var f *jsondoc.Fault
+	switch {
+	case errors.As(err, &p):
+	case errors.As(err, &f):
+		p.Line, p.Text = f.Line, f.Text
+	default:
 		p.Text = err.Error()
 	}
 	return p

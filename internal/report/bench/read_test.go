@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -106,35 +105,6 @@ func TestJSONFaultsNameTheLine(t *testing.T) {
 		require.ErrorAs(t, err, &p)
 		require.Equal(t, "x", p.File)
 	}
-}
-
-func TestJSONStrings(t *testing.T) {
-	t.Parallel()
-	text := `{"a/b~c": "\u00e9\ud83d\ude00\ud83d x\n\"` + "\xff" + `", "n": -1.5e-3, "deep": {"list": [1, {"x": true}, null], "out": [1]}, "nested": [[1, "]"], [2]],
-"cut": "` + strings.Repeat("é\\u00e9", jsonMaxString) + `", "end": NaN, "NaN": "Infinity", "low": -Infinity}`
-	j := newJSONReader(bufio64(text), func(list string) bool { return list != "/deep/out" })
-	n := 0
-	require.NoError(t, j.documents(func(d Document) error {
-		n++
-		require.Equal(t, "é😀\uFFFD x\n\"\uFFFD", d.Text("/a~1b~0c"))
-		v, ok := d.Number("/n")
-		require.True(t, ok)
-		require.InDelta(t, -0.0015, v, 0)
-		require.True(t, d.True("/deep/list/1/x"))
-		require.True(t, d.Has("/deep/list/2"))
-		require.True(t, d.Has("/nested/1"))
-		require.False(t, d.Has("/nested/1/0"), "a list in a list is passed over")
-		require.False(t, d.Has("/deep/out/0"), "nobody asked for it")
-		require.InDelta(t, jsonMaxString, len(d.Text("/cut")), jsonMaxString)
-		nan, ok := d.Number("/end")
-		require.True(t, ok && math.IsNaN(nan))
-		require.Equal(t, 2, d.Line("/end"))
-		require.Equal(t, "Infinity", d.Text("/NaN"))
-		low, _ := d.Number("/low")
-		require.True(t, math.IsInf(low, -1))
-		return nil
-	}))
-	require.Equal(t, 1, n)
 }
 
 // Memory must not grow with what a file holds beside its summary. Not parallel:

@@ -4,6 +4,7 @@ import (
 	"math"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/bench/jsondoc"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 )
 
@@ -23,7 +24,7 @@ func builtin() []Format {
 
 // formatOf recognises a document by the keys that only one client writes; "" =
 // not a benchmark.
-func formatOf(d Document) string {
+func formatOf(d jsondoc.Document) string {
 	has := func(key string) bool { return d.Has("/" + key) }
 	switch {
 	case !has("output_throughput") || !has("duration") && !has("completed"):
@@ -42,7 +43,7 @@ func formatOf(d Document) string {
 // serving maps the summary of a serving client. Every client that descends
 // from vLLM's uses the same keys where it means the same thing; the metric
 // table knows them.
-func serving(t metric.Table, d Document, file string) []Result {
+func serving(t metric.Table, d jsondoc.Document, file string) []Result {
 	format := formatOf(d)
 	if format == "" {
 		return nil

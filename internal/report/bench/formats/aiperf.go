@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
+	"github.com/ci-disagg/ci-disagg/internal/report/bench/jsondoc"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 )
 
@@ -28,7 +29,7 @@ func aiperfMetrics(tag string) (family string, ok bool) {
 }
 
 // isAIPerf recognises the shape: metrics that are objects with a unit.
-func isAIPerf(d bench.Document) bool {
+func isAIPerf(d jsondoc.Document) bool {
 	for _, tag := range []string{"request_throughput", "request_latency", "output_token_throughput"} {
 		if _, avg := d.Number("/" + tag + "/avg"); avg && d.Has("/"+tag+"/unit") {
 			return true
@@ -38,7 +39,7 @@ func isAIPerf(d bench.Document) bool {
 }
 
 // aiperf maps a profile_export_aiperf.json or a *_genai_perf.json.
-func aiperf(t metric.Table, d bench.Document, file string) []bench.Result {
+func aiperf(t metric.Table, d jsondoc.Document, file string) []bench.Result {
 	if !isAIPerf(d) {
 		return nil
 	}
@@ -66,7 +67,7 @@ func aiperf(t metric.Table, d bench.Document, file string) []bench.Result {
 }
 
 // aiperfValue takes /<tag>/<statistic>.
-func aiperfValue(t metric.Table, r *bench.Result, d bench.Document, pointer string) {
+func aiperfValue(t metric.Table, r *bench.Result, d jsondoc.Document, pointer string) {
 	tag, stat, ok := strings.Cut(strings.TrimPrefix(pointer, "/"), "/")
 	v, isNumber := d.Number(pointer)
 	if !ok || !isNumber || strings.Contains(stat, "/") {

@@ -9,11 +9,12 @@ import (
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
+	"github.com/ci-disagg/ci-disagg/internal/report/bench/jsondoc"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 )
 
 // isLMEval recognises lm_eval's results file.
-func isLMEval(d bench.Document) bool {
+func isLMEval(d jsondoc.Document) bool {
 	if !d.Has("/results") {
 		return false
 	}
@@ -26,7 +27,7 @@ func isLMEval(d bench.Document) bool {
 }
 
 // lmEval maps lm_eval's results file: /results/<task>/<metric>,<filter>.
-func lmEval(t metric.Table, d bench.Document, file string) []bench.Result {
+func lmEval(t metric.Table, d jsondoc.Document, file string) []bench.Result {
 	if !isLMEval(d) {
 		return nil
 	}
@@ -39,7 +40,7 @@ func lmEval(t metric.Table, d bench.Document, file string) []bench.Result {
 			continue
 		}
 		s := bench.Score{
-			Task: bench.PlainToken(task), Filter: bench.PlainToken(filter), Metric: bench.PlainToken(name), StdErr: math.NaN(),
+			Task: jsondoc.Unescape(task), Filter: jsondoc.Unescape(filter), Metric: jsondoc.Unescape(name), StdErr: math.NaN(),
 			Samples: d.Small("/n-samples/" + task + "/effective"), File: file, Line: d.Line(pointer),
 		}
 		if s.Value, ok = d.Number(pointer); !ok || math.IsNaN(s.Value) || math.IsInf(s.Value, 0) {

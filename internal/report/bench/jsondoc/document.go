@@ -1,4 +1,9 @@
-package bench
+// Package jsondoc reads JSON documents of any size in bounded memory: as Python
+// writes them (NaN and Infinity), one after the other, with the line of each
+// value.
+//
+// In: a stream. Out: a Document per top-level object, or a Fault with its line.
+package jsondoc
 
 import (
 	"bufio"
@@ -15,9 +20,9 @@ import (
 
 // Limits of what is kept of a JSON document.
 const (
-	jsonMaxValues = 200_000
-	jsonMaxBytes  = 32 << 20
-	jsonMaxList   = 1000 // elements of a list that is kept
+	maxValues = 200_000
+	maxBytes  = 32 << 20
+	maxList   = 1000 // elements of a list that is kept
 )
 
 // Document is one JSON object of a stream, flattened: each scalar stands under
@@ -35,11 +40,23 @@ type value struct {
 	line int
 }
 
+// Fault is what makes a stream no JSON.
+type Fault struct {
+	Line int // 1-based
+	Text string
+}
+
+// Error is the text with its line.
+func (f *Fault) Error() string { return fmt.Sprintf("line %d: %s", f.Line, f.Text) }
+
 // Has reports whether anything stands at the pointer.
 func (d Document) Has(pointer string) bool {
 	_, ok := d.values[pointer]
 	return ok || d.nodes[pointer]
 }
+
+// Value finds a scalar: a float64, a string, a bool, or nil.
+func (d Document) Value(pointer string) any { return d.values[pointer].of }
 
 // Number finds a number, which may be NaN or infinite.
 func (d Document) Number(pointer string) (float64, bool) {
@@ -89,11 +106,11 @@ func (d Document) Small(pointers ...string) int {
 // Pointers lists the scalars in a fixed order.
 func (d Document) Pointers() []string { return slices.Sorted(maps.Keys(d.values)) }
 
-// jsonReader reads a stream of JSON values, which may follow each other with
+// reader reads a stream of JSON values, which may follow each other with
 // any white space or none between them.
-type jsonReader struct {
+type reader struct {
 	dec  *json.Decoder
-	in   *jsonFilter
+	in   *filter
 	keep func(list string) bool // whether the elements of the list are kept
 
 	doc  Document
@@ -102,16 +119,23 @@ type jsonReader struct {
 	size int
 }
 
-func newJSONReader(r *bufio.Reader, keep func(list string) bool) *jsonReader {
-	in := newJSONFilter(r)
+func newReader(r *bufio.Reader, keep func(list string) bool) *reader {
+	in := newFilter(r)
 	dec := json.NewDecoder(in)
 	dec.UseNumber()
-	return &jsonReader{dec: dec, in: in, keep: keep}
+	return &reader{dec: dec, in: in, keep: keep}
 }
 
-// documents calls each for every top-level object, and for every element of a
-// top-level list.
-func (j *jsonReader) documents(each func(Document) error) error {
+// Read calls each for every top-level object of r, and for every element of a
+// top-level list. keep reports whether the elements of the list at a pointer are
+// kept. Beside an error stands what was read of the document that it is in.
+func Read(r *bufio.Reader, keep func(list string) bool, each func(Document)) (Document, error) {
+	j := newReader(r, keep)
+	err := j.documents(each)
+	return j.doc, err
+}
+
+func (j *reader) documents(each func(Document)) error {
 	for {
 		t, err := j.dec.Token()
 		if errors.Is(err, io.EOF) {
@@ -141,40 +165,41 @@ func (j *jsonReader) documents(each func(Document) error) error {
 	}
 }
 
-func (j *jsonReader) document(t json.Token, each func(Document) error) error {
+func (j *reader) document(t json.Token, each func(Document)) error {
 	j.doc = Document{line: j.line(), values: map[string]value{}, nodes: map[string]bool{}}
 	j.path, j.drop, j.size = j.path[:0], 0, 0
 	if err := j.value(t); err != nil {
 		return err
 	}
-	return each(j.doc)
+	each(j.doc)
+	return nil
 }
 
 // token is the next one inside a value, where the end of the stream is a fault.
-func (j *jsonReader) token() (json.Token, error) {
+func (j *reader) token() (json.Token, error) {
 	t, err := j.dec.Token()
 	return t, j.fault(err)
 }
 
-func (j *jsonReader) line() int { return j.in.lineAt(j.dec.InputOffset()) }
+func (j *reader) line() int { return j.in.lineAt(j.dec.InputOffset()) }
 
 // fault gives an error its line; the caller adds the file.
-func (j *jsonReader) fault(err error) error {
-	var p Problem
+func (j *reader) fault(err error) error {
+	var known *Fault
 	var syntax *json.SyntaxError
 	switch {
-	case err == nil, errors.As(err, &p):
+	case err == nil, errors.As(err, &known):
 		return err
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return Problem{Line: j.in.line, Text: "the file ends inside a JSON value: it is half-written"}
+		return &Fault{Line: j.in.line, Text: "the file ends inside a JSON value: it is half-written"}
 	case errors.As(err, &syntax):
-		return Problem{Line: j.line(), Text: "not JSON: " + syntax.Error()}
+		return &Fault{Line: j.line(), Text: "not JSON: " + syntax.Error()}
 	default:
 		return err
 	}
 }
 
-func (j *jsonReader) value(t json.Token) error {
+func (j *reader) value(t json.Token) error {
 	switch t := t.(type) {
 	case json.Delim:
 		if err := j.node(); err != nil {
@@ -193,14 +218,14 @@ func (j *jsonReader) value(t json.Token) error {
 
 // number is the value of a number as the filter writes it.
 func number(n json.Number) float64 {
-	if strings.TrimPrefix(n.String(), "-") == jsonNaN {
+	if strings.TrimPrefix(n.String(), "-") == nan {
 		return math.NaN()
 	}
 	v, _ := n.Float64() // out of range is infinite
 	return v
 }
 
-func (j *jsonReader) object() error {
+func (j *reader) object() error {
 	for {
 		t, err := j.token()
 		if err != nil || t == json.Delim('}') {
@@ -220,14 +245,14 @@ func (j *jsonReader) object() error {
 	}
 }
 
-func (j *jsonReader) list() error {
+func (j *reader) list() error {
 	keep, mark := j.drop == 0 && j.keep(string(j.path)), len(j.path)
 	for i := 0; ; i++ {
 		t, err := j.token()
 		if err != nil || t == json.Delim(']') {
 			return err
 		}
-		kept := keep && i < jsonMaxList
+		kept := keep && i < maxList
 		if kept {
 			j.path = strconv.AppendInt(append(j.path, '/'), int64(i), 10)
 		} else {
@@ -245,7 +270,7 @@ func (j *jsonReader) list() error {
 }
 
 // node notes that an object or a list stands here.
-func (j *jsonReader) node() error {
+func (j *reader) node() error {
 	if j.drop > 0 {
 		return nil
 	}
@@ -253,7 +278,7 @@ func (j *jsonReader) node() error {
 	return j.bound(0)
 }
 
-func (j *jsonReader) scalar(v any) error {
+func (j *reader) scalar(v any) error {
 	if j.drop > 0 {
 		return nil
 	}
@@ -263,10 +288,10 @@ func (j *jsonReader) scalar(v any) error {
 }
 
 // bound ends a document that would take too much memory.
-func (j *jsonReader) bound(n int) error {
+func (j *reader) bound(n int) error {
 	j.size += len(j.path) + n
-	if len(j.doc.values)+len(j.doc.nodes) > jsonMaxValues || j.size > jsonMaxBytes {
-		return Problem{Line: j.line(), Text: fmt.Sprintf("more than %d values or %d MB in one document", jsonMaxValues, jsonMaxBytes>>20)}
+	if len(j.doc.values)+len(j.doc.nodes) > maxValues || j.size > maxBytes {
+		return &Fault{Line: j.line(), Text: fmt.Sprintf("more than %d values or %d MB in one document", maxValues, maxBytes>>20)}
 	}
 	return nil
 }
@@ -279,7 +304,7 @@ func pointerToken(key string) string {
 	return strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
 }
 
-// PlainToken undoes the escapes of a token of a JSON Pointer.
-func PlainToken(s string) string {
+// Unescape undoes the escapes of a token of a JSON Pointer.
+func Unescape(s string) string {
 	return strings.NewReplacer("~1", "/", "~0", "~").Replace(s)
 }

@@ -1,4 +1,4 @@
-package bench
+package jsondoc
 
 import (
 	"bufio"
@@ -10,23 +10,23 @@ import (
 // and every inter-token time: hundreds of megabytes that are passed over, never
 // kept.
 const (
-	jsonMaxDepth  = 100
-	jsonMaxString = 4096
-	jsonMaxWord   = 512 // of a number or a bare word
+	maxDepth  = 100
+	maxString = 4096
+	maxWord   = 512 // of a number or a bare word
 )
 
 // What the bare words NaN and Infinity become: numbers that no JSON writer
 // writes.
 const (
-	jsonNaN      = "0e999"
-	jsonInfinity = "1e999"
+	nan      = "0e999"
+	infinity = "1e999"
 )
 
-// jsonFilter turns what Python's json module writes into standard JSON of
+// filter turns what Python's json module writes into standard JSON of
 // bounded size, so that encoding/json can read it: NaN and Infinity become
-// numbers, strings are cut to jsonMaxString bytes, and a list inside a list
+// numbers, strings are cut to maxString bytes, and a list inside a list
 // (the time of every token of every request) is passed on empty.
-type jsonFilter struct {
+type filter struct {
 	r    *bufio.Reader
 	line int // of the input, 1-based
 	err  error
@@ -48,10 +48,10 @@ type jsonFilter struct {
 	passed   int     // newlines before it
 }
 
-func newJSONFilter(r *bufio.Reader) *jsonFilter { return &jsonFilter{r: r, line: 1} }
+func newFilter(r *bufio.Reader) *filter { return &filter{r: r, line: 1} }
 
 // Read hands out translated bytes.
-func (f *jsonFilter) Read(p []byte) (int, error) {
+func (f *filter) Read(p []byte) (int, error) {
 	for len(f.ready) == 0 {
 		if f.err != nil {
 			return 0, f.err
@@ -64,7 +64,7 @@ func (f *jsonFilter) Read(p []byte) (int, error) {
 }
 
 // fill translates some of what the input has buffered.
-func (f *jsonFilter) fill() {
+func (f *filter) fill() {
 	f.ready = f.ready[:0]
 	if _, err := f.r.Peek(1); err != nil {
 		f.endWord()
@@ -90,14 +90,14 @@ func (f *jsonFilter) fill() {
 }
 
 // inString takes a byte of a string, its closing quote included.
-func (f *jsonFilter) inString(c byte) {
+func (f *filter) inString(c byte) {
 	if !f.escaped && f.hex == 0 {
 		if c == '"' {
 			f.text, f.length = false, 0
 			f.put(c)
 			return
 		}
-		f.cut = f.length >= jsonMaxString
+		f.cut = f.length >= maxString
 	}
 	switch {
 	case f.escaped && c == 'u':
@@ -118,7 +118,7 @@ func (f *jsonFilter) inString(c byte) {
 }
 
 // letter takes a letter outside of strings: of a word, or an exponent.
-func (f *jsonFilter) letter(c byte) {
+func (f *filter) letter(c byte) {
 	if len(f.word) == 0 {
 		f.alone = f.length == 0 || f.length == 1 && f.last == '-'
 	}
@@ -127,7 +127,7 @@ func (f *jsonFilter) letter(c byte) {
 }
 
 // endWord passes on the letters that were held back.
-func (f *jsonFilter) endWord() {
+func (f *filter) endWord() {
 	if len(f.word) == 0 {
 		return
 	}
@@ -136,9 +136,9 @@ func (f *jsonFilter) endWord() {
 	switch {
 	case !f.alone:
 	case text == "NaN", text == "nan":
-		text = jsonNaN
+		text = nan
 	case text == "Infinity", text == "inf":
-		text = jsonInfinity
+		text = infinity
 	}
 	for i := range len(text) {
 		f.put(text[i])
@@ -146,7 +146,7 @@ func (f *jsonFilter) endWord() {
 }
 
 // outside takes a byte that is neither in a string nor a letter.
-func (f *jsonFilter) outside(c byte) {
+func (f *filter) outside(c byte) {
 	switch c {
 	case '{', '[':
 		f.length = 0
@@ -169,22 +169,22 @@ func (f *jsonFilter) outside(c byte) {
 	f.put(c)
 }
 
-func (f *jsonFilter) open(c byte) {
+func (f *filter) open(c byte) {
 	switch n := len(f.stack); {
 	case f.skip > 0:
 		f.skip++
 	case c == '[' && n > 0 && f.stack[n-1] == '[':
 		f.put(c)
 		f.skip = 1
-	case n >= jsonMaxDepth:
-		f.fail("nested deeper than %d", jsonMaxDepth)
+	case n >= maxDepth:
+		f.fail("nested deeper than %d", maxDepth)
 	default:
 		f.stack = append(f.stack, c)
 		f.put(c)
 	}
 }
 
-func (f *jsonFilter) close(c byte) {
+func (f *filter) close(c byte) {
 	switch n := len(f.stack); {
 	case f.skip > 0:
 		f.skip--
@@ -195,22 +195,22 @@ func (f *jsonFilter) close(c byte) {
 }
 
 // grow counts a byte of a number or a word.
-func (f *jsonFilter) grow() {
-	if f.length++; f.length > jsonMaxWord {
-		f.fail("a number or word of more than %d bytes is not a JSON value", jsonMaxWord)
+func (f *filter) grow() {
+	if f.length++; f.length > maxWord {
+		f.fail("a number or word of more than %d bytes is not a JSON value", maxWord)
 	}
 }
 
-func (f *jsonFilter) fail(format string, args ...any) {
-	f.err = Problem{Line: f.line, Text: fmt.Sprintf(format, args...)}
+func (f *filter) fail(format string, args ...any) {
+	f.err = &Fault{Line: f.line, Text: fmt.Sprintf(format, args...)}
 }
 
-func (f *jsonFilter) newline() {
+func (f *filter) newline() {
 	f.line++
 	f.newlines = append(f.newlines, f.offset)
 }
 
-func (f *jsonFilter) put(c byte) {
+func (f *filter) put(c byte) {
 	if f.skip == 0 {
 		f.ready, f.last = append(f.ready, c), c
 		f.offset++
@@ -219,7 +219,7 @@ func (f *jsonFilter) put(c byte) {
 
 // lineAt is the line of the input that the byte before offset in the output
 // stands in. Offsets must not decrease.
-func (f *jsonFilter) lineAt(offset int64) int {
+func (f *filter) lineAt(offset int64) int {
 	n, _ := slices.BinarySearch(f.newlines, offset)
 	f.newlines = f.newlines[n:]
 	f.passed += n
