@@ -1,5 +1,6 @@
-# make demo   the main job, end to end, on this machine          make test   everything, on a real Slurm too
-# make lint   linters, formatting, shell scripts                 make help   all targets
+# make demo   the main job, end to end, on this machine          make test   all but the end-to-end tests, on a real Slurm too
+# make lint   linters, formatting, shell scripts                 make e2e    whole runs, a browser, a login node
+# make help   all targets                                        go test -short ./...   the quick loop, needs nothing but Go
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -13,6 +14,9 @@ GOLANGCI_VERSION := 2.15.0
 DEMO_DIR := demo/$(shell date +%Y%m%d-%H%M%S)
 # -p 2: packages with clusters and stop-watches in them disturb each other beyond that.
 TEST_FLAGS := -race -shuffle=on -timeout 9m -p 2
+# Whole runs of the binary have packages of their own; elsewhere what needs a browser or a login node is told by its name.
+E2E_PACKAGES := ./cmd/ci-disagg/e2e ./cmd/ci-disagg/faults
+E2E_TESTS := ^Test(Browser|SSH)
 
 .PHONY: help
 help: ## this list
@@ -34,11 +38,16 @@ setup: ## Debian packages for tests and linters (as root or through sudo)
 	.ci/setup test
 
 .PHONY: test
-test: setup test-python test-jenkins test-go ## all tests, real Slurm included, under -race
+test: setup test-python test-jenkins test-go ## all but the end-to-end tests, real Slurm included, under -race, at most 10 minutes
 
 .PHONY: test-go
 test-go:
-	go test $(TEST_FLAGS) ./...
+	go test $(TEST_FLAGS) -skip '$(E2E_TESTS)' $$(go list ./... | grep -vxF "$$(go list $(E2E_PACKAGES))")
+
+.PHONY: e2e
+e2e: setup ## the end-to-end tests: whole runs on a real Slurm, aborts by Jenkins, quick faults, a browser, a login node
+	go test $(TEST_FLAGS) $(E2E_PACKAGES)
+	go test $(TEST_FLAGS) -run '$(E2E_TESTS)' $$(grep -rlE --include=*_test.go 'func $(E2E_TESTS:^%=%)' internal | xargs -n1 dirname | sort -u | sed 's|^|./|')
 
 .PHONY: test-python
 test-python:

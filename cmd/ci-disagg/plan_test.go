@@ -264,10 +264,8 @@ func TestPlanWithoutConfig(t *testing.T) {
 
 // --check asks a real Slurm, which takes one job and refuses the other.
 func TestPlanCheck(t *testing.T) {
-	cluster, err := slurmtest.Up(slurmtest.Options{Nodes: "4x4", NoAccounting: true})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, cluster.Down()) })
-	h, out, errs := planHost(t, cluster.Env()...)
+	cluster := slurmtest.Start(t, slurmtest.Options{Nodes: "4x4", NoAccounting: true})
+	h, out, errs := planHost(t, cluster.Env(t)...)
 	args := []string{"plan", "-o", "json", "--check", "--cluster", "gb200", "disagg-gen_only-six_gpus"}
 	require.Equal(t, exitPassed, run(t.Context(), h, args), errs.String())
 	var doc planDocument

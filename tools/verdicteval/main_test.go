@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
 )
 
 func perfdata() string { return filepath.Join("..", "..", "testdata", "perfdata") }
@@ -16,6 +17,7 @@ func perfdata() string { return filepath.Join("..", "..", "testdata", "perfdata"
 // The recorded half of the evaluation is small enough to run with every test.
 func TestRecordedHistories(t *testing.T) {
 	t.Parallel()
+	need.Long(t, "a processor of its own for seconds")
 	natural, own, err := load(perfdata())
 	require.NoError(t, err)
 	require.Len(t, natural, 373)
@@ -35,6 +37,7 @@ func TestRecordedHistories(t *testing.T) {
 // that leave room for the smaller number.
 func TestGeneratedHistories(t *testing.T) {
 	t.Parallel()
+	need.Long(t, "a processor of its own for seconds")
 	all := generate(1, 175)
 	got := measure(all, syntheticRules()[1], 2)
 	require.Less(t, got.per100(got.alarms), 0.4)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/runtest"
 )
 
@@ -16,10 +17,7 @@ import (
 // named container is made once per node before the roles come for it, and is another one for each attempt.
 func TestContainers(t *testing.T) {
 	t.Parallel()
-	if os.Geteuid() != 0 {
-		require.Empty(t, os.Getenv("CI"), "mounting needs root")
-		t.Skip("mounting needs root")
-	}
+	need.Root(t)
 	workload := filepath.Join(root, "testdata/workload")
 	tests := []struct {
 		name   string // of the container

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/runtest"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/slurmtest"
 )
@@ -30,13 +32,17 @@ var (
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
 func testMain(m *testing.M) int {
+	flag.Parse()
+	root, _ = filepath.Abs("../../..")
+	if testing.Short() {
+		return m.Run()
+	}
 	dir, err := os.MkdirTemp("", "ci-disagg-e2e-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	root, _ = filepath.Abs("../../..")
 	if binary, err = runtest.Build(root, dir); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -84,6 +90,7 @@ type job struct {
 // cluster.
 func config(t *testing.T, b backend, more string, profile ...string) string {
 	t.Helper()
+	need.Long(t, "the built binary, pytest and a Slurm cluster")
 	file := filepath.Join(t.TempDir(), "ci-disagg.yaml")
 	workload := filepath.Join(root, "testdata/workload")
 	text := fmt.Sprintf(`stage: e2e
@@ -125,6 +132,7 @@ func start(t *testing.T, b backend, configFile string, env []string, args ...str
 // startIn is start with the run directory at dir/run.
 func startIn(t *testing.T, dir string, b backend, configFile string, env []string, args ...string) *job {
 	t.Helper()
+	need.Long(t, "the built binary, pytest and a Slurm cluster")
 	j := &job{dir: rundir.Dir(filepath.Join(dir, "run")), env: env}
 	j.args = append([]string{"run", "--config", configFile, "--run-dir", string(j.dir), "--quiet"}, args...)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
@@ -132,7 +140,7 @@ func startIn(t *testing.T, dir string, b backend, configFile string, env []strin
 	j.cmd = exec.CommandContext(ctx, binary, j.args...)
 	j.cmd.Env = append(os.Environ(), env...)
 	if b == slurm {
-		j.cmd.Env = append(cluster.Env(), env...)
+		j.cmd.Env = append(cluster.Env(t), env...)
 	}
 	j.cmd.Stdout, j.cmd.Stderr = &j.stdout, &j.stderr
 	j.began = time.Now()

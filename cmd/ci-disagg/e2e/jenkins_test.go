@@ -119,7 +119,7 @@ func TestJenkinsAbort(t *testing.T) {
 			argsFile := filepath.Join(dir, "args.json")
 			require.NoError(t, os.WriteFile(argsFile, args, 0o600))
 			log := spyOnScancel(t, dir)
-			s := startStep(t, append(cluster.Env(), "CI_DISAGG_BINARY="+binary, "CI_DISAGG_ARGS="+argsFile, "SPY_LOG="+log,
+			s := startStep(t, append(cluster.Env(t), "CI_DISAGG_BINARY="+binary, "CI_DISAGG_ARGS="+argsFile, "SPY_LOG="+log,
 				"PATH="+dir+":"+os.Getenv("PATH")))
 			t.Cleanup(func() {
 				if t.Failed() {

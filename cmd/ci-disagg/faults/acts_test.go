@@ -144,14 +144,20 @@ func killAgent(t testing.TB, r *row) {
 	require.NoError(t, syscall.Kill(r.agent().PID, syscall.SIGKILL))
 }
 
-// controllerDown ends slurmctld for d. The job ends meanwhile if d is long.
-func controllerDown(d time.Duration) func(testing.TB, *row) {
-	return func(t testing.TB, r *row) {
-		r.running(t)
-		r.c.StopController(t)
-		time.Sleep(d)
-		r.c.StartController(t)
-	}
+// restartController ends slurmctld and starts it again.
+func restartController(t testing.TB, r *row) {
+	r.running(t)
+	r.c.StopController(t)
+	r.c.StartController(t)
+}
+
+// controllerDown ends slurmctld until the driver has noticed and the job has ended.
+func controllerDown(t testing.TB, r *row) {
+	r.running(t)
+	r.c.StopController(t)
+	r.until(t, runtest.Soon, "the driver to notice", func() bool { return !r.stderr.said("squeue says nothing").IsZero() })
+	r.until(t, runtest.Soon, "the agent's end", func() bool { return r.agent().End != nil })
+	r.c.StartController(t)
 }
 
 func accountingDown(t testing.TB, r *row) {
@@ -241,7 +247,7 @@ func dropSSH(t testing.TB, r *row) int {
 	r.until(t, runtest.Soon, "a job id", func() bool { return submitted(r) })
 	r.until(t, runtest.Soon, "the benchmark", func() bool { return !r.stderr.said("phase benchmark").IsZero() })
 	r.login.Down()
-	time.Sleep(8 * time.Second)
+	r.until(t, runtest.Soon, "the driver to notice", func() bool { return !r.stderr.said("squeue says nothing").IsZero() })
 	r.login.Up()
 	return r.wait(t)
 }

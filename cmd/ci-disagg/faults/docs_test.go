@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "rewrite the table in docs/faults.md")
 func TestTableInDocs(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
-	b.WriteString("| what happens | outcome | exit | root | `make test` |\n|---|---|---|---|---|\n")
+	b.WriteString("| what happens | outcome | exit | root | `make e2e` |\n|---|---|---|---|---|\n")
 	seeds := 0
 	for _, f := range matrix() {
 		if strings.Contains(f.name, ", seed ") {

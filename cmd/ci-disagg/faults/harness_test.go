@@ -3,6 +3,7 @@ package faults_test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -31,13 +32,17 @@ var (
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
 func testMain(m *testing.M) int {
+	flag.Parse()
+	root, _ = filepath.Abs("../../..")
+	if testing.Short() {
+		return m.Run()
+	}
 	dir, err := os.MkdirTemp("", "ci-disagg-faults-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	root, _ = filepath.Abs("../../..")
 	if binary, err = runtest.Build(root, dir); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/runtest"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/slurmtest"
 )
@@ -89,11 +90,13 @@ func TestFaultMatrix(t *testing.T) {
 			})
 		}
 	})
-	fmt.Print(tab.String())
+	if !testing.Short() {
+		fmt.Print(tab.String())
+	}
 	if file := os.Getenv("CI_DISAGG_FAULTS_TABLE"); file != "" {
 		require.NoError(t, os.WriteFile(file, []byte(tab.String()), 0o644)) //nolint:gosec // a table to be read
 	}
-	if !runtest.All() {
+	if !runtest.All() && !testing.Short() {
 		t.Logf("%d of %d rows: those under 5 s each. CI_DISAGG_FAULTS=all (make faults) runs the others too", run, len(rows))
 		fmt.Printf("fault matrix: %d of %d rows, those under 5 s each; `make faults` runs all\n", run, len(rows))
 	}
@@ -138,6 +141,7 @@ func test(t testing.TB, f fault, tab *table) {
 
 func newRow(t testing.TB, f fault) *row {
 	t.Helper()
+	need.Long(t, "the built binary, pytest and a Slurm cluster")
 	if f.test == "" {
 		f.test = runtest.Small
 	}
@@ -150,10 +154,7 @@ func newRow(t testing.TB, f fault) *row {
 	backend := map[bool]string{false: "slurm", true: "local"}[f.local]
 	r := &row{fault: f, c: shared, config: f.with.write(t, backend)}
 	if f.cluster != nil {
-		c, err := slurmtest.Up(*f.cluster)
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, c.Down()) })
-		r.c = c
+		r.c = slurmtest.Start(t, *f.cluster)
 	}
 	// Not t.TempDir: it is kept when the row fails, and Slurm's nodes must reach it.
 	dir, err := os.MkdirTemp("", "faults-") //nolint:usetesting // see above
@@ -166,7 +167,7 @@ func newRow(t testing.TB, f fault) *row {
 	r.id = filepath.Base(dir)
 	r.dir = rundir.Dir(filepath.Join(dir, "run"))
 	r.seen = r.dir
-	r.env = append(r.c.Env(), "CI_DISAGG_ROW="+r.id, "CI_DISAGG_FAULT="+f.knob, "CI_DISAGG_TOKEN_MS="+f.tokenMS, "CI_DISAGG_POLL_S="+f.pollS, "ROW="+dir)
+	r.env = append(r.c.Env(t), "CI_DISAGG_ROW="+r.id, "CI_DISAGG_FAULT="+f.knob, "CI_DISAGG_TOKEN_MS="+f.tokenMS, "CI_DISAGG_POLL_S="+f.pollS, "ROW="+dir)
 	r.fake(t, f.fakes)
 	return r
 }

@@ -306,8 +306,8 @@ func jobs() []fault {
 func slurmDown() []fault {
 	apart := &slurmtest.Options{Nodes: "2x4"}
 	return []fault{
-		{name: "slurmctld is restarted", cluster: apart, tokenMS: long, during: controllerDown(0), outcome: passed},
-		{name: "slurmctld is down for a minute", cluster: apart, tokenMS: long, during: controllerDown(time.Minute), outcome: passed},
+		{name: "slurmctld is restarted", cluster: apart, tokenMS: long, during: restartController, outcome: passed},
+		{name: "slurmctld is down for a minute", cluster: apart, tokenMS: long, during: controllerDown, outcome: passed},
 		{name: "slurmdbd is down", cluster: apart, during: accountingDown, outcome: passed},
 		{
 			name: "slurmdbd is down, GEN_0 crashes", cluster: apart, knob: "GEN_0:crash-while-serving", prepare: accountingDown,

@@ -21,6 +21,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/proc"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/slurmtest"
 )
 
@@ -36,6 +37,7 @@ type lazyCluster struct {
 
 func (l *lazyCluster) get(t *testing.T) *slurmtest.Cluster {
 	t.Helper()
+	need.Long(t, "a Slurm cluster")
 	l.once.Do(func() { l.c, l.err = slurmtest.Up(slurmtest.Options{Nodes: "16x4"}) })
 	require.NoError(t, l.err)
 	return l.c

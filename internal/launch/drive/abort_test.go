@@ -13,6 +13,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/proc"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
 )
 
 // Jenkins aborts a step by SIGTERM to every process that carries its cookie,
@@ -25,7 +26,7 @@ func TestJenkinsShootsEverythingWithItsCookie(t *testing.T) {
 			dir := rundir.Dir(filepath.Join(t.TempDir(), "run"))
 			cookie := "JENKINS_SERVER_COOKIE=durable-" + t.Name()
 			s := spec{Dir: dir, ID: t.Name(), Backend: backend, Cases: [][3]string{{"c", hangServer, hangClient}}}
-			d := child(t, s, append(cluster.Env(), cookie))
+			d := child(t, s, append(cluster.Env(t), cookie))
 			j := jobRecord(t, dir, "c", 1)
 			require.Eventually(t, func() bool { return exists(dir.CaseDir("c").Attempt(0, 1).AgentFile()) }, ample, 50*time.Millisecond)
 			marked := proc.WithCookie(cookie)
@@ -78,7 +79,7 @@ func TestTermInEachPhase(t *testing.T) {
 			t.Run(name+"/"+backend, func(t *testing.T) {
 				t.Parallel()
 				dir := rundir.Dir(filepath.Join(t.TempDir(), "run"))
-				d := child(t, spec{Dir: dir, ID: t.Name(), Backend: backend, Cases: [][3]string{{"c", tc.server, hangClient}}}, cluster.Env())
+				d := child(t, spec{Dir: dir, ID: t.Name(), Backend: backend, Cases: [][3]string{{"c", tc.server, hangClient}}}, cluster.Env(t))
 				tc.ready(t, dir)
 				require.NoError(t, d.Process.Signal(syscall.SIGINT))
 				st, err := d.Process.Wait()
@@ -122,6 +123,7 @@ func TestAnIgnoredHangupStaysIgnored(t *testing.T) {
 
 func TestDiskFullInTheRunDirectory(t *testing.T) {
 	t.Parallel()
+	need.Root(t)
 	base, err := os.MkdirTemp("/var/tmp", "full-") //nolint:usetesting // the mount point of a namespace
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(base) })

@@ -32,18 +32,9 @@ func slow(t *testing.T) {
 
 func allFaults() bool { return os.Getenv("CI_DISAGG_FAULTS") != "" }
 
-// own is a cluster of one test, for faults that would disturb the others.
-func own(t *testing.T, o slurmtest.Options) *slurmtest.Cluster {
-	t.Helper()
-	c, err := slurmtest.Up(o)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, c.Down()) })
-	return c
-}
-
 func optionsOn(t testing.TB, c *slurmtest.Cluster) Options {
 	o := slurmOptions(t)
-	o.Environ = c.Env()
+	o.Environ = c.Env(t)
 	o.Host = host.NewHere(o.Environ)
 	o.Slurm = slurm.New(o.Host, slurm.Options{Timeout: 5 * time.Second})
 	return o
@@ -52,7 +43,7 @@ func optionsOn(t testing.TB, c *slurmtest.Cluster) Options {
 func TestSlurmNodeDeathIsRetriedElsewhere(t *testing.T) {
 	slow(t)
 	t.Parallel()
-	c := own(t, slurmtest.Options{Nodes: "3x4"})
+	c := slurmtest.Start(t, slurmtest.Options{Nodes: "3x4"})
 	o := optionsOn(t, c)
 	addCase(&o, "c", goodServer, `[ "${CI_DISAGG_ATTEMPT##*/}" = attempt-1 ] && sleep 1000; `+goodClient)
 	o.Retry = Retry{Max: 1, Exclude: true, Backoff: rundir.Duration(time.Second)}
@@ -78,7 +69,7 @@ func TestSlurmNodeDeathIsRetriedElsewhere(t *testing.T) {
 func TestSlurmPreempted(t *testing.T) {
 	slow(t)
 	t.Parallel()
-	c := own(t, slurmtest.Options{Nodes: "1x4"})
+	c := slurmtest.Start(t, slurmtest.Options{Nodes: "1x4"})
 	o := optionsOn(t, c)
 	addCase(&o, "c", hangServer, hangClient)
 	o.Render = testRenderWith(t, "--partition=batch", "--exclusive")
@@ -96,7 +87,7 @@ func TestSlurmPreempted(t *testing.T) {
 func TestSlurmControllerDownForAWhile(t *testing.T) {
 	slow(t)
 	t.Parallel()
-	c := own(t, slurmtest.Options{Nodes: "2x4"})
+	c := slurmtest.Start(t, slurmtest.Options{Nodes: "2x4"})
 	o := optionsOn(t, c)
 	enough := filepath.Join(t.TempDir(), "enough")
 	addCase(&o, "c", goodServer, clientUntil(enough))
@@ -117,7 +108,7 @@ func TestSlurmControllerDownForAWhile(t *testing.T) {
 func TestSlurmControllerDownAtSubmission(t *testing.T) {
 	slow(t)
 	t.Parallel()
-	c := own(t, slurmtest.Options{Nodes: "2x4"})
+	c := slurmtest.Start(t, slurmtest.Options{Nodes: "2x4"})
 	o := optionsOn(t, c)
 	addCase(&o, "c", goodServer, goodClient)
 	c.StopController(t)
@@ -138,7 +129,7 @@ func TestSlurmAccountingDownAndOff(t *testing.T) {
 	t.Parallel()
 	t.Run("down", func(t *testing.T) {
 		t.Parallel()
-		c := own(t, slurmtest.Options{Nodes: "1x4"})
+		c := slurmtest.Start(t, slurmtest.Options{Nodes: "1x4"})
 		o := optionsOn(t, c)
 		addCase(&o, "c", goodServer, goodClient)
 		c.StopAccounting(t)
@@ -152,7 +143,7 @@ func TestSlurmAccountingDownAndOff(t *testing.T) {
 	})
 	t.Run("off", func(t *testing.T) {
 		t.Parallel()
-		c := own(t, slurmtest.Options{Nodes: "2x4", NoAccounting: true})
+		c := slurmtest.Start(t, slurmtest.Options{Nodes: "2x4", NoAccounting: true})
 		o := optionsOn(t, c)
 		addCase(&o, "good", goodServer, goodClient)
 		addCase(&o, "cancelled", hangServer, hangClient)
@@ -210,12 +201,12 @@ func killedAtRandom(t *testing.T, seed uint64) {
 	dir := rundir.Dir(filepath.Join(t.TempDir(), "run"))
 	s := spec{Dir: dir, ID: t.Name(), Backend: jobs.BackendSlurm, Cases: [][3]string{{"a", goodServer, "sleep 2; " + goodClient}, {"b", goodServer, goodClient}}}
 	for range 2 {
-		d := child(t, s, cluster.Env())
+		d := child(t, s, cluster.Env(t))
 		time.Sleep(time.Duration(rng.IntN(4000)) * time.Millisecond)
 		_ = d.Process.Kill()
 		_, _ = d.Process.Wait()
 	}
-	last := child(t, s, cluster.Env())
+	last := child(t, s, cluster.Env(t))
 	st, err := last.Process.Wait()
 	require.NoError(t, err)
 	require.Equal(t, 0, st.ExitCode())
@@ -238,7 +229,7 @@ func TestTwoDriversOneRun(t *testing.T) {
 	jobRecord(t, o.Dir, "c", 1)
 	// Another process on this machine.
 	s := spec{Dir: o.Dir, ID: o.Run.ID, Backend: jobs.BackendSlurm, Cases: [][3]string{{"c", goodServer, goodClient}}}
-	second := child(t, s, cluster.Env())
+	second := child(t, s, cluster.Env(t))
 	st, err := second.Process.Wait()
 	require.NoError(t, err)
 	require.Equal(t, 2, st.ExitCode(), "the second driver must refuse")
@@ -272,7 +263,7 @@ func TestDetachAndResume(t *testing.T) {
 
 func TestLimitsCountAllOurJobs(t *testing.T) {
 	t.Parallel()
-	c := own(t, slurmtest.Options{Nodes: "4x4", NoAccounting: true})
+	c := slurmtest.Start(t, slurmtest.Options{Nodes: "4x4", NoAccounting: true})
 	enough := filepath.Join(t.TempDir(), "enough")
 	var all []Options
 	for i := range 2 {

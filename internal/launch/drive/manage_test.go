@@ -50,18 +50,18 @@ func TestCancelWithoutADriver(t *testing.T) {
 			t.Parallel()
 			dir := rundir.Dir(filepath.Join(t.TempDir(), "run"))
 			s := spec{Dir: dir, ID: t.Name(), Backend: backend, Cases: [][3]string{{"c", hangServer, hangClient}}}
-			d := child(t, s, cluster.Env())
+			d := child(t, s, cluster.Env(t))
 			jobRecord(t, dir, "c", 1)
 			require.Eventually(t, func() bool { return exists(dir.CaseDir("c").Attempt(0, 1).AgentFile()) }, ample, 50*time.Millisecond)
 			require.NoError(t, d.Process.Kill())
 			_, _ = d.Process.Wait()
-			ended, err := runs.Cancel(context.Background(), runs.CancelOptions{Dir: dir, Reason: "enough", Patient: true, Environ: cluster.Env(), Now: time.Now})
+			ended, err := runs.Cancel(context.Background(), runs.CancelOptions{Dir: dir, Reason: "enough", Patient: true, Environ: cluster.Env(t), Now: time.Now})
 			require.NoError(t, err)
 			require.Len(t, ended, 1)
 			require.NoError(t, ended[0].Err)
 			noProcesses(t, dir)
 			// The next driver finds out how it ended.
-			again := child(t, s, cluster.Env())
+			again := child(t, s, cluster.Env(t))
 			st, err := again.Process.Wait()
 			require.NoError(t, err)
 			require.Equal(t, 0, st.ExitCode())
@@ -73,10 +73,10 @@ func TestCancelWithoutADriver(t *testing.T) {
 
 func TestSweepEndsOnlyOrphans(t *testing.T) {
 	t.Parallel()
-	c := own(t, slurmtest.Options{Nodes: "6x4", NoAccounting: true})
+	c := slurmtest.Start(t, slurmtest.Options{Nodes: "6x4", NoAccounting: true})
 	start := func(id string) (rundir.Dir, rundir.Job, func()) {
 		dir := rundir.Dir(filepath.Join(t.TempDir(), id))
-		d := child(t, spec{Dir: dir, ID: id, Backend: jobs.BackendSlurm, Cases: [][3]string{{"c", hangServer, hangClient}}}, c.Env())
+		d := child(t, spec{Dir: dir, ID: id, Backend: jobs.BackendSlurm, Cases: [][3]string{{"c", hangServer, hangClient}}}, c.Env(t))
 		return dir, jobRecord(t, dir, "c", 1), func() { _ = d.Process.Kill(); _, _ = d.Process.Wait() }
 	}
 	_, alive, _ := start("alive")
@@ -87,8 +87,8 @@ func TestSweepEndsOnlyOrphans(t *testing.T) {
 	silence(t, deadDir)
 	require.NoError(t, os.Remove(unseenDir.LeaseFile()))
 	foreign := c.Command(t, "sbatch", "--parsable", "-J", "cid-x-looks-similar", "-o", "/dev/null", "--wrap", "sleep 600")
-	h := host.NewHere(c.Env())
-	opts := runs.SweepOptions{Host: h, Slurm: optionsOn(t, c).Slurm, OlderThan: 10 * time.Minute, DryRun: true, Environ: c.Env(), Now: time.Now}
+	h := host.NewHere(c.Env(t))
+	opts := runs.SweepOptions{Host: h, Slurm: optionsOn(t, c).Slurm, OlderThan: 10 * time.Minute, DryRun: true, Environ: c.Env(t), Now: time.Now}
 	var found []runs.Swept
 	var err error
 	orphans := func() (out []string) {

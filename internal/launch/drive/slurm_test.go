@@ -23,7 +23,7 @@ var cluster *slurmtest.Cluster
 
 func slurmOptions(t testing.TB) Options {
 	o := testOptions(t, jobs.BackendSlurm)
-	o.Environ = cluster.Env()
+	o.Environ = cluster.Env(t)
 	o.Host = host.NewHere(o.Environ)
 	o.Slurm = slurm.New(o.Host, slurm.Options{})
 	o.Bounds = outcome.Bounds{Record: 30 * time.Second, Preempted: 3 * time.Second, Lost: time.Minute, Never: 2 * time.Second}
@@ -189,11 +189,11 @@ func TestSlurmKillAndResume(t *testing.T) {
 	t.Parallel()
 	dir := rundir.Dir(filepath.Join(t.TempDir(), "run"))
 	s := spec{Dir: dir, ID: t.Name(), Backend: jobs.BackendSlurm, Cases: [][3]string{{"c", goodServer, "sleep 6; " + goodClient}}}
-	first := child(t, s, cluster.Env())
+	first := child(t, s, cluster.Env(t))
 	j := jobRecord(t, dir, "c", 1)
 	require.NoError(t, first.Process.Kill())
 	_, _ = first.Process.Wait()
-	second := child(t, s, cluster.Env())
+	second := child(t, s, cluster.Env(t))
 	st, err := second.Process.Wait()
 	require.NoError(t, err)
 	require.Equal(t, 0, st.ExitCode())
@@ -237,7 +237,7 @@ func TestSlurmKilledBetweenSbatchAndItsAnswer(t *testing.T) {
 	s := spec{Dir: dir, ID: t.Name(), Backend: jobs.BackendSlurm, Cases: [][3]string{{"c", goodServer, "sleep 3; " + goodClient}}}
 	// The job exists, and its id does not come before we say so, or the test is over.
 	answer := filepath.Join(t.TempDir(), "answer")
-	env := slowSbatch(t, cluster.Env(), `out=$(/usr/bin/sbatch "$@"); while [ -d "`+filepath.Dir(answer)+`" ] && [ ! -e "`+answer+`" ]; do sleep 0.1; done; echo "$out"`)
+	env := slowSbatch(t, cluster.Env(t), `out=$(/usr/bin/sbatch "$@"); while [ -d "`+filepath.Dir(answer)+`" ] && [ ! -e "`+answer+`" ]; do sleep 0.1; done; echo "$out"`)
 	first := child(t, s, env)
 	defer touch(t, answer)
 	var j rundir.Job
@@ -248,7 +248,7 @@ func TestSlurmKilledBetweenSbatchAndItsAnswer(t *testing.T) {
 	require.NoError(t, first.Process.Kill())
 	_, _ = first.Process.Wait()
 	require.Empty(t, jobOf(t, dir, "c", 0, 1).ID)
-	second := child(t, s, cluster.Env())
+	second := child(t, s, cluster.Env(t))
 	st, err := second.Process.Wait()
 	require.NoError(t, err)
 	require.Equal(t, 0, st.ExitCode())
@@ -262,7 +262,7 @@ func TestSlurmTermBetweenSbatchAndItsAnswer(t *testing.T) {
 	s := spec{Dir: dir, ID: t.Name(), Backend: jobs.BackendSlurm, Cases: [][3]string{{"c", hangServer, hangClient}}}
 	// sbatch runs while the driver is told to stop and then shot. Only after that comes the job, and its id never.
 	begun, submit := filepath.Join(t.TempDir(), "begun"), filepath.Join(t.TempDir(), "submit")
-	env := slowSbatch(t, cluster.Env(), `touch "`+begun+`"; while [ -d "`+filepath.Dir(submit)+`" ] && [ ! -e "`+submit+`" ]; do sleep 0.1; done; out=$(/usr/bin/sbatch "$@"); sleep 2; echo "$out"`)
+	env := slowSbatch(t, cluster.Env(t), `touch "`+begun+`"; while [ -d "`+filepath.Dir(submit)+`" ] && [ ! -e "`+submit+`" ]; do sleep 0.1; done; out=$(/usr/bin/sbatch "$@"); sleep 2; echo "$out"`)
 	first := child(t, s, env)
 	defer touch(t, submit)
 	require.Eventually(t, func() bool { return exists(begun) }, ample, 20*time.Millisecond)

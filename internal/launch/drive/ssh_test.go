@@ -14,6 +14,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/sshtest"
 )
 
@@ -31,6 +32,7 @@ type behindLogin struct {
 
 func newBehindLogin(t *testing.T, cases [][3]string) behindLogin {
 	t.Helper()
+	need.Root(t)
 	base, err := os.MkdirTemp("/var/tmp", "behind-") //nolint:usetesting // below /tmp it would be hidden
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(base) })

@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
 )
 
 func quoted(t *testing.T, s string) string {
@@ -31,6 +33,7 @@ func lint(t *testing.T, dir string) {
 		out, err := exec.Command("bash", "-n", s).CombinedOutput()
 		require.NoError(t, err, "%s: %s", s, out)
 	}
+	need.Programs(t, "shellcheck", "shellcheck")
 	out, err := exec.Command("shellcheck", append([]string{"--severity=style", "--"}, scripts...)...).CombinedOutput()
 	require.NoError(t, err, "shellcheck (Debian package shellcheck): %s", out)
 }

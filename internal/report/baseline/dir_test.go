@@ -3,7 +3,6 @@ package baseline_test
 import (
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
 )
 
 func connect(t testing.TB, url string) *pgx.Conn {
@@ -152,8 +152,7 @@ func TestPermissionsFollowTheRoot(t *testing.T) {
 // kind, because NFS has none that can be trusted.
 func TestDirWritesByRenameWithoutLocks(t *testing.T) {
 	t.Parallel()
-	_, err := exec.LookPath("strace")
-	require.NoError(t, err, "this test needs strace (Debian: apt-get install strace)")
+	need.Programs(t, "strace", "strace")
 	exe, err := os.Executable()
 	require.NoError(t, err)
 	root := filepath.Join(t.TempDir(), "store")

@@ -20,6 +20,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
 )
 
 // writerEnv makes the test binary a writer process: "<store>|<writer>|<records>".
@@ -106,6 +107,7 @@ var server struct {
 // to this test binary alone: a data directory in the temp directory, no TCP.
 func postgres(t testing.TB) string {
 	t.Helper()
+	need.Long(t, "the Debian package postgresql")
 	server.once.Do(func() { server.dir, server.stop, server.err = startPostgres() })
 	require.NoError(t, server.err, "these tests need PostgreSQL 12 or newer (Debian: apt-get install postgresql)")
 	name := "t" + strings.Map(func(r rune) rune {

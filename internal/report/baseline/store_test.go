@@ -16,6 +16,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
 )
 
 func TestSaveReadsBackTheSameRecord(t *testing.T) {
@@ -323,6 +324,7 @@ func TestUnavailable(t *testing.T) {
 // works again once it is back.
 func TestPostgresStoppedInBetween(t *testing.T) {
 	t.Parallel()
+	need.Long(t, "the Debian package postgresql")
 	dir, stop, err := startPostgres()
 	require.NoError(t, err)
 	t.Cleanup(stop)

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	junit "github.com/ci-disagg/ci-disagg/internal/report/oldjunit"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
 )
 
 const (
@@ -81,10 +82,9 @@ func read(t *testing.T, path string) (junit.File, []junit.Case) {
 // tool runs a tool of the distribution and gives what it prints.
 func tool(t *testing.T, name string, args ...string) []byte {
 	t.Helper()
-	path, err := exec.LookPath(name)
-	require.NoError(t, err, "install it: apt-get install libxml2-utils python3-lxml")
+	need.Programs(t, "libxml2-utils python3-lxml", name)
 	var stderr bytes.Buffer
-	cmd := exec.Command(path, args...)
+	cmd := exec.Command(name, args...)
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	require.NoError(t, err, "%s\n%s", stderr.String(), out)
@@ -125,6 +125,7 @@ func secondOpinion(t *testing.T, paths ...string) []opinion {
 // TestCorpus merges every file of the corpus alone, in all forms.
 func TestCorpus(t *testing.T) {
 	t.Parallel()
+	need.Programs(t, "libxml2-utils python3-lxml", "xmllint")
 	var plain, strict []string
 	for _, e := range corpus(t) {
 		path := filepath.Join(corpusDir, e.File)

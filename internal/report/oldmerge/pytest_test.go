@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	junit "github.com/ci-disagg/ci-disagg/internal/report/oldjunit"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
 )
 
 // TestRealPytest reads what a real pytest writes in the cases that are easy to
@@ -47,6 +48,7 @@ def test_skip():
 `, "\t", "    "))
 	write(t, dir, "exits/test_exit.py", "import pytest\n\ndef test_a():\n    pass\n\ndef test_b():\n    pytest.exit('enough', returncode=9)\n\ndef test_c():\n    pass\n")
 	run := func(want int, args ...string) {
+		need.Programs(t, "python3-pytest", "/usr/bin/python3")
 		cmd := exec.Command("/usr/bin/python3", append([]string{"-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "junit_logging=all"}, args...)...)
 		cmd.Dir = dir
 		out, _ := cmd.CombinedOutput()

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
 )
 
 // documents makes up JUnit files of everything that a runner may write, and of
@@ -91,6 +93,7 @@ func firstDifference(a, b string) string {
 // nothing.
 func TestRandomDocuments(t *testing.T) {
 	t.Parallel()
+	need.Programs(t, "libxml2-utils python3-lxml", "xmllint")
 	var reports []string
 	for seed := range uint64(120) {
 		d := documents{rand.New(rand.NewPCG(seed, 5))} //nolint:gosec // the same in every run

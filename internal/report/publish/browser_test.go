@@ -19,6 +19,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
 )
 
 // jenkinsPolicy is the header with which Jenkins serves archived files unless an
@@ -31,6 +33,7 @@ var screenshots = flag.String("screenshots", "", "directory to write the screens
 // that people see the report in Jenkins.
 func chromium(t *testing.T) string {
 	t.Helper()
+	need.Long(t, "the Debian package chromium")
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if path, err := exec.LookPath(name); err == nil {
 			return path

@@ -18,6 +18,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
 )
 
 const schemaFile = "../../../docs/verdict-schema.json"
@@ -36,6 +37,7 @@ for name in sys.argv[2:]:
 // violations validates files with Debian's python3-jsonschema.
 func violations(t *testing.T, files ...string) string {
 	t.Helper()
+	need.Programs(t, "python3-jsonschema", "/usr/bin/python3")
 	out, err := exec.Command("/usr/bin/python3", append([]string{"-W", "ignore", "-c", validator, schemaFile}, files...)...).CombinedOutput()
 	require.NoError(t, err, "needs python3-jsonschema: %s", out)
 	return string(out)

@@ -6,13 +6,14 @@
 //	func TestMain(m *testing.M) { os.Exit(slurmtest.Main(m, &cluster, slurmtest.Options{})) }
 //
 // Clusters of several binaries run side by side, each on its own ports. A cluster ends with Down, or by itself when the
-// test binary has died. Missing Debian packages are a failure that names them, never a skip. The package is for tests only
-// and is imported by nothing else.
+// test binary has died. Missing Debian packages are a failure that names them, never a skip. Under -short there is no
+// cluster, and a test that asks for one is skipped. The package is for tests only and is imported by nothing else.
 package slurmtest
 
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -24,6 +25,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
 )
 
 // Options say what cluster is wanted. The zero value is four nodes of four GPUs with accounting.
@@ -46,8 +49,12 @@ type Cluster struct {
 }
 
 // Main is TestMain's body: brings up a cluster into *c, runs the tests, ends the cluster. It returns the exit code and
-// prints why when the cluster could not be had.
+// prints why when the cluster could not be had. Under -short *c stays nil.
 func Main(m *testing.M, c **Cluster, o Options) (code int) {
+	flag.Parse()
+	if testing.Short() {
+		return m.Run()
+	}
 	cluster, err := Up(o)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -62,6 +69,24 @@ func Main(m *testing.M, c **Cluster, o Options) (code int) {
 	*c = cluster
 	return m.Run()
 }
+
+// Start is Up for one test: the cluster ends with it, and under -short it is skipped.
+func Start(tb testing.TB, o Options) *Cluster {
+	tb.Helper()
+	need.Long(tb, cluster)
+	c, err := Up(o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := c.Down(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return c
+}
+
+const cluster = "a Slurm cluster"
 
 // Up brings up a cluster and waits until all its nodes are idle: about 5 s, without accounting 1 s.
 func Up(o Options) (*Cluster, error) {
@@ -115,8 +140,17 @@ func (c *Cluster) Down() error {
 	return errors.Join(err, os.RemoveAll(c.Dir), c.lock.Close())
 }
 
-// Env is this process's environment, freed of any other cluster's variables and pointed at this one.
-func (c *Cluster) Env() []string {
+// Env is this process's environment, freed of any other cluster's variables and pointed at this one. Under -short, when
+// there is no cluster, the test is skipped.
+func (c *Cluster) Env(tb testing.TB) []string {
+	tb.Helper()
+	if c == nil {
+		need.Long(tb, cluster)
+	}
+	return c.env()
+}
+
+func (c *Cluster) env() []string {
 	var env []string
 	for _, e := range os.Environ() {
 		if !foreign(e) {
@@ -139,6 +173,9 @@ func foreign(env string) bool {
 // surrounding space. An error fails the test.
 func (c *Cluster) Command(tb testing.TB, name string, args ...string) string {
 	tb.Helper()
+	if c == nil {
+		need.Long(tb, cluster)
+	}
 	out, err := c.Try(name, args...)
 	if err != nil {
 		tb.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
@@ -150,7 +187,7 @@ func (c *Cluster) Command(tb testing.TB, name string, args ...string) string {
 func (c *Cluster) Try(name string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	return command(ctx, c.Env(), name, args...)
+	return command(ctx, c.env(), name, args...)
 }
 
 // patience is for what a cluster does by itself, however busy the machine is.
@@ -285,11 +322,11 @@ func (c *Cluster) stopDaemon(tb testing.TB, pidFile string, sig syscall.Signal) 
 }
 
 func (c *Cluster) nodes(ctx context.Context) ([]string, error) {
-	out, err := command(ctx, c.Env(), "scontrol", "show", "hostnames", "gpu[0-89]")
+	out, err := command(ctx, c.env(), "scontrol", "show", "hostnames", "gpu[0-89]")
 	if err != nil {
 		return nil, fmt.Errorf("slurmtest: %w: %s", err, out)
 	}
-	have, err := command(ctx, c.Env(), "sinfo", "-h", "-N", "-p", "batch", "-o", "%N")
+	have, err := command(ctx, c.env(), "sinfo", "-h", "-N", "-p", "batch", "-o", "%N")
 	if err != nil {
 		return nil, fmt.Errorf("slurmtest: %w: %s", err, have)
 	}

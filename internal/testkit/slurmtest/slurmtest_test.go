@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/slurmtest"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -23,6 +24,7 @@ func TestMain(m *testing.M) {
 
 // The cluster is what the launch tests rest on: GPUs are counted, PMIx works over nodes, accounting sees the steps.
 func TestCluster(t *testing.T) {
+	need.Long(t, "a Slurm cluster")
 	require.Equal(t, []string{"gpu0", "gpu1", "gpu2"}, cluster.Nodes)
 	out := cluster.Command(t, "srun", "-p", "gpu8", "-N1", "-n1", "--gpus-per-node=8", "sh", "-c", `echo "$SLURMD_NODENAME $CUDA_VISIBLE_DEVICES"`)
 	require.Equal(t, "gpu2 0,1,2,3,4,5,6,7", out)
@@ -65,6 +67,7 @@ func zombie(status string) bool { return strings.Contains(status, "State:\tZ") }
 
 // Whoever may not be root gets a cluster too. Where the tests do not run as root, TestMain has shown it.
 func TestWithoutRoot(t *testing.T) {
+	need.Long(t, "a Slurm cluster")
 	if os.Geteuid() != 0 {
 		t.SkipNow()
 	}

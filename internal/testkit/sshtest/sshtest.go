@@ -20,6 +20,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
 )
 
 // Options say what login node is wanted.
@@ -49,7 +51,7 @@ type Server struct {
 // Start starts an sshd on a free port of the loopback address. It ends with the test.
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
-	need(t, "/usr/sbin/sshd", "ssh", "ssh-keygen", "unshare")
+	need.Programs(t, "openssh-server openssh-client util-linux", "/usr/sbin/sshd", "ssh", "ssh-keygen", "unshare")
 	// Not below /tmp, which may be hidden from sshd.
 	dir, err := os.MkdirTemp("/var/tmp", "sshtest-")
 	if err != nil {
@@ -70,15 +72,6 @@ func Start(t testing.TB, o Options) *Server {
 	s.Up()
 	t.Cleanup(s.Down)
 	return s
-}
-
-func need(t testing.TB, programs ...string) {
-	t.Helper()
-	for _, p := range programs {
-		if _, err := exec.LookPath(p); err != nil {
-			t.Fatalf("sshtest: no %s: apt-get install -y openssh-server openssh-client util-linux", p)
-		}
-	}
 }
 
 func freePort(t testing.TB) int {

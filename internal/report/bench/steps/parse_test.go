@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
 )
 
 // stepByExpression is the rule of TensorRT-LLM's own test written down as
@@ -47,6 +49,7 @@ func stepByExpression(line string) (row, bool) {
 
 func TestStepParserAgreesWithTheExpressions(t *testing.T) {
 	t.Parallel()
+	need.Long(t, "a processor of its own for seconds")
 	rng := rand.New(rand.NewPCG(9, 9))
 	pick := func(of ...string) string { return of[rng.IntN(len(of))] }
 	for range 20_000 {

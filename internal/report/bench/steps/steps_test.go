@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
 )
 
 // iterLine is an iteration line as TensorRT-LLM's executor prints it.
@@ -211,6 +213,7 @@ func TestSmallDistributionsStayExact(t *testing.T) {
 
 func TestScannerIsBounded(t *testing.T) {
 	t.Parallel()
+	need.Long(t, "a processor of its own for seconds")
 	var s Scanner
 	var err error
 	for i := 0; err == nil; i++ {
