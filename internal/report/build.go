@@ -14,6 +14,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	junit "github.com/ci-disagg/ci-disagg/internal/report/oldjunit"
 	merge "github.com/ci-disagg/ci-disagg/internal/report/oldmerge"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -288,7 +289,7 @@ func (b Builder) notMeasured(c CaseBundle, doc CaseReport) []verdict.Row {
 	}
 	var rows []verdict.Row
 	for _, p := range c.Plan.Expected.Points {
-		for _, m := range b.Setup.Metrics.Gates(c.Plan.Case.Mode) {
+		for _, m := range b.Setup.Metrics.Gates(c.Plan.Case.Mode, slices.Contains(c.Plan.Expected.Metrics, metric.DecodedTokens)) {
 			rows = append(rows, verdict.Row{
 				Case: c.State.ID, Point: pointName(c.Plan.Expected.Points, bench.Result{Name: p.Name, Concurrency: p.Concurrency, InputLen: p.InputLen, OutputLen: p.OutputLen}),
 				Metric: m.Name, Unit: m.Unit, Better: m.Better.String(), Gate: true, Advisory: !b.gates(), Verdict: verdict.Invalid, Reason: why, Values: []float64{},

@@ -149,11 +149,14 @@ func readParallel(c section) parallel {
 	p.keys["kv_dtype"] = c.quiet("kv_cache_config").text("dtype")
 	p.keys["cache_transceiver"] = c.quiet("cache_transceiver_config").text("backend")
 	spec := c.quiet("speculative_config")
-	p.keys["spec_type"] = spec.text("decoding_type")
+	p.keys[specType] = spec.text("decoding_type")
 	p.keys["spec_layers"] = orDefault(spec.text("num_nextn_predict_layers"), spec.text("max_draft_len"))
 	p.keys["eplb_slots"] = c.quiet("moe_config").quiet("load_balancer").text("num_slots")
 	return p
 }
+
+// specType is the kind of speculative decoding, "" = none.
+const specType = "spec_type"
 
 // quiet is sub for keys that may also hold a plain value (load_balancer: a path).
 func (c section) quiet(name string) section {

@@ -352,7 +352,18 @@ func (k *kase) metrics() []string {
 	if k.mode != ModeCtxOnly {
 		out = append(out, "tpot_median_ms")
 	}
+	if k.speculative() && k.mode != ModeCtxOnly {
+		out = append(out, "avg_decoded_tokens_per_iter")
+	}
 	return out
+}
+
+// speculative reports whether every server that decodes does so speculatively.
+func (k *kase) speculative() bool {
+	if k.m.gen.keys[specType] != "" {
+		return true
+	}
+	return len(k.servers) > 0 && !slices.ContainsFunc(k.servers, func(s server) bool { return s.par.keys[specType] == "" })
 }
 
 // gpuType is what the cluster has; the config's gpu_type, or its only supported

@@ -58,7 +58,7 @@ func JudgeCase(ctx context.Context, setup Setup, s Subject) Judgement {
 		j.Policy.Mode = verdict.PullRequest
 	}
 	j.gates = map[string]bool{}
-	for _, m := range j.Metrics.Gates(s.Mode) {
+	for _, m := range j.defaultGates() {
 		j.gates[m.Name] = true
 	}
 	if j.Record.Valid {
@@ -286,6 +286,12 @@ func (r Record) verdictRun(m Measurement) verdict.Run {
 	return run
 }
 
+// defaultGates are the metrics that gate in the case's mode. What speculative
+// decoding yields is measured only where there is any.
+func (j *judging) defaultGates() []metric.Metric {
+	return j.Metrics.Gates(j.Mode, slices.ContainsFunc(j.Record.Measurements, func(m Measurement) bool { return m.Metric == metric.DecodedTokens }))
+}
+
 func (r Repetition) group() string {
 	if r.NodeSet != "" {
 		return r.NodeSet
@@ -374,7 +380,7 @@ func (j *judging) invalid() {
 			gated[def.Name] = true
 		}
 	}
-	for _, def := range j.Metrics.Gates(j.Mode) {
+	for _, def := range j.defaultGates() {
 		if !gated[def.Name] {
 			add("", def, nil)
 		}

@@ -125,10 +125,12 @@ func deviceStepMetric(stat string) Metric {
 	}
 }
 
-// decoding is what speculative decoding yields per iteration.
+// DecodedTokens is what speculative decoding yields per iteration. Clients
+// measure it in no other case.
+const DecodedTokens = "avg_decoded_tokens_per_iter"
+
 func decoding() []Metric {
-	const name = "avg_decoded_tokens_per_iter"
-	out := []Metric{{Name: name, Unit: "tok", Better: HigherIsBetter, MinEffect: minEffect, Upstream: "al"}}
+	out := []Metric{{Name: DecodedTokens, Gate: true, Unit: "tok", Better: HigherIsBetter, MinEffect: minEffect, Upstream: "al"}}
 	for _, s := range []string{"median", "std", "min", "max", "p99"} {
 		out = append(out, decodingMetric(s))
 	}

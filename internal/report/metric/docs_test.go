@@ -39,9 +39,12 @@ func table() string {
 	for _, m := range metric.Default().All() {
 		var gate []string
 		for _, mode := range []string{"e2e", "aggregated", "gen_only", "ctx_only"} {
-			if slices.ContainsFunc(metric.Default().Gates(mode), func(g metric.Metric) bool { return g.Name == m.Name }) {
+			if slices.ContainsFunc(metric.Default().Gates(mode, false), func(g metric.Metric) bool { return g.Name == m.Name }) {
 				gate = append(gate, mode)
 			}
+		}
+		if m.Name == metric.DecodedTokens {
+			gate = []string{"speculative decoding"}
 		}
 		upstream := ""
 		if m.Upstream != "" {

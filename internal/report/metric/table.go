@@ -141,10 +141,12 @@ func goodName(s string) bool {
 //   - gen_only, gen_only_no_context: mean and median device step time, as
 //     upstream does; the clients' latencies measure the fill of the queue there;
 //   - ctx_only: total token throughput and median TTFT; with an output length of
-//     one there is no time per output token.
+//     one there is no time per output token;
+//   - every mode with speculative decoding: the decoded tokens per iteration, as
+//     upstream does.
 //
 // Metrics that the configuration added with Gate set count in every mode.
-func (t Table) Gates(mode string) []Metric {
+func (t Table) Gates(mode string, speculative bool) []Metric {
 	var builtin []string
 	switch mode {
 	case "gen_only", "gen_only_no_context":
@@ -153,6 +155,9 @@ func (t Table) Gates(mode string) []Metric {
 		builtin = []string{"total_token_throughput", "ttft_median_ms"}
 	default:
 		builtin = []string{"output_token_throughput", "ttft_median_ms", "tpot_median_ms"}
+	}
+	if speculative {
+		builtin = append(builtin, DecodedTokens)
 	}
 	own := Default()
 	var out []Metric

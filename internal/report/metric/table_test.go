@@ -177,10 +177,13 @@ func TestGates(t *testing.T) {
 	}
 	own, err := metric.Default().With(metric.Metric{Name: "kv_hit_rate", Unit: "%", Better: metric.HigherIsBetter, Gate: true})
 	require.NoError(t, err)
-	require.Equal(t, []string{"output_token_throughput", "ttft_median_ms", "tpot_median_ms"}, names(metric.Default().Gates("e2e")))
-	require.Equal(t, []string{"output_token_throughput", "ttft_median_ms", "tpot_median_ms", "kv_hit_rate"}, names(own.Gates("aggregated")))
-	require.Equal(t, []string{"gen_device_step_time_mean_ms", "gen_device_step_time_median_ms"}, names(metric.Default().Gates("gen_only")))
-	require.Equal(t, []string{"total_token_throughput", "ttft_median_ms"}, names(metric.Default().Gates("ctx_only")))
+	require.Equal(t, []string{"output_token_throughput", "ttft_median_ms", "tpot_median_ms"}, names(metric.Default().Gates("e2e", false)))
+	require.Equal(t, []string{"output_token_throughput", "ttft_median_ms", "tpot_median_ms", "kv_hit_rate"}, names(own.Gates("aggregated", false)))
+	require.Equal(t, []string{"gen_device_step_time_mean_ms", "gen_device_step_time_median_ms"}, names(metric.Default().Gates("gen_only", false)))
+	require.Equal(t, []string{"total_token_throughput", "ttft_median_ms"}, names(metric.Default().Gates("ctx_only", false)))
+	for _, mode := range []string{"e2e", "aggregated", "gen_only", "ctx_only"} {
+		require.Equal(t, append(names(metric.Default().Gates(mode, false)), metric.DecodedTokens), names(metric.Default().Gates(mode, true)))
+	}
 }
 
 func TestMinimumEffects(t *testing.T) {
