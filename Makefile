@@ -50,8 +50,13 @@ e2e: setup ## the end-to-end tests: whole runs on a real Slurm, aborts by Jenkin
 	go test $(TEST_FLAGS) -run '$(E2E_TESTS)' $$(grep -rlE --include=*_test.go 'func $(E2E_TESTS:^%=%)' internal | xargs -n1 dirname | sort -u | sed 's|^|./|')
 
 .PHONY: test-python
-test-python:
+test-python: vectors
 	cd testdata/workload && $(PYTHON) -m pytest -q tests
+
+.PHONY: vectors
+vectors: ## the reference vectors of the verdict, recomputed by an independent implementation
+	$(PYTHON) tools/vectors/bws.py
+	$(PYTHON) tools/vectors/paired.py
 
 .PHONY: test-jenkins
 test-jenkins: ## the shared library, with Debian's groovy and the real binary, a minute
