@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -76,10 +77,7 @@ func (m *measured) addRepetition(v attemptView) {
 // come first; only when they hold nothing is the client role's log read, which
 // repeats them.
 func (b Builder) results(plan rundir.Plan, a attemptView) ([]bench.Result, []string) {
-	found, err := b.Reader.GatherIn(string(a.Dir), below(a.Dir, a.Dir.Output()))
-	if err == nil && len(found.Results) == 0 && plan.Drain.Role != "" {
-		found, err = b.Reader.GatherIn(string(a.Dir), below(a.Dir, a.Dir.RoleLog(plan.Drain.Role)))
-	}
+	found, err := b.gather(plan, a.Dir)
 	var problems []string
 	if err != nil {
 		problems = append(problems, err.Error())
@@ -93,9 +91,22 @@ func (b Builder) results(plan rundir.Plan, a attemptView) ([]bench.Result, []str
 	return found.Results, problems
 }
 
-// below is a path in the attempt's directory, relative to it.
-func below(dir rundir.AttemptDir, path string) string {
-	return strings.TrimPrefix(filepath.ToSlash(path), filepath.ToSlash(string(dir))+"/")
+// gather reads the outputs of an attempt, else its client's log.
+func (b Builder) gather(plan rundir.Plan, dir rundir.AttemptDir) (found bench.Found, err error) {
+	tree, err := dir.Tree()
+	if err != nil {
+		return found, err
+	}
+	defer func() { err = errors.Join(err, tree.Close()) }()
+	links := map[string]string{}
+	for role, name := range plan.OutputNames {
+		links[filepath.Join(dir.Output(), name)] = dir.RoleLog(role)
+	}
+	found, err = b.Reader.GatherTree(tree, links, dir.Output())
+	if err == nil && len(found.Results) == 0 && plan.Drain.Role != "" {
+		found, err = b.Reader.GatherTree(tree, nil, dir.RoleLog(plan.Drain.Role))
+	}
+	return found, err
 }
 
 // stale are the files that were written before the attempt began: results of

@@ -5,12 +5,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/bench/steps"
-	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // Found is everything that Gather read.
@@ -29,87 +28,89 @@ const (
 )
 
 // Gather reads all benchmark outputs among the files and below the directories
-// given, which a person or a plan has named: links in their own paths are
-// followed, others are not. See GatherIn.
+// given, which a person has named: links in their own paths are followed. See
+// GatherTree.
 func (rd Reader) Gather(paths ...string) (Found, error) {
-	var found Found
-	for _, name := range paths {
-		resolved, err := filepath.EvalSymlinks(name)
-		if err != nil {
-			return found, err
-		}
-		info, err := os.Lstat(resolved)
-		if err != nil {
-			return found, err
-		}
-		switch {
-		case info.IsDir():
-			err = rd.gatherIn(&found, resolved, name, ".")
-		case info.Mode().IsRegular():
-			err = rd.gatherIn(&found, filepath.Dir(resolved), filepath.Dir(name), filepath.Base(resolved))
-		default: // a pipe nobody writes to would be waited for until the build is killed
-			err = fmt.Errorf("%s is neither a file nor a directory: write the benchmark's output to a file", name)
-		}
-		if err != nil {
-			return found, err
+	g := gatherer{rd: rd.complete()}
+	for _, path := range paths {
+		if err := g.named(path); err != nil {
+			return g.found, err
 		}
 	}
-	return found.complete(rd), nil
+	return g.result(), nil
 }
 
-// GatherIn reads all benchmark outputs among the files and directories names,
-// slash-separated and below dir. Nothing outside of dir is read: a link is
-// followed to a regular file in dir and is a Problem otherwise, as is a pipe or
-// a device.
+// GatherTree reads all benchmark outputs among the files and below the
+// directories of the tree. A link, a pipe or a device among them is a Problem,
+// except where links has the file of the tree that the link's path stands for:
+// a role's log, say, that was linked into the outputs because hard links are not
+// to be had.
 //
 // Files of a directory that hold no known format are listed and passed over; a
 // file that was named and holds none is a Problem. Broken files are Problems,
 // and what could be read of them counts.
-func (rd Reader) GatherIn(dir string, names ...string) (Found, error) {
-	var found Found
-	err := rd.gatherIn(&found, dir, dir, names...)
-	return found.complete(rd), err
+func (rd Reader) GatherTree(tree *rundir.Tree, links map[string]string, paths ...string) (Found, error) {
+	g := gatherer{rd: rd.complete(), tree: tree, links: links}
+	for _, path := range paths {
+		if err := g.walk(path); err != nil {
+			return g.found, err
+		}
+	}
+	return g.result(), nil
 }
 
-// complete combines what was found, and reports what was looked for if that is
+// gatherer collects what Gather finds.
+type gatherer struct {
+	rd    Reader
+	tree  *rundir.Tree
+	links map[string]string
+	found Found
+	count int
+}
+
+// result combines what was found, and reports what was looked for if that is
 // nothing.
-func (f Found) complete(rd Reader) Found {
+func (g *gatherer) result() Found {
+	f := g.found
 	f.Results = Combine(f.Results)
 	if len(f.Results)+len(f.Problems) == 0 && len(f.Ignored) > 0 {
-		f.Problems = []Problem{{File: f.Ignored[0], Text: fmt.Sprintf("%v (%d files)%s", ErrUnrecognised, len(f.Ignored), rd.lookedFor())}}
+		f.Problems = []Problem{{File: f.Ignored[0], Text: fmt.Sprintf("%v (%d files)%s", ErrUnrecognised, len(f.Ignored), g.rd.lookedFor())}}
 	}
 	return f
 }
 
-// gatherIn reads dir, which messages and results call shown.
-func (rd Reader) gatherIn(found *Found, dir, shown string, names ...string) error {
-	if len(rd.Metrics.All()) == 0 {
-		rd.Metrics = metric.Default()
-	}
-	root, err := os.OpenRoot(dir)
+// named reads what a person named, in a tree of its own.
+func (g *gatherer) named(path string) error {
+	info, err := os.Stat(path)
 	if err != nil {
 		return err
 	}
-	g := gatherer{rd: rd, files: tree{root}, shown: shown, found: found}
-	for _, name := range names {
-		if err := g.walk(name); err != nil {
-			return errors.Join(err, root.Close())
+	dir := path
+	if !info.IsDir() {
+		if link, err := os.Lstat(path); err == nil && link.Mode()&fs.ModeSymlink != 0 {
+			if path, err = filepath.EvalSymlinks(path); err != nil {
+				return err
+			}
 		}
+		dir = filepath.Dir(path)
 	}
-	return root.Close()
+	if g.tree, err = rundir.OpenTree(dir); err != nil {
+		return err
+	}
+	return errors.Join(g.walk(path), g.tree.Close())
 }
 
-// gatherer reads the files of one directory.
-type gatherer struct {
-	rd    Reader
-	files tree
-	shown string // how messages and results call the directory
-	found *Found
-	count int
-}
-
-func (g *gatherer) walk(name string) error {
-	return fs.WalkDir(g.files, name, func(at string, d fs.DirEntry, err error) error {
+// walk reads a file or all below a directory.
+func (g *gatherer) walk(path string) error {
+	info, err := g.tree.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		g.file(path, true)
+		return nil
+	}
+	return fs.WalkDir(g.tree.FS(path), ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -117,57 +118,78 @@ func (g *gatherer) walk(name string) error {
 			return nil
 		}
 		if g.count++; g.count > maxFiles {
-			return fmt.Errorf("%s: more than %d files", g.path(name), maxFiles)
+			return fmt.Errorf("%s: more than %d files", path, maxFiles)
 		}
-		g.file(at, at == name)
+		g.file(filepath.Join(path, filepath.FromSlash(name)), false)
 		return nil
 	})
 }
 
-func (g *gatherer) path(name string) string { return filepath.Join(g.shown, filepath.FromSlash(name)) }
-
-func (g *gatherer) problem(name, format string, args ...any) {
-	g.found.Problems = append(g.found.Problems, Problem{File: g.path(name), Text: fmt.Sprintf(format, args...)})
-}
-
 // file reads one file. named: the caller asked for it.
-func (g *gatherer) file(name string, named bool) {
-	f, err := g.files.open(name)
+func (g *gatherer) file(path string, named bool) {
+	f, err := g.open(path)
 	if err != nil {
-		g.problem(name, "%v", err)
+		g.problem(path, err)
 		return
 	}
-	shown := g.path(name)
-	results, err := g.rd.Read(f, shown)
+	results, err := g.rd.Read(f, path)
 	err = errors.Join(err, f.Close())
-	if IsGenLog(name) && !slices.ContainsFunc(results, isSteps) && (err == nil || errors.Is(err, ErrUnrecognised)) {
+	if IsGenLog(path) && !slices.ContainsFunc(results, isSteps) && (err == nil || errors.Is(err, ErrUnrecognised)) {
 		// A server that logged no iteration is not passed over in silence.
-		results = append(results, Result{Format: FormatSteps, File: shown, Steps: &steps.Log{Tokens: -1}})
-		g.found.Results = append(g.found.Results, results[len(results)-1])
-		results, named = results[:len(results)-1], false
+		g.found.Results = append(g.found.Results, Result{Format: FormatSteps, File: path, Steps: &steps.Log{Tokens: -1}})
+		named = false
 	}
 	switch {
 	case errors.Is(err, ErrUnrecognised) && !named:
-		g.found.Ignored = append(g.found.Ignored, shown)
+		g.found.Ignored = append(g.found.Ignored, path)
 	case err != nil:
-		p := problemOf(err)
-		if p.File = shown; errors.Is(err, ErrUnrecognised) {
-			p.Text += g.rd.lookedFor()
-		}
-		g.found.Problems = append(g.found.Problems, p)
+		g.problem(path, err)
 	}
 	if len(results) > 0 {
-		g.found.Files = append(g.found.Files, shown)
+		g.found.Files = append(g.found.Files, path)
 		g.found.Results = append(g.found.Results, results...)
 	}
+}
+
+// open opens a regular file, or the one that a known link stands for.
+func (g *gatherer) open(path string) (*os.File, error) {
+	f, err := g.tree.Open(path)
+	var node *rundir.NodeError
+	if errors.As(err, &node) && node.Is == rundir.NodeLink && g.links[path] != "" {
+		f, err = g.tree.Open(g.links[path])
+	}
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && info.Size() > maxSize {
+		err = fmt.Errorf("larger than %d GB", maxSize>>30)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+func (g *gatherer) problem(path string, err error) {
+	p := problemOf(err)
+	var node *rundir.NodeError
+	switch {
+	case errors.As(err, &node):
+		p.Text = fmt.Sprintf("is %s, not %s, and was not read: write the benchmark's output to a regular file", node.Is, node.Want)
+	case errors.Is(err, ErrUnrecognised):
+		p.Text += g.rd.lookedFor()
+	}
+	p.File = path
+	g.found.Problems = append(g.found.Problems, p)
 }
 
 func isSteps(r Result) bool { return r.Format == FormatSteps }
 
 // IsGenLog reports whether a file is named as the log of a generation server.
-func IsGenLog(name string) bool {
+func IsGenLog(path string) bool {
 	for _, pattern := range []string{"gen_server_[0-9]*.log", "output_gen_[0-9]*.log"} {
-		if ok, _ := path.Match(pattern, path.Base(name)); ok {
+		if ok, _ := filepath.Match(pattern, filepath.Base(path)); ok {
 			return true
 		}
 	}

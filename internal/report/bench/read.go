@@ -63,9 +63,7 @@ func Read(r io.Reader, file string) ([]Result, error) {
 // line. What is whole but not to be trusted is a Problem of its Result. Memory
 // is bounded whatever the stream.
 func (rd Reader) Read(r io.Reader, file string) ([]Result, error) {
-	if len(rd.Metrics.All()) == 0 {
-		rd.Metrics = metric.Default()
-	}
+	rd = rd.complete()
 	br := bufio.NewReaderSize(r, peekSize)
 	head, err := br.Peek(peekSize)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
@@ -80,6 +78,14 @@ func (rd Reader) Read(r io.Reader, file string) ([]Result, error) {
 		err = ErrUnrecognised
 	}
 	return results, inFile(file, err)
+}
+
+// complete fills in the defaults.
+func (rd Reader) complete() Reader {
+	if len(rd.Metrics.All()) == 0 {
+		rd.Metrics = metric.Default()
+	}
+	return rd
 }
 
 func (rd Reader) dispatch(br *bufio.Reader, head []byte, file string) ([]Result, error) {
