@@ -54,8 +54,21 @@ type Attempt struct {
 	Rep     int     `json:"rep"`               // repetition, from 0
 	Attempt int     `json:"attempt"`           // from 1; only the last of a repetition counts
 	Outcome Outcome `json:"outcome,omitempty"` // "" while it goes on
-	Why     string  `json:"why,omitempty"`     // first, retry: …, repeat: …
+	Why     string  `json:"why,omitempty"`     // for people
+	Due     Due     `json:"due,omitempty"`     // what Why says, for a program; "" in records of before
 }
+
+// Due is why an attempt was made.
+type Due string
+
+// The reasons for an attempt.
+const (
+	DueFirst   Due = "first"
+	DueRetry   Due = "retry"   // the attempt before does not count
+	DueRepeat  Due = "repeat"  // a further repetition
+	DueResumed Due = "resumed" // the attempt before was interrupted: no retry
+	DueAgain   Due = "again"   // the job before was one too many for a limit: no retry
+)
 
 // Lease says who drives the run now (lease.json). A driver renews Heartbeat;
 // another may take over once it is older than LeaseTTL.

@@ -118,20 +118,33 @@ func ours(f Facts, v view, r Resolution) Resolution {
 	if o == "" {
 		o = rundir.OutcomeCancelled
 	}
-	kind := KindCancelled
+	return done(r, o, kindOf(f, o, r.Phase), confidence(f, v), f.Job.Cancel.Reason)
+}
+
+// kindOf is the kind of finding that a job of our own cancellation gets. Records
+// of before have no cause; what they count as tells as much as can be known.
+func kindOf(f Facts, o rundir.Outcome, reached rundir.Phase) string {
+	switch f.Job.Cancel.Cause {
+	case rundir.CauseSuspended:
+		return KindSuspended
+	case rundir.CauseNever:
+		return KindNever
+	case rundir.CauseRequeued:
+		return KindRequeued
+	default:
+	}
 	switch {
 	case o == rundir.OutcomeLost:
-		kind = KindLost
+		return KindLost
 	case o == rundir.TimeoutOf(rundir.PhaseQueue):
-		kind = KindQueue
-	case o == rundir.OutcomeInfra && strings.HasPrefix(f.Job.Cancel.Reason, suspended):
-		kind = KindSuspended
-	case o == rundir.OutcomeInfra && r.Phase == rundir.PhaseQueue && f.Agent == nil:
-		kind = KindNever
+		return KindQueue
+	case o == rundir.OutcomeInfra && reached == rundir.PhaseQueue && f.Agent == nil:
+		return KindNever
 	case o == rundir.OutcomeInfra:
-		kind = KindRequeued
+		return KindRequeued
+	default:
+		return KindCancelled
 	}
-	return done(r, o, kind, confidence(f, v), f.Job.Cancel.Reason)
 }
 
 // fromSlurm: the job is over and the agent has not said how.
@@ -160,7 +173,7 @@ func fromSlurm(f Facts, v view, r Resolution) Resolution {
 	case slurm.Preempted:
 		return infra(KindPreempted, "a job of higher priority took the nodes%s", reasonText(v))
 	case slurm.Revoked:
-		r.Cancel, r.As = "the job was moved to another cluster of the federation", rundir.OutcomeInfra // where it runs on, under the same id
+		r.end(rundir.CauseMoved, rundir.OutcomeInfra, "the job was moved to another cluster of the federation") // where it runs on, under the same id
 		return infra(KindLost, "%s", r.Cancel)
 	case slurm.OutOfMemory:
 		return done(r, rundir.OutcomeTestFailed, KindOOM, conf, "the job ran out of memory"+exitText(v))

@@ -141,10 +141,16 @@ type Resolution struct {
 	Ended      time.Time
 	Ask        Ask
 
-	// Cancel is why the client should end the job now, "" = it should not; As is
-	// what the attempt then counts as.
+	// Cancel is why the client should end the job now, "" = it should not: Cause says
+	// it for a program, and As is what the attempt then counts as.
 	Cancel string
+	Cause  rundir.CancelCause
 	As     rundir.Outcome
+}
+
+// end asks the client to end the job.
+func (r *Resolution) end(cause rundir.CancelCause, as rundir.Outcome, why string) {
+	r.Cancel, r.Cause, r.As = why, cause, as
 }
 
 // The kinds of finding that this package makes, beside those of package blame.

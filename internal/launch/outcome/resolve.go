@@ -34,7 +34,7 @@ func resolve(f Facts) Resolution {
 	case v.over:
 		return over(f, v, r)
 	case f.Now.Sub(heard(f)) >= f.Bounds.Blind:
-		r.Cancel, r.As = fmt.Sprintf("neither Slurm nor the agent has said anything for %v", f.Bounds.Blind), rundir.OutcomeLost
+		r.end(rundir.CauseLost, rundir.OutcomeLost, fmt.Sprintf("neither Slurm nor the agent has said anything for %v", f.Bounds.Blind))
 		return done(r, rundir.OutcomeLost, KindLost, confidence(f, v), r.Cancel)
 	case v.absent:
 		return absent(f, v, r)
@@ -182,7 +182,7 @@ func waiting(f Facts, v view, r Resolution) Resolution {
 	// An answer from before the agent's first record is only older than it.
 	backInQueue := f.Agent != nil && f.Queue.At.After(f.AgentSeen.Add(skew))
 	if backInQueue || v.state.Restarted() {
-		r.Cancel, r.As = "Slurm put the job back into the queue: a restarted run measures something else", rundir.OutcomeInfra
+		r.end(rundir.CauseRequeued, rundir.OutcomeInfra, "Slurm put the job back into the queue: a restarted run measures something else")
 		return r
 	}
 	if f.Agent != nil {
@@ -190,18 +190,14 @@ func waiting(f Facts, v view, r Resolution) Resolution {
 	}
 	r.Phase = rundir.PhaseQueue
 	if slices.Contains(f.Bounds.NeverReasons, v.reason) && !f.StateSince.IsZero() && f.Queue.At.Sub(f.StateSince) >= f.Bounds.Never {
-		r.Cancel, r.As = "the job can never start: "+v.reason+": "+Explain(v.reason), rundir.OutcomeInfra
+		r.end(rundir.CauseNever, rundir.OutcomeInfra, "the job can never start: "+v.reason+": "+Explain(v.reason))
 		return r
 	}
 	if b := f.Budget.Queue.D(); b > 0 && f.Job.Submitted != nil && f.Now.Sub(*f.Job.Submitted) > b {
-		r.Cancel, r.As = fmt.Sprintf("not started within the queue budget of %v (%s)", b, v.reason), rundir.TimeoutOf(rundir.PhaseQueue)
+		r.end(rundir.CauseQueueBudget, rundir.TimeoutOf(rundir.PhaseQueue), fmt.Sprintf("not started within the queue budget of %v (%s)", b, v.reason))
 	}
 	return r
 }
-
-// suspended begins the reason for which a stopped job is ended. Once it goes on, its
-// budgets are used up, too, and that would be blamed on the test.
-const suspended = "Slurm suspended the job: "
 
 // running: the job holds nodes, or squeue has not been heard of yet, or its word
 // is unknown.
@@ -214,16 +210,17 @@ func running(f Facts, v view, r Resolution) Resolution {
 		}
 		r = fromAgent(f, v, r)
 		if v.class == slurm.Active {
-			r.Cancel, r.As = "the job goes on although its agent has ended", r.Outcome
+			r.end(rundir.CauseStays, r.Outcome, "the job goes on although its agent has ended")
 		}
 		return r
 	}
 	if (v.state == slurm.Suspended || v.state == slurm.Stopped) && !ended(f) {
-		r.Cancel, r.As = suspended+"what it measures is not what it does when it runs", rundir.OutcomeInfra
+		// Once it goes on, its budgets are used up, too, and that would be blamed on the test.
+		r.end(rundir.CauseSuspended, rundir.OutcomeInfra, "Slurm suspended the job: what it measures is not what it does when it runs")
 		return r
 	}
 	if v.class == slurm.Unknown && !f.StateSince.IsZero() && f.Queue.At.Sub(f.StateSince) >= f.Bounds.Strange {
-		r.Cancel, r.As = fmt.Sprintf("Slurm has been calling its state %q, which this version does not know, for %v", v.state, f.Bounds.Strange), rundir.OutcomeLost
+		r.end(rundir.CauseLost, rundir.OutcomeLost, fmt.Sprintf("Slurm has been calling its state %q, which this version does not know, for %v", v.state, f.Bounds.Strange))
 		return done(r, rundir.OutcomeLost, KindLost, "squeue", r.Cancel)
 	}
 	return r
@@ -254,7 +251,7 @@ func absent(f Facts, v view, r Resolution) Resolution {
 	if v.state != "" {
 		text += fmt.Sprintf(" (the last word was %s)", v.state)
 	}
-	r.Cancel, r.As = text, rundir.OutcomeLost
+	r.end(rundir.CauseLost, rundir.OutcomeLost, text)
 	return done(r, rundir.OutcomeLost, KindLost, confidence(f, v), text)
 }
 

@@ -121,6 +121,13 @@ func weCancelled(o rundir.Outcome, why string) fact {
 	return func(f *Facts) { f.Job.Cancel = &rundir.Cancel{At: at(0), Reason: why, Outcome: o} }
 }
 
+// stopped is a cancellation of our own whose text says nothing to the program.
+func stopped(cause rundir.CancelCause, why string) fact {
+	return func(f *Facts) {
+		f.Job.Cancel = &rundir.Cancel{At: at(0), Reason: why, Outcome: rundir.OutcomeInfra, Cause: cause}
+	}
+}
+
 func outOfMemory(f *Facts) { f.Agent.Roles[0].OOM = true }
 
 func draft(f *Facts) { f.Draft = true }
@@ -165,7 +172,7 @@ func TestResolve(t *testing.T) {
 		"suspended":                    {facts(9*m, queue(9*m, 0, slurm.Suspended, ""), agentIn(8*m, rundir.PhaseReady)), want{cancel: "suspended the job", phase: rundir.PhaseReady}},
 		"suspended, its agent through": {facts(9*m, queue(9*m, 0, slurm.Suspended, ""), agentEnd(9*m-s, "passed", "", 9*m)), want{phase: rundir.PhaseCollect}},
 		"cancelled, because suspended": {
-			facts(9*m, queue(9*m, 9*m, slurm.Cancelled, ""), acct(9*m, 9*m, "CANCELLED by 0", "0:0"), agentIn(8*m, rundir.PhaseReady), weCancelled("infra", suspended+"x")),
+			facts(9*m, queue(9*m, 9*m, slurm.Cancelled, ""), acct(9*m, 9*m, "CANCELLED by 0", "0:0"), agentIn(8*m, rundir.PhaseReady), stopped(rundir.CauseSuspended, "suspended by an operator")),
 			want{done: true, outcome: "infra", kind: KindSuspended, conf: "sacct+squeue", reason: "suspended", phase: rundir.PhaseReady},
 		},
 		"completing is not over":         {facts(9*m, queue(9*m, 9*m, slurm.Completing, ""), agentEnd(9*m-s, "passed", "", 9*m)), want{phase: rundir.PhaseCollect}},
