@@ -3,7 +3,6 @@ package drive
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"slices"
 	"time"
@@ -20,7 +19,7 @@ import (
 // Jenkins leaves us about five seconds.
 func (d *driver) armAbort(ctx, work context.Context) (stop func()) {
 	quit := make(chan struct{})
-	d.background(func() {
+	d.workers.Go(func() {
 		select {
 		case <-quit:
 			return
@@ -43,13 +42,18 @@ func (d *driver) armAbort(ctx, work context.Context) (stop func()) {
 		if err != nil && !out {
 			d.helper()
 		}
-		d.send(work, func(context.Context) {
-			if err != nil {
-				d.tell(Warning, nil, "cancel: %v", err)
-			}
-		})
+		if err != nil {
+			d.send(work, event{kind: evCancelFailed, of: key{cas: -1}, err: err})
+		}
 	})
 	return func() { close(quit) }
+}
+
+// abandon ends the jobs of a drive that cannot go on.
+func (d *driver) abandon() {
+	ctx, cancel := context.WithTimeout(context.Background(), abortBound)
+	defer cancel()
+	d.result = errors.Join(d.result, d.back.Cancel(ctx, d.registry.closeAll()))
 }
 
 // abortBound is for all tries of one cancellation.
@@ -96,29 +100,4 @@ func cancelOpen(o Options) error {
 		return errors.Join(unread, err)
 	}
 	return unread
-}
-
-// interrupt notes that the drive is over. The cancellation is already under way.
-func (d *driver) interrupt(work, ctx context.Context) {
-	if !interrupts(ctx) {
-		d.fatal = context.Cause(ctx) // the jobs go on; resume finds them
-		return
-	}
-	d.stopReason = fmt.Sprint(context.Cause(ctx))
-	d.stopping.Store(true)
-	for _, c := range d.cases {
-		a := c.cur
-		if a == nil || a.ending || a.submitting || a.searching {
-			continue
-		}
-		// The abort path has sent the scancel; here it is written down.
-		if a.job.Cancel == nil { // else it was ending already, for a reason of its own
-			a.job.Cancel = &rundir.Cancel{At: d.o.Now(), Reason: d.stopReason, Outcome: rundir.OutcomeCancelled}
-		}
-		a.cancelled, a.cancelAt, a.facts.Job = true, d.o.Now(), a.job
-		write := a.record.next(a.job)
-		d.background(func() { _ = write() })
-	}
-	d.queue.reset(d.o.Now(), time.Second)
-	_ = work
 }

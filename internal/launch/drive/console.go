@@ -38,19 +38,20 @@ func (c *console) resume(dir rundir.AttemptDir) {
 	}
 }
 
-// offsets says where to read on.
-func (c *console) offsets(logs map[string]*theCase) map[string]int64 {
+// offset adds to a list from where on a job's output is read. name is the case's.
+func (c *console) offset(to map[string]int64, path, name string) {
 	if c.out == nil {
-		return nil
+		return
 	}
-	out := map[string]int64{}
-	for p := range logs {
-		if c.logs[p] == nil {
-			c.logs[p] = &logTail{}
-		}
-		out[p] = c.logs[p].offset
+	t := c.logs[path]
+	if t == nil {
+		t = &logTail{}
+		c.logs[path] = t
 	}
-	return out
+	if name != "" {
+		t.name = shortName(name)
+	}
+	to[path] = t.offset
 }
 
 // shortName is what stands in the brackets of a test id: a slug with all of it
@@ -62,26 +63,28 @@ func shortName(id string) string {
 	return id
 }
 
-// print shows the whole lines of what was read.
-func (c *console) print(k *theCase, path string, data []byte) {
-	t := c.logs[path]
-	if c.out == nil || t == nil || k == nil {
-		return
-	}
-	t.offset += int64(len(data))
-	t.name = shortName(k.plan.Case.ID)
-	t.rest = append(t.rest, data...)
-	for {
-		line, rest, ok := bytes.Cut(t.rest, []byte("\n"))
-		if !ok {
-			break
+// print shows the whole lines of what was read from the given offsets on. What has
+// been shown meanwhile, read by somebody else, is not shown again.
+func (c *console) print(from map[string]int64, parts map[string][]byte) {
+	for path, data := range parts {
+		t := c.logs[path]
+		if t == nil || t.offset != from[path] {
+			continue
 		}
-		c.line(t.name, line)
-		t.rest = rest
-	}
-	if len(t.rest) > consolePart { // a line without end
-		c.line(t.name, t.rest)
-		t.rest = nil
+		t.offset += int64(len(data))
+		t.rest = append(t.rest, data...)
+		for {
+			line, rest, ok := bytes.Cut(t.rest, []byte("\n"))
+			if !ok {
+				break
+			}
+			c.line(t.name, line)
+			t.rest = rest
+		}
+		if len(t.rest) > consolePart { // a line without end
+			c.line(t.name, t.rest)
+			t.rest = nil
+		}
 	}
 }
 

@@ -6,7 +6,9 @@
 // node, or this machine). Out: run.json, one job.json and one outcome.json per
 // attempt, and whatever the jobs leave in their attempt directories.
 //
-// One goroutine owns the state; others only run commands and hand their answers
-// to it. The two back edges of the flow, retry after an infrastructure failure
-// and repetition of a measurement, both go through one function value, Decide.
+// A pure function, next, says what an event makes of the state and what is to be
+// done; one goroutine owns the state, does what can be done at once, and hands the
+// rest to workers, whose findings are the next events. The two back edges of the
+// flow, retry after an infrastructure failure and repetition of a measurement, both
+// go through one function value, Decide. Jobs are ended through jobs.Backend only.
 package drive

@@ -49,9 +49,9 @@ func Run(ctx context.Context, o Options) (rundir.Run, error) {
 	d := newDriver(o, run, plans, l)
 	err = d.drive(ctx)
 	if !errors.Is(err, lease.ErrLost) {
-		err = errors.Join(err, l.Release(o.Detach && d.live() > 0))
+		err = errors.Join(err, l.Release(o.Detach && d.state.liveCount() > 0))
 	}
-	return d.run, err
+	return d.state.newRecord(), err
 }
 
 // Resume is Run with run and plans read from the run directory.
@@ -179,9 +179,7 @@ func (o *Options) complete() error {
 		o.Progress = func(Update) {}
 	}
 	if o.spread == nil {
-		o.spread = func(d time.Duration) time.Duration {
-			return time.Duration(rand.Int64N(int64(d) + 1)) //nolint:gosec // spreads load, guards nothing
-		}
+		o.spread = rand.Float64
 	}
 	if !o.Host.Shared() && o.Binary.Dir == "" {
 		return errors.New("a login node without a shared file system needs a directory there (agent_dir)")
@@ -206,9 +204,7 @@ func (o *Options) complete() error {
 // Interrupted says which signal ended the drive.
 type Interrupted struct{ Signal syscall.Signal }
 
-func (e *Interrupted) Error() string { return interruptedPrefix + e.Signal.String() }
-
-const interruptedPrefix = "interrupted: "
+func (e *Interrupted) Error() string { return "interrupted: " + e.Signal.String() }
 
 // ExitCode is 128 + the signal's number.
 func (e *Interrupted) ExitCode() int { return 128 + int(e.Signal) }

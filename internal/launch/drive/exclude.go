@@ -8,24 +8,23 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
-	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// exclusions settles which nodes the job is kept from: those that the cluster
-// knows, and only while enough of the others remain.
-func (r *result) exclusions(work context.Context, d *driver, p rundir.Plan, in order) {
-	if d.o.Backend == jobs.BackendLocal || len(in.bad)+len(in.avoid) == 0 {
+// exclude settles which nodes a job is kept from: those that the cluster knows, and
+// only while enough of the others remain.
+func (s *submitter) exclude(work context.Context, in order, res *submitted) {
+	if s.o.Backend == jobs.BackendLocal || len(in.bad)+len(in.avoid) == 0 {
 		return
 	}
-	if r.nodes == nil {
-		nodes, err := d.o.Slurm.ClusterNodes(work)
+	if s.nodes == nil {
+		nodes, err := s.o.Slurm.ClusterNodes(work)
 		if err != nil {
-			r.warnings = append(r.warnings, "the cluster's nodes could not be listed: "+err.Error())
+			res.warnings = append(res.warnings, "the cluster's nodes could not be listed: "+err.Error())
 		}
-		r.nodes = nodes
+		s.nodes = nodes
 	}
-	r.job.Excluded, r.warnings = chooseExclusions(in.bad, in.avoid, r.nodes, d.o.Cluster.Partition, p.Nodes, r.warnings)
-	r.job.Avoided = slices.DeleteFunc(slices.Clone(r.job.Excluded), func(n string) bool { return slices.Contains(in.bad, n) })
+	res.job.Excluded, res.warnings = chooseExclusions(in.bad, in.avoid, s.nodes, s.o.Cluster.Partition, in.plan.Nodes, res.warnings)
+	res.job.Avoided = slices.DeleteFunc(slices.Clone(res.job.Excluded), func(n string) bool { return slices.Contains(in.bad, n) })
 }
 
 // chooseExclusions drops names that the cluster does not know (sbatch refuses a
@@ -62,21 +61,4 @@ func usableIn(known []slurm.NodeRow, partition string) map[string]bool {
 		}
 	}
 	return left
-}
-
-func (d *driver) badList() []string {
-	out := make([]string, 0, len(d.badNodes))
-	for n := range d.badNodes {
-		out = append(out, n)
-	}
-	slices.Sort(out)
-	return out
-}
-
-func (d *driver) noteBadNodes(nodes []string, why string) {
-	for _, n := range nodes {
-		if d.badNodes[n] == "" {
-			d.badNodes[n] = why
-		}
-	}
 }

@@ -364,9 +364,9 @@ func TestRepeatAndRetryGoThroughOneFunction(t *testing.T) {
 	run, err := Run(context.Background(), o)
 	require.NoError(t, err)
 	require.Equal(t, []rundir.Attempt{
-		{Rep: 0, Attempt: 1, Outcome: "passed", Why: "first"},
-		{Rep: 1, Attempt: 1, Outcome: "passed", Why: "repeat: looks slow"},
-		{Rep: 1, Attempt: 2, Outcome: "passed", Why: "retry: for the test"},
+		{Rep: 0, Attempt: 1, Outcome: "passed", Why: "first", Due: rundir.DueFirst},
+		{Rep: 1, Attempt: 1, Outcome: "passed", Why: "repeat: looks slow", Due: rundir.DueRepeat},
+		{Rep: 1, Attempt: 2, Outcome: "passed", Why: "retry: for the test", Due: rundir.DueRetry},
 	}, run.Cases[0].Attempts)
 	require.Equal(t, 1, asked[2].Retries)
 	require.Len(t, asked[2].History, 3)

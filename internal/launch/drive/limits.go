@@ -1,7 +1,6 @@
 package drive
 
 import (
-	"context"
 	"fmt"
 	"strconv"
 	"time"
@@ -13,31 +12,31 @@ import (
 
 func (c Cluster) limited() bool { return c.MaxJobs > 0 || c.MaxNodes > 0 }
 
-// room says why a case may not be submitted now, "" when it may. blind says that
+// room says why a case may not be submitted now, "" when it may. blind reports that
 // this is only not known yet, which the next answer of the cluster will change.
-func (d *driver) room(c *theCase) (why string, blind bool) {
-	mine, myNodes := d.live(), 0
-	if d.o.MaxJobs > 0 && mine >= d.o.MaxJobs {
-		return fmt.Sprintf("%d of this run's %d jobs are under way", mine, d.o.MaxJobs), false
+func (m *machine) room(c *caseState) (why string, blind bool) {
+	mine, myNodes := m.liveCount(), 0
+	if m.maxJobs > 0 && mine >= m.maxJobs {
+		return fmt.Sprintf("%d of this run's %d jobs are under way", mine, m.maxJobs), false
 	}
-	if d.o.Backend == jobs.BackendLocal || !d.o.Cluster.limited() {
+	if m.backend == jobs.BackendLocal || !m.cluster.limited() {
 		return "", false
 	}
-	for _, k := range d.cases {
-		if k.cur != nil {
-			myNodes += k.plan.Nodes
+	for i := range m.cases {
+		if m.cases[i].live() {
+			myNodes += m.cases[i].plan.Nodes
 		}
 	}
-	age := d.o.Now().Sub(d.queue.at)
-	if !d.queue.at.IsZero() && age <= 2*d.o.Poll.Pending {
-		jobs, nodes := othersJobs(d.queue.rows, jobs.OwnerTag(d.run))
-		why = d.o.Cluster.full(jobs+mine, nodes+myNodes, c.plan.Nodes)
+	age := m.at.Sub(m.queue.at)
+	if !m.queue.at.IsZero() && age <= 2*m.poll.Pending {
+		count, nodes := othersJobs(m.queue.rows, m.tag)
+		why = m.cluster.full(count+mine, nodes+myNodes, c.plan.Nodes)
 		if why != "" || age <= freshLook {
 			return why, false
 		}
 	}
-	if d.queue.failing.IsZero() { // else the question stands already, at its own pace
-		d.queue.soon(d.o.Now(), 0)
+	if m.queue.failing.IsZero() { // else the question stands already, at its own pace
+		m.queue.soon(m.at, 0)
 	}
 	return "the cluster has not said yet what of ours runs there", true
 }
@@ -48,42 +47,39 @@ const freshLook = 5 * time.Second
 
 // full says why the cluster has no room for a job of so many nodes beside our
 // other jobs, "" when it has. A single job too large for the limit may run alone.
-func (c Cluster) full(jobs, nodes, more int) string {
+func (c Cluster) full(count, nodes, more int) string {
 	switch {
-	case c.MaxJobs > 0 && jobs >= c.MaxJobs:
-		return fmt.Sprintf("all our runs have %d jobs on the cluster, the limit is %d", jobs, c.MaxJobs)
+	case c.MaxJobs > 0 && count >= c.MaxJobs:
+		return fmt.Sprintf("all our runs have %d jobs on the cluster, the limit is %d", count, c.MaxJobs)
 	case c.MaxNodes > 0 && nodes > 0 && nodes+more > c.MaxNodes:
 		return fmt.Sprintf("all our runs have %d nodes on the cluster, the limit is %d and this job takes %d", nodes, c.MaxNodes, more)
 	}
 	return ""
 }
 
-// withdrawnPrefix begins the reason for which a job over a limit is taken back.
-const withdrawnPrefix = "withdrawn: "
-
 // holdToLimits takes a job back that this driver has just submitted if others of
 // ours fill the cluster: drivers that look at the same moment all find room. Slurm
 // numbers jobs in order, so all drivers agree on which were first, and those stay.
-func (d *driver) holdToLimits(work context.Context, c *theCase) {
-	a := c.cur
-	id, err := strconv.Atoi(a.job.ID)
-	if !a.fresh || a.facts.Queue.Row == nil || err != nil {
+func (m *machine) holdToLimits(i int) {
+	c := &m.cases[i]
+	id, err := strconv.Atoi(c.job.ID)
+	if !c.unchecked || c.facts.Queue.Row == nil || err != nil {
 		return
 	}
-	a.fresh = false
-	if a.facts.Queue.Row.State.Class() == slurm.Terminal {
+	c.unchecked = false
+	if c.facts.Queue.Row.State.Class() == slurm.Terminal {
 		return
 	}
 	count, nodes := 0, 0
-	for _, r := range d.queue.rows {
+	for _, r := range m.queue.rows {
 		n, err := strconv.Atoi(r.ID)
 		_, ours := jobs.TagOf(r.Name)
 		if class := r.State.Class(); err == nil && ours && n < id && class != slurm.Terminal && class != slurm.Leaving {
 			count, nodes = count+1, nodes+r.Nodes
 		}
 	}
-	if why := d.o.Cluster.full(count, nodes, c.plan.Nodes); why != "" {
-		d.cancelJob(work, c, withdrawnPrefix+why, rundir.OutcomeCancelled)
+	if why := m.cluster.full(count, nodes, c.plan.Nodes); why != "" {
+		m.cancel(i, rundir.CauseLimit, rundir.OutcomeCancelled, "withdrawn: "+why)
 	}
 }
 
@@ -91,9 +87,9 @@ func (d *driver) holdToLimits(work context.Context, c *theCase) {
 // is room.
 const blindFor = 10 * time.Minute
 
-// blind says that the cluster has not answered for too long to go on waiting.
-func (d *driver) blind() bool {
-	return !d.queue.failing.IsZero() && d.o.Now().Sub(d.queue.failing) > blindFor
+// blind reports whether the cluster has not answered for too long to go on waiting.
+func (m *machine) blind() bool {
+	return !m.queue.failing.IsZero() && m.at.Sub(m.queue.failing) > blindFor
 }
 
 // othersJobs counts jobs and nodes of our other runs that are pending or running.

@@ -146,7 +146,7 @@ func TestResumeAfterAnInterruption(t *testing.T) {
 	run, err := Resume(context.Background(), o)
 	require.NoError(t, err)
 	require.Equal(t, []rundir.Attempt{
-		{Attempt: 1, Outcome: "cancelled", Why: "first"}, {Attempt: 2, Outcome: "passed", Why: "resumed; the attempt before was interrupted: interrupt"},
+		{Attempt: 1, Outcome: "cancelled", Why: "first", Due: rundir.DueFirst}, {Attempt: 2, Outcome: "passed", Why: "resumed; the attempt before was interrupted: interrupt", Due: rundir.DueResumed},
 	}, run.Cases[0].Attempts)
 	require.Equal(t, rundir.OutcomePassed, run.Cases[1].Attempts[0].Outcome)
 	// And once more: nothing is left to do.

@@ -208,7 +208,7 @@ func TestResumeCountsEarlierRetries(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, 2, retriesOf(rundir.Run{Cases: []rundir.CaseState{
 		{Attempts: []rundir.Attempt{{Attempt: 1}, {Attempt: 2, Why: "retry: x"}, {Rep: 1, Attempt: 1}, {Rep: 1, Attempt: 2, Why: "retry: y"}}},
-		{Attempts: []rundir.Attempt{{Attempt: 1}, {Attempt: 2, Why: resumedPrefix + "interrupted: terminated"}}},
+		{Attempts: []rundir.Attempt{{Attempt: 1}, {Attempt: 2, Due: rundir.DueResumed}, {Attempt: 3, Due: rundir.DueAgain}}},
 		{},
 	}}))
 	o := testOptions(t, jobs.BackendLocal)
@@ -218,29 +218,25 @@ func TestResumeCountsEarlierRetries(t *testing.T) {
 	o.Run.Cases[0].State = rundir.CaseDone
 	o.Run.Cases[0].Attempts = []rundir.Attempt{{Attempt: 1, Outcome: "infra"}, {Attempt: 2, Outcome: "passed", Why: "retry: x"}}
 	require.NoError(t, o.complete())
-	d := newDriver(o, o.Run, o.Plans, nil)
-	require.NoError(t, d.pickUp())
-	require.Equal(t, 1, d.retries)
+	s, _ := next(newState(o, o.Run, o.Plans), event{kind: evBegin, found: make([]found, 2)})
+	require.Equal(t, 1, s.retries)
 }
 
 // A node that a repetition was only to avoid is no bad node for others.
 func TestResumeKeepsAvoidedNodesApart(t *testing.T) {
 	t.Parallel()
-	s := newSim()
-	o := simOptions(t, s, rundir.Dir(t.TempDir()+"/run"), 1)
+	o := simOptions(t, newSim(), rundir.Dir(t.TempDir()+"/run"), 1)
 	require.NoError(t, o.complete())
-	d := newDriver(o, o.Run, o.Plans, nil)
-	res := result{nodes: rows("batch", "a", "b", "c", "d")}
-	res.exclusions(context.Background(), d, o.Plans[0], order{bad: []string{"a"}, avoid: []string{"a", "b"}})
+	sub := &submitter{o: o, nodes: rows("batch", "a", "b", "c", "d")}
+	var res submitted
+	sub.exclude(context.Background(), order{plan: o.Plans[0], bad: []string{"a"}, avoid: []string{"a", "b"}}, &res)
 	require.Equal(t, []string{"a", "b"}, res.job.Excluded)
 	require.Equal(t, []string{"b"}, res.job.Avoided)
 
 	o.Run.Cases[0].Attempts = []rundir.Attempt{{Rep: 1, Attempt: 1}}
-	d = newDriver(o, o.Run, o.Plans, nil)
-	res.job.Schema, res.job.Name, res.job.ID = rundir.Schema, "n", "7"
-	require.NoError(t, rundir.WriteJSON(o.Dir.CaseDir("c0").Attempt(1, 1).JobFile(), res.job))
-	require.NoError(t, d.pickUp())
-	require.Equal(t, []string{"a"}, d.badList())
+	res.job.Name, res.job.ID = "n", "7"
+	again, _ := next(newState(o, o.Run, o.Plans), event{kind: evBegin, found: []found{{job: &res.job}}})
+	require.Equal(t, []string{"a"}, again.badNodes)
 }
 
 func TestRetryPolicy(t *testing.T) {

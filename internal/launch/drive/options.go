@@ -53,8 +53,8 @@ type Options struct {
 	// each line prefixed with the case when there are several; nil = nothing.
 	Console io.Writer
 
-	// spread is a random part of a duration, so that drivers do not ask in step.
-	spread func(time.Duration) time.Duration
+	// spread is a random number from 0 to 1, so that drivers do not ask in step.
+	spread func() float64
 }
 
 // Cluster is what drive must know of a cluster.

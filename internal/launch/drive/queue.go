@@ -1,7 +1,6 @@
 package drive
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // queueView is squeue's last answer and when to ask again.
@@ -35,55 +35,44 @@ func (q *queueView) soon(now time.Time, in time.Duration) {
 	}
 }
 
+// next sets the time of the next question: soon after a change, then less and
+// less often, and never in step with other drivers (spread, 0 to 1).
+func (q *queueView) next(now time.Time, changed bool, first, bound time.Duration, spread float64) {
+	if changed || q.interval <= 0 {
+		q.interval = first
+	} else {
+		q.interval = q.interval * 3 / 2
+	}
+	q.interval = min(q.interval, bound)
+	q.due = now.Add(q.interval - time.Duration(spread*float64(q.interval/10)))
+}
+
 // pollQueue asks squeue once for all jobs, when it is time.
-func (d *driver) pollQueue(work context.Context) {
-	if d.o.Backend == jobs.BackendLocal || d.queue.busy || d.o.Now().Before(d.queue.due) || !d.needsQueue() {
+func (m *machine) pollQueue() {
+	if m.backend == jobs.BackendLocal || m.queue.busy || m.at.Before(m.queue.due) || !m.needsQueue() {
 		return
 	}
-	d.queue.busy = true
+	m.queue.busy = true
 	clusters := []string{""}
-	for _, c := range d.cases {
-		if a := c.cur; a != nil && !slices.Contains(clusters, a.job.Routed) {
-			clusters = append(clusters, a.job.Routed)
+	routed := true // all of them: the default cluster has nothing of this run
+	for i := range m.cases {
+		if c := &m.cases[i]; c.live() {
+			routed = routed && c.job.Routed != ""
+			if !slices.Contains(clusters, c.job.Routed) {
+				clusters = append(clusters, c.job.Routed)
+			}
 		}
 	}
-	if d.allRouted() {
+	if routed && len(clusters) > 1 {
 		clusters = clusters[1:]
 	}
-	d.background(func() {
-		var rows []slurm.QueueRow
-		var err error
-		for _, cl := range clusters {
-			var r []slurm.QueueRow
-			if r, err = d.o.Slurm.Queue(work, cl); err != nil {
-				break
-			}
-			rows = append(rows, r...)
-		}
-		d.send(work, func(work context.Context) { d.queueAnswer(work, rows, err) })
-	})
+	m.do(action{kind: doQueue, clusters: clusters})
 }
 
-// allRouted says that every job was routed, so the default cluster has nothing of
-// this run.
-func (d *driver) allRouted() bool {
-	one := false
-	for _, c := range d.cases {
-		if c.cur != nil && c.cur.job.Routed == "" {
-			return false
-		}
-		one = one || c.cur != nil
-	}
-	return one
-}
-
-// needsQueue says whether anybody wants to know.
-func (d *driver) needsQueue() bool {
-	for _, c := range d.cases {
-		if c.cur != nil && c.cur.job.ID != "" && !c.cur.ending {
-			return true
-		}
-		if c.cur == nil && c.next != nil && d.o.Cluster.limited() {
+// needsQueue reports whether anybody wants to know.
+func (m *machine) needsQueue() bool {
+	for i := range m.cases {
+		if c := &m.cases[i]; c.watched() || c.stage == stageDue && m.cluster.limited() {
 			return true
 		}
 	}
@@ -91,63 +80,58 @@ func (d *driver) needsQueue() bool {
 }
 
 // queueAnswer hands every job its row.
-func (d *driver) queueAnswer(work context.Context, rows []slurm.QueueRow, err error) {
-	now := d.o.Now()
-	d.queue.busy = false
+func (m *machine) queueAnswer(e event) {
+	m.queue.busy = false
 	changed := false
-	if err != nil {
-		if d.queue.failing.IsZero() {
-			d.queue.failing = now
-			d.tell(Warning, nil, "squeue says nothing: %v", err)
+	if e.err != nil {
+		if m.queue.failing.IsZero() {
+			m.queue.failing = m.at
+			m.tell(Warning, -1, "squeue says nothing: %v", e.err)
 		}
 	} else {
-		if !d.queue.failing.IsZero() {
-			d.tell(Warning, nil, "squeue answers again after %v", now.Sub(d.queue.failing).Round(time.Second))
+		if !m.queue.failing.IsZero() {
+			m.tell(Warning, -1, "squeue answers again after %v", m.at.Sub(m.queue.failing).Round(time.Second))
 		}
-		d.queue.failing, d.queue.rows, d.queue.at = time.Time{}, rows, now
-		for _, c := range d.cases {
-			if a := c.cur; a != nil && a.job.ID != "" && !a.ending {
-				changed = a.seeQueue(rows, now) || changed
-				d.holdToLimits(work, c)
-				d.endTwins(work, c, rows)
+		m.queue.failing, m.queue.rows, m.queue.at = time.Time{}, e.rows, m.at
+		for i := range m.cases {
+			if c := &m.cases[i]; c.watched() {
+				changed = c.seeQueue(e.rows, m.at) || changed
+				m.holdToLimits(i)
+				m.endTwins(i)
 			}
 		}
 	}
-	first, bound := d.pollBound()
-	d.queue.next(now, changed, first, bound, d.o.spread)
-}
-
-// next sets the time of the next question: soon after a change, then less and
-// less often, and never in step with other drivers.
-func (q *queueView) next(now time.Time, changed bool, first, bound time.Duration, spread func(time.Duration) time.Duration) {
-	if changed || q.interval <= 0 {
-		q.interval = first
-	} else {
-		q.interval = q.interval * 3 / 2
-	}
-	q.interval = min(q.interval, bound)
-	q.due = now.Add(q.interval - spread(q.interval/10))
+	first, bound := m.pollBound()
+	m.queue.next(m.at, changed, first, bound, e.spread)
 }
 
 // pollBound is the first and the longest interval as things stand.
-func (d *driver) pollBound() (first, bound time.Duration) {
-	first, bound = d.o.Poll.First, d.o.Poll.Pending
-	for _, c := range d.cases {
-		a := c.cur
+func (m *machine) pollBound() (first, bound time.Duration) {
+	first, bound = m.poll.First, m.poll.Pending
+	for i := range m.cases {
+		c := &m.cases[i]
 		switch {
-		case a == nil || a.ending || a.job.ID == "":
-		case d.stopping.Load(), a.cancelled, !a.facts.EndSeen.IsZero(), a.last.Ask != 0:
+		case !c.watched():
+		case m.mode == modeInterrupted, !c.endSent.IsZero(), !c.facts.EndSeen.IsZero(), c.last.Ask != 0:
 			return 2 * time.Second, 5 * time.Second // its end is due
-		case a.silent(d.o.Now()):
+		case c.silent(m.at):
 			first, bound = 5*time.Second, 5*time.Second // its node may have died
-		case a.facts.Agent != nil:
-			bound = min(bound, d.o.Poll.Running)
+		case c.facts.Agent != nil:
+			bound = min(bound, m.poll.Running)
 		}
 	}
 	return min(first, bound), bound
 }
 
-// seeQueue takes squeue's answer. changed says that state or reason did.
+// silent reports whether an agent which used to give signs of life has stopped.
+func (a *attempt) silent(now time.Time) bool {
+	return a.facts.Agent != nil && a.facts.EndSeen.IsZero() && now.Sub(a.facts.AgentChanged) > 5*heartbeat/2
+}
+
+// heartbeat is how often the agent rewrites its record at the least.
+const heartbeat = 5 * time.Second
+
+// seeQueue takes squeue's answer. changed reports whether state or reason did.
 func (a *attempt) seeQueue(rows []slurm.QueueRow, now time.Time) (changed bool) {
 	f := &a.facts
 	i := slices.IndexFunc(rows, func(r slurm.QueueRow) bool { return r.ID == a.job.ID && r.Name == a.job.Name })
@@ -172,30 +156,31 @@ func (a *attempt) seeQueue(rows []slurm.QueueRow, now time.Time) (changed bool) 
 
 // endTwins ends other jobs of the same unique name: a submission that went
 // unanswered was repeated, and both arrived.
-func (d *driver) endTwins(work context.Context, c *theCase, rows []slurm.QueueRow) {
-	for _, r := range rows {
-		if r.Name != c.cur.job.Name || r.ID == c.cur.job.ID || r.State.Class() == slurm.Terminal {
+func (m *machine) endTwins(i int) {
+	c := &m.cases[i]
+	for _, r := range m.queue.rows {
+		if r.Name != c.job.Name || r.ID == c.job.ID || r.State.Class() == slurm.Terminal {
 			continue
 		}
-		d.tell(Warning, c, "job %s is a second one of the same name: cancelling it", r.ID)
-		id, cluster := r.ID, c.cur.job.Routed
-		d.background(func() { _ = d.o.Slurm.Cancel(work, cluster, id) })
+		m.tell(Warning, i, "job %s is a second one of the same name: cancelling it", r.ID)
+		twin := rundir.Job{Backend: c.job.Backend, Name: r.Name, ID: r.ID, Routed: c.job.Routed}
+		m.do(action{kind: doCancel, of: c.key(i), job: twin})
 	}
 }
 
 // tellQueue tells a change of Slurm's state or reason, once.
-func (d *driver) tellQueue(c *theCase) {
-	a := c.cur
-	q := a.facts.Queue.Row
+func (m *machine) tellQueue(i int) {
+	c := &m.cases[i]
+	q := c.facts.Queue.Row
 	if q == nil {
 		return
 	}
-	text := queueText(*q, d.o.Now())
-	if text == a.text {
+	text := queueText(*q, m.at)
+	if text == c.told {
 		return
 	}
-	a.text = text
-	d.tell(Queue, c, "job %s: %s", a.job.ID, text)
+	c.told = text
+	m.tell(Queue, i, "job %s: %s", c.job.ID, text)
 }
 
 // queueText is a row in plain words.

@@ -39,24 +39,40 @@ func (f *jobFile) next(j rundir.Job) (write func() error) {
 // lock because that path must not wait for the owner.
 type registry struct {
 	mu    sync.Mutex
-	jobs  map[string]rundir.Job // by unique name
+	jobs  map[int]rundir.Job // by case
 	ended bool
 }
 
-func (r *registry) put(j rundir.Job) {
+func newRegistry() *registry { return &registry{jobs: map[int]rundir.Job{}} }
+
+// sync takes what the state knows of the jobs: their ids, and which are over.
+func (r *registry) sync(cases []caseState) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.jobs[j.Name] = j
+	for i := range cases {
+		switch c := &cases[i]; c.stage {
+		case stageSearching, stageWatched:
+			r.jobs[i] = c.job
+		case stageSubmitting: // its worker enters it, right before the submission
+		default:
+			delete(r.jobs, i)
+		}
+	}
 }
 
-func (r *registry) drop(name string) {
+// enter registers the job of a case that is about to be submitted; false = too late.
+func (r *registry) enter(i int, j rundir.Job) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.jobs, name)
+	if r.ended {
+		return false
+	}
+	r.jobs[i] = j
+	return true
 }
 
-// closeAll says that no further job may be submitted, and lists those that may
-// exist.
+// closeAll lists the jobs that may exist, and keeps any further one from being
+// submitted.
 func (r *registry) closeAll() []rundir.Job {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -66,17 +82,6 @@ func (r *registry) closeAll() []rundir.Job {
 		out = append(out, j)
 	}
 	return out
-}
-
-// enter registers a job about to be submitted; false = too late.
-func (r *registry) enter(j rundir.Job) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.ended {
-		return false
-	}
-	r.jobs[j.Name] = j
-	return true
 }
 
 // cancelledError says that `ci-disagg cancel` came before the submission.

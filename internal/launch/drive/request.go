@@ -1,11 +1,9 @@
 package drive
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 	"os"
-	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -33,34 +31,8 @@ func (d *driver) requested(j rundir.Job) string {
 	return ": " + c.Reason
 }
 
-// cancelAll ends every attempt and submits nothing more: the run goes on to its
-// report.
-func (d *driver) cancelAll(work context.Context, why string) {
-	if d.failed {
-		return
-	}
-	d.failed = true
-	d.tell(Next, nil, "the run was cancelled: %s", why)
-	for _, c := range d.cases {
-		if c.cur != nil && !c.cur.ending && c.cur.job.ID != "" {
-			d.cancelJob(work, c, why, rundir.OutcomeCancelled)
-		}
-	}
-}
-
 // exists reports whether a file is there.
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.C:
-		return nil
-	}
 }

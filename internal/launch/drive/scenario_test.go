@@ -66,6 +66,7 @@ func (r *transcript) text() string {
 		{`cid-[0-9a-f]{12}-`, "cid-TAG-"},
 		{`(cid-TAG-\S*a\d+)-[0-9a-f]{8}`, "$1-RANDOM"},
 		{`squeue -a --me -t all -o \S+`, "squeue"},
+		{`,"due":"[a-z]+"`, ""}, // younger than the transcripts
 		{`sacct -X -P -D -S (\S+) -o \S+`, "sacct -S $1"},
 	} {
 		all = regexp.MustCompile(cut[0]).ReplaceAllString(all, cut[1])
@@ -179,9 +180,9 @@ func scenarios() map[string]scenario {
 			time.Sleep(odd / 3)
 			r.sim.mu.Lock()
 			defer r.sim.mu.Unlock()
-			twin := *r.sim.jobs[0]
+			twin := *r.jobs[0]
 			twin.id, twin.submit = 2, time.Now()
-			r.sim.jobs = append(r.sim.jobs, &twin)
+			r.jobs = append(r.jobs, &twin)
 		}},
 		"run.json is away": {cases: 2, opt: func(o *Options) { o.MaxJobs = 1 }, during: func(_ *transcript, dir rundir.Dir, _ context.CancelCauseFunc) {
 			time.Sleep(odd)
@@ -248,7 +249,7 @@ func play(t *testing.T, sc scenario, dir rundir.Dir) string {
 	o := simOptions(t, r.sim, dir, sc.cases)
 	o.Host, o.Slurm = r, slurm.New(r, slurm.Options{})
 	o.AbortWait, o.Poll = 45*time.Second, Polling{Agent: 5070 * time.Millisecond, Lease: 9130 * time.Millisecond}
-	o.spread = func(time.Duration) time.Duration { return 0 }
+	o.spread = func() float64 { return 0 }
 	o.Progress = func(u Update) {
 		if u.Kind == Status {
 			return

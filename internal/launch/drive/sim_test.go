@@ -382,7 +382,7 @@ func TestASubmissionThatCouldNotBeStarted(t *testing.T) {
 		o.Progress = seen.add
 		run, err := Run(context.Background(), o)
 		require.NoError(t, err)
-		require.Equal(t, []rundir.Attempt{{Attempt: 1, Outcome: rundir.OutcomePassed, Why: "first"}}, run.Cases[0].Attempts)
+		require.Equal(t, []rundir.Attempt{{Attempt: 1, Outcome: rundir.OutcomePassed, Why: "first", Due: rundir.DueFirst}}, run.Cases[0].Attempts)
 		require.True(t, seen.has(Warning, "not submitted yet"))
 		require.False(t, seen.has(Warning, "looking for it"))
 	})
@@ -423,21 +423,15 @@ func (a *apart) List(context.Context, string, int) ([]host.FileInfo, error) {
 	return a.list()
 }
 
-// attemptOf is a driver with one attempt under way.
-func attemptOf(t *testing.T, o Options) (*driver, *attempt) {
+// driverOf is a driver with one attempt under way, and what closing that takes.
+func driverOf(t *testing.T, o Options) (*driver, action) {
 	t.Helper()
 	require.NoError(t, o.complete())
 	d := newDriver(o, o.Run, o.Plans, nil)
-	a := d.newAttempt(d.cases[0], 0, 1)
-	a.job = rundir.Job{Schema: rundir.Schema, Backend: o.Backend, Name: "n", ID: "7"}
-	d.cases[0].cur = a
-	return d, a
-}
-
-func interruptedContext() context.Context {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	cancel(&Interrupted{Signal: syscall.SIGTERM})
-	return ctx
+	c := &d.state.cases[0]
+	c.attempt = d.state.newAttempt(c, 0, 1, o.Now())
+	c.stage, c.job = stageWatched, rundir.Job{Schema: rundir.Schema, Backend: o.Backend, Name: "n", ID: "7"}
+	return d, action{of: c.key(0), dir: c.dir, there: c.there, job: c.job}
 }
 
 func TestAnInterruptionEndsTheTriesToBringHome(t *testing.T) {
@@ -447,14 +441,13 @@ func TestAnInterruptionEndsTheTriesToBringHome(t *testing.T) {
 		h := &apart{sim: newSim(), list: func() ([]host.FileInfo, error) { return nil, errors.New("away") }}
 		o := simOptions(t, h.sim, dir, 1)
 		o.Host, o.Binary.Dir = h, "/far"
-		d, a := attemptOf(t, o)
+		d, a := driverOf(t, o)
 		done := make(chan error, 1)
 		go func() { done <- d.bringHome(context.Background(), a) }()
 		time.Sleep(2 * time.Second)
-		d.interrupt(context.Background(), interruptedContext())
+		d.stopping.Store(true)
 		require.ErrorContains(t, <-done, "away")
 		require.LessOrEqual(t, h.n.Load(), int32(3))
-		d.workers.Wait()
 	})
 }
 
@@ -465,22 +458,11 @@ func TestAnIncompleteCollectionIsNotTriedAgain(t *testing.T) {
 		h := &apart{sim: newSim(), list: func() ([]host.FileInfo, error) { return nil, host.ErrPartial }}
 		o := simOptions(t, h.sim, dir, 1)
 		o.Host, o.Binary.Dir = h, "/far"
-		d, a := attemptOf(t, o)
+		d, a := driverOf(t, o)
 		begun := time.Now()
 		require.ErrorIs(t, d.bringHome(context.Background(), a), collect.ErrIncomplete)
 		require.Zero(t, time.Since(begun))
 	})
-}
-
-func TestAnInterruptionKeepsTheReasonOfAnEarlierCancel(t *testing.T) {
-	t.Parallel()
-	o := simOptions(t, newSim(), rundir.Dir(t.TempDir()+"/run"), 1)
-	d, a := attemptOf(t, o)
-	d.cancelJob(context.Background(), d.cases[0], "waited for 6h0m0s", rundir.TimeoutOf(rundir.PhaseQueue))
-	d.interrupt(context.Background(), interruptedContext())
-	d.workers.Wait()
-	require.Equal(t, rundir.TimeoutOf(rundir.PhaseQueue), a.job.Cancel.Outcome)
-	require.Equal(t, "waited for 6h0m0s", jobOf(t, d.o.Dir, "c0", 0, 1).Cancel.Reason)
 }
 
 func TestTheNewestJobRecordStands(t *testing.T) {

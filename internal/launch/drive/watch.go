@@ -1,11 +1,8 @@
 package drive
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -15,41 +12,25 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// silent says that an agent which used to give signs of life has stopped.
-func (a *attempt) silent(now time.Time) bool {
-	return a.facts.Agent != nil && a.facts.EndSeen.IsZero() && now.Sub(a.facts.AgentChanged) > 5*heartbeat/2
-}
-
-// heartbeat is how often the agent rewrites its record at the least.
-const heartbeat = 5 * time.Second
-
-// look resolves one attempt and acts on it.
-func (d *driver) look(work context.Context, c *theCase) {
-	a := c.cur
-	switch {
-	case a.ending || a.submitting:
-		return
-	case a.searching:
-		d.search(work, c)
-		return
-	}
-	a.facts.Now, a.facts.Job, a.facts.AcctOff = d.o.Now(), a.job, a.facts.AcctOff || d.o.Slurm.AccountingOff()
-	r := outcome.Resolve(a.facts)
-	if r.Cancel != "" && (!a.cancelled || a.facts.Now.Sub(a.cancelAt) > cancelAgain) {
-		d.cancelJob(work, c, r.Cancel, r.As)
-		a.facts.Job = a.job
+// resolve finds out where an attempt stands, and acts on it.
+func (m *machine) resolve(i int) {
+	c := &m.cases[i]
+	c.facts.Now, c.facts.Job, c.facts.AcctOff = m.at, c.job, m.acctOff
+	r := outcome.Resolve(c.facts)
+	if r.Cancel != "" && (c.endSent.IsZero() || m.at.Sub(c.endSent) > cancelAgain) {
+		m.cancel(i, r.Cause, r.As, r.Cancel)
 	}
 	if r.Done {
-		d.finish(c, r)
+		m.close(i, r)
 		return
 	}
-	a.last = r
-	d.tellQueue(c)
+	c.last = r
+	m.tellQueue(i)
 	if r.Ask != 0 {
-		d.ask(work, c)
+		m.ask(i)
 	}
-	if a.cancelled && a.facts.Now.Sub(a.cancelAt) > cancelAgain {
-		d.cancelJob(work, c, a.job.Cancel.Reason, a.job.Cancel.Outcome)
+	if !c.endSent.IsZero() && m.at.Sub(c.endSent) > cancelAgain {
+		m.cancel(i, c.job.Cancel.Cause, c.job.Cancel.Outcome, c.job.Cancel.Reason)
 	}
 }
 
@@ -57,101 +38,154 @@ func (d *driver) look(work context.Context, c *theCase) {
 // more: a scancel can get lost.
 const cancelAgain = 30 * time.Second
 
-// cancelJob asks for the end of one attempt and notes why.
-func (d *driver) cancelJob(work context.Context, c *theCase, why string, as rundir.Outcome) {
-	a := c.cur
-	if a.job.Cancel == nil {
-		a.job.Cancel = &rundir.Cancel{At: d.o.Now(), Reason: why, Outcome: as}
-		d.tell(Warning, c, "ending it: %s", why)
+// cancel asks for the end of one attempt and notes why.
+func (m *machine) cancel(i int, cause rundir.CancelCause, as rundir.Outcome, why string) {
+	c := &m.cases[i]
+	if c.job.Cancel == nil {
+		c.job.Cancel = &rundir.Cancel{At: m.at, Cause: cause, Reason: why, Outcome: as}
+		m.tell(Warning, i, "ending it: %s", why)
 	}
-	a.cancelled, a.cancelAt = true, d.o.Now()
-	a.facts.Job = a.job
-	d.registry.put(a.job)
-	j, write := a.job, a.record.next(a.job)
-	d.background(func() {
-		err := d.back.Cancel(work, []rundir.Job{j})
-		err = errors.Join(err, write())
-		if err != nil {
-			d.send(work, func(context.Context) { d.tell(Warning, c, "cancel: %v", err) })
-		}
-	})
-	d.queue.reset(d.o.Now(), time.Second)
+	c.endSent, c.facts.Job = m.at, c.job
+	m.doFor(i, action{kind: doCancel})
+	m.doFor(i, action{kind: doNote})
+	m.queue.reset(m.at, time.Second)
 }
 
 // ask puts the questions that would settle more, at most every few seconds.
-func (d *driver) ask(work context.Context, c *theCase) {
-	a := c.cur
+func (m *machine) ask(i int) {
+	c := &m.cases[i]
 	wait := 2 * time.Second
-	if !a.facts.AbsentSince.IsZero() && a.facts.Now.Sub(a.facts.AbsentSince) > 30*time.Second {
+	if !c.facts.AbsentSince.IsZero() && m.at.Sub(c.facts.AbsentSince) > 30*time.Second {
 		wait = 20 * time.Second
 	}
-	if a.asked || a.facts.Now.Sub(a.askedAt) < wait {
+	if c.asking || m.at.Sub(c.askedAt) < wait {
 		return
 	}
-	a.asked, a.askedAt = true, a.facts.Now
-	j, what, since, nodes := a.slurmJob(), a.last.Ask, a.job.Intent.Add(-10*time.Minute), a.last.Nodes
-	d.background(func() {
-		var ctl *slurm.ControlJob
-		var rows []slurm.AcctRow
-		var down []string
-		var err1, err2, err3 error
-		if what&outcome.AskControl != 0 {
-			ctl, err1 = d.o.Slurm.Control(work, j)
-		}
-		if what&outcome.AskAccounting != 0 {
-			rows, err2 = d.o.Slurm.Accounting(work, j.Cluster, []string{j.ID}, since)
-		}
-		if what&outcome.AskNodes != 0 {
-			down, err3 = d.o.Slurm.DownNodes(work, j.Cluster, nodes)
-		}
-		d.send(work, func(context.Context) {
-			a.asked = false
-			now := d.o.Now()
-			if what&outcome.AskControl != 0 && err1 == nil {
-				a.facts.Control = outcome.Seen[slurm.ControlJob]{At: now, Row: ctl}
-			}
-			if what&outcome.AskAccounting != 0 && err2 == nil {
-				a.facts.Acct = outcome.Seen[slurm.AcctRow]{At: now, Row: newestJob(rows, j.ID)}
-			}
-			if what&outcome.AskNodes != 0 && err3 == nil {
-				a.facts.Down = outcome.Seen[[]string]{At: now, Row: &down}
-			}
-			a.facts.AcctOff = a.facts.AcctOff || errors.Is(err2, slurm.ErrNoAccounting)
-		})
-	})
+	c.asking, c.askedAt = true, m.at
+	m.doFor(i, action{kind: doAsk, ask: c.last.Ask, nodes: c.last.Nodes})
 }
 
-// newestJob is the job's row, not a step's; of several restarts, the last.
-func newestJob(rows []slurm.AcctRow, id string) *slurm.AcctRow {
-	var best *slurm.AcctRow
-	for i := range rows {
-		if rows[i].ID == id && (best == nil || !rows[i].Submit.Before(best.Submit)) {
-			best = &rows[i]
+// takeAnswers takes what scontrol, sacct and sinfo have said.
+func (m *machine) takeAnswers(c *caseState, a answers) {
+	c.asking = false
+	if a.asked&outcome.AskControl != 0 && a.ctlErr == nil {
+		c.facts.Control = outcome.Seen[slurm.ControlJob]{At: m.at, Row: a.control}
+	}
+	if a.asked&outcome.AskAccounting != 0 && a.rowErr == nil {
+		c.facts.Acct = outcome.Seen[slurm.AcctRow]{At: m.at, Row: slurm.NewestRow(a.rows, c.job.ID)}
+	}
+	if a.asked&outcome.AskNodes != 0 && a.nodeErr == nil {
+		c.facts.Down = outcome.Seen[[]string]{At: m.at, Row: &a.down}
+	}
+	m.acctOff = m.acctOff || errors.Is(a.rowErr, slurm.ErrNoAccounting)
+}
+
+// readAgents has the agents' records read: free of charge for Slurm.
+func (m *machine) readAgents() {
+	if m.reading {
+		return
+	}
+	var watch []watched
+	for i := range m.cases {
+		if c := &m.cases[i]; c.watched() {
+			watch = append(watch, watched{of: c.key(i), name: c.plan.Case.ID, there: c.there, job: c.job})
 		}
 	}
-	return best
+	if len(watch) == 0 {
+		return
+	}
+	m.reading = true
+	m.do(action{kind: doRead, watch: watch})
+}
+
+// seeAgents takes what the agents have written, and whether their processes live.
+func (m *machine) seeAgents(sights []sight) {
+	m.reading = false
+	for _, s := range sights {
+		i := s.of.cas
+		c := &m.cases[i]
+		if !c.watched() || c.key(i) != s.of {
+			continue
+		}
+		if s.local && c.facts.Local.Alive && !s.alive {
+			c.facts.Local = &outcome.Process{GoneSince: m.at}
+		}
+		if s.record != nil {
+			m.seeAgent(i, s.record)
+		}
+	}
+}
+
+// seeAgent takes an agent's record that has changed.
+func (m *machine) seeAgent(i int, rec *rundir.AgentRecord) {
+	c := &m.cases[i]
+	before := c.facts.Agent
+	c.facts.Agent, c.facts.AgentChanged = rec, m.at
+	if c.facts.AgentSeen.IsZero() {
+		c.facts.AgentSeen = m.at
+	}
+	m.tellAgent(i, before, rec)
+	if rec.End != nil && c.facts.EndSeen.IsZero() {
+		c.facts.EndSeen = m.at
+		m.queue.reset(m.at, 1500*time.Millisecond) // the batch script ends in a moment
+	}
+}
+
+// tellAgent tells what changed in the record.
+func (m *machine) tellAgent(i int, before, rec *rundir.AgentRecord) {
+	c := &m.cases[i]
+	c.last.Phase = rec.Phase
+	if before == nil || before.Phase != rec.Phase {
+		m.tell(PhaseNow, i, "phase %s", rec.Phase)
+	}
+	for _, r := range rec.Roles {
+		if c.roles[r.Name] == r.State {
+			continue
+		}
+		c.setRole(r.Name, r.State)
+		switch r.State {
+		case rundir.RoleEnded:
+			m.tell(Role, i, "%s ended: %s", r.Name, endText(r))
+			if r.StoppedBy == "" {
+				m.queue.soon(m.at, 5*time.Second) // perhaps the whole job is ending
+			}
+		case rundir.RolePending:
+		default:
+			m.tell(Role, i, "%s %s", r.Name, strings.ReplaceAll(r.State, "_", " "))
+		}
+	}
+}
+
+func endText(r rundir.RoleRecord) string {
+	text := fmt.Sprintf("exit %d", r.Exit)
+	if r.Signal != 0 {
+		text = fmt.Sprintf("signal %d", r.Signal)
+	}
+	if r.StoppedBy != "" {
+		text += ", stopped by " + r.StoppedBy
+	}
+	return text
 }
 
 // statusLine says once a minute where things stand.
-func (d *driver) statusLine() {
-	now := d.o.Now()
-	if d.status.IsZero() {
-		d.status = now
+func (m *machine) statusLine() {
+	if m.status.IsZero() {
+		m.status = m.at
 	}
-	if now.Sub(d.status) < time.Minute {
+	if m.at.Sub(m.status) < time.Minute {
 		return
 	}
-	d.status = now
+	m.status = m.at
 	counts := map[string]int{}
-	for _, c := range d.cases {
-		switch a := c.cur; {
-		case a != nil && a.ending:
+	for i := range m.cases {
+		switch c := &m.cases[i]; {
+		case c.ending():
 			counts["ending"]++
-		case a != nil && a.facts.Agent == nil:
+		case c.live() && c.facts.Agent == nil:
 			counts["queued"]++
-		case a != nil:
+		case c.live():
 			counts["running"]++
-		case c.next != nil:
+		case c.stage == stageDue:
 			counts["waiting"]++
 		default:
 			counts["done"]++
@@ -164,21 +198,8 @@ func (d *driver) statusLine() {
 		}
 	}
 	text := strings.Join(parts, ", ")
-	if d.o.Backend == jobs.BackendSlurm {
-		text += fmt.Sprintf("; %d Slurm calls so far", d.o.Slurm.TotalCalls())
+	if m.backend == jobs.BackendSlurm {
+		text += fmt.Sprintf("; %d Slurm calls so far", m.calls)
 	}
-	d.tell(Status, nil, "%s", text)
-}
-
-// tellCalls says in the end what the drive has asked of Slurm.
-func (d *driver) tellCalls() {
-	if d.o.Backend != jobs.BackendSlurm {
-		return
-	}
-	calls := d.o.Slurm.Calls()
-	parts := make([]string, 0, len(calls))
-	for _, name := range slices.Sorted(maps.Keys(calls)) {
-		parts = append(parts, fmt.Sprintf("%s %d", name, calls[name]))
-	}
-	d.tell(Status, nil, "%d Slurm calls in all: %s", d.o.Slurm.TotalCalls(), strings.Join(parts, ", "))
+	m.tell(Status, -1, "%s", text)
 }

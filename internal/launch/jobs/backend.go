@@ -38,12 +38,14 @@ type Submission struct {
 // Slurm is a cluster.
 type Slurm struct{ Client *slurm.Client }
 
+// Submit calls sbatch.
 func (b Slurm) Submit(ctx context.Context, s Submission) (slurm.Job, error) {
 	return b.Client.Submit(ctx, slurm.Submission{
 		Script: s.There.Script(), Dir: string(s.There), Name: s.Job.Name, Env: append(s.Secret, jobCookie+"="+s.Job.Name),
 	})
 }
 
+// Find looks for the job by its unique name.
 func (b Slurm) Find(ctx context.Context, j rundir.Job) (slurm.Job, bool, error) {
 	return b.Client.FindByName(ctx, j.Name, j.Intent)
 }
@@ -75,6 +77,7 @@ const jobCookie = "CI_DISAGG_JOB"
 // Local is this machine: the agent runs detached, in a session of its own.
 type Local struct{ Env []string }
 
+// Submit starts the agent.
 func (b Local) Submit(_ context.Context, s Submission) (slurm.Job, error) {
 	env := proc.WithoutStore(proc.WithoutSlurm(proc.WithoutJenkins(b.Env)))
 	env = append(env, jobCookie+"="+s.Job.Name)

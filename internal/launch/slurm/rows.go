@@ -45,6 +45,18 @@ type AcctRow struct {
 	Restarts int
 }
 
+// NewestRow is the job's row, not a step's; of several restarts, the last. nil =
+// there is none.
+func NewestRow(rows []AcctRow, id string) *AcctRow {
+	var best *AcctRow
+	for i := range rows {
+		if rows[i].ID == id && (best == nil || !rows[i].Submit.Before(best.Submit)) {
+			best = &rows[i]
+		}
+	}
+	return best
+}
+
 // ControlJob is what scontrol knows of a job.
 type ControlJob struct {
 	ID       string

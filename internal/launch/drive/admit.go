@@ -1,0 +1,239 @@
+package drive
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
+	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// fill takes up what is due and may run, in suite order.
+func (m *machine) fill() {
+	for i := range m.cases {
+		c := &m.cases[i]
+		if c.stage != stageDue || m.at.Before(c.due.after) {
+			continue
+		}
+		if why, _ := m.room(c); why != "" {
+			if c.due.told != why {
+				c.due.told = why
+				m.tell(Queue, i, "waits: %s", why)
+			}
+			continue
+		}
+		m.record(c)
+	}
+}
+
+// record makes the attempt and has it written into run.json. It is submitted once
+// that is done.
+func (m *machine) record(c *caseState) {
+	d := c.due
+	c.attempt = m.newAttempt(c, d.rep, d.number, m.at)
+	c.stage = stageRecording
+	c.record.State = rundir.CaseRunning
+	if k := len(c.record.Attempts); k == 0 || c.record.Attempts[k-1].Rep != d.rep || c.record.Attempts[k-1].Attempt != d.number {
+		c.record.Attempts = append(slices.Clip(c.record.Attempts), rundir.Attempt{Rep: d.rep, Attempt: d.number, Why: d.why, Due: d.kind})
+	}
+	m.unsaved = true
+}
+
+// submit hands the attempt to a worker.
+func (m *machine) submit(i int) {
+	c := &m.cases[i]
+	c.stage = stageSubmitting
+	c.job = rundir.Job{
+		Schema: rundir.Schema, Backend: m.backend, Cluster: m.cluster.Name, Owner: m.tag, Name: c.due.name, Dir: string(c.there), Intent: m.at,
+	}
+	m.doFor(i, action{kind: doSubmit, order: order{plan: c.plan, avoid: c.due.avoid, bad: m.badNodes}})
+}
+
+const (
+	// notReadyFor is how long a submission is repeated that finds Slurm's
+	// controller away, in standby or full.
+	notReadyFor = 10 * time.Minute
+	searchEvery = 5 * time.Second
+	// searchSettle is how long a controller that did not answer in time may still
+	// work on the submission.
+	searchSettle = 15 * time.Second
+)
+
+// submitted goes on with the answer to a submission.
+func (m *machine) submitted(i int, res submitted, err error) {
+	c := &m.cases[i]
+	c.job = res.job
+	for _, w := range res.warnings {
+		m.tell(Warning, i, "%s", w)
+	}
+	var ambiguous *slurm.AmbiguousError
+	var cancelled *cancelledError
+	switch {
+	case c.job.ID != "":
+		if err != nil {
+			m.tell(Warning, i, "job %s is submitted, but its record cannot be written: %v", c.job.ID, err)
+		}
+		m.attach(i)
+		if m.backend == jobs.BackendSlurm && c.job.Routed == "" && m.cluster.limited() {
+			c.unchecked = true
+			m.queue.soon(m.at, 2*time.Second)
+		}
+		m.tell(Submitted, i, "%s", submittedText(c.job))
+	case errors.As(err, &ambiguous):
+		m.tell(Warning, i, "%v: looking for it by its name", err)
+		c.stage, c.askedAt = stageSearching, m.at.Add(searchSettle-searchEvery)
+		c.job.Intent = m.at
+	case errors.As(err, &cancelled):
+		m.withdraw(c)
+		m.end(rundir.CauseRequested, cancelled.reason)
+	case errors.Is(err, lease.ErrLost):
+		m.withdraw(c)
+		m.fail(err)
+	case errors.Is(err, errTooLate):
+		m.withdraw(c)
+	case notReady(err):
+		m.again(i, err)
+	default:
+		m.refused(i, err)
+	}
+}
+
+// notReady reports whether nothing was submitted for a reason that goes away.
+func notReady(err error) bool {
+	var refused *slurm.CallError
+	return errors.As(err, &refused) && (refused.Standby() || refused.Busy() || refused.Unanswered()) ||
+		errors.Is(err, host.ErrUnreachable) || crowded(err)
+}
+
+// crowded reports whether a command could not be started on this machine just now.
+func crowded(err error) bool {
+	return errors.Is(err, host.ErrNotStarted) && slices.ContainsFunc(
+		[]error{syscall.EAGAIN, syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE, syscall.ETXTBSY}, func(e error) bool { return errors.Is(err, e) })
+}
+
+func submittedText(j rundir.Job) string {
+	if j.Backend == jobs.BackendLocal {
+		return "started here, agent process " + j.ID
+	}
+	text := "job " + j.ID + " submitted"
+	if j.Routed != "" {
+		text += " to cluster " + j.Routed
+	}
+	if len(j.Excluded) > 0 {
+		text += fmt.Sprintf(", kept away from %v", j.Excluded)
+	}
+	return text
+}
+
+// attach goes on with an attempt whose job is known.
+func (m *machine) attach(i int) {
+	c := &m.cases[i]
+	m.watch(c)
+	m.queue.reset(m.at, m.poll.First)
+	switch m.mode {
+	case modeInterrupted:
+		m.cancel(i, m.cause, rundir.OutcomeCancelled, m.why)
+	case modeEnd:
+		m.cancel(i, m.cause, rundir.OutcomeCancelled, "the run was ended while this was being submitted")
+	case modeRun:
+	}
+}
+
+// watch looks at an attempt whose job is known from now on.
+func (m *machine) watch(c *caseState) {
+	c.stage, c.facts.Job = stageWatched, c.job
+	if m.backend == jobs.BackendLocal {
+		c.facts.Local = &outcome.Process{Alive: true}
+	}
+}
+
+// withdraw takes an attempt back that was never submitted.
+func (m *machine) withdraw(c *caseState) {
+	last := c.record.Attempts[len(c.record.Attempts)-1]
+	c.stage = stageDue
+	c.due = due{rep: c.rep, number: c.number, kind: last.Due, why: last.Why, name: c.job.Name}
+	c.record.Attempts = slices.Clip(c.record.Attempts[:len(c.record.Attempts)-1])
+	if len(c.record.Attempts) == 0 {
+		c.record.State = rundir.CaseWaiting
+	}
+}
+
+// again submits once more, later: nothing was submitted, and nothing is wrong with
+// the job.
+func (m *machine) again(i int, err error) {
+	c := &m.cases[i]
+	if c.due.since.IsZero() {
+		c.due.since = m.at
+	}
+	if m.at.Sub(c.due.since) > notReadyFor {
+		m.refused(i, fmt.Errorf("for %v: %w", notReadyFor, err))
+		return
+	}
+	delay := min(time.Minute, 10*time.Second<<min(c.due.tries, 3))
+	c.due.tries, c.due.after, c.due.name = c.due.tries+1, m.at.Add(delay), c.job.Name
+	m.tell(Warning, i, "not submitted yet: %v; again in %v", err, delay)
+	c.stage = stageDue
+}
+
+// refused closes an attempt that never became a job.
+func (m *machine) refused(i int, err error) {
+	kind := "submit-failed" // ours: disk, binary, connection
+	var refused *slurm.CallError
+	if errors.As(err, &refused) && refused.Command == "sbatch" {
+		kind = outcome.KindSubmit
+	}
+	text := "nothing was submitted: " + err.Error()
+	m.close(i, outcome.Resolution{
+		Phase: rundir.PhaseQueue, Done: true, Outcome: rundir.OutcomeInfra, Confidence: "client", Reason: text, Ended: m.at,
+		Finding: &rundir.Finding{Class: "infra", Kind: kind, Rule: "submit", Message: text},
+	})
+}
+
+// search looks for a job whose submission left no id.
+func (m *machine) search(i int) {
+	c := &m.cases[i]
+	if c.asking || m.at.Sub(c.askedAt) < searchEvery {
+		return
+	}
+	c.asking, c.askedAt = true, m.at
+	if c.searchSince.IsZero() {
+		c.searchSince = m.at
+	}
+	m.doFor(i, action{kind: doSearch})
+}
+
+// searched goes on with what a search has found.
+func (m *machine) searched(i int, s search, err error) {
+	c := &m.cases[i]
+	c.asking = false
+	switch {
+	case s.ok:
+		at := c.job.Intent
+		c.job.ID, c.job.Routed, c.job.Submitted = s.job.ID, s.job.Cluster, &at
+		m.doFor(i, action{kind: doNote})
+		m.attach(i)
+		m.tell(Submitted, i, "found job %s by its name", s.job.ID)
+	case err != nil && m.at.Sub(c.searchSince) > notReadyFor:
+		m.doFor(i, action{kind: doCancel}) // should it exist after all
+		m.refused(i, fmt.Errorf("whether its job exists could not be found out for %v: %w", notReadyFor, err))
+	case err != nil: // no answer
+	case s.over && m.mode == modeInterrupted:
+		m.close(i, outcome.Resolution{
+			Phase: rundir.PhaseQueue, Done: true, Outcome: rundir.OutcomeCancelled, Confidence: "client", Reason: m.why, Ended: m.at,
+		})
+	case s.over && s.ran && s.agentJob == "":
+		m.refused(i, errors.New("the agent's record of an attempt without job id is unreadable"))
+	case s.over && s.ran: // it is gone from everywhere we may look by name
+		c.job.ID = s.agentJob
+		m.watch(c)
+	case s.over:
+		m.again(i, errors.New("it left no job"))
+	}
+}

@@ -1,0 +1,182 @@
+package drive
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// close ends an attempt: what is there is brought home, the last word is written,
+// and then it is decided what follows.
+func (m *machine) close(i int, r outcome.Resolution) {
+	c := &m.cases[i]
+	c.stage, c.last = stageClosing, r
+	o := outcome.Record(r, c.job, c.facts.Agent, m.at)
+	o.SlurmCalls = m.calls
+	m.doFor(i, action{kind: doClose, outcome: o})
+}
+
+// closed goes on once outcome.json is written.
+func (m *machine) closed(i int, e event) {
+	if e.warning != nil {
+		m.tell(Warning, i, "%v", e.warning)
+	}
+	if e.err != nil {
+		m.fail(fmt.Errorf("the outcome cannot be written: %w", e.err))
+		return
+	}
+	m.tell(EndedNow, i, "%s: %s", e.outcome.Outcome, e.outcome.Reason)
+	m.decide(i, e.outcome)
+}
+
+// decide asks the policy what follows.
+func (m *machine) decide(i int, o rundir.AttemptOutcome) {
+	c := &m.cases[i]
+	c.record.Attempts = slices.Clone(c.record.Attempts)
+	c.record.Attempts[len(c.record.Attempts)-1].Outcome = o.Outcome
+	if m.mode != modeRun {
+		m.decided(i, o, Decision{Action: Done})
+		return
+	}
+	if d, ok := inPlaceOf(c.job, c.rep, c.number, o.Outcome); ok {
+		c.stage, c.due, m.unsaved = stageDue, d, true
+		return
+	}
+	c.stage = stageDeciding
+	m.doFor(i, action{kind: doDecide, outcome: o, ended: Ended{
+		Plan: c.plan, Rep: c.rep, Attempt: c.number, Dir: c.dir, Outcome: o, Excluded: c.job.Excluded,
+		History: slices.Clone(c.record.Attempts), Retries: m.retries,
+	}})
+}
+
+// decided does what the policy said.
+func (m *machine) decided(i int, o rundir.AttemptOutcome, dec Decision) {
+	c := &m.cases[i]
+	if m.mode != modeRun {
+		dec.Action = Done
+	}
+	switch dec.Action {
+	case RetryCase:
+		m.retries++
+		m.avoid(dec.Exclude...)
+		m.tell(Next, i, "a new attempt%s: %s", inText(dec.After), dec.Why)
+		c.stage, c.due = stageDue, due{rep: c.rep, number: c.number + 1, kind: rundir.DueRetry, why: dec.Why, after: m.at.Add(dec.After)}
+	case RepeatCase:
+		m.tell(Next, i, "a further repetition%s: %s", inText(dec.After), dec.Why)
+		c.stage, c.due = stageDue, due{rep: c.rep + 1, number: 1, kind: rundir.DueRepeat, why: dec.Why, after: m.at.Add(dec.After), avoid: dec.Exclude}
+	default:
+		if m.mode != modeInterrupted || o.Outcome != rundir.OutcomeCancelled { // else resume goes on with it
+			c.record.State = rundir.CaseDone
+			m.failFast(i, o.Outcome)
+		}
+		c.stage = stageOver
+	}
+	m.unsaved = true
+}
+
+func inText(after time.Duration) string {
+	if after <= 0 {
+		return ""
+	}
+	return " in " + after.String()
+}
+
+// failFast ends the other cases after the first that did not pass.
+func (m *machine) failFast(i int, o rundir.Outcome) {
+	if !m.settings.failFast || m.mode != modeRun || o == rundir.OutcomePassed {
+		return
+	}
+	m.mode, m.cause = modeEnd, rundir.CauseFailFast
+	m.tell(Next, i, "did not pass: --fail-fast ends the other cases")
+	for k := range m.cases {
+		if k != i && m.cases[k].watched() {
+			m.cancel(k, m.cause, rundir.OutcomeCancelled, "--fail-fast: "+m.cases[i].plan.Case.ID+" did not pass")
+		}
+	}
+}
+
+// avoid keeps further jobs from nodes.
+func (m *machine) avoid(nodes ...string) {
+	m.badNodes = append(m.badNodes, nodes...)
+	slices.Sort(m.badNodes)
+	m.badNodes = slices.Compact(m.badNodes)
+}
+
+// inPlaceOf is the attempt that takes the place of one which ended for no reason of
+// its own: the run was interrupted, or its job was one too many.
+func inPlaceOf(j rundir.Job, rep, number int, o rundir.Outcome) (due, bool) {
+	if j.Cancel == nil || o != rundir.OutcomeCancelled {
+		return due{}, false
+	}
+	d := due{rep: rep, number: number + 1, avoid: j.Avoided}
+	switch j.Cancel.Cause {
+	case rundir.CauseInterrupted:
+		d.kind, d.why = rundir.DueResumed, "resumed; the attempt before was "+j.Cancel.Reason
+	case rundir.CauseLimit:
+		d.kind, d.why = rundir.DueAgain, "again; the attempt before was "+j.Cancel.Reason
+	default:
+		return due{}, false
+	}
+	return d, true
+}
+
+// retriesOf counts the retries that a run has used: its budget holds over all
+// drivers of it.
+func retriesOf(r rundir.Run) int {
+	n := 0
+	for _, c := range r.Cases {
+		for _, a := range c.Attempts {
+			if a.Attempt > 1 && a.Due != rundir.DueResumed && a.Due != rundir.DueAgain {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// pickUp finds out where every case stands, from what the run directory says.
+func (m *machine) pickUp(all []found) {
+	m.retries = retriesOf(m.run)
+	for i, f := range all {
+		c := &m.cases[i]
+		switch {
+		case c.record.State == rundir.CaseDone || c.record.State == rundir.CaseSkipped:
+		case len(c.record.Attempts) == 0:
+			c.stage, c.due = stageDue, due{number: 1, kind: rundir.DueFirst, why: string(rundir.DueFirst)}
+		default:
+			m.pickUpAttempt(i, f)
+		}
+	}
+}
+
+// pickUpAttempt goes on with the last attempt of a case.
+func (m *machine) pickUpAttempt(i int, f found) {
+	c := &m.cases[i]
+	last := c.record.Attempts[len(c.record.Attempts)-1]
+	c.attempt = m.newAttempt(c, last.Rep, last.Attempt, m.at)
+	c.due = due{rep: last.Rep, number: last.Attempt, kind: last.Due, why: last.Why}
+	if f.job != nil {
+		c.job = *f.job
+		m.avoid(slices.DeleteFunc(slices.Clone(c.job.Excluded), func(n string) bool { return slices.Contains(c.job.Avoided, n) })...)
+	}
+	if f.outcome != nil { // what follows had not been decided, or not been written
+		m.decide(i, *f.outcome)
+		return
+	}
+	if c.job.Name == "" { // not even the intent: nothing was submitted
+		c.record.Attempts = slices.Clip(c.record.Attempts[:len(c.record.Attempts)-1])
+		c.stage = stageDue
+		return
+	}
+	c.there = rundir.AttemptDir(cmp.Or(c.job.Dir, string(c.there)))
+	if c.job.ID == "" {
+		c.stage = stageSearching
+		return
+	}
+	m.watch(c)
+	m.tell(Submitted, i, "goes on with job %s of attempt %d", c.job.ID, c.number)
+}

@@ -1,0 +1,218 @@
+package drive
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// player feeds events to next and keeps it honest: it changes no state that it was given, and is a function.
+type player struct {
+	t *testing.T
+	s state
+}
+
+func newPlayer(t *testing.T, cases int, edit func(*Options)) *player {
+	t.Helper()
+	o := simOptions(t, newSim(), rundir.Dir("/runs/x"), cases)
+	if edit != nil {
+		edit(&o)
+	}
+	require.NoError(t, o.complete())
+	return &player{t: t, s: newState(o, o.Run, o.Plans)}
+}
+
+func (p *player) feed(e event) []action {
+	p.t.Helper()
+	before := fmt.Sprintf("%+v", p.s)
+	next1, todo := next(p.s, e)
+	next2, again := next(p.s, e)
+	require.Equal(p.t, before, fmt.Sprintf("%+v", p.s), "next changed the state that it was given")
+	require.True(p.t, reflect.DeepEqual(next1, next2) && reflect.DeepEqual(todo, again), "next is not a function")
+	p.s = next1
+	return todo
+}
+
+// after is a time of a script.
+func after(seconds float64) time.Time {
+	return time.Unix(1e9, 0).Add(time.Duration(seconds * float64(time.Second)))
+}
+
+// words of the actions, without those that only tell.
+func deeds(todo []action) string {
+	var out []string
+	names := map[actionKind]string{
+		doSave: "save", doSubmit: "submit", doSearch: "search", doQueue: "queue", doAsk: "ask", doRead: "read", doCancel: "cancel",
+		doNote: "note", doClose: "close", doDecide: "decide", doAbandon: "abandon",
+	}
+	for _, a := range todo {
+		if name := names[a.kind]; name != "" {
+			out = append(out, name)
+		}
+	}
+	return strings.Join(out, " ")
+}
+
+func TestNext(t *testing.T) {
+	t.Parallel()
+	first := key{cas: 0, rep: 0, number: 1}
+	job := func(id string) submitted {
+		return submitted{job: rundir.Job{Schema: 1, Name: "n", ID: id, Backend: jobs.BackendSlurm}}
+	}
+	for name, steps := range map[string][]struct {
+		e    event
+		want string
+	}{
+		"nothing is submitted that is not on disk": {
+			{event{kind: evBegin, at: after(0), found: make([]found, 1)}, "save"},
+			{event{kind: evSaved, at: after(0), err: errors.New("away")}, ""},
+			{event{kind: evTick, at: after(4)}, ""},
+			{event{kind: evTick, at: after(6)}, "save"},
+			{event{kind: evSaved, at: after(6)}, "submit"},
+		},
+		"an interruption writes down what the abort has cancelled": {
+			{event{kind: evBegin, at: after(0), found: make([]found, 1)}, "save"},
+			{event{kind: evSaved, at: after(0)}, "submit"},
+			{event{kind: evSubmitted, at: after(1), of: first, submitted: job("7")}, ""},
+			{event{kind: evInterrupted, at: after(2), err: &Interrupted{Signal: syscall.SIGTERM}}, "note"},
+			{event{kind: evTick, at: after(3.5)}, "read queue"},
+			{event{kind: evTick, at: after(33)}, "cancel note"}, // a scancel can get lost
+		},
+		"what comes back after an interruption is cancelled": {
+			{event{kind: evBegin, at: after(0), found: make([]found, 1)}, "save"},
+			{event{kind: evSaved, at: after(0)}, "submit"},
+			{event{kind: evInterrupted, at: after(2), err: &Interrupted{Signal: syscall.SIGTERM}}, ""},
+			{event{kind: evSubmitted, at: after(3), of: first, submitted: job("7")}, "cancel note queue"},
+		},
+		"a withdrawn submission is due again": {
+			{event{kind: evBegin, at: after(0), found: make([]found, 1)}, "save"},
+			{event{kind: evSaved, at: after(0)}, "submit"},
+			{event{kind: evSubmitted, at: after(1), of: first, submitted: job(""), err: errTooLate}, "save"},
+			{event{kind: evSaved, at: after(1)}, "submit"},
+		},
+		"another driver's jobs are left alone": {
+			{event{kind: evBegin, at: after(0), found: make([]found, 1)}, "save"},
+			{event{kind: evSaved, at: after(0)}, "submit"},
+			{event{kind: evSubmitted, at: after(1), of: first, submitted: job("7")}, ""},
+			{event{kind: evBroken, at: after(2), err: lease.ErrLost}, ""},
+			{event{kind: evTick, at: after(3)}, ""},
+		},
+		"jobs that nobody can write down any more are ended": {
+			{event{kind: evBegin, at: after(0), found: make([]found, 1)}, "save"},
+			{event{kind: evSaved, at: after(0)}, "submit"},
+			{event{kind: evSubmitted, at: after(1), of: first, submitted: job("7")}, ""},
+			{event{kind: evBroken, at: after(2), err: errors.New("disk")}, "abandon"},
+		},
+		"a lost answer is looked for, and submitted again only when nothing is there": {
+			{event{kind: evBegin, at: after(0), found: make([]found, 1)}, "save"},
+			{event{kind: evSaved, at: after(0)}, "submit"},
+			{event{kind: evSubmitted, at: after(1), of: first, submitted: job(""), err: &slurm.AmbiguousError{Err: errors.New("x")}}, ""},
+			{event{kind: evTick, at: after(10)}, ""},
+			{event{kind: evTick, at: after(16)}, "search"},
+			{event{kind: evSearched, at: after(17), of: first}, ""}, // whatever was started may still make a job
+			{event{kind: evTick, at: after(22)}, "search"},
+			{event{kind: evSearched, at: after(23), of: first, search: search{over: true}}, ""},
+			{event{kind: evTick, at: after(34)}, "save"},
+			{event{kind: evSaved, at: after(34)}, "submit"},
+		},
+		"an answer of yesterday means nothing": {
+			{event{kind: evBegin, at: after(0), found: make([]found, 1)}, "save"},
+			{event{kind: evSubmitted, at: after(0), of: first, submitted: job("7")}, ""},
+			{event{kind: evSaved, at: after(0)}, "submit"},
+			{event{kind: evSubmitted, at: after(1), of: key{number: 2}, submitted: job("8")}, ""},
+			{event{kind: evClosed, at: after(1), of: first}, ""},
+			{event{kind: evDecided, at: after(1), of: first, decision: Decision{Action: RetryCase}}, ""},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPlayer(t, 1, nil)
+			for i, s := range steps {
+				require.Equal(t, s.want, deeds(p.feed(s.e)), "step %d", i)
+			}
+		})
+	}
+}
+
+// Whatever comes in whatever order, no attempt has two jobs that nobody looks for, and the state stays whole.
+func TestNextUnderRandomEvents(t *testing.T) {
+	t.Parallel()
+	for seed := range 60 {
+		rng := rand.New(rand.NewPCG(uint64(seed), 7)) //nolint:gosec // a test's seed
+		p := newPlayer(t, 3, func(o *Options) { o.MaxJobs, o.FailFast = 2, seed%2 == 0 })
+		todo := p.feed(event{kind: evBegin, found: make([]found, 3)})
+		open := map[int]bool{} // cases whose submission has not been answered, or whose job lives
+		at, id := 0.0, 100
+		for k := range 200 {
+			for _, a := range todo {
+				if a.kind == doSubmit {
+					require.False(t, open[a.of.cas], "seed %d: a second job of case %d", seed, a.of.cas)
+				}
+				if a.kind == doSubmit || a.kind == doClose {
+					open[a.of.cas] = a.kind == doSubmit
+				}
+			}
+			at += rng.Float64() * 4
+			e := randomEvent(rng, p.s, &id)
+			e.at = after(at)
+			if e.kind == evSearched && e.search.over && !e.search.ok || e.kind == evSubmitted && e.submitted.job.ID == "" && !errors.As(e.err, new(*slurm.AmbiguousError)) {
+				open[e.of.cas] = false
+			}
+			if k%20 == seed%20 {
+				todo = p.feed(e)
+			} else {
+				p.s, todo = next(p.s, e)
+			}
+		}
+	}
+}
+
+// randomEvent is one that may come in this state.
+func randomEvent(rng *rand.Rand, s state, id *int) event {
+	i := rng.IntN(len(s.cases))
+	c := &s.cases[i]
+	of := c.key(i)
+	switch {
+	case c.stage == stageRecording:
+		return event{kind: evSaved}
+	case c.stage == stageSubmitting:
+		j := c.job
+		j.Name = "n"
+		switch rng.IntN(4) {
+		case 0:
+			return event{kind: evSubmitted, of: of, submitted: submitted{job: j}, err: &slurm.AmbiguousError{Err: errors.New("lost")}}
+		case 1:
+			return event{kind: evSubmitted, of: of, submitted: submitted{job: j}, err: &slurm.CallError{Command: "sbatch", Text: "try again later"}}
+		}
+		*id++
+		j.ID = fmt.Sprint(*id)
+		return event{kind: evSubmitted, of: of, submitted: submitted{job: j}}
+	case c.stage == stageSearching && c.asking:
+		*id++
+		return event{kind: evSearched, of: of, search: search{ok: rng.IntN(2) == 0, over: rng.IntN(2) == 0, job: slurm.Job{ID: fmt.Sprint(*id)}}}
+	case c.stage == stageWatched && rng.IntN(3) > 0:
+		state := []slurm.State{slurm.Pending, slurm.Running, slurm.Completed, slurm.NodeFail, slurm.Suspended, "NEW"}[rng.IntN(6)]
+		return event{kind: evQueue, rows: []slurm.QueueRow{{ID: c.job.ID, Name: c.job.Name, State: state, NodeList: "a"}}}
+	case c.stage == stageClosing:
+		return event{kind: evClosed, of: of, outcome: rundir.AttemptOutcome{Outcome: []rundir.Outcome{"passed", "infra"}[rng.IntN(2)]}}
+	case c.stage == stageDeciding:
+		return event{kind: evDecided, of: of, decision: Decision{Action: []Action{Done, RetryCase, RepeatCase}[rng.IntN(3)]}}
+	case rng.IntN(50) == 0:
+		return event{kind: evRequested, text: "enough"}
+	case rng.IntN(50) == 0:
+		return event{kind: evInterrupted, err: &Interrupted{Signal: syscall.SIGINT}}
+	}
+	return event{kind: evTick}
+}

@@ -1,0 +1,118 @@
+package drive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/collect"
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// search looks for a job whose submission left no id.
+func (d *driver) search(work context.Context, a action) event {
+	var s search
+	s.over = jobs.SubmissionOver(a.job, d.o.Now(), d.o.Host.Name() != "here")
+	var err error
+	s.job, s.ok, err = d.back.Find(work, a.job)
+	var rec rundir.AgentRecord
+	if readErr := rundir.ReadJSON(a.dir.AgentFile(), &rec); !errors.Is(readErr, fs.ErrNotExist) {
+		s.ran, s.agentJob = true, rec.JobID
+	}
+	if err != nil {
+		d.o.Log.Debug("search", "name", a.job.Name, "err", err)
+	}
+	return event{kind: evSearched, search: s, err: err}
+}
+
+// askQueue asks squeue, once per cluster. One that does not answer leaves all unsaid.
+func (d *driver) askQueue(work context.Context, clusters []string) event {
+	e := event{kind: evQueue}
+	for _, cluster := range clusters {
+		rows, err := d.o.Slurm.Queue(work, cluster)
+		if err != nil {
+			return event{kind: evQueue, err: err}
+		}
+		e.rows = append(e.rows, rows...)
+	}
+	return e
+}
+
+// ask asks scontrol, sacct and sinfo about one job.
+func (d *driver) ask(work context.Context, a action) event {
+	j := slurm.Job{ID: a.job.ID, Cluster: a.job.Routed}
+	got := answers{asked: a.ask}
+	if a.ask&outcome.AskControl != 0 {
+		got.control, got.ctlErr = d.o.Slurm.Control(work, j)
+	}
+	if a.ask&outcome.AskAccounting != 0 {
+		got.rows, got.rowErr = d.o.Slurm.Accounting(work, j.Cluster, []string{j.ID}, a.job.Intent.Add(-10*time.Minute))
+	}
+	if a.ask&outcome.AskNodes != 0 {
+		got.down, got.nodeErr = d.o.Slurm.DownNodes(work, j.Cluster, a.nodes)
+	}
+	return event{kind: evAnswers, answers: got}
+}
+
+// close brings home what an attempt has left and writes down how it ended.
+func (d *driver) close(work context.Context, a action) event {
+	d.readers.rest(work, a.there)
+	warning := d.bringHome(work, a)
+	o := a.outcome
+	if o.Outcome == rundir.OutcomeCancelled && a.job.Cancel == nil {
+		o.Reason += d.requested(a.job)
+	}
+	return event{kind: evClosed, outcome: o, warning: warning, err: writeOutcome(work, a.dir, o)}
+}
+
+// writeOutcome tries for as long as the run's record is tried.
+func writeOutcome(work context.Context, dir rundir.AttemptDir, o rundir.AttemptOutcome) error {
+	for tried := time.Duration(0); ; tried += writeAgain {
+		err := rundir.WriteJSON(dir.OutcomeFile(), o)
+		if err == nil || tried >= patience(err) || sleep(work, writeAgain) != nil {
+			return err
+		}
+	}
+}
+
+// bringHome collects the attempt's files from behind a login node, and leaves no
+// process of a local attempt behind. A connection that comes and goes is not a
+// lost attempt: it is tried for some minutes.
+func (d *driver) bringHome(work context.Context, a action) error {
+	if d.o.Backend == jobs.BackendLocal && a.job.ID != "" {
+		return jobs.KillLeft(a.job)
+	}
+	if d.o.Host.Shared() || a.job.ID == "" {
+		return nil
+	}
+	var err error
+	for i := range 8 {
+		_, err = collect.Gather(work, d.o.Host, string(a.there), string(a.dir), d.o.Collect)
+		if err == nil {
+			return nil
+		}
+		if d.stopping.Load() || errors.Is(err, fs.ErrNotExist) || errors.Is(err, collect.ErrIncomplete) {
+			break
+		}
+		if sleep(work, min(time.Minute, time.Second<<i)) != nil {
+			break
+		}
+	}
+	return fmt.Errorf("not everything could be collected from %s:%s, where it stays: %w", d.o.Host.Name(), a.there, err)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}

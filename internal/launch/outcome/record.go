@@ -1,0 +1,26 @@
+package outcome
+
+import (
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Record is the last word on an attempt, as it is written down: r is done. What no
+// source has dated is dated at.
+func Record(r Resolution, j rundir.Job, agent *rundir.AgentRecord, at time.Time) rundir.AttemptOutcome {
+	o := rundir.AttemptOutcome{
+		Schema: rundir.Schema, Outcome: r.Outcome, Phase: r.Phase, Confidence: r.Confidence, Reason: r.Reason, Finding: r.Finding,
+		JobID: j.ID, State: string(r.State), ExitCode: r.Exit, Nodes: r.Nodes, Queued: r.Queued, Started: r.Started, Ended: r.Ended,
+	}
+	if o.Ended.IsZero() {
+		o.Ended = at
+	}
+	if o.Queued == nil {
+		o.Queued = j.Submitted
+	}
+	if agent != nil && o.Started == nil {
+		o.Started = &agent.Started
+	}
+	return o
+}
