@@ -12,8 +12,6 @@ GO_BUILD := CGO_ENABLED=0 go build -trimpath
 PYTHON := PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3
 GOLANGCI_VERSION := 2.15.0
 DEMO_DIR := demo/$(shell date +%Y%m%d-%H%M%S)
-# -p 2: packages with clusters and stop-watches in them disturb each other beyond that.
-TEST_FLAGS := -race -shuffle=on -timeout 9m -p 2
 # Whole runs of the binary have packages of their own; elsewhere what needs a browser or a login node is told by its name.
 E2E_PACKAGES := ./cmd/ci-disagg/e2e ./cmd/ci-disagg/faults
 E2E_TESTS := ^Test(Browser|SSH)
@@ -42,12 +40,12 @@ test: setup test-python test-jenkins test-go ## all but the end-to-end tests, re
 
 .PHONY: test-go
 test-go:
-	go test $(TEST_FLAGS) -skip '$(E2E_TESTS)' $$(go list ./... | grep -vxF "$$(go list $(E2E_PACKAGES))")
+	.ci/gotest test -skip '$(E2E_TESTS)' $$(go list ./... | grep -vxF "$$(go list $(E2E_PACKAGES))")
 
 .PHONY: e2e
 e2e: setup ## the end-to-end tests: whole runs on a real Slurm, aborts by Jenkins, quick faults, a browser, a login node
-	go test $(TEST_FLAGS) $(E2E_PACKAGES)
-	go test $(TEST_FLAGS) -run '$(E2E_TESTS)' $$(grep -rlE --include=*_test.go 'func $(E2E_TESTS:^%=%)' internal | xargs -n1 dirname | sort -u | sed 's|^|./|')
+	.ci/gotest e2e $(E2E_PACKAGES)
+	.ci/gotest e2e-in-packages -run '$(E2E_TESTS)' $$(grep -rlE --include=*_test.go 'func $(E2E_TESTS:^%=%)' internal | xargs -n1 dirname | sort -u | sed 's|^|./|')
 
 .PHONY: test-python
 test-python: vectors
@@ -64,7 +62,7 @@ test-jenkins: ## the shared library, with Debian's groovy and the real binary, a
 
 .PHONY: lint-jenkins
 lint-jenkins: ## npm-groovy-lint, which needs Node 20 and a JDK
-	npx --yes npm-groovy-lint@15 --noserver --config $(CURDIR)/jenkins --failon info --output txt jenkins/vars/*.groovy jenkins/examples/*.Jenkinsfile
+	npx --yes npm-groovy-lint@15 --noserver --config $(CURDIR)/jenkins --failon info --output txt jenkins/vars/*.groovy jenkins/examples/*.Jenkinsfile Jenkinsfile
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint lint-jenkins ## golangci-lint, gofumpt, go vet, shellcheck, npm-groovy-lint
@@ -119,12 +117,17 @@ bench-report: ## render 200 cases with 90 days of history each: seconds and peak
 upstream-check: ## DIR=checkout: what we rely on in TensorRT-LLM, held against a checkout of it
 	@go run ./tools/upstreamcheck "$(DIR)"
 
+# module, version, module directory, package directory: what tools/notices reads
+MODULE_OF_PACKAGE := {{with .Module}}{{if not .Main}}{{.Path}}{{"\t"}}{{.Version}}{{"\t"}}{{.Dir}}{{"\t"}}{{$$.Dir}}{{end}}{{end}}
+
 .PHONY: release
-release: ## static binaries for amd64 and arm64 with checksums, in dist/
+release: ## static binaries for amd64 and arm64 with checksums and the licences of what is linked in, in dist/
 	rm -rf dist && mkdir dist
 	for arch in amd64 arm64; do GOOS=linux GOARCH=$$arch $(GO_BUILD) -ldflags "-s -w -X main.version=$$(cat jenkins/resources/ci-disagg/version)" -o dist/ci-disagg-linux-$$arch ./cmd/ci-disagg; done
+	{ go list -deps -f '$(MODULE_OF_PACKAGE)' ./cmd/ci-disagg | grep .; printf '%s\t' 'Go standard library' "$$(go env GOVERSION)" "$$(go env GOROOT)"; go env GOROOT; } \
+	  | go run ./tools/notices >dist/THIRD_PARTY_NOTICES.txt
 	cd dist && sha256sum ci-disagg-linux-* | tee SHA256SUMS
 
 .PHONY: clean
 clean: ## removes what the other targets made
-	rm -rf bin dist demo coverage
+	rm -rf bin dist demo coverage reports
