@@ -28,6 +28,9 @@ const (
 // copyResult is the small file in a copy that a caller reads back.
 const copyResult = "result.json"
 
+// resultSchema is the version of that file.
+const resultSchema = 1
+
 // result is copyResult: how the run ended, for a caller that has no use for the
 // whole verdict.json. Paths are relative to the copy; they are empty when there
 // is no report.
@@ -74,7 +77,7 @@ func (o *copyFlags) around(h host, verb func() error) error {
 	if _, statErr := os.Stat(file); statErr == nil {
 		return err
 	}
-	res := result{Schema: rundir.Schema, Tool: buildVersion(), ExitCode: exitUsage, Result: "error", Headline: err.Error()}
+	res := result{Schema: resultSchema, Tool: buildVersion(), ExitCode: exitUsage, Result: "error", Headline: err.Error()}
 	var end *endError
 	if errors.As(err, &end) {
 		res.ExitCode = end.code
@@ -136,7 +139,7 @@ func copyReport(dir string, from rundir.Dir, d report.Report) error {
 		left -= n
 	}
 	return rundir.WriteJSON(filepath.Join(dir, copyResult), result{
-		Schema: rundir.Schema, Tool: d.Tool, RunID: d.RunID, RunDir: string(from), ExitCode: d.ExitCode, Result: d.Result, Headline: d.Headline,
+		Schema: resultSchema, Tool: d.Tool, RunID: d.RunID, RunDir: string(from), ExitCode: d.ExitCode, Result: d.Result, Headline: d.Headline,
 		JUnit: "report/" + rundir.ReportJUnit, Summary: "report/" + rundir.ReportSummary, Index: "report/" + rundir.ReportIndex,
 	})
 }

@@ -103,17 +103,19 @@ func caseName(id string) string {
 
 // servers is how many servers of how many GPUs a case has: CTX 2x4 GEN 1x16.
 func servers(p rundir.Plan) string {
+	number, gpus := map[string]int{}, map[string]int{}
 	var out []string
-	for _, kind := range []struct{ name, kind string }{{"CTX", rundir.KindCtx}, {"GEN", rundir.KindGen}, {"AGG", rundir.KindAgg}} {
-		n, gpus := 0, 0
-		for _, r := range p.Roles {
-			if r.Kind == kind.kind {
-				n, gpus = n+1, r.GPUs()
-			}
+	for _, r := range rundir.InOrderShown(p.Roles) {
+		if r.GPUs() == 0 {
+			continue
 		}
-		if n > 0 {
-			out = append(out, fmt.Sprintf("%s %dx%d", kind.name, n, gpus))
+		if number[r.Group]++; number[r.Group] == 1 {
+			out = append(out, r.Group)
 		}
+		gpus[r.Group] = r.GPUs()
+	}
+	for i, group := range out {
+		out[i] = fmt.Sprintf("%s %dx%d", group, number[group], gpus[group])
 	}
 	return strings.Join(out, " ")
 }

@@ -32,12 +32,12 @@ type setting struct {
 func draw(rng *rand.Rand, c blame.Classes, set setting) timeline {
 	roles := []blame.Role{}
 	for i := range 1 + rng.IntN(3) {
-		roles = append(roles, blame.Role{Name: fmt.Sprintf("GEN_%d", i), Kind: "gen"})
+		roles = append(roles, blame.Role{Name: fmt.Sprintf("GEN_%d", i), Kind: "server"})
 	}
 	for i := range 1 + rng.IntN(3) {
-		roles = append(roles, blame.Role{Name: fmt.Sprintf("CTX_%d", i), Kind: "ctx"})
+		roles = append(roles, blame.Role{Name: fmt.Sprintf("CTX_%d", i), Kind: "server"})
 	}
-	roles = append(roles, blame.Role{Name: "DISAGG_SERVER", Kind: "server"}, blame.Role{Name: "BENCHMARK", Kind: "benchmark"})
+	roles = append(roles, blame.Role{Name: "DISAGG_SERVER", Kind: "router"}, blame.Role{Name: "BENCHMARK", Kind: "client"})
 	tl := timeline{ev: blame.Evidence{Classes: c, Roles: roles}, independent: map[string]bool{}}
 	root := rng.IntN(len(roles))
 	tl.root = roles[root].Name
@@ -54,8 +54,8 @@ func draw(rng *rand.Rand, c blame.Classes, set setting) timeline {
 			tl.fail(rng, set, i, died[i], true)
 			continue
 		}
-		notices := map[string]float64{"gen": 0.15, "ctx": 0.15, "server": 0.3, "benchmark": 0.7}[r.Kind]
-		if roles[root].Kind == "benchmark" {
+		notices := map[string]float64{"server": 0.15, "router": 0.3, "client": 0.7}[r.Kind]
+		if roles[root].Kind == "client" {
 			notices = 0 // nobody depends on the client
 		}
 		if at := 100.01 + rng.ExpFloat64()*0.3; rng.Float64() < notices && at < 100.5 {
@@ -82,7 +82,7 @@ func draw(rng *rand.Rand, c blame.Classes, set setting) timeline {
 // fail adds the end of a role and, if it speaks, its line.
 func (tl *timeline) fail(rng *rand.Rand, set setting, i int, when float64, own bool) {
 	r := tl.ev.Roles[i]
-	e := blame.Event{Role: r.Name, Kind: blame.RoleEnd, At: at(when + rng.NormFloat64()*set.noise), Exit: 1, Expected: r.Kind == "benchmark"}
+	e := blame.Event{Role: r.Name, Kind: blame.RoleEnd, At: at(when + rng.NormFloat64()*set.noise), Exit: 1, Expected: r.Kind == "client"}
 	text := refused
 	if own {
 		switch rng.IntN(6) {
@@ -97,7 +97,7 @@ func (tl *timeline) fail(rng *rand.Rand, set setting, i int, when float64, own b
 		case 4:
 			text = "E   torch.OutOfMemoryError: CUDA out of memory"
 		case 5:
-			if text = ""; r.Kind != "benchmark" {
+			if text = ""; r.Kind != "client" {
 				e.Exit = 0
 			}
 		}

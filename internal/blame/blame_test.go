@@ -23,11 +23,11 @@ func newBench(t testing.TB) *bench {
 	t.Helper()
 	b := &bench{ev: blame.Evidence{Classes: classes(t)}}
 	for _, r := range []blame.Role{
-		{Name: "GEN_0", Kind: "gen", Nodes: []string{"n1"}},
-		{Name: "GEN_1", Kind: "gen", Nodes: []string{"n2"}},
-		{Name: "CTX_0", Kind: "ctx", Nodes: []string{"n3"}},
-		{Name: "DISAGG_SERVER", Kind: "server", Nodes: []string{"n1"}},
-		{Name: "BENCHMARK", Kind: "benchmark", Nodes: []string{"n1"}},
+		{Name: "GEN_0", Kind: "server", Nodes: []string{"n1"}},
+		{Name: "GEN_1", Kind: "server", Nodes: []string{"n2"}},
+		{Name: "CTX_0", Kind: "server", Nodes: []string{"n3"}},
+		{Name: "DISAGG_SERVER", Kind: "router", Nodes: []string{"n1"}},
+		{Name: "BENCHMARK", Kind: "client", Nodes: []string{"n1"}},
 	} {
 		r.Started = start
 		b.ev.Roles = append(b.ev.Roles, r)

@@ -175,17 +175,17 @@ func (c *court) rank(e Event) int {
 	switch c.roles[e.Role].Kind {
 	case "precheck", "install":
 		return 0
-	case "gen", "ctx", "agg":
+	case "server", "task":
 		return 1
-	case "server":
+	case "router":
 		return 2
-	case "benchmark":
+	case "client":
 		return 3
 	}
 	return 2
 }
 
-func (c *court) isClient(role string) bool { return c.roles[role].Kind == "benchmark" }
+func (c *court) isClient(role string) bool { return c.roles[role].Kind == "client" }
 
 // root is the fatal event that the finding is about.
 func (c *court) root() (Event, bool) {

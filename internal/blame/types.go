@@ -104,7 +104,7 @@ type Evidence struct {
 // Role is what blame needs to know of a role.
 type Role struct {
 	Name     string
-	Kind     string // gen, ctx, server, benchmark, agg, precheck, install
+	Kind     string // install, precheck, server, router, client, task
 	Nodes    []string
 	Started  time.Time // zero = never
 	Address  string    // host:port of its server, as it published it; "" = unknown

@@ -46,8 +46,8 @@ func runDir(t *testing.T, edit func(*rundir.Plan), attempts ...attemptSpec) rund
 		Schema: rundir.Schema, Stage: "nightly", Case: rundir.Case{ID: caseID, Slug: "tiny", Mode: "e2e"},
 		Nodes: 2, GPUsPerNode: 4, AllocatedGPUs: 8, UsedGPUs: 4,
 		Roles: []rundir.RolePlan{
-			{Name: "GEN_0", Kind: rundir.KindGen, JUnit: true, Slice: []rundir.NodeShare{{Node: 0, Tasks: 4, GPUs: 4}}},
-			{Name: "BENCHMARK", Kind: rundir.KindBenchmark, JUnit: true, Slice: []rundir.NodeShare{{Node: 0, Tasks: 1}}},
+			{Name: "GEN_0", Kind: rundir.KindServer, JUnit: true, Slice: []rundir.NodeShare{{Node: 0, Tasks: 4, GPUs: 4}}},
+			{Name: "BENCHMARK", Kind: rundir.KindClient, JUnit: true, Slice: []rundir.NodeShare{{Node: 0, Tasks: 1}}},
 		},
 		Drain:    rundir.DrainRule{Role: "BENCHMARK"},
 		Expected: rundir.Expected{NodeIDs: []string{caseID}, Points: []rundir.Point{{Name: "con8", Concurrency: 8, Requests: 16}}},
@@ -73,12 +73,12 @@ func writeAttempt(t *testing.T, dir rundir.AttemptDir, spec attemptSpec) {
 	t.Helper()
 	ended := start.Add(time.Minute)
 	roles := []rundir.RoleRecord{
-		{Name: "GEN_0", Kind: rundir.KindGen, State: rundir.RoleEnded, Started: &start, Ended: &ended, Exit: spec.exit, Nodes: []string{"gpu0"}},
-		{Name: "BENCHMARK", Kind: rundir.KindBenchmark, State: rundir.RoleEnded, Started: &start, Ended: &ended, Nodes: []string{"gpu0"}},
+		{Name: "GEN_0", Kind: rundir.KindServer, State: rundir.RoleEnded, Started: &start, Ended: &ended, Exit: spec.exit, Nodes: []string{"gpu0"}},
+		{Name: "BENCHMARK", Kind: rundir.KindClient, State: rundir.RoleEnded, Started: &start, Ended: &ended, Nodes: []string{"gpu0"}},
 	}
 	drain := start.Add(50 * time.Second)
 	evidence, err := json.Marshal(blame.Evidence{
-		Roles: []blame.Role{{Name: "GEN_0", Kind: "gen"}, {Name: "BENCHMARK", Kind: "benchmark"}},
+		Roles: []blame.Role{{Name: "GEN_0", Kind: "server"}, {Name: "BENCHMARK", Kind: "client"}},
 		Events: []blame.Event{
 			{Role: "GEN_0", Kind: blame.RoleEnd, At: ended, Exit: spec.exit, Expected: spec.exit == 0, Drained: true},
 			{Role: "BENCHMARK", Kind: blame.RoleEnd, At: ended, Expected: true, Drained: true},

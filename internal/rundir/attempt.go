@@ -141,6 +141,12 @@ type RoleRecord struct {
 	Lines      []LogLine  `json:"lines,omitempty"`      // candidate lines for blame: first error, first match of each failure class
 }
 
+// RoleStatus is the file that a RoleRecord has of its own.
+type RoleStatus struct {
+	Schema int `json:"schema"`
+	RoleRecord
+}
+
 // TaskEnd is how one task of a step ended.
 type TaskEnd struct {
 	Task   int    `json:"task"` // SLURM_PROCID

@@ -25,5 +25,6 @@
 package rundir
 
 // Schema is the version of every record in the run directory. A reader refuses
-// records with a higher number instead of guessing at their meaning.
-const Schema = 1
+// records with a higher number instead of guessing at their meaning, and turns older
+// ones into today's.
+const Schema = 2

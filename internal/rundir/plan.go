@@ -1,5 +1,10 @@
 package rundir
 
+import (
+	"cmp"
+	"slices"
+)
+
 // Plan is everything known about one case before submission: a plain value,
 // stored as plan.json. The launch side renders it into a job, the agent follows
 // it, the report side compares what happened with it.
@@ -14,7 +19,7 @@ type Plan struct {
 	UsedGPUs      int  `json:"used_gpus"`       // GPUs that a role really computes on
 	LocalAgent    bool `json:"local,omitempty"` // planned for the local backend
 
-	Roles    []RolePlan `json:"roles"`               // in start order: GEN, CTX, DISAGG_SERVER, BENCHMARK, or AGG
+	Roles    []RolePlan `json:"roles"`               // in start order
 	PreRoles []RolePlan `json:"pre_roles,omitempty"` // prechecks, on the node slices of the roles they precede
 	Install  string     `json:"install,omitempty"`   // shell text run once per node before anything else
 
@@ -97,8 +102,12 @@ type Case struct {
 
 // RolePlan is one process group of the case: one srun step.
 type RolePlan struct {
-	Name    string      `json:"name"` // GEN_0, CTX_1, DISAGG_SERVER, BENCHMARK, AGG, GEN_0_PRECHECK
-	Kind    string      `json:"kind"` // one of the Kind constants
+	Name string `json:"name"` // a file name and a shell word: what the pipeline calls it
+	Kind string `json:"kind"` // one of the Kind constants
+	// Group is the name without its number: roles of a group are alike.
+	Group string `json:"group,omitempty"`
+	// Shown orders roles for people, smaller first; start order decides between equals.
+	Shown   int         `json:"shown,omitempty"`
 	Slice   []NodeShare `json:"slice"`
 	MPI     string      `json:"mpi,omitempty"` // srun --mpi=…; empty: no flag
 	Overlap bool        `json:"overlap,omitempty"`
@@ -112,15 +121,20 @@ type RolePlan struct {
 	JUnit   bool     `json:"junit"` // the role is expected to leave results.<procid>.xml
 }
 
-// Role kinds, which decide start order, liveness rules and blame preference.
+// The kinds of role. They decide when a role starts, which end of it is a failure,
+// and who is to blame where several failed at once.
 const (
-	KindGen       = "gen"
-	KindCtx       = "ctx"
-	KindServer    = "server"    // DISAGG_SERVER
-	KindBenchmark = "benchmark" // BENCHMARK
-	KindAgg       = "agg"
-	KindPrecheck  = "precheck"
+	KindInstall  = "install"  // the agent's own step before all roles, once per node
+	KindPrecheck = "precheck" // must end with 0 before the others start
+	KindServer   = "server"   // serves until the client is through
+	KindRouter   = "router"   // serves by passing on to servers
+	KindClient   = "client"   // measures servers; what it sees of a failure is second-hand
+	KindTask     = "task"     // does its work by itself and ends
 )
+
+// Works reports whether a role of the kind has work of its own to end, where servers
+// and routers only serve.
+func Works(kind string) bool { return kind == KindClient || kind == KindTask }
 
 // Tasks is the number of srun tasks of the role, over all its nodes.
 func (r RolePlan) Tasks() int {
@@ -138,6 +152,13 @@ func (r RolePlan) GPUs() int {
 		n += s.GPUs
 	}
 	return n
+}
+
+// InOrderShown is roles in the order for people.
+func InOrderShown(roles []RolePlan) []RolePlan {
+	out := slices.Clone(roles)
+	slices.SortStableFunc(out, func(a, b RolePlan) int { return cmp.Compare(a.Shown, b.Shown) })
+	return out
 }
 
 // NodeShare is a role's part of one allocated node.
@@ -179,7 +200,7 @@ type Ready struct {
 
 // DrainRule says how the agent learns that the client is through.
 type DrainRule struct {
-	Role       string `json:"role"`                  // the client role (BENCHMARK or AGG)
+	Role       string `json:"role"`                  // the client, or the task that is all there is
 	StatusFile string `json:"status_file,omitempty"` // under output/, "%j" as in Ready; or the role's end
 }
 

@@ -243,7 +243,7 @@ func (t *Tree) ReadJSON(path string, v any) error {
 	if err != nil {
 		return err
 	}
-	return decode(path, data, v)
+	return Decode(path, data, v)
 }
 
 // ReadAt is up to so many bytes of a file from offset on, nothing behind its end.
@@ -405,18 +405,23 @@ func (f treeFS) Stat(name string) (fs.FileInfo, error) {
 	return f.t.Lstat(path)
 }
 
-// decode reads a record. It refuses one of a newer schema.
-func decode(path string, data []byte, v any) error {
+// Decode reads the record that was found at path into v. It refuses one of a newer
+// schema and turns an older one into today's.
+func Decode(path string, data []byte, v any) error {
 	var head struct {
 		Schema int `json:"schema"`
 	}
-	if err := json.Unmarshal(data, &head); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	if head.Schema > Schema {
+	err := json.Unmarshal(data, &head)
+	if err == nil && head.Schema > Schema {
 		return fmt.Errorf("%s: schema %d is newer than this ci-disagg understands (%d)", path, head.Schema, Schema)
 	}
-	if err := json.Unmarshal(data, v); err != nil {
+	if err == nil {
+		err = json.Unmarshal(data, v)
+	}
+	if err == nil && head.Schema < Schema {
+		err = upgrade(v)
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil

@@ -134,7 +134,7 @@ func planRules(p rundir.Plan) []blame.Rule {
 func specs(p rundir.Plan) []stepSpec {
 	var out []stepSpec
 	if script.NeedsInstall(p) {
-		out = append(out, stepSpec{role: rundir.RolePlan{Name: "INSTALL", Kind: "install"}, install: true})
+		out = append(out, stepSpec{role: rundir.RolePlan{Name: "INSTALL", Kind: rundir.KindInstall}, install: true})
 	}
 	for _, r := range p.PreRoles {
 		out = append(out, stepSpec{role: r})

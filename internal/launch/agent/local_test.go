@@ -56,13 +56,13 @@ func testPlan() rundir.Plan {
 			Ready: rundir.Ready{AddressFile: "hostnames/" + name + ".txt", HTTPPath: "/health"},
 		}
 	}
-	router := server("DISAGG_SERVER", rundir.KindServer, 0, 1)
+	router := server("DISAGG_SERVER", rundir.KindRouter, 0, 1)
 	router.Overlap = true
 	return rundir.Plan{
-		Schema: 1, Case: rundir.Case{ID: "test_e2e[x]", Slug: "x"}, Nodes: 2, GPUsPerNode: 4, LocalAgent: true,
+		Schema: rundir.Schema, Case: rundir.Case{ID: "test_e2e[x]", Slug: "x"}, Nodes: 2, GPUsPerNode: 4, LocalAgent: true,
 		Roles: []rundir.RolePlan{
-			server("GEN_0", rundir.KindGen, 0, 1), server("CTX_0", rundir.KindCtx, 1, 1), router,
-			{Name: "BENCHMARK", Kind: rundir.KindBenchmark, Command: "client", Overlap: true, Slice: []rundir.NodeShare{{Node: 0, Tasks: 1}}},
+			server("GEN_0", rundir.KindServer, 0, 1), server("CTX_0", rundir.KindServer, 1, 1), router,
+			{Name: "BENCHMARK", Kind: rundir.KindClient, Command: "client", Overlap: true, Slice: []rundir.NodeShare{{Node: 0, Tasks: 1}}},
 		},
 		Budgets:     rundir.Budgets{Setup: dur("5m"), Ready: dur("5m"), Benchmark: dur("10m"), Drain: dur("5m"), Job: dur("15m")},
 		Grace:       dur("1s"),
@@ -420,7 +420,7 @@ func TestWhatCannotBegin(t *testing.T) {
 	t.Parallel()
 	o := Options{Dir: rundir.AttemptDir(t.TempDir()), PID: 1, Now: time.Now, Stdout: &syncBuffer{}}
 	require.ErrorContains(t, Run(t.Context(), o), "plan.json")
-	require.NoError(t, rundir.WriteJSON(o.Dir.PlanFile(), rundir.Plan{Schema: 1}))
+	require.NoError(t, rundir.WriteJSON(o.Dir.PlanFile(), rundir.Plan{Schema: rundir.Schema}))
 	require.ErrorContains(t, Run(t.Context(), o), "no roles")
 	plan := testPlan()
 	plan.LocalAgent = false
@@ -444,7 +444,7 @@ func TestRestartIsRefused(t *testing.T) {
 	}
 	writeAttempt(t, o.Dir, plan, scenario{})
 	first := rundir.AgentRecord{
-		Schema: 1, JobID: "7", Phase: rundir.PhaseBenchmark, Timeline: []rundir.Event{{What: "earlier"}},
+		Schema: rundir.Schema, JobID: "7", Phase: rundir.PhaseBenchmark, Timeline: []rundir.Event{{What: "earlier"}},
 		End: &rundir.AgentEnd{Outcome: rundir.OutcomeCancelled, Reason: "what a requeue looks like to the first start"},
 	}
 	require.NoError(t, rundir.WriteJSON(o.Dir.AgentFile(), first))

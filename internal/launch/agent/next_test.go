@@ -36,10 +36,10 @@ func testState(edit func(*state)) state {
 	for _, r := range []role{
 		{name: "INSTALL", kind: "install", wave: waveInstall},
 		{name: "GEN_0_PRECHECK", kind: "precheck", wave: wavePre},
-		{name: "GEN_0", kind: "gen", wave: waveMain, conditional: true},
-		{name: "CTX_0", kind: "ctx", wave: waveMain, conditional: true},
-		{name: "DISAGG_SERVER", kind: "server", wave: waveMain, conditional: true},
-		{name: "BENCHMARK", kind: "benchmark", wave: waveMain},
+		{name: "GEN_0", kind: "server", wave: waveMain, conditional: true},
+		{name: "CTX_0", kind: "server", wave: waveMain, conditional: true},
+		{name: "DISAGG_SERVER", kind: "router", wave: waveMain, conditional: true},
+		{name: "BENCHMARK", kind: "client", wave: waveMain},
 	} {
 		r.state = rundir.RolePending
 		s.roles = append(s.roles, r)
@@ -378,7 +378,7 @@ func TestNext(t *testing.T) {
 21 ended BENCHMARK 143
 25.5 tick -> KILL GEN_0
 55 tick
-55.5 tick -> collect`, edit: func(s *state) { s.roles[ctx].kind = "benchmark" }},
+55.5 tick -> collect`, edit: func(s *state) { s.roles[ctx].kind = "client" }},
 		{name: "the disk is full", outcome: rundir.OutcomeInfra, script: serving + `
 20 broken -> TERM GEN_0, TERM CTX_0, TERM DISAGG_SERVER, TERM BENCHMARK
 21 ended GEN_0 143

@@ -82,7 +82,7 @@ func (r *recorder) write(s snapshot) error {
 		if old, ok := r.roles[role.Name]; ok && reflect.DeepEqual(old, role) {
 			continue
 		}
-		if err := rundir.WriteJSON(r.dir.RoleStatus(role.Name), role); err != nil {
+		if err := rundir.WriteJSON(r.dir.RoleStatus(role.Name), rundir.RoleStatus{Schema: rundir.Schema, RoleRecord: role}); err != nil {
 			errs = append(errs, err)
 			continue
 		}

@@ -102,8 +102,8 @@ func addCase(o *Options, id, gen, client string) {
 	p := rundir.Plan{
 		Schema: rundir.Schema, Case: rundir.Case{ID: id, Slug: rundir.Slug(id), Mode: "e2e"}, Nodes: 1, LocalAgent: o.Backend == jobs.BackendLocal,
 		Roles: []rundir.RolePlan{
-			{Name: "GEN_0", Kind: rundir.KindGen, Slice: []rundir.NodeShare{{Tasks: 1}}, Command: gen},
-			{Name: "BENCHMARK", Kind: rundir.KindBenchmark, Slice: []rundir.NodeShare{{Tasks: 1}}, Overlap: true, Command: client},
+			{Name: "GEN_0", Kind: rundir.KindServer, Slice: []rundir.NodeShare{{Tasks: 1}}, Command: gen},
+			{Name: "BENCHMARK", Kind: rundir.KindClient, Slice: []rundir.NodeShare{{Tasks: 1}}, Overlap: true, Command: client},
 		},
 		Grace: rundir.Duration(2 * time.Second), Drain: rundir.DrainRule{Role: "BENCHMARK", StatusFile: "status.txt"},
 		Budgets: rundir.Budgets{Job: rundir.Duration(15 * time.Minute), Drain: rundir.Duration(time.Minute)},

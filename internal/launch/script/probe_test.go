@@ -282,7 +282,7 @@ func checkRole(t *testing.T, dir string, p rundir.Plan, r rundir.RolePlan, nodes
 		require.Equal(t, r.Name, a.Role)
 		require.Equal(t, filepath.Base(f), "account."+a.Proc+".json")
 		perNode[a.Node]++
-		require.Equal(t, r.Kind != rundir.KindServer && r.Kind != rundir.KindBenchmark, a.Launched, "the launcher is kept for workers only")
+		require.Equal(t, r.Kind != rundir.KindRouter && r.Kind != rundir.KindClient, a.Launched, "the launcher is kept for workers only")
 		require.Equal(t, p.Workdir, a.Dir)
 		require.Equal(t, []string{
 			p.Case.ID, "-k", awkward, "-m", "two  blanks",
@@ -320,7 +320,7 @@ func checkEnvironment(t *testing.T, dir string, p rundir.Plan, r rundir.RolePlan
 		require.True(t, slices.ContainsFunc(a.Env, func(e string) bool { return strings.HasPrefix(e, "PMIX_RANK=") }))
 	}
 	_, aggregated := want["DISAGG_SERVING_TYPE"]
-	require.Equal(t, r.Kind != rundir.KindAgg, aggregated)
+	require.Equal(t, r.Kind != rundir.KindTask, aggregated)
 }
 
 func readJSON(path string, v any) error {

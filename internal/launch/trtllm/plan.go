@@ -10,6 +10,15 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
+// The names by which upstream's test knows its roles. Those of workers are numbered.
+const (
+	groupGen   = "GEN"
+	groupCtx   = "CTX"
+	groupAgg   = "AGG"
+	roleRouter = "DISAGG_SERVER"
+	roleClient = "BENCHMARK"
+)
+
 // casesDir is where --output-dir points: the test adds the case's name to it,
 // and that name leads to the attempt's output directory.
 const casesDir = "by-case"
@@ -207,14 +216,15 @@ func (k *kase) fill(p *rundir.Plan) {
 func (k *kase) roles(l layout) []rundir.RolePlan {
 	if !k.g.roles {
 		return []rundir.RolePlan{{
-			Name: "AGG", Kind: rundir.KindAgg, Slice: l.agg, MPI: k.mpi(), JUnit: true,
+			Name: groupAgg, Kind: rundir.KindTask, Group: groupAgg, Slice: l.agg, MPI: k.mpi(), JUnit: true,
 			Command: k.cmds.agg, Env: k.env.agg.vars,
 		}}
 	}
 	var out []rundir.RolePlan
 	trt := k.r.set.OutputLayout == LayoutTRTLLM
-	worker := func(name, kind, command string, slice []rundir.NodeShare, env []rundir.EnvVar) {
-		r := rundir.RolePlan{Name: name, Kind: kind, Slice: slice, MPI: k.mpi(), JUnit: true, Before: k.cmds.before, Command: command}
+	worker := func(group string, i, shown int, command string, slice []rundir.NodeShare, env []rundir.EnvVar) {
+		name := fmt.Sprintf("%s_%d", group, i)
+		r := rundir.RolePlan{Name: name, Kind: rundir.KindServer, Group: group, Shown: shown, Slice: slice, MPI: k.mpi(), JUnit: true, Before: k.cmds.before, Command: command}
 		r.Env = append([]rundir.EnvVar{{Name: roleVariable, Value: name}}, env...)
 		if trt {
 			r.Ready = rundir.Ready{AddressFile: "hostnames-%j-0/" + name + ".txt"}
@@ -222,23 +232,23 @@ func (k *kase) roles(l layout) []rundir.RolePlan {
 		out = append(out, r)
 	}
 	for i, s := range l.gen {
-		worker(fmt.Sprintf("GEN_%d", i), rundir.KindGen, k.cmds.gen, s, k.env.gen.vars)
+		worker(groupGen, i, 2, k.cmds.gen, s, k.env.gen.vars)
 	}
 	for i, s := range l.ctx {
-		worker(fmt.Sprintf("CTX_%d", i), rundir.KindCtx, k.cmds.ctx, s, k.env.ctx.vars)
+		worker(groupCtx, i, 1, k.cmds.ctx, s, k.env.ctx.vars)
 	}
-	single := func(name, kind, command string, env []rundir.EnvVar, ready rundir.Ready) {
+	single := func(name, kind string, shown int, command string, env []rundir.EnvVar, ready rundir.Ready) {
 		out = append(out, rundir.RolePlan{
-			Name: name, Kind: kind, Slice: []rundir.NodeShare{{Node: 0, Tasks: 1}}, Overlap: true, JUnit: true, Command: command,
+			Name: name, Kind: kind, Group: name, Shown: shown, Slice: []rundir.NodeShare{{Node: 0, Tasks: 1}}, Overlap: true, JUnit: true, Command: command,
 			Env: append([]rundir.EnvVar{{Name: roleVariable, Value: name}}, env...), Ready: ready,
 		})
 	}
 	ready := rundir.Ready{}
 	if trt {
-		ready = rundir.Ready{AddressFile: "hostnames-%j-0/DISAGG_SERVER.0.addr", HTTPPath: "/health"}
+		ready = rundir.Ready{AddressFile: "hostnames-%j-0/" + roleRouter + ".0.addr", HTTPPath: "/health"}
 	}
-	single("DISAGG_SERVER", rundir.KindServer, k.cmds.server, k.env.server.vars, ready)
-	single("BENCHMARK", rundir.KindBenchmark, k.cmds.benchmark, k.env.benchmark.vars, rundir.Ready{})
+	single(roleRouter, rundir.KindRouter, 3, k.cmds.server, k.env.server.vars, ready)
+	single(roleClient, rundir.KindClient, 4, k.cmds.benchmark, k.env.benchmark.vars, rundir.Ready{})
 	return out
 }
 
@@ -249,16 +259,16 @@ func (k *kase) preRoles(roles []rundir.RolePlan) []rundir.RolePlan {
 	}
 	var out []rundir.RolePlan
 	for _, r := range roles {
-		if r.Kind != rundir.KindGen && r.Kind != rundir.KindCtx {
+		if r.Kind != rundir.KindServer {
 			continue
 		}
 		pre := r
-		pre.Name, pre.Kind, pre.JUnit, pre.Ready = r.Name+"_PRECHECK", rundir.KindPrecheck, false, rundir.Ready{}
-		kind, i, _ := strings.Cut(r.Name, "_")
+		pre.Name, pre.Kind, pre.Shown, pre.JUnit, pre.Ready = r.Name+"_PRECHECK", rundir.KindPrecheck, 0, false, rundir.Ready{}
+		i := strings.TrimPrefix(r.Name, r.Group+"_")
 		pre.Env = slices.Clone(r.Env)
-		pre.Env[0].Value = kind + "_PRECHECK_" + i // the name that upstream's precheck reads
+		pre.Env[0].Value = r.Group + "_PRECHECK_" + i // the name that upstream's precheck reads
 		pre.Command = k.cmds.genPrecheck
-		if r.Kind == rundir.KindCtx {
+		if r.Group == groupCtx {
 			pre.Command = k.cmds.ctxPrecheck
 		}
 		out = append(out, pre)
@@ -305,21 +315,21 @@ func (k *kase) layoutNames(p *rundir.Plan) {
 	p.Links = []rundir.Link{{Path: casesDir + "/" + k.id.kase, Target: "../output"}}
 	if !k.g.roles {
 		if k.mode == ModeGenNoContext {
-			p.OutputNames = map[string]string{"AGG": "gen_server_0.log"}
-			p.DoneNames = map[string]string{"AGG": "gen_server_0.done"}
+			p.OutputNames = map[string]string{groupAgg: "gen_server_0.log"}
+			p.DoneNames = map[string]string{groupAgg: "gen_server_0.done"}
 		}
 		return
 	}
 	p.OutputNames, p.DoneNames = map[string]string{}, map[string]string{}
 	p.Drain.StatusFile = "benchmark_status.0.txt"
 	for _, r := range p.Roles {
-		switch r.Kind {
-		case rundir.KindGen:
-			i := strings.TrimPrefix(r.Name, "GEN_")
+		i := strings.TrimPrefix(r.Name, r.Group+"_")
+		switch r.Group {
+		case groupGen:
 			p.OutputNames[r.Name], p.DoneNames[r.Name] = "gen_server_"+i+".log", "gen_server_"+i+".done"
-		case rundir.KindCtx:
-			p.OutputNames[r.Name] = "ctx_server_" + strings.TrimPrefix(r.Name, "CTX_") + ".log"
-		case rundir.KindServer:
+		case groupCtx:
+			p.OutputNames[r.Name] = "ctx_server_" + i + ".log"
+		case roleRouter:
 			p.OutputNames[r.Name] = "disagg_server.log"
 		}
 	}

@@ -150,11 +150,11 @@ func TestResourcesOfTheRealConfigs(t *testing.T) {
 		require.Equal(t, w.ctx*w.ctxGPUs+w.gen*w.genGPUs, p.UsedGPUs, stem)
 		checkSlices(t, p)
 		for _, r := range p.Roles {
-			switch r.Kind {
-			case rundir.KindCtx:
+			switch r.Group {
+			case groupCtx:
 				require.Equal(t, w.ctxGPUs, r.GPUs(), stem)
 				require.Equal(t, w.ctxGPUs, r.Tasks(), stem)
-			case rundir.KindGen:
+			case groupGen:
 				require.Equal(t, w.genGPUs, r.GPUs(), stem)
 				require.Equal(t, w.genGPUs, r.Tasks(), stem)
 			}

@@ -31,8 +31,8 @@ const (
 // attempt and the throughput got worse.
 func example(t *testing.T) Input {
 	t.Helper()
-	ctx, gen := stoppedRole("CTX_0", rundir.KindCtx, 0, 413), role("GEN_0", rundir.KindGen, 0, 411.9, 137)
-	srv, client := stoppedRole("DISAGG_SERVER", rundir.KindServer, 0, 413), role("BENCHMARK", rundir.KindBenchmark, 0, 412.6, 1)
+	ctx, gen := stoppedRole("CTX_0", rundir.KindServer, 0, 413), role("GEN_0", rundir.KindServer, 0, 411.9, 137)
+	srv, client := stoppedRole("DISAGG_SERVER", rundir.KindRouter, 0, 413), role("BENCHMARK", rundir.KindClient, 0, 412.6, 1)
 	gen.OOM, gen.Nodes = true, []string{"gb-n07"}
 	gen.Tail = []string{"loading weights", "RuntimeError: CUDA out of memory"}
 	leave(t, &client, 0, pytestDoc(412.1, testCase(node1, 412.118, `<failure message="RuntimeError: Failed requests: 37">its own traceback</failure>`)))
@@ -47,11 +47,11 @@ func example(t *testing.T) Input {
 		},
 	}
 	second := Run{Attempt: 1, Counts: true, JobID: "778124", Outcome: rundir.OutcomePassed, Started: at(500), Ended: at(913.402)}
-	for _, r := range []Role{role("GEN_0", rundir.KindGen, 500, 801, 0), role("CTX_0", rundir.KindCtx, 500, 801, 0), role("DISAGG_SERVER", rundir.KindServer, 500, 801, 0)} {
+	for _, r := range []Role{role("GEN_0", rundir.KindServer, 500, 801, 0), role("CTX_0", rundir.KindServer, 500, 801, 0), role("DISAGG_SERVER", rundir.KindRouter, 500, 801, 0)} {
 		leave(t, &r, 0, pytestDoc(298, testCase(node2, 298, "")))
 		second.Roles = append(second.Roles, r)
 	}
-	client2 := role("BENCHMARK", rundir.KindBenchmark, 500, 799, 0)
+	client2 := role("BENCHMARK", rundir.KindClient, 500, 799, 0)
 	leave(t, &client2, 0, pytestDoc(298.5,
 		testCase(node2, 0.1, `<failure type="AssertionError" message="Failed requests: 3">E  AssertionError: Failed requests: 3</failure>`), testCase(node2, 298.441, "")))
 	second.Roles = append(second.Roles, client2)
@@ -199,7 +199,7 @@ func TestLifecycle(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client, gen := role("BENCHMARK", rundir.KindBenchmark, 0, 9, 0), role("GEN_0", rundir.KindGen, 0, 9, tt.exit)
+			client, gen := role("BENCHMARK", rundir.KindClient, 0, 9, 0), role("GEN_0", rundir.KindServer, 0, 9, tt.exit)
 			pass(t, &client)
 			tt.change(t, &gen)
 			outcome := rundir.OutcomePassed
@@ -228,7 +228,7 @@ func TestLifecycle(t *testing.T) {
 func TestVerdict(t *testing.T) {
 	t.Parallel()
 	both := func(t *testing.T) (client, gen Role) {
-		client, gen = role("BENCHMARK", rundir.KindBenchmark, 0, 9, 0), role("GEN_0", rundir.KindGen, 0, 9, 0)
+		client, gen = role("BENCHMARK", rundir.KindClient, 0, 9, 0), role("GEN_0", rundir.KindServer, 0, 9, 0)
 		leave(t, &client, 0, pytestDoc(1, testCase(node1, 7, "")))
 		leave(t, &gen, 0, pytestDoc(1, testCase(node1, 8, "")))
 		return client, gen
@@ -275,7 +275,7 @@ func TestVerdict(t *testing.T) {
 	})
 	t.Run("cancelled", func(t *testing.T) {
 		t.Parallel()
-		client, gen := stoppedRole("BENCHMARK", rundir.KindBenchmark, 0, 9), stoppedRole("GEN_0", rundir.KindGen, 0, 9)
+		client, gen := stoppedRole("BENCHMARK", rundir.KindClient, 0, 9), stoppedRole("GEN_0", rundir.KindServer, 0, 9)
 		f := &rundir.Finding{Kind: "cancelled", Class: "infra", Message: "cancelled by uid 1000", Collateral: map[string]string{"BENCHMARK": "stopped", "GEN_0": "stopped"}}
 		sum, out := mergeRun(t, simple(client, gen, f, rundir.OutcomeCancelled), Options{})
 		require.Equal(t, 2, sum.Counts.Red())
@@ -285,14 +285,14 @@ func TestVerdict(t *testing.T) {
 	})
 	t.Run("the job's fault, and nobody says what it did to the roles", func(t *testing.T) {
 		t.Parallel()
-		client, gen := role("BENCHMARK", rundir.KindBenchmark, 0, 9, 143), stoppedRole("GEN_0", rundir.KindGen, 0, 9)
+		client, gen := role("BENCHMARK", rundir.KindClient, 0, 9, 143), stoppedRole("GEN_0", rundir.KindServer, 0, 9)
 		f := &rundir.Finding{Kind: "requeued", Class: "infra", Message: "Slurm put the job back into the queue"}
 		in := simple(client, gen, f, rundir.OutcomeInfra)
 		for _, name := range []string{"CTX_0", "DISAGG_SERVER"} { // seen running last, and not at all
 			in.Cases[0].Runs[0].Roles = append(in.Cases[0].Runs[0].Roles, Role{RoleRecord: rundir.RoleRecord{Name: name, State: rundir.RoleRunning}})
 		}
 		in.Cases[0].Runs[0].Roles[3].State = rundir.RoleNeverStarted
-		unlaunched := role("CTX_1", rundir.KindCtx, 0, 1, 213)
+		unlaunched := role("CTX_1", rundir.KindServer, 0, 1, 213)
 		unlaunched.Error, unlaunched.JUnit = "srun ended with 213: Slurm could not run the step", false
 		in.Cases[0].Runs[0].Roles = append(in.Cases[0].Runs[0].Roles, unlaunched)
 		sum, out := mergeRun(t, in, Options{})
@@ -303,7 +303,7 @@ func TestVerdict(t *testing.T) {
 	})
 	t.Run("the install step failed: nobody else was started", func(t *testing.T) {
 		t.Parallel()
-		client, gen := role("BENCHMARK", rundir.KindBenchmark, 0, 9, 0), role("GEN_0", rundir.KindGen, 0, 9, 0)
+		client, gen := role("BENCHMARK", rundir.KindClient, 0, 9, 0), role("GEN_0", rundir.KindServer, 0, 9, 0)
 		client.State, gen.State = rundir.RoleNeverStarted, rundir.RoleNeverStarted
 		f := &rundir.Finding{Root: "INSTALL", Kind: "install-failed", Class: "infra", Message: "[INSTALL] exit 7"}
 		in := simple(client, gen, f, rundir.OutcomeInfra)
@@ -317,7 +317,7 @@ func TestVerdict(t *testing.T) {
 	})
 	t.Run("a role that failed by itself stays red beside the job's fault", func(t *testing.T) {
 		t.Parallel()
-		client, gen := stoppedRole("BENCHMARK", rundir.KindBenchmark, 0, 9), role("GEN_0", rundir.KindGen, 0, 9, 1)
+		client, gen := stoppedRole("BENCHMARK", rundir.KindClient, 0, 9), role("GEN_0", rundir.KindServer, 0, 9, 1)
 		f := &rundir.Finding{Kind: "cancelled", Class: "infra", Message: "cancelled"}
 		_, out := mergeRun(t, simple(client, gen, f, rundir.OutcomeCancelled), Options{})
 		require.True(t, find(t, out, "s.lifecycle", "GEN_0").Status().Red())
@@ -343,7 +343,7 @@ func TestVerdict(t *testing.T) {
 	})
 	t.Run("nothing proven", func(t *testing.T) {
 		t.Parallel()
-		client, gen := role("BENCHMARK", rundir.KindBenchmark, 0, 9, 1), role("GEN_0", rundir.KindGen, 0, 9, 134)
+		client, gen := role("BENCHMARK", rundir.KindClient, 0, 9, 1), role("GEN_0", rundir.KindServer, 0, 9, 134)
 		leave(t, &client, 0, pytestDoc(1, testCase(node1, 1, `<failure message="boom">tb</failure>`)))
 		sum, _ := mergeRun(t, simple(client, gen, nil, rundir.OutcomeTestFailed), Options{})
 		require.Equal(t, "ci-disagg.unattributed", sum.Cases[0].Type)
@@ -351,7 +351,7 @@ func TestVerdict(t *testing.T) {
 	})
 	t.Run("hang", func(t *testing.T) {
 		t.Parallel()
-		client, gen := stoppedRole("BENCHMARK", rundir.KindBenchmark, 0, 9), stoppedRole("GEN_0", rundir.KindGen, 0, 9)
+		client, gen := stoppedRole("BENCHMARK", rundir.KindClient, 0, 9), stoppedRole("GEN_0", rundir.KindServer, 0, 9)
 		f := &rundir.Finding{Root: "GEN_0", Class: "unknown", Kind: "hang", Message: "[GEN_0] no output for 10m0s", Collateral: map[string]string{"BENCHMARK": "stopped"}}
 		sum, out := mergeRun(t, simple(client, gen, f, rundir.TimeoutOf(rundir.PhaseReady)), Options{})
 		require.Equal(t, 2, sum.Counts.Red())
@@ -389,7 +389,7 @@ func TestVerdict(t *testing.T) {
 	})
 	t.Run("one role", func(t *testing.T) {
 		t.Parallel()
-		agg := role("AGG", rundir.KindAgg, 0, 9, 1)
+		agg := role("AGG", rundir.KindTask, 0, 9, 1)
 		leave(t, &agg, 0, pytestDoc(1, testCase(node1, 1, `<failure message="ValueError: x">tb</failure>`)))
 		in := Input{Stage: "s", Cases: []Case{{NodeID: node1, Slug: "x", Runs: []Run{{Counts: true, Outcome: rundir.OutcomeTestFailed, Roles: []Role{agg}}}}}}
 		sum, _ := mergeRun(t, in, Options{})
@@ -425,7 +425,7 @@ func TestVerdict(t *testing.T) {
 func TestRanksAndRepetitions(t *testing.T) {
 	t.Parallel()
 	run := func(rep, attempt int, counts bool, results ...string) Run {
-		gen, client := role("GEN_0", rundir.KindGen, 0, 9, 0), role("BENCHMARK", rundir.KindBenchmark, 0, 9, 0)
+		gen, client := role("GEN_0", rundir.KindServer, 0, 9, 0), role("BENCHMARK", rundir.KindClient, 0, 9, 0)
 		leave(t, &client, 0, pytestDoc(1, testCase(node1, 1, "")))
 		outcome := rundir.OutcomePassed
 		for rank, inner := range results {
@@ -456,7 +456,7 @@ func TestRanksAndRepetitions(t *testing.T) {
 
 func TestEvidence(t *testing.T) {
 	t.Parallel()
-	gen, client := role("GEN_0", rundir.KindGen, 0, 100, 0), role("BENCHMARK", rundir.KindBenchmark, 0, 50, 1)
+	gen, client := role("GEN_0", rundir.KindServer, 0, 100, 0), role("BENCHMARK", rundir.KindClient, 0, 50, 1)
 	gen.Expected, client.Expected = []string{node1}, []string{node1}
 	leave(t, &client, 0, pytestDoc(20,
 		testCase("a.py::t0", 4, `<failure message="flaky"/>`), testCase("a.py::t0", 5, ""),

@@ -70,9 +70,9 @@ def test_skip():
 	validate(t, out)
 
 	run(9, "--junit-xml=b.xml", "exits")
-	client := role("BENCHMARK", "benchmark", 0, 9, 9)
+	client := role("BENCHMARK", "client", 0, 9, 9)
 	client.Files = []File{{Path: filepath.Join(dir, "b.xml"), Shown: "results.0.xml"}}
-	gen := role("GEN_0", "gen", 0, 9, 0)
+	gen := role("GEN_0", "server", 0, 9, 0)
 	leave(t, &gen, 0, pytestDoc(1, testCase("exits/test_exit.py::test_b", 1, "")))
 	in := simple(client, gen, nil, "test_failed")
 	in.Cases[0].NodeID = "exits/test_exit.py::test_b"

@@ -70,7 +70,7 @@ func (m *merger) readRole(ci, ri, i int) error {
 // leftByForce reports whether a server was ended after a client that passed, because it did not leave by itself: it could
 // not report, and its end says so.
 func leftByForce(r Run, role *Role) bool {
-	return r.Outcome == rundir.OutcomePassed && role.StoppedBy != "" && role.Kind != rundir.KindBenchmark && role.Kind != rundir.KindAgg
+	return r.Outcome == rundir.OutcomePassed && role.StoppedBy != "" && !rundir.Works(role.Kind)
 }
 
 func sortedFiles(files []File) []File {

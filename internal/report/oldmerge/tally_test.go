@@ -17,8 +17,8 @@ func TestErrorOfASuiteIsRed(t *testing.T) {
 		`<testsuites><testsuite name="pytest">` + testCase(node1, 1, "") + `<error message="the fixture died">at x</error></testsuite></testsuites>`,
 		`<testsuites><testsuite name="pytest">` + testCase(node1, 1, "") + `</testsuite><failure message="the fixture died">at x</failure></testsuites>`,
 	} {
-		client := role("BENCHMARK", rundir.KindBenchmark, 1, 9, 0)
-		gen := role("GEN_0", rundir.KindGen, 0, 10, 0)
+		client := role("BENCHMARK", rundir.KindClient, 1, 9, 0)
+		gen := role("GEN_0", rundir.KindServer, 0, 10, 0)
 		leave(t, &client, 0, pytestDoc(8, testCase(node1, 8, "")))
 		leave(t, &gen, 0, doc)
 		in := simple(client, gen, nil, rundir.OutcomePassed)

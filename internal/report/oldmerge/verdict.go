@@ -343,7 +343,7 @@ func (m *merger) verdictTime(ci int) time.Duration {
 		return 0
 	}
 	for i, role := range c.Runs[ri].Roles {
-		if role.Kind == rundir.KindBenchmark || role.Kind == rundir.KindAgg {
+		if rundir.Works(role.Kind) {
 			if p := m.cases[ci].runs[ri].roles[i].primary; p != nil {
 				return p.Time
 			}

@@ -83,10 +83,10 @@ func attempt(c report.CaseReport, rep, number int) report.AttemptReport {
 		a.Timeline = append(a.Timeline, rundir.Event{At: *at(bounds[i]), What: "phase " + string(p)})
 	}
 	for i, r := range []struct{ name, kind, node string }{
-		{"GEN_0", rundir.KindGen, "gb200-r1-n1"},
-		{"CTX_0", rundir.KindCtx, "gb200-r1-n3"},
-		{"DISAGG_SERVER", rundir.KindServer, "gb200-r1-n1"},
-		{"BENCHMARK", rundir.KindBenchmark, "gb200-r1-n1"},
+		{"GEN_0", rundir.KindServer, "gb200-r1-n1"},
+		{"CTX_0", rundir.KindServer, "gb200-r1-n3"},
+		{"DISAGG_SERVER", rundir.KindRouter, "gb200-r1-n1"},
+		{"BENCHMARK", rundir.KindClient, "gb200-r1-n1"},
 	} {
 		role := report.RoleReport{Status: "passed", Tail: []string{"collecting ... collected 1 item", "PASSED [100%]"}}
 		role.RoleRecord = rundir.RoleRecord{

@@ -155,7 +155,7 @@ func (g *gantt) bar(r report.RoleReport, end time.Time, y int) {
 	x0, x2 := g.x(*r.Started), g.x(end)
 	x1 := x2
 	switch {
-	case r.Kind == rundir.KindBenchmark || r.Kind == rundir.KindAgg:
+	case rundir.Works(r.Kind):
 		x1 = x0 // it serves nobody, so it has no start-up to wait for
 	case r.Ready != nil:
 		x1 = math.Min(math.Max(g.x(*r.Ready), x0), x2)

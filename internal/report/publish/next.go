@@ -100,7 +100,7 @@ func (a Advice) readLog(c report.CaseReport) string {
 		return command("less", file)
 	}
 	for _, r := range at.Roles {
-		wanted := r.Status == roleRoot || at.Finding == nil && (r.Kind == rundir.KindBenchmark || r.Kind == rundir.KindAgg)
+		wanted := r.Status == roleRoot || at.Finding == nil && rundir.Works(r.Kind)
 		if wanted && r.Log != nil {
 			return command("less", filepath.Join(a.RunDir, r.Log.Path))
 		}

@@ -149,7 +149,7 @@ func viewRole(r report.RoleReport, root string, f *rundir.Finding) roleView {
 	default:
 		v.Tone, v.Word = "doubt", r.Status
 	}
-	if r.Started != nil && r.Ready != nil && r.Kind != rundir.KindBenchmark && r.Kind != rundir.KindAgg {
+	if r.Started != nil && r.Ready != nil && !rundir.Works(r.Kind) {
 		v.ReadyIn = lasting(r.Ready.Sub(*r.Started))
 	}
 	if r.Started != nil && r.Ended != nil {
