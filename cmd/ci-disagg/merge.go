@@ -3,43 +3,52 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	merge "github.com/ci-disagg/ci-disagg/internal/report/oldmerge"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/merge"
 )
 
 // mergeOptions are the flags of merge.
 type mergeOptions struct {
-	Output   string
-	Name     string
-	RoleFrom string
-	Roles    []string
-	NoFold   bool
-	NoCaps   bool
-	Strict   bool
-	Flaky    string
-	Cases    string
-	Quiet    bool
+	Output     string
+	Name       string
+	RoleFrom   string
+	Roles      []string
+	NoFold     bool
+	FoldReruns bool
+	NoCaps     bool
+	Strict     bool
+	Audit      bool
+	Flaky      string
+	Empty      string
+	Labels     []string
+	Summary    string
+	Quiet      bool
 }
 
 // AddFlags defines the flags of merge.
 func (o *mergeOptions) AddFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVarP(&o.Output, "output", "o", "junit.xml", "the report to write; - is standard output")
-	f.StringVar(&o.Name, "name", "merged", "name of the report; with --role-from the stage that all suites begin with")
-	f.StringVar(&o.RoleFrom, "role-from", "", "path pattern that tells the role of a file: roles/{role}/results.{rank}.xml")
+	f.StringVar(&o.Name, "name", "merged", "name of the report")
+	f.StringVar(&o.RoleFrom, "role-from", "", "glob in which {role} stands for the role that a file is of: roles/{role}/results.*.xml")
 	f.StringSliceVar(&o.Roles, "roles", nil, "with --role-from: roles that must have left a file")
 	f.BoolVar(&o.NoFold, "no-fold", false, "keep cases of one name apart")
+	f.BoolVar(&o.FoldReruns, "fold-reruns-between-files", false, "cases of one name in several files are attempts in order of time, and the last counts")
 	f.BoolVar(&o.NoCaps, "no-caps", false, "cut no text")
 	f.BoolVar(&o.Strict, "strict-xsd", false, "leave out what junit-10.xsd does not allow")
+	f.BoolVar(&o.Audit, "audit", false, "have an independent reader compare the finished report with what was decided")
 	f.StringVar(&o.Flaky, "flaky", "pass", "how a test counts that passed only when repeated: pass, fail or skip")
-	f.StringVar(&o.Cases, "cases", "all", "with --role-from: all, or verdict for one red case per bug")
+	f.StringVar(&o.Empty, "empty", "fail", "how a file without any test case counts: fail, skip or pass")
+	f.StringArrayVar(&o.Labels, "label", nil, "KEY=VALUE to put into every suite's name and properties, for a cell of a matrix; may be repeated")
+	f.StringVar(&o.Summary, "summary", "", "write a summary in Markdown to this file")
 	f.BoolVarP(&o.Quiet, "quiet", "q", false, "print nothing but errors")
 }
 
@@ -48,25 +57,28 @@ func newMergeCmd(h host) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "merge FILE|DIR|GLOB...",
 		Short: "Merge JUnit files into one report",
-		Long: `Merge JUnit files into one report that counts right and loses nothing.
+		Long: `Merge JUnit files into one report that counts right and loses nothing. The
+output of 'go test -v' and 'go test -json', and CTRF, are read, too; - is
+standard input.
 
 Directories are searched for *.xml, hidden ones below them left out; in globs,
-** stands for any directories. Broken files are salvaged up to the last complete
-test case and appear as a red case of their own. Suites of one name become one;
-of several cases of one name the worst counts, except in a pytest file that
-counts them as one test: there they are attempts, and the last counts.
+** stands for any directories and {a,b} for a or b. Broken files are salvaged up
+to the last complete test case and appear as a red case of their own, and so do
+files and suites that declare failures, or tests, and show none. Suites of one
+name become one; of several cases of one name the worst counts. Only within one
+suite of pytest, and only where the suite's own count says so, they are attempts
+of one test, and the last counts.
 
-With --role-from the files belong to roles of a run, and the report says for
-each test what each role saw. In the pattern {role}, {rank}, {rep}, {attempt}
-and {case} stand for parts of the path, * and ? for characters within a name, **
-for directories; it has to match the end of the path.
-
-The report of the last time, found in a directory or by a glob, is no input.
+With --role-from the files belong to roles of a run, and suites of different
+roles are kept apart. The report of the last time, found in a directory or by a
+glob, is no input.
 
 Exit codes: 0 all is green, 1 something is red, missing or could not be read, 2
-usage, 3 the report could not be written.`,
+usage, 3 the report could not be written, an input changed meanwhile, or the
+audit rejected the report.`,
 		Example: `  ci-disagg merge -o junit.xml 'build/**/TEST-*.xml'
-  ci-disagg merge --name gb200 --role-from '{case}/{role}/results.{rank}.xml' run/`,
+  ci-disagg merge --label python=3.12 --summary "$GITHUB_STEP_SUMMARY" results/
+  ci-disagg merge --role-from 'roles/{role}/results.*.xml' --roles GEN_0,CTX_0 run/`,
 		RunE: func(_ *cobra.Command, args []string) error { return runMerge(h, o, args) },
 	}
 	o.AddFlags(c)
@@ -77,23 +89,14 @@ func runMerge(h host, o mergeOptions, args []string) error {
 	if err := o.check(args); err != nil {
 		return usageErr(err)
 	}
-	cwd, err := h.getwd()
+	in, err := o.input(h, args)
 	if err != nil {
 		return usageErr(err)
 	}
-	found := newFinder(cwd, o.Output)
-	for _, arg := range args {
-		if err := found.find(arg); err != nil {
-			return usageErr(err)
-		}
+	sum, err := o.merge(h, in)
+	if err == nil && o.Summary != "" {
+		err = appendSummary(o.Summary, mergeMarkdown(o.Name, sum))
 	}
-	var roles merge.Input
-	if o.RoleFrom != "" {
-		if roles, err = o.roleInput(found.files, found.missing); err != nil {
-			return usageErr(err)
-		}
-	}
-	sum, err := o.merge(h, found, roles)
 	if err != nil {
 		return &endError{code: exitInfra, err: fmt.Errorf("merge: %w", err)}
 	}
@@ -110,8 +113,32 @@ func runMerge(h host, o mergeOptions, args []string) error {
 	return nil
 }
 
+// input are the files that the arguments name, with their roles.
+func (o *mergeOptions) input(h host, args []string) (merge.Input, error) {
+	in := merge.Input{Name: o.Name}
+	cwd, err := h.getwd()
+	if err != nil {
+		return in, err
+	}
+	found := newFinder(cwd, o.Output)
+	for _, arg := range args {
+		if arg == stdoutName {
+			found.files = append(found.files, merge.File{Path: stdoutName, Shown: "(standard input)", Content: h.stdin})
+			continue
+		}
+		if err := found.find(arg); err != nil {
+			return in, err
+		}
+	}
+	in.Files, in.Missing = found.files, found.missing
+	if o.RoleFrom != "" {
+		err = o.assignRoles(&in)
+	}
+	return in, err
+}
+
 // merge makes the report and puts it where it is wanted.
-func (o *mergeOptions) merge(h host, found *finder, roles merge.Input) (sum merge.Summary, err error) {
+func (o *mergeOptions) merge(h host, in merge.Input) (sum merge.Summary, err error) {
 	to, err := placeFor(o.Output)
 	if err != nil {
 		return sum, err
@@ -122,14 +149,17 @@ func (o *mergeOptions) merge(h host, found *finder, roles merge.Input) (sum merg
 	debug.SetGCPercent(seldom)
 	debug.SetMemoryLimit(much)
 	mo := merge.Options{
-		NoCaps: o.NoCaps, StrictXSD: o.Strict, Flaky: merge.Flaky(o.Flaky), Verdict: o.Cases == "verdict", Mode: to.mode,
+		NoFold: o.NoFold, FoldReruns: o.FoldReruns, NoCaps: o.NoCaps, StrictXSD: o.Strict, Audit: o.Audit,
+		Flaky: merge.Policy(o.Flaky), Empty: merge.Policy(o.Empty), Mode: to.mode,
 	}
-	if o.RoleFrom == "" {
-		sum, err = merge.Files(merge.FilesInput{Name: o.Name, Files: found.files, NoFold: o.NoFold, Missing: found.missing}, to.path, mo)
-	} else {
-		sum, err = merge.Merge(roles, to.path, mo)
+	for _, l := range o.Labels {
+		key, value, _ := strings.Cut(l, "=")
+		mo.Labels = append(mo.Labels, junit.Property{Name: key, Value: value})
 	}
-	if err != nil {
+	if to.to == "" {
+		mo.Dir = filepath.Dir(o.Output)
+	}
+	if sum, err = merge.Files(in, to.path, mo); err != nil {
 		return sum, err
 	}
 	return sum, to.deliver(h.stdout)
@@ -143,64 +173,24 @@ func (o *mergeOptions) check(args []string) error {
 	if info, err := os.Stat(o.Output); o.Output == "" || strings.HasSuffix(o.Output, "/") || err == nil && info.IsDir() {
 		errs = append(errs, fmt.Errorf("merge: -o %q is no file name", o.Output))
 	}
-	if !slices.Contains([]string{"pass", "fail", "skip"}, o.Flaky) {
-		errs = append(errs, fmt.Errorf("merge: --flaky=%s: use pass, fail or skip", o.Flaky))
+	for _, one := range [][2]string{{"flaky", o.Flaky}, {"empty", o.Empty}} {
+		if !slices.Contains([]string{"pass", "fail", "skip"}, one[1]) {
+			errs = append(errs, fmt.Errorf("merge: --%s=%s: use pass, fail or skip", one[0], one[1]))
+		}
 	}
-	if !slices.Contains([]string{"all", "verdict"}, o.Cases) {
-		errs = append(errs, fmt.Errorf("merge: --cases=%s: use all or verdict", o.Cases))
+	for _, l := range o.Labels {
+		if key, _, ok := strings.Cut(l, "="); !ok || key == "" {
+			errs = append(errs, fmt.Errorf("merge: --label=%s: use KEY=VALUE", l))
+		}
 	}
-	if o.RoleFrom == "" && (len(o.Roles) > 0 || o.Cases == "verdict") {
-		errs = append(errs, errors.New("merge: --roles and --cases need --role-from"))
+	if o.NoFold && o.FoldReruns {
+		errs = append(errs, errors.New("merge: --no-fold does not go with --fold-reruns-between-files"))
 	}
-	if o.RoleFrom != "" && !strings.Contains(o.RoleFrom, "{role}") {
-		errs = append(errs, fmt.Errorf("merge: --role-from=%s: the pattern has no {role}", o.RoleFrom))
+	if o.RoleFrom == "" && len(o.Roles) > 0 {
+		errs = append(errs, errors.New("merge: --roles needs --role-from"))
 	}
-	if o.RoleFrom != "" && o.NoFold {
-		errs = append(errs, errors.New("merge: --no-fold does not go with --role-from"))
+	if o.RoleFrom != "" && strings.Count(o.RoleFrom, rolePlaceholder) != 1 {
+		errs = append(errs, fmt.Errorf("merge: --role-from=%s: the glob has to have %s once", o.RoleFrom, rolePlaceholder))
 	}
 	return errors.Join(errs...)
-}
-
-// printMerge prints the summary: one screen, worst first.
-func printMerge(w io.Writer, path string, s merge.Summary) {
-	word := "PASSED"
-	if s.Counts.Red() > 0 {
-		word = "FAILED"
-	}
-	fmt.Fprintf(w, "%s  %s\n", word, s.Counts)
-	const most = 10
-	for i, r := range s.Red {
-		if i == most {
-			fmt.Fprintf(w, "  ... and %d more\n", s.Counts.Red()-most)
-			break
-		}
-		fmt.Fprintf(w, "  %s.%s: %s\n", r.Classname, r.Name, clipLine(r.Message))
-	}
-	broken := 0
-	for _, f := range s.Files {
-		if f.Problem != "" {
-			if broken++; broken <= most {
-				fmt.Fprintf(w, "  broken: %s\n", clipLine(f.Problem))
-			}
-		}
-	}
-	for i, warning := range s.Warnings {
-		if i == most/2 {
-			fmt.Fprintf(w, "  ... and %d warnings more\n", len(s.Warnings)-i)
-			break
-		}
-		fmt.Fprintf(w, "  warning: %s\n", clipLine(warning))
-	}
-	fmt.Fprintf(w, "%s: %d cases of %d files, %d folded, %d added, %d bytes of text cut, %d bytes\n",
-		path, s.In, len(s.Files), s.Folded, s.Synthetic, s.Cut, s.Bytes)
-}
-
-// clip bounds a line of the summary.
-func clipLine(s string) string {
-	const limit = 160
-	r := []rune(s)
-	if len(r) <= limit {
-		return s
-	}
-	return string(r[:limit-1]) + "…"
 }

@@ -1,16 +1,16 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
-	junit "github.com/ci-disagg/ci-disagg/internal/report/oldjunit"
-	merge "github.com/ci-disagg/ci-disagg/internal/report/oldmerge"
+	"github.com/bmatcuk/doublestar/v4"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/merge"
 )
 
 // finder collects the files that the arguments of merge name, each once.
@@ -36,7 +36,7 @@ func (f *finder) find(arg string) error {
 	if info, err := os.Stat(arg); err == nil && info.IsDir() {
 		f.dir(arg)
 		return nil
-	} else if err == nil || !strings.ContainsAny(arg, "*?[") {
+	} else if err == nil || !strings.ContainsAny(arg, "*?[{") {
 		if err == nil && f.isOldReport(arg) {
 			return fmt.Errorf("merge: %s is the report of the last time, and the one to write: quote the glob, or name another file with -o", arg)
 		}
@@ -63,7 +63,7 @@ func (f *finder) find(arg string) error {
 // dir takes up the *.xml files below a directory.
 func (f *finder) dir(dir string) {
 	n := 0
-	walkFiles(dir, false, func(path string) {
+	walkFiles(dir, func(path string) {
 		if strings.HasSuffix(path, ".xml") {
 			n++
 			f.found(path)
@@ -126,14 +126,14 @@ func absFrom(cwd, path string) string {
 // walkFiles calls found for the regular files below dir, and failed for what
 // cannot be searched. dir may be a symbolic link; those below it are followed to
 // files and not to directories. Pipes and the like are left alone.
-func walkFiles(dir string, hidden bool, found, failed func(path string)) {
+func walkFiles(dir string, found, failed func(path string)) {
 	root := dir + string(filepath.Separator)                                       // a link is followed
 	_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error { // each error has gone to failed
 		switch {
 		case err != nil:
 			failed(filepath.Clean(path))
 		case d.IsDir():
-			if path != root && !hidden && strings.HasPrefix(d.Name(), ".") {
+			if path != root && strings.HasPrefix(d.Name(), ".") {
 				return filepath.SkipDir
 			}
 		case d.Type().IsRegular():
@@ -148,50 +148,8 @@ func walkFiles(dir string, hidden bool, found, failed func(path string)) {
 }
 
 // expand gives the paths that match a glob, in which ** stands for any
-// directories. Directories whose names begin with a dot are searched only if the
-// glob names one.
+// directories. Hidden ones are searched only if the glob names them, links to
+// directories are not followed, and what cannot be searched is an error.
 func expand(glob string) ([]string, error) {
-	parts := strings.Split(filepath.ToSlash(glob), "/")
-	hidden := false
-	for _, p := range parts {
-		if _, err := filepath.Match(p, ""); err != nil {
-			return nil, err
-		}
-		hidden = hidden || strings.HasPrefix(p, ".") && p != "." && p != ".."
-	}
-	if !slices.Contains(parts, "**") {
-		return filepath.Glob(glob)
-	}
-	literal := slices.IndexFunc(parts, func(p string) bool { return strings.ContainsAny(p, "*?[") })
-	base := strings.Join(parts[:literal], "/")
-	switch {
-	case base == "" && literal > 0:
-		base = "/"
-	case base == "":
-		base = "."
-	}
-	if _, err := os.Stat(base); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	var out []string
-	walkFiles(base, hidden, func(path string) {
-		if rel, err := filepath.Rel(base, path); err == nil && matchParts(parts[literal:], strings.Split(filepath.ToSlash(rel), "/")) {
-			out = append(out, path)
-		}
-	}, func(path string) { out = append(out, path) })
-	return out, nil
-}
-
-// matchParts matches the parts of a path against those of a glob.
-func matchParts(glob, path []string) bool {
-	switch {
-	case len(glob) == 0:
-		return len(path) == 0
-	case glob[0] == "**":
-		return matchParts(glob[1:], path) || len(path) > 0 && matchParts(glob, path[1:])
-	case len(path) == 0:
-		return false
-	}
-	ok, err := filepath.Match(glob[0], path[0])
-	return err == nil && ok && matchParts(glob[1:], path[1:])
+	return doublestar.FilepathGlob(glob, doublestar.WithNoFollow(), doublestar.WithNoHidden(), doublestar.WithFailOnIOErrors())
 }

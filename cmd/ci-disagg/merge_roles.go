@@ -3,121 +3,60 @@ package main
 import (
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
-	merge "github.com/ci-disagg/ci-disagg/internal/report/oldmerge"
-	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/bmatcuk/doublestar/v4"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/merge"
 )
 
-// pathPattern makes a regular expression of a path pattern, which has to match
-// the end of the path.
-func pathPattern(pattern string) (*regexp.Regexp, error) {
-	var b strings.Builder
-	b.WriteString("(?:^|/)")
-	names := []string{"role", "rank", "rep", "attempt", "case"}
-	for _, n := range names {
-		if strings.Count(pattern, "{"+n+"}") > 1 {
-			return nil, fmt.Errorf("pattern %s: each placeholder may stand once", pattern)
-		}
-	}
-	for i := 0; i < len(pattern); {
-		rest := pattern[i:]
-		switch {
-		case strings.HasPrefix(rest, "**/"):
-			b.WriteString("(?:.*/)?")
-			i += 3
-		case strings.HasPrefix(rest, "**"):
-			b.WriteString(".*")
-			i += 2
-		case rest[0] == '*':
-			b.WriteString("[^/]*")
-			i++
-		case rest[0] == '?':
-			b.WriteString("[^/]")
-			i++
-		case rest[0] == '{':
-			end := strings.IndexByte(rest, '}')
-			if end < 0 || !slices.Contains(names, rest[1:end]) {
-				return nil, fmt.Errorf("pattern %s: use {%s}", pattern, strings.Join(names, "}, {"))
-			}
-			what := `[^/]+?`
-			if n := rest[1:end]; n == "rank" || n == "rep" || n == "attempt" {
-				what = `\d+`
-			}
-			fmt.Fprintf(&b, "(?P<%s>%s)", rest[1:end], what)
-			i += end + 1
-		default:
-			b.WriteString(regexp.QuoteMeta(rest[:1]))
-			i++
-		}
-	}
-	b.WriteString("$")
-	return regexp.Compile(b.String())
-}
+const rolePlaceholder = "{role}"
 
-// roleInput sorts files by what their paths say. Of several attempts the last
-// counts. An argument that names no file is a case that could not be read.
-func (o *mergeOptions) roleInput(files []merge.File, missing []merge.Missing) (merge.Input, error) {
-	re, err := pathPattern(o.RoleFrom)
-	if err != nil {
-		return merge.Input{}, err
+// assignRoles gives each file the role that its path says. A role that had to
+// leave a file, and left none, is missing.
+func (o *mergeOptions) assignRoles(in *merge.Input) error {
+	glob := "**/" + strings.TrimPrefix(o.RoleFrom, "/")
+	if !doublestar.ValidatePattern(strings.Replace(glob, rolePlaceholder, "*", 1)) {
+		return fmt.Errorf("merge: --role-from=%s: %w", o.RoleFrom, doublestar.ErrBadPattern)
 	}
-	in := merge.Input{Stage: o.Name}
-	var strangers []string
-	for _, f := range files {
-		m := re.FindStringSubmatch(filepath.ToSlash(f.Path))
-		if m == nil {
+	if before, _, _ := strings.Cut(o.RoleFrom, rolePlaceholder); strings.ContainsAny(before[strings.LastIndexByte(before, '/')+1:], `*?[{\`) {
+		return fmt.Errorf("merge: --role-from=%s: no wildcard may stand before %s in its part of the path", o.RoleFrom, rolePlaceholder)
+	}
+	var strangers, seen []string
+	for i := range in.Files {
+		f := &in.Files[i]
+		if f.Role = roleOf(glob, filepath.ToSlash(f.Path)); f.Role == "" {
 			strangers = append(strangers, f.Shown)
-			continue
 		}
-		part := func(name string) string {
-			if i := re.SubexpIndex(name); i >= 0 {
-				return m[i]
-			}
-			return ""
-		}
-		number := func(name string) int {
-			n, _ := strconv.Atoi(part(name)) // digits, or "" = 0
-			return n
-		}
-		f.Rank = number("rank")
-		addResult(&in, part("case"), number("rep"), number("attempt"), part("role"), f)
+		seen = append(seen, f.Role)
 	}
 	if len(strangers) > 0 {
-		return in, fmt.Errorf("merge: --role-from %s matches the end of no such path: %s; leave them out by a glob", o.RoleFrom, firstFew(strangers))
+		return fmt.Errorf("merge: --role-from %s matches the end of no such path: %s; leave them out by a glob", o.RoleFrom, firstFew(strangers))
 	}
-	for _, one := range missing {
-		in.Cases = append(in.Cases, merge.Case{Slug: one.Name, Error: one.Name + ": " + one.Why})
+	for _, role := range o.Roles {
+		if !slices.Contains(seen, role) {
+			in.Missing = append(in.Missing, merge.Missing{Name: role, Why: "the role left no file"})
+		}
 	}
-	slices.SortStableFunc(in.Cases, func(a, b merge.Case) int { return merge.Natural(a.Slug, b.Slug) })
-	for i := range in.Cases {
-		o.finishCase(&in.Cases[i])
-	}
-	return in, nil
+	return nil
 }
 
-func addResult(in *merge.Input, slug string, rep, attempt int, role string, f merge.File) {
-	ci := slices.IndexFunc(in.Cases, func(c merge.Case) bool { return c.Slug == slug })
-	if ci < 0 {
-		ci = len(in.Cases)
-		in.Cases = append(in.Cases, merge.Case{Slug: slug})
+// roleOf is the part of a path for which {role} stands in a glob, the shortest
+// one; "" if the glob does not match.
+func roleOf(glob, path string) string {
+	before, _, _ := strings.Cut(glob, rolePlaceholder)
+	prefix := before[strings.LastIndexByte(before, '/')+1:]
+	for part := range strings.SplitSeq(path, "/") {
+		rest, ok := strings.CutPrefix(part, prefix)
+		for to := 1; ok && to <= len(rest); to++ {
+			literal := strings.NewReplacer("*", `\*`, "?", `\?`, "[", `\[`, "{", `\{`, `\`, `\\`).Replace(rest[:to])
+			if match, err := doublestar.Match(strings.Replace(glob, rolePlaceholder, literal, 1), path); err == nil && match {
+				return rest[:to]
+			}
+		}
 	}
-	c := &in.Cases[ci]
-	ri := slices.IndexFunc(c.Runs, func(r merge.Run) bool { return r.Rep == rep && r.Attempt == attempt })
-	if ri < 0 {
-		ri = len(c.Runs)
-		c.Runs = append(c.Runs, merge.Run{Rep: rep, Attempt: attempt})
-	}
-	r := &c.Runs[ri]
-	i := slices.IndexFunc(r.Roles, func(x merge.Role) bool { return x.Name == role })
-	if i < 0 {
-		i = len(r.Roles)
-		r.Roles = append(r.Roles, merge.Role{RoleRecord: rundir.RoleRecord{Name: role}, JUnit: true})
-	}
-	r.Roles[i].Files = append(r.Roles[i].Files, f)
+	return ""
 }
 
 // firstFew names some of many.
@@ -127,24 +66,4 @@ func firstFew(names []string) string {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
 	}
 	return strings.Join(names, ", ")
-}
-
-// finishCase orders the runs of a case, marks those that count and adds the
-// roles that should have left a file.
-func (o *mergeOptions) finishCase(c *merge.Case) {
-	slices.SortStableFunc(c.Runs, func(a, b merge.Run) int {
-		if a.Rep != b.Rep {
-			return a.Rep - b.Rep
-		}
-		return a.Attempt - b.Attempt
-	})
-	for i := range c.Runs {
-		r := &c.Runs[i]
-		r.Counts = i == len(c.Runs)-1 || c.Runs[i+1].Rep != r.Rep
-		for _, name := range o.Roles {
-			if !slices.ContainsFunc(r.Roles, func(x merge.Role) bool { return x.Name == name }) {
-				r.Roles = append(r.Roles, merge.Role{RoleRecord: rundir.RoleRecord{Name: name}, JUnit: true})
-			}
-		}
-	}
 }

@@ -13,34 +13,40 @@ import (
 
 const sniffSize = 1024
 
-// toUTF8 gives r as UTF-8 without byte order mark, and the name of the encoding
-// it was in: by its byte order mark, by the shape of its first characters, or as
-// its XML declaration says. An encoding that nobody knows is read as UTF-8.
-// skipped is the number of bytes of a UTF-8 mark, which offsets have to count.
-func toUTF8(r io.Reader) (out io.Reader, name string, skipped int64, err error) {
+// Text is an input as UTF-8.
+type Text struct {
+	io.Reader
+	Encoding string // that it was in, lower case
+	skipped  int64  // bytes of a byte order mark, which offsets have to count
+}
+
+// Decode gives r as UTF-8 without byte order mark. The encoding is that of its
+// byte order mark, of the shape of its first characters, or what its XML
+// declaration says. An encoding that nobody knows is read as UTF-8.
+func Decode(r io.Reader) (Text, error) {
 	br := bufio.NewReaderSize(r, sniffSize)
 	head, err := br.Peek(sniffSize)
 	if err != nil && len(head) == 0 && err != io.EOF {
-		return nil, "", 0, err
+		return Text{}, err
 	}
 	switch {
 	case bytes.HasPrefix(head, []byte("\xEF\xBB\xBF")):
 		_, err := br.Discard(3)
-		return br, "utf-8", 3, err
+		return Text{br, "utf-8", 3}, err
 	case bytes.HasPrefix(head, []byte("\xFF\xFE")), bytes.HasPrefix(head, []byte("<\x00")):
-		return decoded(br, unicode.UTF16(unicode.LittleEndian, unicode.UseBOM), "utf-16le")
+		return Text{unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewDecoder().Reader(br), "utf-16le", 0}, nil
 	case bytes.HasPrefix(head, []byte("\xFE\xFF")), bytes.HasPrefix(head, []byte("\x00<")):
-		return decoded(br, unicode.UTF16(unicode.BigEndian, unicode.UseBOM), "utf-16be")
+		return Text{unicode.UTF16(unicode.BigEndian, unicode.UseBOM).NewDecoder().Reader(br), "utf-16be", 0}, nil
 	}
-	name = declaredEncoding(head)
+	name := declaredEncoding(head)
 	switch name {
 	case "", "utf-8", "utf8", "us-ascii", "ascii":
-		return br, "utf-8", 0, nil
+	default:
+		if enc := known(name); enc != nil {
+			return Text{enc.NewDecoder().Reader(br), name, 0}, nil
+		}
 	}
-	if enc := known(name); enc != nil {
-		return decoded(br, enc, name)
-	}
-	return br, "utf-8", 0, nil
+	return Text{br, "utf-8", 0}, nil
 }
 
 // known is the encoding of a name, nil if nobody knows it, or if what begins
@@ -51,10 +57,6 @@ func known(name string) encoding.Encoding {
 		return nil
 	}
 	return enc
-}
-
-func decoded(r io.Reader, enc encoding.Encoding, name string) (io.Reader, string, int64, error) {
-	return enc.NewDecoder().Reader(r), name, 0, nil
 }
 
 // declaredEncoding is what the XML declaration says, in lower case; "" = nothing.

@@ -125,6 +125,7 @@ type Suite struct {
 	Counts     Counts // of all cases in it, those of inner suites too
 	Time       time.Duration
 	Complete   bool // its end tag was seen
+	Pytest     bool // written by pytest: the rules of its dialect apply
 	// Contradiction is what the suite declares and does not show: failures where
 	// none of its cases is red, or tests where there is no case. "" = nothing.
 	Contradiction string
@@ -246,7 +247,6 @@ type File struct {
 	Repaired int64  // characters that XML forbids: replaced by U+FFFD, or "<" and "&" taken for themselves
 	Trailing bool   // more than one root element
 	Ours     bool   // a report of ci-disagg
-	Pytest   bool   // written by pytest: the rules of its dialect apply
 }
 
 // ProblemKind says what is wrong with a file.

@@ -61,7 +61,7 @@ var (
 )
 
 func newParser(f *File, o ReadOptions, v Visitor) *parser {
-	return &parser{o: o.withDefaults(), v: v, file: f, suite: &f.Outer, beside: make(map[*Suite]int64), spare: &caseRead{}}
+	return &parser{o: o.WithDefaults(), v: v, file: f, suite: &f.Outer, beside: make(map[*Suite]int64), spare: &caseRead{}}
 }
 
 // run follows the tokens to the end of the input or to the first error.
@@ -220,7 +220,7 @@ func (p *parser) beginBeside(up *frame, name string) (frame, error) {
 			for _, a := range p.sc.attrs {
 				p.file.Outer.Attrs = p.addAttr(p.file.Outer.Attrs, a)
 			}
-			p.file.Pytest = p.file.Pytest || p.file.Outer.Attr("name") == "pytest tests"
+			p.file.Outer.Pytest = p.file.Outer.Attr("name") == "pytest tests"
 		}
 		return frame{elem: elOuter, sink: -1}, nil
 	}

@@ -18,7 +18,7 @@ type caseRead struct {
 	outs, errs  int
 	pieces      int
 	size        int64  // bytes of the texts that have ended
-	skipped     int    // comments that the scanner had skipped before it
+	skipped     int    // comments and stray "<" that the scanner had seen before it
 	before      []byte // the end of the text before this piece of it
 	notRun      string // the attribute that says that the test did not run
 	rerun       *Rerun // the open one
@@ -30,7 +30,7 @@ func (p *parser) openCase() *caseRead {
 		c = &caseRead{}
 	}
 	p.spare = nil
-	*c = caseRead{outer: p.in, name: c.name[:0], class: c.class[:0], before: c.before[:0], skipped: p.sc.skipped}
+	*c = caseRead{outer: p.in, name: c.name[:0], class: c.class[:0], before: c.before[:0], skipped: p.sc.skipped + int(p.sc.stray)}
 	c.span = Span{Status: Passed, Offset: p.sc.tokStart, Plain: len(p.sc.qname) == len("testcase")}
 	if p.suite != &p.file.Outer {
 		c.span.Suite = p.suite
@@ -322,7 +322,7 @@ func (p *parser) closeCase(c *caseRead) error {
 		s.Status, s.Plain = Skipped, false
 	}
 	s.Bare = len(c.name)+len(c.class) == 0 && c.results == 0 && !s.Reruns && !s.Properties
-	s.Plain = s.Plain && p.sc.skipped == c.skipped && len(c.name) > 0
+	s.Plain = s.Plain && p.sc.skipped+int(p.sc.stray) == c.skipped && len(c.name) > 0
 	s.Sum = 0
 	if p.v.Span != nil && c.outer == nil {
 		s.Sum = p.sc.endSum()

@@ -23,9 +23,9 @@ func (p *parser) openSuite() {
 	if p.suite != &p.file.Outer {
 		s.Parent = p.suite
 	}
+	s.Pytest = s.Name == "pytest" || p.suite.Pytest
 	p.suite = s
 	p.file.Suites++
-	p.file.Pytest = p.file.Pytest || s.Name == "pytest"
 }
 
 func (p *parser) closeSuite(complete bool) error {

@@ -17,7 +17,8 @@ type ReadOptions struct {
 	MaxCase  int64 // of one test case; default 256 MiB
 }
 
-func (o ReadOptions) withDefaults() ReadOptions {
+// WithDefaults gives the bounds that hold.
+func (o ReadOptions) WithDefaults() ReadOptions {
 	if o.MaxDepth <= 0 {
 		o.MaxDepth = 64
 	}
@@ -66,18 +67,25 @@ type Span struct {
 // that is cut off or malformed further on; such a file yields a *Problem after
 // the visits. The File is valid in any case.
 func Read(r io.Reader, file string, o ReadOptions, v Visitor) (File, error) {
-	f := File{Name: file}
-	in, name, skipped, err := toUTF8(r)
+	t, err := Decode(r)
 	if err != nil {
-		return f, &Problem{File: file, Kind: Unread, Line: 1, Detail: err.Error(), Err: err}
+		return File{Name: file}, &Problem{File: file, Kind: Unread, Line: 1, Detail: err.Error(), Err: err}
 	}
-	f.Encoding = name
+	return t.Read(file, o, v)
+}
+
+// Read is the function Read for an input that was decoded before.
+func (t Text) Read(file string, o ReadOptions, v Visitor) (File, error) {
+	f := File{Name: file, Encoding: t.Encoding}
 	p := newParser(&f, o, v)
-	p.sc = newScanner(in, p.o.MaxCase)
-	p.sc.base, p.sc.table = skipped, crc32.MakeTable(crc32.Castagnoli)
-	err = p.run()
+	p.sc = newScanner(t.Reader, p.o.MaxCase)
+	p.sc.base, p.sc.table = t.skipped, SumTable()
+	err := p.run()
 	return f, p.result(err)
 }
+
+// SumTable is the table of Span.Sum.
+func SumTable() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // ReadCase reads one test case back, of which Read has given the span.
 func ReadCase(span []byte) (*Case, error) {

@@ -41,15 +41,15 @@ func parseFloat(s string) (float64, bool) {
 	return f, err == nil && !math.IsNaN(f) && !math.IsInf(f, 0)
 }
 
-// maxTime is what Jenkins takes for the longest possible test.
-const maxTime = 365 * 24 * time.Hour
+// MaxTime is what Jenkins takes for the longest possible test.
+const MaxTime = 365 * 24 * time.Hour
 
 func clampTime(seconds float64) time.Duration {
 	switch {
 	case seconds <= 0:
 		return 0
-	case seconds >= maxTime.Seconds():
-		return maxTime
+	case seconds >= MaxTime.Seconds():
+		return MaxTime
 	default:
 		return time.Duration(math.Round(seconds*1e6)) * time.Microsecond
 	}
@@ -71,7 +71,7 @@ func simpleTime(b []byte) (d time.Duration, ok bool) {
 	}
 	scale = max(scale, 1)
 	const micros = 1_000_000
-	if n >= int64(maxTime/time.Second)*min(scale, micros) || len(b) == 0 {
+	if n >= int64(MaxTime/time.Second)*min(scale, micros) || len(b) == 0 {
 		return 0, false
 	}
 	if scale > micros {
@@ -92,7 +92,7 @@ func ParseTimestamp(s string) (time.Time, bool) {
 		time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05", "2006-01-02T15:04:05Z0700",
 		"2006-01-02 15:04:05 Z0700", "2006-01-02 15:04:05 Z07:00", time.RFC1123, time.RFC1123Z, time.UnixDate,
 	} {
-		if t, err := time.Parse(layout, strings.TrimSpace(s)); err == nil {
+		if t, err := time.Parse(layout, strings.TrimSpace(s)); err == nil && !t.IsZero() {
 			return t.UTC().Round(time.Microsecond), true
 		}
 	}

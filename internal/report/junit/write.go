@@ -121,6 +121,9 @@ func (w *Writer) End() error {
 	return w.w.Flush()
 }
 
+// Flush writes out what is buffered.
+func (w *Writer) Flush() error { return w.w.Flush() }
+
 // Bytes is the number of bytes written so far.
 func (w *Writer) Bytes() int64 { return w.n }
 

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"html"
+	"io"
+	"os"
+	"strings"
+	"unicode"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/merge"
+)
+
+const mostListed = 10 // red cases and broken files in a summary
+
+// printMerge prints the summary: one screen, worst first. No name begins a line,
+// and each is one.
+func printMerge(w io.Writer, path string, s merge.Summary) {
+	word := "PASSED"
+	if s.Counts.Red() > 0 {
+		word = "FAILED"
+	}
+	fmt.Fprintf(w, "%s  %s\n", word, s.Counts)
+	for i, r := range s.Red {
+		if i == mostListed {
+			fmt.Fprintf(w, "  ... and %d more\n", s.Counts.Red()-mostListed)
+			break
+		}
+		fmt.Fprintf(w, "  - %s\n", consoleLine(r.Classname+"."+r.Name+": "+r.Message))
+	}
+	for _, problem := range broken(s) {
+		fmt.Fprintf(w, "  broken: %s\n", consoleLine(problem))
+	}
+	for i, warning := range s.Warnings {
+		if i == mostListed/2 {
+			fmt.Fprintf(w, "  ... and %d warnings more\n", len(s.Warnings)-i)
+			break
+		}
+		fmt.Fprintf(w, "  warning: %s\n", consoleLine(warning))
+	}
+	fmt.Fprintf(w, "%s: %d cases of %d files, %d folded, %d added, %d bytes of text cut, %d bytes\n",
+		path, s.In, len(s.Files), s.Folded, s.Synthetic, s.Cut, s.Bytes)
+}
+
+// broken are the first problems of files.
+func broken(s merge.Summary) (out []string) {
+	for _, f := range s.Files {
+		if f.Problem != "" && len(out) < mostListed {
+			out = append(out, f.Problem)
+		}
+	}
+	return out
+}
+
+// consoleLine is text from a file as one line of bounded length that no console
+// and no build server takes for anything but text: no control characters, none
+// that turn the direction of writing, no "##vso[" and "##[" of Azure Pipelines.
+func consoleLine(s string) string {
+	const limit = 160
+	line := strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp):
+			return '\uFFFD'
+		default:
+			return r
+		}
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+	line = strings.ReplaceAll(line, "##", "# #")
+	r := []rune(line)
+	if len(r) <= limit {
+		return line
+	}
+	return string(r[:limit-1]) + "…"
+}
+
+// mergeMarkdown is the summary for a page of the build server.
+func mergeMarkdown(name string, s merge.Summary) string {
+	var b strings.Builder
+	word := "✅ passed"
+	if s.Counts.Red() > 0 {
+		word = "❌ failed"
+	}
+	fmt.Fprintf(&b, "### %s: %s\n\n", markdownText(name), word)
+	b.WriteString("| suite | tests | passed | failed | errors | skipped |\n|---|---:|---:|---:|---:|---:|\n")
+	for i, one := range s.Suites {
+		if i == 5*mostListed {
+			fmt.Fprintf(&b, "| … %d suites more | | | | | |\n", len(s.Suites)-i)
+			break
+		}
+		c := one.Counts
+		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %d |\n", markdownText(one.Name), c.Tests, c.Passed(), c.Failures, c.Errors, c.Skipped)
+	}
+	c := s.Counts
+	fmt.Fprintf(&b, "| **all** | %d | %d | %d | %d | %d |\n", c.Tests, c.Passed(), c.Failures, c.Errors, c.Skipped)
+	if len(s.Red) > 0 {
+		b.WriteString("\n| red | says |\n|---|---|\n")
+	}
+	for _, r := range s.Red {
+		fmt.Fprintf(&b, "| %s | %s |\n", markdownText(r.Classname+"."+r.Name), markdownText(r.Message))
+	}
+	if more := c.Red() - len(s.Red); more > 0 {
+		fmt.Fprintf(&b, "| … %d more | |\n", more)
+	}
+	for _, problem := range broken(s) {
+		fmt.Fprintf(&b, "\n- broken: %s", markdownText(problem))
+	}
+	for _, warning := range s.Warnings[:min(len(s.Warnings), mostListed)] {
+		fmt.Fprintf(&b, "\n- warning: %s", markdownText(warning))
+	}
+	return b.String() + "\n"
+}
+
+// markdownText is text from a file that Markdown takes for nothing but text.
+func markdownText(s string) string {
+	s = html.EscapeString(consoleLine(s))
+	var b strings.Builder
+	for _, r := range s {
+		if strings.ContainsRune("\\`*_{}[]<>()#+-.!|~:@", r) {
+			fmt.Fprintf(&b, "&#%d;", r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// appendSummary adds text to a file, as build servers want it whose steps share
+// one.
+func appendSummary(path, text string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o666) //nolint:gosec // less the user's mask
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
+}

@@ -1,0 +1,107 @@
+// Package foreign reads the results of tests that are not in JUnit XML and writes
+// them as such: the output of 'go test -v' and 'go test -json', and CTRF with its
+// retries. What such a file declares is written as its suites' totals, so that a
+// reader sees where it shows less than it declares.
+package foreign
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+)
+
+// Format is a format that is not JUnit.
+type Format string
+
+// The formats. None is JUnit, or nothing that is known.
+const (
+	None   Format = ""
+	GoTest Format = "go test -v"
+	GoJSON Format = "go test -json"
+	CTRF   Format = "CTRF"
+)
+
+// Detect tells the format of an input that begins with head.
+func Detect(head []byte) Format {
+	head = bytes.TrimSpace(head)
+	if bytes.HasPrefix(head, []byte("{")) {
+		switch {
+		case bytes.Contains(head, []byte(`"Action"`)):
+			return GoJSON
+		case bytes.Contains(head, []byte(`"CTRF"`)), bytes.Contains(head, []byte(`"results"`)):
+			return CTRF
+		}
+		return None
+	}
+	if bytes.HasPrefix(head, []byte("<")) {
+		return None
+	}
+	for line := range bytes.Lines(head) {
+		for _, p := range []string{"=== RUN ", "--- PASS: ", "--- FAIL: ", "--- SKIP: ", "ok  \t", "FAIL\t", "?   \t"} {
+			if bytes.HasPrefix(line, []byte(p)) {
+				return GoTest
+			}
+		}
+	}
+	return None
+}
+
+// Convert writes an input of a format as a JUnit file. What was complete before an
+// error is written all the same.
+func Convert(f Format, r io.Reader, w io.Writer) error {
+	suites, err := read(f, &bounded{r, maxBytes})
+	x := junit.NewWriter(w, junit.WriteOptions{})
+	x.Begin(string(f), junit.Counts{}, 0)
+	for _, s := range suites {
+		x.BeginSuite(&s.suite, s.declared, s.suite.Time)
+		for _, c := range s.cases {
+			x.Case(c)
+		}
+		x.EndSuite(s.suite.SystemOut, s.suite.SystemErr)
+	}
+	if e := x.End(); e != nil {
+		return e
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", f, err)
+	}
+	return nil
+}
+
+// maxBytes bounds a foreign file, which is held in memory.
+const maxBytes = 256 << 20
+
+// bounded fails, rather than ends, where its input is too large.
+type bounded struct {
+	r    io.Reader
+	left int
+}
+
+// Read implements io.Reader.
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if b.left -= n; b.left < 0 {
+		return 0, fmt.Errorf("the file is larger than %d bytes", maxBytes)
+	}
+	return n, err
+}
+
+// suite is one suite of a foreign file.
+type suite struct {
+	suite    junit.Suite
+	declared junit.Counts
+	cases    []*junit.Case
+}
+
+func read(f Format, r io.Reader) ([]*suite, error) {
+	switch f {
+	case GoTest, GoJSON:
+		return readGo(f, r)
+	case CTRF:
+		return readCTRF(r)
+	default:
+		return nil, fmt.Errorf("no format %q is known", f)
+	}
+}

@@ -1,0 +1,244 @@
+package merge
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+)
+
+// Caps bound the text of a report. Zero means the default.
+type Caps struct {
+	PassOut int   // bytes of output of a case that passed; default 1 KiB
+	FailOut int   // bytes of output of a case that did not; default 96 KiB
+	Body    int   // bytes of a failure's text; default 32 KiB
+	Message int   // runes of a message; default 400
+	File    int64 // bytes of the report; default 25 MiB
+}
+
+func (c Caps) withDefaults() Caps {
+	if c.PassOut <= 0 {
+		c.PassOut = 1 << 10
+	}
+	if c.FailOut <= 0 {
+		c.FailOut = 96 << 10
+	}
+	if c.Body <= 0 {
+		c.Body = 32 << 10
+	}
+	if c.Message <= 0 {
+		c.Message = 400
+	}
+	if c.File <= 0 {
+		c.File = 25 << 20
+	}
+	return c
+}
+
+// cutter shortens texts and counts what it cut.
+type cutter struct {
+	caps Caps
+	off  bool
+	cut  int64
+}
+
+// text is s cleaned and, if it is longer than limit bytes, reduced to its head
+// and tail with a marker between them that says how much is missing and where
+// all of it is kept.
+func (k *cutter) text(s string, limit int, kept string) string {
+	if k.off || len(s) <= limit {
+		return s
+	}
+	marker := func(n int) string {
+		return fmt.Sprintf("\n[... %d bytes cut%s ...]\n", n, whereKept(kept))
+	}
+	room := max(0, limit-len(marker(len(s))))
+	for {
+		head := runeStart(s, room/2)
+		tail := len(s) - (room - room/2)
+		for tail < len(s) && !utf8.RuneStart(s[tail]) {
+			tail++
+		}
+		out := s[:head] + marker(tail-head) + attachments(s, head, tail) + s[tail:]
+		if len(out) <= limit || room == 0 {
+			k.cut += int64(tail - head)
+			return out
+		}
+		room = max(0, room-(len(out)-limit))
+	}
+}
+
+// whereKept says in a marker where all of a text is.
+func whereKept(path string) string {
+	if path == "" {
+		return ""
+	}
+	return "; all of it: " + path
+}
+
+// runeStart is the last rune border at or before i.
+func runeStart(s string, i int) int {
+	if i >= len(s) {
+		return len(s)
+	}
+	for i > 0 && !utf8.RuneStart(s[i]) {
+		i--
+	}
+	return i
+}
+
+// message is s as one line of bounded length. cut says that something is
+// missing from it.
+func (k *cutter) message(s string) (line string, cut bool) {
+	if k.off {
+		return s, false
+	}
+	line = oneLine(s)
+	if utf8.RuneCountInString(line) <= k.caps.Message {
+		return line, false
+	}
+	n := 0
+	for i := range line {
+		if n == k.caps.Message-1 {
+			k.cut += int64(len(line) - i)
+			return line[:i] + "…", true
+		}
+		n++
+	}
+	return line, false
+}
+
+// oneLine is s with every run of blanks and line ends replaced by one blank, if
+// it has a line end at all.
+func oneLine(s string) string {
+	if !strings.ContainsAny(s, "\n\r\t") {
+		return s
+	}
+	return strings.Join(strings.Fields(s), " ")
+}
+
+// apply brings the texts of a case under the caps.
+func (k *cutter) apply(c *junit.Case, kept string) {
+	limit := k.caps.PassOut
+	if c.Status().Red() {
+		limit = k.caps.FailOut
+	}
+	c.SystemOut = k.texts(c.SystemOut, limit, kept)
+	c.SystemErr = k.texts(c.SystemErr, limit, kept)
+	if k.off {
+		return
+	}
+	for i := range c.Results {
+		r := &c.Results[i]
+		line, cut := k.message(r.Message)
+		if cut && !strings.Contains(r.Text, r.Message) {
+			r.Text = r.Message + "\n\n" + r.Text
+			k.cut -= int64(len(r.Message)) // it is still there
+			if k.cut < 0 {
+				k.cut = 0
+			}
+		}
+		r.Message = line
+		r.Text = k.text(r.Text, k.caps.Body, kept)
+	}
+	for i := range c.Reruns {
+		r := &c.Reruns[i]
+		r.Message, _ = k.message(r.Message)
+		r.StackTrace = k.text(r.StackTrace, k.caps.Body, kept)
+		r.SystemOut = k.text(r.SystemOut, limit, kept)
+		r.SystemErr = k.text(r.SystemErr, limit, kept)
+	}
+	for i := range c.Properties {
+		c.Properties[i].Value = k.text(c.Properties[i].Value, k.caps.Body, kept)
+	}
+	for i := range c.Extra {
+		c.Extra[i].Text = k.text(c.Extra[i].Text, limit, kept)
+	}
+}
+
+// oneText puts several texts into one.
+func oneText(texts []string) []string {
+	if len(texts) < 2 {
+		return texts
+	}
+	return []string{strings.Join(texts, "\n")}
+}
+
+// texts puts several outputs into one, as readers take only the first, and caps
+// it.
+func (k *cutter) texts(texts []string, limit int, kept string) []string {
+	texts = oneText(texts)
+	if k.off || len(texts) == 0 {
+		return texts
+	}
+	if t := k.text(texts[0], limit, kept); t != texts[0] {
+		return []string{t}
+	}
+	return texts
+}
+
+const attachment = "[[ATTACHMENT|"
+
+// attachments are the markers of s that are not whole in front of head or behind
+// tail, each on a line: a viewer finds the attached files by them.
+func attachments(s string, head, tail int) string {
+	const most = 100
+	var b strings.Builder
+	n := 0
+	for at := 0; n < most; {
+		i := strings.Index(s[at:], attachment)
+		if i < 0 {
+			break
+		}
+		from := at + i
+		to := strings.Index(s[from:], "]]")
+		if to < 0 || to > 4096 {
+			at = from + len(attachment)
+			continue
+		}
+		at = from + to + 2
+		if at > head && from < tail {
+			b.WriteString(s[from:at] + "\n")
+			n++
+		}
+	}
+	return b.String()
+}
+
+// rebase is what leads from the report to the directory of a file, "" if nothing
+// has to: the relative paths of attachments begin there.
+func (m *merger) rebase(f File) string {
+	if m.o.Dir == "" || f.Content != nil {
+		return ""
+	}
+	rel, err := filepath.Rel(m.o.Dir, filepath.Dir(f.Path))
+	if err != nil || rel == "." {
+		return ""
+	}
+	return filepath.ToSlash(rel)
+}
+
+// rebaseCase makes the relative paths of a case's attachments begin at the report.
+func rebaseCase(c *junit.Case, prefix string) {
+	texts := append(outputsOf(c), bodiesOf(c)...)
+	for _, text := range texts {
+		before, rest, found := strings.Cut(*text, attachment)
+		if !found {
+			continue
+		}
+		var b strings.Builder
+		b.WriteString(before)
+		for found {
+			var one string
+			one, rest, found = strings.Cut(rest, attachment)
+			b.WriteString(attachment)
+			if !strings.HasPrefix(one, "/") && !strings.Contains(one[:min(len(one), 20)], ":") {
+				b.WriteString(prefix + "/")
+			}
+			b.WriteString(one)
+		}
+		*text = b.String()
+	}
+}

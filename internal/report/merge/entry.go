@@ -1,0 +1,96 @@
+package merge
+
+import (
+	"hash/maphash"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+)
+
+// entry says where a case stands, and just enough to order, fold and count it.
+// There may be millions: it holds no pointer.
+type entry struct {
+	off    int64
+	key    uint64 // hash of class, name and, in its file, ordinal: equal for the same test
+	time   time.Duration
+	n      uint32
+	sum    uint32 // checksum of its bytes; 0 = unknown
+	file   uint32 // index into the source's files
+	part   uint32 // index into the merger's parts
+	status uint8  // rank
+	flags  uint16
+}
+
+// Flags of an entry.
+const (
+	flagAsIs        uint16 = 1 << iota // its bytes can be copied
+	flagDead                           // folded into another one
+	flagGroup                          // others were folded into it
+	flagSynthetic                      // stands in no file
+	flagTeardown                       // an error in a teardown, as pytest writes it
+	flagInterrupted                    // the test during which pytest's session ended
+	flagFlaky                          // passed only when repeated, and must not count as passed
+	flagOutput                         // has output
+	flagBody                           // has a result with a text
+	flagReruns                         // has reruns
+)
+
+func (e *entry) is(flag uint16) bool { return e.flags&flag != 0 }
+
+func (e *entry) red() bool { return e.outcome().Red() }
+
+// outcome is the status of an entry's rank.
+func (e *entry) outcome() junit.Status {
+	return [...]junit.Status{junit.Passed, junit.Skipped, junit.Failed, junit.Errored}[e.status]
+}
+
+// part is one suite element of a file: what it says of its cases.
+type part struct {
+	file     int
+	pytest   bool
+	unnamed  bool // the suite has no name
+	complete bool
+	declared int // tests; -1 = it does not say
+	cases    int // of which pytest counts each; joined teardowns are taken off
+	names    int // different ones among them
+	down     int // errors in a teardown that stand for the whole test
+	start    time.Time
+}
+
+// reading is what the cases of one name in a part are.
+type reading int
+
+const (
+	tests    reading = iota // runs that all count
+	attempts                // the last counts
+	unsure                  // one or the other
+)
+
+// reading compares what a suite counts with what it shows. Before version 9.1
+// pytest counts a test twice that passed and whose teardown failed.
+func (p *part) reading() reading {
+	switch {
+	case !p.pytest:
+		return tests
+	case p.declared < 0 || !p.complete:
+		return unsure
+	case p.declared == p.names:
+		return attempts
+	case p.declared >= p.names && p.declared <= p.names+p.down:
+		return unsure
+	case p.declared >= p.cases:
+		return tests
+	default:
+		return unsure
+	}
+}
+
+// key identifies a case within its suite.
+func (m *merger) key(class, name []byte) uint64 {
+	var h maphash.Hash
+	h.SetSeed(m.seed)
+	_, _ = h.Write(class)
+	_ = h.WriteByte(0)
+	_, _ = h.Write(name)
+	return h.Sum64()
+}

@@ -1,0 +1,198 @@
+package merge
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+)
+
+func TestFoldAttempts(t *testing.T) {
+	t.Parallel()
+	const (
+		bare     = `<testcase classname="c" name="t" time="1"/>`
+		fail     = `<testcase classname="c" name="t" time="1"><failure message="AssertionError: x" type="T">trace</failure></testcase>`
+		teardown = `<testcase classname="c" name="t" time="1"><error message='failed on teardown with "boom"'>td</error></testcase>`
+	)
+	tests := map[string]struct {
+		cases  []string
+		flaky  Policy
+		status junit.Status
+		check  func(t *testing.T, c *junit.Case)
+	}{
+		"failed, then passed": {[]string{fail, bare}, "", junit.Passed, func(t *testing.T, c *junit.Case) {
+			require.Equal(t, []junit.Rerun{{Kind: junit.FlakyFailure, Type: "T", Message: "[attempt 1 of 2] AssertionError: x", StackTrace: "trace"}}, c.Reruns)
+			require.Contains(t, c.Properties, junit.Property{Name: "flaky", Value: "true"})
+			require.Equal(t, []string{"ci-disagg: passed on attempt 2 of 2"}, c.SystemOut)
+		}},
+		"bare attempts, then failed": {[]string{bare, bare, fail}, "", junit.Failed, func(t *testing.T, c *junit.Case) {
+			require.Len(t, c.Reruns, 2)
+			require.Equal(t, junit.RerunFailure, c.Reruns[0].Kind)
+			require.Equal(t, "attempt 1 of 3: no details recorded by pytest-rerunfailures", c.Reruns[0].Message)
+		}},
+		"bare attempts, then passed": {[]string{bare, bare}, "", junit.Passed, func(t *testing.T, c *junit.Case) {
+			require.Equal(t, junit.FlakyFailure, c.Reruns[0].Kind)
+		}},
+		"flaky is red":     {[]string{fail, bare}, Fail, junit.Failed, nil},
+		"flaky is skipped": {[]string{fail, bare}, Skip, junit.Skipped, nil},
+		"call and teardown": {[]string{fail, teardown}, "", junit.Errored, func(t *testing.T, c *junit.Case) {
+			require.Empty(t, c.Reruns)
+			require.Len(t, c.Results, 1)
+			require.Contains(t, c.Results[0].Text, "td")
+			require.Contains(t, c.Results[0].Text, "AssertionError: x\ntrace")
+			require.Equal(t, "2.000000", junit.Seconds(c.Time))
+		}},
+		"call and teardown twice": {[]string{fail, teardown, fail, teardown}, "", junit.Errored, func(t *testing.T, c *junit.Case) {
+			require.Len(t, c.Reruns, 1)
+			require.Equal(t, junit.RerunError, c.Reruns[0].Kind)
+		}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := write(t, t.TempDir(), "results.xml", pytestDoc(1, tt.cases...))
+			sum, out := mergeFiles(t, Options{Flaky: tt.flaky}, false, path)
+			require.Equal(t, len(tt.cases)-1, sum.Folded)
+			c := one(t, out)
+			require.Equal(t, tt.status, c.Status())
+			if tt.check != nil {
+				tt.check(t, c)
+			}
+			xmllint(t, out)
+		})
+	}
+}
+
+// TestFoldWorst: between files, and in files that no pytest wrote, all count.
+func TestFoldWorst(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	ok := `<testcase classname="c" name="t" time="1"><system-out>fine</system-out></testcase>`
+	bad := `<testcase classname="c" name="t" time="3"><failure message="m">trace</failure></testcase>`
+	skip := `<testcase classname="c" name="t"><skipped message="s"/></testcase>`
+	sum, out := mergeFiles(t, Options{}, false,
+		write(t, dir, "results.2.xml", suiteDoc("pytest", bad)), write(t, dir, "results.10.xml", suiteDoc("pytest", ok)), write(t, dir, "results.1.xml", suiteDoc("pytest", skip)))
+	require.Equal(t, 2, sum.Folded)
+	c := one(t, out)
+	require.Equal(t, junit.Failed, c.Status())
+	require.Contains(t, c.Properties, junit.Property{Name: "results", Value: "results.1.xml=skipped results.2.xml=failed results.10.xml=passed"})
+	require.Contains(t, c.Results[0].Text, "trace")
+	require.Contains(t, c.Results[0].Text, "[results.1.xml] skipped: s")
+	require.Equal(t, []string{"[results.10.xml]\nfine"}, c.SystemOut)
+	require.Equal(t, "3.000000", junit.Seconds(c.Time))
+
+	sum, _ = mergeFiles(t, Options{}, false, write(t, dir, "jest.xml", suiteDoc("jest", bad, ok)))
+	require.Zero(t, sum.Folded, "different tests of one name stay apart")
+	require.Equal(t, junit.Counts{Tests: 2, Failures: 1}, sum.Counts)
+	sum, _ = mergeFiles(t, Options{}, false, write(t, dir, "jest.1.xml", suiteDoc("jest", ok, bad)), write(t, dir, "jest.2.xml", suiteDoc("jest", ok, ok)))
+	require.Equal(t, junit.Counts{Tests: 2, Failures: 1}, sum.Counts, "the first with the first, the second with the second")
+}
+
+// TestCountedCases: where pytest counts every case, those of one name are no
+// attempts, and none hides the failure of another.
+func TestCountedCases(t *testing.T) {
+	t.Parallel()
+	bad := `<testcase classname="c" name="t" time="3"><failure message="m">trace</failure></testcase>`
+	ok := `<testcase classname="c" name="t" time="1"/>`
+	down := `<testcase classname="c" name="t" time="1"><error message='failed on teardown with "boom"'>td</error></testcase>`
+	doc := func(tests int, cases ...string) string {
+		return fmt.Sprintf(`<testsuites><testsuite name="pytest" tests="%d">%s</testsuite></testsuites>`, tests, strings.Join(cases, ""))
+	}
+	tests := map[string]struct {
+		doc    string
+		status junit.Status
+		reruns int
+	}{
+		"attempts":                         {doc(1, bad, ok), junit.Passed, 1},
+		"all counted":                      {doc(2, bad, ok), junit.Failed, 0},
+		"a call and its teardown":          {doc(1, bad, down), junit.Errored, 0},
+		"attempts of call and teardown":    {doc(1, bad, down, ok), junit.Passed, 1},
+		"all counted, one with a teardown": {doc(2, bad, down, ok), junit.Errored, 0},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := write(t, t.TempDir(), "results.xml", tt.doc)
+			_, out := mergeFiles(t, Options{}, false, path)
+			c := one(t, out)
+			require.Equal(t, tt.status, c.Status())
+			require.Len(t, c.Reruns, tt.reruns)
+		})
+	}
+}
+
+// TestAttemptsLoseNothing: properties, unknown elements and output of earlier
+// attempts stay, in order, and the last attempt has the last word.
+func TestAttemptsLoseNothing(t *testing.T) {
+	t.Parallel()
+	attempt := func(i int, inner string) string {
+		return fmt.Sprintf(`<testcase classname="c" name="t" time="2"><properties><property name="n" value="%d"/><property name="same" value="x"/></properties>`+
+			`%s<system-out>out%d</system-out><extra>e%d</extra></testcase>`, i, inner, i, i)
+	}
+	path := write(t, t.TempDir(), "results.xml", pytestDoc(1,
+		attempt(1, `<failure message="m1"/>`), attempt(2, `<skipped message="not yet"/>`), attempt(3, "")))
+	_, out := mergeFiles(t, Options{}, false, path)
+	c := one(t, out)
+	require.Equal(t, []junit.Property{{Name: "n", Value: "1"}, {Name: "n", Value: "2"}, {Name: "n", Value: "3"}, {Name: "same", Value: "x"}, {Name: "attempts", Value: "3"}, {Name: "flaky", Value: "true"}}, c.Properties)
+	require.Equal(t, []string{"ci-disagg: passed on attempt 3 of 3\n[attempt 1 of 3]\nout1\n[attempt 2 of 3]\nout2\nout3"}, c.SystemOut)
+	require.Len(t, c.Extra, 3)
+	require.Equal(t, "6.000000", junit.Seconds(c.Time))
+	require.Contains(t, contents(t, out), `<testsuite name="pytest" tests="1" failures="0" errors="0" skipped="0" id="0" time="6.000000"`)
+	require.Equal(t, "attempt 2 of 3: skipped: not yet", c.Reruns[1].Message)
+}
+
+func TestOneClass(t *testing.T) {
+	t.Parallel()
+	path := write(t, t.TempDir(), "a.xml", suiteDoc("s", `<testcase classname="c" name="t"><skipped message="later"/><failure message="f"/><error message="e"/></testcase>`))
+	_, out := mergeFiles(t, Options{}, false, path)
+	c := one(t, out)
+	require.Equal(t, junit.Errored, c.Status())
+	require.Equal(t, "e", c.Results[0].Message)
+	require.Equal(t, "also failed: f", c.Results[0].Text)
+	require.Len(t, c.Results, 1)
+	require.Equal(t, []string{"also skipped: later"}, c.SystemOut)
+	goJUnitAgrees(t, out, junit.Counts{Tests: 1, Errors: 1})
+	require.Equal(t, map[string]int{"passed": 0, "failed": 1, "skipped": 0}, secondOpinion(t, out)[0].Totals)
+}
+
+// However often a test is there, what is folded is bounded, and all of it is counted.
+func TestFoldVeryMany(t *testing.T) {
+	t.Parallel()
+	const (
+		pass = `<testcase classname="c" name="t" time="1"/>`
+		bad  = `<testcase classname="c" name="t" time="1"><error message="boom">td</error></testcase>`
+	)
+	cases := strings.Repeat(pass, 1500) + bad + strings.Repeat(pass, 999)
+	path := write(t, t.TempDir(), "results.xml", pytestDoc(1, cases))
+	sum, out := mergeFiles(t, Options{}, false, path)
+	require.Equal(t, 2499, sum.Folded)
+	require.Len(t, sum.Warnings, 1)
+	c := one(t, out)
+	require.Equal(t, junit.Passed, c.Status())
+	require.Len(t, c.Reruns, 1000)
+	require.Equal(t, "attempt 500 of 2500: no details recorded by pytest-rerunfailures", c.Reruns[499].Message)
+	require.Equal(t, `[attempt 501-2000 of 2500] [the worst of 1500] boom`, c.Reruns[500].Message)
+	require.Contains(t, c.Reruns[501].Message, "attempt 2001 of 2500")
+	require.Equal(t, "2500.000000", junit.Seconds(c.Time))
+	require.Contains(t, c.Properties, junit.Property{Name: "ci-disagg.not_listed", Value: "1500 tests: 1499 passed, 0 failed, 1 errors, 0 skipped"})
+
+	// where all of them count, so does the one that is not listed
+	path = write(t, t.TempDir(), "results.xml", pytestDoc(2500, cases))
+	sum, out = mergeFiles(t, Options{NoCaps: true}, false, path)
+	c = one(t, out)
+	require.Equal(t, junit.Errored, c.Status())
+	require.Contains(t, c.Results[0].Text, "results.xml_#1500=passed results.xml_#1501=error results.xml_#1502=passed", "nothing is cut")
+	require.Equal(t, "1.000000", junit.Seconds(c.Time))
+	require.Empty(t, sum.Warnings)
+	sum, out = mergeFiles(t, Options{}, false, path)
+	require.Equal(t, junit.Errored, one(t, out).Status())
+	require.Len(t, sum.Warnings, 1)
+}
+
+// pytestDoc is a file of pytest whose suite counts some tests.
+func pytestDoc(tests int, cases ...string) string {
+	return fmt.Sprintf(`<testsuites><testsuite name="pytest" tests="%d">%s</testsuite></testsuites>`, tests, strings.Join(cases, ""))
+}

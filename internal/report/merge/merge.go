@@ -1,0 +1,193 @@
+package merge
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"io/fs"
+	"slices"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Input are the files to merge.
+type Input struct {
+	Name  string // of the report, and prefix of the suite for broken files
+	Files []File // in any order
+	// Missing are names that were to be files and are none: each is a red case.
+	Missing []Missing
+}
+
+// File is one input.
+type File struct {
+	Path    string    // to open
+	Shown   string    // as people read it; default Path
+	Role    string    // the suites of a role are kept apart from those of others
+	Content io.Reader // read instead of Path
+}
+
+// Missing is a name that stands for no file, and why.
+type Missing struct{ Name, Why string }
+
+// Policy is how a thing counts that is neither clearly good nor clearly bad.
+type Policy string
+
+// The policies.
+const (
+	Pass Policy = "pass"
+	Fail Policy = "fail"
+	Skip Policy = "skip"
+)
+
+// Options are the policy of a merge. The zero value is the default policy.
+type Options struct {
+	Caps       Caps
+	NoCaps     bool             // cut nothing
+	NoFold     bool             // keep cases of one name apart
+	FoldReruns bool             // cases of one name in several files are attempts, in order of time
+	StrictXSD  bool             // drop what junit-10.xsd does not allow
+	Flaky      Policy           // of a case that passed only when repeated; default Pass
+	Empty      Policy           // of a file without any case; default Fail
+	Labels     []junit.Property // of every suite, and part of its name
+	Audit      bool             // have go-junit read the finished report
+	Spool      string           // directory of the temporary file; default that of the system
+	Dir        string           // where the report lies, for the paths of attachments; "" = as they are
+	Read       junit.ReadOptions
+	Mode       fs.FileMode // of the report; default rundir.FileMode
+}
+
+// Summary is what a merge did. In = Out - Synthetic + Folded.
+type Summary struct {
+	Counts    junit.Counts
+	Suites    []SuiteSummary
+	Files     []FileSummary
+	In        int // cases read
+	Folded    int // cases that became part of another
+	Synthetic int // cases that stand in no file
+	Out       int // cases written
+	Cut       int64
+	Warnings  []string
+	Bytes     int64
+	Red       []RedCase // the first red cases, in report order
+}
+
+// RedCase is one red case of the report.
+type RedCase struct{ Suite, Classname, Name, Message string }
+
+// SuiteSummary is one suite of the report.
+type SuiteSummary struct {
+	Name   string
+	Counts junit.Counts
+}
+
+// FileSummary is one file that was read.
+type FileSummary struct {
+	Path    string
+	Cases   int
+	Problem string // "" = well-formed
+}
+
+// merger is a report in the making.
+type merger struct {
+	o         Options
+	in        Input
+	src       source
+	suites    []*suite
+	byPath    map[string]*suite // by suitePath.key
+	parts     []part
+	problems  []*junit.Case // what is wrong with the inputs
+	seed      maphash.Seed
+	sum       Summary
+	cut       cutter
+	size      sizeLimit
+	cutBefore int64 // bytes that the first pass has cut
+}
+
+// Files merges files into a report at path: temporary file, fsync, rename.
+func Files(in Input, path string, o Options) (Summary, error) {
+	m := newMerger(in, o)
+	err := m.run(path)
+	return m.sum, errors.Join(err, m.src.close())
+}
+
+func newMerger(in Input, o Options) *merger {
+	o.Caps = o.Caps.withDefaults()
+	o.Mode = cmp.Or(o.Mode, rundir.FileMode)
+	in.Name = cmp.Or(in.Name, "merged")
+	in.Files = slices.Clone(in.Files)
+	for i := range in.Files {
+		in.Files[i].Shown = cmp.Or(in.Files[i].Shown, in.Files[i].Path)
+	}
+	slices.SortStableFunc(in.Files, func(x, y File) int { return Natural(x.Shown, y.Shown) })
+	in.Files = slices.CompactFunc(in.Files, func(x, y File) bool { return x.Path == y.Path && x.Content == nil && y.Content == nil })
+	return &merger{
+		o: o, in: in, byPath: make(map[string]*suite), seed: maphash.MakeSeed(),
+		src: newSource(o.Spool), cut: cutter{caps: o.Caps, off: o.NoCaps},
+	}
+}
+
+func (m *merger) run(path string) error {
+	for i := range m.in.Files {
+		if err := m.read(i); err != nil {
+			return err
+		}
+	}
+	m.lifecycle()
+	m.suites = slices.DeleteFunc(m.suites, func(s *suite) bool {
+		return len(s.entries)+len(s.texts)+len(s.properties.list) == 0
+	})
+	m.fold()
+	m.name()
+	if err := m.warnRepeated(); err != nil {
+		return err
+	}
+	if err := m.fit(); err != nil {
+		return err
+	}
+	err := rundir.WriteStream(path, m.o.Mode, func(w io.Writer) error {
+		if err := m.write(w); err != nil {
+			return err
+		}
+		return m.audit(w, path)
+	})
+	if errors.Is(err, junit.ErrAudit) {
+		err = errors.Join(err, rundir.WriteStream(path, m.o.Mode, func(w io.Writer) error {
+			return junit.WriteDocument(w, junit.Rejected(m.in.Name, path+rejected, err), junit.WriteOptions{StrictXSD: m.o.StrictXSD})
+		}))
+	}
+	return err
+}
+
+// rejected is the end of the name of a report that the audit has refused.
+const rejected = ".rejected"
+
+// audit has an independent reader find in the finished report what was decided,
+// and keeps a report that says something else under another name.
+func (m *merger) audit(w io.Writer, path string) error {
+	r, ok := w.(io.ReaderAt)
+	if !m.o.Audit || !ok {
+		return nil
+	}
+	var failed error
+	err := junit.Audit(io.NewSectionReader(r, 0, m.sum.Bytes), func(yield func(junit.Decision) bool) {
+		failed = m.decisions(yield)
+	})
+	if errors.Is(err, junit.ErrAudit) {
+		err = errors.Join(err, rundir.WriteStream(path+rejected, m.o.Mode, func(to io.Writer) error {
+			_, err := io.Copy(to, io.NewSectionReader(r, 0, m.sum.Bytes))
+			return err
+		}))
+	}
+	return errors.Join(err, failed)
+}
+
+// warn adds a warning once.
+func (m *merger) warn(format string, args ...any) {
+	w := fmt.Sprintf(format, args...)
+	if !slices.Contains(m.sum.Warnings, w) {
+		m.sum.Warnings = append(m.sum.Warnings, w)
+	}
+}

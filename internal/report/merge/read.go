@@ -1,0 +1,341 @@
+package merge
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+)
+
+// fileRead is the reading of one file.
+type fileRead struct {
+	m       *merger
+	index   int // of the file
+	file    File
+	open    map[*junit.Suite]*openPart
+	last    *openPart    // of the case before
+	lastOf  *junit.Suite // whose it is
+	suites  []*suite     // that the file has added to
+	rebased bool         // attachments get other paths
+	told    bool         // something says already that the file holds nothing good
+}
+
+// openPart is a suite of the file that has not ended.
+type openPart struct {
+	index int    // into parts
+	name  string // of the suite in the file
+	suite *suite
+	bare  []int // entries without any name
+}
+
+// read makes entries of the cases of a file.
+func (m *merger) read(i int) error {
+	f := m.in.Files[i]
+	p := &fileRead{m: m, index: i, file: f, open: make(map[*junit.Suite]*openPart), rebased: m.rebase(f) != ""}
+	got, err := m.src.read(f, m.o.Read, junit.Visitor{Span: p.span, Suite: p.end})
+	var problem *junit.Problem
+	if err != nil && !errors.As(err, &problem) {
+		return err
+	}
+	m.sum.In += got.Counts.Tests
+	if got.Repaired > 0 {
+		m.warn("%s: %d characters that XML does not allow, or entities it does not know, were replaced", f.Shown, got.Repaired)
+	}
+	p.outer(&got)
+	sum := FileSummary{Path: f.Shown, Cases: got.Counts.Tests}
+	switch {
+	case problem != nil:
+		sum.Problem = problem.Error()
+		m.problem("files", f.Shown, fileResult(problem, f.Shown))
+	case got.Counts.Tests == 0 && !p.told:
+		sum.Problem = "no test cases"
+		m.problem("files", f.Shown, m.emptyResult(f.Shown))
+	}
+	m.sum.Files = append(m.sum.Files, sum)
+	return nil
+}
+
+// span makes an entry of a case.
+func (p *fileRead) span(s *junit.Span) error {
+	m := p.m
+	o := p.part(s.Suite)
+	class, name := identity(o.name, p.file.name(), s.Classname, s.Name)
+	e := entry{
+		off: s.Offset + m.src.files[p.index].base, n: uint32(s.Len), sum: s.Sum, file: uint32(p.index), part: uint32(o.index), //nolint:gosec // bounded by MaxCase; indices
+		status: uint8(s.Status.Rank()), time: s.Time, key: m.key(class, name), flags: flags(s), //nolint:gosec // 0 to 3
+	}
+	if s.Plain && len(s.Classname) > 0 && m.asIs(s) && (!s.Attachment || !p.rebased) {
+		e.flags |= flagAsIs
+	}
+	if status := m.flaky(s.Status, 2); s.Reruns && status != s.Status {
+		e.status, e.flags = uint8(status.Rank()), e.flags|flagFlaky //nolint:gosec // 0 to 3
+	}
+	if s.Bare {
+		o.bare = append(o.bare, len(o.suite.entries))
+	}
+	o.suite.entries = append(o.suite.entries, e)
+	m.parts[o.index].cases++
+	if s.Teardown {
+		m.parts[o.index].down++
+	}
+	return nil
+}
+
+func flags(s *junit.Span) (f uint16) {
+	if s.Teardown {
+		f |= flagTeardown
+	}
+	if s.Output > 0 {
+		f |= flagOutput
+	}
+	if s.Body > 0 {
+		f |= flagBody
+	}
+	if s.Reruns {
+		f |= flagReruns
+	}
+	return f
+}
+
+// asIs reports whether the texts of a plain case are within the bounds.
+func (m *merger) asIs(s *junit.Span) bool {
+	c := &m.o.Caps
+	out := c.PassOut
+	if s.Status.Red() {
+		out = c.FailOut
+	}
+	return !m.o.StrictXSD && (m.o.NoCaps ||
+		s.Output <= int64(out) && s.Body <= int64(c.Body) && s.Message <= int64(c.Message) && !s.Lines)
+}
+
+// identity is the class and the name that a case has in the report: without a
+// class it has the one that Jenkins gives it, the name of its suite, else what
+// its own name has before the last dot, else the file.
+func identity[T string | []byte](suite, file string, class, name T) (c, n T) {
+	if len(name) == 0 {
+		name = T(unnamed)
+	}
+	if len(class) > 0 {
+		return class, name
+	}
+	if suite != "" {
+		return T(suite), name
+	}
+	if i := strings.LastIndexByte(string(name), '.'); i > 0 && i+1 < len(name) {
+		return name[:i], name[i+1:]
+	}
+	return T(dotless(file)), name
+}
+
+// Names of cases that have none.
+const (
+	unnamed     = "(unnamed)"
+	interrupted = "(interrupted)"
+)
+
+// part is the open part of a suite, nil for what stands outside any.
+func (p *fileRead) part(s *junit.Suite) *openPart {
+	if p.last != nil && p.lastOf == s {
+		return p.last
+	}
+	o := p.open[s]
+	if o == nil {
+		to := p.m.suiteAt(pathOf(p.file, s))
+		o = &openPart{index: len(p.m.parts), suite: to}
+		one := part{file: p.index, declared: -1, unnamed: true}
+		if s != nil {
+			o.name, one.pytest, one.unnamed = s.Name, s.Pytest, s.Name == ""
+		}
+		p.open[s] = o
+		p.m.parts = append(p.m.parts, one)
+		if !slices.Contains(p.suites, to) {
+			p.suites = append(p.suites, to)
+		}
+	}
+	p.last, p.lastOf = o, s
+	return o
+}
+
+// end takes over what a suite says beside its cases.
+func (p *fileRead) end(s *junit.Suite) error {
+	m := p.m
+	if s.Hidden() > 0 && s.Contradiction == "" {
+		m.warn("%s: suite %q counts %d failures and errors that none of its cases shows", p.file.Shown, s.Name, s.Hidden())
+	}
+	if s.Contradiction != "" {
+		p.contradiction(p.file.Shown+": "+cmp.Or(s.Name, p.file.name()), fmt.Sprintf("suite %q", s.Name), s)
+	}
+	if s.Cases == 0 && len(s.Properties)+len(s.Results)+len(s.SystemOut)+len(s.SystemErr) == 0 {
+		return nil // it held other suites, or nothing
+	}
+	o := p.part(s)
+	p.last = nil
+	delete(p.open, s)
+	one := &m.parts[o.index]
+	one.complete = s.Complete
+	if n, ok := s.Declared("tests"); ok {
+		one.declared = n
+	}
+	one.start, _ = junit.ParseTimestamp(s.Attr("timestamp"))
+	p.interrupt(o, s)
+	o.suite.add(s)
+	if !o.suite.times.add(s) {
+		m.warn("%s: suite %q has the timestamp %q, which is none", p.file.Shown, s.Name, s.Attr("timestamp"))
+	}
+	p.beside(o.suite, s)
+	return nil
+}
+
+// interrupt names what pytest leaves of the test during which its session ended
+// (Ctrl-C, pytest.exit): a case without a name that looks passed, and that the
+// suite does not count.
+func (p *fileRead) interrupt(o *openPart, s *junit.Suite) {
+	one := &p.m.parts[o.index]
+	if !one.pytest || one.declared >= one.cases {
+		return
+	}
+	for _, i := range o.bare {
+		e := &o.suite.entries[i]
+		class, name := identity(s.Name, p.file.name(), "", interrupted)
+		e.key = p.m.key([]byte(class), []byte(name))
+		e.status, e.flags = uint8(junit.Errored.Rank()), e.flags&^flagAsIs|flagInterrupted //nolint:gosec // 3
+		one.cases--
+	}
+}
+
+// contradiction adds the case that says what a suite or a file declares.
+func (p *fileRead) contradiction(name, what string, s *junit.Suite) {
+	p.told = true
+	p.m.problem("suites", name, junit.Result{
+		Status: junit.Errored, Type: "ci-disagg.declared", Message: fmt.Sprintf("%s: %s %s", p.file.Shown, what, s.Contradiction),
+	})
+}
+
+// beside takes over the results and the output of a suite: an error that stands
+// in the suite itself is a case, as for Jenkins.
+func (p *fileRead) beside(to *suite, s *junit.Suite) {
+	for i, r := range s.Results {
+		c := &junit.Case{Name: "(suite)", Classname: to.path.last(), Results: []junit.Result{r}}
+		if i > 0 {
+			c.Name = fmt.Sprintf("(suite %d)", i+1)
+		}
+		p.told = p.told || r.Status.Red()
+		p.m.cut.apply(c, p.file.Shown)
+		p.m.put(to, c)
+	}
+	if len(s.SystemOut)+len(s.SystemErr) == 0 {
+		return
+	}
+	k := &p.m.cut
+	e := p.m.src.keep(&junit.Case{
+		SystemOut: k.texts(s.SystemOut, p.m.o.Caps.FailOut, p.file.Shown), SystemErr: k.texts(s.SystemErr, p.m.o.Caps.FailOut, p.file.Shown),
+	})
+	e.part = uint32(p.index) //nolint:gosec // an index: of the file, as there is no part
+	to.texts = append(to.texts, e)
+}
+
+// outer takes over what stands outside of all suites, and the name and the
+// attributes of the root: each of the file's suites has them as properties.
+func (p *fileRead) outer(f *junit.File) {
+	s := &f.Outer
+	if s.Contradiction != "" {
+		p.contradiction(p.file.Shown, "the file", s)
+	}
+	if len(s.Properties)+len(s.SystemOut)+len(s.SystemErr)+len(s.Results) > 0 || s.Cases > 0 {
+		to := p.part(nil).suite
+		to.properties.add("", s.Properties...)
+		to.times.add(&junit.Suite{Time: s.Time})
+		p.beside(to, s)
+	}
+	if f.Ours {
+		return // its name is a label that this merge gives, too
+	}
+	for _, a := range s.Attrs {
+		for _, to := range p.suites {
+			if !recounted(a.Name) {
+				to.properties.add("", junit.Property{Name: "testsuites." + a.Name, Value: a.Value})
+			}
+		}
+	}
+}
+
+// put adds a case that stands in no file to a suite.
+func (m *merger) put(to *suite, c *junit.Case) {
+	e := m.src.keep(c)
+	e.key = m.key([]byte(c.Classname), []byte(c.Name))
+	e.part = uint32(len(m.parts)) //nolint:gosec // an index
+	e.flags |= flagSynthetic
+	m.parts = append(m.parts, part{file: spoolFile, declared: -1})
+	to.entries = append(to.entries, e)
+	m.sum.Synthetic++
+}
+
+// problem adds a case that says what is wrong with an input.
+func (m *merger) problem(kind, name string, r junit.Result) {
+	c := &junit.Case{Name: name, Classname: dotless(m.in.Name) + ".lifecycle." + kind}
+	if r.Status != junit.Passed {
+		c.Results = []junit.Result{r}
+	}
+	m.problems = append(m.problems, c)
+}
+
+// lifecycle makes cases of what is wrong with the inputs.
+func (m *merger) lifecycle() {
+	missing := slices.SortedFunc(slices.Values(m.in.Missing), func(x, y Missing) int { return Natural(x.Name, y.Name) })
+	if len(m.in.Files)+len(missing) == 0 {
+		missing = []Missing{{"(no files)", "no result files were given"}}
+	}
+	for _, one := range missing {
+		m.problem("files", one.Name, junit.Result{Status: junit.Errored, Type: "ci-disagg.no-results", Message: one.Name + ": " + one.Why})
+	}
+	if len(m.problems) == 0 {
+		return
+	}
+	s := m.suiteAt(suitePath{names: []string{dotless(m.in.Name) + ".lifecycle"}, packages: []string{""}}) // a report of ours may have been an input
+	for _, c := range m.problems {
+		m.put(s, c)
+	}
+}
+
+// emptyResult is the result of the case that stands for a file without a case.
+func (m *merger) emptyResult(shown string) junit.Result {
+	r := junit.Result{Status: junit.Errored, Type: "ci-disagg.no-tests", Message: shown + ": the file holds no test case"}
+	switch m.o.Empty {
+	case Skip:
+		r.Status = junit.Skipped
+	case Pass:
+		r.Status = junit.Passed
+	case Fail:
+	}
+	return r
+}
+
+// fileResult is the result of the case that stands for a broken file.
+func fileResult(p *junit.Problem, shown string) junit.Result {
+	kind := strings.ReplaceAll(string(p.Kind), " ", "-")
+	if p.Kind == junit.NoSuites {
+		kind = "not-junit"
+	}
+	return junit.Result{Status: junit.Errored, Type: "ci-disagg.results-" + kind, Message: fileMessage(p, shown), Text: p.Error()}
+}
+
+// fileMessage says in one line what is wrong with a file and what was saved.
+func fileMessage(p *junit.Problem, shown string) string {
+	switch p.Kind {
+	case junit.Truncated, junit.Malformed, junit.TooDeep, junit.TooLarge:
+		return fmt.Sprintf("%s %s %s, %d cases salvaged", shown, p.Kind, p.At(), p.Cases)
+	case junit.Empty:
+		return shown + " is empty"
+	case junit.NoSuites:
+		return shown + " is not JUnit XML: " + p.Detail
+	default:
+		return shown + " cannot be read: " + p.Detail
+	}
+}
+
+// dotless is s without dots: a dot in a class name is a package level for
+// Jenkins.
+func dotless(s string) string { return strings.ReplaceAll(s, ".", "_") }

@@ -1,0 +1,270 @@
+package merge
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+)
+
+// maxRed bounds the list of red cases in the summary.
+const maxRed = 20
+
+// write writes the report: the second pass.
+func (m *merger) write(to io.Writer) error {
+	m.sum.Red, m.sum.Suites, m.sum.Counts, m.cut.cut = nil, nil, junit.Counts{}, m.cutBefore
+	w := junit.NewWriter(to, junit.WriteOptions{StrictXSD: m.o.StrictXSD})
+	var all times
+	for _, s := range m.suites {
+		var c junit.Counts
+		for i := range s.entries {
+			if e := &s.entries[i]; !e.is(flagDead) {
+				c.Add(e.outcome())
+			}
+		}
+		m.sum.Suites = append(m.sum.Suites, SuiteSummary{s.name, c})
+		m.sum.Counts = m.sum.Counts.Plus(c)
+		all.part(s.times.first, s.times.wall())
+	}
+	m.sum.Out = m.sum.Counts.Tests
+	w.Begin(m.in.Name, m.sum.Counts, all.wall())
+	for i, s := range m.suites {
+		w.BeginSuite(s.head(), m.sum.Suites[i].Counts, s.times.wall())
+		if err := m.cases(w, s); err != nil {
+			return err
+		}
+		out, errs, err := m.output(s)
+		if err != nil {
+			return err
+		}
+		w.EndSuite(out, errs)
+	}
+	err := w.End()
+	m.sum.Bytes, m.sum.Cut = w.Bytes(), m.cut.cut
+	return err
+}
+
+// head is the suite as the report has it.
+func (s *suite) head() *junit.Suite {
+	out := &junit.Suite{Name: s.name, Properties: s.properties.of(s.hosts)}
+	if !s.times.first.IsZero() {
+		out.Attrs = append(out.Attrs, junit.Attr{Name: "timestamp", Value: junit.Timestamp(s.times.first)})
+	}
+	for _, a := range s.attrs {
+		if a.Name != "timestamp" || s.times.first.IsZero() {
+			out.Attrs = append(out.Attrs, a)
+		}
+	}
+	slices.SortFunc(out.Attrs, func(a, b junit.Attr) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// cases writes the living cases of a suite.
+func (m *merger) cases(w *junit.Writer, s *suite) error {
+	for i := range s.entries {
+		e := &s.entries[i]
+		if e.is(flagDead) {
+			continue
+		}
+		before := w.Bytes()
+		if err := m.oneCase(w, s, i); err != nil {
+			return err
+		}
+		if e.red() {
+			m.size.red += w.Bytes() - before
+			m.size.reds++
+		}
+		if m.size.stop > 0 && w.Bytes() > m.size.stop {
+			return errTooLarge
+		}
+	}
+	return nil
+}
+
+func (m *merger) oneCase(w *junit.Writer, s *suite, i int) error {
+	e, ahead := &s.entries[i], s.entries[i+1:]
+	listed := e.red() && len(m.sum.Red) < maxRed
+	if e.is(flagAsIs) && !m.size.drops(e) {
+		if err := m.src.copy(w, e, ahead); err != nil || !listed {
+			return err
+		}
+	}
+	c, err := m.final(s, i)
+	if err != nil {
+		return err
+	}
+	if listed {
+		m.sum.Red = append(m.sum.Red, RedCase{s.name, c.Classname, c.Name, oneLine(firstLine(c))})
+	}
+	if !e.is(flagAsIs) || m.size.drops(e) {
+		w.Case(c)
+	}
+	return nil
+}
+
+// final is a case as it stands in the report.
+func (m *merger) final(s *suite, i int) (*junit.Case, error) {
+	e := &s.entries[i]
+	var c *junit.Case
+	var err error
+	if p, ok := s.groups[i]; ok {
+		f := folding{m: m, s: s, cap: m.o.bound()}
+		c, err = f.value(p)
+	} else {
+		c, err = m.value(s, e, s.entries[i+1:])
+	}
+	if err != nil {
+		return nil, err
+	}
+	oneClass(c)
+	if c.Status() != e.outcome() {
+		return nil, fmt.Errorf("%s: case %q was decided to be %s, and is %s", m.shown(e.file), c.Name, e.outcome(), c.Status())
+	}
+	if !e.is(flagSynthetic) {
+		m.cut.apply(c, m.shown(e.file))
+	}
+	m.drop(c, e)
+	return c, nil
+}
+
+// value reads a case back, with the names that it has in the report.
+func (m *merger) value(s *suite, e *entry, ahead []entry) (*junit.Case, error) {
+	b, err := m.src.bytes(e, ahead)
+	if err != nil {
+		return nil, err
+	}
+	c, err := junit.ReadCase(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", m.shown(e.file), errChanged, err)
+	}
+	if e.is(flagSynthetic) {
+		return c, nil
+	}
+	if e.is(flagInterrupted) {
+		c.Name = interrupted
+		c.Results = []junit.Result{{Status: junit.Errored, Type: "ci-disagg.interrupted", Message: "the session ended during a test; the file does not say which"}}
+	}
+	if e.is(flagFlaky) {
+		c.Results = append(c.Results, junit.Result{Status: m.flaky(junit.Passed, 2), Type: "ci-disagg.flaky", Message: "ci-disagg: passed only when repeated"})
+	}
+	f := m.in.Files[e.file]
+	name := s.path.last()
+	if m.parts[e.part].unnamed {
+		name = ""
+	}
+	c.Classname, c.Name = identity(name, f.name(), c.Classname, c.Name)
+	if m.key([]byte(c.Classname), []byte(c.Name)) != e.key {
+		return nil, fmt.Errorf("%s: %w", f.Shown, errChanged)
+	}
+	if prefix := m.rebase(f); prefix != "" {
+		rebaseCase(c, prefix)
+	}
+	return c, nil
+}
+
+// shown is the input that an entry is of, as people read it.
+func (m *merger) shown(file uint32) string {
+	if file == spoolFile {
+		return ""
+	}
+	return m.in.Files[file].Shown
+}
+
+// output is what the suites say that a suite was made of, as one text each:
+// readers take only the first.
+func (m *merger) output(s *suite) (out, errs []string, err error) {
+	for i := range s.texts {
+		b, err := m.src.bytes(&s.texts[i], nil)
+		if err != nil {
+			return nil, nil, err
+		}
+		c, err := junit.ReadCase(b)
+		if err != nil {
+			return nil, nil, err
+		}
+		m.dropOutput(c, m.shown(s.texts[i].part))
+		out, errs = append(out, c.SystemOut...), append(errs, c.SystemErr...)
+	}
+	return oneText(out), oneText(errs), nil
+}
+
+// decisions are what was decided about the cases of the report, read from the
+// inputs and not from what was written.
+func (m *merger) decisions(yield func(junit.Decision) bool) error {
+	for _, s := range m.suites {
+		for i := range s.entries {
+			e := &s.entries[i]
+			if e.is(flagDead) {
+				continue
+			}
+			c, err := m.final(s, i)
+			if err != nil || !yield(junit.Decision{Suite: s.name, Class: c.Classname, Name: c.Name, Status: e.outcome()}) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// maxRepeated bounds the warnings about names that Jenkins cannot tell apart.
+const maxRepeated = 3
+
+// warnRepeated warns of cases of one class and name, in whatever suites they are:
+// Jenkins numbers them in the order of their occurrence, so that they swap
+// histories when one is gone.
+func (m *merger) warnRepeated() error {
+	again := m.repeated()
+	first := make(map[uint64]*suite, len(again))
+	told := make(map[uint64]bool)
+	for _, s := range m.suites {
+		for i := range s.entries {
+			e := &s.entries[i]
+			if e.is(flagDead) || !again[e.key] || told[e.key] {
+				continue
+			}
+			of := first[e.key]
+			if first[e.key] = s; of == nil {
+				continue
+			}
+			if told[e.key] = true; len(told) > maxRepeated {
+				continue
+			}
+			c, err := m.value(s, e, nil)
+			if err != nil {
+				return err
+			}
+			if of == s {
+				m.warn("Jenkins cannot tell %q from another of the same name", c.Classname+"."+c.Name)
+			} else {
+				m.warn("Jenkins cannot tell %q of suite %q from that of suite %q", c.Classname+"."+c.Name, of.name, s.name)
+			}
+		}
+	}
+	if more := len(told) - maxRepeated; more > 0 {
+		m.warn("Jenkins cannot tell %d more names from others", more)
+	}
+	return nil
+}
+
+// firstLine is the first line that a red case says about itself.
+func firstLine(c *junit.Case) string {
+	for _, r := range c.Results {
+		if !r.Status.Red() {
+			continue
+		}
+		for _, text := range []string{r.Message, r.Text, r.Type} {
+			for line := range strings.Lines(text) {
+				if line = strings.TrimSpace(line); line != "" {
+					return line
+				}
+			}
+		}
+	}
+	return "no message"
+}
+
+// errTooLarge ends the writing of a report that gets too large.
+var errTooLarge = errors.New("the report gets larger than it may be")
