@@ -10,8 +10,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// nearEnd is how many of a log's last lines may explain its end. What stands
-// further up was survived.
+// nearEnd is how many of a log's last lines may explain its end, a flood of the
+// same line being one. What stands further up was survived.
 const nearEnd = 1000
 
 // killedFromOutside is the rule of a SIGKILL that nobody of us sent.
@@ -61,10 +61,10 @@ func (c *court) byEnd(f *Finding, e Event) {
 	switch {
 	case e.Kind == TestFailed:
 		f.Class, f.Rule, f.Why = Test, "own-test-failed", "a test case of the role failed"
-	case e.Kind == RoleEnd && e.Signal == 9 && !e.Forced:
+	case (e.Kind == RoleEnd || e.Kind == ServerGone) && e.Signal == 9 && !e.Forced:
 		f.Class, f.Rule, f.Why = Infra, killedFromOutside, "SIGKILL that neither ci-disagg nor Slurm sent"
 		f.BadNodes = c.nodesOf(e)
-	case e.Kind == RoleEnd && slices.Contains([]int{4, 6, 7, 8, 11}, e.Signal):
+	case (e.Kind == RoleEnd || e.Kind == ServerGone) && slices.Contains([]int{4, 6, 7, 8, 11}, e.Signal):
 		f.Class, f.Rule, f.Why = Test, "crash-signal", "the program crashed"
 	case e.Kind == RoleEnd && c.hasTestFailure(e.Role):
 		f.Class, f.Rule, f.Why = Test, "own-test-failed", "a test case of the role failed"
@@ -115,6 +115,8 @@ func kindOf(c *court, e Event) string {
 		return KindUnkillable
 	case NodeLost:
 		return KindNodeFail
+	case ServerGone:
+		return KindServerDied
 	default:
 		return KindUnattributed
 	}
@@ -136,16 +138,25 @@ func (c *court) explain(e Event) (Rule, *Line, bool) {
 		try(e.Text, nil)
 	}
 	lines := c.lines[e.Role]
-	last := c.roles[e.Role].LogLines
-	for _, l := range lines {
-		last = max(last, l.Number)
-	}
 	for i := range lines {
-		if lines[i].Number > last-nearEnd {
+		if lines[i].Behind < nearEnd {
 			try(lines[i].Text, &lines[i])
 		}
 	}
-	return best, at, found < len(c.ev.Classes.rules)
+	return best, c.exception(at), found < len(c.ev.Classes.rules)
+}
+
+// exception is the line that ends a traceback, where a line only begins one.
+func (c *court) exception(at *Line) *Line {
+	if at == nil || !strings.Contains(at.Text, "Traceback (most recent call last)") {
+		return at
+	}
+	for i, l := range c.lines[at.Role] {
+		if l.First && l.File == at.File && l.Number > at.Number {
+			return &c.lines[at.Role][i]
+		}
+	}
+	return at
 }
 
 // lineToShow is the line to show when no rule fired: the first error, else the
@@ -161,7 +172,7 @@ func (c *court) lineToShow(role string, killed bool) *Line {
 	if len(lines) == 0 {
 		return nil
 	}
-	last := lines[len(lines)-1]
+	last := lines[len(lines)-1] // the role's own come last
 	last.Last = true
 	return &last
 }
@@ -197,30 +208,64 @@ var peerFinder = sync.OnceValue(func() *finder {
 })
 
 // peerLine is a line with which a role says that somebody else has gone: of the
-// client any, of the others the first thing that they complain about.
+// client any, of the others the first thing that they complain about. A server
+// whose log also has a cause of its own has no need of others, and what a role
+// says about its own server is no complaint about somebody else.
 func (c *court) peerLine(role string) (Line, bool) {
 	for _, l := range c.lines[role] {
-		if (l.First || c.isClient(role)) && PeerLine(l.Text) {
+		peer := PeerLine(l.Text)
+		switch {
+		case c.isClient(role):
+			if peer {
+				return l, true
+			}
+		case !l.First:
+		case peer && l.Server && c.ownCause(role):
+			return Line{}, false
+		case peer:
 			return l, true
+		case !wrapper().MatchString(l.Text):
+			return Line{}, false
 		}
 	}
 	return Line{}, false
 }
 
+// ownCause reports whether a server's log has a line that explains its end and is
+// neither a complaint about others nor an exception, which any complaint may be.
+func (c *court) ownCause(role string) bool {
+	for _, l := range c.lines[role] {
+		if !l.Server || l.Behind >= nearEnd || PeerLine(l.Text) {
+			continue
+		}
+		if r, ok := c.ev.Classes.Match(l.Text); ok && !r.Weak && r.Class == Test && r.Kind != "test.exception" {
+			return true
+		}
+	}
+	return false
+}
+
+// wrapper recognises what a role says when its own server has ended.
+//
+//nolint:gochecknoglobals // compiled once, immutable
+var wrapper = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)\bserver\b.{0,60}\b(?:ended|died|exited|terminated|stopped|has gone)\b|CalledProcessError|returned non-zero exit status`)
+})
+
 // missed is the role whose address a failing role names when it says that
-// somebody has gone.
-func (c *court) missed(observer string) (string, bool) {
+// somebody has gone, with the line in which it does.
+func (c *court) missed(observer string) (string, Line, bool) {
 	for _, l := range c.lines[observer] {
 		if !PeerLine(l.Text) {
 			continue
 		}
 		for _, r := range c.ev.Roles {
 			if r.Name != observer && r.Address != "" && names(l.Text, r.Address) {
-				return r.Name, true
+				return r.Name, l, true
 			}
 		}
 	}
-	return "", false
+	return "", Line{}, false
 }
 
 // names says that a text speaks of host:port, in whatever form: ports are handed
@@ -367,9 +412,23 @@ func what(e Event) string {
 		return "ended with 0 but left no " + e.Text
 	case NodeLost:
 		return "its node failed"
+	case ServerGone:
+		return serverWords(e)
 	default:
 		return string(e.Kind) + lead(": ", e.Text)
 	}
+}
+
+// serverWords is how a server went that died while its role lived on.
+func serverWords(e Event) string {
+	words := "its server went while it was serving"
+	switch {
+	case e.Signal != 0:
+		words = "its server was killed by " + signalName(e.Signal) + " while it was serving"
+	case e.Exit != 0:
+		words = fmt.Sprintf("its server ended with exit %d while it was serving", e.Exit)
+	}
+	return words + lead(": ", e.Text)
 }
 
 func lead(sep, s string) string {

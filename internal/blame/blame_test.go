@@ -188,7 +188,7 @@ func TestJudge(t *testing.T) {
 			name: "what stands far up in the log was survived",
 			b: func(b *bench) *bench {
 				b.end("GEN_0", 100, 1).line("GEN_0", "OSError: [Errno 116] Stale file handle")
-				b.ev.Roles[0].LogLines = 50000
+				b.ev.Lines[0].Behind = 50000
 				return b
 			},
 			root: "GEN_0", kind: blame.KindCrash, class: blame.Unknown, rule: "nothing-proven",
@@ -476,12 +476,12 @@ func TestTheSilentOneIsNamed(t *testing.T) {
 	}
 	f := blame.Judge(b.ev)
 	require.Equal(t, "CTX_0", f.Root, "%+v", f)
-	require.Equal(t, blame.KindEarlyExit, f.Kind)
+	require.Equal(t, blame.KindServerDied, f.Kind)
 	require.Equal(t, blame.Unknown, f.Class)
 	require.Contains(t, f.Collateral["BENCHMARK"], "Connect call failed")
 	b.event(blame.Event{Role: "CTX_0", Kind: blame.NoResult, At: at(100.1), Text: "no results.xml"})
 	f = blame.Judge(b.ev)
-	require.Equal(t, blame.KindEarlyExit, f.Kind, "that it left no results.xml says less than that it was missed: %+v", f)
+	require.Equal(t, blame.KindServerDied, f.Kind, "that it left no results.xml says less than that it was missed: %+v", f)
 	b.ev.Events = b.ev.Events[:len(b.ev.Events)-1]
 	b.ev.Roles[2].Address = "127.0.0.1:4000" // part of another number names nobody
 	require.Equal(t, "BENCHMARK", blame.Judge(b.ev).Root)

@@ -2,7 +2,9 @@ package blame
 
 import (
 	"cmp"
+	"regexp"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -24,6 +26,7 @@ const (
 	KindNoResult     = "no-result"
 	KindStorage      = "storage" // the run directory could not be written
 	KindUnkillable   = "unkillable"
+	KindServerDied   = "server-died" // the server that a role runs died while it was serving
 	KindUnattributed = "unattributed"
 )
 
@@ -73,6 +76,13 @@ func Judge(ev Evidence) Finding {
 	return f
 }
 
+func nearness(l Line) int {
+	if l.Server {
+		return 0
+	}
+	return 1
+}
+
 // SortLines puts the lines of one log into the order of the file.
 func SortLines(lines []Line) {
 	slices.SortStableFunc(lines, func(a, b Line) int { return cmp.Compare(a.Number, b.Number) })
@@ -95,6 +105,9 @@ func newCourt(ev Evidence) *court {
 	}
 	for _, l := range ev.Lines {
 		c.lines[l.Role] = append(c.lines[l.Role], l)
+	}
+	for _, lines := range c.lines { // the nearer to the cause, the earlier
+		slices.SortStableFunc(lines, func(a, b Line) int { return cmp.Compare(nearness(a), nearness(b)) })
 	}
 	for _, e := range ev.Events {
 		if e.Kind == RoleEnd {
@@ -256,16 +269,29 @@ func (c *court) silent(candidates []Event) (Event, bool) {
 		}
 	}
 	for _, e := range candidates {
-		name, ok := c.missed(e.Role)
+		name, line, ok := c.missed(e.Role)
 		end, ended := c.ends[name]
-		if !ok || !ended || end.ByUs || end.At.Sub(e.At) > c.ev.Skew {
-			continue
+		late := end.At.Sub(e.At)
+		switch {
+		case !ok || !ended:
+		case refused().MatchString(line.Text) && end.Exit == 0 && (end.Expected || end.ByUs) && late >= 0 && late <= hearsay:
+			// It left well, but only after somebody had found nobody at its address.
+			return Event{Role: name, Kind: ServerGone, At: e.At, Node: end.Node, Text: e.Role + " found nobody at its address"}, true
+		case !end.ByUs && late <= c.ev.Skew:
+			end.Expected = end.Exit != 0
+			return normal(end), true
 		}
-		end.Expected = end.Exit != 0
-		return normal(end), true
 	}
 	return Event{}, false
 }
+
+// refused recognises that nobody listens any more where a server had listened.
+// Whoever still answers, if only with an error, has not gone.
+//
+//nolint:gochecknoglobals // compiled once, immutable
+var refused = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)refused|connect call failed|cannot connect to host`)
+})
 
 // before says that, at the same time, a rather than b is the cause. Ties stay in
 // time order.
@@ -296,6 +322,8 @@ func (c *court) softness(e Event) int {
 func weight(e Event) int {
 	switch e.Kind {
 	case NodeLost, Unkillable:
+		return 5
+	case ServerGone:
 		return 4
 	case RoleEnd:
 		return 3

@@ -29,6 +29,7 @@ const (
 	NoStatus     Kind = "no-status"     // the client ended with 0 and left no status file (Text = its name)
 	Signalled    Kind = "signalled"     // the agent itself was signalled (Text = signal)
 	Storage      Kind = "storage"       // the run directory could not be written (Text = error)
+	ServerGone   Kind = "server-gone"   // the server that the role runs went while it was serving (Signal if known, Text = how that was seen)
 	NodeLost     Kind = "node-lost"     // Slurm lost the node (Node) under the role's step
 	Unkillable   Kind = "unkillable"    // a step did not go away after SIGKILL
 )
@@ -61,6 +62,12 @@ type Line struct {
 	Number int
 	Text   string
 	First  bool // the first line of its log that looks like an error
+	// Server: of a log that the role's server writes itself. What stands there is
+	// nearer to the cause than what the role says of its server.
+	Server bool `json:",omitempty"`
+	// Behind is how many lines follow in its log, not counting those that repeat
+	// the one before them.
+	Behind int  `json:",omitempty"`
 	Last   bool `json:",omitempty"` // of a finding: merely the end of the log, it explains nothing
 }
 
@@ -103,12 +110,11 @@ type Evidence struct {
 
 // Role is what blame needs to know of a role.
 type Role struct {
-	Name     string
-	Kind     string // install, precheck, server, router, client, task
-	Nodes    []string
-	Started  time.Time // zero = never
-	Address  string    // host:port of its server, as it published it; "" = unknown
-	LogLines int       // lines of its log; 0 = unknown
+	Name    string
+	Kind    string // install, precheck, server, router, client, task
+	Nodes   []string
+	Started time.Time // zero = never
+	Address string    // host:port of its server, as it published it; "" = unknown
 }
 
 // Finding is the answer. The zero value says that nothing in the evidence went

@@ -118,7 +118,10 @@ type RolePlan struct {
 	Env     []EnvVar `json:"env,omitempty"`
 	Srun    []string `json:"srun_args,omitempty"` // extra srun options of this role
 	Ready   Ready    `json:"ready"`
-	JUnit   bool     `json:"junit"` // the role is expected to leave results.<procid>.xml
+	// Logs are patterns (path.Match) of the files below output/ that the role's own
+	// processes write: its server's log, its client's output.
+	Logs  []string `json:"logs,omitempty"`
+	JUnit bool     `json:"junit"` // the role is expected to leave results.<procid>.xml
 }
 
 // The kinds of role. They decide when a role starts, which end of it is a failure,

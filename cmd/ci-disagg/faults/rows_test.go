@@ -157,7 +157,7 @@ func servers() []fault {
 		{
 			name: "GEN_0's server is killed", knob: serving("server-kill"), pollS: "10",
 			outcome: infra, exit: 3, root: "GEN_0", class: "infra",
-			today: &ending{testFailed, 1, "BENCHMARK"},
+			today: &ending{testFailed, 1, "GEN_0"},
 		},
 		{
 			name: "GEN_0's server is killed, and its pytest notices", knob: serving("server-kill"), pollS: "0.1",
@@ -166,12 +166,11 @@ func servers() []fault {
 		{
 			name: "CTX_0's server is killed", knob: "CTX_0:server-kill-while-serving", pollS: "10",
 			outcome: infra, exit: 3, root: "CTX_0", class: "infra",
-			today: &ending{testFailed, 1, "BENCHMARK"},
+			today: &ending{testFailed, 1, "CTX_0"},
 		},
 		{
 			name: "GEN_0's server crashes", knob: serving("server-crash"), pollS: "10",
 			outcome: testFailed, exit: 1, root: "GEN_0", class: "test", says: "CUDA error: an illegal memory access",
-			today: &ending{testFailed, 1, "BENCHMARK"},
 		},
 		{
 			name: "GEN_0's server crashes, and its pytest notices", knob: serving("server-crash"), pollS: "0.1",
@@ -180,7 +179,6 @@ func servers() []fault {
 		{
 			name: "GEN_0's server dies of an ECC error", knob: serving("server-crash"), pollS: "0.1", with: settings{setup: ecc},
 			outcome: infra, exit: 3, root: "GEN_0", class: "infra", says: "uncorrectable ECC error",
-			today: &ending{testFailed, 1, "GEN_0"},
 		},
 		{
 			name: "GEN_0's server prints a flood of assertions", knob: serving("server-assert"), pollS: "0.1",
@@ -223,7 +221,9 @@ func results() []fault {
 		red("a server's results.xml missing", "GEN_0:xml-missing"),
 		red("a server's results.xml green, exit 3", "GEN_0:exit-after-xml=3"),
 	}
-	rows = append(rows, red("results.xml of another test", "BENCHMARK:xml-other"))
+	other := red("results.xml of another test", "BENCHMARK:xml-other")
+	other.says = "of another test"
+	rows = append(rows, other)
 	rows = append(rows,
 		fault{
 			name: "every role skips its test", knob: "GEN_0:skip,CTX_0:skip,DISAGG_SERVER:skip,BENCHMARK:skip",

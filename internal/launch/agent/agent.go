@@ -85,7 +85,8 @@ type agent struct {
 	console  *console
 	specs    []stepSpec // by role index
 	logs     []*roleLog // by role index, nil until started
-	steps    []step     // by role index, nil until started
+	servers  *serverLogs
+	steps    []step // by role index, nil until started
 	events   chan event
 	record   *recorder
 	st       state
@@ -116,6 +117,7 @@ func prepare(ctx context.Context, o Options) (*agent, error) {
 	a.specs = specs(a.plan)
 	a.logs = make([]*roleLog, len(a.specs))
 	a.steps = make([]step, len(a.specs))
+	a.servers = newServerLogs(o.Dir.Output(), a.specs)
 	if f := a.plan.Drain.StatusFile; f != "" {
 		a.drain = filepath.Join(o.Dir.Output(), a.expand(f))
 	}
@@ -216,6 +218,7 @@ func (a *agent) loop(ctx context.Context) {
 	if a.drain != "" {
 		go a.watchDrain(ctx)
 	}
+	go a.servers.watch(ctx, a.o.Now)
 	a.handle(ctx, event{kind: evBegin, at: a.o.Now()})
 	for !a.st.over {
 		select {
@@ -399,13 +402,13 @@ func (a *agent) openLog(spec stepSpec) (*roleLog, error) {
 		}
 	}
 	l := &roleLog{
-		role: name, file: filepath.Join("roles", name, filepath.Base(path)), dir: string(a.dir), look: a.look, console: a.console, now: a.o.Now, f: f,
-		rules:  map[string][]int{},
+		role: name, console: a.console, now: a.o.Now, f: f, last: a.o.Now(),
 		broken: func(err error) { go a.send(event{kind: evBroken, at: a.o.Now(), text: err.Error()}) },
+		scan:   newScan(name, filepath.Join("roles", name, filepath.Base(path)), a.dir, a.look),
 	}
-	l.st.last = a.o.Now()
+	l.scan.line = func(text string) { a.console.line(name, text) }
 	if p := spec.role.Ready.LogPattern; p != "" {
-		if l.ready, err = regexp.Compile(p); err != nil {
+		if l.scan.ready, err = regexp.Compile(p); err != nil {
 			_ = f.Close()
 			return nil, fmt.Errorf("ready.log_pattern of %s: %w", name, err)
 		}

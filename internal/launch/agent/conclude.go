@@ -19,43 +19,13 @@ func (a *agent) evidence() blame.Evidence {
 		if l == nil {
 			continue
 		}
-		name := a.st.roles[i].name
-		l.cutOff()
-		ev.Lines = append(ev.Lines, blameLines(name, l)...)
-		ev.Roles[i].LogLines = l.state().lines
+		ev.Lines = append(ev.Lines, a.servers.lines(i, a.st.roles[i].name, a.look)...)
+		ev.Lines = append(ev.Lines, l.explaining()...)
 		if addr, err := a.address(a.specs[i].role.Ready); err == nil {
 			ev.Roles[i].Address = addr
 		}
 	}
 	return ev
-}
-
-// blameLines are the candidate lines of one log in the order of the file: the
-// first error, the first of each failure class, and the last ones.
-func blameLines(name string, l *roleLog) []blame.Line {
-	st := l.state()
-	lines := st.candidates
-	if st.first != nil {
-		lines = append(lines, *st.first)
-	}
-	// Of the last lines only those that a class explains, and the very last one:
-	// the others have nothing to say and stand in the log.
-	tail := l.lastLines()
-	for i, at := range tail {
-		if _, ok := l.look.classes.Match(at.Text); ok || blame.PeerLine(at.Text) || i == len(tail)-1 {
-			lines = append(lines, at)
-		}
-	}
-	byNumber := map[int]bool{}
-	var out []blame.Line
-	for _, at := range lines {
-		if !byNumber[at.Number] {
-			byNumber[at.Number] = true
-			out = append(out, blame.Line{Role: name, File: at.File, Number: at.Number, Text: at.Text, First: st.first != nil && at.Number == st.first.Number})
-		}
-	}
-	blame.SortLines(out)
-	return out
 }
 
 // evidence is what the state holds for blame.

@@ -66,42 +66,35 @@ func newLauncherMessages() launcherMessages {
 // taskMessage is one "task N: …" line.
 type taskMessage struct{ rundir.TaskEnd }
 
-// onBadTask has f called at the first task that srun reports as failed.
-func (l *roleLog) onBadTask(f func(rundir.TaskEnd)) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.badTask = f
-}
-
-// fromLauncher notes what a message of srun or slurmstepd says. The caller holds l.mu.
-func (l *roleLog) fromLauncher(line string) {
-	m := l.look.launcher
+// fromLauncher notes what a message of srun or slurmstepd says.
+func (s *logScan) fromLauncher(line string) {
+	m := s.look.launcher
 	if m.oom.MatchString(line) {
-		l.st.oom = true // and the line may also name the task
+		s.st.oom = true // and the line may also name the task
 	}
 	switch {
 	case strings.Contains(line, "step creation temporarily disabled") || strings.Contains(line, "step creation still disabled"):
-		l.st.waiting = true
+		s.st.waiting = true
 	case strings.HasPrefix(line, "srun: Step created for"):
-		l.st.waiting = false
+		s.st.waiting = false
 	case m.lost.MatchString(line):
-		if l.st.lostNode == "" {
-			l.st.lostNode = m.lost.FindStringSubmatch(line)[1]
+		if s.st.lostNode == "" {
+			s.st.lostNode = m.lost.FindStringSubmatch(line)[1]
 		}
 	case m.ends.MatchString(line):
-		l.st.terminating = true
+		s.st.terminating = true
 	case m.due.MatchString(line):
-		l.st.due = m.due.FindStringSubmatch(line)[1]
+		s.st.due = m.due.FindStringSubmatch(line)[1]
 	case m.launch.MatchString(line):
-		if l.st.launcher == "" {
-			l.st.launcher = l.lineAt(0, line).Text
+		if s.st.launcher == "" {
+			s.st.launcher = s.lineAt(0, line).Text
 		}
 	default:
 		t, ok := m.parseTask(line)
-		if ok && l.st.firstTask == nil && !l.st.forced(t.Signal) {
-			l.st.firstTask = &t
-			if l.badTask != nil {
-				l.badTask(t.TaskEnd)
+		if ok && s.st.firstTask == nil && !s.st.forced(t.Signal) {
+			s.st.firstTask = &t
+			if s.badTask != nil {
+				s.badTask(t.TaskEnd)
 			}
 		}
 	}

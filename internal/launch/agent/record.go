@@ -131,7 +131,13 @@ func (a *agent) roleRecord(i int) rundir.RoleRecord {
 	}
 	if l := a.logs[i]; l != nil {
 		st := l.state()
-		rec.LogBytes, rec.LostBytes, rec.FirstError, rec.Lines = st.bytes, st.lost, st.first, st.candidates
+		rec.LogBytes, rec.LostBytes = l.written()
+		if st.first != nil {
+			rec.FirstError = &st.first.LogLine
+		}
+		for _, k := range st.candidates {
+			rec.Lines = append(rec.Lines, k.LogLine)
+		}
 	}
 	return rec
 }

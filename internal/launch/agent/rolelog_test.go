@@ -37,10 +37,12 @@ func readLogWith(t testing.TB, look *lookout, text string, n int) *roleLog {
 }
 
 func newTestLog(t testing.TB, look *lookout, c *console, f *os.File) *roleLog {
-	return &roleLog{
-		role: "GEN_0", file: "roles/GEN_0/output.log", look: look, console: c, now: time.Now, f: f, rules: map[string][]int{},
+	l := &roleLog{
+		role: "GEN_0", console: c, now: time.Now, f: f, scan: newScan("GEN_0", "roles/GEN_0/output.log", "", look),
 		broken: func(err error) { require.NoError(t, err) },
 	}
+	l.scan.line = func(text string) { c.line("GEN_0", text) }
+	return l
 }
 
 func (l *roleLog) feed(text string, n int) {
@@ -78,7 +80,8 @@ func TestFirstError(t *testing.T) {
 					require.Nil(t, st.first)
 					continue
 				}
-				require.Equal(t, &rundir.LogLine{File: "roles/GEN_0/output.log", Number: tt.line, Text: tt.text}, st.first)
+				require.NotNil(t, st.first)
+				require.Equal(t, rundir.LogLine{File: "roles/GEN_0/output.log", Number: tt.line, Text: tt.text}, st.first.LogLine)
 			}
 		})
 	}
@@ -96,9 +99,11 @@ func TestCandidateLinesAreBounded(t *testing.T) {
 	require.True(t, strings.HasSuffix(st.candidates[2].Text, "xx Stale file handle"), "the end of a line is kept, however long it is")
 	require.Len(t, l.lastLines(), tailLines)
 	require.Equal(t, 601, l.lastLines()[tailLines-1].Number)
-	require.EqualValues(t, 500*44+1<<20+19+600, st.bytes)
+	bytes, lost := l.written()
+	require.EqualValues(t, 500*44+1<<20+19+600, bytes)
+	require.Zero(t, lost)
 	for _, line := range l.lastLines() {
-		require.LessOrEqual(t, len(line.Text), keptLine+3)
+		require.LessOrEqual(t, len(line.Text), keptBytes)
 	}
 }
 
@@ -196,8 +201,7 @@ func TestMessagesAnywhereInALine(t *testing.T) {
 // The attempt's path says nothing and is left out; the end of a line is never cut off.
 func TestKeptLines(t *testing.T) {
 	t.Parallel()
-	look := newLookout(blame.Classes{})
-	l := newTestLog(t, look, nil, nil)
+	l := newScan("GEN_0", "output.log", "", newLookout(blame.Classes{}))
 	l.dir = "/runs/jenkins-nightly-perf-sanity-1234/cases/" + strings.Repeat("x", 900) + "/rep-0/attempt-1"
 	at := l.lineAt(7, l.dir+"/roles/GEN_0/role.sh: line 9: trtllm-serve: command not found")
 	require.Equal(t, "roles/GEN_0/role.sh: line 9: trtllm-serve: command not found", at.Text)
@@ -258,7 +262,8 @@ func FuzzRoleLog(f *testing.F) {
 		l := newTestLog(t, look, c, null)
 		l.feed(text, n)
 		l.feed("\n", 1)
-		require.EqualValues(t, len(text)+1, l.state().bytes)
+		bytes, _ := l.written()
+		require.EqualValues(t, len(text)+1, bytes)
 		for _, r := range printable(text) {
 			require.True(t, r == '\t' || !unicode.IsControl(r))
 		}

@@ -193,6 +193,9 @@ func (k *kase) fill(p *rundir.Plan) {
 	p.AllocatedGPUs = p.Nodes * p.GPUsPerNode
 	p.Workdir, p.Setup, p.Install = k.r.set.workdir, k.r.set.Setup, k.r.set.Install
 	p.Roles = k.roles(l)
+	for i := range p.Roles {
+		p.Roles[i].Logs = k.serverLogs(p.Roles[i])
+	}
 	p.PreRoles = k.preRoles(p.Roles)
 	for _, r := range p.Roles {
 		p.UsedGPUs += r.GPUs()
@@ -263,7 +266,7 @@ func (k *kase) preRoles(roles []rundir.RolePlan) []rundir.RolePlan {
 			continue
 		}
 		pre := r
-		pre.Name, pre.Kind, pre.Shown, pre.JUnit, pre.Ready = r.Name+"_PRECHECK", rundir.KindPrecheck, 0, false, rundir.Ready{}
+		pre.Name, pre.Kind, pre.Shown, pre.JUnit, pre.Ready, pre.Logs = r.Name+"_PRECHECK", rundir.KindPrecheck, 0, false, rundir.Ready{}, nil
 		i := strings.TrimPrefix(r.Name, r.Group+"_")
 		pre.Env = slices.Clone(r.Env)
 		pre.Env[0].Value = r.Group + "_PRECHECK_" + i // the name that upstream's precheck reads

@@ -136,6 +136,7 @@ func (r *resolver) checkSettings() {
 		r.problems = append(r.problems, ps...)
 	}
 	r.checkSelection()
+	r.checkServerLogs()
 }
 
 // checkShell parses the shell texts of the config.

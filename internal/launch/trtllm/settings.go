@@ -62,6 +62,7 @@ func (in Input) Settings() []Setting {
 	add("output_layout", s.OutputLayout, c.OutputLayout, "")
 	add("mpi", s.MPI, c.MPI, "")
 	add("ucx", s.UCX, c.UCX, "")
+	add("server_logs", strings.Join(c.ServerLogs, ", "), strings.Join(c.ServerLogs, ", "), "")
 	add("gpu_type", s.GPUType, c.GPUType, "")
 	add("waives", strings.Join(c.Waives, ", "), strings.Join(c.Waives, ", "), "")
 	if len(in.Waives) > 0 {

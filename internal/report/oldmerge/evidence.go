@@ -3,6 +3,7 @@ package merge
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"maps"
 	"path/filepath"
 	"regexp"
@@ -40,6 +41,7 @@ func roleEvidence(role *Role, o junit.ReadOptions) []blame.Event {
 	seen := make(map[string]bool)
 	failed := make(map[string]blame.Event) // by file and test: the last attempt
 	var problems []string
+	other := "" // a test that nobody had asked for
 	for _, f := range sortedFiles(role.Files) {
 		clock := testClock{role: role.RoleRecord}
 		counted, healed := newTally(), make(map[string]bool)
@@ -51,6 +53,8 @@ func roleEvidence(role *Role, o junit.ReadOptions) []blame.Event {
 		got, err := readFile(f, o, junit.Visitor{Case: func(c *junit.Case) error {
 			if i := match(role.Expected, c.Classname, c.Name); i >= 0 {
 				seen[role.Expected[i]] = true
+			} else if other == "" {
+				other = strings.TrimPrefix(c.Classname+"::"+c.Name, "::")
 			}
 			counted.add(c)
 			at := clock.end(c)
@@ -90,7 +94,11 @@ func roleEvidence(role *Role, o junit.ReadOptions) []blame.Event {
 		problems = append(problems, "no results.xml")
 	}
 	for _, id := range role.Expected {
-		if !seen[id] && len(problems) == 0 {
+		switch {
+		case seen[id] || len(problems) > 0:
+		case other != "":
+			problems = append(problems, fmt.Sprintf("it is of another test, %s, not of %s", other, id))
+		default:
 			problems = append(problems, id+" was expected and not reported")
 		}
 	}

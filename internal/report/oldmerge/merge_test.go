@@ -476,7 +476,7 @@ func TestEvidence(t *testing.T) {
 	require.Empty(t, Evidence(Run{Roles: []Role{gen}}, junit.ReadOptions{}), "the name is enough where only one test has it")
 	gen.Files = nil
 	leave(t, &gen, 0, pytestDoc(1, testCase("other.py::x", 1, "")))
-	require.Equal(t, node1+" was expected and not reported", Evidence(Run{Roles: []Role{gen}}, junit.ReadOptions{})[0].Text)
+	require.Equal(t, "it is of another test, other::x, not of "+node1, Evidence(Run{Roles: []Role{gen}}, junit.ReadOptions{})[0].Text)
 }
 
 func TestNodeID(t *testing.T) {

@@ -51,7 +51,8 @@ func shortenMiddle(s string, n int) string {
 	return string(r[:head]) + "…" + string(r[len(r)-(n-head-1):])
 }
 
-// oneLine is s without line breaks and control characters, cut to n runes.
+// oneLine is s without line breaks and control characters, its middle cut so that n
+// runes are left: what has happened stands at the end of a line.
 func oneLine(s string, n int) string {
 	s = strings.Map(func(r rune) rune {
 		if unprintable(r) {
@@ -59,7 +60,7 @@ func oneLine(s string, n int) string {
 		}
 		return r
 	}, s)
-	return shorten(s, n)
+	return shortenMiddle(s, n)
 }
 
 // unprintable is a control character, which may move a terminal's cursor, or one

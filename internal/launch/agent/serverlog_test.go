@@ -1,0 +1,85 @@
+package agent
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+func serverLogsOf(t testing.TB, globs ...string) (*serverLogs, string, *lookout) {
+	t.Helper()
+	classes, err := blame.Compile(builtinRules(t))
+	require.NoError(t, err)
+	output := filepath.Join(t.TempDir(), "output")
+	require.NoError(t, os.Mkdir(output, 0o700))
+	return newServerLogs(output, []stepSpec{{role: rundir.RolePlan{Name: "GEN_0", Logs: globs}}}), output, newLookout(classes)
+}
+
+// The cause of a server's death stands in its own log, far above its end: a flood of
+// the same line is one line, and what is not a file is not read.
+func TestServerLogsAreEvidence(t *testing.T) {
+	t.Parallel()
+	s, output, look := serverLogsOf(t, "trtllm-serve.*.GEN_0.log")
+	var b strings.Builder
+	b.WriteString("loading\nTraceback (most recent call last):\n  File \"x.py\", line 1\nRuntimeError: CUDA error: uncorrectable ECC error encountered\n")
+	for i := range 2900 {
+		fmt.Fprintf(&b, "block: [%d,0,0], thread: [%d,0,0] is waiting\n", i/128, i%128)
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(output, "trtllm-serve.0.GEN_0.log"), []byte(b.String()), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(output, "trtllm-serve.0.CTX_0.log"), []byte("another role's\n"), 0o600))
+	require.NoError(t, syscall.Mkfifo(filepath.Join(output, "trtllm-serve.1.GEN_0.log"), 0o600))
+	require.NoError(t, os.Symlink("/etc/passwd", filepath.Join(output, "trtllm-serve.2.GEN_0.log")))
+	lines := s.lines(0, "GEN_0", look)
+	ev := blame.Evidence{
+		Roles: []blame.Role{{Name: "GEN_0", Kind: "server"}}, Classes: look.classes,
+		Events: []blame.Event{{Role: "GEN_0", Kind: blame.RoleEnd, At: time.Unix(100, 0), Exit: 1}},
+		Lines:  append([]blame.Line{{Role: "GEN_0", File: "roles/GEN_0/output.log", Number: 9, Text: "E   RuntimeError: the server of GEN_0 ended with 1:", First: true}}, lines...),
+	}
+	f := blame.Judge(ev)
+	require.Equal(t, blame.Infra, f.Class, f.Message)
+	require.Equal(t, "output/trtllm-serve.0.GEN_0.log", f.Line.File)
+	require.Equal(t, 4, f.Line.Number)
+	require.Contains(t, f.Message, "uncorrectable ECC error")
+}
+
+func TestServerLogsGrow(t *testing.T) {
+	t.Parallel()
+	s, output, _ := serverLogsOf(t, "*.GEN_0.log")
+	at := time.Unix(1000, 0)
+	s.look(at)
+	require.Zero(t, s.lastGrowth(0))
+	file := filepath.Join(output, "trtllm-serve.0.GEN_0.log")
+	require.NoError(t, os.WriteFile(file, []byte("a\n"), 0o600))
+	s.look(at.Add(time.Second))
+	s.look(at.Add(2 * time.Second))
+	require.Equal(t, at.Add(time.Second), s.lastGrowth(0))
+	require.NoError(t, os.WriteFile(file, []byte("a\nb\n"), 0o600))
+	s.look(at.Add(3 * time.Second))
+	require.Equal(t, at.Add(3*time.Second), s.lastGrowth(0))
+}
+
+// Of a huge log the end is searched, with the numbers of the whole.
+func TestHugeServerLog(t *testing.T) {
+	t.Parallel()
+	s, output, look := serverLogsOf(t, "*.GEN_0.log")
+	f, err := os.Create(filepath.Join(output, "serve.GEN_0.log"))
+	require.NoError(t, err)
+	line := strings.Repeat("x", 1023) + "\n"
+	_, err = f.WriteString(strings.Repeat(line, maxServerLog/1024))
+	require.NoError(t, err)
+	_, err = f.WriteString("OSError: [Errno 116] Stale file handle\n")
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	lines := s.lines(0, "GEN_0", look)
+	require.NotEmpty(t, lines)
+	require.Equal(t, maxServerLog/1024+1, lines[len(lines)-1].Number)
+}
