@@ -1,6 +1,9 @@
 package verdict
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // The constants of the Bayesian window scan. They were chosen once, on data
 // that no test here uses; nothing in this package may be tuned.
@@ -89,7 +92,10 @@ type side struct {
 	own    float64 // that it began with the newest run
 	effect float64 // mean size if there is one, > 0
 	onset  int     // run at which it most probably began
-	before earlier // the same for a step that began before the newest run
+	// factors are, per run of the window, the log Bayes factors of a step of
+	// relevant size that begins with it, against no change.
+	factors [windowRuns]float64
+	before  earlier // the same for a step that began before the newest run
 }
 
 // earlier is a step that began before the newest run.
@@ -111,16 +117,21 @@ type scanner struct {
 
 // scan judges run i against the runs before it. It needs i >= 1. The slices of the result are valid until the next call.
 func (sc *scanner) scan(d *data, i int, dmin float64) scanResult {
+	r := scanResult{noise: sc.learn(d, i-windowOf(d, i)+1)}
+	stretch := math.Sqrt((1 + r.rho) / (1 - r.rho))
+	r.smu = 1.15 * r.s / math.Sqrt(float64(r.runs)) * stretch
+	weigh(d, i, dmin, &r)
+	return r
+}
+
+// windowOf is how many of the newest runs, up to i, a step may have begun in.
+func windowOf(d *data, i int) int {
 	window := min(windowRuns, max(1, i-6))
 	// A known begin of a level is no step: the window ends behind it.
 	if b := d.bound(i - 1); b > 0 {
 		window = min(window, i-b)
 	}
-	r := scanResult{noise: sc.learn(d, i-window+1)}
-	stretch := math.Sqrt((1 + r.rho) / (1 - r.rho))
-	r.smu = 1.15 * r.s / math.Sqrt(float64(r.runs)) * stretch
-	weigh(d, i, dmin, &r)
-	return r
+	return window
 }
 
 // learn takes level and noise from the runs before e.
@@ -332,6 +343,31 @@ func weigh(d *data, i int, dmin float64, r *scanResult) {
 	}
 	r.worse = summarise(&mass, 0, window, r.e, total, dmin)
 	r.better = summarise(&mass, sizeCount, window, r.e, total, dmin)
+	r.worse.factors = factors(&logs, null, 0, window)
+	r.better.factors = factors(&logs, null, sizeCount, window)
+}
+
+// factors are the log Bayes factors of one direction.
+func factors(logs *[nodeCount][windowRuns][2 * sizeCount]float64, null [nodeCount]float64, at, window int) (out [windowRuns]float64) {
+	unchanged := sumOfLogs(null[:]) - math.Log(1-4*stepPrior)
+	for c := range window {
+		var terms [nodeCount * (sizeCount - 1)]float64
+		for t := range nodeCount {
+			copy(terms[t*(sizeCount-1):], logs[t][c][at+1:at+sizeCount])
+		}
+		out[c] = sumOfLogs(terms[:]) - math.Log(stepPrior) - unchanged
+	}
+	return out
+}
+
+// sumOfLogs is the log of the sum of the numbers whose logs are given.
+func sumOfLogs(logs []float64) float64 {
+	top := slices.Max(logs)
+	sum := 0.0
+	for _, v := range logs {
+		sum += math.Exp(v - top)
+	}
+	return top + math.Log(sum)
 }
 
 // sumTo is the log likelihood of the first c runs of the window without a shift.
@@ -377,10 +413,17 @@ func summarise(mass *[windowRuns][2 * sizeCount]float64, at, window, e int, tota
 	return out
 }
 
+// lateStep is what the second channel has found: a step from the level mu by size
+// that began with run onset, z times its uncertainty.
+type lateStep struct {
+	found       bool
+	onset       int
+	mu, size, z float64
+}
+
 // late is the second channel, for a step too small for the window or one that
 // came in slices: the newest 8 or 12 runs against those before.
-// ok says that it found one, begun at run onset, from the level mu by size.
-func (sc *scanner) late(d *data, i int, dmin float64, q noise) (onset int, mu, size float64, ok bool) {
+func (sc *scanner) late(d *data, i int, dmin float64, q noise) lateStep {
 	stretch := math.Sqrt((1 + q.rho) / (1 - q.rho))
 	bound := d.bound(i)
 	for _, m := range [...]int{8, 12} {
@@ -394,10 +437,10 @@ func (sc *scanner) late(d *data, i int, dmin float64, q noise) (onset int, mu, s
 		}
 		before := huber(d.y[b0:c], q.s, sc.buf[:])
 		diff := huber(d.y[c:i+1], q.s, sc.buf[:]) - before
-		spread := q.s * stretch * math.Sqrt(1.05/float64(m)+1.05/float64(c-b0))
-		if diff > 0.7*dmin && diff > 3.3*spread {
-			return c, before, diff, true
+		z := diff / (q.s * stretch * math.Sqrt(1.05/float64(m)+1.05/float64(c-b0)))
+		if diff > 0.7*dmin && z > 3.3 {
+			return lateStep{found: true, onset: c, mu: before, size: diff, z: z}
 		}
 	}
-	return 0, 0, 0, false
+	return lateStep{}
 }

@@ -12,32 +12,37 @@ import (
 // chartRuns is how many past runs a row carries for its chart.
 const chartRuns = 90
 
-// Judge gives the verdict on the newest run of a series. It is total: whatever
-// the numbers are, it answers with a row that has no NaN in it, and what is no
-// measurement is invalid.
+// Judge gives the verdict on the newest run of a series that stands alone. It is
+// total: whatever the numbers are, it answers with a row that has no NaN in it, and
+// what is no measurement is invalid.
 func Judge(s Series, p Policy) Row {
+	j := judge(s, p)
+	j.finish()
+	return j.Row
+}
+
+// judge is the judgement of one series by itself, before its last sentences.
+func judge(s Series, p Policy) *judgement {
 	c := p.settings(s)
-	row := Row{
+	j := &judgement{settings: c, series: s, sign: s.Metric.Sign(), Row: Row{
 		Case: s.Case, Point: s.Point, Metric: s.Metric.Name, Unit: s.Metric.Unit, Better: s.Metric.Better.String(),
 		Gate: c.gate, Advisory: c.advisory || !c.gate, Rule: string(c.rule),
 		Values: slices.Clone(s.New.Values),
-	}
+	}}
 	if why := checkValues(s.New.Values); why != "" {
-		row.Values = slices.DeleteFunc(row.Values, func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) })
-		row.Verdict, row.Reason = Invalid, why
-		return row
+		j.Values = slices.DeleteFunc(j.Values, func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) })
+		j.Verdict, j.Reason = Invalid, why
+		return j
 	}
 	if s.Metric.Better != metric.HigherIsBetter && s.Metric.Better != metric.LowerIsBetter {
-		row.Verdict, row.Reason = Invalid, "the metric has no direction: nobody can say what is worse"
-		return row
+		j.Verdict, j.Reason = Invalid, "the metric has no direction: nobody can say what is worse"
+		return j
 	}
-	value := median(s.New.Values, nil)
-	row.Value = number(value)
-	runs, dropped := past(s)
-	row.History = len(runs)
-	row.Series = chart(runs, s.New)
-
-	j := judgement{Row: row, settings: c, series: s, past: runs, sign: s.Metric.Sign(), value: value}
+	j.value = median(s.New.Values, nil)
+	j.Value = number(j.value)
+	j.past, j.dropped = past(s)
+	j.History = len(j.past)
+	j.Series = chart(j.past, s.New)
 	switch c.rule {
 	case RuleFixed:
 		j.judgeFixed()
@@ -46,11 +51,26 @@ func Judge(s Series, p Policy) Row {
 	default:
 		j.judgeBWS()
 	}
-	j.doubt()
-	if dropped > 0 {
-		j.say("%d past runs without a usable value are left out", dropped)
+	return j
+}
+
+// finish adds what is said whatever the verdict is, and doubts what is too good.
+func (j *judgement) finish() {
+	if j.Verdict == Invalid {
+		return
 	}
-	return j.Row
+	for _, text := range []string{j.ofCase, j.ofMain} {
+		if text != "" {
+			j.say("%s", text)
+		}
+	}
+	if j.scanned != nil {
+		j.nameNodes(j.scanned.r, j.scanned.shift)
+	}
+	j.doubt()
+	if j.dropped > 0 {
+		j.say("%d past runs without a usable value are left out", j.dropped)
+	}
 }
 
 // How many times better than its level, or than a value that someone pinned, a run
@@ -87,14 +107,18 @@ func (j *judgement) doubt() {
 type judgement struct {
 	Row
 	settings
-	series Series
-	past   []Run
-	sign   float64
-	value  float64
+	series  Series
+	past    []Run
+	sign    float64
+	value   float64
+	dropped int            // past runs without a usable value
+	scanned *scannedSeries // by bws, where there was history enough
 	// newNodes is the node group that the judged runs are the first on, so that
 	// it may be the reason for what they show.
 	newNodes string
 	over     string // the sentence on the regression that ends with this run
+	ofMain   string // the sentence on what main has before a pull request
+	ofCase   string // the sentence on what the series of the case say together
 }
 
 // say adds a sentence to the reason.
@@ -146,7 +170,10 @@ func chart(past []Run, newest Run) []Run {
 // regression was open, and the level that the runs have to come back to. Only
 // bws keeps a regression open; the levels of the other rules do not move.
 func (r Row) Record(run Run) Run {
-	run.Verdict, run.Open, run.Level = r.Verdict, r.Open, 0
+	run.Verdict, run.Open, run.Level, run.Onset = r.Verdict, r.Open, 0, ""
+	if r.Alarm && r.Onset != run.ID {
+		run.Onset = r.Onset
+	}
 	if r.Verdict == Regression && r.Rule == string(RuleBWS) && r.Baseline != nil {
 		run.Level = *r.Baseline
 	}

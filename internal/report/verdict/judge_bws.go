@@ -22,9 +22,9 @@ func (j *judgement) judgeBWS() {
 		j.judgeShort()
 		return
 	}
-	var sc scanner
+	sc := &scanner{}
 	d, shift := load(j.past, j.series.New, j.sign)
-	f := folder{sc: &sc, past: j.past, d: d, sign: j.sign, dmin: j.dmin}
+	f := folder{sc: sc, past: j.past, d: d, sign: j.sign, dmin: j.dmin, advisory: j.Advisory}
 	if j.forgetOpen {
 		f.alarms = recentAlarm(j.past)
 	} else {
@@ -48,17 +48,17 @@ func (j *judgement) judgeBWS() {
 
 	r := sc.scan(d, n, j.dmin)
 	j.describe(d, r)
+	j.scanned = &scannedSeries{d: d, r: r, shift: shift}
 	switch {
 	case j.series.New.Accepted:
 		j.against(j.level(r.mu))
 		j.Verdict = Pass
 		j.say("someone accepted the level that begins with this run: %s", j.comparison(r))
 	case j.pr:
-		j.judgePR(&sc, d, r, h)
+		j.judgePR(sc, d, r, h)
 	default:
-		j.judgeNightly(&sc, d, r, h)
+		j.judgeNightly(sc, d, r, h)
 	}
-	j.nameNodes(r, shift)
 }
 
 // closeOpen ends an open regression if this run is the last of those that are back.
@@ -106,17 +106,22 @@ func (j *judgement) judgeNightly(sc *scanner, d *data, r scanResult, h history) 
 		j.say("%s", j.over)
 	}
 	j.against(j.level(r.mu))
-	j.decide(d, r, question{base: r.mu, p: r.worse.p, better: r.better.p})
+	q := question{base: r.mu, p: r.worse.p, better: r.better.p}
+	j.scanned.q = q
+	j.scanned.evidence = sc.collect(d, r, j.past, j.series.New)
+	j.decide(d, r, q)
 	if j.Verdict == Regression || h.alarms {
 		return
 	}
-	if onset, mu, size, ok := sc.late(d, i, j.dmin, r.noise); ok {
-		j.judgeLate(r, onset, mu, size)
+	if l := sc.late(d, i, j.dmin, r.noise); l.found {
+		j.scanned.z = l.z
+		j.judgeLate(r, l)
 	}
 }
 
 // judgeLate is the verdict of the late channel.
-func (j *judgement) judgeLate(r scanResult, onset int, mu, size float64) {
+func (j *judgement) judgeLate(r scanResult, l lateStep) {
+	onset, mu, size := l.onset, l.mu, l.size
 	j.Verdict, j.Alarm, j.Slow, j.Suspicious = Regression, true, true, false
 	j.Reason = ""
 	j.Onset = j.run(onset)
@@ -147,18 +152,31 @@ func (j *judgement) stillOpen(sc *scanner, d *data, r scanResult, h history, bac
 	}
 	// Is there a further step, seen from the new level?
 	d.bounds = append(d.bounds, h.onset)
-	if r = sc.scan(d, len(j.past), j.dmin); r.worse.p >= j.threshold && r.worse.onset > h.open.since {
-		j.Alarm = true
-		j.say("since %s there is a further step of %s (probability %s)",
-			j.run(r.worse.onset), percent(j.relative(r.worse.effect)), chance(r.worse.p))
+	r = sc.scan(d, len(j.past), j.dmin)
+	ev := sc.collect(d, r, j.past, j.series.New)
+	ev.from(h.open.since + 1 - r.e)
+	j.scanned.r, j.scanned.evidence = r, ev
+	j.scanned.q = question{base: r.mu, p: r.worse.p}
+	if r.worse.p >= j.threshold && r.worse.onset > h.open.since {
+		j.further(r, r.worse.onset)
 	}
+}
+
+// further tells of a step behind the regression that is open.
+func (j *judgement) further(r scanResult, onset int) {
+	j.Alarm, j.Onset = true, j.run(onset)
+	e := r.size(j.scanned.d, len(j.past), onset, j.dmin, 1)
+	before := j.Reason
+	j.Reason = ""
+	j.say("since %s there is a further step of %s (probability %s)", j.Onset, percent(j.relative(e.mean)), chance(r.worse.p))
+	j.say("%s", before)
 }
 
 // judgePR judges a run on top of the main branch: it answers for its own step,
 // not for one of main.
 func (j *judgement) judgePR(sc *scanner, d *data, r scanResult, h history) {
 	n := len(j.past)
-	main := sc.scan(d, n-1, j.dmin)
+	main := new(scanner).scan(d, n-1, j.dmin) // sc still holds what r is made of
 	// The level at the merge base is that of main's newest runs, those of the
 	// window too; where main itself seems to have stepped among them, it is the
 	// level behind that step.
@@ -176,15 +194,17 @@ func (j *judgement) judgePR(sc *scanner, d *data, r scanResult, h history) {
 	j.against(j.level(base))
 	q := question{base: base, p: ownStep(r.worse, main.worse), better: ownStep(r.better, main.better)}
 	j.P, j.PBetter = number(q.p), number(q.better)
+	j.scanned.q, j.scanned.r = q, r
+	j.scanned.evidence = sc.collect(d, r, j.past, j.series.New)
+	j.scanned.evidence.question = main.worse.p >= openQuestion || r.worse.before.p >= 0.5
 	j.decide(d, r, q)
-	if h.open != nil {
+	switch {
+	case h.open != nil:
 		j.Since, j.Onset = j.run(h.open.since), j.run(h.onset)
-		j.say("main has a regression open since %s (level before it %s): this change is compared with the level after it and not blamed for it",
+		j.ofMain = fmt.Sprintf("main has a regression open since %s (level before it %s): this change is compared with the level after it and not blamed for it",
 			j.Since, j.amount(j.level(h.open.level)))
-		return
-	}
-	if mainStep {
-		j.say("main itself probably has a step since %s, before this change", j.run(r.worse.before.onset))
+	case mainStep:
+		j.ofMain = fmt.Sprintf("main itself probably has a step since %s, before this change", j.run(r.worse.before.onset))
 	}
 }
 
@@ -214,23 +234,9 @@ func (j *judgement) decide(d *data, r scanResult, q question) {
 		due = extra < MaxReruns && q.p > openQuestion && q.p < settled
 	}
 	j.Suspicious = due && j.reruns > 0 && !j.Advisory
-	if q.p >= j.threshold {
-		j.newNodes = newNodes(j.past, j.series.New, j.beginAt(r.worse.onset))
-	}
 	switch {
-	case j.newNodes != "":
-		j.Verdict, j.Suspicious = Inconclusive, j.reruns > 0 && !j.Advisory
-		j.measured(r, q.base)
 	case q.p >= j.threshold:
-		j.Verdict, j.Alarm = Regression, true
-		j.Onset = j.begin(r.worse.onset)
-		e := r.size(d, len(j.past), j.beginAt(r.worse.onset), j.dmin, 1)
-		j.Effect = number(j.relative(e.mean))
-		j.Interval = interval(j.relative(e.lo), j.relative(e.hi))
-		if x := j.sign*math.Log(j.value) - q.base; x > largestStep(j.dmin) { // it is what it is, and no step of those tried
-			j.Effect = number(j.relative(x))
-			j.measured(r, q.base)
-		}
+		j.raise(d, r, q, r.worse.onset)
 	case (due || j.tried > 0) && q.p >= openQuestion:
 		j.Verdict = Inconclusive
 		j.measured(r, q.base)
@@ -244,6 +250,25 @@ func (j *judgement) decide(d *data, r scanResult, q question) {
 		j.measured(r, q.base)
 	}
 	j.explain(r, q, due)
+}
+
+// raise makes a regression of a step that begins with run onset, unless all that
+// shows it ran on nodes that nobody knows.
+func (j *judgement) raise(d *data, r scanResult, q question, onset int) {
+	at := j.beginAt(onset)
+	if j.newNodes = newNodes(j.past, j.series.New, at); j.newNodes != "" {
+		j.Verdict, j.Suspicious = Inconclusive, j.reruns > 0 && !j.Advisory
+		j.measured(r, q.base)
+		return
+	}
+	j.Verdict, j.Alarm, j.Onset = Regression, true, j.run(at)
+	e := r.size(d, len(j.past), at, j.dmin, 1)
+	j.Effect = number(j.relative(e.mean))
+	j.Interval = interval(j.relative(e.lo), j.relative(e.hi))
+	if x := j.sign*math.Log(j.value) - q.base; x > largestStep(j.dmin) { // it is what it is, and no step of those tried
+		j.Effect = number(j.relative(x))
+		j.measured(r, q.base)
+	}
 }
 
 // due reports whether run i asks for a first repetition.

@@ -232,7 +232,7 @@ func TestFurtherStepWhileOpen(t *testing.T) {
 		require.True(t, row.Open)
 		if row.Alarm {
 			alarm = true
-			require.Contains(t, row.Reason, "Since n30 there is a further step")
+			require.Contains(t, row.Reason, "since n30 there is a further step")
 		}
 	}
 	require.True(t, alarm)

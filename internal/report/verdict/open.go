@@ -37,20 +37,25 @@ type folder struct {
 	past       []Run
 	d          *data
 	sign, dmin float64
+	// advisory series accept every level by themselves: nobody answers for them.
+	advisory bool
 	history
 }
+
+// advisoryRuns is how many runs a regression of an advisory series stays open.
+const advisoryRuns = 7
 
 // fold walks over all past runs.
 func (f *folder) fold() {
 	f.alarms = recentAlarm(f.past)
 	for j := 0; j < len(f.past); j++ {
 		r := f.past[j]
+		if f.advisory && f.open != nil && j-f.open.since >= advisoryRuns {
+			f.accept(j - 1)
+		}
 		switch {
 		case r.Accepted:
-			if at := f.beginOfAccepted(j); at > 0 {
-				f.bounds = append(f.bounds, at)
-			}
-			f.open = nil
+			f.accept(j)
 			continue
 		case f.open != nil && !f.open.isBack(f.d.y[j], f.dmin):
 			f.open.back = 0
@@ -65,9 +70,20 @@ func (f *folder) fold() {
 			f.open = f.reopen(j, r.Level)
 		}
 	}
+	if f.advisory && f.open != nil && len(f.past)-f.open.since >= advisoryRuns {
+		f.accept(len(f.past) - 1)
+	}
 	if f.open != nil {
 		f.onset = f.onsetOf(f.open.since)
 	}
+}
+
+// accept takes the level that run j shows for the one from now on.
+func (f *folder) accept(j int) {
+	if at := f.beginOfAccepted(j); at > 0 {
+		f.bounds = append(f.bounds, at)
+	}
+	f.open = nil
 }
 
 // close ends the open regression with run j, the last of those that are back. It
@@ -109,14 +125,20 @@ func (f *folder) reopen(j int, stored float64) *openRegression {
 	if r.worse.p >= probability(Sensitive) {
 		return &openRegression{since: j, level: r.mu}
 	}
-	if _, mu, _, ok := f.sc.late(f.d, j, f.dmin, r.noise); ok {
-		return &openRegression{since: j, level: mu}
+	if l := f.sc.late(f.d, j, f.dmin, r.noise); l.found {
+		return &openRegression{since: j, level: l.mu}
 	}
 	return nil
 }
 
-// onsetOf is the run at which the change that run j raised probably began.
+// onsetOf is the run at which the change that run j raised began: as judged then,
+// else as it looks now.
 func (f *folder) onsetOf(j int) int {
+	if id := f.past[j].Onset; id != "" {
+		if at := slices.IndexFunc(f.past[:j], func(r Run) bool { return r.ID == id }); at >= 0 {
+			return at
+		}
+	}
 	if j < minHistory {
 		return j
 	}
@@ -125,8 +147,8 @@ func (f *folder) onsetOf(j int) int {
 	if r.worse.p >= 0.5 {
 		return r.worse.onset
 	}
-	if at, _, _, ok := f.sc.late(f.d, j, f.dmin, r.noise); ok {
-		return at
+	if l := f.sc.late(f.d, j, f.dmin, r.noise); l.found {
+		return l.onset
 	}
 	return j
 }

@@ -38,6 +38,9 @@ type Run struct {
 	// judged by bws, in the metric's unit: what the runs have to come back to.
 	// 0 = not stored; a regression then counts as open only if bws sees it too.
 	Level float64 `json:"level,omitempty"`
+	// Onset is the run at which the regression that this run raised began, as
+	// judged then, if it was not this one.
+	Onset string `json:"onset,omitempty"`
 }
 
 // Series is everything needed to judge one metric of one case at one point.

@@ -1,0 +1,145 @@
+package verdict_test
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+)
+
+// family is a case of several gating series that share most of their noise.
+type family struct {
+	lines  []*line
+	rng    *rand.Rand
+	policy verdict.Policy
+}
+
+func newFamily(t *testing.T, count int, policy verdict.Policy) *family {
+	t.Helper()
+	f := &family{rng: rand.New(rand.NewPCG(11, 11)), policy: policy}
+	for q := range count {
+		m := latency()
+		if q%2 == 1 {
+			m = throughput()
+		}
+		m.Name += string(rune('a' + q))
+		m.Gate = true
+		l := newLine(t, m, policy)
+		l.noise = 0
+		f.lines = append(f.lines, l)
+	}
+	return f
+}
+
+// night judges a run of all series, each worse by its share, and stores it.
+func (f *family) night(worse ...float64) ([]verdict.Row, verdict.Case) {
+	common := 0.01 * f.rng.NormFloat64()
+	var all []verdict.Question
+	var runs []verdict.Run
+	for q, l := range f.lines {
+		r := l.run(l.value(worse[q%len(worse)] + common + 0.004*f.rng.NormFloat64()))
+		runs = append(runs, r)
+		all = append(all, verdict.Question{Policy: f.policy, Series: verdict.Series{Case: "c", Point: "con8", Metric: l.m, History: l.runs, New: r}})
+	}
+	rows, c := verdict.JudgeCase(all)
+	for q, l := range f.lines {
+		l.runs = append(l.runs, rows[q].Record(runs[q]))
+	}
+	return rows, c
+}
+
+func (f *family) nights(n int, worse ...float64) (rows []verdict.Row, c verdict.Case) {
+	for range n {
+		rows, c = f.night(worse...)
+	}
+	return rows, c
+}
+
+// What moves all series of a case by little is seen in all of them together, with
+// one onset.
+func TestCaseDecidesTogether(t *testing.T) {
+	t.Parallel()
+	f := newFamily(t, 4, verdict.Policy{})
+	rows, c := f.nights(40, 0)
+	require.Equal(t, verdict.Pass, verdict.Worst(rows))
+	require.Equal(t, 4, c.Series)
+	require.Less(t, *c.P, 0.3)
+	require.InDelta(t, 0.0024, c.FalseAlarms, 1e-9)
+	for night := 1; ; night++ {
+		require.LessOrEqual(t, night, 6, "a step of 4 % in all series")
+		if rows, c = f.night(0.04); c.Alarm {
+			break
+		}
+	}
+	require.Equal(t, "con8/"+f.lines[0].m.Name, c.Moved[0])
+	require.NotNil(t, c.Onset)
+	require.Equal(t, verdict.Regression, verdict.Worst(rows))
+	for _, r := range rows {
+		if r.Verdict == verdict.Regression {
+			require.Equal(t, c.Onset.Run, r.Onset)
+			require.Contains(t, r.Reason, "4 gating series of the case together")
+		}
+		_, err := json.Marshal(r)
+		require.NoError(t, err)
+	}
+	onset := c.Onset.Run
+	_, c = f.night(0.04)
+	require.True(t, c.Open)
+	require.Equal(t, onset, c.Onset.Run, "the onset stays what it was")
+
+	for _, l := range f.lines[:3] {
+		l.runs[len(l.runs)-1].Accepted = true
+	}
+	_, c = f.night(0.04)
+	if len(c.Moved) > 0 {
+		require.Equal(t, []string{"con8/" + f.lines[3].m.Name}, c.Moved, "what is accepted leaves the set")
+	}
+	_, c = f.nights(3, 0.04, 0.04, 0.04, 0)
+	require.False(t, c.Open, "back or accepted: closed")
+	require.Empty(t, c.Moved)
+}
+
+// One series that stands out is no alarm of its case, unless it is beyond doubt.
+func TestOneSeriesOfACase(t *testing.T) {
+	t.Parallel()
+	f := newFamily(t, 5, verdict.Policy{})
+	f.nights(40, 0)
+	calmed := false
+	for range 5 {
+		rows, c := f.night(0.03, 0, 0, 0, 0)
+		if p := *rows[0].P; p >= 0.7 && p < 0.995 && *c.P < 0.5 {
+			calmed = true
+			require.Equal(t, verdict.Pass, rows[0].Verdict, rows[0].Reason)
+			require.Contains(t, rows[0].Reason, "too little for an alarm")
+			require.False(t, c.Alarm)
+		}
+	}
+	require.True(t, calmed)
+	f = newFamily(t, 5, verdict.Policy{Reruns: 3})
+	f.nights(40, 0)
+	rows, c := f.nights(3, 0.25, 0, 0, 0, 0)
+	require.Equal(t, verdict.Regression, rows[0].Verdict, rows[0].Reason)
+	require.Equal(t, []string{"con8/" + f.lines[0].m.Name}, c.Moved)
+}
+
+// What nobody answers for does not stay red for weeks.
+func TestAdvisoryRowsCloseByThemselves(t *testing.T) {
+	t.Parallel()
+	bothDirections(t, func(t *testing.T, m metric.Metric) {
+		l := newLine(t, m, verdict.Policy{FunctionalOnly: true})
+		l.nights(30, 0)
+		red := 0
+		for range 20 {
+			if l.night(0.2).Verdict == verdict.Regression {
+				red++
+			}
+		}
+		require.NotZero(t, red)
+		require.LessOrEqual(t, red, 8)
+		require.Equal(t, verdict.Pass, l.night(0.2).Verdict)
+	})
+}

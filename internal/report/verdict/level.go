@@ -1,0 +1,54 @@
+package verdict
+
+import "math"
+
+// Standing is where a series stands: what its next run is compared with.
+type Standing struct {
+	Level float64 // in the metric's unit
+	Runs  int     // that it was taken from
+	Noise float64 // relative sd per run, 0 = not known
+	Since string  // run that raised the regression that is open; Level is then the one before it
+	Rule  Rule
+}
+
+// LevelOf is the level of a series, as the judge has it for the next run: the
+// pinned value under the rule fixed, the level before a regression that is open,
+// the percentile of upstream's rule, else that of the runs since the last accepted or found step. The newest five runs
+// are in it only where they are all there is of the level: a step may have begun
+// among them. Fewer than seven runs have their median.
+func LevelOf(s Series, p Policy) (Standing, bool) {
+	c := p.settings(s)
+	if c.rule == RuleFixed {
+		if s.Pinned == nil || badValue(s.Pinned.Value) != "" {
+			return Standing{}, false
+		}
+		return Standing{Level: s.Pinned.Value, Rule: RuleFixed}, true
+	}
+	runs, _ := past(s)
+	if len(runs) == 0 {
+		return Standing{}, false
+	}
+	sign := s.Metric.Sign()
+	if c.rule == RuleUpstream {
+		j := judgement{settings: c, series: s, past: runs, sign: sign}
+		base, days := j.upstreamBaseline()
+		return Standing{Level: base, Runs: days, Rule: RuleUpstream}, badValue(base) == ""
+	}
+	d, _ := load(runs, runs[len(runs)-1], sign) // the next run is not part of its level
+	toUnit := func(x float64) float64 { return min(math.Exp(sign*x), math.MaxFloat64) }
+	if len(runs) < c.minHistory {
+		return Standing{Level: toUnit(median(d.y[:len(runs)], nil)), Runs: len(runs), Rule: RuleBWS}, true
+	}
+	sc := &scanner{}
+	f := folder{sc: sc, past: runs, d: d, sign: sign, dmin: c.dmin, advisory: c.advisory || !c.gate}
+	if !c.forgetOpen {
+		f.fold()
+	}
+	d.bounds = f.bounds
+	q := sc.learn(d, len(f.past)-windowOf(d, len(f.past))+1)
+	out := Standing{Level: toUnit(q.mu), Runs: q.runs, Noise: math.Expm1(q.s), Rule: RuleBWS}
+	if f.open != nil {
+		out.Level, out.Since = toUnit(f.open.level), runName(f.past[f.open.since])
+	}
+	return out, true
+}
