@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -79,7 +80,7 @@ func runBaselinePin(ctx context.Context, h host, o pinOptions, args []string) er
 	text := old
 	for _, e := range entries {
 		e.By, e.At, e.Why = stamp.By, stamp.At.Format("2006-01-02T15:04:05Z07:00"), stamp.Why
-		if text, err = baseline.SetPin(name, text, o.caseID, e, metrics); err != nil {
+		if text, err = judging.SetPin(name, text, o.caseID, e, metrics); err != nil {
 			return usageErr(err)
 		}
 	}
@@ -97,7 +98,7 @@ func runBaselinePin(ctx context.Context, h host, o pinOptions, args []string) er
 
 // entries reads METRIC=VALUE arguments; values that are not given come from the
 // store.
-func (o pinOptions) entries(ctx context.Context, h host, metrics metric.Table, args []string) ([]baseline.PinEntry, error) {
+func (o pinOptions) entries(ctx context.Context, h host, metrics metric.Table, args []string) ([]judging.PinEntry, error) {
 	match, err := parseMatch(o.match)
 	if err != nil {
 		return nil, usageErr(err)
@@ -106,7 +107,7 @@ func (o pinOptions) entries(ctx context.Context, h host, metrics metric.Table, a
 	if err != nil {
 		return nil, usageErr(err)
 	}
-	var out []baseline.PinEntry
+	var out []judging.PinEntry
 	var hist *baseline.History
 	for _, arg := range args {
 		name, text, given := strings.Cut(arg, "=")
@@ -114,7 +115,7 @@ func (o pinOptions) entries(ctx context.Context, h host, metrics metric.Table, a
 		if !ok {
 			return nil, usageErr(fmt.Errorf("%q is not a known metric; `ci-disagg baseline show --metrics` lists them", name))
 		}
-		e := baseline.PinEntry{Metric: def.Name, Point: o.point, Match: match, Tolerance: tolerance}
+		e := judging.PinEntry{Metric: def.Name, Point: o.point, Match: match, Tolerance: tolerance}
 		if given {
 			v, err := parseAmount(text)
 			if err != nil {

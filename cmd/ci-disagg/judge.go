@@ -13,6 +13,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -91,7 +92,7 @@ func runJudge(ctx context.Context, h host, o judgeOptions, args []string) error 
 	subject.Mode = o.caseMode
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	setup := baseline.Setup{Pins: pins, Policy: cfg.Perf.Policy, Metrics: metrics}
+	setup := judging.Setup{Pins: pins, Policy: cfg.Perf.Policy, Metrics: metrics}
 	if url := storeURL(cfg); url != "" {
 		setup.Store, setup.StoreErr = baseline.Open(ctx, url, o.save)
 		if setup.StoreErr != nil && !baseline.IsUnavailable(setup.StoreErr) {
@@ -101,7 +102,7 @@ func runJudge(ctx context.Context, h host, o judgeOptions, args []string) error 
 	if setup.Store != nil {
 		defer func() { _ = setup.Store.Close() }()
 	}
-	j := baseline.JudgeCase(ctx, setup, subject)
+	j := judging.Case(ctx, setup, subject)
 	if o.accuracy || len(scores) > 0 {
 		j.Rows = append(j.Rows, report.AccuracyRows(subject.Record.Case, scores, cfg.Perf.Accuracy.Gates, cfg.Perf.Accuracy.Advisory)...)
 	}
@@ -158,7 +159,7 @@ func (o judgeOptions) policy(cfg *config) error {
 }
 
 // saveRecords stores runs with their verdicts.
-func saveRecords(ctx context.Context, setup baseline.Setup, records ...baseline.Record) error {
+func saveRecords(ctx context.Context, setup judging.Setup, records ...baseline.Record) error {
 	if setup.Store == nil {
 		return cmp.Or(setup.StoreErr, errors.New("no baseline store is configured"))
 	}
@@ -167,14 +168,14 @@ func saveRecords(ctx context.Context, setup baseline.Setup, records ...baseline.
 }
 
 // document is verdict.json of this one case.
-func (o judgeOptions) document(j baseline.Judgement, cfg config, s baseline.Subject) report.Report {
+func (o judgeOptions) document(j judging.Judgement, cfg config, s judging.Subject) report.Report {
 	end := report.CaseEnd{Outcome: rundir.OutcomePassed, Judged: !cfg.Perf.Policy.FunctionalOnly}
 	end.Count(j.Rows)
 	p := cfg.Perf.Policy
 	code := report.CaseExit(end, report.ExitPolicy{AllowCollecting: p.AllowCollecting, AllowNoBaseline: p.AllowNoBaseline})
 	c := report.CaseReport{
 		ID: s.Record.Case, Slug: rundir.Slug(s.Record.Case), Mode: s.Mode, ExitCode: code, Result: report.ResultOf(code),
-		Verdict: verdict.Worst(j.Rows), Metrics: j.Rows, Problems: s.Record.Problems,
+		Verdict: verdict.Worst(j.Rows), Metrics: j.Rows, Together: &j.Case, Problems: s.Record.Problems,
 	}
 	c.Message = judgeMessage(c, end)
 	started := j.Record.Time

@@ -90,6 +90,7 @@ func (t table) verdict(doc report.Report, all bool) {
 	}
 	if len(c.Problems) == 0 {
 		t.reasons(c.Metrics)
+		t.together(c.Together)
 	}
 	for _, p := range c.Problems {
 		fmt.Fprintf(t.w, "invalid: %s\n", printable(p))
@@ -102,6 +103,28 @@ func (t table) verdict(doc report.Report, all bool) {
 		result = doc.Result
 	}
 	t.rows([][]cell{{{text: fmt.Sprintf("%s (exit %d)", result, doc.ExitCode), code: wordColour(c.Verdict)}}})
+}
+
+// together says what the gating metrics say as one, where the change began, and how
+// far to trust it.
+func (t table) together(c *verdict.Case) {
+	if c == nil || c.Series == 0 {
+		return
+	}
+	if c.P != nil {
+		fmt.Fprintf(t.w, "case: its %d gating metrics together are worse with probability %.2f\n", c.Series, *c.P)
+	}
+	if o := c.Onset; o != nil {
+		fmt.Fprintf(t.w, "begun with run %s of %s", printable(o.Run), o.Time.UTC().Format("2006-01-02 15:04"))
+		switch {
+		case o.Commit != "" && o.Good != "" && o.Good != o.Commit:
+			fmt.Fprintf(t.w, ": between commit %s (good) and %s", printable(short(o.Good)), printable(short(o.Commit)))
+		case o.Commit != "":
+			fmt.Fprintf(t.w, ", commit %s", printable(short(o.Commit)))
+		}
+		fmt.Fprintln(t.w)
+	}
+	fmt.Fprintf(t.w, "false alarms to be expected: %.2f in 100 such tables\n", 100*c.FalseAlarms)
 }
 
 // reasons says why for every gating metric that did not pass; one that several

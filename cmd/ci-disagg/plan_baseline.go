@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -51,7 +52,7 @@ func planCases(ctx context.Context, h host, s suite) ([]planCase, error) {
 
 // inForce says in words what a case's run would be judged against. A store that
 // cannot be read is worth a line here, not the end of the plan.
-func inForce(ctx context.Context, store baseline.Store, storeErr error, pins baseline.Pins, p rundir.Plan) string {
+func inForce(ctx context.Context, store baseline.Store, storeErr error, pins judging.Pins, p rundir.Plan) string {
 	var parts []string
 	if n := len(pins.Cases[p.Case.ID]); n > 0 {
 		parts = append(parts, fmt.Sprintf("%s in %s", count(n, "pinned value"), pins.File))

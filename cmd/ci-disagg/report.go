@@ -15,6 +15,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	merge "github.com/ci-disagg/ci-disagg/internal/report/oldmerge"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish"
@@ -155,7 +156,7 @@ func newReporter(ctx context.Context, h host, cfg config, dir rundir.Dir, save b
 		Accuracy: cfg.Perf.Accuracy.Gates, AccuracyAdvisory: cfg.Perf.Accuracy.Advisory,
 		Reader: cfg.reader(metrics),
 		Match:  cfg.Perf.Match,
-		Setup:  baseline.Setup{Pins: pins, Policy: cfg.Perf.Policy, Metrics: metrics},
+		Setup:  judging.Setup{Pins: pins, Policy: cfg.Perf.Policy, Metrics: metrics},
 		Merge:  merge.Options{NoCaps: cfg.Report.NoCaps, StrictXSD: cfg.Report.StrictXSD, Flaky: cfg.Report.Flaky, Allow: allowed(cfg.Perf.Policy)},
 		Exit:   report.ExitPolicy{AllowCollecting: cfg.Perf.Policy.AllowCollecting, AllowNoBaseline: cfg.Perf.Policy.AllowNoBaseline},
 	}
@@ -169,12 +170,12 @@ func newReporter(ctx context.Context, h host, cfg config, dir rundir.Dir, save b
 }
 
 // readPins reads the configured file of pinned baselines, which must exist.
-func readPins(cfg config, metrics metric.Table) (baseline.Pins, error) {
+func readPins(cfg config, metrics metric.Table) (judging.Pins, error) {
 	path := pinsPath(cfg)
 	if path == "" {
-		return baseline.Pins{}, nil
+		return judging.Pins{}, nil
 	}
-	return baseline.ReadPins(path, metrics)
+	return judging.ReadPins(path, metrics)
 }
 
 // storeURL is the configured store with a relative directory made absolute.

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 )
 
@@ -75,11 +76,11 @@ func absStore(h host, url string) string {
 
 // pins reads the configured file of pins under the name by which a person here
 // knows it.
-func (c config) pins(h host, metrics metric.Table) (baseline.Pins, error) {
+func (c config) pins(h host, metrics metric.Table) (judging.Pins, error) {
 	if c.Perf.Pins == "" {
-		return baseline.Pins{}, nil
+		return judging.Pins{}, nil
 	}
-	return baseline.ReadPins(c.pinsFile(h), metrics)
+	return judging.ReadPins(c.pinsFile(h), metrics)
 }
 
 func (c config) pinsFile(h host) string {

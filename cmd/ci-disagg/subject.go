@@ -13,6 +13,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
+	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -41,7 +42,7 @@ func (o *subjectFlags) AddFlags(f *pflag.FlagSet) {
 
 // subject reads the files and says what was measured, when, and of what; beside
 // it the accuracy scores.
-func (o subjectFlags) subject(h host, cfg config, metrics metric.Table, want rundir.Expected, args []string) (baseline.Subject, []bench.Score, error) {
+func (o subjectFlags) subject(h host, cfg config, metrics metric.Table, want rundir.Expected, args []string) (judging.Subject, []bench.Score, error) {
 	s, err := o.subjectOf(h, cfg)
 	if err != nil {
 		return s, nil, err
@@ -56,16 +57,16 @@ func (o subjectFlags) subject(h host, cfg config, metrics metric.Table, want run
 
 // subjectOf is the run that the flags and the environment describe, without
 // measurements. Its time is zero unless a flag gives it.
-func (o subjectFlags) subjectOf(h host, cfg config) (baseline.Subject, error) {
+func (o subjectFlags) subjectOf(h host, cfg config) (judging.Subject, error) {
 	build, err := o.build(h, cfg.Perf.Policy.Mode)
 	if err != nil {
-		return baseline.Subject{}, err
+		return judging.Subject{}, err
 	}
 	match, err := parseMatch(o.match)
 	if err != nil {
-		return baseline.Subject{}, err
+		return judging.Subject{}, err
 	}
-	s := baseline.Subject{Record: baseline.Record{
+	s := judging.Subject{Record: baseline.Record{
 		Kind: baseline.KindRun, Case: o.caseID, Match: match, Source: "ci-disagg", Tool: buildVersion(),
 		Run: firstOf(o.runID, h.getenv("BUILD_TAG")), Build: build, GPU: match["gpu_type"], Cluster: match["cluster"],
 	}}
@@ -110,7 +111,7 @@ func (o subjectFlags) read(h host, rec *baseline.Record, reader bench.Reader, wa
 		reps = append(reps, found.Results)
 		rec.Repetitions = append(rec.Repetitions, baseline.Repetition{})
 	}
-	measurements, problems := baseline.Measurements(reps, reader.Metrics, baseline.PointNames)
+	measurements, problems := judging.Measurements(reps, reader.Metrics, judging.PointNames)
 	rec.Measurements = measurements
 	rec.Problems = append(rec.Problems, problems...)
 	if len(measurements) == 0 && len(rec.Problems) == 0 {

@@ -14,6 +14,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
+	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	junit "github.com/ci-disagg/ci-disagg/internal/report/oldjunit"
 	merge "github.com/ci-disagg/ci-disagg/internal/report/oldmerge"
@@ -25,7 +26,7 @@ import (
 type Builder struct {
 	Tool    string // version
 	Off     bool   // performance is shown, not judged
-	Setup   baseline.Setup
+	Setup   judging.Setup
 	Match   []string // properties of a plan that identify a series; empty = all
 	Reader  bench.Reader
 	Classes blame.Classes
@@ -237,9 +238,9 @@ func (b Builder) judge(ctx context.Context, bundle Bundle, c CaseBundle, views [
 	}
 	r.doc.Problems = m.problems
 	rec := b.record(bundle.Run, c, m)
-	j := baseline.JudgeCase(ctx, b.setup(len(c.Reps)), baseline.Subject{Record: rec, Mode: c.Plan.Case.Mode, Branch: bundle.Run.Build.Branch})
+	j := judging.Case(ctx, b.setup(len(c.Reps)), judging.Subject{Record: rec, Mode: c.Plan.Case.Mode, Branch: bundle.Run.Build.Branch})
 	r.warnings, r.unverified = j.Warnings, m.unverified
-	r.doc.Metrics = j.Rows
+	r.doc.Metrics, r.doc.Together = j.Rows, &j.Case
 	if b.Off {
 		for i := range r.doc.Metrics {
 			r.doc.Metrics[i].Advisory = true
@@ -255,7 +256,7 @@ func (b Builder) judge(ctx context.Context, bundle Bundle, c CaseBundle, views [
 
 // setup is the judging set-up with the repetitions this case has had, whether
 // or not they gave a value.
-func (b Builder) setup(repetitions int) baseline.Setup {
+func (b Builder) setup(repetitions int) judging.Setup {
 	s := b.Setup
 	s.Policy.RerunsUsed = max(0, repetitions-1)
 	return s

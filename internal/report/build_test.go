@@ -17,6 +17,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench/formats"
+	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	junit "github.com/ci-disagg/ci-disagg/internal/report/oldjunit"
 	merge "github.com/ci-disagg/ci-disagg/internal/report/oldmerge"
@@ -145,7 +146,7 @@ func builder(t *testing.T, n int) Builder {
 	t.Cleanup(func() { require.NoError(t, store.Close()) })
 	b := Builder{
 		Tool: "test", Reader: bench.Reader{Metrics: metric.Default(), Formats: formats.All()},
-		Setup: baseline.Setup{Store: store, Metrics: metric.Default(), Policy: verdict.Policy{RerunsUnavailable: true}},
+		Setup: judging.Setup{Store: store, Metrics: metric.Default(), Policy: verdict.Policy{RerunsUnavailable: true}},
 	}
 	for i := range n {
 		dir := runDir(t, nil, attemptSpec{outcome: rundir.OutcomePassed, tput: 1000 + float64(i%3) + 0.01*float64(i+1)})

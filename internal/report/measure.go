@@ -14,6 +14,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
+	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -47,7 +48,7 @@ func (b Builder) measure(c CaseBundle, views []attemptView) measured {
 		reps = append(reps, results)
 	}
 	var problems []string
-	m.measurements, problems = baseline.Measurements(reps, b.Setup.Metrics, func(results []bench.Result) []string {
+	m.measurements, problems = judging.Measurements(reps, b.Setup.Metrics, func(results []bench.Result) []string {
 		names := make([]string, len(results))
 		for i, r := range results {
 			names[i] = pointName(c.Plan.Expected.Points, r)

@@ -48,14 +48,16 @@ type Counts struct {
 
 // CaseReport is everything that is decided and said about one case.
 type CaseReport struct {
-	ID       string          `json:"id"`
-	Slug     string          `json:"slug"`
-	Mode     string          `json:"mode,omitempty"`
-	Result   string          `json:"result"`            // passed, test_failed, infra, regression, no_verdict, skipped, improvement
-	ExitCode int             `json:"exit_code"`         // what this case alone would end with
-	Outcome  rundir.Outcome  `json:"outcome,omitempty"` // of the attempt that counts
-	Verdict  verdict.Word    `json:"verdict,omitempty"` // worst over the gating metrics
-	Message  string          `json:"message"`           // one line: why
+	ID       string         `json:"id"`
+	Slug     string         `json:"slug"`
+	Mode     string         `json:"mode,omitempty"`
+	Result   string         `json:"result"`            // passed, test_failed, infra, regression, no_verdict, skipped, improvement
+	ExitCode int            `json:"exit_code"`         // what this case alone would end with
+	Outcome  rundir.Outcome `json:"outcome,omitempty"` // of the attempt that counts
+	Verdict  verdict.Word   `json:"verdict,omitempty"` // worst over the gating metrics
+	Message  string         `json:"message"`           // one line: why
+	// Together is what the gating metrics say together; nil where nothing was judged.
+	Together *verdict.Case   `json:"case_verdict,omitempty"`
 	Finding  *rundir.Finding `json:"finding,omitempty"`
 	Known    string          `json:"known_bug,omitempty"`
 	Metrics  []verdict.Row   `json:"metrics,omitempty"`

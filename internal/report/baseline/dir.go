@@ -109,7 +109,7 @@ func (s *dirStore) checkMarker(create bool) error {
 	}
 	for _, e := range entries {
 		if n := e.Name(); !strings.HasPrefix(n, ".") && n != "lost+found" && n != dirMarker && n != dirCases {
-			return fmt.Errorf("baseline store %s: the directory holds other things (%s): give an empty or a new one", s, shorten(n))
+			return fmt.Errorf("baseline store %s: the directory holds other things (%s): give an empty or a new one", s, Shorten(n))
 		}
 	}
 	err = s.writeJSON(path, marker{Schema: Schema, What: "ci-disagg baseline store; layout: " + dirCases + "/<case>/<match>/<branch>/<month>/<id>.json"})
@@ -156,7 +156,7 @@ func (s *dirStore) Save(ctx context.Context, records ...Record) (Saved, error) {
 	var saved Saved
 	for _, r := range records {
 		if err := r.Validate(); err != nil {
-			return saved, fmt.Errorf("record %s of case %s cannot be stored: %w", r.ID, shorten(r.Case), err)
+			return saved, fmt.Errorf("record %s of case %s cannot be stored: %w", r.ID, Shorten(r.Case), err)
 		}
 	}
 	done := make(chan Saved, 1) // not shared: an abandoned operation goes on

@@ -168,9 +168,9 @@ func TestDirWritesByRenameWithoutLocks(t *testing.T) {
 
 	id := nightly("case/shared", 1000, 100).ID
 	steps := []string{
-		`openat\(.*\.` + id + `\.json\.tmp-\d+", O_RDWR\|O_CREAT\|O_EXCL`,
+		`openat\(.*\.` + id + `\.json\.tmp-[0-9a-z]+", O_(RDWR|WRONLY)\|O_CREAT\|O_EXCL`,
 		`fsync\(`,
-		`rename(at2?)?\(.*\.` + id + `\.json\.tmp-\d+".*/` + id + `\.json"`,
+		`rename(at2?)?\(.*\.` + id + `\.json\.tmp-[0-9a-z]+".*[/"]` + id + `\.json"`,
 		`fsync\(`, // of the directory
 	}
 	at := 0

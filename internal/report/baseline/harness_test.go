@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +20,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/judging"
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
@@ -255,4 +259,19 @@ func run(t testing.TB, env []string, args ...string) string {
 	cmd.Stdout, cmd.Stderr = &out, &out
 	require.NoError(t, cmd.Run(), out.String())
 	return out.String()
+}
+
+// noisy is a value around 100 with a deterministic run-to-run noise of about 0.5 %.
+func noisy(i int) float64 { return 100 * (1 + 0.005*math.Sin(float64(i)*2.399)) }
+
+const tput = "output_token_throughput"
+
+// throughputRow is the verdict on a run's throughput, judged against the store.
+func throughputRow(t testing.TB, s baseline.Store, r baseline.Record) verdict.Row {
+	t.Helper()
+	setup := judging.Setup{Store: s, Metrics: metric.Default(), Policy: verdict.Policy{Reruns: 3}}
+	j := judging.Case(t.Context(), setup, judging.Subject{Record: r, Mode: "e2e"})
+	at := slices.IndexFunc(j.Rows, func(r verdict.Row) bool { return r.Metric == tput })
+	require.GreaterOrEqual(t, at, 0)
+	return j.Rows[at]
 }

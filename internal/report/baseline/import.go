@@ -220,7 +220,7 @@ func (im *importer) finish() (Imported, error) {
 		shortPoints(rec.Measurements)
 		rec = rec.Normal()
 		if err := rec.Validate(); err != nil {
-			return Imported{}, fmt.Errorf("%s: %s: %w", im.file, shorten(rec.Case), err)
+			return Imported{}, fmt.Errorf("%s: %s: %w", im.file, Shorten(rec.Case), err)
 		}
 		out = append(out, rec)
 	}

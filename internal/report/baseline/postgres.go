@@ -151,7 +151,7 @@ func (s *pgStore) Save(ctx context.Context, records ...Record) (Saved, error) {
 	batch := &pgx.Batch{}
 	for _, r := range slices.SortedFunc(slices.Values(records), func(a, b Record) int { return strings.Compare(a.ID, b.ID) }) { // one order for all writers: no deadlock
 		if err := r.Validate(); err != nil {
-			return saved, fmt.Errorf("record %s of case %s cannot be stored: %w", r.ID, shorten(r.Case), err)
+			return saved, fmt.Errorf("record %s of case %s cannot be stored: %w", r.ID, Shorten(r.Case), err)
 		}
 		args, err := row(r)
 		if err != nil {

@@ -119,7 +119,7 @@ func (r *pgReader) records(rows pgx.Rows, fn func(Record) bool) error {
 		if err != nil {
 			r.bad++
 			if len(r.warnings) < maxWarnings {
-				r.warnings = append(r.warnings, fmt.Sprintf("row %s is left out: %v", shorten(id), err))
+				r.warnings = append(r.warnings, fmt.Sprintf("row %s is left out: %v", Shorten(id), err))
 			}
 			continue
 		}

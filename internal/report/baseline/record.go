@@ -90,6 +90,7 @@ type Measurement struct {
 	Verdict verdict.Word `json:"verdict,omitempty"`
 	Open    bool         `json:"open,omitempty"`  // judged while a regression was open
 	Level   float64      `json:"level,omitempty"` // that a regression was measured against
+	Onset   string       `json:"onset,omitempty"` // run at which the regression that this run raised began
 	// Reps are the indexes into Record.Repetitions that Values come from; empty:
 	// the first len(Values), in order.
 	Reps []int `json:"reps,omitempty"`
@@ -106,7 +107,7 @@ type Act struct {
 	Series []string `json:"series,omitempty"`
 }
 
-// Covers says whether the act is about this metric at this point.
+// Covers reports whether the act is about this metric at this point.
 func (a Act) Covers(point, metric string) bool {
 	return len(a.Series) == 0 || slices.Contains(a.Series, metric) || slices.Contains(a.Series, point+"/"+metric)
 }
@@ -135,6 +136,17 @@ func NormalMatch(m map[string]string) map[string]string {
 		return nil
 	}
 	return out
+}
+
+// SelectMatch is the part of a run's properties that identifies its series: the
+// given keys, or all of them when none are given.
+func SelectMatch(all map[string]string, keys []string) map[string]string {
+	if len(keys) == 0 {
+		return NormalMatch(all)
+	}
+	out := maps.Clone(all)
+	maps.DeleteFunc(out, func(k, _ string) bool { return !slices.Contains(keys, k) })
+	return NormalMatch(out)
 }
 
 // MatchKey is a short, stable, file-name-safe word for a set of match values:
@@ -213,7 +225,17 @@ func (r Record) Normal() Record {
 	return r
 }
 
-// Counts says whether the record is a run that a history may contain.
+// Find is what the run measured of one metric at one point.
+func (r Record) Find(point, name string) (Measurement, bool) {
+	for _, m := range r.Measurements {
+		if m.Point == point && m.Metric == name {
+			return m, true
+		}
+	}
+	return Measurement{}, false
+}
+
+// Counts reports whether the record is a run that a history may contain.
 func (r Record) Counts() bool {
 	return r.Kind == KindRun && r.Valid && r.Build.Mode != ModePR
 }
@@ -240,7 +262,7 @@ func (r Record) Validate() error {
 		bad("time %s is not plausible", r.Time.Format(time.RFC3339))
 	}
 	if r.ID != r.NewID() {
-		bad("id %q is not the id of this content", shorten(r.ID))
+		bad("id %q is not the id of this content", Shorten(r.ID))
 	}
 	r.eachText(func(name, s string) {
 		if msg := textProblem(s); msg != "" {
@@ -258,14 +280,14 @@ func (r Record) Validate() error {
 			bad("%s needs the run that it is about", r.Kind)
 		}
 	default:
-		bad("kind %q is unknown", shorten(string(r.Kind)))
+		bad("kind %q is unknown", Shorten(string(r.Kind)))
 	}
 	return errors.Join(errs...)
 }
 
 func (r Record) validateRun(bad func(string, ...any)) {
 	if r.Build.Mode != ModeNightly && r.Build.Mode != ModePR {
-		bad("build.mode %q is neither nightly nor pr", shorten(r.Build.Mode))
+		bad("build.mode %q is neither nightly nor pr", Shorten(r.Build.Mode))
 	}
 	if r.Valid && len(r.Measurements) == 0 {
 		bad("a valid run has measurements; this one has none")
@@ -281,7 +303,7 @@ func (r Record) validateRun(bad func(string, ...any)) {
 	for _, m := range r.Measurements {
 		key := [2]string{m.Point, m.Metric}
 		if seen[key] {
-			bad("%s is there twice", strings.TrimPrefix(shorten(m.Point)+"/"+shorten(m.Metric), "/"))
+			bad("%s is there twice", strings.TrimPrefix(Shorten(m.Point)+"/"+Shorten(m.Metric), "/"))
 		}
 		seen[key] = true
 		m.validate(bad)
@@ -291,7 +313,7 @@ func (r Record) validateRun(bad func(string, ...any)) {
 func (m Measurement) validate(bad func(string, ...any)) {
 	switch {
 	case m.Metric == "" || m.Unit == "":
-		bad("a measurement at point %q lacks its metric or unit", shorten(m.Point))
+		bad("a measurement at point %q lacks its metric or unit", Shorten(m.Point))
 	case len(m.Values) == 0:
 		bad("%s has no value", m.Metric)
 	case len(m.Values) > maxValues:
@@ -336,6 +358,7 @@ func (r Record) eachText(fn func(name, s string)) {
 		fn("point", m.Point)
 		fn("metric", m.Metric)
 		fn("unit", m.Unit)
+		fn("onset", m.Onset)
 	}
 	for _, rep := range r.Repetitions {
 		fn("job id", rep.JobID)
@@ -386,7 +409,8 @@ func clean(s string) string {
 	}, s)
 }
 
-func shorten(s string) string {
+// Shorten is s for a message: not longer than a line.
+func Shorten(s string) string {
 	const most = 80
 	if r := []rune(s); len(r) > most {
 		return string(r[:most]) + "…"

@@ -2,6 +2,7 @@ package baseline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -105,6 +106,9 @@ func (e *UnavailableError) Error() string {
 // Unwrap is the cause.
 func (e *UnavailableError) Unwrap() error { return e.Err }
 
+// IsUnavailable reports whether err means that a store could not be reached or read.
+func IsUnavailable(err error) bool { return errors.As(err, new(*UnavailableError)) }
+
 // Open opens the store that url names: dir:PATH or postgres://…. With create, a
 // directory or database schema that is not there yet is made; without, that is
 // an UnavailableError. An url of another form is a plain error.
@@ -118,6 +122,6 @@ func Open(ctx context.Context, url string, create bool) (Store, error) {
 		return nil, fmt.Errorf("no baseline store is named: give dir:PATH or postgres://user@host/database")
 	default:
 		scheme, _, _ := strings.Cut(url, ":") // the rest may hold a password
-		return nil, fmt.Errorf("baseline store %q…: give dir:PATH or postgres://user@host/database", shorten(scheme))
+		return nil, fmt.Errorf("baseline store %q…: give dir:PATH or postgres://user@host/database", Shorten(scheme))
 	}
 }

@@ -120,10 +120,10 @@ func judgeOne(b *testing.B, s baseline.Store, limit time.Duration, cold func()) 
 	one := func(c int) time.Duration {
 		r := benchRecord(c%benchCases, n, n)
 		started := time.Now()
-		j := judge(b, setup(s), r)
+		row := throughputRow(b, s, r)
 		took := time.Since(started)
-		require.Equal(b, verdict.Pass, word(b, j, tput).Verdict)
-		require.GreaterOrEqual(b, word(b, j, tput).History, min(n, 80))
+		require.Equal(b, verdict.Pass, row.Verdict)
+		require.GreaterOrEqual(b, row.History, min(n, 80))
 		return took
 	}
 	first := time.Duration(0)

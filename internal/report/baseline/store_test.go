@@ -342,7 +342,7 @@ func TestPostgresStoppedInBetween(t *testing.T) {
 	require.ErrorAs(t, err, &un)
 	_, err = s.Save(t.Context(), r)
 	require.ErrorAs(t, err, &un)
-	row := word(t, judge(t, setup(s), nightly("c", 2, 100)), tput)
+	row := throughputRow(t, s, nightly("c", 2, 100))
 	require.Equal(t, verdict.BaselineUnavailable, row.Verdict)
 
 	out, err = asPostgres(pgctl, "-D", dir+"/data", "-w", "-l", dir+"/log", "-o", "-k "+dir+" -c listen_addresses=", "start").CombinedOutput()

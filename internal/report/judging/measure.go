@@ -1,10 +1,11 @@
-package baseline
+package judging
 
 import (
 	"fmt"
 	"math"
 	"slices"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 )
@@ -15,7 +16,7 @@ import (
 // that one repetition reports twice with different values, an unknown metric.
 // name gives the point of each result of one repetition: PointNames, or what a
 // plan calls them.
-func Measurements(reps [][]bench.Result, table metric.Table, name func([]bench.Result) []string) ([]Measurement, []string) {
+func Measurements(reps [][]bench.Result, table metric.Table, name func([]bench.Result) []string) ([]baseline.Measurement, []string) {
 	c := collector{table: table, index: map[string]int{}}
 	for rep, results := range reps {
 		points := name(results)
@@ -37,7 +38,7 @@ func Measurements(reps [][]bench.Result, table metric.Table, name func([]bench.R
 type collector struct {
 	table    metric.Table
 	index    map[string]int
-	out      []Measurement
+	out      []baseline.Measurement
 	problems []string
 }
 
@@ -52,7 +53,7 @@ func (c *collector) add(rep int, point, file string, s bench.Sample) {
 	if !seen {
 		i = len(c.out)
 		c.index[key] = i
-		c.out = append(c.out, Measurement{Point: point, Metric: def.Name, Unit: def.Unit})
+		c.out = append(c.out, baseline.Measurement{Point: point, Metric: def.Name, Unit: def.Unit})
 	}
 	m := &c.out[i]
 	n := len(m.Reps)

@@ -1,4 +1,4 @@
-package baseline_test
+package judging_test
 
 import (
 	"errors"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
+	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
@@ -19,16 +20,16 @@ import (
 // noisy is a value around 100 with a deterministic run-to-run noise of about 0.5 %.
 func noisy(i int) float64 { return 100 * (1 + 0.005*math.Sin(float64(i)*2.399)) }
 
-func setup(s baseline.Store) baseline.Setup {
-	return baseline.Setup{Store: s, Metrics: metric.Default(), Policy: verdict.Policy{Reruns: 3}}
+func setup(s baseline.Store) judging.Setup {
+	return judging.Setup{Store: s, Metrics: metric.Default(), Policy: verdict.Policy{Reruns: 3}}
 }
 
-func judge(t testing.TB, set baseline.Setup, r baseline.Record) baseline.Judgement {
+func judge(t testing.TB, set judging.Setup, r baseline.Record) judging.Judgement {
 	t.Helper()
-	return baseline.JudgeCase(t.Context(), set, baseline.Subject{Record: r, Mode: "e2e"})
+	return judging.Case(t.Context(), set, judging.Subject{Record: r, Mode: "e2e"})
 }
 
-func word(t testing.TB, j baseline.Judgement, name string) verdict.Row {
+func word(t testing.TB, j judging.Judgement, name string) verdict.Row {
 	t.Helper()
 	for _, r := range j.Rows {
 		if r.Metric == name {
@@ -44,7 +45,7 @@ const tput = "output_token_throughput"
 // Whatever begins a new history says so, and what the old one was.
 func TestNewHistoryBesideAnother(t *testing.T) {
 	t.Parallel()
-	bothStores(t, func(t *testing.T, url string) {
+	inStore(t, func(t *testing.T, url string) {
 		s := open(t, url)
 		for i := range 9 {
 			save(t, s, nightly("c", i, noisy(i)), nightly("d", i, noisy(i)))
@@ -73,7 +74,7 @@ func TestNewHistoryBesideAnother(t *testing.T) {
 // regression that stays open, its acceptance, the new level as baseline.
 func TestLifeOfASeries(t *testing.T) {
 	t.Parallel()
-	bothStores(t, func(t *testing.T, url string) {
+	inStore(t, func(t *testing.T, url string) {
 		s := open(t, url)
 		set := setup(s)
 		step := func(i int, value float64, reps ...float64) verdict.Row {
@@ -131,7 +132,7 @@ func TestAnAcceptanceOutlivesItsRun(t *testing.T) {
 	t.Parallel()
 	s := open(t, "dir:"+t.TempDir())
 	set := setup(s)
-	step := func(i int, value float64) baseline.Judgement {
+	step := func(i int, value float64) judging.Judgement {
 		r := nightly("c", i, value)
 		for len(r.Measurements[0].Values) < 4 {
 			r.Measurements[0].Values = append(r.Measurements[0].Values, value)
@@ -171,13 +172,13 @@ func TestUnavailableStoreIsNeverGreen(t *testing.T) {
 	require.Equal(t, verdict.BaselineUnavailable, j.Record.Verdict)
 
 	value := 100.0
-	set.Pins = baseline.Pins{Cases: map[string][]baseline.PinEntry{"c": {{Metric: tput, Value: &value, Source: "b.yaml:3"}}}}
+	set.Pins = judging.Pins{Cases: map[string][]judging.PinEntry{"c": {{Metric: tput, Value: &value, Source: "b.yaml:3"}}}}
 	row = word(t, judge(t, set, r), tput)
 	require.Equal(t, verdict.Pass, row.Verdict, "a pinned value needs no store")
 	require.Equal(t, verdict.BaselineUnavailable, word(t, judge(t, set, r), "ttft_median_ms").Verdict)
 
 	set.StoreErr = nil
-	set.Pins = baseline.Pins{}
+	set.Pins = judging.Pins{}
 	row = word(t, judge(t, set, r), tput)
 	require.Equal(t, verdict.NoBaseline, row.Verdict)
 }
@@ -218,7 +219,7 @@ func TestAMetricThatDisappearsIsNotAPass(t *testing.T) {
 // Someone wrote a value down, so somebody wants to know.
 func TestAPinnedMetricThatIsNotMeasuredIsNotAPass(t *testing.T) {
 	t.Parallel()
-	pins, err := baseline.ParsePins("p.yaml", []byte(`schema: 1
+	pins, err := judging.ParsePins("p.yaml", []byte(`schema: 1
 cases:
   c:
     output_token_throughput: 1000
@@ -294,20 +295,20 @@ func TestMeasurements(t *testing.T) {
 	result := func(con int, value float64) bench.Result {
 		return bench.Result{File: "f", Concurrency: con, Samples: []bench.Sample{{Metric: tput, Value: value}}}
 	}
-	got, problems := baseline.Measurements([][]bench.Result{
+	got, problems := judging.Measurements([][]bench.Result{
 		{result(64, 1), result(8, 2), result(64, 1)}, {result(64, 3)}, {result(8, 5), result(64, 4)},
-	}, metric.Default(), baseline.PointNames)
+	}, metric.Default(), judging.PointNames)
 	require.Empty(t, problems)
 	require.Equal(t, []baseline.Measurement{
 		{Point: "con64", Metric: tput, Unit: "tok/s", Values: []float64{1, 3, 4}},
 		{Point: "con8", Metric: tput, Unit: "tok/s", Values: []float64{2, 5}, Reps: []int{0, 2}},
 	}, got)
 
-	_, problems = baseline.Measurements([][]bench.Result{{result(8, 1), result(8, 2)}}, metric.Default(), baseline.PointNames)
+	_, problems = judging.Measurements([][]bench.Result{{result(8, 1), result(8, 2)}}, metric.Default(), judging.PointNames)
 	require.Equal(t, []string{`f: output_token_throughput of point "con8" is 2, but another result of the same point says 1`}, problems)
 	bad := result(8, 1)
 	bad.Samples[0].Metric = "speed"
-	_, problems = baseline.Measurements([][]bench.Result{{bad}}, metric.Default(), baseline.PointNames)
+	_, problems = judging.Measurements([][]bench.Result{{bad}}, metric.Default(), judging.PointNames)
 	require.Len(t, problems, 1)
 }
 
@@ -316,12 +317,12 @@ func TestPointNames(t *testing.T) {
 	r := func(con, isl int, name string) bench.Result {
 		return bench.Result{Concurrency: con, InputLen: isl, OutputLen: isl, Name: name}
 	}
-	require.Equal(t, []string{"con8", "con64"}, baseline.PointNames([]bench.Result{r(8, 0, "x"), r(64, 0, "y")}))
-	require.Equal(t, []string{"con8", "con8"}, baseline.PointNames([]bench.Result{r(8, 0, ""), r(0, 0, "gen_server_0")}), "a server's log")
-	require.Equal(t, []string{"con8_isl1_osl1", "con8_isl2_osl2", "con4"}, baseline.PointNames([]bench.Result{r(8, 1, ""), r(8, 2, ""), r(4, 1, "")}))
-	require.Equal(t, []string{"a", "b"}, baseline.PointNames([]bench.Result{r(8, 1, "a"), r(8, 1, "b")}))
-	require.Equal(t, []string{"con8", "con8"}, baseline.PointNames([]bench.Result{r(8, 1, ""), r(8, 1, "")}))
-	require.Equal(t, []string{"", "x"}, baseline.PointNames([]bench.Result{r(0, 0, ""), r(0, 0, "x")}))
+	require.Equal(t, []string{"con8", "con64"}, judging.PointNames([]bench.Result{r(8, 0, "x"), r(64, 0, "y")}))
+	require.Equal(t, []string{"con8", "con8"}, judging.PointNames([]bench.Result{r(8, 0, ""), r(0, 0, "gen_server_0")}), "a server's log")
+	require.Equal(t, []string{"con8_isl1_osl1", "con8_isl2_osl2", "con4"}, judging.PointNames([]bench.Result{r(8, 1, ""), r(8, 2, ""), r(4, 1, "")}))
+	require.Equal(t, []string{"a", "b"}, judging.PointNames([]bench.Result{r(8, 1, "a"), r(8, 1, "b")}))
+	require.Equal(t, []string{"con8", "con8"}, judging.PointNames([]bench.Result{r(8, 1, ""), r(8, 1, "")}))
+	require.Equal(t, []string{"", "x"}, judging.PointNames([]bench.Result{r(0, 0, ""), r(0, 0, "x")}))
 }
 
 func TestPinsFile(t *testing.T) {
@@ -337,7 +338,7 @@ cases:
       - {match: {gpu_type: B200}, value: 11.4}
     e2el_median_ms: {rule: upstream, tolerance: 8%, gate: true, min_effect: 3%}
 `
-	pins, err := baseline.ParsePins("baselines.yaml", []byte(text), metric.Default())
+	pins, err := judging.ParsePins("baselines.yaml", []byte(text), metric.Default())
 	require.NoError(t, err)
 	r := nightly("perf/t.py::t[a.b]", 1, 12000)
 	r.Measurements = append(r.Measurements,
@@ -372,10 +373,10 @@ func TestPinsFileProblems(t *testing.T) {
 		`f:4:5: cases.c.ttft_median_ms: "p95" is not a rule`:                                              `ttft_median_ms: {rule: p95}`,
 		`f:4:34: cases.c.ttft_median_ms[1]: is for the same match values as an entry before it`:           `ttft_median_ms: [{value: 3}, {value: 4}]`,
 	} {
-		_, err := baseline.ParsePins("f", []byte("schema: 1\ncases:\n  c:\n    "+line+"\n"), metric.Default())
+		_, err := judging.ParsePins("f", []byte("schema: 1\ncases:\n  c:\n    "+line+"\n"), metric.Default())
 		require.ErrorContains(t, err, want)
 	}
-	_, err := baseline.ParsePins("f", []byte("cases: {}\n"), metric.Default())
+	_, err := judging.ParsePins("f", []byte("cases: {}\n"), metric.Default())
 	require.ErrorContains(t, err, "schema: must be 1")
 }
 
@@ -427,7 +428,7 @@ func TestDocumentedPinsAreValid(t *testing.T) {
 	_, rest, ok := strings.Cut(string(data), "```yaml\nschema: 1\n")
 	require.True(t, ok)
 	text, _, _ := strings.Cut(rest, "```")
-	pins, err := baseline.ParsePins("baselines.yaml", []byte("schema: 1\n"+text), metric.Default())
+	pins, err := judging.ParsePins("baselines.yaml", []byte("schema: 1\n"+text), metric.Default())
 	require.NoError(t, err)
 	require.Len(t, pins.Cases, 1)
 }

@@ -1,11 +1,11 @@
-package baseline_test
+package judging_test
 
 import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 )
 
@@ -28,11 +28,11 @@ cases:
 # end
 `
 	value := 81.5
-	entry := baseline.PinEntry{Metric: "ttft_median_ms", Value: &value, Tolerance: 0.05, By: "ana", At: "2026-11-21", Why: `new "kernel": #7`}
+	entry := judging.PinEntry{Metric: "ttft_median_ms", Value: &value, Tolerance: 0.05, By: "ana", At: "2026-11-21", Why: `new "kernel": #7`}
 	line := `ttft_median_ms: {value: 81.5, tolerance: 0.05, by: ana, at: "2026-11-21", why: "new \"kernel\": #7"}` + "\n"
 	tests := map[string]struct {
 		in, caseID string
-		change     func(*baseline.PinEntry)
+		change     func(*judging.PinEntry)
 		want       []string // before and after the new line; nil: an error
 		err        string
 	}{
@@ -56,7 +56,7 @@ cases:
 			if tt.change != nil {
 				tt.change(&e)
 			}
-			got, err := baseline.SetPin("f", []byte(tt.in), tt.caseID, e, metric.Default())
+			got, err := judging.SetPin("f", []byte(tt.in), tt.caseID, e, metric.Default())
 			if tt.want == nil {
 				require.ErrorContains(t, err, tt.err)
 				return
@@ -67,15 +67,15 @@ cases:
 	}
 
 	e := entry
-	got, err := baseline.SetPin("f", []byte(file), "a[x]", e, metric.Default())
+	got, err := judging.SetPin("f", []byte(file), "a[x]", e, metric.Default())
 	require.NoError(t, err)
 	e.Metric, e.Point = "tpot_median_ms", "con64"
-	got, err = baseline.SetPin("f", got, "a[x]", e, metric.Default())
+	got, err = judging.SetPin("f", got, "a[x]", e, metric.Default())
 	require.NoError(t, err)
 	e.Point = ""
-	got, err = baseline.SetPin("f", got, "a[x]", e, metric.Default())
+	got, err = judging.SetPin("f", got, "a[x]", e, metric.Default())
 	require.NoError(t, err)
-	got, err = baseline.SetPin("f", got, "new: case", e, metric.Default())
+	got, err = judging.SetPin("f", got, "new: case", e, metric.Default())
 	require.NoError(t, err)
 	const pin = ` {value: 81.5, tolerance: 0.05, by: ana, at: "2026-11-21", why: "new \"kernel\": #7"}` + "\n"
 	require.Equal(t, `# the team's baselines
@@ -92,8 +92,18 @@ cases:
   "new: case":
     tpot_median_ms:`+pin+`# end
 `, string(got))
-	pins, err := baseline.ParsePins("f", got, metric.Default())
+	pins, err := judging.ParsePins("f", got, metric.Default())
 	require.NoError(t, err)
 	require.Equal(t, `new "kernel": #7`, pins.Cases["new: case"][0].Why)
 	require.InDelta(t, 0.05, pins.Cases["new: case"][0].Tolerance, 1e-12)
+}
+
+func FuzzPins(f *testing.F) {
+	f.Add([]byte("schema: 1\ncases:\n  c:\n    ttft_median_ms: [{match: {a: b}, value: 3, tolerance: 5%}]\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		_, err := judging.ParsePins("f", data, metric.Default())
+		if err != nil {
+			require.NotContains(t, err.Error(), "judging.", "no Go type name in a message")
+		}
+	})
 }

@@ -1,4 +1,4 @@
-package baseline
+package judging
 
 import (
 	"fmt"
@@ -17,7 +17,7 @@ import (
 // may be empty. The result is checked by reading it again.
 func SetPin(file string, data []byte, caseID string, e PinEntry, table metric.Table) ([]byte, error) {
 	if len(strings.TrimSpace(string(data))) == 0 {
-		data = []byte("schema: " + strconv.Itoa(Schema) + "\ncases:\n")
+		data = []byte("schema: " + strconv.Itoa(pinSchema) + "\ncases:\n")
 	}
 	before, err := ParsePins(file, data, table)
 	if err != nil {
@@ -37,7 +37,7 @@ func SetPin(file string, data []byte, caseID string, e PinEntry, table metric.Ta
 	return out, nil
 }
 
-// sameBut says whether after is before with exactly the one entry changed.
+// sameBut reports whether after is before with exactly the one entry changed.
 func sameBut(before, after Pins, caseID string, e PinEntry) error {
 	list := func(p Pins, id string) []string {
 		var out []string

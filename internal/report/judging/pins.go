@@ -1,4 +1,4 @@
-package baseline
+package judging
 
 import (
 	"errors"
@@ -12,10 +12,14 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
+
+// pinSchema is the version of the file.
+const pinSchema = 1
 
 // Pins is a file of values and thresholds that people wrote down, usually
 // baselines.yaml:
@@ -103,8 +107,8 @@ func ParsePins(file string, data []byte, table metric.Table) (Pins, error) {
 	}
 	pins := Pins{File: file, Cases: map[string][]PinEntry{}}
 	var errs []error
-	if raw.Schema != Schema {
-		errs = append(errs, doc.Problem("schema", "must be %d", Schema))
+	if raw.Schema != pinSchema {
+		errs = append(errs, doc.Problem("schema", "must be %d", pinSchema))
 	}
 	for _, id := range slices.Sorted(maps.Keys(raw.Cases)) {
 		for _, key := range slices.Sorted(maps.Keys(raw.Cases[id])) {
@@ -199,7 +203,7 @@ func dropPunctuation(r rune) rune {
 
 // find is the entry for one series of a run: the most specific of those that
 // fit, a point before match values before the general one.
-func (p Pins) find(r Record, point, name string) (PinEntry, bool) {
+func (p Pins) find(r baseline.Record, point, name string) (PinEntry, bool) {
 	best, bestRank := PinEntry{}, -1
 	for _, e := range p.Cases[r.Case] {
 		if e.Metric != name || e.Point != "" && e.Point != point {
@@ -216,8 +220,8 @@ func (p Pins) find(r Record, point, name string) (PinEntry, bool) {
 	return best, bestRank >= 0
 }
 
-// fits says whether the entry is about runs with these match values.
-func (e PinEntry) fits(r Record) bool {
+// fits reports whether the entry is about runs with these match values.
+func (e PinEntry) fits(r baseline.Record) bool {
 	for k, v := range e.Match {
 		if r.Match[k] != v {
 			return false
@@ -226,7 +230,7 @@ func (e PinEntry) fits(r Record) bool {
 	return true
 }
 
-// demands says whether the entry expects its metric to be measured: there is a
+// demands reports whether the entry expects its metric to be measured: there is a
 // value to hold it against, or it is said to gate.
 func (e PinEntry) demands() bool {
 	if e.Gate != nil {
@@ -237,7 +241,7 @@ func (e PinEntry) demands() bool {
 
 // apply is the policy for one series, with what the file says about it, and its
 // pinned value if it has one.
-func (p Pins) apply(policy verdict.Policy, r Record, point, name string) (verdict.Policy, *verdict.Pin) {
+func (p Pins) apply(policy verdict.Policy, r baseline.Record, point, name string) (verdict.Policy, *verdict.Pin) {
 	e, ok := p.find(r, point, name)
 	if !ok {
 		return policy, nil

@@ -1,9 +1,12 @@
-package baseline
+package judging
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 )
 
 // enoughNumbers is how many numbers agree to the last digit in no two
@@ -12,21 +15,21 @@ const enoughNumbers = 5
 
 // copied says of which measurement the run is a copy: an old output that lay where
 // the new one was to be would pass as the nightly that it is. "" = of none.
-func (j *judging) copied() string {
-	reps := len(j.Record.Repetitions)
+func copied(r baseline.Record, runs []baseline.Record) string {
+	reps := len(r.Repetitions)
 	for b := range reps {
 		for a := range b {
-			if sameNumbers(j.Record, a, j.Record, b) {
+			if sameNumbers(r, a, r, b) {
 				return fmt.Sprintf("repetitions %d and %d have the same numbers to the last digit: one output read twice, not two measurements", a+1, b+1)
 			}
 		}
 	}
-	for _, old := range slices.Backward(j.history.Runs) {
+	for _, old := range slices.Backward(runs) {
 		for rep := range reps {
 			for there := range max(1, len(old.Repetitions)) {
-				if sameNumbers(j.Record, rep, old, there) {
+				if sameNumbers(r, rep, old, there) {
 					return fmt.Sprintf("the same numbers to the last digit as the run %s of %s: its output, not a new measurement",
-						first(shorten(old.Run), old.ID), old.Time.Format(time.DateTime))
+						cmp.Or(baseline.Shorten(old.Run), old.ID), old.Time.Format(time.DateTime))
 				}
 			}
 		}
@@ -34,17 +37,17 @@ func (j *judging) copied() string {
 	return ""
 }
 
-// sameNumbers says whether repetition i of one run has the numbers of repetition k
+// sameNumbers reports whether repetition i of one run has the numbers of repetition k
 // of another.
-func sameNumbers(a Record, i int, b Record, k int) bool {
+func sameNumbers(a baseline.Record, i int, b baseline.Record, k int) bool {
 	n := 0
 	for _, m := range a.Measurements {
-		v, ok := m.of(i)
+		v, ok := valueOf(m, i)
 		if !ok {
 			continue
 		}
-		other, _ := b.find(m.Point, m.Metric)
-		if w, ok := other.of(k); !ok || v != w {
+		other, _ := b.Find(m.Point, m.Metric)
+		if w, ok := valueOf(other, k); !ok || v != w {
 			return false
 		}
 		n++
@@ -52,8 +55,8 @@ func sameNumbers(a Record, i int, b Record, k int) bool {
 	return n >= enoughNumbers
 }
 
-// of is the value that a repetition measured.
-func (m Measurement) of(rep int) (value float64, ok bool) {
+// valueOf is the value that a repetition measured.
+func valueOf(m baseline.Measurement, rep int) (value float64, ok bool) {
 	if len(m.Reps) > 0 {
 		rep = slices.Index(m.Reps, rep)
 	}

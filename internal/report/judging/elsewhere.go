@@ -1,21 +1,24 @@
-package baseline
+package judging
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 )
 
 // elsewhere says where else the case has a history, if the run has none: a new
 // GPU type, a new config key or another branch begins a new one, and by mistake
 // it would be collected for ever without a word. "" = nowhere.
-func (j *judging) elsewhere(ctx context.Context, q Query) string {
+func elsewhere(ctx context.Context, store baseline.Store, q baseline.Query) string {
 	near := ""
 	fewest := 0
-	f := Filter{Case: q.Case, Counts: true, Since: q.Since, Before: q.Before}
-	_, err := j.Store.Each(ctx, f, func(r Record) error {
+	f := baseline.Filter{Case: q.Case, Counts: true, Since: q.Since, Before: q.Before}
+	_, err := store.Each(ctx, f, func(r baseline.Record) error {
 		if d := differences(q, r); len(d) > 0 && (near == "" || len(d) <= fewest) { // the newest of the nearest
 			near, fewest = strings.Join(d, ", "), len(d)
 		}
@@ -32,14 +35,14 @@ func (j *judging) elsewhere(ctx context.Context, q Query) string {
 }
 
 // differences are what keeps a run out of the history that is asked for.
-func differences(q Query, r Record) []string {
+func differences(q baseline.Query, r baseline.Record) []string {
 	var out []string
 	add := func(name, there, here string) {
 		if there != here {
-			out = append(out, fmt.Sprintf("%s %s (here %s)", name, first(shorten(there), "none"), first(shorten(here), "none")))
+			out = append(out, fmt.Sprintf("%s %s (here %s)", name, cmp.Or(baseline.Shorten(there), "none"), cmp.Or(baseline.Shorten(here), "none")))
 		}
 	}
-	add("branch", r.Branch(), NormalBranch(q.Branch))
+	add("branch", r.Branch(), baseline.NormalBranch(q.Branch))
 	keys := maps.Clone(q.Match)
 	if keys == nil {
 		keys = map[string]string{}

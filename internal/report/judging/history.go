@@ -1,0 +1,161 @@
+package judging
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+)
+
+// upstreamRuns is how many runs the rule upstream gets to see: it has no limit
+// of its own beside the 90 days.
+const upstreamRuns = 1000
+
+// past is what a case is judged against.
+type past struct {
+	baseline.History
+	unavailable error
+	elsewhere   string // where else the case has a history, if it has none here
+}
+
+func readPast(ctx context.Context, setup Setup, s Subject) past {
+	if setup.Store == nil {
+		return past{unavailable: setup.StoreErr}
+	}
+	window := setup.Window
+	if window <= 0 {
+		window = baseline.DefaultWindow
+	}
+	q := baseline.Query{
+		Case: s.Record.Case, Match: s.Record.Match, Branch: s.Branch,
+		Before: s.Record.Time.Add(time.Microsecond), // that of the same time, too: the run's copy, if not itself
+		Except: s.Record.ID, Since: s.Record.Time.Add(-window), Runs: setup.Runs,
+	}
+	if q.Branch == "" {
+		q.Branch = s.Record.Branch()
+	}
+	warning := ""
+	if setup.Policy.Mode == verdict.PullRequest {
+		q, warning = endAtMergeBase(q, s.Record)
+	}
+	if q.Runs == 0 && setup.usesUpstream(s.Record.Case) {
+		q.Runs = upstreamRuns
+	}
+	var p past
+	p.History, p.unavailable = setup.Store.History(ctx, q)
+	if warning != "" {
+		p.Warnings = append([]string{warning}, p.Warnings...)
+	}
+	if p.unavailable == nil && len(p.Runs) == 0 {
+		p.elsewhere = elsewhere(ctx, setup.Store, q)
+	}
+	return p
+}
+
+// endAtMergeBase ends a pull request's history where it left its branch.
+func endAtMergeBase(q baseline.Query, r baseline.Record) (baseline.Query, string) {
+	q.MergeBase = r.Build.MergeBase
+	at := r.Build.MergeBaseTime
+	switch {
+	case at != nil && q.MergeBase != "":
+		q.MergeBaseTime = *at
+	case at != nil:
+		if end := at.Add(time.Nanosecond); end.Before(q.Before) {
+			q.Before = end
+		}
+	case q.MergeBase == "":
+		return q, fmt.Sprintf("the merge base is not given: compared with the newest runs of %s, which may be ahead of this change", baseline.NormalBranch(q.Branch))
+	}
+	return q, ""
+}
+
+func (s Setup) usesUpstream(caseID string) bool {
+	uses := s.Policy.Rule == verdict.RuleUpstream
+	for _, m := range s.Policy.Metrics {
+		uses = uses || m.Rule == verdict.RuleUpstream
+	}
+	for _, e := range s.Pins.Cases[caseID] {
+		uses = uses || e.Rule == verdict.RuleUpstream
+	}
+	return uses
+}
+
+// SeriesOf is the history of one metric at one point, with the levels that people
+// accepted.
+func SeriesOf(h baseline.History, point, name string) []verdict.Run {
+	accepted := map[string]bool{}
+	for _, a := range h.Acts {
+		if a.Act.Covers(point, name) {
+			accepted[acceptedRun(h, a)] = true
+		}
+	}
+	var out []verdict.Run
+	for _, rec := range h.Runs {
+		if m, ok := rec.Find(point, name); ok {
+			r := runOf(rec, m)
+			r.Accepted = accepted[rec.ID]
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// acceptedRun is the run that shows the level which someone accepted: the one
+// named, or the next one if that was withdrawn since. The acceptance outlives it.
+func acceptedRun(h baseline.History, act baseline.Record) string {
+	at := slices.IndexFunc(h.Runs, func(r baseline.Record) bool { return r.ID == act.Act.Target })
+	if at < 0 && len(h.Runs) > 0 && act.Branch() == h.Runs[0].Branch() {
+		at = slices.IndexFunc(h.Runs, func(r baseline.Record) bool { return r.Time.After(act.Time) })
+	}
+	if at < 0 || h.Runs[0].Time.After(act.Time) { // none yet, or all of this is long after it
+		return ""
+	}
+	return h.Runs[at].ID
+}
+
+// runOf is what the verdict sees of one measurement.
+func runOf(r baseline.Record, m baseline.Measurement) verdict.Run {
+	run := verdict.Run{
+		ID: r.ID, Time: r.Time, Commit: r.Build.Commit, Values: m.Values,
+		Verdict: m.Verdict, Open: m.Open, Level: m.Level, Onset: m.Onset,
+	}
+	sets := make([]string, len(m.Values))
+	for i := range m.Values {
+		rep := i
+		if len(m.Reps) > 0 {
+			rep = m.Reps[i]
+		}
+		if rep >= 0 && rep < len(r.Repetitions) {
+			sets[i] = groupOf(r.Repetitions[rep])
+		}
+	}
+	if len(sets) > 0 {
+		run.NodeSet = sets[0]
+	}
+	if len(slices.Compact(slices.Clone(sets))) > 1 {
+		run.NodeSets = sets
+	}
+	return run
+}
+
+func groupOf(r baseline.Repetition) string {
+	if r.NodeSet != "" {
+		return r.NodeSet
+	}
+	return baseline.NodeGroup(r.Nodes)
+}
+
+// Level is what the next run of a series is compared with: the one level that
+// pages, verbs and the judge show.
+func (s Setup) Level(h baseline.History, r baseline.Record, point string, def metric.Metric) (verdict.Standing, bool) {
+	policy, pin := s.Pins.apply(s.Policy, r, point, def.Name)
+	return verdict.LevelOf(verdict.Series{Case: r.Case, Point: point, Metric: def, Pinned: pin, History: SeriesOf(h, point, def.Name)}, policy)
+}
+
+// seriesName is point/metric.
+func seriesName(point, name string) string { return strings.TrimPrefix(point+"/"+name, "/") }

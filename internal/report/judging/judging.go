@@ -1,0 +1,79 @@
+package judging
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+)
+
+// Setup is what runs are judged with.
+type Setup struct {
+	Store    baseline.Store // nil: none configured, or StoreErr
+	StoreErr error          // why the configured store could not be opened
+	Pins     Pins
+	Policy   verdict.Policy
+	Metrics  metric.Table
+	Window   time.Duration // how far back the history goes; 0 = baseline.DefaultWindow
+	Runs     int           // how many runs of it; 0 = what the rules need
+}
+
+// Subject is the run to judge.
+type Subject struct {
+	// Record is the run as it will be stored, without verdicts. Its Build says
+	// nightly or pr, and the merge base.
+	Record baseline.Record
+	Mode   string // of the case (rundir.Case.Mode): which metrics gate
+	// Branch is the branch to compare with; "" = the record's own. A pull
+	// request names its target here.
+	Branch string
+}
+
+// Judgement is what came out.
+type Judgement struct {
+	Rows     []verdict.Row   // by point and metric, gating metrics first
+	Case     verdict.Case    // what the gating series say together
+	Record   baseline.Record // Subject.Record with its verdicts, Normal, ready to be saved
+	Warnings []string
+}
+
+// Case judges one run of one case against the store's history and the pins. A
+// store that fails makes rows of baseline_unavailable, not an error: the case
+// still has a result.
+func Case(ctx context.Context, setup Setup, s Subject) Judgement {
+	s.Record = s.Record.Normal()
+	s.Record.Measurements = slices.Clone(s.Record.Measurements)
+	setup.Policy.Mode = verdict.Nightly
+	if s.Record.Build.Mode == baseline.ModePR {
+		setup.Policy.Mode = verdict.PullRequest
+	}
+	t := trial{Setup: setup, Subject: s, gates: gatesOf(setup.Metrics, s)}
+	out := Judgement{Record: s.Record}
+	if out.Record.Valid {
+		t.past = readPast(ctx, setup, s)
+		if why := copied(s.Record, t.past.Runs); why != "" {
+			out.Record.Valid, out.Record.Problems = false, []string{why}
+		}
+	}
+	if out.Record.Valid {
+		t.judge(&out)
+	} else {
+		t.invalid(&out)
+	}
+	t.sortRows(out.Rows)
+	out.Warnings = append(t.past.Warnings, out.Warnings...)
+	out.Record.Verdict = verdict.Worst(out.Rows)
+	if !out.Record.Valid {
+		out.Record.Verdict = verdict.Invalid
+	}
+	return out
+}
+
+// gatesOf are the metrics that gate in the case's mode. What speculative decoding
+// yields is measured only where there is any.
+func gatesOf(table metric.Table, s Subject) []metric.Metric {
+	return table.Gates(s.Mode, slices.ContainsFunc(s.Record.Measurements, func(m baseline.Measurement) bool { return m.Metric == metric.DecodedTokens }))
+}

@@ -1,0 +1,241 @@
+package judging
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+)
+
+// trial is one run with everything that it is judged by.
+type trial struct {
+	Setup
+	Subject
+	gates []metric.Metric
+	past  past
+}
+
+// define is a metric as it gates in this case.
+func (t *trial) define(name string) (metric.Metric, bool) {
+	def, ok := t.Metrics.Lookup(name)
+	def.Gate = slices.ContainsFunc(t.gates, func(m metric.Metric) bool { return m.Name == def.Name })
+	return def, ok
+}
+
+// judge makes the rows of a valid run, and notes their verdicts in its record.
+func (t *trial) judge(out *Judgement) {
+	var questions []verdict.Question
+	var at []int // of each question, the measurement
+	for i, m := range out.Record.Measurements {
+		def, ok := t.define(m.Metric)
+		if !ok {
+			out.Warnings = append(out.Warnings, fmt.Sprintf("metric %s of point %q is not known: not judged", baseline.Shorten(m.Metric), baseline.Shorten(m.Point)))
+			continue
+		}
+		policy, pin := t.Pins.apply(t.Policy, out.Record, m.Point, def.Name)
+		questions = append(questions, verdict.Question{Policy: policy, Series: verdict.Series{
+			Case: out.Record.Case, Point: m.Point, Metric: def, Pinned: pin,
+			History: SeriesOf(t.past.History, m.Point, def.Name), New: runOf(out.Record, m),
+		}})
+		at = append(at, i)
+	}
+	out.Rows, out.Case = verdict.JudgeCase(questions)
+	for k, row := range out.Rows {
+		row = t.withPast(row, questions[k])
+		m := &out.Record.Measurements[at[k]]
+		judged := row.Record(questions[k].Series.New)
+		m.Verdict, m.Open, m.Level, m.Onset = judged.Verdict, judged.Open, judged.Level, judged.Onset
+		out.Rows[k] = row
+		if row.Gate && row.Verdict == verdict.Invalid { // such as 0 tok/s: never stored as good
+			out.Record.Valid = false
+			out.Record.Problems = append(out.Record.Problems, strings.TrimPrefix(row.Point+" "+row.Metric, " ")+": "+row.Reason)
+		}
+	}
+	out.Rows = append(out.Rows, t.missing()...)
+}
+
+// withPast is the row in the light of what became of the history.
+func (t *trial) withPast(row verdict.Row, q verdict.Question) verdict.Row {
+	if word, why := t.noHistory(q); word != "" && row.Verdict != verdict.Invalid {
+		row = withoutBaseline(row, word, why)
+	}
+	if t.past.elsewhere != "" && (row.Verdict == verdict.Collecting || row.Verdict == verdict.NoBaseline) {
+		row.Reason += ". " + strings.ToUpper(t.past.elsewhere[:1]) + t.past.elsewhere[1:]
+	}
+	return row
+}
+
+// noHistory says why a series cannot be judged, if there is no history to judge
+// it by. A fixed value needs none.
+func (t *trial) noHistory(q verdict.Question) (verdict.Word, string) {
+	rule := q.Policy.Metrics[q.Series.Metric.Name].Rule
+	if rule == "" {
+		rule = q.Policy.Rule
+	}
+	if q.Series.Pinned != nil && (rule == "" || rule == verdict.RuleFixed) {
+		return "", ""
+	}
+	switch {
+	case t.past.unavailable != nil:
+		return verdict.BaselineUnavailable, t.past.unavailable.Error()
+	case t.Store == nil:
+		return verdict.NoBaseline, "no baseline store is configured and no value is pinned for it"
+	default:
+		return "", ""
+	}
+}
+
+// withoutBaseline keeps of a row what does not need a history.
+func withoutBaseline(row verdict.Row, word verdict.Word, why string) verdict.Row {
+	return verdict.Row{
+		Case: row.Case, Point: row.Point, Metric: row.Metric, Unit: row.Unit, Better: row.Better,
+		Gate: row.Gate, Advisory: row.Advisory, Rule: row.Rule, Values: row.Values, Value: row.Value,
+		Verdict: word, Reason: why,
+	}
+}
+
+// usually is how many of the last recently runs must have measured a gating
+// metric for its absence to be a fault.
+const (
+	recently = 5
+	usually  = 3
+)
+
+// seriesKey is a series within a case.
+type seriesKey struct{ point, metric string }
+
+// expected are the series that this run lacks, and why it should have them: the
+// last runs had them, or someone wrote a value down.
+func (t *trial) expected() map[seriesKey]string {
+	have := map[seriesKey]bool{}
+	measured := map[string]bool{} // at any point
+	for _, m := range t.Record.Measurements {
+		have[seriesKey{m.Point, m.Metric}] = true
+		measured[m.Metric] = true
+	}
+	lacks := map[seriesKey]string{}
+	count := map[seriesKey]int{}
+	last := t.past.Runs[max(0, len(t.past.Runs)-recently):]
+	for _, rec := range last {
+		for _, m := range rec.Measurements {
+			count[seriesKey{m.Point, m.Metric}]++
+		}
+	}
+	for key, n := range count {
+		if !have[key] && n >= usually {
+			lacks[key] = fmt.Sprintf("by %d of the last %d runs", n, len(last))
+		}
+	}
+	for _, e := range t.Pins.Cases[t.Record.Case] {
+		key := seriesKey{e.Point, e.Metric}
+		if have[key] || e.Point == "" && measured[e.Metric] || !e.demands() || !e.fits(t.Record) || lacks[key] != "" {
+			continue
+		}
+		lacks[key] = "pinned at " + e.Source
+	}
+	return lacks
+}
+
+// missing makes a row of every gating metric that this run should have: what was
+// not measured did not pass.
+func (t *trial) missing() []verdict.Row {
+	var rows []verdict.Row
+	for key, why := range t.expected() {
+		def, known := t.define(key.metric)
+		if !known {
+			continue
+		}
+		policy, _ := t.Pins.apply(t.Policy, t.Record, key.point, def.Name)
+		row := verdict.Judge(verdict.Series{Case: t.Record.Case, Point: key.point, Metric: def, New: verdict.Run{}}, policy)
+		if !row.Gate {
+			continue
+		}
+		row.Verdict, row.Reason = verdict.Invalid, "not measured by this run, but "+why
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// invalid makes rows of a run that is no measurement: what it measured, and the
+// gating metrics, so that nothing is silently absent.
+func (t *trial) invalid(out *Judgement) {
+	why := strings.Join(out.Record.Problems, "; ")
+	add := func(point string, def metric.Metric, values []float64) {
+		row := verdict.Judge(verdict.Series{
+			Case: out.Record.Case, Point: point, Metric: def, New: verdict.Run{Values: values},
+		}, t.Policy)
+		out.Rows = append(out.Rows, withoutBaseline(row, verdict.Invalid, why))
+	}
+	gated := map[string]bool{}
+	for i, m := range out.Record.Measurements {
+		out.Record.Measurements[i].Verdict = verdict.Invalid
+		if def, ok := t.define(m.Metric); ok {
+			add(m.Point, def, m.Values)
+			gated[def.Name] = true
+		}
+	}
+	for _, def := range t.gates {
+		if !gated[def.Name] {
+			def.Gate = true
+			add("", def, nil)
+		}
+	}
+}
+
+// sortRows orders by point in natural order, gating metrics first, then as the
+// table of metrics lists them.
+func (t *trial) sortRows(rows []verdict.Row) {
+	place := map[string]int{}
+	for i, m := range t.Metrics.All() {
+		place[m.Name] = i
+	}
+	rank := func(r verdict.Row) int {
+		at, ok := place[r.Metric]
+		if !ok {
+			at = len(place)
+		}
+		if !r.Gate {
+			at += len(place) + 1
+		}
+		return at
+	}
+	slices.SortStableFunc(rows, func(a, b verdict.Row) int {
+		if c := naturalCompare(a.Point, b.Point); c != 0 {
+			return c
+		}
+		if c := rank(a) - rank(b); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Metric, b.Metric)
+	})
+}
+
+// naturalCompare puts con8 before con64.
+func naturalCompare(a, b string) int {
+	digits := func(s string) int { return len(s) - len(strings.TrimLeft(s, "0123456789")) }
+	for i, k := 0, 0; i < len(a) && k < len(b); {
+		na, nb := digits(a[i:]), digits(b[k:])
+		if na > 0 && nb > 0 {
+			x, y := strings.TrimLeft(a[i:i+na], "0"), strings.TrimLeft(b[k:k+nb], "0")
+			if len(x) != len(y) {
+				return len(x) - len(y)
+			}
+			if c := strings.Compare(x, y); c != 0 {
+				return c
+			}
+			i, k = i+na, k+nb
+			continue
+		}
+		if a[i] != b[k] {
+			return int(a[i]) - int(b[k])
+		}
+		i, k = i+1, k+1
+	}
+	if c := len(a) - len(b); c != 0 {
+		return c
+	}
+	return strings.Compare(a, b)
+}
