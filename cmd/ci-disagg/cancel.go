@@ -100,5 +100,9 @@ func driverOf(h host, dir rundir.Dir) (*driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newDriver(h, cfg, run.Cluster, prof, run.Backend, driveFlags{retries: -1, reruns: -1})
+	d, err := newDriver(h, cfg, run.Cluster, prof, run.Backend, driveFlags{retries: -1, reruns: -1})
+	if err != nil {
+		return nil, err
+	}
+	return d, d.slurmConf(h)
 }

@@ -114,6 +114,19 @@ func (d *driver) connect(h host) error {
 	return nil
 }
 
+// slurmConf refuses a SLURM_CONF that names nothing: Slurm's commands would look for
+// the cluster elsewhere, each for a minute.
+func (d *driver) slurmConf(h host) error {
+	conf := h.getenv("SLURM_CONF")
+	if conf == "" || d.client == nil || d.profile.Login != "" {
+		return nil
+	}
+	if _, err := os.Stat(conf); err != nil {
+		return usageErr(fmt.Errorf("SLURM_CONF: %w: set it to the cluster's slurm.conf, or unset it", err))
+	}
+	return nil
+}
+
 // close ends the connection to the login node. One that will not close says nothing
 // about the run.
 func (d *driver) close() { _ = d.host.Close() }
@@ -189,9 +202,12 @@ func (d *driver) renders(dir rundir.Dir, plans []rundir.Plan) error {
 
 // preflight proves that jobs can be submitted at all, before anything is
 // written: a missing sbatch is a usage error, not an infrastructure failure.
-func (d *driver) preflight(ctx context.Context) error {
+func (d *driver) preflight(ctx context.Context, h host) error {
 	if d.backend == jobs.BackendLocal {
 		return nil
+	}
+	if err := d.slurmConf(h); err != nil {
+		return err
 	}
 	res, err := d.host.Run(ctx, clusterhost.Cmd{Argv: []string{"sbatch", "--version"}})
 	sbatch := "sbatch --version"
@@ -288,6 +304,8 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, dir rundir.Dir, 
 		return usageErr(fmt.Errorf("%w: --wait waits for its end, ci-disagg cancel %s ends it", err, dir))
 	case errors.As(err, new(*drive.OtherRunError)):
 		return usageErr(err)
+	case errors.Is(err, lease.ErrLost):
+		return &endError{code: exitOvertaken, err: fmt.Errorf("%w; its jobs go on: ci-disagg report %s says where it stands", err, dir)}
 	case err != nil:
 		return &endError{code: exitInfra, err: err}
 	case detach && slices.ContainsFunc(ended.Cases, goesOn):
@@ -369,6 +387,9 @@ func continueLoaded(ctx context.Context, s *signals, h host, dir rundir.Dir, run
 		return err
 	}
 	defer d.close()
+	if err := d.slurmConf(h); err != nil {
+		return err
+	}
 	draft := filepath.Join(string(dir), draftCopy)
 	if _, err := os.Stat(draft); err == nil {
 		if err := d.setDraft(h, draft); err != nil {

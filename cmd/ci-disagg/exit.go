@@ -14,6 +14,8 @@ const (
 	exitInfra      = report.ExitInfra
 	exitRegression = report.ExitRegression
 	exitNoVerdict  = report.ExitNoVerdict
+
+	exitOvertaken = 6 // what became of the run, whoever drives it now says
 )
 
 const exitTable = `  0  everything passed
@@ -22,7 +24,8 @@ const exitTable = `  0  everything passed
   3  infrastructure failed after the allowed retries: not your change
   4  performance regression
   5  no verdict: invalid, inconclusive, no baseline, baseline unavailable, collecting
-  129, 130, 143  interrupted by SIGHUP, SIGINT, SIGTERM; the jobs were cancelled first`
+  6  another driver took over this run: what becomes of it, that one says
+  129, 130, 131, 143  interrupted by SIGHUP, SIGINT, SIGQUIT, SIGTERM; the jobs were cancelled first`
 
 // endError ends the process with a code. A nil err prints nothing: the verb has
 // said everything already.

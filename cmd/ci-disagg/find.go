@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
-	"syscall"
 
 	"github.com/spf13/pflag"
 
@@ -58,7 +58,7 @@ func (o findFlags) find(h host, config string, args []string) (rundir.Dir, error
 func readRun(dir rundir.Dir) (rundir.Run, error) {
 	var run rundir.Run
 	err := rundir.ReadJSON(dir.RunFile(), &run)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+	if st, statErr := os.Stat(string(dir)); errors.Is(err, fs.ErrNotExist) || statErr == nil && !st.IsDir() {
 		err = fmt.Errorf("%s is not a run directory: it has no run.json", dir)
 	}
 	return run, usageErr(err)

@@ -138,7 +138,7 @@ func runPlan(ctx context.Context, h host, o planOptions, args []string) error {
 		return err
 	}
 	if o.check {
-		if err := checkPlans(ctx, d, dir, doc.Cases); err != nil {
+		if err := checkPlans(ctx, h, d, dir, doc.Cases); err != nil {
 			return err
 		}
 	}

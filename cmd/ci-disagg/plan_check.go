@@ -19,11 +19,11 @@ import (
 // checkPlans asks Slurm about each job without submitting it. sbatch --test-only
 // says little more than yes or no, and yes to jobs that would wait for ever behind
 // their partition's limits; these are read beside.
-func checkPlans(ctx context.Context, d *driver, dir rundir.Dir, cases []planCase) error {
+func checkPlans(ctx context.Context, h host, d *driver, dir rundir.Dir, cases []planCase) error {
 	if d.backend == jobs.BackendLocal {
 		return usageErr(errors.New("--check asks Slurm; the local backend has none"))
 	}
-	if err := d.preflight(ctx); err != nil {
+	if err := d.preflight(ctx, h); err != nil {
 		return err
 	}
 	partitions, err := readPartitions(ctx, d)

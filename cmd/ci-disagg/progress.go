@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -254,7 +253,7 @@ func colours(h host, w io.Writer) bool {
 // terminalSize is the size of the terminal that w is, 80 × 24 where it does not
 // say.
 func terminalSize(w io.Writer) (width, height int) {
-	if f, ok := w.(*os.File); ok {
+	if f := file(w); f != nil {
 		if width, height, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
 			return width, height
 		}
@@ -263,8 +262,8 @@ func terminalSize(w io.Writer) (width, height int) {
 }
 
 func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+	f := file(w)
+	return f != nil && term.IsTerminal(int(f.Fd()))
 }
 
 // shortCase is what tells a case from its neighbours: the text in the brackets

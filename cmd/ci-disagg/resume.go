@@ -24,6 +24,7 @@ and ends as run would have ended. A run that is over is only reported again.`,
 		Example: `  ci-disagg resume "$HOME/.local/state/ci-disagg/runs/jenkins-perf-gate-1234"`,
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			h := h.deafened()
 			return o.around(h, func() error { return runResume(cmd.Context(), h, o, args) })
 		},
 	}

@@ -114,6 +114,7 @@ live job is never submitted a second time.`,
   ci-disagg run 'perf/test_perf_sanity.py::test_e2e[disagg_upload-e2e-my_config]'
   ci-disagg run --backend local --config demo/ci-disagg.yaml --test-list demo/suite.txt`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			h := h.deafened()
 			return o.around(h, func() error { return runRun(cmd.Context(), h, o, args) })
 		},
 	}
@@ -171,7 +172,7 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	if err := d.renders(dir, s.plans); err != nil {
 		return err
 	}
-	if err := d.preflight(ctx); err != nil {
+	if err := d.preflight(ctx, h); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(string(dir), rundir.DirMode); err != nil {

@@ -72,6 +72,9 @@ func runSweep(cmd *cobra.Command, h host, o sweepOptions) error {
 		return err
 	}
 	defer d.close()
+	if err := d.slurmConf(h); err != nil {
+		return err
+	}
 	opts := runs.SweepOptions{
 		Host: d.host, Slurm: d.client, OlderThan: o.olderThan, Owner: o.owner, DryRun: o.dryRun, Environ: h.environ(), Now: h.now,
 	}

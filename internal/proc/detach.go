@@ -44,6 +44,21 @@ func Alive(pid int, cookie string) bool {
 	return cookie != "" && anyEntry(env, func(entry string) bool { return entry == cookie })
 }
 
+// Exists reports whether process pid exists and has not ended: a zombie has, only
+// its parent has not asked how.
+func Exists(pid int) bool {
+	if pid <= 0 || syscall.Kill(pid, 0) == syscall.ESRCH {
+		return false
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return true // without /proc the pid is all there is
+	}
+	// The name in brackets may hold anything; the state is the first field behind it.
+	_, rest, _ := strings.Cut(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " ")
+	return !strings.HasPrefix(rest, "Z") && !strings.HasPrefix(rest, "X")
+}
+
 // WithCookie lists the living processes, except our own, that have the given
 // NAME=VALUE in their environment. Without /proc it finds none.
 func WithCookie(cookie string) []int {

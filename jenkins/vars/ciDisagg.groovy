@@ -295,8 +295,10 @@ private static Map resultTable(String mode) {
         3: 'FAILURE',  // infrastructure
         4: mode == 'pr' ? 'FAILURE' : 'UNSTABLE', // performance regression
         5: 'UNSTABLE', // no verdict
+        6: 'ABORTED', // another driver has the run, and says what becomes of it
         129: 'ABORTED',
         130: 'ABORTED',
+        131: 'ABORTED',
         143: 'ABORTED',
     ]
 }
@@ -328,7 +330,7 @@ private static String resultOf(Map job) {
 private static String verdictLine(Map job) {
     Map words = [
         0: 'passed', 1: 'a test failed', 2: 'usage, config or plan is wrong', 3: 'infrastructure, not your change',
-        4: 'performance regression', 5: 'no verdict', 129: 'interrupted', 130: 'interrupted', 143: 'interrupted',
+        4: 'performance regression', 5: 'no verdict', 6: 'another driver took over', 129: 'interrupted', 130: 'interrupted', 131: 'interrupted', 143: 'interrupted',
     ]
     if (job.code == null) {
         return 'ended before there was an exit code'

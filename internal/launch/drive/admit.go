@@ -108,7 +108,7 @@ func (m *machine) submitted(i int, res submitted, err error) {
 // notReady reports whether nothing was submitted for a reason that goes away.
 func notReady(err error) bool {
 	var refused *slurm.CallError
-	return errors.As(err, &refused) && (refused.Standby() || refused.Busy() || refused.Unanswered()) ||
+	return errors.As(err, &refused) && (refused.Standby() || refused.Busy() || refused.Unanswered() || refused.Unauthenticated()) ||
 		errors.Is(err, host.ErrUnreachable) || crowded(err)
 }
 

@@ -146,6 +146,7 @@ func scenarios() map[string]scenario {
 		"unknown word":    {cases: 1, set: func(s *sim) { s.word = words(5*time.Minute, "DREAMING") }},
 		"queue budget":    {cases: 1, set: func(s *sim) { s.wait = minutes(60) }, opt: func(o *Options) { o.Plans[0].Budgets.Queue = rundir.Duration(10 * time.Minute) }},
 		"no process":      {cases: 2, set: func(s *sim) { s.crowded = 2 }},
+		"munge is away":   {cases: 1, set: func(s *sim) { s.unsigned = 2 }},
 		"answer lost":     {cases: 2, set: func(s *sim) { s.lost = 1 }},
 		"left no job":     {cases: 1, set: func(s *sim) { s.unanswered = map[string]bool{"sbatch": true} }},
 		"nobody knows":    {cases: 1, set: func(s *sim) { s.unanswered = map[string]bool{"sbatch": true, "sacct": true} }},

@@ -42,6 +42,8 @@ type sim struct {
 	// many submissions make a job whose id nobody is told.
 	word func(n int, ran time.Duration) string
 	lost int
+	// unsigned is how many submissions find munge away.
+	unsigned int
 
 	mu    sync.Mutex
 	jobs  []*simJob
@@ -79,6 +81,10 @@ func (s *sim) state(j *simJob) (state string, started time.Time) {
 func (s *sim) Run(ctx context.Context, c host.Cmd) (host.Result, error) {
 	if n := s.call(c.Argv[0]); c.Argv[0] == "sbatch" && n <= s.crowded {
 		return host.Result{Exit: -1}, fmt.Errorf("%w: %w", host.ErrNotStarted, syscall.EAGAIN)
+	}
+	if c.Argv[0] == "sbatch" && s.count("sbatch") <= s.unsigned {
+		return host.Result{Exit: 1, Stderr: []byte("sbatch: error: Munge encode failed: Failed to access \"/run/munge/munge.socket.2\": No such file or directory\n" +
+			"sbatch: error: Batch job submission failed: Protocol authentication error\n")}, nil
 	}
 	if s.unanswered[c.Argv[0]] {
 		return host.Result{Exit: 1, Stderr: []byte(c.Argv[0] + ": error: Socket timed out on send/recv operation\n")}, nil

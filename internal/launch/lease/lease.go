@@ -11,9 +11,9 @@ import (
 	"io/fs"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/proc"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -133,7 +133,7 @@ func Lives(l rundir.Lease, now time.Time) bool {
 		if l.PID == os.Getpid() {
 			return false // an earlier drive of this very process
 		}
-		return !errors.Is(syscall.Kill(l.PID, 0), syscall.ESRCH) && now.Sub(l.Heartbeat) < TTL
+		return proc.Exists(l.PID) && now.Sub(l.Heartbeat) < TTL
 	}
 	return now.Sub(l.Heartbeat) < TTL
 }

@@ -1,9 +1,13 @@
 package lease
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -58,6 +62,14 @@ func leases(t *testing.T, dir rundir.Dir) {
 	dead := kept
 	dead.Owner, dead.Host, dead.PID, dead.Heartbeat, dead.Released = "dead", HostName(), 1<<22-1, time.Now(), nil
 	require.False(t, Lives(dead, time.Now()))
+	zombie := exec.Command("true")
+	require.NoError(t, zombie.Start())
+	dead.PID = zombie.Process.Pid
+	for !isZombie(dead.PID) {
+		runtime.Gosched()
+	}
+	require.False(t, Lives(dead, time.Now()), "a zombie drives nothing")
+	require.NoError(t, zombie.Wait())
 	dead.PID = 1
 	require.True(t, Lives(dead, time.Now()))
 	require.False(t, Lives(dead, time.Now().Add(TTL)), "its process id may be somebody else's")
@@ -102,4 +114,9 @@ func TestTheFirstLease(t *testing.T) {
 		}
 		require.Equal(t, 1, won)
 	}
+}
+
+func isZombie(pid int) bool {
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return bytes.Contains(stat, []byte(") Z "))
 }

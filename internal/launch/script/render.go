@@ -159,8 +159,8 @@ func listLine(c rundir.Case) string {
 
 func check(p rundir.Plan, a Attempt) error {
 	var errs []error
-	if !filepath.IsAbs(a.Dir) || strings.ContainsAny(a.Dir, "\x00\n\r,:") {
-		errs = append(errs, fmt.Errorf("attempt directory %q is not an absolute path without comma, colon and line break: give another --run-dir, runs_dir or agent_dir", a.Dir))
+	if !filepath.IsAbs(a.Dir) || strings.ContainsAny(a.Dir, "\x00\n\r,:$\\") {
+		errs = append(errs, fmt.Errorf("attempt directory %q is not an absolute path without comma, colon, dollar, backslash and line break: give another --run-dir, runs_dir or agent_dir", a.Dir))
 	}
 	if a.JobName == "" || strings.ContainsAny(a.JobName, "\x00\n\r") {
 		errs = append(errs, fmt.Errorf("job name %q is empty or has a line break", a.JobName))

@@ -90,6 +90,16 @@ func (e *CallError) Unanswered() bool {
 		"Unexpected message received", "Connection timed out")
 }
 
+// Unauthenticated reports whether Slurm's authentication (munge) failed on the way:
+// as transient as a controller that is away. Where it is not the command that could
+// not sign its request, it is not known what became of that.
+func (e *CallError) Unauthenticated() bool {
+	return e.has("authentication error", "Invalid authentication credential", "Munge encode failed", "Munge decode failed", "auth_g_create", "auth_g_verify")
+}
+
+// unsent reports whether the request could not be signed, and so never left.
+func (e *CallError) unsent() bool { return e.has("Munge encode failed", "auth_g_create") }
+
 // Standby says that only a backup controller answered, which takes over in a
 // while (SlurmctldTimeout, 120 s by default).
 func (e *CallError) Standby() bool { return e.has("standby mode") }

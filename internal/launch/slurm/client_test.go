@@ -55,6 +55,21 @@ func TestSubmitAnswers(t *testing.T) {
 		"killed":             {"kill -9 $$", Job{}, &ambiguous, nil},
 		"controller is away": {"echo 'sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)' >&2; exit 1", Job{}, &ambiguous, nil},
 		"socket timed out":   {"echo 'sbatch: error: Batch job submission failed: Socket timed out on send/recv operation' >&2; exit 1", Job{}, &ambiguous, nil},
+		"munge is away": {
+			"echo 'sbatch: error: Munge encode failed: Failed to access \"/run/munge/munge.socket.2\": No such file or directory (retrying ...)' >&2; " +
+				"echo 'sbatch: error: slurm_send_node_msg: auth_g_create: REQUEST_SUBMIT_BATCH_JOB has authentication error' >&2; " +
+				"echo 'sbatch: error: Batch job submission failed: Protocol authentication error' >&2; exit 1",
+			Job{},
+			&refused,
+			func(t *testing.T) { require.True(t, refused.Unauthenticated()) },
+		},
+		"munge is away when the answer comes": {
+			"echo 'sbatch: error: auth_g_verify: RESPONSE_SUBMIT_BATCH_JOB has authentication error: Unspecified error' >&2; " +
+				"echo 'sbatch: error: Batch job submission failed: Protocol authentication error' >&2; exit 1",
+			Job{},
+			&ambiguous,
+			nil,
+		},
 		"standby": {
 			"echo 'sbatch: error: Batch job submission failed: Slurm backup controller in standby mode' >&2; exit 1",
 			Job{},

@@ -41,7 +41,7 @@ func (c *Client) Submit(ctx context.Context, s Submission) (Job, error) {
 	out, err := c.call(ctx, host.Cmd{Argv: argv, Dir: s.Dir, Env: s.Env, Session: true, Timeout: timeout})
 	var refused *CallError
 	switch {
-	case errors.As(err, &refused) && refused.Unanswered() && !refused.Standby():
+	case errors.As(err, &refused) && (refused.Unanswered() && !refused.Standby() || refused.Unauthenticated() && !refused.unsent()):
 		return Job{}, &AmbiguousError{Err: err}
 	case errors.As(err, &refused):
 		return Job{}, err
