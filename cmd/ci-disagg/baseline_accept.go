@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,9 +54,9 @@ func runBaselineAccept(ctx context.Context, h host, o acceptOptions, series []st
 		return err
 	}
 	defer func() { _ = store.Close() }()
-	metrics, err := cfg.metrics()
+	setup, err := cfg.judging(h)
 	if err != nil {
-		return usageErr(err)
+		return err
 	}
 	match, err := o.findMatch(ctx, store)
 	if err != nil {
@@ -78,10 +79,10 @@ func runBaselineAccept(ctx context.Context, h host, o acceptOptions, series []st
 		return usageErr(err)
 	}
 	act := baseline.Record{Kind: baseline.KindAccept, Case: target.Case, Match: target.Match, Time: target.Time, Build: rundir.Build{Branch: target.Build.Branch}, Act: &stamp}.Normal()
-	fmt.Fprintf(h.stdout, "accept the level of run %s (%s, commit %s) of %s\n", target.ID, target.Time.Format("2006-01-02 15:04"), firstOf(short(target.Build.Commit), "-"), printable(target.Case))
+	fmt.Fprintf(h.stdout, "accept the level of run %s (%s, commit %s) of %s\n", target.ID, target.Time.Format("2006-01-02 15:04"), cmp.Or(short(target.Build.Commit), "-"), printable(target.Case))
 	others := 0
 	for _, m := range target.Measurements {
-		def, _ := metrics.Lookup(m.Metric)
+		def, _ := setup.Metrics.Lookup(m.Metric)
 		switch {
 		case !stamp.Covers(m.Point, m.Metric):
 			continue
@@ -89,11 +90,8 @@ func runBaselineAccept(ctx context.Context, h host, o acceptOptions, series []st
 			others++
 			continue
 		}
-		from := m.Level
-		if from == 0 {
-			from = levelBefore(hist.Runs[:at], m.Point, m.Metric)
-		}
-		fmt.Fprintf(h.stdout, "  %s\n", levelChange(m, from))
+		before, _ := setup.Level(baseline.History{Runs: hist.Runs[:at], Acts: hist.Acts}, target, m.Point, def)
+		fmt.Fprintf(h.stdout, "  %s\n", levelChange(m, before.Level))
 	}
 	if others > 0 {
 		fmt.Fprintf(h.stdout, "  and %d metrics that do not gate by default\n", others)
@@ -122,25 +120,6 @@ func checkSeries(r baseline.Record, series []string) ([]string, error) {
 		}
 	}
 	return series, nil
-}
-
-// levelRuns is how many runs make the level that is shown or pinned.
-const levelRuns = 7
-
-// levelBefore is the median of the last runs of a series, 0 if there are none.
-func levelBefore(runs []baseline.Record, point, name string) float64 {
-	var values []float64
-	for i := len(runs) - 1; i >= 0 && len(values) < levelRuns; i-- {
-		for _, m := range runs[i].Measurements {
-			if m.Point == point && m.Metric == name {
-				values = append(values, middle(m.Values))
-			}
-		}
-	}
-	if len(values) == 0 {
-		return 0
-	}
-	return middle(values)
 }
 
 func levelChange(m baseline.Measurement, from float64) string {

@@ -14,7 +14,6 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
-	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -29,14 +28,14 @@ type pinOptions struct {
 func newBaselinePinCmd(h host) *cobra.Command {
 	var o pinOptions
 	cmd := &cobra.Command{
-		Use:   "pin [flags] --case ID METRIC[=VALUE]...",
+		Use:   "pin [flags] --case ID {METRIC | POINT/METRIC}[=VALUE]...",
 		Short: "Write a value down that a metric is judged against from now on",
 		Long: `pin writes values into the file of pins (--pins, or perf.pins of the config): the
 metric is then judged by the rule fixed, a percentage of the value, unless the
-policy names another rule. A metric without a value gets the level of the last
-runs in the store. Comments and everything else in the file stay as they are.`,
+policy names another rule. A metric without a value gets the level that the next
+run would be compared with (baseline show prints it). Comments and everything else in the file stay as they are.`,
 		Example: `  ci-disagg baseline pin --pins baselines.yaml --case my_case output_token_throughput=12500 --tolerance 5% --reason "agreed in PERF-77"
-  ci-disagg baseline pin --case my_case --point con64 ttft_median_ms --reason "level of release 1.2"`,
+  ci-disagg baseline pin --case my_case con64/ttft_median_ms --reason "level of release 1.2"`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return runBaselinePin(cmd.Context(), h, o, args) },
 	}
@@ -65,22 +64,23 @@ func runBaselinePin(ctx context.Context, h host, o pinOptions, args []string) er
 	if err != nil {
 		return err
 	}
-	metrics, err := cfg.metrics()
-	if err != nil {
-		return usageErr(err)
-	}
 	old, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return usageErr(err)
 	}
-	entries, err := o.entries(ctx, h, metrics, args)
+	metrics, err := cfg.metrics()
+	if err != nil {
+		return usageErr(err)
+	}
+	setup := judging.Setup{Metrics: metrics} // the level of the runs, whatever is pinned now
+	entries, err := o.entries(ctx, h, setup, args)
 	if err != nil {
 		return err
 	}
 	text := old
 	for _, e := range entries {
 		e.By, e.At, e.Why = stamp.By, stamp.At.Format("2006-01-02T15:04:05Z07:00"), stamp.Why
-		if text, err = judging.SetPin(name, text, o.caseID, e, metrics); err != nil {
+		if text, err = judging.SetPin(name, text, o.caseID, e, setup.Metrics); err != nil {
 			return usageErr(err)
 		}
 	}
@@ -96,9 +96,9 @@ func runBaselinePin(ctx context.Context, h host, o pinOptions, args []string) er
 	return usageErr(rundir.WriteFile(file, text, mode))
 }
 
-// entries reads METRIC=VALUE arguments; values that are not given come from the
-// store.
-func (o pinOptions) entries(ctx context.Context, h host, metrics metric.Table, args []string) ([]judging.PinEntry, error) {
+// entries reads [POINT/]METRIC[=VALUE] arguments; values that are not given come
+// from the store.
+func (o pinOptions) entries(ctx context.Context, h host, setup judging.Setup, args []string) ([]judging.PinEntry, error) {
 	match, err := parseMatch(o.match)
 	if err != nil {
 		return nil, usageErr(err)
@@ -110,16 +110,20 @@ func (o pinOptions) entries(ctx context.Context, h host, metrics metric.Table, a
 	var out []judging.PinEntry
 	var hist *baseline.History
 	for _, arg := range args {
-		name, text, given := strings.Cut(arg, "=")
-		def, ok := metrics.Resolve(name)
+		series, text, given := strings.Cut(arg, "=")
+		point, name := o.point, series
+		if i := strings.LastIndexByte(series, '/'); i >= 0 {
+			point, name = series[:i], series[i+1:]
+		}
+		def, ok := setup.Metrics.Resolve(name)
 		if !ok {
 			return nil, usageErr(fmt.Errorf("%q is not a known metric; `ci-disagg baseline show --metrics` lists them", name))
 		}
-		e := judging.PinEntry{Metric: def.Name, Point: o.point, Match: match, Tolerance: tolerance}
+		e := judging.PinEntry{Metric: def.Name, Point: point, Match: match, Tolerance: tolerance}
 		if given {
 			v, err := parseAmount(text)
 			if err != nil {
-				return nil, usageErr(fmt.Errorf("%s: %w", name, err))
+				return nil, usageErr(fmt.Errorf("%s: %w", series, err))
 			}
 			e.Value = &v
 			out = append(out, e)
@@ -130,11 +134,12 @@ func (o pinOptions) entries(ctx context.Context, h host, metrics metric.Table, a
 				return nil, err
 			}
 		}
-		level := levelBefore(hist.Runs, o.point, def.Name)
-		if level == 0 {
-			return nil, usageErr(fmt.Errorf("no run in the store measured %s of case %s at point %q: give a value, or --point", def.Name, o.caseID, o.point))
+		level, ok := setup.Level(*hist, baseline.Record{Case: o.caseID, Match: match}, point, def)
+		if !ok {
+			return nil, usageErr(fmt.Errorf("no run in the store measured %s of case %s at point %q: give a value, or the point as POINT/%s", def.Name, o.caseID, point, def.Name))
 		}
-		e.Value = &level
+		value, _ := strconv.ParseFloat(strconv.FormatFloat(level.Level, 'g', 6, 64), 64) // what people can read
+		e.Value = &value
 		out = append(out, e)
 	}
 	return out, nil

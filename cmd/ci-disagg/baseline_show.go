@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -9,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
-	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
 
 // showOptions are the flags of baseline show.
@@ -69,15 +70,15 @@ func runBaselineShow(ctx context.Context, h host, o showOptions) error {
 		return err
 	}
 	defer func() { _ = store.Close() }()
-	table, err := cfg.metrics()
+	setup, err := cfg.judging(h)
 	if err != nil {
-		return usageErr(err)
+		return err
 	}
-	list := seriesList{table: table, all: o.all}
+	var records []baseline.Record
 	warnings, err := store.Each(ctx, baseline.Filter{
-		Case: o.caseID, Match: match, Branch: o.branch, Mode: baseline.ModeNightly, Since: h.now().Add(-age),
+		Case: o.caseID, Match: match, Branch: o.branch, Since: h.now().Add(-age),
 	}, func(r baseline.Record) error {
-		list.add(r)
+		records = append(records, r)
 		return nil
 	})
 	for _, w := range warnings {
@@ -86,8 +87,9 @@ func runBaselineShow(ctx context.Context, h host, o showOptions) error {
 	if err != nil {
 		return storeErr(err)
 	}
-	list.print(t)
-	if len(list.series) == 0 {
+	series := setup.Standings(records, func(m metric.Metric) bool { return o.all || m.Gate })
+	t.standings(series)
+	if len(series) == 0 {
 		of, hint := "", ""
 		if o.caseID != "" {
 			of, hint = " of "+printable(o.caseID), "; 'ci-disagg baseline show' without --case lists the cases"
@@ -97,11 +99,11 @@ func runBaselineShow(ctx context.Context, h host, o showOptions) error {
 	if o.caseID == "" {
 		return nil
 	}
-	return o.showCase(ctx, h, t, store, list)
+	return o.showCase(ctx, h, t, store, records)
 }
 
 // showCase lists the newest runs of a case and what people did about it.
-func (o showOptions) showCase(ctx context.Context, h host, t table, store baseline.Store, list seriesList) error {
+func (o showOptions) showCase(ctx context.Context, h host, t table, store baseline.Store, records []baseline.Record) error {
 	acts := map[string][]string{}
 	var rows [][]cell
 	_, err := store.Each(ctx, baseline.Filter{
@@ -121,17 +123,19 @@ func (o showOptions) showCase(ctx context.Context, h host, t table, store baseli
 	if err != nil {
 		return storeErr(err)
 	}
-	runs := list.runs
+	runs := slices.DeleteFunc(records, func(r baseline.Record) bool {
+		return r.Kind != baseline.KindRun || r.Build.Mode != baseline.ModeNightly
+	})
 	slices.SortStableFunc(runs, func(a, b baseline.Record) int { return strings.Compare(b.ID, a.ID) })
 	table := [][]cell{{{text: "RUN"}, {text: "BEGAN"}, {text: "BRANCH"}, {text: "COMMIT"}, {text: "VERDICT"}, {text: "NODES"}, {text: "BUILD"}}}
 	for _, r := range runs[:min(len(runs), max(0, o.runs))] {
-		word := firstOf(string(r.Verdict), "-")
+		word := cmp.Or(string(r.Verdict), "-")
 		if a := acts[r.ID]; len(a) > 0 {
 			word += " (" + strings.Join(a, ", ") + ")"
 		}
 		var nodes []string
 		for _, rep := range r.Repetitions {
-			nodes = append(nodes, firstOf(rep.NodeSet, strings.Join(rep.Nodes, ",")))
+			nodes = append(nodes, cmp.Or(rep.NodeSet, strings.Join(rep.Nodes, ",")))
 		}
 		table = append(table, []cell{
 			{text: r.ID},
@@ -152,55 +156,13 @@ func (o showOptions) showCase(ctx context.Context, h host, t table, store baseli
 	return nil
 }
 
-// seriesList gathers runs by series.
-type seriesList struct {
-	table  metric.Table
-	all    bool
-	index  map[string]int
-	series []seriesSum
-	runs   []baseline.Record
-}
-
-type seriesSum struct {
-	rec    baseline.Record // of the newest run
-	last   baseline.Measurement
-	runs   []verdict.Run
-	levels []float64
-}
-
-func (l *seriesList) add(r baseline.Record) {
-	l.runs = append(l.runs, r)
-	if !r.Valid {
-		return
-	}
-	if l.index == nil {
-		l.index = map[string]int{}
-	}
-	for _, m := range r.Measurements {
-		if def, ok := l.table.Lookup(m.Metric); !l.all && (!ok || !def.Gate) {
-			continue
-		}
-		key := strings.Join([]string{r.Case, baseline.MatchKey(r.Match), r.Branch(), m.Point, m.Metric}, "\x00")
-		i, ok := l.index[key]
-		if !ok {
-			i = len(l.series)
-			l.index[key] = i
-			l.series = append(l.series, seriesSum{})
-		}
-		s := &l.series[i]
-		s.rec, s.last = r, m
-		s.runs = append(s.runs, verdict.Run{Values: m.Values})
-		s.levels = append(s.levels, middle(m.Values))
-	}
-}
-
-// print shows the series below what they have in common: a case's id and what
+// standings shows the series below what they have in common: a case's id and what
 // identifies its series are longer than a line.
-func (l *seriesList) print(t table) {
+func (t table) standings(all []judging.Standing) {
 	var heads []string
-	series := map[string][]seriesSum{}
-	for _, s := range l.series {
-		head := fmt.Sprintf("%s\n  %s: %s", printable(s.rec.Case), printable(s.rec.Branch()), printable(matchText(s.rec.Match)))
+	series := map[string][]judging.Standing{}
+	for _, s := range all {
+		head := fmt.Sprintf("%s\n  %s: %s", printable(s.Record.Case), printable(s.Record.Branch()), printable(matchText(s.Record.Match)))
 		if series[head] == nil {
 			heads = append(heads, head)
 		}
@@ -212,18 +174,21 @@ func (l *seriesList) print(t table) {
 	}
 }
 
-func seriesRows(series []seriesSum) [][]cell {
+func seriesRows(series []judging.Standing) [][]cell {
 	out := [][]cell{{{text: "  POINT"}, {text: "METRIC"}, {text: "RUNS", right: true}, {text: "LEVEL", right: true}, {text: "NEWEST", right: true}, {text: "VERDICT"}, {text: "HISTORY"}}}
 	for _, s := range series {
-		level := middle(s.levels[max(0, len(s.levels)-levelRuns):])
+		level := "-"
+		if s.Level != nil {
+			level = significant(s.Level.Level) + " " + s.Last.Unit
+		}
 		out = append(out, []cell{
-			{text: "  " + printable(s.last.Point)},
-			{text: s.last.Metric},
-			{text: fmt.Sprint(len(s.runs)), right: true},
-			{text: significant(level) + " " + s.last.Unit, right: true},
-			{text: significant(middle(s.last.Values)), right: true},
-			{text: firstOf(string(s.last.Verdict), "-"), code: wordColour(s.last.Verdict)},
-			{text: sparkline(s.runs)},
+			{text: "  " + printable(s.Last.Point)},
+			{text: s.Last.Metric},
+			{text: fmt.Sprint(len(s.Runs)), right: true},
+			{text: level, right: true},
+			{text: significant(middle(s.Last.Values)), right: true},
+			{text: cmp.Or(string(s.Last.Verdict), "-"), code: wordColour(s.Last.Verdict)},
+			{text: sparkline(s.Runs)},
 		})
 	}
 	return out

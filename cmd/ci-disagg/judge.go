@@ -77,22 +77,17 @@ func runJudge(ctx context.Context, h host, o judgeOptions, args []string) error 
 	if err := o.policy(&cfg); err != nil {
 		return usageErr(err)
 	}
-	metrics, err := cfg.metrics()
+	setup, err := cfg.judging(h)
 	if err != nil {
-		return usageErr(err)
+		return err
 	}
-	pins, err := cfg.pins(h, metrics)
-	if err != nil {
-		return usageErr(err)
-	}
-	subject, scores, err := o.subject(h, cfg, metrics, o.expected(), args)
+	subject, scores, err := o.subject(h, cfg, setup.Metrics, o.expected(), args)
 	if err != nil {
 		return usageErr(err)
 	}
 	subject.Mode = o.caseMode
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	setup := judging.Setup{Pins: pins, Policy: cfg.Perf.Policy, Metrics: metrics}
 	if url := storeURL(cfg); url != "" {
 		setup.Store, setup.StoreErr = baseline.Open(ctx, url, o.save)
 		if setup.StoreErr != nil && !baseline.IsUnavailable(setup.StoreErr) {

@@ -90,3 +90,13 @@ func (c config) pinsFile(h host) string {
 	}
 	return shortPathHere(h, path)
 }
+
+// judging is what runs are judged with, but for the store.
+func (c config) judging(h host) (judging.Setup, error) {
+	metrics, err := c.metrics()
+	if err != nil {
+		return judging.Setup{}, usageErr(err)
+	}
+	pins, err := c.pins(h, metrics)
+	return judging.Setup{Pins: pins, Policy: c.Perf.Policy, Metrics: metrics}, usageErr(err)
+}

@@ -4,11 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
-	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
 
@@ -149,13 +147,3 @@ func groupOf(r baseline.Repetition) string {
 	}
 	return baseline.NodeGroup(r.Nodes)
 }
-
-// Level is what the next run of a series is compared with: the one level that
-// pages, verbs and the judge show.
-func (s Setup) Level(h baseline.History, r baseline.Record, point string, def metric.Metric) (verdict.Standing, bool) {
-	policy, pin := s.Pins.apply(s.Policy, r, point, def.Name)
-	return verdict.LevelOf(verdict.Series{Case: r.Case, Point: point, Metric: def, Pinned: pin, History: SeriesOf(h, point, def.Name)}, policy)
-}
-
-// seriesName is point/metric.
-func seriesName(point, name string) string { return strings.TrimPrefix(point+"/"+name, "/") }

@@ -188,7 +188,7 @@ func TestGates(t *testing.T) {
 
 func TestMinimumEffects(t *testing.T) {
 	t.Parallel()
-	for name, want := range map[string]float64{"ttft_median_ms": 0.05, "ttft_p95_ms": 0.05, "tpot_median_ms": 0.02, "output_token_throughput": 0.02} {
+	for name, want := range map[string]float64{"ttft_median_ms": 0.05, "ttft_p75_ms": 0.05, "ttft_p95_ms": 0.10, "itl_std_ms": 0.25, "tpot_median_ms": 0.02, "output_token_throughput": 0.02} {
 		m, ok := metric.Default().Lookup(name)
 		require.True(t, ok)
 		require.InDelta(t, want, m.MinEffect, 0, name)
