@@ -81,6 +81,8 @@ func TestFails(t *testing.T) {
 			if tt.check != nil {
 				tt.check(t, out)
 			}
+			jenkins := secondOpinion(t, out)[0].Totals
+			require.Equal(t, map[string]int{"passed": sum.Counts.Passed(), "failed": sum.Counts.Red(), "skipped": sum.Counts.Skipped}, jenkins)
 			_, again := mergeFiles(t, tt.o, false, out)
 			require.Equal(t, contents(t, out), contents(t, again), "merged twice")
 		})

@@ -147,6 +147,12 @@ func (m *merger) run(path string) error {
 	if err := m.fit(); err != nil {
 		return err
 	}
+	return m.place(path)
+}
+
+// place writes the report and gives it its name; one that the audit rejects gets
+// another, and a red one stands in for it.
+func (m *merger) place(path string) error {
 	err := rundir.WriteStream(path, m.o.Mode, func(w io.Writer) error {
 		if err := m.write(w); err != nil {
 			return err
@@ -175,13 +181,14 @@ func (m *merger) audit(w io.Writer, path string) error {
 	err := junit.Audit(io.NewSectionReader(r, 0, m.sum.Bytes), func(yield func(junit.Decision) bool) {
 		failed = m.decisions(yield)
 	})
+	err = errors.Join(err, failed)
 	if errors.Is(err, junit.ErrAudit) {
 		err = errors.Join(err, rundir.WriteStream(path+rejected, m.o.Mode, func(to io.Writer) error {
 			_, err := io.Copy(to, io.NewSectionReader(r, 0, m.sum.Bytes))
 			return err
 		}))
 	}
-	return errors.Join(err, failed)
+	return err
 }
 
 // warn adds a warning once.

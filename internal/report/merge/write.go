@@ -121,7 +121,7 @@ func (m *merger) final(s *suite, i int) (*junit.Case, error) {
 	}
 	oneClass(c)
 	if c.Status() != e.outcome() {
-		return nil, fmt.Errorf("%s: case %q was decided to be %s, and is %s", m.shown(e.file), c.Name, e.outcome(), c.Status())
+		return nil, fmt.Errorf("%w: %s: case %q was decided to be %s, and is %s", junit.ErrAudit, m.shown(e.file), c.Name, e.outcome(), c.Status())
 	}
 	if !e.is(flagSynthetic) {
 		m.cut.apply(c, m.shown(e.file))

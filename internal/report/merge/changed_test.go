@@ -1,0 +1,188 @@
+package merge
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+)
+
+// TestChanged: an input that is another one in the second pass is an error, and
+// what was there stays.
+func TestChanged(t *testing.T) {
+	t.Parallel()
+	doc := suiteDoc("s", `<testcase classname="c" name="a"/>`, `<testcase classname="c" name="b"><failure message="m"/></testcase>`)
+	for name, change := range map[string]func(path string) error{
+		"longer":          func(path string) error { return os.WriteFile(path, []byte(doc+"\n"), 0o600) },
+		"gone":            os.Remove,
+		"another file":    func(path string) error { return os.Rename(path+".other", path) },
+		"other bytes":     func(path string) error { return sameStat(path, strings.Replace(doc, `name="a"`, `name="x"`, 1)) },
+		"shorter, a link": func(path string) error { return sameStat(path, strings.Replace(doc, `name="b"`, `nome="b"`, 1)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := write(t, t.TempDir(), "in.xml", doc)
+			require.NoError(t, os.WriteFile(path+".other", []byte(doc), 0o600))
+			out := write(t, t.TempDir(), "out.xml", "old")
+			m := newMerger(Input{Files: []File{{Path: path}}}, Options{})
+			require.NoError(t, m.read(0))
+			require.NoError(t, change(path))
+			m.fold()
+			m.name()
+			require.ErrorIs(t, m.write(io.Discard), errChanged)
+			require.NoError(t, m.src.close())
+			require.Equal(t, "old", contents(t, out))
+		})
+	}
+}
+
+// sameStat writes other bytes of the same length, which keep the times of the file.
+func sameStat(path, doc string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	if _, err := f.WriteString(doc); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Chtimes(path, info.ModTime(), info.ModTime())
+}
+
+// TestAuditRejects: a report that reads otherwise than it was decided is kept under
+// another name, and a red one stands in for it.
+func TestAuditRejects(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := write(t, dir, "in.xml", suiteDoc("s", `<testcase classname="c" name="a"><failure message="m"/></testcase>`))
+	out := filepath.Join(dir, "junit.xml")
+	m := newMerger(Input{Name: "n", Files: []File{{Path: path}}}, Options{Audit: true})
+	require.NoError(t, m.read(0))
+	m.name()
+	m.suites[0].entries[0].status = 0 // decided to be green, and copied as it is
+	err := m.place(out)
+	require.ErrorIs(t, err, junit.ErrAudit)
+	require.Contains(t, contents(t, out+rejected), `name="a"`)
+	c := one(t, out)
+	require.Equal(t, "ci-disagg.internal", c.Results[0].Type)
+}
+
+// TestStreams: standard input, pipes and other encodings are read from the spool.
+func TestStreams(t *testing.T) {
+	t.Parallel()
+	latin := "<?xml version='1.0' encoding='ISO-8859-1'?><testsuite name='s'><testcase classname='c' name='\xe9'/></testsuite>"
+	path := write(t, t.TempDir(), "latin.xml", latin)
+	out := filepath.Join(t.TempDir(), "merged.xml")
+	in := Input{Name: "merged", Files: []File{
+		{Path: "-", Shown: "(standard input)", Content: strings.NewReader(suiteDoc("s", `<testcase classname="c" name="in"><failure message="m"/></testcase>`))},
+		{Path: path, Shown: "latin.xml"},
+	}}
+	sum, err := Files(in, out, Options{Audit: true})
+	require.NoError(t, err)
+	require.Equal(t, junit.Counts{Tests: 2, Failures: 1}, sum.Counts)
+	require.Contains(t, contents(t, out), `name='é'`)
+}
+
+// TestAttachments: relative paths begin at the report, absolute ones and addresses
+// stay.
+func TestAttachments(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	text := "x [[ATTACHMENT|shot.png]] [[ATTACHMENT|/ws/a.png]] [[ATTACHMENT|https://x/y.png]]"
+	path := write(t, dir, "sub/in.xml", suiteDoc("s", `<testcase classname="c" name="a"><system-out>`+text+`</system-out></testcase>`))
+	out := filepath.Join(dir, "junit.xml")
+	_, err := Files(Input{Files: []File{{Path: path}}}, out, Options{Dir: dir, NoCaps: true})
+	require.NoError(t, err)
+	require.Equal(t, "x [[ATTACHMENT|sub/shot.png]] [[ATTACHMENT|/ws/a.png]] [[ATTACHMENT|https://x/y.png]]", one(t, out).SystemOut[0])
+	again := filepath.Join(dir, "again.xml")
+	_, err = Files(Input{Files: []File{{Path: out}}}, again, Options{Dir: dir, NoCaps: true})
+	require.NoError(t, err)
+	require.Equal(t, contents(t, out), contents(t, again))
+}
+
+// TestNothingLost: what suites, roots and hosts say is in the report.
+func TestNothingLost(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	host := func(h, gpu string) string {
+		return write(t, dir, h+".xml", `<testsuites name="all tests" run="7"><testsuite name="o" id="3" owner="me"><testsuite name="s" hostname="`+h+`" assertions="4" timestamp="soon">`+
+			`<properties><property name="gpu" value="`+gpu+`"/><property name="os" value="linux"/></properties><testcase classname="c" name="`+h+`"/></testsuite></testsuite></testsuites>`)
+	}
+	sum, out := mergeFiles(t, Options{Labels: []junit.Property{{Name: "py", Value: "3"}}}, false, host("h1", "A"), host("h2", "B"))
+	doc := contents(t, out)
+	for _, want := range []string{
+		`<testsuite name="s [py=3]"`, `assertions="8"`, `timestamp="soon"`, `name="gpu@h1" value="A"`, `name="gpu@h2" value="B"`, `name="os" value="linux"`,
+		`name="hostname" value="h1"`, `name="testsuites.name" value="all tests"`, `name="testsuites.run" value="7"`, `name="outer.name" value="o"`,
+		`name="outer.owner" value="me"`, `name="py" value="3"`,
+	} {
+		require.Contains(t, doc, want)
+	}
+	require.Equal(t, 1, strings.Count(doc, `value="linux"`))
+	require.Contains(t, strings.Join(sum.Warnings, "\n"), `suite "s" has the timestamp "soon", which is none`)
+	_, again := mergeFiles(t, Options{Labels: []junit.Property{{Name: "py", Value: "3"}}}, false, out)
+	require.Equal(t, doc, contents(t, again))
+}
+
+// TestFoldReruns: later files repeat what earlier ones left red, in order of time.
+func TestFoldReruns(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	doc := func(at, inner string) string {
+		return fmt.Sprintf(`<testsuite name="s" timestamp="2026-01-01T%s:00"><testcase classname="c" name="t">%s</testcase></testsuite>`, at, inner)
+	}
+	red := write(t, dir, "2.xml", doc("10:00", `<failure message="first"/>`))
+	green := write(t, dir, "1.xml", doc("11:00", ""))
+	sum, out := mergeFiles(t, Options{FoldReruns: true}, false, red, green)
+	require.Equal(t, junit.Counts{Tests: 1}, sum.Counts)
+	require.Equal(t, "[attempt 1 of 2] first", one(t, out).Reruns[0].Message)
+	sum, _ = mergeFiles(t, Options{FoldReruns: true, Flaky: Fail}, false, red, green)
+	require.Equal(t, junit.Counts{Tests: 1, Failures: 1}, sum.Counts)
+	sum, _ = mergeFiles(t, Options{}, false, red, green)
+	require.Equal(t, junit.Counts{Tests: 1, Failures: 1}, sum.Counts, "never by itself")
+}
+
+// TestUnsure: where a suite's own count does not tell, the worse reading counts.
+func TestUnsure(t *testing.T) {
+	t.Parallel()
+	const pass, fail = `<testcase classname="c" name="t"/>`, `<testcase classname="c" name="t"><failure/></testcase>`
+	for name, tt := range map[string]struct {
+		doc    string
+		o      Options
+		counts junit.Counts
+	}{
+		"no count":                    {suiteDoc("pytest", fail, pass), Options{}, junit.Counts{Tests: 1, Failures: 1}},
+		"no count, passed twice":      {suiteDoc("pytest", pass, pass), Options{}, junit.Counts{Tests: 1}},
+		"no count, flaky is red":      {suiteDoc("pytest", pass, pass), Options{Flaky: Fail}, junit.Counts{Tests: 1, Failures: 1}},
+		"cut off":                     {`<testsuite name="pytest" tests="1">` + fail + pass, Options{}, junit.Counts{Tests: 2, Failures: 1, Errors: 1}},
+		"all counted, flaky is red":   {pytestDoc(2, pass, pass), Options{Flaky: Fail}, junit.Counts{Tests: 1}},
+		"the runner says it is flaky": {suiteDoc("x", `<testcase classname="c" name="t"><flakyFailure type="t"/></testcase>`), Options{Flaky: Fail}, junit.Counts{Tests: 1, Failures: 1}},
+		"and may be":                  {suiteDoc("x", `<testcase classname="c" name="t"><flakyFailure type="t"/></testcase>`), Options{}, junit.Counts{Tests: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sum, _ := mergeFiles(t, tt.o, false, write(t, t.TempDir(), "a.xml", tt.doc))
+			require.Equal(t, tt.counts, sum.Counts)
+		})
+	}
+}
+
+// TestCopied: cases that need no change stand in the report byte by byte.
+func TestCopied(t *testing.T) {
+	t.Parallel()
+	const odd = `<testcase  name='a'   classname="c" time="1.25" ><system-out>x &lt; y</system-out ></testcase >`
+	_, out := mergeFiles(t, Options{}, false, write(t, t.TempDir(), "a.xml", suiteDoc("s", odd)))
+	require.True(t, bytes.Contains([]byte(contents(t, out)), []byte("\n    "+odd+"\n")))
+}
