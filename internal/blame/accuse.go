@@ -14,6 +14,10 @@ import (
 // same line being one. What stands further up was survived.
 const nearEnd = 1000
 
+// cannotStart is the exit code of our own role.sh when the software under test
+// could not be started at all.
+const cannotStart = 78
+
 // killedFromOutside is the rule of a SIGKILL that nobody of us sent.
 const killedFromOutside = "killed-from-outside"
 
@@ -66,6 +70,11 @@ func (c *court) byEnd(f *Finding, e Event) {
 		f.BadNodes = c.nodesOf(e)
 	case (e.Kind == RoleEnd || e.Kind == ServerGone) && slices.Contains([]int{4, 6, 7, 8, 11}, e.Signal):
 		f.Class, f.Rule, f.Why = Test, "crash-signal", "the program crashed"
+	case e.Kind == NeverStarted:
+		f.Class, f.Rule, f.Why = Infra, "never-started", "nothing of the software under test has run"
+	case e.Kind == RoleEnd && e.Exit == cannotStart:
+		f.Class, f.Rule, f.Why = Infra, "not-set-up", "the role could not enter its directory or read its secrets; nothing of the software under test has run"
+		f.BadNodes = c.nodesOf(e)
 	case e.Kind == RoleEnd && c.hasTestFailure(e.Role):
 		f.Class, f.Rule, f.Why = Test, "own-test-failed", "a test case of the role failed"
 	case e.Kind == RoleEnd && (e.Exit == 126 || e.Exit == 127):
@@ -316,6 +325,9 @@ func (c *court) others(f *Finding, root Event) {
 	if len(collateral) > 0 {
 		f.Collateral = collateral
 	}
+	if root.Kind == NotReady && len(f.MoreRoots) > 0 {
+		f.Message += "; likewise " + strings.Join(f.MoreRoots, ", ")
+	}
 }
 
 // collateral says whether a failure is proven to come from the root's, and how.
@@ -328,6 +340,12 @@ func (c *court) collateral(e, root Event) (string, bool) {
 	}
 	later := !e.At.IsZero() && !root.At.IsZero() && !e.At.Before(root.At)
 	near := !e.At.IsZero() && !root.At.IsZero() && root.At.Sub(e.At).Abs() <= c.ev.Skew
+	if e.Kind == NotReady && root.Kind == NotReady {
+		return c.waited(e, root)
+	}
+	if e.Kind == NeverStarted {
+		return "", false // nobody else is the reason
+	}
 	if end, ok := c.ends[e.Role]; ok && end.ByUs {
 		return stopWords(normal(end)), true
 	}
@@ -340,6 +358,15 @@ func (c *court) collateral(e, root Event) (string, bool) {
 		return fmt.Sprintf("%s %s", what(e), offset(e, root)), true
 	}
 	return "", false
+}
+
+// waited: of several that missed one deadline none was the first. Only who serves
+// by passing on to others had to wait for them.
+func (c *court) waited(e, root Event) (string, bool) {
+	if c.roles[e.Role].Kind != rundir.KindRouter || c.roles[root.Role].Kind == rundir.KindRouter {
+		return "", false
+	}
+	return "not ready either, as it waits for " + root.Role, true
 }
 
 func offset(e, root Event) string {

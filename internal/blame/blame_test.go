@@ -165,6 +165,30 @@ func TestJudge(t *testing.T) {
 			root: "GEN_0", kind: blame.KindCrash, class: blame.Unknown, rule: "nothing-proven",
 		},
 		{
+			name: "a step that srun could not create ran nothing of the change",
+			b: func(b *bench) *bench {
+				return b.event(blame.Event{Role: "GEN_0", Kind: blame.NeverStarted, At: at(1), Text: "srun: error: Unable to create step"}).
+					event(blame.Event{Role: "CTX_0", Kind: blame.NeverStarted, At: at(1.1), Text: "srun: error: Unable to create step"}).stopped("GEN_1", 2, 143)
+			},
+			root: "GEN_0", kind: blame.KindNeverStarted, class: blame.Infra, rule: "never-started", more: []string{"CTX_0"}, collateral: []string{"GEN_1"},
+		},
+		{
+			name: "a role that could not enter its directory ran nothing of the change",
+			b:    func(b *bench) *bench { return b.end("CTX_0", 3, 78).stopped("GEN_0", 4, 143) },
+			root: "CTX_0", kind: blame.KindCrash, class: blame.Infra, rule: "not-set-up", collateral: []string{"GEN_0"}, bad: []string{"n3"},
+		},
+		{
+			name: "several that miss one deadline: all are named, and the router only waits",
+			b: func(b *bench) *bench {
+				for _, name := range []string{"GEN_1", "CTX_0", "DISAGG_SERVER"} {
+					b.event(blame.Event{Role: name, Kind: blame.NotReady, At: at(60), Text: "1m0s"}).stopped(name, 60, 143)
+				}
+				return b.stopped("GEN_0", 60, 143)
+			},
+			root: "GEN_1", kind: blame.KindReadyTimeout, class: blame.Unknown, rule: "nothing-proven", more: []string{"CTX_0"},
+			collateral: []string{"GEN_0", "DISAGG_SERVER"}, message: "[GEN_1] not ready within 1m0s on n2; no rule explains it; unknown is not infra; likewise CTX_0",
+		},
+		{
 			name: "a silent exit 0 is softer than a crash",
 			b: func(b *bench) *bench {
 				return b.end("CTX_0", 100, 0).end("DISAGG_SERVER", 100.2, 139)

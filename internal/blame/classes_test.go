@@ -68,6 +68,8 @@ func TestBuiltInClasses(t *testing.T) {
 		"slurmstepd: error: Detected 1 oom_kill event in StepId=12.0.":                                                            "cgroup-oom",
 		"RuntimeError: CUDA error: an illegal memory access was encountered":                                                      "cuda-illegal-access",
 		"ModuleNotFoundError: No module named 'tensorrt_llm'":                                                                     "not-importable",
+		"roles/GEN_0/role.sh: line 31: trtllm-llmapi-launch: command not found":                                                   "no-launcher",
+		"/usr/bin/python3: No module named pytest":                                                                                "no-launcher",
 		"/x/role.sh: line 9: trtllm-serve: command not found":                                                                     "bad-command",
 		"[n1:1] *** Process received signal: Segmentation fault (11)":                                                             "native-crash",
 		"Traceback (most recent call last):":                                                                                      "python-exception",

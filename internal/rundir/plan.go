@@ -47,9 +47,12 @@ type Plan struct {
 	GPUFlag   string     `json:"gpu_flag,omitempty"`
 	Container *Container `json:"container,omitempty"` // nil: roles run on the bare node
 	Budgets   Budgets    `json:"budgets"`
-	Hang      Duration   `json:"hang,omitempty"`  // no output of any role for so long in the benchmark = hang; 0: not watched
-	Grace     Duration   `json:"grace,omitempty"` // between TERM and KILL in a teardown
-	Drain     DrainRule  `json:"drain"`
+	Hang      Duration   `json:"hang,omitempty"` // no sign of life of any role for so long in the benchmark = hang; 0: not watched
+	// Served are patterns of files below output/: once one is not empty, the first
+	// request is being served. Before that, silence is no hang.
+	Served []string  `json:"served,omitempty"`
+	Grace  Duration  `json:"grace,omitempty"` // between TERM and KILL in a teardown
+	Drain  DrainRule `json:"drain"`
 
 	// OutputNames maps a role to the file name under which the test's own
 	// scripts look for its output (gen_server_0.log), relative to output/.
@@ -118,6 +121,9 @@ type RolePlan struct {
 	Env     []EnvVar `json:"env,omitempty"`
 	Srun    []string `json:"srun_args,omitempty"` // extra srun options of this role
 	Ready   Ready    `json:"ready"`
+	// Work is a regular expression for lines of the role's logs with one group: how
+	// many requests the role is working on. "" = it does not say.
+	Work string `json:"work,omitempty"`
 	// Logs are patterns (path.Match) of the files below output/ that the role's own
 	// processes write: its server's log, its client's output.
 	Logs  []string `json:"logs,omitempty"`

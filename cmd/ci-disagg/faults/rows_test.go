@@ -125,7 +125,6 @@ func roles() []fault {
 		{
 			name: "GEN_0 and CTX_0 are never ready", knob: "GEN_0:hang-before-ready,CTX_0:hang-before-ready", with: settings{budgets: "job: 10m, ready: 8s"},
 			outcome: rundir.TimeoutOf(rundir.PhaseReady), exit: 1, root: "GEN_0", more: []string{"CTX_0"}, kind: "ready-timeout",
-			today: &ending{rundir.TimeoutOf(rundir.PhaseReady), 1, "GEN_0"},
 		},
 		{
 			name: "rank 1 of CTX_0 dies behind a progress bar", test: runtest.Wide, knob: "CTX_0:bars,CTX_0/1:bars,CTX_0/1:kill-while-serving",
@@ -139,7 +138,6 @@ func roles() []fault {
 		{
 			name: "srun refuses an option of its step", with: settings{workload: "mpi: no_such_plugin"},
 			outcome: infra, exit: 3, class: "infra", root: "GEN_0", more: []string{"CTX_0"}, kind: "never-started",
-			today: &ending{testFailed, 1, "GEN_0 CTX_0"},
 		},
 		{
 			name:    "the install step fails on one node",
@@ -196,12 +194,10 @@ func servers() []fault {
 		{
 			name: "GEN_0's engine is dead and its server silent", knob: serving("executor-silent"), pollS: "10", with: settings{workload: "hang: 4s"},
 			outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), exit: 1, root: "GEN_0", kind: "hang",
-			today: &ending{rundir.TimeoutOf(rundir.PhaseBenchmark), 1, "BENCHMARK"},
 		},
 		{
 			name: "roles that print nothing do not hang", tokenMS: long, pollS: "10", with: settings{workload: "hang: 4s\n  launcher: none"},
 			outcome: passed,
-			today:   &ending{rundir.TimeoutOf(rundir.PhaseBenchmark), 1, "BENCHMARK"},
 		},
 	}
 }

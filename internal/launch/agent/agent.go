@@ -86,7 +86,8 @@ type agent struct {
 	specs    []stepSpec // by role index
 	logs     []*roleLog // by role index, nil until started
 	servers  *serverLogs
-	steps    []step // by role index, nil until started
+	work     []*regexp.Regexp // by role index: what a role says about its work, nil = nothing
+	steps    []step           // by role index, nil until started
 	events   chan event
 	record   *recorder
 	st       state
@@ -117,7 +118,10 @@ func prepare(ctx context.Context, o Options) (*agent, error) {
 	a.specs = specs(a.plan)
 	a.logs = make([]*roleLog, len(a.specs))
 	a.steps = make([]step, len(a.specs))
-	a.servers = newServerLogs(o.Dir.Output(), a.specs)
+	if err := a.compileWork(); err != nil {
+		return nil, err
+	}
+	a.servers = newServerLogs(o.Dir.Output(), a.specs, a.plan)
 	if f := a.plan.Drain.StatusFile; f != "" {
 		a.drain = filepath.Join(o.Dir.Output(), a.expand(f))
 	}
@@ -228,7 +232,7 @@ func (a *agent) loop(ctx context.Context) {
 			a.handle(ctx, event{kind: evSignal, at: a.o.Now(), text: signalName(sig)})
 		case <-tick.C:
 			now := a.o.Now()
-			a.handle(ctx, event{kind: evTick, at: now, quiet: quiet(a.logs, now)})
+			a.handle(ctx, event{kind: evTick, at: now, quiet: a.quiet(a.logs, now), served: a.servers.firstServed()})
 			a.statusLine(now)
 		}
 	}

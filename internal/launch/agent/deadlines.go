@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,15 +65,15 @@ func (m *machine) notReady(at time.Time, budget rundir.Duration) {
 		blame.Event{Kind: blame.PhaseTimeout, At: at, Text: string(m.phase)})
 }
 
-// quiet asks every server whether it still answers once no role has printed
-// anything for the configured time of the benchmark: the answer says who hangs.
-// Before that the budget of the phase ready is the bound.
+// quiet asks every server whether it still answers once no role has given a sign of
+// life for the configured time: the answer says who hangs. That is counted from the
+// first request that was served; before it, loading may say nothing for long.
 func (m *machine) quiet(e event) {
-	if m.hang <= 0 || e.quiet < m.hang || !m.probing.IsZero() || e.at.Sub(m.since) < m.hang {
+	if m.hang <= 0 || e.quiet < m.hang || !m.probing.IsZero() || e.at.Sub(m.since) < m.hang || e.served.IsZero() || e.at.Sub(e.served) < m.hang {
 		return
 	}
 	m.probing = e.at
-	m.note(e.at, "", fmt.Sprintf("no output for %v: asking the servers", e.quiet.Round(time.Second)))
+	m.note(e.at, "", fmt.Sprintf("no sign of life for %v: asking the servers", e.quiet.Round(time.Second)))
 	m.do(doProbe, 0)
 }
 
@@ -84,13 +85,31 @@ func (m *machine) takeProbed(e event) {
 	if e.quiet < m.hang { // something was printed meanwhile
 		return
 	}
-	silent := e.dead
-	text := "does not answer"
-	if len(silent) == 0 {
-		silent, text = []string{m.drainRole}, "every server answers"
+	hung, text := m.hanging(e)
+	text = fmt.Sprintf("%s; no sign of life for %v (workload.hang %v)", text, e.quiet.Round(time.Second), m.hang)
+	if e.silence != "" {
+		text += ", silent since: " + e.silence
 	}
-	for _, name := range silent {
+	for _, name := range hung {
 		m.extra = append(m.extra, blame.Event{Role: name, Kind: blame.Hang, At: e.at, Text: text})
 	}
-	m.begin(e.at, fmt.Sprintf("hang: no output for %v; %s: %s", e.quiet.Round(time.Second), strings.Join(silent, " "), text), 0, blame.Event{})
+	m.begin(e.at, fmt.Sprintf("hang: %s: %s", strings.Join(hung, " "), text), 0, blame.Event{})
+}
+
+// hanging names who hangs: a server that does not answer at all, else who had work
+// by its own last word and made no progress, else a router that does not answer,
+// which may only wait for one of them. A server whose engine is dead may well answer.
+func (m *machine) hanging(e event) ([]string, string) {
+	servers := slices.DeleteFunc(slices.Clone(e.dead), func(name string) bool {
+		return slices.ContainsFunc(m.roles, func(r role) bool { return r.name == name && r.kind == rundir.KindRouter })
+	})
+	switch {
+	case len(servers) > 0:
+		return servers, "does not answer"
+	case len(e.busy) > 0:
+		return e.busy, "it has requests and makes no progress"
+	case len(e.dead) > 0:
+		return e.dead, "does not answer"
+	}
+	return []string{m.drainRole}, "every server answers and none has work"
 }

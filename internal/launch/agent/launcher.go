@@ -38,7 +38,7 @@ func splitLauncher(line string) (text, message string) {
 		}
 		word, _, _ := strings.Cut(rest, " ")
 		switch strings.TrimRight(word, ":") {
-		case "error", "fatal", "Job", "Step", "Force", "Terminating", "launch/slurm", "job", "step", "***":
+		case "error", "fatal", "unrecognized", "invalid", "ambiguous", "option", "Job", "Step", "Force", "Terminating", "launch/slurm", "job", "step", "***":
 			return strings.TrimRight(line[:i], " "), line[i:]
 		}
 	}
@@ -91,6 +91,9 @@ func (s *logScan) fromLauncher(line string) {
 		}
 	default:
 		t, ok := m.parseTask(line)
+		if !ok && s.st.complaint == "" && strings.HasPrefix(line, "srun: ") {
+			s.st.complaint = s.lineAt(0, line).Text
+		}
 		if ok && s.st.firstTask == nil && !s.st.forced(t.Signal) {
 			s.st.firstTask = &t
 			if s.badTask != nil {

@@ -60,6 +60,7 @@ type logState struct {
 	lostNode    string // that srun reports as failed
 	due         string // why Slurm ended the step: PREEMPTION, TIME LIMIT, NODE FAILURE
 	launcher    string // srun's own trouble: the step never came up
+	complaint   string // the first of srun's other complaints
 	terminating bool   // srun says that it ends the step
 }
 

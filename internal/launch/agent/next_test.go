@@ -87,6 +87,10 @@ func (p *player) feed(line string) string {
 		if q := arg(2); q != "" {
 			e.quiet, err = time.ParseDuration(q)
 			require.NoError(p.t, err)
+			e.served = p.s.since // the benchmark serves from its beginning
+			if arg(3) == "unserved" {
+				e.served = time.Time{}
+			}
 		}
 	case "started", "ready", "notstarted":
 		e.kind = map[string]eventKind{"started": evStarted, "ready": evReady, "notstarted": evNotStarted}[f[1]]
@@ -108,8 +112,11 @@ func (p *player) feed(line string) string {
 		e.kind, e.text = evBroken, "no space left on device"
 	case "collected":
 		e.kind = evCollected
-	case "probed":
+	case "probed", "busy":
 		e.kind, e.quiet, e.dead = evProbed, time.Hour, f[2:]
+		if f[1] == "busy" {
+			e.dead, e.busy = nil, f[2:]
+		}
 	default:
 		require.Fail(p.t, "no event "+f[1])
 	}
@@ -329,6 +336,14 @@ func TestNext(t *testing.T) {
 42 ended CTX_0 143
 42 ended DISAGG_SERVER 143
 42 ended BENCHMARK 143 -> collect`},
+		{name: "a server has work and makes no progress", root: "CTX_0", edit: func(s *state) { s.hang = 30 * time.Second }, outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), script: serving + `
+40 tick 31s unserved
+41 tick 32s -> probe
+42 busy CTX_0 -> TERM GEN_0, TERM CTX_0, TERM DISAGG_SERVER, TERM BENCHMARK
+43 ended GEN_0 143
+43 ended CTX_0 143
+43 ended DISAGG_SERVER 143
+43 ended BENCHMARK 143 -> collect`},
 		{name: "loading in silence is no hang", root: "CTX_0", edit: func(s *state) { s.hang = 30 * time.Second }, outcome: rundir.TimeoutOf(rundir.PhaseReady), script: strings.Split(serving, "9 ready CTX_0")[0] + `
 20 ready GEN_0
 20 ready DISAGG_SERVER

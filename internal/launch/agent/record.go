@@ -258,7 +258,7 @@ func (a *agent) statusLine(now time.Time) {
 		}
 	}
 	a.say("%s %s for %v; %s; last output %v ago", now.UTC().Format("15:04:05Z"), a.st.phase, now.Sub(a.st.since).Round(time.Second),
-		strings.Join(parts, ", "), quiet(a.logs, now).Round(time.Second))
+		strings.Join(parts, ", "), a.quiet(a.logs, now).Round(time.Second))
 }
 
 func signalName(sig os.Signal) string {

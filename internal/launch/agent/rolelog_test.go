@@ -134,6 +134,10 @@ func TestLauncherMessages(t *testing.T) {
 			stepEnd{Exit: srunError, Err: "srun: error: Unable to create step for job 7: Requested node configuration is not available"},
 		},
 		{"Slurm's own trouble, without a word", "", srunError, stepEnd{Exit: srunError, Err: "srun ended with 213: Slurm could not run the step"}},
+		{
+			"an option that srun does not know", "srun: unrecognized option '--bogus'\nTry \"srun --help\" for more information\n", srunError,
+			stepEnd{Exit: srunError, Err: "srun: unrecognized option '--bogus'"},
+		},
 		{"a lost node", "srun: error: Node failure on gpu3\n", 0, stepEnd{Lost: "gpu3"}},
 		{
 			"killed while srun ended the step", "srun: launch/slurm: _step_signal: Terminating StepId=4.0\nsrun: error: gpu0: tasks 0-1: Killed\n", 137,

@@ -8,7 +8,9 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -18,9 +20,11 @@ import (
 
 // Bounds of what is looked at in the logs that servers write themselves.
 const (
-	growthEvery   = 5 * time.Second
-	maxServerLogs = 16       // files of one role
-	maxServerLog  = 64 << 20 // bytes at the end of a file that are searched
+	growthEvery   = 5 * time.Second        // how often their sizes are asked for
+	minGrowth     = 100 * time.Millisecond // at most
+	workTail      = 256 << 10              // bytes at the end of a file in which a server's last word on its work is looked for
+	maxServerLogs = 16                     // files of one role
+	maxServerLog  = 64 << 20               // bytes at the end of a file that are searched
 	readChunk     = 256 << 10
 )
 
@@ -30,14 +34,23 @@ const (
 type serverLogs struct {
 	output string
 	globs  [][]string // by role index
+	served []string   // patterns of files that say that requests are being served
+	every  time.Duration
 
 	mu    sync.Mutex
 	sizes map[string]int64
 	grown []time.Time // by role index: when one of its files was last seen to have grown
+	first time.Time   // when a request was first seen to be served
 }
 
-func newServerLogs(output string, specs []stepSpec) *serverLogs {
-	s := &serverLogs{output: output, globs: make([][]string, len(specs)), sizes: map[string]int64{}, grown: make([]time.Time, len(specs))}
+func newServerLogs(output string, specs []stepSpec, p rundir.Plan) *serverLogs {
+	s := &serverLogs{
+		output: output, globs: make([][]string, len(specs)), served: p.Served, every: growthEvery,
+		sizes: map[string]int64{}, grown: make([]time.Time, len(specs)),
+	}
+	if h := p.Hang.D(); h > 0 {
+		s.every = min(s.every, max(h/8, minGrowth))
+	}
 	for i, spec := range specs {
 		s.globs[i] = spec.role.Logs
 	}
@@ -47,7 +60,7 @@ func newServerLogs(output string, specs []stepSpec) *serverLogs {
 // watch notes which files grow, until ctx is done. It asks for sizes only: a
 // benchmark must not be disturbed by being watched.
 func (s *serverLogs) watch(ctx context.Context, now func() time.Time) {
-	t := time.NewTicker(growthEvery)
+	t := time.NewTicker(s.every)
 	defer t.Stop()
 	for {
 		s.look(now())
@@ -62,7 +75,7 @@ func (s *serverLogs) watch(ctx context.Context, now func() time.Time) {
 func (s *serverLogs) look(now time.Time) {
 	names := s.names()
 	for i := range s.globs {
-		for _, name := range s.matching(i, names) {
+		for _, name := range matching(s.globs[i], names) {
 			info, err := os.Stat(filepath.Join(s.output, name))
 			if err != nil {
 				continue // gone again
@@ -70,6 +83,9 @@ func (s *serverLogs) look(now time.Time) {
 			s.mu.Lock()
 			if info.Size() > s.sizes[name] {
 				s.grown[i] = now
+				if s.first.IsZero() && len(matching(s.served, []string{name})) > 0 {
+					s.first = now
+				}
 			}
 			s.sizes[name] = info.Size()
 			s.mu.Unlock()
@@ -92,12 +108,12 @@ func (s *serverLogs) names() []string {
 	return names
 }
 
-// matching are a role's files, in the order of their names.
-func (s *serverLogs) matching(role int, names []string) []string {
+// matching are the names that one of the patterns matches, in their order.
+func matching(globs, names []string) []string {
 	var out []string
 	for _, name := range names {
 		fits := func(glob string) bool { ok, err := path.Match(glob, name); return ok && err == nil }
-		if len(out) < maxServerLogs && slices.ContainsFunc(s.globs[role], fits) {
+		if len(out) < maxServerLogs && slices.ContainsFunc(globs, fits) {
 			out = append(out, name)
 		}
 	}
@@ -111,6 +127,37 @@ func (s *serverLogs) lastGrowth(role int) time.Time {
 	return s.grown[role]
 }
 
+// firstServed is when a request was first seen to be served, zero = never.
+func (s *serverLogs) firstServed() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.first
+}
+
+// work is on how many requests a role worked by the last word of its files, and
+// whether they have one.
+func (s *serverLogs) work(role int, say *regexp.Regexp) (int, bool) {
+	tree, err := rundir.OpenTree(s.output)
+	if err != nil {
+		return 0, false
+	}
+	defer func() { _ = tree.Close() }()
+	total, known := 0, false
+	for _, file := range matching(s.globs[role], s.names()) {
+		text, _, err := tree.Tail(filepath.Join(s.output, file), workTail)
+		if err != nil {
+			continue
+		}
+		if all := say.FindAllSubmatch(text, -1); len(all) > 0 {
+			n, err := strconv.Atoi(string(all[len(all)-1][1]))
+			if err == nil {
+				total, known = total+n, true
+			}
+		}
+	}
+	return total, known
+}
+
 // lines are what a role's files say, as blame wants it.
 func (s *serverLogs) lines(role int, name string, look *lookout) []blame.Line {
 	tree, err := rundir.OpenTree(s.output)
@@ -119,7 +166,7 @@ func (s *serverLogs) lines(role int, name string, look *lookout) []blame.Line {
 	}
 	defer func() { _ = tree.Close() }()
 	var out []blame.Line
-	for _, file := range s.matching(role, s.names()) {
+	for _, file := range matching(s.globs[role], s.names()) {
 		f, err := tree.Open(filepath.Join(s.output, file))
 		if err != nil {
 			continue

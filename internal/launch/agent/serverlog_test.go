@@ -21,7 +21,7 @@ func serverLogsOf(t testing.TB, globs ...string) (*serverLogs, string, *lookout)
 	require.NoError(t, err)
 	output := filepath.Join(t.TempDir(), "output")
 	require.NoError(t, os.Mkdir(output, 0o700))
-	return newServerLogs(output, []stepSpec{{role: rundir.RolePlan{Name: "GEN_0", Logs: globs}}}), output, newLookout(classes)
+	return newServerLogs(output, []stepSpec{{role: rundir.RolePlan{Name: "GEN_0", Logs: globs}}}, rundir.Plan{Served: globs}), output, newLookout(classes)
 }
 
 // The cause of a server's death stands in its own log, far above its end: a flood of

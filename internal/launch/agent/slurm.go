@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -338,10 +339,7 @@ func refine(end stepEnd, st logState) stepEnd {
 	case end.Exit == oomExit || st.oom:
 		end.OOM = true
 	case end.Exit == srunError && st.firstTask == nil:
-		end.Err = st.launcher
-		if end.Err == "" {
-			end.Err = fmt.Sprintf("srun ended with %d: Slurm could not run the step", srunError)
-		}
+		end.Err = cmp.Or(st.launcher, st.complaint, fmt.Sprintf("srun ended with %d: Slurm could not run the step", srunError))
 	}
 	return end
 }

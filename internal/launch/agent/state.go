@@ -193,14 +193,18 @@ const (
 
 // event is one thing that happened, with the time at which it did.
 type event struct {
-	kind  eventKind
-	at    time.Time
-	role  int // index into state.roles
-	end   stepEnd
-	text  string
-	quiet time.Duration // evTick: since any role last printed anything
-	dead  []string      // evProbed: servers that did not answer
-	job   blame.Job
+	kind   eventKind
+	at     time.Time
+	role   int // index into state.roles
+	end    stepEnd
+	text   string
+	quiet  time.Duration // evTick: since any role last gave a sign of life
+	served time.Time     // evTick: when a request was first seen to be served, zero = not yet
+	// evProbed: servers that did not answer, roles that had work by their own last
+	// word, and since when each is silent, in words.
+	dead, busy []string
+	silence    string
+	job        blame.Job
 	// drain: evEnded: at that moment the client's status file was there.
 	drain bool
 }

@@ -8,6 +8,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -175,23 +178,74 @@ func (a *agent) probe(ctx context.Context, logs []*roleLog) {
 		}
 	}
 	e := event{kind: evProbed, at: a.o.Now()}
-	for _, spec := range a.specs { // in start order, whatever the order of the answers
-		if dead[spec.role.Name] {
-			e.dead = append(e.dead, spec.role.Name)
+	var silence []string
+	for i, spec := range a.specs { // in start order, whatever the order of the answers
+		name := spec.role.Name
+		if dead[name] {
+			e.dead = append(e.dead, name)
+		}
+		if re := a.work[i]; re != nil {
+			if n, ok := a.servers.work(i, re); ok && n > 0 || !ok && saysBusy(logs[i], re) {
+				e.busy = append(e.busy, name)
+			}
+		}
+		if at := a.lastSign(logs, i); !at.IsZero() {
+			silence = append(silence, name+" "+at.UTC().Format("15:04:05Z"))
 		}
 	}
-	e.quiet = quiet(logs, e.at)
+	e.silence = strings.Join(silence, ", ")
+	e.quiet = a.quiet(logs, e.at)
 	a.send(e)
 }
 
-// quiet is how long no role has printed anything.
-func quiet(logs []*roleLog, now time.Time) time.Duration {
-	var last time.Time
-	for _, l := range logs {
-		if l == nil {
+// saysBusy reports whether a role had work by the last word in its own output.
+func saysBusy(l *roleLog, re *regexp.Regexp) bool {
+	if l == nil {
+		return false
+	}
+	lines := l.lastLines()
+	for _, at := range slices.Backward(lines) {
+		if m := re.FindStringSubmatch(at.Text); m != nil {
+			n, err := strconv.Atoi(m[1])
+			return err == nil && n > 0
+		}
+	}
+	return false
+}
+
+// compileWork compiles what roles say about their work.
+func (a *agent) compileWork() error {
+	a.work = make([]*regexp.Regexp, len(a.specs))
+	for i, spec := range a.specs {
+		if spec.role.Work == "" {
 			continue
 		}
-		if at := l.lastOutput(); at.After(last) {
+		re, err := regexp.Compile(spec.role.Work)
+		if err != nil || re.NumSubexp() != 1 {
+			return fmt.Errorf("work of %s: %q is not a regular expression with one group", spec.role.Name, spec.role.Work)
+		}
+		a.work[i] = re
+	}
+	return nil
+}
+
+// lastSign is when a role last printed anything or a file of its own grew.
+func (a *agent) lastSign(logs []*roleLog, i int) time.Time {
+	if logs[i] == nil {
+		return time.Time{}
+	}
+	last := logs[i].lastOutput()
+	if grown := a.servers.lastGrowth(i); grown.After(last) {
+		return grown
+	}
+	return last
+}
+
+// quiet is how long no role has given a sign of life.
+func (a *agent) quiet(logs []*roleLog, now time.Time) time.Duration {
+	var last time.Time
+	for i := range logs {
+		if at := a.lastSign(logs, i); at.After(last) {
 			last = at
 		}
 	}

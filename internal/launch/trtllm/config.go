@@ -39,7 +39,7 @@ type Config struct {
 	KnownFailures []KnownFailure    `yaml:"known_failures"` // reported, do not turn a run red until they expire
 	Facts         map[string]string `yaml:"facts"`          // for the conditions of test-db lists: stage, backend, cpu, …
 	ServerLogs    []string          `yaml:"server_logs"`    // files in the output directory that a role's own processes write; {role} stands for its name
-	Hang          rundir.Duration   `yaml:"hang"`           // no output of any role for so long in the benchmark is a hang; 0 = not watched
+	Hang          *rundir.Duration  `yaml:"hang"`           // no sign of life of any role for so long in the benchmark is a hang; 0 = not watched; default 30m
 	Grace         rundir.Duration   `yaml:"grace"`          // between TERM and KILL; default 30s
 }
 
@@ -68,6 +68,7 @@ const (
 	defaultPrefix   = "disagg_upload"
 	defaultUCX      = "unset UCX_TLS"
 	defaultMPI      = "pmix"
+	defaultHang     = rundir.Duration(30 * time.Minute)
 	defaultGrace    = rundir.Duration(30 * time.Second)
 )
 

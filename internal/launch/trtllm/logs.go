@@ -21,15 +21,42 @@ func (k *kase) serverLogs(r rundir.RolePlan) []string {
 	if len(out) > 0 || k.r.set.OutputLayout != LayoutTRTLLM {
 		return out
 	}
-	const client = "trtllm-benchmark.*.log"
 	switch r.Kind {
 	case rundir.KindTask:
-		return []string{"trtllm-serve.*.log", client}
+		return []string{"trtllm-serve.*.log", clientLogs}
 	case rundir.KindClient:
-		return []string{client}
+		return []string{clientLogs}
 	default:
 		return []string{"trtllm-serve.*." + r.Name + ".log", "trtllm-serve." + r.Name + ".*.log"}
 	}
+}
+
+// clientLogs are written by the client alone: once one is not empty, requests are
+// being served.
+const clientLogs = "trtllm-benchmark.*.log"
+
+// served are the files by which the first request is known to be served.
+func (k *kase) served() []string {
+	if k.r.set.OutputLayout != LayoutTRTLLM {
+		return nil
+	}
+	return []string{clientLogs}
+}
+
+// work is how a server's iteration log says on how many requests it works.
+func (k *kase) work(r rundir.RolePlan) string {
+	if r.Kind == rundir.KindServer || r.Kind == rundir.KindTask {
+		return `\biter = \d+, .*?num_scheduled_requests = (\d+)`
+	}
+	return ""
+}
+
+// hang is for how long a benchmark may give no sign of life.
+func (c Config) hang() rundir.Duration {
+	if c.Hang == nil {
+		return defaultHang
+	}
+	return *c.Hang
 }
 
 // checkServerLogs holds workload.server_logs against what the agent can match.

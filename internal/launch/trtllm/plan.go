@@ -194,7 +194,7 @@ func (k *kase) fill(p *rundir.Plan) {
 	p.Workdir, p.Setup, p.Install = k.r.set.workdir, k.r.set.Setup, k.r.set.Install
 	p.Roles = k.roles(l)
 	for i := range p.Roles {
-		p.Roles[i].Logs = k.serverLogs(p.Roles[i])
+		p.Roles[i].Logs, p.Roles[i].Work = k.serverLogs(p.Roles[i]), k.work(p.Roles[i])
 	}
 	p.PreRoles = k.preRoles(p.Roles)
 	for _, r := range p.Roles {
@@ -203,7 +203,7 @@ func (k *kase) fill(p *rundir.Plan) {
 	k.environment(p)
 	k.layoutNames(p)
 	p.Budgets = k.budgets()
-	p.Hang = k.r.set.Hang
+	p.Hang, p.Served = k.r.set.hang(), k.served()
 	p.Grace = cmp.Or(k.r.in.Grace, k.r.set.Grace)
 	if p.Grace == 0 {
 		p.Grace = defaultGrace
@@ -267,6 +267,7 @@ func (k *kase) preRoles(roles []rundir.RolePlan) []rundir.RolePlan {
 		}
 		pre := r
 		pre.Name, pre.Kind, pre.Shown, pre.JUnit, pre.Ready, pre.Logs = r.Name+"_PRECHECK", rundir.KindPrecheck, 0, false, rundir.Ready{}, nil
+		pre.Work = ""
 		i := strings.TrimPrefix(r.Name, r.Group+"_")
 		pre.Env = slices.Clone(r.Env)
 		pre.Env[0].Value = r.Group + "_PRECHECK_" + i // the name that upstream's precheck reads

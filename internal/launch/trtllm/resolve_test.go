@@ -132,7 +132,7 @@ func TestProblemsOfPlans(t *testing.T) {
 		`workload.server_logs: "serve.*.log" does not say whose log it is`:             func(in *Input) { in.Config.ServerLogs = []string{"serve.*.log"} },
 		`workload.server_logs: "{role}[" is no pattern`:                                func(in *Input) { in.Config.ServerLogs = []string{"{role}["} },
 		`workload.server_logs: "logs/{role}.log": name files`:                          func(in *Input) { in.Config.ServerLogs = []string{"logs/{role}.log"} },
-		"workload.hang: 1h0m0s is not below any":                                       func(in *Input) { in.Config.Hang = hours(1) },
+		"workload.hang: 1h0m0s is not below any":                                       func(in *Input) { h := hours(1); in.Config.Hang = &h },
 		`workload.source: "<repo>" is a placeholder`:                                   func(in *Input) { in.Config.Source = "<repo>"; in.Config.DisaggConfigs = "." },
 		"workload.grace: 2h0m0s is more than budgets.collect":                          func(in *Input) { in.Grace = hours(2) },
 		"is listed twice, also at command line":                                        func(in *Input) { in.Tests = []string{"disagg-c", "perf/test_perf_sanity.py::test_e2e[disagg-c]"} },

@@ -71,9 +71,11 @@ func (in Input) Settings() []Setting {
 	for _, name := range slices.Sorted(maps.Keys(c.Facts)) {
 		out = append(out, Setting{Key: "facts." + name, Value: c.Facts[name], From: "config"})
 	}
-	if c.Hang > 0 {
-		add("hang", c.Hang.String(), c.Hang.String(), "")
+	set := ""
+	if c.Hang != nil {
+		set = c.Hang.String()
 	}
+	add("hang", s.hang().String(), set, "")
 	grace := ""
 	if c.Grace > 0 {
 		grace = c.Grace.String()

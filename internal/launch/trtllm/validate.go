@@ -50,7 +50,7 @@ func (k *kase) checkTimes(p *rundir.Plan) {
 		k.r.problem(k.r.in.ConfigFile, 0, "budgets", "setup %s + ready %s + benchmark %s + drain %s + collect %s is %s, more than the job's %s: the last of them can never fire; shorten them or raise budgets.job",
 			b.Setup, b.Ready, b.Benchmark, b.Drain, b.Collect, sum, job)
 	}
-	if h := p.Hang.D(); h > 0 && h >= max(b.Setup.D(), b.Ready.D(), b.Benchmark.D()) {
+	if h := p.Hang.D(); k.r.in.Config.Hang != nil && h > 0 && h >= max(b.Setup.D(), b.Ready.D(), b.Benchmark.D()) {
 		k.r.problem(k.r.in.ConfigFile, 0, "workload.hang", "%s is not below any of the budgets setup %s, ready %s, benchmark %s: it can never fire", p.Hang, b.Setup, b.Ready, b.Benchmark)
 	}
 	if g := p.Grace.D(); g > 0 && b.Collect > 0 && g > b.Collect.D() {

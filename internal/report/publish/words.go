@@ -6,6 +6,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -182,6 +183,8 @@ func testFault(c report.CaseReport) string {
 		return "A test failed."
 	case f.Root == "":
 		return "A test failed; no role is proven to be the first."
+	case f.Kind == blame.KindReadyTimeout && len(f.Roots) > 0:
+		return strings.Join(append([]string{f.Root}, f.Roots...), ", ") + " missed the same deadline; none of them was the first."
 	case f.Class == classTest && len(f.Collateral) > 0:
 		return fmt.Sprintf("%s failed first, in the test or the software under test; %s fell with it.", f.Root, count(len(f.Collateral), "other role"))
 	case f.Class == classTest:
