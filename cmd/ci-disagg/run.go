@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -48,15 +49,17 @@ type buildFlags struct {
 	mergeBase string
 	baseTime  string
 	commit    string
+	commitAt  string
 	branch    string
 }
 
 // AddFlags registers the flags.
 func (o *buildFlags) AddFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.mode, "mode", "", "nightly or pr (default pr if $CHANGE_ID is set, else perf.mode, else nightly)")
+	f.StringVar(&o.mode, "mode", "", "nightly, pr, or bisect: judged, and stored apart (default pr if $CHANGE_ID is set, else perf.mode, else nightly)")
 	f.StringVar(&o.mergeBase, "merge-base", "", "commit at which a pull request left the branch it is compared with")
 	f.StringVar(&o.baseTime, "merge-base-time", "", "commit time of the merge base, RFC 3339 or Unix seconds: where the history ends if that commit was never measured")
 	f.StringVar(&o.commit, "commit", "", "commit under test (default $gitlabCommit, $GIT_COMMIT)")
+	f.StringVar(&o.commitAt, "commit-time", "", "commit time of it, RFC 3339 or Unix seconds: its place in the branch's history (default what git says here)")
 	f.StringVar(&o.branch, "branch", "", "branch whose history counts (default $CHANGE_TARGET, $BRANCH_NAME, $GIT_BRANCH)")
 }
 
@@ -79,14 +82,17 @@ func (o buildFlags) build(h host, configured verdict.Mode) (rundir.Build, error)
 	if !at.IsZero() {
 		b.MergeBaseTime = &at
 	}
+	if err := o.place(h, &b); err != nil {
+		return b, err
+	}
 	if b.Mode == "" {
 		b.Mode = firstOf(string(configured), string(verdict.Nightly))
 		if b.Change != "" {
 			b.Mode = string(verdict.PullRequest)
 		}
 	}
-	if b.Mode != string(verdict.Nightly) && b.Mode != string(verdict.PullRequest) {
-		return b, usageErr(fmt.Errorf("--mode %q is not nightly or pr", b.Mode))
+	if !slices.Contains([]string{baseline.ModeNightly, baseline.ModePR, baseline.ModeBisect}, b.Mode) {
+		return b, usageErr(fmt.Errorf("--mode %q is not nightly, pr or bisect", b.Mode))
 	}
 	return b, nil
 }

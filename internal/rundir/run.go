@@ -21,16 +21,20 @@ type Run struct {
 
 // Build is what CI knows about the run.
 type Build struct {
-	Mode      string `json:"mode"` // nightly or pr
+	Mode      string `json:"mode"` // nightly, pr or bisect
 	Commit    string `json:"commit,omitempty"`
 	MergeBase string `json:"merge_base,omitempty"`
 	// MergeBaseTime is the commit time of the merge base: where the history of a
 	// pull request ends when that commit was never measured. nil = unknown.
 	MergeBaseTime *time.Time `json:"merge_base_time,omitempty"`
-	Branch        string     `json:"branch,omitempty"`
-	Change        string     `json:"change,omitempty"` // pull request id
-	URL           string     `json:"url,omitempty"`
-	Tag           string     `json:"tag,omitempty"`
+	// CommitTime and Depth, the commit's distance from the root along first
+	// parents, are its place in the branch's history; nil and 0 = not known.
+	CommitTime *time.Time `json:"commit_time,omitempty"`
+	Depth      int        `json:"first_parent_depth,omitempty"`
+	Branch     string     `json:"branch,omitempty"`
+	Change     string     `json:"change,omitempty"` // pull request id
+	URL        string     `json:"url,omitempty"`
+	Tag        string     `json:"tag,omitempty"`
 }
 
 // CaseState is where one case of the run stands.

@@ -29,16 +29,17 @@ import (
 // written by temporary name, fsync and rename; there are no locks, and no file
 // is ever written by two.
 const (
-	dirMarker  = "ci-disagg-store.json"
-	dirCases   = "cases"
-	dirSeries  = "series.json"
-	trackPR    = "pr"
-	trackActs  = "acts"
-	trackMain  = "branch-"
-	monthForm  = "2006-01"
-	recordExt  = ".json"
-	maxRecord  = 16 << 20 // bytes of one record
-	readersMax = 8        // NFS answers many small reads at once much faster than in turn
+	dirMarker   = "ci-disagg-store.json"
+	dirCases    = "cases"
+	dirSeries   = "series.json"
+	trackPR     = "pr"
+	trackBisect = "bisect"
+	trackActs   = "acts"
+	trackMain   = "branch-"
+	monthForm   = "2006-01"
+	recordExt   = ".json"
+	maxRecord   = 16 << 20 // bytes of one record
+	readersMax  = 8        // NFS answers many small reads at once much faster than in turn
 )
 
 type dirStore struct {
@@ -140,6 +141,8 @@ func track(r Record) string {
 		return trackActs
 	case r.Build.Mode == ModePR:
 		return trackPR
+	case r.Build.Mode == ModeBisect:
+		return trackBisect
 	default:
 		return branchTrack(r.Branch())
 	}

@@ -349,7 +349,7 @@ func (r *reader) walkMonth(dir string, f Filter, fn func(string, Record) error) 
 	return nil
 }
 
-// wantsTrack says whether a track can hold what the filter wants.
+// wantsTrack reports whether a track can hold what the filter wants.
 func (f Filter) wantsTrack(t string) bool {
 	runs := len(f.Kinds) == 0 || slices.Contains(f.Kinds, KindRun)
 	acts := len(f.Kinds) == 0 || len(f.Kinds) > 1 || !runs
@@ -357,8 +357,10 @@ func (f Filter) wantsTrack(t string) bool {
 	case trackActs:
 		return acts && f.Mode == "" && !f.Counts
 	case trackPR:
-		return runs && f.Mode != ModeNightly && !f.Counts
+		return runs && (f.Mode == "" || f.Mode == ModePR) && !f.Counts
+	case trackBisect:
+		return runs && (f.Mode == "" || f.Mode == ModeBisect) && !f.Counts
 	default:
-		return runs && f.Mode != ModePR && (f.Branch == "" || t == branchTrack(f.Branch))
+		return runs && (f.Mode == "" || f.Mode == ModeNightly) && (f.Branch == "" || t == branchTrack(f.Branch))
 	}
 }

@@ -107,6 +107,7 @@ func (p *picker) history() History {
 		}
 	}
 	slices.Reverse(h.Runs)
+	h.Runs = InOrder(h.Runs)
 	slices.Reverse(h.Acts)
 	return h
 }

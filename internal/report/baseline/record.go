@@ -37,6 +37,7 @@ const (
 // Modes of a run, as in rundir.Build.
 const (
 	ModeNightly = "nightly" // a run of a branch: it joins the branch's history
+	ModeBisect  = "bisect"  // a search for a commit: kept, never part of a history
 	ModePR      = "pr"      // a run of a proposed change: kept, never part of a history
 )
 
@@ -237,7 +238,7 @@ func (r Record) Find(point, name string) (Measurement, bool) {
 
 // Counts reports whether the record is a run that a history may contain.
 func (r Record) Counts() bool {
-	return r.Kind == KindRun && r.Valid && r.Build.Mode != ModePR
+	return r.Kind == KindRun && r.Valid && r.Build.Mode == ModeNightly
 }
 
 // Bounds of a record. What a benchmark leaves behind stays far below them.
@@ -286,8 +287,8 @@ func (r Record) Validate() error {
 }
 
 func (r Record) validateRun(bad func(string, ...any)) {
-	if r.Build.Mode != ModeNightly && r.Build.Mode != ModePR {
-		bad("build.mode %q is neither nightly nor pr", Shorten(r.Build.Mode))
+	if !slices.Contains([]string{ModeNightly, ModePR, ModeBisect}, r.Build.Mode) {
+		bad("build.mode %q is not nightly, pr or bisect", Shorten(r.Build.Mode))
 	}
 	if r.Valid && len(r.Measurements) == 0 {
 		bad("a valid run has measurements; this one has none")

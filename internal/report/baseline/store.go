@@ -65,7 +65,7 @@ func (q Query) runs() int {
 
 // History is what a case is judged against.
 type History struct {
-	Runs     []Record // counting runs, oldest first; withdrawn ones are left out
+	Runs     []Record // counting runs, in the order of their commits (InOrder); withdrawn ones are left out
 	Acts     []Record // accepts of this series, oldest first
 	Warnings []string // records that could not be read, and other doubts
 }

@@ -213,7 +213,7 @@ func TestSaveRefusesWhatIsNotARecord(t *testing.T) {
 		s := open(t, url)
 		tests := map[string]func(*baseline.Record){
 			"case is missing":                func(r *baseline.Record) { r.Case = "" },
-			"neither nightly nor pr":         func(r *baseline.Record) { r.Build.Mode = "adhoc" },
+			"is not nightly, pr or bisect":   func(r *baseline.Record) { r.Build.Mode = "adhoc" },
 			"has none":                       func(r *baseline.Record) { r.Measurements = nil },
 			"exactly when it has problems":   func(r *baseline.Record) { r.Problems = []string{"x"} },
 			"is there twice":                 func(r *baseline.Record) { r.Measurements = append(r.Measurements, r.Measurements[0]) },

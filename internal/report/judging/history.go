@@ -17,6 +17,7 @@ const upstreamRuns = 1000
 // past is what a case is judged against.
 type past struct {
 	baseline.History
+	all         []baseline.Record // also those of later commits
 	unavailable error
 	elsewhere   string // where else the case has a history, if it has none here
 }
@@ -49,10 +50,26 @@ func readPast(ctx context.Context, setup Setup, s Subject) past {
 	if warning != "" {
 		p.Warnings = append([]string{warning}, p.Warnings...)
 	}
+	p.all = p.Runs
+	if setup.Policy.Mode != verdict.PullRequest {
+		p.endBefore(s.Record)
+	}
 	if p.unavailable == nil && len(p.Runs) == 0 {
 		p.elsewhere = elsewhere(ctx, setup.Store, q)
 	}
 	return p
+}
+
+// endBefore ends the history where the run has its place: what was measured of later
+// commits does not judge it, and it changes nothing for them.
+func (p *past) endBefore(r baseline.Record) {
+	ordered := baseline.InOrder(append(slices.Clone(p.Runs), r))
+	at := slices.IndexFunc(ordered, func(o baseline.Record) bool { return o.ID == r.ID })
+	p.Runs = ordered[:at]
+	if n := len(ordered); at < n-1 {
+		p.Warnings = append(p.Warnings, fmt.Sprintf("commit %.12s is older than the newest one measured (%.12s): judged at its own place in the history; nothing opens or closes at the head",
+			baseline.Shorten(r.Build.Commit), baseline.Shorten(ordered[n-1].Build.Commit)))
+	}
 }
 
 // endAtMergeBase ends a pull request's history where it left its branch.

@@ -54,7 +54,7 @@ func Case(ctx context.Context, setup Setup, s Subject) Judgement {
 	out := Judgement{Record: s.Record}
 	if out.Record.Valid {
 		t.past = readPast(ctx, setup, s)
-		if why := copied(s.Record, t.past.Runs); why != "" {
+		if why := copied(s.Record, t.past.all); why != "" {
 			out.Record.Valid, out.Record.Problems = false, []string{why}
 		}
 	}

@@ -1,7 +1,6 @@
 package judging
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
@@ -82,7 +81,7 @@ func histories(records []baseline.Record) []baseline.History {
 		}
 	}
 	for i := range out {
-		slices.SortStableFunc(out[i].Runs, func(a, b baseline.Record) int { return a.Time.Compare(b.Time) })
+		out[i].Runs = baseline.InOrder(out[i].Runs)
 	}
 	return out
 }

@@ -106,16 +106,20 @@ func (ev evidence) index(run Run) int {
 // caseWindow is the runs that any of the series has in its window, oldest first.
 func caseWindow(series []evidence) []Run {
 	var runs []Run
-	seen := map[string]bool{}
+	back := map[string]int{} // how far before the judged run, in the series that has most of them
 	for _, ev := range series {
-		for _, r := range ev.window {
-			if key := runKey(r); !seen[key] {
-				seen[key] = true
+		for k, r := range ev.window {
+			key := runKey(r)
+			if _, seen := back[key]; !seen {
 				runs = append(runs, r)
 			}
+			back[key] = max(back[key], len(ev.window)-1-k)
 		}
 	}
-	slices.SortStableFunc(runs, func(a, b Run) int { return a.Time.Compare(b.Time) })
+	// Not by time: an old commit that was measured late stands where it belongs.
+	slices.SortStableFunc(runs, func(a, b Run) int {
+		return cmp.Or(back[runKey(b)]-back[runKey(a)], a.Time.Compare(b.Time))
+	})
 	return runs[max(0, len(runs)-windowRuns):]
 }
 
