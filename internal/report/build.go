@@ -292,7 +292,7 @@ func (b Builder) notMeasured(c CaseBundle, doc CaseReport) []verdict.Row {
 	for _, p := range c.Plan.Expected.Points {
 		for _, m := range b.Setup.Metrics.Gates(c.Plan.Case.Mode, slices.Contains(c.Plan.Expected.Metrics, metric.DecodedTokens)) {
 			rows = append(rows, verdict.Row{
-				Case: c.State.ID, Point: pointName(c.Plan.Expected.Points, bench.Result{Name: p.Name, Concurrency: p.Concurrency, InputLen: p.InputLen, OutputLen: p.OutputLen}),
+				Case: c.State.ID, Point: pointName(c.Plan.Expected.Points, bench.Result{Name: p.Name, Concurrency: p.Concurrency, Rate: p.Rate, InputLen: p.InputLen, OutputLen: p.OutputLen}),
 				Metric: m.Name, Unit: m.Unit, Better: m.Better.String(), Gate: true, Advisory: !b.gates(), Verdict: verdict.Invalid, Reason: why, Values: []float64{},
 			})
 		}

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -125,23 +124,24 @@ func stale(files []string, began *time.Time) []bench.Problem {
 	return out
 }
 
-// pointName names the benchmark point of a result: con<C>, or the plan's full
-// name where several points share a concurrency.
+// pointName names the benchmark point of a result by its load (con8, rate2.5),
+// or by the plan's full name where several points share a load.
 func pointName(points []rundir.Point, r bench.Result) string {
 	var same []rundir.Point
 	for _, p := range points {
-		if p.Concurrency == r.Concurrency {
+		if p.Concurrency == r.Concurrency && (p.Rate == 0 || p.Rate == r.Rate) {
 			same = append(same, p)
 		}
 	}
 	if len(same) <= 1 {
-		if r.Concurrency == 0 {
-			if len(points) == 1 {
-				return "con" + strconv.Itoa(points[0].Concurrency)
-			}
-			return r.Name
+		load := r.Point().Load()
+		switch {
+		case len(same) == 1: // the plan may leave out a rate that the client names
+			load = same[0].Load()
+		case load == "" && len(points) == 1:
+			load = points[0].Load()
 		}
-		return "con" + strconv.Itoa(r.Concurrency)
+		return cmp.Or(load, r.Name)
 	}
 	for _, p := range same {
 		if p.Name != "" && p.File != "" && r.Wrote(p.File) {

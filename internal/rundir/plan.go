@@ -3,6 +3,8 @@ package rundir
 import (
 	"cmp"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // Plan is everything known about one case before submission: a plain value,
@@ -236,14 +238,28 @@ type Expected struct {
 	Accuracy   bool     `json:"accuracy,omitempty"`
 }
 
-// Point is one benchmark point: one client run at one concurrency.
+// Point is one benchmark point: one client run at one concurrency, one request
+// rate, or both.
 type Point struct {
-	Name        string `json:"name,omitempty"` // client name, con<C>_iter<I>_isl<ISL>_osl<OSL> by default
-	Concurrency int    `json:"concurrency"`
-	Requests    int    `json:"requests,omitempty"` // 0 = unknown
-	InputLen    int    `json:"input_len,omitempty"`
-	OutputLen   int    `json:"output_len,omitempty"`
+	Name        string  `json:"name,omitempty"` // client name, con<C>_iter<I>_isl<ISL>_osl<OSL> by default
+	Concurrency int     `json:"concurrency"`
+	Rate        float64 `json:"rate,omitempty"`     // requests per second that the client sends; 0 = as fast as it can, or unknown
+	Requests    int     `json:"requests,omitempty"` // 0 = unknown
+	InputLen    int     `json:"input_len,omitempty"`
+	OutputLen   int     `json:"output_len,omitempty"`
 	// File is the client's output below output/, where the layout fixes it: it
 	// tells points of several servers apart that are alike otherwise.
 	File string `json:"file,omitempty"`
+}
+
+// Load names what the client did: con8, rate2.5, or con8_rate2.5; "" = unknown.
+func (p Point) Load() string {
+	var load []string
+	if p.Concurrency > 0 {
+		load = append(load, "con"+strconv.Itoa(p.Concurrency))
+	}
+	if p.Rate > 0 {
+		load = append(load, "rate"+strconv.FormatFloat(p.Rate, 'g', -1, 64))
+	}
+	return strings.Join(load, "_")
 }

@@ -49,6 +49,7 @@ func sameRun(a, b Result) bool {
 	equal := func(a, b *int64) bool { return a == nil || b == nil || *a == *b }
 	return math.Abs(*a.DurationS-*b.DurationS) <= rounded &&
 		(a.Concurrency == 0 || b.Concurrency == 0 || a.Concurrency == b.Concurrency) &&
+		(a.Rate == 0 || b.Rate == 0 || a.Rate == b.Rate) &&
 		equal(a.Completed, b.Completed) && equal(a.InputTokens, b.InputTokens) && equal(a.OutputTokens, b.OutputTokens)
 }
 
@@ -66,7 +67,7 @@ func merge(a, b Result) Result {
 	if exact(b) && !exact(a) {
 		a, b = b, a
 	}
-	a.Concurrency = cmp.Or(a.Concurrency, b.Concurrency)
+	a.Concurrency, a.Rate = cmp.Or(a.Concurrency, b.Concurrency), cmp.Or(a.Rate, b.Rate)
 	a.InputLen, a.OutputLen = cmp.Or(a.InputLen, b.InputLen), cmp.Or(a.OutputLen, b.OutputLen)
 	a.Name = cmp.Or(a.Name, b.Name)
 	a.Requested, a.Failed = larger(a.Requested, b.Requested), larger(a.Failed, b.Failed)

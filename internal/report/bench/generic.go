@@ -16,25 +16,32 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 )
 
-// Generic describes a format of the user's own: where in a JSON or CSV file a
-// metric stands. Every JSON document, every element of Items, or every CSV row
-// is one point.
+// Generic describes a format: where in a JSON, CSV or text file a metric stands.
+// Every JSON document, every element of Items, every CSV row, or every line that
+// Begins matches is one point.
 //
 // A place in JSON is a JSON Pointer (/summary/latency/p99) or the same with
-// dots (summary.latency.p99); in CSV it is the name of a column.
+// dots (summary.latency.p99); in CSV it is the name of a column, in text that of
+// a group of an expression. " | " between places means the first that is there.
 type Generic struct {
 	Name    string          `yaml:"name"`   // of the format, for messages
 	Files   string          `yaml:"files"`  // glob on the base name of a file: mybench_*.json
-	Format  string          `yaml:"format"` // json or csv; default: by the file's suffix
+	Format  string          `yaml:"format"` // json, csv or text; default: by the file's suffix
 	Items   string          `yaml:"items"`  // JSON: place of the list whose elements are the points
+	Begins  string          `yaml:"begins"` // text: expression of the line that begins a point
+	Lines   []string        `yaml:"lines"`  // text: expressions of the lines behind it that count
 	Metrics []GenericMetric `yaml:"metrics"`
 
 	Point       string `yaml:"point"` // places, all optional
 	Concurrency string `yaml:"concurrency"`
+	Rate        string `yaml:"rate"` // requests per second that the client was to send
+	Duration    string `yaml:"duration"`
+	DurationIn  string `yaml:"duration_unit"` // default s
 	Requested   string `yaml:"requested"`
 	Completed   string `yaml:"completed"`
-	Failed      string `yaml:"failed"`
+	Failed      string `yaml:"failed"` // text: the sum of all groups of this name
 	OutputTok   string `yaml:"output_tokens"`
+	Problem     string `yaml:"problem"` // what stands there makes the point invalid
 }
 
 // GenericMetric says where one metric stands.
@@ -46,6 +53,8 @@ type GenericMetric struct {
 	Gate      bool    `yaml:"gate"`   // new metrics only
 	MinEffect float64 `yaml:"min_effect"`
 	Optional  bool    `yaml:"optional"` // a point without it is whole
+
+	silent bool // a point without it is not even worth a note
 }
 
 // Extend adds the formats' new metrics to a table, and reports everything that
@@ -63,8 +72,14 @@ func Extend(t metric.Table, formats []Generic) (metric.Table, error) {
 		if _, err := filepath.Match(g.Files, "x"); g.Files == "" || err != nil {
 			bad("files: %q is not a file pattern such as mybench_*.json", g.Files)
 		}
-		if g.Format != "" && g.Format != "json" && g.Format != "csv" {
-			bad("format: %q is neither json nor csv", g.Format)
+		if !slices.Contains([]string{"", "json", "csv", "text"}, g.Format) {
+			bad("format: %q is neither json nor csv nor text", g.Format)
+		}
+		if err := g.checkText(); err != nil {
+			bad("%w", err)
+		}
+		if _, err := metric.Convert(1, cmp.Or(g.DurationIn, "s"), "s"); err != nil {
+			bad("duration_unit: %w", err)
 		}
 		if len(g.Metrics) == 0 {
 			bad("metrics: none are listed")
@@ -111,18 +126,28 @@ func (gm GenericMetric) extend(t metric.Table) (metric.Table, error) {
 // readGeneric reads a file of the user's own format. The table must have been
 // extended.
 func (rd Reader) readGeneric(br *bufio.Reader, g Generic, file string) ([]Result, error) {
-	if g.Format == "csv" || g.Format == "" && strings.EqualFold(filepath.Ext(file), ".csv") {
+	switch {
+	case g.Format == "csv" || g.Format == "" && strings.EqualFold(filepath.Ext(file), ".csv"):
 		return rd.genericCSV(br, g, file)
+	case g.Format == "text":
+		return rd.genericText(br, g, file)
 	}
 	var results []Result
 	_, err := jsondoc.Read(br, func(string) bool { return true }, func(d jsondoc.Document) {
-		for _, item := range items(d, pointer(g.Items)) {
-			results = append(results, rd.genericPoint(g, FormatGenericJSON, file, d.Line(""), func(at string) (float64, string, int, bool) {
-				return scalar(d, item+pointer(at))
-			}))
-		}
+		results = append(results, g.points(rd.Metrics, d, FormatGenericJSON, file)...)
 	})
 	return results, err
+}
+
+// points are those of one document.
+func (g Generic) points(t metric.Table, d jsondoc.Document, format, file string) []Result {
+	var results []Result
+	for _, item := range items(d, pointer(g.Items)) {
+		results = append(results, g.point(t, Result{Format: format, File: file, Line: d.Line("")}, func(at string) (float64, string, int, bool) {
+			return scalar(d, item+pointer(at))
+		}))
+	}
+	return results
 }
 
 // scalar finds a value: as a number (NaN = not one) and as text.
@@ -183,7 +208,7 @@ func (rd Reader) genericCSV(br *bufio.Reader, g Generic, file string) ([]Result,
 			continue
 		}
 		line := c.lines
-		results = append(results, rd.genericPoint(g, FormatGenericCSV, file, line, func(at string) (float64, string, int, bool) {
+		results = append(results, g.point(rd.Metrics, Result{Format: FormatGenericCSV, File: file, Line: line}, func(at string) (float64, string, int, bool) {
 			i := slices.Index(c.header, at)
 			if i < 0 || strings.TrimSpace(row[i]) == "" {
 				return 0, "", line, false
@@ -197,50 +222,91 @@ func (rd Reader) genericCSV(br *bufio.Reader, g Generic, file string) ([]Result,
 	}
 }
 
-func (rd Reader) genericPoint(g Generic, format, file string, line int, find lookup) Result {
-	r := Result{Format: format, File: file, Line: line}
-	if _, text, _, ok := find(g.Point); ok && g.Point != "" {
+// point fills in r, of which only the place is known.
+func (g Generic) point(t metric.Table, r Result, where lookup) Result {
+	find := where.first
+	if _, text, _, ok := find(g.Point); ok {
 		r.Name = text
 	}
 	if n := whole(find, g.Concurrency); n != nil && *n <= math.MaxInt32 {
 		r.Concurrency = int(*n)
 	}
+	if v, _, _, ok := find(g.Rate); ok && v > 0 && !math.IsInf(v, 0) {
+		r.Rate = v
+	}
+	if v, text, _, ok := find(g.Duration); ok {
+		if v, ok = inUnit(v, text, cmp.Or(g.DurationIn, "s"), "s"); ok {
+			r.DurationS = &v
+		}
+	}
 	r.Requested, r.Completed = whole(find, g.Requested), whole(find, g.Completed)
 	r.Failed, r.OutputTokens = whole(find, g.Failed), whole(find, g.OutputTok)
+	if _, text, line, ok := find(g.Problem); ok {
+		r.Problems = append(r.Problems, Problem{r.File, line, "the client says " + text})
+	}
 	for _, gm := range g.Metrics {
-		m, ok := rd.Metrics.Resolve(gm.Metric)
-		if !ok {
-			r.Problems = append(r.Problems, Problem{file, line, fmt.Sprintf("metric %q is not defined", gm.Metric)})
-			continue
-		}
-		v, text, at, ok := find(gm.At)
-		switch {
-		case !ok && gm.Optional:
-			r.Notes = append(r.Notes, Problem{file, line, fmt.Sprintf("%s: there is nothing at %s", m.Name, gm.At)})
-		case !ok:
-			r.Problems = append(r.Problems, Problem{file, line, fmt.Sprintf("%s: there is nothing at %s", m.Name, gm.At)})
-		case math.IsNaN(v) || math.IsInf(v, 0):
-			r.Problems = append(r.Problems, Problem{file, at, fmt.Sprintf("%s at %s is %q, not a number", m.Name, gm.At, text)})
-		default:
-			if gm.Unit != "" {
-				converted, err := metric.Convert(v, gm.Unit, m.Unit)
-				if err != nil {
-					r.Problems = append(r.Problems, Problem{file, at, fmt.Sprintf("%s: %v", m.Name, err)})
-					continue
-				}
-				v = converted
-			}
-			r.Add(m, v, at)
-		}
+		gm.take(t, &r, find)
 	}
 	return r
 }
 
+// take adds the metric to a result.
+func (gm GenericMetric) take(t metric.Table, r *Result, find lookup) {
+	m, ok := t.Resolve(gm.Metric)
+	if !ok {
+		r.Problems = append(r.Problems, Problem{r.File, r.Line, fmt.Sprintf("metric %q is not defined", gm.Metric)})
+		return
+	}
+	v, text, at, ok := find(gm.At)
+	if !ok {
+		nothing := Problem{r.File, r.Line, fmt.Sprintf("%s: there is nothing at %s", m.Name, gm.At)}
+		switch {
+		case gm.silent:
+		case gm.Optional:
+			r.Notes = append(r.Notes, nothing)
+		default:
+			r.Problems = append(r.Problems, nothing)
+		}
+		return
+	}
+	converted, ok := inUnit(v, text, cmp.Or(gm.Unit, m.Unit), m.Unit)
+	if !ok {
+		r.Problems = append(r.Problems, Problem{r.File, at, fmt.Sprintf("%s at %s is %q, not a number", m.Name, gm.At, text)})
+		return
+	}
+	r.Add(m, converted, at)
+}
+
+// inUnit expresses a value in a unit. A value that is no number may carry its
+// own unit: 205.00us.
+func inUnit(v float64, text, from, to string) (float64, bool) {
+	if math.IsNaN(v) {
+		end := strings.LastIndexAny(text, "0123456789") + 1
+		number, ok := ParseNumber(text[:end])
+		if !ok || end == len(text) {
+			return 0, false
+		}
+		v, from = number, text[end:]
+	}
+	v, err := metric.Convert(v, from, to)
+	return v, err == nil && !math.IsNaN(v) && !math.IsInf(v, 0)
+}
+
+// first finds the first of several places that there is.
+func (find lookup) first(at string) (v float64, text string, line int, ok bool) {
+	for _, place := range strings.Split(at, " | ") {
+		if place == "" {
+			continue
+		}
+		if v, text, line, ok = find(place); ok {
+			break
+		}
+	}
+	return v, text, line, ok
+}
+
 // whole is a count at a place, nil = none.
 func whole(find lookup, at string) *int64 {
-	if at == "" {
-		return nil
-	}
 	v, _, _, ok := find(at)
 	if !ok || !(v >= 0 && v <= 1<<53) || v != math.Trunc(v) {
 		return nil

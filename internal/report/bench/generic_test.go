@@ -22,7 +22,13 @@ func TestOwnFormatsThatMeanNothing(t *testing.T) {
 		`#1: metrics: none are listed`:                                       {Files: "*.json"},
 		`#1: files: "" is not a file pattern`:                                {Metrics: []GenericMetric{good}},
 		`#1: files: "[" is not a file pattern`:                               {Files: "[", Metrics: []GenericMetric{good}},
-		`#1: format: "xml" is neither json nor csv`:                          {Files: "*.xml", Format: "xml", Metrics: []GenericMetric{good}},
+		`#1: begins is missing`:                                              {Files: "*.txt", Format: "text", Metrics: []GenericMetric{good}},
+		`#1: begins: error parsing regexp`:                                   {Files: "*.txt", Format: "text", Begins: "(", Metrics: []GenericMetric{good}},
+		`#1: lines[0]: error parsing regexp`:                                 {Files: "*.txt", Format: "text", Begins: "x", Lines: []string{"["}, Metrics: []GenericMetric{good}},
+		`no expression has a group (?P<a>…)`:                                 {Files: "*.txt", Format: "text", Begins: "x", Metrics: []GenericMetric{good}},
+		`#1: begins and lines are for format: text`:                          {Files: "*.json", Begins: "x", Metrics: []GenericMetric{good}},
+		`#1: duration_unit: cannot express "tok/s"`:                          {Files: "*.json", DurationIn: "tok/s", Metrics: []GenericMetric{good}},
+		`#1: format: "xml" is neither json nor csv nor text`:                 {Files: "*.xml", Format: "xml", Metrics: []GenericMetric{good}},
 	} {
 		_, err := Extend(metric.Default(), []Generic{g})
 		require.ErrorContains(t, err, want)

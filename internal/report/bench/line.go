@@ -19,7 +19,7 @@ type lines struct {
 	text   []byte // without its end; valid until the next call
 	rest   []byte // of the same line, behind a carriage return
 	long   []byte // holds a line that was cut
-	torn   bool   // the last line had no newline
+	torn   bool   // the line is the last one and has no newline
 	err    error
 }
 

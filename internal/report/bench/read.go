@@ -27,10 +27,13 @@ type Reader struct {
 	Generic []Generic    // tried first, by file name
 }
 
-// Format is one kind of benchmark output, recognised by its content. One of
-// JSON and Lines is set.
+// Format is one kind of benchmark output, recognised by its content. At most
+// one of JSON and Lines is set.
 type Format struct {
 	Name string // as messages list it
+	// Gives lists what its outputs tell of the load and of the requests; what
+	// they do not, nobody can hold against a plan.
+	Gives []Given
 	// JSON maps a document; nil = it is another format's.
 	JSON func(t metric.Table, d jsondoc.Document, file string) []Result
 	// Marks are JSON Pointers that hardly another document has: by one of them a
@@ -39,6 +42,19 @@ type Format struct {
 	// Lines makes a reader for one text stream.
 	Lines func(t metric.Table, file string) LineReader
 }
+
+// Given is something that an output tells beside metrics.
+type Given string
+
+// What an output may give.
+const (
+	GivesName        Given = "name" // of the point
+	GivesConcurrency Given = "concurrency"
+	GivesRate        Given = "rate"
+	GivesRequested   Given = "requested"
+	GivesCompleted   Given = "completed"
+	GivesFailed      Given = "failed"
+)
 
 // LineReader finds a format among the lines of a log that others write to, too.
 type LineReader interface {
@@ -125,7 +141,7 @@ func looksLikeJSON(head []byte) bool {
 // readJSON reads the JSON files of all clients: one object, several objects
 // after each other, JSON lines, or a list of objects.
 func (rd Reader) readJSON(br *bufio.Reader, file string) ([]Result, error) {
-	formats := append(builtin(), rd.Formats...)
+	formats := append(Builtin(), rd.Formats...)
 	var results []Result
 	torn, err := jsondoc.Read(br, func(list string) bool { return list == "/benchmarks" }, func(d jsondoc.Document) {
 		for _, f := range formats {
@@ -205,8 +221,8 @@ func (rd Reader) Known() []string {
 	for _, g := range rd.Generic {
 		names = append(names, g.label())
 	}
-	for _, f := range append(builtin(), rd.Formats...) {
+	for _, f := range append(Builtin(), rd.Formats...) {
 		names = append(names, f.Name)
 	}
-	return append(names, "perf_script_test_results.csv", "generation servers' iteration logs")
+	return names
 }

@@ -8,17 +8,21 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 )
 
-// builtin are the formats of the serving clients.
-func builtin() []Format {
+// Builtin lists the formats that every Reader knows: those of the serving
+// clients, and what TensorRT-LLM's tests and servers write.
+func Builtin() []Format {
+	all := []Given{GivesConcurrency, GivesRate, GivesRequested, GivesCompleted, GivesFailed}
 	return []Format{
 		{
-			Name: "the JSON of TensorRT-LLM's benchmark_serving, bench_serving, vLLM and SGLang", JSON: serving,
+			Name: "the JSON of TensorRT-LLM's benchmark_serving, bench_serving, vLLM and SGLang", Gives: all, JSON: serving,
 			Marks: []string{
 				"/num_prompts", "/request_rate", "/max_concurrency", "/duration", "/completed", "/total_input_tokens",
 				"/request_throughput", "/output_throughput",
 			},
 		},
-		{Name: "the table that they print", Lines: newServingTable},
+		{Name: "the table that they print", Gives: all, Lines: newServingTable},
+		{Name: "perf_script_test_results.csv", Gives: []Given{GivesName, GivesConcurrency}},
+		{Name: "generation servers' iteration logs"},
 	}
 }
 
@@ -58,6 +62,9 @@ func serving(t metric.Table, d jsondoc.Document, file string) []Result {
 	}
 	if v, ok := d.Number("/duration"); ok && v >= 0 && !math.IsInf(v, 0) {
 		r.DurationS = &v
+	}
+	if v, ok := d.Number("/request_rate"); ok && v > 0 && !math.IsInf(v, 0) {
+		r.Rate = v
 	}
 	for _, pointer := range d.Pointers() {
 		v, ok := d.Number(pointer)

@@ -18,8 +18,8 @@ import (
 
 // readText reads a log, line by line.
 func (rd Reader) readText(br *bufio.Reader, file string) ([]Result, error) {
-	var readers []LineReader
-	for _, f := range append(builtin(), rd.Formats...) {
+	readers := []LineReader{newServingTable(rd.Metrics, file)}
+	for _, f := range rd.Formats {
 		if f.Lines != nil {
 			readers = append(readers, f.Lines(rd.Metrics, file))
 		}
@@ -30,7 +30,11 @@ func (rd Reader) readText(br *bufio.Reader, file string) ([]Result, error) {
 		if iterations.Line(l.text, l.number) {
 			continue
 		}
-		for _, r := range readers {
+		reading := readers
+		if l.torn { // a number at its end may be half of one; only a serving table shows its end
+			reading = readers[:1]
+		}
+		for _, r := range reading {
 			r.Line(l.text, l.number)
 		}
 	}
@@ -63,6 +67,7 @@ type servingTable struct {
 // clientArgs is what a client prints about itself before its table.
 type clientArgs struct {
 	requested, concurrency, inputLen, outputLen int64
+	rate                                        float64
 }
 
 func newServingTable(t metric.Table, file string) LineReader {
@@ -92,7 +97,7 @@ func (t *servingTable) begin(number int) {
 	t.close("the table is cut off: another one begins before its end")
 	t.open = &Result{
 		File: t.file, Line: number,
-		Concurrency: int(t.args.concurrency), InputLen: int(t.args.inputLen), OutputLen: int(t.args.outputLen),
+		Concurrency: int(t.args.concurrency), Rate: t.args.rate, InputLen: int(t.args.inputLen), OutputLen: int(t.args.outputLen),
 	}
 	if t.args.requested > 0 {
 		n := t.args.requested
@@ -126,6 +131,10 @@ func (t *servingTable) between(text []byte, number int) {
 			if n, err := strconv.ParseInt(string(bytes.TrimSpace(value)), 10, 32); err == nil && n > 0 {
 				t.args.concurrency = n
 			}
+		}
+	case bytes.Contains(text, []byte("Traffic request rate:")):
+		if _, value, ok := labelled(Starts(text)[0]); ok {
+			t.args.rate = requestRate(value)
 		}
 	case bytes.Contains(text, []byte("Per Iter Device Step Time (ms):")),
 		bytes.Contains(text, []byte("Time Breakdown ")):
@@ -246,6 +255,9 @@ func (t *servingTable) count(label, value string, number int) bool {
 			r.DurationS = &v
 		}
 		return true
+	case "traffic request rate":
+		r.Rate = requestRate(value)
+		return true
 	case "maximum request concurrency", "max request concurrency":
 		if n, err := strconv.Atoi(value); err == nil && n > 0 {
 			r.Concurrency = n
@@ -279,6 +291,14 @@ func (t *servingTable) count(label, value string, number int) bool {
 		*target = &n
 	}
 	return true
+}
+
+// requestRate is a rate as the clients print it; inf is none.
+func requestRate(value string) float64 {
+	if v, ok := ParseNumber(value); ok && v > 0 && !math.IsInf(v, 0) {
+		return v
+	}
+	return 0
 }
 
 // number parses a value of the table. Not a number is a problem of the point.

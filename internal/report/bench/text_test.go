@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bufio"
 	"strings"
 	"testing"
 
@@ -69,5 +68,3 @@ func TestJSONFirst(t *testing.T) {
 	require.InDelta(t, 3.5, v, 0)
 	require.Len(t, got[0].Notes, 1)
 }
-
-func bufio64(s string) *bufio.Reader { return bufio.NewReaderSize(strings.NewReader(s), peekSize) }

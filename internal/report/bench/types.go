@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/bench/steps"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // Result is one benchmark point as one client measured it.
@@ -16,6 +17,7 @@ type Result struct {
 	Line         int      // where it begins, 1-based
 	Name         string   // client or point name if the file says it
 	Concurrency  int      // 0 = the file does not say
+	Rate         float64  // requests per second that the client was to send; 0 = without limit, or not said
 	Requested    *int64   // requests asked for; nil = the file does not say
 	Completed    *int64
 	Failed       *int64
@@ -36,6 +38,11 @@ func (r Result) Wrote(base string) bool {
 	return slices.ContainsFunc(append([]string{r.File}, r.Also...), func(f string) bool { return filepath.Base(f) == base })
 }
 
+// Point is the benchmark point that the result is of, as far as the file says.
+func (r Result) Point() rundir.Point {
+	return rundir.Point{Name: r.Name, Concurrency: r.Concurrency, Rate: r.Rate, InputLen: r.InputLen, OutputLen: r.OutputLen}
+}
+
 // The formats, as they stand in Result.Format.
 const (
 	FormatTRTLLMText  = "trtllm-text"
@@ -52,6 +59,7 @@ const (
 	FormatLMEvalText  = "lm-eval-text"
 	FormatGenericJSON = "generic-json"
 	FormatGenericCSV  = "generic-csv"
+	FormatGenericText = "generic-text"
 )
 
 // Sample is one value of one metric.

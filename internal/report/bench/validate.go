@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -63,7 +64,7 @@ func (v *validator) add(r Result, format string, args ...any) {
 func (v *validator) match(points []Result) {
 	if len(v.want.Points) == 0 {
 		for _, r := range points {
-			v.point(r, rundir.Point{Concurrency: r.Concurrency, Name: r.Name})
+			v.point(r, rundir.Point{Name: r.Name, Concurrency: r.Concurrency, Rate: r.Rate})
 		}
 		return
 	}
@@ -85,7 +86,7 @@ func (v *validator) match(points []Result) {
 	}
 	for i, r := range points {
 		if !used[i] {
-			v.add(r, "%s was measured but not planned, or once too often", pointName(rundir.Point{Name: r.Name, Concurrency: r.Concurrency}))
+			v.add(r, "%s was measured but not planned, or once too often", pointName(r.Point()))
 		}
 	}
 }
@@ -97,10 +98,13 @@ func (r Result) fits(p rundir.Point) bool {
 		return false
 	}
 	agree := func(a, b int) bool { return a == 0 || b == 0 || a == b }
+	if r.Rate != 0 && p.Rate != 0 && r.Rate != p.Rate {
+		return false
+	}
 	return agree(r.Concurrency, p.Concurrency) && agree(r.InputLen, p.InputLen) && agree(r.OutputLen, p.OutputLen)
 }
 
-// numbered says that one of the files carries upstream's numbers of server and
+// numbered reports whether one of the files carries upstream's numbers of server and
 // client, so that it can be held against the planned one.
 func (r Result) numbered() bool {
 	return slices.ContainsFunc(append([]string{r.File}, r.Also...), func(f string) bool {
@@ -110,10 +114,7 @@ func (r Result) numbered() bool {
 }
 
 func pointName(p rundir.Point) string {
-	if p.Name != "" {
-		return p.Name
-	}
-	return fmt.Sprintf("con%d", p.Concurrency)
+	return cmp.Or(p.Name, p.Load(), "the benchmark")
 }
 
 // point checks one measurement against its plan.

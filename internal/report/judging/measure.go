@@ -66,15 +66,15 @@ func (c *collector) add(rep int, point, file string, s bench.Sample) {
 	}
 }
 
-// PointNames names the benchmark point of each result of one repetition: con<C>;
-// with the lengths or the client's own name where several results share a
-// concurrency. A result without one, such as a server's log, belongs to the only
-// concurrency there is.
+// PointNames names the benchmark point of each result of one repetition by its
+// load (con8, rate2.5); with the lengths or the client's own name where several
+// results share a load. A result without one, such as a server's log, belongs to
+// the only load there is.
 func PointNames(results []bench.Result) []string {
-	same := map[int][]bench.Result{}
+	same := map[string][]bench.Result{}
 	for _, r := range results {
-		if r.Concurrency > 0 {
-			same[r.Concurrency] = append(same[r.Concurrency], r)
+		if load := r.Point().Load(); load != "" {
+			same[load] = append(same[load], r)
 		}
 	}
 	names := make([]string, len(results))
@@ -84,31 +84,32 @@ func PointNames(results []bench.Result) []string {
 	return names
 }
 
-func pointName(r bench.Result, same map[int][]bench.Result) string {
-	if r.Concurrency == 0 {
+func pointName(r bench.Result, same map[string][]bench.Result) string {
+	load := r.Point().Load()
+	if load == "" {
 		if len(same) == 1 {
-			for c := range same {
-				return fmt.Sprintf("con%d", c)
+			for only := range same {
+				return only
 			}
 		}
 		return r.Name
 	}
-	lengths, names := true, true // that all of this concurrency have different ones
+	lengths, names := true, true // that all of this load have different ones
 	seen := map[string]bool{}
-	for _, o := range same[r.Concurrency] {
+	for _, o := range same[load] {
 		l, n := fmt.Sprintf("%d %d", o.InputLen, o.OutputLen), "n"+o.Name
 		lengths = lengths && !seen[l] && o.InputLen > 0 && o.OutputLen > 0
 		names = names && !seen[n] && o.Name != ""
 		seen[l], seen[n] = true, true
 	}
 	switch {
-	case len(same[r.Concurrency]) == 1:
-		return fmt.Sprintf("con%d", r.Concurrency)
+	case len(same[load]) == 1:
+		return load
 	case names:
 		return r.Name
 	case lengths:
-		return fmt.Sprintf("con%d_isl%d_osl%d", r.Concurrency, r.InputLen, r.OutputLen)
+		return fmt.Sprintf("%s_isl%d_osl%d", load, r.InputLen, r.OutputLen)
 	default:
-		return fmt.Sprintf("con%d", r.Concurrency)
+		return load
 	}
 }

@@ -53,6 +53,8 @@ func rates() []Metric {
 		{Name: "total_token_throughput", Unit: "tok/s", Better: HigherIsBetter, MinEffect: minEffect, Upstream: "total_token_throughput", Aliases: []string{"total_throughput", "TOTAL_TOKEN_THROUGHPUT"}},
 		{Name: "input_token_throughput", Unit: "tok/s", Better: HigherIsBetter, MinEffect: minEffect, Aliases: []string{"input_throughput"}},
 		{Name: "peak_output_token_throughput", Unit: "tok/s", Better: HigherIsBetter, MinEffect: minEffect, Aliases: []string{"max_output_tokens_per_s"}},
+		{Name: "total_token_throughput_per_gpu", Unit: "tok/s/gpu", Better: HigherIsBetter, MinEffect: minEffect, Aliases: []string{"tput_per_gpu"}},
+		{Name: "output_token_throughput_per_gpu", Unit: "tok/s/gpu", Better: HigherIsBetter, MinEffect: minEffect, Aliases: []string{"output_tput_per_gpu"}},
 		// The sum over users divided by users; per user and second.
 		{Name: "user_throughput", Unit: "tok/s/user", Better: HigherIsBetter, MinEffect: minEffect, Upstream: "user_throughput", Aliases: []string{"output_token_throughput_per_user", "USER_THROUGHPUT"}},
 	}
@@ -78,6 +80,7 @@ func families() []family {
 		{name: "itl", keys: []string{"itl"}, upstream: "itl", minEffect: minEffect},
 		{name: "e2el", keys: []string{"e2el", "e2e_latency"}, upstream: "e2el", minEffect: minEffect},
 		{name: "client_queue_time", keys: []string{"client_queue_time"}, minEffect: minEffect},
+		{name: "run_time", keys: []string{"run_time"}, minEffect: minEffect}, // of one benchmarked function or operation
 	}
 }
 
@@ -168,6 +171,9 @@ func others() []Metric {
 	return []Metric{
 		{Name: "duration_s", Unit: "s", Better: LowerIsBetter, MinEffect: minEffect, Aliases: []string{"benchmark_duration"}},
 		{Name: "accuracy", Unit: "%", Better: HigherIsBetter, MinEffect: minEffect},
+		{Name: "algorithm_bandwidth", Unit: "GB/s", Better: HigherIsBetter, MinEffect: minEffect, Aliases: []string{"algbw"}},
+		{Name: "bus_bandwidth", Unit: "GB/s", Better: HigherIsBetter, MinEffect: minEffect, Aliases: []string{"busbw"}},
+		{Name: "bus_bandwidth_in_place", Unit: "GB/s", Better: HigherIsBetter, MinEffect: minEffect},
 		{Name: "total_energy_j", Unit: "J", Better: LowerIsBetter, MinEffect: minEffect},
 		{Name: "output_tokens_per_joule", Unit: "tok/J", Better: HigherIsBetter, MinEffect: minEffect, Aliases: []string{"output_tps_per_w"}},
 		{Name: "gpu_power_w", Unit: "W", Better: LowerIsBetter, MinEffect: minEffect, Aliases: []string{"total_gpu_power_w"}},

@@ -38,7 +38,7 @@ func table() string {
 	b.WriteString("| metric | unit | better | smallest effect | gate | upstream's record |\n|---|---|---|---|---|---|\n")
 	for _, m := range metric.Default().All() {
 		var gate []string
-		for _, mode := range []string{"e2e", "aggregated", "gen_only", "ctx_only"} {
+		for _, mode := range []string{"e2e", "aggregated", "gen_only", "ctx_only", "custom"} {
 			if slices.ContainsFunc(metric.Default().Gates(mode, false), func(g metric.Metric) bool { return g.Name == m.Name }) {
 				gate = append(gate, mode)
 			}

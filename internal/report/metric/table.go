@@ -138,6 +138,8 @@ func goodName(s string) bool {
 //
 //   - e2e, aggregated, anything else: output token throughput, median TTFT,
 //     median TPOT;
+//   - custom, a pipeline of the user's own: these, request throughput, median run
+//     time and bus bandwidth, of which its client measures some;
 //   - gen_only, gen_only_no_context: mean and median device step time, as
 //     upstream does; the clients' latencies measure the fill of the queue there;
 //   - ctx_only: total token throughput and median TTFT; with an output length of
@@ -153,6 +155,8 @@ func (t Table) Gates(mode string, speculative bool) []Metric {
 		builtin = []string{"gen_device_step_time_mean_ms", "gen_device_step_time_median_ms"}
 	case "ctx_only":
 		builtin = []string{"total_token_throughput", "ttft_median_ms"}
+	case "custom":
+		builtin = []string{"request_throughput", "output_token_throughput", "ttft_median_ms", "tpot_median_ms", "run_time_median_ms", "bus_bandwidth"}
 	default:
 		builtin = []string{"output_token_throughput", "ttft_median_ms", "tpot_median_ms"}
 	}

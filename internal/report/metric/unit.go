@@ -50,8 +50,10 @@ func parseUnit(s string) (unit, bool) {
 		return unit{"time", 1e6}, true
 	case "s", "sec", "secs", "second", "seconds":
 		return unit{"time", 1e9}, true
-	case "min", "minute", "minutes":
+	case "min", "m", "minute", "minutes":
 		return unit{"time", 60e9}, true
+	case "h", "hour", "hours":
+		return unit{"time", 3600e9}, true
 	case "tok/s", "token/s", "tokens/s", "tokens/sec", "tokens/second", "toks/s", "tps":
 		return unit{"token rate", 1}, true
 	case "ktok/s", "ktokens/s":
@@ -60,7 +62,15 @@ func parseUnit(s string) (unit, bool) {
 	case "tok/s/user", "tokens/sec/user", "tokens/s/user", "tokens/second/user":
 		return unit{"token rate per user", 1}, true
 	case "req/s", "request/s", "requests/s", "requests/sec", "requests/second", "rps", "qps":
+		return unit{"request rate", 60}, true
+	case "req/min", "requests/min":
 		return unit{"request rate", 1}, true
+	case "tok/s/gpu", "tokens/s/gpu", "tokens/sec/gpu", "tps/gpu":
+		return unit{"token rate per GPU", 1}, true
+	case "gb/s":
+		return unit{"bandwidth", 1e3}, true
+	case "mb/s":
+		return unit{"bandwidth", 1}, true
 	case "%", "percent":
 		return unit{"ratio", 1}, true
 	case "1", "ratio", "fraction":

@@ -51,6 +51,11 @@ func aiperf(t metric.Table, d jsondoc.Document, file string) []bench.Result {
 		OutputTokens: d.Count("/total_osl/avg", "/total_output_tokens/avg", "/output_sequence_length/sum"),
 		Concurrency:  d.Small("/input_config/loadgen/concurrency", "/input_config/concurrency", "/input_config/perf_analyzer/stimulus/concurrency"),
 	}
+	for _, pointer := range []string{"/input_config/loadgen/request_rate", "/input_config/perf_analyzer/stimulus/request_rate"} {
+		if v, ok := d.Number(pointer); ok && v > 0 && !math.IsInf(v, 0) {
+			r.Rate = v
+		}
+	}
 	if d.Has("/was_cancelled") {
 		r.Format = AIPerf
 	}

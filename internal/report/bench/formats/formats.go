@@ -10,18 +10,35 @@ import "github.com/ci-disagg/ci-disagg/internal/report/bench"
 
 // The formats, as they stand in bench.Result.Format.
 const (
-	AIPerf    = "aiperf-json"
-	GenAIPerf = "genai-perf-json"
+	AIPerf          = "aiperf-json"
+	GenAIPerf       = "genai-perf-json"
+	GuideLLM        = "guidellm-json"
+	LLMPerf         = "llmperf-json"
+	InferenceMAX    = "inferencemax-json"
+	TRTLLMBench     = "trtllm-bench-json"
+	TRTLLMBenchText = "trtllm-bench-text"
+	MLPerf          = "mlperf-text"
+	PytestBenchmark = "pytest-benchmark-json"
+	RedisBenchmark  = "redis-benchmark-csv"
+	PGBench         = "pgbench-text"
+	WRK             = "wrk-text"
+	NCCLTests       = "nccl-tests-text"
+	NCCLSummary     = "nccl-tests-summary"
 )
 
 // All lists the formats of this package, for bench.Reader.
 func All() []bench.Format {
-	return []bench.Format{
+	all := []bench.Format{
 		{
-			Name: "AIPerf and GenAI-Perf", JSON: aiperf,
+			Name: "AIPerf's and GenAI-Perf's JSON export", JSON: aiperf,
+			Gives: []bench.Given{bench.GivesConcurrency, bench.GivesRate, bench.GivesRequested, bench.GivesCompleted, bench.GivesFailed},
 			Marks: []string{"/aiperf_version", "/request_throughput/unit", "/request_latency/unit"},
 		},
-		{Name: "lm_eval's results", JSON: lmEval, Marks: []string{"/results"}},
+		{Name: "lm_eval's results file", JSON: lmEval, Marks: []string{"/results"}},
 		{Name: "lm_eval's table", Lines: newScoreTable},
 	}
+	for _, d := range described() {
+		all = append(all, d.Format())
+	}
+	return all
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -58,9 +59,22 @@ func FuzzGenericJSON(f *testing.F)  { fuzzReader(f, "generic", "mybench_1.json")
 func FuzzGenericItems(f *testing.F) { fuzzReader(f, "generic", "guidellm.json") }
 func FuzzGenericCSV(f *testing.F)   { fuzzReader(f, "generic", "sweep.csv") }
 
-func fuzzReader(f *testing.F, folder, name string) {
+// The formats that are described share two readers.
+func FuzzDescribedJSON(f *testing.F) {
+	fuzzFolders(f, "x", "guidellm", "llmperf", "inferencemax", "trtllm-bench", "pytest-benchmark")
+}
+
+func FuzzDescribedText(f *testing.F) {
+	fuzzFolders(f, "x", "trtllm-bench", "mlperf", "redis-benchmark", "pgbench", "wrk", "nccl-tests")
+}
+
+func FuzzGenericText(f *testing.F) { fuzzFolders(f, "load.txt", "generic") }
+
+func fuzzReader(f *testing.F, folder, name string) { fuzzFolders(f, name, folder) }
+
+func fuzzFolders(f *testing.F, name string, folders ...string) {
 	for _, path := range sampleFiles(f) {
-		if strings.HasPrefix(path, filepath.Join(samples, folder)) {
+		if slices.ContainsFunc(folders, func(folder string) bool { return strings.HasPrefix(path, filepath.Join(samples, folder)) }) {
 			data, err := os.ReadFile(path)
 			require.NoError(f, err)
 			f.Add(data)

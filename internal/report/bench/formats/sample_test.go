@@ -49,6 +49,12 @@ func ownFormats(t testing.TB) bench.Reader {
 			Metrics: []bench.GenericMetric{{Metric: "ttft_median_ms", At: "ttft p50 [s]", Unit: "s"}, {Metric: "output_token_throughput", At: "tokens/s"}},
 		},
 	}
+	own = append(own, bench.Generic{
+		Name: "load", Files: "load.txt", Format: "text", Begins: `^run (?P<point>\w+) with (?P<users>\d+) users`, Point: "point", Concurrency: "users",
+		Lines:     []string{`^sent (?P<sent>\d+)`, `^(?P<bad>\d+) timeouts`, `^(?P<bad>\d+) refused`, `^p50 (?P<p50>\S+)`, `^(?P<why>aborted)`},
+		Requested: "sent", Failed: "bad", Problem: "why",
+		Metrics: []bench.GenericMetric{{Metric: "e2el_median_ms", At: "p50", Unit: "ms"}},
+	})
 	table, err := bench.Extend(metric.Default(), own)
 	require.NoError(t, err)
 	return bench.Reader{Metrics: table, Formats: formats.All(), Generic: own}
@@ -63,7 +69,7 @@ func sampleFiles(t testing.TB) []string {
 		}
 		return err
 	}))
-	require.Greater(t, len(files), 35)
+	require.Greater(t, len(files), 55)
 	return files
 }
 
@@ -136,20 +142,23 @@ func describe(results []bench.Result, err error) string {
 // file may be cut: no crash, and either an error, a problem, or fewer results.
 func TestEveryCutOfASampleIsNoticed(t *testing.T) {
 	t.Parallel()
+	rd := shipped()
 	for _, path := range []string{
 		"trtllm/two-clients.log", "trtllm/detailed-goodput-energy.json", "vllm/append-result.json", "sglang/sglang_1121_100_1024_512.jsonl",
-		"aiperf/profile_export_aiperf.json", "csv/perf_script_test_results.csv",
+		"aiperf/profile_export_aiperf.json", "csv/perf_script_test_results.csv", "guidellm/benchmarks.json", "llmperf/demo_550_150_summary.json",
+		"inferencemax/agg_all.json", "trtllm-bench/report.json", "trtllm-bench/report.log", "pytest-benchmark/two-tests.json", "pgbench/by-count.txt",
+		"wrk/latency.txt", "redis-benchmark/set-get-lpush.csv", "nccl-tests/all_reduce.log",
 	} {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()
 			data, err := os.ReadFile(filepath.Join(samples, path))
 			require.NoError(t, err)
-			whole, err := shipped().Read(strings.NewReader(string(data)), path)
+			whole, err := rd.Read(strings.NewReader(string(data)), path)
 			require.NoError(t, err)
 			require.NotEmpty(t, whole)
-			step := 1 + len(data)/1500
+			step := 1 + len(data)/500
 			for n := 0; n < len(data); n += step {
-				got, err := shipped().Read(strings.NewReader(string(data[:n])), path)
+				got, err := rd.Read(strings.NewReader(string(data[:n])), path)
 				var p bench.Problem
 				if errors.As(err, &p) && !errors.Is(err, bench.ErrUnrecognised) {
 					require.Positive(t, p.Line, "cut at %d: %v", n, err)
@@ -168,4 +177,57 @@ func TestEveryCutOfASampleIsNoticed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What trtllm-bench prints and what it writes is one result.
+func TestTextAndJSONOfOneRun(t *testing.T) {
+	t.Parallel()
+	found, err := shipped().Gather(filepath.Join(samples, "trtllm-bench", "report.json"), filepath.Join(samples, "trtllm-bench", "report.log"))
+	require.NoError(t, err)
+	require.Empty(t, found.Problems)
+	require.Len(t, found.Results, 1)
+	require.Equal(t, formats.TRTLLMBench, found.Results[0].Format)
+	require.Empty(t, found.Results[0].Problems)
+}
+
+// A file that holds nothing known is told with what was looked for.
+func TestUnknownFormat(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "result.txt")
+	require.NoError(t, os.WriteFile(path, []byte("all is well\n"), 0o600))
+	for _, named := range []string{path, filepath.Dir(path)} {
+		found, err := shipped().Gather(named)
+		require.NoError(t, err)
+		require.Len(t, found.Problems, 1)
+		for _, f := range formats.All() {
+			require.Contains(t, found.Problems[0].Text, f.Name)
+		}
+	}
+}
+
+// The table that users read lists what the readers know.
+func TestDocumentedFormats(t *testing.T) {
+	t.Parallel()
+	const path, begin, end = "../../../../docs/benchmarks.md", "<!-- formats: written by go test ./internal/report/bench/formats -update -->\n", "<!-- end of formats -->"
+	doc, err := os.ReadFile(path)
+	require.NoError(t, err)
+	head, rest, ok := strings.Cut(string(doc), begin)
+	require.True(t, ok)
+	_, tail, ok := strings.Cut(rest, end)
+	require.True(t, ok)
+	var b strings.Builder
+	b.WriteString("| output | what it gives beside metrics |\n|---|---|\n")
+	for _, f := range append(bench.Builtin(), formats.All()...) {
+		var gives []string
+		for _, g := range f.Gives {
+			gives = append(gives, string(g))
+		}
+		fmt.Fprintf(&b, "| %s | %s |\n", f.Name, strings.Join(gives, ", "))
+	}
+	want := head + begin + b.String() + end + tail
+	if *update {
+		require.NoError(t, os.WriteFile(path, []byte(want), 0o644))
+		return
+	}
+	require.Equal(t, want, string(doc), "run go test ./internal/report/bench/formats -update")
 }
