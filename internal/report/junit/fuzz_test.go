@@ -3,7 +3,6 @@ package junit
 import (
 	"bytes"
 	"errors"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -129,17 +128,4 @@ func normalAttrs(attrs []Attr) []Attr {
 		out = addAttr(out, Attr{xmlName(a.Name), a.Value})
 	}
 	return out
-}
-
-// FuzzClean: what Clean gives is clean, and stays as it is.
-func FuzzClean(f *testing.F) {
-	f.Add("a\x1b[31mb#x1B[0m\x00\xff\u009b1m")
-	f.Add(strings.Repeat("#x1B", 3) + "[0m")
-	f.Fuzz(func(t *testing.T, s string) {
-		out := Clean(s)
-		require.Equal(t, out, Clean(out))
-		for _, r := range out {
-			require.True(t, legal(r) && r != 0x7F && r != '\r', "%q", r)
-		}
-	})
 }

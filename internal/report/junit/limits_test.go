@@ -8,6 +8,8 @@ import (
 	"testing/iotest"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/xmltext"
 )
 
 func TestReadStopsOnError(t *testing.T) {
@@ -48,7 +50,7 @@ func TestReadLimits(t *testing.T) {
 	require.Equal(t, TooLarge, kind("<testsuite><system-out>"+long+"</system-out></testsuite>", small))
 	require.Equal(t, TooLarge, kind("<testsuite>"+strings.Repeat("<testcase/>", 1<<16)+"</testsuite>", ReadOptions{MaxBytes: 1 << 18}))
 	require.Equal(t, TooLarge, kind("<testsuite><testcase>"+strings.Repeat("<a/>", maxPieces+10)+"</testcase></testsuite>", ReadOptions{}))
-	require.Equal(t, TooLarge, kind("<testsuite"+strings.Repeat(" a='1'", maxAttrs+1)+"/>", ReadOptions{}))
+	require.Equal(t, TooLarge, kind("<testsuite"+strings.Repeat(" a='1'", xmltext.MaxAttrs+1)+"/>", ReadOptions{}))
 	// what a suite says is held until its end, that of the suites around it, too
 	half := "<system-out>" + long[:1<<17] + "</system-out>"
 	require.Equal(t, TooLarge, kind("<testsuite>"+half+"<testsuite>"+half+"</testsuite></testsuite>", small))

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/xmltext"
 )
 
 // elem is what an open element means.
@@ -35,8 +37,8 @@ type frame struct {
 
 // parser follows the tokens and gives the visitor cases and suites.
 type parser struct {
-	sc   scanner
-	dec  decoder
+	sc   xmltext.Scanner
+	dec  xmltext.Decoder
 	o    ReadOptions
 	v    Visitor
 	file *File
@@ -80,27 +82,27 @@ func (p *parser) run() error {
 
 func (p *parser) tokens() error {
 	for {
-		kind, err := p.sc.next()
+		kind, err := p.sc.Next()
 		if err != nil {
 			return err
 		}
 		switch kind {
-		case tokEOF:
+		case xmltext.EOF:
 			if len(p.stack) > 0 {
-				return errTruncated
+				return xmltext.ErrTruncated
 			}
 			return nil
-		case tokText, tokCDATA:
-			err = p.chars(kind == tokCDATA)
-		case tokStart:
+		case xmltext.CharData, xmltext.CDATA:
+			err = p.chars(kind == xmltext.CDATA)
+		case xmltext.StartTag:
 			err = p.open()
-		case tokEnd:
-			err = p.close(p.sc.qname)
+		case xmltext.EndTag:
+			err = p.close(p.sc.QName)
 		}
 		if err != nil {
 			return err
 		}
-		if p.sc.offset() > p.o.MaxBytes {
+		if p.sc.Offset() > p.o.MaxBytes {
 			return errTooMuch
 		}
 	}
@@ -128,22 +130,22 @@ func (p *parser) open() error {
 		if p.file.Root != "" {
 			p.file.Trailing = true
 		} else {
-			p.file.Root, p.file.Ours = string(s.name), s.ours
+			p.file.Root, p.file.Ours = string(s.Name), s.Marked
 		}
 	}
 	if len(p.stack) >= p.o.MaxDepth {
 		return errTooDeep
 	}
 	up, _ := p.top()
-	f, err := p.begin(up, intern(s.name))
+	f, err := p.begin(up, intern(s.Name))
 	if err != nil {
 		return err
 	}
 	f.name = len(p.names)
-	p.names = append(p.names, s.qname...)
+	p.names = append(p.names, s.QName...)
 	p.stack = append(p.stack, f)
-	if s.selfClose {
-		return p.close(s.qname)
+	if s.SelfClose {
+		return p.close(s.QName)
 	}
 	return nil
 }
@@ -185,7 +187,7 @@ func (p *parser) inside(up *frame, e elem) (frame, error) {
 		to.text = p.appendMarkup(to.text)
 	}
 	p.notPlain()
-	return f, p.grow(up, len(p.sc.qname)+2)
+	return f, p.grow(up, len(p.sc.QName)+2)
 }
 
 // collect is the frame of an element that collects its own text.
@@ -217,7 +219,7 @@ func (p *parser) beginBeside(up *frame, name string) (frame, error) {
 		}
 	case "testsuites":
 		if len(p.stack) == 0 {
-			for _, a := range p.sc.attrs {
+			for _, a := range p.sc.Attrs {
 				p.file.Outer.Attrs = p.addAttr(p.file.Outer.Attrs, a)
 			}
 			p.file.Outer.Pytest = p.file.Outer.Attr("name") == "pytest tests"
@@ -265,27 +267,27 @@ func (p *parser) close(name []byte) error {
 func (p *parser) chars(cdata bool) error {
 	up, _ := p.top()
 	if up.sink < 0 {
-		p.junk = p.junk || p.file.Root == "" && len(bytes.TrimSpace(p.sc.text)) > 0
-		if p.in != nil && len(bytes.TrimSpace(p.sc.text)) > 0 {
+		p.junk = p.junk || p.file.Root == "" && len(bytes.TrimSpace(p.sc.Text)) > 0
+		if p.in != nil && len(bytes.TrimSpace(p.sc.Text)) > 0 {
 			p.notPlain()
 		}
 		return nil
 	}
 	to := &p.stack[up.sink]
-	raw := p.sc.text
+	raw := p.sc.Text
 	if p.in != nil {
 		to.n += int64(len(raw))
 	}
 	if p.in != nil && p.v.Case == nil {
-		where := inText
+		where := xmltext.InText
 		if cdata {
-			where = inCDATA
+			where = xmltext.InCDATA
 		}
 		p.in.glance(raw, where)
 	} else if cdata {
-		to.text = p.dec.cdata(to.text, raw)
+		to.text = p.dec.CDATA(to.text, raw)
 	} else {
-		to.text = p.dec.text(to.text, raw)
+		to.text = p.dec.Text(to.text, raw)
 	}
 	return p.grow(up, len(raw))
 }
@@ -310,19 +312,19 @@ func (p *parser) appendMarkup(dst []byte) []byte {
 	if p.in != nil && p.v.Case == nil {
 		return dst
 	}
-	dst = append(append(dst, '<'), p.sc.qname...)
-	for _, a := range p.sc.attrs {
-		dst = append(append(append(dst, ' '), a.name...), `="`...)
-		dst = append(p.dec.attr(dst, a.value), '"')
+	dst = append(append(dst, '<'), p.sc.QName...)
+	for _, a := range p.sc.Attrs {
+		dst = append(append(append(dst, ' '), a.Name...), `="`...)
+		dst = append(p.dec.Attr(dst, a.Value), '"')
 	}
-	if p.sc.selfClose {
+	if p.sc.SelfClose {
 		dst = append(dst, '/')
 	}
 	return append(dst, '>')
 }
 
 func (p *parser) appendEnd(dst, name []byte) []byte {
-	if p.sc.selfClose && bytes.Equal(p.sc.qname, name) || p.in != nil && p.v.Case == nil {
+	if p.sc.SelfClose && bytes.Equal(p.sc.QName, name) || p.in != nil && p.v.Case == nil {
 		return dst
 	}
 	return append(append(append(dst, "</"...), name...), '>')

@@ -3,6 +3,8 @@ package junit
 import (
 	"bytes"
 	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/xmltext"
 )
 
 // maxPieces bounds the children and attributes of one case.
@@ -30,8 +32,8 @@ func (p *parser) openCase() *caseRead {
 		c = &caseRead{}
 	}
 	p.spare = nil
-	*c = caseRead{outer: p.in, name: c.name[:0], class: c.class[:0], before: c.before[:0], skipped: p.sc.skipped + int(p.sc.stray)}
-	c.span = Span{Status: Passed, Offset: p.sc.tokStart, Plain: len(p.sc.qname) == len("testcase")}
+	*c = caseRead{outer: p.in, name: c.name[:0], class: c.class[:0], before: c.before[:0], skipped: p.sc.Skipped + int(p.sc.Stray)}
+	c.span = Span{Status: Passed, Offset: p.sc.TokenStart, Plain: len(p.sc.QName) == len("testcase")}
 	if p.suite != &p.file.Outer {
 		c.span.Suite = p.suite
 	}
@@ -41,35 +43,35 @@ func (p *parser) openCase() *caseRead {
 	if p.in != nil { // the outer one cannot be copied with this one in it
 		p.in.span.Plain = false
 	} else if p.v.Span != nil {
-		p.sc.beginSum()
+		p.sc.BeginSum()
 	}
 	p.in = c
-	for i, a := range p.sc.attrs {
+	for i, a := range p.sc.Attrs {
 		p.ownAttr(c, a)
-		for _, b := range p.sc.attrs[:i] {
-			if bytes.Equal(a.name, b.name) {
+		for _, b := range p.sc.Attrs[:i] {
+			if bytes.Equal(a.Name, b.Name) {
 				c.span.Plain = false
 			}
 		}
 	}
-	c.pieces = len(p.sc.attrs)
+	c.pieces = len(p.sc.Attrs)
 	return c
 }
 
 // ownAttr takes over an attribute of the case itself.
-func (p *parser) ownAttr(c *caseRead, a rawAttr) {
-	asIs := plain(a.value, inAttribute)
-	c.span.Plain = c.span.Plain && asIs && plainName(a.name)
-	c.size += int64(len(a.value))
-	switch string(local(a.name)) {
+func (p *parser) ownAttr(c *caseRead, a xmltext.Attr) {
+	asIs := xmltext.Plain(a.Value, xmltext.InAttribute)
+	c.span.Plain = c.span.Plain && asIs && plainName(a.Name)
+	c.size += int64(len(a.Value))
+	switch string(xmltext.Local(a.Name)) {
 	case "name":
-		c.name = p.into(c.name[:0], a.value, asIs)
+		c.name = p.into(c.name[:0], a.Value, asIs)
 	case "classname":
-		c.class = p.into(c.class[:0], a.value, asIs)
+		c.class = p.into(c.class[:0], a.Value, asIs)
 	case "time":
-		t, ok := simpleTime(a.value)
+		t, ok := simpleTime(a.Value)
 		if !ok {
-			t = ParseTime(string(p.dec.attr(nil, a.value)))
+			t = ParseTime(string(p.dec.Attr(nil, a.Value)))
 			c.span.Plain = false
 		}
 		c.span.Time = t
@@ -82,8 +84,8 @@ func (p *parser) ownAttr(c *caseRead, a rawAttr) {
 }
 
 // further takes over an attribute that the model has no field for.
-func (c *caseRead) further(p *parser, a rawAttr) {
-	if bytes.HasPrefix(a.name, []byte("xmlns")) {
+func (c *caseRead) further(p *parser, a xmltext.Attr) {
+	if bytes.HasPrefix(a.Name, []byte("xmlns")) {
 		return // says nothing once the prefixes are gone
 	}
 	c.span.Properties = true
@@ -94,10 +96,10 @@ func (c *caseRead) further(p *parser, a rawAttr) {
 
 // notRun is the attribute by which GoogleTest and CTest say that a test did not
 // run: it has no child that says so.
-func notRun(before string, a rawAttr) string {
-	switch string(a.value) {
+func notRun(before string, a xmltext.Attr) string {
+	switch string(a.Value) {
 	case "notrun", "disabled", "suppressed", "skipped":
-		return string(a.name) + `="` + string(a.value) + `"`
+		return string(a.Name) + `="` + string(a.Value) + `"`
 	default:
 		return before
 	}
@@ -108,14 +110,14 @@ func (p *parser) into(dst, value []byte, asIs bool) []byte {
 	if asIs && bytes.IndexByte(value, '&') < 0 {
 		return append(dst, value...)
 	}
-	return append(dst, p.dec.clean(value)...)
+	return append(dst, p.dec.Clean(value)...)
 }
 
-func (p *parser) addAttr(attrs []Attr, a rawAttr) []Attr {
-	if bytes.HasPrefix(a.name, []byte("xmlns")) {
+func (p *parser) addAttr(attrs []Attr, a xmltext.Attr) []Attr {
+	if bytes.HasPrefix(a.Name, []byte("xmlns")) {
 		return attrs
 	}
-	return addAttr(attrs, Attr{Clean(string(p.dec.cdata(nil, local(a.name)))), p.dec.clean(a.value)})
+	return addAttr(attrs, Attr{Clean(string(p.dec.CDATA(nil, xmltext.Local(a.Name)))), p.dec.Clean(a.Value)})
 }
 
 // plainName reports whether every reader takes the name for that of an attribute.
@@ -131,11 +133,11 @@ func plainName(name []byte) bool {
 // beginChild starts an element inside a case.
 func (p *parser) beginChild(up *frame, name string) (frame, error) {
 	c := p.in
-	if c.pieces += 1 + len(p.sc.attrs); c.pieces > maxPieces {
+	if c.pieces += 1 + len(p.sc.Attrs); c.pieces > maxPieces {
 		return frame{}, errTooLarge
 	}
 	c.before = c.before[:0]
-	c.span.Plain = c.span.Plain && len(p.sc.qname) == len(name)
+	c.span.Plain = c.span.Plain && len(p.sc.QName) == len(name)
 	switch name {
 	case "properties":
 		if up.elem == elCase {
@@ -188,24 +190,24 @@ func (r Result) Teardown() bool {
 func (p *parser) attributes(f *frame) {
 	f.res.Status = resultStatus(f.kind)
 	values := p.in == nil || p.v.Case != nil
-	for i, a := range p.sc.attrs {
+	for i, a := range p.sc.Attrs {
 		if p.in != nil {
-			p.in.span.Plain = p.in.span.Plain && plain(a.value, inAttribute) && plainName(a.name)
-			p.in.size += int64(len(a.value))
-			for _, b := range p.sc.attrs[:i] {
-				if bytes.Equal(a.name, b.name) {
+			p.in.span.Plain = p.in.span.Plain && xmltext.Plain(a.Value, xmltext.InAttribute) && plainName(a.Name)
+			p.in.size += int64(len(a.Value))
+			for _, b := range p.sc.Attrs[:i] {
+				if bytes.Equal(a.Name, b.Name) {
 					p.in.span.Plain = false
 				}
 			}
 		}
-		switch name := string(local(a.name)); {
+		switch name := string(xmltext.Local(a.Name)); {
 		case name == "message" && f.elem == elText:
-			f.res.Message = p.dec.clean(a.value)
+			f.res.Message = p.dec.Clean(a.Value)
 		case !values:
 		case name == "type" && (f.elem == elText || f.elem == elRerun):
-			f.res.Type = p.dec.clean(a.value)
+			f.res.Type = p.dec.Clean(a.Value)
 		case name == "message" && f.elem == elRerun:
-			f.res.Message = p.dec.clean(a.value)
+			f.res.Message = p.dec.Clean(a.Value)
 		default:
 			f.res.Attrs = p.addAttr(f.res.Attrs, a)
 		}
@@ -224,8 +226,8 @@ func resultStatus(name string) Status {
 }
 
 // glance looks at a piece of text that is not kept.
-func (c *caseRead) glance(raw []byte, where context) {
-	c.span.Plain = c.span.Plain && plain(raw, where)
+func (c *caseRead) glance(raw []byte, where xmltext.Context) {
+	c.span.Plain = c.span.Plain && xmltext.Plain(raw, where)
 	const marker = "[[ATTACHMENT|"
 	if !c.span.Attachment { // it may lie across the border of two pieces
 		n := min(len(raw), len(marker))
@@ -289,7 +291,7 @@ func (c *caseRead) closeText(f *frame, text string) {
 }
 
 // takeText is collected text as a clean string. A large one is not copied.
-func takeText(b []byte) string { return Clean(ownString(b)) }
+func takeText(b []byte) string { return Clean(xmltext.OwnString(b)) }
 
 func property(attrs []Attr, text string) Property {
 	out := Property{Name: attrOf(attrs, "name"), Value: attrOf(attrs, "value")}
@@ -316,16 +318,16 @@ func (p *parser) closeCase(c *caseRead) error {
 		p.in.size += c.size
 	}
 	s := &c.span
-	s.Len = p.sc.offset() - s.Offset
+	s.Len = p.sc.Offset() - s.Offset
 	s.Name, s.Classname = c.name, c.class
 	if c.notRun != "" && c.results == 0 {
 		s.Status, s.Plain = Skipped, false
 	}
 	s.Bare = len(c.name)+len(c.class) == 0 && c.results == 0 && !s.Reruns && !s.Properties
-	s.Plain = s.Plain && p.sc.skipped+int(p.sc.stray) == c.skipped && len(c.name) > 0
+	s.Plain = s.Plain && p.sc.Skipped+int(p.sc.Stray) == c.skipped && len(c.name) > 0
 	s.Sum = 0
 	if p.v.Span != nil && c.outer == nil {
-		s.Sum = p.sc.endSum()
+		s.Sum = p.sc.EndSum()
 	}
 	p.file.Counts.Add(s.Status)
 	p.suite.Cases++

@@ -1,5 +1,9 @@
 package junit
 
+import (
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/xmltext"
+)
+
 // hold counts one thing of n bytes that is kept until the end of the open suite,
 // and refuses what is more than may be held.
 func (p *parser) hold(n int) error {
@@ -12,10 +16,10 @@ func (p *parser) hold(n int) error {
 }
 
 func (p *parser) openSuite() {
-	s := &Suite{Offset: p.sc.tokStart}
-	for _, a := range p.sc.attrs {
-		if string(local(a.name)) == "name" {
-			s.Name = p.dec.clean(a.value)
+	s := &Suite{Offset: p.sc.TokenStart}
+	for _, a := range p.sc.Attrs {
+		if string(xmltext.Local(a.Name)) == "name" {
+			s.Name = p.dec.Clean(a.Value)
 			continue
 		}
 		s.Attrs = p.addAttr(s.Attrs, a)

@@ -1,13 +1,13 @@
 package junit
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"slices"
 	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/xmltext"
 )
 
 // ReadOptions bound what Read accepts. Zero values mean the defaults.
@@ -74,18 +74,24 @@ func Read(r io.Reader, file string, o ReadOptions, v Visitor) (File, error) {
 	return t.Read(file, o, v)
 }
 
+// Text is an input as UTF-8.
+type Text xmltext.Source
+
+// Decode gives r as UTF-8, see xmltext.Decode.
+func Decode(r io.Reader) (Text, error) {
+	s, err := xmltext.Decode(r)
+	return Text(s), err
+}
+
 // Read is the function Read for an input that was decoded before.
 func (t Text) Read(file string, o ReadOptions, v Visitor) (File, error) {
 	f := File{Name: file, Encoding: t.Encoding}
 	p := newParser(&f, o, v)
-	p.sc = newScanner(t.Reader, p.o.MaxCase)
-	p.sc.base, p.sc.table = t.skipped, SumTable()
+	p.sc = xmltext.NewScanner(t.Reader, t.Skipped, p.o.MaxCase)
+	p.sc.Mark = mark
 	err := p.run()
 	return f, p.result(err)
 }
-
-// SumTable is the table of Span.Sum.
-func SumTable() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // ReadCase reads one test case back, of which Read has given the span.
 func ReadCase(span []byte) (*Case, error) {
@@ -95,7 +101,7 @@ func ReadCase(span []byte) (*Case, error) {
 		last = c // of cases inside it, it is the last to end
 		return nil
 	}})
-	p.sc = scanner{buf: span, eof: true, maxTag: p.o.MaxCase, summed: -1}
+	p.sc = xmltext.NewBytesScanner(span)
 	if err := p.run(); err != nil {
 		return nil, err
 	}
@@ -111,12 +117,13 @@ type errVisitor struct{ error }
 // result makes the verdict on the file of how its reading ended.
 func (p *parser) result(err error) error {
 	f := p.file
-	f.Bytes = p.sc.base + int64(len(p.sc.buf))
-	f.Repaired = p.dec.repaired + p.sc.stray
+	end, lastLine := p.sc.End()
+	f.Bytes = end
+	f.Repaired = p.dec.Repaired + p.sc.Stray
 	if v := (errVisitor{}); errors.As(err, &v) {
 		return v.error
 	}
-	out := &Problem{File: f.Name, Offset: p.sc.offset(), Line: p.sc.lineAt(p.sc.offset()), Cases: f.Counts.Tests, Err: err, Coded: f.Encoding != "utf-8"}
+	out := &Problem{File: f.Name, Offset: p.sc.Offset(), Line: p.sc.LineAt(p.sc.Offset()), Cases: f.Counts.Tests, Err: err, Coded: f.Encoding != "utf-8"}
 	switch {
 	case err == nil && f.Root == "" && !p.junk:
 		out.Kind, out.Detail = Empty, "no bytes but blanks"
@@ -126,18 +133,21 @@ func (p *parser) result(err error) error {
 		out.Kind, out.Detail = NoSuites, fmt.Sprintf("the root element is <%s>", f.Root)
 	case err == nil:
 		return nil
-	case errors.Is(err, errTruncated):
-		out.Offset, out.Line = f.Bytes, p.sc.lines+bytes.Count(p.sc.buf, []byte{'\n'})+1
+	case errors.Is(err, xmltext.ErrTruncated):
+		out.Offset, out.Line = end, lastLine
 		out.Kind, out.Detail = Truncated, "the file ends inside "+p.where()
 	case errors.Is(err, errTooDeep):
 		out.Kind, out.Detail = TooDeep, fmt.Sprintf("more than %d elements inside each other", p.o.MaxDepth)
-	case slices.ContainsFunc([]error{errTooLarge, errTooMany, errMuchText, errTagTooLarge, errTooMuch}, func(t error) bool { return errors.Is(err, t) }):
+	case slices.ContainsFunc([]error{errTooLarge, xmltext.ErrTooMany, errMuchText, xmltext.ErrTagTooLarge, errTooMuch}, func(t error) bool { return errors.Is(err, t) }):
 		out.Kind, out.Detail = TooLarge, err.Error()
-	case p.sc.err != nil:
+	case p.sc.Err != nil:
 		out.Kind, out.Detail = Unread, err.Error()
 	default:
-		out.Offset, out.Line = p.sc.tokStart, p.sc.lineAt(p.sc.tokStart)
+		out.Offset, out.Line = p.sc.TokenStart, p.sc.LineAt(p.sc.TokenStart)
 		out.Kind, out.Detail = Malformed, err.Error()
 	}
 	return out
 }
+
+// Clean is text as it may stand in a report, see xmltext.Clean.
+func Clean(s string) string { return xmltext.Clean(s) }

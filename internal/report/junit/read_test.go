@@ -17,6 +17,8 @@ import (
 
 	gojunit "github.com/joshdk/go-junit"
 	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/xmltext"
 )
 
 const corpusDir = "../../../testdata/junit/corpus"
@@ -435,14 +437,14 @@ func TestReadLongTexts(t *testing.T) {
 func TestReadUnescapedLess(t *testing.T) {
 	t.Parallel()
 	const text = "if (a < b && c <= 4) <5 <\n\"<'"
-	doc := "<testsuite><testcase name='a'><failure>" + text + "</failure><system-out>" + strings.Repeat("< ", windowSize) + "</system-out></testcase></testsuite>"
+	doc := "<testsuite><testcase name='a'><failure>" + text + "</failure><system-out>" + strings.Repeat("< ", xmltext.WindowSize) + "</system-out></testcase></testsuite>"
 	for _, r := range []io.Reader{strings.NewReader(doc), iotest.OneByteReader(strings.NewReader(doc))} {
 		f, cases, _, err := readAll(r, ReadOptions{})
 		require.NoError(t, err)
 		require.Len(t, cases, 1)
 		require.Equal(t, text, cases[0].Results[0].Text)
-		require.Equal(t, strings.Repeat("< ", windowSize), cases[0].SystemOut[0])
-		require.EqualValues(t, windowSize+5+2, f.Repaired, "each < and &")
+		require.Equal(t, strings.Repeat("< ", xmltext.WindowSize), cases[0].SystemOut[0])
+		require.EqualValues(t, xmltext.WindowSize+5+2, f.Repaired, "each < and &")
 	}
 }
 

@@ -1,7 +1,6 @@
 package junit
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -18,28 +17,5 @@ func TestParseTime(t *testing.T) {
 		if d, ok := simpleTime([]byte(in)); ok {
 			require.Equal(t, ParseTime(in), d, in)
 		}
-	}
-}
-
-func TestClean(t *testing.T) {
-	t.Parallel()
-	for in, want := range map[string]string{
-		"plain":                            "plain",
-		"\x1b[1;31mred\x1b[0m":             "red",
-		"#x1B[1;31mred#x1B[0m":             "red",
-		"\x1b]0;title\x07text":             "text",
-		"\x1b]8;;http://x\x1b\\link":       "link",
-		"#x1B]0;title#x07text":             "text",
-		"a\x1bZb":                          "a\uFFFDZb",
-		"a\x00\x7f\ufffe\xffb":             "a\uFFFD\uFFFD\uFFFD\uFFFDb",
-		"a\r\nb\rc":                        "a\nb\nc",
-		"#x1B is what pytest writes":       "#x1B is what pytest writes",
-		"\x1b(B\x1b[mx":                    "x",
-		"\u009b31mx":                       "x",
-		"#x#x1B[0m1B[0mx":                  "x",
-		"\x1b[" + strings.Repeat("1", 999): "\uFFFD[" + strings.Repeat("1", 999),
-	} {
-		require.Equal(t, want, Clean(in), "%q", in)
-		require.Equal(t, want, Clean(want))
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit/foreign"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/xmltext"
 )
 
 // source is where the bytes of cases stand: in the inputs themselves, or in the
@@ -50,7 +51,7 @@ const (
 var errChanged = errors.New("the file has changed while it was merged")
 
 func newSource(dir string) source {
-	s := source{spool: spool{dir: dir}, table: junit.SumTable(), window: window{file: spoolFile}}
+	s := source{spool: spool{dir: dir}, table: xmltext.SumTable(), window: window{file: spoolFile}}
 	return s
 }
 

@@ -1,4 +1,4 @@
-package junit
+package xmltext
 
 import (
 	"bytes"
@@ -38,29 +38,30 @@ func nextOdd(b []byte, i int, x, y byte) int {
 	return i
 }
 
-// context is where a piece of raw XML text stands.
-type context int
+// Context is where a piece of raw XML text stands.
+type Context int
 
+// The contexts.
 const (
-	inText context = iota
-	inCDATA
-	inAttribute
+	InText Context = iota
+	InCDATA
+	InAttribute
 )
 
-// plain reports whether raw XML text is as a report may have it: nothing of it
+// Plain reports whether raw XML text is as a report may have it: nothing of it
 // has to be repaired, cleaned or escaped in another way, whoever reads it.
-func plain(b []byte, where context) bool {
-	if where == inAttribute && bytes.IndexByte(b, '<') >= 0 || bytes.Contains(b, []byte("]]>")) {
+func Plain(b []byte, where Context) bool {
+	if where == InAttribute && bytes.IndexByte(b, '<') >= 0 || bytes.Contains(b, []byte("]]>")) {
 		return false
 	}
 	for i := nextOdd(b, 0, '&', '#'); i < len(b); i = nextOdd(b, i, '&', '#') {
 		switch c := b[i]; {
 		case c == '\n' || c == '\t':
-			if where == inAttribute { // readers make a blank of it, or do not
+			if where == InAttribute { // readers make a blank of it, or do not
 				return false
 			}
 			i++
-		case c == '&' && where == inCDATA:
+		case c == '&' && where == InCDATA:
 			i++
 		case c == '&':
 			n := plainEntity(b[i:])
@@ -69,7 +70,7 @@ func plain(b []byte, where context) bool {
 			}
 			i += n
 		case c == '#':
-			if len(b)-i < len(spelledESC) && where != inAttribute || bytes.HasPrefix(b[i:], []byte(spelledESC)) {
+			if len(b)-i < len(spelledESC) && where != InAttribute || bytes.HasPrefix(b[i:], []byte(spelledESC)) {
 				return false
 			}
 			i++
@@ -106,30 +107,30 @@ func plainEntity(b []byte) int {
 	return end + 1
 }
 
-// decoder turns raw XML character data into text: entities, line ends, and what
+// Decoder turns raw XML character data into text: entities, line ends, and what
 // XML does not allow. It counts what it had to repair. The control characters
 // that begin terminal sequences are left for Clean.
-type decoder struct{ repaired int64 }
+type Decoder struct{ Repaired int64 }
 
-// text decodes character data.
-func (d *decoder) text(dst, src []byte) []byte { return d.append(dst, src, true, false) }
+// Text decodes character data.
+func (d *Decoder) Text(dst, src []byte) []byte { return d.append(dst, src, true, false) }
 
-// cdata decodes text without entities.
-func (d *decoder) cdata(dst, src []byte) []byte { return d.append(dst, src, false, false) }
+// CDATA decodes text without entities.
+func (d *Decoder) CDATA(dst, src []byte) []byte { return d.append(dst, src, false, false) }
 
-// attr decodes the value of an attribute, in which white space is blanks.
-func (d *decoder) attr(dst, src []byte) []byte { return d.append(dst, src, true, true) }
+// Attr decodes the value of an attribute, in which white space is blanks.
+func (d *Decoder) Attr(dst, src []byte) []byte { return d.append(dst, src, true, true) }
 
-// clean is the decoded, clean value of an attribute.
-func (d *decoder) clean(value []byte) string {
-	if plain(value, inAttribute) && bytes.IndexByte(value, '&') < 0 {
+// Clean is the decoded, clean value of an attribute.
+func (d *Decoder) Clean(value []byte) string {
+	if Plain(value, InAttribute) && bytes.IndexByte(value, '&') < 0 {
 		return string(value)
 	}
-	d.repaired += int64(bytes.Count(value, []byte{'<'})) // XML wants it escaped, and nothing is lost
-	return Clean(string(d.attr(nil, value)))
+	d.Repaired += int64(bytes.Count(value, []byte{'<'})) // XML wants it escaped, and nothing is lost
+	return Clean(string(d.Attr(nil, value)))
 }
 
-func (d *decoder) append(dst, src []byte, entities, attribute bool) []byte {
+func (d *Decoder) append(dst, src []byte, entities, attribute bool) []byte {
 	for len(src) > 0 {
 		n := nextOdd(src, 0, '&', '&')
 		dst = append(dst, src[:n]...)
@@ -162,11 +163,11 @@ func (d *decoder) append(dst, src []byte, entities, attribute bool) []byte {
 }
 
 // repair is r, or what stands for a character that XML does not allow.
-func (d *decoder) repair(r rune, broken bool) rune {
+func (d *Decoder) repair(r rune, broken bool) rune {
 	if !broken && legal(r) {
 		return r
 	}
-	d.repaired++
+	d.Repaired++
 	if r == escape || r == bell {
 		return r
 	}
@@ -176,7 +177,7 @@ func (d *decoder) repair(r rune, broken bool) rune {
 // entity decodes the reference at the start of src. What is none, or none that
 // XML knows, stays as it is written: an entity of a document type is never
 // expanded, and a bare "&" loses nothing.
-func (d *decoder) entity(dst, src []byte) (out, rest []byte) {
+func (d *Decoder) entity(dst, src []byte) (out, rest []byte) {
 	end := bytes.IndexByte(src[:min(len(src), holdBack)], ';')
 	if end > 1 {
 		name := src[1:end]
@@ -188,7 +189,7 @@ func (d *decoder) entity(dst, src []byte) (out, rest []byte) {
 			return append(dst, b), src[end+1:]
 		}
 	}
-	d.repaired++
+	d.Repaired++
 	return append(dst, '&'), src[1:]
 }
 
@@ -237,8 +238,8 @@ func legal(r rune) bool {
 		r >= 0x10000 && r <= utf8.MaxRune
 }
 
-// ownString is b as a string without a copy. The caller never touches b again.
-func ownString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+// OwnString is b as a string without a copy. The caller never touches b again.
+func OwnString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // bytesOf is s as bytes without a copy, to be read only.
 func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }

@@ -1,0 +1,44 @@
+package xmltext
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestClean(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"plain":                            "plain",
+		"\x1b[1;31mred\x1b[0m":             "red",
+		"#x1B[1;31mred#x1B[0m":             "red",
+		"\x1b]0;title\x07text":             "text",
+		"\x1b]8;;http://x\x1b\\link":       "link",
+		"#x1B]0;title#x07text":             "text",
+		"a\x1bZb":                          "a\uFFFDZb",
+		"a\x00\x7f\ufffe\xffb":             "a\uFFFD\uFFFD\uFFFD\uFFFDb",
+		"a\r\nb\rc":                        "a\nb\nc",
+		"#x1B is what pytest writes":       "#x1B is what pytest writes",
+		"\x1b(B\x1b[mx":                    "x",
+		"\u009b31mx":                       "x",
+		"#x#x1B[0m1B[0mx":                  "x",
+		"\x1b[" + strings.Repeat("1", 999): "\uFFFD[" + strings.Repeat("1", 999),
+	} {
+		require.Equal(t, want, Clean(in), "%q", in)
+		require.Equal(t, want, Clean(want))
+	}
+}
+
+// FuzzClean: what Clean gives is clean, and stays as it is.
+func FuzzClean(f *testing.F) {
+	f.Add("a\x1b[31mb#x1B[0m\x00\xff\u009b1m")
+	f.Add(strings.Repeat("#x1B", 3) + "[0m")
+	f.Fuzz(func(t *testing.T, s string) {
+		out := Clean(s)
+		require.Equal(t, out, Clean(out))
+		for _, r := range out {
+			require.True(t, legal(r) && r != 0x7F && r != '\r', "%q", r)
+		}
+	})
+}
