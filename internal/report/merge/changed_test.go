@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/merge/fold"
+	"github.com/ci-disagg/ci-disagg/internal/report/merge/source"
 )
 
 // TestChanged: an input that is another one in the second pass is an error, and
@@ -36,8 +38,8 @@ func TestChanged(t *testing.T) {
 			require.NoError(t, change(path))
 			m.fold()
 			m.name()
-			require.ErrorIs(t, m.write(io.Discard), errChanged)
-			require.NoError(t, m.src.close())
+			require.ErrorIs(t, m.write(io.Discard), source.ErrChanged)
+			require.NoError(t, m.src.Close())
 			require.Equal(t, "old", contents(t, out))
 		})
 	}
@@ -148,7 +150,7 @@ func TestFoldReruns(t *testing.T) {
 	sum, out := mergeFiles(t, Options{FoldReruns: true}, false, red, green)
 	require.Equal(t, junit.Counts{Tests: 1}, sum.Counts)
 	require.Equal(t, "[attempt 1 of 2] first", one(t, out).Reruns[0].Message)
-	sum, _ = mergeFiles(t, Options{FoldReruns: true, Flaky: Fail}, false, red, green)
+	sum, _ = mergeFiles(t, Options{FoldReruns: true, Flaky: fold.Fail}, false, red, green)
 	require.Equal(t, junit.Counts{Tests: 1, Failures: 1}, sum.Counts)
 	sum, _ = mergeFiles(t, Options{}, false, red, green)
 	require.Equal(t, junit.Counts{Tests: 1, Failures: 1}, sum.Counts, "never by itself")
@@ -165,10 +167,10 @@ func TestUnsure(t *testing.T) {
 	}{
 		"no count":                    {suiteDoc("pytest", fail, pass), Options{}, junit.Counts{Tests: 1, Failures: 1}},
 		"no count, passed twice":      {suiteDoc("pytest", pass, pass), Options{}, junit.Counts{Tests: 1}},
-		"no count, flaky is red":      {suiteDoc("pytest", pass, pass), Options{Flaky: Fail}, junit.Counts{Tests: 1, Failures: 1}},
+		"no count, flaky is red":      {suiteDoc("pytest", pass, pass), Options{Flaky: fold.Fail}, junit.Counts{Tests: 1, Failures: 1}},
 		"cut off":                     {`<testsuite name="pytest" tests="1">` + fail + pass, Options{}, junit.Counts{Tests: 2, Failures: 1, Errors: 1}},
-		"all counted, flaky is red":   {pytestDoc(2, pass, pass), Options{Flaky: Fail}, junit.Counts{Tests: 1}},
-		"the runner says it is flaky": {suiteDoc("x", `<testcase classname="c" name="t"><flakyFailure type="t"/></testcase>`), Options{Flaky: Fail}, junit.Counts{Tests: 1, Failures: 1}},
+		"all counted, flaky is red":   {pytestDoc(2, pass, pass), Options{Flaky: fold.Fail}, junit.Counts{Tests: 1}},
+		"the runner says it is flaky": {suiteDoc("x", `<testcase classname="c" name="t"><flakyFailure type="t"/></testcase>`), Options{Flaky: fold.Fail}, junit.Counts{Tests: 1, Failures: 1}},
 		"and may be":                  {suiteDoc("x", `<testcase classname="c" name="t"><flakyFailure type="t"/></testcase>`), Options{}, junit.Counts{Tests: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {

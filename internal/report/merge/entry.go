@@ -5,17 +5,15 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/merge/source"
 )
 
 // entry says where a case stands, and just enough to order, fold and count it.
 // There may be millions: it holds no pointer.
 type entry struct {
-	off    int64
-	key    uint64 // hash of class, name and, in its file, ordinal: equal for the same test
+	source.Span
+	key    uint64 // hash of class and name: equal for the same test in a suite
 	time   time.Duration
-	n      uint32
-	sum    uint32 // checksum of its bytes; 0 = unknown
-	file   uint32 // index into the source's files
 	part   uint32 // index into the merger's parts
 	status uint8  // rank
 	flags  uint16

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/merge/fold"
 )
 
 // TestFails merges the inputs that were once read wrongly: see the README beside
@@ -39,7 +40,7 @@ func TestFails(t *testing.T) {
 		"errors in an attribute":      {files: "good.xml p03_jest_errors_attr_only.xml", counts: junit.Counts{Tests: 2, Errors: 1}},
 		"errors beside a good suite":  {files: "p03b_one_good_suite_one_errors_only.xml", counts: junit.Counts{Tests: 2, Errors: 1}},
 		"tests that are not there":    {files: "good.xml " + declares, counts: junit.Counts{Tests: 2, Errors: 1}},
-		"declared, and empty allowed": {files: "good.xml " + declares, o: Options{Empty: Pass}, counts: junit.Counts{Tests: 2, Errors: 1}},
+		"declared, and empty allowed": {files: "good.xml " + declares, o: Options{Empty: fold.Pass}, counts: junit.Counts{Tests: 2, Errors: 1}},
 		"a test without a name": {files: "jest_noname.xml", counts: junit.Counts{Tests: 1}, check: func(t *testing.T, out string) {
 			require.Equal(t, unnamed, one(t, out).Name)
 		}},
@@ -55,7 +56,7 @@ func TestFails(t *testing.T) {
 			require.Equal(t, `two`+"\n\n"+`also failed type="AssertionError" file="src/a.ts" line="55": m1`+"\none", r.Text)
 		}},
 		"not run":                      {files: "p05_gtest_notrun.xml", counts: junit.Counts{Tests: 3, Skipped: 2}},
-		"reruns beside a teardown":     {files: "p10ok.xml", o: Options{Flaky: Fail}, counts: junit.Counts{Tests: 2, Failures: 1, Errors: 1}},
+		"reruns beside a teardown":     {files: "p10ok.xml", o: Options{Flaky: fold.Fail}, counts: junit.Counts{Tests: 2, Failures: 1, Errors: 1}},
 		"reruns beside a teardown, ok": {files: "p10ok.xml", counts: junit.Counts{Tests: 2, Errors: 1}},
 		"line breaks in names": {files: "name_nl.xml", counts: junit.Counts{Tests: 1, Failures: 1}, check: func(t *testing.T, out string) {
 			require.Equal(t, "a\n::error file=x::pwned", one(t, out).Name)

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/merge/fold"
 )
 
 const (
@@ -359,9 +360,9 @@ func TestBrokenFiles(t *testing.T) {
 		require.Equal(t, junit.Counts{Tests: 1, Errors: 1}, sum.Counts, "no evidence, no green")
 		sum, _ = mergeFiles(t, Options{}, false, good, none)
 		require.Equal(t, junit.Counts{Tests: 2, Errors: 1}, sum.Counts, "in company, too")
-		sum, _ = mergeFiles(t, Options{Empty: Skip}, false, good, none)
+		sum, _ = mergeFiles(t, Options{Empty: fold.Skip}, false, good, none)
 		require.Equal(t, junit.Counts{Tests: 2, Skipped: 1}, sum.Counts)
-		sum, _ = mergeFiles(t, Options{Empty: Pass}, false, none)
+		sum, _ = mergeFiles(t, Options{Empty: fold.Pass}, false, none)
 		require.Equal(t, junit.Counts{Tests: 1}, sum.Counts)
 	})
 }

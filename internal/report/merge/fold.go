@@ -1,11 +1,11 @@
 package merge
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/merge/fold"
 )
 
 // take is what one suite element of a file says of one test: runs, each a call and
@@ -85,7 +85,7 @@ func (m *merger) clusters(s *suite, again map[uint64]bool) [][]int {
 		}
 		one := id{key: e.key}
 		if !m.parts[e.part].pytest {
-			in := inFile{e.key, e.file}
+			in := inFile{e.key, e.File}
 			one.nth = seen[in]
 			seen[in]++
 		}
@@ -199,9 +199,9 @@ func (m *merger) flaky(last junit.Status, n int) junit.Status {
 	switch {
 	case last.Red() || n < 2:
 		return last
-	case m.o.Flaky == Fail:
+	case m.o.Flaky == fold.Fail:
 		return junit.Failed
-	case m.o.Flaky == Skip:
+	case m.o.Flaky == fold.Skip:
 		return junit.Skipped
 	default:
 		return last
@@ -219,15 +219,6 @@ func (s *suite) worst(runs [][]int) junit.Status {
 		}
 	}
 	return (&entry{status: worst}).outcome()
-}
-
-// shot is one result of a test on its way into the case that stays.
-type shot struct {
-	label string
-	c     *junit.Case
-	n     int           // results that it stands for
-	nth   string        // which of all
-	took  time.Duration // by all of them
 }
 
 // folding makes one value of the cases of a plan.
@@ -256,54 +247,40 @@ func (o *Options) bound() foldBound {
 
 // value is the case that a plan comes to.
 func (f *folding) value(p plan) (*junit.Case, error) {
-	var all []shot
+	var all []fold.Shot
 	for _, file := range p {
 		label := f.m.shown(uint32(f.m.parts[file[0].part].file)) //nolint:gosec // an index
-		var shots []shot
+		var shots []fold.Shot
 		for _, t := range file {
 			runs, err := f.runs(t.runs)
 			if err != nil {
 				return nil, err
 			}
 			if t.attempts {
-				runs = []shot{{c: foldAttempts(runs, f.m.o.Flaky), n: 1}}
+				runs = []fold.Shot{{Case: fold.Attempts(runs, f.m.o.Flaky), N: 1}}
 			}
 			shots = append(shots, runs...)
 		}
-		number(label, shots)
+		fold.Number(label, shots)
 		if f.m.o.FoldReruns {
-			c := foldWorst(shots)
-			shots = []shot{{label: label, c: c, n: 1, took: c.Time}}
+			c := fold.Worst(shots)
+			shots = []fold.Shot{{Label: label, Case: c, N: 1, Took: c.Time}}
 		}
 		all = append(all, shots...)
 	}
 	if f.m.o.FoldReruns && len(p) > 1 {
-		number("", all)
-		return foldAttempts(all, f.m.o.Flaky), nil
+		fold.Number("", all)
+		return fold.Attempts(all, f.m.o.Flaky), nil
 	}
-	return foldWorst(all), nil
-}
-
-// number labels several results of one test in one file.
-func number(label string, shots []shot) {
-	n := 0
-	for i := range shots {
-		s := &shots[i]
-		s.nth = ordinal(n+1, n+s.n)
-		n += s.n
-		s.label = cmp.Or(label, s.label)
-		if len(shots) > 1 && label != "" {
-			s.label += " #" + s.nth
-		}
-	}
+	return fold.Worst(all), nil
 }
 
 // runs reads the cases of runs. Of more than are listed the first and the last are
 // kept, and the worst of the others, which stands for all of those.
-func (f *folding) runs(runs [][]int) (out []shot, err error) {
+func (f *folding) runs(runs [][]int) (out []fold.Shot, err error) {
 	half := f.cap.listed / 2
 	for i := 0; i < len(runs); i++ {
-		one := shot{n: 1}
+		one := fold.Shot{N: 1}
 		at, middle := runs[i], runs[i:i+1]
 		if i == half && len(runs) > f.cap.listed {
 			middle = runs[half : len(runs)-half]
@@ -312,16 +289,16 @@ func (f *folding) runs(runs [][]int) (out []shot, err error) {
 					at = run
 				}
 			}
-			one.n = len(middle)
+			one.N = len(middle)
 			i = len(runs) - half - 1
 		}
-		if one.c, err = f.run(at); err != nil {
+		if one.Case, err = f.run(at); err != nil {
 			return nil, err
 		}
-		one.took = f.squeeze(one.c, middle)
+		one.Took = f.squeeze(one.Case, middle)
 		out = append(out, one)
 	}
-	number("", out)
+	fold.Number("", out)
 	return out, nil
 }
 
@@ -351,20 +328,20 @@ func (f *folding) run(run []int) (*junit.Case, error) {
 	var call *junit.Case
 	for _, i := range run {
 		e := &f.s.entries[i]
-		c, err := f.m.value(f.s, e, nil)
+		c, err := f.m.value(f.s, e, e.End())
 		if err != nil {
 			return nil, err
 		}
-		if f.size += int64(e.n); f.size > f.cap.inFull && f.size > int64(e.n) {
-			early := cutter{caps: Caps{FailOut: 4 << 10, Body: 4 << 10}.withDefaults()}
-			early.apply(c, f.m.shown(e.file))
-			f.m.cut.cut += early.cut
+		if f.size += int64(e.N); f.size > f.cap.inFull && f.size > int64(e.N) {
+			early := fold.Cutter{Caps: Caps{FailOut: 4 << 10, Body: 4 << 10}.WithDefaults()}
+			early.Apply(c, f.m.shown(e.File))
+			f.m.cut.Cut += early.Cut
 		}
 		if call == nil {
 			call = c
 			continue
 		}
-		joinTeardown(call, c)
+		fold.JoinTeardown(call, c)
 	}
 	return call, nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/merge/fold"
 )
 
 func TestFoldAttempts(t *testing.T) {
@@ -36,8 +37,8 @@ func TestFoldAttempts(t *testing.T) {
 		"bare attempts, then passed": {[]string{bare, bare}, "", junit.Passed, func(t *testing.T, c *junit.Case) {
 			require.Equal(t, junit.FlakyFailure, c.Reruns[0].Kind)
 		}},
-		"flaky is red":     {[]string{fail, bare}, Fail, junit.Failed, nil},
-		"flaky is skipped": {[]string{fail, bare}, Skip, junit.Skipped, nil},
+		"flaky is red":     {[]string{fail, bare}, fold.Fail, junit.Failed, nil},
+		"flaky is skipped": {[]string{fail, bare}, fold.Skip, junit.Skipped, nil},
 		"call and teardown": {[]string{fail, teardown}, "", junit.Errored, func(t *testing.T, c *junit.Case) {
 			require.Empty(t, c.Reruns)
 			require.Len(t, c.Results, 1)

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/merge/fold"
 )
 
 // FuzzMerge: whatever two files say, no case is lost, an independent reader reads
@@ -25,8 +27,8 @@ func FuzzMerge(f *testing.F) {
 		dir := t.TempDir()
 		paths := []string{write(t, dir, "1.xml", one), write(t, dir, "2.xml", two)}
 		o := Options{
-			NoCaps: bits&1 > 0, FoldReruns: bits&2 > 0 && bits&4 == 0, Flaky: []Policy{"", Fail, Skip, Pass}[bits>>3&3],
-			Empty: []Policy{"", Fail, Skip, Pass}[bits>>5&3],
+			NoCaps: bits&1 > 0, FoldReruns: bits&2 > 0 && bits&4 == 0, Flaky: []Policy{"", fold.Fail, fold.Skip, fold.Pass}[bits>>3&3],
+			Empty: []Policy{"", fold.Fail, fold.Skip, fold.Pass}[bits>>5&3],
 		}
 		noFold := bits&4 > 0
 		_, out := mergeFiles(t, o, noFold, paths...)

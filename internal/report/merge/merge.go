@@ -10,6 +10,8 @@ import (
 	"slices"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/merge/fold"
+	"github.com/ci-disagg/ci-disagg/internal/report/merge/source"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -33,14 +35,10 @@ type File struct {
 type Missing struct{ Name, Why string }
 
 // Policy is how a thing counts that is neither clearly good nor clearly bad.
-type Policy string
+type Policy = fold.Policy
 
-// The policies.
-const (
-	Pass Policy = "pass"
-	Fail Policy = "fail"
-	Skip Policy = "skip"
-)
+// Caps bound the text of a report. Zero means the default.
+type Caps = fold.Caps
 
 // Options are the policy of a merge. The zero value is the default policy.
 type Options struct {
@@ -94,14 +92,14 @@ type FileSummary struct {
 type merger struct {
 	o         Options
 	in        Input
-	src       source
+	src       source.Source
 	suites    []*suite
 	byPath    map[string]*suite // by suitePath.key
 	parts     []part
 	problems  []*junit.Case // what is wrong with the inputs
 	seed      maphash.Seed
 	sum       Summary
-	cut       cutter
+	cut       fold.Cutter
 	size      sizeLimit
 	cutBefore int64 // bytes that the first pass has cut
 }
@@ -110,11 +108,11 @@ type merger struct {
 func Files(in Input, path string, o Options) (Summary, error) {
 	m := newMerger(in, o)
 	err := m.run(path)
-	return m.sum, errors.Join(err, m.src.close())
+	return m.sum, errors.Join(err, m.src.Close())
 }
 
 func newMerger(in Input, o Options) *merger {
-	o.Caps = o.Caps.withDefaults()
+	o.Caps = o.Caps.WithDefaults()
 	o.Mode = cmp.Or(o.Mode, rundir.FileMode)
 	in.Name = cmp.Or(in.Name, "merged")
 	in.Files = slices.Clone(in.Files)
@@ -125,7 +123,7 @@ func newMerger(in Input, o Options) *merger {
 	in.Files = slices.CompactFunc(in.Files, func(x, y File) bool { return x.Path == y.Path && x.Content == nil && y.Content == nil })
 	return &merger{
 		o: o, in: in, byPath: make(map[string]*suite), seed: maphash.MakeSeed(),
-		src: newSource(o.Spool), cut: cutter{caps: o.Caps, off: o.NoCaps},
+		src: source.New(o.Spool), cut: fold.Cutter{Caps: o.Caps, Off: o.NoCaps},
 	}
 }
 

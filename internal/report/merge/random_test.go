@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/merge/fold"
 )
 
 // documents makes up JUnit files of everything that a runner may write, and of
@@ -99,7 +101,7 @@ func TestRandomDocuments(t *testing.T) {
 		for i := range 1 + d.IntN(4) {
 			paths = append(paths, write(t, dir, fmt.Sprintf("%d.xml", i), d.document()))
 		}
-		o := Options{NoCaps: seed%3 == 0, Flaky: []Policy{"", Skip}[seed%2]}
+		o := Options{NoCaps: seed%3 == 0, Flaky: []Policy{"", fold.Skip}[seed%2]}
 		noFold := seed%5 == 0
 		sum, out := mergeFiles(t, o, noFold, paths...)
 		slices.Reverse(paths)

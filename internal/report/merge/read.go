@@ -4,10 +4,13 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/merge/fold"
+	"github.com/ci-disagg/ci-disagg/internal/report/merge/source"
 )
 
 // fileRead is the reading of one file.
@@ -35,7 +38,7 @@ type openPart struct {
 func (m *merger) read(i int) error {
 	f := m.in.Files[i]
 	p := &fileRead{m: m, index: i, file: f, open: make(map[*junit.Suite]*openPart), rebased: m.rebase(f) != ""}
-	got, err := m.src.read(f, m.o.Read, junit.Visitor{Span: p.span, Suite: p.end})
+	got, err := m.src.Read(source.File{Path: f.Path, Shown: f.Shown, Content: f.Content}, m.o.Read, junit.Visitor{Span: p.span, Suite: p.end})
 	var problem *junit.Problem
 	if err != nil && !errors.As(err, &problem) {
 		return err
@@ -64,8 +67,8 @@ func (p *fileRead) span(s *junit.Span) error {
 	o := p.part(s.Suite)
 	class, name := identity(o.name, p.file.name(), s.Classname, s.Name)
 	e := entry{
-		off: s.Offset + m.src.files[p.index].base, n: uint32(s.Len), sum: s.Sum, file: uint32(p.index), part: uint32(o.index), //nolint:gosec // bounded by MaxCase; indices
-		status: uint8(s.Status.Rank()), time: s.Time, key: m.key(class, name), flags: flags(s), //nolint:gosec // 0 to 3
+		Span: source.Span{Off: s.Offset + m.src.Base(p.index), N: uint32(s.Len), Sum: s.Sum, File: uint32(p.index)},   //nolint:gosec // bounded by MaxCase; an index
+		part: uint32(o.index), status: uint8(s.Status.Rank()), time: s.Time, key: m.key(class, name), flags: flags(s), //nolint:gosec // an index; 0 to 3
 	}
 	if s.Plain && len(s.Classname) > 0 && m.asIs(s) && (!s.Attachment || !p.rebased) {
 		e.flags |= flagAsIs
@@ -223,16 +226,16 @@ func (p *fileRead) beside(to *suite, s *junit.Suite) {
 			c.Name = fmt.Sprintf("(suite %d)", i+1)
 		}
 		p.told = p.told || r.Status.Red()
-		p.m.cut.apply(c, p.file.Shown)
+		p.m.cut.Apply(c, p.file.Shown)
 		p.m.put(to, c)
 	}
 	if len(s.SystemOut)+len(s.SystemErr) == 0 {
 		return
 	}
 	k := &p.m.cut
-	e := p.m.src.keep(&junit.Case{
-		SystemOut: k.texts(s.SystemOut, p.m.o.Caps.FailOut, p.file.Shown), SystemErr: k.texts(s.SystemErr, p.m.o.Caps.FailOut, p.file.Shown),
-	})
+	e := entry{Span: p.m.src.Keep(&junit.Case{
+		SystemOut: k.Texts(s.SystemOut, p.m.o.Caps.FailOut, p.file.Shown), SystemErr: k.Texts(s.SystemErr, p.m.o.Caps.FailOut, p.file.Shown),
+	})}
 	e.part = uint32(p.index) //nolint:gosec // an index: of the file, as there is no part
 	to.texts = append(to.texts, e)
 }
@@ -264,11 +267,17 @@ func (p *fileRead) outer(f *junit.File) {
 
 // put adds a case that stands in no file to a suite.
 func (m *merger) put(to *suite, c *junit.Case) {
-	e := m.src.keep(c)
-	e.key = m.key([]byte(c.Classname), []byte(c.Name))
-	e.part = uint32(len(m.parts)) //nolint:gosec // an index
-	e.flags |= flagSynthetic
-	m.parts = append(m.parts, part{file: spoolFile, declared: -1})
+	e := entry{
+		Span: m.src.Keep(c), key: m.key([]byte(c.Classname), []byte(c.Name)), part: uint32(len(m.parts)), //nolint:gosec // an index
+		time: c.Time, status: uint8(c.Status().Rank()), flags: flagSynthetic, //nolint:gosec // 0 to 3
+	}
+	if !m.o.StrictXSD {
+		e.flags |= flagAsIs
+	}
+	if len(c.Results) > 0 && c.Results[0].Text != "" {
+		e.flags |= flagBody
+	}
+	m.parts = append(m.parts, part{file: source.Spool, declared: -1})
 	to.entries = append(to.entries, e)
 	m.sum.Synthetic++
 }
@@ -304,11 +313,11 @@ func (m *merger) lifecycle() {
 func (m *merger) emptyResult(shown string) junit.Result {
 	r := junit.Result{Status: junit.Errored, Type: "ci-disagg.no-tests", Message: shown + ": the file holds no test case"}
 	switch m.o.Empty {
-	case Skip:
+	case fold.Skip:
 		r.Status = junit.Skipped
-	case Pass:
+	case fold.Pass:
 		r.Status = junit.Passed
-	case Fail:
+	case fold.Fail:
 	}
 	return r
 }
@@ -334,6 +343,19 @@ func fileMessage(p *junit.Problem, shown string) string {
 	default:
 		return shown + " cannot be read: " + p.Detail
 	}
+}
+
+// rebase is what leads from the report to the directory of a file, "" if nothing
+// has to: the relative paths of attachments begin there.
+func (m *merger) rebase(f File) string {
+	if m.o.Dir == "" || f.Content != nil {
+		return ""
+	}
+	rel, err := filepath.Rel(m.o.Dir, filepath.Dir(f.Path))
+	if err != nil || rel == "." {
+		return ""
+	}
+	return filepath.ToSlash(rel)
 }
 
 // dotless is s without dots: a dot in a class name is a package level for

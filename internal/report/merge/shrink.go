@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/merge/fold"
 )
 
 // sizeLimit is what is left out of a report that would be too large.
@@ -35,7 +36,7 @@ const tagRoom = 400
 
 // fit finds out how much has to be left out to bring the report under its limit.
 func (m *merger) fit() error {
-	m.cutBefore = m.cut.cut
+	m.cutBefore = m.cut.Cut
 	limit := m.o.Caps.File
 	if m.o.NoCaps || m.estimate() <= limit {
 		return nil
@@ -51,7 +52,7 @@ func (m *merger) fit() error {
 			return err
 		}
 		if level == dropNothing {
-			cut = m.cut.cut
+			cut = m.cut.Cut
 		}
 		if err == nil && m.sum.Bytes <= limit {
 			break
@@ -61,7 +62,7 @@ func (m *merger) fit() error {
 		}
 	}
 	m.size.stop, m.size.level = 0, min(m.size.level, dropRed)
-	if left := m.cut.cut - cut; left > 0 {
+	if left := m.cut.Cut - cut; left > 0 {
 		m.warn("the report would have more than %d bytes: %d bytes of text were left out", limit, left)
 	}
 	if m.sum.Bytes > limit {
@@ -79,13 +80,13 @@ func (m *merger) estimate() (n int64) {
 		}
 		for i := range s.entries {
 			e := &s.entries[i]
-			n += int64(e.n)
+			n += int64(e.N)
 			if !e.is(flagAsIs) {
-				n += tagRoom + int64(e.n)/4
+				n += tagRoom + int64(e.N)/4
 			}
 		}
 		for _, t := range s.texts {
-			n += int64(t.n)
+			n += int64(t.N)
 		}
 	}
 	return n
@@ -97,17 +98,17 @@ func (l *sizeLimit) drops(e *entry) bool {
 	return l.level >= dropPassed && !red && e.is(flagOutput) ||
 		l.level >= dropSkipped && e.outcome() == junit.Skipped && e.is(flagBody) ||
 		l.level >= dropReruns && e.is(flagReruns) ||
-		l.level >= dropRed && red && int64(e.n) > l.share
+		l.level >= dropRed && red && int64(e.N) > l.share
 }
 
 // drop leaves out of a case what the level says.
 func (m *merger) drop(c *junit.Case, e *entry) {
-	l, kept := &m.size, m.shown(e.file)
+	l, kept := &m.size, m.shown(e.File)
 	if l.level >= dropPassed && !e.red() {
-		m.leaveOut(kept, outputsOf(c)...)
+		m.leaveOut(kept, fold.Outputs(c)...)
 	}
 	if l.level >= dropSkipped && !e.red() {
-		m.leaveOut(kept, bodiesOf(c)...)
+		m.leaveOut(kept, fold.Bodies(c)...)
 	}
 	if l.level >= dropReruns {
 		for i := range c.Reruns {
@@ -116,9 +117,9 @@ func (m *merger) drop(c *junit.Case, e *entry) {
 	}
 	if l.level >= dropRed && e.red() {
 		size := int(l.share - min(l.share/2, 2*tagRoom)) // its tags, and what has to be escaped
-		for _, texts := range [][]*string{bodiesOf(c), outputsOf(c)} {
+		for _, texts := range [][]*string{fold.Bodies(c), fold.Outputs(c)} {
 			for _, text := range texts {
-				*text = m.cut.text(*text, size/2/len(texts), kept)
+				*text = m.cut.Text(*text, size/2/len(texts), kept)
 			}
 		}
 	}
@@ -127,34 +128,17 @@ func (m *merger) drop(c *junit.Case, e *entry) {
 // dropOutput leaves out the output of a suite.
 func (m *merger) dropOutput(c *junit.Case, kept string) {
 	if m.size.level >= dropSuites {
-		m.leaveOut(kept, outputsOf(c)...)
+		m.leaveOut(kept, fold.Outputs(c)...)
 	}
-}
-
-func bodiesOf(c *junit.Case) (out []*string) {
-	for i := range c.Results {
-		out = append(out, &c.Results[i].Text)
-	}
-	return out
-}
-
-func outputsOf(c *junit.Case) (out []*string) {
-	for i := range c.SystemOut {
-		out = append(out, &c.SystemOut[i])
-	}
-	for i := range c.SystemErr {
-		out = append(out, &c.SystemErr[i])
-	}
-	return out
 }
 
 // leaveOut replaces texts that are worth it by their size and the place where all
 // of each is.
 func (m *merger) leaveOut(kept string, texts ...*string) {
 	for _, s := range texts {
-		note := fmt.Sprintf("[%d bytes left out: the report was too large%s]", len(*s), whereKept(kept))
+		note := fmt.Sprintf("[%d bytes left out: the report was too large%s]", len(*s), fold.WhereKept(kept))
 		if len(*s) > len(note) {
-			m.cut.cut += int64(len(*s))
+			m.cut.Cut += int64(len(*s))
 			*s = note
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/merge/fold"
+	"github.com/ci-disagg/ci-disagg/internal/report/merge/source"
 )
 
 // maxRed bounds the list of red cases in the summary.
@@ -15,7 +17,7 @@ const maxRed = 20
 
 // write writes the report: the second pass.
 func (m *merger) write(to io.Writer) error {
-	m.sum.Red, m.sum.Suites, m.sum.Counts, m.cut.cut = nil, nil, junit.Counts{}, m.cutBefore
+	m.sum.Red, m.sum.Suites, m.sum.Counts, m.cut.Cut = nil, nil, junit.Counts{}, m.cutBefore
 	w := junit.NewWriter(to, junit.WriteOptions{StrictXSD: m.o.StrictXSD})
 	var all times
 	for _, s := range m.suites {
@@ -43,7 +45,7 @@ func (m *merger) write(to io.Writer) error {
 		w.EndSuite(out, errs)
 	}
 	err := w.End()
-	m.sum.Bytes, m.sum.Cut = w.Bytes(), m.cut.cut
+	m.sum.Bytes, m.sum.Cut = w.Bytes(), m.cut.Cut
 	return err
 }
 
@@ -85,10 +87,10 @@ func (m *merger) cases(w *junit.Writer, s *suite) error {
 }
 
 func (m *merger) oneCase(w *junit.Writer, s *suite, i int) error {
-	e, ahead := &s.entries[i], s.entries[i+1:]
+	e := &s.entries[i]
 	listed := e.red() && len(m.sum.Red) < maxRed
 	if e.is(flagAsIs) && !m.size.drops(e) {
-		if err := m.src.copy(w, e, ahead); err != nil || !listed {
+		if err := m.src.Copy(w, e.Span, m.near(s.entries[i:])); err != nil || !listed {
 			return err
 		}
 	}
@@ -97,7 +99,7 @@ func (m *merger) oneCase(w *junit.Writer, s *suite, i int) error {
 		return err
 	}
 	if listed {
-		m.sum.Red = append(m.sum.Red, RedCase{s.name, c.Classname, c.Name, oneLine(firstLine(c))})
+		m.sum.Red = append(m.sum.Red, RedCase{s.name, c.Classname, c.Name, fold.OneLine(firstLine(c))})
 	}
 	if !e.is(flagAsIs) || m.size.drops(e) {
 		w.Case(c)
@@ -114,31 +116,47 @@ func (m *merger) final(s *suite, i int) (*junit.Case, error) {
 		f := folding{m: m, s: s, cap: m.o.bound()}
 		c, err = f.value(p)
 	} else {
-		c, err = m.value(s, e, s.entries[i+1:])
+		c, err = m.value(s, e, m.near(s.entries[i:]))
 	}
 	if err != nil {
 		return nil, err
 	}
-	oneClass(c)
+	fold.OneClass(c)
 	if c.Status() != e.outcome() {
-		return nil, fmt.Errorf("%w: %s: case %q was decided to be %s, and is %s", junit.ErrAudit, m.shown(e.file), c.Name, e.outcome(), c.Status())
+		return nil, fmt.Errorf("%w: %s: case %q was decided to be %s, and is %s", junit.ErrAudit, m.shown(e.File), c.Name, e.outcome(), c.Status())
 	}
 	if !e.is(flagSynthetic) {
-		m.cut.apply(c, m.shown(e.file))
+		m.cut.Apply(c, m.shown(e.File))
 	}
 	m.drop(c, e)
 	return c, nil
 }
 
+// near is the end of the entries that are worth reading together with the first.
+func (m *merger) near(entries []entry) int64 {
+	first := entries[0].Span
+	end := first.End()
+	if m.src.Holds(first) {
+		return end
+	}
+	for _, e := range entries[1:] {
+		if !e.Follows(first, end) {
+			break
+		}
+		end = e.End()
+	}
+	return end
+}
+
 // value reads a case back, with the names that it has in the report.
-func (m *merger) value(s *suite, e *entry, ahead []entry) (*junit.Case, error) {
-	b, err := m.src.bytes(e, ahead)
+func (m *merger) value(s *suite, e *entry, end int64) (*junit.Case, error) {
+	b, err := m.src.Bytes(e.Span, end)
 	if err != nil {
 		return nil, err
 	}
 	c, err := junit.ReadCase(b)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", m.shown(e.file), errChanged, err)
+		return nil, fmt.Errorf("%s: %w: %w", m.shown(e.File), source.ErrChanged, err)
 	}
 	if e.is(flagSynthetic) {
 		return c, nil
@@ -150,24 +168,24 @@ func (m *merger) value(s *suite, e *entry, ahead []entry) (*junit.Case, error) {
 	if e.is(flagFlaky) {
 		c.Results = append(c.Results, junit.Result{Status: m.flaky(junit.Passed, 2), Type: "ci-disagg.flaky", Message: "ci-disagg: passed only when repeated"})
 	}
-	f := m.in.Files[e.file]
+	f := m.in.Files[e.File]
 	name := s.path.last()
 	if m.parts[e.part].unnamed {
 		name = ""
 	}
 	c.Classname, c.Name = identity(name, f.name(), c.Classname, c.Name)
 	if m.key([]byte(c.Classname), []byte(c.Name)) != e.key {
-		return nil, fmt.Errorf("%s: %w", f.Shown, errChanged)
+		return nil, fmt.Errorf("%s: %w", f.Shown, source.ErrChanged)
 	}
 	if prefix := m.rebase(f); prefix != "" {
-		rebaseCase(c, prefix)
+		fold.Rebase(c, prefix)
 	}
 	return c, nil
 }
 
 // shown is the input that an entry is of, as people read it.
 func (m *merger) shown(file uint32) string {
-	if file == spoolFile {
+	if file == source.Spool {
 		return ""
 	}
 	return m.in.Files[file].Shown
@@ -177,7 +195,7 @@ func (m *merger) shown(file uint32) string {
 // readers take only the first.
 func (m *merger) output(s *suite) (out, errs []string, err error) {
 	for i := range s.texts {
-		b, err := m.src.bytes(&s.texts[i], nil)
+		b, err := m.src.Bytes(s.texts[i].Span, s.texts[i].End())
 		if err != nil {
 			return nil, nil, err
 		}
@@ -188,7 +206,7 @@ func (m *merger) output(s *suite) (out, errs []string, err error) {
 		m.dropOutput(c, m.shown(s.texts[i].part))
 		out, errs = append(out, c.SystemOut...), append(errs, c.SystemErr...)
 	}
-	return oneText(out), oneText(errs), nil
+	return fold.OneText(out), fold.OneText(errs), nil
 }
 
 // decisions are what was decided about the cases of the report, read from the
@@ -232,7 +250,7 @@ func (m *merger) warnRepeated() error {
 			if told[e.key] = true; len(told) > maxRepeated {
 				continue
 			}
-			c, err := m.value(s, e, nil)
+			c, err := m.value(s, e, e.End())
 			if err != nil {
 				return err
 			}

@@ -1,4 +1,6 @@
-package merge
+// Package fold makes one test case of several, and brings the texts of one under
+// bounds. It decides nothing about which cases belong together.
+package fold
 
 import (
 	"cmp"
@@ -6,37 +8,71 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 )
 
+// Policy is how a thing counts that is neither clearly good nor clearly bad.
+type Policy string
+
+// The policies.
+const (
+	Pass Policy = "pass"
+	Fail Policy = "fail"
+	Skip Policy = "skip"
+)
+
+// Shot is one result of a test on its way into the case that stays.
+type Shot struct {
+	Label string // where it comes from
+	Case  *junit.Case
+	N     int           // results that it stands for
+	Nth   string        // which of all
+	Took  time.Duration // by all of them
+}
+
+// Number tells several results of one test which of them they are.
+func Number(label string, shots []Shot) {
+	n := 0
+	for i := range shots {
+		s := &shots[i]
+		s.Nth = ordinal(n+1, n+s.N)
+		n += s.N
+		s.Label = cmp.Or(label, s.Label)
+		if len(shots) > 1 && label != "" {
+			s.Label += " #" + s.Nth
+		}
+	}
+}
+
 // noDetails stands for what pytest-rerunfailures does not tell.
 const noDetails = "no details recorded by pytest-rerunfailures"
 
-// foldAttempts makes one case of attempts of one test, in order: the last is the
+// Attempts makes one case of attempts of one test, in order: the last is the
 // verdict and the earlier ones become rerun elements. A bare earlier attempt is
 // how pytest-rerunfailures reports a failed one: it looks passed, and is not.
-func foldAttempts(shots []shot, flaky Policy) *junit.Case {
+func Attempts(shots []Shot, flaky Policy) *junit.Case {
 	at := len(shots) - 1
-	last := shots[at].c
+	last := shots[at].Case
 	if at == 0 {
 		return last
 	}
 	passed := !last.Status().Red()
 	n := 0
 	for _, s := range shots {
-		n += s.n
+		n += s.N
 	}
 	var before junit.Case
-	last.Time = shots[at].took
+	last.Time = shots[at].Took
 	for _, s := range shots[:at] {
-		which := fmt.Sprintf("attempt %s of %d", s.nth, n)
+		which := fmt.Sprintf("attempt %s of %d", s.Nth, n)
 		before.Reruns = append(before.Reruns, attemptReruns(s, which, passed)...)
-		before.Properties = append(before.Properties, s.c.Properties...)
-		before.Extra = append(before.Extra, s.c.Extra...)
-		before.SystemOut = append(before.SystemOut, label(s.c.SystemOut, which)...)
-		before.SystemErr = append(before.SystemErr, label(s.c.SystemErr, which)...)
-		last.Time += s.took
+		before.Properties = append(before.Properties, s.Case.Properties...)
+		before.Extra = append(before.Extra, s.Case.Extra...)
+		before.SystemOut = append(before.SystemOut, label(s.Case.SystemOut, which)...)
+		before.SystemErr = append(before.SystemErr, label(s.Case.SystemErr, which)...)
+		last.Time += s.Took
 	}
 	last.Reruns = append(before.Reruns, last.Reruns...)
 	last.Properties = append(unlike(before.Properties, last.Properties), last.Properties...) // readers take the last of a name
@@ -86,14 +122,14 @@ func markFlaky(c *junit.Case, n int, flaky Policy) {
 }
 
 // attemptReruns is what a failed attempt leaves in the final case.
-func attemptReruns(s shot, which string, passed bool) []junit.Rerun {
-	out := append([]junit.Rerun{}, s.c.Reruns...)
+func attemptReruns(s Shot, which string, passed bool) []junit.Rerun {
+	out := append([]junit.Rerun{}, s.Case.Reruns...)
 	squeezed := ""
-	if s.n > 1 {
-		squeezed = fmt.Sprintf("[the worst of %d] ", s.n)
+	if s.N > 1 {
+		squeezed = fmt.Sprintf("[the worst of %d] ", s.N)
 	}
 	found := false
-	for _, r := range s.c.Results {
+	for _, r := range s.Case.Results {
 		if !r.Status.Red() {
 			continue
 		}
@@ -105,8 +141,8 @@ func attemptReruns(s shot, which string, passed bool) []junit.Rerun {
 	}
 	if !found {
 		why := noDetails
-		if len(s.c.Results) > 0 {
-			why = "skipped: " + s.c.Results[0].Message
+		if len(s.Case.Results) > 0 {
+			why = "skipped: " + s.Case.Results[0].Message
 		}
 		out = append(out, junit.Rerun{
 			Kind: rerunKind(junit.Failed, passed), Type: "ci-disagg.attempt",
@@ -129,9 +165,9 @@ func rerunKind(s junit.Status, passed bool) junit.RerunKind {
 	}
 }
 
-// joinTeardown puts the error of a teardown, which pytest writes as a second case
+// JoinTeardown puts the error of a teardown, which pytest writes as a second case
 // of the same name, into the case of the call.
-func joinTeardown(call, down *junit.Case) {
+func JoinTeardown(call, down *junit.Case) {
 	var text strings.Builder
 	for _, r := range call.Results {
 		fmt.Fprintf(&text, "\n\n%s\n%s", describe(r), r.Text)
@@ -159,34 +195,34 @@ func describe(r junit.Result) string {
 	return b.String() + ": " + r.Message
 }
 
-// foldWorst makes one case of several that all count. The worst one wins and
+// Worst makes one case of several that all count. The worst one wins and
 // keeps its place; the others are listed in its body, red ones with their text.
-func foldWorst(shots []shot) *junit.Case {
+func Worst(shots []Shot) *junit.Case {
 	if len(shots) == 1 {
-		return shots[0].c
+		return shots[0].Case
 	}
 	at := 0
 	for i, s := range shots {
-		if s.c.Status().Worse(shots[at].c.Status()) {
+		if s.Case.Status().Worse(shots[at].Case.Status()) {
 			at = i
 		}
 	}
-	out := *shots[at].c
+	out := *shots[at].Case
 	var list, text strings.Builder
 	out.SystemOut, out.SystemErr = nil, nil
 	for i, s := range shots {
-		fmt.Fprintf(&list, "%s=%s ", strings.ReplaceAll(s.label, " ", "_"), s.c.Status())
-		out.SystemOut = append(out.SystemOut, label(s.c.SystemOut, s.label)...)
-		out.SystemErr = append(out.SystemErr, label(s.c.SystemErr, s.label)...)
+		fmt.Fprintf(&list, "%s=%s ", strings.ReplaceAll(s.Label, " ", "_"), s.Case.Status())
+		out.SystemOut = append(out.SystemOut, label(s.Case.SystemOut, s.Label)...)
+		out.SystemErr = append(out.SystemErr, label(s.Case.SystemErr, s.Label)...)
 		if i == at {
 			continue
 		}
-		out.Time = max(out.Time, s.c.Time)
-		out.Properties = append(out.Properties, unlike(s.c.Properties, out.Properties)...)
-		out.Extra = append(out.Extra, s.c.Extra...)
-		out.Reruns = append(out.Reruns, s.c.Reruns...)
-		for _, r := range s.c.Results {
-			fmt.Fprintf(&text, "\n\n[%s] %s\n%s", s.label, describe(r), r.Text)
+		out.Time = max(out.Time, s.Case.Time)
+		out.Properties = append(out.Properties, unlike(s.Case.Properties, out.Properties)...)
+		out.Extra = append(out.Extra, s.Case.Extra...)
+		out.Reruns = append(out.Reruns, s.Case.Reruns...)
+		for _, r := range s.Case.Results {
+			fmt.Fprintf(&text, "\n\n[%s] %s\n%s", s.Label, describe(r), r.Text)
 		}
 	}
 	results := strings.TrimSpace(list.String())
@@ -194,7 +230,7 @@ func foldWorst(shots []shot) *junit.Case {
 	if len(out.Results) > 0 {
 		out.Results = slices.Clone(out.Results)
 		first := &out.Results[0]
-		first.Text = strings.TrimLeft(first.Text+"\n\n["+shots[at].label+"] is shown; results: "+results+text.String(), "\n")
+		first.Text = strings.TrimLeft(first.Text+"\n\n["+shots[at].Label+"] is shown; results: "+results+text.String(), "\n")
 	}
 	return &out
 }
@@ -210,12 +246,12 @@ func label(texts []string, from string) []string {
 	return out
 }
 
-// oneClass makes every reader see the same class: Jenkins takes a case with a
+// OneClass makes every reader see the same class: Jenkins takes a case with a
 // skipped element for skipped, GitLab for failed if there is a failure, too;
 // Jenkins shows the first error or failure, go-junit takes the last. So there is
 // one, the severest, and the others stand in its text with their types and
 // attributes; what was skipped beside it goes to the output.
-func oneClass(c *junit.Case) {
+func OneClass(c *junit.Case) {
 	if len(c.Results) < 2 {
 		return
 	}

@@ -1,4 +1,7 @@
-package merge
+// Package source gives the bytes of test cases a second time: from the inputs
+// themselves, or from an unlinked temporary file for what is no file, is not in
+// UTF-8, is in another format, or was made here.
+package source
 
 import (
 	"bufio"
@@ -14,10 +17,27 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/junit/xmltext"
 )
 
-// source is where the bytes of cases stand: in the inputs themselves, or in the
-// spool: what was no file, is not in UTF-8, or is made here.
-type source struct {
-	files  []sourceFile // as the merger's files
+// Span is where a case stands.
+type Span struct {
+	Off  int64
+	N    uint32
+	Sum  uint32 // checksum of its bytes; 0 = unknown
+	File uint32 // as AddFile was called, or Spool
+}
+
+// End is the offset behind it.
+func (s Span) End() int64 { return s.Off + int64(s.N) }
+
+// File is one input.
+type File struct {
+	Path    string    // to open
+	Shown   string    // as people read it
+	Content io.Reader // read instead of Path
+}
+
+// Source holds the inputs.
+type Source struct {
+	files  []input
 	spool  spool
 	w      *junit.Writer // into the spool
 	opened []uint32      // files that are open, the oldest first
@@ -25,8 +45,8 @@ type source struct {
 	table  *crc32.Table
 }
 
-// sourceFile is one input.
-type sourceFile struct {
+// input is one input.
+type input struct {
 	path   string
 	info   fs.FileInfo // when it was first read; nil = it is in the spool
 	base   int64       // where it begins there
@@ -40,24 +60,26 @@ type window struct {
 	buf  []byte
 }
 
+// Bounds of what is open and read at a time.
 const (
-	spoolFile  = 1<<32 - 1 // stands for the spool among the files
+	Spool      = 1<<32 - 1 // stands for the spool among the files
 	maxOpen    = 64        // files that are open at a time
 	windowSize = 256 << 10
 	maxGap     = 4 << 10 // bytes between two cases that are read rather than skipped
 )
 
-// errChanged marks an input that is not what it was in the first pass.
-var errChanged = errors.New("the file has changed while it was merged")
+// ErrChanged marks an input that is not what it was in the first pass.
+var ErrChanged = errors.New("the file has changed while it was merged")
 
-func newSource(dir string) source {
-	s := source{spool: spool{dir: dir}, table: xmltext.SumTable(), window: window{file: spoolFile}}
-	return s
+// New is a source whose temporary file is in dir, "" = that of the system.
+func New(dir string) Source {
+	return Source{spool: spool{dir: dir}, table: xmltext.SumTable(), window: window{file: Spool}}
 }
 
-// read reads an input in the first pass.
-func (s *source) read(f File, o junit.ReadOptions, v junit.Visitor) (got junit.File, err error) {
-	s.files = append(s.files, sourceFile{path: f.Path})
+// Read reads an input in the first pass. Base is what has to be added to the offsets
+// of its cases.
+func (s *Source) Read(f File, o junit.ReadOptions, v junit.Visitor) (got junit.File, err error) {
+	s.files = append(s.files, input{path: f.Path})
 	at := &s.files[len(s.files)-1]
 	r := f.Content
 	if r == nil {
@@ -122,7 +144,7 @@ func unread(f File, err error) error {
 
 // convert puts a text into the spool and gives it from there. broken is what is
 // wrong with an input in another format.
-func (s *source) convert(text junit.Text, format foreign.Format, o junit.ReadOptions) (out junit.Text, broken, err error) {
+func (s *Source) convert(text junit.Text, format foreign.Format, o junit.ReadOptions) (out junit.Text, broken, err error) {
 	base := s.w.Bytes()
 	if format != foreign.None {
 		broken = foreign.Convert(format, text.Reader, s.w) // an error of the spool comes again
@@ -135,32 +157,28 @@ func (s *source) convert(text junit.Text, format foreign.Format, o junit.ReadOpt
 	return junit.Text{Reader: io.NewSectionReader(&s.spool, base, s.w.Bytes()-base), Encoding: text.Encoding}, broken, nil
 }
 
-func (s *source) writer() *junit.Writer {
+func (s *Source) writer() *junit.Writer {
 	if s.w == nil {
 		s.w = junit.NewWriter(&s.spool, junit.WriteOptions{})
 	}
 	return s.w
 }
 
-// keep puts a case into the spool.
-func (s *source) keep(c *junit.Case) entry {
+// Keep puts a case into the spool.
+func (s *Source) Keep(c *junit.Case) Span {
 	w := s.writer()
 	before := w.Bytes()
 	w.Case(c)
-	const indent = len("\n    ")
-	e := entry{file: spoolFile, off: before + int64(indent), time: c.Time, status: uint8(c.Status().Rank())} //nolint:gosec // 0 to 3
-	e.n = uint32(w.Bytes() - e.off)                                                                          //nolint:gosec // of one case
-	for _, r := range c.Results {
-		if r.Text != "" {
-			e.flags |= flagBody
-		}
-	}
-	return e
+	off := before + int64(len("\n    "))
+	return Span{File: Spool, Off: off, N: uint32(w.Bytes() - off)} //nolint:gosec // of one case
 }
 
+// Base is where an input begins in the spool, 0 if it is not there.
+func (s *Source) Base(file int) int64 { return s.files[file].base }
+
 // handle is the open file of an entry.
-func (s *source) handle(file uint32) (io.ReaderAt, error) {
-	if file == spoolFile || s.files[file].info == nil {
+func (s *Source) handle(file uint32) (io.ReaderAt, error) {
+	if file == Spool || s.files[file].info == nil {
 		return &s.spool, s.w.Flush()
 	}
 	f := &s.files[file]
@@ -177,39 +195,42 @@ func (s *source) handle(file uint32) (io.ReaderAt, error) {
 	}
 	handle, info, err := openInput(f.path)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errChanged, err)
+		return nil, fmt.Errorf("%w: %w", ErrChanged, err)
 	}
 	if !os.SameFile(info, f.info) || info.Size() != f.info.Size() || !info.ModTime().Equal(f.info.ModTime()) {
-		return nil, errors.Join(fmt.Errorf("%s: %w", f.path, errChanged), handle.Close())
+		return nil, errors.Join(fmt.Errorf("%s: %w", f.path, ErrChanged), handle.Close())
 	}
 	f.handle = handle
 	s.opened = append(s.opened, file)
 	return handle, nil
 }
 
-// bytes are those of an entry. The entries that follow it are read with it if they
-// are near. They are valid until the next call.
-func (s *source) bytes(e *entry, ahead []entry) ([]byte, error) {
+// Holds reports whether a span was read with others before it.
+func (s *Source) Holds(at Span) bool {
 	w := &s.window
-	if e.file != w.file || e.off < w.at || e.off+int64(e.n) > w.at+int64(len(w.buf)) {
-		end := e.off + int64(e.n)
-		for i := range ahead {
-			a := &ahead[i]
-			if a.file != e.file || a.off < end || a.off > end+maxGap || a.off+int64(a.n)-e.off > windowSize {
-				break
-			}
-			end = a.off + int64(a.n)
-		}
-		if err := s.fill(e.file, e.off, int(end-e.off)); err != nil {
+	return at.File == w.file && at.Off >= w.at && at.End() <= w.at+int64(len(w.buf))
+}
+
+// Follows reports whether a span is so near behind an offset, up to which one is
+// read from start on, that it is read, too.
+func (at Span) Follows(start Span, end int64) bool {
+	return at.File == start.File && at.Off >= end && at.Off <= end+maxGap && at.End()-start.Off <= windowSize
+}
+
+// Bytes are those of a span. Up to end is read with it. They are valid until the
+// next call.
+func (s *Source) Bytes(at Span, end int64) ([]byte, error) {
+	if !s.Holds(at) {
+		if err := s.fill(at.File, at.Off, int(end-at.Off)); err != nil {
 			return nil, err
 		}
 	}
-	b := w.buf[e.off-w.at:][:e.n]
-	return b, s.check(e, crc32.Checksum(b, s.table))
+	b := s.window.buf[at.Off-s.window.at:][:at.N]
+	return b, s.check(at, crc32.Checksum(b, s.table))
 }
 
 // fill reads n bytes into the window.
-func (s *source) fill(file uint32, off int64, n int) error {
+func (s *Source) fill(file uint32, off int64, n int) error {
 	w := &s.window
 	w.file, w.at = file, off
 	if cap(w.buf) < n || cap(w.buf) > windowSize && n <= windowSize {
@@ -221,24 +242,24 @@ func (s *source) fill(file uint32, off int64, n int) error {
 		return err
 	}
 	if _, err = r.ReadAt(w.buf, off); errors.Is(err, io.EOF) {
-		return fmt.Errorf("%s: %w", s.files[file].path, errChanged)
+		return fmt.Errorf("%s: %w", s.files[file].path, ErrChanged)
 	}
 	return err
 }
 
-// copy copies the bytes of an entry.
-func (s *source) copy(w *junit.Writer, e *entry, ahead []entry) error {
+// Copy copies the bytes of a span. Up to end is read with it.
+func (s *Source) Copy(w *junit.Writer, at Span, end int64) error {
 	w.BeginRaw()
-	if e.n <= windowSize {
-		b, err := s.bytes(e, ahead)
+	if at.N <= windowSize {
+		b, err := s.Bytes(at, end)
 		if err == nil {
 			_, err = w.Write(b)
 		}
 		return err
 	}
 	var sum uint32
-	for done := int64(0); done < int64(e.n); done += windowSize {
-		if err := s.fill(e.file, e.off+done, int(min(windowSize, int64(e.n)-done))); err != nil {
+	for off := at.Off; off < at.End(); off += windowSize {
+		if err := s.fill(at.File, off, int(min(windowSize, at.End()-off))); err != nil {
 			return err
 		}
 		sum = crc32.Update(sum, s.table, s.window.buf)
@@ -246,17 +267,18 @@ func (s *source) copy(w *junit.Writer, e *entry, ahead []entry) error {
 			return err
 		}
 	}
-	return s.check(e, sum)
+	return s.check(at, sum)
 }
 
-func (s *source) check(e *entry, sum uint32) error {
-	if e.sum != 0 && e.sum != sum {
-		return fmt.Errorf("%s: %w", s.files[e.file].path, errChanged)
+func (s *Source) check(at Span, sum uint32) error {
+	if at.Sum != 0 && at.Sum != sum {
+		return fmt.Errorf("%s: %w", s.files[at.File].path, ErrChanged)
 	}
 	return nil
 }
 
-func (s *source) close() error {
+// Close frees the spool and the files.
+func (s *Source) Close() error {
 	err := s.spool.Close()
 	for _, i := range s.opened {
 		err = errors.Join(err, s.files[i].handle.Close())

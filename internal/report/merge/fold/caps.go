@@ -1,8 +1,7 @@
-package merge
+package fold
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 	"unicode/utf8"
 
@@ -18,7 +17,8 @@ type Caps struct {
 	File    int64 // bytes of the report; default 25 MiB
 }
 
-func (c Caps) withDefaults() Caps {
+// WithDefaults gives the bounds that hold.
+func (c Caps) WithDefaults() Caps {
 	if c.PassOut <= 0 {
 		c.PassOut = 1 << 10
 	}
@@ -37,22 +37,22 @@ func (c Caps) withDefaults() Caps {
 	return c
 }
 
-// cutter shortens texts and counts what it cut.
-type cutter struct {
-	caps Caps
-	off  bool
-	cut  int64
+// Cutter shortens texts and counts what it cut.
+type Cutter struct {
+	Caps Caps
+	Off  bool
+	Cut  int64 // bytes so far
 }
 
-// text is s cleaned and, if it is longer than limit bytes, reduced to its head
+// Text is s cleaned and, if it is longer than limit bytes, reduced to its head
 // and tail with a marker between them that says how much is missing and where
 // all of it is kept.
-func (k *cutter) text(s string, limit int, kept string) string {
-	if k.off || len(s) <= limit {
+func (k *Cutter) Text(s string, limit int, kept string) string {
+	if k.Off || len(s) <= limit {
 		return s
 	}
 	marker := func(n int) string {
-		return fmt.Sprintf("\n[... %d bytes cut%s ...]\n", n, whereKept(kept))
+		return fmt.Sprintf("\n[... %d bytes cut%s ...]\n", n, WhereKept(kept))
 	}
 	room := max(0, limit-len(marker(len(s))))
 	for {
@@ -63,15 +63,15 @@ func (k *cutter) text(s string, limit int, kept string) string {
 		}
 		out := s[:head] + marker(tail-head) + attachments(s, head, tail) + s[tail:]
 		if len(out) <= limit || room == 0 {
-			k.cut += int64(tail - head)
+			k.Cut += int64(tail - head)
 			return out
 		}
 		room = max(0, room-(len(out)-limit))
 	}
 }
 
-// whereKept says in a marker where all of a text is.
-func whereKept(path string) string {
+// WhereKept says in a marker where all of a text is.
+func WhereKept(path string) string {
 	if path == "" {
 		return ""
 	}
@@ -91,18 +91,18 @@ func runeStart(s string, i int) int {
 
 // message is s as one line of bounded length. cut says that something is
 // missing from it.
-func (k *cutter) message(s string) (line string, cut bool) {
-	if k.off {
+func (k *Cutter) message(s string) (line string, cut bool) {
+	if k.Off {
 		return s, false
 	}
-	line = oneLine(s)
-	if utf8.RuneCountInString(line) <= k.caps.Message {
+	line = OneLine(s)
+	if utf8.RuneCountInString(line) <= k.Caps.Message {
 		return line, false
 	}
 	n := 0
 	for i := range line {
-		if n == k.caps.Message-1 {
-			k.cut += int64(len(line) - i)
+		if n == k.Caps.Message-1 {
+			k.Cut += int64(len(line) - i)
 			return line[:i] + "…", true
 		}
 		n++
@@ -110,24 +110,24 @@ func (k *cutter) message(s string) (line string, cut bool) {
 	return line, false
 }
 
-// oneLine is s with every run of blanks and line ends replaced by one blank, if
+// OneLine is s with every run of blanks and line ends replaced by one blank, if
 // it has a line end at all.
-func oneLine(s string) string {
+func OneLine(s string) string {
 	if !strings.ContainsAny(s, "\n\r\t") {
 		return s
 	}
 	return strings.Join(strings.Fields(s), " ")
 }
 
-// apply brings the texts of a case under the caps.
-func (k *cutter) apply(c *junit.Case, kept string) {
-	limit := k.caps.PassOut
+// Apply brings the texts of a case under the caps.
+func (k *Cutter) Apply(c *junit.Case, kept string) {
+	limit := k.Caps.PassOut
 	if c.Status().Red() {
-		limit = k.caps.FailOut
+		limit = k.Caps.FailOut
 	}
-	c.SystemOut = k.texts(c.SystemOut, limit, kept)
-	c.SystemErr = k.texts(c.SystemErr, limit, kept)
-	if k.off {
+	c.SystemOut = k.Texts(c.SystemOut, limit, kept)
+	c.SystemErr = k.Texts(c.SystemErr, limit, kept)
+	if k.Off {
 		return
 	}
 	for i := range c.Results {
@@ -135,45 +135,45 @@ func (k *cutter) apply(c *junit.Case, kept string) {
 		line, cut := k.message(r.Message)
 		if cut && !strings.Contains(r.Text, r.Message) {
 			r.Text = r.Message + "\n\n" + r.Text
-			k.cut -= int64(len(r.Message)) // it is still there
-			if k.cut < 0 {
-				k.cut = 0
+			k.Cut -= int64(len(r.Message)) // it is still there
+			if k.Cut < 0 {
+				k.Cut = 0
 			}
 		}
 		r.Message = line
-		r.Text = k.text(r.Text, k.caps.Body, kept)
+		r.Text = k.Text(r.Text, k.Caps.Body, kept)
 	}
 	for i := range c.Reruns {
 		r := &c.Reruns[i]
 		r.Message, _ = k.message(r.Message)
-		r.StackTrace = k.text(r.StackTrace, k.caps.Body, kept)
-		r.SystemOut = k.text(r.SystemOut, limit, kept)
-		r.SystemErr = k.text(r.SystemErr, limit, kept)
+		r.StackTrace = k.Text(r.StackTrace, k.Caps.Body, kept)
+		r.SystemOut = k.Text(r.SystemOut, limit, kept)
+		r.SystemErr = k.Text(r.SystemErr, limit, kept)
 	}
 	for i := range c.Properties {
-		c.Properties[i].Value = k.text(c.Properties[i].Value, k.caps.Body, kept)
+		c.Properties[i].Value = k.Text(c.Properties[i].Value, k.Caps.Body, kept)
 	}
 	for i := range c.Extra {
-		c.Extra[i].Text = k.text(c.Extra[i].Text, limit, kept)
+		c.Extra[i].Text = k.Text(c.Extra[i].Text, limit, kept)
 	}
 }
 
-// oneText puts several texts into one.
-func oneText(texts []string) []string {
+// OneText puts several texts into one.
+func OneText(texts []string) []string {
 	if len(texts) < 2 {
 		return texts
 	}
 	return []string{strings.Join(texts, "\n")}
 }
 
-// texts puts several outputs into one, as readers take only the first, and caps
+// Texts puts several outputs into one, as readers take only the first, and caps
 // it.
-func (k *cutter) texts(texts []string, limit int, kept string) []string {
-	texts = oneText(texts)
-	if k.off || len(texts) == 0 {
+func (k *Cutter) Texts(texts []string, limit int, kept string) []string {
+	texts = OneText(texts)
+	if k.Off || len(texts) == 0 {
 		return texts
 	}
-	if t := k.text(texts[0], limit, kept); t != texts[0] {
+	if t := k.Text(texts[0], limit, kept); t != texts[0] {
 		return []string{t}
 	}
 	return texts
@@ -207,22 +207,9 @@ func attachments(s string, head, tail int) string {
 	return b.String()
 }
 
-// rebase is what leads from the report to the directory of a file, "" if nothing
-// has to: the relative paths of attachments begin there.
-func (m *merger) rebase(f File) string {
-	if m.o.Dir == "" || f.Content != nil {
-		return ""
-	}
-	rel, err := filepath.Rel(m.o.Dir, filepath.Dir(f.Path))
-	if err != nil || rel == "." {
-		return ""
-	}
-	return filepath.ToSlash(rel)
-}
-
-// rebaseCase makes the relative paths of a case's attachments begin at the report.
-func rebaseCase(c *junit.Case, prefix string) {
-	texts := append(outputsOf(c), bodiesOf(c)...)
+// Rebase makes the relative paths of a case's attachments begin at the report.
+func Rebase(c *junit.Case, prefix string) {
+	texts := append(Outputs(c), Bodies(c)...)
 	for _, text := range texts {
 		before, rest, found := strings.Cut(*text, attachment)
 		if !found {
@@ -241,4 +228,23 @@ func rebaseCase(c *junit.Case, prefix string) {
 		}
 		*text = b.String()
 	}
+}
+
+// Bodies are the texts of the results of a case.
+func Bodies(c *junit.Case) (out []*string) {
+	for i := range c.Results {
+		out = append(out, &c.Results[i].Text)
+	}
+	return out
+}
+
+// Outputs are the outputs of a case.
+func Outputs(c *junit.Case) (out []*string) {
+	for i := range c.SystemOut {
+		out = append(out, &c.SystemOut[i])
+	}
+	for i := range c.SystemErr {
+		out = append(out, &c.SystemErr[i])
+	}
+	return out
 }
