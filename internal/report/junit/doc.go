@@ -6,9 +6,9 @@
 // the file says, and an account of what was wrong with the file. Memory is
 // bounded by the largest single case, not by the file.
 //
-// The tokenizer is its own, for salvage, speed, encodings and bounds. There is
-// one reader above it, which gives values (Visitor.Case), or only where each case
-// stands and what identifies it (Visitor.Span), and one writer.
+// The tokenizer (package xmltext) is its own, for salvage, speed, encodings and
+// bounds. There is one reader above it, which gives values (Visitor.Case), or only
+// where each case stands and what identifies it (Visitor.Span), and one writer.
 //
 // # Identity
 //

@@ -296,5 +296,19 @@ func (p *Problem) At() string {
 	return fmt.Sprintf("at byte %d", p.Offset)
 }
 
+// Message says in one line what is wrong with the file and what was saved.
+func (p *Problem) Message() string {
+	switch p.Kind {
+	case Truncated, Malformed, TooDeep, TooLarge:
+		return fmt.Sprintf("%s %s %s, %d cases salvaged", p.File, p.Kind, p.At(), p.Cases)
+	case Empty:
+		return p.File + " is empty"
+	case NoSuites:
+		return p.File + " is not JUnit XML: " + p.Detail
+	default:
+		return p.File + " cannot be read: " + p.Detail
+	}
+}
+
 // Unwrap gives the cause.
 func (p *Problem) Unwrap() error { return p.Err }

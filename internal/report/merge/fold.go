@@ -8,17 +8,11 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/merge/fold"
 )
 
-// take is what one suite element of a file says of one test: runs, each a call and
-// perhaps its teardown, as indices into the suite's entries. Either all of them
-// count, or they are attempts and the last does.
+// take is what one suite element of a file says of one test.
 type take struct {
-	part     uint32
-	runs     [][]int
-	attempts bool
+	fold.Take
+	part uint32
 }
-
-// plan is how several cases become one: the takes of each file.
-type plan [][]take
 
 // repeated gives the keys that occur more than once among all cases.
 func (m *merger) repeated() map[uint64]bool {
@@ -101,8 +95,8 @@ func (m *merger) clusters(s *suite, again map[uint64]bool) [][]int {
 	for _, c := range out {
 		for _, t := range m.takes(s, c) {
 			p := &m.parts[t.part]
-			p.names -= len(t.runs) - 1
-			for _, run := range t.runs {
+			p.names -= len(t.Runs) - 1
+			for _, run := range t.Runs {
 				p.cases -= len(run) - 1
 				p.down -= len(run) - 1
 			}
@@ -119,42 +113,44 @@ func (m *merger) takes(s *suite, cluster []int) (out []take) {
 			out = append(out, take{part: e.part})
 		}
 		t := &out[len(out)-1]
-		if n := len(t.runs); n > 0 && e.is(flagTeardown) && m.parts[e.part].pytest {
-			if call := t.runs[n-1]; len(call) == 1 && s.entries[call[0]].outcome() != junit.Errored {
-				t.runs[n-1] = append(call, i) // pytest writes the error of a teardown as a second case
+		if n := len(t.Runs); n > 0 && e.is(flagTeardown) && m.parts[e.part].pytest {
+			if call := t.Runs[n-1]; len(call) == 1 && s.entries[call[0]].outcome() != junit.Errored {
+				t.Runs[n-1] = append(call, i) // pytest writes the error of a teardown as a second case
 				continue
 			}
 		}
-		t.runs = append(t.runs, []int{i})
+		t.Runs = append(t.Runs, []int{i})
 	}
 	return out
 }
 
 // foldOne makes the first entry of a cluster stand for all of them.
 func (m *merger) foldOne(s *suite, cluster []int) {
-	var p plan
+	takes := m.takes(s, cluster)
+	if m.o.FoldReruns {
+		slices.SortStableFunc(takes, func(a, b take) int { return m.parts[a.part].start.Compare(m.parts[b.part].start) })
+	}
+	var p fold.Plan
 	last := -1
-	for _, t := range m.takes(s, cluster) {
-		switch m.parts[t.part].reading() {
+	for _, t := range takes {
+		one := &m.parts[t.part]
+		switch one.reading() {
 		case attempts:
-			t.attempts = true
+			t.Attempts = true
 		case unsure: // the worse of both counts
-			t.attempts = m.flaky(s.last(t.runs), len(t.runs)).Worse(s.worst(t.runs))
+			t.Attempts = m.flaky(s.last(t.Runs), len(t.Runs)).Worse(s.worst(t.Runs))
 		case tests:
 		}
-		if file := m.parts[t.part].file; file != last || len(p) == 0 {
+		if t.Label = m.shown(uint32(one.file)); one.file != last || len(p) == 0 { //nolint:gosec // an index
 			p = append(p, nil)
-			last = file
+			last = one.file
 		}
 		of := &p[len(p)-1]
-		if n := len(*of); n > 0 && !t.attempts && !(*of)[n-1].attempts {
-			(*of)[n-1].runs = append((*of)[n-1].runs, t.runs...)
+		if n := len(*of); n > 0 && !t.Attempts && !(*of)[n-1].Attempts {
+			(*of)[n-1].Runs = append((*of)[n-1].Runs, t.Runs...)
 		} else {
-			*of = append(*of, t)
+			*of = append(*of, t.Take)
 		}
-	}
-	if m.o.FoldReruns {
-		slices.SortStableFunc(p, func(a, b []take) int { return m.parts[a[0].part].start.Compare(m.parts[b[0].part].start) })
 	}
 	head := &s.entries[cluster[0]]
 	for _, i := range cluster[1:] {
@@ -165,20 +161,32 @@ func (m *merger) foldOne(s *suite, cluster []int) {
 	head.status = uint8(m.outcome(s, p).Rank()) //nolint:gosec // 0 to 3
 	head.flags = head.flags&^flagAsIs | flagReruns
 	if s.groups == nil {
-		s.groups = make(map[int]plan)
+		s.groups = make(map[int]fold.Plan)
 	}
 	s.groups[cluster[0]] = p
 }
 
+// group reads the cases of a plan.
+func (m *merger) group(s *suite) *fold.Group {
+	return &fold.Group{
+		Case:   func(i int) (*junit.Case, error) { return m.value(s, &s.entries[i], s.entries[i].End()) },
+		Took:   func(i int) time.Duration { return s.entries[i].time },
+		Size:   func(i int) int64 { return int64(s.entries[i].N) },
+		Worst:  s.worst,
+		Warn:   m.warn,
+		Cutter: &m.cut, Flaky: m.o.Flaky, Reruns: m.o.FoldReruns,
+	}
+}
+
 // outcome is how the test of a plan ended.
-func (m *merger) outcome(s *suite, p plan) junit.Status {
+func (m *merger) outcome(s *suite, p fold.Plan) junit.Status {
 	all := junit.Passed
 	for i, file := range p {
 		worst := junit.Passed
 		for _, t := range file {
-			ended := s.worst(t.runs)
-			if t.attempts {
-				ended = m.flaky(s.last(t.runs), len(t.runs))
+			ended := s.worst(t.Runs)
+			if t.Attempts {
+				ended = m.flaky(s.last(t.Runs), len(t.Runs))
 			}
 			if ended.Worse(worst) {
 				worst = ended
@@ -219,129 +227,4 @@ func (s *suite) worst(runs [][]int) junit.Status {
 		}
 	}
 	return (&entry{status: worst}).outcome()
-}
-
-// folding makes one value of the cases of a plan.
-type folding struct {
-	m    *merger
-	s    *suite
-	size int64
-	cap  foldBound
-}
-
-// foldBound is how much is folded into one case, whatever a file repeats: beyond
-// it results are counted and no longer listed, and texts are cut.
-type foldBound struct {
-	listed int   // results of one name in one suite of a file
-	inFull int64 // bytes of all results of one name
-}
-
-// bound is what people look at, or, where nothing is to be cut, what one case can
-// reasonably hold: the reader takes 256 MiB.
-func (o *Options) bound() foldBound {
-	if o.NoCaps {
-		return foldBound{listed: 10_000, inFull: 192 << 20}
-	}
-	return foldBound{listed: 1000, inFull: 64 << 20}
-}
-
-// value is the case that a plan comes to.
-func (f *folding) value(p plan) (*junit.Case, error) {
-	var all []fold.Shot
-	for _, file := range p {
-		label := f.m.shown(uint32(f.m.parts[file[0].part].file)) //nolint:gosec // an index
-		var shots []fold.Shot
-		for _, t := range file {
-			runs, err := f.runs(t.runs)
-			if err != nil {
-				return nil, err
-			}
-			if t.attempts {
-				runs = []fold.Shot{{Case: fold.Attempts(runs, f.m.o.Flaky), N: 1}}
-			}
-			shots = append(shots, runs...)
-		}
-		fold.Number(label, shots)
-		if f.m.o.FoldReruns {
-			c := fold.Worst(shots)
-			shots = []fold.Shot{{Label: label, Case: c, N: 1, Took: c.Time}}
-		}
-		all = append(all, shots...)
-	}
-	if f.m.o.FoldReruns && len(p) > 1 {
-		fold.Number("", all)
-		return fold.Attempts(all, f.m.o.Flaky), nil
-	}
-	return fold.Worst(all), nil
-}
-
-// runs reads the cases of runs. Of more than are listed the first and the last are
-// kept, and the worst of the others, which stands for all of those.
-func (f *folding) runs(runs [][]int) (out []fold.Shot, err error) {
-	half := f.cap.listed / 2
-	for i := 0; i < len(runs); i++ {
-		one := fold.Shot{N: 1}
-		at, middle := runs[i], runs[i:i+1]
-		if i == half && len(runs) > f.cap.listed {
-			middle = runs[half : len(runs)-half]
-			for _, run := range middle {
-				if f.s.worst([][]int{run}).Worse(f.s.worst([][]int{at})) {
-					at = run
-				}
-			}
-			one.N = len(middle)
-			i = len(runs) - half - 1
-		}
-		if one.Case, err = f.run(at); err != nil {
-			return nil, err
-		}
-		one.Took = f.squeeze(one.Case, middle)
-		out = append(out, one)
-	}
-	fold.Number("", out)
-	return out, nil
-}
-
-// squeeze makes a case say that it stands for several, and gives the time of all.
-func (f *folding) squeeze(c *junit.Case, runs [][]int) (took time.Duration) {
-	var counts junit.Counts
-	longest := c.Time
-	for _, run := range runs {
-		counts.Add(f.s.worst([][]int{run}))
-		for _, i := range run {
-			took += f.s.entries[i].time
-			longest = max(longest, f.s.entries[i].time)
-		}
-	}
-	if len(runs) < 2 {
-		return took
-	}
-	c.Time = longest
-	c.Properties = append(c.Properties, junit.Property{Name: "ci-disagg.not_listed", Value: counts.String()})
-	f.m.warn("%q is there so often that only the first and last %d results are listed; the worst of the others stands for them: %s",
-		c.Name, f.cap.listed/2, counts)
-	return took
-}
-
-// run is a call with its teardown.
-func (f *folding) run(run []int) (*junit.Case, error) {
-	var call *junit.Case
-	for _, i := range run {
-		e := &f.s.entries[i]
-		c, err := f.m.value(f.s, e, e.End())
-		if err != nil {
-			return nil, err
-		}
-		if f.size += int64(e.N); f.size > f.cap.inFull && f.size > int64(e.N) {
-			early := fold.Cutter{Caps: Caps{FailOut: 4 << 10, Body: 4 << 10}.WithDefaults()}
-			early.Apply(c, f.m.shown(e.File))
-			f.m.cut.Cut += early.Cut
-		}
-		if call == nil {
-			call = c
-			continue
-		}
-		fold.JoinTeardown(call, c)
-	}
-	return call, nil
 }

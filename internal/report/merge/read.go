@@ -52,7 +52,7 @@ func (m *merger) read(i int) error {
 	switch {
 	case problem != nil:
 		sum.Problem = problem.Error()
-		m.problem("files", f.Shown, fileResult(problem, f.Shown))
+		m.problem("files", f.Shown, fileResult(problem))
 	case got.Counts.Tests == 0 && !p.told:
 		sum.Problem = "no test cases"
 		m.problem("files", f.Shown, m.emptyResult(f.Shown))
@@ -184,8 +184,7 @@ func (p *fileRead) end(s *junit.Suite) error {
 	}
 	one.start, _ = junit.ParseTimestamp(s.Attr("timestamp"))
 	p.interrupt(o, s)
-	o.suite.add(s)
-	if !o.suite.times.add(s) {
+	if !o.suite.head.Add(s) {
 		m.warn("%s: suite %q has the timestamp %q, which is none", p.file.Shown, s.Name, s.Attr("timestamp"))
 	}
 	p.beside(o.suite, s)
@@ -249,8 +248,8 @@ func (p *fileRead) outer(f *junit.File) {
 	}
 	if len(s.Properties)+len(s.SystemOut)+len(s.SystemErr)+len(s.Results) > 0 || s.Cases > 0 {
 		to := p.part(nil).suite
-		to.properties.add("", s.Properties...)
-		to.times.add(&junit.Suite{Time: s.Time})
+		to.head.Property(s.Properties...)
+		to.head.Took(s.Time)
 		p.beside(to, s)
 	}
 	if f.Ours {
@@ -258,8 +257,8 @@ func (p *fileRead) outer(f *junit.File) {
 	}
 	for _, a := range s.Attrs {
 		for _, to := range p.suites {
-			if !recounted(a.Name) {
-				to.properties.add("", junit.Property{Name: "testsuites." + a.Name, Value: a.Value})
+			if !fold.Recounted(a.Name) {
+				to.head.Property(junit.Property{Name: "testsuites." + a.Name, Value: a.Value})
 			}
 		}
 	}
@@ -293,7 +292,7 @@ func (m *merger) problem(kind, name string, r junit.Result) {
 
 // lifecycle makes cases of what is wrong with the inputs.
 func (m *merger) lifecycle() {
-	missing := slices.SortedFunc(slices.Values(m.in.Missing), func(x, y Missing) int { return Natural(x.Name, y.Name) })
+	missing := slices.SortedFunc(slices.Values(m.in.Missing), func(x, y Missing) int { return source.Natural(x.Name, y.Name) })
 	if len(m.in.Files)+len(missing) == 0 {
 		missing = []Missing{{"(no files)", "no result files were given"}}
 	}
@@ -323,26 +322,12 @@ func (m *merger) emptyResult(shown string) junit.Result {
 }
 
 // fileResult is the result of the case that stands for a broken file.
-func fileResult(p *junit.Problem, shown string) junit.Result {
+func fileResult(p *junit.Problem) junit.Result {
 	kind := strings.ReplaceAll(string(p.Kind), " ", "-")
 	if p.Kind == junit.NoSuites {
 		kind = "not-junit"
 	}
-	return junit.Result{Status: junit.Errored, Type: "ci-disagg.results-" + kind, Message: fileMessage(p, shown), Text: p.Error()}
-}
-
-// fileMessage says in one line what is wrong with a file and what was saved.
-func fileMessage(p *junit.Problem, shown string) string {
-	switch p.Kind {
-	case junit.Truncated, junit.Malformed, junit.TooDeep, junit.TooLarge:
-		return fmt.Sprintf("%s %s %s, %d cases salvaged", shown, p.Kind, p.At(), p.Cases)
-	case junit.Empty:
-		return shown + " is empty"
-	case junit.NoSuites:
-		return shown + " is not JUnit XML: " + p.Detail
-	default:
-		return shown + " cannot be read: " + p.Detail
-	}
+	return junit.Result{Status: junit.Errored, Type: "ci-disagg.results-" + kind, Message: p.Message(), Text: p.Error()}
 }
 
 // rebase is what leads from the report to the directory of a file, "" if nothing

@@ -2,7 +2,6 @@ package merge
 
 import (
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
@@ -74,10 +73,8 @@ func (m *merger) fit() error {
 // estimate is about the size of the report, rather more than less.
 func (m *merger) estimate() (n int64) {
 	for _, s := range m.suites {
-		n += int64(2*tagRoom + len(s.name))
-		for _, p := range s.properties.list {
-			n += int64(len(p.Name)+len(p.Value)) + tagRoom/4
-		}
+		_, head := s.head.Size()
+		n += int64(2*tagRoom+len(s.name)) + head
 		for i := range s.entries {
 			e := &s.entries[i]
 			n += int64(e.N)
@@ -105,14 +102,14 @@ func (l *sizeLimit) drops(e *entry) bool {
 func (m *merger) drop(c *junit.Case, e *entry) {
 	l, kept := &m.size, m.shown(e.File)
 	if l.level >= dropPassed && !e.red() {
-		m.leaveOut(kept, fold.Outputs(c)...)
+		m.cut.LeaveOut(kept, fold.Outputs(c)...)
 	}
 	if l.level >= dropSkipped && !e.red() {
-		m.leaveOut(kept, fold.Bodies(c)...)
+		m.cut.LeaveOut(kept, fold.Bodies(c)...)
 	}
 	if l.level >= dropReruns {
 		for i := range c.Reruns {
-			m.leaveOut(kept, &c.Reruns[i].StackTrace, &c.Reruns[i].SystemOut, &c.Reruns[i].SystemErr)
+			m.cut.LeaveOut(kept, &c.Reruns[i].StackTrace, &c.Reruns[i].SystemOut, &c.Reruns[i].SystemErr)
 		}
 	}
 	if l.level >= dropRed && e.red() {
@@ -121,25 +118,6 @@ func (m *merger) drop(c *junit.Case, e *entry) {
 			for _, text := range texts {
 				*text = m.cut.Text(*text, size/2/len(texts), kept)
 			}
-		}
-	}
-}
-
-// dropOutput leaves out the output of a suite.
-func (m *merger) dropOutput(c *junit.Case, kept string) {
-	if m.size.level >= dropSuites {
-		m.leaveOut(kept, fold.Outputs(c)...)
-	}
-}
-
-// leaveOut replaces texts that are worth it by their size and the place where all
-// of each is.
-func (m *merger) leaveOut(kept string, texts ...*string) {
-	for _, s := range texts {
-		note := fmt.Sprintf("[%d bytes left out: the report was too large%s]", len(*s), fold.WhereKept(kept))
-		if len(*s) > len(note) {
-			m.cut.Cut += int64(len(*s))
-			*s = note
 		}
 	}
 }

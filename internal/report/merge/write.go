@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/merge/fold"
@@ -19,7 +17,7 @@ const maxRed = 20
 func (m *merger) write(to io.Writer) error {
 	m.sum.Red, m.sum.Suites, m.sum.Counts, m.cut.Cut = nil, nil, junit.Counts{}, m.cutBefore
 	w := junit.NewWriter(to, junit.WriteOptions{StrictXSD: m.o.StrictXSD})
-	var all times
+	var all fold.Times
 	for _, s := range m.suites {
 		var c junit.Counts
 		for i := range s.entries {
@@ -29,12 +27,13 @@ func (m *merger) write(to io.Writer) error {
 		}
 		m.sum.Suites = append(m.sum.Suites, SuiteSummary{s.name, c})
 		m.sum.Counts = m.sum.Counts.Plus(c)
-		all.part(s.times.first, s.times.wall())
+		all.Part(s.head.Times())
 	}
 	m.sum.Out = m.sum.Counts.Tests
-	w.Begin(m.in.Name, m.sum.Counts, all.wall())
+	w.Begin(m.in.Name, m.sum.Counts, all.Wall())
 	for i, s := range m.suites {
-		w.BeginSuite(s.head(), m.sum.Suites[i].Counts, s.times.wall())
+		_, took := s.head.Times()
+		w.BeginSuite(s.head.Suite(s.name), m.sum.Suites[i].Counts, took)
 		if err := m.cases(w, s); err != nil {
 			return err
 		}
@@ -47,21 +46,6 @@ func (m *merger) write(to io.Writer) error {
 	err := w.End()
 	m.sum.Bytes, m.sum.Cut = w.Bytes(), m.cut.Cut
 	return err
-}
-
-// head is the suite as the report has it.
-func (s *suite) head() *junit.Suite {
-	out := &junit.Suite{Name: s.name, Properties: s.properties.of(s.hosts)}
-	if !s.times.first.IsZero() {
-		out.Attrs = append(out.Attrs, junit.Attr{Name: "timestamp", Value: junit.Timestamp(s.times.first)})
-	}
-	for _, a := range s.attrs {
-		if a.Name != "timestamp" || s.times.first.IsZero() {
-			out.Attrs = append(out.Attrs, a)
-		}
-	}
-	slices.SortFunc(out.Attrs, func(a, b junit.Attr) int { return strings.Compare(a.Name, b.Name) })
-	return out
 }
 
 // cases writes the living cases of a suite.
@@ -99,7 +83,7 @@ func (m *merger) oneCase(w *junit.Writer, s *suite, i int) error {
 		return err
 	}
 	if listed {
-		m.sum.Red = append(m.sum.Red, RedCase{s.name, c.Classname, c.Name, fold.OneLine(firstLine(c))})
+		m.sum.Red = append(m.sum.Red, RedCase{s.name, c.Classname, c.Name, fold.FirstLine(c)})
 	}
 	if !e.is(flagAsIs) || m.size.drops(e) {
 		w.Case(c)
@@ -113,8 +97,7 @@ func (m *merger) final(s *suite, i int) (*junit.Case, error) {
 	var c *junit.Case
 	var err error
 	if p, ok := s.groups[i]; ok {
-		f := folding{m: m, s: s, cap: m.o.bound()}
-		c, err = f.value(p)
+		c, err = m.group(s).Value(p)
 	} else {
 		c, err = m.value(s, e, m.near(s.entries[i:]))
 	}
@@ -203,7 +186,9 @@ func (m *merger) output(s *suite) (out, errs []string, err error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		m.dropOutput(c, m.shown(s.texts[i].part))
+		if m.size.level >= dropSuites {
+			m.cut.LeaveOut(m.shown(s.texts[i].part), fold.Outputs(c)...)
+		}
 		out, errs = append(out, c.SystemOut...), append(errs, c.SystemErr...)
 	}
 	return fold.OneText(out), fold.OneText(errs), nil
@@ -265,23 +250,6 @@ func (m *merger) warnRepeated() error {
 		m.warn("Jenkins cannot tell %d more names from others", more)
 	}
 	return nil
-}
-
-// firstLine is the first line that a red case says about itself.
-func firstLine(c *junit.Case) string {
-	for _, r := range c.Results {
-		if !r.Status.Red() {
-			continue
-		}
-		for _, text := range []string{r.Message, r.Text, r.Type} {
-			for line := range strings.Lines(text) {
-				if line = strings.TrimSpace(line); line != "" {
-					return line
-				}
-			}
-		}
-	}
-	return "no message"
 }
 
 // errTooLarge ends the writing of a report that gets too large.

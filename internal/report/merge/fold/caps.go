@@ -248,3 +248,32 @@ func Outputs(c *junit.Case) (out []*string) {
 	}
 	return out
 }
+
+// FirstLine is the first line that a red case says about itself.
+func FirstLine(c *junit.Case) string {
+	for _, r := range c.Results {
+		if !r.Status.Red() {
+			continue
+		}
+		for _, text := range []string{r.Message, r.Text, r.Type} {
+			for line := range strings.Lines(text) {
+				if line = strings.TrimSpace(line); line != "" {
+					return OneLine(line)
+				}
+			}
+		}
+	}
+	return "no message"
+}
+
+// LeaveOut replaces texts that are worth it by their size and the place where all
+// of each is.
+func (k *Cutter) LeaveOut(kept string, texts ...*string) {
+	for _, s := range texts {
+		note := fmt.Sprintf("[%d bytes left out: the report was too large%s]", len(*s), WhereKept(kept))
+		if len(*s) > len(note) {
+			k.Cut += int64(len(*s))
+			*s = note
+		}
+	}
+}

@@ -213,8 +213,8 @@ func (s *Source) Holds(at Span) bool {
 
 // Follows reports whether a span is so near behind an offset, up to which one is
 // read from start on, that it is read, too.
-func (at Span) Follows(start Span, end int64) bool {
-	return at.File == start.File && at.Off >= end && at.Off <= end+maxGap && at.End()-start.Off <= windowSize
+func (s Span) Follows(start Span, end int64) bool {
+	return s.File == start.File && s.Off >= end && s.Off <= end+maxGap && s.End()-start.Off <= windowSize
 }
 
 // Bytes are those of a span. Up to end is read with it. They are valid until the

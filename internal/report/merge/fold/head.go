@@ -1,0 +1,210 @@
+package fold
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+)
+
+// Head is what several suites say that become one: attributes, properties, times.
+type Head struct {
+	attrs      []junit.Attr
+	hosts      []string
+	properties properties
+	times      Times
+}
+
+// Recounted reports whether an attribute is a total that the report counts anew.
+func Recounted(name string) bool {
+	switch name {
+	case "tests", "failures", "errors", "skipped", "disabled", "time", "id":
+		return true
+	default:
+		return false
+	}
+}
+
+// maxSuiteAttrs bounds the attributes of a suite; further ones are properties.
+const maxSuiteAttrs = 100
+
+// Add takes over what a suite of a file says, and the suites around it. Where two
+// suites disagree about an attribute, all values are kept as properties. It reports
+// false of a timestamp that is none.
+func (s *Head) Add(from *junit.Suite) bool {
+	host := from.Attr("hostname")
+	if host != "" && !slices.Contains(s.hosts, host) {
+		s.hosts = append(s.hosts, host)
+	}
+	s.properties.add(host, from.Properties...)
+	for _, a := range from.Attrs {
+		if _, ok := junit.ParseTimestamp(a.Value); a.Name == "timestamp" && ok || Recounted(a.Name) {
+			continue
+		}
+		i := slices.IndexFunc(s.attrs, func(have junit.Attr) bool { return have.Name == a.Name })
+		switch {
+		case i < 0 && !s.properties.has(a.Name) && len(s.attrs) < maxSuiteAttrs:
+			s.attrs = append(s.attrs, a)
+		case i < 0:
+			s.properties.add("", junit.Property(a))
+		case a.Name == "assertions":
+			s.attrs[i].Value = sum(s.attrs[i].Value, a.Value)
+		case s.attrs[i].Value != a.Value:
+			s.properties.add("", junit.Property(s.attrs[i]), junit.Property(a))
+			s.attrs = slices.Delete(s.attrs, i, i+1)
+		}
+	}
+	prefix := "outer."
+	for x := from.Parent; x != nil; x, prefix = x.Parent, prefix+"outer." {
+		s.properties.add("", junit.Property{Name: prefix + "name", Value: x.Name})
+		for _, a := range x.Attrs {
+			if !Recounted(a.Name) {
+				s.properties.add("", junit.Property{Name: prefix + a.Name, Value: a.Value})
+			}
+		}
+	}
+	return s.times.add(from)
+}
+
+// Property adds properties that are true of all hosts.
+func (s *Head) Property(props ...junit.Property) { s.properties.add("", props...) }
+
+// Took adds a time of which nobody says when it was.
+func (s *Head) Took(d time.Duration) { s.times.Part(time.Time{}, d) }
+
+// Times are when the suite began, if that is known, and how long it took.
+func (s *Head) Times() (start time.Time, took time.Duration) { return s.times.first, s.times.Wall() }
+
+// Size is the number of properties and about the bytes they need.
+func (s *Head) Size() (n int, bytes int64) {
+	for _, p := range s.properties.list {
+		bytes += int64(len(p.Name) + len(p.Value) + len(p.host) + len(`<property name="" value="@"/>`))
+	}
+	return len(s.properties.list), bytes
+}
+
+// Suite is the suite as the report has it.
+func (s *Head) Suite(name string) *junit.Suite {
+	out := &junit.Suite{Name: name, Properties: s.properties.of(s.hosts)}
+	if !s.times.first.IsZero() {
+		out.Attrs = append(out.Attrs, junit.Attr{Name: "timestamp", Value: junit.Timestamp(s.times.first)})
+	}
+	for _, a := range s.attrs {
+		if a.Name != "timestamp" || s.times.first.IsZero() {
+			out.Attrs = append(out.Attrs, a)
+		}
+	}
+	slices.SortFunc(out.Attrs, func(a, b junit.Attr) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// sum adds two numbers; what is none is kept beside the other.
+func sum(a, b string) string {
+	x, err := strconv.ParseInt(a, 10, 32)
+	y, err2 := strconv.ParseInt(b, 10, 32)
+	if err != nil || err2 != nil {
+		return strings.TrimSpace(a + " " + b)
+	}
+	return strconv.FormatInt(x+y, 10)
+}
+
+// properties is a list of properties without repetitions, in the order in which
+// they came, each with the host that it was said of.
+type properties struct {
+	list []hostProperty
+	seen map[hostProperty]bool
+}
+
+type hostProperty struct {
+	host string
+	junit.Property
+}
+
+func (p *properties) add(host string, more ...junit.Property) {
+	if p.seen == nil {
+		p.seen = make(map[hostProperty]bool)
+	}
+	for _, one := range more {
+		if hp := (hostProperty{host, one}); !p.seen[hp] {
+			p.seen[hp] = true
+			p.list = append(p.list, hp)
+		}
+	}
+}
+
+func (p *properties) has(name string) bool {
+	return slices.ContainsFunc(p.list, func(one hostProperty) bool { return one.Name == name })
+}
+
+// of gives the properties as the report has them. What is true of one of several
+// hosts and not of all is marked with it.
+func (p *properties) of(hosts []string) (out []junit.Property) {
+	given := make(map[junit.Property]bool)
+	for _, one := range p.list {
+		for _, host := range hosts {
+			if one.host != "" && !p.seen[hostProperty{host, one.Property}] {
+				one.Name += "@" + one.host
+				break
+			}
+		}
+		if !given[one.Property] {
+			given[one.Property] = true
+			out = append(out, one.Property)
+		}
+	}
+	return out
+}
+
+// Times collects when a suite began and how long it took.
+type Times struct {
+	first, last time.Time
+	parts       time.Duration // of all parts
+	unknown     bool          // a part that took time does not say when
+}
+
+// add takes over the times of a suite of a file: from its timestamp as long as it
+// says, or its cases took; without one the larger of both counts. It reports false
+// of a timestamp that is none.
+func (t *Times) add(s *junit.Suite) bool {
+	declared := junit.ParseTime(s.Attr("time"))
+	stamp := s.Attr("timestamp")
+	start, ok := junit.ParseTimestamp(stamp)
+	took := max(declared, s.Time)
+	if ok && s.Attr("time") != "" {
+		took = declared
+	}
+	t.Part(start, took)
+	return ok || stamp == ""
+}
+
+// Part takes over one part; a zero start is unknown.
+func (t *Times) Part(start time.Time, took time.Duration) {
+	t.parts += took
+	switch end := start.Add(took); {
+	case start.IsZero():
+		t.unknown = t.unknown || took > 0
+	case t.first.IsZero():
+		t.first, t.last = start, end
+	default:
+		if start.Before(t.first) {
+			t.first = start
+		}
+		if end.After(t.last) {
+			t.last = end
+		}
+	}
+}
+
+// oneRun is the longest time that parts of one run can lie apart.
+const oneRun = 7 * 24 * time.Hour
+
+// Wall is the time from the first start to the last end; the sum of the parts
+// where that is not known, or they cannot be of one run.
+func (t *Times) Wall() time.Duration {
+	if w := t.last.Sub(t.first); !t.unknown && !t.first.IsZero() && w <= oneRun {
+		return w
+	}
+	return min(t.parts, junit.MaxTime) // readers take no more
+}
