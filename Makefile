@@ -64,10 +64,17 @@ test-jenkins: ## the shared library, with Debian's groovy and the real binary, a
 lint-jenkins: ## npm-groovy-lint, which needs Node 20 and a JDK
 	npx --yes npm-groovy-lint@15 --noserver --config $(CURDIR)/jenkins --failon info --output txt jenkins/vars/*.groovy jenkins/examples/*.Jenkinsfile Jenkinsfile
 
+.PHONY: rooms
+rooms: ## lines, function lengths, complexity, methods, fields and imports of every package
+	go run ./tools/rooms
+
 .PHONY: lint
-lint: $(BIN)/golangci-lint lint-jenkins ## golangci-lint, gofumpt, go vet, shellcheck, npm-groovy-lint
+lint: $(BIN)/golangci-lint lint-jenkins ## golangci-lint, gofumpt, limits of rooms, dead code, known vulnerabilities, shellcheck, npm-groovy-lint
 	$(BIN)/golangci-lint run ./...
 	$(BIN)/golangci-lint fmt --diff
+	go run ./tools/rooms -check
+	.ci/deadcode
+	.ci/vulncheck
 	shellcheck $$(.ci/scripts)
 
 # The version is part of the rule: an older one lying there is replaced.
@@ -120,7 +127,9 @@ upstream-check: ## DIR=checkout: what we rely on in TensorRT-LLM, held against a
 # module, version, module directory, package directory: what tools/notices reads
 MODULE_OF_PACKAGE := {{with .Module}}{{if not .Main}}{{.Path}}{{"\t"}}{{.Version}}{{"\t"}}{{.Dir}}{{"\t"}}{{$$.Dir}}{{end}}{{end}}
 
+# Released binaries are built by the toolchain that go.mod names, whose standard library .ci/vulncheck has looked at.
 .PHONY: release
+release: export GOTOOLCHAIN := $(shell awk '$$1 == "toolchain" {print $$2}' go.mod)
 release: ## static binaries for amd64 and arm64 with checksums and the licences of what is linked in, in dist/
 	rm -rf dist && mkdir dist
 	for arch in amd64 arm64; do GOOS=linux GOARCH=$$arch $(GO_BUILD) -ldflags "-s -w -X main.version=$$(cat jenkins/resources/ci-disagg/version)" -o dist/ci-disagg-linux-$$arch ./cmd/ci-disagg; done

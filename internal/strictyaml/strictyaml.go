@@ -204,12 +204,6 @@ func (d Document) At(path string) string {
 	return location(d.File, p.line, p.column)
 }
 
-// Has says whether the file has a value at path.
-func (d Document) Has(path string) bool {
-	_, ok := d.pos[path]
-	return ok
-}
-
 // Problem is a problem found after decoding, at the position of path.
 func (d Document) Problem(path, format string, args ...any) Problem {
 	p := d.nearest(path)

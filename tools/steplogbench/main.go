@@ -18,9 +18,9 @@ import (
 )
 
 func main() {
-	if err := run(os.Args[1:], os.Stdout, time.Now); err != nil { //nolint:forbidigo // the clock is what this measures with
+	if err := run(os.Args[1:], os.Stdout, time.Now); err != nil {
 		fmt.Fprintln(os.Stderr, "steplogbench:", err)
-		os.Exit(1) //nolint:forbidigo // main of a benchmark program
+		os.Exit(1)
 	}
 }
 

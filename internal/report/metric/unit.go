@@ -28,12 +28,6 @@ func Convert(value float64, from, to string) (float64, error) {
 	return 0, fmt.Errorf("cannot express %q in %q", from, to)
 }
 
-// KnownUnit reports whether Convert understands the spelling.
-func KnownUnit(unit string) bool {
-	_, ok := parseUnit(unit)
-	return ok
-}
-
 type unit struct {
 	quantity string
 	scale    float64 // in the smallest unit of the quantity that is listed here
