@@ -23,7 +23,7 @@ func (o *cancelOptions) AddFlags(f *pflag.FlagSet) {
 	o.findFlags.AddFlags(f)
 	f.StringVarP(&o.config, "config", "c", "", "config that --run-id is looked up with (default "+defaultConfig+" here, if it exists)")
 	f.StringVar(&o.reason, "reason", "cancelled with `ci-disagg cancel`", "why; stands in the report")
-	f.BoolVar(&o.patient, "patient", false, "wait until every job is gone, one that is just being submitted included")
+	f.BoolVar(&o.patient, "patient", false, "wait also for a job that is just being submitted")
 }
 
 func newCancelCmd(h host) *cobra.Command {
@@ -33,10 +33,11 @@ func newCancelCmd(h host) *cobra.Command {
 		Short: "End a run's jobs",
 		Long: `cancel ends every job that the run may have, by id, and by its unique name where
 the id is not known yet. A driver that is alive submits nothing more and goes on
-to its report. 'ci-disagg resume' goes on with cases that were never launched.
+to its report; where none is, cancel writes down how the jobs ended. 'ci-disagg
+resume' goes on with cases that were never launched.
 
-It exits 0 when every job's end has been asked for (with --patient: has come),
-and 3 when one could not be reached.`,
+It returns when the jobs are gone and says of each what became of it. It exits 0
+when none is left, and 3 when one is after two minutes, or cannot be asked for.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return runCancel(cmd, h, o, args) },
 	}
@@ -55,7 +56,7 @@ func runCancel(cmd *cobra.Command, h host, o cancelOptions, args []string) error
 	}
 	defer d.close()
 	ended, err := runs.Cancel(cmd.Context(), runs.CancelOptions{
-		Dir: dir, Reason: o.reason, Host: d.host, Slurm: d.client, Patient: o.patient, Environ: h.environ(), Now: h.now, Log: d.log,
+		Access: d.access(h), Dir: dir, Reason: o.reason, Wait: true, Patient: o.patient,
 	})
 	failed := 0
 	for _, e := range ended {
@@ -64,7 +65,7 @@ func runCancel(cmd *cobra.Command, h host, o cancelOptions, args []string) error
 			failed++
 			fmt.Fprintf(h.stdout, "%s: job %s (%s): %v\n", e.Case, orUnknown(e.Job.ID), e.Job.Name, e.Err)
 		default:
-			fmt.Fprintf(h.stdout, "%s: job %s (%s): cancelled\n", e.Case, orUnknown(e.Job.ID), e.Job.Name)
+			fmt.Fprintf(h.stdout, "%s: job %s (%s): %s\n", e.Case, orUnknown(e.Job.ID), e.Job.Name, e.What)
 		}
 	}
 	if len(ended) == 0 && err == nil {

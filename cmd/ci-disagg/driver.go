@@ -114,6 +114,11 @@ func (d *driver) connect(h host) error {
 	return nil
 }
 
+// access is how the jobs of runs are reached.
+func (d *driver) access(h host) runs.Access {
+	return runs.Access{Host: d.host, Slurm: d.client, Environ: h.environ(), Now: h.now, Log: d.log}
+}
+
 // slurmConf refuses a SLURM_CONF that names nothing: Slurm's commands would look for
 // the cluster elsewhere, each for a minute.
 func (d *driver) slurmConf(h host) error {

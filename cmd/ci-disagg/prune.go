@@ -79,6 +79,7 @@ func runPrune(ctx context.Context, h host, o pruneOptions) error {
 	opts := runs.PruneOptions{
 		RunsDir: dir, Keep: o.keep, OlderThan: time.Duration(o.days) * 24 * time.Hour, MaxBytes: int64(o.maxGB * 1e9), DryRun: o.dryRun, Now: h.now,
 	}
+	opts.Finish = func(run rundir.Run, dir rundir.Dir) error { return finishRun(ctx, h, run, dir) }
 	if !o.here {
 		far := farRuns{h: h, logins: map[string]*clusterhost.SSH{}}
 		defer far.close()
@@ -112,6 +113,19 @@ func runPrune(ctx context.Context, h host, o pruneOptions) error {
 	fmt.Fprintf(h.stdout, "%s, %.1f MB %s\n", count(len(all), "run"), float64(freed)/1e6, freedText)
 	if err != nil {
 		return &endError{code: exitInfra, err: err}
+	}
+	return nil
+}
+
+// finishRun writes down how the jobs of a run ended whose driver is dead.
+func finishRun(ctx context.Context, h host, run rundir.Run, dir rundir.Dir) error {
+	d, err := driverOf(h, dir)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	if _, err := runs.Finish(ctx, d.access(h), dir); err != nil {
+		return fmt.Errorf("run %s: %w", run.ID, err)
 	}
 	return nil
 }

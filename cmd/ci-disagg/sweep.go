@@ -37,10 +37,11 @@ func newSweepCmd(h host) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sweep",
 		Short: "End the jobs of builds that are dead",
-		Long: `sweep looks at this user's jobs that carry an owner tag of ci-disagg in their name,
-finds the run directory of each from the job itself, and ends those whose driver
-has given no sign of life for --older-than. A job whose run directory cannot be
-seen from here is listed, not touched; end it with --owner TAG.
+		Long: `sweep looks at this user's jobs that carry an owner tag of ci-disagg in their name
+or run one of its scripts, finds the run directory of each from the job itself, and
+ends those whose driver has given no sign of life for --older-than. A job whose run
+directory cannot be seen from here is listed, not touched; end it with --owner TAG.
+Of runs in runs_dir whose driver is dead it writes down how their jobs ended.
 
 Run it from a timer on a machine that sees the run directories: when an agent's
 pod dies, nothing that ran in it can clean up.`,
@@ -75,13 +76,13 @@ func runSweep(cmd *cobra.Command, h host, o sweepOptions) error {
 	if err := d.slurmConf(h); err != nil {
 		return err
 	}
-	opts := runs.SweepOptions{
-		Host: d.host, Slurm: d.client, OlderThan: o.olderThan, Owner: o.owner, DryRun: o.dryRun, Environ: h.environ(), Now: h.now,
+	parent, err := runsDir(h, cfg)
+	if err != nil {
+		return err
 	}
-	if backend == jobs.BackendLocal {
-		if opts.RunsDir, err = runsDir(h, cfg); err != nil {
-			return err
-		}
+	opts := runs.SweepOptions{
+		Access: d.access(h), Queue: backend == jobs.BackendSlurm, RunsDir: parent, Backend: backend, Cluster: name,
+		OlderThan: o.olderThan, Owner: o.owner, DryRun: o.dryRun,
 	}
 	found, err := runs.Sweep(cmd.Context(), opts)
 	if err != nil {
@@ -96,6 +97,8 @@ func printSwept(h host, found []runs.Swept, dryRun bool) error {
 	for _, s := range found {
 		done := "kept"
 		switch {
+		case s.Finished:
+			done = "finished"
 		case s.Orphan && dryRun:
 			done = "would end"
 		case s.Orphan && s.Err != nil:

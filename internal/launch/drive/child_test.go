@@ -84,7 +84,7 @@ func driveMain(args []string) int {
 
 func cancelMain(args []string) int {
 	_, err := runs.Cancel(context.Background(), runs.CancelOptions{
-		Dir: rundir.Dir(args[len(args)-1]), Reason: "interrupted", Patient: true, Environ: os.Environ(), Now: time.Now,
+		Access: runs.Access{Environ: os.Environ(), Now: time.Now}, Dir: rundir.Dir(args[len(args)-1]), Reason: "interrupted", Patient: true,
 	})
 	if err != nil {
 		fmt.Println(err)

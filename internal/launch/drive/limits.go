@@ -29,7 +29,7 @@ func (m *machine) room(c *caseState) (why string, blind bool) {
 	}
 	age := m.at.Sub(m.queue.at)
 	if !m.queue.at.IsZero() && age <= 2*m.poll.Pending {
-		count, nodes := othersJobs(m.queue.rows, m.tag)
+		count, nodes := othersJobs(m.queue.rows, m.tag, m.far)
 		why = m.cluster.full(count+mine, nodes+myNodes, c.plan.Nodes)
 		if why != "" || age <= freshLook {
 			return why, false
@@ -73,7 +73,7 @@ func (m *machine) holdToLimits(i int) {
 	count, nodes := 0, 0
 	for _, r := range m.queue.rows {
 		n, err := strconv.Atoi(r.ID)
-		_, ours := jobs.TagOf(r.Name)
+		_, _, ours := jobs.Ours(r)
 		if class := r.State.Class(); err == nil && ours && n < id && class != slurm.Terminal && class != slurm.Leaving {
 			count, nodes = count+1, nodes+r.Nodes
 		}
@@ -93,10 +93,10 @@ func (m *machine) blind() bool {
 }
 
 // othersJobs counts jobs and nodes of our other runs that are pending or running.
-func othersJobs(rows []slurm.QueueRow, mine string) (count, nodes int) {
+func othersJobs(rows []slurm.QueueRow, mine string, dir rundir.Dir) (count, nodes int) {
 	for _, r := range rows {
-		tag, ok := jobs.TagOf(r.Name)
-		if !ok || tag == mine || r.State.Class() == slurm.Terminal {
+		tag, in, ours := jobs.Ours(r)
+		if !ours || tag == mine || in == dir || r.State.Class() == slurm.Terminal {
 			continue
 		}
 		count++

@@ -29,7 +29,9 @@ func TestCancelEndsALiveRun(t *testing.T) {
 	_, wait := startDrive(t, &o, &seen)
 	jobRecord(t, o.Dir, "a", 1)
 	jobRecord(t, o.Dir, "b", 1)
-	ended, err := runs.Cancel(context.Background(), runs.CancelOptions{Dir: o.Dir, Reason: "enough", Host: o.Host, Slurm: o.Slurm, Patient: true, Environ: o.Environ, Now: time.Now})
+	ended, err := runs.Cancel(context.Background(), runs.CancelOptions{
+		Access: runs.Access{Host: o.Host, Slurm: o.Slurm, Environ: o.Environ, Now: time.Now}, Dir: o.Dir, Reason: "enough", Patient: true,
+	})
 	require.NoError(t, err)
 	require.Len(t, ended, 2)
 	for _, e := range ended {
@@ -55,7 +57,9 @@ func TestCancelWithoutADriver(t *testing.T) {
 			require.Eventually(t, func() bool { return exists(dir.CaseDir("c").Attempt(0, 1).AgentFile()) }, ample, 50*time.Millisecond)
 			require.NoError(t, d.Process.Kill())
 			_, _ = d.Process.Wait()
-			ended, err := runs.Cancel(context.Background(), runs.CancelOptions{Dir: dir, Reason: "enough", Patient: true, Environ: cluster.Env(t), Now: time.Now})
+			ended, err := runs.Cancel(context.Background(), runs.CancelOptions{
+				Access: runs.Access{Environ: cluster.Env(t), Now: time.Now}, Dir: dir, Reason: "enough", Patient: true,
+			})
 			require.NoError(t, err)
 			require.Len(t, ended, 1)
 			require.NoError(t, ended[0].Err)
@@ -88,7 +92,9 @@ func TestSweepEndsOnlyOrphans(t *testing.T) {
 	require.NoError(t, os.Remove(unseenDir.LeaseFile()))
 	foreign := c.Command(t, "sbatch", "--parsable", "-J", "cid-x-looks-similar", "-o", "/dev/null", "--wrap", "sleep 600")
 	h := host.NewHere(c.Env(t))
-	opts := runs.SweepOptions{Host: h, Slurm: optionsOn(t, c).Slurm, OlderThan: 10 * time.Minute, DryRun: true, Environ: c.Env(t), Now: time.Now}
+	opts := runs.SweepOptions{
+		Access: runs.Access{Host: h, Slurm: optionsOn(t, c).Slurm, Environ: c.Env(t), Now: time.Now}, Queue: true, OlderThan: 10 * time.Minute, DryRun: true,
+	}
 	var found []runs.Swept
 	var err error
 	orphans := func() (out []string) {
@@ -133,7 +139,9 @@ func TestSweepLocal(t *testing.T) {
 	dir := rundir.Dir(filepath.Join(parent, "run"))
 	d := child(t, spec{Dir: dir, ID: "x", Backend: jobs.BackendLocal, Cases: [][3]string{{"c", hangServer, hangClient}}}, os.Environ())
 	jobRecord(t, dir, "c", 1)
-	opts := runs.SweepOptions{RunsDir: parent, OlderThan: 10 * time.Minute, Environ: os.Environ(), Now: time.Now}
+	opts := runs.SweepOptions{
+		Access: runs.Access{Environ: os.Environ(), Now: time.Now}, RunsDir: parent, Backend: jobs.BackendLocal, OlderThan: 10 * time.Minute,
+	}
 	found, err := runs.Sweep(context.Background(), opts)
 	require.NoError(t, err)
 	require.Len(t, found, 1)
@@ -143,9 +151,13 @@ func TestSweepLocal(t *testing.T) {
 	silence(t, dir)
 	found, err = runs.Sweep(context.Background(), opts)
 	require.NoError(t, err)
-	require.Len(t, found, 1)
+	require.NotEmpty(t, found)
 	require.True(t, found[0].Orphan, found[0].Why)
 	noProcesses(t, dir)
+	// How it ended is written down, now or by the next sweep.
+	_, err = runs.Sweep(context.Background(), opts)
+	require.NoError(t, err)
+	require.Equal(t, rundir.OutcomeCancelled, outcomeOf(t, dir, "c", 0, 1).Outcome)
 }
 
 func TestCancelAndSweepGoOnPastBrokenRecords(t *testing.T) {
@@ -160,10 +172,14 @@ func TestCancelAndSweepGoOnPastBrokenRecords(t *testing.T) {
 	require.NoError(t, rundir.WriteJSON(broken.RunFile(), rundir.Run{Schema: 1, ID: "a-broken-one"}))
 	require.NoError(t, rundir.WriteFile(broken.CaseDir("c").Attempt(0, 1).JobFile(), []byte(`{"schema":1,"own`), rundir.FileMode))
 	require.NoError(t, rundir.WriteFile(dir.CaseDir("a").Attempt(0, 1).JobFile(), []byte(`{"sch`), rundir.FileMode))
-	found, err := runs.Sweep(context.Background(), runs.SweepOptions{RunsDir: parent, OlderThan: time.Hour, Environ: os.Environ(), Now: time.Now})
+	found, err := runs.Sweep(context.Background(), runs.SweepOptions{
+		Access: runs.Access{Environ: os.Environ(), Now: time.Now}, RunsDir: parent, Backend: jobs.BackendLocal, OlderThan: time.Hour,
+	})
 	require.NoError(t, err)
 	require.Len(t, found, 3, "%+v", found)
-	ended, err := runs.Cancel(context.Background(), runs.CancelOptions{Dir: dir, Reason: "enough", Patient: true, Environ: os.Environ(), Now: time.Now})
+	ended, err := runs.Cancel(context.Background(), runs.CancelOptions{
+		Access: runs.Access{Environ: os.Environ(), Now: time.Now}, Dir: dir, Reason: "enough", Patient: true,
+	})
 	require.ErrorContains(t, err, "job.json")
 	require.Len(t, ended, 1)
 	require.NoError(t, ended[0].Err)

@@ -134,7 +134,7 @@ const heartbeat = 5 * time.Second
 // seeQueue takes squeue's answer. changed reports whether state or reason did.
 func (a *attempt) seeQueue(rows []slurm.QueueRow, now time.Time) (changed bool) {
 	f := &a.facts
-	i := slices.IndexFunc(rows, func(r slurm.QueueRow) bool { return r.ID == a.job.ID && r.Name == a.job.Name })
+	i := slices.IndexFunc(rows, func(r slurm.QueueRow) bool { return r.ID == a.job.ID && jobs.Is(a.job, r) })
 	old := f.Queue.Row
 	first := f.Queue.At.IsZero()
 	f.Queue.At = now
@@ -159,7 +159,8 @@ func (a *attempt) seeQueue(rows []slurm.QueueRow, now time.Time) (changed bool) 
 func (m *machine) endTwins(i int) {
 	c := &m.cases[i]
 	for _, r := range m.queue.rows {
-		if r.Name != c.job.Name || r.ID == c.job.ID || r.State.Class() == slurm.Terminal {
+		again := c.due.name != "" && jobs.Is(c.job, r) // else one of its script is somebody's own
+		if r.Name != c.job.Name && !again || r.ID == c.job.ID || r.State.Class() == slurm.Terminal {
 			continue
 		}
 		m.tell(Warning, i, "job %s is a second one of the same name: cancelling it", r.ID)

@@ -135,21 +135,23 @@ func scenarios() map[string]scenario {
 		o.Retry = Retry{Max: 1, Backoff: rundir.Duration(time.Minute), Exclude: true}
 	}
 	return map[string]scenario{
-		"pass":            {cases: 1},
-		"one at a time":   {cases: 3, opt: func(o *Options) { o.MaxJobs = 1 }},
-		"ends":            {cases: 5, set: ends("OUT_OF_MEMORY", "TIMEOUT", "NODE_FAIL", "FAILED", "COMPLETED")},
-		"retried":         {cases: 2, set: ends("NODE_FAIL", "COMPLETED", "BOOT_FAIL", "COMPLETED"), opt: retry},
-		"retries used up": {cases: 1, set: ends("NODE_FAIL"), opt: retry},
-		"suspended":       {cases: 1, set: func(s *sim) { s.word = words(5*time.Minute, "SUSPENDED") }, opt: retry},
-		"preempted":       {cases: 1, set: func(s *sim) { s.word = words(5*time.Minute, "PREEMPTED") }},
-		"requeued":        {cases: 1, set: func(s *sim) { s.word = words(5*time.Minute, "REQUEUED") }},
-		"unknown word":    {cases: 1, set: func(s *sim) { s.word = words(5*time.Minute, "DREAMING") }},
-		"queue budget":    {cases: 1, set: func(s *sim) { s.wait = minutes(60) }, opt: func(o *Options) { o.Plans[0].Budgets.Queue = rundir.Duration(10 * time.Minute) }},
-		"no process":      {cases: 2, set: func(s *sim) { s.crowded = 2 }},
-		"munge is away":   {cases: 1, set: func(s *sim) { s.unsigned = 2 }},
-		"answer lost":     {cases: 2, set: func(s *sim) { s.lost = 1 }},
-		"left no job":     {cases: 1, set: func(s *sim) { s.unanswered = map[string]bool{"sbatch": true} }},
-		"nobody knows":    {cases: 1, set: func(s *sim) { s.unanswered = map[string]bool{"sbatch": true, "sacct": true} }},
+		"pass":             {cases: 1},
+		"one at a time":    {cases: 3, opt: func(o *Options) { o.MaxJobs = 1 }},
+		"ends":             {cases: 5, set: ends("OUT_OF_MEMORY", "TIMEOUT", "NODE_FAIL", "FAILED", "COMPLETED")},
+		"retried":          {cases: 2, set: ends("NODE_FAIL", "COMPLETED", "BOOT_FAIL", "COMPLETED"), opt: retry},
+		"retries used up":  {cases: 1, set: ends("NODE_FAIL"), opt: retry},
+		"suspended":        {cases: 1, set: func(s *sim) { s.word = words(5*time.Minute, "SUSPENDED") }, opt: retry},
+		"preempted":        {cases: 1, set: func(s *sim) { s.word = words(5*time.Minute, "PREEMPTED") }},
+		"requeued":         {cases: 1, set: func(s *sim) { s.word = words(5*time.Minute, "REQUEUED") }},
+		"unknown word":     {cases: 1, set: func(s *sim) { s.word = words(5*time.Minute, "DREAMING") }},
+		"queue budget":     {cases: 1, set: func(s *sim) { s.wait = minutes(60) }, opt: func(o *Options) { o.Plans[0].Budgets.Queue = rundir.Duration(10 * time.Minute) }},
+		"no process":       {cases: 2, set: func(s *sim) { s.crowded = 2 }},
+		"renamed":          {cases: 1, set: func(s *sim) { s.renames = true }},
+		"renamed and lost": {cases: 1, set: func(s *sim) { s.renames, s.lost = true, 1 }},
+		"munge is away":    {cases: 1, set: func(s *sim) { s.unsigned = 2 }},
+		"answer lost":      {cases: 2, set: func(s *sim) { s.lost = 1 }},
+		"left no job":      {cases: 1, set: func(s *sim) { s.unanswered = map[string]bool{"sbatch": true} }},
+		"nobody knows":     {cases: 1, set: func(s *sim) { s.unanswered = map[string]bool{"sbatch": true, "sacct": true} }},
 		"squeue is silent": {cases: 1, set: func(s *sim) {
 			begun := time.Now()
 			s.hang = func() bool { d := time.Since(begun); return d > 2*time.Minute && d < 12*time.Minute }

@@ -44,6 +44,8 @@ type sim struct {
 	lost int
 	// unsigned is how many submissions find munge away.
 	unsigned int
+	// renames says that a plugin of the site gives jobs other names.
+	renames bool
 
 	mu    sync.Mutex
 	jobs  []*simJob
@@ -164,6 +166,9 @@ func (s *sim) sbatch(c host.Cmd) (host.Result, error) {
 		if n, ok := strings.CutPrefix(a, "--job-name="); ok {
 			j.name = n
 		}
+	}
+	if s.renames {
+		j.name = fmt.Sprint("site-", j.id)
 	}
 	s.jobs = append(s.jobs, j)
 	if s.calls["sbatch"] <= s.lost {

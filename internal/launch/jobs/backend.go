@@ -45,9 +45,17 @@ func (b Slurm) Submit(ctx context.Context, s Submission) (slurm.Job, error) {
 	})
 }
 
-// Find looks for the job by its unique name.
+// Find looks for the job by its unique name, its script and its directory.
 func (b Slurm) Find(ctx context.Context, j rundir.Job) (slurm.Job, bool, error) {
-	return b.Client.FindByName(ctx, j.Name, j.Intent)
+	return b.Client.Find(ctx, slurm.Wanted{Name: j.Name, Script: scriptOf(j), Dir: j.Dir, Since: j.Intent})
+}
+
+// scriptOf is the path of a job's batch script, "" in records that do not tell.
+func scriptOf(j rundir.Job) string {
+	if j.Dir == "" {
+		return ""
+	}
+	return rundir.AttemptDir(j.Dir).Script()
 }
 
 // Cancel names all ids of a cluster in one call.

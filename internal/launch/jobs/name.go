@@ -5,9 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"path"
 	"strings"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -52,6 +54,36 @@ func TagOf(name string) (string, bool) {
 		}
 	}
 	return rest[:tagLength], true
+}
+
+// Is reports whether a row of the queue is the job, as far as its id does not tell: by
+// its unique name, or by its script, since a site's plugin may rename jobs.
+func Is(j rundir.Job, r slurm.QueueRow) bool {
+	return r.Name == j.Name || j.Dir != "" && r.Command == scriptOf(j)
+}
+
+// Ours reports whether a row of the queue is a job of ci-disagg. tag is the owner's, ""
+// where the job was renamed; dir is the run directory as the job sees it, "" where its
+// script is not one of ours.
+func Ours(r slurm.QueueRow) (tag string, dir rundir.Dir, ok bool) {
+	tag, named := TagOf(r.Name)
+	dir = RunDirOf(r.Command)
+	return tag, dir, named || dir != ""
+}
+
+// RunDirOf reads the run directory out of the path of one of our batch scripts:
+// RUN/cases/<slug>/rep-<q>/attempt-<n>/job.sh; "" if it is something else.
+func RunDirOf(script string) rundir.Dir {
+	if !path.IsAbs(script) || path.Base(script) != "job.sh" {
+		return ""
+	}
+	attempt := path.Dir(script)
+	rep := path.Dir(attempt)
+	cases := path.Dir(path.Dir(rep))
+	if !strings.HasPrefix(path.Base(attempt), "attempt-") || !strings.HasPrefix(path.Base(rep), "rep-") || path.Base(cases) != "cases" {
+		return ""
+	}
+	return rundir.Dir(path.Dir(cases))
 }
 
 // FarRun is the run directory behind the login node. Two runs may have the same id

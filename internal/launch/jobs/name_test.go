@@ -24,3 +24,10 @@ func TestTagOf(t *testing.T) {
 		require.False(t, ok, other)
 	}
 }
+func TestRunDirOf(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, rundir.Dir("/r"), RunDirOf("/r/cases/c/rep-0/attempt-1/job.sh"))
+	for _, other := range []string{"", "job.sh", "/job.sh", "/x/job.sh", "/r/cases/c/rep-0/attempt-1/other.sh", "/r/c/rep-0/attempt-1/job.sh"} {
+		require.Empty(t, RunDirOf(other), other)
+	}
+}

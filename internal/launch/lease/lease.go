@@ -124,18 +124,15 @@ func Read(file string) (*rundir.Lease, error) {
 	return &held, nil
 }
 
-// Lives reports whether the holder has to be taken for alive.
+// Lives reports whether the holder has to be taken for alive by one who wants to
+// drive the run: an earlier drive of this very process is over.
 func Lives(l rundir.Lease, now time.Time) bool {
-	if l.Released != nil {
-		return false
-	}
-	if l.Host == HostName() {
-		if l.PID == os.Getpid() {
-			return false // an earlier drive of this very process
-		}
-		return proc.Exists(l.PID) && now.Sub(l.Heartbeat) < TTL
-	}
-	return now.Sub(l.Heartbeat) < TTL
+	return Driven(l, now) && (l.PID != os.Getpid() || l.Host != HostName())
+}
+
+// Driven reports whether the run has a driver, as far as its lease tells.
+func Driven(l rundir.Lease, now time.Time) bool {
+	return l.Released == nil && now.Sub(l.Heartbeat) < TTL && (l.Host != HostName() || proc.Exists(l.PID))
 }
 
 // Check reads the lease; it is ErrLost when it is no longer ours.

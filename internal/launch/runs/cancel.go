@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
-	"github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/proc"
@@ -16,111 +14,143 @@ import (
 
 // CancelOptions say whose jobs are to end.
 type CancelOptions struct {
+	Access
 	Dir    rundir.Dir
 	Reason string
-	Host   host.Host     // as in Options
-	Slurm  *slurm.Client // as in Options
-	// Patient waits for a submission that may still be on its way, and makes sure
-	// that jobs are gone: what a driver that is about to be killed leaves to do.
+	// Wait waits until every job is gone and, where no driver sees to that, writes
+	// down how it ended.
+	Wait bool
+	// Patient is Wait, also for a submission that may still be on its way: what a
+	// driver that is about to be killed leaves to do.
 	Patient bool
-	Environ []string
-	Now     func() time.Time
-	Log     *slog.Logger
 }
 
 // JobEnd is one job that Cancel dealt with.
 type JobEnd struct {
-	Case string // slug
-	Job  rundir.Job
-	Err  error // nil: its end has been asked for, or it was over
+	Case    string // slug
+	Attempt rundir.AttemptDir
+	Job     rundir.Job
+	What    string // what became of it, for people
+	Err     error  // it may go on
 }
 
-// Cancel ends every job that the run may have. It takes no lease: the driver, if
-// there is one, finds the request and stops, and stays the only writer of the
-// run's records.
+// Cancel ends every job that the run may have. It takes no lease while a driver holds
+// it: that finds the request and stops, and stays the only writer of the run's records.
 func Cancel(ctx context.Context, o CancelOptions) ([]JobEnd, error) {
 	var run rundir.Run
 	if err := rundir.ReadJSON(o.Dir.RunFile(), &run); err != nil {
 		return nil, fmt.Errorf("not a run directory: %w", err)
 	}
 	open, unread := Open(o.Dir) // a record that cannot be read must not keep the other jobs alive
-	if o.Host == nil {
-		o.Host = host.NewHere(o.Environ)
-	}
-	if o.Slurm == nil {
-		o.Slurm = slurm.New(o.Host, slurm.Options{Log: o.Log})
-	}
+	o.Access = o.complete()
 	// Both at once: a live driver must not put other jobs in the place of these, and these must not wait for a disk.
-	request := rundir.Cancel{At: o.Now(), Reason: o.Reason, Outcome: rundir.OutcomeCancelled}
+	request := rundir.Cancel{At: o.Now(), Reason: o.Reason, Outcome: rundir.OutcomeCancelled, Cause: rundir.CauseRequested}
 	asked := make(chan error, 1)
 	go func() { asked <- rundir.WriteJSON(o.Dir.CancelFile(), request) }()
 	for i := range open {
-		open[i].Err = backendOf(open[i].Job, o).Cancel(ctx, []rundir.Job{open[i].Job})
+		e := &open[i]
+		was, known := whereabouts{}, false
+		if o.Wait && e.Job.ID != "" {
+			was, known = o.look(ctx, e.Job)
+		}
+		if known && was.gone {
+			e.What = "was over already"
+			continue
+		}
+		e.Err = o.backend(e.Job).Cancel(ctx, []rundir.Job{e.Job})
+		e.What = "its end has been asked for"
 	}
 	err := <-asked
-	if o.Patient {
+	if o.Wait || o.Patient {
 		for i := range open {
-			open[i].Err = errors.Join(open[i].Err, chase(ctx, o, open[i].Job))
+			if open[i].What != "was over already" {
+				o.chase(ctx, &open[i])
+			}
 		}
+		o.writeDown(ctx, open)
 	}
 	return open, errors.Join(unread, err)
 }
 
-func backendOf(j rundir.Job, o CancelOptions) jobs.Backend {
-	if j.Backend == jobs.BackendLocal {
-		return jobs.Local{Env: o.Environ}
+// writeDown finishes the run, unless it is driven, and tells of each job how that was
+// written down. What cannot be is left to the next who looks.
+func (o CancelOptions) writeDown(ctx context.Context, open []JobEnd) {
+	if _, err := Finish(ctx, o.Access, o.Dir); err != nil {
+		if !errors.Is(err, errDriven) {
+			o.Log.Warn("how the jobs ended is not written down yet", "err", err)
+		}
+		return
 	}
-	return jobs.Slurm{Client: o.Slurm}
+	for i := range open {
+		var out rundir.AttemptOutcome
+		if rundir.ReadJSON(open[i].Attempt.OutcomeFile(), &out) == nil && out.Outcome != rundir.OutcomeCancelled {
+			open[i].What += fmt.Sprintf(", %s: %s", out.Outcome, out.Reason)
+		}
+	}
 }
 
 // chase goes on cancelling until the job is over, or certainly never was.
-func chase(ctx context.Context, o CancelOptions, j rundir.Job) error {
-	b := backendOf(j, o)
-	until := o.Now().Add(jobs.SubmitBound + time.Minute)
-	for o.Now().Before(until) {
-		if err := sleep(ctx, 2*time.Second); err != nil {
-			return err
+func (o CancelOptions) chase(ctx context.Context, e *JobEnd) {
+	begun, bound := o.Now(), 2*time.Minute
+	if o.Patient {
+		bound = jobs.SubmitBound + time.Minute
+	}
+	for unknown := 0; ; {
+		was, known := o.look(ctx, e.Job)
+		if unknown++; known {
+			unknown = 0
 		}
-		over := jobs.SubmissionOver(j, o.Now(), o.Host.Name() != "here")
-		gone, err := isOver(ctx, o, j)
 		switch {
-		case err != nil:
-		case gone && (j.ID != "" || over):
-			return nil
-		case !gone:
-			err = b.Cancel(ctx, []rundir.Job{j})
+		case e.Err != nil && unknown > 2: // neither its end nor its state can be asked for
+			e.Err = errors.Join(e.Err, was.err)
+			return
+		case known && was.gone && (e.Job.ID != "" || o.submissionOver(e.Job)):
+			e.Err, e.What = nil, "cancelled, and gone"
+			if e.Job.ID == "" {
+				e.What = "never became a job, or is gone"
+			}
+			return
+		case known && !was.gone:
+			j := e.Job
+			j.ID = was.id
+			if err := o.backend(j).Cancel(ctx, []rundir.Job{j}); err != nil {
+				o.Log.Warn("cancel", "job", j.Name, "err", err)
+			}
+		case known && !o.Patient:
+			e.Err, e.What = nil, "not submitted yet, as far as can be seen"
+			return
 		}
-		if err != nil && o.Log != nil {
-			o.Log.Warn("cancel", "job", j.Name, "err", err)
+		if o.Now().Sub(begun) > bound {
+			e.Err = errors.Join(e.Err, was.err, fmt.Errorf("it is still there after %v", bound))
+			return
+		}
+		if err := sleep(ctx, time.Second); err != nil {
+			e.Err = errors.Join(e.Err, err)
+			return
 		}
 	}
-	return fmt.Errorf("job %s %s is still there", j.ID, j.Name)
 }
 
-// isOver says that no live job carries the name.
-func isOver(ctx context.Context, o CancelOptions, j rundir.Job) (bool, error) {
+// whereabouts is whether a live job carries the id, the name or the script.
+type whereabouts struct {
+	gone bool
+	id   string
+	err  error
+}
+
+// look asks where a job is; false = that is not known.
+func (a Access) look(ctx context.Context, j rundir.Job) (whereabouts, bool) {
 	if j.Backend == jobs.BackendLocal {
-		return len(proc.WithCookie(jobs.Cookie(j))) == 0, nil
+		return whereabouts{gone: len(proc.WithCookie(jobs.Cookie(j))) == 0, id: j.ID}, true
 	}
-	rows, err := o.Slurm.Queue(ctx, j.Routed)
+	rows, err := a.Slurm.Queue(ctx, j.Routed)
 	if err != nil {
-		return false, err
+		return whereabouts{err: err}, false
 	}
 	for _, r := range rows {
-		if r.Name == j.Name && r.State.Class() != slurm.Terminal {
-			return false, nil
+		if jobs.Is(j, r) && r.State.Class() != slurm.Terminal {
+			return whereabouts{id: r.ID}, true
 		}
 	}
-	return true, nil
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.C:
-		return nil
-	}
+	return whereabouts{gone: true}, true
 }

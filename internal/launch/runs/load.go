@@ -38,7 +38,7 @@ func Open(dir rundir.Dir) ([]JobEnd, error) {
 	if err != nil {
 		return nil, err
 	}
-	var jobs []JobEnd
+	var open []JobEnd
 	var errs []error
 	for _, f := range files {
 		a := rundir.AttemptDir(filepath.Dir(f))
@@ -50,9 +50,9 @@ func Open(dir rundir.Dir) ([]JobEnd, error) {
 			errs = append(errs, err)
 			continue
 		}
-		jobs = append(jobs, JobEnd{Case: filepath.Base(filepath.Dir(filepath.Dir(string(a)))), Job: j})
+		open = append(open, JobEnd{Case: filepath.Base(filepath.Dir(filepath.Dir(string(a)))), Attempt: a, Job: j})
 	}
-	return jobs, errors.Join(errs...)
+	return open, errors.Join(errs...)
 }
 
 // exists reports whether a file is there.

@@ -26,6 +26,9 @@ type PruneOptions struct {
 	MaxBytes  int64         // all runs together; the oldest go first
 	DryRun    bool
 	Now       func() time.Time
+	// Finish writes down how the jobs of a run ended whose driver is dead (see Finish).
+	// nil = what has open jobs stays for as long as they might run.
+	Finish func(rundir.Run, rundir.Dir) error
 	// Far removes what a run has behind its login node (RemoveThere), before its
 	// directory here goes. If it fails, that stays: nothing else would know of the
 	// rest. nil = nothing but here is touched.
@@ -169,7 +172,7 @@ func (o PruneOptions) list() ([]Pruned, error) {
 		if held != nil && held.Heartbeat.After(p.Ended) {
 			p.Ended = held.Heartbeat
 		}
-		p.Why = o.protected(dir, held, err)
+		p.Why = o.protected(p, held, err)
 		p.Protected = p.Why != ""
 		p.Bytes = treeSize(string(dir))
 		runs = append(runs, p)
@@ -184,13 +187,22 @@ const openFor = 8 * 24 * time.Hour
 
 // protected says why a run must stay, "" when it may go. What cannot be read is
 // no proof that nobody needs it.
-func (o PruneOptions) protected(dir rundir.Dir, held *rundir.Lease, unread error) string {
+func (o PruneOptions) protected(p Pruned, held *rundir.Lease, unread error) string {
+	dir := rundir.Dir(p.Dir)
 	if held != nil && lease.Lives(*held, o.Now()) {
 		return "is being driven"
 	}
 	open, err := Open(dir)
 	if err := errors.Join(unread, err); err != nil {
 		return "its records cannot be read (remove " + string(dir) + " by hand when it is not needed): " + strings.ReplaceAll(err.Error(), "\n", "; ")
+	}
+	if len(open) > 0 && o.Finish != nil && !o.DryRun && (held == nil || held.Released == nil || !held.Detached) {
+		if err := o.Finish(p.run, dir); err != nil {
+			return "how its jobs ended cannot be found out: " + strings.ReplaceAll(err.Error(), "\n", "; ")
+		}
+		if open, err = Open(dir); err != nil {
+			return err.Error()
+		}
 	}
 	for _, j := range open {
 		if o.Now().Sub(j.Job.Intent) < openFor {

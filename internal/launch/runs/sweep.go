@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/proc"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -19,48 +20,55 @@ import (
 
 // SweepOptions say where orphans are looked for.
 type SweepOptions struct {
-	Host  host.Host
-	Slurm *slurm.Client // nil = only the local backend
-	// RunsDir is where runs of the local backend are looked for; "" = nowhere.
+	Access
+	Queue bool // look at the cluster's queue
+	// RunsDir is where runs are looked for whose driver is dead: those of Backend, and
+	// of Cluster; "" = nowhere.
 	RunsDir string
+	Backend string
+	Cluster string
 	// OlderThan is how long an owner must have been silent: long enough for a
 	// Jenkins restart and its resume.
 	OlderThan time.Duration
 	// Owner names one owner tag whose jobs end whatever its lease says: for jobs
 	// whose run directory cannot be seen from here.
-	Owner   string
-	DryRun  bool
-	Environ []string
-	Now     func() time.Time
+	Owner  string
+	DryRun bool
 }
 
-// Swept is one live job of ours and what sweep thinks of it.
+// Swept is one live job of ours, or one run whose jobs are over, and what sweep thinks
+// of it.
 type Swept struct {
-	Job    string // id, or pid
-	Name   string
-	Owner  string // tag
-	Dir    string // run directory
-	Orphan bool
-	Why    string
-	Err    error // of the cancellation
+	Job      string // id, or pid
+	Name     string
+	Owner    string // tag
+	Dir      string // run directory
+	Orphan   bool
+	Finished bool // the run's driver is dead and its jobs are over: that is written down now
+	Why      string
+	Err      error // of the cancellation
 }
 
-// Sweep ends live jobs whose owner is dead. A job is ours only by the owner tag
-// in its name and this user's; its owner is dead only by a lease that says so. It
-// never goes by a bare name.
+// Sweep ends live jobs whose owner is dead, and writes down how the jobs of dead
+// drivers ended. A job is ours only by the owner tag in its name, or by its script,
+// and this user's; its owner is dead only by a lease that says so. It never goes by a
+// bare name.
 func Sweep(ctx context.Context, o SweepOptions) ([]Swept, error) {
+	o.Access = o.complete()
 	var all []Swept
 	var errs []error
-	if o.Slurm != nil {
+	if o.Queue {
 		s, err := o.sweepCluster(ctx)
 		all, errs = append(all, s...), append(errs, err)
 	}
 	if o.RunsDir != "" {
-		s, err := o.sweepLocal()
+		s, err := o.sweepRuns(ctx)
 		all, errs = append(all, s...), append(errs, err)
 	}
 	return all, errors.Join(errs...)
 }
+
+const maxLease = 64 << 10
 
 func (o SweepOptions) sweepCluster(ctx context.Context) ([]Swept, error) {
 	rows, err := o.Slurm.Queue(ctx, "")
@@ -68,34 +76,53 @@ func (o SweepOptions) sweepCluster(ctx context.Context) ([]Swept, error) {
 		return nil, err
 	}
 	var found []Swept
-	var leases []string
+	var paths []string
+	scripts := map[string]string{} // of renamed jobs, by id
 	for _, r := range rows {
-		tag, ours := jobs.TagOf(r.Name)
+		tag, dir, ours := jobs.Ours(r)
 		if !ours || r.State.Class() == slurm.Terminal {
 			continue
 		}
-		s := Swept{Job: r.ID, Name: r.Name, Owner: tag, Dir: runDirOf(r.Command)}
-		if s.Dir != "" {
-			leases = append(leases, rundir.Dir(s.Dir).LeaseFile())
+		s := Swept{Job: r.ID, Name: r.Name, Owner: tag, Dir: string(dir)}
+		if dir != "" {
+			paths = append(paths, dir.LeaseFile())
+			scripts[r.ID] = rundir.AttemptDir(path.Dir(r.Command)).JobFile()
+			paths = append(paths, scripts[r.ID])
 		}
 		found = append(found, s)
 	}
-	const maxLease = 64 << 10
-	data, err := o.Host.Read(ctx, maxLease, leases...)
+	data, err := o.Host.Read(ctx, maxLease, paths...)
 	if err != nil {
 		return nil, fmt.Errorf("leases: %w", err)
 	}
+	found = slices.DeleteFunc(found, func(s Swept) bool {
+		return s.Owner == "" && !renamed(s.Job, data[scripts[s.Job]])
+	})
 	for i := range found {
-		o.judge(&found[i], data[rundir.Dir(found[i].Dir).LeaseFile()])
-		if found[i].Orphan && !o.DryRun {
-			found[i].Err = o.Slurm.Cancel(ctx, "", found[i].Job)
+		s := &found[i]
+		if s.Owner == "" {
+			var j rundir.Job
+			_ = json.Unmarshal(data[scripts[s.Job]], &j) // it has been read
+			s.Owner = j.Owner
+		}
+		o.judge(s, data[rundir.Dir(s.Dir).LeaseFile()])
+		if s.Orphan && !o.DryRun {
+			s.Err = o.backend(rundir.Job{}).Cancel(ctx, []rundir.Job{{ID: s.Job}})
 		}
 	}
 	return found, nil
 }
 
-// judge says whether the owner is dead.
-func (o SweepOptions) judge(s *Swept, lease []byte) {
+// renamed reports whether a job of another name that runs a script of ours is the one
+// that the record beside the script tells of: a site's plugin may rename jobs. Anybody
+// may run our script again under a name of his own.
+func renamed(id string, record []byte) bool {
+	var j rundir.Job
+	return json.Unmarshal(record, &j) == nil && j.Name != "" && (j.ID == id || j.ID == "")
+}
+
+// judge decides whether the owner is dead.
+func (o SweepOptions) judge(s *Swept, data []byte) {
 	if o.Owner != "" {
 		s.Orphan, s.Why = s.Owner == o.Owner, "another owner"
 		if s.Orphan {
@@ -104,67 +131,95 @@ func (o SweepOptions) judge(s *Swept, lease []byte) {
 		return
 	}
 	var l rundir.Lease
-	if len(lease) == 0 || json.Unmarshal(lease, &l) != nil || l.Schema > rundir.Schema || l.Heartbeat.IsZero() {
+	if len(data) == 0 || json.Unmarshal(data, &l) != nil || l.Schema > rundir.Schema || l.Heartbeat.IsZero() {
 		s.Why = "its run directory cannot be seen from here; end it with --owner " + s.Owner
 		return
 	}
+	s.Orphan, s.Why = o.dead(l)
+}
+
+// dead reports whether the lease's holder is to be taken for dead, and why or why not.
+func (o SweepOptions) dead(l rundir.Lease) (bool, string) {
 	silent := o.Now().Sub(l.Heartbeat).Round(time.Second)
 	switch {
 	case l.Released != nil && l.Detached:
-		s.Why = "left running on purpose (--detach)"
+		return false, "left running on purpose (--detach)"
 	case silent < o.OlderThan:
-		s.Why = fmt.Sprintf("its owner gave a sign of life %v ago", silent)
+		return false, fmt.Sprintf("its owner gave a sign of life %v ago", silent)
 	default:
-		s.Orphan, s.Why = true, fmt.Sprintf("its owner (process %d on %s) has been silent for %v", l.PID, l.Host, silent)
+		return true, fmt.Sprintf("its owner (process %d on %s) has been silent for %v", l.PID, l.Host, silent)
 	}
 }
 
-// runDirOf reads the run directory out of the path of one of our batch scripts:
-// RUN/cases/<slug>/rep-<q>/attempt-<n>/job.sh; "" if it is something else.
-func runDirOf(script string) string {
-	if !path.IsAbs(script) || path.Base(script) != "job.sh" {
-		return ""
-	}
-	attempt := path.Dir(script)
-	rep := path.Dir(attempt)
-	cases := path.Dir(path.Dir(rep))
-	if !strings.HasPrefix(path.Base(attempt), "attempt-") || !strings.HasPrefix(path.Base(rep), "rep-") || path.Base(cases) != "cases" {
-		return ""
-	}
-	return path.Dir(cases)
-}
-
-// sweepLocal looks for agents of the local backend whose owner is dead.
-func (o SweepOptions) sweepLocal() ([]Swept, error) {
-	runs, err := filepath.Glob(filepath.Join(o.RunsDir, "*", "run.json"))
+// sweepRuns looks at the runs here whose driver is dead: it ends what is left of them
+// on this machine, and writes down how their jobs ended.
+func (o SweepOptions) sweepRuns(ctx context.Context) ([]Swept, error) {
+	files, err := filepath.Glob(filepath.Join(o.RunsDir, "*", "run.json"))
 	if err != nil {
 		return nil, err
 	}
 	var found []Swept
-	for _, f := range runs {
+	for _, f := range files {
 		dir := rundir.Dir(filepath.Dir(f))
 		open, err := Open(dir)
 		if err != nil {
 			found = append(found, unreadable(dir, err))
 		}
-		for _, j := range open {
-			if j.Job.Backend != jobs.BackendLocal || len(proc.WithCookie(jobs.Cookie(j.Job))) == 0 {
-				continue
+		held, err := lease.Read(dir.LeaseFile())
+		switch {
+		case err != nil:
+			found = append(found, unreadable(dir, err))
+			continue
+		case held == nil || len(open) == 0:
+			continue
+		}
+		if o.Backend == jobs.BackendLocal {
+			found = append(found, o.sweepLocal(ctx, dir, open, *held)...)
+		}
+		if dead, why := o.dead(*held); dead && o.Owner == "" && !o.DryRun && o.reaches(dir) {
+			s, over := o.finish(ctx, dir, why)
+			if over {
+				found = append(found, s)
 			}
-			s := Swept{Job: j.Job.ID, Name: j.Job.Name, Owner: j.Job.Owner, Dir: string(dir)}
-			lease, err := host.NewHere(nil).Read(context.Background(), 64<<10, dir.LeaseFile())
-			if err != nil {
-				found = append(found, unreadable(dir, err))
-				continue
-			}
-			o.judge(&s, lease[dir.LeaseFile()])
-			if s.Orphan && !o.DryRun {
-				s.Err = jobs.Local{Env: o.Environ}.Cancel(context.Background(), []rundir.Job{j.Job})
-			}
-			found = append(found, s)
 		}
 	}
 	return found, nil
+}
+
+// reaches reports whether the run's jobs are where this sweep looks.
+func (o SweepOptions) reaches(dir rundir.Dir) bool {
+	var run rundir.Run
+	return rundir.ReadJSON(dir.RunFile(), &run) == nil && run.Backend == o.Backend && (o.Backend == jobs.BackendLocal || run.Cluster == o.Cluster)
+}
+
+// finish writes down how a dead driver's jobs ended; false = there is nothing to tell.
+func (o SweepOptions) finish(ctx context.Context, dir rundir.Dir, why string) (Swept, bool) {
+	left, err := Finish(ctx, o.Access, dir)
+	s := Swept{Job: "-", Name: filepath.Base(string(dir)), Dir: string(dir), Finished: true, Why: why + "; how its jobs ended is written down now"}
+	if err != nil && !errors.Is(err, errDriven) {
+		return unreadable(dir, err), true
+	}
+	return s, err == nil && left == 0
+}
+
+// sweepLocal ends the agents on this machine of a run whose owner is dead.
+func (o SweepOptions) sweepLocal(ctx context.Context, dir rundir.Dir, open []JobEnd, held rundir.Lease) []Swept {
+	var found []Swept
+	for _, e := range open {
+		if e.Job.Backend != jobs.BackendLocal || len(proc.WithCookie(jobs.Cookie(e.Job))) == 0 {
+			continue
+		}
+		s := Swept{Job: e.Job.ID, Name: e.Job.Name, Owner: e.Job.Owner, Dir: string(dir)}
+		s.Orphan, s.Why = o.dead(held)
+		if o.Owner != "" {
+			s.Orphan, s.Why = s.Owner == o.Owner, "named with --owner"
+		}
+		if s.Orphan && !o.DryRun {
+			s.Err = o.backend(e.Job).Cancel(ctx, []rundir.Job{e.Job})
+		}
+		found = append(found, s)
+	}
+	return found
 }
 
 // unreadable is a run of which it cannot be said what it has.

@@ -239,6 +239,30 @@ func (c *Client) AccountingByName(ctx context.Context, cluster, name string, sin
 	return c.sacct(ctx, cluster, since, "--name="+name)
 }
 
+// accountingIn lists this user's jobs whose working directory is dir. An sacct that
+// cannot tell it has nothing to say. The column comes last in a query of its own: a
+// directory of somebody's may hold the separator.
+func (c *Client) accountingIn(ctx context.Context, dir string, since time.Time) ([]AcctRow, error) {
+	out, err := c.call(ctx, host.Cmd{
+		Argv: []string{"sacct", "-X", "-P", "-D", "-S", since.UTC().Format("2006-01-02T15:04:05"), "-o", "JobID,WorkDir"}, Env: queryEnv(),
+	})
+	var refused *CallError
+	if errors.As(err, &refused) && refused.has("Invalid field requested") {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var rows []AcctRow
+	for line := range strings.Lines(out) {
+		id, work, ok := strings.Cut(strings.TrimRight(line, "\n"), "|")
+		if ok && work == dir && isJobID(id) {
+			rows = append(rows, AcctRow{ID: id, WorkDir: work})
+		}
+	}
+	return rows, nil
+}
+
 func (c *Client) sacct(ctx context.Context, cluster string, since time.Time, which ...string) ([]AcctRow, error) {
 	if c.AccountingOff() {
 		return nil, ErrNoAccounting

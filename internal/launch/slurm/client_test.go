@@ -12,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
-
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -218,20 +217,20 @@ func TestCancelIsRetriedAndBounded(t *testing.T) {
 	require.Error(t, c.Cancel(context.Background(), "", "7", "--user=me"))
 }
 
-func TestFindByName(t *testing.T) {
+func TestFind(t *testing.T) {
 	t.Parallel()
 	name := "cid-0123456789ab-waits-r0a1-00000008"
 	c, log := fakes(t, Options{}, nil, map[string]string{"squeue": "cat $REC/squeue.busy", "sacct": "cat $REC/sacct.nothing"})
-	j, ok, err := c.FindByName(context.Background(), name, time.Now())
+	j, ok, err := c.Find(context.Background(), Wanted{Name: name, Since: time.Now()})
 	require.NoError(t, err)
 	require.True(t, ok)
 	require.Equal(t, "18", j.ID)
 	require.NotContains(t, log(), "sacct")
 	require.Contains(t, log(), "squeue -a ", "a hidden partition hides jobs from their own user")
-	_, ok, err = c.FindByName(context.Background(), "cid-other", time.Now())
+	_, ok, err = c.Find(context.Background(), Wanted{Name: "cid-other", Since: time.Now()})
 	require.NoError(t, err)
 	require.False(t, ok)
 	c, _ = fakes(t, Options{}, nil, map[string]string{"squeue": "cat $REC/squeue.busy", "sacct": "exit 1"})
-	_, _, err = c.FindByName(context.Background(), "cid-other", time.Now())
+	_, _, err = c.Find(context.Background(), Wanted{Name: "cid-other", Since: time.Now()})
 	require.Error(t, err, "an accounting that does not answer is no proof that there is no job")
 }

@@ -43,6 +43,7 @@ type AcctRow struct {
 	NodeList string
 	Reason   string
 	Restarts int
+	WorkDir  string // only of a search by it
 }
 
 // NewestRow is the job's row, not a step's; of several restarts, the last. nil =

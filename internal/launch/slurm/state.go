@@ -1,6 +1,8 @@
 package slurm
 
-import "strings"
+import (
+	"strings"
+)
 
 // State is one job state word as Slurm's text output shows it: a base state, or
 // a flag laid over it. A word that is not known keeps its text; it is neither

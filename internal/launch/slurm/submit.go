@@ -74,21 +74,38 @@ func (c *Client) TestOnly(ctx context.Context, script, dir string) (string, erro
 	return strings.TrimSpace(string(res.Stderr) + string(res.Stdout)), nil
 }
 
-// FindByName looks for a job by its unique name, in the queue and, when nothing
-// is there, in accounting. found is false only when every source that exists
-// answered that there is none. It asks the default cluster: profiles may not send
-// jobs elsewhere.
-func (c *Client) FindByName(ctx context.Context, name string, since time.Time) (j Job, found bool, err error) {
+// Wanted is a job that is looked for without its id. A site's job_submit plugin may
+// rename jobs, but not move their script or their working directory.
+type Wanted struct {
+	Name   string // unique
+	Script string // path of the batch script; "" = only the name counts
+	Dir    string // working directory; "" likewise
+	Since  time.Time
+}
+
+// is reports whether a row of the queue is the job.
+func (w Wanted) is(r QueueRow) bool {
+	return plainID(r.ID) && (r.Name == w.Name || w.Script != "" && r.Command == w.Script)
+}
+
+// Find looks for a job, in the queue and, when nothing is there, in accounting. found
+// is false only when every source that exists answered that there is none. It asks the
+// default cluster: profiles may not send jobs elsewhere.
+func (c *Client) Find(ctx context.Context, w Wanted) (j Job, found bool, err error) {
 	rows, err := c.Queue(ctx, "")
 	if err != nil {
 		return Job{}, false, err
 	}
 	for _, r := range rows {
-		if r.Name == name && plainID(r.ID) {
+		if w.is(r) {
 			return Job{ID: r.ID}, true, nil
 		}
 	}
-	acct, err := c.AccountingByName(ctx, "", name, since.Add(-10*time.Minute))
+	since := w.Since.Add(-10 * time.Minute)
+	acct, err := c.AccountingByName(ctx, "", w.Name, since)
+	if err == nil && w.Dir != "" && len(acct) == 0 {
+		acct, err = c.accountingIn(ctx, w.Dir, since)
+	}
 	if errors.Is(err, ErrNoAccounting) {
 		return Job{}, false, nil
 	}
@@ -96,7 +113,7 @@ func (c *Client) FindByName(ctx context.Context, name string, since time.Time) (
 		return Job{}, false, err
 	}
 	for _, r := range acct {
-		if r.Name == name && plainID(r.ID) {
+		if plainID(r.ID) && (r.Name == w.Name || w.Dir != "" && r.WorkDir == w.Dir) {
 			return Job{ID: r.ID}, true, nil
 		}
 	}

@@ -1,0 +1,59 @@
+package runs
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Access is how the jobs of runs are reached.
+type Access struct {
+	Host    host.Host     // where the cluster's commands run and its files are; nil = here
+	Slurm   *slurm.Client // nil = a client of Host
+	Environ []string
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+// complete fills what may be left out.
+func (a Access) complete() Access {
+	if a.Log == nil {
+		a.Log = slog.New(slog.DiscardHandler)
+	}
+	if a.Host == nil {
+		a.Host = host.NewHere(a.Environ)
+	}
+	if a.Slurm == nil {
+		a.Slurm = slurm.New(a.Host, slurm.Options{Log: a.Log})
+	}
+	return a
+}
+
+// backend is where a job runs.
+func (a Access) backend(j rundir.Job) jobs.Backend {
+	if j.Backend == jobs.BackendLocal {
+		return jobs.Local{Env: a.Environ}
+	}
+	return jobs.Slurm{Client: a.Slurm}
+}
+
+// submissionOver reports whether whatever was started to submit the job has ended.
+func (a Access) submissionOver(j rundir.Job) bool {
+	return jobs.SubmissionOver(j, a.Now(), a.Host.Name() != "here")
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}

@@ -1,0 +1,202 @@
+package runs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
+	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// errDriven says that a run has a driver, who writes its records.
+var errDriven = errors.New("the run is being driven")
+
+const maxRecord = 32 << 20
+
+// Finish writes down how the jobs of a run ended whose driver is dead: by the agents'
+// own records, one squeue and one sacct. It gives how many are still open, because
+// they go on, or nobody can say yet. A run that is driven is left alone.
+func Finish(ctx context.Context, a Access, dir rundir.Dir) (left int, err error) {
+	a = a.complete()
+	held, err := lease.Read(dir.LeaseFile())
+	if err != nil {
+		return 0, err
+	}
+	open, unread := Open(dir)
+	if len(open) == 0 || held != nil && lease.Driven(*held, a.Now()) {
+		if len(open) > 0 {
+			return len(open), errDriven
+		}
+		return 0, unread
+	}
+	l, err := lease.Acquire(ctx, dir, a.Now, func() {})
+	if err != nil {
+		return len(open), errors.Join(errDriven, err)
+	}
+	detached := held != nil && held.Released != nil && held.Detached
+	defer func() { err = errors.Join(err, l.Release(detached && left > 0)) }()
+	seen, err := a.ask(ctx, open)
+	if err != nil {
+		return len(open), errors.Join(unread, err)
+	}
+	for _, e := range open {
+		done, err := a.finish(ctx, dir, e, seen)
+		unread = errors.Join(unread, err)
+		if !done {
+			left++
+		}
+	}
+	return left, unread
+}
+
+// answers are what Slurm says of the open jobs of a run.
+type answers struct {
+	at    time.Time
+	queue []slurm.QueueRow
+	acct  map[string][]slurm.AcctRow // by cluster
+	off   bool                       // there is no accounting
+}
+
+// ask asks once per cluster that jobs were routed to, which is most often one.
+func (a Access) ask(ctx context.Context, open []JobEnd) (answers, error) {
+	got := answers{acct: map[string][]slurm.AcctRow{}}
+	ids, since := map[string][]string{}, map[string]time.Time{}
+	for _, e := range open {
+		j := e.Job
+		if j.Backend == jobs.BackendLocal {
+			continue
+		}
+		if at := since[j.Routed]; at.IsZero() || j.Intent.Before(at) {
+			since[j.Routed] = j.Intent
+		}
+		if j.ID != "" {
+			ids[j.Routed] = append(ids[j.Routed], j.ID)
+		}
+	}
+	for cluster, from := range since {
+		rows, err := a.Slurm.Queue(ctx, cluster)
+		if err != nil {
+			return got, err
+		}
+		got.queue = append(got.queue, rows...)
+		if len(ids[cluster]) == 0 {
+			continue
+		}
+		acct, err := a.Slurm.Accounting(ctx, cluster, ids[cluster], from.Add(-10*time.Minute))
+		if err != nil && !errors.Is(err, slurm.ErrNoAccounting) {
+			a.Log.Debug("accounting", "err", err) // the agents' records may do
+		}
+		got.acct[cluster] = acct
+	}
+	got.at, got.off = a.Now(), a.Slurm.AccountingOff()
+	return got, nil
+}
+
+// settled is how old a job that nobody knows must be for that to mean something: Slurm
+// forgets a job five minutes after its end, and accounting may trail.
+const settled = 15 * time.Minute
+
+// finish writes down how one attempt ended, as far as that is known.
+func (a Access) finish(ctx context.Context, dir rundir.Dir, e JobEnd, seen answers) (bool, error) {
+	j := e.Job
+	if j.ID == "" && j.Backend != jobs.BackendLocal {
+		found, ok, err := a.backend(j).Find(ctx, j)
+		switch {
+		case err != nil:
+			return false, err
+		case ok:
+			j.ID = found.ID
+			return false, rundir.WriteJSON(e.Attempt.JobFile(), j) // the next look has its rows
+		case !a.submissionOver(j):
+			return false, nil
+		}
+		return true, rundir.WriteJSON(e.Attempt.OutcomeFile(), neverSubmitted(dir, j, a.Now()))
+	}
+	f, err := a.facts(ctx, dir, e, seen)
+	if err != nil {
+		return false, err
+	}
+	r := outcome.Resolve(f)
+	if !r.Done || r.Cancel != "" && a.Now().Sub(j.Intent) < settled {
+		return false, nil
+	}
+	if j.Backend == jobs.BackendLocal {
+		err = jobs.KillLeft(j)
+	}
+	return true, errors.Join(err, rundir.WriteJSON(e.Attempt.OutcomeFile(), outcome.Record(r, j, f.Agent, a.Now())))
+}
+
+// facts are what is known of an attempt that nobody has watched.
+func (a Access) facts(ctx context.Context, dir rundir.Dir, e JobEnd, seen answers) (outcome.Facts, error) {
+	j, now := e.Job, a.Now()
+	var plan rundir.Plan
+	if err := rundir.ReadJSON(e.Attempt.PlanFile(), &plan); err != nil {
+		return outcome.Facts{}, fmt.Errorf("the plan of %s: %w", e.Attempt, err)
+	}
+	old := now
+	if now.Sub(j.Intent) > settled {
+		old = now.Add(-settled)
+	}
+	f := outcome.Facts{Now: now, Since: j.Intent, Job: j, Draft: plan.Draft, Budget: plan.Budgets, AcctOff: seen.off, StateSince: old}
+	for _, r := range plan.Roles {
+		f.Roles = append(f.Roles, r.Name)
+	}
+	if c, ok := requested(dir, j); ok && f.Job.Cancel == nil {
+		f.Job.Cancel = &c
+	}
+	path := rundir.AttemptDir(j.Dir).AgentFile()
+	if j.Dir == "" {
+		path = e.Attempt.AgentFile()
+	}
+	got, err := a.Host.Read(ctx, maxRecord, path)
+	if err != nil {
+		return f, err
+	}
+	var rec rundir.AgentRecord
+	if json.Unmarshal(got[path], &rec) == nil && rec.JobID == j.ID && rec.Schema <= rundir.Schema {
+		f.Agent, f.AgentSeen, f.AgentChanged = &rec, rec.Started, rec.Heartbeat
+		if rec.End != nil {
+			f.EndSeen = rec.End.At
+		}
+	}
+	if j.Backend == jobs.BackendLocal {
+		f.Local = &outcome.Process{Alive: jobs.Alive(j), GoneSince: now.Add(-time.Minute)}
+		return f, nil
+	}
+	f.Queue.At, f.AbsentSince = seen.at, old
+	for _, r := range seen.queue {
+		if r.ID == j.ID && jobs.Is(j, r) {
+			f.Queue.Row, f.AbsentSince = &r, time.Time{}
+		}
+	}
+	if row := slurm.NewestRow(seen.acct[j.Routed], j.ID); row != nil {
+		f.Acct = outcome.Seen[slurm.AcctRow]{At: seen.at, Row: row}
+	}
+	return f, nil
+}
+
+// requested is the request to end the run, if it came after the job.
+func requested(dir rundir.Dir, j rundir.Job) (rundir.Cancel, bool) {
+	var c rundir.Cancel
+	err := rundir.ReadJSON(dir.CancelFile(), &c)
+	return c, err == nil && !c.At.Before(j.Intent)
+}
+
+// neverSubmitted is how an attempt ended that never became a job.
+func neverSubmitted(dir rundir.Dir, j rundir.Job, at time.Time) rundir.AttemptOutcome {
+	text := "nothing was submitted: its driver died first"
+	r := outcome.Resolution{
+		Phase: rundir.PhaseQueue, Outcome: rundir.OutcomeInfra, Confidence: "client", Reason: text,
+		Finding: &rundir.Finding{Class: "infra", Kind: "submit-failed", Rule: "submit", Message: text},
+	}
+	if c, ok := requested(dir, j); ok {
+		r.Outcome, r.Reason, r.Finding = rundir.OutcomeCancelled, c.Reason, nil
+	}
+	return outcome.Record(r, j, nil, at)
+}
