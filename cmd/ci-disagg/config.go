@@ -17,11 +17,12 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm"
+	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench/formats"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
-	merge "github.com/ci-disagg/ci-disagg/internal/report/oldmerge"
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/suites"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
@@ -56,14 +57,16 @@ type jobsConfig struct {
 
 // perfConfig says how performance is judged.
 type perfConfig struct {
-	Off      bool            `yaml:"off"` // functional runs: measured and shown, not judged
-	Policy   verdict.Policy  `yaml:",inline"`
-	Store    string          `yaml:"store"`    // dir:PATH or postgres://…; "" = no history
-	Pins     string          `yaml:"pins"`     // file of pinned baselines
-	Match    []string        `yaml:"match"`    // properties that identify a series; empty = all
-	Define   []metricConfig  `yaml:"define"`   // metrics beside the built-in ones
-	Readers  []bench.Generic `yaml:"readers"`  // formats beside the built-in ones
-	Accuracy accuracyConfig  `yaml:"accuracy"` // the accuracy gate
+	Off    bool           `yaml:"off"` // functional runs: measured and shown, not judged
+	Policy verdict.Policy `yaml:",inline"`
+	// AllowSkipped lets a run pass although a test skipped itself.
+	AllowSkipped bool            `yaml:"allow_skipped"`
+	Store        string          `yaml:"store"`    // dir:PATH or postgres://…; "" = no history
+	Pins         string          `yaml:"pins"`     // file of pinned baselines
+	Match        []string        `yaml:"match"`    // properties that identify a series; empty = all
+	Define       []metricConfig  `yaml:"define"`   // metrics beside the built-in ones
+	Readers      []bench.Generic `yaml:"readers"`  // formats beside the built-in ones
+	Accuracy     accuracyConfig  `yaml:"accuracy"` // the accuracy gate
 }
 
 // accuracyConfig is the gate on accuracy results.
@@ -83,9 +86,11 @@ type metricConfig struct {
 
 // reportConfig is how the report is written.
 type reportConfig struct {
-	NoCaps    bool        `yaml:"no_caps"`
-	StrictXSD bool        `yaml:"strict_xsd"`
-	Flaky     merge.Flaky `yaml:"flaky"` // pass (default), fail, skip
+	NoCaps    bool         `yaml:"no_caps"`
+	StrictXSD bool         `yaml:"strict_xsd"`
+	Flaky     report.Flaky `yaml:"flaky"` // pass (default), fail, skip
+	// MetricsInJUnit says which metrics are test cases: all (default), gating, none.
+	MetricsInJUnit suites.Metrics `yaml:"metrics_in_junit"`
 }
 
 // config is a loaded file with what is needed to complain about it.
@@ -168,8 +173,11 @@ func (c config) validate() error {
 			bad(key, "%d is negative", counts[key])
 		}
 	}
-	if !slices.Contains([]merge.Flaky{"", merge.FlakyPass, merge.FlakyFail, merge.FlakySkip}, c.Report.Flaky) {
+	if !slices.Contains([]report.Flaky{"", report.FlakyPass, report.FlakyFail, report.FlakySkip}, c.Report.Flaky) {
 		bad("report.flaky", "%q is not pass, fail or skip", c.Report.Flaky)
+	}
+	if !slices.Contains([]suites.Metrics{"", suites.AllMetrics, suites.GatingMetrics, suites.NoMetrics}, c.Report.MetricsInJUnit) {
+		bad("report.metrics_in_junit", "%q is not all, gating or none", c.Report.MetricsInJUnit)
 	}
 	if baseline.HasPassword(c.Perf.Store) {
 		bad("perf.store", "holds a password, and the config is kept with every run: put the URL into $CI_DISAGG_STORE, or the password into $PGPASSWORD or ~/.pgpass")
@@ -195,6 +203,12 @@ func (c config) validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// exitPolicy is what the config relaxes.
+func (c config) exitPolicy() report.ExitPolicy {
+	p := c.Perf.Policy
+	return report.ExitPolicy{AllowCollecting: p.AllowCollecting, AllowNoBaseline: p.AllowNoBaseline, AllowSkipped: c.Perf.AllowSkipped}
 }
 
 // counts are the numbers that cannot be negative, by key.

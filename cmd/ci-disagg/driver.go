@@ -334,7 +334,7 @@ func (d *driver) decide(rep *reporter, retry drive.Retry) func(context.Context, 
 		if next.Action != drive.Done || e.Outcome.Outcome != rundir.OutcomePassed {
 			return next
 		}
-		why := rep.suspicious(ctx, e.Plan.Case.Slug, e.History)
+		why := rep.repeat(ctx, e.Plan.Case.Slug, e.History)
 		if why == "" {
 			return next
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
+	"github.com/ci-disagg/ci-disagg/internal/report/session"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -99,20 +100,19 @@ func runJudge(ctx context.Context, h host, o judgeOptions, args []string) error 
 	}
 	j := judging.Case(ctx, setup, subject)
 	if o.accuracy || len(scores) > 0 {
-		j.Rows = append(j.Rows, report.AccuracyRows(subject.Record.Case, scores, cfg.Perf.Accuracy.Gates, cfg.Perf.Accuracy.Advisory)...)
+		j.Rows = append(j.Rows, session.AccuracyRows(subject.Record.Case, scores, cfg.Perf.Accuracy.Gates, cfg.Perf.Accuracy.Advisory)...)
 	}
-	doc := o.document(j, cfg, subject)
 	var failed error
 	if o.save {
 		if err := saveRecords(ctx, setup, j.Record); err != nil {
-			report.NotStored(&doc, err, cfg.Perf.Policy.FunctionalOnly)
 			failed = fmt.Errorf("not stored: %w", err)
 		}
 	}
+	doc := o.document(j, cfg, subject, failed)
 	code := doc.ExitCode
 	if err := o.publish(h, doc); err != nil { // what was judged stands, whatever became of the file
 		failed = errors.Join(failed, err)
-		code = report.ExitCode([]int{code, exitInfra}, 0)
+		code = report.ExitCode(report.RunEnd{Cases: []int{code}, Unwritten: true})
 	}
 	return endWith(h, code, failed)
 }
@@ -162,23 +162,34 @@ func saveRecords(ctx context.Context, setup judging.Setup, records ...baseline.R
 	return err
 }
 
-// document is verdict.json of this one case.
-func (o judgeOptions) document(j judging.Judgement, cfg config, s judging.Subject) report.Report {
+// document is verdict.json of this one case. notStored is why its measurements did
+// not join the history.
+func (o judgeOptions) document(j judging.Judgement, cfg config, s judging.Subject, notStored error) report.Report {
 	end := report.CaseEnd{Outcome: rundir.OutcomePassed, Judged: !cfg.Perf.Policy.FunctionalOnly}
 	end.Count(j.Rows)
-	p := cfg.Perf.Policy
-	code := report.CaseExit(end, report.ExitPolicy{AllowCollecting: p.AllowCollecting, AllowNoBaseline: p.AllowNoBaseline})
+	code, result := report.CaseExit(end, cfg.exitPolicy())
 	c := report.CaseReport{
-		ID: s.Record.Case, Slug: rundir.Slug(s.Record.Case), Mode: s.Mode, ExitCode: code, Result: report.ResultOf(code),
+		ID: s.Record.Case, Slug: rundir.Slug(s.Record.Case), Mode: s.Mode, ExitCode: code, Result: result, Colour: report.ColourOf(code),
 		Verdict: verdict.Worst(j.Rows), Metrics: j.Rows, Together: &j.Case, Problems: s.Record.Problems,
 	}
 	c.Message = judgeMessage(c, end)
 	started := j.Record.Time
-	return report.Report{
+	doc := report.Report{
 		Schema: report.ReportSchema, Tool: buildVersion(), RunID: j.Record.Run, Stage: "judge", Build: j.Record.Build,
-		Started: &started, ExitCode: code, Result: report.ResultOf(code), Headline: c.Message,
+		Started: &started, Headline: c.Message,
 		Counts: judgeCounts(code, c.Verdict), Cases: []report.CaseReport{c}, Warnings: j.Warnings,
 	}
+	run := report.RunEnd{Cases: []int{code}}
+	if notStored != nil {
+		doc.Warnings = append([]string{notStored.Error()}, doc.Warnings...)
+		run.NotStored = report.MustBeStored(j.Record.Build, cfg.Perf.Policy.FunctionalOnly)
+	}
+	if doc.ExitCode = report.ExitCode(run); doc.ExitCode != code {
+		doc.Headline += "; " + notStored.Error()
+		doc.Doubts = []string{notStored.Error()}
+	}
+	doc.Result, doc.Colour = report.ResultOf(doc.ExitCode), report.ColourOf(doc.ExitCode)
+	return doc
 }
 
 // judgeMessage is the one line that says why.

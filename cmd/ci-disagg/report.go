@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,8 +18,9 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
-	merge "github.com/ci-disagg/ci-disagg/internal/report/oldmerge"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish"
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/suites"
+	"github.com/ci-disagg/ci-disagg/internal/report/session"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -125,13 +127,11 @@ func exportReport(h host, format string, dir rundir.Dir) error {
 
 // reporter makes the report of one run directory.
 type reporter struct {
-	dir     rundir.Dir
-	copyTo  string // a copy of the report goes there; "" = none
-	builder report.Builder
-	config  string // where the config was read from, "" = none
-
-	driven    bool  // the run has just been driven: what cannot be read now is no mistake of the user's
-	notStored error // why the measurements did not join the history, nil = they did
+	*session.Session
+	dir    rundir.Dir
+	copyTo string // a copy of the report goes there; "" = none
+	setup  judging.Setup
+	driven bool // the run has just been driven: what cannot be read now is no mistake of the user's
 }
 
 // newReporter prepares the judging. A store that cannot be reached is not an
@@ -151,22 +151,20 @@ func newReporter(ctx context.Context, h host, cfg config, dir rundir.Dir, save b
 	if err != nil {
 		return nil, usageErr(err)
 	}
-	b := report.Builder{
-		Tool: buildVersion(), Off: cfg.Perf.Off, Classes: classes,
-		Accuracy: cfg.Perf.Accuracy.Gates, AccuracyAdvisory: cfg.Perf.Accuracy.Advisory,
-		Reader: cfg.reader(metrics),
-		Match:  cfg.Perf.Match,
-		Setup:  judging.Setup{Pins: pins, Policy: cfg.Perf.Policy, Metrics: metrics},
-		Merge:  merge.Options{NoCaps: cfg.Report.NoCaps, StrictXSD: cfg.Report.StrictXSD, Flaky: cfg.Report.Flaky, Allow: allowed(cfg.Perf.Policy)},
-		Exit:   report.ExitPolicy{AllowCollecting: cfg.Perf.Policy.AllowCollecting, AllowNoBaseline: cfg.Perf.Policy.AllowNoBaseline},
-	}
-	if url := firstOf(envStore(h), storeURL(cfg)); url != "" {
-		b.Setup.Store, b.Setup.StoreErr = baseline.Open(ctx, url, save)
-		if b.Setup.StoreErr != nil && !baseline.IsUnavailable(b.Setup.StoreErr) {
-			return nil, usageErr(b.Setup.StoreErr)
+	setup := judging.Setup{Pins: pins, Policy: cfg.Perf.Policy, Metrics: metrics}
+	if url := cmp.Or(envStore(h), storeURL(cfg)); url != "" {
+		setup.Store, setup.StoreErr = baseline.Open(ctx, url, save)
+		if setup.StoreErr != nil && !baseline.IsUnavailable(setup.StoreErr) {
+			return nil, usageErr(setup.StoreErr)
 		}
 	}
-	return &reporter{dir: dir, builder: b, config: cfg.path}, nil
+	return &reporter{dir: dir, setup: setup, Session: session.New(dir, session.Options{
+		Tool: buildVersion(), Setup: setup, PerfOff: cfg.Perf.Off, Match: cfg.Perf.Match, Reader: cfg.reader(metrics),
+		Policy:   report.Policy{Exit: cfg.exitPolicy(), Flaky: cfg.Report.Flaky, Classes: classes},
+		Suites:   suites.Options{NoCaps: cfg.Report.NoCaps, StrictXSD: cfg.Report.StrictXSD, Metrics: cfg.Report.MetricsInJUnit},
+		Accuracy: cfg.Perf.Accuracy.Gates, AccuracyAdvisory: cfg.Perf.Accuracy.Advisory,
+		Advice: report.Advice{Config: cfg.path},
+	})}, nil
 }
 
 // readPins reads the configured file of pinned baselines, which must exist.
@@ -189,8 +187,8 @@ func storeURL(cfg config) string {
 }
 
 func (r *reporter) close() {
-	if r.builder.Setup.Store != nil {
-		_ = r.builder.Setup.Store.Close() // nothing is pending: every save has been waited for
+	if r.setup.Store != nil {
+		_ = r.setup.Store.Close() // nothing is pending: every save has been waited for
 	}
 }
 
@@ -203,16 +201,16 @@ func compiledClasses(cfg config) (blame.Classes, error) {
 	return blame.Compile(append(append([]blame.Rule{}, cfg.Classes...), builtin...))
 }
 
-// suspicious says why another repetition of a case is due, "" when none is.
-// history is the case's attempts so far.
-func (r *reporter) suspicious(ctx context.Context, slug string, history []rundir.Attempt) string {
+// repeat tells why another repetition of a case is due, "" when none is. history is
+// the case's attempts so far. What cannot be decided now is decided in the end.
+func (r *reporter) repeat(ctx context.Context, slug string, history []rundir.Attempt) string {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	bundle, err := report.LoadCase(r.dir, slug, history)
+	_, why, err := r.DecideCase(ctx, slug, history)
 	if err != nil {
 		return ""
 	}
-	return r.builder.Suspicious(ctx, bundle, bundle.Cases[0])
+	return why
 }
 
 // finish writes the report, prints its end and gives the exit code. With save,
@@ -220,31 +218,32 @@ func (r *reporter) suspicious(ctx context.Context, slug string, history []rundir
 func (r *reporter) finish(ctx context.Context, h host, save bool) error {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	bundle, err := report.Load(r.dir)
+	d, err := r.Decide(ctx, 0)
 	if err != nil {
 		if r.driven {
 			return &endError{code: exitInfra, err: err}
 		}
 		return usageErr(err)
 	}
-	r.builder.Setup.Policy.RerunsUnavailable = true // the run is over
-	built := r.builder.Build(ctx, bundle, 0)
+	var notStored error
 	if save {
-		r.notStored = r.save(ctx, built.Records)
+		if notStored = r.save(ctx, d.Records); notStored != nil {
+			d.Run.NotStored = notStored.Error()
+			notStored = fmt.Errorf("not stored: %w", notStored)
+		}
 	}
-	return r.publish(h, built)
+	return r.publish(h, d, notStored)
 }
 
 // finishInterrupted writes what there is; the exit code is the signal's.
 func (r *reporter) finishInterrupted(h host, by *drive.Interrupted) error {
 	ctx, cancel := context.WithTimeout(context.Background(), interruptedReport)
 	defer cancel()
-	bundle, err := report.Load(r.dir)
+	d, err := r.Decide(ctx, int(by.Signal))
 	if err != nil {
 		return &endError{code: by.ExitCode(), err: errors.Join(by, err)}
 	}
-	r.builder.Setup.Policy.RerunsUnavailable = true
-	err = r.publish(h, r.builder.Build(ctx, bundle, by.Signal))
+	err = r.publish(h, d, nil)
 	var end *endError
 	if errors.As(err, &end) {
 		err = end.err // the signal decides the code, whatever became of the report
@@ -255,9 +254,8 @@ func (r *reporter) finishInterrupted(h host, by *drive.Interrupted) error {
 // save stores the measurements, where a store is configured or --save asks for
 // one.
 func (r *reporter) save(ctx context.Context, records []baseline.Record) error {
-	setup := r.builder.Setup
-	if len(records) == 0 || r.driven && setup.Store == nil && setup.StoreErr == nil {
+	if len(records) == 0 || r.driven && r.setup.Store == nil && r.setup.StoreErr == nil {
 		return nil
 	}
-	return saveRecords(ctx, setup, records...)
+	return saveRecords(ctx, r.setup, records...)
 }

@@ -84,6 +84,7 @@ func (o *suiteFlags) resolve(h host, args []string) (suite, error) {
 		s.plans = append(s.plans, script.Apply(p, s.profile))
 	}
 	s.warnMatch()
+	s.warnKnown()
 	return s, nil
 }
 
@@ -96,6 +97,19 @@ func (s suite) warnMatch() {
 		}
 		for i := range s.plans {
 			s.plans[i].Warnings = append(s.plans[i].Warnings, fmt.Sprintf("perf.match: no case has a %s: runs that differ in it are compared with each other", key))
+		}
+	}
+}
+
+// warnKnown warns where known failures match every case that is to be launched: nothing could turn such a run red.
+func (s suite) warnKnown() {
+	launched := func(p rundir.Plan) bool { return p.Case.SkipReason == "" }
+	if slices.ContainsFunc(s.plans, func(p rundir.Plan) bool { return launched(p) && p.Case.KnownBug == "" }) {
+		return
+	}
+	for i := range s.plans {
+		if launched(s.plans[i]) {
+			s.plans[i].Warnings = append(s.plans[i].Warnings, "workload.known_failures match every case: nothing could turn this run red, and it ends with 5")
 		}
 	}
 }

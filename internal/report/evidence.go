@@ -1,259 +1,163 @@
 package report
 
 import (
-	"encoding/json"
-	"fmt"
-	"os"
-	"path/filepath"
+	"cmp"
+	"maps"
+	"regexp"
 	"slices"
-	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
-	merge "github.com/ci-disagg/ci-disagg/internal/report/oldmerge"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// tailLines and tailBytes bound what is shown of a role's log.
-const (
-	tailLines = 60
-	tailBytes = 64 << 10
-)
+// maxEvidence bounds the failing tests of one role that are told to blame: the first
+// ones decide.
+const maxEvidence = 100
 
-// attemptView is one attempt as the report sees it: the records, the result
-// files, and the blame judged again with both.
-type attemptView struct {
-	AttemptBundle
-	run     merge.Run
-	outcome rundir.Outcome  // with the result files taken into account
-	finding *rundir.Finding // likewise
-}
-
-// view looks at one attempt.
-func (b Builder) view(c CaseBundle, a AttemptBundle, counts bool) attemptView {
-	v := attemptView{AttemptBundle: a, outcome: a.Outcome(), finding: a.Finding()}
-	v.run = merge.Run{Rep: a.Rep, Attempt: a.Attempt.Attempt, Counts: counts, Why: a.Why}
-	if r := a.Result; r != nil {
-		v.run.JobID, v.run.Reason, v.run.Started = r.JobID, r.Reason, r.Started
-		ended := r.Ended
-		v.run.Ended = &ended
-	}
-	if a.Agent != nil {
-		v.run.Timeline, v.run.Drained = a.Agent.Timeline, drainedAt(*a.Agent)
-		if v.run.Started == nil {
-			v.run.Started = &a.Agent.Started
+// evidence is what the result files of an attempt say, in the form that blame.Judge
+// wants: TestFailed for each red case, NoResult for a role that ended with 0 and left
+// no complete result. Where a role did not end by itself, or with something else than
+// 0, its end says more than its missing file.
+func evidence(roles []Role, facts []roleFacts) []blame.Event {
+	var out []blame.Event
+	for i, r := range roles {
+		out = append(out, failedTests(r)...)
+		if e, ok := noResult(r, facts[i]); ok {
+			out = append(out, e)
 		}
 	}
-	for _, p := range append(slices.Clone(c.Plan.PreRoles), c.Plan.Roles...) {
-		v.run.Roles = append(v.run.Roles, roleView(c.Plan, a, p))
-	}
-	v.run.Roles = append(v.run.Roles, beside(c.Plan, a, v.run.Roles)...)
-	b.judgeAgain(&v)
-	// Under a team's own draft there is no agent: the roles' results have to do.
-	if v.Agent == nil && v.outcome == rundir.OutcomePassed && !c.Plan.Draft {
-		v.outcome, v.finding = rundir.OutcomeInfra, noRecord(a)
-	}
-	v.run.Outcome, v.run.Finding = v.outcome, v.finding
-	if v.run.Reason == "" || v.outcome != a.Outcome() && v.finding != nil {
-		v.run.Reason = reason(v)
-	}
-	return v
+	slices.SortStableFunc(out, func(a, b blame.Event) int {
+		return cmp.Or(a.At.Compare(b.At), RoleOrder(a.Role, b.Role))
+	})
+	return out
 }
 
-// noRecord is the finding on a pass that nothing proves any more.
-func noRecord(a AttemptBundle) *rundir.Finding {
-	why := strings.Join(a.Trouble, "; ")
-	if why == "" {
-		why = "agent.json is missing"
-	}
-	return &rundir.Finding{
-		Class: string(blame.Infra), Kind: "no-record", Rule: "agent-record-missing",
-		Message: why + ": nothing proves that every role ended well",
-	}
-}
-
-// unordered is the finding on red result files that no agent's facts put in
-// order (a team's own draft ran the roles): with one role there is no doubt.
-func unordered(found []blame.Event) *rundir.Finding {
-	f := &rundir.Finding{Class: string(blame.Unknown), Kind: "no-record", Rule: "results-without-agent", Root: found[0].Role}
-	for _, e := range found {
-		if e.Role != f.Root {
-			f.Root = ""
-			f.Message = fmt.Sprintf("%s: %s; other roles failed too, and nothing proves which was first", found[0].Role, found[0].Text)
-			return f
-		}
-	}
-	f.Message = fmt.Sprintf("%s: %s", f.Root, found[0].Text)
-	return f
-}
-
-func reason(v attemptView) string {
-	if v.finding != nil {
-		return v.finding.Message
-	}
-	return strings.Join(v.Trouble, "; ")
-}
-
-// drainedAt is when the client said it was through, nil if it never did.
-func drainedAt(rec rundir.AgentRecord) *time.Time {
-	for _, s := range rec.Phases {
-		if s.Phase == rundir.PhaseDrain {
-			return &s.Start
-		}
-	}
-	return nil
-}
-
-// roleView is one planned role with its record and what it left.
-func roleView(plan rundir.Plan, a AttemptBundle, p rundir.RolePlan) merge.Role {
-	r := merge.Role{JUnit: p.JUnit, Log: filepath.Join("roles", p.Name, "output.log")}
-	r.RoleRecord = rundir.RoleRecord{Name: p.Name, Kind: p.Kind, State: rundir.RoleNeverStarted}
-	if rec := roleRecord(a, p.Name); rec != nil {
-		r.RoleRecord = *rec
-	} else if plan.Draft {
-		// Nobody watched this role. What it left, or did not leave, speaks for it.
-		r.State = rundir.RoleEnded
-	}
-	if p.JUnit {
-		r.Expected = plan.Expected.NodeIDs
-	}
-	files, _ := filepath.Glob(escapeGlob(a.Dir.RoleDir(p.Name)) + "/results.*.xml") // the pattern is well-formed
-	slices.Sort(files)
-	for _, f := range files {
-		file := merge.File{Path: f, Rank: rankOf(f)}
-		if r.Started != nil {
-			file.Since = *r.Started
-		}
-		r.Files = append(r.Files, file)
-	}
-	r.Tail = tail(a.Dir.RoleLog(p.Name))
-	return r
-}
-
-// roleRecord is the role's record: the agent's, else the role's own status file,
-// which is all there is when the agent was killed.
-func roleRecord(a AttemptBundle, name string) *rundir.RoleRecord {
-	if a.Agent != nil {
-		for _, r := range a.Agent.Roles {
-			if r.Name == name {
-				return &r
+// failedTests are the red cases of a role's files: of the attempts of one test the
+// last one.
+func failedTests(role Role) []blame.Event {
+	failed := map[string]blame.Event{} // by file and test
+	for _, f := range role.Results {
+		clock := testClock{role: role.RoleRecord}
+		healed := map[string]bool{} // if later cases are attempts of the same test
+		for i := range f.Cases {
+			c := &f.Cases[i]
+			at := clock.end(c)
+			key := f.Path + "\x00" + c.Classname + "\x00" + c.Name
+			_, again := failed[key]
+			if !c.Status().Red() {
+				if again {
+					healed[key] = true
+				}
+				continue
+			}
+			delete(healed, key)
+			if again || len(failed)-len(healed) < maxEvidence {
+				failed[key] = blame.Event{Role: role.Name, Kind: blame.TestFailed, At: at, Text: firstLine(c), Node: onlyNode(role), Assert: isMeasured(c)}
 			}
 		}
-	}
-	var trouble []string
-	return readRecord[rundir.RoleRecord](a.Dir.RoleStatus(name), &trouble)
-}
-
-// beside are the agent's own steps, which no plan lists as roles: the install step.
-func beside(plan rundir.Plan, a AttemptBundle, planned []merge.Role) []merge.Role {
-	if a.Agent == nil {
-		return nil
-	}
-	var out []merge.Role
-	for _, rec := range a.Agent.Roles {
-		if !slices.ContainsFunc(planned, func(r merge.Role) bool { return r.Name == rec.Name }) {
-			out = append(out, roleView(plan, a, rundir.RolePlan{Name: rec.Name, Kind: rec.Kind}))
+		if listsAttempts(f) {
+			maps.DeleteFunc(failed, func(key string, _ blame.Event) bool { return healed[key] })
 		}
+	}
+	var out []blame.Event
+	for _, key := range slices.Sorted(maps.Keys(failed)) {
+		out = append(out, failed[key])
 	}
 	return out
 }
 
-// rankOf reads the task id from results.<procid>.xml.
-func rankOf(path string) int {
-	mid := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(path), "results."), ".xml")
-	n, err := strconv.Atoi(mid)
-	if err != nil {
-		return 0
+// noResult is the event of a role that ended well and did not leave the results that
+// it owes.
+func noResult(role Role, facts roleFacts) (blame.Event, bool) {
+	if !role.JUnit || role.State != rundir.RoleEnded || role.StoppedBy != "" || role.Exit != 0 || role.Signal != 0 {
+		return blame.Event{}, false
 	}
-	return n
+	var problems []string
+	for _, p := range facts.problems {
+		problems = append(problems, p.Message)
+	}
+	if len(problems) == 0 && len(facts.missing) > 0 {
+		problems = append(problems, facts.missing[0]+" was expected and not reported")
+	}
+	if len(problems) == 0 {
+		return blame.Event{}, false
+	}
+	e := blame.Event{Role: role.Name, Kind: blame.NoResult, Text: strings.Join(problems, "; "), Node: onlyNode(role)}
+	if role.Ended != nil {
+		e.At = *role.Ended
+	}
+	return e, true
 }
 
-// escapeGlob takes the meaning off a directory name's special characters.
-func escapeGlob(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s)
+func onlyNode(role Role) string {
+	if len(role.Nodes) == 1 {
+		return role.Nodes[0]
+	}
+	return ""
 }
 
-// slurmDecided says that the finding rests on what Slurm told the client after
-// the agent's last word (a dead node, a preemption): result files cannot add to it.
-func slurmDecided(a AttemptBundle) bool {
-	if a.Outcome() == rundir.OutcomePassed || a.Result == nil || a.Result.Finding == nil {
-		return false
-	}
-	return a.Agent == nil || a.Agent.End == nil || a.Agent.End.Finding == nil || a.Agent.End.Finding.Rule != a.Result.Finding.Rule
+// testClock tells when a test ended, on the agent's clock as far as that can be known:
+// the session's own start if it lies within the process's life, else the start of the
+// process, plus the time of all tests so far.
+type testClock struct {
+	role  rundir.RoleRecord
+	suite *junit.Suite
+	at    time.Time
 }
 
-// judgeAgain judges blame with the result files as further evidence. An outcome
-// only gets worse by it: a failing test that the agent could not see, or a
-// result that is not there, is never green.
-func (b Builder) judgeAgain(v *attemptView) {
-	found := merge.Evidence(v.run, b.Merge.Read)
-	if len(found) == 0 || slurmDecided(v.AttemptBundle) {
-		return
+func (t *testClock) end(c *junit.Case) time.Time {
+	if c.Suite != t.suite || t.at.IsZero() {
+		t.suite = c.Suite
+		t.at = t.start()
 	}
-	ev := blame.Evidence{}
-	if v.Agent != nil && v.Agent.End != nil && len(v.Agent.End.Evidence) > 0 {
-		if err := json.Unmarshal(v.Agent.End.Evidence, &ev); err != nil {
-			v.Trouble = append(v.Trouble, fmt.Sprintf("agent.json: evidence: %v", err))
+	if t.at.IsZero() {
+		return time.Time{}
+	}
+	t.at = t.at.Add(c.Time)
+	if e := t.role.Ended; e != nil && t.at.After(*e) {
+		return *e
+	}
+	return t.at
+}
+
+func (t *testClock) start() time.Time {
+	if t.role.Started == nil {
+		return time.Time{}
+	}
+	from := *t.role.Started
+	if t.suite == nil {
+		return from
+	}
+	at, err := time.Parse(time.RFC3339, t.suite.Attr("timestamp")) // without a zone it says nothing
+	if err != nil || at.Before(from) || t.role.Ended != nil && at.After(*t.role.Ended) {
+		return from
+	}
+	return at.UTC()
+}
+
+// measuredAssert matches pytest's rewriting of a comparison of two numbers.
+var measuredAssert = sync.OnceValue(func() *regexp.Regexp { //nolint:gochecknoglobals // compiled once, when needed
+	return regexp.MustCompile(`\bassert -?\d[\d.e+-]* *(<|>|<=|>=) *-?\d`)
+})
+
+// isMeasured reports whether a failure is an assertion on measured data, such as an
+// accuracy below its threshold: a finding of its own, whatever else failed. A count of
+// failed requests is not; it is what the client sees of somebody else's end.
+func isMeasured(c *junit.Case) bool {
+	for _, r := range c.Results {
+		if r.Status != junit.Failed {
+			continue
 		}
-	}
-	if len(ev.Roles) == 0 {
-		if v.outcome == rundir.OutcomePassed {
-			v.outcome, v.finding = rundir.OutcomeTestFailed, unordered(found)
+		text := strings.ToLower(r.Message)
+		if strings.Contains(text, "fail") || strings.Contains(text, "error:") && !strings.HasPrefix(text, "assertionerror:") ||
+			strings.Contains(text, "refused") || strings.Contains(text, "timed out") {
+			return false
 		}
-		return
+		return measuredAssert().MatchString(text)
 	}
-	ev.Classes = b.Classes
-	ev.Events = append(ev.Events, found...)
-	f := blame.Judge(ev)
-	if f.Kind == "" {
-		return
-	}
-	rec := findingRecord(f)
-	switch v.outcome {
-	case rundir.OutcomePassed:
-		v.outcome, v.finding = rundir.OutcomeTestFailed, &rec
-	case rundir.OutcomeTestFailed, rundir.OutcomeInfra:
-		v.finding = &rec
-		v.outcome = rundir.OutcomeTestFailed
-		if f.Class == blame.Infra {
-			v.outcome = rundir.OutcomeInfra
-		}
-	default: // how the job ended as a whole stands
-	}
-}
-
-// findingRecord is a finding as it stands in a record.
-func findingRecord(f blame.Finding) rundir.Finding {
-	rec := rundir.Finding{
-		Root: f.Root, Class: string(f.Class), Kind: f.Kind, Rule: f.Rule, Message: f.Message,
-		Roots: f.MoreRoots, Collateral: f.Collateral, BadNodes: f.BadNodes,
-	}
-	if f.Line != nil {
-		rec.Line = &rundir.LogLine{File: f.Line.File, Number: f.Line.Number, Text: f.Line.Text, Last: f.Line.Last}
-	}
-	return rec
-}
-
-// tail is the last lines of a log, nil when there is none. It reads a bounded
-// part of the file, whatever its size.
-func tail(path string) []string {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil
-	}
-	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	if err != nil || info.Size() == 0 {
-		return nil
-	}
-	from := max(0, info.Size()-tailBytes)
-	buf := make([]byte, info.Size()-from)
-	n, _ := f.ReadAt(buf, from)
-	text := strings.ToValidUTF8(string(buf[:n]), "\uFFFD")
-	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
-	if from > 0 && len(lines) > 1 {
-		lines = lines[1:] // begins in the middle
-	}
-	return lines[max(0, len(lines)-tailLines):]
+	return false
 }

@@ -2,7 +2,6 @@ package report
 
 import (
 	"strings"
-	"syscall"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -18,12 +17,35 @@ const (
 	ExitNoVerdict  = 5
 )
 
+// The results of a case and of a run, in a word.
+const (
+	ResultPassed      = "passed"
+	ResultImprovement = "improvement"
+	ResultKnown       = "known_failure" // failed as the config expects: its own word, never a pass
+	ResultTestFailed  = "test_failed"
+	ResultUsage       = "usage"
+	ResultInfra       = "infra"
+	ResultRegression  = "regression"
+	ResultNoVerdict   = "no_verdict"
+	ResultSkipped     = "skipped"
+	ResultInterrupted = "interrupted"
+)
+
+// The colours of a case and of a run.
+const (
+	Green = "green" // exit 0
+	Amber = "amber" // exit 5: nothing is proven
+	Red   = "red"
+)
+
 // CaseEnd is everything about one case that the exit code may depend on.
 type CaseEnd struct {
-	Skipped bool           // listed, never launched
-	Known   bool           // a known failure, with a bug id that has not expired
-	Outcome rundir.Outcome // of the attempts that count, the worst; "" = it never ended
-	// Failed says that a report of the case shows a failing test, whatever the
+	Listed      bool           // as skipped: planned so, never launched
+	Skipped     bool           // the test skipped itself, and nothing was measured
+	Known       bool           // a known failure, with a bug id that has not expired
+	Interrupted int            // the signal that ended the run, 0 = none
+	Outcome     rundir.Outcome // of the attempts that count, the worst; "" = it never ended
+	// Failed tells that a report of the case shows a failing test, whatever the
 	// outcome: a proven failure is never hidden.
 	Failed bool
 	Judged bool // performance is judged and gates; false: functional-only
@@ -37,7 +59,7 @@ func (c *CaseEnd) Count(rows []verdict.Row) {
 	for _, row := range rows {
 		switch {
 		case !row.Gate || row.Advisory:
-		case row.Rule == ruleAccuracy && row.Verdict == verdict.Regression:
+		case wrongAnswer(row):
 			c.Failed = true // a wrong answer is a failing test, not a slow one
 		default:
 			c.Words = append(c.Words, row.Verdict)
@@ -49,24 +71,33 @@ func (c *CaseEnd) Count(rows []verdict.Row) {
 type ExitPolicy struct {
 	AllowCollecting bool // too little history is a pass
 	AllowNoBaseline bool // no baseline is a pass
+	AllowSkipped    bool // a test that skipped itself does not keep a run from passing
 }
 
-// CaseExit is the exit code that a case alone would end a run with.
-func CaseExit(c CaseEnd, p ExitPolicy) int {
-	if c.Skipped {
-		return ExitPassed
+// CaseExit is the exit code that a case alone would end a run with, and its result in
+// a word.
+func CaseExit(c CaseEnd, p ExitPolicy) (code int, result string) {
+	if c.Listed {
+		return ExitPassed, ResultSkipped
 	}
-	code := outcomeExit(c.Outcome)
-	if c.Failed && code != ExitTestFailed {
+	code = outcomeExit(c.Outcome)
+	switch {
+	case c.Failed:
 		code = ExitTestFailed
-	}
-	if code == ExitPassed && (c.Judged || len(c.Words) > 0) {
+	case code == ExitPassed && c.Skipped:
+		if p.AllowSkipped {
+			return ExitPassed, ResultSkipped
+		}
+		return ExitNoVerdict, ResultSkipped
+	case code == ExitPassed && (c.Judged || len(c.Words) > 0):
 		code = wordsExit(c.Words, p)
+	case code == ExitInfra && c.Interrupted != 0 && (c.Outcome == "" || c.Outcome == rundir.OutcomeCancelled):
+		return signalBase + c.Interrupted, ResultInterrupted // who ends a run is no infrastructure
 	}
-	if c.Known && code != ExitInfra {
-		return ExitPassed
+	if c.Known && code != ExitInfra && code != ExitPassed {
+		return ExitPassed, ResultKnown
 	}
-	return code
+	return code, ResultOf(code)
 }
 
 // outcomeExit maps how the attempt ended. A word that is not known here is not
@@ -112,44 +143,71 @@ func wordsExit(words []verdict.Word, p ExitPolicy) int {
 	return code
 }
 
-// ExitCode is the exit code of a run: the one place where it is decided.
-// An interruption comes first; then usage, test, infrastructure, regression, no
-// verdict, so that a proven failure is never hidden behind an infrastructure one.
-// A run without a case proves nothing.
-func ExitCode(cases []int, interrupted syscall.Signal) int {
-	if interrupted != 0 {
-		return 128 + int(interrupted)
+// RunEnd is everything that the exit code of a run depends on.
+type RunEnd struct {
+	Cases       []int // the exit code of each case
+	Interrupted int   // the signal that ended the run, 0 = none
+	AllKnown    bool  // every case that was launched is a known failure: nothing could turn the run red
+	NotStored   bool  // what was measured had to join the history and did not
+	Unwritten   bool  // a part of the report could not be written
+}
+
+// signalBase is what shells add to the number of a signal.
+const signalBase = 128
+
+// ExitCode is the exit code of a run: the one place where it is decided. An
+// interruption comes first; then usage, test, infrastructure, regression, no verdict,
+// so that a proven failure is never hidden behind an infrastructure one. A run without
+// a case proves nothing.
+func ExitCode(r RunEnd) int {
+	if r.Interrupted != 0 {
+		return signalBase + r.Interrupted
 	}
-	for _, code := range []int{ExitUsage, ExitTestFailed, ExitInfra, ExitRegression, ExitNoVerdict} {
-		for _, c := range cases {
+	has := func(code int) bool {
+		for _, c := range r.Cases {
 			if c == code {
-				return code
+				return true
 			}
 		}
+		return code == ExitInfra && r.Unwritten || code == ExitNoVerdict && (r.AllKnown || r.NotStored || len(r.Cases) == 0)
 	}
-	if len(cases) == 0 {
-		return ExitNoVerdict
+	for _, code := range []int{ExitUsage, ExitTestFailed, ExitInfra, ExitRegression, ExitNoVerdict} {
+		if has(code) {
+			return code
+		}
 	}
 	return ExitPassed
+}
+
+// ColourOf is the colour of an exit code.
+func ColourOf(code int) string {
+	switch code {
+	case ExitPassed:
+		return Green
+	case ExitNoVerdict:
+		return Amber
+	default:
+		return Red
+	}
 }
 
 // ResultOf is an exit code in a word, as verdict.json and the reports say it.
 func ResultOf(code int) string {
 	switch code {
 	case ExitPassed:
-		return "passed"
+		return ResultPassed
 	case ExitTestFailed:
-		return "test_failed"
+		return ResultTestFailed
 	case ExitUsage:
-		return "usage"
+		return ResultUsage
 	case ExitInfra:
-		return "infra"
+		return ResultInfra
 	case ExitRegression:
-		return "regression"
+		return ResultRegression
 	case ExitNoVerdict:
-		return "no_verdict"
+		return ResultNoVerdict
 	default:
-		return "interrupted"
+		return ResultInterrupted
 	}
 }
 

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"slices"
 	"syscall"
 	"testing"
 
@@ -37,61 +38,70 @@ func wordSets() [][]verdict.Word {
 // checks them over the full product of the inputs.
 func TestCaseExitProduct(t *testing.T) {
 	t.Parallel()
-	bools := []bool{false, true}
 	n := 0
 	for _, o := range allOutcomes {
 		for _, words := range wordSets() {
-			for bits := range 64 {
-				bit := func(i int) bool { return bools[bits>>i&1] }
-				c := CaseEnd{Skipped: bit(0), Known: bit(1), Failed: bit(2), Judged: bit(3), Outcome: o, Words: words}
-				p := ExitPolicy{AllowCollecting: bit(4), AllowNoBaseline: bit(5)}
-				requireCaseRules(t, c, p, CaseExit(c, p))
+			for bits := range 512 {
+				bit := func(i int) bool { return bits>>i&1 == 1 }
+				c := CaseEnd{Listed: bit(0), Known: bit(1), Failed: bit(2), Judged: bit(3), Skipped: bit(4), Outcome: o, Words: words}
+				if bit(5) {
+					c.Interrupted = int(syscall.SIGTERM)
+				}
+				p := ExitPolicy{AllowCollecting: bit(6), AllowNoBaseline: bit(7), AllowSkipped: bit(8)}
+				code, word := CaseExit(c, p)
+				requireCaseRules(t, c, p, code, word)
 				n++
 			}
 		}
 	}
-	require.Greater(t, n, 60_000)
+	require.Greater(t, n, 500_000)
 }
 
-func requireCaseRules(t *testing.T, c CaseEnd, p ExitPolicy, code int) {
+func requireCaseRules(t *testing.T, c CaseEnd, p ExitPolicy, code int, word string) {
 	t.Helper()
-	contains := func(w verdict.Word) bool {
-		for _, x := range c.Words {
-			if x == w {
-				return true
-			}
-		}
-		return false
+	want, said := expected(c, p)
+	if code != want || word != said { // require is slow, and this is called very often
+		require.Fail(t, "wrong exit", "case %+v policy %+v: %d %s, want %d %s", c, p, code, word, want, said)
 	}
+}
+
+// expected states the rules once more, in another order.
+func expected(c CaseEnd, p ExitPolicy) (int, string) {
 	testFailed := c.Failed || c.Outcome == rundir.OutcomeTestFailed || c.Outcome == "timeout:ready" ||
 		c.Outcome == "timeout:benchmark" || c.Outcome == "timeout:drain"
-	ended := c.Outcome == rundir.OutcomePassed
-	msg := []any{"case %+v policy %+v", c, p}
-	switch {
-	case c.Skipped:
-		require.Equal(t, ExitPassed, code, msg...)
-	case testFailed && c.Known:
-		require.Equal(t, ExitPassed, code, msg...)
-	case testFailed:
-		require.Equal(t, ExitTestFailed, code, msg...)
-	case !ended:
-		require.Equal(t, ExitInfra, code, msg...)
-	case !c.Judged && len(c.Words) == 0 || c.Known:
-		require.Equal(t, ExitPassed, code, msg...)
-	case contains(verdict.Regression):
-		require.Equal(t, ExitRegression, code, msg...)
-	default:
-		green := len(c.Words) > 0
-		for _, w := range c.Words {
-			green = green && (w == verdict.Pass || w == verdict.Improvement ||
-				w == verdict.Collecting && p.AllowCollecting || w == verdict.NoBaseline && p.AllowNoBaseline)
+	known := func(code int, word string) (int, string) {
+		if c.Known && code != ExitPassed {
+			return ExitPassed, "known_failure"
 		}
-		want := ExitNoVerdict
-		if green {
-			want = ExitPassed
-		}
-		require.Equal(t, want, code, msg...)
+		return code, word
 	}
+	switch {
+	case c.Listed:
+		return ExitPassed, "skipped"
+	case testFailed:
+		return known(ExitTestFailed, "test_failed")
+	case c.Outcome != rundir.OutcomePassed && c.Interrupted != 0 && (c.Outcome == "" || c.Outcome == rundir.OutcomeCancelled):
+		return 143, "interrupted"
+	case c.Outcome != rundir.OutcomePassed:
+		return ExitInfra, "infra" // known failures included
+	case c.Skipped && p.AllowSkipped:
+		return ExitPassed, "skipped"
+	case c.Skipped:
+		return ExitNoVerdict, "skipped"
+	case !c.Judged && len(c.Words) == 0:
+		return ExitPassed, "passed"
+	case slices.Contains(c.Words, verdict.Regression):
+		return known(ExitRegression, "regression")
+	}
+	green := len(c.Words) > 0
+	for _, w := range c.Words {
+		green = green && (w == verdict.Pass || w == verdict.Improvement ||
+			w == verdict.Collecting && p.AllowCollecting || w == verdict.NoBaseline && p.AllowNoBaseline)
+	}
+	if green {
+		return ExitPassed, "passed"
+	}
+	return known(ExitNoVerdict, "no_verdict")
 }
 
 func TestExitCodeOrder(t *testing.T) {
@@ -99,14 +109,32 @@ func TestExitCodeOrder(t *testing.T) {
 	order := []int{ExitUsage, ExitTestFailed, ExitInfra, ExitRegression, ExitNoVerdict, ExitPassed}
 	for i, a := range order {
 		for j, b := range order {
-			want := order[min(i, j)]
-			require.Equal(t, want, ExitCode([]int{a, b}, 0))
-			for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM} {
-				require.Equal(t, 128+int(sig), ExitCode([]int{a, b}, sig))
+			for bits := range 8 {
+				r := RunEnd{Cases: []int{a, b}, AllKnown: bits&1 > 0, NotStored: bits&2 > 0, Unwritten: bits&4 > 0}
+				want := min(i, j)
+				if r.AllKnown || r.NotStored {
+					want = min(want, 4)
+				}
+				if r.Unwritten {
+					want = min(want, 2)
+				}
+				require.Equal(t, order[want], ExitCode(r), "%+v", r)
+				for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM} {
+					r.Interrupted = int(sig)
+					require.Equal(t, 128+int(sig), ExitCode(r))
+				}
 			}
 		}
 	}
-	require.Equal(t, ExitNoVerdict, ExitCode(nil, 0), "a run without a case proves nothing")
+	require.Equal(t, ExitNoVerdict, ExitCode(RunEnd{}), "a run without a case proves nothing")
+}
+
+// A colour says no more than the exit code.
+func TestColours(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[int]string{0: Green, 1: Red, 2: Red, 3: Red, 4: Red, 5: Amber, 129: Red, 130: Red, 143: Red} {
+		require.Equal(t, want, ColourOf(code), code)
+	}
 }
 
 func TestWorstOutcomeIsATestFailure(t *testing.T) {

@@ -3,13 +3,14 @@ package report
 import (
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // ReportSchema is the version of verdict.json. It grows when a field changes
 // its meaning or goes; new fields do not change it.
-const ReportSchema = 1
+const ReportSchema = 2
 
 // Report is verdict.json: everything that is decided and said about a run.
 type Report struct {
@@ -24,12 +25,25 @@ type Report struct {
 	Started  *time.Time   `json:"started,omitempty"`
 	Ended    *time.Time   `json:"ended,omitempty"`
 	ExitCode int          `json:"exit_code"`
+	Colour   string       `json:"colour"`   // green, amber, red
 	Result   string       `json:"result"`   // passed, test_failed, usage, infra, regression, no_verdict, interrupted
 	Headline string       `json:"headline"` // one sentence
 	Counts   Counts       `json:"counts"`
-	Cases    []CaseReport `json:"cases"` // in suite order
+	Cases    []CaseReport `json:"cases"`            // in suite order
+	Doubts   []string     `json:"doubts,omitempty"` // why a run proves nothing whose cases are all green
 	Warnings []string     `json:"warnings,omitempty"`
 	Next     string       `json:"next,omitempty"` // the one command to run next
+
+	// Properties describe the run in junit.xml, and Checks are what is said there of
+	// the run as a whole.
+	Properties []junit.Property `json:"-"`
+	Checks     []RunCheck       `json:"-"`
+}
+
+// RunCheck is one test case about the run as a whole, in one of its suites.
+type RunCheck struct {
+	Suite string // lifecycle or metrics
+	Check
 }
 
 // Counts are derived from the cases.
@@ -40,7 +54,8 @@ type Counts struct {
 	Infra     int `json:"infra"`
 	Regressed int `json:"regressed"`
 	NoVerdict int `json:"no_verdict"`
-	Skipped   int `json:"skipped"`
+	Skipped   int `json:"skipped"` // listed as skipped, and those whose tests skipped themselves
+	Known     int `json:"known_failures"`
 	Improved  int `json:"improved"`
 
 	Interrupted int `json:"interrupted,omitempty"` // the run was ended before they were through
@@ -51,10 +66,12 @@ type CaseReport struct {
 	ID       string         `json:"id"`
 	Slug     string         `json:"slug"`
 	Mode     string         `json:"mode,omitempty"`
-	Result   string         `json:"result"`            // passed, test_failed, infra, regression, no_verdict, skipped, improvement
+	Result   string         `json:"result"`            // passed, test_failed, infra, regression, no_verdict, skipped, improvement, known_failure, interrupted
+	Colour   string         `json:"colour"`            // green, amber, red
 	ExitCode int            `json:"exit_code"`         // what this case alone would end with
 	Outcome  rundir.Outcome `json:"outcome,omitempty"` // of the attempt that counts
 	Verdict  verdict.Word   `json:"verdict,omitempty"` // worst over the gating metrics
+	Worst    *MetricRef     `json:"worst,omitempty"`   // the metric that decided the verdict
 	Message  string         `json:"message"`           // one line: why
 	// Together is what the gating metrics say together; nil where nothing was judged.
 	Together *verdict.Case   `json:"case_verdict,omitempty"`
@@ -72,6 +89,17 @@ type CaseReport struct {
 	UsedGPUs      int               `json:"used_gpus,omitempty"`
 	Artifacts     []Link            `json:"artifacts,omitempty"`
 	Next          string            `json:"next,omitempty"` // the one command to run next for this case
+
+	Checks Checks `json:"-"` // its tests in junit.xml
+
+	warnings, planned []string // of its judging, and of its plan
+	unverified        string   // a warning that other cases are likely to have, too
+}
+
+// MetricRef names one metric of a case.
+type MetricRef struct {
+	Point  string `json:"point,omitempty"`
+	Metric string `json:"metric"`
 }
 
 // AttemptReport is one job of a case.

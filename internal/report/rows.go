@@ -53,6 +53,7 @@ func ByWeight(rows []verdict.Row) {
 	})
 }
 
+// WordRank orders verdicts, the worst first. An unknown word is no pass.
 func WordRank(w verdict.Word) int {
 	for i, o := range []verdict.Word{
 		verdict.Regression, verdict.Invalid, verdict.BaselineUnavailable, verdict.Inconclusive,
@@ -62,7 +63,7 @@ func WordRank(w verdict.Word) int {
 			return i
 		}
 	}
-	return 0
+	return 1
 }
 
 // weight is how much a row matters among those of its word.
@@ -79,12 +80,51 @@ func weight(r verdict.Row) float64 {
 
 // WorstRow is the row that decided the verdict of a case, nil if none did.
 func WorstRow(c CaseReport) *verdict.Row {
-	for _, r := range Moved(c.Metrics) {
-		if !r.Advisory && r.Verdict == c.Verdict {
-			return &r
+	if c.Worst == nil {
+		return nil
+	}
+	for i, r := range c.Metrics {
+		if r.Point == c.Worst.Point && r.Metric == c.Worst.Metric {
+			return &c.Metrics[i]
 		}
 	}
 	return nil
+}
+
+// WorstOf names the row that decides a verdict, nil where none does or it is a pass.
+func WorstOf(rows []verdict.Row, word verdict.Word) *MetricRef {
+	r := worstRow(rows, word)
+	if r == nil || r.Verdict == verdict.Pass {
+		return nil
+	}
+	return &MetricRef{Point: r.Point, Metric: r.Metric}
+}
+
+// worstRow is the worst of the gating rows that have a verdict, nil if none has.
+func worstRow(rows []verdict.Row, word verdict.Word) *verdict.Row {
+	var found []verdict.Row
+	for _, r := range rows {
+		if r.Gate && !r.Advisory && r.Verdict == word {
+			found = append(found, r)
+		}
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	ByWeight(found)
+	return &found[0]
+}
+
+// worstWord is the verdict of a case: the worst of its gating metrics, "" when none
+// was judged.
+func worstWord(words []verdict.Word) verdict.Word {
+	var worst verdict.Word
+	for i, w := range words {
+		if i == 0 || WordRank(w) < WordRank(worst) {
+			worst = w
+		}
+	}
+	return worst
 }
 
 // Word is a verdict for people.

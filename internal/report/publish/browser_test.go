@@ -104,7 +104,7 @@ func TestBrowserShowsItUnderJenkinsPolicy(t *testing.T) {
 	t.Parallel()
 	for name, d := range map[string]report.Report{"regression": regressionDocument(), "crash": crashDocument(), "hostile": hostileDocument()} {
 		dir, files := written(t, d)
-		pages := []string{"index.html", casePath(worstFirst(d.Cases)[0])}
+		pages := []string{"index.html", casePath(report.WorstFirst(d.Cases)[0])}
 		for _, page := range pages {
 			s := serve(t, dir)
 			log := visit(t, s.URL+"/"+page, "--screenshot="+filepath.Join(t.TempDir(), "page.png"))
@@ -168,7 +168,7 @@ func TestScreenshots(t *testing.T) {
 			dir, _ := written(t, shot.d)
 			page := "index.html"
 			if shot.page {
-				page = casePath(worstFirst(shot.d.Cases)[0])
+				page = casePath(report.WorstFirst(shot.d.Cases)[0])
 			}
 			out, err := filepath.Abs(filepath.Join(*screenshots, name))
 			require.NoError(t, err)

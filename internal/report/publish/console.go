@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
 
 // Bounds of the console summary.
@@ -30,8 +31,8 @@ type Style struct {
 // prompt is back. reportDir is where the report was written.
 func Console(d report.Report, reportDir string, style Style) string {
 	p := painter(style)
-	head := []string{fmt.Sprintf("%s  %s: %s (exit %d)", p.result(d.Result), oneLine(d.Stage, 80), oneLine(d.Headline, 200), d.ExitCode)}
-	if text := runFault(d); text != "" && d.Result != resultPassed {
+	head := []string{fmt.Sprintf("%s  %s: %s (exit %d)", p.result(d.Result, d.Colour), oneLine(d.Stage, 80), oneLine(d.Headline, 200), d.ExitCode)}
+	if text := runFault(d); text != "" && d.Result != report.ResultPassed {
 		head = append(head, oneLine(squeeze(text), consoleWidth))
 	}
 	tail := append(p.warnings(d.Warnings), "report: "+reportDir+"/index.html")
@@ -47,9 +48,9 @@ func Console(d report.Report, reportDir string, style Style) string {
 func (p painter) body(d report.Report, room int) []string {
 	var out []string
 	var passed []report.CaseReport
-	cases := worstFirst(d.Cases)
+	cases := report.WorstFirst(d.Cases)
 	red := len(cases)
-	if i := slices.IndexFunc(cases, func(c report.CaseReport) bool { return green(c.Result) }); i >= 0 {
+	if i := slices.IndexFunc(cases, func(c report.CaseReport) bool { return green(c) }); i >= 0 {
 		red, passed = i, cases[i:]
 	}
 	end := p.passed(passed, len(cases))
@@ -103,26 +104,30 @@ func (p painter) passed(cases []report.CaseReport, all int) []string {
 		names := map[string]int{}
 		var order []string
 		for _, c := range cases {
-			if names[c.Result]++; names[c.Result] == 1 {
-				order = append(order, c.Result)
+			l := label(c.Result, c.Colour)
+			if names[l]++; names[l] == 1 {
+				order = append(order, l)
 			}
 		}
 		var parts []string
-		for _, r := range order {
-			parts = append(parts, fmt.Sprintf("%d %s", names[r], label(r)))
+		for _, l := range order {
+			parts = append(parts, fmt.Sprintf("%d %s", names[l], l))
 		}
 		return []string{"  " + strings.Join(parts, ", ")}
 	}
 	var out []string
 	for _, c := range cases {
-		line := fmt.Sprintf("  %s  %s", p.result(c.Result), oneLine(shortenMiddle(c.ID, 160), 160))
+		line := fmt.Sprintf("  %s  %s", p.result(c.Result, c.Colour), oneLine(shortenMiddle(c.ID, 160), 160))
 		if n := len(c.Attempts); n > 1 {
 			line += fmt.Sprintf(" (%s)", count(n, "attempt"))
 		}
-		if w := report.WorstRow(c); w != nil {
+		if w := report.WorstRow(c); c.Result != report.ResultKnown && w != nil && w.Value != nil && w.Verdict != verdict.Pass {
 			line += ": " + rowText(*w)
 		}
 		out = append(out, oneLineColoured(line))
+		if c.Result == report.ResultKnown {
+			out = append(out, "      "+oneLine(squeeze(plainMessage(c)), p.runes(2)-6))
+		}
 	}
 	return out
 }
@@ -143,7 +148,7 @@ func (p painter) warnings(all []string) []string {
 // is where the head of the summary does not say it.
 func (p painter) block(g group, withFault bool) []string {
 	c := g.CaseReport
-	out := []string{fmt.Sprintf("  %s  %s", p.result(c.Result), oneLine(shortenMiddle(c.ID, 180), 180))}
+	out := []string{fmt.Sprintf("  %s  %s", p.result(c.Result, c.Colour), oneLine(shortenMiddle(c.ID, 180), 180))}
 	say := func(format string, args ...any) {
 		out = append(out, "      "+oneLine(squeeze(fmt.Sprintf(format, args...)), p.runes(2)-6))
 	}
@@ -151,7 +156,7 @@ func (p painter) block(g group, withFault bool) []string {
 		say("%s", fault(c))
 	}
 	rows := report.Moved(c.Metrics)
-	if text := failureText(c); text != "" && (len(rows) == 0 || c.Result == resultNoVerdict) { // numbers alone do not say why
+	if text := failureText(c); text != "" && (len(rows) == 0 || c.Result == report.ResultNoVerdict) { // numbers alone do not say why
 		say("%s", text)
 	}
 	if f := c.Finding; f != nil && f.Line != nil {
@@ -205,9 +210,9 @@ func (p painter) paint(code, s string) string {
 func (p painter) bold(s string) string { return p.paint("1", s) }
 
 // result is the label of a result in its colour.
-func (p painter) result(result string) string {
-	code := map[string]string{"good": "1;32", "bad": "1;31", "infra": "1;35", "doubt": "1;33", "none": "2"}[tone(result)]
-	return p.paint(code, label(result))
+func (p painter) result(result, colour string) string {
+	code := map[string]string{"good": "1;32", "bad": "1;31", "infra": "1;35", "doubt": "1;33", "none": "2"}[tone(result, colour)]
+	return p.paint(code, label(result, colour))
 }
 
 // oneLineColoured cuts a line that may start with an escape sequence.

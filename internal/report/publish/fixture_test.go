@@ -24,31 +24,27 @@ func ptr[T any](v T) *T { return &v }
 
 // document wraps cases as a run.
 func document(exit int, result, headline string, cases ...report.CaseReport) report.Report {
-	d := report.Report{
-		Schema: report.ReportSchema, Tool: "v1.2.3", RunID: "jenkins-perf-gate-4711", Stage: "GB200-PerfSanity", Suite: "nightly.txt",
-		Backend: "slurm", Cluster: "gb200", Started: at(0), Ended: at(1210),
-		Build:    rundir.Build{Mode: "nightly", Commit: "4f2c9e1b7d8a6350c1e2f3a4b5c6d7e8f9a0b1c2", Branch: "main", URL: "https://ci.example.com/job/perf/4711/"},
-		ExitCode: exit, Result: result, Headline: headline, Cases: cases,
-		Warnings: []string{"5 of 8 allocated GPUs stay idle: servers begin on nodes of their own"},
-	}
-	d.Counts.Cases = len(cases)
-	for _, c := range cases {
-		switch c.Result {
-		case resultTestFailed:
-			d.Counts.Failed++
-		case resultInfra:
-			d.Counts.Infra++
-		case resultRegression:
-			d.Counts.Regressed++
-		case resultNoVerdict:
-			d.Counts.NoVerdict++
-		case resultSkipped:
-			d.Counts.Skipped++
-		default:
-			d.Counts.Passed++
+	exits := map[string]int{report.ResultTestFailed: 1, report.ResultInfra: 3, report.ResultRegression: 4, report.ResultNoVerdict: 5, report.ResultInterrupted: 143}
+	for i := range cases {
+		c := &cases[i]
+		c.ExitCode = exits[c.Result]
+		c.Colour, c.Worst = report.ColourOf(c.ExitCode), report.WorstOf(c.Metrics, c.Verdict)
+		if r := report.WorstRow(*c); r != nil && c.Result == report.ResultRegression {
+			c.Message = report.RowName(*r) + ": " + r.Reason
 		}
 	}
-	Advice{RunDir: "/shared/runs/jenkins-perf-gate-4711", Config: "/shared/ci-disagg.yaml", Cluster: "gb200", Backend: "slurm"}.Advise(&d)
+	run := report.Run{Tool: "v1.2.3", Advice: report.Advice{RunDir: "/shared/runs/jenkins-perf-gate-4711", Config: "/shared/ci-disagg.yaml", Cluster: "gb200", Backend: "slurm"}}
+	run.Run = rundir.Run{
+		ID: "jenkins-perf-gate-4711", Stage: "GB200-PerfSanity", Suite: "nightly.txt", Backend: "slurm", Cluster: "gb200",
+		Build: rundir.Build{Mode: "nightly", Commit: "4f2c9e1b7d8a6350c1e2f3a4b5c6d7e8f9a0b1c2", Branch: "main", URL: "https://ci.example.com/job/perf/4711/"},
+	}
+	if exit > 128 {
+		run.Interrupted = exit - 128
+	}
+	run.Notes = []string{"5 of 8 allocated GPUs stay idle: servers begin on nodes of their own"}
+	d := report.Decide(run, cases)
+	d.ExitCode, d.Result, d.Headline, d.Colour = exit, result, headline, report.ColourOf(exit)
+	d.Started, d.Ended = at(0), at(1210)
 	return d
 }
 
@@ -57,7 +53,7 @@ func newCase(i int) report.CaseReport {
 	name := fmt.Sprintf("disagg_upload-e2e-gb200_ds_r1_1k1k_con%d_ctx1_tp4_gen1_dep8", 64+i)
 	id := "perf/test_perf_sanity.py::test_e2e[" + name + "]"
 	c := report.CaseReport{
-		ID: id, Slug: rundir.Slug(id), Mode: "e2e", Result: resultPassed, Outcome: rundir.OutcomePassed, Verdict: verdict.Pass,
+		ID: id, Slug: rundir.Slug(id), Mode: "e2e", Result: report.ResultPassed, Outcome: rundir.OutcomePassed, Verdict: verdict.Pass,
 		Nodes: 3, AllocatedGPUs: 12, UsedGPUs: 12,
 		Match:  map[string]string{"gpu_type": "GB200", "model": "ds_r1", "mode": "e2e", "gen_tp": "8", "gen_attention_dp": "true"},
 		Points: []rundir.Point{{Name: "con64_iter10_isl1024_osl1024", Concurrency: 64, InputLen: 1024, OutputLen: 1024}},
@@ -93,11 +89,11 @@ func attempt(c report.CaseReport, rep, number int) report.AttemptReport {
 			Name: r.name, Kind: r.kind, State: rundir.RoleEnded, Nodes: []string{r.node}, LogBytes: 75754,
 			Started: at(46 + float64(i)), Ready: at(400 - 20*float64(i)), Ended: at(1188 - 2*float64(i)),
 		}
-		role.Log = &report.Link{Label: r.name, Path: attemptPath(c, a) + "/roles/" + r.name + "/output.log", Bytes: 75754}
+		role.Log = &report.Link{Label: r.name, Path: report.AttemptPath(c, a) + "/roles/" + r.name + "/output.log", Bytes: 75754}
 		a.Roles = append(a.Roles, role)
 	}
 	for _, f := range []string{"agent.json", "job.sh", "output/perf metrics #1.json", "slurm.out"} {
-		a.Artifacts = append(a.Artifacts, report.Link{Label: f, Path: attemptPath(c, a) + "/" + f, Bytes: 8173})
+		a.Artifacts = append(a.Artifacts, report.Link{Label: f, Path: report.AttemptPath(c, a) + "/" + f, Bytes: 8173})
 	}
 	return a
 }
@@ -137,13 +133,13 @@ func row(id, name, unit string, gate bool, level, noise, moved float64, runs int
 }
 
 func passDocument() report.Report {
-	return document(0, resultPassed, "1 case: 1 passed", newCase(0))
+	return document(0, report.ResultPassed, "1 case: 1 passed", newCase(0))
 }
 
 // regressionDocument is a 12 % regression that the newest run shows.
 func regressionDocument() report.Report {
 	c := newCase(0)
-	c.Result, c.ExitCode, c.Verdict = resultRegression, 4, verdict.Regression
+	c.Result, c.ExitCode, c.Verdict = report.ResultRegression, 4, verdict.Regression
 	for i, m := range []struct {
 		name, unit string
 		level      float64
@@ -155,8 +151,8 @@ func regressionDocument() report.Report {
 		r.Reason = fmt.Sprintf("%s is %.1f %% worse than %s, the level of 40 earlier runs (noise 0.6 %% per run); a real step has probability > 0.99 (0.70 needed), begun with %s", quantity(*r.Value, m.unit), *r.Worse*100, quantity(m.level, m.unit), r.Onset)
 		c.Metrics[i] = r
 	}
-	c.Message = c.Metrics[0].Metric + ": " + c.Metrics[0].Reason
-	return document(4, resultRegression, "2 cases: 1 regressed, 1 passed", c, newCase(1))
+	c.Message = report.RowName(c.Metrics[0]) + ": " + c.Metrics[0].Reason
+	return document(4, report.ResultRegression, "2 cases: 1 regressed, 1 passed", c, newCase(1))
 }
 
 // crash makes a generation server the root cause and lets the client fall.
@@ -191,9 +187,10 @@ func crash(c report.CaseReport, class string) report.CaseReport {
 			r.Status, r.StoppedBy, r.Signal, r.Exit = "failed", "agent", 15, 143
 		}
 	}
-	c.Result, c.ExitCode, c.Outcome, c.Finding, c.Message, c.Verdict = resultTestFailed, 1, a.Outcome, f, f.Message, verdict.Invalid
+	c.Result, c.ExitCode, c.Outcome, c.Finding, c.Message, c.Verdict = report.ResultTestFailed, 1, a.Outcome, f, f.Message, verdict.Invalid
+	c.Colour = report.Red
 	if class == classInfra {
-		c.Result, c.ExitCode = resultInfra, 3
+		c.Result, c.ExitCode = report.ResultInfra, 3
 	}
 	for i := range c.Metrics {
 		m := &c.Metrics[i]
@@ -203,7 +200,7 @@ func crash(c report.CaseReport, class string) report.CaseReport {
 }
 
 func crashDocument() report.Report {
-	return document(1, resultTestFailed, "2 cases: 1 failed, 1 passed", newCase(1), crash(newCase(0), classTest))
+	return document(1, report.ResultTestFailed, "2 cases: 1 failed, 1 passed", newCase(1), crash(newCase(0), classTest))
 }
 
 // infraDocument is a case that passed at its second attempt and one that the
@@ -221,7 +218,7 @@ func infraDocument() report.Report {
 	stopped.Attempts[0].Counts = false
 	stopped.Attempts = append(stopped.Attempts, second)
 	stopped = crash(stopped, classInfra)
-	return document(3, resultInfra, "2 cases: 1 stopped by the infrastructure (not your change), 1 passed", retried, stopped)
+	return document(3, report.ResultInfra, "2 cases: 1 stopped by the infrastructure (not your change), 1 passed", retried, stopped)
 }
 
 // hostile is text that tries to be markup in HTML, SVG, Markdown and a terminal.
@@ -280,15 +277,15 @@ func suiteDocument(n int) report.Report {
 		}
 		switch i % 20 {
 		case 3:
-			c.Result, c.ExitCode, c.Verdict = resultRegression, 4, verdict.Regression
-			c.Message = c.Metrics[0].Metric + ": " + c.Metrics[0].Reason
+			c.Result, c.ExitCode, c.Verdict = report.ResultRegression, 4, verdict.Regression
+			c.Message = report.RowName(c.Metrics[0]) + ": " + c.Metrics[0].Reason
 		case 7:
 			c = crash(c, []string{classTest, classInfra}[i/20%2])
 		}
 		report.KeepCharted(c.Metrics)
 		cases = append(cases, c)
 	}
-	d := document(1, resultTestFailed, "", cases...)
+	d := document(1, report.ResultTestFailed, "", cases...)
 	d.Headline = fmt.Sprintf("%d cases: %d failed, %d stopped by the infrastructure (not your change), %d regressed, %d passed", n, d.Counts.Failed, d.Counts.Infra, d.Counts.Regressed, d.Counts.Passed)
 	return d
 }

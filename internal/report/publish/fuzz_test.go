@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
 
@@ -24,7 +25,7 @@ func FuzzText(f *testing.F) {
 		m := row(s, s, s, true, 100, 0.01, 0.2, 5)
 		m.Verdict, m.Reason, m.Point = verdict.Regression, s, s
 		c.Metrics = append(c.Metrics, m)
-		d := document(1, resultTestFailed, s, c)
+		d := document(1, report.ResultTestFailed, s, c)
 		page, err := render("case", viewCasePage(d, c))
 		require.NoError(t, err)
 		require.Empty(t, activeIn(t, page, ".html"))

@@ -36,7 +36,7 @@ var documents = sync.OnceValue(func() map[string]report.Report {
 	return map[string]report.Report{
 		"pass": passDocument(), "regression": regressionDocument(), "crash": crashDocument(),
 		"infra": infraDocument(), "hostile": hostileDocument(), "suite": suiteDocument(20),
-		"empty": document(5, resultNoVerdict, "no case: nothing was tested"),
+		"empty": document(5, report.ResultNoVerdict, "no case: nothing was tested"),
 	}
 })
 
@@ -90,7 +90,7 @@ func TestGolden(t *testing.T) {
 		}
 		_, files := written(t, d)
 		golden(t, name+"/index.html", files["index.html"])
-		worst := worstFirst(d.Cases)[0]
+		worst := report.WorstFirst(d.Cases)[0]
 		golden(t, name+"/case.html", files[casePath(worst)])
 		golden(t, name+"/timeline.svg", files["charts/"+timelineFile(worst, worst.Attempts[len(worst.Attempts)-1])])
 		if len(report.Charted(worst.Metrics)) > 0 {
@@ -258,7 +258,7 @@ func TestWaysThroughALargeSuite(t *testing.T) {
 	}
 	next := regexp.MustCompile(`<a rel="next" href="\.\./(cases/[^"]+)"`)
 	var order []string
-	for _, c := range worstFirst(d.Cases)[:3] {
+	for _, c := range report.WorstFirst(d.Cases)[:3] {
 		order = append(order, casePath(c))
 	}
 	require.Equal(t, order[1], next.FindStringSubmatch(string(files[order[0]]))[1])
@@ -360,11 +360,11 @@ func TestWarningsAreSeen(t *testing.T) {
 func TestConsoleSaysWhyThereIsNoVerdict(t *testing.T) {
 	t.Parallel()
 	c := newCase(0)
-	c.Result, c.ExitCode, c.Verdict, c.Message = resultNoVerdict, 5, verdict.Invalid, "not a valid measurement: con16 was planned but there is no result"
+	c.Result, c.ExitCode, c.Verdict, c.Message = report.ResultNoVerdict, 5, verdict.Invalid, "not a valid measurement: con16 was planned but there is no result"
 	for i := range c.Metrics {
 		c.Metrics[i].Verdict = verdict.Invalid
 	}
-	d := document(5, resultNoVerdict, "1 case", c)
+	d := document(5, report.ResultNoVerdict, "1 case", c)
 	require.Contains(t, Console(d, "/r", Style{}), "\n      not a valid measurement: con16 was planned but there is no result\n      output_token_throughput")
 	require.Contains(t, Summary(d), "con16 was planned")
 }
@@ -447,7 +447,7 @@ func TestLastLineIsNoErrorLine(t *testing.T) {
 	c.Finding.Line.Text, c.Finding.Line.Last = "iter = 210", true
 	c.Message = c.Finding.Message
 	c.Attempts[0].Roles[0].Tail = []string{"iter = 209", "iter = 210"}
-	d := document(3, resultInfra, "1 case", c)
+	d := document(3, report.ResultInfra, "1 case", c)
 	require.Contains(t, Console(d, "/r", Style{}), "SIGKILL that neither ci-disagg nor Slurm sent\n      last line: roles/GEN_0/output.log:4242: iter = 210\n")
 	require.Contains(t, Summary(d), "> iter = 210\n> last line: roles/")
 	_, files := written(t, d)
@@ -463,11 +463,11 @@ func TestNextGoesOnWithWhatIsNotOver(t *testing.T) {
 	c := crash(newCase(0), classInfra)
 	c.Attempts[0].Ended, c.Attempts[0].Finding, c.Finding = nil, nil, nil
 	never := newCase(1)
-	never.Result, never.Attempts = resultInfra, nil
+	never.Result, never.Attempts = report.ResultInfra, nil
 	for _, c := range []report.CaseReport{c, never} {
-		require.Equal(t, "ci-disagg resume /shared/runs/jenkins-perf-gate-4711", document(3, resultInfra, "x", c).Next)
+		require.Equal(t, "ci-disagg resume /shared/runs/jenkins-perf-gate-4711", document(3, report.ResultInfra, "x", c).Next)
 	}
-	require.Equal(t, "ci-disagg resume /shared/runs/jenkins-perf-gate-4711", document(130, resultInterrupted, "x", newCase(0)).Next)
+	require.Equal(t, "ci-disagg resume /shared/runs/jenkins-perf-gate-4711", document(130, report.ResultInterrupted, "x", newCase(0)).Next)
 }
 
 // TestConsoleShowsNoEscapeOfALog: a log must not move the cursor of who reads.
@@ -547,7 +547,7 @@ func TestOneCauseIsToldOnce(t *testing.T) {
 	groups := alike(cases)
 	require.Len(t, groups, 3)
 	require.Len(t, groups[0].More, 3)
-	d := document(1, resultTestFailed, "6 cases", cases...)
+	d := document(1, report.ResultTestFailed, "6 cases", cases...)
 	require.Contains(t, Console(d, "/r", Style{}), "the same in 3 more cases: disagg_upload")
 	require.Contains(t, Summary(d), "The same in 3 more cases: disagg")
 	require.Equal(t, 3, strings.Count(Summary(d), "### "))
@@ -579,22 +579,21 @@ func TestChartsOfManyMetricsAreBounded(t *testing.T) {
 func TestKnownFailureIsSaid(t *testing.T) {
 	t.Parallel()
 	c := regressionDocument().Cases[0]
-	c.Known, c.Result, c.ExitCode = "https://bugs.example.com/1", resultPassed, 0
+	c.Known, c.Result, c.ExitCode = "https://bugs.example.com/1", report.ResultKnown, 0
 	require.Equal(t, "Listed as a known failure: its verdict, regression, does not turn the run red.", fault(c))
-	c.Verdict = verdict.Pass
-	require.Equal(t, "Nothing to do.", fault(c))
+	require.Equal(t, "KNOWN FAILURE", label(c.Result, report.Green))
+	c.Outcome = rundir.OutcomeTestFailed
+	require.Equal(t, "A known failure: it does not turn the run red, and nothing was proven.", fault(c))
 	allowed := newCase(0)
 	allowed.Verdict = verdict.NoBaseline
 	require.Equal(t, "Nothing to do. Its speed was not judged: no baseline, which the policy allows.", fault(allowed))
-	c.Outcome = rundir.OutcomeTestFailed
-	require.Equal(t, "A known failure: it does not turn the run red.", fault(c))
 }
 
 // TestFilesThatAreNotListedAreSaid: nothing is left out silently.
 func TestFilesThatAreNotListedAreSaid(t *testing.T) {
 	t.Parallel()
 	d := crashDocument()
-	c := worstFirst(d.Cases)[0]
+	c := report.WorstFirst(d.Cases)[0]
 	a := &c.Attempts[0]
 	_, files := written(t, d)
 	require.NotContains(t, string(files[casePath(c)]), "more in the run directory")

@@ -62,13 +62,13 @@ func TestVerdictFollowsItsSchema(t *testing.T) {
 func TestSchemaRefuses(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(map[string]any){
-		"unknown field": func(d map[string]any) { d["colour"] = "red" },
+		"unknown field": func(d map[string]any) { d["color"] = "red" },
 		"no cases":      func(d map[string]any) { delete(d, "cases") },
 		"result":        func(d map[string]any) { d["result"] = "green" },
 		"deep": func(d map[string]any) {
 			d["cases"].([]any)[0].(map[string]any)["metrics"].([]any)[0].(map[string]any)["gate"] = "yes"
 		},
-		"time": func(d map[string]any) { d["schema"] = 2 },
+		"time": func(d map[string]any) { d["schema"] = 1 },
 	} {
 		data, err := json.Marshal(regressionDocument())
 		require.NoError(t, err)
@@ -108,6 +108,9 @@ func jsonFields(t reflect.Type) []string {
 	var out []string
 	for f := range fieldsOf(t) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if name == "-" || !f.IsExported() {
+			continue
+		}
 		if f.Anonymous && name == "" {
 			out = append(out, jsonFields(f.Type)...)
 			continue
@@ -134,9 +137,9 @@ func TestReadRefusesWhatIsNewer(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, passDocument().RunID, d.RunID)
 	path := filepath.Join(t.TempDir(), "verdict.json")
-	require.NoError(t, os.WriteFile(path, []byte(`{"schema": 2}`), 0o600))
+	require.NoError(t, os.WriteFile(path, []byte(`{"schema": 3}`), 0o600))
 	_, err = Read(path)
-	require.ErrorContains(t, err, "schema 2 is newer")
+	require.ErrorContains(t, err, "schema 3 is newer")
 }
 
 // TestWordsOfTimes keeps what people read free of nonsense at the edges.

@@ -35,14 +35,14 @@ const (
 // Summary is the run as Markdown for a pull-request comment, the worst first.
 func Summary(d report.Report) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n## %s %s: %s\n\n", summaryMarker(d), icon(d.Result), escape(d.Stage), escape(d.Headline))
+	fmt.Fprintf(&b, "%s\n## %s %s: %s\n\n", summaryMarker(d), icon(d.Result, d.Colour), escape(d.Stage), escape(d.Headline))
 	if text := runFault(d); text != "" && onlyRed(d) == nil {
 		fmt.Fprintf(&b, "**%s**\n\n", escape(text))
 	}
 	end := summaryDoubts(d.Warnings) + summaryEnd(d)
-	cases := worstFirst(d.Cases)
+	cases := report.WorstFirst(d.Cases)
 	red := len(cases)
-	if i := slices.IndexFunc(cases, func(c report.CaseReport) bool { return green(c.Result) }); i >= 0 {
+	if i := slices.IndexFunc(cases, func(c report.CaseReport) bool { return green(c) }); i >= 0 {
 		red = i
 	}
 	left := red
@@ -62,8 +62,8 @@ func Summary(d report.Report) string {
 }
 
 // icon is a result as a sign.
-func icon(result string) string {
-	switch tone(result) {
+func icon(result, colour string) string {
+	switch tone(result, colour) {
 	case "good":
 		return "✅"
 	case "infra":
@@ -80,10 +80,10 @@ func icon(result string) string {
 func summaryCase(g group) string {
 	c := g.CaseReport
 	var b strings.Builder
-	fmt.Fprintf(&b, "### %s %s: %s\n\n", icon(c.Result), label(c.Result), escape(oneLine(shortCase(c.ID), 300)))
+	fmt.Fprintf(&b, "### %s %s: %s\n\n", icon(c.Result, c.Colour), label(c.Result, c.Colour), escape(oneLine(shortCase(c.ID), 300)))
 	fmt.Fprintf(&b, "%s\n", escape(fault(c)))
 	rows := report.Moved(c.Metrics)
-	if text := failureText(c); text != "" && (len(rows) == 0 || c.Result == resultNoVerdict) { // numbers alone do not say why
+	if text := failureText(c); text != "" && (len(rows) == 0 || c.Result == report.ResultNoVerdict) { // numbers alone do not say why
 		fmt.Fprintf(&b, "\n%s\n", escape(oneLine(text, 500)))
 	}
 	if f := c.Finding; f != nil && f.Line != nil {
@@ -124,7 +124,7 @@ func summaryGreen(cases []report.CaseReport, room int) string {
 	room -= len(head) + len(foot) + 100
 	var b strings.Builder
 	for i, c := range cases {
-		line := fmt.Sprintf("- %s %s%s\n", label(c.Result), escape(oneLine(shortCase(c.ID), 200)), escape(tries(c)))
+		line := fmt.Sprintf("- %s %s%s\n", label(c.Result, c.Colour), escape(oneLine(shortCase(c.ID), 200)), escape(greenNote(c)))
 		if i == summaryPassed || len(line) > room-b.Len() {
 			fmt.Fprintf(&b, "- … and %d more\n", len(cases)-i)
 			break
@@ -132,6 +132,14 @@ func summaryGreen(cases []report.CaseReport, room int) string {
 		b.WriteString(line)
 	}
 	return head + b.String() + foot
+}
+
+// greenNote is what is to be said of a case that is green.
+func greenNote(c report.CaseReport) string {
+	if c.Result == report.ResultKnown {
+		return ": " + oneLine(squeeze(plainMessage(c)), 300)
+	}
+	return tries(c)
 }
 
 // summaryDoubts is the first warnings, folded.

@@ -4,13 +4,13 @@ import (
 	"fmt"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
-	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // Bounds of the pages.
@@ -174,15 +174,15 @@ type eventView struct {
 }
 
 // tone is the colour class of a result.
-func tone(result string) string {
-	switch result {
-	case resultPassed, resultImprovement:
-		return "good"
-	case resultSkipped:
-		return "none"
-	case resultInfra, resultInterrupted:
+func tone(result, colour string) string {
+	switch {
+	case result == report.ResultInfra, result == report.ResultInterrupted:
 		return "infra"
-	case resultNoVerdict:
+	case result == report.ResultSkipped && colour == report.Green, result == report.ResultKnown:
+		return "none"
+	case colour == report.Green:
+		return "good"
+	case colour == report.Amber:
 		return "doubt"
 	default:
 		return "bad"
@@ -202,18 +202,18 @@ func wordTone(w verdict.Word) string {
 
 // viewIndex prepares the overview.
 func viewIndex(d report.Report) indexPage {
-	p := indexPage{D: d, Root: "../", Title: label(d.Result) + ": " + d.Stage + ": " + d.Headline, Tone: tone(d.Result), Label: label(d.Result)}
+	p := indexPage{D: d, Root: "../", Title: label(d.Result, d.Colour) + ": " + d.Stage + ": " + d.Headline, Tone: tone(d.Result, d.Colour), Label: label(d.Result, d.Colour)}
 	var red []report.CaseReport
-	for _, c := range worstFirst(d.Cases) {
+	for _, c := range report.WorstFirst(d.Cases) {
 		v := viewCase(c, p.Root)
 		p.GPUHours, p.GPUUsed = p.GPUHours+v.GPUHours, p.GPUUsed+v.GPUUsed
-		if n := len(p.Jumps); n == 0 || p.Jumps[n-1].Result != c.Result {
+		if n := len(p.Jumps); n == 0 || p.Jumps[n-1].Label != v.Label {
 			v.First = true
 			p.Jumps = append(p.Jumps, jumpView{Result: c.Result, Label: v.Label})
 		}
 		p.Jumps[len(p.Jumps)-1].Cases++
 		p.Cases = append(p.Cases, v)
-		if !green(c.Result) {
+		if !green(c) {
 			red = append(red, c)
 		}
 	}
@@ -250,20 +250,26 @@ func runFault(d report.Report) string {
 		return fault(*c)
 	}
 	switch d.Result {
-	case resultPassed:
+	case report.ResultPassed:
+		if d.Counts.Known > 0 {
+			return "Nothing new to do; known failures do not turn the run red."
+		}
 		return "Nothing to do."
-	case resultInfra:
+	case report.ResultInfra:
 		return "The infrastructure failed, not your change."
-	case resultInterrupted:
+	case report.ResultInterrupted:
 		return "The run was ended before it was through; its jobs were cancelled."
-	case resultRegression:
+	case report.ResultRegression:
 		return "All tests passed, but something is slower than its baseline."
-	case resultNoVerdict:
-		if d.Counts.NoVerdict == 0 {
-			return "All tests passed, but what was measured did not join the history: every later verdict would miss it."
+	case report.ResultNoVerdict:
+		if allGreen(d) {
+			return "No case failed, but the run proves nothing: " + strings.Join(d.Doubts, "; ") + "."
+		}
+		if d.Counts.Skipped > 0 && d.Counts.NoVerdict == 0 {
+			return "Nothing failed, but not everything was tested: some tests skipped themselves."
 		}
 		return "All tests passed, but not every speed could be judged."
-	case resultTestFailed:
+	case report.ResultTestFailed:
 		if d.Counts.Infra > 0 {
 			return "A test failed. The cases marked INFRASTRUCTURE are not your change."
 		}
@@ -273,11 +279,16 @@ func runFault(d report.Report) string {
 	}
 }
 
+// allGreen reports whether the doubt about a run is in none of its cases.
+func allGreen(d report.Report) bool {
+	return !slices.ContainsFunc(d.Cases, func(c report.CaseReport) bool { return !green(c) })
+}
+
 // onlyRed is the one case that did not pass, nil if there are more or none.
 func onlyRed(d report.Report) *report.CaseReport {
 	var only *report.CaseReport
 	for i := range d.Cases {
-		if green(d.Cases[i].Result) {
+		if green(d.Cases[i]) {
 			continue
 		}
 		if only != nil {
@@ -291,9 +302,9 @@ func onlyRed(d report.Report) *report.CaseReport {
 // viewCase prepares what every page says of a case.
 func viewCase(c report.CaseReport, root string) caseView {
 	v := caseView{
-		CaseReport: c, Root: root, Page: casePath(c), Short: shortCase(c.ID), Tone: tone(c.Result), Label: label(c.Result),
+		CaseReport: c, Root: root, Page: casePath(c), Short: shortCase(c.ID), Tone: tone(c.Result, c.Colour), Label: label(c.Result, c.Colour),
 		Fault: fault(c), Failure: failureText(c), Line: viewLine(c, root),
-		Accept: acceptCommand(c),
+		Accept: report.AcceptCommand(c),
 	}
 	rows := report.Moved(c.Metrics)
 	for i, r := range rows {
@@ -303,7 +314,7 @@ func viewCase(c report.CaseReport, root string) caseView {
 		}
 		v.Moved = append(v.Moved, viewRow(r))
 	}
-	if r := report.WorstRow(c); r != nil {
+	if r := report.WorstRow(c); r != nil && r.Value != nil {
 		w := viewRow(*r)
 		v.Worst = &w
 	}
@@ -334,25 +345,10 @@ func viewLine(c report.CaseReport, root string) *lineView {
 	if f.Line.Number > 0 {
 		v.Where += fmt.Sprintf(":%d", f.Line.Number)
 	}
-	if a := failedAttempt(c); a != nil {
-		v.Href = href(root, path.Join(attemptPath(c, *a), f.Line.File))
+	if a := report.FailedAttempt(c); a != nil {
+		v.Href = href(root, path.Join(report.AttemptPath(c, *a), f.Line.File))
 	}
 	return v
-}
-
-// failedAttempt is the counting attempt that the finding of a case is from.
-func failedAttempt(c report.CaseReport) *report.AttemptReport {
-	for i, a := range c.Attempts {
-		if a.Counts && a.Finding != nil && c.Finding != nil && a.Outcome != rundir.OutcomePassed {
-			return &c.Attempts[i]
-		}
-	}
-	return nil
-}
-
-// attemptPath is the directory of an attempt, from the run directory.
-func attemptPath(c report.CaseReport, a report.AttemptReport) string {
-	return fmt.Sprintf("cases/%s/rep-%d/attempt-%d", c.Slug, a.Rep, a.Attempt)
 }
 
 // casePath is the page of a case, from the report directory.

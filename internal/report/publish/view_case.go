@@ -15,7 +15,7 @@ import (
 // viewCasePage prepares the page of a case.
 func viewCasePage(d report.Report, c report.CaseReport) casePage {
 	const root = "../../"
-	p := casePage{caseView: viewCase(c, root), D: d, Up: "../", Title: label(c.Result) + ": " + shortCase(c.ID)}
+	p := casePage{caseView: viewCase(c, root), D: d, Up: "../", Title: label(c.Result, c.Colour) + ": " + shortCase(c.ID)}
 	p.RedBefore, p.RedAfter = redNeighbours(d, c)
 	p.PerfFirst = c.Outcome == rundir.OutcomePassed
 	charts := map[string]string{}
@@ -61,14 +61,14 @@ func viewCasePage(d report.Report, c report.CaseReport) casePage {
 // redNeighbours lead from one case that did not pass to the next without the way
 // over the overview.
 func redNeighbours(d report.Report, c report.CaseReport) (before, after *linkView) {
-	if green(c.Result) {
+	if green(c) {
 		return nil, nil
 	}
 	passed := false
-	for _, other := range worstFirst(d.Cases) {
+	for _, other := range report.WorstFirst(d.Cases) {
 		link := &linkView{Short: shortCase(other.ID), Page: casePath(other)}
 		switch {
-		case green(other.Result):
+		case green(other):
 		case other.Slug == c.Slug:
 			passed = true
 		case passed:
@@ -137,7 +137,7 @@ func viewRole(r report.RoleReport, root string, f *rundir.Finding) roleView {
 		v.Tone, v.Word = "bad", "root cause"
 	case roleCollateral:
 		v.Tone, v.Word = "infra", "fell with it"
-	case resultPassed:
+	case report.ResultPassed:
 		v.Tone, v.Word = "good", "ended well"
 	case "failed":
 		v.Tone, v.Word = "doubt", "failed"

@@ -3,7 +3,6 @@ package publish
 import (
 	"fmt"
 	"math"
-	"sort"
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
@@ -11,19 +10,6 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
-)
-
-// The results of a case and of a run.
-const (
-	resultPassed      = "passed"
-	resultTestFailed  = "test_failed"
-	resultInfra       = "infra"
-	resultRegression  = "regression"
-	resultNoVerdict   = "no_verdict"
-	resultImprovement = "improvement"
-	resultSkipped     = "skipped"
-	resultInterrupted = "interrupted"
-	resultUsage       = "usage"
 )
 
 // Classes of a finding, as package blame writes them.
@@ -37,27 +23,6 @@ const (
 	roleRoot       = "root"
 	roleCollateral = "collateral"
 )
-
-// severity orders results, worst first.
-func severity(result string) int {
-	order := []string{
-		resultTestFailed, resultInfra, resultInterrupted, resultUsage, resultRegression,
-		resultNoVerdict, resultImprovement, resultPassed, resultSkipped,
-	}
-	for i, r := range order {
-		if r == result {
-			return i
-		}
-	}
-	return 0 // an unknown word is not hidden at the end
-}
-
-// worstFirst is the cases ordered by severity, suite order within.
-func worstFirst(cases []report.CaseReport) []report.CaseReport {
-	out := append([]report.CaseReport(nil), cases...)
-	sort.SliceStable(out, func(i, j int) bool { return severity(out[i].Result) < severity(out[j].Result) })
-	return out
-}
 
 // group is cases that ended for the same reason.
 type group struct {
@@ -98,27 +63,33 @@ func cause(c report.CaseReport) string {
 	return c.Result + "\x00" + f.Class + "\x00" + f.Rule + "\x00" + text
 }
 
-// green says that nobody has to look at a case.
-func green(result string) bool {
-	return result == resultPassed || result == resultImprovement || result == resultSkipped
-}
+// green reports whether nobody has to look at a case.
+func green(c report.CaseReport) bool { return c.Colour == report.Green }
 
-// label is a result in words for people.
-func label(result string) string {
+// label is a result in words for people: in capitals where someone has to look, or
+// where a pass is none.
+func label(result, colour string) string {
 	switch result {
-	case resultTestFailed:
+	case report.ResultSkipped:
+		if colour != report.Green {
+			return "SKIPPED"
+		}
+		return result
+	case report.ResultKnown:
+		return "KNOWN FAILURE"
+	case report.ResultTestFailed:
 		return "TEST FAILED"
-	case resultInfra:
+	case report.ResultInfra:
 		return "INFRASTRUCTURE"
-	case resultRegression:
+	case report.ResultRegression:
 		return "REGRESSION"
-	case resultNoVerdict:
+	case report.ResultNoVerdict:
 		return "NO VERDICT"
-	case resultImprovement:
+	case report.ResultImprovement:
 		return "improved"
-	case resultInterrupted:
+	case report.ResultInterrupted:
 		return "INTERRUPTED"
-	case resultUsage:
+	case report.ResultUsage:
 		return "NOT RUN"
 	default:
 		return result
@@ -128,27 +99,23 @@ func label(result string) string {
 // fault says in one sentence whose turn it is.
 func fault(c report.CaseReport) string {
 	switch c.Result {
-	case resultInfra:
+	case report.ResultInfra:
 		return "Infrastructure, not your change." + tries(c)
-	case resultTestFailed:
+	case report.ResultTestFailed:
 		return testFault(c)
-	case resultRegression:
+	case report.ResultRegression:
 		return regressionFault(c)
-	case resultNoVerdict:
+	case report.ResultNoVerdict:
 		return noVerdictFault(c)
-	case resultInterrupted:
+	case report.ResultInterrupted:
 		return "The run was interrupted before this case was through."
-	case resultSkipped:
-		return "Listed, but not launched."
-	case resultImprovement:
+	case report.ResultSkipped:
+		return skippedFault(c)
+	case report.ResultKnown:
+		return knownFault(c)
+	case report.ResultImprovement:
 		return "Passed, and something became better."
-	case resultPassed:
-		if c.Known != "" && c.Outcome != rundir.OutcomePassed {
-			return "A known failure: it does not turn the run red."
-		}
-		if c.Known != "" && c.Verdict != "" && c.Verdict != verdict.Pass && c.Verdict != verdict.Improvement {
-			return fmt.Sprintf("Listed as a known failure: its verdict, %s, does not turn the run red.", report.Word(c.Verdict))
-		}
+	case report.ResultPassed:
 		if c.Known == "" && (c.Verdict == verdict.Collecting || c.Verdict == verdict.NoBaseline) {
 			return fmt.Sprintf("Nothing to do. Its speed was not judged: %s, which the policy allows.", report.Word(c.Verdict)) + tries(c)
 		}
@@ -156,6 +123,24 @@ func fault(c report.CaseReport) string {
 	default:
 		return ""
 	}
+}
+
+func skippedFault(c report.CaseReport) string {
+	switch {
+	case len(c.Attempts) == 0:
+		return "Listed, but not launched."
+	case c.Colour == report.Green:
+		return "The test skipped itself, which the policy allows: nothing was tested."
+	default:
+		return "The test skipped itself: nothing was tested or measured."
+	}
+}
+
+func knownFault(c report.CaseReport) string {
+	if c.Outcome == rundir.OutcomePassed && c.Verdict != "" {
+		return fmt.Sprintf("Listed as a known failure: its verdict, %s, does not turn the run red.", report.Word(c.Verdict))
+	}
+	return "A known failure: it does not turn the run red, and nothing was proven."
 }
 
 // tries says that attempts before the last were lost.
@@ -169,7 +154,7 @@ func tries(c report.CaseReport) string {
 	switch {
 	case n == 0:
 		return ""
-	case c.Result == resultInfra:
+	case c.Result == report.ResultInfra:
 		return fmt.Sprintf(" It was tried %d times.", n+1)
 	default:
 		return fmt.Sprintf(" It needed %s after infrastructure failures.", count(n+1, "attempt"))
@@ -310,10 +295,8 @@ func plainReason(r verdict.Row) string {
 
 // plainMessage is the message of a case likewise.
 func plainMessage(c report.CaseReport) string {
-	for _, r := range c.Metrics {
-		if r.Reason != "" && c.Message == r.Metric+": "+r.Reason {
-			return report.RowName(r) + ": " + plainReason(r)
-		}
+	if r := report.WorstRow(c); r != nil && c.Outcome == rundir.OutcomePassed && len(c.Problems) == 0 && r.Verdict != verdict.Pass && r.Verdict != verdict.Improvement && c.Result != report.ResultSkipped {
+		return strings.Replace(c.Message, r.Reason, plainReason(*r), 1)
 	}
 	return c.Message
 }

@@ -1,0 +1,221 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"slices"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// decider decides one case.
+type decider struct {
+	plan     rundir.Plan
+	policy   Policy
+	attempts []settled
+	judged   Judged
+	end      CaseEnd
+	word     string // the result that the case would have if its failure were not known
+	out      CaseReport
+	reds     []redPlace // outside of the metrics, in report order
+}
+
+// redPlace is a red test of a case.
+type redPlace struct {
+	role   string // or JOB
+	status junit.Status
+	kind   string
+	text   string // its message
+}
+
+// DecideCase decides status, kind, words and exit code of one case, and the tests that
+// stand for it in a JUnit report: the only place where that is done.
+func DecideCase(plan rundir.Plan, results Results, judged Judged, p Policy) CaseReport {
+	d := &decider{plan: plan, policy: p, attempts: results.attempts, judged: judged, end: results.end(plan, p)}
+	skip, skipped := d.ownSkip()
+	d.end.Skipped = skipped
+	d.end.Count(judged.Rows)
+	d.out = CaseReport{
+		ID: plan.Case.ID, Slug: plan.Case.Slug, Mode: plan.Case.Mode, Known: plan.Case.KnownBug, Outcome: d.end.Outcome,
+		Match: plan.Match, Points: plan.Expected.Points, Nodes: plan.Nodes, AllocatedGPUs: plan.AllocatedGPUs, UsedGPUs: plan.UsedGPUs,
+		Finding: results.finding(), Metrics: judged.Rows, Problems: judged.Problems, Together: judged.Together, Verdict: worstWord(d.end.Words),
+	}
+	d.conclude()
+	d.out.Worst = WorstOf(judged.Rows, d.out.Verdict)
+	d.out.Message = d.message(skip)
+	for _, s := range d.attempts {
+		d.out.Attempts = append(d.out.Attempts, d.attempt(s))
+	}
+	d.out.Checks = d.checks(skip)
+	KeepCharted(d.out.Metrics)
+	d.warn()
+	return d.out
+}
+
+// conclude sets result and exit code.
+func (d *decider) conclude() {
+	unknown := d.end
+	unknown.Known = false
+	_, d.word = CaseExit(unknown, d.policy.Exit)
+	d.out.ExitCode, d.out.Result = CaseExit(d.end, d.policy.Exit)
+	if d.out.Result == ResultPassed && d.out.Verdict == verdict.Improvement && d.policy.Judged {
+		d.out.Result, d.word = ResultImprovement, ResultImprovement
+	}
+	d.out.Colour = ColourOf(d.out.ExitCode)
+}
+
+// ownSkip reports whether the test skipped itself, in every role or in the client, and
+// nothing was measured; or passed only when repeated where the policy skips that.
+func (d *decider) ownSkip() (why string, ok bool) {
+	n, others := 0, false
+	for _, s := range d.attempts {
+		if !s.Counts {
+			continue
+		}
+		for i, r := range s.Roles {
+			p := s.facts[i].primary
+			switch {
+			case p == nil:
+			case p.Status() != junit.Skipped:
+				others = true
+			case p.Results[0].Type == typeFlaky:
+				return fmt.Sprintf("[%s] %s", r.Name, p.Results[0].Message), true
+			case r.Name == d.plan.Drain.Role:
+				return fmt.Sprintf("[%s] %s", r.Name, cmp.Or(p.Results[0].Message, "skipped")), !measured(d.judged.Rows)
+			default:
+				n++
+				why = cmp.Or(why, p.Results[0].Message)
+			}
+		}
+	}
+	return cmp.Or(why, "skipped by every role"), n > 0 && !others && !measured(d.judged.Rows)
+}
+
+// message is the one line that says why.
+func (d *decider) message(skip string) string {
+	switch {
+	case d.end.Listed:
+		return "skipped: " + d.plan.Case.SkipReason
+	case d.word == ResultSkipped:
+		return "the test was skipped: " + skip
+	case d.out.Result == ResultKnown && d.out.Outcome != rundir.OutcomePassed:
+		return "known failure " + d.out.Known + ": " + d.failure()
+	case d.out.Outcome != rundir.OutcomePassed:
+		return d.failure()
+	}
+	text := d.measuredMessage()
+	if d.out.Result == ResultKnown {
+		return "known failure " + d.out.Known + ": " + text
+	}
+	return text
+}
+
+// measuredMessage is why the numbers of a case that passed do not.
+func (d *decider) measuredMessage() string {
+	if len(d.judged.Problems) > 0 {
+		return "not a valid measurement: " + d.judged.Problems[0] + andMore(len(d.judged.Problems)-1)
+	}
+	for _, row := range d.judged.Rows {
+		if wrongAnswer(row) {
+			return row.Reason
+		}
+	}
+	if row := worstRow(d.judged.Rows, d.out.Verdict); row != nil && row.Verdict != verdict.Pass {
+		return RowName(*row) + ": " + row.Reason
+	}
+	return ""
+}
+
+// failure is how a case failed.
+func (d *decider) failure() string {
+	if f := d.out.Finding; f != nil && f.Message != "" {
+		return f.Message
+	}
+	for _, s := range slices.Backward(d.attempts) {
+		if s.reason != "" {
+			return s.reason
+		}
+	}
+	switch {
+	case d.out.Outcome != "":
+		return "the attempt ended as " + string(d.out.Outcome)
+	case len(d.attempts) == 0:
+		return "never launched"
+	default:
+		return "the attempt was never closed: nothing says how it ended"
+	}
+}
+
+func andMore(n int) string {
+	if n <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (and %d more)", n)
+}
+
+// attempt is one attempt as verdict.json shows it.
+func (d *decider) attempt(s settled) AttemptReport {
+	a := AttemptReport{
+		Rep: s.Rep, Attempt: s.Attempt.Attempt.Attempt, Why: s.Why, Counts: s.Counts, JobID: s.JobID(), Nodes: s.Nodes(),
+		Outcome: s.outcome, Reason: s.reason, Finding: s.finding, Started: s.Started(), Ended: s.ended(), Timeline: s.timeline(), Artifacts: s.Files,
+	}
+	if s.Agent != nil {
+		a.Phases = s.Agent.Phases
+	}
+	if a.Started != nil && a.Ended != nil {
+		hours := a.Ended.Sub(*a.Started).Hours()
+		a.GPUHours, a.GPUHoursUsed = hours*float64(d.plan.AllocatedGPUs), hours*float64(d.plan.UsedGPUs)
+	}
+	for _, r := range s.Roles {
+		role := RoleReport{RoleRecord: r.RoleRecord, Tail: r.Tail}
+		role.Status, role.Why = s.roleStatus(r)
+		if r.RoleRecord.LogBytes > 0 || len(r.Tail) > 0 {
+			role.Log = &Link{Label: r.Name, Path: path.Join(s.Dir, r.Log), Bytes: cmp.Or(r.RoleRecord.LogBytes, r.LogBytes)}
+		}
+		a.Roles = append(a.Roles, role)
+	}
+	return a
+}
+
+// roleStatus is what became of a role in the light of the finding.
+func (s *settled) roleStatus(r Role) (status, why string) {
+	f := s.finding
+	switch {
+	case isRoot(f, r.Name):
+		return "root", f.Message
+	case f != nil && f.Collateral[r.Name] != "":
+		return "collateral", f.Collateral[r.Name]
+	case r.State == rundir.RoleNeverStarted || r.State == rundir.RolePending:
+		return "not_started", r.Error
+	case r.State == rundir.RoleEnded && (r.Exit == 0 || r.StoppedBy != "" && s.outcome == rundir.OutcomePassed):
+		return "passed", ""
+	default:
+		return "failed", ""
+	}
+}
+
+// warn collects what people should know of the case beside its result.
+func (d *decider) warn() {
+	d.out.warnings, d.out.unverified = slices.Clone(d.judged.Warnings), d.judged.Unverified
+	for _, s := range d.attempts {
+		if s.Counts {
+			for _, f := range s.facts {
+				d.out.warnings = append(d.out.warnings, f.notes...)
+			}
+		}
+	}
+	if !d.end.Listed {
+		d.out.planned = d.plan.Warnings
+	}
+}
+
+// knownGone tells that a known failure does not happen any more.
+func (d *decider) knownGone() string {
+	if d.out.Known == "" || d.out.Result != ResultPassed && d.out.Result != ResultImprovement {
+		return ""
+	}
+	return "ci-disagg: known failure " + d.out.Known + " did not happen: the entry may be removed"
+}

@@ -1,0 +1,249 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Run is what is known of a run beside its cases.
+type Run struct {
+	rundir.Run
+	Tool        string // version
+	Interrupted int    // the signal that ended the run early, 0 = none
+	// NotStored is why what was measured did not join the history, "" = it did.
+	NotStored string
+	Advisory  bool     // performance never turns the run red
+	Unwritten []string // parts of the report that could not be written, and why
+	Notes     []string // warnings beside those of the cases
+	Advice    Advice
+}
+
+// Decide folds the cases of a run into its report.
+func Decide(run Run, cases []CaseReport) Report {
+	d := Report{
+		Schema: ReportSchema, Tool: run.Tool, RunID: run.ID, Stage: run.Stage, Suite: run.Suite,
+		Backend: run.Backend, Cluster: run.Cluster, Build: run.Build, Cases: slices.Clone(cases),
+	}
+	end := RunEnd{Interrupted: run.Interrupted, AllKnown: allKnown(cases), Unwritten: len(run.Unwritten) > 0}
+	end.NotStored = run.NotStored != "" && run.Interrupted == 0 && MustBeStored(run.Build, run.Advisory)
+	var jobs []string
+	for _, c := range cases {
+		end.Cases = append(end.Cases, c.ExitCode)
+		for _, a := range c.Attempts {
+			if a.JobID != "" && run.Backend != "local" {
+				jobs = append(jobs, a.JobID)
+			}
+			d.span(a)
+		}
+	}
+	d.ExitCode = ExitCode(end)
+	d.Colour, d.Result = ColourOf(d.ExitCode), ResultOf(d.ExitCode)
+	d.Doubts = doubts(run, end)
+	d.Counts = countCases(cases)
+	d.Headline = headline(d, end, run)
+	d.Warnings = warnings(run, cases)
+	d.Properties = properties(run, jobs)
+	d.Checks = runChecks(run, end)
+	for i := range d.Cases {
+		d.Cases[i].Next = run.Advice.next(d.Cases[i])
+	}
+	d.Next = run.Advice.nextOfRun(d, end)
+	return d
+}
+
+// allKnown reports whether every case that was to be launched is a known failure:
+// nothing could turn such a run red.
+func allKnown(cases []CaseReport) bool {
+	n := 0
+	for _, c := range cases {
+		switch {
+		case c.Result == ResultSkipped && c.ExitCode == ExitPassed && len(c.Attempts) == 0: // listed as skipped
+		case c.Known == "":
+			return false
+		default:
+			n++
+		}
+	}
+	return n > 0
+}
+
+// MustBeStored reports whether what was measured has to join the history: a run that
+// is missing there is missed by every later verdict. It need not where performance is
+// advisory, which never turns a run red, nor if the run is a pull request's, which
+// joins no history.
+func MustBeStored(b rundir.Build, advisory bool) bool {
+	return !advisory && b.Mode != string(verdict.PullRequest)
+}
+
+// span widens the run's times by one attempt.
+func (d *Report) span(a AttemptReport) {
+	if a.Started != nil && (d.Started == nil || a.Started.Before(*d.Started)) {
+		d.Started = a.Started
+	}
+	if a.Ended != nil && (d.Ended == nil || a.Ended.After(*d.Ended)) {
+		d.Ended = a.Ended
+	}
+}
+
+// countCases derives the counts from the cases.
+func countCases(cases []CaseReport) Counts {
+	n := Counts{Cases: len(cases)}
+	for _, c := range cases {
+		switch c.Result {
+		case ResultTestFailed:
+			n.Failed++
+		case ResultInfra:
+			n.Infra++
+		case ResultInterrupted:
+			n.Interrupted++
+		case ResultRegression:
+			n.Regressed++
+		case ResultNoVerdict:
+			n.NoVerdict++
+		case ResultSkipped:
+			n.Skipped++
+		case ResultKnown:
+			n.Known++
+		case ResultImprovement:
+			n.Improved++
+			n.Passed++
+		default:
+			n.Passed++
+		}
+	}
+	return n
+}
+
+// unjudged is how many cases are green only because the policy lets a case pass of
+// whose speed nothing can be said.
+func unjudged(cases []CaseReport) int {
+	n := 0
+	for _, c := range cases {
+		if c.Result == ResultPassed && c.Known == "" && (c.Verdict == verdict.Collecting || c.Verdict == verdict.NoBaseline) {
+			n++
+		}
+	}
+	return n
+}
+
+// headline is the run in one sentence, the worst first.
+func headline(d Report, end RunEnd, run Run) string {
+	c := d.Counts
+	var parts []string
+	say := func(n int, format string) {
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf(format, n))
+		}
+	}
+	say(c.Failed, "%d failed")
+	say(c.Infra, "%d stopped by the infrastructure (not your change)")
+	say(c.Interrupted, "%d not finished")
+	say(c.Regressed, "%d regressed")
+	say(c.NoVerdict, "%d without a verdict")
+	say(c.Known, "%d failed as known")
+	say(c.Passed, "%d passed")
+	say(c.Improved, "%d of them faster")
+	say(unjudged(d.Cases), "%d of them not judged (allowed)")
+	say(c.Skipped, "%d skipped")
+	text := fmt.Sprintf("%d cases: %s", c.Cases, strings.Join(parts, ", "))
+	switch c.Cases {
+	case 0:
+		text = "no case: nothing was tested"
+	case 1:
+		text = "1 case: " + strings.Join(parts, ", ")
+	}
+	switch {
+	case end.Interrupted != 0:
+		return "interrupted; " + text
+	case end.Unwritten:
+		text += "; " + strings.Join(run.Unwritten, "; ")
+	}
+	if d.ExitCode == ExitNoVerdict {
+		text = strings.Join(append([]string{text}, d.Doubts...), "; ")
+	}
+	return text
+}
+
+// doubts are why a run proves nothing whose cases are all green.
+func doubts(run Run, end RunEnd) []string {
+	var out []string
+	if end.AllKnown {
+		out = append(out, allKnownText)
+	}
+	if end.NotStored {
+		out = append(out, notStored(run))
+	}
+	return out
+}
+
+const allKnownText = "known failures match every case: nothing could turn this run red"
+
+func notStored(run Run) string { return "not stored: " + run.NotStored }
+
+// warnings are those of the run, then of judging, sorted, then of the plans, which
+// were seen before the run.
+func warnings(run Run, cases []CaseReport) []string {
+	var judged, planned, unverified []string
+	for _, c := range cases {
+		judged = append(judged, c.warnings...)
+		planned = append(planned, c.planned...)
+		if c.unverified != "" {
+			unverified = append(unverified, c.unverified)
+		}
+	}
+	judged = append(judged, folded(unverified)...)
+	slices.Sort(judged)
+	slices.Sort(planned)
+	var out []string
+	if run.NotStored != "" {
+		out = append(out, notStored(run)) // the first ones are shown
+	}
+	return slices.Concat(out, run.Notes, slices.Compact(judged), slices.Compact(planned))
+}
+
+// folded is one warning for all cases that have the like.
+func folded(cases []string) []string {
+	if len(cases) < 2 {
+		return cases
+	}
+	return []string{fmt.Sprintf("%d cases like this: %s", len(cases), slices.Min(cases))}
+}
+
+// properties describe the run in the verdict suite.
+func properties(run Run, jobs []string) []junit.Property {
+	var out []junit.Property
+	for _, p := range []junit.Property{
+		{Name: "ci-disagg.version", Value: run.Tool},
+		{Name: "ci-disagg.run_id", Value: run.ID},
+		{Name: "slurm.job_ids", Value: strings.Join(jobs, " ")},
+		{Name: "build.commit", Value: run.Build.Commit},
+		{Name: "build.url", Value: run.Build.URL},
+		{Name: "cluster", Value: run.Cluster},
+	} {
+		if p.Value != "" {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// runChecks are the tests that say why a run is no pass whose cases are all green.
+func runChecks(run Run, end RunEnd) []RunCheck {
+	var out []RunCheck
+	check := func(suite, name, kind, message string) {
+		c := Check{Case: junit.Case{Name: name, Results: []junit.Result{{Status: junit.Skipped, Type: typePrefix + kind, Message: "no verdict: " + message}}}}
+		out = append(out, RunCheck{suite, c})
+	}
+	if end.AllKnown {
+		check("lifecycle", "known-failures", "all-known", allKnownText)
+	}
+	if end.NotStored {
+		check("metrics", "history", "not-stored", notStored(run))
+	}
+	return out
+}

@@ -1,0 +1,55 @@
+package load
+
+import (
+	"cmp"
+	"io/fs"
+	"path/filepath"
+	"slices"
+
+	"github.com/ci-disagg/ci-disagg/internal/report"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// maxArtifacts bounds the files of an attempt that the report links to.
+const maxArtifacts = 400
+
+// artifacts lists the kept files of an attempt, in the order of their paths,
+// with links relative to the run directory. The test's own output goes first
+// where there are too many. Symbolic links are left out: what they point at is
+// listed, or is not part of the run.
+func artifacts(dir rundir.Dir, attempt rundir.AttemptDir) []report.Link {
+	out := filesBelow(dir, attempt, string(attempt), attempt.Output(), maxArtifacts)
+	out = append(out, filesBelow(dir, attempt, attempt.Output(), "", maxArtifacts-len(out))...)
+	slices.SortFunc(out, func(a, b report.Link) int { return cmp.Compare(a.Label, b.Label) })
+	return out
+}
+
+// filesBelow lists at most so many files below root, but not those below skip.
+func filesBelow(dir rundir.Dir, attempt rundir.AttemptDir, root, skip string, most int) []report.Link {
+	var out []report.Link
+	// An entry that cannot be read is left out: the list is a convenience.
+	_ = filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || path == skip || len(out) >= most {
+			return fs.SkipDir
+		}
+		if !e.Type().IsRegular() {
+			return nil
+		}
+		info, err := e.Info()
+		if err != nil {
+			return nil //nolint:nilerr // gone while we looked
+		}
+		label, err := filepath.Rel(string(attempt), path)
+		if err != nil {
+			return nil //nolint:nilerr // not below the attempt
+		}
+		rel, err := filepath.Rel(string(dir), path)
+		if err != nil {
+			return nil //nolint:nilerr // not below the run directory
+		}
+		out = append(out, report.Link{Label: label, Path: rel, Bytes: info.Size()})
+		return nil
+	})
+	return out
+}

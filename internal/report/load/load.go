@@ -1,0 +1,101 @@
+// Package load reads a run directory into the values of package report: every file
+// once. Files are read here and nothing is decided.
+package load
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+
+	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Loader reads the attempts of one run directory. It keeps what it has read of an
+// attempt that is over, so that a run that decides each attempt when it ends does not
+// read it a second time for its report.
+type Loader struct {
+	Dir   rundir.Dir
+	Read  junit.ReadOptions
+	Whole bool // keep texts of any length
+
+	// Opened, where it is set, is told of every result file that is opened.
+	Opened func(path string)
+
+	kept map[rundir.AttemptDir]report.Attempt
+}
+
+// Run reads run.json.
+func (l *Loader) Run() (rundir.Run, error) {
+	var run rundir.Run
+	err := rundir.ReadJSON(l.Dir.RunFile(), &run)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%s is not a run directory: it has no run.json", l.Dir)
+	}
+	return run, err
+}
+
+// Case reads one case. A case without a plan is an error; a missing or broken record of
+// an attempt is part of the result, because the report has to say so.
+func (l *Loader) Case(state rundir.CaseState) (report.Case, error) {
+	dir := l.Dir.CaseDir(state.Slug)
+	c := report.Case{State: state}
+	if err := rundir.ReadJSON(dir.PlanFile(), &c.Plan); err != nil {
+		return c, fmt.Errorf("case %s: %w", state.ID, err)
+	}
+	attempts := slices.Clone(state.Attempts)
+	slices.SortStableFunc(attempts, func(a, b rundir.Attempt) int { return a.Rep - b.Rep })
+	for i, a := range attempts {
+		loaded := l.attempt(c.Plan, dir.Attempt(a.Rep, a.Attempt), a)
+		loaded.Counts = i == len(attempts)-1 || attempts[i+1].Rep != a.Rep
+		c.Attempts = append(c.Attempts, loaded)
+	}
+	return c, nil
+}
+
+// attempt reads one attempt, or gives what was read of it before.
+func (l *Loader) attempt(plan rundir.Plan, dir rundir.AttemptDir, a rundir.Attempt) report.Attempt {
+	if kept, ok := l.kept[dir]; ok {
+		kept.Attempt = a
+		return kept
+	}
+	rel, _ := filepath.Rel(string(l.Dir), string(dir)) // one is inside the other
+	out := report.Attempt{Attempt: a, Dir: filepath.ToSlash(rel)}
+	out.Result = readRecord[rundir.AttemptOutcome](dir.OutcomeFile(), &out.Trouble)
+	out.Agent = readRecord[rundir.AgentRecord](dir.AgentFile(), &out.Trouble)
+	if out.Agent != nil && out.Agent.End != nil && len(out.Agent.End.Evidence) > 0 {
+		if err := json.Unmarshal(out.Agent.End.Evidence, &out.Evidence); err != nil {
+			out.Trouble = append(out.Trouble, fmt.Sprintf("agent.json: evidence: %v", err))
+		}
+	}
+	for _, p := range slices.Concat(plan.PreRoles, plan.Roles) {
+		out.Roles = append(out.Roles, l.role(plan, dir, out.Agent, p))
+	}
+	out.Roles = append(out.Roles, l.steps(plan, dir, out)...)
+	out.Files = artifacts(l.Dir, dir)
+	if out.Result != nil { // it is over: nothing of it changes any more
+		if l.kept == nil {
+			l.kept = map[rundir.AttemptDir]report.Attempt{}
+		}
+		l.kept[dir] = out
+	}
+	return out
+}
+
+// readRecord is the record at path, or nil. A file that exists and cannot be read is
+// noted in trouble.
+func readRecord[T any](path string, trouble *[]string) *T {
+	v := new(T)
+	err := rundir.ReadJSON(path, v)
+	switch {
+	case err == nil:
+		return v
+	case !errors.Is(err, fs.ErrNotExist):
+		*trouble = append(*trouble, fmt.Sprintf("%s is unreadable: %v", filepath.Base(path), err))
+	}
+	return nil
+}

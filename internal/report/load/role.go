@@ -1,0 +1,245 @@
+package load
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Bounds of what is kept of a role.
+const (
+	tailLines = 60
+	tailBytes = 64 << 10
+	// maxCases bounds the test cases of one file; of a file with more the others are
+	// lost, and the file is broken.
+	maxCases = 50_000
+	// maxText bounds one text of a test case, and lessText each text behind the first
+	// allText bytes of a file.
+	maxText  = 4 << 20
+	allText  = 64 << 20
+	lessText = 4 << 10
+)
+
+// role is one planned role with its record and what it left.
+func (l *Loader) role(plan rundir.Plan, dir rundir.AttemptDir, agent *rundir.AgentRecord, p rundir.RolePlan) report.Role {
+	r := report.Role{JUnit: p.JUnit, Log: "roles/" + p.Name + "/output.log"}
+	r.RoleRecord = rundir.RoleRecord{Name: p.Name, Kind: p.Kind, State: rundir.RoleNeverStarted}
+	if rec := roleRecord(dir, agent, p.Name); rec != nil {
+		r.RoleRecord = *rec
+	} else if plan.Draft {
+		// Nobody watched this role. What it left, or did not leave, speaks for it.
+		r.State = rundir.RoleEnded
+	}
+	if p.JUnit {
+		r.Expected = plan.Expected.NodeIDs
+	}
+	files, _ := filepath.Glob(escapeGlob(dir.RoleDir(p.Name)) + "/results.*.xml") // the pattern is well-formed
+	for _, f := range files {
+		r.Results = append(r.Results, l.resultFile(f, r.Started))
+	}
+	slices.SortStableFunc(r.Results, func(a, b report.ResultFile) int {
+		if a.Rank != b.Rank {
+			return a.Rank - b.Rank
+		}
+		return report.Natural(a.Path, b.Path)
+	})
+	r.Tail, r.LogBytes = tail(dir.RoleLog(p.Name))
+	return r
+}
+
+// roleRecord is the role's record: the agent's, else the role's own status file, which
+// is all there is when the agent was killed.
+func roleRecord(dir rundir.AttemptDir, agent *rundir.AgentRecord, name string) *rundir.RoleRecord {
+	if agent != nil {
+		for _, r := range agent.Roles {
+			if r.Name == name {
+				return &r
+			}
+		}
+	}
+	var trouble []string
+	return readRecord[rundir.RoleRecord](dir.RoleStatus(name), &trouble)
+}
+
+// steps are the agent's own steps, which no plan lists as roles: the install step.
+func (l *Loader) steps(plan rundir.Plan, dir rundir.AttemptDir, a report.Attempt) []report.Role {
+	if a.Agent == nil {
+		return nil
+	}
+	var out []report.Role
+	for _, rec := range a.Agent.Roles {
+		if !slices.ContainsFunc(a.Roles, func(r report.Role) bool { return r.Name == rec.Name }) {
+			out = append(out, l.role(plan, dir, a.Agent, rundir.RolePlan{Name: rec.Name, Kind: rec.Kind}))
+		}
+	}
+	return out
+}
+
+// rankOf reads the task id from results.<procid>.xml.
+func rankOf(path string) int {
+	n, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(filepath.Base(path), "results."), ".xml"))
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// escapeGlob takes the meaning off a directory name's special characters.
+func escapeGlob(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s)
+}
+
+// resultFile reads one JUnit file. One that is not there, or is older than it may be,
+// is a problem of the file. since is when its role started, nil = not checked.
+func (l *Loader) resultFile(path string, since *time.Time) report.ResultFile {
+	rel, _ := filepath.Rel(string(l.Dir), path)
+	f := report.ResultFile{Path: filepath.ToSlash(rel), Name: filepath.Base(path), Rank: rankOf(path)}
+	if l.Opened != nil {
+		l.Opened(path)
+	}
+	info, err := os.Stat(path) // before it is opened: a pipe would block
+	switch {
+	case err != nil:
+		f.Problem = unread(f.Name, err)
+		return f
+	case !info.Mode().IsRegular():
+		f.Problem = unread(f.Name, errors.New("it is not a file"))
+		return f
+	case since != nil && info.ModTime().Before(since.Add(-blame.DefaultSkew)): // clocks of two hosts
+		f.Problem = &report.FileProblem{Message: fmt.Sprintf("%s is stale: last written %s, before the role started at %s",
+			f.Name, info.ModTime().UTC().Format(time.RFC3339), since.UTC().Format(time.RFC3339))}
+		return f
+	}
+	r, err := os.Open(path)
+	if err != nil {
+		f.Problem = unread(f.Name, err)
+		return f
+	}
+	defer func() { _ = r.Close() }()
+	l.parse(r, &f)
+	return f
+}
+
+// errTooMany ends the reading of a file with more cases than are kept.
+var errTooMany = fmt.Errorf("more than %d test cases", maxCases)
+
+func (l *Loader) parse(r *os.File, f *report.ResultFile) {
+	texts := texts{whole: l.Whole}
+	got, err := junit.Read(r, f.Path, l.Read, junit.Visitor{
+		Case: func(c *junit.Case) error {
+			if len(f.Cases) >= maxCases {
+				return errTooMany
+			}
+			texts.bound(c, f.Path)
+			f.Cases = append(f.Cases, *c)
+			return nil
+		},
+		Suite: func(s *junit.Suite) error {
+			texts.list(s.SystemOut, f.Path)
+			texts.list(s.SystemErr, f.Path)
+			f.Suites = append(f.Suites, s)
+			return nil
+		},
+	})
+	f.Outer, f.Repairs = got.Outer, got.Repaired
+	var p *junit.Problem
+	switch {
+	case errors.As(err, &p):
+		f.Problem = &report.FileProblem{Message: problemMessage(p, f.Name), Text: p.Error()}
+	case err != nil:
+		f.Problem = &report.FileProblem{Message: f.Name + ": " + err.Error()}
+	}
+}
+
+func unread(name string, err error) *report.FileProblem {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		err = pe.Err // the path stands in front already
+	}
+	return &report.FileProblem{Message: name + " cannot be read: " + err.Error()}
+}
+
+// problemMessage tells in one line what is wrong with a file and what was saved.
+func problemMessage(p *junit.Problem, name string) string {
+	switch p.Kind {
+	case junit.Truncated, junit.Malformed, junit.TooDeep, junit.TooLarge:
+		return fmt.Sprintf("%s %s %s, %d cases salvaged", name, p.Kind, p.At(), p.Cases)
+	case junit.Empty:
+		return name + " is empty"
+	case junit.NoSuites:
+		return name + " is not JUnit XML: " + p.Detail
+	default:
+		return name + " cannot be read: " + p.Detail
+	}
+}
+
+// texts bounds what is kept of the texts of one file.
+type texts struct {
+	whole bool
+	kept  int
+}
+
+func (t *texts) bound(c *junit.Case, path string) {
+	t.list(c.SystemOut, path)
+	t.list(c.SystemErr, path)
+	for i := range c.Results {
+		t.one(&c.Results[i].Text, path)
+	}
+	for i := range c.Reruns {
+		r := &c.Reruns[i]
+		for _, s := range []*string{&r.StackTrace, &r.SystemOut, &r.SystemErr} {
+			t.one(s, path)
+		}
+	}
+}
+
+func (t *texts) list(list []string, path string) {
+	for i := range list {
+		t.one(&list[i], path)
+	}
+}
+
+func (t *texts) one(s *string, path string) {
+	limit := maxText
+	if t.kept > allText {
+		limit = lessText
+	}
+	if !t.whole {
+		*s, _ = report.Cut(*s, limit, path)
+	}
+	t.kept += len(*s)
+}
+
+// tail is the last lines of a log, nil when there is none, and the size of the log. It
+// reads a bounded part of the file, whatever its size.
+func tail(path string) ([]string, int64) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+		return nil, 0
+	}
+	from := max(0, info.Size()-tailBytes)
+	buf := make([]byte, info.Size()-from)
+	n, _ := f.ReadAt(buf, from)
+	text := strings.ToValidUTF8(string(buf[:n]), "\uFFFD")
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	if from > 0 && len(lines) > 1 {
+		lines = lines[1:] // begins in the middle
+	}
+	return lines[max(0, len(lines)-tailLines):], info.Size()
+}

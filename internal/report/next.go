@@ -1,0 +1,226 @@
+package report
+
+import (
+	"fmt"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Advice is what has to be known to name commands.
+type Advice struct {
+	RunDir  string // absolute
+	Config  string // path of the config the run was made with, "" = none
+	Cluster string
+	Backend string
+	NoStore bool // there is no baseline store, so no history to look at
+}
+
+// nextOfRun is the one command to run next: that of the worst case.
+func (a Advice) nextOfRun(d Report, end RunEnd) string {
+	if d.Result == ResultInterrupted {
+		return command("ci-disagg", "resume", a.RunDir)
+	}
+	for _, c := range WorstFirst(d.Cases) {
+		switch {
+		case c.ExitCode != d.ExitCode:
+		case d.Result == ResultInfra:
+			return a.again(d.Cases)
+		default:
+			return c.Next
+		}
+	}
+	switch { // no case ended so, but the run: the report could not be written, or nothing be stored
+	case d.Result == ResultInfra:
+		return command("ci-disagg", "report", a.RunDir)
+	case end.NotStored:
+		return command("ci-disagg", "report", "--save", a.RunDir)
+	}
+	return ""
+}
+
+// next is the command for one case, "" when there is nothing to do.
+func (a Advice) next(c CaseReport) string {
+	switch c.Result {
+	case ResultTestFailed:
+		return a.readLog(c)
+	case ResultInfra:
+		return a.again([]CaseReport{c})
+	case ResultInterrupted:
+		return command("ci-disagg", "resume", a.RunDir)
+	case ResultRegression:
+		return a.history(c)
+	case ResultSkipped:
+		if c.Colour == Amber {
+			return a.readLog(c)
+		}
+		return ""
+	case ResultNoVerdict:
+		switch c.Verdict {
+		case verdict.BaselineUnavailable:
+			return command("ci-disagg", "report", a.RunDir)
+		case verdict.Invalid, "":
+			return a.readLog(c)
+		default:
+			return a.history(c)
+		}
+	default:
+		return ""
+	}
+}
+
+// readLog opens the log of the role that failed first, at the line that says
+// why, else what the job printed.
+func (a Advice) readLog(c CaseReport) string {
+	at := FailedAttempt(c)
+	if at == nil {
+		for i := range c.Attempts {
+			if c.Attempts[i].Counts {
+				at = &c.Attempts[i]
+			}
+		}
+	}
+	if at == nil {
+		return command("less", filepath.Join(a.RunDir, "report", rundir.ReportSummary))
+	}
+	if f := c.Finding; f != nil && f.Line != nil {
+		file := filepath.Join(a.RunDir, AttemptPath(c, *at), f.Line.File)
+		if f.Line.Number > 1 {
+			return command("less", fmt.Sprintf("+%d", f.Line.Number), file)
+		}
+		return command("less", file)
+	}
+	for _, r := range at.Roles {
+		wanted := r.Status == "root" || at.Finding == nil && rundir.Works(r.Kind)
+		if wanted && r.Log != nil {
+			return command("less", filepath.Join(a.RunDir, r.Log.Path))
+		}
+	}
+	return command("less", rundir.AttemptDir(filepath.Join(a.RunDir, AttemptPath(c, *at))).SlurmOut())
+}
+
+// kindRefused is the finding of a submission that sbatch refused.
+const kindRefused = "submit-refused"
+
+// again runs the cases once more that the infrastructure stopped. What sbatch has
+// refused it would refuse again: the question is put to it alone, until it is content.
+func (a Advice) again(cases []CaseReport) string {
+	words := []string{"ci-disagg", "plan", "--check"}
+	for _, c := range cases {
+		if c.Result == ResultInfra && (c.Finding == nil || c.Finding.Kind != kindRefused) {
+			words = []string{"ci-disagg", "run"}
+		}
+	}
+	if a.Config != "" {
+		words = append(words, "-c", a.Config)
+	}
+	if a.Cluster != "" {
+		words = append(words, "--cluster", a.Cluster)
+	}
+	n := 0
+	for _, c := range cases {
+		if c.Result == ResultInfra && !closed(c) {
+			return command("ci-disagg", "resume", a.RunDir)
+		}
+		if c.Result == ResultInfra {
+			words = append(words, c.ID)
+			n++
+		}
+	}
+	if n == 0 || n > 4 {
+		return command("ci-disagg", "sweep", "--dry-run") + "  # then run the build again"
+	}
+	return command(words...)
+}
+
+// closed says that nothing of a case is left to wait for: a run whose driver died
+// is gone on with, not started again.
+func closed(c CaseReport) bool {
+	for _, a := range c.Attempts {
+		if a.Counts && a.Ended == nil {
+			return false
+		}
+	}
+	return len(c.Attempts) > 0
+}
+
+// history shows the past of a case. Without a store the report has said everything.
+func (a Advice) history(c CaseReport) string {
+	if a.NoStore {
+		return ""
+	}
+	words := []string{"ci-disagg", "baseline", "show"}
+	if a.Config != "" {
+		words = append(words, "-c", a.Config)
+	}
+	return command(append(words, "--case", c.ID)...)
+}
+
+// AcceptCommand is the command that accepts the new level of a case.
+func AcceptCommand(c CaseReport) string {
+	if c.Result != ResultRegression {
+		return ""
+	}
+	show, ok := strings.CutPrefix(c.Next, "ci-disagg baseline show")
+	if !ok {
+		return ""
+	}
+	return "ci-disagg baseline accept" + show + " --reason 'why'"
+}
+
+// command is words as a shell command line.
+func command(words ...string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		q, err := syntax.Quote(w, syntax.LangBash)
+		if err != nil { // a NUL: no command line can hold it
+			q = "''"
+		}
+		quoted[i] = q
+	}
+	return strings.Join(quoted, " ")
+}
+
+// severity orders results, worst first.
+func severity(c CaseReport) int {
+	if c.Result == ResultSkipped && c.Colour == Green {
+		return 100 // nobody has to look
+	}
+	order := []string{
+		ResultTestFailed, ResultInfra, ResultInterrupted, ResultUsage, ResultRegression,
+		ResultNoVerdict, ResultSkipped, ResultKnown, ResultImprovement, ResultPassed,
+	}
+	for i, r := range order {
+		if r == c.Result {
+			return i
+		}
+	}
+	return 0 // an unknown word is not hidden at the end
+}
+
+// WorstFirst is the cases ordered by severity, suite order within.
+func WorstFirst(cases []CaseReport) []CaseReport {
+	out := append([]CaseReport(nil), cases...)
+	sort.SliceStable(out, func(i, j int) bool { return severity(out[i]) < severity(out[j]) })
+	return out
+}
+
+// FailedAttempt is the counting attempt that the finding of a case is from.
+func FailedAttempt(c CaseReport) *AttemptReport {
+	for i, a := range c.Attempts {
+		if a.Counts && a.Finding != nil && c.Finding != nil && a.Outcome != rundir.OutcomePassed {
+			return &c.Attempts[i]
+		}
+	}
+	return nil
+}
+
+// AttemptPath is the directory of an attempt, from the run directory.
+func AttemptPath(c CaseReport, a AttemptReport) string {
+	return fmt.Sprintf("cases/%s/rep-%d/attempt-%d", c.Slug, a.Rep, a.Attempt)
+}

@@ -1,0 +1,325 @@
+// Package suites prints a report as JUnit XML: it names and lays out the tests that
+// package report has decided, and bounds their texts.
+package suites
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Options are how a report is printed. The zero value is the default.
+type Options struct {
+	Caps      Caps
+	NoCaps    bool // cut nothing
+	StrictXSD bool // leave out what junit-10.xsd does not allow
+	Metrics   Metrics
+}
+
+// Metrics says which metrics are test cases of the report.
+type Metrics string
+
+// Which metrics; the zero value is AllMetrics.
+const (
+	AllMetrics    Metrics = "all"
+	GatingMetrics Metrics = "gating"
+	NoMetrics     Metrics = "none"
+)
+
+// auditLimit is the size up to which a finished report is read again by another
+// reader.
+const auditLimit = 4 << 20
+
+// Write writes the report of r to path: a temporary file, fsync, an audit, rename. A
+// report that the audit rejects is kept beside it, and one red case takes its place.
+// The notes are what people should know of what was left out.
+func Write(path string, r report.Report, o Options) (notes []string, err error) {
+	doc, notes := Document(r, o)
+	err = write(path, doc, o, true)
+	if errors.Is(err, junit.ErrAudit) {
+		rejected := path + ".rejected"
+		err = errors.Join(err, write(rejected, doc, o, false),
+			write(path, junit.Rejected(doc.Name, filepath.Base(rejected), err), o, false))
+	}
+	return notes, err
+}
+
+func write(path string, doc *junit.Document, o Options, audited bool) error {
+	return rundir.WriteStream(path, rundir.FileMode, func(w io.Writer) error {
+		count := &counter{w: w}
+		if err := junit.WriteDocument(count, doc, junit.WriteOptions{StrictXSD: o.StrictXSD}); err != nil {
+			return err
+		}
+		written, ok := w.(io.ReaderAt)
+		if !audited || !ok || count.n > auditLimit {
+			return nil
+		}
+		return junit.Audit(io.NewSectionReader(written, 0, count.n), doc.Decisions())
+	})
+}
+
+// counter counts the bytes that are written.
+type counter struct {
+	w io.Writer
+	n int64
+}
+
+// Write implements io.Writer.
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// printer lays out one report.
+type printer struct {
+	r      report.Report
+	o      Options
+	stage  string
+	twins  map[string]int // cases by id
+	cut    cutter
+	suites []*suite
+}
+
+// suite is one suite of the report.
+type suite struct {
+	junit.DocumentSuite
+	kept     []string // of each case, where all of its text is
+	out, err []report.SuiteText
+	from, to time.Time
+}
+
+// Document lays out the report of r.
+func Document(r report.Report, o Options) (*junit.Document, []string) {
+	o.Caps = o.Caps.withDefaults()
+	p := &printer{r: r, o: o, stage: dotless(cmp.Or(r.Stage, "ci-disagg")), twins: map[string]int{}, cut: cutter{caps: o.Caps, off: o.NoCaps}}
+	for _, c := range r.Cases {
+		p.twins[c.ID]++
+	}
+	verdict, life, metrics := p.suite(""), p.suite("lifecycle"), p.suite("metrics")
+	verdict.Suite.Properties = r.Properties
+	roles := p.roles()
+	for _, c := range r.Cases {
+		slug := dotless(cmp.Or(c.Slug, "run"))
+		p.add(verdict, c.Checks.Verdict, p.stage+"."+p.class(c, c.Checks.Verdict))
+		for _, k := range c.Checks.Lifecycle {
+			p.add(life, k, p.stage+".lifecycle."+slug)
+		}
+		for _, k := range c.Checks.Metrics {
+			if o.Metrics == NoMetrics || o.Metrics == GatingMetrics && !k.Gate {
+				continue
+			}
+			p.add(metrics, k, p.stage+".metrics."+slug)
+		}
+		for _, a := range c.Attempts {
+			if a.Counts && a.Started != nil && a.Ended != nil {
+				verdict.span(*a.Started, *a.Ended)
+				life.span(*a.Started, *a.Ended)
+			}
+		}
+	}
+	for _, k := range r.Checks {
+		to := life
+		if k.Suite == "metrics" {
+			to = metrics
+		}
+		p.add(to, k.Check, p.stage+"."+k.Suite+".run")
+	}
+	p.suites = append(append([]*suite{verdict, life}, roles...), metrics)
+	notes := p.shrink()
+	return p.document(), notes
+}
+
+func (p *printer) suite(name string) *suite {
+	s := &suite{}
+	s.Suite.Name = strings.TrimSuffix(p.stage+"."+name, ".")
+	return s
+}
+
+// class is the class of a test: planned ones of two cases with one id are told apart by
+// their slugs, and others always are, because two cases may both report the collection
+// of the same module.
+func (p *printer) class(c report.CaseReport, k report.Check) string {
+	switch {
+	case !k.Planned:
+		return dotless(c.Slug) + "." + k.Classname
+	case p.twins[c.ID] > 1:
+		return k.Classname + "." + dotless(c.Slug)
+	default:
+		return k.Classname
+	}
+}
+
+// add puts a test into a suite, under a class and with its texts bounded.
+func (p *printer) add(s *suite, k report.Check, class string) {
+	c := k.Case
+	c.Suite, c.Classname = nil, class
+	p.cut.apply(&c, k.Kept)
+	s.Cases = append(s.Cases, &c)
+	s.kept = append(s.kept, k.Kept)
+}
+
+// roles makes a suite of each role. With one role its own tests say the same as the
+// verdict.
+func (p *printer) roles() []*suite {
+	var names []string
+	byRole := map[string]*suite{}
+	for _, c := range p.r.Cases {
+		for _, k := range c.Checks.Roles {
+			if byRole[k.Role] == nil {
+				byRole[k.Role] = p.suite("roles." + dotless(k.Role))
+				names = append(names, k.Role)
+			}
+			p.addRole(byRole[k.Role], c, k)
+		}
+	}
+	if len(names) < 2 {
+		return nil
+	}
+	slices.SortFunc(names, report.RoleOrder)
+	var out []*suite
+	for _, n := range names {
+		out = append(out, byRole[n])
+	}
+	return out
+}
+
+func (p *printer) addRole(s *suite, c report.CaseReport, k report.RoleChecks) {
+	for _, t := range k.Tests {
+		p.add(s, t, s.Suite.Name+"."+p.class(c, t))
+	}
+	for _, q := range k.Properties {
+		s.property(q)
+	}
+	for _, host := range k.Hosts {
+		s.host(host)
+	}
+	for _, t := range k.Out {
+		s.out = append(s.out, p.cut.suiteText(t))
+	}
+	for _, t := range k.Err {
+		s.err = append(s.err, p.cut.suiteText(t))
+	}
+	for _, a := range c.Attempts {
+		for _, r := range a.Roles {
+			if a.Counts && r.Name == k.Role && r.Started != nil && r.Ended != nil {
+				s.span(*r.Started, *r.Ended)
+			}
+		}
+	}
+}
+
+func (s *suite) property(q junit.Property) {
+	for _, have := range s.Suite.Properties {
+		if have == q {
+			return
+		}
+	}
+	s.Suite.Properties = append(s.Suite.Properties, q)
+}
+
+// host notes where a suite ran; where there are several hosts, all are properties.
+func (s *suite) host(name string) {
+	const attr = "hostname"
+	switch have := s.Suite.Attr(attr); {
+	case have == name:
+	case have == "" && !s.hasProperty(attr):
+		s.Suite.Attrs = append(s.Suite.Attrs, junit.Attr{Name: attr, Value: name})
+	default:
+		if have != "" {
+			s.property(junit.Property{Name: attr, Value: have})
+			s.Suite.Attrs = nil
+		}
+		s.property(junit.Property{Name: attr, Value: name})
+	}
+}
+
+func (s *suite) hasProperty(name string) bool {
+	for _, have := range s.Suite.Properties {
+		if have.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// span widens the suite's time.
+func (s *suite) span(from, to time.Time) {
+	if s.from.IsZero() || from.Before(s.from) {
+		s.from = from
+	}
+	if to.After(s.to) {
+		s.to = to
+	}
+}
+
+// oneRun is the longest time that parts of one run can lie apart.
+const oneRun = 7 * 24 * time.Hour
+
+// wall is the time from the first start to the last end; where that is not known, or
+// cannot be of one run, the sum of its cases.
+func (s *suite) wall() time.Duration {
+	if w := s.to.Sub(s.from); !s.from.IsZero() && w >= 0 && w <= oneRun {
+		return w
+	}
+	var sum time.Duration
+	for _, c := range s.Cases {
+		sum += c.Time.Round(time.Millisecond)
+	}
+	return sum
+}
+
+func (p *printer) document() *junit.Document {
+	doc := &junit.Document{Name: p.stage}
+	all := &suite{}
+	for _, s := range p.suites {
+		if len(s.Cases)+len(s.out)+len(s.err) == 0 {
+			continue
+		}
+		s.Time = s.wall()
+		if !s.from.IsZero() {
+			s.Suite.Attrs = append(s.Suite.Attrs, junit.Attr{Name: "timestamp", Value: timestamp(s.from)})
+			all.span(s.from, s.from.Add(s.Time))
+		}
+		s.Suite.SystemOut, s.Suite.SystemErr = oneText(texts(s.out)), oneText(texts(s.err))
+		doc.Suites = append(doc.Suites, s.DocumentSuite)
+		doc.Time += s.Time
+	}
+	if !all.from.IsZero() {
+		doc.Time = all.wall()
+	}
+	return doc
+}
+
+func texts(list []report.SuiteText) []string {
+	var out []string
+	for _, t := range list {
+		out = append(out, t.Text)
+	}
+	return out
+}
+
+// timestamp is t as JUnit writes it, in UTC.
+func timestamp(t time.Time) string {
+	t = t.UTC().Round(time.Millisecond)
+	if t.Nanosecond() != 0 {
+		return t.Format("2006-01-02T15:04:05.000Z")
+	}
+	return t.Format("2006-01-02T15:04:05Z")
+}
+
+// dotless is s without dots: a dot in a class name is a package level for Jenkins.
+func dotless(s string) string { return strings.ReplaceAll(s, ".", "_") }
+
+func leftOut(before, limit, n int64) string {
+	return fmt.Sprintf("junit.xml would have had %d bytes, more than %d: %d bytes of text were left out", before, limit, n)
+}

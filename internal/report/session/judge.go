@@ -1,0 +1,220 @@
+package session
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/bench"
+	"github.com/ci-disagg/ci-disagg/internal/report/judging"
+	"github.com/ci-disagg/ci-disagg/internal/report/load"
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// judge measures a case and judges it against its baseline.
+func (s *Session) judge(ctx context.Context, run rundir.Run, c report.Case, results report.Results, setup judging.Setup) (report.Judged, *baseline.Record) {
+	if c.Plan.Case.SkipReason != "" {
+		return report.Judged{}, nil
+	}
+	m := s.measure(c, results.Measured())
+	if len(m.repetitions) == 0 {
+		return report.Judged{Rows: s.notMeasured(c, results.NotMeasured())}, nil
+	}
+	setup.Policy.RerunsUsed = max(0, repetitions(c)-1) // whether or not they gave a value
+	j := judging.Case(ctx, setup, judging.Subject{Record: s.record(run, c, m), Mode: c.Plan.Case.Mode, Branch: run.Build.Branch})
+	out := report.Judged{Rows: j.Rows, Problems: m.problems, Warnings: j.Warnings, Together: &j.Case, Unverified: m.unverified}
+	if s.o.PerfOff {
+		for i := range out.Rows {
+			out.Rows[i].Advisory = true
+		}
+	}
+	if c.Plan.Expected.Accuracy {
+		out.Rows = append(out.Rows, AccuracyRows(c.State.ID, m.scores, s.o.Accuracy, s.o.AccuracyAdvisory)...)
+	}
+	return out, &j.Record
+}
+
+// repetitions is how many the case has had.
+func repetitions(c report.Case) int {
+	n := 0
+	for _, a := range c.Attempts {
+		if a.Counts {
+			n++
+		}
+	}
+	return n
+}
+
+// measured is what the counting attempts of a case measured.
+type measured struct {
+	repetitions  []baseline.Repetition
+	measurements []baseline.Measurement
+	problems     []string
+	unverified   string // which GPUs nobody could tell, "" = none
+	scores       []bench.Score
+	started      time.Time // of the first repetition
+}
+
+// measure reads the benchmark output of attempts that passed. Files are trusted only
+// then: their writers have been reaped.
+func (s *Session) measure(c report.Case, attempts []report.Attempt) measured {
+	m := measured{}
+	var reps [][]bench.Result
+	for _, a := range attempts {
+		m.addRepetition(a)
+		dir := rundir.AttemptDir(filepath.Join(string(s.loader.Dir), filepath.FromSlash(a.Dir)))
+		results, problems := s.results(c.Plan, a, dir)
+		wrong, unseen := load.Hardware(c.Plan, dir)
+		m.problems = slices.Concat(m.problems, problems, wrong)
+		m.unverified = cmp.Or(m.unverified, unseen)
+		for _, r := range results {
+			m.scores = append(m.scores, r.Accuracy...)
+		}
+		reps = append(reps, results)
+	}
+	var problems []string
+	m.measurements, problems = judging.Measurements(reps, s.o.Setup.Metrics, func(results []bench.Result) []string {
+		names := make([]string, len(results))
+		for i, r := range results {
+			names[i] = pointName(c.Plan.Expected.Points, r)
+		}
+		return names
+	})
+	m.problems = append(m.problems, problems...)
+	return m
+}
+
+func (m *measured) addRepetition(a report.Attempt) {
+	rep := baseline.Repetition{JobID: a.JobID(), Started: a.Started(), Nodes: a.Nodes()}
+	rep.NodeSet = baseline.NodeGroup(rep.Nodes)
+	if m.started.IsZero() && rep.Started != nil {
+		m.started = *rep.Started
+	}
+	m.repetitions = append(m.repetitions, rep)
+}
+
+// results reads and validates what one attempt measured. The client's own files come
+// first; only when they hold nothing is the client role's log read, which repeats them.
+func (s *Session) results(plan rundir.Plan, a report.Attempt, dir rundir.AttemptDir) ([]bench.Result, []string) {
+	found, err := s.gather(plan, dir)
+	var problems []string
+	if err != nil {
+		problems = append(problems, err.Error())
+	}
+	for _, p := range slices.Concat(found.Problems, stale(found.Files, a.Started()), bench.Validate(found.Results, plan.Expected)) {
+		if rel, err := filepath.Rel(string(dir), p.File); err == nil && p.File != "" {
+			p.File = rel
+		}
+		problems = append(problems, p.String())
+	}
+	return found.Results, problems
+}
+
+// gather reads the outputs of an attempt, else its client's log.
+func (s *Session) gather(plan rundir.Plan, dir rundir.AttemptDir) (found bench.Found, err error) {
+	tree, err := dir.Tree()
+	if err != nil {
+		return found, err
+	}
+	defer func() { err = errors.Join(err, tree.Close()) }()
+	links := map[string]string{}
+	for role, name := range plan.OutputNames {
+		links[filepath.Join(dir.Output(), name)] = dir.RoleLog(role)
+	}
+	found, err = s.o.Reader.GatherTree(tree, links, dir.Output())
+	if err == nil && len(found.Results) == 0 && plan.Drain.Role != "" {
+		found, err = s.o.Reader.GatherTree(tree, nil, dir.RoleLog(plan.Drain.Role))
+	}
+	return found, err
+}
+
+// stale are the files that were written before the attempt began: results of another
+// one, whoever brought them here.
+func stale(files []string, began *time.Time) []bench.Problem {
+	var out []bench.Problem
+	for _, f := range files {
+		info, err := os.Stat(f)
+		if err != nil || began == nil || !info.ModTime().Before(began.Add(-blame.DefaultSkew)) { // clocks of two hosts
+			continue // what cannot be read was said by who read it
+		}
+		out = append(out, bench.Problem{File: f, Text: fmt.Sprintf("last written %s, before the attempt began at %s",
+			info.ModTime().UTC().Format(time.RFC3339), began.UTC().Format(time.RFC3339))})
+	}
+	return out
+}
+
+// pointName names the benchmark point of a result by its load (con8, rate2.5),
+// or by the plan's full name where several points share a load.
+func pointName(points []rundir.Point, r bench.Result) string {
+	var same []rundir.Point
+	for _, p := range points {
+		if p.Concurrency == r.Concurrency && (p.Rate == 0 || p.Rate == r.Rate) {
+			same = append(same, p)
+		}
+	}
+	if len(same) <= 1 {
+		load := r.Point().Load()
+		switch {
+		case len(same) == 1: // the plan may leave out a rate that the client names
+			load = same[0].Load()
+		case load == "" && len(points) == 1:
+			load = points[0].Load()
+		}
+		return cmp.Or(load, r.Name)
+	}
+	for _, p := range same {
+		if p.Name != "" && p.File != "" && r.Wrote(p.File) {
+			return p.Name
+		}
+	}
+	for _, p := range same {
+		if p.Name != "" && (p.Name == r.Name || strings.HasSuffix(p.Name, r.Name) && r.Name != "" ||
+			p.InputLen == r.InputLen && p.OutputLen == r.OutputLen) {
+			return p.Name
+		}
+	}
+	return cmp.Or(r.Name, filepath.Base(r.File))
+}
+
+// record is the measurement as the store keeps it.
+func (s *Session) record(run rundir.Run, c report.Case, m measured) baseline.Record {
+	rec := baseline.Record{
+		Kind: baseline.KindRun, Case: c.State.ID, Match: baseline.SelectMatch(c.Plan.Match, s.o.Match), Time: m.started, Source: "ci-disagg", Run: run.ID,
+		Build: run.Build, Cluster: run.Cluster, GPU: c.Plan.Match["gpu_type"], Tool: s.o.Tool,
+		Repetitions: m.repetitions, Measurements: m.measurements, Problems: m.problems, Valid: len(m.problems) == 0,
+	}
+	if rec.Time.IsZero() {
+		rec.Time = run.Created
+	}
+	if c.Plan.Container != nil {
+		rec.Container = c.Plan.Container.Image
+	}
+	return rec
+}
+
+// notMeasured is a row for each metric that would have been judged, so that the report
+// says of each that nobody looked, and why.
+func (s *Session) notMeasured(c report.Case, why string) []verdict.Row {
+	var rows []verdict.Row
+	for _, p := range c.Plan.Expected.Points {
+		point := pointName(c.Plan.Expected.Points, bench.Result{Name: p.Name, Concurrency: p.Concurrency, Rate: p.Rate, InputLen: p.InputLen, OutputLen: p.OutputLen})
+		for _, m := range s.o.Setup.Metrics.Gates(c.Plan.Case.Mode, slices.Contains(c.Plan.Expected.Metrics, metric.DecodedTokens)) {
+			rows = append(rows, verdict.Row{
+				Case: c.State.ID, Point: point, Metric: m.Name, Unit: m.Unit, Better: m.Better.String(), Gate: true,
+				Advisory: !s.o.Policy.Judged, Verdict: verdict.Invalid, Reason: why, Values: []float64{},
+			})
+		}
+	}
+	return rows
+}

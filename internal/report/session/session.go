@@ -1,0 +1,192 @@
+// Package session makes the report of one run: it loads each attempt once, judges what
+// was measured against the history, has package report decide, and writes what people
+// and Jenkins read. It decides nothing itself.
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/bench"
+	"github.com/ci-disagg/ci-disagg/internal/report/judging"
+	"github.com/ci-disagg/ci-disagg/internal/report/load"
+	"github.com/ci-disagg/ci-disagg/internal/report/publish"
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/suites"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Options say how a run is judged and reported.
+type Options struct {
+	Tool   string // version
+	Policy report.Policy
+	Suites suites.Options
+	Setup  judging.Setup
+	Match  []string // properties of a plan that identify a series; empty = all
+	Reader bench.Reader
+	Advice report.Advice
+
+	PerfOff          bool                 // performance is shown, not judged
+	Accuracy         []bench.AccuracyTest // gates of cases that test accuracy
+	AccuracyAdvisory bool                 // shown, never red
+}
+
+// Session is the report of one run in the making. Its values outlive the attempts that
+// they are of: what was loaded when an attempt ended is not loaded again at the end.
+type Session struct {
+	o Options
+
+	mu     sync.Mutex // several attempts may end at the same time
+	loader load.Loader
+}
+
+// New begins a session on a run directory.
+func New(dir rundir.Dir, o Options) *Session {
+	o.Policy.Judged = !o.PerfOff && !o.Setup.Policy.FunctionalOnly
+	return &Session{o: o, loader: load.Loader{Dir: dir, Whole: o.Suites.NoCaps}}
+}
+
+// Opened has f told of every result file that is opened.
+func (s *Session) Opened(f func(path string)) { s.loader.Opened = f }
+
+// Decided is a run whose cases are decided, before the report is written.
+type Decided struct {
+	Run     report.Run
+	Cases   []report.CaseReport
+	Records []baseline.Record // of the cases that were measured, to be saved
+}
+
+// Decide loads and decides all cases. interrupted is the signal that ended the run
+// early, 0 = none.
+func (s *Session) Decide(ctx context.Context, interrupted int) (Decided, error) {
+	run, err := s.loader.Run()
+	if err != nil {
+		return Decided{}, err
+	}
+	out := Decided{Run: report.Run{Run: run, Tool: s.o.Tool, Interrupted: interrupted, Advisory: s.o.Setup.Policy.FunctionalOnly, Advice: s.o.Advice}}
+	out.Run.Advice.RunDir, out.Run.Advice.Cluster, out.Run.Advice.Backend = string(s.loader.Dir), run.Cluster, run.Backend
+	out.Run.Advice.NoStore = s.o.Setup.Store == nil && s.o.Setup.StoreErr == nil
+	var loaded []report.Case
+	for _, state := range run.Cases {
+		c, err := s.load(state)
+		if err != nil {
+			return Decided{}, err
+		}
+		loaded = append(loaded, c)
+	}
+	policy, setup := s.o.Policy, s.o.Setup
+	policy.Interrupted = interrupted
+	setup.Policy.RerunsUnavailable = true // the run is over
+	out.Cases = make([]report.CaseReport, len(loaded))
+	records := make([]*baseline.Record, len(loaded))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0)) // judging a case is arithmetic over its whole history
+	for i, c := range loaded {
+		group.Go(func() error {
+			out.Cases[i], records[i] = s.decide(ctx, run, c, policy, setup)
+			return nil
+		})
+	}
+	_ = group.Wait() // none of them can fail
+	for _, r := range records {
+		if r != nil {
+			out.Records = append(out.Records, *r)
+		}
+	}
+	return out, nil
+}
+
+func (s *Session) load(state rundir.CaseState) (report.Case, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.loader.Case(state)
+}
+
+// decide judges and decides one case. The record is what is to be stored of it, nil =
+// nothing.
+func (s *Session) decide(ctx context.Context, run rundir.Run, c report.Case, p report.Policy, setup judging.Setup) (report.CaseReport, *baseline.Record) {
+	results := report.Settle(c, p)
+	judged, rec := s.judge(ctx, run, c, results, setup)
+	r := report.DecideCase(c.Plan, results, judged, p)
+	if s.o.PerfOff || r.Outcome != rundir.OutcomePassed {
+		rec = nil // only what was judged, in full, becomes history
+	}
+	return r, rec
+}
+
+// DecideCase decides a case as far as it has come: history is its attempts so far. The
+// second value is why another repetition of the same commit would settle its verdict,
+// "" where none would.
+func (s *Session) DecideCase(ctx context.Context, slug string, history []rundir.Attempt) (r report.CaseReport, repeat string, err error) {
+	run, err := s.loader.Run()
+	if err != nil {
+		return r, "", err
+	}
+	for _, state := range run.Cases {
+		if state.Slug != slug {
+			continue
+		}
+		state.Attempts = history
+		c, err := s.load(state)
+		if err != nil {
+			return r, "", err
+		}
+		r, _ = s.decide(ctx, run, c, s.o.Policy, s.o.Setup)
+		return r, suspicious(r), nil
+	}
+	return r, "", fmt.Errorf("%s has no case %s", s.loader.Dir, slug)
+}
+
+// suspicious tells why a repetition of the same commit would settle the verdict.
+func suspicious(r report.CaseReport) string {
+	if r.Outcome != rundir.OutcomePassed {
+		return ""
+	}
+	for _, row := range r.Metrics {
+		if row.Suspicious {
+			return fmt.Sprintf("repeat: %s looks slower than before: %s", report.RowName(row), row.Reason)
+		}
+	}
+	return ""
+}
+
+// Write writes all files of the report. What cannot be written is part of what is
+// decided: the report that comes back, and the files that are written after it, say so.
+func (s *Session) Write(d *Decided) (report.Report, error) {
+	dir := s.loader.Dir.Report()
+	rep := report.Decide(d.Run, d.Cases)
+	var errs []error
+	notes, err := suites.Write(filepath.Join(dir, rundir.ReportJUnit), rep, s.o.Suites)
+	d.Run.Notes = append(notes, d.Run.Notes...)
+	if err != nil {
+		errs = append(errs, d.unwritten("junit.xml", err))
+	}
+	if len(notes)+len(errs) > 0 {
+		rep = report.Decide(d.Run, d.Cases)
+	}
+	if err := publish.Write(dir, rep); err != nil {
+		errs = append(errs, d.unwritten("report", err))
+		rep = report.Decide(d.Run, d.Cases)
+	}
+	return rep, errors.Join(errs...)
+}
+
+func (d *Decided) unwritten(what string, err error) error {
+	err = fmt.Errorf("%s: %w", what, err)
+	d.Run.Unwritten = append(d.Run.Unwritten, err.Error())
+	return err
+}
+
+// Unwritten decides once more: a part of the report beside its files could not be
+// written.
+func (d *Decided) Unwritten(what string, err error) (report.Report, error) {
+	err = d.unwritten(what, err)
+	return report.Decide(d.Run, d.Cases), err
+}

@@ -1,0 +1,342 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// verdictCheck is the case of the verdict suite: did the test pass as a whole?
+func (d *decider) verdictCheck(skip string) Check {
+	class, name := SplitID(d.plan.Case.ID)
+	c := Check{Planned: true, Case: junit.Case{Name: name, Classname: class, Time: d.verdictTime(), Properties: d.properties()}}
+	if r, ok := d.verdictResult(skip); ok {
+		c.Results = []junit.Result{r}
+	} else {
+		d.flaky(&c.Case)
+	}
+	if text := d.knownGone(); text != "" {
+		c.SystemOut = append(c.SystemOut, text)
+	}
+	if s := d.deciding(); s != nil {
+		for _, r := range s.Roles {
+			if r.Name == rootOf(s.finding) {
+				c.Kept = r.Log
+			}
+		}
+	}
+	return c
+}
+
+// verdictResult is what the case did not pass by, ok = false where it passed.
+func (d *decider) verdictResult(skip string) (r junit.Result, ok bool) {
+	skipped := func(kind, message string) (junit.Result, bool) {
+		return junit.Result{Status: junit.Skipped, Type: typePrefix + kind, Message: message}, true
+	}
+	errored := func(kind, message, text string) (junit.Result, bool) {
+		return junit.Result{Status: junit.Errored, Type: typePrefix + kind, Message: message, Text: text}, true
+	}
+	switch {
+	case d.end.Listed:
+		return skipped("not-launched", "not launched: "+d.plan.Case.SkipReason)
+	case d.word == ResultInterrupted:
+		return errored("interrupted", cmp.Or(d.out.Message, "the run was interrupted"), d.body())
+	case len(d.attempts) == 0:
+		return errored("not-run", d.out.Message, "")
+	case d.word == ResultSkipped && d.out.ExitCode == ExitPassed:
+		return skipped("skipped-allowed", skip)
+	case d.word == ResultSkipped:
+		return skipped("skipped", skip)
+	case d.word == ResultNoVerdict:
+		return skipped("no-verdict", "no verdict: "+cmp.Or(d.noVerdictMessage(), "nothing was judged"))
+	case d.end.Outcome != rundir.OutcomePassed:
+		return d.failed(), true
+	case d.word == ResultTestFailed, d.word == ResultRegression:
+		return d.redMetrics(), true
+	default:
+		return r, false
+	}
+}
+
+// noVerdictMessage is why nothing could be judged, by the worst metric.
+func (d *decider) noVerdictMessage() string {
+	if len(d.judged.Problems) > 0 {
+		return d.measuredMessage()
+	}
+	if row := worstRow(d.judged.Rows, d.out.Verdict); row != nil {
+		return RowName(*row) + ": " + noVerdict(*row)
+	}
+	return ""
+}
+
+// redMetrics is the result of a test that passed and whose numbers are worse: the
+// worst of them first, by name and point.
+func (d *decider) redMetrics() junit.Result {
+	var red []verdict.Row
+	for _, row := range d.judged.Rows {
+		if row.Gate && !row.Advisory && row.Verdict == verdict.Regression && (d.word == ResultRegression || wrongAnswer(row)) {
+			red = append(red, row)
+		}
+	}
+	ByWeight(red)
+	var text strings.Builder
+	for _, row := range red {
+		fmt.Fprintf(&text, "%s: %s\n  %s\n", RowName(row), metricWords(row), row.Reason)
+	}
+	return junit.Result{
+		Status: junit.Failed, Type: "ci-disagg.perf-regression", Text: text.String(),
+		Message: "[metrics] " + RowName(red[0]) + ": " + metricWords(red[0]) + andMore(len(red)-1),
+	}
+}
+
+// deciding is the attempt that decides: the first that counts and did not pass, else
+// the last that counts; nil if none does.
+func (d *decider) deciding() *settled {
+	var last *settled
+	for i := range d.attempts {
+		if s := &d.attempts[i]; s.Counts {
+			if last = s; s.outcome != rundir.OutcomePassed {
+				return s
+			}
+		}
+	}
+	return last
+}
+
+// unattributed reports whether a finding names no cause.
+func unattributed(f *rundir.Finding) bool {
+	return f == nil || f.Root == "" && (f.Kind == "" || f.Kind == blame.KindUnattributed)
+}
+
+// failed is the result of a test that did not pass: by the finding, and where there is
+// none, by all that is red.
+func (d *decider) failed() junit.Result {
+	s := d.deciding()
+	f, body := s.finding, d.body()
+	if unattributed(f) {
+		return d.unattributed(s, body)
+	}
+	name := rootOf(f)
+	res := junit.Result{Status: junit.Errored, Type: typePrefix + cmp.Or(f.Kind, "failed"), Message: prefixed(name, cmp.Or(f.Message, s.reason)), Text: body}
+	if own := s.ownFailure(name); own != nil && f.Kind == blame.KindTestFailed {
+		res.Status, res.Type = own.Status, cmp.Or(own.Type, res.Type)
+	}
+	return res
+}
+
+// unattributed is the result where nothing is proven about the cause.
+func (d *decider) unattributed(s *settled, body string) junit.Result {
+	if len(d.reds) == 1 { // the only thing that is wrong needs no proof
+		red := d.reds[0]
+		return junit.Result{Status: red.status, Type: cmp.Or(red.kind, "ci-disagg.failed"), Message: prefixed(red.role, red.text), Text: body}
+	}
+	var names []string
+	for _, red := range d.reds {
+		if !slices.Contains(names, red.role) {
+			names = append(names, red.role)
+		}
+	}
+	message := cmp.Or(s.reason, "the attempt ended as "+cmp.Or(string(s.outcome), "nobody knows"))
+	switch {
+	case s.finding != nil && s.finding.Message != "":
+		message = s.finding.Message
+	case len(d.reds) > 0:
+		message = fmt.Sprintf("%d failures, and nothing proves which was first: %s", len(d.reds), d.reds[0].text)
+	}
+	if len(names) > 0 && !strings.HasPrefix(message, "[") {
+		message = "[" + strings.Join(names, ", ") + "] " + message
+	}
+	return junit.Result{Status: junit.Errored, Type: "ci-disagg.unattributed", Message: message, Text: body}
+}
+
+// prefixed is message with the role in front that it is about.
+func prefixed(role, message string) string {
+	if role == jobName || strings.HasPrefix(message, "[") {
+		return message
+	}
+	return "[" + role + "] " + message
+}
+
+// ownFailure is the first red result of a role, nil if it has none.
+func (s *settled) ownFailure(role string) *junit.Result {
+	for i, r := range s.Roles {
+		if c := s.facts[i].first; r.Name == role && c != nil {
+			for j := range c.Results {
+				if c.Results[j].Status.Red() {
+					return &c.Results[j]
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// body is the text of a red verdict: the timeline, what the root's own test says, and
+// the end of its log.
+func (d *decider) body() string {
+	s := d.deciding()
+	if s == nil {
+		return ""
+	}
+	var b strings.Builder
+	s.appendTimeline(&b)
+	root := rootOf(s.finding)
+	if root == jobName && len(d.reds) > 0 {
+		root = d.reds[0].role
+	}
+	if f := s.finding; f != nil && f.Line != nil {
+		on := " on"
+		if f.Line.Last {
+			on = "; the last line of the log is"
+		}
+		fmt.Fprintf(&b, "decided by rule %s%s %s:%d\n  %s\n", f.Rule, on, f.Line.File, f.Line.Number, f.Line.Text)
+	}
+	if own := s.ownFailure(root); own != nil {
+		fmt.Fprintf(&b, "what %s reported\n%s\n", root, indent(strings.TrimSpace(own.Message+"\n"+own.Text)))
+	}
+	for _, r := range s.Roles {
+		if r.Name == root {
+			appendTail(&b, r)
+		}
+	}
+	if f := s.finding; f != nil && len(f.Collateral) > 0 {
+		b.WriteString("collateral\n")
+		for _, name := range d.roleNames() {
+			if why, ok := f.Collateral[name]; ok {
+				fmt.Fprintf(&b, "  %s: %s\n", name, why)
+			}
+		}
+	}
+	return b.String()
+}
+
+func indent(s string) string { return "  " + strings.ReplaceAll(s, "\n", "\n  ") }
+
+// appendTimeline writes the events with their distance from the start.
+func (s *settled) appendTimeline(b *strings.Builder) {
+	events := s.timeline()
+	if len(events) == 0 {
+		return
+	}
+	from := events[0].At
+	if at := s.Started(); at != nil && at.Before(from) {
+		from = *at
+	}
+	b.WriteString("timeline\n")
+	marked := false
+	for _, e := range events {
+		line := fmt.Sprintf("  %+-9.1f %s", e.At.Sub(from).Seconds(), strings.TrimSpace(e.Role+" "+e.What))
+		if f := s.finding; f != nil && !marked && e.Role != "" && e.Role == f.Root && s.endsRole(e) {
+			line, marked = line+"   <- root cause", true
+		} else if isCollateral(f, e.Role) && s.endsRole(e) {
+			line += "   (collateral)"
+		}
+		fmt.Fprintln(b, line)
+	}
+}
+
+// endsRole reports whether an event is the end of its role.
+func (s *settled) endsRole(e rundir.Event) bool {
+	for _, role := range s.Roles {
+		if role.Name == e.Role {
+			return role.Ended != nil && !e.At.Before(role.Ended.Add(-time.Second))
+		}
+	}
+	return false
+}
+
+// flaky takes over the reruns of the roles' own test: one that passed only when
+// repeated is flaky as a whole.
+func (d *decider) flaky(c *junit.Case) {
+	for _, s := range d.attempts {
+		for i, role := range s.Roles {
+			p := s.facts[i].primary
+			if !s.Counts || p == nil || len(p.Reruns) == 0 {
+				continue
+			}
+			for _, rerun := range p.Reruns {
+				rerun.Message = prefixed(role.Name, rerun.Message)
+				c.Reruns = append(c.Reruns, rerun)
+			}
+			c.Properties = append(c.Properties, junit.Property{Name: "flaky", Value: "true"})
+			c.SystemOut = append(c.SystemOut, fmt.Sprintf("ci-disagg: %s passed only on attempt %d of %d", role.Name, len(p.Reruns)+1, len(p.Reruns)+1))
+		}
+	}
+}
+
+// verdictTime is the client's own time, else the wall time of the attempt.
+func (d *decider) verdictTime() time.Duration {
+	s := d.deciding()
+	if s == nil {
+		return 0
+	}
+	for i, role := range s.Roles {
+		if p := s.facts[i].primary; role.Name == d.plan.Drain.Role && p != nil {
+			return p.Time
+		}
+	}
+	return took(s.Started(), s.ended())
+}
+
+func (d *decider) properties() []junit.Property {
+	out := []junit.Property{{Name: "nodeid", Value: d.plan.Case.ID}}
+	add := func(name, value string) {
+		if value != "" {
+			out = append(out, junit.Property{Name: name, Value: value})
+		}
+	}
+	add("known_bug", d.out.Known)
+	s := d.deciding()
+	if s == nil {
+		return out
+	}
+	if f := s.finding; f != nil {
+		add("root_cause", f.Root)
+		add("class", f.Class)
+		add("rule", f.Rule)
+	}
+	add("outcome", string(s.outcome))
+	add("roles", d.roleWords(s))
+	if len(d.attempts) == 1 {
+		add("job_id", s.JobID())
+		return out
+	}
+	add("attempts", fmt.Sprint(len(d.attempts)))
+	for _, one := range d.attempts {
+		words := strings.TrimSpace(cmp.Or(string(one.outcome), "unfinished") + " " + one.JobID())
+		add(fmt.Sprintf("rep-%d.attempt-%d", one.Rep, one.Attempt.Attempt.Attempt), strings.TrimSpace(words+" "+one.reason))
+	}
+	return out
+}
+
+// roleWords is GEN_0=crash CTX_0=collateral BENCHMARK=passed.
+func (d *decider) roleWords(s *settled) string {
+	var out []string
+	for _, i := range s.inOrder() {
+		out = append(out, s.Roles[i].Name+"="+s.roleWord(i))
+	}
+	return strings.Join(out, " ")
+}
+
+func (s *settled) roleWord(i int) string {
+	name := s.Roles[i].Name
+	switch {
+	case isRoot(s.finding, name):
+		return strings.TrimPrefix(cmp.Or(s.finding.Kind, "failed"), "role-")
+	case isCollateral(s.finding, name):
+		return "collateral"
+	case s.facts[i].red > 0:
+		return "failed"
+	}
+	if _, message, _ := s.howEnded(s.Roles[i], s.facts[i]); message != "" {
+		return "failed"
+	}
+	return "passed"
+}
