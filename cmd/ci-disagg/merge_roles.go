@@ -63,7 +63,7 @@ func roleOf(glob, path string) string {
 func firstFew(names []string) string {
 	const most = 5
 	if more := len(names) - most; more > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
+		return consoleLine(fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more))
 	}
-	return strings.Join(names, ", ")
+	return consoleLine(strings.Join(names, ", "))
 }

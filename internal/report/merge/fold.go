@@ -15,13 +15,13 @@ type take struct {
 }
 
 // repeated gives the keys that occur more than once among all cases.
-func (m *merger) repeated() map[uint64]bool {
+func repeated(suites []*suite) map[uint64]bool {
 	n := 0
-	for _, s := range m.suites {
+	for _, s := range suites {
 		n += len(s.entries)
 	}
 	keys := make([]uint64, 0, n)
-	for _, s := range m.suites {
+	for _, s := range suites {
 		for i := range s.entries {
 			if e := &s.entries[i]; !e.is(flagDead) {
 				keys = append(keys, e.key)
@@ -40,7 +40,7 @@ func (m *merger) repeated() map[uint64]bool {
 
 // fold finds the cases that become one, and how each of those ends.
 func (m *merger) fold() {
-	again := m.repeated()
+	again := repeated(m.suites)
 	if m.o.NoFold || len(again) == 0 {
 		return
 	}

@@ -87,18 +87,12 @@ func (p *fileRead) span(s *junit.Span) error {
 	return nil
 }
 
+// flags are those that the form of a case gives.
 func flags(s *junit.Span) (f uint16) {
-	if s.Teardown {
-		f |= flagTeardown
-	}
-	if s.Output > 0 {
-		f |= flagOutput
-	}
-	if s.Body > 0 {
-		f |= flagBody
-	}
-	if s.Reruns {
-		f |= flagReruns
+	for i, set := range [...]bool{s.Teardown, s.Output > 0, s.Body > 0, s.Reruns} {
+		if set {
+			f |= [...]uint16{flagTeardown, flagOutput, flagBody, flagReruns}[i]
+		}
 	}
 	return f
 }

@@ -219,7 +219,7 @@ const maxRepeated = 3
 // Jenkins numbers them in the order of their occurrence, so that they swap
 // histories when one is gone.
 func (m *merger) warnRepeated() error {
-	again := m.repeated()
+	again := repeated(m.suites)
 	first := make(map[uint64]*suite, len(again))
 	told := make(map[uint64]bool)
 	for _, s := range m.suites {
@@ -232,22 +232,29 @@ func (m *merger) warnRepeated() error {
 			if first[e.key] = s; of == nil {
 				continue
 			}
-			if told[e.key] = true; len(told) > maxRepeated {
-				continue
-			}
-			c, err := m.value(s, e, e.End())
-			if err != nil {
-				return err
-			}
-			if of == s {
-				m.warn("Jenkins cannot tell %q from another of the same name", c.Classname+"."+c.Name)
-			} else {
-				m.warn("Jenkins cannot tell %q of suite %q from that of suite %q", c.Classname+"."+c.Name, of.name, s.name)
+			if told[e.key] = true; len(told) <= maxRepeated {
+				if err := m.warnPair(of, s, e); err != nil {
+					return err
+				}
 			}
 		}
 	}
 	if more := len(told) - maxRepeated; more > 0 {
 		m.warn("Jenkins cannot tell %d more names from others", more)
+	}
+	return nil
+}
+
+// warnPair warns of a case that another one in suite of cannot be told from.
+func (m *merger) warnPair(of, s *suite, e *entry) error {
+	c, err := m.value(s, e, e.End())
+	if err != nil {
+		return err
+	}
+	if name := c.Classname + "." + c.Name; of == s {
+		m.warn("Jenkins cannot tell %q from another of the same name", name)
+	} else {
+		m.warn("Jenkins cannot tell %q of suite %q from that of suite %q", name, of.name, s.name)
 	}
 	return nil
 }

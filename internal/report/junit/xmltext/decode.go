@@ -55,36 +55,39 @@ func Plain(b []byte, where Context) bool {
 		return false
 	}
 	for i := nextOdd(b, 0, '&', '#'); i < len(b); i = nextOdd(b, i, '&', '#') {
-		switch c := b[i]; {
-		case c == '\n' || c == '\t':
-			if where == InAttribute { // readers make a blank of it, or do not
-				return false
-			}
-			i++
-		case c == '&' && where == InCDATA:
-			i++
-		case c == '&':
-			n := plainEntity(b[i:])
-			if n == 0 {
-				return false
-			}
-			i += n
-		case c == '#':
-			if len(b)-i < len(spelledESC) && where != InAttribute || bytes.HasPrefix(b[i:], []byte(spelledESC)) {
-				return false
-			}
-			i++
-		case c >= utf8.RuneSelf:
-			r, size := utf8.DecodeRune(b[i:])
-			if r == utf8.RuneError && size == 1 || !legal(r) || csi(r) {
-				return false
-			}
-			i += size
-		default:
+		n := plainOdd(b[i:], where)
+		if n == 0 {
 			return false
 		}
+		i += n
 	}
 	return true
+}
+
+// plainOdd is the length of what b begins with, a byte that may be more than text,
+// or 0 if that is not plain.
+func plainOdd(b []byte, where Context) int {
+	switch c := b[0]; {
+	case c == '\n' || c == '\t':
+		if where == InAttribute { // readers make a blank of it, or do not
+			return 0
+		}
+	case c == '&' && where != InCDATA:
+		return plainEntity(b)
+	case c == '#':
+		if len(b) < len(spelledESC) && where != InAttribute || bytes.HasPrefix(b, []byte(spelledESC)) {
+			return 0
+		}
+	case c >= utf8.RuneSelf:
+		r, size := utf8.DecodeRune(b)
+		if r == utf8.RuneError && size == 1 || !legal(r) || csi(r) {
+			return 0
+		}
+		return size
+	case c != '&':
+		return 0
+	}
+	return 1
 }
 
 // plainEntity is the length of the reference at the start of b if every reader

@@ -61,19 +61,24 @@ type Scanner struct {
 	maxTag  int64
 	eof     bool
 	inCDATA bool
-	summed  int // from here on the bytes before pos are not in sum yet; -1 = nobody wants a sum
-	sum     uint32
-	table   *crc32.Table
+	sum     sum
+}
+
+// sum is the checksum of the bytes from one position to another.
+type sum struct {
+	table *crc32.Table
+	value uint32
+	next  int // from here on the bytes before pos are not in it yet; -1 = nobody wants it
 }
 
 // NewScanner cuts what r gives. Offsets begin at base; a tag may have maxTag bytes.
 func NewScanner(r io.Reader, base, maxTag int64) Scanner {
-	return Scanner{r: r, base: base, maxTag: maxTag, buf: make([]byte, 0, 2*WindowSize), summed: -1, table: SumTable()}
+	return Scanner{r: r, base: base, maxTag: maxTag, buf: make([]byte, 0, 2*WindowSize), sum: sum{SumTable(), 0, -1}}
 }
 
 // NewBytesScanner cuts a text that is in memory.
 func NewBytesScanner(b []byte) Scanner {
-	return Scanner{buf: b, eof: true, maxTag: int64(len(b)) + 1, summed: -1}
+	return Scanner{buf: b, eof: true, maxTag: int64(len(b)) + 1, sum: sum{next: -1}}
 }
 
 // SumTable is the table of the checksums.
@@ -103,20 +108,20 @@ func (s *Scanner) End() (offset int64, line int) {
 
 // BeginSum starts a checksum over the bytes from the current token on.
 func (s *Scanner) BeginSum() {
-	s.summed, s.sum = int(s.TokenStart-s.base), 0
+	s.sum.next, s.sum.value = int(s.TokenStart-s.base), 0
 }
 
 // EndSum is the checksum of all bytes up to the current position.
 func (s *Scanner) EndSum() uint32 {
 	s.addSum()
-	s.summed = -1
-	return s.sum
+	s.sum.next = -1
+	return s.sum.value
 }
 
 func (s *Scanner) addSum() {
-	if s.summed >= 0 {
-		s.sum = crc32.Update(s.sum, s.table, s.buf[s.summed:s.pos])
-		s.summed = s.pos
+	if c := &s.sum; c.next >= 0 {
+		c.value = crc32.Update(c.value, c.table, s.buf[c.next:s.pos])
+		c.next = s.pos
 	}
 }
 
@@ -132,7 +137,7 @@ func (s *Scanner) more() bool {
 		s.base += int64(s.pos)
 		s.buf = s.buf[:copy(s.buf, s.buf[s.pos:])]
 		s.pos = 0
-		s.summed = min(s.summed, 0)
+		s.sum.next = min(s.sum.next, 0)
 	}
 	if len(s.buf) == cap(s.buf) {
 		grown := make([]byte, len(s.buf), 2*cap(s.buf))
