@@ -268,6 +268,9 @@ func (d *driver) options(h host, dir rundir.Dir, detach bool) drive.Options {
 		Now:      h.now,
 		Log:      d.log,
 	}
+	if parent, err := runsDir(h, d.cfg); err == nil && parent == filepath.Dir(string(dir)) {
+		o.Binary.Shared = jobs.SharedBin(parent)
+	}
 	if d.flags.maxJobs > 0 {
 		o.MaxJobs = d.flags.maxJobs
 	}

@@ -294,3 +294,24 @@ func TestRetryPolicy(t *testing.T) {
 	e.Retries = 3
 	require.Equal(t, Done, r.Decide(context.Background(), e).Action, "the run's budget")
 }
+
+// 36 MB once per version, not once per run.
+func TestRunsShareTheBinary(t *testing.T) {
+	t.Parallel()
+	parent := t.TempDir()
+	self := filepath.Join(parent, "ci-disagg")
+	require.NoError(t, rundir.WriteFile(self, []byte("#!/bin/sh\n"), rundir.ExecMode))
+	var infos []os.FileInfo
+	for _, id := range []string{"a", "b"} {
+		dir := rundir.Dir(filepath.Join(parent, id))
+		o := testOptionsIn(jobs.BackendSlurm, self, dir, id)
+		o.Host, o.Binary.Shared = host.NewHere(os.Environ()), jobs.SharedBin(parent)
+		path, err := (&submitter{o: o, far: dir}).installed(context.Background())
+		require.NoError(t, err)
+		require.Equal(t, filepath.Join(string(dir), "bin"), filepath.Dir(path), "each run has a link of its own")
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		infos = append(infos, info)
+	}
+	require.True(t, os.SameFile(infos[0], infos[1]))
+}

@@ -76,6 +76,9 @@ type Binary struct {
 	// there is no shared file system: Dir/bin holds the binary, copied once per
 	// checksum, Dir/runs the attempt directories.
 	Dir string
+	// Shared is the directory here that holds one copy per version for all runs, of which
+	// each run has a link: "" = each run has a copy of its own.
+	Shared string
 	// Self is the running executable, which finishes a cancellation when this
 	// process is killed in the middle of it; "" = Path.
 	Self string

@@ -1,6 +1,7 @@
 package drive
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -132,8 +133,8 @@ func (s *submitter) prepare(work context.Context, a action, agent string, j rund
 
 // installed is the path of the agent's binary as the job sees it. On a cluster it
 // is a copy of its own, named by its checksum: the original may be replaced while
-// the job waits in the queue, and may not be visible on the nodes. Behind a login
-// node all runs share one copy, and each holds a link to it.
+// the job waits in the queue, and may not be visible on the nodes. Runs share a copy
+// where they can, and each holds a link to it, which keeps it.
 func (s *submitter) installed(work context.Context) (string, error) {
 	switch {
 	case s.agent != "":
@@ -142,13 +143,14 @@ func (s *submitter) installed(work context.Context) (string, error) {
 		s.agent = s.o.Binary.Path
 		return s.agent, nil
 	}
-	dir := filepath.Join(string(s.o.Dir), "bin")
+	own := string(s.far) + "/bin"
+	dir := cmp.Or(s.o.Binary.Shared, own)
 	if !s.o.Host.Shared() {
 		dir = jobs.FarBin(s.o.Binary.Dir)
 	}
 	path, err := host.InstallBinary(work, s.o.Host, s.o.Binary.Path, dir)
-	if err == nil && !s.o.Host.Shared() {
-		path, err = host.LinkBinary(work, s.o.Host, path, string(s.far)+"/bin")
+	if err == nil && dir != own {
+		path, err = host.LinkBinary(work, s.o.Host, path, own)
 	}
 	if err == nil {
 		s.agent = path

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"path"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -91,6 +92,9 @@ func RunDirOf(script string) rundir.Dir {
 func FarRun(agentDir string, run rundir.Run) rundir.Dir {
 	return rundir.Dir(agentDir + "/runs/" + rundir.Slug(run.ID) + "." + OwnerTag(run))
 }
+
+// SharedBin is where the binaries of the runs in a directory are, one per version.
+func SharedBin(runsDir string) string { return filepath.Join(runsDir, ".bin") }
 
 // FarBin is where binaries are behind the login node.
 func FarBin(agentDir string) string { return agentDir + "/bin" }

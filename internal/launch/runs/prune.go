@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
@@ -52,12 +53,13 @@ type Pruned struct {
 // Prune removes old run directories. It touches only directories directly below
 // RunsDir that hold a run.json of ours, and none that is being driven or may
 // still have a job.
-func Prune(o PruneOptions) ([]Pruned, error) {
+func Prune(o PruneOptions) (_ []Pruned, err error) {
 	runs, err := o.list()
 	if err != nil {
 		return nil, err
 	}
 	errs := []error{o.leftovers()}
+	defer func() { err = errors.Join(err, o.binaries()) }()
 	var kept int
 	var bytes int64
 	for i := range runs {
@@ -151,6 +153,30 @@ func (o PruneOptions) leftovers() error {
 	return errors.Join(errs...)
 }
 
+// fresh is how long a binary may be without a link: one that has just been copied has
+// none yet.
+const fresh = time.Hour
+
+// binaries removes the shared binaries that no run holds a link to any more.
+func (o PruneOptions) binaries() error {
+	dir := jobs.SharedBin(o.RunsDir)
+	entries, err := os.ReadDir(dir)
+	if o.DryRun || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	errs := []error{err}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || !e.Type().IsRegular() || o.Now().Sub(info.ModTime()) < fresh {
+			continue
+		}
+		if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Nlink == 1 {
+			errs = append(errs, os.Remove(filepath.Join(dir, e.Name())))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // list is every run, the newest first.
 func (o PruneOptions) list() ([]Pruned, error) {
 	files, err := filepath.Glob(filepath.Join(o.RunsDir, "*", "run.json"))
@@ -212,14 +238,19 @@ func (o PruneOptions) protected(p Pruned, held *rundir.Lease, unread error) stri
 	return ""
 }
 
-// treeSize is the size of what can be seen; a job's own files may be closed to us.
+// treeSize is the size of what can be seen and goes with the run: a job's own files may
+// be closed to us, and a file with further links stays.
 func treeSize(dir string) int64 {
 	var n int64
 	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return nil //nolint:nilerr // counts as nothing
 		}
-		if info, err := d.Info(); err == nil {
+		info, err := d.Info()
+		if err != nil {
+			return nil //nolint:nilerr // likewise
+		}
+		if st, ok := info.Sys().(*syscall.Stat_t); !ok || st.Nlink == 1 {
 			n += info.Size()
 		}
 		return nil

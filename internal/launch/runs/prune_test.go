@@ -146,3 +146,27 @@ func TestTreeSizeOfWhatCannotBeSeen(t *testing.T) {
 	t.Parallel()
 	require.Zero(t, treeSize(filepath.Join(t.TempDir(), "not there")))
 }
+
+// What no run links to any more goes, but for what has just been copied.
+func TestPruneSharedBinaries(t *testing.T) {
+	t.Parallel()
+	parent := t.TempDir()
+	bin := jobs.SharedBin(parent)
+	hour := time.Now().Add(-2 * time.Hour)
+	for _, name := range []string{"used", "unused", "new"} {
+		require.NoError(t, rundir.WriteFile(filepath.Join(bin, name), make([]byte, 5000), rundir.ExecMode))
+		if name != "new" {
+			require.NoError(t, os.Chtimes(filepath.Join(bin, name), hour, hour))
+		}
+	}
+	run := prunable(t, parent, "run", time.Hour, 10)
+	require.NoError(t, os.Mkdir(filepath.Join(run, "bin"), 0o700))
+	require.NoError(t, os.Link(filepath.Join(bin, "used"), filepath.Join(run, "bin", "used")))
+	all, err := Prune(PruneOptions{RunsDir: parent, Now: time.Now})
+	require.NoError(t, err)
+	require.Len(t, all, 1)
+	require.Less(t, all[0].Bytes, int64(5000), "a shared binary is no run's own")
+	left, err := filepath.Glob(bin + "/*")
+	require.NoError(t, err)
+	require.Equal(t, []string{filepath.Join(bin, "new"), filepath.Join(bin, "used")}, left)
+}
