@@ -51,6 +51,9 @@ func (c *court) wholeJob() (Finding, bool) {
 	case KindWalltime:
 		f.Class = Unknown
 		f.Message = "the job's time limit came"
+		if rule == "agent-signalled" {
+			f.Message = "the job was warned of its time limit (" + signalled.Text + ")"
+		}
 	case KindCancelled:
 		f.Message = cancelWords(job, signalled.Text)
 	}

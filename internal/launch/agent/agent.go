@@ -308,7 +308,11 @@ func (a *agent) startRole(ctx context.Context, i int) {
 	}
 	a.logs[i] = log
 	bad := func(t rundir.TaskEnd) {
-		go a.send(event{kind: evBadTask, role: i, at: a.o.Now(), end: stepEnd{Exit: t.Exit, Signal: t.Signal, First: &t}})
+		end := stepEnd{Exit: t.Exit, Signal: t.Signal}
+		if spec.tasks > 1 {
+			end.First = &t
+		}
+		go a.send(event{kind: evBadTask, role: i, at: a.o.Now(), end: end})
 	}
 	s, err := a.starter.start(ctx, spec, log, bad)
 	if err != nil {

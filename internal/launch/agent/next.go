@@ -109,7 +109,11 @@ func (m *machine) takeBadTask(e event) {
 	}
 	r.badAt, r.end = e.at, e.end
 	m.note(e.at, r.name, "task failed: "+endWords(e.end))
-	if r.wave == waveMain && !m.isClient(*r) && m.phase != rundir.PhaseDrain {
+	switch {
+	case r.wave != waveMain || m.isClient(*r):
+	case m.phase == rundir.PhaseDrain:
+		m.noticedFirst(e.at)
+	default:
 		m.roleDied(r, e)
 	}
 }
@@ -122,6 +126,9 @@ func (m *machine) takeEnded(e event) {
 		e.end = r.end
 	}
 	m.note(e.at, r.name, endWords(e.end))
+	if e.end.Orphan {
+		m.note(e.at, r.name, "processes that it had left behind held its output")
+	}
 	m.failed = m.failed || m.isClient(*r) && e.end.Exit != 0
 	if e.end.Err != "" && r.stopSent.IsZero() {
 		r.err = e.end.Err
@@ -168,7 +175,7 @@ func (m *machine) noticedFirst(at time.Time) {
 		return
 	}
 	for _, r := range m.roles {
-		if r.wave == waveMain && !m.isClient(r) && r.state == rundir.RoleEnded && r.end.Exit != 0 && r.fell().Sub(m.drainAt) < noticed {
+		if r.wave == waveMain && !m.isClient(r) && (r.state == rundir.RoleEnded || !r.badAt.IsZero()) && r.end.Exit != 0 && r.fell().Sub(m.drainAt) < noticed {
 			m.begin(at, fmt.Sprintf("%s died (%s), which the client noticed first", r.name, endWords(r.end)), settleTime, blame.Event{})
 			return
 		}

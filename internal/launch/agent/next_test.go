@@ -295,7 +295,7 @@ func TestNext(t *testing.T) {
 		{name: "the precheck fails", root: "GEN_0_PRECHECK", outcome: rundir.OutcomeInfra, script: strings.Split(serving, "6 ended")[0] + `
 5 ended GEN_0_PRECHECK 1
 5.6 tick -> collect`},
-		{name: "a step cannot be started", root: "CTX_0", outcome: rundir.OutcomeTestFailed, script: strings.Split(serving, "6 started CTX_0")[0] + `
+		{name: "a step cannot be started", root: "CTX_0", outcome: rundir.OutcomeInfra, script: strings.Split(serving, "6 started CTX_0")[0] + `
 6 notstarted CTX_0
 6.6 tick -> TERM GEN_0
 7 ended GEN_0 143 -> collect`},

@@ -149,9 +149,7 @@ func (s *slurmSteps) downNodes(ctx context.Context) []string {
 }
 
 func (s *slurmSteps) start(ctx context.Context, spec stepSpec, log *roleLog, bad func(rundir.TaskEnd)) (step, error) {
-	if spec.tasks > 1 {
-		log.onBadTask(bad)
-	}
+	log.onBadTask(bad)
 	args := script.InstallArgs
 	s.mu.Lock()
 	s.logs = append(s.logs, log)
@@ -301,7 +299,11 @@ func (t *slurmStep) wait() stepEnd {
 	if end = refine(end, st); t.tasks == 1 {
 		end.First = nil // there is only one
 	}
-	end.Stuck = t.stuck.Load()
+	if t.stuck.Load() {
+		// srun tells of each task that ends. Where it has, something else holds its output.
+		end.Orphan = st.firstTask != nil
+		end.Stuck = !end.Orphan
+	}
 	return end
 }
 

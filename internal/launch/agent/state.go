@@ -70,7 +70,7 @@ type role struct {
 
 // fell is when the role's step failed, or ended.
 func (r role) fell() time.Time {
-	if !r.badAt.IsZero() && r.badAt.Before(r.ended) {
+	if !r.badAt.IsZero() && (r.ended.IsZero() || r.badAt.Before(r.ended)) {
 		return r.badAt
 	}
 	return r.ended
@@ -86,6 +86,7 @@ type stepEnd struct {
 	First  *rundir.TaskEnd // the task whose bad end ended the step, when it had several
 	Lost   string          // the node that Slurm lost under the step
 	Forced bool            // srun was ending the step by then: the signal is nobody else's
+	Orphan bool            // its tasks had ended, but processes of theirs held its output: srun was ended
 	Stuck  bool            // SIGKILL to its tasks did not end it: the processes or their node are beyond reach
 	Err    string          // the step starter's own trouble: srun could not launch
 }

@@ -158,6 +158,9 @@ func fromSlurm(f Facts, v view, r Resolution) Resolution {
 		if f.Job.Cancel != nil {
 			return ours(f, v, r)
 		}
+		if strings.HasPrefix(v.reason, "Prolog") {
+			return prologFailed(f, v, r, conf)
+		}
 		who := "somebody else"
 		if v.by != "" {
 			who = "uid " + v.by
@@ -204,6 +207,26 @@ func nodeFailed(f Facts, v view, r Resolution, conf string) Resolution {
 	r = done(r, rundir.OutcomeInfra, KindNode, conf, text+reasonText(v))
 	r.Finding.BadNodes = lost
 	return r
+}
+
+// prologFailed: a site's prolog that fails ends a job that must not be requeued as
+// cancelled. Slurm drains the nodes where it failed; without its word, all of the
+// job's are to be avoided.
+func prologFailed(f Facts, v view, r Resolution, conf string) Resolution {
+	bad := r.Nodes
+	if f.Down.Row != nil && len(*f.Down.Row) > 0 {
+		bad = *f.Down.Row
+	}
+	r = done(r, rundir.OutcomeInfra, KindLaunch, conf, "the prolog failed"+nodeText(bad)+reasonText(v))
+	r.Finding.BadNodes = bad
+	return r
+}
+
+func nodeText(nodes []string) string {
+	if len(nodes) == 0 {
+		return ""
+	}
+	return " on " + strings.Join(nodes, ", ")
 }
 
 // fromExit: the batch script ended by itself.

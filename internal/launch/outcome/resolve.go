@@ -274,7 +274,7 @@ func over(f Facts, v view, r Resolution) Resolution {
 		if !v.exit.Known && f.Control.At.IsZero() && (f.AcctOff || waited >= f.Bounds.Accounting/2) {
 			r.Ask |= AskControl
 		}
-		if v.state == slurm.NodeFail && !ended(f) && f.Down.At.IsZero() && len(r.Nodes) > 0 {
+		if (v.state == slurm.NodeFail || strings.HasPrefix(v.reason, "Prolog")) && !ended(f) && f.Down.At.IsZero() && len(r.Nodes) > 0 {
 			r.Ask |= AskNodes
 		}
 		if r.Ask != 0 {

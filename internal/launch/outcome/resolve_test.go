@@ -299,6 +299,10 @@ func TestResolve(t *testing.T) {
 			facts(10*m, queue(10*m, 10*m, slurm.Cancelled, ""), acct(10*m, 10*m, "CANCELLED by 0", "0:0"), weCancelled("", "interrupted: terminated")),
 			want{done: true, outcome: "cancelled", kind: KindCancelled, reason: "interrupted", conf: "sacct+squeue"},
 		},
+		"a prolog that failed cancels the job": {
+			facts(10*m, queue(10*m, 10*m, slurm.Cancelled, "Prolog"), acct(10*m, 10*m, "CANCELLED by 0", "0:0"), down("gpu1")),
+			want{done: true, outcome: "infra", kind: KindLaunch, reason: "the prolog failed on gpu1 (Prolog)", bad: []string{"gpu1"}, conf: "sacct+squeue"},
+		},
 		"NODE_FAIL 0:0 (before 24.11)": {
 			facts(10*m, queue(10*m, 10*m, slurm.NodeFail, "NodeDown"), acct(10*m, 10*m, "NODE_FAIL", "0:0"), agentIn(8*m, rundir.PhaseBenchmark), down("gpu1")),
 			want{done: true, outcome: "infra", kind: KindNode, reason: "a node of the job failed: gpu1 (NodeDown)", bad: []string{"gpu1"}, conf: "sacct+squeue"},
