@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -80,7 +81,11 @@ func noResult(role Role, facts roleFacts) (blame.Event, bool) {
 	for _, p := range facts.problems {
 		problems = append(problems, p.Message)
 	}
-	if len(problems) == 0 && len(facts.missing) > 0 {
+	switch {
+	case len(problems) > 0 || len(facts.missing) == 0:
+	case facts.other != "":
+		problems = append(problems, fmt.Sprintf("it is of another test, %s, not of %s", facts.other, facts.missing[0]))
+	default:
 		problems = append(problems, facts.missing[0]+" was expected and not reported")
 	}
 	if len(problems) == 0 {

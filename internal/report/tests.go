@@ -18,6 +18,7 @@ type roleFacts struct {
 	primary  *junit.Case   // the planned test, as this role reported it
 	problems []FileProblem // of its files
 	missing  []string      // expected ids that it did not report
+	other    string        // a test that nobody had asked for
 	notes    []string      // for people
 }
 
@@ -54,6 +55,9 @@ func readTests(role Role, caseID string, flaky Flaky) roleFacts {
 			seen[id] = true
 			if id == caseID {
 				primary = name
+			}
+			if id == "" && facts.other == "" {
+				facts.other = strings.TrimPrefix(f.Cases[i].Classname+"::"+f.Cases[i].Name, "::")
 			}
 			oneClass(&c)
 			if groups[name] == nil {
