@@ -47,13 +47,13 @@ func (m *machine) record(c *caseState) {
 }
 
 // submit hands the attempt to a worker.
-func (m *machine) submit(i int) {
-	c := &m.cases[i]
+func (m caseStep) submit() {
+	c := m.c
 	c.stage = stageSubmitting
 	c.job = rundir.Job{
 		Schema: rundir.Schema, Backend: m.backend, Cluster: m.cluster.Name, Owner: m.tag, Name: c.due.name, Dir: string(c.there), Intent: m.at,
 	}
-	m.doFor(i, action{kind: doSubmit, order: order{plan: c.plan, avoid: c.due.avoid, bad: m.badNodes}})
+	m.doFor(m.i, action{kind: doSubmit, order: order{plan: c.plan, avoid: c.due.avoid, bad: m.badNodes}})
 }
 
 const (
@@ -67,27 +67,27 @@ const (
 )
 
 // submitted goes on with the answer to a submission.
-func (m *machine) submitted(i int, res submitted, err error) {
-	c := &m.cases[i]
+func (m caseStep) submitted(res submitted, err error) {
+	c := m.c
 	c.job = res.job
 	for _, w := range res.warnings {
-		m.tell(Warning, i, "%s", w)
+		m.tell(Warning, m.i, "%s", w)
 	}
 	var ambiguous *slurm.AmbiguousError
 	var cancelled *cancelledError
 	switch {
 	case c.job.ID != "":
 		if err != nil {
-			m.tell(Warning, i, "job %s is submitted, but its record cannot be written: %v", c.job.ID, err)
+			m.tell(Warning, m.i, "job %s is submitted, but its record cannot be written: %v", c.job.ID, err)
 		}
-		m.attach(i)
+		m.attach()
 		if m.backend == jobs.BackendSlurm && c.job.Routed == "" && m.cluster.limited() {
 			c.unchecked = true
 			m.queue.soon(m.at, 2*time.Second)
 		}
-		m.tell(Submitted, i, "%s", submittedText(c.job))
+		m.tell(Submitted, m.i, "%s", submittedText(c.job))
 	case errors.As(err, &ambiguous):
-		m.tell(Warning, i, "%v: looking for it by its name", err)
+		m.tell(Warning, m.i, "%v: looking for it by its name", err)
 		c.stage, c.askedAt = stageSearching, m.at.Add(searchSettle-searchEvery)
 		c.job.Intent = m.at
 	case errors.As(err, &cancelled):
@@ -99,9 +99,9 @@ func (m *machine) submitted(i int, res submitted, err error) {
 	case errors.Is(err, errTooLate):
 		m.withdraw(c)
 	case notReady(err):
-		m.again(i, err)
+		m.again(err)
 	default:
-		m.refused(i, err)
+		m.refused(err)
 	}
 }
 
@@ -133,15 +133,15 @@ func submittedText(j rundir.Job) string {
 }
 
 // attach goes on with an attempt whose job is known.
-func (m *machine) attach(i int) {
-	c := &m.cases[i]
+func (m caseStep) attach() {
+	c := m.c
 	m.watch(c)
 	m.queue.reset(m.at, m.poll.First)
 	switch m.mode {
 	case modeInterrupted:
-		m.cancel(i, m.cause, rundir.OutcomeCancelled, m.why)
+		m.cancel(m.cause, rundir.OutcomeCancelled, m.why)
 	case modeEnd:
-		m.cancel(i, m.cause, rundir.OutcomeCancelled, "the run was ended while this was being submitted")
+		m.cancel(m.cause, rundir.OutcomeCancelled, "the run was ended while this was being submitted")
 	case modeRun:
 	}
 }
@@ -167,38 +167,38 @@ func (m *machine) withdraw(c *caseState) {
 
 // again submits once more, later: nothing was submitted, and nothing is wrong with
 // the job.
-func (m *machine) again(i int, err error) {
-	c := &m.cases[i]
+func (m caseStep) again(err error) {
+	c := m.c
 	if c.due.since.IsZero() {
 		c.due.since = m.at
 	}
 	if m.at.Sub(c.due.since) > notReadyFor {
-		m.refused(i, fmt.Errorf("for %v: %w", notReadyFor, err))
+		m.refused(fmt.Errorf("for %v: %w", notReadyFor, err))
 		return
 	}
 	delay := min(time.Minute, 10*time.Second<<min(c.due.tries, 3))
 	c.due.tries, c.due.after, c.due.name = c.due.tries+1, m.at.Add(delay), c.job.Name
-	m.tell(Warning, i, "not submitted yet: %v; again in %v", err, delay)
+	m.tell(Warning, m.i, "not submitted yet: %v; again in %v", err, delay)
 	c.stage = stageDue
 }
 
 // refused closes an attempt that never became a job.
-func (m *machine) refused(i int, err error) {
+func (m caseStep) refused(err error) {
 	kind := "submit-failed" // ours: disk, binary, connection
 	var refused *slurm.CallError
 	if errors.As(err, &refused) && refused.Command == "sbatch" {
 		kind = outcome.KindSubmit
 	}
 	text := "nothing was submitted: " + err.Error()
-	m.close(i, outcome.Resolution{
+	m.close(outcome.Resolution{
 		Phase: rundir.PhaseQueue, Done: true, Outcome: rundir.OutcomeInfra, Confidence: "client", Reason: text, Ended: m.at,
 		Finding: &rundir.Finding{Class: "infra", Kind: kind, Rule: "submit", Message: text},
 	})
 }
 
 // search looks for a job whose submission left no id.
-func (m *machine) search(i int) {
-	c := &m.cases[i]
+func (m caseStep) search() {
+	c := m.c
 	if c.asking || m.at.Sub(c.askedAt) < searchEvery {
 		return
 	}
@@ -206,34 +206,34 @@ func (m *machine) search(i int) {
 	if c.searchSince.IsZero() {
 		c.searchSince = m.at
 	}
-	m.doFor(i, action{kind: doSearch})
+	m.doFor(m.i, action{kind: doSearch})
 }
 
 // searched goes on with what a search has found.
-func (m *machine) searched(i int, s search, err error) {
-	c := &m.cases[i]
+func (m caseStep) searched(s search, err error) {
+	c := m.c
 	c.asking = false
 	switch {
 	case s.ok:
 		at := c.job.Intent
 		c.job.ID, c.job.Routed, c.job.Submitted = s.job.ID, s.job.Cluster, &at
-		m.doFor(i, action{kind: doNote})
-		m.attach(i)
-		m.tell(Submitted, i, "found job %s by its name", s.job.ID)
+		m.doFor(m.i, action{kind: doNote})
+		m.attach()
+		m.tell(Submitted, m.i, "found job %s by its name", s.job.ID)
 	case err != nil && m.at.Sub(c.searchSince) > notReadyFor:
-		m.doFor(i, action{kind: doCancel}) // should it exist after all
-		m.refused(i, fmt.Errorf("whether its job exists could not be found out for %v: %w", notReadyFor, err))
+		m.doFor(m.i, action{kind: doCancel}) // should it exist after all
+		m.refused(fmt.Errorf("whether its job exists could not be found out for %v: %w", notReadyFor, err))
 	case err != nil: // no answer
 	case s.over && m.mode == modeInterrupted:
-		m.close(i, outcome.Resolution{
+		m.close(outcome.Resolution{
 			Phase: rundir.PhaseQueue, Done: true, Outcome: rundir.OutcomeCancelled, Confidence: "client", Reason: m.why, Ended: m.at,
 		})
 	case s.over && s.ran && s.agentJob == "":
-		m.refused(i, errors.New("the agent's record of an attempt without job id is unreadable"))
+		m.refused(errors.New("the agent's record of an attempt without job id is unreadable"))
 	case s.over && s.ran: // it is gone from everywhere we may look by name
 		c.job.ID = s.agentJob
 		m.watch(c)
 	case s.over:
-		m.again(i, errors.New("it left no job"))
+		m.again(errors.New("it left no job"))
 	}
 }

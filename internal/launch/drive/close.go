@@ -12,34 +12,34 @@ import (
 
 // close ends an attempt: what is there is brought home, the last word is written,
 // and then it is decided what follows.
-func (m *machine) close(i int, r outcome.Resolution) {
-	c := &m.cases[i]
+func (m caseStep) close(r outcome.Resolution) {
+	c := m.c
 	c.stage, c.last = stageClosing, r
 	o := outcome.Record(r, c.job, c.facts.Agent, m.at)
 	o.SlurmCalls = m.calls
-	m.doFor(i, action{kind: doClose, outcome: o})
+	m.doFor(m.i, action{kind: doClose, outcome: o})
 }
 
 // closed goes on once outcome.json is written.
-func (m *machine) closed(i int, e event) {
+func (m caseStep) closed(e event) {
 	if e.warning != nil {
-		m.tell(Warning, i, "%v", e.warning)
+		m.tell(Warning, m.i, "%v", e.warning)
 	}
 	if e.err != nil {
 		m.fail(fmt.Errorf("the outcome cannot be written: %w", e.err))
 		return
 	}
-	m.tell(EndedNow, i, "%s: %s", e.outcome.Outcome, e.outcome.Reason)
-	m.decide(i, e.outcome)
+	m.tell(EndedNow, m.i, "%s: %s", e.outcome.Outcome, e.outcome.Reason)
+	m.decide(e.outcome)
 }
 
 // decide asks the policy what follows.
-func (m *machine) decide(i int, o rundir.AttemptOutcome) {
-	c := &m.cases[i]
+func (m caseStep) decide(o rundir.AttemptOutcome) {
+	c := m.c
 	c.record.Attempts = slices.Clone(c.record.Attempts)
 	c.record.Attempts[len(c.record.Attempts)-1].Outcome = o.Outcome
 	if m.mode != modeRun {
-		m.decided(i, o, Decision{Action: Done})
+		m.decided(o, Decision{Action: Done})
 		return
 	}
 	if d, ok := inPlaceOf(c.job, c.rep, c.number, o.Outcome); ok {
@@ -47,15 +47,15 @@ func (m *machine) decide(i int, o rundir.AttemptOutcome) {
 		return
 	}
 	c.stage = stageDeciding
-	m.doFor(i, action{kind: doDecide, outcome: o, ended: Ended{
+	m.doFor(m.i, action{kind: doDecide, outcome: o, ended: Ended{
 		Plan: c.plan, Rep: c.rep, Attempt: c.number, Dir: c.dir, Outcome: o, Excluded: c.job.Excluded,
 		History: slices.Clone(c.record.Attempts), Retries: m.retries,
 	}})
 }
 
 // decided does what the policy said.
-func (m *machine) decided(i int, o rundir.AttemptOutcome, dec Decision) {
-	c := &m.cases[i]
+func (m caseStep) decided(o rundir.AttemptOutcome, dec Decision) {
+	c := m.c
 	if m.mode != modeRun {
 		dec.Action = Done
 	}
@@ -63,15 +63,15 @@ func (m *machine) decided(i int, o rundir.AttemptOutcome, dec Decision) {
 	case RetryCase:
 		m.retries++
 		m.avoid(dec.Exclude...)
-		m.tell(Next, i, "a new attempt%s: %s", inText(dec.After), dec.Why)
+		m.tell(Next, m.i, "a new attempt%s: %s", inText(dec.After), dec.Why)
 		c.stage, c.due = stageDue, due{rep: c.rep, number: c.number + 1, kind: rundir.DueRetry, why: dec.Why, after: m.at.Add(dec.After)}
 	case RepeatCase:
-		m.tell(Next, i, "a further repetition%s: %s", inText(dec.After), dec.Why)
+		m.tell(Next, m.i, "a further repetition%s: %s", inText(dec.After), dec.Why)
 		c.stage, c.due = stageDue, due{rep: c.rep + 1, number: 1, kind: rundir.DueRepeat, why: dec.Why, after: m.at.Add(dec.After), avoid: dec.Exclude}
 	default:
 		if m.mode != modeInterrupted || o.Outcome != rundir.OutcomeCancelled { // else resume goes on with it
 			c.record.State = rundir.CaseDone
-			m.failFast(i, o.Outcome)
+			m.failFast(o.Outcome)
 		}
 		c.stage = stageOver
 	}
@@ -86,15 +86,15 @@ func inText(after time.Duration) string {
 }
 
 // failFast ends the other cases after the first that did not pass.
-func (m *machine) failFast(i int, o rundir.Outcome) {
+func (m caseStep) failFast(o rundir.Outcome) {
 	if !m.settings.failFast || m.mode != modeRun || o == rundir.OutcomePassed {
 		return
 	}
 	m.mode, m.cause = modeEnd, rundir.CauseFailFast
-	m.tell(Next, i, "did not pass: --fail-fast ends the other cases")
+	m.tell(Next, m.i, "did not pass: --fail-fast ends the other cases")
 	for k := range m.cases {
-		if k != i && m.cases[k].watched() {
-			m.cancel(k, m.cause, rundir.OutcomeCancelled, "--fail-fast: "+m.cases[i].plan.Case.ID+" did not pass")
+		if k != m.i && m.cases[k].watched() {
+			m.of(k).cancel(m.cause, rundir.OutcomeCancelled, "--fail-fast: "+m.c.plan.Case.ID+" did not pass")
 		}
 	}
 }
@@ -148,14 +148,14 @@ func (m *machine) pickUp(all []found) {
 		case len(c.record.Attempts) == 0:
 			c.stage, c.due = stageDue, due{number: 1, kind: rundir.DueFirst, why: string(rundir.DueFirst)}
 		default:
-			m.pickUpAttempt(i, f)
+			m.of(i).pickUpAttempt(f)
 		}
 	}
 }
 
 // pickUpAttempt goes on with the last attempt of a case.
-func (m *machine) pickUpAttempt(i int, f found) {
-	c := &m.cases[i]
+func (m caseStep) pickUpAttempt(f found) {
+	c := m.c
 	last := c.record.Attempts[len(c.record.Attempts)-1]
 	c.attempt = m.newAttempt(c, last.Rep, last.Attempt, m.at)
 	c.due = due{rep: last.Rep, number: last.Attempt, kind: last.Due, why: last.Why}
@@ -164,7 +164,7 @@ func (m *machine) pickUpAttempt(i int, f found) {
 		m.avoid(slices.DeleteFunc(slices.Clone(c.job.Excluded), func(n string) bool { return slices.Contains(c.job.Avoided, n) })...)
 	}
 	if f.outcome != nil { // what follows had not been decided, or not been written
-		m.decide(i, *f.outcome)
+		m.decide(*f.outcome)
 		return
 	}
 	if c.job.Name == "" { // not even the intent: nothing was submitted
@@ -178,5 +178,5 @@ func (m *machine) pickUpAttempt(i int, f found) {
 		return
 	}
 	m.watch(c)
-	m.tell(Submitted, i, "goes on with job %s of attempt %d", c.job.ID, c.number)
+	m.tell(Submitted, m.i, "goes on with job %s of attempt %d", c.job.ID, c.number)
 }

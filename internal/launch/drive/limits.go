@@ -60,8 +60,8 @@ func (c Cluster) full(count, nodes, more int) string {
 // holdToLimits takes a job back that this driver has just submitted if others of
 // ours fill the cluster: drivers that look at the same moment all find room. Slurm
 // numbers jobs in order, so all drivers agree on which were first, and those stay.
-func (m *machine) holdToLimits(i int) {
-	c := &m.cases[i]
+func (m caseStep) holdToLimits() {
+	c := m.c
 	id, err := strconv.Atoi(c.job.ID)
 	if !c.unchecked || c.facts.Queue.Row == nil || err != nil {
 		return
@@ -79,7 +79,7 @@ func (m *machine) holdToLimits(i int) {
 		}
 	}
 	if why := m.cluster.full(count, nodes, c.plan.Nodes); why != "" {
-		m.cancel(i, rundir.CauseLimit, rundir.OutcomeCancelled, "withdrawn: "+why)
+		m.cancel(rundir.CauseLimit, rundir.OutcomeCancelled, "withdrawn: "+why)
 	}
 }
 

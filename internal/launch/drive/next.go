@@ -35,6 +35,15 @@ type machine struct {
 	todo []action
 }
 
+// caseStep is a step as far as one case goes.
+type caseStep struct {
+	*machine
+	i int
+	c *caseState
+}
+
+func (m *machine) of(i int) caseStep { return caseStep{machine: m, i: i, c: &m.cases[i]} }
+
 func (m *machine) do(a action) { m.todo = append(m.todo, a) }
 
 // doFor is do for something about an attempt.
@@ -77,15 +86,15 @@ func (m *machine) takeFor(e event) {
 	}
 	switch {
 	case e.kind == evSubmitted && c.stage == stageSubmitting:
-		m.submitted(e.of.cas, e.submitted, e.err)
+		m.of(e.of.cas).submitted(e.submitted, e.err)
 	case e.kind == evSearched && c.stage == stageSearching:
-		m.searched(e.of.cas, e.search, e.err)
+		m.of(e.of.cas).searched(e.search, e.err)
 	case e.kind == evAnswers && c.stage == stageWatched && c.job.ID == e.of.id:
 		m.takeAnswers(c, e.answers)
 	case e.kind == evClosed && c.stage == stageClosing:
-		m.closed(e.of.cas, e)
+		m.of(e.of.cas).closed(e)
 	case e.kind == evDecided && c.stage == stageDeciding:
-		m.decided(e.of.cas, e.outcome, e.decision)
+		m.of(e.of.cas).decided(e.outcome, e.decision)
 	}
 }
 
@@ -94,9 +103,9 @@ func (m *machine) advance() {
 	for i := range m.cases {
 		switch m.cases[i].stage {
 		case stageSearching:
-			m.search(i)
+			m.of(i).search()
 		case stageWatched:
-			m.resolve(i)
+			m.of(i).resolve()
 		default: // waits for somebody else
 		}
 	}
@@ -211,7 +220,7 @@ func (m *machine) saved(err error) {
 		case err != nil || m.mode != modeRun: // what is not on disk cannot be taken up again
 			c.stage, c.due.after = stageDue, m.at.Add(writeAgain)
 		default:
-			m.submit(i)
+			m.of(i).submit()
 		}
 	}
 }
@@ -240,7 +249,7 @@ func (m *machine) end(cause rundir.CancelCause, why string) {
 	m.tell(Next, -1, "the run was cancelled: %s", why)
 	for i := range m.cases {
 		if m.cases[i].watched() {
-			m.cancel(i, cause, rundir.OutcomeCancelled, why)
+			m.of(i).cancel(cause, rundir.OutcomeCancelled, why)
 		}
 	}
 }

@@ -96,8 +96,8 @@ func (m *machine) queueAnswer(e event) {
 		for i := range m.cases {
 			if c := &m.cases[i]; c.watched() {
 				changed = c.seeQueue(e.rows, m.at) || changed
-				m.holdToLimits(i)
-				m.endTwins(i)
+				m.of(i).holdToLimits()
+				m.of(i).endTwins()
 			}
 		}
 	}
@@ -156,22 +156,22 @@ func (a *attempt) seeQueue(rows []slurm.QueueRow, now time.Time) (changed bool) 
 
 // endTwins ends other jobs of the same unique name: a submission that went
 // unanswered was repeated, and both arrived.
-func (m *machine) endTwins(i int) {
-	c := &m.cases[i]
+func (m caseStep) endTwins() {
+	c := m.c
 	for _, r := range m.queue.rows {
 		again := c.due.name != "" && jobs.Is(c.job, r) // else one of its script is somebody's own
 		if r.Name != c.job.Name && !again || r.ID == c.job.ID || r.State.Class() == slurm.Terminal {
 			continue
 		}
-		m.tell(Warning, i, "job %s is a second one of the same name: cancelling it", r.ID)
+		m.tell(Warning, m.i, "job %s is a second one of the same name: cancelling it", r.ID)
 		twin := rundir.Job{Backend: c.job.Backend, Name: r.Name, ID: r.ID, Routed: c.job.Routed}
-		m.do(action{kind: doCancel, of: c.key(i), job: twin})
+		m.do(action{kind: doCancel, of: c.key(m.i), job: twin})
 	}
 }
 
 // tellQueue tells a change of Slurm's state or reason, once.
-func (m *machine) tellQueue(i int) {
-	c := &m.cases[i]
+func (m caseStep) tellQueue() {
+	c := m.c
 	q := c.facts.Queue.Row
 	if q == nil {
 		return
@@ -181,7 +181,7 @@ func (m *machine) tellQueue(i int) {
 		return
 	}
 	c.told = text
-	m.tell(Queue, i, "job %s: %s", c.job.ID, text)
+	m.tell(Queue, m.i, "job %s: %s", c.job.ID, text)
 }
 
 // queueText is a row in plain words.

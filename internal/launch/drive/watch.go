@@ -13,24 +13,24 @@ import (
 )
 
 // resolve finds out where an attempt stands, and acts on it.
-func (m *machine) resolve(i int) {
-	c := &m.cases[i]
+func (m caseStep) resolve() {
+	c := m.c
 	c.facts.Now, c.facts.Job, c.facts.AcctOff = m.at, c.job, m.acctOff
 	r := outcome.Resolve(c.facts)
 	if r.Cancel != "" && (c.endSent.IsZero() || m.at.Sub(c.endSent) > cancelAgain) {
-		m.cancel(i, r.Cause, r.As, r.Cancel)
+		m.cancel(r.Cause, r.As, r.Cancel)
 	}
 	if r.Done {
-		m.close(i, r)
+		m.close(r)
 		return
 	}
 	c.last = r
-	m.tellQueue(i)
+	m.tellQueue()
 	if r.Ask != 0 {
-		m.ask(i)
+		m.ask()
 	}
 	if !c.endSent.IsZero() && m.at.Sub(c.endSent) > cancelAgain {
-		m.cancel(i, c.job.Cancel.Cause, c.job.Cancel.Outcome, c.job.Cancel.Reason)
+		m.cancel(c.job.Cancel.Cause, c.job.Cancel.Outcome, c.job.Cancel.Reason)
 	}
 }
 
@@ -39,21 +39,21 @@ func (m *machine) resolve(i int) {
 const cancelAgain = 30 * time.Second
 
 // cancel asks for the end of one attempt and notes why.
-func (m *machine) cancel(i int, cause rundir.CancelCause, as rundir.Outcome, why string) {
-	c := &m.cases[i]
+func (m caseStep) cancel(cause rundir.CancelCause, as rundir.Outcome, why string) {
+	c := m.c
 	if c.job.Cancel == nil {
 		c.job.Cancel = &rundir.Cancel{At: m.at, Cause: cause, Reason: why, Outcome: as}
-		m.tell(Warning, i, "ending it: %s", why)
+		m.tell(Warning, m.i, "ending it: %s", why)
 	}
 	c.endSent, c.facts.Job = m.at, c.job
-	m.doFor(i, action{kind: doCancel})
-	m.doFor(i, action{kind: doNote})
+	m.doFor(m.i, action{kind: doCancel})
+	m.doFor(m.i, action{kind: doNote})
 	m.queue.reset(m.at, time.Second)
 }
 
 // ask puts the questions that would settle more, at most every few seconds.
-func (m *machine) ask(i int) {
-	c := &m.cases[i]
+func (m caseStep) ask() {
+	c := m.c
 	wait := 2 * time.Second
 	if !c.facts.AbsentSince.IsZero() && m.at.Sub(c.facts.AbsentSince) > 30*time.Second {
 		wait = 20 * time.Second
@@ -62,7 +62,7 @@ func (m *machine) ask(i int) {
 		return
 	}
 	c.asking, c.askedAt = true, m.at
-	m.doFor(i, action{kind: doAsk, ask: c.last.Ask, nodes: c.last.Nodes})
+	m.doFor(m.i, action{kind: doAsk, ask: c.last.Ask, nodes: c.last.Nodes})
 }
 
 // takeAnswers takes what scontrol, sacct and sinfo have said.
@@ -111,20 +111,20 @@ func (m *machine) seeAgents(sights []sight) {
 			c.facts.Local = &outcome.Process{GoneSince: m.at}
 		}
 		if s.record != nil {
-			m.seeAgent(i, s.record)
+			m.of(i).seeAgent(s.record)
 		}
 	}
 }
 
 // seeAgent takes an agent's record that has changed.
-func (m *machine) seeAgent(i int, rec *rundir.AgentRecord) {
-	c := &m.cases[i]
+func (m caseStep) seeAgent(rec *rundir.AgentRecord) {
+	c := m.c
 	before := c.facts.Agent
 	c.facts.Agent, c.facts.AgentChanged = rec, m.at
 	if c.facts.AgentSeen.IsZero() {
 		c.facts.AgentSeen = m.at
 	}
-	m.tellAgent(i, before, rec)
+	m.tellAgent(before, rec)
 	if rec.End != nil && c.facts.EndSeen.IsZero() {
 		c.facts.EndSeen = m.at
 		m.queue.reset(m.at, 1500*time.Millisecond) // the batch script ends in a moment
@@ -132,11 +132,11 @@ func (m *machine) seeAgent(i int, rec *rundir.AgentRecord) {
 }
 
 // tellAgent tells what changed in the record.
-func (m *machine) tellAgent(i int, before, rec *rundir.AgentRecord) {
-	c := &m.cases[i]
+func (m caseStep) tellAgent(before, rec *rundir.AgentRecord) {
+	c := m.c
 	c.last.Phase = rec.Phase
 	if before == nil || before.Phase != rec.Phase {
-		m.tell(PhaseNow, i, "phase %s", rec.Phase)
+		m.tell(PhaseNow, m.i, "phase %s", rec.Phase)
 	}
 	for _, r := range rec.Roles {
 		if c.roles[r.Name] == r.State {
@@ -145,13 +145,13 @@ func (m *machine) tellAgent(i int, before, rec *rundir.AgentRecord) {
 		c.setRole(r.Name, r.State)
 		switch r.State {
 		case rundir.RoleEnded:
-			m.tell(Role, i, "%s ended: %s", r.Name, endText(r))
+			m.tell(Role, m.i, "%s ended: %s", r.Name, endText(r))
 			if r.StoppedBy == "" {
 				m.queue.soon(m.at, 5*time.Second) // perhaps the whole job is ending
 			}
 		case rundir.RolePending:
 		default:
-			m.tell(Role, i, "%s %s", r.Name, strings.ReplaceAll(r.State, "_", " "))
+			m.tell(Role, m.i, "%s %s", r.Name, strings.ReplaceAll(r.State, "_", " "))
 		}
 	}
 }
