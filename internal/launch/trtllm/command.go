@@ -137,11 +137,14 @@ func (r *rewriter) call(c *syntax.CallExpr) {
 		before = c.Args[:at]
 	}
 	for _, w := range before {
-		if v, ok := literal(w); ok && path.Base(v) == r.o.launcher {
+		switch {
+		case program(w) == r.o.launcher:
 			r.found.launcher = true
 			if r.o.dropLauncher {
 				r.drop(w)
 			}
+		case at >= 0 && launcherVariable(w) != "":
+			r.err = fmt.Errorf("nobody can tell before the run whether $%s is the launcher, and so how many tasks a worker gets: write %s, or its path, in its place", launcherVariable(w), r.o.launcher)
 		}
 	}
 	if at < 0 {
@@ -201,11 +204,7 @@ func bashText(args []*syntax.Word) int {
 // pytestAt is the index of the word that calls pytest, or -1.
 func (r *rewriter) pytestAt(args []*syntax.Word) int {
 	for i, w := range args {
-		v, ok := literal(w)
-		if !ok {
-			continue
-		}
-		switch base := path.Base(v); {
+		switch base := program(w); {
 		case base == "pytest", base == "py.test", base == "pytest-3", base == r.o.pytest && base != "python" && base != "python3":
 			return i
 		}
@@ -249,6 +248,63 @@ func (r *rewriter) drop(w *syntax.Word) {
 func literal(w *syntax.Word) (string, bool) {
 	v, rest := prefix(w)
 	return v, !rest
+}
+
+// program is the base name of the program that a word names, "" where bash would
+// only know it at run time. A directory behind a variable does not hide it.
+func program(w *syntax.Word) string {
+	if v, ok := literal(w); ok {
+		return path.Base(v)
+	}
+	end := suffix(w.Parts)
+	if !strings.Contains(end, "/") {
+		return ""
+	}
+	return path.Base(end)
+}
+
+// launcherVariable is the name of the variable that a word consists of, if by that
+// name it may hold the launcher.
+func launcherVariable(w *syntax.Word) string {
+	parts := w.Parts
+	if len(parts) == 1 {
+		if q, ok := parts[0].(*syntax.DblQuoted); ok {
+			parts = q.Parts
+		}
+	}
+	if len(parts) != 1 {
+		return ""
+	}
+	p, ok := parts[0].(*syntax.ParamExp)
+	if !ok || p.Param == nil || !strings.Contains(strings.ToLower(p.Param.Value), "launch") {
+		return ""
+	}
+	return p.Param.Value
+}
+
+// suffix is the part of a word's value that stands behind all that bash would expand.
+func suffix(parts []syntax.WordPart) string {
+	end := ""
+	for _, p := range slices.Backward(parts) {
+		switch p := p.(type) {
+		case *syntax.Lit:
+			end = unescape(p.Value, false) + end
+		case *syntax.SglQuoted:
+			if p.Dollar {
+				return end
+			}
+			end = p.Value + end
+		case *syntax.DblQuoted:
+			inner := suffix(p.Parts)
+			end = inner + end
+			if slices.ContainsFunc(p.Parts, func(q syntax.WordPart) bool { _, lit := q.(*syntax.Lit); return !lit }) {
+				return end
+			}
+		default:
+			return end
+		}
+	}
+	return end
 }
 
 // prefix is the part of a word's value that stands before anything that bash

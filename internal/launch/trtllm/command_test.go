@@ -109,6 +109,34 @@ func words(t *testing.T, command string) []string {
 	return strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
 }
 
+// Upstream finds its launcher wherever the text has its name: behind a variable, as a path.
+func TestLauncherBehindAVariable(t *testing.T) {
+	t.Parallel()
+	for src, bare := range map[string]string{
+		`$llmSrcNode/tensorrt_llm/llmapi/trtllm-llmapi-launch pytest x`:      `pytest x`,
+		`"$llmSrcNode/llmapi/trtllm-llmapi-launch" pytest x`:                 `pytest x`,
+		`${SRC}/"llmapi"/trtllm-llmapi-launch $VENV/bin/pytest x`:            `$VENV/bin/pytest x`,
+		`numactl -m 0 $(dirname "$a")/trtllm-llmapi-launch python -m pytest`: `numactl -m 0 python -m pytest`,
+	} {
+		got, err := rewrite(src, rewriteOptions{launcher: DefaultLauncher, pytest: "pytest", dropLauncher: true})
+		require.NoError(t, err, src)
+		require.True(t, got.launcher, src)
+		require.True(t, got.pytest, src)
+		require.Equal(t, bare, got.text)
+	}
+	_, err := rewrite(`"$LLM_LAUNCHER" pytest x`, rewriteOptions{launcher: DefaultLauncher, pytest: "pytest"})
+	require.ErrorContains(t, err, "whether $LLM_LAUNCHER is the launcher")
+	got, err := rewrite(`$NUMACTL pytest $launchOptions`, rewriteOptions{launcher: DefaultLauncher, pytest: "pytest"})
+	require.NoError(t, err)
+	require.False(t, got.launcher)
+	for _, option := range []string{"--junit-x=/tmp/r.xml", "--junit-xm /tmp/r.xml", "--junitx=/tmp/r.xml", "--junit-xml=/tmp/r.xml"} {
+		got, err := rewrite("pytest x "+option, rewriteOptions{pytest: "pytest", redirect: true})
+		require.NoError(t, err)
+		require.NotContains(t, got.text, "/tmp/r.xml", option)
+		require.Equal(t, 1, strings.Count(got.text, "results."), got.text)
+	}
+}
+
 func TestArgumentsSurviveByteForByte(t *testing.T) {
 	t.Parallel()
 	args := []string{

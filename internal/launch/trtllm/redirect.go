@@ -89,6 +89,7 @@ func (r *rewriter) optionsEnd(args []*syntax.Word) int {
 func option(args []*syntax.Word, i int) (name, value string, last int) {
 	v, _ := prefix(args[i])
 	name, value, inWord := strings.Cut(v, "=")
+	name = wholeOption(name)
 	if inWord {
 		return name, value, i
 	}
@@ -98,6 +99,17 @@ func option(args []*syntax.Word, i int) (name, value string, last int) {
 		}
 	}
 	return name, "", -1
+}
+
+// wholeOption is the name of an option that pytest also takes abbreviated: a result
+// file that it names must be redirected in every spelling.
+func wholeOption(name string) string {
+	for _, whole := range [...]string{"--junit-xml", "--junitxml"} {
+		if strings.HasPrefix(whole, name) && len(name) > len(whole)-3 {
+			return whole
+		}
+	}
+	return name
 }
 
 // target is shell text for where the option has to write, and whether it is one
