@@ -1,0 +1,87 @@
+package junit
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestNothingHides: a case inside a case, and a result or a case below an element
+// that nobody knows, are seen.
+func TestNothingHides(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		doc    string
+		counts Counts
+	}{
+		"case in a case":             {"<testsuite><testcase name='a'><testcase name='b'><failure/></testcase></testcase></testsuite>", Counts{Tests: 2, Failures: 1}},
+		"failure below an element":   {"<testsuite><testcase name='a'><x><y><failure/></y></x></testcase></testsuite>", Counts{Tests: 1, Failures: 1}},
+		"case below an element":      {"<testsuite><x><testcase name='a'><error/></testcase></x></testsuite>", Counts{Tests: 1, Errors: 1}},
+		"suite below an element":     {"<testsuite><x><testsuite><testcase name='a'/></testsuite></x></testsuite>", Counts{Tests: 1}},
+		"suite in a case":            {"<testsuite><testcase name='a'><testsuite><testcase name='b'/></testsuite></testcase></testsuite>", Counts{Tests: 2}},
+		"markup in output":           {"<testsuite><testcase name='a'><system-out><testcase/><failure/></system-out></testcase></testsuite>", Counts{Tests: 1}},
+		"not run":                    {"<testsuite><testcase name='a' status='notrun'/><testcase name='b' result='suppressed'/><testcase name='c' status='disabled'/></testsuite>", Counts{Tests: 3, Skipped: 3}},
+		"disabled, and failed":       {"<testsuite><testcase name='a' status='disabled'><failure/></testcase></testsuite>", Counts{Tests: 1, Failures: 1}},
+		"result of an inner element": {"<testsuite><testcase name='a'><failure><error/></failure></testcase></testsuite>", Counts{Tests: 1, Failures: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f, cases, _, err := readString(tt.doc)
+			require.NoError(t, err)
+			require.Equal(t, tt.counts, f.Counts)
+			require.Len(t, cases, tt.counts.Tests)
+			spansAgree(t, []byte(tt.doc), cases)
+		})
+	}
+}
+
+// TestContradiction: what a suite declares and does not show is said once, by the
+// innermost suite. Runners that count reruns are not contradicted.
+func TestContradiction(t *testing.T) {
+	t.Parallel()
+	const red = `<testcase name="b"><failure/></testcase>`
+	const failures, none = "declares 1 failures and 1 errors, and none of its cases shows one", "declares 2 tests, and holds none"
+	for doc, want := range map[string]struct {
+		said   string
+		hidden int
+	}{
+		`<testsuite failures="1" errors="1"><testcase name="a"/></testsuite>`:                                     {failures, 2},
+		`<testsuite failures="2">` + red + `</testsuite>`:                                                         {"", 1},
+		`<testsuite failures="1">` + red + `</testsuite>`:                                                         {"", 0},
+		`<testsuite failures="1"><testsuite failures="1">` + red + `</testsuite></testsuite>`:                     {"", 0},
+		`<testsuite failures="2"><testsuite failures="1" errors="1"><testcase name="a"/></testsuite></testsuite>`: {failures, 2},
+		`<testsuite failures="many"><testcase name="a"/></testsuite>`:                                             {"", 0},
+		`<testsuite errors="1"><testcase name="a"/><error message="x"/></testsuite>`:                              {"", 0},
+		`<testsuite failures="0">` + red + `</testsuite>`:                                                         {"", 0},
+		`<testsuite tests="2"/>`:                                {none, 0},
+		`<testsuite tests="2"><testcase name="a"/></testsuite>`: {"", 0},
+		`<testsuite failures="1"><testcase name="a"><flakyFailure type="t"/></testcase></testsuite>`:                                     {"", 0},
+		`<testsuite failures="1" tests="1"><testcase name="a"><rerunFailure type="t"/><failure/></testcase></testsuite>`:                 {"", 0},
+		`<testsuite failures="1" errors="1" tests="0"/>`:                                                                                 {failures, 2},
+		`<testsuites failures="1" errors="1"><testsuite failures="1" errors="1" tests="1"><testcase name="a"/></testsuite></testsuites>`: {failures, 2},
+	} {
+		var said []string
+		f, _, suites, err := readString(doc)
+		require.NoError(t, err)
+		hidden := 0
+		for _, s := range append(suites, &f.Outer) {
+			if s.Contradiction != "" {
+				said = append(said, s.Contradiction)
+			}
+			if s != &f.Outer {
+				hidden = max(hidden, s.Hidden())
+			}
+		}
+		if want.said == "" {
+			require.Empty(t, said, doc)
+		} else {
+			require.Equal(t, []string{want.said}, said, doc)
+		}
+		require.Equal(t, want.hidden, hidden, doc)
+	}
+	f, _, _, err := readString(`<testsuites errors="3"><testcase name="a"/></testsuites>`)
+	require.NoError(t, err)
+	require.Contains(t, f.Outer.Contradiction, "3 errors")
+	_, _, suites, _ := readString(`<testsuite failures="1"><testcase name="a"/>`)
+	require.Empty(t, suites[0].Contradiction, "cut off: the failure may have come later, and the file is red already")
+}
