@@ -61,12 +61,13 @@ type perfConfig struct {
 	Policy verdict.Policy `yaml:",inline"`
 	// AllowSkipped lets a run pass although a test skipped itself.
 	AllowSkipped bool            `yaml:"allow_skipped"`
-	Store        string          `yaml:"store"`    // dir:PATH or postgres://…; "" = no history
-	Pins         string          `yaml:"pins"`     // file of pinned baselines
-	Match        []string        `yaml:"match"`    // properties that identify a series; empty = all
-	Define       []metricConfig  `yaml:"define"`   // metrics beside the built-in ones
-	Readers      []bench.Generic `yaml:"readers"`  // formats beside the built-in ones
-	Accuracy     accuracyConfig  `yaml:"accuracy"` // the accuracy gate
+	Store        string          `yaml:"store"`      // dir:PATH or postgres://…; "" = no history
+	Pins         string          `yaml:"pins"`       // file of pinned baselines
+	Match        []string        `yaml:"match"`      // properties that identify a series; empty = all
+	Define       []metricConfig  `yaml:"define"`     // metrics beside the built-in ones
+	Readers      []bench.Generic `yaml:"readers"`    // formats beside the built-in ones
+	ColdStart    bench.ColdStart `yaml:"cold_start"` // tell (default), invalid, off
+	Accuracy     accuracyConfig  `yaml:"accuracy"`   // the accuracy gate
 }
 
 // accuracyConfig is the gate on accuracy results.
@@ -249,7 +250,7 @@ func (c config) metrics() (metric.Table, error) {
 
 // reader reads the outputs of benchmark clients.
 func (c config) reader(metrics metric.Table) bench.Reader {
-	return bench.Reader{Metrics: metrics, Formats: formats.All(), Generic: c.Perf.Readers}
+	return bench.Reader{Metrics: metrics, Formats: formats.All(), Generic: c.Perf.Readers, ColdStart: c.Perf.ColdStart}
 }
 
 // profile is the cluster's profile and name: the flag's, else the config's, else

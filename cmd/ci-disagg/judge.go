@@ -35,7 +35,7 @@ type judgeOptions struct {
 // AddFlags registers the flags.
 func (o *judgeOptions) AddFlags(f *pflag.FlagSet) {
 	o.subjectFlags.AddFlags(f)
-	f.StringVar(&o.caseMode, "case-mode", "e2e", "e2e, gen_only, ctx_only or aggregated: which metrics gate")
+	f.StringVar(&o.caseMode, "case-mode", "e2e", "e2e, gen_only, ctx_only, aggregated or custom: which metrics gate")
 	f.IntSliceVar(&o.points, "points", nil, "concurrencies that must have been measured")
 	f.BoolVar(&o.accuracy, "accuracy", false, "accuracy must have been measured; a score that is found meets perf.accuracy.gates in any case")
 	f.StringVarP(&o.out, "output", "o", "", "write verdict.json to this file; - is stdout, instead of the table")
@@ -82,7 +82,7 @@ func runJudge(ctx context.Context, h host, o judgeOptions, args []string) error 
 	if err != nil {
 		return err
 	}
-	subject, scores, err := o.subject(h, cfg, setup.Metrics, o.expected(), args)
+	subject, also, err := o.subject(h, cfg, setup.Metrics, o.expected(), args)
 	if err != nil {
 		return usageErr(err)
 	}
@@ -99,8 +99,9 @@ func runJudge(ctx context.Context, h host, o judgeOptions, args []string) error 
 		defer func() { _ = setup.Store.Close() }()
 	}
 	j := judging.Case(ctx, setup, subject)
-	if o.accuracy || len(scores) > 0 {
-		j.Rows = append(j.Rows, session.AccuracyRows(subject.Record.Case, scores, cfg.Perf.Accuracy.Gates, cfg.Perf.Accuracy.Advisory)...)
+	j.Warnings = append(also.warnings, j.Warnings...)
+	if o.accuracy || len(also.scores) > 0 {
+		j.Rows = append(j.Rows, session.AccuracyRows(subject.Record.Case, also.scores, cfg.Perf.Accuracy.Gates, cfg.Perf.Accuracy.Advisory)...)
 	}
 	var failed error
 	if o.save {
@@ -143,7 +144,7 @@ func (o judgeOptions) policy(cfg *config) error {
 			return fmt.Errorf("--allow %s: only collecting and no_baseline can be allowed", word)
 		}
 	}
-	modes := []string{"e2e", "gen_only", "gen_only_no_context", "ctx_only", "aggregated"}
+	modes := []string{"e2e", "gen_only", "gen_only_no_context", "ctx_only", "aggregated", "custom"}
 	if !slices.Contains(modes, o.caseMode) {
 		return fmt.Errorf("--case-mode %s: use %s", o.caseMode, strings.Join(modes, ", "))
 	}

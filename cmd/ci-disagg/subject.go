@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,19 +41,24 @@ func (o *subjectFlags) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.runID, "run-id", "", "id of the run (default $BUILD_TAG)")
 }
 
-// subject reads the files and says what was measured, when, and of what; beside
-// it the accuracy scores.
-func (o subjectFlags) subject(h host, cfg config, metrics metric.Table, want rundir.Expected, args []string) (judging.Subject, []bench.Score, error) {
+// alsoRead is what the files of a subject held beside its measurements.
+type alsoRead struct {
+	scores   []bench.Score
+	warnings []string
+}
+
+// subject reads the files: what was measured, when, and of what.
+func (o subjectFlags) subject(h host, cfg config, metrics metric.Table, want rundir.Expected, args []string) (judging.Subject, alsoRead, error) {
 	s, err := o.subjectOf(h, cfg)
 	if err != nil {
-		return s, nil, err
+		return s, alsoRead{}, err
 	}
 	at := s.Record.Time
-	scores, err := o.read(h, &s.Record, cfg.reader(metrics), want, args)
+	also, err := o.read(h, &s.Record, cfg.reader(metrics), want, args)
 	if !at.IsZero() {
 		s.Record.Time = at
 	}
-	return s, scores, err
+	return s, also, err
 }
 
 // subjectOf is the run that the flags and the environment describe, without
@@ -75,7 +81,7 @@ func (o subjectFlags) subjectOf(h host, cfg config) (judging.Subject, error) {
 }
 
 // read gathers the repetitions: the arguments are the first, each --rep another.
-func (o subjectFlags) read(h host, rec *baseline.Record, reader bench.Reader, want rundir.Expected, args []string) (scores []bench.Score, err error) {
+func (o subjectFlags) read(h host, rec *baseline.Record, reader bench.Reader, want rundir.Expected, args []string) (also alsoRead, err error) {
 	var reps [][]bench.Result
 	groups := [][]string{args}
 	for _, r := range o.reps {
@@ -85,7 +91,7 @@ func (o subjectFlags) read(h host, rec *baseline.Record, reader bench.Reader, wa
 		for i, p := range paths {
 			abs, err := absPath(h, p)
 			if err != nil {
-				return nil, err
+				return also, err
 			}
 			if paths[i] = shortPathHere(h, abs); paths[i] == "" {
 				paths[i] = abs
@@ -93,20 +99,23 @@ func (o subjectFlags) read(h host, rec *baseline.Record, reader bench.Reader, wa
 		}
 		found, err := reader.Gather(paths...)
 		if err != nil {
-			return nil, err
+			return also, err
 		}
-		for _, p := range append(found.Problems, bench.Validate(found.Results, want)...) {
+		for _, p := range slices.Concat(found.Problems, found.Nothing, bench.Validate(found.Results, want)) {
 			rec.Problems = append(rec.Problems, p.String())
+		}
+		for _, p := range found.Warnings {
+			also.warnings = append(also.warnings, p.String())
 		}
 		newest, err := newestFile(found.Files)
 		if err != nil {
-			return nil, err
+			return also, err
 		}
 		if newest.After(rec.Time) {
 			rec.Time = newest
 		}
 		for _, r := range found.Results {
-			scores = append(scores, r.Accuracy...)
+			also.scores = append(also.scores, r.Accuracy...)
 		}
 		reps = append(reps, found.Results)
 		rec.Repetitions = append(rec.Repetitions, baseline.Repetition{})
@@ -121,7 +130,7 @@ func (o subjectFlags) read(h host, rec *baseline.Record, reader bench.Reader, wa
 	if rec.Time.IsZero() {
 		rec.Time = h.now()
 	}
-	return scores, nil
+	return also, nil
 }
 
 // shortPathHere is path as a person here would write it.

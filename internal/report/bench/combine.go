@@ -69,7 +69,7 @@ func merge(a, b Result) Result {
 	}
 	a.Concurrency, a.Rate = cmp.Or(a.Concurrency, b.Concurrency), cmp.Or(a.Rate, b.Rate)
 	a.InputLen, a.OutputLen = cmp.Or(a.InputLen, b.InputLen), cmp.Or(a.OutputLen, b.OutputLen)
-	a.Name = cmp.Or(a.Name, b.Name)
+	a.Name, a.FirstWave = cmp.Or(a.Name, b.Name), cmp.Or(a.FirstWave, b.FirstWave)
 	a.Requested, a.Failed = larger(a.Requested, b.Requested), larger(a.Failed, b.Failed)
 	for _, pair := range []struct{ to, from **int64 }{{&a.Completed, &b.Completed}, {&a.InputTokens, &b.InputTokens}, {&a.OutputTokens, &b.OutputTokens}} {
 		if *pair.to == nil {

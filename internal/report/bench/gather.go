@@ -18,6 +18,8 @@ type Found struct {
 	Files    []string  // that held results
 	Ignored  []string  // that held no known format
 	Problems []Problem // files that broke off or could not be read
+	Nothing  []Problem // one that lists what was looked for, if no file held anything known
+	Warnings []Problem // what a person should know of results that count
 }
 
 // Bounds on what is read. An output directory holds tens of files; the log of a
@@ -73,8 +75,21 @@ type gatherer struct {
 func (g *gatherer) result() Found {
 	f := g.found
 	f.Results = Combine(f.Results)
+	for i, r := range f.Results {
+		if r.FirstWave == nil || !r.FirstWave.Cold() {
+			continue
+		}
+		cold := Problem{File: r.File, Line: r.Line, Text: r.FirstWave.String()}
+		switch g.rd.ColdStart {
+		case ColdStartInvalid:
+			f.Results[i].Problems = append(slices.Clone(r.Problems), cold)
+		case ColdStartOff:
+		default:
+			f.Warnings = append(f.Warnings, cold)
+		}
+	}
 	if len(f.Results)+len(f.Problems) == 0 && len(f.Ignored) > 0 {
-		f.Problems = []Problem{{File: f.Ignored[0], Text: fmt.Sprintf("%v (%d files)%s", ErrUnrecognised, len(f.Ignored), g.rd.lookedFor())}}
+		f.Nothing = []Problem{{File: f.Ignored[0], Text: fmt.Sprintf("%v (%d files)%s", ErrUnrecognised, len(f.Ignored), g.rd.lookedFor())}}
 	}
 	return f
 }

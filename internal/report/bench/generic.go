@@ -133,7 +133,7 @@ func (rd Reader) readGeneric(br *bufio.Reader, g Generic, file string) ([]Result
 		return rd.genericText(br, g, file)
 	}
 	var results []Result
-	_, err := jsondoc.Read(br, func(string) bool { return true }, func(d jsondoc.Document) {
+	_, err := jsondoc.Read(br, func(string) int { return jsonList }, func(d jsondoc.Document) {
 		results = append(results, g.points(rd.Metrics, d, FormatGenericJSON, file)...)
 	})
 	return results, err

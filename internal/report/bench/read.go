@@ -25,6 +25,8 @@ type Reader struct {
 	Metrics metric.Table // zero: metric.Default()
 	Formats []Format     // beside those of the serving clients
 	Generic []Generic    // tried first, by file name
+
+	ColdStart ColdStart // what Gather makes of a cold first wave
 }
 
 // Format is one kind of benchmark output, recognised by its content. At most
@@ -143,7 +145,7 @@ func looksLikeJSON(head []byte) bool {
 func (rd Reader) readJSON(br *bufio.Reader, file string) ([]Result, error) {
 	formats := append(Builtin(), rd.Formats...)
 	var results []Result
-	torn, err := jsondoc.Read(br, func(list string) bool { return list == "/benchmarks" }, func(d jsondoc.Document) {
+	torn, err := jsondoc.Read(br, listsOf, func(d jsondoc.Document) {
 		for _, f := range formats {
 			if f.JSON == nil {
 				continue
@@ -161,6 +163,21 @@ func (rd Reader) readJSON(br *bufio.Reader, file string) ([]Result, error) {
 	}
 	return results, err
 }
+
+// listsOf is how many elements of a list the formats want.
+func listsOf(list string) int {
+	switch list {
+	case "/benchmarks":
+		return jsonList
+	case ttfts:
+		return maxTTFTs
+	default:
+		return 0
+	}
+}
+
+// jsonList is how many elements of a list are points.
+const jsonList = 1000
 
 // marked reports whether the part of a document before a fault could be that of
 // a benchmark. A server's own JSON may well be torn when it is ended; that

@@ -14,15 +14,15 @@ func Builtin() []Format {
 	all := []Given{GivesConcurrency, GivesRate, GivesRequested, GivesCompleted, GivesFailed}
 	return []Format{
 		{
-			Name: "the JSON of TensorRT-LLM's benchmark_serving, bench_serving, vLLM and SGLang", Gives: all, JSON: serving,
+			Name: "benchmark_serving, bench_serving, vLLM, SGLang (JSON)", Gives: all, JSON: serving,
 			Marks: []string{
 				"/num_prompts", "/request_rate", "/max_concurrency", "/duration", "/completed", "/total_input_tokens",
 				"/request_throughput", "/output_throughput",
 			},
 		},
-		{Name: "the table that they print", Gives: all, Lines: newServingTable},
+		{Name: "their table", Gives: all, Lines: newServingTable},
 		{Name: "perf_script_test_results.csv", Gives: []Given{GivesName, GivesConcurrency}},
-		{Name: "generation servers' iteration logs"},
+		{Name: "gen_server logs"},
 	}
 }
 
@@ -65,6 +65,9 @@ func serving(t metric.Table, d jsondoc.Document, file string) []Result {
 	}
 	if v, ok := d.Number("/request_rate"); ok && v > 0 && !math.IsInf(v, 0) {
 		r.Rate = v
+	}
+	if r.Rate == 0 {
+		r.FirstWave = firstWave(d, r.Concurrency)
 	}
 	for _, pointer := range d.Pointers() {
 		v, ok := d.Number(pointer)

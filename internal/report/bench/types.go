@@ -29,6 +29,7 @@ type Result struct {
 	Samples      []Sample
 	Accuracy     []Score    // of an accuracy run
 	Steps        *steps.Log // of a generation server's log
+	FirstWave    *FirstWave // where the times of single requests are listed
 	Problems     []Problem  // what makes the point invalid: failure markers, truncated table, …
 	Notes        []Problem  // what was left out without making the point invalid
 }

@@ -33,7 +33,7 @@ func (s *Session) judge(ctx context.Context, run rundir.Run, c report.Case, resu
 	}
 	setup.Policy.RerunsUsed = max(0, repetitions(c)-1) // whether or not they gave a value
 	j := judging.Case(ctx, setup, judging.Subject{Record: s.record(run, c, m), Mode: c.Plan.Case.Mode, Branch: run.Build.Branch})
-	out := report.Judged{Rows: j.Rows, Problems: m.problems, Warnings: j.Warnings, Together: &j.Case, Unverified: m.unverified}
+	out := report.Judged{Rows: j.Rows, Problems: m.problems, Warnings: append(m.warnings, j.Warnings...), Together: &j.Case, Unverified: m.unverified}
 	if s.o.PerfOff {
 		for i := range out.Rows {
 			out.Rows[i].Advisory = true
@@ -61,7 +61,8 @@ type measured struct {
 	repetitions  []baseline.Repetition
 	measurements []baseline.Measurement
 	problems     []string
-	unverified   string // which GPUs nobody could tell, "" = none
+	warnings     []string // what a person should know of a measurement that counts
+	unverified   string   // which GPUs nobody could tell, "" = none
 	scores       []bench.Score
 	started      time.Time // of the first repetition
 }
@@ -74,7 +75,10 @@ func (s *Session) measure(c report.Case, attempts []report.Attempt) measured {
 	for _, a := range attempts {
 		m.addRepetition(a)
 		dir := rundir.AttemptDir(filepath.Join(string(s.loader.Dir), filepath.FromSlash(a.Dir)))
-		results, problems := s.results(c.Plan, a, dir)
+		results, problems, warnings := s.results(c.Plan, a, dir)
+		for _, w := range warnings {
+			m.warnings = append(m.warnings, c.State.Slug+": "+w)
+		}
 		wrong, unseen := load.Hardware(c.Plan, dir)
 		m.problems = slices.Concat(m.problems, problems, wrong)
 		m.unverified = cmp.Or(m.unverified, unseen)
@@ -106,19 +110,24 @@ func (m *measured) addRepetition(a report.Attempt) {
 
 // results reads and validates what one attempt measured. The client's own files come
 // first; only when they hold nothing is the client role's log read, which repeats them.
-func (s *Session) results(plan rundir.Plan, a report.Attempt, dir rundir.AttemptDir) ([]bench.Result, []string) {
+func (s *Session) results(plan rundir.Plan, a report.Attempt, dir rundir.AttemptDir) (results []bench.Result, problems, warnings []string) {
 	found, err := s.gather(plan, dir)
-	var problems []string
 	if err != nil {
 		problems = append(problems, err.Error())
 	}
-	for _, p := range slices.Concat(found.Problems, stale(found.Files, a.Started()), bench.Validate(found.Results, plan.Expected)) {
+	here := func(p bench.Problem) string {
 		if rel, err := filepath.Rel(string(dir), p.File); err == nil && p.File != "" {
 			p.File = rel
 		}
-		problems = append(problems, p.String())
+		return p.String()
 	}
-	return found.Results, problems
+	for _, p := range slices.Concat(found.Problems, found.Nothing, stale(found.Files, a.Started()), bench.Validate(found.Results, plan.Expected)) {
+		problems = append(problems, here(p))
+	}
+	for _, p := range found.Warnings {
+		warnings = append(warnings, here(p))
+	}
+	return found.Results, problems, warnings
 }
 
 // gather reads the outputs of an attempt, else its client's log.
@@ -134,7 +143,10 @@ func (s *Session) gather(plan rundir.Plan, dir rundir.AttemptDir) (found bench.F
 	}
 	found, err = s.o.Reader.GatherTree(tree, links, dir.Output())
 	if err == nil && len(found.Results) == 0 && plan.Drain.Role != "" {
-		found, err = s.o.Reader.GatherTree(tree, nil, dir.RoleLog(plan.Drain.Role))
+		var said bench.Found
+		said, err = s.o.Reader.GatherTree(tree, nil, dir.RoleLog(plan.Drain.Role))
+		said.Problems = slices.Concat(found.Problems, said.Problems)
+		found = said
 	}
 	return found, err
 }

@@ -60,7 +60,7 @@ func guidellm() bench.Described {
 	return bench.Described{
 		ID: GuideLLM, Marks: []string{"/benchmarks/0/metrics/request_latency"},
 		Generic: bench.Generic{
-			Name: "guidellm's benchmarks.json", Items: "benchmarks", Point: fmt.Sprintf(strategy, "type_"),
+			Name: "guidellm", Items: "benchmarks", Point: fmt.Sprintf(strategy, "type_"),
 			Concurrency: fmt.Sprintf(strategy, "streams"), Rate: fmt.Sprintf(strategy, "rate"),
 			Duration: "/duration", Completed: "/metrics/request_totals/successful | /request_totals/successful",
 			Failed: "/metrics/request_totals/errored | /request_totals/errored",
@@ -83,7 +83,7 @@ func llmperf() bench.Described {
 	return bench.Described{
 		ID: LLMPerf, Marks: []string{"/results_ttft_s_mean", "/results_num_completed_requests"},
 		Generic: bench.Generic{
-			Name: "llmperf's summary", Concurrency: "/num_concurrent_requests",
+			Name: "llmperf", Concurrency: "/num_concurrent_requests",
 			Requested: "/results_num_requests_started", Completed: "/results_num_completed_requests", Failed: "/results_number_errors",
 			Metrics: concat(
 				[]bench.GenericMetric{
@@ -100,7 +100,7 @@ func inferenceMAX() bench.Described {
 	d := bench.Described{
 		ID: InferenceMAX, Marks: []string{"/tput_per_gpu", "/conc", "/hw"},
 		Generic: bench.Generic{
-			Name: "InferenceMAX's aggregate", Concurrency: "/conc",
+			Name: "InferenceMAX", Concurrency: "/conc",
 			Metrics: []bench.GenericMetric{
 				one("total_token_throughput_per_gpu", "/tput_per_gpu", ""), one("output_token_throughput_per_gpu", "/output_tput_per_gpu", ""),
 			},
@@ -117,7 +117,7 @@ func trtllmBench() bench.Described {
 	return bench.Described{
 		ID: TRTLLMBench, Marks: []string{"/performance/request_throughput_req_s"},
 		Generic: bench.Generic{
-			Name: "trtllm-bench's --report_json", Completed: "/request_info/num_requests",
+			Name: "trtllm-bench (JSON)", Completed: "/request_info/num_requests",
 			Metrics: concat(
 				[]bench.GenericMetric{
 					one("request_throughput", "/performance/request_throughput_req_s", ""),
@@ -140,7 +140,7 @@ func pytestBenchmark() bench.Described {
 	return bench.Described{
 		ID: PytestBenchmark, Marks: []string{"/benchmarks/0/stats/rounds", "/machine_info"},
 		Generic: bench.Generic{
-			Name: "pytest-benchmark's --benchmark-json", Items: "benchmarks", Point: "/fullname", Completed: "/stats/rounds",
+			Name: "pytest-benchmark", Items: "benchmarks", Point: "/fullname", Completed: "/stats/rounds",
 			Metrics: stats("run_time", "/stats/%s", "s", "mean", "median", "std=stddev", "min", "max"),
 		},
 	}

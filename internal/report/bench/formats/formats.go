@@ -30,12 +30,12 @@ const (
 func All() []bench.Format {
 	all := []bench.Format{
 		{
-			Name: "AIPerf's and GenAI-Perf's JSON export", JSON: aiperf,
+			Name: "AIPerf, GenAI-Perf", JSON: aiperf,
 			Gives: []bench.Given{bench.GivesConcurrency, bench.GivesRate, bench.GivesRequested, bench.GivesCompleted, bench.GivesFailed},
 			Marks: []string{"/aiperf_version", "/request_throughput/unit", "/request_latency/unit"},
 		},
-		{Name: "lm_eval's results file", JSON: lmEval, Marks: []string{"/results"}},
-		{Name: "lm_eval's table", Lines: newScoreTable},
+		{Name: "lm_eval (JSON)", JSON: lmEval, Marks: []string{"/results"}},
+		{Name: "lm_eval (table)", Lines: newScoreTable},
 	}
 	for _, d := range described() {
 		all = append(all, d.Format())

@@ -26,7 +26,7 @@ func textStats(g *bench.Generic, family, line, unit string, names ...string) {
 func trtllmBenchText() bench.Described {
 	names := []string{"mean=AVERAGE", "median=P50", "min=MINIMUM", "max=MAXIMUM", "p90=P90", "p95=P95", "p99=P99"}
 	g := bench.Generic{
-		Name: "trtllm-bench's report", Format: "text", Begins: `= REQUEST DETAILS`, Completed: "requests", Duration: "duration", DurationIn: "ms",
+		Name: "trtllm-bench (text)", Format: "text", Begins: `= REQUEST DETAILS`, Completed: "requests", Duration: "duration", DurationIn: "ms",
 		Lines: []string{
 			`Number of requests: +` + number("requests"), `Request Throughput \(req/sec\): +` + number("rps"),
 			`Total Output Throughput \(tokens/sec\): +` + number("output"), `Total Token Throughput \(tokens/sec\): +` + number("total"),
@@ -50,7 +50,7 @@ func mlperf() bench.Described {
 	names := []string{"mean=Mean", "min=Min", "max=Max"}
 	percentiles := []string{"median=50.00", "p90=90.00", "p95=95.00", "p97=97.00", "p99=99.00", "p99.9=99.90"}
 	g := bench.Generic{
-		Name: "MLPerf loadgen's summary", Format: "text", Begins: `MLPerf Results Summary`, Point: "scenario", Rate: "target", Problem: "invalid",
+		Name: "MLPerf loadgen", Format: "text", Begins: `MLPerf Results Summary`, Point: "scenario", Rate: "target", Problem: "invalid",
 		Lines: []string{
 			`^Scenario : (?P<scenario>\w+)`, `Result is : (?P<invalid>INVALID)`, `^target_qps : ` + number("target"),
 			`^(?:Samples per second|Completed samples per second|QPS w/ loadgen overhead) *: ` + number("rps"),
@@ -124,7 +124,7 @@ func wrk() bench.Described {
 func ncclTests() bench.Described {
 	const count, float = ` +(?:[0-9]+)`, ` +(?:[0-9.]+)`
 	g := bench.Generic{
-		Name: "the NCCL tests' table", Format: "text", Point: "size", Failed: "wrong",
+		Name: "NCCL tests", Format: "text", Point: "size", Failed: "wrong",
 		Begins: `^(?:[0-9]+:)? *(?P<size>[0-9]+)` + count + ` +(?:half|float|double|bfloat16|fp8_e4m3|f8e4m3|f8e5m2|u?int(?:8|32|64)) +\w+ +-?[0-9]+` +
 			` +` + number("time") + ` +` + number("algbw") + ` +` + number("busbw") + ` +(?:(?P<wrong>[0-9]+)|N/A)` +
 			float + float + ` +` + number("inplace") + ` +(?:[0-9]+|N/A)\s*$`,
@@ -139,7 +139,7 @@ func ncclTests() bench.Described {
 // ncclSummary reads the two lines below that table.
 func ncclSummary() bench.Described {
 	g := bench.Generic{
-		Name: "the NCCL tests' summary", Format: "text", Begins: `# Out of bounds values : (?P<wrong>[0-9]+) (?:OK|(?P<failed>FAILED))`,
+		Name: "NCCL tests (summary)", Format: "text", Begins: `# Out of bounds values : (?P<wrong>[0-9]+) (?:OK|(?P<failed>FAILED))`,
 		Lines: []string{`# (?P<name>Avg bus bandwidth) *: ` + number("busbw")}, Point: "name", Failed: "wrong", Problem: "failed",
 		Metrics: []bench.GenericMetric{must("bus_bandwidth", "busbw")},
 	}

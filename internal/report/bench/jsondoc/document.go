@@ -22,7 +22,6 @@ import (
 const (
 	maxValues = 200_000
 	maxBytes  = 32 << 20
-	maxList   = 1000 // elements of a list that is kept
 )
 
 // Document is one JSON object of a stream, flattened: each scalar stands under
@@ -111,7 +110,7 @@ func (d Document) Pointers() []string { return slices.Sorted(maps.Keys(d.values)
 type reader struct {
 	dec  *json.Decoder
 	in   *filter
-	keep func(list string) bool // whether the elements of the list are kept
+	keep func(list string) int // how many elements of the list are kept
 
 	doc  Document
 	path []byte
@@ -119,7 +118,7 @@ type reader struct {
 	size int
 }
 
-func newReader(r *bufio.Reader, keep func(list string) bool) *reader {
+func newReader(r *bufio.Reader, keep func(list string) int) *reader {
 	in := newFilter(r)
 	dec := json.NewDecoder(in)
 	dec.UseNumber()
@@ -127,9 +126,8 @@ func newReader(r *bufio.Reader, keep func(list string) bool) *reader {
 }
 
 // Read calls each for every top-level object of r, and for every element of a
-// top-level list. keep reports whether the elements of the list at a pointer are
-// kept. Beside an error stands what was read of the document that it is in.
-func Read(r *bufio.Reader, keep func(list string) bool, each func(Document)) (Document, error) {
+// top-level list. keep is how many elements of the list at a pointer are kept. Beside an error stands what was read of the document that it is in.
+func Read(r *bufio.Reader, keep func(list string) int, each func(Document)) (Document, error) {
 	j := newReader(r, keep)
 	err := j.documents(each)
 	return j.doc, err
@@ -246,13 +244,16 @@ func (j *reader) object() error {
 }
 
 func (j *reader) list() error {
-	keep, mark := j.drop == 0 && j.keep(string(j.path)), len(j.path)
+	most, mark := 0, len(j.path)
+	if j.drop == 0 {
+		most = j.keep(string(j.path))
+	}
 	for i := 0; ; i++ {
 		t, err := j.token()
 		if err != nil || t == json.Delim(']') {
 			return err
 		}
-		kept := keep && i < maxList
+		kept := i < most
 		if kept {
 			j.path = strconv.AppendInt(append(j.path, '/'), int64(i), 10)
 		} else {

@@ -13,10 +13,10 @@ import (
 
 func TestDocument(t *testing.T) {
 	t.Parallel()
-	text := `{"a/b~c": "\u00e9\ud83d\ude00\ud83d x\n\"` + "\xff" + `", "n": -1.5e-3, "deep": {"list": [1, {"x": true}, null], "out": [1]}, "nested": [[1, "]"], [2]],
+	text := `{"a/b~c": "\u00e9\ud83d\ude00\ud83d x\n\"` + "\xff" + `", "n": -1.5e-3, "deep": {"list": [1, {"x": true}, null], "out": [1]}, "nested": [[1, "]"], [2]], "long": [7, 8],
 "cut": "` + strings.Repeat("é\\u00e9", maxString) + `", "end": NaN, "NaN": "Infinity", "low": -Infinity}`
 	n := 0
-	_, err := Read(bufio.NewReader(strings.NewReader(text)), func(list string) bool { return list != "/deep/out" }, func(d Document) {
+	_, err := Read(bufio.NewReader(strings.NewReader(text)), func(list string) int { return map[string]int{"/deep/list": 3, "/nested": 2, "/long": 1}[list] }, func(d Document) {
 		n++
 		require.Equal(t, "é😀\uFFFD x\n\"\uFFFD", d.Text("/a~1b~0c"))
 		v, ok := d.Number("/n")
@@ -27,6 +27,7 @@ func TestDocument(t *testing.T) {
 		require.True(t, d.Has("/nested/1"))
 		require.False(t, d.Has("/nested/1/0"), "a list in a list is passed over")
 		require.False(t, d.Has("/deep/out/0"), "nobody asked for it")
+		require.True(t, d.Has("/long/0") && !d.Has("/long/1"), "one was asked for")
 		require.InDelta(t, maxString, len(d.Text("/cut")), maxString)
 		nan, ok := d.Number("/end")
 		require.True(t, ok && math.IsNaN(nan))
@@ -50,7 +51,7 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var docs []Document
-		_, err := Read(bufio.NewReader(bytes.NewReader(data)), func(string) bool { return true }, func(d Document) { docs = append(docs, d) })
+		_, err := Read(bufio.NewReader(bytes.NewReader(data)), func(string) int { return 10 }, func(d Document) { docs = append(docs, d) })
 		var plain map[string]any
 		if json.Unmarshal(data, &plain) != nil || err != nil {
 			return
