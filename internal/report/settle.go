@@ -92,11 +92,13 @@ func (r Results) end(plan rundir.Plan, p Policy) CaseEnd {
 // anything was tested at all. An outcome only gets worse by it: a failing test that
 // the agent could not see, or a result that is not there, is never green.
 func settle(plan rundir.Plan, a Attempt, p Policy) settled {
+	a.Roles = owedUnderDraft(plan, a.Roles)
 	s := settled{Attempt: a, outcome: a.outcomeOf(), finding: a.findingOf()}
 	for _, r := range a.Roles {
 		s.facts = append(s.facts, readTests(r, plan.Case.ID, p.Flaky))
 	}
 	s.judgeAgain(p.Classes)
+	s.cancelledByDraft(plan)
 	// Under a team's own draft there is no agent: the roles' results have to do.
 	if a.Agent == nil && s.outcome == rundir.OutcomePassed && !plan.Draft {
 		s.outcome, s.finding = rundir.OutcomeInfra, noRecord(a)

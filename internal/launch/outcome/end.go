@@ -256,7 +256,7 @@ func fromExit(f Facts, v view, r Resolution, conf string) Resolution {
 // steps are all there is. The report still wants the roles' results.
 func fromDraft(v view, r Resolution, conf string) Resolution {
 	switch {
-	case v.state == slurm.Completed && v.exit.Zero() && (!v.derived.Known || v.derived.Zero()):
+	case v.state == slurm.Completed && v.exit.Zero() && (!v.derived.Known || v.derived.Zero() || endedWithJob(v.derived)):
 		r.Done, r.Outcome, r.Confidence, r.Reason = true, rundir.OutcomePassed, conf, "the draft ended with 0:0"
 		return r
 	case v.state == slurm.Completed && v.exit.Zero():
@@ -266,6 +266,13 @@ func fromDraft(v view, r Resolution, conf string) Resolution {
 	default:
 		return done(r, rundir.OutcomeTestFailed, "draft-failed", conf, "the draft failed"+exitText(v))
 	}
+}
+
+// endedWithJob reports whether the highest exit of a draft's steps is that of one which
+// Slurm ended with the job: a healthy draft ends with its client, and its servers then
+// are still there.
+func endedWithJob(e slurm.ExitCode) bool {
+	return e.Signal == 9 || e.Signal == 15 || e.Code == 128+9 || e.Code == 128+15
 }
 
 // timeoutAs is the phase whose time the job used up.

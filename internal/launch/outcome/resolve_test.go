@@ -405,6 +405,10 @@ func TestResolve(t *testing.T) {
 			facts(10*m, queue(10*m, 10*m, slurm.Completed, ""), acct(10*m, 10*m, "COMPLETED", "0:0"), draft, func(f *Facts) { f.Acct.Row.Derived = exitOf("3:0") }),
 			want{done: true, outcome: "test_failed", kind: "draft-failed", reason: "3:0", conf: "sacct+squeue"},
 		},
+		"draft passed, and Slurm ended its servers with the job": {
+			facts(10*m, queue(10*m, 10*m, slurm.Completed, ""), acct(10*m, 10*m, "COMPLETED", "0:0"), draft, func(f *Facts) { f.Acct.Row.Derived = exitOf("0:15") }),
+			want{done: true, outcome: "passed", conf: "sacct+squeue"},
+		},
 		"draft killed": {facts(10*m, queue(10*m, 10*m, slurm.Failed, ""), acct(10*m, 10*m, "FAILED", "0:9"), draft), want{done: true, outcome: "infra", kind: "draft-killed", conf: "sacct+squeue"}},
 	}
 	for name, tc := range tests {

@@ -1,0 +1,44 @@
+package report
+
+import (
+	"slices"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Under a team's own draft nobody watches the roles. The draft ends with its client,
+// and Slurm ends whoever is left; a draft that fails cancels its own job. So the
+// client's results stand above both what the others left and the job's state.
+
+// owedUnderDraft are an attempt's roles, of whom those that Slurm ended with the job owe
+// nothing once the client has passed.
+func owedUnderDraft(plan rundir.Plan, roles []Role) []Role {
+	i := slices.IndexFunc(roles, func(r Role) bool { return r.Name == plan.Drain.Role })
+	if !plan.Draft || i < 0 {
+		return roles
+	}
+	facts := readTests(roles[i], plan.Case.ID, Flaky(""))
+	if facts.primary == nil || facts.red > 0 || len(facts.missing) > 0 || len(facts.problems) > 0 {
+		return roles
+	}
+	out := slices.Clone(roles)
+	for k := range out {
+		if k != i && len(out[k].Results) == 0 {
+			out[k].JUnit, out[k].Expected = false, nil
+		}
+	}
+	return out
+}
+
+// cancelledByDraft makes a failed test of an attempt whose job was cancelled and whose
+// client says in its own results that its test had failed.
+func (s *settled) cancelledByDraft(plan rundir.Plan) {
+	if !plan.Draft || s.outcome != rundir.OutcomeCancelled {
+		return
+	}
+	i := slices.IndexFunc(s.Roles, func(r Role) bool { return r.Name == plan.Drain.Role })
+	if i < 0 || s.facts[i].first == nil {
+		return
+	}
+	s.outcome, s.finding = rundir.OutcomeTestFailed, unordered(evidence(s.Roles[i:i+1], s.facts[i:i+1]))
+}
