@@ -1,0 +1,86 @@
+package load
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+const doc = `<testsuites><testsuite name="pytest" tests="1" hostname="n1"><testcase classname="c" name="t" time="1"/></testsuite></testsuites>`
+
+// What is wrong with a result file is part of what is loaded; nothing of it is lost
+// without a word, and nothing waits for ever.
+func TestResultFiles(t *testing.T) {
+	t.Parallel()
+	started := time.Now().Add(-time.Minute)
+	for name, tt := range map[string]struct {
+		text    string
+		prepare func(t *testing.T, path string)
+		problem string
+		cases   int
+	}{
+		"well-formed": {text: doc, cases: 1},
+		"truncated":   {text: doc[:len(doc)-20], problem: "results.0.xml truncated at byte", cases: 1},
+		"empty":       {problem: "results.0.xml is empty"},
+		"a page":      {text: "<html><body>502</body></html>", problem: "results.0.xml is not JUnit XML"},
+		"stale": {text: doc, problem: "results.0.xml is stale: last written", prepare: func(t *testing.T, path string) {
+			require.NoError(t, os.Chtimes(path, started.Add(-time.Hour), started.Add(-time.Hour)))
+		}},
+		"a directory": {problem: "results.0.xml cannot be read: it is not a file", prepare: func(t *testing.T, path string) {
+			require.NoError(t, os.Remove(path))
+			require.NoError(t, os.Mkdir(path, 0o700))
+		}},
+		"a pipe": {problem: "results.0.xml cannot be read: it is not a file", prepare: func(t *testing.T, path string) {
+			require.NoError(t, os.Remove(path))
+			require.NoError(t, unix.Mkfifo(path, 0o600))
+		}},
+		"a link to nothing": {problem: "results.0.xml cannot be read: no such file", prepare: func(t *testing.T, path string) {
+			require.NoError(t, os.Remove(path))
+			require.NoError(t, os.Symlink("nowhere", path))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := Loader{Dir: rundir.Dir(t.TempDir())}
+			path := string(l.Dir) + "/results.0.xml"
+			writeText(t, path, tt.text)
+			if tt.prepare != nil {
+				tt.prepare(t, path)
+			}
+			f := l.resultFile(path, &started)
+			require.Len(t, f.Cases, tt.cases)
+			if tt.problem == "" {
+				require.Nil(t, f.Problem)
+				return
+			}
+			require.NotNil(t, f.Problem)
+			require.Contains(t, f.Problem.Message, tt.problem)
+		})
+	}
+}
+
+// A file may hold more than is worth keeping: what is left out is said.
+func TestResultFilesAreBounded(t *testing.T) {
+	t.Parallel()
+	l := Loader{Dir: rundir.Dir(t.TempDir())}
+	path := string(l.Dir) + "/results.0.xml"
+	long := strings.Repeat("x", maxText+1000)
+	writeText(t, path, `<testsuite name="s"><testcase name="t"><system-out>`+long+`</system-out></testcase></testsuite>`)
+	f := l.resultFile(path, nil)
+	require.LessOrEqual(t, len(f.Cases[0].SystemOut[0]), maxText)
+	require.Contains(t, f.Cases[0].SystemOut[0], "bytes cut; all of it: results.0.xml")
+	l.Whole = true
+	require.Equal(t, long, l.resultFile(path, nil).Cases[0].SystemOut[0])
+
+	writeText(t, path, `<testsuite name="s">`+strings.Repeat(`<testcase name="t"/>`, maxCases+1)+`</testsuite>`)
+	f = l.resultFile(path, nil)
+	require.Len(t, f.Cases, maxCases)
+	require.Contains(t, f.Problem.Message, fmt.Sprintf("more than %d test cases", maxCases))
+}
