@@ -85,13 +85,13 @@ func joinPath(dir, rel string) string {
 }
 
 // links makes the output directory and the plan's symbolic links. Several tasks may do so at once: what
-// counts is that the link is there afterwards.
+// counts is that the link is there afterwards, and none inside the directory that it leads to (-n).
 func (s *shell) links(p rundir.Plan, dir string) {
 	s.line("mkdir -p %s", s.word(rundir.AttemptDir(dir).Output()))
 	for _, l := range p.Links {
 		at := joinPath(dir, l.Path)
 		s.line("mkdir -p %s", s.word(path.Dir(at)))
-		s.line("[ -L %s ] || ln -s %s %s 2>/dev/null || [ -L %s ]", s.word(at), s.word(l.Target), s.word(at), s.word(at))
+		s.line("[ -L %s ] || ln -sn %s %s 2>/dev/null || [ -L %s ]", s.word(at), s.word(l.Target), s.word(at), s.word(at))
 	}
 }
 
