@@ -35,8 +35,35 @@ func Combine(results []Result) []Result {
 		}
 		out[i] = merge(out[i], r)
 	}
+	out = complete(out)
 	for _, g := range groups {
 		out = g.attach(out, len(groups) == 1)
+	}
+	return out
+}
+
+// loose reports whether a result is what a log says beside any table: a
+// throughput, a device step time.
+func (r Result) loose() bool {
+	return r.Format == FormatTRTLLMText && r.DurationS == nil && r.Completed == nil && r.Requested == nil
+}
+
+// complete gives each loose result to the one run that was measured in its
+// directory.
+func complete(results []Result) []Result {
+	out := slices.DeleteFunc(slices.Clone(results), Result.loose)
+	runs := len(out)
+	for _, r := range results {
+		if !r.loose() {
+			continue
+		}
+		beside := func(o Result) bool { return o.isPoint() && filepath.Dir(o.File) == filepath.Dir(r.File) }
+		at := slices.IndexFunc(out[:runs], beside)
+		if at < 0 || slices.ContainsFunc(out[at+1:runs], beside) {
+			out = append(out, r)
+			continue
+		}
+		out[at] = merge(out[at], r)
 	}
 	return out
 }

@@ -137,6 +137,7 @@ func (t *servingTable) between(text []byte, number int) {
 			t.args.rate = requestRate(value)
 		}
 	case bytes.Contains(text, []byte("Per Iter Device Step Time (ms):")),
+		bytes.Contains(text, []byte("User throughput (tok/s):")),
 		bytes.Contains(text, []byte("Time Breakdown ")):
 		t.trailer(text, number)
 	case bytes.Contains(text, []byte("Benchmark with concurrency ")):

@@ -1,6 +1,8 @@
 package bench
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -184,4 +186,39 @@ func TestCombineStepTimes(t *testing.T) {
 		require.True(t, ok, "the summary had the mean only: the log fills in the others, each by itself")
 		require.InDelta(t, want, v, 0)
 	}
+}
+
+// The log of a client has a value that the JSON beside it lacks, and a test's
+// summary has the mean only: sources complete each other.
+func TestSourcesCompleteEachOther(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(name, content string) {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
+	}
+	write("result.json", `{"duration": 12.5, "completed": 64, "num_prompts": 64, "max_concurrency": 8, "output_throughput": 2621.4, "median_ttft_ms": 44}`)
+	write("trtllm-benchmark.0.0.log", "running the client\nUser throughput (tok/s):                 351.20\nAverage Per Iter Device Step Time (ms): 7.25\n")
+	found, err := Reader{}.Gather(dir)
+	require.NoError(t, err)
+	require.Empty(t, found.Problems)
+	require.Len(t, found.Results, 1)
+	r := found.Results[0]
+	require.Equal(t, FormatVLLMJSON, r.Format)
+	for name, want := range map[string]float64{"output_token_throughput": 2621.4, "ttft_median_ms": 44, "user_throughput": 351.2, "gen_device_step_time_mean_ms": 7.25} {
+		v, ok := r.Value(name)
+		require.True(t, ok, name)
+		require.InDelta(t, want, v, 0)
+	}
+
+	write("result2.json", `{"duration": 13.5, "completed": 128, "num_prompts": 128, "max_concurrency": 16, "output_throughput": 3000}`)
+	found, err = Reader{}.Gather(dir)
+	require.NoError(t, err)
+	require.Len(t, found.Results, 3, "of two runs nobody knows which one the log tells of")
+
+	require.NoError(t, os.Remove(filepath.Join(dir, "result2.json")))
+	write("result.json", `{"duration": 12.5, "completed": 64, "num_prompts": 64, "max_concurrency": 8, "output_throughput": 2621.4, "user_throughput": 290}`)
+	found, err = Reader{}.Gather(dir)
+	require.NoError(t, err)
+	require.Len(t, found.Results, 1)
+	require.Len(t, found.Results[0].Problems, 1, "they contradict each other")
 }
