@@ -80,9 +80,10 @@ func simpleTime(b []byte) (d time.Duration, ok bool) {
 	return time.Duration(n*(micros/scale)) * time.Microsecond, true
 }
 
-// Seconds is d as reports have it, to the microsecond: 1.234000.
+// Seconds is d as reports have it, to the microsecond: 1.234000. It is at most
+// MaxTime, as readers take no more.
 func Seconds(d time.Duration) string {
-	return strconv.FormatFloat(float64(d.Round(time.Microsecond).Microseconds())/1e6, 'f', 6, 64)
+	return strconv.FormatFloat(float64(min(d, MaxTime).Round(time.Microsecond).Microseconds())/1e6, 'f', 6, 64)
 }
 
 // ParseTimestamp reads the forms that runners write. Without a zone it is UTC, as

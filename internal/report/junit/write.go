@@ -321,7 +321,7 @@ func (w *Writer) raw(s string) {
 // seconds is a time as the form of the report has it.
 func (w *Writer) seconds(d time.Duration) string {
 	if w.o.StrictXSD {
-		return strconv.FormatFloat(float64(d.Round(time.Millisecond).Milliseconds())/1000, 'f', 3, 64)
+		return strconv.FormatFloat(float64(min(d, MaxTime).Round(time.Millisecond).Milliseconds())/1000, 'f', 3, 64)
 	}
 	return Seconds(d)
 }

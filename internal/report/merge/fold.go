@@ -1,6 +1,7 @@
 package merge
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -78,7 +79,7 @@ func (m *merger) clusters(s *suite, again map[uint64]bool) [][]int {
 			continue
 		}
 		one := id{key: e.key}
-		if !m.parts[e.part].pytest {
+		if !m.parts[e.part].pytest && !e.is(flagSynthetic) {
 			in := inFile{e.key, e.File}
 			one.nth = seen[in]
 			seen[in]++
@@ -141,7 +142,7 @@ func (m *merger) foldOne(s *suite, cluster []int) {
 			t.Attempts = m.flaky(s.last(t.Runs), len(t.Runs)).Worse(s.worst(t.Runs))
 		case tests:
 		}
-		if t.Label = m.shown(uint32(one.file)); one.file != last || len(p) == 0 { //nolint:gosec // an index
+		if t.Label = cmp.Or(m.shown(uint32(one.file)), m.in.Name); one.file != last || len(p) == 0 { //nolint:gosec // an index
 			p = append(p, nil)
 			last = one.file
 		}

@@ -94,15 +94,18 @@ func firstDifference(a, b string) string {
 func TestRandomDocuments(t *testing.T) {
 	t.Parallel()
 	var reports []string
-	for seed := range uint64(120) {
+	for seed := range uint64(160) {
 		d := documents{rand.New(rand.NewPCG(seed, 5))} //nolint:gosec // the same in every run
 		dir := t.TempDir()
 		var paths []string
 		for i := range 1 + d.IntN(4) {
 			paths = append(paths, write(t, dir, fmt.Sprintf("%d.xml", i), d.document()))
 		}
-		o := Options{NoCaps: seed%3 == 0, Flaky: []Policy{"", fold.Skip}[seed%2]}
-		noFold := seed%5 == 0
+		o := Options{
+			NoCaps: seed%3 == 0, Flaky: []Policy{"", fold.Skip, fold.Fail}[seed%3], FoldReruns: seed%7 == 0,
+			Empty: []Policy{"", fold.Skip, fold.Pass}[seed/3%3],
+		}
+		noFold := seed%5 == 0 && !o.FoldReruns
 		sum, out := mergeFiles(t, o, noFold, paths...)
 		slices.Reverse(paths)
 		turned, other := mergeFiles(t, o, noFold, paths...)

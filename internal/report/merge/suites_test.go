@@ -121,3 +121,19 @@ func TestRepeatedNames(t *testing.T) {
 	sum, _ := mergeFiles(t, Options{}, true, path)
 	require.Equal(t, []string{`Jenkins cannot tell "c.u" from another of the same name`}, sum.Warnings)
 }
+
+// TestSuiteErrorsOfTwoFiles: what stands in the suite itself is one test of the
+// suite, in however many files; and no time is longer than readers take.
+func TestSuiteErrorsOfTwoFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	doc := func(i int) string {
+		return write(t, dir, fmt.Sprintf("%d.xml", i), fmt.Sprintf(`<testsuite name="pytest" tests="1"><testcase classname="c" name="t" time="9e7"/><testcase classname="c" name="t" time="9e7"/><error message="died %d"/></testsuite>`, i))
+	}
+	sum, out := mergeFiles(t, Options{}, false, doc(1), doc(2))
+	require.Equal(t, junit.Counts{Tests: 2, Errors: 1}, sum.Counts)
+	require.Contains(t, contents(t, out), "died 2")
+	require.Contains(t, contents(t, out), `name="t" time="31536000.000000"`)
+	_, again := mergeFiles(t, Options{}, false, out)
+	require.Equal(t, contents(t, out), contents(t, again))
+}
