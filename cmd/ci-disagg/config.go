@@ -53,6 +53,8 @@ type fileConfig struct {
 type jobsConfig struct {
 	Max      int  `yaml:"max"`       // 0 = no limit of the run's own
 	FailFast bool `yaml:"fail_fast"` // the first case that does not pass ends the others
+	// Lifeline is after how long without a driver a job ends itself; 0 = never.
+	Lifeline rundir.Duration `yaml:"lifeline"`
 }
 
 // perfConfig says how performance is judged.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -30,6 +32,8 @@ type runOptions struct {
 	runID  string
 	draft  string
 	detach bool
+	// lifeline stands in place of jobs.lifeline; 0 = that holds.
+	lifeline time.Duration
 }
 
 // AddFlags registers the flags.
@@ -40,6 +44,7 @@ func (o *runOptions) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.runDir, "run-dir", "", "run directory (default <runs_dir>/<run id>)")
 	f.StringVar(&o.runID, "run-id", "", "id under which the run is found again (default $BUILD_TAG, else new)")
 	f.StringVar(&o.draft, "draft", "", "a team's own launch draft, spliced below our exports and srunArgs")
+	f.DurationVar(&o.lifeline, "lifeline", 0, "a job whose driver was killed and not resumed for so long ends itself (default jobs.lifeline, else never)")
 	f.BoolVar(&o.detach, "detach", false, "return after submission; ci-disagg resume goes on")
 }
 
@@ -171,6 +176,9 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	}
 	for i := range s.plans {
 		s.plans[i].Draft = o.draft != "" // no agent will leave a record
+		if !o.detach {
+			s.plans[i].Lifeline = cmp.Or(rundir.Duration(o.lifeline), s.config.Jobs.Lifeline)
+		}
 	}
 	if err := secretsAreThere(h, s.plans); err != nil {
 		return err

@@ -68,18 +68,17 @@ type CancelCause string
 
 // The causes.
 const (
-	CauseInterrupted CancelCause = "interrupted"   // the driver was told to stop: resume goes on
-	CauseLimit       CancelCause = "limit"         // one job too many for the cluster's limits: it comes again
-	CauseRequested   CancelCause = "requested"     // ci-disagg cancel
-	CauseFailFast    CancelCause = "fail-fast"     // another case did not pass
-	CauseQueueBudget CancelCause = "queue-budget"  // not started in time
-	CauseNever       CancelCause = "never-starts"  // a pending reason that cannot resolve
-	CauseRequeued    CancelCause = "requeued"      // Slurm put it back into the queue
-	CauseSuspended   CancelCause = "suspended"     // Slurm stopped it
-	CauseStays       CancelCause = "stays"         // its agent has ended, and it goes on
-	CauseMoved       CancelCause = "moved"         // to another cluster of the federation
-	CauseLost        CancelCause = "lost"          // no source knows what became of it
-	CauseLifeline    CancelCause = "lifeline-lost" // nobody has driven it for longer than jobs.lifeline
+	CauseInterrupted CancelCause = "interrupted"  // the driver was told to stop: resume goes on
+	CauseLimit       CancelCause = "limit"        // one job too many for the cluster's limits: it comes again
+	CauseRequested   CancelCause = "requested"    // ci-disagg cancel
+	CauseFailFast    CancelCause = "fail-fast"    // another case did not pass
+	CauseQueueBudget CancelCause = "queue-budget" // not started in time
+	CauseNever       CancelCause = "never-starts" // a pending reason that cannot resolve
+	CauseRequeued    CancelCause = "requeued"     // Slurm put it back into the queue
+	CauseSuspended   CancelCause = "suspended"    // Slurm stopped it
+	CauseStays       CancelCause = "stays"        // its agent has ended, and it goes on
+	CauseMoved       CancelCause = "moved"        // to another cluster of the federation
+	CauseLost        CancelCause = "lost"         // no source knows what became of it
 )
 
 // AgentRecord is the agent's account of one attempt (agent.json), rewritten by

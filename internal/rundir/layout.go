@@ -46,6 +46,9 @@ func (a AttemptDir) path(elem ...string) string {
 	return filepath.Join(append([]string{string(a)}, elem...)...)
 }
 
+// Run is the run directory that the attempt is in.
+func (a AttemptDir) Run() Dir { return Dir(a.path("..", "..", "..", "..")) }
+
 // Script is the batch script.
 func (a AttemptDir) Script() string { return a.path("job.sh") }
 

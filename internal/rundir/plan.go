@@ -49,7 +49,8 @@ type Plan struct {
 	GPUFlag   string     `json:"gpu_flag,omitempty"`
 	Container *Container `json:"container,omitempty"` // nil: roles run on the bare node
 	Budgets   Budgets    `json:"budgets"`
-	Hang      Duration   `json:"hang,omitempty"` // no sign of life of any role for so long in the benchmark = hang; 0: not watched
+	Lifeline  Duration   `json:"lifeline,omitempty"` // no sign of life of the run's driver for so long ends the job; 0: never
+	Hang      Duration   `json:"hang,omitempty"`     // no sign of life of any role for so long in the benchmark = hang; 0: not watched
 	// Served are patterns of files below output/: once one is not empty, the first
 	// request is being served. Before that, silence is no hang.
 	Served []string  `json:"served,omitempty"`

@@ -94,6 +94,7 @@ type agent struct {
 	statusAt time.Time
 	closing  sync.WaitGroup // steps whose log is not complete yet
 	drain    string         // path of the client's status file, "" = none
+	driver   driverWatch
 }
 
 func prepare(ctx context.Context, o Options) (*agent, error) {
@@ -116,6 +117,7 @@ func prepare(ctx context.Context, o Options) (*agent, error) {
 		return nil, err
 	}
 	a.specs = specs(a.plan)
+	a.driver = driverWatch{file: o.Dir.Run().LeaseFile()}
 	a.logs = make([]*roleLog, len(a.specs))
 	a.steps = make([]step, len(a.specs))
 	if err := a.compileWork(); err != nil {
@@ -183,7 +185,7 @@ func (a *agent) run(ctx context.Context) error {
 func (a *agent) initial() state {
 	p := a.plan
 	s := state{limits: limits{
-		budgets: p.Budgets, hang: p.Hang.D(), grace: orDefault(p.Grace.D(), defaultGrace),
+		budgets: p.Budgets, hang: p.Hang.D(), lifeline: p.Lifeline.D(), grace: orDefault(p.Grace.D(), defaultGrace),
 		drainRole: p.Drain.Role, drainFile: p.Drain.StatusFile, askJob: a.starter.asks(), drainBound: orDefault(p.Budgets.Drain.D(), drainBound),
 	}}
 	for i, spec := range a.specs {
@@ -232,7 +234,7 @@ func (a *agent) loop(ctx context.Context) {
 			a.handle(ctx, event{kind: evSignal, at: a.o.Now(), text: signalName(sig)})
 		case <-tick.C:
 			now := a.o.Now()
-			a.handle(ctx, event{kind: evTick, at: now, quiet: a.quiet(a.logs, now), served: a.servers.firstServed()})
+			a.handle(ctx, event{kind: evTick, at: now, quiet: a.quiet(a.logs, now), alone: a.driver.alone(now), served: a.servers.firstServed()})
 			a.statusLine(now)
 		}
 	}

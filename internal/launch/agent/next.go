@@ -60,6 +60,9 @@ func (m *machine) take(e event) {
 		m.status = true
 		m.through(e.at, "status file is there")
 	case evTick:
+		if m.lifeline > 0 && e.alone >= m.lifeline && m.ending == nil {
+			m.takeSignal(event{at: e.at, text: fmt.Sprintf("no sign of life of its driver for %v (jobs.lifeline)", m.lifeline)})
+		}
 		if m.ending == nil {
 			m.deadlines(e)
 		}

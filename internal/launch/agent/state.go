@@ -29,6 +29,7 @@ const (
 type limits struct {
 	budgets    rundir.Budgets
 	hang       time.Duration
+	lifeline   time.Duration // without a driver for so long the job ends itself; 0 = never
 	grace      time.Duration
 	drainRole  string
 	drainFile  string // the client's status file, "" = its end is the sign
@@ -200,6 +201,7 @@ type event struct {
 	end    stepEnd
 	text   string
 	quiet  time.Duration // evTick: since any role last gave a sign of life
+	alone  time.Duration // evTick: since the driver was last seen to be alive; 0 = it was never seen
 	served time.Time     // evTick: when a request was first seen to be served, zero = not yet
 	// evProbed: servers that did not answer, roles that had work by their own last
 	// word, and since when each is silent, in words.
