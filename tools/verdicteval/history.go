@@ -21,6 +21,7 @@ const warmUp = 10
 // history is one series with its truth.
 type history struct {
 	name   string
+	group  string // of the series of one benchmark configuration
 	family string
 	cv     float64
 	metric metric.Metric
@@ -48,6 +49,7 @@ func (h history) series(i int, newest verdict.Run) verdict.Series {
 // recorded is one series of testdata/perfdata.
 type recorded struct {
 	Name      string `json:"name"`
+	Group     string `json:"group"`
 	Unit      string `json:"unit"`
 	Direction string `json:"direction"`
 	Points    []struct {
@@ -90,7 +92,7 @@ func (r recorded) history(family string) history {
 	if strings.Contains(r.Name, "TTFT") {
 		m.MinEffect = 0.05
 	}
-	h := history{name: r.Name, family: family, metric: m, quiet: make([]bool, len(r.Points))}
+	h := history{name: r.Name, group: r.Group, family: family, metric: m, quiet: make([]bool, len(r.Points))}
 	for k, p := range r.Points {
 		h.runs = append(h.runs, verdict.Run{
 			ID: fmt.Sprint(k), Time: time.Unix(p.T, 0).UTC(), Values: []float64{p.V},

@@ -38,6 +38,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 	count := flags.Int("series", 2100, "number of generated series, a multiple of 175 keeps the mix exact")
 	seed := flags.Uint64("seed", 1, "seed of the generator")
 	workers := flags.Int("workers", runtime.GOMAXPROCS(0), "series judged at the same time")
+	quick := flags.Bool("quick", false, "only the special series and the nights")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -46,6 +47,16 @@ func run(args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	var c checks
+	printQuiet(stdout, *seed, &c)
+	printLife(stdout, *seed, &c)
+	printCoverage(stdout, *seed, &c)
+	if err := printH200(stdout, *data, &c); err != nil {
+		return err
+	}
+	printNights(stdout, natural, *workers, &c)
+	if *quick {
+		return c.print(stdout)
+	}
 	t := printTable(stdout, "Recorded histories, silver labels, nothing can be run again", natural, naturalRules(), *workers)
 	c.natural(t)
 	printFamilies(stdout, natural, pick(naturalRules(), "bws", "upstream 5 %", "upstream 10 %, exemption", "fixed 5 %"), *workers)

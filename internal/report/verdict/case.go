@@ -10,8 +10,11 @@ import (
 
 // The bounds of the verdict on a case of several gating series.
 const (
-	caseRed      = 0.5   // probability from which the case has become worse
-	caseOpen     = 0.3   // from which it is not settled
+	// caseRed is the probability from which the case has become worse. Without any
+	// evidence it is 1/3, and 0.5 would make every fourth unchanged night of 48
+	// recorded series red; 0.8 one in forty.
+	caseRed      = 0.8
+	caseOpen     = 0.33  // below it the evidence speaks against a change
 	beyondDoubt  = 0.995 // of one series: red whatever the others say
 	beyondDoubtZ = 4.5   // the same for the late channel
 )
@@ -118,9 +121,9 @@ func (c *Case) decide(together []*judgement) {
 func caseLimit(s Strictness) float64 {
 	switch s {
 	case Sensitive:
-		return 0.35
+		return 0.5
 	case Strict:
-		return 0.7
+		return 0.9
 	default:
 		return caseRed
 	}
@@ -253,13 +256,13 @@ func (j *judgement) onset() *Onset {
 	return &o
 }
 
-// False alarms per judgement, as measured on recorded histories without repetitions
-// and with them.
+// False alarms per judgement, as measured on recorded histories. Repetitions of a case
+// were its neighbouring nights there: bad nights come in twos and threes, and then
+// confirm each other.
 const (
-	falseAlarmsSeries      = 0.0055 // of one series
-	falseAlarmsSeriesAgain = 0.0020
-	falseAlarmsCase        = 0.0024 // of several series together
-	falseAlarmsCaseAgain   = 0.0012
+	falseAlarmsSeries    = 0.0055 // of one series
+	falseAlarmsCase      = 0.011  // of several series together
+	falseAlarmsCaseAgain = 0.029  // the same with repetitions
 )
 
 // expectedFalseAlarms is that of the series that were weighed together, or of the
@@ -271,8 +274,6 @@ func expectedFalseAlarms(count int, js []*judgement) float64 {
 		return falseAlarmsCaseAgain
 	case count > 1:
 		return falseAlarmsCase
-	case count == 1 && again:
-		return falseAlarmsSeriesAgain
 	case count == 1:
 		return falseAlarmsSeries
 	default:
