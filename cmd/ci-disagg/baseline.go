@@ -72,7 +72,7 @@ func (o *manualFlags) AddFlags(f *pflag.FlagSet) {
 
 // stamp is who, when and why.
 func (o manualFlags) stamp(h host) (baseline.Act, error) {
-	by := firstOf(o.by, h.getenv("BUILD_USER_ID"), h.getenv("USER"), h.getenv("LOGNAME"))
+	by := cmp.Or(o.by, h.getenv("BUILD_USER_ID"), h.getenv("USER"), h.getenv("LOGNAME"))
 	var errs []error
 	if strings.TrimSpace(o.reason) == "" {
 		errs = append(errs, errors.New("--reason is missing: it is kept with the change"))
@@ -229,7 +229,7 @@ func recordLine(r baseline.Record) string {
 	if !r.Valid {
 		state = "invalid"
 	}
-	return printable(fmt.Sprintf("%s %s %s %s %s %s", r.ID, r.Build.Mode, r.Branch(), firstOf(short(r.Build.Commit), "-"), r.Case, state))
+	return printable(fmt.Sprintf("%s %s %s %s %s %s", r.ID, r.Build.Mode, r.Branch(), cmp.Or(short(r.Build.Commit), "-"), r.Case, state))
 }
 
 func short(commit string) string { return commit[:min(len(commit), 10)] }

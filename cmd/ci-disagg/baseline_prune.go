@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -120,6 +121,6 @@ func (o baselinePruneOptions) remove(ctx context.Context, h host, store baseline
 		return storeErr(err)
 	}
 	stamp.Why = fmt.Sprintf("%s (%d records before %s)", stamp.Why, n, filter.Before.UTC().Format("2006-01-02"))
-	_, err = store.Save(ctx, baseline.Record{Kind: baseline.KindPrune, Case: firstOf(o.caseID, "*"), Time: stamp.At, Act: &stamp}.Normal())
+	_, err = store.Save(ctx, baseline.Record{Kind: baseline.KindPrune, Case: cmp.Or(o.caseID, "*"), Time: stamp.At, Act: &stamp}.Normal())
 	return storeErr(err)
 }

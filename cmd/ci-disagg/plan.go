@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -217,7 +218,7 @@ func (o *planOptions) settings(h host, s suite, args []string) []planSetting {
 	}
 	for i, sec := range s.config.Workload.Secrets {
 		at := slices.IndexFunc(out, func(p planSetting) bool { return p.Key == fmt.Sprintf("workload.secrets[%d]", i) })
-		if at >= 0 && sec.File == "" && h.getenv(firstOf(sec.From, sec.Name)) == "" {
+		if at >= 0 && sec.File == "" && h.getenv(cmp.Or(sec.From, sec.Name)) == "" {
 			out[at].Value += " (not set here)"
 		}
 	}

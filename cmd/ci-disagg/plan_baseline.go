@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,7 +31,7 @@ func planCases(ctx context.Context, h host, s suite) ([]planCase, error) {
 	defer cancel()
 	var store baseline.Store
 	var storeErr error
-	if url := firstOf(envStore(h), storeURL(s.config)); url != "" {
+	if url := cmp.Or(envStore(h), storeURL(s.config)); url != "" {
 		store, storeErr = baseline.Open(ctx, url, false)
 	}
 	if storeErr != nil && !baseline.IsUnavailable(storeErr) { // run would refuse it

@@ -73,8 +73,8 @@ func (o *buildFlags) AddFlags(f *pflag.FlagSet) {
 func (o buildFlags) build(h host, configured verdict.Mode) (rundir.Build, error) {
 	b := rundir.Build{
 		Mode: o.mode, MergeBase: o.mergeBase,
-		Commit: firstOf(o.commit, h.getenv("gitlabCommit"), h.getenv("GIT_COMMIT")),
-		Branch: firstOf(o.branch, h.getenv("CHANGE_TARGET"), h.getenv("BRANCH_NAME"), h.getenv("GIT_BRANCH")),
+		Commit: cmp.Or(o.commit, h.getenv("gitlabCommit"), h.getenv("GIT_COMMIT")),
+		Branch: cmp.Or(o.branch, h.getenv("CHANGE_TARGET"), h.getenv("BRANCH_NAME"), h.getenv("GIT_BRANCH")),
 		Change: h.getenv("CHANGE_ID"), URL: h.getenv("BUILD_URL"), Tag: h.getenv("BUILD_TAG"),
 	}
 	if !isCommit(b.MergeBase) { // a name such as origin/main would be no run's commit, and be overlooked
@@ -91,7 +91,7 @@ func (o buildFlags) build(h host, configured verdict.Mode) (rundir.Build, error)
 		return b, err
 	}
 	if b.Mode == "" {
-		b.Mode = firstOf(string(configured), string(verdict.Nightly))
+		b.Mode = cmp.Or(string(configured), string(verdict.Nightly))
 		if b.Change != "" {
 			b.Mode = string(verdict.PullRequest)
 		}
@@ -203,7 +203,7 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 
 // findRun says where the run is, or is to be, and whether it exists already.
 func (o runOptions) findRun(h host) (dir rundir.Dir, id string, found bool, err error) {
-	id = firstOf(o.runID, h.getenv("BUILD_TAG"))
+	id = cmp.Or(o.runID, h.getenv("BUILD_TAG"))
 	if id == "" {
 		if id, err = newRunID(h); err != nil {
 			return "", "", false, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -47,7 +48,7 @@ func (o storeFlags) load(h host) (config, error) {
 	if cfg.path == "" {
 		cfg.path = filepath.Join(wd, defaultConfig) // what relative paths are relative to
 	}
-	if url := firstOf(absStore(h, o.store), envStore(h)); url != "" {
+	if url := cmp.Or(absStore(h, o.store), envStore(h)); url != "" {
 		cfg.Perf.Store = url
 	}
 	if o.pins != "" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -74,7 +75,7 @@ func (o subjectFlags) subjectOf(h host, cfg config) (judging.Subject, error) {
 	}
 	s := judging.Subject{Record: baseline.Record{
 		Kind: baseline.KindRun, Case: o.caseID, Match: match, Source: "ci-disagg", Tool: buildVersion(),
-		Run: firstOf(o.runID, h.getenv("BUILD_TAG")), Build: build, GPU: match["gpu_type"], Cluster: match["cluster"],
+		Run: cmp.Or(o.runID, h.getenv("BUILD_TAG")), Build: build, GPU: match["gpu_type"], Cluster: match["cluster"],
 	}}
 	s.Record.Time, err = parseTime("--time", o.at)
 	return s, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -59,7 +60,7 @@ func (o *suiteFlags) resolve(h host, args []string) (suite, error) {
 	if err != nil {
 		return suite{}, err
 	}
-	s := suite{config: cfg, backend: firstOf(o.backend, cfg.Backend, jobs.BackendSlurm)}
+	s := suite{config: cfg, backend: cmp.Or(o.backend, cfg.Backend, jobs.BackendSlurm)}
 	if s.backend != jobs.BackendSlurm && s.backend != jobs.BackendLocal {
 		return suite{}, usageErr(fmt.Errorf("--backend %q is not slurm or local", s.backend))
 	}
@@ -67,7 +68,7 @@ func (o *suiteFlags) resolve(h host, args []string) (suite, error) {
 	if err != nil {
 		return suite{}, err
 	}
-	s.stage = firstOf(o.stage, h.getenv("stageName"), cfg.Stage, listName(o.lists), "perf")
+	s.stage = cmp.Or(o.stage, h.getenv("stageName"), cfg.Stage, listName(o.lists), "perf")
 	in, err := o.input(h, s, args)
 	if err != nil {
 		return suite{}, usageErr(err)
@@ -176,14 +177,4 @@ func absolute(wd string, paths []string) []string {
 		out = append(out, p)
 	}
 	return out
-}
-
-// firstOf is the first text that is not empty.
-func firstOf(texts ...string) string {
-	for _, t := range texts {
-		if t != "" {
-			return t
-		}
-	}
-	return ""
 }

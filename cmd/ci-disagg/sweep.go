@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -64,7 +65,7 @@ func runSweep(cmd *cobra.Command, h host, o sweepOptions) error {
 	if err != nil {
 		return err
 	}
-	backend := firstOf(o.backend, cfg.Backend, jobs.BackendSlurm)
+	backend := cmp.Or(o.backend, cfg.Backend, jobs.BackendSlurm)
 	if backend != jobs.BackendSlurm && backend != jobs.BackendLocal {
 		return usageErr(fmt.Errorf("--backend %q is not slurm or local", backend))
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -19,7 +20,7 @@ func usageText(cmd *cobra.Command, err error) string {
 	var invalid *pflag.InvalidValueError
 	switch {
 	case errors.As(err, &unknown):
-		given := firstOf(unknown.GetSpecifiedShortnames(), unknown.GetSpecifiedName())
+		given := cmp.Or(unknown.GetSpecifiedShortnames(), unknown.GetSpecifiedName())
 		if near := strictyaml.Nearest(given, flagsOf(cmd)); near != "" {
 			text += "; did you mean --" + near + "?"
 		}

@@ -451,7 +451,7 @@ func serverWords(e Event) string {
 	words := "its server went while it was serving"
 	switch {
 	case e.Signal != 0:
-		words = "its server was killed by " + signalName(e.Signal) + " while it was serving"
+		words = "its server was killed by " + rundir.SignalName(e.Signal) + " while it was serving"
 	case e.Exit != 0:
 		words = fmt.Sprintf("its server ended with exit %d while it was serving", e.Exit)
 	}
@@ -471,28 +471,6 @@ func oneLine(s string, limit int) string {
 	return rundir.Clip(s, limit)
 }
 
-// endWords is how a process ended.
 func endWords(e Event) string {
-	words := fmt.Sprintf("exit %d", e.Exit)
-	if e.Signal != 0 {
-		words = fmt.Sprintf("killed by %s (exit %d)", signalName(e.Signal), 128+e.Signal)
-	}
-	if e.OOM {
-		words += ", out of memory"
-	}
-	if e.Task > 0 {
-		words += fmt.Sprintf(", task %d first", e.Task)
-	}
-	return words
-}
-
-func signalName(n int) string {
-	name, ok := map[int]string{
-		1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 5: "SIGTRAP", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL",
-		10: "SIGUSR1", 11: "SIGSEGV", 12: "SIGUSR2", 13: "SIGPIPE", 14: "SIGALRM", 15: "SIGTERM", 31: "SIGSYS",
-	}[n]
-	if !ok {
-		return fmt.Sprintf("signal %d", n)
-	}
-	return name
+	return rundir.Ending{Exit: e.Exit, Signal: e.Signal, OOM: e.OOM, Task: e.Task}.String()
 }

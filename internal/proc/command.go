@@ -8,8 +8,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // Defaults of Command.
@@ -56,29 +57,11 @@ type ExitError struct {
 }
 
 func (e *ExitError) Error() string {
-	what := fmt.Sprintf("exit %d", e.Exit)
-	if e.Signal != 0 {
-		what = fmt.Sprintf("killed by %s", SignalName(e.Signal))
-	}
+	what := rundir.Ending{Exit: e.Exit, Signal: e.Signal}
 	if t := strings.TrimSpace(e.Stderr); t != "" {
 		return fmt.Sprintf("%s: %s: %s", e.Name, what, t)
 	}
 	return fmt.Sprintf("%s: %s", e.Name, what)
-}
-
-// SignalName is a signal as people write it: SIGTERM, or "signal 42".
-func SignalName(n int) string {
-	names := map[syscall.Signal]string{
-		syscall.SIGHUP: "SIGHUP", syscall.SIGINT: "SIGINT", syscall.SIGQUIT: "SIGQUIT", syscall.SIGILL: "SIGILL",
-		syscall.SIGTRAP: "SIGTRAP", syscall.SIGABRT: "SIGABRT", syscall.SIGBUS: "SIGBUS", syscall.SIGFPE: "SIGFPE",
-		syscall.SIGKILL: "SIGKILL", syscall.SIGUSR1: "SIGUSR1", syscall.SIGSEGV: "SIGSEGV", syscall.SIGUSR2: "SIGUSR2",
-		syscall.SIGPIPE: "SIGPIPE", syscall.SIGALRM: "SIGALRM", syscall.SIGTERM: "SIGTERM", syscall.SIGXCPU: "SIGXCPU",
-		syscall.SIGXFSZ: "SIGXFSZ", syscall.SIGSYS: "SIGSYS",
-	}
-	if s, ok := names[syscall.Signal(n)]; ok {
-		return s
-	}
-	return fmt.Sprintf("signal %d", n)
 }
 
 // LookPath finds name on the PATH of env. A name with a slash is returned as is.

@@ -4,11 +4,8 @@ import (
 	"fmt"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
-	"github.com/ci-disagg/ci-disagg/internal/proc"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
-
-func procSignalName(n int) string { return proc.SignalName(n) }
 
 // evidence is all that the agent can tell blame: no result files yet, those
 // belong to the report.

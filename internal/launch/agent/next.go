@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
-	"github.com/ci-disagg/ci-disagg/internal/proc"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -291,22 +290,12 @@ func (m *machine) advanceSetup(at time.Time) {
 
 // endWords is how a step ended, for people.
 func endWords(e stepEnd) string {
-	words := fmt.Sprintf("exit %d", e.Exit)
-	if e.Signal != 0 {
-		words = "killed by " + proc.SignalName(e.Signal)
-	}
 	if e.Lost != "" {
-		words = "lost with node " + e.Lost
+		return "lost with node " + e.Lost
 	}
-	if e.OOM {
-		words += " (out of memory)"
+	ending := rundir.Ending{Exit: e.Exit, Signal: e.Signal, OOM: e.OOM}
+	if e.First != nil {
+		ending.Task, ending.Node = e.First.Task, e.First.Node
 	}
-	if f := e.First; f != nil {
-		words += fmt.Sprintf(", task %d", f.Task)
-		if f.Node != "" {
-			words += " on " + f.Node
-		}
-		words += " first"
-	}
-	return words
+	return ending.String()
 }

@@ -263,7 +263,7 @@ func (a *agent) statusLine(now time.Time) {
 
 func signalName(sig os.Signal) string {
 	if s, ok := sig.(syscall.Signal); ok {
-		return procSignalName(int(s))
+		return rundir.SignalName(int(s))
 	}
 	return sig.String()
 }

@@ -249,7 +249,7 @@ func (t *slurmStep) signal(ctx context.Context, sig syscall.Signal) error {
 	if id == "" {
 		return ignoreDone(t.p.Signal(sig))
 	}
-	_, err := t.s.run(ctx, "scancel", "-s", strings.TrimPrefix(proc.SignalName(int(sig)), "SIG"), id)
+	_, err := t.s.run(ctx, "scancel", "-s", strings.TrimPrefix(rundir.SignalName(int(sig)), "SIG"), id)
 	if sig == syscall.SIGKILL {
 		go t.unstick()
 	}

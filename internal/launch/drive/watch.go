@@ -157,10 +157,7 @@ func (m caseStep) tellAgent(before, rec *rundir.AgentRecord) {
 }
 
 func endText(r rundir.RoleRecord) string {
-	text := fmt.Sprintf("exit %d", r.Exit)
-	if r.Signal != 0 {
-		text = fmt.Sprintf("signal %d", r.Signal)
-	}
+	text := rundir.Ending{Exit: r.Exit, Signal: r.Signal, OOM: r.OOM}.String()
 	if r.StoppedBy != "" {
 		text += ", stopped by " + r.StoppedBy
 	}

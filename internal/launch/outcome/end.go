@@ -291,8 +291,8 @@ func exitText(v view) string {
 	switch {
 	case !v.exit.Known:
 		return ""
-	case v.exit.Signal != 0:
-		return fmt.Sprintf(" (killed by signal %d)", v.exit.Signal)
+	case v.exit.Signal != 0: // of a job, for which Slurm makes no exit code of it
+		return " (killed by " + rundir.SignalName(v.exit.Signal) + ")"
 	default:
 		return fmt.Sprintf(" (exit %d)", v.exit.Code)
 	}

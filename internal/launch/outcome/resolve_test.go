@@ -331,7 +331,7 @@ func TestResolve(t *testing.T) {
 		"launch failed: FAILED 0:53": {facts(12*m, queue(10*m, 10*m, slurm.Failed, "JobLaunchFailure"), acct(10*m, 10*m, "FAILED", "0:53")), want{done: true, outcome: "infra", kind: KindLaunch, reason: "(JobLaunchFailure): most often, because a node does not see the run directory", conf: "sacct+squeue"}},
 		"agent killed": {
 			facts(12*m, queue(10*m, 10*m, slurm.Failed, "RaisedSignal:9(Killed)"), acct(10*m, 10*m, "FAILED", "0:9"), agentIn(10*m, rundir.PhaseReady)),
-			want{done: true, outcome: "infra", kind: KindAgentDied, reason: "signal 9", conf: "sacct+squeue", phase: rundir.PhaseReady},
+			want{done: true, outcome: "infra", kind: KindAgentDied, reason: "killed by SIGKILL", conf: "sacct+squeue", phase: rundir.PhaseReady},
 		},
 		"agent killed a moment ago: no record will come": {
 			facts(10*m+11*s, queue(10*m, 10*m, slurm.Failed, "RaisedSignal:9(Killed)"), acct(10*m, 10*m, "FAILED", "0:9"), agentIn(10*m, rundir.PhaseReady)),

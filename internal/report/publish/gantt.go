@@ -262,7 +262,7 @@ func roleWords(r report.RoleReport) string {
 	case r.State != rundir.RoleEnded:
 		text = r.State + " when last seen"
 	case r.Signal != 0:
-		text = "ended by " + signalName(r.Signal)
+		text = "ended by " + rundir.SignalName(r.Signal)
 	default:
 		text = fmt.Sprintf("exit %d", r.Exit)
 	}
