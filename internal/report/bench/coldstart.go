@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/ci-disagg/ci-disagg/internal/report/bench/jsondoc"
+	"github.com/ci-disagg/ci-disagg/internal/report/jsondoc"
 )
 
 // ColdStart is what becomes of a measurement whose first requests waited for

@@ -86,49 +86,60 @@ func (c *capped) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// readPerfCSV reads perf_script_test_results.csv: one row per metric, appended
-// by every test. The value stands in perf_metric, the metric in metric_type,
-// the point in test_name (<id>_con:<N>).
+// perfTable reads perf_script_test_results.csv: one row per metric, appended by
+// every test. The value stands in perf_metric, the metric in metric_type, the
+// point in test_name (<id>_con:<N>).
+type perfTable struct {
+	rd                       Reader
+	file                     string
+	value, kind, test, state int // columns; state -1 = there is none
+	results                  []Result
+	last                     map[string]int // test name → its latest result
+}
+
 func (rd Reader) readPerfCSV(br *bufio.Reader, file string) ([]Result, error) {
 	c, err := newCSV(br)
 	if err != nil {
 		return nil, err
 	}
 	column := func(name string) int { return slices.Index(c.header, name) }
-	value, kind, test, state := column("perf_metric"), column("metric_type"), column("test_name"), column("state")
-	if value < 0 || kind < 0 || test < 0 {
+	t := perfTable{
+		rd: rd, file: file, last: map[string]int{},
+		value: column("perf_metric"), kind: column("metric_type"), test: column("test_name"), state: column("state"),
+	}
+	if t.value < 0 || t.kind < 0 || t.test < 0 {
 		return nil, Problem{Line: 1, Text: "CSV: perf_metric, metric_type or test_name is not among the columns"}
 	}
-	var results []Result
-	last := map[string]int{} // test name → its latest result
 	for {
 		row, err := c.next()
-		if errors.Is(err, io.EOF) && c.in.last != '\n' {
-			return results, Problem{Line: c.lines, Text: "CSV: the last line has no end: half-written"}
+		switch {
+		case errors.Is(err, io.EOF) && c.in.last != '\n':
+			return t.results, Problem{Line: c.lines, Text: "CSV: the last line has no end: half-written"}
+		case errors.Is(err, io.EOF):
+			return t.results, nil
+		case err != nil:
+			return t.results, err
+		case row[t.value] != "perf_metric": // a header in between
+			t.row(row, c.lines)
 		}
-		if errors.Is(err, io.EOF) {
-			return results, nil
-		}
-		if err != nil {
-			return results, err
-		}
-		if row[value] == "perf_metric" {
-			continue // a header in between
-		}
-		i, ok := last[row[test]]
-		if m, known := rd.Metrics.Resolve(row[kind]); ok && known {
-			_, measured := results[i].Value(m.Name)
-			ok = !measured // the same again: another run of the test
-		}
-		if !ok {
-			i = len(results)
-			last[row[test]] = i
-			results = append(results, Result{Format: FormatPerfCSV, File: file, Line: c.lines, Name: row[test], Concurrency: concurrencyOf(row[test])})
-		}
-		rd.perfRow(&results[i], row[kind], row[value], c.lines)
-		if state >= 0 && row[state] != "valid" && row[state] != "" {
-			results[i].Problems = append(results[i].Problems, Problem{file, c.lines, fmt.Sprintf("state is %q, not valid", row[state])})
-		}
+	}
+}
+
+func (t *perfTable) row(row []string, line int) {
+	test := row[t.test]
+	i, ok := t.last[test]
+	if m, known := t.rd.Metrics.Resolve(row[t.kind]); ok && known {
+		_, measured := t.results[i].Value(m.Name)
+		ok = !measured // the same again: another run of the test
+	}
+	if !ok {
+		i = len(t.results)
+		t.last[test] = i
+		t.results = append(t.results, Result{Format: FormatPerfCSV, File: t.file, Line: line, Name: test, Concurrency: concurrencyOf(test)})
+	}
+	t.rd.perfRow(&t.results[i], row[t.kind], row[t.value], line)
+	if t.state >= 0 && row[t.state] != "valid" && row[t.state] != "" {
+		t.results[i].Problems = append(t.results[i].Problems, Problem{t.file, line, fmt.Sprintf("state is %q, not valid", row[t.state])})
 	}
 }
 

@@ -4,7 +4,7 @@ import (
 	"math"
 	"strings"
 
-	"github.com/ci-disagg/ci-disagg/internal/report/bench/jsondoc"
+	"github.com/ci-disagg/ci-disagg/internal/report/jsondoc"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 )
 

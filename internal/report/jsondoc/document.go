@@ -142,23 +142,26 @@ func (j *reader) documents(each func(Document)) error {
 		if err != nil {
 			return j.fault(err)
 		}
-		if t != json.Delim('[') {
-			if err := j.document(t, each); err != nil {
-				return err
-			}
-			continue
+		if t == json.Delim('[') {
+			err = j.elements(each)
+		} else {
+			err = j.document(t, each)
 		}
-		for {
-			t, err := j.token()
-			if err != nil {
-				return err
-			}
-			if t == json.Delim(']') {
-				break
-			}
-			if err := j.document(t, each); err != nil {
-				return err
-			}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// elements reads the rest of a top-level list.
+func (j *reader) elements(each func(Document)) error {
+	for {
+		t, err := j.token()
+		if err != nil || t == json.Delim(']') {
+			return err
+		}
+		if err := j.document(t, each); err != nil {
+			return err
 		}
 	}
 }
