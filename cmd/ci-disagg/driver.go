@@ -333,12 +333,9 @@ func goesOn(c rundir.CaseState) bool {
 // infrastructure failure, a new repetition of a suspicious measurement.
 func (d *driver) decide(rep *reporter, retry drive.Retry) func(context.Context, drive.Ended) drive.Decision {
 	return func(ctx context.Context, e drive.Ended) drive.Decision {
+		why := rep.decide(ctx, &e)
 		next := retry.Decide(ctx, e)
-		if next.Action != drive.Done || e.Outcome.Outcome != rundir.OutcomePassed {
-			return next
-		}
-		why := rep.repeat(ctx, e.Plan.Case.Slug, e.History)
-		if why == "" {
+		if next.Action != drive.Done || e.Outcome.Outcome != rundir.OutcomePassed || why == "" {
 			return next
 		}
 		return drive.Decision{Action: drive.RepeatCase, Why: why, Exclude: e.Outcome.Nodes}

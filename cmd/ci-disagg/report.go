@@ -201,16 +201,22 @@ func compiledClasses(cfg config) (blame.Classes, error) {
 	return blame.Compile(append(append([]blame.Rule{}, cfg.Classes...), builtin...))
 }
 
-// repeat tells why another repetition of a case is due, "" when none is. history is
-// the case's attempts so far. What cannot be decided now is decided in the end.
-func (r *reporter) repeat(ctx context.Context, slug string, history []rundir.Attempt) string {
+// decide decides an attempt that has ended as the report will: what its records say of
+// it was provisional. It tells why another repetition of the case is due, "" when none
+// is. What cannot be decided now is decided in the end.
+func (r *reporter) decide(ctx context.Context, e *drive.Ended) (repeat string) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	_, why, err := r.DecideCase(ctx, slug, history)
+	c, repeat, err := r.DecideCase(ctx, e.Plan.Case.Slug, e.History)
 	if err != nil {
 		return ""
 	}
-	return why
+	for _, a := range c.Attempts {
+		if a.Rep == e.Rep && a.Attempt == e.Attempt {
+			e.Outcome.Outcome, e.Outcome.Finding, e.Outcome.Reason = a.Outcome, a.Finding, a.Reason
+		}
+	}
+	return repeat
 }
 
 // finish writes the report, prints its end and gives the exit code. With save,
