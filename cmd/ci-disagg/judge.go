@@ -209,7 +209,7 @@ func judgeMessage(c report.CaseReport, end report.CaseEnd) string {
 	if len(end.Words) == 0 {
 		return "no metric that gates was measured: nobody looked"
 	}
-	return fmt.Sprintf("%d gating metrics passed", len(end.Words))
+	return cmp.Or(notJudged(c), fmt.Sprintf("%d gating metrics passed", len(end.Words)))
 }
 
 func judgeCounts(code int, worst verdict.Word) report.Counts {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -100,9 +101,25 @@ func (t table) verdict(doc report.Report, all bool) {
 	}
 	result := string(c.Verdict)
 	if result == "" || doc.ExitCode == exitPassed && c.Verdict != verdict.Improvement {
-		result = doc.Result
+		result = cmp.Or(notJudged(c), doc.Result)
 	}
 	t.rows([][]cell{{{text: fmt.Sprintf("%s (exit %d)", result, doc.ExitCode), code: wordColour(c.Verdict)}}})
+}
+
+// notJudged is the word for a case of which a gating metric has nothing to be compared
+// with, although that is allowed: it did not pass. "" = all were judged.
+func notJudged(c report.CaseReport) string {
+	for _, r := range c.Metrics {
+		switch {
+		case !r.Gate || r.Advisory:
+		case r.Verdict == verdict.Collecting:
+			return fmt.Sprintf("not judged yet: %d past runs, 7 are needed at least", r.History)
+		case r.Verdict == verdict.NoBaseline:
+			return "not judged: no baseline"
+		default:
+		}
+	}
+	return ""
 }
 
 // together says what the gating metrics say as one, where the change began, and how
