@@ -37,7 +37,7 @@ func newAgentCmd(h host) *cobra.Command {
 		Short: "Supervise the roles of one attempt; runs inside the job",
 		Long: `agent is what the batch script of a job execs. It reads plan.json in ATTEMPT_DIR,
 starts the roles, watches them, ends them, and leaves agent.json and
-roles/<ROLE>/{status.json,output.log} there.
+run-<k>/roles/<ROLE>/{status.json,output.log} there.
 
 It exits 0 when it could do its work to the end, whatever became of the roles:
 that stands in agent.json. 2: ATTEMPT_DIR or its plan is wrong. 3: the record

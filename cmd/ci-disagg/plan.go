@@ -21,7 +21,7 @@ import (
 )
 
 // planSchema is the version of plan's JSON (docs/plan.md).
-const planSchema = 1
+const planSchema = 2
 
 // planOptions are the flags of plan.
 type planOptions struct {
@@ -155,7 +155,7 @@ func underDraft(plans []rundir.Plan, draft string) {
 	for i := range plans {
 		p := &plans[i]
 		p.Draft = true
-		for _, r := range p.Roles {
+		for _, r := range p.Roles() {
 			if first := r.Slice[0]; r.GPUs() != first.GPUs*len(r.Slice) {
 				p.Warnings = append(p.Warnings, fmt.Sprintf("%s is made of %d GPUs; a draft that multiplies nodes by GPUs per node starts %d tasks for it: run this case without %s",
 					r.Name, r.GPUs(), first.GPUs*len(r.Slice), draft))
@@ -277,7 +277,7 @@ func writeAttempt(h host, d *driver, dir string, plans []rundir.Plan) error {
 // fresh says that no earlier job has left anything in an attempt directory: its
 // results would be taken for those of the next one.
 func fresh(dir string) error {
-	for _, pattern := range []string{"slurm.out", "roles/*/results*.xml", "roles/*/output.log", "output/*"} {
+	for _, pattern := range []string{"slurm.out", "run-*/roles/*/results*.xml", "run-*/roles/*/output.log", "run-*/output/*"} {
 		found, err := fs.Glob(os.DirFS(dir), pattern)
 		if err != nil {
 			return err

@@ -105,7 +105,7 @@ func caseName(id string) string {
 func servers(p rundir.Plan) string {
 	number, gpus := map[string]int{}, map[string]int{}
 	var out []string
-	for _, r := range rundir.InOrderShown(p.Roles) {
+	for _, r := range rundir.InOrderShown(p.MainRoles()) {
 		if r.GPUs() == 0 {
 			continue
 		}
@@ -243,7 +243,7 @@ func roleTable(p rundir.Plan) string {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "   role\ttasks\tGPUs\tnodes (tasks on each)\tmpi\n")
-	roles := slices.Concat(p.PreRoles, p.Roles)
+	roles := p.Roles()
 	for i := 0; i < len(roles); {
 		r, j := roles[i], i+1
 		names := []string{r.Name}
@@ -311,7 +311,7 @@ func commands(row func(key, format string, args ...any), p rundir.Plan) {
 			lines[i].kinds = append(lines[i].kinds, kind)
 		}
 	}
-	for _, r := range slices.Concat(p.PreRoles, p.Roles) {
+	for _, r := range p.Roles() {
 		kind, _, numbered := number(r.Name)
 		if !numbered {
 			kind = r.Name
@@ -339,7 +339,7 @@ func abridge(text, id string) string {
 	text = strings.ReplaceAll(oneLine(text), "'"+id+"'", "TEST_ID")
 	text = strings.ReplaceAll(text, id, "TEST_ID")
 	text = strings.ReplaceAll(text, "${CI_DISAGG_ROLE:-${DISAGG_SERVING_TYPE:-AGG}}", "ROLE")
-	return strings.ReplaceAll(text, "$CI_DISAGG_ATTEMPT/", "")
+	return strings.ReplaceAll(text, "$CI_DISAGG_RUN/", "")
 }
 
 // roleList shortens GEN_0, GEN_1, GEN_2 to GEN_0…2.
@@ -377,7 +377,7 @@ func number(role string) (stem string, n int, ok bool) {
 // expected says what a complete attempt leaves behind.
 func expected(p rundir.Plan) string {
 	results := 0
-	for _, r := range p.Roles {
+	for _, r := range p.Roles() {
 		if r.JUnit {
 			results++
 		}

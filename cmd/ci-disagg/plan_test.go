@@ -101,7 +101,7 @@ func TestPlanJSON(t *testing.T) {
 	require.Equal(t, planSchema, doc.Schema)
 	require.Len(t, doc.Cases, 1)
 	require.Equal(t, 4, doc.Cases[0].Nodes)
-	require.Equal(t, []rundir.NodeShare{{Node: 0, Tasks: 4, GPUs: 4}, {Node: 1, Tasks: 2, GPUs: 2}}, doc.Cases[0].Roles[0].Slice)
+	require.Equal(t, []rundir.NodeShare{{Node: 0, Tasks: 4, GPUs: 4}, {Node: 1, Tasks: 2, GPUs: 2}}, doc.Cases[0].Roles()[0].Slice)
 	require.Contains(t, doc.Cases[0].Baseline, "1 pinned value in")
 	require.Contains(t, doc.Settings, planSetting{Key: "cluster", Value: "gb200", From: "--cluster"})
 	require.Contains(t, doc.Settings, planSetting{Key: "clusters.gb200.gpus", Value: "gpus-per-node", From: "default"})
@@ -180,7 +180,7 @@ func TestPlanScript(t *testing.T) {
 	h, out, errs := planHost(t)
 	code := run(t.Context(), h, []string{"plan", "--script", "--cluster", "gb200", "disagg-gen_only-six_gpus"})
 	require.Equal(t, exitPassed, code, errs.String())
-	for _, want := range []string{"==> /runs/RUN/cases/", "/attempt-1/job.sh <==", "#SBATCH --partition=batch", "exec /opt/ci-disagg agent /runs/RUN/", "/roles/BENCHMARK/role.sh <=="} {
+	for _, want := range []string{"==> /runs/RUN/cases/", "/attempt-1/job.sh <==", "#SBATCH --partition=batch", "exec /opt/ci-disagg agent /runs/RUN/", "/run-0/roles/BENCHMARK/role.sh <=="} {
 		require.Contains(t, out.String(), want)
 	}
 	draft := filepath.Join(t.TempDir(), "draft.sh")
@@ -206,17 +206,17 @@ func TestPlanWrite(t *testing.T) {
 	require.Equal(t, dir+"/job.sh\n", out.String())
 	var p rundir.Plan
 	require.NoError(t, rundir.ReadJSON(rundir.AttemptDir(dir).PlanFile(), &p))
-	for _, r := range p.Roles {
-		require.FileExists(t, rundir.AttemptDir(dir).RoleScript(r.Name))
+	for _, r := range p.Roles() {
+		require.FileExists(t, rundir.AttemptDir(dir).Run(0).RoleScript(r.Name))
 	}
 	code = run(t.Context(), h, []string{"plan", "--write", dir, "--cluster", "gb200", "disagg-gen_only-six_gpus", "disagg-quoting"})
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, errs.String(), "this is 2 cases")
 	again := []string{"plan", "--write", dir, "--cluster", "gb200", "disagg-gen_only-six_gpus"}
 	require.Equal(t, exitPassed, run(t.Context(), h, again), "the same files once more")
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "roles", "GEN_0", "results.0.xml"), nil, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "run-0", "roles", "GEN_0", "results.0.xml"), nil, 0o600))
 	require.Equal(t, exitUsage, run(t.Context(), h, again))
-	require.Contains(t, errs.String(), "roles/GEN_0/results.0.xml is there from an earlier job: remove the directory, or choose another")
+	require.Contains(t, errs.String(), "run-0/roles/GEN_0/results.0.xml is there from an earlier job: remove the directory, or choose another")
 }
 
 func TestPlanRefuses(t *testing.T) {

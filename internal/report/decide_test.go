@@ -70,8 +70,9 @@ func one(outcome rundir.Outcome, f *rundir.Finding, roles ...Role) Case {
 	c := Case{Attempts: []Attempt{a}}
 	c.Plan.Case = rundir.Case{ID: node1, Slug: "slug"}
 	c.Plan.Drain.Role = "BENCHMARK"
+	c.Plan.Builds, c.Plan.Runs = []rundir.BuildPlan{{Name: rundir.HeadBuild}}, rundir.OneRun()
 	for _, r := range roles {
-		c.Plan.Roles = append(c.Plan.Roles, rundir.RolePlan{Name: r.Name, Kind: r.Kind, JUnit: r.JUnit})
+		c.Plan.Builds[0].Roles = append(c.Plan.Builds[0].Roles, rundir.RolePlan{Name: r.Name, Kind: r.Kind, JUnit: r.JUnit})
 	}
 	return c
 }

@@ -203,7 +203,7 @@ func (s *settled) requireServers(plan rundir.Plan) {
 	var client *Role
 	servers := 0
 	for i, r := range s.Roles {
-		planned := slices.ContainsFunc(plan.Roles, func(p rundir.RolePlan) bool { return p.Name == r.Name })
+		planned := slices.ContainsFunc(plan.MainRoles(), func(p rundir.RolePlan) bool { return p.Name == r.Name })
 		switch {
 		case r.Name == plan.Drain.Role:
 			client = &s.Roles[i]

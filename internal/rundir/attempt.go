@@ -84,21 +84,46 @@ const (
 // AgentRecord is the agent's account of one attempt (agent.json), rewritten by
 // rename on every change and at least once per Heartbeat interval.
 type AgentRecord struct {
-	Schema    int          `json:"schema"`
-	Version   string       `json:"version"` // of the ci-disagg that ran as agent
-	JobID     string       `json:"job_id"`
-	Token     string       `json:"token"` // TRTLLM_PERF_RUN_TOKEN
-	Host      string       `json:"host"`
-	PID       int          `json:"pid"`
-	Restart   int          `json:"restart"` // SLURM_RESTART_COUNT; above 0 the agent refuses
-	Nodes     []string     `json:"nodes"`   // allocated nodes, in slice order
-	Started   time.Time    `json:"started"`
-	Heartbeat time.Time    `json:"heartbeat"`
-	Phase     Phase        `json:"phase"`
-	Phases    []PhaseSpan  `json:"phases"`
-	Roles     []RoleRecord `json:"roles"`
-	Timeline  []Event      `json:"timeline"`
-	End       *AgentEnd    `json:"end,omitempty"` // set once, last; without it the attempt did not end properly
+	Schema     int       `json:"schema"`
+	Version    string    `json:"version"` // of the ci-disagg that ran as agent
+	JobID      string    `json:"job_id"`
+	Token      string    `json:"token"` // TRTLLM_PERF_RUN_TOKEN
+	Host       string    `json:"host"`
+	PID        int       `json:"pid"`
+	Restart    int       `json:"restart"` // SLURM_RESTART_COUNT; above 0 the agent refuses
+	Nodes      []string  `json:"nodes"`   // allocated nodes, in slice order
+	Started    time.Time `json:"started"`
+	Heartbeat  time.Time `json:"heartbeat"`
+	RunAccount           // of the run under way, or of the last
+	Runs       []RunEnd  `json:"runs,omitempty"` // those that have ended; each has a RunRecord in its directory
+	End        *AgentEnd `json:"end,omitempty"`  // set once, last; without it the attempt did not end properly
+}
+
+// RunRecord is the agent's account of one run that has ended (run-<k>/record.json).
+type RunRecord struct {
+	Schema  int       `json:"schema"`
+	JobID   string    `json:"job_id"`
+	Token   string    `json:"token"`
+	Nodes   []string  `json:"nodes"` // in slice order
+	Started time.Time `json:"started"`
+	RunAccount
+	End *AgentEnd `json:"end"`
+}
+
+// RunAccount is what happened in one run.
+type RunAccount struct {
+	Run      RunRef       `json:"run"`
+	Phase    Phase        `json:"phase"`
+	Phases   []PhaseSpan  `json:"phases"`
+	Roles    []RoleRecord `json:"roles"`
+	Timeline []Event      `json:"timeline"`
+}
+
+// RunEnd is how one run of a job ended.
+type RunEnd struct {
+	Run     RunRef    `json:"run"`
+	At      time.Time `json:"at"`
+	Outcome Outcome   `json:"outcome"`
 }
 
 // PhaseSpan is the time an attempt spent in one phase.

@@ -15,9 +15,11 @@
 //	  cases/<slug>/rep-<q>/attempt-<n>/
 //	    job.sh  job.json  outcome.json      written by the client
 //	    slurm.out  agent.json               written in the job
-//	    roles/<ROLE>/role.sh                written by the client
-//	    roles/<ROLE>/{status.json,output.log,results.<procid>.xml}
-//	    output/                             the test's own output directory
+//	    run-<k>/                            one run of the job: all roles, started once
+//	      record.json                       written in the job when it has ended
+//	      roles/<ROLE>/role.sh              written by the client
+//	      roles/<ROLE>/{status.json,output.log,results.<procid>.xml}
+//	      output/                           the test's own output directory
 //	  report/
 //
 // The package imports only the standard library: both sides of the product

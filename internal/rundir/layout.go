@@ -46,8 +46,8 @@ func (a AttemptDir) path(elem ...string) string {
 	return filepath.Join(append([]string{string(a)}, elem...)...)
 }
 
-// Run is the run directory that the attempt is in.
-func (a AttemptDir) Run() Dir { return Dir(a.path("..", "..", "..", "..")) }
+// Dir is the run directory that the attempt is in.
+func (a AttemptDir) Dir() Dir { return Dir(a.path("..", "..", "..", "..")) }
 
 // Script is the batch script.
 func (a AttemptDir) Script() string { return a.path("job.sh") }
@@ -67,27 +67,37 @@ func (a AttemptDir) AgentFile() string { return a.path("agent.json") }
 // SlurmOut is what the batch script printed.
 func (a AttemptDir) SlurmOut() string { return a.path("slurm.out") }
 
+// Run is the directory of one run of the attempt's job; k counts from 0.
+func (a AttemptDir) Run(k int) RunDir { return RunDir(a.path(fmt.Sprintf("run-%d", k))) }
+
+// RunDir is the directory of one run: all roles of the case, started once.
+type RunDir string
+
+func (r RunDir) path(elem ...string) string {
+	return filepath.Join(append([]string{string(r)}, elem...)...)
+}
+
+// RecordFile is the agent's record of the run, written when it has ended.
+func (r RunDir) RecordFile() string { return r.path("record.json") }
+
 // Output is the test's own output directory.
-func (a AttemptDir) Output() string { return a.path("output") }
+func (r RunDir) Output() string { return r.path("output") }
 
 // GPUNames begins the names of the files in a role's directory in which each of
 // its nodes says which GPUs it has: gpus.<node>.txt, a name per line.
 const GPUNames = "gpus."
 
 // RoleDir holds everything of one role.
-func (a AttemptDir) RoleDir(role string) string { return a.path("roles", role) }
+func (r RunDir) RoleDir(role string) string { return r.path("roles", role) }
 
 // RoleScript is the script that each task of the role runs.
-func (a AttemptDir) RoleScript(role string) string { return a.path("roles", role, "role.sh") }
+func (r RunDir) RoleScript(role string) string { return r.path("roles", role, "role.sh") }
 
 // RoleStatus is the role's own status record.
-func (a AttemptDir) RoleStatus(role string) string { return a.path("roles", role, "status.json") }
+func (r RunDir) RoleStatus(role string) string { return r.path("roles", role, "status.json") }
 
 // RoleLog is the role's complete output.
-func (a AttemptDir) RoleLog(role string) string { return a.path("roles", role, "output.log") }
-
-// RoleResults matches the role's JUnit files, one per task that wrote one.
-func (a AttemptDir) RoleResults(role string) string { return a.path("roles", role, "results.*.xml") }
+func (r RunDir) RoleLog(role string) string { return r.path("roles", role, "output.log") }
 
 // The published files.
 const (

@@ -21,24 +21,26 @@ type Plan struct {
 	UsedGPUs      int  `json:"used_gpus"`       // GPUs that a role really computes on
 	LocalAgent    bool `json:"local,omitempty"` // planned for the local backend
 
-	Roles    []RolePlan `json:"roles"`               // in start order
-	PreRoles []RolePlan `json:"pre_roles,omitempty"` // prechecks, on the node slices of the roles they precede
-	Install  string     `json:"install,omitempty"`   // shell text run once per node before anything else
+	// Builds is the software that is run: one, or the two of a comparison. Their
+	// roles have the same names and kinds.
+	Builds []BuildPlan `json:"builds"`
+	// Runs are what the job does, one after the other: each starts all roles of its
+	// build once.
+	Runs []RunRef `json:"runs"`
 
-	Workdir string   `json:"workdir,omitempty"` // where role commands run; empty: the attempt directory
+	Workdir string   `json:"workdir,omitempty"` // where role commands run; empty: the run's directory
 	Env     []EnvVar `json:"env,omitempty"`     // exported to every role, in order; values are literal
 	// Exports are exported by job.sh alone: the derived variables that a team's
 	// own launch draft reads (numGenServers, pytestCommandWorker, …).
 	Exports []EnvVar `json:"exports,omitempty"`
 	// Paths are exported by job.sh and to every role as absolute paths: Value is
-	// relative to the attempt directory ("." is the directory itself).
+	// relative to the run's directory ("." is the directory itself, ".." the attempt's).
 	Paths []EnvVar `json:"paths,omitempty"`
 	// Links are symbolic links that must exist before a role runs.
 	Links []Link `json:"links,omitempty"`
 	// TokenEnv names the variable that carries the attempt's own token, by which
 	// the test tells its coordination files from stale ones.
 	TokenEnv string `json:"token_env,omitempty"`
-	Setup    string `json:"setup,omitempty"` // shell text run by every role before its command
 	Draft    bool   `json:"draft,omitempty"` // a team's own launch draft runs instead of the agent
 	// DraftRun is the shell text that each task of a step runs which a draft starts.
 	DraftRun string   `json:"draft_run,omitempty"`
@@ -46,29 +48,69 @@ type Plan struct {
 	Srun     []string `json:"srun_args,omitempty"` // site options of every step
 	// GPUFlag is how a step asks for its GPUs: "gpus-per-node", "gres", or "" on
 	// clusters that do not account for them. See script.StepArgs.
-	GPUFlag   string     `json:"gpu_flag,omitempty"`
-	Container *Container `json:"container,omitempty"` // nil: roles run on the bare node
-	Budgets   Budgets    `json:"budgets"`
-	Lifeline  Duration   `json:"lifeline,omitempty"` // no sign of life of the run's driver for so long ends the job; 0: never
-	Hang      Duration   `json:"hang,omitempty"`     // no sign of life of any role for so long in the benchmark = hang; 0: not watched
+	GPUFlag  string   `json:"gpu_flag,omitempty"`
+	Budgets  Budgets  `json:"budgets"`
+	Lifeline Duration `json:"lifeline,omitempty"` // no sign of life of the run's driver for so long ends the job; 0: never
+	Hang     Duration `json:"hang,omitempty"`     // no sign of life of any role for so long in the benchmark = hang; 0: not watched
 	// Served are patterns of files below output/: once one is not empty, the first
 	// request is being served. Before that, silence is no hang.
 	Served []string  `json:"served,omitempty"`
 	Grace  Duration  `json:"grace,omitempty"` // between TERM and KILL in a teardown
 	Drain  DrainRule `json:"drain"`
 
-	// OutputNames maps a role to the file name under which the test's own
-	// scripts look for its output (gen_server_0.log), relative to output/.
-	OutputNames map[string]string `json:"output_names,omitempty"`
-	// DoneNames maps a role to the sentinel that is created after that role's
-	// step has been reaped (gen_server_0.done), relative to output/.
-	DoneNames map[string]string `json:"done_names,omitempty"`
-
 	Expected Expected          `json:"expected"`
 	Match    map[string]string `json:"match,omitempty"`   // series identity beside case and metric: GPU type, parallelism, …
 	Classes  []ClassRule       `json:"classes,omitempty"` // the user's failure classes, before the built-in ones
 	Warnings []string          `json:"warnings,omitempty"`
 }
+
+// Roles are the roles of the case in start order, prechecks included. Their names,
+// kinds and places are the same in every build.
+func (p Plan) Roles() []RolePlan {
+	if len(p.Builds) == 0 {
+		return nil
+	}
+	return p.Builds[0].Roles
+}
+
+// MainRoles are the roles without the prechecks.
+func (p Plan) MainRoles() []RolePlan {
+	return slices.DeleteFunc(slices.Clone(p.Roles()), func(r RolePlan) bool { return r.Kind == KindPrecheck })
+}
+
+// Build is the build that a run is of.
+func (p Plan) Build(run RunRef) (BuildPlan, bool) {
+	i := slices.IndexFunc(p.Builds, func(b BuildPlan) bool { return b.Name == run.Build })
+	if i < 0 {
+		return BuildPlan{}, false
+	}
+	return p.Builds[i], true
+}
+
+// BuildPlan is one build of the software under test, and how its roles are run.
+type BuildPlan struct {
+	Name      string     `json:"name"`
+	Source    string     `json:"source,omitempty"`    // checkout it comes from
+	Commit    string     `json:"commit,omitempty"`    // "" = unknown
+	Install   string     `json:"install,omitempty"`   // shell text run once per node before its first run
+	Setup     string     `json:"setup,omitempty"`     // shell text run by every role before its command
+	Env       []EnvVar   `json:"env,omitempty"`       // exported to every role after the plan's
+	Container *Container `json:"container,omitempty"` // nil: roles run on the bare node
+	Roles     []RolePlan `json:"roles"`               // in start order
+}
+
+// HeadBuild is the name of the only build of a case, and of the newer one of two.
+const HeadBuild = "head"
+
+// RunRef is one run of the job.
+type RunRef struct {
+	Index  int    `json:"index"` // its directory is run-<index>
+	Build  string `json:"build"`
+	Warmup bool   `json:"warmup,omitempty"` // its measurement is thrown away
+}
+
+// OneRun is the plan of a job that runs its only build once.
+func OneRun() []RunRef { return []RunRef{{Build: HeadBuild}} }
 
 // ClassRule is one failure class of the user's config; see package blame.
 type ClassRule struct {
@@ -131,6 +173,12 @@ type RolePlan struct {
 	// processes write: its server's log, its client's output.
 	Logs  []string `json:"logs,omitempty"`
 	JUnit bool     `json:"junit"` // the role is expected to leave results.<procid>.xml
+	// Output is another name of the role's output (gen_server_0.log), relative to
+	// output/, under which the test's own scripts look for it.
+	Output string `json:"output,omitempty"`
+	// Done is a file (gen_server_0.done), relative to output/, that is made once the
+	// role's step has been reaped.
+	Done string `json:"done,omitempty"`
 }
 
 // The kinds of role. They decide when a role starts, which end of it is a failure,
@@ -186,7 +234,7 @@ type EnvVar struct {
 	Value string `json:"value"`
 }
 
-// Link is a symbolic link in the attempt directory. Path is relative to that
+// Link is a symbolic link in the run's directory. Path is relative to that
 // directory; Target is relative to the link, as ln -s takes it.
 type Link struct {
 	Path   string `json:"path"`
@@ -203,7 +251,7 @@ type Secret struct {
 
 // Ready says when a server role counts as ready. All given conditions must
 // hold; none given means ready as soon as the step runs. Paths are relative to
-// the attempt's output directory; "%j" stands for the Slurm job id.
+// the run's output directory; "%j" stands for the Slurm job id.
 type Ready struct {
 	AddressFile string `json:"address_file,omitempty"` // contains host:port once the server is bound
 	HTTPPath    string `json:"http_path,omitempty"`    // GET http://<address><path> answers 200

@@ -38,7 +38,7 @@ func TestWriteStreamKeepsTheOldFileWhenFillFails(t *testing.T) {
 func TestWriteJSONNeverShowsHalfARecord(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "agent.json")
-	rec := AgentRecord{Schema: Schema, Timeline: make([]Event, 500)}
+	rec := AgentRecord{Schema: Schema, RunAccount: RunAccount{Timeline: make([]Event, 500)}}
 	require.NoError(t, WriteJSON(path, rec))
 	var writers sync.WaitGroup
 	stop := make(chan struct{})
@@ -154,8 +154,11 @@ func TestPathsStayInsideTheirDirectory(t *testing.T) {
 	d := Dir("/run")
 	a := d.CaseDir("c").Attempt(0, 1)
 	require.Equal(t, AttemptDir("/run/cases/c/rep-0/attempt-1"), a)
-	for _, p := range []string{a.Script(), a.PlanFile(), a.JobFile(), a.OutcomeFile(), a.AgentFile(), a.SlurmOut(), a.Output(), a.RoleDir("GEN_0"), a.RoleScript("GEN_0"), a.RoleStatus("GEN_0"), a.RoleLog("GEN_0")} {
+	for _, p := range []string{a.Script(), a.PlanFile(), a.JobFile(), a.OutcomeFile(), a.AgentFile(), a.SlurmOut(), string(a.Run(3))} {
 		require.True(t, strings.HasPrefix(p, string(a)+"/"), p)
 	}
-	require.Equal(t, fmt.Sprint(a)+"/roles/CTX_1/results.*.xml", a.RoleResults("CTX_1"))
+	r := a.Run(0)
+	for _, p := range []string{r.RecordFile(), r.Output(), r.RoleDir("GEN_0"), r.RoleScript("GEN_0"), r.RoleStatus("GEN_0"), r.RoleLog("GEN_0")} {
+		require.True(t, strings.HasPrefix(p, fmt.Sprint(a)+"/run-0/"), p)
+	}
 }

@@ -2,19 +2,76 @@ package rundir
 
 import (
 	"encoding/json"
+	"os"
+	"slices"
 	"strings"
 )
 
-// upgrade makes of a record of schema 1, which has been read into v, one of today.
-// This is the only place that knows what schema 1 meant.
-func upgrade(v any) error {
+// FindRun is the directory of run k of an attempt that exists. Before schema 2 an
+// attempt was one run, and its directory the run's.
+func FindRun(a AttemptDir, k int) RunDir {
+	here := func(path string) bool {
+		info, err := os.Lstat(path)
+		return err == nil && info.IsDir()
+	}
+	if k == 0 && !here(string(a.Run(0))) && (here(RunDir(a).RoleDir("")) || here(RunDir(a).Output())) {
+		return RunDir(a)
+	}
+	return a.Run(k)
+}
+
+// plan1 is what plans of schema 1 had elsewhere.
+type plan1 struct {
+	Roles       []RolePlan        `json:"roles"`
+	PreRoles    []RolePlan        `json:"pre_roles"`
+	Install     string            `json:"install"`
+	Setup       string            `json:"setup"`
+	Container   *Container        `json:"container"`
+	OutputNames map[string]string `json:"output_names"`
+	DoneNames   map[string]string `json:"done_names"`
+}
+
+// upgradePlan gives a plan of schema 1 its only build and its only run.
+func upgradePlan(p *Plan, data []byte) error {
+	var old plan1
+	if err := json.Unmarshal(data, &old); err != nil {
+		return err
+	}
+	roles := slices.Concat(old.PreRoles, old.Roles)
+	upgradeRoles(roles)
+	for i := range roles {
+		roles[i].Output, roles[i].Done = old.OutputNames[roles[i].Name], old.DoneNames[roles[i].Name]
+	}
+	for i := range p.Paths {
+		if p.Paths[i].Value != "output" {
+			p.Paths[i].Value = "../" + p.Paths[i].Value // they were below the attempt's directory
+		}
+	}
+	// Our own part of commands names files below the run's directory.
+	moved := func(text string) string {
+		return strings.NewReplacer("$CI_DISAGG_ATTEMPT/roles/", "$CI_DISAGG_RUN/roles/", "$CI_DISAGG_ATTEMPT/by-case", "$CI_DISAGG_RUN/by-case").Replace(text)
+	}
+	for i := range roles {
+		roles[i].Command = moved(roles[i].Command)
+	}
+	for i := range p.Exports {
+		p.Exports[i].Value = moved(p.Exports[i].Value)
+	}
+	p.Builds = []BuildPlan{{Name: HeadBuild, Install: old.Install, Setup: old.Setup, Container: old.Container, Roles: roles}}
+	p.Runs = OneRun()
+	return nil
+}
+
+// upgrade makes of a record of schema 1, data, which has been read into v, one of
+// today. This is the only file that knows what schema 1 meant.
+func upgrade(data []byte, v any) error {
 	switch r := v.(type) {
 	case *Plan:
-		upgradeRoles(r.Roles)
-		upgradeRoles(r.PreRoles)
+		return upgradePlan(r, data)
 	case *RoleRecord:
 		r.Kind = kindOf1(r.Kind)
 	case *AgentRecord:
+		r.Run = OneRun()[0]
 		for i := range r.Roles {
 			r.Roles[i].Kind = kindOf1(r.Roles[i].Kind)
 		}

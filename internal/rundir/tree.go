@@ -343,15 +343,15 @@ func (t *Tree) List(dir string) ([]fs.DirEntry, error) {
 // RoleResults are the paths of the JUnit files that a role has left, one per task
 // that wrote one, in the order of their names. Whatever has such a name is listed:
 // opening it says what it is. No directory means no files.
-func (t *Tree) RoleResults(a AttemptDir, role string) ([]string, error) {
-	list, err := t.List(a.RoleDir(role))
+func (t *Tree) RoleResults(r RunDir, role string) ([]string, error) {
+	list, err := t.List(r.RoleDir(role))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	var out []string
 	for _, e := range list {
 		if name := e.Name(); len(name) >= len("results..xml") && strings.HasPrefix(name, "results.") && strings.HasSuffix(name, ".xml") {
-			out = append(out, filepath.Join(a.RoleDir(role), name))
+			out = append(out, filepath.Join(r.RoleDir(role), name))
 		}
 	}
 	return out, err
@@ -419,7 +419,7 @@ func Decode(path string, data []byte, v any) error {
 		err = json.Unmarshal(data, v)
 	}
 	if err == nil && head.Schema < Schema {
-		err = upgrade(v)
+		err = upgrade(data, v)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)

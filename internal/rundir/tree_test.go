@@ -17,12 +17,13 @@ import (
 // everyPath is every file that is read of a run directory.
 func everyPath(d Dir) []string {
 	a := d.CaseDir("c").Attempt(0, 1)
+	r := a.Run(0)
 	return []string{
 		d.RunFile(), d.LeaseFile(), d.CancelFile(), d.CaseDir("c").PlanFile(),
 		a.Script(), a.PlanFile(), a.JobFile(), a.OutcomeFile(), a.AgentFile(), a.SlurmOut(),
-		a.RoleScript("GEN_0"), a.RoleStatus("GEN_0"), a.RoleLog("GEN_0"),
-		filepath.Join(a.RoleDir("GEN_0"), "results.0.xml"), filepath.Join(a.RoleDir("GEN_0"), GPUNames+"node1.txt"),
-		filepath.Join(a.Output(), "perf.json"), filepath.Join(a.Output(), "sub", "aiperf", "records.jsonl"),
+		r.RecordFile(), r.RoleScript("GEN_0"), r.RoleStatus("GEN_0"), r.RoleLog("GEN_0"),
+		filepath.Join(r.RoleDir("GEN_0"), "results.0.xml"), filepath.Join(r.RoleDir("GEN_0"), GPUNames+"node1.txt"),
+		filepath.Join(r.Output(), "perf.json"), filepath.Join(r.Output(), "sub", "aiperf", "records.jsonl"),
 	}
 }
 
@@ -127,7 +128,8 @@ func TestTreeFollowsNoLinkOnTheWay(t *testing.T) {
 		require.NoError(t, tree.WriteFile(path, []byte(`{"schema": 1}`), FileMode))
 	}
 	a := d.CaseDir("c").Attempt(0, 1)
-	for _, dir := range []string{a.RoleDir("GEN_0"), filepath.Dir(a.RoleDir("GEN_0")), a.Output(), string(a), string(d.CaseDir("c")), filepath.Join(string(d), "cases")} {
+	r := a.Run(0)
+	for _, dir := range []string{r.RoleDir("GEN_0"), filepath.Dir(r.RoleDir("GEN_0")), r.Output(), string(r), string(a), string(d.CaseDir("c")), filepath.Join(string(d), "cases")} {
 		moved := filepath.Join(string(d), "moved")
 		require.NoError(t, os.Rename(dir, moved))
 		for _, target := range []string{moved, t.TempDir()} {
@@ -190,11 +192,12 @@ func TestTreeBoundsWhatItReads(t *testing.T) {
 func TestTreeReadsAHardLinkAsTheFileThatItIs(t *testing.T) {
 	t.Parallel()
 	d, tree := newTree(t)
-	a := d.CaseDir("c").Attempt(0, 1)
-	log, err := tree.Append(a.RoleLog("GEN_0"))
+	r := d.CaseDir("c").Attempt(0, 1).Run(0)
+	log, err := tree.Append(r.RoleLog("GEN_0"))
 	require.NoError(t, err)
-	alias := filepath.Join(a.Output(), "gen_server_0.log")
-	require.NoError(t, tree.Alias(a.RoleLog("GEN_0"), alias))
+	alias := filepath.Join(r.Output(), "gen_server_0.log")
+	require.NoError(t, tree.Alias(r.RoleLog("GEN_0"), alias))
+	require.NoError(t, tree.Alias(r.RoleLog("GEN_0"), alias), "again")
 	_, err = log.WriteString("a line\n")
 	require.NoError(t, errors.Join(err, log.Close()))
 	data, err := tree.ReadFile(alias, 100)
@@ -233,20 +236,20 @@ func TestTreeWritesReplaceALinkAndDoNotFollowIt(t *testing.T) {
 func TestTreeListsWithoutFollowing(t *testing.T) {
 	t.Parallel()
 	d, tree := newTree(t)
-	a := d.CaseDir("c").Attempt(0, 1)
-	none, err := tree.RoleResults(a, "GEN_0")
+	r := d.CaseDir("c").Attempt(0, 1).Run(0)
+	none, err := tree.RoleResults(r, "GEN_0")
 	require.NoError(t, err)
 	require.Empty(t, none)
 	for _, name := range []string{"results.1.xml", "results.0.xml", "output.log", "results.xml"} {
-		require.NoError(t, tree.WriteFile(filepath.Join(a.RoleDir("GEN_0"), name), nil, FileMode))
+		require.NoError(t, tree.WriteFile(filepath.Join(r.RoleDir("GEN_0"), name), nil, FileMode))
 	}
-	require.NoError(t, os.Symlink("results.0.xml", filepath.Join(a.RoleDir("GEN_0"), "results.2.xml")))
-	require.NoError(t, os.Symlink(string(d), filepath.Join(string(a), "loop")))
-	files, err := tree.RoleResults(a, "GEN_0")
+	require.NoError(t, os.Symlink("results.0.xml", filepath.Join(r.RoleDir("GEN_0"), "results.2.xml")))
+	require.NoError(t, os.Symlink(string(d), filepath.Join(string(r), "loop")))
+	files, err := tree.RoleResults(r, "GEN_0")
 	require.NoError(t, err)
 	require.Equal(t, []string{"results.0.xml", "results.1.xml", "results.2.xml"}, names(files))
 	var walked []string
-	require.NoError(t, fs.WalkDir(tree.FS(string(a)), ".", func(path string, e fs.DirEntry, err error) error {
+	require.NoError(t, fs.WalkDir(tree.FS(string(r)), ".", func(path string, e fs.DirEntry, err error) error {
 		if err == nil && e.Type().IsRegular() {
 			walked = append(walked, path)
 		}

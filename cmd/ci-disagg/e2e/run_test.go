@@ -84,7 +84,7 @@ func TestEndings(t *testing.T) {
 func (j *job) killGen0(t *testing.T) {
 	t.Helper()
 	cluster.Eventually(t, runtest.Soon, "GEN_0 to serve", func() bool {
-		logs, _ := filepath.Glob(string(j.dir) + "/cases/*/rep-0/attempt-1/output/gen_server_0.log")
+		logs, _ := filepath.Glob(string(j.dir) + "/cases/*/rep-0/attempt-1/run-0/output/gen_server_0.log")
 		if len(logs) != 1 {
 			return false
 		}
@@ -127,7 +127,7 @@ func (j *job) stepsAsPlanned(t *testing.T, o rundir.AttemptOutcome) {
 	var p rundir.Plan
 	require.NoError(t, rundir.ReadJSON(runtest.Attempt(j.dir).PlanFile(), &p))
 	want := map[string]string{}
-	for _, r := range p.Roles {
+	for _, r := range p.Roles() {
 		var nodes []string
 		for _, s := range r.Slice {
 			nodes = append(nodes, o.Nodes[s.Node])

@@ -115,7 +115,7 @@ func TestVerdictOverManyRuns(t *testing.T) {
 // benchmarkLog is what the client of the only case printed.
 func (j *job) benchmarkLog(t *testing.T) string {
 	t.Helper()
-	logs, err := filepath.Glob(runtest.Attempt(j.dir).Output() + "/trtllm-benchmark.*.log")
+	logs, err := filepath.Glob(runtest.Attempt(j.dir).Run(0).Output() + "/trtllm-benchmark.*.log")
 	require.NoError(t, err)
 	require.Len(t, logs, 1)
 	return logs[0]

@@ -61,7 +61,7 @@ func crashWithDraft(b *testing.B) (time.Duration, string) {
 	require.NoError(b, err, out)
 	b.Cleanup(func() { _, _ = r.c.Try("scancel", out) })
 	end := gone(b, r, out)
-	text, err := os.ReadFile(dir + "/output/GEN_0.ended")
+	text, err := os.ReadFile(dir + "/run-0/output/GEN_0.ended")
 	require.NoError(b, err)
 	sec, err := strconv.ParseFloat(strings.TrimSpace(string(text)), 64)
 	require.NoError(b, err)

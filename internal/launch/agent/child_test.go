@@ -102,7 +102,7 @@ func fail(how string) {
 	}
 }
 
-func outDir() string     { return filepath.Join(os.Getenv("CI_DISAGG_ATTEMPT"), "output") }
+func outDir() string     { return filepath.Join(os.Getenv("CI_DISAGG_RUN"), "output") }
 func statusFile() string { return filepath.Join(outDir(), "benchmark_status.0.txt") }
 
 func childServer(name string) {
@@ -151,7 +151,7 @@ func serveUntilStatus() {
 // awaitBenchmark waits until the agent, too, has seen that all servers are ready:
 // what hangs before that is not ready in time.
 func awaitBenchmark() {
-	dir := rundir.AttemptDir(os.Getenv("CI_DISAGG_ATTEMPT"))
+	dir := rundir.AttemptDir(filepath.Dir(os.Getenv("CI_DISAGG_RUN")))
 	for rec := (rundir.AgentRecord{}); rec.Phase != rundir.PhaseBenchmark; time.Sleep(30 * time.Millisecond) {
 		_ = rundir.ReadJSON(dir.AgentFile(), &rec) // none, or not yet
 	}
@@ -174,7 +174,7 @@ func childClient() {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	_ = os.WriteFile(filepath.Join(outDir(), "client-began"), nil, 0o600)
+	_ = os.WriteFile(filepath.Join(outDir(), "client-began"), []byte("now\n"), 0o600)
 	fmt.Println("benchmark begins")
 	for going := work(); going(); time.Sleep(50 * time.Millisecond) {
 		fault("serving")

@@ -9,16 +9,16 @@ import (
 
 // evidence is all that the agent can tell blame: no result files yet, those
 // belong to the report.
-func (a *agent) evidence() blame.Evidence {
-	ev := a.st.evidence()
-	ev.Classes = a.classes
-	for i, l := range a.logs {
+func (v *supervisor) evidence() blame.Evidence {
+	ev := v.st.evidence()
+	ev.Classes = v.classes
+	for i, l := range v.logs {
 		if l == nil {
 			continue
 		}
-		ev.Lines = append(ev.Lines, a.servers.lines(i, a.st.roles[i].name, a.look)...)
+		ev.Lines = append(ev.Lines, v.servers.lines(i, v.st.roles[i].name, v.look)...)
 		ev.Lines = append(ev.Lines, l.explaining()...)
-		if addr, err := a.address(a.specs[i].role.Ready); err == nil {
+		if addr, err := v.address(v.specs[i].role.Ready); err == nil {
 			ev.Roles[i].Address = addr
 		}
 	}

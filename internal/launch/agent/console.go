@@ -83,7 +83,7 @@ func (c *console) line(role, text string) {
 }
 
 func (c *console) tell(role string, b *budget, now time.Time) {
-	if c.put(fmt.Sprintf("[%s] … %d lines not shown here (complete in roles/%s/output.log)\n", role, b.dropped, role)) {
+	if c.put(fmt.Sprintf("[%s] … %d lines not shown here (complete in its output.log)\n", role, b.dropped)) {
 		b.dropped, b.told = 0, now
 	}
 }

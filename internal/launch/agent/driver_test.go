@@ -13,7 +13,7 @@ import (
 func TestDriverWatch(t *testing.T) {
 	t.Parallel()
 	dir := rundir.Dir(t.TempDir())
-	d := driverWatch{file: dir.CaseDir("c").Attempt(0, 1).Run().LeaseFile()}
+	d := driverWatch{file: dir.CaseDir("c").Attempt(0, 1).Dir().LeaseFile()}
 	require.Equal(t, dir.LeaseFile(), d.file)
 	require.Zero(t, d.alone(sec(0)), "no lease: no lifeline")
 	require.Zero(t, d.alone(sec(9000)))

@@ -6,11 +6,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/proc"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -48,7 +47,8 @@ func (a *agent) backend() string {
 	return BackendSlurm
 }
 
-func (a *agent) pickStarter(ctx context.Context) error {
+// checkBackend makes ready what all runs of a backend share.
+func (a *agent) checkBackend(ctx context.Context) error {
 	switch a.backend() {
 	case BackendLocal:
 		var argv []string
@@ -59,17 +59,24 @@ func (a *agent) pickStarter(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		a.starter = newLocal(a.dir, a.plan, a.o.Env, a.jobID, a.mark, g)
+		a.guard = g
 		return nil
 	case BackendSlurm:
 		if a.jobID == "" {
 			return errors.New("SLURM_JOB_ID is not set: the agent of the slurm backend runs inside a job")
 		}
-		a.starter = newSlurm(a.dir, a.plan, a.o.Env, a.jobID, a.o.Now)
 		return nil
 	default:
 		return fmt.Errorf("backend %q: use slurm or local", a.o.Backend)
 	}
+}
+
+// newStarter starts the steps of one run.
+func (a *agent) newStarter(at script.RunPlace) starter {
+	if a.backend() == BackendLocal {
+		return newLocal(a.plan, at, a.o.Env, a.jobID, a.mark, a.guard)
+	}
+	return newSlurm(a.plan, at, a.o.Env, a.jobID, a.o.Now)
 }
 
 // header is the part of the record that does not change.
@@ -83,28 +90,27 @@ func (a *agent) header(now time.Time) rundir.AgentRecord {
 // makePlaces creates the directories that roles write to and removes what an
 // earlier start may have left there: a stale status file ends a server at once,
 // a stale address sends the client to a server that is gone.
-func (a *agent) makePlaces() error {
-	out := a.dir.Output()
-	if err := os.MkdirAll(out, rundir.DirMode); err != nil {
+func (v *supervisor) makePlaces() error {
+	if err := v.files.MkdirAll(v.run.Output()); err != nil {
 		return err
 	}
 	var stale []string
-	if a.drain != "" {
-		stale = append(stale, a.drain)
+	if v.drain != "" {
+		stale = append(stale, v.drain)
 	}
-	for _, spec := range a.specs {
+	for _, spec := range v.specs {
 		if f := spec.role.Ready.AddressFile; f != "" {
-			stale = append(stale, filepath.Join(out, a.expand(f)))
+			stale = append(stale, v.outputFile(f))
 		}
-		if f := a.plan.DoneNames[spec.role.Name]; f != "" {
-			stale = append(stale, filepath.Join(out, a.expand(f)))
+		if f := spec.role.Done; f != "" {
+			stale = append(stale, v.outputFile(f))
 		}
-		if err := os.MkdirAll(a.dir.RoleDir(spec.role.Name), rundir.DirMode); err != nil {
+		if err := v.files.MkdirAll(v.run.RoleDir(spec.role.Name)); err != nil {
 			return err
 		}
 	}
 	for _, f := range stale {
-		if err := os.Remove(f); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := v.files.Remove(f); err != nil {
 			return err
 		}
 	}

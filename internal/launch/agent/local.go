@@ -29,8 +29,8 @@ const killWait = 2 * time.Second
 // machine, each leading a process group, with the variables that srun sets. The
 // plan's nodes are names only.
 type local struct {
-	dir   rundir.AttemptDir
 	plan  rundir.Plan
+	at    script.RunPlace
 	env   []string
 	jobID string
 	mark  string // of this attempt, in StepCookie
@@ -40,8 +40,8 @@ type local struct {
 	next []int // per node: the first GPU that no worker has been given yet
 }
 
-func newLocal(dir rundir.AttemptDir, plan rundir.Plan, env []string, jobID, mark string, g *guard) *local {
-	return &local{dir: dir, plan: plan, env: env, jobID: jobID, mark: mark, guard: g, next: make([]int, max(plan.Nodes, 1))}
+func newLocal(plan rundir.Plan, at script.RunPlace, env []string, jobID, mark string, g *guard) *local {
+	return &local{plan: plan, at: at, env: env, jobID: jobID, mark: mark, guard: g, next: make([]int, max(plan.Nodes, 1))}
 }
 
 func (l *local) nodes(context.Context) ([]string, error) {
@@ -54,7 +54,6 @@ func (l *local) nodes(context.Context) ([]string, error) {
 
 func (l *local) job(context.Context) blame.Job { return blame.Job{} }
 func (l *local) asks() bool                    { return false }
-func (l *local) close()                        { l.guard.close() }
 
 func (l *local) start(ctx context.Context, spec stepSpec, log *roleLog, bad func(rundir.TaskEnd)) (step, error) {
 	s := &localStep{
@@ -66,11 +65,11 @@ func (l *local) start(ctx context.Context, spec stepSpec, log *roleLog, bad func
 		guard:   l.guard,
 		bad:     bad,
 	}
-	argv := []string{"bash", l.dir.RoleScript(spec.role.Name)}
+	argv := []string{"bash", l.at.Run.RoleScript(spec.role.Name)}
 	slice := spec.role.Slice
 	if spec.install {
 		// One machine plays all nodes: install once.
-		argv = []string{"bash", string(l.dir) + "/" + script.InstallScript}
+		argv = []string{"bash", string(l.at.Attempt) + "/" + script.InstallScript(l.plan, l.at.Build)}
 		slice = []rundir.NodeShare{{Node: 0, Tasks: 1}}
 	}
 	total := 0

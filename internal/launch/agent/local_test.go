@@ -56,19 +56,20 @@ func testPlan() rundir.Plan {
 			Ready: rundir.Ready{AddressFile: "hostnames/" + name + ".txt", HTTPPath: "/health"},
 		}
 	}
+	gen, ctx := server("GEN_0", rundir.KindServer, 0, 1), server("CTX_0", rundir.KindServer, 1, 1)
+	gen.Output, gen.Done, ctx.Output = "gen_server_0.log", "gen_server_0.done", "ctx_server_0.log"
 	router := server("DISAGG_SERVER", rundir.KindRouter, 0, 1)
 	router.Overlap = true
 	return rundir.Plan{
 		Schema: rundir.Schema, Case: rundir.Case{ID: "test_e2e[x]", Slug: "x"}, Nodes: 2, GPUsPerNode: 4, LocalAgent: true,
-		Roles: []rundir.RolePlan{
-			server("GEN_0", rundir.KindServer, 0, 1), server("CTX_0", rundir.KindServer, 1, 1), router,
-			{Name: "BENCHMARK", Kind: rundir.KindClient, Command: "client", Overlap: true, Slice: []rundir.NodeShare{{Node: 0, Tasks: 1}}},
-		},
-		Budgets:     rundir.Budgets{Setup: dur("5m"), Ready: dur("5m"), Benchmark: dur("10m"), Drain: dur("5m"), Job: dur("15m")},
-		Grace:       dur("1s"),
-		Drain:       rundir.DrainRule{Role: "BENCHMARK", StatusFile: "benchmark_status.0.txt"},
-		OutputNames: map[string]string{"GEN_0": "gen_server_0.log", "CTX_0": "ctx_server_0.log"},
-		DoneNames:   map[string]string{"GEN_0": "gen_server_0.done"},
+		Runs: rundir.OneRun(), Served: []string{"client-began"},
+		Builds: []rundir.BuildPlan{{Name: rundir.HeadBuild, Roles: []rundir.RolePlan{
+			gen, ctx, router,
+			{Name: "BENCHMARK", Kind: rundir.KindClient, Command: "client", Logs: []string{"client-began"}, Overlap: true, Slice: []rundir.NodeShare{{Node: 0, Tasks: 1}}},
+		}}},
+		Budgets: rundir.Budgets{Setup: dur("5m"), Ready: dur("5m"), Benchmark: dur("10m"), Drain: dur("5m"), Job: dur("15m")},
+		Grace:   dur("1s"),
+		Drain:   rundir.DrainRule{Role: "BENCHMARK", StatusFile: "benchmark_status.0.txt"},
 	}
 }
 
@@ -115,7 +116,7 @@ func runLocal(t *testing.T, sc scenario) ended {
 	for _, r := range e.rec.Roles {
 		e.roles[r.Name] = r
 		var own rundir.RoleRecord
-		require.NoError(t, rundir.ReadJSON(dir.RoleStatus(r.Name), &own))
+		require.NoError(t, rundir.ReadJSON(dir.Run(e.rec.Run.Index).RoleStatus(r.Name), &own))
 		require.Equal(t, r, own)
 	}
 	return e
@@ -126,15 +127,22 @@ func writeAttempt(t *testing.T, dir rundir.AttemptDir, plan rundir.Plan, sc scen
 	self, err := os.Executable()
 	require.NoError(t, err)
 	var servers []string
-	for _, r := range plan.Roles {
+	for _, r := range plan.Roles() {
 		if r.Command == "server" {
 			servers = append(servers, r.Name)
 		}
 	}
 	require.NoError(t, rundir.WriteJSON(dir.PlanFile(), plan))
-	for _, r := range append(plan.PreRoles, plan.Roles...) {
+	for _, run := range plan.Runs {
+		writeScripts(t, dir.Run(run.Index), plan, sc, self, servers)
+	}
+}
+
+func writeScripts(t *testing.T, dir rundir.RunDir, plan rundir.Plan, sc scenario, self string, servers []string) {
+	t.Helper()
+	for _, r := range plan.Roles() {
 		var b strings.Builder
-		fmt.Fprintf(&b, "export CI_DISAGG_ATTEMPT='%s' CI_DISAGG_ROLE=%s SERVERS='%s' FAULT='%s' %s=%s\n", dir, r.Name, strings.Join(servers, " "), sc.faults[r.Name], childEnv, r.Command)
+		fmt.Fprintf(&b, "export CI_DISAGG_RUN='%s' CI_DISAGG_ROLE=%s SERVERS='%s' FAULT='%s' %s=%s\n", dir, r.Name, strings.Join(servers, " "), sc.faults[r.Name], childEnv, r.Command)
 		for k, v := range sc.env {
 			fmt.Fprintf(&b, "export %s='%s'\n", k, v)
 		}
@@ -191,10 +199,10 @@ func TestHealthyRunPasses(t *testing.T) {
 	}
 	require.Equal(t, []rundir.Phase{rundir.PhaseSetup, rundir.PhaseReady, rundir.PhaseBenchmark, rundir.PhaseDrain, rundir.PhaseCollect}, phases)
 	require.Equal(t, rundir.PhaseDone, e.rec.Phase)
-	require.FileExists(t, filepath.Join(e.dir.Output(), "gen_server_0.done"))
-	a, err := os.ReadFile(e.dir.RoleLog("GEN_0"))
+	require.FileExists(t, filepath.Join(e.dir.Run(0).Output(), "gen_server_0.done"))
+	a, err := os.ReadFile(e.dir.Run(0).RoleLog("GEN_0"))
 	require.NoError(t, err)
-	b, err := os.ReadFile(filepath.Join(e.dir.Output(), "gen_server_0.log"))
+	b, err := os.ReadFile(filepath.Join(e.dir.Run(0).Output(), "gen_server_0.log"))
 	require.NoError(t, err)
 	require.Equal(t, a, b)
 	require.Contains(t, string(a), "GEN_0 task 0 of 1 on local0 gpus 0,1")
@@ -235,8 +243,8 @@ func faultRows() []faultRow {
 	}
 	ranks := func(p *rundir.Plan) {
 		p.Nodes = 3
-		p.Roles[0].Slice = []rundir.NodeShare{{Node: 0, Tasks: 2, GPUs: 2}, {Node: 1, Tasks: 2, GPUs: 2}}
-		p.Roles[1].Slice[0].Node = 2
+		p.Builds[0].Roles[0].Slice = []rundir.NodeShare{{Node: 0, Tasks: 2, GPUs: 2}, {Node: 1, Tasks: 2, GPUs: 2}}
+		p.Builds[0].Roles[1].Slice[0].Node = 2
 	}
 	deaf := map[string]string{"CTX_0": "start:deaf", "GEN_0": "serving:3"}
 	return append(rows,
@@ -269,7 +277,8 @@ func faultRows() []faultRow {
 }
 
 func withPrecheck(p *rundir.Plan) {
-	p.PreRoles = []rundir.RolePlan{{Name: "GEN_0_PRECHECK", Kind: rundir.KindPrecheck, Command: "precheck", Slice: p.Roles[0].Slice}}
+	pre := rundir.RolePlan{Name: "GEN_0_PRECHECK", Kind: rundir.KindPrecheck, Command: "precheck", Slice: p.Roles()[0].Slice}
+	p.Builds[0].Roles = append([]rundir.RolePlan{pre}, p.Builds[0].Roles...)
 }
 
 func TestFaultsOnTheLocalBackend(t *testing.T) {
@@ -328,7 +337,7 @@ func TestPrecheckRunsFirstOnTheSameNodes(t *testing.T) {
 func TestInstallFailure(t *testing.T) {
 	t.Parallel()
 	e := runLocal(t, scenario{
-		edit: func(p *rundir.Plan) { p.Install = "exit 4" },
+		edit: func(p *rundir.Plan) { p.Builds[0].Install = "exit 4" },
 		prepare: func(t *testing.T, dir rundir.AttemptDir) {
 			t.Helper()
 			require.NoError(t, rundir.WriteFile(filepath.Join(string(dir), "install.sh"), []byte("echo pip: no such wheel\nexit 4\n"), rundir.ExecMode))
@@ -356,11 +365,11 @@ func TestStaleFilesAreRemoved(t *testing.T) {
 	e := runLocal(t, scenario{prepare: func(t *testing.T, dir rundir.AttemptDir) {
 		t.Helper()
 		for _, f := range []string{"benchmark_status.0.txt", "hostnames/GEN_0.txt", "gen_server_0.done", "gen_server_0.log"} {
-			require.NoError(t, rundir.WriteFile(filepath.Join(dir.Output(), f), []byte("127.0.0.1:1"), rundir.FileMode))
+			require.NoError(t, rundir.WriteFile(filepath.Join(dir.Run(0).Output(), f), []byte("127.0.0.1:1"), rundir.FileMode))
 		}
 	}})
 	require.Equal(t, rundir.OutcomePassed, e.rec.End.Outcome, e.stdout)
-	log, err := os.ReadFile(filepath.Join(e.dir.Output(), "gen_server_0.log"))
+	log, err := os.ReadFile(filepath.Join(e.dir.Run(0).Output(), "gen_server_0.log"))
 	require.NoError(t, err)
 	require.Contains(t, string(log), "GEN_0 task 0")
 }
@@ -373,35 +382,63 @@ func TestNoise(t *testing.T) {
 	e := runLocal(t, scenario{
 		env: map[string]string{"NOISE": strconv.Itoa(lines)},
 		edit: func(p *rundir.Plan) {
-			p.Roles = p.Roles[3:]
-			p.Roles[0].Command = "noise"
-			p.Roles[0].Slice[0].Tasks = 3
+			b := &p.Builds[0]
+			b.Roles = b.Roles[3:]
+			b.Roles[0].Command = "noise"
+			b.Roles[0].Slice[0].Tasks = 3
 		},
 	})
 	require.Equal(t, rundir.OutcomePassed, e.rec.End.Outcome)
-	log, err := os.ReadFile(e.dir.RoleLog("BENCHMARK"))
+	log, err := os.ReadFile(e.dir.Run(0).RoleLog("BENCHMARK"))
 	require.NoError(t, err)
 	require.Equal(t, 3*lines+3, bytes.Count(log, []byte("\n")))
 	for line := range bytes.Lines(log) {
 		require.Regexp(t, `^(noise line \d+ of task \d|BENCHMARK task \d of 3 on \S+ gpus \S+)\n$`, string(line), "lines of two tasks are mixed")
 	}
 	require.LessOrEqual(t, strings.Count(e.stdout, "noise line"), consoleBurst+int(e.took.Seconds()*consoleRate)+1)
-	require.Regexp(t, `\[BENCHMARK\] … \d+ lines not shown here \(complete in roles/BENCHMARK/output.log\)`, e.stdout)
+	require.Regexp(t, `\[BENCHMARK\] … \d+ lines not shown here \(complete in its output.log\)`, e.stdout)
 	require.EqualValues(t, len(log), e.roles["BENCHMARK"].LogBytes)
 }
 
-func TestDiskFull(t *testing.T) {
+// Runs of one job follow each other in directories of their own, on the same GPUs,
+// and the job ended as the first that did not pass.
+func TestRunsOfOneJob(t *testing.T) {
 	t.Parallel()
-	e := runLocal(t, scenario{env: long(), prepare: func(t *testing.T, dir rundir.AttemptDir) {
-		t.Helper()
-		require.NoError(t, os.Symlink("/dev/full", dir.RoleLog("CTX_0")))
+	e := runLocal(t, scenario{edit: func(p *rundir.Plan) {
+		base := p.Builds[0]
+		base.Name = "base"
+		p.Builds = append(p.Builds, base)
+		p.Runs = []rundir.RunRef{{Index: 0, Build: "base", Warmup: true}, {Index: 1, Build: rundir.HeadBuild}}
 	}})
-	require.ErrorContains(t, e.err, "no space left")
-	require.ErrorContains(t, e.err, "bytes of CTX_0's output are lost")
-	require.Equal(t, rundir.OutcomeInfra, e.rec.End.Outcome, e.stdout)
-	require.Equal(t, "storage", e.rec.End.Finding.Kind)
-	require.Positive(t, e.roles["CTX_0"].LostBytes)
-	require.Contains(t, e.stdout, "no space left")
+	require.NoError(t, e.err, e.stdout)
+	require.Equal(t, rundir.OutcomePassed, e.rec.End.Outcome, e.stdout)
+	require.Equal(t, rundir.RunRef{Index: 1, Build: rundir.HeadBuild}, e.rec.Run)
+	require.Len(t, e.rec.Runs, 2)
+	var gpus [2]string
+	for k := range gpus {
+		var rec rundir.RunRecord
+		require.NoError(t, rundir.ReadJSON(e.dir.Run(k).RecordFile(), &rec))
+		require.Equal(t, k, rec.Run.Index)
+		require.Equal(t, rundir.OutcomePassed, rec.End.Outcome)
+		require.Len(t, rec.Roles, 4)
+		log, err := os.ReadFile(e.dir.Run(k).RoleLog("GEN_0"))
+		require.NoError(t, err)
+		_, after, _ := strings.Cut(string(log), "gpus ")
+		gpus[k], _, _ = strings.Cut(after, "\n")
+	}
+	require.NotEmpty(t, gpus[0])
+	require.Equal(t, gpus[0], gpus[1])
+}
+
+// What a crash ends is its run; the job goes on, and has failed.
+func TestACrashEndsItsRunAlone(t *testing.T) {
+	t.Parallel()
+	e := runLocal(t, scenario{faults: one("GEN_0", "start:3"), edit: func(p *rundir.Plan) {
+		p.Runs = []rundir.RunRef{{Index: 0, Build: rundir.HeadBuild}, {Index: 1, Build: rundir.HeadBuild}}
+	}})
+	require.Equal(t, rundir.OutcomeTestFailed, e.rec.End.Outcome, e.stdout)
+	require.Equal(t, "GEN_0", e.rec.End.Finding.Root)
+	require.Len(t, e.rec.Runs, 2, "the second run was tried")
 }
 
 func TestRecordThatCannotBeWrittenIsSaid(t *testing.T) {
@@ -444,7 +481,7 @@ func TestRestartIsRefused(t *testing.T) {
 	}
 	writeAttempt(t, o.Dir, plan, scenario{})
 	first := rundir.AgentRecord{
-		Schema: rundir.Schema, JobID: "7", Phase: rundir.PhaseBenchmark, Timeline: []rundir.Event{{What: "earlier"}},
+		Schema: rundir.Schema, JobID: "7", RunAccount: rundir.RunAccount{Phase: rundir.PhaseBenchmark, Timeline: []rundir.Event{{What: "earlier"}}},
 		End: &rundir.AgentEnd{Outcome: rundir.OutcomeCancelled, Reason: "what a requeue looks like to the first start"},
 	}
 	require.NoError(t, rundir.WriteJSON(o.Dir.AgentFile(), first))
@@ -454,7 +491,7 @@ func TestRestartIsRefused(t *testing.T) {
 	require.Equal(t, "earlier", rec.Timeline[0].What)
 	require.Equal(t, 1, rec.Restart)
 	require.Equal(t, rundir.OutcomeInfra, rec.End.Outcome)
-	require.NoDirExists(t, o.Dir.Output())
+	require.NoDirExists(t, o.Dir.Run(0).Output())
 }
 
 // When the local agent is killed, its guard ends what it had running.
@@ -494,6 +531,6 @@ func TestCancelBySignal(t *testing.T) {
 }
 
 func clientBegan(dir rundir.AttemptDir) bool {
-	_, err := os.Stat(filepath.Join(dir.Output(), "client-began"))
+	_, err := os.Stat(filepath.Join(dir.Run(0).Output(), "client-began"))
 	return err == nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -24,7 +25,9 @@ type snapshot = rundir.AgentRecord
 // recorder writes the newest snapshot, in a goroutine of its own, so that a
 // stalled file system holds nothing up but the record.
 type recorder struct {
+	files  *rundir.Tree
 	dir    rundir.AttemptDir
+	run    rundir.RunDir
 	broken func(error)
 	box    chan snapshot // holds at most the newest
 	done   chan struct{}
@@ -33,9 +36,9 @@ type recorder struct {
 	roles  map[string]rundir.RoleRecord // as last written
 }
 
-func newRecorder(dir rundir.AttemptDir, broken func(error)) *recorder {
-	r := &recorder{dir: dir, broken: broken, box: make(chan snapshot, 1), done: make(chan struct{}), roles: map[string]rundir.RoleRecord{}}
-	go r.run()
+func newRecorder(files *rundir.Tree, dir rundir.AttemptDir, run rundir.RunDir, broken func(error)) *recorder {
+	r := &recorder{files: files, dir: dir, run: run, broken: broken, box: make(chan snapshot, 1), done: make(chan struct{}), roles: map[string]rundir.RoleRecord{}}
+	go r.writeAll()
 	return r
 }
 
@@ -60,7 +63,7 @@ func (r *recorder) put(take func() snapshot, changed bool, at time.Time, heartbe
 	}
 }
 
-func (r *recorder) run() {
+func (r *recorder) writeAll() {
 	defer close(r.done)
 	var failing time.Time
 	for s := range r.box {
@@ -82,13 +85,13 @@ func (r *recorder) write(s snapshot) error {
 		if old, ok := r.roles[role.Name]; ok && reflect.DeepEqual(old, role) {
 			continue
 		}
-		if err := rundir.WriteJSON(r.dir.RoleStatus(role.Name), rundir.RoleStatus{Schema: rundir.Schema, RoleRecord: role}); err != nil {
+		if err := r.files.WriteJSON(r.run.RoleStatus(role.Name), rundir.RoleStatus{Schema: rundir.Schema, RoleRecord: role}); err != nil {
 			errs = append(errs, err)
 			continue
 		}
 		r.roles[role.Name] = role
 	}
-	return errors.Join(append(errs, rundir.WriteJSON(r.dir.AgentFile(), s))...)
+	return errors.Join(append(errs, r.files.WriteJSON(r.dir.AgentFile(), s))...)
 }
 
 // full says that writing will not work again by itself.
@@ -108,28 +111,29 @@ func (r *recorder) stop() {
 }
 
 // snapshot is the record as of now.
-func (a *agent) snapshot(now time.Time) snapshot {
-	rec := a.header(now)
-	rec.Phase = a.st.phase
-	rec.Phases = append(rec.Phases, a.st.spans...)
-	rec.Timeline = append(rec.Timeline, a.st.timeline...)
-	for i := range a.st.roles {
-		rec.Roles = append(rec.Roles, a.roleRecord(i))
+func (v *supervisor) snapshot(now time.Time) snapshot {
+	rec := v.header(now)
+	rec.Run, rec.Runs = v.ref, slices.Clone(v.ends)
+	rec.Phase = v.st.phase
+	rec.Phases = append(rec.Phases, v.st.spans...)
+	rec.Timeline = append(rec.Timeline, v.st.timeline...)
+	for i := range v.st.roles {
+		rec.Roles = append(rec.Roles, v.roleRecord(i))
 	}
 	return rec
 }
 
-func (a *agent) roleRecord(i int) rundir.RoleRecord {
-	r := a.st.roles[i]
+func (v *supervisor) roleRecord(i int) rundir.RoleRecord {
+	r := v.st.roles[i]
 	rec := rundir.RoleRecord{
 		Name: r.name, Kind: r.kind, State: r.state, Nodes: r.nodes, Error: r.err,
 		Started: timeOrNil(r.started), Ready: timeOrNil(r.readyAt), Ended: timeOrNil(r.ended), StopSent: timeOrNil(r.stopSent),
-		Exit: r.end.Exit, Signal: r.end.Signal, OOM: r.end.OOM, FirstTask: r.end.First, StoppedBy: a.st.stoppedBy(r),
+		Exit: r.end.Exit, Signal: r.end.Signal, OOM: r.end.OOM, FirstTask: r.end.First, StoppedBy: v.st.stoppedBy(r),
 	}
-	if s := a.steps[i]; s != nil {
+	if s := v.steps[i]; s != nil {
 		rec.Step = s.id()
 	}
-	if l := a.logs[i]; l != nil {
+	if l := v.logs[i]; l != nil {
 		st := l.state()
 		rec.LogBytes, rec.LostBytes = l.written()
 		if st.first != nil {
@@ -157,6 +161,13 @@ func (s state) stoppedBy(r role) string {
 	return ""
 }
 
+// endsJob reports whether nothing can run after this: the job is being ended, or its
+// directory or a step is beyond reach.
+func (s state) endsJob() bool {
+	return s.broken != "" || s.ending != nil && (s.ending.signal != "" || s.ending.gaveUp || s.jobEnded()) ||
+		s.count(func(r role) bool { return r.end.Stuck }) > 0
+}
+
 // jobEnded says that Slurm was ending the job as a whole.
 func (s state) jobEnded() bool {
 	if s.ending == nil {
@@ -177,10 +188,10 @@ func timeOrNil(t time.Time) *time.Time {
 }
 
 // collect waits until every reaped role's log is complete.
-func (a *agent) collect(gaveUp bool) {
+func (v *supervisor) collect(gaveUp bool) {
 	done := make(chan struct{})
-	go func() { a.closing.Wait(); close(done) }()
-	bound := orDefault(a.plan.Budgets.Collect.D(), time.Minute)
+	go func() { v.closing.Wait(); close(done) }()
+	bound := orDefault(v.plan.Budgets.Collect.D(), time.Minute)
 	if gaveUp {
 		bound = time.Second // that step will not be reaped any more
 	}
@@ -189,25 +200,36 @@ func (a *agent) collect(gaveUp bool) {
 	select {
 	case <-done:
 	case <-t.C:
-		a.say("logs are not complete after %v", bound)
+		v.say("logs are not complete after %v", bound)
 	}
-	a.send(event{kind: evCollected, at: a.o.Now()})
+	v.send(event{kind: evCollected, at: v.o.Now()})
 }
 
-// finish closes the record. The error says that it could not be.
-func (a *agent) finish() error {
-	a.record.stop()
-	now := a.o.Now()
-	rec := a.snapshot(now)
-	evidence := a.evidence()
-	finding, outcome, reason := conclude(a.st, evidence)
-	rec.End = &rundir.AgentEnd{At: now, Outcome: outcome, Reason: reason, Finding: finding}
+// finish closes the run's record, and the job's after its last run: a job ended as
+// the first of its runs that did not pass. The error says that it could not be.
+func (v *supervisor) finish(last bool) error {
+	v.record.stop()
+	now := v.o.Now()
+	rec := v.snapshot(now)
+	evidence := v.evidence()
+	finding, outcome, reason := conclude(v.st, evidence)
+	end := &rundir.AgentEnd{At: now, Outcome: outcome, Reason: reason, Finding: finding}
 	// Plain data: it cannot fail to encode, and without it the finding stands.
-	rec.End.Evidence, _ = json.Marshal(evidence)
-	a.epilogue(rec)
-	err := a.record.write(rec)
-	if err == nil && a.st.broken != "" {
-		err = errors.New(a.st.broken)
+	end.Evidence, _ = json.Marshal(evidence)
+	v.epilogue(rec.Roles, end)
+	err := v.files.WriteJSON(v.run.RecordFile(), rundir.RunRecord{
+		Schema: rundir.Schema, JobID: v.jobID, Token: v.token, Nodes: v.nodes, Started: v.began, RunAccount: rec.RunAccount, End: end,
+	})
+	v.ends = append(v.ends, rundir.RunEnd{Run: v.ref, At: now, Outcome: outcome})
+	if v.end == nil || v.end.Outcome == rundir.OutcomePassed {
+		v.end = end
+	}
+	if rec.Runs = v.ends; last {
+		rec.End = v.end
+	}
+	err = errors.Join(err, v.record.write(rec))
+	if err == nil && v.st.broken != "" {
+		err = errors.New(v.st.broken)
 	}
 	for _, r := range rec.Roles {
 		if r.LostBytes > 0 {
@@ -216,49 +238,49 @@ func (a *agent) finish() error {
 	}
 	if err != nil {
 		err = fmt.Errorf("the run directory is incomplete: %w", err)
-		a.say("%v", err)
+		v.say("%v", err)
 	}
 	return err
 }
 
 // epilogue says how it ended, and of a failure who and where.
-func (a *agent) epilogue(rec rundir.AgentRecord) {
-	a.say("outcome %s: %s", rec.End.Outcome, rec.End.Reason)
-	f := rec.End.Finding
+func (v *supervisor) epilogue(roles []rundir.RoleRecord, end *rundir.AgentEnd) {
+	v.say("outcome %s: %s", end.Outcome, end.Reason)
+	f := end.Finding
 	if f == nil || f.Root == "" {
 		return
 	}
-	for i, r := range rec.Roles {
-		if r.Name != f.Root || a.logs[i] == nil {
+	for i, r := range roles {
+		if r.Name != f.Root || v.logs[i] == nil {
 			continue
 		}
 		if r.FirstError != nil {
-			a.say("first error of %s: %s:%d: %s", r.Name, r.FirstError.File, r.FirstError.Number, r.FirstError.Text)
+			v.say("first error of %s: %s:%d: %s", r.Name, r.FirstError.File, r.FirstError.Number, r.FirstError.Text)
 		}
-		a.say("last lines of %s:", r.Name)
-		for _, l := range a.logs[i].lastLines() {
-			a.say("  %6d  %s", l.Number, l.Text)
+		v.say("last lines of %s:", r.Name)
+		for _, l := range v.logs[i].lastLines() {
+			v.say("  %6d  %s", l.Number, l.Text)
 		}
 	}
 }
 
 // statusLine says once a minute where things stand.
-func (a *agent) statusLine(now time.Time) {
-	if every := orDefault(a.o.StatusEvery, time.Minute); a.statusAt.IsZero() || now.Sub(a.statusAt) < every {
-		if a.statusAt.IsZero() {
-			a.statusAt = now
+func (v *supervisor) statusLine(now time.Time) {
+	if every := orDefault(v.o.StatusEvery, time.Minute); v.statusAt.IsZero() || now.Sub(v.statusAt) < every {
+		if v.statusAt.IsZero() {
+			v.statusAt = now
 		}
 		return
 	}
-	a.statusAt = now
+	v.statusAt = now
 	var parts []string
-	for _, r := range a.st.roles {
+	for _, r := range v.st.roles {
 		if r.wave == waveMain || r.live() {
 			parts = append(parts, r.name+" "+r.state)
 		}
 	}
-	a.say("%s %s for %v; %s; last output %v ago", now.UTC().Format("15:04:05Z"), a.st.phase, now.Sub(a.st.since).Round(time.Second),
-		strings.Join(parts, ", "), a.quiet(a.logs, now).Round(time.Second))
+	v.say("%s %s for %v; %s; last output %v ago", now.UTC().Format("15:04:05Z"), v.st.phase, now.Sub(v.st.since).Round(time.Second),
+		strings.Join(parts, ", "), v.quiet(v.logs, now).Round(time.Second))
 }
 
 func signalName(sig os.Signal) string {

@@ -27,10 +27,6 @@ type roleLog struct {
 	scan        logScan
 }
 
-func openRoleLog(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, rundir.FileMode)
-}
-
 // Write implements io.Writer. It never fails: a full disk must not break the
 // role's pipe before the agent has decided what to do about it.
 func (l *roleLog) Write(b []byte) (int, error) {

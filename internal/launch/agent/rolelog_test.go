@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 	"unicode"
@@ -26,7 +27,7 @@ func readLog(t testing.TB, text string, n int) *roleLog {
 
 func readLogWith(t testing.TB, look *lookout, text string, n int) *roleLog {
 	t.Helper()
-	f, err := openRoleLog(filepath.Join(t.TempDir(), "output.log"))
+	f, err := os.Create(filepath.Join(t.TempDir(), "output.log"))
 	require.NoError(t, err)
 	c := newConsole(&syncBuffer{}, time.Now)
 	l := newTestLog(t, look, c, f)
@@ -235,20 +236,6 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-func TestLinkShowsTheSameFile(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	from, to := filepath.Join(dir, "a", "log"), filepath.Join(dir, "b", "name")
-	require.NoError(t, os.MkdirAll(filepath.Dir(from), 0o700))
-	require.NoError(t, os.WriteFile(from, nil, 0o600))
-	require.NoError(t, link(from, to))
-	require.NoError(t, link(from, to), "again")
-	require.NoError(t, os.WriteFile(from, []byte("x"), 0o600))
-	b, err := os.ReadFile(to)
-	require.NoError(t, err)
-	require.Equal(t, "x", string(b))
-}
-
 func FuzzRoleLog(f *testing.F) {
 	f.Add("Traceback (most recent call last):\nValueError: x\n", 3)
 	f.Add("srun: error: n1: tasks 0-99999999999999999999: Killed\n\r\r\x1b[8m", 1)
@@ -272,4 +259,26 @@ func FuzzRoleLog(f *testing.F) {
 			require.True(t, r == '\t' || !unicode.IsControl(r))
 		}
 	})
+}
+
+// A full disk is told once, and what could not be written is counted.
+func TestRoleLogOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	f, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	require.NoError(t, err)
+	c := newConsole(&syncBuffer{}, time.Now)
+	defer c.close()
+	l := newTestLog(t, newLookout(blame.Classes{}), c, f)
+	var told []error
+	l.broken = func(err error) { told = append(told, err) }
+	for range 2 {
+		n, err := l.Write([]byte("a line\n"))
+		require.NoError(t, err, "the role's pipe is not broken")
+		require.Equal(t, 7, n)
+	}
+	require.Len(t, told, 1)
+	require.ErrorIs(t, told[0], syscall.ENOSPC)
+	_, lost := l.written()
+	require.EqualValues(t, 14, lost)
+	require.Len(t, l.lastLines(), 2)
 }

@@ -32,10 +32,12 @@ const (
 // say what a role's output does not: pytest captures that. A file that grows is
 // life, and what it says is evidence.
 type serverLogs struct {
-	output string
-	globs  [][]string // by role index
-	served []string   // patterns of files that say that requests are being served
-	every  time.Duration
+	output  string
+	run     string // the run's directory in the attempt's
+	attempt rundir.AttemptDir
+	globs   [][]string // by role index
+	served  []string   // patterns of files that say that requests are being served
+	every   time.Duration
 
 	mu    sync.Mutex
 	sizes map[string]int64
@@ -43,9 +45,10 @@ type serverLogs struct {
 	first time.Time   // when a request was first seen to be served
 }
 
-func newServerLogs(output string, specs []stepSpec, p rundir.Plan) *serverLogs {
+func newServerLogs(run rundir.RunDir, specs []stepSpec, p rundir.Plan) *serverLogs {
 	s := &serverLogs{
-		output: output, globs: make([][]string, len(specs)), served: p.Served, every: growthEvery,
+		output: run.Output(), run: filepath.Base(string(run)), attempt: rundir.AttemptDir(filepath.Dir(string(run))),
+		globs: make([][]string, len(specs)), served: p.Served, every: growthEvery,
 		sizes: map[string]int64{}, grown: make([]time.Time, len(specs)),
 	}
 	if h := p.Hang.D(); h > 0 {
@@ -171,7 +174,7 @@ func (s *serverLogs) lines(role int, name string, look *lookout) []blame.Line {
 		if err != nil {
 			continue
 		}
-		scan := newScan(name, path.Join("output", file), rundir.AttemptDir(filepath.Dir(s.output)), look)
+		scan := newScan(name, path.Join(s.run, "output", file), s.attempt, look)
 		err = scan.read(f)
 		_ = f.Close()
 		if err != nil {

@@ -19,9 +19,10 @@ func serverLogsOf(t testing.TB, globs ...string) (*serverLogs, string, *lookout)
 	t.Helper()
 	classes, err := blame.Compile(builtinRules(t))
 	require.NoError(t, err)
-	output := filepath.Join(t.TempDir(), "output")
-	require.NoError(t, os.Mkdir(output, 0o700))
-	return newServerLogs(output, []stepSpec{{role: rundir.RolePlan{Name: "GEN_0", Logs: globs}}}, rundir.Plan{Served: globs}), output, newLookout(classes)
+	run := rundir.AttemptDir(t.TempDir()).Run(0)
+	output := run.Output()
+	require.NoError(t, os.MkdirAll(output, 0o700))
+	return newServerLogs(run, []stepSpec{{role: rundir.RolePlan{Name: "GEN_0", Logs: globs}}}, rundir.Plan{Served: globs}), output, newLookout(classes)
 }
 
 // The cause of a server's death stands in its own log, far above its end: a flood of
@@ -46,7 +47,7 @@ func TestServerLogsAreEvidence(t *testing.T) {
 	}
 	f := blame.Judge(ev)
 	require.Equal(t, blame.Infra, f.Class, f.Message)
-	require.Equal(t, "output/trtllm-serve.0.GEN_0.log", f.Line.File)
+	require.Equal(t, "run-0/output/trtllm-serve.0.GEN_0.log", f.Line.File)
 	require.Equal(t, 4, f.Line.Number)
 	require.Contains(t, f.Message, "uncorrectable ECC error")
 }

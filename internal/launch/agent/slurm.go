@@ -35,8 +35,8 @@ const (
 
 // slurmSteps starts roles as srun steps of the job that the agent runs in.
 type slurmSteps struct {
-	dir   rundir.AttemptDir
 	plan  rundir.Plan
+	at    script.RunPlace
 	env   []string
 	jobID string
 	now   func() time.Time
@@ -49,12 +49,11 @@ type slurmSteps struct {
 	logs   []*roleLog
 }
 
-func newSlurm(dir rundir.AttemptDir, plan rundir.Plan, env []string, jobID string, now func() time.Time) *slurmSteps {
-	return &slurmSteps{dir: dir, plan: plan, env: env, jobID: jobID, now: now, ids: map[string]string{}}
+func newSlurm(plan rundir.Plan, at script.RunPlace, env []string, jobID string, now func() time.Time) *slurmSteps {
+	return &slurmSteps{plan: plan, at: at, env: env, jobID: jobID, now: now, ids: map[string]string{}}
 }
 
 func (s *slurmSteps) asks() bool { return true }
-func (s *slurmSteps) close()     {}
 
 // run runs one of Slurm's commands. Jenkins' cookies have no business here. -a is
 // for hidden partitions, which hide jobs and steps from their own user, too.
@@ -156,9 +155,9 @@ func (s *slurmSteps) start(ctx context.Context, spec stepSpec, log *roleLog, bad
 	s.mu.Unlock()
 	argv := []string{"srun"}
 	if spec.install {
-		argv = append(argv, args(s.plan, s.hosts, string(s.dir))...)
+		argv = append(argv, args(s.plan, s.at, s.hosts)...)
 	} else {
-		argv = append(argv, script.StepArgs(s.plan, spec.role, s.hosts, string(s.dir))...)
+		argv = append(argv, script.StepArgs(s.plan, s.at, spec.role, s.hosts)...)
 	}
 	env := append(proc.WithoutJenkins(s.env), fmt.Sprintf("SLURM_EXIT_ERROR=%d", srunError))
 	// The step ends by its own rules and not by the context. An srun that gets

@@ -86,9 +86,9 @@ func submit(t *testing.T, sc scenario, sbatch ...string) *job {
 	plan := testPlan()
 	plan.LocalAgent = false
 	plan.GPUFlag = script.GPUsPerNode
-	for i := range plan.Roles {
-		if plan.Roles[i].Command == "server" && !plan.Roles[i].Overlap {
-			plan.Roles[i].MPI = "pmix"
+	for i, r := range plan.Roles() {
+		if r.Command == "server" && !r.Overlap {
+			plan.Builds[0].Roles[i].MPI = "pmix"
 		}
 	}
 	if sc.edit != nil {
@@ -103,7 +103,7 @@ func submit(t *testing.T, sc scenario, sbatch ...string) *job {
 	self, err := os.Executable()
 	require.NoError(t, err)
 	most := 1
-	for _, r := range plan.Roles {
+	for _, r := range plan.Roles() {
 		for _, s := range r.Slice {
 			most = max(most, s.Tasks)
 		}
@@ -167,13 +167,13 @@ func TestSlurmHealthyRun(t *testing.T) {
 	t.Parallel()
 	j := submit(t, scenario{env: map[string]string{"WORK": "until told"}, edit: func(p *rundir.Plan) {
 		p.Nodes = 3
-		p.Roles[0].Slice = []rundir.NodeShare{{Node: 0, Tasks: 4, GPUs: 4}, {Node: 1, Tasks: 4, GPUs: 4}}
-		p.Roles[1].Slice = []rundir.NodeShare{{Node: 2, Tasks: 1, GPUs: 4}}
+		p.Builds[0].Roles[0].Slice = []rundir.NodeShare{{Node: 0, Tasks: 4, GPUs: 4}, {Node: 1, Tasks: 4, GPUs: 4}}
+		p.Builds[0].Roles[1].Slice = []rundir.NodeShare{{Node: 2, Tasks: 1, GPUs: 4}}
 	}})
 	j.await("the steps' ids", func(rec rundir.AgentRecord) bool {
 		return rec.Phase == rundir.PhaseBenchmark && !slices.ContainsFunc(rec.Roles, func(r rundir.RoleRecord) bool { return r.Step == "" })
 	})
-	require.NoError(t, os.WriteFile(filepath.Join(j.dir.Output(), "enough"), nil, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(j.dir.Run(0).Output(), "enough"), nil, 0o600))
 	e := j.wait()
 	require.NotNil(t, e.rec.End, e.stdout)
 	require.Equal(t, rundir.OutcomePassed, e.rec.End.Outcome, e.stdout)
@@ -187,7 +187,7 @@ func TestSlurmHealthyRun(t *testing.T) {
 		require.Equal(t, names[r.Name][0], r.Step, r.Name)
 	}
 	require.Equal(t, "2", names["GEN_0"][3])
-	log, err := os.ReadFile(j.dir.RoleLog("GEN_0"))
+	log, err := os.ReadFile(j.dir.Run(0).RoleLog("GEN_0"))
 	require.NoError(t, err)
 	require.Len(t, regexp.MustCompile(`GEN_0 task \d of 8`).FindAll(log, -1), 8)
 }
@@ -239,8 +239,8 @@ func TestSlurmRankDies(t *testing.T) {
 	t.Parallel()
 	j := submit(t, scenario{env: long(), faults: one("GEN_0", "serving:3@2"), edit: func(p *rundir.Plan) {
 		p.Nodes = 3
-		p.Roles[0].Slice = []rundir.NodeShare{{Node: 0, Tasks: 2, GPUs: 4}, {Node: 1, Tasks: 2, GPUs: 4}}
-		p.Roles[1].Slice = []rundir.NodeShare{{Node: 2, Tasks: 1, GPUs: 4}}
+		p.Builds[0].Roles[0].Slice = []rundir.NodeShare{{Node: 0, Tasks: 2, GPUs: 4}, {Node: 1, Tasks: 2, GPUs: 4}}
+		p.Builds[0].Roles[1].Slice = []rundir.NodeShare{{Node: 2, Tasks: 1, GPUs: 4}}
 	}})
 	e := j.wait()
 	require.Equal(t, "GEN_0", e.rec.End.Finding.Root)
@@ -324,10 +324,10 @@ func TestSlurmTimeLimitIsAnnounced(t *testing.T) {
 func TestSlurmInstallFailsOnOneNode(t *testing.T) {
 	t.Parallel()
 	e := submit(t, scenario{
-		edit: func(p *rundir.Plan) { p.Install = "x" },
+		edit: func(p *rundir.Plan) { p.Builds[0].Install = "x" },
 		prepare: func(t *testing.T, dir rundir.AttemptDir) {
 			t.Helper()
-			require.NoError(t, rundir.WriteFile(filepath.Join(string(dir), script.InstallScript), []byte("[ $SLURM_NODEID = 0 ] || exit 4\n"), rundir.ExecMode))
+			require.NoError(t, rundir.WriteFile(filepath.Join(string(dir), "install.sh"), []byte("[ $SLURM_NODEID = 0 ] || exit 4\n"), rundir.ExecMode))
 		},
 	}).wait()
 	require.Equal(t, rundir.OutcomeInfra, e.rec.End.Outcome, e.stdout)
@@ -339,7 +339,7 @@ func TestSlurmInstallFailsOnOneNode(t *testing.T) {
 // A step that Slurm cannot run is Slurm's trouble and not a program's exit code.
 func TestSlurmRefusesAStep(t *testing.T) {
 	t.Parallel()
-	e := submit(t, scenario{edit: func(p *rundir.Plan) { p.Roles[1].Srun = []string{"--gpus-per-node=9"} }}).wait()
+	e := submit(t, scenario{edit: func(p *rundir.Plan) { p.Builds[0].Roles[1].Srun = []string{"--gpus-per-node=9"} }}).wait()
 	require.NotNil(t, e.rec.End, e.stdout)
 	require.Equal(t, blame.KindNeverStarted, e.rec.End.Finding.Kind, e.stdout)
 	require.Equal(t, "CTX_0", e.rec.End.Finding.Root)

@@ -30,8 +30,6 @@ type starter interface {
 	job(ctx context.Context) blame.Job
 	// asks says that job can answer at all.
 	asks() bool
-	// close ends everything that the starter itself still has running.
-	close()
 }
 
 // stepSpec is one step to be started.

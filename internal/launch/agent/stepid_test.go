@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -18,7 +19,7 @@ func TestStepIDWhileSqueueHangs(t *testing.T) {
 	asked, answer := filepath.Join(dir, "asked"), filepath.Join(dir, "answer")
 	squeue := "#!/bin/sh\ncase $* in *-a*) ;; *) exit 0 ;; esac # a hidden partition\n: >" + asked + "\nuntil [ -e " + answer + " ]; do sleep 0.05; done\nprintf '7.0|GEN_0\\n7.1|CTX_0\\n'\n"
 	require.NoError(t, rundir.WriteFile(filepath.Join(dir, "squeue"), []byte(squeue), rundir.ExecMode))
-	s := newSlurm("", rundir.Plan{}, []string{"PATH=" + dir + ":" + os.Getenv("PATH")}, "7", time.Now)
+	s := newSlurm(rundir.Plan{}, script.RunPlace{}, []string{"PATH=" + dir + ":" + os.Getenv("PATH")}, "7", time.Now)
 	first := make(chan string)
 	go func() { first <- s.stepID(t.Context(), "GEN_0") }()
 	require.Eventually(t, func() bool { _, err := os.Stat(asked); return err == nil }, soon, 10*time.Millisecond)

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -24,12 +23,12 @@ const (
 
 // watchReady sends evReady once all conditions of a role hold. It polls: network
 // file systems deliver no notifications.
-func (a *agent) watchReady(ctx context.Context, i int) {
+func (v *supervisor) watchReady(ctx context.Context, i int) {
 	t := time.NewTicker(pollEvery)
 	defer t.Stop()
 	for {
-		if a.isReady(ctx, i) {
-			a.send(event{kind: evReady, role: i, at: a.o.Now()})
+		if v.isReady(ctx, i) {
+			v.send(event{kind: evReady, role: i, at: v.o.Now()})
 			return
 		}
 		select {
@@ -40,15 +39,15 @@ func (a *agent) watchReady(ctx context.Context, i int) {
 	}
 }
 
-func (a *agent) isReady(ctx context.Context, i int) bool {
-	want := a.specs[i].role.Ready
-	if want.LogPattern != "" && !a.logs[i].state().matched {
+func (v *supervisor) isReady(ctx context.Context, i int) bool {
+	want := v.specs[i].role.Ready
+	if want.LogPattern != "" && !v.logs[i].state().matched {
 		return false
 	}
 	if want.AddressFile == "" {
 		return true
 	}
-	addr, err := a.address(want)
+	addr, err := v.address(want)
 	if err != nil {
 		return false
 	}
@@ -56,20 +55,15 @@ func (a *agent) isReady(ctx context.Context, i int) bool {
 }
 
 // address reads the host:port that a server has published.
-func (a *agent) address(want rundir.Ready) (string, error) {
+func (v *supervisor) address(want rundir.Ready) (string, error) {
 	if want.AddressFile == "" {
 		return "", os.ErrNotExist
 	}
-	path := filepath.Join(a.dir.Output(), a.expand(want.AddressFile))
-	if !exists(path) {
+	path := v.outputFile(want.AddressFile)
+	if !v.files.Has(path) {
 		return "", os.ErrNotExist
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = f.Close() }()
-	b, err := io.ReadAll(io.LimitReader(f, 512))
+	b, err := v.files.ReadFile(path, 512)
 	if err != nil {
 		return "", err
 	}
@@ -79,20 +73,6 @@ func (a *agent) address(want rundir.Ready) (string, error) {
 		return "", fmt.Errorf("%s: %w", path, err)
 	}
 	return addr, nil
-}
-
-// exists looks for path in a fresh listing of its directory: an NFS client may
-// go on answering "no such file" from its cache long after the file is there,
-// but opening the directory makes it ask the server.
-func exists(path string) bool {
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return false
-	}
-	_, _ = d.Readdirnames(1)
-	_ = d.Close()
-	_, err = os.Stat(path)
-	return err == nil
 }
 
 // healthy asks a server for path and wants 200.
@@ -122,15 +102,15 @@ func get(ctx context.Context, addr, path string) (int, error) {
 	return res.StatusCode, res.Body.Close()
 }
 
-func (a *agent) drainSeen() bool { return a.drain != "" && exists(a.drain) }
+func (v *supervisor) drainSeen() bool { return v.drain != "" && v.files.Has(v.drain) }
 
 // watchDrain sends evDrain once the client's status file is there.
-func (a *agent) watchDrain(ctx context.Context) {
+func (v *supervisor) watchDrain(ctx context.Context) {
 	t := time.NewTicker(pollEvery)
 	defer t.Stop()
 	for {
-		if a.drainSeen() {
-			a.send(event{kind: evDrain, at: a.o.Now()})
+		if v.drainSeen() {
+			v.send(event{kind: evDrain, at: v.o.Now()})
 			return
 		}
 		select {
@@ -145,19 +125,19 @@ func (a *agent) watchDrain(ctx context.Context) {
 // all at once, and names those that do not. A stopped process still accepts
 // connections, so only an answer counts; any HTTP answer does, since a server
 // may well be alive and unhealthy.
-func (a *agent) probe(ctx context.Context, logs []*roleLog) {
+func (v *supervisor) probe(ctx context.Context, logs []*roleLog) {
 	type answer struct {
 		name string
 		dead bool
 	}
-	answers := make(chan answer, len(a.specs))
+	answers := make(chan answer, len(v.specs))
 	n := 0
-	for _, spec := range a.specs {
+	for _, spec := range v.specs {
 		want := spec.role.Ready
 		if want.AddressFile == "" {
 			continue
 		}
-		addr, err := a.address(want)
+		addr, err := v.address(want)
 		if err != nil {
 			continue // not up yet: says nothing about a hang
 		}
@@ -177,25 +157,25 @@ func (a *agent) probe(ctx context.Context, logs []*roleLog) {
 			dead[r.name] = true
 		}
 	}
-	e := event{kind: evProbed, at: a.o.Now()}
+	e := event{kind: evProbed, at: v.o.Now()}
 	var silence []string
-	for i, spec := range a.specs { // in start order, whatever the order of the answers
+	for i, spec := range v.specs { // in start order, whatever the order of the answers
 		name := spec.role.Name
 		if dead[name] {
 			e.dead = append(e.dead, name)
 		}
-		if re := a.work[i]; re != nil {
-			if n, ok := a.servers.work(i, re); ok && n > 0 || !ok && saysBusy(logs[i], re) {
+		if re := v.work[i]; re != nil {
+			if n, ok := v.servers.work(i, re); ok && n > 0 || !ok && saysBusy(logs[i], re) {
 				e.busy = append(e.busy, name)
 			}
 		}
-		if at := a.lastSign(logs, i); !at.IsZero() {
+		if at := v.lastSign(logs, i); !at.IsZero() {
 			silence = append(silence, name+" "+at.UTC().Format("15:04:05Z"))
 		}
 	}
 	e.silence = strings.Join(silence, ", ")
-	e.quiet = a.quiet(logs, e.at)
-	a.send(e)
+	e.quiet = v.quiet(logs, e.at)
+	v.send(e)
 }
 
 // saysBusy reports whether a role had work by the last word in its own output.
@@ -214,9 +194,9 @@ func saysBusy(l *roleLog, re *regexp.Regexp) bool {
 }
 
 // compileWork compiles what roles say about their work.
-func (a *agent) compileWork() error {
-	a.work = make([]*regexp.Regexp, len(a.specs))
-	for i, spec := range a.specs {
+func (v *supervisor) compileWork() error {
+	v.work = make([]*regexp.Regexp, len(v.specs))
+	for i, spec := range v.specs {
 		if spec.role.Work == "" {
 			continue
 		}
@@ -224,28 +204,28 @@ func (a *agent) compileWork() error {
 		if err != nil || re.NumSubexp() != 1 {
 			return fmt.Errorf("work of %s: %q is not a regular expression with one group", spec.role.Name, spec.role.Work)
 		}
-		a.work[i] = re
+		v.work[i] = re
 	}
 	return nil
 }
 
 // lastSign is when a role last printed anything or a file of its own grew.
-func (a *agent) lastSign(logs []*roleLog, i int) time.Time {
+func (v *supervisor) lastSign(logs []*roleLog, i int) time.Time {
 	if logs[i] == nil {
 		return time.Time{}
 	}
 	last := logs[i].lastOutput()
-	if grown := a.servers.lastGrowth(i); grown.After(last) {
+	if grown := v.servers.lastGrowth(i); grown.After(last) {
 		return grown
 	}
 	return last
 }
 
 // quiet is how long no role has given a sign of life.
-func (a *agent) quiet(logs []*roleLog, now time.Time) time.Duration {
+func (v *supervisor) quiet(logs []*roleLog, now time.Time) time.Duration {
 	var last time.Time
 	for i := range logs {
-		if at := a.lastSign(logs, i); at.After(last) {
+		if at := v.lastSign(logs, i); at.After(last) {
 			last = at
 		}
 	}

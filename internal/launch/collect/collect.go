@@ -174,22 +174,38 @@ func list(ctx context.Context, h host.Host, dir string, most int) (all []host.Fi
 		return all, nil, err
 	}
 	incomplete = fmt.Errorf("%w: %w", ErrIncomplete, err)
-	const roles = "roles"
-	more, err := h.List(ctx, path.Join(dir, roles), max(most, listMost))
-	if err != nil && !errors.Is(err, host.ErrPartial) {
-		return all, incomplete, nil // perhaps there is none
-	}
 	have := make(map[string]bool, len(all))
 	for _, f := range all {
 		have[f.Path] = true
 	}
-	for _, f := range more {
-		f.Path = path.Join(roles, f.Path)
-		if !have[f.Path] {
-			all = append(all, f)
+	for k := range maxRuns {
+		roles := path.Join(runName(k), "roles")
+		more, err := h.List(ctx, path.Join(dir, roles), max(most, listMost))
+		if err != nil && !errors.Is(err, host.ErrPartial) {
+			break // there are no more runs, perhaps none
+		}
+		for _, f := range more {
+			f.Path = path.Join(roles, f.Path)
+			if !have[f.Path] {
+				all = append(all, f)
+			}
 		}
 	}
 	return all, incomplete, nil
+}
+
+// maxRuns bounds the runs of a job that are looked at one by one.
+const maxRuns = 100
+
+// runName is the directory of run k, relative to the attempt's.
+func runName(k int) string { return filepath.Base(string(rundir.AttemptDir("").Run(k))) }
+
+// inRun is a path without the directory of its run.
+func inRun(p string) string {
+	if top, rest, ok := strings.Cut(p, "/"); ok && strings.HasPrefix(top, "run-") {
+		return rest
+	}
+	return p
 }
 
 // compare puts what a report needs first in front, so that a bound cuts the least
@@ -202,6 +218,7 @@ func compare(x, y host.FileInfo) int {
 }
 
 func rank(p string) int {
+	p = inRun(p)
 	top, role := !strings.Contains(p, "/"), strings.HasPrefix(p, "roles/")
 	record := strings.HasSuffix(p, ".json") || strings.HasSuffix(p, ".xml")
 	switch {

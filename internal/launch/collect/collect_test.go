@@ -58,8 +58,8 @@ func TestGather(t *testing.T) {
 	each(t, func(t *testing.T, h host.Host, dir string) {
 		long := strings.Repeat("first\n", 1000) + strings.Repeat("last\n", 1000)
 		tree(t, h, dir, map[string]string{
-			"agent.json": `{"schema":1}`, "roles/GEN_0/output.log": "hello\n", "roles/GEN_0/results.0.xml": "<testsuites/>",
-			"output/long.log": long, "output/core.123": "huge", "job.json": "the far copy", "empty": "",
+			"agent.json": `{"schema":1}`, "run-0/roles/GEN_0/output.log": "hello\n", "run-0/roles/GEN_0/results.0.xml": "<testsuites/>",
+			"run-0/output/long.log": long, "run-0/output/core.123": "huge", "job.json": "the far copy", "empty": "",
 		})
 		here := t.TempDir()
 		require.NoError(t, os.WriteFile(filepath.Join(here, "job.json"), []byte("ours"), 0o600))
@@ -68,20 +68,20 @@ func TestGather(t *testing.T) {
 		got := files(b)
 		require.Len(t, got, 6)
 		require.NotEmpty(t, got["agent.json"].SHA256)
-		require.Equal(t, "left out by the collect rules", got["output/core.123"].Why)
-		require.NoFileExists(t, filepath.Join(here, "output/core.123"))
+		require.Equal(t, "left out by the collect rules", got["run-0/output/core.123"].Why)
+		require.NoFileExists(t, filepath.Join(here, "run-0/output/core.123"))
 		ours, err := os.ReadFile(filepath.Join(here, "job.json"))
 		require.NoError(t, err)
 		require.Equal(t, "ours", string(ours), "the client's own records have one writer")
 
-		cut, err := os.ReadFile(filepath.Join(here, "output/long.log"))
+		cut, err := os.ReadFile(filepath.Join(here, "run-0/output/long.log"))
 		require.NoError(t, err)
 		require.True(t, strings.HasPrefix(string(cut), "first\n"))
 		require.True(t, strings.HasSuffix(string(cut), "last\n"))
 		require.Contains(t, string(cut), "7000 of 11000 bytes left out")
-		require.Contains(t, string(cut), dir+"/output/long.log")
-		require.Equal(t, int64(11000), got["output/long.log"].Size)
-		require.Equal(t, int64(4000), got["output/long.log"].Kept)
+		require.Contains(t, string(cut), dir+"/run-0/output/long.log")
+		require.Equal(t, int64(11000), got["run-0/output/long.log"].Size)
+		require.Equal(t, int64(4000), got["run-0/output/long.log"].Kept)
 
 		var stored Bundle
 		require.NoError(t, rundir.ReadJSON(filepath.Join(here, BundleFile), &stored))
@@ -97,18 +97,18 @@ func TestGatherTotalCutsTheLeastUseful(t *testing.T) {
 	t.Parallel()
 	h, dir := host.NewHere(os.Environ()), filepath.Join(t.TempDir(), "far")
 	tree(t, h, dir, map[string]string{
-		"output/a.bin": strings.Repeat("x", 900), "agent.json": strings.Repeat("j", 300), "roles/GEN_0/results.0.xml": strings.Repeat("r", 300),
+		"run-0/output/a.bin": strings.Repeat("x", 900), "agent.json": strings.Repeat("j", 300), "run-0/roles/GEN_0/results.0.xml": strings.Repeat("r", 300),
 		"slurm.out": strings.Repeat("s", 300),
 	})
 	here := t.TempDir()
 	b, err := Gather(context.Background(), h, dir, here, Rules{MaxTotal: 1000})
 	require.NoError(t, err)
 	got := files(b)
-	for _, p := range []string{"agent.json", "roles/GEN_0/results.0.xml", "slurm.out"} {
+	for _, p := range []string{"agent.json", "run-0/roles/GEN_0/results.0.xml", "slurm.out"} {
 		require.Equal(t, int64(300), got[p].Kept, p)
 	}
-	require.Equal(t, int64(100), got["output/a.bin"].Kept)
-	require.NotEmpty(t, got["output/a.bin"].Why)
+	require.Equal(t, int64(100), got["run-0/output/a.bin"].Kept)
+	require.NotEmpty(t, got["run-0/output/a.bin"].Why)
 	require.LessOrEqual(t, b.Bytes, int64(1000))
 }
 
@@ -116,9 +116,9 @@ func TestGatherTotalCutsTheLeastUseful(t *testing.T) {
 func TestGatherTooManyFiles(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, h host.Host, dir string) {
-		many := map[string]string{"agent.json": "{}", "slurm.out": "s", "roles/GEN_0/results.0.xml": "<x/>", "roles/GEN_0/output.log": "l", "a\nb": "odd"}
+		many := map[string]string{"agent.json": "{}", "slurm.out": "s", "run-0/roles/GEN_0/results.0.xml": "<x/>", "run-0/roles/GEN_0/output.log": "l", "a\nb": "odd"}
 		for i := range 50 {
-			many[fmt.Sprintf("output/f%02d", i)] = "x"
+			many[fmt.Sprintf("run-0/output/f%02d", i)] = "x"
 		}
 		tree(t, h, dir, many)
 		here := t.TempDir()
@@ -127,14 +127,14 @@ func TestGatherTooManyFiles(t *testing.T) {
 		require.ErrorContains(t, err, "47 files are over max_files of 8")
 		require.Equal(t, 47, b.Over)
 		got := files(b)
-		for _, p := range []string{"agent.json", "slurm.out", "roles/GEN_0/results.0.xml", "roles/GEN_0/output.log", "output/f02"} {
+		for _, p := range []string{"agent.json", "slurm.out", "run-0/roles/GEN_0/results.0.xml", "run-0/roles/GEN_0/output.log", "run-0/output/f02"} {
 			require.NotEmpty(t, got[p].SHA256, p)
 			require.FileExists(t, filepath.Join(here, p))
 		}
 		require.Contains(t, got["a\nb"].Why, "line break")
 		require.FileExists(t, filepath.Join(here, BundleFile))
 		// What nobody wants does not count.
-		b, err = Gather(context.Background(), h, dir, t.TempDir(), Rules{MaxFiles: 5, Exclude: []string{"output/**"}})
+		b, err = Gather(context.Background(), h, dir, t.TempDir(), Rules{MaxFiles: 5, Exclude: []string{"run-0/output/**"}})
 		require.NoError(t, err)
 		require.Equal(t, 50, b.Over)
 	})
@@ -153,12 +153,12 @@ func (f full) List(ctx context.Context, dir string, limit int) ([]host.FileInfo,
 func TestGatherWhenNotAllCanBeListed(t *testing.T) {
 	t.Parallel()
 	h, dir := full{Here: host.NewHere(os.Environ()), most: 3}, filepath.Join(t.TempDir(), "far")
-	tree(t, h, dir, map[string]string{"agent.json": "{}", "output/1": "", "output/2": "", "output/3": "", "roles/GEN_0/results.0.xml": "<x/>"})
+	tree(t, h, dir, map[string]string{"agent.json": "{}", "run-0/output/1": "", "run-0/output/2": "", "run-0/output/3": "", "run-0/roles/GEN_0/results.0.xml": "<x/>"})
 	here := t.TempDir()
 	_, err := Gather(context.Background(), h, dir, here, Rules{})
 	require.ErrorIs(t, err, ErrIncomplete)
 	require.FileExists(t, filepath.Join(here, "agent.json"))
-	require.FileExists(t, filepath.Join(here, "roles/GEN_0/results.0.xml"))
+	require.FileExists(t, filepath.Join(here, "run-0/roles/GEN_0/results.0.xml"))
 }
 
 // haunted lists files that cannot be read: gone since, or closed to us.
@@ -166,24 +166,24 @@ type haunted struct{ host.Host }
 
 func (h haunted) List(ctx context.Context, dir string, limit int) ([]host.FileInfo, error) {
 	all, err := h.Host.List(ctx, dir, limit)
-	return append(all, host.FileInfo{Path: "ghost", Size: 5}, host.FileInfo{Path: "output/long ghost", Size: 5000}), err
+	return append(all, host.FileInfo{Path: "ghost", Size: 5}, host.FileInfo{Path: "run-0/output/long ghost", Size: 5000}), err
 }
 
 // One file that cannot be read must not cost the others.
 func TestGatherWithoutWhatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, h host.Host, dir string) {
-		tree(t, h, dir, map[string]string{"agent.json": "{}", "roles/GEN_0/results.0.xml": "<x/>"})
+		tree(t, h, dir, map[string]string{"agent.json": "{}", "run-0/roles/GEN_0/results.0.xml": "<x/>"})
 		here := t.TempDir()
 		b, err := Gather(context.Background(), haunted{h}, dir, here, Rules{MaxFile: 1000})
 		require.ErrorIs(t, err, ErrIncomplete)
 		require.ErrorContains(t, err, "2 cannot be read there, the first is ghost")
 		got := files(b)
-		for _, p := range []string{"agent.json", "roles/GEN_0/results.0.xml"} {
+		for _, p := range []string{"agent.json", "run-0/roles/GEN_0/results.0.xml"} {
 			require.NotEmpty(t, got[p].SHA256, p)
 			require.FileExists(t, filepath.Join(here, p))
 		}
-		for _, p := range []string{"ghost", "output/long ghost"} {
+		for _, p := range []string{"ghost", "run-0/output/long ghost"} {
 			require.Equal(t, "could not be read there", got[p].Why, p)
 			require.Zero(t, got[p].Kept, p)
 			require.NoFileExists(t, filepath.Join(here, p))

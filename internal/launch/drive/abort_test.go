@@ -129,7 +129,7 @@ func TestDiskFullInTheRunDirectory(t *testing.T) {
 	t.Cleanup(func() { _ = os.RemoveAll(base) })
 	s := spec{
 		Dir: rundir.Dir(base + "/small/run"), ID: t.Name(), Backend: jobs.BackendLocal,
-		Cases: [][3]string{{"c", `head -c 100M /dev/zero > "$CI_DISAGG_ATTEMPT/output/fill"; ` + hangServer, hangClient}},
+		Cases: [][3]string{{"c", `head -c 100M /dev/zero > "$CI_DISAGG_RUN/output/fill"; ` + hangServer, hangClient}},
 	}
 	require.NoError(t, os.Mkdir(base+"/small", 0o755))
 	const script = `mount -t tmpfs -o size=3m none "$1" || exit 99; shift; exec "$@"`

@@ -101,10 +101,11 @@ func testRender(prof script.Profile) func(RenderInput) ([]File, error) {
 func addCase(o *Options, id, gen, client string) {
 	p := rundir.Plan{
 		Schema: rundir.Schema, Case: rundir.Case{ID: id, Slug: rundir.Slug(id), Mode: "e2e"}, Nodes: 1, LocalAgent: o.Backend == jobs.BackendLocal,
-		Roles: []rundir.RolePlan{
+		Runs: rundir.OneRun(),
+		Builds: []rundir.BuildPlan{{Name: rundir.HeadBuild, Roles: []rundir.RolePlan{
 			{Name: "GEN_0", Kind: rundir.KindServer, Slice: []rundir.NodeShare{{Tasks: 1}}, Command: gen},
 			{Name: "BENCHMARK", Kind: rundir.KindClient, Slice: []rundir.NodeShare{{Tasks: 1}}, Overlap: true, Command: client},
-		},
+		}}},
 		Grace: rundir.Duration(2 * time.Second), Drain: rundir.DrainRule{Role: "BENCHMARK", StatusFile: "status.txt"},
 		Budgets: rundir.Budgets{Job: rundir.Duration(15 * time.Minute), Drain: rundir.Duration(time.Minute)},
 	}
@@ -113,8 +114,8 @@ func addCase(o *Options, id, gen, client string) {
 }
 
 const (
-	goodServer = `trap 'exit 0' TERM; while [ ! -e "$CI_DISAGG_ATTEMPT/output/status.txt" ]; do sleep 0.1; done`
-	goodClient = `sleep 0.5; echo done > "$CI_DISAGG_ATTEMPT/output/status.txt"`
+	goodServer = `trap 'exit 0' TERM; while [ ! -e "$CI_DISAGG_RUN/output/status.txt" ]; do sleep 0.1; done`
+	goodClient = `sleep 0.5; echo done > "$CI_DISAGG_RUN/output/status.txt"`
 	hangServer = `trap 'exit 0' TERM; sleep 1000 & wait`
 	hangClient = `sleep 1000`
 )

@@ -222,7 +222,7 @@ func (s *sim) Read(_ context.Context, _ int64, paths ...string) (map[string][]by
 		if now.Before(started) || state == "CANCELLED" {
 			continue
 		}
-		rec := rundir.AgentRecord{Schema: rundir.Schema, JobID: fmt.Sprint(j.id), Phase: rundir.PhaseBenchmark, Started: started, Heartbeat: now.Truncate(5 * time.Second)}
+		rec := rundir.AgentRecord{Schema: rundir.Schema, JobID: fmt.Sprint(j.id), RunAccount: rundir.RunAccount{Phase: rundir.PhaseBenchmark}, Started: started, Heartbeat: now.Truncate(5 * time.Second)}
 		end := started.Add(s.run(j.id - 1)).Add(-2 * time.Second)
 		if now.After(end) && s.end(j.id-1) == "COMPLETED" {
 			rec.Phase = rundir.PhaseDone

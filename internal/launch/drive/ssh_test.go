@@ -71,7 +71,7 @@ func TestSSHPassAndFail(t *testing.T) {
 	require.Equal(t, "GEN_0", bad.Finding.Root)
 	a := dir.CaseDir("good").Attempt(0, 1)
 	require.FileExists(t, a.AgentFile())
-	text, err := os.ReadFile(filepath.Join(a.RoleDir("BENCHMARK"), "results.0.xml"))
+	text, err := os.ReadFile(filepath.Join(a.Run(0).RoleDir("BENCHMARK"), "results.0.xml"))
 	require.NoError(t, err)
 	require.Equal(t, "result\n", string(text))
 	var bundle collect.Bundle

@@ -94,7 +94,7 @@ func exitOf(s string) slurm.ExitCode {
 // agentIn: the agent's record is in this phase, last changed at "changed".
 func agentIn(changed time.Duration, phase rundir.Phase) fact {
 	return func(f *Facts) {
-		f.Agent = &rundir.AgentRecord{JobID: "7", Phase: phase, Nodes: []string{"gpu0", "gpu1"}, Started: at(time.Second)}
+		f.Agent = &rundir.AgentRecord{JobID: "7", RunAccount: rundir.RunAccount{Phase: phase}, Nodes: []string{"gpu0", "gpu1"}, Started: at(time.Second)}
 		f.AgentSeen, f.AgentChanged = at(changed), at(changed)
 	}
 }
@@ -103,7 +103,7 @@ func agentIn(changed time.Duration, phase rundir.Phase) fact {
 func agentEnd(when time.Duration, o rundir.Outcome, root string, rootEnded time.Duration) fact {
 	return func(f *Facts) {
 		ended := at(rootEnded)
-		f.Agent = &rundir.AgentRecord{JobID: "7", Phase: rundir.PhaseDone, Nodes: []string{"gpu0", "gpu1"}, Started: at(time.Second)}
+		f.Agent = &rundir.AgentRecord{JobID: "7", RunAccount: rundir.RunAccount{Phase: rundir.PhaseDone}, Nodes: []string{"gpu0", "gpu1"}, Started: at(time.Second)}
 		for _, n := range f.Roles {
 			f.Agent.Roles = append(f.Agent.Roles, rundir.RoleRecord{Name: n, State: rundir.RoleEnded, Ended: &ended})
 		}

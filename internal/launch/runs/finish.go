@@ -144,7 +144,7 @@ func (a Access) facts(ctx context.Context, dir rundir.Dir, e JobEnd, seen answer
 		old = now.Add(-settled)
 	}
 	f := outcome.Facts{Now: now, Since: j.Intent, Job: j, Draft: plan.Draft, Budget: plan.Budgets, AcctOff: seen.off, StateSince: old}
-	for _, r := range plan.Roles {
+	for _, r := range plan.Roles() {
 		f.Roles = append(f.Roles, r.Name)
 	}
 	if c, ok := requested(dir, j); ok && f.Job.Cancel == nil {

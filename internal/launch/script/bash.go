@@ -69,27 +69,22 @@ func (s *shell) user(text string) {
 	s.line("}")
 }
 
-// paths exports what lies in the attempt directory.
-func (s *shell) paths(p rundir.Plan, dir string) {
-	s.export(envAttempt, dir)
+// paths exports what lies in the directories of the attempt and of the run.
+func (s *shell) paths(p rundir.Plan, at RunPlace) {
+	s.export(envAttempt, string(at.Attempt))
+	s.export(envRun, string(at.Run))
 	for _, e := range p.Paths {
-		s.export(e.Name, joinPath(dir, e.Value))
+		s.export(e.Name, path.Join(string(at.Run), e.Value))
 	}
 }
 
-func joinPath(dir, rel string) string {
-	if rel == "." || rel == "" {
-		return dir
-	}
-	return dir + "/" + rel
-}
-
-// links makes the output directory and the plan's symbolic links. Several tasks may do so at once: what
-// counts is that the link is there afterwards, and none inside the directory that it leads to (-n).
-func (s *shell) links(p rundir.Plan, dir string) {
-	s.line("mkdir -p %s", s.word(rundir.AttemptDir(dir).Output()))
+// links makes the output directory and the plan's symbolic links. Several tasks may
+// do so at once: what counts is that the link is there afterwards, and that none is
+// made within the directory that it leads to (ln -n).
+func (s *shell) links(p rundir.Plan, dir rundir.RunDir) {
+	s.line("mkdir -p %s", s.word(dir.Output()))
 	for _, l := range p.Links {
-		at := joinPath(dir, l.Path)
+		at := path.Join(string(dir), l.Path)
 		s.line("mkdir -p %s", s.word(path.Dir(at)))
 		s.line("[ -L %s ] || ln -sn %s %s 2>/dev/null || [ -L %s ]", s.word(at), s.word(l.Target), s.word(at), s.word(at))
 	}
@@ -114,26 +109,27 @@ func (s *shell) secrets(p rundir.Plan) {
 }
 
 // roleScript is the script that every task of the role runs.
-func roleScript(p rundir.Plan, r rundir.RolePlan, dir string) ([]byte, error) {
+func roleScript(p rundir.Plan, at RunPlace, r rundir.RolePlan) ([]byte, error) {
 	s := new(shell)
 	s.shebang()
 	s.line("# %s of %s: every task of the role's step runs this file. Written by ci-disagg.", r.Name, comment(p.Case.ID))
-	s.paths(p, dir)
+	s.paths(p, at)
 	s.export(envRole, r.Name)
-	s.export(envRoleDir, rundir.AttemptDir(dir).RoleDir(r.Name))
+	s.export(envRoleDir, at.Run.RoleDir(r.Name))
 	s.user(r.Before)
 	s.exportAll(p.Env)
+	s.exportAll(at.Build.Env)
 	s.exportAll(r.Env)
 	s.secrets(p)
-	s.links(p, dir)
+	s.links(p, at.Run)
 	s.gpuShare(p, r)
 	if r.MPI == "" {
 		s.line("# Not an MPI program: what imports an MPI library must not take itself for a rank.")
 		s.line(`unset -v "${!PMI_@}" "${!PMIX_@}" "${!OMPI_@}" "${!MPI_@}"`)
 	}
 	s.gpuNames(p, r)
-	s.enter(p, dir)
-	s.user(p.Setup)
+	s.enter(p, at)
+	s.user(at.Build.Setup)
 	s.user(r.Command)
 	return s.bytes()
 }
@@ -151,12 +147,12 @@ func (s *shell) gpuNames(p rundir.Plan, r rundir.RolePlan) {
 
 // enter goes to the workload's directory. Where it is not to be had, the first
 // line of output says so: a container without a mount is the usual reason.
-func (s *shell) enter(p rundir.Plan, dir string) {
-	workdir, hint := dir, "it must be on every node"
+func (s *shell) enter(p rundir.Plan, at RunPlace) {
+	workdir, hint := string(at.Run), "it must be on every node"
 	if p.Workdir != "" {
 		workdir = p.Workdir
 	}
-	if p.Container != nil {
+	if at.Build.Container != nil {
 		hint = "mount it into the container (container.mounts of the cluster)"
 	}
 	s.line(`cd %s 2>/dev/null || { echo %s >&2; exit 78; }`, s.word(workdir), s.word("ci-disagg: cannot enter the workload's directory "+workdir+": "+hint))
@@ -194,14 +190,15 @@ func (s *shell) gpuShare(p rundir.Plan, r rundir.RolePlan) {
 }
 
 // nodeScript is a script of its own: the job's environment, then texts.
-func nodeScript(p rundir.Plan, dir, what string, texts ...string) ([]byte, error) {
+func nodeScript(p rundir.Plan, at RunPlace, what string, texts ...string) ([]byte, error) {
 	s := new(shell)
 	s.shebang()
 	s.line("# %s: %s. Written by ci-disagg.", comment(p.Case.ID), what)
-	s.paths(p, dir)
+	s.paths(p, at)
 	s.exportAll(p.Env)
+	s.exportAll(at.Build.Env)
 	s.secrets(p)
-	s.enter(p, dir)
+	s.enter(p, at)
 	for _, t := range texts {
 		s.user(t)
 	}

@@ -23,7 +23,7 @@ func quoted(t *testing.T, s string) string {
 func lint(t *testing.T, dir string) {
 	t.Helper()
 	var scripts []string
-	for _, glob := range []string{"*.sh", "roles/*/*.sh"} {
+	for _, glob := range []string{"*.sh", "run-*/roles/*/*.sh"} {
 		found, err := filepath.Glob(filepath.Join(escapeGlob(dir), glob))
 		require.NoError(t, err)
 		scripts = append(scripts, found...)

@@ -56,7 +56,7 @@ const seedCase = "disagg_upload-gb200_deepseek-v3-lite-fp8_1k1k_con256_ctx1_tp1_
 func TestDraftVariablesOfTheSeedPipeline(t *testing.T) {
 	t.Parallel()
 	const worker = "TLLM_LOG_LEVEL=INFO TRTLLM_SERVER_DISABLE_GC=1 TRTLLM_WORKER_DISABLE_GC=1 TRTLLM_ENABLE_PDL=1 ENROOT_ALLOW_DEV=yes "
-	const junit = ` --junit-xml="$CI_DISAGG_ATTEMPT/roles/${CI_DISAGG_ROLE:-${DISAGG_SERVING_TYPE:-AGG}}/results.${SLURM_PROCID:-0}.xml"`
+	const junit = ` --junit-xml="$CI_DISAGG_RUN/roles/${CI_DISAGG_ROLE:-${DISAGG_SERVING_TYPE:-AGG}}/results.${SLURM_PROCID:-0}.xml"`
 	base := "pytest perf/test_perf_sanity.py::test_e2e[" + seedCase + "] -vv"
 	for name, launcher := range map[string]string{"absent": "", "present": "trtllm-llmapi-launch "} {
 		t.Run(name, func(t *testing.T) {
@@ -75,7 +75,7 @@ func TestDraftVariablesOfTheSeedPipeline(t *testing.T) {
 				"numCtxServers": "1", "numGenServers": "1", "gpusPerNode": "4", "totalNodes": "2", "totalGpus": "8",
 				"gpusPerCtxServer": "1", "nodesPerCtxServer": "1", "gpusPerNodePerCtxServer": "1", "gpusPerfNodePerfCtxServer": "1",
 				"gpusPerGenServer": "2", "nodesPerGenServer": "1", "gpusPerNodePerGenServer": "2", "gpusPerfNodePerfGenServer": "2",
-				"jobWorkspace": dir, "testOutputDir": dir + "/output", "runScript": dir + "/run.sh", "installScript": dir + "/install.sh",
+				"jobWorkspace": dir, "testOutputDir": dir + "/run-0/output", "runScript": dir + "/run.sh", "installScript": dir + "/install.sh",
 				"llmSrcNode": "/llm", "perfMode": "true", "stageName": "stage", "resourcePathNode": "/llm", "NVIDIA_IMEX_CHANNELS": "0",
 				"NVIDIA_VISIBLE_DEVICES": "0,1,2,3", "ctPrecheckEnabled": "0", "ctPrecheckTimeout": "900", "coverageConfigFile": "",
 				"configYamlPath": absConfigs(t, "disaggregated") + "/" + strings.TrimPrefix(seedCase, "disagg_upload-") + ".yaml",
@@ -137,7 +137,7 @@ func TestRunScriptEvaluatesTheDraftsCommand(t *testing.T) {
 	got, err := os.ReadFile(record)
 	require.NoError(t, err)
 	require.Equal(t, []string{
-		"perf/test_perf_sanity.py::test_e2e[" + seedCase + "]", "-k", awkward, "--junit-xml=" + v[""] + "/roles/BENCHMARK/results.0.xml",
+		"perf/test_perf_sanity.py::test_e2e[" + seedCase + "]", "-k", awkward, "--junit-xml=" + v[""] + "/run-0/roles/BENCHMARK/results.0.xml",
 	}, strings.Split(strings.TrimSuffix(string(got), "\x00"), "\x00"))
 }
 
@@ -174,10 +174,12 @@ func TestJobScript(t *testing.T) {
 		}
 		fmt.Fprintf(&all, "=== %s %v\n%s", f.Path, f.Mode, f.Data)
 	}
-	for _, r := range p.Roles {
-		fmt.Fprintf(&all, "=== srun of %s\n%s\n", r.Name, strings.Join(script.StepArgs(p, r, []string{"n0", "n1", "n2", "n3"}, a.Dir), "\n"))
+	at, err := script.Place(p, rundir.AttemptDir(a.Dir), p.Runs[0])
+	require.NoError(t, err)
+	for _, r := range p.Roles() {
+		fmt.Fprintf(&all, "=== srun of %s\n%s\n", r.Name, strings.Join(script.StepArgs(p, at, r, []string{"n0", "n1", "n2", "n3"}), "\n"))
 	}
-	fmt.Fprintf(&all, "=== srun of the install step\n%s\n", strings.Join(script.InstallArgs(p, []string{"n0", "n1", "n2", "n3"}, a.Dir), "\n"))
+	fmt.Fprintf(&all, "=== srun of the install step\n%s\n", strings.Join(script.InstallArgs(p, at, []string{"n0", "n1", "n2", "n3"}), "\n"))
 	golden(t, "job.txt", all.String())
 	dir := write(t, p, prof, script.Attempt{JobName: "j"})
 	lint(t, dir)
@@ -253,7 +255,7 @@ func TestSecretsStayOutOfScripts(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(job), "#SBATCH --export=PATH,HF_TOKEN,JENKINS_DB\n")
 	run := func(env ...string) (string, error) {
-		cmd := exec.Command("bash", filepath.Join(dir, "roles/BENCHMARK/role.sh"))
+		cmd := exec.Command("bash", filepath.Join(dir, "run-0/roles/BENCHMARK/role.sh"))
 		cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, env...)
 		out, err := cmd.CombinedOutput()
 		return string(out), err
@@ -281,13 +283,13 @@ func TestUnevenSharesHideGPUs(t *testing.T) {
 	})
 	require.NoError(t, err)
 	p := script.Apply(plans[0], script.Profile{GPUs: script.GPUsNone})
-	p.Roles[0].Command = `echo "$CUDA_VISIBLE_DEVICES"`
-	p.Roles[1].Command = `echo "$CUDA_VISIBLE_DEVICES"`
+	p.Builds[0].Roles[0].Command = `echo "$CUDA_VISIBLE_DEVICES"`
+	p.Builds[0].Roles[1].Command = `echo "$CUDA_VISIBLE_DEVICES"`
 	dir := write(t, p, script.Profile{}, script.Attempt{JobName: "j", AgentPath: "/bin/echo"})
 	for _, c := range []struct{ role, node, given, want string }{
 		{"GEN_0", "0", "", "0,1,2,3"}, {"GEN_0", "1", "", "0,1"}, {"GEN_0", "1", "4,5,6,7", "4,5"}, {"GEN_0", "1", "GPU-a,GPU-b,GPU-c", "GPU-a,GPU-b"}, {"CTX_0", "0", "", "0,1,2"},
 	} {
-		cmd := exec.Command("bash", filepath.Join(dir, "roles", c.role, "role.sh"))
+		cmd := exec.Command("bash", filepath.Join(dir, "run-0/roles", c.role, "role.sh"))
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "SLURM_NODEID=" + c.node}
 		if c.given != "" {
 			cmd.Env = append(cmd.Env, "CUDA_VISIBLE_DEVICES="+c.given)
@@ -300,20 +302,23 @@ func TestUnevenSharesHideGPUs(t *testing.T) {
 
 func TestRenderRefuses(t *testing.T) {
 	t.Parallel()
-	good := rundir.Plan{Case: rundir.Case{ID: "x"}, Nodes: 1, Roles: []rundir.RolePlan{{Name: "AGG", Slice: []rundir.NodeShare{{Tasks: 1}}}}}
+	good := rundir.Plan{Case: rundir.Case{ID: "x"}, Nodes: 1, Runs: rundir.OneRun(), Builds: []rundir.BuildPlan{{
+		Name: rundir.HeadBuild, Roles: []rundir.RolePlan{{Name: "AGG", Slice: []rundir.NodeShare{{Tasks: 1}}}},
+	}}}
 	for want, change := range map[string]func(*rundir.Plan, *script.Attempt){
 		"is not an absolute path": func(_ *rundir.Plan, a *script.Attempt) { a.Dir = "runs/1" },
 		"job name":                func(_ *rundir.Plan, a *script.Attempt) { a.JobName = "a\n#SBATCH --wrap" },
 		"no ci-disagg binary":     func(_ *rundir.Plan, a *script.Attempt) { a.AgentPath = "" },
 		"is not absolute":         func(_ *rundir.Plan, a *script.Attempt) { a.AgentPath = "bin/x" },
 		"needs 0 nodes":           func(p *rundir.Plan, _ *script.Attempt) { p.Nodes = 0 },
-		"is not a file name":      func(p *rundir.Plan, _ *script.Attempt) { p.Roles[0].Name = "../x" },
-		"no task on any node":     func(p *rundir.Plan, _ *script.Attempt) { p.Roles[0].Slice = nil },
+		"is not a file name":      func(p *rundir.Plan, _ *script.Attempt) { p.Builds[0].Roles[0].Name = "../x" },
+		"no task on any node":     func(p *rundir.Plan, _ *script.Attempt) { p.Builds[0].Roles[0].Slice = nil },
 		"is not a variable name":  func(p *rundir.Plan, _ *script.Attempt) { p.Env = []rundir.EnvVar{{Name: "A;b"}} },
 		"has a NUL byte":          func(p *rundir.Plan, _ *script.Attempt) { p.Env = []rundir.EnvVar{{Name: "A", Value: "\x00"}} },
 	} {
 		p, a := good, script.Attempt{Dir: "/a", JobName: "j", AgentPath: "/x"}
-		p.Roles = slices.Clone(good.Roles)
+		p.Builds = []rundir.BuildPlan{good.Builds[0]}
+		p.Builds[0].Roles = slices.Clone(good.Builds[0].Roles)
 		change(&p, &a)
 		_, err := script.Render(p, script.Profile{}, a)
 		require.ErrorContains(t, err, want)
@@ -331,8 +336,8 @@ func TestStepArgsOfEveryShape(t *testing.T) {
 		"--nodes=1 --ntasks=1 --ntasks-per-node=1 --nodelist=no-such-node-7":   {{Node: 7, Tasks: 1}},
 		"--nodes=3 --ntasks=9 --distribution=plane=4 --nodelist=a,b,c":         {{Node: 0, Tasks: 4}, {Node: 1, Tasks: 4}, {Node: 2, Tasks: 1}},
 	} {
-		args := script.StepArgs(rundir.Plan{}, rundir.RolePlan{Name: "R", Slice: slice}, nodes, "/d")
-		require.Equal(t, "--job-name=R --export=ALL --kill-on-bad-exit=1 "+want+" bash /d/roles/R/role.sh", strings.Join(args, " "))
+		args := script.StepArgs(rundir.Plan{}, script.RunPlace{Attempt: "/d", Run: "/d/run-0"}, rundir.RolePlan{Name: "R", Slice: slice}, nodes)
+		require.Equal(t, "--job-name=R --export=ALL --kill-on-bad-exit=1 "+want+" bash /d/run-0/roles/R/role.sh", strings.Join(args, " "))
 	}
 }
 
@@ -434,10 +439,11 @@ func TestUnsetComesBeforeTheEnvironment(t *testing.T) {
 			prof.Env = map[string]string{"UCX_TLS": set}
 		}
 		p := script.Apply(plans[0], prof)
-		p.Roles = slices.Clone(p.Roles)
-		p.Roles[0].Command = `echo "${UCX_TLS-unset}"`
+		p.Builds = slices.Clone(p.Builds)
+		p.Builds[0].Roles = slices.Clone(p.Builds[0].Roles)
+		p.Builds[0].Roles[0].Command = `echo "${UCX_TLS-unset}"`
 		dir := write(t, p, prof, script.Attempt{JobName: "j", AgentPath: "/x"})
-		cmd := exec.Command("bash", filepath.Join(dir, "roles/GEN_0/role.sh"))
+		cmd := exec.Command("bash", filepath.Join(dir, "run-0/roles/GEN_0/role.sh"))
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "UCX_TLS=from-the-image"}
 		out, err := cmd.CombinedOutput()
 		require.NoError(t, err, "%s", out)

@@ -32,15 +32,20 @@ func jobScript(p rundir.Plan, prof Profile, a Attempt) ([]byte, error) {
 	if !p.LocalAgent {
 		s.line("unset SLURM_JWT # the submitting client's way in; a job needs none")
 	}
-	s.paths(p, a.Dir)
+	at, err := Place(p, rundir.AttemptDir(a.Dir), p.Runs[0])
+	if err != nil {
+		return nil, err
+	}
+	s.paths(p, at)
 	if p.TokenEnv != "" {
 		s.line(`export %s="${SLURM_JOB_ID:-local}.${SLURM_RESTART_COUNT:-0}.$$"`, p.TokenEnv)
 	}
 	s.exportAll(p.Env)
+	s.exportAll(at.Build.Env)
 	s.exportAll(p.Exports)
 	s.secrets(p)
-	s.links(p, a.Dir)
-	s.srunArgs(p, a)
+	s.links(p, at.Run)
+	s.srunArgs(p, at)
 	if p.Draft {
 		s.line("# From here on: the launch draft %s.", comment(a.DraftName))
 		s.b.Write(a.Draft)
@@ -64,10 +69,10 @@ func jobScript(p rundir.Plan, prof Profile, a Attempt) ([]byte, error) {
 }
 
 // srunArgs is the array that launch drafts pass to every srun.
-func (s *shell) srunArgs(p rundir.Plan, a Attempt) {
-	names := append(jobNames(p), draftNames(p)...)
+func (s *shell) srunArgs(p rundir.Plan, at RunPlace) {
+	names := append(jobNames(p, at.Build), draftNames(at.Build)...)
 	slices.Sort(names)
-	args := append(containerArgs(p, a.Dir, slices.Compact(names)), p.Srun...)
+	args := append(containerArgs(at.Build, at.Attempt, slices.Compact(names)), p.Srun...)
 	if !p.LocalAgent {
 		args = append([]string{"--export=ALL"}, args...)
 	}
@@ -80,9 +85,9 @@ func (s *shell) srunArgs(p rundir.Plan, a Attempt) {
 }
 
 // draftNames are variables that a draft sets for each role itself.
-func draftNames(p rundir.Plan) []string {
+func draftNames(b rundir.BuildPlan) []string {
 	var names []string
-	for _, r := range slices.Concat(p.PreRoles, p.Roles) {
+	for _, r := range b.Roles {
 		for _, e := range r.Env {
 			names = append(names, e.Name)
 		}
@@ -153,9 +158,11 @@ func secretSources(p rundir.Plan) []string {
 // mostTasks is the largest number of tasks that one node has to hold at a time.
 func mostTasks(p rundir.Plan) int {
 	most := 0
-	for _, r := range slices.Concat(p.PreRoles, p.Roles) {
-		for _, n := range r.Slice {
-			most = max(most, n.Tasks)
+	for _, b := range p.Builds {
+		for _, r := range b.Roles {
+			for _, n := range r.Slice {
+				most = max(most, n.Tasks)
+			}
 		}
 	}
 	return most

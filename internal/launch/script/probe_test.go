@@ -73,7 +73,7 @@ func probe() error {
 	dir := os.Getenv("CI_DISAGG_ROLE_DIR")
 	if dir == "" { // started by a launch draft
 		a.Role = os.Getenv("DISAGG_SERVING_TYPE")
-		dir = filepath.Join(os.Getenv("CI_DISAGG_ATTEMPT"), "roles", a.Role)
+		dir = filepath.Join(os.Getenv("CI_DISAGG_RUN"), "roles", a.Role)
 	}
 	return rundir.WriteJSON(filepath.Join(dir, "account."+a.Proc+".json"), a)
 }
@@ -103,16 +103,20 @@ func agent(dir string) error {
 	if err := rundir.WriteJSON(filepath.Join(dir, "nodes.json"), nodes); err != nil {
 		return err
 	}
-	if script.NeedsInstall(p) {
-		if out, err := exec.Command("srun", script.InstallArgs(p, nodes, dir)...).CombinedOutput(); err != nil {
+	at, err := script.Place(p, rundir.AttemptDir(dir), p.Runs[0])
+	if err != nil {
+		return err
+	}
+	if script.NeedsInstall(at.Build) {
+		if out, err := exec.Command("srun", script.InstallArgs(p, at, nodes)...).CombinedOutput(); err != nil {
 			return fmt.Errorf("install: %w\n%s", err, out)
 		}
 	}
 	var all sync.WaitGroup
-	errs := make([]error, len(p.Roles))
-	for i, r := range p.Roles {
+	errs := make([]error, len(at.Build.Roles))
+	for i, r := range p.Roles() {
 		all.Go(func() {
-			if out, err := exec.Command("srun", script.StepArgs(p, r, nodes, dir)...).CombinedOutput(); err != nil {
+			if out, err := exec.Command("srun", script.StepArgs(p, at, r, nodes)...).CombinedOutput(); err != nil {
 				errs[i] = fmt.Errorf("%s: %w\n%s", r.Name, err, out)
 			} else if len(out) > 0 {
 				errs[i] = fmt.Errorf("%s printed %s", r.Name, out)
@@ -236,13 +240,13 @@ func TestDraftsOnARealCluster(t *testing.T) {
 			out, err := os.ReadFile(rundir.AttemptDir(dir).SlurmOut())
 			require.NoError(t, err)
 			require.Empty(t, string(out))
-			for _, r := range p.Roles {
+			for _, r := range p.Roles() {
 				for rank := range r.Tasks() {
 					var a account
-					require.NoError(t, readJSON(filepath.Join(dir, "roles", r.Name, fmt.Sprintf("account.%d.json", rank)), &a), "%s rank %d", r.Name, rank)
+					require.NoError(t, readJSON(filepath.Join(dir, "run-0", "roles", r.Name, fmt.Sprintf("account.%d.json", rank)), &a), "%s rank %d", r.Name, rank)
 					require.Equal(t, []string{
 						p.Case.ID, "-k", awkward, "-m", "two  blanks",
-						"--output-dir=" + dir + "/by-case", "--junit-xml=" + dir + "/roles/" + r.Name + "/results." + a.Proc + ".xml",
+						"--output-dir=" + dir + "/run-0/by-case", "--junit-xml=" + dir + "/run-0/roles/" + r.Name + "/results." + a.Proc + ".xml",
 					}, a.Args)
 					require.Equal(t, r.Overlap, !a.Launched)
 					for _, e := range r.Env {
@@ -265,14 +269,14 @@ func checkAccounts(t *testing.T, dir string, planned rundir.Plan) {
 	for _, n := range nodes {
 		require.FileExists(t, filepath.Join(dir, "installed."+n))
 	}
-	for _, r := range p.Roles {
+	for _, r := range p.Roles() {
 		checkRole(t, dir, p, r, nodes)
 	}
 }
 
 func checkRole(t *testing.T, dir string, p rundir.Plan, r rundir.RolePlan, nodes []string) {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(rundir.AttemptDir(dir).RoleDir(r.Name), "account.*.json"))
+	files, err := filepath.Glob(filepath.Join(rundir.AttemptDir(dir).Run(0).RoleDir(r.Name), "account.*.json"))
 	require.NoError(t, err)
 	require.Len(t, files, r.Tasks(), r.Name)
 	perNode := map[string]int{}
@@ -286,7 +290,7 @@ func checkRole(t *testing.T, dir string, p rundir.Plan, r rundir.RolePlan, nodes
 		require.Equal(t, p.Workdir, a.Dir)
 		require.Equal(t, []string{
 			p.Case.ID, "-k", awkward, "-m", "two  blanks",
-			"--output-dir=" + dir + "/by-case", "--junit-xml=" + dir + "/roles/" + r.Name + "/results." + a.Proc + ".xml",
+			"--output-dir=" + dir + "/run-0/by-case", "--junit-xml=" + dir + "/run-0/roles/" + r.Name + "/results." + a.Proc + ".xml",
 		}, a.Args)
 		for _, s := range r.Slice {
 			if nodes[s.Node] == a.Node && s.GPUs > 0 {
@@ -302,7 +306,7 @@ func checkRole(t *testing.T, dir string, p rundir.Plan, r rundir.RolePlan, nodes
 
 func checkEnvironment(t *testing.T, dir string, p rundir.Plan, r rundir.RolePlan, a account) {
 	t.Helper()
-	want := map[string]string{"AWKWARD": awkward, "FROM_PROFILE": awkward, "CI_DISAGG_ATTEMPT": dir, "testOutputDir": dir + "/output", "stageName": awkward}
+	want := map[string]string{"AWKWARD": awkward, "FROM_PROFILE": awkward, "CI_DISAGG_ATTEMPT": dir, "testOutputDir": dir + "/run-0/output", "stageName": awkward}
 	for _, e := range slices.Concat(p.Exports, p.Env, r.Env) {
 		want[e.Name] = e.Value
 	}

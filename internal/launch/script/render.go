@@ -19,8 +19,9 @@ import (
 // Variables that our scripts export beside those of the plan.
 const (
 	envAttempt = "CI_DISAGG_ATTEMPT"  // the attempt directory
+	envRun     = "CI_DISAGG_RUN"      // the directory of the run
 	envRole    = "CI_DISAGG_ROLE"     // the role's name
-	envRoleDir = "CI_DISAGG_ROLE_DIR" // roles/<ROLE> of the attempt directory
+	envRoleDir = "CI_DISAGG_ROLE_DIR" // roles/<ROLE> of the run's directory
 )
 
 // RunScript is the path of the script that a team's own draft starts per task,
@@ -54,7 +55,7 @@ type File struct {
 // what trtllm.Resolve gave; plan.json is the applied plan. A plan for the local
 // backend gets the environment only.
 func Apply(p rundir.Plan, prof Profile) rundir.Plan {
-	p.Env = mergeEnv(prof.Env, p.Env)
+	p.Env, p.Builds = mergeEnv(prof.Env, p.Env), slices.Clone(p.Builds)
 	if p.LocalAgent {
 		return p
 	}
@@ -71,13 +72,17 @@ func Apply(p rundir.Plan, prof Profile) rundir.Plan {
 		p.GPUFlag = GPUsPerNode
 	}
 	if c := prof.Container; c != nil {
-		p.Container = &rundir.Container{
-			Image: c.Image, Name: c.Name, Workdir: c.Workdir, Mounts: slices.Clone(c.Mounts),
-			MountHome: c.MountHome, Args: slices.Clone(c.Args),
+		for i := range p.Builds {
+			p.Builds[i].Container = &rundir.Container{
+				Image: c.Image, Name: c.Name, Workdir: c.Workdir, Mounts: slices.Clone(c.Mounts),
+				MountHome: c.MountHome, Args: slices.Clone(c.Args),
+			}
 		}
 	}
 	if prof.MPI != "" {
-		p.Roles, p.PreRoles = withMPI(p.Roles, prof.MPI), withMPI(p.PreRoles, prof.MPI)
+		for i := range p.Builds {
+			p.Builds[i].Roles = withMPI(p.Builds[i].Roles, prof.MPI)
+		}
 	}
 	return p
 }
@@ -106,39 +111,23 @@ func mergeEnv(prof map[string]string, plan []rundir.EnvVar) []rundir.EnvVar {
 }
 
 // Render makes the files of one attempt from an applied plan: job.sh, one
-// role.sh per role, install.sh where something is to be installed, run.sh where
+// role.sh per role of each run, install.sh where something is to be installed, run.sh where
 // a draft needs it, and plan.json.
 func Render(p rundir.Plan, prof Profile, a Attempt) ([]File, error) {
 	if err := check(p, a); err != nil {
 		return nil, err
 	}
-	p.Draft = len(a.Draft) > 0
+	p.Schema, p.Draft = rundir.Schema, len(a.Draft) > 0
 	job, err := jobScript(p, prof, a)
 	if err != nil {
 		return nil, err
 	}
 	files := []File{{Path: "job.sh", Data: job, Mode: rundir.ExecMode}}
-	for _, r := range slices.Concat(p.PreRoles, p.Roles) {
-		data, err := roleScript(p, r, a.Dir)
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, File{Path: path.Join("roles", r.Name, "role.sh"), Data: data, Mode: rundir.ExecMode})
+	scripts, err := runScripts(p, a)
+	if err != nil {
+		return nil, err
 	}
-	if NeedsInstall(p) || p.Draft {
-		data, err := nodeScript(p, a.Dir, "once on every node, before anything else", "set -e", p.Install)
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, File{Path: InstallScript, Data: data, Mode: rundir.ExecMode})
-	}
-	if p.Draft {
-		data, err := nodeScript(p, a.Dir, "one task of a role, started by the draft", p.Setup, p.DraftRun)
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, File{Path: RunScript, Data: data, Mode: rundir.ExecMode})
-	}
+	files = append(files, scripts...)
 	data, err := planJSON(p)
 	if err != nil {
 		return nil, err
@@ -146,6 +135,41 @@ func Render(p rundir.Plan, prof Profile, a Attempt) ([]File, error) {
 	return append(files,
 		File{Path: TestList, Data: []byte(listLine(p.Case)), Mode: rundir.FileMode},
 		File{Path: "plan.json", Data: data, Mode: rundir.FileMode}), nil
+}
+
+// runScripts are the scripts of each run's roles, of each build's install step, and
+// of a draft's tasks.
+func runScripts(p rundir.Plan, a Attempt) ([]File, error) {
+	var files []File
+	var first error
+	add := func(path string, data []byte, err error) {
+		if err != nil && first == nil {
+			first = err
+		}
+		files = append(files, File{Path: path, Data: data, Mode: rundir.ExecMode})
+	}
+	installed := map[string]bool{}
+	for _, run := range p.Runs {
+		at, err := Place(p, rundir.AttemptDir(a.Dir), run)
+		if err != nil {
+			return nil, err
+		}
+		dir := filepath.Base(string(at.Run))
+		for _, r := range at.Build.Roles {
+			data, err := roleScript(p, at, r)
+			add(path.Join(dir, "roles", r.Name, "role.sh"), data, err)
+		}
+		if (NeedsInstall(at.Build) || p.Draft) && !installed[at.Build.Name] {
+			installed[at.Build.Name] = true
+			data, err := nodeScript(p, at, "once on every node, before anything else", "set -e", at.Build.Install)
+			add(InstallScript(p, at.Build), data, err)
+		}
+		if p.Draft && run.Index == 0 {
+			data, err := nodeScript(p, at, "one task of a role, started by the draft", at.Build.Setup, p.DraftRun)
+			add(RunScript, data, err)
+		}
+	}
+	return files, first
 }
 
 // listLine is the line of the case in its own test list. pytest takes the test's
@@ -168,14 +192,11 @@ func check(p rundir.Plan, a Attempt) error {
 	if p.Nodes < 1 && !p.LocalAgent {
 		errs = append(errs, fmt.Errorf("plan of %s needs %d nodes", p.Case.ID, p.Nodes))
 	}
-	for _, r := range slices.Concat(p.PreRoles, p.Roles) {
-		if !safeRole(r.Name) {
-			errs = append(errs, fmt.Errorf("role name %q is not a file name", r.Name))
-		}
-		if len(r.Slice) == 0 || r.Tasks() < 1 {
-			errs = append(errs, fmt.Errorf("role %s has no task on any node", r.Name))
-		}
-		errs = append(errs, checkEnv("role "+r.Name, r.Env))
+	if len(p.Runs) == 0 {
+		errs = append(errs, fmt.Errorf("plan of %s has no runs", p.Case.ID))
+	}
+	for _, b := range p.Builds {
+		errs = append(errs, checkBuild(b))
 	}
 	errs = append(errs, checkEnv("plan", p.Env), checkEnv("plan exports", p.Exports), checkEnv("plan paths", p.Paths))
 	for _, s := range p.Secrets {
@@ -184,6 +205,23 @@ func check(p rundir.Plan, a Attempt) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func checkBuild(b rundir.BuildPlan) error {
+	var errs []error
+	if !validName(b.Name) {
+		errs = append(errs, fmt.Errorf("name %q of a build is not a file name", b.Name))
+	}
+	for _, r := range b.Roles {
+		if !safeRole(r.Name) {
+			errs = append(errs, fmt.Errorf("role name %q is not a file name", r.Name))
+		}
+		if len(r.Slice) == 0 || r.Tasks() < 1 {
+			errs = append(errs, fmt.Errorf("role %s has no task on any node", r.Name))
+		}
+		errs = append(errs, checkEnv("role "+r.Name, r.Env))
+	}
+	return errors.Join(append(errs, checkEnv("build "+b.Name, b.Env))...)
 }
 
 func checkEnv(where string, env []rundir.EnvVar) error {

@@ -11,27 +11,32 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// InstallScript is the path of the script that the install step runs on every
-// node, relative to the attempt directory. Render writes it when the plan has an
+// InstallScript is the path of the script that a build's install step runs on every
+// node, relative to the attempt directory. Render writes it when the build has an
 // install text or a container to warm up.
-const InstallScript = "install.sh"
+func InstallScript(p rundir.Plan, b rundir.BuildPlan) string {
+	if len(p.Builds) == 1 {
+		return "install.sh"
+	}
+	return "install." + b.Name + ".sh"
+}
 
-// NeedsInstall says that an attempt of the plan begins with an install step:
+// NeedsInstall reports whether the first run of a build begins with an install step:
 // there is something to install, or a named container to be created once per
 // node before several steps attach to it at the same time.
-func NeedsInstall(p rundir.Plan) bool {
-	return p.Install != "" || (p.Container != nil && p.Container.Name != "")
+func NeedsInstall(b rundir.BuildPlan) bool {
+	return b.Install != "" || (b.Container != nil && b.Container.Name != "")
 }
 
 // StepArgs is the argument list of srun (without "srun" itself) that starts the
-// role on its node slice. nodes are the job's nodes in the order of
-// "scontrol show hostnames"; attemptDir is absolute.
+// role of a run on its node slice. nodes are the job's nodes in the order of
+// "scontrol show hostnames"; the attempt's directory is absolute.
 //
 // A slice with as many tasks on each node uses --ntasks-per-node; one that ends
 // in a smaller part (6 tasks as 4+2) uses -m plane=4, because Slurm spreads -N2
 // -n6 as 3+3 and ignores --ntasks-per-node there; any other shape names the host
 // of each task with -m arbitrary.
-func StepArgs(p rundir.Plan, r rundir.RolePlan, nodes []string, attemptDir string) []string {
+func StepArgs(p rundir.Plan, at RunPlace, r rundir.RolePlan, nodes []string) []string {
 	args := []string{"--job-name=" + r.Name, "--export=ALL", "--kill-on-bad-exit=1"}
 	args = append(args, placement(r, nodes)...)
 	if r.MPI != "" {
@@ -41,23 +46,39 @@ func StepArgs(p rundir.Plan, r rundir.RolePlan, nodes []string, attemptDir strin
 		args = append(args, "--overlap")
 	}
 	args = append(args, stepGPUs(p, r)...)
-	args = append(args, containerArgs(p, attemptDir, roleNames(p, r))...)
+	args = append(args, containerArgs(at.Build, at.Attempt, roleNames(p, at.Build, r))...)
 	args = append(args, p.Srun...)
 	args = append(args, r.Srun...)
-	return append(args, "bash", rundir.AttemptDir(attemptDir).RoleScript(r.Name))
+	return append(args, "bash", at.Run.RoleScript(r.Name))
+}
+
+// RunPlace is one run of an attempt: which build, and where.
+type RunPlace struct {
+	Attempt rundir.AttemptDir // absolute
+	Run     rundir.RunDir
+	Build   rundir.BuildPlan
+}
+
+// Place is the place of a run below an attempt's directory.
+func Place(p rundir.Plan, dir rundir.AttemptDir, run rundir.RunRef) (RunPlace, error) {
+	b, ok := p.Build(run)
+	if !ok {
+		return RunPlace{}, fmt.Errorf("run %d of %s is of the build %q, which the plan does not have", run.Index, p.Case.ID, run.Build)
+	}
+	return RunPlace{Attempt: dir, Run: dir.Run(run.Index), Build: b}, nil
 }
 
 // InstallArgs is the argument list of srun (without "srun") for the install
 // step: one task on each of the job's nodes. It overlaps, because Slurm frees a
 // step's resources only some time after srun has returned and would keep the
 // first role waiting.
-func InstallArgs(p rundir.Plan, nodes []string, attemptDir string) []string {
+func InstallArgs(p rundir.Plan, at RunPlace, nodes []string) []string {
 	n := strconv.Itoa(len(nodes))
 	args := []string{"--job-name=INSTALL", "--export=ALL", "--kill-on-bad-exit=1", "--overlap", "--nodes=" + n, "--ntasks=" + n, "--ntasks-per-node=1"}
 	args = append(args, "--nodelist="+strings.Join(nodes, ","))
-	args = append(args, containerArgs(p, attemptDir, jobNames(p))...)
+	args = append(args, containerArgs(at.Build, at.Attempt, jobNames(p, at.Build))...)
 	args = append(args, p.Srun...)
-	return append(args, "bash", attemptDir+"/"+InstallScript)
+	return append(args, "bash", string(at.Attempt)+"/"+InstallScript(p, at.Build))
 }
 
 func placement(r rundir.RolePlan, nodes []string) []string {
@@ -141,8 +162,8 @@ func stepGPUs(p rundir.Plan, r rundir.RolePlan) []string {
 // containerArgs are the pyxis options. The attempt directory is mounted at its
 // own path, and every variable that we export is named, so that it wins over one
 // of the same name in the image.
-func containerArgs(p rundir.Plan, attemptDir string, names []string) []string {
-	c := p.Container
+func containerArgs(b rundir.BuildPlan, dir rundir.AttemptDir, names []string) []string {
+	c, attemptDir := b.Container, string(dir)
 	if c == nil {
 		return nil
 	}
@@ -172,9 +193,9 @@ func containerName(name, attemptDir string) string {
 }
 
 // jobNames are the variables that job.sh exports, sorted and without repeats.
-func jobNames(p rundir.Plan) []string {
-	names := []string{envAttempt}
-	for _, list := range [][]rundir.EnvVar{p.Env, p.Exports, p.Paths} {
+func jobNames(p rundir.Plan, b rundir.BuildPlan) []string {
+	names := []string{envAttempt, envRun}
+	for _, list := range [][]rundir.EnvVar{p.Env, b.Env, p.Exports, p.Paths} {
 		for _, e := range list {
 			names = append(names, e.Name)
 		}
@@ -192,8 +213,8 @@ func jobNames(p rundir.Plan) []string {
 	return slices.Compact(names)
 }
 
-func roleNames(p rundir.Plan, r rundir.RolePlan) []string {
-	names := append(jobNames(p), envRole, envRoleDir)
+func roleNames(p rundir.Plan, b rundir.BuildPlan, r rundir.RolePlan) []string {
+	names := append(jobNames(p, b), envRole, envRoleDir)
 	for _, e := range r.Env {
 		names = append(names, e.Name)
 	}

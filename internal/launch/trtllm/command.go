@@ -17,7 +17,7 @@ import (
 // DISAGG_SERVING_TYPE. Results carry the task's number, because every task of a
 // step runs the same text.
 func roleFile(name string) string {
-	return `"$CI_DISAGG_ATTEMPT/roles/${CI_DISAGG_ROLE:-${DISAGG_SERVING_TYPE:-AGG}}/` + name + `"`
+	return `"$CI_DISAGG_RUN/roles/${CI_DISAGG_ROLE:-${DISAGG_SERVING_TYPE:-AGG}}/` + name + `"`
 }
 
 // resultsFile is shell text for the n-th (from 0) pytest call of a command.

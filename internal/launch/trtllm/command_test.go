@@ -9,10 +9,10 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-const results = ` --junit-xml="$CI_DISAGG_ATTEMPT/roles/${CI_DISAGG_ROLE:-${DISAGG_SERVING_TYPE:-AGG}}/results.${SLURM_PROCID:-0}.xml"`
+const results = ` --junit-xml="$CI_DISAGG_RUN/roles/${CI_DISAGG_ROLE:-${DISAGG_SERVING_TYPE:-AGG}}/results.${SLURM_PROCID:-0}.xml"`
 
 func own(name string) string {
-	return `"$CI_DISAGG_ATTEMPT/roles/${CI_DISAGG_ROLE:-${DISAGG_SERVING_TYPE:-AGG}}/` + name + `"`
+	return `"$CI_DISAGG_RUN/roles/${CI_DISAGG_ROLE:-${DISAGG_SERVING_TYPE:-AGG}}/` + name + `"`
 }
 
 func TestLauncherIsFoundAndRemovedWhereverItStands(t *testing.T) {
@@ -71,7 +71,7 @@ func TestResultFilesAreRedirected(t *testing.T) {
 		"pytest a --cov-report xml":                  "pytest a --cov-report=xml:" + own("coverage.${SLURM_PROCID:-0}.xml") + results,
 		"pytest a --cov-report=term-missing":         "pytest a --cov-report=term-missing" + results,
 		"pytest a --cov-config=/ws/.coveragerc":      "pytest a --cov-config=/ws/.coveragerc" + results,
-		"pytest a --output-dir=/ws/ --perf":          `pytest a --output-dir="$CI_DISAGG_ATTEMPT/by-case" --perf` + results,
+		"pytest a --output-dir=/ws/ --perf":          `pytest a --output-dir="$CI_DISAGG_RUN/by-case" --perf` + results,
 		"pytest a --periodic-junit --periodic-batch-size=1 --periodic-junit-xmlpath /ws/results.xml":   "pytest a --periodic-junit --periodic-batch-size=1 --periodic-junit-xmlpath=" + own("results.${SLURM_PROCID:-0}.xml"),
 		"pytest a --periodic-junit-xmlpath=/ws/results.xml --junit-xml=b.xml":                          "pytest a --periodic-junit-xmlpath=" + own("other-results.${SLURM_PROCID:-0}.xml") + results,
 		"pytest a --periodic-junit --periodic-junit-xmlpath=/ws/results.xml --csv=/ws/r.csv":           "pytest a --periodic-junit --periodic-junit-xmlpath=" + own("results.${SLURM_PROCID:-0}.xml") + " --csv=" + own("r.${SLURM_PROCID:-0}.csv"),
@@ -103,7 +103,7 @@ func TestRewriteRefusesWhatIsNoCommand(t *testing.T) {
 func words(t *testing.T, command string) []string {
 	t.Helper()
 	cmd := exec.Command("bash", "-c", `pytest() { printf '%s\0' "$@"; }; trtllm-llmapi-launch() { "$@"; }; `+command)
-	cmd.Env = []string{"CI_DISAGG_ATTEMPT=/a", "HOME=/h"}
+	cmd.Env = []string{"CI_DISAGG_ATTEMPT=/a", "CI_DISAGG_RUN=/a", "HOME=/h"}
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s: %s", command, out)
 	return strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")

@@ -107,7 +107,7 @@ func TestOwnPrefix(t *testing.T) {
 			in.Tests = []string{test}
 			p := one(t, in)
 			require.Equal(t, "perf/test_perf_enhanced.py::test_e2e["+prefix+"-six_gpus]", p.Case.ID)
-			require.Equal(t, "GEN_0", p.Roles[0].Name)
+			require.Equal(t, "GEN_0", p.Roles()[0].Name)
 			require.Equal(t, "by-case/"+prefix+"-six_gpus", p.Links[0].Path)
 		}
 		in.Tests = []string{"aggr-agg_two_sizes-big-tp8"}

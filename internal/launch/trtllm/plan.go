@@ -191,17 +191,19 @@ func (k *kase) fill(p *rundir.Plan) {
 	l := k.place(k.cmds.launcher)
 	p.Nodes, p.GPUsPerNode = l.nodes, k.m.gpusPerNode
 	p.AllocatedGPUs = p.Nodes * p.GPUsPerNode
-	p.Workdir, p.Setup, p.Install = k.r.set.workdir, k.r.set.Setup, k.r.set.Install
-	p.Roles = k.roles(l)
-	for i := range p.Roles {
-		p.Roles[i].Logs, p.Roles[i].Work = k.serverLogs(p.Roles[i]), k.work(p.Roles[i])
-	}
-	p.PreRoles = k.preRoles(p.Roles)
-	for _, r := range p.Roles {
+	p.Workdir = k.r.set.workdir
+	roles := k.roles(l)
+	for i, r := range roles {
+		roles[i].Logs, roles[i].Work = k.serverLogs(r), k.work(r)
 		p.UsedGPUs += r.GPUs()
 	}
 	k.environment(p)
-	k.layoutNames(p)
+	k.layoutNames(p, roles)
+	p.Builds = []rundir.BuildPlan{{
+		Name: rundir.HeadBuild, Source: k.r.set.Source, Install: k.r.set.Install, Setup: k.r.set.Setup,
+		Roles: append(k.preRoles(roles), roles...),
+	}}
+	p.Runs = rundir.OneRun()
 	p.Budgets = k.budgets()
 	p.Hang, p.Served = k.r.set.hang(), k.served()
 	p.Grace = cmp.Or(k.r.in.Grace, k.r.set.Grace)
@@ -266,8 +268,8 @@ func (k *kase) preRoles(roles []rundir.RolePlan) []rundir.RolePlan {
 			continue
 		}
 		pre := r
-		pre.Name, pre.Kind, pre.Shown, pre.JUnit, pre.Ready, pre.Logs = r.Name+"_PRECHECK", rundir.KindPrecheck, 0, false, rundir.Ready{}, nil
-		pre.Work = ""
+		pre.Name, pre.Kind, pre.Shown, pre.JUnit, pre.Ready = r.Name+"_PRECHECK", rundir.KindPrecheck, 0, false, rundir.Ready{}
+		pre.Output, pre.Done, pre.Logs, pre.Work = "", "", nil, ""
 		i := strings.TrimPrefix(r.Name, r.Group+"_")
 		pre.Env = slices.Clone(r.Env)
 		pre.Env[0].Value = r.Group + "_PRECHECK_" + i // the name that upstream's precheck reads
@@ -309,8 +311,8 @@ func (k *kase) mpi() string {
 }
 
 // layoutNames are the file names that upstream's scripts expect.
-func (k *kase) layoutNames(p *rundir.Plan) {
-	client := p.Roles[len(p.Roles)-1].Name
+func (k *kase) layoutNames(p *rundir.Plan, roles []rundir.RolePlan) {
+	client := roles[len(roles)-1].Name
 	p.Drain = rundir.DrainRule{Role: client}
 	if k.r.set.OutputLayout != LayoutTRTLLM {
 		return
@@ -319,22 +321,21 @@ func (k *kase) layoutNames(p *rundir.Plan) {
 	p.Links = []rundir.Link{{Path: casesDir + "/" + k.id.kase, Target: "../output"}}
 	if !k.g.roles {
 		if k.mode == ModeGenNoContext {
-			p.OutputNames = map[string]string{groupAgg: "gen_server_0.log"}
-			p.DoneNames = map[string]string{groupAgg: "gen_server_0.done"}
+			roles[0].Output, roles[0].Done = "gen_server_0.log", "gen_server_0.done"
 		}
 		return
 	}
-	p.OutputNames, p.DoneNames = map[string]string{}, map[string]string{}
 	p.Drain.StatusFile = "benchmark_status.0.txt"
-	for _, r := range p.Roles {
+	for at := range roles {
+		r := &roles[at]
 		i := strings.TrimPrefix(r.Name, r.Group+"_")
 		switch r.Group {
 		case groupGen:
-			p.OutputNames[r.Name], p.DoneNames[r.Name] = "gen_server_"+i+".log", "gen_server_"+i+".done"
+			r.Output, r.Done = "gen_server_"+i+".log", "gen_server_"+i+".done"
 		case groupCtx:
-			p.OutputNames[r.Name] = "ctx_server_" + i + ".log"
+			r.Output = "ctx_server_" + i + ".log"
 		case roleRouter:
-			p.OutputNames[r.Name] = "disagg_server.log"
+			r.Output = "disagg_server.log"
 		}
 	}
 }

@@ -34,15 +34,15 @@ func show(p rundir.Plan) string {
 	line("case %s", p.Case.ID)
 	line("mode %s config %s server %q source %s", p.Case.Mode, p.Case.Config, p.Case.Server, p.Case.Source)
 	line("nodes %d x %d GPUs = %d, used %d", p.Nodes, p.GPUsPerNode, p.AllocatedGPUs, p.UsedGPUs)
-	for _, r := range slices.Concat(p.PreRoles, p.Roles) {
+	for _, r := range p.Roles() {
 		line("role %s (%s) %s tasks %d mpi %q overlap %v junit %v ready %+v", r.Name, r.Kind, slice(r.Slice), r.Tasks(), r.MPI, r.Overlap, r.JUnit, r.Ready)
 		if r.Before != "" {
 			line("  before %s", r.Before)
 		}
 		line("  $ %s", r.Command)
 		showEnv(line, "  env", r.Env)
-		if n := p.OutputNames[r.Name]; n != "" {
-			line("  output %s done %s", n, p.DoneNames[r.Name])
+		if n := r.Output; n != "" {
+			line("  output %s done %s", n, r.Done)
 		}
 	}
 	showEnv(line, "env", p.Env)
@@ -149,7 +149,7 @@ func TestResourcesOfTheRealConfigs(t *testing.T) {
 		require.Equal(t, w.perNode, p.GPUsPerNode, stem)
 		require.Equal(t, w.ctx*w.ctxGPUs+w.gen*w.genGPUs, p.UsedGPUs, stem)
 		checkSlices(t, p)
-		for _, r := range p.Roles {
+		for _, r := range p.Roles() {
 			switch r.Group {
 			case groupCtx:
 				require.Equal(t, w.ctxGPUs, r.GPUs(), stem)
@@ -174,7 +174,7 @@ func TestResourcesOfTheRealConfigs(t *testing.T) {
 // servers, no node is asked for more than it has, every node is used.
 func checkSlices(t require.TestingT, p rundir.Plan) {
 	used := make([]int, p.Nodes)
-	for _, r := range p.Roles {
+	for _, r := range p.Roles() {
 		for _, s := range r.Slice {
 			require.GreaterOrEqual(t, s.Node, 0)
 			require.Less(t, s.Node, p.Nodes)

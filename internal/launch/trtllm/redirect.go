@@ -156,7 +156,7 @@ func namesFile(value string) bool {
 }
 
 // outputDir is shell text for the value of pytest's --output-dir.
-const outputDir = `"$CI_DISAGG_ATTEMPT/` + casesDir + `"`
+const outputDir = `"$CI_DISAGG_RUN/` + casesDir + `"`
 
 // own is the file's own name, with the task's number, in the role's directory.
 func (r *rewriter) own(value string) string {

@@ -258,12 +258,12 @@ func TestWithoutLauncher(t *testing.T) {
 	t.Parallel()
 	plans, err := resolveText(t, strings.Replace(good, "tensor_parallel_size: 8", "tensor_parallel_size: 4", 1), "disagg-c", func(in *Input) { in.Config.Launcher = "none" })
 	require.NoError(t, err)
-	for _, r := range plans[0].Roles {
+	for _, r := range plans[0].Roles() {
 		require.Equal(t, 1, r.Tasks(), r.Name)
 		require.Empty(t, r.MPI)
 		require.NotContains(t, r.Command, "launch")
 	}
-	require.Equal(t, 4, plans[0].Roles[0].GPUs())
+	require.Equal(t, 4, plans[0].Roles()[0].GPUs())
 }
 
 func TestPrechecks(t *testing.T) {
@@ -272,18 +272,18 @@ func TestPrechecks(t *testing.T) {
 	plans, err := resolveText(t, text, "disagg-c", func(in *Input) { in.Config.Precheck = "python3 precheck.py" })
 	require.NoError(t, err)
 	p := plans[0]
-	require.Len(t, p.PreRoles, 2)
-	require.Equal(t, "GEN_0_PRECHECK", p.PreRoles[0].Name)
-	require.Equal(t, p.Roles[0].Slice, p.PreRoles[0].Slice)
-	require.Equal(t, "python3 precheck.py", p.PreRoles[0].Command)
-	require.Equal(t, rundir.EnvVar{Name: "DISAGG_SERVING_TYPE", Value: "GEN_PRECHECK_0"}, p.PreRoles[0].Env[0])
-	require.Equal(t, "GEN_0", p.Roles[0].Env[0].Value, "the worker's own environment is untouched")
+	roles, pre := p.MainRoles(), p.Roles()[:2]
+	require.Equal(t, "GEN_0_PRECHECK", pre[0].Name)
+	require.Equal(t, roles[0].Slice, pre[0].Slice)
+	require.Equal(t, "python3 precheck.py", pre[0].Command)
+	require.Equal(t, rundir.EnvVar{Name: "DISAGG_SERVING_TYPE", Value: "GEN_PRECHECK_0"}, pre[0].Env[0])
+	require.Equal(t, "GEN_0", roles[0].Env[0].Value, "the worker's own environment is untouched")
 	plans, err = resolveText(t, text, "disagg-c", func(in *Input) {
 		in.Config.Precheck = "x"
 		in.Env = map[string]string{"TRTLLM_DISAGG_CT_PRECHECK": "0"}
 	})
 	require.NoError(t, err)
-	require.Empty(t, plans[0].PreRoles)
+	require.Len(t, plans[0].Roles(), len(plans[0].MainRoles()))
 	plans, err = resolveText(t, text, "disagg-c", nil)
 	require.NoError(t, err)
 	require.Contains(t, strings.Join(plans[0].Warnings, "\n"), "workload.precheck is not set")
@@ -346,8 +346,8 @@ func TestCommandWithAList(t *testing.T) {
 	})
 	require.NoError(t, err)
 	require.Len(t, plans, 2)
-	require.Contains(t, plans[1].Roles[0].Command, `--test-list="$CI_DISAGG_ATTEMPT/test_list.txt"`)
-	require.NotContains(t, plans[1].Roles[0].Command, "--group")
+	require.Contains(t, plans[1].Roles()[0].Command, `--test-list="$CI_DISAGG_ATTEMPT/test_list.txt"`)
+	require.NotContains(t, plans[1].Roles()[0].Command, "--group")
 }
 
 // A name of a hundred letters is mistyped easily and compared with difficulty.
@@ -421,6 +421,6 @@ func TestMergeKeys(t *testing.T) {
 	text := strings.Replace(good, "  gen: {tensor_parallel_size: 8}\n  ctx: {tensor_parallel_size: 4}", "  gen: &g {tensor_parallel_size: 8, pipeline_parallel_size: 2}\n  ctx: {<<: [{pipeline_parallel_size: 1}, *g], tensor_parallel_size: 2}", 1)
 	plans, err := resolveText(t, text, "disagg-c", nil)
 	require.NoError(t, err)
-	require.Equal(t, 16, plans[0].Roles[0].GPUs())
-	require.Equal(t, 2, plans[0].Roles[1].GPUs())
+	require.Equal(t, 16, plans[0].Roles()[0].GPUs())
+	require.Equal(t, 2, plans[0].Roles()[1].GPUs())
 }

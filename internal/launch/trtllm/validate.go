@@ -26,7 +26,7 @@ func (k *kase) validate(p *rundir.Plan) {
 	if g := k.r.gpuType(); g != "" && len(k.m.supported) > 0 && !slices.ContainsFunc(k.m.supported, func(s string) bool { return strings.EqualFold(s, g) }) {
 		k.warn("%s: metadata.supported_gpus is %s, the cluster has %s", k.cfg.path, strings.Join(k.m.supported, ", "), g)
 	}
-	for _, r := range p.Roles {
+	for _, r := range p.Roles() {
 		if (r.Kind == rundir.KindServer || r.Kind == rundir.KindTask) && len(r.Slice) > 1 && !k.cmds.launcher {
 			k.problem("pytestCommand", "%s spans %d nodes, but its command does not run under %s: put the launcher before pytest", r.Name, len(r.Slice), orDefault(strings.TrimSuffix(k.r.set.Launcher, "none"), DefaultLauncher))
 			break

@@ -270,9 +270,9 @@ func (k *kase) environment(p *rundir.Plan) {
 	}
 	p.Paths = []rundir.EnvVar{
 		{Name: "testOutputDir", Value: "output"},
-		{Name: "jobWorkspace", Value: "."},
-		{Name: "runScript", Value: "run.sh"},
-		{Name: "installScript", Value: "install.sh"},
+		{Name: "jobWorkspace", Value: ".."},
+		{Name: "runScript", Value: "../run.sh"},
+		{Name: "installScript", Value: "../install.sh"},
 	}
 	p.DraftRun = `eval "${pytestCommand:?a launch draft sets it for each role}"`
 	add := func(name, value string) { p.Exports = append(p.Exports, rundir.EnvVar{Name: name, Value: value}) }

@@ -18,9 +18,9 @@ const maxArtifacts = 400
 // with links relative to the run directory. The test's own output goes first
 // where there are too many. Symbolic links are left out: what they point at is
 // listed, or is not part of the run.
-func artifacts(dir rundir.Dir, attempt rundir.AttemptDir) []report.Link {
-	out := filesBelow(dir, attempt, string(attempt), attempt.Output(), maxArtifacts)
-	out = append(out, filesBelow(dir, attempt, attempt.Output(), "", maxArtifacts-len(out))...)
+func artifacts(dir rundir.Dir, at place) []report.Link {
+	out := filesBelow(dir, at.attempt, string(at.attempt), at.run.Output(), maxArtifacts)
+	out = append(out, filesBelow(dir, at.attempt, at.run.Output(), "", maxArtifacts-len(out))...)
 	slices.SortFunc(out, func(a, b report.Link) int { return cmp.Compare(a.Label, b.Label) })
 	return out
 }

@@ -19,13 +19,13 @@ const maxGPUNames = 64 << 10
 // names the roles on others. unseen, "" when there is none, names those of which
 // nobody said what they ran on (no nvidia-smi, a launch draft): not proven, and
 // to be told.
-func Hardware(plan rundir.Plan, attempt rundir.AttemptDir) (wrong []string, unseen string) {
+func Hardware(plan rundir.Plan, run rundir.RunDir) (wrong []string, unseen string) {
 	if plan.Expected.GPUType == "" {
 		return nil, ""
 	}
 	var silent []string
-	for _, role := range plan.Roles {
-		gpus := gpuNames(attempt.RoleDir(role.Name))
+	for _, role := range plan.MainRoles() {
+		gpus := gpuNames(run.RoleDir(role.Name))
 		if len(gpus) == 0 && role.GPUs() > 0 {
 			silent = append(silent, role.Name)
 		}

@@ -33,21 +33,23 @@ func TestIsGPU(t *testing.T) {
 
 func TestHardware(t *testing.T) {
 	t.Parallel()
-	attempt := rundir.AttemptDir(t.TempDir())
+	run := rundir.AttemptDir(t.TempDir()).Run(0)
 	gpus := []rundir.NodeShare{{Tasks: 4, GPUs: 4}}
 	plan := rundir.Plan{
 		Case: rundir.Case{ID: "c"}, Expected: rundir.Expected{GPUType: "GB200"},
-		Roles: []rundir.RolePlan{{Name: "GEN_0", Slice: gpus}, {Name: "CTX_0", Slice: gpus}, {Name: "DISAGG_SERVER", Slice: []rundir.NodeShare{{Tasks: 1}}}},
+		Builds: []rundir.BuildPlan{{
+			Roles: []rundir.RolePlan{{Name: "GEN_0", Slice: gpus}, {Name: "CTX_0", Slice: gpus}, {Name: "DISAGG_SERVER", Slice: []rundir.NodeShare{{Tasks: 1}}}},
+		}},
 	}
-	writeText(t, attempt.RoleDir("GEN_0")+"/gpus.n1.txt", "NVIDIA GB200\nNVIDIA GB200\n")
-	writeText(t, attempt.RoleDir("CTX_0")+"/gpus.n3.txt", "") // nvidia-smi failed
-	wrong, unseen := Hardware(plan, attempt)
+	writeText(t, run.RoleDir("GEN_0")+"/gpus.n1.txt", "NVIDIA GB200\nNVIDIA GB200\n")
+	writeText(t, run.RoleDir("CTX_0")+"/gpus.n3.txt", "") // nvidia-smi failed
+	wrong, unseen := Hardware(plan, run)
 	require.Empty(t, wrong)
 	require.Equal(t, "c: gpu_type GB200 is not verified: no node of CTX_0 said which GPUs it has (nvidia-smi)", unseen)
 
-	writeText(t, attempt.RoleDir("GEN_0")+"/gpus.n2.txt", "NVIDIA GB200\nNVIDIA H100 80GB HBM3\nNVIDIA H100 80GB HBM3\n")
-	writeText(t, attempt.RoleDir("CTX_0")+"/gpus.n3.txt", "\nNVIDIA B200\n")
-	wrong, unseen = Hardware(plan, attempt)
+	writeText(t, run.RoleDir("GEN_0")+"/gpus.n2.txt", "NVIDIA GB200\nNVIDIA H100 80GB HBM3\nNVIDIA H100 80GB HBM3\n")
+	writeText(t, run.RoleDir("CTX_0")+"/gpus.n3.txt", "\nNVIDIA B200\n")
+	wrong, unseen = Hardware(plan, run)
 	require.Equal(t, []string{
 		"GEN_0 ran on NVIDIA H100 80GB HBM3 of n2; planned was GB200 (gpu_type)",
 		"CTX_0 ran on NVIDIA B200 of n3; planned was GB200 (gpu_type)",
@@ -55,7 +57,7 @@ func TestHardware(t *testing.T) {
 	require.Empty(t, unseen)
 
 	plan.Expected.GPUType = ""
-	wrong, unseen = Hardware(plan, attempt)
+	wrong, unseen = Hardware(plan, run)
 	require.Empty(t, wrong)
 	require.Empty(t, unseen)
 }

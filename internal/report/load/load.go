@@ -57,6 +57,12 @@ func (l *Loader) Case(state rundir.CaseState) (report.Case, error) {
 	return c, nil
 }
 
+// place is where an attempt is, and its run.
+type place struct {
+	attempt rundir.AttemptDir
+	run     rundir.RunDir
+}
+
 // attempt reads one attempt, or gives what was read of it before.
 func (l *Loader) attempt(plan rundir.Plan, dir rundir.AttemptDir, a rundir.Attempt) report.Attempt {
 	if kept, ok := l.kept[dir]; ok {
@@ -72,11 +78,12 @@ func (l *Loader) attempt(plan rundir.Plan, dir rundir.AttemptDir, a rundir.Attem
 			out.Trouble = append(out.Trouble, fmt.Sprintf("agent.json: evidence: %v", err))
 		}
 	}
-	for _, p := range slices.Concat(plan.PreRoles, plan.Roles) {
-		out.Roles = append(out.Roles, l.role(plan, dir, out.Agent, p))
+	at := place{attempt: dir, run: rundir.FindRun(dir, 0)}
+	for _, p := range plan.Roles() {
+		out.Roles = append(out.Roles, l.role(plan, at, out.Agent, p))
 	}
-	out.Roles = append(out.Roles, l.steps(plan, dir, out)...)
-	out.Files = artifacts(l.Dir, dir)
+	out.Roles = append(out.Roles, l.steps(plan, at, out)...)
+	out.Files = artifacts(l.Dir, at)
 	if out.Result != nil { // it is over: nothing of it changes any more
 		if l.kept == nil {
 			l.kept = map[rundir.AttemptDir]report.Attempt{}

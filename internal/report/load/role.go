@@ -32,10 +32,11 @@ const (
 )
 
 // role is one planned role with its record and what it left.
-func (l *Loader) role(plan rundir.Plan, dir rundir.AttemptDir, agent *rundir.AgentRecord, p rundir.RolePlan) report.Role {
-	r := report.Role{JUnit: p.JUnit, Log: "roles/" + p.Name + "/output.log"}
+func (l *Loader) role(plan rundir.Plan, at place, agent *rundir.AgentRecord, p rundir.RolePlan) report.Role {
+	log, _ := filepath.Rel(string(at.attempt), at.run.RoleLog(p.Name)) // one is inside the other
+	r := report.Role{JUnit: p.JUnit, Log: filepath.ToSlash(log)}
 	r.RoleRecord = rundir.RoleRecord{Name: p.Name, Kind: p.Kind, State: rundir.RoleNeverStarted}
-	if rec := roleRecord(dir, agent, p.Name); rec != nil {
+	if rec := roleRecord(at.run, agent, p.Name); rec != nil {
 		r.RoleRecord = *rec
 	} else if plan.Draft {
 		// Nobody watched this role. What it left, or did not leave, speaks for it.
@@ -44,7 +45,7 @@ func (l *Loader) role(plan rundir.Plan, dir rundir.AttemptDir, agent *rundir.Age
 	if p.JUnit {
 		r.Expected = plan.Expected.NodeIDs
 	}
-	files, _ := filepath.Glob(escapeGlob(dir.RoleDir(p.Name)) + "/results.*.xml") // the pattern is well-formed
+	files, _ := filepath.Glob(escapeGlob(at.run.RoleDir(p.Name)) + "/results.*.xml") // the pattern is well-formed
 	for _, f := range files {
 		r.Results = append(r.Results, l.resultFile(f, r.Started))
 	}
@@ -54,13 +55,13 @@ func (l *Loader) role(plan rundir.Plan, dir rundir.AttemptDir, agent *rundir.Age
 		}
 		return report.Natural(a.Path, b.Path)
 	})
-	r.Tail, r.LogBytes = tail(dir.RoleLog(p.Name))
+	r.Tail, r.LogBytes = tail(at.run.RoleLog(p.Name))
 	return r
 }
 
 // roleRecord is the role's record: the agent's, else the role's own status file, which
 // is all there is when the agent was killed.
-func roleRecord(dir rundir.AttemptDir, agent *rundir.AgentRecord, name string) *rundir.RoleRecord {
+func roleRecord(run rundir.RunDir, agent *rundir.AgentRecord, name string) *rundir.RoleRecord {
 	if agent != nil {
 		for _, r := range agent.Roles {
 			if r.Name == name {
@@ -69,18 +70,18 @@ func roleRecord(dir rundir.AttemptDir, agent *rundir.AgentRecord, name string) *
 		}
 	}
 	var trouble []string
-	return readRecord[rundir.RoleRecord](dir.RoleStatus(name), &trouble)
+	return readRecord[rundir.RoleRecord](run.RoleStatus(name), &trouble)
 }
 
 // steps are the agent's own steps, which no plan lists as roles: the install step.
-func (l *Loader) steps(plan rundir.Plan, dir rundir.AttemptDir, a report.Attempt) []report.Role {
+func (l *Loader) steps(plan rundir.Plan, at place, a report.Attempt) []report.Role {
 	if a.Agent == nil {
 		return nil
 	}
 	var out []report.Role
 	for _, rec := range a.Agent.Roles {
 		if !slices.ContainsFunc(a.Roles, func(r report.Role) bool { return r.Name == rec.Name }) {
-			out = append(out, l.role(plan, dir, a.Agent, rundir.RolePlan{Name: rec.Name, Kind: rec.Kind}))
+			out = append(out, l.role(plan, at, a.Agent, rundir.RolePlan{Name: rec.Name, Kind: rec.Kind}))
 		}
 	}
 	return out

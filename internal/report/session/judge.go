@@ -79,7 +79,7 @@ func (s *Session) measure(c report.Case, attempts []report.Attempt) measured {
 		for _, w := range warnings {
 			m.warnings = append(m.warnings, c.State.Slug+": "+w)
 		}
-		wrong, unseen := load.Hardware(c.Plan, dir)
+		wrong, unseen := load.Hardware(c.Plan, rundir.FindRun(dir, 0))
 		m.problems = slices.Concat(m.problems, problems, wrong)
 		m.unverified = cmp.Or(m.unverified, unseen)
 		for _, r := range results {
@@ -138,13 +138,16 @@ func (s *Session) gather(plan rundir.Plan, dir rundir.AttemptDir) (found bench.F
 	}
 	defer func() { err = errors.Join(err, tree.Close()) }()
 	links := map[string]string{}
-	for role, name := range plan.OutputNames {
-		links[filepath.Join(dir.Output(), name)] = dir.RoleLog(role)
+	run := rundir.FindRun(dir, 0)
+	for _, r := range plan.Roles() {
+		if r.Output != "" {
+			links[filepath.Join(run.Output(), r.Output)] = run.RoleLog(r.Name)
+		}
 	}
-	found, err = s.o.Reader.GatherTree(tree, links, dir.Output())
+	found, err = s.o.Reader.GatherTree(tree, links, run.Output())
 	if err == nil && len(found.Results) == 0 && plan.Drain.Role != "" {
 		var said bench.Found
-		said, err = s.o.Reader.GatherTree(tree, nil, dir.RoleLog(plan.Drain.Role))
+		said, err = s.o.Reader.GatherTree(tree, nil, run.RoleLog(plan.Drain.Role))
 		said.Problems = slices.Concat(found.Problems, said.Problems)
 		found = said
 	}
@@ -209,8 +212,8 @@ func (s *Session) record(run rundir.Run, c report.Case, m measured) baseline.Rec
 	if rec.Time.IsZero() {
 		rec.Time = run.Created
 	}
-	if c.Plan.Container != nil {
-		rec.Container = c.Plan.Container.Image
+	if b, ok := c.Plan.Build(c.Plan.Runs[0]); ok && b.Container != nil {
+		rec.Container = b.Container.Image
 	}
 	return rec
 }

@@ -46,10 +46,11 @@ func runDir(t *testing.T, edit func(*rundir.Plan), attempts ...attemptSpec) rund
 	plan := rundir.Plan{
 		Schema: rundir.Schema, Stage: "nightly", Case: rundir.Case{ID: caseID, Slug: "tiny", Mode: "e2e"},
 		Nodes: 2, GPUsPerNode: 4, AllocatedGPUs: 8, UsedGPUs: 4,
-		Roles: []rundir.RolePlan{
+		Runs: rundir.OneRun(),
+		Builds: []rundir.BuildPlan{{Name: rundir.HeadBuild, Roles: []rundir.RolePlan{
 			{Name: "GEN_0", Kind: rundir.KindServer, JUnit: true, Slice: []rundir.NodeShare{{Node: 0, Tasks: 4, GPUs: 4}}},
 			{Name: "BENCHMARK", Kind: rundir.KindClient, JUnit: true, Slice: []rundir.NodeShare{{Node: 0, Tasks: 1}}},
-		},
+		}}},
 		Drain:    rundir.DrainRule{Role: "BENCHMARK"},
 		Expected: rundir.Expected{NodeIDs: []string{caseID}, Points: []rundir.Point{{Name: "con8", Concurrency: 8, Requests: 16}}},
 		Match:    map[string]string{"gpu_type": "GB200"},
@@ -87,23 +88,23 @@ func writeAttempt(t *testing.T, dir rundir.AttemptDir, spec attemptSpec) {
 	})
 	require.NoError(t, err)
 	require.NoError(t, rundir.WriteJSON(dir.AgentFile(), rundir.AgentRecord{
-		Schema: rundir.Schema, Nodes: []string{"gpu0", "gpu1"}, Started: start, Phase: rundir.PhaseDone, Roles: roles,
-		Phases: []rundir.PhaseSpan{{Phase: rundir.PhaseDrain, Start: drain}},
-		End:    &rundir.AgentEnd{At: ended, Outcome: spec.outcome, Finding: spec.finding, Evidence: evidence},
+		Schema: rundir.Schema, Nodes: []string{"gpu0", "gpu1"}, Started: start,
+		RunAccount: rundir.RunAccount{Phase: rundir.PhaseDone, Roles: roles, Phases: []rundir.PhaseSpan{{Phase: rundir.PhaseDrain, Start: drain}}},
+		End:        &rundir.AgentEnd{At: ended, Outcome: spec.outcome, Finding: spec.finding, Evidence: evidence},
 	}))
 	require.NoError(t, rundir.WriteJSON(dir.OutcomeFile(), rundir.AttemptOutcome{
 		Schema: rundir.Schema, Outcome: spec.outcome, Finding: spec.finding, Reason: "as the agent said", JobID: "77", Started: &start, Ended: ended,
 	}))
 	if !spec.noXML {
-		writeText(t, dir.RoleDir("GEN_0")+"/results.0.xml", xmlReport(""))
+		writeText(t, dir.Run(0).RoleDir("GEN_0")+"/results.0.xml", xmlReport(""))
 	}
 	failure := ""
 	if spec.red {
 		failure = `<failure message="AssertionError: Failed requests: 3">assert</failure>`
 	}
-	writeText(t, dir.RoleDir("BENCHMARK")+"/results.0.xml", xmlReport(failure))
+	writeText(t, dir.Run(0).RoleDir("BENCHMARK")+"/results.0.xml", xmlReport(failure))
 	if spec.tput > 0 {
-		writeText(t, dir.Output()+"/trtllm-benchmark.0.0.log", table(spec.tput))
+		writeText(t, dir.Run(0).Output()+"/trtllm-benchmark.0.0.log", table(spec.tput))
 	}
 }
 
@@ -247,11 +248,11 @@ func TestOldBenchmarkOutput(t *testing.T) {
 	b := builder(t, 9)
 	dir := runDir(t, nil, attemptSpec{outcome: rundir.OutcomePassed, tput: 1000})
 	require.Equal(t, report.ExitPassed, build(t, b, dir, 0).Document.ExitCode)
-	old := filepath.Join(dir.CaseDir("tiny").Attempt(0, 1).Output(), "trtllm-benchmark.0.0.log")
+	old := filepath.Join(dir.CaseDir("tiny").Attempt(0, 1).Run(0).Output(), "trtllm-benchmark.0.0.log")
 	require.NoError(t, os.Chtimes(old, start.Add(-time.Minute), start.Add(-time.Minute)))
 	d := build(t, b, dir, 0).Document
 	require.Equal(t, report.ExitNoVerdict, d.ExitCode)
-	require.Contains(t, d.Cases[0].Message, "output/trtllm-benchmark.0.0.log: last written 2026-11-20T02:59:00Z, before the attempt began at 2026-11-20T03:00:00Z")
+	require.Contains(t, d.Cases[0].Message, "run-0/output/trtllm-benchmark.0.0.log: last written 2026-11-20T02:59:00Z, before the attempt began at 2026-11-20T03:00:00Z")
 }
 
 // Nothing is relaxed silently: what passes only because the policy lets it is told.
