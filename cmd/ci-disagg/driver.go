@@ -255,7 +255,7 @@ func (d *driver) options(h host, dir rundir.Dir, detach bool) drive.Options {
 		retry.Max = 0 // this machine will not be another one
 	}
 	o := drive.Options{
-		Dir: dir, Backend: d.backend, Host: d.host, Slurm: d.client, Binary: d.binary,
+		Access: d.access(h), Dir: dir, Backend: d.backend, Binary: d.binary,
 		Cluster:  drive.Cluster{Name: d.cluster, Partition: d.profile.Partition, MaxJobs: d.profile.MaxJobs, MaxNodes: d.profile.MaxNodes},
 		Render:   d.render,
 		Retry:    retry,
@@ -264,9 +264,6 @@ func (d *driver) options(h host, dir rundir.Dir, detach bool) drive.Options {
 		Detach:   detach,
 		Collect:  d.cfg.Collect,
 		Keep:     d.keep,
-		Environ:  h.environ(),
-		Now:      h.now,
-		Log:      d.log,
 	}
 	if parent, err := runsDir(h, d.cfg); err == nil && parent == filepath.Dir(string(dir)) {
 		o.Binary.Shared = jobs.SharedBin(parent)
@@ -310,7 +307,7 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, dir rundir.Dir, 
 		return rep.finishInterrupted(h, interrupted)
 	case errors.As(err, &busy):
 		return usageErr(fmt.Errorf("%w: --wait waits for its end, ci-disagg cancel %s ends it", err, dir))
-	case errors.As(err, new(*drive.OtherRunError)):
+	case errors.As(err, new(*runs.OtherRunError)):
 		return usageErr(err)
 	case errors.Is(err, lease.ErrLost):
 		return &endError{code: exitOvertaken, err: fmt.Errorf("%w; its jobs go on: ci-disagg report %s says where it stands", err, dir)}
@@ -356,7 +353,7 @@ func reattach(ctx context.Context, h host, dir rundir.Dir, goOn func(context.Con
 	d, cancelErr := driverOf(h, dir)
 	if cancelErr == nil {
 		defer d.close()
-		cancelErr = cancelOther(ctx, drive.Options{Dir: dir, Host: d.host, Slurm: d.client, Environ: h.environ(), Now: h.now, Log: d.log})
+		cancelErr = cancelOther(ctx, drive.Options{Access: d.access(h), Dir: dir})
 	}
 	return &endError{code: by.ExitCode(), err: errors.Join(err, cancelErr)}
 }

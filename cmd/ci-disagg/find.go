@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
+	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -77,5 +77,5 @@ func (o runOptions) sameRun(h host, args []string, dir rundir.Dir, run rundir.Ru
 	if err != nil {
 		return err
 	}
-	return usageErr(drive.SameRun(dir, run, want))
+	return usageErr(runs.SameRun(dir, run, want))
 }

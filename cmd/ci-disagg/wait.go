@@ -57,8 +57,7 @@ func (o waitFlags) drive(ctx context.Context, h host, opts drive.Options) (rundi
 func cancelOther(ctx context.Context, opts drive.Options) error {
 	cause := context.Cause(ctx)
 	_, err := runs.Cancel(context.WithoutCancel(ctx), runs.CancelOptions{
-		Access: runs.Access{Host: opts.Host, Slurm: opts.Slurm, Environ: opts.Environ, Now: opts.Now, Log: opts.Log},
-		Dir:    opts.Dir, Reason: fmt.Sprint(cause),
+		Access: opts.Access, Dir: opts.Dir, Reason: fmt.Sprint(cause),
 	})
 	return errors.Join(cause, err)
 }

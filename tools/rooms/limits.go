@@ -42,7 +42,6 @@ func (l limit) size(packages []*pkg) int {
 func shrinking() []string {
 	return []string{
 		"fields of internal/launch/agent.agent",
-		"fields of internal/launch/drive.Options",
 		"fields of internal/launch/script.Profile",
 		"fields of internal/launch/trtllm.Config",
 		"fields of internal/launch/trtllm.model",

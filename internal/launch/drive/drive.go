@@ -6,18 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
 
-	"github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
-	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -27,7 +24,7 @@ import (
 //
 // The error is *Interrupted when ctx ended with it as cause (the jobs have been
 // cancelled by then), *lease.BusyError when another driver holds the lease,
-// *OtherRunError when the run of that id there is not the one asked for, and
+// *runs.OtherRunError when the run of that id there is not the one asked for, and
 // lease.ErrLost when another took over. The record is valid in every case.
 func Run(ctx context.Context, o Options) (rundir.Run, error) {
 	if err := o.complete(); err != nil {
@@ -72,11 +69,11 @@ func adopt(o Options) (rundir.Run, []rundir.Plan, error) {
 		if old.ID != o.Run.ID {
 			return old, nil, fmt.Errorf("%s holds run %q, not %q", o.Dir, old.ID, o.Run.ID)
 		}
-		if err := SameRun(o.Dir, old, o.Run); err != nil {
+		if err := runs.SameRun(o.Dir, old, o.Run); err != nil {
 			return old, nil, err
 		}
 		if slug := otherPlan(plans, o.Plans); slug != "" {
-			return old, nil, &OtherRunError{Dir: o.Dir, ID: old.ID, What: "has another plan for " + slug + ", made from another config"}
+			return old, nil, &runs.OtherRunError{Dir: o.Dir, ID: old.ID, What: "has another plan for " + slug + ", made from another config"}
 		}
 		old.Ended = nil
 		return old, plans, nil
@@ -100,27 +97,6 @@ func adopt(o Options) (rundir.Run, []rundir.Plan, error) {
 	return o.Run, o.Plans, rundir.WriteJSON(o.Dir.RunFile(), o.Run)
 }
 
-// SameRun refuses to take a run for another one: two builds may come to the same
-// id, as $BUILD_TAG of a job that was made anew, and the result of one must not be
-// given out as the other's.
-func SameRun(dir rundir.Dir, have, want rundir.Run) error {
-	differ := func(a, b string) bool { return a != "" && b != "" && a != b }
-	what := ""
-	switch {
-	case differ(have.Build.URL, want.Build.URL):
-		what = fmt.Sprintf("is of build %s, not of %s", have.Build.URL, want.Build.URL)
-	case differ(have.Build.Commit, want.Build.Commit):
-		what = fmt.Sprintf("is of commit %s, not of %s", have.Build.Commit, want.Build.Commit)
-	case differ(have.Cluster, want.Cluster):
-		what = fmt.Sprintf("is of cluster %s, not of %s", have.Cluster, want.Cluster)
-	case !sameCases(have.Cases, want.Cases):
-		what = fmt.Sprintf("has other cases (%d) than are asked for (%d)", len(have.Cases), len(want.Cases))
-	default:
-		return nil
-	}
-	return &OtherRunError{Dir: dir, ID: have.ID, What: what}
-}
-
 // otherPlan is a case that two drivers of a run have planned differently, "" =
 // there is none: they began at the same moment, and the second has not seen what
 // the first had written.
@@ -137,19 +113,6 @@ func otherPlan(have, want []rundir.Plan) string {
 	return ""
 }
 
-// sameCases compares two lists of cases, whatever their order.
-func sameCases(a, b []rundir.CaseState) bool {
-	slugs := func(list []rundir.CaseState) []string {
-		out := make([]string, len(list))
-		for i, c := range list {
-			out[i] = c.Slug
-		}
-		slices.Sort(out)
-		return out
-	}
-	return slices.Equal(slugs(a), slugs(b))
-}
-
 // complete fills what may be left out, and refuses what cannot work.
 func (o *Options) complete() error {
 	if o.Backend != jobs.BackendSlurm && o.Backend != jobs.BackendLocal {
@@ -160,15 +123,7 @@ func (o *Options) complete() error {
 		return err
 	}
 	o.Dir = rundir.Dir(abs)
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.Host == nil {
-		o.Host = host.NewHere(o.Environ)
-	}
-	if o.Slurm == nil {
-		o.Slurm = slurm.New(o.Host, slurm.Options{Log: o.Log})
-	}
+	o.Access = o.Complete()
 	if o.Binary.Self == "" {
 		o.Binary.Self = o.Binary.Path
 	}
@@ -193,7 +148,7 @@ func (o *Options) complete() error {
 	def(&o.Poll.Pending, 30*time.Second)
 	def(&o.Poll.Running, 30*time.Second)
 	def(&o.Poll.Lease, 10*time.Second)
-	def(&o.AbortWait, 45*time.Second)
+	def(&o.Poll.Abort, 45*time.Second)
 	if o.Host.Shared() {
 		def(&o.Poll.Agent, time.Second)
 	}
@@ -208,14 +163,3 @@ func (e *Interrupted) Error() string { return "interrupted: " + e.Signal.String(
 
 // ExitCode is 128 + the signal's number.
 func (e *Interrupted) ExitCode() int { return 128 + int(e.Signal) }
-
-// OtherRunError says that the run directory belongs to another run of the same id.
-type OtherRunError struct {
-	Dir  rundir.Dir
-	ID   string
-	What string // sets it apart
-}
-
-func (e *OtherRunError) Error() string {
-	return fmt.Sprintf("run %s in %s %s: give this run a --run-id of its own", e.ID, e.Dir, e.What)
-}

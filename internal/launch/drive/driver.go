@@ -57,7 +57,7 @@ func newDriver(o Options, run rundir.Run, plans []rundir.Plan, l *lease.Lease) *
 func newState(o Options, run rundir.Run, plans []rundir.Plan) state {
 	s := state{run: run, settings: settings{
 		backend: o.Backend, tag: jobs.OwnerTag(run), cluster: o.Cluster, maxJobs: o.MaxJobs, failFast: o.FailFast, detach: o.Detach,
-		poll: o.Poll, bounds: o.Bounds, abortWait: o.AbortWait, dir: o.Dir, far: o.Dir,
+		poll: o.Poll, bounds: o.Bounds, dir: o.Dir, far: o.Dir,
 	}}
 	if !o.Host.Shared() {
 		s.far = jobs.FarRun(o.Binary.Dir, run)
@@ -169,7 +169,7 @@ func (d *driver) loop(ctx, work context.Context) {
 			ended = nil
 			d.stopping.Store(interrupts(ctx))
 			d.step(work, event{kind: evInterrupted, err: context.Cause(ctx)})
-			d.deadline.Reset(d.o.AbortWait)
+			d.deadline.Reset(d.o.Poll.Abort)
 		}
 	}
 }

@@ -98,7 +98,7 @@ func TestARunOfOtherCasesIsNotTakenUp(t *testing.T) {
 			addCase(&o, id, goodServer, goodClient)
 		}
 		_, err := Run(context.Background(), o)
-		var other *OtherRunError
+		var other *runs.OtherRunError
 		require.ErrorAs(t, err, &other, "%v", ids)
 		require.Contains(t, err.Error(), "has other cases")
 		held, err := lease.Read(o.Dir.LeaseFile())
@@ -114,7 +114,7 @@ func TestARunOfOtherCasesIsNotTakenUp(t *testing.T) {
 		o.Plans, o.Keep = slices.Clone(first.Plans), []File{{Path: "ci-disagg.yaml", Data: []byte("another")}}
 		change(&o)
 		_, err := Run(context.Background(), o)
-		require.ErrorAs(t, err, new(*OtherRunError))
+		require.ErrorAs(t, err, new(*runs.OtherRunError))
 		require.ErrorContains(t, err, what)
 	}
 	config, err := os.ReadFile(string(first.Dir) + "/ci-disagg.yaml")

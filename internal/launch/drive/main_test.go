@@ -17,6 +17,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/proc"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -76,11 +77,11 @@ func testOptions(t testing.TB, backend string) Options {
 
 func testOptionsIn(backend, self string, dir rundir.Dir, id string) Options {
 	return Options{
-		Dir: dir, Backend: backend, Binary: Binary{Path: self}, Environ: os.Environ(), Now: time.Now,
+		Dir: dir, Backend: backend, Binary: Binary{Path: self}, Access: runs.Access{Environ: os.Environ(), Now: time.Now},
 		Run:    rundir.Run{Schema: rundir.Schema, ID: id, Backend: backend, Created: time.Now()},
 		Render: testRender(testProfile()),
-		Retry:  Retry{}, AbortWait: ample,
-		Poll: Polling{First: time.Second, Pending: 2 * time.Second, Running: 2 * time.Second, Agent: 100 * time.Millisecond, Lease: time.Second},
+		Retry:  Retry{},
+		Poll:   Polling{First: time.Second, Pending: 2 * time.Second, Running: 2 * time.Second, Agent: 100 * time.Millisecond, Lease: time.Second, Abort: ample},
 	}
 }
 

@@ -262,7 +262,7 @@ func (m *machine) interrupt(err error) {
 		m.fail(err) // the jobs go on; resume finds them
 		return
 	}
-	m.mode, m.stopped, m.deadline = modeInterrupted, err, m.at.Add(m.abortWait)
+	m.mode, m.stopped, m.deadline = modeInterrupted, err, m.at.Add(m.poll.Abort)
 	m.cause, m.why = rundir.CauseInterrupted, err.Error()
 	for i := range m.cases {
 		c := &m.cases[i]

@@ -3,27 +3,26 @@ package drive
 import (
 	"context"
 	"io"
-	"log/slog"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/collect"
-	"github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
-	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
+	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // Options is everything a drive needs. Clock, environment and the executable's
 // path are the caller's.
 type Options struct {
+	// Access is how the cluster is reached; its Environ is this process's: what sbatch
+	// and a local agent start from.
+	runs.Access
 	Dir   rundir.Dir
 	Run   rundir.Run    // a new run's record; Cases in suite order. An existing run.json of the same ID wins
 	Plans []rundir.Plan // of every case that is to be launched, joined to Run.Cases by Case.Slug
 	Keep  []File        // what a new run was made from, to be kept beside its record
 
-	Backend string        // jobs.BackendSlurm or jobs.BackendLocal
-	Host    host.Host     // where the cluster's commands run and its files are; nil = here
-	Slurm   *slurm.Client // nil = a client of Host; unused with the local backend
+	Backend string // jobs.BackendSlurm or jobs.BackendLocal
 	Cluster Cluster
 	Binary  Binary
 
@@ -40,13 +39,7 @@ type Options struct {
 	Poll     Polling
 	Bounds   outcome.Bounds // zero = outcome.Defaults
 	Collect  Collect
-	// AbortWait is how long an interrupted drive waits for the jobs' end before it
-	// returns; 0 = 45 s. The cancellation itself does not wait for anything.
-	AbortWait time.Duration
 
-	Environ []string // of this process: what sbatch and a local agent start from
-	Now     func() time.Time
-	Log     *slog.Logger
 	// Progress is told every change, from one goroutine; nil = nobody listens.
 	Progress func(Update)
 	// Console receives what the jobs print (the roles' multiplexed output),
@@ -154,6 +147,9 @@ type Polling struct {
 	Running time.Duration // the same while a job runs: a watchdog only. 30 s
 	Agent   time.Duration // between readings of agent.json, which cost Slurm nothing. 1 s, 3 s over ssh
 	Lease   time.Duration // between signs of life of this driver. 10 s
+	// Abort is how long an interrupted drive waits for the jobs' end before it returns.
+	// The cancellation itself does not wait for anything. 45 s
+	Abort time.Duration
 }
 
 // UpdateKind says what an Update is about.

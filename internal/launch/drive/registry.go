@@ -2,6 +2,8 @@ package drive
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -71,15 +73,15 @@ func (r *registry) enter(i int, j rundir.Job) bool {
 	return true
 }
 
-// closeAll lists the jobs that may exist, and keeps any further one from being
+// closeAll lists the jobs that may exist, in suite order, and keeps any further one from being
 // submitted.
 func (r *registry) closeAll() []rundir.Job {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ended = true
 	out := make([]rundir.Job, 0, len(r.jobs))
-	for _, j := range r.jobs {
-		out = append(out, j)
+	for _, i := range slices.Sorted(maps.Keys(r.jobs)) {
+		out = append(out, r.jobs[i])
 	}
 	return out
 }

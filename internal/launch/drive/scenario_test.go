@@ -251,7 +251,7 @@ func play(t *testing.T, sc scenario, dir rundir.Dir) string {
 	}
 	o := simOptions(t, r.sim, dir, sc.cases)
 	o.Host, o.Slurm = r, slurm.New(r, slurm.Options{})
-	o.AbortWait, o.Poll = 45*time.Second, Polling{Agent: 5070 * time.Millisecond, Lease: 9130 * time.Millisecond}
+	o.Poll = Polling{Agent: 5070 * time.Millisecond, Lease: 9130 * time.Millisecond}
 	o.spread = func() float64 { return 0 }
 	o.Progress = func(u Update) {
 		if u.Kind == Status {

@@ -11,17 +11,16 @@ import (
 
 // settings are the constants of one drive.
 type settings struct {
-	backend   string
-	tag       string // owner tag of the run's jobs
-	cluster   Cluster
-	maxJobs   int
-	failFast  bool
-	detach    bool
-	poll      Polling
-	bounds    outcome.Bounds
-	abortWait time.Duration
-	dir       rundir.Dir
-	far       rundir.Dir // the run directory as the jobs see it; dir where the file system is shared
+	backend  string
+	tag      string // owner tag of the run's jobs
+	cluster  Cluster
+	maxJobs  int
+	failFast bool
+	detach   bool
+	poll     Polling
+	bounds   outcome.Bounds
+	dir      rundir.Dir
+	far      rundir.Dir // the run directory as the jobs see it; dir where the file system is shared
 }
 
 // state is all that the scheduler knows. Only next changes it.

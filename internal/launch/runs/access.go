@@ -20,8 +20,8 @@ type Access struct {
 	Log     *slog.Logger
 }
 
-// complete fills what may be left out.
-func (a Access) complete() Access {
+// Complete fills what may be left out.
+func (a Access) Complete() Access {
 	if a.Log == nil {
 		a.Log = slog.New(slog.DiscardHandler)
 	}

@@ -42,7 +42,7 @@ func Cancel(ctx context.Context, o CancelOptions) ([]JobEnd, error) {
 		return nil, fmt.Errorf("not a run directory: %w", err)
 	}
 	open, unread := Open(o.Dir) // a record that cannot be read must not keep the other jobs alive
-	o.Access = o.complete()
+	o.Access = o.Complete()
 	// Both at once: a live driver must not put other jobs in the place of these, and these must not wait for a disk.
 	request := rundir.Cancel{At: o.Now(), Reason: o.Reason, Outcome: rundir.OutcomeCancelled, Cause: rundir.CauseRequested}
 	asked := make(chan error, 1)

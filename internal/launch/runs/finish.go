@@ -23,7 +23,7 @@ const maxRecord = 32 << 20
 // own records, one squeue and one sacct. It gives how many are still open, because
 // they go on, or nobody can say yet. A run that is driven is left alone.
 func Finish(ctx context.Context, a Access, dir rundir.Dir) (left int, err error) {
-	a = a.complete()
+	a = a.Complete()
 	held, err := lease.Read(dir.LeaseFile())
 	if err != nil {
 		return 0, err
@@ -150,6 +150,9 @@ func (a Access) facts(ctx context.Context, dir rundir.Dir, e JobEnd, seen answer
 	if c, ok := requested(dir, j); ok && f.Job.Cancel == nil {
 		f.Job.Cancel = &c
 	}
+	if j.Backend == jobs.BackendLocal { // before its record is read, which is complete when it was gone
+		f.Local = &outcome.Process{Alive: jobs.Alive(j), GoneSince: now.Add(-time.Minute)}
+	}
 	path := rundir.AttemptDir(j.Dir).AgentFile()
 	if j.Dir == "" {
 		path = e.Attempt.AgentFile()
@@ -166,7 +169,6 @@ func (a Access) facts(ctx context.Context, dir rundir.Dir, e JobEnd, seen answer
 		}
 	}
 	if j.Backend == jobs.BackendLocal {
-		f.Local = &outcome.Process{Alive: jobs.Alive(j), GoneSince: now.Add(-time.Minute)}
 		return f, nil
 	}
 	f.Queue.At, f.AbsentSince = seen.at, old

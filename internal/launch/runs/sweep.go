@@ -54,7 +54,7 @@ type Swept struct {
 // and this user's; its owner is dead only by a lease that says so. It never goes by a
 // bare name.
 func Sweep(ctx context.Context, o SweepOptions) ([]Swept, error) {
-	o.Access = o.complete()
+	o.Access = o.Complete()
 	var all []Swept
 	var errs []error
 	if o.Queue {
