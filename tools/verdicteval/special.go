@@ -101,32 +101,32 @@ func printLife(w io.Writer, seed uint64, c *checks) {
 		}
 		again += count(p.night(0.1, "").Verdict == verdict.Regression)
 	}
-	unrecorded, recorded, judged := 0, 0, 0
-	for k := range uint64(specialSeries) {
-		for _, known := range []bool{false, true} {
-			p := newPlayer(seed, 200+k, 0.01, verdict.Policy{ForgetOpen: true})
-			phase := p.rng.IntN(24)
-			for i := range nights {
-				pool := (i + phase) / 12 % 2
-				node := ""
-				if known {
-					node = []string{"a", "b"}[pool]
-				}
-				alarm := p.night(0.03*float64(pool), node).Alarm && i >= warmUp
-				if known {
-					recorded += count(alarm)
-					judged += count(i >= warmUp)
-				} else {
-					unrecorded += count(alarm)
-				}
-			}
-		}
-	}
+	unrecorded, _ := pools(seed, false)
+	recorded, judged := pools(seed, true)
 	per := func(n int) float64 { return 100 * float64(n) / float64(judged) }
 	fmt.Fprintf(w, "## Regressions that land again, and pools 3 %% apart that runs keep to for 12 nights\n\n")
 	fmt.Fprintf(w, "landed again: %.0f %% found on the first night; pools: %.1f false alarms per 100 unrecorded, %.2f with the node recorded\n\n", 100*float64(again)/specialSeries, per(unrecorded), per(recorded))
 	c.check(again*100 >= 98*specialSeries, "a 10 %% regression that lands again is found on its first night in %.0f %% (at least 98)", 100*float64(again)/specialSeries)
 	c.check(per(recorded) <= 1, "pools that runs keep to: %.2f false alarms per 100 with the node recorded (at most 1)", per(recorded))
+}
+
+// pools counts the false alarms of series on two pools of nodes, and the judged runs.
+func pools(seed uint64, known bool) (alarms, judged int) {
+	for k := range uint64(specialSeries) {
+		p := newPlayer(seed, 200+k, 0.01, verdict.Policy{ForgetOpen: true})
+		phase := p.rng.IntN(24)
+		for i := range nights {
+			pool := (i + phase) / 12 % 2
+			node := ""
+			if known {
+				node = []string{"a", "b"}[pool]
+			}
+			alarm := p.night(0.03*float64(pool), node).Alarm
+			alarms += count(alarm && i >= warmUp)
+			judged += count(i >= warmUp)
+		}
+	}
+	return alarms, judged
 }
 
 // printCoverage: how often the shown interval holds the true step, alarmed or not.
@@ -150,6 +150,15 @@ func printCoverage(w io.Writer, seed uint64, c *checks) {
 	c.check(share >= 85 && share <= 97, "the interval holds the true step in %.1f %% (85 to 97)", share)
 }
 
+// sessions is the file of the H200 sessions: one row per repetition.
+type sessions struct {
+	Columns []string
+	Rows    [][]any
+	metrics []metric.Metric
+}
+
+func (f *sessions) of(row []any, column string) any { return row[slices.Index(f.Columns, column)] }
+
 // printH200: repetitions on real GPUs, each as a night; the others of its server
 // start are its repetitions.
 func printH200(w io.Writer, dir string, c *checks) error {
@@ -157,72 +166,65 @@ func printH200(w io.Writer, dir string, c *checks) error {
 	if err != nil {
 		return err
 	}
-	var file struct {
-		Columns []string
-		Rows    [][]any
-	}
-	if err := json.Unmarshal(raw, &file); err != nil {
-		return err
-	}
-	metrics := []metric.Metric{
+	f := sessions{metrics: []metric.Metric{
 		{Name: "output_tok_s", Unit: "tok/s", Better: metric.HigherIsBetter, Gate: true, MinEffect: 0.02},
 		{Name: "tpot_median_ms", Unit: "ms", Better: metric.LowerIsBetter, Gate: true, MinEffect: 0.02},
 		{Name: "ttft_median_ms", Unit: "ms", Better: metric.LowerIsBetter, Gate: true, MinEffect: 0.05},
+	}}
+	if err := json.Unmarshal(raw, &f); err != nil {
+		return err
 	}
-	column := func(row []any, name string) any { return row[slices.Index(file.Columns, name)] }
-	history := make([][]verdict.Run, len(metrics))
-	count := map[string]int{}
+	judged, red, doubted := map[string]int{}, map[string]int{}, 0
 	for _, agg := range []float64{0, 1} { // two configurations, two histories
-		clear(history)
-		for k, row := range file.Rows {
-			kind, _ := column(row, "kind").(string)
-			if column(row, "agg") != agg || kind == "warm" {
+		history := make([][]verdict.Run, len(f.metrics))
+		for k, row := range f.Rows {
+			kind, _ := f.of(row, "kind").(string)
+			if f.of(row, "agg") != agg || kind == "warm" {
 				continue
 			}
-			again := others(file.Rows, k, func(o []any) bool {
-				return column(o, "session") == column(row, "session") && column(o, "kind") == kind
-			})
-			var rows []verdict.Row
-			var runs []verdict.Run
-			for used := 0; ; used++ {
-				var all []verdict.Question
-				runs = runs[:0]
-				for q, m := range metrics {
-					run := verdict.Run{ID: fmt.Sprint(k), Time: time.Unix(int64(k)*86400, 0)}
-					for _, r := range append([][]any{row}, again[:used]...) {
-						v, _ := column(r, m.Name).(float64)
-						run.Values = append(run.Values, v)
-					}
-					runs = append(runs, run)
-					all = append(all, verdict.Question{Policy: verdict.Policy{Reruns: verdict.MaxReruns, RerunsUsed: used}, Series: verdict.Series{Metric: m, History: history[q], New: run}})
-				}
-				rows, _ = verdict.JudgeCase(all)
-				if used == len(again) || !slices.ContainsFunc(rows, func(r verdict.Row) bool { return r.Suspicious }) {
-					break
-				}
-			}
+			rows, runs := f.judge(k, kind, history)
 			word := verdict.Worst(rows)
-			if word != verdict.Collecting {
-				count[kind]++
-				if kind == "a" && word != verdict.Pass && word != verdict.Improvement {
-					count["a, not green"]++
-				}
-				if kind != "a" && word == verdict.Regression {
-					count[kind+", red"]++
-				}
+			judged[kind] += count(word != verdict.Collecting)
+			red[kind] += count(word == verdict.Regression)
+			if kind != "a" {
+				continue
 			}
-			for q := range metrics {
-				if kind == "a" {
-					history[q] = append(history[q], rows[q].Record(runs[q]))
-				}
+			doubted += count(!slices.Contains([]verdict.Word{verdict.Collecting, verdict.Pass, verdict.Improvement}, word))
+			for q := range history {
+				history[q] = append(history[q], rows[q].Record(runs[q]))
 			}
 		}
 	}
 	fmt.Fprintf(w, "## H200 sessions, each repetition as a night\n\nunchanged: %d of %d not green; 8 %% more work: %d of %d red on night 1; 2.6 %% more work: %d of %d\n\n",
-		count["a, not green"], count["a"], count["l, red"], count["l"], count["s, red"], count["s"])
-	c.check(100*count["a, not green"] <= count["a"], "H200: %d of %d unchanged runs are not green (at most 1 %%)", count["a, not green"], count["a"])
-	c.check(count["l, red"] == count["l"] && count["l"] > 0, "H200: %d of %d runs with 8 %% more work are red on night 1 (all)", count["l, red"], count["l"])
+		doubted, judged["a"], red["l"], judged["l"], red["s"], judged["s"])
+	c.check(100*doubted <= judged["a"], "H200: %d of %d unchanged runs are not green (at most 1 %%)", doubted, judged["a"])
+	c.check(red["l"] == judged["l"] && judged["l"] > 0, "H200: %d of %d runs with 8 %% more work are red on night 1 (all)", red["l"], judged["l"])
 	return nil
+}
+
+// judge judges repetition k, with others of its session while the verdict asks.
+func (f *sessions) judge(k int, kind string, history [][]verdict.Run) ([]verdict.Row, []verdict.Run) {
+	row := f.Rows[k]
+	again := others(f.Rows, k, func(o []any) bool {
+		return f.of(o, "session") == f.of(row, "session") && f.of(o, "kind") == kind
+	})
+	for used := 0; ; used++ {
+		var all []verdict.Question
+		var runs []verdict.Run
+		for q, m := range f.metrics {
+			run := verdict.Run{ID: fmt.Sprint(k), Time: time.Unix(int64(k)*86400, 0)}
+			for _, r := range append([][]any{row}, again[:used]...) {
+				v, _ := f.of(r, m.Name).(float64)
+				run.Values = append(run.Values, v)
+			}
+			runs = append(runs, run)
+			all = append(all, verdict.Question{Policy: verdict.Policy{Reruns: verdict.MaxReruns, RerunsUsed: used}, Series: verdict.Series{Metric: m, History: history[q], New: run}})
+		}
+		rows, _ := verdict.JudgeCase(all)
+		if used == len(again) || !slices.ContainsFunc(rows, func(r verdict.Row) bool { return r.Suspicious }) {
+			return rows, runs
+		}
+	}
 }
 
 // others are up to three rows beside k that fit.

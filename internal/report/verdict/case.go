@@ -136,7 +136,7 @@ func (j *judgement) inCase(s scanned, red, slow bool, count int) {
 	together := fmt.Sprintf("the %d gating series of the case together have become worse with probability %s", count, chance(s.p))
 	sure := j.Slow && (slow || j.scanned.z >= beyondDoubtZ) || !j.Slow && j.scanned.q.p >= beyondDoubt
 	switch at := j.index(s.onset); {
-	case red && at >= 0 && !(j.Alarm && j.Slow):
+	case red && at >= 0 && (!j.Alarm || !j.Slow):
 		j.redWithCase(at)
 		j.ofCase = together
 	case j.Alarm && !sure:
