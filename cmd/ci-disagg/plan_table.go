@@ -202,8 +202,7 @@ func caseRows(c planCase) []tableRow {
 	}
 	row(roleRow, "%s", roleTable(c.Plan))
 	commands(row, c.Plan)
-	b := c.Budgets
-	row("budgets", "setup %s, ready %s, benchmark %s, drain %s, collect %s; job %s%s", shortDuration(b.Setup), shortDuration(b.Ready), shortDuration(b.Benchmark), shortDuration(b.Drain), shortDuration(b.Collect), shortDuration(b.Job), queueBudget(b))
+	row("budgets", "%s", budgetsInForce(c.Plan))
 	row("expected", "%s", expected(c.Plan))
 	row("baseline", "%s", c.Baseline)
 	for _, v := range c.Warnings {
@@ -412,11 +411,26 @@ func pointNames(points []rundir.Point) string {
 	return strings.Join(names, ", ")
 }
 
-func queueBudget(b rundir.Budgets) string {
-	if b.Queue == 0 {
-		return ""
+// budgetsInForce are the bounds of a case: those that somebody has set, and what
+// bounds the rest.
+func budgetsInForce(p rundir.Plan) string {
+	b := p.Budgets
+	var set []string
+	for _, phase := range []struct {
+		name string
+		d    rundir.Duration
+	}{{"queue", b.Queue}, {"setup", b.Setup}, {"ready", b.Ready}, {"benchmark", b.Benchmark}, {"drain", b.Drain}, {"collect", b.Collect}} {
+		if phase.d > 0 {
+			set = append(set, phase.name+" "+shortDuration(phase.d))
+		}
 	}
-	return ", in the queue " + shortDuration(b.Queue)
+	if t := p.Case.Timeout; t > 0 {
+		set = append(set, "ready and benchmark together "+shortDuration(t)+" (the list's TIMEOUT)")
+	}
+	if p.Hang > 0 {
+		set = append(set, "hang "+shortDuration(p.Hang))
+	}
+	return strings.Join(append(set, "the job "+shortDuration(b.Job)), ", ")
 }
 
 // shortDuration is a duration without trailing zero units: 1h30m, 45s.

@@ -21,13 +21,19 @@ func (m *machine) deadlines(e event) {
 			m.timeout(e.at, b.Setup)
 		}
 	case rundir.PhaseReady:
-		if over(b.Ready) {
-			m.notReady(e.at, b.Ready) // silence is no hang here: loading a model may say nothing for long
+		switch { // silence is no hang here: loading a model may say nothing for long
+		case over(b.Ready):
+			m.notReady(e.at, b.Ready.D())
+		case m.testOver(e.at):
+			m.notReady(e.at, m.test)
 		}
 	case rundir.PhaseBenchmark:
-		if over(b.Benchmark) {
+		switch {
+		case over(b.Benchmark):
 			m.timeout(e.at, b.Benchmark)
-		} else {
+		case m.testOver(e.at):
+			m.timeout(e.at, rundir.Duration(m.test))
+		default:
 			m.quiet(e)
 		}
 	case rundir.PhaseDrain:
@@ -53,7 +59,18 @@ func (m *machine) timeout(at time.Time, budget rundir.Duration) {
 		blame.Event{Kind: blame.PhaseTimeout, At: at, Text: string(m.phase)})
 }
 
-func (m *machine) notReady(at time.Time, budget rundir.Duration) {
+// testOver reports whether the roles have run for as long as the list gives the whole
+// test: ready and benchmark together.
+func (m *machine) testOver(at time.Time) bool {
+	for _, s := range m.spans {
+		if s.Phase == rundir.PhaseReady {
+			return m.test > 0 && at.Sub(s.Start) >= m.test
+		}
+	}
+	return false
+}
+
+func (m *machine) notReady(at time.Time, budget time.Duration) {
 	var late []string
 	for _, r := range m.roles {
 		if r.wave == waveMain && r.state == rundir.RoleRunning {

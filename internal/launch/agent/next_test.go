@@ -312,6 +312,13 @@ func TestNext(t *testing.T) {
 107 ended CTX_0 143
 107 ended DISAGG_SERVER 143
 107 ended BENCHMARK 143 -> collect`},
+		{name: "the list's TIMEOUT bounds ready and benchmark together", edit: func(s *state) { s.test, s.budgets.Benchmark = 60*time.Second, 0 }, outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), script: serving + `
+65 tick
+66 tick -> TERM GEN_0, TERM CTX_0, TERM DISAGG_SERVER, TERM BENCHMARK
+67 ended GEN_0 143
+67 ended CTX_0 143
+67 ended DISAGG_SERVER 143
+67 ended BENCHMARK 143 -> collect`},
 		{name: "the benchmark takes too long", outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), script: serving + `
 209 tick
 210 tick -> TERM GEN_0, TERM CTX_0, TERM DISAGG_SERVER, TERM BENCHMARK

@@ -118,7 +118,7 @@ func (v *supervisor) title() string {
 func (v *supervisor) initial() state {
 	p := v.plan
 	s := state{limits: limits{
-		budgets: p.Budgets, hang: p.Hang.D(), lifeline: p.Lifeline.D(), grace: orDefault(p.Grace.D(), defaultGrace),
+		budgets: p.Budgets, hang: p.Hang.D(), test: p.Case.Timeout.D(), lifeline: p.Lifeline.D(), grace: orDefault(p.Grace.D(), defaultGrace),
 		drainRole: p.Drain.Role, drainFile: p.Drain.StatusFile, askJob: v.starter.asks(), drainBound: orDefault(p.Budgets.Drain.D(), drainBound),
 	}}
 	for _, spec := range v.specs {

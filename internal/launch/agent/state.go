@@ -29,6 +29,7 @@ const (
 type limits struct {
 	budgets    rundir.Budgets
 	hang       time.Duration
+	test       time.Duration // of ready and benchmark together, by the list's TIMEOUT; 0 = no bound
 	lifeline   time.Duration // without a driver for so long the job ends itself; 0 = never
 	grace      time.Duration
 	drainRole  string

@@ -208,9 +208,9 @@ func (k *kase) fill(p *rundir.Plan) {
 	p.Hang, p.Served = k.r.set.hang(), k.served()
 	p.Grace = cmp.Or(k.r.in.Grace, k.r.set.Grace)
 	if p.Grace == 0 {
-		p.Grace = defaultGrace
+		p.Grace = min(defaultGrace, p.Budgets.Job/20) // a short job has no 30 s to give away
 		if c := p.Budgets.Collect; c > 0 {
-			p.Grace = min(p.Grace, c) // a short job has no 30 s to give away
+			p.Grace = min(p.Grace, c)
 		}
 	}
 	p.Expected = k.expected()

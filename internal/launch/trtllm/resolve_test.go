@@ -132,9 +132,9 @@ func TestProblemsOfPlans(t *testing.T) {
 		`workload.server_logs: "serve.*.log" does not say whose log it is`:             func(in *Input) { in.Config.ServerLogs = []string{"serve.*.log"} },
 		`workload.server_logs: "{role}[" is no pattern`:                                func(in *Input) { in.Config.ServerLogs = []string{"{role}["} },
 		`workload.server_logs: "logs/{role}.log": name files`:                          func(in *Input) { in.Config.ServerLogs = []string{"logs/{role}.log"} },
-		"workload.hang: 1h0m0s is not below any":                                       func(in *Input) { h := hours(1); in.Config.Hang = &h },
+		"workload.hang: 100h0m0s is not below what bounds the benchmark":               func(in *Input) { h := hours(100); in.Config.Hang = &h },
 		`workload.source: "<repo>" is a placeholder`:                                   func(in *Input) { in.Config.Source = "<repo>"; in.Config.DisaggConfigs = "." },
-		"workload.grace: 2h0m0s is more than budgets.collect":                          func(in *Input) { in.Grace = hours(2) },
+		"workload.grace: 2h0m0s is more than budgets.collect":                          func(in *Input) { in.Grace, in.Budgets.Collect = hours(2), hours(0.1) },
 		"is listed twice, also at command line":                                        func(in *Input) { in.Tests = []string{"disagg-c", "perf/test_perf_sanity.py::test_e2e[disagg-c]"} },
 		"does not name disagg_upload-c, and the run has 2 cases: write {test_id}": func(in *Input) {
 			in.Tests = []string{"disagg_upload-c", "disagg-c"}
@@ -227,18 +227,23 @@ func TestTimes(t *testing.T) {
 }
 
 // Budgets that nobody set share what is left, and always fit.
-func TestDefaultBudgetsFit(t *testing.T) {
+// A budget that nobody has set does not exist.
+func TestBudgetsThatNobodySetDoNotExist(t *testing.T) {
 	t.Parallel()
-	for _, b := range []rundir.Budgets{{}, {Job: rundir.Duration(10 * time.Minute)}, {Job: rundir.Duration(3 * time.Hour), Ready: rundir.Duration(2 * time.Hour)}} {
-		plans, err := resolveText(t, good, "disagg-c", func(in *Input) { in.Budgets = b })
+	hours := func(n int) rundir.Duration { return rundir.Duration(n) * rundir.Duration(time.Hour) }
+	for _, tt := range []struct{ set, want rundir.Budgets }{
+		{rundir.Budgets{}, rundir.Budgets{Job: hours(1)}}, // the YAML's own time
+		{rundir.Budgets{Job: hours(3)}, rundir.Budgets{Job: hours(3)}},
+		{rundir.Budgets{Job: hours(3), Ready: hours(2)}, rundir.Budgets{Job: hours(3), Ready: hours(2)}},
+	} {
+		plans, err := resolveText(t, good, "disagg-c", func(in *Input) { in.Budgets = tt.set })
 		require.NoError(t, err)
-		got := plans[0].Budgets
-		sum := got.Setup + got.Ready + got.Benchmark + got.Drain + got.Collect
-		require.LessOrEqual(t, sum, got.Job)
-		for _, d := range []rundir.Duration{got.Setup, got.Ready, got.Benchmark, got.Drain, got.Collect} {
-			require.Positive(t, d)
-		}
+		require.Equal(t, tt.want, plans[0].Budgets)
+		require.Equal(t, defaultHang, plans[0].Hang)
 	}
+	plans, err := resolveText(t, good, "disagg-c", func(in *Input) { off := rundir.Duration(0); in.Config.Hang = &off })
+	require.NoError(t, err)
+	require.Zero(t, plans[0].Hang)
 }
 
 func TestEnvironmentOfTheCaller(t *testing.T) {
@@ -397,22 +402,14 @@ func TestDefaultGraceFitsAShortJob(t *testing.T) {
 	}
 }
 
-// A list's TIMEOUT bounds the phases that nobody has bounded otherwise.
-func TestTimeoutOfTheListBoundsPhases(t *testing.T) {
+// A list's TIMEOUT is the case's own bound and no budget of a phase.
+func TestTimeoutOfTheListIsNoBudget(t *testing.T) {
 	t.Parallel()
-	for line, want := range map[string][2]time.Duration{
-		"disagg-c":               {24 * time.Minute, 21 * time.Minute},
-		"disagg-c TIMEOUT (90)":  {24 * time.Minute, 21 * time.Minute},
-		"disagg-c TIMEOUT (22)":  {22 * time.Minute, 21 * time.Minute},
-		"disagg-c TIMEOUT (7.5)": {450 * time.Second, 450 * time.Second},
-	} {
-		plans, err := resolveText(t, good, line, nil)
-		require.NoError(t, err)
-		require.Equal(t, want, [2]time.Duration{plans[0].Budgets.Ready.D(), plans[0].Budgets.Benchmark.D()}, line)
-	}
-	plans, err := resolveText(t, good, "disagg-c TIMEOUT (5)", func(in *Input) { in.Budgets.Ready = rundir.Duration(time.Hour / 2) })
+	plans, err := resolveText(t, good, "disagg-c TIMEOUT (7.5)", nil)
 	require.NoError(t, err)
-	require.Equal(t, time.Hour/2, plans[0].Budgets.Ready.D(), "what is configured stands")
+	require.Equal(t, 450*time.Second, plans[0].Case.Timeout.D())
+	require.Zero(t, plans[0].Budgets.Ready)
+	require.Zero(t, plans[0].Budgets.Benchmark)
 }
 
 // << brings in keys, also from a list of maps; own keys stand over them.

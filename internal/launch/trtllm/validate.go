@@ -1,6 +1,7 @@
 package trtllm
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strconv"
@@ -50,8 +51,8 @@ func (k *kase) checkTimes(p *rundir.Plan) {
 		k.r.problem(k.r.in.ConfigFile, 0, "budgets", "setup %s + ready %s + benchmark %s + drain %s + collect %s is %s, more than the job's %s: the last of them can never fire; shorten them or raise budgets.job",
 			b.Setup, b.Ready, b.Benchmark, b.Drain, b.Collect, sum, job)
 	}
-	if h := p.Hang.D(); k.r.in.Config.Hang != nil && h > 0 && h >= max(b.Setup.D(), b.Ready.D(), b.Benchmark.D()) {
-		k.r.problem(k.r.in.ConfigFile, 0, "workload.hang", "%s is not below any of the budgets setup %s, ready %s, benchmark %s: it can never fire", p.Hang, b.Setup, b.Ready, b.Benchmark)
+	if h := p.Hang.D(); k.r.in.Config.Hang != nil && h > 0 && h >= cmp.Or(b.Benchmark.D(), job) {
+		k.r.problem(k.r.in.ConfigFile, 0, "workload.hang", "%s is not below what bounds the benchmark (%s): it can never fire", p.Hang, cmp.Or(b.Benchmark, b.Job))
 	}
 	if g := p.Grace.D(); g > 0 && b.Collect > 0 && g > b.Collect.D() {
 		k.r.problem(k.r.in.ConfigFile, 0, "workload.grace", "%s is more than budgets.collect (%s): roles could not be ended in time", g, b.Collect)
@@ -67,42 +68,12 @@ func (k *kase) checkTimes(p *rundir.Plan) {
 // defaultJob is the time limit where neither we nor the config name one.
 const defaultJob = 2 * time.Hour
 
-// budgets are the configured ones; what is missing gets a share of the time
-// limit, so that every phase can run out before the job does.
+// budgets are the configured ones. One that nobody has set does not exist: what
+// bounds ready and benchmark together is then the list's TIMEOUT, and the time limit
+// of the job.
 func (k *kase) budgets() rundir.Budgets {
 	b := k.r.in.Budgets
-	for _, d := range []rundir.Duration{k.r.in.Cluster.Time, rundir.Duration(k.m.runtime), rundir.Duration(defaultJob)} {
-		if b.Job == 0 {
-			b.Job = d
-		}
-	}
-	fixed, open := time.Duration(0), 0
-	parts := []struct {
-		at    *rundir.Duration
-		share int // of 20
-	}{{&b.Setup, 3}, {&b.Ready, 8}, {&b.Benchmark, 7}, {&b.Drain, 1}, {&b.Collect, 1}}
-	for _, p := range parts {
-		if *p.at > 0 {
-			fixed += p.at.D()
-		} else {
-			open += p.share
-		}
-	}
-	left := b.Job.D() - fixed
-	for _, p := range parts {
-		if *p.at == 0 && left > 0 {
-			*p.at = rundir.Duration((left * time.Duration(p.share) / time.Duration(open)).Truncate(time.Second))
-		}
-	}
-	// The list's TIMEOUT bounds the whole test, so it bounds each of its phases.
-	if limit := rundir.Duration(k.e.timeout); limit > 0 {
-		if k.r.in.Budgets.Ready == 0 {
-			b.Ready = min(b.Ready, limit)
-		}
-		if k.r.in.Budgets.Benchmark == 0 {
-			b.Benchmark = min(b.Benchmark, limit)
-		}
-	}
+	b.Job = cmp.Or(b.Job, k.r.in.Cluster.Time, rundir.Duration(k.m.runtime), rundir.Duration(defaultJob))
 	return b
 }
 
