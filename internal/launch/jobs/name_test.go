@@ -24,6 +24,7 @@ func TestTagOf(t *testing.T) {
 		require.False(t, ok, other)
 	}
 }
+
 func TestRunDirOf(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, rundir.Dir("/r"), RunDirOf("/r/cases/c/rep-0/attempt-1/job.sh"))

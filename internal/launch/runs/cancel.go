@@ -111,11 +111,7 @@ func (o CancelOptions) chase(ctx context.Context, e *JobEnd) {
 			}
 			return
 		case known && !was.gone:
-			j := e.Job
-			j.ID = was.id
-			if err := o.backend(j).Cancel(ctx, []rundir.Job{j}); err != nil {
-				o.Log.Warn("cancel", "job", j.Name, "err", err)
-			}
+			o.cancelAgain(ctx, e.Job, was.id)
 		case known && !o.Patient:
 			e.Err, e.What = nil, "not submitted yet, as far as can be seen"
 			return
@@ -128,6 +124,15 @@ func (o CancelOptions) chase(ctx context.Context, e *JobEnd) {
 			e.Err = errors.Join(e.Err, err)
 			return
 		}
+	}
+}
+
+// cancelAgain asks once more for the end of a job that is still there, by the id that
+// it has been found under.
+func (a Access) cancelAgain(ctx context.Context, j rundir.Job, id string) {
+	j.ID = id
+	if err := a.backend(j).Cancel(ctx, []rundir.Job{j}); err != nil {
+		a.Log.Warn("cancel", "job", j.Name, "err", err)
 	}
 }
 
