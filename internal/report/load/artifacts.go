@@ -19,17 +19,18 @@ const maxArtifacts = 400
 // where there are too many. Symbolic links are left out: what they point at is
 // listed, or is not part of the run.
 func artifacts(dir rundir.Dir, at place) []report.Link {
-	out := filesBelow(dir, at.attempt, string(at.attempt), at.run.Output(), maxArtifacts)
-	out = append(out, filesBelow(dir, at.attempt, at.run.Output(), "", maxArtifacts-len(out))...)
+	out := filesBelow(dir, at, string(at.attempt), at.run.Output(), maxArtifacts)
+	out = append(out, filesBelow(dir, at, at.run.Output(), "", maxArtifacts-len(out))...)
 	slices.SortFunc(out, func(a, b report.Link) int { return cmp.Compare(a.Label, b.Label) })
 	return out
 }
 
 // filesBelow lists at most so many files below root, but not those below skip.
-func filesBelow(dir rundir.Dir, attempt rundir.AttemptDir, root, skip string, most int) []report.Link {
+func filesBelow(dir rundir.Dir, at place, root, skip string, most int) []report.Link {
 	var out []report.Link
 	// An entry that cannot be read is left out: the list is a convenience.
-	_ = filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+	_ = fs.WalkDir(at.tree.FS(root), ".", func(name string, e fs.DirEntry, err error) error {
+		path := filepath.Join(root, filepath.FromSlash(name))
 		if err != nil || path == skip || len(out) >= most {
 			return fs.SkipDir
 		}
@@ -40,7 +41,7 @@ func filesBelow(dir rundir.Dir, attempt rundir.AttemptDir, root, skip string, mo
 		if err != nil {
 			return nil //nolint:nilerr // gone while we looked
 		}
-		label, err := filepath.Rel(string(attempt), path)
+		label, err := filepath.Rel(string(at.attempt), path)
 		if err != nil {
 			return nil //nolint:nilerr // not below the attempt
 		}

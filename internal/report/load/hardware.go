@@ -3,7 +3,6 @@ package load
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,13 +18,19 @@ const maxGPUNames = 64 << 10
 // names the roles on others. unseen, "" when there is none, names those of which
 // nobody said what they ran on (no nvidia-smi, a launch draft): not proven, and
 // to be told.
-func Hardware(plan rundir.Plan, run rundir.RunDir) (wrong []string, unseen string) {
+func Hardware(plan rundir.Plan, attempt rundir.AttemptDir) (wrong []string, unseen string) {
 	if plan.Expected.GPUType == "" {
 		return nil, ""
 	}
+	tree, err := attempt.Tree()
+	if err != nil {
+		return nil, fmt.Sprintf("%s: gpu_type %s is not verified: %v", plan.Case.ID, plan.Expected.GPUType, err)
+	}
+	defer func() { _ = tree.Close() }() // only read from
+	run := rundir.FindRun(attempt, 0)
 	var silent []string
 	for _, role := range plan.MainRoles() {
-		gpus := gpuNames(run.RoleDir(role.Name))
+		gpus := gpuNames(tree, run.RoleDir(role.Name))
 		if len(gpus) == 0 && role.GPUs() > 0 {
 			silent = append(silent, role.Name)
 		}
@@ -45,19 +50,19 @@ func Hardware(plan rundir.Plan, run rundir.RunDir) (wrong []string, unseen strin
 type nodeGPU struct{ node, name string }
 
 // gpuNames are the kinds of GPU that the role's nodes have said they have.
-func gpuNames(roleDir string) []nodeGPU {
-	entries, err := os.ReadDir(roleDir)
+func gpuNames(tree *rundir.Tree, roleDir string) []nodeGPU {
+	entries, err := tree.List(roleDir)
 	if err != nil {
 		return nil
 	}
 	var out []nodeGPU
 	for _, e := range entries {
 		node, isNames := strings.CutPrefix(e.Name(), rundir.GPUNames)
-		if !isNames || !e.Type().IsRegular() {
+		if !isNames {
 			continue
 		}
-		data, err := os.ReadFile(filepath.Join(roleDir, e.Name()))
-		if err != nil || len(data) > maxGPUNames {
+		data, err := tree.ReadFile(filepath.Join(roleDir, e.Name()), maxGPUNames)
+		if err != nil {
 			continue
 		}
 		for line := range bytes.Lines(data) {

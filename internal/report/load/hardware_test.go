@@ -33,7 +33,8 @@ func TestIsGPU(t *testing.T) {
 
 func TestHardware(t *testing.T) {
 	t.Parallel()
-	run := rundir.AttemptDir(t.TempDir()).Run(0)
+	attempt := rundir.AttemptDir(t.TempDir())
+	run := attempt.Run(0)
 	gpus := []rundir.NodeShare{{Tasks: 4, GPUs: 4}}
 	plan := rundir.Plan{
 		Case: rundir.Case{ID: "c"}, Expected: rundir.Expected{GPUType: "GB200"},
@@ -43,13 +44,13 @@ func TestHardware(t *testing.T) {
 	}
 	writeText(t, run.RoleDir("GEN_0")+"/gpus.n1.txt", "NVIDIA GB200\nNVIDIA GB200\n")
 	writeText(t, run.RoleDir("CTX_0")+"/gpus.n3.txt", "") // nvidia-smi failed
-	wrong, unseen := Hardware(plan, run)
+	wrong, unseen := Hardware(plan, attempt)
 	require.Empty(t, wrong)
 	require.Equal(t, "c: gpu_type GB200 is not verified: no node of CTX_0 said which GPUs it has (nvidia-smi)", unseen)
 
 	writeText(t, run.RoleDir("GEN_0")+"/gpus.n2.txt", "NVIDIA GB200\nNVIDIA H100 80GB HBM3\nNVIDIA H100 80GB HBM3\n")
 	writeText(t, run.RoleDir("CTX_0")+"/gpus.n3.txt", "\nNVIDIA B200\n")
-	wrong, unseen = Hardware(plan, run)
+	wrong, unseen = Hardware(plan, attempt)
 	require.Equal(t, []string{
 		"GEN_0 ran on NVIDIA H100 80GB HBM3 of n2; planned was GB200 (gpu_type)",
 		"CTX_0 ran on NVIDIA B200 of n3; planned was GB200 (gpu_type)",
@@ -57,7 +58,7 @@ func TestHardware(t *testing.T) {
 	require.Empty(t, unseen)
 
 	plan.Expected.GPUType = ""
-	wrong, unseen = Hardware(plan, run)
+	wrong, unseen = Hardware(plan, attempt)
 	require.Empty(t, wrong)
 	require.Empty(t, unseen)
 }

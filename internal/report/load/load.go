@@ -57,8 +57,10 @@ func (l *Loader) Case(state rundir.CaseState) (report.Case, error) {
 	return c, nil
 }
 
-// place is where an attempt is, and its run.
+// place is where an attempt is, and its run. What the software under test may have put
+// into it is read through tree alone, which follows no link and waits for no pipe.
 type place struct {
+	tree    *rundir.Tree
 	attempt rundir.AttemptDir
 	run     rundir.RunDir
 }
@@ -71,14 +73,20 @@ func (l *Loader) attempt(plan rundir.Plan, dir rundir.AttemptDir, a rundir.Attem
 	}
 	rel, _ := filepath.Rel(string(l.Dir), string(dir)) // one is inside the other
 	out := report.Attempt{Attempt: a, Dir: filepath.ToSlash(rel)}
-	out.Result = readRecord[rundir.AttemptOutcome](dir.OutcomeFile(), &out.Trouble)
-	out.Agent = readRecord[rundir.AgentRecord](dir.AgentFile(), &out.Trouble)
+	tree, err := l.Dir.Tree()
+	if err != nil {
+		out.Trouble = append(out.Trouble, err.Error())
+		return out
+	}
+	defer func() { _ = tree.Close() }() // only read from
+	out.Result = readRecord[rundir.AttemptOutcome](tree, dir.OutcomeFile(), &out.Trouble)
+	out.Agent = readRecord[rundir.AgentRecord](tree, dir.AgentFile(), &out.Trouble)
 	if out.Agent != nil && out.Agent.End != nil && len(out.Agent.End.Evidence) > 0 {
 		if err := json.Unmarshal(out.Agent.End.Evidence, &out.Evidence); err != nil {
 			out.Trouble = append(out.Trouble, fmt.Sprintf("agent.json: evidence: %v", err))
 		}
 	}
-	at := place{attempt: dir, run: rundir.FindRun(dir, 0)}
+	at := place{tree: tree, attempt: dir, run: rundir.FindRun(dir, 0)}
 	for _, p := range plan.Roles() {
 		out.Roles = append(out.Roles, l.role(plan, at, out.Agent, p))
 	}
@@ -95,9 +103,9 @@ func (l *Loader) attempt(plan rundir.Plan, dir rundir.AttemptDir, a rundir.Attem
 
 // readRecord is the record at path, or nil. A file that exists and cannot be read is
 // noted in trouble.
-func readRecord[T any](path string, trouble *[]string) *T {
+func readRecord[T any](tree *rundir.Tree, path string, trouble *[]string) *T {
 	v := new(T)
-	err := rundir.ReadJSON(path, v)
+	err := tree.ReadJSON(path, v)
 	switch {
 	case err == nil:
 		return v

@@ -3,6 +3,7 @@ package load
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -33,17 +34,17 @@ func TestResultFiles(t *testing.T) {
 		"stale": {text: doc, problem: "results.0.xml is stale: last written", prepare: func(t *testing.T, path string) {
 			require.NoError(t, os.Chtimes(path, started.Add(-time.Hour), started.Add(-time.Hour)))
 		}},
-		"a directory": {problem: "results.0.xml cannot be read: it is not a file", prepare: func(t *testing.T, path string) {
+		"a directory": {problem: "results.0.xml cannot be read: it is a directory", prepare: func(t *testing.T, path string) {
 			require.NoError(t, os.Remove(path))
 			require.NoError(t, os.Mkdir(path, 0o700))
 		}},
-		"a pipe": {problem: "results.0.xml cannot be read: it is not a file", prepare: func(t *testing.T, path string) {
+		"a pipe": {problem: "results.0.xml cannot be read: it is a FIFO", prepare: func(t *testing.T, path string) {
 			require.NoError(t, os.Remove(path))
 			require.NoError(t, unix.Mkfifo(path, 0o600))
 		}},
-		"a link to nothing": {problem: "results.0.xml cannot be read: no such file", prepare: func(t *testing.T, path string) {
+		"a link": {problem: "results.0.xml cannot be read: it is a symbolic link", prepare: func(t *testing.T, path string) {
 			require.NoError(t, os.Remove(path))
-			require.NoError(t, os.Symlink("nowhere", path))
+			require.NoError(t, os.Symlink("/etc/passwd", path))
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -54,7 +55,7 @@ func TestResultFiles(t *testing.T) {
 			if tt.prepare != nil {
 				tt.prepare(t, path)
 			}
-			f := l.resultFile(path, &started)
+			f := l.resultFile(openTree(t, l.Dir), path, &started)
 			require.Len(t, f.Cases, tt.cases)
 			if tt.problem == "" {
 				require.Nil(t, f.Problem)
@@ -73,14 +74,58 @@ func TestResultFilesAreBounded(t *testing.T) {
 	path := string(l.Dir) + "/results.0.xml"
 	long := strings.Repeat("x", maxText+1000)
 	writeText(t, path, `<testsuite name="s"><testcase name="t"><system-out>`+long+`</system-out></testcase></testsuite>`)
-	f := l.resultFile(path, nil)
+	tree := openTree(t, l.Dir)
+	f := l.resultFile(tree, path, nil)
 	require.LessOrEqual(t, len(f.Cases[0].SystemOut[0]), maxText)
 	require.Contains(t, f.Cases[0].SystemOut[0], "bytes cut; all of it: results.0.xml")
 	l.Whole = true
-	require.Equal(t, long, l.resultFile(path, nil).Cases[0].SystemOut[0])
+	require.Equal(t, long, l.resultFile(tree, path, nil).Cases[0].SystemOut[0])
 
 	writeText(t, path, `<testsuite name="s">`+strings.Repeat(`<testcase name="t"/>`, maxCases+1)+`</testsuite>`)
-	f = l.resultFile(path, nil)
+	f = l.resultFile(tree, path, nil)
 	require.Len(t, f.Cases, maxCases)
 	require.Contains(t, f.Problem.Message, fmt.Sprintf("more than %d test cases", maxCases))
+}
+
+func openTree(t *testing.T, dir rundir.Dir) *rundir.Tree {
+	t.Helper()
+	tree, err := dir.Tree()
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = tree.Close() })
+	return tree
+}
+
+// What a role puts in the place of its files or of its directory is named and never followed.
+func TestReplacedPlaces(t *testing.T) {
+	t.Parallel()
+	secret := filepath.Join(t.TempDir(), "secret")
+	require.NoError(t, os.MkdirAll(secret, 0o700))
+	writeText(t, secret+"/results.0.xml", doc)
+	writeText(t, secret+"/output.log", "the secret\n")
+	for name, replace := range map[string]func(t *testing.T, run rundir.RunDir){
+		"the role's directory": func(t *testing.T, run rundir.RunDir) {
+			require.NoError(t, os.MkdirAll(filepath.Dir(run.RoleDir("GEN_0")), 0o700))
+			require.NoError(t, os.Symlink(secret, run.RoleDir("GEN_0")))
+		},
+		"its files": func(t *testing.T, run rundir.RunDir) {
+			require.NoError(t, os.MkdirAll(run.RoleDir("GEN_0"), 0o700))
+			require.NoError(t, os.Symlink(secret+"/results.0.xml", run.RoleDir("GEN_0")+"/results.0.xml"))
+			require.NoError(t, os.Symlink(secret+"/output.log", run.RoleLog("GEN_0")))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := Loader{Dir: rundir.Dir(t.TempDir())}
+			attempt := l.Dir.CaseDir("c").Attempt(0, 1)
+			run := attempt.Run(0)
+			replace(t, run)
+			got := l.role(rundir.Plan{}, place{openTree(t, l.Dir), attempt, run}, nil, rundir.RolePlan{Name: "GEN_0", JUnit: true})
+			require.Len(t, got.Results, 1)
+			require.Empty(t, got.Results[0].Cases)
+			require.NotNil(t, got.Results[0].Problem)
+			require.Contains(t, got.Results[0].Problem.Message, "it is a symbolic link")
+			require.Empty(t, got.Tail)
+			require.Zero(t, got.LogBytes)
+		})
+	}
 }

@@ -36,7 +36,7 @@ func (l *Loader) role(plan rundir.Plan, at place, agent *rundir.AgentRecord, p r
 	log, _ := filepath.Rel(string(at.attempt), at.run.RoleLog(p.Name)) // one is inside the other
 	r := report.Role{JUnit: p.JUnit, Log: filepath.ToSlash(log)}
 	r.RoleRecord = rundir.RoleRecord{Name: p.Name, Kind: p.Kind, State: rundir.RoleNeverStarted}
-	if rec := roleRecord(at.run, agent, p.Name); rec != nil {
+	if rec := roleRecord(at, agent, p.Name); rec != nil {
 		r.RoleRecord = *rec
 	} else if plan.Draft {
 		// Nobody watched this role. What it left, or did not leave, speaks for it.
@@ -45,9 +45,12 @@ func (l *Loader) role(plan rundir.Plan, at place, agent *rundir.AgentRecord, p r
 	if p.JUnit {
 		r.Expected = plan.Expected.NodeIDs
 	}
-	files, _ := filepath.Glob(escapeGlob(at.run.RoleDir(p.Name)) + "/results.*.xml") // the pattern is well-formed
+	files, err := at.tree.RoleResults(at.run, p.Name)
+	if err != nil { // in the place of the role's directory is something else
+		r.Results = append(r.Results, report.ResultFile{Name: p.Name, Problem: unread("roles/"+p.Name, err)})
+	}
 	for _, f := range files {
-		r.Results = append(r.Results, l.resultFile(f, r.Started))
+		r.Results = append(r.Results, l.resultFile(at.tree, f, r.Started))
 	}
 	slices.SortStableFunc(r.Results, func(a, b report.ResultFile) int {
 		if a.Rank != b.Rank {
@@ -55,13 +58,13 @@ func (l *Loader) role(plan rundir.Plan, at place, agent *rundir.AgentRecord, p r
 		}
 		return report.Natural(a.Path, b.Path)
 	})
-	r.Tail, r.LogBytes = tail(at.run.RoleLog(p.Name))
+	r.Tail, r.LogBytes = tail(at.tree, at.run.RoleLog(p.Name))
 	return r
 }
 
 // roleRecord is the role's record: the agent's, else the role's own status file, which
 // is all there is when the agent was killed.
-func roleRecord(run rundir.RunDir, agent *rundir.AgentRecord, name string) *rundir.RoleRecord {
+func roleRecord(at place, agent *rundir.AgentRecord, name string) *rundir.RoleRecord {
 	if agent != nil {
 		for _, r := range agent.Roles {
 			if r.Name == name {
@@ -70,7 +73,7 @@ func roleRecord(run rundir.RunDir, agent *rundir.AgentRecord, name string) *rund
 		}
 	}
 	var trouble []string
-	return readRecord[rundir.RoleRecord](run.RoleStatus(name), &trouble)
+	return readRecord[rundir.RoleRecord](at.tree, at.run.RoleStatus(name), &trouble)
 }
 
 // steps are the agent's own steps, which no plan lists as roles: the install step.
@@ -96,38 +99,30 @@ func rankOf(path string) int {
 	return n
 }
 
-// escapeGlob takes the meaning off a directory name's special characters.
-func escapeGlob(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s)
-}
-
 // resultFile reads one JUnit file. One that is not there, or is older than it may be,
 // is a problem of the file. since is when its role started, nil = not checked.
-func (l *Loader) resultFile(path string, since *time.Time) report.ResultFile {
+func (l *Loader) resultFile(tree *rundir.Tree, path string, since *time.Time) report.ResultFile {
 	rel, _ := filepath.Rel(string(l.Dir), path)
 	f := report.ResultFile{Path: filepath.ToSlash(rel), Name: filepath.Base(path), Rank: rankOf(path)}
 	if l.Opened != nil {
 		l.Opened(path)
 	}
-	info, err := os.Stat(path) // before it is opened: a pipe would block
+	r, err := tree.Open(path)
+	if err != nil {
+		f.Problem = unread(f.Name, err)
+		return f
+	}
+	defer func() { _ = r.Close() }()
+	info, err := r.Stat()
 	switch {
 	case err != nil:
 		f.Problem = unread(f.Name, err)
-		return f
-	case !info.Mode().IsRegular():
-		f.Problem = unread(f.Name, errors.New("it is not a file"))
 		return f
 	case since != nil && info.ModTime().Before(since.Add(-blame.DefaultSkew)): // clocks of two hosts
 		f.Problem = &report.FileProblem{Message: fmt.Sprintf("%s is stale: last written %s, before the role started at %s",
 			f.Name, info.ModTime().UTC().Format(time.RFC3339), since.UTC().Format(time.RFC3339))}
 		return f
 	}
-	r, err := os.Open(path)
-	if err != nil {
-		f.Problem = unread(f.Name, err)
-		return f
-	}
-	defer func() { _ = r.Close() }()
 	l.parse(r, &f)
 	return f
 }
@@ -165,8 +160,12 @@ func (l *Loader) parse(r *os.File, f *report.ResultFile) {
 
 func unread(name string, err error) *report.FileProblem {
 	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		err = pe.Err // the path stands in front already
+	var ne *rundir.NodeError
+	switch { // the path stands in front already
+	case errors.As(err, &ne):
+		err = fmt.Errorf("it is %s", ne.Is)
+	case errors.As(err, &pe):
+		err = pe.Err
 	}
 	return &report.FileProblem{Message: name + " cannot be read: " + err.Error()}
 }
@@ -224,14 +223,14 @@ func (t *texts) one(s *string, path string) {
 
 // tail is the last lines of a log, nil when there is none, and the size of the log. It
 // reads a bounded part of the file, whatever its size.
-func tail(path string) ([]string, int64) {
-	f, err := os.Open(path)
+func tail(tree *rundir.Tree, path string) ([]string, int64) {
+	f, err := tree.Open(path)
 	if err != nil {
 		return nil, 0
 	}
 	defer func() { _ = f.Close() }()
 	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+	if err != nil || info.Size() == 0 {
 		return nil, 0
 	}
 	from := max(0, info.Size()-tailBytes)

@@ -79,7 +79,7 @@ func (s *Session) measure(c report.Case, attempts []report.Attempt) measured {
 		for _, w := range warnings {
 			m.warnings = append(m.warnings, c.State.Slug+": "+w)
 		}
-		wrong, unseen := load.Hardware(c.Plan, rundir.FindRun(dir, 0))
+		wrong, unseen := load.Hardware(c.Plan, dir)
 		m.problems = slices.Concat(m.problems, problems, wrong)
 		m.unverified = cmp.Or(m.unverified, unseen)
 		for _, r := range results {
@@ -159,7 +159,7 @@ func (s *Session) gather(plan rundir.Plan, dir rundir.AttemptDir) (found bench.F
 func stale(files []string, began *time.Time) []bench.Problem {
 	var out []bench.Problem
 	for _, f := range files {
-		info, err := os.Stat(f)
+		info, err := os.Lstat(f)
 		if err != nil || began == nil || !info.ModTime().Before(began.Add(-blame.DefaultSkew)) { // clocks of two hosts
 			continue // what cannot be read was said by who read it
 		}
