@@ -208,7 +208,8 @@ func (k *kase) envs() roleEnvs {
 	return out
 }
 
-// modeEnv is what the gen_only modes add (upstream-facts §3.3).
+// modeEnv is what the gen_only modes add
+// (docs/facts/trtllm.md#environment-of-the-gen_only-modes).
 func (k *kase) modeEnv() (gen, ctx, srv []rundir.EnvVar) {
 	switch k.mode {
 	case ModeGenOnly:
