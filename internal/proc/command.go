@@ -98,7 +98,7 @@ func Getenv(env []string, name string) string {
 
 // WithoutJenkins is env without the variables by which Jenkins finds the
 // processes of a build that it aborts (or sweeps up after): a child started with
-// the rest is left alone. Use it for every scancel, ssh and detached agent.
+// the rest is left alone (docs/facts/jenkins.md#five-seconds). Use it for every scancel, ssh and detached agent.
 func WithoutJenkins(env []string) []string {
 	return Without(env, func(name string) bool {
 		switch name {

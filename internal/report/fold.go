@@ -168,7 +168,7 @@ func isTeardown(c *junit.Case) bool { return len(c.Results) == 1 && c.Results[0]
 
 // isInterrupted reports whether a case is what pytest leaves of the test during which
 // its session ended (Ctrl-C, pytest.exit): a case without a name that looks passed,
-// and that pytest itself does not count.
+// and that pytest itself does not count (docs/facts/pytest.md#interrupted-test).
 func isInterrupted(c *junit.Case) bool {
 	return c.Name == "" && c.Classname == "" && len(c.Results)+len(c.Attrs)+len(c.Properties)+len(c.Reruns) == 0
 }
@@ -246,7 +246,8 @@ func labelled(texts []string, from string) []string {
 
 // oneClass makes every reader see the same class: Jenkins takes a case with a skipped
 // element for skipped, GitLab for failed if there is a failure, too; Jenkins shows the
-// first error or failure, others take the last. So there is one, the severest, and the
+// first error or failure, others take the last
+// (docs/facts/junit.md#precedence-of-results). So there is one, the severest, and the
 // others stand in its text; what was skipped beside it goes to the output.
 func oneClass(c *junit.Case) {
 	if len(c.Results) < 2 {

@@ -11,7 +11,8 @@ import (
 // launcherMessages are the lines that srun itself writes into a step's output.
 // srun exits with the highest code of all tasks: when rank 1 fails with exit 1
 // and --kill-on-bad-exit then kills rank 0, that is 137. Only its messages, which
-// come in the order of the tasks' ends, say who was first.
+// come in the order of the tasks' ends, say who was first
+// (docs/facts/slurm.md#exit-code-of-srun).
 type launcherMessages struct {
 	task   *regexp.Regexp
 	oom    *regexp.Regexp

@@ -161,7 +161,8 @@ func (s *slurmSteps) start(ctx context.Context, spec stepSpec, log *roleLog, bad
 	}
 	env := append(proc.WithoutJenkins(s.env), fmt.Sprintf("SLURM_EXIT_ERROR=%d", srunError))
 	// The step ends by its own rules and not by the context. An srun that gets
-	// SIGTERM forwards nothing: it gives its tasks up for killing. So it is in a
+	// SIGTERM forwards nothing: it gives its tasks up for killing
+	// (docs/facts/slurm.md#cancelling-a-step). So it is in a
 	// group of its own and is only signalled when it is stuck.
 	p, err := proc.Start(context.WithoutCancel(ctx), proc.Command{Argv: argv, Env: env, Stdout: log, Stderr: log, KillLeft: true, WaitDelay: flushTime})
 	if err != nil {

@@ -8,7 +8,7 @@
 // The rules it stands on:
 //
 //   - The state decides; an exit code only refines. TIMEOUT, CANCELLED, PREEMPTED
-//     and NODE_FAIL can all carry 0:0.
+//     and NODE_FAIL can all carry 0:0 (docs/facts/slurm.md#zero-without-success).
 //   - A query that failed or hung is no answer, and no answer says nothing.
 //   - Not in squeue is not finished. Only a job that every source has lost for a
 //     bounded time of answered questions is lost.

@@ -13,7 +13,8 @@ import (
 // agentNoRecord is the agent's exit code when it could not write its record (see `ci-disagg agent --help`).
 const agentNoRecord = 3
 
-// noLaunch is the "signal" with which Slurm ends a job whose batch script it could not start.
+// noLaunch is the "signal" with which Slurm ends a job whose batch script it could not start
+// (docs/facts/slurm.md#script-that-never-started).
 const noLaunch = 53
 
 // skew is how far the clocks of the controller and of the batch host may differ

@@ -7,7 +7,8 @@
 //
 // Only text output with explicit formats is used, because the JSON of these
 // commands changed shape between releases (23.11, 24.05, 24.11) while the text
-// read here is the same from 21.08 to 25.x. SLURM_TIME_FORMAT is set to seconds
+// read here is the same from 21.08 to 25.x
+// (docs/facts/slurm.md#text-instead-of-json). SLURM_TIME_FORMAT is set to seconds
 // since the epoch and TZ to UTC for every query, so that no time depends on the
 // host's settings; ISO times are read as well, for commands that ignore the
 // former.

@@ -121,7 +121,8 @@ func (c *Client) Find(ctx context.Context, w Wanted) (j Job, found bool, err err
 }
 
 // cancelTimeout bounds the first scancel, since Jenkins gives an aborted process
-// about five seconds; each further one may take twice as long.
+// about five seconds (docs/facts/jenkins.md#five-seconds); each further one may take
+// twice as long.
 const cancelTimeout = 3 * time.Second
 
 // Cancel asks for the end of jobs by id. A job that has already ended is no

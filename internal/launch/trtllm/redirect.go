@@ -101,8 +101,9 @@ func option(args []*syntax.Word, i int) (name, value string, last int) {
 	return name, "", -1
 }
 
-// wholeOption is the name of an option that pytest also takes abbreviated: a result
-// file that it names must be redirected in every spelling.
+// wholeOption is the name of an option that older pytests take abbreviated, too: a
+// result file that it names must be redirected in every spelling
+// (docs/facts/pytest.md#options-that-write-files).
 func wholeOption(name string) string {
 	for _, whole := range [...]string{"--junit-xml", "--junitxml"} {
 		if strings.HasPrefix(whole, name) && len(name) > len(whole)-3 {

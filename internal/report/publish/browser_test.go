@@ -24,7 +24,7 @@ import (
 )
 
 // jenkinsPolicy is the header with which Jenkins serves archived files unless an
-// administrator changed it: hudson.model.DirectoryBrowserSupport.CSP.
+// administrator changed it: docs/facts/jenkins.md#archived-pages.
 const jenkinsPolicy = "sandbox allow-same-origin; default-src 'none'; img-src 'self'; style-src 'self'"
 
 var screenshots = flag.String("screenshots", "", "directory to write the screenshots of docs/report.md to")

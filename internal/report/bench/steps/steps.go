@@ -42,7 +42,7 @@ func Average(logs []Log) Stats {
 // Rows are the lines of iteration 5 and later with a numeric
 // prev_device_step_time. A row is left out if the line before it of the same
 // rank is the iteration before and scheduled no request, because the value
-// belongs to that idle iteration. Of the rows only those with the most frequent
+// belongs to that idle iteration (docs/facts/trtllm.md#iteration-log). Of the rows only those with the most frequent
 // num_generation_tokens count, the larger one where two are equally frequent,
 // and all rows if none gives it.
 type Scanner struct {

@@ -13,5 +13,5 @@
 // likelihood of "worse" to that of "no change" is an e-value: whatever the moment
 // of stopping, its chance to reach T without a change is at most 1/T. The mean of
 // the e-values of a case's metrics is one too, however much they depend on each
-// other. docs/verdict.md has what it finds and how often it is wrong.
+// other (docs/facts/statistics.md#stopping-at-any-moment). docs/verdict.md has what it finds and how often it is wrong.
 package paired
