@@ -71,23 +71,18 @@ private Map perform(Map job, Map params) {
         job.code = execute(job)
         return conclude(job)
     }
-    announce(job)
+    if (job.checks) { // the check is under way, and may be watched
+        ifInstalled('publishChecks') {
+            publishChecks(name: job.label, title: "${job.verb} goes on".toString(), summary: "run ${job.runId}".toString(),
+                          status: 'IN_PROGRESS', conclusion: 'NONE', detailsURL: env.BUILD_URL ? "${env.BUILD_URL}console".toString() : '')
+        }
+    }
     try {
         job.code = execute(job)
     } finally {
         publish(job)
     }
     return conclude(job)
-}
-
-/** Shows on the commit that the check is under way, and where to watch it. */
-private void announce(Map job) {
-    if (job.checks) {
-        ifInstalled('publishChecks') {
-            publishChecks(name: job.label, title: "${job.verb} goes on".toString(), summary: "run ${job.runId}".toString(),
-                          status: 'IN_PROGRESS', conclusion: 'NONE', detailsURL: env.BUILD_URL ? "${env.BUILD_URL}console".toString() : '')
-        }
-    }
 }
 
 /** Finds or downloads the binary, and compares its version with the library's. */
@@ -225,9 +220,10 @@ private void publish(Map job) {
         }
     }
     if (job.checks) { // also when the step was aborted: nothing else ends the check that was announced
+        String shown = report.index ? "artifact/${job.reportDir}/${report.index}" : 'console'
         ifInstalled('publishChecks') {
             publishChecks(name: job.label, title: verdictLine(job), summary: job.comment ?: verdictLine(job),
-                          conclusion: conclusionOf(resultOf(job)), detailsURL: reportUrl(job, env.BUILD_URL ?: ''))
+                          conclusion: conclusionOf(resultOf(job)), detailsURL: env.BUILD_URL ? "${env.BUILD_URL}${shown}".toString() : '')
         }
     }
     if (job.description) {
@@ -330,7 +326,8 @@ private static String resultOf(Map job) {
 private static String verdictLine(Map job) {
     Map words = [
         0: 'passed', 1: 'a test failed', 2: 'usage, config or plan is wrong', 3: 'infrastructure, not your change',
-        4: 'performance regression', 5: 'no verdict', 6: 'another driver took over', 129: 'interrupted', 130: 'interrupted', 131: 'interrupted', 143: 'interrupted',
+        4: 'performance regression', 5: 'no verdict', 6: 'another driver took over',
+        129: 'interrupted', 130: 'interrupted', 131: 'interrupted', 143: 'interrupted',
     ]
     if (job.code == null) {
         return 'ended before there was an exit code'
@@ -343,15 +340,6 @@ private static String verdictLine(Map job) {
     }
     String word = words[job.code] ?: "unexpected exit code ${job.code}"
     return job.report.headline ? "${word}: ${job.report.headline}" : word
-}
-
-/** Where the report is shown; the console where there is none, and nothing where Jenkins has no address of its own. */
-@NonCPS
-private static String reportUrl(Map job, String build) {
-    if (!build) {
-        return ''
-    }
-    return job.report.index ? "${build}artifact/${job.reportDir}/${job.report.index}".toString() : "${build}console".toString()
 }
 
 /** The build's description with this call's line; a second call of the same label replaces the first one's. */
