@@ -20,7 +20,7 @@ import (
 )
 
 // shellLine is what the shared library runs; TestJenkinsAbort finds it there.
-const shellLine = `exec "$CI_DISAGG_BINARY" run --args-file "$CI_DISAGG_ARGS"`
+const shellLine = `cd "$CI_DISAGG_WORKSPACE" && exec "$CI_DISAGG_BINARY" run --args-file "$CI_DISAGG_ARGS"`
 
 // wrapper starts a script as Jenkins' durable-task plugin does: in the background under nohup, below a shell that keeps
 // touching the log and writes the exit code to a file. The script carries the cookie, the shell around it does not.
@@ -119,7 +119,7 @@ func TestJenkinsAbort(t *testing.T) {
 			argsFile := filepath.Join(dir, "args.json")
 			require.NoError(t, os.WriteFile(argsFile, args, 0o600))
 			log := spyOnScancel(t, dir)
-			s := startStep(t, append(cluster.Env(t), "CI_DISAGG_BINARY="+binary, "CI_DISAGG_ARGS="+argsFile, "SPY_LOG="+log,
+			s := startStep(t, append(cluster.Env(t), "CI_DISAGG_BINARY="+binary, "CI_DISAGG_ARGS="+argsFile, "CI_DISAGG_WORKSPACE="+dir, "SPY_LOG="+log,
 				"PATH="+dir+":"+os.Getenv("PATH")))
 			t.Cleanup(func() {
 				if t.Failed() {
