@@ -166,8 +166,22 @@ func (t *Tree) named(rel string, err error) error {
 	return err
 }
 
-// open opens rel, which must be what is wanted, with flag.
+// open opens rel, which must be what is wanted, with flag. Records are replaced by
+// rename while others read them: what was replaced between the look and the opening is
+// looked at again.
 func (t *Tree) open(rel string, flag int, want Node) (*os.File, fs.FileInfo, error) {
+	const looks = 50 // a record is rewritten every few seconds; who replaces a file faster wants no reader
+	for i := 1; ; i++ {
+		f, info, err := t.openOnce(rel, flag, want)
+		var node *NodeError
+		if i < looks && errors.As(err, &node) && node.Is == NodeReplaced {
+			continue
+		}
+		return f, info, err
+	}
+}
+
+func (t *Tree) openOnce(rel string, flag int, want Node) (*os.File, fs.FileInfo, error) {
 	if err := t.inDirectories(rel); err != nil {
 		return nil, nil, err
 	}
