@@ -17,6 +17,16 @@ type Run struct {
 	Ended   *time.Time  `json:"ended,omitempty"`
 	Build   Build       `json:"build"`
 	Cases   []CaseState `json:"cases"` // in suite order
+
+	// Interrupted is set while the last driver of the run was told to stop by a signal
+	// and nobody has gone on with it.
+	Interrupted *Interruption `json:"interrupted,omitempty"`
+}
+
+// Interruption is the signal that ended a run before it was through.
+type Interruption struct {
+	Signal int       `json:"signal"`
+	At     time.Time `json:"at"`
 }
 
 // Build is what CI knows about the run.

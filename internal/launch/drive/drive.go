@@ -75,7 +75,7 @@ func adopt(o Options) (rundir.Run, []rundir.Plan, error) {
 		if slug := otherPlan(plans, o.Plans); slug != "" {
 			return old, nil, &runs.OtherRunError{Dir: o.Dir, ID: old.ID, What: "has another plan for " + slug + ", made from another config"}
 		}
-		old.Ended = nil
+		old.Ended, old.Interrupted = nil, nil
 		return old, plans, nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) || exists(o.Dir.RunFile()) {

@@ -143,12 +143,18 @@ func TestResumeAfterAnInterruption(t *testing.T) {
 	require.Eventually(t, func() bool { return seen.has(PhaseNow, "benchmark") }, ample, 20*time.Millisecond)
 	cancel(&Interrupted{Signal: syscall.SIGINT})
 	require.True(t, isInterrupted(<-done))
+	left, _, err := runs.Load(o.Dir)
+	require.NoError(t, err)
+	require.Equal(t, int(syscall.SIGINT), left.Interrupted.Signal, "the record tells who ended the run")
 	run, err := Resume(context.Background(), o)
 	require.NoError(t, err)
 	require.Equal(t, []rundir.Attempt{
 		{Attempt: 1, Outcome: "cancelled", Why: "first", Due: rundir.DueFirst}, {Attempt: 2, Outcome: "passed", Why: "resumed; the attempt before was interrupted: interrupt", Due: rundir.DueResumed},
 	}, run.Cases[0].Attempts)
 	require.Equal(t, rundir.OutcomePassed, run.Cases[1].Attempts[0].Outcome)
+	left, _, err = runs.Load(o.Dir)
+	require.NoError(t, err)
+	require.Nil(t, left.Interrupted, "somebody went on with it")
 	// And once more: nothing is left to do.
 	again, err := Resume(context.Background(), o)
 	require.NoError(t, err)

@@ -264,6 +264,7 @@ func (m *machine) interrupt(err error) {
 	}
 	m.mode, m.stopped, m.deadline = modeInterrupted, err, m.at.Add(m.poll.Abort)
 	m.cause, m.why = rundir.CauseInterrupted, err.Error()
+	m.run.Interrupted, m.unsaved = &rundir.Interruption{Signal: int(by.Signal), At: m.at}, true
 	for i := range m.cases {
 		c := &m.cases[i]
 		if !c.watched() {

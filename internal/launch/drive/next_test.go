@@ -86,14 +86,16 @@ func TestNext(t *testing.T) {
 			{event{kind: evBegin, at: after(0), found: make([]found, 1)}, "save"},
 			{event{kind: evSaved, at: after(0)}, "submit"},
 			{event{kind: evSubmitted, at: after(1), of: first, submitted: job("7")}, ""},
-			{event{kind: evInterrupted, at: after(2), err: &Interrupted{Signal: syscall.SIGTERM}}, "note"},
+			{event{kind: evInterrupted, at: after(2), err: &Interrupted{Signal: syscall.SIGTERM}}, "note save"},
+			{event{kind: evSaved, at: after(2)}, ""},
 			{event{kind: evTick, at: after(3.5)}, "read queue"},
 			{event{kind: evTick, at: after(33)}, "cancel note"}, // a scancel can get lost
 		},
 		"what comes back after an interruption is cancelled": {
 			{event{kind: evBegin, at: after(0), found: make([]found, 1)}, "save"},
 			{event{kind: evSaved, at: after(0)}, "submit"},
-			{event{kind: evInterrupted, at: after(2), err: &Interrupted{Signal: syscall.SIGTERM}}, ""},
+			{event{kind: evInterrupted, at: after(2), err: &Interrupted{Signal: syscall.SIGTERM}}, "save"},
+			{event{kind: evSaved, at: after(2)}, ""},
 			{event{kind: evSubmitted, at: after(3), of: first, submitted: job("7")}, "cancel note queue"},
 		},
 		"a withdrawn submission is due again": {

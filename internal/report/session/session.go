@@ -63,12 +63,15 @@ type Decided struct {
 	Records []baseline.Record // of the cases that were measured, to be saved
 }
 
-// Decide loads and decides all cases. interrupted is the signal that ended the run
-// early, 0 = none.
+// Decide loads and decides all cases. interrupted is the signal that ends the run now,
+// 0 = none; one that its record tells of counts as well.
 func (s *Session) Decide(ctx context.Context, interrupted int) (Decided, error) {
 	run, err := s.loader.Run()
 	if err != nil {
 		return Decided{}, err
+	}
+	if run.Interrupted != nil && interrupted == 0 {
+		interrupted = run.Interrupted.Signal
 	}
 	out := Decided{Run: report.Run{Run: run, Tool: s.o.Tool, Interrupted: interrupted, Advisory: s.o.Setup.Policy.FunctionalOnly, Advice: s.o.Advice}}
 	out.Run.Advice.RunDir, out.Run.Advice.Cluster, out.Run.Advice.Backend = string(s.loader.Dir), run.Cluster, run.Backend

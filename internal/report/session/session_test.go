@@ -286,6 +286,17 @@ func TestInterruptedRunKeepsItsSignal(t *testing.T) {
 	require.Equal(t, "interrupted", built.Document.Result)
 }
 
+// The report of an aborted run that is made again ends as the run itself did.
+func TestReportOfAnAbortedRunSaysInterrupted(t *testing.T) {
+	t.Parallel()
+	dir := runDir(t, nil, attemptSpec{outcome: rundir.OutcomeCancelled, exit: 143})
+	edit(t, dir, func(r *rundir.Run) { r.Interrupted = &rundir.Interruption{Signal: int(syscall.SIGTERM)} })
+	d := build(t, builder(t, 10), dir, 0).Document
+	require.Equal(t, 143, d.ExitCode)
+	require.Equal(t, "interrupted", d.Result)
+	require.Equal(t, "interrupted", d.Cases[0].Result)
+}
+
 // TestInterruptionIsNoInfrastructure: whoever ended the run knows whose fault that is.
 func TestInterruptionIsNoInfrastructure(t *testing.T) {
 	t.Parallel()
