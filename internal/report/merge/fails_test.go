@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
-	"github.com/ci-disagg/ci-disagg/internal/report/merge/fold"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
 )
 
 // TestFails merges the inputs that were once read wrongly: see the README beside

@@ -3,17 +3,10 @@ package merge
 import (
 	"cmp"
 	"slices"
-	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
-	"github.com/ci-disagg/ci-disagg/internal/report/merge/fold"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
 )
-
-// take is what one suite element of a file says of one test.
-type take struct {
-	fold.Take
-	part uint32
-}
 
 // repeated gives the keys that occur more than once among all cases.
 func repeated(suites []*suite) map[uint64]bool {
@@ -96,8 +89,8 @@ func (m *merger) clusters(s *suite, again map[uint64]bool) [][]int {
 	for _, c := range out {
 		for _, t := range m.takes(s, c) {
 			p := &m.parts[t.part]
-			p.names -= len(t.Runs) - 1
-			for _, run := range t.Runs {
+			p.names -= len(t.runs) - 1
+			for _, run := range t.runs {
 				p.cases -= len(run) - 1
 				p.down -= len(run) - 1
 			}
@@ -114,13 +107,13 @@ func (m *merger) takes(s *suite, cluster []int) (out []take) {
 			out = append(out, take{part: e.part})
 		}
 		t := &out[len(out)-1]
-		if n := len(t.Runs); n > 0 && e.is(flagTeardown) && m.parts[e.part].pytest {
-			if call := t.Runs[n-1]; len(call) == 1 && s.entries[call[0]].outcome() != junit.Errored {
-				t.Runs[n-1] = append(call, i) // pytest writes the error of a teardown as a second case
+		if n := len(t.runs); n > 0 && e.is(flagTeardown) && m.parts[e.part].pytest {
+			if call := t.runs[n-1]; len(call) == 1 && s.entries[call[0]].outcome() != junit.Errored {
+				t.runs[n-1] = append(call, i) // pytest writes the error of a teardown as a second case
 				continue
 			}
 		}
-		t.Runs = append(t.Runs, []int{i})
+		t.runs = append(t.runs, []int{i})
 	}
 	return out
 }
@@ -131,26 +124,26 @@ func (m *merger) foldOne(s *suite, cluster []int) {
 	if m.o.FoldReruns {
 		slices.SortStableFunc(takes, func(a, b take) int { return m.parts[a.part].start.Compare(m.parts[b.part].start) })
 	}
-	var p fold.Plan
+	var p plan
 	last := -1
 	for _, t := range takes {
 		one := &m.parts[t.part]
 		switch one.reading() {
 		case attempts:
-			t.Attempts = true
+			t.attempts = true
 		case unsure: // the worse of both counts
-			t.Attempts = m.flaky(s.last(t.Runs), len(t.Runs)).Worse(s.worst(t.Runs))
+			t.attempts = m.flaky(s.last(t.runs), len(t.runs)).Worse(s.worst(t.runs))
 		case tests:
 		}
-		if t.Label = cmp.Or(m.shown(uint32(one.file)), m.in.Name); one.file != last || len(p) == 0 { //nolint:gosec // an index
+		if t.label = cmp.Or(m.shown(uint32(one.file)), m.in.Name); one.file != last || len(p) == 0 { //nolint:gosec // an index
 			p = append(p, nil)
 			last = one.file
 		}
 		of := &p[len(p)-1]
-		if n := len(*of); n > 0 && !t.Attempts && !(*of)[n-1].Attempts {
-			(*of)[n-1].Runs = append((*of)[n-1].Runs, t.Runs...)
+		if n := len(*of); n > 0 && !t.attempts && !(*of)[n-1].attempts {
+			(*of)[n-1].runs = append((*of)[n-1].runs, t.runs...)
 		} else {
-			*of = append(*of, t.Take)
+			*of = append(*of, t)
 		}
 	}
 	head := &s.entries[cluster[0]]
@@ -162,32 +155,20 @@ func (m *merger) foldOne(s *suite, cluster []int) {
 	head.status = uint8(m.outcome(s, p).Rank()) //nolint:gosec // 0 to 3
 	head.flags = head.flags&^flagAsIs | flagReruns
 	if s.groups == nil {
-		s.groups = make(map[int]fold.Plan)
+		s.groups = make(map[int]plan)
 	}
 	s.groups[cluster[0]] = p
 }
 
-// group reads the cases of a plan.
-func (m *merger) group(s *suite) *fold.Group {
-	return &fold.Group{
-		Case:   func(i int) (*junit.Case, error) { return m.value(s, &s.entries[i], s.entries[i].End()) },
-		Took:   func(i int) time.Duration { return s.entries[i].time },
-		Size:   func(i int) int64 { return int64(s.entries[i].N) },
-		Worst:  s.worst,
-		Warn:   m.warn,
-		Cutter: &m.cut, Flaky: m.o.Flaky, Reruns: m.o.FoldReruns,
-	}
-}
-
 // outcome is how the test of a plan ended.
-func (m *merger) outcome(s *suite, p fold.Plan) junit.Status {
+func (m *merger) outcome(s *suite, p plan) junit.Status {
 	all := junit.Passed
 	for i, file := range p {
 		worst := junit.Passed
 		for _, t := range file {
-			ended := s.worst(t.Runs)
-			if t.Attempts {
-				ended = m.flaky(s.last(t.Runs), len(t.Runs))
+			ended := s.worst(t.runs)
+			if t.attempts {
+				ended = m.flaky(s.last(t.runs), len(t.runs))
 			}
 			if ended.Worse(worst) {
 				worst = ended

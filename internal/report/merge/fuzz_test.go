@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ci-disagg/ci-disagg/internal/report/merge/fold"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
 )
 
 // FuzzMerge: whatever two files say, no case is lost, an independent reader reads

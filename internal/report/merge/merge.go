@@ -10,7 +10,7 @@ import (
 	"slices"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
-	"github.com/ci-disagg/ci-disagg/internal/report/merge/fold"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
 	"github.com/ci-disagg/ci-disagg/internal/report/merge/source"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -119,7 +119,7 @@ func newMerger(in Input, o Options) *merger {
 	for i := range in.Files {
 		in.Files[i].Shown = cmp.Or(in.Files[i].Shown, in.Files[i].Path)
 	}
-	slices.SortStableFunc(in.Files, func(x, y File) int { return source.Natural(x.Shown, y.Shown) })
+	slices.SortStableFunc(in.Files, func(x, y File) int { return fold.Natural(x.Shown, y.Shown) })
 	in.Files = slices.CompactFunc(in.Files, func(x, y File) bool { return x.Path == y.Path && x.Content == nil && y.Content == nil })
 	return &merger{
 		o: o, in: in, byPath: make(map[string]*suite), seed: maphash.MakeSeed(),
@@ -135,7 +135,7 @@ func (m *merger) run(path string) error {
 	}
 	m.lifecycle()
 	m.suites = slices.DeleteFunc(m.suites, func(s *suite) bool {
-		n, _ := s.head.Size()
+		n, _ := s.head.size()
 		return len(s.entries)+len(s.texts)+n == 0
 	})
 	m.fold()

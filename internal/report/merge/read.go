@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
-	"github.com/ci-disagg/ci-disagg/internal/report/merge/fold"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
 	"github.com/ci-disagg/ci-disagg/internal/report/merge/source"
 )
 
@@ -178,7 +178,7 @@ func (p *fileRead) end(s *junit.Suite) error {
 	}
 	one.start, _ = junit.ParseTimestamp(s.Attr("timestamp"))
 	p.interrupt(o, s)
-	if !o.suite.head.Add(s) {
+	if !o.suite.head.add(s) {
 		m.warn("%s: suite %q has the timestamp %q, which is none", p.file.Shown, s.Name, s.Attr("timestamp"))
 	}
 	p.beside(o.suite, s)
@@ -242,8 +242,8 @@ func (p *fileRead) outer(f *junit.File) {
 	}
 	if len(s.Properties)+len(s.SystemOut)+len(s.SystemErr)+len(s.Results) > 0 || s.Cases > 0 {
 		to := p.part(nil).suite
-		to.head.Property(s.Properties...)
-		to.head.Took(s.Time)
+		to.head.property(s.Properties...)
+		to.head.took(s.Time)
 		p.beside(to, s)
 	}
 	if f.Ours {
@@ -251,8 +251,8 @@ func (p *fileRead) outer(f *junit.File) {
 	}
 	for _, a := range s.Attrs {
 		for _, to := range p.suites {
-			if !fold.Recounted(a.Name) {
-				to.head.Property(junit.Property{Name: "testsuites." + a.Name, Value: a.Value})
+			if !recounted(a.Name) {
+				to.head.property(junit.Property{Name: "testsuites." + a.Name, Value: a.Value})
 			}
 		}
 	}
@@ -286,7 +286,7 @@ func (m *merger) problem(kind, name string, r junit.Result) {
 
 // lifecycle makes cases of what is wrong with the inputs.
 func (m *merger) lifecycle() {
-	missing := slices.SortedFunc(slices.Values(m.in.Missing), func(x, y Missing) int { return source.Natural(x.Name, y.Name) })
+	missing := slices.SortedFunc(slices.Values(m.in.Missing), func(x, y Missing) int { return fold.Natural(x.Name, y.Name) })
 	if len(m.in.Files)+len(missing) == 0 {
 		missing = []Missing{{"(no files)", "no result files were given"}}
 	}

@@ -8,17 +8,16 @@ import (
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
-	"github.com/ci-disagg/ci-disagg/internal/report/merge/fold"
 )
 
 // suite is one suite of the report.
 type suite struct {
 	path    suitePath
 	name    string
-	head    fold.Head
+	head    head
 	entries []entry
-	texts   []entry           // output of the suites it was made of, as cases without name
-	groups  map[int]fold.Plan // of entries that stand for several
+	texts   []entry      // output of the suites it was made of, as cases without name
+	groups  map[int]plan // of entries that stand for several
 }
 
 // suitePath is a suite with those around it, outermost first.
@@ -100,7 +99,7 @@ func (m *merger) name() {
 		if len(label) > 0 && !strings.HasSuffix(s.name, suffix) {
 			s.name += suffix
 		}
-		s.head.Property(m.o.Labels...)
+		s.head.property(m.o.Labels...)
 		id := s.path.packages[len(s.path.packages)-1] + "\x00" + s.name
 		if given[id]++; given[id] > 1 {
 			s.name = fmt.Sprintf("%s (%d)", s.name, given[id])

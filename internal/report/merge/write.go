@@ -1,12 +1,11 @@
 package merge
 
 import (
-	"errors"
 	"fmt"
 	"io"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
-	"github.com/ci-disagg/ci-disagg/internal/report/merge/fold"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
 	"github.com/ci-disagg/ci-disagg/internal/report/merge/source"
 )
 
@@ -17,7 +16,7 @@ const maxRed = 20
 func (m *merger) write(to io.Writer) error {
 	m.sum.Red, m.sum.Suites, m.sum.Counts, m.cut.Cut = nil, nil, junit.Counts{}, m.cutBefore
 	w := junit.NewWriter(to, junit.WriteOptions{StrictXSD: m.o.StrictXSD})
-	var all fold.Times
+	var all times
 	for _, s := range m.suites {
 		var c junit.Counts
 		for i := range s.entries {
@@ -27,13 +26,13 @@ func (m *merger) write(to io.Writer) error {
 		}
 		m.sum.Suites = append(m.sum.Suites, SuiteSummary{s.name, c})
 		m.sum.Counts = m.sum.Counts.Plus(c)
-		all.Part(s.head.Times())
+		all.part(s.head.when())
 	}
 	m.sum.Out = m.sum.Counts.Tests
-	w.Begin(m.in.Name, m.sum.Counts, all.Wall())
+	w.Begin(m.in.Name, m.sum.Counts, all.wall())
 	for i, s := range m.suites {
-		_, took := s.head.Times()
-		w.BeginSuite(s.head.Suite(s.name), m.sum.Suites[i].Counts, took)
+		_, took := s.head.when()
+		w.BeginSuite(s.head.suite(s.name), m.sum.Suites[i].Counts, took)
 		if err := m.cases(w, s); err != nil {
 			return err
 		}
@@ -97,7 +96,7 @@ func (m *merger) final(s *suite, i int) (*junit.Case, error) {
 	var c *junit.Case
 	var err error
 	if p, ok := s.groups[i]; ok {
-		c, err = m.group(s).Value(p)
+		c, err = m.grouped(s, p)
 	} else {
 		c, err = m.value(s, e, m.near(s.entries[i:]))
 	}
@@ -111,7 +110,7 @@ func (m *merger) final(s *suite, i int) (*junit.Case, error) {
 	if !e.is(flagSynthetic) {
 		m.cut.Apply(c, m.shown(e.File))
 	}
-	m.drop(c, e)
+	m.cut.Shrink(c, m.size.level, m.size.share, m.shown(e.File))
 	return c, nil
 }
 
@@ -186,7 +185,7 @@ func (m *merger) output(s *suite) (out, errs []string, err error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		if m.size.level >= dropSuites {
+		if m.size.level >= fold.NoSuiteOut {
 			m.cut.LeaveOut(m.shown(s.texts[i].part), fold.Outputs(c)...)
 		}
 		out, errs = append(out, c.SystemOut...), append(errs, c.SystemErr...)
@@ -258,6 +257,3 @@ func (m *merger) warnPair(of, s *suite, e *entry) error {
 	}
 	return nil
 }
-
-// errTooLarge ends the writing of a report that gets too large.
-var errTooLarge = errors.New("the report gets larger than it may be")

@@ -1,4 +1,4 @@
-package fold
+package merge
 
 import (
 	"slices"
@@ -9,16 +9,16 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 )
 
-// Head is what several suites say that become one: attributes, properties, times.
-type Head struct {
+// head is what several suites say that become one: attributes, properties, times.
+type head struct {
 	attrs      []junit.Attr
 	hosts      []string
 	properties properties
-	times      Times
+	times      times
 }
 
-// Recounted reports whether an attribute is a total that the report counts anew.
-func Recounted(name string) bool {
+// recounted reports whether an attribute is a total that the report counts anew.
+func recounted(name string) bool {
 	switch name {
 	case "tests", "failures", "errors", "skipped", "disabled", "time", "id":
 		return true
@@ -30,17 +30,17 @@ func Recounted(name string) bool {
 // maxSuiteAttrs bounds the attributes of a suite; further ones are properties.
 const maxSuiteAttrs = 100
 
-// Add takes over what a suite of a file says, and the suites around it. Where two
+// add takes over what a suite of a file says, and the suites around it. Where two
 // suites disagree about an attribute, all values are kept as properties. It reports
 // false of a timestamp that is none.
-func (s *Head) Add(from *junit.Suite) bool {
+func (s *head) add(from *junit.Suite) bool {
 	host := from.Attr("hostname")
 	if host != "" && !slices.Contains(s.hosts, host) {
 		s.hosts = append(s.hosts, host)
 	}
 	s.properties.add(host, from.Properties...)
 	for _, a := range from.Attrs {
-		if _, ok := junit.ParseTimestamp(a.Value); a.Name == "timestamp" && ok || Recounted(a.Name) {
+		if _, ok := junit.ParseTimestamp(a.Value); a.Name == "timestamp" && ok || recounted(a.Name) {
 			continue
 		}
 		i := slices.IndexFunc(s.attrs, func(have junit.Attr) bool { return have.Name == a.Name })
@@ -60,7 +60,7 @@ func (s *Head) Add(from *junit.Suite) bool {
 	for x := from.Parent; x != nil; x, prefix = x.Parent, prefix+"outer." {
 		s.properties.add("", junit.Property{Name: prefix + "name", Value: x.Name})
 		for _, a := range x.Attrs {
-			if !Recounted(a.Name) {
+			if !recounted(a.Name) {
 				s.properties.add("", junit.Property{Name: prefix + a.Name, Value: a.Value})
 			}
 		}
@@ -68,25 +68,25 @@ func (s *Head) Add(from *junit.Suite) bool {
 	return s.times.add(from)
 }
 
-// Property adds properties that are true of all hosts.
-func (s *Head) Property(props ...junit.Property) { s.properties.add("", props...) }
+// property adds properties that are true of all hosts.
+func (s *head) property(props ...junit.Property) { s.properties.add("", props...) }
 
-// Took adds a time of which nobody says when it was.
-func (s *Head) Took(d time.Duration) { s.times.Part(time.Time{}, d) }
+// took adds a time of which nobody says when it was.
+func (s *head) took(d time.Duration) { s.times.part(time.Time{}, d) }
 
-// Times are when the suite began, if that is known, and how long it took.
-func (s *Head) Times() (start time.Time, took time.Duration) { return s.times.first, s.times.Wall() }
+// when is when the suite began, if that is known, and how long it took.
+func (s *head) when() (start time.Time, took time.Duration) { return s.times.first, s.times.wall() }
 
-// Size is the number of properties and about the bytes they need.
-func (s *Head) Size() (n int, bytes int64) {
+// size is the number of properties and about the bytes they need.
+func (s *head) size() (n int, bytes int64) {
 	for _, p := range s.properties.list {
 		bytes += int64(len(p.Name) + len(p.Value) + len(p.host) + len(`<property name="" value="@"/>`))
 	}
 	return len(s.properties.list), bytes
 }
 
-// Suite is the suite as the report has it.
-func (s *Head) Suite(name string) *junit.Suite {
+// suite is the suite as the report has it.
+func (s *head) suite(name string) *junit.Suite {
 	out := &junit.Suite{Name: name, Properties: s.properties.of(s.hosts)}
 	if !s.times.first.IsZero() {
 		out.Attrs = append(out.Attrs, junit.Attr{Name: "timestamp", Value: junit.Timestamp(s.times.first)})
@@ -157,8 +157,8 @@ func (p *properties) of(hosts []string) (out []junit.Property) {
 	return out
 }
 
-// Times collects when a suite began and how long it took.
-type Times struct {
+// times collects when a suite began and how long it took.
+type times struct {
 	first, last time.Time
 	parts       time.Duration // of all parts
 	unknown     bool          // a part that took time does not say when
@@ -167,7 +167,7 @@ type Times struct {
 // add takes over the times of a suite of a file: from its timestamp as long as it
 // says, or its cases took; without one the larger of both counts. It reports false
 // of a timestamp that is none.
-func (t *Times) add(s *junit.Suite) bool {
+func (t *times) add(s *junit.Suite) bool {
 	declared := junit.ParseTime(s.Attr("time"))
 	stamp := s.Attr("timestamp")
 	start, ok := junit.ParseTimestamp(stamp)
@@ -175,12 +175,12 @@ func (t *Times) add(s *junit.Suite) bool {
 	if ok && s.Attr("time") != "" {
 		took = declared
 	}
-	t.Part(start, took)
+	t.part(start, took)
 	return ok || stamp == ""
 }
 
-// Part takes over one part; a zero start is unknown.
-func (t *Times) Part(start time.Time, took time.Duration) {
+// part takes over one part; a zero start is unknown.
+func (t *times) part(start time.Time, took time.Duration) {
 	t.parts += took
 	switch end := start.Add(took); {
 	case start.IsZero():
@@ -200,9 +200,9 @@ func (t *Times) Part(start time.Time, took time.Duration) {
 // oneRun is the longest time that parts of one run can lie apart.
 const oneRun = 7 * 24 * time.Hour
 
-// Wall is the time from the first start to the last end; the sum of the parts
+// wall is the time from the first start to the last end; the sum of the parts
 // where that is not known, or they cannot be of one run.
-func (t *Times) Wall() time.Duration {
+func (t *times) wall() time.Duration {
 	if w := t.last.Sub(t.first); !t.unknown && !t.first.IsZero() && w <= oneRun {
 		return w
 	}
