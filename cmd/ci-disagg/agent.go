@@ -13,6 +13,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent"
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/step"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
@@ -45,7 +46,7 @@ could not be kept (disk full), or Slurm restarted the job.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.Guard != "" {
-				agent.Guard(h.stdin, o.Guard)
+				step.ServeGuard(h.stdin, o.Guard)
 				return nil
 			}
 			if len(args) != 1 {

@@ -56,7 +56,6 @@ func shrinking() []string {
 		"lines of file internal/launch/outcome/resolve_test.go",
 		"lines of file internal/report/publish/publish_test.go",
 		"lines of file internal/report/verdict/judge_test.go",
-		"lines of package internal/launch/agent",
 		"lines of package internal/launch/trtllm",
 		"lines of package internal/report/verdict",
 		"lines of room cmd/ci-disagg",

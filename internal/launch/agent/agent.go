@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/scan"
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/step"
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/watch"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -29,7 +32,7 @@ type Options struct {
 	Now     func() time.Time
 	Stdout  io.Writer
 	Classes []blame.Rule // built-in failure classes; the plan's stand before them
-	// GuardArgv is the command line of a process that calls Guard, for the local
+	// GuardArgv is the command line of a process that calls step.ServeGuard, for the local
 	// backend; nil = no guard.
 	GuardArgv func(token string) []string
 	// Signals are the signals that end the attempt early.
@@ -73,11 +76,11 @@ type agent struct {
 	restart int
 	started time.Time
 	nodes   []string
-	guard   *guard
+	guard   *step.Guard
 	classes blame.Classes
-	look    *lookout
+	look    *scan.Patterns
 	console *console
-	driver  driverWatch
+	driver  watch.Driver
 
 	installed  map[string]bool // builds whose install step has been part of a run
 	stepsSoFar int
@@ -100,8 +103,8 @@ func prepare(ctx context.Context, o Options) (*agent, error) {
 	if a.classes, err = blame.Compile(append(planRules(a.plan), o.Classes...)); err != nil {
 		return nil, err
 	}
-	a.look = newLookout(a.classes)
-	a.driver = driverWatch{file: o.Dir.Dir().LeaseFile()}
+	a.look = scan.NewPatterns(a.classes)
+	a.driver = watch.Driver{File: o.Dir.Dir().LeaseFile()}
 	a.identify()
 	a.console = newConsole(o.Stdout, o.Now)
 	if err := a.checkBackend(ctx); err != nil {
@@ -114,7 +117,7 @@ func prepare(ctx context.Context, o Options) (*agent, error) {
 // runAll does the plan's runs one after the other. A run that fails ends the job only
 // where nothing can run after it.
 func (a *agent) runAll(ctx context.Context) error {
-	defer a.guard.close()
+	defer a.guard.Close()
 	for i, ref := range a.plan.Runs {
 		v, err := a.newSupervisor(ref)
 		if err == nil {

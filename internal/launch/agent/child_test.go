@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/step"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -39,7 +40,7 @@ func TestMain(m *testing.M) {
 // wrong). "rank1:exit" applies to that task only.
 func child(what string) {
 	if what == "guard" {
-		Guard(os.Stdin, os.Args[1])
+		step.ServeGuard(os.Stdin, os.Args[1])
 		return
 	}
 	if what == "agent" {

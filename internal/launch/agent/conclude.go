@@ -16,11 +16,9 @@ func (v *supervisor) evidence() blame.Evidence {
 		if l == nil {
 			continue
 		}
-		ev.Lines = append(ev.Lines, v.servers.lines(i, v.st.roles[i].name, v.look)...)
-		ev.Lines = append(ev.Lines, l.explaining()...)
-		if addr, err := v.address(v.specs[i].role.Ready); err == nil {
-			ev.Roles[i].Address = addr
-		}
+		ev.Lines = append(ev.Lines, v.watch.Logs.Lines(i, v.st.roles[i].name, v.look)...)
+		ev.Lines = append(ev.Lines, l.Explaining()...)
+		ev.Roles[i].Address = v.watch.Address(i)
 	}
 	return ev
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/step"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/proc"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -55,7 +56,7 @@ func (a *agent) checkBackend(ctx context.Context) error {
 		if a.o.GuardArgv != nil {
 			argv = a.o.GuardArgv(a.mark)
 		}
-		g, err := startGuard(ctx, argv, proc.WithoutJenkins(a.o.Env))
+		g, err := step.StartGuard(ctx, argv, proc.WithoutJenkins(a.o.Env))
 		if err != nil {
 			return err
 		}
@@ -72,11 +73,11 @@ func (a *agent) checkBackend(ctx context.Context) error {
 }
 
 // newStarter starts the steps of one run.
-func (a *agent) newStarter(at script.RunPlace) starter {
+func (a *agent) newStarter(at script.RunPlace) step.Starter {
 	if a.backend() == BackendLocal {
-		return newLocal(a.plan, at, a.o.Env, a.jobID, a.mark, a.guard)
+		return step.NewLocal(a.plan, at, a.o.Env, a.jobID, a.mark, a.guard)
 	}
-	return newSlurm(a.plan, at, a.o.Env, a.jobID, a.o.Now)
+	return step.NewSlurm(a.plan, at, a.o.Env, a.jobID, a.o.Now)
 }
 
 // header is the part of the record that does not change.
@@ -99,13 +100,13 @@ func (v *supervisor) makePlaces() error {
 		stale = append(stale, v.drain)
 	}
 	for _, spec := range v.specs {
-		if f := spec.role.Ready.AddressFile; f != "" {
+		if f := spec.Role.Ready.AddressFile; f != "" {
 			stale = append(stale, v.outputFile(f))
 		}
-		if f := spec.role.Done; f != "" {
+		if f := spec.Role.Done; f != "" {
 			stale = append(stale, v.outputFile(f))
 		}
-		if err := v.files.MkdirAll(v.run.RoleDir(spec.role.Name)); err != nil {
+		if err := v.files.MkdirAll(v.run.RoleDir(spec.Role.Name)); err != nil {
 			return err
 		}
 	}

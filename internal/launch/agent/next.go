@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/step"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -289,7 +290,7 @@ func (m *machine) advanceSetup(at time.Time) {
 }
 
 // endWords is how a step ended, for people.
-func endWords(e stepEnd) string {
+func endWords(e step.End) string {
 	if e.Lost != "" {
 		return "lost with node " + e.Lost
 	}

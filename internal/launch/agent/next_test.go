@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/step"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -454,8 +455,8 @@ func TestNextAlwaysEnds(t *testing.T) {
 		asked := false
 		var todo []action
 		s, todo = next(s, event{kind: evBegin, at: sec(0)})
-		for step := 0; !s.over; step++ {
-			require.Less(t, step, 4000, "seed %d does not end: %+v", seed, s.timeline)
+		for n := 0; !s.over; n++ {
+			require.Less(t, n, 4000, "seed %d does not end: %+v", seed, s.timeline)
 			var events []event
 			for _, a := range todo {
 				switch a.kind {
@@ -472,7 +473,7 @@ func TestNextAlwaysEnds(t *testing.T) {
 					require.True(t, started[a.role] && !ended[a.role], "seed %d: signals what does not run", seed)
 					if a.kind == doKill && rng.IntN(10) > 0 || rng.IntN(2) == 0 {
 						ended[a.role] = true
-						events = append(events, event{kind: evEnded, role: a.role, end: stepEnd{Exit: 137}})
+						events = append(events, event{kind: evEnded, role: a.role, end: step.End{Exit: 137}})
 					}
 				case doAskJob:
 					asked = true
@@ -490,7 +491,7 @@ func TestNextAlwaysEnds(t *testing.T) {
 				case 0, 1:
 					if started[i] && !ended[i] {
 						ended[i] = true
-						e = event{kind: evEnded, role: i, end: stepEnd{Exit: rng.IntN(3) * rng.IntN(2)}, drain: rng.IntN(4) == 0}
+						e = event{kind: evEnded, role: i, end: step.End{Exit: rng.IntN(3) * rng.IntN(2)}, drain: rng.IntN(4) == 0}
 					}
 				case 2, 3, 4:
 					if started[i] && !ended[i] && s.roles[i].wave == waveMain {

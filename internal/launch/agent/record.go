@@ -131,15 +131,15 @@ func (v *supervisor) roleRecord(i int) rundir.RoleRecord {
 		Exit: r.end.Exit, Signal: r.end.Signal, OOM: r.end.OOM, FirstTask: r.end.First, StoppedBy: v.st.stoppedBy(r),
 	}
 	if s := v.steps[i]; s != nil {
-		rec.Step = s.id()
+		rec.Step = s.ID()
 	}
 	if l := v.logs[i]; l != nil {
-		st := l.state()
-		rec.LogBytes, rec.LostBytes = l.written()
-		if st.first != nil {
-			rec.FirstError = &st.first.LogLine
+		st := l.State()
+		rec.LogBytes, rec.LostBytes = l.Written()
+		if st.First != nil {
+			rec.FirstError = &st.First.LogLine
 		}
-		for _, k := range st.candidates {
+		for _, k := range st.Candidates {
 			rec.Lines = append(rec.Lines, k.LogLine)
 		}
 	}
@@ -258,7 +258,7 @@ func (v *supervisor) epilogue(roles []rundir.RoleRecord, end *rundir.AgentEnd) {
 			v.say("first error of %s: %s:%d: %s", r.Name, r.FirstError.File, r.FirstError.Number, r.FirstError.Text)
 		}
 		v.say("last lines of %s:", r.Name)
-		for _, l := range v.logs[i].lastLines() {
+		for _, l := range v.logs[i].LastLines() {
 			v.say("  %6d  %s", l.Number, l.Text)
 		}
 	}

@@ -4,13 +4,14 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/step"
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/watch"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -23,12 +24,11 @@ type supervisor struct {
 	place    script.RunPlace
 	run      rundir.RunDir
 	began    time.Time
-	starter  starter
-	specs    []stepSpec // by role index
-	logs     []*roleLog // by role index, nil until started
-	servers  *serverLogs
-	work     []*regexp.Regexp // by role index: what a role says about its work, nil = nothing
-	steps    []step           // by role index, nil until started
+	starter  step.Starter
+	specs    []step.Spec    // by role index
+	logs     []*step.Output // by role index, nil until started
+	watch    *watch.Watch
+	steps    []step.Step // by role index, nil until started
 	events   chan event
 	record   *recorder
 	st       state
@@ -48,12 +48,13 @@ func (a *agent) newSupervisor(ref rundir.RunRef) (*supervisor, error) {
 	a.installed[ref.Build] = true
 	a.stepsSoFar += len(v.specs)
 	v.starter = a.newStarter(at)
-	v.logs = make([]*roleLog, len(v.specs))
-	v.steps = make([]step, len(v.specs))
-	if err := v.compileWork(); err != nil {
+	v.logs = make([]*step.Output, len(v.specs))
+	v.steps = make([]step.Step, len(v.specs))
+	roles, err := v.watched()
+	if err != nil {
 		return nil, err
 	}
-	v.servers = newServerLogs(v.run, v.specs, a.plan)
+	v.watch = watch.New(a.files, v.run, roles, a.plan.Served, a.plan.Hang.D())
 	if f := a.plan.Drain.StatusFile; f != "" {
 		v.drain = v.outputFile(f)
 	}
@@ -61,18 +62,18 @@ func (a *agent) newSupervisor(ref rundir.RunRef) (*supervisor, error) {
 }
 
 // specs are the steps of a run in start order; before is how many the job has had.
-func specs(p rundir.Plan, b rundir.BuildPlan, install bool, before int) []stepSpec {
-	var out []stepSpec
+func specs(p rundir.Plan, b rundir.BuildPlan, install bool, before int) []step.Spec {
+	var out []step.Spec
 	if install && script.NeedsInstall(b) {
-		out = append(out, stepSpec{role: rundir.RolePlan{Name: "INSTALL", Kind: rundir.KindInstall}, install: true})
+		out = append(out, step.Spec{Role: rundir.RolePlan{Name: "INSTALL", Kind: rundir.KindInstall}, Install: true})
 	}
 	for _, r := range b.Roles {
-		out = append(out, stepSpec{role: r})
+		out = append(out, step.Spec{Role: r})
 	}
 	for i := range out {
-		out[i].index, out[i].tasks = before+i, out[i].role.Tasks()
-		if out[i].install {
-			out[i].tasks = p.Nodes
+		out[i].Index, out[i].Tasks = before+i, out[i].Role.Tasks()
+		if out[i].Install {
+			out[i].Tasks = p.Nodes
 		}
 	}
 	return out
@@ -88,7 +89,7 @@ func (v *supervisor) supervise(ctx context.Context) error {
 	if err := v.makePlaces(); err != nil {
 		return err
 	}
-	nodes, err := v.starter.nodes(ctx)
+	nodes, err := v.starter.Nodes(ctx)
 	if err != nil {
 		return fmt.Errorf("nodes of the job: %w", err)
 	}
@@ -119,22 +120,22 @@ func (v *supervisor) initial() state {
 	p := v.plan
 	s := state{limits: limits{
 		budgets: p.Budgets, hang: p.Hang.D(), test: p.Case.Timeout.D(), lifeline: p.Lifeline.D(), grace: orDefault(p.Grace.D(), defaultGrace),
-		drainRole: p.Drain.Role, drainFile: p.Drain.StatusFile, askJob: v.starter.asks(), drainBound: orDefault(p.Budgets.Drain.D(), drainBound),
+		drainRole: p.Drain.Role, drainFile: p.Drain.StatusFile, askJob: v.starter.Asks(), drainBound: orDefault(p.Budgets.Drain.D(), drainBound),
 	}}
 	for _, spec := range v.specs {
-		r := role{name: spec.role.Name, kind: spec.role.Kind, state: rundir.RolePending, wave: waveMain}
+		r := role{name: spec.Role.Name, kind: spec.Role.Kind, state: rundir.RolePending, wave: waveMain}
 		switch {
-		case spec.install:
+		case spec.Install:
 			r.wave, r.nodes = waveInstall, v.nodes
-		case spec.role.Kind == rundir.KindPrecheck:
+		case spec.Role.Kind == rundir.KindPrecheck:
 			r.wave = wavePre
 		}
-		for _, share := range spec.role.Slice {
+		for _, share := range spec.Role.Slice {
 			if share.Node >= 0 && share.Node < len(v.nodes) {
 				r.nodes = append(r.nodes, v.nodes[share.Node])
 			}
 		}
-		ready := spec.role.Ready
+		ready := spec.Role.Ready
 		r.conditional = ready.AddressFile != "" || ready.HTTPPath != "" || ready.LogPattern != ""
 		s.roles = append(s.roles, r)
 	}
@@ -148,9 +149,13 @@ func (v *supervisor) loop(ctx context.Context) {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	if v.drain != "" {
-		go v.watchDrain(ctx)
+		go func() {
+			if v.watch.AwaitFile(ctx, v.drain) {
+				v.send(event{kind: evDrain, at: v.o.Now()})
+			}
+		}()
 	}
-	go v.servers.watch(ctx, v.o.Now)
+	go v.watch.Logs.Watch(ctx, v.o.Now)
 	v.handle(ctx, event{kind: evBegin, at: v.o.Now()})
 	for !v.st.over {
 		select {
@@ -160,7 +165,7 @@ func (v *supervisor) loop(ctx context.Context) {
 			v.handle(ctx, event{kind: evSignal, at: v.o.Now(), text: signalName(sig)})
 		case <-tick.C:
 			now := v.o.Now()
-			v.handle(ctx, event{kind: evTick, at: now, quiet: v.quiet(v.logs, now), alone: v.driver.alone(now), served: v.servers.firstServed()})
+			v.handle(ctx, event{kind: evTick, at: now, quiet: v.quiet(v.logs, now), alone: v.driver.Alone(now), served: v.watch.Logs.FirstServed()})
 			v.statusLine(now)
 		}
 	}
@@ -191,7 +196,12 @@ func (v *supervisor) act(ctx context.Context, act action) {
 	case doStart:
 		v.startRole(ctx, i)
 	case doWatch:
-		go v.watchReady(ctx, i)
+		log := v.logs[i]
+		go func() {
+			if v.watch.AwaitReady(ctx, i, func() bool { return v.specs[i].Role.Ready.LogPattern == "" || log.State().Ready }) {
+				v.send(event{kind: evReady, role: i, at: v.o.Now()})
+			}
+		}()
 	case doTerm:
 		v.signalStep(i, syscall.SIGTERM)
 	case doKill:
@@ -200,7 +210,7 @@ func (v *supervisor) act(ctx context.Context, act action) {
 		go func() {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askJobBound)
 			defer cancel()
-			v.send(event{kind: evJob, job: v.starter.job(ctx), at: v.o.Now()})
+			v.send(event{kind: evJob, job: v.starter.Job(ctx), at: v.o.Now()})
 		}()
 	case doProbe:
 		go v.probe(ctx, slices.Clone(v.logs))
@@ -219,97 +229,4 @@ func (v *supervisor) send(e event) {
 	case v.events <- e:
 	case <-t.C:
 	}
-}
-
-func (v *supervisor) startRole(ctx context.Context, i int) {
-	spec := v.specs[i]
-	if v.st.ending != nil {
-		return // an earlier role of this wave could not be started
-	}
-	fail := func(err error) {
-		v.handle(ctx, event{kind: evNotStarted, role: i, at: v.o.Now(), text: err.Error()})
-	}
-	log, err := v.openLog(spec)
-	if err != nil {
-		fail(err)
-		return
-	}
-	v.logs[i] = log
-	bad := func(t rundir.TaskEnd) {
-		end := stepEnd{Exit: t.Exit, Signal: t.Signal}
-		if spec.tasks > 1 {
-			end.First = &t
-		}
-		go v.send(event{kind: evBadTask, role: i, at: v.o.Now(), end: end})
-	}
-	s, err := v.starter.start(ctx, spec, log, bad)
-	if err != nil {
-		fail(err)
-		return
-	}
-	v.steps[i] = s
-	v.handle(ctx, event{kind: evStarted, role: i, at: v.o.Now()})
-	v.closing.Add(1)
-	go func() {
-		defer v.closing.Done()
-		end := s.wait()
-		v.send(event{kind: evEnded, role: i, at: v.o.Now(), end: end, drain: v.drainSeen()})
-		s.flush()
-		v.closeRole(spec.role, log)
-	}()
-}
-
-// closeRole completes the log of a role that has been reaped and then says so
-// with the file that the test's own scripts wait for.
-func (v *supervisor) closeRole(r rundir.RolePlan, log *roleLog) {
-	err := log.close()
-	if r.Done != "" && err == nil {
-		err = v.files.WriteFile(v.outputFile(r.Done), nil, rundir.FileMode)
-	}
-	if err != nil {
-		v.send(event{kind: evBroken, at: v.o.Now(), text: err.Error()})
-	}
-}
-
-func (v *supervisor) signalStep(i int, sig syscall.Signal) {
-	s := v.steps[i]
-	if s == nil {
-		return
-	}
-	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
-		if err := s.signal(ctx, sig); err != nil {
-			v.say("%s: %v could not be sent: %v", v.specs[i].role.Name, sig, err)
-		}
-	}()
-}
-
-// openLog creates the role's log and, while it is empty, its other name.
-func (v *supervisor) openLog(spec stepSpec) (*roleLog, error) {
-	name := spec.role.Name
-	path := v.run.RoleLog(name)
-	f, err := v.files.Append(path)
-	if err != nil {
-		return nil, err
-	}
-	if other := spec.role.Output; other != "" {
-		if err := v.files.Alias(path, v.outputFile(other)); err != nil {
-			_ = f.Close()
-			return nil, err
-		}
-	}
-	l := &roleLog{
-		role: name, console: v.console, now: v.o.Now, f: f, last: v.o.Now(),
-		broken: func(err error) { go v.send(event{kind: evBroken, at: v.o.Now(), text: err.Error()}) },
-		scan:   newScan(name, filepath.Join(filepath.Base(string(v.run)), "roles", name, filepath.Base(path)), v.dir, v.look),
-	}
-	l.scan.line = func(text string) { v.console.line(name, text) }
-	if p := spec.role.Ready.LogPattern; p != "" {
-		if l.scan.ready, err = regexp.Compile(p); err != nil {
-			_ = f.Close()
-			return nil, fmt.Errorf("ready.log_pattern of %s: %w", name, err)
-		}
-	}
-	return l, nil
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/step"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -61,7 +62,7 @@ type role struct {
 	started  time.Time
 	readyAt  time.Time
 	ended    time.Time
-	end      stepEnd
+	end      step.End
 	badAt    time.Time // when the step's first task ended badly; the step may take a while to follow
 	stopSent time.Time
 	killSent time.Time
@@ -79,19 +80,6 @@ func (r role) fell() time.Time {
 }
 
 func (r role) live() bool { return r.state == rundir.RoleRunning || r.state == rundir.RoleReady }
-
-// stepEnd is how a step ended.
-type stepEnd struct {
-	Exit   int
-	Signal int
-	OOM    bool
-	First  *rundir.TaskEnd // the task whose bad end ended the step, when it had several
-	Lost   string          // the node that Slurm lost under the step
-	Forced bool            // srun was ending the step by then: the signal is nobody else's
-	Orphan bool            // its tasks had ended, but processes of theirs held its output: srun was ended
-	Stuck  bool            // SIGKILL to its tasks did not end it: the processes or their node are beyond reach
-	Err    string          // the step starter's own trouble: srun could not launch
-}
 
 // ending is a teardown under way.
 type ending struct {
@@ -199,7 +187,7 @@ type event struct {
 	kind   eventKind
 	at     time.Time
 	role   int // index into state.roles
-	end    stepEnd
+	end    step.End
 	text   string
 	quiet  time.Duration // evTick: since any role last gave a sign of life
 	alone  time.Duration // evTick: since the driver was last seen to be alive; 0 = it was never seen

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent"
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/step"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
@@ -49,7 +50,7 @@ func testProfile() script.Profile { return script.Profile{GPUs: script.GPUsNone,
 
 func agentMain(args []string) int {
 	if args[0] == "--guard" {
-		agent.Guard(os.Stdin, args[1])
+		step.ServeGuard(os.Stdin, args[1])
 		return 0
 	}
 	signals := make(chan os.Signal, 8)

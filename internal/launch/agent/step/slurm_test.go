@@ -1,4 +1,4 @@
-package agent
+package step
 
 import (
 	"os"
@@ -19,10 +19,10 @@ func TestStepIDWhileSqueueHangs(t *testing.T) {
 	asked, answer := filepath.Join(dir, "asked"), filepath.Join(dir, "answer")
 	squeue := "#!/bin/sh\ncase $* in *-a*) ;; *) exit 0 ;; esac # a hidden partition\n: >" + asked + "\nuntil [ -e " + answer + " ]; do sleep 0.05; done\nprintf '7.0|GEN_0\\n7.1|CTX_0\\n'\n"
 	require.NoError(t, rundir.WriteFile(filepath.Join(dir, "squeue"), []byte(squeue), rundir.ExecMode))
-	s := newSlurm(rundir.Plan{}, script.RunPlace{}, []string{"PATH=" + dir + ":" + os.Getenv("PATH")}, "7", time.Now)
+	s := NewSlurm(rundir.Plan{}, script.RunPlace{}, []string{"PATH=" + dir + ":" + os.Getenv("PATH")}, "7", time.Now)
 	first := make(chan string)
 	go func() { first <- s.stepID(t.Context(), "GEN_0") }()
-	require.Eventually(t, func() bool { _, err := os.Stat(asked); return err == nil }, soon, 10*time.Millisecond)
+	require.Eventually(t, func() bool { _, err := os.Stat(asked); return err == nil }, time.Minute, 10*time.Millisecond)
 
 	require.Empty(t, s.known("GEN_0"))
 	require.Empty(t, s.stepID(t.Context(), "CTX_0"), "one question at a time")

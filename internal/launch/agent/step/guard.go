@@ -1,4 +1,4 @@
-package agent
+package step
 
 import (
 	"bufio"
@@ -14,19 +14,19 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/proc"
 )
 
-// guard is our end of a helper process that outlives a SIGKILL of the local
+// Guard is our end of a helper process that outlives a SIGKILL of the local
 // agent just long enough to end the steps: what slurmstepd does for us on a
 // cluster. It is told every task's process group; when the pipe closes without
 // a farewell, it kills them.
-type guard struct {
+type Guard struct {
 	mu   sync.Mutex
 	to   *os.File
 	proc *proc.Process
 }
 
-// startGuard starts argv, which must call Guard. A nil guard is one that does
+// StartGuard starts argv, which must call ServeGuard. A nil guard is one that does
 // nothing.
-func startGuard(ctx context.Context, argv, env []string) (*guard, error) {
+func StartGuard(ctx context.Context, argv, env []string) (*Guard, error) {
 	if len(argv) == 0 {
 		return nil, nil
 	}
@@ -41,10 +41,10 @@ func startGuard(ctx context.Context, argv, env []string) (*guard, error) {
 		_ = w.Close()
 		return nil, err
 	}
-	return &guard{to: w, proc: p}, nil
+	return &Guard{to: w, proc: p}, nil
 }
 
-func (g *guard) tell(format string, args ...any) {
+func (g *Guard) tell(format string, args ...any) {
 	if g == nil {
 		return
 	}
@@ -53,10 +53,11 @@ func (g *guard) tell(format string, args ...any) {
 	_, _ = fmt.Fprintf(g.to, format, args...) // without it we only lose the net under the rope
 }
 
-func (g *guard) add(pgid int)    { g.tell("+%d\n", pgid) }
-func (g *guard) remove(pgid int) { g.tell("-%d\n", pgid) }
+func (g *Guard) add(pgid int)    { g.tell("+%d\n", pgid) }
+func (g *Guard) remove(pgid int) { g.tell("-%d\n", pgid) }
 
-func (g *guard) close() {
+// Close says farewell.
+func (g *Guard) Close() {
 	if g == nil {
 		return
 	}
@@ -65,10 +66,10 @@ func (g *guard) close() {
 	_, _ = g.proc.Wait()
 }
 
-// Guard reads what the agent says on r until it stops. If the agent went without
+// ServeGuard reads what the agent says on r until it stops. If the agent went without
 // a farewell, the process groups that it had running are killed, and whatever
 // carries a step cookie of that attempt.
-func Guard(r io.Reader, mark string) {
+func ServeGuard(r io.Reader, mark string) {
 	groups := map[int]bool{}
 	in := bufio.NewScanner(r)
 	for in.Scan() {
@@ -89,7 +90,7 @@ func Guard(r io.Reader, mark string) {
 	for pgid := range groups {
 		_ = syscall.Kill(-pgid, syscall.SIGKILL)
 	}
-	for _, pid := range proc.WithPrefix(StepCookie + "=" + mark + ".") {
+	for _, pid := range proc.WithPrefix(Cookie + "=" + mark + ".") {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 }

@@ -1,4 +1,4 @@
-package agent
+package step
 
 import (
 	"bytes"
@@ -8,37 +8,42 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/scan"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// roleLog takes a role's output: all of it to the file, each line to the console,
-// and while it passes, what a reader will want to know.
-type roleLog struct {
-	role    string
-	console *console
-	now     func() time.Time
-	broken  func(error) // told once that the file cannot be written
+// Output takes a step's output: all of it to the file, and while it passes, what a
+// reader will want to know.
+type Output struct {
+	now    func() time.Time
+	broken func(error) // told once that the file cannot be written
 
 	mu          sync.Mutex
 	f           *os.File
 	bytes, lost int64
 	last        time.Time // of the last output
 	failed      error
-	scan        logScan
+	scan        *scan.Log
+}
+
+// NewOutput takes output to f and through a scan. broken is told once that the file
+// cannot be written.
+func NewOutput(f *os.File, through *scan.Log, now func() time.Time, broken func(error)) *Output {
+	return &Output{now: now, broken: broken, f: f, last: now(), scan: through}
 }
 
 // Write implements io.Writer. It never fails: a full disk must not break the
 // role's pipe before the agent has decided what to do about it.
-func (l *roleLog) Write(b []byte) (int, error) {
+func (l *Output) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last = l.now()
 	l.toFile(b)
-	l.scan.take(b)
+	l.scan.Take(b)
 	return len(b), nil
 }
 
-func (l *roleLog) toFile(b []byte) {
+func (l *Output) toFile(b []byte) {
 	if l.failed != nil {
 		l.lost += int64(len(b))
 		return
@@ -52,53 +57,47 @@ func (l *roleLog) toFile(b []byte) {
 	}
 }
 
-// state is a copy of what is known so far.
-func (l *roleLog) state() logState {
+// State is a copy of what is known so far.
+func (l *Output) State() scan.State {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.scan.state()
+	return l.scan.State()
 }
 
-// written is how much has gone into the file, and how much could not.
-func (l *roleLog) written() (bytes, lost int64) {
+// Written is how much has gone into the file, and how much could not.
+func (l *Output) Written() (bytes, lost int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.bytes, l.lost
 }
 
-func (l *roleLog) lastOutput() time.Time {
+// Last is when there was output last.
+func (l *Output) Last() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.last
 }
 
-// lastLines are the last lines, oldest first.
-func (l *roleLog) lastLines() []rundir.LogLine {
+// LastLines are the last lines, oldest first.
+func (l *Output) LastLines() []rundir.LogLine {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.scan.lastLines()
+	return l.scan.LastLines()
 }
 
-// explaining are the lines that may explain the role's end. What has come without
+// Explaining are the lines that may explain the role's end. What has come without
 // a newline is a line.
-func (l *roleLog) explaining() []blame.Line {
+func (l *Output) Explaining() []blame.Line {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.scan.explaining()
+	return l.scan.Explaining()
 }
 
-// onBadTask has f called at the first task that srun reports as failed.
-func (l *roleLog) onBadTask(f func(rundir.TaskEnd)) {
+// Close ends the file. A last line without a newline counts as a line.
+func (l *Output) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.scan.badTask = f
-}
-
-// close ends the file. A last line without a newline counts as a line.
-func (l *roleLog) close() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.scan.cutOff()
+	l.scan.CutOff()
 	if l.f == nil {
 		return nil
 	}
@@ -109,6 +108,9 @@ func (l *roleLog) close() error {
 	l.f = nil
 	return err
 }
+
+// maxTaskLine is how much of a task's open line is held back.
+const maxTaskLine = 64 << 10
 
 // taskLines collects one task's output into whole lines before it goes to the
 // role's log, so that lines of several tasks do not mix.
@@ -127,7 +129,7 @@ func (t *taskLines) Write(b []byte) (int, error) {
 		_, _ = t.to.Write(t.buf[:i+1])
 		t.buf = append(t.buf[:0], t.buf[i+1:]...)
 	}
-	if len(t.buf) > 4*maxLine { // a line without an end: no reason to hold it all
+	if len(t.buf) > maxTaskLine { // a line without an end: no reason to hold it all
 		_, _ = t.to.Write(t.buf)
 		t.buf = t.buf[:0]
 	}

@@ -1,10 +1,7 @@
-package agent
+package watch
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -15,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/scan"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -24,14 +22,12 @@ const (
 	minGrowth     = 100 * time.Millisecond // at most
 	workTail      = 256 << 10              // bytes at the end of a file in which a server's last word on its work is looked for
 	maxServerLogs = 16                     // files of one role
-	maxServerLog  = 64 << 20               // bytes at the end of a file that are searched
-	readChunk     = 256 << 10
 )
 
-// serverLogs are the logs that the roles' own processes write below output/. They
+// Logs are those that the roles' own processes write below output/. They
 // say what a role's output does not: pytest captures that. A file that grows is
 // life, and what it says is evidence.
-type serverLogs struct {
+type Logs struct {
 	output  string
 	run     string // the run's directory in the attempt's
 	attempt rundir.AttemptDir
@@ -45,24 +41,23 @@ type serverLogs struct {
 	first time.Time   // when a request was first seen to be served
 }
 
-func newServerLogs(run rundir.RunDir, specs []stepSpec, p rundir.Plan) *serverLogs {
-	s := &serverLogs{
+func newLogs(run rundir.RunDir, roles []Role, served []string, hang time.Duration) *Logs {
+	s := &Logs{
 		output: run.Output(), run: filepath.Base(string(run)), attempt: rundir.AttemptDir(filepath.Dir(string(run))),
-		globs: make([][]string, len(specs)), served: p.Served, every: growthEvery,
-		sizes: map[string]int64{}, grown: make([]time.Time, len(specs)),
+		served: served, every: growthEvery, sizes: map[string]int64{}, grown: make([]time.Time, len(roles)),
 	}
-	if h := p.Hang.D(); h > 0 {
-		s.every = min(s.every, max(h/8, minGrowth))
+	if hang > 0 {
+		s.every = min(s.every, max(hang/8, minGrowth))
 	}
-	for i, spec := range specs {
-		s.globs[i] = spec.role.Logs
+	for _, r := range roles {
+		s.globs = append(s.globs, r.Logs)
 	}
 	return s
 }
 
-// watch notes which files grow, until ctx is done. It asks for sizes only: a
+// Watch notes which files grow, until ctx is done. It asks for sizes only: a
 // benchmark must not be disturbed by being watched.
-func (s *serverLogs) watch(ctx context.Context, now func() time.Time) {
+func (s *Logs) Watch(ctx context.Context, now func() time.Time) {
 	t := time.NewTicker(s.every)
 	defer t.Stop()
 	for {
@@ -75,7 +70,7 @@ func (s *serverLogs) watch(ctx context.Context, now func() time.Time) {
 	}
 }
 
-func (s *serverLogs) look(now time.Time) {
+func (s *Logs) look(now time.Time) {
 	names := s.names()
 	for i := range s.globs {
 		for _, name := range matching(s.globs[i], names) {
@@ -97,7 +92,7 @@ func (s *serverLogs) look(now time.Time) {
 }
 
 // names lists the output directory.
-func (s *serverLogs) names() []string {
+func (s *Logs) names() []string {
 	entries, err := os.ReadDir(s.output)
 	if err != nil {
 		return nil
@@ -124,14 +119,14 @@ func matching(globs, names []string) []string {
 }
 
 // lastGrowth is when one of a role's files was last seen to have grown.
-func (s *serverLogs) lastGrowth(role int) time.Time {
+func (s *Logs) lastGrowth(role int) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.grown[role]
 }
 
-// firstServed is when a request was first seen to be served, zero = never.
-func (s *serverLogs) firstServed() time.Time {
+// FirstServed is when a request was first seen to be served, zero = never.
+func (s *Logs) FirstServed() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.first
@@ -139,7 +134,7 @@ func (s *serverLogs) firstServed() time.Time {
 
 // work is on how many requests a role worked by the last word of its files, and
 // whether they have one.
-func (s *serverLogs) work(role int, say *regexp.Regexp) (int, bool) {
+func (s *Logs) work(role int, say *regexp.Regexp) (int, bool) {
 	tree, err := rundir.OpenTree(s.output)
 	if err != nil {
 		return 0, false
@@ -161,8 +156,8 @@ func (s *serverLogs) work(role int, say *regexp.Regexp) (int, bool) {
 	return total, known
 }
 
-// lines are what a role's files say, as blame wants it.
-func (s *serverLogs) lines(role int, name string, look *lookout) []blame.Line {
+// Lines are what a role's files say, as blame wants it.
+func (s *Logs) Lines(role int, name string, look *scan.Patterns) []blame.Line {
 	tree, err := rundir.OpenTree(s.output)
 	if err != nil {
 		return nil // it says nothing, which is no evidence
@@ -174,53 +169,16 @@ func (s *serverLogs) lines(role int, name string, look *lookout) []blame.Line {
 		if err != nil {
 			continue
 		}
-		scan := newScan(name, path.Join(s.run, "output", file), s.attempt, look)
-		err = scan.read(f)
+		l := scan.New(name, path.Join(s.run, "output", file), s.attempt, look)
+		err = l.ReadEnd(f)
 		_ = f.Close()
 		if err != nil {
 			continue
 		}
-		for _, line := range scan.explaining() {
+		for _, line := range l.Explaining() {
 			line.Server = true
 			out = append(out, line)
 		}
 	}
 	return out
-}
-
-// read looks through the end of a file; its lines are numbered from the beginning.
-func (s *logScan) read(f *os.File) error {
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if skip := info.Size() - maxServerLog; skip > 0 {
-		if s.st.lines, err = countLines(f, skip); err != nil {
-			return err
-		}
-	}
-	buf := make([]byte, readChunk)
-	for in := io.LimitReader(f, maxServerLog); ; {
-		n, err := in.Read(buf)
-		s.take(buf[:n])
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-// countLines reads n bytes and counts the lines that end in them.
-func countLines(r io.Reader, n int64) (int, error) {
-	count, buf := 0, make([]byte, readChunk)
-	for n > 0 {
-		k, err := r.Read(buf[:min(n, readChunk)])
-		count += bytes.Count(buf[:k], []byte{'\n'})
-		if n -= int64(k); err != nil {
-			return count, err
-		}
-	}
-	return count, nil
 }

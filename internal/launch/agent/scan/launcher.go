@@ -1,4 +1,4 @@
-package agent
+package scan
 
 import (
 	"regexp"
@@ -64,63 +64,61 @@ func newLauncherMessages() launcherMessages {
 	}
 }
 
-// taskMessage is one "task N: …" line.
-type taskMessage struct{ rundir.TaskEnd }
-
 // fromLauncher notes what a message of srun or slurmstepd says.
-func (s *logScan) fromLauncher(line string) {
+func (s *Log) fromLauncher(line string) {
 	m := s.look.launcher
 	if m.oom.MatchString(line) {
-		s.st.oom = true // and the line may also name the task
+		s.st.OOM = true // and the line may also name the task
 	}
 	switch {
 	case strings.Contains(line, "step creation temporarily disabled") || strings.Contains(line, "step creation still disabled"):
-		s.st.waiting = true
+		s.st.Waiting = true
 	case strings.HasPrefix(line, "srun: Step created for"):
-		s.st.waiting = false
+		s.st.Waiting = false
 	case m.lost.MatchString(line):
-		if s.st.lostNode == "" {
-			s.st.lostNode = m.lost.FindStringSubmatch(line)[1]
+		if s.st.LostNode == "" {
+			s.st.LostNode = m.lost.FindStringSubmatch(line)[1]
 		}
 	case m.ends.MatchString(line):
 		s.st.terminating = true
 	case m.due.MatchString(line):
-		s.st.due = m.due.FindStringSubmatch(line)[1]
+		s.st.Due = m.due.FindStringSubmatch(line)[1]
 	case m.launch.MatchString(line):
-		if s.st.launcher == "" {
-			s.st.launcher = s.lineAt(0, line).Text
+		if s.st.Launcher == "" {
+			s.st.Launcher = s.lineAt(0, line).Text
 		}
 	default:
 		t, ok := m.parseTask(line)
-		if !ok && s.st.complaint == "" && strings.HasPrefix(line, "srun: ") {
-			s.st.complaint = s.lineAt(0, line).Text
+		if !ok && s.st.Complaint == "" && strings.HasPrefix(line, "srun: ") {
+			s.st.Complaint = s.lineAt(0, line).Text
 		}
-		if ok && s.st.firstTask == nil && !s.st.forced(t.Signal) {
-			s.st.firstTask = &t
-			if s.badTask != nil {
-				s.badTask(t.TaskEnd)
+		if ok && s.st.FirstTask == nil && !s.st.Forced(t.Signal) {
+			s.st.FirstTask = &t
+			if s.BadTask != nil {
+				s.BadTask(t)
 			}
 		}
 	}
 }
 
-func (m launcherMessages) parseTask(line string) (taskMessage, bool) {
+// parseTask reads one "task N: …" message.
+func (m launcherMessages) parseTask(line string) (rundir.TaskEnd, bool) {
 	g := m.task.FindStringSubmatch(line)
 	if g == nil {
-		return taskMessage{}, false
+		return rundir.TaskEnd{}, false
 	}
 	task, err := strconv.Atoi(g[2])
 	if err != nil {
-		return taskMessage{}, false
+		return rundir.TaskEnd{}, false
 	}
-	t := taskMessage{rundir.TaskEnd{Task: task, Node: g[1]}}
+	t := rundir.TaskEnd{Task: task, Node: g[1]}
 	if g[3] != "" {
 		t.Exit, err = strconv.Atoi(g[3])
 		return t, err == nil && t.Exit != 0
 	}
 	t.Signal = signalFromWords(g[4])
 	if t.Signal == 0 {
-		return taskMessage{}, false
+		return rundir.TaskEnd{}, false
 	}
 	t.Exit = 128 + t.Signal
 	return t, true
@@ -136,8 +134,8 @@ func signalFromWords(words string) int {
 	}[strings.TrimSpace(words)]
 }
 
-// forced reports whether a signal was srun's own by what it had said before: it
+// Forced reports whether a signal was srun's own by what it had said before: it
 // ends a step's other tasks for reasons that need not stand in this log.
-func (st logState) forced(signal int) bool {
+func (st State) Forced(signal int) bool {
 	return st.terminating && (signal == 9 || signal == 15)
 }

@@ -1,4 +1,4 @@
-package agent
+package watch
 
 import (
 	"time"
@@ -6,11 +6,11 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// driverWatch watches the run's lease, which its driver renews: here where the file
+// Driver watches the run's lease, which its driver renews: here where the file
 // system is shared, else as a copy that it sends. What counts is that the record
 // changes, on this machine's clock; the times in it are another machine's.
-type driverWatch struct {
-	file    string
+type Driver struct {
+	File    string // the lease
 	looked  time.Time
 	last    rundir.Lease
 	changed time.Time // zero = never seen
@@ -19,13 +19,13 @@ type driverWatch struct {
 // lookEvery is how often the lease is read.
 const lookEvery = 30 * time.Second
 
-// alone is how long the driver has given no sign of life, 0 = none was ever seen, or
+// Alone is how long the driver has given no sign of life, 0 = none was ever seen, or
 // it has left the job alone on purpose. A lease that cannot be read says nothing.
-func (d *driverWatch) alone(now time.Time) time.Duration {
+func (d *Driver) Alone(now time.Time) time.Duration {
 	if now.Sub(d.looked) >= lookEvery {
 		d.looked = now
 		var l rundir.Lease
-		if err := rundir.ReadJSON(d.file, &l); err == nil && !sameSign(l, d.last) {
+		if err := rundir.ReadJSON(d.File, &l); err == nil && !sameSign(l, d.last) {
 			d.last, d.changed = l, now
 		}
 	}

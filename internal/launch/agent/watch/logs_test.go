@@ -1,4 +1,4 @@
-package agent
+package watch
 
 import (
 	"fmt"
@@ -10,26 +10,30 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/scan"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-func serverLogsOf(t testing.TB, globs ...string) (*serverLogs, string, *lookout) {
+func logsOf(t testing.TB, globs ...string) (*Logs, string, blame.Classes) {
 	t.Helper()
-	classes, err := blame.Compile(builtinRules(t))
+	var rules []blame.Rule
+	require.NoError(t, yaml.Unmarshal([]byte(blame.ClassesYAML), &rules))
+	classes, err := blame.Compile(rules)
 	require.NoError(t, err)
 	run := rundir.AttemptDir(t.TempDir()).Run(0)
 	output := run.Output()
 	require.NoError(t, os.MkdirAll(output, 0o700))
-	return newServerLogs(run, []stepSpec{{role: rundir.RolePlan{Name: "GEN_0", Logs: globs}}}, rundir.Plan{Served: globs}), output, newLookout(classes)
+	return newLogs(run, []Role{{Name: "GEN_0", Logs: globs}}, globs, 0), output, classes
 }
 
 // The cause of a server's death stands in its own log, far above its end: a flood of
 // the same line is one line, and what is not a file is not read.
 func TestServerLogsAreEvidence(t *testing.T) {
 	t.Parallel()
-	s, output, look := serverLogsOf(t, "trtllm-serve.*.GEN_0.log")
+	s, output, classes := logsOf(t, "trtllm-serve.*.GEN_0.log")
 	var b strings.Builder
 	b.WriteString("loading\nTraceback (most recent call last):\n  File \"x.py\", line 1\nRuntimeError: CUDA error: uncorrectable ECC error encountered\n")
 	for i := range 2900 {
@@ -39,9 +43,9 @@ func TestServerLogsAreEvidence(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(output, "trtllm-serve.0.CTX_0.log"), []byte("another role's\n"), 0o600))
 	require.NoError(t, syscall.Mkfifo(filepath.Join(output, "trtllm-serve.1.GEN_0.log"), 0o600))
 	require.NoError(t, os.Symlink("/etc/passwd", filepath.Join(output, "trtllm-serve.2.GEN_0.log")))
-	lines := s.lines(0, "GEN_0", look)
+	lines := s.Lines(0, "GEN_0", scan.NewPatterns(classes))
 	ev := blame.Evidence{
-		Roles: []blame.Role{{Name: "GEN_0", Kind: "server"}}, Classes: look.classes,
+		Roles: []blame.Role{{Name: "GEN_0", Kind: "server"}}, Classes: classes,
 		Events: []blame.Event{{Role: "GEN_0", Kind: blame.RoleEnd, At: time.Unix(100, 0), Exit: 1}},
 		Lines:  append([]blame.Line{{Role: "GEN_0", File: "roles/GEN_0/output.log", Number: 9, Text: "E   RuntimeError: the server of GEN_0 ended with 1:", First: true}}, lines...),
 	}
@@ -54,7 +58,7 @@ func TestServerLogsAreEvidence(t *testing.T) {
 
 func TestServerLogsGrow(t *testing.T) {
 	t.Parallel()
-	s, output, _ := serverLogsOf(t, "*.GEN_0.log")
+	s, output, _ := logsOf(t, "*.GEN_0.log")
 	at := time.Unix(1000, 0)
 	s.look(at)
 	require.Zero(t, s.lastGrowth(0))
@@ -71,16 +75,17 @@ func TestServerLogsGrow(t *testing.T) {
 // Of a huge log the end is searched, with the numbers of the whole.
 func TestHugeServerLog(t *testing.T) {
 	t.Parallel()
-	s, output, look := serverLogsOf(t, "*.GEN_0.log")
+	s, output, classes := logsOf(t, "*.GEN_0.log")
 	f, err := os.Create(filepath.Join(output, "serve.GEN_0.log"))
 	require.NoError(t, err)
+	const hugeLines = 64 << 10 // of 1 KiB
 	line := strings.Repeat("x", 1023) + "\n"
-	_, err = f.WriteString(strings.Repeat(line, maxServerLog/1024))
+	_, err = f.WriteString(strings.Repeat(line, hugeLines))
 	require.NoError(t, err)
 	_, err = f.WriteString("OSError: [Errno 116] Stale file handle\n")
 	require.NoError(t, err)
 	require.NoError(t, f.Close())
-	lines := s.lines(0, "GEN_0", look)
+	lines := s.Lines(0, "GEN_0", scan.NewPatterns(classes))
 	require.NotEmpty(t, lines)
-	require.Equal(t, maxServerLog/1024+1, lines[len(lines)-1].Number)
+	require.Equal(t, hugeLines+1, lines[len(lines)-1].Number)
 }

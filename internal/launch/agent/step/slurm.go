@@ -1,4 +1,4 @@
-package agent
+package step
 
 import (
 	"cmp"
@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/scan"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/proc"
@@ -33,8 +34,8 @@ const (
 	timeUp = 240 * time.Second
 )
 
-// slurmSteps starts roles as srun steps of the job that the agent runs in.
-type slurmSteps struct {
+// Slurm starts roles as srun steps of the job that the agent runs in.
+type Slurm struct {
 	plan  rundir.Plan
 	at    script.RunPlace
 	env   []string
@@ -46,24 +47,27 @@ type slurmSteps struct {
 	ids    map[string]string // step name → job.step
 	asked  time.Time         // when the ids were last asked for
 	asking bool              // and there is no answer yet
-	logs   []*roleLog
+	outs   []*Output
 }
 
-func newSlurm(plan rundir.Plan, at script.RunPlace, env []string, jobID string, now func() time.Time) *slurmSteps {
-	return &slurmSteps{plan: plan, at: at, env: env, jobID: jobID, now: now, ids: map[string]string{}}
+// NewSlurm starts the steps of one run in the job jobID.
+func NewSlurm(plan rundir.Plan, at script.RunPlace, env []string, jobID string, now func() time.Time) *Slurm {
+	return &Slurm{plan: plan, at: at, env: env, jobID: jobID, now: now, ids: map[string]string{}}
 }
 
-func (s *slurmSteps) asks() bool { return true }
+// Asks implements Starter.
+func (s *Slurm) Asks() bool { return true }
 
 // run runs one of Slurm's commands. Jenkins' cookies have no business here. -a is
 // for hidden partitions, which hide jobs and steps from their own user, too.
-func (s *slurmSteps) run(ctx context.Context, argv ...string) (string, error) {
+func (s *Slurm) run(ctx context.Context, argv ...string) (string, error) {
 	env := append(proc.WithoutJenkins(s.env), "SLURM_TIME_FORMAT=%s", "TZ=UTC0", "LC_ALL=C")
 	res, err := proc.Run(ctx, proc.Command{Argv: argv, Env: env, Timeout: slurmCall, Grace: time.Second, MaxStdout: 1 << 20})
 	return string(res.Stdout), err
 }
 
-func (s *slurmSteps) nodes(ctx context.Context) ([]string, error) {
+// Nodes implements Starter.
+func (s *Slurm) Nodes(ctx context.Context) ([]string, error) {
 	list := proc.Getenv(s.env, "SLURM_JOB_NODELIST")
 	if list == "" {
 		return nil, errors.New("SLURM_JOB_NODELIST is not set")
@@ -76,9 +80,9 @@ func (s *slurmSteps) nodes(ctx context.Context) ([]string, error) {
 	return s.hosts, nil
 }
 
-// job asks slurmctld what it thinks of the job, and when it only says that the
+// Job asks slurmctld what it thinks of the job, and when it only says that the
 // job is on its way out, slurmdbd for the state behind that.
-func (s *slurmSteps) job(ctx context.Context) blame.Job {
+func (s *Slurm) Job(ctx context.Context) blame.Job {
 	out, err := s.run(ctx, "scontrol", "-a", "-o", "show", "job", s.jobID)
 	if err != nil {
 		return blame.Job{} // a failed query says nothing
@@ -103,15 +107,15 @@ func (s *slurmSteps) job(ctx context.Context) blame.Job {
 // fromLogs reads why Slurm ended the job from what slurmstepd wrote into the
 // roles' output, where the state itself does not say: without accounting, a job
 // that is being ended is just COMPLETING.
-func (s *slurmSteps) fromLogs(j *blame.Job) {
+func (s *Slurm) fromLogs(j *blame.Job) {
 	if slurm.State(j.State).Class() == slurm.Terminal {
 		return
 	}
 	s.mu.Lock()
-	logs := s.logs
+	outs := s.outs
 	s.mu.Unlock()
-	for _, l := range logs {
-		switch l.state().due {
+	for _, l := range outs {
+		switch l.State().Due {
 		case "PREEMPTION":
 			j.State = string(slurm.Preempted)
 		case "TIME LIMIT":
@@ -122,7 +126,7 @@ func (s *slurmSteps) fromLogs(j *blame.Job) {
 	}
 }
 
-func (s *slurmSteps) accounted(ctx context.Context) (state, by string) {
+func (s *Slurm) accounted(ctx context.Context) (state, by string) {
 	out, err := s.run(ctx, "sacct", "-X", "-n", "-P", "-j", s.jobID, "-o", "State")
 	if err != nil {
 		return "", ""
@@ -136,7 +140,7 @@ func (s *slurmSteps) accounted(ctx context.Context) (state, by string) {
 }
 
 // downNodes are the job's nodes that Slurm does not trust any more.
-func (s *slurmSteps) downNodes(ctx context.Context) []string {
+func (s *Slurm) downNodes(ctx context.Context) []string {
 	if len(s.hosts) == 0 {
 		return nil
 	}
@@ -147,33 +151,33 @@ func (s *slurmSteps) downNodes(ctx context.Context) []string {
 	return slurm.ParseDown(out)
 }
 
-func (s *slurmSteps) start(ctx context.Context, spec stepSpec, log *roleLog, bad func(rundir.TaskEnd)) (step, error) {
-	log.onBadTask(bad)
-	args := script.InstallArgs
+// Start implements Starter.
+func (s *Slurm) Start(ctx context.Context, spec Spec, out *Output, bad func(rundir.TaskEnd)) (Step, error) {
+	out.scan.BadTask = bad
 	s.mu.Lock()
-	s.logs = append(s.logs, log)
+	s.outs = append(s.outs, out)
 	s.mu.Unlock()
 	argv := []string{"srun"}
-	if spec.install {
-		argv = append(argv, args(s.plan, s.at, s.hosts)...)
+	if spec.Install {
+		argv = append(argv, script.InstallArgs(s.plan, s.at, s.hosts)...)
 	} else {
-		argv = append(argv, script.StepArgs(s.plan, s.at, spec.role, s.hosts)...)
+		argv = append(argv, script.StepArgs(s.plan, s.at, spec.Role, s.hosts)...)
 	}
 	env := append(proc.WithoutJenkins(s.env), fmt.Sprintf("SLURM_EXIT_ERROR=%d", srunError))
 	// The step ends by its own rules and not by the context. An srun that gets
 	// SIGTERM forwards nothing: it gives its tasks up for killing
 	// (docs/facts/slurm.md#cancelling-a-step). So it is in a
 	// group of its own and is only signalled when it is stuck.
-	p, err := proc.Start(context.WithoutCancel(ctx), proc.Command{Argv: argv, Env: env, Stdout: log, Stderr: log, KillLeft: true, WaitDelay: flushTime})
+	p, err := proc.Start(context.WithoutCancel(ctx), proc.Command{Argv: argv, Env: env, Stdout: out, Stderr: out, KillLeft: true, WaitDelay: flushTime})
 	if err != nil {
 		return nil, err
 	}
-	return &slurmStep{s: s, name: spec.role.Name, tasks: spec.tasks, p: p, log: log}, nil
+	return &slurmStep{s: s, name: spec.Role.Name, tasks: spec.Tasks, p: p, out: out}, nil
 }
 
 // stepID finds the id of a step by its name. All steps are asked for at once,
 // and at most once a second. It is "" also while somebody else is asking.
-func (s *slurmSteps) stepID(ctx context.Context, name string) string {
+func (s *Slurm) stepID(ctx context.Context, name string) string {
 	if s.mayAsk(name) {
 		out, err := s.run(ctx, "squeue", "-a", "-h", "-s", "-j", s.jobID, "-o", "%i|%j")
 		s.answered(out, err)
@@ -181,7 +185,7 @@ func (s *slurmSteps) stepID(ctx context.Context, name string) string {
 	return s.known(name)
 }
 
-func (s *slurmSteps) mayAsk(name string) bool {
+func (s *Slurm) mayAsk(name string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
@@ -193,7 +197,7 @@ func (s *slurmSteps) mayAsk(name string) bool {
 }
 
 // answered keeps the ids of squeue's answer. A failed query says nothing.
-func (s *slurmSteps) answered(out string, err error) {
+func (s *Slurm) answered(out string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asking = false
@@ -210,29 +214,29 @@ func (s *slurmSteps) answered(out string, err error) {
 }
 
 // known is the id as far as it is known, without asking.
-func (s *slurmSteps) known(name string) string {
+func (s *Slurm) known(name string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.ids[name]
 }
 
 type slurmStep struct {
-	s     *slurmSteps
+	s     *Slurm
 	name  string
 	tasks int
 	p     *proc.Process
-	log   *roleLog
+	out   *Output
 	stuck atomic.Bool
 }
 
-func (t *slurmStep) id() string { return t.s.known(t.name) }
+func (t *slurmStep) ID() string { return t.s.known(t.name) }
 
-// signal reaches every process of the step through slurmstepd. Signalling srun
+// Signal reaches every process of the step through slurmstepd. Signalling srun
 // instead may leave tasks behind. Only a step that Slurm does not know (srun is
 // still waiting for its creation) and one whose srun is stuck after SIGKILL are
 // ended by ending srun.
-func (t *slurmStep) signal(ctx context.Context, sig syscall.Signal) error {
-	if t.log.state().waiting { // no step yet, and there must not be one
+func (t *slurmStep) Signal(ctx context.Context, sig syscall.Signal) error {
+	if t.out.State().Waiting { // no step yet, and there must not be one
 		return ignoreDone(t.p.Signal(sig))
 	}
 	var id string
@@ -264,7 +268,7 @@ func (t *slurmStep) signal(ctx context.Context, sig syscall.Signal) error {
 	return err
 }
 
-func (t *slurmStep) flush() { <-t.p.Done() }
+func (t *slurmStep) Flush() { <-t.p.Done() }
 
 func ignoreDone(err error) error {
 	if errors.Is(err, syscall.ESRCH) || err == nil {
@@ -285,7 +289,7 @@ func (t *slurmStep) unstick() {
 	}
 }
 
-func (t *slurmStep) wait() stepEnd {
+func (t *slurmStep) Wait() End {
 	go t.findID()
 	res := t.p.Ended()
 	soon := time.NewTimer(flushSoon)
@@ -294,14 +298,14 @@ func (t *slurmStep) wait() stepEnd {
 	case <-t.p.Done():
 	case <-soon.C:
 	}
-	end := stepEnd{Exit: res.Exit, Signal: res.Signal}
-	st := t.log.state()
+	end := End{Exit: res.Exit, Signal: res.Signal}
+	st := t.out.State()
 	if end = refine(end, st); t.tasks == 1 {
 		end.First = nil // there is only one
 	}
 	if t.stuck.Load() {
 		// srun tells of each task that ends. Where it has, something else holds its output.
-		end.Orphan = st.firstTask != nil
+		end.Orphan = st.FirstTask != nil
 		end.Stuck = !end.Orphan
 	}
 	return end
@@ -327,21 +331,20 @@ func (t *slurmStep) findID() {
 
 // refine reads srun's exit code together with what srun said: the code is the
 // highest of all tasks, the messages say which task ended first.
-func refine(end stepEnd, st logState) stepEnd {
-	if first := st.firstTask; first != nil && end.Exit != 0 {
-		t := first.TaskEnd
-		end.First = &t
-		end.Exit, end.Signal = t.Exit, t.Signal
+func refine(end End, st scan.State) End {
+	if first := st.FirstTask; first != nil && end.Exit != 0 {
+		end.First = first
+		end.Exit, end.Signal = first.Exit, first.Signal
 	} else if end.Signal == 0 && end.Exit > 128 && end.Exit < 128+65 {
 		end.Signal = end.Exit - 128
 	}
-	end.Forced = end.First == nil && st.forced(end.Signal)
-	end.Lost = st.lostNode
+	end.Forced = end.First == nil && st.Forced(end.Signal)
+	end.Lost = st.LostNode
 	switch {
-	case end.Exit == oomExit || st.oom:
+	case end.Exit == oomExit || st.OOM:
 		end.OOM = true
-	case end.Exit == srunError && st.firstTask == nil:
-		end.Err = cmp.Or(st.launcher, st.complaint, fmt.Sprintf("srun ended with %d: Slurm could not run the step", srunError))
+	case end.Exit == srunError && st.FirstTask == nil:
+		end.Err = cmp.Or(st.Launcher, st.Complaint, fmt.Sprintf("srun ended with %d: Slurm could not run the step", srunError))
 	}
 	return end
 }

@@ -1,9 +1,8 @@
-package agent
+package step
 
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -17,34 +16,36 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// StepCookie is the environment variable that marks every process of a local
+// Cookie is the environment variable that marks every process of a local
 // step: what has escaped from its process group is found by it.
-const StepCookie = "CI_DISAGG_STEP"
+const Cookie = "CI_DISAGG_STEP"
 
 // killWait is how long a local step's other tasks have between SIGTERM and
 // SIGKILL once one of them has failed.
 const killWait = 2 * time.Second
 
-// local is the miniature srun: the tasks of a step are processes on this
+// Local is the miniature srun: the tasks of a step are processes on this
 // machine, each leading a process group, with the variables that srun sets. The
 // plan's nodes are names only.
-type local struct {
+type Local struct {
 	plan  rundir.Plan
 	at    script.RunPlace
 	env   []string
 	jobID string
-	mark  string // of this attempt, in StepCookie
-	guard *guard
+	mark  string // of this attempt, in Cookie
+	guard *Guard
 
 	mu   sync.Mutex
 	next []int // per node: the first GPU that no worker has been given yet
 }
 
-func newLocal(plan rundir.Plan, at script.RunPlace, env []string, jobID, mark string, g *guard) *local {
-	return &local{plan: plan, at: at, env: env, jobID: jobID, mark: mark, guard: g, next: make([]int, max(plan.Nodes, 1))}
+// NewLocal starts the steps of one run on this machine; mark tells its processes from others.
+func NewLocal(plan rundir.Plan, at script.RunPlace, env []string, jobID, mark string, g *Guard) *Local {
+	return &Local{plan: plan, at: at, env: env, jobID: jobID, mark: mark, guard: g, next: make([]int, max(plan.Nodes, 1))}
 }
 
-func (l *local) nodes(context.Context) ([]string, error) {
+// Nodes implements Starter.
+func (l *Local) Nodes(context.Context) ([]string, error) {
 	names := make([]string, max(l.plan.Nodes, 1))
 	for i := range names {
 		names[i] = fmt.Sprintf("local%d", i)
@@ -52,22 +53,26 @@ func (l *local) nodes(context.Context) ([]string, error) {
 	return names, nil
 }
 
-func (l *local) job(context.Context) blame.Job { return blame.Job{} }
-func (l *local) asks() bool                    { return false }
+// Job implements Starter: nobody knows anything.
+func (l *Local) Job(context.Context) blame.Job { return blame.Job{} }
 
-func (l *local) start(ctx context.Context, spec stepSpec, log *roleLog, bad func(rundir.TaskEnd)) (step, error) {
+// Asks implements Starter.
+func (l *Local) Asks() bool { return false }
+
+// Start implements Starter.
+func (l *Local) Start(ctx context.Context, spec Spec, log *Output, bad func(rundir.TaskEnd)) (Step, error) {
 	s := &localStep{
-		name:    l.jobID + "." + strconv.Itoa(spec.index),
-		cookie:  StepCookie + "=" + l.mark + "." + strconv.Itoa(spec.index),
+		name:    l.jobID + "." + strconv.Itoa(spec.Index),
+		cookie:  Cookie + "=" + l.mark + "." + strconv.Itoa(spec.Index),
 		ended:   make(chan taskEnd, 16),
 		done:    make(chan struct{}),
 		flushed: make(chan struct{}),
 		guard:   l.guard,
 		bad:     bad,
 	}
-	argv := []string{"bash", l.at.Run.RoleScript(spec.role.Name)}
-	slice := spec.role.Slice
-	if spec.install {
+	argv := []string{"bash", l.at.Run.RoleScript(spec.Role.Name)}
+	slice := spec.Role.Slice
+	if spec.Install {
 		// One machine plays all nodes: install once.
 		argv = []string{"bash", string(l.at.Attempt) + "/" + script.InstallScript(l.plan, l.at.Build)}
 		slice = []rundir.NodeShare{{Node: 0, Tasks: 1}}
@@ -78,10 +83,14 @@ func (l *local) start(ctx context.Context, spec stepSpec, log *roleLog, bad func
 	}
 	rank := 0
 	for nodeID, share := range slice {
-		gpus := l.takeGPUs(share, spec.role.Overlap)
+		gpus := l.takeGPUs(share, spec.Role.Overlap)
 		for localID := range share.Tasks {
-			env := append(l.taskEnv(s, slice, nodeID, localID, rank, total), gpus...)
-			if err := s.startTask(ctx, argv, env, l.plan.Workdir, rank, fmt.Sprintf("local%d", share.Node), log, total > 1); err != nil {
+			t := &localTask{rank: rank, node: fmt.Sprintf("local%d", share.Node)}
+			if total > 1 { // lines of different tasks must not mix
+				t.out = &taskLines{to: log}
+			}
+			cmd := proc.Command{Argv: argv, Dir: l.plan.Workdir, Env: append(l.taskEnv(s, slice, nodeID, localID, rank, total), gpus...)}
+			if err := s.startTask(ctx, t, cmd, log); err != nil {
 				s.abort()
 				return nil, fmt.Errorf("task %d: %w", rank, err)
 			}
@@ -93,7 +102,7 @@ func (l *local) start(ctx context.Context, spec stepSpec, log *roleLog, bad func
 }
 
 // taskEnv is the environment that srun gives a task.
-func (l *local) taskEnv(s *localStep, slice []rundir.NodeShare, nodeID, localID, rank, total int) []string {
+func (l *Local) taskEnv(s *localStep, slice []rundir.NodeShare, nodeID, localID, rank, total int) []string {
 	names := make([]string, len(slice))
 	perNode := make([]string, len(slice))
 	for i, share := range slice {
@@ -106,7 +115,7 @@ func (l *local) taskEnv(s *localStep, slice []rundir.NodeShare, nodeID, localID,
 	}
 	_, stepID, _ := strings.Cut(s.name, ".")
 	env := proc.Without(l.env, func(name string) bool {
-		return strings.HasPrefix(name, "SLURM_") || name == StepCookie
+		return strings.HasPrefix(name, "SLURM_") || name == Cookie
 	})
 	return append(env,
 		"SLURM_JOB_ID="+l.jobID,
@@ -134,7 +143,7 @@ func (l *local) taskEnv(s *localStep, slice []rundir.NodeShare, nodeID, localID,
 // takeGPUs gives a worker's tasks on one node their GPUs, as a step of its own
 // would get them: every task sees all of the step's GPUs there. Overlapping
 // steps and those that compute on no GPU see all of the node's.
-func (l *local) takeGPUs(share rundir.NodeShare, overlap bool) []string {
+func (l *Local) takeGPUs(share rundir.NodeShare, overlap bool) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n, first := share.GPUs, 0
@@ -158,12 +167,12 @@ func (l *local) takeGPUs(share rundir.NodeShare, overlap bool) []string {
 type localStep struct {
 	name    string
 	cookie  string
-	guard   *guard
+	guard   *Guard
 	bad     func(rundir.TaskEnd)
 	ended   chan taskEnd
 	done    chan struct{}
 	flushed chan struct{}
-	end     stepEnd
+	end     End
 
 	mu    sync.Mutex
 	tasks []*localTask
@@ -182,16 +191,15 @@ type taskEnd struct {
 	res  proc.Result
 }
 
-func (s *localStep) startTask(ctx context.Context, argv, env []string, dir string, rank int, node string, log *roleLog, several bool) error {
-	var out io.Writer = log
-	t := &localTask{rank: rank, node: node}
-	if several { // lines of different tasks must not mix
-		t.out = &taskLines{to: log}
-		out = t.out
+func (s *localStep) startTask(ctx context.Context, t *localTask, cmd proc.Command, log *Output) error {
+	cmd.Stdout = log
+	if t.out != nil {
+		cmd.Stdout = t.out
 	}
+	cmd.Stderr, cmd.KillLeft, cmd.WaitDelay = cmd.Stdout, true, flushTime
 	// The step ends by its own rules and not by the context: SIGTERM to the
 	// agent is an event among others.
-	p, err := proc.Start(context.WithoutCancel(ctx), proc.Command{Argv: argv, Dir: dir, Env: env, Stdout: out, Stderr: out, KillLeft: true, WaitDelay: flushTime})
+	p, err := proc.Start(context.WithoutCancel(ctx), cmd)
 	if err != nil {
 		return err
 	}
@@ -249,7 +257,7 @@ func (s *localStep) supervise(n int) {
 	}
 }
 
-func (s *localStep) flush() { <-s.flushed }
+func (s *localStep) Flush() { <-s.flushed }
 
 // note keeps the first bad end. Once the step as a whole has been signalled, no
 // single task's end says anything about who was first.
@@ -304,9 +312,9 @@ func (s *localStep) each(do func(*proc.Process) error) {
 	}
 }
 
-func (s *localStep) id() string { return s.name }
+func (s *localStep) ID() string { return s.name }
 
-func (s *localStep) signal(_ context.Context, sig syscall.Signal) error {
+func (s *localStep) Signal(_ context.Context, sig syscall.Signal) error {
 	s.mu.Lock()
 	s.told = true
 	s.mu.Unlock()
@@ -314,7 +322,7 @@ func (s *localStep) signal(_ context.Context, sig syscall.Signal) error {
 	return nil
 }
 
-func (s *localStep) wait() stepEnd {
+func (s *localStep) Wait() End {
 	<-s.done
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,0 +1,29 @@
+package agent
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+func TestLifeline(t *testing.T) {
+	t.Parallel()
+	s := testState(func(s *state) { s.lifeline = time.Hour })
+	s, _ = next(s, event{kind: evBegin, at: sec(0)})
+	s, _ = next(s, event{kind: evTick, at: sec(10), alone: 59 * time.Minute})
+	require.Nil(t, s.ending)
+	s, _ = next(s, event{kind: evTick, at: sec(11), alone: time.Hour})
+	require.NotNil(t, s.ending)
+	require.Contains(t, s.ending.why, "no sign of life of its driver for 1h0m0s")
+	_, outcome, reason := conclude(s, s.evidence())
+	require.Equal(t, rundir.OutcomeCancelled, outcome, reason)
+	require.Contains(t, reason, "jobs.lifeline")
+
+	s = testState(nil)
+	s, _ = next(s, event{kind: evBegin, at: sec(0)})
+	s, _ = next(s, event{kind: evTick, at: sec(10), alone: 1000 * time.Hour})
+	require.Nil(t, s.ending, "off unless it is set")
+}

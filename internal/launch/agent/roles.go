@@ -1,0 +1,149 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"syscall"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/scan"
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/step"
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/watch"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+func (v *supervisor) startRole(ctx context.Context, i int) {
+	spec := v.specs[i]
+	if v.st.ending != nil {
+		return // an earlier role of this wave could not be started
+	}
+	fail := func(err error) {
+		v.handle(ctx, event{kind: evNotStarted, role: i, at: v.o.Now(), text: err.Error()})
+	}
+	log, err := v.openLog(spec)
+	if err != nil {
+		fail(err)
+		return
+	}
+	v.logs[i] = log
+	bad := func(t rundir.TaskEnd) {
+		end := step.End{Exit: t.Exit, Signal: t.Signal}
+		if spec.Tasks > 1 {
+			end.First = &t
+		}
+		go v.send(event{kind: evBadTask, role: i, at: v.o.Now(), end: end})
+	}
+	s, err := v.starter.Start(ctx, spec, log, bad)
+	if err != nil {
+		fail(err)
+		return
+	}
+	v.steps[i] = s
+	v.handle(ctx, event{kind: evStarted, role: i, at: v.o.Now()})
+	v.closing.Add(1)
+	go func() {
+		defer v.closing.Done()
+		end := s.Wait()
+		v.send(event{kind: evEnded, role: i, at: v.o.Now(), end: end, drain: v.drain != "" && v.files.Has(v.drain)})
+		s.Flush()
+		v.closeRole(spec.Role, log)
+	}()
+}
+
+// closeRole completes the log of a role that has been reaped and then says so
+// with the file that the test's own scripts wait for.
+func (v *supervisor) closeRole(r rundir.RolePlan, log *step.Output) {
+	err := log.Close()
+	if r.Done != "" && err == nil {
+		err = v.files.WriteFile(v.outputFile(r.Done), nil, rundir.FileMode)
+	}
+	if err != nil {
+		v.send(event{kind: evBroken, at: v.o.Now(), text: err.Error()})
+	}
+}
+
+func (v *supervisor) signalStep(i int, sig syscall.Signal) {
+	s := v.steps[i]
+	if s == nil {
+		return
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		if err := s.Signal(ctx, sig); err != nil {
+			v.say("%s: %v could not be sent: %v", v.specs[i].Role.Name, sig, err)
+		}
+	}()
+}
+
+// openLog creates the role's log and, while it is empty, its other name.
+func (v *supervisor) openLog(spec step.Spec) (*step.Output, error) {
+	name := spec.Role.Name
+	path := v.run.RoleLog(name)
+	f, err := v.files.Append(path)
+	if err != nil {
+		return nil, err
+	}
+	if other := spec.Role.Output; other != "" {
+		if err := v.files.Alias(path, v.outputFile(other)); err != nil {
+			_ = f.Close()
+			return nil, err
+		}
+	}
+	through := scan.New(name, filepath.Join(filepath.Base(string(v.run)), "roles", name, filepath.Base(path)), v.dir, v.look)
+	through.Line = func(text string) { v.console.line(name, text) }
+	if p := spec.Role.Ready.LogPattern; p != "" {
+		if through.Ready, err = regexp.Compile(p); err != nil {
+			_ = f.Close()
+			return nil, fmt.Errorf("ready.log_pattern of %s: %w", name, err)
+		}
+	}
+	return step.NewOutput(f, through, v.o.Now, func(err error) { go v.send(event{kind: evBroken, at: v.o.Now(), text: err.Error()}) }), nil
+}
+
+// watched is what is watched of the roles.
+func (v *supervisor) watched() ([]watch.Role, error) {
+	roles := make([]watch.Role, len(v.specs))
+	for i, spec := range v.specs {
+		r := spec.Role
+		roles[i] = watch.Role{Name: r.Name, Health: r.Ready.HTTPPath, Logs: r.Logs}
+		if f := r.Ready.AddressFile; f != "" {
+			roles[i].Address = v.outputFile(f)
+		}
+		if r.Work == "" {
+			continue
+		}
+		re, err := regexp.Compile(r.Work)
+		if err != nil || re.NumSubexp() != 1 {
+			return nil, fmt.Errorf("work of %s: %q is not a regular expression with one group", r.Name, r.Work)
+		}
+		roles[i].Work = re
+	}
+	return roles, nil
+}
+
+// quiet is how long no role has given a sign of life.
+func (v *supervisor) quiet(logs []*step.Output, now time.Time) time.Duration {
+	printed := make([]time.Time, len(logs))
+	for i, l := range logs {
+		if l != nil {
+			printed[i] = l.Last()
+		}
+	}
+	return v.watch.Quiet(printed, now)
+}
+
+// probe asks who hangs.
+func (v *supervisor) probe(ctx context.Context, logs []*step.Output) {
+	said := make([]watch.Said, len(logs))
+	for i, l := range logs {
+		if l != nil {
+			said[i] = watch.Said{Last: l.Last(), Lines: l.LastLines()}
+		}
+	}
+	s := v.watch.Probe(ctx, said)
+	now := v.o.Now()
+	v.send(event{kind: evProbed, at: now, dead: s.Dead, busy: s.Busy, silence: s.Since, quiet: v.quiet(logs, now)})
+}

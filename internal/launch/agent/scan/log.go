@@ -1,0 +1,326 @@
+package scan
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Bounds of what is kept of a log in memory. The file itself is complete.
+const (
+	maxLine       = 16 << 10 // bytes of one line that are looked at
+	keptBytes     = 1 << 10  // bytes of a line that go into a record
+	tailLines     = 40
+	maxCandidates = 64
+	traceDepth    = 400      // lines after "Traceback" in which its exception is looked for
+	maxRead       = 64 << 20 // bytes at the end of a file that are searched
+	readChunk     = 256 << 10
+)
+
+// Log looks through a log while it passes and keeps, within bounds, what may
+// explain its end: the first line that looks like an error, the first and the last
+// line of each failure class, what srun says, and the last lines.
+type Log struct {
+	role    string
+	file    string // relative to the attempt directory
+	dir     string // the attempt directory
+	look    *Patterns
+	Ready   *regexp.Regexp       // what the role says once it is ready, nil = nothing
+	Line    func(string)         // told each line, nil = nobody is
+	BadTask func(rundir.TaskEnd) // told the first task that srun reports as failed, nil = nobody is
+
+	partial []byte // what has come since the last line or carriage return
+	shown   string // the state before the last carriage return: what a terminal would show
+	before  string // the line before this one
+	lines   int    // so far
+	changes int    // those of them that say something else than the one before
+	st      State
+	trace   int              // lines left in which to find the exception of a traceback
+	rules   map[string][]int // failure class → its places in st.candidates
+	tail    []rundir.LogLine // ring
+	tailAt  int
+}
+
+// Kept is a line that may explain the end of its log.
+type Kept struct {
+	rundir.LogLine
+	change int // Log.changes when it came
+}
+
+// State is what is known of a log so far.
+type State struct {
+	Ready       bool // its line was seen
+	First       *Kept
+	Candidates  []Kept
+	FirstTask   *rundir.TaskEnd // the first task that srun reports as failed
+	OOM         bool
+	Waiting     bool   // srun waits for the step's resources
+	LostNode    string // that srun reports as failed
+	Due         string // why Slurm ended the step: PREEMPTION, TIME LIMIT, NODE FAILURE
+	Launcher    string // srun's own trouble: the step never came up
+	Complaint   string // the first of srun's other complaints
+	terminating bool   // srun says that it ends the step
+}
+
+// New begins a log of a role; file is its path in the attempt directory.
+func New(role, file string, dir rundir.AttemptDir, look *Patterns) *Log {
+	return &Log{role: role, file: file, dir: string(dir), look: look, rules: map[string][]int{}}
+}
+
+// Take takes the next piece of the log.
+func (s *Log) Take(b []byte) {
+	for len(b) > 0 {
+		i := bytes.IndexAny(b, "\r\n")
+		if i < 0 {
+			s.grow(b)
+			return
+		}
+		s.grow(b[:i])
+		if b[i] == '\r' {
+			s.endState()
+		} else {
+			s.endLine()
+		}
+		b = b[i+1:]
+	}
+}
+
+// grow takes more of a line. Of one that is too long the middle is left out: what
+// stands at its end may be the last word of a process.
+func (s *Log) grow(b []byte) {
+	if room := 2*maxLine - len(s.partial); len(b) > room {
+		s.partial = append(s.partial[:min(len(s.partial), maxLine/2)], b[max(0, len(b)-maxLine/2):]...)
+		return
+	}
+	s.partial = append(s.partial, b...)
+}
+
+// endState takes what a carriage return ends: a state of a progress bar, or, when
+// a newline follows, the line itself. Another process may have written into it.
+func (s *Log) endState() {
+	if len(bytes.TrimSpace(s.partial)) == 0 {
+		return
+	}
+	s.shown = string(s.partial)
+	s.partial = s.partial[:0]
+	s.search(s.shown, s.lines+1)
+}
+
+func (s *Log) endLine() {
+	s.lines++
+	line := string(s.partial)
+	s.partial = s.partial[:0]
+	if !sameButNumbers(line, s.before) {
+		s.changes++
+	}
+	s.before = line
+	if line == "" {
+		line, s.shown = s.shown, "" // it has been searched
+	} else {
+		s.search(line, s.lines)
+		s.shown = ""
+	}
+	if s.trace > 0 {
+		s.trace--
+	}
+	if s.Line != nil {
+		s.Line(line)
+	}
+	at := s.lineAt(s.lines, line).LogLine
+	if len(s.tail) < tailLines {
+		s.tail = append(s.tail, at)
+	} else {
+		s.tail[s.tailAt] = at
+		s.tailAt = (s.tailAt + 1) % tailLines
+	}
+}
+
+// sameButNumbers reports whether two lines differ in their digits only, as those of
+// a flood do.
+func sameButNumbers(a, b string) bool {
+	digit := func(c byte) bool { return c >= '0' && c <= '9' }
+	i, j := 0, 0
+	for i < len(a) && j < len(b) {
+		switch {
+		case digit(a[i]) && digit(b[j]):
+			for i < len(a) && digit(a[i]) {
+				i++
+			}
+			for j < len(b) && digit(b[j]) {
+				j++
+			}
+		case a[i] != b[j]:
+			return false
+		default:
+			i, j = i+1, j+1
+		}
+	}
+	return i == len(a) && j == len(b)
+}
+
+// lineAt is a line as it is kept. The path of the attempt says nothing and may be
+// longer than all the rest.
+func (s *Log) lineAt(number int, text string) Kept {
+	if s.dir != "" {
+		text = strings.ReplaceAll(text, s.dir+"/", "")
+	}
+	return Kept{rundir.LogLine{File: s.file, Number: number, Text: rundir.Clip(text, keptBytes)}, s.changes}
+}
+
+// search looks for what explains an end. Several processes write the same stream,
+// and one that draws a progress bar leaves its line open, so a message may begin
+// anywhere.
+func (s *Log) search(line string, number int) {
+	line = s.look.bar.ReplaceAllString(line, "")
+	text, message := splitLauncher(line)
+	if message != "" {
+		s.fromLauncher(message)
+		s.explains(s.lineAt(number, message), message)
+	}
+	if text == "" {
+		return
+	}
+	at := s.lineAt(number, text)
+	if s.Ready != nil && !s.st.Ready && s.Ready.MatchString(text) {
+		s.st.Ready = true
+	}
+	s.firstError(at, text)
+	s.explains(at, text)
+}
+
+// explains keeps a line that a failure class or the absence of a peer explains.
+func (s *Log) explains(at Kept, line string) {
+	if r, ok := s.look.classes.Match(line); ok {
+		s.classLine(r.Name, at)
+	}
+	if blame.PeerLine(line) {
+		s.classLine("", at) // no class has an empty name
+	}
+}
+
+// firstError keeps the first line that looks like an error. Of a Python
+// traceback that is its last line, which says what happened.
+func (s *Log) firstError(at Kept, line string) {
+	switch {
+	case s.trace > 0:
+		if !s.look.exception.MatchString(line) {
+			return
+		}
+		s.trace = 0
+		s.st.First = &at
+	case s.st.First != nil:
+	case blame.Quoted(line):
+	case strings.Contains(line, "Traceback (most recent call last):"):
+		s.st.First, s.trace = &at, traceDepth
+	case s.look.isError(line):
+		s.st.First = &at
+	}
+}
+
+// classLine keeps the first and the last line of a failure class: the first says
+// when it began, but only a late one explains the end.
+func (s *Log) classLine(rule string, at Kept) {
+	slots, seen := s.rules[rule]
+	switch {
+	case !seen && len(s.st.Candidates) < maxCandidates:
+		s.rules[rule] = []int{len(s.st.Candidates)}
+		s.st.Candidates = append(s.st.Candidates, at)
+	case len(slots) == 1 && len(s.st.Candidates) < maxCandidates:
+		s.rules[rule] = append(slots, len(s.st.Candidates))
+		s.st.Candidates = append(s.st.Candidates, at)
+	case len(slots) == 2:
+		s.st.Candidates[slots[1]] = at
+	}
+}
+
+// CutOff makes a line of what has come without a newline.
+func (s *Log) CutOff() {
+	if len(s.partial) > 0 || s.shown != "" {
+		s.endLine()
+	}
+}
+
+// State is a copy of what is known so far.
+func (s *Log) State() State {
+	st := s.st
+	st.Candidates = slices.Clone(st.Candidates)
+	return st
+}
+
+// LastLines are the last lines, oldest first.
+func (s *Log) LastLines() []rundir.LogLine {
+	return slices.Concat(s.tail[s.tailAt:], s.tail[:s.tailAt])
+}
+
+// Explaining are the lines that may explain the end, in the order of the log: the
+// first error, those of failure classes, and the very last one.
+func (s *Log) Explaining() []blame.Line {
+	s.CutOff()
+	var out []blame.Line
+	seen := map[int]bool{}
+	add := func(k Kept) {
+		if !seen[k.Number] {
+			seen[k.Number] = true
+			first := s.st.First != nil && s.st.First.Number == k.Number
+			out = append(out, blame.Line{Role: s.role, File: k.File, Number: k.Number, Text: k.Text, First: first, Behind: s.changes - k.change})
+		}
+	}
+	if s.st.First != nil {
+		add(*s.st.First)
+	}
+	for _, k := range s.st.Candidates {
+		add(k)
+	}
+	tail := s.LastLines()
+	for i, at := range tail {
+		if _, ok := s.look.classes.Match(at.Text); ok || blame.PeerLine(at.Text) || i == len(tail)-1 {
+			add(Kept{at, s.changes})
+		}
+	}
+	blame.SortLines(out)
+	return out
+}
+
+// ReadEnd looks through the end of a file; its lines are numbered from the beginning.
+func (s *Log) ReadEnd(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if skip := info.Size() - maxRead; skip > 0 {
+		if s.lines, err = countLines(f, skip); err != nil {
+			return err
+		}
+	}
+	buf := make([]byte, readChunk)
+	for in := io.LimitReader(f, maxRead); ; {
+		n, err := in.Read(buf)
+		s.Take(buf[:n])
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// countLines reads n bytes and counts the lines that end in them.
+func countLines(r io.Reader, n int64) (int, error) {
+	count, buf := 0, make([]byte, readChunk)
+	for n > 0 {
+		k, err := r.Read(buf[:min(n, readChunk)])
+		count += bytes.Count(buf[:k], []byte{'\n'})
+		if n -= int64(k); err != nil {
+			return count, err
+		}
+	}
+	return count, nil
+}

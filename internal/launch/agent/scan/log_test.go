@@ -1,0 +1,118 @@
+package scan
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
+
+	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// readLog passes text through a log in pieces of n bytes.
+func readLog(t testing.TB, text string, n int) *Log {
+	t.Helper()
+	l := New("GEN_0", "roles/GEN_0/output.log", "", builtin(t))
+	l.feed(text, n)
+	l.CutOff()
+	return l
+}
+
+// builtin are the built-in failure classes.
+func builtin(t testing.TB) *Patterns {
+	t.Helper()
+	var rules []blame.Rule
+	require.NoError(t, yaml.Unmarshal([]byte(blame.ClassesYAML), &rules))
+	classes, err := blame.Compile(rules)
+	require.NoError(t, err)
+	return NewPatterns(classes)
+}
+
+func (s *Log) feed(text string, n int) {
+	for len(text) > 0 {
+		k := min(n, len(text))
+		s.Take([]byte(text[:k]))
+		text = text[k:]
+	}
+}
+
+func TestFirstError(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		log  string
+		line int
+		text string
+	}{
+		"none":            {"all is well\n0 errors\nerrors: 0\nno error found\n", 0, ""},
+		"plain":           {"a\nERROR: it broke\nERROR: again\n", 2, "ERROR: it broke"},
+		"traceback":       {"a\nTraceback (most recent call last):\n  File \"x\", line 1\n    raise ValueError(\"not this\")\nValueError: this\nERROR later\n", 5, "ValueError: this"},
+		"of a rank":       {"[rank3]: Traceback (most recent call last):\n[rank3]:     f()\n[rank3]: torch.OutOfMemoryError: CUDA out of memory\n", 3, "[rank3]: torch.OutOfMemoryError: CUDA out of memory"},
+		"cut traceback":   {"Traceback (most recent call last):\n  File", 1, "Traceback (most recent call last):"},
+		"pytest":          {"    def f():\n>       raise RuntimeError(\"quoted\")\nE       RuntimeError: said\n", 3, "E       RuntimeError: said"},
+		"not srun's":      {"srun: error: gpu1: task 2: Exited with exit code 3\nslurmstepd-gpu1: error: *** STEP\n", 0, ""},
+		"without newline": {"x\nSegmentation fault (core dumped)", 2, "Segmentation fault (core dumped)"},
+		"our own script":  {"ready\nci-disagg: secret TOKEN is not set in the job's environment\n", 2, "ci-disagg: secret TOKEN is not set in the job's environment"},
+		"progress bar":    {"10%\r50%\rpanic: at 60%\n", 1, "panic: at 60%"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, n := range []int{1, 7, 1000} {
+				st := readLog(t, tt.log, n).State()
+				if tt.line == 0 {
+					require.Nil(t, st.First)
+					continue
+				}
+				require.NotNil(t, st.First)
+				require.Equal(t, rundir.LogLine{File: "roles/GEN_0/output.log", Number: tt.line, Text: tt.text}, st.First.LogLine)
+			}
+		})
+	}
+}
+
+// Of each failure class the first and the last line are kept, whatever comes
+// between, and no line is too long for the record.
+func TestCandidateLinesAreBounded(t *testing.T) {
+	t.Parallel()
+	l := readLog(t, strings.Repeat("OSError: [Errno 28] No space left on device\n", 500)+strings.Repeat("x", 1<<20)+" Stale file handle\n"+strings.Repeat("noise\n", 100), 4096)
+	st := l.State()
+	require.Len(t, st.Candidates, 3)
+	require.Equal(t, 1, st.Candidates[0].Number)
+	require.Equal(t, 500, st.Candidates[1].Number)
+	require.True(t, strings.HasSuffix(st.Candidates[2].Text, "xx Stale file handle"), "the end of a line is kept, however long it is")
+	require.Len(t, l.LastLines(), tailLines)
+	require.Equal(t, 601, l.LastLines()[tailLines-1].Number)
+	for _, line := range l.LastLines() {
+		require.LessOrEqual(t, len(line.Text), keptBytes)
+	}
+}
+
+// The attempt's path says nothing and is left out; the end of a line is never cut off.
+func TestKeptLines(t *testing.T) {
+	t.Parallel()
+	l := New("GEN_0", "output.log", "", NewPatterns(blame.Classes{}))
+	l.dir = "/runs/jenkins-nightly-perf-sanity-1234/cases/" + strings.Repeat("x", 900) + "/rep-0/attempt-1"
+	at := l.lineAt(7, l.dir+"/roles/GEN_0/role.sh: line 9: trtllm-serve: command not found")
+	require.Equal(t, "roles/GEN_0/role.sh: line 9: trtllm-serve: command not found", at.Text)
+}
+
+func FuzzLog(f *testing.F) {
+	f.Add("Traceback (most recent call last):\nValueError: x\n", 3)
+	f.Add("srun: error: n1: tasks 0-99999999999999999999: Killed\n\r\r\x1b[8m", 1)
+	look := builtin(f)
+	f.Fuzz(func(t *testing.T, text string, n int) {
+		if n <= 0 || n > 1<<16 || len(text) > 1<<16 {
+			t.Skip()
+		}
+		l := New("GEN_0", "output.log", "", look)
+		l.feed(text, n)
+		l.CutOff()
+		require.LessOrEqual(t, len(l.State().Candidates), maxCandidates)
+		require.LessOrEqual(t, len(l.LastLines()), tailLines)
+		for _, line := range l.Explaining() {
+			require.LessOrEqual(t, len(line.Text), keptBytes)
+		}
+	})
+}

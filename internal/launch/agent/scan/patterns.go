@@ -1,0 +1,48 @@
+package scan
+
+import (
+	"regexp"
+
+	"github.com/ci-disagg/ci-disagg/internal/blame"
+)
+
+// Patterns are what to look for in logs.
+type Patterns struct {
+	classes   blame.Classes
+	err       blame.Classes // one pattern: its quick look comes with it
+	harmless  *regexp.Regexp
+	exception *regexp.Regexp
+	bar       *regexp.Regexp
+	launcher  launcherMessages
+}
+
+// errorPattern matches lines that look like errors; our own scripts say nothing else.
+const errorPattern = `^ci-disagg: |\b(?:ERROR|FATAL|CRITICAL|PANIC)\b|\b[A-Z]\w*(?:Error|Exception)\b:|^E   +\S*(?:Error|Exception|assert|Failed)|` +
+	`(?i:\berror:|\bfatal:|^panic:|segmentation fault|core dumped|out of memory|\boom.kill|terminate called|assert\w* .{0,80}failed|` +
+	`cannot allocate|no space left|permission denied|command not found|no such file or directory|^killed$|^aborted|address already in use|stale file handle)`
+
+// isError says that a line looks like an error and not like the word itself in a
+// harmless place ("0 errors").
+func (o *Patterns) isError(line string) bool {
+	_, ok := o.err.Match(line)
+	return ok && !o.harmless.MatchString(line)
+}
+
+// NewPatterns are the patterns that every log is searched for, beside the failure classes.
+func NewPatterns(classes blame.Classes) *Patterns {
+	err, compileErr := blame.Compile([]blame.Rule{{Name: "error", Class: blame.Test, Pattern: errorPattern}})
+	if compileErr != nil {
+		panic(compileErr) // a constant of this file
+	}
+	return &Patterns{
+		classes: classes,
+		err:     err,
+		// An exception as Python ends a traceback with it, at the start of the
+		// line or after a rank or pytest prefix.
+		exception: regexp.MustCompile(`^(?:\S{0,40}[:|\]]\s*|E\s+)?(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Failure|Timeout)\b`),
+		// The progress bar at the beginning of a line, as tqdm draws it.
+		bar:      regexp.MustCompile(`^[^|]{0,120}\d{1,3}%\|[^|]{0,250}\|(?: *[\d.]+\w?/[\d.]+\w?)?(?: *\[[^\]]{0,120}\])?`),
+		harmless: regexp.MustCompile(`(?i)\b(?:no|0|without)\s+(?:\w+\s+)?errors?\b|errors?\s*[:=]\s*(?:0|none|null|false)\b`),
+		launcher: newLauncherMessages(),
+	}
+}

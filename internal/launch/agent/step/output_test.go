@@ -1,0 +1,161 @@
+package step
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
+
+	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/scan"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// readLog passes text through a step's output in pieces of n bytes.
+func readLog(t testing.TB, text string, n int) *Output {
+	t.Helper()
+	f, err := os.Create(filepath.Join(t.TempDir(), "output.log"))
+	require.NoError(t, err)
+	l := newTestOutput(t, f)
+	for rest := text; rest != ""; {
+		k := min(n, len(rest))
+		_, err := l.Write([]byte(rest[:k]))
+		require.NoError(t, err)
+		rest = rest[k:]
+	}
+	require.NoError(t, l.Close())
+	bytes, lost := l.Written()
+	require.EqualValues(t, len(text), bytes)
+	require.Zero(t, lost)
+	return l
+}
+
+func newTestOutput(t testing.TB, f *os.File) *Output {
+	t.Helper()
+	var rules []blame.Rule
+	require.NoError(t, yaml.Unmarshal([]byte(blame.ClassesYAML), &rules))
+	classes, err := blame.Compile(rules)
+	require.NoError(t, err)
+	through := scan.New("GEN_0", "roles/GEN_0/output.log", "", scan.NewPatterns(classes))
+	return NewOutput(f, through, time.Now, func(err error) { require.NoError(t, err) })
+}
+
+func TestLauncherMessages(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, log string
+		exit      int
+		want      End
+	}{
+		{
+			"rank 2 first, rank 0 killed for it", "srun: error: gpu1: task 2: Exited with exit code 3\nsrun: error: gpu0: tasks 0-1: Killed\n", 137,
+			End{Exit: 3, First: &rundir.TaskEnd{Task: 2, Node: "gpu1", Exit: 3}},
+		},
+		{
+			"a signal", "srun: error: gpu0: tasks 0,2-3: Segmentation fault (core dumped)\n", 139,
+			End{Exit: 139, Signal: 11, First: &rundir.TaskEnd{Task: 0, Node: "gpu0", Exit: 139, Signal: 11}},
+		},
+		{"no messages", "", 137, End{Exit: 137, Signal: 9}},
+		{"all well", "", 0, End{}},
+		{"out of memory, by the code", "", oomExit, End{Exit: oomExit, OOM: true}},
+		{
+			"out of memory, by the words", "slurmstepd-gpu0: error: Detected 1 oom_kill event in StepId=12.0. Some of the step tasks have been OOM Killed.\nsrun: error: gpu0: task 0: Out Of Memory\n", 1,
+			End{Exit: 137, Signal: 9, OOM: true, First: &rundir.TaskEnd{Node: "gpu0", Exit: 137, Signal: 9}},
+		},
+		{
+			"Slurm's own trouble", "srun: error: Unable to create step for job 7: Requested node configuration is not available\n", srunError,
+			End{Exit: srunError, Err: "srun: error: Unable to create step for job 7: Requested node configuration is not available"},
+		},
+		{"Slurm's own trouble, without a word", "", srunError, End{Exit: srunError, Err: "srun ended with 213: Slurm could not run the step"}},
+		{
+			"an option that srun does not know", "srun: unrecognized option '--bogus'\nTry \"srun --help\" for more information\n", srunError,
+			End{Exit: srunError, Err: "srun: unrecognized option '--bogus'"},
+		},
+		{"a lost node", "srun: error: Node failure on gpu3\n", 0, End{Lost: "gpu3"}},
+		{
+			"killed while srun ended the step", "srun: launch/slurm: _step_signal: Terminating StepId=4.0\nsrun: error: gpu0: tasks 0-1: Killed\n", 137,
+			End{Exit: 137, Signal: 9, Forced: true},
+		},
+		{
+			"the job is gone", "srun: Force Terminated job 7\nsrun: error: gpu0: task 0: Terminated\n", 143,
+			End{Exit: 143, Signal: 15, Forced: true},
+		},
+		{
+			"a crash stays one while the step is ended", "srun: Force Terminated job 7\nsrun: error: gpu0: task 1: Segmentation fault\n", 139,
+			End{Exit: 139, Signal: 11, First: &rundir.TaskEnd{Task: 1, Node: "gpu0", Exit: 139, Signal: 11}},
+		},
+		{"words of a program", "task 2: Exited with exit code 3\n", 1, End{Exit: 1}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, tt.want, refine(End{Exit: tt.exit}, readLog(t, tt.log, 5).State()))
+		})
+	}
+	l := readLog(t, "slurmstepd-gpu1: error: *** STEP 4.0 ON gpu1 CANCELLED AT 2026-11-21T19:05:09 DUE TO PREEMPTION ***\n", 9)
+	require.Equal(t, "PREEMPTION", l.State().Due)
+	l = readLog(t, "slurmstepd-gpu2: error: *** JOB 2 ON gpu2 CANCELLED AT 2026-11-21T19:05:31 DUE TO NODE FAILURE, SEE SLURMCTLD LOG FOR DETAILS ***\n", 9)
+	require.Equal(t, "NODE FAILURE", l.State().Due)
+}
+
+// Several processes write one stream, and who draws a progress bar ends no line: what a message says does not depend on
+// what stands around it.
+func TestMessagesAnywhereInALine(t *testing.T) {
+	t.Parallel()
+	const bar = "\rLoading:  40%|###       | 4/10 [00:01<00:02,  3.12it/s]"
+	around := map[string][2]string{
+		"alone":                          {"", "\n"},
+		"without a newline":              {"", ""},
+		"behind an open line":            {"all is ", "\n"},
+		"behind a bar":                   {bar, "\n"},
+		"between bars":                   {bar, bar + "\n"},
+		"behind a bar, without newline":  {bar + bar, ""},
+		"behind a bar that never ended":  {strings.Repeat(bar, 2000), "\r\n"},
+		"behind a line that never ended": {strings.Repeat("x", 48<<10), "\n"},
+	}
+	for name, a := range around {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, n := range []int{1, 1 << 20} {
+				st := readLog(t, a[0]+"srun: error: gpu4: task 1: Killed"+a[1], n).State()
+				require.Equal(t, End{Exit: 137, Signal: 9, First: &rundir.TaskEnd{Task: 1, Node: "gpu4", Exit: 137, Signal: 9}}, refine(End{Exit: 137}, st))
+				require.Nil(t, st.First, "srun's words are no error of the program")
+				st = readLog(t, a[0]+"slurmstepd-gpu4: error: Detected 1 oom_kill event in StepId=12.0."+a[1], n).State()
+				require.True(t, st.OOM)
+				st = readLog(t, a[0]+"RuntimeError: CUDA error: uncorrectable ECC error encountered"+a[1], n).State()
+				require.NotNil(t, st.First)
+				require.Contains(t, st.First.Text, "uncorrectable ECC error")
+				require.NotEmpty(t, st.Candidates)
+			}
+		})
+	}
+	// The last words of a program and srun's message on one line are two things.
+	st := readLog(t, bar+"ValueError: no such modelsrun: error: gpu4: task 0: Exited with exit code 1\n", 7).State()
+	require.Equal(t, "ValueError: no such model", st.First.Text)
+	require.Equal(t, 1, refine(End{Exit: 1}, st).Exit)
+}
+
+// A full disk is told once, and what could not be written is counted.
+func TestOutputOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	f, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	require.NoError(t, err)
+	l := newTestOutput(t, f)
+	var told []error
+	l.broken = func(err error) { told = append(told, err) }
+	for range 2 {
+		n, err := l.Write([]byte("a line\n"))
+		require.NoError(t, err, "the role's pipe is not broken")
+		require.Equal(t, 7, n)
+	}
+	require.Len(t, told, 1)
+	require.ErrorIs(t, told[0], syscall.ENOSPC)
+	_, lost := l.Written()
+	require.EqualValues(t, 14, lost)
+	require.Len(t, l.LastLines(), 2)
+}

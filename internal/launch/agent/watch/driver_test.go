@@ -1,0 +1,39 @@
+package watch
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+func TestDriverWatch(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir())
+	d := Driver{File: dir.CaseDir("c").Attempt(0, 1).Dir().LeaseFile()}
+	require.Equal(t, dir.LeaseFile(), d.File)
+	require.Zero(t, d.Alone(sec(0)), "no lease: no lifeline")
+	require.Zero(t, d.Alone(sec(9000)))
+	l := rundir.Lease{Schema: 1, Owner: "a", Heartbeat: sec(-1e6)} // another machine's clock
+	require.NoError(t, rundir.WriteJSON(dir.LeaseFile(), l))
+	require.Zero(t, d.Alone(sec(9100)))
+	require.Equal(t, 60*time.Second, d.Alone(sec(9160)))
+	l.Heartbeat = sec(-1e6 + 10)
+	require.NoError(t, rundir.WriteJSON(dir.LeaseFile(), l))
+	require.Zero(t, d.Alone(sec(9200)), "it lives")
+	require.NoError(t, os.Remove(dir.LeaseFile()))
+	require.Equal(t, 100*time.Second, d.Alone(sec(9300)), "a lease that cannot be read says nothing, and ends nothing sooner")
+	at := sec(1)
+	l.Released, l.Detached = &at, true
+	l.Heartbeat = sec(2)
+	require.NoError(t, rundir.WriteJSON(dir.LeaseFile(), l))
+	require.Zero(t, d.Alone(sec(9400)))
+	require.Zero(t, d.Alone(sec(99400)), "left alone on purpose")
+}
+
+func sec(n float64) time.Time {
+	return time.Unix(1_000_000, 0).Add(time.Duration(n * float64(time.Second)))
+}

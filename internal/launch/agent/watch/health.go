@@ -1,0 +1,234 @@
+package watch
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+const (
+	pollEvery    = 300 * time.Millisecond
+	probeTimeout = 5 * time.Second
+)
+
+// Role is what is watched of one role.
+type Role struct {
+	Name    string
+	Address string         // path of the file in which its server publishes host:port, "" = none
+	Health  string         // what its server is asked for, "" = nothing
+	Logs    []string       // patterns of the files below output/ that its processes write
+	Work    *regexp.Regexp // what it says about its work, with one group: how many requests; nil = nothing
+}
+
+// Said is what a role's own output has said so far. The zero value has said nothing.
+type Said struct {
+	Last  time.Time
+	Lines []rundir.LogLine // its last lines, oldest first
+}
+
+// Watch watches the roles of one run.
+type Watch struct {
+	Logs  *Logs
+	roles []Role
+	files *rundir.Tree
+}
+
+// New watches the roles of a run; served are the patterns of the files below output/
+// that say that requests are being served, hang is what counts as one.
+func New(files *rundir.Tree, run rundir.RunDir, roles []Role, served []string, hang time.Duration) *Watch {
+	return &Watch{Logs: newLogs(run, roles, served, hang), roles: roles, files: files}
+}
+
+// await polls until ok. It reports whether it did before ctx was done. Network file
+// systems deliver no notifications.
+func await(ctx context.Context, ok func() bool) bool {
+	t := time.NewTicker(pollEvery)
+	defer t.Stop()
+	for !ok() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-t.C:
+		}
+	}
+	return true
+}
+
+// AwaitReady reports whether a role became ready before ctx was done: it has said so,
+// has published its address, and its server is healthy.
+func (w *Watch) AwaitReady(ctx context.Context, role int, said func() bool) bool {
+	return await(ctx, func() bool { return said() && w.isUp(ctx, w.roles[role]) })
+}
+
+// AwaitFile reports whether a file was there before ctx was done.
+func (w *Watch) AwaitFile(ctx context.Context, path string) bool {
+	return await(ctx, func() bool { return w.files.Has(path) })
+}
+
+func (w *Watch) isUp(ctx context.Context, r Role) bool {
+	if r.Address == "" {
+		return true
+	}
+	addr, err := w.address(r)
+	if err != nil {
+		return false
+	}
+	return r.Health == "" || healthy(ctx, addr, r.Health)
+}
+
+// Address is the host:port that a role's server has published, "" = none.
+func (w *Watch) Address(role int) string {
+	addr, err := w.address(w.roles[role])
+	if err != nil {
+		return ""
+	}
+	return addr
+}
+
+func (w *Watch) address(r Role) (string, error) {
+	if r.Address == "" || !w.files.Has(r.Address) {
+		return "", os.ErrNotExist
+	}
+	b, err := w.files.ReadFile(r.Address, 512)
+	if err != nil {
+		return "", err
+	}
+	addr := strings.TrimSpace(string(b))
+	addr = strings.TrimSuffix(strings.TrimPrefix(addr, "http://"), "/")
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		return "", fmt.Errorf("%s: %w", r.Address, err)
+	}
+	return addr, nil
+}
+
+// healthy asks a server for path and wants 200.
+func healthy(ctx context.Context, addr, path string) bool {
+	code, err := get(ctx, addr, path)
+	return err == nil && code == http.StatusOK
+}
+
+// get asks a server for path and returns the status. No proxy is used: one set
+// for downloads would answer in the server's place.
+func get(ctx context.Context, addr, path string) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/"+strings.TrimPrefix(path, "/"), nil)
+	if err != nil {
+		return 0, err
+	}
+	c := &http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	res, err := c.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	_, _ = io.CopyN(io.Discard, res.Body, 64<<10)
+	return res.StatusCode, res.Body.Close()
+}
+
+// Silence is what is found when no role gives a sign of life.
+type Silence struct {
+	Dead  []string // servers that do not answer
+	Busy  []string // roles that had work by their own last word
+	Since string   // since when each role is silent, in words
+}
+
+// Probe asks every running server that has an address whether it still answers,
+// all at once, and names those that do not. A stopped process still accepts
+// connections, so only an answer counts; any HTTP answer does, since a server
+// may well be alive and unhealthy.
+func (w *Watch) Probe(ctx context.Context, said []Said) Silence {
+	dead := w.deadServers(ctx)
+	var s Silence
+	var since []string
+	for i, r := range w.roles { // in start order, whatever the order of the answers
+		if dead[r.Name] {
+			s.Dead = append(s.Dead, r.Name)
+		}
+		if r.Work != nil {
+			if n, ok := w.Logs.work(i, r.Work); ok && n > 0 || !ok && saysBusy(said[i].Lines, r.Work) {
+				s.Busy = append(s.Busy, r.Name)
+			}
+		}
+		if at := w.lastSign(i, said[i].Last); !at.IsZero() {
+			since = append(since, r.Name+" "+at.UTC().Format("15:04:05Z"))
+		}
+	}
+	s.Since = strings.Join(since, ", ")
+	return s
+}
+
+func (w *Watch) deadServers(ctx context.Context) map[string]bool {
+	type answer struct {
+		name string
+		dead bool
+	}
+	answers := make(chan answer, len(w.roles))
+	n := 0
+	for _, r := range w.roles {
+		addr, err := w.address(r)
+		if err != nil {
+			continue // not up yet: says nothing about a hang
+		}
+		n++
+		go func() {
+			_, err := get(ctx, addr, cmp.Or(r.Health, "/health"))
+			answers <- answer{r.Name, err != nil}
+		}()
+	}
+	dead := map[string]bool{}
+	for range n {
+		if a := <-answers; a.dead {
+			dead[a.name] = true
+		}
+	}
+	return dead
+}
+
+// saysBusy reports whether a role had work by the last word in its own output.
+func saysBusy(lines []rundir.LogLine, work *regexp.Regexp) bool {
+	for _, at := range slices.Backward(lines) {
+		if m := work.FindStringSubmatch(at.Text); m != nil {
+			n, err := strconv.Atoi(m[1])
+			return err == nil && n > 0
+		}
+	}
+	return false
+}
+
+// lastSign is when a role last printed anything or a file of its own grew. One that
+// has not been started gives none.
+func (w *Watch) lastSign(role int, printed time.Time) time.Time {
+	if grown := w.Logs.lastGrowth(role); !printed.IsZero() && grown.After(printed) {
+		return grown
+	}
+	return printed
+}
+
+// Quiet is how long no role has given a sign of life; printed is when each printed
+// something last.
+func (w *Watch) Quiet(printed []time.Time, now time.Time) time.Duration {
+	var last time.Time
+	for i, at := range printed {
+		if at = w.lastSign(i, at); at.After(last) {
+			last = at
+		}
+	}
+	if last.IsZero() {
+		return 0
+	}
+	return now.Sub(last)
+}
