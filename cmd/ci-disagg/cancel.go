@@ -21,7 +21,7 @@ type cancelOptions struct {
 // AddFlags registers the flags.
 func (o *cancelOptions) AddFlags(f *pflag.FlagSet) {
 	o.findFlags.AddFlags(f)
-	f.StringVarP(&o.config, "config", "c", "", "config that --run-id is looked up with (default "+defaultConfig+" here, if it exists)")
+	addConfigFlag(f, &o.config, "config that --run-id is looked up with")
 	f.StringVar(&o.reason, "reason", "cancelled with `ci-disagg cancel`", "why; stands in the report")
 	f.BoolVar(&o.patient, "patient", false, "wait also for a job that is just being submitted")
 }
@@ -97,11 +97,7 @@ func driverOf(h host, dir rundir.Dir) (*driver, error) {
 	if err != nil {
 		return nil, usageErr(err)
 	}
-	_, prof, err := cfg.profile(run.Cluster)
-	if err != nil {
-		return nil, err
-	}
-	d, err := newDriver(h, cfg, run.Cluster, prof, run.Backend, driveFlags{retries: -1, reruns: -1})
+	d, err := newDriver(h, cfg, run.Cluster, run.Backend, noDriveFlags())
 	if err != nil {
 		return nil, err
 	}

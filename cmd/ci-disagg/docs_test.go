@@ -74,10 +74,12 @@ func TestEveryVariableIsDocumented(t *testing.T) {
 	require.NoError(t, err)
 	documented := rowsOf(t, string(data), true)
 	read := trtllm.EnvNames()
-	sources, err := filepath.Glob("*.go")
+	here, err := filepath.Glob("*.go")
 	require.NoError(t, err)
-	call := regexp.MustCompile(`\bgetenv\("(\w+)"\)`)
-	for _, source := range sources {
+	planned, err := filepath.Glob("../../internal/launch/pipeline/*.go")
+	require.NoError(t, err)
+	call := regexp.MustCompile(`(?:\bg|\br\.G)etenv\("(\w+)"\)`)
+	for _, source := range append(here, planned...) {
 		text, err := os.ReadFile(source)
 		require.NoError(t, err)
 		for _, m := range call.FindAllStringSubmatch(string(text), -1) {

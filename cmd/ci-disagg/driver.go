@@ -51,6 +51,9 @@ func (o *driveFlags) AddFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.debug, "debug", false, "log every Slurm call")
 }
 
+// noDriveFlags are the flags of a verb that has none of them.
+func noDriveFlags() driveFlags { return driveFlags{retries: -1, reruns: -1} }
+
 // driver is a run's config turned into what drives it.
 type driver struct {
 	cfg     config
@@ -68,7 +71,12 @@ type driver struct {
 	log    *slog.Logger
 }
 
-func newDriver(h host, cfg config, cluster string, prof script.Profile, backend string, flags driveFlags) (*driver, error) {
+// newDriver is a driver of runs on a cluster of the config, "" = its default one.
+func newDriver(h host, cfg config, cluster, backend string, flags driveFlags) (*driver, error) {
+	cluster, prof, err := cfg.profile(cluster)
+	if err != nil {
+		return nil, err
+	}
 	level := slog.LevelWarn
 	if flags.debug {
 		level = slog.LevelDebug
@@ -380,11 +388,7 @@ func continueLoaded(ctx context.Context, s *signals, h host, dir rundir.Dir, run
 	if err != nil {
 		return usageErr(err)
 	}
-	_, prof, err := cfg.profile(run.Cluster)
-	if err != nil {
-		return err
-	}
-	d, err := newDriver(h, cfg, run.Cluster, prof, run.Backend, flags)
+	d, err := newDriver(h, cfg, run.Cluster, run.Backend, flags)
 	if err != nil {
 		return err
 	}

@@ -68,12 +68,12 @@ func readRun(dir rundir.Dir) (rundir.Run, error) {
 // cases, of another cluster, or of another build under the same id, as $BUILD_TAG
 // of a job that was made anew. All would end with the first one's result. A suite that cannot be
 // planned is refused too; resume goes on without one.
-func (o runOptions) sameRun(h host, args []string, dir rundir.Dir, run rundir.Run) error {
-	s, err := o.resolve(h, args)
+func (o runOptions) sameRun(h host, cfg config, args []string, dir rundir.Dir, run rundir.Run) error {
+	s, err := o.resolve(h, cfg, args)
 	if err != nil {
 		return err
 	}
-	want, err := o.record(h, s, run.ID)
+	want, err := o.record(h, cfg, s, run.ID)
 	if err != nil {
 		return err
 	}

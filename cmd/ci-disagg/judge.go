@@ -168,7 +168,7 @@ func saveRecords(ctx context.Context, setup judging.Setup, records ...baseline.R
 func (o judgeOptions) document(j judging.Judgement, cfg config, s judging.Subject, notStored error) report.Report {
 	end := report.CaseEnd{Outcome: rundir.OutcomePassed, Judged: !cfg.Perf.Policy.FunctionalOnly}
 	end.Count(j.Rows)
-	code, result := report.CaseExit(end, cfg.exitPolicy())
+	code, result := report.CaseExit(end, cfg.Perf.Exit())
 	c := report.CaseReport{
 		ID: s.Record.Case, Slug: rundir.Slug(s.Record.Case), Mode: s.Mode, ExitCode: code, Result: result, Colour: report.ColourOf(code),
 		Verdict: verdict.Worst(j.Rows), Metrics: j.Rows, Together: &j.Case, Problems: s.Record.Problems,

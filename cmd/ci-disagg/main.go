@@ -29,13 +29,14 @@ type host struct {
 	now            func() time.Time
 	getwd          func() (string, error)
 	executable     func() (string, error)
+	readFile       func(string) ([]byte, error) // of configs
 }
 
 func newHost() host {
 	return host{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		getenv: os.Getenv, environ: os.Environ, now: time.Now,
-		getwd: os.Getwd, executable: os.Executable,
+		getwd: os.Getwd, executable: os.Executable, readFile: os.ReadFile,
 	}
 }
 

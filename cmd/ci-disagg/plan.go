@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,18 +9,15 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
-
-// planSchema is the version of plan's JSON (docs/plan.md).
-const planSchema = 2
 
 // planOptions are the flags of plan.
 type planOptions struct {
@@ -64,47 +60,19 @@ line and key.`,
 	return cmd
 }
 
-// planDocument is what plan -o json prints.
-type planDocument struct {
-	Schema   int           `json:"schema"`
-	Version  string        `json:"version"`
-	Config   string        `json:"config,omitempty"`
-	Backend  string        `json:"backend"`
-	Cluster  string        `json:"cluster,omitempty"`
-	Stage    string        `json:"stage"`
-	Settings []planSetting `json:"settings"`
-	Cases    []planCase    `json:"cases"`
-}
-
-// planSetting is one effective value and where it came from.
-type planSetting struct {
-	Key   string `json:"key"`
-	Value string `json:"value"`
-	From  string `json:"from"` // file:line:column, $NAME or default
-}
-
-// planCase is one case's plan and what is known about it beside.
-type planCase struct {
-	rundir.Plan
-	Baseline string     `json:"baseline"`        // what the case would be judged against
-	Check    *planCheck `json:"check,omitempty"` // with --check
-}
-
-// planCheck is Slurm's answer to sbatch --test-only.
-type planCheck struct {
-	OK     bool   `json:"ok"`
-	Answer string `json:"answer"`
-}
-
 func runPlan(ctx context.Context, h host, o planOptions, args []string) error {
 	if o.output != "table" && o.output != "json" {
 		return usageErr(fmt.Errorf("-o %q is not table or json", o.output))
 	}
-	s, err := o.resolve(h, args)
+	cfg, err := loadConfig(h, o.config)
 	if err != nil {
 		return err
 	}
-	d, err := newDriver(h, s.config, s.cluster, s.profile, s.backend, driveFlags{retries: -1, reruns: -1})
+	s, err := o.resolve(h, cfg, args)
+	if err != nil {
+		return err
+	}
+	d, err := newDriver(h, cfg, s.Cluster, s.Backend, noDriveFlags())
 	if err != nil {
 		return err
 	}
@@ -116,55 +84,40 @@ func runPlan(ctx context.Context, h host, o planOptions, args []string) error {
 		return err
 	}
 	if len(d.draft) > 0 {
-		underDraft(s.plans, o.draft)
+		s.UnderDraft(o.draft)
 	}
 	var dir rundir.Dir
 	if o.script || o.check {
-		if dir, err = exampleDir(h, s.config); err != nil {
+		if dir, err = exampleDir(h, cfg); err != nil {
 			return err
 		}
 	}
 	if o.write != "" {
-		return writeAttempt(h, d, o.write, s.plans)
+		return writeAttempt(h, d, o.write, s.Plans)
 	}
 	if o.script {
-		return printScripts(h, d, dir, s.plans)
+		return printScripts(h, d, dir, s.Plans)
 	}
-	doc := planDocument{
-		Schema: planSchema, Version: buildVersion(), Config: s.config.path, Backend: s.backend, Cluster: s.cluster, Stage: s.stage,
-		Settings: o.settings(h, s, args),
+	doc := pipeline.Document{
+		Schema: pipeline.Schema, Version: buildVersion(), Config: cfg.path, Backend: s.Backend, Cluster: s.Cluster, Stage: s.Stage,
+		Settings: s.Settings(runtime.GOARCH),
 	}
-	doc.Cases, err = planCases(ctx, h, s)
+	doc.Cases, err = planCases(ctx, h, cfg, s.Plans)
 	if err != nil {
 		return err
 	}
 	if o.check {
-		if err := checkPlans(ctx, h, d, dir, doc.Cases); err != nil {
+		if err := d.check(ctx, h, dir, s, doc.Cases); err != nil {
 			return err
 		}
 	}
 	if err := printPlan(h, doc, o.output); err != nil {
 		return err
 	}
-	return refused(doc.Cases)
+	return usageErr(doc.Refused())
 }
 
-// underDraft marks plans that a team's own launch draft starts. A draft computes its
-// tasks as nodes × GPUs per node, which is too many for some servers.
-func underDraft(plans []rundir.Plan, draft string) {
-	for i := range plans {
-		p := &plans[i]
-		p.Draft = true
-		for _, r := range p.Roles() {
-			if first := r.Slice[0]; r.GPUs() != first.GPUs*len(r.Slice) {
-				p.Warnings = append(p.Warnings, fmt.Sprintf("%s is made of %d GPUs; a draft that multiplies nodes by GPUs per node starts %d tasks for it: run this case without %s",
-					r.Name, r.GPUs(), first.GPUs*len(r.Slice), draft))
-			}
-		}
-	}
-}
-
-func printPlan(h host, doc planDocument, format string) error {
+func printPlan(h host, doc pipeline.Document, format string) error {
 	var b bytes.Buffer
 	if format == "json" {
 		enc := json.NewEncoder(&b)
@@ -178,51 +131,10 @@ func printPlan(h host, doc planDocument, format string) error {
 		if err != nil {
 			return err
 		}
-		planTable(&b, doc, wd)
+		doc.WriteTable(&b, wd)
 	}
 	_, err := h.stdout.Write(b.Bytes())
 	return err
-}
-
-// settings are the effective values of profile and workload with their origins.
-func (o *planOptions) settings(h host, s suite, args []string) []planSetting {
-	var out []planSetting
-	from := func(key string) string { return s.config.doc.At(key) }
-	if s.cluster != "" {
-		origin := "default: the only one"
-		switch {
-		case o.cluster != "":
-			origin = "--cluster"
-		case s.config.Cluster != "":
-			origin = from("cluster")
-		}
-		out = append(out, planSetting{Key: "cluster", Value: s.cluster, From: origin})
-		for _, v := range s.profile.Settings(runtime.GOARCH) {
-			p := planSetting{Key: "clusters." + s.cluster + "." + v.Key, Value: v.Value, From: "default"}
-			if v.Set {
-				p.From = from(p.Key)
-			}
-			out = append(out, p)
-		}
-	}
-	in, err := o.input(h, s, args)
-	if err != nil {
-		return out
-	}
-	for _, v := range in.Settings() {
-		p := planSetting{Key: "workload." + v.Key, Value: v.Value, From: v.From}
-		if v.From == "config" {
-			p.From = from(p.Key)
-		}
-		out = append(out, p)
-	}
-	for i, sec := range s.config.Workload.Secrets {
-		at := slices.IndexFunc(out, func(p planSetting) bool { return p.Key == fmt.Sprintf("workload.secrets[%d]", i) })
-		if at >= 0 && sec.File == "" && h.getenv(cmp.Or(sec.From, sec.Name)) == "" {
-			out[at].Value += " (not set here)"
-		}
-	}
-	return out
 }
 
 // exampleDir is where the run would be, with RUN for the run's id.

@@ -9,20 +9,21 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // planCases adds to each plan what it would be judged against.
-func planCases(ctx context.Context, h host, s suite) ([]planCase, error) {
-	metrics, err := s.config.metrics()
+func planCases(ctx context.Context, h host, cfg config, plans []rundir.Plan) ([]pipeline.Case, error) {
+	metrics, err := cfg.metrics()
 	if err != nil {
 		return nil, usageErr(err)
 	}
-	pins, err := readPins(s.config, metrics)
+	pins, err := readPins(cfg, metrics)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = s.config.doc.Problem("perf.pins", "%v", err)
+		err = cfg.doc.Problem("perf.pins", "%v", err)
 	}
 	if err != nil {
 		return nil, usageErr(err)
@@ -31,19 +32,19 @@ func planCases(ctx context.Context, h host, s suite) ([]planCase, error) {
 	defer cancel()
 	var store baseline.Store
 	var storeErr error
-	if url := cmp.Or(envStore(h), storeURL(s.config)); url != "" {
+	if url := cmp.Or(envStore(h), storeURL(cfg)); url != "" {
 		store, storeErr = baseline.Open(ctx, url, false)
 	}
 	if storeErr != nil && !baseline.IsUnavailable(storeErr) { // run would refuse it
-		return nil, usageErr(s.config.doc.Problem("perf.store", "%v", storeErr))
+		return nil, usageErr(cfg.doc.Problem("perf.store", "%v", storeErr))
 	}
 	if store != nil {
 		defer func() { _ = store.Close() }()
 	}
-	out := make([]planCase, 0, len(s.plans))
-	for _, p := range s.plans {
-		c := planCase{Plan: p, Baseline: "none: performance is not judged (perf.off)"}
-		if !s.config.Perf.Off {
+	out := make([]pipeline.Case, 0, len(plans))
+	for _, p := range plans {
+		c := pipeline.Case{Plan: p, Baseline: "none: performance is not judged (perf.off)"}
+		if !cfg.Perf.Off {
 			c.Baseline = inForce(ctx, store, storeErr, pins, p)
 		}
 		out = append(out, c)
@@ -81,3 +82,5 @@ func inForce(ctx context.Context, store baseline.Store, storeErr error, pins jud
 	}
 	return strings.Join(parts, "; ")
 }
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

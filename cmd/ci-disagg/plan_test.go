@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/slurmtest"
 )
@@ -70,6 +71,7 @@ func planHost(t *testing.T, env ...string) (h host, out, errs *bytes.Buffer) {
 		stdout: out, stderr: errs, getenv: getenv, environ: func() []string { return env },
 		now:   func() time.Time { return time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC) },
 		getwd: func() (string, error) { return dir, nil }, executable: func() (string, error) { return "/opt/ci-disagg", nil },
+		readFile: os.ReadFile,
 	}, out, errs
 }
 
@@ -94,35 +96,18 @@ func TestPlanJSON(t *testing.T) {
 	h, out, errs := planHost(t)
 	code := run(t.Context(), h, []string{"plan", "-o", "json", "--cluster", "gb200", "disagg-gen_only-six_gpus"})
 	require.Equal(t, exitPassed, code, errs.String())
-	var doc planDocument
+	var doc pipeline.Document
 	dec := json.NewDecoder(bytes.NewReader(out.Bytes()))
 	dec.DisallowUnknownFields()
 	require.NoError(t, dec.Decode(&doc))
-	require.Equal(t, planSchema, doc.Schema)
+	require.Equal(t, pipeline.Schema, doc.Schema)
 	require.Len(t, doc.Cases, 1)
 	require.Equal(t, 4, doc.Cases[0].Nodes)
 	require.Equal(t, []rundir.NodeShare{{Node: 0, Tasks: 4, GPUs: 4}, {Node: 1, Tasks: 2, GPUs: 2}}, doc.Cases[0].Roles()[0].Slice)
 	require.Contains(t, doc.Cases[0].Baseline, "1 pinned value in")
-	require.Contains(t, doc.Settings, planSetting{Key: "cluster", Value: "gb200", From: "--cluster"})
-	require.Contains(t, doc.Settings, planSetting{Key: "clusters.gb200.gpus", Value: "gpus-per-node", From: "default"})
-	require.Contains(t, doc.Settings, planSetting{Key: "clusters.gb200.max_nodes", Value: "16", From: "ci-disagg.yaml:14:5"})
-}
-
-// What most cases say stands once; a case that says otherwise says so itself.
-func TestPlanTableSharesRows(t *testing.T) {
-	t.Parallel()
-	rows := func(texts ...string) (out []tableRow) {
-		for _, text := range texts {
-			key, text, _ := strings.Cut(text, " ")
-			out = append(out, tableRow{key, text})
-		}
-		return out
-	}
-	require.Equal(t, rows("command GEN: a", "command AGG: c", "budgets 2h"), shared([][]tableRow{
-		rows("listed x", "command GEN: a", "budgets 2h", "baseline 1", "env GEN: A=1"), rows("listed x", "command GEN: a", "budgets 2h", "baseline 2", "env GEN: A=1"),
-		rows("listed x", "command GEN: b", "budgets 3h", "baseline 3"), rows("command AGG: c", "budgets 2h"), rows("command AGG: c", "budgets 1h"), rows("SKIPPED why"),
-	}))
-	require.Empty(t, shared([][]tableRow{rows("command GEN: a", "budgets 2h")}), "one case says it itself")
+	require.Contains(t, doc.Settings, pipeline.Setting{Key: "cluster", Value: "gb200", From: "--cluster"})
+	require.Contains(t, doc.Settings, pipeline.Setting{Key: "clusters.gb200.gpus", Value: "gpus-per-node", From: "default"})
+	require.Contains(t, doc.Settings, pipeline.Setting{Key: "clusters.gb200.max_nodes", Value: "16", From: "ci-disagg.yaml:14:5"})
 }
 
 // docs/plan.md describes every key of the JSON and no other.
@@ -137,7 +122,7 @@ func TestPlanDocumentIsDocumented(t *testing.T) {
 			documented[key] = true
 		}
 	}
-	for _, key := range jsonKeys(reflect.TypeFor[planDocument](), "") {
+	for _, key := range jsonKeys(reflect.TypeFor[pipeline.Document](), "") {
 		require.True(t, documented[key], "docs/plan.md does not describe %s", key)
 		delete(documented, key)
 	}
@@ -268,7 +253,7 @@ func TestPlanCheck(t *testing.T) {
 	h, out, errs := planHost(t, cluster.Env(t)...)
 	args := []string{"plan", "-o", "json", "--check", "--cluster", "gb200", "disagg-gen_only-six_gpus"}
 	require.Equal(t, exitPassed, run(t.Context(), h, args), errs.String())
-	var doc planDocument
+	var doc pipeline.Document
 	require.NoError(t, json.Unmarshal(out.Bytes(), &doc))
 	require.True(t, doc.Cases[0].Check.OK)
 	require.Contains(t, doc.Cases[0].Check.Answer, "on nodes gpu[0-3]")
@@ -300,27 +285,22 @@ func TestPlanCheck(t *testing.T) {
 	require.Empty(t, cluster.Running(t), "nothing was submitted")
 }
 
-// Two nodes and a job of two hours against what scontrol says of partitions.
-func TestPartitionsThatWouldNeverStartAJob(t *testing.T) {
+// A run that is new reads its config once, whether or not its directory is named.
+func TestConfigIsReadOnce(t *testing.T) {
 	t.Parallel()
-	const said = `PartitionName=batch AllowGroups=ALL Default=YES QoS=N/A MaxNodes=UNLIMITED MaxTime=UNLIMITED State=UP TotalNodes=4
-PartitionName=short Default=NO QoS=N/A MaxNodes=2 MaxTime=00:05:00 State=UP TotalNodes=4
-PartitionName=small Default=NO QoS=N/A MaxNodes=1 MaxTime=1-00:00:00 State=UP TotalNodes=4
-PartitionName=lifted Default=NO QoS=big MaxNodes=1 MaxTime=00:05:00 State=UP TotalNodes=4
-PartitionName=down Default=NO QoS=N/A MaxNodes=UNLIMITED MaxTime=UNLIMITED State=DRAIN TotalNodes=4
-PartitionName=one Default=NO QoS=big MaxNodes=UNLIMITED MaxTime=UNLIMITED State=UP TotalNodes=1
-`
-	for list, want := range map[string]string{
-		"": "", "batch": "", "lifted": "", "short,batch": "", "unknown": "",
-		"short":      "partition short allows 5m, the job asks for 2h: shorten budgets.job or the cluster's time",
-		"small":      "partition small allows 1 node per job, the job needs 2",
-		"down":       "partition down is DRAIN",
-		"one":        "partition one has 1 node, the job needs 2",
-		"one,down":   "partition down is DRAIN; partition one has 1 node, the job needs 2",
-		"short,down": "partition short allows 5m, the job asks for 2h: shorten budgets.job or the cluster's time; partition down is DRAIN",
-	} {
-		require.Equal(t, want, refusedBy(parsePartitions(said), list, false, 2, 2*time.Hour), list)
+	for _, named := range []bool{false, true} {
+		h, _, errs := planHost(t, "HF_TOKEN=x", "HOME="+t.TempDir())
+		var read []string
+		h.readFile = func(path string) ([]byte, error) {
+			read = append(read, filepath.Base(path))
+			return os.ReadFile(path)
+		}
+		args := []string{"run", "--cluster", "gb200", "disagg-gen_only-six_gpus"}
+		if named {
+			args = append(args, "--run-dir", filepath.Join(t.TempDir(), "r"))
+		}
+		require.Equal(t, exitUsage, run(t.Context(), h, args))
+		require.Contains(t, errs.String(), "there is no sbatch on PATH", "it came as far as to submit")
+		require.Equal(t, []string{"ci-disagg.yaml"}, read)
 	}
-	require.Empty(t, refusedBy(parsePartitions(said), "short", true, 2, 2*time.Hour), "a QOS may lift the limit")
-	require.NotEmpty(t, refusedBy(parsePartitions(said), "one", true, 2, 2*time.Hour), "but it makes no nodes")
 }

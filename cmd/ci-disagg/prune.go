@@ -29,7 +29,7 @@ type pruneOptions struct {
 
 // AddFlags registers the flags.
 func (o *pruneOptions) AddFlags(f *pflag.FlagSet) {
-	f.StringVarP(&o.config, "config", "c", "", "config file (default "+defaultConfig+" here, if it exists)")
+	addConfigFlag(f, &o.config, "config file")
 	f.StringVar(&o.runsDir, "runs-dir", "", "parent of the run directories (default runs_dir of the config)")
 	f.IntVar(&o.keep, "keep", 200, "newest runs that stay; 0 = no such bound")
 	f.IntVar(&o.days, "days", 30, "runs that ended longer ago go; 0 = no such bound")
@@ -163,4 +163,12 @@ func (f farRuns) close() {
 	for _, login := range f.logins {
 		_ = login.Close() // a connection that will not close says nothing about the runs
 	}
+}
+
+// count is a number of things in words.
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -31,7 +31,7 @@ and ends as run would have ended. A run that is over is only reported again.`,
 	f := cmd.Flags()
 	o.driveFlags.AddFlags(f)
 	o.findFlags.AddFlags(f)
-	f.StringVarP(&o.config, "config", "c", "", "config that --run-id is looked up with (default "+defaultConfig+" here, if it exists)")
+	addConfigFlag(f, &o.config, "config that --run-id is looked up with")
 	return cmd
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
+	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -134,7 +135,11 @@ live job is never submitted a second time.`,
 }
 
 func runRun(ctx context.Context, h host, o runOptions, args []string) error {
-	dir, id, found, err := o.findRun(h)
+	cfg, err := loadConfig(h, o.config)
+	if err != nil {
+		return err
+	}
+	dir, id, found, err := o.findRun(h, cfg)
 	if err != nil {
 		return err
 	}
@@ -144,7 +149,7 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 			if err != nil {
 				return err
 			}
-			if err := o.sameRun(h, args, dir, run); err != nil {
+			if err := o.sameRun(h, cfg, args, dir, run); err != nil {
 				return err
 			}
 			does := "going on with it"
@@ -155,15 +160,15 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 			return continueRun(ctx, s, h, dir, o.driveFlags, o.detach)
 		})
 	}
-	s, err := o.resolve(h, args)
+	s, err := o.resolve(h, cfg, args)
 	if err != nil {
 		return err
 	}
-	run, err := o.record(h, s, id)
+	run, err := o.record(h, cfg, s, id)
 	if err != nil {
 		return err
 	}
-	d, err := newDriver(h, s.config, s.cluster, s.profile, s.backend, o.driveFlags)
+	d, err := newDriver(h, cfg, s.Cluster, s.Backend, o.driveFlags)
 	if err != nil {
 		return err
 	}
@@ -174,16 +179,16 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	if err := d.findAgent(); err != nil {
 		return err
 	}
-	for i := range s.plans {
-		s.plans[i].Draft = o.draft != "" // no agent will leave a record
+	for i := range s.Plans {
+		s.Plans[i].Draft = o.draft != "" // no agent will leave a record
 		if !o.detach {
-			s.plans[i].Lifeline = cmp.Or(rundir.Duration(o.lifeline), s.config.Jobs.Lifeline)
+			s.Plans[i].Lifeline = cmp.Or(rundir.Duration(o.lifeline), cfg.Jobs.Lifeline)
 		}
 	}
-	if err := secretsAreThere(h, s.plans); err != nil {
+	if err := secretsAreThere(h, s.Plans); err != nil {
 		return err
 	}
-	if err := d.renders(dir, s.plans); err != nil {
+	if err := d.renders(dir, s.Plans); err != nil {
 		return err
 	}
 	if err := d.preflight(ctx, h); err != nil {
@@ -192,17 +197,17 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	if err := os.MkdirAll(string(dir), rundir.DirMode); err != nil {
 		return usageErr(fmt.Errorf("the run directory cannot be made: %w: give --run-dir, or runs_dir in the config", err))
 	}
-	if d.keep, err = toKeep(s.config, o.draft, d.draft); err != nil {
+	if d.keep, err = toKeep(cfg, o.draft, d.draft); err != nil {
 		return err
 	}
 	fmt.Fprintf(h.stderr, "ci-disagg: run %s in %s\n", id, dir)
 	ctx, stop := drive.Notify(ctx)
 	defer stop()
-	return d.drive(ctx, &signals{stop: stop}, h, dir, run, s.plans, o.detach)
+	return d.drive(ctx, &signals{stop: stop}, h, dir, run, s.Plans, o.detach)
 }
 
 // findRun says where the run is, or is to be, and whether it exists already.
-func (o runOptions) findRun(h host) (dir rundir.Dir, id string, found bool, err error) {
+func (o runOptions) findRun(h host, cfg config) (dir rundir.Dir, id string, found bool, err error) {
 	id = cmp.Or(o.runID, h.getenv("BUILD_TAG"))
 	if id == "" {
 		if id, err = newRunID(h); err != nil {
@@ -211,7 +216,7 @@ func (o runOptions) findRun(h host) (dir rundir.Dir, id string, found bool, err 
 	}
 	path := o.runDir
 	if path == "" {
-		parent, err := o.runsDir(h)
+		parent, err := runsDir(h, cfg)
 		if err != nil {
 			return "", "", false, err
 		}
@@ -234,47 +239,20 @@ func (o runOptions) findRun(h host) (dir rundir.Dir, id string, found bool, err 
 	}
 }
 
-// runsDir is where run directories are made: outside the Jenkins workspace,
-// which is wiped and may not be shared with the nodes.
-func (o runOptions) runsDir(h host) (string, error) {
-	cfg, err := loadConfig(h, o.path)
-	if err != nil {
-		return "", err
-	}
-	return runsDir(h, cfg)
-}
-
-// runsDir is the config's runs_dir, else a directory of the user's own.
-func runsDir(h host, cfg config) (string, error) {
-	if d := cfg.RunsDir; d != "" {
-		if !filepath.IsAbs(d) {
-			d = filepath.Join(filepath.Dir(cfg.path), d)
-		}
-		return d, nil
-	}
-	if d := h.getenv("XDG_STATE_HOME"); filepath.IsAbs(d) {
-		return filepath.Join(d, "ci-disagg", "runs"), nil
-	}
-	if d := h.getenv("HOME"); filepath.IsAbs(d) {
-		return filepath.Join(d, ".local", "state", "ci-disagg", "runs"), nil
-	}
-	return "", usageErr(errors.New("where may run directories be? Give runs_dir in the config, or for one run --run-dir: $HOME is not set"))
-}
-
 // record is the new run's record.
-func (o runOptions) record(h host, s suite, id string) (rundir.Run, error) {
-	build, err := o.build(h, s.config.Perf.Policy.Mode)
+func (o runOptions) record(h host, cfg config, s pipeline.Suite, id string) (rundir.Run, error) {
+	build, err := o.build(h, cfg.Perf.Policy.Mode)
 	if err != nil {
 		return rundir.Run{}, err
 	}
 	run := rundir.Run{
-		Schema: rundir.Schema, ID: id, Version: buildVersion(), Stage: s.stage, Suite: listName(o.lists),
-		Backend: s.backend, Cluster: s.cluster, Created: h.now().UTC(), Build: build,
+		Schema: rundir.Schema, ID: id, Version: buildVersion(), Stage: s.Stage, Suite: o.ListName(),
+		Backend: s.Backend, Cluster: s.Cluster, Created: h.now().UTC(), Build: build,
 	}
-	if s.config.path != "" {
+	if cfg.path != "" {
 		run.Config = configCopy
 	}
-	for _, p := range s.plans {
+	for _, p := range s.Plans {
 		state := rundir.CaseWaiting
 		if p.Case.SkipReason != "" {
 			state = rundir.CaseSkipped

@@ -27,7 +27,7 @@ type storeFlags struct {
 
 // AddFlags registers the flags.
 func (o *storeFlags) AddFlags(f *pflag.FlagSet) {
-	f.StringVarP(&o.config, "config", "c", "", "config file (default "+defaultConfig+" here, if it exists)")
+	addConfigFlag(f, &o.config, "config file")
 	f.StringVar(&o.store, "store", "", "baseline store, dir:PATH or postgres://… (default $CI_DISAGG_STORE, else the config's)")
 	f.StringVar(&o.pins, "pins", "", "file of pinned baselines (default the config's)")
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -17,7 +16,8 @@ import (
 
 // sweepOptions are the flags of sweep.
 type sweepOptions struct {
-	configFlags
+	config    string
+	cluster   string
 	backend   string
 	olderThan time.Duration
 	owner     string
@@ -26,7 +26,8 @@ type sweepOptions struct {
 
 // AddFlags registers the flags.
 func (o *sweepOptions) AddFlags(f *pflag.FlagSet) {
-	o.configFlags.AddFlags(f)
+	addConfigFlag(f, &o.config, "config file")
+	addClusterFlag(f, &o.cluster)
 	f.StringVar(&o.backend, "backend", "", "slurm or local (default backend of the config, else slurm)")
 	f.DurationVar(&o.olderThan, "older-than", 30*time.Minute, "how long an owner must have been silent")
 	f.StringVar(&o.owner, "owner", "", "end the jobs of this owner tag, whatever its lease says")
@@ -57,19 +58,15 @@ func runSweep(cmd *cobra.Command, h host, o sweepOptions) error {
 	if tag, err := hex.DecodeString(o.owner); o.owner != "" && (err != nil || len(tag) != 6) {
 		return usageErr(fmt.Errorf("--owner %q is no owner tag: give the 12 hexadecimal digits of a job's name, cid-TAG-…", o.owner))
 	}
-	cfg, err := loadConfig(h, o.path)
+	cfg, err := loadConfig(h, o.config)
 	if err != nil {
 		return err
 	}
-	name, prof, err := cfg.profile(o.cluster)
+	backend, err := cfg.BackendOr(o.backend)
 	if err != nil {
-		return err
+		return usageErr(err)
 	}
-	backend := cmp.Or(o.backend, cfg.Backend, jobs.BackendSlurm)
-	if backend != jobs.BackendSlurm && backend != jobs.BackendLocal {
-		return usageErr(fmt.Errorf("--backend %q is not slurm or local", backend))
-	}
-	d, err := newDriver(h, cfg, name, prof, backend, driveFlags{retries: -1, reruns: -1})
+	d, err := newDriver(h, cfg, o.cluster, backend, noDriveFlags())
 	if err != nil {
 		return err
 	}
@@ -82,7 +79,7 @@ func runSweep(cmd *cobra.Command, h host, o sweepOptions) error {
 		return err
 	}
 	opts := runs.SweepOptions{
-		Access: d.access(h), Queue: backend == jobs.BackendSlurm, RunsDir: parent, Backend: backend, Cluster: name,
+		Access: d.access(h), Queue: backend == jobs.BackendSlurm, RunsDir: parent, Backend: backend, Cluster: d.cluster,
 		OlderThan: o.olderThan, Owner: o.owner, DryRun: o.dryRun,
 	}
 	found, err := runs.Sweep(cmd.Context(), opts)

@@ -2,6 +2,7 @@ package rundir
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -29,4 +30,16 @@ func (d *Duration) UnmarshalText(b []byte) error {
 	}
 	*d = Duration(v)
 	return nil
+}
+
+// Short is the duration without trailing zero units: 1h30m, 45s.
+func (d Duration) Short() string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }

@@ -39,3 +39,12 @@ func endsLikeHash(s string) bool {
 	_, err := hex.DecodeString(s[i+1:])
 	return len(s)-i-1 == 2*4 && err == nil
 }
+
+// ShortID is what tells a case from its neighbours: the text in the brackets of a pytest id.
+func ShortID(id string) string {
+	_, param, ok := strings.Cut(id, "[")
+	if param = strings.TrimSuffix(param, "]"); !ok || param == "" {
+		return id
+	}
+	return param
+}

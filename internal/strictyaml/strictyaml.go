@@ -210,6 +210,33 @@ func (d Document) Problem(path, format string, args ...any) Problem {
 	return Problem{File: d.File, Line: p.line, Column: p.column, Path: path, Message: fmt.Sprintf(format, args...)}
 }
 
+// KeyError is a value that cannot be, found by somebody who knows its key and not the file.
+type KeyError struct {
+	Key     string
+	Message string
+}
+
+// Error is "key: message".
+func (e KeyError) Error() string { return e.Key + ": " + e.Message }
+
+// Locate gives each KeyError that err joins its position. section is put before its key.
+func (d Document) Locate(section string, err error) []error {
+	switch e := err.(type) { //nolint:errorlint // what is joined, not what is wrapped
+	case nil:
+		return nil
+	case KeyError:
+		return []error{d.Problem(section+e.Key, "%s", e.Message)}
+	case interface{ Unwrap() []error }:
+		var out []error
+		for _, one := range e.Unwrap() {
+			out = append(out, d.Locate(section, one)...)
+		}
+		return out
+	default:
+		return []error{err}
+	}
+}
+
 func (d Document) nearest(path string) position {
 	for path != "" {
 		if p, ok := d.pos[path]; ok {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
 
 // Profile is what ci-disagg knows about one cluster: one entry of the section
@@ -84,11 +85,11 @@ const (
 // time limit: Slurm may send it up to 60 s early.
 const DefaultSignal = "TERM@120"
 
-// Validate gives every problem of the profile; name is the cluster's name.
+// Validate gives every problem of the profile, each a strictyaml.KeyError; name is the cluster's name.
 func (p Profile) Validate(name string) error {
 	var errs []error
 	bad := func(key, format string, args ...any) {
-		errs = append(errs, fmt.Errorf("clusters.%s.%s: %s", name, key, fmt.Sprintf(format, args...)))
+		errs = append(errs, strictyaml.KeyError{Key: strictyaml.Path("clusters", name) + "." + key, Message: fmt.Sprintf(format, args...)})
 	}
 	if p.GPUs != "" && !slices.Contains([]string{GPUsPerNode, GPUsGres, GPUsNone}, p.GPUs) {
 		bad("gpus", "%q is not one of gpus-per-node, gres, none", p.GPUs)

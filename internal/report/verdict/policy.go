@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
 
 // Rule is how a metric is judged.
@@ -91,36 +93,38 @@ type MetricPolicy struct {
 	Threshold  float64    `yaml:"threshold"`  // of the rules fixed and upstream, both modes
 }
 
-// Validate returns every problem of the policy at once, each with its key.
+// Validate returns every problem of the policy at once, each a strictyaml.KeyError.
 // Names of metrics are checked where the table of metrics is known.
 func (p Policy) Validate() error {
 	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	bad := func(key, format string, args ...any) {
+		errs = append(errs, strictyaml.KeyError{Key: key, Message: fmt.Sprintf(format, args...)})
+	}
 	checkRule := func(key string, r Rule) {
 		if !slices.Contains([]Rule{"", RuleBWS, RuleFixed, RuleUpstream}, r) {
-			bad("%s: %q is not a rule: use bws, fixed or upstream", key, r)
+			bad(key, "%q is not a rule: use bws, fixed or upstream", r)
 		}
 	}
 	checkStrictness := func(key string, s Strictness) {
 		if !slices.Contains([]Strictness{"", Normal, Sensitive, Strict}, s) {
-			bad("%s: %q is not a strictness: use normal, sensitive or strict", key, s)
+			bad(key, "%q is not a strictness: use normal, sensitive or strict", s)
 		}
 	}
 	checkShare := func(key string, v float64) {
 		if !(v >= 0 && v < 1) { // also NaN
-			bad("%s: %v is not a relative size: use 0.05 for 5 %%", key, v)
+			bad(key, "%v is not a relative size: use 0.05 for 5 %%", v)
 		}
 	}
 	checkRule("rule", p.Rule)
 	checkStrictness("strictness", p.Strictness)
 	if !slices.Contains([]Mode{"", Nightly, PullRequest}, p.Mode) {
-		bad("mode: %q is not a mode: use nightly or pr", p.Mode)
+		bad("mode", "%q is not a mode: use nightly or pr", p.Mode)
 	}
 	if p.MinHistory != 0 && p.MinHistory < minHistory {
-		bad("min_history: %d is too few to judge anything: use %d or more", p.MinHistory, minHistory)
+		bad("min_history", "%d is too few to judge anything: use %d or more", p.MinHistory, minHistory)
 	}
 	if p.Reruns < 0 || p.Reruns > MaxReruns {
-		bad("reruns: %d is out of range: use 0 to %d", p.Reruns, MaxReruns)
+		bad("reruns", "%d is out of range: use 0 to %d", p.Reruns, MaxReruns)
 	}
 	checkShare("threshold", p.Threshold)
 	checkShare("post_merge", p.PostMerge)

@@ -1,4 +1,4 @@
-package main
+package pipeline
 
 import (
 	"cmp"
@@ -11,11 +11,11 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// planTable prints a plan for people: one line per case, then the settings, then
-// each case. What most cases have in common stands once, before them. wd is the
-// directory in which people are: what lies there is named as they would type it.
-func planTable(w io.Writer, doc planDocument, wd string) {
-	doc = shortened(doc, strings.TrimSuffix(wd, "/")+"/")
+// WriteTable prints the document for people: one line per case, then the settings, then each case. What most cases
+// have in common stands once, before them. wd is the directory in which people are: what lies there is named as they
+// would type it.
+func (d Document) WriteTable(w io.Writer, wd string) {
+	doc := d.shortened(strings.TrimSuffix(wd, "/") + "/")
 	where := "backend " + doc.Backend
 	if doc.Cluster != "" {
 		where += ", cluster " + doc.Cluster
@@ -45,7 +45,8 @@ func planTable(w io.Writer, doc planDocument, wd string) {
 }
 
 // shortened is the document with paths below dir relative to it.
-func shortened(doc planDocument, dir string) planDocument {
+func (d Document) shortened(dir string) Document {
+	doc := d
 	short := func(s string) string { return strings.ReplaceAll(s, dir, "") }
 	doc.Settings, doc.Cases = slices.Clone(doc.Settings), slices.Clone(doc.Cases)
 	for i, s := range doc.Settings {
@@ -63,26 +64,26 @@ func shortened(doc planDocument, dir string) planDocument {
 }
 
 // overview has one line per case and their sum.
-func overview(w io.Writer, cases []planCase) {
+func overview(w io.Writer, cases []Case) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "#\tmode\tservers x GPUs\tnodes\tGPUs\tidle\ttime\tpoints\twarn\tcase\n")
 	jobs, nodes, gpus, idle, most := 0, 0, 0, 0, 0
 	for i, c := range cases {
 		if c.Case.SkipReason != "" {
-			fmt.Fprintf(t, "%d\tSKIPPED\t-\t-\t-\t-\t-\t-\t-\t%s\n", i+1, caseName(c.Case.ID))
+			fmt.Fprintf(t, "%d\tSKIPPED\t-\t-\t-\t-\t-\t-\t-\t%s\n", i+1, rundir.ShortID(c.Case.ID))
 			continue
 		}
 		free := c.AllocatedGPUs - c.UsedGPUs
 		jobs, nodes, gpus, idle, most = jobs+1, nodes+c.Nodes, gpus+c.AllocatedGPUs, idle+free, max(most, c.Nodes)
 		fmt.Fprintf(t, "%d\t%s\t%s\t%d\t%d\t%d\t%s\t%d\t%d\t%s\n", i+1, modeNote(c), servers(c.Plan), c.Nodes, c.AllocatedGPUs,
-			free, shortDuration(c.Budgets.Job), len(c.Expected.Points), len(c.Warnings), caseName(c.Case.ID))
+			free, c.Budgets.Job.Short(), len(c.Expected.Points), len(c.Warnings), rundir.ShortID(c.Case.ID))
 	}
 	_ = t.Flush()
 	fmt.Fprintf(w, "total: %s, %s in all, at most %d in one job; %s, %d of them idle\n", count(jobs, "job"), count(nodes, "node"), most, count(gpus, "GPU"), idle)
 }
 
 // modeNote is the mode and what a reviewer must not overlook.
-func modeNote(c planCase) string {
+func modeNote(c Case) string {
 	out := c.Case.Mode
 	if c.Case.KnownBug != "" {
 		out += ", known failure"
@@ -91,14 +92,6 @@ func modeNote(c planCase) string {
 		out += ", REFUSED"
 	}
 	return out
-}
-
-// caseName is what stands between the brackets of a test id.
-func caseName(id string) string {
-	if _, rest, ok := strings.Cut(id, "["); ok {
-		return strings.TrimSuffix(rest, "]")
-	}
-	return id
 }
 
 // servers is how many servers of how many GPUs a case has: CTX 2x4 GEN 1x16.
@@ -181,7 +174,7 @@ func shared(blocks [][]tableRow) []tableRow {
 }
 
 // caseRows is the block of one case.
-func caseRows(c planCase) []tableRow {
+func caseRows(c Case) []tableRow {
 	var rows []tableRow
 	row := func(key, format string, args ...any) {
 		rows = append(rows, tableRow{key, fmt.Sprintf(format, args...)})
@@ -222,7 +215,7 @@ func caseRows(c planCase) []tableRow {
 func annotations(c rundir.Case) string {
 	var out string
 	if c.Timeout > 0 {
-		out += ", TIMEOUT " + shortDuration(c.Timeout)
+		out += ", TIMEOUT " + c.Timeout.Short()
 	}
 	if c.Isolation {
 		out += ", ISOLATION"
@@ -421,28 +414,16 @@ func budgetsInForce(p rundir.Plan) string {
 		d    rundir.Duration
 	}{{"queue", b.Queue}, {"setup", b.Setup}, {"ready", b.Ready}, {"benchmark", b.Benchmark}, {"drain", b.Drain}, {"collect", b.Collect}} {
 		if phase.d > 0 {
-			set = append(set, phase.name+" "+shortDuration(phase.d))
+			set = append(set, phase.name+" "+phase.d.Short())
 		}
 	}
 	if t := p.Case.Timeout; t > 0 {
-		set = append(set, "ready and benchmark together "+shortDuration(t)+" (the list's TIMEOUT)")
+		set = append(set, "ready and benchmark together "+t.Short()+" (the list's TIMEOUT)")
 	}
 	if p.Hang > 0 {
-		set = append(set, "hang "+shortDuration(p.Hang))
+		set = append(set, "hang "+p.Hang.Short())
 	}
-	return strings.Join(append(set, "the job "+shortDuration(b.Job)), ", ")
-}
-
-// shortDuration is a duration without trailing zero units: 1h30m, 45s.
-func shortDuration(d rundir.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
+	return strings.Join(append(set, "the job "+b.Job.Short()), ", ")
 }
 
 func count(n int, what string) string {

@@ -1,0 +1,114 @@
+package session
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/bench"
+	"github.com/ci-disagg/ci-disagg/internal/report/bench/formats"
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/suites"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
+)
+
+// Perf is the section perf: of ci-disagg.yaml: how performance is judged.
+type Perf struct {
+	Off    bool           `yaml:"off"` // functional runs: measured and shown, not judged
+	Policy verdict.Policy `yaml:",inline"`
+	// AllowSkipped lets a run pass although a test skipped itself.
+	AllowSkipped bool            `yaml:"allow_skipped"`
+	Store        string          `yaml:"store"`      // dir:PATH or postgres://…; "" = no history
+	Pins         string          `yaml:"pins"`       // file of pinned baselines
+	Match        []string        `yaml:"match"`      // properties that identify a series; empty = all
+	Define       []Metric        `yaml:"define"`     // metrics beside the built-in ones
+	Readers      []bench.Generic `yaml:"readers"`    // formats beside the built-in ones
+	ColdStart    bench.ColdStart `yaml:"cold_start"` // tell (default), invalid, off
+	Accuracy     Accuracy        `yaml:"accuracy"`   // the accuracy gate
+}
+
+// Accuracy is the gate on accuracy results.
+type Accuracy struct {
+	Advisory bool                 `yaml:"advisory"` // shown, never red
+	Gates    []bench.AccuracyTest `yaml:"gates"`
+}
+
+// Metric defines a metric. Unit and direction have no default.
+type Metric struct {
+	Name      string  `yaml:"name"`
+	Unit      string  `yaml:"unit"`
+	Better    string  `yaml:"better"` // higher or lower
+	Gate      bool    `yaml:"gate"`
+	MinEffect float64 `yaml:"min_effect"`
+}
+
+// Output is the section report: how the report is written.
+type Output struct {
+	NoCaps    bool         `yaml:"no_caps"`
+	StrictXSD bool         `yaml:"strict_xsd"`
+	Flaky     report.Flaky `yaml:"flaky"` // pass (default), fail, skip
+	// MetricsInJUnit says which metrics are test cases: all (default), gating, none.
+	MetricsInJUnit suites.Metrics `yaml:"metrics_in_junit"`
+}
+
+// Validate returns every problem of the section, at its place in doc.
+func (p Perf) Validate(doc strictyaml.Document) []error {
+	errs := doc.Locate("perf.", p.Policy.Validate())
+	bad := func(path, format string, args ...any) { errs = append(errs, doc.Problem(path, format, args...)) }
+	if baseline.HasPassword(p.Store) {
+		bad("perf.store", "holds a password, and the config is kept with every run: put the URL into $CI_DISAGG_STORE, or the password into $PGPASSWORD or ~/.pgpass")
+	}
+	table, err := p.Metrics()
+	if err != nil {
+		bad("perf", "%v", err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Policy.Metrics)) {
+		if _, ok := table.Lookup(name); !ok && err == nil {
+			bad(strictyaml.Path("perf", "metrics", name), "%q is not a metric: use a canonical name such as output_token_throughput, or define it", name)
+		}
+	}
+	for i, gate := range p.Accuracy.Gates {
+		if _, err := gate.Complete(); err != nil {
+			bad(strictyaml.Path("perf", "accuracy", "gates", i), "%v", err)
+		}
+	}
+	return errs
+}
+
+// Validate returns every problem of the section, at its place in doc.
+func (o Output) Validate(doc strictyaml.Document) []error {
+	var errs []error
+	if !slices.Contains([]report.Flaky{"", report.FlakyPass, report.FlakyFail, report.FlakySkip}, o.Flaky) {
+		errs = append(errs, doc.Problem("report.flaky", "%q is not pass, fail or skip", o.Flaky))
+	}
+	if !slices.Contains([]suites.Metrics{"", suites.AllMetrics, suites.GatingMetrics, suites.NoMetrics}, o.MetricsInJUnit) {
+		errs = append(errs, doc.Problem("report.metrics_in_junit", "%q is not all, gating or none", o.MetricsInJUnit))
+	}
+	return errs
+}
+
+// Metrics is the built-in table with the section's own metrics.
+func (p Perf) Metrics() (metric.Table, error) {
+	var own []metric.Metric
+	for _, m := range p.Define {
+		better := map[string]metric.Direction{"higher": metric.HigherIsBetter, "lower": metric.LowerIsBetter}[m.Better]
+		own = append(own, metric.Metric{Name: m.Name, Unit: m.Unit, Better: better, Gate: m.Gate, MinEffect: m.MinEffect})
+	}
+	table, err := metric.Default().With(own...)
+	if err != nil {
+		return table, err
+	}
+	return bench.Extend(table, p.Readers)
+}
+
+// Reader reads the outputs of benchmark clients.
+func (p Perf) Reader(metrics metric.Table) bench.Reader {
+	return bench.Reader{Metrics: metrics, Formats: formats.All(), Generic: p.Readers, ColdStart: p.ColdStart}
+}
+
+// Exit is what the section relaxes.
+func (p Perf) Exit() report.ExitPolicy {
+	return report.ExitPolicy{AllowCollecting: p.Policy.AllowCollecting, AllowNoBaseline: p.Policy.AllowNoBaseline, AllowSkipped: p.AllowSkipped}
+}
