@@ -28,7 +28,7 @@ func contract(t *testing.T, test, command string, env map[string]string) map[str
 	}
 	env["pytestCommand"] = command
 	plans, err := trtllm.Resolve(trtllm.Input{
-		Config: trtllm.Config{Source: "/llm", DisaggConfigs: absConfigs(t, "disaggregated"), AggConfigs: absConfigs(t, "aggregated"), Precheck: "precheck --now"},
+		Config: trtllm.Config{Source: "/llm", Tests: trtllm.Tests{DisaggConfigs: absConfigs(t, "disaggregated"), AggConfigs: absConfigs(t, "aggregated")}, Commands: trtllm.Commands{Precheck: "precheck --now"}},
 		Stage:  "stage", Tests: []string{test}, Env: env, Base: "/",
 	})
 	require.NoError(t, err)
@@ -154,8 +154,10 @@ func TestJobScript(t *testing.T) {
 	require.NoError(t, prof.Validate("gb200"))
 	plans, err := trtllm.Resolve(trtllm.Input{
 		Config: trtllm.Config{
-			Source: "/llm", DisaggConfigs: "../../../testdata/configs/synthetic", Install: "pip install -q trtllm.whl", Setup: "ulimit -c 0",
-			Secrets: []trtllm.Secret{{Name: "HF_TOKEN"}, {Name: "DB_PASSWORD", From: "JENKINS_DB"}, {Name: "KEY", File: "/etc/ci/key"}},
+			Source:   "/llm",
+			Secrets:  []trtllm.Secret{{Name: "HF_TOKEN"}, {Name: "DB_PASSWORD", From: "JENKINS_DB"}, {Name: "KEY", File: "/etc/ci/key"}},
+			Tests:    trtllm.Tests{DisaggConfigs: "../../../testdata/configs/synthetic"},
+			Commands: trtllm.Commands{Install: "pip install -q trtllm.whl", Setup: "ulimit -c 0"},
 		},
 		Stage: "GB200-PerfSanity", Tests: []string{"disagg-gen_only-six_gpus"}, Base: ".",
 	})
@@ -211,7 +213,7 @@ func TestScriptsOfAllConfigsAreClean(t *testing.T) {
 			}
 			for _, local := range []bool{false, true} {
 				plans, err := trtllm.Resolve(trtllm.Input{
-					Config: trtllm.Config{DisaggConfigs: absConfigs(t, folder), AggConfigs: absConfigs(t, folder), Env: map[string]string{"AWKWARD": awkward}, Setup: "export X=1"},
+					Config: trtllm.Config{Env: map[string]string{"AWKWARD": awkward}, Tests: trtllm.Tests{DisaggConfigs: absConfigs(t, folder), AggConfigs: absConfigs(t, folder)}, Commands: trtllm.Commands{Setup: "export X=1"}},
 					Tests:  []string{prefix + stem}, Stage: awkward, Base: "/", Local: local,
 				})
 				require.NoError(t, err)
@@ -230,8 +232,10 @@ func TestSecretsStayOutOfScripts(t *testing.T) {
 	require.NoError(t, rundir.WriteFile(file, []byte("file-"+planted+"\n"), 0o600))
 	plans, err := trtllm.Resolve(trtllm.Input{
 		Config: trtllm.Config{
-			DisaggConfigs: absConfigs(t, "synthetic"), OutputLayout: "none",
-			Command: `test {test_id} && printenv HF_TOKEN DB KEY`, Secrets: []trtllm.Secret{{Name: "HF_TOKEN"}, {Name: "DB", From: "JENKINS_DB"}, {Name: "KEY", File: file}},
+			OutputLayout: "none",
+			Secrets:      []trtllm.Secret{{Name: "HF_TOKEN"}, {Name: "DB", From: "JENKINS_DB"}, {Name: "KEY", File: file}},
+			Tests:        trtllm.Tests{DisaggConfigs: absConfigs(t, "synthetic")},
+			Commands:     trtllm.Commands{Command: `test {test_id} && printenv HF_TOKEN DB KEY`},
 		},
 		Tests: []string{"disagg-quoting"}, Base: "/", Env: map[string]string{},
 	})
@@ -272,13 +276,13 @@ func TestSecretsStayOutOfScripts(t *testing.T) {
 func TestUnevenSharesHideGPUs(t *testing.T) {
 	t.Parallel()
 	plans, err := trtllm.Resolve(trtllm.Input{
-		Config: trtllm.Config{DisaggConfigs: absConfigs(t, "synthetic"), Command: `echo {test_id}`, UCX: "none", OutputLayout: "none"},
+		Config: trtllm.Config{OutputLayout: "none", Tests: trtllm.Tests{DisaggConfigs: absConfigs(t, "synthetic")}, Commands: trtllm.Commands{Command: `echo {test_id}`, UCX: "none"}},
 		Tests:  []string{"disagg-gen_only-context_parallel"}, Base: "/", Env: map[string]string{},
 	})
 	require.ErrorContains(t, err, "does not run under trtllm-llmapi-launch")
 	require.Empty(t, plans)
 	plans, err = trtllm.Resolve(trtllm.Input{
-		Config: trtllm.Config{DisaggConfigs: absConfigs(t, "synthetic"), Command: `trtllm-llmapi-launch echo {test_id}`, OutputLayout: "none"},
+		Config: trtllm.Config{OutputLayout: "none", Tests: trtllm.Tests{DisaggConfigs: absConfigs(t, "synthetic")}, Commands: trtllm.Commands{Command: `trtllm-llmapi-launch echo {test_id}`}},
 		Tests:  []string{"disagg-gen_only-six_gpus"}, Base: "/", Env: map[string]string{},
 	})
 	require.NoError(t, err)
@@ -429,7 +433,7 @@ func TestSettingsNameWhatIsSet(t *testing.T) {
 func TestUnsetComesBeforeTheEnvironment(t *testing.T) {
 	t.Parallel()
 	plans, err := trtllm.Resolve(trtllm.Input{
-		Config: trtllm.Config{DisaggConfigs: absConfigs(t, "synthetic"), Command: `trtllm-llmapi-launch echo {test_id}`, OutputLayout: "none"},
+		Config: trtllm.Config{OutputLayout: "none", Tests: trtllm.Tests{DisaggConfigs: absConfigs(t, "synthetic")}, Commands: trtllm.Commands{Command: `trtllm-llmapi-launch echo {test_id}`}},
 		Tests:  []string{"disagg-quoting"}, Base: "/",
 	})
 	require.NoError(t, err)
@@ -459,7 +463,7 @@ func TestListOfTheCaseKeepsItsTimeout(t *testing.T) {
 		seedCase + " ISOLATION TIMEOUT (90) # note": "perf/test_perf_sanity.py::test_e2e[" + seedCase + "] TIMEOUT (90)\n",
 		seedCase + " TIMEOUT (0.5)":                 "perf/test_perf_sanity.py::test_e2e[" + seedCase + "] TIMEOUT (1)\n",
 	} {
-		plans, err := trtllm.Resolve(trtllm.Input{Config: trtllm.Config{DisaggConfigs: absConfigs(t, "disaggregated")}, Stage: "s", Tests: []string{line}, Base: "/"})
+		plans, err := trtllm.Resolve(trtllm.Input{Config: trtllm.Config{Tests: trtllm.Tests{DisaggConfigs: absConfigs(t, "disaggregated")}}, Stage: "s", Tests: []string{line}, Base: "/"})
 		require.NoError(t, err)
 		files, err := script.Render(plans[0], script.Profile{}, script.Attempt{Dir: "/a", JobName: "j", AgentPath: "/x"})
 		require.NoError(t, err)

@@ -154,9 +154,10 @@ func planFor(t *testing.T, bin, folder string, prof script.Profile, ids ...strin
 	t.Helper()
 	plans, err := trtllm.Resolve(trtllm.Input{
 		Config: trtllm.Config{
-			Dir: bin, DisaggConfigs: absConfigs(t, folder), AggConfigs: absConfigs(t, folder), Pytest: bin + "/pytest", Launcher: bin + "/trtllm-llmapi-launch",
-			Args: `-k ` + quoted(t, awkward) + ` -m "two  blanks"`, Env: map[string]string{"AWKWARD": awkward, "EMPTY": ""},
-			Install: "touch \"$jobWorkspace/installed.$SLURMD_NODENAME\"",
+			Dir:      bin,
+			Env:      map[string]string{"AWKWARD": awkward, "EMPTY": ""},
+			Tests:    trtllm.Tests{DisaggConfigs: absConfigs(t, folder), AggConfigs: absConfigs(t, folder)},
+			Commands: trtllm.Commands{Pytest: bin + "/pytest", Launcher: bin + "/trtllm-llmapi-launch", Args: `-k ` + quoted(t, awkward) + ` -m "two  blanks"`, Install: "touch \"$jobWorkspace/installed.$SLURMD_NODENAME\""},
 		},
 		Stage: awkward, Tests: ids, Base: "/",
 	})

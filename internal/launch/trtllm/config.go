@@ -1,8 +1,6 @@
 package trtllm
 
 import (
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -14,6 +12,20 @@ type Config struct {
 	Source string `yaml:"source"` // root of the TensorRT-LLM checkout, as the nodes see it
 	Dir    string `yaml:"dir"`    // where pytest runs; default <source>/tests/integration/defs
 
+	Commands `yaml:",inline"`
+	Tests    `yaml:",inline"`
+
+	Env          map[string]string `yaml:"env"`           // exported to every role
+	Secrets      []Secret          `yaml:"secrets"`       // by reference only
+	OutputLayout string            `yaml:"output_layout"` // trtllm (default) or none
+	GPUType      string            `yaml:"gpu_type"`      // for lists and series identity, when the cluster names none
+	ServerLogs   []string          `yaml:"server_logs"`   // files in the output directory that a role's own processes write; {role} stands for its name
+	Hang         *rundir.Duration  `yaml:"hang"`          // no sign of life of any role for so long in the benchmark is a hang; 0 = not watched; default 30m
+	Grace        rundir.Duration   `yaml:"grace"`         // between TERM and KILL; default 30s
+}
+
+// Commands are what the roles run.
+type Commands struct {
 	Pytest   string `yaml:"pytest"`   // how pytest is called: shell text, default "pytest"
 	Args     string `yaml:"args"`     // shell text behind the test id, default "-vv"
 	Command  string `yaml:"command"`  // the whole command instead, {test_id} stands for the id
@@ -21,26 +33,20 @@ type Config struct {
 	Setup    string `yaml:"setup"`    // shell text that every role runs before its command
 	Install  string `yaml:"install"`  // shell text run once per node before the roles
 	Precheck string `yaml:"precheck"` // command of the network precheck on the workers' nodes
+	MPI      string `yaml:"mpi"`      // --mpi of workers under the launcher; default pmix
+	UCX      string `yaml:"ucx"`      // shell text before every worker's command; default "unset UCX_TLS", "none" = nothing
+}
 
-	DisaggConfigs string `yaml:"disagg_configs"` // folder of the disaggregated YAML files
-	AggConfigs    string `yaml:"agg_configs"`    // folder of the aggregated YAML files
-	TestModule    string `yaml:"test_module"`    // default perf/test_perf_sanity.py
-	TestFunction  string `yaml:"test_function"`  // default test_e2e
-	TestPrefix    string `yaml:"test_prefix"`    // default disagg_upload
-
-	Env          map[string]string `yaml:"env"`           // exported to every role
-	Secrets      []Secret          `yaml:"secrets"`       // by reference only
-	OutputLayout string            `yaml:"output_layout"` // trtllm (default) or none
-	MPI          string            `yaml:"mpi"`           // --mpi of workers under the launcher; default pmix
-	UCX          string            `yaml:"ucx"`           // shell text before every worker's command; default "unset UCX_TLS", "none" = nothing
-	GPUType      string            `yaml:"gpu_type"`      // for lists and series identity, when the cluster names none
-
+// Tests are which tests there are, and what is known of them.
+type Tests struct {
+	DisaggConfigs string            `yaml:"disagg_configs"` // folder of the disaggregated YAML files
+	AggConfigs    string            `yaml:"agg_configs"`    // folder of the aggregated YAML files
+	TestModule    string            `yaml:"test_module"`    // default perf/test_perf_sanity.py
+	TestFunction  string            `yaml:"test_function"`  // default test_e2e
+	TestPrefix    string            `yaml:"test_prefix"`    // default disagg_upload
 	Waives        []string          `yaml:"waives"`         // files in upstream's form
 	KnownFailures []KnownFailure    `yaml:"known_failures"` // reported, do not turn a run red until they expire
 	Facts         map[string]string `yaml:"facts"`          // for the conditions of test-db lists: stage, backend, cpu, …
-	ServerLogs    []string          `yaml:"server_logs"`    // files in the output directory that a role's own processes write; {role} stands for its name
-	Hang          *rundir.Duration  `yaml:"hang"`           // no sign of life of any role for so long in the benchmark is a hang; 0 = not watched; default 30m
-	Grace         rundir.Duration   `yaml:"grace"`          // between TERM and KILL; default 30s
 }
 
 // Secret names a value that reaches the roles' environment and nothing else.
@@ -48,14 +54,6 @@ type Secret struct {
 	Name string `yaml:"name"` // variable in the roles' environment
 	From string `yaml:"from"` // variable of the calling process; default: the same name
 	File string `yaml:"file"` // or a file that only its owner may read
-}
-
-// KnownFailure is one entry of our own list of known failures.
-type KnownFailure struct {
-	Test    string `yaml:"test"`    // test id; * stands for any text
-	Bug     string `yaml:"bug"`     // where it is tracked
-	Expires string `yaml:"expires"` // YYYY-MM-DD, the last day on which it counts
-	Reason  string `yaml:"reason"`
 }
 
 // Defaults of Config.
@@ -137,85 +135,4 @@ type Input struct {
 
 	Shard, Shards int // --shard i/n, i from 1; 0/0 = everything
 	SplitGroup    int // upstream's --split-group: line number from 1; 0 = everything
-}
-
-// settings is Config with every default and override applied.
-type settings struct {
-	Config
-	aggFolder, disaggFolder  string // "" = upstream's default folders
-	module, function, prefix string
-	command                  string // as given, "" = our own
-	commandFrom              string // what to change when it is wrong
-	workdir                  string
-}
-
-func settle(in Input) settings {
-	s := settings{Config: in.Config}
-	pick := func(env, conf, def string) string {
-		for _, v := range []string{in.Env[env], conf} {
-			if v != "" {
-				return v
-			}
-		}
-		return def
-	}
-	s.Pytest = orDefault(s.Pytest, defaultPytest)
-	s.Args = orDefault(s.Args, defaultArgs)
-	s.Launcher = orDefault(s.Launcher, DefaultLauncher)
-	s.UCX = orDefault(s.UCX, defaultUCX)
-	s.MPI = orDefault(s.MPI, defaultMPI)
-	s.OutputLayout = orDefault(s.OutputLayout, LayoutTRTLLM)
-	if s.Source != "" {
-		s.Source = in.abs(s.Source)
-	}
-	s.workdir = s.Dir
-	if s.workdir == "" && s.Source != "" {
-		s.workdir = filepath.Join(s.Source, testsDir)
-	}
-	if s.workdir != "" {
-		s.workdir = in.abs(s.workdir)
-	}
-	if strings.Contains(s.Launcher, "/") {
-		s.Launcher = in.abs(s.Launcher)
-	}
-	s.module = pick(EnvTestModule, s.TestModule, defaultModule)
-	s.function = pick(EnvTestFunction, s.TestFunction, defaultFunction)
-	s.prefix = pick(EnvTestPrefix, s.TestPrefix, defaultPrefix)
-	s.command = pick(EnvCommand, s.Command, "")
-	s.commandFrom = "workload.command"
-	if in.Env[EnvCommand] != "" {
-		s.commandFrom = "$" + EnvCommand
-	}
-	s.aggFolder = s.folder(in, EnvAggFolder, s.AggConfigs)
-	s.disaggFolder = s.folder(in, EnvDisaggFolder, s.DisaggConfigs)
-	return s
-}
-
-// folder is a config folder: from the environment relative to the checkout, as
-// upstream reads it; from the config file relative to that file.
-func (s settings) folder(in Input, env, conf string) string {
-	switch v := in.Env[env]; {
-	case v == "" && conf == "":
-		return ""
-	case v == "":
-		return in.abs(conf)
-	case filepath.IsAbs(v) || s.Source == "":
-		return in.abs(v)
-	default:
-		return filepath.Join(s.Source, v)
-	}
-}
-
-func orDefault(v, def string) string {
-	if v == "" {
-		return def
-	}
-	return v
-}
-
-func (in Input) abs(p string) string {
-	if filepath.IsAbs(p) {
-		return filepath.Clean(p)
-	}
-	return filepath.Join(in.Base, p)
 }

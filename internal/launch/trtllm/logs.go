@@ -1,7 +1,6 @@
 package trtllm
 
 import (
-	"path"
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -44,7 +43,7 @@ func (k *kase) served() []string {
 }
 
 // work is how a server's iteration log says on how many requests it works.
-func (k *kase) work(r rundir.RolePlan) string {
+func work(r rundir.RolePlan) string {
 	if r.Kind == rundir.KindServer || r.Kind == rundir.KindTask {
 		return `\biter = \d+, .*?num_scheduled_requests = (\d+)`
 	}
@@ -57,19 +56,4 @@ func (c Config) hang() rundir.Duration {
 		return defaultHang
 	}
 	return *c.Hang
-}
-
-// checkServerLogs holds workload.server_logs against what the agent can match.
-func (r *resolver) checkServerLogs() {
-	for _, glob := range r.in.Config.ServerLogs {
-		_, err := path.Match(glob, "")
-		switch {
-		case err != nil:
-			r.problem(r.in.ConfigFile, 0, "workload.server_logs", "%q is no pattern: close its bracket or escape it with a backslash", glob)
-		case strings.Contains(glob, "/"):
-			r.problem(r.in.ConfigFile, 0, "workload.server_logs", "%q: name files in the test's output directory, without a slash", glob)
-		case !strings.Contains(glob, rolePlaceholder):
-			r.problem(r.in.ConfigFile, 0, "workload.server_logs", "%q does not say whose log it is: put %s where the role's name stands", glob, rolePlaceholder)
-		}
-	}
 }

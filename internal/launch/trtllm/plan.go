@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm/testlist"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -26,10 +27,12 @@ const casesDir = "by-case"
 // kase is one case on its way to a plan.
 type kase struct {
 	r  *resolver
-	e  entry
-	id testID
+	e  testlist.Entry
+	id testlist.ID
 
-	g       grammar
+	knownBug string
+
+	g       testlist.Grammar
 	cfg     configFile
 	m       *model
 	mode    string
@@ -45,7 +48,7 @@ type kase struct {
 }
 
 func (k *kase) problem(key, format string, args ...any) {
-	k.r.problem(k.e.file, k.e.line, key, format, args...)
+	k.r.problem(k.e.File, k.e.Line, key, format, args...)
 }
 
 func (k *kase) configProblem(line int, key, format string, args ...any) {
@@ -59,17 +62,17 @@ func (k *kase) warn(format string, args ...any) {
 func (k *kase) plan() rundir.Plan {
 	p := rundir.Plan{Schema: rundir.Schema, Stage: k.r.in.Stage, LocalAgent: k.r.in.Local}
 	p.Case = rundir.Case{
-		ID: k.id.full, Slug: rundir.Slug(k.id.full), Timeout: rundir.Duration(k.e.timeout), Isolation: k.e.isolation,
-		SkipReason: k.e.skip, KnownBug: k.e.knownBug, Source: k.e.source(),
+		ID: k.id.Full, Slug: rundir.Slug(k.id.Full), Timeout: rundir.Duration(k.e.Timeout), Isolation: k.e.Isolation,
+		SkipReason: k.e.Skip, KnownBug: k.knownBug, Source: k.e.Place(),
 	}
 	var ok bool
 	if k.g, k.cfg, ok = k.r.config(k.id, k.e); !ok {
 		return p
 	}
 	k.m = k.cfg.m
-	k.r.problems = append(k.r.problems, k.m.src.problems...)
-	k.warnings = append(k.warnings, k.m.src.warnings...)
-	if len(k.m.src.problems) > 0 {
+	k.r.problems = append(k.r.problems, k.m.src.Problems()...)
+	k.warnings = append(k.warnings, k.m.src.Warnings()...)
+	if len(k.m.src.Problems()) > 0 {
 		return p
 	}
 	k.settleMode()
@@ -91,78 +94,86 @@ func (k *kase) plan() rundir.Plan {
 // servers are left out only when there is to be no context, never because the
 // mode's name contains gen_only.
 func (k *kase) settleMode() {
-	k.mode = orDefault(k.g.mode, k.m.mode)
-	if k.g.mode == ModeGenOnly && k.m.mode == ModeGenNoContext {
-		k.mode = ModeGenNoContext
+	k.mode = cmp.Or(k.g.Mode, k.m.mode)
+	if k.g.Mode == testlist.ModeGenOnly && k.m.mode == testlist.ModeGenNoContext {
+		k.mode = testlist.ModeGenNoContext
 	}
-	if k.g.roles && k.g.mode != "" && k.g.mode != k.m.mode && k.mode != k.m.mode {
-		k.warn("%s:%d: benchmark.mode is %s, the test id says %s: the id stands", k.cfg.path, k.m.modeLine, k.m.mode, k.g.mode)
+	if k.g.Roles && k.g.Mode != "" && k.g.Mode != k.m.mode && k.mode != k.m.mode {
+		k.warn("%s:%d: benchmark.mode is %s, the test id says %s: the id stands", k.cfg.path, k.m.modeLine, k.m.mode, k.g.Mode)
 	}
 	k.numCtx, k.numGen = k.m.numCtx, k.m.numGen
-	if k.mode == ModeGenNoContext {
+	if k.mode == testlist.ModeGenNoContext {
 		k.numCtx = 0
 	}
-	k.points = slices.Clone(k.m.points)
-	switch k.mode {
-	case ModeGenOnly, ModeGenNoContext:
-		for i := range k.points {
-			q := k.points[i]
-			k.points[i] = newPoint("", q.concurrency, 1, q.inputLen, q.outputLen)
-		}
-		if n := len(k.points); n > 1 {
-			k.warn("mode %s measures the first concurrency of benchmark.concurrency_list, %d, and none of the %d others", k.mode, k.points[0].concurrency, n-1)
-			k.points = k.points[:1]
-		}
-	case ModeCtxOnly:
-		for i := range k.points {
-			q := k.points[i]
-			k.points[i] = newPoint("", q.concurrency, q.iterations, q.inputLen, 1)
-		}
-	case ModeE2E:
-		if k.numCtx == 0 {
-			k.configProblem(k.m.numCtxLine, "hardware.num_ctx_servers", "0, but mode e2e needs context servers: set it, or use mode gen_only_no_context")
-		}
+	if k.numCtx == 0 && (k.mode == testlist.ModeE2E || k.mode == testlist.ModeGenOnly) {
+		k.configProblem(k.m.numCtxLine, "hardware.num_ctx_servers", "0, but mode %s needs context servers: set it, or use mode gen_only_no_context", k.mode)
 	}
-	if k.mode == ModeGenOnly && k.numCtx == 0 {
-		k.configProblem(k.m.numCtxLine, "hardware.num_ctx_servers", "0, but mode gen_only needs context servers: set it, or use gen_only_no_context")
+	k.points = pointsOf(k.mode, k.m.points)
+	if n := len(k.m.points); len(k.points) < n {
+		k.warn("mode %s measures the first concurrency of benchmark.concurrency_list, %d, and none of the %d others", k.mode, k.points[0].concurrency, n-1)
 	}
+}
+
+// pointsOf makes of a config's points those that the mode measures.
+func pointsOf(mode string, all []point) []point {
+	var out []point
+	for i, q := range all {
+		switch mode {
+		case testlist.ModeGenOnly, testlist.ModeGenNoContext:
+			q = newPoint("", q.concurrency, 1, q.inputLen, q.outputLen)
+		case testlist.ModeCtxOnly:
+			q = newPoint("", q.concurrency, q.iterations, q.inputLen, 1)
+		}
+		q.file = fmt.Sprintf("trtllm-benchmark.0.%d.log", i)
+		out = append(out, q)
+	}
+	if mode == testlist.ModeGenOnly || mode == testlist.ModeGenNoContext {
+		return out[:min(1, len(out))]
+	}
+	return out
 }
 
 // selectServers finds what an AGG role runs and how many GPUs that takes.
 func (k *kase) selectServers() {
-	for i := range k.points {
-		k.points[i].file = fmt.Sprintf("trtllm-benchmark.0.%d.log", i)
-	}
 	switch {
-	case k.mode == ModeAggregated:
-	case k.g.roles:
-		return
-	case k.mode == ModeCtxOnly:
+	case k.mode == testlist.ModeAggregated:
+		k.servers = k.m.servers
+		if k.g.Server != "" {
+			var why string
+			if k.servers, why = named(k.m.servers, strings.Split(k.g.Server, ",")); why != "" {
+				k.problem("", "case %s: %s: %s", k.id.Case, k.cfg.path, why)
+			}
+		}
+		k.runServers()
+	case k.g.Roles:
+	case k.mode == testlist.ModeCtxOnly:
 		k.aggGPUs = k.m.ctx.gpus
-		return
 	default:
 		k.aggGPUs = k.m.gen.gpus
 		if k.m.numGen > 1 {
 			k.warn("%s: %d generation servers are configured, one process runs one", k.cfg.path, k.m.numGen)
 		}
-		return
 	}
-	k.servers, k.points = k.m.servers, nil
-	if k.g.server != "" {
-		k.servers = nil
-		for _, name := range strings.Split(k.g.server, ",") {
-			i := slices.IndexFunc(k.m.servers, func(s server) bool { return s.name == name })
-			if i < 0 {
-				k.problem("", "case %s: %s has no server %q: it has %s", k.id.kase, k.cfg.path, name, serverNames(k.m.servers))
-				continue
-			}
-			if slices.ContainsFunc(k.servers, func(s server) bool { return s.name == name }) {
-				k.problem("", "case %s names the server %q twice: remove one", k.id.kase, name)
-				continue
-			}
-			k.servers = append(k.servers, k.m.servers[i])
+}
+
+// named are the servers of these names; why is what is wrong with the names.
+func named(all []server, names []string) (out []server, why string) {
+	for n, name := range names {
+		i := slices.IndexFunc(all, func(s server) bool { return s.name == name })
+		switch {
+		case i < 0:
+			return out, fmt.Sprintf("no server is called %q: it has %s", name, serverNames(all))
+		case slices.Contains(names[:n], name):
+			return out, fmt.Sprintf("the server %q is named twice: remove one", name)
 		}
+		out = append(out, all[i])
 	}
+	return out, ""
+}
+
+// runServers sizes the job for the selected servers, and takes their points.
+func (k *kase) runServers() {
+	k.points = nil
 	for i, s := range k.servers {
 		if k.aggGPUs > 0 && s.par.gpus != k.aggGPUs {
 			k.warn("%s:%d: server %s takes %d GPUs, others of this case %d: the job is sized for the largest", k.cfg.path, s.line, s.name, s.par.gpus, k.aggGPUs)
@@ -194,7 +205,7 @@ func (k *kase) fill(p *rundir.Plan) {
 	p.Workdir = k.r.set.workdir
 	roles := k.roles(l)
 	for i, r := range roles {
-		roles[i].Logs, roles[i].Work = k.serverLogs(r), k.work(r)
+		roles[i].Logs, roles[i].Work = k.serverLogs(r), work(r)
 		p.UsedGPUs += r.GPUs()
 	}
 	k.environment(p)
@@ -219,7 +230,7 @@ func (k *kase) fill(p *rundir.Plan) {
 
 // roles are the steps in start order: generation, context, router, client.
 func (k *kase) roles(l layout) []rundir.RolePlan {
-	if !k.g.roles {
+	if !k.g.Roles {
 		return []rundir.RolePlan{{
 			Name: groupAgg, Kind: rundir.KindTask, Group: groupAgg, Slice: l.agg, MPI: k.mpi(), JUnit: true,
 			Command: k.cmds.agg, Env: k.env.agg.vars,
@@ -283,7 +294,7 @@ func (k *kase) preRoles(roles []rundir.RolePlan) []rundir.RolePlan {
 }
 
 func (k *kase) precheck() bool {
-	if !k.g.roles {
+	if !k.g.Roles {
 		return false
 	}
 	on := k.m.precheck
@@ -298,7 +309,7 @@ func (k *kase) precheck() bool {
 
 // precheckWarning says that the config wants a precheck that nobody can run.
 func (k *kase) precheckWarning() {
-	if k.g.roles && k.m.precheck && k.r.set.Precheck == "" && k.r.in.Env[EnvPrecheck] != "0" {
+	if k.g.Roles && k.m.precheck && k.r.set.Precheck == "" && k.r.in.Env[EnvPrecheck] != "0" {
 		k.warn("%s: cache_transceiver_precheck is enabled, but workload.precheck is not set: it is left out", k.cfg.path)
 	}
 }
@@ -318,9 +329,9 @@ func (k *kase) layoutNames(p *rundir.Plan, roles []rundir.RolePlan) {
 		return
 	}
 	p.TokenEnv = "TRTLLM_PERF_RUN_TOKEN"
-	p.Links = []rundir.Link{{Path: casesDir + "/" + k.id.kase, Target: "../output"}}
-	if !k.g.roles {
-		if k.mode == ModeGenNoContext {
+	p.Links = []rundir.Link{{Path: casesDir + "/" + k.id.Case, Target: "../output"}}
+	if !k.g.Roles {
+		if k.mode == testlist.ModeGenNoContext {
 			roles[0].Output, roles[0].Done = "gen_server_0.log", "gen_server_0.done"
 		}
 		return
@@ -343,8 +354,8 @@ func (k *kase) layoutNames(p *rundir.Plan, roles []rundir.RolePlan) {
 // expected is the contract that the report holds the attempt against.
 func (k *kase) expected() rundir.Expected {
 	x := rundir.Expected{
-		NodeIDs: []string{k.id.full}, GPUType: k.gpuType(), Accuracy: k.m.accuracy,
-		DeviceStep: k.mode == ModeGenOnly || k.mode == ModeGenNoContext,
+		NodeIDs: []string{k.id.Full}, GPUType: k.gpuType(), Accuracy: k.m.accuracy,
+		DeviceStep: k.mode == testlist.ModeGenOnly || k.mode == testlist.ModeGenNoContext,
 	}
 	if k.r.set.OutputLayout == LayoutTRTLLM {
 		x.Metrics = k.metrics()
@@ -364,21 +375,13 @@ func (k *kase) expected() rundir.Expected {
 // one token, which has no time per output token.
 func (k *kase) metrics() []string {
 	out := []string{"request_throughput", "output_token_throughput", "total_token_throughput", "ttft_median_ms"}
-	if k.mode != ModeCtxOnly {
+	if k.mode != testlist.ModeCtxOnly {
 		out = append(out, "tpot_median_ms")
 	}
-	if k.speculative() && k.mode != ModeCtxOnly {
+	if k.m.speculative(k.servers) && k.mode != testlist.ModeCtxOnly {
 		out = append(out, "avg_decoded_tokens_per_iter")
 	}
 	return out
-}
-
-// speculative reports whether every server that decodes does so speculatively.
-func (k *kase) speculative() bool {
-	if k.m.gen.keys[specType] != "" {
-		return true
-	}
-	return len(k.servers) > 0 && !slices.ContainsFunc(k.servers, func(s server) bool { return s.par.keys[specType] == "" })
 }
 
 // gpuType is what the cluster has; the config's gpu_type, or its only supported
@@ -406,15 +409,15 @@ func (k *kase) match() map[string]string {
 		}
 	}
 	switch {
-	case k.g.roles:
+	case k.g.Roles:
 		out["num_gen_servers"], out["num_ctx_servers"] = fmt.Sprint(k.numGen), fmt.Sprint(k.numCtx)
 		add("gen_", k.m.gen)
 		if k.numCtx > 0 {
 			add("ctx_", k.m.ctx)
 		}
-	case k.mode == ModeCtxOnly:
+	case k.mode == testlist.ModeCtxOnly:
 		add("ctx_", k.m.ctx)
-	case k.mode == ModeGenNoContext:
+	case k.mode == testlist.ModeGenNoContext:
 		add("gen_", k.m.gen)
 	case len(k.servers) == 1:
 		add("", k.servers[0].par)

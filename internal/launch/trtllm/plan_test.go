@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm/testlist"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -22,7 +23,7 @@ const configs = "../../../testdata/configs/"
 // input plans against one folder of the test configurations.
 func input(folder string, tests ...string) Input {
 	return Input{
-		Config:     Config{Source: "/repo", DisaggConfigs: configs + folder, AggConfigs: configs + folder},
+		Config:     Config{Source: "/repo", Tests: Tests{DisaggConfigs: configs + folder, AggConfigs: configs + folder}},
 		ConfigFile: "ci-disagg.yaml", Stage: "stage", Tests: tests, Today: "2026-11-21",
 	}
 }
@@ -200,7 +201,7 @@ func TestPlansOfTheSyntheticConfigs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := one(t, input("synthetic", id))
-			if p.Case.Mode != ModeAggregated {
+			if p.Case.Mode != testlist.ModeAggregated {
 				checkSlices(t, p)
 			}
 			golden(t, "synthetic_"+name+".txt", show(p))

@@ -1,19 +1,20 @@
 package trtllm
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm/document"
+	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm/testlist"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
@@ -26,20 +27,20 @@ func Resolve(in Input) ([]rundir.Plan, error) {
 	r.checkSettings()
 	entries := r.entries()
 	plans := make([]rundir.Plan, 0, len(entries))
-	seen := map[string]entry{}
+	seen := map[string]testlist.Entry{}
 	for _, e := range entries {
 		p, ok := r.plan(e)
 		if !ok {
 			continue
 		}
 		if first, twice := seen[p.Case.ID]; twice {
-			r.problem(e.file, e.line, "", "case %s is listed twice, also at %s: remove one", p.Case.ID, first.source())
+			r.problem(e.File, e.Line, "", "case %s is listed twice, also at %s: remove one", p.Case.ID, first.Place())
 			continue
 		}
 		seen[p.Case.ID] = e
 		plans = append(plans, p)
 	}
-	if err := r.located().asError(); err != nil {
+	if err := r.located().Err(); err != nil {
 		return nil, err
 	}
 	for i := range plans {
@@ -52,9 +53,9 @@ type resolver struct {
 	in       Input
 	set      settings
 	known    []KnownFailure
-	waives   []waive
+	waives   []testlist.Waive
 	configs  map[string]configFile
-	problems Problems
+	problems document.Problems
 	warnings []string
 	ids      int  // cases to be planned
 	badShell bool // a shell text of the config is none: no command can be made
@@ -68,100 +69,17 @@ type configFile struct {
 }
 
 func (r *resolver) problem(file string, line int, key, format string, args ...any) {
-	r.problems = append(r.problems, Problem{File: file, Line: line, Key: key, Text: fmt.Sprintf(format, args...)})
+	r.problems = append(r.problems, document.Problem{File: file, Line: line, Key: key, Text: fmt.Sprintf(format, args...)})
 }
 
 // located gives problems with keys of ci-disagg.yaml their position in it.
-func (r *resolver) located() Problems {
+func (r *resolver) located() document.Problems {
 	for i, p := range r.problems {
 		if r.in.At != nil && p.Line == 0 && p.Key != "" && p.File == r.in.ConfigFile && p.File != "" {
 			r.problems[i].Pos = r.in.At(p.Key)
 		}
 	}
 	return r.problems
-}
-
-// asProblems is errors.As for Problems.
-func asProblems(err error, ps *Problems) bool { return errors.As(err, ps) }
-
-func (r *resolver) checkSettings() {
-	s, file := r.set, r.in.ConfigFile
-	if s.OutputLayout != LayoutTRTLLM && s.OutputLayout != LayoutNone {
-		r.problem(file, 0, "workload.output_layout", "%q is not trtllm or none", s.OutputLayout)
-	}
-	r.checkShell()
-	values := map[string]string{"source": s.Source, "dir": s.Dir, "disagg_configs": s.DisaggConfigs, "agg_configs": s.AggConfigs, "gpu_type": s.GPUType}
-	for _, key := range slices.Sorted(maps.Keys(values)) {
-		if v := values[key]; placeholder(path.Base(v)) || placeholder(v) {
-			r.problem(file, 0, "workload."+key, "%q is a placeholder: write the real value", v)
-		}
-	}
-	if strings.ContainsAny(s.Launcher, " \t\n\"'\\$`;&|<>()") {
-		r.problem(file, 0, "workload.launcher", "%q is not the name or path of one program", s.Launcher)
-	}
-	for _, sec := range s.Secrets {
-		if !validName(sec.Name) {
-			r.problem(file, 0, "workload.secrets", "%q is not a variable name", sec.Name)
-		}
-		if sec.File != "" && sec.From != "" {
-			r.problem(file, 0, "workload.secrets", "%s: give from or file, not both", sec.Name)
-		}
-		// Where the file cannot be seen, on a login node say, the role checks it.
-		if info, err := os.Stat(r.in.abs(sec.File)); sec.File != "" && err == nil && info.Mode().Perm()&0o077 != 0 {
-			r.problem(file, 0, "workload.secrets", "%s: %s can be read by others (mode %04o): chmod 600 it", sec.Name, sec.File, info.Mode().Perm())
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
-		if !validName(name) {
-			r.problem(file, 0, "workload.env", "%q is not a variable name", name)
-		}
-		if name == roleVariable {
-			r.problem(file, 0, "workload.env."+name, "tells each process its role and is set for each: remove it")
-		}
-	}
-	var known Problems
-	var warnings []string
-	r.known, warnings, known = knownFailures(s.KnownFailures, file, r.in.Today)
-	r.warnings = append(r.warnings, warnings...)
-	r.problems = append(r.problems, known...)
-	for _, w := range slices.Concat(s.Waives, r.in.Waives) {
-		name := r.in.abs(w)
-		data, err := os.ReadFile(name)
-		if err != nil {
-			r.problem(w, 0, "", "cannot be read: %v", err)
-			continue
-		}
-		list, ps := parseWaives(w, data)
-		r.waives = append(r.waives, list...)
-		r.problems = append(r.problems, ps...)
-	}
-	r.checkSelection()
-	r.checkServerLogs()
-}
-
-// checkShell parses the shell texts of the config.
-func (r *resolver) checkShell() {
-	s := r.set
-	texts := map[string]string{
-		"workload.pytest": s.Pytest, "workload.args": s.Args, s.commandFrom: s.command, "workload.setup": s.Setup,
-		"workload.install": s.Install, "workload.precheck": s.Precheck, "workload.ucx": s.UCX,
-	}
-	for _, key := range slices.Sorted(maps.Keys(texts)) {
-		file, text := r.in.ConfigFile, texts[key]
-		if strings.HasPrefix(key, "$") {
-			file = ""
-		}
-		f, err := parse(text)
-		switch {
-		case err != nil:
-			r.problem(file, 0, key, "%v: %s", err, text)
-		case text != "" && len(f.Stmts) == 0 && (key == s.commandFrom || key == "workload.pytest"):
-			r.problem(file, 0, key, "%q runs nothing", text)
-		default:
-			continue
-		}
-		r.badShell = true
-	}
 }
 
 func (r *resolver) checkSelection() {
@@ -179,10 +97,35 @@ func (r *resolver) checkSelection() {
 
 // entries are the lines that this run is about: all ids and lists, then the
 // shard or the line that was asked for.
-func (r *resolver) entries() []entry {
-	var out []entry
+func (r *resolver) entries() []testlist.Entry {
+	out := r.listed()
+	switch {
+	case len(out) > 0 || len(r.problems) > 0:
+	case len(r.in.Lists) > 0:
+		r.problem(strings.Join(r.in.Lists, ", "), 0, "", "names no test, or none whose conditions are met here")
+	default:
+		r.problem("", 0, "", "no test is named: give ids, or a list")
+	}
+	r.ids = len(out)
+	switch {
+	case len(r.problems) > 0 && len(out) == 0:
+		return nil
+	case r.in.SplitGroup > len(out):
+		r.problem("", 0, "--split-group", "%d is behind the end of the list, which has %s", r.in.SplitGroup, testlist.Count(len(out)))
+		return nil
+	case r.in.SplitGroup > 0:
+		return out[r.in.SplitGroup-1 : r.in.SplitGroup]
+	case r.in.Shards > 1 && r.in.Shard > 0 && r.in.Shard <= r.in.Shards:
+		return r.shard(out)
+	}
+	return out
+}
+
+// listed are the entries of all ids and lists.
+func (r *resolver) listed() []testlist.Entry {
+	var out []testlist.Entry
 	for _, t := range r.in.Tests {
-		e, ok, err := parseLine(t)
+		e, ok, err := testlist.ParseLine(t)
 		switch {
 		case err != nil:
 			r.problem("", 0, t, "%v", err)
@@ -196,49 +139,24 @@ func (r *resolver) entries() []entry {
 			r.problem(list, 0, "", "cannot be read: %v", err)
 			continue
 		}
-		entries, warnings, problems := parseList(list, data, r.facts(), r.set)
+		entries, warnings, problems := testlist.Parse(list, data, r.facts(), r.set.names)
 		out = append(out, entries...)
 		r.warnings = append(r.warnings, warnings...)
 		r.problems = append(r.problems, problems...)
 	}
-	switch {
-	case len(out) > 0 || len(r.problems) > 0:
-	case len(r.in.Lists) > 0:
-		r.problem(strings.Join(r.in.Lists, ", "), 0, "", "names no test, or none whose conditions are met here")
-	default:
-		r.problem("", 0, "", "no test is named: give ids, or a list")
-	}
-	if len(r.problems) > 0 && len(out) == 0 {
-		return nil
-	}
-	r.ids = len(out)
-	if n := r.in.SplitGroup; n > 0 {
-		if n > len(out) {
-			r.problem("", 0, "--split-group", "%d is behind the end of the list, which has %s", n, tests(len(out)))
-			return nil
-		}
-		return out[n-1 : n]
-	}
-	if r.in.Shards > 1 && r.in.Shard > 0 && r.in.Shard <= r.in.Shards {
-		var part []entry
-		for i, e := range out {
-			if i%r.in.Shards == r.in.Shard-1 {
-				part = append(part, e)
-			}
-		}
-		if len(part) == 0 {
-			r.problem("", 0, "--shard", "part %d of %d is empty: the suite has %s, use at most as many parts", r.in.Shard, r.in.Shards, tests(len(out)))
-		}
-		return part
-	}
 	return out
 }
 
-func tests(n int) string {
-	if n == 1 {
-		return "1 test"
+// shard is every n-th entry.
+func (r *resolver) shard(all []testlist.Entry) []testlist.Entry {
+	var part []testlist.Entry
+	for i := r.in.Shard - 1; i < len(all); i += r.in.Shards {
+		part = append(part, all[i])
 	}
-	return fmt.Sprintf("%d tests", n)
+	if len(part) == 0 {
+		r.problem("", 0, "--shard", "part %d of %d is empty: the suite has %s, use at most as many parts", r.in.Shard, r.in.Shards, testlist.Count(len(all)))
+	}
+	return part
 }
 
 // facts for the conditions of a test database: what the config states, else what
@@ -262,21 +180,30 @@ func (r *resolver) facts() map[string]string {
 	return facts
 }
 
-func (r *resolver) gpuType() string { return orDefault(r.in.Cluster.GPUType, r.set.GPUType) }
+func (r *resolver) gpuType() string { return cmp.Or(r.in.Cluster.GPUType, r.set.GPUType) }
 
 // plan makes the plan of one line. ok is false where it could not be made; the
 // problems say why.
-func (r *resolver) plan(e entry) (rundir.Plan, bool) {
-	id, err := r.set.parseID(e.id)
+func (r *resolver) plan(e testlist.Entry) (rundir.Plan, bool) {
+	id, err := r.set.names.ParseID(e.ID)
 	if err != nil {
-		r.problem(e.file, e.line, "", "%v", err)
+		r.problem(e.File, e.Line, "", "%v", err)
 		return rundir.Plan{}, false
 	}
-	r.waive(&e, id.full)
 	k := &kase{r: r, e: e, id: id}
+	for _, w := range r.waives {
+		if k.e.Skip == "" && w.Covers(id.Full, r.gpuType()) {
+			k.e.Skip = w.Skip
+		}
+	}
+	for _, f := range r.known {
+		if testlist.Match(f.Test, id.Full) {
+			k.knownBug = f.text()
+		}
+	}
 	before := len(r.problems)
 	p := k.plan()
-	if e.skip != "" {
+	if k.e.Skip != "" {
 		// What is not launched cannot be wrong: keep what could be found out.
 		r.problems = r.problems[:before]
 		return p, true
@@ -284,55 +211,39 @@ func (r *resolver) plan(e entry) (rundir.Plan, bool) {
 	return p, len(r.problems) == before
 }
 
-func (r *resolver) waive(e *entry, id string) {
-	for _, w := range r.waives {
-		if e.skip == "" && w.covers(id, r.gpuType()) {
-			e.skip = w.skip
-		}
-	}
-	for _, k := range r.known {
-		if wildcard(k.Test, id) {
-			e.knownBug = k.Bug
-			if k.Reason != "" {
-				e.knownBug += ": " + k.Reason
-			}
-		}
-	}
-}
-
 // config finds and reads the file that the case names, trying each grammar.
-func (r *resolver) config(id testID, e entry) (grammar, configFile, bool) {
+func (r *resolver) config(id testlist.ID, e testlist.Entry) (testlist.Grammar, configFile, bool) {
 	var tried []string
-	for _, g := range id.grammars() {
+	for _, g := range id.Grammars() {
 		for _, dir := range r.folders(g) {
-			name := filepath.Join(dir, g.stem+".yaml")
+			name := filepath.Join(dir, g.Stem+".yaml")
 			tried = append(tried, name)
-			c := r.read(name, g.disagg)
+			c := r.read(name, g.Disagg)
 			if errors.Is(c.err, fs.ErrNotExist) {
 				continue
 			}
 			if c.err != nil {
-				r.addErr(name, c.err)
+				r.problems = append(r.problems, document.AsProblems(name, c.err)...)
 				return g, c, false
 			}
 			return g, c, true
 		}
 	}
 	key := EnvDisaggFolder + " or workload.disagg_configs"
-	if id.aggr {
+	if id.Aggregated {
 		key = EnvAggFolder + " or workload.agg_configs"
 	}
 	fix := "set " + key
 	if near := r.nearest(id); near != "" {
 		fix = "did you mean " + near + "? Else " + fix
 	}
-	r.problem(e.file, e.line, "", "no config for %s: none of %s exists; %s", id.kase, strings.Join(slices.Compact(tried), ", "), fix)
-	return grammar{}, configFile{}, false
+	r.problem(e.File, e.Line, "", "no config for %s: none of %s exists; %s", id.Case, strings.Join(slices.Compact(tried), ", "), fix)
+	return testlist.Grammar{}, configFile{}, false
 }
 
 // nearest is the name of a config that was probably meant by a case, or "".
-func (r *resolver) nearest(id testID) string {
-	for _, g := range id.grammars() {
+func (r *resolver) nearest(id testlist.ID) string {
+	for _, g := range id.Grammars() {
 		var stems []string
 		for _, dir := range r.folders(g) {
 			files, _ := os.ReadDir(dir) // what cannot be read suggests nothing
@@ -342,27 +253,18 @@ func (r *resolver) nearest(id testID) string {
 				}
 			}
 		}
-		if near := strictyaml.Nearest(g.stem, stems); near != "" {
+		if near := strictyaml.Nearest(g.Stem, stems); near != "" {
 			return near
 		}
 	}
 	return ""
 }
 
-func (r *resolver) addErr(file string, err error) {
-	var ps Problems
-	if asProblems(err, &ps) {
-		r.problems = append(r.problems, ps...)
-		return
-	}
-	r.problem(file, 0, "", "cannot be read: %v", err)
-}
-
 // folders are where the grammar's config files are: the given folder, else
 // upstream's, new before old.
-func (r *resolver) folders(g grammar) []string {
-	root := orDefault(r.set.Source, r.in.Base)
-	if !g.disagg {
+func (r *resolver) folders(g testlist.Grammar) []string {
+	root := cmp.Or(r.set.Source, r.in.Base)
+	if !g.Disagg {
 		if r.set.aggFolder != "" {
 			return []string{r.set.aggFolder}
 		}
@@ -387,15 +289,11 @@ func (r *resolver) read(name string, disagg bool) configFile {
 	if data, c.err = os.ReadFile(name); c.err == nil {
 		sum := sha256.Sum256(data)
 		c.sum = hex.EncodeToString(sum[:])
-		var src *source
-		if src, c.err = readSource(name, data); c.err == nil {
+		var src *document.Document
+		if src, c.err = document.Read(name, data); c.err == nil {
 			c.m = readModel(src, disagg)
 		}
 	}
 	r.configs[key] = c
 	return c
-}
-
-func validName(s string) bool {
-	return s != "" && strings.Trim(s, "_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == "" && (s[0] < '0' || s[0] > '9')
 }

@@ -19,7 +19,7 @@ func resolveText(t testing.TB, yaml, test string, change func(*Input)) ([]rundir
 	t.Helper()
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "c.yaml"), []byte(yaml), 0o600))
-	in := Input{Config: Config{DisaggConfigs: ".", AggConfigs: "."}, ConfigFile: "ci-disagg.yaml", Base: dir, Tests: []string{test}, Stage: "s", Today: "2026-11-21"}
+	in := Input{Config: Config{Tests: Tests{DisaggConfigs: ".", AggConfigs: "."}}, ConfigFile: "ci-disagg.yaml", Base: dir, Tests: []string{test}, Stage: "s", Today: "2026-11-21"}
 	if change != nil {
 		change(&in)
 	}
@@ -166,7 +166,7 @@ func TestProblemsOfPlans(t *testing.T) {
 		require.ErrorContains(t, err, want)
 	}
 	_, err = resolveText(t, "hardware: {gpus_per_node: 4}\nserver_configs:\n- {name: a, client_configs: [{concurrency: 1}]}\n", "aggr-c-b", nil)
-	require.ErrorContains(t, err, `c.yaml has no server "b": it has a`)
+	require.ErrorContains(t, err, `c.yaml: no server is called "b": it has a`)
 	_, err = resolveText(t, good, "aggr-c", nil)
 	require.ErrorContains(t, err, "this is a disaggregated config")
 }
@@ -251,7 +251,7 @@ func TestEnvironmentOfTheCaller(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "llm/folder"), 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "llm/folder/c.yaml"), []byte(good), 0o600))
-	in := Input{Base: dir, Config: Config{Source: "llm", DisaggConfigs: "elsewhere"}, Env: map[string]string{"DISAGG_CONFIG_FOLDER": "folder"}, Tests: []string{"disagg-c"}}
+	in := Input{Base: dir, Config: Config{Source: "llm", Tests: Tests{DisaggConfigs: "elsewhere"}}, Env: map[string]string{"DISAGG_CONFIG_FOLDER": "folder"}, Tests: []string{"disagg-c"}}
 	p := one(t, in)
 	require.Equal(t, filepath.Join(dir, "llm/folder/c.yaml"), p.Case.Config, "relative to the checkout, and above the config")
 	require.Equal(t, filepath.Join(dir, "llm/tests/integration/defs"), p.Workdir)
@@ -311,7 +311,7 @@ func FuzzPlan(f *testing.F) {
 	f.Fuzz(func(t *testing.T, yaml, test, command string) {
 		sub := t.TempDir()
 		require.NoError(t, os.WriteFile(filepath.Join(sub, "c.yaml"), []byte(yaml), 0o600))
-		plans, err := Resolve(Input{Config: Config{DisaggConfigs: ".", AggConfigs: ".", Command: command}, Base: sub, Tests: []string{test}, Stage: yaml[:min(len(yaml), 9)]})
+		plans, err := Resolve(Input{Config: Config{Tests: Tests{DisaggConfigs: ".", AggConfigs: "."}, Commands: Commands{Command: command}}, Base: sub, Tests: []string{test}, Stage: yaml[:min(len(yaml), 9)]})
 		if err != nil {
 			require.NotEmpty(t, err.Error())
 			return
@@ -389,7 +389,7 @@ func TestTwoResultsOfOneNameAreRefused(t *testing.T) {
 	_, err := resolveText(t, text, "aggr-c", nil)
 	require.EqualError(t, err, `c.yaml:6: server_configs[0].client_configs[1].name: "con1_iter1_isl1024_osl1024" is also the name of the client on line 5: the two results could not be told apart`)
 	_, err = resolveText(t, strings.Replace(text, "false", "false, name: b", 1), "aggr-c-a,a", nil)
-	require.EqualError(t, err, `case aggr-c-a,a names the server "a" twice: remove one`)
+	require.EqualError(t, err, `case aggr-c-a,a: c.yaml: the server "a" is named twice: remove one`)
 }
 
 // What nobody has set never contradicts itself, however short the job is.

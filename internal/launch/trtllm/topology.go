@@ -44,7 +44,7 @@ type layout struct {
 func (c *kase) place(launcher bool) layout {
 	s := &slicer{perNode: c.m.gpusPerNode}
 	var l layout
-	if c.g.roles {
+	if c.g.Roles {
 		for range c.numGen {
 			l.gen = append(l.gen, s.take(c.m.gen.gpus, launcher))
 		}

@@ -14,7 +14,7 @@ import (
 // validate holds the plan against the cluster and against itself.
 func (k *kase) validate(p *rundir.Plan) {
 	c := k.r.in.Cluster
-	line := k.m.src.top().sub("hardware").line
+	line := k.m.src.Top().Sub("hardware").Line()
 	if c.GPUsPerNode > 0 && k.m.gpusPerNode > c.GPUsPerNode {
 		k.configProblem(line, "hardware.gpus_per_node", "%d, but the nodes of cluster %s have %d: choose a cluster whose nodes have as many, or a config made for %d", k.m.gpusPerNode, c.Name, c.GPUsPerNode, c.GPUsPerNode)
 	}
@@ -22,14 +22,14 @@ func (k *kase) validate(p *rundir.Plan) {
 		k.warn("%s:%d: hardware.gpus_per_node is %d, the nodes of cluster %s have %d: the others stay idle", k.cfg.path, line, k.m.gpusPerNode, c.Name, c.GPUsPerNode)
 	}
 	if c.MaxNodes > 0 && p.Nodes > c.MaxNodes && !k.r.in.Local {
-		k.problem("", "%s needs %d nodes, cluster %s allows %d (max_nodes): use fewer or smaller servers, or another cluster", k.id.kase, p.Nodes, c.Name, c.MaxNodes)
+		k.problem("", "%s needs %d nodes, cluster %s allows %d (max_nodes): use fewer or smaller servers, or another cluster", k.id.Case, p.Nodes, c.Name, c.MaxNodes)
 	}
 	if g := k.r.gpuType(); g != "" && len(k.m.supported) > 0 && !slices.ContainsFunc(k.m.supported, func(s string) bool { return strings.EqualFold(s, g) }) {
 		k.warn("%s: metadata.supported_gpus is %s, the cluster has %s", k.cfg.path, strings.Join(k.m.supported, ", "), g)
 	}
 	for _, r := range p.Roles() {
 		if (r.Kind == rundir.KindServer || r.Kind == rundir.KindTask) && len(r.Slice) > 1 && !k.cmds.launcher {
-			k.problem("pytestCommand", "%s spans %d nodes, but its command does not run under %s: put the launcher before pytest", r.Name, len(r.Slice), orDefault(strings.TrimSuffix(k.r.set.Launcher, "none"), DefaultLauncher))
+			k.problem("pytestCommand", "%s spans %d nodes, but its command does not run under %s: put the launcher before pytest", r.Name, len(r.Slice), cmp.Or(strings.TrimSuffix(k.r.set.Launcher, "none"), DefaultLauncher))
 			break
 		}
 	}
@@ -42,8 +42,8 @@ func (k *kase) validate(p *rundir.Plan) {
 // checkTimes holds our own budgets against the time limit (a budget that cannot
 // fire is an error) and upstream's against it (a warning).
 func (k *kase) checkTimes(p *rundir.Plan) {
-	if k.m.noRuntime > 0 && k.r.in.Budgets.Job == 0 && k.r.in.Cluster.Time == 0 {
-		k.configProblem(k.m.noRuntime, "slurm.job_time", "is a placeholder that would be used: fill it in, or set budgets.job or the cluster's time")
+	if k.m.limits.noRuntime > 0 && k.r.in.Budgets.Job == 0 && k.r.in.Cluster.Time == 0 {
+		k.configProblem(k.m.limits.noRuntime, "slurm.job_time", "is a placeholder that would be used: fill it in, or set budgets.job or the cluster's time")
 	}
 	b, job := p.Budgets, p.Budgets.Job.D()
 	sum := b.Setup.D() + b.Ready.D() + b.Benchmark.D() + b.Drain.D() + b.Collect.D()
@@ -57,11 +57,11 @@ func (k *kase) checkTimes(p *rundir.Plan) {
 	if g := p.Grace.D(); g > 0 && b.Collect > 0 && g > b.Collect.D() {
 		k.r.problem(k.r.in.ConfigFile, 0, "workload.grace", "%s is more than budgets.collect (%s): roles could not be ended in time", g, b.Collect)
 	}
-	if t := k.e.timeout; t > job {
-		k.warn("%s: TIMEOUT (%d) is above the job's time limit of %s: the job ends first", k.e.source(), int(t.Minutes()), job)
+	if t := k.e.Timeout; t > job {
+		k.warn("%s: TIMEOUT (%d) is above the job's time limit of %s: the job ends first", k.e.Place(), int(t.Minutes()), job)
 	}
-	if k.m.timeout > job {
-		k.warn("%s: the test's own timeout is %s, above the job's time limit of %s: it cannot fire", k.cfg.path, k.m.timeout, job)
+	if k.m.limits.timeout > job {
+		k.warn("%s: the test's own timeout is %s, above the job's time limit of %s: it cannot fire", k.cfg.path, k.m.limits.timeout, job)
 	}
 }
 
@@ -73,57 +73,56 @@ const defaultJob = 2 * time.Hour
 // of the job.
 func (k *kase) budgets() rundir.Budgets {
 	b := k.r.in.Budgets
-	b.Job = cmp.Or(b.Job, k.r.in.Cluster.Time, rundir.Duration(k.m.runtime), rundir.Duration(defaultJob))
+	b.Job = cmp.Or(b.Job, k.r.in.Cluster.Time, rundir.Duration(k.m.limits.runtime), rundir.Duration(defaultJob))
 	return b
 }
 
 // nameWarnings says where the file's name contradicts what is in it. Nothing is
 // ever taken from a name.
 func (k *kase) nameWarnings() {
-	if !k.g.disagg {
+	if !k.g.Disagg {
 		return
 	}
-	stem := k.g.stem
-	differ := func(what string, name, content int) {
-		k.warn("%s: the name says %s %d, the content %d: the content stands", k.cfg.path, what, name, content)
+	number := func(p parallel, key string) int {
+		n, _ := strconv.Atoi(p.keys[key])
+		return n
 	}
-	number := func(pattern string) (int, bool) {
-		m := regexp.MustCompile(pattern).FindStringSubmatch(stem)
-		if m == nil {
-			return 0, false
+	type claim struct {
+		what, pattern string
+		content       int
+		known         bool // the content says something of it
+	}
+	const width = `\d+_(?:dep|tep|tp|pp)(\d+)(?:_|$)`
+	claims := []claim{
+		{"context servers", `_ctx(\d+)(?:_|$)`, k.m.numCtx, true},
+		{"generation servers", `_gen(\d+)(?:_|$)`, k.m.numGen, true},
+		{"GPUs per ctx server", `_ctx` + width, k.m.ctx.gpus, k.m.numCtx > 0},
+		{"GPUs per gen server", `_gen` + width, k.m.gen.gpus, true},
+		{"generation batch size", `_bs(\d+)(?:_|$)`, k.m.gen.maxBatch, k.m.gen.maxBatch > 0},
+		{"MTP layers", `_mtp(\d+)(?:_|$)`, number(k.m.gen, "spec_layers"), true},
+		{"EPLB slots", `_eplb(\d+)(?:_|$)`, number(k.m.gen, "eplb_slots"), number(k.m.gen, "eplb_slots") > 0},
+	}
+	if len(k.m.points) > 0 {
+		con := k.m.points[0].concurrency
+		const pattern = `_con(\d+)(?:_|-|$)`
+		if n, _ := numberIn(k.g.Stem, pattern); slices.ContainsFunc(k.m.points, func(q point) bool { return q.concurrency == n }) {
+			con = n
 		}
-		n, err := strconv.Atoi(m[1])
-		return n, err == nil
+		claims = append(claims, claim{"concurrency", pattern, con, true})
 	}
-	if n, ok := number(`_ctx(\d+)(?:_|$)`); ok && n != k.m.numCtx {
-		differ("context servers", n, k.m.numCtx)
-	}
-	if n, ok := number(`_gen(\d+)(?:_|$)`); ok && n != k.m.numGen {
-		differ("generation servers", n, k.m.numGen)
-	}
-	for _, w := range []struct {
-		name string
-		p    parallel
-	}{{"ctx", k.m.ctx}, {"gen", k.m.gen}} {
-		if w.name == "ctx" && k.m.numCtx == 0 {
-			continue
-		}
-		if n, ok := number(`_` + w.name + `\d+_(?:dep|tep|tp|pp)(\d+)(?:_|$)`); ok && n != w.p.gpus {
-			differ("GPUs per "+w.name+" server", n, w.p.gpus)
+	for _, c := range claims {
+		if n, ok := numberIn(k.g.Stem, c.pattern); ok && c.known && n != c.content {
+			k.warn("%s: the name says %s %d, the content %d: the content stands", k.cfg.path, c.what, n, c.content)
 		}
 	}
-	if n, ok := number(`_bs(\d+)(?:_|$)`); ok && k.m.gen.maxBatch > 0 && n != k.m.gen.maxBatch {
-		differ("generation batch size", n, k.m.gen.maxBatch)
+}
+
+// numberIn is the number that a pattern finds in a name.
+func numberIn(name, pattern string) (int, bool) {
+	m := regexp.MustCompile(pattern).FindStringSubmatch(name)
+	if m == nil {
+		return 0, false
 	}
-	if n, ok := number(`_con(\d+)(?:_|-|$)`); ok && len(k.m.points) > 0 && !slices.ContainsFunc(k.m.points, func(q point) bool { return q.concurrency == n }) {
-		differ("concurrency", n, k.m.points[0].concurrency)
-	}
-	layers, _ := strconv.Atoi(k.m.gen.keys["spec_layers"])
-	if n, ok := number(`_mtp(\d+)(?:_|$)`); ok && n != layers {
-		differ("MTP layers", n, layers)
-	}
-	slots, _ := strconv.Atoi(k.m.gen.keys["eplb_slots"])
-	if n, ok := number(`_eplb(\d+)(?:_|$)`); ok && slots > 0 && n != slots {
-		differ("EPLB slots", n, slots)
-	}
+	n, err := strconv.Atoi(m[1])
+	return n, err == nil
 }

@@ -1,6 +1,7 @@
 package trtllm
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"path"
@@ -11,6 +12,7 @@ import (
 
 	"mvdan.cc/sh/v3/syntax"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm/testlist"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -115,7 +117,7 @@ func (k *kase) compose(worker, single string) {
 	}
 	none := environment{}
 	add("pytestCommandNoLLMAPILaunch", "", none, c.noLauncher)
-	if !k.g.roles {
+	if !k.g.Roles {
 		add("pytestCommand", "", env.agg, worker)
 		return
 	}
@@ -142,9 +144,9 @@ func exportDynamic(e environment) string {
 func (k *kase) baseCommand() (string, error) {
 	s := k.r.set
 	if s.command == "" {
-		id, err := syntax.Quote(k.id.full, syntax.LangBash)
+		id, err := syntax.Quote(k.id.Full, syntax.LangBash)
 		if err != nil {
-			return "", fmt.Errorf("test id %q: %w", k.id.full, err)
+			return "", fmt.Errorf("test id %q: %w", k.id.Full, err)
 		}
 		out := s.Pytest + " " + id
 		if s.Args != "" {
@@ -159,17 +161,17 @@ func (k *kase) baseCommand() (string, error) {
 		return out, nil
 	}
 	if strings.Contains(s.command, testIDMark) {
-		return fillTestID(s.command, k.id.full)
+		return fillTestID(s.command, k.id.Full)
 	}
 	// A command that takes a list is given one with this case alone.
 	if c, err := rewrite(s.command, rewriteOptions{redirect: true}); err == nil && c.listed {
 		return s.command, nil
 	}
-	if !strings.Contains(s.command, k.id.kase) {
+	if !strings.Contains(s.command, k.id.Case) {
 		if k.r.ids > 1 {
-			return "", fmt.Errorf("the command does not name %s, and the run has %d cases: write {test_id} where the id belongs", k.id.kase, k.r.ids)
+			return "", fmt.Errorf("the command does not name %s, and the run has %d cases: write {test_id} where the id belongs", k.id.Case, k.r.ids)
 		}
-		k.warn("the command does not name the case %s: it may run another test than the one that is planned", k.id.kase)
+		k.warn("the command does not name the case %s: it may run another test than the one that is planned", k.id.Case)
 	}
 	return s.command, nil
 }
@@ -197,9 +199,9 @@ func (k *kase) envs() roleEnvs {
 	out.server.vars = slices.Concat(srv, out.server.vars)
 	out.worker.vars = slices.Concat(gen, out.worker.vars)
 	switch {
-	case k.mode == ModeCtxOnly:
+	case k.mode == testlist.ModeCtxOnly:
 		out.agg = out.ctx
-	case !k.g.roles && k.mode == ModeGenNoContext:
+	case !k.g.Roles && k.mode == testlist.ModeGenNoContext:
 		out.agg = out.gen.and(e.server)
 	case len(k.servers) == 1:
 		// With several servers the test itself sets each one's environment.
@@ -212,11 +214,11 @@ func (k *kase) envs() roleEnvs {
 // (docs/facts/trtllm.md#environment-of-the-gen_only-modes).
 func (k *kase) modeEnv() (gen, ctx, srv []rundir.EnvVar) {
 	switch k.mode {
-	case ModeGenOnly:
+	case testlist.ModeGenOnly:
 		off := rundir.EnvVar{Name: "TRTLLM_DISABLE_KV_CACHE_TRANSFER_OVERLAP", Value: "1"}
 		q := rundir.EnvVar{Name: "TLLM_BENCHMARK_REQ_QUEUES_SIZE", Value: strconv.Itoa(k.queueSize())}
 		return []rundir.EnvVar{off, q}, []rundir.EnvVar{off}, nil
-	case ModeGenNoContext:
+	case testlist.ModeGenNoContext:
 		only := rundir.EnvVar{Name: "TRTLLM_DISAGG_BENCHMARK_GEN_ONLY", Value: "1"}
 		return []rundir.EnvVar{only}, nil, []rundir.EnvVar{only}
 	}
@@ -246,12 +248,12 @@ func (k *kase) queueSize() int {
 func (k *kase) environment(p *rundir.Plan) {
 	s, in := k.r.set, k.r.in
 	folder := EnvAggFolder
-	if k.g.disagg {
+	if k.g.Disagg {
 		folder = EnvDisaggFolder
 	}
 	p.Env = append(p.Env, rundir.EnvVar{Name: folder, Value: filepath.Dir(k.cfg.path)})
 	p.Env = append(p.Env, rundir.EnvVar{Name: "configYamlPath", Value: k.cfg.path}, rundir.EnvVar{Name: "stageName", Value: p.Stage})
-	if k.mode == ModeGenNoContext {
+	if k.mode == testlist.ModeGenNoContext {
 		p.Env = append(p.Env, rundir.EnvVar{Name: "TRTLLM_DISAGG_BENCHMARK_GEN_ONLY", Value: "1"})
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
@@ -279,10 +281,10 @@ func (k *kase) environment(p *rundir.Plan) {
 	add := func(name, value string) { p.Exports = append(p.Exports, rundir.EnvVar{Name: name, Value: value}) }
 	add("llmSrcNode", s.Source)
 	add("perfMode", "true")
-	add("resourcePathNode", orDefault(in.Env[EnvResources], s.Source))
+	add("resourcePathNode", cmp.Or(in.Env[EnvResources], s.Source))
 	add("coverageConfigFile", in.Env[EnvCoverage])
-	add("NVIDIA_IMEX_CHANNELS", orDefault(in.Env[EnvImex], "0"))
-	add("NVIDIA_VISIBLE_DEVICES", orDefault(in.Env[EnvVisible], deviceList(k.m.gpusPerNode)))
+	add("NVIDIA_IMEX_CHANNELS", cmp.Or(in.Env[EnvImex], "0"))
+	add("NVIDIA_VISIBLE_DEVICES", cmp.Or(in.Env[EnvVisible], deviceList(k.m.gpusPerNode)))
 	k.sizes(p, add)
 	p.Exports = append(p.Exports, k.cmds.vars...)
 }
@@ -303,7 +305,7 @@ func (k *kase) sizes(p *rundir.Plan, add func(name, value string)) {
 	num("gpusPerNode", per)
 	num("totalNodes", p.Nodes)
 	num("totalGpus", p.AllocatedGPUs)
-	if !k.g.roles {
+	if !k.g.Roles {
 		num("world_size", k.aggGPUs)
 		num("nodesPerServer", nodesFor(k.aggGPUs, per))
 		num("gpusPerServer", k.aggGPUs)

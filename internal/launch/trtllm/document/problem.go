@@ -1,7 +1,8 @@
-package trtllm
+package document
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -34,7 +35,7 @@ func (p Problem) String() string {
 	return b.String() + p.Text
 }
 
-// Problems is every problem that Resolve found, in the order of the files.
+// Problems is everything that is wrong, in the order of the files.
 type Problems []Problem
 
 // Error lists all problems, one per line.
@@ -46,9 +47,9 @@ func (ps Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// asError is nil when there is no problem. Repeats, which cases that share a
+// Err is nil when there is no problem. Repeats, which cases that share a
 // config file cause, are dropped.
-func (ps Problems) asError() error {
+func (ps Problems) Err() error {
 	if len(ps) == 0 {
 		return nil
 	}
@@ -62,4 +63,13 @@ func (ps Problems) asError() error {
 	}
 	slices.SortStableFunc(out, func(a, b Problem) int { return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line)) })
 	return out
+}
+
+// AsProblems is an error of reading a file as what is wrong with it.
+func AsProblems(file string, err error) Problems {
+	var ps Problems
+	if errors.As(err, &ps) {
+		return ps
+	}
+	return Problems{{File: file, Text: fmt.Sprintf("cannot be read: %v", err)}}
 }
