@@ -3,10 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -17,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 )
 
 func newBaselineCmd(h host) *cobra.Command {
@@ -83,30 +82,83 @@ func (o manualFlags) stamp(h host) (baseline.Act, error) {
 	return baseline.Act{By: by, At: h.now().UTC().Truncate(time.Second), Why: strings.TrimSpace(o.reason)}, errors.Join(errs...)
 }
 
-// openStore opens the configured store. The caller closes it.
-func (o storeFlags) openStore(ctx context.Context, h host, create bool) (baseline.Store, config, error) {
+// desk is where a verb works on a store: what it is judged with, and who wants what.
+type desk struct {
+	h     host
+	cfg   config
+	setup judging.Setup // with its store
+	act   baseline.Act  // who, when and why
+	dry   bool
+}
+
+// atStore opens the configured store, with what its runs are judged with, for fn.
+func (o storeFlags) atStore(ctx context.Context, h host, create bool, fn func(desk) error) error {
 	cfg, err := o.load(h)
 	if err != nil {
-		return nil, cfg, err
+		return err
 	}
+	setup, err := cfg.judging(h)
+	if err != nil {
+		return err
+	}
+	if setup.Store, err = openStore(ctx, cfg, create); err != nil {
+		return err
+	}
+	defer func() { _ = setup.Store.Close() }()
+	return storeErr(fn(desk{h: h, cfg: cfg, setup: setup}))
+}
+
+// openStore opens the configured store. The caller closes it.
+func openStore(ctx context.Context, cfg config, create bool) (baseline.Store, error) {
 	url := storeURL(cfg)
 	if url == "" {
-		return nil, cfg, usageErr(errors.New("which store? Give --store, $CI_DISAGG_STORE, or perf.store in the config"))
+		return nil, usageErr(errors.New("which store? Give --store, $CI_DISAGG_STORE, or perf.store in the config"))
 	}
 	store, err := baseline.Open(ctx, url, create)
-	return store, cfg, storeErr(err)
+	return store, storeErr(err)
+}
+
+// change is the one way in which a person changes a store: who and why, then the
+// records that fn makes, which are shown in a dry run and stored otherwise. With
+// create, a store that is not there is made.
+func (o manualFlags) change(ctx context.Context, h host, from storeFlags, create bool, fn func(desk) ([]baseline.Record, error)) error {
+	act, err := o.stamp(h)
+	if err != nil {
+		return usageErr(err)
+	}
+	return from.atStore(ctx, h, create && !o.dryRun, func(d desk) error {
+		d.act, d.dry = act, o.dryRun
+		records, err := fn(d)
+		if err != nil {
+			return err
+		}
+		if d.dry {
+			return d.show(ctx, records)
+		}
+		return d.save(ctx, records)
+	})
 }
 
 // storeErr gives an error of a store its exit code.
 func storeErr(err error) error {
+	var end *endError
 	switch {
-	case err == nil:
-		return nil
+	case err == nil || errors.As(err, &end):
+		return err
 	case baseline.IsUnavailable(err):
 		return &endError{code: exitNoVerdict, err: err}
 	default:
 		return usageErr(err)
 	}
+}
+
+// history is what the next run of the case would be judged against.
+func (o seriesFlags) history(ctx context.Context, store baseline.Store) (baseline.History, error) {
+	match, err := o.findMatch(ctx, store)
+	if err != nil {
+		return baseline.History{}, err
+	}
+	return store.History(ctx, baseline.Query{Case: o.caseID, Match: match, Branch: o.branch})
 }
 
 // findMatch is the match values of the case's series: the given ones, else the
@@ -127,7 +179,7 @@ func (o seriesFlags) findMatch(ctx context.Context, store baseline.Store) (map[s
 		return nil
 	})
 	if err != nil {
-		return nil, storeErr(err)
+		return nil, err
 	}
 	if len(seen) == 0 {
 		return nil, usageErr(fmt.Errorf("%s has no run of case %q", store, o.caseID))
@@ -167,50 +219,57 @@ func parseAge(flag, s string) (time.Duration, error) {
 	return d, nil
 }
 
-// saveAll stores in portions and says what became of it.
-func saveAll(ctx context.Context, h host, store baseline.Store, records []baseline.Record) error {
+// save stores in portions and says what became of it.
+func (d desk) save(ctx context.Context, records []baseline.Record) error {
 	const portion = 500
 	var total baseline.Saved
-	for len(records) > 0 {
-		n := min(portion, len(records))
-		saved, err := store.Save(ctx, records[:n]...)
+	for part := range slices.Chunk(records, portion) {
+		saved, err := d.setup.Store.Save(ctx, part...)
 		total.Added += saved.Added
 		total.Replaced += saved.Replaced
 		if err != nil {
-			fmt.Fprintf(h.stderr, "%d records were stored before that\n", total.Added+total.Replaced)
-			return storeErr(err)
+			fmt.Fprintf(d.h.stderr, "%d records were stored before that\n", total.Added+total.Replaced)
+			return err
 		}
-		records = records[n:]
 	}
-	fmt.Fprintf(h.stdout, "stored in %s: %d new, %d replaced\n", store, total.Added, total.Replaced)
+	if len(records) > 0 {
+		fmt.Fprintf(d.h.stdout, "stored in %s: %d new, %d replaced\n", d.setup.Store, total.Added, total.Replaced)
+	}
 	return nil
 }
 
-// printSaves is the diff of a save: + new, ~ replaced.
-func printSaves(ctx context.Context, h host, store baseline.Store, records []baseline.Record) error {
-	ids := make([]string, len(records))
-	for i, r := range records {
-		ids[i] = r.ID
-	}
-	there := map[string]bool{}
-	if len(ids) > 0 {
-		_, err := store.Each(ctx, baseline.Filter{IDs: ids}, func(r baseline.Record) error {
-			there[r.ID] = true
-			return nil
-		})
-		if err != nil {
-			return storeErr(err)
-		}
+// show is the difference that saving would make: + new, ~ replaced.
+func (d desk) show(ctx context.Context, records []baseline.Record) error {
+	there, err := d.stored(ctx, records)
+	if err != nil {
+		return err
 	}
 	for _, r := range records {
 		sign := "+"
 		if there[r.ID] {
 			sign = "~"
 		}
-		fmt.Fprintf(h.stdout, "%s %s\n", sign, recordLine(r))
+		fmt.Fprintf(d.h.stdout, "%s %s\n", sign, recordLine(r))
 	}
-	fmt.Fprintln(h.stdout, "dry run: nothing was changed")
+	fmt.Fprintln(d.h.stdout, "dry run: nothing was changed")
 	return nil
+}
+
+// stored are the ids of those records that the store has.
+func (d desk) stored(ctx context.Context, records []baseline.Record) (map[string]bool, error) {
+	there := map[string]bool{}
+	if len(records) == 0 {
+		return there, nil
+	}
+	ids := make([]string, len(records))
+	for i, r := range records {
+		ids[i] = r.ID
+	}
+	_, err := d.setup.Store.Each(ctx, baseline.Filter{IDs: ids}, func(r baseline.Record) error {
+		there[r.ID] = true
+		return nil
+	})
+	return there, err
 }
 
 // recordLine is a record on one line.
@@ -233,17 +292,5 @@ func recordLine(r baseline.Record) string {
 }
 
 func short(commit string) string { return commit[:min(len(commit), 10)] }
-
-// diffLines prints JSON as added lines of a diff.
-func diffLines(w io.Writer, sign string, v any) error {
-	data, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return err
-	}
-	for line := range strings.Lines(string(data)) {
-		fmt.Fprintf(w, "%s %s\n", sign, strings.TrimRight(line, "\n"))
-	}
-	return nil
-}
 
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

@@ -41,43 +41,18 @@ func newBaselineAddCmd(h host) *cobra.Command {
 }
 
 func runBaselineAdd(ctx context.Context, h host, o addOptions, args []string) error {
-	stamp, err := o.stamp(h)
-	if err != nil {
-		return usageErr(err)
-	}
-	cfg, err := o.load(h)
-	if err != nil {
-		return err
-	}
-	metrics, err := cfg.metrics()
-	if err != nil {
-		return usageErr(err)
-	}
-	rec, err := o.record(h, cfg, metrics, args)
-	if err != nil {
-		return usageErr(err)
-	}
-	rec.Source, rec.Act = "manual", &stamp
-	rec = rec.Normal()
-	if !rec.Valid {
-		return usageErr(fmt.Errorf("not a valid measurement: %s", strings.Join(rec.Problems, "; ")))
-	}
-	if err := rec.Validate(); err != nil {
-		return usageErr(err)
-	}
-	if o.dryRun {
-		if err := diffLines(h.stdout, "+", rec); err != nil {
-			return err
+	return o.change(ctx, h, o.storeFlags, true, func(d desk) ([]baseline.Record, error) {
+		rec, err := o.record(h, d.cfg, d.setup.Metrics, args)
+		if err != nil {
+			return nil, err
 		}
-		fmt.Fprintln(h.stdout, "dry run: nothing was changed")
-		return nil
-	}
-	store, _, err := o.openStore(ctx, h, true)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = store.Close() }()
-	return saveAll(ctx, h, store, []baseline.Record{rec})
+		rec.Source, rec.Act = "manual", &d.act
+		rec = rec.Normal()
+		if !rec.Valid {
+			return nil, fmt.Errorf("not a valid measurement: %s", strings.Join(rec.Problems, "; "))
+		}
+		return []baseline.Record{rec}, rec.Validate()
+	})
 }
 
 // record is the run to add: read from files, or given as values.

@@ -49,22 +49,24 @@ func runBaselineExport(ctx context.Context, h host, o exportOptions) error {
 		}
 		filter.Since = h.now().Add(-age)
 	}
-	store, _, err := o.openStore(ctx, h, false)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = store.Close() }()
+	return o.atStore(ctx, h, false, func(d desk) error { return o.export(ctx, d, filter) })
+}
+
+// export writes the records that pass the filter.
+func (o exportOptions) export(ctx context.Context, d desk, filter baseline.Filter) error {
+	h := d.h
 	var warnings []string
 	n := 0
 	write := func(w io.Writer) error {
 		var err error
 		n, err = baseline.Export(w, func(fn func(baseline.Record) error) error {
 			var err error
-			warnings, err = store.Each(ctx, filter, fn)
+			warnings, err = d.setup.Store.Each(ctx, filter, fn)
 			return err
 		})
 		return err
 	}
+	var err error
 	if o.out == "" || o.out == "-" {
 		err = write(h.stdout)
 	} else {
@@ -79,5 +81,5 @@ func runBaselineExport(ctx context.Context, h host, o exportOptions) error {
 	if err == nil {
 		fmt.Fprintf(h.stderr, "%d records exported\n", n)
 	}
-	return storeErr(err)
+	return err
 }

@@ -49,46 +49,38 @@ Importing a file twice changes nothing. "-" is standard input.`,
 }
 
 func runBaselineImport(ctx context.Context, h host, o importOptions, files []string) error {
-	stamp, err := o.stamp(h)
-	if err != nil {
-		return usageErr(err)
-	}
-	cfg, err := o.load(h)
-	if err != nil {
-		return err
-	}
-	opt := baseline.ImportOptions{Case: o.caseForm, Match: o.keys, Stamp: stamp}
-	if opt.Metrics, err = cfg.metrics(); err != nil {
-		return usageErr(err)
-	}
-	if o.cases != "" {
-		if opt.Cases, err = readNames(h, o.cases); err != nil {
-			return usageErr(err)
+	return o.change(ctx, h, o.storeFlags, true, func(d desk) ([]baseline.Record, error) {
+		opt := baseline.ImportOptions{Case: o.caseForm, Match: o.keys, Stamp: d.act, Metrics: d.setup.Metrics}
+		var err error
+		if o.cases != "" {
+			if opt.Cases, err = readNames(h, o.cases); err != nil {
+				return nil, err
+			}
 		}
-	}
-	var records []baseline.Record
-	for _, file := range files {
-		got, err := importFile(h, file, opt)
-		if err != nil {
-			return usageErr(err)
+		var records []baseline.Record
+		for _, file := range files {
+			got, err := importFile(h, file, opt)
+			if err != nil {
+				return nil, err
+			}
+			fmt.Fprintf(h.stdout, "%s: %d read, %d records\n", file, got.Read, len(got.Records))
+			for _, why := range sortedKeys(got.Skipped) {
+				fmt.Fprintf(h.stdout, "  left out %d times: %s\n", got.Skipped[why], printable(why))
+			}
+			news, err := got.News(ctx, d.setup.Store)
+			if err != nil {
+				return nil, err
+			}
+			records = append(records, news...)
 		}
-		fmt.Fprintf(h.stdout, "%s: %d read, %d records\n", file, got.Read, len(got.Records))
-		for _, why := range sortedKeys(got.Skipped) {
-			fmt.Fprintf(h.stdout, "  left out %d times: %s\n", got.Skipped[why], printable(why))
+		if len(records) == 0 {
+			fmt.Fprintf(h.stdout, "nothing in it that %s does not have\n", d.setup.Store)
+			return nil, nil
 		}
-		records = append(records, got.Records...)
-	}
-	store, _, err := o.openStore(ctx, h, !o.dryRun)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = store.Close() }()
-	if o.dryRun {
-		return printSaves(ctx, h, store, records)
-	}
-	note := baseline.Record{Kind: baseline.KindImport, Case: "*", Time: stamp.At, Act: &stamp}
-	note.Act.Series = files
-	return saveAll(ctx, h, store, append(records, note.Normal()))
+		note := baseline.Record{Kind: baseline.KindImport, Case: "*", Time: d.act.At, Act: &d.act}
+		note.Act.Series = files
+		return append(records, note.Normal()), nil
+	})
 }
 
 // readNames reads a YAML mapping of names.

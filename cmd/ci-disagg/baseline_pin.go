@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,17 +69,20 @@ func runBaselinePin(ctx context.Context, h host, o pinOptions, args []string) er
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return usageErr(err)
 	}
-	metrics, err := cfg.metrics()
+	cfg.Perf.Pins = "" // the level of the runs, whatever is pinned now
+	setup, err := cfg.judging(h)
 	if err != nil {
-		return usageErr(err)
+		return err
 	}
-	setup := judging.Setup{Metrics: metrics} // the level of the runs, whatever is pinned now
-	entries, err := o.entries(ctx, h, setup, args)
+	entries, err := o.entries(ctx, cfg, setup, args)
 	if err != nil {
 		return err
 	}
 	text := old
 	for _, e := range entries {
+		if doubt := e.Doubt(setup.Policy); doubt != "" {
+			fmt.Fprintf(h.stderr, "warning: %s\n", doubt)
+		}
 		e.By, e.At, e.Why = stamp.By, stamp.At.Format("2006-01-02T15:04:05Z07:00"), stamp.Why
 		if text, err = judging.SetPin(name, text, o.caseID, e, setup.Metrics); err != nil {
 			return usageErr(err)
@@ -98,7 +102,7 @@ func runBaselinePin(ctx context.Context, h host, o pinOptions, args []string) er
 
 // entries reads [POINT/]METRIC[=VALUE] arguments; values that are not given come
 // from the store.
-func (o pinOptions) entries(ctx context.Context, h host, setup judging.Setup, args []string) ([]judging.PinEntry, error) {
+func (o pinOptions) entries(ctx context.Context, cfg config, setup judging.Setup, args []string) ([]judging.PinEntry, error) {
 	match, err := parseMatch(o.match)
 	if err != nil {
 		return nil, usageErr(err)
@@ -108,55 +112,41 @@ func (o pinOptions) entries(ctx context.Context, h host, setup judging.Setup, ar
 		return nil, usageErr(err)
 	}
 	var out []judging.PinEntry
-	var hist *baseline.History
+	var open []int // entries whose value the store has to give
 	for _, arg := range args {
 		series, text, given := strings.Cut(arg, "=")
-		point, name := o.point, series
-		if i := strings.LastIndexByte(series, '/'); i >= 0 {
-			point, name = series[:i], series[i+1:]
+		point, def, err := judging.ParseSeries(series, setup.Metrics)
+		if err != nil {
+			return nil, usageErr(err)
 		}
-		def, ok := setup.Metrics.Resolve(name)
-		if !ok {
-			return nil, usageErr(fmt.Errorf("%q is not a known metric; `ci-disagg baseline show --metrics` lists them", name))
-		}
-		e := judging.PinEntry{Metric: def.Name, Point: point, Match: match, Tolerance: tolerance}
+		e := judging.PinEntry{Metric: def.Name, Point: cmp.Or(point, o.point), Match: match, Tolerance: tolerance}
 		if given {
 			v, err := parseAmount(text)
 			if err != nil {
 				return nil, usageErr(fmt.Errorf("%s: %w", series, err))
 			}
 			e.Value = &v
-			out = append(out, e)
-			continue
+		} else {
+			open = append(open, len(out))
 		}
-		if hist == nil {
-			if hist, err = o.storedHistory(ctx, h); err != nil {
-				return nil, err
-			}
-		}
-		level, ok := setup.Level(*hist, baseline.Record{Case: o.caseID, Match: match}, point, def)
-		if !ok {
-			return nil, usageErr(fmt.Errorf("no run in the store measured %s of case %s at point %q: give a value, or the point as POINT/%s", def.Name, o.caseID, point, def.Name))
-		}
-		value, _ := strconv.ParseFloat(strconv.FormatFloat(level.Level, 'g', 6, 64), 64) // what people can read
-		e.Value = &value
 		out = append(out, e)
 	}
-	return out, nil
-}
-
-func (o pinOptions) storedHistory(ctx context.Context, h host) (*baseline.History, error) {
-	store, _, err := o.openStore(ctx, h, false)
+	if len(open) == 0 {
+		return out, nil
+	}
+	store, err := openStore(ctx, cfg, false)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = store.Close() }()
-	match, err := o.findMatch(ctx, store)
-	if err != nil {
-		return nil, err
+	hist, err := o.history(ctx, store)
+	for _, i := range open {
+		if err != nil {
+			break
+		}
+		out[i], err = setup.LevelPin(hist, baseline.Record{Case: o.caseID, Match: match}, out[i])
 	}
-	hist, err := store.History(ctx, baseline.Query{Case: o.caseID, Match: match, Branch: o.branch})
-	return &hist, storeErr(err)
+	return out, storeErr(err)
 }
 
 // parseShare reads 5% or 0.05; "" is 0.

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
-	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 )
 
 // baselinePruneOptions are the flags of baseline prune.
@@ -44,10 +44,6 @@ more. prune --older-than removes records for good; the store keeps a note of it.
 }
 
 func runBaselinePrune(ctx context.Context, h host, o baselinePruneOptions) error {
-	stamp, err := o.stamp(h)
-	if err != nil {
-		return usageErr(err)
-	}
 	if (o.run == "") == (o.older == "") {
 		return usageErr(errors.New("give either --run or --older-than"))
 	}
@@ -58,15 +54,10 @@ func runBaselinePrune(ctx context.Context, h host, o baselinePruneOptions) error
 	if err != nil {
 		return usageErr(err)
 	}
-	store, _, err := o.openStore(ctx, h, false)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = store.Close() }()
 	filter := baseline.Filter{Case: o.caseID, Match: match, Branch: o.branch, Mode: o.mode, Kinds: []baseline.Kind{baseline.KindRun}}
 	if o.run != "" {
 		filter.IDs = []string{o.run}
-		return o.withdraw(ctx, h, store, filter, stamp)
+		return o.change(ctx, h, o.storeFlags, false, func(d desk) ([]baseline.Record, error) { return o.withdraw(ctx, d, filter) })
 	}
 	age, err := parseAge("--older-than", o.older)
 	if err != nil {
@@ -76,51 +67,43 @@ func runBaselinePrune(ctx context.Context, h host, o baselinePruneOptions) error
 		filter.Kinds = nil // acts about runs that go, go with them
 	}
 	filter.Before = h.now().Add(-age)
-	return o.remove(ctx, h, store, filter, stamp)
+	return o.change(ctx, h, o.storeFlags, false, func(d desk) ([]baseline.Record, error) { return o.remove(ctx, d, filter) })
 }
 
 // withdraw keeps the run and says that it does not count.
-func (o baselinePruneOptions) withdraw(ctx context.Context, h host, store baseline.Store, filter baseline.Filter, stamp baseline.Act) error {
+func (o baselinePruneOptions) withdraw(ctx context.Context, d desk, filter baseline.Filter) ([]baseline.Record, error) {
 	var found []baseline.Record
-	_, err := store.Each(ctx, filter, func(r baseline.Record) error {
+	_, err := d.setup.Store.Each(ctx, filter, func(r baseline.Record) error {
 		found = append(found, r)
 		return nil
 	})
 	if err != nil {
-		return storeErr(err)
+		return nil, err
 	}
 	if len(found) == 0 {
-		return usageErr(fmt.Errorf("%s has no run %s", store, o.run))
+		return nil, fmt.Errorf("%s has no run %s", d.setup.Store, o.run)
 	}
-	r := found[0]
-	stamp.Target = r.ID
-	act := baseline.Record{Kind: baseline.KindWithdraw, Case: r.Case, Match: r.Match, Time: r.Time, Build: rundir.Build{Branch: r.Build.Branch}, Act: &stamp}.Normal()
-	fmt.Fprintf(h.stdout, "- %s\n", recordLine(r))
-	if o.dryRun {
-		fmt.Fprintln(h.stdout, "dry run: nothing was changed")
-		return nil
-	}
-	return saveAll(ctx, h, store, []baseline.Record{act})
+	fmt.Fprintf(d.h.stdout, "- %s\n", recordLine(found[0]))
+	return []baseline.Record{judging.Withdraw(found[0], d.act)}, nil
 }
 
 // remove deletes records for good and leaves a note.
-func (o baselinePruneOptions) remove(ctx context.Context, h host, store baseline.Store, filter baseline.Filter, stamp baseline.Act) error {
-	if o.dryRun {
+func (o baselinePruneOptions) remove(ctx context.Context, d desk, filter baseline.Filter) ([]baseline.Record, error) {
+	if d.dry {
 		n := 0
-		_, err := store.Each(ctx, filter, func(r baseline.Record) error {
+		_, err := d.setup.Store.Each(ctx, filter, func(r baseline.Record) error {
 			n++
-			fmt.Fprintf(h.stdout, "- %s\n", recordLine(r))
+			fmt.Fprintf(d.h.stdout, "- %s\n", recordLine(r))
 			return nil
 		})
-		fmt.Fprintf(h.stdout, "dry run: %d records would be removed, nothing was changed\n", n)
-		return storeErr(err)
+		fmt.Fprintf(d.h.stdout, "%d records would be removed\n", n)
+		return nil, err
 	}
-	n, err := store.Delete(ctx, filter)
-	fmt.Fprintf(h.stdout, "%d records removed\n", n)
+	n, err := d.setup.Store.Delete(ctx, filter)
+	fmt.Fprintf(d.h.stdout, "%d records removed\n", n)
 	if err != nil {
-		return storeErr(err)
+		return nil, err
 	}
-	stamp.Why = fmt.Sprintf("%s (%d records before %s)", stamp.Why, n, filter.Before.UTC().Format("2006-01-02"))
-	_, err = store.Save(ctx, baseline.Record{Kind: baseline.KindPrune, Case: cmp.Or(o.caseID, "*"), Time: stamp.At, Act: &stamp}.Normal())
-	return storeErr(err)
+	d.act.Why = fmt.Sprintf("%s (%d records before %s)", d.act.Why, n, filter.Before.UTC().Format("2006-01-02"))
+	return []baseline.Record{baseline.Record{Kind: baseline.KindPrune, Case: cmp.Or(o.caseID, "*"), Time: d.act.At, Act: &d.act}.Normal()}, nil
 }

@@ -65,19 +65,16 @@ func runBaselineShow(ctx context.Context, h host, o showOptions) error {
 	if err != nil {
 		return usageErr(err)
 	}
-	store, cfg, err := o.openStore(ctx, h, false)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = store.Close() }()
-	setup, err := cfg.judging(h)
-	if err != nil {
-		return err
-	}
+	return o.atStore(ctx, h, false, func(d desk) error {
+		return o.series(ctx, d, t, baseline.Filter{Case: o.caseID, Match: match, Branch: o.branch, Since: h.now().Add(-age)})
+	})
+}
+
+// series shows where the series that pass the filter stand.
+func (o showOptions) series(ctx context.Context, d desk, t table, f baseline.Filter) error {
+	h := d.h
 	var records []baseline.Record
-	warnings, err := store.Each(ctx, baseline.Filter{
-		Case: o.caseID, Match: match, Branch: o.branch, Since: h.now().Add(-age),
-	}, func(r baseline.Record) error {
+	warnings, err := d.setup.Store.Each(ctx, f, func(r baseline.Record) error {
 		records = append(records, r)
 		return nil
 	})
@@ -85,9 +82,9 @@ func runBaselineShow(ctx context.Context, h host, o showOptions) error {
 		fmt.Fprintf(h.stderr, "warning: %s\n", printable(w))
 	}
 	if err != nil {
-		return storeErr(err)
+		return err
 	}
-	series := setup.Standings(records, func(m metric.Metric) bool { return o.all || m.Gate })
+	series := d.setup.Standings(records, func(m metric.Metric) bool { return o.all || m.Gate })
 	t.standings(series)
 	if len(series) == 0 {
 		of, hint := "", ""
@@ -99,14 +96,14 @@ func runBaselineShow(ctx context.Context, h host, o showOptions) error {
 	if o.caseID == "" {
 		return nil
 	}
-	return o.showCase(ctx, h, t, store, records)
+	return o.showCase(ctx, d, t, records)
 }
 
 // showCase lists the newest runs of a case and what people did about it.
-func (o showOptions) showCase(ctx context.Context, h host, t table, store baseline.Store, records []baseline.Record) error {
+func (o showOptions) showCase(ctx context.Context, d desk, t table, records []baseline.Record) error {
 	acts := map[string][]string{}
 	var rows [][]cell
-	_, err := store.Each(ctx, baseline.Filter{
+	_, err := d.setup.Store.Each(ctx, baseline.Filter{
 		Case: o.caseID, Kinds: []baseline.Kind{baseline.KindAccept, baseline.KindWithdraw},
 	}, func(r baseline.Record) error {
 		acts[r.Act.Target] = append(acts[r.Act.Target], string(r.Kind))
@@ -121,7 +118,7 @@ func (o showOptions) showCase(ctx context.Context, h host, t table, store baseli
 		return nil
 	})
 	if err != nil {
-		return storeErr(err)
+		return err
 	}
 	runs := slices.DeleteFunc(records, func(r baseline.Record) bool {
 		return r.Kind != baseline.KindRun || r.Build.Mode != baseline.ModeNightly
@@ -147,10 +144,10 @@ func (o showOptions) showCase(ctx context.Context, h host, t table, store baseli
 			{text: printable(r.Build.URL)},
 		})
 	}
-	fmt.Fprintln(h.stdout)
+	fmt.Fprintln(d.h.stdout)
 	t.rows(table)
 	if len(rows) > 0 {
-		fmt.Fprintln(h.stdout)
+		fmt.Fprintln(d.h.stdout)
 		t.rows(append([][]cell{{{text: "WHEN"}, {text: "WHAT"}, {text: "RUN"}, {text: "METRICS"}, {text: "WHO"}, {text: "WHY"}}}, rows...))
 	}
 	return nil
@@ -186,7 +183,7 @@ func seriesRows(series []judging.Standing) [][]cell {
 			{text: s.Last.Metric},
 			{text: fmt.Sprint(len(s.Runs)), right: true},
 			{text: level, right: true},
-			{text: significant(middle(s.Last.Values)), right: true},
+			{text: significant(s.Last.Value()), right: true},
 			{text: cmp.Or(string(s.Last.Verdict), "-"), code: wordColour(s.Last.Verdict)},
 			{text: sparkline(s.Runs)},
 		})

@@ -248,7 +248,7 @@ func sparkline(runs []verdict.Run) string {
 	var values []float64
 	for _, r := range runs[max(0, len(runs)-sparkWidth):] {
 		if len(r.Values) > 0 {
-			values = append(values, middle(r.Values))
+			values = append(values, r.Value())
 		}
 	}
 	if len(values) < 2 {
@@ -270,13 +270,6 @@ func sparkline(runs []verdict.Run) string {
 		b.WriteRune(bars[max(0, min(len(bars)-1, at))])
 	}
 	return b.String()
-}
-
-// middle is the median.
-func middle(values []float64) float64 {
-	s := slices.Sorted(slices.Values(values))
-	n := len(s)
-	return (s[(n-1)/2] + s[n/2]) / 2
 }
 
 // printable replaces what could steer a terminal.

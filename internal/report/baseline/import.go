@@ -3,6 +3,7 @@ package baseline
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,6 +36,50 @@ type Imported struct {
 	Records []Record       // Normal and valid in form, sorted by id
 	Read    int            // records in the file
 	Skipped map[string]int // why records or fields were left out, and how many
+
+	theirs map[string]bool // ids of records that were not ours
+}
+
+// News are the records that the store does not have as they are. A foreign record
+// is the same if it measured the same: who brought it in, and what it was judged to
+// be since, is not in the file.
+func (im Imported) News(ctx context.Context, store Store) ([]Record, error) {
+	if len(im.Records) == 0 {
+		return nil, nil
+	}
+	filter := Filter{}
+	for _, r := range im.Records {
+		filter.IDs = append(filter.IDs, r.ID)
+	}
+	same := map[string][]byte{}
+	_, err := store.Each(ctx, filter, func(r Record) error {
+		text, err := im.content(r)
+		same[r.ID] = text
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var out []Record
+	for _, r := range im.Records {
+		text, err := im.content(r)
+		if err != nil {
+			return nil, err
+		}
+		if !bytes.Equal(text, same[r.ID]) {
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
+
+// content is what makes a record the same as another one of its id.
+func (im Imported) content(r Record) ([]byte, error) {
+	if im.theirs[r.ID] {
+		r = r.Unjudged()
+		r.Act = nil
+	}
+	return json.Marshal(r)
 }
 
 func (im *Imported) skip(format string, args ...any) {
@@ -66,7 +111,7 @@ func Import(r io.Reader, file string, opt ImportOptions) (Imported, error) {
 		}
 		_, _ = br.Discard(1)
 	}
-	im := importer{opt: opt, file: file, groups: map[string]*Record{}}
+	im := importer{opt: opt, file: file, groups: map[string]*Record{}, Imported: Imported{theirs: map[string]bool{}}}
 	var err error
 	if b, _ := br.Peek(1); b[0] == '{' {
 		err = im.lines(br)
@@ -222,6 +267,7 @@ func (im *importer) finish() (Imported, error) {
 		if err := rec.Validate(); err != nil {
 			return Imported{}, fmt.Errorf("%s: %s: %w", im.file, Shorten(rec.Case), err)
 		}
+		im.theirs[rec.ID] = true
 		out = append(out, rec)
 	}
 	slices.SortStableFunc(out, func(a, b Record) int { return strings.Compare(a.ID, b.ID) })

@@ -97,6 +97,9 @@ type Measurement struct {
 	Reps []int `json:"reps,omitempty"`
 }
 
+// Value is the one number that the repetitions stand for: their median.
+func (m Measurement) Value() float64 { return verdict.Run{Values: m.Values}.Value() }
+
 // Act says who did something to the history by hand, when and why.
 type Act struct {
 	By     string    `json:"by"`
@@ -234,6 +237,17 @@ func (r Record) Find(point, name string) (Measurement, bool) {
 		}
 	}
 	return Measurement{}, false
+}
+
+// Unjudged is the run without what it was judged to be.
+func (r Record) Unjudged() Record {
+	r.Verdict = ""
+	r.Measurements = slices.Clone(r.Measurements)
+	for i := range r.Measurements {
+		m := &r.Measurements[i]
+		m.Verdict, m.Open, m.Level, m.Onset = "", false, 0, ""
+	}
+	return r
 }
 
 // Counts reports whether the record is a run that a history may contain.

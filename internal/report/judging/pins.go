@@ -1,6 +1,7 @@
 package judging
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -268,4 +269,21 @@ func (p Pins) apply(policy verdict.Policy, r baseline.Record, point, name string
 		return policy, nil
 	}
 	return policy, &verdict.Pin{Value: *e.Value, Tolerance: e.Tolerance, Source: e.Source}
+}
+
+// Doubt says why the entry's value does not decide, "" if it does.
+func (e PinEntry) Doubt(policy verdict.Policy) string {
+	own := policy.Metrics[e.Metric].Rule
+	if e.Value == nil || cmp.Or(e.Rule, own, policy.Rule) != verdict.RuleBWS {
+		return ""
+	}
+	key := "perf.rule"
+	switch {
+	case e.Rule != "":
+		key = "the pin's own rule"
+	case own != "":
+		key = "perf.metrics." + e.Metric + ".rule"
+	}
+	return fmt.Sprintf("the value pinned for %s decides only until there are 7 past runs: %s is bws, which then goes by the history. Leave that out (a pin is then judged by the rule fixed), or write rule: fixed into the pin",
+		SeriesName(e.Point, e.Metric), key)
 }

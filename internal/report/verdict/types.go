@@ -43,6 +43,15 @@ type Run struct {
 	Onset string `json:"onset,omitempty"`
 }
 
+// Value is the one number that the run's repetitions stand for: their median, 0
+// where there are none.
+func (r Run) Value() float64 {
+	if len(r.Values) == 0 {
+		return 0
+	}
+	return median(r.Values, nil)
+}
+
 // Series is everything needed to judge one metric of one case at one point.
 type Series struct {
 	Case    string
