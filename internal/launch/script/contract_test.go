@@ -146,10 +146,10 @@ func TestRunScriptEvaluatesTheDraftsCommand(t *testing.T) {
 func TestJobScript(t *testing.T) {
 	t.Parallel()
 	prof := script.Profile{
-		Partition: "gb200", Account: "perf", QOS: "high", Reservation: "ci", GPUs: script.GPUsGres, Exclusive: true, Segment: true, Exclude: []string{"bad2", "bad1"},
+		Queue: script.Queue{Partition: "gb200", Account: "perf", QOS: "high", Reservation: "ci"}, Hardware: script.Hardware{Arch: "arm64"}, GPUs: script.GPUsGres, Exclusive: true, Segment: true, Exclude: []string{"bad2", "bad1"},
 		Comment: `{"owner":"{owner}"}`, Sbatch: []string{"--switches=1", "--wckey=a b"}, Srun: []string{"--no-container-entrypoint"}, AccountArg: true, MPI: "pmi2",
 		Container: &script.Container{Image: "docker://trt#1", Name: "perf", Workdir: "/tmp", Mounts: []string{"/lustre:/lustre:ro"}, Args: []string{"--container-remap-root"}},
-		Env:       map[string]string{"NCCL_DEBUG": "INFO"}, Arch: "arm64", Agent: map[string]string{"arm64": "/opt/ci-disagg-arm64", "amd64": "/opt/ci-disagg-amd64"},
+		Env:       map[string]string{"NCCL_DEBUG": "INFO"}, Agent: map[string]string{"arm64": "/opt/ci-disagg-arm64", "amd64": "/opt/ci-disagg-amd64"},
 	}
 	require.NoError(t, prof.Validate("gb200"))
 	plans, err := trtllm.Resolve(trtllm.Input{
@@ -348,7 +348,7 @@ func TestStepArgsOfEveryShape(t *testing.T) {
 func TestProfileProblemsAllAtOnce(t *testing.T) {
 	t.Parallel()
 	err := script.Profile{
-		Partition: "<partition>", Account: "-A", GPUs: "some", Arch: "sparc", MaxNodes: -1, Sbatch: []string{"gres=gpu:4", "--a\n--b"},
+		Queue: script.Queue{Partition: "<partition>", Account: "-A", MaxNodes: -1}, Hardware: script.Hardware{Arch: "sparc"}, GPUs: "some", Sbatch: []string{"gres=gpu:4", "--a\n--b"},
 		Env: map[string]string{"1X": ""}, ExportEnv: []string{"A=b"}, Comment: "a\nb", Container: &script.Container{},
 	}.Validate("c")
 	require.Error(t, err)
@@ -401,7 +401,7 @@ func TestAgentForAnArchitecture(t *testing.T) {
 		{arch: "arm64", goarch: "amd64", agents: map[string]string{"arm64": "/a"}, want: "/a"},
 		{goarch: "arm64", agents: map[string]string{"amd64": "/x"}},
 	} {
-		got, err := script.Profile{Arch: c.arch, Agent: c.agents}.AgentFor(c.goarch)
+		got, err := script.Profile{Hardware: script.Hardware{Arch: c.arch}, Agent: c.agents}.AgentFor(c.goarch)
 		require.Equal(t, c.want, got)
 		if c.err == "" {
 			require.NoError(t, err)
@@ -413,7 +413,7 @@ func TestAgentForAnArchitecture(t *testing.T) {
 
 func TestSettingsNameWhatIsSet(t *testing.T) {
 	t.Parallel()
-	settings := script.Profile{Partition: "p", Exclusive: true, MaxNodes: 3, Env: map[string]string{"B": "2", "A": "1"}, Container: &script.Container{Image: "i"}}.Settings("arm64")
+	settings := script.Profile{Queue: script.Queue{Partition: "p", MaxNodes: 3}, Exclusive: true, Env: map[string]string{"B": "2", "A": "1"}, Container: &script.Container{Image: "i"}}.Settings("arm64")
 	for _, want := range []script.Setting{
 		{Key: "partition", Value: "p", Set: true},
 		{Key: "exclusive", Value: "true", Set: true},

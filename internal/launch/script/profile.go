@@ -13,17 +13,8 @@ import (
 // Profile is what ci-disagg knows about one cluster: one entry of the section
 // clusters: in ci-disagg.yaml.
 type Profile struct {
-	Partition   string          `yaml:"partition"`
-	Account     string          `yaml:"account"`
-	QOS         string          `yaml:"qos"`
-	Reservation string          `yaml:"reservation"`
-	Time        rundir.Duration `yaml:"time"` // default time limit of a job; budgets.job stands over it
-
-	GPUsPerNode int    `yaml:"gpus_per_node"` // of this cluster's nodes; 0 = not checked
-	GPUType     string `yaml:"gpu_type"`      // GB200, B200, …; part of the series identity, and held against what nvidia-smi says
-	Arch        string `yaml:"arch"`          // amd64 or arm64, of the compute nodes
-	MaxNodes    int    `yaml:"max_nodes"`     // nodes that all our jobs here may hold together; 0 = no limit
-	MaxJobs     int    `yaml:"max_jobs"`      // jobs that we may have here at once; 0 = no limit
+	Queue    `yaml:",inline"`
+	Hardware `yaml:",inline"`
 
 	GPUs      string   `yaml:"gpus"`      // how GPUs are asked for: gpus-per-node (default), gres, none
 	Exclusive bool     `yaml:"exclusive"` // --exclusive
@@ -47,6 +38,24 @@ type Profile struct {
 	// binary and the runs are copied to; "" = this machine shares the file system.
 	AgentDir string `yaml:"agent_dir"`
 	Login    string `yaml:"login"` // ssh destination of a login node; "" = Slurm's commands run here
+}
+
+// Queue is where a cluster's jobs go, and how many of ours may be there.
+type Queue struct {
+	Partition   string          `yaml:"partition"`
+	Account     string          `yaml:"account"`
+	QOS         string          `yaml:"qos"`
+	Reservation string          `yaml:"reservation"`
+	Time        rundir.Duration `yaml:"time"`      // default time limit of a job; budgets.job overrides it
+	MaxNodes    int             `yaml:"max_nodes"` // nodes that all our jobs here may hold together; 0 = no limit
+	MaxJobs     int             `yaml:"max_jobs"`  // jobs that we may have here at once; 0 = no limit
+}
+
+// Hardware is what a cluster's nodes are.
+type Hardware struct {
+	GPUsPerNode int    `yaml:"gpus_per_node"` // 0 = not checked
+	GPUType     string `yaml:"gpu_type"`      // GB200, B200, …; part of the series identity, and held against what nvidia-smi says
+	Arch        string `yaml:"arch"`          // amd64 or arm64
 }
 
 // AgentFor is the configured path of the binary for the cluster's nodes; "" says
