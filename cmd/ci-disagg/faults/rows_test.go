@@ -118,12 +118,12 @@ func roles() []fault {
 			outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), exit: 1, root: "BENCHMARK", kind: "hang",
 		},
 		{
-			name: "CTX_0 is never ready", knob: "CTX_0:hang-before-ready", with: settings{budgets: "job: 10m, ready: 8s"},
+			name: "CTX_0 is never ready", knob: "CTX_0:hang-before-ready", with: settings{budgets: "job: 10m, ready: 20s"},
 			outcome: rundir.TimeoutOf(rundir.PhaseReady), exit: 1, root: "CTX_0", kind: "ready-timeout",
 			// The router waits for the context server's address: not ready either, and not to blame.
 		},
 		{
-			name: "GEN_0 and CTX_0 are never ready", knob: "GEN_0:hang-before-ready,CTX_0:hang-before-ready", with: settings{budgets: "job: 10m, ready: 8s"},
+			name: "GEN_0 and CTX_0 are never ready", knob: "GEN_0:hang-before-ready,CTX_0:hang-before-ready", with: settings{budgets: "job: 10m, ready: 20s"},
 			outcome: rundir.TimeoutOf(rundir.PhaseReady), exit: 1, root: "GEN_0", more: []string{"CTX_0"}, kind: "ready-timeout",
 		},
 		{

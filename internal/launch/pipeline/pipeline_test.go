@@ -46,8 +46,8 @@ PartitionName=one Default=NO QoS=big MaxNodes=UNLIMITED MaxTime=UNLIMITED State=
 		"one,down":   "partition down is DRAIN; partition one has 1 node, the job needs 2",
 		"short,down": "partition short allows 5m, the job asks for 2h: shorten budgets.job or the cluster's time; partition down is DRAIN",
 	} {
-		require.Equal(t, want, refusedBy(parsePartitions(said), script.Profile{Partition: list}, 2, 2*time.Hour), list)
+		require.Equal(t, want, refusedBy(parsePartitions(said), script.Profile{Queue: script.Queue{Partition: list}}, 2, 2*time.Hour), list)
 	}
-	require.Empty(t, refusedBy(parsePartitions(said), script.Profile{Partition: "short", QOS: "any"}, 2, 2*time.Hour), "a QOS may lift the limit")
-	require.NotEmpty(t, refusedBy(parsePartitions(said), script.Profile{Partition: "one", QOS: "any"}, 2, 2*time.Hour), "but it makes no nodes")
+	require.Empty(t, refusedBy(parsePartitions(said), script.Profile{Queue: script.Queue{Partition: "short", QOS: "any"}}, 2, 2*time.Hour), "a QOS may lift the limit")
+	require.NotEmpty(t, refusedBy(parsePartitions(said), script.Profile{Queue: script.Queue{Partition: "one", QOS: "any"}}, 2, 2*time.Hour), "but it makes no nodes")
 }

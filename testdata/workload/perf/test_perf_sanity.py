@@ -202,7 +202,7 @@ class Role:
             process = subprocess.Popen(command, stdout=f, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=env)
         try:
             if any(f.when == "while-serving" for f in self.faults):
-                time.sleep(0.7)
+                self.wait_for("the client's first word", lambda: process.poll() is not None or os.path.getsize(log) > 0)
                 self.inject("while-serving", process)
             code = process.wait()
         finally:
