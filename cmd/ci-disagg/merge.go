@@ -47,7 +47,7 @@ func (o *mergeOptions) AddFlags(c *cobra.Command) {
 	f.BoolVar(&o.Audit, "audit", false, "have an independent reader compare the finished report with what was decided")
 	f.StringVar(&o.Flaky, "flaky", "pass", "how a test counts that passed only when repeated: pass, fail or skip")
 	f.StringVar(&o.Empty, "empty", "fail", "how a file without any test case counts: fail, skip or pass")
-	f.StringArrayVar(&o.Labels, "label", nil, "KEY=VALUE to put into every suite's name and properties, for a cell of a matrix; may be repeated")
+	f.StringArrayVar(&o.Labels, "label", nil, "KEY=VALUE to put into every suite's name and properties and in front of every class, for a cell of a matrix; may be repeated")
 	f.StringVar(&o.Summary, "summary", "", "write a summary in Markdown to this file")
 	f.BoolVarP(&o.Quiet, "quiet", "q", false, "print nothing but errors")
 }

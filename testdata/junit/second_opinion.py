@@ -45,7 +45,7 @@ def case_of(suite, suite_name, element):
         classname = suite.get("name")
     if classname is None and "." in name:
         classname, name = name.rsplit(".", 1)
-    return {"suite": suite_name, "classname": classname or "", "name": name, "status": status(element)}
+    return {"suite": suite_name, "package": suite.get("package") or "", "own": suite.get("name") or "", "classname": classname or "", "name": name, "status": status(element)}
 
 
 def suites(element):

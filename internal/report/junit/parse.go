@@ -266,15 +266,11 @@ func (p *parser) close(name []byte) error {
 // chars adds text to the element that wants it.
 func (p *parser) chars(cdata bool) error {
 	up, _ := p.top()
+	raw := p.sc.Text
 	if up.sink < 0 {
-		p.junk = p.junk || p.file.Root == "" && len(bytes.TrimSpace(p.sc.Text)) > 0
-		if p.in != nil && len(bytes.TrimSpace(p.sc.Text)) > 0 {
-			p.notPlain()
-		}
-		return nil
+		return p.stray(raw, cdata)
 	}
 	to := &p.stack[up.sink]
-	raw := p.sc.Text
 	if p.in != nil {
 		to.n += int64(len(raw))
 	}
@@ -284,12 +280,42 @@ func (p *parser) chars(cdata bool) error {
 			where = xmltext.InCDATA
 		}
 		p.in.glance(raw, where)
-	} else if cdata {
-		to.text = p.dec.CDATA(to.text, raw)
 	} else {
-		to.text = p.dec.Text(to.text, raw)
+		to.text = p.decode(to.text, raw, cdata)
 	}
 	return p.grow(up, len(raw))
+}
+
+func (p *parser) decode(dst, raw []byte, cdata bool) []byte {
+	if cdata {
+		return p.dec.CDATA(dst, raw)
+	}
+	return p.dec.Text(dst, raw)
+}
+
+// stray takes text between elements, where JUnit has none, for output.
+func (p *parser) stray(raw []byte, cdata bool) error {
+	raw = bytes.TrimSpace(raw)
+	outside := p.suite == &p.file.Outer
+	switch {
+	case len(raw) == 0:
+		return nil
+	case p.in != nil:
+		c := p.in
+		c.span.Plain, c.span.Output = false, max(c.span.Output, int64(len(raw)))
+		if c.c != nil {
+			c.c.SystemOut = append(c.c.SystemOut, takeText(p.decode(nil, raw, cdata)))
+		}
+		c.size += int64(len(raw))
+		return p.bound(c.size)
+	case outside && (p.file.Root != "testsuites" || len(p.stack) != 1):
+		p.junk = p.junk || p.file.Root == ""
+		return nil
+	default:
+		text := takeText(p.decode(nil, raw, cdata))
+		p.suite.SystemOut = append(p.suite.SystemOut, text)
+		return p.hold(len(text))
+	}
 }
 
 // grow counts n bytes that the open case, or else the element that up belongs to,
@@ -301,7 +327,12 @@ func (p *parser) grow(up *frame, n int) error {
 	} else if up.sink >= 0 {
 		size = &p.stack[up.sink].n
 	}
-	if *size += int64(n); *size > p.o.MaxCase {
+	*size += int64(n)
+	return p.bound(*size)
+}
+
+func (p *parser) bound(size int64) error {
+	if size > p.o.MaxCase {
 		return errTooLarge
 	}
 	return nil

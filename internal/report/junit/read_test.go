@@ -207,6 +207,7 @@ func TestReadKeepsEverything(t *testing.T) {
   <!-- <testcase name="no"/> -->
   <testcase classname="c" name="n[a&lt;b]" time="1,234.5" file="f.py" line="7" custom="x]]>y">
    <properties><property name="nodeid" value="f.py::n"/><property name="nodeid" value="again"/></properties>
+   in &lt;between&gt;
    <failure message="m1" type="T1">one<![CDATA[<two>]]>&#9;three</failure>
    <error message="m2" extra="e"/>
    <skipped>why</skipped>
@@ -217,15 +218,17 @@ func TestReadKeepsEverything(t *testing.T) {
    <assertions><one a="b">x</one></assertions>
   </testcase>
   <testsuite name="nested"><testcase name="inner"/><error message="suite broke">boom</error></testsuite>
+  of the suite
   <system-out>suite out</system-out><system-err>suite err</system-err><custom>kept</custom>
  </testsuite>
- <testcase name="outside" classname="o"/>
+ <testcase name="outside" classname="o"/><![CDATA[of the root]]>
 </testsuites>`
 	f, cases, suites, err := readString(doc)
 	require.NoError(t, err)
 	require.Equal(t, "testsuites", f.Root)
 	require.Equal(t, []Attr{{"name", "all"}, {"time", "3"}}, f.Outer.Attrs)
 	require.Equal(t, []Property{{Name: "p", Value: "outer"}}, f.Outer.Properties)
+	require.Equal(t, []string{"of the root"}, f.Outer.SystemOut)
 	require.Equal(t, Counts{Tests: 3, Errors: 1}, f.Counts)
 	require.Len(t, cases, 3)
 
@@ -240,7 +243,7 @@ func TestReadKeepsEverything(t *testing.T) {
 		{Status: Errored, Message: "m2", Attrs: []Attr{{"extra", "e"}}},
 		{Status: Skipped, Text: "why"},
 	}, c.Results)
-	require.Equal(t, []string{"out1", `out2 <b x="1">bold<br/></b>`}, c.SystemOut)
+	require.Equal(t, []string{"in <between>", "out1", `out2 <b x="1">bold<br/></b>`}, c.SystemOut)
 	require.Equal(t, []string{"a]]>b"}, c.SystemErr)
 	require.Equal(t, []Rerun{
 		{Kind: FlakyFailure, Message: "fm", Type: "ft", StackTrace: "st", SystemOut: "so", SystemErr: "se"},
@@ -261,7 +264,7 @@ func TestReadKeepsEverything(t *testing.T) {
 	require.Equal(t, "boom", suites[0].Results[0].Text)
 	outer := suites[1]
 	require.Equal(t, []Property{{Name: "k", Value: "1"}, {Name: "k", Value: "2"}, {Name: "t", Value: "text"}}, outer.Properties)
-	require.Equal(t, []string{"suite out", "<custom>kept</custom>"}, outer.SystemOut)
+	require.Equal(t, []string{"of the suite", "suite out", "<custom>kept</custom>"}, outer.SystemOut)
 	require.Equal(t, []string{"suite err"}, outer.SystemErr)
 	require.Equal(t, "x.y", outer.Attr("package"))
 	require.Equal(t, 1, outer.Cases)

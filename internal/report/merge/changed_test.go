@@ -128,7 +128,7 @@ func TestNothingLost(t *testing.T) {
 	for _, want := range []string{
 		`<testsuite name="s [py=3]"`, `assertions="8"`, `timestamp="soon"`, `name="gpu@h1" value="A"`, `name="gpu@h2" value="B"`, `name="os" value="linux"`,
 		`name="hostname" value="h1"`, `name="testsuites.name" value="all tests"`, `name="testsuites.run" value="7"`, `name="outer.name" value="o"`,
-		`name="outer.owner" value="me"`, `name="py" value="3"`,
+		`name="outer.owner" value="me"`, `name="py" value="3"`, `<testcase classname="py=3.c" name="h1"`,
 	} {
 		require.Contains(t, doc, want)
 	}
@@ -136,6 +136,34 @@ func TestNothingLost(t *testing.T) {
 	require.Contains(t, strings.Join(sum.Warnings, "\n"), `suite "s" has the timestamp "soon", which is none`)
 	_, again := mergeFiles(t, Options{Labels: []junit.Property{{Name: "py", Value: "3"}}}, false, out)
 	require.Equal(t, doc, contents(t, again))
+}
+
+// TestLabels: merged cells of a matrix have no test in common, by class and name.
+func TestLabels(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	in := write(t, dir, "in.xml", suiteDoc("s", `<testcase classname="c" name="t"/>`, `<testcase name="u"/>`)+`<testsuite name="s"><error message="m"/></testsuite>`)
+	empty := write(t, dir, "empty.xml", "")
+	var cells []string
+	for _, value := range []string{"3.10", "3.11"} {
+		_, out := mergeFiles(t, Options{Labels: []junit.Property{{Name: "py", Value: value}}}, false, in, empty)
+		cell := filepath.Join(dir, value+".xml")
+		require.NoError(t, os.Rename(out, cell))
+		cells = append(cells, cell)
+	}
+	sum, out := mergeFiles(t, Options{}, false, cells...)
+	require.Equal(t, junit.Counts{Tests: 8, Errors: 4}, sum.Counts)
+	require.Empty(t, sum.Warnings)
+	require.NotNil(t, find(t, out, "s [py=3.10]", "t"))
+	var got []string
+	_, cases := read(t, out)
+	for _, c := range cases {
+		got = append(got, c.Classname+"."+c.Name)
+	}
+	require.Subset(t, got, []string{
+		"py=3_10.c.t", "py=3_11.c.t", "py=3_10.s.u", "py=3_11.s.u", "py=3_10.s.(suite)", "py=3_11.s.(suite)",
+		"py=3_10.merged.lifecycle.files.empty.xml", "py=3_11.merged.lifecycle.files.empty.xml",
+	})
 }
 
 // TestFoldReruns: later files repeat what earlier ones left red, in order of time.

@@ -123,7 +123,7 @@ func validate(t *testing.T, paths ...string) {
 type opinion struct {
 	Totals map[string]int
 	Suites map[string]map[string]int
-	Cases  []struct{ Suite, Classname, Name, Status string }
+	Cases  []struct{ Suite, Package, Own, Classname, Name, Status string }
 }
 
 func secondOpinion(t *testing.T, paths ...string) []opinion {
@@ -175,6 +175,29 @@ func TestCorpus(t *testing.T) {
 	}
 	xmllint(t, plain...)
 	validate(t, strict...)
+	readersAgree(t, slices.Concat(plain, strict)...)
+}
+
+// readersAgree holds what lxml reads of reports by Jenkins' rules against what
+// go-junit reads: suite, class, name and status of every case.
+func readersAgree(t *testing.T, paths ...string) {
+	t.Helper()
+	for i, o := range secondOpinion(t, paths...) {
+		suites, err := gojunit.IngestFile(paths[i])
+		require.NoError(t, err)
+		var want []string
+		for _, s := range suites {
+			for _, c := range s.Tests {
+				status := strings.Replace(string(c.Status), "error", "failed", 1) // one thing for Jenkins
+				want = append(want, strings.Join([]string{s.Package, s.Name, c.Classname, c.Name, status}, "\x00"))
+			}
+		}
+		var got []string
+		for _, c := range o.Cases {
+			got = append(got, strings.Join([]string{c.Package, c.Own, c.Classname, c.Name, c.Status}, "\x00"))
+		}
+		require.Equal(t, want, got, paths[i])
+	}
 }
 
 // goJUnitAgrees reads a report with go-junit alone and compares the totals.

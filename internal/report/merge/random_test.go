@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
 )
 
@@ -56,7 +57,7 @@ func (d documents) child() string {
 
 func (d documents) testCase() string {
 	return "<testcase" + d.maybe(0.9, ` name="`+d.name()+`"`) + d.maybe(0.7, ` classname="`+d.one("c", "a/b", "a:b", "p.q", "")+`"`) +
-		d.maybe(0.5, ` time="`+d.one("1.5", "-1", "NaN", "1,234.5", "0,5", "00:01:02", "1e9", "")+`"`) + ">" + d.many(3, d.child) + "</testcase>"
+		d.maybe(0.5, ` time="`+d.one("1.5", "-1", "NaN", "1,234.5", "0,5", "00:01:02", "1e9", "")+`"`) + ">" + d.many(3, d.child) + d.maybe(0.1, d.text()) + "</testcase>"
 }
 
 func (d documents) suite() string {
@@ -105,6 +106,9 @@ func TestRandomDocuments(t *testing.T) {
 			NoCaps: seed%3 == 0, Flaky: []Policy{"", fold.Skip, fold.Fail}[seed%3], FoldReruns: seed%7 == 0,
 			Empty: []Policy{"", fold.Skip, fold.Pass}[seed/3%3],
 		}
+		if seed%4 == 0 {
+			o.Labels = []junit.Property{{Name: "os", Value: "a.b"}, {Name: "py", Value: "<3>"}}
+		}
 		noFold := seed%5 == 0 && !o.FoldReruns
 		sum, out := mergeFiles(t, o, noFold, paths...)
 		slices.Reverse(paths)
@@ -119,4 +123,5 @@ func TestRandomDocuments(t *testing.T) {
 		reports = append(reports, report)
 	}
 	xmllint(t, reports...)
+	readersAgree(t, reports...)
 }

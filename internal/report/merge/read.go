@@ -104,7 +104,7 @@ func (m *merger) asIs(s *junit.Span) bool {
 	if s.Status.Red() {
 		out = c.FailOut
 	}
-	return !m.o.StrictXSD && (m.o.NoCaps ||
+	return !m.o.StrictXSD && len(m.o.Labels) == 0 && (m.o.NoCaps ||
 		s.Output <= int64(out) && s.Body <= int64(c.Body) && s.Message <= int64(c.Message) && !s.Lines)
 }
 
@@ -260,6 +260,7 @@ func (p *fileRead) outer(f *junit.File) {
 
 // put adds a case that stands in no file to a suite.
 func (m *merger) put(to *suite, c *junit.Case) {
+	c.Classname = m.labelled(c.Classname)
 	e := entry{
 		Span: m.src.Keep(c), key: m.key([]byte(c.Classname), []byte(c.Name)), part: uint32(len(m.parts)), //nolint:gosec // an index
 		time: c.Time, status: uint8(c.Status().Rank()), flags: flagSynthetic, //nolint:gosec // 0 to 3

@@ -86,17 +86,13 @@ func (m *merger) name() {
 	for _, s := range m.suites {
 		seen[own(s)]++
 	}
-	var label []string
-	for _, p := range m.o.Labels {
-		label = append(label, p.Name+"="+p.Value)
-	}
-	suffix := " [" + strings.Join(label, " ") + "]"
+	suffix := " [" + m.label() + "]"
 	given := make(map[string]int)
 	for _, s := range m.suites {
 		if seen[own(s)] > 1 || s.path.role {
 			s.name = s.path.long()
 		}
-		if len(label) > 0 && !strings.HasSuffix(s.name, suffix) {
+		if len(m.o.Labels) > 0 && !strings.HasSuffix(s.name, suffix) {
 			s.name += suffix
 		}
 		s.head.property(m.o.Labels...)
@@ -105,4 +101,23 @@ func (m *merger) name() {
 			s.name = fmt.Sprintf("%s (%d)", s.name, given[id])
 		}
 	}
+}
+
+// label is the cell of a matrix that the report is of, "" = of none.
+func (m *merger) label() string {
+	var all []string
+	for _, p := range m.o.Labels {
+		all = append(all, p.Name+"="+p.Value)
+	}
+	return strings.Join(all, " ")
+}
+
+// labelled is a class name in front of which the label stands as its first package: a
+// test has the history of its class and name, whatever suite it is in.
+func (m *merger) labelled(class string) string {
+	prefix := junit.Clean(dotless(m.label())) + "."
+	if len(m.o.Labels) == 0 || strings.HasPrefix(class, prefix) {
+		return class
+	}
+	return prefix + class
 }

@@ -159,6 +159,7 @@ func (m *merger) value(s *suite, e *entry, end int64) (*junit.Case, error) {
 	if m.key([]byte(c.Classname), []byte(c.Name)) != e.key {
 		return nil, fmt.Errorf("%s: %w", f.Shown, source.ErrChanged)
 	}
+	c.Classname = m.labelled(c.Classname)
 	if prefix := m.rebase(f); prefix != "" {
 		fold.Rebase(c, prefix)
 	}
