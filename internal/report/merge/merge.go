@@ -24,12 +24,7 @@ type Input struct {
 }
 
 // File is one input.
-type File struct {
-	Path    string    // to open
-	Shown   string    // as people read it; default Path
-	Role    string    // the suites of a role are kept apart from those of others
-	Content io.Reader // read instead of Path
-}
+type File = source.File
 
 // Missing is a name that stands for no file, and why.
 type Missing struct{ Name, Why string }

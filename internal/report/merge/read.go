@@ -38,7 +38,7 @@ type openPart struct {
 func (m *merger) read(i int) error {
 	f := m.in.Files[i]
 	p := &fileRead{m: m, index: i, file: f, open: make(map[*junit.Suite]*openPart), rebased: m.rebase(f) != ""}
-	got, err := m.src.Read(source.File{Path: f.Path, Shown: f.Shown, Content: f.Content}, m.o.Read, junit.Visitor{Span: p.span, Suite: p.end})
+	got, err := m.src.Read(f, m.o.Read, junit.Visitor{Span: p.span, Suite: p.end})
 	var problem *junit.Problem
 	if err != nil && !errors.As(err, &problem) {
 		return err
@@ -65,7 +65,7 @@ func (m *merger) read(i int) error {
 func (p *fileRead) span(s *junit.Span) error {
 	m := p.m
 	o := p.part(s.Suite)
-	class, name := identity(o.name, p.file.name(), s.Classname, s.Name)
+	class, name := identity(o.name, nameless(p.file), s.Classname, s.Name)
 	e := entry{
 		Span: source.Span{Off: s.Offset + m.src.Base(p.index), N: uint32(s.Len), Sum: s.Sum, File: uint32(p.index)},   //nolint:gosec // bounded by MaxCase; an index
 		part: uint32(o.index), status: uint8(s.Status.Rank()), time: s.Time, key: m.key(class, name), flags: flags(s), //nolint:gosec // an index; 0 to 3
@@ -163,7 +163,7 @@ func (p *fileRead) end(s *junit.Suite) error {
 		m.warn("%s: suite %q counts %d failures and errors that none of its cases shows", p.file.Shown, s.Name, s.Hidden())
 	}
 	if s.Contradiction != "" {
-		p.contradiction(p.file.Shown+": "+cmp.Or(s.Name, p.file.name()), fmt.Sprintf("suite %q", s.Name), s)
+		p.contradiction(p.file.Shown+": "+cmp.Or(s.Name, nameless(p.file)), fmt.Sprintf("suite %q", s.Name), s)
 	}
 	if s.Cases == 0 && len(s.Properties)+len(s.Results)+len(s.SystemOut)+len(s.SystemErr) == 0 {
 		return nil // it held other suites, or nothing
@@ -195,7 +195,7 @@ func (p *fileRead) interrupt(o *openPart, s *junit.Suite) {
 	}
 	for _, i := range o.bare {
 		e := &o.suite.entries[i]
-		class, name := identity(s.Name, p.file.name(), "", interrupted)
+		class, name := identity(s.Name, nameless(p.file), "", interrupted)
 		e.key = p.m.key([]byte(class), []byte(name))
 		e.status, e.flags = uint8(junit.Errored.Rank()), e.flags&^flagAsIs|flagInterrupted //nolint:gosec // 3
 		one.cases--
@@ -260,7 +260,7 @@ func (p *fileRead) outer(f *junit.File) {
 
 // put adds a case that stands in no file to a suite.
 func (m *merger) put(to *suite, c *junit.Case) {
-	c.Classname = m.labelled(c.Classname)
+	c.Classname = labels(m.o.Labels).class(c.Classname)
 	e := entry{
 		Span: m.src.Keep(c), key: m.key([]byte(c.Classname), []byte(c.Name)), part: uint32(len(m.parts)), //nolint:gosec // an index
 		time: c.Time, status: uint8(c.Status().Rank()), flags: flagSynthetic, //nolint:gosec // 0 to 3

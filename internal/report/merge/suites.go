@@ -26,17 +26,17 @@ type suitePath struct {
 	role            bool // the outermost is no suite but a role
 }
 
-// name is what Jenkins calls a suite of the file that has no name.
-func (f File) name() string { return "(" + filepath.Base(f.Shown) + ")" }
+// nameless is what Jenkins calls a suite of a file that has no name.
+func nameless(f File) string { return "(" + filepath.Base(f.Shown) + ")" }
 
 func pathOf(f File, s *junit.Suite) suitePath {
 	var at suitePath
 	for x := s; x != nil; x = x.Parent {
-		at.names = append(at.names, cmp.Or(x.Name, f.name()))
+		at.names = append(at.names, cmp.Or(x.Name, nameless(f)))
 		at.packages = append(at.packages, x.Attr("package"))
 	}
 	if s == nil {
-		at.names, at.packages = []string{f.name()}, []string{""}
+		at.names, at.packages = []string{nameless(f)}, []string{""}
 	}
 	if at.role = f.Role != ""; at.role {
 		at.names, at.packages = append(at.names, f.Role), append(at.packages, "")
@@ -86,7 +86,7 @@ func (m *merger) name() {
 	for _, s := range m.suites {
 		seen[own(s)]++
 	}
-	suffix := " [" + m.label() + "]"
+	suffix := " [" + labels(m.o.Labels).String() + "]"
 	given := make(map[string]int)
 	for _, s := range m.suites {
 		if seen[own(s)] > 1 || s.path.role {
@@ -103,21 +103,23 @@ func (m *merger) name() {
 	}
 }
 
-// label is the cell of a matrix that the report is of, "" = of none.
-func (m *merger) label() string {
+// labels name the cell of a matrix that the report is of.
+type labels []junit.Property
+
+func (l labels) String() string {
 	var all []string
-	for _, p := range m.o.Labels {
+	for _, p := range l {
 		all = append(all, p.Name+"="+p.Value)
 	}
 	return strings.Join(all, " ")
 }
 
-// labelled is a class name in front of which the label stands as its first package: a
+// class is a class name in front of which the labels stand as its first package: a
 // test has the history of its class and name, whatever suite it is in.
-func (m *merger) labelled(class string) string {
-	prefix := junit.Clean(dotless(m.label())) + "."
-	if len(m.o.Labels) == 0 || strings.HasPrefix(class, prefix) {
-		return class
+func (l labels) class(name string) string {
+	prefix := junit.Clean(dotless(l.String())) + "."
+	if len(l) == 0 || strings.HasPrefix(name, prefix) {
+		return name
 	}
-	return prefix + class
+	return prefix + name
 }

@@ -3,6 +3,8 @@ package merge
 import (
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
@@ -155,11 +157,11 @@ func (m *merger) value(s *suite, e *entry, end int64) (*junit.Case, error) {
 	if m.parts[e.part].unnamed {
 		name = ""
 	}
-	c.Classname, c.Name = identity(name, f.name(), c.Classname, c.Name)
+	c.Classname, c.Name = identity(name, nameless(f), c.Classname, c.Name)
 	if m.key([]byte(c.Classname), []byte(c.Name)) != e.key {
 		return nil, fmt.Errorf("%s: %w", f.Shown, source.ErrChanged)
 	}
-	c.Classname = m.labelled(c.Classname)
+	c.Classname = labels(m.o.Labels).class(c.Classname)
 	if prefix := m.rebase(f); prefix != "" {
 		fold.Rebase(c, prefix)
 	}
@@ -212,49 +214,33 @@ func (m *merger) decisions(yield func(junit.Decision) bool) error {
 	return nil
 }
 
-// maxRepeated bounds the warnings about names that Jenkins cannot tell apart.
-const maxRepeated = 3
-
 // warnRepeated warns of cases of one class and name, in whatever suites they are:
 // Jenkins numbers them in the order of their occurrence, so that they swap
 // histories when one is gone.
 func (m *merger) warnRepeated() error {
+	const listed = 3
 	again := repeated(m.suites)
-	first := make(map[uint64]*suite, len(again))
-	told := make(map[uint64]bool)
+	var names []string
 	for _, s := range m.suites {
 		for i := range s.entries {
 			e := &s.entries[i]
-			if e.is(flagDead) || !again[e.key] || told[e.key] {
+			if e.is(flagDead) || !again[e.key] {
 				continue
 			}
-			of := first[e.key]
-			if first[e.key] = s; of == nil {
-				continue
+			again[e.key] = false
+			if len(names) == listed {
+				m.warn("Jenkins cannot tell %d tests from others of the same class and name: %s, ...", len(again), strings.Join(names, ", "))
+				return nil
 			}
-			if told[e.key] = true; len(told) <= maxRepeated {
-				if err := m.warnPair(of, s, e); err != nil {
-					return err
-				}
+			c, err := m.value(s, e, e.End())
+			if err != nil {
+				return err
 			}
+			names = append(names, strconv.Quote(c.Classname+"."+c.Name))
 		}
 	}
-	if more := len(told) - maxRepeated; more > 0 {
-		m.warn("Jenkins cannot tell %d more names from others", more)
-	}
-	return nil
-}
-
-// warnPair warns of a case that another one in suite of cannot be told from.
-func (m *merger) warnPair(of, s *suite, e *entry) error {
-	c, err := m.value(s, e, e.End())
-	if err != nil {
-		return err
-	}
-	if name := c.Classname + "." + c.Name; of == s {
-		m.warn("Jenkins cannot tell %q from another of the same name", name)
-	} else {
-		m.warn("Jenkins cannot tell %q of suite %q from that of suite %q", name, of.name, s.name)
+	if len(names) > 0 {
+		m.warn("Jenkins cannot tell %d tests from others of the same class and name: %s", len(names), strings.Join(names, ", "))
 	}
 	return nil
 }
