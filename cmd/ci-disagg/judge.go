@@ -30,6 +30,7 @@ type judgeOptions struct {
 	all        bool
 	functional bool
 	allow      []string
+	ab         abOptions
 }
 
 // AddFlags registers the flags.
@@ -42,6 +43,9 @@ func (o *judgeOptions) AddFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.save, "save", false, "store the run: a nightly run joins the history of its branch")
 	f.BoolVar(&o.all, "all", false, "show every metric, not only those that gate or moved")
 	f.BoolVar(&o.functional, "functional-only", false, "show the performance, never fail on it")
+	f.BoolVar(&o.ab.on, "ab", false, "judge two builds measured in turn: the runs of A, then --, then those of B")
+	f.StringVar(&o.ab.order, "order", orderGiven, "with --ab, how runs become pairs: given (first with first) or time (by when the files were written)")
+	f.IntVar(&o.ab.cases, "cases", 1, "with --ab, how many cases of the same change are judged so: more cases ask for more evidence in each")
 	f.StringSliceVar(&o.allow, "allow", nil, "end with 0 in spite of: collecting, no_baseline")
 }
 
@@ -59,12 +63,23 @@ baseline store or with a pinned value, and prints the verdict. It ends with
   2  usage, config or input is wrong
   4  performance regression
   5  no verdict: invalid measurement, inconclusive, no baseline, store unavailable,
-     or too little history yet (collecting)`,
+     or too little history yet (collecting)
+
+With --ab it needs no history: A and B are two builds that were measured in turn on
+the same machines (A B, B A, A B, …; every run a fresh start, one warm-up of each
+thrown away), 4 to 10 pairs. The order of the arguments is that of the pairs. It
+sees changes that a single run never shows: 2 % where runs differ by 0.5 %.`,
 		Example: `  ci-disagg judge --store dir:/shared/perf --case my_case --save out/benchmark.log
   ci-disagg judge --case my_case --match gpu_type=GB200 --mode pr --merge-base "$BASE" out/
-  ci-disagg judge --case my_case --rep out2/ --rep out3/ -o verdict.json out1/`,
+  ci-disagg judge --case my_case --rep out2/ --rep out3/ -o verdict.json out1/
+  ci-disagg judge --ab base/1 base/2 base/3 base/4 -- head/1 head/2 head/3 head/4`,
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return runJudge(cmd.Context(), h, o, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.ab.on {
+				return runJudgeAB(cmd.Context(), h, o, args, cmd.ArgsLenAtDash())
+			}
+			return runJudge(cmd.Context(), h, o, args)
+		},
 	}
 	o.AddFlags(cmd.Flags())
 	return cmd
@@ -237,7 +252,11 @@ func (o judgeOptions) publish(h host, doc report.Report) error {
 		return writeIndented(h.stdout, doc)
 	}
 	t := newTable(h)
-	t.verdict(doc, o.all)
+	if doc.Cases[0].AB != nil {
+		t.session(doc)
+	} else {
+		t.verdict(doc, o.all)
+	}
 	if o.out == "" {
 		return nil
 	}

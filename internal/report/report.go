@@ -3,6 +3,7 @@ package report
 import (
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -75,6 +76,7 @@ type CaseReport struct {
 	Message  string         `json:"message"`           // one line: why
 	// Together is what the gating metrics say together; nil where nothing was judged.
 	Together *verdict.Case   `json:"case_verdict,omitempty"`
+	AB       *ab.Session     `json:"ab,omitempty"` // what a paired session found
 	Finding  *rundir.Finding `json:"finding,omitempty"`
 	Known    string          `json:"known_bug,omitempty"`
 	Metrics  []verdict.Row   `json:"metrics,omitempty"`

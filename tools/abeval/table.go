@@ -96,10 +96,10 @@ func operatingTable(seed uint64, sessions, workers int) []row {
 
 // draw plays the sessions of one cell.
 func (c cell) draw(seed uint64, sessions int, step float64) outcome {
-	g := newGenerator(seed, c)
+	g := paired.NewGenerator(seed, paired.Shape{Series: c.series, Moved: c.moved, Cases: c.cases, Within: c.within, MinEffect: minEffect})
 	o := outcome{sessions: sessions, words: map[paired.Word]int{}}
 	for range sessions {
-		end := g.session(step)
+		end := g.Session(step, paired.MaxPairs)
 		o.words[end.Word]++
 		o.pairs += end.Pair
 	}

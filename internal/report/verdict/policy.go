@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
 
@@ -191,6 +192,13 @@ func (p Policy) settings(s Series) settings {
 		c.reruns = max(0, min(p.Reruns, MaxReruns)-c.tried)
 	}
 	return c
+}
+
+// Gating reports whether a metric gates under the policy, and the smallest relative
+// change of it that matters.
+func (p Policy) Gating(m metric.Metric) (gates bool, minEffect float64) {
+	c := p.settings(Series{Metric: m})
+	return c.gate && !c.advisory, c.dmin
 }
 
 // probability is the P from which a strictness says regression.

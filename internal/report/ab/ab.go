@@ -1,0 +1,208 @@
+package ab
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
+)
+
+// The builds.
+const (
+	A = "A" // the base
+	B = "B" // the candidate
+)
+
+// Run is one measured run of one build.
+type Run struct {
+	Name     string          `json:"name"` // where it was read
+	At       *time.Time      `json:"time,omitempty"`
+	Values   map[Key]float64 `json:"-"`                  // in the metric's unit
+	Problems []string        `json:"problems,omitempty"` // why it is no measurement
+}
+
+// Key names a series within its case.
+type Key struct{ Point, Metric string }
+
+// String is point/metric, or the metric alone where there is no point.
+func (k Key) String() string {
+	if k.Point == "" {
+		return k.Metric
+	}
+	return k.Point + "/" + k.Metric
+}
+
+// Pair is a run of each build. A pair that was measured again stands behind the one
+// that gave no measurement.
+type Pair struct {
+	A     Run    `json:"a"`
+	B     Run    `json:"b"`
+	First string `json:"first,omitempty"` // the build that ran first, A or B; "" = not known
+}
+
+// Series is one gating series of the case.
+type Series struct {
+	Key
+	Metric    metric.Metric
+	MinEffect float64 // relative
+	Noise     float64 // of its earlier sessions, see paired.Noise; 0 = not known
+}
+
+// Session is a paired session that has ended, decided.
+type Session struct {
+	Verdict  paired.Word `json:"verdict"`
+	Headline string      `json:"headline"` // one line: what was found, and how sure
+	Reason   string      `json:"reason"`   // why it ended
+	Pairs    int         `json:"pairs"`    // that decided
+	Measured []Pair      `json:"measured"` // all, in order
+	Series   []Found     `json:"series"`   // the blamed one first, then as they were given
+	Power    *Power      `json:"power,omitempty"`
+	Warnings []string    `json:"warnings,omitempty"`
+}
+
+// Found is what a session says about one series. Effect, interval and differences
+// are relative, above zero where B is worse.
+type Found struct {
+	Point       string            `json:"point,omitempty"`
+	Metric      string            `json:"metric"`
+	Unit        string            `json:"unit"`
+	Better      string            `json:"better"`     // higher, lower
+	MinEffect   float64           `json:"min_effect"` // the smallest change that matters
+	A           float64           `json:"a"`          // median over the pairs that decided
+	B           float64           `json:"b"`
+	Effect      float64           `json:"effect"`
+	Interval    [2]float64        `json:"interval"`    // 5..95 %
+	Differences []float64         `json:"differences"` // per pair that decided
+	Evidence    []paired.Evidence `json:"evidence"`    // after each of these pairs
+	Blamed      bool              `json:"blamed,omitempty"`
+}
+
+// Power is what a session like this one would have noticed.
+type Power struct {
+	Step  float64 `json:"step"`  // a worsening of this relative size, the smallest effect of any gating metric
+	Found float64 `json:"found"` // share of such sessions that call it a regression
+	Noise float64 `json:"noise"` // of a run, relative standard deviation, in this session
+}
+
+// Judge decides the session of one case. cases is how many cases of the run have a
+// session.
+func Judge(pairs []Pair, series []Series, cases int) Session {
+	policy := paired.Policy{Cases: cases}
+	for _, s := range series {
+		policy.Series = append(policy.Series, paired.Series{Key: s.String(), Sign: s.Metric.Sign(), MinEffect: s.MinEffect, Noise: s.Noise})
+	}
+	var plain []paired.Pair
+	for _, p := range pairs {
+		plain = append(plain, paired.Pair{A: p.A.plain(), B: p.B.plain()})
+	}
+	end := paired.Conclude(plain, policy)
+	out := Session{Verdict: end.Word, Reason: end.Reason, Pairs: end.Pairs, Measured: pairs, Warnings: orderWarnings(pairs)}
+	used := usable(pairs, series, end.Pairs)
+	for q, e := range end.Series {
+		f := found(series[q], e, used)
+		f.Blamed = e.Key == end.Blamed
+		out.Series = append(out.Series, f)
+	}
+	slices.SortStableFunc(out.Series, func(x, y Found) int {
+		switch {
+		case x.Blamed == y.Blamed:
+			return 0
+		case x.Blamed:
+			return -1
+		default:
+			return 1
+		}
+	})
+	if end.Word == paired.Pass || end.Word == paired.Inconclusive {
+		out.Power = power(series, end, cases, max(len(pairs), end.Pairs))
+	}
+	out.Headline = out.headline()
+	return out
+}
+
+func (r Run) plain() paired.Run {
+	out := paired.Run{Failed: len(r.Problems) > 0, Values: map[string]float64{}}
+	for k, v := range r.Values {
+		out.Values[k.String()] = v
+	}
+	return out
+}
+
+// usable are the first pairs in which every series was measured by both builds.
+func usable(pairs []Pair, series []Series, most int) []Pair {
+	var out []Pair
+	measured := func(r Run) bool {
+		return len(r.Problems) == 0 && !slices.ContainsFunc(series, func(s Series) bool { return !(r.Values[s.Key] > 0) || math.IsInf(r.Values[s.Key], 0) })
+	}
+	for _, p := range pairs {
+		if len(out) < most && measured(p.A) && measured(p.B) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+func found(s Series, e paired.Effect, used []Pair) Found {
+	f := Found{
+		Point: s.Point, Metric: s.Key.Metric, Unit: s.Metric.Unit, Better: s.Metric.Better.String(), MinEffect: s.MinEffect,
+		Effect: e.Effect, Interval: e.Interval, Evidence: e.Evidence,
+	}
+	var a, b []float64
+	for _, p := range used {
+		x, y := p.A.Values[s.Key], p.B.Values[s.Key]
+		a, b = append(a, x), append(b, y)
+		f.Differences = append(f.Differences, s.Metric.Worsening(x, y))
+	}
+	f.A, f.B = median(a), median(b)
+	return f
+}
+
+// power draws sessions with the noise of this one, in which the metrics that promise
+// the most have become worse by their smallest effect.
+func power(series []Series, end paired.Result, cases, most int) *Power {
+	if len(end.Series) == 0 {
+		return nil
+	}
+	const finest = 0.0005
+	var noise []float64
+	shape := paired.Shape{Series: len(series), Cases: cases, MinEffect: math.Inf(1)}
+	for q, e := range end.Series {
+		noise = append(noise, max(finest, e.Noise)/math.Sqrt2) // a difference has the noise of two runs
+		shape.MinEffect = min(shape.MinEffect, series[q].MinEffect)
+	}
+	for _, s := range series {
+		if s.MinEffect == shape.MinEffect {
+			shape.Moved++
+		}
+	}
+	shape.Within = median(noise)
+	return &Power{Step: shape.MinEffect, Found: shape.Found(min(most, paired.MaxPairs)), Noise: shape.Within}
+}
+
+// orderWarnings say what of the order the test cannot see through.
+func orderWarnings(pairs []Pair) []string {
+	first := map[string]int{}
+	for _, p := range pairs {
+		first[p.First]++
+	}
+	switch {
+	case len(pairs) < paired.MinPairs:
+		return []string{fmt.Sprintf("%d pairs are too few to decide anything: measure %d at least", len(pairs), paired.MinPairs)}
+	case first[A] == len(pairs), first[B] == len(pairs):
+		return []string{fmt.Sprintf("%s was measured first in every pair: a machine that drifts looks like a change. Measure A B, B A, A B, …", pairs[0].First)}
+	default:
+		return nil
+	}
+}
+
+func median(v []float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	s := slices.Sorted(slices.Values(v))
+	n := len(s)
+	return (s[(n-1)/2] + s[n/2]) / 2
+}

@@ -1,0 +1,102 @@
+package ab_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/ab"
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
+)
+
+// series is one throughput.
+func series(t *testing.T) []ab.Series {
+	t.Helper()
+	var out []ab.Series
+	for _, name := range []string{"output_token_throughput"} {
+		m, ok := metric.Default().Lookup(name)
+		require.True(t, ok)
+		out = append(out, ab.Series{Key: ab.Key{Point: "con8", Metric: name}, Metric: m, MinEffect: 0.02})
+	}
+	return out
+}
+
+// pairs are runs of two builds, of which B has so much of the throughput of A.
+func pairs(ratios ...float64) []ab.Pair {
+	key := ab.Key{Point: "con8", Metric: "output_token_throughput"}
+	at := time.Date(2026, 11, 1, 3, 0, 0, 0, time.UTC)
+	var out []ab.Pair
+	for i, r := range ratios {
+		first := []string{ab.A, ab.B}[i%2]
+		out = append(out, ab.Pair{
+			A: ab.Run{Name: fmt.Sprint("a", i), At: &at, Values: map[ab.Key]float64{key: 1000}}, First: first,
+			B: ab.Run{Name: fmt.Sprint("b", i), At: &at, Values: map[ab.Key]float64{key: 1000 * r}},
+		})
+	}
+	return out
+}
+
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	broken := pairs(0.97, 0.972, 0.968, 0.971)
+	broken[1].B.Problems = []string{"truncated"}
+	missing := pairs(1, 1, 1, 1)
+	missing[0].B.Values = nil
+	tests := []struct {
+		name     string
+		pairs    []ab.Pair
+		word     paired.Word
+		used     int
+		headline string
+		effect   float64
+	}{
+		{name: "worse", pairs: pairs(0.97, 0.972, 0.968, 0.971), word: paired.Regression, used: 4, headline: "con8 output_token_throughput is 3.0 % worse (2.7 to 3.2 %), 4 pairs", effect: 0.03},
+		{name: "better", pairs: pairs(1.03, 1.032, 1.028, 1.031), word: paired.Improvement, used: 4, headline: "con8 output_token_throughput is 3.0 % better (2.7 to 3.3 %) and nothing is worse, 4 pairs", effect: -0.03},
+		{name: "the same", pairs: pairs(1.001, 0.999, 1, 1.0005), word: paired.Pass, used: 4, headline: "no change that matters, 4 pairs: a slowdown of 2 % or more would have been found in ", effect: 0},
+		{name: "cut short", pairs: pairs(0.97, 0.97), word: paired.Inconclusive, used: 2, headline: "undecided: the session was cut short", effect: 0.03},
+		{name: "a run that is no measurement", pairs: broken, word: paired.Inconclusive, used: 3, headline: "undecided: the session was cut short", effect: 0.03},
+		{name: "a run that lacks the metric", pairs: missing, word: paired.Inconclusive, used: 3, headline: "undecided: the session was cut short", effect: 0},
+		{name: "nothing", word: paired.Inconclusive, headline: "undecided: the session was cut short"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := ab.Judge(tt.pairs, series(t), 1)
+			require.Equal(t, tt.word, s.Verdict)
+			require.Equal(t, tt.used, s.Pairs)
+			require.Contains(t, s.Headline, tt.headline)
+			for _, f := range s.Series {
+				require.InDelta(t, tt.effect, f.Effect, 0.002)
+				require.Len(t, f.Differences, tt.used)
+				require.LessOrEqual(t, f.Interval[0], f.Effect)
+				require.GreaterOrEqual(t, f.Interval[1], f.Effect)
+			}
+		})
+	}
+	require.Equal(t, paired.Invalid, ab.Judge(pairs(1, 1, 1, 1), nil, 1).Verdict, "nothing to compare is no pass")
+}
+
+// TestPowerFollowsTheNoise: what a session would have noticed grows with its pairs and
+// shrinks with its noise.
+func TestPowerFollowsTheNoise(t *testing.T) {
+	t.Parallel()
+	quiet := ab.Judge(pairs(1.0005, 0.9995, 1.0004, 0.9996), series(t), 1)
+	loud := ab.Judge(pairs(1.02, 0.98, 1.015, 0.985), series(t), 1)
+	require.Greater(t, quiet.Power.Found, 0.7)
+	require.Less(t, loud.Power.Found, 0.3)
+	require.Greater(t, loud.Power.Noise, quiet.Power.Noise)
+	require.Zero(t, ab.Judge(pairs(1, 1), series(t), 1).Power.Found, "two pairs find nothing")
+}
+
+func TestOrderOfTheRuns(t *testing.T) {
+	t.Parallel()
+	always := pairs(1, 1, 1, 1)
+	for i := range always {
+		always[i].First = ab.A
+	}
+	require.Contains(t, ab.Judge(always, series(t), 1).Warnings[0], "A was measured first in every pair")
+	require.Empty(t, ab.Judge(pairs(1, 1, 1, 1), series(t), 1).Warnings)
+}

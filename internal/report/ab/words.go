@@ -1,0 +1,69 @@
+package ab
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
+)
+
+// Name is the series as a person reads it.
+func (f Found) Name() string { return strings.TrimPrefix(f.Point+" "+f.Metric, " ") }
+
+// Sentence is the effect with its interval: "2.1 % worse (1.6 to 2.6 %)".
+func (f Found) Sentence() string {
+	word, sign := "worse", 100.0
+	lo, hi := f.Interval[0], f.Interval[1]
+	if f.Effect < 0 {
+		word, sign = "better", -100
+		lo, hi = hi, lo
+	}
+	return fmt.Sprintf("%.1f %% %s (%.1f to %.1f %%)", sign*f.Effect, word, sign*lo, sign*hi)
+}
+
+// Sentence says what would have been noticed.
+func (p Power) Sentence() string {
+	return fmt.Sprintf("a slowdown of %.3g %% or more would have been found in %.0f of 100 such sessions (noise of a run %.2g %%)", 100*p.Step, 100*p.Found, 100*p.Noise)
+}
+
+// headline is the one line.
+func (s Session) headline() string {
+	pairs := fmt.Sprintf("%d pairs", s.Pairs)
+	if s.Pairs == 1 {
+		pairs = "1 pair"
+	}
+	switch s.Verdict {
+	case paired.Regression:
+		return fmt.Sprintf("%s is %s, %s", s.Series[0].Name(), s.Series[0].Sentence(), pairs)
+	case paired.Improvement:
+		best := s.Series[0]
+		for _, f := range s.Series {
+			if f.Effect < best.Effect {
+				best = f
+			}
+		}
+		return fmt.Sprintf("%s is %s and nothing is worse, %s", best.Name(), best.Sentence(), pairs)
+	case paired.Pass:
+		return fmt.Sprintf("no change that matters, %s: %s", pairs, s.Power.Sentence())
+	case paired.Failed:
+		return "B fails by itself: " + s.Reason
+	case paired.Invalid:
+		return "no measurement: " + s.Reason
+	default:
+		if len(s.Series) == 0 {
+			return "undecided: " + s.Reason
+		}
+		return fmt.Sprintf("undecided: %s; %s is %s", s.Reason, s.widest().Name(), s.widest().Sentence())
+	}
+}
+
+// widest is the series of which the least is known.
+func (s Session) widest() Found {
+	worst := s.Series[0]
+	for _, f := range s.Series {
+		if f.Interval[1]/f.MinEffect > worst.Interval[1]/worst.MinEffect {
+			worst = f
+		}
+	}
+	return worst
+}
