@@ -2,16 +2,14 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
-
-	"github.com/ci-disagg/ci-disagg/internal/report"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/archive"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -28,76 +26,17 @@ func content(t *testing.T, path string) string {
 	return string(data)
 }
 
-// fakeRun is a run directory with a report and three logs, and the report's document.
-func fakeRun(t *testing.T, result string) (rundir.Dir, report.Report, string) {
-	t.Helper()
-	dir := t.TempDir()
-	long := strings.Repeat("h", copyHead) + strings.Repeat("m", 1000) + strings.Repeat("t", copyTail)
-	put(t, dir+"/report/junit.xml", "<testsuites/>")
-	put(t, dir+"/report/charts/a.svg", "<svg/>")
-	put(t, dir+"/cases/c/a/short.log", "short")
-	put(t, dir+"/cases/c/a/long.log", long)
-	put(t, dir+"/secret", "not linked")
-	links := []report.Link{
-		{Path: "cases/c/a/short.log"},
-		{Path: "cases/c/a/short.log"},
-		{Path: "cases/c/a/long.log"},
-		{Path: "cases/c/a/gone.log"},
-		{Path: "../outside"},
-		{Path: "/etc/hostname"},
-		{Path: "cases/c"},
-	}
-	return rundir.Dir(dir), report.Report{
-		Tool: "v1", RunID: "id", Result: result, Headline: "so it went", ExitCode: 4,
-		Cases: []report.CaseReport{{Attempts: []report.AttemptReport{{Artifacts: links}}}},
-	}, long
-}
-
-func TestCopyReport(t *testing.T) {
-	t.Parallel()
-	from, d, _ := fakeRun(t, "regression")
-	to := filepath.Join(t.TempDir(), "workspace", "copy")
-	require.NoError(t, copyReport(to, from, d))
-	require.Equal(t, "<testsuites/>", content(t, to+"/report/junit.xml"))
-	require.Equal(t, "<svg/>", content(t, to+"/report/charts/a.svg"))
-	require.Equal(t, "short", content(t, to+"/cases/c/a/short.log"))
-	cut := content(t, to+"/cases/c/a/long.log")
-	note := fmt.Sprintf("\n[… 1000 bytes cut here; the whole file is %s/cases/c/a/long.log …]\n", from)
-	require.Equal(t, strings.Repeat("h", copyHead)+note+strings.Repeat("t", copyTail), cut)
-	var res result
-	require.NoError(t, rundir.ReadJSON(to+"/result.json", &res))
-	require.Equal(t, result{
-		Schema: 1, Tool: "v1", RunID: "id", RunDir: string(from), ExitCode: 4, Result: "regression", Headline: "so it went",
-		JUnit: "report/junit.xml", Summary: "report/summary.md", Index: "report/index.html",
-	}, res)
-	entries, err := os.ReadDir(filepath.Dir(to))
-	require.NoError(t, err)
-	require.Len(t, entries, 1, "nothing is written beside the copy")
-	require.NoFileExists(t, to+"/secret")
-}
-
-// TestCopyOfAnInterruptedRun: Jenkins gives an aborted process seconds, so only tails are copied.
-func TestCopyOfAnInterruptedRun(t *testing.T) {
-	t.Parallel()
-	from, d, _ := fakeRun(t, "interrupted")
-	to := t.TempDir()
-	require.NoError(t, copyReport(to, from, d))
-	cut := content(t, to+"/cases/c/a/long.log")
-	require.True(t, strings.HasSuffix(cut, " …]\n"+strings.Repeat("t", copyShort)))
-	require.Less(t, len(cut), copyShort+1000)
-	require.Equal(t, "short", content(t, to+"/cases/c/a/short.log"))
-}
-
 func TestCopyAround(t *testing.T) {
 	t.Parallel()
 	h := newHost()
 
 	t.Run("an earlier copy goes first", func(t *testing.T) {
 		t.Parallel()
-		from, d, _ := fakeRun(t, "regression")
+		from := rundir.Dir(t.TempDir())
+		put(t, from.Report()+"/junit.xml", "<testsuites/>")
 		o := copyFlags{copyTo: t.TempDir()}
-		require.NoError(t, o.around(h, func() error { return copyReport(o.copyTo, from, d) }))
-		require.NoError(t, os.Remove(filepath.Join(o.copyTo, copyResult)), "as if it had been cut short")
+		require.NoError(t, o.around(h, func() error { return archive.Copy(o.copyTo, from, report.Report{Headline: "so it went"}) }))
+		require.NoError(t, os.Remove(filepath.Join(o.copyTo, archive.ResultFile)), "as if it had been cut short")
 		require.NoError(t, o.around(h, func() error {
 			entries, err := os.ReadDir(o.copyTo)
 			require.NoError(t, err)
@@ -110,20 +49,21 @@ func TestCopyAround(t *testing.T) {
 		o := copyFlags{copyTo: filepath.Join(t.TempDir(), "new")}
 		err := o.around(h, func() error { return &endError{code: exitInfra, err: errors.New("sbatch is away")} })
 		require.EqualError(t, err, "sbatch is away")
-		var res result
+		var res archive.Result
 		require.NoError(t, rundir.ReadJSON(o.copyTo+"/result.json", &res))
-		require.Equal(t, result{Schema: 1, Tool: buildVersion(), ExitCode: 3, Result: "error", Headline: "sbatch is away"}, res)
+		require.Equal(t, archive.Result{Schema: 1, Tool: buildVersion(), ExitCode: 3, Result: "error", Headline: "sbatch is away"}, res)
 	})
 	t.Run("a report's own result stands", func(t *testing.T) {
 		t.Parallel()
-		from, d, _ := fakeRun(t, "regression")
+		from := rundir.Dir(t.TempDir())
+		put(t, from.Report()+"/junit.xml", "<testsuites/>")
 		o := copyFlags{copyTo: t.TempDir()}
 		err := o.around(h, func() error {
-			require.NoError(t, copyReport(o.copyTo, from, d))
+			require.NoError(t, archive.Copy(o.copyTo, from, report.Report{Headline: "so it went"}))
 			return &endError{code: exitRegression}
 		})
 		require.Error(t, err)
-		var res result
+		var res archive.Result
 		require.NoError(t, rundir.ReadJSON(o.copyTo+"/result.json", &res))
 		require.Equal(t, "so it went", res.Headline)
 	})

@@ -14,6 +14,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm"
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/archive"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -102,7 +103,7 @@ func TestEveryFileOfARunIsDocumented(t *testing.T) {
 	require.NoError(t, err)
 	dir, attempt := rundir.Dir("/r"), rundir.AttemptDir("/r/a")
 	for _, file := range []string{
-		dir.RunFile(), dir.LeaseFile(), dir.CancelFile(), dir.Report(), configCopy, configOrigin, pinsCopy, draftCopy, copyResult, script.TestList,
+		dir.RunFile(), dir.LeaseFile(), dir.CancelFile(), dir.Report(), configCopy, configOrigin, pinsCopy, draftCopy, archive.ResultFile, script.TestList,
 		attempt.Script(), attempt.PlanFile(), attempt.JobFile(), attempt.OutcomeFile(), attempt.AgentFile(), attempt.SlurmOut(), attempt.Run(0).RecordFile(), attempt.Run(0).Output(),
 		attempt.Run(0).RoleScript("R"), attempt.Run(0).RoleStatus("R"), attempt.Run(0).RoleLog("R"),
 		rundir.ReportJUnit, rundir.ReportVerdict,

@@ -18,6 +18,7 @@ import (
 	clusterhost "github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
+	"github.com/ci-disagg/ci-disagg/internal/launch/progress"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
@@ -302,12 +303,14 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, dir rundir.Dir, 
 	rep.copyTo, rep.driven = d.flags.copyTo, true
 	s.driven = true
 	o := d.options(h, dir, detach)
-	shown := newProgress(h, run)
-	o.Progress = shown.update
+	shown := progress.New(progress.Screen{
+		W: h.stderr, Live: liveTable(h), Now: h.now, Size: func() (int, int) { return terminalSize(h.stderr) },
+	}, run)
+	o.Progress = shown.Update
 	o.Run, o.Plans = run, plans
 	o.Decide = d.decide(rep, o.Retry)
 	ended, err := d.flags.drive(ctx, h, o)
-	shown.close()
+	shown.Close()
 	var interrupted *drive.Interrupted
 	var busy *lease.BusyError
 	switch {

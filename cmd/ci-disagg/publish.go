@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/publish"
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/archive"
 	"github.com/ci-disagg/ci-disagg/internal/report/session"
 )
 
@@ -14,9 +15,11 @@ import (
 // proven failure, and neither leaves a pass.
 func (r *reporter) publish(h host, d session.Decided, notStored error) error {
 	rep, err := r.Write(&d)
-	if copied := copyReport(r.copyTo, r.dir, rep); copied != nil {
-		rep, copied = d.Unwritten("--copy-report", copied)
-		err = errors.Join(err, copied)
+	if r.copyTo != "" {
+		if copied := archive.Copy(r.copyTo, r.dir, rep); copied != nil {
+			rep, copied = d.Unwritten("--copy-report", copied)
+			err = errors.Join(err, copied)
+		}
 	}
 	fmt.Fprint(h.stdout, publish.Console(rep, r.dir.Report(), consoleStyle(h)))
 	return endWith(h, rep.ExitCode, errors.Join(notStored, err))

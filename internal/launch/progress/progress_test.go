@@ -1,9 +1,8 @@
-package main
+package progress
 
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -37,10 +36,13 @@ func screen(t *testing.T, out string) []string {
 	}
 }
 
-func liveProgress(w *bytes.Buffer, cases int) *progress {
-	p := &progress{
-		w: w, live: true, index: map[string]*liveCase{}, stop: make(chan struct{}),
-		now: func() time.Time { return time.Date(2026, 11, 21, 3, 3, 11, 0, time.UTC) }, size: func() (int, int) { return 100, 24 },
+func liveProgress(w *bytes.Buffer, cases int) *Progress {
+	p := &Progress{
+		Screen: Screen{
+			W: w, Live: true, Now: func() time.Time { return time.Date(2026, 11, 21, 3, 3, 11, 0, time.UTC) },
+			Size: func() (int, int) { return 100, 24 },
+		},
+		index: map[string]*liveCase{}, stop: make(chan struct{}),
 	}
 	for i := range cases {
 		c := &liveCase{name: fmt.Sprintf("case-%d", i), state: rundir.CaseWaiting}
@@ -55,7 +57,7 @@ func TestProgressTable(t *testing.T) {
 	var out bytes.Buffer
 	p := liveProgress(&out, 40)
 	say := func(i int, kind drive.UpdateKind, phase rundir.Phase, text string) {
-		p.update(drive.Update{
+		p.Update(drive.Update{
 			At: time.Date(2026, 11, 21, 2, 3, 4, 0, time.UTC), Kind: kind, Case: fmt.Sprintf("t.py::t[case-%d]", i), Slug: fmt.Sprint("slug-", i),
 			JobID: fmt.Sprint(100 + i), Phase: phase, Text: text,
 		})
@@ -74,7 +76,7 @@ func TestProgressTable(t *testing.T) {
 	require.Equal(t, "02:03:04 case-0 job 100: passed: every role ended well", lines[0])
 	require.Regexp(t, `^benchmark  1:00:07  129        case-29 +GEN_0 ready  \[31m x+…$`, lines[29])
 	require.Equal(t, "29 passed, 10 waiting", lines[30])
-	p.close()
+	p.Close()
 	require.Len(t, screen(t, out.String()), 29, "the table is gone, what ended is still there")
 	for _, l := range lines {
 		require.Less(t, len([]rune(l)), 100)
@@ -88,18 +90,18 @@ func TestProgressTicks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		p := liveProgress(&out, 1)
-		p.now = time.Now
+		p.Now = time.Now
 		p.ended.Go(p.tick)
-		p.update(drive.Update{At: time.Now(), Kind: drive.PhaseNow, Slug: "slug-0", JobID: "7", Phase: rundir.PhaseReady})
+		p.Update(drive.Update{At: time.Now(), Kind: drive.PhaseNow, Slug: "slug-0", JobID: "7", Phase: rundir.PhaseReady})
 		time.Sleep(59500 * time.Millisecond)
-		p.update(drive.Update{At: time.Now(), Kind: drive.Role, Slug: "slug-0", Text: "GEN_0 ready"})
+		p.Update(drive.Update{At: time.Now(), Kind: drive.Role, Slug: "slug-0", Text: "GEN_0 ready"})
 		time.Sleep(65 * time.Second)
 		p.mu.Lock()
 		lines := screen(t, out.String())
 		p.mu.Unlock()
 		require.Len(t, lines, 1)
 		require.Regexp(t, `^ready         2:04  7          case-0 +GEN_0 ready$`, lines[0])
-		p.close()
+		p.Close()
 		require.Empty(t, screen(t, out.String()))
 	})
 	require.Equal(t, "disa…ctx1_gen1_dep8", cutMiddle("disagg_upload-e2e-tiny_ctx1_gen1_dep8", 19))
@@ -112,32 +114,10 @@ func TestProgressTicks(t *testing.T) {
 func TestProgressIsPlainWithoutATerminal(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	h := host{stdout: &out, stderr: &out, getenv: func(string) string { return "" }}
-	p := newProgress(h, rundir.Run{Cases: []rundir.CaseState{{ID: "t.py::t[a]", Slug: "a"}}})
-	p.update(drive.Update{At: time.Unix(0, 0), Case: "t.py::t[a]", Slug: "a", JobID: "7", Attempt: 2, Rep: 1, Text: "phase ready"})
-	p.close()
+	p := New(Screen{W: &out}, rundir.Run{Cases: []rundir.CaseState{{ID: "t.py::t[a]", Slug: "a"}}})
+	p.Update(drive.Update{At: time.Unix(0, 0), Case: "t.py::t[a]", Slug: "a", JobID: "7", Attempt: 2, Rep: 1, Text: "phase ready"})
+	p.Close()
 	require.Equal(t, "00:00:00 a rep 1 attempt 2 job 7: phase ready\n", out.String())
-	require.False(t, colours(h, &out))
-}
-
-// TestNoColour: NO_COLOR wins over everything (no-color.org).
-func TestNoColour(t *testing.T) {
-	t.Parallel()
-	// A pseudo-terminal: what script, tmux and ssh give us.
-	f, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, f.Close()) }()
-	require.True(t, isTerminal(f))
-	for env, want := range map[string]bool{"": true, "NO_COLOR=1": false, "NO_COLOR=": true, "TERM=dumb": false} {
-		h := host{getenv: func(name string) string {
-			k, v, _ := strings.Cut(env, "=")
-			if k == name {
-				return v
-			}
-			return ""
-		}}
-		require.Equal(t, want, colours(h, f), env)
-	}
 }
 
 // A log in colour must not colour the build's, nor a line of it look like one of ours.

@@ -1,4 +1,7 @@
-package main
+// Package progress shows people how a run gets on while it is driven.
+//
+// In: the updates of package drive. Out: a plain line for each, or a table on a terminal.
+package progress
 
 import (
 	"fmt"
@@ -9,8 +12,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/term"
-
 	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -18,15 +19,20 @@ import (
 // liveRows bounds the table of a run on a terminal.
 const liveRows = 15
 
-// progress shows how a run gets on: a plain line with its time per change, as CI
+// Screen is where progress is shown.
+type Screen struct {
+	W    io.Writer
+	Live bool // a terminal that can move its cursor, and shows nothing else of the run
+	Now  func() time.Time
+	Size func() (width, height int) // of the terminal, which may change
+}
+
+// Progress shows how a run gets on: a plain line with its time per change, as CI
 // logs want, or on a terminal a table of the cases that is redrawn in place every
 // second, with what is worth keeping above it.
-type progress struct {
+type Progress struct {
+	Screen
 	mu    sync.Mutex
-	w     io.Writer
-	live  bool
-	now   func() time.Time
-	size  func() (width, height int) // of the terminal, which may change
 	stop  chan struct{}
 	ended sync.WaitGroup
 	cases []*liveCase
@@ -40,17 +46,15 @@ type liveCase struct {
 	since                  time.Time // of its state
 }
 
-// newProgress makes the display of run. The table is for a terminal that shows
-// nothing else of the run.
-func newProgress(h host, run rundir.Run) *progress {
-	p := &progress{w: h.stderr, live: liveTable(h), now: h.now, stop: make(chan struct{}), index: map[string]*liveCase{}}
-	p.size = func() (int, int) { return terminalSize(h.stderr) }
+// New makes the display of run.
+func New(s Screen, run rundir.Run) *Progress {
+	p := &Progress{Screen: s, stop: make(chan struct{}), index: map[string]*liveCase{}}
 	for _, c := range run.Cases {
-		row := &liveCase{name: shortCase(c.ID), state: c.State}
+		row := &liveCase{name: rundir.ShortID(c.ID), state: c.State}
 		p.cases = append(p.cases, row)
 		p.index[c.Slug] = row
 	}
-	if p.live {
+	if p.Live {
 		p.ended.Go(p.tick)
 	}
 	return p
@@ -58,7 +62,7 @@ func newProgress(h host, run rundir.Run) *progress {
 
 // tick redraws the table every second: its clocks show that the run lives while
 // nothing changes for an hour.
-func (p *progress) tick() {
+func (p *Progress) tick() {
 	every := time.NewTicker(time.Second)
 	defer every.Stop()
 	for {
@@ -73,18 +77,12 @@ func (p *progress) tick() {
 	}
 }
 
-// liveTable says whether a table is shown: both outputs are a terminal that can
-// move its cursor. The roles' output then stays in their logs.
-func liveTable(h host) bool {
-	return isTerminal(h.stderr) && isTerminal(h.stdout) && h.getenv("TERM") != "dumb" && h.getenv("CI") == "" && h.getenv("BUILD_TAG") == ""
-}
-
-// update shows one change.
-func (p *progress) update(u drive.Update) {
+// Update shows one change.
+func (p *Progress) Update(u drive.Update) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.live {
-		printUpdate(p.w, u)
+	if !p.Live {
+		printUpdate(p.W, u)
 		return
 	}
 	if c := p.index[u.Slug]; c != nil {
@@ -99,14 +97,14 @@ func (p *progress) update(u drive.Update) {
 	p.redraw(above.String())
 }
 
-// close takes the table off the screen: the report follows.
-func (p *progress) close() {
+// Close takes the table off the screen: the report follows.
+func (p *Progress) Close() {
 	close(p.stop)
 	p.ended.Wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	fmt.Fprint(p.w, p.erase())
-	p.live, p.drawn = false, 0
+	fmt.Fprint(p.W, p.erase())
+	p.Live, p.drawn = false, 0
 }
 
 // apply is what a change means for its case's row.
@@ -134,7 +132,7 @@ func (c *liveCase) apply(u drive.Update) {
 }
 
 // erase is what moves the cursor to where the table begins and clears the rest.
-func (p *progress) erase() string {
+func (p *Progress) erase() string {
 	if p.drawn == 0 {
 		return ""
 	}
@@ -143,27 +141,27 @@ func (p *progress) erase() string {
 
 // redraw puts the lines above and the table in the place of the old table, in one
 // write: a screen that is cleared first flickers.
-func (p *progress) redraw(above string) {
-	width, height := p.size()
+func (p *Progress) redraw(above string) {
+	width, height := p.Size()
 	out := p.erase() + above
 	rows := p.rows(max(1, min(liveRows, height-4)), min(44, max(16, (width-32)/2)))
 	for _, r := range rows {
 		out += cutTo(r, width-1) + "\n"
 	}
 	p.drawn = len(rows)
-	fmt.Fprint(p.w, out)
+	fmt.Fprint(p.W, out)
 }
 
 // rows are at most room cases that go on, with names of at most name columns, then
 // counts of the others.
-func (p *progress) rows(room, name int) []string {
+func (p *Progress) rows(room, name int) []string {
 	var rows []string
 	counts, order := map[string]int{}, []string{}
 	for _, c := range p.cases {
 		switch rundir.Phase(c.state) {
 		case rundir.PhaseQueue, rundir.PhaseSetup, rundir.PhaseReady, rundir.PhaseBenchmark, rundir.PhaseDrain, rundir.PhaseCollect, rundir.PhaseDone:
 			if len(rows) < room {
-				rows = append(rows, c.line(p.now(), name))
+				rows = append(rows, c.line(p.Now(), name))
 				continue
 			}
 		}
@@ -230,7 +228,7 @@ func cutTo(s string, n int) string {
 func printUpdate(w io.Writer, u drive.Update) {
 	where := "run"
 	if u.Case != "" {
-		where = shortCase(u.Case)
+		where = rundir.ShortID(u.Case)
 	}
 	if u.Rep > 0 {
 		where += fmt.Sprintf(" rep %d", u.Rep)
@@ -242,36 +240,4 @@ func printUpdate(w io.Writer, u drive.Update) {
 		where += " job " + u.JobID
 	}
 	fmt.Fprintf(w, "%s %s: %s\n", u.At.UTC().Format("15:04:05"), plain(where), plain(u.Text))
-}
-
-// colours says whether w may be written to in colour: a terminal, and nobody who
-// runs us has set NO_COLOR (no-color.org: to anything but the empty string).
-func colours(h host, w io.Writer) bool {
-	return h.getenv("NO_COLOR") == "" && h.getenv("TERM") != "dumb" && isTerminal(w)
-}
-
-// terminalSize is the size of the terminal that w is, 80 × 24 where it does not
-// say.
-func terminalSize(w io.Writer) (width, height int) {
-	if f := file(w); f != nil {
-		if width, height, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
-			return width, height
-		}
-	}
-	return 80, 24
-}
-
-func isTerminal(w io.Writer) bool {
-	f := file(w)
-	return f != nil && term.IsTerminal(int(f.Fd()))
-}
-
-// shortCase is what tells a case from its neighbours: the text in the brackets
-// of a pytest id.
-func shortCase(id string) string {
-	_, param, ok := strings.Cut(id, "[")
-	if param = strings.TrimSuffix(param, "]"); !ok || param == "" {
-		return id
-	}
-	return param
 }

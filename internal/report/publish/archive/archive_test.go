@@ -1,0 +1,90 @@
+package archive
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+func put(t *testing.T, path, text string) {
+	t.Helper()
+	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+}
+
+func content(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return string(data)
+}
+
+// fakeRun is a run directory with a report and three logs, and the report's document.
+func fakeRun(t *testing.T, result string) (rundir.Dir, report.Report, string) {
+	t.Helper()
+	dir := t.TempDir()
+	long := strings.Repeat("h", headSize) + strings.Repeat("m", 1000) + strings.Repeat("t", tailSize)
+	put(t, dir+"/report/junit.xml", "<testsuites/>")
+	put(t, dir+"/report/charts/a.svg", "<svg/>")
+	put(t, dir+"/cases/c/a/short.log", "short")
+	put(t, dir+"/cases/c/a/long.log", long)
+	put(t, dir+"/secret", "not linked")
+	require.NoError(t, os.Symlink("/etc/hostname", dir+"/cases/c/a/link.log"))
+	links := []report.Link{
+		{Path: "cases/c/a/short.log"},
+		{Path: "cases/c/a/short.log"},
+		{Path: "cases/c/a/long.log"},
+		{Path: "cases/c/a/gone.log"},
+		{Path: "../outside"},
+		{Path: "/etc/hostname"},
+		{Path: "cases/c"},
+		{Path: "cases/c/a/link.log"},
+	}
+	return rundir.Dir(dir), report.Report{
+		Tool: "v1", RunID: "id", Result: result, Headline: "so it went", ExitCode: 4,
+		Cases: []report.CaseReport{{Attempts: []report.AttemptReport{{Artifacts: links}}}},
+	}, long
+}
+
+func TestCopyReport(t *testing.T) {
+	t.Parallel()
+	from, d, _ := fakeRun(t, "regression")
+	to := filepath.Join(t.TempDir(), "workspace", "copy")
+	require.NoError(t, Copy(to, from, d))
+	require.Equal(t, "<testsuites/>", content(t, to+"/report/junit.xml"))
+	require.Equal(t, "<svg/>", content(t, to+"/report/charts/a.svg"))
+	require.Equal(t, "short", content(t, to+"/cases/c/a/short.log"))
+	cut := content(t, to+"/cases/c/a/long.log")
+	note := fmt.Sprintf("\n[… 1000 bytes cut here; the whole file is %s/cases/c/a/long.log …]\n", from)
+	require.Equal(t, strings.Repeat("h", headSize)+note+strings.Repeat("t", tailSize), cut)
+	var res Result
+	require.NoError(t, rundir.ReadJSON(to+"/result.json", &res))
+	require.Equal(t, Result{
+		Schema: 1, Tool: "v1", RunID: "id", RunDir: string(from), ExitCode: 4, Result: "regression", Headline: "so it went",
+		JUnit: "report/junit.xml", Summary: "report/summary.md", Index: "report/index.html",
+	}, res)
+	entries, err := os.ReadDir(filepath.Dir(to))
+	require.NoError(t, err)
+	require.Len(t, entries, 1, "nothing is written beside the copy")
+	require.NoFileExists(t, to+"/secret")
+	require.NoFileExists(t, to+"/cases/c/a/link.log", "no link is followed out of the run directory")
+}
+
+// TestCopyOfAnInterruptedRun: Jenkins gives an aborted process seconds, so only tails are copied.
+func TestCopyOfAnInterruptedRun(t *testing.T) {
+	t.Parallel()
+	from, d, _ := fakeRun(t, "interrupted")
+	to := t.TempDir()
+	require.NoError(t, Copy(to, from, d))
+	cut := content(t, to+"/cases/c/a/long.log")
+	require.True(t, strings.HasSuffix(cut, " …]\n"+strings.Repeat("t", shortSize)))
+	require.Less(t, len(cut), shortSize+1000)
+	require.Equal(t, "short", content(t, to+"/cases/c/a/short.log"))
+}
