@@ -15,11 +15,8 @@ type Plan struct {
 	Case   Case   `json:"case"`
 	Stage  string `json:"stage"` // the run's name in reports
 
-	Nodes         int  `json:"nodes"`           // whole nodes that the job allocates
-	GPUsPerNode   int  `json:"gpus_per_node"`   // GPUs of one node
-	AllocatedGPUs int  `json:"allocated_gpus"`  // Nodes × GPUsPerNode
-	UsedGPUs      int  `json:"used_gpus"`       // GPUs that a role really computes on
-	LocalAgent    bool `json:"local,omitempty"` // planned for the local backend
+	Allocation
+	LocalAgent bool `json:"local,omitempty"` // planned for the local backend
 
 	// Builds is the software that is run: one, or the two of a comparison. Their
 	// roles have the same names and kinds.
@@ -28,11 +25,32 @@ type Plan struct {
 	// build once.
 	Runs []RunRef `json:"runs"`
 
+	Surroundings
+	DraftPlan
+	Supervision
+
+	Srun []string `json:"srun_args,omitempty"` // site options of every step
+	// GPUFlag is how a step asks for its GPUs: "gpus-per-node", "gres", or "" on
+	// clusters that do not account for them. See script.StepArgs.
+	GPUFlag string `json:"gpu_flag,omitempty"`
+
+	Expected Expected          `json:"expected"`
+	Match    map[string]string `json:"match,omitempty"` // series identity beside case and metric: GPU type, parallelism, …
+	Warnings []string          `json:"warnings,omitempty"`
+}
+
+// Allocation is what the job takes of the cluster.
+type Allocation struct {
+	Nodes         int `json:"nodes"`          // whole nodes that the job allocates
+	GPUsPerNode   int `json:"gpus_per_node"`  // GPUs of one node
+	AllocatedGPUs int `json:"allocated_gpus"` // Nodes × GPUsPerNode
+	UsedGPUs      int `json:"used_gpus"`      // GPUs that a role really computes on
+}
+
+// Surroundings are what every role finds when it starts.
+type Surroundings struct {
 	Workdir string   `json:"workdir,omitempty"` // where role commands run; empty: the run's directory
 	Env     []EnvVar `json:"env,omitempty"`     // exported to every role, in order; values are literal
-	// Exports are exported by job.sh alone: the derived variables that a team's
-	// own launch draft reads (numGenServers, pytestCommandWorker, …).
-	Exports []EnvVar `json:"exports,omitempty"`
 	// Paths are exported by job.sh and to every role as absolute paths: Value is
 	// relative to the run's directory ("." is the directory itself, ".." the attempt's).
 	Paths []EnvVar `json:"paths,omitempty"`
@@ -40,28 +58,31 @@ type Plan struct {
 	Links []Link `json:"links,omitempty"`
 	// TokenEnv names the variable that carries the attempt's own token, by which
 	// the test tells its coordination files from stale ones.
-	TokenEnv string `json:"token_env,omitempty"`
-	Draft    bool   `json:"draft,omitempty"` // a team's own launch draft runs instead of the agent
+	TokenEnv string   `json:"token_env,omitempty"`
+	Secrets  []Secret `json:"secrets,omitempty"` // by reference only
+}
+
+// DraftPlan is what a team's own launch draft runs with.
+type DraftPlan struct {
+	Draft bool `json:"draft,omitempty"` // a draft runs instead of the agent
+	// Exports are exported by job.sh alone: the derived variables that drafts read
+	// (numGenServers, pytestCommandWorker, …).
+	Exports []EnvVar `json:"exports,omitempty"`
 	// DraftRun is the shell text that each task of a step runs which a draft starts.
-	DraftRun string   `json:"draft_run,omitempty"`
-	Secrets  []Secret `json:"secrets,omitempty"`   // by reference only
-	Srun     []string `json:"srun_args,omitempty"` // site options of every step
-	// GPUFlag is how a step asks for its GPUs: "gpus-per-node", "gres", or "" on
-	// clusters that do not account for them. See script.StepArgs.
-	GPUFlag  string   `json:"gpu_flag,omitempty"`
+	DraftRun string `json:"draft_run,omitempty"`
+}
+
+// Supervision is how the agent watches over the roles, and what ends them.
+type Supervision struct {
 	Budgets  Budgets  `json:"budgets"`
 	Lifeline Duration `json:"lifeline,omitempty"` // no sign of life of the run's driver for so long ends the job; 0: never
 	Hang     Duration `json:"hang,omitempty"`     // no sign of life of any role for so long in the benchmark = hang; 0: not watched
 	// Served are patterns of files below output/: once one is not empty, the first
 	// request is being served. Before that, silence is no hang.
-	Served []string  `json:"served,omitempty"`
-	Grace  Duration  `json:"grace,omitempty"` // between TERM and KILL in a teardown
-	Drain  DrainRule `json:"drain"`
-
-	Expected Expected          `json:"expected"`
-	Match    map[string]string `json:"match,omitempty"`   // series identity beside case and metric: GPU type, parallelism, …
-	Classes  []ClassRule       `json:"classes,omitempty"` // the user's failure classes, before the built-in ones
-	Warnings []string          `json:"warnings,omitempty"`
+	Served  []string    `json:"served,omitempty"`
+	Grace   Duration    `json:"grace,omitempty"` // between TERM and KILL in a teardown
+	Drain   DrainRule   `json:"drain"`
+	Classes []ClassRule `json:"classes,omitempty"` // the user's failure classes, before the built-in ones
 }
 
 // Roles are the roles of the case in start order, prechecks included. Their names,

@@ -45,7 +45,6 @@ func shrinking() []string {
 		"fields of internal/report.Report",
 		"fields of internal/report/bench.Result",
 		"fields of internal/report/verdict.Row",
-		"fields of internal/rundir.Plan",
 		"lines of file internal/blame/blame_test.go",
 		"lines of file internal/launch/agent/local_test.go",
 		"lines of file internal/launch/agent/next_test.go",

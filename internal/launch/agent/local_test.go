@@ -61,15 +61,16 @@ func testPlan() rundir.Plan {
 	router := server("DISAGG_SERVER", rundir.KindRouter, 0, 1)
 	router.Overlap = true
 	return rundir.Plan{
-		Schema: rundir.Schema, Case: rundir.Case{ID: "test_e2e[x]", Slug: "x"}, Nodes: 2, GPUsPerNode: 4, LocalAgent: true,
-		Runs: rundir.OneRun(), Served: []string{"client-began"},
+		Schema:     rundir.Schema,
+		Case:       rundir.Case{ID: "test_e2e[x]", Slug: "x"},
+		LocalAgent: true,
+		Runs:       rundir.OneRun(),
 		Builds: []rundir.BuildPlan{{Name: rundir.HeadBuild, Roles: []rundir.RolePlan{
 			gen, ctx, router,
 			{Name: "BENCHMARK", Kind: rundir.KindClient, Command: "client", Logs: []string{"client-began"}, Overlap: true, Slice: []rundir.NodeShare{{Node: 0, Tasks: 1}}},
 		}}},
-		Budgets: rundir.Budgets{Setup: dur("5m"), Ready: dur("5m"), Benchmark: dur("10m"), Drain: dur("5m"), Job: dur("15m")},
-		Grace:   dur("1s"),
-		Drain:   rundir.DrainRule{Role: "BENCHMARK", StatusFile: "benchmark_status.0.txt"},
+		Allocation:  rundir.Allocation{Nodes: 2, GPUsPerNode: 4},
+		Supervision: rundir.Supervision{Served: []string{"client-began"}, Budgets: rundir.Budgets{Setup: dur("5m"), Ready: dur("5m"), Benchmark: dur("10m"), Drain: dur("5m"), Job: dur("15m")}, Grace: dur("1s"), Drain: rundir.DrainRule{Role: "BENCHMARK", StatusFile: "benchmark_status.0.txt"}},
 	}
 }
 

@@ -102,14 +102,16 @@ func testRender(prof script.Profile) func(RenderInput) ([]File, error) {
 // addCase adds a case with one GEN role and a client.
 func addCase(o *Options, id, gen, client string) {
 	p := rundir.Plan{
-		Schema: rundir.Schema, Case: rundir.Case{ID: id, Slug: rundir.Slug(id), Mode: "e2e"}, Nodes: 1, LocalAgent: o.Backend == jobs.BackendLocal,
-		Runs: rundir.OneRun(),
+		Schema:     rundir.Schema,
+		Case:       rundir.Case{ID: id, Slug: rundir.Slug(id), Mode: "e2e"},
+		LocalAgent: o.Backend == jobs.BackendLocal,
+		Runs:       rundir.OneRun(),
 		Builds: []rundir.BuildPlan{{Name: rundir.HeadBuild, Roles: []rundir.RolePlan{
 			{Name: "GEN_0", Kind: rundir.KindServer, Slice: []rundir.NodeShare{{Tasks: 1}}, Command: gen},
 			{Name: "BENCHMARK", Kind: rundir.KindClient, Slice: []rundir.NodeShare{{Tasks: 1}}, Overlap: true, Command: client},
 		}}},
-		Grace: rundir.Duration(2 * time.Second), Drain: rundir.DrainRule{Role: "BENCHMARK", StatusFile: "status.txt"},
-		Budgets: rundir.Budgets{Job: rundir.Duration(15 * time.Minute), Drain: rundir.Duration(time.Minute)},
+		Allocation:  rundir.Allocation{Nodes: 1},
+		Supervision: rundir.Supervision{Grace: rundir.Duration(2 * time.Second), Drain: rundir.DrainRule{Role: "BENCHMARK", StatusFile: "status.txt"}, Budgets: rundir.Budgets{Job: rundir.Duration(15 * time.Minute), Drain: rundir.Duration(time.Minute)}},
 	}
 	o.Plans = append(o.Plans, p)
 	o.Run.Cases = append(o.Run.Cases, rundir.CaseState{ID: id, Slug: p.Case.Slug, State: rundir.CaseWaiting})

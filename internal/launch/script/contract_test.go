@@ -306,9 +306,14 @@ func TestUnevenSharesHideGPUs(t *testing.T) {
 
 func TestRenderRefuses(t *testing.T) {
 	t.Parallel()
-	good := rundir.Plan{Case: rundir.Case{ID: "x"}, Nodes: 1, Runs: rundir.OneRun(), Builds: []rundir.BuildPlan{{
-		Name: rundir.HeadBuild, Roles: []rundir.RolePlan{{Name: "AGG", Slice: []rundir.NodeShare{{Tasks: 1}}}},
-	}}}
+	good := rundir.Plan{
+		Case: rundir.Case{ID: "x"},
+		Runs: rundir.OneRun(),
+		Builds: []rundir.BuildPlan{{
+			Name: rundir.HeadBuild, Roles: []rundir.RolePlan{{Name: "AGG", Slice: []rundir.NodeShare{{Tasks: 1}}}},
+		}},
+		Allocation: rundir.Allocation{Nodes: 1},
+	}
 	for want, change := range map[string]func(*rundir.Plan, *script.Attempt){
 		"is not an absolute path": func(_ *rundir.Plan, a *script.Attempt) { a.Dir = "runs/1" },
 		"job name":                func(_ *rundir.Plan, a *script.Attempt) { a.JobName = "a\n#SBATCH --wrap" },

@@ -37,7 +37,8 @@ func TestHardware(t *testing.T) {
 	run := attempt.Run(0)
 	gpus := []rundir.NodeShare{{Tasks: 4, GPUs: 4}}
 	plan := rundir.Plan{
-		Case: rundir.Case{ID: "c"}, Expected: rundir.Expected{GPUType: "GB200"},
+		Case:     rundir.Case{ID: "c"},
+		Expected: rundir.Expected{GPUType: "GB200"},
 		Builds: []rundir.BuildPlan{{
 			Roles: []rundir.RolePlan{{Name: "GEN_0", Slice: gpus}, {Name: "CTX_0", Slice: gpus}, {Name: "DISAGG_SERVER", Slice: []rundir.NodeShare{{Tasks: 1}}}},
 		}},

@@ -44,16 +44,18 @@ func runDir(t *testing.T, edit func(*rundir.Plan), attempts ...attemptSpec) rund
 	t.Helper()
 	dir := rundir.Dir(t.TempDir())
 	plan := rundir.Plan{
-		Schema: rundir.Schema, Stage: "nightly", Case: rundir.Case{ID: caseID, Slug: "tiny", Mode: "e2e"},
-		Nodes: 2, GPUsPerNode: 4, AllocatedGPUs: 8, UsedGPUs: 4,
-		Runs: rundir.OneRun(),
+		Schema: rundir.Schema,
+		Stage:  "nightly",
+		Case:   rundir.Case{ID: caseID, Slug: "tiny", Mode: "e2e"},
+		Runs:   rundir.OneRun(),
 		Builds: []rundir.BuildPlan{{Name: rundir.HeadBuild, Roles: []rundir.RolePlan{
 			{Name: "GEN_0", Kind: rundir.KindServer, JUnit: true, Slice: []rundir.NodeShare{{Node: 0, Tasks: 4, GPUs: 4}}},
 			{Name: "BENCHMARK", Kind: rundir.KindClient, JUnit: true, Slice: []rundir.NodeShare{{Node: 0, Tasks: 1}}},
 		}}},
-		Drain:    rundir.DrainRule{Role: "BENCHMARK"},
-		Expected: rundir.Expected{NodeIDs: []string{caseID}, Points: []rundir.Point{{Name: "con8", Concurrency: 8, Requests: 16}}},
-		Match:    map[string]string{"gpu_type": "GB200"},
+		Expected:    rundir.Expected{NodeIDs: []string{caseID}, Points: []rundir.Point{{Name: "con8", Concurrency: 8, Requests: 16}}},
+		Match:       map[string]string{"gpu_type": "GB200"},
+		Allocation:  rundir.Allocation{Nodes: 2, GPUsPerNode: 4, AllocatedGPUs: 8, UsedGPUs: 4},
+		Supervision: rundir.Supervision{Drain: rundir.DrainRule{Role: "BENCHMARK"}},
 	}
 	if edit != nil {
 		edit(&plan)
