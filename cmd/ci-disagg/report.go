@@ -160,7 +160,7 @@ func newReporter(ctx context.Context, h host, cfg config, dir rundir.Dir, save b
 	}
 	return &reporter{dir: dir, setup: setup, Session: session.New(dir, session.Options{
 		Tool: buildVersion(), Setup: setup, PerfOff: cfg.Perf.Off, Match: cfg.Perf.Match, Reader: cfg.reader(metrics),
-		Policy:   report.Policy{Exit: cfg.Perf.Exit(), Flaky: cfg.Report.Flaky, Classes: classes},
+		Policy: report.Policy{Exit: cfg.Perf.Exit()}, Flaky: cfg.Report.Flaky, Classes: classes,
 		Suites:   suites.Options{NoCaps: cfg.Report.NoCaps, StrictXSD: cfg.Report.StrictXSD, Metrics: cfg.Report.MetricsInJUnit},
 		Accuracy: cfg.Perf.Accuracy.Gates, AccuracyAdvisory: cfg.Perf.Accuracy.Advisory,
 		Advice: report.Advice{Config: cfg.path},

@@ -7,27 +7,31 @@ import (
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
+	"github.com/ci-disagg/ci-disagg/internal/report/results"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// Types of results that are not red.
+// Types of results that are ours.
 const (
-	typeCollateral = typePrefix + "collateral"
-	typeKnown      = typePrefix + "known-failure"
+	typePrefix = results.TypePrefix
+	typeKnown  = typePrefix + "known-failure"
 )
 
 // checks are the test cases that stand for the case in a JUnit report.
 func (d *decider) checks(skip string) Checks {
 	var out Checks
-	for _, role := range d.roleNames() {
+	roles := d.roles()
+	for _, role := range roles {
 		out.Roles = append(out.Roles, d.roleTests(role))
 	}
-	for _, role := range d.roleNames() {
-		if end, ok := d.roleEnd(role); ok {
+	for _, role := range roles {
+		if end, ok := d.roleEnd(role.Name); ok {
 			out.Lifecycle = append(out.Lifecycle, end)
 		}
 	}
 	if job, ok := d.jobEnd(); ok {
-		d.addRed(jobName, &job)
+		d.addRed(results.JobName, &job)
 		out.Lifecycle = append(out.Lifecycle, Check{Case: job})
 	}
 	out.Metrics = d.metricChecks()
@@ -53,7 +57,7 @@ func (c *Checks) demote(bug string) {
 	}
 	for _, one := range all {
 		if one == &c.Verdict || one.Status().Red() {
-			line := firstLine(&one.Case)
+			line := fold.FirstLine(&one.Case)
 			if !one.Status().Red() && len(one.Results) > 0 {
 				line = one.Results[0].Message
 			}
@@ -71,91 +75,91 @@ func demote(c *junit.Case, message, kind string) {
 	c.Results = []junit.Result{{Status: junit.Skipped, Type: kind, Message: message, Text: strings.TrimSpace(text.String())}}
 }
 
-// roleNames are the roles of the attempts, in the order of a report.
-func (d *decider) roleNames() []string {
-	var out []string
+// roles are those of the attempts, in the order of a report.
+func (d *decider) roles() []rundir.RoleRecord {
+	var out []rundir.RoleRecord
 	for _, s := range d.attempts {
-		for _, r := range s.Roles {
-			if !slices.Contains(out, r.Name) {
-				out = append(out, r.Name)
+		for _, r := range s.Told {
+			if !slices.ContainsFunc(out, func(have rundir.RoleRecord) bool { return have.Name == r.Name }) {
+				out = append(out, r.RoleRecord)
 			}
 		}
 	}
-	slices.SortFunc(out, RoleOrder)
+	slices.SortFunc(out, func(a, b rundir.RoleRecord) int { return results.Order(a.Kind, a.Name, b.Kind, b.Name) })
 	return out
 }
 
-// each calls f with a role in each attempt that counts.
-func (d *decider) each(role string, f func(s *settled, i int)) {
+// each calls f with what a role told in each attempt that counts.
+func (d *decider) each(role string, f func(s *results.Ended, t *results.Told)) {
 	for a := range d.attempts {
 		s := &d.attempts[a]
-		i := slices.IndexFunc(s.Roles, func(r Role) bool { return r.Name == role })
+		i := slices.IndexFunc(s.Told, func(t results.Told) bool { return t.Name == role })
 		if s.Counts && i >= 0 {
-			f(s, i)
+			f(s, &s.Told[i])
 		}
 	}
 }
 
 // roleTests are the tests of one role: repetitions are folded, what is collateral of
 // another role is skipped with its own text as the evidence.
-func (d *decider) roleTests(role string) RoleChecks {
-	out := RoleChecks{Role: role}
-	reps := map[testName][]take{}
-	kept := map[testName]string{}
-	var order []testName
-	add := func(t test, rep int) {
-		if reps[t.testName] == nil {
-			order, kept[t.testName] = append(order, t.testName), t.kept
+func (d *decider) roleTests(role rundir.RoleRecord) RoleChecks {
+	out := RoleChecks{Role: role.Name, Kind: role.Kind}
+	reps := map[results.TestName][]fold.Run{}
+	kept := map[results.TestName]string{}
+	var order []results.TestName
+	add := func(t results.Test, rep int) {
+		if reps[t.TestName] == nil {
+			order, kept[t.TestName] = append(order, t.TestName), t.Kept
 		}
-		reps[t.testName] = append(reps[t.testName], take{fmt.Sprintf("rep %d", rep), t.c})
+		reps[t.TestName] = append(reps[t.TestName], fold.Runs(fmt.Sprintf("rep %d", rep), t.Case)...)
 	}
-	d.each(role, func(s *settled, i int) {
-		for _, t := range s.facts[i].tests {
-			c := *t.c
-			if c.Status().Red() && isCollateral(s.finding, role) {
-				demote(&c, fmt.Sprintf("collateral of %s: %s", rootOf(s.finding), firstLine(&c)), typeCollateral)
+	d.each(role.Name, func(s *results.Ended, told *results.Told) {
+		for _, t := range told.Tests {
+			c := *t.Case
+			if c.Status().Red() && s.IsCollateral(role.Name) {
+				demote(&c, fmt.Sprintf("collateral of %s: %s", s.RootName(), fold.FirstLine(&c)), results.TypeCollateral)
 			}
-			t.c = &c
+			t.Case = &c
 			add(t, s.Rep)
 		}
-		for _, id := range s.facts[i].missing {
-			add(d.missing(s, s.Roles[i], id), s.Rep)
+		for _, id := range told.Missing {
+			add(d.missing(s, told.Role, id), s.Rep)
 		}
-		for _, f := range s.Roles[i].Results {
+		for _, f := range told.Results {
 			out.addSuites(f)
 		}
 	})
 	for _, name := range order {
-		c := *foldWorst(reps[name])
-		oneClass(&c)
+		c := *fold.Worst(reps[name])
+		fold.OneClass(&c)
 		if c.Status().Red() {
-			d.addRed(role, &c)
+			d.addRed(role.Name, &c)
 		}
-		out.Tests = append(out.Tests, Check{Case: c, Planned: name.planned, Kept: kept[name]})
+		out.Tests = append(out.Tests, Check{Case: c, Planned: name.Planned, Kept: kept[name]})
 	}
 	return out
 }
 
 // missing is the case of a planned test that a role did not report. It is not red: the
 // lifecycle or the verdict says why.
-func (d *decider) missing(s *settled, role Role, id string) test {
+func (d *decider) missing(s *results.Ended, role results.Role, id string) results.Test {
 	why := "not reported"
-	if f := s.finding; leftByForce(s.outcome, role, d.plan.Drain.Role) {
-		why += ": stopped by " + stopper(role) + " after the client was through"
+	if f := s.Finding; s.LeftByForce(role, d.plan.Drain.Role) {
+		why += ": stopped by " + results.Stopper(role) + " after the client was through"
 	} else if f != nil && (f.Root != "" || f.Kind != "") {
 		why += ": the attempt ended with " + cmp.Or(f.Root, f.Kind)
 	}
-	class, name := SplitID(id)
-	return test{testName{true, class, name}, &junit.Case{
-		Name: name, Classname: class, Time: took(role.Started, role.Ended),
-		Results: []junit.Result{{Status: junit.Skipped, Type: "ci-disagg.not-reported", Message: why}},
-	}, ""}
+	class, name := results.SplitID(id)
+	return results.Test{TestName: results.TestName{Planned: true, Class: class, Name: name}, Case: &junit.Case{
+		Name: name, Classname: class, Time: results.Took(role.Started, role.Ended),
+		Results: []junit.Result{{Status: junit.Skipped, Type: typePrefix + "not-reported", Message: why}},
+	}}
 }
 
 // addSuites keeps what a role's suites say beside their cases.
-func (r *RoleChecks) addSuites(f ResultFile) {
+func (r *RoleChecks) addSuites(f results.File) {
 	for _, s := range slices.Concat(f.Suites, []*junit.Suite{&f.Outer}) {
-		r.Properties = append(r.Properties, unlike(s.Properties, r.Properties)...)
+		r.Properties = append(r.Properties, fold.Unlike(s.Properties, r.Properties)...)
 		if host := s.Attr("hostname"); host != "" && !slices.Contains(r.Hosts, host) {
 			r.Hosts = append(r.Hosts, host)
 		}
@@ -170,16 +174,15 @@ func (r *RoleChecks) addSuites(f ResultFile) {
 
 // roleEnd is the end of a role over all repetitions.
 func (d *decider) roleEnd(role string) (Check, bool) {
-	var takes []take
+	var takes []fold.Run
 	kept := ""
-	d.each(role, func(s *settled, i int) {
-		c := s.ends[i].Case
-		takes, kept = append(takes, take{fmt.Sprintf("rep %d", s.Rep), &c}), s.ends[i].Kept
+	d.each(role, func(s *results.Ended, t *results.Told) {
+		takes, kept = append(takes, fold.Runs(fmt.Sprintf("rep %d", s.Rep), &t.End)...), t.Log
 	})
 	if len(takes) == 0 {
 		return Check{}, false
 	}
-	c := *foldWorst(takes)
+	c := *fold.Worst(takes)
 	if c.Status().Red() {
 		d.addRed(role, &c)
 	}
@@ -189,4 +192,39 @@ func (d *decider) roleEnd(role string) (Check, bool) {
 func (d *decider) addRed(role string, c *junit.Case) {
 	r := c.Results[0]
 	d.reds = append(d.reds, redPlace{role: role, status: c.Status(), kind: r.Type, text: r.Message})
+}
+
+// jobEnd is the case of the job as a whole. There is one only when the job itself is
+// to blame, or when nothing was started at all.
+func (d *decider) jobEnd() (junit.Case, bool) {
+	switch {
+	case d.end.Listed:
+		return junit.Case{}, false
+	case len(d.attempts) == 0:
+		return jobCase(typePrefix+"not-run", d.out.Message), true
+	}
+	var takes []fold.Run
+	for _, s := range d.attempts {
+		f := s.Finding
+		switch {
+		case !s.Counts, s.Outcome == rundir.OutcomePassed, s.Outcome == "" && f == nil, f != nil && f.Root != "":
+			continue
+		case s.Outcome == rundir.OutcomeTestFailed && (f == nil || s.Unattributed()):
+			continue // everything that failed stays red where it is
+		}
+		message, kind := cmp.Or(s.Reason, string(s.Outcome)), string(s.Outcome)
+		if f != nil {
+			message, kind = cmp.Or(f.Message, message), cmp.Or(f.Kind, kind)
+		}
+		c := jobCase(typePrefix+strings.ReplaceAll(kind, ":", "-"), message)
+		takes = append(takes, fold.Runs(fmt.Sprintf("rep %d", s.Rep), &c)...)
+	}
+	if len(takes) == 0 {
+		return junit.Case{}, false
+	}
+	return *fold.Worst(takes), true
+}
+
+func jobCase(kind, message string) junit.Case {
+	return junit.Case{Name: results.JobName, Results: []junit.Result{{Status: junit.Errored, Type: kind, Message: message}}}
 }

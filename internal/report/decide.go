@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
+	"github.com/ci-disagg/ci-disagg/internal/report/results"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -15,7 +17,7 @@ import (
 type decider struct {
 	plan     rundir.Plan
 	policy   Policy
-	attempts []settled
+	attempts []results.Ended
 	judged   Judged
 	end      CaseEnd
 	word     string // the result that the case would have if its failure were not known
@@ -33,15 +35,15 @@ type redPlace struct {
 
 // DecideCase decides status, kind, words and exit code of one case, and the tests that
 // stand for it in a JUnit report: the only place where that is done.
-func DecideCase(plan rundir.Plan, results Results, judged Judged, p Policy) CaseReport {
-	d := &decider{plan: plan, policy: p, attempts: results.attempts, judged: judged, end: results.end(plan, p)}
+func DecideCase(plan rundir.Plan, attempts []results.Ended, judged Judged, p Policy) CaseReport {
+	d := &decider{plan: plan, policy: p, attempts: attempts, judged: judged, end: endOf(plan, attempts, p)}
 	skip, skipped := d.ownSkip()
 	d.end.Skipped = skipped
 	d.end.Count(judged.Rows)
 	d.out = CaseReport{
 		ID: plan.Case.ID, Slug: plan.Case.Slug, Mode: plan.Case.Mode, Known: plan.Case.KnownBug, Outcome: d.end.Outcome,
 		Match: plan.Match, Points: plan.Expected.Points, Nodes: plan.Nodes, AllocatedGPUs: plan.AllocatedGPUs, UsedGPUs: plan.UsedGPUs,
-		Finding: results.finding(), Metrics: judged.Rows, Problems: judged.Problems, Together: judged.Together, Verdict: worstWord(d.end.Words),
+		Finding: findingOf(attempts), Metrics: judged.Rows, Problems: judged.Problems, Together: judged.Together, Verdict: worstWord(d.end.Words),
 	}
 	d.conclude()
 	d.out.Worst = WorstOf(judged.Rows, d.out.Verdict)
@@ -50,7 +52,6 @@ func DecideCase(plan rundir.Plan, results Results, judged Judged, p Policy) Case
 		d.out.Attempts = append(d.out.Attempts, d.attempt(s))
 	}
 	d.out.Checks = d.checks(skip)
-	KeepCharted(d.out.Metrics)
 	d.warn()
 	return d.out
 }
@@ -75,13 +76,13 @@ func (d *decider) ownSkip() (why string, ok bool) {
 		if !s.Counts {
 			continue
 		}
-		for i, r := range s.Roles {
-			p := s.facts[i].primary
+		for _, r := range s.Told {
+			p := r.Primary
 			switch {
 			case p == nil:
 			case p.Status() != junit.Skipped:
 				others = true
-			case p.Results[0].Type == typeFlaky:
+			case p.Results[0].Type == fold.TypeFlaky:
 				return fmt.Sprintf("[%s] %s", r.Name, p.Results[0].Message), true
 			case r.Name == d.plan.Drain.Role:
 				return fmt.Sprintf("[%s] %s", r.Name, cmp.Or(p.Results[0].Message, "skipped")), !measured(d.judged.Rows)
@@ -116,7 +117,7 @@ func (d *decider) message(skip string) string {
 // measuredMessage is why the numbers of a case that passed do not.
 func (d *decider) measuredMessage() string {
 	if len(d.judged.Problems) > 0 {
-		return "not a valid measurement: " + d.judged.Problems[0] + andMore(len(d.judged.Problems)-1)
+		return "not a valid measurement: " + d.judged.Problems[0] + results.AndMore(len(d.judged.Problems)-1)
 	}
 	for _, row := range d.judged.Rows {
 		if wrongAnswer(row) {
@@ -135,8 +136,8 @@ func (d *decider) failure() string {
 		return f.Message
 	}
 	for _, s := range slices.Backward(d.attempts) {
-		if s.reason != "" {
-			return s.reason
+		if s.Reason != "" {
+			return s.Reason
 		}
 	}
 	switch {
@@ -149,18 +150,14 @@ func (d *decider) failure() string {
 	}
 }
 
-func andMore(n int) string {
-	if n <= 0 {
-		return ""
-	}
-	return fmt.Sprintf(" (and %d more)", n)
-}
-
 // attempt is one attempt as verdict.json shows it.
-func (d *decider) attempt(s settled) AttemptReport {
+func (d *decider) attempt(s results.Ended) AttemptReport {
 	a := AttemptReport{
 		Rep: s.Rep, Attempt: s.Attempt.Attempt.Attempt, Why: s.Why, Counts: s.Counts, JobID: s.JobID(), Nodes: s.Nodes(),
-		Outcome: s.outcome, Reason: s.reason, Finding: s.finding, Started: s.Started(), Ended: s.ended(), Timeline: s.timeline(), Artifacts: s.Files,
+		Outcome: s.Outcome, Reason: s.Reason, Finding: s.Finding, Started: s.Began(), Ended: s.EndedAt(), Timeline: s.Timeline(),
+	}
+	for _, f := range s.Files {
+		a.Artifacts = append(a.Artifacts, Link(f))
 	}
 	if s.Agent != nil {
 		a.Phases = s.Agent.Phases
@@ -169,9 +166,9 @@ func (d *decider) attempt(s settled) AttemptReport {
 		hours := a.Ended.Sub(*a.Started).Hours()
 		a.GPUHours, a.GPUHoursUsed = hours*float64(d.plan.AllocatedGPUs), hours*float64(d.plan.UsedGPUs)
 	}
-	for _, r := range s.Roles {
+	for _, r := range s.Told {
 		role := RoleReport{RoleRecord: r.RoleRecord, Tail: r.Tail}
-		role.Status, role.Why = s.roleStatus(r)
+		role.Status, role.Why = roleStatus(&s, r.RoleRecord)
 		if r.RoleRecord.LogBytes > 0 || len(r.Tail) > 0 {
 			role.Log = &Link{Label: r.Name, Path: path.Join(s.Dir, r.Log), Bytes: cmp.Or(r.RoleRecord.LogBytes, r.LogBytes)}
 		}
@@ -181,16 +178,16 @@ func (d *decider) attempt(s settled) AttemptReport {
 }
 
 // roleStatus is what became of a role in the light of the finding.
-func (s *settled) roleStatus(r Role) (status, why string) {
-	f := s.finding
+func roleStatus(s *results.Ended, r rundir.RoleRecord) (status, why string) {
+	f := s.Finding
 	switch {
-	case isRoot(f, r.Name):
+	case s.IsRoot(r.Name):
 		return "root", f.Message
 	case f != nil && f.Collateral[r.Name] != "":
 		return "collateral", f.Collateral[r.Name]
 	case r.State == rundir.RoleNeverStarted || r.State == rundir.RolePending:
 		return "not_started", r.Error
-	case r.State == rundir.RoleEnded && (r.Exit == 0 || r.StoppedBy != "" && s.outcome == rundir.OutcomePassed):
+	case r.State == rundir.RoleEnded && (r.Exit == 0 || r.StoppedBy != "" && s.Outcome == rundir.OutcomePassed):
 		return "passed", ""
 	default:
 		return "failed", ""
@@ -202,8 +199,8 @@ func (d *decider) warn() {
 	d.out.warnings, d.out.unverified = slices.Clone(d.judged.Warnings), d.judged.Unverified
 	for _, s := range d.attempts {
 		if s.Counts {
-			for _, f := range s.facts {
-				d.out.warnings = append(d.out.warnings, f.notes...)
+			for _, r := range s.Told {
+				d.out.warnings = append(d.out.warnings, r.Notes...)
 			}
 		}
 	}
@@ -218,4 +215,53 @@ func (d *decider) knownGone() string {
 		return ""
 	}
 	return "ci-disagg: known failure " + d.out.Known + " did not happen: the entry may be removed"
+}
+
+// endOf is what the attempts that count say of the case: the worst outcome, and whether
+// one of them shows a failing test.
+func endOf(plan rundir.Plan, attempts []results.Ended, p Policy) CaseEnd {
+	e := CaseEnd{Listed: plan.Case.SkipReason != "", Known: plan.Case.KnownBug != "", Judged: p.Judged, Interrupted: p.Interrupted}
+	e.Outcome = outcomeOf(attempts)
+	for _, s := range attempts {
+		e.Failed = e.Failed || s.Counts && s.Outcome == rundir.OutcomeTestFailed
+	}
+	return e
+}
+
+// outcomeOf is the worst outcome of the attempts that count, "" where none does.
+func outcomeOf(attempts []results.Ended) rundir.Outcome {
+	var worst rundir.Outcome
+	seen := false
+	for _, s := range attempts {
+		switch {
+		case !s.Counts:
+		case !seen:
+			worst, seen = s.Outcome, true
+		default:
+			worst = worstOutcome(worst, s.Outcome)
+		}
+	}
+	return worst
+}
+
+// findingOf is that of the first attempt that counts and did not pass.
+func findingOf(attempts []results.Ended) *rundir.Finding {
+	for _, s := range attempts {
+		if s.Counts && s.Outcome != rundir.OutcomePassed && s.Finding != nil {
+			return s.Finding
+		}
+	}
+	return nil
+}
+
+// NotMeasured says why nothing was measured.
+func NotMeasured(attempts []results.Ended) string {
+	outcome := outcomeOf(attempts)
+	if f := findingOf(attempts); f != nil && f.Root != "" {
+		return "not measured: root cause " + f.Root
+	}
+	if outcome != "" {
+		return "not measured: the attempt ended as " + string(outcome)
+	}
+	return "not measured"
 }

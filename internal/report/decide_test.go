@@ -11,6 +11,8 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
+	"github.com/ci-disagg/ci-disagg/internal/report/results"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -26,8 +28,8 @@ func at(seconds float64) *time.Time {
 func ptr[T any](v T) *T { return &v }
 
 // ended is a role that ended by itself.
-func ended(name, kind string, from, to float64, exit int) Role {
-	r := Role{JUnit: true, Expected: []string{node1}, Log: "roles/" + name + "/output.log"}
+func ended(name, kind string, from, to float64, exit int) results.Role {
+	r := results.Role{JUnit: true, Expected: []string{node1}, Log: "roles/" + name + "/output.log"}
 	r.RoleRecord = rundir.RoleRecord{Name: name, Kind: kind, State: rundir.RoleEnded, Started: at(from), Ready: at(from), Ended: at(to), Exit: exit, Nodes: []string{"gb-n01"}}
 	if exit > 128 {
 		r.Signal = exit - 128
@@ -35,17 +37,17 @@ func ended(name, kind string, from, to float64, exit int) Role {
 	return r
 }
 
-func stopped(name, kind string, from, to float64) Role {
+func stopped(name, kind string, from, to float64) results.Role {
 	r := ended(name, kind, from, to, 143)
 	r.StoppedBy = "agent"
 	return r
 }
 
 // left gives a role a result file that pytest wrote with these cases.
-func left(t *testing.T, r Role, rank int, cases ...string) Role {
+func left(t *testing.T, r results.Role, rank int, cases ...string) results.Role {
 	t.Helper()
 	doc := fmt.Sprintf(`<testsuites name="pytest tests"><testsuite name="pytest" tests="1" timestamp="2026-11-21T10:00:00+00:00" hostname="gb-n01">%s</testsuite></testsuites>`, strings.Join(cases, ""))
-	f := ResultFile{Path: fmt.Sprintf("roles/%s/results.%d.xml", r.Name, rank), Name: fmt.Sprintf("results.%d.xml", rank), Rank: rank}
+	f := results.File{Path: fmt.Sprintf("roles/%s/results.%d.xml", r.Name, rank), Name: fmt.Sprintf("results.%d.xml", rank), Rank: rank}
 	_, err := junit.Read(strings.NewReader(doc), f.Path, junit.ReadOptions{}, junit.Visitor{
 		Case:  func(c *junit.Case) error { f.Cases = append(f.Cases, *c); return nil },
 		Suite: func(s *junit.Suite) error { f.Suites = append(f.Suites, s); return nil },
@@ -56,18 +58,18 @@ func left(t *testing.T, r Role, rank int, cases ...string) Role {
 }
 
 func testCase(id string, seconds float64, inner string) string {
-	class, name := SplitID(id)
+	class, name := results.SplitID(id)
 	return fmt.Sprintf(`<testcase classname=%q name=%q time="%.3f">%s</testcase>`, class, name, seconds, inner)
 }
 
 const failure = `<failure message="ValueError: x">tb</failure>`
 
 // one is a case of one attempt.
-func one(outcome rundir.Outcome, f *rundir.Finding, roles ...Role) Case {
-	a := Attempt{Counts: true, Roles: roles, Result: &rundir.AttemptOutcome{Outcome: outcome, Finding: f, Started: at(0), Ended: *at(10)}}
+func one(outcome rundir.Outcome, f *rundir.Finding, roles ...results.Role) results.Case {
+	a := results.Attempt{Counts: true, Roles: roles, Result: &rundir.AttemptOutcome{Outcome: outcome, Finding: f, Started: at(0), Ended: *at(10)}}
 	a.Attempt.Attempt = 1
 	a.Agent = &rundir.AgentRecord{Started: *at(0), End: &rundir.AgentEnd{Outcome: outcome, Finding: f}}
-	c := Case{Attempts: []Attempt{a}}
+	c := results.Case{Attempts: []results.Attempt{a}}
 	c.Plan.Case = rundir.Case{ID: node1, Slug: "slug"}
 	c.Plan.Drain.Role = "BENCHMARK"
 	c.Plan.Builds, c.Plan.Runs = []rundir.BuildPlan{{Name: rundir.HeadBuild}}, rundir.OneRun()
@@ -77,7 +79,13 @@ func one(outcome rundir.Outcome, f *rundir.Finding, roles ...Role) Case {
 	return c
 }
 
-func decided(c Case, j Judged, p Policy) CaseReport { return DecideCase(c.Plan, Settle(c, p), j, p) }
+func decided(c results.Case, j Judged, p Policy) CaseReport {
+	return decidedWith(fold.Pass, c, j, p)
+}
+
+func decidedWith(flaky fold.Policy, c results.Case, j Judged, p Policy) CaseReport {
+	return DecideCase(c.Plan, results.Settle(c, flaky, blame.Classes{}), j, p)
+}
 
 // verdictOf is the result of the verdict's test, the zero value where it passed.
 func verdictOf(r CaseReport) junit.Result {
@@ -122,30 +130,30 @@ func testOf(t *testing.T, r CaseReport, role string) Check {
 
 func TestLifecycle(t *testing.T) {
 	t.Parallel()
-	pass := func(t *testing.T, r Role) Role { return left(t, r, 0, testCase(node1, 1, "")) }
-	nothing := func(_ *testing.T, r Role) Role { return r }
+	pass := func(t *testing.T, r results.Role) results.Role { return left(t, r, 0, testCase(node1, 1, "")) }
+	nothing := func(_ *testing.T, r results.Role) results.Role { return r }
 	tests := map[string]struct {
 		exit    int
-		change  func(t *testing.T, r Role) Role
+		change  func(t *testing.T, r results.Role) results.Role
 		status  junit.Status
 		message string
 	}{
 		"ended well":            {0, pass, junit.Passed, ""},
-		"failed, and says why":  {1, func(t *testing.T, r Role) Role { return left(t, r, 0, testCase(node1, 1, failure)) }, junit.Passed, ""},
+		"failed, and says why":  {1, func(t *testing.T, r results.Role) results.Role { return left(t, r, 0, testCase(node1, 1, failure)) }, junit.Passed, ""},
 		"failed, but is green":  {1, pass, junit.Errored, "exit 1 on gb-n01 after 9.0 s; results.xml is green with 1 cases"},
 		"interrupted, green":    {2, pass, junit.Errored, "exit 2 (interrupted) on gb-n01 after 9.0 s; results.xml is green with 1 cases"},
 		"killed":                {139, nothing, junit.Errored, "killed by SIGSEGV (exit 139) on gb-n01 after 9.0 s; no results.xml"},
 		"killed, file is green": {137, pass, junit.Errored, "killed by SIGKILL (exit 137) on gb-n01 after 9.0 s; results.xml is green with 1 cases"},
 		"0 without a file":      {0, nothing, junit.Errored, "no results.xml"},
-		"0 with a broken file": {0, func(_ *testing.T, r Role) Role {
-			r.Results = []ResultFile{{Name: "results.0.xml", Problem: &FileProblem{Message: "results.0.xml is empty"}}}
+		"0 with a broken file": {0, func(_ *testing.T, r results.Role) results.Role {
+			r.Results = []results.File{{Name: "results.0.xml", Problem: &results.FileProblem{Message: "results.0.xml is empty"}}}
 			return r
 		}, junit.Errored, "results.0.xml is empty"},
-		"never started": {0, func(_ *testing.T, r Role) Role {
+		"never started": {0, func(_ *testing.T, r results.Role) results.Role {
 			r.State, r.Error = rundir.RoleNeverStarted, "srun: error: no such node"
 			return r
 		}, junit.Errored, "never started: srun: error: no such node"},
-		"no end": {0, func(_ *testing.T, r Role) Role { r.State = rundir.RoleRunning; return r }, junit.Errored, "no end was recorded; it was last seen running"},
+		"no end": {0, func(_ *testing.T, r results.Role) results.Role { r.State = rundir.RoleRunning; return r }, junit.Errored, "no end was recorded; it was last seen running"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -174,7 +182,7 @@ func TestDecideCase(t *testing.T) {
 	t.Parallel()
 	client := left(t, ended("BENCHMARK", rundir.KindClient, 0, 9, 0), 0, testCase(node1, 7, ""))
 	gen := left(t, ended("GEN_0", rundir.KindServer, 0, 9, 0), 0, testCase(node1, 8, ""))
-	both := func(outcome rundir.Outcome, f *rundir.Finding) Case { return one(outcome, f, client, gen) }
+	both := func(outcome rundir.Outcome, f *rundir.Finding) results.Case { return one(outcome, f, client, gen) }
 	crash := &rundir.Finding{Root: "GEN_0", Class: "test", Kind: "role-crash", Message: "[GEN_0] exit 1", Collateral: map[string]string{"BENCHMARK": "exit 1"}}
 
 	t.Run("passed", func(t *testing.T) {
@@ -186,7 +194,7 @@ func TestDecideCase(t *testing.T) {
 	})
 	t.Run("listed as skipped", func(t *testing.T) {
 		t.Parallel()
-		c := Case{}
+		c := results.Case{}
 		c.Plan.Case = rundir.Case{ID: node1, SkipReason: "waived: #12"}
 		r := decided(c, Judged{}, Policy{})
 		require.Equal(t, "not launched: waived: #12", verdictOf(r).Message)
@@ -222,7 +230,7 @@ func TestDecideCase(t *testing.T) {
 	})
 	t.Run("never launched", func(t *testing.T) {
 		t.Parallel()
-		c := Case{}
+		c := results.Case{}
 		c.Plan.Case = rundir.Case{ID: node1}
 		r := decided(c, Judged{}, Policy{})
 		require.Equal(t, "never launched", verdictOf(r).Message)
@@ -244,7 +252,7 @@ func TestDecideCase(t *testing.T) {
 	t.Run("the job's fault, and nobody says what it did to the roles", func(t *testing.T) {
 		t.Parallel()
 		f := &rundir.Finding{Kind: "requeued", Class: "infra", Message: "Slurm put the job back into the queue"}
-		running, never := Role{RoleRecord: rundir.RoleRecord{Name: "CTX_0", State: rundir.RoleRunning}}, Role{RoleRecord: rundir.RoleRecord{Name: "DISAGG_SERVER", State: rundir.RoleNeverStarted}}
+		running, never := results.Role{RoleRecord: rundir.RoleRecord{Name: "CTX_0", State: rundir.RoleRunning}}, results.Role{RoleRecord: rundir.RoleRecord{Name: "DISAGG_SERVER", State: rundir.RoleNeverStarted}}
 		unlaunched := ended("CTX_1", rundir.KindServer, 0, 1, 213)
 		unlaunched.Error, unlaunched.JUnit = "srun ended with 213: Slurm could not run the step", false
 		r := decided(one(rundir.OutcomeInfra, f, ended("BENCHMARK", rundir.KindClient, 0, 9, 143), stopped("GEN_0", rundir.KindServer, 0, 9), running, never, unlaunched), Judged{}, Policy{})
@@ -348,8 +356,8 @@ func TestDecideCase(t *testing.T) {
 	t.Run("flaky", func(t *testing.T) {
 		t.Parallel()
 		twice := left(t, ended("BENCHMARK", rundir.KindClient, 0, 9, 0), 0, testCase(node1, 1, ""), testCase(node1, 2, ""))
-		for flaky, want := range map[Flaky]string{"": ResultPassed, FlakyPass: ResultPassed, FlakyFail: ResultTestFailed, FlakySkip: ResultSkipped} {
-			r := decided(one(rundir.OutcomePassed, nil, twice, gen), Judged{}, Policy{Flaky: flaky})
+		for flaky, want := range map[fold.Policy]string{"": ResultPassed, fold.Pass: ResultPassed, fold.Fail: ResultTestFailed, fold.Skip: ResultSkipped} {
+			r := decidedWith(flaky, one(rundir.OutcomePassed, nil, twice, gen), Judged{}, Policy{})
 			require.Equal(t, want, r.Result, flaky)
 		}
 	})
@@ -366,10 +374,10 @@ func withoutText(r junit.Result) junit.Result { r.Text = ""; return r }
 // does.
 func TestRanksAndRepetitions(t *testing.T) {
 	t.Parallel()
-	attempt := func(rep, number int, counts bool, results ...string) Attempt {
+	attempt := func(rep, number int, counts bool, xmls ...string) results.Attempt {
 		gen := ended("GEN_0", rundir.KindServer, 0, 9, 0)
 		outcome := rundir.OutcomePassed
-		for rank, inner := range results {
+		for rank, inner := range xmls {
 			gen = left(t, gen, rank, testCase(node1, 1, inner))
 			if inner != "" {
 				outcome, gen.Exit = rundir.OutcomeTestFailed, 1
@@ -383,7 +391,7 @@ func TestRanksAndRepetitions(t *testing.T) {
 	many := make([]string, 11)
 	many[10] = bad
 	c := one(rundir.OutcomePassed, nil)
-	c.Attempts = []Attempt{attempt(0, 1, false, bad), attempt(0, 2, true, many...), attempt(1, 1, true, "")}
+	c.Attempts = []results.Attempt{attempt(0, 1, false, bad), attempt(0, 2, true, many...), attempt(1, 1, true, "")}
 	r := decided(c, Judged{}, Policy{})
 	require.Equal(t, ResultTestFailed, r.Result)
 	text := testOf(t, r, "GEN_0").Results[0].Text
@@ -392,57 +400,6 @@ func TestRanksAndRepetitions(t *testing.T) {
 	require.Contains(t, r.Checks.Verdict.Properties, junit.Property{Name: "attempts", Value: "3"})
 	require.Contains(t, r.Checks.Verdict.Properties, junit.Property{Name: "rep-0.attempt-1", Value: "test_failed 0 1 why"})
 
-	c.Attempts = []Attempt{attempt(0, 1, false, bad), attempt(0, 2, true, "")}
+	c.Attempts = []results.Attempt{attempt(0, 1, false, bad), attempt(0, 2, true, "")}
 	require.Equal(t, ResultPassed, decided(c, Judged{}, Policy{}).Result, "an attempt that was repeated does not count")
-}
-
-func TestEvidence(t *testing.T) {
-	t.Parallel()
-	gen := ended("GEN_0", rundir.KindServer, 0, 100, 0)
-	client := left(t, ended("BENCHMARK", rundir.KindClient, 0, 50, 1), 0,
-		testCase("a.py::t0", 4, `<failure message="flaky"/>`), testCase("a.py::t0", 5, ""),
-		testCase("a.py::t1", 6, `<failure message="AssertionError: assert 0.71 &gt;= 0.75&#10; + where">tb</failure>`),
-		testCase(node1, 7, `<failure message="AssertionError: assert 37 &lt;= 0&#10; + where 37 = failed">tb</failure>`))
-	of := func(roles ...Role) []blame.Event {
-		var facts []roleFacts
-		for _, r := range roles {
-			facts = append(facts, readTests(r, node1, ""))
-		}
-		return evidence(roles, facts)
-	}
-	require.Equal(t, []blame.Event{
-		{Role: "BENCHMARK", Kind: blame.TestFailed, At: *at(15), Node: "gb-n01", Text: "AssertionError: assert 0.71 >= 0.75", Assert: true},
-		{Role: "BENCHMARK", Kind: blame.TestFailed, At: *at(22), Node: "gb-n01", Text: "AssertionError: assert 37 <= 0"},
-		{Role: "GEN_0", Kind: blame.NoResult, At: *at(100), Node: "gb-n01", Text: "no results.xml"},
-	}, of(client, gen))
-	stopped := gen
-	stopped.StoppedBy = "agent"
-	require.Empty(t, of(stopped), "a role that was stopped owes no result")
-	require.Empty(t, of(left(t, gen, 0, testCase("other.py::test_e2e[dsr1-1k1k-c2048]", 1, ""))), "the name is enough where only one test has it")
-	require.Equal(t, "it is of another test, other::x, not of "+node1, of(left(t, gen, 0, testCase("other.py::x", 1, "")))[0].Text)
-}
-
-func TestNodeID(t *testing.T) {
-	t.Parallel()
-	for id, want := range map[string][2]string{
-		"perf/test_a.py::test_b[x/y::z]":  {"perf.test_a", "test_b[x/y::z]"},
-		"test_a.py::TestC::TestD::test_b": {"test_a.TestC.TestD", "test_b"},
-		"perf/test_a.py":                  {"perf.test_a", "perf/test_a.py"},
-	} {
-		class, name := SplitID(id)
-		require.Equal(t, want, [2]string{class, name})
-	}
-	ids := []string{"perf/a.py::t[1]", "perf/b.py::t[1]", "perf/b.py::u"}
-	require.Equal(t, 1, match(ids, "b", "t[1]"))
-	require.Equal(t, 0, match(ids, "tests.perf.a", "t[1]"))
-	require.Equal(t, -1, match(ids, "elsewhere", "t[1]"), "two tests have that name")
-	require.Equal(t, 2, match(ids, "elsewhere", "u"))
-	require.Equal(t, -1, match(ids, "elsewhere", "v"))
-}
-
-func TestOrderOfRoles(t *testing.T) {
-	t.Parallel()
-	names := []string{"BENCHMARK", "GEN_10", "GEN_2", "CTX_0", "DISAGG_SERVER", "AGG", "GEN_0_PRECHECK", "GEN_02"}
-	slices.SortFunc(names, RoleOrder)
-	require.Equal(t, []string{"GEN_0_PRECHECK", "CTX_0", "GEN_02", "GEN_2", "GEN_10", "DISAGG_SERVER", "BENCHMARK", "AGG"}, names)
 }

@@ -5,17 +5,18 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/results"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // unwatched is a role of a draft: nobody saw it begin or end.
-func unwatched(name, kind string) Role {
-	r := Role{JUnit: true, Expected: []string{node1}}
+func unwatched(name, kind string) results.Role {
+	r := results.Role{JUnit: true, Expected: []string{node1}}
 	r.RoleRecord = rundir.RoleRecord{Name: name, Kind: kind, State: rundir.RoleEnded}
 	return r
 }
 
-func underDraft(c Case) Case {
+func underDraft(c results.Case) results.Case {
 	c.Plan.Draft = true
 	c.Attempts[0].Agent = nil
 	return c

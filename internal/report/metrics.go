@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/results"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
 
@@ -35,7 +36,7 @@ func validity(problems []string, judged bool) junit.Case {
 	default:
 		c.Results = []junit.Result{{
 			Status: junit.Skipped, Type: "ci-disagg.invalid-measurement",
-			Message: "not a measurement: " + problems[0] + andMore(len(problems)-1), Text: strings.Join(problems, "\n"),
+			Message: "not a measurement: " + problems[0] + results.AndMore(len(problems)-1), Text: strings.Join(problems, "\n"),
 		}}
 	}
 	return c

@@ -7,37 +7,6 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
 
-// Bounds of the charts of a case.
-const (
-	maxGating = 40 // of gating metrics
-	maxMoved  = 6  // of other metrics
-)
-
-// Moved is the gating rows that a reader has to look at, worst first: whatever
-// was measured and is not a pass.
-func Moved(rows []verdict.Row) []verdict.Row {
-	var out []verdict.Row
-	for _, r := range rows {
-		if r.Gate && r.Verdict != verdict.Pass && r.Value != nil {
-			out = append(out, r)
-		}
-	}
-	ByWeight(out)
-	return out
-}
-
-// MovedBesides is the other rows that became better or worse, largest first.
-func MovedBesides(rows []verdict.Row) []verdict.Row {
-	var out []verdict.Row
-	for _, r := range rows {
-		if !r.Gate && (r.Verdict == verdict.Regression || r.Verdict == verdict.Improvement) {
-			out = append(out, r)
-		}
-	}
-	ByWeight(out)
-	return out
-}
-
 // ByWeight sorts rows: those that turn the run red first, by word, then by how
 // much worse they are.
 func ByWeight(rows []verdict.Row) {
@@ -145,42 +114,4 @@ func RowName(r verdict.Row) string {
 		return r.Metric
 	}
 	return r.Metric + " at " + r.Point
-}
-
-// Charted is the rows of a case that a chart is drawn for: the gating ones, and
-// the others that moved most.
-func Charted(rows []verdict.Row) []verdict.Row {
-	var gating []verdict.Row
-	for _, r := range rows {
-		if r.Gate && len(r.Series) > 0 {
-			gating = append(gating, r)
-		}
-	}
-	if len(gating) > maxGating {
-		ByWeight(gating)
-		gating = gating[:maxGating]
-	}
-	others := MovedBesides(rows)
-	n := 0
-	for _, r := range others {
-		if len(r.Series) > 0 && n < maxMoved {
-			gating = append(gating, r)
-			n++
-		}
-	}
-	return gating
-}
-
-// KeepCharted drops the histories of rows that no chart is drawn for: 45 metrics
-// of 200 cases with 90 runs each would make verdict.json larger than all logs.
-func KeepCharted(rows []verdict.Row) {
-	keep := map[string]bool{}
-	for _, r := range Charted(rows) {
-		keep[r.Point+"\x00"+r.Metric] = true
-	}
-	for i := range rows {
-		if !keep[rows[i].Point+"\x00"+rows[i].Metric] {
-			rows[i].Series, rows[i].Levels = nil, nil
-		}
-	}
 }

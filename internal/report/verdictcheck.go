@@ -9,13 +9,14 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/results"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // verdictCheck is the case of the verdict suite: did the test pass as a whole?
 func (d *decider) verdictCheck(skip string) Check {
-	class, name := SplitID(d.plan.Case.ID)
+	class, name := results.SplitID(d.plan.Case.ID)
 	c := Check{Planned: true, Case: junit.Case{Name: name, Classname: class, Time: d.verdictTime(), Properties: d.properties()}}
 	if r, ok := d.verdictResult(skip); ok {
 		c.Results = []junit.Result{r}
@@ -26,8 +27,8 @@ func (d *decider) verdictCheck(skip string) Check {
 		c.SystemOut = append(c.SystemOut, text)
 	}
 	if s := d.deciding(); s != nil {
-		for _, r := range s.Roles {
-			if r.Name == rootOf(s.finding) {
+		for _, r := range s.Told {
+			if r.Name == s.RootName() {
 				c.Kept = r.Log
 			}
 		}
@@ -92,17 +93,17 @@ func (d *decider) redMetrics() junit.Result {
 	}
 	return junit.Result{
 		Status: junit.Failed, Type: "ci-disagg.perf-regression", Text: text.String(),
-		Message: "[metrics] " + RowName(red[0]) + ": " + metricWords(red[0]) + andMore(len(red)-1),
+		Message: "[metrics] " + RowName(red[0]) + ": " + metricWords(red[0]) + results.AndMore(len(red)-1),
 	}
 }
 
 // deciding is the attempt that decides: the first that counts and did not pass, else
 // the last that counts; nil if none does.
-func (d *decider) deciding() *settled {
-	var last *settled
+func (d *decider) deciding() *results.Ended {
+	var last *results.Ended
 	for i := range d.attempts {
 		if s := &d.attempts[i]; s.Counts {
-			if last = s; s.outcome != rundir.OutcomePassed {
+			if last = s; s.Outcome != rundir.OutcomePassed {
 				return s
 			}
 		}
@@ -110,29 +111,24 @@ func (d *decider) deciding() *settled {
 	return last
 }
 
-// unattributed reports whether a finding names no cause.
-func unattributed(f *rundir.Finding) bool {
-	return f == nil || f.Root == "" && (f.Kind == "" || f.Kind == blame.KindUnattributed)
-}
-
 // failed is the result of a test that did not pass: by the finding, and where there is
 // none, by all that is red.
 func (d *decider) failed() junit.Result {
 	s := d.deciding()
-	f, body := s.finding, d.body()
-	if unattributed(f) {
+	f, body := s.Finding, d.body()
+	if s.Unattributed() {
 		return d.unattributed(s, body)
 	}
-	name := rootOf(f)
-	res := junit.Result{Status: junit.Errored, Type: typePrefix + cmp.Or(f.Kind, "failed"), Message: prefixed(name, cmp.Or(f.Message, s.reason)), Text: body}
-	if own := s.ownFailure(name); own != nil && f.Kind == blame.KindTestFailed {
+	name := s.RootName()
+	res := junit.Result{Status: junit.Errored, Type: typePrefix + cmp.Or(f.Kind, "failed"), Message: prefixed(name, cmp.Or(f.Message, s.Reason)), Text: body}
+	if own := ownFailure(s, name); own != nil && f.Kind == blame.KindTestFailed {
 		res.Status, res.Type = own.Status, cmp.Or(own.Type, res.Type)
 	}
 	return res
 }
 
 // unattributed is the result where nothing is proven about the cause.
-func (d *decider) unattributed(s *settled, body string) junit.Result {
+func (d *decider) unattributed(s *results.Ended, body string) junit.Result {
 	if len(d.reds) == 1 { // the only thing that is wrong needs no proof
 		red := d.reds[0]
 		return junit.Result{Status: red.status, Type: cmp.Or(red.kind, "ci-disagg.failed"), Message: prefixed(red.role, red.text), Text: body}
@@ -143,10 +139,10 @@ func (d *decider) unattributed(s *settled, body string) junit.Result {
 			names = append(names, red.role)
 		}
 	}
-	message := cmp.Or(s.reason, "the attempt ended as "+cmp.Or(string(s.outcome), "nobody knows"))
+	message := cmp.Or(s.Reason, "the attempt ended as "+cmp.Or(string(s.Outcome), "nobody knows"))
 	switch {
-	case s.finding != nil && s.finding.Message != "":
-		message = s.finding.Message
+	case s.Finding != nil && s.Finding.Message != "":
+		message = s.Finding.Message
 	case len(d.reds) > 0:
 		message = fmt.Sprintf("%d failures, and nothing proves which was first: %s", len(d.reds), d.reds[0].text)
 	}
@@ -158,16 +154,16 @@ func (d *decider) unattributed(s *settled, body string) junit.Result {
 
 // prefixed is message with the role in front that it is about.
 func prefixed(role, message string) string {
-	if role == jobName || strings.HasPrefix(message, "[") {
+	if role == results.JobName || strings.HasPrefix(message, "[") {
 		return message
 	}
 	return "[" + role + "] " + message
 }
 
 // ownFailure is the first red result of a role, nil if it has none.
-func (s *settled) ownFailure(role string) *junit.Result {
-	for i, r := range s.Roles {
-		if c := s.facts[i].first; r.Name == role && c != nil {
+func ownFailure(s *results.Ended, role string) *junit.Result {
+	for _, r := range s.Told {
+		if c := r.First; r.Name == role && c != nil {
 			for j := range c.Results {
 				if c.Results[j].Status.Red() {
 					return &c.Results[j]
@@ -186,31 +182,31 @@ func (d *decider) body() string {
 		return ""
 	}
 	var b strings.Builder
-	s.appendTimeline(&b)
-	root := rootOf(s.finding)
-	if root == jobName && len(d.reds) > 0 {
+	appendTimeline(&b, s)
+	root := s.RootName()
+	if root == results.JobName && len(d.reds) > 0 {
 		root = d.reds[0].role
 	}
-	if f := s.finding; f != nil && f.Line != nil {
+	if f := s.Finding; f != nil && f.Line != nil {
 		on := " on"
 		if f.Line.Last {
 			on = "; the last line of the log is"
 		}
 		fmt.Fprintf(&b, "decided by rule %s%s %s:%d\n  %s\n", f.Rule, on, f.Line.File, f.Line.Number, f.Line.Text)
 	}
-	if own := s.ownFailure(root); own != nil {
+	if own := ownFailure(s, root); own != nil {
 		fmt.Fprintf(&b, "what %s reported\n%s\n", root, indent(strings.TrimSpace(own.Message+"\n"+own.Text)))
 	}
-	for _, r := range s.Roles {
+	for _, r := range s.Told {
 		if r.Name == root {
-			appendTail(&b, r)
+			r.AppendTail(&b)
 		}
 	}
-	if f := s.finding; f != nil && len(f.Collateral) > 0 {
+	if f := s.Finding; f != nil && len(f.Collateral) > 0 {
 		b.WriteString("collateral\n")
-		for _, name := range d.roleNames() {
-			if why, ok := f.Collateral[name]; ok {
-				fmt.Fprintf(&b, "  %s: %s\n", name, why)
+		for _, role := range d.roles() {
+			if why, ok := f.Collateral[role.Name]; ok {
+				fmt.Fprintf(&b, "  %s: %s\n", role.Name, why)
 			}
 		}
 	}
@@ -220,22 +216,22 @@ func (d *decider) body() string {
 func indent(s string) string { return "  " + strings.ReplaceAll(s, "\n", "\n  ") }
 
 // appendTimeline writes the events with their distance from the start.
-func (s *settled) appendTimeline(b *strings.Builder) {
-	events := s.timeline()
+func appendTimeline(b *strings.Builder, s *results.Ended) {
+	events := s.Timeline()
 	if len(events) == 0 {
 		return
 	}
 	from := events[0].At
-	if at := s.Started(); at != nil && at.Before(from) {
+	if at := s.Began(); at != nil && at.Before(from) {
 		from = *at
 	}
 	b.WriteString("timeline\n")
 	marked := false
 	for _, e := range events {
 		line := fmt.Sprintf("  %+-9.1f %s", e.At.Sub(from).Seconds(), strings.TrimSpace(e.Role+" "+e.What))
-		if f := s.finding; f != nil && !marked && e.Role != "" && e.Role == f.Root && s.endsRole(e) {
+		if f := s.Finding; f != nil && !marked && e.Role != "" && e.Role == f.Root && endsRole(s, e) {
 			line, marked = line+"   <- root cause", true
-		} else if isCollateral(f, e.Role) && s.endsRole(e) {
+		} else if s.IsCollateral(e.Role) && endsRole(s, e) {
 			line += "   (collateral)"
 		}
 		fmt.Fprintln(b, line)
@@ -243,8 +239,8 @@ func (s *settled) appendTimeline(b *strings.Builder) {
 }
 
 // endsRole reports whether an event is the end of its role.
-func (s *settled) endsRole(e rundir.Event) bool {
-	for _, role := range s.Roles {
+func endsRole(s *results.Ended, e rundir.Event) bool {
+	for _, role := range s.Told {
 		if role.Name == e.Role {
 			return role.Ended != nil && !e.At.Before(role.Ended.Add(-time.Second))
 		}
@@ -256,8 +252,8 @@ func (s *settled) endsRole(e rundir.Event) bool {
 // repeated is flaky as a whole.
 func (d *decider) flaky(c *junit.Case) {
 	for _, s := range d.attempts {
-		for i, role := range s.Roles {
-			p := s.facts[i].primary
+		for _, role := range s.Told {
+			p := role.Primary
 			if !s.Counts || p == nil || len(p.Reruns) == 0 {
 				continue
 			}
@@ -277,12 +273,12 @@ func (d *decider) verdictTime() time.Duration {
 	if s == nil {
 		return 0
 	}
-	for i, role := range s.Roles {
-		if p := s.facts[i].primary; role.Name == d.plan.Drain.Role && p != nil {
+	for _, role := range s.Told {
+		if p := role.Primary; role.Name == d.plan.Drain.Role && p != nil {
 			return p.Time
 		}
 	}
-	return took(s.Started(), s.ended())
+	return results.Took(s.Began(), s.EndedAt())
 }
 
 func (d *decider) properties() []junit.Property {
@@ -297,46 +293,43 @@ func (d *decider) properties() []junit.Property {
 	if s == nil {
 		return out
 	}
-	if f := s.finding; f != nil {
+	if f := s.Finding; f != nil {
 		add("root_cause", f.Root)
 		add("class", f.Class)
 		add("rule", f.Rule)
 	}
-	add("outcome", string(s.outcome))
-	add("roles", d.roleWords(s))
+	add("outcome", string(s.Outcome))
+	add("roles", roleWords(s))
 	if len(d.attempts) == 1 {
 		add("job_id", s.JobID())
 		return out
 	}
 	add("attempts", fmt.Sprint(len(d.attempts)))
 	for _, one := range d.attempts {
-		words := strings.TrimSpace(cmp.Or(string(one.outcome), "unfinished") + " " + one.JobID())
-		add(fmt.Sprintf("rep-%d.attempt-%d", one.Rep, one.Attempt.Attempt.Attempt), strings.TrimSpace(words+" "+one.reason))
+		words := strings.TrimSpace(cmp.Or(string(one.Outcome), "unfinished") + " " + one.JobID())
+		add(fmt.Sprintf("rep-%d.attempt-%d", one.Rep, one.Attempt.Attempt.Attempt), strings.TrimSpace(words+" "+one.Reason))
 	}
 	return out
 }
 
 // roleWords is GEN_0=crash CTX_0=collateral BENCHMARK=passed.
-func (d *decider) roleWords(s *settled) string {
+func roleWords(s *results.Ended) string {
 	var out []string
-	for _, i := range s.inOrder() {
-		out = append(out, s.Roles[i].Name+"="+s.roleWord(i))
+	for _, role := range s.InOrder() {
+		out = append(out, role.Name+"="+roleWord(s, role))
 	}
 	return strings.Join(out, " ")
 }
 
-func (s *settled) roleWord(i int) string {
-	name := s.Roles[i].Name
+func roleWord(s *results.Ended, role *results.Told) string {
 	switch {
-	case isRoot(s.finding, name):
-		return strings.TrimPrefix(cmp.Or(s.finding.Kind, "failed"), "role-")
-	case isCollateral(s.finding, name):
+	case s.IsRoot(role.Name):
+		return strings.TrimPrefix(cmp.Or(s.Finding.Kind, "failed"), "role-")
+	case s.IsCollateral(role.Name):
 		return "collateral"
-	case s.facts[i].red > 0:
+	case role.Red > 0, len(role.End.Results) > 0:
 		return "failed"
+	default:
+		return "passed"
 	}
-	if _, message, _ := s.howEnded(s.Roles[i], s.facts[i]); message != "" {
-		return "failed"
-	}
-	return "passed"
 }

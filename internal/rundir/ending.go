@@ -32,6 +32,15 @@ func (e Ending) String() string {
 	return text
 }
 
+// Ending is how the role's process ended.
+func (r RoleRecord) Ending() Ending {
+	e := Ending{Exit: r.Exit, Signal: r.Signal, OOM: r.OOM}
+	if t := r.FirstTask; t != nil && len(r.Nodes) > 1 {
+		e.Task, e.Node = t.Task, t.Node
+	}
+	return e
+}
+
 // SignalName is a signal's name, SIGTERM, or "signal 42" for one that has none.
 func SignalName(n int) string {
 	names := map[syscall.Signal]string{

@@ -56,7 +56,6 @@ func shrinking() []string {
 		"lines of room cmd/ci-disagg",
 		"lines of room internal/launch/drive",
 		"lines of room internal/report/bench",
-		"lines of room internal/report",
 		"methods of internal/report/verdict.judgement",
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
@@ -208,7 +209,7 @@ func (t *trial) sortRows(rows []verdict.Row) {
 		return at
 	}
 	slices.SortStableFunc(rows, func(a, b verdict.Row) int {
-		if c := naturalCompare(a.Point, b.Point); c != 0 {
+		if c := fold.Natural(a.Point, b.Point); c != 0 {
 			return c
 		}
 		if c := rank(a) - rank(b); c != 0 {
@@ -216,31 +217,4 @@ func (t *trial) sortRows(rows []verdict.Row) {
 		}
 		return strings.Compare(a.Metric, b.Metric)
 	})
-}
-
-// naturalCompare puts con8 before con64.
-func naturalCompare(a, b string) int {
-	digits := func(s string) int { return len(s) - len(strings.TrimLeft(s, "0123456789")) }
-	for i, k := 0, 0; i < len(a) && k < len(b); {
-		na, nb := digits(a[i:]), digits(b[k:])
-		if na > 0 && nb > 0 {
-			x, y := strings.TrimLeft(a[i:i+na], "0"), strings.TrimLeft(b[k:k+nb], "0")
-			if len(x) != len(y) {
-				return len(x) - len(y)
-			}
-			if c := strings.Compare(x, y); c != 0 {
-				return c
-			}
-			i, k = i+na, k+nb
-			continue
-		}
-		if a[i] != b[k] {
-			return int(a[i]) - int(b[k])
-		}
-		i, k = i+1, k+1
-	}
-	if c := len(a) - len(b); c != 0 {
-		return c
-	}
-	return strings.Compare(a, b)
 }

@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/results"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -26,7 +26,7 @@ type Loader struct {
 	// Opened, where it is set, is told of every result file that is opened.
 	Opened func(path string)
 
-	kept map[rundir.AttemptDir]report.Attempt
+	kept map[rundir.AttemptDir]results.Attempt
 }
 
 // Run reads run.json.
@@ -41,9 +41,9 @@ func (l *Loader) Run() (rundir.Run, error) {
 
 // Case reads one case. A case without a plan is an error; a missing or broken record of
 // an attempt is part of the result, because the report has to say so.
-func (l *Loader) Case(state rundir.CaseState) (report.Case, error) {
+func (l *Loader) Case(state rundir.CaseState) (results.Case, error) {
 	dir := l.Dir.CaseDir(state.Slug)
-	c := report.Case{State: state}
+	c := results.Case{State: state}
 	if err := rundir.ReadJSON(dir.PlanFile(), &c.Plan); err != nil {
 		return c, fmt.Errorf("case %s: %w", state.ID, err)
 	}
@@ -66,13 +66,13 @@ type place struct {
 }
 
 // attempt reads one attempt, or gives what was read of it before.
-func (l *Loader) attempt(plan rundir.Plan, dir rundir.AttemptDir, a rundir.Attempt) report.Attempt {
+func (l *Loader) attempt(plan rundir.Plan, dir rundir.AttemptDir, a rundir.Attempt) results.Attempt {
 	if kept, ok := l.kept[dir]; ok {
 		kept.Attempt = a
 		return kept
 	}
 	rel, _ := filepath.Rel(string(l.Dir), string(dir)) // one is inside the other
-	out := report.Attempt{Attempt: a, Dir: filepath.ToSlash(rel)}
+	out := results.Attempt{Attempt: a, Dir: filepath.ToSlash(rel)}
 	tree, err := l.Dir.Tree()
 	if err != nil {
 		out.Trouble = append(out.Trouble, err.Error())
@@ -94,7 +94,7 @@ func (l *Loader) attempt(plan rundir.Plan, dir rundir.AttemptDir, a rundir.Attem
 	out.Files = artifacts(l.Dir, at)
 	if out.Result != nil { // it is over: nothing of it changes any more
 		if l.kept == nil {
-			l.kept = map[rundir.AttemptDir]report.Attempt{}
+			l.kept = map[rundir.AttemptDir]results.Attempt{}
 		}
 		l.kept[dir] = out
 	}

@@ -12,8 +12,9 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
-	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
+	"github.com/ci-disagg/ci-disagg/internal/report/results"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -32,9 +33,9 @@ const (
 )
 
 // role is one planned role with its record and what it left.
-func (l *Loader) role(plan rundir.Plan, at place, agent *rundir.AgentRecord, p rundir.RolePlan) report.Role {
+func (l *Loader) role(plan rundir.Plan, at place, agent *rundir.AgentRecord, p rundir.RolePlan) results.Role {
 	log, _ := filepath.Rel(string(at.attempt), at.run.RoleLog(p.Name)) // one is inside the other
-	r := report.Role{JUnit: p.JUnit, Log: filepath.ToSlash(log)}
+	r := results.Role{JUnit: p.JUnit, Log: filepath.ToSlash(log)}
 	r.RoleRecord = rundir.RoleRecord{Name: p.Name, Kind: p.Kind, State: rundir.RoleNeverStarted}
 	if rec := roleRecord(at, agent, p.Name); rec != nil {
 		r.RoleRecord = *rec
@@ -47,16 +48,16 @@ func (l *Loader) role(plan rundir.Plan, at place, agent *rundir.AgentRecord, p r
 	}
 	files, err := at.tree.RoleResults(at.run, p.Name)
 	if err != nil { // in the place of the role's directory is something else
-		r.Results = append(r.Results, report.ResultFile{Name: p.Name, Problem: unread("roles/"+p.Name, err)})
+		r.Results = append(r.Results, results.File{Name: p.Name, Problem: unread("roles/"+p.Name, err)})
 	}
 	for _, f := range files {
 		r.Results = append(r.Results, l.resultFile(at.tree, f, r.Started))
 	}
-	slices.SortStableFunc(r.Results, func(a, b report.ResultFile) int {
+	slices.SortStableFunc(r.Results, func(a, b results.File) int {
 		if a.Rank != b.Rank {
 			return a.Rank - b.Rank
 		}
-		return report.Natural(a.Path, b.Path)
+		return fold.Natural(a.Path, b.Path)
 	})
 	r.Tail, r.LogBytes = tail(at.tree, at.run.RoleLog(p.Name))
 	return r
@@ -77,13 +78,13 @@ func roleRecord(at place, agent *rundir.AgentRecord, name string) *rundir.RoleRe
 }
 
 // steps are the agent's own steps, which no plan lists as roles: the install step.
-func (l *Loader) steps(plan rundir.Plan, at place, a report.Attempt) []report.Role {
+func (l *Loader) steps(plan rundir.Plan, at place, a results.Attempt) []results.Role {
 	if a.Agent == nil {
 		return nil
 	}
-	var out []report.Role
+	var out []results.Role
 	for _, rec := range a.Agent.Roles {
-		if !slices.ContainsFunc(a.Roles, func(r report.Role) bool { return r.Name == rec.Name }) {
+		if !slices.ContainsFunc(a.Roles, func(r results.Role) bool { return r.Name == rec.Name }) {
 			out = append(out, l.role(plan, at, a.Agent, rundir.RolePlan{Name: rec.Name, Kind: rec.Kind}))
 		}
 	}
@@ -101,9 +102,9 @@ func rankOf(path string) int {
 
 // resultFile reads one JUnit file. One that is not there, or is older than it may be,
 // is a problem of the file. since is when its role started, nil = not checked.
-func (l *Loader) resultFile(tree *rundir.Tree, path string, since *time.Time) report.ResultFile {
+func (l *Loader) resultFile(tree *rundir.Tree, path string, since *time.Time) results.File {
 	rel, _ := filepath.Rel(string(l.Dir), path)
-	f := report.ResultFile{Path: filepath.ToSlash(rel), Name: filepath.Base(path), Rank: rankOf(path)}
+	f := results.File{Path: filepath.ToSlash(rel), Name: filepath.Base(path), Rank: rankOf(path)}
 	if l.Opened != nil {
 		l.Opened(path)
 	}
@@ -119,7 +120,7 @@ func (l *Loader) resultFile(tree *rundir.Tree, path string, since *time.Time) re
 		f.Problem = unread(f.Name, err)
 		return f
 	case since != nil && info.ModTime().Before(since.Add(-blame.DefaultSkew)): // clocks of two hosts
-		f.Problem = &report.FileProblem{Message: fmt.Sprintf("%s is stale: last written %s, before the role started at %s",
+		f.Problem = &results.FileProblem{Message: fmt.Sprintf("%s is stale: last written %s, before the role started at %s",
 			f.Name, info.ModTime().UTC().Format(time.RFC3339), since.UTC().Format(time.RFC3339))}
 		return f
 	}
@@ -130,7 +131,7 @@ func (l *Loader) resultFile(tree *rundir.Tree, path string, since *time.Time) re
 // errTooMany ends the reading of a file with more cases than are kept.
 var errTooMany = fmt.Errorf("more than %d test cases", maxCases)
 
-func (l *Loader) parse(r *os.File, f *report.ResultFile) {
+func (l *Loader) parse(r *os.File, f *results.File) {
 	texts := texts{whole: l.Whole}
 	got, err := junit.Read(r, f.Path, l.Read, junit.Visitor{
 		Case: func(c *junit.Case) error {
@@ -152,13 +153,13 @@ func (l *Loader) parse(r *os.File, f *report.ResultFile) {
 	var p *junit.Problem
 	switch {
 	case errors.As(err, &p):
-		f.Problem = &report.FileProblem{Message: problemMessage(p, f.Name), Text: p.Error()}
+		f.Problem = &results.FileProblem{Message: problemMessage(p, f.Name), Text: p.Error()}
 	case err != nil:
-		f.Problem = &report.FileProblem{Message: f.Name + ": " + err.Error()}
+		f.Problem = &results.FileProblem{Message: f.Name + ": " + err.Error()}
 	}
 }
 
-func unread(name string, err error) *report.FileProblem {
+func unread(name string, err error) *results.FileProblem {
 	var pe *fs.PathError
 	var ne *rundir.NodeError
 	switch { // the path stands in front already
@@ -167,7 +168,7 @@ func unread(name string, err error) *report.FileProblem {
 	case errors.As(err, &pe):
 		err = pe.Err
 	}
-	return &report.FileProblem{Message: name + " cannot be read: " + err.Error()}
+	return &results.FileProblem{Message: name + " cannot be read: " + err.Error()}
 }
 
 // problemMessage tells in one line what is wrong with a file and what was saved.
@@ -216,7 +217,7 @@ func (t *texts) one(s *string, path string) {
 		limit = lessText
 	}
 	if !t.whole {
-		*s, _ = report.Cut(*s, limit, path)
+		*s, _ = fold.Cut(*s, limit, path)
 	}
 	t.kept += len(*s)
 }

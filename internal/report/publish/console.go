@@ -155,7 +155,7 @@ func (p painter) block(g group, withFault bool) []string {
 	if withFault {
 		say("%s", fault(c))
 	}
-	rows := report.Moved(c.Metrics)
+	rows := moved(c.Metrics)
 	if text := failureText(c); text != "" && (len(rows) == 0 || c.Result == report.ResultNoVerdict) { // numbers alone do not say why
 		say("%s", text)
 	}
@@ -167,7 +167,7 @@ func (p painter) block(g group, withFault bool) []string {
 	}
 	for i, r := range rows {
 		if i == 3 {
-			out = append(out, "      "+restOf(len(rows)-i, len(report.MovedBesides(c.Metrics))))
+			out = append(out, "      "+restOf(len(rows)-i, len(movedBesides(c.Metrics))))
 			break
 		}
 		say("%s", rowText(r))

@@ -282,7 +282,7 @@ func suiteDocument(n int) report.Report {
 		case 7:
 			c = crash(c, []string{classTest, classInfra}[i/20%2])
 		}
-		report.KeepCharted(c.Metrics)
+		KeepCharted(c.Metrics)
 		cases = append(cases, c)
 	}
 	d := document(1, report.ResultTestFailed, "", cases...)

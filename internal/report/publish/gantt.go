@@ -261,13 +261,8 @@ func roleWords(r report.RoleReport) string {
 		return text
 	case r.State != rundir.RoleEnded:
 		text = r.State + " when last seen"
-	case r.Signal != 0:
-		text = "ended by " + rundir.SignalName(r.Signal)
 	default:
-		text = fmt.Sprintf("exit %d", r.Exit)
-	}
-	if r.OOM {
-		text += ", out of memory"
+		text = r.RoleRecord.Ending().String()
 	}
 	if r.StoppedBy != "" {
 		text += ", stopped by " + r.StoppedBy

@@ -93,7 +93,7 @@ func TestGolden(t *testing.T) {
 		worst := report.WorstFirst(d.Cases)[0]
 		golden(t, name+"/case.html", files[casePath(worst)])
 		golden(t, name+"/timeline.svg", files["charts/"+timelineFile(worst, worst.Attempts[len(worst.Attempts)-1])])
-		if len(report.Charted(worst.Metrics)) > 0 {
+		if len(charted(worst.Metrics)) > 0 {
 			golden(t, name+"/history.svg", files["charts/"+chartFile(worst, 0)])
 		}
 	}
@@ -563,8 +563,8 @@ func TestChartsOfManyMetricsAreBounded(t *testing.T) {
 		r.Verdict = verdict.Regression
 		rows = append(rows, r)
 	}
-	require.Len(t, report.Charted(rows), 46, "40 that gate, and the 6 others that moved most")
-	report.KeepCharted(rows)
+	require.Len(t, charted(rows), 46, "40 that gate, and the 6 others that moved most")
+	KeepCharted(rows)
 	kept := 0
 	for _, r := range rows {
 		if len(r.Series) > 0 {
@@ -572,7 +572,7 @@ func TestChartsOfManyMetricsAreBounded(t *testing.T) {
 		}
 	}
 	require.Equal(t, 46, kept)
-	require.Len(t, report.Charted(rows), 46, "40 that gate, and the 6 others that moved most", "the same after the others have lost their history")
+	require.Len(t, charted(rows), 46, "40 that gate, and the 6 others that moved most", "the same after the others have lost their history")
 }
 
 // TestKnownFailureIsSaid: nothing is relaxed silently.

@@ -82,7 +82,7 @@ func summaryCase(g group) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "### %s %s: %s\n\n", icon(c.Result, c.Colour), label(c.Result, c.Colour), escape(oneLine(shortCase(c.ID), 300)))
 	fmt.Fprintf(&b, "%s\n", escape(fault(c)))
-	rows := report.Moved(c.Metrics)
+	rows := moved(c.Metrics)
 	if text := failureText(c); text != "" && (len(rows) == 0 || c.Result == report.ResultNoVerdict) { // numbers alone do not say why
 		fmt.Fprintf(&b, "\n%s\n", escape(oneLine(text, 500)))
 	}

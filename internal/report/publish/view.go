@@ -306,7 +306,7 @@ func viewCase(c report.CaseReport, root string) caseView {
 		Fault: fault(c), Failure: failureText(c), Line: viewLine(c, root),
 		Accept: report.AcceptCommand(c),
 	}
-	rows := report.Moved(c.Metrics)
+	rows := moved(c.Metrics)
 	for i, r := range rows {
 		if i == 3 {
 			v.MoreMoved = len(rows) - i

@@ -19,7 +19,7 @@ func viewCasePage(d report.Report, c report.CaseReport) casePage {
 	p.RedBefore, p.RedAfter = redNeighbours(d, c)
 	p.PerfFirst = c.Outcome == rundir.OutcomePassed
 	charts := map[string]string{}
-	for k, r := range report.Charted(c.Metrics) {
+	for k, r := range charted(c.Metrics) {
 		charts[r.Point+"\x00"+r.Metric] = chartFile(c, k)
 	}
 	for _, r := range c.Metrics {

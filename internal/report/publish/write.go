@@ -128,7 +128,7 @@ func writeCase(dir string, d report.Report, c report.CaseReport) ([]string, erro
 		names = append(names, name)
 		return rundir.WriteDerived(filepath.Join(dir, name), data, rundir.FileMode)
 	}
-	for k, r := range report.Charted(c.Metrics) {
+	for k, r := range charted(c.Metrics) {
 		drawing, err := HistoryChart(r)
 		if err != nil {
 			return nil, fmt.Errorf("chart of %s: %w", report.RowName(r), err)

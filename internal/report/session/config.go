@@ -8,6 +8,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench/formats"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/suites"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -46,9 +47,9 @@ type Metric struct {
 
 // Output is the section report: how the report is written.
 type Output struct {
-	NoCaps    bool         `yaml:"no_caps"`
-	StrictXSD bool         `yaml:"strict_xsd"`
-	Flaky     report.Flaky `yaml:"flaky"` // pass (default), fail, skip
+	NoCaps    bool        `yaml:"no_caps"`
+	StrictXSD bool        `yaml:"strict_xsd"`
+	Flaky     fold.Policy `yaml:"flaky"` // pass (default), fail, skip
 	// MetricsInJUnit says which metrics are test cases: all (default), gating, none.
 	MetricsInJUnit suites.Metrics `yaml:"metrics_in_junit"`
 }
@@ -80,7 +81,7 @@ func (p Perf) Validate(doc strictyaml.Document) []error {
 // Validate returns every problem of the section, at its place in doc.
 func (o Output) Validate(doc strictyaml.Document) []error {
 	var errs []error
-	if !slices.Contains([]report.Flaky{"", report.FlakyPass, report.FlakyFail, report.FlakySkip}, o.Flaky) {
+	if !slices.Contains([]fold.Policy{"", fold.Pass, fold.Fail, fold.Skip}, o.Flaky) {
 		errs = append(errs, doc.Problem("report.flaky", "%q is not pass, fail or skip", o.Flaky))
 	}
 	if !slices.Contains([]suites.Metrics{"", suites.AllMetrics, suites.GatingMetrics, suites.NoMetrics}, o.MetricsInJUnit) {

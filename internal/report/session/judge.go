@@ -18,18 +18,19 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/load"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/results"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // judge measures a case and judges it against its baseline.
-func (s *Session) judge(ctx context.Context, run rundir.Run, c report.Case, results report.Results, setup judging.Setup) (report.Judged, *baseline.Record) {
+func (s *Session) judge(ctx context.Context, run rundir.Run, c results.Case, attempts []results.Ended, setup judging.Setup) (report.Judged, *baseline.Record) {
 	if c.Plan.Case.SkipReason != "" {
 		return report.Judged{}, nil
 	}
-	m := s.measure(c, results.Measured())
+	m := s.measure(c, results.Measured(attempts))
 	if len(m.repetitions) == 0 {
-		return report.Judged{Rows: s.notMeasured(c, results.NotMeasured())}, nil
+		return report.Judged{Rows: s.notMeasured(c, report.NotMeasured(attempts))}, nil
 	}
 	setup.Policy.RerunsUsed = max(0, repetitions(c)-1) // whether or not they gave a value
 	j := judging.Case(ctx, setup, judging.Subject{Record: s.record(run, c, m), Mode: c.Plan.Case.Mode, Branch: run.Build.Branch})
@@ -46,7 +47,7 @@ func (s *Session) judge(ctx context.Context, run rundir.Run, c report.Case, resu
 }
 
 // repetitions is how many the case has had.
-func repetitions(c report.Case) int {
+func repetitions(c results.Case) int {
 	n := 0
 	for _, a := range c.Attempts {
 		if a.Counts {
@@ -69,28 +70,28 @@ type measured struct {
 
 // measure reads the benchmark output of attempts that passed. Files are trusted only
 // then: their writers have been reaped.
-func (s *Session) measure(c report.Case, attempts []report.Attempt) measured {
+func (s *Session) measure(c results.Case, attempts []results.Attempt) measured {
 	m := measured{}
 	var reps [][]bench.Result
 	for _, a := range attempts {
 		m.addRepetition(a)
 		dir := rundir.AttemptDir(filepath.Join(string(s.loader.Dir), filepath.FromSlash(a.Dir)))
-		results, problems, warnings := s.results(c.Plan, a, dir)
+		found, problems, warnings := s.results(c.Plan, a, dir)
 		for _, w := range warnings {
 			m.warnings = append(m.warnings, c.State.Slug+": "+w)
 		}
 		wrong, unseen := load.Hardware(c.Plan, dir)
 		m.problems = slices.Concat(m.problems, problems, wrong)
 		m.unverified = cmp.Or(m.unverified, unseen)
-		for _, r := range results {
+		for _, r := range found {
 			m.scores = append(m.scores, r.Accuracy...)
 		}
-		reps = append(reps, results)
+		reps = append(reps, found)
 	}
 	var problems []string
-	m.measurements, problems = judging.Measurements(reps, s.o.Setup.Metrics, func(results []bench.Result) []string {
-		names := make([]string, len(results))
-		for i, r := range results {
+	m.measurements, problems = judging.Measurements(reps, s.o.Setup.Metrics, func(found []bench.Result) []string {
+		names := make([]string, len(found))
+		for i, r := range found {
 			names[i] = pointName(c.Plan.Expected.Points, r)
 		}
 		return names
@@ -99,8 +100,8 @@ func (s *Session) measure(c report.Case, attempts []report.Attempt) measured {
 	return m
 }
 
-func (m *measured) addRepetition(a report.Attempt) {
-	rep := baseline.Repetition{JobID: a.JobID(), Started: a.Started(), Nodes: a.Nodes()}
+func (m *measured) addRepetition(a results.Attempt) {
+	rep := baseline.Repetition{JobID: a.JobID(), Started: a.Began(), Nodes: a.Nodes()}
 	rep.NodeSet = baseline.NodeGroup(rep.Nodes)
 	if m.started.IsZero() && rep.Started != nil {
 		m.started = *rep.Started
@@ -110,7 +111,7 @@ func (m *measured) addRepetition(a report.Attempt) {
 
 // results reads and validates what one attempt measured. The client's own files come
 // first; only when they hold nothing is the client role's log read, which repeats them.
-func (s *Session) results(plan rundir.Plan, a report.Attempt, dir rundir.AttemptDir) (results []bench.Result, problems, warnings []string) {
+func (s *Session) results(plan rundir.Plan, a results.Attempt, dir rundir.AttemptDir) (measured []bench.Result, problems, warnings []string) {
 	found, err := s.gather(plan, dir)
 	if err != nil {
 		problems = append(problems, err.Error())
@@ -121,7 +122,7 @@ func (s *Session) results(plan rundir.Plan, a report.Attempt, dir rundir.Attempt
 		}
 		return p.String()
 	}
-	for _, p := range slices.Concat(found.Problems, found.Nothing, stale(found.Files, a.Started()), bench.Validate(found.Results, plan.Expected)) {
+	for _, p := range slices.Concat(found.Problems, found.Nothing, stale(found.Files, a.Began()), bench.Validate(found.Results, plan.Expected)) {
 		problems = append(problems, here(p))
 	}
 	for _, p := range found.Warnings {
@@ -203,7 +204,7 @@ func pointName(points []rundir.Point, r bench.Result) string {
 }
 
 // record is the measurement as the store keeps it.
-func (s *Session) record(run rundir.Run, c report.Case, m measured) baseline.Record {
+func (s *Session) record(run rundir.Run, c results.Case, m measured) baseline.Record {
 	rec := baseline.Record{
 		Kind: baseline.KindRun, Case: c.State.ID, Match: baseline.SelectMatch(c.Plan.Match, s.o.Match), Time: m.started, Source: "ci-disagg", Run: run.ID,
 		Build: run.Build, Cluster: run.Cluster, GPU: c.Plan.Match["gpu_type"], Tool: s.o.Tool,
@@ -220,7 +221,7 @@ func (s *Session) record(run rundir.Run, c report.Case, m measured) baseline.Rec
 
 // notMeasured is a row for each metric that would have been judged, so that the report
 // says of each that nobody looked, and why.
-func (s *Session) notMeasured(c report.Case, why string) []verdict.Row {
+func (s *Session) notMeasured(c results.Case, why string) []verdict.Row {
 	var rows []verdict.Row
 	for _, p := range c.Plan.Expected.Points {
 		point := pointName(c.Plan.Expected.Points, bench.Result{Name: p.Name, Concurrency: p.Concurrency, Rate: p.Rate, InputLen: p.InputLen, OutputLen: p.OutputLen})

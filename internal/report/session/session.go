@@ -13,25 +13,30 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
 	"github.com/ci-disagg/ci-disagg/internal/report/load"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/suites"
+	"github.com/ci-disagg/ci-disagg/internal/report/results"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // Options say how a run is judged and reported.
 type Options struct {
-	Tool   string // version
-	Policy report.Policy
-	Suites suites.Options
-	Setup  judging.Setup
-	Match  []string // properties of a plan that identify a series; empty = all
-	Reader bench.Reader
-	Advice report.Advice
+	Tool    string // version
+	Policy  report.Policy
+	Flaky   fold.Policy // how a test counts that failed first and passed when repeated
+	Classes blame.Classes
+	Suites  suites.Options
+	Setup   judging.Setup
+	Match   []string // properties of a plan that identify a series; empty = all
+	Reader  bench.Reader
+	Advice  report.Advice
 
 	PerfOff          bool                 // performance is shown, not judged
 	Accuracy         []bench.AccuracyTest // gates of cases that test accuracy
@@ -76,7 +81,7 @@ func (s *Session) Decide(ctx context.Context, interrupted int) (Decided, error) 
 	out := Decided{Run: report.Run{Run: run, Tool: s.o.Tool, Interrupted: interrupted, Advisory: s.o.Setup.Policy.FunctionalOnly, Advice: s.o.Advice}}
 	out.Run.Advice.RunDir, out.Run.Advice.Cluster, out.Run.Advice.Backend = string(s.loader.Dir), run.Cluster, run.Backend
 	out.Run.Advice.NoStore = s.o.Setup.Store == nil && s.o.Setup.StoreErr == nil
-	var loaded []report.Case
+	var loaded []results.Case
 	for _, state := range run.Cases {
 		c, err := s.load(state)
 		if err != nil {
@@ -106,7 +111,7 @@ func (s *Session) Decide(ctx context.Context, interrupted int) (Decided, error) 
 	return out, nil
 }
 
-func (s *Session) load(state rundir.CaseState) (report.Case, error) {
+func (s *Session) load(state rundir.CaseState) (results.Case, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.loader.Case(state)
@@ -114,10 +119,11 @@ func (s *Session) load(state rundir.CaseState) (report.Case, error) {
 
 // decide judges and decides one case. The record is what is to be stored of it, nil =
 // nothing.
-func (s *Session) decide(ctx context.Context, run rundir.Run, c report.Case, p report.Policy, setup judging.Setup) (report.CaseReport, *baseline.Record) {
-	results := report.Settle(c, p)
-	judged, rec := s.judge(ctx, run, c, results, setup)
-	r := report.DecideCase(c.Plan, results, judged, p)
+func (s *Session) decide(ctx context.Context, run rundir.Run, c results.Case, p report.Policy, setup judging.Setup) (report.CaseReport, *baseline.Record) {
+	attempts := results.Settle(c, s.o.Flaky, s.o.Classes)
+	judged, rec := s.judge(ctx, run, c, attempts, setup)
+	publish.KeepCharted(judged.Rows)
+	r := report.DecideCase(c.Plan, attempts, judged, p)
 	if s.o.PerfOff || r.Outcome != rundir.OutcomePassed {
 		rec = nil // only what was judged, in full, becomes history
 	}

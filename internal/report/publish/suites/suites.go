@@ -5,7 +5,6 @@ package suites
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
@@ -14,12 +13,14 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
+	"github.com/ci-disagg/ci-disagg/internal/report/results"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // Options are how a report is printed. The zero value is the default.
 type Options struct {
-	Caps      Caps
+	Caps      fold.Caps
 	NoCaps    bool // cut nothing
 	StrictXSD bool // leave out what junit-10.xsd does not allow
 	Metrics   Metrics
@@ -86,36 +87,43 @@ type printer struct {
 	o      Options
 	stage  string
 	twins  map[string]int // cases by id
-	cut    cutter
+	cut    fold.Cutter
+	level  fold.Level // how much is left out
+	share  int64      // what a red case may have at level RedShare
 	suites []*suite
 }
 
 // suite is one suite of the report.
 type suite struct {
 	junit.DocumentSuite
-	kept     []string // of each case, where all of its text is
-	out, err []report.SuiteText
+	out, err []string
 	from, to time.Time
 }
 
 // Document lays out the report of r.
 func Document(r report.Report, o Options) (*junit.Document, []string) {
-	o.Caps = o.Caps.withDefaults()
-	p := &printer{r: r, o: o, stage: dotless(cmp.Or(r.Stage, "ci-disagg")), twins: map[string]int{}, cut: cutter{caps: o.Caps, off: o.NoCaps}}
+	o.Caps = o.Caps.WithDefaults()
+	p := &printer{r: r, o: o, stage: dotless(cmp.Or(r.Stage, "ci-disagg")), twins: map[string]int{}, cut: fold.Cutter{Caps: o.Caps, Off: o.NoCaps}}
 	for _, c := range r.Cases {
 		p.twins[c.ID]++
 	}
+	notes := p.fit()
+	return p.document(), notes
+}
+
+// layOut makes the suites of the report.
+func (p *printer) layOut() {
 	verdict, life, metrics := p.suite(""), p.suite("lifecycle"), p.suite("metrics")
-	verdict.Suite.Properties = r.Properties
+	verdict.Suite.Properties = slices.Clip(p.r.Properties)
 	roles := p.roles()
-	for _, c := range r.Cases {
+	for _, c := range p.r.Cases {
 		slug := dotless(cmp.Or(c.Slug, "run"))
 		p.add(verdict, c.Checks.Verdict, p.stage+"."+p.class(c, c.Checks.Verdict))
 		for _, k := range c.Checks.Lifecycle {
 			p.add(life, k, p.stage+".lifecycle."+slug)
 		}
 		for _, k := range c.Checks.Metrics {
-			if o.Metrics == NoMetrics || o.Metrics == GatingMetrics && !k.Gate {
+			if p.o.Metrics == NoMetrics || p.o.Metrics == GatingMetrics && !k.Gate {
 				continue
 			}
 			p.add(metrics, k, p.stage+".metrics."+slug)
@@ -127,7 +135,7 @@ func Document(r report.Report, o Options) (*junit.Document, []string) {
 			}
 		}
 	}
-	for _, k := range r.Checks {
+	for _, k := range p.r.Checks {
 		to := life
 		if k.Suite == "metrics" {
 			to = metrics
@@ -135,8 +143,6 @@ func Document(r report.Report, o Options) (*junit.Document, []string) {
 		p.add(to, k.Check, p.stage+"."+k.Suite+".run")
 	}
 	p.suites = append(append([]*suite{verdict, life}, roles...), metrics)
-	notes := p.shrink()
-	return p.document(), notes
 }
 
 func (p *printer) suite(name string) *suite {
@@ -163,32 +169,31 @@ func (p *printer) class(c report.CaseReport, k report.Check) string {
 func (p *printer) add(s *suite, k report.Check, class string) {
 	c := k.Case
 	c.Suite, c.Classname = nil, class
-	p.cut.apply(&c, k.Kept)
+	p.bound(&c, k.Kept)
 	s.Cases = append(s.Cases, &c)
-	s.kept = append(s.kept, k.Kept)
 }
 
 // roles makes a suite of each role. With one role its own tests say the same as the
 // verdict.
 func (p *printer) roles() []*suite {
-	var names []string
+	var roles []report.RoleChecks
 	byRole := map[string]*suite{}
 	for _, c := range p.r.Cases {
 		for _, k := range c.Checks.Roles {
 			if byRole[k.Role] == nil {
 				byRole[k.Role] = p.suite("roles." + dotless(k.Role))
-				names = append(names, k.Role)
+				roles = append(roles, k)
 			}
 			p.addRole(byRole[k.Role], c, k)
 		}
 	}
-	if len(names) < 2 {
+	if len(roles) < 2 {
 		return nil
 	}
-	slices.SortFunc(names, report.RoleOrder)
+	slices.SortFunc(roles, func(a, b report.RoleChecks) int { return results.Order(a.Kind, a.Role, b.Kind, b.Role) })
 	var out []*suite
-	for _, n := range names {
-		out = append(out, byRole[n])
+	for _, k := range roles {
+		out = append(out, byRole[k.Role])
 	}
 	return out
 }
@@ -203,12 +208,7 @@ func (p *printer) addRole(s *suite, c report.CaseReport, k report.RoleChecks) {
 	for _, host := range k.Hosts {
 		s.host(host)
 	}
-	for _, t := range k.Out {
-		s.out = append(s.out, p.cut.suiteText(t))
-	}
-	for _, t := range k.Err {
-		s.err = append(s.err, p.cut.suiteText(t))
-	}
+	s.out, s.err = append(s.out, p.suiteTexts(k.Out)...), append(s.err, p.suiteTexts(k.Err)...)
 	for _, a := range c.Attempts {
 		for _, r := range a.Roles {
 			if a.Counts && r.Name == k.Role && r.Started != nil && r.Ended != nil {
@@ -290,7 +290,7 @@ func (p *printer) document() *junit.Document {
 			s.Suite.Attrs = append(s.Suite.Attrs, junit.Attr{Name: "timestamp", Value: timestamp(s.from)})
 			all.span(s.from, s.from.Add(s.Time))
 		}
-		s.Suite.SystemOut, s.Suite.SystemErr = oneText(texts(s.out)), oneText(texts(s.err))
+		s.Suite.SystemOut, s.Suite.SystemErr = fold.OneText(s.out), fold.OneText(s.err)
 		doc.Suites = append(doc.Suites, s.DocumentSuite)
 		doc.Time += s.Time
 	}
@@ -298,14 +298,6 @@ func (p *printer) document() *junit.Document {
 		doc.Time = all.wall()
 	}
 	return doc
-}
-
-func texts(list []report.SuiteText) []string {
-	var out []string
-	for _, t := range list {
-		out = append(out, t.Text)
-	}
-	return out
 }
 
 // timestamp is t as JUnit writes it, in UTC.
@@ -319,7 +311,3 @@ func timestamp(t time.Time) string {
 
 // dotless is s without dots: a dot in a class name is a package level for Jenkins.
 func dotless(s string) string { return strings.ReplaceAll(s, ".", "_") }
-
-func leftOut(before, limit, n int64) string {
-	return fmt.Sprintf("junit.xml would have had %d bytes, more than %d: %d bytes of text were left out", before, limit, n)
-}

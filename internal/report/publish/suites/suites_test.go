@@ -12,6 +12,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
 )
 
 const (
@@ -154,7 +155,7 @@ func TestCaps(t *testing.T) {
 func TestSizeLimit(t *testing.T) {
 	t.Parallel()
 	text := strings.Repeat("x", 20_000)
-	o := Options{Caps: Caps{PassOut: 1 << 20, File: 100_000}}
+	o := Options{Caps: fold.Caps{PassOut: 1 << 20, File: 100_000}}
 	for name, one := range map[string]func(*report.Check){
 		"passed":  func(c *report.Check) { c.SystemOut, c.SystemErr = []string{text}, []string{text} },
 		"skipped": func(c *report.Check) { c.Results = []junit.Result{{Status: junit.Skipped, Text: text}} },

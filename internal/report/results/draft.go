@@ -1,8 +1,9 @@
-package report
+package results
 
 import (
 	"slices"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -17,8 +18,8 @@ func owedUnderDraft(plan rundir.Plan, roles []Role) []Role {
 	if !plan.Draft || i < 0 {
 		return roles
 	}
-	facts := readTests(roles[i], plan.Case.ID, Flaky(""))
-	if facts.primary == nil || facts.red > 0 || len(facts.missing) > 0 || len(facts.problems) > 0 {
+	client := readTests(roles[i], plan.Case.ID, fold.Pass)
+	if client.Primary == nil || client.Red > 0 || len(client.Missing) > 0 || len(client.Problems) > 0 {
 		return roles
 	}
 	out := slices.Clone(roles)
@@ -32,13 +33,13 @@ func owedUnderDraft(plan rundir.Plan, roles []Role) []Role {
 
 // cancelledByDraft makes a failed test of an attempt whose job was cancelled and whose
 // client says in its own results that its test had failed.
-func (s *settled) cancelledByDraft(plan rundir.Plan) {
-	if !plan.Draft || s.outcome != rundir.OutcomeCancelled {
+func (e *Ended) cancelledByDraft(plan rundir.Plan) {
+	if !plan.Draft || e.Outcome != rundir.OutcomeCancelled {
 		return
 	}
-	i := slices.IndexFunc(s.Roles, func(r Role) bool { return r.Name == plan.Drain.Role })
-	if i < 0 || s.facts[i].first == nil {
+	i := slices.IndexFunc(e.Told, func(t Told) bool { return t.Name == plan.Drain.Role })
+	if i < 0 || e.Told[i].First == nil {
 		return
 	}
-	s.outcome, s.finding = rundir.OutcomeTestFailed, unordered(evidence(s.Roles[i:i+1], s.facts[i:i+1]))
+	e.Outcome, e.Finding = rundir.OutcomeTestFailed, unordered(evidence([]*Told{&e.Told[i]}))
 }

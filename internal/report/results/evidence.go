@@ -1,7 +1,6 @@
-package report
+package results
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"regexp"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -20,20 +20,18 @@ import (
 const maxEvidence = 100
 
 // evidence is what the result files of an attempt say, in the form that blame.Judge
-// wants: TestFailed for each red case, NoResult for a role that ended with 0 and left
+// wants, roles in the given order where the times are the same: TestFailed for each red case, NoResult for a role that ended with 0 and left
 // no complete result. Where a role did not end by itself, or with something else than
 // 0, its end says more than its missing file.
-func evidence(roles []Role, facts []roleFacts) []blame.Event {
+func evidence(roles []*Told) []blame.Event {
 	var out []blame.Event
-	for i, r := range roles {
-		out = append(out, failedTests(r)...)
-		if e, ok := noResult(r, facts[i]); ok {
+	for _, r := range roles {
+		out = append(out, failedTests(r.Role)...)
+		if e, ok := r.noResult(); ok {
 			out = append(out, e)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b blame.Event) int {
-		return cmp.Or(a.At.Compare(b.At), RoleOrder(a.Role, b.Role))
-	})
+	slices.SortStableFunc(out, func(a, b blame.Event) int { return a.At.Compare(b.At) })
 	return out
 }
 
@@ -57,7 +55,7 @@ func failedTests(role Role) []blame.Event {
 			}
 			delete(healed, key)
 			if again || len(failed)-len(healed) < maxEvidence {
-				failed[key] = blame.Event{Role: role.Name, Kind: blame.TestFailed, At: at, Text: firstLine(c), Node: onlyNode(role), Assert: isMeasured(c)}
+				failed[key] = blame.Event{Role: role.Name, Kind: blame.TestFailed, At: at, Text: fold.FirstLine(c), Node: onlyNode(role), Assert: isMeasured(c)}
 			}
 		}
 		if listsAttempts(f) {
@@ -73,27 +71,27 @@ func failedTests(role Role) []blame.Event {
 
 // noResult is the event of a role that ended well and did not leave the results that
 // it owes.
-func noResult(role Role, facts roleFacts) (blame.Event, bool) {
-	if !role.JUnit || role.State != rundir.RoleEnded || role.StoppedBy != "" || role.Exit != 0 || role.Signal != 0 {
+func (t *Told) noResult() (blame.Event, bool) {
+	if !t.JUnit || t.State != rundir.RoleEnded || t.StoppedBy != "" || t.Exit != 0 || t.Signal != 0 {
 		return blame.Event{}, false
 	}
 	var problems []string
-	for _, p := range facts.problems {
+	for _, p := range t.Problems {
 		problems = append(problems, p.Message)
 	}
 	switch {
-	case len(problems) > 0 || len(facts.missing) == 0:
-	case facts.other != "":
-		problems = append(problems, fmt.Sprintf("it is of another test, %s, not of %s", facts.other, facts.missing[0]))
+	case len(problems) > 0 || len(t.Missing) == 0:
+	case t.other != "":
+		problems = append(problems, fmt.Sprintf("it is of another test, %s, not of %s", t.other, t.Missing[0]))
 	default:
-		problems = append(problems, facts.missing[0]+" was expected and not reported")
+		problems = append(problems, t.Missing[0]+" was expected and not reported")
 	}
 	if len(problems) == 0 {
 		return blame.Event{}, false
 	}
-	e := blame.Event{Role: role.Name, Kind: blame.NoResult, Text: strings.Join(problems, "; "), Node: onlyNode(role)}
-	if role.Ended != nil {
-		e.At = *role.Ended
+	e := blame.Event{Role: t.Name, Kind: blame.NoResult, Text: strings.Join(problems, "; "), Node: onlyNode(t.Role)}
+	if t.Ended != nil {
+		e.At = *t.Ended
 	}
 	return e, true
 }

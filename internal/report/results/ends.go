@@ -1,0 +1,172 @@
+package results
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"syscall"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// end makes one case per role process: did it end as it should? It is red when its end
+// is not explained by red cases of its own.
+func (e *Ended) end() {
+	for i := range e.Told {
+		e.Told[i].End = e.endOf(&e.Told[i])
+	}
+}
+
+// end is the case of one role's process.
+func (e *Ended) endOf(role *Told) junit.Case {
+	c := junit.Case{Name: role.Name, Time: Took(role.Started, role.Ended)}
+	kind, message, note := e.howEnded(role)
+	f := e.Finding
+	if message == "" && e.IsCollateral(role.Name) && role.State == rundir.RoleEnded && role.Exit != 0 && role.StoppedBy == "" {
+		message = exitWords(role.RoleRecord) // its red cases explain the exit, and the root explains them
+	}
+	if message == "" && e.IsRoot(role.Name) && role.Red == 0 {
+		kind, message = TypePrefix+cmp.Or(f.Kind, "failed"), strings.TrimPrefix(f.Message, "["+role.Name+"] ")
+	}
+	switch {
+	case message == "":
+		if note != "" {
+			c.SystemOut = []string{note}
+		}
+	case e.IsCollateral(role.Name), e.jobsFault() && wentWithJob(role), e.notReached(role):
+		c.Results = []junit.Result{{Status: junit.Skipped, Type: TypeCollateral, Message: "collateral of " + e.RootName() + ": " + message, Text: f.Collateral[role.Name]}}
+	default:
+		c.Results = []junit.Result{{Status: junit.Errored, Type: kind, Message: message, Text: crashText(role)}}
+	}
+	return c
+}
+
+// jobsFault reports whether the job as a whole, and no role, is to blame.
+func (e *Ended) jobsFault() bool {
+	f := e.Finding
+	return e.Outcome != rundir.OutcomePassed && f != nil && f.Root == "" && f.Kind != "" && !e.Unattributed()
+}
+
+// notReached reports whether a role was never started because another had failed
+// before its turn.
+func (e *Ended) notReached(role *Told) bool {
+	f := e.Finding
+	return role.State == rundir.RoleNeverStarted && role.Error == "" && f != nil && f.Root != "" && !e.IsRoot(role.Name)
+}
+
+// wentWithJob reports whether a role has no end of its own: it was stopped, went by
+// the signals that end a job, could not be started, or was not seen to end or start at
+// all.
+func wentWithJob(role *Told) bool {
+	switch {
+	case role.State != rundir.RoleEnded:
+		return role.State != "" // "": there is no record of any process
+	case role.OOM:
+		return false
+	}
+	sig := syscall.Signal(role.Signal)
+	return role.StoppedBy != "" || role.Error != "" || sig == syscall.SIGTERM || sig == syscall.SIGKILL
+}
+
+// howEnded tells what is wrong with the end of a role, "" if nothing is.
+func (e *Ended) howEnded(role *Told) (kind, message, note string) {
+	switch role.State {
+	case "": // no record of the process: its files are all there is
+		return fileKind(role), fileMessages(role), ""
+	case rundir.RoleNeverStarted, rundir.RolePending:
+		return TypePrefix + "never-started", strings.TrimSuffix("never started: "+role.Error, ": "), ""
+	case rundir.RoleEnded:
+	default:
+		return TypePrefix + "no-end", "no end was recorded; it was last seen " + role.State, ""
+	}
+	how := exitWords(role.RoleRecord)
+	stopped := role.StoppedBy != ""
+	switch {
+	case stopped && e.Outcome == rundir.OutcomePassed && !role.OOM:
+		return "", "", "stopped by " + Stopper(role.Role) + " after the client was through: " + how
+	case stopped && !role.OOM:
+		return TypePrefix + "stopped", "stopped by " + Stopper(role.Role) + ": " + how, ""
+	case role.Exit == 0 && !role.OOM:
+		return fileKind(role), fileMessages(role), ""
+	case role.Signal == 0 && role.Exit <= 5 && role.Red > 0 && len(role.Problems) == 0:
+		return "", "", fmt.Sprintf("exit %d, explained by its %d red cases", role.Exit, role.Red)
+	}
+	message = how
+	if files := fileMessages(role); files != "" {
+		message += "; " + files
+	} else if role.Red == 0 && role.cases > 0 {
+		message += fmt.Sprintf("; results.xml is green with %d cases", role.cases)
+	}
+	return TypePrefix + "role-crash", message, ""
+}
+
+// Stopper is who stopped a role.
+func Stopper(role Role) string {
+	if role.StoppedBy == "agent" {
+		return "ci-disagg"
+	}
+	return role.StoppedBy
+}
+
+func fileKind(role *Told) string {
+	if len(role.Problems) == 0 {
+		return ""
+	}
+	return TypePrefix + "no-results"
+}
+
+func fileMessages(role *Told) string {
+	var all []string
+	for _, p := range role.Problems {
+		all = append(all, p.Message)
+	}
+	return strings.Join(all, "; ")
+}
+
+// exitWords says how a process ended, where and after how long.
+func exitWords(r rundir.RoleRecord) string {
+	text := r.Ending().String() + pytestWords(r)
+	if len(r.Nodes) > 0 {
+		text += " on " + strings.Join(r.Nodes, ",")
+	}
+	if t := Took(r.Started, r.Ended); t > 0 {
+		text += fmt.Sprintf(" after %.1f s", t.Seconds())
+	}
+	return text
+}
+
+// pytestWords are pytest's meanings of its exit codes.
+func pytestWords(r rundir.RoleRecord) string {
+	if r.Signal != 0 || r.OOM {
+		return ""
+	}
+	switch r.Exit {
+	case 2:
+		return " (interrupted)"
+	case 3:
+		return " (internal error, or os._exit)"
+	case 4:
+		return " (wrong usage)"
+	case 5:
+		return " (no tests collected)"
+	default:
+		return ""
+	}
+}
+
+// crashText is what explains a crash: the first line that looks like an error, and the
+// end of the log.
+func crashText(role *Told) string {
+	var b strings.Builder
+	for _, p := range role.Problems {
+		if p.Text != "" {
+			fmt.Fprintln(&b, p.Text)
+		}
+	}
+	if e := role.FirstError; e != nil {
+		fmt.Fprintf(&b, "first error, %s:%d\n  %s\n", e.File, e.Number, e.Text)
+	}
+	role.AppendTail(&b)
+	return b.String()
+}

@@ -1,0 +1,108 @@
+package results
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+const planned = "perf/test_perf_sanity.py::test_e2e[dsr1-1k1k-c2048]"
+
+func at(seconds int) *time.Time {
+	t := time.Date(2026, 11, 21, 10, 0, seconds, 0, time.UTC)
+	return &t
+}
+
+// test is a test as pytest reports it; a message makes it a failure.
+func test(id string, seconds int, message string) junit.Case {
+	class, name := SplitID(id)
+	c := junit.Case{Classname: class, Name: name, Time: time.Duration(seconds) * time.Second}
+	if message != "" {
+		c.Results = []junit.Result{{Status: junit.Failed, Message: message}}
+	}
+	return c
+}
+
+// role is one that ended by itself and left these tests, or no file.
+func role(name string, ended, exit int, tests ...junit.Case) Role {
+	r := Role{JUnit: true, Expected: []string{planned}}
+	r.RoleRecord = rundir.RoleRecord{Name: name, State: rundir.RoleEnded, Started: at(0), Ended: at(ended), Exit: exit, Nodes: []string{"gb-n01"}}
+	if len(tests) > 0 {
+		r.Results = []File{{Path: name + "/results.0.xml", Name: "results.0.xml", Cases: tests}}
+	}
+	return r
+}
+
+func TestEvidence(t *testing.T) {
+	t.Parallel()
+	of := func(roles ...Role) []blame.Event {
+		var told []*Told
+		for _, r := range roles {
+			one := readTests(r, planned, fold.Pass)
+			told = append(told, &one)
+		}
+		return evidence(told)
+	}
+	gen := role("GEN_0", 100, 0)
+	client := role("BENCHMARK", 50, 1,
+		test("a.py::t0", 4, "flaky"), test("a.py::t0", 5, ""),
+		test("a.py::t1", 6, "AssertionError: assert 0.71 >= 0.75\n + where"),
+		test(planned, 7, "AssertionError: assert 37 <= 0\n + where 37 = failed"))
+	require.Equal(t, []blame.Event{
+		{Role: "BENCHMARK", Kind: blame.TestFailed, At: *at(15), Node: "gb-n01", Text: "AssertionError: assert 0.71 >= 0.75", Assert: true},
+		{Role: "BENCHMARK", Kind: blame.TestFailed, At: *at(22), Node: "gb-n01", Text: "AssertionError: assert 37 <= 0"},
+		{Role: "GEN_0", Kind: blame.NoResult, At: *at(100), Node: "gb-n01", Text: "no results.xml"},
+	}, of(client, gen))
+	stopped := gen
+	stopped.StoppedBy = "agent"
+	require.Empty(t, of(stopped), "a role that was stopped owes no result")
+	require.Empty(t, of(role("GEN_0", 100, 0, test("other.py::test_e2e[dsr1-1k1k-c2048]", 1, ""))), "the name is enough where only one test has it")
+	require.Equal(t, "it is of another test, other::x, not of "+planned, of(role("GEN_0", 100, 0, test("other.py::x", 1, "")))[0].Text)
+}
+
+// Kinds decide the order, not names.
+func TestOrderOfRoles(t *testing.T) {
+	t.Parallel()
+	roles := []rundir.RoleRecord{
+		{Name: "BENCHMARK", Kind: rundir.KindClient},
+		{Name: "GEN_10", Kind: rundir.KindServer},
+		{Name: "GEN_2", Kind: rundir.KindServer},
+		{Name: "CTX_0", Kind: rundir.KindServer},
+		{Name: "A_ROUTER", Kind: rundir.KindRouter},
+		{Name: "GEN_0_PRECHECK", Kind: rundir.KindPrecheck},
+		{Name: "INSTALL", Kind: rundir.KindInstall},
+		{Name: "ANOTHER", Kind: "of a later version"},
+		{Name: "GEN_02", Kind: rundir.KindServer},
+	}
+	slices.SortFunc(roles, func(a, b rundir.RoleRecord) int { return Order(a.Kind, a.Name, b.Kind, b.Name) })
+	var names []string
+	for _, r := range roles {
+		names = append(names, r.Name)
+	}
+	require.Equal(t, []string{"INSTALL", "GEN_0_PRECHECK", "CTX_0", "GEN_02", "GEN_2", "GEN_10", "A_ROUTER", "BENCHMARK", "ANOTHER"}, names)
+}
+
+func TestNodeID(t *testing.T) {
+	t.Parallel()
+	for id, want := range map[string][2]string{
+		"perf/test_a.py::test_b[x/y::z]":  {"perf.test_a", "test_b[x/y::z]"},
+		"test_a.py::TestC::TestD::test_b": {"test_a.TestC.TestD", "test_b"},
+		"perf/test_a.py":                  {"perf.test_a", "perf/test_a.py"},
+	} {
+		class, name := SplitID(id)
+		require.Equal(t, want, [2]string{class, name})
+	}
+	ids := []string{"perf/a.py::t[1]", "perf/b.py::t[1]", "perf/b.py::u"}
+	require.Equal(t, 1, match(ids, "b", "t[1]"))
+	require.Equal(t, 0, match(ids, "tests.perf.a", "t[1]"))
+	require.Equal(t, -1, match(ids, "elsewhere", "t[1]"), "two tests have that name")
+	require.Equal(t, 2, match(ids, "elsewhere", "u"))
+	require.Equal(t, -1, match(ids, "elsewhere", "v"))
+}
