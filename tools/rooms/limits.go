@@ -22,7 +22,7 @@ func limits() []limit {
 		{"internal/launch/drive", 2500, false},
 		{"internal/report/bench", 2300, true},
 		{"internal/report/junit", 4000, true}, // reader and writer, tokenizer, folding of values, go test and CTRF
-		{"internal/report/merge", 2000, true},
+		{"internal/report/merge", 1970, true},
 		{"internal/report", 2200, false},
 	}
 }

@@ -77,14 +77,6 @@ func (s *head) took(d time.Duration) { s.times.part(time.Time{}, d) }
 // when is when the suite began, if that is known, and how long it took.
 func (s *head) when() (start time.Time, took time.Duration) { return s.times.first, s.times.wall() }
 
-// size is the number of properties and about the bytes they need.
-func (s *head) size() (n int, bytes int64) {
-	for _, p := range s.properties.list {
-		bytes += int64(len(p.Name) + len(p.Value) + len(p.host) + len(`<property name="" value="@"/>`))
-	}
-	return len(s.properties.list), bytes
-}
-
 // suite is the suite as the report has it.
 func (s *head) suite(name string) *junit.Suite {
 	out := &junit.Suite{Name: name, Properties: s.properties.of(s.hosts)}

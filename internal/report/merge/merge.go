@@ -85,18 +85,17 @@ type FileSummary struct {
 
 // merger is a report in the making.
 type merger struct {
-	o         Options
-	in        Input
-	src       source.Source
-	suites    []*suite
-	byPath    map[string]*suite // by suitePath.key
-	parts     []part
-	problems  []*junit.Case // what is wrong with the inputs
-	seed      maphash.Seed
-	sum       Summary
-	cut       fold.Cutter
-	size      sizeLimit
-	cutBefore int64 // bytes that the first pass has cut
+	o        Options
+	in       Input
+	src      source.Source
+	suites   []*suite
+	byPath   map[string]*suite // by suitePath.key
+	parts    []part
+	problems []*junit.Case // what is wrong with the inputs
+	seed     maphash.Seed
+	sum      Summary
+	cut      fold.Cutter
+	size     sizeLimit
 }
 
 // Files merges files into a report at path: temporary file, fsync, rename.
@@ -130,15 +129,11 @@ func (m *merger) run(path string) error {
 	}
 	m.lifecycle()
 	m.suites = slices.DeleteFunc(m.suites, func(s *suite) bool {
-		n, _ := s.head.size()
-		return len(s.entries)+len(s.texts)+n == 0
+		return len(s.entries)+len(s.texts)+len(s.head.properties.list) == 0
 	})
 	m.fold()
 	m.name()
 	if err := m.warnRepeated(); err != nil {
-		return err
-	}
-	if err := m.fit(); err != nil {
 		return err
 	}
 	return m.place(path)
@@ -148,7 +143,7 @@ func (m *merger) run(path string) error {
 // another, and a red one stands in for it.
 func (m *merger) place(path string) error {
 	err := rundir.WriteStream(path, m.o.Mode, func(w io.Writer) error {
-		if err := m.write(w); err != nil {
+		if err := m.fit(w); err != nil {
 			return err
 		}
 		return m.audit(w, path)

@@ -20,58 +20,68 @@ type sizeLimit struct {
 // errTooLarge ends the writing of a report that gets too large.
 var errTooLarge = errors.New("the report gets larger than it may be")
 
-// fit finds out how much has to be left out to bring the report under its limit.
-func (m *merger) fit() error {
-	m.cutBefore = m.cut.Cut
-	limit := m.o.Caps.File
-	if m.o.NoCaps || m.estimate() <= limit {
-		return nil
-	}
-	cut := int64(0)
+// fit writes the report, again and again with more of its texts left out until it is
+// under its limit.
+func (m *merger) fit(w io.Writer) error {
+	limit, before, whole := m.o.Caps.File, m.cut.Cut, int64(0)
 	for level := range fold.Levels {
-		m.size = sizeLimit{level: level, stop: limit, share: m.size.share}
-		if level >= fold.NoSuiteOut {
-			m.size.stop = 0 // how large it is, tells how much each red case may keep
-		}
-		err := m.write(io.Discard)
-		if err != nil && !errors.Is(err, errTooLarge) {
+		m.cut.Cut = before
+		fits, err := m.try(w, level)
+		if err != nil {
 			return err
 		}
 		if level == fold.Whole {
-			cut = m.cut.Cut
+			whole = m.cut.Cut
 		}
-		if err == nil && m.sum.Bytes <= limit {
+		if fits {
 			break
 		}
-		m.size.share = fold.Share(limit-(m.sum.Bytes-m.size.red), m.size.reds)
 	}
-	m.size.stop = 0
-	if left := m.cut.Cut - cut; left > 0 {
+	if left := m.cut.Cut - whole; left > 0 {
 		m.warn("the report would have more than %d bytes: %d bytes of text were left out", limit, left)
 	}
-	if m.sum.Bytes > limit {
+	if m.sum.Bytes > limit && !m.o.NoCaps {
 		m.warn("the report has %d bytes, more than %d: so many are its cases without their texts", m.sum.Bytes, limit)
 	}
 	return nil
 }
 
-// estimate is about the size of the report, rather more than less.
-func (m *merger) estimate() (n int64) {
-	for _, s := range m.suites {
-		_, head := s.head.size()
-		n += int64(2*fold.TagRoom+len(s.name)) + head
-		for i := range s.entries {
-			e := &s.entries[i]
-			n += int64(e.N)
-			if !e.is(flagAsIs) {
-				n += fold.TagRoom + int64(e.N)/4
-			}
-		}
-		for _, t := range s.texts {
-			n += int64(t.N)
+// try writes the report without what the level leaves out, and reports whether it is
+// under its limit.
+func (m *merger) try(w io.Writer, level fold.Level) (fits bool, err error) {
+	if level > fold.Whole {
+		if err := rewind(w); err != nil {
+			return false, err
 		}
 	}
-	return n
+	limit := m.o.Caps.File
+	m.size = sizeLimit{level: level, share: m.size.share}
+	if !m.o.NoCaps && level < fold.NoSuiteOut { // from there on, how large it is tells how much each red case may keep
+		m.size.stop = limit
+	}
+	if err := m.write(w); errors.Is(err, errTooLarge) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	m.size.share = fold.Share(limit-(m.sum.Bytes-m.size.red), m.size.reds)
+	return m.o.NoCaps || m.sum.Bytes <= limit, nil
+}
+
+// rewind makes a file empty, to be written again.
+func rewind(w io.Writer) error {
+	f, ok := w.(interface {
+		io.Seeker
+		Truncate(size int64) error
+	})
+	if !ok {
+		return errors.New("the report can only be written once")
+	}
+	if err := f.Truncate(0); err != nil {
+		return err
+	}
+	_, err := f.Seek(0, io.SeekStart)
+	return err
 }
 
 // drops reports whether something of a case is left out.
