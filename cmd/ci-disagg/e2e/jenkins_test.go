@@ -153,11 +153,12 @@ func TestJenkinsAbort(t *testing.T) {
 				require.Empty(t, cookies, "scancel could be shot by Jenkins' reaper")
 				t.Logf("scancel after %v, job gone after %v, step ended after %v", first.Sub(began), gone, ended)
 			} else {
+				// Slurm may have been asked all the same to cancel what sbatch might have left.
 				require.Equal(t, "about_to_submit", tt.name, "no job was submitted")
-				require.NoFileExists(t, log, "scancel for a job that never was")
 			}
 
-			require.Empty(t, s.carriers(t), "processes with the step's cookie are left")
+			// The mv that wrote the exit code carries the cookie too.
+			cluster.Eventually(t, runtest.Soon, "the processes with the step's cookie to end", func() bool { return len(s.carriers(t)) == 0 })
 			j.nothingLeft(t, slurm)
 			require.Equal(t, "interrupted", runtest.Document(t, j.dir).Result)
 			require.FileExists(t, filepath.Join(workspace, "report/report/junit.xml"), "what Jenkins publishes after an abort")
