@@ -16,6 +16,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/tables"
 )
 
 func newBaselineCmd(h host) *cobra.Command {
@@ -174,7 +175,7 @@ func (o seriesFlags) findMatch(ctx context.Context, store baseline.Store) (map[s
 		key := baseline.MatchKey(r.Match)
 		if _, ok := seen[key]; !ok {
 			seen[key] = r.Match
-			order = append(order, matchText(r.Match))
+			order = append(order, tables.Match(r.Match))
 		}
 		return nil
 	})
@@ -191,18 +192,6 @@ func (o seriesFlags) findMatch(ctx context.Context, store baseline.Store) (map[s
 		return m, nil
 	}
 	return nil, nil
-}
-
-// matchText is match values as flags.
-func matchText(m map[string]string) string {
-	if len(m) == 0 {
-		return "(none)"
-	}
-	var parts []string
-	for _, k := range sortedKeys(m) {
-		parts = append(parts, k+"="+m[k])
-	}
-	return strings.Join(parts, " ")
 }
 
 // parseAge reads 400d, 36h, 90m.
@@ -249,7 +238,7 @@ func (d desk) show(ctx context.Context, records []baseline.Record) error {
 		if there[r.ID] {
 			sign = "~"
 		}
-		fmt.Fprintf(d.h.stdout, "%s %s\n", sign, recordLine(r))
+		fmt.Fprintf(d.h.stdout, "%s %s\n", sign, tables.Record(r))
 	}
 	fmt.Fprintln(d.h.stdout, "dry run: nothing was changed")
 	return nil
@@ -271,26 +260,5 @@ func (d desk) stored(ctx context.Context, records []baseline.Record) (map[string
 	})
 	return there, err
 }
-
-// recordLine is a record on one line.
-func recordLine(r baseline.Record) string {
-	if r.Kind != baseline.KindRun {
-		text := fmt.Sprintf("%s %s %s", r.ID, r.Kind, r.Case)
-		if r.Act != nil {
-			text += fmt.Sprintf(" by %s: %s", r.Act.By, r.Act.Why)
-			if r.Act.Target != "" {
-				text += " (run " + r.Act.Target + ")"
-			}
-		}
-		return printable(text)
-	}
-	state := fmt.Sprintf("%d values", len(r.Measurements))
-	if !r.Valid {
-		state = "invalid"
-	}
-	return printable(fmt.Sprintf("%s %s %s %s %s %s", r.ID, r.Build.Mode, r.Branch(), cmp.Or(short(r.Build.Commit), "-"), r.Case, state))
-}
-
-func short(commit string) string { return commit[:min(len(commit), 10)] }
 
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

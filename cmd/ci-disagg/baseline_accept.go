@@ -1,16 +1,14 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
-	"github.com/ci-disagg/ci-disagg/internal/report/judging"
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/tables"
 )
 
 // acceptOptions are the flags of baseline accept.
@@ -53,26 +51,7 @@ func runBaselineAccept(ctx context.Context, h host, o acceptOptions, series []st
 		if err != nil {
 			return nil, fmt.Errorf("case %s on %s: %w", o.caseID, baseline.NormalBranch(o.branch), err)
 		}
-		fmt.Fprintf(h.stdout, "accept the level of run %s (%s, commit %s) of %s\n", a.Run.ID, a.Run.Time.Format("2006-01-02 15:04"), cmp.Or(short(a.Run.Build.Commit), "-"), printable(a.Run.Case))
-		others := 0
-		for _, c := range a.Changes {
-			if !c.Metric.Gate && len(series) == 0 {
-				others++
-				continue
-			}
-			fmt.Fprintf(h.stdout, "  %s\n", levelChange(c))
-		}
-		if others > 0 {
-			fmt.Fprintf(h.stdout, "  and %d metrics that do not gate by default\n", others)
-		}
+		tables.Acceptance(h.stdout, a, len(series) > 0)
 		return []baseline.Record{a.Record}, nil
 	})
-}
-
-func levelChange(c judging.LevelChange) string {
-	name := strings.TrimPrefix(c.Point+" "+c.Metric.Name, " ")
-	if c.From == nil {
-		return fmt.Sprintf("%s: - → %s %s", name, significant(c.To), c.Metric.Unit)
-	}
-	return fmt.Sprintf("%s: %s → %s %s (%s)", name, significant(c.From.Level), significant(c.To), c.Metric.Unit, signedPercent(c.To/c.From.Level-1))
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/table"
 )
 
 // exportOptions are the flags of baseline export.
@@ -76,7 +77,7 @@ func (o exportOptions) export(ctx context.Context, d desk, filter baseline.Filte
 		}
 	}
 	for _, w := range warnings {
-		fmt.Fprintf(h.stderr, "warning: %s\n", printable(w))
+		fmt.Fprintf(h.stderr, "warning: %s\n", table.OneLine(w))
 	}
 	if err == nil {
 		fmt.Fprintf(h.stderr, "%d records exported\n", n)

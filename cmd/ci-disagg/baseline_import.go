@@ -10,6 +10,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
+	"github.com/ci-disagg/ci-disagg/internal/table"
 )
 
 // importOptions are the flags of baseline import.
@@ -65,7 +66,7 @@ func runBaselineImport(ctx context.Context, h host, o importOptions, files []str
 			}
 			fmt.Fprintf(h.stdout, "%s: %d read, %d records\n", file, got.Read, len(got.Records))
 			for _, why := range sortedKeys(got.Skipped) {
-				fmt.Fprintf(h.stdout, "  left out %d times: %s\n", got.Skipped[why], printable(why))
+				fmt.Fprintf(h.stdout, "  left out %d times: %s\n", got.Skipped[why], table.OneLine(why))
 			}
 			news, err := got.News(ctx, d.setup.Store)
 			if err != nil {

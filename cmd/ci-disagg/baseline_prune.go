@@ -11,6 +11,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/tables"
 )
 
 // baselinePruneOptions are the flags of baseline prune.
@@ -83,7 +84,7 @@ func (o baselinePruneOptions) withdraw(ctx context.Context, d desk, filter basel
 	if len(found) == 0 {
 		return nil, fmt.Errorf("%s has no run %s", d.setup.Store, o.run)
 	}
-	fmt.Fprintf(d.h.stdout, "- %s\n", recordLine(found[0]))
+	fmt.Fprintf(d.h.stdout, "- %s\n", tables.Record(found[0]))
 	return []baseline.Record{judging.Withdraw(found[0], d.act)}, nil
 }
 
@@ -93,7 +94,7 @@ func (o baselinePruneOptions) remove(ctx context.Context, d desk, filter baselin
 		n := 0
 		_, err := d.setup.Store.Each(ctx, filter, func(r baseline.Record) error {
 			n++
-			fmt.Fprintf(d.h.stdout, "- %s\n", recordLine(r))
+			fmt.Fprintf(d.h.stdout, "- %s\n", tables.Record(r))
 			return nil
 		})
 		fmt.Fprintf(d.h.stdout, "%d records would be removed\n", n)

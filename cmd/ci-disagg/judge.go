@@ -3,8 +3,10 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -224,7 +226,7 @@ func judgeMessage(c report.CaseReport, end report.CaseEnd) string {
 	if len(end.Words) == 0 {
 		return "no metric that gates was measured: nobody looked"
 	}
-	return cmp.Or(notJudged(c), fmt.Sprintf("%d gating metrics passed", len(end.Words)))
+	return cmp.Or(report.NotJudged(c), fmt.Sprintf("%d gating metrics passed", len(end.Words)))
 }
 
 func judgeCounts(code int, worst verdict.Word) report.Counts {
@@ -251,11 +253,11 @@ func (o judgeOptions) publish(h host, doc report.Report) error {
 	if o.out == "-" {
 		return writeIndented(h.stdout, doc)
 	}
-	t := newTable(h)
+	t := printer(h)
 	if doc.Cases[0].AB != nil {
-		t.session(doc)
+		t.Paired(doc)
 	} else {
-		t.verdict(doc, o.all)
+		t.Verdict(doc, o.all)
 	}
 	if o.out == "" {
 		return nil
@@ -265,4 +267,11 @@ func (o judgeOptions) publish(h host, doc report.Report) error {
 		return err
 	}
 	return rundir.WriteJSON(path, doc)
+}
+
+func writeIndented(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,6 +13,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/table"
 )
 
 // pruneOptions are the flags of prune.
@@ -91,31 +91,37 @@ func runPrune(ctx context.Context, h host, o pruneOptions) error {
 		}
 	}
 	all, err := runs.Prune(opts)
-	w := tabwriter.NewWriter(h.stdout, 0, 0, 2, ' ', 0)
-	var freed int64
-	for _, r := range all {
-		done := "kept"
-		switch {
-		case r.Removed:
-			done, freed = "removed", freed+r.Bytes
-		case o.dryRun && r.Why != "" && !r.Protected:
-			done, freed = "would remove", freed+r.Bytes
-		}
-		fmt.Fprintf(w, "%s\t%s\t%.1f MB\t%s\t%s\n", done, r.ID, float64(r.Bytes)/1e6, r.Ended.UTC().Format("2006-01-02 15:04Z"), r.Why)
+	if writeErr := printPruned(h, all, o.dryRun); writeErr != nil {
+		return writeErr
 	}
-	if flushErr := w.Flush(); flushErr != nil {
-		return flushErr
-	}
-	freedText := "freed"
-	if o.dryRun {
-		freedText = "would be freed"
-	}
-	fmt.Fprintf(h.stdout, "%s, %.1f MB %s\n", count(len(all), "run"), float64(freed)/1e6, freedText)
 	if err != nil {
 		return &endError{code: exitInfra, err: err}
 	}
 	return nil
 }
+
+func printPruned(h host, all []runs.Pruned, dryRun bool) error {
+	removed, freed := "removed", "freed"
+	if dryRun {
+		removed, freed = "would remove", "would be freed"
+	}
+	var t table.Table
+	var bytes int64
+	for _, r := range all {
+		done := "kept"
+		if r.Removed || dryRun && r.Why != "" && !r.Protected {
+			done, bytes = removed, bytes+r.Bytes
+		}
+		t.Add(done, r.ID, megabytes(r.Bytes), r.Ended.UTC().Format("2006-01-02 15:04Z"), r.Why)
+	}
+	if err := t.Write(h.stdout); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(h.stdout, "%s, %s %s\n", count(len(all), "run"), megabytes(bytes), freed)
+	return err
+}
+
+func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
 
 // finishRun writes down how the jobs of a run ended whose driver is dead.
 func finishRun(ctx context.Context, h host, run rundir.Run, dir rundir.Dir) error {

@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
+	"github.com/ci-disagg/ci-disagg/internal/table"
 )
 
 // sweepOptions are the flags of sweep.
@@ -90,7 +90,7 @@ func runSweep(cmd *cobra.Command, h host, o sweepOptions) error {
 }
 
 func printSwept(h host, found []runs.Swept, dryRun bool) error {
-	w := tabwriter.NewWriter(h.stdout, 0, 0, 2, ' ', 0)
+	var t table.Table
 	var errs []error
 	for _, s := range found {
 		done := "kept"
@@ -105,9 +105,9 @@ func printSwept(h host, found []runs.Swept, dryRun bool) error {
 		case s.Orphan:
 			done = "ended"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", done, s.Job, s.Name, s.Why)
+		t.Add(done, s.Job, s.Name, s.Why)
 	}
-	if err := w.Flush(); err != nil {
+	if err := t.Write(h.stdout); err != nil {
 		return err
 	}
 	if len(found) == 0 {

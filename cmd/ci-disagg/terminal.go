@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/tables"
 	"golang.org/x/term"
 )
 
@@ -32,4 +33,9 @@ func terminalSize(w io.Writer) (width, height int) {
 func isTerminal(w io.Writer) bool {
 	f := file(w)
 	return f != nil && term.IsTerminal(int(f.Fd()))
+}
+
+// printer prints tables on stdout.
+func printer(h host) tables.Printer {
+	return tables.Printer{W: h.stdout, Colour: colours(h, h.stdout)}
 }

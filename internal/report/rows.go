@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"math"
 	"sort"
 
@@ -114,4 +115,20 @@ func RowName(r verdict.Row) string {
 		return r.Metric
 	}
 	return r.Metric + " at " + r.Point
+}
+
+// NotJudged is the word for a case of which a gating metric has nothing to be compared
+// with, although that is allowed: it did not pass. "" = all were judged.
+func NotJudged(c CaseReport) string {
+	for _, r := range c.Metrics {
+		switch {
+		case !r.Gate || r.Advisory:
+		case r.Verdict == verdict.Collecting:
+			return fmt.Sprintf("not judged yet: %d past runs, 7 are needed at least", r.History)
+		case r.Verdict == verdict.NoBaseline:
+			return "not judged: no baseline"
+		default:
+		}
+	}
+	return ""
 }

@@ -6,9 +6,9 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/table"
 )
 
 // WriteTable prints the document for people: one line per case, then the settings, then each case. What most cases
@@ -23,12 +23,12 @@ func (d Document) WriteTable(w io.Writer, wd string) {
 	fmt.Fprintf(w, "%s, stage %s, %s\n\n", count(len(doc.Cases), "case"), doc.Stage, where)
 	overview(w, doc.Cases)
 	fmt.Fprintf(w, "\n")
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "   setting\tfrom\tvalue\n")
+	var t table.Table
+	t.Add("   setting", "from", "value")
 	for _, s := range doc.Settings {
-		fmt.Fprintf(t, "   %s\t%s\t%s\n", s.Key, s.From, oneLine(s.Value)) // the value last: it may be long
+		t.Add("   "+s.Key, s.From, oneLine(s.Value)) // the value last: it may be long
 	}
-	_ = t.Flush()
+	_ = t.Write(w)
 	blocks := make([][]tableRow, len(doc.Cases))
 	for i, c := range doc.Cases {
 		blocks[i] = caseRows(c)
@@ -65,20 +65,20 @@ func (d Document) shortened(dir string) Document {
 
 // overview has one line per case and their sum.
 func overview(w io.Writer, cases []Case) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "#\tmode\tservers x GPUs\tnodes\tGPUs\tidle\ttime\tpoints\twarn\tcase\n")
+	var t table.Table
+	t.Add("#", "mode", "servers x GPUs", "nodes", "GPUs", "idle", "time", "points", "warn", "case")
 	jobs, nodes, gpus, idle, most := 0, 0, 0, 0, 0
 	for i, c := range cases {
 		if c.Case.SkipReason != "" {
-			fmt.Fprintf(t, "%d\tSKIPPED\t-\t-\t-\t-\t-\t-\t-\t%s\n", i+1, rundir.ShortID(c.Case.ID))
+			t.Add(fmt.Sprint(i+1), "SKIPPED", "-", "-", "-", "-", "-", "-", "-", rundir.ShortID(c.Case.ID))
 			continue
 		}
 		free := c.AllocatedGPUs - c.UsedGPUs
 		jobs, nodes, gpus, idle, most = jobs+1, nodes+c.Nodes, gpus+c.AllocatedGPUs, idle+free, max(most, c.Nodes)
-		fmt.Fprintf(t, "%d\t%s\t%s\t%d\t%d\t%d\t%s\t%d\t%d\t%s\n", i+1, modeNote(c), servers(c.Plan), c.Nodes, c.AllocatedGPUs,
-			free, c.Budgets.Job.Short(), len(c.Expected.Points), len(c.Warnings), rundir.ShortID(c.Case.ID))
+		t.Add(fmt.Sprint(i+1), modeNote(c), servers(c.Plan), fmt.Sprint(c.Nodes), fmt.Sprint(c.AllocatedGPUs), fmt.Sprint(free),
+			c.Budgets.Job.Short(), fmt.Sprint(len(c.Expected.Points)), fmt.Sprint(len(c.Warnings)), rundir.ShortID(c.Case.ID))
 	}
-	_ = t.Flush()
+	_ = t.Write(w)
 	fmt.Fprintf(w, "total: %s, %s in all, at most %d in one job; %s, %d of them idle\n", count(jobs, "job"), count(nodes, "node"), most, count(gpus, "GPU"), idle)
 }
 
@@ -233,8 +233,8 @@ func server(c rundir.Case) string {
 // roleTable has one line for each run of roles that are alike.
 func roleTable(p rundir.Plan) string {
 	var b strings.Builder
-	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "   role\ttasks\tGPUs\tnodes (tasks on each)\tmpi\n")
+	var t table.Table
+	t.Add("   role", "tasks", "GPUs", "nodes (tasks on each)", "mpi")
 	roles := p.Roles()
 	for i := 0; i < len(roles); {
 		r, j := roles[i], i+1
@@ -244,14 +244,10 @@ func roleTable(p rundir.Plan) string {
 			names = append(names, roles[j].Name)
 			all.Slice = append(all.Slice, roles[j].Slice...)
 		}
-		mpi := r.MPI
-		if mpi == "" {
-			mpi = "-"
-		}
-		fmt.Fprintf(t, "   %s\t%s\t%s\t%s\t%s\n", roleList(names), each(len(names), r.Tasks()), each(len(names), r.GPUs()), nodeRanges(all), mpi)
+		t.Add("   "+roleList(names), each(len(names), r.Tasks()), each(len(names), r.GPUs()), nodeRanges(all), cmp.Or(r.MPI, "-"))
 		i = j
 	}
-	_ = t.Flush()
+	_ = t.Write(&b)
 	return b.String()
 }
 

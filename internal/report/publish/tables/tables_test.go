@@ -1,14 +1,13 @@
-package main
+package tables
 
 import (
 	"bytes"
 	"strings"
 	"testing"
 
-	"github.com/ci-disagg/ci-disagg/internal/report"
-
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
 
@@ -49,11 +48,10 @@ func TestColourOnlyWhereAsked(t *testing.T) {
 		Metrics: []verdict.Row{{Point: "con64", Metric: "ttft_median_ms", Unit: "ms", Gate: true, Verdict: verdict.Regression, Value: &value, Reason: "slow\x1b[2J"}},
 	}}}
 	var plain, coloured bytes.Buffer
-	table{w: &plain}.verdict(doc, false)
-	table{w: &coloured, colour: true}.verdict(doc, false)
+	Printer{W: &plain}.Verdict(doc, false)
+	Printer{W: &coloured, Colour: true}.Verdict(doc, false)
 	require.NotContains(t, plain.String(), "\x1b")
 	require.Contains(t, coloured.String(), "\x1b[31mregression")
 	strip := strings.NewReplacer("\x1b[31m", "", "\x1b[0m", "")
 	require.Equal(t, plain.String(), strip.Replace(coloured.String()), "colour moves nothing")
-	require.False(t, newTable(host{stdout: &plain, getenv: func(string) string { return "" }}).colour, "not a terminal")
 }

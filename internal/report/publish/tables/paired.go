@@ -1,0 +1,46 @@
+package tables
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/ab"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
+	"github.com/ci-disagg/ci-disagg/internal/table"
+)
+
+// Paired prints what a paired session found.
+func (p Printer) Paired(doc report.Report) {
+	c := doc.Cases[0]
+	s := c.AB
+	fmt.Fprintf(p.W, "%s\n", table.OneLine(c.ID))
+	rows := p.table(left("METRIC"), right("A"), right("B"), left("CHANGE (5..95 %)"), left("B WORSE THAN A, PAIR BY PAIR"))
+	for _, f := range s.Series {
+		var d []string
+		for _, x := range f.Differences {
+			d = append(d, fmt.Sprintf("%+.1f", 100*x))
+		}
+		name := f.Name()
+		if f.Blamed {
+			name += " *"
+		}
+		rows.Row(left(name), right(fmt.Sprintf("%.5g", f.A)), right(fmt.Sprintf("%.5g %s", f.B, f.Unit)), left(f.Sentence()), left(strings.Join(d, " ")+" %"))
+	}
+	p.some(rows)
+	for i, pair := range s.Measured {
+		for _, r := range []ab.Run{pair.A, pair.B} {
+			for _, why := range r.Problems {
+				fmt.Fprintf(p.W, "pair %d, %s is no measurement: %s\n", i+1, table.OneLine(r.Name), table.OneLine(why))
+			}
+		}
+	}
+	p.reasons(c.Metrics)
+	for _, w := range doc.Warnings {
+		fmt.Fprintf(p.W, "warning: %s\n", table.OneLine(w))
+	}
+	if s.Power != nil && s.Verdict != paired.Pass {
+		fmt.Fprintln(p.W, s.Power.Sentence())
+	}
+	p.end(c.Verdict, "%s (exit %d): %s", s.Verdict, doc.ExitCode, s.Headline)
+}
