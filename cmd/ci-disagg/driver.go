@@ -18,6 +18,7 @@ import (
 	clusterhost "github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
+	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/launch/progress"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
@@ -104,6 +105,34 @@ func newDriver(h host, cfg config, cluster, backend string, flags driveFlags) (*
 		return nil, usageErr(err)
 	}
 	return d, nil
+}
+
+// newSuiteDriver is a driver that can also start the jobs of a new suite, by a team's
+// own draft where one is named.
+func newSuiteDriver(h host, cfg config, s pipeline.Suite, draft string, flags driveFlags) (*driver, error) {
+	d, err := newDriver(h, cfg, s.Cluster, s.Backend, flags)
+	if err != nil {
+		return nil, err
+	}
+	if err = d.setDraft(h, draft); err == nil {
+		err = d.findAgent()
+	}
+	if err != nil {
+		d.close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// ready proves, before anything is written, that the jobs can be made and submitted.
+func (d *driver) ready(ctx context.Context, h host, dir rundir.Dir, plans []rundir.Plan) error {
+	if err := secretsAreThere(h, plans); err != nil {
+		return err
+	}
+	if err := d.renders(dir, plans); err != nil {
+		return err
+	}
+	return d.preflight(ctx, h)
 }
 
 // connect makes the host that Slurm's commands run on, and its client.

@@ -72,17 +72,11 @@ func runPlan(ctx context.Context, h host, o planOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	d, err := newDriver(h, cfg, s.Cluster, s.Backend, noDriveFlags())
+	d, err := newSuiteDriver(h, cfg, s, o.draft, noDriveFlags())
 	if err != nil {
 		return err
 	}
 	defer d.close()
-	if err := d.setDraft(h, o.draft); err != nil {
-		return err
-	}
-	if err := d.findAgent(); err != nil {
-		return err
-	}
 	if len(d.draft) > 0 {
 		s.UnderDraft(o.draft)
 	}

@@ -144,21 +144,7 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 		return err
 	}
 	if found {
-		return reattach(ctx, h, dir, func(ctx context.Context, s *signals) error {
-			run, err := readRun(dir)
-			if err != nil {
-				return err
-			}
-			if err := o.sameRun(h, cfg, args, dir, run); err != nil {
-				return err
-			}
-			does := "going on with it"
-			if !slices.ContainsFunc(run.Cases, goesOn) {
-				does = "it is over, and only reported again; to measure anew give another --run-id or --run-dir"
-			}
-			fmt.Fprintf(h.stderr, "ci-disagg: run %s exists in %s: %s\n", id, dir, does)
-			return continueRun(ctx, s, h, dir, o.driveFlags, o.detach)
-		})
+		return o.goOn(ctx, h, cfg, dir, args)
 	}
 	s, err := o.resolve(h, cfg, args)
 	if err != nil {
@@ -168,30 +154,18 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	d, err := newDriver(h, cfg, s.Cluster, s.Backend, o.driveFlags)
+	d, err := newSuiteDriver(h, cfg, s, o.draft, o.driveFlags)
 	if err != nil {
 		return err
 	}
 	defer d.close()
-	if err := d.setDraft(h, o.draft); err != nil {
-		return err
-	}
-	if err := d.findAgent(); err != nil {
-		return err
-	}
 	for i := range s.Plans {
 		s.Plans[i].Draft = o.draft != "" // no agent will leave a record
 		if !o.detach {
 			s.Plans[i].Lifeline = cmp.Or(rundir.Duration(o.lifeline), cfg.Jobs.Lifeline)
 		}
 	}
-	if err := secretsAreThere(h, s.Plans); err != nil {
-		return err
-	}
-	if err := d.renders(dir, s.Plans); err != nil {
-		return err
-	}
-	if err := d.preflight(ctx, h); err != nil {
+	if err := d.ready(ctx, h, dir, s.Plans); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(string(dir), rundir.DirMode); err != nil {
@@ -204,6 +178,25 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	ctx, stop := drive.Notify(ctx)
 	defer stop()
 	return d.drive(ctx, &signals{stop: stop}, h, dir, run, s.Plans, o.detach)
+}
+
+// goOn takes up the run that is in dir already.
+func (o runOptions) goOn(ctx context.Context, h host, cfg config, dir rundir.Dir, args []string) error {
+	return reattach(ctx, h, dir, func(ctx context.Context, s *signals) error {
+		run, err := readRun(dir)
+		if err != nil {
+			return err
+		}
+		if err := o.sameRun(h, cfg, args, dir, run); err != nil {
+			return err
+		}
+		does := "going on with it"
+		if !slices.ContainsFunc(run.Cases, goesOn) {
+			does = "it is over, and only reported again; to measure anew give another --run-id or --run-dir"
+		}
+		fmt.Fprintf(h.stderr, "ci-disagg: run %s exists in %s: %s\n", run.ID, dir, does)
+		return continueRun(ctx, s, h, dir, o.driveFlags, o.detach)
+	})
 }
 
 // findRun says where the run is, or is to be, and whether it exists already.
