@@ -185,10 +185,11 @@ func saveRecords(ctx context.Context, setup judging.Setup, records ...baseline.R
 func (o judgeOptions) document(j judging.Judgement, cfg config, s judging.Subject, notStored error) report.Report {
 	end := report.CaseEnd{Outcome: rundir.OutcomePassed, Judged: !cfg.Perf.Policy.FunctionalOnly}
 	end.Count(j.Rows)
-	code, result := report.CaseExit(end, cfg.Perf.Exit())
+	ending := report.CaseExit(end, cfg.Perf.Exit())
+	code := ending.ExitCode
 	c := report.CaseReport{
-		ID: s.Record.Case, Slug: rundir.Slug(s.Record.Case), Mode: s.Mode, ExitCode: code, Result: result, Colour: report.ColourOf(code),
-		Verdict: verdict.Worst(j.Rows), Metrics: j.Rows, Together: &j.Case, Problems: s.Record.Problems,
+		ID: s.Record.Case, Slug: rundir.Slug(s.Record.Case), Mode: s.Mode, Decision: ending,
+		Measurement: report.Measurement{Verdict: verdict.Worst(j.Rows), Metrics: j.Rows, Together: &j.Case, Problems: s.Record.Problems},
 	}
 	c.Message = judgeMessage(c, end)
 	started := j.Record.Time
@@ -202,11 +203,10 @@ func (o judgeOptions) document(j judging.Judgement, cfg config, s judging.Subjec
 		doc.Warnings = append([]string{notStored.Error()}, doc.Warnings...)
 		run.NotStored = report.MustBeStored(j.Record.Build, cfg.Perf.Policy.FunctionalOnly)
 	}
-	if doc.ExitCode = report.ExitCode(run); doc.ExitCode != code {
+	if doc.Decision = report.Ending(report.ExitCode(run)); doc.ExitCode != code {
 		doc.Headline += "; " + notStored.Error()
 		doc.Doubts = []string{notStored.Error()}
 	}
-	doc.Result, doc.Colour = report.ResultOf(doc.ExitCode), report.ColourOf(doc.ExitCode)
 	return doc
 }
 

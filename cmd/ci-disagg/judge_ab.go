@@ -195,18 +195,18 @@ func (o judgeOptions) abDocument(h host, cfg config, s ab.Session, accuracy []ve
 	if end.Judged {
 		end.Words = append(end.Words, report.PairedWord(s.Verdict))
 	}
-	code, result := report.CaseExit(end, cfg.Perf.Exit())
+	ending := report.CaseExit(end, cfg.Perf.Exit())
 	if end.Failed && s.Verdict != paired.Failed {
 		s.Headline = "the answers of B are wrong; " + s.Headline
 	}
 	now := h.now()
 	c := report.CaseReport{
-		ID: o.caseID, Slug: rundir.Slug(o.caseID), Mode: o.caseMode, ExitCode: code, Result: result, Colour: report.ColourOf(code),
-		Verdict: report.PairedWord(s.Verdict), Message: s.Headline, Metrics: accuracy, AB: &s,
+		ID: o.caseID, Slug: rundir.Slug(o.caseID), Mode: o.caseMode, Decision: ending, Message: s.Headline,
+		Measurement: report.Measurement{Verdict: report.PairedWord(s.Verdict), Metrics: accuracy, AB: &s},
 	}
 	return report.Report{
 		Schema: report.ReportSchema, Tool: buildVersion(), RunID: o.runID, Stage: "judge", Started: &now, Headline: s.Headline,
-		Counts: judgeCounts(code, c.Verdict), Cases: []report.CaseReport{c}, Warnings: s.Warnings,
-		ExitCode: code, Result: report.ResultOf(code), Colour: report.ColourOf(code),
+		Counts: judgeCounts(ending.ExitCode, c.Verdict), Cases: []report.CaseReport{c}, Warnings: s.Warnings,
+		Decision: report.Ending(ending.ExitCode),
 	}
 }

@@ -41,9 +41,9 @@ func DecideCase(plan rundir.Plan, attempts []results.Ended, judged Judged, p Pol
 	d.end.Skipped = skipped
 	d.end.Count(judged.Rows)
 	d.out = CaseReport{
-		ID: plan.Case.ID, Slug: plan.Case.Slug, Mode: plan.Case.Mode, Known: plan.Case.KnownBug, Outcome: d.end.Outcome,
-		Match: plan.Match, Points: plan.Expected.Points, Nodes: plan.Nodes, AllocatedGPUs: plan.AllocatedGPUs, UsedGPUs: plan.UsedGPUs,
-		Finding: findingOf(attempts), Metrics: judged.Rows, Problems: judged.Problems, Together: judged.Together, Verdict: worstWord(d.end.Words),
+		ID: plan.Case.ID, Slug: plan.Case.Slug, Mode: plan.Case.Mode, Known: plan.Case.KnownBug, Outcome: d.end.Outcome, Finding: findingOf(attempts),
+		Planned:     Planned{plan.Match, plan.Expected.Points, plan.Nodes, plan.AllocatedGPUs, plan.UsedGPUs},
+		Measurement: Measurement{Verdict: worstWord(d.end.Words), Together: judged.Together, Metrics: judged.Rows, Problems: judged.Problems},
 	}
 	d.conclude()
 	d.out.Worst = WorstOf(judged.Rows, d.out.Verdict)
@@ -60,12 +60,11 @@ func DecideCase(plan rundir.Plan, attempts []results.Ended, judged Judged, p Pol
 func (d *decider) conclude() {
 	unknown := d.end
 	unknown.Known = false
-	_, d.word = CaseExit(unknown, d.policy.Exit)
-	d.out.ExitCode, d.out.Result = CaseExit(d.end, d.policy.Exit)
+	d.word = CaseExit(unknown, d.policy.Exit).Result
+	d.out.Decision = CaseExit(d.end, d.policy.Exit)
 	if d.out.Result == ResultPassed && d.out.Verdict == verdict.Improvement && d.policy.Judged {
 		d.out.Result, d.word = ResultImprovement, ResultImprovement
 	}
-	d.out.Colour = ColourOf(d.out.ExitCode)
 }
 
 // ownSkip reports whether the test skipped itself, in every role or in the client, and
@@ -196,16 +195,16 @@ func roleStatus(s *results.Ended, r rundir.RoleRecord) (status, why string) {
 
 // warn collects what people should know of the case beside its result.
 func (d *decider) warn() {
-	d.out.warnings, d.out.unverified = slices.Clone(d.judged.Warnings), d.judged.Unverified
+	d.out.notes.judging, d.out.notes.unverified = slices.Clone(d.judged.Warnings), d.judged.Unverified
 	for _, s := range d.attempts {
 		if s.Counts {
 			for _, r := range s.Told {
-				d.out.warnings = append(d.out.warnings, r.Notes...)
+				d.out.notes.judging = append(d.out.notes.judging, r.Notes...)
 			}
 		}
 	}
 	if !d.end.Listed {
-		d.out.planned = d.plan.Warnings
+		d.out.notes.plan = d.plan.Warnings
 	}
 }
 

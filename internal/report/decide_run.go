@@ -41,8 +41,7 @@ func Decide(run Run, cases []CaseReport) Report {
 			d.span(a)
 		}
 	}
-	d.ExitCode = ExitCode(end)
-	d.Colour, d.Result = ColourOf(d.ExitCode), ResultOf(d.ExitCode)
+	d.Decision = Ending(ExitCode(end))
 	d.Doubts = doubts(run, end)
 	d.Counts = countCases(cases)
 	d.Headline = headline(d, end, run)
@@ -190,10 +189,10 @@ func notStored(run Run) string { return "not stored: " + run.NotStored }
 func warnings(run Run, cases []CaseReport) []string {
 	var judged, planned, unverified []string
 	for _, c := range cases {
-		judged = append(judged, c.warnings...)
-		planned = append(planned, c.planned...)
-		if c.unverified != "" {
-			unverified = append(unverified, c.unverified)
+		judged = append(judged, c.notes.judging...)
+		planned = append(planned, c.notes.plan...)
+		if c.notes.unverified != "" {
+			unverified = append(unverified, c.notes.unverified)
 		}
 	}
 	judged = append(judged, folded(unverified)...)

@@ -75,9 +75,13 @@ type ExitPolicy struct {
 	AllowSkipped    bool // a test that skipped itself does not keep a run from passing
 }
 
-// CaseExit is the exit code that a case alone would end a run with, and its result in
-// a word.
-func CaseExit(c CaseEnd, p ExitPolicy) (code int, result string) {
+// CaseExit is how a case ends, and alone would end a run.
+func CaseExit(c CaseEnd, p ExitPolicy) Decision {
+	code, result := caseExit(c, p)
+	return Decision{result, ColourOf(code), code}
+}
+
+func caseExit(c CaseEnd, p ExitPolicy) (code int, result string) {
 	if c.Listed {
 		return ExitPassed, ResultSkipped
 	}

@@ -48,7 +48,7 @@ func TestCaseExitProduct(t *testing.T) {
 					c.Interrupted = int(syscall.SIGTERM)
 				}
 				p := ExitPolicy{AllowCollecting: bit(6), AllowNoBaseline: bit(7), AllowSkipped: bit(8)}
-				code, word := CaseExit(c, p)
+				code, word := caseExit(c, p)
 				requireCaseRules(t, c, p, code, word)
 				n++
 			}

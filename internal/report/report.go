@@ -15,19 +15,17 @@ const ReportSchema = 2
 
 // Report is verdict.json: everything that is decided and said about a run.
 type Report struct {
-	Schema   int          `json:"schema"`
-	Tool     string       `json:"tool"` // ci-disagg version
-	RunID    string       `json:"run_id"`
-	Stage    string       `json:"stage"`
-	Suite    string       `json:"suite,omitempty"`
-	Backend  string       `json:"backend,omitempty"`
-	Cluster  string       `json:"cluster,omitempty"`
-	Build    rundir.Build `json:"build"`
-	Started  *time.Time   `json:"started,omitempty"`
-	Ended    *time.Time   `json:"ended,omitempty"`
-	ExitCode int          `json:"exit_code"`
-	Colour   string       `json:"colour"`   // green, amber, red
-	Result   string       `json:"result"`   // passed, test_failed, usage, infra, regression, no_verdict, interrupted
+	Schema  int          `json:"schema"`
+	Tool    string       `json:"tool"` // ci-disagg version
+	RunID   string       `json:"run_id"`
+	Stage   string       `json:"stage"`
+	Suite   string       `json:"suite,omitempty"`
+	Backend string       `json:"backend,omitempty"`
+	Cluster string       `json:"cluster,omitempty"`
+	Build   rundir.Build `json:"build"`
+	Started *time.Time   `json:"started,omitempty"`
+	Ended   *time.Time   `json:"ended,omitempty"`
+	Decision
 	Headline string       `json:"headline"` // one sentence
 	Counts   Counts       `json:"counts"`
 	Cases    []CaseReport `json:"cases"`            // in suite order
@@ -62,40 +60,61 @@ type Counts struct {
 	Interrupted int `json:"interrupted,omitempty"` // the run was ended before they were through
 }
 
+// Decision is how a run or a case ended.
+type Decision struct {
+	Result   string `json:"result"`    // passed, test_failed, infra, regression, no_verdict, skipped, improvement, known_failure, interrupted
+	Colour   string `json:"colour"`    // green, amber, red
+	ExitCode int    `json:"exit_code"` // of a case: what it alone would end with
+}
+
+// Ending is the decision for an exit code.
+func Ending(code int) Decision { return Decision{ResultOf(code), ColourOf(code), code} }
+
 // CaseReport is everything that is decided and said about one case.
 type CaseReport struct {
-	ID       string         `json:"id"`
-	Slug     string         `json:"slug"`
-	Mode     string         `json:"mode,omitempty"`
-	Result   string         `json:"result"`            // passed, test_failed, infra, regression, no_verdict, skipped, improvement, known_failure, interrupted
-	Colour   string         `json:"colour"`            // green, amber, red
-	ExitCode int            `json:"exit_code"`         // what this case alone would end with
-	Outcome  rundir.Outcome `json:"outcome,omitempty"` // of the attempt that counts
-	Verdict  verdict.Word   `json:"verdict,omitempty"` // worst over the gating metrics
-	Worst    *MetricRef     `json:"worst,omitempty"`   // the metric that decided the verdict
-	Message  string         `json:"message"`           // one line: why
-	// Together is what the gating metrics say together; nil where nothing was judged.
-	Together *verdict.Case   `json:"case_verdict,omitempty"`
-	AB       *ab.Session     `json:"ab,omitempty"` // what a paired session found
+	ID   string `json:"id"`
+	Slug string `json:"slug"`
+	Mode string `json:"mode,omitempty"`
+	Decision
+	Outcome rundir.Outcome `json:"outcome,omitempty"` // of the attempt that counts
+	Message string         `json:"message"`           // one line: why
+	Measurement
 	Finding  *rundir.Finding `json:"finding,omitempty"`
 	Known    string          `json:"known_bug,omitempty"`
-	Metrics  []verdict.Row   `json:"metrics,omitempty"`
-	Problems []string        `json:"validity_problems,omitempty"` // why a measurement is invalid
-	Attempts []AttemptReport `json:"attempts,omitempty"`          // all, in order; the last of each repetition counts
-	// Match are the properties of the plan (GPU type, parallelism, …) and Points
-	// the benchmark points that were planned, for exports.
-	Match         map[string]string `json:"match,omitempty"`
-	Points        []rundir.Point    `json:"points,omitempty"`
-	Nodes         int               `json:"nodes,omitempty"`
-	AllocatedGPUs int               `json:"allocated_gpus,omitempty"`
-	UsedGPUs      int               `json:"used_gpus,omitempty"`
-	Artifacts     []Link            `json:"artifacts,omitempty"`
-	Next          string            `json:"next,omitempty"` // the one command to run next for this case
+	Attempts []AttemptReport `json:"attempts,omitempty"` // all, in order; the last of each repetition counts
+	Planned
+	Artifacts []Link `json:"artifacts,omitempty"`
+	Next      string `json:"next,omitempty"` // the one command to run next for this case
 
 	Checks Checks `json:"-"` // its tests in junit.xml
 
-	warnings, planned []string // of its judging, and of its plan
-	unverified        string   // a warning that other cases are likely to have, too
+	notes notes
+}
+
+// Measurement is what was measured of a case, and what the rules say of it.
+type Measurement struct {
+	Verdict verdict.Word `json:"verdict,omitempty"` // worst over the gating metrics
+	Worst   *MetricRef   `json:"worst,omitempty"`   // the metric that decided the verdict
+	// Together is what the gating metrics say together; nil where nothing was judged.
+	Together *verdict.Case `json:"case_verdict,omitempty"`
+	AB       *ab.Session   `json:"ab,omitempty"` // what a paired session found
+	Metrics  []verdict.Row `json:"metrics,omitempty"`
+	Problems []string      `json:"validity_problems,omitempty"` // why a measurement is invalid
+}
+
+// Planned is what the plan says of a case, for exports.
+type Planned struct {
+	Match         map[string]string `json:"match,omitempty"`  // GPU type, parallelism, …
+	Points        []rundir.Point    `json:"points,omitempty"` // of the benchmark
+	Nodes         int               `json:"nodes,omitempty"`
+	AllocatedGPUs int               `json:"allocated_gpus,omitempty"`
+	UsedGPUs      int               `json:"used_gpus,omitempty"`
+}
+
+// notes are the warnings that a case adds to those of its run.
+type notes struct {
+	judging, plan []string
+	unverified    string // one that other cases are likely to have, too
 }
 
 // MetricRef names one metric of a case.

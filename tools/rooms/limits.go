@@ -41,8 +41,6 @@ func (l limit) size(packages []*pkg) int {
 // shrinking is what is over a limit today. An entry goes when it is within; none is added.
 func shrinking() []string {
 	return []string{
-		"fields of internal/report.CaseReport",
-		"fields of internal/report.Report",
 		"fields of internal/report/bench.Result",
 		"fields of internal/report/verdict.Row",
 		"lines of file internal/blame/blame_test.go",

@@ -53,10 +53,13 @@ func newCase(i int) report.CaseReport {
 	name := fmt.Sprintf("disagg_upload-e2e-gb200_ds_r1_1k1k_con%d_ctx1_tp4_gen1_dep8", 64+i)
 	id := "perf/test_perf_sanity.py::test_e2e[" + name + "]"
 	c := report.CaseReport{
-		ID: id, Slug: rundir.Slug(id), Mode: "e2e", Result: report.ResultPassed, Outcome: rundir.OutcomePassed, Verdict: verdict.Pass,
-		Nodes: 3, AllocatedGPUs: 12, UsedGPUs: 12,
-		Match:  map[string]string{"gpu_type": "GB200", "model": "ds_r1", "mode": "e2e", "gen_tp": "8", "gen_attention_dp": "true"},
-		Points: []rundir.Point{{Name: "con64_iter10_isl1024_osl1024", Concurrency: 64, InputLen: 1024, OutputLen: 1024}},
+		ID: id, Slug: rundir.Slug(id), Mode: "e2e", Outcome: rundir.OutcomePassed,
+		Decision: report.Ending(report.ExitPassed), Measurement: report.Measurement{Verdict: verdict.Pass},
+		Planned: report.Planned{
+			Nodes: 3, AllocatedGPUs: 12, UsedGPUs: 12,
+			Match:  map[string]string{"gpu_type": "GB200", "model": "ds_r1", "mode": "e2e", "gen_tp": "8", "gen_attention_dp": "true"},
+			Points: []rundir.Point{{Name: "con64_iter10_isl1024_osl1024", Concurrency: 64, InputLen: 1024, OutputLen: 1024}},
+		},
 	}
 	c.Attempts = []report.AttemptReport{attempt(c, 0, 1)}
 	c.Metrics = []verdict.Row{

@@ -48,7 +48,7 @@ func fakeRun(t *testing.T, result string) (rundir.Dir, report.Report, string) {
 		{Path: "cases/c/a/link.log"},
 	}
 	return rundir.Dir(dir), report.Report{
-		Tool: "v1", RunID: "id", Result: result, Headline: "so it went", ExitCode: 4,
+		Tool: "v1", RunID: "id", Decision: report.Decision{Result: result, ExitCode: 4}, Headline: "so it went",
 		Cases: []report.CaseReport{{Attempts: []report.AttemptReport{{Artifacts: links}}}},
 	}, long
 }

@@ -43,9 +43,9 @@ func TestSparkline(t *testing.T) {
 func TestColourOnlyWhereAsked(t *testing.T) {
 	t.Parallel()
 	value := 100.0
-	doc := report.Report{ExitCode: 4, Cases: []report.CaseReport{{
-		ID: "c\x1b]0;x\a", Verdict: verdict.Regression,
-		Metrics: []verdict.Row{{Point: "con64", Metric: "ttft_median_ms", Unit: "ms", Gate: true, Verdict: verdict.Regression, Value: &value, Reason: "slow\x1b[2J"}},
+	doc := report.Report{Decision: report.Ending(4), Cases: []report.CaseReport{{
+		ID:          "c\x1b]0;x\a",
+		Measurement: report.Measurement{Verdict: verdict.Regression, Metrics: []verdict.Row{{Point: "con64", Metric: "ttft_median_ms", Unit: "ms", Gate: true, Verdict: verdict.Regression, Value: &value, Reason: "slow\x1b[2J"}}},
 	}}}
 	var plain, coloured bytes.Buffer
 	Printer{W: &plain}.Verdict(doc, false)
