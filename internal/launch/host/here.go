@@ -93,28 +93,45 @@ func (h *Here) Pull(_ context.Context, dir, localDir string, paths []string) err
 	return errors.Join(unread...)
 }
 
-// isUnreadable says that it is the file which cannot be read.
+// isUnreadable reports whether it is the file which cannot be read.
 func isUnreadable(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)
+	var node *rundir.NodeError
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.As(err, &node)
+}
+
+// openRegular opens a regular file. What lies at a path that a role can write may have
+// been replaced: no link is followed, and the other end of a FIFO is not waited for.
+func openRegular(path string) (*os.File, error) {
+	tree, err := rundir.OpenTree(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = tree.Close() }()
+	return tree.Open(path)
 }
 
 func copyTree(from, to string, paths []string) error {
-	if filepath.Clean(from) == filepath.Clean(to) {
+	if filepath.Clean(from) == filepath.Clean(to) || len(paths) == 0 {
 		return nil
 	}
+	tree, err := rundir.OpenTree(from)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tree.Close() }()
 	for _, p := range paths {
 		if !filepath.IsLocal(p) {
 			return fmt.Errorf("path %q leads out of its directory", p)
 		}
-		if err := copyFile(filepath.Join(from, p), filepath.Join(to, p)); err != nil {
+		if err := copyFile(tree, filepath.Join(from, p), filepath.Join(to, p)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func copyFile(from, to string) error {
-	f, err := os.Open(from)
+func copyFile(tree *rundir.Tree, from, to string) error {
+	f, err := tree.Open(from)
 	if err != nil {
 		return err
 	}
@@ -124,7 +141,7 @@ func copyFile(from, to string) error {
 		return err
 	}
 	return rundir.WriteStream(to, st.Mode().Perm(), func(w io.Writer) error {
-		_, err := io.Copy(w, f)
+		_, err := io.Copy(w, io.LimitReader(f, st.Size()))
 		return err
 	})
 }
@@ -207,7 +224,7 @@ func (h *Here) Read(_ context.Context, most int64, paths ...string) (map[string]
 }
 
 func readBounded(path string, most int64) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := openRegular(path)
 	if err != nil {
 		return nil, err
 	}
@@ -224,7 +241,7 @@ func readBounded(path string, most int64) ([]byte, error) {
 func (h *Here) ReadAt(_ context.Context, most int, from map[string]int64) (map[string][]byte, error) {
 	out := map[string][]byte{}
 	for p, off := range from {
-		f, err := os.Open(p)
+		f, err := openRegular(p)
 		if isUnreadable(err) {
 			continue
 		}

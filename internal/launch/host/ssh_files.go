@@ -266,7 +266,7 @@ func (s *SSH) ReadAt(ctx context.Context, most int, from map[string]int64) (map[
 	// $1 is the bound, then come pairs of offset (from 1, as tail counts) and path.
 	const script = `most=$1; shift; i=0
 while [ $# -gt 0 ]; do
-  if [ -f "$2" ]; then
+  if [ -f "$2" ] && [ ! -h "$2" ]; then
     printf '%d ' $i; tail -c "+$1" -- "$2" 2>/dev/null | head -c "$most" | base64 | tr -d '\n'; printf '\n'
   fi
   i=$((i+1)); shift 2
@@ -290,7 +290,7 @@ func (s *SSH) Checksum(ctx context.Context, paths ...string) (map[string]string,
 	if len(paths) == 0 {
 		return out, nil
 	}
-	const script = `while IFS= read -r p; do [ -f "$p" ] && sha256sum < "$p" 2>/dev/null || echo none; done`
+	const script = `while IFS= read -r p; do [ -f "$p" ] && [ ! -h "$p" ] && sha256sum < "$p" 2>/dev/null || echo none; done`
 	for _, p := range paths {
 		if strings.ContainsRune(p, '\n') {
 			return nil, fmt.Errorf("file name %q holds a newline", p)
