@@ -2,9 +2,12 @@ package proc
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -50,17 +53,39 @@ func Exists(pid int) bool {
 	if pid <= 0 || syscall.Kill(pid, 0) == syscall.ESRCH {
 		return false
 	}
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
+	fields := stat(pid)
+	if len(fields) == 0 {
 		return true // without /proc the pid is all there is
 	}
-	// The name in brackets may hold anything; the state is the first field behind it.
-	_, rest, _ := strings.Cut(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " ")
-	return !strings.HasPrefix(rest, "Z") && !strings.HasPrefix(rest, "X")
+	return fields[0] != "Z" && fields[0] != "X"
+}
+
+// stat is what /proc says of a process, from its state on; nil where it says nothing.
+func stat(pid int) []string {
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(string(line[bytes.LastIndexByte(line, ')')+1:])) // the name in brackets may hold anything
+}
+
+// started is when a process was started, in clock ticks since the machine was.
+func started(pid int) uint64 {
+	const starttime = 22 - 3 // of proc(5), whose third field is the first of stat
+	fields := stat(pid)
+	if len(fields) <= starttime {
+		return math.MaxUint64
+	}
+	ticks, err := strconv.ParseUint(fields[starttime], 10, 64)
+	if err != nil {
+		return math.MaxUint64
+	}
+	return ticks
 }
 
 // WithCookie lists the living processes, except our own, that have the given
-// NAME=VALUE in their environment. Without /proc it finds none.
+// NAME=VALUE in their environment, the oldest first: pids begin again at their limit.
+// Without /proc it finds none.
 func WithCookie(cookie string) []int {
 	return scan(func(entry string) bool { return cookie != "" && entry == cookie })
 }
@@ -86,6 +111,7 @@ func scan(match func(entry string) bool) []int {
 			pids = append(pids, pid)
 		}
 	}
+	slices.SortStableFunc(pids, func(a, b int) int { return cmp.Or(cmp.Compare(started(a), started(b)), a-b) })
 	return pids
 }
 

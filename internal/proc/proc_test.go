@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -250,7 +251,8 @@ func TestLeakedPipeDoesNotHoldUsBack(t *testing.T) {
 	_, err := Run(t.Context(), c)
 	require.NoError(t, err)
 	require.Less(t, time.Since(began), soon)
-	require.NotEmpty(t, WithCookie(cookie), "what it left in the background is left alone")
+	// While it becomes another program, its environment is empty for a moment.
+	require.Eventually(t, func() bool { return len(WithCookie(cookie)) > 0 }, soon, 10*time.Millisecond, "what it left in the background is left alone")
 	c, cookie = play(t, "leak")
 	c.KillLeft = true
 	_, err = Run(t.Context(), c)
@@ -340,4 +342,12 @@ func TestTailBeginsWithAWholeLine(t *testing.T) {
 
 func TestSignalNames(t *testing.T) {
 	t.Parallel()
+}
+
+// TestWithCookieListsTheOldestFirst: a process that was started later has a later
+// start, whatever its pid.
+func TestWithCookieListsTheOldestFirst(t *testing.T) {
+	t.Parallel()
+	require.Less(t, started(1), started(os.Getpid()))
+	require.Equal(t, uint64(math.MaxUint64), started(1<<30), "nobody is not the oldest")
 }

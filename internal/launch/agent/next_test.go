@@ -367,6 +367,18 @@ func TestNext(t *testing.T) {
 21 ended CTX_0 143
 21 ended DISAGG_SERVER 143
 21 ended BENCHMARK 143 -> collect`},
+		{name: "a deaf role is killed, however often the end is asked for", outcome: rundir.OutcomeCancelled, script: serving + `
+20 signal SIGTERM -> TERM GEN_0, TERM CTX_0, TERM DISAGG_SERVER, TERM BENCHMARK
+21 ended GEN_0 143
+21 ended DISAGG_SERVER 143
+21 ended BENCHMARK 143
+21 signal SIGTERM
+22 signal SIGTERM
+23 signal SIGTERM
+24 signal SIGTERM
+25 signal SIGTERM -> KILL CTX_0
+25.1 signal SIGTERM
+25.2 ended CTX_0 137 -> collect`},
 		{name: "the job is cancelled: asked before anybody is blamed", outcome: rundir.OutcomeCancelled, edit: func(s *state) { s.askJob = true }, script: serving + `
 20 ended GEN_0 143
 20.01 ended CTX_0 143

@@ -8,6 +8,9 @@ import (
 )
 
 func (m *machine) takeSignal(e event) {
+	if m.ending != nil && m.ending.signal != "" {
+		return // asked again while roles have their grace: it does not begin anew
+	}
 	m.note(e.at, "", "agent received "+e.text)
 	if m.ending != nil && m.ending.signal == "" && !m.ending.soft {
 		// Already ending: a job cancelled as a whole signals the roles first, us after.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -105,7 +104,7 @@ func (b Local) Find(_ context.Context, j rundir.Job) (slurm.Job, bool, error) {
 	if len(pids) == 0 {
 		return slurm.Job{}, false, nil
 	}
-	return slurm.Job{ID: strconv.Itoa(slices.Min(pids))}, true, nil
+	return slurm.Job{ID: strconv.Itoa(pids[0])}, true, nil
 }
 
 // Cookie is the NAME=value that marks the processes of an attempt.

@@ -69,6 +69,18 @@ func (s *shell) user(text string) {
 	s.line("}")
 }
 
+// setup runs the configured preparation: a command of it that fails ends the role,
+// since what is measured in half an environment is no measurement. What a file that it
+// sources does inside, and commands of lists and conditions, are left alone.
+func (s *shell) setup(text string) {
+	if strings.TrimSpace(text) == "" {
+		return
+	}
+	s.line(`trap 'status=$?; if [ "${#BASH_SOURCE[@]}" -le 1 ]; then echo "ci-disagg: workload.setup: exit $status of: $BASH_COMMAND" >&2; exit 78; fi' ERR`)
+	s.user(text)
+	s.line("trap - ERR")
+}
+
 // paths exports what lies in the directories of the attempt and of the run.
 func (s *shell) paths(p rundir.Plan, at RunPlace) {
 	s.export(envAttempt, string(at.Attempt))
@@ -129,7 +141,7 @@ func roleScript(p rundir.Plan, at RunPlace, r rundir.RolePlan) ([]byte, error) {
 	}
 	s.gpuNames(p, r)
 	s.enter(p, at)
-	s.user(at.Build.Setup)
+	s.setup(at.Build.Setup)
 	s.user(r.Command)
 	return s.bytes()
 }

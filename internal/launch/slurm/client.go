@@ -78,6 +78,18 @@ func (e *CallError) has(texts ...string) bool {
 	return slices.ContainsFunc(texts, func(t string) bool { return strings.Contains(low, strings.ToLower(t)) })
 }
 
+// only reports whether every line of the command's words contains one of the texts:
+// a command about several jobs may refuse one of them and not have reached another.
+func (e *CallError) only(texts ...string) bool {
+	for line := range strings.Lines(e.Text) {
+		one := CallError{Text: line}
+		if strings.TrimSpace(line) != "" && !one.has(texts...) {
+			return false
+		}
+	}
+	return e.Text != ""
+}
+
 // UnknownJob says that slurmctld does not know the job (any more): an answer,
 // though the command failed.
 func (e *CallError) UnknownJob() bool { return e.has("Invalid job id") }

@@ -210,6 +210,10 @@ func TestCancelIsRetriedAndBounded(t *testing.T) {
 	require.Equal(t, strings.Repeat("scancel -M gb200 7 8\n", 3), log())
 	c, _ = fakes(t, Options{}, nil, map[string]string{"scancel": "echo 'scancel: error: Kill job error on job id 7: Job/step already completing or completed' >&2; exit 1"})
 	require.NoError(t, c.Cancel(context.Background(), "", "7"))
+	c, log = fakes(t, Options{}, nil, map[string]string{"scancel": `[ "$(wc -l <$LOG)" -ge 2 ] || { echo 'scancel: error: Kill job error on job id 7: Invalid job id specified
+scancel: error: Kill job error on job id 8: Socket timed out on send/recv operation' >&2; exit 1; }`})
+	require.NoError(t, c.Cancel(context.Background(), "", "7", "8"))
+	require.Equal(t, strings.Repeat("scancel 7 8\n", 2), log(), "one job that is gone says nothing of the other")
 	c, log = fakes(t, Options{}, nil, map[string]string{"scancel": ""})
 	require.NoError(t, c.CancelName(context.Background(), "", "cid-x"))
 	require.Equal(t, "scancel --name=cid-x\n", log())

@@ -156,7 +156,7 @@ func (c *Client) cancel(ctx context.Context, cluster string, args ...string) err
 		// A shared connection to the login node may hang: the next try makes its own.
 		_, err = c.call(ctx, host.Cmd{Argv: argv, Session: true, Timeout: cancelTimeout << try, Fresh: try > 0})
 		var refused *CallError
-		if errors.As(err, &refused) && refused.has("already completing or completed", "Invalid job id") {
+		if errors.As(err, &refused) && refused.only("already completing or completed", "Invalid job id") {
 			return nil
 		}
 		if err == nil || ctx.Err() != nil {
