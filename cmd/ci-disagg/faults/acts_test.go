@@ -276,9 +276,6 @@ func jobEnded(r *row) bool {
 func termWhen(what string, when func(*row) bool) func(testing.TB, *row) {
 	return func(t testing.TB, r *row) {
 		r.until(t, runtest.Soon, what, func() bool { return when(r) })
-		if !strings.Contains(r.name, "collect") {
-			time.Sleep(300 * time.Millisecond)
-		}
 		r.act()
 		require.NoError(t, r.cmd.Process.Signal(syscall.SIGTERM))
 	}

@@ -57,6 +57,9 @@ const stage = "faults"
 // task have gone, shorter than what a role that ignores SIGTERM would hold on.
 const grace = 5 * time.Second
 
+// limit is for one driver: beyond every row's end.
+const limit = 8 * time.Minute
+
 // settings change a row's config. The zero value is what most rows use.
 type settings struct {
 	setup    string // more shell text before every role's command
@@ -70,7 +73,7 @@ func (s settings) write(t testing.TB, backend string) string {
 	t.Helper()
 	workload := filepath.Join(root, "testdata/workload")
 	if s.budgets == "" {
-		s.budgets = "queue: 5m, ready: 1m, benchmark: 2m, drain: 20s, job: 10m"
+		s.budgets = "queue: 5m, ready: 5m, benchmark: 5m, drain: 2m, job: 15m"
 	}
 	if s.retry == "" {
 		s.retry = "max: 0"
@@ -123,7 +126,7 @@ type row struct {
 func (r *row) start(t testing.TB, args []string, around ...string) {
 	t.Helper()
 	argv := append(append(slices.Clone(around), binary), args...)
-	ctx, cancel := context.WithTimeout(context.Background(), r.limit)
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	t.Cleanup(cancel)
 	r.cmd = exec.CommandContext(ctx, argv[0], argv[1:]...)
 	r.cmd.Env, r.cmd.Stdout, r.cmd.Stderr = r.env, &r.stdout, &r.stderr
@@ -208,7 +211,7 @@ func (r *row) jobsLeft(t testing.TB) int {
 	}
 	names := r.names(t)
 	left := 0
-	for end := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
+	for end := time.Now().Add(runtest.Soon); ; time.Sleep(200 * time.Millisecond) {
 		left = 0
 		for _, name := range strings.Fields(r.c.Command(t, "squeue", "-h", "-o", "%j")) {
 			if slices.Contains(names, name) {
@@ -225,7 +228,7 @@ func (r *row) jobsLeft(t testing.TB) int {
 func (r *row) processesLeft(t testing.TB) int {
 	t.Helper()
 	var left map[int]string
-	for end := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
+	for end := time.Now().Add(runtest.Soon); ; time.Sleep(200 * time.Millisecond) {
 		left = r.processes()
 		if len(left) == 0 || time.Now().After(end) {
 			break

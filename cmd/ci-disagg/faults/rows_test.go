@@ -339,7 +339,7 @@ func scripted() []fault {
 			outcome: passed,
 		},
 		{
-			name: "squeue hangs for good", limit: 5 * time.Minute, fakes: map[string]string{"squeue": `sleep 600`},
+			name: "squeue hangs for good", fakes: map[string]string{"squeue": `sleep 600`},
 			knob: "GEN_0:crash-while-serving", outcome: testFailed, exit: 1, root: "GEN_0",
 		},
 		{
