@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -13,7 +14,9 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent"
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/node"
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/step"
+	"github.com/ci-disagg/ci-disagg/internal/proc"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
@@ -57,6 +60,34 @@ could not be kept (disk full), or Slurm restarted the job.`,
 		},
 	}
 	o.AddFlags(cmd.Flags())
+	cmd.AddCommand(newNodeCmd(h))
+	return cmd
+}
+
+// newNodeCmd is the agent's helper on a node.
+func newNodeCmd(h host) *cobra.Command {
+	var o node.Options
+	cmd := &cobra.Command{
+		Use:   "node ATTEMPT_DIR",
+		Short: "Watch the servers of one node; the agent starts it there",
+		Long: `node is what the agent starts beside the roles, once on each node of the job. It
+watches the processes, ports and health of the servers there and writes what it
+sees to run-<k>/nodes/<node>.jsonl, for the agent to read. It ends when its
+standard input does, on which the agent tells the time. When it fails, evidence
+is missing and nothing else.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dir, err := filepath.Abs(args[0])
+			if err != nil {
+				return usageErr(err)
+			}
+			o.Dir, o.Job, o.Now, o.Agent = rundir.AttemptDir(dir), proc.Getenv(h.environ(), "SLURM_JOB_ID"), h.now, h.stdin
+			return node.Watch(cmd.Context(), o)
+		},
+	}
+	cmd.Flags().IntVar(&o.Run, "run", 0, "which of the attempt's runs")
+	cmd.Flags().IntVar(&o.Node, "node", node.AllNodes, "which of the job's nodes, from 0; -1 = this machine plays all of them")
+	cmd.Flags().StringVar(&o.Name, "name", "local", "name of the node")
 	return cmd
 }
 
@@ -86,6 +117,9 @@ func runAgent(cmd *cobra.Command, h host, o agentOptions) error {
 		Dir: rundir.AttemptDir(dir), Backend: o.Backend, Version: buildVersion(), Env: h.environ(), Host: name, PID: os.Getpid(),
 		Now: h.now, Stdout: h.stdout, Classes: rules, Signals: signals,
 		GuardArgv: func(token string) []string { return []string{self, "agent", "--guard", token} },
+		HelperArgv: func(run, index int, name string) []string {
+			return []string{self, "agent", "node", "--run", strconv.Itoa(run), "--node", strconv.Itoa(index), "--name", name, dir}
+		},
 	})
 	if err != nil {
 		return &endError{code: exitInfra, err: err}

@@ -70,6 +70,8 @@ func (c *court) byEnd(f *Finding, e Event) {
 		f.BadNodes = c.nodesOf(e)
 	case (e.Kind == RoleEnd || e.Kind == ServerGone) && slices.Contains([]int{4, 6, 7, 8, 11}, e.Signal):
 		f.Class, f.Rule, f.Why = Test, "crash-signal", "the program crashed"
+	case e.Kind == ServerSick:
+		f.Rule, f.Why = "server-unhealthy", "its server lives and does not do its work"
 	case e.Kind == NeverStarted:
 		f.Class, f.Rule, f.Why = Infra, "never-started", "nothing of the software under test has run"
 	case e.Kind == RoleEnd && e.Exit == cannotStart:
@@ -126,6 +128,8 @@ func kindOf(c *court, e Event) string {
 		return KindNodeFail
 	case ServerGone:
 		return KindServerDied
+	case ServerSick:
+		return KindServerSick
 	default:
 		return KindUnattributed
 	}
@@ -346,6 +350,9 @@ func (c *court) collateral(e, root Event) (string, bool) {
 	if e.Kind == NeverStarted {
 		return "", false // nobody else is the reason
 	}
+	if e.Kind == ServerSick { // it lives: a witness, not another failure
+		return what(e), true
+	}
 	if end, ok := c.ends[e.Role]; ok && end.ByUs {
 		return stopWords(normal(end)), true
 	}
@@ -354,7 +361,8 @@ func (c *court) collateral(e, root Event) (string, bool) {
 	} else if ok && (later || near || !e.At.IsZero() && root.At.Sub(e.At) <= hearsay) {
 		return fmt.Sprintf("%s %s: %s", what(e), offset(e, root), l.Text), true
 	}
-	if later && c.isClient(e.Role) && !c.isClient(root.Role) && (e.Kind == RoleEnd || e.Kind == TestFailed) {
+	witnessed := near && (root.Kind == ServerGone || root.Kind == ServerSick) // seen a moment after it happened
+	if (later || witnessed) && c.isClient(e.Role) && !c.isClient(root.Role) && (e.Kind == RoleEnd || e.Kind == TestFailed) {
 		return fmt.Sprintf("%s %s", what(e), offset(e, root)), true
 	}
 	return "", false
@@ -441,6 +449,8 @@ func what(e Event) string {
 		return "its node failed"
 	case ServerGone:
 		return serverWords(e)
+	case ServerSick:
+		return "its server answers its health check with " + e.Text
 	default:
 		return string(e.Kind) + lead(": ", e.Text)
 	}

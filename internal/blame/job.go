@@ -111,7 +111,7 @@ func (c *court) signalled() (Event, bool) {
 // client says that has missed a role which died so.
 func (c *court) deadBefore(at time.Time, known bool, kind string) bool {
 	for _, e := range c.fatal {
-		if e.At.IsZero() || e.Kind == NodeLost || e.Kind == Unkillable || kind == KindNodeFail && c.observes(e) {
+		if e.At.IsZero() || e.Kind == ServerSick || e.Kind == NodeLost || e.Kind == Unkillable || kind == KindNodeFail && c.observes(e) {
 			continue
 		}
 		bySignal := e.Kind == RoleEnd && (e.Signal == 15 || e.Signal == 9) || e.Kind == ServerGone && (e.Signal == 0 || e.Signal == 15 || e.Signal == 9)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // The kinds of finding.
@@ -26,7 +28,8 @@ const (
 	KindNoResult     = "no-result"
 	KindStorage      = "storage" // the run directory could not be written
 	KindUnkillable   = "unkillable"
-	KindServerDied   = "server-died" // the server that a role runs died while it was serving
+	KindServerDied   = "server-died"      // the server that a role runs died while it was serving
+	KindServerSick   = "server-unhealthy" // the server that a role runs answers with errors
 	KindUnattributed = "unattributed"
 )
 
@@ -213,7 +216,7 @@ func (c *court) root() (Event, bool) {
 		}
 		candidates = c.fatal[first : first+i+2]
 	}
-	if lost, ok := c.lostNode(); ok && c.observes(candidates[0]) {
+	if lost, ok := c.lostNode(); ok && (c.observes(candidates[0]) || candidates[0].Kind == ServerSick) {
 		return lost, true
 	}
 	if f, ok := c.silent(candidates); ok {
@@ -238,7 +241,7 @@ func (c *court) first() int {
 		if e.At.IsZero() || e.At.Sub(c.fatal[0].At) > hearsay {
 			break
 		}
-		if e.Kind == RoleEnd && c.softness(e) == 0 {
+		if e.Kind == RoleEnd && c.softness(e) == 0 || e.Kind == ServerGone || e.Kind == ServerSick && !c.observes(e) {
 			return i
 		}
 	}
@@ -306,13 +309,13 @@ func (c *court) before(a, b Event) bool {
 }
 
 // softness orders simultaneous failures by how well they stand for themselves: a
-// crash, then a silent exit 0, which may be an answer to one, then the report
-// that somebody else has gone.
+// crash, then a silent exit 0 or an error to the health check, which may be an answer
+// to one, then the report that somebody else has gone.
 func (c *court) softness(e Event) int {
 	switch {
 	case c.observes(e):
 		return 2
-	case e.Kind == RoleEnd && e.Exit == 0 && !e.OOM:
+	case e.Kind == RoleEnd && e.Exit == 0 && !e.OOM, e.Kind == ServerSick:
 		return 1
 	}
 	return 0
@@ -339,6 +342,9 @@ func weight(e Event) int {
 // observes says that a failure only reports another one: the client's, and that
 // of a process whose first error is that its peer has gone.
 func (c *court) observes(e Event) bool {
+	if e.Kind == ServerSick { // a router has nothing but others to answer with
+		return c.roles[e.Role].Kind == rundir.KindRouter
+	}
 	if e.Kind != RoleEnd && e.Kind != TestFailed {
 		return false
 	}

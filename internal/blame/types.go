@@ -30,6 +30,7 @@ const (
 	Signalled    Kind = "signalled"     // the agent itself was signalled (Text = signal)
 	Storage      Kind = "storage"       // the run directory could not be written (Text = error)
 	ServerGone   Kind = "server-gone"   // the server that the role runs went while it was serving (Signal if known, Text = how that was seen)
+	ServerSick   Kind = "server-sick"   // its server answered its health check with an error (Text = status)
 	NodeLost     Kind = "node-lost"     // Slurm lost the node (Node) under the role's step
 	Unkillable   Kind = "unkillable"    // a step did not go away after SIGKILL
 )

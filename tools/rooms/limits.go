@@ -43,7 +43,6 @@ func shrinking() []string {
 	return []string{
 		"fields of internal/report/bench.Result",
 		"fields of internal/report/verdict.Row",
-		"lines of file internal/blame/blame_test.go",
 		"lines of file internal/launch/agent/local_test.go",
 		"lines of file internal/launch/agent/next_test.go",
 		"lines of file internal/launch/drive/sim_test.go",

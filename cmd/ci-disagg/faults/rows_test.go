@@ -77,7 +77,7 @@ func roles() []fault {
 		},
 		{
 			name: "GEN_0 exits 0 early", knob: "GEN_0:exit=0-while-serving",
-			outcome: testFailed, exit: 1, root: "GEN_0", says: "exit 0 before the client was through",
+			outcome: testFailed, exit: 1, root: "GEN_0", // the client may notice before Slurm has told
 		},
 		{
 			name: "CTX_0 exits 0 early", knob: "CTX_0:exit=0-after-ready",
@@ -154,8 +154,7 @@ func servers() []fault {
 	return []fault{
 		{
 			name: "GEN_0's server is killed", knob: serving("server-kill"), pollS: "10",
-			outcome: infra, exit: 3, root: "GEN_0", class: "infra",
-			today: &ending{testFailed, 1, "GEN_0"},
+			outcome: infra, exit: 3, root: "GEN_0", class: "infra", kind: "server-died", says: "its server was killed by SIGKILL",
 		},
 		{
 			name: "GEN_0's server is killed, and its pytest notices", knob: serving("server-kill"), pollS: "0.1",
@@ -163,8 +162,7 @@ func servers() []fault {
 		},
 		{
 			name: "CTX_0's server is killed", knob: "CTX_0:server-kill-while-serving", pollS: "10",
-			outcome: infra, exit: 3, root: "CTX_0", class: "infra",
-			today: &ending{testFailed, 1, "CTX_0"},
+			outcome: infra, exit: 3, root: "CTX_0", class: "infra", kind: "server-died", says: "its server was killed by SIGKILL",
 		},
 		{
 			name: "GEN_0's server crashes", knob: serving("server-crash"), pollS: "10",
@@ -188,8 +186,7 @@ func servers() []fault {
 		},
 		{
 			name: "GEN_0's engine is dead and its server answers 500", knob: serving("executor-500"), pollS: "10",
-			outcome: testFailed, exit: 1, root: "GEN_0",
-			today: &ending{testFailed, 1, "BENCHMARK"},
+			outcome: testFailed, exit: 1, root: "GEN_0", says: "its server answers its health check with 500",
 		},
 		{
 			name: "GEN_0's engine is dead and its server silent", knob: serving("executor-silent"), pollS: "10", with: settings{workload: "hang: 4s"},

@@ -35,6 +35,9 @@ type Options struct {
 	// GuardArgv is the command line of a process that calls step.ServeGuard, for the local
 	// backend; nil = no guard.
 	GuardArgv func(token string) []string
+	// HelperArgv is the command line of a process that calls node.Watch for a node of a
+	// run; nil = nobody looks at the nodes.
+	HelperArgv func(run, node int, name string) []string
 	// Signals are the signals that end the attempt early.
 	Signals <-chan os.Signal
 

@@ -9,8 +9,9 @@ import (
 
 // evidence is all that the agent can tell blame: no result files yet, those
 // belong to the report.
-func (v *supervisor) evidence() blame.Evidence {
+func (v *supervisor) evidence(seen []rundir.NodeEvent) blame.Evidence {
 	ev := v.st.evidence()
+	ev.Events = append(ev.Events, v.st.witnessed(seen)...)
 	ev.Classes = v.classes
 	for i, l := range v.logs {
 		if l == nil {

@@ -190,7 +190,11 @@ func timeOrNil(t time.Time) *time.Time {
 // collect waits until every reaped role's log is complete.
 func (v *supervisor) collect(gaveUp bool) {
 	done := make(chan struct{})
-	go func() { v.closing.Wait(); close(done) }()
+	go func() {
+		v.helpers.stop()
+		v.closing.Wait()
+		close(done)
+	}()
 	bound := orDefault(v.plan.Budgets.Collect.D(), time.Minute)
 	if gaveUp {
 		bound = time.Second // that step will not be reaped any more
@@ -210,8 +214,10 @@ func (v *supervisor) collect(gaveUp bool) {
 func (v *supervisor) finish(last bool) error {
 	v.record.stop()
 	now := v.o.Now()
+	seen := v.helpers.read(v.files, v.run)
+	v.st.sighted(seen)
 	rec := v.snapshot(now)
-	evidence := v.evidence()
+	evidence := v.evidence(seen)
 	finding, outcome, reason := conclude(v.st, evidence)
 	end := &rundir.AgentEnd{At: now, Outcome: outcome, Reason: reason, Finding: finding}
 	// Plain data: it cannot fail to encode, and without it the finding stands.

@@ -35,6 +35,7 @@ type supervisor struct {
 	statusAt time.Time
 	closing  sync.WaitGroup // steps whose log is not complete yet
 	drain    string         // path of the client's status file, "" = none
+	helpers  *helpers       // on the nodes, nil until the roles have been started
 }
 
 // newSupervisor prepares one run of the job.
@@ -165,6 +166,9 @@ func (v *supervisor) loop(ctx context.Context) {
 			v.handle(ctx, event{kind: evSignal, at: v.o.Now(), text: signalName(sig)})
 		case <-tick.C:
 			now := v.o.Now()
+			if v.st.begun == waveMain && v.helpers == nil {
+				v.helpers = v.startHelpers(ctx)
+			}
 			v.handle(ctx, event{kind: evTick, at: now, quiet: v.quiet(v.logs, now), alone: v.driver.Alone(now), served: v.watch.Logs.FirstServed()})
 			v.statusLine(now)
 		}

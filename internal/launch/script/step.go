@@ -81,6 +81,22 @@ func InstallArgs(p rundir.Plan, at RunPlace, nodes []string) []string {
 	return append(args, "bash", string(at.Attempt)+"/"+InstallScript(p, at.Build))
 }
 
+// HelperArgs is the argument list of srun (without "srun") for the agent's helper on
+// one node. It shares the node, with all of its GPUs, with the roles' steps, runs
+// outside of their containers, and its end ends nothing else.
+func HelperArgs(p rundir.Plan, node string) []string {
+	args := []string{"--job-name=node-helper", "--export=ALL", "--overlap", "--nodes=1", "--ntasks=1", "--nodelist=" + node, "--mpi=none"}
+	if p.GPUsPerNode > 0 {
+		switch p.GPUFlag {
+		case GPUsPerNode:
+			args = append(args, "--gpus-per-node="+strconv.Itoa(p.GPUsPerNode))
+		case GPUsGres:
+			args = append(args, "--gres=gpu:"+strconv.Itoa(p.GPUsPerNode))
+		}
+	}
+	return append(args, p.Srun...)
+}
+
 func placement(r rundir.RolePlan, nodes []string) []string {
 	hosts := make([]string, 0, len(r.Slice))
 	for _, s := range r.Slice {

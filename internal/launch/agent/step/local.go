@@ -3,6 +3,7 @@ package step
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -99,6 +100,16 @@ func (l *Local) Start(ctx context.Context, spec Spec, log *Output, bad func(rund
 	}
 	go s.supervise(rank)
 	return s, nil
+}
+
+// Helper implements Starter.
+func (l *Local) Helper(ctx context.Context, h Helper) (*proc.Process, error) {
+	env := append(proc.WithoutJenkins(l.env), Cookie+"="+l.mark+".helper", "SLURM_JOB_ID="+l.jobID)
+	p, err := proc.Start(context.WithoutCancel(ctx), proc.Command{Argv: h.Argv, Env: env, Stdin: h.Stdin, Stdout: io.Discard, Stderr: io.Discard})
+	if err == nil {
+		l.guard.add(p.PID())
+	}
+	return p, err
 }
 
 // taskEnv is the environment that srun gives a task.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"strings"
 	"sync"
@@ -173,6 +174,14 @@ func (s *Slurm) Start(ctx context.Context, spec Spec, out *Output, bad func(rund
 		return nil, err
 	}
 	return &slurmStep{s: s, name: spec.Role.Name, tasks: spec.Tasks, p: p, out: out}, nil
+}
+
+// Helper implements Starter.
+func (s *Slurm) Helper(ctx context.Context, h Helper) (*proc.Process, error) {
+	argv := append(append([]string{"srun"}, script.HelperArgs(s.plan, h.Node)...), h.Argv...)
+	return proc.Start(context.WithoutCancel(ctx), proc.Command{
+		Argv: argv, Env: proc.WithoutJenkins(s.env), Stdin: h.Stdin, Stdout: io.Discard, Stderr: io.Discard, KillLeft: true,
+	})
 }
 
 // stepID finds the id of a step by its name. All steps are asked for at once,

@@ -2,10 +2,12 @@ package step
 
 import (
 	"context"
+	"os"
 	"syscall"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/proc"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -23,6 +25,9 @@ type Starter interface {
 	// step's processes are on their way. bad is told the first task that ends
 	// badly, when the step has several.
 	Start(ctx context.Context, s Spec, out *Output, bad func(rundir.TaskEnd)) (Step, error)
+	// Helper starts a process beside the roles: on one of the job's nodes, or on the
+	// machine that plays them all.
+	Helper(ctx context.Context, h Helper) (*proc.Process, error)
 	// Nodes are the job's nodes, in slice order.
 	Nodes(ctx context.Context) ([]string, error)
 	// Job asks what is known about the job as a whole; the zero value when
@@ -30,6 +35,13 @@ type Starter interface {
 	Job(ctx context.Context) blame.Job
 	// Asks reports whether Job can answer at all.
 	Asks() bool
+}
+
+// Helper is a process of the agent's own on a node.
+type Helper struct {
+	Node  string
+	Argv  []string
+	Stdin *os.File
 }
 
 // Spec is one step to be started.

@@ -26,7 +26,7 @@ const (
 type Role struct {
 	Name    string
 	Address string         // path of the file in which its server publishes host:port, "" = none
-	Health  string         // what its server is asked for, "" = nothing
+	Health  string         // what its server is asked for before it counts as ready, "" = nothing
 	Logs    []string       // patterns of the files below output/ that its processes write
 	Work    *regexp.Regexp // what it says about its work, with one group: how many requests; nil = nothing
 }
@@ -94,6 +94,16 @@ func (w *Watch) Address(role int) string {
 		return ""
 	}
 	return addr
+}
+
+// Health is the status with which a role's server answers what it is asked for.
+func (w *Watch) Health(ctx context.Context, role int) (int, error) {
+	r := w.roles[role]
+	addr, err := w.address(r)
+	if err != nil {
+		return 0, err
+	}
+	return get(ctx, addr, cmp.Or(r.Health, "/health"))
 }
 
 func (w *Watch) address(r Role) (string, error) {

@@ -1,0 +1,144 @@
+package blame_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/blame"
+)
+
+// What was seen of servers that died, or answered with errors, while their roles lived on.
+func TestWatchedServers(t *testing.T) {
+	t.Parallel()
+	client := func(b *bench, sec float64, line string) *bench {
+		return b.end("BENCHMARK", sec, 1).line("BENCHMARK", line)
+	}
+	gone := func(role string, sec float64, exit, signal int) blame.Event {
+		return blame.Event{Role: role, Kind: blame.ServerGone, At: at(sec), Exit: exit, Signal: signal, Node: "n1"}
+	}
+	sick := func(role string, sec float64) blame.Event {
+		return blame.Event{Role: role, Kind: blame.ServerSick, At: at(sec), Text: "500"}
+	}
+	tests := map[string]struct {
+		b          func(b *bench) *bench
+		root, kind string
+		class      blame.Class
+		message    string
+		more       []string
+		collateral []string
+		bad        []string
+	}{
+		"killed, and the client noticed": {
+			b:    func(b *bench) *bench { return client(b, 100.2, refused).event(gone("GEN_0", 100, 137, 9)) },
+			root: "GEN_0", kind: blame.KindServerDied, class: blame.Infra, collateral: []string{"BENCHMARK"}, bad: []string{"n1"},
+			message: "[GEN_0] its server was killed by SIGKILL while it was serving on n1",
+		},
+		"killed, and seen after the client had noticed": {
+			b:    func(b *bench) *bench { return client(b, 100, refused).event(gone("GEN_0", 100.3, 137, 9)) },
+			root: "GEN_0", kind: blame.KindServerDied, class: blame.Infra, collateral: []string{"BENCHMARK"}, bad: []string{"n1"},
+			message: "[GEN_0] its server was killed by SIGKILL",
+		},
+		"the client says nothing of anybody": {
+			b: func(b *bench) *bench {
+				return client(b, 100, "RuntimeError: timed out").event(gone("GEN_0", 100.3, 137, 9))
+			},
+			root: "GEN_0", kind: blame.KindServerDied, class: blame.Infra, collateral: []string{"BENCHMARK"}, bad: []string{"n1"},
+			message: "[GEN_0] its server was killed",
+		},
+		"crashed, and its log says why": {
+			b: func(b *bench) *bench {
+				return client(b, 100.2, refused).event(gone("CTX_0", 100, 1, 0)).line("CTX_0", "RuntimeError: CUDA error: an illegal memory access was encountered")
+			},
+			root: "CTX_0", kind: blame.KindServerDied, class: blame.Test, collateral: []string{"BENCHMARK"},
+			message: "[CTX_0] its server ended with exit 1 while it was serving on n1: RuntimeError: CUDA error",
+		},
+		"answers 500 while the client fails of it": {
+			b: func(b *bench) *bench {
+				return client(b, 100, "ERROR HTTP 500").event(sick("GEN_0", 101)).event(sick("DISAGG_SERVER", 100.5))
+			},
+			root: "GEN_0", kind: blame.KindServerSick, class: blame.Unknown, collateral: []string{"BENCHMARK", "DISAGG_SERVER"},
+			message: "[GEN_0] its server answers its health check with 500",
+		},
+		"answers 500 because another server has crashed": {
+			b: func(b *bench) *bench {
+				return client(b, 102, "ERROR HTTP 500").event(sick("GEN_0", 100.5)).end("CTX_0", 101, 139)
+			},
+			root: "CTX_0", kind: blame.KindCrash, class: blame.Test, collateral: []string{"BENCHMARK", "GEN_0"},
+			message: "[CTX_0] killed by SIGSEGV",
+		},
+		"the router answers 500 and nobody else is wrong": {
+			b: func(b *bench) *bench {
+				return client(b, 100, "AssertionError: expected 8").event(sick("DISAGG_SERVER", 100.5))
+			},
+			root: "DISAGG_SERVER", kind: blame.KindServerSick, class: blame.Unknown, collateral: []string{"BENCHMARK"},
+		},
+		"a job that is cancelled takes its servers along": {
+			b: func(b *bench) *bench {
+				return b.event(gone("GEN_0", 100, 137, 9)).event(blame.Event{Kind: blame.Signalled, At: at(100.2), Text: "SIGTERM"}).job(blame.Job{State: "CANCELLED"})
+			},
+			kind: blame.KindCancelled, class: blame.Infra,
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := blame.Judge(tt.b(newBench(t)).ev)
+			require.Equal(t, tt.root, f.Root, "%+v", f)
+			require.Equal(t, tt.kind, f.Kind, "%+v", f)
+			require.Equal(t, tt.class, f.Class, "%+v", f)
+			require.Equal(t, tt.more, f.MoreRoots, "%+v", f)
+			require.ElementsMatch(t, tt.collateral, keys(f.Collateral), "%+v", f)
+			require.Equal(t, tt.bad, f.BadNodes)
+			require.True(t, strings.HasPrefix(f.Message, tt.message), f.Message)
+		})
+	}
+}
+
+// A role that left with 0 in time for nobody to mind is still the root when the
+// others' complaints name it.
+func TestTheSilentOneIsNamed(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for i := range b.ev.Roles {
+		b.ev.Roles[i].Address = []string{"n1:40001", "n2:40002", "127.0.0.1:40003", "n1:40004", ""}[i]
+	}
+	b.end("BENCHMARK", 100, 1).line("BENCHMARK", `E   ERROR HTTP 500: b'{"error": "[Errno 111] Connect call failed ('127.0.0.1', 40003)"}'`)
+	for _, name := range []string{"GEN_0", "GEN_1", "CTX_0", "DISAGG_SERVER"} {
+		b.event(blame.Event{Role: name, Kind: blame.RoleEnd, At: at(100.1), Expected: true})
+	}
+	f := blame.Judge(b.ev)
+	require.Equal(t, "CTX_0", f.Root, "%+v", f)
+	require.Equal(t, blame.KindServerDied, f.Kind)
+	require.Equal(t, blame.Unknown, f.Class)
+	require.Contains(t, f.Collateral["BENCHMARK"], "Connect call failed")
+	b.event(blame.Event{Role: "CTX_0", Kind: blame.NoResult, At: at(100.1), Text: "no results.xml"})
+	f = blame.Judge(b.ev)
+	require.Equal(t, blame.KindServerDied, f.Kind, "that it left no results.xml says less than that it was missed: %+v", f)
+	b.ev.Events = b.ev.Events[:len(b.ev.Events)-1]
+	b.ev.Roles[2].Address = "127.0.0.1:4000" // part of another number names nobody
+	require.Equal(t, "BENCHMARK", blame.Judge(b.ev).Root)
+}
+
+// TestLastLineIsNoExplanation: where nothing in the log explains the end, its last
+// line is shown as just that; of a role that was killed it always is, whatever
+// looked like an error before.
+func TestLastLineIsNoExplanation(t *testing.T) {
+	t.Parallel()
+	killed := blame.Judge(newBench(t).end("GEN_0", 100, 137).line("GEN_0", "Error: a warning survived").line("GEN_0", "iter = 9").ev)
+	require.Equal(t, "iter = 9", killed.Line.Text)
+	require.True(t, killed.Line.Last)
+	require.Equal(t, "[GEN_0] killed by SIGKILL (exit 137) on n1 after 100.0 s; SIGKILL that neither ci-disagg nor Slurm sent", killed.Message)
+
+	silent := newBench(t).end("GEN_0", 100, 1).line("GEN_0", "iter = 9")
+	silent.ev.Lines[0].First = false
+	f := blame.Judge(silent.ev)
+	require.True(t, f.Line.Last)
+	require.NotContains(t, f.Message, "iter = 9")
+
+	said := blame.Judge(newBench(t).end("GEN_0", 100, 1).line("GEN_0", "FATAL: no licence").line("GEN_0", "bye").ev)
+	require.Equal(t, "FATAL: no licence", said.Line.Text)
+	require.False(t, said.Line.Last)
+	require.Contains(t, said.Message, ": FATAL: no licence")
+}

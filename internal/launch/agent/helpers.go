@@ -1,0 +1,220 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/node"
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/step"
+	"github.com/ci-disagg/ci-disagg/internal/proc"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+const (
+	clockEvery  = 5 * time.Second // how often a helper is told the time
+	helperGrace = 2 * time.Second // from the end of its stdin to SIGKILL
+)
+
+// helpers are the processes on the nodes that watch servers there. Whatever becomes of
+// them, the run goes on.
+type helpers struct {
+	all  []*helper
+	quit chan struct{}
+}
+
+// helper is one of them.
+type helper struct {
+	node  string
+	clock *os.File // its stdin
+	proc  *proc.Process
+	err   error // why it could not be started
+}
+
+// startHelpers starts one helper per node, or one for all nodes where one machine
+// plays them.
+func (v *supervisor) startHelpers(ctx context.Context) *helpers {
+	h := &helpers{quit: make(chan struct{})}
+	if v.o.HelperArgv == nil {
+		return h
+	}
+	if v.backend() == BackendLocal {
+		h.all = append(h.all, v.startHelper(ctx, node.AllNodes, "local"))
+	} else {
+		for i, name := range v.nodes[:v.plan.Nodes] {
+			h.all = append(h.all, v.startHelper(ctx, i, name))
+		}
+	}
+	go h.tellTime(v.o.Now)
+	return h
+}
+
+func (v *supervisor) startHelper(ctx context.Context, index int, name string) *helper {
+	h := &helper{node: name}
+	r, w, err := os.Pipe()
+	if err != nil {
+		h.err = err
+		return h
+	}
+	defer func() { _ = r.Close() }()
+	h.clock = w
+	h.proc, h.err = v.starter.Helper(ctx, step.Helper{Node: name, Argv: v.o.HelperArgv(v.ref.Index, index, name), Stdin: r})
+	return h
+}
+
+// tellTime tells all helpers the agent's time, which is that of their records.
+func (h *helpers) tellTime(now func() time.Time) {
+	t := time.NewTicker(clockEvery)
+	defer t.Stop()
+	for {
+		for _, one := range h.all {
+			if one.clock != nil {
+				_, _ = fmt.Fprintln(one.clock, now().UnixNano()) // one that has gone sees nothing any more
+			}
+		}
+		select {
+		case <-h.quit:
+			return
+		case <-t.C:
+		}
+	}
+}
+
+// stop lets the helpers go, and ends those that stay.
+func (h *helpers) stop() {
+	if h == nil {
+		return
+	}
+	close(h.quit)
+	for _, one := range h.all {
+		if one.clock != nil {
+			_ = one.clock.Close()
+		}
+	}
+	late := time.NewTimer(helperGrace)
+	defer late.Stop()
+	for _, one := range h.all {
+		if one.proc == nil {
+			continue
+		}
+		select {
+		case <-one.proc.Exited():
+		case <-late.C:
+			late.Reset(0) // for all of them
+			_ = one.proc.Signal(syscall.SIGKILL)
+		}
+	}
+}
+
+// read is what the helpers have seen, in the order of time. One that has not been
+// heard of is blind.
+func (h *helpers) read(files *rundir.Tree, run rundir.RunDir) []rundir.NodeEvent {
+	if h == nil {
+		return nil
+	}
+	var out []rundir.NodeEvent
+	for _, one := range h.all {
+		text, err := files.ReadFile(run.NodeFile(one.node), rundir.MaxNodeFile)
+		if one.err != nil || err != nil {
+			why := one.err
+			if why == nil {
+				why = err
+			}
+			out = append(out, rundir.NodeEvent{What: rundir.NodeBlind, Text: fmt.Sprintf("no helper on %s: %v", one.node, why)})
+		}
+		for line := range bytes.Lines(text) {
+			var e rundir.NodeEvent
+			if json.Unmarshal(line, &e) == nil { // the last one may be cut off
+				out = append(out, e)
+			}
+		}
+	}
+	slices.SortStableFunc(out, func(a, b rundir.NodeEvent) int { return a.At.Compare(b.At) })
+	return out
+}
+
+// sighted puts what was seen of servers into the timeline.
+func (s *state) sighted(seen []rundir.NodeEvent) {
+	for _, e := range seen {
+		if words := sightWords(e); words != "" {
+			at := e.At
+			if at.IsZero() {
+				at = s.since
+			}
+			s.note(at, e.Role, words)
+		}
+	}
+	slices.SortStableFunc(s.timeline, func(a, b rundir.Event) int { return a.At.Compare(b.At) })
+}
+
+// sightWords is what was seen of a server, "" for what is as it should be.
+func sightWords(e rundir.NodeEvent) string {
+	switch e.What {
+	case rundir.NodeBlind:
+		if e.Role == "" {
+			return e.Text
+		}
+		return "its server cannot be watched: " + e.Text
+	case rundir.NodePortGone:
+		return fmt.Sprintf("nobody listens on its server's port %d any more", e.Port)
+	case rundir.NodeEnded:
+		return "its server: " + rundir.Ending{Exit: e.Exit, Signal: e.Signal}.String()
+	case rundir.NodeSick:
+		return fmt.Sprintf("its server answers its health check with %d", e.Status)
+	case rundir.NodeSilent:
+		return "its server does not answer: " + e.Text
+	default:
+		return ""
+	}
+}
+
+// witnessed is what was seen of servers that explains why a run did not pass: one died,
+// or answered with errors, while its role lived and had not been told to end.
+func (s state) witnessed(seen []rundir.NodeEvent) []blame.Event {
+	if s.passed() {
+		return nil
+	}
+	var out []blame.Event
+	for _, e := range seen {
+		i := slices.IndexFunc(s.roles, func(r role) bool { return r.name == e.Role })
+		if i < 0 || s.afterEnd(s.roles[i], e) {
+			continue
+		}
+		ev := blame.Event{Role: e.Role, At: e.At, Exit: e.Exit, Signal: e.Signal}
+		if nodes := s.roles[i].nodes; len(nodes) > 0 {
+			ev.Node = nodes[0]
+		}
+		switch e.What {
+		case rundir.NodeEnded:
+			ev.Kind = blame.ServerGone
+		case rundir.NodeSick:
+			ev.Kind, ev.Text = blame.ServerSick, fmt.Sprint(e.Status)
+		default:
+			continue
+		}
+		out = append(out, ev)
+	}
+	return out
+}
+
+// afterEnd reports whether something may have been seen of a server because its role
+// ended or was ended, or had ended it. A role ends its server once the client is
+// through, which the client says also where it failed for that very server: then only
+// a signal that no test sends to its server tells the two apart, and an answer.
+func (s state) afterEnd(r role, e rundir.NodeEvent) bool {
+	if !r.stopSent.IsZero() && e.At.After(r.stopSent) || !r.fell().IsZero() && e.At.After(r.fell()) {
+		return true
+	}
+	told := e.What == rundir.NodeEnded && (e.Exit == 0 || slices.Contains([]syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP}, syscall.Signal(e.Signal)))
+	if told || s.drainAt.IsZero() {
+		return told
+	}
+	late := e.At.Sub(s.drainAt)
+	return late > noticed || late > 0 && e.What == rundir.NodeEnded && e.Signal == 0
+}

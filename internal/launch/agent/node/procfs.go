@@ -1,0 +1,122 @@
+package node
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// procfs is where the kernel tells of processes and sockets.
+type procfs string
+
+// process is what /proc tells of one process.
+type process struct {
+	pid    int
+	parent int
+	start  uint64 // in ticks since boot: with the pid it names the process
+	ended  bool   // it is a zombie: nobody has asked yet how it ended
+	status int    // then: how, as wait(2) has it
+}
+
+// process reads /proc/<pid>/stat, proc(5). The second field, a name in brackets, may
+// hold anything; 3 is the state, 4 the parent, 22 the start, 52 the wait status.
+func (p procfs) process(pid int) (process, error) {
+	b, err := os.ReadFile(filepath.Join(string(p), strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return process{}, err
+	}
+	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	if len(f) < 50 {
+		return process{}, fmt.Errorf("stat of %d has %d fields", pid, len(f)+2)
+	}
+	out := process{pid: pid, ended: f[0] == "Z" || f[0] == "X"}
+	var errs [3]error
+	out.parent, errs[0] = strconv.Atoi(f[1])
+	out.start, errs[1] = strconv.ParseUint(f[19], 10, 64)
+	out.status, errs[2] = strconv.Atoi(f[49])
+	return out, errors.Join(errs[:]...)
+}
+
+// lives reports whether the process still runs.
+func (p procfs) lives(was process) bool {
+	now, err := p.process(was.pid)
+	return err == nil && now.start == was.start && !now.ended
+}
+
+// listener finds the socket that listens on a TCP port; "" = none does.
+func (p procfs) listener(port int) (inode string, err error) {
+	var errs []error
+	for _, name := range []string{"tcp", "tcp6"} {
+		inode, err := p.listens(filepath.Join(string(p), "net", name), port)
+		if inode != "" {
+			return inode, nil
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return "", errors.Join(errs...)
+}
+
+// listens looks through one table of sockets: local address in the second field, state
+// in the fourth (0A = listening), inode in the tenth.
+func (p procfs) listens(table string, port int) (string, error) {
+	f, err := os.Open(table)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = f.Close() }()
+	want := fmt.Sprintf(":%04X", port)
+	in := bufio.NewScanner(f)
+	for in.Scan() {
+		field := strings.Fields(in.Text())
+		if len(field) > 9 && field[3] == "0A" && strings.HasSuffix(field[1], want) {
+			return field[9], nil
+		}
+	}
+	return "", in.Err()
+}
+
+// holder is the process that holds a socket: of several the one that started the others.
+func (p procfs) holder(inode string) (process, bool) {
+	dirs, err := filepath.Glob(filepath.Join(string(p), "[0-9]*"))
+	if err != nil {
+		return process{}, false
+	}
+	holds := map[int]process{}
+	for _, dir := range dirs {
+		pid, err := strconv.Atoi(filepath.Base(dir))
+		if err != nil || !hasSocket(filepath.Join(dir, "fd"), inode) {
+			continue
+		}
+		if found, err := p.process(pid); err == nil {
+			holds[pid] = found
+		}
+	}
+	for _, found := range holds {
+		if _, ok := holds[found.parent]; !ok {
+			return found, true
+		}
+	}
+	return process{}, false
+}
+
+// hasSocket reports whether a process holds a socket. Of others' processes it may not be asked.
+func hasSocket(fds, inode string) bool {
+	entries, err := os.ReadDir(fds)
+	if err != nil {
+		return false
+	}
+	for _, e := range entries {
+		if to, err := os.Readlink(filepath.Join(fds, e.Name())); err == nil && to == "socket:["+inode+"]" {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,42 @@
+package rundir
+
+import "time"
+
+// NodeFile is what the node helper on one of the job's nodes has seen there: one
+// NodeEvent a line.
+func (r RunDir) NodeFile(node string) string { return r.path("nodes", node+".jsonl") }
+
+// MaxNodeFile is how long a NodeFile may become, in bytes.
+const MaxNodeFile = 256 << 10
+
+// NodeEvent is one thing that a node helper saw, on the agent's clock.
+type NodeEvent struct {
+	Schema int       `json:"schema"`
+	At     time.Time `json:"at"`
+	Role   string    `json:"role,omitempty"` // whose server it is about, "" = the helper itself
+	What   NodeWhat  `json:"what"`
+	PID    int       `json:"pid,omitempty"`
+	Port   int       `json:"port,omitempty"`
+	Status int       `json:"status,omitempty"` // of the answer to its health check
+	Exit   int       `json:"exit,omitempty"`   // 128+signal when killed
+	Signal int       `json:"signal,omitempty"`
+	Text   string    `json:"text,omitempty"` // for people
+}
+
+// NodeWhat is what a node helper saw.
+type NodeWhat string
+
+// What there is to see of a server. One that ended without NodeEnded was reaped before
+// anybody could ask how.
+const (
+	NodeBegan    NodeWhat = "began"     // the helper
+	NodeLeft     NodeWhat = "left"      // the helper
+	NodeBlind    NodeWhat = "blind"     // the server's process cannot be seen from here (text)
+	NodeServer   NodeWhat = "server"    // its process (pid) listens on its port
+	NodePortGone NodeWhat = "port-gone" // nobody listens there any more
+	NodeEnded    NodeWhat = "ended"     // its process ended (exit, signal) while the one that had started it lived on
+	NodeGone     NodeWhat = "gone"      // its process has gone, or ended with the one that had started it
+	NodeHealthy  NodeWhat = "healthy"   // it answers its health check with 200
+	NodeSick     NodeWhat = "sick"      // it answers with an error, twice (status)
+	NodeSilent   NodeWhat = "silent"    // it does not answer (text)
+)
