@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/bench/steps"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // Combine makes one result of what one client said more than once: its table
@@ -74,9 +75,7 @@ func sameRun(a, b Result) bool {
 		return false
 	}
 	equal := func(a, b *int64) bool { return a == nil || b == nil || *a == *b }
-	return math.Abs(*a.DurationS-*b.DurationS) <= rounded &&
-		(a.Concurrency == 0 || b.Concurrency == 0 || a.Concurrency == b.Concurrency) &&
-		(a.Rate == 0 || b.Rate == 0 || a.Rate == b.Rate) &&
+	return math.Abs(*a.DurationS-*b.DurationS) <= rounded && agree(a.Concurrency, b.Concurrency) && agree(a.Rate, b.Rate) &&
 		equal(a.Completed, b.Completed) && equal(a.InputTokens, b.InputTokens) && equal(a.OutputTokens, b.OutputTokens)
 }
 
@@ -94,15 +93,15 @@ func merge(a, b Result) Result {
 	if exact(b) && !exact(a) {
 		a, b = b, a
 	}
-	a.Concurrency, a.Rate = cmp.Or(a.Concurrency, b.Concurrency), cmp.Or(a.Rate, b.Rate)
-	a.InputLen, a.OutputLen = cmp.Or(a.InputLen, b.InputLen), cmp.Or(a.OutputLen, b.OutputLen)
-	a.Name, a.FirstWave = cmp.Or(a.Name, b.Name), cmp.Or(a.FirstWave, b.FirstWave)
-	a.Requested, a.Failed = larger(a.Requested, b.Requested), larger(a.Failed, b.Failed)
-	for _, pair := range []struct{ to, from **int64 }{{&a.Completed, &b.Completed}, {&a.InputTokens, &b.InputTokens}, {&a.OutputTokens, &b.OutputTokens}} {
-		if *pair.to == nil {
-			*pair.to = *pair.from
-		}
+	a.Point = rundir.Point{
+		Name: cmp.Or(a.Name, b.Name), Concurrency: cmp.Or(a.Concurrency, b.Concurrency), Rate: cmp.Or(a.Rate, b.Rate),
+		InputLen: cmp.Or(a.InputLen, b.InputLen), OutputLen: cmp.Or(a.OutputLen, b.OutputLen),
 	}
+	a.Counts = Counts{
+		Requested: larger(a.Requested, b.Requested), Completed: cmp.Or(a.Completed, b.Completed), Failed: larger(a.Failed, b.Failed),
+		InputTokens: cmp.Or(a.InputTokens, b.InputTokens), OutputTokens: cmp.Or(a.OutputTokens, b.OutputTokens),
+	}
+	a.FirstWave = cmp.Or(a.FirstWave, b.FirstWave)
 	a.Samples = slices.Clone(a.Samples)
 	a.Problems = union(a.Problems, b.Problems)
 	for _, s := range b.Samples {

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // maxCSV bounds a CSV file: one row per metric and point never gets near it,
@@ -135,7 +137,7 @@ func (t *perfTable) row(row []string, line int) {
 	if !ok {
 		i = len(t.results)
 		t.last[test] = i
-		t.results = append(t.results, Result{Format: FormatPerfCSV, File: t.file, Line: line, Name: test, Concurrency: concurrencyOf(test)})
+		t.results = append(t.results, Result{Format: FormatPerfCSV, File: t.file, Line: line, Point: rundir.Point{Name: test, Concurrency: concurrencyOf(test)}})
 	}
 	t.rd.perfRow(&t.results[i], row[t.kind], row[t.value], line)
 	if t.state >= 0 && row[t.state] != "valid" && row[t.state] != "" {

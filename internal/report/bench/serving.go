@@ -6,6 +6,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report/jsondoc"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // Builtin lists the formats that every Reader knows: those of the serving
@@ -53,9 +54,11 @@ func serving(t metric.Table, d jsondoc.Document, file string) []Result {
 		return nil
 	}
 	r := Result{
-		Format: format, File: file, Line: d.Line(""), Name: d.Text("/label"), Concurrency: d.Small("/max_concurrency"),
-		Requested: d.Count("/num_prompts"), Completed: d.Count("/completed"), Failed: d.Count("/failed"),
-		InputTokens: d.Count("/total_input_tokens"), OutputTokens: d.Count("/total_output_tokens"),
+		Format: format, File: file, Line: d.Line(""), Point: rundir.Point{Name: d.Text("/label"), Concurrency: d.Small("/max_concurrency")},
+		Counts: Counts{
+			Requested: d.Count("/num_prompts"), Completed: d.Count("/completed"), Failed: d.Count("/failed"),
+			InputTokens: d.Count("/total_input_tokens"), OutputTokens: d.Count("/total_output_tokens"),
+		},
 	}
 	if strings.HasPrefix(d.Text("/dataset_name"), "random") {
 		r.InputLen, r.OutputLen = d.Small("/random_input_len"), d.Small("/random_output_len")

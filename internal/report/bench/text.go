@@ -14,6 +14,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report/bench/steps"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // readText reads a log, line by line.
@@ -60,14 +61,8 @@ type servingTable struct {
 	metrics metric.Table
 	file    string
 	results []Result
-	open    *Result    // the table being read
-	args    clientArgs // said before a table, for the next one
-}
-
-// clientArgs is what a client prints about itself before its table.
-type clientArgs struct {
-	requested, concurrency, inputLen, outputLen int64
-	rate                                        float64
+	open    *Result      // the table being read
+	args    rundir.Point // said before a table, for the next one
 }
 
 func newServingTable(t metric.Table, file string) LineReader {
@@ -95,15 +90,11 @@ func (t *servingTable) End() []Result {
 // begin opens a table.
 func (t *servingTable) begin(number int) {
 	t.close("the table is cut off: another one begins before its end")
-	t.open = &Result{
-		File: t.file, Line: number,
-		Concurrency: int(t.args.concurrency), Rate: t.args.rate, InputLen: int(t.args.inputLen), OutputLen: int(t.args.outputLen),
+	t.open = &Result{File: t.file, Line: number, Point: t.args}
+	if n := int64(t.args.Requests); n > 0 {
+		t.open.Requested, t.open.Requests = &n, 0
 	}
-	if t.args.requested > 0 {
-		n := t.args.requested
-		t.open.Requested = &n
-	}
-	t.args = clientArgs{}
+	t.args = rundir.Point{}
 }
 
 // close ends the open table; cut says why it is incomplete, "" = it is whole.
@@ -127,14 +118,11 @@ func (t *servingTable) between(text []byte, number int) {
 	case bytes.Contains(text, []byte("Namespace(")):
 		t.args = parseNamespace(text)
 	case bytes.Contains(text, []byte("aximum request concurrency:")):
-		if _, value, ok := bytes.Cut(text, []byte("request concurrency:")); ok {
-			if n, err := strconv.ParseInt(string(bytes.TrimSpace(value)), 10, 32); err == nil && n > 0 {
-				t.args.concurrency = n
-			}
-		}
+		_, value, _ := bytes.Cut(text, []byte("request concurrency:"))
+		t.args.Concurrency = cmp.Or(small(bytes.TrimSpace(value)), t.args.Concurrency)
 	case bytes.Contains(text, []byte("Traffic request rate:")):
 		if _, value, ok := labelled(Starts(text)[0]); ok {
-			t.args.rate = requestRate(value)
+			t.args.Rate = requestRate(value)
 		}
 	case bytes.Contains(text, []byte("Per Iter Device Step Time (ms):")),
 		bytes.Contains(text, []byte("User throughput (tok/s):")),
@@ -174,7 +162,7 @@ func (t *servingTable) latest() *Result {
 func (t *servingTable) named(text []byte) {
 	g := textPatterns().done.FindSubmatch(text)
 	if r := t.latest(); g != nil && r != nil && r.Concurrency == 0 {
-		r.Concurrency, _ = strconv.Atoi(string(g[1]))
+		r.Concurrency = small(g[1])
 	}
 }
 
@@ -246,52 +234,51 @@ func marker(text []byte) string {
 // count takes the lines of a table that are not metrics.
 func (t *servingTable) count(label, value string, number int) bool {
 	r := t.open
-	var target **int64
 	switch label {
 	case "backend":
 		r.Format = FormatSGLangText
-		return true
 	case "benchmark duration (s)":
 		if v, ok := t.number(r, label, value, number); ok {
 			r.DurationS = &v
 		}
-		return true
 	case "traffic request rate":
 		r.Rate = requestRate(value)
-		return true
 	case "maximum request concurrency", "max request concurrency":
-		if n, err := strconv.Atoi(value); err == nil && n > 0 {
-			r.Concurrency = n
-		}
-		return true
-	case "total requests":
-		r.Format = FormatTRTLLMText
-		target = &r.Requested
-	case "successful requests":
-		target = &r.Completed
-	case "failed requests", "total failed requests":
-		if r.Format == "" {
-			r.Format = FormatVLLMText
-		}
-		target = &r.Failed
-	case "total input tokens":
-		target = &r.InputTokens
-	case "total generated tokens":
-		target = &r.OutputTokens
+		r.Concurrency = cmp.Or(small([]byte(value)), r.Concurrency)
 	default:
-		return false
-	}
-	v, ok := t.number(r, label, value, number)
-	if !ok {
-		return true
-	}
-	n := int64(v)
-	// The larger of two statements about the number of requests is the one
-	// that a shortfall must not hide behind.
-	if *target == nil || **target < n {
-		*target = &n
+		target := r.counter(label)
+		if target == nil {
+			return false
+		}
+		if v, ok := t.number(r, label, value, number); ok {
+			// The larger of two statements about the number of requests is the one
+			// that a shortfall must not hide behind.
+			n := int64(v)
+			*target = larger(*target, &n)
+		}
 	}
 	return true
+}
+
+// counter is where the count of a label belongs, nil = nowhere. Some labels give the
+// client away.
+func (r *Result) counter(label string) **int64 {
+	switch label {
+	case "total requests":
+		r.Format = FormatTRTLLMText
+		return &r.Requested
+	case "successful requests":
+		return &r.Completed
+	case "failed requests", "total failed requests":
+		r.Format = cmp.Or(r.Format, FormatVLLMText)
+		return &r.Failed
+	case "total input tokens":
+		return &r.InputTokens
+	case "total generated tokens":
+		return &r.OutputTokens
+	default:
+		return nil
+	}
 }
 
 // requestRate is a rate as the clients print it; inf is none.
@@ -333,91 +320,61 @@ func (t *servingTable) sample(r *Result, label, value string, number int) bool {
 	return true
 }
 
-// metricOf finds the metric of a label.
+// metricOf finds the metric of a label: "std dev ttft (ms)" is std_ttft_ms.
 func (t *servingTable) metricOf(label string) (metric.Metric, bool) {
-	if name, ok := textLabels()[label]; ok {
-		return t.metrics.Lookup(name)
+	name, unit, _ := strings.Cut(label, " (")
+	name = strings.Replace(strings.Replace(name, "std dev ", "std ", 1), " per iter device step time", " gen device step time", 1)
+	first, rest, _ := strings.Cut(name, " ")
+	if stat, ok := metric.NormalStat(first); ok {
+		name = stat + " " + rest
 	}
-	re := textPatterns()
-	if g := re.breakdown.FindStringSubmatch(label); g != nil {
-		return t.metrics.Resolve("tb_" + strings.ReplaceAll(g[1], " ", "_") + "_" + g[2])
+	name = strings.ReplaceAll(name, " ", "_")
+	if unit == "ms)" {
+		name += "_ms"
 	}
-	g := re.statistic.FindStringSubmatch(label)
-	if g == nil {
-		return metric.Metric{}, false
-	}
-	stat, ok := metric.NormalStat(g[1])
-	if !ok {
-		return metric.Metric{}, false
-	}
-	base, unit := map[string]string{
-		"ttft": "ttft", "tpot": "tpot", "itl": "itl", "e2el": "e2el", "e2e latency": "e2el",
-		"client queue time": "client_queue_time", "client_queue_time": "client_queue_time",
-		"avg decoded tokens per iter": "avg_decoded_tokens_per_iter",
-		"per iter device step time":   "gen_device_step_time",
-	}[g[2]], "_ms"
-	if base == "avg_decoded_tokens_per_iter" {
-		unit = ""
-	}
-	return t.metrics.Resolve(stat + "_" + base + unit)
+	return t.metrics.Resolve(name)
 }
 
-//nolint:gochecknoglobals // immutable table
-var textLabels = sync.OnceValue(func() map[string]string {
-	return map[string]string{
-		"request throughput (req/s)":                "request_throughput",
-		"request goodput (req/s)":                   "request_goodput",
-		"output token throughput (tok/s)":           "output_token_throughput",
-		"total token throughput (tok/s)":            "total_token_throughput",
-		"input token throughput (tok/s)":            "input_token_throughput",
-		"peak output token throughput (tok/s)":      "peak_output_token_throughput",
-		"user throughput (tok/s)":                   "user_throughput",
-		"acceptance rate (%)":                       "spec_acceptance_rate",
-		"acceptance length":                         "spec_acceptance_length",
-		"accept length":                             "spec_acceptance_length",
-		"total energy (j)":                          "total_energy_j",
-		"output tokens per second per watt (tps/w)": "output_tokens_per_joule",
-		"total gpu power (w)":                       "gpu_power_w",
-	}
-})
-
 //nolint:gochecknoglobals // immutable, compiled once
-var textPatterns = sync.OnceValue(func() struct{ statistic, breakdown, namespace, done *regexp.Regexp } {
-	return struct{ statistic, breakdown, namespace, done *regexp.Regexp }{
-		statistic: regexp.MustCompile(`^(mean|median|std dev|min|max|average|stdev|p[0-9.]+) ` +
-			`(ttft|tpot|itl|e2el|e2e latency|client[ _]queue[ _]time|avg decoded tokens per iter|per iter device step time)(?: \(ms\))?$`),
-		breakdown: regexp.MustCompile(`^time breakdown ([a-z0-9_ ]+) (mean|median|min|max|p[0-9.]+) \(ms\)$`),
+var textPatterns = sync.OnceValue(func() struct{ namespace, done *regexp.Regexp } {
+	return struct{ namespace, done *regexp.Regexp }{
 		namespace: regexp.MustCompile(`\b(num_prompts|max_concurrency|random_input_len|random_output_len|dataset_name)=(?:'([^']*)'|([0-9]+)\b)`),
 		done:      regexp.MustCompile(`Benchmark with concurrency ([0-9]{1,9}) done`),
 	}
 })
 
-// parseNamespace reads the argparse Namespace that the clients print first.
-func parseNamespace(text []byte) clientArgs {
-	var a clientArgs
+// parseNamespace reads the argparse Namespace that the clients print first. The
+// lengths are printed whether they are used or not.
+func parseNamespace(text []byte) (p rundir.Point) {
 	random := false
 	for _, g := range textPatterns().namespace.FindAllSubmatch(text, -1) {
-		n, err := strconv.ParseInt(string(g[3]), 10, 32)
-		if err != nil {
-			n = 0
-		}
+		n := small(g[3])
 		switch string(g[1]) {
 		case "num_prompts":
-			a.requested = n
+			p.Requests = n
 		case "max_concurrency":
-			a.concurrency = n
+			p.Concurrency = n
 		case "random_input_len":
-			a.inputLen = n
+			p.InputLen = n
 		case "random_output_len":
-			a.outputLen = n
+			p.OutputLen = n
 		case "dataset_name":
-			random = strings.HasPrefix(string(g[2]), "random")
+			random = bytes.HasPrefix(g[2], []byte("random"))
 		}
 	}
-	if !random { // the lengths are printed whether they are used or not
-		a.inputLen, a.outputLen = 0, 0
+	if !random {
+		p.InputLen, p.OutputLen = 0, 0
 	}
-	return a
+	return p
+}
+
+// small is a whole number above zero that fits any integer; 0 = none.
+func small(text []byte) int {
+	n, err := strconv.ParseInt(string(text), 10, 32)
+	if err != nil {
+		return 0
+	}
+	return int(max(n, 0))
 }
 
 // ParseNumber reads a number as Python prints it: 12.34, 1e-05, nan, inf,

@@ -15,33 +15,33 @@ type Result struct {
 	File         string
 	Also         []string // other files that told of the same run
 	Line         int      // where it begins, 1-based
-	Name         string   // client or point name if the file says it
-	Concurrency  int      // 0 = the file does not say
-	Rate         float64  // requests per second that the client was to send; 0 = without limit, or not said
-	Requested    *int64   // requests asked for; nil = the file does not say
-	Completed    *int64
-	Failed       *int64
-	InputTokens  *int64
-	OutputTokens *int64
-	InputLen     int // tokens per request asked for; 0 = the file does not say
-	OutputLen    int
-	DurationS    *float64
-	Samples      []Sample
-	Accuracy     []Score    // of an accuracy run
-	Steps        *steps.Log // of a generation server's log
-	FirstWave    *FirstWave // where the times of single requests are listed
-	Problems     []Problem  // what makes the point invalid: failure markers, truncated table, …
-	Notes        []Problem  // what was left out without making the point invalid
+	rundir.Point          // load and lengths, as far as the file says
+	Counts
+	DurationS *float64
+	Samples   []Sample
+	Accuracy  []Score    // of an accuracy run
+	Steps     *steps.Log // of a generation server's log
+	FirstWave *FirstWave // where the times of single requests are listed
+	Problems  []Problem  // what makes the point invalid: failure markers, truncated table, …
+	Notes     []Problem  // what was left out without making the point invalid
+}
+
+// Counts are what a client says that it did; nil = the file does not say.
+type Counts struct {
+	Requested, Completed, Failed *int64 // requests
+	InputTokens, OutputTokens    *int64
 }
 
 // Wrote reports whether the file of that base name told of this run.
-func (r Result) Wrote(base string) bool {
-	return slices.ContainsFunc(append([]string{r.File}, r.Also...), func(f string) bool { return filepath.Base(f) == base })
-}
+func (r Result) Wrote(base string) bool { return slices.Contains(r.files(), base) }
 
-// Point is the benchmark point that the result is of, as far as the file says.
-func (r Result) Point() rundir.Point {
-	return rundir.Point{Name: r.Name, Concurrency: r.Concurrency, Rate: r.Rate, InputLen: r.InputLen, OutputLen: r.OutputLen}
+// files are the base names of those that told of this run.
+func (r Result) files() []string {
+	out := []string{filepath.Base(r.File)}
+	for _, f := range r.Also {
+		out = append(out, filepath.Base(f))
+	}
+	return out
 }
 
 // The formats, as they stand in Result.Format.

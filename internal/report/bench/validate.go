@@ -64,7 +64,7 @@ func (v *validator) add(r Result, format string, args ...any) {
 func (v *validator) match(points []Result) {
 	if len(v.want.Points) == 0 {
 		for _, r := range points {
-			v.point(r, rundir.Point{Name: r.Name, Concurrency: r.Concurrency, Rate: r.Rate})
+			v.point(r, r.Point)
 		}
 		return
 	}
@@ -86,31 +86,30 @@ func (v *validator) match(points []Result) {
 	}
 	for i, r := range points {
 		if !used[i] {
-			v.add(r, "%s was measured but not planned, or once too often", pointName(r.Point()))
+			v.add(r, "%s was measured but not planned, or once too often", pointName(r.Point))
 		}
 	}
 }
 
 // fits reports whether a result can be that of a planned point: nothing that
-// both state contradicts.
+// both state contradicts. A file with upstream's numbers of server and client has to
+// be the planned one.
 func (r Result) fits(p rundir.Point) bool {
-	if p.File != "" && !r.Wrote(p.File) && r.numbered() {
+	numbered := func(file string) bool {
+		ok, err := filepath.Match("trtllm-benchmark.*.*.log", file)
+		return err == nil && ok
+	}
+	if files := r.files(); p.File != "" && !slices.Contains(files, p.File) && slices.ContainsFunc(files, numbered) {
 		return false
 	}
-	agree := func(a, b int) bool { return a == 0 || b == 0 || a == b }
-	if r.Rate != 0 && p.Rate != 0 && r.Rate != p.Rate {
-		return false
-	}
-	return agree(r.Concurrency, p.Concurrency) && agree(r.InputLen, p.InputLen) && agree(r.OutputLen, p.OutputLen)
+	return agree(r.Rate, p.Rate) && agree(r.Concurrency, p.Concurrency) && agree(r.InputLen, p.InputLen) && agree(r.OutputLen, p.OutputLen)
 }
 
-// numbered reports whether one of the files carries upstream's numbers of server and
-// client, so that it can be held against the planned one.
-func (r Result) numbered() bool {
-	return slices.ContainsFunc(append([]string{r.File}, r.Also...), func(f string) bool {
-		ok, err := filepath.Match("trtllm-benchmark.*.*.log", filepath.Base(f))
-		return err == nil && ok
-	})
+// agree reports whether two statements do not contradict each other; the zero value
+// states nothing.
+func agree[T comparable](a, b T) bool {
+	var nothing T
+	return a == nothing || b == nothing || a == b
 }
 
 func pointName(p rundir.Point) string {

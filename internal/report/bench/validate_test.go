@@ -18,8 +18,8 @@ func ptr(n int64) *int64 { return &n }
 func good() Result {
 	d := 61.37
 	return Result{
-		Format: FormatTRTLLMText, File: "client.log", Line: 7, Concurrency: 8, InputLen: 1024, OutputLen: 512, DurationS: &d,
-		Requested: ptr(64), Completed: ptr(64), Failed: ptr(0), InputTokens: ptr(65536), OutputTokens: ptr(32768),
+		Format: FormatTRTLLMText, File: "client.log", Line: 7, Point: rundir.Point{Concurrency: 8, InputLen: 1024, OutputLen: 512}, DurationS: &d,
+		Counts:  Counts{Requested: ptr(64), Completed: ptr(64), Failed: ptr(0), InputTokens: ptr(65536), OutputTokens: ptr(32768)},
 		Samples: []Sample{{Metric: "output_token_throughput", Value: 534}, {Metric: "tpot_median_ms", Value: 7.5}, {Metric: "gen_device_step_time_mean_ms", Value: 7}, {Metric: "gen_device_step_time_median_ms", Value: 7}},
 	}
 }
@@ -127,7 +127,7 @@ func TestCombineContradictions(t *testing.T) {
 	seconds, n := 12.34, int64(64)
 	result := func(file, format string, tput float64) Result {
 		return Result{
-			File: file, Format: format, DurationS: &seconds, Completed: &n, Concurrency: 8,
+			File: file, Format: format, DurationS: &seconds, Counts: Counts{Completed: &n}, Point: rundir.Point{Concurrency: 8},
 			Samples: []Sample{{Metric: "output_token_throughput", Value: tput, Line: 7}, {Metric: "ttft_median_ms", Value: 100}},
 		}
 	}

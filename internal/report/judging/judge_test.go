@@ -15,6 +15,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // noisy is a value around 100 with a deterministic run-to-run noise of about 0.5 %.
@@ -293,7 +294,7 @@ func TestRowsAreInNaturalOrder(t *testing.T) {
 func TestMeasurements(t *testing.T) {
 	t.Parallel()
 	result := func(con int, value float64) bench.Result {
-		return bench.Result{File: "f", Concurrency: con, Samples: []bench.Sample{{Metric: tput, Value: value}}}
+		return bench.Result{File: "f", Point: rundir.Point{Concurrency: con}, Samples: []bench.Sample{{Metric: tput, Value: value}}}
 	}
 	got, problems := judging.Measurements([][]bench.Result{
 		{result(64, 1), result(8, 2), result(64, 1)}, {result(64, 3)}, {result(8, 5), result(64, 4)},
@@ -315,7 +316,7 @@ func TestMeasurements(t *testing.T) {
 func TestPointNames(t *testing.T) {
 	t.Parallel()
 	r := func(con, isl int, name string) bench.Result {
-		return bench.Result{Concurrency: con, InputLen: isl, OutputLen: isl, Name: name}
+		return bench.Result{Point: rundir.Point{Concurrency: con, InputLen: isl, OutputLen: isl, Name: name}}
 	}
 	require.Equal(t, []string{"con8", "con64"}, judging.PointNames([]bench.Result{r(8, 0, "x"), r(64, 0, "y")}))
 	require.Equal(t, []string{"con8", "con8"}, judging.PointNames([]bench.Result{r(8, 0, ""), r(0, 0, "gen_server_0")}), "a server's log")

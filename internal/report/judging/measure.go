@@ -73,7 +73,7 @@ func (c *collector) add(rep int, point, file string, s bench.Sample) {
 func PointNames(results []bench.Result) []string {
 	same := map[string][]bench.Result{}
 	for _, r := range results {
-		if load := r.Point().Load(); load != "" {
+		if load := r.Load(); load != "" {
 			same[load] = append(same[load], r)
 		}
 	}
@@ -85,7 +85,7 @@ func PointNames(results []bench.Result) []string {
 }
 
 func pointName(r bench.Result, same map[string][]bench.Result) string {
-	load := r.Point().Load()
+	load := r.Load()
 	if load == "" {
 		if len(same) == 1 {
 			for only := range same {

@@ -154,8 +154,8 @@ func decoding() []Metric {
 		out = append(out, decodingMetric(s))
 	}
 	return append(out,
-		Metric{Name: "spec_acceptance_rate", Unit: "%", Better: HigherIsBetter, MinEffect: minEffect, Aliases: []string{"spec_decode_acceptance_rate"}},
-		Metric{Name: "spec_acceptance_length", Unit: "tok", Better: HigherIsBetter, MinEffect: minEffect, Aliases: []string{"spec_decode_acceptance_length", "accept_length"}},
+		Metric{Name: "spec_acceptance_rate", Unit: "%", Better: HigherIsBetter, MinEffect: minEffect, Aliases: []string{"spec_decode_acceptance_rate", "acceptance_rate"}},
+		Metric{Name: "spec_acceptance_length", Unit: "tok", Better: HigherIsBetter, MinEffect: minEffect, Aliases: []string{"spec_decode_acceptance_length", "acceptance_length", "accept_length"}},
 	)
 }
 
@@ -174,9 +174,9 @@ func others() []Metric {
 		{Name: "algorithm_bandwidth", Unit: "GB/s", Better: HigherIsBetter, MinEffect: minEffect, Aliases: []string{"algbw"}},
 		{Name: "bus_bandwidth", Unit: "GB/s", Better: HigherIsBetter, MinEffect: minEffect, Aliases: []string{"busbw"}},
 		{Name: "bus_bandwidth_in_place", Unit: "GB/s", Better: HigherIsBetter, MinEffect: minEffect},
-		{Name: "total_energy_j", Unit: "J", Better: LowerIsBetter, MinEffect: minEffect},
-		{Name: "output_tokens_per_joule", Unit: "tok/J", Better: HigherIsBetter, MinEffect: minEffect, Aliases: []string{"output_tps_per_w"}},
-		{Name: "gpu_power_w", Unit: "W", Better: LowerIsBetter, MinEffect: minEffect, Aliases: []string{"total_gpu_power_w"}},
+		{Name: "total_energy_j", Unit: "J", Better: LowerIsBetter, MinEffect: minEffect, Aliases: []string{"total_energy"}},
+		{Name: "output_tokens_per_joule", Unit: "tok/J", Better: HigherIsBetter, MinEffect: minEffect, Aliases: []string{"output_tps_per_w", "output_tokens_per_second_per_watt"}},
+		{Name: "gpu_power_w", Unit: "W", Better: LowerIsBetter, MinEffect: minEffect, Aliases: []string{"total_gpu_power_w", "total_gpu_power"}},
 	}
 }
 

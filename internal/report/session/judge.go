@@ -180,7 +180,7 @@ func pointName(points []rundir.Point, r bench.Result) string {
 		}
 	}
 	if len(same) <= 1 {
-		load := r.Point().Load()
+		load := r.Load()
 		switch {
 		case len(same) == 1: // the plan may leave out a rate that the client names
 			load = same[0].Load()
@@ -224,7 +224,7 @@ func (s *Session) record(run rundir.Run, c results.Case, m measured) baseline.Re
 func (s *Session) notMeasured(c results.Case, why string) []verdict.Row {
 	var rows []verdict.Row
 	for _, p := range c.Plan.Expected.Points {
-		point := pointName(c.Plan.Expected.Points, bench.Result{Name: p.Name, Concurrency: p.Concurrency, Rate: p.Rate, InputLen: p.InputLen, OutputLen: p.OutputLen})
+		point := pointName(c.Plan.Expected.Points, bench.Result{Point: p})
 		for _, m := range s.o.Setup.Metrics.Gates(c.Plan.Case.Mode, slices.Contains(c.Plan.Expected.Metrics, metric.DecodedTokens)) {
 			rows = append(rows, verdict.Row{
 				Case: c.State.ID, Point: point, Metric: m.Name, Unit: m.Unit, Better: m.Better.String(), Gate: true,

@@ -45,12 +45,14 @@ func aiperf(t metric.Table, d jsondoc.Document, file string) []bench.Result {
 	}
 	r := bench.Result{
 		Format: GenAIPerf, File: file, Line: d.Line(""),
-		Completed: d.Count("/request_count/avg"), Failed: d.Count("/error_request_count/avg"),
-		Requested:    d.Count("/input_config/loadgen/request_count", "/input_config/request_count"),
-		InputTokens:  d.Count("/total_isl/avg", "/total_input_tokens/avg", "/input_sequence_length/sum"),
-		OutputTokens: d.Count("/total_osl/avg", "/total_output_tokens/avg", "/output_sequence_length/sum"),
-		Concurrency:  d.Small("/input_config/loadgen/concurrency", "/input_config/concurrency", "/input_config/perf_analyzer/stimulus/concurrency"),
+		Counts: bench.Counts{
+			Completed: d.Count("/request_count/avg"), Failed: d.Count("/error_request_count/avg"),
+			Requested:    d.Count("/input_config/loadgen/request_count", "/input_config/request_count"),
+			InputTokens:  d.Count("/total_isl/avg", "/total_input_tokens/avg", "/input_sequence_length/sum"),
+			OutputTokens: d.Count("/total_osl/avg", "/total_output_tokens/avg", "/output_sequence_length/sum"),
+		},
 	}
+	r.Concurrency = d.Small("/input_config/loadgen/concurrency", "/input_config/concurrency", "/input_config/perf_analyzer/stimulus/concurrency")
 	for _, pointer := range []string{"/input_config/loadgen/request_rate", "/input_config/perf_analyzer/stimulus/request_rate"} {
 		if v, ok := d.Number(pointer); ok && v > 0 && !math.IsInf(v, 0) {
 			r.Rate = v
