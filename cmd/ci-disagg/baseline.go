@@ -35,7 +35,7 @@ A store that cannot be reached ends with 5, a wrong argument with 2.`,
 	}
 	cmd.AddCommand(
 		newBaselineShowCmd(h), newBaselineAddCmd(h), newBaselinePinCmd(h), newBaselineAcceptCmd(h),
-		newBaselineImportCmd(h), newBaselineExportCmd(h), newBaselinePruneCmd(h),
+		newBaselineImportCmd(h), newBaselineExportCmd(h), newBaselinePruneCmd(h), newBaselineSplitCmd(h),
 	)
 	return cmd
 }
@@ -60,13 +60,18 @@ func (o *seriesFlags) AddFlags(f *pflag.FlagSet) {
 type manualFlags struct {
 	reason string
 	by     string
+	byFlag string
 	dryRun bool
 }
 
 // AddFlags registers the flags.
-func (o *manualFlags) AddFlags(f *pflag.FlagSet) {
+func (o *manualFlags) AddFlags(f *pflag.FlagSet) { o.addFlags(f, "by") }
+
+// addFlags registers them with that name for who.
+func (o *manualFlags) addFlags(f *pflag.FlagSet, byFlag string) {
+	o.byFlag = byFlag
 	f.StringVar(&o.reason, "reason", "", "why (required, kept)")
-	f.StringVar(&o.by, "by", "", "who (default $BUILD_USER_ID, $USER)")
+	f.StringVar(&o.by, byFlag, "", "who (default $BUILD_USER_ID, $USER)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would change, change nothing")
 }
 
@@ -78,7 +83,7 @@ func (o manualFlags) stamp(h host) (baseline.Act, error) {
 		errs = append(errs, errors.New("--reason is missing: it is kept with the change"))
 	}
 	if by == "" {
-		errs = append(errs, errors.New("nothing says who you are: give --by"))
+		errs = append(errs, fmt.Errorf("nothing says who you are: give --%s", o.byFlag))
 	}
 	return baseline.Act{By: by, At: h.now().UTC().Truncate(time.Second), Why: strings.TrimSpace(o.reason)}, errors.Join(errs...)
 }
@@ -169,29 +174,30 @@ func (o seriesFlags) findMatch(ctx context.Context, store baseline.Store) (map[s
 	if err != nil || len(given) > 0 {
 		return given, usageErr(err)
 	}
-	seen := map[string]map[string]string{}
-	var order []string
+	seen := map[string]bool{}
+	var all []map[string]string
 	_, err = store.Each(ctx, baseline.Filter{Case: o.caseID, Kinds: []baseline.Kind{baseline.KindRun}}, func(r baseline.Record) error {
-		key := baseline.MatchKey(r.Match)
-		if _, ok := seen[key]; !ok {
-			seen[key] = r.Match
-			order = append(order, tables.Match(r.Match))
+		if key := baseline.MatchKey(r.Match); !seen[key] {
+			seen[key] = true
+			all = append(all, r.Match)
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	if len(seen) == 0 {
+	heads := baseline.Heads(all)
+	switch len(heads) {
+	case 0:
 		return nil, usageErr(fmt.Errorf("%s has no run of case %q", store, o.caseID))
+	case 1:
+		return heads[0], nil
 	}
-	if len(seen) > 1 {
-		return nil, usageErr(fmt.Errorf("case %s has %d series; give --match for one of them:\n  %s", o.caseID, len(seen), strings.Join(order, "\n  ")))
+	var texts []string
+	for _, m := range heads {
+		texts = append(texts, tables.Match(m))
 	}
-	for _, m := range seen {
-		return m, nil
-	}
-	return nil, nil
+	return nil, usageErr(fmt.Errorf("case %s has %d series; give --match for one of them:\n  %s", o.caseID, len(heads), strings.Join(texts, "\n  ")))
 }
 
 // parseAge reads 400d, 36h, 90m.

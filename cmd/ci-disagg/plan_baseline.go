@@ -45,7 +45,7 @@ func planCases(ctx context.Context, h host, cfg config, plans []rundir.Plan) ([]
 	for _, p := range plans {
 		c := pipeline.Case{Plan: p, Baseline: "none: performance is not judged (perf.off)"}
 		if !cfg.Perf.Off {
-			c.Baseline = inForce(ctx, store, storeErr, pins, p)
+			c.Baseline = inForce(ctx, store, storeErr, pins, p, cfg.Perf.Match)
 		}
 		out = append(out, c)
 	}
@@ -54,7 +54,7 @@ func planCases(ctx context.Context, h host, cfg config, plans []rundir.Plan) ([]
 
 // inForce says in words what a case's run would be judged against. A store that
 // cannot be read is worth a line here, not the end of the plan.
-func inForce(ctx context.Context, store baseline.Store, storeErr error, pins judging.Pins, p rundir.Plan) string {
+func inForce(ctx context.Context, store baseline.Store, storeErr error, pins judging.Pins, p rundir.Plan, match []string) string {
 	var parts []string
 	if n := len(pins.Cases[p.Case.ID]); n > 0 {
 		parts = append(parts, fmt.Sprintf("%s in %s", count(n, "pinned value"), pins.File))
@@ -63,7 +63,7 @@ func inForce(ctx context.Context, store baseline.Store, storeErr error, pins jud
 	case storeErr != nil:
 		parts = append(parts, "history: "+oneLine(storeErr.Error()))
 	case store != nil:
-		h, err := store.History(ctx, baseline.Query{Case: p.Case.ID, Match: baseline.NormalMatch(p.Match)})
+		h, err := store.History(ctx, baseline.Query{Case: p.Case.ID, Match: baseline.SelectMatch(p.Match, match)})
 		var down *baseline.UnavailableError
 		switch {
 		case errors.As(err, &down):

@@ -40,6 +40,7 @@ type model struct {
 	ctx, gen  parallel
 	servers   []server // aggregated
 	points    []point
+	client    clientSettings
 	accuracy  bool
 	precheck  bool
 	limits    limits
@@ -71,6 +72,36 @@ type server struct {
 	par    parallel
 	env    environment
 	points []point
+	client clientSettings
+}
+
+// clientSettings are what changes what a benchmark client measures, by the names that
+// identify a series: several clients of one server have each value once.
+type clientSettings map[string]string
+
+// read takes the settings of one client. Both schemas are known; what is off, the
+// default, and what is not there are the same.
+func (s clientSettings) read(c document.Section) {
+	for key, name := range map[string]string{
+		"isl": "isl", "input_length": "isl", "osl": "osl", "output_length": "osl", "iterations": "iterations", "multi_round": "iterations",
+		"random_range_ratio": "range_ratio", "benchmark_ratio": "range_ratio", "backend": "backend", "dataset_file": "dataset",
+		"streaming": "streaming", "use_chat_template": "chat_template", "use_nv_sa_benchmark": "nv_sa_benchmark",
+	} {
+		if !c.Has(key) || !c.Scalar(key) {
+			continue
+		}
+		v := c.Text(key)
+		if placeholder(v) || strings.EqualFold(v, "false") || v == map[string]string{"isl": "1024", "osl": "1024", "iterations": "1"}[name] {
+			continue
+		}
+		all := strings.Split(s[name], ",")
+		if s[name] == "" {
+			all = nil
+		}
+		if !slices.Contains(all, v) {
+			s[name] = strings.Join(append(all, v), ",")
+		}
+	}
 }
 
 // envStrings are the environment items of a config.
@@ -133,6 +164,8 @@ func (m *model) readDisagg(top document.Section) {
 		m.points = append(m.points, newPoint("", c, rounds, isl, osl))
 	}
 	bench.Flag("streaming") // read for what may be wrong with it
+	m.client = clientSettings{}
+	m.client.read(bench)
 	m.readAccuracy(top)
 	m.readSlurm(top.Sub("slurm"))
 	m.readEnv(top.Sub("environment"))
@@ -157,6 +190,7 @@ func readParallel(c document.Section) parallel {
 	if c.Has("world_size") {
 		p.gpus = c.Count("world_size", 0, 1)
 	}
+	p.keys["serving_backend"] = c.Text("backend")
 	p.keys["kv_dtype"] = c.Maybe("kv_cache_config").Text("dtype")
 	p.keys["cache_transceiver"] = c.Maybe("cache_transceiver_config").Text("backend")
 	spec := c.Maybe("speculative_config")
@@ -291,7 +325,7 @@ func (m *model) readAggregated(top document.Section) {
 	}
 	seen := map[string]int{}
 	for _, c := range list {
-		s := server{name: c.Text("name"), line: c.Line(), key: c.Key(), par: readParallel(c), env: readEnvironment(c, "server_env_var")}
+		s := server{name: c.Text("name"), line: c.Line(), key: c.Key(), par: readParallel(c), env: readEnvironment(c, "server_env_var"), client: clientSettings{}}
 		if s.name == "" {
 			c.Problem("name", "missing: the test id selects a server by its name")
 		} else if first, ok := seen[s.name]; ok {
@@ -312,6 +346,7 @@ func (m *model) readAggregated(top document.Section) {
 			clients[q.name] = cl.Line()
 			s.points = append(s.points, q)
 			readEnvironment(cl, "client_env_var")
+			s.client.read(cl)
 			m.accuracy = m.accuracy || cl.Has("accuracy_config")
 		}
 		if len(s.points) == 0 {

@@ -398,7 +398,10 @@ func (k *kase) gpuType() string {
 
 // match is the identity of the case's series beside case and metric.
 func (k *kase) match() map[string]string {
-	out := map[string]string{"gpu_type": k.gpuType(), "model": k.m.modelName, "mode": k.mode, "gpus_per_node": fmt.Sprint(k.m.gpusPerNode)}
+	out := map[string]string{
+		"cluster": k.r.in.Cluster.Name, "gpu_type": k.gpuType(), "model": k.m.modelName, "mode": k.mode, "gpus_per_node": fmt.Sprint(k.m.gpusPerNode),
+	}
+	client := k.m.client
 	add := func(prefix string, p parallel) {
 		for key, n := range map[string]int{"tp": p.tp, "pp": p.pp, "cp": p.cp, "ep": p.ep, "gpus": p.gpus, "max_batch_size": p.maxBatch} {
 			out[prefix+key] = fmt.Sprint(n)
@@ -421,7 +424,10 @@ func (k *kase) match() map[string]string {
 		add("gen_", k.m.gen)
 	case len(k.servers) == 1:
 		add("", k.servers[0].par)
-		out["server"] = k.servers[0].name
+		out["server"], client = k.servers[0].name, k.servers[0].client
+	}
+	for key, v := range client {
+		out["client_"+key] = v
 	}
 	maps.DeleteFunc(out, func(_, v string) bool { return v == "" })
 	return out

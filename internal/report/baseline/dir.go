@@ -129,9 +129,20 @@ func (s *dirStore) unavailable(err error) error {
 	return &UnavailableError{Store: s.String(), Err: err}
 }
 
+func (s *dirStore) caseDir(caseID string) string {
+	return filepath.Join(s.root, dirCases, rundir.Slug(caseID))
+}
+
 // seriesDir is the directory of one case with one set of match values.
 func (s *dirStore) seriesDir(caseID string, match map[string]string) string {
-	return filepath.Join(s.root, dirCases, rundir.Slug(caseID), MatchKey(match))
+	return filepath.Join(s.caseDir(caseID), MatchKey(match))
+}
+
+// seriesHead is the file that says in full what a series' directory is of.
+type seriesHead struct {
+	Schema int               `json:"schema"`
+	Case   string            `json:"case"`
+	Match  map[string]string `json:"match,omitempty"`
 }
 
 // track is the directory below a series that the record belongs to.
@@ -206,11 +217,7 @@ func (s *dirStore) saveOne(r Record, saved *Saved) error {
 	if _, err := os.Stat(series); err == nil {
 		return nil
 	}
-	return s.writeJSON(series, struct {
-		Schema int               `json:"schema"`
-		Case   string            `json:"case"`
-		Match  map[string]string `json:"match,omitempty"`
-	}{Schema, r.Case, r.Match})
+	return s.writeJSON(series, seriesHead{Schema, r.Case, r.Match})
 }
 
 func (s *dirStore) writeJSON(path string, v any) error {

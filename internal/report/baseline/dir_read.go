@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,17 +40,29 @@ func (s *dirStore) history(ctx context.Context, q Query) (History, error) {
 	if _, err := os.Stat(filepath.Join(s.root, dirMarker)); err != nil {
 		return History{}, fmt.Errorf("the store is gone: %w", err)
 	}
-	series := s.seriesDir(q.Case, q.Match)
 	r := reader{ctx: ctx, root: s.root}
 	pick := newPicker(q)
-	err := r.newestFirst(filepath.Join(series, trackActs), time.Time{}, time.Time{}, func(rec Record) bool {
+	for match, err := range s.siblings(q.Case) {
+		if err != nil {
+			return History{}, err
+		}
+		pick.sibling(match)
+	}
+	tracks := func(name string) []string {
+		var dirs []string
+		for _, key := range pick.keys {
+			dirs = append(dirs, filepath.Join(s.caseDir(q.Case), key, name))
+		}
+		return dirs
+	}
+	err := r.newestFirst(tracks(trackActs), time.Time{}, time.Time{}, func(rec Record) bool {
 		pick.act(rec)
 		return true
 	})
 	if err != nil {
 		return History{}, err
 	}
-	err = r.newestFirst(filepath.Join(series, branchTrack(NormalBranch(q.Branch))), q.Since, q.Before, pick.run)
+	err = r.newestFirst(tracks(branchTrack(NormalBranch(q.Branch))), q.Since, q.Before, pick.run)
 	if err != nil {
 		return History{}, err
 	}
@@ -59,6 +73,30 @@ func (s *dirStore) history(ctx context.Context, q Query) (History, error) {
 	h.Warnings = append(r.warnings, h.Warnings...)
 	h.sayNew(s, s.made)
 	return h, nil
+}
+
+// siblings are the match values of the series of a case. A series without its file is
+// one that another process makes this moment.
+func (s *dirStore) siblings(caseID string) iter.Seq2[map[string]string, error] {
+	return func(yield func(map[string]string, error) bool) {
+		keys, err := names(s.caseDir(caseID))
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for _, key := range keys {
+			var head seriesHead
+			err := rundir.ReadJSON(filepath.Join(s.caseDir(caseID), key, dirSeries), &head)
+			if ignored(key) || errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if err != nil || head.Case == caseID {
+				if !yield(head.Match, err) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // reader reads records and keeps account of what could not be read.
@@ -86,26 +124,29 @@ func (r *reader) rel(path string) string {
 	return rel
 }
 
-// newestFirst gives the records of one track from new to old, until fn has
+// newestFirst gives the records of some tracks from new to old, until fn has
 // enough. Only months and files in [since, before) are opened.
-func (r *reader) newestFirst(dir string, since, before time.Time, fn func(Record) bool) error {
-	months, err := names(dir)
-	if err != nil {
-		return err
-	}
-	slices.Reverse(months)
-	for _, month := range months {
-		first, err := time.Parse(monthForm, month)
+func (r *reader) newestFirst(tracks []string, since, before time.Time, fn func(Record) bool) error {
+	inMonth := map[string][]string{} // directories
+	for _, dir := range tracks {
+		months, err := names(dir)
 		if err != nil {
-			if !ignored(month) {
+			return err
+		}
+		for _, month := range months {
+			first, err := time.Parse(monthForm, month)
+			switch {
+			case err != nil && ignored(month):
+			case err != nil:
 				r.warn(filepath.Join(dir, month), "not a month of a store")
+			case !before.IsZero() && !first.Before(before) || !since.IsZero() && !first.AddDate(0, 1, 0).After(since):
+			default:
+				inMonth[month] = append(inMonth[month], filepath.Join(dir, month))
 			}
-			continue
 		}
-		if !before.IsZero() && !first.Before(before) || !since.IsZero() && !first.AddDate(0, 1, 0).After(since) {
-			continue
-		}
-		more, err := r.month(filepath.Join(dir, month), since, before, fn)
+	}
+	for _, month := range slices.Backward(slices.Sorted(maps.Keys(inMonth))) {
+		more, err := r.month(inMonth[month], since, before, fn)
 		if err != nil || !more {
 			return err
 		}
@@ -113,14 +154,18 @@ func (r *reader) newestFirst(dir string, since, before time.Time, fn func(Record
 	return nil
 }
 
-func (r *reader) month(dir string, since, before time.Time, fn func(Record) bool) (more bool, err error) {
-	files, err := r.recordFiles(dir, since, before)
-	if err != nil {
-		return false, err
+func (r *reader) month(dirs []string, since, before time.Time, fn func(Record) bool) (more bool, err error) {
+	var files []string
+	for _, dir := range dirs {
+		own, err := r.recordFiles(dir, since, before)
+		if err != nil {
+			return false, err
+		}
+		files = append(files, own...)
 	}
-	slices.Reverse(files)
+	slices.SortStableFunc(files, func(a, b string) int { return strings.Compare(filepath.Base(b), filepath.Base(a)) }) // names begin with the time
 	for batch := range slices.Chunk(files, 4*readersMax) {
-		records, err := r.read(dir, batch)
+		records, err := r.read(batch)
 		if err != nil {
 			return false, err
 		}
@@ -133,7 +178,7 @@ func (r *reader) month(dir string, since, before time.Time, fn func(Record) bool
 	return true, nil
 }
 
-// recordFiles lists the record files of a month, oldest first.
+// recordFiles lists the paths of a month's record files, oldest first.
 func (r *reader) recordFiles(dir string, since, before time.Time) ([]string, error) {
 	all, err := names(dir)
 	if err != nil {
@@ -153,7 +198,7 @@ func (r *reader) recordFiles(dir string, since, before time.Time) ([]string, err
 		if !since.IsZero() && at.Before(since.Truncate(time.Second)) || !before.IsZero() && at.After(before) {
 			continue
 		}
-		files = append(files, name)
+		files = append(files, filepath.Join(dir, name))
 	}
 	return files, nil
 }
@@ -189,9 +234,9 @@ func names(dir string) ([]string, error) {
 	return list, err
 }
 
-// read reads some files of one directory at once, in order. A file that is not a
+// read reads some files at once, in order. A file that is not a
 // record is left out with a warning; a file system that fails is an error.
-func (r *reader) read(dir string, files []string) ([]Record, error) {
+func (r *reader) read(files []string) ([]Record, error) {
 	type result struct {
 		rec Record
 		err error
@@ -199,9 +244,9 @@ func (r *reader) read(dir string, files []string) ([]Record, error) {
 	results := make([]result, len(files))
 	var g errgroup.Group
 	g.SetLimit(readersMax)
-	for i, name := range files {
+	for i, path := range files {
 		g.Go(func() error {
-			rec, err := readRecord(filepath.Join(dir, name))
+			rec, err := readRecord(path)
 			results[i] = result{rec, err}
 			return nil
 		})
@@ -219,7 +264,7 @@ func (r *reader) read(dir string, files []string) ([]Record, error) {
 			out = append(out, res.rec)
 		case errors.Is(res.err, fs.ErrNotExist): // pruned since it was listed
 		case errors.As(res.err, &broken):
-			r.warn(filepath.Join(dir, files[i]), "%v", res.err)
+			r.warn(files[i], "%v", res.err)
 		default:
 			return nil, res.err
 		}
@@ -328,12 +373,12 @@ func (r *reader) walkMonth(dir string, f Filter, fn func(string, Record) error) 
 		return err
 	}
 	if len(f.IDs) > 0 {
-		files = slices.DeleteFunc(files, func(name string) bool {
-			return !slices.Contains(f.IDs, strings.TrimSuffix(name, recordExt))
+		files = slices.DeleteFunc(files, func(path string) bool {
+			return !slices.Contains(f.IDs, strings.TrimSuffix(filepath.Base(path), recordExt))
 		})
 	}
 	for batch := range slices.Chunk(files, 4*readersMax) {
-		records, err := r.read(dir, batch)
+		records, err := r.read(batch)
 		if err != nil {
 			return err
 		}

@@ -2,7 +2,6 @@ package baseline
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -31,6 +30,7 @@ func (f Filter) Passes(r Record) bool {
 // picker takes the records of a series from new to old and keeps those that a
 // query asks for.
 type picker struct {
+	identity
 	q         Query
 	withdrawn map[string]bool
 	acts      []Record
@@ -39,7 +39,9 @@ type picker struct {
 	newest    []Record
 }
 
-func newPicker(q Query) *picker { return &picker{q: q, withdrawn: map[string]bool{}} }
+func newPicker(q Query) *picker {
+	return &picker{q: q, identity: identityOf(q.Match), withdrawn: map[string]bool{}}
+}
 
 func (p *picker) act(r Record) {
 	if !p.sameSeries(r) {
@@ -54,16 +56,14 @@ func (p *picker) act(r Record) {
 	}
 }
 
-// sameSeries guards against two cases that share a slug or a hash.
-func (p *picker) sameSeries(r Record) bool {
-	return r.Case == p.q.Case && maps.Equal(NormalMatch(r.Match), NormalMatch(p.q.Match))
-}
+// sameSeries guards against two cases that share a slug, too.
+func (p *picker) sameSeries(r Record) bool { return r.Case == p.q.Case && p.has(r) }
 
 // run is false once the query is answered.
 func (p *picker) run(r Record) bool {
 	q := p.q
 	if !r.Counts() || !p.sameSeries(r) || r.Branch() != NormalBranch(q.Branch) || r.ID == q.Except || p.withdrawn[r.ID] ||
-		!q.Before.IsZero() && !r.Time.Before(q.Before) || !q.Since.IsZero() && r.Time.Before(q.Since) {
+		!q.Before.IsZero() && !r.Time.Before(q.Before) || !q.Since.IsZero() && r.Time.Before(q.Since) || p.elsewhere(r) {
 		return true
 	}
 	want := q.runs()
@@ -106,8 +106,13 @@ func (p *picker) history() History {
 				p.q.MergeBase, NormalBranch(p.q.Branch)))
 		}
 	}
+	var doubt string
+	if h.Runs, doubt = p.own(h.Runs); doubt != "" {
+		h.Warnings = append(h.Warnings, doubt)
+	}
 	slices.Reverse(h.Runs)
 	h.Runs = InOrder(h.Runs)
+	h.Acts = slices.DeleteFunc(h.Acts, func(r Record) bool { return p.refused[r.Act.Target] })
 	slices.Reverse(h.Acts)
 	return h
 }

@@ -28,8 +28,11 @@ func (s *pgStore) History(ctx context.Context, q Query) (History, error) {
 func pgHistory(ctx context.Context, conn *pgx.Conn, q Query) (h History, err error) {
 	var r pgReader
 	pick := newPicker(q)
-	results := conn.SendBatch(ctx, historyBatch(q)) // both answers in one round trip
+	results := conn.SendBatch(ctx, historyBatch(q, pick.keys)) // all answers in one round trip
 	defer func() { err = errors.Join(err, results.Close()) }()
+	if err := takeSiblings(results, pick); err != nil {
+		return History{}, err
+	}
 	err = r.take(results, func(rec Record) bool {
 		pick.act(rec)
 		return true
@@ -48,21 +51,49 @@ func pgHistory(ctx context.Context, conn *pgx.Conn, q Query) (h History, err err
 	return h, nil
 }
 
-// historyBatch asks for the acts of the series, then for the runs of the branch,
-// newest first.
-func historyBatch(q Query) *pgx.Batch {
+// siblings are the match values of every series of a case: the index is asked for the
+// first key, then for the next one behind it, however many runs each has.
+const siblings = `
+WITH RECURSIVE series AS (
+ (SELECT match_key, match FROM ci_disagg_records
+   WHERE kind = 'run' AND mode = 'nightly' AND valid AND md5(case_id) = md5(@case_id)
+   ORDER BY match_key LIMIT 1)
+ UNION ALL
+ SELECT next.match_key, next.match FROM series CROSS JOIN LATERAL
+ (SELECT match_key, match FROM ci_disagg_records
+   WHERE kind = 'run' AND mode = 'nightly' AND valid AND md5(case_id) = md5(@case_id) AND match_key > series.match_key
+   ORDER BY match_key LIMIT 1) AS next)
+SELECT match FROM series`
+
+func takeSiblings(results pgx.BatchResults, pick *picker) error {
+	rows, err := results.Query()
+	if err != nil {
+		return err
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowTo[map[string]string])
+	for _, match := range all {
+		pick.sibling(match)
+	}
+	return err
+}
+
+// historyBatch asks for the series of the case, then for the acts and for the runs of
+// the branch under these keys, newest first.
+func historyBatch(q Query, keys []string) *pgx.Batch {
 	batch := &pgx.Batch{}
-	args := pgx.NamedArgs{"case_id": q.Case, "match_key": MatchKey(q.Match), "withdraw": string(KindWithdraw)}
+	args := pgx.NamedArgs{"case_id": q.Case, "keys": keys, "withdraw": string(KindWithdraw)}
+	batch.Queue(siblings, args)
 	const acts = `
   FROM ci_disagg_records
- WHERE kind <> 'run' AND md5(case_id) = md5(@case_id) AND match_key = @match_key`
+ WHERE kind <> 'run' AND md5(case_id) = md5(@case_id) AND match_key = ANY(@keys)`
 	batch.Queue(`SELECT id, record`+acts+` ORDER BY time DESC, id DESC`, args)
 
 	args["branch"] = NormalBranch(q.Branch)
 	sql := `
-SELECT id, record FROM ci_disagg_records
+SELECT id, record FROM unnest(@keys::text[]) AS one(key) CROSS JOIN LATERAL
+(SELECT id, record, time FROM ci_disagg_records
  WHERE kind = 'run' AND mode = 'nightly' AND valid
-   AND md5(case_id) = md5(@case_id) AND match_key = @match_key AND branch = @branch`
+   AND md5(case_id) = md5(@case_id) AND match_key = one.key AND branch = @branch`
 	if !q.Before.IsZero() {
 		sql, args["before"] = sql+` AND time < @before`, q.Before
 	}
@@ -75,7 +106,7 @@ SELECT id, record FROM ci_disagg_records
 		args["most"] = q.runs() + 1
 		sql += ` LIMIT @most::bigint + (SELECT count(*)` + acts + ` AND kind = @withdraw)`
 	}
-	batch.Queue(sql, args)
+	batch.Queue(sql+`) AS runs ORDER BY time DESC, id DESC`, args)
 	return batch
 }
 

@@ -32,6 +32,7 @@ const (
 	KindWithdraw Kind = "withdraw" // the run Act.Target is not to be counted
 	KindPrune    Kind = "prune"    // old records were removed from the store
 	KindImport   Kind = "import"   // records were brought in from elsewhere
+	KindSplit    Kind = "split"    // records were given a part of their identity
 )
 
 // Modes of a run, as in rundir.Build.
@@ -287,7 +288,7 @@ func (r Record) Validate() error {
 	switch r.Kind {
 	case KindRun:
 		r.validateRun(bad)
-	case KindAccept, KindWithdraw, KindPrune, KindImport:
+	case KindAccept, KindWithdraw, KindPrune, KindImport, KindSplit:
 		if r.Act == nil || r.Act.By == "" || r.Act.Why == "" || r.Act.At.IsZero() {
 			bad("%s needs who, when and why", r.Kind)
 		}

@@ -1,6 +1,7 @@
 package judging
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
@@ -55,33 +56,41 @@ func (s Setup) Standings(records []baseline.Record, counts func(metric.Metric) b
 	return out
 }
 
-// histories sorts records into the histories that they belong to.
+// histories sorts records into the histories that they belong to, as the store would
+// answer for each series. Runs of an earlier version that belong to a series make none
+// of their own.
 func histories(records []baseline.Record) []baseline.History {
-	var out []baseline.History
-	index := map[string]int{}
-	withdrawn := map[string]bool{}
+	var order []string
+	all := map[string]baseline.Query{}
+	ofCase := map[string][]baseline.Record{}
 	for _, r := range records {
-		if r.Kind == baseline.KindWithdraw {
-			withdrawn[r.Act.Target] = true
+		ofCase[r.Case] = append(ofCase[r.Case], r)
+		if !r.Counts() {
+			continue
 		}
-	}
-	for _, r := range records {
 		key := strings.Join([]string{r.Case, baseline.MatchKey(r.Match), r.Branch()}, "\x00")
-		i, ok := index[key]
-		if !ok {
-			i = len(out)
-			index[key] = i
-			out = append(out, baseline.History{})
-		}
-		switch {
-		case r.Kind == baseline.KindAccept:
-			out[i].Acts = append(out[i].Acts, r)
-		case r.Counts() && !withdrawn[r.ID]:
-			out[i].Runs = append(out[i].Runs, r)
+		if _, seen := all[key]; !seen {
+			order = append(order, key)
+			all[key] = baseline.Query{Case: r.Case, Match: r.Match, Branch: r.Branch()}
 		}
 	}
-	for i := range out {
-		out[i].Runs = baseline.InOrder(out[i].Runs)
+	byKey := map[string]baseline.History{}
+	taken := map[string]string{} // run → the series with most match values that has it
+	for _, key := range order {
+		h := baseline.Among(ofCase[all[key].Case], all[key])
+		byKey[key] = h
+		for _, r := range h.Runs {
+			if len(all[key].Match) > len(all[taken[r.ID]].Match) {
+				taken[r.ID] = key
+			}
+		}
+	}
+	var out []baseline.History
+	for _, key := range order {
+		h := byKey[key]
+		if slices.ContainsFunc(h.Runs, func(r baseline.Record) bool { return taken[r.ID] == key || taken[r.ID] == "" }) {
+			out = append(out, h)
+		}
 	}
 	return out
 }
