@@ -3,8 +3,9 @@
 // generated ones, run by run, through the shipped Judge, and prints how often each rule cries wolf and how soon it
 // finds a real change.
 //
-//	go run ./tools/verdicteval            # everything: a few minutes
-//	go run ./tools/verdicteval -series 350
+//	go run ./tools/verdicteval            # everything: many minutes of a processor
+//	go run ./tools/verdicteval -only nights
+//	go run ./tools/verdicteval -only generated -series 350
 //
 // In: testdata/perfdata, seeds. Out: tables on stdout, byte-identical for the
 // same arguments, apart from the last line (the time of one judgement). It fails
@@ -38,38 +39,92 @@ func run(args []string, stdout, stderr io.Writer) error {
 	count := flags.Int("series", 2100, "number of generated series, a multiple of 175 keeps the mix exact")
 	seed := flags.Uint64("seed", 1, "seed of the generator")
 	workers := flags.Int("workers", runtime.GOMAXPROCS(0), "series judged at the same time")
-	quick := flags.Bool("quick", false, "only the special series and the nights")
+	only := flags.String("only", "", "one of special, nights, recorded, injected, generated; all of them without it")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	natural, own, err := load(*data)
-	if err != nil {
+	var err error
+	e := evaluation{w: stdout, data: *data, seed: *seed, count: *count, workers: *workers}
+	if e.natural, e.own, err = load(*data); err != nil {
 		return err
 	}
-	var c checks
-	printQuiet(stdout, *seed, &c)
-	printLife(stdout, *seed, &c)
-	printCoverage(stdout, *seed, &c)
-	if err := printH200(stdout, *data, &c); err != nil {
-		return err
+	return e.run(*only)
+}
+
+// evaluation is what is measured, and where it is printed.
+type evaluation struct {
+	w            io.Writer
+	data         string
+	seed         uint64
+	count        int
+	workers      int
+	natural, own []history
+	checks       checks
+}
+
+// run measures all parts or one.
+func (e *evaluation) run(only string) error {
+	parts := []struct {
+		name    string
+		measure func() error
+	}{
+		{"special", e.special},
+		{"nights", e.nights},
+		{"recorded", e.recorded},
+		{"injected", e.injected},
+		{"generated", e.generated},
 	}
-	printNights(stdout, natural, *workers, &c)
-	if *quick {
-		return c.print(stdout)
+	found := false
+	for _, p := range parts {
+		if only != "" && only != p.name {
+			continue
+		}
+		found = true
+		if err := p.measure(); err != nil {
+			return err
+		}
 	}
-	t := printTable(stdout, "Recorded histories, silver labels, nothing can be run again", natural, naturalRules(), *workers)
-	c.natural(t)
-	printFamilies(stdout, natural, pick(naturalRules(), "bws", "upstream 5 %", "upstream 10 %, exemption", "fixed 5 %"), *workers)
-	printTable(stdout, "Recorded histories, labels of the projects themselves", own, naturalRules(), *workers)
-	injected := inject(natural, *seed)
-	printTable(stdout, fmt.Sprintf("Steps injected into recorded histories, seed %d; neighbouring runs stand in for repetitions", *seed), injected, injectedRules(), *workers)
-	printFamilies(stdout, injected, pick(injectedRules(), "bws + rerun", "upstream 5 %", "upstream 10 %, exemption", "fixed 5 %"), *workers)
-	generated := generate(*seed, *count)
-	t = printTable(stdout, fmt.Sprintf("Generated histories, seed %d", *seed), generated, syntheticRules(), *workers)
-	c.synthetic(t)
-	printFamilies(stdout, generated, pick(syntheticRules(), "bws + rerun", "upstream 5 %", "upstream 10 %, exemption", "fixed 5 %"), *workers)
-	c.cost(oneJudgement(generated[0]))
-	return c.print(stdout)
+	if !found {
+		return fmt.Errorf("-only %s: there is no such part", only)
+	}
+	return e.checks.print(e.w)
+}
+
+func (e *evaluation) special() error {
+	printQuiet(e.w, e.seed, &e.checks)
+	printLife(e.w, e.seed, &e.checks)
+	printCoverage(e.w, e.seed, &e.checks)
+	return printH200(e.w, e.data, &e.checks)
+}
+
+func (e *evaluation) nights() error {
+	printNights(e.w, e.natural, e.workers, &e.checks)
+	return nil
+}
+
+func (e *evaluation) recorded() error {
+	t := printTable(e.w, "Recorded histories, silver labels, nothing can be run again", e.natural, naturalRules(), e.workers)
+	e.checks.natural(t)
+	printFamilies(e.w, e.natural, pick(naturalRules(), "bws", "upstream 5 %", "upstream 10 %, exemption", "fixed 5 %"), e.workers)
+	printTable(e.w, "Recorded histories, labels of the projects themselves", e.own, naturalRules(), e.workers)
+	return nil
+}
+
+func (e *evaluation) injected() error {
+	all := inject(e.natural, e.seed)
+	title := fmt.Sprintf("Steps injected into recorded histories, seed %d; neighbouring runs stand in for repetitions", e.seed)
+	printTable(e.w, title, all, injectedRules(), e.workers)
+	printFamilies(e.w, all, pick(injectedRules(), "bws + rerun", "upstream 5 %", "upstream 10 %, exemption", "fixed 5 %"), e.workers)
+	return nil
+}
+
+func (e *evaluation) generated() error {
+	all := generate(e.seed, e.count)
+	t := printTable(e.w, fmt.Sprintf("Generated histories, seed %d", e.seed), all, syntheticRules(), e.workers)
+	e.checks.synthetic(t)
+	printFamilies(e.w, all, pick(syntheticRules(), "bws + rerun", "upstream 5 %", "upstream 10 %, exemption", "fixed 5 %"), e.workers)
+	e.checks.cost(oneJudgement(all[0]))
+	return nil
 }
 
 // checks are the numbers that the rule has to reach.

@@ -1,226 +1,308 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
 
-// benchmark is one recorded case: its gating series, night by night.
+// benchmark is one case: its gating series at all its points, one run a night.
 type benchmark struct {
 	series []history
-	at     int // of a step in all of them, 0 = none
-	size   float64
+	nights []int64 // UTC days on which any of them ran, ascending
 	seed   uint64
 }
 
-// benchmarks are the stretches of the LLM-serving configurations in which nothing
-// changes in any of their three gating metrics.
-func benchmarks(natural []history) []benchmark {
-	groups := map[string][]history{}
-	var order []string
+// benchmarks are the recorded cases of LLM serving, cut to what is stationary. wide
+// takes a model with its prompt and answer lengths for one case, as a configuration
+// with several concurrencies is; otherwise each concurrency is a case of its own.
+func benchmarks(natural []history, wide bool) []benchmark {
+	index := map[string]int{}
+	var out []benchmark
 	for _, h := range natural {
 		if h.family != "atom_llm_serving" || strings.Contains(h.name, "Total") || strings.Contains(h.name, "tok/fwd") {
 			continue
 		}
-		if groups[h.group] == nil {
-			order = append(order, h.group)
+		name := h.group
+		if wide {
+			name, _, _ = strings.Cut(name, " c=")
 		}
-		groups[h.group] = append(groups[h.group], h)
-	}
-	var out []benchmark
-	for k, name := range order {
-		all := groups[name]
-		same := !slices.ContainsFunc(all, func(h history) bool {
-			return len(h.runs) != len(all[0].runs)
-		})
-		if len(all) != 3 || !same {
-			continue
-		}
-		for _, stretch := range common(all) {
-			b := benchmark{seed: uint64(k)}
-			for _, h := range all {
-				h.runs = h.runs[stretch[0]:stretch[1]]
-				b.series = append(b.series, h)
+		for _, s := range h.stretches {
+			k, ok := index[name]
+			if !ok {
+				k, index[name] = len(out), len(out)
+				out = append(out, benchmark{seed: uint64(k)})
 			}
-			out = append(out, b)
+			cut := h
+			cut.runs = nightly(h.runs[s[0]:s[1]])
+			out[k].add(cut)
 		}
 	}
 	return out
 }
 
-// common are the stretches in which nothing changes in any of the series.
-func common(all []history) [][2]int {
-	out := all[0].stretches
-	for _, h := range all[1:] {
-		var both [][2]int
-		for _, a := range out {
-			for _, b := range h.stretches {
-				if from, to := max(a[0], b[0]), min(a[1], b[1]); to-from >= stretchMin {
-					both = append(both, [2]int{from, to})
-				}
-			}
-		}
-		out = both
+// nightly is the first run of each day: a night has one, and those of one day share their luck.
+func nightly(runs []verdict.Run) []verdict.Run {
+	out := slices.Clone(runs)
+	for k := range out {
+		out[k].Time = time.Unix(day(out[k])*86400, 0).UTC()
+		out[k].ID = fmt.Sprint(day(out[k]))
 	}
-	return out
+	return slices.CompactFunc(out, func(a, b verdict.Run) bool { return a.ID == b.ID })
 }
 
-// withStep is the benchmark with all series worse by size from one run on.
-func (b benchmark) withStep(size float64) benchmark {
-	n := len(b.series[0].runs)
-	rng := rand.New(rand.NewPCG(b.seed, 17))
-	out := benchmark{at: beforeStep + rng.IntN(n-beforeStep-behindStep+1), size: size, seed: b.seed}
+func day(r verdict.Run) int64 { return r.Time.Unix() / 86400 }
+
+func (b *benchmark) add(h history) {
+	b.series = append(b.series, h)
+	for _, r := range h.runs {
+		b.nights = append(b.nights, day(r))
+	}
+	slices.Sort(b.nights)
+	b.nights = slices.Compact(b.nights)
+}
+
+// night is what came of one night of one case.
+type night struct {
+	day    int64
+	series int     // that were judged
+	p      float64 // of the case; with one series that of the series
+	most   float64 // of one series
+	alarm  bool    // as shipped
+	reruns int
+}
+
+// redFrom reports whether the night is red when a case is from p on.
+func (n night) redFrom(p float64) bool { return n.p >= p || n.most >= 0.995 }
+
+// play judges a benchmark night by night.
+type play struct {
+	benchmark
+	runs   [][]verdict.Run
+	policy verdict.Policy
+	from   int     // the night with which all series become worse, -1 = none
+	size   float64 // by how much
+}
+
+func (b benchmark) play(p verdict.Policy, from int, size float64) *play {
+	out := &play{benchmark: b, policy: p, from: from, size: size}
 	for _, h := range b.series {
-		h.runs = slices.Clone(h.runs)
-		for i := out.at; i < n; i++ {
-			h.runs[i].Values = []float64{fromLog(h.metric, h.runs[i].Values[0], log1p(size))}
+		runs := slices.Clone(h.runs)
+		for i := range runs {
+			runs[i].Values = []float64{out.value(h, i, day(runs[i]))}
 		}
-		out.series = append(out.series, h)
+		out.runs = append(out.runs, runs)
 	}
 	return out
 }
 
-func stepped(all []benchmark, size float64) []benchmark {
-	out := make([]benchmark, len(all))
-	for k, b := range all {
-		out[k] = b.withStep(size)
+// value is what run i of a series would have measured on a day.
+func (p *play) value(h history, i int, day int64) float64 {
+	v := h.runs[i].Values[0]
+	if p.from >= 0 && day >= p.nights[p.from] {
+		v = fromLog(h.metric, v, log1p(p.size))
 	}
-	return out
+	return v
 }
 
-// nightCount is what came of the nights of a benchmark.
-type nightCount struct {
-	quiet, red, reruns int
-	nights             map[int64]bool // UTC days with an unchanged run: whether one was red
-	steps, found       int
-}
-
-// replay judges every run of the benchmark as if it were the newest.
-func (b benchmark) replay(p verdict.Policy) nightCount {
-	out := nightCount{nights: map[int64]bool{}}
-	runs := make([][]verdict.Run, len(b.series))
-	for q, h := range b.series {
-		runs[q] = slices.Clone(h.runs)
-	}
-	found := false
-	for i := warmUp; i < len(runs[0]); i++ {
-		c, reruns := b.judge(runs, i, p)
-		if b.at == 0 {
-			day := b.series[0].runs[i].Time.Unix() / int64((24 * time.Hour).Seconds())
-			out.quiet++
-			out.red += count(c.Alarm)
-			out.reruns += reruns
-			out.nights[day] = out.nights[day] || c.Alarm
+// night judges night k, with repetitions while the verdict asks for them: other
+// nights near by, the same for all series. ok is false if no series has a history.
+func (p *play) night(k int) (out night, ok bool) {
+	out.day = p.nights[k]
+	var at []int // of the judged series, their runs
+	var judged []int
+	for q := range p.series {
+		i, found := slices.BinarySearchFunc(p.runs[q], out.day, func(r verdict.Run, d int64) int { return cmp.Compare(day(r), d) })
+		if found && i >= warmUp {
+			judged, at = append(judged, q), append(at, i)
 		}
-		found = found || b.at > 0 && i >= b.at && i < b.at+5 && c.Alarm
 	}
-	out.steps, out.found = count(b.at > 0), count(found)
-	return out
-}
-
-// judge judges one night; a repetition is another real run near by, the same for
-// all series.
-func (b benchmark) judge(runs [][]verdict.Run, i int, p verdict.Policy) (verdict.Case, int) {
-	rng := rand.New(rand.NewPCG(b.seed, uint64(i)))
-	for reruns := 0; ; reruns++ {
-		var all []verdict.Question
-		for q, h := range b.series {
-			all = append(all, verdict.Question{Policy: p, Series: verdict.Series{Case: h.group, Point: h.name, Metric: h.metric, History: runs[q][:i], New: runs[q][i]}})
+	if len(judged) == 0 {
+		return out, false
+	}
+	near := rand.New(rand.NewPCG(p.seed, uint64(k))).Perm(nearest)
+	for ; ; out.reruns++ {
+		all := make([]verdict.Question, len(judged))
+		for n, q := range judged {
+			h := p.series[q]
+			all[n] = verdict.Question{Policy: p.policy, Series: verdict.Series{Case: h.group, Point: h.group, Metric: h.metric, History: p.runs[q][:at[n]], New: p.runs[q][at[n]]}}
 		}
 		rows, c := verdict.JudgeCase(all)
 		if !slices.ContainsFunc(rows, func(r verdict.Row) bool { return r.Suspicious }) {
-			for q := range rows {
-				runs[q][i] = rows[q].Record(runs[q][i])
+			out.read(rows, c)
+			for n, q := range judged {
+				p.runs[q][at[n]] = rows[n].Record(p.runs[q][at[n]])
 			}
-			return c, reruns
+			return out, true
 		}
-		near := i - 4 + rng.IntN(9)
-		near = min(max(near, 0), len(runs[0])-1)
-		for q, h := range b.series {
-			v := h.runs[near].Values[0]
-			if b.at > 0 && (near >= b.at) != (i >= b.at) { // the step is the night's, not the neighbour's
-				shift := log1p(b.size)
-				if near >= b.at {
-					shift = -shift
-				}
-				v = fromLog(h.metric, v, shift)
-			}
-			runs[q][i].Values = append(slices.Clone(runs[q][i].Values), v)
+		for n, q := range judged {
+			i := neighbour(at[n], near[out.reruns], len(p.runs[q]))
+			run := &p.runs[q][at[n]]
+			run.Values = append(run.Values, p.value(p.series[q], i, out.day))
 		}
 	}
 }
 
+// neighbour is the run that stands in for a repetition of run i: the k-th of those
+// around it, mirrored where it would be behind the end.
+func neighbour(i, k, n int) int {
+	off := k - nearest/2
+	if off >= 0 {
+		off++
+	}
+	if i+off < 0 || i+off >= n {
+		off = -off
+	}
+	return i + off
+}
+
+func (n *night) read(rows []verdict.Row, c verdict.Case) {
+	n.series, n.alarm = len(rows), c.Alarm
+	for _, r := range rows {
+		if r.P != nil {
+			n.most = max(n.most, *r.P)
+		}
+	}
+	n.p = n.most
+	if c.P != nil {
+		n.p = *c.P
+	} else if n.p < 0.7 {
+		n.p = 0
+	}
+}
+
+// nightCount is what came of many nights.
+type nightCount struct {
+	quiet []night
+	steps map[float64][][]night // by size, the first five nights of each step
+}
+
+var stepsOfNights = [...]float64{0.03, 0.05, 0.10} //nolint:gochecknoglobals // immutable table
+
+// measureNights replays every benchmark unchanged, and with a step in all its series
+// at every second night that has enough before and behind it.
 func measureNights(all []benchmark, p verdict.Policy, workers int) nightCount {
 	parts := make([]nightCount, len(all))
-	var wg sync.WaitGroup
-	slots := make(chan struct{}, max(1, workers))
-	for k, b := range all {
-		wg.Go(func() {
-			slots <- struct{}{}
-			parts[k] = b.replay(p)
-			<-slots
-		})
-	}
-	wg.Wait()
-	sum := nightCount{nights: map[int64]bool{}}
+	each(len(all), workers, func(k int) {
+		parts[k].steps = map[float64][][]night{}
+		quiet := all[k].play(p, -1, 0)
+		for at := range quiet.nights {
+			if n, ok := quiet.night(at); ok {
+				parts[k].quiet = append(parts[k].quiet, n)
+			}
+		}
+		for at := beforeStep; at+behindStep <= len(quiet.nights); at += 2 {
+			for _, size := range stepsOfNights {
+				if nights := all[k].play(p, at, size).step(); nights != nil {
+					parts[k].steps[size] = append(parts[k].steps[size], nights)
+				}
+			}
+		}
+	})
+	sum := nightCount{steps: map[float64][][]night{}}
 	for _, p := range parts {
-		sum.quiet += p.quiet
-		sum.red += p.red
-		sum.reruns += p.reruns
-		sum.steps += p.steps
-		sum.found += p.found
-		for day, red := range p.nights {
-			sum.nights[day] = sum.nights[day] || red
+		sum.quiet = append(sum.quiet, p.quiet...)
+		for size, s := range p.steps {
+			sum.steps[size] = append(sum.steps[size], s...)
 		}
 	}
 	return sum
 }
 
-func (n nightCount) nightsRed() float64 {
-	red := 0
-	for _, r := range n.nights {
-		red += count(r)
+// step plays the first nights of a step, nil if fewer than two series see it begin.
+func (p *play) step() []night {
+	var out []night
+	for k := p.from; k < p.from+behindStep; k++ {
+		n, ok := p.night(k)
+		if k == p.from && n.series < 2 {
+			return nil
+		}
+		if ok {
+			out = append(out, n)
+		}
 	}
-	return 100 * float64(red) / float64(max(1, len(n.nights)))
+	return out
 }
 
-// printNights prints how often a case and a whole night are red for nothing, and
-// how many steps in all metrics of a case are found within five nights.
-func printNights(w io.Writer, natural []history, workers int, c *checks) {
-	all := benchmarks(natural)
-	fmt.Fprintf(w, "## Nights of %d recorded series in %d stretches of cases without a change, judged together\n\n", 3*len(all), len(all))
-	fmt.Fprintln(w, "| rule | red per 100 unchanged case-nights | nights red, % | reruns per 100 | found within 5: 3 % | 5 % | 10 % |")
-	fmt.Fprintln(w, "|---|---|---|---|---|---|---|")
-	for _, r := range []struct {
-		name   string
-		policy verdict.Policy
-	}{
-		{"case", verdict.Policy{ForgetOpen: true}},
-		{"case, sensitive", verdict.Policy{ForgetOpen: true, Strictness: verdict.Sensitive}},
-		{"case, strict", verdict.Policy{ForgetOpen: true, Strictness: verdict.Strict}},
-		{"case + rerun", verdict.Policy{ForgetOpen: true, Reruns: verdict.MaxReruns}},
-	} {
-		t := measureNights(all, r.policy, workers)
-		fmt.Fprintf(w, "| %s | %.2f | %.1f | %.1f |", r.name, 100*float64(t.red)/float64(t.quiet), t.nightsRed(), 100*float64(t.reruns)/float64(t.quiet))
-		for _, size := range []float64{0.03, 0.05, 0.10} {
-			s := measureNights(stepped(all, size), r.policy, workers)
-			share := 100 * float64(s.found) / float64(max(1, s.steps))
-			fmt.Fprintf(w, " %.0f |", share)
-			if r.name == "case" && size == 0.05 {
-				c.check(share >= 68, "recorded nights: %.0f %% of the steps of 5 %% in all metrics of a case found within 5 without repetitions (at least 68)", share)
-			}
-		}
-		fmt.Fprintln(w)
-		if r.name == "case" {
-			c.check(t.nightsRed() <= 5, "recorded nights: %.1f %% of %d unchanged nights are red (at most 5)", t.nightsRed(), len(t.nights))
-		}
+// nightRates are the shares that a bound gives.
+type nightRates struct {
+	red, nights float64 // percent of case-nights and of nights, unchanged
+	found       []float64
+}
+
+func (c nightCount) rates(red func(night) bool) nightRates {
+	var out nightRates
+	days := map[int64]bool{}
+	n := 0
+	for _, q := range c.quiet {
+		n += count(red(q))
+		days[q.day] = days[q.day] || red(q)
 	}
+	out.red = share(n, len(c.quiet))
+	n = 0
+	for _, r := range days {
+		n += count(r)
+	}
+	out.nights = share(n, len(days))
+	for _, size := range stepsOfNights {
+		n = 0
+		for _, s := range c.steps[size] {
+			n += count(slices.ContainsFunc(s, red))
+		}
+		out.found = append(out.found, share(n, len(c.steps[size])))
+	}
+	return out
+}
+
+func share(n, of int) float64 { return 100 * float64(n) / float64(max(1, of)) }
+
+func (c nightCount) reruns() float64 {
+	n := 0
+	for _, q := range c.quiet {
+		n += q.reruns
+	}
+	return share(n, len(c.quiet))
+}
+
+// printNights prints how often a case and a whole night are red for nothing, and how
+// many steps in all series of a case are found within five nights.
+func printNights(w io.Writer, natural []history, workers int, c *checks) {
+	printCurve(w, "a model with all its concurrencies is a case", benchmarks(natural, true), workers, c)
+	printCurve(w, "each concurrency is a case of its own, of 1 to 3 series", benchmarks(natural, false), workers, nil)
+}
+
+func printCurve(w io.Writer, title string, all []benchmark, workers int, c *checks) {
+	once := measureNights(all, verdict.Policy{ForgetOpen: true}, workers)
+	again := measureNights(all, verdict.Policy{ForgetOpen: true, Reruns: verdict.MaxReruns}, workers)
+	series := 0
+	for _, b := range all {
+		series += len(b.series)
+	}
+	fmt.Fprintf(w, "## Nights of %d recorded series in %d cases: %s\n\n", series, len(all), title)
+	fmt.Fprintf(w, "%d unchanged case-nights, %d steps of each size in all series of a case; %.1f reruns per 100 unchanged case-nights\n\n",
+		len(once.quiet), len(once.steps[0.05]), again.reruns())
+	fmt.Fprintln(w, "| a case is red from | red per 100 unchanged case-nights | nights red, % | found within 5: 3/5/10 % | with reruns: red per 100 | nights red, % | found within 5 |")
+	fmt.Fprintln(w, "|---|---|---|---|---|---|---|")
+	row := func(name string, red func(night) bool) {
+		a, b := once.rates(red), again.rates(red)
+		fmt.Fprintf(w, "| %s | %.2f | %.1f | %.0f/%.0f/%.0f | %.2f | %.1f | %.0f/%.0f/%.0f |\n",
+			name, a.red, a.nights, a.found[0], a.found[1], a.found[2], b.red, b.nights, b.found[0], b.found[1], b.found[2])
+	}
+	for _, p := range []float64{0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97} {
+		row(fmt.Sprintf("P %.2f", p), func(n night) bool { return n.redFrom(p) })
+	}
+	shipped := func(n night) bool { return n.alarm }
+	row("as shipped", shipped)
 	fmt.Fprintln(w)
+	if c != nil {
+		r := once.rates(shipped)
+		c.check(r.found[1] >= 68, "recorded nights: %.0f %% of the steps of 5 %% in all metrics of a case found within 5 without repetitions (at least 68)", r.found[1])
+		c.check(r.nights <= 5, "recorded nights: %.1f %% of the unchanged nights are red (at most 5)", r.nights)
+	}
 }

@@ -178,25 +178,30 @@ func count(b bool) int {
 // measure replays all histories.
 func measure(all []history, r rule, workers int) tally {
 	parts := make([]tally, len(all))
-	next := make(chan int)
-	var wg sync.WaitGroup
-	for range max(1, workers) {
-		wg.Go(func() {
-			for k := range next {
-				parts[k] = replay(all[k], r)
-			}
-		})
-	}
-	for k := range all {
-		next <- k
-	}
-	close(next)
-	wg.Wait()
+	each(len(all), workers, func(k int) { parts[k] = replay(all[k], r) })
 	var sum tally
 	for _, p := range parts {
 		sum.add(p)
 	}
 	return sum
+}
+
+// each does n pieces of work, some at the same time.
+func each(n, workers int, do func(k int)) {
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range max(1, workers) {
+		wg.Go(func() {
+			for k := range next {
+				do(k)
+			}
+		})
+	}
+	for k := range n {
+		next <- k
+	}
+	close(next)
+	wg.Wait()
 }
 
 // per100 is a rate per 100 of the quiet runs.

@@ -10,10 +10,8 @@ import (
 
 // The bounds of the verdict on a case of several gating series.
 const (
-	// caseRed is the probability from which the case has become worse. Without any
-	// evidence it is 1/3, and 0.5 would make every fourth unchanged night of 48
-	// recorded series red; 0.8 one in forty.
-	caseRed      = 0.8
+	// manySeries is how many are many: two or three say little more than each of them.
+	manySeries   = 4
 	caseOpen     = 0.33  // below it the evidence speaks against a change
 	beyondDoubt  = 0.995 // of one series: red whatever the others say
 	beyondDoubtZ = 4.5   // the same for the late channel
@@ -94,10 +92,11 @@ func JudgeCase(all []Question) ([]Row, Case) {
 // decide lets the series of a case decide together.
 func (c *Case) decide(together []*judgement) {
 	evidence := make([]evidence, len(together))
-	pr, question, slow := together[0].pr, false, 0
+	pr, question, slow, again := together[0].pr, false, 0, false
 	for i, j := range together {
 		evidence[i] = j.scanned.evidence
 		question = question || evidence[i].question
+		again = again || len(j.series.New.Values) > 1
 		if j.Slow {
 			slow++
 		}
@@ -107,7 +106,8 @@ func (c *Case) decide(together []*judgement) {
 		s.p = s.own
 	}
 	c.P = number(s.p)
-	red := s.p >= caseLimit(together[0].sensitive)
+	s.limit = caseLimit(together[0].sensitive, len(together) >= manySeries && !again)
+	red := s.p >= s.limit
 	for i, j := range together {
 		moved := s.moved[i]
 		if pr {
@@ -117,15 +117,21 @@ func (c *Case) decide(together []*judgement) {
 	}
 }
 
-// caseLimit is the probability from which a strictness calls a case red.
-func caseLimit(s Strictness) float64 {
-	switch s {
-	case Sensitive:
+// caseLimit is the probability from which a strictness calls a case red. Many series,
+// measured once, are rarely all wrong together. Few are more often; and repetitions of
+// a bad night are likely to be bad as well, so that they make surer than they should.
+func caseLimit(s Strictness, manyOnce bool) float64 {
+	switch {
+	case s == Sensitive && manyOnce:
+		return 0.4
+	case s == Strict && manyOnce:
+		return 0.7
+	case s == Sensitive || s != Strict && manyOnce:
 		return 0.5
-	case Strict:
+	case s == Strict:
 		return 0.9
 	default:
-		return caseRed
+		return 0.8
 	}
 }
 
@@ -141,7 +147,7 @@ func (j *judgement) inCase(s scanned, red, slow bool, count int) {
 		j.ofCase = together
 	case j.Alarm && !sure:
 		j.calm(s)
-		j.ofCase = together + fmt.Sprintf(": too little for an alarm (%.2f needed, or %.3f in one series)", caseLimit(j.sensitive), beyondDoubt)
+		j.ofCase = together + fmt.Sprintf(": too little for an alarm (%.2f needed, or %.3f in one series)", s.limit, beyondDoubt)
 	case j.Verdict == Inconclusive && j.newNodes == "" && s.p < caseOpen:
 		j.Verdict = Pass
 		j.ofCase = together
@@ -261,8 +267,8 @@ func (j *judgement) onset() *Onset {
 // confirm each other.
 const (
 	falseAlarmsSeries    = 0.0055 // of one series
-	falseAlarmsCase      = 0.011  // of several series together
-	falseAlarmsCaseAgain = 0.029  // the same with repetitions
+	falseAlarmsCase      = 0.004  // of several series together
+	falseAlarmsCaseAgain = 0.007  // the same with repetitions
 )
 
 // expectedFalseAlarms is that of the series that were weighed together, or of the

@@ -50,6 +50,7 @@ func (sc *scanner) collect(d *data, r scanResult, past []Run, newest Run) eviden
 type scanned struct {
 	p     float64 // that the case has become worse
 	own   float64 // that it has with the judged run
+	limit float64 // from which it is red
 	onset Run
 	moved []bool // by series: it speaks for a step at the onset
 }
