@@ -48,7 +48,6 @@ func shrinking() []string {
 		"lines of file internal/launch/outcome/resolve_test.go",
 		"lines of file internal/report/publish/publish_test.go",
 		"lines of file internal/report/verdict/judge_test.go",
-		"lines of package internal/report/verdict",
 		"lines of room cmd/ci-disagg",
 		"lines of room internal/launch/drive",
 		"lines of room internal/report/bench",

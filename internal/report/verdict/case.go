@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/bws"
 )
 
 // The bounds of the verdict on a case of several gating series.
@@ -52,8 +54,8 @@ type Onset struct {
 
 // scannedSeries is what bws has seen of a series.
 type scannedSeries struct {
-	d        *data
-	r        scanResult
+	d        *bws.Data
+	r        bws.Result
 	q        question
 	shift    float64 // node offset that was taken out of the newest run
 	z        float64 // of the late channel, 0 = it found nothing
@@ -182,7 +184,7 @@ func (j *judgement) redWithCase(at int) {
 	}
 	j.raise(sc.d, sc.r, sc.q, at)
 	j.Suspicious = j.Suspicious || suspicious
-	sc.r.worse.onset = j.beginAt(at)
+	sc.r.Worse.Onset = j.beginAt(at)
 	j.explain(sc.r, sc.q, false)
 }
 

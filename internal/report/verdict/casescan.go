@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/bws"
 )
 
 // half is the share of a case's series that a change is expected to move.
@@ -36,12 +38,12 @@ type residual struct {
 func runKey(r Run) string { return cmp.Or(r.ID, r.Time.UTC().Format(time.RFC3339Nano)) }
 
 // collect is the evidence of a scan of the runs past and newest.
-func (sc *scanner) collect(d *data, r scanResult, past []Run, newest Run) evidence {
+func collect(sc *bws.Scanner, d *bws.Data, r bws.Result, past []Run, newest Run) evidence {
 	const clip = 3
-	runs := append(slices.Clone(past[min(r.e, len(past)):]), newest)
-	ev := evidence{window: runs, worse: slices.Clone(r.worse.factors[:len(runs)]), better: slices.Clone(r.better.factors[:len(runs)])}
-	for k, x := range sc.residuals(d, r.noise) {
-		ev.residuals = append(ev.residuals, residual{run: runKey(past[r.a+k]), value: min(max(x/r.s, -clip), clip)})
+	runs := append(slices.Clone(past[min(r.Window, len(past)):]), newest)
+	ev := evidence{window: runs, worse: slices.Clone(r.Worse.Factors[:len(runs)]), better: slices.Clone(r.Better.Factors[:len(runs)])}
+	for k, x := range sc.Residuals(d, r.Noise) {
+		ev.residuals = append(ev.residuals, residual{run: runKey(past[r.First+k]), value: min(max(x/r.Sigma, -clip), clip)})
 	}
 	return ev
 }
@@ -64,7 +66,7 @@ type scanned struct {
 func scanCase(series []evidence) scanned {
 	runs := caseWindow(series)
 	gamma := 1 / (1 + float64(len(series)-1)*meanCorrelation(series))
-	total := 1 - 4*stepPrior
+	total := 1 - 4*bws.StepPrior
 	var sum, top, own float64
 	at := -1
 	for c, run := range runs {
@@ -75,8 +77,8 @@ func scanCase(series []evidence) scanned {
 				better += mixed(ev.better[k])
 			}
 		}
-		w := stepPrior * math.Exp(min(gamma*worse, 600)) // beyond it nothing is left to decide
-		total += w + stepPrior*math.Exp(min(gamma*better, 600))
+		w := bws.StepPrior * math.Exp(min(gamma*worse, 600)) // beyond it nothing is left to decide
+		total += w + bws.StepPrior*math.Exp(min(gamma*better, 600))
 		sum += w
 		if at < 0 || w > top {
 			at, top = c, w
@@ -121,7 +123,7 @@ func caseWindow(series []evidence) []Run {
 	slices.SortStableFunc(runs, func(a, b Run) int {
 		return cmp.Or(back[runKey(b)]-back[runKey(a)], a.Time.Compare(b.Time))
 	})
-	return runs[max(0, len(runs)-windowRuns):]
+	return runs[max(0, len(runs)-bws.WindowRuns):]
 }
 
 // meanCorrelation is the mean correlation of the series' residuals, each pair

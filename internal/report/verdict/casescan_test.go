@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/bws"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -38,7 +40,7 @@ func TestCaseScanMatchesTheReferenceVectors(t *testing.T) {
 	for _, c := range file.Cases {
 		var all []evidence
 		for q, z := range c.Z {
-			var sc scanner
+			var sc bws.Scanner
 			var runs [][]float64
 			var past []Run
 			for i, v := range z {
@@ -46,9 +48,9 @@ func TestCaseScanMatchesTheReferenceVectors(t *testing.T) {
 				past = append(past, Run{ID: fmt.Sprint(i), Time: time.Unix(int64(i), 0)})
 			}
 			n := len(past) - 1
-			d := prepared(runs)
-			r := sc.scan(d, n, math.Log1p(c.MinEffect))
-			ev := sc.collect(d, r, past[:n], past[n])
+			d := bws.NewData(runs)
+			r := sc.Scan(d, n, math.Log1p(c.MinEffect))
+			ev := collect(&sc, d, r, past[:n], past[n])
 			require.Len(t, ev.window, c.Window, c.Name)
 			require.InDeltaSlice(t, c.Worse[q], ev.worse, 1e-8, c.Name)
 			require.InDeltaSlice(t, c.Better[q], ev.better, 1e-8, c.Name)

@@ -5,51 +5,53 @@ import (
 	"math"
 	"strconv"
 	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/bws"
 )
 
 // describe fills in what a row says beside its verdict: probabilities, noise,
 // levels for the chart, and the distance to the best level.
-func (j *judgement) describe(d *data, r scanResult) {
-	j.P, j.PBetter = number(r.worse.p), number(r.better.p)
-	j.Noise = number(math.Expm1(r.s))
-	for k, from := range r.starts {
-		to := r.e
-		if k+1 < len(r.starts) {
-			to = r.starts[k+1]
+func (j *judgement) describe(d *bws.Data, r bws.Result) {
+	j.P, j.PBetter = number(r.Worse.P), number(r.Better.P)
+	j.Noise = number(math.Expm1(r.Sigma))
+	for k, from := range r.Starts {
+		to := r.Window
+		if k+1 < len(r.Starts) {
+			to = r.Starts[k+1]
 		}
 		j.addLevel(d, from, to)
 	}
 	// What the window shows: its runs belong to the last level unless a step
 	// has begun among them.
-	if at := r.worse.onset; r.worse.p >= j.threshold {
-		j.addLevel(d, at, len(d.y))
-	} else if at := r.better.onset; r.better.p >= j.threshold {
-		j.addLevel(d, at, len(d.y))
+	if at := r.Worse.Onset; r.Worse.P >= j.threshold {
+		j.addLevel(d, at, len(d.Y))
+	} else if at := r.Better.Onset; r.Better.P >= j.threshold {
+		j.addLevel(d, at, len(d.Y))
 	}
 	j.belowBest(d, r)
 }
 
-func (j *judgement) addLevel(d *data, from, to int) {
+func (j *judgement) addLevel(d *bws.Data, from, to int) {
 	first := j.at(from)
 	j.Levels = append(j.Levels, Level{
-		Run: j.run(from), Time: first.Time, Runs: to - from, Value: j.level(median(d.y[from:to], nil)),
+		Run: j.run(from), Time: first.Time, Runs: to - from, Value: j.level(bws.Median(d.Y[from:to], nil)),
 	})
 }
 
 // belowBest compares the present level with the best one of the last 90 days.
-func (j *judgement) belowBest(d *data, r scanResult) {
-	best := r.mu
+func (j *judgement) belowBest(d *bws.Data, r bws.Result) {
+	best := r.Mu
 	since := j.series.New.Time.Add(-90 * 24 * time.Hour)
-	for k, from := range r.starts {
-		to := r.e
-		if k+1 < len(r.starts) {
-			to = r.starts[k+1]
+	for k, from := range r.Starts {
+		to := r.Window
+		if k+1 < len(r.Starts) {
+			to = r.Starts[k+1]
 		}
-		if to-from >= segmentMin && !j.at(to-1).Time.Before(since) {
-			best = min(best, median(d.y[from:to], nil))
+		if to-from >= bws.SegmentMin && !j.at(to-1).Time.Before(since) {
+			best = min(best, bws.Median(d.Y[from:to], nil))
 		}
 	}
-	j.BelowBest = number(j.relative(r.mu - best))
+	j.BelowBest = number(j.relative(r.Mu - best))
 }
 
 // at is run k, counted from the oldest past one; the new run is the last.
@@ -81,18 +83,18 @@ func runName(r Run) string {
 }
 
 // explain puts the verdict of the scan into words.
-func (j *judgement) explain(r scanResult, q question, due bool) {
+func (j *judgement) explain(r bws.Result, q question, due bool) {
 	switch j.Verdict {
 	case Regression:
 		j.say("%s; a real step has probability %s (%s needed), size %s, %s",
-			j.comparison(r), chance(q.p), chance(j.threshold), j.span(), j.began(r.worse.onset))
+			j.comparison(r), chance(q.p), chance(j.threshold), j.span(), j.began(r.Worse.Onset))
 	case Improvement:
 		j.say("%s; a real improvement has probability %s (%s needed), %s",
-			j.comparison(r), chance(q.better), chance(j.threshold), j.began(r.better.onset))
+			j.comparison(r), chance(q.better), chance(j.threshold), j.began(r.Better.Onset))
 	case Inconclusive:
 		if j.newNodes != "" {
 			j.say("%s; it is worse since it runs on %s, which has fewer than %d earlier runs: nodes and a change cannot be told apart, a repetition on other nodes would",
-				j.comparison(r), j.newNodes, nodeRuns)
+				j.comparison(r), j.newNodes, bws.NodeRuns)
 			return
 		}
 		j.say("%s; a step has probability %s: too much to pass, less than the %s needed for a regression. %s",
@@ -130,7 +132,7 @@ func (j *judgement) willSettle() string {
 }
 
 // comparison is what was compared with what.
-func (j *judgement) comparison(r scanResult) string {
+func (j *judgement) comparison(r bws.Result) string {
 	of := ""
 	if n := len(j.series.New.Values); n > 1 {
 		of = fmt.Sprintf("the median of %d repetitions, ", n)
@@ -141,7 +143,7 @@ func (j *judgement) comparison(r scanResult) string {
 	}
 	return fmt.Sprintf("%s%s is %s %s, the level of %s%s (noise %s per run)",
 		of, j.amount(j.value), j.percentWorse(*orZero(j.Worse)), j.amount(*orZero(j.Baseline)),
-		plural(r.runs, "earlier run"), whose, percent(*orZero(j.Noise)))
+		plural(r.Runs, "earlier run"), whose, percent(*orZero(j.Noise)))
 }
 
 // began says at which run a step probably began.
@@ -165,12 +167,12 @@ func (j *judgement) span() string {
 }
 
 // nameNodes names the node effect when it is worth a word.
-func (j *judgement) nameNodes(r scanResult, shift float64) {
+func (j *judgement) nameNodes(r bws.Result, shift float64) {
 	if shift == 0 {
 		return
 	}
 	j.NodeEffect = number(j.relative(shift))
-	raw := j.sign*math.Log(j.series.New.Values[0]) - r.mu
+	raw := j.sign*math.Log(j.series.New.Values[0]) - r.Mu
 	node := j.series.New.node(0)
 	switch {
 	case raw > 0.7*j.dmin && raw-shift <= 0.7*j.dmin:

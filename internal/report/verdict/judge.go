@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/bws"
+
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 )
 
@@ -38,7 +40,7 @@ func judge(s Series, p Policy) *judgement {
 		j.Verdict, j.Reason = Invalid, "the metric has no direction: nobody can say what is worse"
 		return j
 	}
-	j.value = median(s.New.Values, nil)
+	j.value = bws.Median(s.New.Values, nil)
 	j.Value = number(j.value)
 	j.past, j.dropped = past(s)
 	j.History = len(j.past)

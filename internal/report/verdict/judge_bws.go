@@ -3,6 +3,8 @@ package verdict
 import (
 	"fmt"
 	"math"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/bws"
 )
 
 // The probabilities between which a further repetition helps, and
@@ -22,7 +24,7 @@ func (j *judgement) judgeBWS() {
 		j.judgeShort()
 		return
 	}
-	sc := &scanner{}
+	sc := &bws.Scanner{}
 	d, shift := load(j.past, j.series.New, j.sign)
 	f := folder{sc: sc, past: j.past, d: d, sign: j.sign, dmin: j.dmin, advisory: j.Advisory}
 	if j.forgetOpen {
@@ -35,23 +37,23 @@ func (j *judgement) judgeBWS() {
 	}
 	h := f.history
 	j.past, n = f.past, len(f.past)
-	d.bounds = h.bounds
+	d.Bounds = h.bounds
 	if j.pr && h.open != nil && h.onset > 0 {
 		// The level at the merge base is the new one: a pull request answers
 		// for its own step only.
-		d.bounds = append(d.bounds, h.onset)
+		d.Bounds = append(d.Bounds, h.onset)
 	}
 	if n < strictBelow {
 		j.threshold = max(j.threshold, probability(Strict))
 	}
 	j.Strict = j.threshold >= probability(Strict)
 
-	r := sc.scan(d, n, j.dmin)
+	r := sc.Scan(d, n, j.dmin)
 	j.describe(d, r)
 	j.scanned = &scannedSeries{d: d, r: r, shift: shift}
 	switch {
 	case j.series.New.Accepted:
-		j.against(j.level(r.mu))
+		j.against(j.level(r.Mu))
 		j.Verdict = Pass
 		j.say("someone accepted the level that begins with this run: %s", j.comparison(r))
 	case j.pr:
@@ -63,7 +65,7 @@ func (j *judgement) judgeBWS() {
 
 // closeOpen ends an open regression if this run is the last of those that are back.
 func (j *judgement) closeOpen(f *folder) {
-	if f.open == nil || !f.open.isBack(f.d.y[len(f.past)], f.dmin) || f.open.back+1 < backRuns {
+	if f.open == nil || !f.open.isBack(f.d.Y[len(f.past)], f.dmin) || f.open.back+1 < backRuns {
 		return
 	}
 	j.over = fmt.Sprintf("the regression open since %s is over: %d runs in a row are back at %s",
@@ -87,47 +89,47 @@ func (j *judgement) judgeShort() {
 	}
 	values := make([]float64, len(j.past))
 	for k, r := range j.past {
-		values[k] = median(r.Values, nil)
+		values[k] = bws.Median(r.Values, nil)
 	}
-	base := median(values, nil)
+	base := bws.Median(values, nil)
 	j.against(base)
 	j.say("%d of %d past runs needed for a verdict; for information only: %s their median %s",
 		len(j.past), j.minHistory, j.percentWorse(*orZero(j.Worse)), j.amount(base))
 }
 
 // judgeNightly judges a run of the main branch.
-func (j *judgement) judgeNightly(sc *scanner, d *data, r scanResult, h history) {
+func (j *judgement) judgeNightly(sc *bws.Scanner, d *bws.Data, r bws.Result, h history) {
 	i := len(j.past)
 	if h.open != nil {
-		j.stillOpen(sc, d, r, h, h.open.isBack(d.y[i], j.dmin))
+		j.stillOpen(sc, d, r, h, h.open.isBack(d.Y[i], j.dmin))
 		return
 	}
 	if j.over != "" {
 		j.say("%s", j.over)
 	}
-	j.against(j.level(r.mu))
-	q := question{base: r.mu, p: r.worse.p, better: r.better.p}
+	j.against(j.level(r.Mu))
+	q := question{base: r.Mu, p: r.Worse.P, better: r.Better.P}
 	j.scanned.q = q
-	j.scanned.evidence = sc.collect(d, r, j.past, j.series.New)
+	j.scanned.evidence = collect(sc, d, r, j.past, j.series.New)
 	j.decide(d, r, q)
 	if j.Verdict == Regression || h.alarms {
 		return
 	}
-	if l := sc.late(d, i, j.dmin, r.noise); l.found {
-		j.scanned.z = l.z
+	if l := sc.Late(d, i, j.dmin, r.Noise); l.Found {
+		j.scanned.z = l.Z
 		j.judgeLate(r, l)
 	}
 }
 
 // judgeLate is the verdict of the late channel.
-func (j *judgement) judgeLate(r scanResult, l lateStep) {
-	onset, mu, size := l.onset, l.mu, l.size
+func (j *judgement) judgeLate(r bws.Result, l bws.LateStep) {
+	onset, mu, size := l.Onset, l.Mu, l.Size
 	j.Verdict, j.Alarm, j.Slow, j.Suspicious = Regression, true, true, false
 	j.Reason = ""
 	j.Onset = j.run(onset)
 	j.against(j.level(mu))
 	j.Effect = number(j.relative(size))
-	half := 1.645 * r.s * math.Sqrt(1/float64(len(j.past)-onset+1)+1/float64(max(1, min(levelRuns, onset))))
+	half := 1.645 * r.Sigma * math.Sqrt(1/float64(len(j.past)-onset+1)+1/float64(max(1, min(bws.LevelRuns, onset))))
 	j.Interval = interval(j.relative(size-half), j.relative(size+half))
 	j.say("slow regression: the last %d runs together are %s worse than the runs before them (%s), too small to show in a single run and more than 3.3 times its uncertainty",
 		len(j.past)-onset+1, percent(*orZero(j.Effect)), j.amount(j.level(mu)))
@@ -135,7 +137,7 @@ func (j *judgement) judgeLate(r scanResult, l lateStep) {
 
 // stillOpen is a run while a regression is open: red, whatever a moving level
 // would say, against the level from before the regression.
-func (j *judgement) stillOpen(sc *scanner, d *data, r scanResult, h history, back bool) {
+func (j *judgement) stillOpen(sc *bws.Scanner, d *bws.Data, r bws.Result, h history, back bool) {
 	j.Verdict, j.Open = Regression, true
 	j.Since, j.Onset = j.run(h.open.since), j.run(h.onset)
 	old := j.level(h.open.level)
@@ -151,52 +153,52 @@ func (j *judgement) stillOpen(sc *scanner, d *data, r scanResult, h history, bac
 		return
 	}
 	// Is there a further step, seen from the new level?
-	d.bounds = append(d.bounds, h.onset)
-	r = sc.scan(d, len(j.past), j.dmin)
-	ev := sc.collect(d, r, j.past, j.series.New)
-	ev.from(h.open.since + 1 - r.e)
+	d.Bounds = append(d.Bounds, h.onset)
+	r = sc.Scan(d, len(j.past), j.dmin)
+	ev := collect(sc, d, r, j.past, j.series.New)
+	ev.from(h.open.since + 1 - r.Window)
 	j.scanned.r, j.scanned.evidence = r, ev
-	j.scanned.q = question{base: r.mu, p: r.worse.p}
-	if r.worse.p >= j.threshold && r.worse.onset > h.open.since {
-		j.further(r, r.worse.onset)
+	j.scanned.q = question{base: r.Mu, p: r.Worse.P}
+	if r.Worse.P >= j.threshold && r.Worse.Onset > h.open.since {
+		j.further(r, r.Worse.Onset)
 	}
 }
 
 // further tells of a step behind the regression that is open.
-func (j *judgement) further(r scanResult, onset int) {
+func (j *judgement) further(r bws.Result, onset int) {
 	j.Alarm, j.Onset = true, j.run(onset)
-	e := r.size(j.scanned.d, len(j.past), onset, j.dmin, 1)
+	e := r.Size(j.scanned.d, len(j.past), onset, j.dmin, 1)
 	before := j.Reason
 	j.Reason = ""
-	j.say("since %s there is a further step of %s (probability %s)", j.Onset, percent(j.relative(e.mean)), chance(r.worse.p))
+	j.say("since %s there is a further step of %s (probability %s)", j.Onset, percent(j.relative(e.Mean)), chance(r.Worse.P))
 	j.say("%s", before)
 }
 
 // judgePR judges a run on top of the main branch: it answers for its own step,
 // not for one of main.
-func (j *judgement) judgePR(sc *scanner, d *data, r scanResult, h history) {
+func (j *judgement) judgePR(sc *bws.Scanner, d *bws.Data, r bws.Result, h history) {
 	n := len(j.past)
-	main := new(scanner).scan(d, n-1, j.dmin) // sc still holds what r is made of
+	main := new(bws.Scanner).Scan(d, n-1, j.dmin) // sc still holds what r is made of
 	// The level at the merge base is that of main's newest runs, those of the
 	// window too; where main itself seems to have stepped among them, it is the
 	// level behind that step.
-	from := max(r.start, d.bound(n-1), n-levelRuns)
-	base := huber(d.y[from:n], r.s, sc.buf[:])
-	mainStep := r.worse.before.p >= 0.5
+	from := max(r.Start, d.Bound(n-1), n-bws.LevelRuns)
+	base := bws.Huber(d.Y[from:n], r.Sigma, nil)
+	mainStep := r.Worse.Before.P >= 0.5
 	switch {
 	case mainStep:
-		base = r.mu + r.worse.before.effect
-	case r.better.before.p >= 0.5:
-		base = r.mu - r.better.before.effect
+		base = r.Mu + r.Worse.Before.Effect
+	case r.Better.Before.P >= 0.5:
+		base = r.Mu - r.Better.Before.Effect
 	default:
-		r.runs = n - from
+		r.Runs = n - from
 	}
 	j.against(j.level(base))
-	q := question{base: base, p: ownStep(r.worse, main.worse), better: ownStep(r.better, main.better)}
+	q := question{base: base, p: ownStep(r.Worse, main.Worse), better: ownStep(r.Better, main.Better)}
 	j.P, j.PBetter = number(q.p), number(q.better)
 	j.scanned.q, j.scanned.r = q, r
-	j.scanned.evidence = sc.collect(d, r, j.past, j.series.New)
-	j.scanned.evidence.question = main.worse.p >= openQuestion || r.worse.before.p >= 0.5
+	j.scanned.evidence = collect(sc, d, r, j.past, j.series.New)
+	j.scanned.evidence.question = main.Worse.P >= openQuestion || r.Worse.Before.P >= 0.5
 	j.decide(d, r, q)
 	switch {
 	case h.open != nil:
@@ -204,7 +206,7 @@ func (j *judgement) judgePR(sc *scanner, d *data, r scanResult, h history) {
 		j.ofMain = fmt.Sprintf("main has a regression open since %s (level before it %s): this change is compared with the level after it and not blamed for it",
 			j.Since, j.amount(j.level(h.open.level)))
 	case mainStep:
-		j.ofMain = fmt.Sprintf("main itself probably has a step since %s, before this change", j.run(r.worse.before.onset))
+		j.ofMain = fmt.Sprintf("main itself probably has a step since %s, before this change", j.run(r.Worse.Before.Onset))
 	}
 }
 
@@ -213,11 +215,11 @@ func (j *judgement) judgePR(sc *scanner, d *data, r scanResult, h history) {
 // main's last runs might have begun is the pull request's all the same, as long as
 // main's runs alone raise no question and do not explain it more likely than not;
 // else only what begins with the very run counts.
-func ownStep(all, main side) float64 {
-	if main.p < openQuestion && all.before.p < 0.5 {
-		return all.p
+func ownStep(all, main bws.Side) float64 {
+	if main.P < openQuestion && all.Before.P < 0.5 {
+		return all.P
 	}
-	return all.own
+	return all.Own
 }
 
 // question is what one verdict is about.
@@ -227,24 +229,24 @@ type question struct {
 }
 
 // decide gives the word.
-func (j *judgement) decide(d *data, r scanResult, q question) {
-	extra := len(d.values(len(j.past))) - 1
-	due := r.due(d, len(j.past), j.dmin, q)
+func (j *judgement) decide(d *bws.Data, r bws.Result, q question) {
+	extra := len(d.Values(len(j.past))) - 1
+	due := due(d, r, len(j.past), j.dmin, q)
 	if extra > 0 {
 		due = extra < MaxReruns && q.p > openQuestion && q.p < settled
 	}
 	j.Suspicious = due && j.reruns > 0 && !j.Advisory
 	switch {
 	case q.p >= j.threshold:
-		j.raise(d, r, q, r.worse.onset)
+		j.raise(d, r, q, r.Worse.Onset)
 	case (due || j.tried > 0) && q.p >= openQuestion:
 		j.Verdict = Inconclusive
 		j.measured(r, q.base)
 	case q.better >= j.threshold:
 		j.Verdict = Improvement
-		j.Onset = j.begin(r.better.onset)
-		e := r.size(d, len(j.past), j.beginAt(r.better.onset), j.dmin, -1)
-		j.Interval = interval(j.relative(-e.lo), j.relative(-e.hi))
+		j.Onset = j.begin(r.Better.Onset)
+		e := r.Size(d, len(j.past), j.beginAt(r.Better.Onset), j.dmin, -1)
+		j.Interval = interval(j.relative(-e.Lo), j.relative(-e.Hi))
 	default:
 		j.Verdict = Pass
 		j.measured(r, q.base)
@@ -254,7 +256,7 @@ func (j *judgement) decide(d *data, r scanResult, q question) {
 
 // raise makes a regression of a step that begins with run onset, unless all that
 // shows it ran on nodes that nobody knows.
-func (j *judgement) raise(d *data, r scanResult, q question, onset int) {
+func (j *judgement) raise(d *bws.Data, r bws.Result, q question, onset int) {
 	at := j.beginAt(onset)
 	if j.newNodes = newNodes(j.past, j.series.New, at); j.newNodes != "" {
 		j.Verdict, j.Suspicious = Inconclusive, j.reruns > 0 && !j.Advisory
@@ -262,22 +264,22 @@ func (j *judgement) raise(d *data, r scanResult, q question, onset int) {
 		return
 	}
 	j.Verdict, j.Alarm, j.Onset = Regression, true, j.run(at)
-	e := r.size(d, len(j.past), at, j.dmin, 1)
-	j.Effect = number(j.relative(e.mean))
-	j.Interval = interval(j.relative(e.lo), j.relative(e.hi))
-	if x := j.sign*math.Log(j.value) - q.base; x > largestStep(j.dmin) { // it is what it is, and no step of those tried
+	e := r.Size(d, len(j.past), at, j.dmin, 1)
+	j.Effect = number(j.relative(e.Mean))
+	j.Interval = interval(j.relative(e.Lo), j.relative(e.Hi))
+	if x := j.sign*math.Log(j.value) - q.base; x > bws.LargestStep(j.dmin) { // it is what it is, and no step of those tried
 		j.Effect = number(j.relative(x))
 		j.measured(r, q.base)
 	}
 }
 
 // due reports whether run i asks for a first repetition.
-func (r scanResult) due(d *data, i int, dmin float64, q question) bool {
-	x := d.values(i)[0] - q.base
-	if q.p >= min(0.5, openQuestion*max(1, r.s/dmin)) && x > 0.35*dmin {
+func due(d *bws.Data, r bws.Result, i int, dmin float64, q question) bool {
+	x := d.Values(i)[0] - q.base
+	if q.p >= min(0.5, openQuestion*max(1, r.Sigma/dmin)) && x > 0.35*dmin {
 		return true
 	}
-	return x/(r.s*math.Sqrt(1+1.3/float64(r.runs))) > 2 && x > 0.7*dmin
+	return x/(r.Sigma*math.Sqrt(1+1.3/float64(r.Runs))) > 2 && x > 0.7*dmin
 }
 
 // begin names the run at which a step began.
@@ -293,9 +295,9 @@ func (j *judgement) beginAt(onset int) int {
 
 // measured reports the measured difference to a level, with the noise of the
 // run and of the level: 5..95 %.
-func (j *judgement) measured(r scanResult, base float64) {
+func (j *judgement) measured(r bws.Result, base float64) {
 	x := j.sign*math.Log(j.value) - base
-	half := 1.645 * r.s * math.Sqrt(1/float64(len(j.series.New.Values))+1.3/float64(r.runs))
+	half := 1.645 * r.Sigma * math.Sqrt(1/float64(len(j.series.New.Values))+1.3/float64(r.Runs))
 	j.Interval = interval(j.relative(x-half), j.relative(x+half))
 }
 

@@ -1,6 +1,10 @@
 package verdict
 
-import "math"
+import (
+	"math"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/bws"
+)
 
 // Standing is where a series stands: what its next run is compared with.
 type Standing struct {
@@ -37,16 +41,16 @@ func LevelOf(s Series, p Policy) (Standing, bool) {
 	d, _ := load(runs, runs[len(runs)-1], sign) // the next run is not part of its level
 	toUnit := func(x float64) float64 { return min(math.Exp(sign*x), math.MaxFloat64) }
 	if len(runs) < c.minHistory {
-		return Standing{Level: toUnit(median(d.y[:len(runs)], nil)), Runs: len(runs), Rule: RuleBWS}, true
+		return Standing{Level: toUnit(bws.Median(d.Y[:len(runs)], nil)), Runs: len(runs), Rule: RuleBWS}, true
 	}
-	sc := &scanner{}
+	sc := &bws.Scanner{}
 	f := folder{sc: sc, past: runs, d: d, sign: sign, dmin: c.dmin, advisory: c.advisory || !c.gate}
 	if !c.forgetOpen {
 		f.fold()
 	}
-	d.bounds = f.bounds
-	q := sc.learn(d, len(f.past)-windowOf(d, len(f.past))+1)
-	out := Standing{Level: toUnit(q.mu), Runs: q.runs, Noise: math.Expm1(q.s), Rule: RuleBWS}
+	d.Bounds = f.bounds
+	q := sc.Learn(d, len(f.past)-bws.WindowOf(d, len(f.past))+1)
+	out := Standing{Level: toUnit(q.Mu), Runs: q.Runs, Noise: math.Expm1(q.Sigma), Rule: RuleBWS}
 	if f.open != nil {
 		out.Level, out.Since = toUnit(f.open.level), runName(f.past[f.open.since])
 	}

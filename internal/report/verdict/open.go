@@ -3,6 +3,8 @@ package verdict
 import (
 	"math"
 	"slices"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/bws"
 )
 
 // backRuns is how many runs in a row must be back at the old level before an
@@ -33,9 +35,9 @@ type history struct {
 // bad luck of the series, and as bad luck they would explain the same regression
 // away when it lands again.
 type folder struct {
-	sc         *scanner
+	sc         *bws.Scanner
 	past       []Run
-	d          *data
+	d          *bws.Data
 	sign, dmin float64
 	// advisory series accept every level by themselves: nobody answers for them.
 	advisory bool
@@ -57,7 +59,7 @@ func (f *folder) fold() {
 		case r.Accepted:
 			f.accept(j)
 			continue
-		case f.open != nil && !f.open.isBack(f.d.y[j], f.dmin):
+		case f.open != nil && !f.open.isBack(f.d.Y[j], f.dmin):
 			f.open.back = 0
 			continue
 		case f.open != nil && f.open.back+1 < backRuns:
@@ -95,19 +97,8 @@ func (f *folder) close(j int) int {
 		return 0
 	}
 	f.past = slices.Delete(slices.Clone(f.past), from, to)
-	f.d.remove(from, to)
+	f.d.Remove(from, to)
 	return to - from
-}
-
-// remove takes runs from..to-1 out.
-func (d *data) remove(from, to int) {
-	gone := d.off[to] - d.off[from]
-	d.z = slices.Delete(d.z, d.off[from], d.off[to])
-	d.y = slices.Delete(d.y, from, to)
-	d.off = slices.Delete(d.off, from, to)
-	for k := from; k < len(d.off); k++ {
-		d.off[k] -= gone
-	}
 }
 
 // reopen is the regression that run j raised; its old level is the stored one.
@@ -120,13 +111,13 @@ func (f *folder) reopen(j int, stored float64) *openRegression {
 	if j < minHistory {
 		return nil
 	}
-	f.d.bounds = f.bounds
-	r := f.sc.scan(f.d, j, f.dmin)
-	if r.worse.p >= probability(Sensitive) {
-		return &openRegression{since: j, level: r.mu}
+	f.d.Bounds = f.bounds
+	r := f.sc.Scan(f.d, j, f.dmin)
+	if r.Worse.P >= probability(Sensitive) {
+		return &openRegression{since: j, level: r.Mu}
 	}
-	if l := f.sc.late(f.d, j, f.dmin, r.noise); l.found {
-		return &openRegression{since: j, level: l.mu}
+	if l := f.sc.Late(f.d, j, f.dmin, r.Noise); l.Found {
+		return &openRegression{since: j, level: l.Mu}
 	}
 	return nil
 }
@@ -142,13 +133,13 @@ func (f *folder) onsetOf(j int) int {
 	if j < minHistory {
 		return j
 	}
-	f.d.bounds = f.bounds
-	r := f.sc.scan(f.d, j, f.dmin)
-	if r.worse.p >= 0.5 {
-		return r.worse.onset
+	f.d.Bounds = f.bounds
+	r := f.sc.Scan(f.d, j, f.dmin)
+	if r.Worse.P >= 0.5 {
+		return r.Worse.Onset
 	}
-	if l := f.sc.late(f.d, j, f.dmin, r.noise); l.found {
-		return l.onset
+	if l := f.sc.Late(f.d, j, f.dmin, r.Noise); l.Found {
+		return l.Onset
 	}
 	return j
 }
@@ -164,8 +155,8 @@ func (f *folder) beginOfAccepted(j int) int {
 	if n := len(f.bounds); n > 0 {
 		first = max(first, f.bounds[n-1]+1)
 	}
-	half := (f.d.y[j] + f.open.level) / 2
-	for j > first && f.d.y[j-1] > half {
+	half := (f.d.Y[j] + f.open.level) / 2
+	for j > first && f.d.Y[j-1] > half {
 		j--
 	}
 	return j

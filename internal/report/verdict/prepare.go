@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/bws"
 )
 
 // maxRuns is how many past runs are looked at: far more than a level needs, so
@@ -101,40 +103,24 @@ func (r Run) node(q int) string {
 // load turns runs into what the scan works on: natural logs, up is worse, the
 // node effect taken out. shift is what was subtracted from the newest run's first
 // value.
-func load(past []Run, newest Run, sign float64) (d *data, shift float64) {
-	n := len(past) + 1
-	d = &data{
-		y:   make([]float64, 0, n),
-		z:   make([]float64, 0, n+MaxReruns),
-		off: make([]int, 1, n+1),
+func load(past []Run, newest Run, sign float64) (d *bws.Data, shift float64) {
+	runs := append(past[:len(past):len(past)], newest)
+	logs := make([][]float64, len(runs))
+	for j, r := range runs {
+		logs[j] = make([]float64, len(r.Values))
+		for q, v := range r.Values {
+			logs[j][q] = sign * math.Log(v)
+		}
 	}
-	buf := make([]float64, 0, 1+MaxReruns)
-	for _, r := range past {
-		d.add(r, sign, buf)
-	}
-	offsets := nodeOffsets(past, d.y)
-	d.add(newest, sign, buf)
+	d = bws.NewData(logs)
+	offsets := bws.NodeOffsets(nodesOf(past), d.Y[:len(past)])
 	if len(offsets) == 0 {
 		return d, 0
 	}
-	for j := range d.y {
-		r := newest
-		if j < len(past) {
-			r = past[j]
+	for j, r := range runs {
+		for q := range logs[j] {
+			logs[j][q] -= offsets[r.node(q)]
 		}
-		z := d.values(j)
-		for q := range z {
-			z[q] -= offsets[r.node(q)]
-		}
-		d.y[j] = median(z, buf)
 	}
-	return d, offsets[newest.node(0)]
-}
-
-func (d *data) add(r Run, sign float64, buf []float64) {
-	for _, v := range r.Values {
-		d.z = append(d.z, sign*math.Log(v))
-	}
-	d.off = append(d.off, len(d.z))
-	d.y = append(d.y, median(d.values(len(d.y)), buf))
+	return bws.NewData(logs), offsets[newest.node(0)]
 }

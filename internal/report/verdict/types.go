@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/bws"
 )
 
 // Word is a verdict on one metric of one case.
@@ -49,7 +50,7 @@ func (r Run) Value() float64 {
 	if len(r.Values) == 0 {
 		return 0
 	}
-	return median(r.Values, nil)
+	return bws.Median(r.Values, nil)
 }
 
 // Series is everything needed to judge one metric of one case at one point.

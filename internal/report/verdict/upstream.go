@@ -4,17 +4,19 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/bws"
 )
 
 // The constants of TensorRT-LLM's rule.
 const (
 	upstreamDays    = 90
 	upstreamRolling = 3
-	upstreamRank    = 0.95 // of the good side
+	upstreamRank    = 0.95 // of the good bws.Side
 )
 
 // judgeUpstream is the rule of TensorRT-LLM's perf sanity: the mean of each day,
-// a trailing mean over 3 days, its 95th percentile on the good side over 90
+// a trailing mean over 3 days, its 95th percentile on the good bws.Side over 90
 // days; red if worse by more than 5 % after a merge, 10 % before it. Deviations,
 // all of them repairs: days are UTC days, the direction is the metric's, and the
 // judged value is not part of its own baseline.
@@ -42,7 +44,7 @@ func (j *judgement) judgeUpstream() {
 	if source != "" {
 		j.Reason += source
 	} else {
-		j.Reason += " (95th percentile on the good side of " + plural(days, "daily mean") + ")"
+		j.Reason += " (95th percentile on the good bws.Side of " + plural(days, "daily mean") + ")"
 	}
 	j.say("up to %s worse is allowed", percent(tolerance))
 	if j.pr && j.Verdict == Regression {
@@ -56,7 +58,7 @@ func (j *judgement) exempt(base, tolerance float64) {
 	if len(j.past) == 0 {
 		return
 	}
-	newest := median(j.past[len(j.past)-1].Values, nil)
+	newest := bws.Median(j.past[len(j.past)-1].Values, nil)
 	if j.sign*(newest-base*(1+j.sign*tolerance)) > 0 {
 		j.Verdict, j.Alarm = Pass, false
 		j.say("exempt: the newest run of main (%s) itself breaches the limit", j.amount(newest))

@@ -1,4 +1,4 @@
-package verdict
+package bws
 
 import (
 	"math"
@@ -9,28 +9,28 @@ import (
 // The segmentation: runs per segment, price of one more segment, and the number
 // of runs below which there is only one.
 const (
-	segmentMin     = 5
+	SegmentMin     = 5
 	segmentPenalty = 18
 	segmentCap     = 9 // an outlier costs at most this, in squared sigmas
 	segmentNeeds   = 10
 )
 
-// maxHistory is how many past runs count.
-const maxHistory = 80
+// MaxHistory is how many past runs count.
+const MaxHistory = 80
 
 // segmenter splits a history into stretches of constant level: an exact search
 // over all splits, with a cost that outliers cannot dominate.
 type segmenter struct {
-	best   [maxHistory + 1]float64
-	from   [maxHistory + 1]int
-	value  [maxHistory]float64 // of each run, in units of the noise
-	order  [maxHistory]int     // runs by value
-	rank   [maxHistory]int     // of each run
-	sorted [maxHistory]float64 // values by rank
+	best   [MaxHistory + 1]float64
+	from   [MaxHistory + 1]int
+	value  [MaxHistory]float64 // of each run, in units of the noise
+	order  [MaxHistory]int     // runs by value
+	rank   [MaxHistory]int     // of each run
+	sorted [MaxHistory]float64 // Values by rank
 }
 
 // split appends the starts of the segments of y, shifted by base, to starts.
-// y has at most maxHistory runs. s is the noise.
+// y has at most MaxHistory runs. s is the noise.
 func (g *segmenter) split(y []float64, s float64, base int, starts []int) []int {
 	n := len(y)
 	if n < segmentNeeds {
@@ -41,7 +41,7 @@ func (g *segmenter) split(y []float64, s float64, base int, starts []int) []int 
 		g.best[b] = math.Inf(1)
 	}
 	g.best[0] = -segmentPenalty // the first segment is free
-	for a := 0; a+segmentMin <= n; a++ {
+	for a := 0; a+SegmentMin <= n; a++ {
 		if !math.IsInf(g.best[a], 1) {
 			g.extend(n, a)
 		}
@@ -80,10 +80,10 @@ func (g *segmenter) extend(n, a int) {
 	var m runningMedian
 	for b := a + 1; b <= n; b++ {
 		m.add(g.rank[b-1])
-		if b-a < segmentMin {
+		if b-a < SegmentMin {
 			continue
 		}
-		total := cappedSquares(g.value[a:b], m.median(&g.sorted), g.best[a]+segmentPenalty, g.best[b])
+		total := cappedSquares(g.value[a:b], m.Median(&g.sorted), g.best[a]+segmentPenalty, g.best[b])
 		if total < g.best[b] {
 			g.best[b], g.from[b] = total, a
 		}
@@ -126,8 +126,8 @@ func (m *runningMedian) add(r int) {
 	}
 }
 
-// median is the median of the values of the ranks.
-func (m *runningMedian) median(sorted *[maxHistory]float64) float64 {
+// Median is the median of the values of the ranks.
+func (m *runningMedian) Median(sorted *[MaxHistory]float64) float64 {
 	lower := sorted[m.lower]
 	if m.size%2 == 1 {
 		return lower

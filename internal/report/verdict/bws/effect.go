@@ -1,4 +1,4 @@
-package verdict
+package bws
 
 import "math"
 
@@ -12,27 +12,27 @@ const (
 	outOfReach = 30              // in logs below the best: no part of the estimate
 )
 
-// estimate is the size of a step: its mean and 5..95 %, in logs.
-type estimate struct{ mean, lo, hi float64 }
+// Estimate is the size of a step: its mean and 5..95 %, in logs.
+type Estimate struct{ Mean, Lo, Hi float64 }
 
-// size estimates the step that begins at run onset, of either direction: the
+// Size estimates the step that begins at run onset, of either direction: the
 // posterior under a flat prior over sizes, from the density and the uncertain level
 // that P was computed with. P compares hypotheses a few percent apart; a size
 // that people read has to lie between them, too.
-func (r *scanResult) size(d *data, i, onset int, dmin, direction float64) estimate {
-	f := newDensity(r.noise)
-	g := (1 - r.rho) / (1 + r.rho)
+func (r *Result) Size(d *Data, i, onset int, dmin, direction float64) Estimate {
+	f := newDensity(r.Noise)
+	g := (1 - r.Rho) / (1 + r.Rho)
 	nodes, weights := hermite()
-	far := largestStep(dmin)
+	far := LargestStep(dmin)
 	at := func(k int) float64 { return float64(k) * fineStep * dmin }
 	logOf := func(k int) float64 {
 		var terms [nodeCount]float64
 		top := math.Inf(-1)
 		for t := range nodes {
-			level := r.mu + nodes[t]*r.smu
+			level := r.Mu + nodes[t]*r.smu
 			sum := 0.0
-			for j := r.e; j <= i; j++ {
-				for _, z := range d.values(j) {
+			for j := r.Window; j <= i; j++ {
+				for _, z := range d.Values(j) {
 					if x := z - level; j >= onset {
 						sum += f.log(min(max(x, -far), far) - direction*at(k))
 					} else {
@@ -69,7 +69,7 @@ func (r *scanResult) size(d *data, i, onset int, dmin, direction float64) estima
 }
 
 // summary reads mean and quantiles off the logs of a density on a grid.
-func summary(logs []float64, at func(int) float64) estimate {
+func summary(logs []float64, at func(int) float64) Estimate {
 	top, total := math.Inf(-1), 0.0
 	for _, v := range logs {
 		top = max(top, v)
@@ -77,17 +77,17 @@ func summary(logs []float64, at func(int) float64) estimate {
 	for _, v := range logs {
 		total += math.Exp(v - top)
 	}
-	out := estimate{lo: -1, hi: -1}
+	out := Estimate{Lo: -1, Hi: -1}
 	cum := 0.0
 	for k, v := range logs {
 		w := math.Exp(v-top) / total
-		out.mean += w * at(k)
+		out.Mean += w * at(k)
 		cum += w
-		if out.lo < 0 && cum >= 0.05 {
-			out.lo = at(k)
+		if out.Lo < 0 && cum >= 0.05 {
+			out.Lo = at(k)
 		}
-		if out.hi < 0 && cum >= 0.95 {
-			out.hi = at(k)
+		if out.Hi < 0 && cum >= 0.95 {
+			out.Hi = at(k)
 		}
 	}
 	return out

@@ -1,4 +1,4 @@
-package verdict
+package bws
 
 import (
 	"math"
@@ -12,17 +12,17 @@ import (
 func TestRunningMedian(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 1))
-	var values [maxHistory]float64
+	var values [MaxHistory]float64
 	for k := range values {
 		values[k] = float64(k)
 	}
 	for range 200 {
 		var m runningMedian
 		var seen []float64
-		for _, r := range rng.Perm(maxHistory) {
+		for _, r := range rng.Perm(MaxHistory) {
 			m.add(r)
 			seen = append(seen, float64(r))
-			require.Equal(t, median(seen, nil), m.median(&values), "%v", seen)
+			require.Equal(t, Median(seen, nil), m.Median(&values), "%v", seen)
 		}
 	}
 }
@@ -35,7 +35,7 @@ func segmentCost(y []float64, s float64, starts []int) float64 {
 		if k+1 < len(starts) {
 			to = starts[k+1]
 		}
-		m := median(y[from:to], nil)
+		m := Median(y[from:to], nil)
 		for _, x := range y[from:to] {
 			cost += math.Min((x-m)/s*(x-m)/s, 9)
 		}
@@ -73,9 +73,9 @@ func TestSegmentationIsTheBest(t *testing.T) {
 		starts := g.split(y, 0.01, 0, nil)
 		require.Zero(t, starts[0])
 		for k := 1; k < len(starts); k++ {
-			require.GreaterOrEqual(t, starts[k]-starts[k-1], segmentMin)
+			require.GreaterOrEqual(t, starts[k]-starts[k-1], SegmentMin)
 		}
-		require.GreaterOrEqual(t, len(y)-starts[len(starts)-1], segmentMin)
+		require.GreaterOrEqual(t, len(y)-starts[len(starts)-1], SegmentMin)
 		got, want := segmentCost(y, 0.01, starts), bestCost(y, 0.01)
 		if len(starts) > 3 {
 			require.LessOrEqual(t, got, want+1e-9)
@@ -91,7 +91,7 @@ func TestSegmentationIsTheBest(t *testing.T) {
 
 func TestDensityIsOne(t *testing.T) {
 	t.Parallel()
-	f := newDensity(noise{s: 0.02, inliers: 40, outliers: []float64{0.1, -0.2, 0.3}})
+	f := newDensity(Noise{Sigma: 0.02, inliers: 40, outliers: []float64{0.1, -0.2, 0.3}})
 	sum, last := 0.0, 0.0
 	for u := -math.Pi / 2; u < math.Pi/2; u += 1e-5 { // x = tan u covers the line
 		x := math.Tan(u)
@@ -122,7 +122,7 @@ func TestAutocorrelation(t *testing.T) {
 func TestHuberIgnoresAnOutlier(t *testing.T) {
 	t.Parallel()
 	v := []float64{1, 2, 3, 2, 1, 2, 3, 1000}
-	require.InDelta(t, 2, huber(v, 0.5, nil), 0.3)
+	require.InDelta(t, 2, Huber(v, 0.5, nil), 0.3)
 	require.True(t, slices.Equal(v, []float64{1, 2, 3, 2, 1, 2, 3, 1000}), "the input stays as it was")
 }
 
@@ -139,15 +139,15 @@ func TestKnownBeginOfALevel(t *testing.T) {
 		}
 		runs = append(runs, []float64{z})
 	}
-	d := prepared(runs)
-	var sc scanner
-	require.Greater(t, sc.scan(d, 29, 0.02).worse.p, 0.9)
-	d.bounds = []int{27}
-	r := sc.scan(d, 29, 0.02)
-	require.Less(t, r.worse.p, 0.1)
-	require.Equal(t, 27, r.start)
-	require.InDelta(t, 0.3, r.mu, 0.02)
-	require.Equal(t, 28, r.e)
+	d := NewData(runs)
+	var sc Scanner
+	require.Greater(t, sc.Scan(d, 29, 0.02).Worse.P, 0.9)
+	d.Bounds = []int{27}
+	r := sc.Scan(d, 29, 0.02)
+	require.Less(t, r.Worse.P, 0.1)
+	require.Equal(t, 27, r.Start)
+	require.InDelta(t, 0.3, r.Mu, 0.02)
+	require.Equal(t, 28, r.Window)
 }
 
 func TestOneJudgementAllocatesNothing(t *testing.T) {
@@ -156,7 +156,7 @@ func TestOneJudgementAllocatesNothing(t *testing.T) {
 	for range 90 {
 		runs = append(runs, []float64{0.01 * rng.NormFloat64()})
 	}
-	d := prepared(runs)
-	sc := &scanner{}
-	require.Zero(t, testing.AllocsPerRun(20, func() { sc.scan(d, 89, 0.02) }))
+	d := NewData(runs)
+	sc := &Scanner{}
+	require.Zero(t, testing.AllocsPerRun(20, func() { sc.Scan(d, 89, 0.02) }))
 }

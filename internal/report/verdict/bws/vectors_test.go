@@ -1,9 +1,8 @@
-package verdict
+package bws
 
 import (
 	"encoding/json"
 	"os"
-	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -34,12 +33,12 @@ type vectorFile struct {
 // reference implementation. The vectors carry ten digits.
 func TestScanMatchesTheReferenceVectors(t *testing.T) {
 	t.Parallel()
-	raw, err := os.ReadFile("../../../testdata/perfdata/bws_vectors_v2.json")
+	raw, err := os.ReadFile("../../../../testdata/perfdata/bws_vectors_v2.json")
 	require.NoError(t, err)
 	var file vectorFile
 	require.NoError(t, json.Unmarshal(raw, &file))
 	require.Len(t, file.Cases, 118)
-	var sc scanner
+	var sc Scanner
 	for _, c := range file.Cases {
 		runs := make([][]float64, len(c.Z))
 		for j, z := range c.Z {
@@ -47,31 +46,17 @@ func TestScanMatchesTheReferenceVectors(t *testing.T) {
 		}
 		i := len(runs) - 1
 		runs[i] = append(runs[i], c.Extra...)
-		d := prepared(runs)
-		r := sc.scan(d, i, file.Parameters.DMin)
-		require.Equal(t, c.Window, i-r.e+1, c.Name)
-		require.Equal(t, c.Start, r.start, c.Name)
-		require.Equal(t, c.NBase, r.runs, c.Name)
-		require.InDelta(t, c.Mu, r.mu, 1e-9, c.Name)
-		require.InDelta(t, c.S, r.s, 1e-9, c.Name)
-		require.InDelta(t, c.Rho, r.rho, 1e-9, c.Name)
+		d := NewData(runs)
+		r := sc.Scan(d, i, file.Parameters.DMin)
+		require.Equal(t, c.Window, i-r.Window+1, c.Name)
+		require.Equal(t, c.Start, r.Start, c.Name)
+		require.Equal(t, c.NBase, r.Runs, c.Name)
+		require.InDelta(t, c.Mu, r.Mu, 1e-9, c.Name)
+		require.InDelta(t, c.S, r.Sigma, 1e-9, c.Name)
+		require.InDelta(t, c.Rho, r.Rho, 1e-9, c.Name)
 		require.EqualValues(t, c.Inliers, r.inliers, c.Name)
 		require.InDeltaSlice(t, append([]float64{}, c.Outliers...), append([]float64{}, r.outliers...), 1e-9, c.Name)
-		require.InDelta(t, c.P, r.worse.p, 1e-9, c.Name)
-		require.InDelta(t, c.Effect, r.worse.effect, 1e-9, c.Name)
+		require.InDelta(t, c.P, r.Worse.P, 1e-9, c.Name)
+		require.InDelta(t, c.Effect, r.Worse.Effect, 1e-9, c.Name)
 	}
-}
-
-// prepared returns a data of at least one run from values that are finite logs.
-func prepared(runs [][]float64) *data {
-	d := &data{y: make([]float64, 0, len(runs)), off: make([]int, 1, len(runs)+1)}
-	var buf []float64
-	for _, v := range runs {
-		d.z = append(d.z, v...)
-		d.off = append(d.off, len(d.z))
-		buf = append(buf[:0], v...)
-		slices.Sort(buf)
-		d.y = append(d.y, sortedMedian(buf))
-	}
-	return d
 }

@@ -1,4 +1,4 @@
-package verdict
+package bws
 
 import (
 	"math"
@@ -8,12 +8,12 @@ import (
 // The constants of the Bayesian window scan. They were chosen once, on data
 // that no test here uses; nothing in this package may be tuned.
 const (
-	windowRuns = 6     // a step may have begun in one of the newest runs
-	levelRuns  = 30    // runs that the level is taken from
+	WindowRuns = 6     // a step may have begun in one of the newest runs
+	LevelRuns  = 30    // runs that the level is taken from
 	priorSigma = 0.01  // prior noise
 	priorRuns  = 3     // its weight
 	floorSigma = 0.002 // no series is quieter than this
-	stepPrior  = 0.1   // h, the prior of a step per run and direction
+	StepPrior  = 0.1   // h, the prior of a step per run and direction
 	bigStep    = 1.0 / (sizeCount - 1)
 	sizeCount  = 61
 	nodeCount  = 5
@@ -36,7 +36,8 @@ func stepSizes() [sizeCount]float64 {
 	return sizes
 }
 
-func largestStep(dmin float64) float64 { return mostSize * dmin }
+// LargestStep is the largest step that is looked for, in logs.
+func LargestStep(dmin float64) float64 { return mostSize * dmin }
 
 // hermite are the nodes and weights of the Gauss-Hermite quadrature over the
 // uncertain level.
@@ -45,118 +46,143 @@ func hermite() (nodes, weights [nodeCount]float64) {
 		[nodeCount]float64{0.5333333333, 0.2220759220, 0.2220759220, 0.0112574113, 0.0112574113}
 }
 
-// data is a series ready for the scan: natural logs, signed so that up is worse.
-type data struct {
-	y      []float64 // per run, the median of its values
+// Data is a series ready for the scan: natural logs, signed so that up is worse.
+type Data struct {
+	Y      []float64 // per run, the median of its values
+	Bounds []int     // runs at which a new level is known to begin, ascending
 	z      []float64 // all values, run after run
 	off    []int     // run j has z[off[j]:off[j+1]]
-	bounds []int     // runs at which a new level is known to begin, ascending
 }
 
-func (d *data) values(j int) []float64 { return d.z[d.off[j]:d.off[j+1]] }
+// NewData takes the values of each run, one for each of its repetitions and at least
+// one, which are to be finite.
+func NewData(runs [][]float64) *Data {
+	d := &Data{Y: make([]float64, 0, len(runs)), off: make([]int, 1, len(runs)+1)}
+	buf := make([]float64, 0, 4)
+	for _, z := range runs {
+		d.z = append(d.z, z...)
+		d.off = append(d.off, len(d.z))
+		d.Y = append(d.Y, Median(z, buf))
+	}
+	return d
+}
 
-// bound is the last known begin of a level at or before run i, 0 = none.
-func (d *data) bound(i int) int {
-	for k := len(d.bounds) - 1; k >= 0; k-- {
-		if d.bounds[k] <= i {
-			return d.bounds[k]
+// Values are those of run j.
+func (d *Data) Values(j int) []float64 { return d.z[d.off[j]:d.off[j+1]] }
+
+// Remove takes runs from..to-1 out.
+func (d *Data) Remove(from, to int) {
+	gone := d.off[to] - d.off[from]
+	d.z = slices.Delete(d.z, d.off[from], d.off[to])
+	d.Y = slices.Delete(d.Y, from, to)
+	d.off = slices.Delete(d.off, from, to)
+	for k := from; k < len(d.off); k++ {
+		d.off[k] -= gone
+	}
+}
+
+// Bound is the last known begin of a level at or before run i, 0 = none.
+func (d *Data) Bound(i int) int {
+	for k := len(d.Bounds) - 1; k >= 0; k-- {
+		if d.Bounds[k] <= i {
+			return d.Bounds[k]
 		}
 	}
 	return 0
 }
 
-// noise is what the history before the window says about level and noise.
-type noise struct {
-	a, e     int     // history is runs a..e-1, the window e..i
-	start    int     // first run of the last segment
-	starts   []int   // of all segments
-	mu       float64 // level
-	runs     int     // that it was taken from
-	s        float64 // noise sigma
-	rho      float64 // autocorrelation of runs
-	inliers  int
-	outliers []float64 // residuals beyond 3 s
+// Noise is what the history before the window says about level and noise.
+type Noise struct {
+	First, Window int     // the history is runs First..Window-1, the window begins with run Window
+	Start         int     // first run of the last segment
+	Starts        []int   // of all segments
+	Mu            float64 // level
+	Runs          int     // that it was taken from
+	Sigma         float64 // noise
+	Rho           float64 // autocorrelation of runs
+	inliers       int
+	outliers      []float64 // residuals beyond 3 sigmas
 }
 
-// scanResult is one judgement, in natural logs.
-type scanResult struct {
-	noise
-	smu    float64 // uncertainty of mu
-	worse  side
-	better side
+// Result is one judgement, in natural logs.
+type Result struct {
+	Noise
+	Worse  Side
+	Better Side
+	smu    float64 // uncertainty of Mu
 }
 
-// side is the evidence for a step in one direction.
-type side struct {
-	p      float64 // that there is one of relevant size
-	own    float64 // that it began with the newest run
-	effect float64 // mean size if there is one, > 0
-	onset  int     // run at which it most probably began
-	// factors are, per run of the window, the log Bayes factors of a step of
+// Side is the evidence for a step in one direction.
+type Side struct {
+	P      float64 // that there is one of relevant size
+	Own    float64 // that it began with the newest run
+	Effect float64 // mean size if there is one, > 0
+	Onset  int     // run at which it most probably began
+	// Factors are, per run of the window, the log Bayes factors of a step of
 	// relevant size that begins with it, against no change.
-	factors [windowRuns]float64
-	before  earlier // the same for a step that began before the newest run
+	Factors [WindowRuns]float64
+	Before  Earlier // the same for a step that began before the newest run
 }
 
-// earlier is a step that began before the newest run.
-type earlier struct {
-	p      float64
-	effect float64
-	onset  int
+// Earlier is a step that began before the newest run.
+type Earlier struct {
+	P      float64
+	Effect float64
+	Onset  int
 }
 
-// scanner holds the scratch space of judgements, so that one costs no
+// Scanner holds the scratch space of judgements, so that one costs no
 // allocation. The zero value is ready; it is not for concurrent use.
-type scanner struct {
+type Scanner struct {
 	seg    segmenter
-	resid  [maxHistory]float64
-	buf    [maxHistory]float64
-	starts [maxHistory]int
-	outs   [maxHistory]float64
+	resid  [MaxHistory]float64
+	buf    [MaxHistory]float64
+	starts [MaxHistory]int
+	outs   [MaxHistory]float64
 }
 
-// scan judges run i against the runs before it. It needs i >= 1. The slices of the result are valid until the next call.
-func (sc *scanner) scan(d *data, i int, dmin float64) scanResult {
-	r := scanResult{noise: sc.learn(d, i-windowOf(d, i)+1)}
-	stretch := math.Sqrt((1 + r.rho) / (1 - r.rho))
-	r.smu = 1.15 * r.s / math.Sqrt(float64(r.runs)) * stretch
+// Scan judges run i against the runs before it. It needs i >= 1. The slices of the result are valid until the next call.
+func (sc *Scanner) Scan(d *Data, i int, dmin float64) Result {
+	r := Result{Noise: sc.Learn(d, i-WindowOf(d, i)+1)}
+	stretch := math.Sqrt((1 + r.Rho) / (1 - r.Rho))
+	r.smu = 1.15 * r.Sigma / math.Sqrt(float64(r.Runs)) * stretch
 	weigh(d, i, dmin, &r)
 	return r
 }
 
-// windowOf is how many of the newest runs, up to i, a step may have begun in.
-func windowOf(d *data, i int) int {
-	window := min(windowRuns, max(1, i-6))
+// WindowOf is how many of the newest runs, up to i, a step may have begun in.
+func WindowOf(d *Data, i int) int {
+	window := min(WindowRuns, max(1, i-6))
 	// A known begin of a level is no step: the window ends behind it.
-	if b := d.bound(i - 1); b > 0 {
+	if b := d.Bound(i - 1); b > 0 {
 		window = min(window, i-b)
 	}
 	return window
 }
 
-// learn takes level and noise from the runs before e.
-func (sc *scanner) learn(d *data, e int) noise {
-	a := max(0, e-maxHistory)
-	y := d.y[a:e]
+// Learn takes level and noise from the runs before e.
+func (sc *Scanner) Learn(d *Data, e int) Noise {
+	a := max(0, e-MaxHistory)
+	y := d.Y[a:e]
 	n := float64(len(y))
 	s0 := sc.roughSigma(y)
-	q := noise{a: a, e: e, starts: sc.segments(d, a, e, s0)}
-	q.start = q.starts[len(q.starts)-1]
-	r := sc.residuals(d, q)
+	q := Noise{First: a, Window: e, Starts: sc.segments(d, a, e, s0)}
+	q.Start = q.Starts[len(q.Starts)-1]
+	r := sc.Residuals(d, q)
 
-	own := r[q.start-a:]
+	own := r[q.Start-a:]
 	nc := float64(len(own))
 	pooled := max(madToSigma*medianAbs(r, sc.buf[:]), winsorisedSigma(r, sc.buf[:])) * (1 + 1/n)
 	local := max(madToSigma*medianAbs(own, sc.buf[:]), winsorisedSigma(own, sc.buf[:])) * (1 + 2/nc)
 	pooled = withPrior(pooled, n)
-	q.s = max(floorSigma, math.Sqrt((nc*local*local+15*pooled*pooled)/(nc+15)))
+	q.Sigma = max(floorSigma, math.Sqrt((nc*local*local+15*pooled*pooled)/(nc+15)))
 
-	level := d.y[max(q.start, e-levelRuns):e]
-	q.mu, q.runs = huber(level, q.s, sc.buf[:]), len(level)
-	q.rho = autocorrelation(r, q.s)
+	level := d.Y[max(q.Start, e-LevelRuns):e]
+	q.Mu, q.Runs = Huber(level, q.Sigma, sc.buf[:]), len(level)
+	q.Rho = autocorrelation(r, q.Sigma)
 	q.outliers = sc.outs[:0]
 	for _, x := range r {
-		if math.Abs(x) > 3*q.s {
+		if math.Abs(x) > 3*q.Sigma {
 			q.outliers = append(q.outliers, x)
 		}
 	}
@@ -171,7 +197,7 @@ func withPrior(s, n float64) float64 {
 
 // roughSigma is the noise as the differences of neighbours show it: a step
 // spoils only one of them.
-func (sc *scanner) roughSigma(y []float64) float64 {
+func (sc *Scanner) roughSigma(y []float64) float64 {
 	s := 0.0
 	if len(y) > 1 {
 		diffs := sc.resid[:0]
@@ -185,28 +211,28 @@ func (sc *scanner) roughSigma(y []float64) float64 {
 
 // segments are the starts of the segments of runs a..e-1: those of known
 // begin, and between them those that the search finds.
-func (sc *scanner) segments(d *data, a, e int, s0 float64) []int {
+func (sc *Scanner) segments(d *Data, a, e int, s0 float64) []int {
 	starts := sc.starts[:0]
 	from := a
-	for _, b := range d.bounds {
+	for _, b := range d.Bounds {
 		if b > from && b < e {
-			starts = sc.seg.split(d.y[from:b], s0, from, starts)
+			starts = sc.seg.split(d.Y[from:b], s0, from, starts)
 			from = b
 		}
 	}
-	return sc.seg.split(d.y[from:e], s0, from, starts)
+	return sc.seg.split(d.Y[from:e], s0, from, starts)
 }
 
-// residuals are the runs a..e-1 without the median of their segment.
-func (sc *scanner) residuals(d *data, q noise) []float64 {
+// Residuals are the runs a..e-1 without the median of their segment.
+func (sc *Scanner) Residuals(d *Data, q Noise) []float64 {
 	r := sc.resid[:0]
-	for k, from := range q.starts {
-		to := q.e
-		if k+1 < len(q.starts) {
-			to = q.starts[k+1]
+	for k, from := range q.Starts {
+		to := q.Window
+		if k+1 < len(q.Starts) {
+			to = q.Starts[k+1]
 		}
-		m := median(d.y[from:to], sc.buf[:])
-		for _, v := range d.y[from:to] {
+		m := Median(d.Y[from:to], sc.buf[:])
+		for _, v := range d.Y[from:to] {
 			r = append(r, v-m)
 		}
 	}
@@ -241,14 +267,14 @@ type density struct {
 	s, norm          float64
 }
 
-func newDensity(q noise) density {
+func newDensity(q Noise) density {
 	const student5 = 0.37960668982249451 // Γ(3)/(√(5π)·Γ(5/2))
-	scale := 0.93 * q.s
-	b := max(0.06, 5*q.s)
+	scale := 0.93 * q.Sigma
+	b := max(0.06, 5*q.Sigma)
 	return density{
 		bulk: float64(q.inliers) * student5 / scale, bulkScale: 1 / (scale * scale * 5),
 		tailUp: 0.75 / b, tailDown: 0.25 / b, tailScale: 1 / b,
-		outliers: q.outliers, s: q.s,
+		outliers: q.outliers, s: q.Sigma,
 		norm: 1 / float64(q.inliers+len(q.outliers)+1),
 	}
 }
@@ -273,17 +299,17 @@ func (f *density) log(x float64) float64 {
 
 // likelihood holds, for one value of the level, the log likelihood of each run
 // of the window under no shift [0] and under a shift of either sign and any size.
-type likelihood [windowRuns][1 + 2*sizeCount]float64
+type likelihood [WindowRuns][1 + 2*sizeCount]float64
 
-func (l *likelihood) fill(d *data, i int, q *scanResult, f *density, level, dmin float64) {
+func (l *likelihood) fill(d *Data, i int, q *Result, f *density, level, dmin float64) {
 	sizes := stepSizes()
 	// Beyond the largest step all sizes would be as bad an explanation as none, and a
 	// collapse an outlier: to the steps it counts as one of that size.
-	far := largestStep(dmin)
-	for j := q.e; j <= i; j++ {
-		row := &l[j-q.e]
+	far := LargestStep(dmin)
+	for j := q.Window; j <= i; j++ {
+		row := &l[j-q.Window]
 		*row = [1 + 2*sizeCount]float64{}
-		for _, z := range d.values(j) {
+		for _, z := range d.Values(j) {
 			x := z - level
 			row[0] += f.log(x)
 			x = min(max(x, -far), far)
@@ -297,21 +323,21 @@ func (l *likelihood) fill(d *data, i int, q *scanResult, f *density, level, dmin
 
 // weigh compares no change with a step of every sign, size and begin in the
 // window, over the uncertain level.
-func weigh(d *data, i int, dmin float64, r *scanResult) {
-	f := newDensity(r.noise)
-	g := (1 - r.rho) / (1 + r.rho)
+func weigh(d *Data, i int, dmin float64, r *Result) {
+	f := newDensity(r.Noise)
+	g := (1 - r.Rho) / (1 + r.Rho)
 	nodes, weights := hermite()
-	window := i - r.e + 1
+	window := i - r.Window + 1
 
 	var like likelihood
 	var null [nodeCount]float64
-	var logs [nodeCount][windowRuns][2 * sizeCount]float64
+	var logs [nodeCount][WindowRuns][2 * sizeCount]float64
 	top := math.Inf(-1)
-	smallPrior, bigPrior := math.Log(stepPrior), math.Log(stepPrior*bigStep)
+	smallPrior, bigPrior := math.Log(StepPrior), math.Log(StepPrior*bigStep)
 	for t := range nodes {
-		like.fill(d, i, r, &f, r.mu+nodes[t]*r.smu, dmin)
+		like.fill(d, i, r, &f, r.Mu+nodes[t]*r.smu, dmin)
 		lw := math.Log(weights[t])
-		null[t] = sumTo(&like, window)*g + lw + math.Log(1-4*stepPrior)
+		null[t] = sumTo(&like, window)*g + lw + math.Log(1-4*StepPrior)
 		top = max(top, null[t])
 		for k := range 2 * sizeCount {
 			prior := bigPrior
@@ -331,7 +357,7 @@ func weigh(d *data, i int, dmin float64, r *scanResult) {
 	for t := range nodes {
 		total += math.Exp(null[t] - top)
 	}
-	var mass [windowRuns][2 * sizeCount]float64
+	var mass [WindowRuns][2 * sizeCount]float64
 	for t := range nodes {
 		for c := range window {
 			for k, v := range logs[t][c] {
@@ -341,21 +367,21 @@ func weigh(d *data, i int, dmin float64, r *scanResult) {
 			}
 		}
 	}
-	r.worse = summarise(&mass, 0, window, r.e, total, dmin)
-	r.better = summarise(&mass, sizeCount, window, r.e, total, dmin)
-	r.worse.factors = factors(&logs, null, 0, window)
-	r.better.factors = factors(&logs, null, sizeCount, window)
+	r.Worse = summarise(&mass, 0, window, r.Window, total, dmin)
+	r.Better = summarise(&mass, sizeCount, window, r.Window, total, dmin)
+	r.Worse.Factors = factors(&logs, null, 0, window)
+	r.Better.Factors = factors(&logs, null, sizeCount, window)
 }
 
 // factors are the log Bayes factors of one direction.
-func factors(logs *[nodeCount][windowRuns][2 * sizeCount]float64, null [nodeCount]float64, at, window int) (out [windowRuns]float64) {
-	unchanged := sumOfLogs(null[:]) - math.Log(1-4*stepPrior)
+func factors(logs *[nodeCount][WindowRuns][2 * sizeCount]float64, null [nodeCount]float64, at, window int) (out [WindowRuns]float64) {
+	unchanged := sumOfLogs(null[:]) - math.Log(1-4*StepPrior)
 	for c := range window {
 		var terms [nodeCount * (sizeCount - 1)]float64
 		for t := range nodeCount {
 			copy(terms[t*(sizeCount-1):], logs[t][c][at+1:at+sizeCount])
 		}
-		out[c] = sumOfLogs(terms[:]) - math.Log(stepPrior) - unchanged
+		out[c] = sumOfLogs(terms[:]) - math.Log(StepPrior) - unchanged
 	}
 	return out
 }
@@ -380,67 +406,67 @@ func sumTo(l *likelihood, c int) float64 {
 }
 
 // summarise reads one direction off the posterior.
-func summarise(mass *[windowRuns][2 * sizeCount]float64, at, window, e int, total, dmin float64) side {
+func summarise(mass *[WindowRuns][2 * sizeCount]float64, at, window, e int, total, dmin float64) Side {
 	sizes := stepSizes()
-	out := side{onset: e, before: earlier{onset: e}}
+	out := Side{Onset: e, Before: Earlier{Onset: e}}
 	var sum, mean, top float64
 	for c := range window {
 		atC := 0.0
-		for k := 1; k < sizeCount; k++ { // size 0 is too small to matter
+		for k := 1; k < sizeCount; k++ { // Size 0 is too small to matter
 			w := mass[c][at+k]
 			atC += w
 			mean += w * sizes[k] * dmin
 		}
 		sum += atC
 		if atC > top {
-			top, out.onset = atC, e+c
+			top, out.Onset = atC, e+c
 		}
 		if c == window-1 {
-			out.own = atC / total
+			out.Own = atC / total
 		} else {
-			out.before = earlier{p: sum, effect: mean, onset: out.onset}
+			out.Before = Earlier{P: sum, Effect: mean, Onset: out.Onset}
 		}
 	}
-	out.p = sum / total
-	if out.before.p > 0 {
-		out.before.effect /= out.before.p
-		out.before.p /= total
+	out.P = sum / total
+	if out.Before.P > 0 {
+		out.Before.Effect /= out.Before.P
+		out.Before.P /= total
 	}
 	if sum <= 0 { // underflow: there is no evidence at all
 		return out
 	}
-	out.effect = mean / sum
+	out.Effect = mean / sum
 	return out
 }
 
-// lateStep is what the second channel has found: a step from the level mu by size
+// LateStep is what the second channel has found: a step from the level mu by size
 // that began with run onset, z times its uncertainty.
-type lateStep struct {
-	found       bool
-	onset       int
-	mu, size, z float64
+type LateStep struct {
+	Found       bool
+	Onset       int
+	Mu, Size, Z float64
 }
 
-// late is the second channel, for a step too small for the window or one that
+// Late is the second channel, for a step too small for the window or one that
 // came in slices: the newest 8 or 12 runs against those before.
-func (sc *scanner) late(d *data, i int, dmin float64, q noise) lateStep {
-	stretch := math.Sqrt((1 + q.rho) / (1 - q.rho))
-	bound := d.bound(i)
+func (sc *Scanner) Late(d *Data, i int, dmin float64, q Noise) LateStep {
+	stretch := math.Sqrt((1 + q.Rho) / (1 - q.Rho))
+	bound := d.Bound(i)
 	for _, m := range [...]int{8, 12} {
 		c := i - m + 1
-		b0 := max(0, c-levelRuns, bound)
-		if q.start > b0 && c-q.start >= 10 {
-			b0 = q.start
+		b0 := max(0, c-LevelRuns, bound)
+		if q.Start > b0 && c-q.Start >= 10 {
+			b0 = q.Start
 		}
 		if c-b0 < 10 {
 			continue
 		}
-		before := huber(d.y[b0:c], q.s, sc.buf[:])
-		diff := huber(d.y[c:i+1], q.s, sc.buf[:]) - before
-		z := diff / (q.s * stretch * math.Sqrt(1.05/float64(m)+1.05/float64(c-b0)))
+		before := Huber(d.Y[b0:c], q.Sigma, sc.buf[:])
+		diff := Huber(d.Y[c:i+1], q.Sigma, sc.buf[:]) - before
+		z := diff / (q.Sigma * stretch * math.Sqrt(1.05/float64(m)+1.05/float64(c-b0)))
 		if diff > 0.7*dmin && z > 3.3 {
-			return lateStep{found: true, onset: c, mu: before, size: diff, z: z}
+			return LateStep{Found: true, Onset: c, Mu: before, Size: diff, Z: z}
 		}
 	}
-	return lateStep{}
+	return LateStep{}
 }

@@ -1,4 +1,4 @@
-package verdict
+package bws
 
 import (
 	"math"
@@ -19,8 +19,8 @@ func sortedMedian(sorted []float64) float64 {
 	return sorted[m/2-1]/2 + sorted[m/2]/2
 }
 
-// median is the median of a non-empty slice; buf is scratch space.
-func median(v, buf []float64) float64 {
+// Median is the median of a non-empty slice; buf is scratch space.
+func Median(v, buf []float64) float64 {
 	buf = append(buf[:0], v...)
 	slices.Sort(buf)
 	return sortedMedian(buf)
@@ -36,7 +36,7 @@ func medianAbs(v, buf []float64) float64 {
 	return sortedMedian(buf)
 }
 
-// winsorisedSigma is the scale of residuals with the outer tenth on each side
+// winsorisedSigma is the scale of residuals with the outer tenth on each Side
 // pulled in. Unlike the MAD it sees that a series has two modes, which cut the
 // false alarms on real noise by four.
 func winsorisedSigma(r, buf []float64) float64 {
@@ -52,10 +52,10 @@ func winsorisedSigma(r, buf []float64) float64 {
 	return math.Sqrt(sum/float64(len(r))) / 0.84
 }
 
-// huber is the Huber mean of a non-empty slice for the scale s: three passes
+// Huber is the Huber mean of a non-empty slice for the scale s: three passes
 // from the median, values farther than 1.5 s count less.
-func huber(v []float64, s float64, buf []float64) float64 {
-	mu := median(v, buf)
+func Huber(v []float64, s float64, buf []float64) float64 {
+	mu := Median(v, buf)
 	for range 3 {
 		var sum, weights float64
 		for _, x := range v {
