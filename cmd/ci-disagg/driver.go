@@ -20,9 +20,11 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/launch/progress"
+	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
+	"github.com/ci-disagg/ci-disagg/internal/launch/submit"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -66,10 +68,10 @@ type driver struct {
 
 	host   clusterhost.Host
 	client *slurm.Client // nil with the local backend
-	binary drive.Binary
+	binary submit.Binary
 	draft  []byte
 	source string // where draft came from
-	keep   []drive.File
+	keep   []rundir.File
 	log    *slog.Logger
 }
 
@@ -94,7 +96,7 @@ func newDriver(h host, cfg config, cluster, backend string, flags driveFlags) (*
 	if err != nil {
 		return nil, fmt.Errorf("where is this binary: %w", err)
 	}
-	d.binary = drive.Binary{Path: path, Self: path, Dir: prof.AgentDir}
+	d.binary = submit.Binary{Path: path, Dir: prof.AgentDir}
 	if flags.reruns >= 0 {
 		d.cfg.Perf.Policy.Reruns = flags.reruns
 	}
@@ -271,32 +273,27 @@ func (d *driver) preflight(ctx context.Context, h host) error {
 }
 
 // render makes the files of one attempt.
-func (d *driver) render(in drive.RenderInput) ([]drive.File, error) {
-	files, err := script.Render(in.Plan, d.profile, script.Attempt{
+func (d *driver) render(in submit.Input) ([]rundir.File, error) {
+	return script.Render(in.Plan, d.profile, script.Attempt{
 		Dir: string(in.Attempt), JobName: in.Name, Owner: in.Owner, Exclude: in.Exclude,
 		AgentPath: in.Agent, Draft: d.draft, DraftName: d.source,
 	})
-	out := make([]drive.File, 0, len(files))
-	for _, f := range files {
-		out = append(out, drive.File{Path: f.Path, Data: f.Data, Exec: f.Mode&0o100 != 0})
-	}
-	return out, err
 }
 
 // options is everything drive needs.
 func (d *driver) options(h host, dir rundir.Dir, detach bool) drive.Options {
-	retry := d.cfg.Retry
+	policy := d.cfg.Retry
 	switch {
 	case d.flags.retries >= 0:
-		retry.Max = d.flags.retries
+		policy.Max = d.flags.retries
 	case d.backend == jobs.BackendLocal:
-		retry.Max = 0 // this machine will not be another one
+		policy.Max = 0 // this machine will not be another one
 	}
 	o := drive.Options{
 		Access: d.access(h), Dir: dir, Backend: d.backend, Binary: d.binary,
 		Cluster:  drive.Cluster{Name: d.cluster, Partition: d.profile.Partition, MaxJobs: d.profile.MaxJobs, MaxNodes: d.profile.MaxNodes},
 		Render:   d.render,
-		Retry:    retry,
+		Decide:   policy.Decide,
 		MaxJobs:  d.cfg.Jobs.Max,
 		FailFast: d.cfg.Jobs.FailFast || d.flags.failFast,
 		Detach:   detach,
@@ -337,7 +334,7 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, dir rundir.Dir, 
 	}, run)
 	o.Progress = shown.Update
 	o.Run, o.Plans = run, plans
-	o.Decide = d.decide(rep, o.Retry)
+	o.Decide = d.decide(rep, o.Decide)
 	ended, err := d.flags.drive(ctx, h, o)
 	shown.Close()
 	var interrupted *drive.Interrupted
@@ -368,14 +365,14 @@ func goesOn(c rundir.CaseState) bool {
 
 // decide is the function value behind both back edges: a new attempt after an
 // infrastructure failure, a new repetition of a suspicious measurement.
-func (d *driver) decide(rep *reporter, retry drive.Retry) func(context.Context, drive.Ended) drive.Decision {
-	return func(ctx context.Context, e drive.Ended) drive.Decision {
+func (d *driver) decide(rep *reporter, policy func(context.Context, retry.Ended) retry.Decision) func(context.Context, retry.Ended) retry.Decision {
+	return func(ctx context.Context, e retry.Ended) retry.Decision {
 		why := rep.decide(ctx, &e)
-		next := retry.Decide(ctx, e)
-		if next.Action != drive.Done || e.Outcome.Outcome != rundir.OutcomePassed || why == "" {
+		next := policy(ctx, e)
+		if next.Action != retry.Done || e.Outcome.Outcome != rundir.OutcomePassed || why == "" {
 			return next
 		}
-		return drive.Decision{Action: drive.RepeatCase, Why: why, Exclude: e.Outcome.Nodes}
+		return retry.Decision{Action: retry.Repeat, Why: why, Exclude: e.Outcome.Nodes}
 	}
 }
 

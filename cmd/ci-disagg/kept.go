@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -21,9 +20,11 @@ const (
 )
 
 // toKeep is what the run was made from, for its directory.
-func toKeep(cfg config, draftName string, draft []byte) ([]drive.File, error) {
-	var files []drive.File
-	keep := func(name string, data []byte) { files = append(files, drive.File{Path: name, Data: data}) }
+func toKeep(cfg config, draftName string, draft []byte) ([]rundir.File, error) {
+	var files []rundir.File
+	keep := func(name string, data []byte) {
+		files = append(files, rundir.File{Path: name, Data: data, Mode: rundir.FileMode})
+	}
 	if cfg.path != "" {
 		keep(configCopy, cfg.raw)
 		keep(configOrigin, []byte(cfg.path+"\n"))

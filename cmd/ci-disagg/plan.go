@@ -141,13 +141,13 @@ func exampleDir(h host, cfg config) (rundir.Dir, error) {
 }
 
 // renderExample makes the files of the case's first attempt.
-func renderExample(d *driver, dir rundir.Dir, p rundir.Plan) (rundir.AttemptDir, []script.File, error) {
+func renderExample(d *driver, dir rundir.Dir, p rundir.Plan) (rundir.AttemptDir, []rundir.File, error) {
 	attempt := dir.CaseDir(p.Case.Slug).Attempt(0, 1)
 	files, err := render(d, p, string(attempt), "ci-disagg-RUN")
 	return attempt, files, err
 }
 
-func render(d *driver, p rundir.Plan, dir, name string) ([]script.File, error) {
+func render(d *driver, p rundir.Plan, dir, name string) ([]rundir.File, error) {
 	return script.Render(p, d.profile, script.Attempt{
 		Dir: dir, JobName: name, Owner: "OWNER", AgentPath: d.binary.Path, Draft: d.draft, DraftName: d.source,
 	})

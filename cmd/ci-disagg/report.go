@@ -14,6 +14,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
+	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
@@ -204,7 +205,7 @@ func compiledClasses(cfg config) (blame.Classes, error) {
 // decide decides an attempt that has ended as the report will: what its records say of
 // it was provisional. It tells why another repetition of the case is due, "" when none
 // is. What cannot be decided now is decided in the end.
-func (r *reporter) decide(ctx context.Context, e *drive.Ended) (repeat string) {
+func (r *reporter) decide(ctx context.Context, e *retry.Ended) (repeat string) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	c, repeat, err := r.DecideCase(ctx, e.Plan.Case.Slug, e.History)

@@ -17,6 +17,13 @@ const (
 	ExecMode fs.FileMode = 0o700
 )
 
+// File is a file that is to be written. Path is relative to where it belongs.
+type File struct {
+	Path string
+	Data []byte
+	Mode fs.FileMode
+}
+
 // WriteJSON replaces path with v as indented JSON, atomically.
 func WriteJSON(path string, v any) error { return WriteStream(path, FileMode, asJSON(v)) }
 

@@ -49,7 +49,6 @@ func shrinking() []string {
 		"lines of file internal/report/publish/publish_test.go",
 		"lines of file internal/report/verdict/judge_test.go",
 		"lines of room cmd/ci-disagg",
-		"lines of room internal/launch/drive",
 		"lines of room internal/report/bench",
 		"methods of internal/report/verdict.judgement",
 	}

@@ -69,11 +69,11 @@ func interrupts(ctx context.Context) bool {
 // helper starts a detached process that cancels what this run has, and goes on
 // when we are killed.
 func (d *driver) helper() {
-	if d.o.Binary.Self == "" {
+	if d.o.Self == "" {
 		return
 	}
 	_, err := proc.Detach(proc.Command{
-		Argv: []string{d.o.Binary.Self, "cancel", "--reason", "interrupted", "--patient", string(d.o.Dir)},
+		Argv: []string{d.o.Self, "cancel", "--reason", "interrupted", "--patient", string(d.o.Dir)},
 		Dir:  "/", Env: proc.WithoutStore(proc.WithoutJenkins(d.o.Environ)),
 	}, filepath.Join(string(d.o.Dir), "cancel.log"))
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
 	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
+	"github.com/ci-disagg/ci-disagg/internal/launch/submit"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -53,7 +54,9 @@ func (m caseStep) submit() {
 	c.job = rundir.Job{
 		Schema: rundir.Schema, Backend: m.backend, Cluster: m.cluster.Name, Owner: m.tag, Name: c.due.name, Dir: string(c.there), Intent: m.at,
 	}
-	m.doFor(m.i, action{kind: doSubmit, order: order{plan: c.plan, avoid: c.due.avoid, bad: m.badNodes}})
+	m.doFor(m.i, action{kind: doSubmit, order: submit.Order{
+		Case: m.i, Rep: c.rep, Number: c.number, Dir: c.dir, There: c.there, Job: c.job, Plan: c.plan, Avoid: c.due.avoid, Bad: m.badNodes,
+	}})
 }
 
 const (
@@ -67,10 +70,10 @@ const (
 )
 
 // submitted goes on with the answer to a submission.
-func (m caseStep) submitted(res submitted, err error) {
+func (m caseStep) submitted(res submit.Submitted, err error) {
 	c := m.c
-	c.job = res.job
-	for _, w := range res.warnings {
+	c.job = res.Job
+	for _, w := range res.Warnings {
 		m.tell(Warning, m.i, "%s", w)
 	}
 	var ambiguous *slurm.AmbiguousError

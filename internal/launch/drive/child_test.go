@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -26,7 +27,7 @@ type spec struct {
 	Backend string
 	Self    string
 	Cases   [][3]string // id, server command, client command
-	Retry   Retry
+	Retry   retry.Policy
 	MaxJobs int
 	Detach  bool
 	SSH     *host.SSHConfig
@@ -35,7 +36,7 @@ type spec struct {
 
 func (s spec) options() Options {
 	o := testOptionsIn(s.Backend, s.Self, s.Dir, s.ID)
-	o.Retry, o.MaxJobs, o.Detach = s.Retry, s.MaxJobs, s.Detach
+	o.Decide, o.MaxJobs, o.Detach = s.Retry.Decide, s.MaxJobs, s.Detach
 	for _, c := range s.Cases {
 		addCase(&o, c[0], c[1], c[2])
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
+	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -39,7 +40,7 @@ func (m caseStep) decide(o rundir.AttemptOutcome) {
 	c.record.Attempts = slices.Clone(c.record.Attempts)
 	c.record.Attempts[len(c.record.Attempts)-1].Outcome = o.Outcome
 	if m.mode != modeRun {
-		m.decided(o, Decision{Action: Done})
+		m.decided(o, retry.Decision{Action: retry.Done})
 		return
 	}
 	if d, ok := inPlaceOf(c.job, c.rep, c.number, o.Outcome); ok {
@@ -47,25 +48,25 @@ func (m caseStep) decide(o rundir.AttemptOutcome) {
 		return
 	}
 	c.stage = stageDeciding
-	m.doFor(m.i, action{kind: doDecide, outcome: o, ended: Ended{
+	m.doFor(m.i, action{kind: doDecide, outcome: o, ended: retry.Ended{
 		Plan: c.plan, Rep: c.rep, Attempt: c.number, Dir: c.dir, Outcome: o, Excluded: c.job.Excluded,
 		History: slices.Clone(c.record.Attempts), Retries: m.retries,
 	}})
 }
 
 // decided does what the policy said.
-func (m caseStep) decided(o rundir.AttemptOutcome, dec Decision) {
+func (m caseStep) decided(o rundir.AttemptOutcome, dec retry.Decision) {
 	c := m.c
 	if m.mode != modeRun {
-		dec.Action = Done
+		dec.Action = retry.Done
 	}
 	switch dec.Action {
-	case RetryCase:
+	case retry.Again:
 		m.retries++
 		m.avoid(dec.Exclude...)
 		m.tell(Next, m.i, "a new attempt%s: %s", inText(dec.After), dec.Why)
 		c.stage, c.due = stageDue, due{rep: c.rep, number: c.number + 1, kind: rundir.DueRetry, why: dec.Why, after: m.at.Add(dec.After)}
-	case RepeatCase:
+	case retry.Repeat:
 		m.tell(Next, m.i, "a further repetition%s: %s", inText(dec.After), dec.Why)
 		c.stage, c.due = stageDue, due{rep: c.rep + 1, number: 1, kind: rundir.DueRepeat, why: dec.Why, after: m.at.Add(dec.After), avoid: dec.Exclude}
 	default:

@@ -2,18 +2,16 @@ package drive
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"path/filepath"
-	"slices"
 	"syscall"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
+	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -39,7 +37,7 @@ func Run(ctx context.Context, o Options) (rundir.Run, error) {
 	if err != nil {
 		return o.Run, errors.Join(err, early)
 	}
-	run, plans, err := adopt(o)
+	run, plans, err := runs.Adopt(runs.New{Dir: o.Dir, Run: o.Run, Plans: o.Plans, Keep: o.Keep})
 	if err != nil {
 		return o.Run, errors.Join(err, l.Release(false))
 	}
@@ -49,68 +47,6 @@ func Run(ctx context.Context, o Options) (rundir.Run, error) {
 		err = errors.Join(err, l.Release(o.Detach && d.state.liveCount() > 0))
 	}
 	return d.state.newRecord(), err
-}
-
-// Resume is Run with run and plans read from the run directory.
-func Resume(ctx context.Context, o Options) (rundir.Run, error) {
-	run, plans, err := runs.Load(o.Dir)
-	if err != nil {
-		return run, err
-	}
-	o.Run, o.Plans = run, plans
-	return Run(ctx, o)
-}
-
-// adopt is the record to go on with: the run directory's, or the new one, which
-// is written down together with its plans before anything else happens.
-func adopt(o Options) (rundir.Run, []rundir.Plan, error) {
-	old, plans, err := runs.Load(o.Dir)
-	if err == nil {
-		if old.ID != o.Run.ID {
-			return old, nil, fmt.Errorf("%s holds run %q, not %q", o.Dir, old.ID, o.Run.ID)
-		}
-		if err := runs.SameRun(o.Dir, old, o.Run); err != nil {
-			return old, nil, err
-		}
-		if slug := otherPlan(plans, o.Plans); slug != "" {
-			return old, nil, &runs.OtherRunError{Dir: o.Dir, ID: old.ID, What: "has another plan for " + slug + ", made from another config"}
-		}
-		old.Ended, old.Interrupted = nil, nil
-		return old, plans, nil
-	}
-	if !errors.Is(err, fs.ErrNotExist) || exists(o.Dir.RunFile()) {
-		return old, nil, err
-	}
-	if len(o.Run.Cases) == 0 {
-		return old, nil, errors.New("the run has no case")
-	}
-	for _, p := range o.Plans {
-		if err := rundir.WriteJSON(o.Dir.CaseDir(p.Case.Slug).PlanFile(), p); err != nil {
-			return old, nil, err
-		}
-	}
-	for _, f := range o.Keep {
-		if err := rundir.WriteFile(filepath.Join(string(o.Dir), f.Path), f.Data, rundir.FileMode); err != nil {
-			return old, nil, err
-		}
-	}
-	return o.Run, o.Plans, rundir.WriteJSON(o.Dir.RunFile(), o.Run)
-}
-
-// otherPlan is a case that two drivers of a run have planned differently, "" =
-// there is none: they began at the same moment, and the second has not seen what
-// the first had written.
-func otherPlan(have, want []rundir.Plan) string {
-	text := func(p rundir.Plan) string {
-		data, _ := json.Marshal(p) // it has been in a file
-		return string(data)
-	}
-	for _, p := range have {
-		if i := slices.IndexFunc(want, func(w rundir.Plan) bool { return w.Case.Slug == p.Case.Slug }); i >= 0 && text(want[i]) != text(p) {
-			return p.Case.ID
-		}
-	}
-	return ""
 }
 
 // complete fills what may be left out, and refuses what cannot work.
@@ -124,11 +60,11 @@ func (o *Options) complete() error {
 	}
 	o.Dir = rundir.Dir(abs)
 	o.Access = o.Complete()
-	if o.Binary.Self == "" {
-		o.Binary.Self = o.Binary.Path
+	if o.Self == "" {
+		o.Self = o.Binary.Path
 	}
 	if o.Decide == nil {
-		o.Decide = o.Retry.Decide
+		o.Decide = retry.Policy{}.Decide
 	}
 	if o.Progress == nil {
 		o.Progress = func(Update) {}

@@ -12,8 +12,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/follow"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
+	"github.com/ci-disagg/ci-disagg/internal/launch/submit"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -22,12 +24,13 @@ import (
 // workers, whose findings come back as events.
 type driver struct {
 	o        Options
+	far      rundir.Dir // the run directory as the jobs see it
 	state    state
 	lease    *lease.Lease
 	back     jobs.Backend
-	submits  *submitter
+	submits  *submit.Submitter
 	registry *registry
-	readers  *readers
+	reader   *follow.Reader
 
 	events   chan event
 	workers  sync.WaitGroup
@@ -35,12 +38,14 @@ type driver struct {
 	stopping atomic.Bool
 	records  map[rundir.AttemptDir]*jobFile
 	deadline *time.Timer
+	shown    time.Time // when the lease was last shown behind the login node; the keeper's own
+	showing  atomic.Bool
 	result   error // of writing the last record, or of abandoning the jobs
 }
 
 func newDriver(o Options, run rundir.Run, plans []rundir.Plan, l *lease.Lease) *driver {
 	d := &driver{
-		o: o, lease: l, events: make(chan event), registry: newRegistry(), readers: newReaders(o, len(plans) > 1),
+		o: o, lease: l, events: make(chan event), registry: newRegistry(), reader: follow.New(o.Access, o.Console, len(plans) > 1),
 		records: map[rundir.AttemptDir]*jobFile{},
 	}
 	if o.Backend == jobs.BackendLocal {
@@ -49,7 +54,10 @@ func newDriver(o Options, run rundir.Run, plans []rundir.Plan, l *lease.Lease) *
 		d.back = jobs.Slurm{Client: o.Slurm}
 	}
 	d.state = newState(o, run, plans)
-	d.submits = &submitter{o: o, run: run, back: d.back, lease: l, registry: d.registry, far: d.state.far, cancelled: d.cancelRequested}
+	d.far = d.state.far
+	d.submits = submit.New(submit.Settings{
+		Access: o.Access, Run: run, Far: d.state.far, Backend: o.Backend, Partition: o.Cluster.Partition, Binary: o.Binary, Render: o.Render, Allow: d.allow,
+	}, d.back)
 	return d
 }
 
@@ -94,7 +102,7 @@ func (d *driver) drive(ctx context.Context) error {
 // end.
 func (d *driver) keepLease(work context.Context) {
 	d.lease.Keep(work, d.o.Poll.Lease, func() {
-		d.readers.showLease(work, d.submits.far)
+		d.showLease(work)
 		if c, ok := d.cancelRequested(); ok {
 			d.send(work, event{kind: evRequested, text: c.Reason})
 		}
@@ -126,7 +134,7 @@ func (d *driver) lookAround() ([]found, error) {
 		if outcomeThere {
 			all[i].outcome = &o
 		} else if j.ID != "" {
-			d.readers.console.resume(dir)
+			d.reader.Resume(dir)
 		}
 	}
 	return all, nil
@@ -209,8 +217,11 @@ func (d *driver) do(work context.Context, a action) {
 		d.o.Progress(a.update)
 		d.o.Log.Debug("update", "kind", string(a.update.Kind), "case", a.update.Slug, "text", a.update.Text)
 	case doSubmit:
-		turn := d.submits.turn()
-		d.workers.Go(func() { answer(d.submits.submit(work, a, turn)) })
+		turn := d.submits.Turn()
+		d.workers.Go(func() {
+			res, err := d.submits.Submit(work, a.order, turn)
+			answer(event{kind: evSubmitted, submitted: res, err: err})
+		})
 	case doSearch:
 		d.workers.Go(func() { answer(d.search(work, a)) })
 	case doQueue:
@@ -218,8 +229,10 @@ func (d *driver) do(work context.Context, a action) {
 	case doAsk:
 		d.workers.Go(func() { answer(d.ask(work, a)) })
 	case doRead:
-		offsets := d.readers.offsets(a.watch)
-		d.workers.Go(func() { answer(d.readers.read(work, a.watch, offsets)) })
+		offsets := d.reader.Offsets(a.watch)
+		d.workers.Go(func() {
+			answer(event{kind: evAgents, watched: a.watched, sights: d.reader.Read(work, a.watch, offsets)})
+		})
 	case doCancel:
 		d.workers.Go(func() {
 			if err := d.back.Cancel(work, []rundir.Job{a.job}); err != nil {

@@ -3,8 +3,11 @@ package drive
 import (
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/follow"
 	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
+	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
+	"github.com/ci-disagg/ci-disagg/internal/launch/submit"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -37,13 +40,14 @@ type event struct {
 	text string
 
 	found     []found
-	submitted submitted
+	submitted submit.Submitted
 	search    search
 	rows      []slurm.QueueRow
 	answers   answers
-	sights    []sight
+	watched   []key // whose sights follow
+	sights    []follow.Sight
 	outcome   rundir.AttemptOutcome
-	decision  Decision
+	decision  retry.Decision
 	warning   error
 
 	spread  float64 // evQueue: a random part, 0 to 1: drivers do not ask in step
@@ -55,12 +59,6 @@ type event struct {
 type found struct {
 	job     *rundir.Job            // nil: not even the intent
 	outcome *rundir.AttemptOutcome // nil: not ended, as far as is written
-}
-
-// submitted is what became of a submission.
-type submitted struct {
-	job      rundir.Job // with name, id and exclusions
-	warnings []string
 }
 
 // search is what a search for a job by its name has found.
@@ -81,14 +79,6 @@ type answers struct {
 	rows                    []slurm.AcctRow
 	down                    []string
 	ctlErr, rowErr, nodeErr error
-}
-
-// sight is what there is to be seen of one agent.
-type sight struct {
-	of     key
-	record *rundir.AgentRecord // nil: nothing new
-	local  bool                // its process can be seen from here
-	alive  bool
 }
 
 // actionKind says what is to be done.
@@ -118,27 +108,13 @@ type action struct {
 	job   rundir.Job
 
 	run      rundir.Run
-	order    order
+	order    submit.Order
 	clusters []string
 	ask      outcome.Ask
 	nodes    []string
-	watch    []watched
+	watch    []follow.Job
+	watched  []key // whose jobs these are
 	outcome  rundir.AttemptOutcome
-	ended    Ended
+	ended    retry.Ended
 	update   Update
-}
-
-// order is what a submission depends on beside the attempt.
-type order struct {
-	plan  rundir.Plan
-	avoid []string // nodes this attempt had better not get (repetition elsewhere)
-	bad   []string // nodes to keep away from
-}
-
-// watched is an attempt whose agent is looked at.
-type watched struct {
-	of    key
-	name  string // of the case, for the console
-	there rundir.AttemptDir
-	job   rundir.Job
 }

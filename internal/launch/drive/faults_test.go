@@ -16,6 +16,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
 	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
+	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -46,7 +47,7 @@ func TestSlurmNodeDeathIsRetriedElsewhere(t *testing.T) {
 	c := slurmtest.Start(t, slurmtest.Options{Nodes: "3x4"})
 	o := optionsOn(t, c)
 	addCase(&o, "c", goodServer, `[ "${CI_DISAGG_ATTEMPT##*/}" = attempt-1 ] && sleep 1000; `+goodClient)
-	o.Retry = Retry{Max: 1, Exclude: true, Backoff: rundir.Duration(time.Second)}
+	o.Decide = retry.Policy{Max: 1, Exclude: true, Backoff: rundir.Duration(time.Second)}.Decide
 	var seen updates
 	_, wait := startDrive(t, &o, &seen)
 	waitFor(t, &seen, Role, "BENCHMARK r")
@@ -255,7 +256,7 @@ func TestDetachAndResume(t *testing.T) {
 	j := jobOf(t, o.Dir, "a", 0, 1)
 	touch(t, enough)
 	o.Detach = false
-	_, err = Resume(context.Background(), o)
+	_, err = resume(context.Background(), o)
 	require.NoError(t, err)
 	require.Equal(t, j.ID, outcomeOf(t, o.Dir, "a", 0, 1).JobID)
 	require.Equal(t, rundir.OutcomePassed, outcomeOf(t, o.Dir, "b", 0, 1).Outcome)
@@ -350,16 +351,16 @@ func TestRepeatAndRetryGoThroughOneFunction(t *testing.T) {
 	t.Parallel()
 	o := testOptions(t, jobs.BackendLocal)
 	addCase(&o, "c", goodServer, goodClient)
-	var asked []Ended
-	o.Decide = func(_ context.Context, e Ended) Decision {
+	var asked []retry.Ended
+	o.Decide = func(_ context.Context, e retry.Ended) retry.Decision {
 		asked = append(asked, e)
 		switch len(asked) {
 		case 1:
-			return Decision{Action: RepeatCase, Why: "repeat: looks slow"}
+			return retry.Decision{Action: retry.Repeat, Why: "repeat: looks slow"}
 		case 2:
-			return Decision{Action: RetryCase, Why: "retry: for the test", After: 300 * time.Millisecond}
+			return retry.Decision{Action: retry.Again, Why: "retry: for the test", After: 300 * time.Millisecond}
 		}
-		return Decision{Action: Done}
+		return retry.Decision{Action: retry.Done}
 	}
 	run, err := Run(context.Background(), o)
 	require.NoError(t, err)

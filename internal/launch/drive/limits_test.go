@@ -135,7 +135,7 @@ func TestDetachEndsWhenTheClusterNeverAnswers(t *testing.T) {
 		require.Zero(t, s.count("sbatch"))
 		answers.Store(true)
 		o.Detach = false
-		run, err = Resume(context.Background(), o)
+		run, err = resume(context.Background(), o)
 		require.NoError(t, err)
 		require.Equal(t, rundir.OutcomePassed, run.Cases[2].Attempts[0].Outcome)
 	})

@@ -89,7 +89,7 @@ func TestARunOfOtherCasesIsNotTakenUp(t *testing.T) {
 	addCase(&first, "a", goodServer, goodClient)
 	addCase(&first, "b", goodServer, goodClient)
 	first.Run.Build = rundir.Build{Commit: "abc", URL: "u/1"}
-	first.Keep = []File{{Path: "ci-disagg.yaml", Data: []byte("ours")}}
+	first.Keep = []rundir.File{{Path: "ci-disagg.yaml", Data: []byte("ours"), Mode: rundir.FileMode}}
 	run, err := Run(context.Background(), first)
 	require.NoError(t, err)
 	for _, ids := range [][]string{{"c", "d"}, {"a"}, {"a", "b", "c"}} {
@@ -111,7 +111,7 @@ func TestARunOfOtherCasesIsNotTakenUp(t *testing.T) {
 		"has another plan for b":       func(o *Options) { o.Plans[1].Nodes++ },
 	} {
 		o := first
-		o.Plans, o.Keep = slices.Clone(first.Plans), []File{{Path: "ci-disagg.yaml", Data: []byte("another")}}
+		o.Plans, o.Keep = slices.Clone(first.Plans), []rundir.File{{Path: "ci-disagg.yaml", Data: []byte("another")}}
 		change(&o)
 		_, err := Run(context.Background(), o)
 		require.ErrorAs(t, err, new(*runs.OtherRunError))
@@ -125,7 +125,7 @@ func TestARunOfOtherCasesIsNotTakenUp(t *testing.T) {
 	require.Equal(t, run.Cases, kept.Cases)
 	_, err = Run(context.Background(), first)
 	require.NoError(t, err, "the same run again")
-	_, err = Resume(context.Background(), second)
+	_, err = resume(context.Background(), second)
 	require.NoError(t, err, "resume takes what is there")
 }
 
@@ -146,7 +146,7 @@ func TestResumeAfterAnInterruption(t *testing.T) {
 	left, _, err := runs.Load(o.Dir)
 	require.NoError(t, err)
 	require.Equal(t, int(syscall.SIGINT), left.Interrupted.Signal, "the record tells who ended the run")
-	run, err := Resume(context.Background(), o)
+	run, err := resume(context.Background(), o)
 	require.NoError(t, err)
 	require.Equal(t, []rundir.Attempt{
 		{Attempt: 1, Outcome: "cancelled", Why: "first", Due: rundir.DueFirst}, {Attempt: 2, Outcome: "passed", Why: "resumed; the attempt before was interrupted: interrupt", Due: rundir.DueResumed},
@@ -156,7 +156,7 @@ func TestResumeAfterAnInterruption(t *testing.T) {
 	require.NoError(t, err)
 	require.Nil(t, left.Interrupted, "somebody went on with it")
 	// And once more: nothing is left to do.
-	again, err := Resume(context.Background(), o)
+	again, err := resume(context.Background(), o)
 	require.NoError(t, err)
 	require.Len(t, again.Cases[0].Attempts, 2)
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
+	"github.com/ci-disagg/ci-disagg/internal/launch/submit"
 	"github.com/ci-disagg/ci-disagg/internal/proc"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/slurmtest"
@@ -78,24 +79,18 @@ func testOptions(t testing.TB, backend string) Options {
 
 func testOptionsIn(backend, self string, dir rundir.Dir, id string) Options {
 	return Options{
-		Dir: dir, Backend: backend, Binary: Binary{Path: self}, Access: runs.Access{Environ: os.Environ(), Now: time.Now},
+		Dir: dir, Backend: backend, Binary: submit.Binary{Path: self}, Access: runs.Access{Environ: os.Environ(), Now: time.Now},
 		Run:    rundir.Run{Schema: rundir.Schema, ID: id, Backend: backend, Created: time.Now()},
 		Render: testRender(testProfile()),
-		Retry:  Retry{},
 		Poll:   Polling{First: time.Second, Pending: 2 * time.Second, Running: 2 * time.Second, Agent: 100 * time.Millisecond, Lease: time.Second, Abort: ample},
 	}
 }
 
-func testRender(prof script.Profile) func(RenderInput) ([]File, error) {
-	return func(in RenderInput) ([]File, error) {
-		files, err := script.Render(in.Plan, prof, script.Attempt{
+func testRender(prof script.Profile) func(submit.Input) ([]rundir.File, error) {
+	return func(in submit.Input) ([]rundir.File, error) {
+		return script.Render(in.Plan, prof, script.Attempt{
 			Dir: string(in.Attempt), JobName: in.Name, Owner: in.Owner, Exclude: in.Exclude, AgentPath: in.Agent,
 		})
-		var out []File
-		for _, f := range files {
-			out = append(out, File{Path: f.Path, Data: f.Data, Exec: f.Mode&0o100 != 0})
-		}
-		return out, err
 	}
 }
 
@@ -206,4 +201,20 @@ func noProcesses(t *testing.T, dir rundir.Dir) {
 func isInterrupted(err error) bool {
 	var i *Interrupted
 	return errors.As(err, &i)
+}
+
+// exists reports whether a file is there.
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// resume is Run with run and plans read from the run directory.
+func resume(ctx context.Context, o Options) (rundir.Run, error) {
+	run, plans, err := runs.Load(o.Dir)
+	if err != nil {
+		return run, err
+	}
+	o.Run, o.Plans = run, plans
+	return Run(ctx, o)
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
-	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/slurmtest"
 )
@@ -188,38 +187,6 @@ func TestCancelAndSweepGoOnPastBrokenRecords(t *testing.T) {
 }
 
 // rows are usable nodes of a partition.
-func rows(partition string, names ...string) []slurm.NodeRow {
-	var out []slurm.NodeRow
-	for _, n := range names {
-		out = append(out, slurm.NodeRow{Name: n, Partition: partition, Default: partition == "batch", Usable: true})
-	}
-	return out
-}
-
-func TestChooseExclusions(t *testing.T) {
-	t.Parallel()
-	known := rows("batch", "a", "b", "c", "d")
-	got, warned := chooseExclusions([]string{"a", "gone"}, []string{"b", "a"}, known, "", 2, nil)
-	require.Equal(t, []string{"a", "b"}, got)
-	require.Len(t, warned, 1)
-	got, warned = chooseExclusions([]string{"a", "b", "c"}, []string{"d"}, known, "batch", 2, nil)
-	require.Equal(t, []string{"a", "b"}, got, "enough must remain")
-	require.Len(t, warned, 2)
-	got, _ = chooseExclusions([]string{"x"}, nil, nil, "", 2, nil)
-	require.Equal(t, []string{"x"}, got, "without a list, sbatch has the last word")
-
-	// What does not run this job is not left for it: other partitions, and what is down.
-	known = append(known, rows("big", "e", "f", "g")...)
-	known[3].Usable = false
-	got, warned = chooseExclusions([]string{"a", "b"}, nil, known, "", 2, nil)
-	require.Equal(t, []string{"a"}, got)
-	require.Len(t, warned, 1)
-	got, _ = chooseExclusions([]string{"a", "d", "b"}, nil, known, "other,big", 3, nil)
-	require.Equal(t, []string{"a", "b", "d"}, got, "none of them would have been used")
-	got, _ = chooseExclusions([]string{"d"}, nil, known, "", 3, nil)
-	require.Equal(t, []string{"d"}, got, "a node that is down takes nothing away")
-}
-
 func TestResumeCountsEarlierRetries(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, 2, retriesOf(rundir.Run{Cases: []rundir.CaseState{
@@ -243,75 +210,8 @@ func TestResumeKeepsAvoidedNodesApart(t *testing.T) {
 	t.Parallel()
 	o := simOptions(t, newSim(), rundir.Dir(t.TempDir()+"/run"), 1)
 	require.NoError(t, o.complete())
-	sub := &submitter{o: o, nodes: rows("batch", "a", "b", "c", "d")}
-	var res submitted
-	sub.exclude(context.Background(), order{plan: o.Plans[0], bad: []string{"a"}, avoid: []string{"a", "b"}}, &res)
-	require.Equal(t, []string{"a", "b"}, res.job.Excluded)
-	require.Equal(t, []string{"b"}, res.job.Avoided)
-
+	job := rundir.Job{Name: "n", ID: "7", Excluded: []string{"a", "b"}, Avoided: []string{"b"}}
 	o.Run.Cases[0].Attempts = []rundir.Attempt{{Rep: 1, Attempt: 1}}
-	res.job.Name, res.job.ID = "n", "7"
-	again, _ := next(newState(o, o.Run, o.Plans), event{kind: evBegin, found: []found{{job: &res.job}}})
+	again, _ := next(newState(o, o.Run, o.Plans), event{kind: evBegin, found: []found{{job: &job}}})
 	require.Equal(t, []string{"a"}, again.badNodes)
-}
-
-func TestRetryPolicy(t *testing.T) {
-	t.Parallel()
-	ended := func(o rundir.Outcome, attempt int, f *rundir.Finding) Ended {
-		at := time.Unix(1000, 0)
-		return Ended{Attempt: attempt, Outcome: rundir.AttemptOutcome{Outcome: o, Finding: f, Reason: "r", Nodes: []string{"n1"}, Started: &at, Ended: at.Add(10 * time.Second)}}
-	}
-	infra := func(kind string, nodes ...string) *rundir.Finding {
-		return &rundir.Finding{Class: "infra", Kind: kind, BadNodes: nodes}
-	}
-	r := Retry{Max: 2, Budget: 3, Backoff: rundir.Duration(time.Minute), MaxDelay: rundir.Duration(90 * time.Second), Exclude: true}
-	for name, tc := range map[string]struct {
-		e       Ended
-		again   bool
-		exclude []string
-		after   time.Duration
-	}{
-		"passed":                {e: ended("passed", 1, nil)},
-		"test failed":           {e: ended("test_failed", 1, nil)},
-		"cancelled":             {e: ended("cancelled", 1, nil)},
-		"time limit":            {e: ended("timeout:benchmark", 1, nil)},
-		"queue budget":          {e: ended("timeout:queue", 1, nil)},
-		"node failed":           {e: ended("infra", 1, infra("node-fail", "n7")), again: true, exclude: []string{"n7"}, after: time.Minute},
-		"instant, no node":      {e: ended("infra", 1, infra("launch-failed")), again: true, exclude: []string{"n1"}, after: time.Minute},
-		"preempted":             {e: ended("infra", 2, infra("preempted")), again: true, after: 90 * time.Second},
-		"lost":                  {e: ended("lost", 1, infra("lost")), again: true, after: time.Minute},
-		"retries used":          {e: ended("infra", 3, infra("node-fail"))},
-		"refused by sbatch":     {e: ended("infra", 1, infra("submit-refused"))},
-		"never resolves":        {e: ended("infra", 1, infra("queue-never"))},
-		"not proven to be that": {e: ended("infra", 1, &rundir.Finding{Class: "unknown", Kind: "sources-disagree"})},
-	} {
-		d := r.Decide(context.Background(), tc.e)
-		require.Equal(t, tc.again, d.Action == RetryCase, name)
-		require.Equal(t, tc.exclude, d.Exclude, name)
-		require.Equal(t, tc.after, d.After, name)
-	}
-	e := ended("infra", 1, infra("node-fail"))
-	e.Retries = 3
-	require.Equal(t, Done, r.Decide(context.Background(), e).Action, "the run's budget")
-}
-
-// 36 MB once per version, not once per run.
-func TestRunsShareTheBinary(t *testing.T) {
-	t.Parallel()
-	parent := t.TempDir()
-	self := filepath.Join(parent, "ci-disagg")
-	require.NoError(t, rundir.WriteFile(self, []byte("#!/bin/sh\n"), rundir.ExecMode))
-	var infos []os.FileInfo
-	for _, id := range []string{"a", "b"} {
-		dir := rundir.Dir(filepath.Join(parent, id))
-		o := testOptionsIn(jobs.BackendSlurm, self, dir, id)
-		o.Host, o.Binary.Shared = host.NewHere(os.Environ()), jobs.SharedBin(parent)
-		path, err := (&submitter{o: o, far: dir}).installed(context.Background())
-		require.NoError(t, err)
-		require.Equal(t, filepath.Join(string(dir), "bin"), filepath.Dir(path), "each run has a link of its own")
-		info, err := os.Stat(path)
-		require.NoError(t, err)
-		infos = append(infos, info)
-	}
-	require.True(t, os.SameFile(infos[0], infos[1]))
 }

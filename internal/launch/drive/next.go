@@ -64,7 +64,7 @@ func (m *machine) take(e event) {
 	case evQueue:
 		m.queueAnswer(e)
 	case evAgents:
-		m.seeAgents(e.sights)
+		m.seeAgents(e.watched, e.sights)
 	case evCancelFailed:
 		m.tell(Warning, e.of.cas, "cancel: %v", e.err)
 	case evRequested:

@@ -14,7 +14,9 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
+	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
+	"github.com/ci-disagg/ci-disagg/internal/launch/submit"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -68,8 +70,8 @@ func deeds(todo []action) string {
 func TestNext(t *testing.T) {
 	t.Parallel()
 	first := key{cas: 0, rep: 0, number: 1}
-	job := func(id string) submitted {
-		return submitted{job: rundir.Job{Schema: 1, Name: "n", ID: id, Backend: jobs.BackendSlurm}}
+	job := func(id string) submit.Submitted {
+		return submit.Submitted{Job: rundir.Job{Schema: 1, Name: "n", ID: id, Backend: jobs.BackendSlurm}}
 	}
 	for name, steps := range map[string][]struct {
 		e    event
@@ -135,7 +137,7 @@ func TestNext(t *testing.T) {
 			{event{kind: evSaved, at: after(0)}, "submit"},
 			{event{kind: evSubmitted, at: after(1), of: key{number: 2}, submitted: job("8")}, ""},
 			{event{kind: evClosed, at: after(1), of: first}, ""},
-			{event{kind: evDecided, at: after(1), of: first, decision: Decision{Action: RetryCase}}, ""},
+			{event{kind: evDecided, at: after(1), of: first, decision: retry.Decision{Action: retry.Again}}, ""},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -169,7 +171,7 @@ func TestNextUnderRandomEvents(t *testing.T) {
 			at += rng.Float64() * 4
 			e := randomEvent(rng, p.s, &id)
 			e.at = after(at)
-			if e.kind == evSearched && e.search.over && !e.search.ok || e.kind == evSubmitted && e.submitted.job.ID == "" && !errors.As(e.err, new(*slurm.AmbiguousError)) {
+			if e.kind == evSearched && e.search.over && !e.search.ok || e.kind == evSubmitted && e.submitted.Job.ID == "" && !errors.As(e.err, new(*slurm.AmbiguousError)) {
 				open[e.of.cas] = false
 			}
 			if k%20 == seed%20 {
@@ -194,13 +196,13 @@ func randomEvent(rng *rand.Rand, s state, id *int) event {
 		j.Name = "n"
 		switch rng.IntN(4) {
 		case 0:
-			return event{kind: evSubmitted, of: of, submitted: submitted{job: j}, err: &slurm.AmbiguousError{Err: errors.New("lost")}}
+			return event{kind: evSubmitted, of: of, submitted: submit.Submitted{Job: j}, err: &slurm.AmbiguousError{Err: errors.New("lost")}}
 		case 1:
-			return event{kind: evSubmitted, of: of, submitted: submitted{job: j}, err: &slurm.CallError{Command: "sbatch", Text: "try again later"}}
+			return event{kind: evSubmitted, of: of, submitted: submit.Submitted{Job: j}, err: &slurm.CallError{Command: "sbatch", Text: "try again later"}}
 		}
 		*id++
 		j.ID = fmt.Sprint(*id)
-		return event{kind: evSubmitted, of: of, submitted: submitted{job: j}}
+		return event{kind: evSubmitted, of: of, submitted: submit.Submitted{Job: j}}
 	case c.stage == stageSearching && c.asking:
 		*id++
 		return event{kind: evSearched, of: of, search: search{ok: rng.IntN(2) == 0, over: rng.IntN(2) == 0, job: slurm.Job{ID: fmt.Sprint(*id)}}}
@@ -210,7 +212,7 @@ func randomEvent(rng *rand.Rand, s state, id *int) event {
 	case c.stage == stageClosing:
 		return event{kind: evClosed, of: of, outcome: rundir.AttemptOutcome{Outcome: []rundir.Outcome{"passed", "infra"}[rng.IntN(2)]}}
 	case c.stage == stageDeciding:
-		return event{kind: evDecided, of: of, decision: Decision{Action: []Action{Done, RetryCase, RepeatCase}[rng.IntN(3)]}}
+		return event{kind: evDecided, of: of, decision: retry.Decision{Action: []retry.Action{retry.Done, retry.Again, retry.Repeat}[rng.IntN(3)]}}
 	case rng.IntN(50) == 0:
 		return event{kind: evRequested, text: "enough"}
 	case rng.IntN(50) == 0:

@@ -7,7 +7,9 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/collect"
 	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
+	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/submit"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -20,19 +22,21 @@ type Options struct {
 	Dir   rundir.Dir
 	Run   rundir.Run    // a new run's record; Cases in suite order. An existing run.json of the same ID wins
 	Plans []rundir.Plan // of every case that is to be launched, joined to Run.Cases by Case.Slug
-	Keep  []File        // what a new run was made from, to be kept beside its record
+	Keep  []rundir.File // what a new run was made from, to be kept beside its record
 
 	Backend string // jobs.BackendSlurm or jobs.BackendLocal
 	Cluster Cluster
-	Binary  Binary
+	Binary  submit.Binary
+	// Self is the running executable, which finishes a cancellation when this
+	// process is killed in the middle of it; "" = Binary.Path.
+	Self string
 
 	// Render makes the files of an attempt directory: job.sh, plan.json, the
 	// roles' scripts. It is pure; drive writes what it returns.
-	Render func(RenderInput) ([]File, error)
-	// Decide says what follows an ended attempt; nil = Retry.Decide.
-	Decide func(context.Context, Ended) Decision
+	Render func(submit.Input) ([]rundir.File, error)
+	// Decide says what follows an ended attempt; nil = nothing ever does.
+	Decide func(context.Context, retry.Ended) retry.Decision
 
-	Retry    Retry
 	MaxJobs  int  // jobs of this run at the same time; 0 = no limit of the run's own
 	FailFast bool // the first case that does not pass ends the others
 	Detach   bool // return once everything that may run now has been submitted
@@ -62,83 +66,8 @@ type Cluster struct {
 	MaxNodes int `yaml:"max_nodes"`
 }
 
-// Binary is the ci-disagg that runs as agent in the job.
-type Binary struct {
-	Path string // on this machine: the executable for the job's architecture
-	// Dir is the directory behind the login node for everything of ours when
-	// there is no shared file system: Dir/bin holds the binary, copied once per
-	// checksum, Dir/runs the attempt directories.
-	Dir string
-	// Shared is the directory here that holds one copy per version for all runs, of which
-	// each run has a link: "" = each run has a copy of its own.
-	Shared string
-	// Self is the running executable, which finishes a cancellation when this
-	// process is killed in the middle of it; "" = Path.
-	Self string
-}
-
-// RenderInput is what an attempt's files depend on.
-type RenderInput struct {
-	Plan    rundir.Plan
-	Backend string
-	Attempt rundir.AttemptDir // as the job sees it
-	Agent   string            // path of the ci-disagg binary as the job sees it
-	Name    string            // unique job name
-	Owner   string            // owner tag
-	Exclude []string          // nodes
-	Run     rundir.Run
-	Rep     int
-	Number  int // attempt, from 1
-}
-
-// File is one rendered file.
-type File struct {
-	Path string // relative to the attempt directory
-	Data []byte
-	Exec bool
-}
-
 // Collect bounds what is brought home from behind a login node.
 type Collect = collect.Rules
-
-// Ended is one attempt that has ended, and what went before it.
-type Ended struct {
-	Plan     rundir.Plan
-	Rep      int
-	Attempt  int
-	Dir      rundir.AttemptDir
-	Outcome  rundir.AttemptOutcome
-	Excluded []string         // nodes this attempt was kept from
-	History  []rundir.Attempt // all attempts of the case so far, this one last
-	Retries  int              // retries of the whole run so far
-}
-
-// Action is what follows an ended attempt.
-type Action int
-
-// The actions.
-const (
-	Done       Action = iota + 1 // the case is through
-	RetryCase                    // a new attempt of the same repetition: this one does not count
-	RepeatCase                   // a new repetition: this one counts
-)
-
-// Decision is the answer of Decide.
-type Decision struct {
-	Action  Action
-	Exclude []string      // RetryCase: nodes to keep away from, in addition to earlier ones
-	After   time.Duration // wait so long before the next submission
-	Why     string        // for people; also Attempt.Why of what follows
-}
-
-// Retry is the policy for infrastructure failures.
-type Retry struct {
-	Max      int             `yaml:"max"`       // further attempts per repetition after an infrastructure failure
-	Budget   int             `yaml:"budget"`    // further attempts over the whole run; 0 = no bound of its own
-	Backoff  rundir.Duration `yaml:"backoff"`   // before the first retry; doubles each time
-	MaxDelay rundir.Duration `yaml:"max_delay"` // bound of the back-off
-	Exclude  bool            `yaml:"exclude"`   // keep retries away from the blamed nodes
-}
 
 // Polling is how often drive asks. Zero values stand for the defaults.
 type Polling struct {

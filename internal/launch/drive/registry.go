@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/submit"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -84,6 +85,21 @@ func (r *registry) closeAll() []rundir.Job {
 		out = append(out, r.jobs[i])
 	}
 	return out
+}
+
+// allow is asked right before a submission: the run must still be ours, nobody may
+// have cancelled it, and whoever ends its jobs has to know of this one.
+func (d *driver) allow(o submit.Order, j rundir.Job) error {
+	if err := d.lease.Check(); err != nil {
+		return err
+	}
+	if c, ok := d.cancelRequested(); ok {
+		return &cancelledError{c.Reason}
+	}
+	if !d.registry.enter(o.Case, j) {
+		return errTooLate
+	}
+	return nil
 }
 
 // cancelledError says that `ci-disagg cancel` came before the submission.

@@ -3,7 +3,6 @@ package drive
 import (
 	"errors"
 	"io/fs"
-	"os"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -29,10 +28,4 @@ func (d *driver) requested(j rundir.Job) string {
 		return ""
 	}
 	return ": " + c.Reason
-}
-
-// exists reports whether a file is there.
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -131,16 +132,16 @@ func scenarios() map[string]scenario {
 			s.end = func(n int) string { return list[min(n, len(list)-1)] }
 		}
 	}
-	retry := func(o *Options) {
-		o.Retry = Retry{Max: 1, Backoff: rundir.Duration(time.Minute), Exclude: true}
+	withRetry := func(o *Options) {
+		o.Decide = retry.Policy{Max: 1, Backoff: rundir.Duration(time.Minute), Exclude: true}.Decide
 	}
 	return map[string]scenario{
 		"pass":             {cases: 1},
 		"one at a time":    {cases: 3, opt: func(o *Options) { o.MaxJobs = 1 }},
 		"ends":             {cases: 5, set: ends("OUT_OF_MEMORY", "TIMEOUT", "NODE_FAIL", "FAILED", "COMPLETED")},
-		"retried":          {cases: 2, set: ends("NODE_FAIL", "COMPLETED", "BOOT_FAIL", "COMPLETED"), opt: retry},
-		"retries used up":  {cases: 1, set: ends("NODE_FAIL"), opt: retry},
-		"suspended":        {cases: 1, set: func(s *sim) { s.word = words(5*time.Minute, "SUSPENDED") }, opt: retry},
+		"retried":          {cases: 2, set: ends("NODE_FAIL", "COMPLETED", "BOOT_FAIL", "COMPLETED"), opt: withRetry},
+		"retries used up":  {cases: 1, set: ends("NODE_FAIL"), opt: withRetry},
+		"suspended":        {cases: 1, set: func(s *sim) { s.word = words(5*time.Minute, "SUSPENDED") }, opt: withRetry},
 		"preempted":        {cases: 1, set: func(s *sim) { s.word = words(5*time.Minute, "PREEMPTED") }},
 		"requeued":         {cases: 1, set: func(s *sim) { s.word = words(5*time.Minute, "REQUEUED") }},
 		"unknown word":     {cases: 1, set: func(s *sim) { s.word = words(5*time.Minute, "DREAMING") }},
@@ -160,7 +161,7 @@ func scenarios() map[string]scenario {
 			s.end = func(int) string { return "OUT_OF_MEMORY" }
 			s.run = func(n int) time.Duration { return time.Duration(n+1) * 5 * time.Minute }
 		}, opt: func(o *Options) { o.FailFast, o.MaxJobs = true, 2 }},
-		"repeated":          {cases: 1, opt: decideBy(Decision{Action: RepeatCase, Why: "repeat: looks slow", Exclude: []string{"gpu0"}}, Decision{Action: RetryCase, Why: "retry: for the test", After: time.Minute})},
+		"repeated":          {cases: 1, opt: decideBy(retry.Decision{Action: retry.Repeat, Why: "repeat: looks slow", Exclude: []string{"gpu0"}}, retry.Decision{Action: retry.Again, Why: "retry: for the test", After: time.Minute})},
 		"detached":          {cases: 3, opt: func(o *Options) { o.Detach, o.MaxJobs = true, 2 }, again: func(o *Options) { o.Detach, o.MaxJobs = false, 0 }},
 		"full":              {cases: 2, set: others(2, 8*time.Minute), opt: func(o *Options) { o.Cluster = Cluster{Name: "x", MaxJobs: 3} }},
 		"detached and full": {cases: 2, set: others(3, 8*time.Minute), opt: func(o *Options) { o.Detach, o.Cluster = true, Cluster{Name: "x", MaxJobs: 3} }},
@@ -175,7 +176,7 @@ func scenarios() map[string]scenario {
 			time.Sleep(odd)
 			_ = rundir.WriteJSON(dir.CancelFile(), rundir.Cancel{At: time.Now(), Reason: "enough"})
 		}},
-		"cancelled by others": {cases: 1, opt: retry, during: func(r *transcript, _ rundir.Dir, _ context.CancelCauseFunc) {
+		"cancelled by others": {cases: 1, opt: withRetry, during: func(r *transcript, _ rundir.Dir, _ context.CancelCauseFunc) {
 			time.Sleep(odd)
 			r.scancel([]string{"1"})
 		}},
@@ -199,11 +200,11 @@ func scenarios() map[string]scenario {
 }
 
 // decideBy answers with the decisions in turn, then with Done.
-func decideBy(list ...Decision) func(*Options) {
+func decideBy(list ...retry.Decision) func(*Options) {
 	return func(o *Options) {
-		o.Decide = func(context.Context, Ended) Decision {
+		o.Decide = func(context.Context, retry.Ended) retry.Decision {
 			if len(list) == 0 {
-				return Decision{Action: Done}
+				return retry.Decision{Action: retry.Done}
 			}
 			next := list[0]
 			list = list[1:]
@@ -274,7 +275,7 @@ func play(t *testing.T, sc scenario, dir rundir.Dir) string {
 	if sc.again != nil {
 		o.Poll.First, o.Poll.Pending = 0, 0
 		sc.again(&o)
-		run, err = Resume(context.Background(), o)
+		run, err = resume(context.Background(), o)
 		r.line(fmt.Sprintf("= %v %s", err, stand(run)))
 	}
 	return r.text()

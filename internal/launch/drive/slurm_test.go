@@ -14,7 +14,9 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
+	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
+	"github.com/ci-disagg/ci-disagg/internal/launch/submit"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/slurmtest"
 )
@@ -124,7 +126,7 @@ func TestSlurmCancelledByOthers(t *testing.T) {
 	t.Parallel()
 	o := slurmOptions(t)
 	addCase(&o, "c", hangServer, hangClient)
-	o.Retry = Retry{Max: 2}
+	o.Decide = retry.Policy{Max: 2}.Decide
 	var seen updates
 	_, wait := startDrive(t, &o, &seen)
 	waitFor(t, &seen, Role, "BENCHMARK r")
@@ -172,7 +174,7 @@ func TestSlurmRefused(t *testing.T) {
 	t.Parallel()
 	o := slurmOptions(t)
 	addCase(&o, "c", goodServer, goodClient)
-	o.Retry = Retry{Max: 3}
+	o.Decide = retry.Policy{Max: 3}.Decide
 	o.Render = testRenderWith(t, "--partition=nope")
 	var seen updates
 	_, wait := startDrive(t, &o, &seen)
@@ -278,7 +280,7 @@ func TestSlurmTermBetweenSbatchAndItsAnswer(t *testing.T) {
 }
 
 // testRenderWith is testRender with further sbatch options.
-func testRenderWith(t testing.TB, opts ...string) func(RenderInput) ([]File, error) {
+func testRenderWith(t testing.TB, opts ...string) func(submit.Input) ([]rundir.File, error) {
 	t.Helper()
 	prof := testProfile()
 	prof.Sbatch = opts
@@ -336,7 +338,7 @@ func TestScriptedSubmissions(t *testing.T) {
 			o.Environ = append(slowSbatch(t, o.Environ, tc.sbatch), "STATE="+t.TempDir()+"/once")
 			o.Host = host.NewHere(o.Environ)
 			o.Slurm = slurm.New(o.Host, slurm.Options{})
-			o.Retry = Retry{Max: 2}
+			o.Decide = retry.Policy{Max: 2}.Decide
 			addCase(&o, "c", goodServer, goodClient)
 			var seen updates
 			_, wait := startDrive(t, &o, &seen)

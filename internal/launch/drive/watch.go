@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/follow"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
@@ -85,33 +86,35 @@ func (m *machine) readAgents() {
 	if m.reading {
 		return
 	}
-	var watch []watched
+	var a action
 	for i := range m.cases {
 		if c := &m.cases[i]; c.watched() {
-			watch = append(watch, watched{of: c.key(i), name: c.plan.Case.ID, there: c.there, job: c.job})
+			a.watch = append(a.watch, follow.Job{Name: c.plan.Case.ID, There: c.there, Job: c.job})
+			a.watched = append(a.watched, c.key(i))
 		}
 	}
-	if len(watch) == 0 {
+	if len(a.watch) == 0 {
 		return
 	}
 	m.reading = true
-	m.do(action{kind: doRead, watch: watch})
+	a.kind = doRead
+	m.do(a)
 }
 
 // seeAgents takes what the agents have written, and whether their processes live.
-func (m *machine) seeAgents(sights []sight) {
+func (m *machine) seeAgents(watched []key, sights []follow.Sight) {
 	m.reading = false
-	for _, s := range sights {
-		i := s.of.cas
+	for n, s := range sights {
+		i := watched[n].cas
 		c := &m.cases[i]
-		if !c.watched() || c.key(i) != s.of {
+		if !c.watched() || c.key(i) != watched[n] {
 			continue
 		}
-		if s.local && c.facts.Local.Alive && !s.alive {
+		if s.Local && c.facts.Local.Alive && !s.Alive {
 			c.facts.Local = &outcome.Process{GoneSince: m.at}
 		}
-		if s.record != nil {
-			m.of(i).seeAgent(s.record)
+		if s.Record != nil {
+			m.of(i).seeAgent(s.Record)
 		}
 	}
 }

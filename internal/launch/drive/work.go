@@ -61,7 +61,7 @@ func (d *driver) ask(work context.Context, a action) event {
 
 // close brings home what an attempt has left and writes down how it ended.
 func (d *driver) close(work context.Context, a action) event {
-	d.readers.rest(work, a.there)
+	d.reader.Rest(work, a.there)
 	warning := d.bringHome(work, a)
 	o := a.outcome
 	if o.Outcome == rundir.OutcomeCancelled && a.job.Cancel == nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -35,7 +36,7 @@ type Config struct {
 	Clusters map[string]script.Profile `yaml:"clusters"`
 	Budgets  rundir.Budgets            `yaml:"budgets"`
 	Jobs     Jobs                      `yaml:"jobs"`
-	Retry    drive.Retry               `yaml:"retry"`
+	Retry    retry.Policy              `yaml:"retry"`
 	Collect  drive.Collect             `yaml:"collect"`
 	Classes  []blame.Rule              `yaml:"classes"` // failure classes before the built-in ones
 }
@@ -49,7 +50,7 @@ type Jobs struct {
 }
 
 // Default is the config of an empty file.
-func Default() Config { return Config{Retry: drive.DefaultRetry()} }
+func Default() Config { return Config{Retry: retry.Default()} }
 
 // Validate returns every problem of the config, at its place in doc.
 func (c Config) Validate(doc strictyaml.Document) []error {

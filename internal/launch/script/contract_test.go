@@ -472,7 +472,7 @@ func TestListOfTheCaseKeepsItsTimeout(t *testing.T) {
 		require.NoError(t, err)
 		files, err := script.Render(plans[0], script.Profile{}, script.Attempt{Dir: "/a", JobName: "j", AgentPath: "/x"})
 		require.NoError(t, err)
-		i := slices.IndexFunc(files, func(f script.File) bool { return f.Path == script.TestList })
+		i := slices.IndexFunc(files, func(f rundir.File) bool { return f.Path == script.TestList })
 		require.Equal(t, want, string(files[i].Data))
 	}
 }

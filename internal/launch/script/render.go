@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"math"
 	"path"
@@ -41,13 +40,6 @@ type Attempt struct {
 	AgentPath string   // of the ci-disagg binary on the nodes; empty: the profile's for its architecture
 	Draft     []byte   // a team's own launch draft instead of the agent
 	DraftName string   // where Draft came from, for people
-}
-
-// File is one file of an attempt. Path is relative to the attempt directory.
-type File struct {
-	Path string
-	Data []byte
-	Mode fs.FileMode
 }
 
 // Apply completes a plan with what the cluster's profile says of every step:
@@ -113,7 +105,7 @@ func mergeEnv(prof map[string]string, plan []rundir.EnvVar) []rundir.EnvVar {
 // Render makes the files of one attempt from an applied plan: job.sh, one
 // role.sh per role of each run, install.sh where something is to be installed, run.sh where
 // a draft needs it, and plan.json.
-func Render(p rundir.Plan, prof Profile, a Attempt) ([]File, error) {
+func Render(p rundir.Plan, prof Profile, a Attempt) ([]rundir.File, error) {
 	if err := check(p, a); err != nil {
 		return nil, err
 	}
@@ -122,7 +114,7 @@ func Render(p rundir.Plan, prof Profile, a Attempt) ([]File, error) {
 	if err != nil {
 		return nil, err
 	}
-	files := []File{{Path: "job.sh", Data: job, Mode: rundir.ExecMode}}
+	files := []rundir.File{{Path: "job.sh", Data: job, Mode: rundir.ExecMode}}
 	scripts, err := runScripts(p, a)
 	if err != nil {
 		return nil, err
@@ -133,20 +125,20 @@ func Render(p rundir.Plan, prof Profile, a Attempt) ([]File, error) {
 		return nil, err
 	}
 	return append(files,
-		File{Path: TestList, Data: []byte(listLine(p.Case)), Mode: rundir.FileMode},
-		File{Path: "plan.json", Data: data, Mode: rundir.FileMode}), nil
+		rundir.File{Path: TestList, Data: []byte(listLine(p.Case)), Mode: rundir.FileMode},
+		rundir.File{Path: "plan.json", Data: data, Mode: rundir.FileMode}), nil
 }
 
 // runScripts are the scripts of each run's roles, of each build's install step, and
 // of a draft's tasks.
-func runScripts(p rundir.Plan, a Attempt) ([]File, error) {
-	var files []File
+func runScripts(p rundir.Plan, a Attempt) ([]rundir.File, error) {
+	var files []rundir.File
 	var first error
 	add := func(path string, data []byte, err error) {
 		if err != nil && first == nil {
 			first = err
 		}
-		files = append(files, File{Path: path, Data: data, Mode: rundir.ExecMode})
+		files = append(files, rundir.File{Path: path, Data: data, Mode: rundir.ExecMode})
 	}
 	installed := map[string]bool{}
 	for _, run := range p.Runs {

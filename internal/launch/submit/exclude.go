@@ -1,4 +1,4 @@
-package drive
+package submit
 
 import (
 	"context"
@@ -12,19 +12,19 @@ import (
 
 // exclude settles which nodes a job is kept from: those that the cluster knows, and
 // only while enough of the others remain.
-func (s *submitter) exclude(work context.Context, in order, res *submitted) {
-	if s.o.Backend == jobs.BackendLocal || len(in.bad)+len(in.avoid) == 0 {
+func (s *Submitter) exclude(ctx context.Context, o Order, res *Submitted) {
+	if s.set.Backend == jobs.BackendLocal || len(o.Bad)+len(o.Avoid) == 0 {
 		return
 	}
 	if s.nodes == nil {
-		nodes, err := s.o.Slurm.ClusterNodes(work)
+		nodes, err := s.set.Slurm.ClusterNodes(ctx)
 		if err != nil {
-			res.warnings = append(res.warnings, "the cluster's nodes could not be listed: "+err.Error())
+			res.Warnings = append(res.Warnings, "the cluster's nodes could not be listed: "+err.Error())
 		}
 		s.nodes = nodes
 	}
-	res.job.Excluded, res.warnings = chooseExclusions(in.bad, in.avoid, s.nodes, s.o.Cluster.Partition, in.plan.Nodes, res.warnings)
-	res.job.Avoided = slices.DeleteFunc(slices.Clone(res.job.Excluded), func(n string) bool { return slices.Contains(in.bad, n) })
+	res.Job.Excluded, res.Warnings = chooseExclusions(o.Bad, o.Avoid, s.nodes, s.set.Partition, o.Plan.Nodes, res.Warnings)
+	res.Job.Avoided = slices.DeleteFunc(slices.Clone(res.Job.Excluded), func(n string) bool { return slices.Contains(o.Bad, n) })
 }
 
 // chooseExclusions drops names that the cluster does not know (sbatch refuses a

@@ -1,0 +1,116 @@
+package follow
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"sync"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// maxRecord bounds agent.json: thousands of timeline entries and log lines.
+const maxRecord = 32 << 20
+
+// Job is an attempt under way.
+type Job struct {
+	Name  string            // of the case, for the console
+	There rundir.AttemptDir // as the job sees it
+	Job   rundir.Job
+}
+
+// Sight is what there is to be seen of one agent.
+type Sight struct {
+	Record *rundir.AgentRecord // nil: nothing new
+	Local  bool                // its process can be seen from here
+	Alive  bool
+}
+
+// Reader reads what the agents write.
+type Reader struct {
+	access runs.Access
+
+	mu      sync.Mutex
+	console *console
+	last    map[string]string // agent.json as last read, by path
+}
+
+// New is a Reader that shows on out, nil = nowhere, what the jobs print; prefix says
+// that each line begins with its case.
+func New(access runs.Access, out io.Writer, prefix bool) *Reader {
+	return &Reader{access: access, console: newConsole(out, prefix), last: map[string]string{}}
+}
+
+// Offsets says from where on each job's output is read.
+func (r *Reader) Offsets(watch []Job) map[string]int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := map[string]int64{}
+	for _, w := range watch {
+		r.console.offset(out, w.There.SlurmOut(), w.Name)
+	}
+	return out
+}
+
+// Read reads the agents' records and the jobs' output, after a look at the processes:
+// a record is complete when its process was gone before it was read. There is one
+// Sight per job, in their order.
+func (r *Reader) Read(ctx context.Context, watch []Job, offsets map[string]int64) []Sight {
+	sights := make([]Sight, len(watch))
+	paths := make([]string, 0, len(watch))
+	for i, w := range watch {
+		if w.Job.Backend == jobs.BackendLocal {
+			sights[i].Local, sights[i].Alive = true, jobs.Alive(w.Job)
+		}
+		paths = append(paths, w.There.AgentFile())
+	}
+	got, err := r.access.Host.Read(ctx, maxRecord, paths...)
+	if err != nil {
+		r.access.Log.Debug("agent records", "err", err)
+	}
+	parts, _ := r.access.Host.ReadAt(ctx, consolePart, offsets)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, w := range watch {
+		sights[i].Record = r.record(w, got[paths[i]])
+	}
+	r.console.print(offsets, parts)
+	return sights
+}
+
+// record is an agent's record that has changed. One that cannot be read, or is
+// another job's, says nothing.
+func (r *Reader) record(w Job, data []byte) *rundir.AgentRecord {
+	path := w.There.AgentFile()
+	if len(data) == 0 || r.last[path] == string(data) {
+		return nil
+	}
+	var rec rundir.AgentRecord
+	if json.Unmarshal(data, &rec) != nil || rec.Schema > rundir.Schema || rec.JobID != w.Job.ID {
+		return nil
+	}
+	r.last[path] = string(data)
+	return &rec
+}
+
+// Rest shows what a job that is over has printed since it was last read.
+func (r *Reader) Rest(ctx context.Context, there rundir.AttemptDir) {
+	r.mu.Lock()
+	out := map[string]int64{}
+	r.console.offset(out, there.SlurmOut(), "")
+	r.mu.Unlock()
+	parts, _ := r.access.Host.ReadAt(ctx, 16*consolePart, out)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.console.print(out, parts)
+	delete(r.last, there.AgentFile())
+}
+
+// Resume leaves out what a job has printed before this process.
+func (r *Reader) Resume(dir rundir.AttemptDir) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.console.resume(dir)
+}

@@ -1,0 +1,51 @@
+package retry
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+func TestRetryPolicy(t *testing.T) {
+	t.Parallel()
+	ended := func(o rundir.Outcome, attempt int, f *rundir.Finding) Ended {
+		at := time.Unix(1000, 0)
+		return Ended{Attempt: attempt, Outcome: rundir.AttemptOutcome{Outcome: o, Finding: f, Reason: "r", Nodes: []string{"n1"}, Started: &at, Ended: at.Add(10 * time.Second)}}
+	}
+	infra := func(kind string, nodes ...string) *rundir.Finding {
+		return &rundir.Finding{Class: "infra", Kind: kind, BadNodes: nodes}
+	}
+	r := Policy{Max: 2, Budget: 3, Backoff: rundir.Duration(time.Minute), MaxDelay: rundir.Duration(90 * time.Second), Exclude: true}
+	for name, tc := range map[string]struct {
+		e       Ended
+		again   bool
+		exclude []string
+		after   time.Duration
+	}{
+		"passed":                {e: ended("passed", 1, nil)},
+		"test failed":           {e: ended("test_failed", 1, nil)},
+		"cancelled":             {e: ended("cancelled", 1, nil)},
+		"time limit":            {e: ended("timeout:benchmark", 1, nil)},
+		"queue budget":          {e: ended("timeout:queue", 1, nil)},
+		"node failed":           {e: ended("infra", 1, infra("node-fail", "n7")), again: true, exclude: []string{"n7"}, after: time.Minute},
+		"instant, no node":      {e: ended("infra", 1, infra("launch-failed")), again: true, exclude: []string{"n1"}, after: time.Minute},
+		"preempted":             {e: ended("infra", 2, infra("preempted")), again: true, after: 90 * time.Second},
+		"lost":                  {e: ended("lost", 1, infra("lost")), again: true, after: time.Minute},
+		"retries used":          {e: ended("infra", 3, infra("node-fail"))},
+		"refused by sbatch":     {e: ended("infra", 1, infra("submit-refused"))},
+		"never resolves":        {e: ended("infra", 1, infra("queue-never"))},
+		"not proven to be that": {e: ended("infra", 1, &rundir.Finding{Class: "unknown", Kind: "sources-disagree"})},
+	} {
+		d := r.Decide(context.Background(), tc.e)
+		require.Equal(t, tc.again, d.Action == Again, name)
+		require.Equal(t, tc.exclude, d.Exclude, name)
+		require.Equal(t, tc.after, d.After, name)
+	}
+	e := ended("infra", 1, infra("node-fail"))
+	e.Retries = 3
+	require.Equal(t, Done, r.Decide(context.Background(), e).Action, "the run's budget")
+}

@@ -1,0 +1,83 @@
+package submit
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+func rows(partition string, names ...string) []slurm.NodeRow {
+	var out []slurm.NodeRow
+	for _, n := range names {
+		out = append(out, slurm.NodeRow{Name: n, Partition: partition, Default: partition == "batch", Usable: true})
+	}
+	return out
+}
+
+func TestChooseExclusions(t *testing.T) {
+	t.Parallel()
+	known := rows("batch", "a", "b", "c", "d")
+	got, warned := chooseExclusions([]string{"a", "gone"}, []string{"b", "a"}, known, "", 2, nil)
+	require.Equal(t, []string{"a", "b"}, got)
+	require.Len(t, warned, 1)
+	got, warned = chooseExclusions([]string{"a", "b", "c"}, []string{"d"}, known, "batch", 2, nil)
+	require.Equal(t, []string{"a", "b"}, got, "enough must remain")
+	require.Len(t, warned, 2)
+	got, _ = chooseExclusions([]string{"x"}, nil, nil, "", 2, nil)
+	require.Equal(t, []string{"x"}, got, "without a list, sbatch has the last word")
+
+	// What does not run this job is not left for it: other partitions, and what is down.
+	known = append(known, rows("big", "e", "f", "g")...)
+	known[3].Usable = false
+	got, warned = chooseExclusions([]string{"a", "b"}, nil, known, "", 2, nil)
+	require.Equal(t, []string{"a"}, got)
+	require.Len(t, warned, 1)
+	got, _ = chooseExclusions([]string{"a", "d", "b"}, nil, known, "other,big", 3, nil)
+	require.Equal(t, []string{"a", "b", "d"}, got, "none of them would have been used")
+	got, _ = chooseExclusions([]string{"d"}, nil, known, "", 3, nil)
+	require.Equal(t, []string{"d"}, got, "a node that is down takes nothing away")
+}
+
+// A node that a repetition was only to avoid is no bad node for others.
+func TestAvoidedNodesAreKeptApart(t *testing.T) {
+	t.Parallel()
+	s := New(Settings{Backend: jobs.BackendSlurm}, nil)
+	s.nodes = rows("batch", "a", "b", "c", "d")
+	var res Submitted
+	plan := rundir.Plan{Allocation: rundir.Allocation{Nodes: 1}}
+	s.exclude(context.Background(), Order{Plan: plan, Bad: []string{"a"}, Avoid: []string{"a", "b"}}, &res)
+	require.Equal(t, []string{"a", "b"}, res.Job.Excluded)
+	require.Equal(t, []string{"b"}, res.Job.Avoided)
+}
+
+// 36 MB once per version, not once per run.
+func TestRunsShareTheBinary(t *testing.T) {
+	t.Parallel()
+	parent := t.TempDir()
+	self := filepath.Join(parent, "ci-disagg")
+	require.NoError(t, rundir.WriteFile(self, []byte("#!/bin/sh\n"), rundir.ExecMode))
+	var infos []os.FileInfo
+	for _, id := range []string{"a", "b"} {
+		dir := filepath.Join(parent, id)
+		s := New(Settings{
+			Access: runs.Access{Host: host.NewHere(os.Environ())}, Backend: jobs.BackendSlurm, Far: rundir.Dir(dir),
+			Binary: Binary{Path: self, Shared: jobs.SharedBin(parent)},
+		}, nil)
+		path, err := s.installed(context.Background())
+		require.NoError(t, err)
+		require.Equal(t, filepath.Join(dir, "bin"), filepath.Dir(path), "each run has a link of its own")
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		infos = append(infos, info)
+	}
+	require.True(t, os.SameFile(infos[0], infos[1]))
+}
