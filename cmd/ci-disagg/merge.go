@@ -4,15 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/inputs"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/merge"
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/merged"
 )
 
 // mergeOptions are the flags of merge.
@@ -91,21 +92,21 @@ func runMerge(h host, o mergeOptions, args []string) error {
 	}
 	in, err := o.input(h, args)
 	if err != nil {
-		return usageErr(err)
+		return usageErr(fmt.Errorf("merge: %w", err))
 	}
 	sum, err := o.merge(h, in)
 	if err == nil && o.Summary != "" {
-		err = appendSummary(o.Summary, mergeMarkdown(o.Name, sum))
+		err = appendSummary(o.Summary, merged.Markdown(o.Name, sum))
 	}
 	if err != nil {
 		return &endError{code: exitInfra, err: fmt.Errorf("merge: %w", err)}
 	}
-	summary := h.stdout
-	if o.Output == stdoutName {
-		summary = h.stderr
+	to := h.stdout
+	if o.Output == inputs.Stdio {
+		to = h.stderr
 	}
 	if !o.Quiet {
-		printMerge(summary, o.Output, sum)
+		merged.Print(to, o.Output, sum)
 	}
 	if sum.Counts.Red() > 0 {
 		return &endError{code: exitTestFailed}
@@ -115,54 +116,44 @@ func runMerge(h host, o mergeOptions, args []string) error {
 
 // input are the files that the arguments name, with their roles.
 func (o *mergeOptions) input(h host, args []string) (merge.Input, error) {
-	in := merge.Input{Name: o.Name}
 	cwd, err := h.getwd()
+	if err != nil {
+		return merge.Input{}, err
+	}
+	in, err := inputs.Find(args, cwd, o.Output, h.stdin)
 	if err != nil {
 		return in, err
 	}
-	found := newFinder(cwd, o.Output)
-	for _, arg := range args {
-		if arg == stdoutName {
-			found.files = append(found.files, merge.File{Path: stdoutName, Shown: "(standard input)", Content: h.stdin})
-			continue
-		}
-		if err := found.find(arg); err != nil {
-			return in, err
-		}
-	}
-	in.Files, in.Missing = found.files, found.missing
+	in.Name = o.Name
 	if o.RoleFrom != "" {
-		err = o.assignRoles(&in)
+		err = inputs.AssignRoles(&in, o.RoleFrom, o.Roles)
 	}
 	return in, err
 }
 
 // merge makes the report and puts it where it is wanted.
 func (o *mergeOptions) merge(h host, in merge.Input) (sum merge.Summary, err error) {
-	to, err := placeFor(o.Output)
+	to, err := inputs.PlaceFor(o.Output)
 	if err != nil {
 		return sum, err
 	}
-	defer to.remove()
+	defer to.Remove()
 	// Memory is bounded, so garbage may lie until there is much of it.
 	const seldom, much = 400, 40 << 20 // percent, bytes
 	debug.SetGCPercent(seldom)
 	debug.SetMemoryLimit(much)
 	mo := merge.Options{
 		NoFold: o.NoFold, FoldReruns: o.FoldReruns, NoCaps: o.NoCaps, StrictXSD: o.Strict, Audit: o.Audit,
-		Flaky: merge.Policy(o.Flaky), Empty: merge.Policy(o.Empty), Mode: to.mode,
+		Flaky: merge.Policy(o.Flaky), Empty: merge.Policy(o.Empty), Mode: to.Mode, Dir: to.Beside(),
 	}
 	for _, l := range o.Labels {
 		key, value, _ := strings.Cut(l, "=")
 		mo.Labels = append(mo.Labels, junit.Property{Name: key, Value: value})
 	}
-	if to.to == "" {
-		mo.Dir = filepath.Dir(o.Output)
-	}
-	if sum, err = merge.Files(in, to.path, mo); err != nil {
+	if sum, err = merge.Files(in, to.Path, mo); err != nil {
 		return sum, err
 	}
-	return sum, to.deliver(h.stdout)
+	return sum, to.Deliver(h.stdout)
 }
 
 func (o *mergeOptions) check(args []string) error {
@@ -189,8 +180,19 @@ func (o *mergeOptions) check(args []string) error {
 	if o.RoleFrom == "" && len(o.Roles) > 0 {
 		errs = append(errs, errors.New("merge: --roles needs --role-from"))
 	}
-	if o.RoleFrom != "" && strings.Count(o.RoleFrom, rolePlaceholder) != 1 {
-		errs = append(errs, fmt.Errorf("merge: --role-from=%s: the glob has to have %s once", o.RoleFrom, rolePlaceholder))
+	if o.RoleFrom != "" && strings.Count(o.RoleFrom, inputs.RolePlaceholder) != 1 {
+		errs = append(errs, fmt.Errorf("merge: --role-from=%s: the glob has to have %s once", o.RoleFrom, inputs.RolePlaceholder))
 	}
 	return errors.Join(errs...)
+}
+
+// appendSummary adds text to a file, as build servers want it whose steps share
+// one.
+func appendSummary(path, text string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o666) //nolint:gosec // less the user's mask
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
 }

@@ -1,7 +1,10 @@
-package main
+// Package inputs finds the files that are to be merged, with the roles that they are of, and the place where the report
+// goes.
+package inputs
 
 import (
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,10 +16,25 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/merge"
 )
 
-// finder collects the files that the arguments of merge name, each once.
+// Find gives the files, directories and globs that args name, each file once, in their order. output is the report to
+// write, which is none of them. Paths are relative to cwd.
+func Find(args []string, cwd, output string, stdin io.Reader) (merge.Input, error) {
+	f := newFinder(cwd, output)
+	for _, arg := range args {
+		if arg == Stdio {
+			f.files = append(f.files, merge.File{Path: Stdio, Shown: "(standard input)", Content: stdin})
+			continue
+		}
+		if err := f.find(arg); err != nil {
+			return merge.Input{}, err
+		}
+	}
+	return merge.Input{Files: f.files, Missing: f.missing}, nil
+}
+
+// finder collects the files, each once.
 type finder struct {
 	cwd     string
-	output  string      // the report to write
 	old     fs.FileInfo // what stands there now; nil = nothing
 	seen    map[string]bool
 	files   []merge.File
@@ -24,7 +42,7 @@ type finder struct {
 }
 
 func newFinder(cwd, output string) *finder {
-	f := &finder{cwd: cwd, output: output, seen: make(map[string]bool)}
+	f := &finder{cwd: cwd, seen: make(map[string]bool)}
 	if info, err := os.Stat(output); err == nil {
 		f.old = info
 	}
@@ -38,14 +56,14 @@ func (f *finder) find(arg string) error {
 		return nil
 	} else if err == nil || !strings.ContainsAny(arg, "*?[{") {
 		if err == nil && f.isOldReport(arg) {
-			return fmt.Errorf("merge: %s is the report of the last time, and the one to write: quote the glob, or name another file with -o", arg)
+			return fmt.Errorf("%s is the report of the last time, and the one to write: quote the glob, or name another file with -o", arg)
 		}
 		f.add(arg)
 		return nil
 	}
 	paths, err := expand(arg)
 	if err != nil {
-		return fmt.Errorf("merge: glob %s: %w", arg, err)
+		return fmt.Errorf("glob %s: %w", arg, err)
 	}
 	for _, p := range paths {
 		if info, err := os.Stat(p); err == nil && info.IsDir() {

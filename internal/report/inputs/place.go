@@ -1,4 +1,4 @@
-package main
+package inputs
 
 import (
 	"errors"
@@ -10,23 +10,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stdoutName is the -o that means standard output.
-const stdoutName = "-"
+// Stdio is the name that means standard input, and as an output standard output.
+const Stdio = "-"
 
-// place is where a report is made, and where it goes from there.
-type place struct {
-	path string // of the report: complete, or not there
-	mode fs.FileMode
-	to   string // device, pipe or stdoutName to copy it to; "" = it stays
+// Place is where a report is made, and where it goes from there.
+type Place struct {
+	Path string // of the report: complete, or not there
+	Mode fs.FileMode
+	to   string // device, pipe or Stdio to copy it to; "" = it stays
 	dir  string // to be removed at the end; "" = none
 }
 
-// placeFor says where to make the report that is wanted as output. A file is
+// PlaceFor tells where to make the report that is wanted as output. A file is
 // replaced by a rename, also behind a symbolic link; what is no file must not be
 // replaced and gets a copy.
-func placeFor(output string) (*place, error) {
+func PlaceFor(output string) (*Place, error) {
 	info, err := os.Stat(output)
-	if output != stdoutName && (err != nil || info.Mode().IsRegular()) {
+	if output != Stdio && (err != nil || info.Mode().IsRegular()) {
 		if target, err := filepath.EvalSymlinks(output); err == nil {
 			output = target
 		}
@@ -35,13 +35,22 @@ func placeFor(output string) (*place, error) {
 		if err := os.MkdirAll(filepath.Dir(output), 0o777); err != nil { //nolint:gosec // less the mask
 			return nil, err
 		}
-		return &place{path: output, mode: 0o666 &^ mask}, nil
+		return &Place{Path: output, Mode: 0o666 &^ mask}, nil
 	}
 	dir, err := os.MkdirTemp("", "ci-disagg-merge-*")
 	if err != nil {
 		return nil, err
 	}
-	return &place{path: filepath.Join(dir, "junit.xml"), to: output, dir: dir}, nil
+	return &Place{Path: filepath.Join(dir, "junit.xml"), to: output, dir: dir}, nil
+}
+
+// Beside is the directory for a large report in the making: that of its place, "" = the
+// system's for temporary files.
+func (p *Place) Beside() string {
+	if p.to != "" {
+		return ""
+	}
+	return filepath.Dir(p.Path)
 }
 
 // umask is what the user takes from the modes of new files. It can only be read
@@ -52,17 +61,17 @@ func umask() fs.FileMode {
 	return fs.FileMode(mask) //nolint:gosec // nine bits
 }
 
-// deliver copies the report to where it does not stay.
-func (p *place) deliver(stdout io.Writer) (err error) {
+// Deliver copies the report to where it does not stay.
+func (p *Place) Deliver(stdout io.Writer) (err error) {
 	if p.to == "" {
 		return nil
 	}
-	from, err := os.Open(p.path)
+	from, err := os.Open(p.Path)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, from.Close()) }()
-	if p.to != stdoutName {
+	if p.to != Stdio {
 		to, err := os.OpenFile(p.to, os.O_WRONLY, 0)
 		if err != nil {
 			return err
@@ -74,8 +83,8 @@ func (p *place) deliver(stdout io.Writer) (err error) {
 	return err
 }
 
-// remove leaves nothing behind but the report.
-func (p *place) remove() {
+// Remove leaves nothing behind but the report.
+func (p *Place) Remove() {
 	if p.dir != "" {
 		_ = os.RemoveAll(p.dir) // in the temporary directory
 	}

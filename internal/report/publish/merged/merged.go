@@ -1,11 +1,10 @@
-package main
+// Package merged shows what a merge has found: on a console, and as Markdown for a page of the build server.
+package merged
 
 import (
-	"errors"
 	"fmt"
 	"html"
 	"io"
-	"os"
 	"strings"
 	"unicode"
 
@@ -14,9 +13,9 @@ import (
 
 const mostListed = 10 // red cases and broken files in a summary
 
-// printMerge prints the summary: one screen, worst first. No name begins a line,
+// Print prints the summary: one screen, worst first. No name begins a line,
 // and each is one.
-func printMerge(w io.Writer, path string, s merge.Summary) {
+func Print(w io.Writer, path string, s merge.Summary) {
 	word := "PASSED"
 	if s.Counts.Red() > 0 {
 		word = "FAILED"
@@ -76,8 +75,8 @@ func consoleLine(s string) string {
 	return string(r[:limit-1]) + "…"
 }
 
-// mergeMarkdown is the summary for a page of the build server.
-func mergeMarkdown(name string, s merge.Summary) string {
+// Markdown is the summary for a page of the build server.
+func Markdown(name string, s merge.Summary) string {
 	var b strings.Builder
 	word := "✅ passed"
 	if s.Counts.Red() > 0 {
@@ -125,15 +124,4 @@ func markdownText(s string) string {
 		}
 	}
 	return b.String()
-}
-
-// appendSummary adds text to a file, as build servers want it whose steps share
-// one.
-func appendSummary(path, text string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o666) //nolint:gosec // less the user's mask
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(text)
-	return errors.Join(err, f.Close())
 }
