@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
+	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 )
 
 // suiteFlags say which cases are meant and where they are to run: what `plan`
@@ -42,5 +43,8 @@ func (o suiteFlags) resolve(h host, cfg config, args []string) (pipeline.Suite, 
 	}
 	r.Tests = args
 	s, err := pipeline.Resolve(r)
+	for i := range s.Plans {
+		s.Plans[i].Warnings = append(s.Plans[i].Warnings, bench.Lacking(s.Plans[i].Expected, cfg.Perf.Readers)...)
+	}
 	return s, usageErr(err)
 }

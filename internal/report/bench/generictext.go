@@ -165,7 +165,7 @@ type Described struct {
 // Format makes a format of the description, which must be right: a test reads
 // every built-in one.
 func (d Described) Format() Format {
-	f := Format{Name: d.Name, Marks: d.Marks, Gives: d.Gives()}
+	f := Format{Name: d.Name, Marks: d.Marks, Gives: d.gives()}
 	d.Metrics = slices.Clone(d.Metrics)
 	for i := range d.Metrics {
 		d.Metrics[i].silent = d.Metrics[i].Optional // versions and modes of a client leave metrics out
@@ -189,8 +189,8 @@ func (d Described) Format() Format {
 	return f
 }
 
-// Gives lists what the outputs tell beside metrics.
-func (g Generic) Gives() []Given {
+// gives lists what the outputs tell beside metrics.
+func (g Generic) gives() []Given {
 	var out []Given
 	for _, place := range []struct {
 		at    string

@@ -41,6 +41,32 @@ func Validate(results []Result, want rundir.Expected) []Problem {
 	return v.out
 }
 
+// Lacking says, before anything runs, which keys the user's own formats leave out
+// that a plan's points need: their results would never count.
+func Lacking(want rundir.Expected, formats []Generic) (warnings []string) {
+	requests := 0
+	loads := map[string]bool{}
+	for _, p := range want.Points {
+		requests = max(requests, p.Requests)
+		loads[p.Load()] = true
+	}
+	for _, g := range formats {
+		gives := g.gives()
+		lack := func(why string, one ...Given) {
+			if !slices.ContainsFunc(one, func(key Given) bool { return slices.Contains(gives, key) }) {
+				warnings = append(warnings, fmt.Sprintf("perf.readers %s: %s is missing: %s", g.label(), one[0], why))
+			}
+		}
+		if requests > 0 {
+			lack(fmt.Sprintf("%d requests are planned, and a result that does not say how many succeeded never counts", requests), GivesCompleted)
+		}
+		if len(loads) > 1 {
+			lack(fmt.Sprintf("%d loads are planned, and a result does not say which one it is of", len(loads)), GivesConcurrency, GivesRate)
+		}
+	}
+	return warnings
+}
+
 // isPoint tells a client's measurement from server logs and accuracy runs.
 func (r Result) isPoint() bool {
 	switch r.Format {
