@@ -363,7 +363,7 @@ func first(pattern, text string) string {
 
 // amber are the types of skipped tests that mean: no verdict.
 func amber() []string {
-	return []string{"ci-disagg.no-verdict", "ci-disagg.not-stored", "ci-disagg.skipped", "ci-disagg.all-known"}
+	return []string{"ci-disagg.no-verdict", "ci-disagg.not-stored", "ci-disagg.skipped", "ci-disagg.idle"}
 }
 
 // junitColour is what Jenkins makes of junit.xml: red is red wherever it stands; the

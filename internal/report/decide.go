@@ -38,7 +38,7 @@ type redPlace struct {
 func DecideCase(plan rundir.Plan, attempts []results.Ended, judged Judged, p Policy) CaseReport {
 	d := &decider{plan: plan, policy: p, attempts: attempts, judged: judged, end: endOf(plan, attempts, p)}
 	skip, skipped := d.ownSkip()
-	d.end.Skipped = skipped
+	d.end.Skipped, d.end.Measured = skipped, measured(judged.Rows)
 	d.end.Count(judged.Rows)
 	d.out = CaseReport{
 		ID: plan.Case.ID, Slug: plan.Case.Slug, Mode: plan.Case.Mode, Known: plan.Case.KnownBug, Outcome: d.end.Outcome, Finding: findingOf(attempts),

@@ -17,10 +17,14 @@ type Run struct {
 	Interrupted int    // the signal that ended the run early, 0 = none
 	// NotStored is why what was measured did not join the history, "" = it did.
 	NotStored string
-	Advisory  bool     // performance never turns the run red
-	Unwritten []string // parts of the report that could not be written, and why
-	Notes     []string // warnings beside those of the cases
-	Advice    Advice
+	Advisory  bool // performance never turns the run red
+	// AllowSkipped lets a run pass of which every case is listed as skipped.
+	AllowSkipped bool
+	Unwritten    []string // parts of the report that could not be written, and why
+	Notes        []string // warnings beside those of the cases
+	Advice       Advice
+
+	idle string // why no case could have turned the run red
 }
 
 // Decide folds the cases of a run into its report.
@@ -29,7 +33,8 @@ func Decide(run Run, cases []CaseReport) Report {
 		Schema: ReportSchema, Tool: run.Tool, RunID: run.ID, Stage: run.Stage, Suite: run.Suite,
 		Backend: run.Backend, Cluster: run.Cluster, Build: run.Build, Cases: slices.Clone(cases),
 	}
-	end := RunEnd{Interrupted: run.Interrupted, AllKnown: allKnown(cases), Unwritten: len(run.Unwritten) > 0}
+	run.idle = idle(cases, run.AllowSkipped)
+	end := RunEnd{Interrupted: run.Interrupted, Idle: run.idle != "", Unwritten: len(run.Unwritten) > 0}
 	end.NotStored = run.NotStored != "" && run.Interrupted == 0 && MustBeStored(run.Build, run.Advisory)
 	var jobs []string
 	for _, c := range cases {
@@ -55,20 +60,28 @@ func Decide(run Run, cases []CaseReport) Report {
 	return d
 }
 
-// allKnown reports whether every case that was to be launched is a known failure:
-// nothing could turn such a run red.
-func allKnown(cases []CaseReport) bool {
-	n := 0
+// idle says why no case of the run could have turned it red: every one that was to be
+// launched is a known failure, or none was to be launched, which allowSkipped lets
+// pass. "" = one could have.
+func idle(cases []CaseReport, allowSkipped bool) string {
+	launched := 0
 	for _, c := range cases {
 		switch {
 		case c.Result == ResultSkipped && c.ExitCode == ExitPassed && len(c.Attempts) == 0: // listed as skipped
 		case c.Known == "":
-			return false
+			return ""
 		default:
-			n++
+			launched++
 		}
 	}
-	return n > 0
+	switch {
+	case launched > 0:
+		return "known failures match every case: nothing could turn this run red"
+	case len(cases) > 0 && !allowSkipped:
+		return "every case is listed as skipped: nothing was launched"
+	default:
+		return ""
+	}
 }
 
 // MustBeStored reports whether what was measured has to join the history: a run that
@@ -171,16 +184,14 @@ func headline(d Report, end RunEnd, run Run) string {
 // doubts are why a run proves nothing whose cases are all green.
 func doubts(run Run, end RunEnd) []string {
 	var out []string
-	if end.AllKnown {
-		out = append(out, allKnownText)
+	if end.Idle {
+		out = append(out, run.idle)
 	}
 	if end.NotStored {
 		out = append(out, notStored(run))
 	}
 	return out
 }
-
-const allKnownText = "known failures match every case: nothing could turn this run red"
 
 func notStored(run Run) string { return "not stored: " + run.NotStored }
 
@@ -238,8 +249,8 @@ func runChecks(run Run, end RunEnd) []RunCheck {
 		c := Check{Case: junit.Case{Name: name, Results: []junit.Result{{Status: junit.Skipped, Type: typePrefix + kind, Message: "no verdict: " + message}}}}
 		out = append(out, RunCheck{suite, c})
 	}
-	if end.AllKnown {
-		check("lifecycle", "known-failures", "all-known", allKnownText)
+	if end.Idle {
+		check("lifecycle", "cases", "idle", run.idle)
 	}
 	if end.NotStored {
 		check("metrics", "history", "not-stored", notStored(run))

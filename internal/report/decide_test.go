@@ -360,6 +360,9 @@ func TestDecideCase(t *testing.T) {
 			r := decidedWith(flaky, one(rundir.OutcomePassed, nil, twice, gen), Judged{}, Policy{})
 			require.Equal(t, want, r.Result, flaky)
 		}
+		slow := Judged{Rows: []verdict.Row{{Metric: "ttft", Gate: true, Verdict: verdict.Regression, Value: ptr(1.0)}}}
+		r := decidedWith(fold.Skip, one(rundir.OutcomePassed, nil, twice, gen), slow, Policy{Judged: true, Exit: ExitPolicy{AllowSkipped: true}})
+		require.Equal(t, []any{ResultRegression, ExitRegression}, []any{r.Result, r.ExitCode}, "a skip stands for a pass, for nothing else")
 	})
 	t.Run("the last line of a log decides nothing", func(t *testing.T) {
 		t.Parallel()

@@ -42,7 +42,8 @@ const (
 // CaseEnd is everything about one case that the exit code may depend on.
 type CaseEnd struct {
 	Listed      bool           // as skipped: planned so, never launched
-	Skipped     bool           // the test skipped itself, and nothing was measured
+	Skipped     bool           // the test skipped itself, or passed only when repeated where the policy skips that
+	Measured    bool           // performance was measured all the same
 	Known       bool           // a known failure, with a bug id that has not expired
 	Interrupted int            // the signal that ended the run, 0 = none
 	Outcome     rundir.Outcome // of the attempts that count, the worst; "" = it never ended
@@ -89,6 +90,8 @@ func caseExit(c CaseEnd, p ExitPolicy) (code int, result string) {
 	switch {
 	case c.Failed:
 		code = ExitTestFailed
+	case code == ExitPassed && c.Skipped && c.Measured && wordsExit(c.Words, p) != ExitPassed && (c.Judged || len(c.Words) > 0):
+		code = wordsExit(c.Words, p) // a skip stands for a pass, for nothing else
 	case code == ExitPassed && c.Skipped:
 		if p.AllowSkipped {
 			return ExitPassed, ResultSkipped
@@ -169,7 +172,7 @@ func PairedWord(w paired.Word) verdict.Word {
 type RunEnd struct {
 	Cases       []int // the exit code of each case
 	Interrupted int   // the signal that ended the run, 0 = none
-	AllKnown    bool  // every case that was launched is a known failure: nothing could turn the run red
+	Idle        bool  // every case is a known failure, or listed as skipped: nothing could turn the run red
 	NotStored   bool  // what was measured had to join the history and did not
 	Unwritten   bool  // a part of the report could not be written
 }
@@ -191,7 +194,7 @@ func ExitCode(r RunEnd) int {
 				return true
 			}
 		}
-		return code == ExitInfra && r.Unwritten || code == ExitNoVerdict && (r.AllKnown || r.NotStored || len(r.Cases) == 0)
+		return code == ExitInfra && r.Unwritten || code == ExitNoVerdict && (r.Idle || r.NotStored || len(r.Cases) == 0)
 	}
 	for _, code := range []int{ExitUsage, ExitTestFailed, ExitInfra, ExitRegression, ExitNoVerdict} {
 		if has(code) {

@@ -41,9 +41,9 @@ func TestCaseExitProduct(t *testing.T) {
 	n := 0
 	for _, o := range allOutcomes {
 		for _, words := range wordSets() {
-			for bits := range 512 {
+			for bits := range 1024 {
 				bit := func(i int) bool { return bits>>i&1 == 1 }
-				c := CaseEnd{Listed: bit(0), Known: bit(1), Failed: bit(2), Judged: bit(3), Skipped: bit(4), Outcome: o, Words: words}
+				c := CaseEnd{Listed: bit(0), Known: bit(1), Failed: bit(2), Judged: bit(3), Skipped: bit(4), Measured: bit(9), Outcome: o, Words: words}
 				if bit(5) {
 					c.Interrupted = int(syscall.SIGTERM)
 				}
@@ -54,7 +54,7 @@ func TestCaseExitProduct(t *testing.T) {
 			}
 		}
 	}
-	require.Greater(t, n, 500_000)
+	require.Greater(t, n, 1_000_000)
 }
 
 func requireCaseRules(t *testing.T, c CaseEnd, p ExitPolicy, code int, word string) {
@@ -84,24 +84,28 @@ func expected(c CaseEnd, p ExitPolicy) (int, string) {
 		return 143, "interrupted"
 	case c.Outcome != rundir.OutcomePassed:
 		return ExitInfra, "infra" // known failures included
-	case c.Skipped && p.AllowSkipped:
+	case c.Skipped && !(c.Measured && (c.Judged || len(c.Words) > 0) && !green(c.Words, p)) && p.AllowSkipped:
 		return ExitPassed, "skipped"
-	case c.Skipped:
+	case c.Skipped && !(c.Measured && (c.Judged || len(c.Words) > 0) && !green(c.Words, p)):
 		return ExitNoVerdict, "skipped"
 	case !c.Judged && len(c.Words) == 0:
 		return ExitPassed, "passed"
 	case slices.Contains(c.Words, verdict.Regression):
 		return known(ExitRegression, "regression")
 	}
-	green := len(c.Words) > 0
-	for _, w := range c.Words {
-		green = green && (w == verdict.Pass || w == verdict.Improvement ||
-			w == verdict.Collecting && p.AllowCollecting || w == verdict.NoBaseline && p.AllowNoBaseline)
-	}
-	if green {
+	if green(c.Words, p) {
 		return ExitPassed, "passed"
 	}
 	return known(ExitNoVerdict, "no_verdict")
+}
+
+func green(words []verdict.Word, p ExitPolicy) bool {
+	ok := len(words) > 0
+	for _, w := range words {
+		ok = ok && (w == verdict.Pass || w == verdict.Improvement ||
+			w == verdict.Collecting && p.AllowCollecting || w == verdict.NoBaseline && p.AllowNoBaseline)
+	}
+	return ok
 }
 
 func TestExitCodeOrder(t *testing.T) {
@@ -110,9 +114,9 @@ func TestExitCodeOrder(t *testing.T) {
 	for i, a := range order {
 		for j, b := range order {
 			for bits := range 8 {
-				r := RunEnd{Cases: []int{a, b}, AllKnown: bits&1 > 0, NotStored: bits&2 > 0, Unwritten: bits&4 > 0}
+				r := RunEnd{Cases: []int{a, b}, Idle: bits&1 > 0, NotStored: bits&2 > 0, Unwritten: bits&4 > 0}
 				want := min(i, j)
-				if r.AllKnown || r.NotStored {
+				if r.Idle || r.NotStored {
 					want = min(want, 4)
 				}
 				if r.Unwritten {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -40,15 +41,18 @@ func evidence(roles []*Told) []blame.Event {
 func failedTests(role Role) []blame.Event {
 	failed := map[string]blame.Event{} // by file and test
 	for _, f := range role.Results {
-		clock := testClock{role: role.RoleRecord}
+		clock, repeats := testClock{role: role.RoleRecord}, repeating(f)
 		healed := map[string]bool{} // if later cases are attempts of the same test
 		for i := range f.Cases {
 			c := &f.Cases[i]
 			at := clock.end(c)
 			key := f.Path + "\x00" + c.Classname + "\x00" + c.Name
+			if i := slices.Index(f.Suites, c.Suite); i > 0 { // cases of two suites are two tests
+				key += "\x00" + strconv.Itoa(i)
+			}
 			_, again := failed[key]
 			if !c.Status().Red() {
-				if again {
+				if again && repeats[c.Suite] {
 					healed[key] = true
 				}
 				continue
@@ -58,9 +62,7 @@ func failedTests(role Role) []blame.Event {
 				failed[key] = blame.Event{Role: role.Name, Kind: blame.TestFailed, At: at, Text: fold.FirstLine(c), Node: onlyNode(role), Assert: isMeasured(c)}
 			}
 		}
-		if listsAttempts(f) {
-			maps.DeleteFunc(failed, func(key string, _ blame.Event) bool { return healed[key] })
-		}
+		maps.DeleteFunc(failed, func(key string, _ blame.Event) bool { return healed[key] })
 	}
 	var out []blame.Event
 	for _, key := range slices.Sorted(maps.Keys(failed)) {

@@ -2,6 +2,7 @@ package results
 
 import (
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -35,9 +36,61 @@ func role(name string, ended, exit int, tests ...junit.Case) Role {
 	r := Role{JUnit: true, Expected: []string{planned}}
 	r.RoleRecord = rundir.RoleRecord{Name: name, State: rundir.RoleEnded, Started: at(0), Ended: at(ended), Exit: exit, Nodes: []string{"gb-n01"}}
 	if len(tests) > 0 {
-		r.Results = []File{{Path: name + "/results.0.xml", Name: "results.0.xml", Cases: tests}}
+		names := map[string]bool{}
+		for _, c := range tests {
+			names[c.Classname+c.Name] = true
+		}
+		r.Results = []File{resultFile(name, counting(len(names), tests...))}
 	}
 	return r
+}
+
+// counting are cases of one suite that declares so many tests; below 0 it declares
+// none.
+func counting(n int, tests ...junit.Case) []junit.Case {
+	s := &junit.Suite{Pytest: true}
+	if n >= 0 {
+		s.Attrs = []junit.Attr{{Name: "tests", Value: strconv.Itoa(n)}}
+	}
+	for i := range tests {
+		tests[i].Suite = s
+	}
+	return tests
+}
+
+func resultFile(role string, suites ...[]junit.Case) File {
+	f := File{Path: role + "/results.0.xml", Name: "results.0.xml"}
+	for _, cases := range suites {
+		f.Cases = append(f.Cases, cases...)
+		f.Suites = append(f.Suites, cases[0].Suite)
+	}
+	return f
+}
+
+// TestAFailureIsARerunOnlyIfItsSuiteSaysSo: a failure that a pass of the same name
+// follows is red unless its own suite counts the two as one test.
+func TestAFailureIsARerunOnlyIfItsSuiteSaysSo(t *testing.T) {
+	t.Parallel()
+	fail, pass, other := test(planned, 1, "assert 1 == 2"), test(planned, 2, ""), test("a.py::other", 1, "")
+	for name, tt := range map[string]struct {
+		file File
+		want junit.Status
+	}{
+		"one test, counted once":            {resultFile("r", counting(1, fail, pass)), junit.Passed},
+		"one test among others":             {resultFile("r", counting(2, fail, pass, other)), junit.Passed},
+		"both counted":                      {resultFile("r", counting(2, fail, pass)), junit.Failed},
+		"nobody counts":                     {resultFile("r", counting(-1, fail, pass)), junit.Failed},
+		"the surplus is another's":          {resultFile("r", counting(3, fail, pass, other, other)), junit.Failed},
+		"another suite":                     {resultFile("r", counting(1, fail), counting(1, pass)), junit.Failed},
+		"another suite that has one more":   {resultFile("r", counting(1, fail), counting(1, pass, other, other)), junit.Failed},
+		"another suite that repeats itself": {resultFile("r", counting(1, fail), counting(1, fail, pass)), junit.Failed},
+	} {
+		r := role("BENCHMARK", 50, 0)
+		r.Results = []File{tt.file}
+		told := readTests(r, planned, fold.Pass)
+		require.Equal(t, tt.want, told.Primary.Status(), name)
+		require.Equal(t, tt.want == junit.Failed, len(failedTests(r)) > 0, name)
+	}
 }
 
 func TestEvidence(t *testing.T) {

@@ -18,14 +18,18 @@ func readTests(role Role, caseID string, flaky fold.Policy) Told {
 	runs := map[TestName][]fold.Run{}
 	var order []*sameName
 	for _, f := range role.Results {
-		attempts := listsAttempts(f)
+		repeats := repeating(f)
 		for _, n := range told.byName(f, caseID) {
 			if runs[n.TestName] == nil {
 				order = append(order, n)
 			}
-			of := listed(n.cases)
-			if attempts {
-				of = fold.Runs("", fold.Attempts(of, flaky))
+			var of []fold.Run
+			for _, cases := range n.bySuite() {
+				one := listed(cases)
+				if repeats[cases[0].Suite] {
+					one = fold.Runs("", fold.Attempts(one, flaky))
+				}
+				of = append(of, one...)
 			}
 			fold.Number(fmt.Sprintf("rank %d", f.Rank), of)
 			runs[n.TestName] = append(runs[n.TestName], of...)
@@ -54,6 +58,23 @@ type sameName struct {
 	id    string // of the plan, "" = it names no such test
 	file  string
 	cases []*junit.Case
+}
+
+// bySuite are the cases by the suite that they stand in, in the order of the first of
+// each.
+func (n *sameName) bySuite() [][]*junit.Case {
+	var out [][]*junit.Case
+	at := map[*junit.Suite]int{}
+	for _, c := range n.cases {
+		i, ok := at[c.Suite]
+		if !ok {
+			i = len(out)
+			at[c.Suite] = i
+			out = append(out, nil)
+		}
+		out[i] = append(out[i], c)
+	}
+	return out
 }
 
 // byName sorts the cases of a file by their names, in the order of the first of each.
@@ -172,28 +193,29 @@ func identify(c *junit.Case, role Role, caseID string) (TestName, string) {
 	return TestName{false, c.Classname, c.Name}, ""
 }
 
-// listsAttempts reports whether cases of one name in a file are attempts of one test.
-// pytest's plugins write a case for each attempt, and the count of the suite leaves
-// those out that were repeated. Where it counts all cases, each is a test of its own
-// (--keep-duplicates, --dist each, other runners), and none may hide the failure of
-// another.
-func listsAttempts(f File) bool {
-	own := map[*junit.Suite]int{}
+// repeating are the suites of a file in which cases of one name are attempts of one
+// test. pytest's plugins write a case for each attempt, and the suite's own count has
+// each test once. Where it counts otherwise, or does not say, each case is a test of its
+// own (--keep-duplicates, --dist each, other runners), and none may hide the failure of
+// another. Cases of two suites are never attempts of each other.
+func repeating(f File) map[*junit.Suite]bool {
+	names := map[*junit.Suite]map[[2]string]bool{}
 	for i := range f.Cases {
-		switch c := &f.Cases[i]; {
-		case c.Suite == nil:
-			return true // nobody counts it
-		case fold.IsTeardown(c), isInterrupted(c): // pytest counts the call, and nothing
-		default:
-			own[c.Suite]++
+		c := &f.Cases[i]
+		if c.Suite == nil || fold.IsTeardown(c) || isInterrupted(c) { // pytest counts the call, and nothing
+			continue
 		}
-	}
-	for s, n := range own {
-		if said, ok := s.Declared("tests"); !ok || said < n {
-			return true
+		if names[c.Suite] == nil {
+			names[c.Suite] = map[[2]string]bool{}
 		}
+		names[c.Suite][[2]string{c.Classname, c.Name}] = true
 	}
-	return false
+	out := map[*junit.Suite]bool{}
+	for s, of := range names {
+		said, ok := s.Declared("tests")
+		out[s] = ok && said == len(of)
+	}
+	return out
 }
 
 // suiteProblems are the failures and errors that stand in a suite itself, in no case:

@@ -78,7 +78,7 @@ func (s *Session) Decide(ctx context.Context, interrupted int) (Decided, error) 
 	if run.Interrupted != nil && interrupted == 0 {
 		interrupted = run.Interrupted.Signal
 	}
-	out := Decided{Run: report.Run{Run: run, Tool: s.o.Tool, Interrupted: interrupted, Advisory: s.o.Setup.Policy.FunctionalOnly, Advice: s.o.Advice}}
+	out := Decided{Run: report.Run{Run: run, Tool: s.o.Tool, Interrupted: interrupted, Advisory: s.o.Setup.Policy.FunctionalOnly, Advice: s.o.Advice, AllowSkipped: s.o.Policy.Exit.AllowSkipped}}
 	out.Run.Advice.RunDir, out.Run.Advice.Cluster, out.Run.Advice.Backend = string(s.loader.Dir), run.Cluster, run.Backend
 	out.Run.Advice.NoStore = s.o.Setup.Store == nil && s.o.Setup.StoreErr == nil
 	var loaded []results.Case

@@ -220,7 +220,8 @@ func TestBuild(t *testing.T) {
 		{name: "failing test though all exited 0", history: 10, attempts: []attemptSpec{{outcome: rundir.OutcomePassed, tput: 1000, red: true}}, exit: 1, result: "test_failed", message: "Failed requests: 3"},
 		{name: "nothing measured though all passed", history: 10, attempts: []attemptSpec{{outcome: rundir.OutcomePassed}}, exit: 5, result: "no_verdict"},
 		{name: "never launched", history: 0, exit: 3, result: "infra", message: "never launched"},
-		{name: "skipped", plan: func(p *rundir.Plan) { p.Case.SkipReason = "nvbugs/1" }, exit: 0, result: "skipped", message: "nvbugs/1"},
+		{name: "skipped", plan: func(p *rundir.Plan) { p.Case.SkipReason = "nvbugs/1" }, exit: 5, result: "skipped", message: "nvbugs/1"},
+		{name: "skipped, allowed", plan: func(p *rundir.Plan) { p.Case.SkipReason = "nvbugs/1" }, builder: func(b *Options) { b.Policy.Exit.AllowSkipped = true }, exit: 0, result: "skipped", message: "nvbugs/1"},
 		{name: "known failure", plan: func(p *rundir.Plan) { p.Case.KnownBug = "nvbugs/2" }, attempts: []attemptSpec{crash}, exit: 5, result: "known_failure", message: "nvbugs/2"},
 		{name: "unreachable store", attempts: []attemptSpec{ok}, builder: func(b *Options) {
 			b.Setup.Store = nil
