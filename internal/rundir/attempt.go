@@ -117,6 +117,13 @@ type RunAccount struct {
 	Phases   []PhaseSpan  `json:"phases"`
 	Roles    []RoleRecord `json:"roles"`
 	Timeline []Event      `json:"timeline"`
+	Stalls   []Stall      `json:"stalls,omitempty"` // of the agent, and so most likely of all on its node
+}
+
+// Stall is a time for which the agent stood still, as its clock shows it afterwards.
+type Stall struct {
+	At  time.Time `json:"at"` // its end
+	For Duration  `json:"for"`
 }
 
 // RunEnd is how one run of a job ended.
@@ -235,5 +242,6 @@ type AttemptOutcome struct {
 	Queued     *time.Time `json:"queued,omitempty"`
 	Started    *time.Time `json:"started,omitempty"`
 	Ended      time.Time  `json:"ended"`
+	Suspended  Duration   `json:"suspended,omitempty"` // for how long Slurm had stopped the job
 	SlurmCalls int        `json:"slurm_calls"`
 }

@@ -27,3 +27,14 @@ func TestLifeline(t *testing.T) {
 	s, _ = next(s, event{kind: evTick, at: sec(10), alone: 1000 * time.Hour})
 	require.Nil(t, s.ending, "off unless it is set")
 }
+
+// Much more time between two ticks than a busy machine needs: somebody had stopped the agent.
+func TestStoodStill(t *testing.T) {
+	t.Parallel()
+	v := &supervisor{st: clientFailed()}
+	for _, at := range []float64{100, 100.2, 104.9, 112, 112.2} {
+		v.stoodStill(sec(at))
+	}
+	require.Equal(t, []rundir.Stall{{At: sec(112), For: rundir.Duration(7100 * time.Millisecond)}}, v.stalls)
+	require.Equal(t, "the agent stood still for 7.1s", v.st.timeline[0].What)
+}

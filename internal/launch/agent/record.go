@@ -117,6 +117,7 @@ func (v *supervisor) snapshot(now time.Time) snapshot {
 	rec.Phase = v.st.phase
 	rec.Phases = append(rec.Phases, v.st.spans...)
 	rec.Timeline = append(rec.Timeline, v.st.timeline...)
+	rec.Stalls = slices.Clone(v.stalls)
 	for i := range v.st.roles {
 		rec.Roles = append(rec.Roles, v.roleRecord(i))
 	}

@@ -35,7 +35,9 @@ type supervisor struct {
 	statusAt time.Time
 	closing  sync.WaitGroup // steps whose log is not complete yet
 	drain    string         // path of the client's status file, "" = none
-	helpers  *helpers       // on the nodes, nil until the roles have been started
+	ticked   time.Time
+	stalls   []rundir.Stall
+	helpers  *helpers // on the nodes, nil until the roles have been started
 }
 
 // newSupervisor prepares one run of the job.
@@ -166,6 +168,7 @@ func (v *supervisor) loop(ctx context.Context) {
 			v.handle(ctx, event{kind: evSignal, at: v.o.Now(), text: signalName(sig)})
 		case <-tick.C:
 			now := v.o.Now()
+			v.stoodStill(now)
 			if v.st.begun == waveMain && v.helpers == nil {
 				v.helpers = v.startHelpers(ctx)
 			}
@@ -173,6 +176,21 @@ func (v *supervisor) loop(ctx context.Context) {
 			v.statusLine(now)
 		}
 	}
+}
+
+// stoodStill notes when much more time has passed since the last tick than between two:
+// somebody had stopped the agent, or its whole machine. What was measured meanwhile
+// was measured on a machine that stood still.
+func (v *supervisor) stoodStill(now time.Time) {
+	gap := now.Sub(v.ticked)
+	if v.ticked.IsZero() {
+		gap = 0
+	}
+	if v.ticked = now; gap < standstill || len(v.stalls) >= maxStalls {
+		return
+	}
+	v.stalls = append(v.stalls, rundir.Stall{At: now, For: rundir.Duration(gap)})
+	v.st.note(now, "", fmt.Sprintf("the agent stood still for %v", gap.Round(100*time.Millisecond)))
 }
 
 // handle lets one event happen, does what follows and publishes the result.

@@ -139,6 +139,7 @@ type Resolution struct {
 	Queued     *time.Time
 	Started    *time.Time
 	Ended      time.Time
+	Suspended  time.Duration // for how long Slurm had stopped the job in all
 	Ask        Ask
 
 	// Cancel is why the client should end the job now, "" = it should not: Cause says

@@ -12,6 +12,7 @@ func Record(r Resolution, j rundir.Job, agent *rundir.AgentRecord, at time.Time)
 	o := rundir.AttemptOutcome{
 		Schema: rundir.Schema, Outcome: r.Outcome, Phase: r.Phase, Confidence: r.Confidence, Reason: r.Reason, Finding: r.Finding,
 		JobID: j.ID, State: string(r.State), ExitCode: r.Exit, Nodes: r.Nodes, Queued: r.Queued, Started: r.Started, Ended: r.Ended,
+		Suspended: rundir.Duration(r.Suspended),
 	}
 	if o.Ended.IsZero() {
 		o.Ended = at

@@ -30,6 +30,9 @@ func resolve(f Facts) Resolution {
 	if f.Agent != nil && len(f.Agent.Nodes) > 0 {
 		r.Nodes = f.Agent.Nodes
 	}
+	if f.Acct.Row != nil {
+		r.Suspended = f.Acct.Row.Suspended
+	}
 	switch {
 	case v.over:
 		return over(f, v, r)

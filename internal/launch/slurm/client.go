@@ -228,7 +228,7 @@ func (c *Client) Control(ctx context.Context, j Job) (*ControlJob, error) {
 // acctFields are the columns asked for. Releases differ in some (Restarts is not
 // known to 22.05); one that sacct refuses is dropped and not asked for again.
 func acctFields() []string {
-	return []string{"JobID", "JobName", "State", "ExitCode", "DerivedExitCode", "Submit", "Start", "End", "NodeList", "Reason", "Restarts"}
+	return []string{"JobID", "JobName", "State", "ExitCode", "DerivedExitCode", "Submit", "Start", "End", "NodeList", "Reason", "Restarts", "Suspended"}
 }
 
 // Accounting asks slurmdbd for jobs, all restarts of each (-D), without their steps

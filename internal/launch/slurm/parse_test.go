@@ -53,6 +53,20 @@ func TestParseQueueRecorded(t *testing.T) {
 	require.True(t, slices.ContainsFunc(strange, func(r QueueRow) bool { return r.State == "EXPEDITING" }))
 }
 
+// A job that was stopped for seconds shows in this column alone.
+func TestParseAcctSuspended(t *testing.T) {
+	t.Parallel()
+	rows, err := ParseAcct("JobID|JobName|State|ExitCode|Suspended\n7|j|COMPLETED|0:0|00:00:07\n")
+	require.NoError(t, err)
+	require.Equal(t, 7*time.Second, rows[0].Suspended)
+	for text, want := range map[string]time.Duration{
+		"": 0, "00:00:00": 0, "1-02:03:04": 26*time.Hour + 3*time.Minute + 4*time.Second, "02:03": 2*time.Minute + 3*time.Second,
+		"00:01.500": 1500 * time.Millisecond, "UNLIMITED": 0, "x-00:00:01": 0, "1:2:3:4": 0, "-5": 0,
+	} {
+		require.Equal(t, want, parseSpan(text), text)
+	}
+}
+
 func TestParseAcctRecorded(t *testing.T) {
 	t.Parallel()
 	rows, err := ParseAcct(recorded(t, "22.05.8/sacct.all"))

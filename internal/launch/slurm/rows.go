@@ -3,6 +3,7 @@ package slurm
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -44,6 +45,9 @@ type AcctRow struct {
 	Reason   string
 	Restarts int
 	WorkDir  string // only of a search by it
+	// Suspended is for how long the job was stopped in all. Of one that was stopped for
+	// seconds nothing else tells.
+	Suspended time.Duration
 }
 
 // NewestRow is the job's row, not a step's; of several restarts, the last. nil =
@@ -117,6 +121,30 @@ func parseTime(s string) time.Time {
 		return t
 	}
 	return time.Time{}
+}
+
+// parseSpan reads [D-][HH:]MM:SS[.mmm]; what it cannot read is 0.
+func parseSpan(s string) time.Duration {
+	days, clock, ok := strings.Cut(s, "-")
+	if !ok {
+		days, clock = "0", s
+	}
+	n, err := strconv.Atoi(days)
+	total := time.Duration(n) * 24 * time.Hour
+	units := []time.Duration{time.Second, time.Minute, time.Hour}
+	parts := strings.Split(clock, ":")
+	if err != nil || len(parts) > len(units) {
+		return 0
+	}
+	slices.Reverse(parts)
+	for i, part := range parts {
+		f, err := strconv.ParseFloat(part, 64)
+		if err != nil || f < 0 || f > 1e6 {
+			return 0
+		}
+		total += time.Duration(f * float64(units[i]))
+	}
+	return total
 }
 
 // errCut says that the output ends in the middle of a line.
@@ -251,7 +279,7 @@ func ParseAcct(text string) ([]AcctRow, error) {
 			ID: t.get(r, "JOBID"), Name: t.get(r, "JOBNAME"),
 			Exit: parseExit(t.get(r, "EXITCODE")), Derived: parseExit(t.get(r, "DERIVEDEXITCODE")),
 			Submit: parseTime(t.get(r, "SUBMIT")), Start: parseTime(t.get(r, "START")), End: parseTime(t.get(r, "END")),
-			NodeList: none(t.get(r, "NODELIST")), Reason: none(t.get(r, "REASON")),
+			NodeList: none(t.get(r, "NODELIST")), Reason: none(t.get(r, "REASON")), Suspended: parseSpan(t.get(r, "SUSPENDED")),
 		}
 		job, _, _ := strings.Cut(row.ID, ".")
 		if !isJobID(job) {

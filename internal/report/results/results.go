@@ -246,6 +246,29 @@ func (a Attempt) Nodes() []string {
 	}
 }
 
+// Interruptions are why what was measured is no measurement of a machine that ran all
+// the while: Slurm had stopped the job, or the agent stood still while the benchmark
+// went on.
+func (a Attempt) Interruptions() []string {
+	var out []string
+	if a.Result != nil && a.Result.Suspended > 0 {
+		out = append(out, fmt.Sprintf("Slurm had suspended the job for %v", a.Result.Suspended.D()))
+	}
+	if a.Agent == nil {
+		return out
+	}
+	for _, s := range a.Agent.Stalls {
+		began := s.At.Add(-s.For.D())
+		for _, p := range a.Agent.Phases {
+			if p.Phase == rundir.PhaseBenchmark && s.At.After(p.Start) && (p.End == nil || began.Before(*p.End)) {
+				out = append(out, fmt.Sprintf("the agent, and most likely its node, stood still for %v until %s while the benchmark ran",
+					s.For.D().Round(100*time.Millisecond), s.At.UTC().Format(time.TimeOnly)))
+			}
+		}
+	}
+	return out
+}
+
 // Timeline is what the agent saw happen.
 func (a Attempt) Timeline() []rundir.Event {
 	if a.Agent == nil {

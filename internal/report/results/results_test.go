@@ -159,3 +159,20 @@ func TestNodeID(t *testing.T) {
 	require.Equal(t, 2, match(ids, "elsewhere", "u"))
 	require.Equal(t, -1, match(ids, "elsewhere", "v"))
 }
+
+// What was measured while the job or the agent was stopped is no measurement; what they were stopped before it began plays no part.
+func TestInterruptions(t *testing.T) {
+	t.Parallel()
+	at := func(sec int) time.Time { return time.Date(2026, 11, 29, 10, 0, sec, 0, time.UTC) }
+	end := at(50)
+	a := Attempt{Result: &rundir.AttemptOutcome{}, Agent: &rundir.AgentRecord{}}
+	a.Agent.Phases = []rundir.PhaseSpan{{Phase: rundir.PhaseReady, Start: at(0)}, {Phase: rundir.PhaseBenchmark, Start: at(20), End: &end}}
+	require.Empty(t, a.Interruptions())
+	require.Empty(t, Attempt{}.Interruptions())
+	a.Agent.Stalls = []rundir.Stall{{At: at(15), For: rundir.Duration(10 * time.Second)}, {At: at(59), For: rundir.Duration(7 * time.Second)}}
+	require.Empty(t, a.Interruptions(), "while it loaded, and after it")
+	a.Agent.Stalls = append(a.Agent.Stalls, rundir.Stall{At: at(22), For: rundir.Duration(10 * time.Second)})
+	require.Equal(t, []string{"the agent, and most likely its node, stood still for 10s until 10:00:22 while the benchmark ran"}, a.Interruptions())
+	a.Result.Suspended = rundir.Duration(3 * time.Second)
+	require.Equal(t, "Slurm had suspended the job for 3s", a.Interruptions()[0])
+}

@@ -81,7 +81,7 @@ func (s *Session) measure(c results.Case, attempts []results.Attempt) measured {
 			m.warnings = append(m.warnings, c.State.Slug+": "+w)
 		}
 		wrong, unseen := load.Hardware(c.Plan, dir)
-		m.problems = slices.Concat(m.problems, problems, wrong)
+		m.problems = slices.Concat(m.problems, problems, wrong, a.Interruptions())
 		m.unverified = cmp.Or(m.unverified, unseen)
 		for _, r := range found {
 			m.scores = append(m.scores, r.Accuracy...)
