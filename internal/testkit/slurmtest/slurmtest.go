@@ -15,11 +15,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/ports"
 )
 
 // Options say what cluster is wanted. The zero value is four nodes of four GPUs with accounting.
@@ -94,7 +95,7 @@ func Up(o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	port, lock, err := reservePorts()
+	port, lock, err := ports.Range{Name: "slurmtest", From: 20000, To: 32000, N: 100}.Reserve()
 	if err != nil {
 		return nil, err
 	}
@@ -291,10 +292,16 @@ func (c *Cluster) StartAccounting(tb testing.TB) {
 func (c *Cluster) KillNode(tb testing.TB, node string) {
 	tb.Helper()
 	c.stopDaemon(tb, "slurmd."+node+".pid", syscall.SIGKILL)
-	for range 3 { // a step that was being started while we looked
-		kill(c.tasksOn(node))
-		time.Sleep(50 * time.Millisecond)
-	}
+	quiet := 0
+	c.Eventually(tb, patience, "the tasks on "+node+" to end", func() bool {
+		tasks := c.tasksOn(node)
+		if slices.ContainsFunc(tasks, alive) {
+			kill(tasks)
+			quiet = 0
+		}
+		quiet++
+		return quiet == 3 // a step may have been being started while we looked
+	})
 }
 
 // StartNode brings a killed node back and waits until it can be used again.
@@ -331,37 +338,6 @@ func (c *Cluster) nodes(ctx context.Context) ([]string, error) {
 		return nil, fmt.Errorf("slurmtest: %w: %s", err, have)
 	}
 	return strings.Fields(out)[:len(strings.Fields(have))], nil
-}
-
-// reservePorts finds a hundred ports that nobody listens on and that no other test binary of this machine is about to
-// use. The range lies below the one from which the kernel hands out ports.
-func reservePorts() (int, *os.File, error) {
-	dir := filepath.Join(os.TempDir(), fmt.Sprintf("slurmtest-ports-%d", os.Getuid()))
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return 0, nil, fmt.Errorf("slurmtest: %w", err)
-	}
-	for port := 20000; port < 32000; port += 100 {
-		lock, err := os.OpenFile(filepath.Join(dir, strconv.Itoa(port)), os.O_CREATE|os.O_RDWR, 0o600)
-		if err != nil {
-			return 0, nil, fmt.Errorf("slurmtest: %w", err)
-		}
-		if syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil && free(port) {
-			return port, lock, nil
-		}
-		_ = lock.Close()
-	}
-	return 0, nil, errors.New("slurmtest: no free port range between 20000 and 32000; is an old cluster still up?")
-}
-
-func free(base int) bool {
-	for port := base; port < base+100; port++ {
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err != nil {
-			return false
-		}
-		_ = l.Close()
-	}
-	return true
 }
 
 func scriptDir() (string, error) {

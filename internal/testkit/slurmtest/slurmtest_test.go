@@ -43,24 +43,26 @@ func TestDeaths(t *testing.T) {
 	pidFile := t.TempDir() + "/pid"
 	job := cluster.Command(t, "sbatch", "--parsable", "-N1", "-w", "gpu1", "--no-requeue", "-o", "/dev/null",
 		"--wrap", "echo $$ > "+pidFile+"; trap '' TERM; while :; do sleep 1; done")
-	cluster.Eventually(t, time.Minute, "the job to run", func() bool {
+	cluster.Eventually(t, 3*time.Minute, "the job to run", func() bool {
 		b, err := os.ReadFile(pidFile)
 		return err == nil && len(b) > 0
 	})
 	cluster.KillNode(t, "gpu1")
 	pid := cluster.Command(t, "cat", pidFile)
-	status, err := os.ReadFile("/proc/" + pid + "/status")
-	require.True(t, err != nil || zombie(string(status)), "task %s outlived its node", pid)
+	cluster.Eventually(t, 3*time.Minute, "task "+pid+" to end with its node", func() bool {
+		status, err := os.ReadFile("/proc/" + pid + "/status")
+		return err != nil || zombie(string(status))
+	})
 
 	cluster.StopController(t)
-	_, err = cluster.Try("scontrol", "ping")
+	_, err := cluster.Try("scontrol", "ping")
 	require.Error(t, err)
 	cluster.StartController(t)
 	cluster.StopAccounting(t)
 	cluster.StartAccounting(t)
 	cluster.StartNode(t, "gpu1")
 	cluster.Command(t, "scancel", job)
-	cluster.Eventually(t, time.Minute, "the queue to empty", func() bool { return len(cluster.Running(t)) == 0 })
+	cluster.Eventually(t, 3*time.Minute, "the queue to empty", func() bool { return len(cluster.Running(t)) == 0 })
 }
 
 func zombie(status string) bool { return strings.Contains(status, "State:\tZ") }

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/ports"
 )
 
 // Options say what login node is wanted.
@@ -62,7 +63,12 @@ func Start(t testing.TB, o Options) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{Dest: self.Username + "@127.0.0.1", Dir: dir, t: t, o: o, port: freePort(t)}
+	port, lock, err := ports.Range{Name: "sshtest", From: 19000, To: 20000, N: 1}.Reserve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = lock.Close() })
+	s := &Server{Dest: self.Username + "@127.0.0.1", Dir: dir, t: t, o: o, port: port}
 	s.keys()
 	s.config()
 	s.Options = []string{
@@ -72,16 +78,6 @@ func Start(t testing.TB, o Options) *Server {
 	s.Up()
 	t.Cleanup(s.Down)
 	return s
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 func (s *Server) keys() {
