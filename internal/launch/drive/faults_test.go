@@ -199,7 +199,7 @@ func TestSlurmKilledAtRandomMoments(t *testing.T) {
 
 func killedAtRandom(t *testing.T, seed uint64) {
 	rng := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a test's seed
-	dir := rundir.Dir(filepath.Join(t.TempDir(), "run"))
+	dir := newRunDir(t)
 	s := spec{Dir: dir, ID: t.Name(), Backend: jobs.BackendSlurm, Cases: [][3]string{{"a", goodServer, "sleep 2; " + goodClient}, {"b", goodServer, goodClient}}}
 	for range 2 {
 		d := child(t, s, cluster.Env(t))
@@ -270,7 +270,7 @@ func TestLimitsCountAllOurJobs(t *testing.T) {
 	for i := range 2 {
 		o := optionsOn(t, c)
 		o.Run.ID = fmt.Sprint("run", i)
-		o.Dir = rundir.Dir(filepath.Join(t.TempDir(), fmt.Sprint(i)))
+		o.Dir = newRunDir(t)
 		o.Cluster = Cluster{Name: "test", MaxJobs: 2}
 		for k := range 3 {
 			addCase(&o, fmt.Sprint("c", k), goodServer, clientUntil(enough))

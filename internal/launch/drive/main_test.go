@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -74,7 +75,20 @@ func testOptions(t testing.TB, backend string) Options {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
-	return testOptionsIn(backend, self, rundir.Dir(filepath.Join(t.TempDir(), "run")), t.Name())
+	return testOptionsIn(backend, self, newRunDir(t), t.Name())
+}
+
+// newRunDir is a run directory that is not removed before all processes that name it have ended: a detached one may still
+// write there.
+func newRunDir(t testing.TB) rundir.Dir {
+	t.Helper()
+	dir := t.TempDir()
+	t.Cleanup(func() {
+		for end := time.Now().Add(ample); !t.Failed() && exec.Command("pgrep", "-f", dir).Run() == nil; time.Sleep(20 * time.Millisecond) {
+			require.Less(t, time.Now(), end, "processes of the run are left")
+		}
+	})
+	return rundir.Dir(filepath.Join(dir, "run"))
 }
 
 func testOptionsIn(backend, self string, dir rundir.Dir, id string) Options {

@@ -49,7 +49,7 @@ func TestCancelWithoutADriver(t *testing.T) {
 	for _, backend := range []string{jobs.BackendLocal, jobs.BackendSlurm} {
 		t.Run(backend, func(t *testing.T) {
 			t.Parallel()
-			dir := rundir.Dir(filepath.Join(t.TempDir(), "run"))
+			dir := newRunDir(t)
 			s := spec{Dir: dir, ID: t.Name(), Backend: backend, Cases: [][3]string{{"c", hangServer, hangClient}}}
 			d := child(t, s, cluster.Env(t))
 			jobRecord(t, dir, "c", 1)
@@ -76,9 +76,10 @@ func TestCancelWithoutADriver(t *testing.T) {
 
 func TestSweepEndsOnlyOrphans(t *testing.T) {
 	t.Parallel()
+	parent := t.TempDir() // before the cluster, whose jobs write there until it ends
 	c := slurmtest.Start(t, slurmtest.Options{Nodes: "6x4", NoAccounting: true})
 	start := func(id string) (rundir.Dir, rundir.Job, func()) {
-		dir := rundir.Dir(filepath.Join(t.TempDir(), id))
+		dir := rundir.Dir(filepath.Join(parent, id))
 		d := child(t, spec{Dir: dir, ID: id, Backend: jobs.BackendSlurm, Cases: [][3]string{{"c", hangServer, hangClient}}}, c.Env(t))
 		return dir, jobRecord(t, dir, "c", 1), func() { _ = d.Process.Kill(); _, _ = d.Process.Wait() }
 	}

@@ -189,13 +189,15 @@ func TestSlurmRefused(t *testing.T) {
 
 func TestSlurmKillAndResume(t *testing.T) {
 	t.Parallel()
-	dir := rundir.Dir(filepath.Join(t.TempDir(), "run"))
-	s := spec{Dir: dir, ID: t.Name(), Backend: jobs.BackendSlurm, Cases: [][3]string{{"c", goodServer, "sleep 6; " + goodClient}}}
+	dir := newRunDir(t)
+	enough := filepath.Join(t.TempDir(), "enough")
+	s := spec{Dir: dir, ID: t.Name(), Backend: jobs.BackendSlurm, Cases: [][3]string{{"c", goodServer, clientUntil(enough)}}}
 	first := child(t, s, cluster.Env(t))
 	j := jobRecord(t, dir, "c", 1)
 	require.NoError(t, first.Process.Kill())
 	_, _ = first.Process.Wait()
 	second := child(t, s, cluster.Env(t))
+	touch(t, enough)
 	st, err := second.Process.Wait()
 	require.NoError(t, err)
 	require.Equal(t, 0, st.ExitCode())
@@ -235,8 +237,9 @@ func slowSbatch(t *testing.T, env []string, body string) []string {
 
 func TestSlurmKilledBetweenSbatchAndItsAnswer(t *testing.T) {
 	t.Parallel()
-	dir := rundir.Dir(filepath.Join(t.TempDir(), "run"))
-	s := spec{Dir: dir, ID: t.Name(), Backend: jobs.BackendSlurm, Cases: [][3]string{{"c", goodServer, "sleep 3; " + goodClient}}}
+	dir := newRunDir(t)
+	enough := filepath.Join(t.TempDir(), "enough")
+	s := spec{Dir: dir, ID: t.Name(), Backend: jobs.BackendSlurm, Cases: [][3]string{{"c", goodServer, clientUntil(enough)}}}
 	// The job exists, and its id does not come before we say so, or the test is over.
 	answer := filepath.Join(t.TempDir(), "answer")
 	env := slowSbatch(t, cluster.Env(t), `out=$(/usr/bin/sbatch "$@"); while [ -d "`+filepath.Dir(answer)+`" ] && [ ! -e "`+answer+`" ]; do sleep 0.1; done; echo "$out"`)
@@ -251,6 +254,7 @@ func TestSlurmKilledBetweenSbatchAndItsAnswer(t *testing.T) {
 	_, _ = first.Process.Wait()
 	require.Empty(t, jobOf(t, dir, "c", 0, 1).ID)
 	second := child(t, s, cluster.Env(t))
+	touch(t, enough)
 	st, err := second.Process.Wait()
 	require.NoError(t, err)
 	require.Equal(t, 0, st.ExitCode())
@@ -260,7 +264,7 @@ func TestSlurmKilledBetweenSbatchAndItsAnswer(t *testing.T) {
 
 func TestSlurmTermBetweenSbatchAndItsAnswer(t *testing.T) {
 	t.Parallel()
-	dir := rundir.Dir(filepath.Join(t.TempDir(), "run"))
+	dir := newRunDir(t)
 	s := spec{Dir: dir, ID: t.Name(), Backend: jobs.BackendSlurm, Cases: [][3]string{{"c", hangServer, hangClient}}}
 	// sbatch runs while the driver is told to stop and then shot. Only after that comes the job, and its id never.
 	begun, submit := filepath.Join(t.TempDir(), "begun"), filepath.Join(t.TempDir(), "submit")
