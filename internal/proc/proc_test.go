@@ -119,7 +119,7 @@ func play(t *testing.T, what string) (Command, string) {
 
 // soon is for what happens by itself: far longer than it takes on a busy machine, far shorter than what would be waited for
 // otherwise (an hour's sleep, most of the time).
-const soon = 30 * time.Second
+const soon = 2 * time.Minute
 
 func noneLeft(t *testing.T, cookie string) {
 	t.Helper()
@@ -304,13 +304,13 @@ func TestDetachOutlivesItsCaller(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "log")
 	pid, err := Detach(c, log)
 	require.NoError(t, err)
-	require.True(t, Alive(pid, cookie))
-	require.False(t, Alive(pid, "OTHER=1"))
-	require.False(t, Alive(pid, ""))
 	require.Eventually(t, func() bool {
 		b, err := os.ReadFile(log)
 		return err == nil && string(b) == "session true\n"
 	}, soon, 20*time.Millisecond)
+	require.True(t, Alive(pid, cookie))
+	require.False(t, Alive(pid, "OTHER=1"))
+	require.False(t, Alive(pid, ""))
 	require.Equal(t, []int{pid}, WithCookie(cookie))
 	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
 	require.Eventually(t, func() bool { return !Alive(pid, cookie) }, soon, 10*time.Millisecond)

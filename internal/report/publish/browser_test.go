@@ -1,7 +1,6 @@
 package publish
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"io"
@@ -46,17 +45,26 @@ func chromium(t *testing.T) string {
 // visit opens a page and gives what the browser logged.
 func visit(t *testing.T, url string, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
+	// Processes of the browser outlive the first one for a moment: they may write to its directory, and hold its output open.
+	home, err := os.MkdirTemp("", "browser-") //nolint:usetesting // see above
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(home) })
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	require.NoError(t, err)
+	defer func() { _ = log.Close() }()
 	cmd := exec.CommandContext(ctx, chromium(t), append([]string{
 		"--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars", "--user-data-dir=" + t.TempDir(),
+		"--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars", "--user-data-dir=" + home,
 		"--enable-logging=stderr", "--v=0", "--virtual-time-budget=4000", "--window-size=1060,900",
 	}, append(args, url)...)...)
-	var log bytes.Buffer
-	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = io.Discard, &log, 5*time.Second
-	require.NoError(t, cmd.Run(), log.String())
-	return log.String()
+	cmd.Stderr = log
+	err = cmd.Run()
+	said, readErr := os.ReadFile(log.Name())
+	require.NoError(t, readErr)
+	require.NoError(t, err, string(said))
+	return string(said)
 }
 
 // site serves a directory as Jenkins does and keeps what was asked for and what

@@ -22,7 +22,7 @@ from standin import benchmark_serving, cases, knobs  # noqa: E402
 DISAGG = "tiny_1k1k_con4_ctx1_tp1_gen1_tp2"
 GEN_ONLY = "tiny_1k1k_con8_ctx2_tp1_gen1_tp2_gen_only"
 FAST = {"CI_DISAGG_TOKEN_MS": "1", "CI_DISAGG_PREFILL_US": "10", "CI_DISAGG_TRANSFER_MS": "5", "CI_DISAGG_LOAD_S": "0",
-        "CI_DISAGG_MAX_OUTPUT": "16", "CI_DISAGG_MAX_CONCURRENCY": "8", "SLURM_JOB_ID": "7", "PYTHONDONTWRITEBYTECODE": "1"}
+        "CI_DISAGG_MAX_OUTPUT": "16", "CI_DISAGG_MAX_CONCURRENCY": "8", "CI_DISAGG_JOIN_S": "240", "SLURM_JOB_ID": "7", "PYTHONDONTWRITEBYTECODE": "1"}
 sanity.test_e2e.__test__ = False  # imported for its parts
 ITERATION = r"^.*iter = \d+, .*num_scheduled_requests = "
 
@@ -130,7 +130,7 @@ def start(out, case, role, tasks=1, rank=0, launcher=False, **env):
                                  **({} if role == "AGG" else {"DISAGG_SERVING_TYPE": role}), **env})
 
 
-def finish(procs, seconds=30):
+def finish(procs, seconds=240):
     end = time.monotonic() + seconds
     try:
         return {name: p.wait(max(0.1, end - time.monotonic())) for name, p in procs.items()}
@@ -141,6 +141,13 @@ def finish(procs, seconds=30):
             except ProcessLookupError:
                 pass
             p.wait()
+
+
+def wait_for(what, seconds=240):
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def disaggregated(out, skip="", **env):
@@ -207,11 +214,12 @@ def test_dead_server_fails_its_worker_with_the_log(tmp_path):
     assert "the server of CTX_0 ended with -9" in (tmp_path / "CTX_0.0.out").read_text()
 
 
-SERVING = {"CI_DISAGG_MAX_OUTPUT": "60", "CI_DISAGG_TOKEN_MS": "10"}
+# Requests that are not through before the fault.
+SERVING = {"CI_DISAGG_MAX_OUTPUT": "1000", "CI_DISAGG_TOKEN_MS": "10"}
 
 
 def test_a_worker_passes_whose_server_died_while_the_client_measured(tmp_path):
-    procs = disaggregated(tmp_path, CI_DISAGG_FAULT="GEN_0:server-kill-while-serving", CI_DISAGG_POLL_S="4", **SERVING)
+    procs = disaggregated(tmp_path, CI_DISAGG_FAULT="GEN_0:server-kill-while-serving", CI_DISAGG_POLL_S="20", **SERVING)
     codes = finish(procs)
     assert codes == {"GEN_0": 0, "CTX_0": 0, "DISAGG_SERVER": 0, "BENCHMARK": 1}
     first = next(line for line in (tmp_path / "trtllm-benchmark.0.0.log").read_text().splitlines() if line.startswith("ERROR"))
@@ -228,9 +236,11 @@ def test_failed_requests_fail_the_benchmark(tmp_path):
     ("server-crash", 1, "CUDA error: an illegal memory access"), ("server-assert", 1, "device-side assert triggered"), ("server-segv", -11, ""),
 ])
 def test_a_server_says_why_in_its_own_log(tmp_path, fault, code, cause):
-    procs = disaggregated(tmp_path, CI_DISAGG_FAULT=f"GEN_0:{fault}-while-serving", CI_DISAGG_POLL_S="0.1", CI_DISAGG_MAX_OUTPUT="200",
-                          CI_DISAGG_TOKEN_MS="10")
+    procs = disaggregated(tmp_path, CI_DISAGG_FAULT=f"GEN_0:{fault}-while-serving", CI_DISAGG_POLL_S="0.1", **SERVING)
+    wait_for(lambda: (tmp_path / "trtllm-benchmark.0.0.log").exists())
+    procs["BENCHMARK"].send_signal(signal.SIGSTOP)  # its client goes on, but it is not through before the worker has looked
     codes = finish({"GEN_0": procs.pop("GEN_0")})
+    procs["BENCHMARK"].send_signal(signal.SIGCONT)
     finish(procs)
     assert codes == {"GEN_0": 1}
     role, server = (tmp_path / "GEN_0.0.out").read_text(), (tmp_path / "trtllm-serve.0.GEN_0.log").read_text()
@@ -294,9 +304,6 @@ def test_launcher_ends_when_a_rank_dies(tmp_path):
 
 def test_other_ranks_end_when_rank_0_dies(tmp_path):
     procs = ranks(tmp_path, 2, CI_DISAGG_LOAD_S="30")
-    end = time.monotonic() + 20
-    while "all ranks are there" not in (tmp_path / "AGG.0.out").read_text():
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    wait_for(lambda: "all ranks are there" in (tmp_path / "AGG.0.out").read_text())
     os.killpg(procs[0].pid, signal.SIGKILL)
     assert finish(procs) == {0: -signal.SIGKILL, 1: 1}
