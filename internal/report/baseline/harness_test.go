@@ -176,7 +176,7 @@ func startPostgres() (dir string, stop func(), err error) {
 		return "", nil, fmt.Errorf("%w: %s", err, out)
 	}
 	options := fmt.Sprintf("-k %s -c listen_addresses= -c max_wal_size=2GB -c shared_buffers=256MB", dir)
-	if out, err := asPostgres(pgctl, "-D", data, "-w", "-l", filepath.Join(dir, "log"), "-o", options, "start").CombinedOutput(); err != nil {
+	if out, err := asPostgres(pgctl, "-D", data, "-w", "-t", "240", "-l", filepath.Join(dir, "log"), "-o", options, "start").CombinedOutput(); err != nil {
 		return "", nil, fmt.Errorf("%w: %s", err, out)
 	}
 	return dir, func() {

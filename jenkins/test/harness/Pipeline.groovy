@@ -433,7 +433,7 @@ class Shell {
         builder.environment().clear()
         builder.environment().putAll(environment)
         builder.environment().putAll([CONTROL: control.path, COOKIE: cookie, JENKINS_SERVER_COOKIE: 'not-the-wrapper'])
-        if (!builder.start().waitFor(20, TimeUnit.SECONDS)) {
+        if (!builder.start().waitFor(180, TimeUnit.SECONDS)) {
             throw new IllegalStateException('the wrapper did not start')
         }
     }
@@ -450,11 +450,11 @@ class Shell {
 
     /** The exit code. An abort ends the step's processes and then throws. */
     int await(Closure abortWhen) {
-        long end = System.currentTimeMillis() + 180_000
+        long end = System.currentTimeMillis() + 600_000
         while (result() == null) {
             if (abortWhen && abortWhen()) {
                 stop('TERM')
-                long limit = System.currentTimeMillis() + 20_000 // as long as Jenkins waits
+                long limit = System.currentTimeMillis() + 180_000 // Jenkins waits 20 s, on a machine with less to do
                 while (result() == null && System.currentTimeMillis() < limit) {
                     sleep(50)
                 }
