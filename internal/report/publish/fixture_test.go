@@ -105,7 +105,7 @@ func attempt(c report.CaseReport, rep, number int) report.AttemptReport {
 // share moved.
 func row(id, name, unit string, gate bool, level, noise, moved float64, runs int) verdict.Row {
 	rng := rand.New(rand.NewPCG(uint64(len(name)), uint64(runs)))
-	r := verdict.Row{Case: id, Point: "con64", Metric: name, Unit: unit, Better: "lower", Gate: gate, Verdict: verdict.Pass, Rule: "bws", History: runs, Noise: ptr(noise)}
+	r := verdict.Row{Case: id, Point: "con64", Metric: name, Unit: unit, Better: "lower", Gate: gate, Verdict: verdict.Pass, Rule: "bws", Evidence: verdict.Evidence{History: runs}, Background: verdict.Background{Noise: ptr(noise)}}
 	sign := 1.0
 	if unit == "tok/s" {
 		r.Better, sign = "higher", -1

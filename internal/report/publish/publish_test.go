@@ -616,7 +616,7 @@ func TestChartsOfAwkwardSeries(t *testing.T) {
 		"infinite":   {Metric: "m", Baseline: &inf, Series: []verdict.Run{{ID: "a", Values: []float64{inf, -inf}}}},
 		"huge":       {Metric: "m", Series: []verdict.Run{{ID: "a", Values: []float64{1e300}}, {ID: "b", Values: []float64{-1e300}}}},
 		"tiny":       {Metric: "m", Series: []verdict.Run{{ID: "a", Values: []float64{1e-300}}, {ID: "b", Values: []float64{2e-300}}}},
-		"lost level": {Metric: "m", Series: []verdict.Run{{ID: "a", Values: []float64{1}}}, Levels: []verdict.Level{{Run: "x"}, {Run: "y"}, {Run: "z"}}},
+		"lost level": {Metric: "m", Series: []verdict.Run{{ID: "a", Values: []float64{1}}}, Background: verdict.Background{Levels: []verdict.Level{{Run: "x"}, {Run: "y"}, {Run: "z"}}}},
 	} {
 		data, err := HistoryChart(r)
 		require.NoError(t, err, name)

@@ -160,14 +160,6 @@ func (j *judgement) inCase(s scanned, red, slow bool, count int) {
 	}
 }
 
-// index is the place of a run among those of the series, -1 if it has none.
-func (j *judgement) index(r Run) int {
-	if runKey(r) == runKey(j.series.New) {
-		return len(j.past)
-	}
-	return slices.IndexFunc(j.past, func(o Run) bool { return runKey(o) == runKey(r) })
-}
-
 // redWithCase makes the series red with its case, by a step that begins with run at.
 func (j *judgement) redWithCase(at int) {
 	sc := j.scanned
@@ -228,10 +220,10 @@ func (c *Case) summarise(js []*judgement) {
 		c.Since = first.Since
 	}
 	if j := cmp.Or(newest, first); j != nil {
-		c.Onset = j.onset()
+		c.Onset = j.onset(j.Onset)
 	}
 	for _, j := range js {
-		if newest != nil && !j.Advisory && j.Alarm && j.named(newest.Onset) {
+		if newest != nil && !j.Advisory && j.Alarm && j.onset(newest.Onset) != nil {
 			j.Onset = newest.Onset
 		}
 	}
@@ -240,28 +232,10 @@ func (c *Case) summarise(js []*judgement) {
 
 // begun is the time of the run with which the row's regression began.
 func (j *judgement) begun() time.Time {
-	if o := j.onset(); o != nil {
+	if o := j.onset(j.Onset); o != nil {
 		return o.Time
 	}
 	return j.series.New.Time
-}
-
-func (j *judgement) named(run string) bool {
-	return runName(j.series.New) == run || slices.ContainsFunc(j.past, func(r Run) bool { return runName(r) == run })
-}
-
-// onset is the run that Onset names.
-func (j *judgement) onset() *Onset {
-	runs := append(slices.Clone(j.past), j.series.New)
-	at := slices.IndexFunc(runs, func(r Run) bool { return runName(r) == j.Onset })
-	if at < 0 {
-		return nil
-	}
-	o := Onset{Run: j.Onset, Time: runs[at].Time, Commit: runs[at].Commit}
-	if at > 0 {
-		o.Good = runs[at-1].Commit
-	}
-	return &o
 }
 
 // False alarms per judgement, as measured on recorded histories. Repetitions of a case

@@ -54,40 +54,12 @@ func (j *judgement) belowBest(d *bws.Data, r bws.Result) {
 	j.BelowBest = number(j.relative(r.Mu - best))
 }
 
-// at is run k, counted from the oldest past one; the new run is the last.
-func (j *judgement) at(k int) Run {
-	if k < len(j.past) {
-		return j.past[k]
-	}
-	return j.series.New
-}
-
-// run is the name of run k for people.
-func (j *judgement) run(k int) string {
-	switch name := runName(j.at(k)); {
-	case name != "":
-		return name
-	case k == len(j.past):
-		return "this run"
-	default:
-		return fmt.Sprintf("the run %d before this one", len(j.past)-k)
-	}
-}
-
-// runName is the name of a run for people, "" if it has neither id nor time.
-func runName(r Run) string {
-	if r.ID == "" && !r.Time.IsZero() {
-		return r.Time.UTC().Format(time.DateTime)
-	}
-	return r.ID
-}
-
 // explain puts the verdict of the scan into words.
 func (j *judgement) explain(r bws.Result, q question, due bool) {
 	switch j.Verdict {
 	case Regression:
 		j.say("%s; a real step has probability %s (%s needed), size %s, %s",
-			j.comparison(r), chance(q.p), chance(j.threshold), j.span(), j.began(r.Worse.Onset))
+			j.comparison(r), chance(q.p), chance(j.threshold), span(j.Interval), j.began(r.Worse.Onset))
 	case Improvement:
 		j.say("%s; a real improvement has probability %s (%s needed), %s",
 			j.comparison(r), chance(q.better), chance(j.threshold), j.began(r.Better.Onset))
@@ -142,24 +114,16 @@ func (j *judgement) comparison(r bws.Result) string {
 		whose = " on main"
 	}
 	return fmt.Sprintf("%s%s is %s %s, the level of %s%s (noise %s per run)",
-		of, j.amount(j.value), j.percentWorse(*orZero(j.Worse)), j.amount(*orZero(j.Baseline)),
+		of, j.amount(j.value), percentWorse(*orZero(j.Worse)), j.amount(*orZero(j.Baseline)),
 		plural(r.Runs, "earlier run"), whose, percent(*orZero(j.Noise)))
 }
 
-// began says at which run a step probably began.
-func (j *judgement) began(onset int) string {
-	if onset >= len(j.past) || j.pr {
-		return "begun with this run"
-	}
-	return "probably begun with " + j.run(onset)
-}
-
-// span is the interval of the step.
-func (j *judgement) span() string {
-	if j.Interval == nil {
+// span is an interval for people.
+func span(of *[2]float64) string {
+	if of == nil {
 		return "unknown"
 	}
-	lo, hi := percent(j.Interval[0]), percent(j.Interval[1])
+	lo, hi := percent(of[0]), percent(of[1])
 	if lo == hi {
 		return "about " + lo
 	}
@@ -178,12 +142,12 @@ func (j *judgement) nameNodes(r bws.Result, shift float64) {
 	case raw > 0.7*j.dmin && raw-shift <= 0.7*j.dmin:
 		j.say("The difference is that of its nodes: runs on %s are usually %s worse than on the others, and that is taken out", node, percent(*orZero(j.NodeEffect)))
 	case math.Abs(shift) > 0.35*j.dmin:
-		j.say("Runs on %s are usually %s the others; that is taken out", node, j.percentWorse(*orZero(j.NodeEffect)))
+		j.say("Runs on %s are usually %s the others; that is taken out", node, percentWorse(*orZero(j.NodeEffect)))
 	}
 }
 
 // percentWorse is "3.1 % worse than", "0.4 % better than" or "the same as".
-func (j *judgement) percentWorse(worse float64) string {
+func percentWorse(worse float64) string {
 	word := "worse"
 	switch {
 	case math.Abs(worse) < 0.0005:
@@ -192,18 +156,6 @@ func (j *judgement) percentWorse(worse float64) string {
 		word = "better"
 	}
 	return percent(math.Abs(worse)) + " " + word + " than"
-}
-
-// amount is a value with its unit.
-func (j *judgement) amount(v float64) string {
-	s := strconv.FormatFloat(v, 'g', 4, 64)
-	if a := math.Abs(v); a >= 1000 && a < 1e7 {
-		s = strconv.FormatFloat(v, 'f', 0, 64)
-	}
-	if j.Unit == "" || j.Unit == "1" {
-		return s
-	}
-	return s + " " + j.Unit
 }
 
 // percent is a share for people.

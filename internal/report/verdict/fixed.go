@@ -25,7 +25,7 @@ func (j *judgement) judgeFixed() {
 		from = " (" + pin.Source + ")"
 	}
 	j.say("%s is %s the pinned %s%s; up to %s worse is allowed",
-		j.amount(j.value), j.percentWorse(*orZero(j.Worse)), j.amount(pin.Value), from, percent(tolerance))
+		j.amount(j.value), percentWorse(*orZero(j.Worse)), j.amount(pin.Value), from, percent(tolerance))
 }
 
 // byThreshold gives the word of a rule that is only a percentage. Comparisons

@@ -26,7 +26,7 @@ func Judge(s Series, p Policy) Row {
 // judge is the judgement of one series by itself, before its last sentences.
 func judge(s Series, p Policy) *judgement {
 	c := p.settings(s)
-	j := &judgement{settings: c, series: s, sign: s.Metric.Sign(), Row: Row{
+	j := &judgement{subject: subject{settings: c, series: s, sign: s.Metric.Sign()}, Row: Row{
 		Case: s.Case, Point: s.Point, Metric: s.Metric.Name, Unit: s.Metric.Unit, Better: s.Metric.Better.String(),
 		Gate: c.gate, Advisory: c.advisory || !c.gate, Rule: string(c.rule),
 		Values: slices.Clone(s.New.Values),
@@ -108,12 +108,7 @@ func (j *judgement) doubt() {
 // judgement is a row while it is made.
 type judgement struct {
 	Row
-	settings
-	series  Series
-	past    []Run
-	sign    float64
-	value   float64
-	dropped int            // past runs without a usable value
+	subject
 	scanned *scannedSeries // by bws, where there was history enough
 	// newNodes is the node group that the judged runs are the first on, so that
 	// it may be the reason for what they show.
@@ -141,12 +136,6 @@ func (j *judgement) against(baseline float64) {
 	j.Change = number(j.value/baseline - 1)
 	j.Worse = number(j.sign * (j.value/baseline - 1))
 }
-
-// relative is a difference of signed logs as a relative worsening.
-func (j *judgement) relative(x float64) float64 { return j.sign * math.Expm1(j.sign*x) }
-
-// level is a signed log in the metric's unit.
-func (j *judgement) level(x float64) float64 { return min(math.Exp(j.sign*x), math.MaxFloat64) }
 
 // number is v as an optional number: nil if it is none.
 func number(v float64) *float64 {

@@ -94,7 +94,7 @@ func (j *judgement) judgeShort() {
 	base := bws.Median(values, nil)
 	j.against(base)
 	j.say("%d of %d past runs needed for a verdict; for information only: %s their median %s",
-		len(j.past), j.minHistory, j.percentWorse(*orZero(j.Worse)), j.amount(base))
+		len(j.past), j.minHistory, percentWorse(*orZero(j.Worse)), j.amount(base))
 }
 
 // judgeNightly judges a run of the main branch.
@@ -143,7 +143,7 @@ func (j *judgement) stillOpen(sc *bws.Scanner, d *bws.Data, r bws.Result, h hist
 	old := j.level(h.open.level)
 	j.against(old)
 	j.measured(r, h.open.level)
-	state := fmt.Sprintf("this run is %s it", j.percentWorse(*orZero(j.Worse)))
+	state := fmt.Sprintf("this run is %s it", percentWorse(*orZero(j.Worse)))
 	if back {
 		state = fmt.Sprintf("this run is back (%d of %d in a row)", h.open.back+1, backRuns)
 	}
@@ -280,17 +280,6 @@ func due(d *bws.Data, r bws.Result, i int, dmin float64, q question) bool {
 		return true
 	}
 	return x/(r.Sigma*math.Sqrt(1+1.3/float64(r.Runs))) > 2 && x > 0.7*dmin
-}
-
-// begin names the run at which a step began.
-func (j *judgement) begin(onset int) string { return j.run(j.beginAt(onset)) }
-
-// beginAt is the run at which a step began; a pull request's is its own run.
-func (j *judgement) beginAt(onset int) int {
-	if j.pr {
-		return len(j.past)
-	}
-	return onset
 }
 
 // measured reports the measured difference to a level, with the noise of the

@@ -34,8 +34,8 @@ func LevelOf(s Series, p Policy) (Standing, bool) {
 	}
 	sign := s.Metric.Sign()
 	if c.rule == RuleUpstream {
-		j := judgement{settings: c, series: s, past: runs, sign: sign}
-		base, days := j.upstreamBaseline()
+		of := subject{settings: c, series: s, past: runs, sign: sign}
+		base, days := of.upstreamBaseline()
 		return Standing{Level: base, Runs: days, Rule: RuleUpstream}, badValue(base) == ""
 	}
 	d, _ := load(runs, runs[len(runs)-1], sign) // the next run is not part of its level

@@ -91,24 +91,37 @@ type Row struct {
 	Change   *float64    `json:"change"`
 	Worse    *float64    `json:"worse"`              // the same, signed by direction: above 0 is worse
 	Interval *[2]float64 `json:"interval,omitempty"` // of Worse, 5..95 %
-	P        *float64    `json:"p_regression,omitempty"`
-	PBetter  *float64    `json:"p_improvement,omitempty"`
-	Limit    *float64    `json:"limit,omitempty"` // value beyond which a fixed rule is red
-	History  int         `json:"history"`         // runs judged against
+	Evidence
+	Series []Run `json:"series,omitempty"` // recent history and this run, for the chart
+	Finding
+	Background
+}
+
+// Evidence is what speaks for the verdict of a row.
+type Evidence struct {
+	P       *float64 `json:"p_regression,omitempty"`
+	PBetter *float64 `json:"p_improvement,omitempty"`
+	Limit   *float64 `json:"limit,omitempty"` // value beyond which a fixed rule is red
+	History int      `json:"history"`         // runs judged against
 	// Suspicious says that a repetition of the same commit would settle it and
 	// is still allowed; the verdict is provisional until it ran. Never set for
 	// a metric that cannot turn a run red.
-	Suspicious bool  `json:"suspicious,omitempty"`
-	Series     []Run `json:"series,omitempty"` // recent history and this run, for the chart
+	Suspicious bool `json:"suspicious,omitempty"`
+}
 
-	Alarm  bool   `json:"alarm,omitempty"`  // this run itself shows a new regression
-	Open   bool   `json:"open,omitempty"`   // judged while a regression was open
-	Since  string `json:"since,omitempty"`  // run that raised the open regression
-	Onset  string `json:"onset,omitempty"`  // run at which the change probably began
-	Slow   bool   `json:"slow,omitempty"`   // found by the late channel: a small step or a creep
-	Strict bool   `json:"strict,omitempty"` // judged strictly: the history is short, or the policy says so
+// Finding is the regression that a row is red for, and how it was found.
+type Finding struct {
+	Alarm  bool     `json:"alarm,omitempty"`  // this run itself shows a new regression
+	Open   bool     `json:"open,omitempty"`   // judged while a regression was open
+	Since  string   `json:"since,omitempty"`  // run that raised the open regression
+	Onset  string   `json:"onset,omitempty"`  // run at which the change probably began
+	Slow   bool     `json:"slow,omitempty"`   // found by the late channel: a small step or a creep
+	Strict bool     `json:"strict,omitempty"` // judged strictly: the history is short, or the policy says so
+	Effect *float64 `json:"effect,omitempty"` // size of the regression, relative, if it is one
+}
 
-	Effect     *float64 `json:"effect,omitempty"`      // size of the regression, relative, if it is one
+// Background is what is known of a row's series, whatever the verdict is.
+type Background struct {
 	Noise      *float64 `json:"noise,omitempty"`       // run-to-run noise of the series, relative sd
 	NodeEffect *float64 `json:"node_effect,omitempty"` // how much worse this run's nodes usually are
 	// BelowBest is how much worse the level is than the best level of the last

@@ -40,7 +40,7 @@ func (j *judgement) judgeUpstream() {
 	}
 	j.against(base)
 	j.byThreshold(base, tolerance)
-	j.say("%s is %s the baseline %s", j.amount(j.value), j.percentWorse(*orZero(j.Worse)), j.amount(base))
+	j.say("%s is %s the baseline %s", j.amount(j.value), percentWorse(*orZero(j.Worse)), j.amount(base))
 	if source != "" {
 		j.Reason += source
 	} else {
@@ -68,10 +68,10 @@ func (j *judgement) exempt(base, tolerance float64) {
 // upstreamBaseline is the baseline and the number of days it stands on. Runs
 // without a time and runs judged a regression do not count, as upstream's query
 // has it.
-func (j *judgement) upstreamBaseline() (base float64, count int) {
-	now := j.series.New.Time
-	if now.IsZero() && len(j.past) > 0 {
-		now = j.past[len(j.past)-1].Time
+func (s *subject) upstreamBaseline() (base float64, count int) {
+	now := s.series.New.Time
+	if now.IsZero() && len(s.past) > 0 {
+		now = s.past[len(s.past)-1].Time
 	}
 	const day = 24 * 60 * 60
 	oldest := floorDiv(now.Add(-upstreamDays*24*time.Hour).Unix(), day)
@@ -80,7 +80,7 @@ func (j *judgement) upstreamBaseline() (base float64, count int) {
 		sum, n float64
 	}
 	var means []mean
-	for _, r := range j.past {
+	for _, r := range s.past {
 		at := floorDiv(r.Time.Unix(), day)
 		if r.Time.IsZero() || r.Verdict == Regression || at < oldest || r.Time.After(now) {
 			continue
@@ -106,7 +106,7 @@ func (j *judgement) upstreamBaseline() (base float64, count int) {
 	}
 	slices.Sort(rolled)
 	rank := upstreamRank
-	if j.sign > 0 {
+	if s.sign > 0 {
 		rank = 1 - upstreamRank
 	}
 	return percentile(rolled, rank), len(means)
