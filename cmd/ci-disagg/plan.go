@@ -27,6 +27,7 @@ type planOptions struct {
 	script bool
 	write  string
 	check  bool
+	create bool
 }
 
 // AddFlags registers the flags.
@@ -37,6 +38,7 @@ func (o *planOptions) AddFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.script, "script", false, "print the generated scripts instead")
 	f.StringVar(&o.write, "write", "", "write the files of one attempt to this directory (of the only case), to submit job.sh yourself")
 	f.BoolVar(&o.check, "check", false, "ask Slurm whether it would take the jobs (sbatch --test-only)")
+	f.BoolVar(&o.create, "create-store", false, "make perf.store if it is not there, with the directories above it")
 }
 
 func newPlanCmd(h host) *cobra.Command {
@@ -96,7 +98,7 @@ func runPlan(ctx context.Context, h host, o planOptions, args []string) error {
 		Schema: pipeline.Schema, Version: buildVersion(), Config: cfg.path, Backend: s.Backend, Cluster: s.Cluster, Stage: s.Stage,
 		Settings: s.Settings(runtime.GOARCH),
 	}
-	doc.Cases, err = planCases(ctx, h, cfg, s.Plans)
+	doc.Cases, err = planCases(ctx, h, cfg, s.Plans, o.create)
 	if err != nil {
 		return err
 	}

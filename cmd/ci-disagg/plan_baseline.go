@@ -16,7 +16,7 @@ import (
 )
 
 // planCases adds to each plan what it would be judged against.
-func planCases(ctx context.Context, h host, cfg config, plans []rundir.Plan) ([]pipeline.Case, error) {
+func planCases(ctx context.Context, h host, cfg config, plans []rundir.Plan, create bool) ([]pipeline.Case, error) {
 	metrics, err := cfg.metrics()
 	if err != nil {
 		return nil, usageErr(err)
@@ -30,12 +30,8 @@ func planCases(ctx context.Context, h host, cfg config, plans []rundir.Plan) ([]
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	var store baseline.Store
-	var storeErr error
-	if url := cmp.Or(envStore(h), storeURL(cfg)); url != "" {
-		store, storeErr = baseline.Open(ctx, url, false)
-	}
-	if storeErr != nil && !baseline.IsUnavailable(storeErr) { // run would refuse it
+	store, storeErr := planStore(ctx, cmp.Or(envStore(h), storeURL(cfg)), create)
+	if storeErr != nil && !baseline.IsUnavailable(storeErr) {
 		return nil, usageErr(cfg.doc.Problem("perf.store", "%v", storeErr))
 	}
 	if store != nil {
@@ -50,6 +46,21 @@ func planCases(ctx context.Context, h host, cfg config, plans []rundir.Plan) ([]
 		out = append(out, c)
 	}
 	return out, nil
+}
+
+// planStore opens the store that runs will be judged against. One that is not there and
+// looks like a mistake is an error other than a store that is unavailable.
+func planStore(ctx context.Context, url string, create bool) (baseline.Store, error) {
+	switch {
+	case url == "":
+		return nil, nil //nolint:nilnil // none is configured
+	case create:
+		return baseline.Create(ctx, url)
+	}
+	if err := baseline.Missing(url); err != nil {
+		return nil, fmt.Errorf("%w; plan --create-store makes it", err)
+	}
+	return baseline.Open(ctx, url, false)
 }
 
 // inForce says in words what a case's run would be judged against. A store that

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
 
 // The layout of a directory store:
@@ -66,6 +67,9 @@ func OpenDir(path string, create bool) (Store, error) {
 	}
 	s := &dirStore{root: filepath.Clean(path)}
 	if create {
+		if near := s.neighbour(); near != "" {
+			return nil, s.misspelt(near)
+		}
 		// Not its parents: where those are missing a file system is not mounted,
 		// and a history must not begin anew below the mount point.
 		if err := os.Mkdir(s.root, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -88,6 +92,53 @@ func OpenDir(path string, create bool) (Store, error) {
 		return nil, err // and no store, which would be asked all the same
 	}
 	return s, nil
+}
+
+// Missing says what is suspicious about a store that is not there: a directory whose
+// parent is missing, too, or beside which lies a store of nearly the same name. One
+// that is there, or that a first run may well make, is nil.
+func Missing(url string) error {
+	path, ok := strings.CutPrefix(url, "dir:")
+	if !ok || path == "" {
+		return nil
+	}
+	s := &dirStore{root: filepath.Clean(path)}
+	if near := s.neighbour(); near != "" {
+		return s.misspelt(near)
+	}
+	if _, err := os.Stat(filepath.Dir(s.root)); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("baseline store %s: neither it nor %s is there: misspelt, or its file system is not mounted", s, filepath.Dir(s.root))
+	}
+	return nil
+}
+
+// Create makes the store that url names, with whatever is missing above it, or opens
+// the one that is there.
+func Create(ctx context.Context, url string) (Store, error) {
+	if path, ok := strings.CutPrefix(url, "dir:"); ok && path != "" {
+		if err := os.MkdirAll(path, 0o777); err != nil {
+			return nil, &UnavailableError{Store: url, Err: err}
+		}
+	}
+	return Open(ctx, url, true)
+}
+
+func (s *dirStore) misspelt(near string) error {
+	return fmt.Errorf("baseline store %s is not there, but beside it is the store %s: did you mean that one? A new one has to be made: mkdir %s", s, near, s.root)
+}
+
+// neighbour is the store beside a directory that is not there whose name is nearly the
+// same, "" if there is none.
+func (s *dirStore) neighbour() string {
+	if _, err := os.Stat(s.root); !errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	markers, _ := filepath.Glob(filepath.Join(filepath.Dir(s.root), "*", dirMarker)) // only a bad pattern is an error
+	var names []string
+	for _, m := range markers {
+		names = append(names, filepath.Base(filepath.Dir(m)))
+	}
+	return strictyaml.Nearest(filepath.Base(s.root), names)
 }
 
 func (s *dirStore) checkMarker(create bool) error {

@@ -217,3 +217,39 @@ func TestDirOfAnotherSchema(t *testing.T) {
 		}
 	}
 }
+
+// A store that is not there is made where a person may have meant that, and not beside
+// one of nearly the same name.
+func TestMissingStores(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	dir := func(path string) string { return "dir:" + filepath.Join(root, path) }
+	open(t, dir("perf"))
+	require.NoError(t, os.Mkdir(filepath.Join(root, "prefs"), 0o700)) // no store: nobody's near miss
+	for path, problem := range map[string]string{
+		"perf":    "",
+		"history": "",
+		"nightly": "",
+		"pref":    "beside it is the store perf: did you mean that one",
+		"Perf":    "beside it is the store perf",
+		"a/perf":  "neither it nor .*/a is there",
+	} {
+		err := baseline.Missing(dir(path))
+		if problem == "" {
+			require.NoError(t, err, path)
+			continue
+		}
+		require.Error(t, err, path)
+		require.Regexp(t, problem, err.Error())
+		_, err = baseline.Open(t.Context(), dir(path), true)
+		require.Error(t, err, "no run makes it either")
+		require.NoDirExists(t, filepath.Join(root, path))
+	}
+	require.NoError(t, baseline.Missing("postgres://h/db"))
+	for _, path := range []string{"a/perf", "pref"} {
+		s, err := baseline.Create(t.Context(), dir(path))
+		require.NoError(t, err)
+		require.NoError(t, s.Close())
+		open(t, dir(path))
+	}
+}

@@ -375,6 +375,45 @@ func TestPostgresConnectionCutInBetween(t *testing.T) {
 	require.Equal(t, 1, n)
 }
 
+// A writer that dies in the middle of a write leaves none of it.
+func TestPostgresTornWrite(t *testing.T) {
+	t.Parallel()
+	url := postgres(t)
+	s := open(t, url)
+	records := []baseline.Record{nightly("c", 1, 100), nightly("c", 2, 101), nightly("c", 3, 102)}
+	middle := slices.Sorted(slices.Values(ids(records)))[1]
+	conn, watch := connect(t, url), connect(t, url)
+	tx, err := conn.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), `INSERT INTO ci_disagg_records (id, kind, case_id, match_key, match, time, mode, branch, commit_id, change_id,
+ run_id, build_url, cluster, gpu, nodes, container, tool, source, valid, verdict, act_by, act_why, act_target, record)
+ VALUES ($1, 'run', '', '', '{}', now(), '', '', '', '', '', '', '', '', '{}', '', '', '', true, '', '', '', '', '{}')`, middle)
+	require.NoError(t, err)
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.Save(context.Background(), records...)
+		done <- err
+	}()
+	const waiting = ` FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'ci-disagg' AND wait_event_type = 'Lock'`
+	require.Eventually(t, func() bool { // the first record is in, the second one waits
+		var n int
+		return watch.QueryRow(t.Context(), `SELECT count(*)`+waiting).Scan(&n) == nil && n == 1
+	}, time.Minute, 5*time.Millisecond)
+	_, err = watch.Exec(t.Context(), `SELECT pg_terminate_backend(pid)`+waiting)
+	require.NoError(t, err)
+	require.True(t, baseline.IsUnavailable(<-done))
+	require.NoError(t, tx.Rollback(t.Context()))
+
+	q := baseline.Query{Case: "c", Match: records[0].Match}
+	h, err := s.History(t.Context(), q)
+	require.NoError(t, err)
+	require.Empty(t, h.Runs, "all or nothing")
+	require.Equal(t, baseline.Saved{Added: 3}, save(t, s, records...))
+	h, err = s.History(t.Context(), q)
+	require.NoError(t, err)
+	require.Equal(t, ids(records), ids(h.Runs))
+}
+
 func TestDashboardsCanQueryOneTable(t *testing.T) {
 	t.Parallel()
 	url := postgres(t)
