@@ -64,7 +64,7 @@ func loadConfig(h host, path string) (config, error) {
 	}
 	data, err := h.readFile(path)
 	if errors.Is(err, fs.ErrNotExist) && !named {
-		return config{fileConfig: fileConfig{Config: pipeline.Default()}}, nil
+		return config{fileConfig: fileConfig{Config: pipeline.Default(), Perf: session.DefaultPerf()}}, nil
 	}
 	if err != nil {
 		return config{}, usageErr(fmt.Errorf("config: %w", err))
@@ -76,7 +76,7 @@ func loadConfig(h host, path string) (config, error) {
 
 // parseConfig decodes and checks the text of a config file.
 func parseConfig(file string, data []byte) (config, error) {
-	c := config{raw: data, fileConfig: fileConfig{Config: pipeline.Default()}}
+	c := config{raw: data, fileConfig: fileConfig{Config: pipeline.Default(), Perf: session.DefaultPerf()}}
 	doc, err := strictyaml.Read(file, data, &c.fileConfig)
 	c.doc = doc
 	if err != nil {

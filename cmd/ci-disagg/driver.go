@@ -25,6 +25,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/launch/submit"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -47,7 +48,7 @@ func (o *driveFlags) AddFlags(f *pflag.FlagSet) {
 	f.IntVar(&o.maxJobs, "max-jobs", 0, "jobs of this run at the same time (default jobs.max, else no limit)")
 	f.BoolVar(&o.failFast, "fail-fast", false, "end the other cases when one does not pass")
 	f.IntVar(&o.retries, "retries", -1, "further attempts after an infrastructure failure (default retry.max)")
-	f.IntVar(&o.reruns, "reruns", -1, "repetitions of a suspicious measurement, 0 to 3 (default perf.reruns)")
+	f.IntVar(&o.reruns, "reruns", -1, "repetitions of a suspicious measurement, 0 to 3 (default perf.reruns, else auto: up to 3, none on the local backend)")
 	for _, name := range []string{"retries", "reruns"} {
 		f.Lookup(name).DefValue = "0" // help prints no default of its own: the text names it
 	}
@@ -97,8 +98,12 @@ func newDriver(h host, cfg config, cluster, backend string, flags driveFlags) (*
 		return nil, fmt.Errorf("where is this binary: %w", err)
 	}
 	d.binary = submit.Binary{Path: path, Dir: prof.AgentDir}
+	policy := &d.cfg.Perf.Policy
 	if flags.reruns >= 0 {
-		d.cfg.Perf.Policy.Reruns = flags.reruns
+		policy.Reruns = verdict.Reruns(flags.reruns)
+	}
+	if policy.Reruns == verdict.AutoReruns && backend == jobs.BackendLocal {
+		policy.Reruns, policy.NoReruns = 0, "perf.reruns: auto runs none on the local backend, which has no other nodes; 1 to 3 run them"
 	}
 	if err := d.cfg.Perf.Policy.Validate(); err != nil {
 		return nil, usageErr(fmt.Errorf("--%w", err)) // the config's own values have been checked
@@ -372,7 +377,7 @@ func (d *driver) decide(rep *reporter, policy func(context.Context, retry.Ended)
 		if next.Action != retry.Done || e.Outcome.Outcome != rundir.OutcomePassed || why == "" {
 			return next
 		}
-		return retry.Decision{Action: retry.Repeat, Why: why, Exclude: e.Outcome.Nodes}
+		return retry.Decision{Action: retry.Repeat, Why: why, Exclude: e.Outcome.Nodes, After: d.cfg.Perf.RerunDelay.D()}
 	}
 }
 

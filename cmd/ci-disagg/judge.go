@@ -151,6 +151,7 @@ func (o judgeOptions) policy(cfg *config) error {
 	p.FunctionalOnly = p.FunctionalOnly || o.functional || cfg.Perf.Off
 	p.RerunsUnavailable = true
 	p.RerunsUsed = len(o.reps)
+	p.NoReruns = "judge runs none itself, --rep gives it the output of one"
 	for _, word := range o.allow {
 		switch verdict.Word(word) {
 		case verdict.Collecting:

@@ -12,6 +12,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/suites"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
 
@@ -19,6 +20,8 @@ import (
 type Perf struct {
 	Off    bool           `yaml:"off"` // functional runs: measured and shown, not judged
 	Policy verdict.Policy `yaml:",inline"`
+	// RerunDelay is how long a repetition waits: a bad night is not measured once more.
+	RerunDelay rundir.Duration `yaml:"rerun_delay"`
 	// AllowSkipped lets a run pass although a test skipped itself.
 	AllowSkipped bool            `yaml:"allow_skipped"`
 	Store        string          `yaml:"store"`      // dir:PATH or postgres://…; "" = no history
@@ -29,6 +32,9 @@ type Perf struct {
 	ColdStart    bench.ColdStart `yaml:"cold_start"` // tell (default), invalid, off
 	Accuracy     Accuracy        `yaml:"accuracy"`   // the accuracy gate
 }
+
+// DefaultPerf is the section of an empty file.
+func DefaultPerf() Perf { return Perf{Policy: verdict.Policy{Reruns: verdict.AutoReruns}} }
 
 // Accuracy is the gate on accuracy results.
 type Accuracy struct {
@@ -60,6 +66,9 @@ func (p Perf) Validate(doc strictyaml.Document) []error {
 	bad := func(path, format string, args ...any) { errs = append(errs, doc.Problem(path, format, args...)) }
 	if baseline.HasPassword(p.Store) {
 		bad("perf.store", "holds a password, and the config is kept with every run: put the URL into $CI_DISAGG_STORE, or the password into $PGPASSWORD or ~/.pgpass")
+	}
+	if p.RerunDelay < 0 {
+		bad("perf.rerun_delay", "%s is negative", p.RerunDelay.D())
 	}
 	table, err := p.Metrics()
 	if err != nil {

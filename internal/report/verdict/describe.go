@@ -74,7 +74,7 @@ func (j *judgement) explain(r bws.Result, q question, due bool) {
 	default:
 		j.say("%s; a step has probability %s", j.comparison(r), chance(q.p))
 		if due && !j.Suspicious && j.tried == 0 {
-			j.say("the run stands out; a repetition would tell chance from a step, but none is to run")
+			j.say("the run stands out; a repetition would tell chance from a step, but none is to run%s", j.whyNone())
 		}
 	}
 	if j.Suspicious && j.Verdict != Inconclusive {
@@ -93,10 +93,18 @@ func (j *judgement) whyUndecided() string {
 	case j.tried >= MaxReruns:
 		return fmt.Sprintf("%d repetitions did not settle it", j.tried)
 	case j.tried > 0:
-		return fmt.Sprintf("%d repetition(s) did not settle it and no further one can run", j.tried)
+		return fmt.Sprintf("%d repetition(s) did not settle it and no further one can run%s", j.tried, j.whyNone())
 	default:
-		return "A repetition would settle it, but none can run"
+		return "A repetition would settle it, but none can run" + j.whyNone()
 	}
+}
+
+// whyNone says what keeps repetitions from running, where that is known.
+func (j *judgement) whyNone() string {
+	if j.noReruns == "" {
+		return ""
+	}
+	return ": " + j.noReruns
 }
 
 func (j *judgement) willSettle() string {

@@ -37,7 +37,7 @@ func decode(raw []byte) (verdict.Series, verdict.Policy) {
 		Rule:       []verdict.Rule{"", verdict.RuleBWS, verdict.RuleFixed, verdict.RuleUpstream}[b&3],
 		Mode:       []verdict.Mode{verdict.Nightly, verdict.PullRequest}[b>>2&1],
 		Strictness: []verdict.Strictness{"", verdict.Sensitive, verdict.Strict, "?"}[b>>3&3],
-		Reruns:     int(b >> 5 & 3),
+		Reruns:     verdict.Reruns(b >> 5 & 3),
 		ForgetOpen: b&0x80 != 0,
 	}
 	when := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
@@ -62,8 +63,8 @@ type Policy struct {
 	// row stays what it is: nothing becomes green by silence.
 	AllowCollecting bool `yaml:"allow_collecting"`
 	AllowNoBaseline bool `yaml:"allow_no_baseline"`
-	// Reruns is how many repetitions a suspicious run may have, 0 to 3.
-	Reruns int `yaml:"reruns"`
+	// Reruns is how many repetitions a suspicious run may have.
+	Reruns Reruns `yaml:"reruns"`
 	// ForgetOpen ends a regression with the run that raised it: the next run is
 	// judged against a level that soon contains it. For histories that nobody
 	// curates.
@@ -83,6 +84,36 @@ type Policy struct {
 	// (no nodes, no time, an offline report).
 	RerunsUsed        int  `yaml:"-"`
 	RerunsUnavailable bool `yaml:"-"`
+	// NoReruns says what a person can do so that repetitions run, where none can.
+	NoReruns string `yaml:"-"`
+}
+
+// Reruns is a number of repetitions, 0 to 3, or AutoReruns.
+type Reruns int
+
+// AutoReruns are as many as the rules can use and the backend can run.
+const AutoReruns Reruns = -1
+
+// UnmarshalText reads "auto" or a number.
+func (r *Reruns) UnmarshalText(text []byte) error {
+	if string(text) == "auto" {
+		*r = AutoReruns
+		return nil
+	}
+	n, err := strconv.Atoi(string(text))
+	if err != nil || n < 0 {
+		return fmt.Errorf("%q is not auto or a number from 0 to %d", text, MaxReruns)
+	}
+	*r = Reruns(n)
+	return nil
+}
+
+// most is how many repetitions there can be.
+func (r Reruns) most() int {
+	if r == AutoReruns {
+		return MaxReruns
+	}
+	return min(int(r), MaxReruns)
 }
 
 // MetricPolicy overrides the policy for one metric. Zero values override nothing.
@@ -124,8 +155,8 @@ func (p Policy) Validate() error {
 	if p.MinHistory != 0 && p.MinHistory < minHistory {
 		bad("min_history", "%d is too few to judge anything: use %d or more", p.MinHistory, minHistory)
 	}
-	if p.Reruns < 0 || p.Reruns > MaxReruns {
-		bad("reruns", "%d is out of range: use 0 to %d", p.Reruns, MaxReruns)
+	if p.Reruns < AutoReruns || p.Reruns > MaxReruns {
+		bad("reruns", "%d is out of range: use 0 to %d, or auto", p.Reruns, MaxReruns)
 	}
 	checkShare("threshold", p.Threshold)
 	checkShare("post_merge", p.PostMerge)
@@ -152,6 +183,7 @@ type settings struct {
 	minHistory int
 	reruns     int // that may still run
 	tried      int
+	noReruns   string // why none can, for people
 	forgetOpen bool
 	fixed      float64
 	postMerge  float64
@@ -189,7 +221,10 @@ func (p Policy) settings(s Series) settings {
 	c.dmin = min(c.dmin, 1)
 	c.threshold = probability(c.sensitive)
 	if !p.RerunsUnavailable {
-		c.reruns = max(0, min(p.Reruns, MaxReruns)-c.tried)
+		c.reruns = max(0, p.Reruns.most()-c.tried)
+	}
+	if c.noReruns = p.NoReruns; c.noReruns == "" && p.Reruns == 0 {
+		c.noReruns = "perf.reruns is 0; auto or 1 to 3 would run them"
 	}
 	return c
 }
