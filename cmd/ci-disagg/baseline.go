@@ -36,6 +36,7 @@ A store that cannot be reached ends with 5, a wrong argument with 2.`,
 	cmd.AddCommand(
 		newBaselineShowCmd(h), newBaselineAddCmd(h), newBaselinePinCmd(h), newBaselineAcceptCmd(h),
 		newBaselineImportCmd(h), newBaselineExportCmd(h), newBaselinePruneCmd(h), newBaselineSplitCmd(h),
+		newBaselineReplayCmd(h),
 	)
 	return cmd
 }

@@ -74,7 +74,7 @@ func (o subjectFlags) subjectOf(h host, cfg config) (judging.Subject, error) {
 		return judging.Subject{}, err
 	}
 	s := judging.Subject{Record: baseline.Record{
-		Kind: baseline.KindRun, Case: o.caseID, Match: match, Source: "ci-disagg", Tool: buildVersion(),
+		Kind: baseline.KindRun, Case: o.caseID, Match: match, Source: baseline.SourceOwn, Tool: buildVersion(),
 		Run: cmp.Or(o.runID, h.getenv("BUILD_TAG")), Build: build, GPU: match["gpu_type"], Cluster: match["cluster"],
 	}}
 	s.Record.Time, err = parseTime("--time", o.at)

@@ -33,6 +33,7 @@ const (
 	KindPrune    Kind = "prune"    // old records were removed from the store
 	KindImport   Kind = "import"   // records were brought in from elsewhere
 	KindSplit    Kind = "split"    // records were given a part of their identity
+	KindReplay   Kind = "replay"   // runs were judged afterwards
 )
 
 // Modes of a run, as in rundir.Build.
@@ -41,6 +42,9 @@ const (
 	ModeBisect  = "bisect"  // a search for a commit: kept, never part of a history
 	ModePR      = "pr"      // a run of a proposed change: kept, never part of a history
 )
+
+// SourceOwn is the source of runs that this program measured and judged.
+const SourceOwn = "ci-disagg"
 
 // DefaultBranch is the branch of runs that name none.
 const DefaultBranch = "main"
@@ -288,7 +292,7 @@ func (r Record) Validate() error {
 	switch r.Kind {
 	case KindRun:
 		r.validateRun(bad)
-	case KindAccept, KindWithdraw, KindPrune, KindImport, KindSplit:
+	case KindAccept, KindWithdraw, KindPrune, KindImport, KindSplit, KindReplay:
 		if r.Act == nil || r.Act.By == "" || r.Act.Why == "" || r.Act.At.IsZero() {
 			bad("%s needs who, when and why", r.Kind)
 		}

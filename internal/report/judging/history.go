@@ -1,6 +1,7 @@
 package judging
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -26,38 +27,44 @@ func readPast(ctx context.Context, setup Setup, s Subject) past {
 	if setup.Store == nil {
 		return past{unavailable: setup.StoreErr}
 	}
-	window := setup.Window
-	if window <= 0 {
-		window = baseline.DefaultWindow
-	}
-	q := baseline.Query{
-		Case: s.Record.Case, Match: s.Record.Match, Branch: s.Branch,
-		Before: s.Record.Time.Add(time.Microsecond), // that of the same time, too: the run's copy, if not itself
-		Except: s.Record.ID, Since: s.Record.Time.Add(-window), Runs: setup.Runs,
-	}
-	if q.Branch == "" {
-		q.Branch = s.Record.Branch()
-	}
-	warning := ""
-	if setup.Policy.Mode == verdict.PullRequest {
-		q, warning = endAtMergeBase(q, s.Record)
-	}
-	if q.Runs == 0 && setup.usesUpstream(s.Record.Case) {
-		q.Runs = upstreamRuns
-	}
+	q, warning := setup.query(s)
 	var p past
 	p.History, p.unavailable = setup.Store.History(ctx, q)
 	if warning != "" {
 		p.Warnings = append([]string{warning}, p.Warnings...)
 	}
-	p.all = p.Runs
-	if setup.Policy.Mode != verdict.PullRequest {
-		p.endBefore(s.Record)
-	}
+	p.settle(setup, s.Record)
 	if p.unavailable == nil && len(p.Runs) == 0 {
 		p.elsewhere = elsewhere(ctx, setup.Store, q)
 	}
 	return p
+}
+
+// query asks for what the run is judged against, with a warning where that is not
+// known for certain.
+func (s Setup) query(subject Subject) (q baseline.Query, warning string) {
+	r := subject.Record
+	window := cmp.Or(max(s.Window, 0), baseline.DefaultWindow)
+	q = baseline.Query{
+		Case: r.Case, Match: r.Match, Branch: cmp.Or(subject.Branch, r.Branch()),
+		Before: r.Time.Add(time.Microsecond), // that of the same time, too: the run's copy, if not itself
+		Except: r.ID, Since: r.Time.Add(-window), Runs: s.Runs,
+	}
+	if s.Policy.Mode == verdict.PullRequest {
+		q, warning = endAtMergeBase(q, r)
+	}
+	if q.Runs == 0 && s.usesUpstream(r.Case) {
+		q.Runs = upstreamRuns
+	}
+	return q, warning
+}
+
+// settle keeps of the history what comes before the run.
+func (p *past) settle(setup Setup, r baseline.Record) {
+	p.all = p.Runs
+	if setup.Policy.Mode != verdict.PullRequest {
+		p.endBefore(r)
+	}
 }
 
 // endBefore ends the history where the run has its place: what was measured of later

@@ -44,27 +44,39 @@ type Judgement struct {
 // store that fails makes rows of baseline_unavailable, not an error: the case
 // still has a result.
 func Case(ctx context.Context, setup Setup, s Subject) Judgement {
+	setup, s = prepare(setup, s)
+	var known past
+	if s.Record.Valid {
+		known = readPast(ctx, setup, s)
+		if why := copied(s.Record, known.all); why != "" {
+			s.Record.Valid, s.Record.Problems = false, []string{why}
+		}
+	}
+	return against(setup, s, known)
+}
+
+// prepare makes the record one that may be written to, and the policy that of its mode.
+func prepare(setup Setup, s Subject) (Setup, Subject) {
 	s.Record = s.Record.Normal()
 	s.Record.Measurements = slices.Clone(s.Record.Measurements)
 	setup.Policy.Mode = verdict.Nightly
 	if s.Record.Build.Mode == baseline.ModePR {
 		setup.Policy.Mode = verdict.PullRequest
 	}
-	t := trial{Setup: setup, Subject: s, gates: gatesOf(setup.Metrics, s)}
+	return setup, s
+}
+
+// against judges a run against what is known of its past.
+func against(setup Setup, s Subject, known past) Judgement {
+	t := trial{Setup: setup, Subject: s, gates: gatesOf(setup.Metrics, s), past: known}
 	out := Judgement{Record: s.Record}
-	if out.Record.Valid {
-		t.past = readPast(ctx, setup, s)
-		if why := copied(s.Record, t.past.all); why != "" {
-			out.Record.Valid, out.Record.Problems = false, []string{why}
-		}
-	}
 	if out.Record.Valid {
 		t.judge(&out)
 	} else {
 		t.invalid(&out)
 	}
 	t.sortRows(out.Rows)
-	out.Warnings = append(t.past.Warnings, out.Warnings...)
+	out.Warnings = append(known.Warnings, out.Warnings...)
 	out.Record.Verdict = verdict.Worst(out.Rows)
 	if !out.Record.Valid {
 		out.Record.Verdict = verdict.Invalid

@@ -206,7 +206,7 @@ func pointName(points []rundir.Point, r bench.Result) string {
 // record is the measurement as the store keeps it.
 func (s *Session) record(run rundir.Run, c results.Case, m measured) baseline.Record {
 	rec := baseline.Record{
-		Kind: baseline.KindRun, Case: c.State.ID, Match: baseline.SelectMatch(c.Plan.Match, s.o.Match), Time: m.started, Source: "ci-disagg", Run: run.ID,
+		Kind: baseline.KindRun, Case: c.State.ID, Match: baseline.SelectMatch(c.Plan.Match, s.o.Match), Time: m.started, Source: baseline.SourceOwn, Run: run.ID,
 		Build: run.Build, Cluster: run.Cluster, GPU: c.Plan.Match["gpu_type"], Tool: s.o.Tool,
 		Repetitions: m.repetitions, Measurements: m.measurements, Problems: m.problems, Valid: len(m.problems) == 0,
 	}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/table"
+)
+
+// replayOptions are the flags of baseline replay.
+type replayOptions struct {
+	storeFlags
+	manualFlags
+	caseID   string
+	caseMode string
+}
+
+func newBaselineReplayCmd(h host) *cobra.Command {
+	var o replayOptions
+	cmd := &cobra.Command{
+		Use:   "replay [flags]",
+		Short: "Judge imported and added runs once, in order, as if each had been judged then",
+		Long: `replay goes night by night through the nightly runs that came into the store by
+import or add, and judges each by what was known before it. A regression among them
+is then open, with its onset, for the first night that is judged here. Runs that
+were judged here stay as they were. Doing it again changes nothing.`,
+		Example: `  ci-disagg baseline import --reason "moving over" perf_data.yaml
+  ci-disagg baseline replay --reason "moving over" --dry-run
+  ci-disagg baseline replay --reason "moving over"`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runBaselineReplay(cmd.Context(), h, o) },
+	}
+	f := cmd.Flags()
+	o.storeFlags.AddFlags(f)
+	o.manualFlags.AddFlags(f)
+	f.StringVar(&o.caseID, "case", "", "only this case")
+	f.StringVar(&o.caseMode, "case-mode", "e2e", "which metrics gate, for cases whose match values name no mode")
+	return cmd
+}
+
+func runBaselineReplay(ctx context.Context, h host, o replayOptions) error {
+	return o.change(ctx, h, o.storeFlags, false, func(d desk) ([]baseline.Record, error) {
+		var records []baseline.Record
+		warnings, err := d.setup.Store.Each(ctx, baseline.Filter{Case: o.caseID}, func(r baseline.Record) error {
+			records = append(records, r)
+			return nil
+		})
+		for _, w := range warnings {
+			fmt.Fprintf(h.stderr, "warning: %s\n", table.OneLine(w))
+		}
+		if err != nil {
+			return nil, err
+		}
+		var changed []baseline.Record
+		words := map[verdict.Word]int{}
+		for _, r := range d.setup.Replay(records, o.caseMode) {
+			words[r.Record.Verdict]++
+			if r.Changed {
+				changed = append(changed, r.Record)
+			}
+		}
+		for _, w := range sortedKeys(words) {
+			fmt.Fprintf(h.stdout, "%s: %s\n", w, count(words[w], "run"))
+		}
+		if len(changed) == 0 {
+			fmt.Fprintln(h.stdout, "nothing to replay")
+			return nil, nil
+		}
+		d.act.Series = []string{"replay"}
+		note := baseline.Record{Kind: baseline.KindReplay, Case: "*", Time: d.act.At, Act: &d.act}
+		return append(changed, note.Normal()), nil
+	})
+}
