@@ -16,7 +16,7 @@ const (
 	manySeries   = 4
 	caseOpen     = 0.33  // below it the evidence speaks against a change
 	beyondDoubt  = 0.995 // of one series: red whatever the others say
-	beyondDoubtZ = 4.5   // the same for the late channel
+	beyondDoubtZ = 5     // the same for the late channel
 )
 
 // Question is one series of a case, with the policy that holds for it.
