@@ -109,7 +109,8 @@ bench-steplog: ## a 2 GB generation server log: our reader beside a loop in Pyth
 	PYTHON=/usr/bin/python3 tools/steplogbench/run.sh 2000
 
 .PHONY: bench-merge
-bench-merge: ## our merge beside junit-report-merger, junit-merge and junitparser: speed, memory, what each loses (npm, minutes)
+bench-merge: ## our merge beside junit-report-merger, junit-merge and junitparser: speed, memory, what each loses (minutes)
+	.ci/setup bench
 	testdata/junit/bench-merge.sh
 
 .PHONY: bench-store

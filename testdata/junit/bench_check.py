@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 """What became of the test cases: bench_check.py DIR INPUT OUTPUT
 
-Prints the number of lost cases, of suites (and roots) whose totals are not the
-number of their cases, whether the output is well-formed, and whether it holds
-every byte of text of the input (in any order of suites). INPUT is a file or a
-directory below DIR. Parsed with lxml; nothing of the tools that are compared.
+Prints what is wrong with it: the number of lost cases, of suites (and roots) whose
+totals are not the number of their cases, that the output is malformed, or that it
+does not hold every byte of text of the input (in any order of suites). INPUT is a
+file or a directory below DIR. Parsed with lxml; nothing of the tools that are compared.
 """
 import json
 import os
@@ -51,18 +51,23 @@ def parse(path):
 def main(directory, name, output):
     with open(os.path.join(directory, "expected.json"), encoding="utf-8") as f:
         expected = json.load(f)[name]
-    got = parse(output) if os.path.exists(output) and os.path.getsize(output) else None
+    if not os.path.exists(output) or not os.path.getsize(output):
+        return [f"no output: {expected} cases lost"]
+    got = parse(output)
     if got is None:
-        print(expected, "-", "MALFORMED" if os.path.exists(output) else "NONE", "-")
-        return
+        return [f"malformed: {expected} cases lost"]
     cases, checksum, wrong = got
     source = os.path.join(directory, name)
     paths = [source] if os.path.isfile(source) else [os.path.join(source, p) for p in sorted(os.listdir(source))]
-    texts = "-"
     parsed = [parse(p) for p in paths]
-    if all(parsed):
-        texts = "all" if checksum == sum(p[1] for p in parsed) else "CHANGED"
-    print(max(0, expected - cases), wrong, "well-formed", texts)
+    faults = []
+    if cases < expected:
+        faults.append(f"{expected - cases} cases lost")
+    if wrong:
+        faults.append(f"{wrong} wrong totals")
+    if all(parsed) and checksum != sum(p[1] for p in parsed):
+        faults.append("text changed")
+    return faults
 
 
-main(*sys.argv[1:])
+print("".join("; " + fault for fault in main(*sys.argv[1:])))
