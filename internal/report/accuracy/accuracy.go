@@ -1,4 +1,8 @@
-package bench
+// Package accuracy holds the scores of an accuracy run against references, by
+// upstream's one-sided hypothesis test.
+//
+// In: scores and gates. Out: a verdict per gate and score. It is pure.
+package accuracy
 
 import (
 	"cmp"
@@ -7,25 +11,13 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 )
 
-// Score is what an accuracy run measured on one task with one filter.
-type Score struct {
-	Task    string  // gsm8k, …
-	Filter  string  // flexible-extract, strict-match, none, …
-	Metric  string  // exact_match, acc, …
-	Value   float64 // in Unit
-	StdErr  float64 // in Unit; NaN = not given
-	Unit    string  // % for shares, 1 for anything else (perplexity)
-	Samples int     // that the run evaluated; 0 = not given
-	LowerIs bool    // a lower value is better
-	File    string
-	Line    int
-}
-
-// AccuracyTest is one gate on an accuracy run: upstream's one-sided hypothesis
+// Gate is one gate on an accuracy run: upstream's one-sided hypothesis
 // test. Zero values mean the data set's default.
-type AccuracyTest struct {
+type Gate struct {
 	Dataset        string  `yaml:"dataset_name"`
 	Task           string  `yaml:"task"`           // lm_eval's task, default: the data set's name
 	Expected       float64 `yaml:"expected_value"` // reference; at most 1 = a share, else percent
@@ -37,11 +29,11 @@ type AccuracyTest struct {
 	HigherIsBetter *bool   `yaml:"higher_is_better"`
 }
 
-// AccuracyVerdict is the outcome of one gate on one score.
-type AccuracyVerdict struct {
-	Test      AccuracyTest // with all defaults filled in
-	Score     Score        // the zero Score if there is none that proves anything
-	Threshold float64      // percent
+// Verdict is the outcome of one gate on one score.
+type Verdict struct {
+	Gate      Gate        // with all defaults filled in
+	Score     bench.Score // the zero Score if there is none that proves anything
+	Threshold float64     // percent
 	Pass      bool
 	Text      string // one line: measured, required, expected
 }
@@ -75,7 +67,7 @@ func datasetDefaults(dataset string) (alpha, sigma float64, samples int, higher,
 // Complete fills in the defaults of the data set. A data set that nobody knows
 // is an error unless alpha, sigma, num_samples and higher_is_better are all
 // given: guessing them would gate on numbers that mean nothing.
-func (a AccuracyTest) Complete() (AccuracyTest, error) {
+func (a Gate) Complete() (Gate, error) {
 	var problems []error
 	bad := func(format string, args ...any) {
 		problems = append(problems, fmt.Errorf("accuracy of %q: "+format, append([]any{a.Dataset}, args...)...))
@@ -116,7 +108,7 @@ func (a AccuracyTest) Complete() (AccuracyTest, error) {
 // Threshold is the value, in percent, that a score must reach (or stay below
 // where lower is better): reference + z(alpha) * sqrt(2 sigma² / n). The test
 // must be complete.
-func (a AccuracyTest) Threshold() float64 {
+func (a Gate) Threshold() float64 {
 	z := math.Sqrt2 * math.Erfinv(2*a.Alpha-1) // below zero for alpha < 0.5
 	margin := z * math.Sqrt(2*a.Sigma*a.Sigma/float64(a.Samples))
 	if a.HigherIsBetter != nil && !*a.HigherIsBetter {
@@ -125,27 +117,27 @@ func (a AccuracyTest) Threshold() float64 {
 	return a.Expected + margin
 }
 
-// CheckAccuracy applies the gates to the scores of a run. A run that evaluated
+// Check applies the gates to the scores of a run. A run that evaluated
 // a data set more than once (before and after the benchmark) must pass each
 // time. A gate without a score fails: nothing measured is nothing shown. The
 // error says what is wrong with the gates themselves.
-func CheckAccuracy(scores []Score, tests []AccuracyTest) ([]AccuracyVerdict, error) {
-	var out []AccuracyVerdict
+func Check(scores []bench.Score, gates []Gate) ([]Verdict, error) {
+	var out []Verdict
 	var problems []error
-	for _, t := range tests {
-		t, err := t.Complete()
+	for _, g := range gates {
+		g, err := g.Complete()
 		if err != nil {
 			problems = append(problems, err)
 			continue
 		}
-		out = append(out, t.check(scores)...)
+		out = append(out, g.check(scores)...)
 	}
 	return out, errors.Join(problems...)
 }
 
 // unfit says why a score proves nothing: ten samples are all right by luck, and
 // more than all are right by nobody.
-func (a AccuracyTest) unfit(s Score) string {
+func (a Gate) unfit(s bench.Score) string {
 	switch {
 	case s.Samples > 0 && s.Samples < a.Samples:
 		return fmt.Sprintf("%s was measured with %d samples, and the gate is one for %d: run all of them, or give its num_samples", a.Task, s.Samples, a.Samples)
@@ -156,8 +148,8 @@ func (a AccuracyTest) unfit(s Score) string {
 	}
 }
 
-func (a AccuracyTest) check(scores []Score) []AccuracyVerdict {
-	var out []AccuracyVerdict
+func (a Gate) check(scores []bench.Score) []Verdict {
+	var out []Verdict
 	threshold := a.Threshold()
 	var seen []string
 	for _, s := range scores {
@@ -169,10 +161,10 @@ func (a AccuracyTest) check(scores []Score) []AccuracyVerdict {
 			continue
 		}
 		if why := a.unfit(s); why != "" {
-			out = append(out, AccuracyVerdict{Test: a, Threshold: threshold, Text: why})
+			out = append(out, Verdict{Gate: a, Threshold: threshold, Text: why})
 			continue
 		}
-		v := AccuracyVerdict{Test: a, Score: s, Threshold: threshold}
+		v := Verdict{Gate: a, Score: s, Threshold: threshold}
 		op := ">="
 		v.Pass = s.Value >= threshold
 		if !*a.HigherIsBetter {
@@ -189,5 +181,5 @@ func (a AccuracyTest) check(scores []Score) []AccuracyVerdict {
 		slices.Sort(seen)
 		text = fmt.Sprintf("%s was not measured with the filter %s, only with %s", a.Task, a.Filter, strings.Join(slices.Compact(seen), ", "))
 	}
-	return []AccuracyVerdict{{Test: a, Threshold: threshold, Text: text}}
+	return []Verdict{{Gate: a, Threshold: threshold, Text: text}}
 }

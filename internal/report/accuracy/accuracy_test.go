@@ -1,24 +1,26 @@
-package bench
+package accuracy
 
 import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 )
 
 func TestAccuracyThreshold(t *testing.T) {
 	t.Parallel()
 	lower := false
 	for name, c := range map[string]struct {
-		test AccuracyTest
+		test Gate
 		want float64
 	}{
-		"gsm8k as upstream documents it": {AccuracyTest{Dataset: "gsm8k", Expected: 94.54}, 91.34},
-		"a share is a percentage":        {AccuracyTest{Dataset: "GSM8K", Expected: 0.9454}, 91.34},
-		"mmlu":                           {AccuracyTest{Dataset: "mmlu", Expected: 87.3}, 85.48},
-		"gpqa":                           {AccuracyTest{Dataset: "gpqa_diamond", Expected: 70}, 61.73},
-		"own parameters":                 {AccuracyTest{Dataset: "gsm8k", Expected: 94.54, Alpha: 0.01, Sigma: 30, Samples: 500}, 90.13},
-		"lower is better":                {AccuracyTest{Dataset: "own", Expected: 10, Alpha: 0.05, Sigma: 5, Samples: 100, HigherIsBetter: &lower}, 11.16},
+		"gsm8k as upstream documents it": {Gate{Dataset: "gsm8k", Expected: 94.54}, 91.34},
+		"a share is a percentage":        {Gate{Dataset: "GSM8K", Expected: 0.9454}, 91.34},
+		"mmlu":                           {Gate{Dataset: "mmlu", Expected: 87.3}, 85.48},
+		"gpqa":                           {Gate{Dataset: "gpqa_diamond", Expected: 70}, 61.73},
+		"own parameters":                 {Gate{Dataset: "gsm8k", Expected: 94.54, Alpha: 0.01, Sigma: 30, Samples: 500}, 90.13},
+		"lower is better":                {Gate{Dataset: "own", Expected: 10, Alpha: 0.05, Sigma: 5, Samples: 100, HigherIsBetter: &lower}, 11.16},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -29,9 +31,9 @@ func TestAccuracyThreshold(t *testing.T) {
 	}
 }
 
-func TestAccuracyTestsThatMeanNothing(t *testing.T) {
+func TestGatesThatMeanNothing(t *testing.T) {
 	t.Parallel()
-	for want, test := range map[string]AccuracyTest{
+	for want, test := range map[string]Gate{
 		"this data set is not known":   {Dataset: "gsmk8", Expected: 90},
 		"dataset_name is missing":      {Expected: 90},
 		"expected_value 0":             {Dataset: "gsm8k"},
@@ -44,35 +46,35 @@ func TestAccuracyTestsThatMeanNothing(t *testing.T) {
 	} {
 		_, err := test.Complete()
 		require.ErrorContains(t, err, want)
-		_, err = CheckAccuracy(nil, []AccuracyTest{test})
+		_, err = Check(nil, []Gate{test})
 		require.ErrorContains(t, err, want)
 	}
 }
 
-func TestCheckAccuracy(t *testing.T) {
+func TestCheck(t *testing.T) {
 	t.Parallel()
-	score := func(filter string, v float64) Score {
-		return Score{Task: "gsm8k", Filter: filter, Metric: "exact_match", Value: v, Unit: "%"}
+	score := func(filter string, v float64) bench.Score {
+		return bench.Score{Task: "gsm8k", Filter: filter, Metric: "exact_match", Value: v, Unit: "%"}
 	}
-	gate := []AccuracyTest{{Dataset: "gsm8k", Expected: 0.9454}}
+	gate := []Gate{{Dataset: "gsm8k", Expected: 0.9454}}
 	for name, c := range map[string]struct {
-		scores []Score
+		scores []bench.Score
 		pass   []bool
 		text   string
 	}{
-		"as expected":                     {[]Score{score("flexible-extract", 94.54)}, []bool{true}, "gsm8k (exact_match, flexible-extract) is 94.54, required >= 91.34, expected 94.54"},
-		"within chance":                   {[]Score{score("flexible-extract", 91.40)}, []bool{true}, "91.40"},
-		"beyond chance":                   {[]Score{score("flexible-extract", 91.30)}, []bool{false}, "91.30"},
-		"the other filter does not count": {[]Score{score("strict-match", 99)}, []bool{false}, "not measured with the filter flexible-extract, only with strict-match"},
+		"as expected":                     {[]bench.Score{score("flexible-extract", 94.54)}, []bool{true}, "gsm8k (exact_match, flexible-extract) is 94.54, required >= 91.34, expected 94.54"},
+		"within chance":                   {[]bench.Score{score("flexible-extract", 91.40)}, []bool{true}, "91.40"},
+		"beyond chance":                   {[]bench.Score{score("flexible-extract", 91.30)}, []bool{false}, "91.30"},
+		"the other filter does not count": {[]bench.Score{score("strict-match", 99)}, []bool{false}, "not measured with the filter flexible-extract, only with strict-match"},
 		"nothing measured":                {nil, []bool{false}, "gsm8k was not measured"},
-		"a few samples prove nothing":     {[]Score{{Task: "gsm8k", Filter: "flexible-extract", Value: 100, Samples: 10}}, []bool{false}, "gsm8k was measured with 10 samples, and the gate is one for 1319"},
-		"all samples":                     {[]Score{{Task: "gsm8k", Filter: "flexible-extract", Value: 95, Samples: 1319}}, []bool{true}, ""},
-		"no percentage":                   {[]Score{score("flexible-extract", 9454)}, []bool{false}, "is 9454.00, which is no percentage"},
-		"every run must pass":             {[]Score{score("flexible-extract", 94), score("flexible-extract", 80)}, []bool{true, false}, ""},
+		"a few samples prove nothing":     {[]bench.Score{{Task: "gsm8k", Filter: "flexible-extract", Value: 100, Samples: 10}}, []bool{false}, "gsm8k was measured with 10 samples, and the gate is one for 1319"},
+		"all samples":                     {[]bench.Score{{Task: "gsm8k", Filter: "flexible-extract", Value: 95, Samples: 1319}}, []bool{true}, ""},
+		"no percentage":                   {[]bench.Score{score("flexible-extract", 9454)}, []bool{false}, "is 9454.00, which is no percentage"},
+		"every run must pass":             {[]bench.Score{score("flexible-extract", 94), score("flexible-extract", 80)}, []bool{true, false}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := CheckAccuracy(c.scores, gate)
+			got, err := Check(c.scores, gate)
 			require.NoError(t, err)
 			require.Len(t, got, len(c.pass))
 			for i, v := range got {
@@ -82,9 +84,9 @@ func TestCheckAccuracy(t *testing.T) {
 		})
 	}
 	lower := false
-	perplexity := AccuracyTest{Dataset: "own", Task: "wikitext", Filter: "none", Expected: 9.4, Alpha: 0.05, Sigma: 1, Samples: 100, HigherIsBetter: &lower}
+	perplexity := Gate{Dataset: "own", Task: "wikitext", Filter: "none", Expected: 9.4, Alpha: 0.05, Sigma: 1, Samples: 100, HigherIsBetter: &lower}
 	for v, pass := range map[float64]bool{9.0: true, 9.6: true, 9.7: false} {
-		got, err := CheckAccuracy([]Score{{Task: "wikitext", Filter: "none", Value: v, Unit: "1", LowerIs: true}}, []AccuracyTest{perplexity})
+		got, err := Check([]bench.Score{{Task: "wikitext", Filter: "none", Value: v, Unit: "1", LowerIs: true}}, []Gate{perplexity})
 		require.NoError(t, err)
 		require.Equal(t, pass, got[0].Pass, "%v: %s", v, got[0].Text)
 	}

@@ -40,6 +40,7 @@ type Generic struct {
 	Requested   string `yaml:"requested"`
 	Completed   string `yaml:"completed"`
 	Failed      string `yaml:"failed"` // text: the sum of all groups of this name
+	InputTok    string `yaml:"input_tokens"`
 	OutputTok   string `yaml:"output_tokens"`
 	Problem     string `yaml:"problem"` // what stands there makes the point invalid
 }
@@ -49,6 +50,7 @@ type GenericMetric struct {
 	Metric    string  `yaml:"metric"` // a known metric by any of its names, or a new one
 	At        string  `yaml:"at"`     // place
 	Unit      string  `yaml:"unit"`   // of the number in the file; must be given for a new metric
+	UnitAt    string  `yaml:"-"`      // where the file names it
 	Better    string  `yaml:"better"` // higher or lower; must be given for a new metric
 	Gate      bool    `yaml:"gate"`   // new metrics only
 	MinEffect float64 `yaml:"min_effect"`
@@ -150,7 +152,8 @@ func (g Generic) points(t metric.Table, d jsondoc.Document, format, file string)
 	return results
 }
 
-// scalar finds a value: as a number (NaN = not one) and as text.
+// scalar finds a value: as a number (NaN = not one) and as text, which is the key of
+// what is true. What is false is not there.
 func scalar(d jsondoc.Document, pointer string) (v float64, text string, line int, ok bool) {
 	line = d.Line(pointer)
 	switch of := d.Value(pointer).(type) {
@@ -161,6 +164,8 @@ func scalar(d jsondoc.Document, pointer string) (v float64, text string, line in
 			v = math.NaN()
 		}
 		return v, of, line, true
+	case bool:
+		return math.NaN(), pointer[strings.LastIndexByte(pointer, '/')+1:], line, of
 	default:
 		return math.NaN(), "", line, false
 	}
@@ -240,7 +245,7 @@ func (g Generic) point(t metric.Table, r Result, where lookup) Result {
 		}
 	}
 	r.Requested, r.Completed = whole(find, g.Requested), whole(find, g.Completed)
-	r.Failed, r.OutputTokens = whole(find, g.Failed), whole(find, g.OutputTok)
+	r.Failed, r.InputTokens, r.OutputTokens = whole(find, g.Failed), whole(find, g.InputTok), whole(find, g.OutputTok)
 	if _, text, line, ok := find(g.Problem); ok {
 		r.Problems = append(r.Problems, Problem{r.File, line, "the client says " + text})
 	}
@@ -269,7 +274,8 @@ func (gm GenericMetric) take(t metric.Table, r *Result, find lookup) {
 		}
 		return
 	}
-	converted, ok := inUnit(v, text, cmp.Or(gm.Unit, m.Unit), m.Unit)
+	_, unit, _, _ := find(gm.UnitAt)
+	converted, ok := inUnit(v, text, cmp.Or(unit, gm.Unit, m.Unit), m.Unit)
 	if !ok {
 		r.Problems = append(r.Problems, Problem{r.File, at, fmt.Sprintf("%s at %s is %q, not a number", m.Name, gm.At, text)})
 		return

@@ -159,13 +159,14 @@ type Described struct {
 	Generic
 	ID         string   // in Result.Format
 	Marks      []string // JSON Pointers that each of its documents has
+	Hints      []string // and such that tell a half-written one
 	NoneFailed bool     // the client says nothing of failures when there are none
 }
 
 // Format makes a format of the description, which must be right: a test reads
 // every built-in one.
 func (d Described) Format() Format {
-	f := Format{Name: d.Name, Marks: d.Marks, Gives: d.gives()}
+	f := Format{Name: d.Name, Marks: append(slices.Clone(d.Marks), d.Hints...), Gives: d.gives()}
 	d.Metrics = slices.Clone(d.Metrics)
 	for i := range d.Metrics {
 		d.Metrics[i].silent = d.Metrics[i].Optional // versions and modes of a client leave metrics out

@@ -70,6 +70,20 @@ type Sample struct {
 	Line   int     // 1-based; 0 = not a line format
 }
 
+// Score is what an accuracy run measured on one task with one filter.
+type Score struct {
+	Task    string  // gsm8k, …
+	Filter  string  // flexible-extract, strict-match, none, …
+	Metric  string  // exact_match, acc, …
+	Value   float64 // in Unit
+	StdErr  float64 // in Unit; NaN = not given
+	Unit    string  // % for shares, 1 for anything else (perplexity)
+	Samples int     // that the run evaluated; 0 = not given
+	LowerIs bool    // a lower value is better
+	File    string
+	Line    int
+}
+
 // Value finds the sample of a metric by its canonical name.
 func (r Result) Value(name string) (float64, bool) {
 	for _, s := range r.Samples {

@@ -2,6 +2,7 @@ package session
 
 import (
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/accuracy"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -10,14 +11,14 @@ import (
 // AccuracyRows are the accuracy gates of a case that was to measure accuracy, by
 // what it scored. Without a gate there is a row that says so: a number that nobody
 // compares with anything proves nothing.
-func AccuracyRows(caseID string, scores []bench.Score, gates []bench.AccuracyTest, advisory bool) []verdict.Row {
+func AccuracyRows(caseID string, scores []bench.Score, gates []accuracy.Gate, advisory bool) []verdict.Row {
 	row := func(name string, word verdict.Word, reason string) verdict.Row {
 		return verdict.Row{
 			Case: caseID, Metric: name, Unit: "%", Better: metric.HigherIsBetter.String(), Gate: true,
 			Advisory: advisory, Verdict: word, Rule: report.RuleAccuracy, Reason: reason, Values: []float64{},
 		}
 	}
-	verdicts, err := bench.CheckAccuracy(scores, gates)
+	verdicts, err := accuracy.Check(scores, gates)
 	switch {
 	case err != nil:
 		return []verdict.Row{row(report.RuleAccuracy, verdict.Invalid, err.Error())}
@@ -33,14 +34,14 @@ func AccuracyRows(caseID string, scores []bench.Score, gates []bench.AccuracyTes
 		case v.Score.Task == "": // not measured is not wrong
 			word = verdict.Invalid
 		}
-		r := row(report.RuleAccuracy+"_"+v.Test.Task, word, v.Text)
-		threshold, expected := v.Threshold, v.Test.Expected
+		r := row(report.RuleAccuracy+"_"+v.Gate.Task, word, v.Text)
+		threshold, expected := v.Threshold, v.Gate.Expected
 		r.Limit, r.Baseline = &threshold, &expected
 		if v.Score.Task != "" {
 			value := v.Score.Value
 			r.Value, r.Values = &value, []float64{value}
 		}
-		if v.Test.HigherIsBetter != nil && !*v.Test.HigherIsBetter {
+		if v.Gate.HigherIsBetter != nil && !*v.Gate.HigherIsBetter {
 			r.Better = metric.LowerIsBetter.String()
 		}
 		rows = append(rows, r)

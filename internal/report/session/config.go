@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/accuracy"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench/formats"
@@ -38,8 +39,8 @@ func DefaultPerf() Perf { return Perf{Policy: verdict.Policy{Reruns: verdict.Aut
 
 // Accuracy is the gate on accuracy results.
 type Accuracy struct {
-	Advisory bool                 `yaml:"advisory"` // shown, never red
-	Gates    []bench.AccuracyTest `yaml:"gates"`
+	Advisory bool            `yaml:"advisory"` // shown, never red
+	Gates    []accuracy.Gate `yaml:"gates"`
 }
 
 // Metric defines a metric. Unit and direction have no default.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/accuracy"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
@@ -38,9 +39,9 @@ type Options struct {
 	Reader  bench.Reader
 	Advice  report.Advice
 
-	PerfOff          bool                 // performance is shown, not judged
-	Accuracy         []bench.AccuracyTest // gates of cases that test accuracy
-	AccuracyAdvisory bool                 // shown, never red
+	PerfOff          bool            // performance is shown, not judged
+	Accuracy         []accuracy.Gate // gates of cases that test accuracy
+	AccuracyAdvisory bool            // shown, never red
 }
 
 // Session is the report of one run in the making. Its values outlive the attempts that

@@ -15,6 +15,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/accuracy"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench/formats"
@@ -428,7 +429,7 @@ func TestDraftIsJudgedByItsResultFiles(t *testing.T) {
 	}
 }
 
-func gsm8k(b *Options) { b.Accuracy = []bench.AccuracyTest{{Dataset: "gsm8k", Expected: 94.5}} }
+func gsm8k(b *Options) { b.Accuracy = []accuracy.Gate{{Dataset: "gsm8k", Expected: 94.5}} }
 
 func TestAdvisoryMeasurementIsNeverRed(t *testing.T) {
 	t.Parallel()

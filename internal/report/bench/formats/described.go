@@ -17,7 +17,7 @@ import (
 //   - MLPerf's scheduled samples per second are what the client sent.
 func described() []bench.Described {
 	return []bench.Described{
-		guidellm(), llmperf(), inferenceMAX(), trtllmBench(), trtllmBenchText(), mlperf(),
+		aiperf(), genAIPerf(), guidellm(), llmperf(), inferenceMAX(), trtllmBench(), trtllmBenchText(), mlperf(),
 		pytestBenchmark(), redisBenchmark(), pgbench(), wrk(), ncclTests(), ncclSummary(),
 	}
 }

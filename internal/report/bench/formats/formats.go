@@ -29,11 +29,6 @@ const (
 // All lists the formats of this package, for bench.Reader.
 func All() []bench.Format {
 	all := []bench.Format{
-		{
-			Name: "AIPerf, GenAI-Perf", JSON: aiperf,
-			Gives: []bench.Given{bench.GivesConcurrency, bench.GivesRate, bench.GivesRequested, bench.GivesCompleted, bench.GivesFailed},
-			Marks: []string{"/aiperf_version", "/request_throughput/unit", "/request_latency/unit"},
-		},
 		{Name: "lm_eval (JSON)", JSON: lmEval, Marks: []string{"/results"}},
 		{Name: "lm_eval (table)", Lines: newScoreTable},
 	}
