@@ -104,14 +104,7 @@ func (w *Writer) BeginSuite(s *Suite, c Counts, t time.Duration) {
 
 // EndSuite ends a suite with its output.
 func (w *Writer) EndSuite(out, errs []string) {
-	for _, t := range out {
-		w.raw("\n    ")
-		w.element("system-out", t)
-	}
-	for _, t := range errs {
-		w.raw("\n    ")
-		w.element("system-err", t)
-	}
+	w.outputs("\n    ", out, errs)
 	w.raw("\n  </testsuite>")
 }
 
@@ -162,12 +155,7 @@ func (w *Writer) Case(c *Case) {
 	for _, r := range c.Reruns {
 		w.rerun(r)
 	}
-	for _, t := range c.SystemOut {
-		w.element("system-out", t)
-	}
-	for _, t := range c.SystemErr {
-		w.element("system-err", t)
-	}
+	w.outputs("", c.SystemOut, c.SystemErr)
 	if !w.o.StrictXSD {
 		for _, e := range c.Extra {
 			name := xmlName(e.Name)
@@ -179,6 +167,17 @@ func (w *Writer) Case(c *Case) {
 		}
 	}
 	w.raw("</testcase>")
+}
+
+func (w *Writer) outputs(before string, out, errs []string) {
+	for _, t := range out {
+		w.raw(before)
+		w.element("system-out", t)
+	}
+	for _, t := range errs {
+		w.raw(before)
+		w.element("system-err", t)
+	}
 }
 
 func (w *Writer) result(r Result) {

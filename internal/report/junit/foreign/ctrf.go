@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
 )
 
 // ctrfTest is one test of a CTRF report, or one attempt of it.
@@ -136,7 +137,7 @@ func (t *ctrfTest) toCase() *junit.Case {
 		a := &t.Attempts[i]
 		if s := a.outcome(); s != junit.Passed {
 			c.Reruns = append(c.Reruns, junit.Rerun{
-				Kind: rerunKind(s, passed), Type: cmp.Or(a.kind(), "attempt"), Message: a.Message, StackTrace: a.Trace,
+				Kind: fold.RerunKind(s, passed), Type: cmp.Or(a.kind(), "attempt"), Message: a.Message, StackTrace: a.Trace,
 				SystemOut: strings.Join(a.Stdout, "\n"), SystemErr: strings.Join(a.Stderr, "\n"),
 			})
 		}
@@ -145,19 +146,6 @@ func (t *ctrfTest) toCase() *junit.Case {
 		c.Reruns = []junit.Rerun{{Kind: junit.FlakyFailure, Type: "attempt", Message: fmt.Sprintf("passed after %d retries; the file does not say more", t.Retries)}}
 	}
 	return c
-}
-
-func rerunKind(s junit.Status, passed bool) junit.RerunKind {
-	switch {
-	case passed && s == junit.Errored:
-		return junit.FlakyError
-	case passed:
-		return junit.FlakyFailure
-	case s == junit.Errored:
-		return junit.RerunError
-	default:
-		return junit.RerunFailure
-	}
 }
 
 // class is the suite of a test, or its file.
