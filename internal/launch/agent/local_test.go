@@ -256,18 +256,18 @@ func faultRows() []faultRow {
 			name: "two workers die within 100 ms", env: long(), faults: map[string]string{"GEN_0": "serving:3", "CTX_0": "serving:3"},
 			outcome: rundir.OutcomeTestFailed, root: "either",
 		},
-		faultRow{name: "the client passes without its status file", env: map[string]string{"NO_STATUS": "1"}, outcome: rundir.OutcomeTestFailed, root: "BENCHMARK", edit: func(p *rundir.Plan) { p.Budgets.Drain = dur("3s") }},
+		faultRow{name: "the client passes without its status file", env: map[string]string{"NO_STATUS": "1"}, outcome: rundir.OutcomeTestFailed, root: "BENCHMARK", edit: func(p *rundir.Plan) { p.Budgets.Drain = dur("10s") }},
 		faultRow{
 			name: "a server hangs", faults: one("GEN_0", "serving:stop"), env: long(), outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), root: "GEN_0",
-			edit: func(p *rundir.Plan) { p.Hang = dur("2s") },
+			edit: func(p *rundir.Plan) { p.Hang = dur("15s") },
 		},
 		faultRow{
 			name: "the client hangs", faults: one("BENCHMARK", "serving:forever"), outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), root: "BENCHMARK",
-			edit: func(p *rundir.Plan) { p.Hang = dur("2s") },
+			edit: func(p *rundir.Plan) { p.Hang = dur("15s") },
 		},
 		faultRow{
 			name: "a server is not ready in time", faults: one("CTX_0", "start:forever"), outcome: rundir.TimeoutOf(rundir.PhaseReady), root: "CTX_0",
-			edit: func(p *rundir.Plan) { p.Budgets.Ready = dur("2s") },
+			edit: func(p *rundir.Plan) { p.Budgets.Ready = dur("20s") },
 		},
 		faultRow{
 			name: "the benchmark takes too long", env: long(), outcome: rundir.TimeoutOf(rundir.PhaseBenchmark),
@@ -355,7 +355,7 @@ func TestInstallFailure(t *testing.T) {
 // stated and no failure.
 func TestDeafServerInDrain(t *testing.T) {
 	t.Parallel()
-	e := runLocal(t, scenario{faults: one("CTX_0", "after:forever"), edit: func(p *rundir.Plan) { p.Budgets.Drain = dur("3s") }})
+	e := runLocal(t, scenario{faults: one("CTX_0", "after:forever"), edit: func(p *rundir.Plan) { p.Budgets.Drain = dur("10s") }})
 	require.Equal(t, rundir.OutcomePassed, e.rec.End.Outcome, e.stdout)
 	require.Equal(t, "agent", e.roles["CTX_0"].StoppedBy)
 	require.Contains(t, e.rec.End.Reason, "1 servers did not leave by themselves")
@@ -448,7 +448,7 @@ func TestRecordThatCannotBeWrittenIsSaid(t *testing.T) {
 	writeAttempt(t, dir, testPlan(), scenario{})
 	require.NoError(t, os.MkdirAll(filepath.Join(dir.AgentFile(), "in the way"), 0o700))
 	var out syncBuffer
-	err := Run(t.Context(), Options{Dir: dir, PID: os.Getpid(), Now: time.Now, Stdout: &out, Env: os.Environ()})
+	err := Run(t.Context(), Options{Dir: dir, PID: os.Getpid(), Now: time.Now, Stdout: &out, Env: os.Environ(), BrokenAfter: time.Hour})
 	require.ErrorContains(t, err, "agent.json")
 	require.Contains(t, out.String(), "the run directory is incomplete")
 	require.Contains(t, out.String(), "outcome passed")

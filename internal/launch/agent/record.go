@@ -15,10 +15,6 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// brokenAfter is how long the record may go unwritten before that counts: a file
-// server may be away for a moment. A full or read-only disk counts at once.
-const brokenAfter = 30 * time.Second
-
 // snapshot is what is written: the record, and each role's part of it.
 type snapshot = rundir.AgentRecord
 
@@ -28,6 +24,7 @@ type recorder struct {
 	files  *rundir.Tree
 	dir    rundir.AttemptDir
 	run    rundir.RunDir
+	after  time.Duration // Options.BrokenAfter
 	broken func(error)
 	box    chan snapshot // holds at most the newest
 	done   chan struct{}
@@ -36,8 +33,8 @@ type recorder struct {
 	roles  map[string]rundir.RoleRecord // as last written
 }
 
-func newRecorder(files *rundir.Tree, dir rundir.AttemptDir, run rundir.RunDir, broken func(error)) *recorder {
-	r := &recorder{files: files, dir: dir, run: run, broken: broken, box: make(chan snapshot, 1), done: make(chan struct{}), roles: map[string]rundir.RoleRecord{}}
+func newRecorder(files *rundir.Tree, dir rundir.AttemptDir, run rundir.RunDir, after time.Duration, broken func(error)) *recorder {
+	r := &recorder{files: files, dir: dir, run: run, after: after, broken: broken, box: make(chan snapshot, 1), done: make(chan struct{}), roles: map[string]rundir.RoleRecord{}}
 	go r.writeAll()
 	return r
 }
@@ -73,7 +70,7 @@ func (r *recorder) writeAll() {
 			failing = time.Time{}
 		case failing.IsZero() && !full(err):
 			failing = s.Heartbeat
-		case full(err) || s.Heartbeat.Sub(failing) >= brokenAfter:
+		case full(err) || s.Heartbeat.Sub(failing) >= r.after:
 			r.once.Do(func() { go r.broken(err) })
 		}
 	}

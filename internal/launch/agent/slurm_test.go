@@ -261,12 +261,7 @@ func TestSlurmFaults(t *testing.T) {
 		}
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			e := submit(t, scenario{faults: row.faults, env: row.env, edit: func(p *rundir.Plan) {
-				if row.edit != nil {
-					row.edit(p)
-				}
-				p.Hang *= 5 // a crowded machine is silent for seconds
-			}}).wait()
+			e := submit(t, scenario{faults: row.faults, env: row.env, edit: row.edit}).wait()
 			require.NotNil(t, e.rec.End, e.stdout)
 			row.check(t, e)
 		})
@@ -310,11 +305,13 @@ func TestSlurmAgentIsKilled(t *testing.T) {
 }
 
 // The warning signal ahead of the time limit: Slurm says that the job runs, and
-// that its time is nearly up. slurmctld looks every 30 s and sends it up to 30 s early: here 15 to 45 s after the start,
-// when the agent has long taken the batch shell's place.
+// that its time is nearly up. slurmctld looks every 30 s and sends it up to 30 s early. The limit comes near when the agent
+// has taken the batch shell's place.
 func TestSlurmTimeLimitIsAnnounced(t *testing.T) {
 	t.Parallel()
-	j := submit(t, scenario{env: long()}, "-t", "3", "--signal=B:TERM@135")
+	j := submit(t, scenario{env: long()}, "--signal=B:TERM@150")
+	j.awaitPhase(rundir.PhaseBenchmark)
+	j.c.Command(t, "scontrol", "update", "JobId="+j.id, fmt.Sprintf("TimeLimit=%d", int(time.Since(j.began).Minutes())+3))
 	e := j.wait()
 	require.NotNil(t, e.rec.End, e.stdout)
 	require.Equal(t, blame.KindWalltime, e.rec.End.Finding.Kind, e.stdout)
