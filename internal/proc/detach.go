@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Detach starts c in a session of its own, with stdin from /dev/null and both
@@ -39,7 +40,13 @@ func Alive(pid int, cookie string) bool {
 	if pid <= 0 || syscall.Kill(pid, 0) == syscall.ESRCH {
 		return false
 	}
-	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	environ := func() ([]byte, error) { return os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid)) }
+	env, err := environ()
+	// While it becomes another program, a process shows no environment.
+	for tries := 0; tries < 100 && err == nil && len(env) == 0 && Exists(pid); tries++ {
+		time.Sleep(10 * time.Millisecond)
+		env, err = environ()
+	}
 	if err != nil {
 		_, noProc := os.Stat("/proc/self/environ")
 		return noProc != nil // without /proc the pid is all there is
