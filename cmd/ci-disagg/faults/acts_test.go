@@ -58,12 +58,18 @@ func stopServer(role string) func(testing.TB, *row) {
 func (r *row) running(t testing.TB) {
 	t.Helper()
 	if strings.Contains(r.with.cluster, "--hold") {
-		r.until(t, runtest.Soon, "a job id", func() bool { return submitted(r) })
-		time.Sleep(2 * time.Second)
+		r.until(t, runtest.Soon, "a pending job", func() bool {
+			state, err := r.c.Try("squeue", "-h", "-j", r.job().ID, "-o", "%T")
+			return submitted(r) && err == nil && state == "PENDING"
+		})
 		return
 	}
 	r.phase(t, rundir.PhaseBenchmark)
-	time.Sleep(2 * time.Second)
+	log := filepath.Join(runtest.Attempt(r.dir).Run(0).Output(), "trtllm-serve.0.GEN_0.log")
+	r.until(t, runtest.Soon, "requests at GEN_0", func() bool {
+		text, err := os.ReadFile(log)
+		return err == nil && strings.Contains(string(text), "iter = ")
+	})
 }
 
 func scancel(t testing.TB, r *row) {
@@ -167,13 +173,10 @@ func accountingDown(t testing.TB, r *row) {
 	r.c.StopAccounting(t)
 }
 
-// unhang lets the commands answer again that wait for $ROW/unhung.
-func unhang(after time.Duration) func(testing.TB, *row) {
-	return func(t testing.TB, r *row) {
-		r.phase(t, rundir.PhaseBenchmark)
-		time.Sleep(after)
-		require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(string(r.dir)), "unhung"), nil, 0o600))
-	}
+// unhang lets the commands that wait for $ROW/unhung answer again, once the driver has noticed.
+func unhang(t testing.TB, r *row) {
+	r.until(t, runtest.Soon, "the driver to notice", func() bool { return !r.stderr.said("squeue says nothing").IsZero() })
+	require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(string(r.dir)), "unhung"), nil, 0o600))
 }
 
 // routed asserts that the cluster which sbatch named is used from then on.
@@ -317,7 +320,10 @@ func termWhileResumeReads(t testing.TB, r *row) int {
 	})
 	r.act()
 	require.NoError(t, r.cmd.Process.Signal(syscall.SIGTERM))
-	time.Sleep(300 * time.Millisecond)
+	r.until(t, runtest.Soon, "resume to take the signal", func() bool {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.cmd.Process.Pid))
+		return err == nil && strings.Contains(string(status), "ShdPnd:\t0000000000000000")
+	})
 	require.NoError(t, os.Remove(kept))
 	require.NoError(t, os.WriteFile(kept, text, 0o600))
 	_, err = pipe.Write(text)
@@ -356,7 +362,6 @@ func killThenNodeDies(t testing.TB, r *row) int {
 	require.NoError(t, r.cmd.Process.Kill())
 	_ = r.cmd.Wait()
 	killNode(1)(t, r)
-	time.Sleep(5 * time.Second)
 	r.start(t, []string{"resume", "--quiet", string(r.seen)})
 	return r.wait(t)
 }

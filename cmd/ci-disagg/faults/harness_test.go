@@ -62,6 +62,7 @@ const limit = 8 * time.Minute
 
 // settings change a row's config. The zero value is what most rows use.
 type settings struct {
+	dir      string // instead of the workload's
 	setup    string // more shell text before every role's command
 	workload string // more lines of workload:
 	cluster  string // more keys of the cluster, each behind a comma
@@ -72,6 +73,9 @@ type settings struct {
 func (s settings) write(t testing.TB, backend string) string {
 	t.Helper()
 	workload := filepath.Join(root, "testdata/workload")
+	if s.dir == "" {
+		s.dir = workload
+	}
 	if s.budgets == "" {
 		s.budgets = "queue: 5m, ready: 5m, benchmark: 5m, drain: 2m, job: 15m"
 	}
@@ -95,7 +99,7 @@ clusters:
   testbed: {gpus_per_node: 4, partition: batch, exclusive: true, env: {PATH: %q}, export: [CI_DISAGG_FAULT, CI_DISAGG_TOKEN_MS, CI_DISAGG_POLL_S]%s}
 retry: {%s}
 perf: {off: true}
-`, stage, backend, workload, workload, workload, s.setup, grace, s.workload, s.budgets, os.Getenv("PATH"), s.cluster, s.retry)
+`, stage, backend, s.dir, workload, workload, s.setup, grace, s.workload, s.budgets, os.Getenv("PATH"), s.cluster, s.retry)
 	file := filepath.Join(t.TempDir(), "ci-disagg.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 	return file
@@ -154,6 +158,15 @@ func (r *row) wait(t testing.TB) int {
 func (r *row) agent() rundir.AgentRecord {
 	var rec rundir.AgentRecord
 	_ = rundir.ReadJSON(runtest.Attempt(r.dir).AgentFile(), &rec)
+	return rec
+}
+
+// agent2 is the agent's record of the second attempt.
+func (r *row) agent2(t testing.TB) rundir.AgentRecord {
+	t.Helper()
+	first := string(runtest.Attempt(r.dir))
+	var rec rundir.AgentRecord
+	require.NoError(t, rundir.ReadJSON(rundir.AttemptDir(strings.TrimSuffix(first, "1")+"2").AgentFile(), &rec))
 	return rec
 }
 

@@ -1,6 +1,7 @@
 package faults_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -54,9 +55,10 @@ type fault struct {
 	bad     bool   // the last of the job's nodes is to be avoided
 	// state is the one in which Slurm ended the job, and which has to be reported within 30 s; "" = not asserted.
 	state string
-	// seenByReport: the attempt passed, and only what the roles left behind says otherwise.
-	seenByReport bool
-	check        func(testing.TB, *row)
+	// attempt is how the first attempt ended, where the run ends otherwise: by what the roles left behind, or by a retry.
+	attempt rundir.Outcome
+	several bool // each role is to blame, and which is first is not determined
+	check   func(testing.TB, *row)
 
 	// today is how such a run ends as long as it ends wrongly. The row then asserts that, and that it is not yet what the
 	// fields above ask for: whoever mends it has to take the mark away.
@@ -210,13 +212,12 @@ func (r *row) judge(t testing.TB, exit int, o rundir.AttemptOutcome, d report.Re
 	require.Equal(t, r.outcome, c.Outcome, "%s\n%s", c.Message, o.Reason)
 	require.Equal(t, r.exit, exit, c.Message)
 	require.Equal(t, r.exit, d.ExitCode)
-	if r.seenByReport {
-		require.Equal(t, passed, o.Outcome, "what the roles left is the report's business")
-	} else {
-		require.Equal(t, r.outcome, o.Outcome, o.Reason)
-	}
-	if f := c.Finding; r.root != "" || f != nil {
+	require.Equal(t, cmp.Or(r.attempt, r.outcome), o.Outcome, o.Reason)
+	if f := c.Finding; r.root != "" || r.several || f != nil {
 		require.NotNil(t, f)
+		if r.several {
+			r.root, r.more = f.Root, f.Roots
+		}
 		if r.either && f.Root != r.root {
 			r.root, r.more = r.more[0], []string{r.root}
 		}

@@ -2,10 +2,10 @@ package faults_test
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -27,7 +27,7 @@ const long = "100"
 
 // matrix is every row, in the order of the table.
 func matrix() []fault {
-	return slices.Concat(crashes(), roles(), servers(), results(), jobs(), slurmDown(), scripted(), storage(), interrupts(), kills(), local())
+	return slices.Concat(crashes(), roles(), servers(), results(), jobs(), slurmDown(), scripted(), storage(), drafts(), interrupts(), kills(), local())
 }
 
 // local is what needs no Slurm, without it: the same agent, the same answers, in less time.
@@ -136,6 +136,10 @@ func roles() []fault {
 			outcome: testFailed, exit: 1, root: "GEN_0", class: "test",
 		},
 		{
+			name: "workload.dir is missing on the nodes", with: settings{dir: "/nonexistent/llm"},
+			outcome: infra, exit: 3, several: true, class: "infra", says: "cannot enter the workload's directory",
+		},
+		{
 			name: "srun refuses an option of its step", with: settings{workload: "mpi: no_such_plugin"},
 			outcome: infra, exit: 3, class: "infra", root: "GEN_0", more: []string{"CTX_0"}, kind: "never-started",
 		},
@@ -202,7 +206,7 @@ func servers() []fault {
 // results: what a role can leave for a JUnit file.
 func results() []fault {
 	red := func(name, knob string) fault {
-		return fault{name: name, knob: knob, outcome: testFailed, exit: 1, root: "BENCHMARK", seenByReport: true}
+		return fault{name: name, knob: knob, outcome: testFailed, exit: 1, root: "BENCHMARK", attempt: passed}
 	}
 	rows := []fault{
 		red("results.xml missing", "BENCHMARK:xml-missing"),
@@ -229,9 +233,27 @@ func results() []fault {
       echo '<testsuite name="old" tests="1"><testcase classname="perf.test_perf_sanity" name="test_e2e[disagg_upload-e2e-tiny_1k1k_con4_ctx1_tp1_gen1_tp2]"/></testsuite>' >"$CI_DISAGG_ROLE_DIR/results.0.xml"
       touch -d '1 hour ago' "$CI_DISAGG_ROLE_DIR/results.0.xml"
     fi`
-	rows[5].seenByReport, rows[7].seenByReport = false, false
+	rows[5].attempt, rows[7].attempt = "", ""
 	rows[6].root, rows[7].root = "GEN_0", "GEN_0"
 	return rows
+}
+
+// refusing is a cluster on whose node gpu1 the prolog fails.
+func refusing() *slurmtest.Options {
+	return &slurmtest.Options{Nodes: "3x4", Conf: []string{"Prolog=" + filepath.Join(root, "cmd/ci-disagg/faults/testdata/prolog.sh"), "PrologFlags=Alloc"}}
+}
+
+// drafts: a team's own launch draft instead of the agent. It ends right after the client, and cancels its own job when
+// that fails, as upstream's does.
+func drafts() []fault {
+	draft := []string{"--draft", filepath.Join(root, "cmd/ci-disagg/faults/testdata/draft-upstream.sh")}
+	return []fault{
+		{name: "a draft ends with its client and leaves the servers to Slurm", args: draft, pollS: "10", outcome: passed},
+		{
+			name: "a draft cancels its own job when its client has failed", args: draft, knob: "BENCHMARK:crash-while-serving", pollS: "10",
+			attempt: cancelled, outcome: testFailed, exit: 1, root: "BENCHMARK", says: "CUDA error: an illegal memory access",
+		},
+	}
 }
 
 // pinging is a cluster whose slurmctld gives up on a ping after 4 s instead of 10: it pings again only when the last ping
@@ -267,6 +289,10 @@ func jobs() []fault {
 		{
 			name: "the batch node dies", cluster: pinging(), tokenMS: long, during: killNode(0),
 			outcome: infra, exit: 3, class: "infra", state: "NODE_FAIL", check: nodeDeathInTime,
+		},
+		{
+			name: "the prolog fails on one node", cluster: refusing(), with: settings{retry: "max: 1"},
+			attempt: infra, outcome: passed, check: elsewhere,
 		},
 		{
 			name: "preempted", tokenMS: long, during: preempt, outcome: infra, exit: 3, class: "infra", says: "preempted", state: "PREEMPTED",
@@ -331,7 +357,7 @@ func scripted() []fault {
 			outcome: testFailed, exit: 1, says: "out of memory", state: "OUT_OF_MEMORY",
 		},
 		{
-			name: "squeue hangs for a while", during: unhang(40 * time.Second),
+			name: "squeue hangs for a while", during: unhang,
 			fakes:   map[string]string{"squeue": `[ -e "$ROW/unhung" ] || sleep 600; exec /usr/bin/squeue "$@"`},
 			outcome: passed,
 		},
@@ -429,4 +455,13 @@ func oneJob(t testing.TB, r *row) {
 	names := r.names(t)
 	require.Len(t, names, 1, "one attempt")
 	require.Equal(t, "1", r.c.Command(t, "bash", "-c", "sacct -X -n -P -o JobID --name="+names[0]+" | wc -l"), "one job of this name")
+}
+
+// elsewhere asserts that the retry was kept from the node whose prolog had failed.
+func elsewhere(t testing.TB, r *row) {
+	require.Len(t, r.names(t), 2, "one retry")
+	o := runtest.Outcome(t, r.dir)
+	require.Equal(t, "infra", o.Finding.Class, o.Reason)
+	require.Contains(t, o.Finding.BadNodes, "gpu1", o.Reason)
+	require.NotContains(t, r.agent2(t).Nodes, "gpu1")
 }

@@ -32,8 +32,11 @@ type Profile struct {
 	AccountArg bool     `yaml:"step_account"` // some sites refuse steps without -A
 
 	Container *Container        `yaml:"container"`
-	Env       map[string]string `yaml:"env"`   // exported to every role
-	Agent     map[string]string `yaml:"agent"` // path of the ci-disagg binary by architecture; default: the running one
+	Env       map[string]string `yaml:"env"` // exported to every role
+	// UCX is shell text before every role's command here, in the place of workload.ucx,
+	// which is the workers' alone; "none" = nothing.
+	UCX   string            `yaml:"ucx"`
+	Agent map[string]string `yaml:"agent"` // path of the ci-disagg binary by architecture; default: the running one
 	// AgentDir is a directory behind the login node, seen by the nodes, that the
 	// binary and the runs are copied to; "" = this machine shares the file system.
 	AgentDir string `yaml:"agent_dir"`

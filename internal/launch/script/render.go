@@ -2,6 +2,7 @@ package script
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -71,20 +72,27 @@ func Apply(p rundir.Plan, prof Profile) rundir.Plan {
 			}
 		}
 	}
-	if prof.MPI != "" {
-		for i := range p.Builds {
-			p.Builds[i].Roles = withMPI(p.Builds[i].Roles, prof.MPI)
-		}
+	for i := range p.Builds {
+		p.Builds[i].Roles = onCluster(p.Builds[i].Roles, prof)
 	}
 	return p
 }
 
-// withMPI replaces the MPI type of those roles that are MPI programs.
-func withMPI(roles []rundir.RolePlan, mpi string) []rundir.RolePlan {
+// onCluster gives roles what the cluster says of each: the MPI type of those that are
+// MPI programs, and what is set up for UCX before the command, whose processes a
+// router, a client and an aggregated server have, too.
+func onCluster(roles []rundir.RolePlan, prof Profile) []rundir.RolePlan {
 	out := slices.Clone(roles)
 	for i := range out {
 		if out[i].MPI != "" {
-			out[i].MPI = mpi
+			out[i].MPI = cmp.Or(prof.MPI, out[i].MPI)
+		}
+		switch prof.UCX {
+		case "":
+		case "none":
+			out[i].Before = ""
+		default:
+			out[i].Before = prof.UCX
 		}
 	}
 	return out

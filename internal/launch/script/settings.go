@@ -74,6 +74,7 @@ func (p Profile) Settings(goarch string) []Setting {
 		flag("container.mount_home", c.MountHome)
 		add("container.args", strings.Join(c.Args, " "), "")
 	}
+	add("ucx", p.UCX, "")
 	pairs("env", p.Env)
 	pairs("agent", p.Agent)
 	add("login", p.Login, "")

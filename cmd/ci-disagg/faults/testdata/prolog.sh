@@ -1,0 +1,3 @@
+#!/bin/sh
+# A prolog that fails on one node.
+[ "$SLURMD_NODENAME" != gpu1 ]
