@@ -476,26 +476,3 @@ func TestListOfTheCaseKeepsItsTimeout(t *testing.T) {
 		require.Equal(t, want, string(files[i].Data))
 	}
 }
-
-// What a cluster sets up for UCX is for every role there; the workload's is the workers' alone.
-func TestUCXOfACluster(t *testing.T) {
-	t.Parallel()
-	plan := rundir.Plan{Builds: []rundir.BuildPlan{{Roles: []rundir.RolePlan{
-		{Name: "GEN_0", Kind: rundir.KindServer, Before: "unset UCX_TLS", MPI: "pmix"}, {Name: "DISAGG_SERVER", Kind: rundir.KindRouter}, {Name: "BENCHMARK", Kind: rundir.KindClient},
-	}}}}
-	before := func(prof script.Profile, local bool) []string {
-		p := plan
-		p.LocalAgent = local
-		var out []string
-		for _, r := range script.Apply(p, prof).Builds[0].Roles {
-			out = append(out, r.Before)
-		}
-		return out
-	}
-	require.Equal(t, []string{"unset UCX_TLS", "", ""}, before(script.Profile{}, false))
-	require.Equal(t, []string{"unset UCX_TLS UCX_NET_DEVICES", "unset UCX_TLS UCX_NET_DEVICES", "unset UCX_TLS UCX_NET_DEVICES"},
-		before(script.Profile{UCX: "unset UCX_TLS UCX_NET_DEVICES"}, false))
-	require.Equal(t, []string{"", "", ""}, before(script.Profile{UCX: "none"}, false))
-	require.Equal(t, []string{"unset UCX_TLS", "", ""}, before(script.Profile{UCX: "none"}, true), "this machine is no cluster")
-	require.Equal(t, "unset UCX_TLS", plan.Builds[0].Roles[0].Before, "the plan that it was given stays")
-}

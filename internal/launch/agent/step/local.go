@@ -90,7 +90,7 @@ func (l *Local) Start(ctx context.Context, spec Spec, log *Output, bad func(rund
 			if total > 1 { // lines of different tasks must not mix
 				t.out = &taskLines{to: log}
 			}
-			cmd := proc.Command{Argv: argv, Dir: l.plan.Workdir, Env: append(l.taskEnv(s, slice, nodeID, localID, rank, total), gpus...)}
+			cmd := proc.Command{Argv: argv, Env: append(l.taskEnv(s, slice, nodeID, localID, rank, total), gpus...)}
 			if err := s.startTask(ctx, t, cmd, log); err != nil {
 				s.abort()
 				return nil, fmt.Errorf("task %d: %w", rank, err)
