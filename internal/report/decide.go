@@ -67,8 +67,12 @@ func (d *decider) conclude() {
 	}
 }
 
+// typeXfail is how pytest marks a test that failed and was expected to.
+const typeXfail = "pytest.xfail"
+
 // ownSkip reports whether the test skipped itself, in every role or in the client, and
-// nothing was measured; or passed only when repeated where the policy skips that.
+// nothing was measured; or passed only when repeated where the policy skips that; or
+// the client's failed, as it was expected to, whatever was measured before.
 func (d *decider) ownSkip() (why string, ok bool) {
 	n, others := 0, false
 	for _, s := range d.attempts {
@@ -83,6 +87,8 @@ func (d *decider) ownSkip() (why string, ok bool) {
 				others = true
 			case p.Results[0].Type == fold.TypeFlaky:
 				return fmt.Sprintf("[%s] %s", r.Name, p.Results[0].Message), true
+			case r.Name == d.plan.Drain.Role && p.Results[0].Type == typeXfail: // it failed, as somebody had expected
+				return fmt.Sprintf("[%s] expected to fail: %s", r.Name, cmp.Or(p.Results[0].Message, "it did")), true
 			case r.Name == d.plan.Drain.Role:
 				return fmt.Sprintf("[%s] %s", r.Name, cmp.Or(p.Results[0].Message, "skipped")), !measured(d.judged.Rows)
 			default:

@@ -342,6 +342,15 @@ func TestDecideCase(t *testing.T) {
 		r = decided(c, Judged{Rows: []verdict.Row{{Metric: "ttft", Gate: true, Verdict: verdict.Pass, Value: ptr(1.0)}}}, Policy{Judged: true})
 		require.Equal(t, ResultPassed, r.Result, "something was measured")
 	})
+	t.Run("the client failed as it was expected to", func(t *testing.T) {
+		t.Parallel()
+		xfails := left(t, ended("BENCHMARK", rundir.KindClient, 0, 9, 0), 0, testCase(node1, 1, `<skipped type="pytest.xfail" message="nvbugs/1"/>`))
+		measured := Judged{Rows: []verdict.Row{{Metric: "ttft", Gate: true, Verdict: verdict.Pass, Value: ptr(1.0)}}}
+		for _, j := range []Judged{{}, measured} {
+			r := decided(one(rundir.OutcomePassed, nil, xfails, gen), j, Policy{Judged: true})
+			require.Equal(t, []any{ResultSkipped, Amber, "the test was skipped: [BENCHMARK] expected to fail: nvbugs/1"}, []any{r.Result, r.Colour, r.Message})
+		}
+	})
 	t.Run("the client left before any server was ready", func(t *testing.T) {
 		t.Parallel()
 		server := gen
