@@ -135,3 +135,64 @@ func TestStationary(t *testing.T) {
 	r.Labels = []int{19, 300}
 	require.Equal(t, [][2]int{{19, 90}, {96, 186}, {186, 276}, {276, 300}, {300, 320}}, r.stationary())
 }
+
+// A case holds all its concurrencies, each series has one run a night, and the three
+// metrics of a concurrency are there.
+func TestBenchmarks(t *testing.T) {
+	t.Parallel()
+	natural, _, err := load(perfdata())
+	require.NoError(t, err)
+	wide, narrow := benchmarks(natural, true), benchmarks(natural, false)
+	require.Len(t, wide, 17)
+	require.Len(t, narrow, 46)
+	count := func(all []benchmark) (series int) {
+		for _, b := range all {
+			series += len(b.series)
+			for _, h := range b.series {
+				for i := 1; i < len(h.runs); i++ {
+					require.Greater(t, day(h.runs[i]), day(h.runs[i-1]), "one run a night")
+				}
+			}
+		}
+		return series
+	}
+	require.Equal(t, 98, count(wide))
+	require.Equal(t, 98, count(narrow))
+}
+
+// A repetition is another night near by, and each of them comes once.
+func TestNeighbours(t *testing.T) {
+	t.Parallel()
+	for i := range 30 {
+		seen := map[int]int{}
+		for k := range nearest {
+			n := neighbour(i, k, 30)
+			require.NotEqual(t, i, n, "not the night itself")
+			require.GreaterOrEqual(t, n, 0)
+			require.Less(t, n, 30)
+			require.LessOrEqual(t, max(n-i, i-n), nearest/2)
+			seen[n]++
+		}
+		if i >= nearest/2 && i < 30-nearest/2 {
+			require.Len(t, seen, nearest)
+		}
+	}
+}
+
+// A step makes every series worse from its night on, and nothing before it.
+func TestPlayWithAStep(t *testing.T) {
+	t.Parallel()
+	natural, _, err := load(perfdata())
+	require.NoError(t, err)
+	b := benchmarks(natural, true)[0]
+	plain, stepped := b.play(verdict.Policy{}, -1, 0), b.play(verdict.Policy{}, 15, 0.05)
+	for q, h := range b.series {
+		for i, r := range stepped.runs[q] {
+			want := 0.0
+			if day(r) >= b.nights[15] {
+				want = math.Log1p(0.05)
+			}
+			require.InDelta(t, want, h.metric.Sign()*math.Log(r.Values[0]/plain.runs[q][i].Values[0]), 1e-12)
+		}
+	}
+}

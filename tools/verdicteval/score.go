@@ -58,8 +58,8 @@ func syntheticRules() []rule {
 
 // tally counts what a rule did. All numbers are exact counts.
 type tally struct {
-	quiet, alarms, red, reruns int
-	found                      map[float64]*[1 + len(horizons)]int // by size: changes, found within each horizon
+	quiet, alarms, red, amber, reruns int
+	found                             map[float64]*[1 + len(horizons)]int // by size: changes, found within each horizon
 }
 
 // horizons are the numbers of runs within which a change is to be found.
@@ -69,6 +69,7 @@ func (t *tally) add(o tally) {
 	t.quiet += o.quiet
 	t.alarms += o.alarms
 	t.red += o.red
+	t.amber += o.amber
 	t.reruns += o.reruns
 	for size, counts := range o.found {
 		if t.found == nil {
@@ -113,6 +114,7 @@ func replay(h history, r rule) tally {
 			t.reruns += reruns
 			t.alarms += count(row.Alarm)
 			t.red += count(red)
+			t.amber += count(!red && row.Verdict != verdict.Pass && row.Verdict != verdict.Improvement)
 		}
 		h.runs[i].Accepted = red && h.ownerAccepts(i)
 	}
@@ -237,9 +239,9 @@ func printTable(w io.Writer, title string, all []history, rules []rule, workers 
 			for _, size := range t.sizes() {
 				fmt.Fprintf(w, ", %d changes%s", t.found[size][0], sizeName(size))
 			}
-			fmt.Fprint(w, "\n\n| rule | false alarms per 100 | red per 100 | reruns per 100 | found within 1 | 3 | 5 | 15 |\n|---|---|---|---|---|---|---|---|\n")
+			fmt.Fprint(w, "\n\n| rule | false alarms per 100 | red per 100 | amber per 100 | reruns per 100 | found within 1 | 3 | 5 | 15 |\n|---|---|---|---|---|---|---|---|---|\n")
 		}
-		fmt.Fprintf(w, "| %s | %.2f | %.2f | %.1f |", r.name, t.per100(t.alarms), t.per100(t.red), t.per100(t.reruns))
+		fmt.Fprintf(w, "| %s | %.2f | %.2f | %.2f | %.1f |", r.name, t.per100(t.alarms), t.per100(t.red), t.per100(t.amber), t.per100(t.reruns))
 		for k := range horizons {
 			fmt.Fprint(w, " ")
 			for n, size := range t.sizes() {
