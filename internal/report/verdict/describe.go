@@ -81,7 +81,11 @@ func (j *judgement) explain(r bws.Result, q question, due bool) {
 		j.say("%s", j.willSettle())
 	}
 	if j.Strict && j.sensitive != Strict {
-		j.say("judged strictly: the history has %d runs, fewer than %d", len(j.past), strictBelow)
+		alone := ""
+		if len(j.series.New.Values) == 1 && j.reruns == 0 {
+			alone = ", and without repetitions at most 3 in 100 steps are found on their first night" + j.whyNone()
+		}
+		j.say("judged strictly: the history has %d runs, fewer than %d%s", len(j.past), strictBelow, alone)
 	}
 }
 

@@ -46,3 +46,17 @@ func TestWhyNoRepetition(t *testing.T) {
 		})
 	}
 }
+
+// A short history and nothing but one value finds next to no step on its first night:
+// said in the row, where a person sees a pass.
+func TestFirstRunsSayHowLittleTheyFind(t *testing.T) {
+	t.Parallel()
+	l := newLine(t, latency(), verdict.Policy{})
+	l.nights(10, 0)
+	const said = "at most 3 in 100 steps are found on their first night"
+	require.Contains(t, l.judge(l.run(l.value(0)), verdict.Policy{}).Reason, said+": perf.reruns is 0")
+	require.NotContains(t, l.judge(l.run(l.value(0)), verdict.Policy{Reruns: verdict.AutoReruns}).Reason, said)
+	require.NotContains(t, l.judge(l.run(l.value(0), l.value(0)), verdict.Policy{}).Reason, said)
+	l.nights(10, 0)
+	require.NotContains(t, l.judge(l.run(l.value(0)), verdict.Policy{}).Reason, said)
+}
