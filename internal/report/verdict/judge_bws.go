@@ -87,11 +87,7 @@ func (j *judgement) judgeShort() {
 		j.say("first run of this series: %d past runs are needed for a verdict", j.minHistory)
 		return
 	}
-	values := make([]float64, len(j.past))
-	for k, r := range j.past {
-		values[k] = bws.Median(r.Values, nil)
-	}
-	base := bws.Median(values, nil)
+	base := medianOf(j.past)
 	j.against(base)
 	j.say("%d of %d past runs needed for a verdict; for information only: %s their median %s",
 		len(j.past), j.minHistory, percentWorse(*orZero(j.Worse)), j.amount(base))

@@ -38,11 +38,11 @@ func LevelOf(s Series, p Policy) (Standing, bool) {
 		base, days := of.upstreamBaseline()
 		return Standing{Level: base, Runs: days, Rule: RuleUpstream}, badValue(base) == ""
 	}
+	if len(runs) < c.minHistory {
+		return Standing{Level: medianOf(runs), Runs: len(runs), Rule: RuleBWS}, true
+	}
 	d, _ := load(runs, runs[len(runs)-1], sign) // the next run is not part of its level
 	toUnit := func(x float64) float64 { return min(math.Exp(sign*x), math.MaxFloat64) }
-	if len(runs) < c.minHistory {
-		return Standing{Level: toUnit(bws.Median(d.Y[:len(runs)], nil)), Runs: len(runs), Rule: RuleBWS}, true
-	}
 	sc := &bws.Scanner{}
 	f := folder{sc: sc, past: runs, d: d, sign: sign, dmin: c.dmin, advisory: c.advisory || !c.gate}
 	if !c.forgetOpen {
@@ -55,4 +55,13 @@ func LevelOf(s Series, p Policy) (Standing, bool) {
 		out.Level, out.Since = toUnit(f.open.level), runName(f.past[f.open.since])
 	}
 	return out, true
+}
+
+// medianOf is the level of fewer runs than a verdict needs.
+func medianOf(runs []Run) float64 {
+	values := make([]float64, len(runs))
+	for k, r := range runs {
+		values[k] = r.Value()
+	}
+	return bws.Median(values, nil)
 }
