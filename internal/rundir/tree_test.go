@@ -95,7 +95,7 @@ func TestTreeOpensRegularFilesOnly(t *testing.T) {
 				begun := time.Now()
 				require.ErrorAs(t, read(path), &wrong, "%s of %s at %s", how, node, path)
 				require.Equal(t, NodeError{Path: path, Is: node, Want: NodeFile}, *wrong)
-				require.Less(t, time.Since(begun), 10*time.Second)
+				require.Less(t, time.Since(begun), time.Minute)
 			}
 			_, err := tree.Append(path)
 			var wrong *NodeError

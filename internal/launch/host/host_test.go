@@ -83,7 +83,7 @@ func TestRun(t *testing.T) {
 		begun := time.Now()
 		_, err = h.Run(short, Cmd{Argv: []string{"sleep", "600"}, Timeout: 10 * time.Minute})
 		require.Error(t, err)
-		require.Less(t, time.Since(begun), time.Minute)
+		require.Less(t, time.Since(begun), 5*time.Minute)
 	})
 }
 
@@ -134,7 +134,7 @@ func TestFiles(t *testing.T) {
 		require.Len(t, listed, len(files))
 		for _, f := range listed {
 			require.Equal(t, int64(len(files[f.Path])), f.Size, f.Path)
-			require.WithinDuration(t, time.Now(), f.MTime, time.Minute)
+			require.WithinDuration(t, time.Now(), f.MTime, 10*time.Minute)
 		}
 		few, err := h.List(ctx, dir, 3)
 		require.ErrorIs(t, err, ErrPartial)
@@ -256,7 +256,7 @@ func TestConnectionIsSharedAndSurvivesADrop(t *testing.T) {
 		}
 		s.DropSessions()
 	}()
-	_, err := h.Run(ctx, Cmd{Argv: []string{"sh", "-c", "sleep 30; echo done"}, Env: []string{cookie}})
+	_, err := h.Run(ctx, Cmd{Argv: []string{"sh", "-c", "sleep 600; echo done"}, Env: []string{cookie}})
 	require.ErrorIs(t, err, ErrUnreachable)
 	require.NotErrorIs(t, err, ErrNotStarted)
 	_, err = h.Run(ctx, Cmd{Argv: []string{"true"}})
@@ -267,7 +267,7 @@ func TestConnectionIsSharedAndSurvivesADrop(t *testing.T) {
 	_, err = h.Run(ctx, Cmd{Argv: []string{"true"}})
 	require.ErrorIs(t, err, ErrUnreachable)
 	require.ErrorIs(t, err, ErrNotStarted, "nobody took the connection, so nothing ran")
-	require.Less(t, time.Since(begun), time.Minute)
+	require.Less(t, time.Since(begun), 5*time.Minute)
 	s.Up()
 	_, err = h.Run(ctx, Cmd{Argv: []string{"true"}})
 	require.NoError(t, err)

@@ -162,7 +162,7 @@ func (s *Server) Up() {
 	s.mu.Lock()
 	s.cmd = cmd
 	s.mu.Unlock()
-	for range 1200 { // a minute
+	for range 3600 { // three minutes
 		conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", s.port), time.Second)
 		if err == nil {
 			_ = conn.Close()
@@ -215,7 +215,8 @@ func (s *Server) DropSessions() {
 	s.mu.Unlock()
 	for _, p := range procs {
 		name, err := os.ReadFile(p)
-		if err != nil || !bytes.HasPrefix(name, []byte("sshd: ")) {
+		// Since OpenSSH 9.8 it is sshd-session.
+		if err != nil || !bytes.HasPrefix(name, []byte("sshd: ")) && !bytes.HasPrefix(name, []byte("sshd-session: ")) {
 			continue
 		}
 		dir := filepath.Dir(p)
