@@ -169,7 +169,7 @@ func (v *supervisor) loop(ctx context.Context) {
 		case <-tick.C:
 			now := v.o.Now()
 			v.stoodStill(now)
-			if v.st.begun == waveMain && v.helpers == nil {
+			if v.helpers == nil && (v.st.phase == rundir.PhaseReady || v.st.phase == rundir.PhaseBenchmark) { // never while it ends
 				v.helpers = v.startHelpers(ctx)
 			}
 			v.handle(ctx, event{kind: evTick, at: now, quiet: v.quiet(v.logs, now), alone: v.driver.Alone(now), served: v.watch.Logs.FirstServed()})
