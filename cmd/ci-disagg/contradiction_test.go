@@ -80,7 +80,7 @@ func TestOutputsNeverContradict(t *testing.T) {
 				name := strings.TrimSuffix(filepath.Base(file), ".txtar") + " × " + p.name
 				t.Run(name, func(t *testing.T) {
 					t.Parallel()
-					o := decideRecorded(t, readArchive(t, file), passed, p)
+					o := decideRecorded(t, readArchive(t, file), passed, p, nil)
 					mu.Lock()
 					defer mu.Unlock()
 					decisions = append(decisions, fmt.Sprintf("%s: exit %d, %s", name, o.exit, o.document.Cases[0].words()))
@@ -115,8 +115,8 @@ func readArchive(t *testing.T, path string) *txtar.Archive {
 }
 
 // decideRecorded decides a copy of a recorded run, with a case beside it that
-// passes, under a policy.
-func decideRecorded(t *testing.T, recorded, passed *txtar.Archive, p policy) outputs {
+// passes, under a policy. Something may happen to the copy first.
+func decideRecorded(t *testing.T, recorded, passed *txtar.Archive, p policy, change func(*testing.T, rundir.Dir)) outputs {
 	t.Helper()
 	dir := rundir.Dir(filepath.Join(t.TempDir(), "run"))
 	for _, f := range recorded.Files {
@@ -134,6 +134,9 @@ func decideRecorded(t *testing.T, recorded, passed *txtar.Archive, p policy) out
 		edit(t, dir.CaseDir(slug).PlanFile(), func(plan map[string]any) {
 			plan["case"].(map[string]any)["known_bug"] = "nvbugs/1: hangs"
 		})
+	}
+	if change != nil {
+		change(t, dir)
 	}
 	settle(t, dir)
 	base := filepath.Dir(string(dir))
@@ -222,10 +225,17 @@ type shownDocument struct {
 }
 
 type shownCase struct {
-	ID       string          `json:"id"`
-	Result   string          `json:"result"`
-	ExitCode int             `json:"exit_code"`
-	Finding  *rundir.Finding `json:"finding"`
+	ID       string   `json:"id"`
+	Result   string   `json:"result"`
+	ExitCode int      `json:"exit_code"`
+	Verdict  string   `json:"verdict"`
+	Outcome  string   `json:"outcome"`
+	Problems []string `json:"validity_problems"`
+	Worst    *struct {
+		Point  string `json:"point"`
+		Metric string `json:"metric"`
+	} `json:"worst"`
+	Finding *rundir.Finding `json:"finding"`
 }
 
 // words is a decision in the golden file.
@@ -314,6 +324,7 @@ func labels() map[string]string {
 	return map[string]string{
 		"TEST FAILED": "red", "INFRASTRUCTURE": "red", "REGRESSION": "red", "INTERRUPTED": "red",
 		"NO VERDICT": "amber", "SKIPPED": "amber", "passed": "green", "improved": "green", "skipped": "green", "KNOWN FAILURE": "green",
+		"not judged": "green", "not judged yet": "green",
 	}
 }
 
@@ -324,6 +335,10 @@ func labelOf(c shownCase) string {
 		return "SKIPPED"
 	case c.Result == "improvement":
 		return "improved"
+	case c.Result == "passed" && c.Verdict == "collecting":
+		return "not judged yet"
+	case c.Result == "passed" && c.Verdict == "no_baseline":
+		return "not judged"
 	case c.Result == "passed" || c.Result == "skipped":
 		return c.Result
 	case c.Result == "infra":
@@ -410,6 +425,7 @@ func (o outputs) ofCase(c shownCase) []string {
 	say("index.html", "kind", first(`<span class="badge \w+">([^<]*)</span></td><th scope="row"><a href="[^"]*">`+regexp.QuoteMeta(short), o.index), label)
 	test := o.verdictOf(c.ID)
 	say("junit.xml", "colour", test.colour(), colourOf(c.ExitCode))
+	out = append(out, o.worstOf(c, test)...)
 	if c.Finding == nil || c.Finding.Root == "" || colourOf(c.ExitCode) != "red" {
 		return out
 	}
@@ -418,6 +434,28 @@ func (o outputs) ofCase(c shownCase) []string {
 	for name, text := range map[string]string{"the console": o.console, "summary.md": o.summary, "index.html": o.index} {
 		if !strings.Contains(strings.ReplaceAll(text, `\`, ""), root) {
 			out = append(out, fmt.Sprintf("root: %s does not name %s", name, root))
+		}
+	}
+	return out
+}
+
+// worstOf are the outputs that do not name the worst metric of a case that passed its
+// tests, and not its numbers.
+func (o outputs) worstOf(c shownCase, test shownTest) []string {
+	if c.Worst == nil || len(c.Problems) > 0 || c.Outcome != "passed" || colourOf(c.ExitCode) == "green" || c.Result == "test_failed" || c.Result == "skipped" {
+		return nil
+	}
+	name := strings.TrimSuffix(c.Worst.Metric+" at "+c.Worst.Point, " at ")
+	message := ""
+	for _, r := range []*shownResult{test.Failure, test.Error, test.Skipped} {
+		if r != nil {
+			message = r.Message
+		}
+	}
+	var out []string
+	for output, text := range map[string]string{"the console": o.console, "summary.md": o.summary, "index.html": o.index, "junit.xml": message} {
+		if !strings.Contains(strings.ReplaceAll(text, `\`, ""), name) {
+			out = append(out, "worst: "+output+" does not name "+name)
 		}
 	}
 	return out

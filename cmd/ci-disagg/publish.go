@@ -17,7 +17,7 @@ func (r *reporter) publish(h host, d session.Decided, notStored error) error {
 	rep, err := r.Write(&d)
 	if r.copyTo != "" {
 		if copied := archive.Copy(r.copyTo, r.dir, rep); copied != nil {
-			rep, copied = d.Unwritten("--copy-report", copied)
+			rep, copied = r.Unwritten(&d, "--copy-report", copied)
 			err = errors.Join(err, copied)
 		}
 	}

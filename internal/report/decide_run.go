@@ -54,7 +54,11 @@ func Decide(run Run, cases []CaseReport) Report {
 	d.Properties = properties(run, jobs)
 	d.Checks = runChecks(run, end)
 	for i := range d.Cases {
-		d.Cases[i].Next = run.Advice.next(d.Cases[i])
+		c := &d.Cases[i]
+		c.Next = run.Advice.next(*c)
+		if accept := run.Advice.accept(*c); accept != c.Next {
+			c.Accept = accept
+		}
 	}
 	d.Next = run.Advice.nextOfRun(d, end)
 	return d
@@ -62,12 +66,12 @@ func Decide(run Run, cases []CaseReport) Report {
 
 // idle says why no case of the run could have turned it red: every one that was to be
 // launched is a known failure, or none was to be launched, which allowSkipped lets
-// pass. "" = one could have.
+// pass where cases are listed. "" = one could have.
 func idle(cases []CaseReport, allowSkipped bool) string {
 	launched := 0
 	for _, c := range cases {
 		switch {
-		case c.Result == ResultSkipped && c.ExitCode == ExitPassed && len(c.Attempts) == 0: // listed as skipped
+		case c.listed():
 		case c.Known == "":
 			return ""
 		default:
@@ -77,11 +81,18 @@ func idle(cases []CaseReport, allowSkipped bool) string {
 	switch {
 	case launched > 0:
 		return "known failures match every case: nothing could turn this run red"
-	case len(cases) > 0 && !allowSkipped:
+	case len(cases) == 0:
+		return "nothing was tested"
+	case !allowSkipped:
 		return "every case is listed as skipped: nothing was launched"
 	default:
 		return ""
 	}
+}
+
+// listed reports whether the case was only listed, as skipped.
+func (c CaseReport) listed() bool {
+	return c.Result == ResultSkipped && c.ExitCode == ExitPassed && len(c.Attempts) == 0
 }
 
 // MustBeStored reports whether what was measured has to join the history: a run that
@@ -136,7 +147,7 @@ func countCases(cases []CaseReport) Counts {
 func unjudged(cases []CaseReport) int {
 	n := 0
 	for _, c := range cases {
-		if c.Result == ResultPassed && c.Known == "" && (c.Verdict == verdict.Collecting || c.Verdict == verdict.NoBaseline) {
+		if NotJudged(c) != "" {
 			n++
 		}
 	}
@@ -158,14 +169,15 @@ func headline(d Report, end RunEnd, run Run) string {
 	say(c.Regressed, "%d regressed")
 	say(c.NoVerdict, "%d without a verdict")
 	say(c.Known, "%d failed as known")
-	say(c.Passed, "%d passed")
+	unjudged := unjudged(d.Cases)
+	say(c.Passed-unjudged, "%d passed")
 	say(c.Improved, "%d of them faster")
-	say(unjudged(d.Cases), "%d of them not judged (allowed)")
+	say(unjudged, "%d not judged (allowed)")
 	say(c.Skipped, "%d skipped")
 	text := fmt.Sprintf("%d cases: %s", c.Cases, strings.Join(parts, ", "))
 	switch c.Cases {
 	case 0:
-		text = "no case: nothing was tested"
+		text = "no case"
 	case 1:
 		text = "1 case: " + strings.Join(parts, ", ")
 	}
@@ -242,18 +254,30 @@ func properties(run Run, jobs []string) []junit.Property {
 	return out
 }
 
-// runChecks are the tests that say why a run is no pass whose cases are all green.
+// runChecks are the tests that say what no case says of the run.
 func runChecks(run Run, end RunEnd) []RunCheck {
 	var out []RunCheck
-	check := func(suite, name, kind, message string) {
-		c := Check{Case: junit.Case{Name: name, Results: []junit.Result{{Status: junit.Skipped, Type: typePrefix + kind, Message: "no verdict: " + message}}}}
-		out = append(out, RunCheck{suite, c})
+	check := func(suite, name, kind string, r junit.Result) {
+		r.Type = typePrefix + kind
+		out = append(out, RunCheck{suite, Check{Case: junit.Case{Name: name, Results: []junit.Result{r}}}})
+	}
+	doubt := func(suite, name, kind, message string) {
+		check(suite, name, kind, junit.Result{Status: junit.Skipped, Message: "no verdict: " + message})
+	}
+	fault := func(name, kind, message string) {
+		check("lifecycle", name, kind, junit.Result{Status: junit.Errored, Message: message})
+	}
+	if run.Interrupted != 0 && !slices.ContainsFunc(end.Cases, func(code int) bool { return ColourOf(code) == Red }) {
+		fault("interrupted", "interrupted", "the run was interrupted by "+rundir.SignalName(run.Interrupted))
+	}
+	if end.Unwritten {
+		fault("report", "not-written", "a part of the report could not be written: "+strings.Join(run.Unwritten, "; "))
 	}
 	if end.Idle {
-		check("lifecycle", "cases", "idle", run.idle)
+		doubt("lifecycle", "cases", "idle", run.idle)
 	}
 	if end.NotStored {
-		check("metrics", "history", "not-stored", notStored(run))
+		doubt("metrics", "history", "not-stored", notStored(run))
 	}
 	return out
 }

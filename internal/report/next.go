@@ -1,9 +1,12 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -21,7 +24,7 @@ type Advice struct {
 	NoStore bool // there is no baseline store, so no history to look at
 }
 
-// nextOfRun is the one command to run next: that of the worst case.
+// nextOfRun is the one command to run next, or the key to set: that of the worst case.
 func (a Advice) nextOfRun(d Report, end RunEnd) string {
 	if d.Result == ResultInterrupted {
 		return command("ci-disagg", "resume", a.RunDir)
@@ -40,8 +43,26 @@ func (a Advice) nextOfRun(d Report, end RunEnd) string {
 		return command("ci-disagg", "report", a.RunDir)
 	case end.NotStored:
 		return command("ci-disagg", "report", "--save", a.RunDir)
+	case end.Idle && slices.ContainsFunc(d.Cases, func(c CaseReport) bool { return c.Known != "" }):
+		return a.key("workload.known_failures", "its entries match every case")
+	case end.Idle:
+		return a.with("ci-disagg", "plan")
 	}
 	return ""
+}
+
+// key names what has to be changed in the config, as a line that a shell takes for a
+// comment.
+func (a Advice) key(key, why string) string {
+	return "# " + key + " in " + cmp.Or(a.Config, "the config") + ": " + why
+}
+
+// with is a command for the config that the run was made with.
+func (a Advice) with(words ...string) string {
+	if a.Config != "" {
+		words = append(words, "-c", a.Config)
+	}
+	return command(words...)
 }
 
 // next is the command for one case, "" when there is nothing to do.
@@ -54,7 +75,7 @@ func (a Advice) next(c CaseReport) string {
 	case ResultInterrupted:
 		return command("ci-disagg", "resume", a.RunDir)
 	case ResultRegression:
-		return a.history(c)
+		return cmp.Or(a.history(c), a.pin(c))
 	case ResultSkipped:
 		if c.Colour == Amber {
 			return a.readLog(c)
@@ -66,6 +87,8 @@ func (a Advice) next(c CaseReport) string {
 			return command("ci-disagg", "report", a.RunDir)
 		case verdict.Invalid, "":
 			return a.readLog(c)
+		case verdict.NoBaseline:
+			return cmp.Or(a.history(c), a.key("perf.store", "names where the history is kept; perf.pins names fixed values"))
 		default:
 			return a.history(c)
 		}
@@ -154,23 +177,29 @@ func (a Advice) history(c CaseReport) string {
 	if a.NoStore {
 		return ""
 	}
-	words := []string{"ci-disagg", "baseline", "show"}
-	if a.Config != "" {
-		words = append(words, "-c", a.Config)
-	}
-	return command(append(words, "--case", c.ID)...)
+	return a.with("ci-disagg", "baseline", "show") + " " + command("--case", c.ID)
 }
 
-// AcceptCommand is the command that accepts the new level of a case.
-func AcceptCommand(c CaseReport) string {
+// pin pins the value that a case is worse than its pin by, "" where that did not
+// decide.
+func (a Advice) pin(c CaseReport) string {
+	r := WorstRow(c)
+	if r == nil || r.Value == nil || r.Rule != string(verdict.RuleFixed) {
+		return ""
+	}
+	value := strings.TrimPrefix(r.Point+"/"+r.Metric, "/") + "=" + strconv.FormatFloat(*r.Value, 'g', -1, 64)
+	return a.with("ci-disagg", "baseline", "pin") + " " + command("--case", c.ID, value, "--reason", "why")
+}
+
+// accept is the command that makes what a case has become its level.
+func (a Advice) accept(c CaseReport) string {
 	if c.Result != ResultRegression {
 		return ""
 	}
-	show, ok := strings.CutPrefix(c.Next, "ci-disagg baseline show")
-	if !ok {
-		return ""
+	if pin := a.pin(c); pin != "" || a.NoStore {
+		return pin
 	}
-	return "ci-disagg baseline accept" + show + " --reason 'why'"
+	return a.with("ci-disagg", "baseline", "accept") + " " + command("--case", c.ID, "--reason", "why")
 }
 
 // command is words as a shell command line.

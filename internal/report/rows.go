@@ -117,9 +117,12 @@ func RowName(r verdict.Row) string {
 	return r.Metric + " at " + r.Point
 }
 
-// NotJudged is the word for a case of which a gating metric has nothing to be compared
-// with, although that is allowed: it did not pass. "" = all were judged.
+// NotJudged is the word for a green case of which a gating metric has nothing to be
+// compared with, although that is allowed: it did not pass. "" = all were judged.
 func NotJudged(c CaseReport) string {
+	if c.Result != ResultPassed {
+		return ""
+	}
 	for _, r := range c.Metrics {
 		switch {
 		case !r.Gate || r.Advisory:

@@ -31,7 +31,7 @@ type Style struct {
 // prompt is back. reportDir is where the report was written.
 func Console(d report.Report, reportDir string, style Style) string {
 	p := painter(style)
-	head := []string{fmt.Sprintf("%s  %s: %s (exit %d)", p.result(d.Result, d.Colour), oneLine(d.Stage, 80), oneLine(d.Headline, 200), d.ExitCode)}
+	head := []string{fmt.Sprintf("%s  %s: %s (exit %d)", p.result(d.Decision, runLabel(d)), oneLine(d.Stage, 80), oneLine(d.Headline, 200), d.ExitCode)}
 	if text := runFault(d); text != "" && d.Result != report.ResultPassed {
 		head = append(head, oneLine(squeeze(text), consoleWidth))
 	}
@@ -104,7 +104,7 @@ func (p painter) passed(cases []report.CaseReport, all int) []string {
 		names := map[string]int{}
 		var order []string
 		for _, c := range cases {
-			l := label(c.Result, c.Colour)
+			l := caseLabel(c)
 			if names[l]++; names[l] == 1 {
 				order = append(order, l)
 			}
@@ -117,7 +117,7 @@ func (p painter) passed(cases []report.CaseReport, all int) []string {
 	}
 	var out []string
 	for _, c := range cases {
-		line := fmt.Sprintf("  %s  %s", p.result(c.Result, c.Colour), oneLine(shortenMiddle(c.ID, 160), 160))
+		line := fmt.Sprintf("  %s  %s", p.result(c.Decision, caseLabel(c)), oneLine(shortenMiddle(c.ID, 160), 160))
 		if n := len(c.Attempts); n > 1 {
 			line += fmt.Sprintf(" (%s)", count(n, "attempt"))
 		}
@@ -148,7 +148,7 @@ func (p painter) warnings(all []string) []string {
 // is where the head of the summary does not say it.
 func (p painter) block(g group, withFault bool) []string {
 	c := g.CaseReport
-	out := []string{fmt.Sprintf("  %s  %s", p.result(c.Result, c.Colour), oneLine(shortenMiddle(c.ID, 180), 180))}
+	out := []string{fmt.Sprintf("  %s  %s", p.result(c.Decision, caseLabel(c)), oneLine(shortenMiddle(c.ID, 180), 180))}
 	say := func(format string, args ...any) {
 		out = append(out, "      "+oneLine(squeeze(fmt.Sprintf(format, args...)), p.runes(2)-6))
 	}
@@ -209,10 +209,10 @@ func (p painter) paint(code, s string) string {
 
 func (p painter) bold(s string) string { return p.paint("1", s) }
 
-// result is the label of a result in its colour.
-func (p painter) result(result, colour string) string {
-	code := map[string]string{"good": "1;32", "bad": "1;31", "infra": "1;35", "doubt": "1;33", "none": "2"}[tone(result, colour)]
-	return p.paint(code, label(result, colour))
+// result is a label in the colour of its result.
+func (p painter) result(d report.Decision, label string) string {
+	code := map[string]string{"good": "1;32", "bad": "1;31", "infra": "1;35", "doubt": "1;33", "none": "2"}[tone(d.Result, d.Colour)]
+	return p.paint(code, label)
 }
 
 // oneLineColoured cuts a line that may start with an escape sequence.

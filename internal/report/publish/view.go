@@ -58,7 +58,6 @@ type caseView struct {
 	GPUHours    float64
 	GPUUsed     float64
 	JobIDs      []string
-	Accept      string
 	Alike       []linkView // other cases that ended for the same reason
 	First       bool       // of its result in the table of all cases
 }
@@ -202,7 +201,7 @@ func wordTone(w verdict.Word) string {
 
 // viewIndex prepares the overview.
 func viewIndex(d report.Report) indexPage {
-	p := indexPage{D: d, Root: "../", Title: label(d.Result, d.Colour) + ": " + d.Stage + ": " + d.Headline, Tone: tone(d.Result, d.Colour), Label: label(d.Result, d.Colour)}
+	p := indexPage{D: d, Root: "../", Title: runLabel(d) + ": " + d.Stage + ": " + d.Headline, Tone: tone(d.Result, d.Colour), Label: runLabel(d)}
 	var red []report.CaseReport
 	for _, c := range report.WorstFirst(d.Cases) {
 		v := viewCase(c, p.Root)
@@ -302,9 +301,8 @@ func onlyRed(d report.Report) *report.CaseReport {
 // viewCase prepares what every page says of a case.
 func viewCase(c report.CaseReport, root string) caseView {
 	v := caseView{
-		CaseReport: c, Root: root, Page: casePath(c), Short: shortCase(c.ID), Tone: tone(c.Result, c.Colour), Label: label(c.Result, c.Colour),
+		CaseReport: c, Root: root, Page: casePath(c), Short: shortCase(c.ID), Tone: tone(c.Result, c.Colour), Label: caseLabel(c),
 		Fault: fault(c), Failure: failureText(c), Line: viewLine(c, root),
-		Accept: report.AcceptCommand(c),
 	}
 	rows := moved(c.Metrics)
 	for i, r := range rows {

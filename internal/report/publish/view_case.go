@@ -15,7 +15,7 @@ import (
 // viewCasePage prepares the page of a case.
 func viewCasePage(d report.Report, c report.CaseReport) casePage {
 	const root = "../../"
-	p := casePage{caseView: viewCase(c, root), D: d, Up: "../", Title: label(c.Result, c.Colour) + ": " + shortCase(c.ID)}
+	p := casePage{caseView: viewCase(c, root), D: d, Up: "../", Title: caseLabel(c) + ": " + shortCase(c.ID)}
 	p.RedBefore, p.RedAfter = redNeighbours(d, c)
 	p.PerfFirst = c.Outcome == rundir.OutcomePassed
 	charts := map[string]string{}

@@ -96,6 +96,28 @@ func label(result, colour string) string {
 	}
 }
 
+// caseLabel is how a case ended, in words: it passed only if it was judged.
+func caseLabel(c report.CaseReport) string {
+	if why, _, _ := strings.Cut(report.NotJudged(c), ":"); why != "" {
+		return why
+	}
+	return label(c.Result, c.Colour)
+}
+
+// runLabel is how a run ended, in words: it passed only if one of its cases did.
+func runLabel(d report.Report) string {
+	text := label(d.Result, d.Colour)
+	if d.Result != report.ResultPassed || len(d.Cases) == 0 {
+		return text
+	}
+	for _, c := range d.Cases {
+		if c.Result == report.ResultImprovement || caseLabel(c) == text {
+			return text
+		}
+	}
+	return caseLabel(d.Cases[0])
+}
+
 // fault says in one sentence whose turn it is.
 func fault(c report.CaseReport) string {
 	switch c.Result {
@@ -116,8 +138,8 @@ func fault(c report.CaseReport) string {
 	case report.ResultImprovement:
 		return "Passed, and something became better."
 	case report.ResultPassed:
-		if c.Known == "" && (c.Verdict == verdict.Collecting || c.Verdict == verdict.NoBaseline) {
-			return fmt.Sprintf("Nothing to do. Its speed was not judged: %s, which the policy allows.", report.Word(c.Verdict)) + tries(c)
+		if why := report.NotJudged(c); why != "" {
+			return "Nothing to do. Its speed was " + why + ". The policy allows that." + tries(c)
 		}
 		return "Nothing to do." + tries(c)
 	default:

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -168,35 +169,46 @@ func suspicious(r report.CaseReport) string {
 }
 
 // Write writes all files of the report. What cannot be written is part of what is
-// decided: the report that comes back, and the files that are written after it, say so.
+// decided: the report that comes back, and the files that can be written, say so.
 func (s *Session) Write(d *Decided) (report.Report, error) {
 	dir := s.loader.Dir.Report()
-	rep := report.Decide(d.Run, d.Cases)
+	run := d.Run
 	var errs []error
-	notes, err := suites.Write(filepath.Join(dir, rundir.ReportJUnit), rep, s.o.Suites)
-	d.Run.Notes = append(notes, d.Run.Notes...)
+	fails := func(what string, err error) {
+		errs = append(errs, d.unwritten(what, err))
+		run.Unwritten = d.Run.Unwritten
+	}
+	junitXML := func() (notes []string, err error) {
+		return suites.Write(filepath.Join(dir, rundir.ReportJUnit), report.Decide(run, d.Cases), s.o.Suites)
+	}
+	notes, err := junitXML()
+	run.Notes = slices.Concat(notes, d.Run.Notes)
 	if err != nil {
-		errs = append(errs, d.unwritten("junit.xml", err))
+		fails("junit.xml", err)
 	}
-	if len(notes)+len(errs) > 0 {
-		rep = report.Decide(d.Run, d.Cases)
+	if failed := publish.Write(dir, report.Decide(run, d.Cases)); failed != nil {
+		fails("report", failed)
+		if err == nil {
+			_, err = junitXML()
+			errs = append(errs, err)
+		}
 	}
-	if err := publish.Write(dir, rep); err != nil {
-		errs = append(errs, d.unwritten("report", err))
-		rep = report.Decide(d.Run, d.Cases)
-	}
-	return rep, errors.Join(errs...)
+	return report.Decide(run, d.Cases), errors.Join(errs...)
 }
 
+// unwritten notes a part of the report that could not be written.
 func (d *Decided) unwritten(what string, err error) error {
 	err = fmt.Errorf("%s: %w", what, err)
-	d.Run.Unwritten = append(d.Run.Unwritten, err.Error())
+	if text := err.Error(); !slices.Contains(d.Run.Unwritten, text) {
+		d.Run.Unwritten = append(d.Run.Unwritten, text)
+	}
 	return err
 }
 
-// Unwritten decides once more: a part of the report beside its files could not be
-// written.
-func (d *Decided) Unwritten(what string, err error) (report.Report, error) {
+// Unwritten writes the report once more: something beside its files could not be
+// written, and they say so.
+func (s *Session) Unwritten(d *Decided, what string, err error) (report.Report, error) {
 	err = d.unwritten(what, err)
-	return report.Decide(d.Run, d.Cases), err
+	rep, again := s.Write(d)
+	return rep, errors.Join(err, again)
 }
