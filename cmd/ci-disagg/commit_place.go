@@ -38,9 +38,28 @@ func (o buildFlags) place(h host, b *rundir.Build) error {
 	return nil
 }
 
+// maxCommits bounds the commits that a regression is said to have come with.
+const maxCommits = 50
+
+// commitsBetween are the commits behind good up to bad in a line each, as the checkout
+// here has them, the newest first; none without one.
+func commitsBetween(h host, good, bad string) []string {
+	if !isCommit(good) || !isCommit(bad) {
+		return nil
+	}
+	text := gitText(h, "log", "--format=%h %s", "--max-count="+strconv.Itoa(maxCommits), good+".."+bad, "--")
+	return strings.FieldsFunc(text, func(r rune) bool { return r == '\n' })
+}
+
 // git is the first line of what git answers in the current directory, "" if it
 // does not.
 func git(h host, args ...string) string {
+	line, _, _ := strings.Cut(gitText(h, args...), "\n")
+	return strings.TrimSpace(line)
+}
+
+// gitText is what git answers in the current directory, "" if it does not.
+func gitText(h host, args ...string) string {
 	wd, err := h.getwd()
 	if err != nil {
 		return ""
@@ -49,6 +68,5 @@ func git(h host, args ...string) string {
 	if err != nil {
 		return ""
 	}
-	line, _, _ := strings.Cut(string(res.Stdout), "\n")
-	return strings.TrimSpace(line)
+	return string(res.Stdout)
 }

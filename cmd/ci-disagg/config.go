@@ -27,6 +27,7 @@ type fileConfig struct {
 	pipeline.Config `yaml:",inline"`
 	Perf            session.Perf   `yaml:"perf"`
 	Report          session.Output `yaml:"report"`
+	SCM             session.SCM    `yaml:"scm"`
 }
 
 // config is a loaded file with what is needed to complain about it.
@@ -83,7 +84,8 @@ func parseConfig(file string, data []byte) (config, error) {
 		return c, err
 	}
 	errs := append(c.Validate(doc), c.Perf.Validate(doc)...)
-	return c, errors.Join(append(errs, c.Report.Validate(doc)...)...)
+	errs = append(errs, c.Report.Validate(doc)...)
+	return c, errors.Join(append(errs, c.SCM.Validate(doc)...)...)
 }
 
 // metrics is the built-in table with the config's own metrics.

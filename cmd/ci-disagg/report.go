@@ -164,7 +164,8 @@ func newReporter(ctx context.Context, h host, cfg config, dir rundir.Dir, save b
 		Policy: report.Policy{Exit: cfg.Perf.Exit()}, Flaky: cfg.Report.Flaky, Classes: classes,
 		Suites:   suites.Options{NoCaps: cfg.Report.NoCaps, StrictXSD: cfg.Report.StrictXSD, Metrics: cfg.Report.MetricsInJUnit},
 		Accuracy: cfg.Perf.Accuracy.Gates, AccuracyAdvisory: cfg.Perf.Accuracy.Advisory,
-		Advice: report.Advice{Config: cfg.path},
+		Advice: report.Advice{Config: cfg.path}, CompareURL: cfg.SCM.CompareURL,
+		Log: func(good, bad string) []string { return commitsBetween(h, good, bad) },
 	})}, nil
 }
 

@@ -43,7 +43,7 @@ func DecideCase(plan rundir.Plan, attempts []results.Ended, judged Judged, p Pol
 	d.out = CaseReport{
 		ID: plan.Case.ID, Slug: plan.Case.Slug, Mode: plan.Case.Mode, Known: plan.Case.KnownBug, Outcome: d.end.Outcome, Finding: findingOf(attempts),
 		Planned:     Planned{plan.Match, plan.Expected.Points, plan.Nodes, plan.AllocatedGPUs, plan.UsedGPUs},
-		Measurement: Measurement{Verdict: worstWord(d.end.Words), Together: judged.Together, Metrics: judged.Rows, Problems: judged.Problems},
+		Measurement: Measurement{Verdict: worstWord(d.end.Words), Together: judged.Together, Suspects: judged.Suspects, Metrics: judged.Rows, Problems: judged.Problems},
 	}
 	d.conclude()
 	d.out.Worst = WorstOf(judged.Rows, d.out.Verdict)
@@ -126,11 +126,11 @@ func (d *decider) measuredMessage() string {
 	}
 	for _, row := range d.judged.Rows {
 		if wrongAnswer(row) {
-			return row.Reason
+			return PlainReason(row)
 		}
 	}
 	if row := worstRow(d.judged.Rows, d.out.Verdict); row != nil && row.Verdict != verdict.Pass {
-		return RowName(*row) + ": " + row.Reason
+		return RowName(*row) + ": " + PlainReason(*row)
 	}
 	return ""
 }

@@ -36,13 +36,9 @@ func Decide(run Run, cases []CaseReport) Report {
 	run.idle = idle(cases, run.AllowSkipped)
 	end := RunEnd{Interrupted: run.Interrupted, Idle: run.idle != "", Unwritten: len(run.Unwritten) > 0}
 	end.NotStored = run.NotStored != "" && run.Interrupted == 0 && MustBeStored(run.Build, run.Advisory)
-	var jobs []string
 	for _, c := range cases {
 		end.Cases = append(end.Cases, c.ExitCode)
 		for _, a := range c.Attempts {
-			if a.JobID != "" && run.Backend != "local" {
-				jobs = append(jobs, a.JobID)
-			}
 			d.span(a)
 		}
 	}
@@ -51,7 +47,6 @@ func Decide(run Run, cases []CaseReport) Report {
 	d.Counts = countCases(cases)
 	d.Headline = headline(d, end, run)
 	d.Warnings = warnings(run, cases)
-	d.Properties = properties(run, jobs)
 	d.Checks = runChecks(run, end)
 	for i := range d.Cases {
 		c := &d.Cases[i]
@@ -234,24 +229,6 @@ func folded(cases []string) []string {
 		return cases
 	}
 	return []string{fmt.Sprintf("%d cases like this: %s", len(cases), slices.Min(cases))}
-}
-
-// properties describe the run in the verdict suite.
-func properties(run Run, jobs []string) []junit.Property {
-	var out []junit.Property
-	for _, p := range []junit.Property{
-		{Name: "ci-disagg.version", Value: run.Tool},
-		{Name: "ci-disagg.run_id", Value: run.ID},
-		{Name: "slurm.job_ids", Value: strings.Join(jobs, " ")},
-		{Name: "build.commit", Value: run.Build.Commit},
-		{Name: "build.url", Value: run.Build.URL},
-		{Name: "cluster", Value: run.Cluster},
-	} {
-		if p.Value != "" {
-			out = append(out, p)
-		}
-	}
-	return out
 }
 
 // runChecks are the tests that say what no case says of the run.

@@ -415,3 +415,20 @@ func TestRanksAndRepetitions(t *testing.T) {
 	c.Attempts = []results.Attempt{attempt(0, 1, false, bad), attempt(0, 2, true, "")}
 	require.Equal(t, ResultPassed, decided(c, Judged{}, Policy{}).Result, "an attempt that was repeated does not count")
 }
+
+// The message of junit.xml and that of the case name runs as people know them, and the
+// one onset of the case.
+func TestOnsetInMessages(t *testing.T) {
+	t.Parallel()
+	row := verdict.Row{Metric: "tpot_median_ms", Point: "con8", Unit: "ms", Gate: true, Verdict: verdict.Regression, Value: ptr(12.0), Reason: "slower since id-1"}
+	row.Alarm, row.Onset = true, "id-1"
+	row.Series = []verdict.Run{{ID: "id-1", Time: *at(0), Commit: "badc0ffee0ddf00d"}, {ID: "id-2", Time: *at(9)}}
+	j := Judged{Rows: []verdict.Row{row}, Together: &verdict.Case{Alarm: true, Onset: &verdict.Onset{Run: "id-1", Time: *at(0), Commit: "badc0ffee0ddf00d", Good: "900dc0ffee0ddf00"}}}
+	j.Suspects = &Suspects{Good: "900dc0ffee0ddf00", Bad: "badc0ffee0ddf00d", Commits: []string{"badc0ff slow kernel"}}
+	gen := left(t, ended("GEN_0", rundir.KindServer, 0, 9, 0), 0, testCase(node1, 1, ""))
+	r := decided(one(rundir.OutcomePassed, nil, gen), j, Policy{Judged: true})
+	const began = "probably began with the run of 21 Nov 10:00 (commit badc0ffee0); the run before was of 900dc0ffee"
+	require.Equal(t, "tpot_median_ms at con8: slower since the run of 21 Nov 10:00 (commit badc0ffee0)", r.Message)
+	require.Equal(t, "[metrics] tpot_median_ms at con8: 12.0 ms; "+began, verdictOf(r).Message)
+	require.Contains(t, verdictOf(r).Text, "  badc0ff slow kernel\n")
+}

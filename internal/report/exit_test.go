@@ -75,6 +75,7 @@ func expected(c CaseEnd, p ExitPolicy) (int, string) {
 		}
 		return code, word
 	}
+	judgedRed := c.Measured && (c.Judged || len(c.Words) > 0) && !green(c.Words, p)
 	switch {
 	case c.Listed:
 		return ExitPassed, "skipped"
@@ -84,9 +85,9 @@ func expected(c CaseEnd, p ExitPolicy) (int, string) {
 		return 143, "interrupted"
 	case c.Outcome != rundir.OutcomePassed:
 		return ExitInfra, "infra" // known failures included
-	case c.Skipped && !(c.Measured && (c.Judged || len(c.Words) > 0) && !green(c.Words, p)) && p.AllowSkipped:
+	case c.Skipped && !judgedRed && p.AllowSkipped:
 		return ExitPassed, "skipped"
-	case c.Skipped && !(c.Measured && (c.Judged || len(c.Words) > 0) && !green(c.Words, p)):
+	case c.Skipped && !judgedRed:
 		return ExitNoVerdict, "skipped"
 	case !c.Judged && len(c.Words) == 0:
 		return ExitPassed, "passed"

@@ -65,15 +65,15 @@ func metricCase(row verdict.Row) junit.Case {
 	}
 	switch {
 	case row.Verdict == verdict.Regression && row.Gate && !row.Advisory:
-		c.Results = []junit.Result{{Status: junit.Failed, Type: "ci-disagg.perf-regression", Message: words, Text: row.Reason}}
+		c.Results = []junit.Result{{Status: junit.Failed, Type: "ci-disagg.perf-regression", Message: words, Text: PlainReason(row)}}
 	case row.Verdict == verdict.Pass, row.Verdict == verdict.Improvement:
 		c.SystemOut = []string{words}
 	case row.Verdict == verdict.Regression: // advisory: shown, never red
-		c.SystemOut = []string{"advisory: " + words + "\n" + row.Reason}
+		c.SystemOut = []string{"advisory: " + words + "\n" + PlainReason(row)}
 	case notMeasured(row):
 		skip("not-measured")
 	case row.Advisory || !row.Gate:
-		c.SystemOut = []string{string(row.Verdict) + ": " + cmp.Or(row.Reason, words)}
+		c.SystemOut = []string{string(row.Verdict) + ": " + cmp.Or(PlainReason(row), words)}
 	default:
 		skip(strings.ReplaceAll(string(row.Verdict), "_", "-"))
 	}
@@ -83,15 +83,15 @@ func metricCase(row verdict.Row) junit.Case {
 // noVerdict is why a metric was not judged.
 func noVerdict(row verdict.Row) string {
 	if notMeasured(row) {
-		return cmp.Or(row.Reason, "not measured")
+		return cmp.Or(PlainReason(row), "not measured")
 	}
-	return strings.TrimSuffix(Word(row.Verdict)+": "+row.Reason, ": ")
+	return strings.TrimSuffix(Word(row.Verdict)+": "+PlainReason(row), ": ")
 }
 
 // metricWords is 18211.4 tok/s is 8.3% below baseline 19850.0.
 func metricWords(row verdict.Row) string {
 	if row.Value == nil {
-		return cmp.Or(row.Reason, "not measured")
+		return cmp.Or(PlainReason(row), "not measured")
 	}
 	out := strings.TrimSpace(number(*row.Value) + " " + row.Unit)
 	if row.Baseline == nil || row.Change == nil {

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
-	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -33,10 +32,7 @@ type Report struct {
 	Warnings []string     `json:"warnings,omitempty"`
 	Next     string       `json:"next,omitempty"` // the one command to run next
 
-	// Properties describe the run in junit.xml, and Checks are what is said there of
-	// the run as a whole.
-	Properties []junit.Property `json:"-"`
-	Checks     []RunCheck       `json:"-"`
+	Checks []RunCheck `json:"-"` // what junit.xml says of the run as a whole
 }
 
 // RunCheck is one test case about the run as a whole, in one of its suites.
@@ -98,6 +94,7 @@ type Measurement struct {
 	Worst   *MetricRef   `json:"worst,omitempty"`   // the metric that decided the verdict
 	// Together is what the gating metrics say together; nil where nothing was judged.
 	Together *verdict.Case `json:"case_verdict,omitempty"`
+	Suspects *Suspects     `json:"suspects,omitempty"`
 	AB       *ab.Session   `json:"ab,omitempty"` // what a paired session found
 	Metrics  []verdict.Row `json:"metrics,omitempty"`
 	Problems []string      `json:"validity_problems,omitempty"` // why a measurement is invalid

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"sort"
+	"strings"
+	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
@@ -134,4 +136,78 @@ func NotJudged(c CaseReport) string {
 		}
 	}
 	return ""
+}
+
+// ShortCommit is a commit as people write it.
+func ShortCommit(s string) string {
+	switch {
+	case len(s) >= 12 && strings.Trim(s, "0123456789abcdefABCDEF") == "":
+		return s[:10]
+	case len(s) > 24:
+		return strings.ToValidUTF8(s[:23], "") + "…"
+	default:
+		return s
+	}
+}
+
+// RunWords names a run of a row's history by its date and commit, as people know it; an
+// id that the history does not hold stays an id.
+func RunWords(r verdict.Row, id string) string {
+	for i, run := range r.Series {
+		if run.ID != id {
+			continue
+		}
+		if i == len(r.Series)-1 {
+			return "this run"
+		}
+		return runWords(run.Time, run.Commit)
+	}
+	return "run " + id
+}
+
+func runWords(at time.Time, commit string) string {
+	text := "the run of " + at.UTC().Format("2 Jan 15:04")
+	if commit != "" {
+		text += " (commit " + ShortCommit(commit) + ")"
+	}
+	return text
+}
+
+// PlainReason is the reason of a row with the ids of its runs said as people know them.
+func PlainReason(r verdict.Row) string {
+	reason := r.Reason
+	for _, id := range []string{r.Since, r.Onset} {
+		if id != "" {
+			reason = strings.ReplaceAll(reason, id, RunWords(r, id))
+		}
+	}
+	return reason
+}
+
+// Began says with which run the newest regression of a case began, in the same words
+// for every reader: "probably began with the run of 2 Jan 15:04 (commit …), behind …".
+// "" = with this run, or nobody knows.
+func Began(c CaseReport) string {
+	r := WorstRow(c)
+	if r == nil || c.Result != ResultRegression || c.Together == nil || c.Together.Onset == nil {
+		return ""
+	}
+	o := c.Together.Onset
+	if RunWords(*r, o.Run) == "this run" {
+		return ""
+	}
+	text := "probably began with " + runWords(o.Time, o.Commit)
+	if o.Good != "" && o.Good != o.Commit {
+		text += "; the run before was of " + ShortCommit(o.Good)
+	}
+	return text
+}
+
+// Suspects are the commits that a regression may have come with: those behind that of
+// the last run without it, up to that of the first with it.
+type Suspects struct {
+	Good    string   `json:"good_commit"`
+	Bad     string   `json:"commit"`
+	URL     string   `json:"url,omitempty"`     // where both are compared
+	Commits []string `json:"commits,omitempty"` // in a line each, the newest first; none where there is no checkout
 }

@@ -10,6 +10,7 @@ type Judged struct {
 	Rows     []verdict.Row
 	Problems []string // why the measurement is invalid
 	Together *verdict.Case
+	Suspects *Suspects // of a regression that has begun
 	Warnings []string
 	// Unverified is a warning that other cases are likely to have, too.
 	Unverified string

@@ -89,12 +89,19 @@ func (d *decider) redMetrics() junit.Result {
 	ByWeight(red)
 	var text strings.Builder
 	for _, row := range red {
-		fmt.Fprintf(&text, "%s: %s\n  %s\n", RowName(row), metricWords(row), row.Reason)
+		fmt.Fprintf(&text, "%s: %s\n  %s\n", RowName(row), metricWords(row), PlainReason(row))
 	}
-	return junit.Result{
-		Status: junit.Failed, Type: "ci-disagg.perf-regression", Text: text.String(),
-		Message: "[metrics] " + RowName(red[0]) + ": " + metricWords(red[0]) + results.AndMore(len(red)-1),
+	message := "[metrics] " + RowName(red[0]) + ": " + metricWords(red[0]) + results.AndMore(len(red)-1)
+	if began := Began(d.out); began != "" {
+		message += "; " + began
 	}
+	if s := d.out.Suspects; s != nil {
+		fmt.Fprintf(&text, "commits behind %s up to %s: %s\n", s.Good, s.Bad, s.URL)
+		for _, c := range s.Commits {
+			fmt.Fprintf(&text, "  %s\n", c)
+		}
+	}
+	return junit.Result{Status: junit.Failed, Type: "ci-disagg.perf-regression", Text: text.String(), Message: message}
 }
 
 // deciding is the attempt that decides: the first that counts and did not pass, else

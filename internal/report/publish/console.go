@@ -126,7 +126,7 @@ func (p painter) passed(cases []report.CaseReport, all int) []string {
 		}
 		out = append(out, oneLineColoured(line))
 		if c.Result == report.ResultKnown {
-			out = append(out, "      "+oneLine(squeeze(plainMessage(c)), p.runes(2)-6))
+			out = append(out, "      "+oneLine(squeeze(c.Message), p.runes(2)-6))
 		}
 	}
 	return out
@@ -144,7 +144,7 @@ func (p painter) warnings(all []string) []string {
 	return out
 }
 
-// block is one case that did not pass in at most seven lines, with whose fault it
+// block is one case that did not pass in at most eleven lines, with whose fault it
 // is where the head of the summary does not say it.
 func (p painter) block(g group, withFault bool) []string {
 	c := g.CaseReport
@@ -171,6 +171,9 @@ func (p painter) block(g group, withFault bool) []string {
 			break
 		}
 		say("%s", rowText(r))
+	}
+	for _, line := range suspects(c, 2) {
+		say("%s", line)
 	}
 	return out
 }

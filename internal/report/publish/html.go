@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/report"
 )
 
 //go:embed templates
@@ -18,18 +20,19 @@ var templates embed.FS
 //nolint:gochecknoglobals // immutable, built once
 var pages = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("").Funcs(template.FuncMap{
-		"href":    href,
-		"web":     webLink,
-		"count":   count,
-		"stamp":   stamp,
-		"lasting": lasting,
-		"hours":   hours,
-		"bytes":   sizeWords,
-		"commit":  shortCommit,
-		"short":   shorten,
-		"line":    oneLine,
-		"squeeze": squeeze,
-		"time":    func(t *time.Time) string { return stamp(*t) },
+		"href":     href,
+		"web":      webLink,
+		"count":    count,
+		"suspects": suspects,
+		"stamp":    stamp,
+		"lasting":  lasting,
+		"hours":    hours,
+		"bytes":    sizeWords,
+		"commit":   report.ShortCommit,
+		"short":    shorten,
+		"line":     oneLine,
+		"squeeze":  squeeze,
+		"time":     func(t *time.Time) string { return stamp(*t) },
 	}).ParseFS(templates, "templates/*.html"))
 })
 

@@ -97,7 +97,7 @@ func TestSchemaKnowsEveryField(t *testing.T) {
 	}
 	require.NoError(t, json.Unmarshal(data, &schema))
 	for def, v := range map[string]any{
-		"document": report.Report{}, "counts": report.Counts{}, "case": report.CaseReport{}, "attempt": report.AttemptReport{}, "role": report.RoleReport{}, "link": report.Link{}, "row": verdict.Row{},
+		"document": report.Report{}, "counts": report.Counts{}, "case": report.CaseReport{}, "attempt": report.AttemptReport{}, "role": report.RoleReport{}, "link": report.Link{}, "suspects": report.Suspects{}, "row": verdict.Row{},
 		"run": verdict.Run{}, "level": verdict.Level{}, "finding": rundir.Finding{}, "build": rundir.Build{}, "point": rundir.Point{},
 		"phase": rundir.PhaseSpan{}, "event": rundir.Event{}, "line": rundir.LogLine{},
 		"ab": ab.Session{}, "ab_pair": ab.Pair{}, "ab_run": ab.Run{}, "ab_series": ab.Found{},

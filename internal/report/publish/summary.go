@@ -92,6 +92,13 @@ func summaryCase(g group) string {
 	if n := len(g.More); n > 0 {
 		fmt.Fprintf(&b, "\nThe same in %s: %s\n", count(n, "more case"), escape(oneLine(names(g.More, 10), 2000)))
 	}
+	for i, line := range suspects(c, 10) {
+		if i == 0 {
+			fmt.Fprintf(&b, "\n%s\n\n", escape(line))
+			continue
+		}
+		fmt.Fprintf(&b, "- %s\n", escape(oneLine(line, 200)))
+	}
 	if len(rows) > 0 {
 		b.WriteString(summaryTable(rows))
 	}
@@ -137,7 +144,7 @@ func summaryGreen(cases []report.CaseReport, room int) string {
 // greenNote is what is to be said of a case that is green.
 func greenNote(c report.CaseReport) string {
 	if c.Result == report.ResultKnown {
-		return ": " + oneLine(squeeze(plainMessage(c)), 300)
+		return ": " + oneLine(squeeze(c.Message), 300)
 	}
 	return tries(c)
 }
@@ -170,7 +177,7 @@ func summaryEnd(d report.Report) string {
 		parts = append(parts, fmt.Sprintf("[build](<%s>)", linkTarget(link)))
 	}
 	if d.Build.Commit != "" {
-		parts = append(parts, "commit "+escape(shortCommit(oneLine(d.Build.Commit, 80))))
+		parts = append(parts, "commit "+escape(report.ShortCommit(oneLine(d.Build.Commit, 80))))
 	}
 	parts = append(parts, "full report: report/index.html in the run's artifacts", "run "+escape(oneLine(d.RunID, 200)), "exit "+fmt.Sprint(d.ExitCode))
 	b.WriteString(strings.Join(parts, " · ") + "\n")

@@ -23,14 +23,6 @@ func shortCase(id string) string {
 	return param
 }
 
-// shortCommit is a commit as people write it.
-func shortCommit(s string) string {
-	if len(s) < 12 || strings.Trim(s, "0123456789abcdefABCDEF") != "" {
-		return shorten(s, 24)
-	}
-	return s[:10]
-}
-
 // shorten cuts s to n runes.
 func shorten(s string, n int) string {
 	if utf8.RuneCountInString(s) <= n {

@@ -377,7 +377,7 @@ func webLink(s string) string {
 
 // viewRow prepares a verdict for a table.
 func viewRow(r verdict.Row) rowView {
-	v := rowView{Row: r, Name: report.RowName(r), Tone: wordTone(r.Verdict), Word: report.Word(r.Verdict), This: "–", Base: "–", Moved: "–", Why: plainReason(r)}
+	v := rowView{Row: r, Name: report.RowName(r), Tone: wordTone(r.Verdict), Word: report.Word(r.Verdict), This: "–", Base: "–", Moved: "–", Why: report.PlainReason(r)}
 	if r.Value != nil {
 		v.This = quantity(*r.Value, r.Unit)
 	}
@@ -425,9 +425,9 @@ func viewChanges(r verdict.Row) []changeView {
 			c.Moved = percent(l.Value/before.Value - 1)
 		}
 		if i, ok := place[l.Run]; ok {
-			c.Commit = shortCommit(r.Series[i].Commit)
+			c.Commit = report.ShortCommit(r.Series[i].Commit)
 			if i > 0 {
-				c.Before = shortCommit(r.Series[i-1].Commit)
+				c.Before = report.ShortCommit(r.Series[i-1].Commit)
 			}
 		}
 		out = append(out, c)
@@ -437,7 +437,7 @@ func viewChanges(r verdict.Row) []changeView {
 
 func viewRun(r verdict.Row, i int) runView {
 	run := r.Series[i]
-	v := runView{When: stamp(run.Time), Commit: shortCommit(run.Commit), Value: "–", Word: report.Word(run.Verdict), Tone: wordTone(run.Verdict), ID: run.ID}
+	v := runView{When: stamp(run.Time), Commit: report.ShortCommit(run.Commit), Value: "–", Word: report.Word(run.Verdict), Tone: wordTone(run.Verdict), ID: run.ID}
 	if i == len(r.Series)-1 {
 		v.Word, v.Tone = report.Word(r.Verdict), wordTone(r.Verdict)
 	}

@@ -202,21 +202,43 @@ func testFault(c report.CaseReport) string {
 }
 
 func regressionFault(c report.CaseReport) string {
-	r := report.WorstRow(c)
-	switch {
-	case r == nil:
-		return "Slower than the baseline."
-	case r.Open && r.Since != "" && !r.Alarm && !newestIs(*r, r.Since):
-		return "A regression has been open since " + runWords(*r, r.Since) + ": it is open until the level is back or someone accepts it."
-	case r.Onset != "" && !newestIs(*r, r.Onset):
-		return "Slower than before; it probably began with " + runWords(*r, r.Onset) + "."
+	began := report.Began(c)
+	t := c.Together
+	switch r := report.WorstRow(c); {
+	case r != nil && t != nil && t.Open && !t.Alarm && t.Since != "":
+		return "A regression has been open since " + report.RunWords(*r, t.Since) + ": it is open until the level is back or someone accepts it." + sentence(began)
+	case began != "":
+		return "Slower than before." + sentence(began)
 	default:
 		return "This run is slower than its baseline: the change under test is the first suspect."
 	}
 }
 
-func newestIs(r verdict.Row, id string) bool {
-	return len(r.Series) > 0 && r.Series[len(r.Series)-1].ID == id
+// suspects are the commits that a regression may have come with, at most n of them.
+func suspects(c report.CaseReport, n int) []string {
+	s := c.Suspects
+	if s == nil || c.Result != report.ResultRegression {
+		return nil
+	}
+	head := "commits behind " + report.ShortCommit(s.Good) + " up to " + report.ShortCommit(s.Bad)
+	if link := webLink(s.URL); link != "" {
+		head += ": " + link
+	}
+	out := []string{head}
+	for i, one := range s.Commits {
+		if i == n {
+			return append(out, fmt.Sprintf("… and %d more", len(s.Commits)-n))
+		}
+		out = append(out, one)
+	}
+	return out
+}
+
+func sentence(began string) string {
+	if began == "" {
+		return ""
+	}
+	return " It " + began + "."
 }
 
 func noVerdictFault(c report.CaseReport) string {
@@ -284,45 +306,6 @@ func worsening(v float64) string {
 	}
 }
 
-// runWords names a run of a row's history by its date and commit, as people
-// know it; an id that the history does not hold stays an id.
-func runWords(r verdict.Row, id string) string {
-	for i, run := range r.Series {
-		if run.ID != id {
-			continue
-		}
-		if i == len(r.Series)-1 {
-			return "this run"
-		}
-		text := "the run of " + run.Time.UTC().Format("2 Jan 15:04")
-		if run.Commit != "" {
-			text += " (commit " + shortCommit(run.Commit) + ")"
-		}
-		return text
-	}
-	return "run " + id
-}
-
-// plainReason is the reason of a row with the ids of its runs said as people
-// know them.
-func plainReason(r verdict.Row) string {
-	reason := r.Reason
-	for _, id := range []string{r.Since, r.Onset} {
-		if id != "" {
-			reason = strings.ReplaceAll(reason, id, runWords(r, id))
-		}
-	}
-	return reason
-}
-
-// plainMessage is the message of a case likewise.
-func plainMessage(c report.CaseReport) string {
-	if r := report.WorstRow(c); r != nil && c.Outcome == rundir.OutcomePassed && len(c.Problems) == 0 && r.Verdict != verdict.Pass && r.Verdict != verdict.Improvement && c.Result != report.ResultSkipped {
-		return strings.Replace(c.Message, r.Reason, plainReason(*r), 1)
-	}
-	return c.Message
-}
-
 // lastLine introduces the line of a finding that explains nothing.
 func lastLine(l *rundir.LogLine) string {
 	if !l.Last {
@@ -333,7 +316,7 @@ func lastLine(l *rundir.LogLine) string {
 
 // failureText is the message of a finding without the line that it repeats.
 func failureText(c report.CaseReport) string {
-	text := plainMessage(c)
+	text := c.Message
 	if f := c.Finding; f != nil && f.Line != nil {
 		text = strings.TrimSuffix(strings.TrimSuffix(text, strings.TrimSpace(f.Line.Text)), ": ")
 	}

@@ -2,7 +2,9 @@ package session
 
 import (
 	"maps"
+	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/accuracy"
@@ -50,6 +52,22 @@ type Metric struct {
 	Better    string  `yaml:"better"` // higher or lower
 	Gate      bool    `yaml:"gate"`
 	MinEffect float64 `yaml:"min_effect"`
+}
+
+// SCM is the section scm: where the commits are that are measured.
+type SCM struct {
+	// CompareURL shows what is between two commits, {good} and {bad}.
+	CompareURL string `yaml:"compare_url"`
+}
+
+// Validate returns every problem of the section, at its place in doc.
+func (s SCM) Validate(doc strictyaml.Document) []error {
+	u, err := url.Parse(s.CompareURL)
+	web := err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http")
+	if s.CompareURL == "" || web && strings.Contains(s.CompareURL, "{good}") && strings.Contains(s.CompareURL, "{bad}") {
+		return nil
+	}
+	return []error{doc.Problem("scm.compare_url", "%q is no web address with {good} and {bad} in it, such as https://github.com/NVIDIA/TensorRT-LLM/compare/{good}...{bad}", s.CompareURL)}
 }
 
 // Output is the section report: how the report is written.

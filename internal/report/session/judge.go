@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -35,6 +36,7 @@ func (s *Session) judge(ctx context.Context, run rundir.Run, c results.Case, att
 	setup.Policy.RerunsUsed = max(0, repetitions(c)-1) // whether or not they gave a value
 	j := judging.Case(ctx, setup, judging.Subject{Record: s.record(run, c, m), Mode: c.Plan.Case.Mode, Branch: run.Build.Branch})
 	out := report.Judged{Rows: j.Rows, Problems: m.problems, Warnings: append(m.warnings, j.Warnings...), Together: &j.Case, Unverified: m.unverified}
+	out.Suspects = s.suspects(j.Case.Onset)
 	if s.o.PerfOff {
 		for i := range out.Rows {
 			out.Rows[i].Advisory = true
@@ -44,6 +46,22 @@ func (s *Session) judge(ctx context.Context, run rundir.Run, c results.Case, att
 		out.Rows = append(out.Rows, AccuracyRows(c.State.ID, m.scores, s.o.Accuracy, s.o.AccuracyAdvisory)...)
 	}
 	return out, &j.Record
+}
+
+// suspects are the commits that a regression may have come with, nil where nothing
+// says which.
+func (s *Session) suspects(onset *verdict.Onset) *report.Suspects {
+	if onset == nil || onset.Commit == "" || onset.Good == "" || onset.Good == onset.Commit {
+		return nil
+	}
+	out := report.Suspects{Good: onset.Good, Bad: onset.Commit}
+	if s.o.CompareURL != "" {
+		out.URL = strings.NewReplacer("{good}", url.PathEscape(out.Good), "{bad}", url.PathEscape(out.Bad)).Replace(s.o.CompareURL)
+	}
+	if s.o.Log != nil {
+		out.Commits = s.o.Log(out.Good, out.Bad)
+	}
+	return &out
 }
 
 // repetitions is how many the case has had.

@@ -40,6 +40,9 @@ type Options struct {
 	Reader  bench.Reader
 	Advice  report.Advice
 
+	CompareURL string                          // where two commits are compared, with {good} and {bad} in their places; "" = nowhere
+	Log        func(good, bad string) []string // the commits between, in a line each; nil = no checkout
+
 	PerfOff          bool            // performance is shown, not judged
 	Accuracy         []accuracy.Gate // gates of cases that test accuracy
 	AccuracyAdvisory bool            // shown, never red

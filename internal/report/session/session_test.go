@@ -473,3 +473,12 @@ func TestResultFilesAreOpenedOnce(t *testing.T) {
 		require.Equal(t, 1, n, path)
 	}
 }
+
+func TestSuspectsOfARegression(t *testing.T) {
+	t.Parallel()
+	s := New("dir", Options{CompareURL: "https://git.example.com/compare/{good}...{bad}", Log: func(good, bad string) []string { return []string{good + ".." + bad} }})
+	require.Nil(t, s.suspects(nil))
+	require.Nil(t, s.suspects(&verdict.Onset{Commit: "b"}), "nobody knows the run before")
+	require.Nil(t, s.suspects(&verdict.Onset{Commit: "b", Good: "b"}), "the same commit")
+	require.Equal(t, &report.Suspects{Good: "a/?", Bad: "b", URL: "https://git.example.com/compare/a%2F%3F...b", Commits: []string{"a/?..b"}}, s.suspects(&verdict.Onset{Commit: "b", Good: "a/?"}))
+}

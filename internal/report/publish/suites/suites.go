@@ -114,7 +114,7 @@ func Document(r report.Report, o Options) (*junit.Document, []string) {
 // layOut makes the suites of the report.
 func (p *printer) layOut() {
 	verdict, life, metrics := p.suite(""), p.suite("lifecycle"), p.suite("metrics")
-	verdict.Suite.Properties = slices.Clip(p.r.Properties)
+	verdict.Suite.Properties = p.properties()
 	roles := p.roles()
 	for _, c := range p.r.Cases {
 		slug := dotless(cmp.Or(c.Slug, "run"))
@@ -143,6 +143,27 @@ func (p *printer) layOut() {
 		p.add(to, k.Check, p.stage+"."+k.Suite+".run")
 	}
 	p.suites = append(append([]*suite{verdict, life}, roles...), metrics)
+}
+
+// properties describe the run in the verdict suite.
+func (p *printer) properties() []junit.Property {
+	var jobs []string
+	for _, c := range p.r.Cases {
+		for _, a := range c.Attempts {
+			if a.JobID != "" && p.r.Backend != "local" {
+				jobs = append(jobs, a.JobID)
+			}
+		}
+	}
+	all := []junit.Property{
+		{Name: "ci-disagg.version", Value: p.r.Tool},
+		{Name: "ci-disagg.run_id", Value: p.r.RunID},
+		{Name: "slurm.job_ids", Value: strings.Join(jobs, " ")},
+		{Name: "build.commit", Value: p.r.Build.Commit},
+		{Name: "build.url", Value: p.r.Build.URL},
+		{Name: "cluster", Value: p.r.Cluster},
+	}
+	return slices.DeleteFunc(all, func(q junit.Property) bool { return q.Value == "" })
 }
 
 func (p *printer) suite(name string) *suite {

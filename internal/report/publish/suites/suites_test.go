@@ -46,7 +46,7 @@ func run() report.Report {
 		},
 	}
 	return report.Report{
-		Stage: "nightly.gb", Cases: []report.CaseReport{c}, Properties: []junit.Property{{Name: "cluster", Value: "gb"}},
+		Stage: "nightly.gb", Cases: []report.CaseReport{c}, Cluster: "gb",
 		Checks: []report.RunCheck{{Suite: "metrics", Check: check("history", junit.Result{Status: junit.Skipped, Type: "ci-disagg.not-stored", Message: "no verdict"})}},
 	}
 }

@@ -1,0 +1,43 @@
+package publish
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+)
+
+// One onset per case, with the same date and commit for every reader, and the commits
+// that it may have come with.
+func TestWhoBrokeIt(t *testing.T) {
+	t.Parallel()
+	d := regressionDocument()
+	c := &d.Cases[0]
+	at := c.Metrics[0].Series[57]
+	c.Together = &verdict.Case{Series: 2, Alarm: true, Onset: &verdict.Onset{Run: at.ID, Time: at.Time, Commit: "badc0ffee0ddf00d", Good: "900dc0ffee0ddf00"}}
+	for i := range c.Metrics {
+		c.Metrics[i].Onset = at.ID
+	}
+	c.Suspects = &report.Suspects{Good: "900dc0ffee0ddf00", Bad: "badc0ffee0ddf00d", URL: "https://git.example.com/compare/900d...badc", Commits: []string{"badc0ff slow <b>kernel</b>", "abcdef0 other", "1234567 third"}}
+	began := report.Began(*c)
+	require.Equal(t, "probably began with the run of "+at.Time.UTC().Format("2 Jan 15:04")+" (commit badc0ffee0); the run before was of 900dc0ffee", began)
+	dir, _ := written(t, d)
+	page, err := os.ReadFile(filepath.Join(dir, casePath(*c)))
+	require.NoError(t, err)
+	plain := strings.NewReplacer("\\", "", string(zeroWidth), "", "&lt;", "<", "&gt;", ">")
+	for output, text := range map[string]string{"console": Console(d, "/r", Style{}), "summary": Summary(d), "page": string(page)} {
+		text = plain.Replace(text)
+		require.Contains(t, text, began, output)
+		require.Contains(t, text, "commits behind 900dc0ffee up to badc0ffee0: https://git.example.com/compare/900d...badc", output)
+		require.Contains(t, text, "badc0ff slow <b>kernel</b>", output)
+	}
+	require.NotContains(t, string(page), "<b>kernel")
+	require.Contains(t, Console(d, "/r", Style{}), "… and 1 more")
+	c.Together.Onset.Run = c.Metrics[0].Series[60].ID
+	require.Empty(t, report.Began(*c), "this run is the first")
+}
