@@ -22,7 +22,7 @@ func TestStepIDWhileSqueueHangs(t *testing.T) {
 	s := NewSlurm(rundir.Plan{}, script.RunPlace{}, []string{"PATH=" + dir + ":" + os.Getenv("PATH")}, "7", time.Now)
 	first := make(chan string)
 	go func() { first <- s.stepID(t.Context(), "GEN_0") }()
-	require.Eventually(t, func() bool { _, err := os.Stat(asked); return err == nil }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { _, err := os.Stat(asked); return err == nil }, 3*time.Minute, 10*time.Millisecond)
 
 	require.Empty(t, s.known("GEN_0"))
 	require.Empty(t, s.stepID(t.Context(), "CTX_0"), "one question at a time")
