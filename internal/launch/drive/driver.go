@@ -83,7 +83,7 @@ func newState(o Options, run rundir.Run, plans []rundir.Plan) state {
 func (d *driver) drive(ctx context.Context) error {
 	// Commands outlive the interruption: what they say is still wanted.
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer d.workers.Wait()
+	defer d.await()
 	defer cancel()
 	d.workers.Go(func() { d.keepLease(work) })
 	all, err := d.lookAround()
@@ -96,6 +96,23 @@ func (d *driver) drive(ctx context.Context) error {
 	d.loop(ctx, work)
 	d.tellCalls()
 	return errors.Join(d.state.err, d.result)
+}
+
+// await waits for the workers, who have been told that it is over. One that stands in
+// a call to a dead file server does not hold the end of the run for ever.
+func (d *driver) await() {
+	const most = time.Minute
+	done := make(chan struct{})
+	go func() {
+		d.workers.Wait()
+		close(done)
+	}()
+	t := time.NewTimer(most)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+	}
 }
 
 // keepLease gives signs of life, and looks each time whether somebody wants the run's
