@@ -324,21 +324,29 @@ type signals struct {
 	driven bool // the driver has the jobs
 }
 
+// started is a run that has a directory, or is about to get one.
+type started struct {
+	dir    rundir.Dir
+	run    rundir.Run
+	plans  []rundir.Plan
+	detach bool // return as soon as its jobs are submitted
+}
+
 // drive takes a run from wherever it stands to its report and exit code.
-func (d *driver) drive(ctx context.Context, s *signals, h host, dir rundir.Dir, run rundir.Run, plans []rundir.Plan, detach bool) error {
-	rep, err := newReporter(ctx, h, d.cfg, dir, true)
+func (d *driver) drive(ctx context.Context, s *signals, h host, r started) error {
+	rep, err := newReporter(ctx, h, d.cfg, r.dir, true)
 	if err != nil {
 		return err
 	}
 	defer rep.close()
 	rep.copyTo, rep.driven = d.flags.copyTo, true
 	s.driven = true
-	o := d.options(h, dir, detach)
+	o := d.options(h, r.dir, r.detach)
 	shown := progress.New(progress.Screen{
 		W: h.stderr, Live: liveTable(h), Now: h.now, Size: func() (int, int) { return terminalSize(h.stderr) },
-	}, run)
+	}, r.run)
 	o.Progress = shown.Update
-	o.Run, o.Plans = run, plans
+	o.Run, o.Plans = r.run, r.plans
 	o.Decide = d.decide(rep, o.Decide)
 	ended, err := d.flags.drive(ctx, h, o)
 	shown.Close()
@@ -348,15 +356,15 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, dir rundir.Dir, 
 	case errors.As(err, &interrupted):
 		return rep.finishInterrupted(h, interrupted)
 	case errors.As(err, &busy):
-		return usageErr(fmt.Errorf("%w: --wait waits for its end, ci-disagg cancel %s ends it", err, dir))
+		return usageErr(fmt.Errorf("%w: --wait waits for its end, ci-disagg cancel %s ends it", err, r.dir))
 	case errors.As(err, new(*runs.OtherRunError)):
 		return usageErr(err)
 	case errors.Is(err, lease.ErrLost):
-		return &endError{code: exitOvertaken, err: fmt.Errorf("%w; its jobs go on: ci-disagg report %s says where it stands", err, dir)}
+		return &endError{code: exitOvertaken, err: fmt.Errorf("%w; its jobs go on: ci-disagg report %s says where it stands", err, r.dir)}
 	case err != nil:
 		return &endError{code: exitInfra, err: err}
-	case detach && slices.ContainsFunc(ended.Cases, goesOn):
-		fmt.Fprintf(h.stdout, "submitted; go on with: ci-disagg resume %s\n", dir)
+	case r.detach && slices.ContainsFunc(ended.Cases, goesOn):
+		fmt.Fprintf(h.stdout, "submitted; go on with: ci-disagg resume %s\n", r.dir)
 		return nil
 	}
 	s.stop() // from here on a signal ends this process: no job is left that it would have to end
@@ -407,7 +415,7 @@ func continueRun(ctx context.Context, s *signals, h host, dir rundir.Dir, flags 
 	if err != nil {
 		return usageErr(err)
 	}
-	err = continueLoaded(ctx, s, h, dir, run, plans, flags, detach)
+	err = continueLoaded(ctx, s, h, started{dir, run, plans, detach}, flags)
 	var end *endError
 	if errors.As(err, &end) && end.code == exitUsage && end.err != nil && slices.ContainsFunc(run.Cases, running) && !errors.As(err, new(*lease.BusyError)) {
 		return &endError{code: exitInfra, err: fmt.Errorf("%w; jobs of this run may be live: mend this and resume, or end them with: ci-disagg cancel %s", end.err, dir)}
@@ -417,12 +425,12 @@ func continueRun(ctx context.Context, s *signals, h host, dir rundir.Dir, flags 
 
 func running(c rundir.CaseState) bool { return c.State == rundir.CaseRunning }
 
-func continueLoaded(ctx context.Context, s *signals, h host, dir rundir.Dir, run rundir.Run, plans []rundir.Plan, flags driveFlags, detach bool) error {
-	cfg, err := keptConfig(dir)
+func continueLoaded(ctx context.Context, s *signals, h host, r started, flags driveFlags) error {
+	cfg, err := keptConfig(r.dir)
 	if err != nil {
 		return usageErr(err)
 	}
-	d, err := newDriver(h, cfg, run.Cluster, run.Backend, flags)
+	d, err := newDriver(h, cfg, r.run.Cluster, r.run.Backend, flags)
 	if err != nil {
 		return err
 	}
@@ -430,7 +438,7 @@ func continueLoaded(ctx context.Context, s *signals, h host, dir rundir.Dir, run
 	if err := d.slurmConf(h); err != nil {
 		return err
 	}
-	draft := filepath.Join(string(dir), draftCopy)
+	draft := filepath.Join(string(r.dir), draftCopy)
 	if _, err := os.Stat(draft); err == nil {
 		if err := d.setDraft(h, draft); err != nil {
 			return err
@@ -441,5 +449,5 @@ func continueLoaded(ctx context.Context, s *signals, h host, dir rundir.Dir, run
 	if err := d.findAgent(); err != nil {
 		return err
 	}
-	return d.drive(ctx, s, h, dir, run, plans, detach)
+	return d.drive(ctx, s, h, r)
 }

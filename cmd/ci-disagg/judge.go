@@ -106,19 +106,14 @@ func runJudge(ctx context.Context, h host, o judgeOptions, args []string) error 
 	subject.Mode = o.caseMode
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	if url := storeURL(cfg); url != "" {
-		setup.Store, setup.StoreErr = baseline.Open(ctx, url, o.save)
-		if setup.StoreErr != nil && !baseline.IsUnavailable(setup.StoreErr) {
-			return usageErr(setup.StoreErr)
-		}
+	if err := openHistory(ctx, &setup, storeURL(cfg), o.save); err != nil {
+		return usageErr(err)
 	}
-	if setup.Store != nil {
-		defer func() { _ = setup.Store.Close() }()
-	}
+	defer closeHistory(setup)
 	j := judging.Case(ctx, setup, subject)
-	j.Warnings = append(also.warnings, j.Warnings...)
-	if o.accuracy || len(also.scores) > 0 {
-		j.Rows = append(j.Rows, session.AccuracyRows(subject.Record.Case, also.scores, cfg.Perf.Accuracy.Gates, cfg.Perf.Accuracy.Advisory)...)
+	j.Warnings = append(also.Warnings, j.Warnings...)
+	if o.accuracy || len(also.Scores) > 0 {
+		j.Rows = append(j.Rows, session.AccuracyRows(subject.Record.Case, also.Scores, cfg.Perf.Accuracy.Gates, cfg.Perf.Accuracy.Advisory)...)
 	}
 	var failed error
 	if o.save {
@@ -126,13 +121,21 @@ func runJudge(ctx context.Context, h host, o judgeOptions, args []string) error 
 			failed = fmt.Errorf("not stored: %w", err)
 		}
 	}
-	doc := o.document(j, cfg, subject, failed)
+	doc := o.outside(cfg).Judged(j, subject, failed)
 	code := doc.ExitCode
 	if err := o.publish(h, doc); err != nil { // what was judged stands, whatever became of the file
 		failed = errors.Join(failed, err)
 		code = report.ExitCode(report.RunEnd{Cases: []int{code}, Unwritten: true})
 	}
 	return endWith(h, code, failed)
+}
+
+// outside is what the report of a measurement says beside it.
+func (o judgeOptions) outside(cfg config) session.Outside {
+	return session.Outside{
+		Tool: buildVersion(), Run: o.runID, Case: o.caseID, Mode: o.caseMode,
+		Exit: cfg.Perf.Exit(), FunctionalOnly: cfg.Perf.Policy.FunctionalOnly,
+	}
 }
 
 // expected is what must have been measured.
@@ -179,73 +182,6 @@ func saveRecords(ctx context.Context, setup judging.Setup, records ...baseline.R
 	}
 	_, err := setup.Store.Save(ctx, records...)
 	return err
-}
-
-// document is verdict.json of this one case. notStored is why its measurements did
-// not join the history.
-func (o judgeOptions) document(j judging.Judgement, cfg config, s judging.Subject, notStored error) report.Report {
-	end := report.CaseEnd{Outcome: rundir.OutcomePassed, Judged: !cfg.Perf.Policy.FunctionalOnly}
-	end.Count(j.Rows)
-	ending := report.CaseExit(end, cfg.Perf.Exit())
-	code := ending.ExitCode
-	c := report.CaseReport{
-		ID: s.Record.Case, Slug: rundir.Slug(s.Record.Case), Mode: s.Mode, Decision: ending,
-		Measurement: report.Measurement{Verdict: verdict.Worst(j.Rows), Metrics: j.Rows, Together: &j.Case, Problems: s.Record.Problems},
-	}
-	c.Message = judgeMessage(c, end)
-	started := j.Record.Time
-	doc := report.Report{
-		Schema: report.ReportSchema, Tool: buildVersion(), RunID: j.Record.Run, Stage: "judge", Build: j.Record.Build,
-		Started: &started, Headline: c.Message,
-		Counts: judgeCounts(code, c.Verdict), Cases: []report.CaseReport{c}, Warnings: j.Warnings,
-	}
-	run := report.RunEnd{Cases: []int{code}}
-	if notStored != nil {
-		doc.Warnings = append([]string{notStored.Error()}, doc.Warnings...)
-		run.NotStored = report.MustBeStored(j.Record.Build, cfg.Perf.Policy.FunctionalOnly)
-	}
-	if doc.Decision = report.Ending(report.ExitCode(run)); doc.ExitCode != code {
-		doc.Headline += "; " + notStored.Error()
-		doc.Doubts = []string{notStored.Error()}
-	}
-	return doc
-}
-
-// judgeMessage is the one line that says why.
-func judgeMessage(c report.CaseReport, end report.CaseEnd) string {
-	if len(c.Problems) > 0 {
-		return "not a valid measurement: " + c.Problems[0]
-	}
-	for _, row := range c.Metrics {
-		if row.Gate && !row.Advisory && row.Verdict == c.Verdict && row.Verdict != verdict.Pass {
-			return fmt.Sprintf("%s: %s", strings.TrimPrefix(row.Point+" "+row.Metric, " "), row.Reason)
-		}
-	}
-	if !end.Judged {
-		return "functional only: performance is shown, not judged"
-	}
-	if len(end.Words) == 0 {
-		return "no metric that gates was measured: nobody looked"
-	}
-	return cmp.Or(report.NotJudged(c), fmt.Sprintf("%d gating metrics passed", len(end.Words)))
-}
-
-func judgeCounts(code int, worst verdict.Word) report.Counts {
-	n := report.Counts{Cases: 1}
-	switch {
-	case code == exitTestFailed:
-		n.Failed = 1
-	case code == exitRegression:
-		n.Regressed = 1
-	case code != exitPassed:
-		n.NoVerdict = 1
-	default:
-		n.Passed = 1
-		if worst == verdict.Improvement {
-			n.Improved = 1
-		}
-	}
-	return n
 }
 
 // publish prints the table and writes verdict.json where it is wanted. The table

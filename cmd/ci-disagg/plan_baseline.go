@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
-	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
@@ -30,18 +28,17 @@ func planCases(ctx context.Context, h host, cfg config, plans []rundir.Plan, cre
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	store, storeErr := planStore(ctx, cmp.Or(envStore(h), storeURL(cfg)), create)
-	if storeErr != nil && !baseline.IsUnavailable(storeErr) {
-		return nil, usageErr(cfg.doc.Problem("perf.store", "%v", storeErr))
+	setup := judging.Setup{Pins: pins, Metrics: metrics}
+	setup.Store, setup.StoreErr = planStore(ctx, cmp.Or(envStore(h), storeURL(cfg)), create)
+	if setup.StoreErr != nil && !baseline.IsUnavailable(setup.StoreErr) {
+		return nil, usageErr(cfg.doc.Problem("perf.store", "%v", setup.StoreErr))
 	}
-	if store != nil {
-		defer func() { _ = store.Close() }()
-	}
+	defer closeHistory(setup)
 	out := make([]pipeline.Case, 0, len(plans))
 	for _, p := range plans {
 		c := pipeline.Case{Plan: p, Baseline: "none: performance is not judged (perf.off)"}
 		if !cfg.Perf.Off {
-			c.Baseline = inForce(ctx, store, storeErr, pins, p, cfg.Perf.Match)
+			c.Baseline = setup.InForce(ctx, p.Case.ID, baseline.SelectMatch(p.Match, cfg.Perf.Match))
 		}
 		out = append(out, c)
 	}
@@ -62,36 +59,3 @@ func planStore(ctx context.Context, url string, create bool) (baseline.Store, er
 	}
 	return baseline.Open(ctx, url, false)
 }
-
-// inForce says in words what a case's run would be judged against. A store that
-// cannot be read is worth a line here, not the end of the plan.
-func inForce(ctx context.Context, store baseline.Store, storeErr error, pins judging.Pins, p rundir.Plan, match []string) string {
-	var parts []string
-	if n := len(pins.Cases[p.Case.ID]); n > 0 {
-		parts = append(parts, fmt.Sprintf("%s in %s", count(n, "pinned value"), pins.File))
-	}
-	switch {
-	case storeErr != nil:
-		parts = append(parts, "history: "+oneLine(storeErr.Error()))
-	case store != nil:
-		h, err := store.History(ctx, baseline.Query{Case: p.Case.ID, Match: baseline.SelectMatch(p.Match, match)})
-		var down *baseline.UnavailableError
-		switch {
-		case errors.As(err, &down):
-			parts = append(parts, "history unavailable: "+oneLine(err.Error()))
-		case err != nil:
-			parts = append(parts, "history: "+oneLine(err.Error()))
-		case len(h.Runs) == 0:
-			parts = append(parts, "no history yet in "+store.String())
-		default:
-			last := h.Runs[len(h.Runs)-1]
-			parts = append(parts, fmt.Sprintf("%s in %s, the last of %s", count(len(h.Runs), "run"), store.String(), last.Time.UTC().Format(time.DateOnly)))
-		}
-	}
-	if len(parts) == 0 {
-		return "none: no perf.store and no pinned value"
-	}
-	return strings.Join(parts, "; ")
-}
-
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

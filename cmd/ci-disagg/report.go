@@ -153,11 +153,8 @@ func newReporter(ctx context.Context, h host, cfg config, dir rundir.Dir, save b
 		return nil, usageErr(err)
 	}
 	setup := judging.Setup{Pins: pins, Policy: cfg.Perf.Policy, Metrics: metrics}
-	if url := cmp.Or(envStore(h), storeURL(cfg)); url != "" {
-		setup.Store, setup.StoreErr = baseline.Open(ctx, url, save)
-		if setup.StoreErr != nil && !baseline.IsUnavailable(setup.StoreErr) {
-			return nil, usageErr(setup.StoreErr)
-		}
+	if err := openHistory(ctx, &setup, cmp.Or(envStore(h), storeURL(cfg)), save); err != nil {
+		return nil, usageErr(err)
 	}
 	return &reporter{dir: dir, setup: setup, Session: session.New(dir, session.Options{
 		Tool: buildVersion(), Setup: setup, PerfOff: cfg.Perf.Off, Match: cfg.Perf.Match, Reader: cfg.reader(metrics),
@@ -188,11 +185,7 @@ func storeURL(cfg config) string {
 	return url
 }
 
-func (r *reporter) close() {
-	if r.setup.Store != nil {
-		_ = r.setup.Store.Close() // nothing is pending: every save has been waited for
-	}
-}
+func (r *reporter) close() { closeHistory(r.setup) }
 
 // compiledClasses are the config's failure classes before the built-in ones.
 func compiledClasses(cfg config) (blame.Classes, error) {

@@ -177,7 +177,7 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	fmt.Fprintf(h.stderr, "ci-disagg: run %s in %s\n", id, dir)
 	ctx, stop := drive.Notify(ctx)
 	defer stop()
-	return d.drive(ctx, &signals{stop: stop}, h, dir, run, s.Plans, o.detach)
+	return d.drive(ctx, &signals{stop: stop}, h, started{dir, run, s.Plans, o.detach})
 }
 
 // goOn takes up the run that is in dir already.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -100,4 +101,23 @@ func (c config) judging(h host) (judging.Setup, error) {
 	}
 	pins, err := c.pins(h, metrics)
 	return judging.Setup{Pins: pins, Policy: c.Perf.Policy, Metrics: metrics}, usageErr(err)
+}
+
+// openHistory opens the store at url, "" = none. One that cannot be reached makes
+// verdicts, and no error.
+func openHistory(ctx context.Context, setup *judging.Setup, url string, create bool) error {
+	if url == "" {
+		return nil
+	}
+	setup.Store, setup.StoreErr = baseline.Open(ctx, url, create)
+	if setup.StoreErr != nil && !baseline.IsUnavailable(setup.StoreErr) {
+		return setup.StoreErr
+	}
+	return nil
+}
+
+func closeHistory(setup judging.Setup) {
+	if setup.Store != nil {
+		_ = setup.Store.Close() // nothing is pending: every save has been waited for
+	}
 }

@@ -2,11 +2,7 @@ package main
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,6 +13,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/session"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -42,17 +39,11 @@ func (o *subjectFlags) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.runID, "run-id", "", "id of the run (default $BUILD_TAG)")
 }
 
-// alsoRead is what the files of a subject held beside its measurements.
-type alsoRead struct {
-	scores   []bench.Score
-	warnings []string
-}
-
 // subject reads the files: what was measured, when, and of what.
-func (o subjectFlags) subject(h host, cfg config, metrics metric.Table, want rundir.Expected, args []string) (judging.Subject, alsoRead, error) {
+func (o subjectFlags) subject(h host, cfg config, metrics metric.Table, want rundir.Expected, args []string) (judging.Subject, session.Beside, error) {
 	s, err := o.subjectOf(h, cfg)
 	if err != nil {
-		return s, alsoRead{}, err
+		return s, session.Beside{}, err
 	}
 	at := s.Record.Time
 	also, err := o.read(h, &s.Record, cfg.reader(metrics), want, args)
@@ -82,8 +73,7 @@ func (o subjectFlags) subjectOf(h host, cfg config) (judging.Subject, error) {
 }
 
 // read gathers the repetitions: the arguments are the first, each --rep another.
-func (o subjectFlags) read(h host, rec *baseline.Record, reader bench.Reader, want rundir.Expected, args []string) (also alsoRead, err error) {
-	var reps [][]bench.Result
+func (o subjectFlags) read(h host, rec *baseline.Record, reader bench.Reader, want rundir.Expected, args []string) (session.Beside, error) {
 	groups := [][]string{args}
 	for _, r := range o.reps {
 		groups = append(groups, []string{r})
@@ -92,46 +82,16 @@ func (o subjectFlags) read(h host, rec *baseline.Record, reader bench.Reader, wa
 		for i, p := range paths {
 			abs, err := absPath(h, p)
 			if err != nil {
-				return also, err
+				return session.Beside{}, err
 			}
-			if paths[i] = shortPathHere(h, abs); paths[i] == "" {
-				paths[i] = abs
-			}
+			paths[i] = cmp.Or(shortPathHere(h, abs), abs)
 		}
-		found, err := reader.Gather(paths...)
-		if err != nil {
-			return also, err
-		}
-		for _, p := range slices.Concat(found.Problems, found.Nothing, bench.Validate(found.Results, want)) {
-			rec.Problems = append(rec.Problems, p.String())
-		}
-		for _, p := range found.Warnings {
-			also.warnings = append(also.warnings, p.String())
-		}
-		newest, err := newestFile(found.Files)
-		if err != nil {
-			return also, err
-		}
-		if newest.After(rec.Time) {
-			rec.Time = newest
-		}
-		for _, r := range found.Results {
-			also.scores = append(also.scores, r.Accuracy...)
-		}
-		reps = append(reps, found.Results)
-		rec.Repetitions = append(rec.Repetitions, baseline.Repetition{})
 	}
-	measurements, problems := judging.Measurements(reps, reader.Metrics, judging.PointNames)
-	rec.Measurements = measurements
-	rec.Problems = append(rec.Problems, problems...)
-	if len(measurements) == 0 && len(rec.Problems) == 0 {
-		rec.Problems = append(rec.Problems, "no benchmark result was found in "+strings.Join(args, ", "))
-	}
-	rec.Valid = len(rec.Problems) == 0
+	beside, err := session.ReadOutside(rec, reader, want, groups)
 	if rec.Time.IsZero() {
 		rec.Time = h.now()
 	}
-	return also, nil
+	return beside, err
 }
 
 // shortPathHere is path as a person here would write it.
@@ -141,23 +101,6 @@ func shortPathHere(h host, path string) string {
 		return path
 	}
 	return shortPath(wd, path)
-}
-
-func newestFile(files []string) (time.Time, error) {
-	var newest time.Time
-	for _, f := range files {
-		info, err := os.Stat(f)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return newest, err
-		}
-		if info.ModTime().After(newest) {
-			newest = info.ModTime()
-		}
-	}
-	return newest, nil
 }
 
 // parseMatch reads key=value flags.

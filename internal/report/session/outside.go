@@ -1,0 +1,205 @@
+package session
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/ab"
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/bench"
+	"github.com/ci-disagg/ci-disagg/internal/report/judging"
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Outside makes the report of something that was measured outside of a run: one case, and no attempts.
+type Outside struct {
+	Tool           string // version
+	Run            string // id
+	Case           string // id
+	Mode           string
+	Exit           report.ExitPolicy
+	FunctionalOnly bool
+}
+
+// Judged is the report of a measurement that was judged against history. notStored is why it did not join that.
+func (o Outside) Judged(j judging.Judgement, s judging.Subject, notStored error) report.Report {
+	end := report.CaseEnd{Outcome: rundir.OutcomePassed, Judged: !o.FunctionalOnly}
+	end.Count(j.Rows)
+	doc := o.report(report.CaseReport{
+		Decision:    report.CaseExit(end, o.Exit),
+		Measurement: report.Measurement{Verdict: verdict.Worst(j.Rows), Metrics: j.Rows, Together: &j.Case, Problems: s.Record.Problems},
+	}, j.Record.Time)
+	c := &doc.Cases[0]
+	c.Message = message(*c, end)
+	doc.Headline, doc.RunID, doc.Build, doc.Warnings = c.Message, j.Record.Run, j.Record.Build, j.Warnings
+	if notStored == nil {
+		return doc
+	}
+	doc.Warnings = append([]string{notStored.Error()}, doc.Warnings...)
+	run := report.RunEnd{Cases: []int{c.ExitCode}, NotStored: report.MustBeStored(j.Record.Build, o.FunctionalOnly)}
+	if doc.Decision = report.Ending(report.ExitCode(run)); doc.ExitCode != c.ExitCode {
+		doc.Headline += "; " + notStored.Error()
+		doc.Doubts = []string{notStored.Error()}
+	}
+	return doc
+}
+
+// Paired is the report of a paired session. accuracy are the rows of B's answers.
+func (o Outside) Paired(s ab.Session, accuracy []verdict.Row, at time.Time) report.Report {
+	end := report.CaseEnd{Outcome: rundir.OutcomePassed, Judged: !o.FunctionalOnly, Failed: s.Verdict == paired.Failed}
+	end.Count(accuracy)
+	if end.Judged {
+		end.Words = append(end.Words, report.PairedWord(s.Verdict))
+	}
+	if end.Failed && s.Verdict != paired.Failed {
+		s.Headline = "the answers of B are wrong; " + s.Headline
+	}
+	doc := o.report(report.CaseReport{
+		Decision: report.CaseExit(end, o.Exit), Message: s.Headline,
+		Measurement: report.Measurement{Verdict: report.PairedWord(s.Verdict), Metrics: accuracy, AB: &s},
+	}, at)
+	doc.Headline, doc.Warnings = s.Headline, s.Warnings
+	return doc
+}
+
+// report is that of the one case.
+func (o Outside) report(c report.CaseReport, began time.Time) report.Report {
+	c.ID, c.Slug, c.Mode = o.Case, rundir.Slug(o.Case), o.Mode
+	return report.Report{
+		Schema: report.ReportSchema, Tool: o.Tool, RunID: o.Run, Stage: "judge", Started: &began,
+		Counts: counts(c.ExitCode, c.Verdict), Cases: []report.CaseReport{c}, Decision: report.Ending(c.ExitCode),
+	}
+}
+
+// message is the one line that says why.
+func message(c report.CaseReport, end report.CaseEnd) string {
+	if len(c.Problems) > 0 {
+		return "not a valid measurement: " + c.Problems[0]
+	}
+	for _, row := range c.Metrics {
+		if row.Gate && !row.Advisory && row.Verdict == c.Verdict && row.Verdict != verdict.Pass {
+			return fmt.Sprintf("%s: %s", strings.TrimPrefix(row.Point+" "+row.Metric, " "), row.Reason)
+		}
+	}
+	if !end.Judged {
+		return "functional only: performance is shown, not judged"
+	}
+	if len(end.Words) == 0 {
+		return "no metric that gates was measured: nobody looked"
+	}
+	return cmp.Or(report.NotJudged(c), fmt.Sprintf("%d gating metrics passed", len(end.Words)))
+}
+
+func counts(code int, worst verdict.Word) report.Counts {
+	n := report.Counts{Cases: 1}
+	switch {
+	case code == report.ExitTestFailed:
+		n.Failed = 1
+	case code == report.ExitRegression:
+		n.Regressed = 1
+	case code != report.ExitPassed:
+		n.NoVerdict = 1
+	default:
+		n.Passed = 1
+		if worst == verdict.Improvement {
+			n.Improved = 1
+		}
+	}
+	return n
+}
+
+// Gating are the series of a paired session that gate: those of any run. A run that lacks one is no
+// measurement.
+func Gating(runs []ab.Run, setup judging.Setup, mode string) []ab.Series {
+	seen := map[ab.Key]bool{}
+	speculative := false
+	for _, run := range runs {
+		for k := range run.Values {
+			seen[k] = true
+			speculative = speculative || k.Metric == metric.DecodedTokens
+		}
+	}
+	gates := setup.Metrics.Gates(mode, speculative)
+	policy := setup.Policy
+	policy.FunctionalOnly = false // judged all the same, and shown
+	var out []ab.Series
+	for _, k := range slices.SortedFunc(maps.Keys(seen), func(x, y ab.Key) int { return strings.Compare(x.String(), y.String()) }) {
+		def, ok := setup.Metrics.Lookup(k.Metric)
+		if !ok {
+			continue
+		}
+		def.Gate = slices.ContainsFunc(gates, func(m metric.Metric) bool { return m.Name == def.Name })
+		if gate, minEffect := policy.Gating(def); gate {
+			out = append(out, ab.Series{Key: k, Metric: def, MinEffect: minEffect})
+		}
+	}
+	return out
+}
+
+// Beside is what files held beside measurements.
+type Beside struct {
+	Scores   []bench.Score
+	Warnings []string
+}
+
+// ReadOutside reads measurements into a record: each group of files and directories is a repetition. The record's time
+// is that of the newest file, where it is later.
+func ReadOutside(rec *baseline.Record, reader bench.Reader, want rundir.Expected, groups [][]string) (beside Beside, err error) {
+	var reps [][]bench.Result
+	for _, paths := range groups {
+		found, err := reader.Gather(paths...)
+		if err != nil {
+			return beside, err
+		}
+		for _, p := range slices.Concat(found.Problems, found.Nothing, bench.Validate(found.Results, want)) {
+			rec.Problems = append(rec.Problems, p.String())
+		}
+		for _, p := range found.Warnings {
+			beside.Warnings = append(beside.Warnings, p.String())
+		}
+		for _, r := range found.Results {
+			beside.Scores = append(beside.Scores, r.Accuracy...)
+		}
+		if rec.Time, err = newest(rec.Time, found.Files); err != nil {
+			return beside, err
+		}
+		reps = append(reps, found.Results)
+		rec.Repetitions = append(rec.Repetitions, baseline.Repetition{})
+	}
+	measurements, problems := judging.Measurements(reps, reader.Metrics, judging.PointNames)
+	rec.Measurements = measurements
+	rec.Problems = append(rec.Problems, problems...)
+	if len(measurements) == 0 && len(rec.Problems) == 0 {
+		rec.Problems = append(rec.Problems, "no benchmark result was found in "+strings.Join(groups[0], ", "))
+	}
+	rec.Valid = len(rec.Problems) == 0
+	return beside, nil
+}
+
+// newest is when the newest of files was written, or the time given where that is later.
+func newest(at time.Time, files []string) (time.Time, error) {
+	for _, f := range files {
+		info, err := os.Stat(f)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return at, err
+		}
+		if info.ModTime().After(at) {
+			at = info.ModTime()
+		}
+	}
+	return at, nil
+}
