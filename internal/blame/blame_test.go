@@ -355,7 +355,7 @@ func TestJudge(t *testing.T) {
 			b: func(b *bench) *bench {
 				return b.stopped("GEN_0", 100.5, 143).event(blame.Event{Kind: blame.Signalled, At: at(100), Text: "SIGTERM"}).job(blame.Job{State: "RUNNING", TimeUp: true})
 			},
-			kind: blame.KindWalltime, class: blame.Unknown, rule: "agent-signalled", collateral: []string{"GEN_0"},
+			kind: blame.KindTimeLimit, class: blame.Unknown, rule: "agent-signalled", collateral: []string{"GEN_0"},
 		},
 		{
 			name: "a node fails, long after its client has noticed",

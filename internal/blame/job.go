@@ -18,14 +18,14 @@ func (c *court) wholeJob() (Finding, bool) {
 	case "PREEMPTED":
 		kind, rule = KindPreempted, "job-state"
 	case "TIMEOUT", "DEADLINE":
-		kind, rule = KindWalltime, "job-state"
+		kind, rule = KindTimeLimit, "job-state"
 	case "CANCELLED", "REVOKED":
 		kind, rule = KindCancelled, "job-state"
 	default:
 		if isSignalled {
 			kind, rule = KindCancelled, "agent-signalled"
 			if job.TimeUp {
-				kind, rule = KindWalltime, "agent-signalled"
+				kind, rule = KindTimeLimit, "agent-signalled"
 			}
 		}
 	}
@@ -48,7 +48,7 @@ func (c *court) wholeJob() (Finding, bool) {
 		c.missedNode(&f)
 	case KindPreempted:
 		f.Message = "the job was preempted"
-	case KindWalltime:
+	case KindTimeLimit:
 		f.Class = Unknown
 		f.Message = "the job's time limit came"
 		if rule == "agent-signalled" {

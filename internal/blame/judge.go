@@ -17,7 +17,7 @@ const (
 	KindHang         = "hang"          // nothing moved for the configured time
 	KindReadyTimeout = "ready-timeout" // a server was not ready within the budget
 	KindTimeout      = "phase-timeout" // a phase took longer than its budget
-	KindWalltime     = "walltime"      // the job's time limit came
+	KindTimeLimit    = "time-limit"    // the job's time limit came
 	KindTestFailed   = "test-failed"   // a role's own test failed
 	KindCancelled    = "cancelled"     // somebody ended the job
 	KindPreempted    = "preempted"     // Slurm ended it for a more important one

@@ -266,13 +266,13 @@ func pinging() *slurmtest.Options {
 func jobs() []fault {
 	return []fault{
 		{
-			name: "walltime", knob: "BENCHMARK:hang-after-ready", with: settings{cluster: ", signal: none, sbatch: [--time=1]"},
+			name: "time limit", knob: "BENCHMARK:hang-after-ready", with: settings{cluster: ", signal: none, sbatch: [--time=1]"},
 			outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), exit: 1, state: "TIMEOUT",
 		},
 		{
-			name: "walltime, announced by a signal", knob: "BENCHMARK:hang-after-ready",
+			name: "time limit, announced by a signal", knob: "BENCHMARK:hang-after-ready",
 			with:    settings{cluster: ", signal: TERM@60, sbatch: [--time=2]"},
-			outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), exit: 1, kind: "walltime",
+			outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), exit: 1, kind: "time-limit",
 		},
 		{
 			name: "scancel by somebody else", tokenMS: long, during: scancel,

@@ -110,7 +110,7 @@ func (s state) outcome(f blame.Finding) rundir.Outcome {
 	switch f.Kind {
 	case blame.KindCancelled:
 		return rundir.OutcomeCancelled
-	case blame.KindTimeout, blame.KindHang, blame.KindReadyTimeout, blame.KindWalltime:
+	case blame.KindTimeout, blame.KindHang, blame.KindReadyTimeout, blame.KindTimeLimit:
 		return rundir.TimeoutOf(phase)
 	}
 	if f.Class == blame.Infra {

@@ -314,7 +314,7 @@ func TestSlurmTimeLimitIsAnnounced(t *testing.T) {
 	j.c.Command(t, "scontrol", "update", "JobId="+j.id, fmt.Sprintf("TimeLimit=%d", int(time.Since(j.began).Minutes())+3))
 	e := j.wait()
 	require.NotNil(t, e.rec.End, e.stdout)
-	require.Equal(t, blame.KindWalltime, e.rec.End.Finding.Kind, e.stdout)
+	require.Equal(t, blame.KindTimeLimit, e.rec.End.Finding.Kind, e.stdout)
 	require.Contains(t, string(e.rec.End.Outcome), "timeout:", e.stdout)
 }
 

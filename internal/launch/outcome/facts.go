@@ -3,6 +3,7 @@ package outcome
 import (
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -154,22 +155,22 @@ func (r *Resolution) end(cause rundir.CancelCause, as rundir.Outcome, why string
 	r.Cancel, r.Cause, r.As = why, cause, as
 }
 
-// The kinds of finding that this package makes, beside those of package blame.
+// The kinds of finding that this package makes. What package blame may find too has its name.
 const (
-	KindSubmit     = "submit-refused"   // sbatch refused; a retry would be refused as well
-	KindNever      = "queue-never"      // the queue will never let it run
-	KindQueue      = "queue-timeout"    // the queue budget is spent
-	KindNode       = "node-fail"        // a node died
-	KindPreempted  = "preempted"        // another job took the nodes
-	KindRequeued   = "requeued"         // Slurm restarted the job
-	KindSuspended  = "suspended"        // Slurm stopped the job for a while
-	KindCancelled  = "cancelled"        // somebody ended the job
-	KindLaunch     = "launch-failed"    // the batch script never ran
-	KindAgentDied  = "agent-died"       // the agent ended without its end record
-	KindStorage    = "storage"          // the agent could not write the run directory
-	KindOOM        = "job-oom"          // the job ran out of memory
-	KindLost       = "lost"             // no source knows what became of the job
-	KindTimeLimit  = "time-limit"       // Slurm ended the job at its limit
-	KindIncomplete = "role-missing"     // a planned role is not in the agent's record
-	KindDisagree   = "sources-disagree" // Slurm says something else than the agent
+	KindSubmit     = "submit-refused"    // sbatch refused; a retry would be refused as well
+	KindNever      = "queue-never"       // the queue will never let it run
+	KindQueue      = "queue-timeout"     // the queue budget is spent
+	KindNode       = blame.KindNodeFail  // a node died
+	KindPreempted  = blame.KindPreempted // another job took the nodes
+	KindRequeued   = "requeued"          // Slurm restarted the job
+	KindSuspended  = "suspended"         // Slurm stopped the job for a while
+	KindCancelled  = blame.KindCancelled // somebody ended the job
+	KindLaunch     = "launch-failed"     // the batch script never ran
+	KindAgentDied  = "agent-died"        // the agent ended without its end record
+	KindStorage    = blame.KindStorage   // the agent could not write the run directory
+	KindOOM        = "job-oom"           // the job ran out of memory
+	KindLost       = "lost"              // no source knows what became of the job
+	KindTimeLimit  = blame.KindTimeLimit // Slurm ended the job at its limit
+	KindIncomplete = "role-missing"      // a planned role is not in the agent's record
+	KindDisagree   = "sources-disagree"  // Slurm says something else than the agent
 )
