@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -38,7 +36,7 @@ func addArgsFlag(f *pflag.FlagSet) {
 // expandArgs replaces every --args-file of a command line by what the file says.
 // Each value stays one argument, whatever it contains. Flags that follow on the
 // command line stand over those of the file.
-func expandArgs(root *cobra.Command, args []string) ([]string, error) {
+func expandArgs(root *cobra.Command, readFile func(string) ([]byte, error), args []string) ([]string, error) {
 	var front, back []string
 	for i := 0; i < len(args); i++ {
 		name, value, given := strings.Cut(args[i], "=")
@@ -59,7 +57,7 @@ func expandArgs(root *cobra.Command, args []string) ([]string, error) {
 		if err != nil {
 			return nil, usageErr(err)
 		}
-		flags, rest, err := readArgs(cmd, value)
+		flags, rest, err := readArgs(cmd, readFile, value)
 		if err != nil {
 			return nil, usageErr(fmt.Errorf("--%s %s: %w", argsFlag, value, err))
 		}
@@ -76,13 +74,8 @@ func joinArgs(front, literal, back []string) []string {
 	return front
 }
 
-func readArgs(cmd *cobra.Command, path string) (flags, rest []string, err error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer func() { _ = file.Close() }()
-	data, err := io.ReadAll(io.LimitReader(file, argsLimit+1))
+func readArgs(cmd *cobra.Command, readFile func(string) ([]byte, error), path string) (flags, rest []string, err error) {
+	data, err := readFile(path)
 	if err != nil {
 		return nil, nil, err
 	}

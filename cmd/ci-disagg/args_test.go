@@ -71,7 +71,7 @@ func TestExpandArgs(t *testing.T) {
 				}
 				given = append(given, a)
 			}
-			got, err := expandArgs(newRoot(newHost()), given)
+			got, err := expandArgs(newRoot(newHost()), os.ReadFile, given)
 			if tt.err != "" {
 				require.ErrorContains(t, err, tt.err)
 				var end *endError

@@ -1,10 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -90,7 +89,7 @@ func readNames(h host, file string) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := os.ReadFile(path)
+	data, err := h.readFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -106,10 +105,9 @@ func importFile(h host, file string, opt baseline.ImportOptions) (baseline.Impor
 	if err != nil {
 		return baseline.Imported{}, err
 	}
-	f, err := os.Open(path)
+	data, err := h.readFile(path)
 	if err != nil {
 		return baseline.Imported{}, err
 	}
-	got, err := baseline.Import(f, file, opt)
-	return got, errors.Join(err, f.Close())
+	return baseline.Import(bytes.NewReader(data), file, opt)
 }

@@ -65,7 +65,7 @@ func runBaselinePin(ctx context.Context, h host, o pinOptions, args []string) er
 	if err != nil {
 		return err
 	}
-	old, err := os.ReadFile(file)
+	old, err := h.readFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return usageErr(err)
 	}

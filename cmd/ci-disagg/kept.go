@@ -19,8 +19,11 @@ const (
 	draftCopy    = "draft.sh"
 )
 
+// keptLimit bounds what of it is read, in bytes.
+const keptLimit = 16 << 20
+
 // toKeep is what the run was made from, for its directory.
-func toKeep(cfg config, draftName string, draft []byte) ([]rundir.File, error) {
+func toKeep(h host, cfg config, draftName string, draft []byte) ([]rundir.File, error) {
 	var files []rundir.File
 	keep := func(name string, data []byte) {
 		files = append(files, rundir.File{Path: name, Data: data, Mode: rundir.FileMode})
@@ -30,7 +33,7 @@ func toKeep(cfg config, draftName string, draft []byte) ([]rundir.File, error) {
 		keep(configOrigin, []byte(cfg.path+"\n"))
 	}
 	if path := pinsPath(cfg); path != "" {
-		pins, err := os.ReadFile(path)
+		pins, err := h.readFile(path)
 		if err != nil {
 			return nil, usageErr(err)
 		}
@@ -45,8 +48,13 @@ func toKeep(cfg config, draftName string, draft []byte) ([]rundir.File, error) {
 // keptConfig is the config that a run directory was made with. Relative paths in
 // it are still relative to where it was read from first.
 func keptConfig(dir rundir.Dir) (config, error) {
+	tree, err := dir.Tree()
+	if err != nil {
+		return config{}, err
+	}
+	defer func() { _ = tree.Close() }()
 	path := filepath.Join(string(dir), configCopy)
-	data, err := os.ReadFile(path)
+	data, err := tree.ReadFile(path, keptLimit)
 	if errors.Is(err, fs.ErrNotExist) {
 		return config{}, nil
 	}
@@ -55,7 +63,7 @@ func keptConfig(dir rundir.Dir) (config, error) {
 	}
 	cfg, err := parseConfig(path, data)
 	cfg.path, cfg.keptIn = path, dir
-	if origin, readErr := os.ReadFile(filepath.Join(string(dir), configOrigin)); readErr == nil {
+	if origin, readErr := tree.ReadFile(filepath.Join(string(dir), configOrigin), keptLimit); readErr == nil {
 		cfg.path = strings.TrimSpace(string(origin))
 	}
 	return cfg, err

@@ -29,7 +29,7 @@ type host struct {
 	now            func() time.Time
 	getwd          func() (string, error)
 	executable     func() (string, error)
-	readFile       func(string) ([]byte, error) // of configs
+	readFile       func(string) ([]byte, error) // what the user names; run directories are read through rundir.Tree
 }
 
 func newHost() host {
@@ -56,7 +56,7 @@ func run(ctx context.Context, h host, args []string) (code int) {
 	began := false // what the verb says is no matter of usage
 	root.PersistentPreRun = func(*cobra.Command, []string) { began = true }
 	cmd := root
-	args, err := expandArgs(root, args)
+	args, err := expandArgs(root, h.readFile, args)
 	if err == nil {
 		root.SetArgs(args)
 		cmd, err = root.ExecuteContextC(ctx)

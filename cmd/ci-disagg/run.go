@@ -171,7 +171,7 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	if err := os.MkdirAll(string(dir), rundir.DirMode); err != nil {
 		return usageErr(fmt.Errorf("the run directory cannot be made: %w: give --run-dir, or runs_dir in the config", err))
 	}
-	if d.keep, err = toKeep(cfg, o.draft, d.draft); err != nil {
+	if d.keep, err = toKeep(h, cfg, o.draft, d.draft); err != nil {
 		return err
 	}
 	fmt.Fprintf(h.stderr, "ci-disagg: run %s in %s\n", id, dir)

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,10 +28,18 @@ const (
 // Formats lists the export formats.
 func Formats() []string { return []string{FormatOpenMetrics, FormatBulk} }
 
+// maxVerdict bounds verdict.json, in bytes.
+const maxVerdict = 1 << 30
+
 // Read reads verdict.json. It refuses a newer schema.
 func Read(path string) (report.Report, error) {
 	var d report.Report
-	data, err := os.ReadFile(path)
+	tree, err := rundir.OpenTree(filepath.Dir(path))
+	if err != nil {
+		return d, err
+	}
+	defer func() { _ = tree.Close() }()
+	data, err := tree.ReadFile(path, maxVerdict)
 	if err != nil {
 		return d, err
 	}
