@@ -53,7 +53,7 @@ func expandArgs(root *cobra.Command, readFile func(string) ([]byte, error), args
 			}
 			value = args[i]
 		}
-		cmd, _, err := root.Find(args)
+		cmd, _, err := find(root, args)
 		if err != nil {
 			return nil, usageErr(err)
 		}
@@ -114,7 +114,7 @@ func (in argsFile) commandLine(cmd *cobra.Command) ([]string, error) {
 		f := known[foldFlag(key)]
 		switch {
 		case f == nil:
-			err = fmt.Errorf("%s has no flag %q; it has %s", cmd.Name(), key, strings.Join(flagNames(known), ", "))
+			err = errors.New(unknownOf("flag", "", key, flagNames(known)))
 		case err != nil:
 			err = fmt.Errorf("flag %q: %w", key, err)
 		case taken[f.Name] != "":

@@ -60,6 +60,9 @@ func run(ctx context.Context, h host, args []string) (code int) {
 	if err == nil {
 		root.SetArgs(args)
 		cmd, err = root.ExecuteContextC(ctx)
+		if _, _, unknown := find(root, args); unknown != nil {
+			err = unknown
+		}
 	}
 	var end *endError
 	if errors.As(err, &end) {

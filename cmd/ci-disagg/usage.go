@@ -1,9 +1,10 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -20,9 +21,9 @@ func usageText(cmd *cobra.Command, err error) string {
 	var invalid *pflag.InvalidValueError
 	switch {
 	case errors.As(err, &unknown):
-		given := cmp.Or(unknown.GetSpecifiedShortnames(), unknown.GetSpecifiedName())
-		if near := strictyaml.Nearest(given, flagsOf(cmd)); near != "" {
-			text += "; did you mean --" + near + "?"
+		text = "unknown flag " + strconv.Quote("-"+unknown.GetSpecifiedShortnames())
+		if name := unknown.GetSpecifiedName(); unknown.GetSpecifiedShortnames() == "" {
+			text = unknownOf("flag", "--", name, flagsOf(cmd))
 		}
 	case errors.As(err, &invalid): // its own text ends with Go's words for it
 		f := invalid.GetFlag()
@@ -76,11 +77,27 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	for _, c := range cmd.Commands() {
 		verbs = append(verbs, c.Name())
 	}
-	hint := ""
-	if near := strictyaml.Nearest(args[0], verbs); near != "" {
-		hint = "; did you mean " + near + "?"
+	return errors.New(unknownOf("command", "", args[0], verbs))
+}
+
+// unknownOf says that there is no such flag or command, and which one was probably
+// meant, as strictyaml says it of a key.
+func unknownOf(what, dashes, name string, known []string) string {
+	text := fmt.Sprintf("unknown %s %q", what, dashes+name)
+	if near := strictyaml.Nearest(name, known); near != "" {
+		text += fmt.Sprintf("; did you mean %q?", dashes+near)
 	}
-	return fmt.Errorf("unknown command %q for %q%s", args[0], cmd.CommandPath(), hint)
+	return text
+}
+
+// find is the verb that a command line names, and what follows it.
+func find(root *cobra.Command, args []string) (*cobra.Command, []string, error) {
+	cmd, rest, err := root.Find(args)
+	if err != nil { // cobra words it in a way of its own
+		at := slices.IndexFunc(args, func(a string) bool { return !strings.HasPrefix(a, "-") })
+		err = noArgs(root, args[max(0, at):])
+	}
+	return cmd, rest, err
 }
 
 // strictHelp makes 'help VERB' refuse what is no verb, as the verb itself would be.
@@ -93,7 +110,7 @@ func strictHelp(root *cobra.Command) {
 	show := help.Run
 	help.Run = nil
 	help.RunE = func(cmd *cobra.Command, args []string) error {
-		found, rest, err := root.Find(args)
+		found, rest, err := find(root, args)
 		if err == nil {
 			err = noArgs(found, rest)
 		}

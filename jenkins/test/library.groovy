@@ -215,7 +215,7 @@ class LibraryTest {
             Pipeline p = start(name)
             p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testLists: 'ci/perf.txt'"))
             expect(p, 'FAILURE', BEFORE + ['archiveArtifacts', 'publishChecks FAILURE', 'error'])
-            assert p.log.toString().contains('run has no flag "testLists"')
+            assert p.log.toString().contains('unknown flag "testLists"')
             p = start(name)
             p.build(jenkinsfile("ciDisagg config: 'ci/ci-disagg.yaml', testList: 'ci/none.txt'"))
             expect(p, 'FAILURE', BEFORE + ['archiveArtifacts', 'publishChecks FAILURE', 'error'])
