@@ -52,7 +52,7 @@ func TestExpandArgs(t *testing.T) {
 		{name: "unknown key", file: `{"flag": {}}`, err: `unknown field "flag"`},
 		{name: "two values", file: `{} {}`, err: "more than one JSON value"},
 		{name: "not JSON", file: `--stage a`, err: "invalid character"},
-		{name: "too long", file: strings.Repeat(" ", argsLimit) + "{}", err: "more than 1048576 bytes"},
+		{name: "too long", file: strings.Repeat(" ", 1<<20) + "{}", err: "more than 1048576 bytes"},
 		{name: "unknown verb", file: `{}`, args: []string{"rum", "--args-file", "FILE"}, err: `unknown command "rum"`},
 	}
 	for _, tt := range tests {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/table"
@@ -26,7 +27,7 @@ func newBaselineExportCmd(h host) *cobra.Command {
 		Use:     "export [flags]",
 		Short:   "Write records as NDJSON, one per line, as import reads them",
 		Example: "  ci-disagg baseline export --store dir:/shared/perf -o perf.ndjson\n  ci-disagg baseline export | jq -c 'select(.gpu == \"GB200\")'",
-		Args:    noArgs,
+		Args:    cmdline.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runBaselineExport(cmd.Context(), h, o) },
 	}
 	f := cmd.Flags()

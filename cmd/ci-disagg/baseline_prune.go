@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/tables"
@@ -32,7 +33,7 @@ func newBaselinePruneCmd(h host) *cobra.Command {
 more. prune --older-than removes records for good; the store keeps a note of it.`,
 		Example: `  ci-disagg baseline prune --run 20261101T030000Z-0123456789abcdef --reason "node gb-17 was throttling"
   ci-disagg baseline prune --older-than 400d --mode pr --reason "retention" --dry-run`,
-		Args: noArgs,
+		Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runBaselinePrune(cmd.Context(), h, o) },
 	}
 	f := cmd.Flags()

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/table"
@@ -31,7 +32,7 @@ were judged here stay as they were. Doing it again changes nothing.`,
 		Example: `  ci-disagg baseline import --reason "moving over" perf_data.yaml
   ci-disagg baseline replay --reason "moving over" --dry-run
   ci-disagg baseline replay --reason "moving over"`,
-		Args: noArgs,
+		Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runBaselineReplay(cmd.Context(), h, o) },
 	}
 	f := cmd.Flags()

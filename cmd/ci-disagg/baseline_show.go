@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/tables"
@@ -31,7 +32,7 @@ func newBaselineShowCmd(h host) *cobra.Command {
 		Example: `  ci-disagg baseline show --store dir:/shared/perf
   ci-disagg baseline show --case my_case --runs 20
   ci-disagg baseline show --metrics`,
-		Args: noArgs,
+		Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runBaselineShow(cmd.Context(), h, o) },
 	}
 	f := cmd.Flags()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/tables"
 	"github.com/ci-disagg/ci-disagg/internal/table"
@@ -32,7 +33,7 @@ did about it. Runs that name none stay where they are, unless --to says where th
 belong. Doing it again, or after a break, changes nothing more.`,
 		Example: `  ci-disagg baseline split --by cluster --reason "a second cluster" --dry-run
   ci-disagg baseline split --by cluster --to gb200-east --reason "all of these are from there"`,
-		Args: noArgs,
+		Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runBaselineSplit(cmd.Context(), h, o) },
 	}
 	f := cmd.Flags()

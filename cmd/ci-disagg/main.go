@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/spf13/cobra"
 )
 
@@ -60,7 +61,7 @@ func run(ctx context.Context, h host, args []string) (code int) {
 	if err == nil {
 		root.SetArgs(args)
 		cmd, err = root.ExecuteContextC(ctx)
-		if _, _, unknown := find(root, args); unknown != nil {
+		if _, _, unknown := cmdline.Find(root, args); unknown != nil {
 			err = unknown
 		}
 	}
@@ -77,7 +78,7 @@ func run(ctx context.Context, h host, args []string) (code int) {
 	case began:
 		fmt.Fprintf(h.stderr, "ci-disagg: %v\n", err)
 	default: // cobra's own: unknown verb, unknown flag, wrong arguments
-		fmt.Fprintf(h.stderr, "ci-disagg: %s\n", usageText(cmd, err))
+		fmt.Fprintf(h.stderr, "ci-disagg: %s\n", cmdline.Usage(cmd, err))
 	}
 	return exitUsage
 }

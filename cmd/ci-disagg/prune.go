@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	clusterhost "github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
@@ -48,7 +49,7 @@ directories with a run.json directly below the runs directory, and never one tha
 is being driven or may still have a job. What a run has behind a login node
 (agent_dir of its cluster) goes with it; if that node cannot be reached, the run
 stays and prune exits 3.`,
-		Args: noArgs,
+		Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runPrune(cmd.Context(), h, o) },
 	}
 	o.AddFlags(cmd.Flags())

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/table"
@@ -47,7 +48,7 @@ Of runs in runs_dir whose driver is dead it writes down how their jobs ended.
 
 Run it from a timer on a machine that sees the run directories: when an agent's
 pod dies, nothing that ran in it can clean up.`,
-		Args: noArgs,
+		Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runSweep(cmd, h, o) },
 	}
 	o.AddFlags(cmd.Flags())

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"runtime/debug"
 
+	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/spf13/cobra"
 )
 
@@ -17,7 +18,7 @@ func newVersionCmd(h host) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  noArgs,
+		Args:  cmdline.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := io.WriteString(h.stdout, versionLine())
 			return err

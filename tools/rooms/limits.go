@@ -46,7 +46,6 @@ func shrinking() []string {
 		"lines of file internal/launch/drive/sim_test.go",
 		"lines of file internal/launch/outcome/resolve_test.go",
 		"lines of file internal/report/publish/publish_test.go",
-		"lines of room cmd/ci-disagg",
 		"lines of room internal/report/bench",
 	}
 }
