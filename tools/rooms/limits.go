@@ -20,11 +20,11 @@ func limits() []limit {
 	return []limit{
 		{"cmd/ci-disagg", 5000, false},
 		{"internal/launch/drive", 2500, false},
-		{"internal/report/bench", 3080, true}, // 2,300, and 60 for each of the 13 formats that are described
-		// Parts do not make a whole smaller: the reader and writer 1,900, the tokenizer 1,040, folding of values 620, which
-		// report and its printers use too, and other formats 370.
-		{"internal/report/junit", 3940, true},
-		{"internal/report/merge", 1970, true}, // the verb 1,660, and the inputs read a second time 310
+		// Parts do not make a whole smaller: what lies below these counts.
+		{"internal/report/bench", 2300, true},
+		{"internal/report/junit", 1900, true},
+		{"internal/report/junit/foreign", 400, true},
+		{"internal/report/merge", 1400, true},
 		{"internal/report", 2200, false},
 	}
 }
@@ -47,5 +47,7 @@ func shrinking() []string {
 		"lines of file internal/launch/outcome/resolve_test.go",
 		"lines of file internal/report/publish/publish_test.go",
 		"lines of room internal/report/bench",
+		"lines of room internal/report/junit",
+		"lines of room internal/report/merge",
 	}
 }
