@@ -36,6 +36,11 @@ func TestWitnessed(t *testing.T) {
 		return rundir.NodeEvent{At: sec(at), Role: "GEN_0", What: rundir.NodeEnded, Exit: code}
 	}
 	gen := func(s *state) *role { return &s.roles[2] }
+	allLeft := func(s *state) {
+		for i := range s.roles {
+			s.roles[i].state, s.roles[i].ended, s.roles[i].end = rundir.RoleEnded, sec(110), step.End{}
+		}
+	}
 	tests := map[string]struct {
 		seen rundir.NodeEvent
 		edit func(*state)
@@ -54,11 +59,7 @@ func TestWitnessed(t *testing.T) {
 		"answers errors":                                 {rundir.NodeEvent{At: sec(101), Role: "GEN_0", What: rundir.NodeSick, Status: 500}, nil, blame.ServerSick},
 		"does not answer for a while: it may be at work": {rundir.NodeEvent{At: sec(99), Role: "GEN_0", What: rundir.NodeSilent}, nil, ""},
 		"of no role of this run":                         {rundir.NodeEvent{At: sec(99), Role: "GEN_7", What: rundir.NodeEnded, Signal: 9, Exit: 137}, nil, ""},
-		"killed in a run that passed": {killed(99), func(s *state) {
-			for i := range s.roles {
-				s.roles[i].state, s.roles[i].ended, s.roles[i].end = rundir.RoleEnded, sec(110), step.End{}
-			}
-		}, ""},
+		"killed in a run that passed":                    {killed(99), allLeft, ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
