@@ -41,28 +41,29 @@ func TestWitnessed(t *testing.T) {
 			s.roles[i].state, s.roles[i].ended, s.roles[i].end = rundir.RoleEnded, sec(110), step.End{}
 		}
 	}
-	tests := map[string]struct {
+	tests := []struct {
+		name string
 		seen rundir.NodeEvent
 		edit func(*state)
 		want blame.Kind
 	}{
-		"killed while serving":                          {killed(99), nil, blame.ServerGone},
-		"killed, and seen after the client had noticed": {killed(100.4), nil, blame.ServerGone},
-		"killed long after the client was through":      {killed(120), nil, ""},
-		"crashed while serving":                         {exited(99.9, 1), nil, blame.ServerGone},
-		"ended with an error after the client's word":   {exited(100.4, 1), nil, ""},
-		"left with 0":     {exited(99, 0), nil, ""},
-		"told by SIGTERM": {rundir.NodeEvent{At: sec(99), Role: "GEN_0", What: rundir.NodeEnded, Exit: 143, Signal: 15}, nil, ""},
-		"killed after its step had been told to end":     {killed(99), func(s *state) { gen(s).stopSent = sec(98) }, ""},
-		"killed after its role had ended":                {killed(99), func(s *state) { gen(s).ended, gen(s).state = sec(98), rundir.RoleEnded }, ""},
-		"gone with its role":                             {rundir.NodeEvent{At: sec(99), Role: "GEN_0", What: rundir.NodeGone}, nil, ""},
-		"answers errors":                                 {rundir.NodeEvent{At: sec(101), Role: "GEN_0", What: rundir.NodeSick, Status: 500}, nil, blame.ServerSick},
-		"does not answer for a while: it may be at work": {rundir.NodeEvent{At: sec(99), Role: "GEN_0", What: rundir.NodeSilent}, nil, ""},
-		"of no role of this run":                         {rundir.NodeEvent{At: sec(99), Role: "GEN_7", What: rundir.NodeEnded, Signal: 9, Exit: 137}, nil, ""},
-		"killed in a run that passed":                    {killed(99), allLeft, ""},
+		{"killed while serving", killed(99), nil, blame.ServerGone},
+		{"killed, and seen after the client had noticed", killed(100.4), nil, blame.ServerGone},
+		{"killed long after the client was through", killed(120), nil, ""},
+		{"crashed while serving", exited(99.9, 1), nil, blame.ServerGone},
+		{"ended with an error after the client's word", exited(100.4, 1), nil, ""},
+		{"left with 0", exited(99, 0), nil, ""},
+		{"told by SIGTERM", rundir.NodeEvent{At: sec(99), Role: "GEN_0", What: rundir.NodeEnded, Exit: 143, Signal: 15}, nil, ""},
+		{"killed after its step had been told to end", killed(99), func(s *state) { gen(s).stopSent = sec(98) }, ""},
+		{"killed after its role had ended", killed(99), func(s *state) { gen(s).ended, gen(s).state = sec(98), rundir.RoleEnded }, ""},
+		{"gone with its role", rundir.NodeEvent{At: sec(99), Role: "GEN_0", What: rundir.NodeGone}, nil, ""},
+		{"answers errors", rundir.NodeEvent{At: sec(101), Role: "GEN_0", What: rundir.NodeSick, Status: 500}, nil, blame.ServerSick},
+		{"does not answer for a while: it may be at work", rundir.NodeEvent{At: sec(99), Role: "GEN_0", What: rundir.NodeSilent}, nil, ""},
+		{"of no role of this run", rundir.NodeEvent{At: sec(99), Role: "GEN_7", What: rundir.NodeEnded, Signal: 9, Exit: 137}, nil, ""},
+		{"killed in a run that passed", killed(99), allLeft, ""},
 	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := clientFailed()
 			if tt.edit != nil {
