@@ -33,8 +33,9 @@ type runOptions struct {
 	runID  string
 	draft  string
 	detach bool
-	// lifeline stands in place of jobs.lifeline; 0 = that holds.
-	lifeline time.Duration
+	// lifeline stands in place of jobs.lifeline; 0 = that holds. lifelineDefault is for
+	// configs that do not say.
+	lifeline, lifelineDefault time.Duration
 }
 
 // AddFlags registers the flags.
@@ -46,6 +47,7 @@ func (o *runOptions) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.runID, "run-id", "", "id under which the run is found again (default $BUILD_TAG, else new)")
 	f.StringVar(&o.draft, "draft", "", "a team's own launch draft, spliced below our exports and srunArgs")
 	f.DurationVar(&o.lifeline, "lifeline", 0, "a job whose driver was killed and not resumed for so long ends itself (default jobs.lifeline, else never)")
+	f.DurationVar(&o.lifelineDefault, "lifeline-default", 0, "jobs.lifeline where the config does not set it; 0 there is never")
 	f.BoolVar(&o.detach, "detach", false, "return after submission; ci-disagg resume goes on")
 }
 
@@ -162,7 +164,7 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	for i := range s.Plans {
 		s.Plans[i].Draft = o.draft != "" // no agent will leave a record
 		if !o.detach {
-			s.Plans[i].Lifeline = cmp.Or(rundir.Duration(o.lifeline), cfg.Jobs.Lifeline)
+			s.Plans[i].Lifeline = cfg.Jobs.LifelineOr(o.lifeline, o.lifelineDefault)
 		}
 	}
 	if err := d.ready(ctx, h, dir, s.Plans); err != nil {

@@ -68,6 +68,14 @@ func upgrade(data []byte, v any) error {
 	switch r := v.(type) {
 	case *Plan:
 		return upgradePlan(r, data)
+	case *Job:
+		upgradeCancel(r.Cancel)
+	case *Run:
+		for _, c := range r.Cases {
+			for i := range c.Attempts {
+				upgradeDue(&c.Attempts[i])
+			}
+		}
 	case *RoleRecord:
 		r.Kind = kindOf1(r.Kind)
 	case *AgentRecord:
@@ -82,6 +90,34 @@ func upgrade(data []byte, v any) error {
 		}
 	}
 	return nil
+}
+
+// upgradeCancel gives a cancellation the cause that only its text told.
+func upgradeCancel(c *Cancel) {
+	if c == nil || c.Cause != "" {
+		return
+	}
+	switch {
+	case strings.HasPrefix(c.Reason, "interrupted"):
+		c.Cause = CauseInterrupted
+	case strings.HasPrefix(c.Reason, "withdrawn"):
+		c.Cause = CauseLimit
+	}
+}
+
+// upgradeDue gives an attempt the reason that only its text told.
+func upgradeDue(a *Attempt) {
+	if a.Due != "" {
+		return
+	}
+	switch {
+	case strings.HasPrefix(a.Why, "resumed;"):
+		a.Due = DueResumed
+	case strings.HasPrefix(a.Why, "again;"):
+		a.Due = DueAgain
+	case a.Attempt > 1:
+		a.Due = DueRetry
+	}
 }
 
 // kindOf1 is today's name of a role's kind. Schema 1 named TensorRT-LLM's roles.

@@ -38,6 +38,18 @@ func TestRecordsOfSchema1(t *testing.T) {
 	require.Equal(t, KindServer, a.Roles[0].Kind)
 	require.JSONEq(t, `{"Roles": [{"Name": "AGG", "Kind": "task"}]}`, string(a.End.Evidence))
 
+	var j Job
+	require.NoError(t, Decode("job.json", []byte(`{"schema": 1, "cancel": {"reason": "interrupted: terminated", "outcome": "cancelled"}}`), &j))
+	require.Equal(t, CauseInterrupted, j.Cancel.Cause, "resume does not count it as a retry")
+	var run Run
+	require.NoError(t, Decode("run.json", []byte(`{"schema": 1, "cases": [{"attempts": [{"attempt": 1, "why": "first"}, {"attempt": 2, "why": "resumed; the attempt before was interrupted: terminated"},
+		{"attempt": 3, "why": "again; the attempt before was withdrawn: full"}, {"attempt": 4, "why": "retry: node died"}]}]}`), &run))
+	var due []Due
+	for _, a := range run.Cases[0].Attempts {
+		due = append(due, a.Due)
+	}
+	require.Equal(t, []Due{"", DueResumed, DueAgain, DueRetry}, due)
+
 	var r RoleRecord
 	require.NoError(t, Decode("status.json", []byte(`{"kind": "server"}`), &r))
 	require.Equal(t, KindRouter, r.Kind)

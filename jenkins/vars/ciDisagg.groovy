@@ -440,9 +440,7 @@ private static Map describe(String verb, Map params, String build, String usualM
     if (verb == 'run') {
         job.flags.put('mode', job.mode)
         job.flags.put('runDir', params.runDir)
-        if (params.lifeline == null) { // nobody resumes a build whose controller is gone for longer
-            job.flags.put('lifeline', '4h')
-        }
+        job.flags.put('lifelineDefault', '4h') // nobody resumes a build whose controller is gone for longer
     }
     if (verb != 'plan') {
         job.flags.put('copyReport', job.reportDir)

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
@@ -45,8 +46,21 @@ type Config struct {
 type Jobs struct {
 	Max      int  `yaml:"max"`       // 0 = no limit of the run's own
 	FailFast bool `yaml:"fail_fast"` // the first case that does not pass ends the others
-	// Lifeline is after how long without a driver a job ends itself; 0 = never.
-	Lifeline rundir.Duration `yaml:"lifeline"`
+	// Lifeline is after how long without a driver a job ends itself; 0 = never, nil =
+	// the caller's default.
+	Lifeline *rundir.Duration `yaml:"lifeline"`
+}
+
+// LifelineOr is the lifeline that a flag names, else the config's, else the default.
+func (j Jobs) LifelineOr(flag, def time.Duration) rundir.Duration {
+	switch {
+	case flag > 0:
+		return rundir.Duration(flag)
+	case j.Lifeline != nil:
+		return *j.Lifeline
+	default:
+		return rundir.Duration(def)
+	}
 }
 
 // Default is the config of an empty file.
