@@ -226,7 +226,7 @@ func (d *driver) setDraft(h host, path string) error {
 	if err != nil {
 		return err
 	}
-	if d.draft, err = h.readFile(abs); err != nil {
+	if d.draft, err = pipeline.ReadDraft(abs); err != nil {
 		return usageErr(fmt.Errorf("--draft: %w", err))
 	}
 	d.source = path

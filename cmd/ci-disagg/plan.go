@@ -79,6 +79,9 @@ func runPlan(ctx context.Context, h host, o planOptions, args []string) error {
 		return err
 	}
 	defer d.close()
+	if err := s.TakeGPUs(ctx, d.host); err != nil {
+		return usageErr(err)
+	}
 	if len(d.draft) > 0 {
 		s.UnderDraft(o.draft)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -89,6 +90,45 @@ func TestPlanTable(t *testing.T) {
 	want, err := os.ReadFile(golden)
 	require.NoError(t, err)
 	require.Equal(t, string(want), got)
+}
+
+// A recorded nvidia-smi on PATH: servers get different GPUs of this machine, and no more than there are.
+func TestPlanOnThisMachine(t *testing.T) {
+	t.Parallel()
+	bin := t.TempDir()
+	machine := func(gpus int) []string {
+		var text strings.Builder
+		text.WriteString("#!/bin/sh\n[ \"$*\" = '--query-gpu=index --format=csv,noheader' ] || exit 2\n")
+		for i := range gpus {
+			fmt.Fprintf(&text, "echo %d\n", i)
+		}
+		dir := filepath.Join(bin, fmt.Sprint(gpus))
+		require.NoError(t, os.MkdirAll(dir, 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "nvidia-smi"), []byte(text.String()), 0o755))
+		return []string{"plan", "--cluster", "gb200", "--backend", "local", "disagg-gen_only-six_gpus", "-o", "json"}
+	}
+	args := machine(8)
+	h, _, errs := planHost(t, "PATH="+filepath.Join(bin, "8"))
+	require.Equal(t, exitUsage, run(t.Context(), h, args))
+	require.Contains(t, errs.String(), "takes 12 GPUs, and this machine has 8 (nvidia-smi): use fewer or smaller servers, or a cluster")
+
+	machine(16)
+	h, out, errs := planHost(t, "PATH="+filepath.Join(bin, "16"))
+	require.Equal(t, exitPassed, run(t.Context(), h, args), errs.String())
+	var doc pipeline.Document
+	require.NoError(t, json.Unmarshal(out.Bytes(), &doc))
+	var got []int
+	for _, r := range doc.Cases[0].Roles() {
+		for _, share := range r.Slice {
+			got = append(got, share.Devices...)
+		}
+	}
+	require.Equal(t, []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, got, "numbered through")
+	require.Equal(t, 12, doc.Cases[0].AllocatedGPUs, "what GPU-hours count")
+
+	h, out, errs = planHost(t, "PATH="+bin)
+	require.Equal(t, exitPassed, run(t.Context(), h, args[:6]), errs.String())
+	require.Contains(t, out.String(), "make-believe GPUs")
 }
 
 func TestPlanJSON(t *testing.T) {

@@ -161,6 +161,9 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 		return err
 	}
 	defer d.close()
+	if err := s.TakeGPUs(ctx, d.host); err != nil {
+		return usageErr(err)
+	}
 	for i := range s.Plans {
 		s.Plans[i].Draft = o.draft != "" // no agent will leave a record
 		if !o.detach {

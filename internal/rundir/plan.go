@@ -45,6 +45,9 @@ type Allocation struct {
 	GPUsPerNode   int `json:"gpus_per_node"`  // GPUs of one node
 	AllocatedGPUs int `json:"allocated_gpus"` // Nodes × GPUsPerNode
 	UsedGPUs      int `json:"used_gpus"`      // GPUs that a role really computes on
+	// MakeBelieve says that there are none: planned for the local backend, on a machine
+	// without any.
+	MakeBelieve bool `json:"make_believe_gpus,omitempty"`
 }
 
 // Surroundings are what every role finds when it starts.
@@ -97,6 +100,13 @@ func (p Plan) Roles() []RolePlan {
 // MainRoles are the roles without the prechecks.
 func (p Plan) MainRoles() []RolePlan {
 	return slices.DeleteFunc(slices.Clone(p.Roles()), func(r RolePlan) bool { return r.Kind == KindPrecheck })
+}
+
+// Placed reports whether the plan says which of this machine's GPUs its roles have.
+func (p Plan) Placed() bool {
+	return slices.ContainsFunc(p.Roles(), func(r RolePlan) bool {
+		return slices.ContainsFunc(r.Slice, func(s NodeShare) bool { return s.Devices != nil })
+	})
 }
 
 // Build is the build that a run is of.
@@ -247,6 +257,8 @@ type NodeShare struct {
 	Node  int `json:"node"`  // index into the job's node list
 	Tasks int `json:"tasks"` // tasks on that node
 	GPUs  int `json:"gpus"`  // GPUs taken on that node
+	// Devices are which of this machine's GPUs these are, under the local backend.
+	Devices []int `json:"devices,omitempty"`
 }
 
 // EnvVar is one environment variable. Value is literal: no expansion.

@@ -182,12 +182,14 @@ func TestWrongGPU(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		gpu    string
+		number int // of GPUs that a node shows; its share is 4
 		exit   int
 		reason []string
 	}{
-		"planned": {gpu: "NVIDIA GB200"},
-		"silent":  {},
-		"another": {gpu: "NVIDIA B200", exit: 5, reason: []string{"CTX_0 ran on NVIDIA B200 of ", "GEN_0 ran on NVIDIA B200 of "}},
+		"planned":                    {gpu: "NVIDIA GB200", number: 4},
+		"silent":                     {},
+		"one has fallen off the bus": {gpu: "NVIDIA GB200", number: 3, exit: 5, reason: []string{"CTX_0 takes 4 GPUs of a node; ", "has shown 3 (nvidia-smi)"}},
+		"another":                    {gpu: "NVIDIA B200", number: 4, exit: 5, reason: []string{"CTX_0 ran on NVIDIA B200 of ", "GEN_0 ran on NVIDIA B200 of "}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -196,7 +198,7 @@ func TestWrongGPU(t *testing.T) {
 			if tt.gpu == "" {
 				tt.gpu = " " // as good as no nvidia-smi, also where the machine has one
 			}
-			smi := fmt.Sprintf("#!/bin/sh\n[ \"$*\" = '--query-gpu=name --format=csv,noheader' ] && printf '%%s\\n' %q %q\n", tt.gpu, tt.gpu)
+			smi := fmt.Sprintf("#!/bin/sh\n[ \"$*\" = '--query-gpu=name --format=csv,noheader' ] && printf '%%s\\n' %s\n", strings.Repeat(fmt.Sprintf(" %q", tt.gpu), max(1, tt.number)))
 			require.NoError(t, rundir.WriteFile(filepath.Join(bin, "nvidia-smi"), []byte(smi), rundir.ExecMode))
 			j := start(t, slurm, config(t, slurm, "", "gpu_type: GB200"), []string{"PATH=" + bin + ":" + os.Getenv("PATH")}, runtest.Wide)
 			require.Equal(t, tt.exit, j.wait(t))

@@ -2,6 +2,7 @@ package drive
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -18,6 +19,9 @@ func (m *machine) room(c *caseState) (why string, blind bool) {
 	mine, myNodes := m.liveCount(), 0
 	if m.maxJobs > 0 && mine >= m.maxJobs {
 		return fmt.Sprintf("%d of this run's %d jobs are under way", mine, m.maxJobs), false
+	}
+	if m.backend == jobs.BackendLocal && m.gpusTaken(c) {
+		return "another case has its GPUs", false
 	}
 	if m.backend == jobs.BackendLocal || !m.cluster.limited() {
 		return "", false
@@ -39,6 +43,29 @@ func (m *machine) room(c *caseState) (why string, blind bool) {
 		m.queue.soon(m.at, 0)
 	}
 	return "the cluster has not said yet what of ours runs there", true
+}
+
+// gpusTaken reports whether a case under way has one of this machine's GPUs that the
+// case is to run on.
+func (m *machine) gpusTaken(c *caseState) bool {
+	mine := devicesOf(c.plan)
+	for i := range m.cases {
+		if other := &m.cases[i]; other != c && other.live() &&
+			slices.ContainsFunc(devicesOf(other.plan), func(n int) bool { return slices.Contains(mine, n) }) {
+			return true
+		}
+	}
+	return false
+}
+
+func devicesOf(p rundir.Plan) []int {
+	var out []int
+	for _, r := range p.Roles() {
+		for _, s := range r.Slice {
+			out = append(out, s.Devices...)
+		}
+	}
+	return out
 }
 
 // freshLook is how old the list may be that a submission to a limited cluster

@@ -115,6 +115,9 @@ func (s Suite) warn(i int, format string, args ...any) {
 	s.Plans[i].Warnings = append(s.Plans[i].Warnings, fmt.Sprintf(format, args...))
 }
 
+// ReadDraft reads a team's own launch draft, with what it calls.
+func ReadDraft(path string) ([]byte, error) { return trtllm.ReadDraft(path) }
+
 // UnderDraft marks the plans as started by a team's own launch draft. A draft computes its tasks as nodes × GPUs per
 // node, which is too many for some servers.
 func (s Suite) UnderDraft(draft string) {
@@ -137,6 +140,7 @@ func (s Suite) producerInput() (trtllm.Input, error) {
 		Cluster: trtllm.Cluster{
 			Name: s.Cluster, GPUsPerNode: s.Profile.GPUsPerNode, MaxNodes: s.Profile.MaxNodes,
 			GPUType: s.Profile.GPUType, Arch: s.Profile.Arch, Time: s.Profile.Time,
+			Elsewhere: s.Profile.Login != "" || s.Profile.Container != nil,
 		},
 		Local: s.Backend == jobs.BackendLocal, Stage: s.Stage,
 		Tests: r.Tests, Lists: absolute(r.WorkDir, r.Lists), Waives: absolute(r.WorkDir, r.Waives),

@@ -189,7 +189,11 @@ func caseRows(c Case) []tableRow {
 	}
 	row("mode", "%s%s", c.Case.Mode, server(c.Case))
 	row("config", "%s (sha256 %.12s)", c.Case.Config, c.Case.ConfigSHA)
-	row("nodes", "%d x %d GPUs: %d allocated, %d used, %d idle", c.Nodes, c.GPUsPerNode, c.AllocatedGPUs, c.UsedGPUs, c.AllocatedGPUs-c.UsedGPUs)
+	kind := "GPUs"
+	if c.MakeBelieve {
+		kind = "make-believe GPUs"
+	}
+	row("nodes", "%d x %d %s: %d allocated, %d used, %d idle", c.Nodes, c.GPUsPerNode, kind, c.AllocatedGPUs, c.UsedGPUs, c.AllocatedGPUs-c.UsedGPUs)
 	if c.Draft {
 		row("launch", "by the draft, not by the agent: what it starts and where is its own; below is what its exports say")
 	}

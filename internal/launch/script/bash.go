@@ -139,9 +139,9 @@ func roleScript(p rundir.Plan, at RunPlace, r rundir.RolePlan) ([]byte, error) {
 		s.line("# Not an MPI program: what imports an MPI library must not take itself for a rank.")
 		s.line(`unset -v "${!PMI_@}" "${!PMIX_@}" "${!OMPI_@}" "${!MPI_@}"`)
 	}
-	s.gpuNames(p, r)
 	s.enter(p, at)
 	s.setup(at.Build.Setup)
+	s.gpuNames(p, r) // setup may be what brings nvidia-smi
 	s.user(r.Command)
 	return s.bytes()
 }

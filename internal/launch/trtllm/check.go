@@ -1,6 +1,7 @@
 package trtllm
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"path"
@@ -34,6 +35,30 @@ func (r *resolver) checkSettings() {
 	r.readWaives()
 	r.checkSelection()
 	r.checkServerLogs()
+	r.lookAtPlaces()
+}
+
+// lookAtPlaces warns of directories of the workload that are not here: as a rule the
+// nodes have not got them either, and each role would say so, after the queue.
+func (r *resolver) lookAtPlaces() {
+	if r.in.Cluster.Elsewhere {
+		return
+	}
+	places := []struct{ key, path string }{{"source", r.set.Source}, {"dir", r.set.workdir}}
+	for i, p := range places {
+		if p.path == "" || i > 0 && r.set.Dir == "" && !seen(places[0].path) { // said already
+			continue
+		}
+		if !seen(p.path) {
+			r.warnings = append(r.warnings, fmt.Sprintf("workload.%s: %s cannot be seen from here: it must be a directory on every node", p.key, p.path))
+		}
+	}
+}
+
+// seen reports whether a directory is here.
+func seen(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // checkEnv checks what reaches the roles' environment.

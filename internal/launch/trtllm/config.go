@@ -19,6 +19,7 @@ type Config struct {
 	Secrets      []Secret          `yaml:"secrets"`       // by reference only
 	OutputLayout string            `yaml:"output_layout"` // trtllm (default) or none
 	GPUType      string            `yaml:"gpu_type"`      // for lists and series identity, when the cluster names none
+	GPUs         map[string][]int  `yaml:"gpus"`          // role -> numbers of this machine's GPUs; backend local only
 	ServerLogs   []string          `yaml:"server_logs"`   // files in the output directory that a role's own processes write; {role} stands for its name
 	Hang         *rundir.Duration  `yaml:"hang"`          // no sign of life of any role for so long in the benchmark is a hang; 0 = not watched; default 30m
 	Grace        rundir.Duration   `yaml:"grace"`         // between TERM and KILL; default 30s
@@ -108,6 +109,9 @@ type Cluster struct {
 	GPUType     string
 	Arch        string // amd64 or arm64
 	Time        rundir.Duration
+	// Elsewhere says that its roles see other files than this machine: behind a login
+	// node, in a container.
+	Elsewhere bool
 }
 
 // Input is everything that plans are made of.

@@ -3,6 +3,7 @@ package trtllm
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -158,4 +159,52 @@ func TestShardsAndSplitGroup(t *testing.T) {
 	in.SplitGroup = 6
 	_, err = Resolve(in)
 	require.ErrorContains(t, err, "--split-group: 6 is behind the end of the list, which has 5 tests")
+}
+
+// A config's name alone becomes the id that today's test collects; where its folder is that of before, it keeps the
+// form of before.
+func TestBareNames(t *testing.T) {
+	t.Parallel()
+	id := func(in Input) (string, string) {
+		p := one(t, in)
+		return p.Case.ID, strings.Join(p.Warnings, "\n")
+	}
+	const head = "perf/test_perf_sanity.py::test_e2e"
+	got, warned := id(input("synthetic", "six_gpus"))
+	require.Equal(t, head+"[disagg_upload-gen_only-six_gpus]", got)
+	require.NotContains(t, warned, "no mode")
+	got, _ = id(input("synthetic", "gen_only_no_context"))
+	require.Equal(t, head+"[disagg_upload-gen_only-gen_only_no_context]", got, "the config says that there is no context")
+	got, warned = id(input("synthetic", "disagg_upload-six_gpus"))
+	require.Equal(t, head+"[disagg_upload-six_gpus]", got, "as it was given")
+	require.Contains(t, warned, "disagg_upload-six_gpus has no mode, and only older tests collect it: today's collect disagg_upload-e2e-six_gpus, disagg_upload-gen_only-six_gpus and aggr_upload-ctx_only-six_gpus")
+
+	root := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(root, oldConfigs), 0o700))
+	data, err := os.ReadFile(configs + "synthetic/six_gpus.yaml")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(root, oldConfigs, "six_gpus.yaml"), data, 0o600))
+	in := input("synthetic", "six_gpus")
+	in.Config.Source, in.Config.DisaggConfigs = root, ""
+	got, warned = id(in)
+	require.Equal(t, head+"[disagg_upload-six_gpus]", got)
+	require.NotContains(t, warned, "no mode")
+}
+
+// What is not here is as a rule not on the nodes either; behind a login node nobody can say.
+func TestPlacesThatAreNotHere(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for want, change := range map[string]func(*Input){
+		"workload.source: /repo cannot be seen from here: it must be a directory on every node":                           func(*Input) {},
+		"workload.dir: /gone cannot be seen from here: it must be a directory on every node":                              func(in *Input) { in.Config.Source, in.Config.Dir = dir, "/gone" },
+		"workload.dir: " + dir + "/tests/integration/defs cannot be seen from here: it must be a directory on every node": func(in *Input) { in.Config.Source = dir },
+		"": func(in *Input) { in.Cluster.Elsewhere = true },
+	} {
+		in := input("synthetic", "disagg-gen_only-six_gpus")
+		in.Cluster.Elsewhere = false
+		change(&in)
+		warned := strings.Join(one(t, in).Warnings, "\n")
+		require.Equal(t, want, strings.Join(slices.DeleteFunc(strings.Split(warned, "\n"), func(w string) bool { return !strings.Contains(w, "seen from here") }), "\n"))
+	}
 }

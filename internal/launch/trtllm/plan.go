@@ -85,6 +85,7 @@ func (k *kase) plan() rundir.Plan {
 	k.fill(&p)
 	k.validate(&p)
 	k.nameWarnings()
+	k.idWarning()
 	k.precheckWarning()
 	p.Warnings = k.warnings
 	return p

@@ -25,6 +25,7 @@ func input(folder string, tests ...string) Input {
 	return Input{
 		Config:     Config{Source: "/repo", Tests: Tests{DisaggConfigs: configs + folder, AggConfigs: configs + folder}},
 		ConfigFile: "ci-disagg.yaml", Stage: "stage", Tests: tests, Today: "2026-11-21",
+		Cluster: Cluster{Elsewhere: true}, // /repo is not here
 	}
 }
 

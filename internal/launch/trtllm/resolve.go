@@ -190,6 +190,7 @@ func (r *resolver) plan(e testlist.Entry) (rundir.Plan, bool) {
 		r.problem(e.File, e.Line, "", "%v", err)
 		return rundir.Plan{}, false
 	}
+	id = r.withMode(id)
 	k := &kase{r: r, e: e, id: id}
 	for _, w := range r.waives {
 		if k.e.Skip == "" && w.Covers(id.Full, r.gpuType()) {
@@ -211,23 +212,49 @@ func (r *resolver) plan(e testlist.Entry) (rundir.Plan, bool) {
 	return p, len(r.problems) == before
 }
 
-// config finds and reads the file that the case names, trying each grammar.
-func (r *resolver) config(id testlist.ID, e testlist.Entry) (testlist.Grammar, configFile, bool) {
+// withMode is the id that today's test collects for a config that was given by its
+// name alone: it carries the mode. Configs of the folder of before keep theirs, and
+// so does a team's own prefix.
+func (r *resolver) withMode(id testlist.ID) testlist.ID {
+	g, c, _ := r.find(id)
+	if !id.Bare || r.set.names.Prefix != defaultPrefix || g.Mode != "" || c.m == nil || strings.HasSuffix(filepath.Dir(c.path), oldConfigs) {
+		return id
+	}
+	mode := c.m.mode
+	if mode == testlist.ModeGenNoContext {
+		mode = testlist.ModeGenOnly // the config says the rest
+	}
+	full, err := r.set.names.ParseID(defaultPrefix + "-" + mode + "-" + g.Stem)
+	if err != nil {
+		return id
+	}
+	return full
+}
+
+// find is the file that the case names, trying each grammar; tried is where it was
+// looked for when there is none.
+func (r *resolver) find(id testlist.ID) (testlist.Grammar, configFile, []string) {
 	var tried []string
 	for _, g := range id.Grammars() {
 		for _, dir := range r.folders(g) {
 			name := filepath.Join(dir, g.Stem+".yaml")
 			tried = append(tried, name)
-			c := r.read(name, g.Disagg)
-			if errors.Is(c.err, fs.ErrNotExist) {
-				continue
+			if c := r.read(name, g.Disagg); !errors.Is(c.err, fs.ErrNotExist) {
+				return g, c, nil
 			}
-			if c.err != nil {
-				r.problems = append(r.problems, document.AsProblems(name, c.err)...)
-				return g, c, false
-			}
-			return g, c, true
 		}
+	}
+	return testlist.Grammar{}, configFile{}, tried
+}
+
+// config finds and reads the file that the case names.
+func (r *resolver) config(id testlist.ID, e testlist.Entry) (testlist.Grammar, configFile, bool) {
+	g, c, tried := r.find(id)
+	if tried == nil {
+		if c.err != nil {
+			r.problems = append(r.problems, document.AsProblems(c.path, c.err)...)
+		}
+		return g, c, c.err == nil
 	}
 	key := EnvDisaggFolder + " or workload.disagg_configs"
 	if id.Aggregated {
@@ -260,6 +287,9 @@ func (r *resolver) nearest(id testlist.ID) string {
 	return ""
 }
 
+// oldConfigs is where disaggregated configs were before ids carried the mode.
+const oldConfigs = "tests/integration/defs/perf/disagg/test_configs/disagg/perf"
+
 // folders are where the grammar's config files are: the given folder, else
 // upstream's, new before old.
 func (r *resolver) folders(g testlist.Grammar) []string {
@@ -275,7 +305,7 @@ func (r *resolver) folders(g testlist.Grammar) []string {
 	}
 	return []string{
 		filepath.Join(root, "tests/scripts/perf-sanity/disaggregated"),
-		filepath.Join(root, "tests/integration/defs/perf/disagg/test_configs/disagg/perf"),
+		filepath.Join(root, oldConfigs),
 	}
 }
 

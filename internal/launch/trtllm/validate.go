@@ -2,6 +2,7 @@ package trtllm
 
 import (
 	"cmp"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -75,6 +76,15 @@ func (k *kase) budgets() rundir.Budgets {
 	b := k.r.in.Budgets
 	b.Job = cmp.Or(b.Job, k.r.in.Cluster.Time, rundir.Duration(k.m.limits.runtime), rundir.Duration(defaultJob))
 	return b
+}
+
+// idWarning says that a test id is of a form that today's test does not collect.
+func (k *kase) idWarning() {
+	if !k.g.Roles || k.g.Mode != "" || k.r.set.names.Prefix != defaultPrefix || strings.HasSuffix(filepath.Dir(k.cfg.path), oldConfigs) {
+		return
+	}
+	k.warn("%s has no mode, and only older tests collect it: today's collect disagg_upload-e2e-%s, disagg_upload-gen_only-%s and aggr_upload-ctx_only-%s",
+		k.id.Case, k.g.Stem, k.g.Stem, k.g.Stem)
 }
 
 // nameWarnings says where the file's name contradicts what is in it. Nothing is

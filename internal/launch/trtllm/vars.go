@@ -275,6 +275,7 @@ func (k *kase) environment(p *rundir.Plan) {
 		{Name: "testOutputDir", Value: "output"},
 		{Name: "jobWorkspace", Value: ".."},
 		{Name: "runScript", Value: "../run.sh"},
+		{Name: "precheckRunScript", Value: "../run.sh"},
 		{Name: "installScript", Value: "../install.sh"},
 	}
 	p.DraftRun = `eval "${pytestCommand:?a launch draft sets it for each role}"`

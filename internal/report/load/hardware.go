@@ -1,7 +1,6 @@
 package load
 
 import (
-	"bytes"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -30,13 +29,19 @@ func Hardware(plan rundir.Plan, attempt rundir.AttemptDir) (wrong []string, unse
 	run := rundir.FindRun(attempt, 0)
 	var silent []string
 	for _, role := range plan.MainRoles() {
-		gpus := gpuNames(tree, run.RoleDir(role.Name))
-		if len(gpus) == 0 && role.GPUs() > 0 {
+		nodes := gpusOf(tree, run.RoleDir(role.Name))
+		if len(nodes) == 0 && role.GPUs() > 0 {
 			silent = append(silent, role.Name)
 		}
-		for _, gpu := range gpus {
-			if !isGPU(gpu.name, plan.Expected.GPUType) {
-				wrong = append(wrong, fmt.Sprintf("%s ran on %s of %s; planned was %s (gpu_type)", role.Name, gpu.name, gpu.node, plan.Expected.GPUType))
+		least := fewest(role)
+		for _, n := range nodes {
+			for _, kind := range slices.Compact(slices.Sorted(slices.Values(n.gpus))) {
+				if !isGPU(kind, plan.Expected.GPUType) {
+					wrong = append(wrong, fmt.Sprintf("%s ran on %s of %s; planned was %s (gpu_type)", role.Name, kind, n.name, plan.Expected.GPUType))
+				}
+			}
+			if len(n.gpus) < least {
+				wrong = append(wrong, fmt.Sprintf("%s takes %d GPUs of a node; %s has shown %d (nvidia-smi)", role.Name, least, n.name, len(n.gpus)))
 			}
 		}
 	}
@@ -47,17 +52,33 @@ func Hardware(plan rundir.Plan, attempt rundir.AttemptDir) (wrong []string, unse
 	return wrong, unseen
 }
 
-type nodeGPU struct{ node, name string }
+// fewest is how many GPUs the role takes of each of its nodes at the least: which
+// node has which share is not known here.
+func fewest(role rundir.RolePlan) int {
+	least := 0
+	for i, s := range role.Slice {
+		if i == 0 || s.GPUs < least {
+			least = s.GPUs
+		}
+	}
+	return least
+}
 
-// gpuNames are the kinds of GPU that the role's nodes have said they have.
-func gpuNames(tree *rundir.Tree, roleDir string) []nodeGPU {
+// node is what a node of a role has said of its GPUs: their kinds, one for each.
+type node struct {
+	name string
+	gpus []string
+}
+
+// gpusOf are the role's nodes that have said which GPUs they have.
+func gpusOf(tree *rundir.Tree, roleDir string) []node {
 	entries, err := tree.List(roleDir)
 	if err != nil {
 		return nil
 	}
-	var out []nodeGPU
+	var out []node
 	for _, e := range entries {
-		node, isNames := strings.CutPrefix(e.Name(), rundir.GPUNames)
+		name, isNames := strings.CutPrefix(e.Name(), rundir.GPUNames)
 		if !isNames {
 			continue
 		}
@@ -65,11 +86,14 @@ func gpuNames(tree *rundir.Tree, roleDir string) []nodeGPU {
 		if err != nil {
 			continue
 		}
-		for line := range bytes.Lines(data) {
-			gpu := nodeGPU{strings.TrimSuffix(node, ".txt"), strings.TrimSpace(string(line))}
-			if gpu.name != "" && !slices.Contains(out, gpu) {
-				out = append(out, gpu)
+		n := node{name: strings.TrimSuffix(name, ".txt")}
+		for line := range strings.Lines(string(data)) {
+			if gpu := strings.TrimSpace(line); gpu != "" {
+				n.gpus = append(n.gpus, gpu)
 			}
+		}
+		if len(n.gpus) > 0 {
+			out = append(out, n)
 		}
 	}
 	return out

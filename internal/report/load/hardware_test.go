@@ -3,6 +3,7 @@ package load
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -43,7 +44,7 @@ func TestHardware(t *testing.T) {
 			Roles: []rundir.RolePlan{{Name: "GEN_0", Slice: gpus}, {Name: "CTX_0", Slice: gpus}, {Name: "DISAGG_SERVER", Slice: []rundir.NodeShare{{Tasks: 1}}}},
 		}},
 	}
-	writeText(t, run.RoleDir("GEN_0")+"/gpus.n1.txt", "NVIDIA GB200\nNVIDIA GB200\n")
+	writeText(t, run.RoleDir("GEN_0")+"/gpus.n1.txt", strings.Repeat("NVIDIA GB200\n", 4))
 	writeText(t, run.RoleDir("CTX_0")+"/gpus.n3.txt", "") // nvidia-smi failed
 	wrong, unseen := Hardware(plan, attempt)
 	require.Empty(t, wrong)
@@ -54,7 +55,9 @@ func TestHardware(t *testing.T) {
 	wrong, unseen = Hardware(plan, attempt)
 	require.Equal(t, []string{
 		"GEN_0 ran on NVIDIA H100 80GB HBM3 of n2; planned was GB200 (gpu_type)",
+		"GEN_0 takes 4 GPUs of a node; n2 has shown 3 (nvidia-smi)",
 		"CTX_0 ran on NVIDIA B200 of n3; planned was GB200 (gpu_type)",
+		"CTX_0 takes 4 GPUs of a node; n3 has shown 1 (nvidia-smi)",
 	}, wrong)
 	require.Empty(t, unseen)
 

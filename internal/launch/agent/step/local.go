@@ -155,6 +155,12 @@ func (l *Local) taskEnv(s *localStep, slice []rundir.NodeShare, nodeID, localID,
 // would get them: every task sees all of the step's GPUs there. Overlapping
 // steps and those that compute on no GPU see all of the node's.
 func (l *Local) takeGPUs(share rundir.NodeShare, overlap bool) []string {
+	if share.Devices != nil {
+		return []string{"CUDA_VISIBLE_DEVICES=" + joined(share.Devices)}
+	}
+	if l.plan.Placed() {
+		return nil // the machine's own, as this process sees them
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n, first := share.GPUs, 0
@@ -167,11 +173,19 @@ func (l *Local) takeGPUs(share rundir.NodeShare, overlap bool) []string {
 		first = l.next[share.Node]
 		l.next[share.Node] += n
 	}
-	ids := make([]string, n)
+	ids := make([]int, n)
 	for i := range ids {
-		ids[i] = strconv.Itoa(first + i)
+		ids[i] = first + i
 	}
-	return []string{"CUDA_VISIBLE_DEVICES=" + strings.Join(ids, ",")}
+	return []string{"CUDA_VISIBLE_DEVICES=" + joined(ids)}
+}
+
+func joined(ids []int) string {
+	words := make([]string, len(ids))
+	for i, id := range ids {
+		words[i] = strconv.Itoa(id)
+	}
+	return strings.Join(words, ",")
 }
 
 // localStep is a running local step.

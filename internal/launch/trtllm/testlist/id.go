@@ -31,6 +31,7 @@ type ID struct {
 	Full       string // module::function[case]
 	Case       string // between the brackets
 	Aggregated bool   // an aggregated grammar
+	Bare       bool   // it was given as the config's name alone
 
 	rest string // of the case, behind its prefix
 }
@@ -71,7 +72,9 @@ func (s Names) ParseID(id string) (ID, error) {
 			head = strings.TrimPrefix(head, TestsDir+"/")
 		}
 	}
-	if _, _, ok := s.splitPrefix(kase); !ok && open < 0 {
+	_, _, prefixed := s.splitPrefix(kase)
+	bare := !prefixed && open < 0
+	if bare {
 		kase = s.Prefix + "-" + kase
 	}
 	if strings.ContainsAny(kase, "/\\") || strings.Contains(kase, "..") {
@@ -87,7 +90,7 @@ func (s Names) ParseID(id string) (ID, error) {
 	if !ok || rest == "" {
 		return ID{}, fmt.Errorf("case %q does not begin with disagg-, disagg_upload-, aggr-, aggr_upload-, or a test_prefix of your own", kase)
 	}
-	return ID{Full: head + "[" + kase + "]", Case: kase, Aggregated: strings.HasPrefix(prefix, "aggr"), rest: rest}, nil
+	return ID{Full: head + "[" + kase + "]", Case: kase, Aggregated: strings.HasPrefix(prefix, "aggr"), Bare: bare, rest: rest}, nil
 }
 
 // foreign reports whether a line of a list shared with other test suites is about none of
