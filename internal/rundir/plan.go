@@ -102,11 +102,15 @@ func (p Plan) MainRoles() []RolePlan {
 	return slices.DeleteFunc(slices.Clone(p.Roles()), func(r RolePlan) bool { return r.Kind == KindPrecheck })
 }
 
-// Placed reports whether the plan says which of this machine's GPUs its roles have.
-func (p Plan) Placed() bool {
-	return slices.ContainsFunc(p.Roles(), func(r RolePlan) bool {
-		return slices.ContainsFunc(r.Slice, func(s NodeShare) bool { return s.Devices != nil })
-	})
+// Devices are this machine's GPUs that the roles have, none where the plan does not say.
+func (p Plan) Devices() []int {
+	var out []int
+	for _, r := range p.Roles() {
+		for _, s := range r.Slice {
+			out = append(out, s.Devices...)
+		}
+	}
+	return out
 }
 
 // Build is the build that a run is of.

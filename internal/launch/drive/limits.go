@@ -48,24 +48,14 @@ func (m *machine) room(c *caseState) (why string, blind bool) {
 // gpusTaken reports whether a case under way has one of this machine's GPUs that the
 // case is to run on.
 func (m *machine) gpusTaken(c *caseState) bool {
-	mine := devicesOf(c.plan)
+	mine := c.plan.Devices()
 	for i := range m.cases {
 		if other := &m.cases[i]; other != c && other.live() &&
-			slices.ContainsFunc(devicesOf(other.plan), func(n int) bool { return slices.Contains(mine, n) }) {
+			slices.ContainsFunc(other.plan.Devices(), func(n int) bool { return slices.Contains(mine, n) }) {
 			return true
 		}
 	}
 	return false
-}
-
-func devicesOf(p rundir.Plan) []int {
-	var out []int
-	for _, r := range p.Roles() {
-		for _, s := range r.Slice {
-			out = append(out, s.Devices...)
-		}
-	}
-	return out
 }
 
 // freshLook is how old the list may be that a submission to a limited cluster

@@ -11,7 +11,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
-	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm"
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -85,7 +85,7 @@ func parsePartitions(text string) []partition {
 		}
 		p.nodes, _ = strconv.Atoi(fields["TotalNodes"])
 		p.maxNodes, _ = strconv.Atoi(fields["MaxNodes"])
-		p.maxTime, _ = trtllm.SlurmDuration(fields["MaxTime"])
+		p.maxTime, _ = slurm.Duration(fields["MaxTime"])
 		out = append(out, p)
 	}
 	return out

@@ -28,7 +28,7 @@ func (r *resolver) checkSettings() {
 		r.problem(file, 0, "workload.launcher", "%q is not the name or path of one program", s.Launcher)
 	}
 	r.checkEnv()
-	known, warnings, problems := knownFailures(s.KnownFailures, file, r.in.Today)
+	known, warnings, problems := testlist.KnownFailures(s.KnownFailures, file, r.in.Today)
 	r.known = known
 	r.warnings = append(r.warnings, warnings...)
 	r.problems = append(r.problems, problems...)

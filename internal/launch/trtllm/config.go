@@ -3,6 +3,7 @@ package trtllm
 import (
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm/testlist"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -40,14 +41,14 @@ type Commands struct {
 
 // Tests are which tests there are, and what is known of them.
 type Tests struct {
-	DisaggConfigs string            `yaml:"disagg_configs"` // folder of the disaggregated YAML files
-	AggConfigs    string            `yaml:"agg_configs"`    // folder of the aggregated YAML files
-	TestModule    string            `yaml:"test_module"`    // default perf/test_perf_sanity.py
-	TestFunction  string            `yaml:"test_function"`  // default test_e2e
-	TestPrefix    string            `yaml:"test_prefix"`    // default disagg_upload
-	Waives        []string          `yaml:"waives"`         // files in upstream's form
-	KnownFailures []KnownFailure    `yaml:"known_failures"` // reported, do not turn a run red until they expire
-	Facts         map[string]string `yaml:"facts"`          // for the conditions of test-db lists: stage, backend, cpu, …
+	DisaggConfigs string                  `yaml:"disagg_configs"` // folder of the disaggregated YAML files
+	AggConfigs    string                  `yaml:"agg_configs"`    // folder of the aggregated YAML files
+	TestModule    string                  `yaml:"test_module"`    // default perf/test_perf_sanity.py
+	TestFunction  string                  `yaml:"test_function"`  // default test_e2e
+	TestPrefix    string                  `yaml:"test_prefix"`    // default disagg_upload
+	Waives        []string                `yaml:"waives"`         // files in upstream's form
+	KnownFailures []testlist.KnownFailure `yaml:"known_failures"` // reported, do not turn a run red until they expire
+	Facts         map[string]string       `yaml:"facts"`          // for the conditions of test-db lists: stage, backend, cpu, …
 }
 
 // Secret names a value that reaches the roles' environment and nothing else.

@@ -59,7 +59,7 @@ perf/test_perf_sanity.py::test_e2e[disagg-e2e-context_parallel] TIMEOUT (90)
 	in := input("synthetic", "disagg-gen_only-six_gpus", "disagg-gen_only_no_context", "disagg-e2e-context_parallel")
 	in.Cluster.GPUType = "GB200"
 	in.Waives = []string{filepath.Join(dir, "waives.txt")}
-	in.Config.KnownFailures = []KnownFailure{
+	in.Config.KnownFailures = []testlist.KnownFailure{
 		{Test: "*[disagg-e2e-*]", Bug: "nvbugs/7", Expires: "2026-11-21", Reason: "slow"},
 		{Test: "*", Bug: "nvbugs/8", Expires: "2026-11-20"},
 	}
@@ -71,7 +71,7 @@ perf/test_perf_sanity.py::test_e2e[disagg-e2e-context_parallel] TIMEOUT (90)
 	require.Equal(t, "nvbugs/7: slow", plans[2].Case.KnownBug)
 	require.Contains(t, plans[2].Warnings[0], "expired on 2026-11-20")
 
-	in.Config.KnownFailures = []KnownFailure{{}, {Test: "x", Bug: "y", Expires: "tomorrow"}}
+	in.Config.KnownFailures = []testlist.KnownFailure{{}, {Test: "x", Bug: "y", Expires: "tomorrow"}}
 	in.At = func(key string) string { return "ci-disagg.yaml@" + key }
 	_, err = Resolve(in)
 	require.ErrorContains(t, err, "ci-disagg.yaml@workload.known_failures[0].test: workload.known_failures[0].test: missing")

@@ -52,7 +52,7 @@ func Resolve(in Input) ([]rundir.Plan, error) {
 type resolver struct {
 	in       Input
 	set      settings
-	known    []KnownFailure
+	known    []testlist.KnownFailure
 	waives   []testlist.Waive
 	configs  map[string]configFile
 	problems document.Problems
@@ -199,7 +199,7 @@ func (r *resolver) plan(e testlist.Entry) (rundir.Plan, bool) {
 	}
 	for _, f := range r.known {
 		if testlist.Match(f.Test, id.Full) {
-			k.knownBug = f.text()
+			k.knownBug = f.Text()
 		}
 	}
 	before := len(r.problems)

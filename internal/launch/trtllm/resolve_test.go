@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
+	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
+	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm/testlist"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -107,7 +109,7 @@ func TestAllProblemsAtOnce(t *testing.T) {
 	t.Parallel()
 	text := strings.NewReplacer("gpus_per_node: 4", "gpus_per_node: none", "mode: e2e", "mode: x", "A=1", "A").Replace(good)
 	_, err := resolveText(t, text, "disagg-c", func(in *Input) {
-		in.Config.KnownFailures = []KnownFailure{{}}
+		in.Config.KnownFailures = []testlist.KnownFailure{{}}
 		in.Config.Command = "pytest 'x"
 		in.Tests = append(in.Tests, "disagg-missing", "nonsense::", "x TIMEOUT (q)")
 		in.Shard, in.Shards = 3, 2
@@ -216,12 +218,12 @@ func TestTimes(t *testing.T) {
 		"02:00:00": 2 * time.Hour, "12:00:00": 12 * time.Hour, "90": 90 * time.Minute, "30:30": 30*time.Minute + 30*time.Second,
 		"1-0": 24 * time.Hour, "1-02:03:04": 26*time.Hour + 3*time.Minute + 4*time.Second, "2-12:30": 60*time.Hour + 30*time.Minute,
 	} {
-		got, err := SlurmDuration(text)
+		got, err := slurm.Duration(text)
 		require.NoError(t, err)
 		require.Equal(t, want, got, text)
 	}
 	for _, bad := range []string{"", "0", "-1", "1:2:3:4", "a", "1-", "9999999999", "1h", "00:00:00"} {
-		_, err := SlurmDuration(bad)
+		_, err := slurm.Duration(bad)
 		require.Error(t, err, bad)
 	}
 }

@@ -158,7 +158,7 @@ func (l *Local) takeGPUs(share rundir.NodeShare, overlap bool) []string {
 	if share.Devices != nil {
 		return []string{"CUDA_VISIBLE_DEVICES=" + joined(share.Devices)}
 	}
-	if l.plan.Placed() {
+	if len(l.plan.Devices()) > 0 {
 		return nil // the machine's own, as this process sees them
 	}
 	l.mu.Lock()

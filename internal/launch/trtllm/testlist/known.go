@@ -1,4 +1,4 @@
-package trtllm
+package testlist
 
 import (
 	"fmt"
@@ -15,16 +15,16 @@ type KnownFailure struct {
 	Reason  string `yaml:"reason"`
 }
 
-// text is the failure for people.
-func (k KnownFailure) text() string {
+// Text is the failure for people.
+func (k KnownFailure) Text() string {
 	if k.Reason == "" {
 		return k.Bug
 	}
 	return k.Bug + ": " + k.Reason
 }
 
-// knownFailures checks the list and gives those entries that still count today.
-func knownFailures(list []KnownFailure, file, today string) (active []KnownFailure, warnings []string, problems document.Problems) {
+// KnownFailures checks the list and gives those entries that still count today.
+func KnownFailures(list []KnownFailure, file, today string) (active []KnownFailure, warnings []string, problems document.Problems) {
 	for i, k := range list {
 		key := fmt.Sprintf("workload.known_failures[%d]", i)
 		bad := func(field, text string) {
