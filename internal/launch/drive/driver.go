@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -98,20 +99,14 @@ func (d *driver) drive(ctx context.Context) error {
 	return errors.Join(d.state.err, d.result)
 }
 
-// await waits for the workers, who have been told that it is over. One that stands in
-// a call to a dead file server does not hold the end of the run for ever.
+// await waits for the workers, who have been told that it is over; not for ever for one
+// that stands in a call to a dead file server.
 func (d *driver) await() {
-	const most = time.Minute
 	done := make(chan struct{})
-	go func() {
-		d.workers.Wait()
-		close(done)
-	}()
-	t := time.NewTimer(most)
-	defer t.Stop()
+	go func() { d.workers.Wait(); close(done) }()
 	select {
 	case <-done:
-	case <-t.C:
+	case <-time.After(time.Minute):
 	}
 }
 
@@ -124,6 +119,21 @@ func (d *driver) keepLease(work context.Context) {
 			d.send(work, event{kind: evRequested, text: c.Reason})
 		}
 	}, func(err error) { d.send(work, event{kind: evBroken, err: err}) })
+}
+
+// showLease copies the lease to where the jobs are, if that is another file
+// system, every half minute: sweep finds the owner of a job from the job alone.
+func (d *driver) showLease(work context.Context) {
+	if d.o.Host.Shared() || d.o.Backend == jobs.BackendLocal || d.o.Now().Sub(d.shown) < 30*time.Second || !d.showing.CompareAndSwap(false, true) {
+		return
+	}
+	d.shown = d.o.Now()
+	go func() { // a connection that hangs must not hold up our signs of life
+		defer d.showing.Store(false)
+		if err := d.o.Host.Push(work, string(d.o.Dir), string(d.far), []string{filepath.Base(d.o.Dir.LeaseFile())}); err != nil {
+			d.o.Log.Warn("lease behind the login node", "err", err)
+		}
+	}()
 }
 
 // lookAround reads what the run directory says of the last attempt of each case.
