@@ -33,7 +33,7 @@ func (c *court) accuse(e Event) Finding {
 		f.BadNodes = c.nodesOf(e)
 	case e.OOM:
 		f.Class, f.Rule, f.Why = Test, "cgroup-oom", "the program asked for more memory than the job has; it would again"
-	case matched && !rule.Weak:
+	case matched && !rule.Weak && !lastWords(e, rule, line):
 		f.Class, f.Rule, f.Why = rule.Class, rule.Name, rule.Why
 		f.Line = line
 	case f.Kind == KindInstall || f.Kind == KindPrecheck:
@@ -56,6 +56,14 @@ func (c *court) accuse(e Event) Finding {
 	}
 	f.Message = c.message(e, f)
 	return f
+}
+
+// lastWords reports whether a line is an exception in the log of a server whose role
+// was killed from outside: it ended of nothing that it caught itself, and a server that
+// is left alone or told to end prints such things on its way out.
+func lastWords(e Event, r Rule, l *Line) bool {
+	killed := (e.Kind == RoleEnd || e.Kind == ServerGone) && normal(e).Signal == 9 && !e.Forced
+	return killed && l != nil && l.Server && r.Kind == "test.exception"
 }
 
 // byEnd classifies by the way a role ended.

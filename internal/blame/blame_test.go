@@ -94,6 +94,16 @@ func TestJudge(t *testing.T) {
 			bad: []string{"n1"}, message: "[GEN_0] killed by SIGKILL (exit 137) on n1 after 100.0 s",
 		},
 		{
+			name: "what the server of a killed worker says on its way out explains nothing",
+			b: func(b *bench) *bench {
+				b.end("GEN_0", 100, 137).line("GEN_0", "Traceback (most recent call last):").line("GEN_0", "RuntimeError: Event loop is closed")
+				b.ev.Lines[0].Server, b.ev.Lines[1].Server = true, true
+				return b.stopped("CTX_0", 100.5, 143).stopped("BENCHMARK", 100.5, 1)
+			},
+			root: "GEN_0", kind: blame.KindCrash, class: blame.Infra, rule: "killed-from-outside", collateral: []string{"CTX_0", "BENCHMARK"},
+			bad: []string{"n1"}, message: "[GEN_0] killed by SIGKILL (exit 137) on n1 after 100.0 s",
+		},
+		{
 			name: "the client sees it first and is not believed",
 			b: func(b *bench) *bench {
 				return b.end("BENCHMARK", 99.9, 1).line("BENCHMARK", refused).end("GEN_0", 100, 1).line("GEN_0", "Traceback (most recent call last):").stopped("CTX_0", 101, 143)
