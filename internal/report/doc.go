@@ -1,6 +1,8 @@
-// Package report turns a run directory into what is published.
+// Package report decides: what became of each case and of the run, whose fault it was,
+// in which words, and with which exit code.
 //
-// In: the records and files that the launch side left behind, the baseline
-// store, a policy. Out: one document (verdict.json), one JUnit report, and one
-// exit code. It needs no Slurm and works on a copied run directory.
+// In: how each attempt ended (package results), the rows of its measurements (package
+// verdict), and a policy, as plain values. Out: a Report, which is verdict.json and the
+// tests of junit.xml. DecideCase and Decide are the only places that say red or green;
+// what prints them decides nothing. The package is pure.
 package report

@@ -1,9 +1,7 @@
-// Package baseline keeps the history of measurements and judges a new run
-// against it.
+// Package baseline keeps the history of measurements.
 //
 // In: Records, one per run and case, from `ci-disagg run`, `judge`, people and
-// imports. Out: the runs of a series in order, verdict rows for a new run, and
-// the same Records as NDJSON. A store is a directory of small JSON files
+// imports. Out: the runs of a series in order, and the same Records as NDJSON. A store is a directory of small JSON files
 // (dir:PATH) or a PostgreSQL database (postgres://…); both keep the same promises
 // and pass the same tests.
 //
