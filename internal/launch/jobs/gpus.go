@@ -32,7 +32,8 @@ func GPUsOf(listed, visible string) []int {
 }
 
 // TakeGPUs gives every role of a plan for the local backend GPUs of its own of those
-// that this machine has: the wanted ones, or the next. The roles of a machine without
+// that this machine has: the wanted ones, or the next free ones. Servers share a GPU
+// only where the config names it for both. The roles of a machine without
 // GPUs keep their numbers, and the plan says that they are make-believe.
 func TakeGPUs(p rundir.Plan, have []int, wanted map[string][]int) (rundir.Plan, error) {
 	if len(have) == 0 {
@@ -48,14 +49,17 @@ func TakeGPUs(p rundir.Plan, have []int, wanted map[string][]int) (rundir.Plan, 
 			}
 		}
 	}
-	need := 0
+	need, short := 0, false
 	for _, r := range workers {
 		need += r.GPUs()
 		t.next(r)
+		short = short || t.given[r.Name] == nil
 	}
-	if need > len(have) {
-		return p, fmt.Errorf("%s takes %d GPUs, and this machine has %d (nvidia-smi): use fewer or smaller servers, or a cluster", p.Case.ID, need, len(have))
+	if short {
+		return p, fmt.Errorf("%s takes %d GPUs, and this machine has %d (nvidia-smi): use fewer or smaller servers, a cluster, or let servers share GPUs that workload.gpus names", p.Case.ID, need, len(have))
 	}
+	slices.Sort(t.taken)
+	need = len(slices.Compact(t.taken)) // what is shared is there once
 	p.Builds = slices.Clone(p.Builds)
 	for i := range p.Builds {
 		p.Builds[i].Roles = t.place(p.Builds[i].Roles)
@@ -76,12 +80,12 @@ func (t *taking) want(r rundir.RolePlan, list []int) error {
 	if len(list) != r.GPUs() {
 		return fmt.Errorf("%d GPUs are named, the role takes %d", len(list), r.GPUs())
 	}
-	for _, n := range list {
+	for i, n := range list {
 		switch {
 		case !slices.Contains(t.have, n):
 			return fmt.Errorf("there is no GPU %d here: %v are there", n, t.have)
-		case slices.Contains(t.taken, n):
-			return fmt.Errorf("GPU %d is named twice: no two servers may share one", n)
+		case slices.Contains(list[:i], n):
+			return fmt.Errorf("GPU %d is named twice", n)
 		}
 		t.taken = append(t.taken, n)
 	}

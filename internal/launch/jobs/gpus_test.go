@@ -53,7 +53,9 @@ func TestServersGetDifferentGPUs(t *testing.T) {
 		"of a part":           {plan: plan(1, 1), visible: "2,3", want: map[string][]int{"a": {2}, "b": {3}, "a_PRECHECK": {2}, "b_PRECHECK": {3}}},
 		"too many":            {plan: plan(2, 4), err: "c takes 6 GPUs, and this machine has 4 (nvidia-smi)"},
 		"too many of a part":  {plan: plan(2), visible: "1", err: "c takes 2 GPUs, and this machine has 1"},
-		"named twice":         {plan: plan(1, 1), wanted: map[string][]int{"a": {1}, "b": {1}}, err: "c: workload.gpus.b: GPU 1 is named twice: no two servers may share one"},
+		"named twice":         {plan: plan(2), wanted: map[string][]int{"a": {1, 1}}, err: "c: workload.gpus.a: GPU 1 is named twice"},
+		"shared on purpose":   {plan: plan(1, 1), wanted: map[string][]int{"a": {1}, "b": {1}}, want: map[string][]int{"a": {1}, "b": {1}, "a_PRECHECK": {1}, "b_PRECHECK": {1}}},
+		"the rest is taken":   {plan: plan(1, 1), visible: "2", wanted: map[string][]int{"a": {2}}, err: "c takes 2 GPUs, and this machine has 1"},
 		"named, but not here": {plan: plan(1), wanted: map[string][]int{"a": {7}}, err: "workload.gpus.a: there is no GPU 7 here: [0 1 2 3] are there"},
 		"too few named":       {plan: plan(2), wanted: map[string][]int{"a": {1}}, err: "workload.gpus.a: 1 GPUs are named, the role takes 2"},
 	} {
