@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -279,9 +280,12 @@ func (e *brokenError) Error() string { return e.err.Error() }
 func (e *brokenError) Unwrap() error { return e.err }
 
 func readRecord(path string) (Record, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // the other end of a FIFO is not waited for
 	if err != nil {
 		return Record{}, err
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return Record{}, errors.Join(&brokenError{errors.New("no regular file")}, err, f.Close())
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxRecord+1))
 	if err := errors.Join(err, f.Close()); err != nil {

@@ -65,14 +65,19 @@ func (f *finder) find(arg string) error {
 	if err != nil {
 		return fmt.Errorf("glob %s: %w", arg, err)
 	}
+	taken := 0
 	for _, p := range paths {
-		if info, err := os.Stat(p); err == nil && info.IsDir() {
+		switch info, err := os.Stat(p); {
+		case err == nil && info.IsDir():
 			f.dir(p)
-		} else {
+		case err == nil && !info.Mode().IsRegular():
+			continue // pipes and the like are read only where they are named themselves
+		default:
 			f.found(p)
 		}
+		taken++
 	}
-	if len(paths) == 0 {
+	if taken == 0 {
 		f.missing = append(f.missing, merge.Missing{Name: arg, Why: "matches no file"})
 	}
 	return nil
