@@ -110,7 +110,7 @@ func TestPlanOnThisMachine(t *testing.T) {
 	args := machine(8)
 	h, _, errs := planHost(t, "PATH="+filepath.Join(bin, "8"))
 	require.Equal(t, exitUsage, run(t.Context(), h, args))
-	require.Contains(t, errs.String(), "takes 12 GPUs, and this machine has 8 (nvidia-smi): use fewer or smaller servers, or a cluster")
+	require.Contains(t, errs.String(), "takes 12 GPUs, and this machine has 8 (nvidia-smi): use fewer or smaller servers, a cluster, or")
 
 	machine(16)
 	h, out, errs := planHost(t, "PATH="+filepath.Join(bin, "16"))

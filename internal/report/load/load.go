@@ -92,13 +92,19 @@ func (l *Loader) attempt(plan rundir.Plan, dir rundir.AttemptDir, a rundir.Attem
 	}
 	out.Roles = append(out.Roles, l.steps(plan, at, out)...)
 	out.Files = artifacts(l.Dir, at)
-	if out.Result != nil { // it is over: nothing of it changes any more
+	// It is over: nothing of it changes any more, but that a file server may show late what a role has left.
+	if out.Result != nil && !slices.ContainsFunc(out.Roles, owes) {
 		if l.kept == nil {
 			l.kept = map[rundir.AttemptDir]results.Attempt{}
 		}
 		l.kept[dir] = out
 	}
 	return out
+}
+
+// owes reports whether a role ended well and its results are not there.
+func owes(r results.Role) bool {
+	return r.JUnit && len(r.Results) == 0 && r.State == rundir.RoleEnded && r.Exit == 0 && r.StoppedBy == ""
 }
 
 // readRecord is the record at path, or nil. A file that exists and cannot be read is

@@ -451,29 +451,6 @@ func TestAdvisoryMeasurementIsNeverRed(t *testing.T) {
 	require.Zero(t, sum.Counts.Errors+sum.Counts.Failures)
 }
 
-// A session reads every result file once, however often its case is decided.
-func TestResultFilesAreOpenedOnce(t *testing.T) {
-	t.Parallel()
-	dir := runDir(t, nil, attemptSpec{outcome: rundir.OutcomeInfra, exit: 137}, attemptSpec{outcome: rundir.OutcomePassed, tput: 1000})
-	s := New(dir, builder(t, 3))
-	opened := map[string]int{}
-	s.Opened(func(path string) { opened[path]++ })
-	var run rundir.Run
-	require.NoError(t, rundir.ReadJSON(dir.RunFile(), &run))
-	for n := range 2 { // as when the attempts end
-		_, _, err := s.DecideCase(t.Context(), "tiny", run.Cases[0].Attempts[:n+1])
-		require.NoError(t, err)
-	}
-	d, err := s.Decide(t.Context(), 0)
-	require.NoError(t, err)
-	_, err = s.Write(&d)
-	require.NoError(t, err)
-	require.Len(t, opened, 4, "two roles of two attempts")
-	for path, n := range opened {
-		require.Equal(t, 1, n, path)
-	}
-}
-
 func TestSuspectsOfARegression(t *testing.T) {
 	t.Parallel()
 	s := New("dir", Options{CompareURL: "https://git.example.com/compare/{good}...{bad}", Log: func(good, bad string) []string { return []string{good + ".." + bad} }})
