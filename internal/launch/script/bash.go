@@ -76,6 +76,7 @@ func (s *shell) setup(text string) {
 	if strings.TrimSpace(text) == "" {
 		return
 	}
+	s.line("# shellcheck disable=SC2154 # status is set where it is read")
 	s.line(`trap 'status=$?; if [ "${#BASH_SOURCE[@]}" -le 1 ]; then echo "ci-disagg: workload.setup: exit $status of: $BASH_COMMAND" >&2; exit 78; fi' ERR`)
 	s.user(text)
 	s.line("trap - ERR")
