@@ -32,9 +32,9 @@ func TestLifeline(t *testing.T) {
 func TestStoodStill(t *testing.T) {
 	t.Parallel()
 	v := &supervisor{st: clientFailed()}
-	for _, at := range []float64{100, 100.2, 104.9, 112, 112.2} {
+	for _, at := range []float64{100, 100.2, 114.9, 132, 132.2} {
 		v.stoodStill(sec(at))
 	}
-	require.Equal(t, []rundir.Stall{{At: sec(112), For: rundir.Duration(7100 * time.Millisecond)}}, v.stalls)
-	require.Equal(t, "the agent stood still for 7.1s", v.st.timeline[0].What)
+	require.Equal(t, []rundir.Stall{{At: sec(132), For: rundir.Duration(17100 * time.Millisecond)}}, v.stalls)
+	require.Equal(t, "the agent stood still for 17.1s", v.st.timeline[0].What)
 }

@@ -24,7 +24,7 @@ const (
 	noticed      = 10 * time.Second        // client's word → end of the server that it missed: that long may Slurm take to tell
 	drainBound   = 2 * time.Minute         // client through → servers are ended, when the plan has no drain budget
 	maxTimeline  = 2000
-	standstill   = 5 * time.Second // between two ticks: the agent was stopped, for longer than its heartbeat takes
+	standstill   = 15 * time.Second // between two ticks: the agent was stopped, for longer than a busy machine or a slow file server holds it
 	maxStalls    = 100
 )
 
