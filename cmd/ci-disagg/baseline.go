@@ -18,6 +18,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/tables"
+	"github.com/ci-disagg/ci-disagg/internal/table"
 )
 
 func newBaselineCmd(h host) *cobra.Command {
@@ -97,6 +98,19 @@ type desk struct {
 	setup judging.Setup // with its store
 	act   baseline.Act  // who, when and why
 	dry   bool
+}
+
+// records are those that pass the filter. One that cannot be read is left out, and said.
+func (d desk) records(ctx context.Context, f baseline.Filter) ([]baseline.Record, error) {
+	var out []baseline.Record
+	warnings, err := d.setup.Store.Each(ctx, f, func(r baseline.Record) error {
+		out = append(out, r)
+		return nil
+	})
+	for _, w := range warnings {
+		fmt.Fprintf(d.h.stderr, "warning: %s\n", table.OneLine(w))
+	}
+	return out, err
 }
 
 // atStore opens the configured store, with what its runs are judged with, for fn.

@@ -74,11 +74,7 @@ func runBaselinePrune(ctx context.Context, h host, o baselinePruneOptions) error
 
 // withdraw keeps the run and says that it does not count.
 func (o baselinePruneOptions) withdraw(ctx context.Context, d desk, filter baseline.Filter) ([]baseline.Record, error) {
-	var found []baseline.Record
-	_, err := d.setup.Store.Each(ctx, filter, func(r baseline.Record) error {
-		found = append(found, r)
-		return nil
-	})
+	found, err := d.records(ctx, filter)
 	if err != nil {
 		return nil, err
 	}
@@ -92,13 +88,11 @@ func (o baselinePruneOptions) withdraw(ctx context.Context, d desk, filter basel
 // remove deletes records for good and leaves a note.
 func (o baselinePruneOptions) remove(ctx context.Context, d desk, filter baseline.Filter) ([]baseline.Record, error) {
 	if d.dry {
-		n := 0
-		_, err := d.setup.Store.Each(ctx, filter, func(r baseline.Record) error {
-			n++
+		found, err := d.records(ctx, filter)
+		for _, r := range found {
 			fmt.Fprintf(d.h.stdout, "- %s\n", tables.Record(r))
-			return nil
-		})
-		fmt.Fprintf(d.h.stdout, "%d records would be removed\n", n)
+		}
+		fmt.Fprintf(d.h.stdout, "%d records would be removed\n", len(found))
 		return nil, err
 	}
 	n, err := d.setup.Store.Delete(ctx, filter)

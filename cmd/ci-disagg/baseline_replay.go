@@ -9,7 +9,6 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
-	"github.com/ci-disagg/ci-disagg/internal/table"
 )
 
 // replayOptions are the flags of baseline replay.
@@ -45,14 +44,7 @@ were judged here stay as they were. Doing it again changes nothing.`,
 
 func runBaselineReplay(ctx context.Context, h host, o replayOptions) error {
 	return o.change(ctx, h, o.storeFlags, false, func(d desk) ([]baseline.Record, error) {
-		var records []baseline.Record
-		warnings, err := d.setup.Store.Each(ctx, baseline.Filter{Case: o.caseID}, func(r baseline.Record) error {
-			records = append(records, r)
-			return nil
-		})
-		for _, w := range warnings {
-			fmt.Fprintf(h.stderr, "warning: %s\n", table.OneLine(w))
-		}
+		records, err := d.records(ctx, baseline.Filter{Case: o.caseID})
 		if err != nil {
 			return nil, err
 		}

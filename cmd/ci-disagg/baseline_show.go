@@ -74,14 +74,7 @@ func runBaselineShow(ctx context.Context, h host, o showOptions) error {
 // series shows where the series that pass the filter stand.
 func (o showOptions) series(ctx context.Context, d desk, t tables.Printer, f baseline.Filter) error {
 	h := d.h
-	var records []baseline.Record
-	warnings, err := d.setup.Store.Each(ctx, f, func(r baseline.Record) error {
-		records = append(records, r)
-		return nil
-	})
-	for _, w := range warnings {
-		fmt.Fprintf(h.stderr, "warning: %s\n", table.OneLine(w))
-	}
+	records, err := d.records(ctx, f)
 	if err != nil {
 		return err
 	}
@@ -102,13 +95,7 @@ func (o showOptions) series(ctx context.Context, d desk, t tables.Printer, f bas
 
 // showCase lists the newest runs of a case and what people did about it.
 func (o showOptions) showCase(ctx context.Context, d desk, t tables.Printer, records []baseline.Record) error {
-	var acts []baseline.Record
-	_, err := d.setup.Store.Each(ctx, baseline.Filter{
-		Case: o.caseID, Kinds: []baseline.Kind{baseline.KindAccept, baseline.KindWithdraw},
-	}, func(r baseline.Record) error {
-		acts = append(acts, r)
-		return nil
-	})
+	acts, err := d.records(ctx, baseline.Filter{Case: o.caseID, Kinds: []baseline.Kind{baseline.KindAccept, baseline.KindWithdraw}})
 	if err != nil {
 		return err
 	}

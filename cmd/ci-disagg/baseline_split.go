@@ -50,14 +50,7 @@ func runBaselineSplit(ctx context.Context, h host, o splitOptions) error {
 		return usageErr(fmt.Errorf("--by %q: give --by cluster, the only part of an identity that runs may lack", o.by))
 	}
 	return o.change(ctx, h, o.storeFlags, false, func(d desk) ([]baseline.Record, error) {
-		var records []baseline.Record
-		warnings, err := d.setup.Store.Each(ctx, baseline.Filter{Case: o.caseID}, func(r baseline.Record) error {
-			records = append(records, r)
-			return nil
-		})
-		for _, w := range warnings {
-			fmt.Fprintf(h.stderr, "warning: %s\n", table.OneLine(w))
-		}
+		records, err := d.records(ctx, baseline.Filter{Case: o.caseID})
 		if err != nil {
 			return nil, err
 		}
