@@ -104,7 +104,7 @@ func TestPlanOnThisMachine(t *testing.T) {
 		}
 		dir := filepath.Join(bin, fmt.Sprint(gpus))
 		require.NoError(t, os.MkdirAll(dir, 0o755))
-		require.NoError(t, os.WriteFile(filepath.Join(dir, "nvidia-smi"), []byte(text.String()), 0o755))
+		require.NoError(t, rundir.WriteFile(filepath.Join(dir, "nvidia-smi"), []byte(text.String()), rundir.ExecMode))
 		return []string{"plan", "--cluster", "gb200", "--backend", "local", "disagg-gen_only-six_gpus", "-o", "json"}
 	}
 	args := machine(8)
@@ -129,6 +129,14 @@ func TestPlanOnThisMachine(t *testing.T) {
 	h, out, errs = planHost(t, "PATH="+bin)
 	require.Equal(t, exitPassed, run(t.Context(), h, args[:6]), errs.String())
 	require.Contains(t, out.String(), "make-believe GPUs")
+	require.NotContains(t, out.String(), "nvidia-smi is here")
+
+	broken := filepath.Join(bin, "broken")
+	require.NoError(t, os.MkdirAll(broken, 0o755))
+	require.NoError(t, rundir.WriteFile(filepath.Join(broken, "nvidia-smi"), []byte("#!/bin/sh\necho 'NVIDIA-SMI has failed'\nexit 9\n"), rundir.ExecMode))
+	h, out, errs = planHost(t, "PATH="+broken)
+	require.Equal(t, exitPassed, run(t.Context(), h, args[:6]), errs.String())
+	require.Contains(t, out.String(), "nvidia-smi is here and says nothing of GPUs (exit 9: NVIDIA-SMI has failed)")
 }
 
 func TestPlanJSON(t *testing.T) {

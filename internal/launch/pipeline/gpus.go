@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -14,11 +15,11 @@ func (s Suite) TakeGPUs(ctx context.Context, at host.Host) error {
 	if s.Backend != jobs.BackendLocal {
 		return nil
 	}
-	listed := ""
-	if res, err := at.Run(ctx, host.Cmd{Argv: []string{"nvidia-smi", "--query-gpu=index", "--format=csv,noheader"}}); err == nil && res.Exit == 0 {
-		listed = string(res.Stdout)
-	}
+	listed, trouble := listGPUs(ctx, at)
 	have := jobs.GPUsOf(listed, s.request.Getenv("CUDA_VISIBLE_DEVICES"))
+	if trouble != "" && len(s.Plans) > 0 {
+		s.warn(0, "nvidia-smi is here and says nothing of GPUs (%s): those of this plan are make-believe", trouble)
+	}
 	wanted := s.request.Config.Workload.GPUs
 	if len(have) == 0 && len(wanted) > 0 {
 		return fmt.Errorf("%s: this machine shows no GPU (nvidia-smi): remove workload.gpus", strings.TrimPrefix(s.request.Doc.At("workload.gpus"), ": "))
@@ -34,4 +35,20 @@ func (s Suite) TakeGPUs(ctx context.Context, at host.Host) error {
 		s.Plans[i] = placed
 	}
 	return nil
+}
+
+// listGPUs asks nvidia-smi for the numbers of the GPUs, a line each. trouble is why one that is there did not
+// answer: a machine without nvidia-smi has no GPUs, one whose driver is broken may.
+func listGPUs(ctx context.Context, at host.Host) (listed, trouble string) {
+	res, err := at.Run(ctx, host.Cmd{Argv: []string{"nvidia-smi", "--query-gpu=index", "--format=csv,noheader"}})
+	switch {
+	case errors.Is(err, host.ErrNotStarted):
+		return "", ""
+	case err != nil:
+		return "", err.Error()
+	case res.Exit != 0:
+		said, _, _ := strings.Cut(strings.TrimSpace(string(res.Stdout)+string(res.Stderr)), "\n")
+		return "", fmt.Sprintf("exit %d: %s", res.Exit, said)
+	}
+	return string(res.Stdout), ""
 }
