@@ -20,6 +20,8 @@
 //	      roles/<ROLE>/role.sh              written by the client
 //	      roles/<ROLE>/{status.json,output.log,results.<procid>.xml}
 //	      output/                           the test's own output directory
+//	      output/<ROLE>/                    the role's own output folder
+//	      output/address/<ROLE>             host:port of a role that has a port
 //	  report/
 //
 // The package imports only the standard library: both sides of the product

@@ -181,6 +181,10 @@ type Case struct {
 	SkipReason string   `json:"skip,omitempty"`      // not empty: listed, reported as skipped, never launched
 	KnownBug   string   `json:"known_bug,omitempty"` // a known failure: reported, does not turn the run red
 	Source     string   `json:"source,omitempty"`    // where the case was listed: file:line, or "command line"
+	// Pipeline names the configured pipeline that the case is of; "" = TensorRT-LLM's.
+	Pipeline string            `json:"pipeline,omitempty"`
+	Vars     map[string]string `json:"vars,omitempty"` // the case's own variables
+	Tags     []string          `json:"tags,omitempty"`
 }
 
 // RolePlan is one process group of the case: one srun step.
@@ -214,6 +218,9 @@ type RolePlan struct {
 	// Done is a file (gen_server_0.done), relative to output/, that is made once the
 	// role's step has been reaped.
 	Done string `json:"done,omitempty"`
+	Lifecycle
+	Outfit
+	Leaves
 }
 
 // The kinds of role. They decide when a role starts, which end of it is a failure,
@@ -288,11 +295,13 @@ type Secret struct {
 
 // Ready says when a server role counts as ready. All given conditions must
 // hold; none given means ready as soon as the step runs. Paths are relative to
-// the run's output directory; "%j" stands for the Slurm job id.
+// the run's output directory, unless said otherwise; "%j" stands for the Slurm job id.
 type Ready struct {
 	AddressFile string `json:"address_file,omitempty"` // contains host:port once the server is bound
 	HTTPPath    string `json:"http_path,omitempty"`    // GET http://<address><path> answers 200
 	LogPattern  string `json:"log_pattern,omitempty"`  // RE2, matched against lines of output.log
+	TCP         bool   `json:"tcp,omitempty"`          // the published address takes connections
+	File        string `json:"file,omitempty"`         // pattern below the role's own output folder: a file that is not empty
 }
 
 // DrainRule says how the agent learns that the client is through.

@@ -37,7 +37,8 @@ func show(p rundir.Plan) string {
 	line("mode %s config %s server %q source %s", p.Case.Mode, p.Case.Config, p.Case.Server, p.Case.Source)
 	line("nodes %d x %d GPUs = %d, used %d", p.Nodes, p.GPUsPerNode, p.AllocatedGPUs, p.UsedGPUs)
 	for _, r := range p.Roles() {
-		line("role %s (%s) %s tasks %d mpi %q overlap %v junit %v ready %+v", r.Name, r.Kind, slice(r.Slice), r.Tasks(), r.MPI, r.Overlap, r.JUnit, r.Ready)
+		line("role %s (%s) %s tasks %d mpi %q overlap %v junit %v ready {AddressFile:%s HTTPPath:%s LogPattern:%s}",
+			r.Name, r.Kind, slice(r.Slice), r.Tasks(), r.MPI, r.Overlap, r.JUnit, r.Ready.AddressFile, r.Ready.HTTPPath, r.Ready.LogPattern)
 		if r.Before != "" {
 			line("  before %s", r.Before)
 		}
