@@ -19,7 +19,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
-	"github.com/ci-disagg/ci-disagg/internal/report/publish"
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/export"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/suites"
 	"github.com/ci-disagg/ci-disagg/internal/report/session"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -62,7 +62,7 @@ the exit code that the run would end with now.`,
 	f.StringVarP(&o.config, "config", "c", "", "config to judge with (default the one the run was made with)")
 	f.BoolVar(&o.save, "save", false, "store the measurements as baseline history, as run does")
 	f.BoolVar(&o.noCaps, "no-caps", false, "cut no text in junit.xml")
-	f.StringVar(&o.format, "format", "", "print the metrics of the report that is there, and do nothing else: "+strings.Join(publish.Formats(), " or "))
+	f.StringVar(&o.format, "format", "", "print the metrics of the report that is there, and do nothing else: "+strings.Join(export.Formats(), " or "))
 	f.BoolVar(&o.strictXSD, "strict-xsd", false, "write only what junit-10.xsd allows")
 	return cmd
 }
@@ -116,12 +116,12 @@ func tellOpen(h host, dir rundir.Dir) {
 
 // exportReport prints the metrics of a report that has been written.
 func exportReport(h host, format string, dir rundir.Dir) error {
-	d, err := publish.Read(filepath.Join(dir.Report(), rundir.ReportVerdict))
+	d, err := export.Read(filepath.Join(dir.Report(), rundir.ReportVerdict))
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w: make the report first: ci-disagg report %s", err, dir)
 	}
 	if err == nil {
-		err = publish.Export(h.stdout, format, d, metric.Default())
+		err = export.Write(h.stdout, format, d, metric.Default())
 	}
 	return usageErr(err)
 }

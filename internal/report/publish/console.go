@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/results"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
 
@@ -186,7 +187,7 @@ func names(cases []report.CaseReport, n int) string {
 			out = append(out, "…")
 			break
 		}
-		out = append(out, shortCase(c.ID))
+		out = append(out, results.ShortID(c.ID))
 	}
 	return strings.Join(out, ", ")
 }

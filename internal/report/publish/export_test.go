@@ -14,12 +14,13 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/export"
 )
 
 func exported(t *testing.T, format string, d report.Report) string {
 	t.Helper()
 	var b bytes.Buffer
-	require.NoError(t, Export(&b, format, d, metric.Default()))
+	require.NoError(t, export.Write(&b, format, d, metric.Default()))
 	return b.String()
 }
 
@@ -27,7 +28,7 @@ func exported(t *testing.T, format string, d report.Report) string {
 // makes the database reject the whole request.
 func TestBulkIsWhatUpstreamWrites(t *testing.T) {
 	t.Parallel()
-	out := exported(t, FormatBulk, regressionDocument())
+	out := exported(t, export.FormatBulk, regressionDocument())
 	golden(t, "export/bulk.ndjson", []byte(out))
 	lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
 	require.Len(t, lines, 4, "an action and a document per case and point")
@@ -62,7 +63,7 @@ func TestBulkIsWhatUpstreamWrites(t *testing.T) {
 func TestBulkComesBack(t *testing.T) {
 	t.Parallel()
 	d := regressionDocument()
-	got, err := baseline.Import(strings.NewReader(exported(t, FormatBulk, d)), "bulk.ndjson", baseline.ImportOptions{
+	got, err := baseline.Import(strings.NewReader(exported(t, export.FormatBulk, d)), "bulk.ndjson", baseline.ImportOptions{
 		Metrics: metric.Default(), Case: "perf/test_perf_sanity.py::test_e2e[disagg_upload-{server}]",
 		Stamp: baseline.Act{By: "me", Why: "test", At: time.Unix(1, 0)},
 	})
@@ -89,10 +90,10 @@ func TestBulkComesBack(t *testing.T) {
 // declared once and stands together, and no sample carries a time.
 func TestOpenMetrics(t *testing.T) {
 	t.Parallel()
-	golden(t, "export/openmetrics.txt", []byte(exported(t, FormatOpenMetrics, regressionDocument())))
+	golden(t, "export/openmetrics.txt", []byte(exported(t, export.FormatOpenMetrics, regressionDocument())))
 	sample := regexp.MustCompile(`^([a-z_][a-z0-9_]*)\{(?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*",?)+\} -?[0-9.e+-]+$`)
 	for name, d := range map[string]report.Report{"regression": regressionDocument(), "hostile": hostileDocument(), "suite": suiteDocument(20), "crash": crashDocument()} {
-		out := exported(t, FormatOpenMetrics, d)
+		out := exported(t, export.FormatOpenMetrics, d)
 		body, ok := strings.CutSuffix(out, "\n# EOF\n")
 		require.True(t, ok, name)
 		families, samples, family := map[string]bool{}, map[string]bool{}, ""
@@ -116,7 +117,7 @@ func TestOpenMetrics(t *testing.T) {
 		}
 		require.True(t, families["ci_disagg_run_info"] && families["ci_disagg_exit_code"], name)
 	}
-	require.ErrorContains(t, Export(&bytes.Buffer{}, "xml", report.Report{}, metric.Default()), "openmetrics, opensearch-bulk")
+	require.ErrorContains(t, export.Write(&bytes.Buffer{}, "xml", report.Report{}, metric.Default()), "openmetrics, opensearch-bulk")
 }
 
 // TestOpenMetricsSeriesGoOn: two runs of a case are samples of the same series,
@@ -125,7 +126,7 @@ func TestOpenMetricsSeriesGoOn(t *testing.T) {
 	t.Parallel()
 	series := func(d report.Report) []string {
 		var out []string
-		for l := range strings.SplitSeq(exported(t, FormatOpenMetrics, d), "\n") {
+		for l := range strings.SplitSeq(exported(t, export.FormatOpenMetrics, d), "\n") {
 			if !strings.HasPrefix(l, "#") && !strings.HasPrefix(l, "ci_disagg_run_info{") && l != "" {
 				out = append(out, l[:strings.LastIndex(l, " ")])
 			}

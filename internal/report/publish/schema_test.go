@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/export"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
@@ -135,12 +136,12 @@ func fieldsOf(t reflect.Type) func(func(reflect.StructField) bool) {
 func TestReadRefusesWhatIsNewer(t *testing.T) {
 	t.Parallel()
 	dir, _ := written(t, passDocument())
-	d, err := Read(filepath.Join(dir, rundir.ReportVerdict))
+	d, err := export.Read(filepath.Join(dir, rundir.ReportVerdict))
 	require.NoError(t, err)
 	require.Equal(t, passDocument().RunID, d.RunID)
 	path := filepath.Join(t.TempDir(), "verdict.json")
 	require.NoError(t, os.WriteFile(path, []byte(`{"schema": 3}`), 0o600))
-	_, err = Read(path)
+	_, err = export.Read(path)
 	require.ErrorContains(t, err, "schema 3 is newer")
 }
 

@@ -13,16 +13,6 @@ import (
 // squeeze is s in one line, without runs of blanks.
 func squeeze(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// shortCase is what tells a case from its neighbours: the text in the brackets
-// of a pytest id.
-func shortCase(id string) string {
-	_, param, ok := strings.Cut(id, "[")
-	if param = strings.TrimSuffix(param, "]"); !ok || param == "" {
-		return id
-	}
-	return param
-}
-
 // shorten cuts s to n runes.
 func shorten(s string, n int) string {
 	if utf8.RuneCountInString(s) <= n {

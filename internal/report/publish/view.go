@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/results"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
@@ -223,7 +224,7 @@ func viewIndex(d report.Report) indexPage {
 		}
 		card := viewCase(g.CaseReport, p.Root)
 		for _, c := range g.More {
-			card.Alike = append(card.Alike, linkView{Short: shortCase(c.ID), Page: casePath(c)})
+			card.Alike = append(card.Alike, linkView{Short: results.ShortID(c.ID), Page: casePath(c)})
 		}
 		p.Cards = append(p.Cards, card)
 	}
@@ -301,7 +302,7 @@ func onlyRed(d report.Report) *report.CaseReport {
 // viewCase prepares what every page says of a case.
 func viewCase(c report.CaseReport, root string) caseView {
 	v := caseView{
-		CaseReport: c, Root: root, Page: casePath(c), Short: shortCase(c.ID), Tone: tone(c.Result, c.Colour), Label: caseLabel(c),
+		CaseReport: c, Root: root, Page: casePath(c), Short: results.ShortID(c.ID), Tone: tone(c.Result, c.Colour), Label: caseLabel(c),
 		Fault: fault(c), Failure: failureText(c), Line: viewLine(c, root),
 	}
 	rows := moved(c.Metrics)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/results"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -15,7 +16,7 @@ import (
 // viewCasePage prepares the page of a case.
 func viewCasePage(d report.Report, c report.CaseReport) casePage {
 	const root = "../../"
-	p := casePage{caseView: viewCase(c, root), D: d, Up: "../", Title: caseLabel(c) + ": " + shortCase(c.ID)}
+	p := casePage{caseView: viewCase(c, root), D: d, Up: "../", Title: caseLabel(c) + ": " + results.ShortID(c.ID)}
 	p.RedBefore, p.RedAfter = redNeighbours(d, c)
 	p.PerfFirst = c.Outcome == rundir.OutcomePassed
 	charts := map[string]string{}
@@ -66,7 +67,7 @@ func redNeighbours(d report.Report, c report.CaseReport) (before, after *linkVie
 	}
 	passed := false
 	for _, other := range report.WorstFirst(d.Cases) {
-		link := &linkView{Short: shortCase(other.ID), Page: casePath(other)}
+		link := &linkView{Short: results.ShortID(other.ID), Page: casePath(other)}
 		switch {
 		case green(other):
 		case other.Slug == c.Slug:

@@ -1,4 +1,6 @@
-package publish
+// Package export writes what a run measured for databases: as a bulk request of OpenSearch with the field names of
+// upstream, and as OpenMetrics. It reads verdict.json and nothing else.
+package export
 
 import (
 	"crypto/md5" // an id as upstream makes it, no protection
@@ -13,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/results"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -52,10 +55,10 @@ func Read(path string) (report.Report, error) {
 	return d, nil
 }
 
-// Export writes what was measured in one of the formats, under the field names
+// Write writes what was measured in one of the formats, under the field names
 // of upstream's performance database: l_ int, d_ float, s_ string, b_ bool, ts_
 // milliseconds since 1970.
-func Export(w io.Writer, format string, d report.Report, table metric.Table) error {
+func Write(w io.Writer, format string, d report.Report, table metric.Table) error {
 	switch format {
 	case FormatOpenMetrics:
 		return exportOpenMetrics(w, d, table)
@@ -169,9 +172,9 @@ func pointOf(points []rundir.Point, name string) *rundir.Point {
 // serverName is the server's part of upstream's test name: of a disaggregated
 // case <mode>-<config>, of an aggregated one the server's name in its file.
 func serverName(id string) string {
-	kind, rest, ok := strings.Cut(shortCase(id), "-")
+	kind, rest, ok := strings.Cut(results.ShortID(id), "-")
 	if !ok {
-		return shortCase(id)
+		return results.ShortID(id)
 	}
 	if strings.HasPrefix(kind, "aggr") {
 		if _, server, ok := strings.Cut(rest, "-"); ok {
