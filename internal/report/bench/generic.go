@@ -28,6 +28,7 @@ type Generic struct {
 	Files   string          `yaml:"files"`  // glob on the base name of a file: mybench_*.json
 	Format  string          `yaml:"format"` // json, csv or text; default: by the file's suffix
 	Items   string          `yaml:"items"`  // JSON: place of the list whose elements are the points
+	Title   string          `yaml:"-"`      // text: expression of a line before that one; the last that matched counts
 	Begins  string          `yaml:"begins"` // text: expression of the line that begins a point
 	Lines   []string        `yaml:"lines"`  // text: expressions of the lines behind it that count
 	Metrics []GenericMetric `yaml:"metrics"`

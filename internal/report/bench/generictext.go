@@ -14,8 +14,8 @@ import (
 
 // expressions are a text format's, compiled.
 type expressions struct {
-	begins *regexp.Regexp
-	lines  []*regexp.Regexp
+	title, begins *regexp.Regexp
+	lines         []*regexp.Regexp
 }
 
 func (g Generic) expressions() (expressions, error) {
@@ -23,6 +23,11 @@ func (g Generic) expressions() (expressions, error) {
 	var err error
 	if e.begins, err = regexp.Compile(g.Begins); err != nil {
 		return e, fmt.Errorf("begins: %w", err)
+	}
+	if g.Title != "" {
+		if e.title, err = regexp.Compile(g.Title); err != nil {
+			return e, fmt.Errorf("title: %w", err)
+		}
 	}
 	for i, line := range g.Lines {
 		re, err := regexp.Compile(line)
@@ -86,6 +91,7 @@ type textPoints struct {
 
 	line   int // where the open point began; 0 = none is open
 	groups map[string]group
+	title  map[string]group // of the next point
 }
 
 // group is what the groups of one name matched: the first, and the sum of all.
@@ -99,9 +105,17 @@ type group struct {
 func (p *textPoints) Line(text []byte, number int) {
 	if m := p.e.begins.FindSubmatch(text); m != nil {
 		p.close()
-		p.line, p.groups = number, map[string]group{}
+		p.line, p.groups, p.title = number, p.titled(), nil
 		p.take(p.e.begins, m, number)
 		return
+	}
+	if p.e.title != nil {
+		if m := p.e.title.FindSubmatch(text); m != nil {
+			p.close()
+			p.groups = map[string]group{}
+			p.take(p.e.title, m, number)
+			p.title = p.groups
+		}
 	}
 	if p.line == 0 {
 		return
@@ -111,6 +125,14 @@ func (p *textPoints) Line(text []byte, number int) {
 			p.take(re, m, number)
 		}
 	}
+}
+
+// titled are the groups that a point begins with.
+func (p *textPoints) titled() map[string]group {
+	if p.title != nil {
+		return p.title
+	}
+	return map[string]group{}
 }
 
 func (p *textPoints) take(re *regexp.Regexp, match [][]byte, number int) {

@@ -241,7 +241,7 @@ func (t *servingTable) count(label, value string, number int) bool {
 		if v, ok := t.number(r, label, value, number); ok {
 			r.DurationS = &v
 		}
-	case "traffic request rate":
+	case "traffic request rate", "request rate configured (rps)":
 		r.Rate = requestRate(value)
 	case "maximum request concurrency", "max request concurrency":
 		r.Concurrency = cmp.Or(small([]byte(value)), r.Concurrency)

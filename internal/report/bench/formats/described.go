@@ -18,7 +18,7 @@ import (
 func described() []bench.Described {
 	return []bench.Described{
 		aiperf(), genAIPerf(), guidellm(), llmperf(), inferenceMAX(), trtllmBench(), trtllmBenchText(), mlperf(),
-		pytestBenchmark(), redisBenchmark(), pgbench(), wrk(), ncclTests(), ncclSummary(),
+		pytestBenchmark(), redisBenchmark(), redisText(), redisQuiet(), pgbench(), wrk(), apacheBench(), ncclTests(), ncclSummary(),
 	}
 }
 

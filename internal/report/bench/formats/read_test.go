@@ -36,12 +36,24 @@ func TestTextEdges(t *testing.T) {
 	require.NotContains(t, peak, " output_token_throughput")
 	require.Contains(t, peak, "total_token_throughput               5")
 	require.Contains(t, problems("Time Breakdown gen queue P99 (ms): 1.5\n"), "time_breakdown_gen_queue_p99_ms      1.5")
+	require.Contains(t, rates(t, head+"Request rate configured (RPS):          2.50\n"+end), 2.5)
 	// The size of a request is only meant for random data sets.
 	ns := "Namespace(dataset_name='%s', num_prompts=10, max_concurrency=2, random_input_len=1024, random_output_len=128)\n"
 	require.NotContains(t, problems(fmt.Sprintf(ns, "trtllm_custom")+head+end), "isl=")
 	require.Contains(t, problems(fmt.Sprintf(ns, "random")+head+end), "isl=1024 osl=128")
 	// What the client was told outweighs what it admits to have sent.
 	require.Contains(t, problems(fmt.Sprintf(ns, "random")+head+"Total requests: 8\n"+end), "requested=10")
+}
+
+// rates are those of the points of a log.
+func rates(t *testing.T, log string) (out []float64) {
+	t.Helper()
+	got, err := shipped().Read(strings.NewReader(log), "x")
+	require.NoError(t, err)
+	for _, r := range got {
+		out = append(out, r.Rate)
+	}
+	return out
 }
 
 // FuzzRead feeds the recogniser, and through it every reader.
@@ -65,7 +77,7 @@ func FuzzDescribedJSON(f *testing.F) {
 }
 
 func FuzzDescribedText(f *testing.F) {
-	fuzzFolders(f, "x", "trtllm-bench", "mlperf", "redis-benchmark", "pgbench", "wrk", "nccl-tests")
+	fuzzFolders(f, "x", "trtllm-bench", "mlperf", "redis-benchmark", "pgbench", "wrk", "ab", "nccl-tests")
 }
 
 func FuzzGenericText(f *testing.F) { fuzzFolders(f, "load.txt", "generic") }

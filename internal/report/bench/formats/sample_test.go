@@ -147,7 +147,7 @@ func TestEveryCutOfASampleIsNoticed(t *testing.T) {
 		"trtllm/two-clients.log", "trtllm/detailed-goodput-energy.json", "vllm/append-result.json", "sglang/sglang_1121_100_1024_512.jsonl",
 		"aiperf/profile_export_aiperf.json", "csv/perf_script_test_results.csv", "guidellm/benchmarks.json", "llmperf/demo_550_150_summary.json",
 		"inferencemax/agg_all.json", "trtllm-bench/report.json", "trtllm-bench/report.log", "pytest-benchmark/two-tests.json", "pgbench/by-count.txt",
-		"wrk/latency.txt", "redis-benchmark/set-get-lpush.csv", "nccl-tests/all_reduce.log",
+		"wrk/latency.txt", "redis-benchmark/set-get-lpush.csv", "redis-benchmark/set-lpush.txt", "ab/ok.txt", "nccl-tests/all_reduce.log",
 	} {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()

@@ -67,6 +67,55 @@ func mlperf() bench.Described {
 	return bench.Described{ID: MLPerf, Generic: g}
 }
 
+// redisText reads what redis-benchmark prints without --csv, one point per command.
+func redisText() bench.Described {
+	g := bench.Generic{
+		Name: "redis-benchmark", Format: "text", Point: "test", Concurrency: "clients", Completed: "done", Duration: "duration",
+		Title: `^====== (?P<test>[^=]+) ======\s*$`, Begins: `^ *(?P<done>[0-9]+) requests completed in (?P<duration>[0-9.]+) seconds`,
+		Lines: []string{
+			`^ *(?P<clients>[0-9]+) parallel clients`, `^ *throughput summary: ` + number("rps") + ` requests per second`,
+			`^ +` + number("mean") + ` +` + number("min") + ` +` + number("median") + ` +` + number("p95") + ` +` + number("p99") + ` +` + number("max") + `\s*$`,
+		},
+		Metrics: []bench.GenericMetric{must("request_throughput", "rps"), must("e2el_median_ms", "median")},
+	}
+	for _, name := range []string{"mean", "min", "p95", "p99", "max"} {
+		g.Metrics = append(g.Metrics, one("e2el_"+name+"_ms", name, "ms"))
+	}
+	return bench.Described{ID: RedisText, Generic: g}
+}
+
+// redisQuiet reads the lines of redis-benchmark -q.
+func redisQuiet() bench.Described {
+	g := bench.Generic{
+		Name: "redis-benchmark -q", Format: "text", Point: "test",
+		Begins:  `^(?P<test>[^ :][^:]*): ` + number("rps") + ` requests per second(?:, p50=` + number("median") + ` msec)?\s*$`,
+		Metrics: []bench.GenericMetric{must("request_throughput", "rps"), one("e2el_median_ms", "median", "ms")},
+	}
+	return bench.Described{ID: RedisQuiet, Generic: g}
+}
+
+// apacheBench takes an answer other than 2xx for a failed request. Its
+// percentiles are whole milliseconds: 0 is no measurement.
+func apacheBench() bench.Described {
+	g := bench.Generic{
+		Name: "ab (ApacheBench)", Format: "text", Begins: `^This is ApacheBench, `,
+		Concurrency: "clients", Completed: "done", Failed: "failed", Duration: "duration",
+		Lines: []string{
+			`^Concurrency Level: +(?P<clients>[0-9]+)`, `^Complete requests: +(?P<done>[0-9]+)`, `^Time taken for tests: +(?P<duration>[0-9.]+) seconds`,
+			`^Failed requests: +(?P<failed>[0-9]+)`, `^Non-2xx responses: +(?P<failed>[0-9]+)`,
+			`^Requests per second: +` + number("rps"), `^Time per request: +` + number("mean") + ` \[ms\] \(mean\)$`,
+			`^ +50% +(?P<median>[1-9][0-9]*)$`, `^ +90% +(?P<p90>[1-9][0-9]*)$`, `^ +95% +(?P<p95>[1-9][0-9]*)$`,
+			`^ +99% +(?P<p99>[1-9][0-9]*)$`, `^ *100% +(?P<max>[0-9]+) \(longest request\)`,
+			`^(?P<broken>apr_\w+: .*|Test aborted after .*)`,
+		},
+		Problem: "broken", Metrics: []bench.GenericMetric{must("request_throughput", "rps"), must("e2el_mean_ms", "mean"), must("e2el_max_ms", "max")},
+	}
+	for _, name := range []string{"median", "p90", "p95", "p99"} {
+		g.Metrics = append(g.Metrics, one("e2el_"+name+"_ms", name, "ms"))
+	}
+	return bench.Described{ID: ApacheBench, Generic: g}
+}
+
 // redisBenchmark reads the rows of redis-benchmark --csv, one point per command.
 // There are no counts in it.
 func redisBenchmark() bench.Described {
