@@ -104,7 +104,7 @@ func TestEveryFileOfARunIsDocumented(t *testing.T) {
 	dir, attempt := rundir.Dir("/r"), rundir.AttemptDir("/r/a")
 	for _, file := range []string{
 		dir.RunFile(), dir.LeaseFile(), dir.CancelFile(), dir.Report(), configCopy, configOrigin, pinsCopy, draftCopy, archive.ResultFile, script.TestList,
-		attempt.Script(), attempt.PlanFile(), attempt.JobFile(), attempt.OutcomeFile(), attempt.AgentFile(), attempt.SlurmOut(), attempt.Run(0).RecordFile(), attempt.Run(0).Output(),
+		attempt.Script(), attempt.PlanFile(), attempt.JobFile(), attempt.OutcomeFile(), attempt.AgentFile(), attempt.SlurmOut(), attempt.Run(0).RecordFile(), attempt.Run(0).Output(), filepath.Dir(attempt.AnswerFile(0)),
 		attempt.Run(0).RoleScript("R"), attempt.Run(0).RoleStatus("R"), attempt.Run(0).RoleLog("R"),
 		rundir.ReportJUnit, rundir.ReportVerdict,
 	} {

@@ -24,6 +24,8 @@ type Plan struct {
 	// Runs are what the job does, one after the other: each starts all roles of its
 	// build once.
 	Runs []RunRef `json:"runs"`
+	// Pairs is set where the builds are compared in pairs: a session.
+	Pairs *PairPlan `json:"pairs,omitempty"`
 
 	Surroundings
 	DraftPlan
@@ -134,7 +136,8 @@ type BuildPlan struct {
 	Roles     []RolePlan `json:"roles"`               // in start order
 }
 
-// HeadBuild is the name of the only build of a case, and of the newer one of two.
+// HeadBuild is the name of the only build of a case, and of the newer one of two. See
+// BaseBuild.
 const HeadBuild = "head"
 
 // RunRef is one run of the job.
@@ -142,6 +145,8 @@ type RunRef struct {
 	Index  int    `json:"index"` // its directory is run-<index>
 	Build  string `json:"build"`
 	Warmup bool   `json:"warmup,omitempty"` // its measurement is thrown away
+	Pair   int    `json:"pair,omitempty"`   // of a session, counted from 1; 0 = of none
+	Again  int    `json:"again,omitempty"`  // n-th pair of the session that is measured again; in a plan without Pair: which one it is shows itself
 }
 
 // OneRun is the plan of a job that runs its only build once.

@@ -70,6 +70,7 @@ type Attempt struct {
 	Outcome Outcome `json:"outcome,omitempty"` // "" while it goes on
 	Why     string  `json:"why,omitempty"`     // for people
 	Due     Due     `json:"due,omitempty"`     // what Why says, for a program; "" in records of before
+	Session bool    `json:"session,omitempty"` // its job is a paired session, see PairPlan
 }
 
 // Due is why an attempt was made.
@@ -82,6 +83,7 @@ const (
 	DueRepeat  Due = "repeat"  // a further repetition
 	DueResumed Due = "resumed" // the attempt before was interrupted: no retry
 	DueAgain   Due = "again"   // the job before was one too many for a limit: no retry
+	DueSession Due = "session" // a paired session, after a single run that gave reason to
 )
 
 // Lease says who drives the run now (lease.json). A driver renews Heartbeat;

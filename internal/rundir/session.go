@@ -1,0 +1,142 @@
+package rundir
+
+import (
+	"fmt"
+	"time"
+)
+
+// BaseBuild is the name of the older of two builds: what HeadBuild is compared with.
+const BaseBuild = "base"
+
+// PairPlan is how two builds are measured in pairs, in one job and on the same nodes:
+// a warm-up of each, which is thrown away, then base head | head base | base head …
+// The bounds are those of the test that decides (verdict/paired); nothing here does.
+type PairPlan struct {
+	Cases       int      `json:"cases"` // of the run that have a session: they share its false alarms
+	MinPairs    int      `json:"min_pairs"`
+	MaxPairs    int      `json:"max_pairs"`
+	MaxAgain    int      `json:"max_again"`    // pairs that may be measured again
+	OwnFailures int      `json:"own_failures"` // in a row, not shared by base: head's own, and the end
+	AnswerWait  Duration `json:"answer_wait"`  // for the driver's answer after a pair, before the agent goes on without
+	// Time is the job's time limit of a session, OneRun that of a single run.
+	Time   Duration `json:"time"`
+	OneRun Duration `json:"one_run"`
+	// Mode says when a session is made, one of the Pair constants.
+	Mode string `json:"mode"`
+	// OpenAt is how far a gating series may be worse than its level after a single run
+	// without a session, as a part of its smallest effect; Opened is why one is made
+	// whatever that run says: a path or a label of the change.
+	OpenAt float64 `json:"open_at,omitempty"`
+	Opened string  `json:"opened,omitempty"`
+}
+
+// When a session is made.
+const (
+	PairAlways     = "always"
+	PairSuspicious = "suspicious" // after a single run that gives reason to
+	PairOff        = "off"        // never: no plan says so
+)
+
+// SessionRuns are the runs of a session in the order in which they are made: a warm-up
+// of each build, the pairs, and behind them, without a pair of their own, the runs that
+// pairs are measured again with.
+func SessionRuns(p PairPlan) []RunRef {
+	var out []RunRef
+	add := func(r RunRef) {
+		r.Index = len(out)
+		out = append(out, r)
+	}
+	add(RunRef{Build: BaseBuild, Warmup: true})
+	add(RunRef{Build: HeadBuild, Warmup: true})
+	for pair := 1; pair <= p.MaxPairs; pair++ {
+		for _, b := range PairOrder(pair) {
+			add(RunRef{Build: b, Pair: pair})
+		}
+	}
+	for again := 1; again <= p.MaxAgain; again++ {
+		add(RunRef{Build: BaseBuild, Again: again})
+		add(RunRef{Build: HeadBuild, Again: again})
+	}
+	return out
+}
+
+// PairOrder is the order of the builds in a pair, counted from 1.
+func PairOrder(pair int) [2]string {
+	if pair%2 == 0 {
+		return [2]string{HeadBuild, BaseBuild}
+	}
+	return [2]string{BaseBuild, HeadBuild}
+}
+
+// IsSession reports whether the plan's job is a paired session.
+func (p Plan) IsSession() bool { return p.Pairs != nil }
+
+// SingleRun is the plan of a job that runs the newer build of a session once.
+func (p Plan) SingleRun() Plan {
+	if p.Pairs == nil {
+		return p
+	}
+	head, _ := p.Build(RunRef{Build: HeadBuild})
+	p.Builds, p.Runs = []BuildPlan{head}, OneRun()
+	p.Budgets.Job, p.Pairs = p.Pairs.OneRun, nil
+	return p
+}
+
+// PairEnd is one measured pair: both of its runs have ended.
+type PairEnd struct {
+	Pair  int    // counted from 1
+	Again int    // n-th pair that was measured again, 0 = this one was not
+	First string // the build that ran first
+	Base  RunEnd
+	Head  RunEnd
+}
+
+// Last is the run of the pair that ended last.
+func (p PairEnd) Last() RunEnd {
+	if p.First == BaseBuild {
+		return p.Head
+	}
+	return p.Base
+}
+
+// PairsOf are the pairs among runs, which stand in the order in which they ended. A pair
+// that was measured again stands behind the one that gave no measurement.
+func PairsOf(ends []RunEnd) []PairEnd {
+	var out []PairEnd
+	for i := 1; i < len(ends); i++ {
+		x, y := ends[i-1], ends[i]
+		if x.Run.Pair == 0 || x.Run.Pair != y.Run.Pair || x.Run.Again != y.Run.Again || x.Run.Build == y.Run.Build {
+			continue
+		}
+		p := PairEnd{Pair: x.Run.Pair, Again: x.Run.Again, First: x.Run.Build, Base: x, Head: y}
+		if x.Run.Build == HeadBuild {
+			p.Base, p.Head = y, x
+		}
+		out = append(out, p)
+		i++
+	}
+	return out
+}
+
+// Answer is what the driver of a session says once a pair has been measured
+// (answers/<k>.json, k being the index of the pair's last run). The agent looks for it,
+// and goes on without it in the end: the decision is made of the measurements alone.
+type Answer struct {
+	Schema int       `json:"schema"`
+	After  int       `json:"after"` // index of the run after which it was given
+	Do     string    `json:"do"`    // one of the Do constants
+	Pair   int       `json:"pair"`  // to be measured next; of a stop, how many decided
+	Word   string    `json:"word,omitempty"`
+	Why    string    `json:"why"`
+	At     time.Time `json:"at"`
+}
+
+// What an Answer says.
+const (
+	DoGo    = "go"    // measure the next pair
+	DoAgain = "again" // measure this pair again, in the same order
+	DoStop  = "stop"
+)
+
+// AnswerFile is the driver's answer once the run with that index has ended.
+func (a AttemptDir) AnswerFile(run int) string { return a.path("answers", fmt.Sprintf("%d.json", run)) }
