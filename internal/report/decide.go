@@ -10,6 +10,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
 	"github.com/ci-disagg/ci-disagg/internal/report/results"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/report/words"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -126,11 +127,11 @@ func (d *decider) measuredMessage() string {
 	}
 	for _, row := range d.judged.Rows {
 		if wrongAnswer(row) {
-			return PlainReason(row)
+			return words.Reason(row)
 		}
 	}
 	if row := worstRow(d.judged.Rows, d.out.Verdict); row != nil && row.Verdict != verdict.Pass {
-		return RowName(*row) + ": " + PlainReason(*row)
+		return words.Row(*row) + ": " + words.Reason(*row)
 	}
 	return ""
 }

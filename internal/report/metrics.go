@@ -2,14 +2,13 @@ package report
 
 import (
 	"cmp"
-	"fmt"
-	"math"
 	"strconv"
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/results"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/report/words"
 )
 
 // metricChecks are one case per judged metric: red where it gates and got worse,
@@ -51,69 +50,30 @@ func measured(rows []verdict.Row) bool {
 	return false
 }
 
-// notMeasured reports whether a row stands for a metric that nobody measured.
-func notMeasured(r verdict.Row) bool { return r.Value == nil && r.Verdict == verdict.Invalid }
-
 func metricCase(row verdict.Row) junit.Case {
 	c := junit.Case{Name: row.Metric, Properties: metricProperties(row)}
 	if row.Point != "" {
 		c.Name += "[" + row.Point + "]"
 	}
-	words := metricWords(row)
+	said := words.Measured(row)
 	skip := func(kind string) {
-		c.Results = []junit.Result{{Status: junit.Skipped, Type: typePrefix + kind, Message: noVerdict(row)}}
+		c.Results = []junit.Result{{Status: junit.Skipped, Type: typePrefix + kind, Message: words.NoVerdict(row)}}
 	}
 	switch {
 	case row.Verdict == verdict.Regression && row.Gate && !row.Advisory:
-		c.Results = []junit.Result{{Status: junit.Failed, Type: "ci-disagg.perf-regression", Message: words, Text: PlainReason(row)}}
+		c.Results = []junit.Result{{Status: junit.Failed, Type: "ci-disagg.perf-regression", Message: said, Text: words.Reason(row)}}
 	case row.Verdict == verdict.Pass, row.Verdict == verdict.Improvement:
-		c.SystemOut = []string{words}
+		c.SystemOut = []string{said}
 	case row.Verdict == verdict.Regression: // advisory: shown, never red
-		c.SystemOut = []string{"advisory: " + words + "\n" + PlainReason(row)}
-	case notMeasured(row):
+		c.SystemOut = []string{"advisory: " + said + "\n" + words.Reason(row)}
+	case words.NotMeasured(row):
 		skip("not-measured")
 	case row.Advisory || !row.Gate:
-		c.SystemOut = []string{string(row.Verdict) + ": " + cmp.Or(PlainReason(row), words)}
+		c.SystemOut = []string{string(row.Verdict) + ": " + cmp.Or(words.Reason(row), said)}
 	default:
 		skip(strings.ReplaceAll(string(row.Verdict), "_", "-"))
 	}
 	return c
-}
-
-// noVerdict is why a metric was not judged.
-func noVerdict(row verdict.Row) string {
-	if notMeasured(row) {
-		return cmp.Or(PlainReason(row), "not measured")
-	}
-	return strings.TrimSuffix(Word(row.Verdict)+": "+PlainReason(row), ": ")
-}
-
-// metricWords is 18211.4 tok/s is 8.3% below baseline 19850.0.
-func metricWords(row verdict.Row) string {
-	if row.Value == nil {
-		return cmp.Or(PlainReason(row), "not measured")
-	}
-	out := strings.TrimSpace(number(*row.Value) + " " + row.Unit)
-	if row.Baseline == nil || row.Change == nil {
-		return out
-	}
-	word := "above"
-	if *row.Change < 0 {
-		word = "below"
-	}
-	out += fmt.Sprintf(" is %.1f%% %s baseline %s", math.Abs(*row.Change)*100, word, number(*row.Baseline))
-	if row.Limit != nil {
-		out += " (limit " + number(*row.Limit) + ")"
-	}
-	return out
-}
-
-// number is v with as many digits as a reader can use.
-func number(v float64) string {
-	if a := math.Abs(v); a >= 10 || a == 0 {
-		return strconv.FormatFloat(v, 'f', 1, 64)
-	}
-	return strconv.FormatFloat(v, 'g', 4, 64)
 }
 
 func metricProperties(row verdict.Row) []junit.Property {

@@ -4,10 +4,9 @@ import (
 	"fmt"
 	"math"
 	"sort"
-	"strings"
-	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/report/words"
 )
 
 // ByWeight sorts rows: those that turn the run red first, by word, then by how
@@ -99,26 +98,6 @@ func worstWord(words []verdict.Word) verdict.Word {
 	return worst
 }
 
-// Word is a verdict for people.
-func Word(w verdict.Word) string {
-	switch w {
-	case verdict.NoBaseline:
-		return "no baseline"
-	case verdict.BaselineUnavailable:
-		return "baseline unavailable"
-	default:
-		return string(w)
-	}
-}
-
-// RowName is a metric with its benchmark point.
-func RowName(r verdict.Row) string {
-	if r.Point == "" {
-		return r.Metric
-	}
-	return r.Metric + " at " + r.Point
-}
-
 // NotJudged is the word for a green case of which a gating metric has nothing to be
 // compared with, although that is allowed: it did not pass. "" = all were judged.
 func NotJudged(c CaseReport) string {
@@ -138,52 +117,6 @@ func NotJudged(c CaseReport) string {
 	return ""
 }
 
-// ShortCommit is a commit as people write it.
-func ShortCommit(s string) string {
-	switch {
-	case len(s) >= 12 && strings.Trim(s, "0123456789abcdefABCDEF") == "":
-		return s[:10]
-	case len(s) > 24:
-		return strings.ToValidUTF8(s[:23], "") + "…"
-	default:
-		return s
-	}
-}
-
-// RunWords names a run of a row's history by its date and commit, as people know it; an
-// id that the history does not hold stays an id.
-func RunWords(r verdict.Row, id string) string {
-	for i, run := range r.Series {
-		if run.ID != id {
-			continue
-		}
-		if i == len(r.Series)-1 {
-			return "this run"
-		}
-		return runWords(run.Time, run.Commit)
-	}
-	return "run " + id
-}
-
-func runWords(at time.Time, commit string) string {
-	text := "the run of " + at.UTC().Format("2 Jan 15:04")
-	if commit != "" {
-		text += " (commit " + ShortCommit(commit) + ")"
-	}
-	return text
-}
-
-// PlainReason is the reason of a row with the ids of its runs said as people know them.
-func PlainReason(r verdict.Row) string {
-	reason := r.Reason
-	for _, id := range []string{r.Since, r.Onset} {
-		if id != "" {
-			reason = strings.ReplaceAll(reason, id, RunWords(r, id))
-		}
-	}
-	return reason
-}
-
 // Began says with which run the newest regression of a case began, in the same words
 // for every reader: "probably began with the run of 2 Jan 15:04 (commit …), behind …".
 // "" = with this run, or nobody knows.
@@ -193,12 +126,12 @@ func Began(c CaseReport) string {
 		return ""
 	}
 	o := c.Together.Onset
-	if RunWords(*r, o.Run) == "this run" {
+	if words.Run(*r, o.Run) == "this run" {
 		return ""
 	}
-	text := "probably began with " + runWords(o.Time, o.Commit)
+	text := "probably began with " + words.RunAt(o.Time, o.Commit)
 	if o.Good != "" && o.Good != o.Commit {
-		text += "; the run before was of " + ShortCommit(o.Good)
+		text += "; the run before was of " + words.ShortCommit(o.Good)
 	}
 	return text
 }

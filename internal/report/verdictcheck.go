@@ -11,6 +11,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/results"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/report/words"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -72,7 +73,7 @@ func (d *decider) noVerdictMessage() string {
 		return d.measuredMessage()
 	}
 	if row := worstRow(d.judged.Rows, d.out.Verdict); row != nil {
-		return RowName(*row) + ": " + noVerdict(*row)
+		return words.Row(*row) + ": " + words.NoVerdict(*row)
 	}
 	return ""
 }
@@ -89,9 +90,9 @@ func (d *decider) redMetrics() junit.Result {
 	ByWeight(red)
 	var text strings.Builder
 	for _, row := range red {
-		fmt.Fprintf(&text, "%s: %s\n  %s\n", RowName(row), metricWords(row), PlainReason(row))
+		fmt.Fprintf(&text, "%s: %s\n  %s\n", words.Row(row), words.Measured(row), words.Reason(row))
 	}
-	message := "[metrics] " + RowName(red[0]) + ": " + metricWords(red[0]) + results.AndMore(len(red)-1)
+	message := "[metrics] " + words.Row(red[0]) + ": " + words.Measured(red[0]) + results.AndMore(len(red)-1)
 	if began := Began(d.out); began != "" {
 		message += "; " + began
 	}

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ci-disagg/ci-disagg/internal/report"
-
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/vg"
@@ -18,6 +16,7 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/report/words"
 )
 
 // Size of a history chart: small enough to be read on a phone without scaling.
@@ -60,7 +59,7 @@ func HistoryChart(r verdict.Row) ([]byte, error) {
 
 // ChartTitle says in words what the chart of a row shows.
 func ChartTitle(r verdict.Row) string {
-	title := fmt.Sprintf("%s: %s", report.RowName(r), count(len(r.Series), "run"))
+	title := fmt.Sprintf("%s: %s", words.Row(r), count(len(r.Series), "run"))
 	if r.Value != nil {
 		title += fmt.Sprintf(", this run %s", quantity(*r.Value, r.Unit))
 	}
@@ -68,7 +67,7 @@ func ChartTitle(r verdict.Row) string {
 		title += fmt.Sprintf(", baseline %s", quantity(*r.Baseline, r.Unit))
 	}
 	if r.Verdict != "" {
-		title += ", " + report.Word(r.Verdict)
+		title += ", " + words.Verdict(r.Verdict)
 	}
 	return title
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/report/words"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -30,7 +31,7 @@ func document(exit int, result, headline string, cases ...report.CaseReport) rep
 		c.ExitCode = exits[c.Result]
 		c.Colour, c.Worst = report.ColourOf(c.ExitCode), report.WorstOf(c.Metrics, c.Verdict)
 		if r := report.WorstRow(*c); r != nil && c.Result == report.ResultRegression {
-			c.Message = report.RowName(*r) + ": " + report.PlainReason(*r)
+			c.Message = words.Row(*r) + ": " + words.Reason(*r)
 		}
 	}
 	run := report.Run{Tool: "v1.2.3", Advice: report.Advice{RunDir: "/shared/runs/jenkins-perf-gate-4711", Config: "/shared/ci-disagg.yaml", Cluster: "gb200", Backend: "slurm"}}
@@ -154,7 +155,7 @@ func regressionDocument() report.Report {
 		r.Reason = fmt.Sprintf("%s is %.1f %% worse than %s, the level of 40 earlier runs (noise 0.6 %% per run); a real step has probability > 0.99 (0.70 needed), begun with %s", quantity(*r.Value, m.unit), *r.Worse*100, quantity(m.level, m.unit), r.Onset)
 		c.Metrics[i] = r
 	}
-	c.Message = report.RowName(c.Metrics[0]) + ": " + report.PlainReason(c.Metrics[0])
+	c.Message = words.Row(c.Metrics[0]) + ": " + words.Reason(c.Metrics[0])
 	return document(4, report.ResultRegression, "2 cases: 1 regressed, 1 passed", c, newCase(1))
 }
 
@@ -281,7 +282,7 @@ func suiteDocument(n int) report.Report {
 		switch i % 20 {
 		case 3:
 			c.Result, c.ExitCode, c.Verdict = report.ResultRegression, 4, verdict.Regression
-			c.Message = report.RowName(c.Metrics[0]) + ": " + report.PlainReason(c.Metrics[0])
+			c.Message = words.Row(c.Metrics[0]) + ": " + words.Reason(c.Metrics[0])
 		case 7:
 			c = crash(c, []string{classTest, classInfra}[i/20%2])
 		}

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/words"
 )
 
 //go:embed templates
@@ -28,7 +28,7 @@ var pages = sync.OnceValue(func() *template.Template {
 		"lasting":  lasting,
 		"hours":    hours,
 		"bytes":    sizeWords,
-		"commit":   report.ShortCommit,
+		"commit":   words.ShortCommit,
 		"short":    shorten,
 		"line":     oneLine,
 		"squeeze":  squeeze,

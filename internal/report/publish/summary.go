@@ -10,6 +10,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/results"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/report/words"
 )
 
 // summaryMarker is the hidden first line of summary.md, by which a pull-request
@@ -178,7 +179,7 @@ func summaryEnd(d report.Report) string {
 		parts = append(parts, fmt.Sprintf("[build](<%s>)", linkTarget(link)))
 	}
 	if d.Build.Commit != "" {
-		parts = append(parts, "commit "+escape(report.ShortCommit(oneLine(d.Build.Commit, 80))))
+		parts = append(parts, "commit "+escape(words.ShortCommit(oneLine(d.Build.Commit, 80))))
 	}
 	parts = append(parts, "full report: report/index.html in the run's artifacts", "run "+escape(oneLine(d.RunID, 200)), "exit "+fmt.Sprint(d.ExitCode))
 	b.WriteString(strings.Join(parts, " · ") + "\n")

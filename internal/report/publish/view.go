@@ -12,6 +12,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/results"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/report/words"
 )
 
 // Bounds of the pages.
@@ -378,7 +379,7 @@ func webLink(s string) string {
 
 // viewRow prepares a verdict for a table.
 func viewRow(r verdict.Row) rowView {
-	v := rowView{Row: r, Name: report.RowName(r), Tone: wordTone(r.Verdict), Word: report.Word(r.Verdict), This: "–", Base: "–", Moved: "–", Why: report.PlainReason(r)}
+	v := rowView{Row: r, Name: words.Row(r), Tone: wordTone(r.Verdict), Word: words.Verdict(r.Verdict), This: "–", Base: "–", Moved: "–", Why: words.Reason(r)}
 	if r.Value != nil {
 		v.This = quantity(*r.Value, r.Unit)
 	}
@@ -426,9 +427,9 @@ func viewChanges(r verdict.Row) []changeView {
 			c.Moved = percent(l.Value/before.Value - 1)
 		}
 		if i, ok := place[l.Run]; ok {
-			c.Commit = report.ShortCommit(r.Series[i].Commit)
+			c.Commit = words.ShortCommit(r.Series[i].Commit)
 			if i > 0 {
-				c.Before = report.ShortCommit(r.Series[i-1].Commit)
+				c.Before = words.ShortCommit(r.Series[i-1].Commit)
 			}
 		}
 		out = append(out, c)
@@ -438,9 +439,9 @@ func viewChanges(r verdict.Row) []changeView {
 
 func viewRun(r verdict.Row, i int) runView {
 	run := r.Series[i]
-	v := runView{When: stamp(run.Time), Commit: report.ShortCommit(run.Commit), Value: "–", Word: report.Word(run.Verdict), Tone: wordTone(run.Verdict), ID: run.ID}
+	v := runView{When: stamp(run.Time), Commit: words.ShortCommit(run.Commit), Value: "–", Word: words.Verdict(run.Verdict), Tone: wordTone(run.Verdict), ID: run.ID}
 	if i == len(r.Series)-1 {
-		v.Word, v.Tone = report.Word(r.Verdict), wordTone(r.Verdict)
+		v.Word, v.Tone = words.Verdict(r.Verdict), wordTone(r.Verdict)
 	}
 	if m, ok := median(run.Values); ok {
 		v.Value = quantity(m, r.Unit)

@@ -9,6 +9,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/report/words"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -160,7 +161,7 @@ func skippedFault(c report.CaseReport) string {
 
 func knownFault(c report.CaseReport) string {
 	if c.Outcome == rundir.OutcomePassed && c.Verdict != "" {
-		return fmt.Sprintf("Listed as a known failure: its verdict, %s, does not turn the run red.", report.Word(c.Verdict))
+		return fmt.Sprintf("Listed as a known failure: its verdict, %s, does not turn the run red.", words.Verdict(c.Verdict))
 	}
 	return "A known failure: it does not turn the run red, and nothing was proven."
 }
@@ -206,7 +207,7 @@ func regressionFault(c report.CaseReport) string {
 	t := c.Together
 	switch r := report.WorstRow(c); {
 	case r != nil && t != nil && t.Open && !t.Alarm && t.Since != "":
-		return "A regression has been open since " + report.RunWords(*r, t.Since) + ": it is open until the level is back or someone accepts it." + sentence(began)
+		return "A regression has been open since " + words.Run(*r, t.Since) + ": it is open until the level is back or someone accepts it." + sentence(began)
 	case began != "":
 		return "Slower than before." + sentence(began)
 	default:
@@ -220,7 +221,7 @@ func suspects(c report.CaseReport, n int) []string {
 	if s == nil || c.Result != report.ResultRegression {
 		return nil
 	}
-	head := "commits behind " + report.ShortCommit(s.Good) + " up to " + report.ShortCommit(s.Bad)
+	head := "commits behind " + words.ShortCommit(s.Good) + " up to " + words.ShortCommit(s.Bad)
 	if link := webLink(s.URL); link != "" {
 		head += ": " + link
 	}
@@ -271,9 +272,9 @@ func notMeasured(rows []verdict.Row) int {
 
 // rowText is one row in a line.
 func rowText(r verdict.Row) string {
-	text := shortenMiddle(report.RowName(r), 100) + ": " // the numbers matter more
+	text := shortenMiddle(words.Row(r), 100) + ": " // the numbers matter more
 	if r.Value == nil {
-		return text + report.Word(r.Verdict)
+		return text + words.Verdict(r.Verdict)
 	}
 	text += quantity(*r.Value, r.Unit)
 	if r.Worse != nil {
@@ -289,7 +290,7 @@ func rowText(r verdict.Row) string {
 		return text + " (back, but the regression is still open)"
 	}
 	if r.Verdict != verdict.Regression || r.Worse == nil {
-		text += " (" + report.Word(r.Verdict) + ")"
+		text += " (" + words.Verdict(r.Verdict) + ")"
 	}
 	return text
 }

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/words"
+
 	"github.com/ci-disagg/ci-disagg/internal/report"
 
 	"golang.org/x/sync/errgroup"
@@ -131,7 +133,7 @@ func writeCase(dir string, d report.Report, c report.CaseReport) ([]string, erro
 	for k, r := range charted(c.Metrics) {
 		drawing, err := HistoryChart(r)
 		if err != nil {
-			return nil, fmt.Errorf("chart of %s: %w", report.RowName(r), err)
+			return nil, fmt.Errorf("chart of %s: %w", words.Row(r), err)
 		}
 		if err := write(filepath.Join(chartDir, chartFile(c, k)), drawing); err != nil {
 			return nil, err

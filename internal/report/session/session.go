@@ -12,6 +12,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/words"
+
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
@@ -165,7 +167,7 @@ func suspicious(r report.CaseReport) string {
 	}
 	for _, row := range r.Metrics {
 		if row.Suspicious {
-			return fmt.Sprintf("repeat: %s looks slower than before: %s", report.RowName(row), row.Reason)
+			return fmt.Sprintf("repeat: %s looks slower than before: %s", words.Row(row), row.Reason)
 		}
 	}
 	return ""
