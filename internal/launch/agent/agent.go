@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/order"
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/scan"
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/step"
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/watch"
@@ -92,6 +93,7 @@ type agent struct {
 	stepsSoFar int
 	ends       []rundir.RunEnd // of the runs so far
 	end        *rundir.AgentEnd
+	written    rundir.AgentRecord // the record as it was written last
 }
 
 func prepare(ctx context.Context, o Options) (*agent, error) {
@@ -124,7 +126,12 @@ func prepare(ctx context.Context, o Options) (*agent, error) {
 // where nothing can run after it.
 func (a *agent) runAll(ctx context.Context) error {
 	defer a.guard.Close()
-	for i, ref := range a.plan.Runs {
+	todo := order.New(a.plan, a.started)
+	for {
+		ref, ok := todo.Next(a.o.Now())
+		if !ok {
+			return a.closeSession(todo)
+		}
 		v, err := a.newSupervisor(ref)
 		if err == nil {
 			err = v.supervise(ctx)
@@ -132,12 +139,15 @@ func (a *agent) runAll(ctx context.Context) error {
 		if err != nil {
 			return a.cannot(err)
 		}
-		last := i == len(a.plan.Runs)-1 || v.st.endsJob()
+		last := todo.Last() || v.st.endsJob()
 		if err := v.finish(last); err != nil || last {
 			return err
 		}
+		todo.Ended(a.ends[len(a.ends)-1])
+		if sig := a.consult(todo); sig != nil {
+			return v.signalledBetween(ctx, sig)
+		}
 	}
-	return nil
 }
 
 func planRules(p rundir.Plan) []blame.Rule {

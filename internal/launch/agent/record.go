@@ -225,12 +225,13 @@ func (v *supervisor) finish(last bool) error {
 		Schema: rundir.Schema, JobID: v.jobID, Token: v.token, Nodes: v.nodes, Started: v.began, RunAccount: rec.RunAccount, End: end,
 	})
 	v.ends = append(v.ends, rundir.RunEnd{Run: v.ref, At: now, Outcome: outcome})
-	if v.end == nil || v.end.Outcome == rundir.OutcomePassed {
-		v.end = end
+	if v.end == nil || v.end.Outcome == rundir.OutcomePassed || v.plan.IsSession() {
+		v.end = end // of a session, the run that ends the job: others were no more than runs
 	}
 	if rec.Runs = v.ends; last {
 		rec.End = v.end
 	}
+	v.written = rec
 	err = errors.Join(err, v.record.write(rec))
 	if err == nil && v.st.broken != "" {
 		err = errors.New(v.st.broken)

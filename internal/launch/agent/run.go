@@ -112,8 +112,13 @@ func (v *supervisor) title() string {
 		return "attempt of " + v.plan.Case.ID
 	}
 	what := fmt.Sprintf("run %d (%s)", v.ref.Index, v.ref.Build)
-	if v.ref.Warmup {
+	switch {
+	case v.ref.Warmup:
 		what += ", a warm-up,"
+	case v.ref.Again > 0:
+		what += fmt.Sprintf(", pair %d measured again,", v.ref.Pair)
+	case v.ref.Pair > 0:
+		what += fmt.Sprintf(", pair %d of at most %d,", v.ref.Pair, v.plan.Pairs.MaxPairs)
 	}
 	return what + " of " + v.plan.Case.ID
 }

@@ -41,7 +41,9 @@ func jobScript(p rundir.Plan, prof Profile, a Attempt) ([]byte, error) {
 		s.line(`export %s="${SLURM_JOB_ID:-local}.${SLURM_RESTART_COUNT:-0}.$$"`, p.TokenEnv)
 	}
 	s.exportAll(p.Env)
-	s.exportAll(at.Build.Env)
+	if len(p.Builds) == 1 {
+		s.exportAll(at.Build.Env) // of two builds, the roles of each have their own alone
+	}
 	s.exportAll(p.Exports)
 	s.secrets(p)
 	s.links(p, at.Run)

@@ -185,7 +185,7 @@ func containerArgs(b rundir.BuildPlan, dir rundir.AttemptDir, names []string) []
 	}
 	args := []string{"--container-image=" + c.Image}
 	if c.Name != "" {
-		args = append(args, "--container-name="+containerName(c.Name, attemptDir))
+		args = append(args, "--container-name="+containerName(c.Name+ofBuild(b), attemptDir))
 	}
 	if c.Workdir != "" {
 		args = append(args, "--container-workdir="+c.Workdir)
@@ -199,6 +199,14 @@ func containerArgs(b rundir.BuildPlan, dir rundir.AttemptDir, names []string) []
 		args = append(args, "--container-env="+strings.Join(names, ","))
 	}
 	return append(args, c.Args...)
+}
+
+// ofBuild tells the containers of two builds apart.
+func ofBuild(b rundir.BuildPlan) string {
+	if b.Name == rundir.BaseBuild {
+		return "-" + b.Name
+	}
+	return ""
 }
 
 // containerName is unique per attempt: named containers outlive their step, and
