@@ -76,7 +76,7 @@ func (c *court) byEnd(f *Finding, e Event) {
 	case (e.Kind == RoleEnd || e.Kind == ServerGone) && e.Signal == 9 && !e.Forced:
 		f.Class, f.Rule, f.Why = Infra, killedFromOutside, "SIGKILL that neither ci-disagg nor Slurm sent"
 		f.BadNodes = c.nodesOf(e)
-	case (e.Kind == RoleEnd || e.Kind == ServerGone) && slices.Contains([]int{4, 6, 7, 8, 11}, e.Signal):
+	case (e.Kind == RoleEnd || e.Kind == ServerGone) && rundir.Ending{Signal: e.Signal}.Crashed():
 		f.Class, f.Rule, f.Why = Test, "crash-signal", "the program crashed"
 	case e.Kind == ServerSick:
 		f.Rule, f.Why = "server-unhealthy", "its server lives and does not do its work"

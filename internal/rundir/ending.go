@@ -32,6 +32,16 @@ func (e Ending) String() string {
 	return text
 }
 
+// Crashed reports whether a process ended by a signal that it brought on itself.
+func (e Ending) Crashed() bool {
+	switch syscall.Signal(e.Signal) {
+	case syscall.SIGILL, syscall.SIGABRT, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGSEGV:
+		return true
+	default:
+		return false
+	}
+}
+
 // Ending is how the role's process ended.
 func (r RoleRecord) Ending() Ending {
 	e := Ending{Exit: r.Exit, Signal: r.Signal, OOM: r.OOM}

@@ -58,6 +58,14 @@ type BenchFiles struct {
 // AddressDir is the folder below output/ with a file per role that has a port: host:port.
 const AddressDir = "address"
 
+// AddressFile is the file below output/ in which a role's server is published, "" = none.
+func (r RolePlan) AddressFile() string {
+	if r.Ready.AddressFile == "" && r.Port {
+		return AddressDir + "/" + r.Name
+	}
+	return r.Ready.AddressFile
+}
+
 // RoleOut is the role's own output folder.
 func (r RunDir) RoleOut(role string) string { return r.path("output", role) }
 

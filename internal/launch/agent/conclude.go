@@ -29,7 +29,7 @@ func (s state) evidence() blame.Evidence {
 	ev := blame.Evidence{Events: s.extra}
 	for _, r := range s.roles {
 		ev.Roles = append(ev.Roles, blame.Role{Name: r.name, Kind: r.kind, Nodes: r.nodes, Started: r.started})
-		if r.state != rundir.RoleEnded || r.err != "" {
+		if r.state != rundir.RoleEnded || r.err != "" || r.optional {
 			continue
 		}
 		e := blame.Event{
@@ -62,11 +62,7 @@ func (s state) evidence() blame.Evidence {
 func conclude(s state, ev blame.Evidence) (*rundir.Finding, rundir.Outcome, string) {
 	f := blame.Judge(ev)
 	if s.passed() {
-		reason := "every role ended well"
-		if n := s.count(func(r role) bool { return s.stoppedBy(r) != "" }); n > 0 {
-			reason = fmt.Sprintf("the client passed; %d servers did not leave by themselves within %v and were ended", n, s.drainBound)
-		}
-		return nil, rundir.OutcomePassed, reason
+		return nil, rundir.OutcomePassed, s.passedHow()
 	}
 	if f.Kind == "" {
 		f = blame.Finding{Class: blame.Unknown, Kind: blame.KindUnattributed, Rule: "nothing-proven", Message: "the attempt did not complete, and nothing says why"}
@@ -84,6 +80,25 @@ func conclude(s state, ev blame.Evidence) (*rundir.Finding, rundir.Outcome, stri
 	return rec, s.outcome(f), f.Message
 }
 
+// passedHow is the reason of an attempt that passed, with what is worth knowing all the same.
+func (s state) passedHow() string {
+	reason := "every role ended well"
+	if n := s.count(func(r role) bool { return s.stoppedBy(r) != "" && !r.stopsWithClient() }); n > 0 {
+		reason = fmt.Sprintf("the client passed; %d servers did not leave by themselves within %v and were ended", n, s.drainBound)
+	}
+	for _, r := range s.roles {
+		switch {
+		case r.optional && r.state == rundir.RoleNeverStarted:
+			reason += fmt.Sprintf("; %s (critical: false) was not started", r.name)
+		case r.optional && s.stoppedBy(r) == "" && r.end.Exit != 0:
+			reason += fmt.Sprintf("; %s (critical: false) left: %s", r.name, endWords(r.end))
+		case s.stoppedBy(r) != "" && rundir.Ending{Signal: r.end.Signal}.Crashed():
+			reason += fmt.Sprintf("; %s crashed while it was ended: %s", r.name, endWords(r.end))
+		}
+	}
+	return reason
+}
+
 // passed says that the client and every other role ended well, or were ended
 // after the client was through. It looks at everything: unknown is not success.
 func (s state) passed() bool {
@@ -93,6 +108,9 @@ func (s state) passed() bool {
 	for _, r := range s.roles {
 		if r.end.Lost != "" || r.end.Stuck {
 			return false
+		}
+		if r.optional {
+			continue
 		}
 		ok := r.state == rundir.RoleEnded && r.err == "" && (r.end.Exit == 0 || s.stoppedBy(r) == "agent" && !s.isClient(r))
 		if !ok {

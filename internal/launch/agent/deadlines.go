@@ -23,9 +23,9 @@ func (m *machine) deadlines(e event) {
 	case rundir.PhaseReady:
 		switch { // silence is no hang here: loading a model may say nothing for long
 		case over(b.Ready):
-			m.notReady(e.at, b.Ready.D())
+			m.notReady(e, b.Ready.D())
 		case m.testOver(e.at):
-			m.notReady(e.at, m.test)
+			m.notReady(e, m.test)
 		}
 	case rundir.PhaseBenchmark:
 		switch {
@@ -46,7 +46,8 @@ func (m *machine) deadlines(e event) {
 		if m.failed { // nothing is waited for but the servers' own records
 			bound = min(bound, failedDrain)
 		}
-		if spent >= bound {
+		stays := m.count(func(r role) bool { return r.live() && !r.stopsWithClient() })
+		if spent >= bound && stays > 0 {
 			m.begin(e.at, fmt.Sprintf("servers did not leave by themselves within %v", bound), 0, blame.Event{})
 			m.ending.soft = !m.failed
 		}
@@ -70,16 +71,24 @@ func (m *machine) testOver(at time.Time) bool {
 	return false
 }
 
-func (m *machine) notReady(at time.Time, budget time.Duration) {
+// notReady names the servers that are late, with what they lack, and the work that
+// others wait for.
+func (m *machine) notReady(e event, budget time.Duration) {
 	var late []string
-	for _, r := range m.roles {
-		if r.wave == waveMain && r.state == rundir.RoleRunning {
-			late = append(late, r.name)
-			m.extra = append(m.extra, blame.Event{Role: r.name, Kind: blame.NotReady, At: at, Text: budget.String()})
+	for i, r := range m.roles {
+		waits := r.state == rundir.RoleRunning || r.live() && rundir.Works(r.kind) && m.awaited(r)
+		if r.wave != waveMain || r.optional && !m.awaited(r) || !waits {
+			continue
 		}
+		late = append(late, r.name)
+		text := budget.String()
+		if i < len(e.lacks) && e.lacks[i] != "" {
+			text += ": " + e.lacks[i]
+		}
+		m.extra = append(m.extra, blame.Event{Role: r.name, Kind: blame.NotReady, At: e.at, Text: text})
 	}
-	m.begin(at, fmt.Sprintf("not ready within %v: %s", budget, strings.Join(late, " ")), 0,
-		blame.Event{Kind: blame.PhaseTimeout, At: at, Text: string(m.phase)})
+	m.begin(e.at, fmt.Sprintf("not ready within %v: %s", budget, strings.Join(late, " ")), 0,
+		blame.Event{Kind: blame.PhaseTimeout, At: e.at, Text: string(m.phase)})
 }
 
 // quiet asks every server whether it still answers once no role has given a sign of
@@ -128,5 +137,5 @@ func (m *machine) hanging(e event) ([]string, string) {
 	case len(e.dead) > 0:
 		return e.dead, "does not answer"
 	}
-	return []string{m.drainRole}, "every server answers and none has work"
+	return m.clients(), "every server answers and none has work"
 }

@@ -183,7 +183,7 @@ func (s state) witnessed(seen []rundir.NodeEvent) []blame.Event {
 	var out []blame.Event
 	for _, e := range seen {
 		i := slices.IndexFunc(s.roles, func(r role) bool { return r.name == e.Role })
-		if i < 0 || s.afterEnd(s.roles[i], e) {
+		if i < 0 || s.roles[i].optional || s.afterEnd(s.roles[i], e) {
 			continue
 		}
 		ev := blame.Event{Role: e.Role, At: e.At, Exit: e.Exit, Signal: e.Signal}

@@ -45,6 +45,11 @@ func (m *machine) take(e event) {
 		r := &m.roles[e.role]
 		r.state, r.err = rundir.RoleNeverStarted, e.text
 		m.note(e.at, r.name, "could not be started: "+e.text)
+		if r.optional && !m.awaited(*r) {
+			m.left(r, e)
+			break
+		}
+		r.optional = false
 		m.begin(e.at, "step of "+r.name+" could not be started", settleTime,
 			blame.Event{Role: r.name, Kind: blame.NeverStarted, At: e.at, Text: e.text})
 	case evBadTask:
@@ -113,7 +118,7 @@ func (m *machine) takeBadTask(e event) {
 	r.badAt, r.end = e.at, e.end
 	m.note(e.at, r.name, "task failed: "+endWords(e.end))
 	switch {
-	case r.wave != waveMain || m.isClient(*r):
+	case r.wave != waveMain || m.isClient(*r) || r.optional:
 	case m.phase == rundir.PhaseDrain:
 		m.noticedFirst(e.at)
 	default:
@@ -132,6 +137,11 @@ func (m *machine) takeEnded(e event) {
 	if e.end.Orphan {
 		m.note(e.at, r.name, "processes that it had left behind held its output")
 	}
+	if r.optional {
+		r.err = e.end.Err
+		m.left(r, e)
+		return
+	}
 	m.failed = m.failed || m.isClient(*r) && e.end.Exit != 0
 	if e.end.Err != "" && r.stopSent.IsZero() {
 		r.err = e.end.Err
@@ -146,7 +156,7 @@ func (m *machine) takeEnded(e event) {
 		if !m.isClient(*r) { // it left because the client had said that it was through, whatever else goes on
 			r.drained = m.phase == rundir.PhaseDrain && m.ending.soft || e.drain && e.end.Exit == 0
 		}
-		if m.isClient(*r) && m.ending.zero && e.end.Exit == 0 {
+		if m.isClient(*r) && m.ending.zero && e.end.Exit == 0 && !m.working() {
 			m.through(e.at, r.name+" ended")
 		}
 		return
@@ -178,7 +188,10 @@ func (m *machine) noticedFirst(at time.Time) {
 		return
 	}
 	for _, r := range m.roles {
-		if r.wave == waveMain && !m.isClient(r) && (r.state == rundir.RoleEnded || !r.badAt.IsZero()) && r.end.Exit != 0 && r.fell().Sub(m.drainAt) < noticed {
+		if r.wave != waveMain || m.isClient(r) || r.optional || !r.stopSent.IsZero() {
+			continue
+		}
+		if (r.state == rundir.RoleEnded || !r.badAt.IsZero()) && r.end.Exit != 0 && r.fell().Sub(m.drainAt) < noticed {
 			m.begin(at, fmt.Sprintf("%s died (%s), which the client noticed first", r.name, endWords(r.end)), settleTime, blame.Event{})
 			return
 		}
@@ -208,7 +221,9 @@ func (m *machine) clientEnded(r *role, e event) {
 		return
 	}
 	was := m.phase
-	m.through(e.at, r.name+" ended")
+	if m.drainRole != "" || e.end.Exit != 0 {
+		m.through(e.at, r.name+" ended")
+	} // else the last of those that work says so
 	if e.end.Exit != 0 {
 		m.begin(e.at, fmt.Sprintf("%s failed: %s", r.name, endWords(e.end)), settleTime, blame.Event{})
 		m.ending.phase = was // it is in the benchmark that the time limit came, if it was that
@@ -245,6 +260,7 @@ func (m *machine) advance(at time.Time) {
 	if m.over || m.phase == rundir.PhaseCollect {
 		return
 	}
+	m.finished(at)
 	live := m.count(role.live)
 	if m.ending != nil {
 		done := live == 0 || m.ending.gaveUp
@@ -257,13 +273,17 @@ func (m *machine) advance(at time.Time) {
 	case rundir.PhaseSetup:
 		m.advanceSetup(at)
 	case rundir.PhaseReady:
+		m.startDue()
 		waiting := m.count(func(r role) bool {
-			return r.wave == waveMain && (r.state == rundir.RolePending || r.state == rundir.RoleRunning && !m.isClient(r))
+			return r.wave == waveMain && !r.optional && (r.state == rundir.RolePending || r.state == rundir.RoleRunning && !m.isClient(r))
 		})
 		if waiting == 0 {
 			m.enter(rundir.PhaseBenchmark, at)
 		}
+	case rundir.PhaseBenchmark:
+		m.startDue() // optional roles, which nobody waits for
 	case rundir.PhaseDrain:
+		m.stopServing(at)
 		if live == 0 {
 			m.collect(at)
 		}
@@ -281,11 +301,7 @@ func (m *machine) advanceSetup(at time.Time) {
 		if m.begun == waveMain {
 			m.enter(rundir.PhaseReady, at)
 		}
-		for i, r := range m.roles {
-			if r.wave == m.begun {
-				m.do(doStart, i)
-			}
-		}
+		m.startDue()
 	}
 }
 

@@ -147,7 +147,7 @@ func (v *supervisor) roleRecord(i int) rundir.RoleRecord {
 // stoppedBy says who asked for a role's end. An end after our SIGTERM is ours.
 // One by a signal while the job as a whole is being ended is Slurm's.
 func (s state) stoppedBy(r role) string {
-	if r.state != rundir.RoleEnded || s.ending == nil {
+	if r.state != rundir.RoleEnded {
 		return ""
 	}
 	if !r.stopSent.IsZero() && !r.fell().Before(r.stopSent) {

@@ -108,8 +108,10 @@ func (v *supervisor) watched() ([]watch.Role, error) {
 	roles := make([]watch.Role, len(v.specs))
 	for i, spec := range v.specs {
 		r := spec.Role
-		roles[i] = watch.Role{Name: r.Name, Health: r.Ready.HTTPPath, Logs: r.Logs}
-		if f := r.Ready.AddressFile; f != "" {
+		roles[i] = watch.Role{
+			Name: r.Name, Health: r.Ready.HTTPPath, Dials: r.Ready.TCP, Out: v.run.RoleOut(r.Name), File: r.Ready.File, Given: r.Port, Logs: r.Logs,
+		}
+		if f := r.AddressFile(); f != "" {
 			roles[i].Address = v.outputFile(f)
 		}
 		if r.Work == "" {

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -131,7 +132,12 @@ func (v *supervisor) initial() state {
 		drainRole: p.Drain.Role, drainFile: p.Drain.StatusFile, askJob: v.starter.Asks(), drainBound: orDefault(p.Budgets.Drain.D(), drainBound),
 	}}
 	for _, spec := range v.specs {
-		r := role{name: spec.Role.Name, kind: spec.Role.Kind, state: rundir.RolePending, wave: waveMain}
+		r := role{
+			name: spec.Role.Name, kind: spec.Role.Kind, state: rundir.RolePending, wave: waveMain, lifecycle: lifecycle{
+				group: cmp.Or(spec.Role.Group, spec.Role.Name), needs: spec.Role.Needs,
+				optional: spec.Role.Optional, withClient: spec.Role.Stop == rundir.StopWithClient,
+			},
+		}
 		switch {
 		case spec.Install:
 			r.wave, r.nodes = waveInstall, v.nodes
@@ -143,10 +149,10 @@ func (v *supervisor) initial() state {
 				r.nodes = append(r.nodes, v.nodes[share.Node])
 			}
 		}
-		ready := spec.Role.Ready
-		r.conditional = ready.AddressFile != "" || ready.HTTPPath != "" || ready.LogPattern != ""
+		r.conditional = spec.Role.Ready != rundir.Ready{}
 		s.roles = append(s.roles, r)
 	}
+	depths(s.roles)
 	return s
 }
 
@@ -177,10 +183,22 @@ func (v *supervisor) loop(ctx context.Context) {
 			if v.helpers == nil && (v.st.phase == rundir.PhaseReady || v.st.phase == rundir.PhaseBenchmark) { // never while it ends
 				v.helpers = v.startHelpers(ctx)
 			}
-			v.handle(ctx, event{kind: evTick, at: now, quiet: v.quiet(v.logs, now), alone: v.driver.Alone(now), served: v.watch.Logs.FirstServed()})
+			v.handle(ctx, v.tick(now))
 			v.statusLine(now)
 		}
 	}
+}
+
+// tick is what is seen every moment.
+func (v *supervisor) tick(now time.Time) event {
+	e := event{kind: evTick, at: now, quiet: v.quiet(v.logs, now), alone: v.driver.Alone(now), served: v.watch.Logs.FirstServed()}
+	if len(v.plan.Served) == 0 && v.plan.Drain.Role == "" {
+		e.served = v.st.since // nothing says when: the benchmark serves from its beginning
+	}
+	if v.st.phase == rundir.PhaseReady {
+		e.lacks = v.watch.Lacks()
+	}
+	return e
 }
 
 // stoodStill notes when much more time has passed since the last tick than between two:

@@ -57,6 +57,7 @@ type role struct {
 	kind  string
 	wave  wave
 	nodes []string
+	lifecycle
 	// conditional says that the role is ready only when its conditions hold.
 	conditional bool
 
@@ -71,6 +72,16 @@ type role struct {
 	drained  bool   // ended after the client said it was through
 	early    bool   // ended with 0 before that, as far as we could see then
 	err      string // why it never started
+}
+
+// lifecycle is when a role starts and how it may end.
+type lifecycle struct {
+	group      string
+	needs      []string // groups that must be there before it is started
+	depth      int      // how many starts that makes, one after the other
+	asked      bool     // its start has been asked for
+	optional   bool     // it may leave
+	withClient bool     // it is ended when the client is through
 }
 
 // fell is when the role's step failed, or ended.
@@ -163,7 +174,14 @@ func (s state) count(is func(role) bool) int {
 	return n
 }
 
-func (s state) isClient(r role) bool { return r.name == s.drainRole }
+// isClient reports whether the end of the role's work is what the run waits for: that of
+// the client that the plan names, else of everybody who works and must not leave.
+func (s state) isClient(r role) bool {
+	if s.drainRole != "" {
+		return r.name == s.drainRole
+	}
+	return rundir.Works(r.kind) && !r.optional
+}
 
 // eventKind says what happened.
 type eventKind int
@@ -198,6 +216,7 @@ type event struct {
 	// word, and since when each is silent, in words.
 	dead, busy []string
 	silence    string
+	lacks      []string // evTick in PhaseReady: by role, what it still lacks to be ready
 	job        blame.Job
 	// drain: evEnded: at that moment the client's status file was there.
 	drain bool

@@ -84,7 +84,7 @@ func (m *machine) ask(at time.Time) {
 func (m *machine) signalAll(k actionKind, at time.Time) {
 	for i := range m.roles {
 		r := &m.roles[i]
-		if !r.live() {
+		if !r.live() || k == doTerm && !r.stopSent.IsZero() {
 			continue
 		}
 		if k == doTerm {

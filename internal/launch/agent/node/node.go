@@ -65,7 +65,9 @@ func Watch(ctx context.Context, o Options) error {
 		s := &server{role: r, watch: w, index: i, proc: "/proc", tell: out.tell, now: o.Now}
 		h := &health{watch: w, index: i, role: r.Name, tell: out.tell}
 		all.Go(func() { s.follow(ctx) })
-		all.Go(func() { h.follow(ctx) })
+		if !r.Given || r.Health != "" { // else nobody says that it speaks HTTP
+			all.Go(func() { h.follow(ctx) })
+		}
 	}
 	<-ctx.Done()
 	all.Wait()
@@ -91,9 +93,9 @@ func servers(files *rundir.Tree, o Options) ([]watch.Role, rundir.RunDir, error)
 		var roles []watch.Role
 		for _, r := range at.Build.Roles {
 			here := o.Node == AllNodes || len(r.Slice) > 0 && r.Slice[0].Node == o.Node
-			if file := r.Ready.AddressFile; file != "" && here {
+			if file := r.AddressFile(); file != "" && here {
 				address := filepath.Join(at.Run.Output(), strings.ReplaceAll(file, "%j", o.Job))
-				roles = append(roles, watch.Role{Name: r.Name, Address: address, Health: r.Ready.HTTPPath})
+				roles = append(roles, watch.Role{Name: r.Name, Address: address, Health: r.Ready.HTTPPath, Given: r.Port})
 			}
 		}
 		return roles, at.Run, nil

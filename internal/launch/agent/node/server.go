@@ -92,7 +92,7 @@ func (s *server) search(now time.Time) {
 	if err == nil {
 		err = s.find()
 	}
-	if err != nil && !s.blind && now.Sub(s.since) >= blindAfter {
+	if err != nil && !s.blind && !s.role.Given && now.Sub(s.since) >= blindAfter {
 		s.blind = true
 		s.say(rundir.NodeBlind, rundir.NodeEvent{Text: err.Error()})
 	}

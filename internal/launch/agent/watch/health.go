@@ -3,8 +3,10 @@ package watch
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -12,7 +14,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
+
+	"github.com/bmatcuk/doublestar/v4"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -28,6 +33,10 @@ type Role struct {
 	Address string         // path of the file in which its server publishes host:port, "" = none
 	Health  string         // what its server is asked for before it counts as ready, "" = nothing
 	Logs    []string       // patterns of the files below output/ that its processes write
+	Dials   bool           // its address has to take connections before it counts as ready
+	Out     string         // the role's own output folder
+	File    string         // pattern below Out of a file that is not empty once it is ready, "" = none
+	Given   bool           // its address was published before it was started: it says nothing of the server
 	Work    *regexp.Regexp // what it says about its work, with one group: how many requests; nil = nothing
 }
 
@@ -42,12 +51,15 @@ type Watch struct {
 	Logs  *Logs
 	roles []Role
 	files *rundir.Tree
+
+	mu    sync.Mutex
+	lacks []string // by role: what it lacked when it was last looked at, "" = nothing
 }
 
 // New watches the roles of a run; served are the patterns of the files below output/
 // that say that requests are being served, hang is what counts as one.
 func New(files *rundir.Tree, run rundir.RunDir, roles []Role, served []string, hang time.Duration) *Watch {
-	return &Watch{Logs: newLogs(run, roles, served, hang), roles: roles, files: files}
+	return &Watch{Logs: newLogs(run, roles, served, hang), roles: roles, files: files, lacks: make([]string, len(roles))}
 }
 
 // await polls until ok. It reports whether it did before ctx was done. Network file
@@ -68,7 +80,23 @@ func await(ctx context.Context, ok func() bool) bool {
 // AwaitReady reports whether a role became ready before ctx was done: it has said so,
 // has published its address, and its server is healthy.
 func (w *Watch) AwaitReady(ctx context.Context, role int, said func() bool) bool {
-	return await(ctx, func() bool { return said() && w.isUp(ctx, w.roles[role]) })
+	return await(ctx, func() bool {
+		lacks := "it has not said so (ready.log_pattern)"
+		if said() {
+			lacks = w.lack(ctx, w.roles[role])
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.lacks[role] = lacks
+		return lacks == ""
+	})
+}
+
+// Lacks is what each role lacked to be ready when it was last looked at, "" = nothing.
+func (w *Watch) Lacks() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.lacks)
 }
 
 // AwaitFile reports whether a file was there before ctx was done.
@@ -76,15 +104,44 @@ func (w *Watch) AwaitFile(ctx context.Context, path string) bool {
 	return await(ctx, func() bool { return w.files.Has(path) })
 }
 
-func (w *Watch) isUp(ctx context.Context, r Role) bool {
+// lack is the first thing that a role lacks to be ready.
+func (w *Watch) lack(ctx context.Context, r Role) string {
+	if r.File != "" && !w.hasFile(r) {
+		return "no file " + r.File + " that is not empty"
+	}
 	if r.Address == "" {
-		return true
+		return ""
 	}
 	addr, err := w.address(r)
+	switch {
+	case err != nil:
+		return "no address is published"
+	case r.Health != "":
+		return unhealthy(ctx, addr, r.Health)
+	case r.Dials && !dials(ctx, addr):
+		return "nobody listens at " + addr
+	}
+	return ""
+}
+
+// hasFile reports whether the role has left the file that it is known by.
+func (w *Watch) hasFile(r Role) bool {
+	fsys := w.files.FS(r.Out)
+	names, err := doublestar.Glob(fsys, r.File, doublestar.WithFilesOnly(), doublestar.WithNoFollow())
+	return err == nil && slices.ContainsFunc(names, func(name string) bool {
+		info, err := fs.Stat(fsys, name)
+		return err == nil && info.Size() > 0
+	})
+}
+
+// dials reports whether somebody listens at an address.
+func dials(ctx context.Context, addr string) bool {
+	c, err := (&net.Dialer{Timeout: probeTimeout}).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return false
 	}
-	return r.Health == "" || healthy(ctx, addr, r.Health)
+	_ = c.Close()
+	return true
 }
 
 // Address is the host:port that a role's server has published, "" = none.
@@ -122,10 +179,18 @@ func (w *Watch) address(r Role) (string, error) {
 	return addr, nil
 }
 
-// healthy asks a server for path and wants 200.
-func healthy(ctx context.Context, addr, path string) bool {
+// unhealthy asks a server for path and wants 200; else it says what came instead.
+func unhealthy(ctx context.Context, addr, path string) string {
 	code, err := get(ctx, addr, path)
-	return err == nil && code == http.StatusOK
+	switch {
+	case err != nil && !dials(ctx, addr):
+		return "nobody listens at " + addr
+	case err != nil:
+		return "no answer to GET " + path + " from " + addr
+	case code != http.StatusOK:
+		return fmt.Sprintf("GET %s answers %d", path, code)
+	}
+	return ""
 }
 
 // get asks a server for path and returns the status. No proxy is used: one set
@@ -190,11 +255,15 @@ func (w *Watch) deadServers(ctx context.Context) map[string]bool {
 	n := 0
 	for _, r := range w.roles {
 		addr, err := w.address(r)
-		if err != nil {
-			continue // not up yet: says nothing about a hang
+		if err != nil || r.Given && r.Health == "" && !r.Dials {
+			continue // not up yet, or nobody says that it listens: nothing about a hang
 		}
 		n++
 		go func() {
+			if r.Given && r.Health == "" {
+				answers <- answer{r.Name, mute(ctx, addr)}
+				return
+			}
 			_, err := get(ctx, addr, cmp.Or(r.Health, "/health"))
 			answers <- answer{r.Name, err != nil}
 		}()
@@ -206,6 +275,27 @@ func (w *Watch) deadServers(ctx context.Context) map[string]bool {
 		}
 	}
 	return dead
+}
+
+// mute reports whether a server of whatever protocol says nothing at all, where any word
+// of it or the end of the connection is an answer: a stopped process gives neither,
+// although the kernel takes connections for it. What is sent begins no known protocol's
+// request, and most answer it with an error.
+func mute(ctx context.Context, addr string) bool {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return true
+	}
+	defer func() { _ = c.Close() }()
+	if until, ok := ctx.Deadline(); ok {
+		_ = c.SetDeadline(until)
+	}
+	if _, err = io.WriteString(c, "ping\r\n\r\n"); err == nil {
+		_, err = c.Read(make([]byte, 1))
+	}
+	return errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // saysBusy reports whether a role had work by the last word in its own output.
