@@ -28,7 +28,7 @@ type Generic struct {
 	Files   string          `yaml:"files"`  // glob on the base name of a file: mybench_*.json
 	Format  string          `yaml:"format"` // json, csv or text; default: by the file's suffix
 	Items   string          `yaml:"items"`  // JSON: place of the list whose elements are the points
-	Title   string          `yaml:"-"`      // text: expression of a line before that one; the last that matched counts
+	Title   string          `yaml:"title"`  // text: expression of a line before that one; the last that matched counts
 	Begins  string          `yaml:"begins"` // text: expression of the line that begins a point
 	Lines   []string        `yaml:"lines"`  // text: expressions of the lines behind it that count
 	Metrics []GenericMetric `yaml:"metrics"`
@@ -48,12 +48,12 @@ type Generic struct {
 
 // GenericMetric says where one metric stands.
 type GenericMetric struct {
-	Metric    string  `yaml:"metric"` // a known metric by any of its names, or a new one
-	At        string  `yaml:"at"`     // place
-	Unit      string  `yaml:"unit"`   // of the number in the file; must be given for a new metric
-	UnitAt    string  `yaml:"-"`      // where the file names it
-	Better    string  `yaml:"better"` // higher or lower; must be given for a new metric
-	Gate      bool    `yaml:"gate"`   // new metrics only
+	Metric    string  `yaml:"metric"`  // a known metric by any of its names, or a new one
+	At        string  `yaml:"at"`      // place
+	Unit      string  `yaml:"unit"`    // of the number in the file; must be given for a new metric
+	UnitAt    string  `yaml:"unit_at"` // place of the unit, where the file names it
+	Better    string  `yaml:"better"`  // higher or lower; must be given for a new metric
+	Gate      bool    `yaml:"gate"`    // new metrics only
 	MinEffect float64 `yaml:"min_effect"`
 	Optional  bool    `yaml:"optional"` // a point without it is whole
 

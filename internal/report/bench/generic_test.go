@@ -26,7 +26,7 @@ func TestOwnFormatsThatMeanNothing(t *testing.T) {
 		`#1: begins: error parsing regexp`:                                   {Files: "*.txt", Format: "text", Begins: "(", Metrics: []GenericMetric{good}},
 		`#1: lines[0]: error parsing regexp`:                                 {Files: "*.txt", Format: "text", Begins: "x", Lines: []string{"["}, Metrics: []GenericMetric{good}},
 		`no expression has a group (?P<a>…)`:                                 {Files: "*.txt", Format: "text", Begins: "x", Metrics: []GenericMetric{good}},
-		`#1: begins and lines are for format: text`:                          {Files: "*.json", Begins: "x", Metrics: []GenericMetric{good}},
+		`#1: title, begins and lines are for format: text`:                   {Files: "*.json", Begins: "x", Metrics: []GenericMetric{good}},
 		`#1: duration_unit: cannot express "tok/s"`:                          {Files: "*.json", DurationIn: "tok/s", Metrics: []GenericMetric{good}},
 		`#1: format: "xml" is neither json nor csv nor text`:                 {Files: "*.xml", Format: "xml", Metrics: []GenericMetric{good}},
 	} {

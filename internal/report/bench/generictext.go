@@ -42,8 +42,8 @@ func (g Generic) expressions() (expressions, error) {
 // checkText reports what is wrong with the keys of a text format.
 func (g Generic) checkText() error {
 	if g.Format != "text" {
-		if g.Begins != "" || len(g.Lines) > 0 {
-			return errors.New("begins and lines are for format: text")
+		if g.Title != "" || g.Begins != "" || len(g.Lines) > 0 {
+			return errors.New("title, begins and lines are for format: text")
 		}
 		return nil
 	}
@@ -55,6 +55,9 @@ func (g Generic) checkText() error {
 		return err
 	}
 	groups := e.begins.SubexpNames()
+	if e.title != nil {
+		groups = append(groups, e.title.SubexpNames()...)
+	}
 	for _, re := range e.lines {
 		groups = append(groups, re.SubexpNames()...)
 	}
@@ -178,11 +181,11 @@ func (p *textPoints) End() []Result {
 // Described is a format that is built in and described like a user's own. It is
 // recognised by its content: JSON by Marks, text by the line that begins a point.
 type Described struct {
-	Generic
-	ID         string   // in Result.Format
-	Marks      []string // JSON Pointers that each of its documents has
-	Hints      []string // and such that tell a half-written one
-	NoneFailed bool     // the client says nothing of failures when there are none
+	Generic    `yaml:",inline"`
+	ID         string   `yaml:"id"`          // in Result.Format
+	Marks      []string `yaml:"marks"`       // JSON Pointers that each of its documents has
+	Hints      []string `yaml:"hints"`       // and such that tell a half-written one
+	NoneFailed bool     `yaml:"none_failed"` // the client says nothing of failures when there are none
 }
 
 // Format makes a format of the description, which must be right: a test reads

@@ -8,27 +8,6 @@ package formats
 
 import "github.com/ci-disagg/ci-disagg/internal/report/bench"
 
-// The formats, as they stand in bench.Result.Format.
-const (
-	AIPerf          = "aiperf-json"
-	GenAIPerf       = "genai-perf-json"
-	GuideLLM        = "guidellm-json"
-	LLMPerf         = "llmperf-json"
-	InferenceMAX    = "inferencemax-json"
-	TRTLLMBench     = "trtllm-bench-json"
-	TRTLLMBenchText = "trtllm-bench-text"
-	MLPerf          = "mlperf-text"
-	PytestBenchmark = "pytest-benchmark-json"
-	RedisBenchmark  = "redis-benchmark-csv"
-	RedisText       = "redis-benchmark-text"
-	RedisQuiet      = "redis-benchmark-quiet"
-	ApacheBench     = "ab-text"
-	PGBench         = "pgbench-text"
-	WRK             = "wrk-text"
-	NCCLTests       = "nccl-tests-text"
-	NCCLSummary     = "nccl-tests-summary"
-)
-
 // All lists the formats of this package, for bench.Reader.
 func All() []bench.Format {
 	all := []bench.Format{

@@ -186,7 +186,7 @@ func TestTextAndJSONOfOneRun(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, found.Problems)
 	require.Len(t, found.Results, 1)
-	require.Equal(t, formats.TRTLLMBench, found.Results[0].Format)
+	require.Equal(t, "trtllm-bench-json", found.Results[0].Format)
 	require.Empty(t, found.Results[0].Problems)
 }
 

@@ -2,6 +2,7 @@ package steps
 
 import (
 	"bytes"
+	"iter"
 	"math"
 	"strconv"
 	"strings"
@@ -18,112 +19,75 @@ type row struct {
 	value                         float64 // ms; -1 = not a number (N/A)
 }
 
-// The words of an iteration line; their order differs between versions.
-const (
-	wordStep      = "prev_device_step_time"
-	wordIter      = "iter"
-	wordRank      = "global_rank"
-	wordScheduled = "num_scheduled_requests"
-	wordTokens    = "'num_generation_tokens'"
-)
+// wordStep makes a line an iteration line. The order of its words differs
+// between versions.
+const wordStep = "prev_device_step_time"
 
 // parse reads a line; false = not an iteration line, for wordStep is not in it.
 func parse(line []byte) (row, bool) {
 	if !bytes.Contains(line, []byte(wordStep)) {
 		return row{}, false
 	}
-	r := row{iter: -1, value: -1, scheduled: -1, rank: numberOf(line, wordRank, "=")}
-	start := -1
-	eachWord(line, wordIter, func(end int) bool {
-		n, after, ok := assigned(line, end, "=")
-		if ok = ok && after < len(line) && line[after] == ','; ok { // "iter = 7," and not "max_iter = 7;"
-			r.iter, start = n, after
+	r := row{iter: -1, value: -1, scheduled: -1, rank: whole(line, "global_rank", "="), tokens: whole(line, "'num_generation_tokens'", ":")}
+	for rest := range behind(line, "iter", "=") {
+		if n, after := digits(rest); n >= 0 && bytes.HasPrefix(after, []byte{','}) { // "iter = 7," and not "max_iter = 7;"
+			r.iter, line = n, after
+			break
 		}
-		return ok
-	})
-	r.tokens = numberOf(line, wordTokens, ":")
-	if start < 0 {
+	}
+	if r.iter < 0 {
 		return r, true
 	}
-	rest := line[start:]
-	r.scheduled = numberOf(rest, wordScheduled, "=:") // older versions write a colon
-	eachWord(rest, wordStep, func(end int) bool {
-		r.value = milliseconds(rest, end)
-		return r.value >= 0
-	})
+	r.scheduled = whole(line, "num_scheduled_requests", "=:") // older versions write a colon
+	for rest := range behind(line, wordStep, "=") {
+		if r.value = milliseconds(rest); r.value >= 0 {
+			break
+		}
+	}
 	return r, true
 }
 
-// eachWord calls found with the end of every occurrence until it is satisfied.
-func eachWord(line []byte, word string, found func(end int) bool) {
-	for pos := 0; ; {
-		i := bytes.Index(line[pos:], []byte(word))
-		if i < 0 {
-			return
-		}
-		if pos += i + 1; found(pos - 1 + len(word)) {
-			return
+// behind yields what follows each occurrence of a word and one of the signs,
+// with spaces around the sign.
+func behind(line []byte, word, signs string) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for found := true; found; {
+			_, line, found = bytes.Cut(line, []byte(word))
+			rest := bytes.TrimLeft(line, " \t")
+			if len(rest) > 0 && strings.IndexByte(signs, rest[0]) >= 0 && !yield(bytes.TrimLeft(rest[1:], " \t")) {
+				return
+			}
 		}
 	}
 }
 
-// numberOf is the number behind a word and one of the signs, -1 = none.
-func numberOf(line []byte, word, signs string) int64 {
-	out := int64(-1)
-	eachWord(line, word, func(end int) bool {
-		n, _, ok := assigned(line, end, signs)
-		if ok {
-			out = n
+// whole is the first whole number behind a word and one of the signs, -1 = none.
+func whole(line []byte, word, signs string) int64 {
+	for rest := range behind(line, word, signs) {
+		if n, _ := digits(rest); n >= 0 {
+			return n
 		}
-		return ok
-	})
-	return out
+	}
+	return -1
 }
 
-// assigned reads a whole number behind one of the signs, with spaces around the
-// sign, and says where it ends. A number too large for anything is none.
-func assigned(b []byte, at int, signs string) (n int64, end int, ok bool) {
-	at = skipSpace(b, at)
-	if at >= len(b) || strings.IndexByte(signs, b[at]) < 0 {
-		return 0, at, false
+// digits is the number that b begins with, and what follows; -1 = none. A number
+// too large for anything is none.
+func digits(b []byte) (int64, []byte) {
+	rest := bytes.TrimLeft(b, "0123456789")
+	n, err := strconv.ParseInt(string(b[:len(b)-len(rest)]), 10, 64)
+	if err != nil {
+		return -1, b
 	}
-	at = skipSpace(b, at+1)
-	for end = at; end < len(b) && b[end]-'0' <= 9; end++ {
-		if n > math.MaxInt64/20 {
-			return 0, at, false
-		}
-		n = n*10 + int64(b[end]-'0')
-	}
-	return n, end, end > at
+	return n, rest
 }
 
-// milliseconds reads "= 6.94ms" at the byte at; -1 = not a number.
-func milliseconds(b []byte, at int) float64 {
-	if at = skipSpace(b, at); at >= len(b) || b[at] != '=' {
-		return -1
-	}
-	at = skipSpace(b, at+1)
-	end := at
-	for end < len(b) && end-at < 40 && ofNumber(b[end]) {
-		end++
-	}
-	if unit := skipSpace(b, end); unit+1 >= len(b) || b[unit] != 'm' || b[unit+1] != 's' {
-		return -1
-	}
-	v, err := strconv.ParseFloat(string(b[at:end]), 64)
-	if err != nil || !(v >= 0) || math.IsInf(v, 0) {
+// milliseconds reads "6.94ms"; -1 = not a number.
+func milliseconds(b []byte) float64 {
+	unit := bytes.TrimLeft(b, "0123456789.eE+-")
+	v, err := strconv.ParseFloat(string(b[:len(b)-len(unit)]), 64)
+	if err != nil || !(v >= 0) || math.IsInf(v, 0) || !bytes.HasPrefix(bytes.TrimLeft(unit, " \t"), []byte("ms")) {
 		return -1
 	}
 	return v
-}
-
-func ofNumber(c byte) bool {
-	return c-'0' <= 9 || c == '.' || c == 'e' || c == 'E' || c == '+' || c == '-'
-}
-
-func skipSpace(b []byte, at int) int {
-	for at < len(b) && (b[at] == ' ' || b[at] == '\t') {
-		at++
-	}
-	return at
 }
