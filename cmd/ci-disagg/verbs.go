@@ -16,6 +16,7 @@ func verbs(h host) []*cobra.Command {
 		newMergeCmd(h),
 		newJudgeCmd(h),
 		newBaselineCmd(h),
+		newSchemaCmd(h),
 		newVersionCmd(h),
 	}
 }

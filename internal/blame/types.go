@@ -88,7 +88,7 @@ type Job struct {
 // Pattern puts the failure into Class.
 type Rule struct {
 	Name    string `yaml:"name"`
-	Class   Class  `yaml:"class"`
+	Class   Class  `yaml:"class" enum:"infra,test"`
 	Kind    string `yaml:"kind"`           // infra.node, infra.network, config, …
 	Pattern string `yaml:"pattern"`        // RE2
 	Why     string `yaml:"why"`            // shown to people

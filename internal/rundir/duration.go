@@ -32,6 +32,14 @@ func (d *Duration) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// Schema is what UnmarshalText accepts, as a JSON Schema.
+func (Duration) Schema() map[string]any {
+	return map[string]any{"anyOf": []any{
+		map[string]any{"type": "string", "pattern": `^\+?(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$`},
+		map[string]any{"const": 0},
+	}}
+}
+
 // Short is the duration without trailing zero units: 1h30m, 45s.
 func (d Duration) Short() string {
 	s := d.String()

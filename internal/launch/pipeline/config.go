@@ -29,10 +29,10 @@ const DefaultFile = "ci-disagg.yaml"
 
 // Config is the part of ci-disagg.yaml that says what is launched, where and how. Each package owns its section.
 type Config struct {
-	Stage    string                    `yaml:"stage"`    // name in reports; --stage stands over it
-	RunsDir  string                    `yaml:"runs_dir"` // parent of run directories; must be shared with the nodes
-	Backend  string                    `yaml:"backend"`  // slurm (default) or local
-	Cluster  string                    `yaml:"cluster"`  // of clusters:, when --cluster is not given
+	Stage    string                    `yaml:"stage"`                      // name in reports; --stage stands over it
+	RunsDir  string                    `yaml:"runs_dir"`                   // parent of run directories; must be shared with the nodes
+	Backend  string                    `yaml:"backend" enum:"slurm,local"` // slurm (default) or local
+	Cluster  string                    `yaml:"cluster"`                    // of clusters:, when --cluster is not given
 	Workload trtllm.Config             `yaml:"workload"`
 	Clusters map[string]script.Profile `yaml:"clusters"`
 	Budgets  rundir.Budgets            `yaml:"budgets"`
@@ -79,6 +79,9 @@ func (c Config) Validate(doc strictyaml.Document) []error {
 	}
 	if c.Backend != "" && !backend(c.Backend) {
 		bad("backend", "%q is not slurm or local", c.Backend)
+	}
+	if l := c.Workload.OutputLayout; !slices.Contains([]string{"", trtllm.LayoutTRTLLM, trtllm.LayoutNone}, l) {
+		bad("workload.output_layout", "%q is not %s or %s", l, trtllm.LayoutTRTLLM, trtllm.LayoutNone)
 	}
 	for _, n := range c.counts() {
 		if n.value < 0 {

@@ -16,14 +16,14 @@ type Profile struct {
 	Queue    `yaml:",inline"`
 	Hardware `yaml:",inline"`
 
-	GPUs      string   `yaml:"gpus"`      // how GPUs are asked for: gpus-per-node (default), gres, none
-	Exclusive bool     `yaml:"exclusive"` // --exclusive
-	Segment   bool     `yaml:"segment"`   // --segment=<nodes>: all nodes in one NVLink domain
-	Exclude   []string `yaml:"exclude"`   // nodes never to use
-	Comment   string   `yaml:"comment"`   // --comment; {owner} stands for our owner tag
-	Signal    string   `yaml:"signal"`    // --signal=B:<this>, default TERM@120; "none" switches it off
-	Sbatch    []string `yaml:"sbatch"`    // further sbatch options, one argument each
-	Srun      []string `yaml:"srun"`      // further options of every srun step, one argument each
+	GPUs      string   `yaml:"gpus" enum:"gpus-per-node,gres,none"` // how GPUs are asked for: gpus-per-node (default), gres, none
+	Exclusive bool     `yaml:"exclusive"`                           // --exclusive
+	Segment   bool     `yaml:"segment"`                             // --segment=<nodes>: all nodes in one NVLink domain
+	Exclude   []string `yaml:"exclude"`                             // nodes never to use
+	Comment   string   `yaml:"comment"`                             // --comment; {owner} stands for our owner tag
+	Signal    string   `yaml:"signal"`                              // --signal=B:<this>, default TERM@120; "none" switches it off
+	Sbatch    []string `yaml:"sbatch"`                              // further sbatch options, one argument each
+	Srun      []string `yaml:"srun"`                                // further options of every srun step, one argument each
 	// ExportEnv names the client's variables that jobs may see, beside those that
 	// secrets come from. Empty, or with ALL among them: every one but those that
 	// steer Slurm's commands, mark a build's processes or open the baseline store.
@@ -56,9 +56,9 @@ type Queue struct {
 
 // Hardware is what a cluster's nodes are.
 type Hardware struct {
-	GPUsPerNode int    `yaml:"gpus_per_node"` // 0 = not checked
-	GPUType     string `yaml:"gpu_type"`      // GB200, B200, …; part of the series identity, and held against what nvidia-smi says
-	Arch        string `yaml:"arch"`          // amd64 or arm64
+	GPUsPerNode int    `yaml:"gpus_per_node"`           // 0 = not checked
+	GPUType     string `yaml:"gpu_type"`                // GB200, B200, …; part of the series identity, and held against what nvidia-smi says
+	Arch        string `yaml:"arch" enum:"amd64,arm64"` // amd64 or arm64
 }
 
 // AgentFor is the configured path of the binary for the cluster's nodes; "" says

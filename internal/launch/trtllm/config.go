@@ -16,14 +16,14 @@ type Config struct {
 	Commands `yaml:",inline"`
 	Tests    `yaml:",inline"`
 
-	Env          map[string]string `yaml:"env"`           // exported to every role
-	Secrets      []Secret          `yaml:"secrets"`       // by reference only
-	OutputLayout string            `yaml:"output_layout"` // trtllm (default) or none
-	GPUType      string            `yaml:"gpu_type"`      // for lists and series identity, when the cluster names none
-	GPUs         map[string][]int  `yaml:"gpus"`          // role -> numbers of this machine's GPUs; backend local only
-	ServerLogs   []string          `yaml:"server_logs"`   // files in the output directory that a role's own processes write; {role} stands for its name
-	Hang         *rundir.Duration  `yaml:"hang"`          // no sign of life of any role for so long in the benchmark is a hang; 0 = not watched; default 30m
-	Grace        rundir.Duration   `yaml:"grace"`         // between TERM and KILL; default 30s
+	Env          map[string]string `yaml:"env"`                              // exported to every role
+	Secrets      []Secret          `yaml:"secrets"`                          // by reference only
+	OutputLayout string            `yaml:"output_layout" enum:"trtllm,none"` // trtllm (default) or none
+	GPUType      string            `yaml:"gpu_type"`                         // for lists and series identity, when the cluster names none
+	GPUs         map[string][]int  `yaml:"gpus"`                             // role -> numbers of this machine's GPUs; backend local only
+	ServerLogs   []string          `yaml:"server_logs"`                      // files in the output directory that a role's own processes write; {role} stands for its name
+	Hang         *rundir.Duration  `yaml:"hang"`                             // no sign of life of any role for so long in the benchmark is a hang; 0 = not watched; default 30m
+	Grace        rundir.Duration   `yaml:"grace"`                            // between TERM and KILL; default 30s
 }
 
 // Commands are what the roles run.

@@ -19,12 +19,12 @@ import (
 // test. Zero values mean the data set's default.
 type Gate struct {
 	Dataset        string  `yaml:"dataset_name"`
-	Task           string  `yaml:"task"`           // lm_eval's task, default: the data set's name
-	Expected       float64 `yaml:"expected_value"` // reference; at most 1 = a share, else percent
-	ThresholdType  string  `yaml:"threshold_type"` // hypothesis_test, the default
-	Filter         string  `yaml:"filter_type"`    // default flexible-extract
-	Alpha          float64 `yaml:"alpha"`          // chance to fail a run that is as good as the reference
-	Sigma          float64 `yaml:"sigma"`          // standard deviation of one answer, in percent
+	Task           string  `yaml:"task"`                                  // lm_eval's task, default: the data set's name
+	Expected       float64 `yaml:"expected_value"`                        // reference; at most 1 = a share, else percent
+	ThresholdType  string  `yaml:"threshold_type" enum:"hypothesis_test"` // hypothesis_test, the default
+	Filter         string  `yaml:"filter_type"`                           // default flexible-extract
+	Alpha          float64 `yaml:"alpha"`                                 // chance to fail a run that is as good as the reference
+	Sigma          float64 `yaml:"sigma"`                                 // standard deviation of one answer, in percent
 	Samples        int     `yaml:"num_samples"`
 	HigherIsBetter *bool   `yaml:"higher_is_better"`
 }

@@ -24,13 +24,13 @@ import (
 // dots (summary.latency.p99); in CSV it is the name of a column, in text that of
 // a group of an expression. " | " between places means the first that is there.
 type Generic struct {
-	Name    string          `yaml:"name"`   // of the format, for messages
-	Files   string          `yaml:"files"`  // glob on the base name of a file: mybench_*.json
-	Format  string          `yaml:"format"` // json, csv or text; default: by the file's suffix
-	Items   string          `yaml:"items"`  // JSON: place of the list whose elements are the points
-	Title   string          `yaml:"title"`  // text: expression of a line before that one; the last that matched counts
-	Begins  string          `yaml:"begins"` // text: expression of the line that begins a point
-	Lines   []string        `yaml:"lines"`  // text: expressions of the lines behind it that count
+	Name    string          `yaml:"name"`                        // of the format, for messages
+	Files   string          `yaml:"files"`                       // glob on the base name of a file: mybench_*.json
+	Format  string          `yaml:"format" enum:"json,csv,text"` // json, csv or text; default: by the file's suffix
+	Items   string          `yaml:"items"`                       // JSON: place of the list whose elements are the points
+	Title   string          `yaml:"title"`                       // text: expression of a line before that one; the last that matched counts
+	Begins  string          `yaml:"begins"`                      // text: expression of the line that begins a point
+	Lines   []string        `yaml:"lines"`                       // text: expressions of the lines behind it that count
 	Metrics []GenericMetric `yaml:"metrics"`
 
 	Point       string `yaml:"point"` // places, all optional
@@ -48,12 +48,12 @@ type Generic struct {
 
 // GenericMetric says where one metric stands.
 type GenericMetric struct {
-	Metric    string  `yaml:"metric"`  // a known metric by any of its names, or a new one
-	At        string  `yaml:"at"`      // place
-	Unit      string  `yaml:"unit"`    // of the number in the file; must be given for a new metric
-	UnitAt    string  `yaml:"unit_at"` // place of the unit, where the file names it
-	Better    string  `yaml:"better"`  // higher or lower; must be given for a new metric
-	Gate      bool    `yaml:"gate"`    // new metrics only
+	Metric    string  `yaml:"metric"`                     // a known metric by any of its names, or a new one
+	At        string  `yaml:"at"`                         // place
+	Unit      string  `yaml:"unit"`                       // of the number in the file; must be given for a new metric
+	UnitAt    string  `yaml:"unit_at"`                    // place of the unit, where the file names it
+	Better    string  `yaml:"better" enum:"higher,lower"` // higher or lower; must be given for a new metric
+	Gate      bool    `yaml:"gate"`                       // new metrics only
 	MinEffect float64 `yaml:"min_effect"`
 	Optional  bool    `yaml:"optional"` // a point without it is whole
 

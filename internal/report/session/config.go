@@ -27,13 +27,13 @@ type Perf struct {
 	RerunDelay rundir.Duration `yaml:"rerun_delay"`
 	// AllowSkipped lets a run pass although a test skipped itself.
 	AllowSkipped bool            `yaml:"allow_skipped"`
-	Store        string          `yaml:"store"`      // dir:PATH or postgres://…; "" = no history
-	Pins         string          `yaml:"pins"`       // file of pinned baselines
-	Match        []string        `yaml:"match"`      // properties that identify a series; empty = all
-	Define       []Metric        `yaml:"define"`     // metrics beside the built-in ones
-	Readers      []bench.Generic `yaml:"readers"`    // formats beside the built-in ones
-	ColdStart    bench.ColdStart `yaml:"cold_start"` // tell (default), invalid, off
-	Accuracy     Accuracy        `yaml:"accuracy"`   // the accuracy gate
+	Store        string          `yaml:"store"`                              // dir:PATH or postgres://…; "" = no history
+	Pins         string          `yaml:"pins"`                               // file of pinned baselines
+	Match        []string        `yaml:"match"`                              // properties that identify a series; empty = all
+	Define       []Metric        `yaml:"define"`                             // metrics beside the built-in ones
+	Readers      []bench.Generic `yaml:"readers"`                            // formats beside the built-in ones
+	ColdStart    bench.ColdStart `yaml:"cold_start" enum:"tell,invalid,off"` // tell (default), invalid, off
+	Accuracy     Accuracy        `yaml:"accuracy"`                           // the accuracy gate
 }
 
 // DefaultPerf is the section of an empty file.
@@ -49,7 +49,7 @@ type Accuracy struct {
 type Metric struct {
 	Name      string  `yaml:"name"`
 	Unit      string  `yaml:"unit"`
-	Better    string  `yaml:"better"` // higher or lower
+	Better    string  `yaml:"better" enum:"higher,lower"` // higher or lower
 	Gate      bool    `yaml:"gate"`
 	MinEffect float64 `yaml:"min_effect"`
 }
@@ -74,9 +74,9 @@ func (s SCM) Validate(doc strictyaml.Document) []error {
 type Output struct {
 	NoCaps    bool        `yaml:"no_caps"`
 	StrictXSD bool        `yaml:"strict_xsd"`
-	Flaky     fold.Policy `yaml:"flaky"` // pass (default), fail, skip
+	Flaky     fold.Policy `yaml:"flaky" enum:"pass,fail,skip"` // pass (default), fail, skip
 	// MetricsInJUnit says which metrics are test cases: all (default), gating, none.
-	MetricsInJUnit suites.Metrics `yaml:"metrics_in_junit"`
+	MetricsInJUnit suites.Metrics `yaml:"metrics_in_junit" enum:"all,gating,none"`
 }
 
 // Validate returns every problem of the section, at its place in doc.
@@ -88,6 +88,11 @@ func (p Perf) Validate(doc strictyaml.Document) []error {
 	}
 	if p.RerunDelay < 0 {
 		bad("perf.rerun_delay", "%s is negative", p.RerunDelay.D())
+	}
+	for i, m := range p.Define {
+		if _, ok := metric.ParseDirection(m.Better); m.Better != "" && !ok {
+			bad(strictyaml.Path("perf", "define", i, "better"), "%q is neither higher nor lower", m.Better)
+		}
 	}
 	table, err := p.Metrics()
 	if err != nil {

@@ -51,9 +51,9 @@ const minHistory = 7
 // Policy says how to judge. The zero value is the default: bws, normal, nightly,
 // no reruns, nothing relaxed.
 type Policy struct {
-	Rule       Rule       `yaml:"rule"`
-	Strictness Strictness `yaml:"strictness"`
-	Mode       Mode       `yaml:"mode"`
+	Rule       Rule       `yaml:"rule" enum:"bws,fixed,upstream"`
+	Strictness Strictness `yaml:"strictness" enum:"normal,sensitive,strict"`
+	Mode       Mode       `yaml:"mode" enum:"nightly,pr"`
 	// FunctionalOnly makes every row advisory: judged and shown, never red.
 	FunctionalOnly bool `yaml:"functional_only"`
 	// MinHistory is the number of past runs below which bws says collecting;
@@ -108,6 +108,14 @@ func (r *Reruns) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Schema is what UnmarshalText accepts, as a JSON Schema.
+func (Reruns) Schema() map[string]any {
+	return map[string]any{"anyOf": []any{
+		map[string]any{"const": "auto"},
+		map[string]any{"type": "integer", "minimum": 0, "maximum": MaxReruns},
+	}}
+}
+
 // most is how many repetitions there can be.
 func (r Reruns) most() int {
 	if r == AutoReruns {
@@ -118,8 +126,8 @@ func (r Reruns) most() int {
 
 // MetricPolicy overrides the policy for one metric. Zero values override nothing.
 type MetricPolicy struct {
-	Rule       Rule       `yaml:"rule"`
-	Strictness Strictness `yaml:"strictness"`
+	Rule       Rule       `yaml:"rule" enum:"bws,fixed,upstream"`
+	Strictness Strictness `yaml:"strictness" enum:"normal,sensitive,strict"`
 	Gate       *bool      `yaml:"gate"`
 	MinEffect  float64    `yaml:"min_effect"` // dmin, relative: 0.02 = 2 %
 	Threshold  float64    `yaml:"threshold"`  // of the rules fixed and upstream, both modes
