@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/testcases"
+
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
 	"github.com/ci-disagg/ci-disagg/internal/report/results"
@@ -35,6 +37,11 @@ func (d *decider) checks(skip string) Checks {
 		out.Lifecycle = append(out.Lifecycle, Check{Case: job})
 	}
 	out.Metrics = d.metricChecks()
+	if d.out.AB != nil {
+		for _, c := range testcases.Session(*d.out.AB, d.end.Judged) {
+			out.Paired = append(out.Paired, Check{Case: c, Gate: true})
+		}
+	}
 	out.Verdict = d.verdictCheck(skip)
 	if d.out.Result == ResultKnown {
 		out.demote(d.out.Known)
@@ -45,7 +52,7 @@ func (d *decider) checks(skip string) Checks {
 // demote makes all that is red, and the verdict, a known failure.
 func (c *Checks) demote(bug string) {
 	all := []*Check{&c.Verdict}
-	for _, list := range [][]Check{c.Lifecycle, c.Metrics} {
+	for _, list := range [][]Check{c.Lifecycle, c.Metrics, c.Paired} {
 		for i := range list {
 			all = append(all, &list[i])
 		}

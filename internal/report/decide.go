@@ -41,10 +41,11 @@ func DecideCase(plan rundir.Plan, attempts []results.Ended, judged Judged, p Pol
 	skip, skipped := d.ownSkip()
 	d.end.Skipped, d.end.Measured = skipped, measured(judged.Rows)
 	d.end.Count(judged.Rows)
+	d.end.CountSession(judged.AB)
 	d.out = CaseReport{
 		ID: plan.Case.ID, Slug: plan.Case.Slug, Mode: plan.Case.Mode, Known: plan.Case.KnownBug, Outcome: d.end.Outcome, Finding: findingOf(attempts),
 		Planned:     Planned{plan.Match, plan.Expected.Points, plan.Nodes, plan.AllocatedGPUs, plan.UsedGPUs},
-		Measurement: Measurement{Verdict: worstWord(d.end.Words), Together: judged.Together, Suspects: judged.Suspects, Metrics: judged.Rows, Problems: judged.Problems},
+		Measurement: Measurement{Verdict: worstWord(d.end.Words), Together: judged.Together, Suspects: judged.Suspects, AB: judged.AB, Metrics: judged.Rows, Problems: judged.Problems},
 	}
 	d.conclude()
 	d.out.Worst = WorstOf(judged.Rows, d.out.Verdict)
@@ -129,6 +130,9 @@ func (d *decider) measuredMessage() string {
 		if wrongAnswer(row) {
 			return words.Reason(row)
 		}
+	}
+	if d.out.AB != nil {
+		return d.out.AB.Headline
 	}
 	if row := worstRow(d.judged.Rows, d.out.Verdict); row != nil && row.Verdict != verdict.Pass {
 		return words.Row(*row) + ": " + words.Reason(*row)

@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
-	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -149,23 +148,6 @@ func wordsExit(words []verdict.Word, p ExitPolicy) int {
 		}
 	}
 	return code
-}
-
-// PairedWord is how a paired session ended, as the word of a case: B failing by
-// itself is no measurement, and red by CaseEnd.Failed.
-func PairedWord(w paired.Word) verdict.Word {
-	switch w {
-	case paired.Regression:
-		return verdict.Regression
-	case paired.Improvement:
-		return verdict.Improvement
-	case paired.Pass:
-		return verdict.Pass
-	case paired.Inconclusive:
-		return verdict.Inconclusive
-	default:
-		return verdict.Invalid
-	}
 }
 
 // RunEnd is everything that the exit code of a run depends on.

@@ -67,6 +67,9 @@ func (a Advice) with(words ...string) string {
 
 // next is the command for one case, "" when there is nothing to do.
 func (a Advice) next(c CaseReport) string {
+	if c.AB != nil && (c.Result == ResultRegression || c.Result == ResultNoVerdict) {
+		return a.nextOfSession(c)
+	}
 	switch c.Result {
 	case ResultTestFailed:
 		return a.readLog(c)
@@ -193,7 +196,7 @@ func (a Advice) pin(c CaseReport) string {
 
 // accept is the command that makes what a case has become its level.
 func (a Advice) accept(c CaseReport) string {
-	if c.Result != ResultRegression {
+	if c.Result != ResultRegression || c.AB != nil { // a session joins no history
 		return ""
 	}
 	if pin := a.pin(c); pin != "" || a.NoStore {

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
@@ -10,7 +11,8 @@ type Judged struct {
 	Rows     []verdict.Row
 	Problems []string // why the measurement is invalid
 	Together *verdict.Case
-	Suspects *Suspects // of a regression that has begun
+	AB       *ab.Session // what a paired session found: it decides, and no row beside those of accuracy
+	Suspects *Suspects   // of a regression that has begun
 	Warnings []string
 	// Unverified is a warning that other cases are likely to have, too.
 	Unverified string
@@ -38,6 +40,7 @@ type Checks struct {
 	Lifecycle []Check
 	Roles     []RoleChecks
 	Metrics   []Check
+	Paired    []Check // of a paired session: one for each series
 }
 
 // RoleChecks are the tests that one role reported, over all repetitions.

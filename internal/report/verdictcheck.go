@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/testcases"
+
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/results"
@@ -23,6 +25,9 @@ func (d *decider) verdictCheck(skip string) Check {
 		c.Results = []junit.Result{r}
 	} else {
 		d.flaky(&c.Case)
+	}
+	if d.out.AB != nil && len(c.Results) == 0 {
+		c.SystemOut = append(c.SystemOut, d.out.AB.Headline)
 	}
 	if text := d.knownGone(); text != "" {
 		c.SystemOut = append(c.SystemOut, text)
@@ -61,6 +66,9 @@ func (d *decider) verdictResult(skip string) (r junit.Result, ok bool) {
 	case d.end.Outcome != rundir.OutcomePassed:
 		return d.failed(), true
 	case d.word == ResultTestFailed, d.word == ResultRegression:
+		if d.out.AB != nil && !slices.ContainsFunc(d.judged.Rows, wrongAnswer) {
+			return testcases.RedSession(*d.out.AB), true
+		}
 		return d.redMetrics(), true
 	default:
 		return r, false
@@ -69,7 +77,7 @@ func (d *decider) verdictResult(skip string) (r junit.Result, ok bool) {
 
 // noVerdictMessage is why nothing could be judged, by the worst metric.
 func (d *decider) noVerdictMessage() string {
-	if len(d.judged.Problems) > 0 {
+	if len(d.judged.Problems) > 0 || d.out.AB != nil {
 		return d.measuredMessage()
 	}
 	if row := worstRow(d.judged.Rows, d.out.Verdict); row != nil {

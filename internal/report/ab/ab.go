@@ -58,9 +58,21 @@ type Session struct {
 	Reason   string      `json:"reason"`   // why it ended
 	Pairs    int         `json:"pairs"`    // that decided
 	Measured []Pair      `json:"measured"` // all, in order
-	Series   []Found     `json:"series"`   // the blamed one first, then as they were given
+	Used     []int       `json:"used"`     // which of these decided, by their places
+	Base     *Build      `json:"base,omitempty"`
+	Head     *Build      `json:"head,omitempty"`
+	Nodes    []string    `json:"nodes,omitempty"` // that both were measured on
+	Series   []Found     `json:"series"`          // the blamed one first, then as they were given
 	Power    *Power      `json:"power,omitempty"`
 	Warnings []string    `json:"warnings,omitempty"`
+}
+
+// Build is one of the two builds, as far as it is known.
+type Build struct {
+	Name   string `json:"name"`
+	Commit string `json:"commit,omitempty"`
+	Source string `json:"source,omitempty"`
+	Image  string `json:"image,omitempty"` // of its container
 }
 
 // Found is what a session says about one series. Effect, interval and differences
@@ -75,7 +87,8 @@ type Found struct {
 	B           float64           `json:"b"`
 	Effect      float64           `json:"effect"`
 	Interval    [2]float64        `json:"interval"`    // 5..95 %
-	Differences []float64         `json:"differences"` // per pair that decided
+	Values      [][2]float64      `json:"values"`      // of A and B, per pair that decided
+	Differences []float64         `json:"differences"` // likewise
 	Evidence    []paired.Evidence `json:"evidence"`    // after each of these pairs
 	Blamed      bool              `json:"blamed,omitempty"`
 }
@@ -87,22 +100,35 @@ type Power struct {
 	Noise float64 `json:"noise"` // of a run, relative standard deviation, in this session
 }
 
+// Next is what a session does after the pairs measured so far.
+func Next(pairs []Pair, series []Series, cases int) paired.Step {
+	return paired.Next(plain(pairs), policy(series, cases))
+}
+
+func policy(series []Series, cases int) paired.Policy {
+	out := paired.Policy{Cases: cases}
+	for _, s := range series {
+		out.Series = append(out.Series, paired.Series{Key: s.String(), Sign: s.Metric.Sign(), MinEffect: s.MinEffect, Noise: s.Noise})
+	}
+	return out
+}
+
+func plain(pairs []Pair) []paired.Pair {
+	var out []paired.Pair
+	for _, p := range pairs {
+		out = append(out, paired.Pair{A: p.A.plain(), B: p.B.plain()})
+	}
+	return out
+}
+
 // Judge decides the session of one case. cases is how many cases of the run have a
 // session.
 func Judge(pairs []Pair, series []Series, cases int) Session {
-	policy := paired.Policy{Cases: cases}
-	for _, s := range series {
-		policy.Series = append(policy.Series, paired.Series{Key: s.String(), Sign: s.Metric.Sign(), MinEffect: s.MinEffect, Noise: s.Noise})
-	}
-	var plain []paired.Pair
-	for _, p := range pairs {
-		plain = append(plain, paired.Pair{A: p.A.plain(), B: p.B.plain()})
-	}
-	end := paired.Conclude(plain, policy)
+	end := paired.Conclude(plain(pairs), policy(series, cases))
 	out := Session{Verdict: end.Word, Reason: end.Reason, Pairs: end.Pairs, Measured: pairs, Warnings: orderWarnings(pairs)}
-	used := usable(pairs, series, end.Pairs)
+	out.Used = usable(pairs, series, end.Pairs)
 	for q, e := range end.Series {
-		f := found(series[q], e, used)
+		f := found(series[q], e, pairs, out.Used)
 		f.Blamed = e.Key == end.Blamed
 		out.Series = append(out.Series, f)
 	}
@@ -131,29 +157,31 @@ func (r Run) plain() paired.Run {
 	return out
 }
 
-// usable are the first pairs in which every series was measured by both builds.
-func usable(pairs []Pair, series []Series, most int) []Pair {
-	var out []Pair
+// usable are the places of the first pairs in which every series was measured by both
+// builds.
+func usable(pairs []Pair, series []Series, most int) []int {
+	out := []int{}
 	measured := func(r Run) bool {
 		return len(r.Problems) == 0 && !slices.ContainsFunc(series, func(s Series) bool { return !(r.Values[s.Key] > 0) || math.IsInf(r.Values[s.Key], 0) })
 	}
-	for _, p := range pairs {
+	for i, p := range pairs {
 		if len(out) < most && measured(p.A) && measured(p.B) {
-			out = append(out, p)
+			out = append(out, i)
 		}
 	}
 	return out
 }
 
-func found(s Series, e paired.Effect, used []Pair) Found {
+func found(s Series, e paired.Effect, pairs []Pair, used []int) Found {
 	f := Found{
 		Point: s.Point, Metric: s.Key.Metric, Unit: s.Metric.Unit, Better: s.Metric.Better.String(), MinEffect: s.MinEffect,
 		Effect: e.Effect, Interval: e.Interval, Evidence: e.Evidence,
 	}
 	var a, b []float64
-	for _, p := range used {
-		x, y := p.A.Values[s.Key], p.B.Values[s.Key]
+	for _, i := range used {
+		x, y := pairs[i].A.Values[s.Key], pairs[i].B.Values[s.Key]
 		a, b = append(a, x), append(b, y)
+		f.Values = append(f.Values, [2]float64{x, y})
 		f.Differences = append(f.Differences, s.Metric.Worsening(x, y))
 	}
 	f.A, f.B = median(a), median(b)

@@ -2,6 +2,7 @@ package ab
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
@@ -46,15 +47,27 @@ func (s Session) headline() string {
 	case paired.Pass:
 		return fmt.Sprintf("no change that matters, %s: %s", pairs, s.Power.Sentence())
 	case paired.Failed:
-		return "B fails by itself: " + s.Reason
+		return "B fails by itself: " + s.Reason + s.lastProblem()
 	case paired.Invalid:
-		return "no measurement: " + s.Reason
+		return "no measurement: " + s.Reason + s.lastProblem()
 	default:
 		if len(s.Series) == 0 {
 			return "undecided: " + s.Reason
 		}
 		return fmt.Sprintf("undecided: %s; %s is %s", s.Reason, s.widest().Name(), s.widest().Sentence())
 	}
+}
+
+// lastProblem is why the last pair that gave no measurement gave none.
+func (s Session) lastProblem() string {
+	for _, pair := range slices.Backward(s.Measured) {
+		for _, r := range []Run{pair.B, pair.A} {
+			if len(r.Problems) > 0 {
+				return ": " + r.Problems[0]
+			}
+		}
+	}
+	return ""
 }
 
 // widest is the series of which the least is known.

@@ -13,11 +13,11 @@ import (
 // maxGPUNames bounds what is read of a node's list of GPUs, in bytes.
 const maxGPUNames = 64 << 10
 
-// Hardware holds the GPUs that an attempt ran on against the plan's type. wrong
+// Hardware holds the GPUs that run k of an attempt ran on against the plan's type. wrong
 // names the roles on others. unseen, "" when there is none, names those of which
 // nobody said what they ran on (no nvidia-smi, a launch draft): not proven, and
 // to be told.
-func Hardware(plan rundir.Plan, attempt rundir.AttemptDir) (wrong []string, unseen string) {
+func Hardware(plan rundir.Plan, attempt rundir.AttemptDir, k int) (wrong []string, unseen string) {
 	if plan.Expected.GPUType == "" {
 		return nil, ""
 	}
@@ -26,7 +26,7 @@ func Hardware(plan rundir.Plan, attempt rundir.AttemptDir) (wrong []string, unse
 		return nil, fmt.Sprintf("%s: gpu_type %s is not verified: %v", plan.Case.ID, plan.Expected.GPUType, err)
 	}
 	defer func() { _ = tree.Close() }() // only read from
-	run := rundir.FindRun(attempt, 0)
+	run := rundir.FindRun(attempt, k)
 	var silent []string
 	for _, role := range plan.MainRoles() {
 		nodes := gpusOf(tree, run.RoleDir(role.Name))

@@ -46,13 +46,13 @@ func TestHardware(t *testing.T) {
 	}
 	writeText(t, run.RoleDir("GEN_0")+"/gpus.n1.txt", strings.Repeat("NVIDIA GB200\n", 4))
 	writeText(t, run.RoleDir("CTX_0")+"/gpus.n3.txt", "") // nvidia-smi failed
-	wrong, unseen := Hardware(plan, attempt)
+	wrong, unseen := Hardware(plan, attempt, 0)
 	require.Empty(t, wrong)
 	require.Equal(t, "c: gpu_type GB200 is not verified: no node of CTX_0 said which GPUs it has (nvidia-smi)", unseen)
 
 	writeText(t, run.RoleDir("GEN_0")+"/gpus.n2.txt", "NVIDIA GB200\nNVIDIA H100 80GB HBM3\nNVIDIA H100 80GB HBM3\n")
 	writeText(t, run.RoleDir("CTX_0")+"/gpus.n3.txt", "\nNVIDIA B200\n")
-	wrong, unseen = Hardware(plan, attempt)
+	wrong, unseen = Hardware(plan, attempt, 0)
 	require.Equal(t, []string{
 		"GEN_0 ran on NVIDIA H100 80GB HBM3 of n2; planned was GB200 (gpu_type)",
 		"GEN_0 takes 4 GPUs of a node; n2 has shown 3 (nvidia-smi)",
@@ -62,7 +62,7 @@ func TestHardware(t *testing.T) {
 	require.Empty(t, unseen)
 
 	plan.Expected.GPUType = ""
-	wrong, unseen = Hardware(plan, attempt)
+	wrong, unseen = Hardware(plan, attempt, 0)
 	require.Empty(t, wrong)
 	require.Empty(t, unseen)
 }

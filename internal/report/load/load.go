@@ -26,7 +26,7 @@ type Loader struct {
 	// Opened, where it is set, is told of every result file that is opened.
 	Opened func(path string)
 
-	kept map[rundir.AttemptDir]results.Attempt
+	kept map[string]results.Attempt // by directory, of an attempt or of a run
 }
 
 // Run reads run.json.
@@ -50,7 +50,11 @@ func (l *Loader) Case(state rundir.CaseState) (results.Case, error) {
 	attempts := slices.Clone(state.Attempts)
 	slices.SortStableFunc(attempts, func(a, b rundir.Attempt) int { return a.Rep - b.Rep })
 	for i, a := range attempts {
-		loaded := l.attempt(c.Plan, dir.Attempt(a.Rep, a.Attempt), a)
+		plan := c.Plan
+		if !a.Session {
+			plan = plan.SingleRun()
+		}
+		loaded := l.attempt(plan, dir.Attempt(a.Rep, a.Attempt), a)
 		loaded.Counts = i == len(attempts)-1 || attempts[i+1].Rep != a.Rep
 		c.Attempts = append(c.Attempts, loaded)
 	}
@@ -67,7 +71,7 @@ type place struct {
 
 // attempt reads one attempt, or gives what was read of it before.
 func (l *Loader) attempt(plan rundir.Plan, dir rundir.AttemptDir, a rundir.Attempt) results.Attempt {
-	if kept, ok := l.kept[dir]; ok {
+	if kept, ok := l.kept[string(dir)]; ok {
 		kept.Attempt = a
 		return kept
 	}
@@ -81,25 +85,72 @@ func (l *Loader) attempt(plan rundir.Plan, dir rundir.AttemptDir, a rundir.Attem
 	defer func() { _ = tree.Close() }() // only read from
 	out.Result = readRecord[rundir.AttemptOutcome](tree, dir.OutcomeFile(), &out.Trouble)
 	out.Agent = readRecord[rundir.AgentRecord](tree, dir.AgentFile(), &out.Trouble)
-	if out.Agent != nil && out.Agent.End != nil && len(out.Agent.End.Evidence) > 0 {
-		if err := json.Unmarshal(out.Agent.End.Evidence, &out.Evidence); err != nil {
-			out.Trouble = append(out.Trouble, fmt.Sprintf("agent.json: evidence: %v", err))
-		}
-	}
-	at := place{tree: tree, attempt: dir, run: rundir.FindRun(dir, 0)}
-	for _, p := range plan.Roles() {
-		out.Roles = append(out.Roles, l.role(plan, at, out.Agent, p))
-	}
-	out.Roles = append(out.Roles, l.steps(plan, at, out)...)
+	readEvidence(&out, filepath.Base(dir.AgentFile()))
+	at := place{tree: tree, attempt: dir, run: rundir.FindRun(dir, out.RunIndex())}
+	out.Roles = l.roles(plan, at, out.Agent)
 	out.Files = artifacts(l.Dir, at)
-	// It is over: nothing of it changes any more, but that a file server may show late what a role has left.
-	if out.Result != nil && !slices.ContainsFunc(out.Roles, owes) {
-		if l.kept == nil {
-			l.kept = map[rundir.AttemptDir]results.Attempt{}
-		}
-		l.kept[dir] = out
+	if out.Result != nil { // it is over
+		l.keep(string(dir), out)
 	}
 	return out
+}
+
+// SessionRun reads one run of a session's attempt, as an attempt of its own: it has roles, results and measurements like any
+// other.
+func (l *Loader) SessionRun(plan rundir.Plan, dir rundir.AttemptDir, end rundir.RunEnd) results.Attempt {
+	run := rundir.FindRun(dir, end.Run.Index)
+	if kept, ok := l.kept[string(run)]; ok {
+		return kept
+	}
+	rel, _ := filepath.Rel(string(l.Dir), string(dir)) // one is inside the other
+	out := results.Attempt{Attempt: rundir.Attempt{Outcome: end.Outcome}, Dir: filepath.ToSlash(rel), Counts: true}
+	tree, err := l.Dir.Tree()
+	if err != nil {
+		out.Trouble = append(out.Trouble, err.Error())
+		return out
+	}
+	defer func() { _ = tree.Close() }() // only read from
+	if rec := readRecord[rundir.RunRecord](tree, run.RecordFile(), &out.Trouble); rec != nil {
+		out.Agent = &rundir.AgentRecord{
+			Schema: rec.Schema, JobID: rec.JobID, Token: rec.Token, Nodes: rec.Nodes, Started: rec.Started, RunAccount: rec.RunAccount, End: rec.End,
+		}
+	}
+	readEvidence(&out, filepath.Base(run.RecordFile()))
+	out.Roles = l.roles(plan, place{tree: tree, attempt: dir, run: run}, out.Agent)
+	if out.Agent != nil {
+		l.keep(string(run), out)
+	}
+	return out
+}
+
+// roles are the planned roles of a run, then the agent's own steps.
+func (l *Loader) roles(plan rundir.Plan, at place, agent *rundir.AgentRecord) []results.Role {
+	var out []results.Role
+	for _, p := range plan.Roles() {
+		out = append(out, l.role(plan, at, agent, p))
+	}
+	return append(out, l.steps(plan, at, agent, out)...)
+}
+
+// keep keeps what nothing changes any more, but that a file server may show late what a role has left.
+func (l *Loader) keep(dir string, a results.Attempt) {
+	if slices.ContainsFunc(a.Roles, owes) {
+		return
+	}
+	if l.kept == nil {
+		l.kept = map[string]results.Attempt{}
+	}
+	l.kept[dir] = a
+}
+
+// readEvidence takes what the agent judged by out of its record, the file of that name.
+func readEvidence(a *results.Attempt, name string) {
+	if a.Agent == nil || a.Agent.End == nil || len(a.Agent.End.Evidence) == 0 {
+		return
+	}
+	if err := json.Unmarshal(a.Agent.End.Evidence, &a.Evidence); err != nil {
+		a.Trouble = append(a.Trouble, fmt.Sprintf("%s: evidence: %v", name, err))
+	}
 }
 
 // owes reports whether a role ended well and its results are not there.

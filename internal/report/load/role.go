@@ -78,14 +78,14 @@ func roleRecord(at place, agent *rundir.AgentRecord, name string) *rundir.RoleRe
 }
 
 // steps are the agent's own steps, which no plan lists as roles: the install step.
-func (l *Loader) steps(plan rundir.Plan, at place, a results.Attempt) []results.Role {
-	if a.Agent == nil {
+func (l *Loader) steps(plan rundir.Plan, at place, agent *rundir.AgentRecord, planned []results.Role) []results.Role {
+	if agent == nil {
 		return nil
 	}
 	var out []results.Role
-	for _, rec := range a.Agent.Roles {
-		if !slices.ContainsFunc(a.Roles, func(r results.Role) bool { return r.Name == rec.Name }) {
-			out = append(out, l.role(plan, at, a.Agent, rundir.RolePlan{Name: rec.Name, Kind: rec.Kind}))
+	for _, rec := range agent.Roles {
+		if !slices.ContainsFunc(planned, func(r results.Role) bool { return r.Name == rec.Name }) {
+			out = append(out, l.role(plan, at, agent, rundir.RolePlan{Name: rec.Name, Kind: rec.Kind}))
 		}
 	}
 	return out

@@ -101,7 +101,7 @@ func TestSchemaKnowsEveryField(t *testing.T) {
 		"document": report.Report{}, "counts": report.Counts{}, "case": report.CaseReport{}, "attempt": report.AttemptReport{}, "role": report.RoleReport{}, "link": report.Link{}, "suspects": report.Suspects{}, "row": verdict.Row{},
 		"run": verdict.Run{}, "level": verdict.Level{}, "finding": rundir.Finding{}, "build": rundir.Build{}, "point": rundir.Point{},
 		"phase": rundir.PhaseSpan{}, "event": rundir.Event{}, "line": rundir.LogLine{},
-		"ab": ab.Session{}, "ab_pair": ab.Pair{}, "ab_run": ab.Run{}, "ab_series": ab.Found{},
+		"ab": ab.Session{}, "ab_build": ab.Build{}, "ab_pair": ab.Pair{}, "ab_run": ab.Run{}, "ab_series": ab.Found{},
 	} {
 		require.ElementsMatch(t, jsonFields(reflect.TypeOf(v)), slices.Collect(maps.Keys(schema.Defs[def].Properties)), def)
 	}

@@ -203,6 +203,9 @@ func testFault(c report.CaseReport) string {
 }
 
 func regressionFault(c report.CaseReport) string {
+	if c.AB != nil {
+		return "B is slower than A on the same machines: the change under test is the cause."
+	}
 	began := report.Began(c)
 	t := c.Together
 	switch r := report.WorstRow(c); {
@@ -243,6 +246,9 @@ func sentence(began string) string {
 }
 
 func noVerdictFault(c report.CaseReport) string {
+	if c.AB != nil && c.Verdict == verdict.Inconclusive {
+		return "The test passed; both builds were measured, and neither a change nor its absence is certain."
+	}
 	switch c.Verdict {
 	case verdict.Collecting:
 		return "The test passed; the history is too short to judge its speed."

@@ -186,6 +186,15 @@ func (r Role) AppendTail(b *strings.Builder) {
 // tailLines bounds what is shown of the end of a log.
 const tailLines = 60
 
+// RunIndex is which run of the attempt is shown: of a session the one that stands for
+// it, else the only one.
+func (a Attempt) RunIndex() int {
+	if a.Agent == nil {
+		return 0
+	}
+	return a.Agent.Run.Index
+}
+
 // outcome is how an attempt ended by its records, "" when nothing says so.
 func (a Attempt) outcome() rundir.Outcome {
 	if a.Result != nil {

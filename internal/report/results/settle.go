@@ -33,6 +33,11 @@ func Measured(all []Ended) []Attempt {
 	return out
 }
 
+// SettleRun decides how one run of a session ended, loaded as an attempt of its own.
+func SettleRun(plan rundir.Plan, run Attempt, flaky fold.Policy, classes blame.Classes) Ended {
+	return settle(plan, run, flaky, classes)
+}
+
 // settle looks at one attempt: its records, then its result files, then whether
 // anything was tested at all. An outcome only gets worse by it: a failing test that
 // the agent could not see, or a result that is not there, is never green.

@@ -98,7 +98,7 @@ func (s *Session) measure(c results.Case, attempts []results.Attempt) measured {
 		for _, w := range warnings {
 			m.warnings = append(m.warnings, c.State.Slug+": "+w)
 		}
-		wrong, unseen := load.Hardware(c.Plan, dir)
+		wrong, unseen := load.Hardware(c.Plan, dir, a.RunIndex())
 		m.problems = slices.Concat(m.problems, problems, wrong, a.Interruptions())
 		m.unverified = cmp.Or(m.unverified, unseen)
 		for _, r := range found {
@@ -130,7 +130,7 @@ func (m *measured) addRepetition(a results.Attempt) {
 // results reads and validates what one attempt measured. The client's own files come
 // first; only when they hold nothing is the client role's log read, which repeats them.
 func (s *Session) results(plan rundir.Plan, a results.Attempt, dir rundir.AttemptDir) (measured []bench.Result, problems, warnings []string) {
-	found, err := s.gather(plan, dir)
+	found, err := s.gather(plan, dir, a.RunIndex())
 	if err != nil {
 		problems = append(problems, err.Error())
 	}
@@ -149,15 +149,15 @@ func (s *Session) results(plan rundir.Plan, a results.Attempt, dir rundir.Attemp
 	return found.Results, problems, warnings
 }
 
-// gather reads the outputs of an attempt, else its client's log.
-func (s *Session) gather(plan rundir.Plan, dir rundir.AttemptDir) (found bench.Found, err error) {
+// gather reads the outputs of run k of an attempt, else its client's log.
+func (s *Session) gather(plan rundir.Plan, dir rundir.AttemptDir, k int) (found bench.Found, err error) {
 	tree, err := dir.Tree()
 	if err != nil {
 		return found, err
 	}
 	defer func() { err = errors.Join(err, tree.Close()) }()
 	links := map[string]string{}
-	run := rundir.FindRun(dir, 0)
+	run := rundir.FindRun(dir, k)
 	for _, r := range plan.Roles() {
 		if r.Output != "" {
 			links[filepath.Join(run.Output(), r.Output)] = run.RoleLog(r.Name)

@@ -57,11 +57,9 @@ func (o Outside) Judged(j judging.Judgement, s judging.Subject, notStored error)
 
 // Paired is the report of a paired session. accuracy are the rows of B's answers.
 func (o Outside) Paired(s ab.Session, accuracy []verdict.Row, at time.Time) report.Report {
-	end := report.CaseEnd{Outcome: rundir.OutcomePassed, Judged: !o.FunctionalOnly, Failed: s.Verdict == paired.Failed}
+	end := report.CaseEnd{Outcome: rundir.OutcomePassed, Judged: !o.FunctionalOnly}
 	end.Count(accuracy)
-	if end.Judged {
-		end.Words = append(end.Words, report.PairedWord(s.Verdict))
-	}
+	end.CountSession(&s)
 	if end.Failed && s.Verdict != paired.Failed {
 		s.Headline = "the answers of B are wrong; " + s.Headline
 	}

@@ -128,7 +128,17 @@ func (s *Session) load(state rundir.CaseState) (results.Case, error) {
 // nothing.
 func (s *Session) decide(ctx context.Context, run rundir.Run, c results.Case, p report.Policy, setup judging.Setup) (report.CaseReport, *baseline.Record) {
 	attempts := results.Settle(c, s.o.Flaky, s.o.Classes)
-	judged, rec := s.judge(ctx, run, c, attempts, setup)
+	last, isSession := session(attempts)
+	if !isSession {
+		c.Plan = c.Plan.SingleRun()
+	}
+	var judged report.Judged
+	var rec *baseline.Record
+	if isSession {
+		judged = s.judgeSession(c, last)
+	} else {
+		judged, rec = s.judge(ctx, run, c, attempts, setup)
+	}
 	publish.KeepCharted(judged.Rows)
 	r := report.DecideCase(c.Plan, attempts, judged, p)
 	if s.o.PerfOff || r.Outcome != rundir.OutcomePassed {

@@ -36,6 +36,18 @@ const (
 	NoMetrics     Metrics = "none"
 )
 
+// of are those of the checks of metrics that become test cases.
+func (m Metrics) of(checks []report.Check) []report.Check {
+	switch m {
+	case NoMetrics:
+		return nil
+	case GatingMetrics:
+		return slices.DeleteFunc(slices.Clone(checks), func(k report.Check) bool { return !k.Gate })
+	default:
+		return checks
+	}
+}
+
 // auditLimit is the size up to which a finished report is read again by another
 // reader.
 const auditLimit = 4 << 20
@@ -113,7 +125,7 @@ func Document(r report.Report, o Options) (*junit.Document, []string) {
 
 // layOut makes the suites of the report.
 func (p *printer) layOut() {
-	verdict, life, metrics := p.suite(""), p.suite("lifecycle"), p.suite("metrics")
+	verdict, life, metrics, paired := p.suite(""), p.suite("lifecycle"), p.suite("metrics"), p.suite("ab")
 	verdict.Suite.Properties = p.properties()
 	roles := p.roles()
 	for _, c := range p.r.Cases {
@@ -122,11 +134,11 @@ func (p *printer) layOut() {
 		for _, k := range c.Checks.Lifecycle {
 			p.add(life, k, p.stage+".lifecycle."+slug)
 		}
-		for _, k := range c.Checks.Metrics {
-			if p.o.Metrics == NoMetrics || p.o.Metrics == GatingMetrics && !k.Gate {
-				continue
-			}
+		for _, k := range p.o.Metrics.of(c.Checks.Metrics) {
 			p.add(metrics, k, p.stage+".metrics."+slug)
+		}
+		for _, k := range c.Checks.Paired {
+			p.add(paired, k, p.stage+".ab."+slug)
 		}
 		for _, a := range c.Attempts {
 			if a.Counts && a.Started != nil && a.Ended != nil {
@@ -142,7 +154,7 @@ func (p *printer) layOut() {
 		}
 		p.add(to, k.Check, p.stage+"."+k.Suite+".run")
 	}
-	p.suites = append(append([]*suite{verdict, life}, roles...), metrics)
+	p.suites = append(append([]*suite{verdict, life}, roles...), metrics, paired)
 }
 
 // properties describe the run in the verdict suite.

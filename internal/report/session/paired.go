@@ -1,0 +1,164 @@
+package session
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/ab"
+	"github.com/ci-disagg/ci-disagg/internal/report/results"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Answer says what a session is to do after the runs that have ended so far: the driver's answer to the agent. It is
+// the same function of the same measurements that the report is made of in the end.
+func (s *Session) Answer(_ context.Context, slug string, a rundir.Attempt, ended []rundir.RunEnd) (rundir.Answer, error) {
+	run, err := s.loader.Run()
+	if err != nil {
+		return rundir.Answer{}, err
+	}
+	i := slices.IndexFunc(run.Cases, func(c rundir.CaseState) bool { return c.Slug == slug })
+	if i < 0 {
+		return rundir.Answer{}, fmt.Errorf("%s has no case %s", s.loader.Dir, slug)
+	}
+	c, err := s.load(rundir.CaseState{ID: run.Cases[i].ID, Slug: slug})
+	if err != nil {
+		return rundir.Answer{}, err
+	}
+	if !c.Plan.IsSession() {
+		return rundir.Answer{}, fmt.Errorf("case %s is no paired session", slug)
+	}
+	m := s.sessionOf(c, s.loader.Dir.CaseDir(slug).Attempt(a.Rep, a.Attempt), ended)
+	step := ab.Next(m.pairs, m.series, c.Plan.Pairs.Cases)
+	out := rundir.Answer{Schema: rundir.Schema, Pair: step.Pair, Word: string(step.Word), Why: step.Reason}
+	switch step.Action {
+	case paired.Stop:
+		out.Do = rundir.DoStop
+	case paired.Again:
+		out.Do = rundir.DoAgain
+	default:
+		out.Do = rundir.DoGo
+	}
+	if n := len(ended); n > 0 {
+		out.After = ended[n-1].Run.Index
+	}
+	return out, nil
+}
+
+// sessionRuns are the runs of a session as they were measured.
+type sessionRuns struct {
+	pairs  []ab.Pair
+	series []ab.Series
+	scored []results.Attempt // runs of the newer build that gave a measurement
+}
+
+// sessionOf reads the pairs of a session. Its series are those of the first run that gave a measurement: later runs
+// cannot change what was decided after earlier ones.
+func (s *Session) sessionOf(c results.Case, dir rundir.AttemptDir, ended []rundir.RunEnd) sessionRuns {
+	var out sessionRuns
+	read := func(end rundir.RunEnd) ab.Run {
+		run, loaded := s.sessionRun(c, dir, end)
+		if len(run.Problems) == 0 {
+			if out.series == nil {
+				out.series = Gating([]ab.Run{run}, s.o.Setup, c.Plan.Case.Mode)
+			}
+			if end.Run.Build == rundir.HeadBuild {
+				out.scored = append(out.scored, loaded)
+			}
+		}
+		return run
+	}
+	names := map[string]string{rundir.BaseBuild: ab.A, rundir.HeadBuild: ab.B}
+	for _, p := range rundir.PairsOf(ended) {
+		pair := ab.Pair{First: names[p.First]}
+		if p.First == rundir.HeadBuild {
+			pair.B, pair.A = read(p.Head), read(p.Base)
+		} else {
+			pair.A, pair.B = read(p.Base), read(p.Head)
+		}
+		out.pairs = append(out.pairs, pair)
+	}
+	if out.series == nil { // no run was one: what was to be compared is what the plan expects
+		out.series = s.expected(c)
+	}
+	return out
+}
+
+// sessionRun reads one run of a session, loaded as an attempt of its own.
+func (s *Session) sessionRun(c results.Case, dir rundir.AttemptDir, end rundir.RunEnd) (ab.Run, results.Attempt) {
+	s.mu.Lock()
+	loaded := s.loader.SessionRun(c.Plan, dir, end)
+	s.mu.Unlock()
+	name, err := filepath.Rel(string(s.loader.Dir), string(dir.Run(end.Run.Index)))
+	if err != nil {
+		name = string(dir.Run(end.Run.Index))
+	}
+	run := ab.Run{Name: filepath.ToSlash(name), At: loaded.Began(), Values: map[ab.Key]float64{}}
+	e := results.SettleRun(c.Plan, loaded, s.o.Flaky, s.o.Classes)
+	if e.Outcome != rundir.OutcomePassed {
+		run.Problems = []string{cmp.Or(e.Reason, "it ended as "+cmp.Or(string(e.Outcome), "nobody knows"))}
+		return run, loaded
+	}
+	m := s.measure(c, []results.Attempt{loaded})
+	run.Problems = m.problems
+	for _, one := range m.measurements {
+		run.Values[ab.Key{Point: one.Point, Metric: one.Metric}] = one.Values[0]
+	}
+	if len(run.Values) == 0 && len(run.Problems) == 0 {
+		run.Problems = []string{"it measured nothing"}
+	}
+	return run, loaded
+}
+
+// expected are the series that the plan's points would have.
+func (s *Session) expected(c results.Case) []ab.Series {
+	run := ab.Run{Values: map[ab.Key]float64{}}
+	for _, row := range s.notMeasured(c, "") {
+		run.Values[ab.Key{Point: row.Point, Metric: row.Metric}] = 1
+	}
+	return Gating([]ab.Run{run}, s.o.Setup, c.Plan.Case.Mode)
+}
+
+// judgeSession judges the session that a case ended with.
+func (s *Session) judgeSession(c results.Case, last results.Ended) report.Judged {
+	var ended []rundir.RunEnd
+	if last.Agent != nil {
+		ended = last.Agent.Runs
+	}
+	m := s.sessionOf(c, rundir.AttemptDir(filepath.Join(string(s.loader.Dir), filepath.FromSlash(last.Dir))), ended)
+	found := ab.Judge(m.pairs, m.series, c.Plan.Pairs.Cases)
+	found.Base, found.Head, found.Nodes = buildOf(c.Plan, rundir.BaseBuild), buildOf(c.Plan, rundir.HeadBuild), last.Nodes()
+	out := report.Judged{AB: &found, Warnings: found.Warnings}
+	if c.Plan.Expected.Accuracy {
+		scores := s.measure(c, m.scored).scores
+		out.Rows = AccuracyRows(c.State.ID, scores, s.o.Accuracy, s.o.AccuracyAdvisory)
+	}
+	return out
+}
+
+// buildOf is what a plan says of one of its builds.
+func buildOf(p rundir.Plan, name string) *ab.Build {
+	b, ok := p.Build(rundir.RunRef{Build: name})
+	if !ok {
+		return nil
+	}
+	out := &ab.Build{Name: b.Name, Commit: b.Commit, Source: b.Source}
+	if b.Container != nil {
+		out.Image = b.Container.Image
+	}
+	return out
+}
+
+// session is the attempt that counts, where its job was a paired session.
+func session(attempts []results.Ended) (results.Ended, bool) {
+	for _, e := range slices.Backward(attempts) {
+		if e.Counts {
+			return e, e.Session
+		}
+	}
+	return results.Ended{}, false
+}

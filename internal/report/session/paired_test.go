@@ -1,0 +1,178 @@
+package session
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// runSpec is one run of a made-up session: what it measured, or how it ended.
+type runSpec struct {
+	tput    float64
+	outcome rundir.Outcome // "" = passed
+}
+
+// sessionDir writes a run of one case whose job was a paired session: runs in the order in which they were made, the
+// warm-ups first. outcome is that of the job.
+func sessionDir(t *testing.T, outcome rundir.Outcome, runs ...runSpec) (rundir.Dir, []rundir.RunEnd) {
+	t.Helper()
+	pairs := rundir.PairPlan{Cases: 1, MinPairs: paired.MinPairs, MaxPairs: paired.MaxPairs, MaxAgain: paired.MaxAgain, Mode: rundir.PairAlways}
+	dir := runDir(t, func(p *rundir.Plan) {
+		head := p.Builds[0]
+		base := head
+		base.Name, base.Commit, head.Commit = rundir.BaseBuild, "ba5e", "4ead"
+		p.Builds, p.Runs, p.Pairs = []rundir.BuildPlan{base, head}, rundir.SessionRuns(pairs), &pairs
+	}, attemptSpec{outcome: outcome, tput: 1})
+	attempt := dir.CaseDir("tiny").Attempt(0, 1)
+	var state rundir.Run
+	require.NoError(t, rundir.ReadJSON(dir.RunFile(), &state))
+	state.Cases[0].Attempts[0].Session = true
+	require.NoError(t, rundir.WriteJSON(dir.RunFile(), state))
+
+	var agent rundir.AgentRecord
+	require.NoError(t, rundir.ReadJSON(attempt.AgentFile(), &agent))
+	ref := rundir.SessionRuns(pairs)
+	again, last := 0, rundir.RunRef{}
+	for i, spec := range runs {
+		one := ref[i]
+		if i >= 2 { // a pair with a failed run is measured again with the spare runs
+			one.Pair, one.Again, one.Index = agentPair(runs[2:i]), again, i
+			one.Build = rundir.PairOrder(one.Pair)[i%2]
+		}
+		end := rundir.RunEnd{Run: one, At: start.Add(time.Duration(i) * time.Minute), Outcome: orPassed(spec.outcome)}
+		writeRun(t, attempt, agent, end, spec)
+		agent.Runs, last = append(agent.Runs, end), one
+		if i%2 == 1 && i > 2 && (runs[i].outcome != "" || runs[i-1].outcome != "") {
+			again++
+		} else if i%2 == 1 {
+			again = 0
+		}
+	}
+	agent.Run = last
+	require.NoError(t, rundir.WriteJSON(attempt.AgentFile(), agent))
+	return dir, agent.Runs
+}
+
+// agentPair is the pair that is measured after so many runs.
+func agentPair(runs []runSpec) int {
+	n := 1
+	for i := 1; i < len(runs); i += 2 {
+		if runs[i].outcome == "" && runs[i-1].outcome == "" {
+			n++
+		}
+	}
+	return n
+}
+
+func orPassed(o rundir.Outcome) rundir.Outcome {
+	if o == "" {
+		return rundir.OutcomePassed
+	}
+	return o
+}
+
+// writeRun writes one run as the agent would leave it.
+func writeRun(t *testing.T, attempt rundir.AttemptDir, agent rundir.AgentRecord, end rundir.RunEnd, spec runSpec) {
+	t.Helper()
+	run := attempt.Run(end.Run.Index)
+	rec := rundir.RunRecord{Schema: rundir.Schema, JobID: "77", Nodes: agent.Nodes, Started: start, RunAccount: agent.RunAccount, End: agent.End}
+	rec.Run = end.Run
+	ended := *agent.End
+	ended.Outcome = end.Outcome
+	if rec.End = &ended; spec.outcome != "" {
+		ended.Finding = &rundir.Finding{Root: "GEN_0", Class: "unknown", Kind: "role-crash", Message: "[GEN_0] exit 139"}
+	}
+	require.NoError(t, rundir.WriteJSON(run.RecordFile(), rec))
+	writeText(t, run.RoleDir("GEN_0")+"/results.0.xml", xmlReport(""))
+	writeText(t, run.RoleDir("BENCHMARK")+"/results.0.xml", xmlReport(""))
+	require.NoError(t, os.RemoveAll(run.Output()))
+	if spec.tput > 0 {
+		writeText(t, run.Output()+"/trtllm-benchmark.0.0.log", table(spec.tput))
+	}
+}
+
+// measuredPairs are runs of so many pairs in their order, warm-ups first; B has so much of A's throughput.
+func measuredPairs(ratio float64, n int) []runSpec {
+	out := []runSpec{{tput: 500}, {tput: 2000}}
+	wobble := []float64{1, 1.002, 0.999, 1.001}
+	for pair := 1; pair <= n; pair++ {
+		for _, build := range rundir.PairOrder(pair) {
+			v := 1000 * wobble[len(out)%len(wobble)]
+			if build == rundir.HeadBuild {
+				v *= ratio
+			}
+			out = append(out, runSpec{tput: v})
+		}
+	}
+	return out
+}
+
+// TestPairedSessions: the session decides, and the warm-ups do not count.
+func TestPairedSessions(t *testing.T) {
+	t.Parallel()
+	crash := func(runs []runSpec, at ...int) []runSpec {
+		for _, i := range at {
+			runs[i] = runSpec{outcome: rundir.OutcomeTestFailed}
+		}
+		return runs
+	}
+	for _, tt := range []struct {
+		name    string
+		runs    []runSpec
+		outcome rundir.Outcome
+		exit    int
+		result  string
+		message string
+		pairs   int
+	}{
+		{name: "the same", runs: measuredPairs(1, 4), exit: 0, result: "passed", message: "no change that matters, 4 pairs", pairs: 4},
+		{name: "slower", runs: measuredPairs(0.95, 4), exit: 4, result: "regression", message: "con8 ttft_median_ms is 5.3 % worse (4.7 to 5.8 %), 4 pairs", pairs: 4},
+		{name: "faster", runs: measuredPairs(1.06, 4), exit: 0, result: "improvement", message: "better", pairs: 4},
+		{name: "cut short", runs: measuredPairs(0.95, 3), exit: 5, result: "no_verdict", message: "cut short", pairs: 3},
+		{name: "nothing was measured", exit: 5, result: "no_verdict", message: "cut short"},
+		{name: "a pair again", runs: crash(measuredPairs(1, 5), 4), exit: 0, result: "passed", message: "no change that matters, 4 pairs", pairs: 4},
+		{name: "too many again", runs: crash(measuredPairs(1, 5), 2, 4, 6), exit: 5, result: "no_verdict", message: "no measurement: 2 pairs had to be measured again, and one more gave no measurement: the run failed: [GEN_0] exit 139"},
+		{name: "B crashes", runs: crash(measuredPairs(1, 4), 3, 5, 7), outcome: rundir.OutcomeTestFailed, exit: 1, result: "test_failed", message: ""},
+		{name: "the job was lost", runs: measuredPairs(1, 2), outcome: rundir.OutcomeLost, exit: 3, result: "infra", pairs: 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			dir, ended := sessionDir(t, orPassed(tt.outcome), tt.runs...)
+			s := New(dir, builder(t, 0))
+			d, err := s.Decide(context.Background(), 0)
+			require.NoError(t, err)
+			rep, err := s.Write(&d)
+			require.NoError(t, err)
+			c := rep.Cases[0]
+			require.Equal(t, tt.result, c.Result, c.Message)
+			require.Equal(t, tt.exit, rep.ExitCode)
+			require.Contains(t, c.Message, tt.message)
+			require.NotNil(t, c.AB)
+			require.Equal(t, tt.pairs, c.AB.Pairs)
+			require.Equal(t, "ba5e", c.AB.Base.Commit)
+			require.Empty(t, d.Records, "a session joins no history")
+			xml, err := os.ReadFile(filepath.Join(dir.Report(), rundir.ReportJUnit))
+			require.NoError(t, err)
+			require.Contains(t, string(xml), `<testsuite name="nightly.ab"`)
+
+			// The driver's answers on the way are of the same decision.
+			for n := range ended {
+				a, err := s.Answer(context.Background(), "tiny", rundir.Attempt{Attempt: 1}, ended[:n+1])
+				require.NoError(t, err)
+				if n == len(ended)-1 && a.Do == rundir.DoStop {
+					require.Equal(t, string(c.AB.Verdict), a.Word)
+				}
+				if a.Do == rundir.DoStop {
+					require.GreaterOrEqual(t, n, 7)
+				}
+			}
+		})
+	}
+}
