@@ -83,7 +83,7 @@ func (c *court) byEnd(f *Finding, e Event) {
 	case e.Kind == NeverStarted:
 		f.Class, f.Rule, f.Why = Infra, "never-started", "nothing of the software under test has run"
 	case e.Kind == RoleEnd && e.Exit == cannotStart:
-		f.Class, f.Rule, f.Why = Infra, "not-set-up", "the role could not enter its directory or read its secrets; nothing of the software under test has run"
+		f.Class, f.Rule, f.Why = Infra, "not-set-up", "the role could not enter its directory, read its secrets or learn the address of another one; nothing of it has run"
 		f.BadNodes = c.nodesOf(e)
 	case e.Kind == RoleEnd && c.hasTestFailure(e.Role):
 		f.Class, f.Rule, f.Why = Test, "own-test-failed", "a test case of the role failed"

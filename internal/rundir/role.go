@@ -69,5 +69,8 @@ func (r RolePlan) AddressFile() string {
 // RoleOut is the role's own output folder.
 func (r RunDir) RoleOut(role string) string { return r.path("output", role) }
 
+// AddressDir is the folder of the address files.
+func (r RunDir) AddressDir() string { return r.path("output", AddressDir) }
+
 // Address is the file in which a role that has a port publishes host:port.
 func (r RunDir) Address(role string) string { return r.path("output", AddressDir, role) }

@@ -2,6 +2,7 @@ package script
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"path"
 	"strings"
@@ -135,14 +136,17 @@ func roleScript(p rundir.Plan, at RunPlace, r rundir.RolePlan) ([]byte, error) {
 	s.exportAll(r.Env)
 	s.secrets(p)
 	s.links(p, at.Run)
+	s.ownOutput(p, at, r)
 	s.gpuShare(p, r)
 	if r.MPI == "" {
 		s.line("# Not an MPI program: what imports an MPI library must not take itself for a rank.")
 		s.line(`unset -v "${!PMI_@}" "${!PMIX_@}" "${!OMPI_@}" "${!MPI_@}"`)
 	}
-	s.enter(p, at)
+	s.enter(p, at, r)
 	s.setup(at.Build.Setup)
 	s.gpuNames(p, r) // setup may be what brings nvidia-smi
+	s.meet(p, at, r) // and what knows the node's address
+	s.endsWithItsChildren(p)
 	s.user(r.Command)
 	return s.bytes()
 }
@@ -160,12 +164,9 @@ func (s *shell) gpuNames(p rundir.Plan, r rundir.RolePlan) {
 
 // enter goes to the workload's directory. Where it is not to be had, the first
 // line of output says so: a container without a mount is the usual reason.
-func (s *shell) enter(p rundir.Plan, at RunPlace) {
-	workdir, hint := string(at.Run), "it must be on every node"
-	if p.Workdir != "" {
-		workdir = p.Workdir
-	}
-	if at.Build.Container != nil {
+func (s *shell) enter(p rundir.Plan, at RunPlace, r rundir.RolePlan) {
+	workdir, hint := cmp.Or(r.Dir, p.Workdir, string(at.Run)), "it must be on every node"
+	if inContainer(at.Build, r).Container != nil {
 		hint = "mount it into the container (container.mounts of the cluster)"
 	}
 	s.line(`cd %s 2>/dev/null || { echo %s >&2; exit 78; }`, s.word(workdir), s.word("ci-disagg: cannot enter the workload's directory "+workdir+": "+hint))
@@ -211,7 +212,7 @@ func nodeScript(p rundir.Plan, at RunPlace, what string, texts ...string) ([]byt
 	s.exportAll(p.Env)
 	s.exportAll(at.Build.Env)
 	s.secrets(p)
-	s.enter(p, at)
+	s.enter(p, at, rundir.RolePlan{})
 	for _, t := range texts {
 		s.user(t)
 	}

@@ -221,6 +221,7 @@ func checkBuild(b rundir.BuildPlan) error {
 		}
 		errs = append(errs, checkEnv("role "+r.Name, r.Env))
 	}
+	errs = append(errs, checkOrder(b.Roles))
 	return errors.Join(append(errs, checkEnv("build "+b.Name, b.Env))...)
 }
 

@@ -46,7 +46,7 @@ func StepArgs(p rundir.Plan, at RunPlace, r rundir.RolePlan, nodes []string) []s
 		args = append(args, "--overlap")
 	}
 	args = append(args, stepGPUs(p, r)...)
-	args = append(args, containerArgs(at.Build, at.Attempt, roleNames(p, at.Build, r))...)
+	args = append(args, containerArgs(inContainer(at.Build, r), at.Attempt, roleNames(p, at.Build, r))...)
 	args = append(args, p.Srun...)
 	args = append(args, r.Srun...)
 	return append(args, "bash", at.Run.RoleScript(r.Name))
@@ -207,6 +207,19 @@ func ofBuild(b rundir.BuildPlan) string {
 		return "-" + b.Name
 	}
 	return ""
+}
+
+// inContainer is the build as a role finds it: in its own container, if it has one. A
+// named one is not shared with other roles: they might make it at the same time.
+func inContainer(b rundir.BuildPlan, r rundir.RolePlan) rundir.BuildPlan {
+	if r.Container != nil {
+		c := *r.Container
+		if c.Name != "" {
+			c.Name += "-" + r.Name
+		}
+		b.Container = &c
+	}
+	return b
 }
 
 // containerName is unique per attempt: named containers outlive their step, and
