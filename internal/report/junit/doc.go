@@ -7,8 +7,8 @@
 // bounded by the largest single case, not by the file.
 //
 // The tokenizer (package xmltext) is its own, for salvage, speed, encodings and
-// bounds. There is one reader above it, which gives values (Visitor.Case), or only
-// where each case stands and what identifies it (Visitor.Span), and one writer.
+// bounds. There is one reader above it, a method for each element, which gives cases
+// whose texts are decoded, or left where they stand (Visitor.Shallow), and one writer.
 //
 // # Identity
 //

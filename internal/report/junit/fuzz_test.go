@@ -26,7 +26,7 @@ func FuzzRead(f *testing.F) {
 			t.Fatalf("not a problem of the file: %v", err)
 		}
 		require.Len(t, cases, file.Counts.Tests)
-		spansAgree(t, data, cases)
+		shallowAgree(t, data, cases)
 		again := rewritten(t, cases)
 		require.Len(t, again, len(cases))
 		for i := range cases {
@@ -35,30 +35,34 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// spansAgree holds what Read tells of the spans of cases against their values: the
-// same cases, and the bytes of one give it again.
-func spansAgree(t *testing.T, data []byte, cases []*Case) {
+// shallowAgree holds what Read tells of shallow cases against their values: the same
+// cases, and the bytes of one give it again.
+func shallowAgree(t *testing.T, data []byte, cases []*Case) {
 	t.Helper()
 	n := 0
-	f, err := Read(bytes.NewReader(data), "x", ReadOptions{MaxCase: 1 << 20, MaxBytes: 1 << 22}, Visitor{Span: func(s *Span) error {
+	f, err := Read(bytes.NewReader(data), "x", ReadOptions{MaxCase: 1 << 20, MaxBytes: 1 << 22}, Visitor{Shallow: true, Case: func(s *Case) error {
 		c := cases[n]
 		n++
-		require.Equal(t, c.Name, string(s.Name))
-		require.Equal(t, c.Classname, string(s.Classname))
-		require.Equal(t, c.Status(), s.Status)
+		require.Equal(t, c.Name, s.Name)
+		require.Equal(t, c.Classname, s.Classname)
+		require.Equal(t, c.Status(), s.Status())
 		require.Equal(t, c.Time, s.Time)
 		require.Equal(t, c.Offset, s.Offset)
-		if s.Offset+s.Len > int64(len(data)) || !bytes.HasPrefix(data[s.Offset:], []byte("<")) {
+		require.Equal(t, len(c.Results), len(s.Results))
+		require.Equal(t, len(c.Attrs)+len(c.Properties), len(s.Attrs)+len(s.Properties))
+		if s.Plain {
+			require.True(t, c.Plain)
+		}
+		if end := s.Offset + int64(len(s.Raw)); end > int64(len(data)) || !bytes.Equal(s.Raw, data[s.Offset:end]) {
 			return nil // in another encoding
 		}
-		span := data[s.Offset : s.Offset+s.Len]
-		if one, err := ReadCase(span); err == nil {
+		if one, err := ReadCase(bytes.Clone(s.Raw)); err == nil {
 			got, want := *one, *c
 			got.Suite, got.Offset, want.Suite, want.Offset = nil, 0, nil, 0
 			require.Equal(t, want, got)
 		}
 		if s.Plain {
-			plainAgrees(t, span, c)
+			plainAgrees(t, s.Raw, c)
 		}
 		return nil
 	}})
@@ -87,7 +91,7 @@ func plainAgrees(t *testing.T, span []byte, c *Case) {
 	f, again, _, err := readAll(&doc, ReadOptions{})
 	require.NoError(t, err)
 	require.Zero(t, f.Repaired)
-	again[0].Suite, again[0].Offset = c.Suite, c.Offset
+	again[0].Suite, again[0].Offset, again[0].Plain = c.Suite, c.Offset, c.Plain
 	require.Equal(t, c, again[0])
 }
 
@@ -110,7 +114,7 @@ func rewritten(t *testing.T, cases []*Case) []*Case {
 // place where it stood.
 func normal(c *Case) Case {
 	n := *c
-	n.Suite, n.Offset, n.Results, n.Extra = nil, 0, nil, nil
+	n.Suite, n.Offset, n.Results, n.Extra, n.Plain = nil, 0, nil, nil, false
 	n.Attrs = normalAttrs(c.Attrs)
 	for _, r := range c.Results {
 		r.Attrs = normalAttrs(r.Attrs)

@@ -87,6 +87,8 @@ type Case struct {
 	SystemErr  []string
 	Extra      []Extra // children that JUnit does not know
 	Offset     int64   // of the start tag in the input, in bytes of its text in UTF-8
+	Raw        []byte  // of a shallow case: its bytes in the input
+	Plain      bool    // they can stand in a report as they are, if its texts are not too long
 }
 
 // Status is the case's class, by severity over its results.
@@ -183,11 +185,13 @@ func (s *Suite) add(inner *Suite) {
 	s.told = s.told || inner.told
 }
 
+func attrIndex(attrs []Attr, name string) int {
+	return slices.IndexFunc(attrs, func(a Attr) bool { return a.Name == name })
+}
+
 func attrOf(attrs []Attr, name string) string {
-	for _, a := range attrs {
-		if a.Name == name {
-			return a.Value
-		}
+	if i := attrIndex(attrs, name); i >= 0 {
+		return attrs[i].Value
 	}
 	return ""
 }

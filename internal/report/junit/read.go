@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit/xmltext"
 )
@@ -31,36 +29,14 @@ func (o ReadOptions) WithDefaults() ReadOptions {
 	return o
 }
 
-// Visitor receives what Read finds, in file order. Nil functions are not called;
-// with Case nil no values are made and it is many times faster. An error of a
-// function ends Read with that error.
+// Visitor receives what Read finds, in file order. Nil functions are not called. An
+// error of a function ends Read with that error.
 type Visitor struct {
-	Case  func(*Case) error  // the case is the callee's
+	Case  func(*Case) error  // the case is the callee's, unless it is shallow
 	Suite func(*Suite) error // after the suite's end; also for suites that were cut off
-	Span  func(*Span) error  // before Case; the span is overwritten after the call
-}
-
-// Span is where a case stands in the input, in bytes of its text in UTF-8, and
-// what can be told of it without making a value.
-type Span struct {
-	Suite           *Suite // nil outside any suite
-	Offset, Len     int64
-	Sum             uint32 // checksum of its bytes
-	Name, Classname []byte // clean
-	Time            time.Duration
-	Status          Status
-	Teardown        bool // what pytest writes for an error in a teardown, beside the call
-	Bare            bool // without names, results, properties and further attributes
-	Reruns          bool // rerun elements
-	Properties      bool // properties, further attributes or unknown elements
-	// Plain reports whether the bytes can stand in a report as they are. Only the
-	// bounds of its texts are left to be judged:
-	Plain      bool
-	Output     int64 // bytes of the output
-	Body       int64 // bytes of the result's text
-	Message    int64 // bytes of the result's message
-	Lines      bool  // the message has several lines
-	Attachment bool  // the text may name attachments
+	// Shallow cases have names, messages and properties, and texts as they stand in the
+	// input: it is many times faster. All of it is gone when Case returns.
+	Shallow bool
 }
 
 // Read reads one JUnit file. It visits every complete test case, also of a file
@@ -86,23 +62,25 @@ func Decode(r io.Reader) (Text, error) {
 // Read is the function Read for an input that was decoded before.
 func (t Text) Read(file string, o ReadOptions, v Visitor) (File, error) {
 	f := File{Name: file, Encoding: t.Encoding}
-	p := newParser(&f, o, v)
+	p := &parser{o: o.WithDefaults(), v: v, file: &f, suite: &f.Outer}
 	p.sc = xmltext.NewScanner(t.Reader, t.Skipped, p.o.MaxCase)
 	p.sc.Mark = mark
-	err := p.run()
-	return f, p.result(err)
+	err := p.document()
+	f.Outer.Complete = err == nil
+	f.Outer.settle()
+	return f, p.verdict(err)
 }
 
-// ReadCase reads one test case back, of which Read has given the span.
-func ReadCase(span []byte) (*Case, error) {
-	var f File
+// ReadCase reads the bytes of one test case.
+func ReadCase(raw []byte) (*Case, error) {
 	var last *Case
-	p := newParser(&f, ReadOptions{MaxCase: int64(len(span)) + 1}, Visitor{Case: func(c *Case) error {
+	p := &parser{o: ReadOptions{MaxCase: int64(len(raw)) + 1}.WithDefaults(), file: &File{}, v: Visitor{Case: func(c *Case) error {
 		last = c // of cases inside it, it is the last to end
 		return nil
-	}})
-	p.sc = xmltext.NewBytesScanner(span)
-	if err := p.run(); err != nil {
+	}}}
+	p.suite = &p.file.Outer
+	p.sc = xmltext.NewBytesScanner(raw)
+	if err := p.document(); err != nil {
 		return nil, err
 	}
 	if last == nil {
@@ -114,8 +92,8 @@ func ReadCase(span []byte) (*Case, error) {
 // errVisitor marks an error of the visitor.
 type errVisitor struct{ error }
 
-// result makes the verdict on the file of how its reading ended.
-func (p *parser) result(err error) error {
+// verdict is the problem of a file whose reading ended with err, if it is one.
+func (p *parser) verdict(err error) error {
 	f := p.file
 	end, lastLine := p.sc.End()
 	f.Bytes = end
@@ -135,10 +113,13 @@ func (p *parser) result(err error) error {
 		return nil
 	case errors.Is(err, xmltext.ErrTruncated):
 		out.Offset, out.Line = end, lastLine
-		out.Kind, out.Detail = Truncated, "the file ends inside "+p.where()
+		out.Kind, out.Detail = Truncated, "the file ends inside a tag"
+		if p.depth > 0 {
+			out.Detail = fmt.Sprintf("the file ends inside <%s>", p.names[p.inner:])
+		}
 	case errors.Is(err, errTooDeep):
 		out.Kind, out.Detail = TooDeep, fmt.Sprintf("more than %d elements inside each other", p.o.MaxDepth)
-	case slices.ContainsFunc([]error{errTooLarge, xmltext.ErrTooMany, errMuchText, xmltext.ErrTagTooLarge, errTooMuch}, func(t error) bool { return errors.Is(err, t) }):
+	case errors.Is(err, xmltext.ErrTooLarge), errors.Is(err, xmltext.ErrTooMany), errors.Is(err, errMuchText), errors.Is(err, errTooMuch):
 		out.Kind, out.Detail = TooLarge, err.Error()
 	case p.sc.Err != nil:
 		out.Kind, out.Detail = Unread, err.Error()

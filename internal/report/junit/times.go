@@ -55,31 +55,6 @@ func clampTime(seconds float64) time.Duration {
 	}
 }
 
-// simpleTime reads digits, or digits with a point among them, as everybody does.
-// ok is false for any other spelling.
-func simpleTime(b []byte) (d time.Duration, ok bool) {
-	var n, scale int64 = 0, 0
-	for i, c := range b {
-		switch {
-		case c == '.' && scale == 0 && i > 0 && i+1 < len(b):
-			scale = 1
-		case c >= '0' && c <= '9' && i < 16:
-			n, scale = n*10+int64(c-'0'), scale*10
-		default:
-			return 0, false
-		}
-	}
-	scale = max(scale, 1)
-	const micros = 1_000_000
-	if n >= int64(MaxTime/time.Second)*min(scale, micros) || len(b) == 0 {
-		return 0, false
-	}
-	if scale > micros {
-		return clampTime(float64(n) / float64(scale)), true
-	}
-	return time.Duration(n*(micros/scale)) * time.Microsecond, true
-}
-
 // Seconds is d as reports have it, to the microsecond: 1.234000. It is at most
 // MaxTime, as readers take no more.
 func Seconds(d time.Duration) string {

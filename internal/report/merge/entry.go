@@ -84,11 +84,11 @@ func (p *part) reading() reading {
 }
 
 // key identifies a case within its suite.
-func (m *merger) key(class, name []byte) uint64 {
+func (m *merger) key(class, name string) uint64 {
 	var h maphash.Hash
 	h.SetSeed(m.seed)
-	_, _ = h.Write(class)
+	_, _ = h.WriteString(class)
 	_ = h.WriteByte(0)
-	_, _ = h.Write(name)
+	_, _ = h.WriteString(name)
 	return h.Sum64()
 }

@@ -1,6 +1,7 @@
 package merge
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -15,15 +16,16 @@ import (
 
 // fileRead is the reading of one file.
 type fileRead struct {
-	m       *merger
-	index   int // of the file
-	file    File
-	open    map[*junit.Suite]*openPart
-	last    *openPart    // of the case before
-	lastOf  *junit.Suite // whose it is
-	suites  []*suite     // that the file has added to
-	rebased bool         // attachments get other paths
-	told    bool         // something says already that the file holds nothing good
+	m        *merger
+	index    int // of the file
+	file     File
+	nameless string // its suites without a name
+	open     map[*junit.Suite]*openPart
+	last     *openPart    // of the case before
+	lastOf   *junit.Suite // whose it is
+	suites   []*suite     // that the file has added to
+	rebased  bool         // attachments get other paths
+	told     bool         // something says already that the file holds nothing good
 }
 
 // openPart is a suite of the file that has not ended.
@@ -37,8 +39,8 @@ type openPart struct {
 // read makes entries of the cases of a file.
 func (m *merger) read(i int) error {
 	f := m.in.Files[i]
-	p := &fileRead{m: m, index: i, file: f, open: make(map[*junit.Suite]*openPart), rebased: m.rebase(f) != ""}
-	got, err := m.src.Read(f, m.o.Read, junit.Visitor{Span: p.span, Suite: p.end})
+	p := &fileRead{m: m, index: i, file: f, nameless: nameless(f), open: make(map[*junit.Suite]*openPart), rebased: m.rebase(f) != ""}
+	got, err := m.src.Read(f, m.o.Read, junit.Visitor{Case: p.testCase, Suite: p.end, Shallow: true})
 	var problem *junit.Problem
 	if err != nil && !errors.As(err, &problem) {
 		return err
@@ -61,70 +63,78 @@ func (m *merger) read(i int) error {
 	return nil
 }
 
-// span makes an entry of a case.
-func (p *fileRead) span(s *junit.Span) error {
+// testCase makes an entry of a case.
+func (p *fileRead) testCase(c *junit.Case) error {
 	m := p.m
-	o := p.part(s.Suite)
-	class, name := identity(o.name, nameless(p.file), s.Classname, s.Name)
+	o := p.part(c.Suite)
+	status := c.Status()
+	class, name := identity(o.name, p.nameless, c.Classname, c.Name)
 	e := entry{
-		Span: source.Span{Off: s.Offset + m.src.Base(p.index), N: uint32(s.Len), Sum: s.Sum, File: uint32(p.index)},   //nolint:gosec // bounded by MaxCase; an index
-		part: uint32(o.index), status: uint8(s.Status.Rank()), time: s.Time, key: m.key(class, name), flags: flags(s), //nolint:gosec // an index; 0 to 3
+		Span: source.Span{Off: c.Offset + m.src.Base(p.index), N: uint32(len(c.Raw)), Sum: source.Sum(c.Raw), File: uint32(p.index)}, //nolint:gosec // bounded by MaxCase; an index
+		part: uint32(o.index), status: uint8(status.Rank()), time: c.Time, key: m.key(class, name), flags: m.flags(c, p.rebased),     //nolint:gosec // an index; 0 to 3
 	}
-	if s.Plain && len(s.Classname) > 0 && m.asIs(s) && (!s.Attachment || !p.rebased) {
-		e.flags |= flagAsIs
+	if flaky := m.flaky(status, 2); len(c.Reruns) > 0 && flaky != status {
+		e.status, e.flags = uint8(flaky.Rank()), e.flags|flagFlaky //nolint:gosec // 0 to 3
 	}
-	if status := m.flaky(s.Status, 2); s.Reruns && status != s.Status {
-		e.status, e.flags = uint8(status.Rank()), e.flags|flagFlaky //nolint:gosec // 0 to 3
-	}
-	if s.Bare {
+	if c.Name == "" && c.Classname == "" && len(c.Attrs)+len(c.Properties)+len(c.Results)+len(c.Reruns)+len(c.Extra) == 0 {
 		o.bare = append(o.bare, len(o.suite.entries))
 	}
 	o.suite.entries = append(o.suite.entries, e)
 	m.parts[o.index].cases++
-	if s.Teardown {
+	if e.is(flagTeardown) {
 		m.parts[o.index].down++
 	}
 	return nil
 }
 
-// flags are those that the form of a case gives.
-func flags(s *junit.Span) (f uint16) {
-	for i, set := range [...]bool{s.Teardown, s.Output > 0, s.Body > 0, s.Reruns} {
-		if set {
-			f |= [...]uint16{flagTeardown, flagOutput, flagBody, flagReruns}[i]
+// flags are those that the form of a case gives. It can be copied if that is plain, and
+// its texts are within the bounds.
+func (m *merger) flags(c *junit.Case, rebased bool) (f uint16) {
+	caps := &m.o.Caps
+	limit := caps.PassOut
+	if c.Status().Red() {
+		limit = caps.FailOut
+	}
+	asIs := c.Plain && c.Classname != "" && !m.o.StrictXSD && len(m.o.Labels) == 0
+	short := true
+	for _, r := range c.Results {
+		if r.Text != "" {
+			f |= flagBody
+		}
+		short = short && len(r.Text) <= caps.Body && len(r.Message) <= caps.Message && fold.OneLine(r.Message) == r.Message
+	}
+	for _, list := range [...][]string{c.SystemOut, c.SystemErr} {
+		for _, text := range list {
+			if text != "" {
+				f |= flagOutput
+			}
+			short = short && len(text) <= limit
 		}
 	}
-	return f
-}
-
-// asIs reports whether the texts of a plain case are within the bounds.
-func (m *merger) asIs(s *junit.Span) bool {
-	c := &m.o.Caps
-	out := c.PassOut
-	if s.Status.Red() {
-		out = c.FailOut
+	if len(c.Reruns) > 0 {
+		f |= flagReruns
 	}
-	return !m.o.StrictXSD && len(m.o.Labels) == 0 && (m.o.NoCaps ||
-		s.Output <= int64(out) && s.Body <= int64(c.Body) && s.Message <= int64(c.Message) && !s.Lines)
+	if fold.IsTeardown(c) {
+		f |= flagTeardown
+	}
+	if asIs && (short || m.o.NoCaps) && (!rebased || !bytes.Contains(c.Raw, []byte("[[ATTACHMENT|"))) {
+		f |= flagAsIs
+	}
+	return f
 }
 
 // identity is the class and the name that a case has in the report: without a
 // class it has the one that Jenkins gives it, the name of its suite, else what
 // its own name has before the last dot, else the file.
-func identity[T string | []byte](suite, file string, class, name T) (c, n T) {
-	if len(name) == 0 {
-		name = T(unnamed)
-	}
-	if len(class) > 0 {
+func identity(suite, file, class, name string) (c, n string) {
+	name = cmp.Or(name, unnamed)
+	if class = cmp.Or(class, suite); class != "" {
 		return class, name
 	}
-	if suite != "" {
-		return T(suite), name
-	}
-	if i := strings.LastIndexByte(string(name), '.'); i > 0 && i+1 < len(name) {
+	if i := strings.LastIndexByte(name, '.'); i > 0 && i+1 < len(name) {
 		return name[:i], name[i+1:]
 	}
-	return T(dotless(file)), name
+	return dotless(file), name
 }
 
 // Names of cases that have none.
@@ -163,7 +173,7 @@ func (p *fileRead) end(s *junit.Suite) error {
 		m.warn("%s: suite %q counts %d failures and errors that none of its cases shows", p.file.Shown, s.Name, s.Hidden())
 	}
 	if s.Contradiction != "" {
-		p.contradiction(p.file.Shown+": "+cmp.Or(s.Name, nameless(p.file)), fmt.Sprintf("suite %q", s.Name), s)
+		p.contradiction(p.file.Shown+": "+cmp.Or(s.Name, p.nameless), fmt.Sprintf("suite %q", s.Name), s)
 	}
 	if s.Cases == 0 && len(s.Properties)+len(s.Results)+len(s.SystemOut)+len(s.SystemErr) == 0 {
 		return nil // it held other suites, or nothing
@@ -195,8 +205,8 @@ func (p *fileRead) interrupt(o *openPart, s *junit.Suite) {
 	}
 	for _, i := range o.bare {
 		e := &o.suite.entries[i]
-		class, name := identity(s.Name, nameless(p.file), "", interrupted)
-		e.key = p.m.key([]byte(class), []byte(name))
+		class, name := identity(s.Name, p.nameless, "", interrupted)
+		e.key = p.m.key(class, name)
 		e.status, e.flags = uint8(junit.Errored.Rank()), e.flags&^flagAsIs|flagInterrupted //nolint:gosec // 3
 		one.cases--
 	}
@@ -262,7 +272,7 @@ func (p *fileRead) outer(f *junit.File) {
 func (m *merger) put(to *suite, c *junit.Case) {
 	c.Classname = labels(m.o.Labels).class(c.Classname)
 	e := entry{
-		Span: m.src.Keep(c), key: m.key([]byte(c.Classname), []byte(c.Name)), part: uint32(len(m.parts)), //nolint:gosec // an index
+		Span: m.src.Keep(c), key: m.key(c.Classname, c.Name), part: uint32(len(m.parts)), //nolint:gosec // an index
 		time: c.Time, status: uint8(c.Status().Rank()), flags: flagSynthetic, //nolint:gosec // 0 to 3
 	}
 	if !m.o.StrictXSD {

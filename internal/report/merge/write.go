@@ -158,7 +158,7 @@ func (m *merger) value(s *suite, e *entry, end int64) (*junit.Case, error) {
 		name = ""
 	}
 	c.Classname, c.Name = identity(name, nameless(f), c.Classname, c.Name)
-	if m.key([]byte(c.Classname), []byte(c.Name)) != e.key {
+	if m.key(c.Classname, c.Name) != e.key {
 		return nil, fmt.Errorf("%s: %w", f.Shown, source.ErrChanged)
 	}
 	c.Classname = labels(m.o.Labels).class(c.Classname)

@@ -115,25 +115,14 @@ func plainEntity(b []byte) int {
 // that begin terminal sequences are left for Clean.
 type Decoder struct{ Repaired int64 }
 
-// Text decodes character data.
-func (d *Decoder) Text(dst, src []byte) []byte { return d.append(dst, src, true, false) }
-
-// CDATA decodes text without entities.
-func (d *Decoder) CDATA(dst, src []byte) []byte { return d.append(dst, src, false, false) }
-
-// Attr decodes the value of an attribute, in which white space is blanks.
-func (d *Decoder) Attr(dst, src []byte) []byte { return d.append(dst, src, true, true) }
-
 // Clean is the decoded, clean value of an attribute.
 func (d *Decoder) Clean(value []byte) string {
-	if Plain(value, InAttribute) && bytes.IndexByte(value, '&') < 0 {
-		return string(value)
-	}
 	d.Repaired += int64(bytes.Count(value, []byte{'<'})) // XML wants it escaped, and nothing is lost
-	return Clean(string(d.Attr(nil, value)))
+	return Clean(string(d.Append(nil, value, InAttribute)))
 }
 
-func (d *Decoder) append(dst, src []byte, entities, attribute bool) []byte {
+// Append appends decoded text. In attributes white space is blanks.
+func (d *Decoder) Append(dst, src []byte, where Context) []byte {
 	for len(src) > 0 {
 		n := nextOdd(src, 0, '&', '&')
 		dst = append(dst, src[:n]...)
@@ -141,7 +130,7 @@ func (d *Decoder) append(dst, src []byte, entities, attribute bool) []byte {
 			break
 		}
 		switch b := src[0]; {
-		case b == '&' && entities:
+		case b == '&' && where != InCDATA:
 			dst, src = d.entity(dst, src)
 		case b == '&':
 			dst, src = append(dst, '&'), src[1:]
@@ -152,7 +141,7 @@ func (d *Decoder) append(dst, src []byte, entities, attribute bool) []byte {
 			if b == '\r' {
 				b = '\n'
 			}
-			if attribute {
+			if where == InAttribute {
 				b = ' '
 			}
 			dst, src = append(dst, b), src[1:]
@@ -181,7 +170,7 @@ func (d *Decoder) repair(r rune, broken bool) rune {
 // XML knows, stays as it is written: an entity of a document type is never
 // expanded, and a bare "&" loses nothing.
 func (d *Decoder) entity(dst, src []byte) (out, rest []byte) {
-	end := bytes.IndexByte(src[:min(len(src), holdBack)], ';')
+	end := bytes.IndexByte(src[:min(len(src), 64)], ';')
 	if end > 1 {
 		name := src[1:end]
 		if name[0] == '#' {

@@ -7,9 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
-	"unicode/utf8"
 )
 
 // Kind is what Scanner.Next found.
@@ -19,15 +17,15 @@ type Kind int
 const (
 	EOF      Kind = iota
 	CharData      // text, entities not decoded
-	CDATA         // a piece of a CDATA section
+	CDATA         // a CDATA section
 	StartTag      // SelfClose if it ends the element, too
 	EndTag
 )
 
 // Bounds of the window and of a tag.
 const (
-	WindowSize = 64 << 10 // read size, and the length at which a text run is handed on in pieces
-	holdBack   = 64       // bytes kept for an entity that is not complete yet
+	WindowSize = 64 << 10 // read size
+	lookahead  = 16 << 10 // what is there when an element begins, so that the window seldom grows inside of one
 	MaxAttrs   = 1024     // of one tag; real files have a dozen
 )
 
@@ -36,60 +34,51 @@ type Attr struct{ Name, Value []byte }
 
 // Scanner cuts a byte stream into XML tokens. It understands text, CDATA,
 // comments, processing instructions, a document type and quoted attributes, and
-// gives text runs in pieces, so that it holds one tag at a time and no more.
+// holds one token, or everything from where Hold was called.
 // It is lenient where a reader loses nothing by it ("<" inside quotes or before a
 // blank, a bare "&") and strict about structure.
 type Scanner struct {
-	// The current token. Names and texts are valid until the next one.
-	Name, QName []byte // the name without and with its prefix
-	Attrs       []Attr
-	Text        []byte
-	SelfClose   bool
-	TokenStart  int64 // its offset
+	// The current token. Names and texts are valid until the next one, or Release.
+	QName      []byte // the name with its prefix
+	Attrs      []Attr
+	Text       []byte
+	SelfClose  bool
+	TokenStart int64 // its offset
 
-	Stray   int64  // "<" that began no markup and were taken as text
-	Skipped int    // comments, instructions and document types so far
-	Mark    string // a comment to look for
-	Marked  bool   // it was there
-	Err     error  // of the reader, other than io.EOF
+	Unwanted bool   // text may come in pieces, cut anywhere
+	Stray    int64  // "<" that began no markup and were taken as text
+	Skipped  int    // comments, instructions and document types so far
+	Mark     string // a comment to look for
+	Marked   bool   // it was there
+	Err      error  // of the reader, other than io.EOF
 
-	r       io.Reader
-	buf     []byte
-	pos     int
-	base    int64 // offset of buf[0] in the stream
-	lines   int   // newlines before buf[0]
-	maxTag  int64
-	eof     bool
-	inCDATA bool
-	sum     sum
+	r     io.Reader
+	buf   []byte
+	pos   int
+	base  int64 // offset of buf[0] in the stream
+	lines int   // newlines before buf[0]
+	max   int64 // bytes that are held at most
+	eof   bool
+	from  int64  // what was given out since here stays where it is; -1 = anything may move
+	old   []byte // another window, of which nothing is held
 }
 
-// sum is the checksum of the bytes from one position to another.
-type sum struct {
-	table *crc32.Table
-	value uint32
-	next  int // from here on the bytes before pos are not in it yet; -1 = nobody wants it
-}
-
-// NewScanner cuts what r gives. Offsets begin at base; a tag may have maxTag bytes.
-func NewScanner(r io.Reader, base, maxTag int64) Scanner {
-	return Scanner{r: r, base: base, maxTag: maxTag, buf: make([]byte, 0, 2*WindowSize), sum: sum{SumTable(), 0, -1}}
+// NewScanner cuts what r gives. Offsets begin at base; what is held may have most bytes.
+func NewScanner(r io.Reader, base, most int64) Scanner {
+	return Scanner{r: r, base: base, max: most, from: -1, buf: make([]byte, 0, 2*WindowSize)}
 }
 
 // NewBytesScanner cuts a text that is in memory.
 func NewBytesScanner(b []byte) Scanner {
-	return Scanner{buf: b, eof: true, maxTag: int64(len(b)) + 1, sum: sum{next: -1}}
+	return Scanner{buf: b, eof: true, max: int64(len(b)) + 1, from: -1}
 }
-
-// SumTable is the table of the checksums.
-func SumTable() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // What ends the reading of an input.
 var (
-	ErrTruncated   = errors.New("unexpected end of file")
-	ErrTagTooLarge = errors.New("a single tag is larger than the limit for a test case")
-	ErrTooMany     = fmt.Errorf("a tag has more than %d attributes", MaxAttrs)
-	errShort       = errors.New("the tag goes on behind the window")
+	ErrTruncated = errors.New("unexpected end of file")
+	ErrTooLarge  = errors.New("a test case, or a text or tag beside, is larger than the limit for a test case")
+	ErrTooMany   = fmt.Errorf("a tag has more than %d attributes", MaxAttrs)
+	errShort     = errors.New("the tag goes on behind the window")
 )
 
 // Offset is that of the byte behind the current token.
@@ -106,43 +95,31 @@ func (s *Scanner) End() (offset int64, line int) {
 	return s.base + int64(len(s.buf)), s.lines + bytes.Count(s.buf, []byte{'\n'}) + 1
 }
 
-// BeginSum starts a checksum over the bytes from the current token on.
-func (s *Scanner) BeginSum() {
-	s.sum.next, s.sum.value = int(s.TokenStart-s.base), 0
-}
-
-// EndSum is the checksum of all bytes up to the current position.
-func (s *Scanner) EndSum() uint32 {
-	s.addSum()
-	s.sum.next = -1
-	return s.sum.value
-}
-
-func (s *Scanner) addSum() {
-	if c := &s.sum; c.next >= 0 {
-		c.value = crc32.Update(c.value, c.table, s.buf[c.next:s.pos])
-		c.next = s.pos
+// Hold keeps everything from the current token on where it is, until Release.
+func (s *Scanner) Hold() {
+	if s.from < 0 {
+		s.from = s.TokenStart
 	}
 }
 
+// Release ends what Hold began.
+func (s *Scanner) Release() { s.from = -1 }
+
+// Between is what stands between two offsets that are held.
+func (s *Scanner) Between(from, to int64) []byte { return s.buf[from-s.base : to-s.base] }
+
 // more adds at least one byte to the window; false at the end of the stream.
-// Positions relative to s.pos stay valid, absolute ones into buf do not.
+// Positions relative to s.pos stay valid, absolute ones into buf only where it is held.
 func (s *Scanner) more() bool {
 	if s.eof {
 		return false
 	}
-	if s.pos > 0 && (s.pos >= len(s.buf)/2 || len(s.buf) == cap(s.buf)) {
-		s.addSum()
-		s.lines += bytes.Count(s.buf[:s.pos], []byte{'\n'})
-		s.base += int64(s.pos)
-		s.buf = s.buf[:copy(s.buf, s.buf[s.pos:])]
-		s.pos = 0
-		s.sum.next = min(s.sum.next, 0)
+	keep := s.pos
+	if s.from >= 0 {
+		keep = int(s.from - s.base)
 	}
-	if len(s.buf) == cap(s.buf) {
-		grown := make([]byte, len(s.buf), 2*cap(s.buf))
-		copy(grown, s.buf)
-		s.buf = grown
+	if len(s.buf) == cap(s.buf) || s.from < 0 && len(s.buf)-keep < lookahead {
+		s.move(keep)
 	}
 	for range 100 { // a reader may return 0, nil
 		n, err := s.r.Read(s.buf[len(s.buf):cap(s.buf)])
@@ -162,6 +139,22 @@ func (s *Scanner) more() bool {
 	return false
 }
 
+// move makes room in the window, in which everything before keep is not wanted any more.
+func (s *Scanner) move(keep int) {
+	to, n := s.buf, len(s.buf)-keep
+	switch {
+	case n > cap(s.buf)/2:
+		to, s.old = make([]byte, 2*cap(s.buf)), nil
+	case s.from >= 0: // at most once for a token: after that the window begins with it
+		if to, s.old = s.old, s.buf; cap(to) < cap(s.buf) {
+			to = make([]byte, cap(s.buf))
+		}
+	}
+	s.lines += bytes.Count(s.buf[:keep], []byte{'\n'})
+	s.base, s.pos = s.base+int64(keep), s.pos-keep
+	s.buf = to[:copy(to[:cap(to)], s.buf[keep:])]
+}
+
 // have makes n bytes available from pos on.
 func (s *Scanner) have(n int) bool {
 	for len(s.buf)-s.pos < n {
@@ -175,15 +168,15 @@ func (s *Scanner) have(n int) bool {
 // Next reads one token into s.
 func (s *Scanner) Next() (Kind, error) {
 	for {
-		if s.inCDATA {
-			return s.cdata()
+		if s.from < 0 && len(s.buf)-s.pos < lookahead {
+			s.more()
 		}
 		if !s.have(1) {
 			return EOF, s.Err
 		}
 		s.TokenStart = s.Offset()
 		if s.buf[s.pos] != '<' || s.strayLess(0) {
-			return s.chars()
+			return CharData, s.chars()
 		}
 		kind, again, err := s.markup()
 		if err != nil || !again {
@@ -192,35 +185,43 @@ func (s *Scanner) Next() (Kind, error) {
 	}
 }
 
-// chars reads a text run, or a large piece of one that ends neither inside an
-// entity nor inside a character nor between CR and LF.
-func (s *Scanner) chars() (Kind, error) {
+// chars reads a text run, up to the end of the input if no markup follows.
+func (s *Scanner) chars() error {
 	seen := 0
 	for {
-		win := s.buf[s.pos:]
-		if i := bytes.IndexByte(win[seen:], '<'); i >= 0 {
+		i := bytes.IndexByte(s.buf[s.pos+seen:], '<')
+		switch {
+		case i >= 0 && s.strayLess(seen+i):
+			s.Stray++
+			seen += i + 1
+			continue
+		case i >= 0:
 			seen += i
-			if s.strayLess(seen) {
-				s.Stray++
-				seen++
+		default:
+			if seen = len(s.buf) - s.pos; s.Unwanted && seen >= WindowSize {
+				break
+			}
+			if more, err := s.grow(seen); err != nil {
+				return err
+			} else if more {
 				continue
 			}
-			s.Text = s.buf[s.pos : s.pos+seen]
-			s.pos += seen
-			return CharData, nil
 		}
-		seen = len(win)
-		if cut := safeCut(win); seen >= WindowSize && cut > 0 {
-			s.Text = win[:cut]
-			s.pos += cut
-			return CharData, nil
-		}
-		if !s.more() {
-			s.Text = s.buf[s.pos:]
-			s.pos = len(s.buf)
-			return CharData, s.Err
-		}
+		s.Text = s.buf[s.pos : s.pos+seen]
+		s.pos += seen
+		return nil
 	}
+}
+
+// grow is more for a token of which n bytes are there. An error says that it is too large.
+func (s *Scanner) grow(n int) (more bool, err error) {
+	if int64(n) > s.max {
+		return false, ErrTooLarge
+	}
+	if more = s.more(); !more {
+		err = s.Err
+	}
+	return more, err
 }
 
 // strayLess reports whether the "<" at pos+i is text that somebody forgot to
@@ -233,60 +234,22 @@ func (s *Scanner) strayLess(i int) bool {
 	return b != '/' && b != '!' && b != '?' && !nameStart(b) && b >= 0x20 || isSpace(b)
 }
 
-// safeCut is the longest prefix of text that can be decoded on its own.
-func safeCut(text []byte) int {
-	cut := len(text)
-	if i := bytes.LastIndexByte(text[max(0, cut-holdBack):], '&'); i >= 0 {
-		i += max(0, cut-holdBack)
-		if bytes.IndexByte(text[i:], ';') < 0 {
-			cut = i
-		}
-	}
-	return wholeRunes(text[:cut])
-}
-
-// wholeRunes is the longest prefix that ends neither in a part of a character
-// nor in a CR whose LF may follow.
-func wholeRunes(text []byte) int {
-	cut := len(text)
-	for i := 1; i <= 3 && i <= cut; i++ {
-		if b := text[cut-i]; b >= utf8.RuneSelf {
-			if utf8.RuneStart(b) && !utf8.FullRune(text[cut-i:cut]) {
-				cut -= i
-				break
-			}
-			continue
-		}
-		break
-	}
-	if cut > 0 && text[cut-1] == '\r' {
-		cut--
-	}
-	return cut
-}
-
-// cdata reads on inside a CDATA section.
-func (s *Scanner) cdata() (Kind, error) {
-	seen := 0
+// cdata reads a CDATA section.
+func (s *Scanner) cdata() error {
+	const begin = len("<![CDATA[")
+	seen := begin
 	for {
 		win := s.buf[s.pos:]
-		if i := bytes.Index(win[max(0, seen-2):], []byte("]]>")); i >= 0 {
-			i += max(0, seen-2)
-			s.Text = win[:i]
-			s.pos += i + 3
-			s.inCDATA = false
-			return CDATA, nil
+		if i := bytes.Index(win[seen:], []byte("]]>")); i >= 0 {
+			s.Text = win[begin : seen+i]
+			s.pos += seen + i + 3
+			return nil
 		}
-		seen = len(win)
-		if seen >= WindowSize {
-			if cut := wholeRunes(win[:seen-2]); cut > 0 {
-				s.Text = win[:cut]
-				s.pos += cut
-				return CDATA, nil
-			}
-		}
-		if !s.more() {
-			return EOF, s.cutOff()
+		seen = max(begin, len(win)-2)
+		if more, err := s.grow(len(win)); err != nil {
+			return err
+		} else if !more {
+			return ErrTruncated
 		}
 	}
 }
@@ -325,9 +288,7 @@ func (s *Scanner) declaration() (Kind, bool, error) {
 		s.Marked = s.Marked || s.Mark != "" && s.prefix(s.Mark)
 		return EOF, true, s.skipTo(4, "-->")
 	case s.prefix("<![CDATA["):
-		s.pos += len("<![CDATA[")
-		s.inCDATA = true
-		return EOF, true, nil
+		return CDATA, false, s.cdata()
 	case s.prefix("<!DOCTYPE"):
 		s.Skipped++
 		return EOF, true, s.skipDoctype()

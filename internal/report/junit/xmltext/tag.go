@@ -20,8 +20,8 @@ func (s *Scanner) tag(parse func(*Scanner, []byte) (int, error)) error {
 		if !errors.Is(err, errShort) {
 			return err
 		}
-		if int64(win) > s.maxTag {
-			return ErrTagTooLarge
+		if int64(win) > s.max {
+			return ErrTooLarge
 		}
 		s.have(2 * win) // doubled, so that a large tag is not begun again too often
 		if len(s.buf)-s.pos == win {
@@ -43,12 +43,11 @@ func (s *Scanner) startTag(b []byte) (int, error) {
 		case i == len(b):
 			return 0, errShort
 		case b[i] == '>':
-			s.Name = Local(s.QName)
 			return i + 1, nil
 		case b[i] == '/' && i+1 == len(b):
 			return 0, errShort
 		case b[i] == '/' && b[i+1] == '>':
-			s.Name, s.SelfClose = Local(s.QName), true
+			s.SelfClose = true
 			return i + 2, nil
 		case b[i] == '<':
 			return 0, errors.New("a tag begins inside a tag")
@@ -109,7 +108,6 @@ func (s *Scanner) endTag(b []byte) (int, error) {
 		return 0, fmt.Errorf("%q is not an end tag", b[2:min(k, 22)])
 	}
 	s.QName, s.SelfClose = b[2:2+n], false
-	s.Name = Local(s.QName)
 	return k + 1, nil
 }
 

@@ -14,7 +14,6 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit/foreign"
-	"github.com/ci-disagg/ci-disagg/internal/report/junit/xmltext"
 )
 
 // Span is where a case stands.
@@ -24,6 +23,9 @@ type Span struct {
 	Sum  uint32 // checksum of its bytes; 0 = unknown
 	File uint32 // as AddFile was called, or Spool
 }
+
+// Sum is the checksum of the bytes of a case.
+func Sum(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
 
 // End is the offset behind it.
 func (s Span) End() int64 { return s.Off + int64(s.N) }
@@ -43,7 +45,6 @@ type Source struct {
 	w      *junit.Writer // into the spool
 	opened []uint32      // files that are open, the oldest first
 	window window
-	table  *crc32.Table
 }
 
 // input is one input.
@@ -74,7 +75,7 @@ var ErrChanged = errors.New("the file has changed while it was merged")
 
 // New is a source whose temporary file is in dir, "" = that of the system.
 func New(dir string) Source {
-	return Source{spool: spool{dir: dir}, table: xmltext.SumTable(), window: window{file: Spool}}
+	return Source{spool: spool{dir: dir}, window: window{file: Spool}}
 }
 
 // Read reads an input in the first pass. Base is what has to be added to the offsets
@@ -227,7 +228,7 @@ func (s *Source) Bytes(at Span, end int64) ([]byte, error) {
 		}
 	}
 	b := s.window.buf[at.Off-s.window.at:][:at.N]
-	if at.Sum != 0 && at.Sum != crc32.Checksum(b, s.table) {
+	if at.Sum != 0 && at.Sum != Sum(b) {
 		return nil, fmt.Errorf("%s: %w", s.files[at.File].path, ErrChanged)
 	}
 	return b, nil
