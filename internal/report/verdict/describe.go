@@ -125,8 +125,12 @@ func (j *judgement) comparison(r bws.Result) string {
 	if j.pr {
 		whose = " on main"
 	}
-	return fmt.Sprintf("%s%s is %s %s, the level of %s%s (noise %s per run)",
-		of, j.amount(j.value), percentWorse(*orZero(j.Worse)), j.amount(*orZero(j.Baseline)),
+	level := "level"
+	if j.Unsteady != nil {
+		level = "worse level"
+	}
+	return fmt.Sprintf("%s%s is %s %s, the %s of %s%s (noise %s per run)",
+		of, j.amount(j.value), percentWorse(*orZero(j.Worse)), j.amount(*orZero(j.Baseline)), level,
 		plural(r.Runs, "earlier run"), whose, percent(*orZero(j.Noise)))
 }
 

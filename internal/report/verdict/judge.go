@@ -66,6 +66,9 @@ func (j *judgement) finish() {
 			j.say("%s", text)
 		}
 	}
+	if j.Unsteady != nil {
+		j.say("%s", j.Unsteady.Sentence())
+	}
 	if j.scanned != nil {
 		j.nameNodes(j.scanned.r, j.scanned.shift)
 	}
@@ -95,7 +98,11 @@ func (j *judgement) doubt() {
 	if j.Rule == string(RuleFixed) {
 		most = doubtPin
 	}
-	times, how := math.Pow(*j.Baseline/j.value, j.sign), "better"
+	base := *j.Baseline
+	if j.Unsteady != nil && j.sign*(j.value-base) < 0 {
+		base = j.Unsteady.Levels[0]
+	}
+	times, how := math.Pow(base/j.value, j.sign), "better"
 	if times < 1 {
 		times, how = 1/times, "worse"
 	}

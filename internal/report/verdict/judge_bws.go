@@ -26,7 +26,11 @@ func (j *judgement) judgeBWS() {
 	}
 	sc := &bws.Scanner{}
 	d, shift := load(j.past, j.series.New, j.sign)
-	f := folder{sc: sc, past: j.past, d: d, sign: j.sign, dmin: j.dmin, advisory: j.Advisory}
+	d, modes := steady(d, n, j.dmin)
+	if modes != nil {
+		j.unsteady(*modes)
+	}
+	f := folder{sc: sc, past: j.past, d: d, sign: j.sign, dmin: j.dmin, advisory: j.Advisory, modes: modes}
 	if j.forgetOpen {
 		f.alarms = recentAlarm(j.past)
 	} else {

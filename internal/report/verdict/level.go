@@ -19,7 +19,8 @@ type Standing struct {
 // pinned value under the rule fixed, the level before a regression that is open,
 // the percentile of upstream's rule, else that of the runs since the last accepted or found step. The newest five runs
 // are in it only where they are all there is of the level: a step may have begun
-// among them. Fewer than seven runs have their median.
+// among them. Fewer than seven runs have their median. A series that goes back and forth
+// between two levels stands on the worse one.
 func LevelOf(s Series, p Policy) (Standing, bool) {
 	c := p.settings(s)
 	if c.rule == RuleFixed {
@@ -43,8 +44,9 @@ func LevelOf(s Series, p Policy) (Standing, bool) {
 	}
 	d, _ := load(runs, runs[len(runs)-1], sign) // the next run is not part of its level
 	toUnit := func(x float64) float64 { return min(math.Exp(sign*x), math.MaxFloat64) }
+	d, modes := steady(d, len(runs), c.dmin)
 	sc := &bws.Scanner{}
-	f := folder{sc: sc, past: runs, d: d, sign: sign, dmin: c.dmin, advisory: c.advisory || !c.gate}
+	f := folder{sc: sc, past: runs, d: d, sign: sign, dmin: c.dmin, advisory: c.advisory || !c.gate, modes: modes}
 	if !c.forgetOpen {
 		f.fold()
 	}

@@ -41,6 +41,7 @@ type folder struct {
 	sign, dmin float64
 	// advisory series accept every level by themselves: nobody answers for them.
 	advisory bool
+	modes    *bws.Modes // that the data was brought out of; nil = it has one level
 	history
 }
 
@@ -106,7 +107,11 @@ func (f *folder) close(j int) int {
 // nothing unless the scan sees the regression too.
 func (f *folder) reopen(j int, stored float64) *openRegression {
 	if badValue(stored) == "" {
-		return &openRegression{since: j, level: f.sign * math.Log(stored)}
+		level := f.sign * math.Log(stored)
+		if f.modes != nil { // what was a step once has turned out to be the other level
+			level = f.modes.Onto(level)
+		}
+		return &openRegression{since: j, level: level}
 	}
 	if j < minHistory {
 		return nil

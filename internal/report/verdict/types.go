@@ -122,8 +122,9 @@ type Finding struct {
 
 // Background is what is known of a row's series, whatever the verdict is.
 type Background struct {
-	Noise      *float64 `json:"noise,omitempty"`       // run-to-run noise of the series, relative sd
-	NodeEffect *float64 `json:"node_effect,omitempty"` // how much worse this run's nodes usually are
+	Noise      *float64  `json:"noise,omitempty"` // run-to-run noise of the series, relative sd
+	Unsteady   *Unsteady `json:"unsteady,omitempty"`
+	NodeEffect *float64  `json:"node_effect,omitempty"` // how much worse this run's nodes usually are
 	// BelowBest is how much worse the level is than the best level of the last
 	// 90 days. Information, never a verdict: it shows the creep that is too slow
 	// for any rule.

@@ -68,19 +68,23 @@ func (p Printer) together(c *verdict.Case) {
 	fmt.Fprintf(p.W, "false alarms to be expected: %.2f in 100 such tables\n", 100*c.FalseAlarms)
 }
 
-// reasons says why for every gating metric that did not pass; one that several
-// share is said once.
+// reasons says why for every gating metric that did not pass, and which of the others
+// are unsteady; one that several share is said once.
 func (p Printer) reasons(rows []verdict.Row) {
 	var order []string
 	names := map[string][]string{}
 	for _, r := range rows {
-		if !r.Gate || r.Verdict == verdict.Pass {
+		why := r.Reason
+		switch {
+		case !r.Gate || r.Verdict == verdict.Pass && r.Unsteady == nil:
 			continue
+		case r.Verdict == verdict.Pass:
+			why = r.Unsteady.Sentence()
 		}
-		if names[r.Reason] == nil {
-			order = append(order, r.Reason)
+		if names[why] == nil {
+			order = append(order, why)
 		}
-		names[r.Reason] = append(names[r.Reason], series(r))
+		names[why] = append(names[why], series(r))
 	}
 	for _, why := range order {
 		who := strings.Join(names[why], ", ")
