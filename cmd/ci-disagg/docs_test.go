@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm"
@@ -24,9 +25,9 @@ func configKeys(t reflect.Type, prefix string) []string {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	text := reflect.TypeFor[encoding.TextUnmarshaler]()
+	text, own := reflect.TypeFor[encoding.TextUnmarshaler](), reflect.TypeFor[yaml.Unmarshaler]()
 	switch {
-	case t.Implements(text) || reflect.PointerTo(t).Implements(text):
+	case t.Implements(text) || reflect.PointerTo(t).Implements(text) || reflect.PointerTo(t).Implements(own):
 		return []string{prefix}
 	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct:
 		return configKeys(t.Elem(), prefix+"[]")
@@ -115,7 +116,7 @@ func TestEveryFileOfARunIsDocumented(t *testing.T) {
 // TestDocumentedConfigsAreValid reads every block of YAML that is a config.
 func TestDocumentedConfigsAreValid(t *testing.T) {
 	t.Parallel()
-	for _, page := range []string{"../../README.md", "../../docs/config.md", "../../docs/moving-over.md", "../../docs/run-directory.md"} {
+	for _, page := range []string{"../../README.md", "../../docs/config.md", "../../docs/moving-over.md", "../../docs/run-directory.md", "../../docs/pipelines.md"} {
 		data, err := os.ReadFile(page)
 		require.NoError(t, err)
 		blocks := regexp.MustCompile("(?s)\n```yaml\n(.*?)```").FindAllSubmatch(data, -1)
@@ -153,4 +154,23 @@ func TestEveryConfigKeyIsDocumented(t *testing.T) {
 		delete(documented, key)
 	}
 	require.Empty(t, documented, "docs/config.md describes keys that do not exist")
+}
+
+// TestDocumentedPipelinesArePlanned plans every block of docs/pipelines.md, for this
+// machine and for Slurm.
+func TestDocumentedPipelinesArePlanned(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("../../docs/pipelines.md")
+	require.NoError(t, err)
+	blocks := regexp.MustCompile("(?s)\n```yaml\n(.*?)```").FindAllSubmatch(data, -1)
+	require.GreaterOrEqual(t, len(blocks), 4)
+	for _, b := range blocks {
+		for _, backend := range []string{"local", "slurm"} {
+			h, out, errs := planHost(t)
+			config := filepath.Join(t.TempDir(), "ci-disagg.yaml")
+			require.NoError(t, os.WriteFile(config, b[1], 0o600))
+			require.Equal(t, exitPassed, run(t.Context(), h, []string{"plan", "--config", config, "--backend", backend}), "%s\n%s", b[1], errs)
+			require.Contains(t, out.String(), "   pipeline  ")
+		}
+	}
 }

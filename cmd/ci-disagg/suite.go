@@ -20,6 +20,8 @@ type suiteFlags struct {
 func (o *suiteFlags) AddFlags(f *pflag.FlagSet) {
 	addConfigFlag(f, &o.config, "config file")
 	addClusterFlag(f, &o.Cluster)
+	f.StringArrayVar(&o.Cases, "case", nil, "only these cases of the config's pipelines: ids, or patterns with * (repeatable)")
+	f.StringArrayVar(&o.Tags, "tag", nil, "only cases of the config's pipelines that have this tag (repeatable: any of them)")
 	f.StringArrayVar(&o.Lists, "test-list", nil, "file of test ids: a test list or a test-db YAML (repeatable)")
 	f.StringArrayVar(&o.Waives, "waives", nil, "waives file beside the config's (repeatable)")
 	f.StringVar(&o.Backend, "backend", "", "slurm (default) or local: the same agent on this machine, without Slurm")

@@ -40,10 +40,10 @@ func endsLikeHash(s string) bool {
 	return len(s)-i-1 == 2*4 && err == nil
 }
 
-// ShortID is what tells a case from its neighbours: the text in the brackets of a pytest id.
+// ShortID is what tells a case from its neighbours: the text in the brackets of a pytest id, and any other id whole.
 func ShortID(id string) string {
-	_, param, ok := strings.Cut(id, "[")
-	if param = strings.TrimSuffix(param, "]"); !ok || param == "" {
+	test, param, ok := strings.Cut(id, "[")
+	if param = strings.TrimSuffix(param, "]"); !ok || param == "" || !strings.Contains(test, "::") {
 		return id
 	}
 	return param

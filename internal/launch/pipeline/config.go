@@ -1,8 +1,8 @@
 // Package pipeline turns a config into plans: one for each case of a suite, and what people are shown of them.
 //
 // In: the launching half of ci-disagg.yaml, the cases that a command line selects, environment and clock.
-// Out: rundir.Plan values of a producer (trtllm), with the profile of the cluster applied. Nothing behind the
-// plan knows where it came from.
+// Out: rundir.Plan values of a producer (generic: the pipelines of the config; trtllm: TensorRT-LLM's tests), with the
+// profile of the cluster applied. Nothing behind the plan knows where it came from.
 package pipeline
 
 import (
@@ -16,10 +16,10 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
+	"github.com/ci-disagg/ci-disagg/internal/launch/generic"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
-	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
@@ -33,13 +33,15 @@ type Config struct {
 	RunsDir  string                    `yaml:"runs_dir"`                   // parent of run directories; must be shared with the nodes
 	Backend  string                    `yaml:"backend" enum:"slurm,local"` // slurm (default) or local
 	Cluster  string                    `yaml:"cluster"`                    // of clusters:, when --cluster is not given
-	Workload trtllm.Config             `yaml:"workload"`
+	Workload Workload                  `yaml:"workload"`
 	Clusters map[string]script.Profile `yaml:"clusters"`
 	Budgets  rundir.Budgets            `yaml:"budgets"`
 	Jobs     Jobs                      `yaml:"jobs"`
 	Retry    retry.Policy              `yaml:"retry"`
 	Collect  drive.Collect             `yaml:"collect"`
 	Classes  []blame.Rule              `yaml:"classes"` // failure classes before the built-in ones
+
+	generic.Config `yaml:",inline"` // pipelines: and cases:
 }
 
 // Jobs bounds how many jobs a run has at once.
@@ -68,7 +70,7 @@ func Default() Config { return Config{Retry: retry.Default()} }
 
 // Validate returns every problem of the config, at its place in doc.
 func (c Config) Validate(doc strictyaml.Document) []error {
-	var errs []error
+	errs := c.Config.Validate(doc)
 	bad := func(path, format string, args ...any) { errs = append(errs, doc.Problem(path, format, args...)) }
 	names := slices.Sorted(maps.Keys(c.Clusters))
 	for _, name := range names {
@@ -80,8 +82,8 @@ func (c Config) Validate(doc strictyaml.Document) []error {
 	if c.Backend != "" && !backend(c.Backend) {
 		bad("backend", "%q is not slurm or local", c.Backend)
 	}
-	if l := c.Workload.OutputLayout; !slices.Contains([]string{"", trtllm.LayoutTRTLLM, trtllm.LayoutNone}, l) {
-		bad("workload.output_layout", "%q is not %s or %s", l, trtllm.LayoutTRTLLM, trtllm.LayoutNone)
+	if why := layoutProblem(c.Workload); why != "" {
+		bad("workload.output_layout", "%s", why)
 	}
 	for _, n := range c.counts() {
 		if n.value < 0 {

@@ -80,7 +80,7 @@ func (s Suite) Settings(goarch string) []Setting {
 			out = append(out, p)
 		}
 	}
-	for _, v := range s.input.Settings() {
+	for _, v := range s.workload.settings() {
 		p := Setting{Key: "workload." + v.Key, Value: v.Value, From: v.From}
 		if v.From == "config" {
 			p.From = r.Doc.At(p.Key)

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -10,9 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
-	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
@@ -20,6 +17,8 @@ import (
 // Selection says which cases are meant and where they are to run: the flags that plan and run have in common.
 type Selection struct {
 	Tests      []string // ids, or lines of a list
+	Cases      []string // ids of configured cases, or patterns of them
+	Tags       []string // of configured cases
 	Lists      []string // files
 	Waives     []string // files beside the config's
 	Backend    string
@@ -49,16 +48,17 @@ type Suite struct {
 	Stage   string
 	Plans   []rundir.Plan
 
-	request Request
-	input   trtllm.Input
+	request  Request
+	workload workload
 }
 
 // Resolve plans the cases. Its errors are the user's.
 func Resolve(r Request) (s Suite, err error) {
-	if len(r.Tests) == 0 && len(r.Lists) == 0 {
-		return s, errors.New("which tests? Give test ids, or --test-list FILE")
-	}
 	s.request = r
+	mine, theirs, err := r.sorted()
+	if err != nil {
+		return s, err
+	}
 	if s.Backend, err = r.Config.BackendOr(r.Backend); err != nil {
 		return s, err
 	}
@@ -66,14 +66,8 @@ func Resolve(r Request) (s Suite, err error) {
 		return s, err
 	}
 	s.Stage = cmp.Or(r.Stage, r.Getenv("stageName"), r.Config.Stage, r.ListName(), "perf")
-	if s.input, err = s.producerInput(); err != nil {
-		return s, err
-	}
-	plans, err := trtllm.Resolve(s.input)
+	plans, err := s.plans(mine, theirs)
 	if err != nil {
-		if r.Doc.File == "" {
-			err = fmt.Errorf("%w\nthere is no %s in %s: name the config with --config, or go to where it is", err, DefaultFile, r.Base)
-		}
 		return s, err
 	}
 	for _, p := range plans {
@@ -83,6 +77,26 @@ func Resolve(r Request) (s Suite, err error) {
 	s.warnMatch()
 	s.warnKnown()
 	return s, nil
+}
+
+// plans are those of the configured pipelines' cases, then those of TensorRT-LLM's.
+func (s *Suite) plans(mine configured, theirs []string) (out []rundir.Plan, err error) {
+	if s.workload, err = s.workloadOf(theirs); err != nil {
+		return nil, err
+	}
+	if mine.any {
+		if out, err = s.generic(mine, len(theirs)+len(s.request.Lists) == 0); err != nil {
+			return nil, err
+		}
+	}
+	if len(theirs)+len(s.request.Lists) == 0 {
+		return out, nil
+	}
+	plans, err := s.workload.plans()
+	if err != nil && s.request.Doc.File == "" {
+		err = fmt.Errorf("%w\nthere is no %s in %s: name the config with --config, or go to where it is", err, DefaultFile, s.request.Base)
+	}
+	return append(out, plans...), err
 }
 
 // warnMatch warns of a key of perf.match that no case has: of a typing error, or a GPU type that nobody named, nothing
@@ -115,9 +129,6 @@ func (s Suite) warn(i int, format string, args ...any) {
 	s.Plans[i].Warnings = append(s.Plans[i].Warnings, fmt.Sprintf(format, args...))
 }
 
-// ReadDraft reads a team's own launch draft, with what it calls.
-func ReadDraft(path string) ([]byte, error) { return trtllm.ReadDraft(path) }
-
 // UnderDraft marks the plans as started by a team's own launch draft. A draft computes its tasks as nodes × GPUs per
 // node, which is too many for some servers.
 func (s Suite) UnderDraft(draft string) {
@@ -130,31 +141,6 @@ func (s Suite) UnderDraft(draft string) {
 			}
 		}
 	}
-}
-
-// producerInput is what trtllm plans from, environment and clock included.
-func (s Suite) producerInput() (trtllm.Input, error) {
-	r := s.request
-	in := trtllm.Input{
-		Config: r.Config.Workload, ConfigFile: r.Doc.File, At: r.Doc.At, Base: r.Base,
-		Cluster: trtllm.Cluster{
-			Name: s.Cluster, GPUsPerNode: s.Profile.GPUsPerNode, MaxNodes: s.Profile.MaxNodes,
-			GPUType: s.Profile.GPUType, Arch: s.Profile.Arch, Time: s.Profile.Time,
-			Elsewhere: s.Profile.Login != "" || s.Profile.Container != nil,
-		},
-		Local: s.Backend == jobs.BackendLocal, Stage: s.Stage,
-		Tests: r.Tests, Lists: absolute(r.WorkDir, r.Lists), Waives: absolute(r.WorkDir, r.Waives),
-		Env: map[string]string{}, Today: r.Now.UTC().Format(time.DateOnly),
-		Budgets: r.Config.Budgets, SplitGroup: r.SplitGroup,
-	}
-	for _, name := range trtllm.EnvNames() {
-		if v := r.Getenv(name); v != "" {
-			in.Env[name] = v
-		}
-	}
-	var err error
-	in.Shard, in.Shards, err = parseShard(r.Shard)
-	return in, err
 }
 
 // parseShard reads i/n.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -187,8 +188,12 @@ func caseRows(c Case) []tableRow {
 	if c.Case.KnownBug != "" {
 		row("known", "failure %s: does not turn the run red", c.Case.KnownBug)
 	}
-	row("mode", "%s%s", c.Case.Mode, server(c.Case))
-	row("config", "%s (sha256 %.12s)", c.Case.Config, c.Case.ConfigSHA)
+	if c.Case.Pipeline != "" {
+		row("pipeline", "%s%s", c.Case.Pipeline, variables(c.Case))
+	} else {
+		row("mode", "%s%s", c.Case.Mode, server(c.Case))
+		row("config", "%s (sha256 %.12s)", c.Case.Config, c.Case.ConfigSHA)
+	}
 	kind := "GPUs"
 	if c.MakeBelieve {
 		kind = "make-believe GPUs"
@@ -223,6 +228,18 @@ func annotations(c rundir.Case) string {
 	}
 	if c.Isolation {
 		out += ", ISOLATION"
+	}
+	return out
+}
+
+// variables are those of a configured pipeline's case, and its tags.
+func variables(c rundir.Case) string {
+	var out string
+	for _, name := range slices.Sorted(maps.Keys(c.Vars)) {
+		out += ", " + name + " " + c.Vars[name]
+	}
+	if len(c.Tags) > 0 {
+		out += ", tags " + strings.Join(c.Tags, " ")
 	}
 	return out
 }

@@ -11,6 +11,14 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm/testlist"
 )
 
+// CheckShared holds what cases of other producers share of the section against itself.
+func CheckShared(in Input) error {
+	r := &resolver{in: in, set: settle(in)}
+	r.checkShell()
+	r.checkEnv()
+	return r.located().Err()
+}
+
 // checkSettings holds the section workload: against itself.
 func (r *resolver) checkSettings() {
 	s, file := r.set, r.in.ConfigFile

@@ -1,0 +1,96 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/generic"
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// configured says which of the config's own cases are meant.
+type configured struct {
+	any bool
+	generic.Pick
+}
+
+// sorted tells ids of configured cases from TensorRT-LLM's test ids. Nothing named is
+// every configured case.
+func (r Request) sorted() (mine configured, theirs []string, err error) {
+	ids := r.Config.IDs()
+	mine.Cases, mine.Tags = slices.Clone(r.Cases), r.Tags
+	for _, t := range r.Tests {
+		switch {
+		case slices.ContainsFunc(ids, func(id string) bool { return generic.Match(t, id) }):
+			mine.Cases = append(mine.Cases, t)
+		case len(ids) > 0 && !strings.Contains(t, "::") && r.Config.Workload.Source == "" && r.Config.Workload.DisaggConfigs == "" && r.Config.Workload.AggConfigs == "":
+			mine.Cases = append(mine.Cases, t) // unknown: said with the names that there are
+		default:
+			theirs = append(theirs, t)
+		}
+	}
+	named := len(mine.Cases)+len(mine.Tags) > 0
+	mine.any = named || len(ids) > 0 && len(r.Tests)+len(r.Lists) == 0
+	switch {
+	case named && len(ids) == 0:
+		return mine, nil, errors.New("--case and --tag choose among the cases of the config's pipelines, and it has none: see docs/pipelines.md")
+	case !mine.any && len(theirs)+len(r.Lists) == 0:
+		return mine, nil, errors.New("which tests? Give test ids, or --test-list FILE; or write pipelines: into the config")
+	}
+	return mine, theirs, nil
+}
+
+// generic plans the configured cases that are meant. alone says that there are no
+// others in the suite.
+func (s Suite) generic(pick configured, alone bool) ([]rundir.Plan, error) {
+	r := s.request
+	shared, warnings, err := s.workload.common()
+	if err != nil {
+		return nil, err
+	}
+	in := generic.Input{
+		Config: r.Config.Config, Doc: r.Doc, Base: r.Base,
+		Cluster: generic.Cluster{
+			Name: s.Cluster, GPUsPerNode: s.Profile.GPUsPerNode, MaxNodes: s.Profile.MaxNodes, GPUType: s.Profile.GPUType,
+			Time: s.Profile.Time, Elsewhere: s.elsewhere(),
+		},
+		Local: s.Backend == jobs.BackendLocal, Stage: s.Stage, Budgets: r.Config.Budgets,
+		Shared: shared, Pick: pick.Pick,
+	}
+	plans, err := generic.Resolve(in)
+	if err != nil {
+		return nil, err
+	}
+	for i := range plans {
+		plans[i].Warnings = append(slices.Clone(warnings), plans[i].Warnings...)
+	}
+	return r.part(plans, alone)
+}
+
+// part is the shard, or the one case, that was asked for.
+func (r Request) part(plans []rundir.Plan, alone bool) ([]rundir.Plan, error) {
+	i, n, err := parseShard(r.Shard)
+	switch {
+	case err != nil:
+		return nil, err
+	case r.SplitGroup < 0 || r.SplitGroup > 0 && (n > 0 || !alone):
+		return nil, fmt.Errorf("--split-group %d: it is the number of one case from 1, without --shard, of a suite that is all the config's or all a list's", r.SplitGroup)
+	case r.SplitGroup > len(plans):
+		return nil, fmt.Errorf("--split-group %d is behind the end: there are %s", r.SplitGroup, count(len(plans), "case"))
+	case r.SplitGroup > 0:
+		return plans[r.SplitGroup-1 : r.SplitGroup], nil
+	case n == 0:
+		return plans, nil
+	}
+	var out []rundir.Plan
+	for at := i - 1; at < len(plans); at += n {
+		out = append(out, plans[at])
+	}
+	if len(out) == 0 && alone {
+		return nil, fmt.Errorf("--shard %s is empty: there are %s, use at most as many parts", r.Shard, count(len(plans), "case"))
+	}
+	return out, nil
+}
