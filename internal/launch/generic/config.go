@@ -144,3 +144,15 @@ func scalars(n *yaml.Node, want string) ([]string, error) {
 	}
 	return out, nil
 }
+
+// Schema implements strictyaml.Shaped: one value or a list of them.
+func (Texts) Schema() map[string]any {
+	return map[string]any{"anyOf": []any{oneValue(), map[string]any{"type": "array", "items": oneValue()}}}
+}
+
+// Schema implements strictyaml.Shaped: shell text or a list of words.
+func (Command) Schema() map[string]any { return Texts{}.Schema() }
+
+func oneValue() map[string]any {
+	return map[string]any{"type": []string{"string", "number", "boolean"}}
+}
