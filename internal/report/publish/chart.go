@@ -271,7 +271,7 @@ func valueTicks(lo, hi float64) []plot.Tick {
 	}
 	decimals := max(0, -int(math.Floor(math.Log10(step)+1e-9)))
 	var ticks []plot.Tick
-	for k := math.Ceil(lo / step); k*step <= hi && len(ticks) < 12; k++ {
+	for k := math.Ceil(lo/step) + 0; k*step <= hi && len(ticks) < 12; k++ { // + 0: no "-0"
 		ticks = append(ticks, plot.Tick{Value: k * step, Label: strconv.FormatFloat(k*step, 'f', decimals, 64)})
 	}
 	return ticks

@@ -126,7 +126,7 @@ func (p painter) passed(cases []report.CaseReport, all int) []string {
 			line += ": " + rowText(*w)
 		}
 		out = append(out, oneLineColoured(line))
-		if c.Result == report.ResultKnown {
+		if c.Result == report.ResultKnown || c.AB != nil {
 			out = append(out, "      "+oneLine(squeeze(c.Message), p.runes(2)-6))
 		}
 	}
@@ -173,7 +173,7 @@ func (p painter) block(g group, withFault bool) []string {
 		}
 		say("%s", rowText(r))
 	}
-	for _, line := range suspects(c, 2) {
+	for _, line := range slices.Concat(sessionLines(c.AB, 3), suspects(c, 2)) {
 		say("%s", line)
 	}
 	return out

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/report/words"
@@ -254,6 +255,12 @@ func hostileDocument() report.Report {
 	}
 	m.Levels[1].Run = m.Series[5].ID
 	c.Metrics = append(c.Metrics, m)
+	session := pairedSession(0.9, 4)
+	session.Headline, session.Reason = hostile, hostile
+	session.Base, session.Head = &ab.Build{Name: hostile, Commit: hostile, Source: hostile, Image: hostile}, &ab.Build{Name: hostile}
+	session.Measured[0].A.Name, session.Measured[0].A.Problems = hostile, []string{hostile}
+	session.Series[0].Point, session.Series[0].Metric, session.Series[0].Unit = hostile, hostile, hostile
+	c.AB = &session
 	return d
 }
 

@@ -35,7 +35,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 var documents = sync.OnceValue(func() map[string]report.Report {
 	return map[string]report.Report{
 		"pass": passDocument(), "regression": regressionDocument(), "crash": crashDocument(),
-		"infra": infraDocument(), "hostile": hostileDocument(), "suite": suiteDocument(20),
+		"infra": infraDocument(), "hostile": hostileDocument(), "suite": suiteDocument(20), "paired": pairedDocument(),
 		"empty": document(5, report.ResultNoVerdict, "no case: nothing was tested"),
 	}
 })

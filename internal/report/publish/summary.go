@@ -104,6 +104,7 @@ func summaryCase(g group) string {
 	if len(rows) > 0 {
 		b.WriteString(summaryTable(rows))
 	}
+	b.WriteString(summarySession(c.AB))
 	b.WriteString("\n")
 	return b.String()
 }
@@ -145,7 +146,7 @@ func summaryGreen(cases []report.CaseReport, room int) string {
 
 // greenNote is what is to be said of a case that is green.
 func greenNote(c report.CaseReport) string {
-	if c.Result == report.ResultKnown {
+	if c.Result == report.ResultKnown || c.AB != nil {
 		return ": " + oneLine(squeeze(c.Message), 300)
 	}
 	return tries(c)

@@ -120,6 +120,7 @@ type casePage struct {
 	RedBefore *linkView // the neighbours among the cases that did not pass, the worst first
 	RedAfter  *linkView
 	PerfFirst bool
+	Session   *sessionView
 	Red       []rowView // gating rows that are no pass, charted
 	Passed    []rowView // gating rows that passed, charted
 	Others    []rowView // other rows that moved, charted

@@ -19,6 +19,7 @@ func viewCasePage(d report.Report, c report.CaseReport) casePage {
 	p := casePage{caseView: viewCase(c, root), D: d, Up: "../", Title: caseLabel(c) + ": " + results.ShortID(c.ID)}
 	p.RedBefore, p.RedAfter = redNeighbours(d, c)
 	p.PerfFirst = c.Outcome == rundir.OutcomePassed
+	p.Session = viewSession(c)
 	charts := map[string]string{}
 	for k, r := range charted(c.Metrics) {
 		charts[r.Point+"\x00"+r.Metric] = chartFile(c, k)

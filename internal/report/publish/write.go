@@ -139,6 +139,11 @@ func writeCase(dir string, d report.Report, c report.CaseReport) ([]string, erro
 			return nil, err
 		}
 	}
+	for name, drawing := range pairsCharts(c) {
+		if err := write(filepath.Join(chartDir, name), drawing); err != nil {
+			return nil, err
+		}
+	}
 	for _, a := range c.Attempts {
 		if drawing := Timeline(a); drawing != nil {
 			if err := write(filepath.Join(chartDir, timelineFile(c, a)), drawing); err != nil {
