@@ -71,10 +71,10 @@ func newNodeCmd(h host) *cobra.Command {
 		Use:   "node ATTEMPT_DIR",
 		Short: "Watch the servers of one node; the agent starts it there",
 		Long: `node is what the agent starts beside the roles, once on each node of the job. It
-watches the processes, ports and health of the servers there and writes what it
-sees to run-<k>/nodes/<node>.jsonl, for the agent to read. It ends when its
-standard input does, on which the agent tells the time. When it fails, evidence
-is missing and nothing else.`,
+watches the processes, ports and health of the servers there, writes what it
+sees to run-<k>/nodes/<node>.jsonl, and prints it for the agent to hear. It ends
+when its standard input does, on which the agent tells the time. When it fails,
+evidence is missing and nothing else.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir, err := filepath.Abs(args[0])
@@ -82,6 +82,7 @@ is missing and nothing else.`,
 				return usageErr(err)
 			}
 			o.Dir, o.Job, o.Now, o.Agent = rundir.AttemptDir(dir), proc.Getenv(h.environ(), "SLURM_JOB_ID"), h.now, h.stdin
+			o.Tell = h.stdout
 			return node.Watch(cmd.Context(), o)
 		},
 	}

@@ -20,7 +20,8 @@ type NodeEvent struct {
 	Status int       `json:"status,omitempty"` // of the answer to its health check
 	Exit   int       `json:"exit,omitempty"`   // 128+signal when killed
 	Signal int       `json:"signal,omitempty"`
-	Text   string    `json:"text,omitempty"` // for people
+	Looks  int       `json:"looks,omitempty"` // how often in a row that was seen, where one look proves nothing
+	Text   string    `json:"text,omitempty"`  // for people
 }
 
 // NodeWhat is what a node helper saw.
@@ -38,5 +39,6 @@ const (
 	NodeGone     NodeWhat = "gone"      // its process has gone, or ended with the one that had started it
 	NodeHealthy  NodeWhat = "healthy"   // it answers its health check with 200
 	NodeSick     NodeWhat = "sick"      // it answers with an error, twice (status)
+	NodeRefused  NodeWhat = "refused"   // nobody listens at its address
 	NodeSilent   NodeWhat = "silent"    // it does not answer (text)
 )

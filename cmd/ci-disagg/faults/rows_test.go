@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -191,6 +192,18 @@ func servers() []fault {
 		{
 			name: "GEN_0's engine is dead and its server answers 500", knob: serving("executor-500"), pollS: "10",
 			outcome: testFailed, exit: 1, root: "GEN_0", says: "its server answers its health check with 500",
+		},
+		{
+			name: "GEN_0's server is killed, and nobody notices", knob: serving("server-kill") + ",BENCHMARK:patient", pollS: "3600",
+			outcome: infra, exit: 3, root: "GEN_0", class: "infra", kind: "server-died", says: "its server was killed by SIGKILL", check: endedSoon(killed),
+		},
+		{
+			name: "CTX_0's server crashes, and nobody notices", knob: "CTX_0:server-crash-while-serving,BENCHMARK:patient", pollS: "3600",
+			outcome: testFailed, exit: 1, root: "CTX_0", class: "test", says: "CUDA error: an illegal memory access", check: endedSoon(crashed),
+		},
+		{
+			name: "GEN_0's server answers 500, and nobody notices", knob: serving("executor-500") + ",BENCHMARK:patient", pollS: "3600",
+			outcome: testFailed, exit: 1, root: "GEN_0", kind: "server-unhealthy", says: "its server answers its health check with 500", check: endedSoon(crashed),
 		},
 		{
 			name: "GEN_0's engine is dead and its server silent", knob: serving("executor-silent"), pollS: "10", with: settings{workload: "hang: 4s"},
@@ -455,6 +468,25 @@ func oneJob(t testing.TB, r *row) {
 	names := r.names(t)
 	require.Len(t, names, 1, "one attempt")
 	require.Equal(t, "1", r.c.Command(t, "bash", "-c", "sacct -X -n -P -o JobID --name="+names[0]+" | wc -l"), "one job of this name")
+}
+
+// How soon the teardown begins after what the node helper saw of a server that is dead while its role lives on.
+const (
+	killed  = 5 * time.Second
+	crashed = 15 * time.Second
+)
+
+// endedSoon asserts that everybody was told to end soon after a helper had first seen that the root's server is dead.
+func endedSoon(within time.Duration) func(testing.TB, *row) {
+	return func(t testing.TB, r *row) {
+		rec, root := r.agent(), runtest.Outcome(t, r.dir).Finding.Root
+		seen := slices.IndexFunc(rec.Timeline, func(e rundir.Event) bool { return e.Role == root && strings.HasPrefix(e.What, "its server") })
+		require.GreaterOrEqual(t, seen, 0, "%+v", rec.Timeline)
+		for _, role := range rec.Roles {
+			require.Equal(t, "agent", role.StoppedBy, role.Name)
+			require.Less(t, role.StopSent.Sub(rec.Timeline[seen].At), runtest.Within(within), role.Name)
+		}
+	}
 }
 
 // elsewhere asserts that the retry was kept from the node whose prolog had failed.

@@ -20,6 +20,7 @@ import (
 const (
 	clockEvery  = 5 * time.Second // how often a helper is told the time
 	helperGrace = 2 * time.Second // from the end of its stdin to SIGKILL
+	twice       = 2               // looks after which a helper first tells that a health check is not answered well
 )
 
 // helpers are the processes on the nodes that watch servers there. Whatever becomes of
@@ -64,7 +65,7 @@ func (v *supervisor) startHelper(ctx context.Context, index int, name string) *h
 	}
 	defer func() { _ = r.Close() }()
 	h.clock = w
-	h.proc, h.err = v.starter.Helper(ctx, step.Helper{Node: name, Argv: v.o.HelperArgv(v.ref.Index, index, name), Stdin: r})
+	h.proc, h.err = v.starter.Helper(ctx, step.Helper{Node: name, Argv: v.o.HelperArgv(v.ref.Index, index, name), Stdin: r, Tell: &heard{v: v}})
 	return h
 }
 
@@ -142,7 +143,7 @@ func (h *helpers) read(files *rundir.Tree, run rundir.RunDir) []rundir.NodeEvent
 // sighted puts what was seen of servers into the timeline.
 func (s *state) sighted(seen []rundir.NodeEvent) {
 	for _, e := range seen {
-		if words := sightWords(e); words != "" {
+		if words := sightWords(e); words != "" && !again(e) {
 			at := e.At
 			if at.IsZero() {
 				at = s.since
@@ -152,6 +153,9 @@ func (s *state) sighted(seen []rundir.NodeEvent) {
 	}
 	slices.SortStableFunc(s.timeline, func(a, b rundir.Event) int { return a.At.Compare(b.At) })
 }
+
+// again reports whether a helper had told this before: that it lasts is no news.
+func again(e rundir.NodeEvent) bool { return e.What != rundir.NodePortGone && e.Looks > twice }
 
 // sightWords is what was seen of a server, "" for what is as it should be.
 func sightWords(e rundir.NodeEvent) string {
@@ -167,6 +171,8 @@ func sightWords(e rundir.NodeEvent) string {
 		return "its server: " + rundir.Ending{Exit: e.Exit, Signal: e.Signal}.String()
 	case rundir.NodeSick:
 		return fmt.Sprintf("its server answers its health check with %d", e.Status)
+	case rundir.NodeRefused:
+		return "nobody listens at its server's address any more"
 	case rundir.NodeSilent:
 		return "its server does not answer: " + e.Text
 	default:
@@ -183,8 +189,8 @@ func (s state) witnessed(seen []rundir.NodeEvent) []blame.Event {
 	var out []blame.Event
 	for _, e := range seen {
 		i := slices.IndexFunc(s.roles, func(r role) bool { return r.name == e.Role })
-		if i < 0 || s.roles[i].optional || s.afterEnd(s.roles[i], e) {
-			continue
+		if i < 0 || s.roles[i].optional || s.afterEnd(s.roles[i], e) || again(e) || s.ending != nil && s.ending.cause.Role == e.Role {
+			continue // or it is known: told again, or what the attempt ended for
 		}
 		ev := blame.Event{Role: e.Role, At: e.At, Exit: e.Exit, Signal: e.Signal}
 		if nodes := s.roles[i].nodes; len(nodes) > 0 {
@@ -211,8 +217,7 @@ func (s state) afterEnd(r role, e rundir.NodeEvent) bool {
 	if !r.stopSent.IsZero() && e.At.After(r.stopSent) || !r.fell().IsZero() && e.At.After(r.fell()) {
 		return true
 	}
-	told := e.What == rundir.NodeEnded && (e.Exit == 0 || slices.Contains([]syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP}, syscall.Signal(e.Signal)))
-	if told || s.drainAt.IsZero() {
+	if told := toldToEnd(e); told || s.drainAt.IsZero() {
 		return told
 	}
 	late := e.At.Sub(s.drainAt)

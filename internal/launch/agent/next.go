@@ -71,6 +71,11 @@ func (m *machine) take(e event) {
 		if m.ending == nil {
 			m.deadlines(e)
 		}
+		if m.ending == nil {
+			m.deadServers(e)
+		}
+	case evSeen:
+		m.roles[e.role].server.take(e)
 	case evProbed:
 		m.takeProbed(e)
 	case evSignal:

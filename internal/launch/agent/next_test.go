@@ -103,6 +103,12 @@ func (p *player) feed(line string) string {
 		require.NoError(p.t, err)
 	case "status":
 		e.kind = evDrain
+	case "seen": // ROLE WHAT [exit code or status] [looks]
+		e.kind, e.role, e.quiet = evSeen, byName(arg(2)), time.Hour
+		e.seen = rundir.NodeEvent{At: e.at, Role: arg(2), What: rundir.NodeWhat(arg(3)), Text: "time-out"}
+		_, _ = fmt.Sscan(arg(4), &e.seen.Exit)
+		e.seen.Signal, e.seen.Status = max(0, e.seen.Exit-128), e.seen.Exit
+		_, _ = fmt.Sscan(arg(5), &e.seen.Looks)
 	case "signal":
 		e.kind, e.text = evSignal, arg(2)
 	case "job":
@@ -136,6 +142,21 @@ func (p *player) feed(line string) string {
 		words = append(words, name)
 	}
 	return strings.Join(words, ", ")
+}
+
+// play feeds a script; behind "->" stands what has to be done, behind "=" the phase.
+func (p *player) play(script string) {
+	p.t.Helper()
+	for line := range strings.SplitSeq(script, "\n") {
+		line, want, _ := strings.Cut(strings.TrimSpace(line), " -> ")
+		switch {
+		case line == "":
+		case strings.HasPrefix(line, "= "):
+			require.Equal(p.t, line[2:], string(p.s.phase))
+		default:
+			require.Equal(p.t, want, p.feed(line), "after %q: %+v", line, p.s.timeline)
+		}
+	}
 }
 
 // serving is the script of an attempt up to the benchmark.
@@ -429,16 +450,7 @@ func TestNext(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			p := &player{t: t, s: testState(tt.edit)}
-			for line := range strings.SplitSeq(tt.script, "\n") {
-				line, want, _ := strings.Cut(strings.TrimSpace(line), " -> ")
-				switch {
-				case line == "":
-				case strings.HasPrefix(line, "= "):
-					require.Equal(t, line[2:], string(p.s.phase))
-				default:
-					require.Equal(t, want, p.feed(line), "after %q: %+v", line, p.s.timeline)
-				}
-			}
+			p.play(tt.script)
 			ev := p.s.evidence()
 			ev.Classes, _ = blame.Compile(builtinRules(t))
 			f, outcome, reason := conclude(p.s, ev)

@@ -79,6 +79,9 @@ func TestNextAlwaysEnds(t *testing.T) {
 					if asked {
 						e = event{kind: evJob, job: blame.Job{State: "RUNNING"}}
 					}
+				case 8:
+					what := []rundir.NodeWhat{rundir.NodeEnded, rundir.NodeGone, rundir.NodePortGone, rundir.NodeSick, rundir.NodeSilent, rundir.NodeHealthy}
+					e = event{kind: evSeen, role: i, quiet: time.Hour, seen: rundir.NodeEvent{At: sec(now), What: what[rng.IntN(len(what))], Signal: 9 * rng.IntN(2)}}
 				}
 				events = append(events, e)
 			}

@@ -137,6 +137,14 @@ func (v *supervisor) quiet(logs []*step.Output, now time.Time) time.Duration {
 	return v.watch.Quiet(printed, now)
 }
 
+// still is how long neither a role nor its server has written anything.
+func (v *supervisor) still(i int, now time.Time) time.Duration {
+	if v.logs[i] == nil {
+		return 0
+	}
+	return v.watch.Still(i, v.logs[i].Last(), now)
+}
+
 // probe asks who hangs.
 func (v *supervisor) probe(ctx context.Context, logs []*step.Output) {
 	said := make([]watch.Said, len(logs))

@@ -174,6 +174,9 @@ func (v *supervisor) loop(ctx context.Context) {
 	for !v.st.over {
 		select {
 		case e := <-v.events:
+			if e.kind == evSeen {
+				e.quiet = v.still(e.role, e.at)
+			}
 			v.handle(ctx, e)
 		case sig := <-v.o.Signals:
 			v.handle(ctx, event{kind: evSignal, at: v.o.Now(), text: signalName(sig)})

@@ -72,6 +72,7 @@ type role struct {
 	drained  bool   // ended after the client said it was through
 	early    bool   // ended with 0 before that, as far as we could see then
 	err      string // why it never started
+	server   sight  // what is seen of its server
 }
 
 // lifecycle is when a role starts and how it may end.
@@ -196,6 +197,7 @@ const (
 	evDrain                // the client's status file is there
 	evTick                 // time has passed (quiet)
 	evProbed               // answer to a hang probe (dead)
+	evSeen                 // a helper saw something of role's server (seen; quiet: since the role or its server wrote anything)
 	evSignal               // the agent itself was signalled (text)
 	evJob                  // answer about the job's state (job)
 	evBroken               // the run directory cannot be written (text)
@@ -218,6 +220,7 @@ type event struct {
 	silence    string
 	lacks      []string // evTick in PhaseReady: by role, what it still lacks to be ready
 	job        blame.Job
+	seen       rundir.NodeEvent
 	// drain: evEnded: at that moment the client's status file was there.
 	drain bool
 }

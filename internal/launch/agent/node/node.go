@@ -32,6 +32,9 @@ type Options struct {
 	// Agent is the agent's clock, a line of nanoseconds since 1970 now and then. Its end
 	// is the end of the helper.
 	Agent io.Reader
+	// Tell gets every event as the file does, a line each: the agent need not wait for
+	// the file server. nil = nobody listens.
+	Tell io.Writer
 }
 
 // Watch watches the servers of one node until the agent has gone or ctx is done.
@@ -57,13 +60,13 @@ func Watch(ctx context.Context, o Options) error {
 		defer cancel()
 		clock.follow(o.Agent)
 	}()
-	out := &record{f: f, clock: clock}
+	out := &record{f: f, to: o.Tell, clock: clock}
 	out.tell(rundir.NodeEvent{What: rundir.NodeBegan, PID: os.Getpid(), Text: o.Name})
 	var all sync.WaitGroup
 	w := watch.New(files, run, roles, nil, 0)
 	for i, r := range roles {
 		s := &server{role: r, watch: w, index: i, proc: "/proc", tell: out.tell, now: o.Now}
-		h := &health{watch: w, index: i, role: r.Name, tell: out.tell}
+		h := &health{watch: w, index: i, role: r.Name, tell: out.tell, now: o.Now}
 		all.Go(func() { s.follow(ctx) })
 		if !r.Given || r.Health != "" { // else nobody says that it speaks HTTP
 			all.Go(func() { h.follow(ctx) })
@@ -142,6 +145,7 @@ type record struct {
 
 	mu     sync.Mutex
 	f      *os.File
+	to     io.Writer
 	size   int
 	failed error
 }
@@ -152,10 +156,17 @@ func (r *record) tell(e rundir.NodeEvent) {
 	defer r.mu.Unlock()
 	e.Schema, e.At = rundir.Schema, r.clock.agent()
 	line, err := json.Marshal(e)
-	if err != nil || r.failed != nil || r.size+len(line) >= rundir.MaxNodeFile {
+	if err != nil {
 		return
 	}
-	n, err := r.f.Write(append(line, '\n'))
+	line = append(line, '\n')
+	if r.to != nil {
+		_, _ = r.to.Write(line) // an agent that has gone closes our stdin as well
+	}
+	if r.failed != nil || r.size+len(line) > rundir.MaxNodeFile {
+		return
+	}
+	n, err := r.f.Write(line)
 	if r.size += n; err == nil {
 		err = r.f.Sync()
 	}

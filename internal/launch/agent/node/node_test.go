@@ -191,7 +191,7 @@ func TestServerAnswersErrors(t *testing.T) {
 	code.Store(http.StatusInternalServerError)
 	require.Equal(t, http.StatusInternalServerError, w.await(rundir.NodeSick).Status)
 	require.NoError(t, s.Close())
-	require.NotEmpty(t, w.await(rundir.NodeSilent).Text)
+	w.await(rundir.NodeRefused)
 	w.await(rundir.NodePortGone)
 	w.end()
 }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -15,10 +16,14 @@ import (
 
 const (
 	lookEvery   = 200 * time.Millisecond // at a process: one small file
+	soonEvery   = 300 * time.Millisecond // for an address, and for its process at first: it may be killed soon
 	searchEvery = time.Second            // for a process, and at its port
 	healthEvery = time.Second
 	again       = 300 * time.Millisecond // an error is asked for once more
-	blindAfter  = 10 * time.Second       // published address → its process is found, or cannot be seen
+	tellAgain   = 10 * time.Second       // what lasts is told again, with how often it was seen
+	maxTold     = 60
+	portLooks   = 3                // the kernel's table of sockets may change while it is read
+	blindAfter  = 10 * time.Second // published address → its process is found, or cannot be seen
 )
 
 // server is the watch over one role's server.
@@ -35,7 +40,7 @@ type server struct {
 	self   process
 	parent process
 	port   int
-	closed bool
+	misses int // how often in a row nobody listened at its port
 	over   bool
 }
 
@@ -62,7 +67,11 @@ func (s *server) look(now time.Time) {
 	if s.self.pid != 0 {
 		s.process()
 	}
-	if s.over || now.Sub(s.looked) < searchEvery {
+	every := searchEvery
+	if s.self.pid == 0 && !s.blind {
+		every = soonEvery
+	}
+	if s.over || now.Sub(s.looked) < every {
 		return
 	}
 	s.looked = now
@@ -70,9 +79,15 @@ func (s *server) look(now time.Time) {
 		s.search(now)
 		return
 	}
-	if inode, err := s.proc.listener(s.port); err == nil && inode == "" && !s.closed {
-		s.closed = true
-		s.say(rundir.NodePortGone, rundir.NodeEvent{})
+	inode, err := s.proc.listener(s.port)
+	switch {
+	case err != nil:
+	case inode != "":
+		s.misses = 0
+	case s.misses < portLooks:
+		if s.misses++; s.misses == portLooks {
+			s.say(rundir.NodePortGone, rundir.NodeEvent{Looks: portLooks})
+		}
 	}
 }
 
@@ -147,7 +162,11 @@ type health struct {
 	index int
 	role  string
 	tell  func(rundir.NodeEvent)
+	now   func() time.Time
 	last  rundir.NodeWhat
+	looks int // how often in a row it was that
+	told  int // how often that has been told
+	at    time.Time
 }
 
 // follow asks until ctx is done. What a server says before it was healthy once is no news.
@@ -164,30 +183,50 @@ func (h *health) follow(ctx context.Context) {
 	}
 }
 
+// ask tells what is new, and of what is wrong now and then that it still is: only what
+// lasts is no accident.
 func (h *health) ask(ctx context.Context) {
 	what, e := h.answer(ctx)
-	if what == h.last || h.last == "" && what != rundir.NodeHealthy || ctx.Err() != nil {
+	if h.last == "" && what != rundir.NodeHealthy || ctx.Err() != nil {
 		return
 	}
-	if what != rundir.NodeHealthy { // a single error may be an accident
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(again):
-		}
-		if twice, _ := h.answer(ctx); twice != what {
+	if what == h.last {
+		if h.looks++; what == rundir.NodeHealthy || h.told >= maxTold || h.now().Sub(h.at) < tellAgain {
 			return
 		}
+	} else {
+		looks := 1
+		if what != rundir.NodeHealthy { // a single error may be an accident
+			if looks++; h.askAgain(ctx) != what {
+				return
+			}
+		}
+		h.last, h.looks, h.told = what, looks, 0
 	}
-	h.last = what
-	e.Role, e.What = h.role, what
+	h.at = h.now()
+	h.told++
+	if e.Role, e.What = h.role, what; what != rundir.NodeHealthy {
+		e.Looks = h.looks
+	}
 	h.tell(e)
+}
+
+func (h *health) askAgain(ctx context.Context) rundir.NodeWhat {
+	select {
+	case <-ctx.Done():
+		return ""
+	case <-time.After(again):
+	}
+	what, _ := h.answer(ctx)
+	return what
 }
 
 // answer asks once.
 func (h *health) answer(ctx context.Context) (rundir.NodeWhat, rundir.NodeEvent) {
 	code, err := h.watch.Health(ctx, h.index)
 	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return rundir.NodeRefused, rundir.NodeEvent{}
 	case err != nil:
 		return rundir.NodeSilent, rundir.NodeEvent{Text: rundir.Clip(err.Error(), 200)}
 	case code >= http.StatusInternalServerError:

@@ -105,7 +105,7 @@ func (l *Local) Start(ctx context.Context, spec Spec, log *Output, bad func(rund
 // Helper implements Starter.
 func (l *Local) Helper(ctx context.Context, h Helper) (*proc.Process, error) {
 	env := append(proc.WithoutJenkins(l.env), Cookie+"="+l.mark+".helper", "SLURM_JOB_ID="+l.jobID)
-	p, err := proc.Start(context.WithoutCancel(ctx), proc.Command{Argv: h.Argv, Env: env, Stdin: h.Stdin, Stdout: io.Discard, Stderr: io.Discard})
+	p, err := proc.Start(context.WithoutCancel(ctx), proc.Command{Argv: h.Argv, Env: env, Stdin: h.Stdin, Stdout: h.Tell, Stderr: io.Discard})
 	if err == nil {
 		l.guard.add(p.PID())
 	}

@@ -180,7 +180,7 @@ func (s *Slurm) Start(ctx context.Context, spec Spec, out *Output, bad func(rund
 func (s *Slurm) Helper(ctx context.Context, h Helper) (*proc.Process, error) {
 	argv := append(append([]string{"srun"}, script.HelperArgs(s.plan, h.Node)...), h.Argv...)
 	return proc.Start(context.WithoutCancel(ctx), proc.Command{
-		Argv: argv, Env: proc.WithoutJenkins(s.env), Stdin: h.Stdin, Stdout: io.Discard, Stderr: io.Discard, KillLeft: true,
+		Argv: argv, Env: proc.WithoutJenkins(s.env), Stdin: h.Stdin, Stdout: h.Tell, Stderr: io.Discard, KillLeft: true,
 	})
 }
 

@@ -2,6 +2,7 @@ package step
 
 import (
 	"context"
+	"io"
 	"os"
 	"syscall"
 	"time"
@@ -42,6 +43,7 @@ type Helper struct {
 	Node  string
 	Argv  []string
 	Stdin *os.File
+	Tell  io.Writer // gets what it prints
 }
 
 // Spec is one step to be started.

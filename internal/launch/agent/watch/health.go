@@ -318,6 +318,15 @@ func (w *Watch) lastSign(role int, printed time.Time) time.Time {
 	return printed
 }
 
+// Still is how long one role has given no sign of life, 0 = it never gave one.
+func (w *Watch) Still(role int, printed, now time.Time) time.Duration {
+	at := w.lastSign(role, printed)
+	if at.IsZero() {
+		return 0
+	}
+	return now.Sub(at)
+}
+
 // Quiet is how long no role has given a sign of life; printed is when each printed
 // something last.
 func (w *Watch) Quiet(printed []time.Time, now time.Time) time.Duration {

@@ -1,0 +1,161 @@
+package agent
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/step"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// A dead server ends the attempt although its role lives on: the test looks at it
+// every 10 s at most, a client may wait for it for hours. How sure that is decides
+// how long is waited for the client to be through, or for the role to end by itself.
+const (
+	killedFor = 2 * time.Second // it died of a signal that no test sends to its server
+	goneFor   = statusDelay     // it has gone otherwise: the client may be through and its status file on its way
+	sickFor   = 8 * time.Second // its health check says so again and again, or nobody listens at its address
+	silentFor = 2 * time.Minute // it does not answer, and nothing that it writes grows: a busy one may be slow
+)
+
+// sight is what the helpers have seen of a role's server so far.
+type sight struct {
+	gone   rundir.NodeEvent // how it went; What "" = it lives, as far as is known
+	heard  time.Time        // when that was heard
+	unwell rundir.NodeEvent // since when its health check is not answered well; What "" = it is
+	last   rundir.NodeEvent // the newest of these
+	still  time.Duration    // then: since it or its role had written anything
+}
+
+// take notes what a helper saw of a server.
+func (s *sight) take(e event) {
+	switch e.seen.What {
+	case rundir.NodeEnded, rundir.NodeGone, rundir.NodePortGone:
+		if s.gone.What == "" || s.gone.What == rundir.NodePortGone {
+			s.gone, s.heard = e.seen, e.at
+		}
+	case rundir.NodeSick, rundir.NodeSilent, rundir.NodeRefused:
+		if s.last = e.seen; s.unwell.What != e.seen.What {
+			s.unwell = e.seen
+		}
+		s.still = e.quiet
+	case rundir.NodeHealthy:
+		s.unwell = rundir.NodeEvent{}
+	default: // about the helper, or as it should be
+	}
+}
+
+// deadServers begins the teardown for a server that has gone or does not do its work
+// any more, while its role's step lives. Only one that was ready counts, and only
+// until the client is through, which calls it off.
+func (m *machine) deadServers(e event) {
+	if m.phase != rundir.PhaseReady && m.phase != rundir.PhaseBenchmark {
+		return
+	}
+	for _, r := range m.roles {
+		if r.wave != waveMain || r.state != rundir.RoleReady || r.optional || m.isClient(r) {
+			continue
+		}
+		cause, ok := r.dead(m, e)
+		if !ok {
+			continue
+		}
+		if len(r.nodes) > 0 {
+			cause.Node = r.nodes[0]
+		}
+		m.begin(e.at, fmt.Sprintf("%s: %s", r.name, deadWords(r.server, cause)), 0, cause)
+		m.ending.zero = true
+		return
+	}
+}
+
+// dead is the fact for which a server counts as dead.
+func (r role) dead(m *machine, e event) (blame.Event, bool) {
+	s := r.server
+	ill := s.last.At.Sub(s.unwell.At)
+	switch {
+	case s.gone.What == rundir.NodeEnded && !toldToEnd(s.gone) && s.gone.Signal != 0:
+		return goneEvent(r), e.at.Sub(s.heard) >= killedFor
+	case s.gone.What != "":
+		return goneEvent(r), e.at.Sub(s.heard) >= goneFor
+	case m.phase != rundir.PhaseBenchmark:
+		return blame.Event{}, false
+	case s.unwell.What == rundir.NodeSick && r.kind == rundir.KindServer: // a router answers with what others told it
+		return blame.Event{Role: r.name, Kind: blame.ServerSick, At: s.unwell.At, Text: fmt.Sprint(s.last.Status)}, ill >= sickFor
+	case s.unwell.What == rundir.NodeRefused:
+		return blame.Event{Role: r.name, Kind: blame.ServerGone, At: s.unwell.At, Text: sightWords(s.unwell)}, ill >= sickFor
+	case s.unwell.What == rundir.NodeSilent && m.hang > 0 && !e.served.IsZero():
+		text := fmt.Sprintf("its server has not answered its health check for %v (%s)", ill.Round(time.Second), s.last.Text)
+		return blame.Event{Role: r.name, Kind: blame.Hang, At: e.at, Text: text}, ill >= silentFor && s.still >= silentFor
+	}
+	return blame.Event{}, false
+}
+
+func goneEvent(r role) blame.Event {
+	s := r.server.gone
+	ev := blame.Event{Role: r.name, Kind: blame.ServerGone, At: s.At, Exit: s.Exit, Signal: s.Signal}
+	if s.What == rundir.NodePortGone {
+		ev.Text = fmt.Sprintf("nobody listens on its port %d any more", s.Port)
+	}
+	return ev
+}
+
+func deadWords(s sight, cause blame.Event) string {
+	switch {
+	case cause.Kind == blame.Hang:
+		return cause.Text
+	case cause.Kind == blame.ServerSick, s.gone.What == "":
+		return sightWords(s.unwell)
+	case s.gone.What == rundir.NodeGone:
+		return "its server's process has gone"
+	}
+	return sightWords(s.gone)
+}
+
+// toldToEnd reports whether a server ended as one that was told to does.
+func toldToEnd(e rundir.NodeEvent) bool {
+	return e.What == rundir.NodeEnded && (e.Exit == 0 || slices.Contains([]syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP}, syscall.Signal(e.Signal)))
+}
+
+// heard is what the agent makes of what a helper tells: an event a line.
+type heard struct {
+	v    *supervisor
+	part []byte
+}
+
+var _ io.Writer = (*heard)(nil)
+
+// Write implements io.Writer. A helper's word is evidence at most: what cannot be read is
+// left out.
+func (h *heard) Write(b []byte) (int, error) {
+	h.part = append(h.part, b...)
+	for {
+		line, rest, ok := bytes.Cut(h.part, []byte("\n"))
+		if !ok {
+			break
+		}
+		h.part = rest
+		var e rundir.NodeEvent
+		if json.Unmarshal(line, &e) == nil {
+			h.v.hear(e)
+		}
+	}
+	if len(h.part) > rundir.MaxNodeFile {
+		h.part = nil
+	}
+	return len(b), nil
+}
+
+func (v *supervisor) hear(seen rundir.NodeEvent) {
+	i := slices.IndexFunc(v.specs, func(s step.Spec) bool { return s.Role.Name == seen.Role })
+	if i < 0 {
+		return
+	}
+	v.send(event{kind: evSeen, role: i, at: v.o.Now(), seen: seen})
+}

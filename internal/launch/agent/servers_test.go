@@ -1,0 +1,166 @@
+package agent
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/step"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// A server that is dead ends the attempt while its role's step lives on, with that role to blame: at once where it was killed,
+// after a while where it may have been told to end. A single look never does, nor anything before it was ready or after
+// the client is through.
+func TestDeadServerEndsTheAttempt(t *testing.T) {
+	t.Parallel()
+	const (
+		term   = " -> TERM GEN_0, TERM CTX_0, TERM DISAGG_SERVER, TERM BENCHMARK"
+		passes = `
+200 status
+201 ended BENCHMARK 0
+202 ended GEN_0 0
+202 ended CTX_0 0
+203 ended DISAGG_SERVER 0 -> collect`
+	)
+	left := func(at float64) string {
+		return fmt.Sprintf(`
+%[1]v ended GEN_0 143
+%[1]v ended CTX_0 143
+%[1]v ended DISAGG_SERVER 143
+%[1]v ended BENCHMARK 143 -> collect`, at)
+	}
+	loading := strings.Split(serving, "9 ready CTX_0")[0]
+	hang := func(s *state) { s.hang, s.budgets.Benchmark = 30*time.Minute, 0 }
+	tests := []struct {
+		name, script string
+		edit         func(*state)
+		root, says   string // "" = the run passes
+		outcome      rundir.Outcome
+	}{
+		{name: "killed", root: "GEN_0", says: "its server was killed by SIGKILL while it was serving", outcome: rundir.OutcomeInfra, script: serving + `
+20 seen GEN_0 ended 137
+21.9 tick
+22 tick` + term + left(23)},
+		{name: "killed while another loads", root: "GEN_0", says: "its server was killed by SIGKILL", outcome: rundir.OutcomeInfra, script: loading + `
+20 ready GEN_0
+20 seen GEN_0 ended 137
+22 tick` + term + left(23)},
+		{name: "crashed", root: "CTX_0", says: "its server ended with exit 1 while it was serving", outcome: rundir.OutcomeTestFailed, script: serving + `
+20 seen CTX_0 ended 1
+29 tick
+30 tick` + term + left(31)},
+		{name: "told to end by nobody knows whom", root: "CTX_0", says: "killed by SIGTERM while it was serving", outcome: rundir.OutcomeTestFailed, script: serving + `
+20 seen CTX_0 ended 143
+29 tick
+30 tick` + term + left(31)},
+		{name: "gone, how was not seen", root: "GEN_0", says: "its server went while it was serving", outcome: rundir.OutcomeTestFailed, script: serving + `
+20 seen GEN_0 gone
+29 tick
+30 tick` + term + left(31)},
+		{name: "nobody listens any more", root: "GEN_0", says: "nobody listens on its port", outcome: rundir.OutcomeTestFailed, script: serving + `
+20 seen GEN_0 port-gone
+29 tick
+30 tick` + term + left(31)},
+		{name: "answers errors, again and again", root: "GEN_0", says: "its server answers its health check with 500", outcome: rundir.OutcomeTestFailed, script: serving + `
+20 seen GEN_0 sick 500 2
+29 tick
+30 seen GEN_0 sick 500 12
+30.2 tick` + term + left(31.2)},
+		{name: "nobody listens at its address", root: "GEN_0", says: "nobody listens at its server's address", outcome: rundir.OutcomeTestFailed, script: serving + `
+20 seen GEN_0 refused 0 2
+29 tick
+30 seen GEN_0 refused 0 12
+30.2 tick` + term + left(31.2)},
+		{name: "does not answer for long", edit: hang, root: "GEN_0", says: "has not answered its health check for 2m0s", outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), script: serving + `
+20 seen GEN_0 silent 0 2
+80 seen GEN_0 silent 0 12
+80.2 tick 1h
+140 seen GEN_0 silent 0 22
+140.2 tick 1h` + term + left(141.2)},
+		{name: "does not answer, and hangs are off", script: serving + `
+20 seen GEN_0 silent 0 2
+140 seen GEN_0 silent 0 22
+140.2 tick 1h` + passes},
+		{name: "answers an error twice, then well", script: serving + `
+20 seen GEN_0 sick 500 2
+22 seen GEN_0 healthy
+50 tick
+60 seen GEN_0 sick 503 2
+99 tick` + passes},
+		{name: "a router's errors are others'", script: serving + `
+20 seen DISAGG_SERVER sick 503 2
+60 seen DISAGG_SERVER sick 503 42
+60.2 tick` + passes},
+		{name: "is killed once the client is through", script: serving + `
+20 seen GEN_0 ended 137
+21 status
+30 tick
+31 ended BENCHMARK 0
+32 ended GEN_0 0
+32 ended CTX_0 0
+33 ended DISAGG_SERVER 0 -> collect`},
+		{name: "left well, and the client's word comes late", script: serving + `
+20 seen GEN_0 ended 0
+29.8 tick
+29.9 ended BENCHMARK 0
+30 status
+40 tick
+41 ended GEN_0 0
+41 ended CTX_0 0
+41 ended DISAGG_SERVER 0 -> collect`},
+		{name: "is not there yet: loading", script: loading + `
+20 seen GEN_0 sick 500 2
+40 seen GEN_0 sick 500 22
+40 tick
+41 seen GEN_0 gone
+60 tick
+60 ready GEN_0
+60 ready CTX_0
+60 seen GEN_0 healthy
+61 ended GEN_0 1
+61.6 tick -> TERM CTX_0, TERM DISAGG_SERVER, TERM BENCHMARK
+62 ended CTX_0 143
+62 ended BENCHMARK 143
+62 ended DISAGG_SERVER 143 -> collect`, root: "GEN_0", says: "exit 1", outcome: rundir.OutcomeTestFailed},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := &player{t: t, s: testState(tt.edit)}
+			p.play(tt.script)
+			ev := p.s.evidence()
+			ev.Classes, _ = blame.Compile(builtinRules(t))
+			f, outcome, reason := conclude(p.s, ev)
+			if tt.root == "" {
+				require.Nil(t, f, reason)
+				require.Equal(t, rundir.OutcomePassed, outcome, reason)
+				return
+			}
+			require.Equal(t, tt.outcome, outcome, reason)
+			require.Equal(t, tt.root, f.Root, "%+v", f)
+			require.Empty(t, f.Roots, "nobody else is to blame")
+			require.Contains(t, f.Message, tt.says)
+		})
+	}
+}
+
+// What helpers print comes in pieces, and need not be readable.
+func TestHelpersAreHeard(t *testing.T) {
+	t.Parallel()
+	v := &supervisor{agent: &agent{o: Options{Now: time.Now}}, events: make(chan event, 8)}
+	v.specs = []step.Spec{{Role: rundir.RolePlan{Name: "CTX_0"}}, {Role: rundir.RolePlan{Name: "GEN_0"}}}
+	h := &heard{v: v}
+	for _, part := range []string{`{"what":"began"}` + "\nsrun: warning\n" + `{"role":"GEN_0",`, `"what":"ended","exit":137,"signal":9}` + "\n", `{"role":"NOBODY","what":"gone"}` + "\n{"} {
+		n, err := fmt.Fprint(h, part)
+		require.NoError(t, err)
+		require.Len(t, part, n)
+	}
+	require.Len(t, v.events, 1)
+	e := <-v.events
+	require.Equal(t, event{kind: evSeen, role: 1, at: e.at, seen: rundir.NodeEvent{Role: "GEN_0", What: rundir.NodeEnded, Exit: 137, Signal: 9}}, e)
+}
