@@ -15,11 +15,6 @@ type Decision struct {
 	Status             Status
 }
 
-// clean is the decision in the words that a report can hold.
-func (d Decision) clean() Decision {
-	return Decision{Clean(d.Suite), Clean(d.Class), Clean(d.Name), d.Status}
-}
-
 // String is suite, class, name and status.
 func (d Decision) String() string {
 	return fmt.Sprintf("%q of class %q in suite %q: %s", d.Name, d.Class, d.Suite, d.Status)
@@ -38,41 +33,31 @@ func Audit(report io.Reader, decided iter.Seq[Decision]) error {
 	if err != nil {
 		return fmt.Errorf("%w: go-junit cannot read it: %w", ErrAudit, err)
 	}
-	next, stop := iter.Pull(decided)
-	defer stop()
-	n := 0
-	for got := range decisions(suites) {
-		n++
-		want, ok := next()
-		switch want = want.clean(); {
-		case !ok:
-			return fmt.Errorf("%w: case %d, %s, was never decided", ErrAudit, n, got)
-		case got != want:
-			return fmt.Errorf("%w: case %d was decided as %s, and reads as %s", ErrAudit, n, want, got)
+	found, n := decisions(suites), 0
+	for want := range decided {
+		want.Suite, want.Class, want.Name = Clean(want.Suite), Clean(want.Class), Clean(want.Name)
+		switch n++; {
+		case n > len(found):
+			return fmt.Errorf("%w: case %d, %s, is missing", ErrAudit, n, want)
+		case found[n-1] != want:
+			return fmt.Errorf("%w: case %d was decided as %s, and reads as %s", ErrAudit, n, want, found[n-1])
 		}
 	}
-	if want, more := next(); more {
-		return fmt.Errorf("%w: case %d, %s, is missing", ErrAudit, n+1, want.clean())
+	if n < len(found) {
+		return fmt.Errorf("%w: case %d, %s, was never decided", ErrAudit, n+1, found[n])
 	}
 	return nil
 }
 
 // decisions are the cases of a report as go-junit reads them.
-func decisions(suites []gojunit.Suite) iter.Seq[Decision] {
-	return func(yield func(Decision) bool) {
-		for i := range suites {
-			for _, t := range suites[i].Tests {
-				if !yield(Decision{suites[i].Name, t.Classname, t.Name, Status(t.Status)}) {
-					return
-				}
-			}
-			for d := range decisions(suites[i].Suites) {
-				if !yield(d) {
-					return
-				}
-			}
+func decisions(suites []gojunit.Suite) (out []Decision) {
+	for i := range suites {
+		for _, t := range suites[i].Tests {
+			out = append(out, Decision{suites[i].Name, t.Classname, t.Name, Status(t.Status)})
 		}
+		out = append(out, decisions(suites[i].Suites)...)
 	}
+	return out
 }
 
 // Rejected is the report that stands in for one that Audit has rejected: one red

@@ -25,7 +25,7 @@
 // decided. It reads no input: it loses properties, all results but the last,
 // reruns, and the whole file at the first bad byte.
 // github.com/jstemmer/go-junit-report/v2 lends the writer its types (Property, and
-// the heads of suites, cases and results), and package foreign its reader of
-// 'go test'; nothing is encoded by it, as it writes malformed XML where a text
-// holds what XML forbids.
+// Testsuite for the heads of suites), and package foreign its reader of 'go test';
+// nothing is encoded by it, as it writes malformed XML where a text holds what XML
+// forbids.
 package junit

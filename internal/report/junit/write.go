@@ -2,8 +2,10 @@ package junit
 
 import (
 	"bufio"
+	"cmp"
 	"io"
 	"iter"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,66 +41,52 @@ func Ours(r io.Reader) bool {
 // EndSuite, then End. All text is cleaned on the way. The first error is kept and
 // given by End.
 type Writer struct {
-	w  *bufio.Writer
-	o  WriteOptions
-	id int // of the next suite
-	n  int64
+	w         *bufio.Writer
+	o         WriteOptions
+	id        int // of the next suite
+	n         int64
+	attribute *strings.Replacer
+	text      *strings.Replacer
 }
 
 // NewWriter writes to w.
 func NewWriter(w io.Writer, o WriteOptions) *Writer {
-	return &Writer{w: bufio.NewWriterSize(w, 256<<10), o: o}
+	return &Writer{
+		w: bufio.NewWriterSize(w, 256<<10), o: o,
+		attribute: strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "\t", "&#x9;", "\n", "&#xA;"),
+		text:      strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;"),
+	}
 }
 
 // Begin starts the report.
 func (w *Writer) Begin(name string, c Counts, t time.Duration) {
-	root := jr.Testsuites{Name: name, Time: w.seconds(t), Tests: c.Tests, Failures: c.Failures, Errors: c.Errors, Skipped: c.Skipped}
 	w.raw(head)
-	w.raw("<testsuites")
-	w.attr("name", root.Name)
-	w.number("tests", root.Tests)
-	w.number("failures", root.Failures)
-	w.number("errors", root.Errors)
-	if !w.o.StrictXSD {
-		w.number("skipped", root.Skipped)
-	}
-	w.attr("time", root.Time)
+	w.suite("testsuites", jr.Testsuite{Name: name, Tests: c.Tests, Failures: c.Failures, Errors: c.Errors, Skipped: c.Skipped, Time: w.seconds(t)})
 	w.raw(">")
 }
 
 // BeginSuite starts a suite. Of s its name, attributes, properties and results
 // matter; what it declares itself gives way to c and t.
 func (w *Writer) BeginSuite(s *Suite, c Counts, t time.Duration) {
-	x := jr.Testsuite{Name: s.Name, Tests: c.Tests, Failures: c.Failures, Errors: c.Errors, Skipped: c.Skipped, ID: w.id, Time: w.seconds(t)}
+	w.raw("\n  ")
+	w.suite("testsuite", jr.Testsuite{Name: s.Name, Tests: c.Tests, Failures: c.Failures, Errors: c.Errors, Skipped: c.Skipped, ID: w.id, Time: w.seconds(t)})
 	w.id++
-	w.raw("\n  <testsuite")
-	w.attr("name", x.Name)
-	w.number("tests", x.Tests)
-	w.number("failures", x.Failures)
-	w.number("errors", x.Errors)
-	w.number("skipped", x.Skipped)
-	w.number("id", x.ID)
-	w.attr("time", x.Time)
-	w.attrs(s.Attrs, func(name string) bool {
-		switch name {
-		case "name", "tests", "failures", "errors", "skipped", "id", "time", "disabled": // recounted
-			return false
-		case "timestamp", "hostname", "package", "file", "log", "url", "version", "group":
-			return true
-		default:
-			return !w.o.StrictXSD
-		}
-	})
+	results, attrs := s.Results, s.Attrs
+	if w.o.StrictXSD {
+		results = nil
+		attrs = slices.DeleteFunc(slices.Clone(attrs), func(a Attr) bool {
+			return !slices.Contains([]string{"timestamp", "hostname", "package", "file", "log", "url", "version", "group"}, a.Name)
+		})
+	}
+	w.attrs(attrs, "name", "tests", "failures", "errors", "skipped", "id", "time", "disabled") // recounted
 	w.raw(">")
 	if len(s.Properties) > 0 {
 		w.raw("\n    ")
 		w.properties(s.Properties)
 	}
-	if !w.o.StrictXSD {
-		for _, r := range s.Results {
-			w.raw("\n    ")
-			w.result(r)
-		}
+	for _, r := range results {
+		w.raw("\n    ")
+		w.result(r)
 	}
 }
 
@@ -133,20 +121,18 @@ func (w *Writer) Write(p []byte) (int, error) {
 // Case writes one case. It must have results of one class only, or its readers
 // will disagree: skipped beats failure for Jenkins, and loses to it for GitLab.
 func (w *Writer) Case(c *Case) {
-	x := jr.Testcase{Name: c.Name, Classname: c.Classname, Time: w.seconds(c.Time)}
-	w.raw("\n    <testcase")
-	w.attr("classname", x.Classname)
-	w.attr("name", x.Name)
-	w.attr("time", x.Time)
-	if !w.o.StrictXSD {
-		w.attrs(c.Attrs, func(name string) bool { return name != "classname" && name != "name" && name != "time" })
+	if w.o.StrictXSD {
+		c = strict(c)
 	}
-	if len(c.Results)+len(c.Reruns)+len(c.SystemOut)+len(c.SystemErr) == 0 && (w.o.StrictXSD || len(c.Properties)+len(c.Extra) == 0) {
+	w.raw("\n    ")
+	w.tag("testcase", "classname", c.Classname, "name", c.Name, "time", w.seconds(c.Time))
+	w.attrs(c.Attrs, "classname", "name", "time")
+	if len(c.Properties)+len(c.Results)+len(c.Reruns)+len(c.SystemOut)+len(c.SystemErr)+len(c.Extra) == 0 {
 		w.raw("/>")
 		return
 	}
 	w.raw(">")
-	if !w.o.StrictXSD && len(c.Properties) > 0 {
+	if len(c.Properties) > 0 {
 		w.properties(c.Properties)
 	}
 	for _, r := range c.Results {
@@ -156,17 +142,25 @@ func (w *Writer) Case(c *Case) {
 		w.rerun(r)
 	}
 	w.outputs("", c.SystemOut, c.SystemErr)
-	if !w.o.StrictXSD {
-		for _, e := range c.Extra {
-			name := xmlName(e.Name)
-			w.raw("<" + name)
-			w.attrs(e.Attrs, nil)
-			w.raw(">")
-			w.escape(Clean(e.Text), false)
-			w.raw("</" + name + ">")
-		}
+	for _, e := range c.Extra {
+		name := xmlName(e.Name)
+		w.tag(name)
+		w.attrs(e.Attrs)
+		w.raw(">")
+		_, _ = w.text.WriteString(w, Clean(e.Text))
+		w.end(name)
 	}
-	w.raw("</testcase>")
+	w.end("testcase")
+}
+
+// strict is a case without what junit-10.xsd does not allow.
+func strict(c *Case) *Case {
+	out := *c
+	out.Attrs, out.Properties, out.Extra, out.Results = nil, nil, nil, slices.Clone(c.Results)
+	for i := range out.Results {
+		out.Results[i].Attrs = nil
+	}
+	return &out
 }
 
 func (w *Writer) outputs(before string, out, errs []string) {
@@ -181,30 +175,22 @@ func (w *Writer) outputs(before string, out, errs []string) {
 }
 
 func (w *Writer) result(r Result) {
-	x := jr.Result{Message: r.Message, Type: r.Type, Data: r.Text}
-	name := "failure"
-	switch r.Status {
-	case Errored:
-		name = "error"
-	case Skipped:
-		name = "skipped"
-	default:
+	name := string(r.Status)
+	if r.Status != Errored && r.Status != Skipped {
+		name = "failure"
 	}
-	w.raw("<" + name)
-	w.attr("message", x.Message)
-	if x.Type != "" {
-		w.attr("type", x.Type)
+	w.tag(name, "message", r.Message)
+	if r.Type != "" {
+		w.attr("type", r.Type)
 	}
-	if !w.o.StrictXSD {
-		w.attrs(r.Attrs, func(name string) bool { return name != "message" && name != "type" })
-	}
+	w.attrs(r.Attrs, "message", "type")
 	w.raw(">")
-	w.cdata(x.Data)
-	w.raw("</" + name + ">")
+	w.cdata(r.Text)
+	w.end(name)
 }
 
 func (w *Writer) rerun(r Rerun) {
-	w.raw("<" + string(r.Kind))
+	w.tag(string(r.Kind))
 	if r.Message != "" {
 		w.attr("message", r.Message)
 	}
@@ -215,112 +201,93 @@ func (w *Writer) rerun(r Rerun) {
 			w.element(part[0], part[1])
 		}
 	}
-	w.raw("</" + string(r.Kind) + ">")
+	w.end(string(r.Kind))
 }
 
 func (w *Writer) properties(props []Property) {
 	w.raw("<properties>")
 	for _, p := range props {
-		w.raw("<property")
-		w.attr("name", p.Name)
-		w.attr("value", p.Value)
+		w.tag("property", "name", p.Name, "value", p.Value)
 		w.raw("/>")
 	}
-	w.raw("</properties>")
+	w.end("properties")
 }
 
-// attrs writes further attributes under names that XML takes. Of two that get one
-// name the last stays: a repeated attribute makes the whole file unreadable.
-func (w *Writer) attrs(attrs []Attr, keep func(name string) bool) {
+// tag begins a start tag with attributes, a name and a value each.
+func (w *Writer) tag(name string, attrs ...string) {
+	w.raw("<")
+	w.raw(name)
+	for i := 0; i < len(attrs); i += 2 {
+		w.attr(attrs[i], attrs[i+1])
+	}
+}
+
+func (w *Writer) end(name string) {
+	w.raw("</")
+	w.raw(name)
+	w.raw(">")
+}
+
+// attrs writes further attributes under names that XML takes, but for some. Of two that
+// get one name the last stays: a repeated attribute makes the whole file unreadable.
+func (w *Writer) attrs(attrs []Attr, but ...string) {
 	for i, a := range attrs {
 		name := xmlName(a.Name)
-		again := func() bool {
-			for _, b := range attrs[i+1:] {
-				if xmlName(b.Name) == name {
-					return true
-				}
-			}
-			return false
-		}
-		if (keep == nil || keep(name)) && !again() {
+		again := func(b Attr) bool { return xmlName(b.Name) == name }
+		if !slices.Contains(but, name) && !slices.ContainsFunc(attrs[i+1:], again) {
 			w.attr(name, a.Value)
 		}
 	}
 }
 
 func (w *Writer) attr(name, value string) {
-	w.raw(" " + name + `="`)
-	w.escape(Clean(value), true)
+	w.raw(" ")
+	w.raw(name)
+	w.raw(`="`)
+	_, _ = w.attribute.WriteString(w, Clean(value))
 	w.raw(`"`)
 }
 
-func (w *Writer) number(name string, n int) { w.raw(" " + name + `="` + strconv.Itoa(n) + `"`) }
+// suite begins the tag of a suite, or of the whole report.
+func (w *Writer) suite(tag string, x jr.Testsuite) {
+	w.tag(tag, "name", x.Name, "tests", strconv.Itoa(x.Tests), "failures", strconv.Itoa(x.Failures), "errors", strconv.Itoa(x.Errors))
+	if tag == "testsuite" {
+		w.attr("skipped", strconv.Itoa(x.Skipped))
+		w.attr("id", strconv.Itoa(x.ID))
+	} else if !w.o.StrictXSD {
+		w.attr("skipped", strconv.Itoa(x.Skipped))
+	}
+	w.attr("time", x.Time)
+}
 
 func (w *Writer) element(name, text string) {
-	w.raw("<" + name + ">")
+	w.tag(name)
+	w.raw(">")
 	w.cdata(text)
-	w.raw("</" + name + ">")
+	w.end(name)
 }
 
 // cdata writes text, split where it would end the section.
 func (w *Writer) cdata(text string) {
-	if text == "" {
-		return
+	if text != "" {
+		w.raw("<![CDATA[")
+		w.raw(strings.ReplaceAll(Clean(text), "]]>", "]]]]><![CDATA[>"))
+		w.raw("]]>")
 	}
-	w.raw("<![CDATA[")
-	text = Clean(text)
-	for {
-		before, after, ok := strings.Cut(text, "]]>")
-		w.raw(before)
-		if !ok {
-			break
-		}
-		w.raw("]]]]><![CDATA[>")
-		text = after
-	}
-	w.raw("]]>")
 }
 
-// escape writes clean text for an attribute or as character data.
-func (w *Writer) escape(s string, attribute bool) {
-	last := 0
-	for i := range len(s) {
-		esc := ""
-		switch s[i] {
-		case '&':
-			esc = "&amp;"
-		case '<':
-			esc = "&lt;"
-		case '>':
-			esc = "&gt;"
-		case '"':
-			esc = "&quot;"
-		case '\t':
-			esc = "&#x9;"
-		case '\n':
-			esc = "&#xA;"
-		default:
-			continue
-		}
-		if !attribute && (s[i] == '\t' || s[i] == '\n' || s[i] == '"') {
-			continue
-		}
-		w.raw(s[last:i])
-		w.raw(esc)
-		last = i + 1
-	}
-	w.raw(s[last:])
-}
+func (w *Writer) raw(s string) { _, _ = w.WriteString(s) } // a bufio.Writer keeps its error until Flush
 
-func (w *Writer) raw(s string) {
+// WriteString implements io.StringWriter.
+func (w *Writer) WriteString(s string) (int, error) {
 	w.n += int64(len(s))
-	_, _ = w.w.WriteString(s) // a bufio.Writer keeps its error until Flush
+	return w.w.WriteString(s)
 }
 
 // seconds is a time as the form of the report has it.
 func (w *Writer) seconds(d time.Duration) string {
 	if w.o.StrictXSD {
-		return strconv.FormatFloat(float64(min(d, MaxTime).Round(time.Millisecond).Milliseconds())/1000, 'f', 3, 64)
+		return strings.TrimSuffix(Seconds(d.Round(time.Millisecond)), "000")
 	}
 	return Seconds(d)
 }
@@ -328,25 +295,21 @@ func (w *Writer) seconds(d time.Duration) string {
 // xmlName is name if every reader takes it for the name of an element or
 // attribute, else a form of it that they take.
 func xmlName(name string) string {
-	ok := func(i int) bool {
+	bad := func(i int) bool {
 		c := name[i]
-		return c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_' || i > 0 && (c >= '0' && c <= '9' || c == '-' || c == '.')
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_'
+		return !letter && (i == 0 || c != '-' && c != '.' && (c < '0' || c > '9'))
 	}
+	var out []byte // nil as long as it is name
 	for i := range len(name) {
-		if !ok(i) {
-			b := []byte(name)
-			for j := range b {
-				if !ok(j) {
-					b[j] = '_'
-				}
+		if bad(i) {
+			if out == nil {
+				out = []byte(name)
 			}
-			return string(b)
+			out[i] = '_'
 		}
 	}
-	if name == "" {
-		return "_"
-	}
-	return name
+	return cmp.Or(string(out), name, "_")
 }
 
 // Document is a whole report of values.

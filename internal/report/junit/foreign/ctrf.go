@@ -3,6 +3,7 @@ package foreign
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -30,95 +31,36 @@ type ctrfTest struct {
 	Attempts []ctrfTest      `json:"retryAttempts"`
 }
 
-// ctrfSummary is what a CTRF report declares. Times are milliseconds since 1970.
-type ctrfSummary struct {
-	Tests, Failed, Skipped, Other, Start, Stop int64
+// ctrfReport is a CTRF report. Times are milliseconds since 1970.
+type ctrfReport struct {
+	Results *struct {
+		Tool    struct{ Name string }
+		Summary struct{ Tests, Failed, Skipped, Other, Start, Stop int }
+		Tests   []ctrfTest
+	}
 }
 
-// readCTRF reads a CTRF report test by test, so that what was complete survives a
-// file that is cut off.
 func readCTRF(r io.Reader) ([]*suite, error) {
-	d := json.NewDecoder(r)
-	c := ctrf{one: &suite{}}
-	err := c.object(d, func(key string) error {
-		if key != "results" {
-			return skip(d)
-		}
-		return c.object(d, func(key string) error { return c.result(d, key) })
-	})
-	s := c.one
-	s.suite.Name = cmp.Or(s.suite.Name, "CTRF")
-	s.declared = junit.Counts{Tests: int(c.summary.Tests), Failures: int(c.summary.Failed), Errors: int(c.summary.Other), Skipped: int(c.summary.Skipped)}
-	if start := c.summary.Start; start > 0 {
-		s.suite.Attrs = []junit.Attr{{Name: "timestamp", Value: junit.Timestamp(time.UnixMilli(start))}}
-		s.suite.Time = max(0, time.Duration(c.summary.Stop-start)*time.Millisecond)
+	var report ctrfReport
+	if err := json.NewDecoder(r).Decode(&report); err != nil {
+		return nil, err
 	}
-	return []*suite{s}, err
-}
-
-type ctrf struct {
-	one     *suite
-	summary ctrfSummary
-}
-
-// object reads an object whose values field reads.
-func (c *ctrf) object(d *json.Decoder, field func(key string) error) error {
-	if err := delim(d, '{'); err != nil {
-		return err
+	x := report.Results
+	if x == nil {
+		return nil, errors.New("it has no results")
 	}
-	for d.More() {
-		key, err := d.Token()
-		if err != nil {
-			return err
-		}
-		if err := field(fmt.Sprint(key)); err != nil {
-			return err
-		}
+	s := &suite{
+		suite:    junit.Suite{Name: cmp.Or(x.Tool.Name, "CTRF")},
+		declared: junit.Counts{Tests: x.Summary.Tests, Failures: x.Summary.Failed, Errors: x.Summary.Other, Skipped: x.Summary.Skipped},
 	}
-	return delim(d, '}')
-}
-
-// result reads a field of "results".
-func (c *ctrf) result(d *json.Decoder, key string) error {
-	switch key {
-	case "tool":
-		var tool struct{ Name string }
-		err := d.Decode(&tool)
-		c.one.suite.Name = tool.Name
-		return err
-	case "summary":
-		return d.Decode(&c.summary)
-	case "tests":
-		if err := delim(d, '['); err != nil {
-			return err
-		}
-		for d.More() {
-			var t ctrfTest
-			if err := d.Decode(&t); err != nil {
-				return err
-			}
-			c.one.cases = append(c.one.cases, t.toCase())
-		}
-		return delim(d, ']')
-	default:
-		return skip(d)
+	if start := x.Summary.Start; start > 0 {
+		s.suite.Attrs = []junit.Attr{{Name: "timestamp", Value: junit.Timestamp(time.UnixMilli(int64(start)))}}
+		s.suite.Time = max(0, time.Duration(x.Summary.Stop-start)*time.Millisecond)
 	}
-}
-
-func skip(d *json.Decoder) error {
-	var value json.RawMessage
-	return d.Decode(&value)
-}
-
-func delim(d *json.Decoder, want json.Delim) error {
-	t, err := d.Token()
-	if err != nil {
-		return err
+	for i := range x.Tests {
+		s.cases = append(s.cases, x.Tests[i].toCase())
 	}
-	if t != want {
-		return fmt.Errorf("%v where %v was expected", t, want)
-	}
-	return nil
+	return []*suite{s}, nil
 }
 
 func (t *ctrfTest) toCase() *junit.Case {

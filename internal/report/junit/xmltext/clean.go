@@ -1,15 +1,29 @@
 package xmltext
 
 import (
+	"regexp"
 	"strings"
 	"unicode/utf8"
 )
 
-const (
-	escape     = 0x1B
-	bell       = 0x07
-	spelledESC = "#x1B" // as pytest writes it
-)
+// spelledESC is ESC as pytest writes it.
+const spelledESC = "#x1B"
+
+// sequence is a control sequence of terminals: CSI (ESC [ and its one-character form),
+// OSC and the other strings, up to BEL or ESC \, and those of two characters. ESC and BEL
+// may be spelled out.
+var sequence = regexp.MustCompile(`^(?:(?:(?:\x1b|#x1B)\[|\x{9b})[ -?]*[@-~]` +
+	`|(?:\x1b|#x1B)(?:[\]PX^_][^\n]*?(?:\x07|#x07|\x1b\\|#x1B\\)|[()#][0-Z]|[78=>cDEHM]))`)
+
+// sequenceLen is the length of the control sequence that s begins with. One that is longer
+// than maxSequence is text.
+func sequenceLen(s string) int {
+	const maxSequence = 1024
+	if at := sequence.FindStringIndex(s[:min(len(s), maxSequence)]); at != nil {
+		return at[1]
+	}
+	return 0
+}
 
 // Clean is text as it may stand in a report: whole terminal escape sequences are
 // removed, also in the spelled-out form "#x1B[31m" that pytest writes; what XML
@@ -22,19 +36,25 @@ func Clean(s string) string {
 	}
 	var b strings.Builder
 	b.Grow(len(s))
-	for {
+	for ; i < len(s); i = firstUnclean(s) {
 		b.WriteString(s[:i])
-		if i == len(s) {
-			break
+		s = s[i:]
+		_, size := utf8.DecodeRuneInString(s)
+		switch n := sequenceLen(s); {
+		case n > 0:
+			size = n
+		case s[0] != '\r':
+			b.WriteRune(utf8.RuneError)
+		case !strings.HasPrefix(s, "\r\n"):
+			b.WriteByte('\n')
 		}
-		s = cleanOne(&b, s[i:])
-		i = firstUnclean(s)
+		s = s[size:]
 	}
-	out := b.String()
-	if strings.Contains(out, spelledESC) { // removing one sequence may have put another one together
+	b.WriteString(s)
+	if out := b.String(); strings.Contains(out, spelledESC) { // removing one sequence may have put another one together
 		return Clean(out)
 	}
-	return out
+	return b.String()
 }
 
 // firstUnclean is the index of the first byte that Clean changes, or len(s).
@@ -45,7 +65,7 @@ func firstUnclean(s string) int {
 		case c == '\n' || c == '\t':
 			i++
 		case c == '#':
-			if spelledEscape(s[i:]) > 0 {
+			if strings.HasPrefix(s[i:], spelledESC) && sequenceLen(s[i:]) > 0 {
 				return i
 			}
 			i++
@@ -62,109 +82,5 @@ func firstUnclean(s string) int {
 	return len(s)
 }
 
-// cleanOne writes what becomes of the unclean start of s and gives the rest.
-func cleanOne(b *strings.Builder, s string) string {
-	c := s[0]
-	switch {
-	case c == '#':
-		return s[spelledEscape(s):]
-	case c == '\r':
-		b.WriteByte('\n')
-		return strings.TrimPrefix(s[1:], "\n")
-	case c == escape:
-		if n := sequence(s[1:]); n > 0 {
-			return s[1+n:]
-		}
-	case c >= utf8.RuneSelf:
-		r, size := utf8.DecodeRuneInString(s)
-		if csi(r) {
-			if n := csiBody(s[size:]); n > 0 {
-				return s[size+n:]
-			}
-		}
-		b.WriteRune(utf8.RuneError)
-		return s[size:]
-	}
-	b.WriteRune(utf8.RuneError)
-	return s[1:]
-}
-
 // csi is the one-character form of ESC [.
 func csi(r rune) bool { return r == 0x9B }
-
-// spelledEscape is the length of a sequence that begins with the characters
-// "#x1B", as pytest spells ESC; 0 if s does not begin with one.
-func spelledEscape(s string) int {
-	if !strings.HasPrefix(s, spelledESC) {
-		return 0
-	}
-	if n := sequence(s[len(spelledESC):]); n > 0 {
-		return len(spelledESC) + n
-	}
-	return 0
-}
-
-// sequence is the length of the control sequence that follows an ESC: CSI ("["),
-// OSC and the other strings ("]", "P", "X", "^", "_"), or a two-character one. 0
-// = none.
-func sequence(s string) int {
-	if s == "" {
-		return 0
-	}
-	switch s[0] {
-	case '[':
-		if n := csiBody(s[1:]); n > 0 {
-			return 1 + n
-		}
-		return 0
-	case ']', 'P', 'X', '^', '_':
-		if n := stringBody(s[1:]); n > 0 {
-			return 1 + n
-		}
-		return 0
-	case '(', ')', '#':
-		if len(s) > 1 && s[1] >= '0' && s[1] <= 'Z' {
-			return 2
-		}
-		return 0
-	case '7', '8', '=', '>', 'c', 'D', 'E', 'H', 'M':
-		return 1
-	default:
-		return 0
-	}
-}
-
-// maxSequence bounds a control sequence: a longer one is text.
-const maxSequence = 256
-
-// csiBody is the length of parameters, intermediates and the final byte.
-func csiBody(s string) int {
-	i := 0
-	for i < len(s) && i < maxSequence && s[i] >= 0x20 && s[i] <= 0x3F {
-		i++
-	}
-	if i < len(s) && s[i] >= 0x40 && s[i] <= 0x7E {
-		return i + 1
-	}
-	return 0
-}
-
-// stringBody is the length up to and including BEL, ESC \ or its spelled-out
-// form.
-func stringBody(s string) int {
-	for i := 0; i < len(s) && i < 4*maxSequence; i++ {
-		switch {
-		case s[i] == bell:
-			return i + 1
-		case strings.HasPrefix(s[i:], "#x07"):
-			return i + 4
-		case strings.HasPrefix(s[i:], "\x1b\\"):
-			return i + 2
-		case strings.HasPrefix(s[i:], "#x1B\\"):
-			return i + 5
-		case s[i] == '\n':
-			return 0
-		}
-	}
-	return 0
-}

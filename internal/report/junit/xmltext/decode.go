@@ -160,7 +160,7 @@ func (d *Decoder) repair(r rune, broken bool) rune {
 		return r
 	}
 	d.Repaired++
-	if r == escape || r == bell {
+	if r == '\x1b' || r == '\a' {
 		return r
 	}
 	return utf8.RuneError
@@ -208,9 +208,6 @@ func charRef(ref []byte) (rune, bool) {
 	base := 10
 	if len(ref) > 0 && (ref[0] == 'x' || ref[0] == 'X') {
 		base, ref = 16, ref[1:]
-	}
-	if len(ref) == 0 || ref[0] == '+' || ref[0] == '-' || ref[0] == '_' {
-		return 0, false
 	}
 	n, err := strconv.ParseUint(string(ref), base, 64)
 	if err != nil {
