@@ -76,6 +76,9 @@ const typeXfail = "pytest.xfail"
 // nothing was measured; or passed only when repeated where the policy skips that; or
 // the client's failed, as it was expected to, whatever was measured before.
 func (d *decider) ownSkip() (why string, ok bool) {
+	if d.plan.Case.Pipeline != "" {
+		return d.allSkipped()
+	}
 	n, others := 0, false
 	for _, s := range d.attempts {
 		if !s.Counts {
@@ -100,6 +103,28 @@ func (d *decider) ownSkip() (why string, ok bool) {
 		}
 	}
 	return cmp.Or(why, "skipped by every role"), n > 0 && !others && !measured(d.judged.Rows)
+}
+
+// allSkipped reports whether everybody who works and must not leave has left test cases,
+// and each of them was skipped.
+func (d *decider) allSkipped() (why string, ok bool) {
+	for _, s := range d.attempts {
+		for _, r := range s.Told {
+			if !s.Counts || r.Optional || !rundir.Works(r.Kind) {
+				continue
+			}
+			if len(r.Tests) == 0 {
+				return "", false
+			}
+			for _, t := range r.Tests {
+				if t.Case.Status() != junit.Skipped {
+					return "", false
+				}
+				why, ok = cmp.Or(why, fmt.Sprintf("[%s] %s", r.Name, cmp.Or(t.Case.Results[0].Message, "skipped"))), true
+			}
+		}
+	}
+	return why, ok && !measured(d.judged.Rows)
 }
 
 // message is the one line that says why.
@@ -230,7 +255,7 @@ func (d *decider) knownGone() string {
 // endOf is what the attempts that count say of the case: the worst outcome, and whether
 // one of them shows a failing test.
 func endOf(plan rundir.Plan, attempts []results.Ended, p Policy) CaseEnd {
-	e := CaseEnd{Listed: plan.Case.SkipReason != "", Known: plan.Case.KnownBug != "", Judged: p.Judged, Interrupted: p.Interrupted}
+	e := CaseEnd{Listed: plan.Case.SkipReason != "", Known: plan.Case.KnownBug != "", Judged: p.Judged && plan.Measures(), Interrupted: p.Interrupted}
 	e.Outcome = outcomeOf(attempts)
 	for _, s := range attempts {
 		e.Failed = e.Failed || s.Counts && s.Outcome == rundir.OutcomeTestFailed

@@ -1,5 +1,7 @@
 package rundir
 
+import "slices"
+
 // Lifecycle says when a role starts, and which of its ends are good ones.
 type Lifecycle struct {
 	// Needs are groups whose roles must be ready (servers, routers) or have ended well
@@ -22,8 +24,10 @@ type Outfit struct {
 	Container *Container `json:"container,omitempty"` // the role's own; nil = the build's
 	// Port asks for a port that is free on the role's first node. It is published in the
 	// role's address file before the command starts, and exported with the host.
-	Port bool         `json:"port,omitempty"`
-	Refs []AddressRef `json:"refs,omitempty"` // shell variables made of what other roles have published
+	Port bool `json:"port,omitempty"`
+	// FixedPort is published in place of one that is free, 0 = none.
+	FixedPort int          `json:"fixed_port,omitempty"`
+	Refs      []AddressRef `json:"refs,omitempty"` // shell variables made of what other roles have published
 }
 
 // AddressRef is a shell variable that is made of published addresses.
@@ -57,6 +61,12 @@ type BenchFiles struct {
 
 // AddressDir is the folder below output/ with a file per role that has a port: host:port.
 const AddressDir = "address"
+
+// Measures reports whether something of the case is read as a measurement: always of
+// TensorRT-LLM's tests, else where a role says so.
+func (p Plan) Measures() bool {
+	return p.Case.Pipeline == "" || slices.ContainsFunc(p.Roles(), func(r RolePlan) bool { return len(r.Bench) > 0 })
+}
 
 // AddressFile is the file below output/ in which a role's server is published, "" = none.
 func (r RolePlan) AddressFile() string {

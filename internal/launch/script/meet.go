@@ -51,7 +51,7 @@ func (s *shell) meet(p rundir.Plan, at RunPlace, r rundir.RolePlan) {
 	s.line("  ci_disagg_host=${BASH_REMATCH[1]} ci_disagg_port=${BASH_REMATCH[2]}")
 	s.line("}")
 	if r.Port {
-		s.freePort()
+		s.freePort(r.FixedPort)
 		s.ownHost(p)
 		s.publish(at, r)
 	}
@@ -63,7 +63,11 @@ func (s *shell) meet(p rundir.Plan, at RunPlace, r rundir.RolePlan) {
 // has it (of two that make a folder one succeeds), and nothing uses it now. Another
 // job of the node can still be given the same one by name; the server then says that
 // its address is in use, which is infrastructure and tried again.
-func (s *shell) freePort() {
+func (s *shell) freePort(fixed int) {
+	if fixed != 0 {
+		s.line("ci_disagg_free() { ci_disagg_port=%d; }", fixed)
+		return
+	}
 	s.b.WriteString(`ci_disagg_free() { # DIR: a free port of this machine
   local low=32768 high=60999 from=10000 to=65535 port try
   local -A used=()

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bmatcuk/doublestar/v4"
+
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
@@ -35,7 +37,7 @@ const (
 // role is one planned role with its record and what it left.
 func (l *Loader) role(plan rundir.Plan, at place, agent *rundir.AgentRecord, p rundir.RolePlan) results.Role {
 	log, _ := filepath.Rel(string(at.attempt), at.run.RoleLog(p.Name)) // one is inside the other
-	r := results.Role{JUnit: p.JUnit, Log: filepath.ToSlash(log)}
+	r := results.Role{JUnit: p.JUnit || len(p.Results) > 0, Globs: p.Results, Optional: p.Optional, Serves: p.Stop == rundir.StopWithClient, Log: filepath.ToSlash(log)}
 	r.RoleRecord = rundir.RoleRecord{Name: p.Name, Kind: p.Kind, State: rundir.RoleNeverStarted}
 	if rec := roleRecord(at, agent, p.Name); rec != nil {
 		r.RoleRecord = *rec
@@ -46,7 +48,7 @@ func (l *Loader) role(plan rundir.Plan, at place, agent *rundir.AgentRecord, p r
 	if p.JUnit {
 		r.Expected = plan.Expected.NodeIDs
 	}
-	files, err := at.tree.RoleResults(at.run, p.Name)
+	files, err := resultsOf(at, p)
 	if err != nil { // in the place of the role's directory is something else
 		r.Results = append(r.Results, results.File{Name: p.Name, Problem: unread("roles/"+p.Name, err)})
 	}
@@ -61,6 +63,33 @@ func (l *Loader) role(plan rundir.Plan, at place, agent *rundir.AgentRecord, p r
 	})
 	r.Tail, r.LogBytes = tail(at.tree, at.run.RoleLog(p.Name))
 	return r
+}
+
+// resultsOf are the result files of a role: those that its plan names, else those that
+// have the name and the place of such files.
+func resultsOf(at place, p rundir.RolePlan) ([]string, error) {
+	if len(p.Results) == 0 {
+		return at.tree.RoleResults(at.run, p.Name)
+	}
+	return Matching(at.tree, at.run.RoleOut(p.Name), p.Results)
+}
+
+// Matching are the files below a folder that one of the patterns matches, in their order.
+// A folder that is not there has none.
+func Matching(tree *rundir.Tree, dir string, globs []string) ([]string, error) {
+	var out []string
+	var errs []error
+	for _, glob := range globs {
+		names, err := doublestar.Glob(tree.FS(dir), glob, doublestar.WithFilesOnly(), doublestar.WithNoFollow(), doublestar.WithFailOnIOErrors())
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+		for _, name := range names {
+			out = append(out, filepath.Join(dir, filepath.FromSlash(name)))
+		}
+	}
+	slices.SortFunc(out, fold.Natural)
+	return slices.Compact(out), errors.Join(errs...)
 }
 
 // roleRecord is the role's record: the agent's, else the role's own status file, which

@@ -3,6 +3,7 @@ package results
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -34,12 +35,25 @@ func (e *Ended) endOf(role *Told) junit.Case {
 		if note != "" {
 			c.SystemOut = []string{note}
 		}
+	case role.Optional:
+		c.Results = []junit.Result{{Status: junit.Skipped, Type: TypeOptional, Message: "left, as it may (critical: false): " + message, Text: crashText(role)}}
 	case e.IsCollateral(role.Name), e.jobsFault() && wentWithJob(role), e.notReached(role):
 		c.Results = []junit.Result{{Status: junit.Skipped, Type: TypeCollateral, Message: "collateral of " + e.RootName() + ": " + message, Text: f.Collateral[role.Name]}}
 	default:
 		c.Results = []junit.Result{{Status: junit.Errored, Type: kind, Message: message, Text: crashText(role)}}
 	}
 	return c
+}
+
+// noteEnd tells people of an end that is no failure and that they should know of.
+func (t *Told) noteEnd() {
+	switch how := t.Ending(); {
+	case t.State != rundir.RoleEnded:
+	case t.Optional && t.StoppedBy == "" && (t.Exit != 0 || t.OOM):
+		t.Notes = append(t.Notes, fmt.Sprintf("%s (critical: false) left: %s", t.Name, how))
+	case t.StoppedBy == "agent" && how.Crashed():
+		t.Notes = append(t.Notes, fmt.Sprintf("%s crashed while it was ended: %s", t.Name, how))
+	}
 }
 
 // jobsFault reports whether the job as a whole, and no role, is to blame.
@@ -83,7 +97,7 @@ func (e *Ended) howEnded(role *Told) (kind, message, note string) {
 	how := exitWords(role.RoleRecord)
 	stopped := role.StoppedBy != ""
 	switch {
-	case stopped && e.Outcome == rundir.OutcomePassed && !role.OOM:
+	case stopped && (e.Outcome == rundir.OutcomePassed || e.servedToTheEnd(role)) && !role.OOM:
 		return "", "", "stopped by " + Stopper(role.Role) + " after the client was through: " + how
 	case stopped && !role.OOM:
 		return TypePrefix + "stopped", "stopped by " + Stopper(role.Role) + ": " + how, ""
@@ -99,6 +113,14 @@ func (e *Ended) howEnded(role *Told) (kind, message, note string) {
 		message += fmt.Sprintf("; results.xml is green with %d cases", role.cases)
 	}
 	return TypePrefix + "role-crash", message, ""
+}
+
+// servedToTheEnd reports whether a role was ended because the client was through, as its
+// plan says: whatever else is red, it ended as it should.
+func (e *Ended) servedToTheEnd(role *Told) bool {
+	return role.Serves && role.StopSent != nil && e.Agent != nil && slices.ContainsFunc(e.Agent.Phases, func(p rundir.PhaseSpan) bool {
+		return p.Phase == rundir.PhaseDrain && !role.StopSent.Before(p.Start)
+	})
 }
 
 // Stopper is who stopped a role.

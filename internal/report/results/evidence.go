@@ -74,7 +74,7 @@ func failedTests(role Role) []blame.Event {
 // noResult is the event of a role that ended well and did not leave the results that
 // it owes.
 func (t *Told) noResult() (blame.Event, bool) {
-	if !t.JUnit || t.State != rundir.RoleEnded || t.StoppedBy != "" || t.Exit != 0 || t.Signal != 0 {
+	if !t.JUnit || t.Optional || t.State != rundir.RoleEnded || t.StoppedBy != "" || t.Exit != 0 || t.Signal != 0 {
 		return blame.Event{}, false
 	}
 	var problems []string

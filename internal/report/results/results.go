@@ -40,6 +40,9 @@ type Attempt struct {
 type Role struct {
 	rundir.RoleRecord
 	JUnit    bool     // it was to leave results
+	Globs    []string // of the files in which it was to leave them, where the plan says
+	Optional bool     // it may leave, however it ends
+	Serves   bool     // it is ended once the client is through
 	Expected []string // pytest ids that it was to report
 	Results  []File
 	Log      string   // path of its log in the attempt directory
@@ -114,6 +117,9 @@ const JobName = "JOB"
 
 // TypePrefix begins the type of every result that is ours.
 const TypePrefix = "ci-disagg."
+
+// TypeOptional is the type of a result that is skipped because its role may leave.
+const TypeOptional = TypePrefix + "optional"
 
 // TypeCollateral is the type of a result that is skipped because another role is to
 // blame for it.

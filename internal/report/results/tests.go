@@ -41,15 +41,31 @@ func readTests(role Role, caseID string, flaky fold.Policy) Told {
 		seen[n.id] = true
 		told.addTest(Test{n.TestName, fold.Worst(runs[n.TestName]), n.file}, n.id == caseID)
 	}
-	if role.JUnit && len(role.Results) == 0 {
-		told.Problems = append(told.Problems, FileProblem{Message: "no results.xml"})
-	}
+	told.owed()
+	told.noteEnd()
 	for _, id := range role.Expected {
 		if role.JUnit && !seen[id] {
 			told.Missing = append(told.Missing, id)
 		}
 	}
 	return told
+}
+
+// owed notes when a role that was to leave results has left none.
+func (t *Told) owed() {
+	missing := ""
+	switch {
+	case !t.JUnit:
+	case len(t.Results) == 0 && len(t.Globs) > 0:
+		missing = "no results: no file of its output folder matches " + strings.Join(t.Globs, ", ")
+	case len(t.Results) == 0:
+		missing = "no results.xml"
+	case len(t.Globs) > 0 && t.cases == 0 && len(t.Problems) == 0:
+		missing = "its results hold no test case"
+	}
+	if missing != "" {
+		t.Problems = append(t.Problems, FileProblem{Message: missing})
+	}
 }
 
 // sameName are the cases of a file that have one name.

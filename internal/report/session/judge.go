@@ -26,7 +26,7 @@ import (
 
 // judge measures a case and judges it against its baseline.
 func (s *Session) judge(ctx context.Context, run rundir.Run, c results.Case, attempts []results.Ended, setup judging.Setup) (report.Judged, *baseline.Record) {
-	if c.Plan.Case.SkipReason != "" {
+	if c.Plan.Case.SkipReason != "" || !c.Plan.Measures() {
 		return report.Judged{}, nil
 	}
 	m := s.measure(c, results.Measured(attempts))
@@ -107,13 +107,7 @@ func (s *Session) measure(c results.Case, attempts []results.Attempt) measured {
 		reps = append(reps, found)
 	}
 	var problems []string
-	m.measurements, problems = judging.Measurements(reps, s.o.Setup.Metrics, func(found []bench.Result) []string {
-		names := make([]string, len(found))
-		for i, r := range found {
-			names[i] = pointName(c.Plan.Expected.Points, r)
-		}
-		return names
-	})
+	m.measurements, problems = judging.Measurements(reps, s.o.Setup.Metrics, func(found []bench.Result) []string { return pointNames(c.Plan, found) })
 	m.problems = append(m.problems, problems...)
 	return m
 }
@@ -158,6 +152,9 @@ func (s *Session) gather(plan rundir.Plan, dir rundir.AttemptDir, k int) (found 
 	defer func() { err = errors.Join(err, tree.Close()) }()
 	links := map[string]string{}
 	run := rundir.FindRun(dir, k)
+	if plan.Case.Pipeline != "" {
+		return s.gatherRoles(tree, plan, run)
+	}
 	for _, r := range plan.Roles() {
 		if r.Output != "" {
 			links[filepath.Join(run.Output(), r.Output)] = run.RoleLog(r.Name)

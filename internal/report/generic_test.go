@@ -1,0 +1,107 @@
+package report
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/results"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// A pipeline that is data: roles without results are one test case each, made of their
+// end; who may leave leaves; nothing tested is no pass.
+func TestConfiguredPipelines(t *testing.T) {
+	t.Parallel()
+	// by is a role that owes no results.
+	by := func(r results.Role) results.Role {
+		r.JUnit, r.Expected = false, nil
+		return r
+	}
+	// tests is one that owes those that match.
+	tests := func(r results.Role) results.Role {
+		r.Expected, r.Globs = nil, []string{"*.xml"}
+		return r
+	}
+	may := func(r results.Role) results.Role {
+		r.Optional = true
+		return by(r)
+	}
+	server := by(stopped("db", rundir.KindServer, 0, 9))
+	server.Serves, server.StopSent = true, at(8.1)
+	crashing := server
+	crashing.Exit, crashing.Signal = 139, 11
+	quoted := by(ended("client", rundir.KindClient, 1, 8, 1))
+	quoted.Tail = []string{"ERR unknown command"}
+	client := by(ended("client", rundir.KindClient, 1, 8, 0))
+	skipped := testCase("a.py::t", 1, `<skipped message="no GPU"/>`)
+	clientFailed := &rundir.Finding{Root: "client", Class: "unknown", Kind: "role-crash", Message: "[client] exit 1", Collateral: map[string]string{"db": "stopped by ci-disagg"}}
+	for name, tt := range map[string]struct {
+		outcome rundir.Outcome
+		finding *rundir.Finding
+		roles   []results.Role
+		bench   bool
+		result  string
+		exit    int
+		reds    []string
+		check   func(t *testing.T, r CaseReport)
+	}{
+		"all end well": {roles: []results.Role{server, client}, result: ResultPassed, check: func(t *testing.T, r CaseReport) {
+			require.Contains(t, lifecycleOf(t, r, "db").SystemOut[0], "stopped by ci-disagg after the client was through")
+			require.Equal(t, "7s", lifecycleOf(t, r, "client").Time.String())
+		}},
+		"what was to be measured was not": {roles: []results.Role{server, client}, bench: true, result: ResultNoVerdict, exit: ExitNoVerdict},
+		"a server crashed while it was ended": {roles: []results.Role{crashing, client}, result: ResultPassed, check: func(t *testing.T, r CaseReport) {
+			require.Equal(t, []string{"db crashed while it was ended: killed by SIGSEGV (exit 139)"}, r.notes.judging)
+		}},
+		"who may leave left": {roles: []results.Role{server, client, may(ended("monitor", rundir.KindTask, 0, 3, 3))}, result: ResultPassed, check: func(t *testing.T, r CaseReport) {
+			left := lifecycleOf(t, r, "monitor")
+			require.Equal(t, results.TypeOptional, left.Results[0].Type)
+			require.Equal(t, "left, as it may (critical: false): exit 3 (internal error, or os._exit) on gb-n01 after 3.0 s", left.Results[0].Message)
+			require.Equal(t, []string{"monitor (critical: false) left: exit 3"}, r.notes.judging)
+		}},
+		"the client fails": {
+			outcome: rundir.OutcomeTestFailed, finding: clientFailed, roles: []results.Role{server, quoted},
+			result: ResultTestFailed, exit: ExitTestFailed, reds: []string{"verdict redis[a=1]", "lifecycle client"}, check: func(t *testing.T, r CaseReport) {
+				require.Contains(t, lifecycleOf(t, r, "client").Results[0].Text, "ERR unknown command")
+			},
+		},
+		"tests pass":            {roles: []results.Role{server, left(t, tests(client), 0, testCase("a.py::t", 1, ""))}, result: ResultPassed},
+		"a test fails":          {roles: []results.Role{server, left(t, tests(client), 0, testCase("a.py::t", 1, failure))}, result: ResultTestFailed, exit: ExitTestFailed, reds: []string{"verdict redis[a=1]", "client t"}},
+		"every test is skipped": {roles: []results.Role{server, left(t, tests(client), 0, skipped, skipped)}, result: ResultSkipped, exit: ExitNoVerdict},
+		"results that are not there": {
+			roles: []results.Role{server, tests(withJUnit(client))}, result: ResultTestFailed, exit: ExitTestFailed,
+			reds: []string{"verdict redis[a=1]", "lifecycle client"}, check: func(t *testing.T, r CaseReport) {
+				require.Contains(t, lifecycleOf(t, r, "client").Results[0].Message, "no file of its output folder matches *.xml")
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if tt.outcome == "" {
+				tt.outcome = rundir.OutcomePassed
+			}
+			c := one(tt.outcome, tt.finding, tt.roles...)
+			c.Plan.Case = rundir.Case{ID: "redis[a=1]", Slug: "redis", Pipeline: "redis"}
+			c.Plan.Drain = rundir.DrainRule{}
+			if tt.bench {
+				c.Plan.Builds[0].Roles[1].Bench = []rundir.BenchFiles{{Files: []string{"*.csv"}}}
+			}
+			if tt.finding == nil { // else the client was never through
+				c.Attempts[0].Agent.Phases = []rundir.PhaseSpan{{Phase: rundir.PhaseDrain, Start: *at(8)}}
+			}
+			r := decided(c, Judged{}, Policy{Judged: true})
+			require.Equal(t, tt.result, r.Result, r.Message)
+			require.Equal(t, tt.exit, r.ExitCode)
+			require.Equal(t, tt.reds, reds(r))
+			if tt.check != nil {
+				tt.check(t, r)
+			}
+		})
+	}
+}
+
+func withJUnit(r results.Role) results.Role {
+	r.JUnit = true
+	return r
+}
