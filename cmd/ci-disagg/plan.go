@@ -37,7 +37,7 @@ func (o *planOptions) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.draft, "draft", "", "a team's own launch draft, as for run")
 	f.BoolVar(&o.script, "script", false, "print the generated scripts instead")
 	f.StringVar(&o.write, "write", "", "write the files of one attempt to this directory (of the only case), to submit job.sh yourself")
-	f.BoolVar(&o.check, "check", false, "ask Slurm whether it would take the jobs (sbatch --test-only)")
+	f.BoolVar(&o.check, "check", false, "ask Slurm whether it would take the jobs (sbatch --test-only); with the local backend: are the programs here?")
 	f.BoolVar(&o.create, "create-store", false, "make perf.store if it is not there, with the directories above it")
 }
 
@@ -55,7 +55,8 @@ line and key.`,
 		Example: `  ci-disagg plan --test-list nightly.txt --cluster gb200
   ci-disagg plan -o json disagg_upload-e2e-my_config | jq '.cases[].nodes'
   ci-disagg plan --script disagg_upload-e2e-my_config
-  ci-disagg plan --check --test-list nightly.txt --cluster gb200`,
+  ci-disagg plan --check --test-list nightly.txt --cluster gb200
+  ci-disagg plan --case 'redis[concurrency=8]' --backend local --check`,
 		RunE: func(cmd *cobra.Command, args []string) error { return runPlan(cmd.Context(), h, o, args) },
 	}
 	o.AddFlags(cmd.Flags())

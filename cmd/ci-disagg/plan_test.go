@@ -260,12 +260,19 @@ func TestPlanRefuses(t *testing.T) {
 		"no config for disagg_upload-x":       {"--cluster", "gb200", "x"},
 		"which cluster?":                      {"disagg-gen_only-six_gpus"},
 		"--cluster c: the config has no such": {"--cluster", "c", "x"},
-		"the local backend has none":          {"--check", "--backend", "local", "--cluster", "gb200", "disagg-gen_only-six_gpus"},
 	} {
 		h, _, errs := planHost(t)
 		require.Equal(t, exitUsage, run(t.Context(), h, append([]string{"plan"}, args...)), args)
 		require.Contains(t, strings.ToLower(errs.String()), strings.ToLower(want))
 	}
+}
+
+func TestPlanLooksForProgramsHere(t *testing.T) {
+	t.Parallel()
+	h, out, errs := planHost(t, "PATH=/usr/bin:/bin")
+	require.Equal(t, exitUsage, run(t.Context(), h, []string{"plan", "--check", "--backend", "local", "--cluster", "gb200", "disagg-gen_only-six_gpus"}))
+	require.Contains(t, errs.String(), "1 of 1 case cannot run here:")
+	require.Contains(t, out.String(), "trtllm-llmapi-launch (GEN_0)")
 }
 
 // The config that docs/moving-over.md begins with is one, down to every key.

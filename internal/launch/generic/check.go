@@ -80,26 +80,8 @@ func (v validation) pipeline() {
 		v.bad(-1, "", "no roles: a pipeline has at least a client or a task")
 	case clients+tasks == 0:
 		v.bad(-1, "", "servers only: nothing here would ever end. Give one role kind: client (it measures servers) or task (it does its work and ends)")
-	case clients == 0 && len(v.last()) != 1:
-		v.bad(-1, "", "%s all end the run: make one of them the client, or have one need the others", strings.Join(v.last(), ", "))
 	}
 	v.order()
-}
-
-// last are the tasks that nobody waits for.
-func (v validation) last() []string {
-	var out []string
-	for _, r := range v.p.Roles {
-		needed := slices.ContainsFunc(v.p.Roles, func(o Role) bool { return slices.Contains(v.p.needsOf(o), r.Name) })
-		if r.Kind == rundir.KindTask && !needed {
-			out = append(out, r.Name)
-		}
-	}
-	if len(out) == 0 { // a circle, which is said
-		return []string{""}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
 }
 
 func (v validation) role(i int, r Role) {

@@ -39,8 +39,13 @@ type building struct {
 	all    []*instance
 	nodes  int
 
-	points  []rundir.Point
-	metrics []string
+	points   []rundir.Point
+	metrics  []string
+	warnings []string
+}
+
+func (b *building) warn(format string, args ...any) {
+	b.warnings = append(b.warnings, fmt.Sprintf(format, args...))
 }
 
 func (b *building) bad(key, format string, args ...any) {
@@ -84,12 +89,12 @@ func (b *building) plan() rundir.Plan {
 	p.Budgets = b.in.Budgets
 	p.Budgets.Job = cmp.Or(p.Budgets.Job, b.in.Cluster.Time, defaultJob)
 	p.Hang, p.Grace = w.Hang, b.grace(p.Budgets)
-	p.Drain = rundir.DrainRule{Role: b.worker()}
 	p.Expected = rundir.Expected{Points: b.points, Metrics: b.metrics}
 	if used > 0 {
 		p.Expected.GPUType = b.in.gpuType()
 	}
 	p.Match = b.match(used)
+	p.Warnings = b.warnings
 	return p
 }
 
@@ -105,27 +110,8 @@ func (b *building) allocate(p *rundir.Plan, used int) {
 		b.err.add(b.in.Doc, strictyaml.Path("pipelines", b.pipeline, "roles"), "%s needs %d nodes, cluster %s allows %d (max_nodes)", b.id, p.Nodes, c.Name, c.MaxNodes)
 	}
 	if idle := p.AllocatedGPUs - used; idle > 0 && !b.in.Local {
-		p.Warnings = append(p.Warnings, fmt.Sprintf("%d of %d allocated GPUs stay idle: roles with GPUs begin on nodes of their own; `with:` lets them share", idle, p.AllocatedGPUs))
+		b.warn("%d of %d allocated GPUs stay idle: roles with GPUs begin on nodes of their own; `with:` lets them share", idle, p.AllocatedGPUs)
 	}
-}
-
-// worker is the role whose end is the end of the measurement: the client, else the
-// task that nobody waits for.
-func (b *building) worker() string {
-	last := ""
-	for _, one := range b.all {
-		if one.Kind == rundir.KindClient {
-			return one.name
-		}
-		if one.Kind == rundir.KindTask && !b.needed(one.Name) {
-			last = one.name
-		}
-	}
-	return last
-}
-
-func (b *building) needed(name string) bool {
-	return slices.ContainsFunc(b.p.Roles, func(r Role) bool { return slices.Contains(b.p.needsOf(r), name) })
 }
 
 // match is the identity of the case's series beside case and metric.
@@ -265,6 +251,9 @@ func (b *building) command(s *scope) string {
 	var out string
 	if c.Argv != nil {
 		text, e := argv(c.Argv, s)
+		if launcher == "" { // the program's signals and its exit are the role's own
+			launcher = "exec "
+		}
 		out, err = launcher+text, errors.Join(err, e)
 	} else {
 		text, e := shellText(strings.TrimRight(c.Shell, "\n"), s)
@@ -306,6 +295,7 @@ func (b *building) container(s *scope) *rundir.Container {
 	case image == "":
 		b.bad("container.image", "is missing: name the image, or remove the section")
 	case b.in.Local:
+		b.warn("%s: the local backend has no containers: %s runs as it is on this machine", s.own.name, image)
 		return nil
 	}
 	return &rundir.Container{Image: image, Name: c.Name, Workdir: c.Workdir, Mounts: c.Mounts, MountHome: c.MountHome, Args: c.Args}

@@ -71,14 +71,14 @@ func TestPlanOfServerAndClient(t *testing.T) {
 	}, p.Case)
 	require.Equal(t, map[string]string{"concurrency": "8", "pipeline": "redis", "cluster": "here"}, p.Match)
 	require.Equal(t, rundir.Allocation{Nodes: 1}, p.Allocation, "who computes on no GPU asks for none")
-	require.Equal(t, "client", p.Drain.Role)
+	require.Zero(t, p.Drain, "all that works ends the run")
 	require.Equal(t, []rundir.Point{{Name: "con8", Concurrency: 8, Requests: 100}}, p.Expected.Points)
 	require.Equal(t, "/base", p.Workdir)
 	first := []rundir.NodeShare{{Node: 0, Tasks: 1}}
 	require.Equal(t, []rundir.RolePlan{
 		{
 			Name: "server", Kind: rundir.KindServer, Group: "server", Slice: first, Overlap: true,
-			Command:   "export LOG=\"${CI_DISAGG_OUT}\"/log\ncd \"${CI_DISAGG_OUT}\" || exit 78\nredis-server --port \"${CI_DISAGG_PORT}\" --save ''",
+			Command:   "export LOG=\"${CI_DISAGG_OUT}\"/log\ncd \"${CI_DISAGG_OUT}\" || exit 78\nexec redis-server --port \"${CI_DISAGG_PORT}\" --save ''",
 			Env:       []rundir.EnvVar{{Name: "A", Value: "8"}, {Name: "A_B", Value: "x"}},
 			Ready:     rundir.Ready{TCP: true, LogPattern: `ready (\d+) 8`, File: "pid"},
 			Lifecycle: rundir.Lifecycle{Stop: rundir.StopWithClient}, Outfit: rundir.Outfit{Port: true},
@@ -139,7 +139,7 @@ func TestPlacesOfRoles(t *testing.T) {
 	require.Equal(t, map[string]string{"p": "2", "pipeline": "disagg", "cluster": "here", "gpu_type": "H200", "prefill.count": "2", "prefill.gpus": "1", "decode.count": "1", "decode.gpus": "2", "big.gpus": "6", "client.nodes": "1"}, p.Match)
 	require.Equal(t, "H200", p.Expected.GPUType)
 	roles := p.Roles()
-	require.Equal(t, `serve "${CI_DISAGG_PORT}" 1 prefill_1`, roles[1].Command)
+	require.Equal(t, `exec serve "${CI_DISAGG_PORT}" 1 prefill_1`, roles[1].Command)
 	require.Equal(t, "pmix", roles[3].MPI)
 	require.Equal(t, "set -eo pipefail\nroute \"${CI_DISAGG_REF_0}\" \"${CI_DISAGG_REF_1}\" 2 \"${CI_DISAGG_RUN}\"/output/prefill_1/x", roles[4].Command)
 	require.Equal(t, []string{"prefill", "decode", "big"}, roles[4].Needs)
@@ -206,7 +206,6 @@ func TestProblemsHaveTheirPlaces(t *testing.T) {
 		{"no roles", "pipelines: {p: {}}", "pipelines.p.roles: no roles"},
 		{"servers only", p("    - {name: s, kind: server, command: x}\n"), "pipelines.p.roles: servers only: nothing here would ever end"},
 		{"two clients", p("    - {name: a, kind: client, command: x}\n    - {name: b, kind: client, command: x}\n"), "c.yaml:5:17: pipelines.p.roles[1].kind: a second client"},
-		{"two ends", p(task + "    - {name: u, kind: task, command: x}\n"), "t, u all end the run"},
 		{"two of a name", p(task + task), `c.yaml:5:8: pipelines.p.roles[1].name: "t" is the name of two roles`},
 		{"name of an instance", p("    - {name: s, kind: server, count: 2, command: x}\n    - {name: s_1, kind: client, command: x}\n"), `"s_1" is what an instance of s is called`},
 		{"reserved name", p("    - {name: port, kind: task, command: x}\n"), `"port" cannot be the name of a role`},

@@ -427,3 +427,39 @@ func unescaped(s, only string) string {
 	}
 	return b.String()
 }
+
+// Programs are the programs that shell text calls, as far as it names them: not those
+// behind variables, and none of bash's own.
+func Programs(text string) []string {
+	f, err := parse(text)
+	if err != nil {
+		return nil
+	}
+	var out []string
+	defined := map[string]bool{}
+	syntax.Walk(f, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.FuncDecl:
+			defined[n.Name.Value] = true
+		case *syntax.CallExpr:
+			args := n.Args
+			if v, ok := firstWord(args); ok && (v == "exec" || v == "command") {
+				args = args[1:]
+			}
+			if v, ok := firstWord(args); ok && v != "" && !strings.HasPrefix(v, "-") {
+				out = append(out, v)
+			}
+		}
+		return true
+	})
+	out = slices.DeleteFunc(out, func(v string) bool { return defined[v] })
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func firstWord(args []*syntax.Word) (string, bool) {
+	if len(args) == 0 {
+		return "", false
+	}
+	return literal(args[0])
+}

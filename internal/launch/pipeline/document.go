@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -44,7 +45,7 @@ type Check struct {
 	Answer string `json:"answer"`
 }
 
-// Refused is an error that names the cases which Slurm would not take.
+// Refused is an error that names the cases which Slurm would not take, or which this machine lacks programs for.
 func (d Document) Refused() error {
 	var bad []string
 	for _, c := range d.Cases {
@@ -54,6 +55,9 @@ func (d Document) Refused() error {
 	}
 	if bad == nil {
 		return nil
+	}
+	if d.Backend == jobs.BackendLocal {
+		return fmt.Errorf("%d of %s cannot run here:\n%s", len(bad), count(len(d.Cases), "case"), strings.Join(bad, "\n"))
 	}
 	return fmt.Errorf("slurm would not take %d of %s:\n%s", len(bad), count(len(d.Cases), "job"), strings.Join(bad, "\n"))
 }
@@ -81,6 +85,9 @@ func (s Suite) Settings(goarch string) []Setting {
 		}
 	}
 	for _, v := range s.workload.settings() {
+		if !s.tests() && !sharedKey(v.Key) {
+			continue
+		}
 		p := Setting{Key: "workload." + v.Key, Value: v.Value, From: v.From}
 		if v.From == "config" {
 			p.From = r.Doc.At(p.Key)

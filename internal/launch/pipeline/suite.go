@@ -99,6 +99,11 @@ func (s *Suite) plans(mine configured, theirs []string) (out []rundir.Plan, err 
 	return append(out, plans...), err
 }
 
+// tests reports whether TensorRT-LLM's tests are among the cases.
+func (s Suite) tests() bool {
+	return slices.ContainsFunc(s.Plans, func(p rundir.Plan) bool { return p.Case.Pipeline == "" })
+}
+
 // warnMatch warns of a key of perf.match that no case has: of a typing error, or a GPU type that nobody named, nothing
 // would be seen but runs compared that are not alike.
 func (s Suite) warnMatch() {

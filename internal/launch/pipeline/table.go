@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 
@@ -198,11 +197,19 @@ func caseRows(c Case) []tableRow {
 	if c.MakeBelieve {
 		kind = "make-believe GPUs"
 	}
-	row("nodes", "%d x %d %s: %d allocated, %d used, %d idle", c.Nodes, c.GPUsPerNode, kind, c.AllocatedGPUs, c.UsedGPUs, c.AllocatedGPUs-c.UsedGPUs)
+	if c.GPUsPerNode == 0 {
+		row("nodes", "%d, without GPUs", c.Nodes)
+	} else {
+		row("nodes", "%d x %d %s: %d allocated, %d used, %d idle", c.Nodes, c.GPUsPerNode, kind, c.AllocatedGPUs, c.UsedGPUs, c.AllocatedGPUs-c.UsedGPUs)
+	}
 	if c.Draft {
 		row("launch", "by the draft, not by the agent: what it starts and where is its own; below is what its exports say")
 	}
-	row(roleRow, "%s", roleTable(c.Plan))
+	if c.Case.Pipeline != "" {
+		row(roleRow, "%s", pipelineTable(c.Plan))
+	} else {
+		row(roleRow, "%s", roleTable(c.Plan))
+	}
 	commands(row, c.Plan)
 	row("budgets", "%s", budgetsInForce(c.Plan))
 	row("expected", "%s", expected(c.Plan))
@@ -228,18 +235,6 @@ func annotations(c rundir.Case) string {
 	}
 	if c.Isolation {
 		out += ", ISOLATION"
-	}
-	return out
-}
-
-// variables are those of a configured pipeline's case, and its tags.
-func variables(c rundir.Case) string {
-	var out string
-	for _, name := range slices.Sorted(maps.Keys(c.Vars)) {
-		out += ", " + name + " " + c.Vars[name]
-	}
-	if len(c.Tags) > 0 {
-		out += ", tags " + strings.Join(c.Tags, " ")
 	}
 	return out
 }
@@ -392,6 +387,9 @@ func expected(p rundir.Plan) string {
 		}
 	}
 	out := fmt.Sprintf("results.xml of %s, %s (%s)", count(results, "role"), count(len(p.Expected.Points), "benchmark point"), pointNames(p.Expected.Points))
+	if p.Case.Pipeline != "" {
+		out = leaves(p)
+	}
 	if p.Expected.DeviceStep {
 		out += ", device step times"
 	}

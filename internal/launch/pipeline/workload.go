@@ -7,6 +7,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/generic"
@@ -68,6 +69,12 @@ func (s Suite) workloadOf(tests []string) (workload, error) {
 // elsewhere reports whether roles see other files than this machine: behind a login
 // node, in a container.
 func (s Suite) elsewhere() bool { return s.Profile.Login != "" || s.Profile.Container != nil }
+
+// sharedKey reports whether a key of the section holds for the configured pipelines, too.
+func sharedKey(key string) bool {
+	name, _, _ := strings.Cut(strings.ReplaceAll(key, "[", "."), ".")
+	return slices.Contains([]string{"env", "gpu_type", "grace", "hang", "install", "known_failures", "mpi", "secrets", "setup"}, name)
+}
 
 // common is what the section says of every workload.
 func (w workload) common() (out generic.Workload, warnings []string, err error) {
