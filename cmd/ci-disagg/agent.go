@@ -83,6 +83,7 @@ evidence is missing and nothing else.`,
 			}
 			o.Dir, o.Job, o.Now, o.Agent = rundir.AttemptDir(dir), proc.Getenv(h.environ(), "SLURM_JOB_ID"), h.now, h.stdin
 			o.Tell = h.stdout
+			o.Address, o.Pattern = proc.Getenv(h.environ(), "SLURM_TOPOLOGY_ADDR"), proc.Getenv(h.environ(), "SLURM_TOPOLOGY_ADDR_PATTERN")
 			return node.Watch(cmd.Context(), o)
 		},
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
+	"github.com/ci-disagg/ci-disagg/internal/neighbours"
 	"github.com/ci-disagg/ci-disagg/internal/table"
 )
 
@@ -44,7 +45,9 @@ func newSweepCmd(h host) *cobra.Command {
 or run one of its scripts, finds the run directory of each from the job itself, and
 ends those whose driver has given no sign of life for --older-than. A job whose run
 directory cannot be seen from here is listed, not touched; end it with --owner TAG.
-Of runs in runs_dir whose driver is dead it writes down how their jobs ended.
+Of runs in runs_dir whose driver is dead it writes down how their jobs ended, and
+it tells which failures of the infrastructure three runs or more have had within a
+day, and on which node, switch or file system.
 
 Run it from a timer on a machine that sees the run directories: when an agent's
 pod dies, nothing that ran in it can clean up.`,
@@ -87,7 +90,11 @@ func runSweep(cmd *cobra.Command, h host, o sweepOptions) error {
 	if err != nil {
 		return &endError{code: exitInfra, err: err}
 	}
-	return printSwept(h, found, o.dryRun)
+	err = printSwept(h, found, o.dryRun)
+	for _, p := range neighbours.Common(neighbours.Read(parent, h.now()), h.now()) {
+		fmt.Fprintln(h.stdout, p)
+	}
+	return err
 }
 
 func printSwept(h host, found []runs.Swept, dryRun bool) error {

@@ -84,19 +84,21 @@ const (
 // AgentRecord is the agent's account of one attempt (agent.json), rewritten by
 // rename on every change and at least once per Heartbeat interval.
 type AgentRecord struct {
-	Schema     int       `json:"schema"`
-	Version    string    `json:"version"` // of the ci-disagg that ran as agent
-	JobID      string    `json:"job_id"`
-	Token      string    `json:"token"` // TRTLLM_PERF_RUN_TOKEN
-	Host       string    `json:"host"`
-	PID        int       `json:"pid"`
-	Restart    int       `json:"restart"` // SLURM_RESTART_COUNT; above 0 the agent refuses
-	Nodes      []string  `json:"nodes"`   // allocated nodes, in slice order
-	Started    time.Time `json:"started"`
-	Heartbeat  time.Time `json:"heartbeat"`
-	RunAccount           // of the run under way, or of the last
-	Runs       []RunEnd  `json:"runs,omitempty"` // those that have ended; each has a RunRecord in its directory
-	End        *AgentEnd `json:"end,omitempty"`  // set once, last; without it the attempt did not end properly
+	Schema    int       `json:"schema"`
+	Version   string    `json:"version"` // of the ci-disagg that ran as agent
+	JobID     string    `json:"job_id"`
+	Token     string    `json:"token"` // TRTLLM_PERF_RUN_TOKEN
+	Host      string    `json:"host"`
+	PID       int       `json:"pid"`
+	Restart   int       `json:"restart"` // SLURM_RESTART_COUNT; above 0 the agent refuses
+	Nodes     []string  `json:"nodes"`   // allocated nodes, in slice order
+	Started   time.Time `json:"started"`
+	Heartbeat time.Time `json:"heartbeat"`
+	// Switches are those that the nodes hang on, as far as Slurm knows its network.
+	Switches   map[string]string `json:"switches,omitempty"`
+	RunAccount                   // of the run under way, or of the last
+	Runs       []RunEnd          `json:"runs,omitempty"` // those that have ended; each has a RunRecord in its directory
+	End        *AgentEnd         `json:"end,omitempty"`  // set once, last; without it the attempt did not end properly
 }
 
 // RunRecord is the agent's account of one run that has ended (run-<k>/record.json).
@@ -229,19 +231,20 @@ type Finding struct {
 
 // AttemptOutcome is the client's last word on an attempt (outcome.json).
 type AttemptOutcome struct {
-	Schema     int        `json:"schema"`
-	Outcome    Outcome    `json:"outcome"`
-	Phase      Phase      `json:"phase"`      // reached
-	Confidence string     `json:"confidence"` // how it is known: agent+sacct, sacct, agent, …
-	Reason     string     `json:"reason"`
-	Finding    *Finding   `json:"finding,omitempty"`
-	JobID      string     `json:"job_id,omitempty"`
-	State      string     `json:"state,omitempty"` // Slurm's word
-	ExitCode   string     `json:"exit_code,omitempty"`
-	Nodes      []string   `json:"nodes,omitempty"`
-	Queued     *time.Time `json:"queued,omitempty"`
-	Started    *time.Time `json:"started,omitempty"`
-	Ended      time.Time  `json:"ended"`
-	Suspended  Duration   `json:"suspended,omitempty"` // for how long Slurm had stopped the job
-	SlurmCalls int        `json:"slurm_calls"`
+	Schema     int               `json:"schema"`
+	Outcome    Outcome           `json:"outcome"`
+	Phase      Phase             `json:"phase"`      // reached
+	Confidence string            `json:"confidence"` // how it is known: agent+sacct, sacct, agent, …
+	Reason     string            `json:"reason"`
+	Finding    *Finding          `json:"finding,omitempty"`
+	JobID      string            `json:"job_id,omitempty"`
+	State      string            `json:"state,omitempty"` // Slurm's word
+	ExitCode   string            `json:"exit_code,omitempty"`
+	Nodes      []string          `json:"nodes,omitempty"`
+	Switches   map[string]string `json:"switches,omitempty"` // by node, as the agent had it
+	Queued     *time.Time        `json:"queued,omitempty"`
+	Started    *time.Time        `json:"started,omitempty"`
+	Ended      time.Time         `json:"ended"`
+	Suspended  Duration          `json:"suspended,omitempty"` // for how long Slurm had stopped the job
+	SlurmCalls int               `json:"slurm_calls"`
 }

@@ -20,8 +20,9 @@ type NodeEvent struct {
 	Status int       `json:"status,omitempty"` // of the answer to its health check
 	Exit   int       `json:"exit,omitempty"`   // 128+signal when killed
 	Signal int       `json:"signal,omitempty"`
-	Looks  int       `json:"looks,omitempty"` // how often in a row that was seen, where one look proves nothing
-	Text   string    `json:"text,omitempty"`  // for people
+	Looks  int       `json:"looks,omitempty"`  // how often in a row that was seen, where one look proves nothing
+	Switch string    `json:"switch,omitempty"` // NodeBegan: the one that the node hangs on, if Slurm knows
+	Text   string    `json:"text,omitempty"`   // for people
 }
 
 // NodeWhat is what a node helper saw.

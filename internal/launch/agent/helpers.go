@@ -26,8 +26,9 @@ const (
 // helpers are the processes on the nodes that watch servers there. Whatever becomes of
 // them, the run goes on.
 type helpers struct {
-	all  []*helper
-	quit chan struct{}
+	all      []*helper
+	quit     chan struct{}
+	switches map[string]string // that the nodes hang on, as the helpers there have told
 }
 
 // helper is one of them.

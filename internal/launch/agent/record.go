@@ -115,6 +115,9 @@ func (v *supervisor) snapshot(now time.Time) snapshot {
 	rec.Phases = append(rec.Phases, v.st.spans...)
 	rec.Timeline = append(rec.Timeline, v.st.timeline...)
 	rec.Stalls = slices.Clone(v.stalls)
+	if v.helpers != nil {
+		rec.Switches = v.helpers.switches
+	}
 	for i := range v.st.roles {
 		rec.Roles = append(rec.Roles, v.roleRecord(i))
 	}

@@ -174,6 +174,10 @@ func (v *supervisor) loop(ctx context.Context) {
 	for !v.st.over {
 		select {
 		case e := <-v.events:
+			if e.kind == evSeen && e.role < 0 {
+				v.helpers.hangsOn(e.seen)
+				continue
+			}
 			if e.kind == evSeen {
 				e.quiet = v.still(e.role, e.at)
 			}

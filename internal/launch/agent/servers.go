@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"syscall"
 	"time"
@@ -152,9 +153,20 @@ func (h *heard) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// hangsOn notes the switch of a node, which a helper there knows. What was handed on to be
+// written stays as it is.
+func (h *helpers) hangsOn(began rundir.NodeEvent) {
+	all := maps.Clone(h.switches)
+	if all == nil {
+		all = map[string]string{}
+	}
+	all[began.Text] = began.Switch
+	h.switches = all
+}
+
 func (v *supervisor) hear(seen rundir.NodeEvent) {
 	i := slices.IndexFunc(v.specs, func(s step.Spec) bool { return s.Role.Name == seen.Role })
-	if i < 0 {
+	if i < 0 && (seen.What != rundir.NodeBegan || seen.Switch == "") {
 		return
 	}
 	v.send(event{kind: evSeen, role: i, at: v.o.Now(), seen: seen})

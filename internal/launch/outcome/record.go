@@ -20,6 +20,9 @@ func Record(r Resolution, j rundir.Job, agent *rundir.AgentRecord, at time.Time)
 	if o.Queued == nil {
 		o.Queued = j.Submitted
 	}
+	if agent != nil {
+		o.Switches = agent.Switches
+	}
 	if agent != nil && o.Started == nil {
 		o.Started = &agent.Started
 	}

@@ -11,12 +11,14 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/words"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/neighbours"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/accuracy"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
@@ -115,7 +117,21 @@ func (s *Session) Decide(ctx context.Context, interrupted int) (Decided, error) 
 			out.Records = append(out.Records, *r)
 		}
 	}
+	out.Run.Notes = neighbours.Words(s.loader.Dir, run.ID, lastEnd(out.Cases))
 	return out, nil
+}
+
+// lastEnd is when the last attempt ended that the infrastructure ended, zero = none was.
+func lastEnd(cases []report.CaseReport) time.Time {
+	var last time.Time
+	for _, c := range cases {
+		for _, a := range c.Attempts {
+			if a.Finding != nil && a.Finding.Class == string(blame.Infra) && a.Ended != nil && a.Ended.After(last) {
+				last = *a.Ended
+			}
+		}
+	}
+	return last
 }
 
 func (s *Session) load(state rundir.CaseState) (results.Case, error) {

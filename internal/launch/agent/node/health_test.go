@@ -13,6 +13,15 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
+// Slurm tells a node's place in the network where it knows the network.
+func TestLeaf(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "leaf3", leaf("spine.leaf3.gpu7", "switch.switch.node"))
+	require.Empty(t, leaf("gpu7", "node"))
+	require.Empty(t, leaf("", ""))
+	require.Empty(t, leaf("a.b.c", "switch.node"))
+}
+
 // What is wrong is told once it was seen twice, and again while it lasts, with how often it was seen; what is well is told once.
 func TestHealthIsToldAgain(t *testing.T) {
 	t.Parallel()

@@ -28,7 +28,10 @@ type Options struct {
 	Node int               // index of the node in the job, or AllNodes
 	Name string            // of the node
 	Job  string            // id of the job
-	Now  func() time.Time
+	// Address and Pattern are Slurm's SLURM_TOPOLOGY_ADDR and ..._PATTERN of the node:
+	// spine.leaf3.gpu7 and switch.switch.node.
+	Address, Pattern string
+	Now              func() time.Time
 	// Agent is the agent's clock, a line of nanoseconds since 1970 now and then. Its end
 	// is the end of the helper.
 	Agent io.Reader
@@ -61,7 +64,7 @@ func Watch(ctx context.Context, o Options) error {
 		clock.follow(o.Agent)
 	}()
 	out := &record{f: f, to: o.Tell, clock: clock}
-	out.tell(rundir.NodeEvent{What: rundir.NodeBegan, PID: os.Getpid(), Text: o.Name})
+	out.tell(rundir.NodeEvent{What: rundir.NodeBegan, PID: os.Getpid(), Text: o.Name, Switch: leaf(o.Address, o.Pattern)})
 	var all sync.WaitGroup
 	w := watch.New(files, run, roles, nil, 0)
 	for i, r := range roles {
@@ -76,6 +79,15 @@ func Watch(ctx context.Context, o Options) error {
 	all.Wait()
 	out.tell(rundir.NodeEvent{What: rundir.NodeLeft, PID: os.Getpid()})
 	return out.err()
+}
+
+// leaf is the switch that a node hangs on, "" where Slurm knows none.
+func leaf(address, pattern string) string {
+	names, kinds := strings.Split(address, "."), strings.Split(pattern, ".")
+	if n := len(kinds); n >= 2 && n == len(names) && kinds[n-1] == "node" && kinds[n-2] == "switch" {
+		return names[n-2]
+	}
+	return ""
 }
 
 // servers are the roles that publish the address of a server on the node: a role's
