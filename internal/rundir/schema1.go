@@ -78,18 +78,28 @@ func upgrade(data []byte, v any) error {
 		}
 	case *RoleRecord:
 		r.Kind = kindOf1(r.Kind)
+	case *AttemptOutcome:
+		upgradeFinding(r.Finding)
 	case *AgentRecord:
 		r.Run = OneRun()[0]
 		for i := range r.Roles {
 			r.Roles[i].Kind = kindOf1(r.Roles[i].Kind)
 		}
 		if r.End != nil {
+			upgradeFinding(r.End.Finding)
 			var err error
 			r.End.Evidence, err = upgradeEvidence(r.End.Evidence)
 			return err
 		}
 	}
 	return nil
+}
+
+// upgradeFinding gives a kind today's name: the agent had one of its own.
+func upgradeFinding(f *Finding) {
+	if f != nil && f.Kind == "walltime" {
+		f.Kind = "time-limit"
+	}
 }
 
 // upgradeCancel gives a cancellation the cause that only its text told.

@@ -38,6 +38,12 @@ func TestRecordsOfSchema1(t *testing.T) {
 	require.Equal(t, KindServer, a.Roles[0].Kind)
 	require.JSONEq(t, `{"Roles": [{"Name": "AGG", "Kind": "task"}]}`, string(a.End.Evidence))
 
+	require.NoError(t, Decode("agent.json", []byte(`{"schema": 1, "end": {"finding": {"kind": "walltime"}}}`), &a))
+	require.Equal(t, "time-limit", a.End.Finding.Kind)
+	var o AttemptOutcome
+	require.NoError(t, Decode("outcome.json", []byte(`{"schema": 1, "finding": {"kind": "walltime"}}`), &o))
+	require.Equal(t, "time-limit", o.Finding.Kind)
+
 	var j Job
 	require.NoError(t, Decode("job.json", []byte(`{"schema": 1, "cancel": {"reason": "interrupted: terminated", "outcome": "cancelled"}}`), &j))
 	require.Equal(t, CauseInterrupted, j.Cancel.Cause, "resume does not count it as a retry")
