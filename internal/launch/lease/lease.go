@@ -108,7 +108,59 @@ func (l *Lease) claim() (*rundir.Lease, error) {
 	if Lives(*held, l.mine.Acquired) {
 		return nil, &BusyError{Lease: *held}
 	}
+	if held.Released != nil {
+		return l.take(held)
+	}
 	return held, rundir.WriteJSON(l.file, l.mine)
+}
+
+// claimed ends the name of the file of whoever takes a lease that was given back.
+const claimed = ".claim"
+
+// take writes our lease over one that was given back. Of several who find it so only the
+// one that made the claim's file may; it looks again first, for it may come late.
+func (l *Lease) take(held *rundir.Lease) (*rundir.Lease, error) {
+	for err := rundir.CreateJSON(l.file+claimed, l.mine); err != nil; err = rundir.CreateJSON(l.file+claimed, l.mine) {
+		if !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+		other, err := Read(l.file + claimed)
+		switch {
+		case err != nil:
+			return nil, err
+		case other == nil: // whoever it was is through
+			if err := l.still(held); err != nil {
+				return nil, err
+			}
+			continue
+		case other.Owner == l.mine.Owner: // over NFS a call that has succeeded may be repeated, and then fail
+		case Driven(*other, l.mine.Acquired):
+			return nil, &BusyError{Lease: *other}
+		default: // it died over it: whoever comes now has to wait and look
+			_ = os.Remove(l.file + claimed)
+			return other, rundir.WriteJSON(l.file, l.mine)
+		}
+		break
+	}
+	defer func() { _ = os.Remove(l.file + claimed) }()
+	if err := l.still(held); err != nil {
+		return nil, err
+	}
+	return held, rundir.WriteJSON(l.file, l.mine)
+}
+
+// still reports, as an error, that the lease is not the one any more that was read.
+func (l *Lease) still(held *rundir.Lease) error {
+	now, err := Read(l.file)
+	switch {
+	case err != nil:
+		return err
+	case now == nil:
+		return ErrLost
+	case now.Owner != held.Owner || now.Released == nil:
+		return &BusyError{Lease: *now}
+	}
+	return nil
 }
 
 // Read reads a lease; nil = nobody has held it.

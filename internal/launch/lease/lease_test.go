@@ -94,6 +94,56 @@ func leases(t *testing.T, dir rundir.Dir) {
 	require.Equal(t, 1, won)
 }
 
+// Several that find a lease given back at the same moment: one has it at once, the others are told who.
+func TestReleasedLeaseIsTakenOnce(t *testing.T) {
+	t.Parallel()
+	for range 50 {
+		dir := rundir.Dir(t.TempDir())
+		at := time.Now()
+		held := rundir.Lease{Schema: rundir.Schema, Owner: "before", Host: "h", Acquired: at, Heartbeat: at, Released: &at}
+		require.NoError(t, rundir.WriteJSON(dir.LeaseFile(), held))
+		errs := make(chan error, 4)
+		for i := range cap(errs) {
+			l := &Lease{file: dir.LeaseFile(), now: time.Now, mine: rundir.Lease{Schema: rundir.Schema, Owner: fmt.Sprint(i), Host: fmt.Sprint("h", i), Acquired: at, Heartbeat: at}}
+			go func() {
+				_, err := l.claim()
+				if err == nil {
+					err = l.Check()
+				}
+				errs <- err
+			}()
+		}
+		won := 0
+		for range cap(errs) {
+			if err := <-errs; err == nil {
+				won++
+			} else {
+				require.ErrorAs(t, err, new(*BusyError))
+			}
+		}
+		require.Equal(t, 1, won)
+	}
+}
+
+// One that died while it took a lease does not keep others from it: they wait until they know that theirs stood.
+func TestHalfTakenLease(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir())
+	at := time.Now()
+	require.NoError(t, rundir.WriteJSON(dir.LeaseFile(), rundir.Lease{Schema: rundir.Schema, Owner: "before", Heartbeat: at, Released: &at}))
+	dead := rundir.Lease{Schema: rundir.Schema, Owner: "dead", Host: HostName(), PID: 1<<22 - 1, Heartbeat: at}
+	require.NoError(t, rundir.WriteJSON(dir.LeaseFile()+claimed, dead))
+	synctest.Test(t, func(t *testing.T) {
+		l, err := Acquire(context.Background(), dir, time.Now, func() {})
+		require.NoError(t, err)
+		require.NoError(t, l.Release(false))
+	})
+	dead.Host, dead.Heartbeat = "elsewhere", time.Now()
+	require.NoError(t, rundir.WriteJSON(dir.LeaseFile()+claimed, dead))
+	_, err := Acquire(context.Background(), dir, time.Now, func() {})
+	require.ErrorAs(t, err, new(*BusyError), "it lives, as far as is known")
+}
+
 // Two that begin a run at the same instant, when nobody has held it: one wins, the other is told who.
 func TestTheFirstLease(t *testing.T) {
 	t.Parallel()
