@@ -31,6 +31,7 @@ func (m caseStep) closed(e event) {
 		return
 	}
 	m.tell(EndedNow, m.i, "%s: %s", e.outcome.Outcome, e.outcome.Reason)
+	m.todo[len(m.todo)-1].update.Outcome = e.outcome.Outcome
 	m.decide(e.outcome)
 }
 
@@ -40,7 +41,7 @@ func (m caseStep) decide(o rundir.AttemptOutcome) {
 	c.record.Attempts = slices.Clone(c.record.Attempts)
 	c.record.Attempts[len(c.record.Attempts)-1].Outcome = o.Outcome
 	if m.mode != modeRun {
-		m.decided(o, retry.Decision{Action: retry.Done})
+		m.decided(o, retry.Decision{}) // nobody was asked
 		return
 	}
 	if d, ok := inPlaceOf(c.job, c.rep, c.number, o.Outcome); ok {
@@ -57,6 +58,7 @@ func (m caseStep) decide(o rundir.AttemptOutcome) {
 // decided does what the policy said.
 func (m caseStep) decided(o rundir.AttemptOutcome, dec retry.Decision) {
 	c := m.c
+	open := m.mode == modeInterrupted && dec.Action != retry.Done // resume asks again, and does it
 	if m.mode != modeRun {
 		dec.Action = retry.Done
 	}
@@ -70,7 +72,7 @@ func (m caseStep) decided(o rundir.AttemptOutcome, dec retry.Decision) {
 		m.tell(Next, m.i, "a further repetition%s: %s", inText(dec.After), dec.Why)
 		c.stage, c.due = stageDue, due{rep: c.rep + 1, number: 1, kind: rundir.DueRepeat, why: dec.Why, after: m.at.Add(dec.After), avoid: dec.Exclude}
 	default:
-		if m.mode != modeInterrupted || o.Outcome != rundir.OutcomeCancelled { // else resume goes on with it
+		if !open {
 			c.record.State = rundir.CaseDone
 			m.failFast(o.Outcome)
 		}
@@ -125,23 +127,9 @@ func inPlaceOf(j rundir.Job, rep, number int, o rundir.Outcome) (due, bool) {
 	return d, true
 }
 
-// retriesOf counts the retries that a run has used: its budget holds over all
-// drivers of it.
-func retriesOf(r rundir.Run) int {
-	n := 0
-	for _, c := range r.Cases {
-		for _, a := range c.Attempts {
-			if a.Attempt > 1 && a.Due != rundir.DueResumed && a.Due != rundir.DueAgain {
-				n++
-			}
-		}
-	}
-	return n
-}
-
 // pickUp finds out where every case stands, from what the run directory says.
 func (m *machine) pickUp(all []found) {
-	m.retries = retriesOf(m.run)
+	m.retries = retry.Used(m.run)
 	for i, f := range all {
 		c := &m.cases[i]
 		switch {

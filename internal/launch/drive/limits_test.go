@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -86,7 +87,7 @@ func TestLimitsHoldForDriversThatStartTogether(t *testing.T) {
 							require.Contains(t, a.Why, "again; the attempt before was withdrawn: all our runs have")
 						}
 					}
-					require.Zero(t, retriesOf(r), "that was no failure")
+					require.Zero(t, retry.Used(r), "that was no failure")
 				}
 				require.Greater(t, s.count("sbatch"), drivers*cases, "some were too many")
 				require.Less(t, s.count("sbatch"), 3*drivers*cases, "whoever is taken back waits for room")

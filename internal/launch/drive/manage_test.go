@@ -12,6 +12,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
+	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/slurmtest"
@@ -190,7 +191,7 @@ func TestCancelAndSweepGoOnPastBrokenRecords(t *testing.T) {
 // rows are usable nodes of a partition.
 func TestResumeCountsEarlierRetries(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, 2, retriesOf(rundir.Run{Cases: []rundir.CaseState{
+	require.Equal(t, 2, retry.Used(rundir.Run{Cases: []rundir.CaseState{
 		{Attempts: []rundir.Attempt{{Attempt: 1}, {Attempt: 2, Why: "retry: x"}, {Rep: 1, Attempt: 1}, {Rep: 1, Attempt: 2, Why: "retry: y"}}},
 		{Attempts: []rundir.Attempt{{Attempt: 1}, {Attempt: 2, Due: rundir.DueResumed}, {Attempt: 3, Due: rundir.DueAgain}}},
 		{},

@@ -150,6 +150,54 @@ func TestNext(t *testing.T) {
 	}
 }
 
+// A driver that is told to stop between the end of an attempt and what follows leaves the case open: resume asks the policy.
+func TestInterruptedBeforeWhatFollows(t *testing.T) {
+	t.Parallel()
+	first := key{rep: 0, number: 1}
+	passed := rundir.AttemptOutcome{Outcome: rundir.OutcomePassed}
+	stop := event{kind: evInterrupted, at: after(3), err: &Interrupted{Signal: syscall.SIGTERM}}
+	decided := func(a retry.Action) event {
+		return event{kind: evDecided, at: after(4), of: first, outcome: passed, decision: retry.Decision{Action: a}}
+	}
+	for name, tt := range map[string]struct {
+		then []event
+		want string
+	}{
+		"before the policy was asked":      {[]event{stop, {kind: evClosed, at: after(4), of: first, outcome: passed}}, rundir.CaseRunning},
+		"while it was asked: a repetition": {[]event{{kind: evClosed, at: after(2), of: first, outcome: passed}, stop, decided(retry.Repeat)}, rundir.CaseRunning},
+		"while it was asked: a retry":      {[]event{{kind: evClosed, at: after(2), of: first, outcome: passed}, stop, decided(retry.Again)}, rundir.CaseRunning},
+		"while it was asked: nothing":      {[]event{{kind: evClosed, at: after(2), of: first, outcome: passed}, stop, decided(retry.Done)}, rundir.CaseDone},
+		"it was due":                       {[]event{{kind: evClosed, at: after(2), of: first, outcome: passed}, decided(retry.Repeat), stop}, rundir.CaseRunning},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPlayer(t, 1, nil)
+			p.feed(event{kind: evBegin, at: after(0), found: make([]found, 1)})
+			p.feed(event{kind: evSaved, at: after(0)})
+			p.feed(event{kind: evSubmitted, at: after(1), of: first, submitted: submit.Submitted{Job: rundir.Job{Schema: 1, Name: "n", ID: "7", Backend: jobs.BackendSlurm}}})
+			p.s.cases[0].stage = stageClosing
+			var todo []action
+			for _, e := range tt.then {
+				e.of.id = ""
+				todo = append(todo, p.feed(e)...)
+			}
+			require.Equal(t, tt.want, p.s.newRecord().Cases[0].State)
+			for _, a := range todo {
+				if a.kind == doTell && a.update.Kind == EndedNow {
+					require.Equal(t, rundir.OutcomePassed, a.update.Outcome)
+				}
+			}
+			// What the next driver finds.
+			run, again := p.s.newRecord(), newPlayer(t, 1, nil)
+			if tt.want != rundir.CaseRunning {
+				return
+			}
+			again.s.run, again.s.cases[0].record = run, run.Cases[0]
+			require.Contains(t, deeds(again.feed(event{kind: evBegin, at: after(0), found: []found{{job: &rundir.Job{Name: "n", ID: "7"}, outcome: &passed}}})), "decide")
+		})
+	}
+}
+
 // Whatever comes in whatever order, no attempt has two jobs that nobody looks for, and the state stays whole.
 func TestNextUnderRandomEvents(t *testing.T) {
 	t.Parallel()

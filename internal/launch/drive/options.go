@@ -106,5 +106,6 @@ type Update struct {
 	Attempt int
 	JobID   string
 	Phase   rundir.Phase
+	Outcome rundir.Outcome // of EndedNow
 	Text    string
 }

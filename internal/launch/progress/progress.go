@@ -119,8 +119,7 @@ func (c *liveCase) apply(u drive.Update) {
 	case drive.PhaseNow:
 		c.state, c.text = string(u.Phase), ""
 	case drive.EndedNow:
-		c.state, _, _ = strings.Cut(u.Text, ": ")
-		c.text = ""
+		c.state, c.text = string(u.Outcome), ""
 	case drive.Next:
 		c.state, c.text = rundir.CaseWaiting, u.Text
 	case drive.Role, drive.Warning, drive.Status:

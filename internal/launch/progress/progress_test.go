@@ -59,7 +59,7 @@ func TestProgressTable(t *testing.T) {
 	say := func(i int, kind drive.UpdateKind, phase rundir.Phase, text string) {
 		p.Update(drive.Update{
 			At: time.Date(2026, 11, 21, 2, 3, 4, 0, time.UTC), Kind: kind, Case: fmt.Sprintf("t.py::t[case-%d]", i), Slug: fmt.Sprint("slug-", i),
-			JobID: fmt.Sprint(100 + i), Phase: phase, Text: text,
+			JobID: fmt.Sprint(100 + i), Phase: phase, Text: text, Outcome: map[bool]rundir.Outcome{true: rundir.OutcomePassed}[kind == drive.EndedNow],
 		})
 	}
 	for i := range 30 {

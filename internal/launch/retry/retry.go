@@ -116,3 +116,17 @@ func badNodes(e Ended) []string {
 	}
 	return nil
 }
+
+// Used counts the retries that a run has used: its budget holds over all
+// drivers of it.
+func Used(r rundir.Run) int {
+	n := 0
+	for _, c := range r.Cases {
+		for _, a := range c.Attempts {
+			if a.Attempt > 1 && a.Due != rundir.DueResumed && a.Due != rundir.DueAgain {
+				n++
+			}
+		}
+	}
+	return n
+}
