@@ -49,6 +49,22 @@ func (s *Session) Answer(_ context.Context, slug string, a rundir.Attempt, ended
 	return out, nil
 }
 
+// noteUnpaired says what a pull request's single run cannot see, and which keys change that.
+const noteUnpaired = "one run against the history misses most slowdowns below 5 %; both builds measured in pairs show 2 %: " +
+	"name the other one (builds.base in the config, or --ab-base-source or --ab-base-image)"
+
+// unpaired reports whether cases were launched and none of them is measured in pairs.
+func unpaired(cases []results.Case) bool {
+	launched := false
+	for _, c := range cases {
+		if c.Plan.IsSession() {
+			return false
+		}
+		launched = launched || len(c.Attempts) > 0
+	}
+	return launched
+}
+
 // sessionRuns are the runs of a session as they were measured.
 type sessionRuns struct {
 	pairs  []ab.Pair

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -175,4 +176,17 @@ func TestPairedSessions(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPullRequestWithoutPairs: what a single run cannot see is said once, with the keys that change it.
+func TestPullRequestWithoutPairs(t *testing.T) {
+	t.Parallel()
+	for mode, want := range map[string]bool{"pr": true, "nightly": false} {
+		dir := runDir(t, nil, attemptSpec{outcome: rundir.OutcomePassed, tput: 1000})
+		edit(t, dir, func(r *rundir.Run) { r.Build.Mode = mode })
+		require.Equal(t, want, slices.Contains(build(t, builder(t, 0), dir, 0).Document.Warnings, noteUnpaired), mode)
+	}
+	dir, _ := sessionDir(t, rundir.OutcomePassed, measuredPairs(1, 4)...)
+	edit(t, dir, func(r *rundir.Run) { r.Build.Mode = "pr" })
+	require.NotContains(t, build(t, builder(t, 0), dir, 0).Document.Warnings, noteUnpaired)
 }

@@ -29,6 +29,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/publish"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/suites"
 	"github.com/ci-disagg/ci-disagg/internal/report/results"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -97,6 +98,9 @@ func (s *Session) Decide(ctx context.Context, interrupted int) (Decided, error) 
 			return Decided{}, err
 		}
 		loaded = append(loaded, c)
+	}
+	if s.o.Policy.Judged && run.Build.Mode == string(verdict.PullRequest) && unpaired(loaded) {
+		out.Run.Notes = append(out.Run.Notes, noteUnpaired)
 	}
 	policy, setup := s.o.Policy, s.o.Setup
 	policy.Interrupted = interrupted
