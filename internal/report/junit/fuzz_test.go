@@ -80,9 +80,7 @@ func plainAgrees(t *testing.T, span []byte, c *Case) {
 	w := NewWriter(&doc, WriteOptions{})
 	w.Begin("x", Counts{}, 0)
 	w.BeginSuite(&Suite{Name: "s"}, Counts{}, 0)
-	w.BeginRaw()
-	_, err := w.Write(span)
-	require.NoError(t, err)
+	require.NoError(t, w.Raw(span, false))
 	w.EndSuite(nil, nil)
 	require.NoError(t, w.End())
 	require.NoError(t, Audit(bytes.NewReader(doc.Bytes()), func(yield func(Decision) bool) {
@@ -100,7 +98,8 @@ func rewritten(t *testing.T, cases []*Case) []*Case {
 	t.Helper()
 	var doc bytes.Buffer
 	d := &Document{Name: "x", Suites: []DocumentSuite{{Suite: Suite{Name: "s"}, Cases: cases}}}
-	require.NoError(t, WriteDocument(&doc, d, WriteOptions{}))
+	_, err := WriteDocument(&doc, d, WriteOptions{})
+	require.NoError(t, err)
 	file, again, suites, err := readAll(&doc, ReadOptions{})
 	require.NoError(t, err)
 	require.True(t, file.Ours)

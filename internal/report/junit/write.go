@@ -44,9 +44,15 @@ type Writer struct {
 	w         *bufio.Writer
 	o         WriteOptions
 	id        int // of the next suite
-	n         int64
+	size      Size
 	attribute *strings.Replacer
 	text      *strings.Replacer
+}
+
+// Size is how large a report is, and how much of it how many red cases have.
+type Size struct {
+	Bytes, Red int64
+	Reds       int
 }
 
 // NewWriter writes to w.
@@ -105,17 +111,30 @@ func (w *Writer) End() error {
 // Flush writes out what is buffered.
 func (w *Writer) Flush() error { return w.w.Flush() }
 
-// Bytes is the number of bytes written so far.
-func (w *Writer) Bytes() int64 { return w.n }
+// Size is that of what was written so far.
+func (w *Writer) Size() Size { return w.size }
 
-// BeginRaw starts a case that is written as it stands in an input, by Write. It
-// must be one that Read calls plain.
-func (w *Writer) BeginRaw() { w.raw("\n    ") }
-
-// Write writes a piece of such a case.
+// Write implements io.Writer.
 func (w *Writer) Write(p []byte) (int, error) {
-	w.n += int64(len(p))
+	w.size.Bytes += int64(len(p))
 	return w.w.Write(p)
+}
+
+// Raw writes a case as it stands in an input. It must be one that Read calls plain.
+func (w *Writer) Raw(raw []byte, red bool) error {
+	before := w.size.Bytes
+	w.raw("\n    ")
+	_, err := w.Write(raw)
+	w.written(before, red)
+	return err
+}
+
+// written counts a case that began at a byte.
+func (w *Writer) written(before int64, red bool) {
+	if red {
+		w.size.Red += w.size.Bytes - before
+		w.size.Reds++
+	}
 }
 
 // Case writes one case. It must have results of one class only, or its readers
@@ -124,6 +143,7 @@ func (w *Writer) Case(c *Case) {
 	if w.o.StrictXSD {
 		c = strict(c)
 	}
+	defer w.written(w.size.Bytes, c.Status().Red())
 	w.raw("\n    ")
 	w.tag("testcase", "classname", c.Classname, "name", c.Name, "time", w.seconds(c.Time))
 	w.attrs(c.Attrs, "classname", "name", "time")
@@ -280,7 +300,7 @@ func (w *Writer) raw(s string) { _, _ = w.WriteString(s) } // a bufio.Writer kee
 
 // WriteString implements io.StringWriter.
 func (w *Writer) WriteString(s string) (int, error) {
-	w.n += int64(len(s))
+	w.size.Bytes += int64(len(s))
 	return w.w.WriteString(s)
 }
 
@@ -342,8 +362,8 @@ func (s *DocumentSuite) Counts() (c Counts) {
 	return c
 }
 
-// WriteDocument writes d to w.
-func WriteDocument(w io.Writer, d *Document, o WriteOptions) error {
+// WriteDocument writes d to w. It gives the size, also where w fails.
+func WriteDocument(w io.Writer, d *Document, o WriteOptions) (Size, error) {
 	x := NewWriter(w, o)
 	x.Begin(d.Name, d.Counts(), d.Time)
 	for i := range d.Suites {
@@ -354,7 +374,8 @@ func WriteDocument(w io.Writer, d *Document, o WriteOptions) error {
 		}
 		x.EndSuite(s.Suite.SystemOut, s.Suite.SystemErr)
 	}
-	return x.End()
+	err := x.End()
+	return x.Size(), err
 }
 
 // Decisions are what Audit has to find in the written report.

@@ -18,7 +18,7 @@ func written(t *testing.T, c *Case, o WriteOptions) string {
 	w := NewWriter(&b, o)
 	w.Case(c)
 	require.NoError(t, w.w.Flush())
-	require.EqualValues(t, b.Len(), w.Bytes())
+	require.EqualValues(t, b.Len(), w.Size().Bytes)
 	return b.String()
 }
 
@@ -84,7 +84,8 @@ func TestAudit(t *testing.T) {
 		{Suite: Suite{Name: "s2"}, Cases: []*Case{{Classname: "d", Name: "left out", Results: []Result{{Status: Skipped}}}}},
 	}}
 	var out bytes.Buffer
-	require.NoError(t, WriteDocument(&out, d, WriteOptions{}))
+	_, err := WriteDocument(&out, d, WriteOptions{})
+	require.NoError(t, err)
 	require.NoError(t, Audit(bytes.NewReader(out.Bytes()), d.Decisions()))
 	for _, change := range [][2]string{
 		{`name="good"`, `name="god"`},
@@ -100,7 +101,8 @@ func TestAudit(t *testing.T) {
 		require.ErrorIs(t, Audit(strings.NewReader(text), d.Decisions()), ErrAudit, change)
 	}
 	var red bytes.Buffer
-	require.NoError(t, WriteDocument(&red, Rejected("x", "junit.xml.rejected", ErrAudit), WriteOptions{}))
+	_, err = WriteDocument(&red, Rejected("x", "junit.xml.rejected", ErrAudit), WriteOptions{})
+	require.NoError(t, err)
 	f, _, _, err := readAll(&red, ReadOptions{})
 	require.NoError(t, err)
 	require.Equal(t, Counts{Tests: 1, Errors: 1}, f.Counts)

@@ -28,8 +28,7 @@ const (
 	flagTeardown                       // an error in a teardown, as pytest writes it
 	flagInterrupted                    // the test during which pytest's session ended
 	flagFlaky                          // passed only when repeated, and must not count as passed
-	flagOutput                         // has output
-	flagBody                           // has a result with a text
+	flagText                           // has output, or a result with a text
 	flagReruns                         // has reruns
 )
 

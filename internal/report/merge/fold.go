@@ -148,7 +148,7 @@ func (m *merger) foldOne(s *suite, cluster []int) {
 	}
 	head := &s.entries[cluster[0]]
 	for _, i := range cluster[1:] {
-		head.flags |= s.entries[i].flags & (flagOutput | flagBody | flagReruns)
+		head.flags |= s.entries[i].flags & (flagText | flagReruns)
 		s.entries[i].flags |= flagDead
 		m.sum.Folded++
 	}

@@ -95,7 +95,6 @@ type merger struct {
 	seed     maphash.Seed
 	sum      Summary
 	cut      fold.Cutter
-	size     sizeLimit
 }
 
 // Files merges files into a report at path: temporary file, fsync, rename.
@@ -150,7 +149,8 @@ func (m *merger) place(path string) error {
 	})
 	if errors.Is(err, junit.ErrAudit) {
 		err = errors.Join(err, rundir.WriteStream(path, m.o.Mode, func(w io.Writer) error {
-			return junit.WriteDocument(w, junit.Rejected(m.in.Name, path+rejected, err), junit.WriteOptions{StrictXSD: m.o.StrictXSD})
+			_, err := junit.WriteDocument(w, junit.Rejected(m.in.Name, path+rejected, err), junit.WriteOptions{StrictXSD: m.o.StrictXSD})
+			return err
 		}))
 	}
 	return err

@@ -1,7 +1,6 @@
 package merge
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -90,26 +89,21 @@ func (p *fileRead) testCase(c *junit.Case) error {
 // flags are those that the form of a case gives. It can be copied if that is plain, and
 // its texts are within the bounds.
 func (m *merger) flags(c *junit.Case, rebased bool) (f uint16) {
-	caps := &m.o.Caps
-	limit := caps.PassOut
-	if c.Status().Red() {
-		limit = caps.FailOut
-	}
-	asIs := c.Plain && c.Classname != "" && !m.o.StrictXSD && len(m.o.Labels) == 0
+	caps, text := &m.o.Caps, 0 // the longest
 	short := true
 	for _, r := range c.Results {
-		if r.Text != "" {
-			f |= flagBody
-		}
+		text = max(text, len(r.Text))
 		short = short && len(r.Text) <= caps.Body && len(r.Message) <= caps.Message && fold.OneLine(r.Message) == r.Message
 	}
+	limit := caps.Output(c.Status())
 	for _, list := range [...][]string{c.SystemOut, c.SystemErr} {
-		for _, text := range list {
-			if text != "" {
-				f |= flagOutput
-			}
-			short = short && len(text) <= limit
+		for _, out := range list {
+			text, short = max(text, len(out)), short && len(out) <= limit
 		}
+	}
+	asIs := c.Plain && c.Classname != "" && !m.o.StrictXSD && len(m.o.Labels) == 0 && (short || m.o.NoCaps)
+	if text > 0 {
+		f |= flagText
 	}
 	if len(c.Reruns) > 0 {
 		f |= flagReruns
@@ -117,7 +111,7 @@ func (m *merger) flags(c *junit.Case, rebased bool) (f uint16) {
 	if fold.IsTeardown(c) {
 		f |= flagTeardown
 	}
-	if asIs && (short || m.o.NoCaps) && (!rebased || !bytes.Contains(c.Raw, []byte("[[ATTACHMENT|"))) {
+	if asIs && (!rebased || !fold.Attached(c.Raw)) {
 		f |= flagAsIs
 	}
 	return f
@@ -237,7 +231,7 @@ func (p *fileRead) beside(to *suite, s *junit.Suite) {
 	}
 	k := &p.m.cut
 	e := entry{Span: p.m.src.Keep(&junit.Case{
-		SystemOut: k.Texts(s.SystemOut, p.m.o.Caps.FailOut, p.file.Shown), SystemErr: k.Texts(s.SystemErr, p.m.o.Caps.FailOut, p.file.Shown),
+		SystemOut: k.OneText(s.SystemOut, p.m.o.Caps.FailOut, p.file.Shown), SystemErr: k.OneText(s.SystemErr, p.m.o.Caps.FailOut, p.file.Shown),
 	})}
 	e.part = uint32(p.index) //nolint:gosec // an index: of the file, as there is no part
 	to.texts = append(to.texts, e)
@@ -279,7 +273,7 @@ func (m *merger) put(to *suite, c *junit.Case) {
 		e.flags |= flagAsIs
 	}
 	if len(c.Results) > 0 && c.Results[0].Text != "" {
-		e.flags |= flagBody
+		e.flags |= flagText
 	}
 	m.parts = append(m.parts, part{file: source.Spool, declared: -1})
 	to.entries = append(to.entries, e)

@@ -1,6 +1,8 @@
 package merge
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -14,8 +16,49 @@ import (
 // maxRed bounds the list of red cases in the summary.
 const maxRed = 20
 
+// errTooLarge ends the writing of a report that gets too large.
+var errTooLarge = errors.New("the report gets larger than it may be")
+
+// fit writes the report, again and again with more of its texts left out until it is
+// under its limit.
+func (m *merger) fit(w io.Writer) error {
+	warnings, err := m.cut.Fit(func() (size junit.Size, err error) {
+		if m.cut.Level > fold.Whole {
+			if err := rewind(w); err != nil {
+				return size, err
+			}
+		}
+		size, err = m.write(w)
+		if errors.Is(err, errTooLarge) {
+			err = nil
+		}
+		return size, err
+	})
+	for _, w := range warnings {
+		m.warn("%s", w)
+	}
+	m.sum.Cut = m.cut.Cut
+	return err
+}
+
+// rewind makes a file empty, to be written again.
+func rewind(w io.Writer) error {
+	f, ok := w.(interface {
+		io.Seeker
+		Truncate(size int64) error
+	})
+	if !ok {
+		return errors.New("the report can only be written once")
+	}
+	if err := f.Truncate(0); err != nil {
+		return err
+	}
+	_, err := f.Seek(0, io.SeekStart)
+	return err
+}
+
 // write writes the report, as far as it fits: the second pass.
-func (m *merger) write(to io.Writer) error {
+func (m *merger) write(to io.Writer) (junit.Size, error) {
 	m.sum.Red, m.sum.Suites, m.sum.Counts = nil, nil, junit.Counts{}
 	w := junit.NewWriter(to, junit.WriteOptions{StrictXSD: m.o.StrictXSD})
 	var all times
@@ -36,36 +79,30 @@ func (m *merger) write(to io.Writer) error {
 		_, took := s.head.when()
 		w.BeginSuite(s.head.suite(s.name), m.sum.Suites[i].Counts, took)
 		if err := m.cases(w, s); err != nil {
-			return err
+			return w.Size(), err
 		}
 		out, errs, err := m.output(s)
 		if err != nil {
-			return err
+			return w.Size(), err
 		}
 		w.EndSuite(out, errs)
 	}
 	err := w.End()
-	m.sum.Bytes, m.sum.Cut = w.Bytes(), m.cut.Cut
-	return err
+	m.sum.Bytes = w.Size().Bytes
+	return w.Size(), err
 }
 
 // cases writes the living cases of a suite.
 func (m *merger) cases(w *junit.Writer, s *suite) error {
 	for i := range s.entries {
-		e := &s.entries[i]
-		if e.is(flagDead) {
+		if s.entries[i].is(flagDead) {
 			continue
 		}
-		before := w.Bytes()
 		if err := m.oneCase(w, s, i); err != nil {
 			return err
 		}
-		if e.red() {
-			m.size.red += w.Bytes() - before
-			m.size.reds++
-		}
-		if m.size.stop > 0 && w.Bytes() > m.size.stop {
-			return errTooLarge
+		if m.cut.Level == fold.Whole && !m.cut.Off && w.Size().Bytes > m.cut.Caps.File {
+			return errTooLarge // later, how large it is tells how much each red case may keep
 		}
 	}
 	return nil
@@ -73,11 +110,16 @@ func (m *merger) cases(w *junit.Writer, s *suite) error {
 
 func (m *merger) oneCase(w *junit.Writer, s *suite, i int) error {
 	e := &s.entries[i]
-	listed := e.red() && len(m.sum.Red) < maxRed
-	if e.is(flagAsIs) && !m.size.drops(e) {
-		if err := m.src.Copy(w, e.Span, m.near(s.entries[i:])); err != nil || !listed {
+	copied := e.is(flagAsIs) && !m.drops(e)
+	if copied {
+		raw, err := m.src.Bytes(e.Span, m.near(s.entries[i:]))
+		if err = cmp.Or(err, w.Raw(raw, e.red())); err != nil {
 			return err
 		}
+	}
+	listed := e.red() && len(m.sum.Red) < maxRed
+	if copied && !listed {
+		return nil
 	}
 	c, err := m.final(s, i)
 	if err != nil {
@@ -86,10 +128,16 @@ func (m *merger) oneCase(w *junit.Writer, s *suite, i int) error {
 	if listed {
 		m.sum.Red = append(m.sum.Red, RedCase{s.name, c.Classname, c.Name, fold.FirstLine(c)})
 	}
-	if !e.is(flagAsIs) || m.size.drops(e) {
+	if !copied {
 		w.Case(c)
 	}
 	return nil
+}
+
+// drops reports whether something of a case is left out.
+func (m *merger) drops(e *entry) bool {
+	return m.cut.Level >= fold.Lean && (e.is(flagReruns) || e.is(flagText) && !e.red()) ||
+		m.cut.Level >= fold.Shared && e.red() && int64(e.N) > m.cut.Share
 }
 
 // final is a case as it stands in the report.
@@ -109,10 +157,7 @@ func (m *merger) final(s *suite, i int) (*junit.Case, error) {
 	if c.Status() != e.outcome() {
 		return nil, fmt.Errorf("%w: %s: case %q was decided to be %s, and is %s", junit.ErrAudit, m.shown(e.File), c.Name, e.outcome(), c.Status())
 	}
-	if !e.is(flagSynthetic) {
-		m.cut.Apply(c, m.shown(e.File))
-	}
-	m.cut.Shrink(c, m.size.level, m.size.share, m.shown(e.File))
+	m.cut.Apply(c, m.shown(e.File))
 	return c, nil
 }
 
@@ -188,9 +233,7 @@ func (m *merger) output(s *suite) (out, errs []string, err error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		if m.size.level >= fold.NoSuiteOut {
-			m.cut.LeaveOut(m.shown(s.texts[i].part), fold.Outputs(c)...)
-		}
+		m.cut.LeaveOut(m.shown(s.texts[i].part), fold.Pointers(c.SystemOut, c.SystemErr)...)
 		out, errs = append(out, c.SystemOut...), append(errs, c.SystemErr...)
 	}
 	return fold.OneText(out), fold.OneText(errs), nil

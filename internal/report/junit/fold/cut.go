@@ -3,6 +3,7 @@ package fold
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -24,6 +25,20 @@ func (c Caps) WithDefaults() Caps {
 	return Caps{cmp.Or(c.PassOut, 1<<10), cmp.Or(c.FailOut, 96<<10), cmp.Or(c.Body, 32<<10), cmp.Or(c.Message, 400), cmp.Or(c.File, 25<<20)}
 }
 
+// Output is how many bytes of output a case may have that ended in s.
+func (c Caps) Output(s junit.Status) int {
+	if s.Red() {
+		return c.FailOut
+	}
+	return c.PassOut
+}
+
+// attachment is the marker by which a viewer finds an attached file.
+var attachment = regexp.MustCompile(`\[\[ATTACHMENT\|([^\n]*?)\]\]`)
+
+// Attached reports whether there is such a marker in a text.
+func Attached(text []byte) bool { return attachment.Match(text) }
+
 // Cut is s and, if it is longer than limit bytes, its head and tail with a marker
 // between them that says how much is missing and where all of it is kept, and with the
 // markers of attachments that stand in what is missing. It gives the number of bytes
@@ -32,9 +47,9 @@ func Cut(s string, limit int, kept string) (string, int) {
 	if len(s) <= limit {
 		return s, 0
 	}
-	marker := func(n int) string { return fmt.Sprintf("\n[... %d bytes cut%s ...]\n", n, whereKept(kept)) }
-	room := max(0, limit-len(marker(len(s))))
-	for {
+	const listed, most = 100, 10_000 // attachments that are missing, and all; the head has fewer
+	all := attachment.FindAllStringIndex(s, most)
+	for room := limit; ; {
 		head, tail := room/2, len(s)-(room-room/2)
 		for head > 0 && !utf8.RuneStart(s[head]) {
 			head--
@@ -42,7 +57,13 @@ func Cut(s string, limit int, kept string) (string, int) {
 		for tail < len(s) && !utf8.RuneStart(s[tail]) {
 			tail++
 		}
-		out := s[:head] + marker(tail-head) + attachments(s, head, tail) + s[tail:]
+		var files []string
+		for _, at := range all {
+			if at[1] > head && at[0] < tail && len(files) < listed {
+				files = append(files, s[at[0]:at[1]]+"\n")
+			}
+		}
+		out := s[:head] + fmt.Sprintf("\n[... %d bytes cut%s ...]\n", tail-head, whereKept(kept)) + strings.Join(files, "") + s[tail:]
 		if len(out) <= limit || room == 0 {
 			return out, tail - head
 		}
@@ -58,11 +79,83 @@ func whereKept(path string) string {
 	return "; all of it: " + path
 }
 
-// Cutter shortens texts and counts what it cut.
+// Rebase makes the relative paths of a case's attachments begin at the report.
+func Rebase(c *junit.Case, prefix string) {
+	for _, text := range texts(c) {
+		*text = attachment.ReplaceAllStringFunc(*text, func(marker string) string {
+			path := attachment.FindStringSubmatch(marker)[1]
+			if strings.HasPrefix(path, "/") || strings.Contains(path[:min(len(path), 20)], ":") {
+				return marker
+			}
+			return strings.Replace(marker, path, prefix+"/"+path, 1)
+		})
+	}
+}
+
+// texts are the texts of the results and the outputs of a case.
+func texts(c *junit.Case) (out []*string) {
+	for i := range c.Results {
+		out = append(out, &c.Results[i].Text)
+	}
+	return append(out, Pointers(c.SystemOut, c.SystemErr)...)
+}
+
+// Pointers are those to all texts of some lists.
+func Pointers(lists ...[]string) (out []*string) {
+	for _, list := range lists {
+		for i := range list {
+			out = append(out, &list[i])
+		}
+	}
+	return out
+}
+
+// Level is what is left out of a report that would be too large; never a case.
+type Level int
+
+// The levels: each leaves out what those before it do.
+const (
+	Whole  Level = iota
+	Lean         // texts but those of red cases: output, bodies of skipped ones, reruns, output of suites
+	Shared       // red cases have an equal share of what is left
+	levels
+)
+
+// Cutter brings texts under bounds and counts what it cut.
 type Cutter struct {
-	Caps Caps
-	Off  bool
-	Cut  int64 // bytes so far
+	Caps  Caps
+	Off   bool
+	Cut   int64 // bytes so far
+	Level Level // of what is left out
+	Share int64 // bytes that a red case may have at level Shared
+}
+
+// Fit has a report laid out, and again with more of its texts left out until it has at
+// most the bytes that it may have. It warns of what is missing.
+func (k *Cutter) Fit(layOut func() (junit.Size, error)) (warnings []string, err error) {
+	const leastRed = 2 << 10
+	var size junit.Size
+	before, whole := k.Cut, int64(0)
+	for k.Level = Whole; k.Level < levels; k.Level++ {
+		k.Cut = before
+		if size, err = layOut(); err != nil {
+			return nil, err
+		}
+		if k.Level == Whole {
+			whole = k.Cut
+		}
+		if k.Off || size.Bytes <= k.Caps.File {
+			break
+		}
+		k.Share = max(leastRed, (k.Caps.File-(size.Bytes-size.Red))/int64(max(1, size.Reds)))
+	}
+	if left := k.Cut - whole; left > 0 {
+		warnings = append(warnings, fmt.Sprintf("the report would have more than %d bytes: %d bytes of text were left out", k.Caps.File, left))
+	}
+	if size.Bytes > k.Caps.File && !k.Off {
+		warnings = append(warnings, fmt.Sprintf("the report has %d bytes, more than %d: so many are its cases without their texts", size.Bytes, k.Caps.File))
+	}
+	return warnings, nil
 }
 
 // Text is s, clean and not longer than limit bytes.
@@ -75,31 +168,37 @@ func (k *Cutter) Text(s string, limit int, kept string) string {
 	return s
 }
 
+// OneText puts several outputs into one, as readers take only the first, and caps it.
+func (k *Cutter) OneText(texts []string, limit int, kept string) []string {
+	if texts = OneText(texts); len(texts) == 0 {
+		return texts
+	}
+	return []string{k.Text(texts[0], limit, kept)}
+}
+
+// OneText puts several texts into one.
+func OneText(texts []string) []string {
+	if len(texts) < 2 {
+		return texts
+	}
+	return []string{strings.Join(texts, "\n")}
+}
+
 // message is s as one line of bounded length. cut says that something is
 // missing from it.
 func (k *Cutter) message(s string) (line string, cut bool) {
 	line = OneLine(junit.Clean(s))
-	if utf8.RuneCountInString(line) <= k.Caps.Message {
-		return line, false
-	}
-	n := 0
-	for i := range line {
-		if n == k.Caps.Message-1 {
-			return line[:i] + "…", true
-		}
-		n++
+	if runes := []rune(line[:min(len(line), (k.Caps.Message+1)*utf8.UTFMax)]); len(runes) > k.Caps.Message {
+		return string(runes[:k.Caps.Message-1]) + "…", true
 	}
 	return line, false
 }
 
-// Apply brings the texts of a case under the caps. The case's lists are its own
-// afterwards.
+// Apply brings the texts of a case under the caps, and leaves out what the level says.
+// The case's lists are its own afterwards.
 func (k *Cutter) Apply(c *junit.Case, kept string) {
-	limit := k.Caps.PassOut
-	if c.Status().Red() {
-		limit = k.Caps.FailOut
-	}
-	c.SystemOut, c.SystemErr = k.Texts(c.SystemOut, limit, kept), k.Texts(c.SystemErr, limit, kept)
+	limit := k.Caps.Output(c.Status())
+	c.SystemOut, c.SystemErr = k.OneText(c.SystemOut, limit, kept), k.OneText(c.SystemErr, limit, kept)
 	if k.Off {
 		return
 	}
@@ -128,100 +227,38 @@ func (k *Cutter) Apply(c *junit.Case, kept string) {
 	for i := range c.Extra {
 		c.Extra[i].Text = k.Text(c.Extra[i].Text, limit, kept)
 	}
+	k.shrink(c, kept)
 }
 
-// Texts puts several outputs into one, as readers take only the first, and caps
-// it.
-func (k *Cutter) Texts(texts []string, limit int, kept string) []string {
-	if texts = OneText(texts); len(texts) == 0 {
-		return texts
+// shrink leaves out of a case what the level says.
+func (k *Cutter) shrink(c *junit.Case, kept string) {
+	if k.Level == Whole {
+		return
 	}
-	return []string{k.Text(texts[0], limit, kept)}
-}
-
-// OneText puts several texts into one.
-func OneText(texts []string) []string {
-	if len(texts) < 2 {
-		return texts
+	for i := range c.Reruns {
+		k.LeaveOut(kept, &c.Reruns[i].StackTrace, &c.Reruns[i].SystemOut, &c.Reruns[i].SystemErr)
 	}
-	return []string{strings.Join(texts, "\n")}
-}
-
-// Level is what is left out of a report that would be too large, one kind after the
-// other; never a case.
-type Level int
-
-// The levels: each leaves out what those before it do.
-const (
-	Whole      Level = iota
-	NoOutput         // of cases that are not red
-	NoBodies         // of skipped cases
-	NoReruns         // no texts of reruns
-	NoSuiteOut       // no output of suites
-	RedShare         // red cases have an equal share of what is left
-	Levels
-)
-
-// Room for the tags of a case or suite, and what a red case may keep at the least.
-const (
-	TagRoom  = 400
-	leastRed = 2 << 10
-)
-
-// Share is what each of n red cases may have of room.
-func Share(room int64, n int) int64 { return max(leastRed, room/int64(max(1, n))) }
-
-// Shrink leaves out of a case what the level says; a red case may have share bytes.
-func (k *Cutter) Shrink(c *junit.Case, level Level, share int64, kept string) {
-	red := c.Status().Red()
-	if level >= NoOutput && !red {
-		k.LeaveOut(kept, Outputs(c)...)
-	}
-	if level >= NoBodies && !red {
-		k.LeaveOut(kept, Bodies(c)...)
-	}
-	if level >= NoReruns {
-		for i := range c.Reruns {
-			k.LeaveOut(kept, &c.Reruns[i].StackTrace, &c.Reruns[i].SystemOut, &c.Reruns[i].SystemErr)
-		}
-	}
-	if level >= RedShare && red {
-		size := int(share - min(share/2, 2*TagRoom)) // without its tags, and what has to be escaped
-		for _, texts := range [][]*string{Bodies(c), Outputs(c)} {
-			for _, text := range texts {
-				*text = k.Text(*text, size/2/len(texts), kept)
-			}
+	all := texts(c)
+	if !c.Status().Red() {
+		k.LeaveOut(kept, all...)
+	} else if k.Level == Shared {
+		const tags = 400 // of the case, and what has to be escaped
+		left := int(k.Share - min(k.Share/2, 2*tags))
+		for i, text := range all {
+			*text = k.Text(*text, max(0, left)/(len(all)-i), kept)
+			left -= len(*text)
 		}
 	}
 }
 
-// LeaveOut replaces texts that are worth it by their size and the place where all
-// of each is.
+// LeaveOut replaces texts, if anything is to be left out and they are worth it, by their
+// size and the place where all of each is.
 func (k *Cutter) LeaveOut(kept string, texts ...*string) {
 	for _, s := range texts {
 		note := fmt.Sprintf("[%d bytes left out: the report was too large%s]", len(*s), whereKept(kept))
-		if len(*s) > len(note) {
+		if k.Level > Whole && len(*s) > len(note) {
 			k.Cut += int64(len(*s))
 			*s = note
 		}
 	}
-}
-
-// Bodies are the texts of the results of a case.
-func Bodies(c *junit.Case) (out []*string) {
-	for i := range c.Results {
-		out = append(out, &c.Results[i].Text)
-	}
-	return out
-}
-
-// Outputs are the outputs of a case.
-func Outputs(c *junit.Case) (out []*string) {
-	for i := range c.SystemOut {
-		out = append(out, &c.SystemOut[i])
-	}
-	for i := range c.SystemErr {
-		out = append(out, &c.SystemErr[i])
-	}
-	return out
 }

@@ -46,9 +46,8 @@ func TestGivenCasesStay(t *testing.T) {
 		"teardown":   func(a, b *junit.Case) *junit.Case { return JoinTeardown(b, a) },
 		"cut": func(a, _ *junit.Case) *junit.Case {
 			c := *a
-			k := Cutter{Caps: Caps{PassOut: 100, FailOut: 100, Body: 100}.WithDefaults()}
+			k := Cutter{Caps: Caps{PassOut: 100, FailOut: 100, Body: 100}.WithDefaults(), Level: Shared, Share: 10}
 			k.Apply(&c, "kept")
-			k.Shrink(&c, RedShare, 10, "kept")
 			return &c
 		},
 		"one class": func(a, _ *junit.Case) *junit.Case {

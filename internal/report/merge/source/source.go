@@ -106,7 +106,7 @@ func (s *Source) Read(f File, o junit.ReadOptions, v junit.Visitor) (got junit.F
 	if at.info != nil && text.Encoding == "utf-8" && format == foreign.None {
 		return text.Read(f.Shown, o, v)
 	}
-	at.info, at.base = nil, s.writer().Bytes()
+	at.info, at.base = nil, s.writer().Size().Bytes
 	text, broken, err := s.convert(text, format, o)
 	if err != nil {
 		return got, err
@@ -147,7 +147,7 @@ func unread(f File, err error) error {
 // convert puts a text into the spool and gives it from there. broken is what is
 // wrong with an input in another format.
 func (s *Source) convert(text junit.Text, format foreign.Format, o junit.ReadOptions) (out junit.Text, broken, err error) {
-	base := s.w.Bytes()
+	base := s.w.Size().Bytes
 	if format != foreign.None {
 		broken = foreign.Convert(format, text.Reader, s.w) // an error of the spool comes again
 	} else {
@@ -156,7 +156,7 @@ func (s *Source) convert(text junit.Text, format foreign.Format, o junit.ReadOpt
 	if err := s.w.Flush(); err != nil {
 		return text, nil, err
 	}
-	return junit.Text{Reader: io.NewSectionReader(&s.spool, base, s.w.Bytes()-base), Encoding: text.Encoding}, broken, nil
+	return junit.Text{Reader: io.NewSectionReader(&s.spool, base, s.w.Size().Bytes-base), Encoding: text.Encoding}, broken, nil
 }
 
 func (s *Source) writer() *junit.Writer {
@@ -169,10 +169,10 @@ func (s *Source) writer() *junit.Writer {
 // Keep puts a case into the spool.
 func (s *Source) Keep(c *junit.Case) Span {
 	w := s.writer()
-	before := w.Bytes()
+	before := w.Size().Bytes
 	w.Case(c)
 	off := before + int64(len("\n    "))
-	return Span{File: Spool, Off: off, N: uint32(w.Bytes() - off)} //nolint:gosec // of one case
+	return Span{File: Spool, Off: off, N: uint32(w.Size().Bytes - off)} //nolint:gosec // of one case
 }
 
 // Base is where an input begins in the spool, 0 if it is not there.
@@ -249,17 +249,6 @@ func (s *Source) fill(file uint32, off int64, n int) error {
 	if _, err = r.ReadAt(w.buf, off); errors.Is(err, io.EOF) {
 		return fmt.Errorf("%s: %w", s.files[file].path, ErrChanged)
 	}
-	return err
-}
-
-// Copy copies the bytes of a span. Up to end is read with it.
-func (s *Source) Copy(w *junit.Writer, at Span, end int64) error {
-	b, err := s.Bytes(at, end)
-	if err != nil {
-		return err
-	}
-	w.BeginRaw()
-	_, err = w.Write(b)
 	return err
 }
 

@@ -68,29 +68,13 @@ func Write(path string, r report.Report, o Options) (notes []string, err error) 
 
 func write(path string, doc *junit.Document, o Options, audited bool) error {
 	return rundir.WriteStream(path, rundir.FileMode, func(w io.Writer) error {
-		count := &counter{w: w}
-		if err := junit.WriteDocument(count, doc, junit.WriteOptions{StrictXSD: o.StrictXSD}); err != nil {
+		size, err := junit.WriteDocument(w, doc, junit.WriteOptions{StrictXSD: o.StrictXSD})
+		written, ok := w.(io.ReaderAt)
+		if err != nil || !audited || !ok || size.Bytes > auditLimit {
 			return err
 		}
-		written, ok := w.(io.ReaderAt)
-		if !audited || !ok || count.n > auditLimit {
-			return nil
-		}
-		return junit.Audit(io.NewSectionReader(written, 0, count.n), doc.Decisions())
+		return junit.Audit(io.NewSectionReader(written, 0, size.Bytes), doc.Decisions())
 	})
-}
-
-// counter counts the bytes that are written.
-type counter struct {
-	w io.Writer
-	n int64
-}
-
-// Write implements io.Writer.
-func (c *counter) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	c.n += int64(n)
-	return n, err
 }
 
 // printer lays out one report.
@@ -100,8 +84,6 @@ type printer struct {
 	stage  string
 	twins  map[string]int // cases by id
 	cut    fold.Cutter
-	level  fold.Level // how much is left out
-	share  int64      // what a red case may have at level RedShare
 	suites []*suite
 }
 
@@ -119,8 +101,7 @@ func Document(r report.Report, o Options) (*junit.Document, []string) {
 	for _, c := range r.Cases {
 		p.twins[c.ID]++
 	}
-	notes := p.fit()
-	return p.document(), notes
+	return p.fit()
 }
 
 // layOut makes the suites of the report.
@@ -202,7 +183,7 @@ func (p *printer) class(c report.CaseReport, k report.Check) string {
 func (p *printer) add(s *suite, k report.Check, class string) {
 	c := k.Case
 	c.Suite, c.Classname = nil, class
-	p.bound(&c, k.Kept)
+	p.cut.Apply(&c, k.Kept)
 	s.Cases = append(s.Cases, &c)
 }
 

@@ -187,7 +187,7 @@ func TestSizeLimit(t *testing.T) {
 	}
 	doc, notes := Document(r, o)
 	require.Equal(t, 5_009, doc.Counts().Tests, "no case is dropped")
-	require.Regexp(t, `^junit.xml has \d+ bytes, more than 100000`, notes[0])
+	require.Regexp(t, `^the report has \d+ bytes, more than 100000`, notes[0])
 }
 
 // A report that another reader reads otherwise than it was decided is kept beside the
