@@ -31,6 +31,11 @@ demo: ## sets up what is missing, builds, runs three cases on this machine, prin
 	$(BIN)/ci-disagg run --quiet --config testdata/demo/ci-disagg.yaml --test-list testdata/demo/suite.txt --run-dir $(DEMO_DIR)
 	@echo; echo "The report is in $(DEMO_DIR)/report:"; ls $(DEMO_DIR)/report
 
+.PHONY: demo-generic
+demo-generic: setup build ## the examples that run on this machine: redis, PostgreSQL, nginx; a minute
+	for name in redis postgres nginx; do $(BIN)/ci-disagg run --quiet --config examples/$$name.yaml --run-dir $(DEMO_DIR)-$$name; done
+	@echo; echo "The reports are in $(DEMO_DIR)-*/report."
+
 .PHONY: setup
 setup: ## Debian packages for tests and linters (as root or through sudo)
 	.ci/setup test

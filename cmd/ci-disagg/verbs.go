@@ -6,6 +6,7 @@ import "github.com/spf13/cobra"
 func verbs(h host) []*cobra.Command {
 	return []*cobra.Command{
 		newRunCmd(h),
+		newInitCmd(h),
 		newPlanCmd(h),
 		newResumeCmd(h),
 		newReportCmd(h),

@@ -1,0 +1,59 @@
+// Package checkout asks git about commits, in a directory that may be a checkout of what is measured.
+//
+// In: a directory, an environment, commits. Out: what git says; nothing where there is no git, no checkout, or the commit
+// is not in it.
+package checkout
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/proc"
+)
+
+// timeout bounds each question to git.
+const timeout = 10 * time.Second
+
+// maxCommits bounds the commits that a regression is said to have come with.
+const maxCommits = 50
+
+// Dir is a directory in which git is asked.
+type Dir struct {
+	Path string
+	Env  []string // of git
+}
+
+// Place is a commit's place in the history of its branch: its time, and how many first parents it has; zero = unknown.
+func (d Dir) Place(commit string) (when time.Time, depth int) {
+	sec, err := strconv.ParseInt(d.line("show", "-s", "--format=%ct", commit+"^{commit}"), 10, 64)
+	if err != nil {
+		return when, 0
+	}
+	// A shallow checkout ends somewhere: counting there says nothing.
+	if d.line("rev-parse", "--is-shallow-repository") == "false" {
+		depth, _ = strconv.Atoi(d.line("rev-list", "--count", "--first-parent", commit))
+	}
+	return time.Unix(sec, 0).UTC(), depth
+}
+
+// Between are the commits behind good up to bad in a line each, the newest first.
+func (d Dir) Between(good, bad string) []string {
+	text := d.text("log", "--format=%h %s", "--max-count="+strconv.Itoa(maxCommits), good+".."+bad, "--")
+	return strings.FieldsFunc(text, func(r rune) bool { return r == '\n' })
+}
+
+// line is the first line of what git answers, "" if it does not.
+func (d Dir) line(args ...string) string {
+	line, _, _ := strings.Cut(d.text(args...), "\n")
+	return strings.TrimSpace(line)
+}
+
+func (d Dir) text(args ...string) string {
+	res, err := proc.Run(context.Background(), proc.Command{Argv: append([]string{"git"}, args...), Dir: d.Path, Env: d.Env, Timeout: timeout})
+	if err != nil {
+		return ""
+	}
+	return string(res.Stdout)
+}
