@@ -78,7 +78,7 @@ func (o showOptions) series(ctx context.Context, d desk, t tables.Printer, f bas
 	if err != nil {
 		return err
 	}
-	series := d.setup.Standings(records, func(m metric.Metric) bool { return o.all || m.Gate })
+	series := d.setup.Standings(records, func(m metric.Metric) bool { return o.all || m.Gate || gatesInPipelines(d.setup.Metrics, records, m) })
 	t.Standings(series)
 	if len(series) == 0 {
 		of, hint := "", ""
@@ -91,6 +91,12 @@ func (o showOptions) series(ctx context.Context, d desk, t tables.Printer, f bas
 		return nil
 	}
 	return o.showCase(ctx, d, t, records)
+}
+
+// gatesInPipelines reports whether a metric gates in cases of configured pipelines, where there are some.
+func gatesInPipelines(metrics metric.Table, records []baseline.Record, m metric.Metric) bool {
+	return slices.ContainsFunc(metrics.Gates("custom", false), func(g metric.Metric) bool { return g.Name == m.Name }) &&
+		slices.ContainsFunc(records, func(r baseline.Record) bool { return r.Match["pipeline"] != "" })
 }
 
 // showCase lists the newest runs of a case and what people did about it.

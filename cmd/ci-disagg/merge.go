@@ -79,7 +79,7 @@ usage, 3 the report could not be written, an input changed meanwhile, or the
 audit rejected the report.`,
 		Example: `  ci-disagg merge -o junit.xml 'build/**/TEST-*.xml'
   ci-disagg merge --label python=3.12 --summary "$GITHUB_STEP_SUMMARY" results/
-  ci-disagg merge --role-from 'roles/{role}/results.*.xml' --roles GEN_0,CTX_0 run/`,
+  ci-disagg merge --role-from 'roles/{role}/results.*.xml' --roles prefill,decode run/`,
 		RunE: func(_ *cobra.Command, args []string) error { return runMerge(h, o, args) },
 	}
 	o.AddFlags(c)

@@ -127,7 +127,7 @@ type Finding struct {
 	Rule       string            // name of the rule that fired
 	Why        string            // what that rule means, for people
 	Line       *Line             // the line it fired on
-	Message    string            // one line for people: "[GEN_0] killed by SIGKILL …"
+	Message    string            // one line for people: "[decode_0] killed by SIGKILL …"
 	MoreRoots  []string          // independent further failures, in order
 	Collateral map[string]string // role → its own evidence for being collateral
 	BadNodes   []string

@@ -328,7 +328,7 @@ func (d *decider) properties() []junit.Property {
 	return out
 }
 
-// roleWords is GEN_0=crash CTX_0=collateral BENCHMARK=passed.
+// roleWords is server=crash router=collateral client=passed.
 func roleWords(s *results.Ended) string {
 	var out []string
 	for _, role := range s.InOrder() {

@@ -201,7 +201,7 @@ type LogLine struct {
 type Event struct {
 	At   time.Time `json:"at"`
 	Role string    `json:"role,omitempty"`
-	What string    `json:"what"` // short, in words a reader understands: "exit 1", "ready", "teardown: GEN_0 ended before drain"
+	What string    `json:"what"` // short, in words a reader understands: "exit 1", "ready", "teardown: decode_0 ended before drain"
 }
 
 // AgentEnd closes the agent's record.

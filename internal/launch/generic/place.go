@@ -82,6 +82,7 @@ func (b *building) layOut() {
 		b.shareAll(perNode)
 	}
 	b.nodes = max(1, b.nodes)
+	b.samePorts()
 }
 
 // shareAll puts the instances that share on the nodes of those that have some by now.
@@ -97,6 +98,28 @@ func (b *building) shareAll(perNode int) {
 				b.share(one, on, perNode)
 			}
 		}
+	}
+}
+
+// samePorts finds instances that would want one port of one node. On this machine all
+// nodes are one.
+func (b *building) samePorts() {
+	type place struct{ node, port int }
+	taken := map[place]string{}
+	for _, one := range b.all {
+		if one.port == 0 || len(one.slice) == 0 {
+			continue
+		}
+		at := place{one.slice[0].Node, one.port}
+		if b.in.Local {
+			at.node = 0
+		}
+		if other, twice := taken[at]; twice {
+			b.at = b.rolePath(slices.IndexFunc(b.p.Roles, func(r Role) bool { return r.Name == one.Name }))
+			b.bad("port", "%s and %s would both listen at %d of one node: use {port}, or nodes of their own", other, one.name, one.port)
+			return
+		}
+		taken[at] = one.name
 	}
 }
 

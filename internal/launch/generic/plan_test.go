@@ -142,6 +142,7 @@ func TestPlacesOfRoles(t *testing.T) {
 	require.Equal(t, `exec serve "${CI_DISAGG_PORT}" 1 prefill_1`, roles[1].Command)
 	require.Equal(t, "pmix", roles[3].MPI)
 	require.Equal(t, "set -eo pipefail\nroute \"${CI_DISAGG_REF_0}\" \"${CI_DISAGG_REF_1}\" 2 \"${CI_DISAGG_RUN}\"/output/prefill_1/x", roles[4].Command)
+	require.Equal(t, rundir.Outfit{Port: true, FixedPort: 8000, Refs: roles[4].Refs}, roles[4].Outfit)
 	require.Equal(t, []string{"prefill", "decode", "big"}, roles[4].Needs)
 	require.Equal(t, []string{"prefill", "decode", "big", "router"}, roles[5].Needs)
 	local := planOf(t, disagg, func(in *Input) { in.Local = true; in.Cluster = Cluster{} })
@@ -229,6 +230,7 @@ func TestProblemsHaveTheirPlaces(t *testing.T) {
 		{"ready log", p("    - {name: s, kind: server, ready: {log: '('}, command: x}\n    - {name: c, kind: client, command: x}\n"), "pipelines.p.roles[0].ready.log: error parsing regexp"},
 		{"GPUs on nodes", p("    - {name: t, kind: task, gpus: 6, nodes: 1, command: x}\n"), "6 do not fit on 1 nodes with 4 each"},
 		{"GPUs shared", p("    - {name: a, kind: server, gpus: 3, command: x}\n    - {name: t, kind: client, gpus: 2, with: a, command: x}\n"), "t takes 2 GPUs of a node, and 3 of its 4 are taken"},
+		{"one port twice", p("    - {name: s, kind: server, count: 2, port: 80, command: x}\n    - {name: c, kind: client, command: x}\n"), "c.yaml:4:41: pipelines.p.roles[0].port: s_0 and s_1 would both listen at 80 of one node"},
 		{"env", p("    - {name: t, kind: task, env: {A-B: x}, command: x}\n"), `c.yaml:4:35: pipelines.p.roles[0].env.A-B: "A-B" is not a variable name`},
 		{"expect", p("    - {name: t, kind: task, expect: {concurrency: [1, 2], requests: [1, 2, 3]}, command: x}\n"), "pipelines.p.roles[0].expect.concurrency: has 2 values, another key 3"},
 		{"case of no pipeline", p(task) + "cases:\n- pipeline: q\n", `c.yaml:6:3: cases[0].pipeline: "q" is not one of pipelines: p`},

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -68,7 +69,10 @@ func nodesOf(slice []rundir.NodeShare) string {
 }
 
 func port(r rundir.RolePlan) string {
-	if r.Port {
+	switch {
+	case r.FixedPort > 0:
+		return strconv.Itoa(r.FixedPort)
+	case r.Port:
 		return "free"
 	}
 	return "-"

@@ -94,7 +94,7 @@ func modeNote(c Case) string {
 	return out
 }
 
-// servers is how many servers of how many GPUs a case has: CTX 2x4 GEN 1x16.
+// servers is how many servers of how many GPUs a case has: prefill 2x4 decode 1x16.
 func servers(p rundir.Plan) string {
 	number, gpus := map[string]int{}, map[string]int{}
 	var out []string
@@ -323,7 +323,7 @@ func commands(row func(key, format string, args ...any), p rundir.Plan) {
 		add("command", abridge(r.Command, p.Case.ID), kind)
 		var env []string
 		for _, e := range r.Env {
-			if e.Name != "DISAGG_SERVING_TYPE" {
+			if e.Name != roleVariable {
 				env = append(env, e.Name+"="+oneLine(e.Value))
 			}
 		}
@@ -342,11 +342,11 @@ func commands(row func(key, format string, args ...any), p rundir.Plan) {
 func abridge(text, id string) string {
 	text = strings.ReplaceAll(oneLine(text), "'"+id+"'", "TEST_ID")
 	text = strings.ReplaceAll(text, id, "TEST_ID")
-	text = strings.ReplaceAll(text, "${CI_DISAGG_ROLE:-${DISAGG_SERVING_TYPE:-AGG}}", "ROLE")
+	text = roleText(text)
 	return strings.ReplaceAll(text, "$CI_DISAGG_RUN/", "")
 }
 
-// roleList shortens GEN_0, GEN_1, GEN_2 to GEN_0…2.
+// roleList shortens prefill_0, prefill_1, prefill_2 to prefill_0…2.
 func roleList(names []string) string {
 	var parts []string
 	for i := 0; i < len(names); {

@@ -23,6 +23,14 @@ import (
 // holds for the configured pipelines, too.
 type Workload = trtllm.Config
 
+// roleVariable tells each process its role's name.
+const roleVariable = "DISAGG_SERVING_TYPE"
+
+// roleText is a command with a word for the shell text that is a role's name in it.
+func roleText(text string) string {
+	return strings.ReplaceAll(text, "${CI_DISAGG_ROLE:-${"+roleVariable+":-AGG}}", "ROLE")
+}
+
 // layoutProblem is what is wrong with the layout of output, "" = nothing.
 func layoutProblem(w Workload) string {
 	if !slices.Contains([]string{"", trtllm.LayoutTRTLLM, trtllm.LayoutNone}, w.OutputLayout) {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Natural compares names as people order them: GEN_2 before GEN_10.
+// Natural compares names as people order them: decode_2 before decode_10.
 func Natural(a, b string) int {
 	x, y := a, b
 	for x != "" && y != "" {
