@@ -121,7 +121,9 @@ func newSuiteDriver(h host, cfg config, s pipeline.Suite, draft string, flags dr
 	if err != nil {
 		return nil, err
 	}
-	if err = d.setDraft(h, draft); err == nil {
+	if draft != "" && slices.ContainsFunc(s.Plans, rundir.Plan.IsSession) {
+		err = usageErr(errors.New("--draft: a launch draft runs one build, once; leave --ab away, or the draft"))
+	} else if err = d.setDraft(h, draft); err == nil {
 		err = d.findAgent()
 	}
 	if err != nil {

@@ -139,6 +139,37 @@ func TestPlanOnThisMachine(t *testing.T) {
 	require.Contains(t, out.String(), "nvidia-smi is here and says nothing of GPUs (exit 9: NVIDIA-SMI has failed)")
 }
 
+// plan says what a comparison of two builds is and costs, and refuses what would cost too much.
+func TestPlanOfASession(t *testing.T) {
+	t.Parallel()
+	h, out, errs := planHost(t)
+	ab := []string{"plan", "--cluster", "gb200", "--ab", "--ab-base-image=old.sqsh", "--ab-base-commit=1234567", "disagg-gen_only-six_gpus"}
+	require.Equal(t, exitPassed, run(t.Context(), h, ab), errs.String())
+	require.Regexp(t, `session +base against head in pairs, always`, out.String())
+	require.Regexp(t, `build +base: .*old.sqsh, 1234567`, out.String())
+	require.Regexp(t, `costs +4 pairs: at most 10 runs, 20h, 320.0 GPU-hours`, out.String())
+	require.Regexp(t, `costs +10 pairs: at most 22 runs, 44h, 704.0 GPU-hours`, out.String())
+	require.Equal(t, exitUsage, run(t.Context(), h, []string{"plan", "--cluster", "gb200", "--ab", "disagg-gen_only-six_gpus"}))
+	require.Contains(t, errs.String(), "which build is it to be compared with?")
+	file := filepath.Join(mustWD(t, h), "ci-disagg.yaml")
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, append(text, "\nab: {max_gpu_hours: 500}\n"...), 0o600))
+	errs.Reset()
+	require.Equal(t, exitUsage, run(t.Context(), h, ab))
+	require.Contains(t, errs.String(), "ab.max_gpu_hours: the paired sessions of 1 cases may take 704.0 GPU-hours")
+	errs.Reset()
+	require.Equal(t, exitUsage, run(t.Context(), h, []string{"plan", "--backend=local", "--cluster", "gb200", "--ab", "--ab-base-image=old.sqsh", "disagg-gen_only-six_gpus"}))
+	require.Contains(t, errs.String(), "the local backend runs no container")
+}
+
+func mustWD(t *testing.T, h host) string {
+	t.Helper()
+	wd, err := h.getwd()
+	require.NoError(t, err)
+	return wd
+}
+
 func TestPlanJSON(t *testing.T) {
 	t.Parallel()
 	h, out, errs := planHost(t)

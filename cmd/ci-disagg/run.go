@@ -156,6 +156,7 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	if err != nil {
 		return err
 	}
+	s.NameCommits(run.Build.Commit, run.Build.MergeBase)
 	d, err := newSuiteDriver(h, cfg, s, o.draft, o.driveFlags)
 	if err != nil {
 		return err

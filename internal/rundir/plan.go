@@ -129,6 +129,7 @@ type BuildPlan struct {
 	Name      string     `json:"name"`
 	Source    string     `json:"source,omitempty"`    // checkout it comes from
 	Commit    string     `json:"commit,omitempty"`    // "" = unknown
+	Workdir   string     `json:"workdir,omitempty"`   // where its role commands run; "" = the plan's
 	Install   string     `json:"install,omitempty"`   // shell text run once per node before its first run
 	Setup     string     `json:"setup,omitempty"`     // shell text run by every role before its command
 	Env       []EnvVar   `json:"env,omitempty"`       // exported to every role after the plan's

@@ -18,6 +18,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
 	"github.com/ci-disagg/ci-disagg/internal/launch/generic"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/paired"
 	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -38,6 +39,8 @@ type Config struct {
 	Budgets  rundir.Budgets            `yaml:"budgets"`
 	Jobs     Jobs                      `yaml:"jobs"`
 	Retry    retry.Policy              `yaml:"retry"`
+	Builds   paired.Builds             `yaml:"builds"` // the software that is compared
+	AB       paired.Config             `yaml:"ab"`
 	Collect  drive.Collect             `yaml:"collect"`
 	Classes  []blame.Rule              `yaml:"classes"` // failure classes before the built-in ones
 
@@ -90,6 +93,7 @@ func (c Config) Validate(doc strictyaml.Document) []error {
 			bad(n.key, "%d is negative", n.value)
 		}
 	}
+	errs = append(errs, c.AB.Validate(doc)...)
 	if _, err := blame.Compile(c.Classes); err != nil {
 		bad("classes", "%v", err)
 	}

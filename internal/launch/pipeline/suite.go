@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/paired"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
@@ -26,6 +27,7 @@ type Selection struct {
 	Stage      string
 	Shard      string // i/n
 	SplitGroup int
+	AB         paired.Flags // which builds are compared, and when
 }
 
 // Request is everything that a suite is planned from.
@@ -52,8 +54,8 @@ type Suite struct {
 	workload workload
 }
 
-// Resolve plans the cases. Its errors are the user's.
-func Resolve(r Request) (s Suite, err error) {
+// resolve plans the cases of one build.
+func resolve(r Request) (s Suite, err error) {
 	s.request = r
 	mine, theirs, err := r.sorted()
 	if err != nil {

@@ -212,6 +212,7 @@ func caseRows(c Case) []tableRow {
 	}
 	commands(row, c.Plan)
 	row("budgets", "%s", budgetsInForce(c.Plan))
+	sessionRows(row, c.Plan)
 	row("expected", "%s", expected(c.Plan))
 	row("baseline", "%s", c.Baseline)
 	for _, v := range c.Warnings {

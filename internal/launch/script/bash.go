@@ -165,7 +165,7 @@ func (s *shell) gpuNames(p rundir.Plan, r rundir.RolePlan) {
 // enter goes to the workload's directory. Where it is not to be had, the first
 // line of output says so: a container without a mount is the usual reason.
 func (s *shell) enter(p rundir.Plan, at RunPlace, r rundir.RolePlan) {
-	workdir, hint := cmp.Or(r.Dir, p.Workdir, string(at.Run)), "it must be on every node"
+	workdir, hint := cmp.Or(r.Dir, at.Build.Workdir, p.Workdir, string(at.Run)), "it must be on every node"
 	if inContainer(at.Build, r).Container != nil {
 		hint = "mount it into the container (container.mounts of the cluster)"
 	}

@@ -1,0 +1,172 @@
+package paired
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
+)
+
+// Builds is the section builds: of ci-disagg.yaml: the software that is compared. What a
+// build does not say is that of workload: and of the cluster.
+type Builds struct {
+	Base Build `yaml:"base"` // the older one: the merge base, or the last good one
+	Head Build `yaml:"head"` // the newer one, which is also what is run without a comparison
+}
+
+// Build is one build. Relative paths are relative to the config.
+type Build struct {
+	Source  string            `yaml:"source"`  // root of its checkout, as the nodes see it
+	Image   string            `yaml:"image"`   // container image
+	Install string            `yaml:"install"` // shell text run once per node before its first run
+	Setup   string            `yaml:"setup"`   // shell text that each of its roles runs before its command
+	Env     map[string]string `yaml:"env"`     // exported to its roles
+	Commit  string            `yaml:"commit"`  // for the record
+}
+
+// Config is the section ab: of ci-disagg.yaml.
+type Config struct {
+	Mode       string           `yaml:"mode"`          // always, suspicious, off (default)
+	AnswerWait *rundir.Duration `yaml:"answer_wait"`   // after a pair, for the driver's answer; default 30s
+	OpenAt     *float64         `yaml:"open_at"`       // part of min_effect; default 0.5
+	GPUHours   float64          `yaml:"max_gpu_hours"` // of all sessions of a run at their longest; 0 = no bound
+	Time       rundir.Duration  `yaml:"time"`          // time limit of a session's job; 0 = its runs at the case's budgets
+	Paths      []string         `yaml:"paths"`         // patterns of files whose change is measured whatever the single run says
+	Label      string           `yaml:"label"`         // likewise, of the change
+}
+
+// Flags stand over the config.
+type Flags struct {
+	Mode    string // "" = the config's
+	Base    Build  // source, image and commit
+	Changed []string
+	Labels  []string
+}
+
+// AddFlags registers the flags.
+func (f *Flags) AddFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&f.Mode, "ab", "", "compare two builds in pairs, in one job per case: always, suspicious (after a single run that gives reason to), off (default ab.mode, else off)")
+	fs.Lookup("ab").NoOptDefVal = rundir.PairAlways
+	fs.StringVar(&f.Base.Source, "ab-base-source", "", "checkout of the build to compare with (default builds.base.source)")
+	fs.StringVar(&f.Base.Image, "ab-base-image", "", "container image of the build to compare with (default builds.base.image)")
+	fs.StringVar(&f.Base.Commit, "ab-base-commit", "", "its commit, for the record (default builds.base.commit, else --merge-base)")
+	fs.StringSliceVar(&f.Labels, "ab-labels", nil, "labels of the change, for ab.label")
+	fs.StringSliceVar(&f.Changed, "ab-changed", nil, "files that the change touches, for ab.paths (git diff --name-only MERGE_BASE)")
+}
+
+const (
+	defaultWait   = 30 * time.Second
+	defaultOpenAt = 0.5
+)
+
+// Validate returns every problem of the section, at its place in doc.
+func (c Config) Validate(doc strictyaml.Document) []error {
+	var errs []error
+	bad := func(key, format string, args ...any) { errs = append(errs, doc.Problem("ab."+key, format, args...)) }
+	if c.Mode != "" && !slices.Contains(modes(), c.Mode) {
+		bad("mode", "%q is not %s", c.Mode, strings.Join(modes(), ", "))
+	}
+	if c.OpenAt != nil && !(*c.OpenAt >= 0) {
+		bad("open_at", "%g is negative: 0 opens a session for anything that is worse", *c.OpenAt)
+	}
+	if !(c.GPUHours >= 0) {
+		bad("max_gpu_hours", "%g is negative", c.GPUHours)
+	}
+	for i, p := range c.Paths {
+		if _, err := path.Match(strings.ReplaceAll(p, "**", "*"), ""); err != nil {
+			errs = append(errs, doc.Problem(strictyaml.Path("ab", "paths", i), "%q is no pattern: %v", p, err))
+		}
+	}
+	return errs
+}
+
+func modes() []string { return []string{rundir.PairAlways, rundir.PairSuspicious, rundir.PairOff} }
+
+// Settings are the sections with the flags that stand over them.
+type Settings struct {
+	Config
+	Builds
+	Opened string // why there is a session whatever a single run says
+}
+
+// Settle puts flags over config. mergeBase is the commit of a base that names none. Its
+// errors are the user's.
+func Settle(c Config, b Builds, f Flags) (Settings, error) {
+	s := Settings{Config: c, Builds: b}
+	if f.Mode != "" {
+		if s.Mode = f.Mode; s.Mode == "true" {
+			s.Mode = rundir.PairAlways
+		}
+	}
+	if !slices.Contains(append(modes(), "", "false"), s.Mode) {
+		return s, fmt.Errorf("--ab=%s: use %s", s.Mode, strings.Join(modes(), ", "))
+	}
+	over(&s.Base.Source, f.Base.Source)
+	over(&s.Base.Image, f.Base.Image)
+	over(&s.Base.Commit, f.Base.Commit)
+	if s.On() && s.Base.Source == "" && s.Base.Image == "" && s.Base.Install == "" && s.Base.Setup == "" && len(s.Base.Env) == 0 {
+		return s, errors.New("which build is it to be compared with? Give --ab-base-source DIR, --ab-base-image IMAGE, or builds.base in the config")
+	}
+	s.Opened = s.opened(f)
+	return s, nil
+}
+
+func over(v *string, flag string) {
+	if flag != "" {
+		*v = flag
+	}
+}
+
+// On reports whether there are to be sessions.
+func (s Settings) On() bool { return s.Mode == rundir.PairAlways || s.Mode == rundir.PairSuspicious }
+
+// opened is why a change is measured in pairs whatever a single run says, "" = it is not.
+func (s Settings) opened(f Flags) string {
+	if s.Label != "" && slices.Contains(f.Labels, s.Label) {
+		return "the change is labelled " + s.Label
+	}
+	for _, file := range f.Changed {
+		for _, pattern := range s.Paths {
+			if matches(pattern, file) {
+				return fmt.Sprintf("the change touches %s (ab.paths: %s)", file, pattern)
+			}
+		}
+	}
+	return ""
+}
+
+// matches reports whether a path is one of a pattern's: "**" stands for any number of
+// folders, and a pattern also for everything below what it names.
+func matches(pattern, file string) bool {
+	var match func(pattern, file []string) bool
+	match = func(pattern, file []string) bool {
+		switch {
+		case len(pattern) == 0:
+			return true
+		case pattern[0] == "**":
+			return match(pattern[1:], file) || len(file) > 0 && match(pattern, file[1:])
+		case len(file) == 0:
+			return false
+		}
+		ok, _ := path.Match(pattern[0], file[0]) // the config's patterns have been checked
+		return ok && match(pattern[1:], file[1:])
+	}
+	return match(strings.Split(strings.Trim(pattern, "/"), "/"), strings.Split(strings.Trim(file, "/"), "/"))
+}
+
+// Environment is the build's variables, sorted.
+func (b Build) Environment() []rundir.EnvVar {
+	var out []rundir.EnvVar
+	for _, name := range slices.Sorted(maps.Keys(b.Env)) {
+		out = append(out, rundir.EnvVar{Name: name, Value: b.Env[name]})
+	}
+	return out
+}

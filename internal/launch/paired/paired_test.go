@@ -1,0 +1,143 @@
+package paired
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
+)
+
+func plan(name string) rundir.Plan {
+	hour := rundir.Duration(time.Hour)
+	return rundir.Plan{
+		Case: rundir.Case{ID: "perf/x.py::test[c]", Slug: "c", ConfigSHA: name}, Allocation: rundir.Allocation{Nodes: 2, GPUsPerNode: 4, AllocatedGPUs: 8},
+		Surroundings: rundir.Surroundings{Workdir: "/" + name + "/tests", Env: []rundir.EnvVar{{Name: "ROOT", Value: "/" + name}, {Name: "A", Value: "1"}}},
+		Builds:       []rundir.BuildPlan{{Name: rundir.HeadBuild, Source: "/" + name, Roles: []rundir.RolePlan{{Name: "AGG", Kind: rundir.KindTask, Slice: []rundir.NodeShare{{Tasks: 4}}}}}},
+		Runs:         rundir.OneRun(), Supervision: rundir.Supervision{Budgets: rundir.Budgets{Job: 2 * hour}},
+	}
+}
+
+func TestSession(t *testing.T) {
+	t.Parallel()
+	set, err := Settle(Config{}, Builds{Head: Build{Commit: "new"}}, Flags{Mode: "always", Base: Build{Source: "/old", Commit: "old"}})
+	require.NoError(t, err)
+	p, err := set.Session(plan("new"), plan("old"), 3)
+	require.NoError(t, err)
+	require.Equal(t, []string{rundir.BaseBuild, rundir.HeadBuild}, []string{p.Builds[0].Name, p.Builds[1].Name})
+	require.Equal(t, []string{"/old", "/new"}, []string{p.Builds[0].Source, p.Builds[1].Source})
+	require.Equal(t, []string{"old", "new"}, []string{p.Builds[0].Commit, p.Builds[1].Commit})
+	require.Equal(t, "/old/tests", p.Builds[0].Workdir)
+	require.Equal(t, []rundir.EnvVar{{Name: "ROOT", Value: "/old"}}, p.Builds[0].Env, "what base has differently")
+	require.Empty(t, p.Builds[1].Env)
+	require.Len(t, p.Runs, 26)
+	require.Equal(t, 3, p.Pairs.Cases)
+	require.Equal(t, 44*time.Hour, p.Budgets.Job.D(), "22 runs at 2 h: nothing bounds one but the job")
+	require.Equal(t, 2*time.Hour, p.SingleRun().Budgets.Job.D())
+	require.Contains(t, p.Warnings[0], "base has another")
+
+	// Budgets of the phases make it shorter, and ab.time is what it is.
+	short := plan("new")
+	short.Budgets.Setup, short.Budgets.Ready, short.Budgets.Benchmark = 60e9, 5*60e9, 10*60e9
+	p, err = set.Session(short, plan("new"), 1)
+	require.NoError(t, err)
+	require.Equal(t, 22*16*time.Minute, p.Pairs.Time.D())
+	costs := Costs(p)
+	require.Len(t, costs, 4)
+	for i, c := range costs {
+		require.Equal(t, []int{4 + 2*i, 10 + 4*i}, []int{c.Pairs, c.Runs})
+		require.Equal(t, time.Duration(c.Runs)*16*time.Minute, c.Time.D())
+		require.InDelta(t, 8*c.Time.D().Hours(), c.GPUHours, 1e-9)
+	}
+	short.Case.Timeout = 4 * 60e9
+	p, err = set.Session(short, plan("new"), 1)
+	require.NoError(t, err)
+	require.Equal(t, 22*5*time.Minute, p.Pairs.Time.D(), "the list's TIMEOUT bounds ready and benchmark")
+	set.Time = 30 * 60e9
+	p, err = set.Session(short, plan("new"), 1)
+	require.NoError(t, err)
+	require.Equal(t, 30*time.Minute, p.Budgets.Job.D())
+	require.Contains(t, p.Warnings[0], "ab.time: 30m may be too short for the 4 pairs")
+
+	require.NoError(t, set.Affordable([]rundir.Plan{p}))
+	set.GPUHours = 3
+	require.EqualError(t, set.Affordable([]rundir.Plan{p, plan("single")}),
+		"ab.max_gpu_hours: the paired sessions of 1 cases may take 4.0 GPU-hours (10 pairs each, at the cases' budgets), and 3 are allowed: raise it, shorten budgets or ab.time, or name fewer cases")
+}
+
+func TestBuildsThatAreNotOneCase(t *testing.T) {
+	t.Parallel()
+	other := plan("old")
+	other.Builds[0].Roles[0].Slice[0].Tasks = 8
+	_, err := Settings{}.Session(plan("new"), other, 1)
+	require.ErrorContains(t, err, "base runs other roles than head")
+}
+
+func TestSettle(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		c      Config
+		f      Flags
+		on     bool
+		opened string
+		err    string
+	}{
+		{name: "nothing said"},
+		{name: "the config's", c: Config{Mode: "suspicious"}, f: Flags{Base: Build{Image: "i"}}, on: true},
+		{name: "the flag stands over it", c: Config{Mode: "always"}, f: Flags{Mode: "off"}},
+		{name: "as Jenkins writes it", f: Flags{Mode: "true", Base: Build{Source: "s"}}, on: true},
+		{name: "and no", c: Config{Mode: "always"}, f: Flags{Mode: "false"}},
+		{name: "without a base", f: Flags{Mode: "always"}, err: "which build is it to be compared with?"},
+		{name: "no such mode", f: Flags{Mode: "sometimes"}, err: "--ab=sometimes: use always, suspicious, off"},
+		{name: "a label", c: Config{Mode: "suspicious", Label: "perf"}, f: Flags{Base: Build{Image: "i"}, Labels: []string{"docs", "perf"}}, on: true, opened: "the change is labelled perf"},
+		{
+			name: "a path", c: Config{Mode: "suspicious", Paths: []string{"docs", "cpp/**/*.cu"}}, f: Flags{Base: Build{Image: "i"}, Changed: []string{"README.md", "cpp/kernels/a/b.cu"}},
+			on: true, opened: "the change touches cpp/kernels/a/b.cu (ab.paths: cpp/**/*.cu)",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s, err := Settle(tt.c, Builds{}, tt.f)
+			if tt.err != "" {
+				require.ErrorContains(t, err, tt.err)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, tt.on, s.On())
+			require.Equal(t, tt.opened, s.Opened)
+		})
+	}
+}
+
+func TestMatches(t *testing.T) {
+	t.Parallel()
+	for _, yes := range [][2]string{{"cpp", "cpp/a/b.cu"}, {"cpp/**", "cpp/a"}, {"**/*.cu", "x.cu"}, {"**/*.cu", "a/b/x.cu"}, {"a/*/c", "a/b/c/d"}} {
+		require.True(t, matches(yes[0], yes[1]), yes)
+	}
+	for _, no := range [][2]string{{"cpp", "cp"}, {"cpp", "docs/cpp"}, {"**/*.cu", "a/b.cc"}, {"a/b", "a"}} {
+		require.False(t, matches(no[0], no[1]), no)
+	}
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	t.Parallel()
+	var c struct {
+		AB Config `yaml:"ab"`
+	}
+	doc, err := strictyaml.Read("c.yaml", []byte("ab:\n  mode: always!\n  open_at: -1\n  max_gpu_hours: -2\n  paths: ['[']\n"), &c)
+	require.NoError(t, err)
+	var texts []string
+	for _, err := range c.AB.Validate(doc) {
+		texts = append(texts, err.Error())
+	}
+	require.Equal(t, []string{
+		`c.yaml:2:3: ab.mode: "always!" is not always, suspicious, off`,
+		"c.yaml:3:3: ab.open_at: -1 is negative: 0 opens a session for anything that is worse",
+		"c.yaml:4:3: ab.max_gpu_hours: -2 is negative",
+		`c.yaml:5:11: ab.paths[0]: "[" is no pattern: syntax error in pattern`,
+	}, texts)
+}

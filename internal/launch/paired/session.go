@@ -1,0 +1,142 @@
+package paired
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// The bounds of a session. They are those of the test that decides it.
+const (
+	minPairs    = 4
+	maxPairs    = 10
+	maxAgain    = 2
+	ownFailures = 3
+	warmups     = 2
+)
+
+// Session is the plan of a case's session: head's, with base beside it. cases is how many
+// of the run have one. The error says why the two are not one case.
+func (s Settings) Session(head, base rundir.Plan, cases int) (rundir.Plan, error) {
+	if err := same(head, base); err != nil {
+		return head, err
+	}
+	p := head
+	older, newer := base.Builds[0], head.Builds[0]
+	older.Name, older.Env, older.Commit = rundir.BaseBuild, append(differing(base.Env, head.Env), older.Env...), s.Base.Commit
+	newer.Commit = s.Head.Commit
+	if base.Workdir != head.Workdir {
+		older.Workdir = base.Workdir
+	}
+	p.Builds = []rundir.BuildPlan{older, newer}
+	p.Pairs = &rundir.PairPlan{
+		Cases: cases, MinPairs: minPairs, MaxPairs: maxPairs, MaxAgain: maxAgain, OwnFailures: ownFailures,
+		AnswerWait: defaultTo(s.AnswerWait, rundir.Duration(defaultWait)), OneRun: head.Budgets.Job, Mode: s.Mode, Opened: s.Opened,
+	}
+	if s.Mode == rundir.PairSuspicious {
+		p.Pairs.OpenAt = defaultTo(s.OpenAt, defaultOpenAt)
+	}
+	p.Pairs.Time = cmp.Or(s.Time, runs(maxPairs)*perRun(head))
+	p.Runs, p.Budgets.Job = rundir.SessionRuns(*p.Pairs), p.Pairs.Time
+	p.Warnings = slices.Clone(p.Warnings)
+	if s.Time > 0 && s.Time < runs(minPairs)*perRun(head) {
+		p.Warnings = append(p.Warnings, fmt.Sprintf("ab.time: %s may be too short for the %d pairs without which nothing is decided: at the case's budgets they take %s",
+			s.Time.Short(), minPairs, (runs(minPairs)*perRun(head)).Short()))
+	}
+	if base.Case.ConfigSHA != head.Case.ConfigSHA {
+		p.Warnings = append(p.Warnings, fmt.Sprintf("base has another %s (%s): what differs there is part of the comparison", head.Case.Config, base.Case.Config))
+	}
+	return p, nil
+}
+
+// same refuses two plans that would not put the same load on the same nodes.
+func same(head, base rundir.Plan) error {
+	shape := func(p rundir.Plan) string {
+		var out []string
+		for _, r := range p.Roles() {
+			out = append(out, fmt.Sprintf("%s %s on %v", r.Name, r.Kind, r.Slice))
+		}
+		return strings.Join(out, "; ")
+	}
+	if h, b := shape(head), shape(base); h != b || head.Nodes != base.Nodes || head.GPUsPerNode != base.GPUsPerNode {
+		return fmt.Errorf("%s: base runs other roles than head, and the two cannot be compared: base has %s; head has %s", head.Case.ID, b, h)
+	}
+	return nil
+}
+
+// differing are the variables that have another value than in other, or are not there.
+func differing(env, other []rundir.EnvVar) []rundir.EnvVar {
+	var out []rundir.EnvVar
+	for _, e := range env {
+		if !slices.Contains(other, e) {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+func defaultTo[T any](v *T, def T) T {
+	if v == nil {
+		return def
+	}
+	return *v
+}
+
+// runs are the runs of a session of so many pairs.
+func runs(pairs int) rundir.Duration { return rundir.Duration(warmups + 2*pairs) }
+
+// perRun is what one run takes at most: the budgets of its phases, where those of the
+// work are bounded, else all of the job's time.
+func perRun(p rundir.Plan) rundir.Duration {
+	b := p.Budgets
+	work := rundir.Duration(0)
+	if b.Ready > 0 && b.Benchmark > 0 {
+		work = b.Ready + b.Benchmark
+	}
+	if t := p.Case.Timeout; t > 0 && (work == 0 || t < work) {
+		work = t
+	}
+	if work == 0 {
+		return b.Job
+	}
+	return min(b.Setup+work+b.Drain+b.Collect, b.Job)
+}
+
+// Cost is what a session of so many pairs takes at most.
+type Cost struct {
+	Pairs    int
+	Runs     int
+	Time     rundir.Duration
+	GPUHours float64
+}
+
+// Costs are those of a session at every moment at which it may end by its measurements.
+func Costs(p rundir.Plan) []Cost {
+	one := p.SingleRun()
+	var out []Cost
+	for n := minPairs; n <= maxPairs; n += 2 {
+		t := min(runs(n)*perRun(one), p.Pairs.Time)
+		out = append(out, Cost{Pairs: n, Runs: int(runs(n)), Time: t, GPUHours: t.D().Hours() * float64(p.AllocatedGPUs)})
+	}
+	return out
+}
+
+// Affordable refuses sessions that would cost more than ab.max_gpu_hours at their longest.
+func (s Settings) Affordable(plans []rundir.Plan) error {
+	total, cases := 0.0, 0
+	for _, p := range plans {
+		if p.IsSession() && p.Case.SkipReason == "" {
+			costs := Costs(p)
+			total += costs[len(costs)-1].GPUHours
+			cases++
+		}
+	}
+	if s.GPUHours == 0 || total <= s.GPUHours {
+		return nil
+	}
+	return fmt.Errorf("ab.max_gpu_hours: the paired sessions of %d cases may take %.1f GPU-hours (%d pairs each, at the cases' budgets), and %g are allowed: raise it, shorten budgets or ab.time, or name fewer cases",
+		cases, total, maxPairs, s.GPUHours)
+}

@@ -1,0 +1,184 @@
+package pipeline
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/paired"
+	"github.com/ci-disagg/ci-disagg/internal/launch/script"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Resolve plans the cases: of the newer build, and where two are compared, of both. Its
+// errors are the user's.
+func Resolve(r Request) (Suite, error) {
+	set, err := paired.Settle(r.Config.AB, r.Config.Builds, r.AB)
+	if err != nil {
+		return Suite{}, err
+	}
+	s, err := resolve(r.ofBuild(set.Head))
+	if err != nil {
+		return s, err
+	}
+	for i := range s.Plans {
+		s.Plans[i] = withEnv(s.Plans[i], set.Head)
+	}
+	if !set.On() {
+		return s, nil
+	}
+	return s, s.pairUp(r, set)
+}
+
+// pairUp makes of each plan that of a session.
+func (s Suite) pairUp(r Request, set paired.Settings) error {
+	if err := s.checkBuilds(set); err != nil {
+		return err
+	}
+	older, err := resolve(r.ofBuild(set.Base))
+	if err != nil {
+		return fmt.Errorf("of builds.base: %w", err)
+	}
+	base := map[string]rundir.Plan{}
+	for _, p := range older.Plans {
+		base[p.Case.Slug] = withEnv(p, set.Base)
+	}
+	cases := 0
+	for _, p := range s.Plans {
+		if p.Case.SkipReason == "" {
+			cases++
+		}
+	}
+	for i, p := range s.Plans {
+		if p.Case.SkipReason != "" {
+			continue
+		}
+		b, ok := base[p.Case.Slug]
+		if !ok {
+			return fmt.Errorf("%s: base has no such case", p.Case.ID)
+		}
+		if s.Plans[i], err = set.Session(p, b, cases); err != nil {
+			return err
+		}
+	}
+	return set.Affordable(s.Plans)
+}
+
+// withEnv gives the roles of a plan's only build its own variables.
+func withEnv(p rundir.Plan, b paired.Build) rundir.Plan {
+	if len(p.Builds) == 1 && len(b.Env) > 0 {
+		p.Builds = []rundir.BuildPlan{p.Builds[0]}
+		p.Builds[0].Env = append(p.Builds[0].Env, b.Environment()...)
+	}
+	return p
+}
+
+// ofBuild is the request with a build's own words in place of those of workload: and of
+// the cluster.
+func (r Request) ofBuild(b paired.Build) Request {
+	w := &r.Config.Workload
+	if b.Source != "" {
+		source := b.Source
+		if !filepath.IsAbs(source) {
+			source = filepath.Join(r.Base, source)
+		}
+		for _, dir := range []*string{&w.Dir, &w.DisaggConfigs, &w.AggConfigs} {
+			*dir = moved(r.Base, *dir, w.Source, source)
+		}
+		w.Source = source
+	}
+	w.Install, w.Setup = cmp.Or(b.Install, w.Install), cmp.Or(b.Setup, w.Setup)
+	if b.Image == "" {
+		return r
+	}
+	r.Config.Clusters = maps.Clone(r.Config.Clusters)
+	for name, p := range r.Config.Clusters {
+		c := script.Container{}
+		if p.Container != nil {
+			c = *p.Container
+		}
+		c.Image = b.Image
+		p.Container = &c
+		r.Config.Clusters[name] = p
+	}
+	return r
+}
+
+// NameCommits says which commits the builds are of, where the config does not: head is the
+// one under test, base where it left the branch that it is compared with.
+func (s Suite) NameCommits(head, base string) {
+	for i, p := range s.Plans {
+		p.Builds = slices.Clone(p.Builds)
+		for j := range p.Builds {
+			c := &p.Builds[j].Commit
+			if p.Builds[j].Name == rundir.BaseBuild {
+				*c = cmp.Or(*c, base)
+			} else {
+				*c = cmp.Or(*c, head)
+			}
+		}
+		s.Plans[i] = p
+	}
+}
+
+// checkBuilds refuses what would compare a build with itself, or not at all.
+func (s Suite) checkBuilds(set paired.Settings) error {
+	if s.Backend == jobs.BackendLocal && set.Base.Image != "" && set.Base.Source == "" {
+		return errors.New("the local backend runs no container: an image alone makes no other build there; give --ab-base-source, or builds.base.source")
+	}
+	return nil
+}
+
+// sessionRows are what a paired session is and costs at most.
+func sessionRows(row func(key, format string, args ...any), p rundir.Plan) {
+	if !p.IsSession() {
+		return
+	}
+	when := p.Pairs.Mode
+	if when == rundir.PairSuspicious {
+		when += fmt.Sprintf(": after a single run, where a gating series is worse than its level by more than %g of its min_effect", p.Pairs.OpenAt)
+		if p.Pairs.Opened != "" {
+			when = "always: " + p.Pairs.Opened
+		}
+	}
+	row("session", "base against head in pairs, %s", when)
+	for _, b := range p.Builds {
+		image := ""
+		if b.Container != nil {
+			image = b.Container.Image
+		}
+		var parts []string
+		for _, part := range []string{b.Source, image, rundir.ShortID(b.Commit)} {
+			if part != "" {
+				parts = append(parts, part)
+			}
+		}
+		row("build", "%s: %s", b.Name, cmp.Or(strings.Join(parts, ", "), "as the workload says"))
+	}
+	for _, c := range paired.Costs(p) {
+		row("costs", "%d pairs: at most %d runs, %s, %.1f GPU-hours", c.Pairs, c.Runs, c.Time.Short(), c.GPUHours)
+	}
+}
+
+// moved is a directory below one checkout as it is below another; others stay.
+func moved(base, dir, from, to string) string {
+	abs := func(p string) string {
+		if filepath.IsAbs(p) {
+			return filepath.Clean(p)
+		}
+		return filepath.Join(base, p)
+	}
+	if dir == "" || from == "" {
+		return dir
+	}
+	rel, err := filepath.Rel(abs(from), abs(dir))
+	if err != nil || rel == ".." || strings.HasPrefix(rel, "../") {
+		return dir
+	}
+	return filepath.Join(abs(to), rel)
+}

@@ -1,0 +1,27 @@
+package pipeline
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/paired"
+	"github.com/ci-disagg/ci-disagg/internal/launch/script"
+)
+
+// A build's own words stand over those of the workload and of the cluster, and what lies
+// in its checkout moves with it.
+func TestRequestOfABuild(t *testing.T) {
+	t.Parallel()
+	r := Request{Base: "/ci", Config: Config{Clusters: map[string]script.Profile{"a": {Container: &script.Container{Image: "new", Workdir: "/w"}}, "bare": {}}}}
+	w := &r.Config.Workload
+	w.Source, w.Dir, w.AggConfigs, w.DisaggConfigs = "src", "src/tests", "/ci/src/agg", "/elsewhere"
+	w.Install, w.Setup = "make", "true"
+	got := r.ofBuild(paired.Build{Source: "../old", Image: "old.sqsh", Install: "make old"}).Config
+	require.Equal(t, []string{"/old", "/old/tests", "/old/agg", "/elsewhere"}, []string{got.Workload.Source, got.Workload.Dir, got.Workload.AggConfigs, got.Workload.DisaggConfigs})
+	require.Equal(t, []string{"make old", "true"}, []string{got.Workload.Install, got.Workload.Setup})
+	require.Equal(t, script.Container{Image: "old.sqsh", Workdir: "/w"}, *got.Clusters["a"].Container)
+	require.Equal(t, script.Container{Image: "old.sqsh"}, *got.Clusters["bare"].Container)
+	require.Equal(t, "new", r.Config.Clusters["a"].Container.Image, "the request that it was given stays")
+	require.Equal(t, r, r.ofBuild(paired.Build{}))
+}
