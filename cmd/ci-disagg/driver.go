@@ -18,6 +18,7 @@ import (
 	clusterhost "github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
+	"github.com/ci-disagg/ci-disagg/internal/launch/paired/answers"
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/launch/progress"
 	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
@@ -350,6 +351,14 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, r started) error
 	o.Progress = shown.Update
 	o.Run, o.Plans = r.run, r.plans
 	o.Decide = d.decide(rep, o.Decide)
+	desk := &answers.Desk{Access: o.Access, Dir: r.dir, Plans: r.plans, Collect: o.Collect, Tell: func(string, string) {}}
+	if !liveTable(h) {
+		desk.Tell = func(id, text string) { fmt.Fprintf(h.stderr, "%s: %s\n", rundir.ShortID(id), text) }
+	}
+	desk.Decide = func(ctx context.Context, p answers.Pair) (rundir.Answer, error) {
+		return rep.Answer(ctx, p.Plan.Case.Slug, p.Attempt, p.Ends)
+	}
+	o.Saw = desk.Saw
 	ended, err := d.flags.drive(ctx, h, o)
 	shown.Close()
 	var interrupted *drive.Interrupted

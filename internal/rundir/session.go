@@ -82,6 +82,15 @@ func (p Plan) SingleRun() Plan {
 	return p
 }
 
+// ForRep is what an attempt of a repetition does: of a case that has a session only after
+// a single run that gives reason to, the first repetition is that run.
+func (p Plan) ForRep(rep int) Plan {
+	if p.IsSession() && p.Pairs.Mode == PairSuspicious && p.Pairs.Opened == "" && rep == 0 {
+		return p.SingleRun()
+	}
+	return p
+}
+
 // PairEnd is one measured pair: both of its runs have ended.
 type PairEnd struct {
 	Pair  int    // counted from 1

@@ -77,4 +77,11 @@ func TestSingleRunOfASession(t *testing.T) {
 	require.EqualValues(t, 5, one.Budgets.Job)
 	require.True(t, p.IsSession(), "the plan that it was given stays")
 	require.Equal(t, one, one.SingleRun())
+
+	require.True(t, p.ForRep(0).IsSession())
+	p.Pairs.Mode = PairSuspicious
+	require.False(t, p.ForRep(0).IsSession(), "one run first")
+	require.True(t, p.ForRep(1).IsSession())
+	p.Pairs.Opened = "a label"
+	require.True(t, p.ForRep(0).IsSession())
 }

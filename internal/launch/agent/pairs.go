@@ -63,30 +63,39 @@ func (a *agent) closeSession(todo *order.Order) error {
 	rec := a.written
 	rec.Heartbeat, rec.Phase, rec.Runs = now, rundir.PhaseDone, a.ends
 	rec.End = &rundir.AgentEnd{At: now, Outcome: rundir.OutcomePassed, Reason: fmt.Sprintf("the session ended after %d pairs: %s", len(rundir.PairsOf(a.ends)), todo.Why())}
-	if stands := a.standsFor(todo); stands != nil {
+	shows, fails := a.standsFor(todo)
+	if shows != nil {
 		var run rundir.RunRecord
-		if err := a.files.ReadJSON(a.dir.Run(stands.Run.Index).RecordFile(), &run); err != nil {
+		if err := a.files.ReadJSON(a.dir.Run(shows.Run.Index).RecordFile(), &run); err != nil {
 			return a.cannot(err)
 		}
-		rec.RunAccount, rec.End = run.RunAccount, run.End
-		rec.End.At = now
-		rec.End.Reason = fmt.Sprintf("%s: run %d (%s): %s", todo.Why(), run.Run.Index, run.Run.Build, run.End.Reason)
+		rec.RunAccount = run.RunAccount
+		if fails {
+			rec.End = run.End
+			rec.End.At, rec.End.Reason = now, fmt.Sprintf("%s: run %d (%s): %s", todo.Why(), run.Run.Index, run.Run.Build, run.End.Reason)
+		}
 	}
 	a.say("outcome %s: %s", rec.End.Outcome, rec.End.Reason)
 	return a.files.WriteJSON(a.dir.AgentFile(), rec)
 }
 
-// standsFor is the run whose failure is the job's, nil where there is none.
-func (a *agent) standsFor(todo *order.Order) *rundir.RunEnd {
-	if head := todo.HeadFailed(); head != nil || !todo.NoPair() {
-		return head
+// standsFor is the run that the job's record shows, and whether its failure is the job's:
+// that of head that base does not share, or one of those that left no pair. Else it is the
+// last one of head that passed; nil where there is none.
+func (a *agent) standsFor(todo *order.Order) (shows *rundir.RunEnd, fails bool) {
+	if head := todo.HeadFailed(); head != nil {
+		return head, true
 	}
 	for i := len(a.ends) - 1; i >= 0; i-- {
-		if a.ends[i].Outcome != rundir.OutcomePassed {
-			return &a.ends[i]
+		e := &a.ends[i]
+		switch passed := e.Outcome == rundir.OutcomePassed; {
+		case todo.NoPair() && !passed:
+			return e, true
+		case passed && e.Run.Build == rundir.HeadBuild && (shows == nil || shows.Run.Build != rundir.HeadBuild):
+			shows = e
 		}
 	}
-	return nil
+	return shows, false
 }
 
 // signalledBetween ends the job as a signal during a run would have.

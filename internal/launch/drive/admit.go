@@ -42,7 +42,7 @@ func (m *machine) record(c *caseState) {
 	c.stage = stageRecording
 	c.record.State = rundir.CaseRunning
 	if k := len(c.record.Attempts); k == 0 || c.record.Attempts[k-1].Rep != d.rep || c.record.Attempts[k-1].Attempt != d.number {
-		c.record.Attempts = append(slices.Clip(c.record.Attempts), rundir.Attempt{Rep: d.rep, Attempt: d.number, Why: d.why, Due: d.kind})
+		c.record.Attempts = append(slices.Clip(c.record.Attempts), rundir.Attempt{Rep: d.rep, Attempt: d.number, Why: d.why, Due: d.kind, Session: c.plan.ForRep(d.rep).IsSession()})
 	}
 	m.unsaved = true
 }
@@ -55,7 +55,7 @@ func (m caseStep) submit() {
 		Schema: rundir.Schema, Backend: m.backend, Cluster: m.cluster.Name, Owner: m.tag, Name: c.due.name, Dir: string(c.there), Intent: m.at,
 	}
 	m.doFor(m.i, action{kind: doSubmit, order: submit.Order{
-		Case: m.i, Rep: c.rep, Number: c.number, Dir: c.dir, There: c.there, Job: c.job, Plan: c.plan, Avoid: c.due.avoid, Bad: m.badNodes,
+		Case: m.i, Rep: c.rep, Number: c.number, Dir: c.dir, There: c.there, Job: c.job, Plan: c.plan.ForRep(c.rep), Avoid: c.due.avoid, Bad: m.badNodes,
 	}})
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/collect"
+	"github.com/ci-disagg/ci-disagg/internal/launch/follow"
 	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
 	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
@@ -27,9 +28,7 @@ type Options struct {
 	Backend string // jobs.BackendSlurm or jobs.BackendLocal
 	Cluster Cluster
 	Binary  submit.Binary
-	// Self is the running executable, which finishes a cancellation when this
-	// process is killed in the middle of it; "" = Binary.Path.
-	Self string
+	Self    string // the running executable, which finishes a cancellation when this process is killed in it; "" = Binary.Path
 
 	// Render makes the files of an attempt directory: job.sh, plan.json, the
 	// roles' scripts. It is pure; drive writes what it returns.
@@ -46,6 +45,7 @@ type Options struct {
 
 	// Progress is told every change, from one goroutine; nil = nobody listens.
 	Progress func(Update)
+	Saw      func(context.Context, []follow.Job, []follow.Sight) // is told what is seen of agents; likewise
 	// Console receives what the jobs print (the roles' multiplexed output),
 	// each line prefixed with the case when there are several; nil = nothing.
 	Console io.Writer

@@ -31,6 +31,7 @@ type Sight struct {
 // Reader reads what the agents write.
 type Reader struct {
 	access runs.Access
+	saw    func(context.Context, []Job, []Sight)
 
 	mu      sync.Mutex
 	console *console
@@ -38,9 +39,12 @@ type Reader struct {
 }
 
 // New is a Reader that shows on out, nil = nowhere, what the jobs print; prefix says
-// that each line begins with its case.
-func New(access runs.Access, out io.Writer, prefix bool) *Reader {
-	return &Reader{access: access, console: newConsole(out, prefix), last: map[string]string{}}
+// that each line begins with its case. saw is told what was seen; nil = nobody is.
+func New(access runs.Access, out io.Writer, prefix bool, saw func(context.Context, []Job, []Sight)) *Reader {
+	if saw == nil {
+		saw = func(context.Context, []Job, []Sight) {}
+	}
+	return &Reader{access: access, saw: saw, console: newConsole(out, prefix), last: map[string]string{}}
 }
 
 // Offsets says from where on each job's output is read.
@@ -77,6 +81,7 @@ func (r *Reader) Read(ctx context.Context, watch []Job, offsets map[string]int64
 		sights[i].Record = r.record(w, got[paths[i]])
 	}
 	r.console.print(offsets, parts)
+	r.saw(ctx, watch, sights)
 	return sights
 }
 
