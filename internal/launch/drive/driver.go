@@ -46,7 +46,7 @@ type driver struct {
 
 func newDriver(o Options, run rundir.Run, plans []rundir.Plan, l *lease.Lease) *driver {
 	d := &driver{
-		o: o, lease: l, events: make(chan event), registry: newRegistry(), reader: follow.New(o.Access, o.Console, len(plans) > 1, o.Saw),
+		o: o, lease: l, events: make(chan event), registry: newRegistry(), reader: follow.New(o.Access, o.Listeners, len(plans) > 1),
 		records: map[rundir.AttemptDir]*jobFile{},
 	}
 	if o.Backend == jobs.BackendLocal {

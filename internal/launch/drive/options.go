@@ -2,7 +2,6 @@ package drive
 
 import (
 	"context"
-	"io"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/collect"
@@ -44,11 +43,8 @@ type Options struct {
 	Collect  Collect
 
 	// Progress is told every change, from one goroutine; nil = nobody listens.
-	Progress func(Update)
-	Saw      func(context.Context, []follow.Job, []follow.Sight) // is told what is seen of agents; likewise
-	// Console receives what the jobs print (the roles' multiplexed output),
-	// each line prefixed with the case when there are several; nil = nothing.
-	Console io.Writer
+	Progress         func(Update)
+	follow.Listeners // what the agents write
 
 	// spread is a random number from 0 to 1, so that drivers do not ask in step.
 	spread func() float64

@@ -38,13 +38,20 @@ type Reader struct {
 	last    map[string]string // agent.json as last read, by path
 }
 
-// New is a Reader that shows on out, nil = nowhere, what the jobs print; prefix says
-// that each line begins with its case. saw is told what was seen; nil = nobody is.
-func New(access runs.Access, out io.Writer, prefix bool, saw func(context.Context, []Job, []Sight)) *Reader {
-	if saw == nil {
-		saw = func(context.Context, []Job, []Sight) {}
+// Listeners are told what was read.
+type Listeners struct {
+	// Console receives what the jobs print (the roles' multiplexed output), each line
+	// prefixed with the case when there are several; nil = nothing.
+	Console io.Writer
+	Saw     func(context.Context, []Job, []Sight) // what was seen of the agents, one Sight per Job; nil = nobody is told
+}
+
+// New is a Reader; prefix says that each line of a job begins with its case.
+func New(access runs.Access, to Listeners, prefix bool) *Reader {
+	if to.Saw == nil {
+		to.Saw = func(context.Context, []Job, []Sight) {}
 	}
-	return &Reader{access: access, saw: saw, console: newConsole(out, prefix), last: map[string]string{}}
+	return &Reader{access: access, saw: to.Saw, console: newConsole(to.Console, prefix), last: map[string]string{}}
 }
 
 // Offsets says from where on each job's output is read.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/results"
@@ -154,6 +155,29 @@ func (s *Session) judgeSession(c results.Case, last results.Ended) report.Judged
 		out.Rows = AccuracyRows(c.State.ID, scores, s.o.Accuracy, s.o.AccuracyAdvisory)
 	}
 	return out
+}
+
+// decidedBy takes the end of a session's job for a good one where the session itself says what became of the case: it
+// decided, whatever happened behind that; its time limit cut it short; or both builds failed, which is nobody's change.
+func decidedBy(attempts []results.Ended, found ab.Session) {
+	for i, e := range attempts {
+		if !e.Session {
+			continue
+		}
+		says := false
+		switch found.Verdict {
+		case paired.Regression, paired.Improvement, paired.Pass:
+			says = true
+		case paired.Inconclusive:
+			says = e.Finding != nil && e.Finding.Kind == blame.KindTimeLimit
+		case paired.Invalid:
+			says = e.Outcome == rundir.OutcomeTestFailed
+		case paired.Failed: // the run that stands for the job says how
+		}
+		if says {
+			attempts[i].Outcome, attempts[i].Finding = rundir.OutcomePassed, nil
+		}
+	}
 }
 
 // buildOf is what a plan says of one of its builds.

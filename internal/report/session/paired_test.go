@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -128,6 +129,7 @@ func TestPairedSessions(t *testing.T) {
 		name    string
 		runs    []runSpec
 		outcome rundir.Outcome
+		kind    string // of the job's finding
 		exit    int
 		result  string
 		message string
@@ -141,11 +143,21 @@ func TestPairedSessions(t *testing.T) {
 		{name: "a pair again", runs: crash(measuredPairs(1, 5), 4), exit: 0, result: "passed", message: "no change that matters, 4 pairs", pairs: 4},
 		{name: "too many again", runs: crash(measuredPairs(1, 5), 2, 4, 6), exit: 5, result: "no_verdict", message: "no measurement: 2 pairs had to be measured again, and one more gave no measurement: the run failed: [GEN_0] exit 139"},
 		{name: "B crashes", runs: crash(measuredPairs(1, 4), 3, 5, 7), outcome: rundir.OutcomeTestFailed, exit: 1, result: "test_failed", message: ""},
+		{name: "both crash", runs: crash(measuredPairs(1, 4), 2, 3, 4, 5, 6, 7), outcome: rundir.OutcomeTestFailed, exit: 5, result: "no_verdict", message: "no measurement"},
+		{name: "the time limit", runs: measuredPairs(0.95, 3), outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), kind: blame.KindTimeLimit, exit: 5, result: "no_verdict", message: "cut short", pairs: 3},
+		{name: "lost behind the decision", runs: measuredPairs(0.95, 5), outcome: rundir.OutcomeLost, exit: 4, result: "regression", message: "4 pairs", pairs: 4},
 		{name: "the job was lost", runs: measuredPairs(1, 2), outcome: rundir.OutcomeLost, exit: 3, result: "infra", pairs: 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			dir, ended := sessionDir(t, orPassed(tt.outcome), tt.runs...)
+			if tt.kind != "" {
+				file := dir.CaseDir("tiny").Attempt(0, 1).OutcomeFile()
+				var o rundir.AttemptOutcome
+				require.NoError(t, rundir.ReadJSON(file, &o))
+				o.Finding = &rundir.Finding{Class: "unknown", Kind: tt.kind, Message: "the job's time limit"}
+				require.NoError(t, rundir.WriteJSON(file, o))
+			}
 			s := New(dir, builder(t, 0))
 			d, err := s.Decide(context.Background(), 0)
 			require.NoError(t, err)

@@ -156,6 +156,7 @@ func (s *Session) decide(ctx context.Context, run rundir.Run, c results.Case, p 
 	var rec *baseline.Record
 	if isSession {
 		judged = s.judgeSession(c, last)
+		decidedBy(attempts, *judged.AB)
 	} else {
 		judged, rec = s.judge(ctx, run, c, attempts, setup)
 	}
