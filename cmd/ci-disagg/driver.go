@@ -396,6 +396,9 @@ func (d *driver) decide(rep *reporter, policy func(context.Context, retry.Ended)
 		if next.Action != retry.Done || e.Outcome.Outcome != rundir.OutcomePassed || why == "" {
 			return next
 		}
+		if e.Plan.IsSession() { // on whatever nodes: it compares with itself
+			return retry.Decision{Action: retry.Repeat, Why: why}
+		}
 		return retry.Decision{Action: retry.Repeat, Why: why, Exclude: e.Outcome.Nodes, After: d.cfg.Perf.RerunDelay.D()}
 	}
 }

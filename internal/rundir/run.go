@@ -83,7 +83,6 @@ const (
 	DueRepeat  Due = "repeat"  // a further repetition
 	DueResumed Due = "resumed" // the attempt before was interrupted: no retry
 	DueAgain   Due = "again"   // the job before was one too many for a limit: no retry
-	DueSession Due = "session" // a paired session, after a single run that gave reason to
 )
 
 // Lease says who drives the run now (lease.json). A driver renews Heartbeat;

@@ -27,7 +27,7 @@ func Resolve(r Request) (Suite, error) {
 		return s, err
 	}
 	for i := range s.Plans {
-		s.Plans[i] = withEnv(s.Plans[i], set.Head)
+		s.Plans[i] = r.dressed(s.Plans[i], set.Head)
 	}
 	if !set.On() {
 		return s, nil
@@ -46,7 +46,7 @@ func (s Suite) pairUp(r Request, set paired.Settings) error {
 	}
 	base := map[string]rundir.Plan{}
 	for _, p := range older.Plans {
-		base[p.Case.Slug] = withEnv(p, set.Base)
+		base[p.Case.Slug] = r.dressed(p, set.Base)
 	}
 	cases := 0
 	for _, p := range s.Plans {
@@ -69,13 +69,33 @@ func (s Suite) pairUp(r Request, set paired.Settings) error {
 	return set.Affordable(s.Plans)
 }
 
-// withEnv gives the roles of a plan's only build its own variables.
-func withEnv(p rundir.Plan, b paired.Build) rundir.Plan {
-	if len(p.Builds) == 1 && len(b.Env) > 0 {
-		p.Builds = []rundir.BuildPlan{p.Builds[0]}
-		p.Builds[0].Env = append(p.Builds[0].Env, b.Environment()...)
+// dressed gives a plan's only build what its own words say of it, where the plan does not.
+func (r Request) dressed(p rundir.Plan, b paired.Build) rundir.Plan {
+	if len(p.Builds) != 1 {
+		return p
 	}
+	one := p.Builds[0]
+	if one.Source == "" && b.Source != "" {
+		one.Source = r.abs(b.Source)
+	}
+	one.Install, one.Setup = cmp.Or(one.Install, b.Install), cmp.Or(one.Setup, b.Setup)
+	one.Env = slices.Clone(one.Env)
+	if b.Source != "" {
+		one.Env = append(one.Env, rundir.EnvVar{Name: envSource, Value: one.Source})
+	}
+	one.Env = append(one.Env, b.Environment()...)
+	p.Builds = []rundir.BuildPlan{one}
 	return p
+}
+
+// envSource tells the commands of a build where its checkout is.
+const envSource = "CI_DISAGG_SOURCE"
+
+func (r Request) abs(path string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(r.Base, path)
 }
 
 // ofBuild is the request with a build's own words in place of those of workload: and of
@@ -83,14 +103,20 @@ func withEnv(p rundir.Plan, b paired.Build) rundir.Plan {
 func (r Request) ofBuild(b paired.Build) Request {
 	w := &r.Config.Workload
 	if b.Source != "" {
-		source := b.Source
-		if !filepath.IsAbs(source) {
-			source = filepath.Join(r.Base, source)
-		}
+		source, from := r.abs(b.Source), cmp.Or(w.Source, r.Config.Builds.Head.Source)
 		for _, dir := range []*string{&w.Dir, &w.DisaggConfigs, &w.AggConfigs} {
-			*dir = moved(r.Base, *dir, w.Source, source)
+			*dir = r.moved(*dir, w.Source, source)
 		}
 		w.Source = source
+		r.Config.Pipelines = maps.Clone(r.Config.Pipelines)
+		for name, p := range r.Config.Pipelines {
+			p.Dir = r.moved(p.Dir, from, source)
+			p.Roles = slices.Clone(p.Roles)
+			for i := range p.Roles {
+				p.Roles[i].Dir = r.moved(p.Roles[i].Dir, from, source)
+			}
+			r.Config.Pipelines[name] = p
+		}
 	}
 	w.Install, w.Setup = cmp.Or(b.Install, w.Install), cmp.Or(b.Setup, w.Setup)
 	if b.Image == "" {
@@ -166,19 +192,13 @@ func sessionRows(row func(key, format string, args ...any), p rundir.Plan) {
 }
 
 // moved is a directory below one checkout as it is below another; others stay.
-func moved(base, dir, from, to string) string {
-	abs := func(p string) string {
-		if filepath.IsAbs(p) {
-			return filepath.Clean(p)
-		}
-		return filepath.Join(base, p)
-	}
+func (r Request) moved(dir, from, to string) string {
 	if dir == "" || from == "" {
 		return dir
 	}
-	rel, err := filepath.Rel(abs(from), abs(dir))
+	rel, err := filepath.Rel(r.abs(from), r.abs(dir))
 	if err != nil || rel == ".." || strings.HasPrefix(rel, "../") {
 		return dir
 	}
-	return filepath.Join(abs(to), rel)
+	return filepath.Join(r.abs(to), rel)
 }

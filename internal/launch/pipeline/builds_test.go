@@ -5,8 +5,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/generic"
 	"github.com/ci-disagg/ci-disagg/internal/launch/paired"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // A build's own words stand over those of the workload and of the cluster, and what lies
@@ -24,4 +26,14 @@ func TestRequestOfABuild(t *testing.T) {
 	require.Equal(t, script.Container{Image: "old.sqsh"}, *got.Clusters["bare"].Container)
 	require.Equal(t, "new", r.Config.Clusters["a"].Container.Image, "the request that it was given stays")
 	require.Equal(t, r, r.ofBuild(paired.Build{}))
+
+	// Pipelines of any engine: their folders move, and their roles are told.
+	r.Config.Builds.Head.Source, w.Source = "new", ""
+	r.Config.Pipelines = map[string]generic.Pipeline{"x": {Dir: "new/bench", Roles: []generic.Role{{Dir: "/elsewhere"}}}}
+	moved := r.ofBuild(paired.Build{Source: "old"}).Config.Pipelines["x"]
+	require.Equal(t, []string{"/ci/old/bench", "/elsewhere"}, []string{moved.Dir, moved.Roles[0].Dir})
+	p := r.dressed(rundir.Plan{Builds: []rundir.BuildPlan{{Name: rundir.HeadBuild}}}, paired.Build{Source: "old", Setup: "true", Env: map[string]string{"A": "1"}})
+	require.Equal(t, rundir.BuildPlan{
+		Name: rundir.HeadBuild, Source: "/ci/old", Setup: "true", Env: []rundir.EnvVar{{Name: "CI_DISAGG_SOURCE", Value: "/ci/old"}, {Name: "A", Value: "1"}},
+	}, p.Builds[0])
 }

@@ -121,7 +121,7 @@ func (s *Session) Decide(ctx context.Context, interrupted int) (Decided, error) 
 			out.Records = append(out.Records, *r)
 		}
 	}
-	out.Run.Notes = neighbours.Words(s.loader.Dir, run.ID, lastEnd(out.Cases))
+	out.Run.Notes = append(out.Run.Notes, neighbours.Words(s.loader.Dir, run.ID, lastEnd(out.Cases))...)
 	return out, nil
 }
 
@@ -186,7 +186,7 @@ func (s *Session) DecideCase(ctx context.Context, slug string, history []rundir.
 			return r, "", err
 		}
 		r, _ = s.decide(ctx, run, c, s.o.Policy, s.o.Setup)
-		return r, suspicious(r), nil
+		return r, s.again(c.Plan, history, r), nil
 	}
 	return r, "", fmt.Errorf("%s has no case %s", s.loader.Dir, slug)
 }

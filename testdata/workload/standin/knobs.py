@@ -1,6 +1,7 @@
 """Scale and fault knobs, all from the environment (README.md lists them)."""
 
 import os
+import random
 import re
 
 WHENS = ("before-ready", "after-ready", "while-serving", "after-benchmark")
@@ -46,6 +47,20 @@ def slow_factor():
         if who in ("", role()):
             factor *= 1 + value / 100
     return factor
+
+
+def noise_factor():
+    """What this run is off by, as a factor: CI_DISAGG_NOISE=0.7 is a standard deviation of 0.7 %, the same for all roles
+    of a run, with an outlier in 3 of 100. CI_DISAGG_SEED and the run's directory decide."""
+    percent = number("CI_DISAGG_NOISE", 0)
+    if percent == 0:
+        return 1.0
+    run = os.path.basename(os.environ.get("CI_DISAGG_RUN", ""))
+    dice = random.Random(f"{os.environ.get('CI_DISAGG_SEED', '')}/{run}")
+    off = dice.gauss(0, percent / 100)
+    if dice.random() < 0.03:
+        off += 0.03 + dice.expovariate(20)
+    return 1 + off
 
 
 def fault_text():

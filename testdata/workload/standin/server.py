@@ -168,7 +168,7 @@ class Gate:
 
 class Server:
     def __init__(self, options, config):
-        slow = knobs.slow_factor()
+        slow = knobs.slow_factor() * knobs.noise_factor()
         self.role = options.server_role
         self.model = options.model
         self.token_ns = int(knobs.number("CI_DISAGG_TOKEN_MS", 10) * 1e6 * slow)

@@ -76,6 +76,14 @@ def test_knobs(monkeypatch):
     monkeypatch.setenv("DISAGG_SERVING_TYPE", "GEN_0")
     monkeypatch.setenv("CI_DISAGG_SLOW", "CTX_0:50,GEN_0:25")
     assert knobs.slow_factor() == 1.25
+    assert knobs.noise_factor() == 1
+    monkeypatch.setenv("CI_DISAGG_NOISE", "0.7")
+    drawn = []
+    for run in range(200):
+        monkeypatch.setenv("CI_DISAGG_RUN", f"/x/run-{run}")
+        assert knobs.noise_factor() == knobs.noise_factor(), "all roles of a run are off alike"
+        drawn.append(knobs.noise_factor() - 1)
+    assert 0.004 < sorted(map(abs, drawn))[136] < 0.009 and 1 <= sum(x > 0.025 for x in drawn) <= 15
     monkeypatch.setenv("CI_DISAGG_FAULT", "GEN_0:exit=0-while-serving, CTX_0:kill,GEN_0/3:kill-before-ready")
     (fault,) = knobs.faults()
     assert (fault.what, fault.when, fault.arg) == ("exit", "while-serving", 0)

@@ -1,0 +1,55 @@
+package session
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// A single run opens a session where a gating series is worse than its level by more than a part of its smallest effect,
+// and where nobody knows its level.
+func TestSingleRunOpensASession(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		history int
+		tput    float64
+		openAt  float64
+		mode    string
+		past    bool // it has had its session
+		why     string
+	}{
+		{name: "as ever", history: 12, tput: 1001, openAt: 0.5},
+		{name: "a little slower", history: 12, tput: 980, openAt: 0.5, why: "session: output_token_throughput at con8 is 2.1 % worse than its level; a session opens at "},
+		{name: "faster", history: 12, tput: 1100, openAt: 0.5},
+		{name: "anything that is worse", history: 12, tput: 1000, openAt: 0, why: "session: "},
+		{name: "not by so much", history: 12, tput: 980, openAt: 3},
+		{name: "no level", history: 0, tput: 1000, openAt: 0.5, why: "has no level to be compared with"},
+		{name: "it has had its session", history: 12, tput: 900, openAt: 0.5, past: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			dir := runDir(t, func(p *rundir.Plan) {
+				base := p.Builds[0]
+				base.Name = rundir.BaseBuild
+				p.Builds = []rundir.BuildPlan{base, p.Builds[0]}
+				p.Pairs = &rundir.PairPlan{Cases: 1, MinPairs: 4, MaxPairs: 10, MaxAgain: 2, OwnFailures: 3, Mode: rundir.PairSuspicious, OpenAt: tt.openAt}
+				p.Runs = rundir.SessionRuns(*p.Pairs)
+			}, attemptSpec{outcome: rundir.OutcomePassed, tput: tt.tput})
+			var run rundir.Run
+			require.NoError(t, rundir.ReadJSON(dir.RunFile(), &run))
+			history := run.Cases[0].Attempts
+			history[0].Session = tt.past
+			r, why, err := New(dir, builder(t, tt.history)).DecideCase(t.Context(), "tiny", history)
+			require.NoError(t, err)
+			if tt.why == "" {
+				require.Empty(t, why)
+				return
+			}
+			require.Contains(t, why, tt.why)
+			require.Nil(t, r.AB)
+		})
+	}
+}
