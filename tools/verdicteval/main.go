@@ -95,6 +95,7 @@ func (e *evaluation) special() error {
 	printQuiet(e.w, e.seed, &e.checks)
 	printLife(e.w, e.seed, &e.checks)
 	printCoverage(e.w, e.seed, &e.checks)
+	printCreep(e.w, e.seed, &e.checks)
 	return printH200(e.w, e.data, &e.checks)
 }
 

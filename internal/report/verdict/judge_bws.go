@@ -115,24 +115,51 @@ func (j *judgement) judgeNightly(sc *bws.Scanner, d *bws.Data, r bws.Result, h h
 	if j.Verdict == Regression || h.alarms {
 		return
 	}
-	if l := sc.Late(d, i, j.dmin, r.Noise); l.Found {
-		j.scanned.z = l.Z
-		j.judgeLate(r, l)
+	late := sc.Late(d, i, j.dmin, r.Noise)
+	creep := sc.Creep(d, i, j.dmin, r.Noise, late.Found)
+	switch {
+	case creep.Found: // it knows better where it began
+		j.scanned.z = max(late.Z, creep.Z)
+		j.judgeCreep(r, creep)
+	case late.Found:
+		j.scanned.z = late.Z
+		j.judgeLate(r, late)
 	}
 }
 
 // judgeLate is the verdict of the late channel.
 func (j *judgement) judgeLate(r bws.Result, l bws.LateStep) {
-	onset, mu, size := l.Onset, l.Mu, l.Size
-	j.Verdict, j.Alarm, j.Slow, j.Suspicious = Regression, true, true, false
-	j.Reason = ""
-	j.Onset = j.run(onset)
-	j.against(j.level(mu))
-	j.Effect = number(j.relative(size))
-	half := 1.645 * r.Sigma * math.Sqrt(1/float64(len(j.past)-onset+1)+1/float64(max(1, min(bws.LevelRuns, onset))))
-	j.Interval = interval(j.relative(size-half), j.relative(size+half))
+	j.slow(r, l)
+	onset, mu := l.Onset, l.Mu
 	j.say("slow regression: the last %d runs together are %s worse than the runs before them (%s), too small to show in a single run and more than 3.3 times its uncertainty",
 		len(j.past)-onset+1, percent(*orZero(j.Effect)), j.amount(j.level(mu)))
+}
+
+// slow makes a regression of what no single run shows.
+func (j *judgement) slow(r bws.Result, l bws.LateStep) {
+	j.Verdict, j.Alarm, j.Slow, j.Suspicious = Regression, true, true, false
+	j.Reason = ""
+	j.Onset = j.run(l.Onset)
+	j.against(j.level(l.Mu))
+	j.Effect = number(j.relative(l.Size))
+	half := 1.645 * r.Sigma * math.Sqrt(1/float64(len(j.past)-l.Onset+1)+1/float64(max(1, min(bws.LevelRuns, l.Onset))))
+	j.Interval = interval(j.relative(l.Size-half), j.relative(l.Size+half))
+}
+
+// judgeCreep is the verdict on runs that get worse bit by bit.
+func (j *judgement) judgeCreep(r bws.Result, l bws.LateStep) {
+	j.slow(r, l)
+	j.say("%s", creeps(j, l))
+}
+
+// creeps says since when, by how much and how fast the runs get worse bit by bit.
+func creeps(j *judgement, l bws.LateStep) string {
+	weekly, size := "", j.relative(l.Size)
+	if weeks := j.series.New.Time.Sub(j.at(l.Onset).Time).Hours() / (24 * 7); weeks >= 1 {
+		weekly = ", " + percent(size/weeks) + " a week"
+	}
+	return fmt.Sprintf("creep: since %s the runs get worse bit by bit, from %s by %s so far%s; no single step explains it",
+		j.run(l.Onset), j.amount(j.level(l.Mu)), percent(size), weekly)
 }
 
 // stillOpen is a run while a regression is open: red, whatever a moving level
@@ -149,12 +176,19 @@ func (j *judgement) stillOpen(sc *bws.Scanner, d *bws.Data, r bws.Result, h hist
 	}
 	j.say("regression open since %s: the level before it was %s; %s. It stays open until %d runs in a row are at most %s worse than that level, or until someone accepts the new level",
 		j.Since, j.amount(old), state, backRuns, percent(j.relative(0.7*j.dmin)))
+	creep := sc.Creep(d, len(j.past), j.dmin, r.Noise, true)
+	if creep.Found {
+		j.say("%s", creeps(j, creep))
+	}
 	if h.onset == 0 || back {
 		return
 	}
 	// Is there a further step, seen from the new level?
 	d.Bounds = append(d.Bounds, h.onset)
 	r = sc.Scan(d, len(j.past), j.dmin)
+	if creep.Found && bws.Median(d.Y[r.Worse.Onset:], nil) < creep.Mu+creep.Size+0.7*j.dmin {
+		return // it goes on, and is told already
+	}
 	ev := collect(sc, d, r, j.past, j.series.New)
 	ev.from(h.open.since + 1 - r.Window)
 	j.scanned.r, j.scanned.evidence = r, ev

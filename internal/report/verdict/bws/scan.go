@@ -20,6 +20,8 @@ const (
 	creepSize  = 0.4 // below what matters: takes up the creep that is no regression
 	leastSize  = 0.7 // the smallest step that is looked for
 	mostSize   = 32  // and the largest
+	lateLeast  = 0.7 // of the second channel, in units of dmin
+	lateSigmas = 3.3 // the same in units of its uncertainty
 )
 
 // stepSizes are the sizes of a step that are tried, in units of dmin: the creep,
@@ -464,7 +466,7 @@ func (sc *Scanner) Late(d *Data, i int, dmin float64, q Noise) LateStep {
 		before := Huber(d.Y[b0:c], q.Sigma, sc.buf[:])
 		diff := Huber(d.Y[c:i+1], q.Sigma, sc.buf[:]) - before
 		z := diff / (q.Sigma * stretch * math.Sqrt(1.05/float64(m)+1.05/float64(c-b0)))
-		if diff > 0.7*dmin && z > 3.3 {
+		if diff > lateLeast*dmin && z > lateSigmas {
 			return LateStep{Found: true, Onset: c, Mu: before, Size: diff, Z: z}
 		}
 	}
