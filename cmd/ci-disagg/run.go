@@ -116,7 +116,8 @@ func newRunCmd(h host) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run [flags] [TEST_ID...]",
 		Short: "Launch a suite, wait for it, judge it, report it",
-		Long: `run does everything: it plans the cases, submits one job per case, watches them,
+		Long: `run does everything: it plans the cases (of a list, of test ids; without any, all
+of the config's own pipelines), submits one job per case, watches them,
 retries after infrastructure failures, repeats suspicious measurements, merges the
 results into one JUnit report and one verdict, and ends with one exit code:
 
@@ -126,7 +127,8 @@ A run directory that already exists is taken up where its last driver stopped: a
 live job is never submitted a second time.`,
 		Example: `  ci-disagg run --test-list nightly.txt --cluster gb200
   ci-disagg run 'perf/test_perf_sanity.py::test_e2e[disagg_upload-e2e-my_config]'
-  ci-disagg run --backend local --config demo/ci-disagg.yaml --test-list demo/suite.txt`,
+  ci-disagg run --backend local --config demo/ci-disagg.yaml --test-list demo/suite.txt
+  ci-disagg run --case 'redis[concurrency=*]' --tag nightly`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			h := h.deafened()
 			return o.around(h, func() error { return runRun(cmd.Context(), h, o, args) })

@@ -10,19 +10,26 @@ import (
 )
 
 // needsOf are the roles that must be ready, or have ended well, before a role starts:
-// those that it names; else servers for a router, servers and routers for a client.
+// those that it names; else servers for a router, servers and routers for a client, as
+// far as they are critical.
 func (p Pipeline) needsOf(r Role) []string {
 	if r.Needs != nil || r.Kind != rundir.KindClient && r.Kind != rundir.KindRouter {
 		return r.Needs
 	}
 	var out []string
 	for _, other := range p.Roles {
+		if other.optional() {
+			continue
+		}
 		if other.Kind == rundir.KindServer || other.Kind == rundir.KindRouter && r.Kind == rundir.KindClient {
 			out = append(out, other.Name)
 		}
 	}
 	return out
 }
+
+// optional reports whether the role may leave.
+func (r Role) optional() bool { return r.Critical != nil && !*r.Critical }
 
 // stop reports whether the role is ended when the client is through.
 func (r Role) stop() bool {
@@ -113,7 +120,7 @@ func (v validation) role(i int, r Role) {
 	if r.Kind == rundir.KindClient && r.Stop == rundir.StopWithClient {
 		v.bad(i, "stop", "the client ends by itself: its end is what the others are ended with")
 	}
-	if r.Critical != nil && !*r.Critical && r.Kind == rundir.KindClient {
+	if r.optional() && r.Kind == rundir.KindClient {
 		v.bad(i, "critical", "the client is what the run is about: without it there is no result")
 	}
 	v.ready(i, r)

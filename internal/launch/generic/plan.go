@@ -158,7 +158,7 @@ func (b *building) role(one *instance) rundir.RolePlan {
 	r.Port, r.FixedPort = one.hasPort, one.port
 	r.Container = b.container(s)
 	r.Needs = b.p.needsOf(one.Role)
-	r.Optional = one.Critical != nil && !*one.Critical
+	r.Optional = one.optional()
 	if one.stop() {
 		r.Stop = rundir.StopWithClient
 	}

@@ -104,6 +104,7 @@ pipelines:
     - {name: prefill, kind: server, count: "{case.p}", gpus: 1, with: prefill, command: [serve, "{port}", "{index}", "{role}"]}
     - {name: decode, kind: server, count: 1, gpus: 2, with: prefill, command: [serve, "{port}", "{gpus}"]}
     - {name: big, kind: server, gpus: 6, tasks: 6, launcher: mpi, command: [serve, "{nodes}", "{tasks}"]}
+    - {name: side, kind: server, critical: false, stop: by-itself, command: [watch]}
     - {name: router, kind: router, command: "route {prefill.urls} {decode.0.address} {prefill.count} {prefill.1.out}/x", ready: {http: /health}, port: 8000}
     - {name: client, kind: client, nodes: 1, command: ["bench", "{router.url}", "{prefill.1.url}"]}
 cases: [{vars: {p: 2}}]
@@ -132,6 +133,7 @@ func TestPlacesOfRoles(t *testing.T) {
 		"prefill_1": {[]rundir.NodeShare{share(0, 1, 1)}, true, "1"},
 		"decode_0":  {[]rundir.NodeShare{share(0, 1, 2)}, true, "2,3"},
 		"big":       {[]rundir.NodeShare{share(1, 3, 4), share(2, 3, 2)}, false, ""},
+		"side":      {[]rundir.NodeShare{share(0, 1, 0)}, true, ""},
 		"router":    {[]rundir.NodeShare{share(0, 1, 0)}, true, ""},
 		"client":    {[]rundir.NodeShare{share(3, 1, 0)}, false, ""},
 	}, got)
@@ -141,10 +143,11 @@ func TestPlacesOfRoles(t *testing.T) {
 	roles := p.Roles()
 	require.Equal(t, `exec serve "${CI_DISAGG_PORT}" 1 prefill_1`, roles[1].Command)
 	require.Equal(t, "pmix", roles[3].MPI)
-	require.Equal(t, "set -eo pipefail\nroute \"${CI_DISAGG_REF_0}\" \"${CI_DISAGG_REF_1}\" 2 \"${CI_DISAGG_RUN}\"/output/prefill_1/x", roles[4].Command)
-	require.Equal(t, rundir.Outfit{Port: true, FixedPort: 8000, Refs: roles[4].Refs}, roles[4].Outfit)
-	require.Equal(t, []string{"prefill", "decode", "big"}, roles[4].Needs)
-	require.Equal(t, []string{"prefill", "decode", "big", "router"}, roles[5].Needs)
+	require.Equal(t, "set -eo pipefail\nroute \"${CI_DISAGG_REF_0}\" \"${CI_DISAGG_REF_1}\" 2 \"${CI_DISAGG_RUN}\"/output/prefill_1/x", roles[5].Command)
+	require.Equal(t, rundir.Outfit{Port: true, FixedPort: 8000, Refs: roles[5].Refs}, roles[5].Outfit)
+	require.Equal(t, rundir.Lifecycle{Optional: true}, roles[4].Lifecycle)
+	require.Equal(t, []string{"prefill", "decode", "big"}, roles[5].Needs, "nobody waits for who may leave")
+	require.Equal(t, []string{"prefill", "decode", "big", "router"}, roles[6].Needs)
 	local := planOf(t, disagg, func(in *Input) { in.Local = true; in.Cluster = Cluster{} })
 	for _, r := range local.Roles() {
 		require.Equal(t, r.GPUs() == 0 && r.Name != "client", r.Overlap, "%s: this machine's GPUs are handed out by the local backend", r.Name)

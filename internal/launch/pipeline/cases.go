@@ -64,6 +64,9 @@ func (s Suite) generic(pick configured, alone bool) ([]rundir.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if keys := s.workload.unused(); alone && len(keys) > 0 {
+		warnings = append(warnings, strings.Join(keys, ", ")+": for TensorRT-LLM's tests alone; roles of a pipeline say it themselves")
+	}
 	for i := range plans {
 		plans[i].Warnings = append(slices.Clone(warnings), plans[i].Warnings...)
 	}

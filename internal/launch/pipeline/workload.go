@@ -84,6 +84,28 @@ func sharedKey(key string) bool {
 	return slices.Contains([]string{"env", "gpu_type", "grace", "hang", "install", "known_failures", "mpi", "secrets", "setup"}, name)
 }
 
+// unused are the keys of the section that are set, hold for TensorRT-LLM's tests alone, and do what a role of a
+// pipeline says for itself.
+func (w workload) unused() []string {
+	c := w.input.Config
+	var out []string
+	for _, k := range []struct{ key, value string }{
+		{"args", c.Args},
+		{"command", c.Command},
+		{"dir", c.Dir},
+		{"launcher", c.Launcher},
+		{"precheck", c.Precheck},
+		{"pytest", c.Pytest},
+		{"ucx", c.UCX},
+		{"server_logs", strings.Join(c.ServerLogs, "")},
+	} {
+		if k.value != "" {
+			out = append(out, "workload."+k.key)
+		}
+	}
+	return out
+}
+
 // common is what the section says of every workload.
 func (w workload) common() (out generic.Workload, warnings []string, err error) {
 	c := w.input.Config

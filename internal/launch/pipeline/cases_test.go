@@ -1,0 +1,106 @@
+package pipeline
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
+)
+
+// suite resolves a config for this machine with a selection.
+func suite(t *testing.T, text string, sel Selection) (Suite, error) {
+	t.Helper()
+	c := Default()
+	doc, err := strictyaml.Read("c.yaml", []byte(text), &c)
+	require.NoError(t, err)
+	require.NoError(t, errors.Join(c.Validate(doc)...))
+	return Resolve(Request{
+		Config: c, Doc: doc, Base: t.TempDir(), Selection: sel, WorkDir: t.TempDir(), Getenv: func(string) string { return "" },
+		Now: time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC),
+	})
+}
+
+const ownCases = `
+backend: local
+workload:
+  setup: source env.sh
+  env: {B: "{port}", A: x}
+  secrets: [{name: KEY, file: key}, {name: TOKEN}]
+  grace: 3s
+  hang: 1m
+  command: pytest {test_id}
+  known_failures: [{test: "*n=3*", bug: b/2, expires: 2027-01-01}]
+pipelines:
+  p: {roles: [{name: r, kind: task, command: x}]}
+cases:
+- {vars: {n: [1, 2, 3]}, tags: [t]}
+- {name: q}
+`
+
+func TestSelectionOfOwnCases(t *testing.T) {
+	t.Parallel()
+	all := []string{"p[n=1]", "p[n=2]", "p[n=3]", "q"}
+	for name, tt := range map[string]struct {
+		sel  Selection
+		want []string
+		err  string
+	}{
+		"nothing named":    {Selection{}, all, ""},
+		"an id":            {Selection{Tests: []string{"p[n=2]"}}, all[1:2], ""},
+		"a pattern":        {Selection{Tests: []string{"p*"}}, all[:3], ""},
+		"--case":           {Selection{Cases: []string{"q"}}, all[3:], ""},
+		"--tag":            {Selection{Tags: []string{"t"}}, all[:3], ""},
+		"a shard":          {Selection{Shard: "2/3"}, all[1:2], ""},
+		"another shard":    {Selection{Shard: "1/3"}, []string{all[0], all[3]}, ""},
+		"an empty shard":   {Selection{Shard: "5/5"}, nil, "--shard 5/5 is empty: there are 4 cases"},
+		"one case":         {Selection{SplitGroup: 4}, all[3:], ""},
+		"behind the end":   {Selection{SplitGroup: 5}, nil, "--split-group 5 is behind the end"},
+		"near miss":        {Selection{Tests: []string{"p[n=22]"}}, nil, "no case is called p[n=22]; did you mean p[n=2]?"},
+		"a test of theirs": {Selection{Tests: []string{"perf/test_x.py::test_e2e[y]"}}, nil, "does not begin with disagg-"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, err := suite(t, ownCases, tt.sel)
+			if tt.err != "" {
+				require.ErrorContains(t, err, tt.err)
+				return
+			}
+			require.NoError(t, err)
+			var got []string
+			for _, p := range s.Plans {
+				got = append(got, p.Case.ID)
+			}
+			require.Equal(t, tt.want, got)
+		})
+	}
+	_, err := suite(t, "backend: local", Selection{})
+	require.ErrorContains(t, err, "which tests?")
+	_, err = suite(t, "backend: local", Selection{Tags: []string{"t"}})
+	require.ErrorContains(t, err, "--case and --tag choose among the cases of the config's pipelines, and it has none")
+}
+
+// What the section workload: says of every workload reaches cases of pipelines; the
+// rest is named where it would mislead.
+func TestWorkloadOfOwnCases(t *testing.T) {
+	t.Parallel()
+	s, err := suite(t, ownCases, Selection{})
+	require.NoError(t, err)
+	p := s.Plans[2]
+	require.Equal(t, []rundir.EnvVar{{Name: "A", Value: "x"}, {Name: "B", Value: "{port}"}}, p.Env, "values are literal")
+	require.Equal(t, "source env.sh", p.Builds[0].Setup)
+	require.Equal(t, []rundir.Secret{{Name: "KEY", File: s.request.Base + "/key"}, {Name: "TOKEN", From: "TOKEN"}}, p.Secrets)
+	require.Equal(t, rundir.Duration(3*time.Second), p.Grace)
+	require.Equal(t, rundir.Duration(time.Minute), p.Hang)
+	require.Contains(t, p.Case.KnownBug, "b/2")
+	require.Empty(t, s.Plans[0].Case.KnownBug)
+	require.Contains(t, p.Warnings, "workload.command: for TensorRT-LLM's tests alone; roles of a pipeline say it themselves")
+	for _, v := range s.Settings("amd64") {
+		require.NotContains(t, []string{"workload.pytest", "workload.command", "workload.ucx"}, v.Key)
+	}
+	_, err = suite(t, "backend: local\nworkload: {env: {A-B: x}}\npipelines: {p: {roles: [{name: r, kind: task, command: x}]}}", Selection{})
+	require.ErrorContains(t, err, `c.yaml:2`)
+}
