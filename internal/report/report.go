@@ -79,9 +79,8 @@ type CaseReport struct {
 	Known    string          `json:"known_bug,omitempty"`
 	Attempts []AttemptReport `json:"attempts,omitempty"` // all, in order; the last of each repetition counts
 	Planned
-	Artifacts []Link `json:"artifacts,omitempty"`
-	Next      string `json:"next,omitempty"`   // the one command to run next for this case, or the key to set
-	Accept    string `json:"accept,omitempty"` // the command that makes a regression the new level
+	Next   string `json:"next,omitempty"`   // the one command to run next for this case, or the key to set
+	Accept string `json:"accept,omitempty"` // the command that makes a regression the new level
 
 	Checks Checks `json:"-"` // its tests in junit.xml
 

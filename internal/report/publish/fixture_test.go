@@ -238,10 +238,10 @@ func hostileDocument() report.Report {
 	c := &d.Cases[1]
 	c.ID, c.Message, c.Mode, c.Next, c.Known = "perf/x.py::t["+hostile+"]", hostile, hostile, hostile, hostile
 	c.Problems = []string{hostile}
-	c.Artifacts = []report.Link{{Label: hostile, Path: "../../etc/passwd"}, {Label: hostile, Path: "cases/" + hostile}}
 	c.Finding.Line = &rundir.LogLine{File: hostile, Number: 3, Text: hostile}
 	c.Finding.Root, c.Finding.Rule, c.Finding.Kind, c.Finding.Message = hostile, hostile, hostile, hostile
 	a := &c.Attempts[0]
+	a.Artifacts = []report.Link{{Label: hostile, Path: "../../etc/passwd"}, {Label: hostile, Path: "cases/" + hostile}}
 	a.JobID, a.Reason, a.Why, a.Nodes, a.Outcome = hostile, hostile, hostile, []string{hostile}, rundir.Outcome(hostile)
 	a.Timeline = append(a.Timeline, rundir.Event{At: *at(5), Role: hostile, What: hostile})
 	a.Phases[0].Phase = rundir.Phase(hostile)

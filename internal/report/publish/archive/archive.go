@@ -133,9 +133,6 @@ func linked(d report.Report) []string {
 				add(l.Path)
 			}
 		}
-		for _, l := range c.Artifacts {
-			add(l.Path)
-		}
 	}
 	return names
 }
