@@ -98,7 +98,7 @@ func (g *group) standIn(one *fold.Run, runs [][]int) {
 func (g *group) run(run []int) (call *junit.Case, err error) {
 	for _, i := range run {
 		e := &g.s.entries[i]
-		c, err := g.m.value(g.s, e, e.End())
+		c, err := g.m.value(g.s, e)
 		if err != nil {
 			return nil, err
 		}

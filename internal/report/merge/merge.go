@@ -126,7 +126,9 @@ func (m *merger) run(path string) error {
 			return err
 		}
 	}
-	m.lifecycle()
+	if err := m.lifecycle(); err != nil {
+		return err
+	}
 	m.suites = slices.DeleteFunc(m.suites, func(s *suite) bool {
 		return len(s.entries)+len(s.texts)+len(s.head.properties.list) == 0
 	})

@@ -48,7 +48,9 @@ func (m *merger) read(i int) error {
 	if got.Repaired > 0 {
 		m.warn("%s: %d characters that XML does not allow, or entities it does not know, were replaced", f.Shown, got.Repaired)
 	}
-	p.outer(&got)
+	if err := p.outer(&got); err != nil {
+		return err
+	}
 	sum := FileSummary{Path: f.Shown, Cases: got.Counts.Tests}
 	switch {
 	case problem != nil:
@@ -185,8 +187,7 @@ func (p *fileRead) end(s *junit.Suite) error {
 	if !o.suite.head.add(s) {
 		m.warn("%s: suite %q has the timestamp %q, which is none", p.file.Shown, s.Name, s.Attr("timestamp"))
 	}
-	p.beside(o.suite, s)
-	return nil
+	return p.beside(o.suite, s)
 }
 
 // interrupt names what pytest leaves of the test during which its session ended
@@ -216,7 +217,7 @@ func (p *fileRead) contradiction(name, what string, s *junit.Suite) {
 
 // beside takes over the results and the output of a suite: an error that stands
 // in the suite itself is a case, as for Jenkins.
-func (p *fileRead) beside(to *suite, s *junit.Suite) {
+func (p *fileRead) beside(to *suite, s *junit.Suite) error {
 	for i, r := range s.Results {
 		c := &junit.Case{Name: "(suite)", Classname: to.path.last(), Results: []junit.Result{r}}
 		if i > 0 {
@@ -224,22 +225,22 @@ func (p *fileRead) beside(to *suite, s *junit.Suite) {
 		}
 		p.told = p.told || r.Status.Red()
 		p.m.cut.Apply(c, p.file.Shown)
-		p.m.put(to, c)
+		if err := p.m.put(to, c); err != nil {
+			return err
+		}
 	}
 	if len(s.SystemOut)+len(s.SystemErr) == 0 {
-		return
+		return nil
 	}
-	k := &p.m.cut
-	e := entry{Span: p.m.src.Keep(&junit.Case{
-		SystemOut: k.OneText(s.SystemOut, p.m.o.Caps.FailOut, p.file.Shown), SystemErr: k.OneText(s.SystemErr, p.m.o.Caps.FailOut, p.file.Shown),
-	})}
-	e.part = uint32(p.index) //nolint:gosec // an index: of the file, as there is no part
-	to.texts = append(to.texts, e)
+	k, limit := &p.m.cut, p.m.o.Caps.FailOut
+	span, err := p.m.src.Keep(&junit.Case{SystemOut: k.OneText(s.SystemOut, limit, p.file.Shown), SystemErr: k.OneText(s.SystemErr, limit, p.file.Shown)})
+	to.texts = append(to.texts, entry{Span: span, part: uint32(p.index)}) //nolint:gosec // an index: of the file, as there is no part
+	return err
 }
 
 // outer takes over what stands outside of all suites, and the name and the
 // attributes of the root: each of the file's suites has them as properties.
-func (p *fileRead) outer(f *junit.File) {
+func (p *fileRead) outer(f *junit.File) error {
 	s := &f.Outer
 	if s.Contradiction != "" {
 		p.contradiction(p.file.Shown, "the file", s)
@@ -248,25 +249,26 @@ func (p *fileRead) outer(f *junit.File) {
 		to := p.part(nil).suite
 		to.head.property(s.Properties...)
 		to.head.took(s.Time)
-		p.beside(to, s)
-	}
-	if f.Ours {
-		return // its name is a label that this merge gives, too
+		if err := p.beside(to, s); err != nil {
+			return err
+		}
 	}
 	for _, a := range s.Attrs {
 		for _, to := range p.suites {
-			if !recounted(a.Name) {
+			if !recounted(a.Name) && !f.Ours { // its name is a label that this merge gives, too
 				to.head.property(junit.Property{Name: "testsuites." + a.Name, Value: a.Value})
 			}
 		}
 	}
+	return nil
 }
 
 // put adds a case that stands in no file to a suite.
-func (m *merger) put(to *suite, c *junit.Case) {
+func (m *merger) put(to *suite, c *junit.Case) error {
 	c.Classname = labels(m.o.Labels).class(c.Classname)
+	span, err := m.src.Keep(c)
 	e := entry{
-		Span: m.src.Keep(c), key: m.key(c.Classname, c.Name), part: uint32(len(m.parts)), //nolint:gosec // an index
+		Span: span, key: m.key(c.Classname, c.Name), part: uint32(len(m.parts)), //nolint:gosec // an index
 		time: c.Time, status: uint8(c.Status().Rank()), flags: flagSynthetic, //nolint:gosec // 0 to 3
 	}
 	if !m.o.StrictXSD {
@@ -278,6 +280,7 @@ func (m *merger) put(to *suite, c *junit.Case) {
 	m.parts = append(m.parts, part{file: source.Spool, declared: -1})
 	to.entries = append(to.entries, e)
 	m.sum.Synthetic++
+	return err
 }
 
 // problem adds a case that says what is wrong with an input.
@@ -290,7 +293,7 @@ func (m *merger) problem(kind, name string, r junit.Result) {
 }
 
 // lifecycle makes cases of what is wrong with the inputs.
-func (m *merger) lifecycle() {
+func (m *merger) lifecycle() error {
 	missing := slices.SortedFunc(slices.Values(m.in.Missing), func(x, y Missing) int { return fold.Natural(x.Name, y.Name) })
 	if len(m.in.Files)+len(missing) == 0 {
 		missing = []Missing{{"(no files)", "no result files were given"}}
@@ -299,12 +302,15 @@ func (m *merger) lifecycle() {
 		m.problem("files", one.Name, junit.Result{Status: junit.Errored, Type: "ci-disagg.no-results", Message: one.Name + ": " + one.Why})
 	}
 	if len(m.problems) == 0 {
-		return
+		return nil
 	}
 	s := m.suiteAt(suitePath{names: []string{dotless(m.in.Name) + ".lifecycle"}, packages: []string{""}}) // a report of ours may have been an input
 	for _, c := range m.problems {
-		m.put(s, c)
+		if err := m.put(s, c); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // emptyResult is the result of the case that stands for a file without a case.

@@ -112,7 +112,7 @@ func (m *merger) oneCase(w *junit.Writer, s *suite, i int) error {
 	e := &s.entries[i]
 	copied := e.is(flagAsIs) && !m.drops(e)
 	if copied {
-		raw, err := m.src.Bytes(e.Span, m.near(s.entries[i:]))
+		raw, err := m.src.Bytes(e.Span)
 		if err = cmp.Or(err, w.Raw(raw, e.red())); err != nil {
 			return err
 		}
@@ -148,7 +148,7 @@ func (m *merger) final(s *suite, i int) (*junit.Case, error) {
 	if p, ok := s.groups[i]; ok {
 		c, err = m.grouped(s, p)
 	} else {
-		c, err = m.value(s, e, m.near(s.entries[i:]))
+		c, err = m.value(s, e)
 	}
 	if err != nil {
 		return nil, err
@@ -161,25 +161,9 @@ func (m *merger) final(s *suite, i int) (*junit.Case, error) {
 	return c, nil
 }
 
-// near is the end of the entries that are worth reading together with the first.
-func (m *merger) near(entries []entry) int64 {
-	first := entries[0].Span
-	end := first.End()
-	if m.src.Holds(first) {
-		return end
-	}
-	for _, e := range entries[1:] {
-		if !e.Follows(first, end) {
-			break
-		}
-		end = e.End()
-	}
-	return end
-}
-
 // value reads a case back, with the names that it has in the report.
-func (m *merger) value(s *suite, e *entry, end int64) (*junit.Case, error) {
-	b, err := m.src.Bytes(e.Span, end)
+func (m *merger) value(s *suite, e *entry) (*junit.Case, error) {
+	b, err := m.src.Bytes(e.Span)
 	if err != nil {
 		return nil, err
 	}
@@ -225,7 +209,7 @@ func (m *merger) shown(file uint32) string {
 // readers take only the first.
 func (m *merger) output(s *suite) (out, errs []string, err error) {
 	for i := range s.texts {
-		b, err := m.src.Bytes(s.texts[i].Span, s.texts[i].End())
+		b, err := m.src.Bytes(s.texts[i].Span)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -275,7 +259,7 @@ func (m *merger) warnRepeated() error {
 				m.warn("Jenkins cannot tell %d tests from others of the same class and name: %s, ...", len(again), strings.Join(names, ", "))
 				return nil
 			}
-			c, err := m.value(s, e, e.End())
+			c, err := m.value(s, e)
 			if err != nil {
 				return err
 			}

@@ -40,42 +40,32 @@ type File struct {
 
 // Source holds the inputs.
 type Source struct {
-	files  []input
-	spool  spool
-	w      *junit.Writer // into the spool
-	opened []uint32      // files that are open, the oldest first
-	window window
+	files []input
+	dir   string
+	spool *os.File      // nil = nothing is in it
+	w     *junit.Writer // into the spool
+	open  *os.File      // the input that was read last, if it is not in the spool
+	file  uint32        // that the window is of
+	at    int64         // where the window begins
+	buf   []byte        // a part of a file that was read in one go
 }
 
 // input is one input.
 type input struct {
-	path   string
-	info   fs.FileInfo // when it was first read; nil = it is in the spool
-	base   int64       // where it begins there
-	handle *os.File
+	path string
+	info fs.FileInfo // when it was first read; nil = it is in the spool
+	base int64       // where it begins there
 }
 
-// window is a part of a file that was read in one go.
-type window struct {
-	file uint32
-	at   int64
-	buf  []byte
-}
-
-// Bounds of what is open and read at a time.
-const (
-	Spool      = 1<<32 - 1 // stands for the spool among the files
-	maxOpen    = 64        // files that are open at a time
-	windowSize = 256 << 10
-	maxGap     = 4 << 10 // bytes between two cases that are read rather than skipped
-)
+// Spool stands for the spool among the files.
+const Spool = 1<<32 - 1
 
 // ErrChanged marks an input that is not what it was in the first pass.
 var ErrChanged = errors.New("the file has changed while it was merged")
 
 // New is a source whose temporary file is in dir, "" = that of the system.
 func New(dir string) Source {
-	return Source{spool: spool{dir: dir}, window: window{file: Spool}}
+	return Source{dir: dir, file: Spool}
 }
 
 // Read reads an input in the first pass. Base is what has to be added to the offsets
@@ -106,7 +96,10 @@ func (s *Source) Read(f File, o junit.ReadOptions, v junit.Visitor) (got junit.F
 	if at.info != nil && text.Encoding == "utf-8" && format == foreign.None {
 		return text.Read(f.Shown, o, v)
 	}
-	at.info, at.base = nil, s.writer().Size().Bytes
+	if err := s.begin(); err != nil {
+		return got, err
+	}
+	at.info, at.base = nil, s.w.Size().Bytes
 	text, broken, err := s.convert(text, format, o)
 	if err != nil {
 		return got, err
@@ -156,144 +149,109 @@ func (s *Source) convert(text junit.Text, format foreign.Format, o junit.ReadOpt
 	if err := s.w.Flush(); err != nil {
 		return text, nil, err
 	}
-	return junit.Text{Reader: io.NewSectionReader(&s.spool, base, s.w.Size().Bytes-base), Encoding: text.Encoding}, broken, nil
+	return junit.Text{Reader: io.NewSectionReader(s.spool, base, s.w.Size().Bytes-base), Encoding: text.Encoding}, broken, nil
 }
 
-func (s *Source) writer() *junit.Writer {
-	if s.w == nil {
-		s.w = junit.NewWriter(&s.spool, junit.WriteOptions{})
+// begin makes the spool: an unlinked temporary file, gone with the process however that
+// ends.
+func (s *Source) begin() error {
+	if s.spool != nil {
+		return nil
 	}
-	return s.w
+	f, err := os.CreateTemp(s.dir, ".ci-disagg-spool-*")
+	if err != nil {
+		return err
+	}
+	s.spool, s.w = f, junit.NewWriter(f, junit.WriteOptions{})
+	return os.Remove(f.Name())
 }
 
 // Keep puts a case into the spool.
-func (s *Source) Keep(c *junit.Case) Span {
-	w := s.writer()
-	before := w.Size().Bytes
-	w.Case(c)
-	off := before + int64(len("\n    "))
-	return Span{File: Spool, Off: off, N: uint32(w.Size().Bytes - off)} //nolint:gosec // of one case
+func (s *Source) Keep(c *junit.Case) (Span, error) {
+	if err := s.begin(); err != nil {
+		return Span{}, err
+	}
+	off := s.w.Size().Bytes + int64(len("\n    "))
+	s.w.Case(c)
+	return Span{File: Spool, Off: off, N: uint32(s.w.Size().Bytes - off)}, nil //nolint:gosec // of one case
 }
 
 // Base is where an input begins in the spool, 0 if it is not there.
 func (s *Source) Base(file int) int64 { return s.files[file].base }
 
-// handle is the open file of an entry.
-func (s *Source) handle(file uint32) (io.ReaderAt, error) {
-	if file == Spool || s.files[file].info == nil {
-		return &s.spool, s.w.Flush()
-	}
-	f := &s.files[file]
-	if f.handle != nil {
-		return f.handle, nil
-	}
-	if len(s.opened) == maxOpen {
-		old := &s.files[s.opened[0]]
-		s.opened = s.opened[1:]
-		if err := old.handle.Close(); err != nil {
-			return nil, err
-		}
-		old.handle = nil
-	}
-	handle, info, err := openInput(f.path)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrChanged, err)
-	}
-	if !os.SameFile(info, f.info) || info.Size() != f.info.Size() || !info.ModTime().Equal(f.info.ModTime()) {
-		return nil, errors.Join(fmt.Errorf("%s: %w", f.path, ErrChanged), handle.Close())
-	}
-	f.handle = handle
-	s.opened = append(s.opened, file)
-	return handle, nil
-}
-
-// Holds reports whether a span was read with others before it.
-func (s *Source) Holds(at Span) bool {
-	w := &s.window
-	return at.File == w.file && at.Off >= w.at && at.End() <= w.at+int64(len(w.buf))
-}
-
-// Follows reports whether a span is so near behind an offset, up to which one is
-// read from start on, that it is read, too.
-func (s Span) Follows(start Span, end int64) bool {
-	return s.File == start.File && s.Off >= end && s.Off <= end+maxGap && s.End()-start.Off <= windowSize
-}
-
-// Bytes are those of a span. Up to end is read with it. They are valid until the
-// next call.
-func (s *Source) Bytes(at Span, end int64) ([]byte, error) {
-	if !s.Holds(at) {
-		if err := s.fill(at.File, at.Off, int(end-at.Off)); err != nil {
+// Bytes are those of a span. They are valid until the next call.
+func (s *Source) Bytes(at Span) ([]byte, error) {
+	if at.File != s.file || at.Off < s.at || at.End() > s.at+int64(len(s.buf)) {
+		if err := s.fill(at); err != nil {
 			return nil, err
 		}
 	}
-	b := s.window.buf[at.Off-s.window.at:][:at.N]
+	b := s.buf[at.Off-s.at:][:at.N]
 	if at.Sum != 0 && at.Sum != Sum(b) {
 		return nil, fmt.Errorf("%s: %w", s.files[at.File].path, ErrChanged)
 	}
 	return b, nil
 }
 
-// fill reads n bytes into the window.
-func (s *Source) fill(file uint32, off int64, n int) error {
-	w := &s.window
-	w.file, w.at = file, off
-	if cap(w.buf) < n || cap(w.buf) > windowSize && n <= windowSize {
-		w.buf = make([]byte, max(n, windowSize))
-	}
-	w.buf = w.buf[:n]
-	r, err := s.handle(file)
+// fill reads a span into the window, and what follows it.
+func (s *Source) fill(at Span) error {
+	const windowSize = 128 << 10
+	r, err := s.handle(at.File)
 	if err != nil {
 		return err
 	}
-	if _, err = r.ReadAt(w.buf, off); errors.Is(err, io.EOF) {
-		return fmt.Errorf("%s: %w", s.files[file].path, ErrChanged)
+	s.file, s.at = at.File, at.Off
+	n := max(int(at.N), windowSize)
+	if cap(s.buf) < n || cap(s.buf) > 2*n { // one large case does not keep its room
+		s.buf = make([]byte, n)
+	}
+	got, err := r.ReadAt(s.buf[:n], at.Off)
+	if s.buf = s.buf[:got]; got >= int(at.N) {
+		return nil
+	}
+	if errors.Is(err, io.EOF) {
+		err = fmt.Errorf("%s: %w", r.Name(), ErrChanged)
 	}
 	return err
+}
+
+// handle is the open file of an input.
+func (s *Source) handle(file uint32) (*os.File, error) {
+	if file == Spool || s.files[file].info == nil {
+		return s.spool, s.w.Flush()
+	}
+	f := &s.files[file]
+	if s.open != nil && s.open.Name() == f.path {
+		return s.open, nil
+	}
+	if err := s.release(); err != nil {
+		return nil, err
+	}
+	open, info, err := openInput(f.path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrChanged, err)
+	}
+	if !os.SameFile(info, f.info) || info.Size() != f.info.Size() || !info.ModTime().Equal(f.info.ModTime()) {
+		return nil, errors.Join(fmt.Errorf("%s: %w", f.path, ErrChanged), open.Close())
+	}
+	s.open = open
+	return open, nil
+}
+
+// release closes the input that was read last.
+func (s *Source) release() error {
+	if s.open == nil {
+		return nil
+	}
+	defer func() { s.open = nil }()
+	return s.open.Close()
 }
 
 // Close frees the spool and the files.
 func (s *Source) Close() error {
-	err := s.spool.Close()
-	for _, i := range s.opened {
-		err = errors.Join(err, s.files[i].handle.Close())
+	err := s.release()
+	if s.spool != nil {
+		err = errors.Join(err, s.spool.Close())
 	}
 	return err
-}
-
-// spool is an unlinked temporary file, gone with the process however that ends.
-type spool struct {
-	dir  string
-	file *os.File
-}
-
-// Write appends p.
-func (s *spool) Write(p []byte) (int, error) {
-	if s.file == nil {
-		f, err := os.CreateTemp(s.dir, ".ci-disagg-spool-*")
-		if err != nil {
-			return 0, err
-		}
-		if err := os.Remove(f.Name()); err != nil {
-			return 0, errors.Join(err, f.Close())
-		}
-		s.file = f
-	}
-	return s.file.Write(p)
-}
-
-// ReadAt implements io.ReaderAt.
-func (s *spool) ReadAt(p []byte, off int64) (int, error) {
-	if s.file == nil {
-		return 0, io.EOF
-	}
-	return s.file.ReadAt(p, off)
-}
-
-// Close frees the file.
-func (s *spool) Close() error {
-	if s.file == nil {
-		return nil
-	}
-	return s.file.Close()
 }
