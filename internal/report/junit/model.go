@@ -249,7 +249,6 @@ type File struct {
 	Counts   Counts
 	Encoding string // as used for decoding, lower case
 	Repaired int64  // characters that XML forbids: replaced by U+FFFD, or "<" and "&" taken for themselves
-	Trailing bool   // more than one root element
 	Ours     bool   // a report of ci-disagg
 }
 

@@ -61,9 +61,7 @@ func (p *parser) document() error {
 		case kind != xmltext.StartTag:
 			p.junk = p.junk || p.file.Root == "" && len(bytes.TrimSpace(p.sc.Text)) > 0
 			continue
-		case p.file.Root != "":
-			p.file.Trailing = true
-		default:
+		case p.file.Root == "":
 			p.file.Root, p.file.Ours = strings.Clone(p.name()), p.sc.Marked
 		}
 		if err := p.outside(p.name()); err != nil {

@@ -7,6 +7,7 @@ import (
 	"hash/maphash"
 	"io"
 	"io/fs"
+	"runtime"
 	"slices"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
@@ -126,6 +127,7 @@ func (m *merger) run(path string) error {
 			return err
 		}
 	}
+	runtime.GC() // so that a large case is not in memory twice: in the windows of both passes
 	if err := m.lifecycle(); err != nil {
 		return err
 	}

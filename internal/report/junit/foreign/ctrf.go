@@ -40,27 +40,30 @@ type ctrfReport struct {
 	}
 }
 
-func readCTRF(r io.Reader) ([]*suite, error) {
+// convertCTRF writes a CTRF report as one suite, with the totals that it declares.
+func convertCTRF(f Format, r io.Reader, w io.Writer) error {
 	var report ctrfReport
 	if err := json.NewDecoder(r).Decode(&report); err != nil {
-		return nil, err
+		return err
 	}
 	x := report.Results
 	if x == nil {
-		return nil, errors.New("it has no results")
+		return errors.New("it has no results")
 	}
-	s := &suite{
-		suite:    junit.Suite{Name: cmp.Or(x.Tool.Name, "CTRF")},
-		declared: junit.Counts{Tests: x.Summary.Tests, Failures: x.Summary.Failed, Errors: x.Summary.Other, Skipped: x.Summary.Skipped},
-	}
+	declared := junit.Counts{Tests: x.Summary.Tests, Failures: x.Summary.Failed, Errors: x.Summary.Other, Skipped: x.Summary.Skipped}
+	s := junit.Suite{Name: cmp.Or(x.Tool.Name, string(f))}
 	if start := x.Summary.Start; start > 0 {
-		s.suite.Attrs = []junit.Attr{{Name: "timestamp", Value: junit.Timestamp(time.UnixMilli(int64(start)))}}
-		s.suite.Time = max(0, time.Duration(x.Summary.Stop-start)*time.Millisecond)
+		s.Attrs = []junit.Attr{{Name: "timestamp", Value: junit.Timestamp(time.UnixMilli(int64(start)))}}
+		s.Time = max(0, time.Duration(x.Summary.Stop-start)*time.Millisecond)
 	}
+	out := junit.NewWriter(w, junit.WriteOptions{})
+	out.Begin(string(f), junit.Counts{}, 0)
+	out.BeginSuite(&s, declared, s.Time)
 	for i := range x.Tests {
-		s.cases = append(s.cases, x.Tests[i].toCase())
+		out.Case(x.Tests[i].toCase())
 	}
-	return []*suite{s}, nil
+	out.EndSuite(nil, nil)
+	return out.End()
 }
 
 func (t *ctrfTest) toCase() *junit.Case {

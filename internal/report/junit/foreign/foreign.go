@@ -8,8 +8,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-
-	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 )
 
 // Format is a format that is not JUnit.
@@ -48,23 +46,13 @@ func Detect(head []byte) Format {
 	return None
 }
 
-// Convert writes an input of a format as a JUnit file. What was complete before an
-// error is written all the same.
+// Convert writes an input of a format as a JUnit file.
 func Convert(f Format, r io.Reader, w io.Writer) error {
-	suites, err := read(f, &bounded{r, maxBytes})
-	x := junit.NewWriter(w, junit.WriteOptions{})
-	x.Begin(string(f), junit.Counts{}, 0)
-	for _, s := range suites {
-		x.BeginSuite(&s.suite, s.declared, s.suite.Time)
-		for _, c := range s.cases {
-			x.Case(c)
-		}
-		x.EndSuite(s.suite.SystemOut, s.suite.SystemErr)
+	convert := map[Format]func(Format, io.Reader, io.Writer) error{GoTest: convertGo, GoJSON: convertGo, CTRF: convertCTRF}[f]
+	if convert == nil {
+		return fmt.Errorf("no format %q is known", f)
 	}
-	if e := x.End(); e != nil {
-		return e
-	}
-	if err != nil {
+	if err := convert(f, &bounded{r, maxBytes}, w); err != nil {
 		return fmt.Errorf("%s: %w", f, err)
 	}
 	return nil
@@ -86,22 +74,4 @@ func (b *bounded) Read(p []byte) (int, error) {
 		return 0, fmt.Errorf("the file is larger than %d bytes", maxBytes)
 	}
 	return n, err
-}
-
-// suite is one suite of a foreign file.
-type suite struct {
-	suite    junit.Suite
-	declared junit.Counts
-	cases    []*junit.Case
-}
-
-func read(f Format, r io.Reader) ([]*suite, error) {
-	switch f {
-	case GoTest, GoJSON:
-		return readGo(f, r)
-	case CTRF:
-		return readCTRF(r)
-	default:
-		return nil, fmt.Errorf("no format %q is known", f)
-	}
 }

@@ -105,7 +105,7 @@ func (s *Source) Read(f File, o junit.ReadOptions, v junit.Visitor) (got junit.F
 		return got, err
 	}
 	got, err = text.Read(f.Shown, o, v)
-	if err == nil && broken != nil {
+	if broken != nil {
 		err = &junit.Problem{File: f.Shown, Kind: junit.Unread, Line: 1, Cases: got.Counts.Tests, Detail: broken.Error(), Err: broken}
 	}
 	return got, err
