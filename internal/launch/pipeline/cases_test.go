@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,4 +104,28 @@ func TestWorkloadOfOwnCases(t *testing.T) {
 	}
 	_, err = suite(t, "backend: local\nworkload: {env: {A-B: x}}\npipelines: {p: {roles: [{name: r, kind: task, command: x}]}}", Selection{})
 	require.ErrorContains(t, err, `c.yaml:2`)
+}
+
+func TestTableOfOwnCases(t *testing.T) {
+	t.Parallel()
+	s, err := suite(t, `
+backend: local
+pipelines:
+  p:
+    roles:
+    - {name: s, kind: server, count: 2, port: 80, nodes: 1, command: [serve, "{index}"], ready: {http: /up}, critical: false}
+    - {name: c, kind: client, needs: [s], command: "a {case.n}\nb", results: "*.xml"}
+cases: [{vars: {n: 7}, tags: [t]}]
+`, Selection{Backend: "slurm"})
+	require.NoError(t, err)
+	var b strings.Builder
+	Document{Backend: s.Backend, Stage: s.Stage, Cases: []Case{{Plan: s.Plans[0]}}}.WriteTable(&b, "/w")
+	for _, want := range []string{
+		"   pipeline  p, n 7, tags t\n", "   nodes     2, without GPUs\n",
+		"   role   kind               tasks  GPUs   nodes (tasks on each)  port  starts after  ready when\n",
+		"   s_0…1  server, may leave  2 x 1  2 x 0  0-1 (1)                80    -             GET /up\n",
+		"   command   s: exec serve 0\n", "   command   c: set -eo pipefail\n             a 7\n             b\n", "   expected  results of c (*.xml)\n",
+	} {
+		require.Contains(t, b.String(), want)
+	}
 }

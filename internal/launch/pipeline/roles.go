@@ -112,3 +112,8 @@ func leaves(p rundir.Plan) string {
 	}
 	return cmp.Or(strings.Join(out, ", "), "that every role ends well")
 }
+
+// inLines is a role's command, line below line: joined in one they would be another.
+func inLines(command string) string {
+	return strings.ReplaceAll(strings.TrimSpace(command), "\n", "\n"+strings.Repeat(" ", 13))
+}

@@ -321,7 +321,11 @@ func commands(row func(key, format string, args ...any), p rundir.Plan) {
 		if !numbered {
 			kind = r.Name
 		}
-		add("command", abridge(r.Command, p.Case.ID), kind)
+		if p.Case.Pipeline != "" {
+			add("command", inLines(r.Command), r.Group)
+		} else {
+			add("command", abridge(r.Command, p.Case.ID), kind)
+		}
 		var env []string
 		for _, e := range r.Env {
 			if e.Name != roleVariable {
