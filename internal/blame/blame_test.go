@@ -175,6 +175,9 @@ func TestJudge(t *testing.T) {
 			root: "GEN_0", kind: blame.KindCrash, class: blame.Unknown, rule: "nothing-proven",
 		},
 		{
+			name: "a server that wrote more than its shell allows would do so again", root: "GEN_0", kind: blame.KindCrash, class: blame.Test, rule: "resource-limit", b: func(b *bench) *bench { return b.end("GEN_0", 100, 153) },
+		},
+		{
 			name: "a step that srun could not create ran nothing of the change",
 			b: func(b *bench) *bench {
 				return b.event(blame.Event{Role: "GEN_0", Kind: blame.NeverStarted, At: at(1), Text: "srun: error: Unable to create step"}).

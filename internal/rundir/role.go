@@ -51,6 +51,8 @@ const (
 type Leaves struct {
 	Results []string     `json:"results,omitempty"` // JUnit files; a role without any is one test case made of its end
 	Bench   []BenchFiles `json:"bench,omitempty"`   // measurements
+	// Steps is the name of the file below output/ in which the role logs its iterations.
+	Steps string `json:"steps,omitempty"`
 }
 
 // BenchFiles are files of a role that hold measurements.

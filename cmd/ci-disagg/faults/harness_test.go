@@ -68,6 +68,8 @@ type settings struct {
 	cluster  string // more keys of the cluster, each behind a comma
 	budgets  string // instead of the usual ones
 	retry    string // instead of none
+	// pipelines are of the row's own, in the place of the stand-in workload.
+	pipelines string
 }
 
 func (s settings) write(t testing.TB, backend string) string {
@@ -82,8 +84,13 @@ func (s settings) write(t testing.TB, backend string) string {
 	if s.retry == "" {
 		s.retry = "max: 0"
 	}
+	pipelines := ""
+	if s.pipelines != "" {
+		pipelines = "pipelines:" + s.pipelines
+	}
 	text := fmt.Sprintf(`stage: %s
 backend: %s
+%s
 workload:
   dir: %s
   disagg_configs: %s/configs/disaggregated
@@ -99,7 +106,7 @@ clusters:
   testbed: {gpus_per_node: 4, partition: batch, exclusive: true, env: {PATH: %q}, export: [CI_DISAGG_FAULT, CI_DISAGG_TOKEN_MS, CI_DISAGG_POLL_S]%s}
 retry: {%s}
 perf: {off: true}
-`, stage, backend, s.dir, workload, workload, s.setup, grace, s.workload, s.budgets, os.Getenv("PATH"), s.cluster, s.retry)
+`, stage, backend, pipelines, s.dir, workload, workload, s.setup, grace, s.workload, s.budgets, os.Getenv("PATH"), s.cluster, s.retry)
 	file := filepath.Join(t.TempDir(), "ci-disagg.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 	return file
@@ -143,7 +150,11 @@ func (r *row) start(t testing.TB, args []string, around ...string) {
 
 func (r *row) run(t testing.TB, around ...string) {
 	t.Helper()
-	r.start(t, append([]string{"run", "--config", r.config, "--run-dir", string(r.seen), "--quiet", r.test}, r.args...), around...)
+	args := []string{"run", "--config", r.config, "--run-dir", string(r.seen), "--quiet"}
+	if r.with.pipelines == "" {
+		args = append(args, r.test)
+	}
+	r.start(t, append(args, r.args...), around...)
 }
 
 // wait is the exit code of the driver.

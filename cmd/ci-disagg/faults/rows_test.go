@@ -28,17 +28,17 @@ const long = "100"
 
 // matrix is every row, in the order of the table.
 func matrix() []fault {
-	return slices.Concat(crashes(), roles(), servers(), results(), jobs(), slurmDown(), scripted(), storage(), drafts(), interrupts(), kills(), local())
+	return slices.Concat(crashes(), roles(), servers(), results(), generic(), jobs(), slurmDown(), scripted(), storage(), drafts(), interrupts(), kills(), local())
 }
 
 // local is what needs no Slurm, without it: the same agent, the same answers, in less time.
 func local() []fault {
 	quick := []string{
 		"GEN_0 crashes before ready", "CTX_0 crashes while serving", "BENCHMARK crashes after the benchmark", "GEN_0 is killed from outside",
-		"CTX_0 exits 0 early", "results.xml missing", "results.xml truncated",
+		"CTX_0 exits 0 early", "results.xml missing", "results.xml truncated", "redis: the server is killed", "redis: a monitor that may leave does so",
 	}
 	var rows []fault
-	for _, f := range slices.Concat(crashes(), roles(), servers(), results()) {
+	for _, f := range slices.Concat(crashes(), roles(), servers(), results(), generic()) {
 		if strings.Contains(f.with.workload, "install:") || strings.Contains(f.with.workload, "mpi:") {
 			continue // one machine plays all nodes and installs once; nothing there knows --mpi
 		}

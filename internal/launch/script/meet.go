@@ -69,31 +69,30 @@ func (s *shell) freePort(fixed int) {
 		return
 	}
 	s.b.WriteString(`ci_disagg_free() { # DIR: a free port of this machine
-  local low=32768 high=60999 from=10000 to=65535 port try
-  local -A used=()
+  local low=32768 high=60999 from=10000 to=65535 port try hex
   read -r low high 2>/dev/null </proc/sys/net/ipv4/ip_local_port_range || true
   if [ "$low" -ge 12000 ]; then to=$((low - 1)); elif [ "$high" -le 63535 ]; then from=$((high + 1)); fi
-  while read -r _ port _; do
-    port=${port##*:}
-    if [[ $port =~ ^[0-9A-F]{4}$ ]]; then used[$((16#$port))]=1; fi
-  done < <(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null)
   mkdir -p "$1"
   for ((try = 0; try < 500; try++)); do
     port=$((from + (RANDOM * 32768 + RANDOM) % (to - from + 1)))
-    if [ -z "${used[$port]:-}" ] && mkdir "$1/${HOSTNAME:-node}.$port" 2>/dev/null; then ci_disagg_port=$port; return; fi
+    printf -v hex '%04X' "$port"
+    if grep -qs "^ *[0-9]*: [0-9A-F]*:$hex " /proc/net/tcp /proc/net/tcp6; then continue; fi
+    if mkdir "$1/${HOSTNAME:-node}.$port" 2>/dev/null; then ci_disagg_port=$port; return; fi
   done
   echo "ci-disagg: no free port between $from and $to" >&2; exit 78
 }
 `)
 }
 
-// ownHost finds a name or address of the node by which the other roles reach it. On one
-// machine that is the loopback, which nobody else reaches. In a job it is the node's
-// name where that leads to an address that is not the loopback's, else its first
-// address. What setup or the environment says goes before.
+// ownHost finds a name or address of the node by which the other roles reach it. Where
+// all roles are on one node that is the loopback, which nobody else reaches. Between
+// nodes it is the node's name where that leads to an address that is not the
+// loopback's, else its first address. What setup or the environment says goes before.
 func (s *shell) ownHost(p rundir.Plan) {
 	s.line("ci_disagg_node() { # the host by which others reach this machine")
-	if !p.LocalAgent {
+	if p.LocalAgent || p.Nodes <= 1 {
+		s.line("  ci_disagg_host=127.0.0.1")
+	} else {
 		s.b.WriteString(`  local name addr
   for name in "${SLURMD_NODENAME:-}" "${HOSTNAME:-}"; do
     if [ -z "$name" ]; then continue; fi
@@ -110,10 +109,6 @@ func (s *shell) ownHost(p rundir.Plan) {
     esac
   done
 `)
-	}
-	if p.LocalAgent || p.Nodes <= 1 {
-		s.line("  ci_disagg_host=127.0.0.1")
-	} else {
 		s.line(`  echo "ci-disagg: this node has no address by which others reach it: set %s in workload.setup" >&2; exit 78`, envHost)
 	}
 	s.line("}")

@@ -334,6 +334,7 @@ func (k *kase) layoutNames(p *rundir.Plan, roles []rundir.RolePlan) {
 	if !k.g.Roles {
 		if k.mode == testlist.ModeGenNoContext {
 			roles[0].Output, roles[0].Done = "gen_server_0.log", "gen_server_0.done"
+			roles[0].Steps = roles[0].Output
 		}
 		return
 	}
@@ -344,6 +345,7 @@ func (k *kase) layoutNames(p *rundir.Plan, roles []rundir.RolePlan) {
 		switch r.Group {
 		case groupGen:
 			r.Output, r.Done = "gen_server_"+i+".log", "gen_server_"+i+".done"
+			r.Steps = r.Output
 		case groupCtx:
 			r.Output = "ctx_server_" + i + ".log"
 		case roleRouter:

@@ -149,7 +149,7 @@ func (g *gatherer) file(path string, named bool) {
 	}
 	results, err := g.rd.Read(f, path)
 	err = errors.Join(err, f.Close())
-	if IsGenLog(path) && !slices.ContainsFunc(results, isSteps) && (err == nil || errors.Is(err, ErrUnrecognised)) {
+	if g.rd.logsSteps(path) && !slices.ContainsFunc(results, isSteps) && (err == nil || errors.Is(err, ErrUnrecognised)) {
 		// A server that logged no iteration is not passed over in silence.
 		g.found.Results = append(g.found.Results, Result{Format: FormatSteps, File: path, Steps: &steps.Log{Tokens: -1}})
 		named = false
@@ -201,9 +201,9 @@ func (g *gatherer) problem(path string, err error) {
 
 func isSteps(r Result) bool { return r.Format == FormatSteps }
 
-// IsGenLog reports whether a file is named as the log of a generation server.
-func IsGenLog(path string) bool {
-	for _, pattern := range []string{"gen_server_[0-9]*.log", "output_gen_[0-9]*.log"} {
+// logsSteps reports whether a file is one in which a server was to log its iterations.
+func (rd Reader) logsSteps(path string) bool {
+	for _, pattern := range rd.StepLogs {
 		if ok, _ := filepath.Match(pattern, filepath.Base(path)); ok {
 			return true
 		}

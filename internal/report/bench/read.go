@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/bench/steps"
 	"github.com/ci-disagg/ci-disagg/internal/report/jsondoc"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 )
@@ -25,6 +26,10 @@ type Reader struct {
 	Metrics metric.Table // zero: metric.Default()
 	Formats []Format     // beside those of the serving clients
 	Generic []Generic    // tried first, by file name
+
+	// StepLogs are patterns of the names of files in which servers log their iterations:
+	// of those, one that holds none is told. nil = those that TensorRT-LLM's tests write.
+	StepLogs []string
 
 	ColdStart ColdStart // what Gather makes of a cold first wave
 }
@@ -102,6 +107,9 @@ func (rd Reader) Read(r io.Reader, file string) ([]Result, error) {
 func (rd Reader) complete() Reader {
 	if len(rd.Metrics.All()) == 0 {
 		rd.Metrics = metric.Default()
+	}
+	if rd.StepLogs == nil {
+		rd.StepLogs = steps.LogNames()
 	}
 	return rd
 }

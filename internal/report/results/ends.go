@@ -3,7 +3,6 @@ package results
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -115,12 +114,11 @@ func (e *Ended) howEnded(role *Told) (kind, message, note string) {
 	return TypePrefix + "role-crash", message, ""
 }
 
-// servedToTheEnd reports whether a role was ended because the client was through, as its
-// plan says: whatever else is red, it ended as it should.
+// servedToTheEnd reports whether a role was ended because the client was through, and had
+// ended well as far as the agent could see: whatever results say later, the role ended
+// as it should.
 func (e *Ended) servedToTheEnd(role *Told) bool {
-	return role.Serves && role.StopSent != nil && e.Agent != nil && slices.ContainsFunc(e.Agent.Phases, func(p rundir.PhaseSpan) bool {
-		return p.Phase == rundir.PhaseDrain && !role.StopSent.Before(p.Start)
-	})
+	return role.Serves && e.Agent != nil && e.Agent.End != nil && e.Agent.End.Outcome == rundir.OutcomePassed
 }
 
 // Stopper is who stopped a role.

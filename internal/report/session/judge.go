@@ -160,7 +160,13 @@ func (s *Session) gather(plan rundir.Plan, dir rundir.AttemptDir, k int) (found 
 			links[filepath.Join(run.Output(), r.Output)] = run.RoleLog(r.Name)
 		}
 	}
-	found, err = s.o.Reader.GatherTree(tree, links, run.Output())
+	reader := s.o.Reader
+	for _, r := range plan.Roles() {
+		if r.Steps != "" && !plan.Draft { // a draft has its own names for them
+			reader.StepLogs = append(slices.Clip(reader.StepLogs), r.Steps)
+		}
+	}
+	found, err = reader.GatherTree(tree, links, run.Output())
 	if err == nil && len(found.Results) == 0 && plan.Drain.Role != "" {
 		var said bench.Found
 		said, err = s.o.Reader.GatherTree(tree, nil, run.RoleLog(plan.Drain.Role))
