@@ -141,7 +141,7 @@ func TestPairedSessions(t *testing.T) {
 		{name: "cut short", runs: measuredPairs(0.95, 3), exit: 5, result: "no_verdict", message: "cut short", pairs: 3},
 		{name: "nothing was measured", exit: 5, result: "no_verdict", message: "cut short"},
 		{name: "a pair again", runs: crash(measuredPairs(1, 5), 4), exit: 0, result: "passed", message: "no change that matters, 4 pairs", pairs: 4},
-		{name: "too many again", runs: crash(measuredPairs(1, 5), 2, 4, 6), exit: 5, result: "no_verdict", message: "no measurement: 2 pairs had to be measured again, and one more gave no measurement: the run failed: [GEN_0] exit 139"},
+		{name: "too many again", runs: crash(measuredPairs(1, 5), 2, 4, 6), exit: 5, result: "no_verdict", message: "no measurement: 2 pairs had to be measured again, and one more gave no measurement: A: the run failed: [GEN_0] exit 139"},
 		{name: "B crashes", runs: crash(measuredPairs(1, 4), 3, 5, 7), outcome: rundir.OutcomeTestFailed, exit: 1, result: "test_failed", message: ""},
 		{name: "both crash", runs: crash(measuredPairs(1, 4), 2, 3, 4, 5, 6, 7), outcome: rundir.OutcomeTestFailed, exit: 5, result: "no_verdict", message: "no measurement"},
 		{name: "the time limit", runs: measuredPairs(0.95, 3), outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), kind: blame.KindTimeLimit, exit: 5, result: "no_verdict", message: "cut short", pairs: 3},

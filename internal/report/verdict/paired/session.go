@@ -101,14 +101,28 @@ func Next(pairs []Pair, p Policy) Step {
 		case own == ownFailures:
 			return Step{Action: Stop, Pair: s.n, Word: Failed, Reason: fmt.Sprintf("B failed %d times in a row and A did not: %s", own, failedB)}
 		case again == MaxAgain:
-			return Step{Action: Stop, Pair: s.n, Word: Invalid, Reason: fmt.Sprintf("%d pairs had to be measured again, and one more gave no measurement: %s", again, failedA+failedB)}
+			return Step{Action: Stop, Pair: s.n, Word: Invalid, Reason: fmt.Sprintf("%d pairs had to be measured again, and one more gave no measurement: %s", again, whose(failedA, failedB))}
 		}
 		again++
 		if i == len(pairs)-1 {
-			return Step{Action: Again, Pair: s.n + 1, Reason: failedA + failedB}
+			return Step{Action: Again, Pair: s.n + 1, Reason: whose(failedA, failedB)}
 		}
 	}
 	return Step{Action: Go, Pair: s.n + 1, Reason: s.state}
+}
+
+// whose says which of two runs failed, and why.
+func whose(a, b string) string {
+	switch {
+	case a == b:
+		return "both: " + a
+	case a == "":
+		return "B: " + b
+	case b == "":
+		return "A: " + a
+	default:
+		return "A: " + a + "; B: " + b
+	}
 }
 
 // invalid is why a run is no measurement, "" if it is one.
