@@ -59,3 +59,18 @@ func TestExamplesAreAsTheyAre(t *testing.T) {
 		require.Contains(t, string(readme), "["+name+".yaml]("+name+".yaml)")
 	}
 }
+
+// The configs for a real GPU, which no test has, are planned at least: as sessions of two builds.
+func TestGPUConfigsArePlanned(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("../../testdata/gpu/*.yaml")
+	require.NoError(t, err)
+	require.Len(t, files, 2)
+	for _, file := range files {
+		h, out, errs := planHost(t)
+		path, err := filepath.Abs(file)
+		require.NoError(t, err)
+		require.Zero(t, run(t.Context(), h, []string{"plan", "--config", path}), "%s\n%s", out, errs)
+		require.Contains(t, out.String(), "base against head in pairs, always")
+	}
+}

@@ -150,6 +150,7 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	if found {
 		return o.goOn(ctx, h, cfg, dir, args)
 	}
+	o.AB.PullRequest = o.mode == string(verdict.PullRequest)
 	s, err := o.resolve(h, cfg, args)
 	if err != nil {
 		return err

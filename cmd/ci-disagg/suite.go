@@ -7,6 +7,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
 
 // suiteFlags say which cases are meant and where they are to run: what `plan`
@@ -44,7 +45,7 @@ func (o suiteFlags) resolve(h host, cfg config, args []string) (pipeline.Suite, 
 	if cfg.path != "" {
 		r.Base = filepath.Dir(cfg.path)
 	}
-	r.Tests = args
+	r.Tests, r.AB.PullRequest = args, o.AB.PullRequest || h.getenv("CHANGE_ID") != "" || cfg.Perf.Policy.Mode == verdict.PullRequest
 	s, err := pipeline.Resolve(r)
 	for i := range s.Plans {
 		s.Plans[i].Warnings = append(s.Plans[i].Warnings, bench.Lacking(s.Plans[i].Expected, cfg.Perf.Readers)...)

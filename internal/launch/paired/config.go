@@ -49,11 +49,14 @@ type Flags struct {
 	Base    Build  // source, image and commit
 	Changed []string
 	Labels  []string
+	// PullRequest is set where the run is a pull request's: one that names a base and no
+	// mode is measured in pairs where a single run gives reason to.
+	PullRequest bool
 }
 
 // AddFlags registers the flags.
 func (f *Flags) AddFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&f.Mode, "ab", "", "compare two builds in pairs, in one job per case: always, suspicious (after a single run that gives reason to), off (default ab.mode, else off)")
+	fs.StringVar(&f.Mode, "ab", "", "compare two builds in pairs, in one job per case: always, suspicious (after a single run that gives reason to), off (default ab.mode, else suspicious for a pull request whose base is named, else off)")
 	fs.Lookup("ab").NoOptDefVal = rundir.PairAlways
 	fs.StringVar(&f.Base.Source, "ab-base-source", "", "checkout of the build to compare with (default builds.base.source)")
 	fs.StringVar(&f.Base.Image, "ab-base-image", "", "container image of the build to compare with (default builds.base.image)")
@@ -112,11 +115,19 @@ func Settle(c Config, b Builds, f Flags) (Settings, error) {
 	over(&s.Base.Source, f.Base.Source)
 	over(&s.Base.Image, f.Base.Image)
 	over(&s.Base.Commit, f.Base.Commit)
-	if s.On() && s.Base.Source == "" && s.Base.Image == "" && s.Base.Install == "" && s.Base.Setup == "" && len(s.Base.Env) == 0 {
+	if s.On() && !s.Base.named() {
 		return s, errors.New("which build is it to be compared with? Give --ab-base-source DIR, --ab-base-image IMAGE, or builds.base in the config")
+	}
+	if s.Mode == "" && f.PullRequest && s.Base.named() {
+		s.Mode = rundir.PairSuspicious
 	}
 	s.Opened = s.opened(f)
 	return s, nil
+}
+
+// named reports whether anything says how the build is another than that of workload.
+func (b Build) named() bool {
+	return b.Source != "" || b.Image != "" || b.Install != "" || b.Setup != "" || len(b.Env) > 0
 }
 
 func over(v *string, flag string) {

@@ -91,6 +91,9 @@ func TestSettle(t *testing.T) {
 		{name: "as Jenkins writes it", f: Flags{Mode: "true", Base: Build{Source: "s"}}, on: true},
 		{name: "and no", c: Config{Mode: "always"}, f: Flags{Mode: "false"}},
 		{name: "without a base", f: Flags{Mode: "always"}, err: "which build is it to be compared with?"},
+		{name: "a pull request with a base", f: Flags{PullRequest: true, Base: Build{Source: "s"}}, on: true},
+		{name: "a pull request without", f: Flags{PullRequest: true}},
+		{name: "a pull request that says no", c: Config{Mode: "off"}, f: Flags{PullRequest: true, Base: Build{Source: "s"}}},
 		{name: "no such mode", f: Flags{Mode: "sometimes"}, err: "--ab=sometimes: use always, suspicious, off"},
 		{name: "a label", c: Config{Mode: "suspicious", Label: "perf"}, f: Flags{Base: Build{Image: "i"}, Labels: []string{"docs", "perf"}}, on: true, opened: "the change is labelled perf"},
 		{
