@@ -17,7 +17,7 @@ func TestResultFilesAreOpenedOnce(t *testing.T) {
 	dir := runDir(t, nil, attemptSpec{outcome: rundir.OutcomeInfra, exit: 137}, attemptSpec{outcome: rundir.OutcomePassed, tput: 1000})
 	s := New(dir, builder(t, 3))
 	opened := map[string]int{}
-	s.Opened(func(path string) { opened[path]++ })
+	s.loader.Opened = func(path string) { opened[path]++ }
 	var run rundir.Run
 	require.NoError(t, rundir.ReadJSON(dir.RunFile(), &run))
 	for n := range 2 { // as when the attempts end

@@ -68,9 +68,6 @@ func New(dir rundir.Dir, o Options) *Session {
 	return &Session{o: o, loader: load.Loader{Dir: dir, Whole: o.Suites.NoCaps}}
 }
 
-// Opened has f told of every result file that is opened.
-func (s *Session) Opened(f func(path string)) { s.loader.Opened = f }
-
 // Decided is a run whose cases are decided, before the report is written.
 type Decided struct {
 	Run     report.Run
