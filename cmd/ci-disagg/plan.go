@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
+	"github.com/ci-disagg/ci-disagg/internal/launch/recipe"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -28,6 +29,7 @@ type planOptions struct {
 	write  string
 	check  bool
 	create bool
+	recipe string
 }
 
 // AddFlags registers the flags.
@@ -38,6 +40,7 @@ func (o *planOptions) AddFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.script, "script", false, "print the generated scripts instead")
 	f.StringVar(&o.write, "write", "", "write the files of one attempt to this directory (of the only case), to submit job.sh yourself")
 	f.BoolVar(&o.check, "check", false, "ask Slurm whether it would take the jobs (sbatch --test-only); with the local backend: are the programs here?")
+	f.StringVar(&o.recipe, "recipe", "", "a recipe of srt-slurm: print the config that does the same, and name each key that has no counterpart")
 	f.BoolVar(&o.create, "create-store", false, "make perf.store if it is not there, with the directories above it")
 }
 
@@ -56,7 +59,8 @@ line and key.`,
   ci-disagg plan -o json disagg_upload-e2e-my_config | jq '.cases[].nodes'
   ci-disagg plan --script disagg_upload-e2e-my_config
   ci-disagg plan --check --test-list nightly.txt --cluster gb200
-  ci-disagg plan --case 'redis[concurrency=8]' --backend local --check`,
+  ci-disagg plan --case 'redis[concurrency=8]' --backend local --check
+  ci-disagg plan --recipe recipes/h100/agg.yaml > ci-disagg.yaml`,
 		RunE: func(cmd *cobra.Command, args []string) error { return runPlan(cmd.Context(), h, o, args) },
 	}
 	o.AddFlags(cmd.Flags())
@@ -64,6 +68,9 @@ line and key.`,
 }
 
 func runPlan(ctx context.Context, h host, o planOptions, args []string) error {
+	if o.recipe != "" {
+		return printRecipe(h, o.recipe)
+	}
 	if o.output != "table" && o.output != "json" {
 		return usageErr(fmt.Errorf("-o %q is not table or json", o.output))
 	}
@@ -221,4 +228,24 @@ func printScripts(h host, d *driver, dir rundir.Dir, plans []rundir.Plan) error 
 	}
 	_, err := h.stdout.Write(b.Bytes())
 	return err
+}
+
+// printRecipe prints a recipe of srt-slurm as a config of ours.
+func printRecipe(h host, file string) error {
+	data, err := h.readFile(file)
+	if err != nil {
+		return usageErr(err)
+	}
+	r, err := recipe.Import(filepath.Base(file), data)
+	if err != nil {
+		return usageErr(err)
+	}
+	if _, err := parseConfig(file, []byte(r.Text)); err != nil {
+		return usageErr(err)
+	}
+	fmt.Fprint(h.stdout, r.Text)
+	for _, left := range r.Left {
+		fmt.Fprintf(h.stderr, "ci-disagg: %s: not taken over: %s\n", file, left)
+	}
+	return nil
 }

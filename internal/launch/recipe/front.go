@@ -1,0 +1,140 @@
+package recipe
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// front is the role that clients talk to; none where the one worker serves them itself.
+func (r *reading) front(frontend section, sides []side) []role {
+	for _, key := range []string{"enable_multiple_frontends", "num_additional_frontends", "nginx_container", "nginx_raise_ulimit"} {
+		if v := frontend.text(key); v != "" && v != "false" {
+			r.note("frontend.%s: there is one frontend, without nginx before it", key)
+		}
+	}
+	out := role{Name: "frontend", Kind: "router", Env: frontend.in("env").pairs(), Ready: &ready{HTTP: "/health"}}
+	var args strings.Builder
+	for _, f := range frontend.in("args").list() {
+		args.WriteString(" --" + f.key)
+		if f.value != "true" {
+			args.WriteString(" " + shell(f.value))
+		}
+	}
+	urls := func(name string) string {
+		var all []string
+		for _, s := range sides {
+			for _, g := range s.groups {
+				if s.name == name {
+					all = append(all, "{"+g.role+".urls}")
+				}
+			}
+		}
+		return strings.Join(all, ",")
+	}
+	switch {
+	case r.frontend == "dynamo":
+		if out.Env == nil {
+			out.Env = map[string]string{}
+		}
+		out.Env["ETCD_ENDPOINTS"], out.Env["NATS_SERVER"] = "{etcd.url}", "nats://{nats.address}"
+		out.Command = "exec python3 -m dynamo.frontend --http-port {port}" + args.String()
+	case r.frontend == "sglang" || r.frontend == "sglang-router":
+		out.Command = "arguments=()\n"
+		for _, s := range sides {
+			flag := "--" + s.name
+			if s.name == "agg" {
+				flag = "--worker-urls"
+			}
+			out.Command += fmt.Sprintf("IFS=, read -ra servers <<<%s\nfor url in \"${servers[@]}\"; do arguments+=(%s \"$url\"); done\n", urls(s.name), flag)
+		}
+		pd := ""
+		if len(sides) == 2 {
+			pd = " --pd-disaggregation"
+		}
+		out.Command += "exec python3 -m sglang_router.launch_router" + pd + " \"${arguments[@]}\" --host 0.0.0.0 --port {port}" + args.String()
+	case r.frontend == "trtllm_serve" && len(sides) == 2:
+		out.Command = disaggregated(urls("prefill"), urls("decode"))
+	case r.frontend == "vllm" && len(sides) == 1 && sides[0].groups[0].workers == 1:
+		return nil // the worker is the frontend
+	default:
+		r.bad("frontend.type: %q does not go with these workers, or is none of dynamo, sglang, trtllm_serve, vllm", r.frontend)
+	}
+	return []role{out}
+}
+
+// disaggregated writes the file by which trtllm-serve finds its servers.
+func disaggregated(context, generation string) string {
+	list := func(key, urls string) string {
+		return fmt.Sprintf("  IFS=, read -ra servers <<<%s\n  printf '%s:\\n  num_instances: %%s\\n  urls:\\n' \"${#servers[@]}\"\n"+
+			"  printf '  - %%s\\n' \"${servers[@]#http://}\"\n", urls, key)
+	}
+	return "{\n  printf 'hostname: 0.0.0.0\\nport: %s\\nbackend: pytorch\\n' {port}\n" + list("context_servers", context) + list("generation_servers", generation) +
+		"} >{out}/servers.yaml\nexec trtllm-serve disaggregated -c {out}/servers.yaml"
+}
+
+// benchmark adds the client and its cases.
+func (r *reading) benchmark(out file) file {
+	b := r.top.in("benchmark")
+	p := out.Pipelines["recipe"]
+	front := "frontend"
+	if len(p.Roles) > 0 && p.Roles[len(p.Roles)-1].Name != front {
+		front = p.Roles[len(p.Roles)-1].Name + ".0"
+	}
+	client := role{Name: "client", Kind: "client", Env: b.in("env").pairs()}
+	switch kind := b.text("type"); kind {
+	case "sa-bench", "sglang-bench":
+		isl, osl := b.number("isl"), b.number("osl")
+		rate := b.text("req_rate")
+		if rate == "" {
+			rate = "inf"
+		}
+		loads := b.split("concurrencies")
+		slices.SortFunc(loads, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b)) })
+		vars := map[string][]string{"concurrency": slices.Compact(loads)}
+		if r.perLoad = b.number("num_prompts_mult"); r.perLoad == 0 {
+			r.perLoad = 10 // sa-bench's default
+		}
+		if len(vars["concurrency"]) == 0 || isl == 0 || osl == 0 {
+			r.bad("benchmark: isl, osl and concurrencies are needed")
+			return out
+		}
+		client.Command = "concurrency={case.concurrency}\n" + r.bench(kind, fmt.Sprintf("{%s.url}", front), rate, isl, osl)
+		client.Bench = []bench{{Reader: r.reader(kind), Files: "result.json"}}
+		client.Expect = map[string]string{"concurrency": "{case.concurrency}", "input_len": fmt.Sprint(isl), "output_len": fmt.Sprint(osl)}
+		out.Cases = []entry{{Vars: vars}}
+	case "custom":
+		client.Command = fmt.Sprintf("export SRT_FRONTEND_HOST={%s.host} SRT_FRONTEND_PORT={%s.port}\n%s", front, front, b.text("command"))
+		client.Bench = []bench{{Files: "**"}}
+	default:
+		r.bad("benchmark.type: %q is none of sa-bench, sglang-bench, custom: there is nothing that would measure", kind)
+	}
+	p.Roles = append(p.Roles, client)
+	out.Pipelines["recipe"] = p
+	return out
+}
+
+// reader is the reader of what the client writes.
+func (r *reading) reader(kind string) string {
+	if kind == "sglang-bench" || r.backend == "sglang" {
+		return "sglang"
+	}
+	return "vllm"
+}
+
+// bench is the command of the client.
+func (r *reading) bench(kind, url, rate string, isl, osl int) string {
+	model := shell(r.model)
+	if r.served != "" {
+		model = shell(r.served) + " --tokenizer " + shell(r.model)
+	}
+	load := fmt.Sprintf("--dataset-name random --random-input-len %d --random-output-len %d --num-prompts $((concurrency * %d)) "+
+		"--max-concurrency \"$concurrency\" --request-rate %s", isl, osl, r.perLoad, shell(rate))
+	if r.reader(kind) == "sglang" {
+		return "exec python3 -m sglang.bench_serving --backend sglang-oai --base-url " + url + " --model " + model + " \\\n  " + load +
+			" --random-range-ratio 1 --output-file {out}/result.json"
+	}
+	return "exec vllm bench serve --backend vllm --base-url " + url + " --model " + model + " --ignore-eos \\\n  " + load +
+		" --save-result --result-dir {out} --result-filename result.json"
+}

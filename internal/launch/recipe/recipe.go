@@ -1,0 +1,137 @@
+// Package recipe imports the recipes of srt-slurm: one YAML file that says which model is served by which workers of
+// SGLang, vLLM or TensorRT-LLM, behind which frontend, and how it is measured.
+//
+// In: the text of a recipe. Out: a config with a pipeline that starts the same servers with the same flags and
+// environment on as many nodes and GPUs, and the keys that have no counterpart here, each by its name. A recipe whose
+// servers cannot be started here is an error.
+package recipe
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
+)
+
+// Imported is a recipe as a config.
+type Imported struct {
+	Text string   // of ci-disagg.yaml
+	Left []string // keys that are not in it, in words
+}
+
+// Import reads a recipe. file is only named in messages.
+func Import(file string, data []byte) (Imported, error) {
+	root, err := strictyaml.Parse(file, data)
+	if err != nil {
+		return Imported{}, err
+	}
+	r := &reading{file: file, top: section{node: root}}
+	out := r.config()
+	if len(r.wrong) > 0 {
+		return Imported{}, fmt.Errorf("%s", strings.Join(r.wrong, "\n"))
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "# From %s, a recipe of srt-slurm.\n", file)
+	left := append(r.top.unread(), r.notes...)
+	if len(left) > 0 {
+		b.WriteString("# Not taken over, to be seen to by hand:\n")
+	}
+	for _, l := range left {
+		fmt.Fprintf(&b, "#   %s\n", strings.ReplaceAll(l, "\n", " "))
+	}
+	enc := yaml.NewEncoder(&b)
+	enc.SetIndent(2)
+	if err := enc.Encode(out); err != nil {
+		return Imported{}, err
+	}
+	return Imported{Text: b.String(), Left: left}, enc.Close()
+}
+
+// reading is a recipe that is being read.
+type reading struct {
+	file  string
+	top   section
+	wrong []string
+	notes []string
+
+	backend, frontend string
+	model             string
+	served            string // under which name, where it is another
+	perNode, perLoad  int    // GPUs of a node; requests for each that is under way at once
+}
+
+func (r *reading) bad(format string, args ...any) {
+	r.wrong = append(r.wrong, r.file+": "+fmt.Sprintf(format, args...))
+}
+
+func (r *reading) note(format string, args ...any) {
+	r.notes = append(r.notes, fmt.Sprintf(format, args...))
+}
+
+// config is what the recipe becomes.
+func (r *reading) config() file {
+	model, slurm := r.top.in("model"), r.top.in("slurm")
+	r.model = model.text("path")
+	if r.model == "" {
+		r.bad("model.path is missing")
+	}
+	if !strings.Contains(r.model, "/") {
+		r.note("model.path: %s may be an alias of srtslurm.yaml: write the path or the model's full name", r.model)
+	}
+	_ = model.text("precision") // says what the model is, and changes nothing
+	c := cluster{Partition: slurm.text("partition"), Account: slurm.text("account"), Time: r.limit(slurm.text("time_limit"))}
+	if image := model.text("container"); image != "" {
+		c.Container = &container{Image: image, Mounts: r.mounts()}
+		if !strings.ContainsAny(image, "/.") {
+			r.note("model.container: %s may be an alias of srtslurm.yaml: write the image", image)
+		}
+	}
+	for _, d := range r.top.in("sbatch_directives").list() {
+		c.Sbatch = append(c.Sbatch, "--"+d.key+"="+d.value)
+	}
+	backend := r.top.in("backend")
+	r.backend = cmp.Or(backend.text("type"), "sglang")
+	if !slices.Contains([]string{"sglang", "vllm", "trtllm"}, r.backend) {
+		r.bad("backend.type: %q is none of sglang, vllm, trtllm", r.backend)
+	}
+	frontend := r.top.in("frontend")
+	r.frontend = cmp.Or(frontend.text("type"), "dynamo")
+	p := pipeline{Env: r.top.in("environment").pairs()}
+	p.Roles = r.roles(backend, frontend, &c)
+	name := cmp.Or(r.top.text("name"), "recipe")
+	out := file{
+		Stage: name, RunsDir: "/shared/ci/runs", Clusters: map[string]cluster{"cluster": c},
+		Budgets: map[string]string{"ready": "1h"}, Pipelines: map[string]pipeline{"recipe": p},
+		Perf: map[string]bool{"allow_no_baseline": true, "allow_collecting": true},
+	}
+	r.note("runs_dir: a folder that this machine and the nodes see")
+	return r.benchmark(out)
+}
+
+// limit is Slurm's HH:MM:SS as a duration.
+func (r *reading) limit(text string) string {
+	parts := strings.Split(text, ":")
+	switch {
+	case text == "":
+		return ""
+	case len(parts) == 3 && strings.Trim(strings.Join(parts, ""), "0123456789") == "":
+		return strings.TrimLeft(parts[0], "0") + "h" + parts[1] + "m" + parts[2] + "s"
+	default:
+		r.note("slurm.time_limit: %s is not HH:MM:SS", text)
+		return ""
+	}
+}
+
+// mounts are those of the containers.
+func (r *reading) mounts() []string {
+	out := r.top.texts("extra_mount")
+	for _, m := range r.top.in("container_mounts").list() {
+		out = append(out, m.key+":"+m.value)
+	}
+	return out
+}
