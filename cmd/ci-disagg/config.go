@@ -85,6 +85,12 @@ func parseConfig(file string, data []byte) (config, error) {
 	}
 	errs := append(c.Validate(doc), c.Perf.Validate(doc)...)
 	errs = append(errs, c.Report.Validate(doc)...)
+	rd := c.Perf.Reader(metric.Default())
+	c.EachReader(func(path, reader string, requests bool) {
+		if err := rd.Check(reader, requests); err != nil {
+			errs = append(errs, doc.Problem(path, "%v", err))
+		}
+	})
 	return c, errors.Join(append(errs, c.SCM.Validate(doc)...)...)
 }
 

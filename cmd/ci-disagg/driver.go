@@ -28,6 +28,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/submit"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/terminal"
 )
 
 // driveFlags bound a drive; they are the same for run and resume.
@@ -346,7 +347,7 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, r started) error
 	s.driven = true
 	o := d.options(h, r.dir, r.detach)
 	shown := progress.New(progress.Screen{
-		W: h.stderr, Live: liveTable(h), Now: h.now, Size: func() (int, int) { return terminalSize(h.stderr) },
+		W: h.stderr, Live: liveTable(h), Now: h.now, Size: func() (int, int) { return terminal.Size(h.stderr) },
 	}, r.run)
 	o.Progress = shown.Update
 	o.Run, o.Plans = r.run, r.plans

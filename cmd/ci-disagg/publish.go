@@ -7,6 +7,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/publish"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/archive"
 	"github.com/ci-disagg/ci-disagg/internal/report/session"
+	"github.com/ci-disagg/ci-disagg/internal/terminal"
 )
 
 // publish writes all files of the report, says on the console how the run ended,
@@ -40,8 +41,8 @@ func endWith(h host, code int, err error) error {
 // consoleStyle is how the end of a run looks on stdout.
 func consoleStyle(h host) publish.Style {
 	s := publish.Style{Colour: colours(h, h.stdout)}
-	if isTerminal(h.stdout) {
-		s.Width, _ = terminalSize(h.stdout)
+	if terminal.Is(h.stdout) {
+		s.Width, _ = terminal.Size(h.stdout)
 	}
 	return s
 }

@@ -2,12 +2,15 @@ package generic
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
 
 // Config is the part of ci-disagg.yaml that says which pipelines there are, and which
@@ -15,6 +18,20 @@ import (
 type Config struct {
 	Pipelines map[string]Pipeline `yaml:"pipelines"`
 	Cases     []Entry             `yaml:"cases"` // none: one case of each pipeline
+}
+
+// EachReader calls each for every reader that a role names, with the place where it is named and whether its results are
+// to tell of requests.
+func (c Config) EachReader(each func(path, reader string, requests bool)) {
+	for _, name := range slices.Sorted(maps.Keys(c.Pipelines)) {
+		for i, r := range c.Pipelines[name].Roles {
+			for j, b := range r.Bench {
+				if b.Reader != "" {
+					each(strictyaml.Path("pipelines", name, "roles", i, "bench", j, "reader"), b.Reader, len(r.Expect.Requests) > 0)
+				}
+			}
+		}
+	}
 }
 
 // Pipeline is roles that make up one measurement or one test.

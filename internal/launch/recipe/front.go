@@ -15,23 +15,12 @@ func (r *reading) front(frontend section, sides []side) []role {
 		}
 	}
 	out := role{Name: "frontend", Kind: "router", Env: frontend.in("env").pairs(), Ready: &ready{HTTP: "/health"}}
-	var args strings.Builder
+	args := ""
 	for _, f := range frontend.in("args").list() {
-		args.WriteString(" --" + f.key)
+		args += " --" + f.key
 		if f.value != "true" {
-			args.WriteString(" " + shell(f.value))
+			args += " " + shell(f.value)
 		}
-	}
-	urls := func(name string) string {
-		var all []string
-		for _, s := range sides {
-			for _, g := range s.groups {
-				if s.name == name {
-					all = append(all, "{"+g.role+".urls}")
-				}
-			}
-		}
-		return strings.Join(all, ",")
 	}
 	switch {
 	case r.frontend == "dynamo":
@@ -39,29 +28,43 @@ func (r *reading) front(frontend section, sides []side) []role {
 			out.Env = map[string]string{}
 		}
 		out.Env["ETCD_ENDPOINTS"], out.Env["NATS_SERVER"] = "{etcd.url}", "nats://{nats.address}"
-		out.Command = "exec python3 -m dynamo.frontend --http-port {port}" + args.String()
+		out.Command = "exec python3 -m dynamo.frontend --http-port {port}" + args
 	case r.frontend == "sglang" || r.frontend == "sglang-router":
-		out.Command = "arguments=()\n"
-		for _, s := range sides {
-			flag := "--" + s.name
-			if s.name == "agg" {
-				flag = "--worker-urls"
-			}
-			out.Command += fmt.Sprintf("IFS=, read -ra servers <<<%s\nfor url in \"${servers[@]}\"; do arguments+=(%s \"$url\"); done\n", urls(s.name), flag)
-		}
-		pd := ""
-		if len(sides) == 2 {
-			pd = " --pd-disaggregation"
-		}
-		out.Command += "exec python3 -m sglang_router.launch_router" + pd + " \"${arguments[@]}\" --host 0.0.0.0 --port {port}" + args.String()
+		out.Command = sglangRouter(sides) + args
 	case r.frontend == "trtllm_serve" && len(sides) == 2:
-		out.Command = disaggregated(urls("prefill"), urls("decode"))
+		out.Command = disaggregated(sides[0].urls(), sides[1].urls())
 	case r.frontend == "vllm" && len(sides) == 1 && sides[0].groups[0].workers == 1:
 		return nil // the worker is the frontend
 	default:
 		r.bad("frontend.type: %q does not go with these workers, or is none of dynamo, sglang, trtllm_serve, vllm", r.frontend)
 	}
 	return []role{out}
+}
+
+// urls are those of all workers of a side.
+func (s side) urls() string {
+	var all []string
+	for _, g := range s.groups {
+		all = append(all, "{"+g.role+".urls}")
+	}
+	return strings.Join(all, ",")
+}
+
+// sglangRouter starts SGLang's router before the workers.
+func sglangRouter(sides []side) string {
+	text := "arguments=()\n"
+	for _, s := range sides {
+		flag := "--" + s.name
+		if s.name == "agg" {
+			flag = "--worker-urls"
+		}
+		text += fmt.Sprintf("IFS=, read -ra servers <<<%s\nfor url in \"${servers[@]}\"; do arguments+=(%s \"$url\"); done\n", s.urls(), flag)
+	}
+	text += "exec python3 -m sglang_router.launch_router"
+	if len(sides) == 2 {
+		text += " --pd-disaggregation"
+	}
+	return text + " \"${arguments[@]}\" --host 0.0.0.0 --port {port}"
 }
 
 // disaggregated writes the file by which trtllm-serve finds its servers.

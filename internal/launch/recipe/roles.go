@@ -133,7 +133,7 @@ func (r *reading) server(s side, g group, env map[string]string, flags []pair) r
 	if nodes := g.gpus / r.perNode; nodes > 1 {
 		out.Nodes = nodes
 	}
-	words := r.words(s, g, flags)
+	words := r.words(s, flags)
 	out.Command = "exec " + strings.Join(words, " \\\n  ")
 	switch {
 	case r.backend == "trtllm":
@@ -149,7 +149,7 @@ func (r *reading) server(s side, g group, env map[string]string, flags []pair) r
 }
 
 // words are the command of a worker.
-func (r *reading) words(s side, g group, flags []pair) []string {
+func (r *reading) words(s side, flags []pair) []string {
 	dynamo := r.frontend == "dynamo"
 	model := shell(r.model)
 	var words []string

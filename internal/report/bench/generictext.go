@@ -7,6 +7,7 @@ import (
 	"math"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/jsondoc"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
@@ -188,10 +189,14 @@ type Described struct {
 	NoneFailed bool     `yaml:"none_failed"` // the client says nothing of failures when there are none
 }
 
+// Reader is the name by which a config asks for the format: redis-benchmark of
+// redis-benchmark-csv.
+func (d Described) Reader() string { return d.ID[:max(0, strings.LastIndexByte(d.ID, '-'))] }
+
 // Format makes a format of the description, which must be right: a test reads
 // every built-in one.
 func (d Described) Format() Format {
-	f := Format{Name: d.Name, Marks: append(slices.Clone(d.Marks), d.Hints...), Gives: d.gives()}
+	f := Format{Name: d.Name, Readers: []string{d.Reader()}, Marks: append(slices.Clone(d.Marks), d.Hints...), Gives: d.gives()}
 	d.Metrics = slices.Clone(d.Metrics)
 	for i := range d.Metrics {
 		d.Metrics[i].silent = d.Metrics[i].Optional // versions and modes of a client leave metrics out

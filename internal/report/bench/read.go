@@ -4,13 +4,16 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/bench/steps"
 	"github.com/ci-disagg/ci-disagg/internal/report/jsondoc"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
 
 // ErrUnrecognised reports that a stream holds none of the known formats: not a
@@ -32,12 +35,15 @@ type Reader struct {
 	StepLogs []string
 
 	ColdStart ColdStart // what Gather makes of a cold first wave
+
+	only string // the reader that is used alone; "" = all are
 }
 
 // Format is one kind of benchmark output, recognised by its content. At most
 // one of JSON and Lines is set.
 type Format struct {
-	Name string // as messages list it
+	Name    string   // as messages list it
+	Readers []string // names by which a config asks for it alone
 	// Gives lists what its outputs tell of the load and of the requests; what
 	// they do not, nobody can hold against a plan.
 	Gives []Given
@@ -46,7 +52,9 @@ type Format struct {
 	// Marks are JSON Pointers that hardly another document has: by one of them a
 	// half-written file of the format is told from half-written foreign JSON.
 	Marks []string
-	// Lines makes a reader for one text stream.
+	// Lines makes a reader for one text stream. Cuts: it sees by itself where a
+	// table was cut off, so it reads a last line without an end, too.
+	Cuts  bool
 	Lines func(t metric.Table, file string) LineReader
 }
 
@@ -116,14 +124,14 @@ func (rd Reader) complete() Reader {
 
 func (rd Reader) dispatch(br *bufio.Reader, head []byte, file string) ([]Result, error) {
 	for _, g := range rd.Generic {
-		if ok, _ := filepath.Match(g.Files, filepath.Base(file)); ok {
+		if ok, _ := filepath.Match(g.Files, filepath.Base(file)); ok && rd.only == "" || rd.only == g.Name && g.Name != "" {
 			return rd.readGeneric(br, g, file)
 		}
 	}
 	switch {
 	case looksLikeJSON(head):
 		return rd.readJSON(br, file)
-	case looksLikePerfCSV(head):
+	case looksLikePerfCSV(head) && (rd.only == "" || rd.only == perfCSV):
 		return rd.readPerfCSV(br, file)
 	default:
 		return rd.readText(br, file)
@@ -151,7 +159,7 @@ func looksLikeJSON(head []byte) bool {
 // readJSON reads the JSON files of all clients: one object, several objects
 // after each other, JSON lines, or a list of objects.
 func (rd Reader) readJSON(br *bufio.Reader, file string) ([]Result, error) {
-	formats := append(Builtin(), rd.Formats...)
+	formats := rd.formats()
 	var results []Result
 	torn, err := jsondoc.Read(br, listsOf, func(d jsondoc.Document) {
 		for _, f := range formats {
@@ -246,8 +254,63 @@ func (rd Reader) Known() []string {
 	for _, g := range rd.Generic {
 		names = append(names, g.label())
 	}
-	for _, f := range append(Builtin(), rd.Formats...) {
+	for _, f := range rd.formats() {
 		names = append(names, f.Name)
 	}
 	return names
+}
+
+// formats are those that are looked for.
+func (rd Reader) formats() []Format {
+	all := append(Builtin(), rd.Formats...)
+	if rd.only == "" {
+		return all
+	}
+	return slices.DeleteFunc(all, func(f Format) bool { return !slices.Contains(f.Readers, rd.only) })
+}
+
+// Readers lists the names by which a config asks for one reader alone: those of
+// the built-in ones, and of the user's own formats.
+func (rd Reader) Readers() []string {
+	var names []string
+	for _, f := range rd.formats() {
+		names = append(names, f.Readers...)
+	}
+	for _, g := range rd.Generic {
+		if g.Name != "" {
+			names = append(names, g.Name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Check reports what is wrong with a reader that a config names: it is none, or
+// none of its formats says how many requests succeeded where that is to be known.
+func (rd Reader) Check(name string, requests bool) error {
+	only, err := rd.Only(name)
+	if err != nil || !requests {
+		return err
+	}
+	gives := func(given []Given) bool { return slices.Contains(given, GivesCompleted) }
+	if slices.ContainsFunc(only.formats(), func(f Format) bool { return gives(f.Gives) }) ||
+		slices.ContainsFunc(rd.Generic, func(g Generic) bool { return g.Name == name && gives(g.gives()) }) {
+		return nil
+	}
+	return fmt.Errorf("%s does not say how many requests succeeded, so that no result would count: leave requests out of expect, "+
+		"or give an own format of perf.readers completed", name)
+}
+
+// Only is the reader that knows the formats of one name alone.
+func (rd Reader) Only(name string) (Reader, error) {
+	known := rd.Readers()
+	if !slices.Contains(known, name) {
+		hint := ""
+		if near := strictyaml.Nearest(name, known); near != "" {
+			hint = fmt.Sprintf("; did you mean %q?", near)
+		}
+		return rd, fmt.Errorf("%q is no reader: there are %s%s", name, strings.Join(known, ", "), hint)
+	}
+	rd.only = name
+	return rd, nil
 }

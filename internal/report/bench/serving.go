@@ -9,21 +9,28 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
+// Names of readers that have a way of their own.
+const (
+	perfCSV   = "perf-csv"
+	genServer = "gen-server"
+)
+
 // Builtin lists the formats that every Reader knows: those of the serving
 // clients, and what TensorRT-LLM's tests and servers write.
 func Builtin() []Format {
+	clients := []string{"benchmark_serving", "bench_serving", "vllm", "sglang", "trtllm"}
 	all := []Given{GivesConcurrency, GivesRate, GivesRequested, GivesCompleted, GivesFailed}
 	return []Format{
 		{
-			Name: "benchmark_serving, bench_serving, vLLM, SGLang (JSON)", Gives: all, JSON: serving,
+			Name: "benchmark_serving, bench_serving, vLLM, SGLang (JSON)", Readers: clients, Gives: all, JSON: serving,
 			Marks: []string{
 				"/num_prompts", "/request_rate", "/max_concurrency", "/duration", "/completed", "/total_input_tokens",
 				"/request_throughput", "/output_throughput",
 			},
 		},
-		{Name: "their table", Gives: all, Lines: newServingTable},
-		{Name: "perf_script_test_results.csv", Gives: []Given{GivesName, GivesConcurrency}},
-		{Name: "gen_server logs"},
+		{Name: "their table", Readers: clients, Gives: all, Lines: newServingTable, Cuts: true},
+		{Name: "perf_script_test_results.csv", Readers: []string{perfCSV}, Gives: []Given{GivesName, GivesConcurrency}},
+		{Name: "gen_server logs", Readers: []string{genServer}},
 	}
 }
 

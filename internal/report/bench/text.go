@@ -19,10 +19,14 @@ import (
 
 // readText reads a log, line by line.
 func (rd Reader) readText(br *bufio.Reader, file string) ([]Result, error) {
-	readers := []LineReader{newServingTable(rd.Metrics, file)}
-	for _, f := range rd.Formats {
-		if f.Lines != nil {
-			readers = append(readers, f.Lines(rd.Metrics, file))
+	var readers, whole []LineReader // whole: those that see where a table was cut off
+	for _, f := range rd.formats() {
+		if f.Lines == nil {
+			continue
+		}
+		readers = append(readers, f.Lines(rd.Metrics, file))
+		if f.Cuts {
+			whole = append(whole, readers[len(readers)-1])
 		}
 	}
 	var iterations steps.Scanner
@@ -32,8 +36,8 @@ func (rd Reader) readText(br *bufio.Reader, file string) ([]Result, error) {
 			continue
 		}
 		reading := readers
-		if l.torn { // a number at its end may be half of one; only a serving table shows its end
-			reading = readers[:1]
+		if l.torn { // a number at its end may be half of one
+			reading = whole
 		}
 		for _, r := range reading {
 			r.Line(l.text, l.number)
@@ -48,7 +52,7 @@ func (rd Reader) readText(br *bufio.Reader, file string) ([]Result, error) {
 	if err != nil {
 		return results, err
 	}
-	if log.Used > 0 {
+	if log.Used > 0 && (rd.only == "" || rd.only == genServer) {
 		results = append(results, stepResult(log, file))
 	}
 	return results, l.fault()

@@ -43,7 +43,13 @@ func (s *Session) benchFiles(tree *rundir.Tree, run rundir.RunDir, role string, 
 		text := fmt.Sprintf("%s has left no file that matches %s (bench)", role, strings.Join(b.Files, ", "))
 		return bench.Found{Problems: []bench.Problem{{File: run.RoleOut(role), Text: text}}}, nil
 	}
-	return s.o.Reader.GatherTree(tree, nil, files...)
+	reader := s.o.Reader
+	if b.Reader != "" {
+		if reader, err = reader.Only(b.Reader); err != nil {
+			return bench.Found{Problems: []bench.Problem{{File: run.RoleOut(role), Text: "bench: " + err.Error()}}}, nil
+		}
+	}
+	return reader.GatherTree(tree, nil, files...)
 }
 
 // pointNames names the points of what was measured, each by what tells it from the others.

@@ -11,8 +11,8 @@ import "github.com/ci-disagg/ci-disagg/internal/report/bench"
 // All lists the formats of this package, for bench.Reader.
 func All() []bench.Format {
 	all := []bench.Format{
-		{Name: "lm_eval (JSON)", JSON: lmEval, Marks: []string{"/results"}},
-		{Name: "lm_eval (table)", Lines: newScoreTable},
+		{Name: "lm_eval (JSON)", Readers: []string{"lm-eval"}, JSON: lmEval, Marks: []string{"/results"}},
+		{Name: "lm_eval (table)", Readers: []string{"lm-eval"}, Lines: newScoreTable},
 	}
 	for _, d := range described() {
 		all = append(all, d.Format())

@@ -206,6 +206,55 @@ func TestUnknownFormat(t *testing.T) {
 	}
 }
 
+// A reader that is named reads its own formats, and nothing else.
+func TestOnlyOneReader(t *testing.T) {
+	t.Parallel()
+	rd := ownFormats(t)
+	for _, tt := range []struct {
+		reader, file string
+		points       int
+	}{
+		{"redis-benchmark", "redis-benchmark/set-get-lpush.csv", 3},
+		{"redis-benchmark", "redis-benchmark/set-lpush.txt", 2},
+		{"redis-benchmark", "wrk/latency.txt", 0},
+		{"wrk", "wrk/latency.txt", 1},
+		{"vllm", "vllm/append-result.json", 3},
+		{"pgbench", "vllm/append-result.json", 0},
+		{"nccl-tests", "nccl-tests/all_reduce.log", 0},
+		{"gen-server", "gen-server/gen_server_0.log", 1},
+		{"vllm", "gen-server/gen_server_0.log", 0},
+		{"perf-csv", "csv/perf_script_test_results.csv", 0},
+		{"load", "generic/load.txt", 3},
+		{"load", "wrk/latency.txt", 0},
+	} {
+		only, err := rd.Only(tt.reader)
+		require.NoError(t, err)
+		f, err := os.Open(filepath.Join(samples, tt.file))
+		require.NoError(t, err)
+		got, err := only.Read(f, tt.file)
+		require.NoError(t, f.Close())
+		all, allErr := rd.Read(strings.NewReader(readAll(t, filepath.Join(samples, tt.file))), tt.file)
+		require.NoError(t, allErr)
+		switch {
+		case tt.points > 0:
+			require.Len(t, got, tt.points, "%+v", tt)
+		case strings.HasPrefix(tt.file, tt.reader+"/") || tt.reader == "perf-csv":
+			require.Equal(t, describe(all, nil), describe(got, nil))
+		default:
+			require.ErrorIs(t, err, bench.ErrUnrecognised, "%+v", tt)
+		}
+	}
+	_, err := rd.Only("redis-benchmrk")
+	require.ErrorContains(t, err, `did you mean "redis-benchmark"?`)
+}
+
+func readAll(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return string(data)
+}
+
 // The table that users read lists what the readers know.
 func TestDocumentedFormats(t *testing.T) {
 	t.Parallel()
@@ -217,13 +266,13 @@ func TestDocumentedFormats(t *testing.T) {
 	_, tail, ok := strings.Cut(rest, end)
 	require.True(t, ok)
 	var b strings.Builder
-	b.WriteString("| output | what it gives beside metrics |\n|---|---|\n")
+	b.WriteString("| output | `reader` | what it gives beside metrics |\n|---|---|---|\n")
 	for _, f := range append(bench.Builtin(), formats.All()...) {
 		var gives []string
 		for _, g := range f.Gives {
 			gives = append(gives, string(g))
 		}
-		fmt.Fprintf(&b, "| %s | %s |\n", f.Name, strings.Join(gives, ", "))
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", f.Name, strings.Join(f.Readers, ", "), strings.Join(gives, ", "))
 	}
 	want := head + begin + b.String() + end + tail
 	if *update {
