@@ -1,7 +1,9 @@
 package starter
 
 import (
+	"bytes"
 	"context"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -19,7 +21,7 @@ type Seen struct {
 	NodeGPUs  int    // of a node there
 	GPUs      int    // of this machine
 	Python    string // that has pytest
-	Benchmark bool   // pytest-benchmark, too
+	Benchmark bool   // pytest-benchmark, too, and tests use it
 	Tests     string // folder of tests
 	Checkout  string // of TensorRT-LLM
 
@@ -47,6 +49,7 @@ func Look(ctx context.Context, dir string, env []string) Seen {
 		if _, ok := ask(python, "-c", "import pytest"); ok {
 			s.Python = python
 			_, s.Benchmark = ask(python, "-c", "import pytest_benchmark")
+			s.Benchmark = s.Benchmark && benchmarks(dir)
 			break
 		}
 	}
@@ -96,6 +99,27 @@ func partition(sinfo string) (name string, gpus int) {
 		}
 	}
 	return name, gpus
+}
+
+// benchmarks reports whether a test here asks for pytest-benchmark: without one it leaves an empty file.
+func benchmarks(dir string) bool {
+	found := false
+	_ = fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return nil //nolint:nilerr // what cannot be read is no test
+		case found:
+			return fs.SkipAll
+		case d.IsDir() && (strings.Count(path, "/") > 4 || path != "." && strings.HasPrefix(d.Name(), ".")):
+			return fs.SkipDir
+		case !d.Type().IsRegular() || !strings.HasSuffix(path, ".py"):
+			return nil
+		}
+		text, err := fs.ReadFile(os.DirFS(dir), path)
+		found = err == nil && bytes.Contains(text, []byte("(benchmark"))
+		return nil
+	})
+	return found
 }
 
 // checkout is the folder of TensorRT-LLM that dir is in, or beside.

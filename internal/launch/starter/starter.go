@@ -128,7 +128,7 @@ func fillPytest(text string, seen Seen) string {
 	if seen.Python != "" && !seen.Benchmark {
 		text = strings.ReplaceAll(text, " --benchmark-json={out}/benchmark.json", "")
 		text = strings.ReplaceAll(text, "      bench: [{reader: pytest-benchmark, files: benchmark.json}]\n",
-			"      # With pytest-benchmark: --benchmark-json={out}/benchmark.json behind the command, and\n"+
+			"      # Where tests use pytest-benchmark: --benchmark-json={out}/benchmark.json behind the command, and\n"+
 				"      # bench: [{reader: pytest-benchmark, files: benchmark.json}]\n")
 	}
 	return text
@@ -166,7 +166,7 @@ func (s Seen) words() []string {
 	case s.Benchmark:
 		out = append(out, "pytest with pytest-benchmark ("+s.Python+")")
 	default:
-		out = append(out, "pytest without pytest-benchmark ("+s.Python+")")
+		out = append(out, "pytest ("+s.Python+"), no test that asks for pytest-benchmark")
 	}
 	if s.Tests != "" {
 		out = append(out, "tests in "+s.Tests)

@@ -38,6 +38,11 @@ func TestLook(t *testing.T) {
 	require.False(t, got.Benchmark)
 	require.Equal(t, "tests", got.Tests)
 
+	program(t, bin, "python3", "exit 0")
+	require.False(t, starter.Look(t.Context(), dir, env).Benchmark, "no test asks for it")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "tests", "test_x.py"), []byte("def test_x(benchmark):\n    pass\n"), 0o600))
+	require.True(t, starter.Look(t.Context(), dir, env).Benchmark)
+
 	c, err := starter.Write("", got)
 	require.NoError(t, err)
 	require.Equal(t, "pytest", c.Pipeline)
