@@ -184,6 +184,9 @@ func sessionRows(row func(key, format string, args ...any), p rundir.Plan) {
 				parts = append(parts, part)
 			}
 		}
+		for _, v := range b.Env {
+			parts = append(parts, v.Name+"="+v.Value)
+		}
 		row("build", "%s: %s", b.Name, cmp.Or(strings.Join(parts, ", "), "as the workload says"))
 	}
 	for _, c := range paired.Costs(p) {
