@@ -28,6 +28,9 @@ type history struct {
 	onset  int   // first run of the open regression's level
 	bounds []int // runs at which an accepted level begins
 	alarms bool  // a regression among the last 12 runs
+	// accepted is the level of the newest accepted run, in signed logs: later runs that
+	// were red only until then are at most that bad. nil = none was accepted.
+	accepted *float64
 }
 
 // folder walks over the past runs, with their stored verdicts and marks. Runs of a
@@ -70,7 +73,7 @@ func (f *folder) fold() {
 			j -= f.close(j)
 		}
 		if r.Verdict == Regression {
-			f.open = f.reopen(j, r.Level)
+			f.open = f.stillRed(j, r)
 		}
 	}
 	if f.advisory && f.open != nil && len(f.past)-f.open.since >= advisoryRuns {
@@ -87,6 +90,21 @@ func (f *folder) accept(j int) {
 		f.bounds = append(f.bounds, at)
 	}
 	f.open = nil
+	level := f.d.Y[j]
+	f.accepted = &level
+}
+
+// stillRed is the regression that run j was red for, as it looks since: one that had been
+// open before was accepted with an earlier run, and what is left of it is worse than that.
+func (f *folder) stillRed(j int, r Run) *openRegression {
+	if !r.Open || f.accepted == nil {
+		return f.reopen(j, r.Level)
+	}
+	o := openRegression{since: j, level: *f.accepted}
+	if o.isBack(f.d.Y[j], f.dmin) {
+		return nil
+	}
+	return &o
 }
 
 // close ends the open regression with run j, the last of those that are back. It
