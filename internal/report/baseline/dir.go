@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -351,18 +352,38 @@ func (s *dirStore) removeLeftovers(ctx context.Context, before time.Time) error 
 
 // Each walks the whole store.
 func (s *dirStore) Each(ctx context.Context, f Filter, fn func(Record) error) ([]string, error) {
-	var own error // of fn: not the store's fault
-	warnings, err := s.walk(ctx, f, func(_ string, r Record) error {
-		own = fn(r)
-		return own
+	ctx, cancel := listing(ctx)
+	defer cancel()
+	var (
+		mu       sync.Mutex // a walk that was given up touches nothing of the caller's
+		left     bool
+		own      error // of fn: not the store's fault
+		warnings []string
+	)
+	err := within(ctx, func() error {
+		said, err := s.walk(ctx, f, func(_ string, r Record) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if left {
+				return context.Cause(ctx)
+			}
+			own = fn(r)
+			return own
+		})
+		mu.Lock()
+		defer mu.Unlock()
+		if !left {
+			warnings = said
+		}
+		return err
 	})
-	if own != nil {
+	mu.Lock()
+	defer mu.Unlock()
+	left = true
+	if own != nil || err == nil {
 		return warnings, own
 	}
-	if err != nil {
-		return warnings, s.unavailable(err)
-	}
-	return warnings, nil
+	return warnings, s.unavailable(err)
 }
 
 // within runs op, but does not wait for it longer than ctx allows: a dead NFS

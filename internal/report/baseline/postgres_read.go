@@ -164,6 +164,8 @@ func (r *pgReader) records(rows pgx.Rows, fn func(Record) bool) error {
 
 // Each streams the table, sorted by the server.
 func (s *pgStore) Each(ctx context.Context, f Filter, fn func(Record) error) ([]string, error) {
+	ctx, cancel := listing(ctx)
+	defer cancel()
 	var own error // of fn: not the store's fault
 	var r pgReader
 	where, args := f.where()

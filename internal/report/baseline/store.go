@@ -109,6 +109,13 @@ func (e *UnavailableError) Unwrap() error { return e.Err }
 // IsUnavailable reports whether err means that a store could not be reached or read.
 func IsUnavailable(err error) bool { return errors.As(err, new(*UnavailableError)) }
 
+// listTime is how long a list of records may take.
+const listTime = 10 * time.Minute
+
+func listing(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, listTime, fmt.Errorf("no end of the list within %s", listTime))
+}
+
 // Open opens the store that url names: dir:PATH or postgres://…. With create, a
 // directory or database schema that is not there yet is made; without, that is
 // an UnavailableError. An url of another form is a plain error.
