@@ -35,7 +35,7 @@ func TestCopyAround(t *testing.T) {
 		from := rundir.Dir(t.TempDir())
 		put(t, from.Report()+"/junit.xml", "<testsuites/>")
 		o := copyFlags{copyTo: t.TempDir()}
-		require.NoError(t, o.around(h, func() error { return archive.Copy(o.copyTo, from, report.Report{Headline: "so it went"}) }))
+		require.NoError(t, o.around(h, func() error { return archive.Copy(o.copyTo, from, report.Report{Headline: "so it went"}, nil) }))
 		require.NoError(t, os.Remove(filepath.Join(o.copyTo, archive.ResultFile)), "as if it had been cut short")
 		require.NoError(t, o.around(h, func() error {
 			entries, err := os.ReadDir(o.copyTo)
@@ -59,7 +59,7 @@ func TestCopyAround(t *testing.T) {
 		put(t, from.Report()+"/junit.xml", "<testsuites/>")
 		o := copyFlags{copyTo: t.TempDir()}
 		err := o.around(h, func() error {
-			require.NoError(t, archive.Copy(o.copyTo, from, report.Report{Headline: "so it went"}))
+			require.NoError(t, archive.Copy(o.copyTo, from, report.Report{Headline: "so it went"}, nil))
 			return &endError{code: exitRegression}
 		})
 		require.Error(t, err)

@@ -125,7 +125,10 @@ func newSuiteDriver(h host, cfg config, s pipeline.Suite, draft string, flags dr
 	}
 	if draft != "" && slices.ContainsFunc(s.Plans, rundir.Plan.IsSession) {
 		err = usageErr(errors.New("--draft: a launch draft runs one build, once; leave --ab away, or the draft"))
-	} else if err = d.setDraft(h, draft); err == nil {
+	} else if err = usageErr(jobs.Maskable(h.environ(), s.Plans...)); err == nil {
+		err = d.setDraft(h, draft)
+	}
+	if err == nil {
 		err = d.findAgent()
 	}
 	if err != nil {
@@ -338,7 +341,7 @@ type started struct {
 
 // drive takes a run from wherever it stands to its report and exit code.
 func (d *driver) drive(ctx context.Context, s *signals, h host, r started) error {
-	rep, err := newReporter(ctx, h, d.cfg, r.dir, true)
+	rep, err := newReporter(ctx, h, d.cfg, r, true)
 	if err != nil {
 		return err
 	}
@@ -346,6 +349,7 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, r started) error
 	rep.copyTo, rep.driven = d.flags.copyTo, true
 	s.driven = true
 	o := d.options(h, r.dir, r.detach)
+	o.Collect.Mask, o.Console = rep.mask, rep.mask.Each(o.Console)
 	shown := progress.New(progress.Screen{
 		W: h.stderr, Live: liveTable(h), Now: h.now, Size: func() (int, int) { return terminal.Size(h.stderr) },
 	}, r.run)

@@ -375,7 +375,7 @@ func TestPlanCheck(t *testing.T) {
 func TestConfigIsReadOnce(t *testing.T) {
 	t.Parallel()
 	for _, named := range []bool{false, true} {
-		h, _, errs := planHost(t, "HF_TOKEN=x", "HOME="+t.TempDir())
+		h, _, errs := planHost(t, "HF_TOKEN=hf_x1234", "HOME="+t.TempDir())
 		var read []string
 		h.readFile = func(path string) ([]byte, error) {
 			read = append(read, filepath.Base(path))

@@ -17,7 +17,7 @@ import (
 func (r *reporter) publish(h host, d session.Decided, notStored error) error {
 	rep, err := r.Write(&d)
 	if r.copyTo != "" {
-		if copied := archive.Copy(r.copyTo, r.dir, rep); copied != nil {
+		if copied := archive.Copy(r.copyTo, r.dir, rep, r.mask); copied != nil {
 			rep, copied = r.Unwritten(&d, "--copy-report", copied)
 			err = errors.Join(err, copied)
 		}

@@ -14,7 +14,10 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
+	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
+	"github.com/ci-disagg/ci-disagg/internal/mask"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
@@ -87,7 +90,11 @@ func runReport(ctx context.Context, h host, o reportOptions, args []string) erro
 	}
 	cfg.Report.NoCaps = cfg.Report.NoCaps || o.noCaps
 	cfg.Report.StrictXSD = cfg.Report.StrictXSD || o.strictXSD
-	rep, err := newReporter(ctx, h, cfg, dir, o.save)
+	_, plans, err := runs.Load(dir)
+	if err != nil {
+		return usageErr(err)
+	}
+	rep, err := newReporter(ctx, h, cfg, started{dir: dir, plans: plans}, o.save)
 	if err != nil {
 		return err
 	}
@@ -130,6 +137,7 @@ func exportReport(h host, format string, dir rundir.Dir) error {
 type reporter struct {
 	*session.Session
 	dir    rundir.Dir
+	mask   *mask.Masker
 	copyTo string // a copy of the report goes there; "" = none
 	setup  judging.Setup
 	driven bool // the run has just been driven: what cannot be read now is no mistake of the user's
@@ -139,7 +147,7 @@ type reporter struct {
 // error here: it makes verdicts of baseline_unavailable. Only a reporter that
 // will save makes a store that is not there yet: a directory that is merely not
 // mounted must not turn into an empty history.
-func newReporter(ctx context.Context, h host, cfg config, dir rundir.Dir, save bool) (*reporter, error) {
+func newReporter(ctx context.Context, h host, cfg config, of started, save bool) (*reporter, error) {
 	metrics, err := cfg.metrics()
 	if err != nil {
 		return nil, usageErr(err)
@@ -156,7 +164,9 @@ func newReporter(ctx context.Context, h host, cfg config, dir rundir.Dir, save b
 	if err := openHistory(ctx, &setup, cmp.Or(envStore(h), storeURL(cfg)), save); err != nil {
 		return nil, usageErr(err)
 	}
-	return &reporter{dir: dir, setup: setup, Session: session.New(dir, session.Options{
+	masker := jobs.Mask(h.environ(), of.plans...)
+	return &reporter{dir: of.dir, mask: masker, setup: setup, Session: session.New(of.dir, session.Options{
+		Mask: masker, Unmasked: jobs.Unmasked(h.environ(), of.plans...),
 		Tool: buildVersion(), Setup: setup, PerfOff: cfg.Perf.Off, Match: cfg.Perf.Match, Reader: cfg.reader(metrics),
 		Policy: report.Policy{Exit: cfg.Perf.Exit()}, Flaky: cfg.Report.Flaky, Classes: classes,
 		Suites:   suites.Options{NoCaps: cfg.Report.NoCaps, StrictXSD: cfg.Report.StrictXSD, Metrics: cfg.Report.MetricsInJUnit},

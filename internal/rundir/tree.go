@@ -36,6 +36,10 @@ type Tree struct {
 	dir  string
 	root *os.Root
 
+	// Mask, where it is set, goes over every record before it is written: nothing of a
+	// secret is kept.
+	Mask func([]byte) []byte
+
 	mu    sync.Mutex
 	opens map[string]int
 }

@@ -1,6 +1,7 @@
 package rundir
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +14,16 @@ import (
 )
 
 // WriteJSON replaces path with v as indented JSON, atomically.
-func (t *Tree) WriteJSON(path string, v any) error { return t.WriteStream(path, FileMode, asJSON(v)) }
+func (t *Tree) WriteJSON(path string, v any) error {
+	if t.Mask == nil {
+		return t.WriteStream(path, FileMode, asJSON(v))
+	}
+	var b bytes.Buffer
+	if err := asJSON(v)(&b); err != nil {
+		return err
+	}
+	return t.WriteFile(path, t.Mask(b.Bytes()), FileMode)
+}
 
 // WriteFile replaces path with data, atomically.
 func (t *Tree) WriteFile(path string, data []byte, mode fs.FileMode) error {
@@ -31,6 +41,28 @@ func (t *Tree) WriteStream(path string, mode fs.FileMode, fill func(io.Writer) e
 		return err
 	}
 	return writeIn(t.root, rel, writing{mode: mode, place: t.root.Rename, sync: true}, fill)
+}
+
+// Rewrite replaces a regular file by what fill makes of it, with its mode and its time:
+// others tell by them what the file is.
+func (t *Tree) Rewrite(path string, fill func(to io.Writer, from io.Reader) error) error {
+	rel, err := t.rel(path)
+	if err != nil {
+		return err
+	}
+	from, info, err := t.openFile(rel)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = from.Close() }()
+	place := func(tmp, name string) error {
+		if err := t.root.Chtimes(tmp, info.ModTime(), info.ModTime()); err != nil {
+			return err
+		}
+		return t.root.Rename(tmp, name)
+	}
+	w := writing{mode: info.Mode().Perm(), place: place, sync: true}
+	return writeIn(t.root, rel, w, func(to io.Writer) error { return fill(to, from) })
 }
 
 // MkdirAll makes a directory and those above it.

@@ -13,6 +13,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/scan"
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/step"
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/watch"
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
+	"github.com/ci-disagg/ci-disagg/internal/mask"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -85,6 +87,7 @@ type agent struct {
 	nodes   []string
 	guard   *step.Guard
 	classes blame.Classes
+	secrets *mask.Masker
 	look    *scan.Patterns
 	console *console
 	driver  watch.Driver
@@ -114,7 +117,9 @@ func prepare(ctx context.Context, o Options) (*agent, error) {
 	a.look = scan.NewPatterns(a.classes)
 	a.driver = watch.Driver{File: o.Dir.Dir().LeaseFile()}
 	a.identify()
-	a.console = newConsole(o.Stdout, o.Now)
+	a.secrets = jobs.Mask(a.o.Env, a.plan)
+	files.Mask = a.secrets.Bytes
+	a.console = newConsole(a.secrets.Each(o.Stdout), o.Now)
 	if err := a.checkBackend(ctx); err != nil {
 		a.console.close()
 		return nil, err

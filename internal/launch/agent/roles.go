@@ -100,7 +100,7 @@ func (v *supervisor) openLog(spec step.Spec) (*step.Output, error) {
 			return nil, fmt.Errorf("ready.log_pattern of %s: %w", name, err)
 		}
 	}
-	return step.NewOutput(f, through, v.o.Now, func(err error) { go v.send(event{kind: evBroken, at: v.o.Now(), text: err.Error()}) }), nil
+	return step.NewOutput(f, through, v.secrets, v.o.Now, func(err error) { go v.send(event{kind: evBroken, at: v.o.Now(), text: err.Error()}) }), nil
 }
 
 // watched is what is watched of the roles.

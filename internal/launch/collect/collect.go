@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/mask"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -26,6 +27,8 @@ type Rules struct {
 	MaxFile  int64    `yaml:"max_file"`  // bytes per file, default 256 MiB; of a longer one head and tail are kept
 	MaxTotal int64    `yaml:"max_total"` // bytes per attempt, default 2 GiB
 	MaxFiles int      `yaml:"max_files"` // default 20000
+
+	Mask *mask.Masker `yaml:"-"` // of what is kept
 }
 
 func (r Rules) orDefaults() Rules {

@@ -62,7 +62,7 @@ func (d *driver) ask(work context.Context, a action) event {
 // close brings home what an attempt has left and writes down how it ended.
 func (d *driver) close(work context.Context, a action) event {
 	d.reader.Rest(work, a.there)
-	warning := d.bringHome(work, a)
+	warning := errors.Join(d.bringHome(work, a), d.o.Collect.Scrub(a.dir))
 	o := a.outcome
 	if o.Outcome == rundir.OutcomeCancelled && a.job.Cancel == nil {
 		o.Reason += d.requested(a.job)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/ci-disagg/ci-disagg/internal/mask"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/results"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -22,6 +23,7 @@ type Loader struct {
 	Dir   rundir.Dir
 	Read  junit.ReadOptions
 	Whole bool // keep texts of any length
+	Mask  *mask.Masker
 
 	// Opened, where it is set, is told of every result file that is opened.
 	Opened func(path string)
@@ -89,6 +91,7 @@ func (l *Loader) attempt(plan rundir.Plan, dir rundir.AttemptDir, a rundir.Attem
 	at := place{tree: tree, attempt: dir, run: rundir.FindRun(dir, out.RunIndex())}
 	out.Roles = l.roles(plan, at, out.Agent)
 	out.Files = artifacts(l.Dir, at)
+	l.mask(&out)
 	if out.Result != nil { // it is over
 		l.keep(string(dir), out)
 	}
@@ -117,10 +120,18 @@ func (l *Loader) SessionRun(plan rundir.Plan, dir rundir.AttemptDir, end rundir.
 	}
 	readEvidence(&out, filepath.Base(run.RecordFile()))
 	out.Roles = l.roles(plan, place{tree: tree, attempt: dir, run: run}, out.Agent)
+	l.mask(&out)
 	if out.Agent != nil {
 		l.keep(string(run), out)
 	}
 	return out
+}
+
+// mask masks what files say, decoded: it may be escaped there in any way.
+func (l *Loader) mask(a *results.Attempt) {
+	for _, read := range []any{&a.Result, &a.Agent, &a.Evidence, &a.Trouble, &a.Roles, &a.Files} {
+		l.Mask.Values(read)
+	}
 }
 
 // roles are the planned roles of a run, then the agent's own steps.

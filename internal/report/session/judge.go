@@ -101,6 +101,9 @@ func (s *Session) measure(c results.Case, attempts []results.Attempt) measured {
 		wrong, unseen := load.Hardware(c.Plan, dir, a.RunIndex())
 		m.problems = slices.Concat(m.problems, problems, wrong, a.Interruptions())
 		m.unverified = cmp.Or(m.unverified, unseen)
+		s.o.Mask.Values(&found)
+		s.o.Mask.Values(&m.problems)
+		s.o.Mask.Values(&m.warnings)
 		for _, r := range found {
 			m.scores = append(m.scores, r.Accuracy...)
 		}

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/mask"
 	"github.com/ci-disagg/ci-disagg/internal/neighbours"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/accuracy"
@@ -48,6 +49,9 @@ type Options struct {
 	CompareURL string                          // where two commits are compared, with {good} and {bad} in their places; "" = nowhere
 	Log        func(good, bad string) []string // the commits between, in a line each; nil = no checkout
 
+	Mask     *mask.Masker // of what the report says
+	Unmasked []string     // names of planned secrets whose values are not here, so that they cannot be masked
+
 	PerfOff          bool            // performance is shown, not judged
 	Accuracy         []accuracy.Gate // gates of cases that test accuracy
 	AccuracyAdvisory bool            // shown, never red
@@ -65,7 +69,7 @@ type Session struct {
 // New begins a session on a run directory.
 func New(dir rundir.Dir, o Options) *Session {
 	o.Policy.Judged = !o.PerfOff && !o.Setup.Policy.FunctionalOnly
-	return &Session{o: o, loader: load.Loader{Dir: dir, Whole: o.Suites.NoCaps}}
+	return &Session{o: o, loader: load.Loader{Dir: dir, Whole: o.Suites.NoCaps, Mask: o.Mask}}
 }
 
 // Decided is a run whose cases are decided, before the report is written.
@@ -87,6 +91,9 @@ func (s *Session) Decide(ctx context.Context, interrupted int) (Decided, error) 
 	}
 	out := Decided{Run: report.Run{Run: run, Tool: s.o.Tool, Interrupted: interrupted, Advisory: s.o.Setup.Policy.FunctionalOnly, Advice: s.o.Advice, AllowSkipped: s.o.Policy.Exit.AllowSkipped}}
 	out.Run.Advice.RunDir, out.Run.Advice.Cluster, out.Run.Advice.Backend = string(s.loader.Dir), run.Cluster, run.Backend
+	for _, name := range s.o.Unmasked {
+		out.Run.Notes = append(out.Run.Notes, fmt.Sprintf("the value of the secret %s is not to be had here: what the files say of it could not be masked", name))
+	}
 	out.Run.Advice.NoStore = s.o.Setup.Store == nil && s.o.Setup.StoreErr == nil
 	var loaded []results.Case
 	for _, state := range run.Cases {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/scan"
+	"github.com/ci-disagg/ci-disagg/internal/mask"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -24,12 +25,24 @@ type Output struct {
 	last        time.Time // of the last output
 	failed      error
 	scan        *scan.Log
+	masked      *mask.Writer // on the way to both
 }
 
-// NewOutput takes output to f and through a scan. broken is told once that the file
-// cannot be written.
-func NewOutput(f *os.File, through *scan.Log, now func() time.Time, broken func(error)) *Output {
-	return &Output{now: now, broken: broken, f: f, last: now(), scan: through}
+// NewOutput takes output to f and through a scan, without the values of secrets. broken is
+// told once that the file cannot be written.
+func NewOutput(f *os.File, through *scan.Log, secrets *mask.Masker, now func() time.Time, broken func(error)) *Output {
+	l := &Output{now: now, broken: broken, f: f, last: now(), scan: through}
+	l.masked = secrets.Writer(plain{l})
+	return l
+}
+
+// plain takes what is to be kept. The caller holds l.mu.
+type plain struct{ l *Output }
+
+func (c plain) Write(b []byte) (int, error) {
+	c.l.toFile(b)
+	c.l.scan.Take(b)
+	return len(b), nil
 }
 
 // Write implements io.Writer. It never fails: a full disk must not break the
@@ -38,8 +51,7 @@ func (l *Output) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last = l.now()
-	l.toFile(b)
-	l.scan.Take(b)
+	_, _ = l.masked.Write(b) // to plain, which never fails
 	return len(b), nil
 }
 
@@ -97,6 +109,7 @@ func (l *Output) Explaining() []blame.Line {
 func (l *Output) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	_ = l.masked.Flush()
 	l.scan.CutOff()
 	if l.f == nil {
 		return nil

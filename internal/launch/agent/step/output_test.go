@@ -13,6 +13,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/scan"
+	"github.com/ci-disagg/ci-disagg/internal/mask"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -42,7 +43,7 @@ func newTestOutput(t testing.TB, f *os.File) *Output {
 	classes, err := blame.Compile(rules)
 	require.NoError(t, err)
 	through := scan.New("GEN_0", "roles/GEN_0/output.log", "", scan.NewPatterns(classes))
-	return NewOutput(f, through, time.Now, func(err error) { require.NoError(t, err) })
+	return NewOutput(f, through, mask.New([]string{"hunter2secret"}), time.Now, func(err error) { require.NoError(t, err) })
 }
 
 func TestLauncherMessages(t *testing.T) {

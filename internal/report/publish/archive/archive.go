@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/mask"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -83,14 +84,15 @@ func Failed(dir, tool string, code int, why error) error {
 }
 
 // Copy copies the report of a run directory, and what it links to, to dir. The
-// result comes last.
-func Copy(dir string, from rundir.Dir, d report.Report) error {
+// result comes last. The values of secrets are masked.
+func Copy(dir string, from rundir.Dir, d report.Report, m *mask.Masker) error {
 	tree, err := from.Tree()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tree.Close() }()
-	if err := copyAll(filepath.Join(dir, "report"), tree, from.Report()); err != nil {
+	c := copier{m}
+	if err := c.all(filepath.Join(dir, "report"), tree, from.Report()); err != nil {
 		return err
 	}
 	left := int64(totalSize)
@@ -98,7 +100,7 @@ func Copy(dir string, from rundir.Dir, d report.Report) error {
 		left = 0 // seconds are left
 	}
 	for _, name := range linked(d) {
-		n, err := copyCut(filepath.Join(dir, name), tree, filepath.Join(string(from), name), left)
+		n, err := c.cut(filepath.Join(dir, name), tree, filepath.Join(string(from), name), left)
 		// A link of a file that was not collected is dead there too, and what is no file is none here.
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.As(err, new(*rundir.NodeError)) {
 			return err
@@ -137,8 +139,11 @@ func linked(d report.Report) []string {
 	return names
 }
 
-// copyAll copies the regular files below a directory.
-func copyAll(to string, tree *rundir.Tree, from string) error {
+// copier copies files into a copy of the report.
+type copier struct{ mask *mask.Masker }
+
+// all copies the regular files below a directory.
+func (c copier) all(to string, tree *rundir.Tree, from string) error {
 	files := tree.FS(from)
 	return fs.WalkDir(files, ".", func(name string, e fs.DirEntry, err error) error {
 		if err != nil || !e.Type().IsRegular() {
@@ -149,13 +154,13 @@ func copyAll(to string, tree *rundir.Tree, from string) error {
 			return err
 		}
 		defer func() { _ = in.Close() }()
-		return write(filepath.Join(to, filepath.FromSlash(name)), in)
+		return c.write(filepath.Join(to, filepath.FromSlash(name)), in)
 	})
 }
 
-// copyCut copies a file, of a long one head and tail. left is how many bytes
+// cut copies a file, of a long one head and tail. left is how many bytes
 // linked files may still take. It gives the bytes copied.
-func copyCut(to string, tree *rundir.Tree, from string, left int64) (int64, error) {
+func (c copier) cut(to string, tree *rundir.Tree, from string, left int64) (int64, error) {
 	in, err := tree.Open(from)
 	if err != nil {
 		return 0, err
@@ -171,17 +176,17 @@ func copyCut(to string, tree *rundir.Tree, from string, left int64) (int64, erro
 	}
 	size := info.Size()
 	if size <= head+tail {
-		return size, write(to, io.LimitReader(in, size))
+		return size, c.write(to, io.LimitReader(in, size))
 	}
 	cut := size - head - tail
 	note := fmt.Sprintf("\n[… %d bytes cut here; the whole file is %s …]\n", cut, from)
-	return head + tail, write(to, io.MultiReader(
+	return head + tail, c.write(to, io.MultiReader(
 		io.NewSectionReader(in, 0, head), strings.NewReader(note), io.NewSectionReader(in, head+cut, tail)))
 }
 
 // write does not sync: the copy can be made again, and on NFS thousands of
 // syncs take minutes.
-func write(to string, r io.Reader) error {
+func (c copier) write(to string, r io.Reader) error {
 	if err := os.MkdirAll(filepath.Dir(to), rundir.DirMode); err != nil {
 		return err
 	}
@@ -189,5 +194,5 @@ func write(to string, r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	return rundir.WriteDerived(to, data, rundir.FileMode)
+	return rundir.WriteDerived(to, c.mask.Bytes(data), rundir.FileMode)
 }
