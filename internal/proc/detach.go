@@ -19,11 +19,15 @@ import (
 // us. Command's writers, Timeout and Grace play no part. If we live on when it
 // ends, it is reaped.
 func Detach(c Command, logFile string) (int, error) {
-	log, err := os.OpenFile(logFile, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	// Somebody else may have been at this name before: no link is followed and no reader waited for.
+	log, err := os.OpenFile(logFile, os.O_WRONLY|os.O_CREATE|os.O_APPEND|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { _ = log.Close() }() // the child has its own copy
+	if info, err := log.Stat(); err != nil || !info.Mode().IsRegular() {
+		return 0, fmt.Errorf("%s is no regular file", logFile)
+	}
 	p, err := Start(context.Background(), Command{
 		Argv: c.Argv, Dir: c.Dir, Env: c.Env, Stdout: log, Stderr: log, Session: true,
 	})

@@ -56,8 +56,34 @@ func OpenTree(dir string) (*Tree, error) {
 // Tree opens the run directory.
 func (d Dir) Tree() (*Tree, error) { return OpenTree(string(d)) }
 
-// Tree opens the attempt's directory alone.
-func (a AttemptDir) Tree() (*Tree, error) { return OpenTree(string(a)) }
+// Tree opens the run directory that the attempt lies in, so that the way to the attempt
+// is not trusted either; the attempt's directory alone where it lies in none.
+func (a AttemptDir) Tree() (*Tree, error) { return TreeOf(a.PlanFile()) }
+
+// TreeOf opens the run directory that path lies in, by its layout: what is below it may
+// be the work of the software under test. A path of another kind is opened with its
+// directory.
+func TreeOf(path string) (*Tree, error) {
+	dir, _ := within(path)
+	return OpenTree(dir)
+}
+
+// within cuts a path of a case into its run directory and the rest; any other into its
+// directory and its name.
+func within(path string) (dir, rel string) {
+	path = filepath.Clean(path)
+	for at := len(path); ; {
+		if at = strings.LastIndex(path[:at], casesPart); at < 0 {
+			return filepath.Dir(path), filepath.Base(path)
+		}
+		rest := strings.Split(path[at+len(casesPart):], string(filepath.Separator))
+		if at > 0 && len(rest) > 1 && (rest[1] == "plan.json" || strings.HasPrefix(rest[1], "rep-")) {
+			return path[:at], path[at+1:]
+		}
+	}
+}
+
+const casesPart = string(filepath.Separator) + "cases" + string(filepath.Separator)
 
 // Close closes the directory. Files that were opened stay open.
 func (t *Tree) Close() error { return t.root.Close() }
@@ -448,7 +474,7 @@ func Decode(path string, data []byte, v any) error {
 // ReadJSON reads one record whose run directory is not open as a Tree, with the same
 // care for what the file itself is: it follows no link at the end of path.
 func ReadJSON(path string, v any) error {
-	t, err := OpenTree(filepath.Dir(path))
+	t, err := TreeOf(path)
 	if err != nil {
 		return err
 	}

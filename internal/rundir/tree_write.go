@@ -43,6 +43,30 @@ func (t *Tree) WriteStream(path string, mode fs.FileMode, fill func(io.Writer) e
 	return writeIn(t.root, rel, writing{mode: mode, place: t.root.Rename, sync: true}, fill)
 }
 
+// WriteDerived is the function of this name, below the tree; the directories are made.
+func (t *Tree) WriteDerived(path string, fill func(io.Writer) error) error {
+	rel, err := t.rel(path)
+	if err != nil {
+		return err
+	}
+	if err := t.mkdirs(filepath.Dir(rel)); err != nil {
+		return err
+	}
+	return writeIn(t.root, rel, writing{mode: FileMode, place: t.root.Rename}, fill)
+}
+
+// RemoveAll removes an entry with all below it, and follows no link. None is no error.
+func (t *Tree) RemoveAll(path string) error {
+	rel, err := t.rel(path)
+	if err != nil {
+		return err
+	}
+	if err := t.inDirectories(rel); err != nil {
+		return ignoreGone(err)
+	}
+	return t.named(rel, t.root.RemoveAll(rel))
+}
+
 // Rewrite replaces a regular file by what fill makes of it, with its mode and its time:
 // others tell by them what the file is.
 func (t *Tree) Rewrite(path string, fill func(to io.Writer, from io.Reader) error) error {

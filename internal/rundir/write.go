@@ -74,8 +74,8 @@ func WriteFile(path string, data []byte, mode fs.FileMode) error {
 // WriteStream replaces path with what fill writes: temporary file in the same
 // directory, fsync, rename, fsync of the directory. If fill fails, path is left
 // as it was and the temporary file is removed. A link at path is replaced; it is
-// not followed. Where the software under test writes too, use a Tree, which lets no
-// link stand for a directory either.
+// not followed, and in a run directory none may stand for a directory of a case. Where
+// the software under test writes elsewhere, use a Tree.
 //
 // A program (mode with an x) can be executed at once: nothing is being started
 // while it is open, so fill must not start anything. A child between fork and exec
@@ -99,16 +99,20 @@ func WriteDerived(path string, data []byte, mode fs.FileMode) error {
 	return writeIn(root, filepath.Base(path), writing{mode: mode, place: root.Rename}, asBytes(data))
 }
 
-// inParent opens the directory of path, which is made where it is missing.
-func inParent(path string, do func(root *os.Root, name string) error) error {
-	dir := filepath.Dir(path)
+// inParent opens the run directory that path lies in, or its directory; what is missing
+// of either is made.
+func inParent(path string, do func(root *os.Root, rel string) error) error {
+	dir, rel := within(path)
 	if err := os.MkdirAll(dir, DirMode); err != nil {
 		return err
 	}
-	root, err := os.OpenRoot(dir)
+	t, err := OpenTree(dir)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = root.Close() }()
-	return do(root, filepath.Base(path))
+	defer func() { _ = t.Close() }()
+	if err := t.mkdirs(filepath.Dir(rel)); err != nil {
+		return err
+	}
+	return do(t.root, rel)
 }

@@ -86,9 +86,7 @@ type agent struct {
 	started time.Time
 	nodes   []string
 	guard   *step.Guard
-	classes blame.Classes
-	secrets *mask.Masker
-	look    *scan.Patterns
+	reading
 	console *console
 	driver  watch.Driver
 
@@ -97,6 +95,13 @@ type agent struct {
 	ends       []rundir.RunEnd // of the runs so far
 	end        *rundir.AgentEnd
 	written    rundir.AgentRecord // the record as it was written last
+}
+
+// reading is how what the roles say is read.
+type reading struct {
+	classes blame.Classes
+	look    *scan.Patterns
+	secrets *mask.Masker // of what is kept
 }
 
 func prepare(ctx context.Context, o Options) (*agent, error) {

@@ -33,7 +33,7 @@ func newConsole(out io.Writer, prefix bool) *console {
 
 // resume leaves out what is already in the log.
 func (c *console) resume(dir rundir.AttemptDir) {
-	if st, err := os.Stat(dir.SlurmOut()); err == nil {
+	if st, err := os.Lstat(dir.SlurmOut()); err == nil {
 		c.logs[dir.SlurmOut()] = &logTail{offset: st.Size()}
 	}
 }

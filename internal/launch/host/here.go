@@ -102,7 +102,7 @@ func isUnreadable(err error) bool {
 // openRegular opens a regular file. What lies at a path that a role can write may have
 // been replaced: no link is followed, and the other end of a FIFO is not waited for.
 func openRegular(path string) (*os.File, error) {
-	tree, err := rundir.OpenTree(filepath.Dir(path))
+	tree, err := rundir.TreeOf(path)
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path"
 	"path/filepath"
 	"strconv"
@@ -61,7 +60,7 @@ func writeTar(w io.Writer, dir string, paths []string) error {
 }
 
 func tarFile(tw *tar.Writer, file, name string) error {
-	f, err := os.Open(file)
+	f, err := openRegular(file)
 	if err != nil {
 		return err
 	}

@@ -57,6 +57,6 @@ func Open(dir rundir.Dir) ([]JobEnd, error) {
 
 // exists reports whether a file is there.
 func exists(path string) bool {
-	_, err := os.Stat(path)
+	_, err := os.Lstat(path)
 	return err == nil
 }

@@ -140,10 +140,7 @@ func (o PruneOptions) leftovers() error {
 	if o.DryRun {
 		return nil
 	}
-	entries, err := os.ReadDir(o.RunsDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	entries, err := entriesOf(o.RunsDir)
 	errs := []error{err}
 	for _, e := range entries {
 		if e.IsDir() && strings.HasPrefix(e.Name(), prunedPrefix) {
@@ -153,6 +150,19 @@ func (o PruneOptions) leftovers() error {
 	return errors.Join(errs...)
 }
 
+// entriesOf lists a directory of ours, whose entries are links, too. None has none.
+func entriesOf(dir string) ([]fs.DirEntry, error) {
+	tree, err := rundir.OpenTree(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = tree.Close() }() // only read from
+	return tree.List(dir)
+}
+
 // fresh is how long a binary may be without a link: one that has just been copied has
 // none yet.
 const fresh = time.Hour
@@ -160,8 +170,8 @@ const fresh = time.Hour
 // binaries removes the shared binaries that no run holds a link to any more.
 func (o PruneOptions) binaries() error {
 	dir := jobs.SharedBin(o.RunsDir)
-	entries, err := os.ReadDir(dir)
-	if o.DryRun || errors.Is(err, fs.ErrNotExist) {
+	entries, err := entriesOf(dir)
+	if o.DryRun {
 		return nil
 	}
 	errs := []error{err}
@@ -179,15 +189,18 @@ func (o PruneOptions) binaries() error {
 
 // list is every run, the newest first.
 func (o PruneOptions) list() ([]Pruned, error) {
-	files, err := filepath.Glob(filepath.Join(o.RunsDir, "*", "run.json"))
+	entries, err := entriesOf(o.RunsDir)
 	if err != nil {
 		return nil, err
 	}
 	var runs []Pruned
-	for _, f := range files {
-		dir := rundir.Dir(filepath.Dir(f))
+	for _, e := range entries {
+		dir := rundir.Dir(filepath.Join(o.RunsDir, e.Name()))
 		var run rundir.Run
-		if err := rundir.ReadJSON(f, &run); err != nil || run.ID == "" {
+		if !e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+			continue // a link's run is somebody else's, and prunedPrefix begins with a dot
+		}
+		if err := rundir.ReadJSON(dir.RunFile(), &run); err != nil || run.ID == "" {
 			continue // not ours, or of a newer version
 		}
 		p := Pruned{Dir: string(dir), ID: run.ID, run: run, Ended: run.Created}
@@ -238,7 +251,7 @@ func (o PruneOptions) protected(p Pruned, held *rundir.Lease, unread error) stri
 	return ""
 }
 
-// treeSize is the size of what can be seen and goes with the run: a job's own files may
+// treeSize is the room of what can be seen and goes with the run: a job's own files may
 // be closed to us, and a file with further links stays.
 func treeSize(dir string) int64 {
 	var n int64
@@ -250,8 +263,8 @@ func treeSize(dir string) int64 {
 		if err != nil {
 			return nil //nolint:nilerr // likewise
 		}
-		if st, ok := info.Sys().(*syscall.Stat_t); !ok || st.Nlink == 1 {
-			n += info.Size()
+		if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Nlink == 1 {
+			n += st.Blocks * 512 // a file with holes takes less room than its size says
 		}
 		return nil
 	})

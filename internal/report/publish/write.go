@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"runtime"
 
@@ -31,19 +29,46 @@ const (
 // Write publishes d into the report directory dir: the pages and their drawings,
 // summary.md, and verdict.json last, because its presence says that the report
 // is complete. Pages and drawings of an earlier report are removed.
+//
+// The software under test may have put links in the place of any of them: none is
+// followed.
 func Write(dir string, d report.Report) error {
+	tree, err := rundir.OpenTree(filepath.Dir(dir))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tree.Close() }() // all that was written is closed
+	to := place{tree, dir}
 	for _, sub := range []string{caseDir, chartDir} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), rundir.DirMode); err != nil {
+		if err := tree.MkdirAll(to.path(sub)); err != nil {
 			return err
 		}
 	}
-	if err := writePages(dir, d); err != nil {
+	if err := to.pages(d); err != nil {
 		return err
 	}
-	if err := rundir.WriteFile(filepath.Join(dir, rundir.ReportSummary), []byte(Summary(d)), rundir.FileMode); err != nil {
+	if err := tree.WriteFile(to.path(rundir.ReportSummary), []byte(Summary(d)), rundir.FileMode); err != nil {
 		return err
 	}
-	return rundir.WriteStream(filepath.Join(dir, rundir.ReportVerdict), rundir.FileMode, func(w io.Writer) error { return writeVerdict(w, d) })
+	return tree.WriteStream(to.path(rundir.ReportVerdict), rundir.FileMode, func(w io.Writer) error { return writeVerdict(w, d) })
+}
+
+// place is the directory of a report, in its run's tree.
+type place struct {
+	tree *rundir.Tree
+	dir  string
+}
+
+func (p place) path(name ...string) string {
+	return filepath.Join(append([]string{p.dir}, name...)...)
+}
+
+// derived writes a file that can be made again from others.
+func (p place) derived(name string, data []byte) error {
+	return p.tree.WriteDerived(p.path(name), func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
 }
 
 // writeVerdict writes d as JSON, its head indented and each case on one line: a
@@ -84,13 +109,13 @@ func writeVerdict(w io.Writer, d report.Report) error {
 	return out.Flush()
 }
 
-// writePages writes everything below dir that a browser shows.
-func writePages(dir string, d report.Report) error {
+// pages writes everything that a browser shows.
+func (p place) pages(d report.Report) error {
 	style, err := templates.ReadFile("templates/" + styleFile)
 	if err != nil {
 		return err
 	}
-	if err := rundir.WriteDerived(filepath.Join(dir, styleFile), style, rundir.FileMode); err != nil {
+	if err := p.derived(styleFile, style); err != nil {
 		return err
 	}
 	var group errgroup.Group
@@ -99,7 +124,7 @@ func writePages(dir string, d report.Report) error {
 	for i := range d.Cases {
 		group.Go(func() error {
 			var err error
-			files[i], err = writeCase(dir, d, d.Cases[i])
+			files[i], err = p.caseFiles(d, d.Cases[i])
 			return err
 		})
 	}
@@ -112,23 +137,23 @@ func writePages(dir string, d report.Report) error {
 			kept[n] = true
 		}
 	}
-	if err := sweep(dir, kept); err != nil {
+	if err := p.sweep(kept); err != nil {
 		return err
 	}
 	page, err := render("index", viewIndex(d))
 	if err != nil {
 		return err
 	}
-	return rundir.WriteDerived(filepath.Join(dir, rundir.ReportIndex), page, rundir.FileMode)
+	return p.derived(rundir.ReportIndex, page)
 }
 
-// writeCase writes the drawings and the page of one case and gives their names
-// relative to dir.
-func writeCase(dir string, d report.Report, c report.CaseReport) ([]string, error) {
+// caseFiles writes the drawings and the page of one case and gives their names relative
+// to the report.
+func (p place) caseFiles(d report.Report, c report.CaseReport) ([]string, error) {
 	var names []string
 	write := func(name string, data []byte) error {
 		names = append(names, name)
-		return rundir.WriteDerived(filepath.Join(dir, name), data, rundir.FileMode)
+		return p.derived(name, data)
 	}
 	for k, r := range charted(c.Metrics) {
 		drawing, err := HistoryChart(r)
@@ -158,20 +183,18 @@ func writeCase(dir string, d report.Report, c report.CaseReport) ([]string, erro
 	return names, write(filepath.FromSlash(casePath(c)), page)
 }
 
-// sweep removes pages and drawings that this report did not write.
-func sweep(dir string, kept map[string]bool) error {
+// sweep removes what this report did not write beside its pages and drawings.
+func (p place) sweep(kept map[string]bool) error {
 	var errs []error
 	for _, sub := range []string{caseDir, chartDir} {
-		entries, err := os.ReadDir(filepath.Join(dir, sub))
+		entries, err := p.tree.List(p.path(sub))
 		if err != nil {
 			return err
 		}
 		for _, e := range entries {
 			name := filepath.Join(sub, e.Name())
-			if !kept[name] && e.Type().IsRegular() {
-				if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-					errs = append(errs, err)
-				}
+			if !kept[name] {
+				errs = append(errs, p.tree.RemoveAll(p.path(name)))
 			}
 		}
 	}

@@ -50,7 +50,8 @@ func settle(plan rundir.Plan, a Attempt, flaky fold.Policy, classes blame.Classe
 	e.judgeAgain(classes)
 	e.cancelledByDraft(plan)
 	// Under a team's own draft there is no agent: the roles' results have to do.
-	if a.Agent == nil && e.Outcome == rundir.OutcomePassed && !plan.Draft {
+	// Who makes a record unreadable must not gain by it.
+	if (a.Agent == nil && !plan.Draft || len(a.Trouble) > 0) && e.Outcome == rundir.OutcomePassed {
 		e.Outcome, e.Finding = rundir.OutcomeInfra, noRecord(a)
 	}
 	if e.Outcome == rundir.OutcomePassed && a.Agent != nil {

@@ -2,7 +2,6 @@ package watch
 
 import (
 	"context"
-	"os"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -71,11 +70,16 @@ func (s *Logs) Watch(ctx context.Context, now func() time.Time) {
 }
 
 func (s *Logs) look(now time.Time) {
-	names := s.names()
+	tree, err := s.attempt.Tree()
+	if err != nil {
+		return // it is looked at again soon
+	}
+	defer func() { _ = tree.Close() }()
+	names := s.names(tree)
 	for i := range s.globs {
 		for _, name := range matching(s.globs[i], names) {
-			info, err := os.Stat(filepath.Join(s.output, name))
-			if err != nil {
+			info, err := tree.Lstat(filepath.Join(s.output, name))
+			if err != nil || !info.Mode().IsRegular() {
 				continue // gone again
 			}
 			s.mu.Lock()
@@ -92,8 +96,8 @@ func (s *Logs) look(now time.Time) {
 }
 
 // names lists the output directory.
-func (s *Logs) names() []string {
-	entries, err := os.ReadDir(s.output)
+func (s *Logs) names(tree *rundir.Tree) []string {
+	entries, err := tree.List(s.output)
 	if err != nil {
 		return nil
 	}
@@ -135,13 +139,13 @@ func (s *Logs) FirstServed() time.Time {
 // work is on how many requests a role worked by the last word of its files, and
 // whether they have one.
 func (s *Logs) work(role int, say *regexp.Regexp) (int, bool) {
-	tree, err := rundir.OpenTree(s.output)
+	tree, err := s.attempt.Tree()
 	if err != nil {
 		return 0, false
 	}
 	defer func() { _ = tree.Close() }()
 	total, known := 0, false
-	for _, file := range matching(s.globs[role], s.names()) {
+	for _, file := range matching(s.globs[role], s.names(tree)) {
 		text, _, err := tree.Tail(filepath.Join(s.output, file), workTail)
 		if err != nil {
 			continue
@@ -158,13 +162,13 @@ func (s *Logs) work(role int, say *regexp.Regexp) (int, bool) {
 
 // Lines are what a role's files say, as blame wants it.
 func (s *Logs) Lines(role int, name string, look *scan.Patterns) []blame.Line {
-	tree, err := rundir.OpenTree(s.output)
+	tree, err := s.attempt.Tree()
 	if err != nil {
 		return nil // it says nothing, which is no evidence
 	}
 	defer func() { _ = tree.Close() }()
 	var out []blame.Line
-	for _, file := range matching(s.globs[role], s.names()) {
+	for _, file := range matching(s.globs[role], s.names(tree)) {
 		f, err := tree.Open(filepath.Join(s.output, file))
 		if err != nil {
 			continue

@@ -6,6 +6,7 @@
 package archive
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -24,6 +25,7 @@ const (
 	tailSize  = 3 << 20   // and of its tail
 	totalSize = 512 << 20 // bytes of linked files; behind that, and on the way out of an interrupted run, only short tails
 	shortSize = 64 << 10
+	maxPage   = 2 << 30 // bytes of one file of the report
 )
 
 // ResultFile is the small file in a copy that a caller reads back.
@@ -91,7 +93,15 @@ func Copy(dir string, from rundir.Dir, d report.Report, m *mask.Masker) error {
 		return err
 	}
 	defer func() { _ = tree.Close() }()
-	c := copier{m}
+	if err := os.MkdirAll(dir, rundir.DirMode); err != nil {
+		return err
+	}
+	to, err := rundir.OpenTree(dir) // the jobs may see it, too
+	if err != nil {
+		return err
+	}
+	defer func() { _ = to.Close() }() // all that was written is closed
+	c := copier{m, to}
 	if err := c.all(filepath.Join(dir, "report"), tree, from.Report()); err != nil {
 		return err
 	}
@@ -140,7 +150,10 @@ func linked(d report.Report) []string {
 }
 
 // copier copies files into a copy of the report.
-type copier struct{ mask *mask.Masker }
+type copier struct {
+	mask *mask.Masker
+	to   *rundir.Tree
+}
 
 // all copies the regular files below a directory.
 func (c copier) all(to string, tree *rundir.Tree, from string) error {
@@ -154,6 +167,9 @@ func (c copier) all(to string, tree *rundir.Tree, from string) error {
 			return err
 		}
 		defer func() { _ = in.Close() }()
+		if info, err := in.Stat(); err != nil || info.Size() > maxPage {
+			return cmp.Or(err, error(&rundir.SizeError{Path: filepath.Join(from, name), Limit: maxPage, Unit: "bytes"}))
+		}
 		return c.write(filepath.Join(to, filepath.FromSlash(name)), in)
 	})
 }
@@ -187,12 +203,11 @@ func (c copier) cut(to string, tree *rundir.Tree, from string, left int64) (int6
 // write does not sync: the copy can be made again, and on NFS thousands of
 // syncs take minutes.
 func (c copier) write(to string, r io.Reader) error {
-	if err := os.MkdirAll(filepath.Dir(to), rundir.DirMode); err != nil {
-		return err
-	}
-	data, err := io.ReadAll(r)
-	if err != nil {
-		return err
-	}
-	return rundir.WriteDerived(to, c.mask.Bytes(data), rundir.FileMode)
+	return c.to.WriteDerived(to, func(w io.Writer) error {
+		masked := c.mask.Writer(w)
+		if _, err := io.Copy(masked, r); err != nil {
+			return err
+		}
+		return masked.Flush()
+	})
 }

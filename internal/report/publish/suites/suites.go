@@ -67,7 +67,12 @@ func Write(path string, r report.Report, o Options) (notes []string, err error) 
 }
 
 func write(path string, doc *junit.Document, o Options, audited bool) error {
-	return rundir.WriteStream(path, rundir.FileMode, func(w io.Writer) error {
+	tree, err := rundir.OpenTree(filepath.Dir(filepath.Dir(path))) // report/ may have been replaced by a link
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tree.Close() }() // all that was written is closed
+	return tree.WriteStream(path, rundir.FileMode, func(w io.Writer) error {
 		size, err := junit.WriteDocument(w, doc, junit.WriteOptions{StrictXSD: o.StrictXSD})
 		written, ok := w.(io.ReaderAt)
 		if err != nil || !audited || !ok || size.Bytes > auditLimit {
