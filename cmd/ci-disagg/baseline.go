@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -19,6 +18,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/tables"
 	"github.com/ci-disagg/ci-disagg/internal/table"
+	"github.com/ci-disagg/ci-disagg/internal/trust"
 )
 
 func newBaselineCmd(h host) *cobra.Command {
@@ -35,11 +35,14 @@ A store that cannot be reached ends with 5, a wrong argument with 2.`,
 		Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(
-		newBaselineShowCmd(h), newBaselineAddCmd(h), newBaselinePinCmd(h), newBaselineAcceptCmd(h),
-		newBaselineImportCmd(h), newBaselineExportCmd(h), newBaselinePruneCmd(h), newBaselineSplitCmd(h),
-		newBaselineReplayCmd(h),
-	)
+	changing := []*cobra.Command{
+		newBaselineAddCmd(h), newBaselinePinCmd(h), newBaselineAcceptCmd(h), newBaselineImportCmd(h),
+		newBaselinePruneCmd(h), newBaselineSplitCmd(h), newBaselineReplayCmd(h),
+	}
+	for _, c := range changing {
+		trust.Guard(c, h.getenv, usageErr, func() string { return "baseline " + c.Name() })
+	}
+	cmd.AddCommand(append(changing, newBaselineShowCmd(h), newBaselineExportCmd(h))...)
 	return cmd
 }
 
@@ -214,20 +217,6 @@ func (o seriesFlags) findMatch(ctx context.Context, store baseline.Store) (map[s
 		texts = append(texts, tables.Match(m))
 	}
 	return nil, usageErr(fmt.Errorf("case %s has %d series; give --match for one of them:\n  %s", o.caseID, len(heads), strings.Join(texts, "\n  ")))
-}
-
-// parseAge reads 400d, 36h, 90m.
-func parseAge(flag, s string) (time.Duration, error) {
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		if n, err := strconv.Atoi(days); err == nil && n >= 0 && n < 100_000 {
-			return time.Duration(n) * 24 * time.Hour, nil
-		}
-	}
-	d, err := time.ParseDuration(s)
-	if err != nil || d < 0 {
-		return 0, usageErr(fmt.Errorf("%s %q: give an age such as 400d or 36h", flag, s))
-	}
-	return d, nil
 }
 
 // save stores in portions and says what became of it.

@@ -45,9 +45,9 @@ func runBaselineExport(ctx context.Context, h host, o exportOptions) error {
 	}
 	filter := baseline.Filter{Case: o.caseID, Match: match, Branch: o.branch, Mode: o.mode}
 	if o.since != "" {
-		age, err := parseAge("--since", o.since)
+		age, err := cmdline.Age("--since", o.since)
 		if err != nil {
-			return err
+			return usageErr(err)
 		}
 		filter.Since = h.now().Add(-age)
 	}

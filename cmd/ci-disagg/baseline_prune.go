@@ -61,9 +61,9 @@ func runBaselinePrune(ctx context.Context, h host, o baselinePruneOptions) error
 		filter.IDs = []string{o.run}
 		return o.change(ctx, h, o.storeFlags, false, func(d desk) ([]baseline.Record, error) { return o.withdraw(ctx, d, filter) })
 	}
-	age, err := parseAge("--older-than", o.older)
+	age, err := cmdline.Age("--older-than", o.older)
 	if err != nil {
-		return err
+		return usageErr(err)
 	}
 	if o.branch == "" && o.mode == "" {
 		filter.Kinds = nil // acts about runs that go, go with them

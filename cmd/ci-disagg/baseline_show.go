@@ -58,9 +58,9 @@ func runBaselineShow(ctx context.Context, h host, o showOptions) error {
 		t.Metrics(table)
 		return nil
 	}
-	age, err := parseAge("--since", o.since)
+	age, err := cmdline.Age("--since", o.since)
 	if err != nil {
-		return err
+		return usageErr(err)
 	}
 	match, err := parseMatch(o.match)
 	if err != nil {

@@ -26,9 +26,11 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/launch/submit"
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/terminal"
+	"github.com/ci-disagg/ci-disagg/internal/trust"
 )
 
 // driveFlags bound a drive; they are the same for run and resume.
@@ -346,7 +348,7 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, r started) error
 		return err
 	}
 	defer rep.close()
-	rep.copyTo, rep.driven = d.flags.copyTo, true
+	rep.copyTo, rep.driven, rep.mode = d.flags.copyTo, true, r.run.Build.Mode
 	s.driven = true
 	o := d.options(h, r.dir, r.detach)
 	o.Collect.Mask, o.Console = rep.mask, rep.mask.Each(o.Console)
@@ -433,6 +435,9 @@ func continueRun(ctx context.Context, s *signals, h host, dir rundir.Dir, flags 
 	run, plans, err := runs.Load(dir)
 	if err != nil {
 		return usageErr(err)
+	}
+	if trust.Here(h.getenv).Stranger() {
+		run.Build.Mode = baseline.ModePR // whatever the jobs have made of the record
 	}
 	err = continueLoaded(ctx, s, h, started{dir, run, plans, detach}, flags)
 	var end *endError

@@ -19,6 +19,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/session"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/trust"
 )
 
 // judgeOptions are the flags of judge.
@@ -84,6 +85,7 @@ sees changes that a single run never shows: 2 % where runs differ by 0.5 %.`,
 		},
 	}
 	o.AddFlags(cmd.Flags())
+	trust.Guard(cmd, h.getenv, usageErr, trust.If(&o.save, "judge --save"))
 	return cmd
 }
 

@@ -26,6 +26,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/suites"
 	"github.com/ci-disagg/ci-disagg/internal/report/session"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/trust"
 )
 
 // interruptedReport bounds the partial report of an interrupted run: Jenkins
@@ -67,6 +68,7 @@ the exit code that the run would end with now.`,
 	f.BoolVar(&o.noCaps, "no-caps", false, "cut no text in junit.xml")
 	f.StringVar(&o.format, "format", "", "print the metrics of the report that is there, and do nothing else: "+strings.Join(export.Formats(), " or "))
 	f.BoolVar(&o.strictXSD, "strict-xsd", false, "write only what junit-10.xsd allows")
+	trust.Guard(cmd, h.getenv, usageErr, trust.If(&o.save, "report --save"))
 	return cmd
 }
 
@@ -140,6 +142,7 @@ type reporter struct {
 	mask   *mask.Masker
 	copyTo string // a copy of the report goes there; "" = none
 	setup  judging.Setup
+	mode   string
 	driven bool // the run has just been driven: what cannot be read now is no mistake of the user's
 }
 
@@ -267,6 +270,11 @@ func (r *reporter) finishInterrupted(h host, by *drive.Interrupted) error {
 func (r *reporter) save(ctx context.Context, records []baseline.Record) error {
 	if len(records) == 0 || r.driven && r.setup.Store == nil && r.setup.StoreErr == nil {
 		return nil
+	}
+	for _, rec := range records {
+		if r.driven && rec.Build.Mode != r.mode { // the jobs can write the run's record
+			return fmt.Errorf("run.json says that this is a %s run, and it was started as %s: %w", rec.Build.Mode, r.mode, trust.ErrStored)
+		}
 	}
 	return saveRecords(ctx, r.setup, records...)
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/trust"
 )
 
 // runOptions are the flags of run.
@@ -95,7 +96,7 @@ func (o buildFlags) build(h host, configured verdict.Mode) (rundir.Build, error)
 	}
 	if b.Mode == "" {
 		b.Mode = cmp.Or(string(configured), string(verdict.Nightly))
-		if b.Change != "" {
+		if trust.Here(h.getenv).Stranger() {
 			b.Mode = string(verdict.PullRequest)
 		}
 	}
@@ -135,6 +136,10 @@ live job is never submitted a second time.`,
 		},
 	}
 	o.AddFlags(cmd.Flags())
+	trust.Guard(cmd, h.getenv, usageErr, func() string {
+		nightly := o.mode == baseline.ModeNightly
+		return trust.If(&nightly, "run --mode nightly")()
+	})
 	return cmd
 }
 

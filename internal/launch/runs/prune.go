@@ -264,7 +264,7 @@ func treeSize(dir string) int64 {
 			return nil //nolint:nilerr // likewise
 		}
 		if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Nlink == 1 {
-			n += st.Blocks * 512 // a file with holes takes less room than its size says
+			n += min(info.Size(), st.Blocks*512) // a file with holes takes less room than its size says
 		}
 		return nil
 	})

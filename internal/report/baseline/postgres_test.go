@@ -3,6 +3,7 @@ package baseline_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -168,4 +169,45 @@ func TestBrokenRowsAreSaid(t *testing.T) {
 	require.NoError(t, err)
 	_, err = s.History(t.Context(), baseline.Query{Case: "c", Match: a.Match})
 	require.ErrorAs(t, err, new(*baseline.UnavailableError), "more is broken than readable")
+}
+
+// The two roles of the documentation: the reader judges and can change nothing, the writer stores and cannot remove.
+func TestPostgresRoles(t *testing.T) {
+	t.Parallel()
+	url := postgres(t)
+	owner := open(t, url)
+	first := nightly("c", 1, 100)
+	save(t, owner, first)
+	docs, err := os.ReadFile("../../../docs/baseline.md")
+	require.NoError(t, err)
+	var grants string
+	for _, block := range strings.Split(string(docs), "```sql\n")[1:] {
+		if sql, _, ok := strings.Cut(block, "```"); ok && strings.Contains(sql, "GRANT") {
+			grants += sql
+		}
+	}
+	require.NotEmpty(t, grants)
+	_, err = connect(t, url).Exec(t.Context(), grants)
+	require.NoError(t, err)
+	as := func(role string) baseline.Store {
+		s, err := baseline.Open(t.Context(), strings.Replace(url, "postgres://postgres@", "postgres://"+role+"@", 1), true)
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, s.Close()) })
+		return s
+	}
+	reader, writer := as("ci_disagg_reader"), as("ci_disagg_writer")
+	poison := nightly("c", 2, 1)
+	_, err = reader.Save(t.Context(), poison)
+	require.ErrorContains(t, err, "permission denied")
+	for _, s := range []baseline.Store{reader, writer} {
+		_, err = s.Delete(t.Context(), baseline.Filter{IDs: []string{first.ID}})
+		require.ErrorContains(t, err, "permission denied")
+	}
+	h, err := reader.History(t.Context(), baseline.Query{Case: "c", Match: first.Match})
+	require.NoError(t, err)
+	require.Equal(t, []baseline.Record{first}, h.Runs, "the reader's record is not there")
+	save(t, writer, nightly("c", 3, 102))
+	h, err = reader.History(t.Context(), baseline.Query{Case: "c", Match: first.Match})
+	require.NoError(t, err)
+	require.Len(t, h.Runs, 2)
 }
