@@ -130,6 +130,11 @@ func (p Profile) Validate(name string) error {
 		case strings.HasPrefix(c.Image, "<"):
 			bad("container.image", "%q is a placeholder: write the real value", c.Image)
 		}
+		for _, a := range c.Args {
+			if !strings.HasPrefix(a, "--container-") && !strings.HasPrefix(a, "--no-container-") {
+				bad("container.args", "%q is no --container-… option: those of the step belong into srun", a)
+			}
+		}
 		for _, m := range c.Mounts {
 			if strings.HasPrefix(m, "<") || strings.ContainsAny(m, ",\n\x00") {
 				bad("container.mounts", "%q is not one src:dst[:flags]", m)
@@ -141,8 +146,12 @@ func (p Profile) Validate(name string) error {
 }
 
 func (p Profile) validateArgs(bad func(key, format string, args ...any)) {
+	ours := map[string][]owned{"sbatch": ownedBySbatch(), "srun": ownedBySrun()}
 	for key, list := range map[string][]string{"sbatch": p.Sbatch, "srun": p.Srun} {
 		for _, a := range list {
+			if o := ownedBy(ours[key], a); o != nil {
+				bad(key, "%q is ci-disagg's own: %s", a, o.mend)
+			}
 			_, err := directive(a)
 			if !strings.HasPrefix(a, "-") || strings.ContainsAny(a, "\n\r\x00") || key == "sbatch" && err != nil {
 				bad(key, "%q is not one option; write each as --name=value", a)

@@ -128,7 +128,6 @@ func Open(ctx context.Context, url string, create bool) (Store, error) {
 	case url == "":
 		return nil, fmt.Errorf("no baseline store is named: give dir:PATH or postgres://user@host/database")
 	default:
-		scheme, _, _ := strings.Cut(url, ":") // the rest may hold a password
-		return nil, fmt.Errorf("baseline store %q…: give dir:PATH or postgres://user@host/database", Shorten(scheme))
+		return nil, errors.New("the baseline store's URL is not of a known form (it is not repeated: it may hold a password): give dir:PATH or postgres://user@host/database")
 	}
 }

@@ -108,19 +108,20 @@ func (k Kind) InPlace(t testing.TB, path string, o Outside) {
 	require.NoError(t, k.Put(path, o), "%s at %s", k.Name, path)
 }
 
-// socket binds a short name, which a socket's must be, and moves it.
+// socket binds a short name, which a socket's must be, in the same directory, and moves it.
 func socket(path string, _ Outside) error {
-	dir, err := os.MkdirTemp("/tmp", "s")
+	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
-	short := filepath.Join(dir, "s")
+	defer func() { _ = dir.Close() }()
+	short := fmt.Sprintf("/proc/self/fd/%d/s", dir.Fd())
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: short, Net: "unix"})
 	if err != nil {
 		return err
 	}
 	l.SetUnlinkOnClose(false)
-	return errors.Join(l.Close(), os.Rename(short, path), os.Remove(dir))
+	return errors.Join(l.Close(), os.Rename(short, path))
 }
 
 // sparse makes a file of 1 TB that takes no room.
