@@ -2,13 +2,14 @@ package main
 
 import (
 	"github.com/ci-disagg/ci-disagg/internal/checkout"
+	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // place finds the commit's place in the history of its branch: as given, else what
 // the checkout here says. No checkout, no git, a commit that is not in it: not known.
 func (o buildFlags) place(h host, b *rundir.Build) error {
-	at, err := parseTime("--commit-time", o.commitAt)
+	at, err := cmdline.Time("--commit-time", o.commitAt)
 	if err != nil {
 		return usageErr(err)
 	}
@@ -16,7 +17,7 @@ func (o buildFlags) place(h host, b *rundir.Build) error {
 		b.CommitTime = &at
 		return nil
 	}
-	if wd, err := h.getwd(); err == nil && b.Commit != "" && isCommit(b.Commit) {
+	if wd, err := h.getwd(); err == nil && b.Commit != "" && cmdline.IsCommit(b.Commit) {
 		if when, depth := (checkout.Dir{Path: wd, Env: h.environ()}).Place(b.Commit); !when.IsZero() {
 			b.CommitTime, b.Depth = &when, depth
 		}
@@ -28,7 +29,7 @@ func (o buildFlags) place(h host, b *rundir.Build) error {
 // here has them, the newest first; none without one.
 func commitsBetween(h host, good, bad string) []string {
 	wd, err := h.getwd()
-	if err != nil || !isCommit(good) || !isCommit(bad) {
+	if err != nil || !cmdline.IsCommit(good) || !cmdline.IsCommit(bad) {
 		return nil
 	}
 	return checkout.Dir{Path: wd, Env: h.environ()}.Between(good, bad)

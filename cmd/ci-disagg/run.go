@@ -11,12 +11,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
@@ -81,10 +81,10 @@ func (o buildFlags) build(h host, configured verdict.Mode) (rundir.Build, error)
 		Branch: cmp.Or(o.branch, h.getenv("CHANGE_TARGET"), h.getenv("BRANCH_NAME"), h.getenv("GIT_BRANCH")),
 		Change: h.getenv("CHANGE_ID"), URL: h.getenv("BUILD_URL"), Tag: h.getenv("BUILD_TAG"),
 	}
-	if !isCommit(b.MergeBase) { // a name such as origin/main would be no run's commit, and be overlooked
+	if !cmdline.IsCommit(b.MergeBase) { // a name such as origin/main would be no run's commit, and be overlooked
 		return b, usageErr(fmt.Errorf("--merge-base %q is not a commit id of 7 or more digits: give \"$(git merge-base origin/main HEAD)\", or leave it out", b.MergeBase))
 	}
-	at, err := parseTime("--merge-base-time", o.baseTime)
+	at, err := cmdline.Time("--merge-base-time", o.baseTime)
 	if err != nil {
 		return b, usageErr(err)
 	}
@@ -104,12 +104,6 @@ func (o buildFlags) build(h host, configured verdict.Mode) (rundir.Build, error)
 		return b, usageErr(fmt.Errorf("--mode %q is not nightly, pr or bisect", b.Mode))
 	}
 	return b, nil
-}
-
-// isCommit says whether s is the id of a commit, or nothing.
-func isCommit(s string) bool {
-	const shortest = 7
-	return s == "" || len(s) >= shortest && strings.Trim(s, "0123456789abcdefABCDEF") == ""
 }
 
 func newRunCmd(h host) *cobra.Command {
@@ -136,10 +130,7 @@ live job is never submitted a second time.`,
 		},
 	}
 	o.AddFlags(cmd.Flags())
-	trust.Guard(cmd, h.getenv, usageErr, func() string {
-		nightly := o.mode == baseline.ModeNightly
-		return trust.If(&nightly, "run --mode nightly")()
-	})
+	trust.Guard(cmd, h.getenv, usageErr, trust.Is(&o.mode, baseline.ModeNightly, "run --mode nightly"))
 	return cmd
 }
 

@@ -3,12 +3,11 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/pflag"
 
+	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
@@ -68,7 +67,7 @@ func (o subjectFlags) subjectOf(h host, cfg config) (judging.Subject, error) {
 		Kind: baseline.KindRun, Case: o.caseID, Match: match, Source: baseline.SourceOwn, Tool: buildVersion(),
 		Run: cmp.Or(o.runID, h.getenv("BUILD_TAG")), Build: build, GPU: match["gpu_type"], Cluster: match["cluster"],
 	}}
-	s.Record.Time, err = parseTime("--time", o.at)
+	s.Record.Time, err = cmdline.Time("--time", o.at)
 	return s, err
 }
 
@@ -114,19 +113,4 @@ func parseMatch(pairs []string) (map[string]string, error) {
 		out[k] = v
 	}
 	return out, nil
-}
-
-// parseTime reads RFC 3339 or Unix seconds; "" is the zero time.
-func parseTime(flag, s string) (time.Time, error) {
-	if s == "" {
-		return time.Time{}, nil
-	}
-	if sec, err := strconv.ParseInt(s, 10, 64); err == nil {
-		return time.Unix(sec, 0).UTC(), nil
-	}
-	at, err := time.Parse(time.RFC3339, s)
-	if err != nil {
-		return at, fmt.Errorf("%s %q: give a time such as 2026-01-31T08:00:00Z, or Unix seconds", flag, s)
-	}
-	return at, nil
 }

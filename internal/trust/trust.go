@@ -85,5 +85,15 @@ func If(set *bool, what string) func() string {
 	}
 }
 
+// Is names what a call would change where a flag has a value.
+func Is(flag *string, value, what string) func() string {
+	return func() string {
+		if *flag == value {
+			return what
+		}
+		return ""
+	}
+}
+
 // ErrStored is why a record of a branch's history is not stored from a pull request.
 var ErrStored = errors.New("a pull request's run may not join the history of its branch") //nolint:gochecknoglobals // an error

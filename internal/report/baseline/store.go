@@ -127,6 +127,8 @@ func Open(ctx context.Context, url string, create bool) (Store, error) {
 		return OpenPostgres(ctx, url, create)
 	case url == "":
 		return nil, fmt.Errorf("no baseline store is named: give dir:PATH or postgres://user@host/database")
+	case strings.HasPrefix(url, "/") && !strings.ContainsAny(url, ":@= "): // a path holds no password
+		return nil, fmt.Errorf("baseline store %q…: give dir:PATH or postgres://user@host/database", Shorten(url))
 	default:
 		return nil, errors.New("the baseline store's URL is not of a known form (it is not repeated: it may hold a password): give dir:PATH or postgres://user@host/database")
 	}
