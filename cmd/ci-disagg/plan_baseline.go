@@ -38,7 +38,7 @@ func planCases(ctx context.Context, h host, cfg config, plans []rundir.Plan, cre
 	for _, p := range plans {
 		c := pipeline.Case{Plan: p, Baseline: "none: performance is not judged (perf.off)"}
 		if !cfg.Perf.Off {
-			c.Baseline = setup.InForce(ctx, p.Case.ID, baseline.SelectMatch(p.Match, cfg.Perf.Match))
+			c.Baseline = setup.InForce(ctx, p.Case.ID, baseline.SelectMatch(p.Match, cfg.Perf.Match)) + cfg.Perf.Discards()
 		}
 		out = append(out, c)
 	}

@@ -75,6 +75,9 @@ type gatherer struct {
 func (g *gatherer) result() Found {
 	f := g.found
 	f.Results = Combine(f.Results)
+	if g.rd.DiscardFirst {
+		f = discardFirst(f)
+	}
 	for i, r := range f.Results {
 		if r.FirstWave == nil || !r.FirstWave.Cold() {
 			continue

@@ -34,7 +34,8 @@ type Reader struct {
 	// of those, one that holds none is told. nil = those that TensorRT-LLM's tests write.
 	StepLogs []string
 
-	ColdStart ColdStart // what Gather makes of a cold first wave
+	ColdStart    ColdStart // what Gather makes of a cold first wave
+	DiscardFirst bool      // a client that repeats a point warms up with the first run
 
 	only string // the reader that is used alone; "" = all are
 }

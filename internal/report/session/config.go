@@ -33,7 +33,9 @@ type Perf struct {
 	Define       []Metric        `yaml:"define"`                             // metrics beside the built-in ones
 	Readers      []bench.Generic `yaml:"readers"`                            // formats beside the built-in ones
 	ColdStart    bench.ColdStart `yaml:"cold_start" enum:"tell,invalid,off"` // tell (default), invalid, off
-	Accuracy     Accuracy        `yaml:"accuracy"`                           // the accuracy gate
+	// DiscardFirst drops the first of several runs of a client at one point.
+	DiscardFirst bool     `yaml:"discard_first"`
+	Accuracy     Accuracy `yaml:"accuracy"` // the accuracy gate
 }
 
 // DefaultPerf is the section of an empty file.
@@ -139,7 +141,15 @@ func (p Perf) Metrics() (metric.Table, error) {
 
 // Reader reads the outputs of benchmark clients.
 func (p Perf) Reader(metrics metric.Table) bench.Reader {
-	return bench.Reader{Metrics: metrics, Formats: formats.All(), Generic: p.Readers, ColdStart: p.ColdStart}
+	return bench.Reader{Metrics: metrics, Formats: formats.All(), Generic: p.Readers, ColdStart: p.ColdStart, DiscardFirst: p.DiscardFirst}
+}
+
+// Discards says, behind what a case is judged against, that a warm-up is dropped.
+func (p Perf) Discards() string {
+	if !p.DiscardFirst {
+		return ""
+	}
+	return "; where the client repeats a point, the first repetition is discarded"
 }
 
 // Exit is what the section relaxes.

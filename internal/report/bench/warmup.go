@@ -1,0 +1,72 @@
+package bench
+
+import (
+	"fmt"
+	"slices"
+)
+
+// runKey tells the runs of a client at one point from those at others.
+type runKey struct {
+	format, name, load string
+	in, out            int
+}
+
+// discardFirst drops the first run of every point that a client measured more than
+// once, a warm-up, and makes one result of the others: the median of each sample. A
+// client repeats in one file, or in files whose names sort as they were written.
+func discardFirst(found Found) Found {
+	runs := map[runKey][]Result{}
+	var order []runKey
+	for _, r := range found.Results {
+		key := runKey{r.Format, r.Name, r.Load(), r.InputLen, r.OutputLen}
+		if runs[key] == nil {
+			order = append(order, key)
+		}
+		runs[key] = append(runs[key], r)
+	}
+	found.Results = nil
+	for _, key := range order {
+		all := runs[key]
+		if len(all) == 1 || len(all[0].Samples) == 0 {
+			found.Results = append(found.Results, all...)
+			continue
+		}
+		found.Results = append(found.Results, middle(all[1:]))
+		found.Warnings = append(found.Warnings, Problem{File: all[0].File, Line: all[0].Line, Text: fmt.Sprintf("%s: first of %d repetitions discarded", all[0].title(), len(all))})
+	}
+	return found
+}
+
+// title is the point of a run for people.
+func (r Result) title() string {
+	if load := r.Load(); load != "" {
+		return load
+	}
+	return r.Name
+}
+
+// middle is one result with the median of every sample that all runs have, and
+// whatever is wrong with any.
+func middle(all []Result) Result {
+	out := all[0]
+	out.Samples, out.Problems, out.Notes = nil, nil, nil
+	for _, s := range all[0].Samples {
+		var values []float64
+		for _, r := range all {
+			if at := slices.IndexFunc(r.Samples, func(o Sample) bool { return o.Metric == s.Metric }); at >= 0 {
+				values = append(values, r.Samples[at].Value)
+			}
+		}
+		if len(values) < len(all) {
+			continue
+		}
+		slices.Sort(values)
+		n := len(values)
+		s.Value = values[(n-1)/2]/2 + values[n/2]/2
+		out.Samples = append(out.Samples, s)
+	}
+	for _, r := range all {
+		out.Problems, out.Notes = append(out.Problems, r.Problems...), append(out.Notes, r.Notes...)
+	}
+	return out
+}
