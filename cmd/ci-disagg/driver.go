@@ -137,6 +137,9 @@ func newSuiteDriver(h host, cfg config, s pipeline.Suite, draft string, flags dr
 		d.close()
 		return nil, err
 	}
+	if len(d.draft) > 0 {
+		s.UnderDraft(draft, d.profile.UCX)
+	}
 	return d, nil
 }
 

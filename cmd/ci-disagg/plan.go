@@ -90,9 +90,6 @@ func runPlan(ctx context.Context, h host, o planOptions, args []string) error {
 	if err := s.TakeGPUs(ctx, d.host); err != nil {
 		return usageErr(err)
 	}
-	if len(d.draft) > 0 {
-		s.UnderDraft(o.draft)
-	}
 	var dir rundir.Dir
 	if o.script || o.check {
 		if dir, err = exampleDir(h, cfg); err != nil {

@@ -258,6 +258,8 @@ func TestPlanScript(t *testing.T) {
 	code = run(t.Context(), h, []string{"plan", "--draft", draft, "--cluster", "gb200", "disagg-gen_only-six_gpus"})
 	require.Equal(t, exitPassed, code, errs.String())
 	require.Contains(t, out.String(), "   launch    by the draft, not by the agent")
+	require.Contains(t, out.String(), "under a draft servers are not watched")
+	require.NotContains(t, out.String(), "ucx has no effect")
 	require.Contains(t, out.String(), "GEN_0 is made of 6 GPUs; a draft that multiplies nodes by GPUs per node starts 8 tasks for it: run this case without "+draft)
 }
 

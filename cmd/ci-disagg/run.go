@@ -165,7 +165,6 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 		return usageErr(err)
 	}
 	for i := range s.Plans {
-		s.Plans[i].Draft = o.draft != "" // no agent will leave a record
 		if !o.detach {
 			s.Plans[i].Lifeline = cfg.Jobs.LifelineOr(o.lifeline, o.lifelineDefault)
 		}
