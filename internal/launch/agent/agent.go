@@ -88,7 +88,7 @@ type agent struct {
 	guard   *step.Guard
 	reading
 	console *console
-	driver  watch.Driver
+	driver  *watch.Driver
 
 	installed  map[string]bool // builds whose install step has been part of a run
 	stepsSoFar int
@@ -120,7 +120,7 @@ func prepare(ctx context.Context, o Options) (*agent, error) {
 		return nil, err
 	}
 	a.look = scan.NewPatterns(a.classes)
-	a.driver = watch.Driver{File: o.Dir.Dir().LeaseFile()}
+	a.driver = &watch.Driver{File: o.Dir.Dir().LeaseFile()}
 	a.identify()
 	a.secrets = jobs.Mask(a.o.Env, a.plan)
 	files.Mask = a.secrets.Bytes
@@ -136,6 +136,9 @@ func prepare(ctx context.Context, o Options) (*agent, error) {
 // where nothing can run after it.
 func (a *agent) runAll(ctx context.Context) error {
 	defer a.guard.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go a.driver.Watch(ctx, a.o.Now)
 	todo := order.New(a.plan, a.started)
 	for {
 		ref, ok := todo.Next(a.o.Now())

@@ -19,13 +19,17 @@ type Output struct {
 	now    func() time.Time
 	broken func(error) // told once that the file cannot be written
 
+	// writing is held while the file is written, which may take as long as a file server
+	// likes; whoever wants to know something takes mu alone and never waits for that.
+	writing sync.Mutex
+	f       *os.File
+	failed  error
+	masked  *mask.Writer // on the way to the file and the scan
+
 	mu          sync.Mutex
-	f           *os.File
 	bytes, lost int64
 	last        time.Time // of the last output
-	failed      error
 	scan        *scan.Log
-	masked      *mask.Writer // on the way to both
 }
 
 // NewOutput takes output to f and through a scan, without the values of secrets. broken is
@@ -36,37 +40,56 @@ func NewOutput(f *os.File, through *scan.Log, secrets *mask.Masker, now func() t
 	return l
 }
 
-// plain takes what is to be kept. The caller holds l.mu.
+// plain takes what is to be kept. The caller holds l.writing.
 type plain struct{ l *Output }
 
 func (c plain) Write(b []byte) (int, error) {
+	c.l.take(b)
 	c.l.toFile(b)
-	c.l.scan.Take(b)
 	return len(b), nil
 }
 
 // Write implements io.Writer. It never fails: a full disk must not break the
 // role's pipe before the agent has decided what to do about it.
 func (l *Output) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.last = l.now()
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	l.sign()
 	_, _ = l.masked.Write(b) // to plain, which never fails
 	return len(b), nil
 }
 
 func (l *Output) toFile(b []byte) {
-	if l.failed != nil {
-		l.lost += int64(len(b))
-		return
+	n, err := 0, l.failed
+	if err == nil {
+		n, err = l.f.Write(b)
 	}
-	n, err := l.f.Write(b)
-	l.bytes += int64(n)
-	if err != nil {
-		l.lost += int64(len(b) - n)
-		l.failed = err
+	first := err != nil && l.failed == nil
+	l.failed = err
+	l.count(n, len(b))
+	if first {
 		l.broken(err)
 	}
+}
+
+// sign notes a sign of life.
+func (l *Output) sign() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last = l.now()
+}
+
+func (l *Output) take(b []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.scan.Take(b)
+}
+
+func (l *Output) count(written, of int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.bytes += int64(written)
+	l.lost += int64(of - written)
 }
 
 // State is a copy of what is known so far.
@@ -107,10 +130,12 @@ func (l *Output) Explaining() []blame.Line {
 
 // Close ends the file. A last line without a newline counts as a line.
 func (l *Output) Close() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.writing.Lock()
+	defer l.writing.Unlock()
 	_ = l.masked.Flush()
+	l.mu.Lock()
 	l.scan.CutOff()
+	l.mu.Unlock()
 	if l.f == nil {
 		return nil
 	}

@@ -1,8 +1,11 @@
 package step
 
 import (
+	"bytes"
+	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -30,8 +33,8 @@ func readLog(t testing.TB, text string, n int) *Output {
 		rest = rest[k:]
 	}
 	require.NoError(t, l.Close())
-	bytes, lost := l.Written()
-	require.EqualValues(t, len(text), bytes)
+	got, lost := l.Written()
+	require.EqualValues(t, len(text), got)
 	require.Zero(t, lost)
 	return l
 }
@@ -159,4 +162,50 @@ func TestOutputOnAFullDisk(t *testing.T) {
 	_, lost := l.Written()
 	require.EqualValues(t, 14, lost)
 	require.Len(t, l.LastLines(), 2)
+}
+
+// A file server that stalls holds up the output, and nobody who wants to know something of it.
+func TestOutputIsKnownWhileItsFileStalls(t *testing.T) {
+	t.Parallel()
+	r, w, err := os.Pipe() // which takes 64 KiB, and then stalls
+	require.NoError(t, err)
+	l := newTestOutput(t, w)
+	text := bytes.Repeat([]byte("a line\n"), 100_000)
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		_, _ = l.Write(text)
+	}()
+	known := make(chan struct{})
+	go func() {
+		defer close(known)
+		for len(l.LastLines()) == 0 {
+			runtime.Gosched()
+		}
+		l.State()
+		l.Last()
+		l.Explaining()
+		n, lost := l.Written()
+		require.Zero(t, n+lost, "nothing is written yet, as far as is known")
+	}()
+	select {
+	case <-known:
+	case <-time.After(time.Minute):
+		t.Fatal("whoever asks waits for the file server")
+	}
+	select {
+	case <-written:
+		t.Fatal("the file did not stall")
+	default:
+	}
+	got := make(chan int)
+	go func() {
+		n, _ := io.Copy(io.Discard, r)
+		got <- int(n)
+	}()
+	<-written
+	require.NoError(t, w.Close())
+	require.Equal(t, len(text), <-got)
+	n, lost := l.Written()
+	require.Equal(t, []int64{int64(len(text)), 0}, []int64{n, lost})
 }

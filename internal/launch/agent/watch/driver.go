@@ -1,6 +1,8 @@
 package watch
 
 import (
+	"context"
+	"sync"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -10,8 +12,9 @@ import (
 // system is shared, else as a copy that it sends. What counts is that the record
 // changes, on this machine's clock; the times in it are another machine's.
 type Driver struct {
-	File    string // the lease
-	looked  time.Time
+	File string // the lease
+
+	mu      sync.Mutex
 	last    rundir.Lease
 	changed time.Time // zero = never seen
 }
@@ -19,16 +22,39 @@ type Driver struct {
 // lookEvery is how often the lease is read.
 const lookEvery = 30 * time.Second
 
-// Alone is how long the driver has given no sign of life, 0 = none was ever seen, or
-// it has left the job alone on purpose. A lease that cannot be read says nothing.
-func (d *Driver) Alone(now time.Time) time.Duration {
-	if now.Sub(d.looked) >= lookEvery {
-		d.looked = now
-		var l rundir.Lease
-		if err := rundir.ReadJSON(d.File, &l); err == nil && !sameSign(l, d.last) {
-			d.last, d.changed = l, now
+// Watch reads the lease now and then until ctx is done. A file server that hangs holds
+// up nobody else.
+func (d *Driver) Watch(ctx context.Context, now func() time.Time) {
+	t := time.NewTicker(lookEvery)
+	defer t.Stop()
+	for {
+		d.look(now())
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
 		}
 	}
+}
+
+// look reads the lease. One that cannot be read says nothing.
+func (d *Driver) look(now time.Time) {
+	var l rundir.Lease
+	if err := rundir.ReadJSON(d.File, &l); err != nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !sameSign(l, d.last) {
+		d.last, d.changed = l, now
+	}
+}
+
+// Alone is how long the driver has given no sign of life, 0 = none was ever seen, or
+// it has left the job alone on purpose.
+func (d *Driver) Alone(now time.Time) time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if d.changed.IsZero() || d.last.Released != nil && d.last.Detached {
 		return 0
 	}

@@ -14,24 +14,25 @@ func TestDriverWatch(t *testing.T) {
 	t.Parallel()
 	dir := rundir.Dir(t.TempDir())
 	d := Driver{File: dir.CaseDir("c").Attempt(0, 1).Dir().LeaseFile()}
+	alone := func(at float64) time.Duration { d.look(sec(at)); return d.Alone(sec(at)) }
 	require.Equal(t, dir.LeaseFile(), d.File)
-	require.Zero(t, d.Alone(sec(0)), "no lease: no lifeline")
-	require.Zero(t, d.Alone(sec(9000)))
+	require.Zero(t, alone(0), "no lease: no lifeline")
+	require.Zero(t, alone(9000))
 	l := rundir.Lease{Schema: 1, Owner: "a", Heartbeat: sec(-1e6)} // another machine's clock
 	require.NoError(t, rundir.WriteJSON(dir.LeaseFile(), l))
-	require.Zero(t, d.Alone(sec(9100)))
-	require.Equal(t, 60*time.Second, d.Alone(sec(9160)))
+	require.Zero(t, alone(9100))
+	require.Equal(t, 60*time.Second, alone(9160))
 	l.Heartbeat = sec(-1e6 + 10)
 	require.NoError(t, rundir.WriteJSON(dir.LeaseFile(), l))
-	require.Zero(t, d.Alone(sec(9200)), "it lives")
+	require.Zero(t, alone(9200), "it lives")
 	require.NoError(t, os.Remove(dir.LeaseFile()))
-	require.Equal(t, 100*time.Second, d.Alone(sec(9300)), "a lease that cannot be read says nothing, and ends nothing sooner")
+	require.Equal(t, 100*time.Second, alone(9300), "a lease that cannot be read says nothing, and ends nothing sooner")
 	at := sec(1)
 	l.Released, l.Detached = &at, true
 	l.Heartbeat = sec(2)
 	require.NoError(t, rundir.WriteJSON(dir.LeaseFile(), l))
-	require.Zero(t, d.Alone(sec(9400)))
-	require.Zero(t, d.Alone(sec(99400)), "left alone on purpose")
+	require.Zero(t, alone(9400))
+	require.Zero(t, alone(99400), "left alone on purpose")
 }
 
 func sec(n float64) time.Time {
