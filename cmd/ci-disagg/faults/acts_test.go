@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/runtest"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/sshtest"
@@ -142,6 +143,61 @@ func refusedByAgent(t testing.TB, r *row) {
 	rec := r.agent()
 	require.Equal(t, 1, rec.Restart)
 	require.Contains(t, rec.Timeline[len(rec.Timeline)-1].What, "refused")
+}
+
+// killHelpers kills what watches the servers on the nodes: that costs evidence, never the run.
+func killHelpers(t testing.TB, r *row) {
+	r.running(t)
+	killed := 0
+	for pid, line := range r.processes() {
+		if strings.Contains(line, " agent node ") && !strings.HasPrefix(line, "srun ") {
+			require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+			killed++
+		}
+	}
+	require.Positive(t, killed, "no helper is there")
+}
+
+// blindNodes asserts that the record says how far the servers were watched.
+func blindNodes(t testing.TB, r *row) {
+	var said []string
+	for _, e := range r.agent().Timeline {
+		said = append(said, e.What)
+	}
+	require.Contains(t, strings.Join(said, "\n"), "the helper on", "%+v", said)
+}
+
+func suspend(t testing.TB, r *row) {
+	r.running(t)
+	r.act()
+	r.c.Command(t, "scontrol", "suspend", r.job().ID)
+}
+
+// suspendShortly has Slurm stop the job for some seconds, which only its accounts tell of later.
+func suspendShortly(t testing.TB, r *row) {
+	r.running(t)
+	id := r.job().ID
+	r.c.Command(t, "scontrol", "suspend", id)
+	time.Sleep(4 * time.Second) // what is measured here is that time passes
+	r.c.Command(t, "scontrol", "resume", id)
+}
+
+// stopAgent stops the agent for longer than a busy machine holds it.
+func stopAgent(t testing.TB, r *row) {
+	r.running(t)
+	pid := r.agent().PID
+	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
+	time.Sleep(20 * time.Second) // likewise
+	require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
+}
+
+// invalid asserts that the measurement does not count, and why.
+func invalid(why string) func(testing.TB, *row) {
+	return func(t testing.TB, r *row) {
+		c := runtest.Document(t, r.dir).Cases[0]
+		require.Equal(t, report.ResultNoVerdict, c.Result, c.Message)
+		require.Contains(t, strings.Join(c.Problems, "\n"), why)
+	}
 }
 
 func killAgent(t testing.TB, r *row) {

@@ -70,6 +70,7 @@ type settings struct {
 	retry    string // instead of none
 	// pipelines are of the row's own, in the place of the stand-in workload.
 	pipelines string
+	perf     string // instead of off
 }
 
 func (s settings) write(t testing.TB, backend string) string {
@@ -88,6 +89,9 @@ func (s settings) write(t testing.TB, backend string) string {
 	if s.pipelines != "" {
 		pipelines = "pipelines:" + s.pipelines
 	}
+	if s.perf == "" {
+		s.perf = "off: true"
+	}
 	text := fmt.Sprintf(`stage: %s
 backend: %s
 %s
@@ -105,8 +109,8 @@ budgets: {%s}
 clusters:
   testbed: {gpus_per_node: 4, partition: batch, exclusive: true, env: {PATH: %q}, export: [CI_DISAGG_FAULT, CI_DISAGG_TOKEN_MS, CI_DISAGG_POLL_S]%s}
 retry: {%s}
-perf: {off: true}
-`, stage, backend, pipelines, s.dir, workload, workload, s.setup, grace, s.workload, s.budgets, os.Getenv("PATH"), s.cluster, s.retry)
+perf: {%s}
+`, stage, backend, pipelines, s.dir, workload, workload, s.setup, grace, s.workload, s.budgets, os.Getenv("PATH"), s.cluster, s.retry, s.perf)
 	file := filepath.Join(t.TempDir(), "ci-disagg.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 	return file

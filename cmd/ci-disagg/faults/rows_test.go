@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -145,73 +144,16 @@ func roles() []fault {
 			outcome: infra, exit: 3, class: "infra", root: "GEN_0", more: []string{"CTX_0"}, kind: "never-started",
 		},
 		{
+			name: "workload.setup fails for GEN_0", with: settings{setup: `[ "$DISAGG_SERVING_TYPE" != GEN_0 ] || cat /nonexistent/env.sh`},
+			outcome: infra, exit: 3, root: "GEN_0", class: "infra", says: "/nonexistent/env.sh",
+		},
+		{
+			name: "the node helpers are killed", tokenMS: long, during: killHelpers, outcome: passed, check: blindNodes,
+		},
+		{
 			name:    "the install step fails on one node",
 			with:    settings{workload: `install: '[ "$SLURM_NODEID" != "$((SLURM_NNODES - 1))" ] || { echo "install: no such wheel"; exit 7; }'`},
 			outcome: infra, exit: 3, root: "INSTALL", kind: "install-failed", bad: true,
-		},
-	}
-}
-
-// servers: what becomes of the server that a role runs, while its pytest looks every 10 s, at the client's status file first.
-func servers() []fault {
-	const ecc = `export CI_DISAGG_FAULT_TEXT="CUDA error: uncorrectable ECC error encountered"`
-	serving := func(what string) string { return "GEN_0:" + what + "-while-serving" }
-	return []fault{
-		{
-			name: "GEN_0's server is killed", knob: serving("server-kill"), pollS: "10",
-			outcome: infra, exit: 3, root: "GEN_0", class: "infra", kind: "server-died", says: "its server was killed by SIGKILL",
-		},
-		{
-			name: "GEN_0's server is killed, and its pytest notices", knob: serving("server-kill"), pollS: "0.1",
-			outcome: infra, exit: 3, root: "GEN_0", class: "infra",
-		},
-		{
-			name: "CTX_0's server is killed", knob: "CTX_0:server-kill-while-serving", pollS: "10",
-			outcome: infra, exit: 3, root: "CTX_0", class: "infra", kind: "server-died", says: "its server was killed by SIGKILL",
-		},
-		{
-			name: "GEN_0's server crashes", knob: serving("server-crash"), pollS: "10",
-			outcome: testFailed, exit: 1, root: "GEN_0", class: "test", says: "CUDA error: an illegal memory access",
-		},
-		{
-			name: "GEN_0's server crashes, and its pytest notices", knob: serving("server-crash"), pollS: "0.1",
-			outcome: testFailed, exit: 1, root: "GEN_0", class: "test", says: "CUDA error: an illegal memory access",
-		},
-		{
-			name: "GEN_0's server dies of an ECC error", knob: serving("server-crash"), pollS: "0.1", with: settings{setup: ecc},
-			outcome: infra, exit: 3, root: "GEN_0", class: "infra", says: "uncorrectable ECC error",
-		},
-		{
-			name: "GEN_0's server prints a flood of assertions", knob: serving("server-assert"), pollS: "0.1",
-			outcome: testFailed, exit: 1, root: "GEN_0", class: "test", says: "device-side assert",
-		},
-		{
-			name: "GEN_0's server dies of SIGSEGV", knob: serving("server-segv"), pollS: "0.1",
-			outcome: testFailed, exit: 1, root: "GEN_0", class: "test",
-		},
-		{
-			name: "GEN_0's engine is dead and its server answers 500", knob: serving("executor-500"), pollS: "10",
-			outcome: testFailed, exit: 1, root: "GEN_0", says: "its server answers its health check with 500",
-		},
-		{
-			name: "GEN_0's server is killed, and nobody notices", knob: serving("server-kill") + ",BENCHMARK:patient", pollS: "3600",
-			outcome: infra, exit: 3, root: "GEN_0", class: "infra", kind: "server-died", says: "its server was killed by SIGKILL", check: endedSoon(killed),
-		},
-		{
-			name: "CTX_0's server crashes, and nobody notices", knob: "CTX_0:server-crash-while-serving,BENCHMARK:patient", pollS: "3600",
-			outcome: testFailed, exit: 1, root: "CTX_0", class: "test", says: "CUDA error: an illegal memory access", check: endedSoon(crashed),
-		},
-		{
-			name: "GEN_0's server answers 500, and nobody notices", knob: serving("executor-500") + ",BENCHMARK:patient", pollS: "3600",
-			outcome: testFailed, exit: 1, root: "GEN_0", kind: "server-unhealthy", says: "its server answers its health check with 500", check: endedSoon(crashed),
-		},
-		{
-			name: "GEN_0's engine is dead and its server silent", knob: serving("executor-silent"), pollS: "10", with: settings{workload: "hang: 4s"},
-			outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), exit: 1, root: "GEN_0", kind: "hang",
-		},
-		{
-			name: "roles that print nothing do not hang", tokenMS: long, pollS: "10", with: settings{workload: "hang: 4s\n  launcher: none"},
-			outcome: passed,
 		},
 	}
 }
@@ -261,7 +203,7 @@ func refusing() *slurmtest.Options {
 func drafts() []fault {
 	draft := []string{"--draft", filepath.Join(root, "cmd/ci-disagg/faults/testdata/draft-upstream.sh")}
 	return []fault{
-		{name: "a draft ends with its client and leaves the servers to Slurm", args: draft, pollS: "10", outcome: passed},
+		{name: "a draft ends with its client and leaves the servers to Slurm", args: draft, pollS: "10", outcome: passed, check: unwatched},
 		{
 			name: "a draft cancels its own job when its client has failed", args: draft, knob: "BENCHMARK:crash-while-serving", pollS: "10",
 			attempt: cancelled, outcome: testFailed, exit: 1, root: "BENCHMARK", says: "CUDA error: an illegal memory access",
@@ -327,11 +269,27 @@ func jobs() []fault {
 			outcome: infra, exit: 3, says: "PartitionTimeLimit",
 		},
 		{
+			name: "suspended by an administrator", tokenMS: long, during: suspend,
+			outcome: infra, exit: 3, class: "infra", kind: "suspended", says: "suspended",
+		},
+		{
+			name: "suspended and resumed between two looks", tokenMS: long, with: measured(), during: suspendShortly,
+			fakes:   map[string]string{"squeue": `/usr/bin/squeue "$@" | sed 's/SUSPENDED/RUNNING/'; exit "${PIPESTATUS[0]}"`},
+			outcome: passed, exit: 5, check: invalid("Slurm had suspended the job for"),
+		},
+		{
+			name: "the agent stands still for 20 s", tokenMS: long, with: measured(), during: stopAgent,
+			outcome: passed, exit: 5, check: invalid("stood still for"),
+		},
+		{
 			name: "the agent is killed", tokenMS: long, during: killAgent,
 			outcome: infra, exit: 3, class: "infra", kind: "agent-died", state: "FAILED",
 		},
 	}
 }
+
+// measured has performance judged: nothing is known of the past, which alone is no reason for another end than 0.
+func measured() settings { return settings{perf: "allow_no_baseline: true, allow_collecting: true"} }
 
 // slurmDown: Slurm's daemons.
 func slurmDown() []fault {
@@ -470,23 +428,9 @@ func oneJob(t testing.TB, r *row) {
 	require.Equal(t, "1", r.c.Command(t, "bash", "-c", "sacct -X -n -P -o JobID --name="+names[0]+" | wc -l"), "one job of this name")
 }
 
-// How soon the teardown begins after what the node helper saw of a server that is dead while its role lives on.
-const (
-	killed  = 5 * time.Second
-	crashed = 15 * time.Second
-)
-
-// endedSoon asserts that everybody was told to end soon after a helper had first seen that the root's server is dead.
-func endedSoon(within time.Duration) func(testing.TB, *row) {
-	return func(t testing.TB, r *row) {
-		rec, root := r.agent(), runtest.Outcome(t, r.dir).Finding.Root
-		seen := slices.IndexFunc(rec.Timeline, func(e rundir.Event) bool { return e.Role == root && strings.HasPrefix(e.What, "its server") })
-		require.GreaterOrEqual(t, seen, 0, "%+v", rec.Timeline)
-		for _, role := range rec.Roles {
-			require.Equal(t, "agent", role.StoppedBy, role.Name)
-			require.Less(t, role.StopSent.Sub(rec.Timeline[seen].At), runtest.Within(within), role.Name)
-		}
-	}
+// unwatched asserts that the report of a run under a draft says what it cannot know.
+func unwatched(t testing.TB, r *row) {
+	require.Contains(t, strings.Join(runtest.Document(t, r.dir).Warnings, "\n"), "under a draft servers are not watched")
 }
 
 // elsewhere asserts that the retry was kept from the node whose prolog had failed.

@@ -37,6 +37,7 @@ type helper struct {
 	clock *os.File // its stdin
 	proc  *proc.Process
 	err   error // why it could not be started
+	early bool  // it had ended before it was let go
 }
 
 // startHelpers starts one helper per node, or one for all nodes where one machine
@@ -95,6 +96,7 @@ func (h *helpers) stop() {
 	}
 	close(h.quit)
 	for _, one := range h.all {
+		one.early = one.gone()
 		if one.clock != nil {
 			_ = one.clock.Close()
 		}
@@ -114,6 +116,19 @@ func (h *helpers) stop() {
 	}
 }
 
+// gone reports whether the helper's process has ended.
+func (h *helper) gone() bool {
+	if h.proc == nil {
+		return false
+	}
+	select {
+	case <-h.proc.Exited():
+		return true
+	default:
+		return false
+	}
+}
+
 // read is what the helpers have seen, in the order of time. One that has not been
 // heard of is blind.
 func (h *helpers) read(files *rundir.Tree, run rundir.RunDir) []rundir.NodeEvent {
@@ -129,6 +144,9 @@ func (h *helpers) read(files *rundir.Tree, run rundir.RunDir) []rundir.NodeEvent
 				why = err
 			}
 			out = append(out, rundir.NodeEvent{What: rundir.NodeBlind, Text: fmt.Sprintf("no helper on %s: %v", one.node, why)})
+		}
+		if one.early {
+			out = append(out, rundir.NodeEvent{What: rundir.NodeBlind, Text: "the helper on " + one.node + " ended while the run went on: servers there were not watched to the end"})
 		}
 		for line := range bytes.Lines(text) {
 			var e rundir.NodeEvent

@@ -94,12 +94,12 @@ func TestHelpersAreRead(t *testing.T) {
 		`{"schema":2,"at":"2026-11-29T10:00:05Z","role":"GEN_0","what":"ended","exit":137,"signal":9}`,
 		`{"schema":2,"at":"2026-11-29T10:00:06Z","ro`,
 	}, "\n")), rundir.FileMode))
-	h := &helpers{all: []*helper{{node: "n0"}, {node: "n1"}, {node: "n2", err: os.ErrPermission}}}
+	h := &helpers{all: []*helper{{node: "n0"}, {node: "n1"}, {node: "n2", err: os.ErrPermission}, {node: "n3", early: true}}}
 	seen := h.read(files, run)
-	require.Len(t, seen, 4)
+	require.Len(t, seen, 6)
 	s := clientFailed()
-	s.note(seen[2].At.Add(-1), "", "before")
-	s.note(seen[3].At.Add(1), "", "after")
+	s.note(seen[5].At.Add(-1), "", "before")
+	s.note(seen[5].At.Add(1), "", "after")
 	s.sighted(seen)
 	var said []string
 	for _, e := range s.timeline {
@@ -109,5 +109,6 @@ func TestHelpersAreRead(t *testing.T) {
 	require.Contains(t, text, "before\nGEN_0 its server: killed by SIGKILL (exit 137)\nafter")
 	require.Contains(t, text, "no helper on n1: ")
 	require.Contains(t, text, "no helper on n2: permission denied")
+	require.Contains(t, text, "the helper on n3 ended while the run went on")
 	require.Nil(t, (*helpers)(nil).read(files, run))
 }
