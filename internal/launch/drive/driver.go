@@ -1,6 +1,7 @@
 package drive
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,7 +88,7 @@ func (d *driver) drive(ctx context.Context) error {
 	defer d.await()
 	defer cancel()
 	d.workers.Go(func() { d.keepLease(work) })
-	all, err := d.lookAround()
+	all, err := d.lookAround(work)
 	if err != nil {
 		return err
 	}
@@ -137,7 +138,7 @@ func (d *driver) showLease(work context.Context) {
 }
 
 // lookAround reads what the run directory says of the last attempt of each case.
-func (d *driver) lookAround() ([]found, error) {
+func (d *driver) lookAround(work context.Context) ([]found, error) {
 	all := make([]found, len(d.state.cases))
 	for i, c := range d.state.cases {
 		k := len(c.record.Attempts)
@@ -161,7 +162,7 @@ func (d *driver) lookAround() ([]found, error) {
 		if outcomeThere {
 			all[i].outcome = &o
 		} else if j.ID != "" {
-			d.reader.Resume(dir)
+			d.reader.Resume(work, rundir.AttemptDir(cmp.Or(j.Dir, string(dir))))
 		}
 	}
 	return all, nil

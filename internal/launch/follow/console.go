@@ -4,10 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"os"
 	"strings"
-
-	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // consolePart is what is read of one job's output at a time: with one reading a
@@ -29,13 +26,6 @@ type logTail struct {
 
 func newConsole(out io.Writer, prefix bool) *console {
 	return &console{out: out, prefix: prefix, logs: map[string]*logTail{}}
-}
-
-// resume leaves out what is already in the log.
-func (c *console) resume(dir rundir.AttemptDir) {
-	if st, err := os.Lstat(dir.SlurmOut()); err == nil {
-		c.logs[dir.SlurmOut()] = &logTail{offset: st.Size()}
-	}
 }
 
 // offset adds to a list from where on a job's output is read. name is the case's.

@@ -4,8 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"os"
+	"strconv"
+	"strings"
 	"sync"
+	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -13,6 +18,9 @@ import (
 
 // maxRecord bounds agent.json: thousands of timeline entries and log lines.
 const maxRecord = 32 << 20
+
+// sizeTimeout bounds the question how much a job has printed.
+const sizeTimeout = 15 * time.Second
 
 // Job is an attempt under way.
 type Job struct {
@@ -120,9 +128,36 @@ func (r *Reader) Rest(ctx context.Context, there rundir.AttemptDir) {
 	delete(r.last, there.AgentFile())
 }
 
-// Resume leaves out what a job has printed before this process.
-func (r *Reader) Resume(dir rundir.AttemptDir) {
+// Resume leaves out what a job has printed before this process, wherever its output is.
+// Where that cannot be found out, it is shown again.
+func (r *Reader) Resume(ctx context.Context, there rundir.AttemptDir) {
+	if r.console.out == nil {
+		return
+	}
+	path := there.SlurmOut()
+	size, ok := r.size(ctx, path)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.console.resume(dir)
+	if ok {
+		r.console.logs[path] = &logTail{offset: size}
+	}
+}
+
+// size is how large a regular file is.
+func (r *Reader) size(ctx context.Context, path string) (int64, bool) {
+	if r.access.Host.Shared() {
+		st, err := os.Lstat(path)
+		if err != nil || !st.Mode().IsRegular() {
+			return 0, false
+		}
+		return st.Size(), true
+	}
+	res, err := r.access.Host.Run(ctx, host.Cmd{
+		Argv: []string{"sh", "-c", `[ -f "$1" ] && [ ! -h "$1" ] && exec wc -c <"$1"`, "sh", path}, Timeout: sizeTimeout, MaxOutput: 100,
+	})
+	if err != nil || res.Exit != 0 {
+		return 0, false
+	}
+	size, err := strconv.ParseInt(strings.TrimSpace(string(res.Stdout)), 10, 64)
+	return size, err == nil
 }

@@ -1,0 +1,59 @@
+package follow
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/sshtest"
+)
+
+// Who goes on with a run shows what its job prints from then on, here and behind a login node.
+func TestResumeShowsNothingAgain(t *testing.T) {
+	t.Parallel()
+	for name, on := range map[string]func(*testing.T) host.Host{
+		"here": func(*testing.T) host.Host { return host.NewHere(os.Environ()) },
+		"behind a login node": func(t *testing.T) host.Host {
+			t.Helper()
+			need.Long(t, "an sshd")
+			need.Root(t)
+			sshd := sshtest.Start(t, sshtest.Options{})
+			h, err := host.NewSSH(host.SSHConfig{Dest: sshd.Dest, Options: sshd.Options, Env: os.Environ()})
+			require.NoError(t, err)
+			t.Cleanup(func() { _ = h.Close() })
+			return h
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var out strings.Builder
+			there := rundir.AttemptDir(filepath.Join(t.TempDir(), "it's there"))
+			require.NoError(t, os.Mkdir(string(there), 0o755))
+			require.NoError(t, os.WriteFile(there.SlurmOut(), []byte("old\nhalf of "), 0o600))
+			r := New(runs.Access{Host: on(t)}.Complete(), &out, false)
+			r.Resume(t.Context(), there)
+			f, err := os.OpenFile(there.SlurmOut(), os.O_APPEND|os.O_WRONLY, 0)
+			require.NoError(t, err)
+			_, err = f.WriteString("a line\nnew\n")
+			require.NoError(t, err)
+			require.NoError(t, f.Close())
+			r.Rest(t.Context(), there)
+			require.Equal(t, "a line\nnew\n", out.String())
+		})
+	}
+	// Where there is nothing yet, nothing is left out.
+	var out strings.Builder
+	there := rundir.AttemptDir(t.TempDir())
+	r := New(runs.Access{}.Complete(), &out, false)
+	r.Resume(t.Context(), there)
+	require.NoError(t, os.WriteFile(there.SlurmOut(), []byte("first\n"), 0o600))
+	r.Rest(t.Context(), there)
+	require.Equal(t, "first\n", out.String())
+}
