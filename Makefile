@@ -109,6 +109,10 @@ verdict-eval: ## false alarms and detection of the verdict rules on recorded and
 ab-eval: ## how often the paired test is right and wrong, 10,000 sessions a cell: a quarter of an hour (AB_SESSIONS=1000: a minute)
 	go run ./tools/abeval -sessions $(or $(AB_SESSIONS),10000)
 
+.PHONY: bench-end
+bench-end: setup ## how soon a run is over: a server's end to the end record and to the exit, SIGTERM to scancel; median of GOES=10, idle machine
+	go test -run '^$$' -bench BenchmarkEnd -benchtime $(or $(GOES),10)x -timeout 30m ./cmd/ci-disagg/faults
+
 .PHONY: bench-steplog
 bench-steplog: ## a 2 GB generation server log: our reader beside a loop in Python, MB/s and peak memory
 	PYTHON=/usr/bin/python3 tools/steplogbench/run.sh 2000

@@ -377,9 +377,11 @@ func storage() []fault {
 	}
 }
 
+// logged is a scancel that notes when it was called.
+const logged = `date +%s.%N >>"$ROW/scancel"; exec /usr/bin/scancel "$@"`
+
 // interrupts: SIGTERM in every phase. The job has to be told within a second, and to be gone within KillWait and 5 s.
 func interrupts() []fault {
-	const logged = `date +%s.%N >>"$ROW/scancel"; exec /usr/bin/scancel "$@"`
 	const late = `[ "$1" != --version ] || exec /usr/bin/sbatch --version
 touch "$ROW/sbatch"; sleep 1; out=$(/usr/bin/sbatch "$@"); code=$?; sleep 2; echo "$out"; exit $code`
 	rows := []fault{
