@@ -1,8 +1,11 @@
 package node
 
 import (
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -50,4 +53,52 @@ func TestHealthIsToldAgain(t *testing.T) {
 	require.Equal(t, []rundir.NodeEvent{
 		event(rundir.NodeHealthy, 200, 0), event(rundir.NodeSick, 500, 2), event(rundir.NodeSick, 500, 4), event(rundir.NodeHealthy, 200, 0),
 	}, told)
+}
+
+// A server of whom nobody knows that it speaks HTTP is not spoken to: that it takes connections is all that is asked.
+func TestNoHTTPToOthers(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	said := make(chan []byte, 1)
+	go func() {
+		c, err := l.Accept()
+		if err == nil {
+			b, _ := io.ReadAll(c)
+			said <- b
+		}
+	}()
+	dir := rundir.AttemptDir(t.TempDir())
+	files, err := dir.Tree()
+	require.NoError(t, err)
+	address := dir.Run(0).NodeFile("address")
+	require.NoError(t, files.WriteFile(address, []byte(l.Addr().String()), rundir.FileMode))
+	var told []rundir.NodeEvent
+	h := &health{
+		watch: watch.New(files, dir.Run(0), []watch.Role{{Name: "redis", Address: address, Given: true, Dials: true}}, nil, 0), role: "redis",
+		now: func() time.Time { return time.Unix(0, 0) }, tell: func(e rundir.NodeEvent) { told = append(told, e) },
+	}
+	h.ask(t.Context())
+	require.Empty(t, <-said)
+	require.NoError(t, l.Close())
+	h.ask(t.Context())
+	require.Equal(t, []rundir.NodeEvent{{Role: "redis", What: rundir.NodeHealthy, Status: 200}, {Role: "redis", What: rundir.NodeRefused, Looks: 2}}, told)
+}
+
+// A server that leaves its port to another process of its own has not gone; the other one is watched.
+func TestServerIsReplaced(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	port := l.Addr().(*net.TCPAddr).Port
+	var told []rundir.NodeEvent
+	s := &server{role: watch.Role{Name: "web"}, proc: "/proc", port: port, self: process{pid: 1<<22 - 1}, tell: func(e rundir.NodeEvent) { told = append(told, e) }}
+	s.process()
+	require.False(t, s.over)
+	require.Equal(t, []rundir.NodeEvent{{Role: "web", What: rundir.NodeServer, PID: os.Getpid(), Port: port}}, told)
+	require.NoError(t, l.Close())
+	s.self, told = process{pid: 1<<22 - 1}, nil
+	s.process()
+	require.True(t, s.over)
+	require.Equal(t, []rundir.NodeEvent{{Role: "web", What: rundir.NodeGone, PID: 1<<22 - 1, Port: port}}, told)
 }

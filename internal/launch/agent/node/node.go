@@ -110,7 +110,7 @@ func servers(files *rundir.Tree, o Options) ([]watch.Role, rundir.RunDir, error)
 			here := o.Node == AllNodes || len(r.Slice) > 0 && r.Slice[0].Node == o.Node
 			if file := r.AddressFile(); file != "" && here {
 				address := filepath.Join(at.Run.Output(), strings.ReplaceAll(file, "%j", o.Job))
-				roles = append(roles, watch.Role{Name: r.Name, Address: address, Health: r.Ready.HTTPPath, Given: r.Port})
+				roles = append(roles, watch.Role{Name: r.Name, Address: address, Health: r.Ready.HTTPPath, Dials: r.Ready.TCP, Given: r.Port})
 			}
 		}
 		return roles, at.Run, nil

@@ -142,18 +142,33 @@ func (s *server) process() {
 	if same && !now.ended {
 		return
 	}
+	status := syscall.WaitStatus(now.status) //nolint:gosec // 16 bits
+	seen := same && s.proc.lives(s.parent)
+	if (!seen || status.Exited() && status.ExitStatus() == 0) && s.replaced() {
+		return
+	}
 	s.over = true
-	if !same || !s.proc.lives(s.parent) {
+	if !seen {
 		s.say(rundir.NodeGone, rundir.NodeEvent{})
 		return
 	}
-	status := syscall.WaitStatus(now.status) //nolint:gosec // 16 bits
 	e := rundir.NodeEvent{Exit: status.ExitStatus()}
 	if status.Signaled() {
 		e.Signal = int(status.Signal())
 		e.Exit = 128 + e.Signal
 	}
 	s.say(rundir.NodeEnded, e)
+}
+
+// replaced reports whether the process has left its port to another one, as servers do
+// that restart themselves; that one is watched from now on.
+func (s *server) replaced() bool {
+	before := s.self
+	if err := s.find(); err != nil || s.self == before {
+		s.self = before
+		return false
+	}
+	return true
 }
 
 // health is what a server's health check says.

@@ -135,13 +135,14 @@ func (w *Watch) hasFile(r Role) bool {
 }
 
 // dials reports whether somebody listens at an address.
-func dials(ctx context.Context, addr string) bool {
+func dials(ctx context.Context, addr string) bool { return dial(ctx, addr) == nil }
+
+func dial(ctx context.Context, addr string) error {
 	c, err := (&net.Dialer{Timeout: probeTimeout}).DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return false
+	if err == nil {
+		_ = c.Close()
 	}
-	_ = c.Close()
-	return true
+	return err
 }
 
 // Address is the host:port that a role's server has published, "" = none.
@@ -153,12 +154,18 @@ func (w *Watch) Address(role int) string {
 	return addr
 }
 
-// Health is the status with which a role's server answers what it is asked for.
+// Health is the status with which a role's server answers what it is asked for. One of
+// whom nobody knows that it speaks HTTP is only asked whether it takes connections.
 func (w *Watch) Health(ctx context.Context, role int) (int, error) {
 	r := w.roles[role]
 	addr, err := w.address(r)
-	if err != nil {
+	switch {
+	case err != nil:
 		return 0, err
+	case r.Given && r.Health == "" && !r.Dials:
+		return 0, os.ErrNotExist
+	case r.Given && r.Health == "":
+		return http.StatusOK, dial(ctx, addr)
 	}
 	return get(ctx, addr, cmp.Or(r.Health, "/health"))
 }
