@@ -37,7 +37,7 @@ func TestResumeShowsNothingAgain(t *testing.T) {
 			there := rundir.AttemptDir(filepath.Join(t.TempDir(), "it's there"))
 			require.NoError(t, os.Mkdir(string(there), 0o755))
 			require.NoError(t, os.WriteFile(there.SlurmOut(), []byte("old\nhalf of "), 0o600))
-			r := New(runs.Access{Host: on(t)}.Complete(), &out, false)
+			r := New(runs.Access{Host: on(t)}.Complete(), Listeners{Console: &out}, false)
 			r.Resume(t.Context(), there)
 			f, err := os.OpenFile(there.SlurmOut(), os.O_APPEND|os.O_WRONLY, 0)
 			require.NoError(t, err)
@@ -51,7 +51,7 @@ func TestResumeShowsNothingAgain(t *testing.T) {
 	// Where there is nothing yet, nothing is left out.
 	var out strings.Builder
 	there := rundir.AttemptDir(t.TempDir())
-	r := New(runs.Access{}.Complete(), &out, false)
+	r := New(runs.Access{}.Complete(), Listeners{Console: &out}, false)
 	r.Resume(t.Context(), there)
 	require.NoError(t, os.WriteFile(there.SlurmOut(), []byte("first\n"), 0o600))
 	r.Rest(t.Context(), there)
