@@ -70,7 +70,7 @@ type settings struct {
 	retry    string // instead of none
 	// pipelines are of the row's own, in the place of the stand-in workload.
 	pipelines string
-	perf     string // instead of off
+	perf      string // instead of off
 }
 
 func (s settings) write(t testing.TB, backend string) string {
