@@ -186,7 +186,7 @@ func TestOutputIsKnownWhileItsFileStalls(t *testing.T) {
 		l.Last()
 		l.Explaining()
 		n, lost := l.Written()
-		require.Zero(t, n+lost, "nothing is written yet, as far as is known")
+		require.Less(t, int(n+lost), len(text), "not all is written yet, as far as is known")
 	}()
 	select {
 	case <-known:
