@@ -25,10 +25,18 @@ func TestAStoresPasswordIsNeverShown(t *testing.T) {
 	}
 	test := "disagg-gen_only-six_gpus"
 	verbs := [][]string{
-		{"plan", "--cluster", "gb200", test}, {"plan", "-o", "json", "--cluster", "gb200", test}, {"run", "--cluster", "gb200", test},
-		{"judge", "--case", "c", "pins.yaml"}, {"judge", "--save", "--case", "c", "pins.yaml"}, {"baseline", "show"}, {"baseline", "show", "--case", "c"},
-		{"baseline", "export"}, {"baseline", "accept", "--case", "c", "--reason", "r", "--by", "me"}, {"baseline", "prune", "--reason", "r", "--by", "me", "--older-than", "9d"},
-		{"baseline", "import", "--reason", "r", "--by", "me", "pins.yaml"}, {"baseline", "replay", "--reason", "r", "--by", "me"},
+		{"plan", "--cluster", "gb200", test},
+		{"plan", "-o", "json", "--cluster", "gb200", test},
+		{"run", "--cluster", "gb200", test},
+		{"judge", "--case", "c", "pins.yaml"},
+		{"judge", "--save", "--case", "c", "pins.yaml"},
+		{"baseline", "show"},
+		{"baseline", "show", "--case", "c"},
+		{"baseline", "export"},
+		{"baseline", "accept", "--case", "c", "--reason", "r", "--by", "me"},
+		{"baseline", "prune", "--reason", "r", "--by", "me", "--older-than", "9d"},
+		{"baseline", "import", "--reason", "r", "--by", "me", "pins.yaml"},
+		{"baseline", "replay", "--reason", "r", "--by", "me"},
 	}
 	for _, url := range urls {
 		for _, v := range verbs {

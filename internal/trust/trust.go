@@ -96,4 +96,4 @@ func Is(flag *string, value, what string) func() string {
 }
 
 // ErrStored is why a record of a branch's history is not stored from a pull request.
-var ErrStored = errors.New("a pull request's run may not join the history of its branch") //nolint:gochecknoglobals // an error
+var ErrStored = errors.New("a pull request's run may not join the history of its branch")

@@ -22,12 +22,23 @@ const (
 // not be found, watched or read.
 func ownedBySbatch() []owned {
 	return []owned{
-		{"--output", 'o', ownOutput}, {"--error", 'e', ownOutput}, {"--input", 'i', ownOutput}, {"--open-mode", 0, ownOutput},
-		{"--job-name", 'J', ownName}, {"--chdir", 'D', ownPlace}, {"--wrap", 0, "the script is ours: workload.setup is shell text before each command"},
-		{"--parsable", 0, "its answer is read as it comes: remove it"}, {"--nodes", 'N', ownShape}, {"--ntasks", 'n', ownShape},
-		{"--ntasks-per-node", 0, ownShape}, {"--requeue", 0, "a measurement is never continued: retry: starts a new attempt"},
-		{"--export", 0, ownExport}, {"--export-file", 0, ownExport}, {"--get-user-env", 0, ownExport},
-		{"--signal", 0, "use the key signal of the cluster"}, {"--time", 't', "use budgets.job, or the key time of the cluster"},
+		{"--output", 'o', ownOutput},
+		{"--error", 'e', ownOutput},
+		{"--input", 'i', ownOutput},
+		{"--open-mode", 0, ownOutput},
+		{"--job-name", 'J', ownName},
+		{"--chdir", 'D', ownPlace},
+		{"--wrap", 0, "the script is ours: workload.setup is shell text before each command"},
+		{"--parsable", 0, "its answer is read as it comes: remove it"},
+		{"--nodes", 'N', ownShape},
+		{"--ntasks", 'n', ownShape},
+		{"--ntasks-per-node", 0, ownShape},
+		{"--requeue", 0, "a measurement is never continued: retry: starts a new attempt"},
+		{"--export", 0, ownExport},
+		{"--export-file", 0, ownExport},
+		{"--get-user-env", 0, ownExport},
+		{"--signal", 0, "use the key signal of the cluster"},
+		{"--time", 't', "use budgets.job, or the key time of the cluster"},
 		{"--dependency", 'd', "a job that waits for another is none that can be measured now: remove it"},
 	}
 }
@@ -35,12 +46,25 @@ func ownedBySbatch() []owned {
 // ownedBySrun are those of a step.
 func ownedBySrun() []owned {
 	return []owned{
-		{"--output", 'o', ownOutput}, {"--error", 'e', ownOutput}, {"--input", 'i', ownOutput}, {"--label", 'l', ownOutput},
-		{"--job-name", 'J', ownName}, {"--chdir", 'D', ownPlace}, {"--nodes", 'N', ownShape}, {"--ntasks", 'n', ownShape},
-		{"--ntasks-per-node", 0, ownShape}, {"--nodelist", 'w', ownShape}, {"--distribution", 'm', ownShape},
-		{"--kill-on-bad-exit", 'K', "the agent ends what has to end: remove it"}, {"--wait", 'W', "the agent ends what has to end: remove it"},
-		{"--multi-prog", 0, ownShape}, {"--pty", 0, ownOutput}, {"--jobid", 0, "steps belong to the attempt's own job: remove it"},
-		{"--export", 0, ownExport}, {"--export-file", 0, ownExport}, {"--bcast", 0, "remove it: bash is on every node"},
+		{"--output", 'o', ownOutput},
+		{"--error", 'e', ownOutput},
+		{"--input", 'i', ownOutput},
+		{"--label", 'l', ownOutput},
+		{"--job-name", 'J', ownName},
+		{"--chdir", 'D', ownPlace},
+		{"--nodes", 'N', ownShape},
+		{"--ntasks", 'n', ownShape},
+		{"--ntasks-per-node", 0, ownShape},
+		{"--nodelist", 'w', ownShape},
+		{"--distribution", 'm', ownShape},
+		{"--kill-on-bad-exit", 'K', "the agent ends what has to end: remove it"},
+		{"--wait", 'W', "the agent ends what has to end: remove it"},
+		{"--multi-prog", 0, ownShape},
+		{"--pty", 0, ownOutput},
+		{"--jobid", 0, "steps belong to the attempt's own job: remove it"},
+		{"--export", 0, ownExport},
+		{"--export-file", 0, ownExport},
+		{"--bcast", 0, "remove it: bash is on every node"},
 	}
 }
 

@@ -45,9 +45,11 @@ func (s *Session) benchFiles(tree *rundir.Tree, run rundir.RunDir, role string, 
 	}
 	reader := s.o.Reader
 	if b.Reader != "" {
-		if reader, err = reader.Only(b.Reader); err != nil {
-			return bench.Found{Problems: []bench.Problem{{File: run.RoleOut(role), Text: "bench: " + err.Error()}}}, nil
+		only, unknown := reader.Only(b.Reader)
+		if unknown != nil {
+			return bench.Found{Problems: []bench.Problem{{File: run.RoleOut(role), Text: "bench: " + unknown.Error()}}}, nil //nolint:nilerr // what is wrong with a measurement is no error of reading
 		}
+		reader = only
 	}
 	return reader.GatherTree(tree, nil, files...)
 }
