@@ -62,6 +62,9 @@ func (s Suite) pairUp(r Request, set paired.Settings) error {
 		if !ok {
 			return fmt.Errorf("%s: base has no such case", p.Case.ID)
 		}
+		if err = set.Distinct(p, b); err != nil {
+			return err
+		}
 		if s.Plans[i], err = set.Session(p, b, cases); err != nil {
 			return err
 		}
@@ -81,15 +84,12 @@ func (r Request) dressed(p rundir.Plan, b paired.Build) rundir.Plan {
 	one.Install, one.Setup = cmp.Or(one.Install, b.Install), cmp.Or(one.Setup, b.Setup)
 	one.Env = slices.Clone(one.Env)
 	if b.Source != "" {
-		one.Env = append(one.Env, rundir.EnvVar{Name: envSource, Value: one.Source})
+		one.Env = append(one.Env, rundir.EnvVar{Name: paired.SourceEnv, Value: one.Source})
 	}
 	one.Env = append(one.Env, b.Environment()...)
 	p.Builds = []rundir.BuildPlan{one}
 	return p
 }
-
-// envSource tells the commands of a build where its checkout is.
-const envSource = "CI_DISAGG_SOURCE"
 
 func (r Request) abs(path string) string {
 	if filepath.IsAbs(path) {
