@@ -123,6 +123,9 @@ func outcomeExit(o rundir.Outcome) int {
 	}
 }
 
+// IsTestFault reports whether an attempt that ended so counts against the test or the software under test.
+func IsTestFault(o rundir.Outcome) bool { return outcomeExit(o) == ExitTestFailed }
+
 // wordsExit is the performance half. No gating metric at all means that nobody
 // looked: no verdict.
 func wordsExit(words []verdict.Word, p ExitPolicy) int {

@@ -22,6 +22,7 @@ type Run struct {
 	At       *time.Time      `json:"time,omitempty"`
 	Values   map[Key]float64 `json:"-"`                  // in the metric's unit
 	Problems []string        `json:"problems,omitempty"` // why it is no measurement
+	Failed   bool            `json:"failed,omitempty"`   // it did not end well; else it did, and is no measurement
 }
 
 // Key names a series within its case.
@@ -150,7 +151,10 @@ func Judge(pairs []Pair, series []Series, cases int) Session {
 }
 
 func (r Run) plain() paired.Run {
-	out := paired.Run{Failed: len(r.Problems) > 0, Values: map[string]float64{}}
+	out := paired.Run{Failed: r.Failed, Values: map[string]float64{}}
+	if len(r.Problems) > 0 {
+		return out
+	}
 	for k, v := range r.Values {
 		out.Values[k.String()] = v
 	}

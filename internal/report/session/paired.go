@@ -116,7 +116,7 @@ func (s *Session) sessionRun(c results.Case, dir rundir.AttemptDir, end rundir.R
 	}
 	run := ab.Run{Name: filepath.ToSlash(name), At: loaded.Began(), Values: map[ab.Key]float64{}}
 	e := results.SettleRun(c.Plan, loaded, s.o.Flaky, s.o.Classes)
-	if e.Outcome != rundir.OutcomePassed {
+	if run.Failed = e.Outcome != rundir.OutcomePassed; run.Failed {
 		run.Problems = []string{cmp.Or(e.Reason, "it ended as "+cmp.Or(string(e.Outcome), "nobody knows"))}
 		return run, loaded
 	}
@@ -158,8 +158,9 @@ func (s *Session) judgeSession(c results.Case, last results.Ended) report.Judged
 }
 
 // decidedBy takes the end of a session's job for a good one where the session itself says what became of the case: it
-// decided, whatever happened behind that; its time limit cut it short; or both builds failed, which is nobody's change.
-func decidedBy(attempts []results.Ended, found ab.Session) {
+// decided, whatever happened behind that but head failing by itself; its time limit cut it short after whole pairs; or
+// both builds failed, which is nobody's change.
+func decidedBy(attempts []results.Ended, plan rundir.Plan, found ab.Session) {
 	for i, e := range attempts {
 		if !e.Session {
 			continue
@@ -167,17 +168,25 @@ func decidedBy(attempts []results.Ended, found ab.Session) {
 		says := false
 		switch found.Verdict {
 		case paired.Regression, paired.Improvement, paired.Pass:
-			says = true
+			says = !report.IsTestFault(e.Outcome) || !headFailedAlone(found.Measured, plan.Pairs.OwnFailures)
 		case paired.Inconclusive:
-			says = e.Finding != nil && e.Finding.Kind == blame.KindTimeLimit
+			says = len(found.Used) > 0 && e.Finding != nil && e.Finding.Kind == blame.KindTimeLimit
 		case paired.Invalid:
-			says = e.Outcome == rundir.OutcomeTestFailed
+			says = report.IsTestFault(e.Outcome)
 		case paired.Failed: // the run that stands for the job says how
 		}
 		if says {
 			attempts[i].Outcome, attempts[i].Finding = rundir.OutcomePassed, nil
 		}
 	}
+}
+
+// headFailedAlone reports whether in so many pairs at the end head failed and base did not.
+func headFailedAlone(pairs []ab.Pair, n int) bool {
+	if n < 1 || len(pairs) < n {
+		return false
+	}
+	return !slices.ContainsFunc(pairs[len(pairs)-n:], func(p ab.Pair) bool { return !p.B.Failed || p.A.Failed })
 }
 
 // buildOf is what a plan says of one of its builds.

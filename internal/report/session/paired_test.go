@@ -21,11 +21,14 @@ type runSpec struct {
 	outcome rundir.Outcome // "" = passed
 }
 
+// lost reports whether the run gave no measurement.
+func (r runSpec) lost() bool { return r.outcome != "" || r.tput == 0 }
+
 // sessionDir writes a run of one case whose job was a paired session: runs in the order in which they were made, the
 // warm-ups first. outcome is that of the job.
 func sessionDir(t *testing.T, outcome rundir.Outcome, runs ...runSpec) (rundir.Dir, []rundir.RunEnd) {
 	t.Helper()
-	pairs := rundir.PairPlan{Cases: 1, MinPairs: paired.MinPairs, MaxPairs: paired.MaxPairs, MaxAgain: paired.MaxAgain, Mode: rundir.PairAlways}
+	pairs := rundir.PairPlan{Cases: 1, MinPairs: paired.MinPairs, MaxPairs: paired.MaxPairs, MaxAgain: paired.MaxAgain, OwnFailures: 3, Mode: rundir.PairAlways}
 	dir := runDir(t, func(p *rundir.Plan) {
 		head := p.Builds[0]
 		base := head
@@ -51,7 +54,7 @@ func sessionDir(t *testing.T, outcome rundir.Outcome, runs ...runSpec) (rundir.D
 		end := rundir.RunEnd{Run: one, At: start.Add(time.Duration(i) * time.Minute), Outcome: orPassed(spec.outcome)}
 		writeRun(t, attempt, agent, end, spec)
 		agent.Runs, last = append(agent.Runs, end), one
-		if i%2 == 1 && i > 2 && (runs[i].outcome != "" || runs[i-1].outcome != "") {
+		if i%2 == 1 && i > 2 && (runs[i].lost() || runs[i-1].lost()) {
 			again++
 		} else if i%2 == 1 {
 			again = 0
@@ -66,7 +69,7 @@ func sessionDir(t *testing.T, outcome rundir.Outcome, runs ...runSpec) (rundir.D
 func agentPair(runs []runSpec) int {
 	n := 1
 	for i := 1; i < len(runs); i += 2 {
-		if runs[i].outcome == "" && runs[i-1].outcome == "" {
+		if !runs[i].lost() && !runs[i-1].lost() {
 			n++
 		}
 	}
@@ -125,8 +128,15 @@ func TestPairedSessions(t *testing.T) {
 		}
 		return runs
 	}
+	mute := func(runs []runSpec, at ...int) []runSpec {
+		for _, i := range at {
+			runs[i].tput = 0
+		}
+		return runs
+	}
 	for _, tt := range []struct {
 		name    string
+		off     bool // performance is not judged
 		runs    []runSpec
 		outcome rundir.Outcome
 		kind    string // of the job's finding
@@ -146,6 +156,12 @@ func TestPairedSessions(t *testing.T) {
 		{name: "both crash", runs: crash(measuredPairs(1, 4), 2, 3, 4, 5, 6, 7), outcome: rundir.OutcomeTestFailed, exit: 5, result: "no_verdict", message: "no measurement"},
 		{name: "the time limit", runs: measuredPairs(0.95, 3), outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), kind: blame.KindTimeLimit, exit: 5, result: "no_verdict", message: "cut short", pairs: 3},
 		{name: "lost behind the decision", runs: measuredPairs(0.95, 5), outcome: rundir.OutcomeLost, exit: 4, result: "regression", message: "4 pairs", pairs: 4},
+		{name: "both run out of time", runs: crash(measuredPairs(1, 4), 2, 3, 4, 5, 6, 7), outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), exit: 5, result: "no_verdict", message: "no measurement"},
+		{name: "the time limit before any pair", outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), kind: blame.KindTimeLimit, exit: 1, result: "test_failed"},
+		{name: "B crashes behind a pass", runs: crash(measuredPairs(1, 7), 11, 13, 15), outcome: rundir.OutcomeTestFailed, exit: 1, result: "test_failed", pairs: 4},
+		{name: "B measures nothing", runs: mute(measuredPairs(1, 4), 3, 5, 7), exit: 5, result: "no_verdict", message: "no measurement: 2 pairs had to be measured again"},
+		{name: "B crashes, and nobody judges", off: true, runs: crash(measuredPairs(1, 4), 3, 5, 7), outcome: rundir.OutcomeTestFailed, exit: 1, result: "test_failed"},
+		{name: "both crash, and nobody judges", off: true, runs: crash(measuredPairs(1, 4), 2, 3, 4, 5, 6, 7), outcome: rundir.OutcomeTestFailed, exit: 1, result: "test_failed"},
 		{name: "the job was lost", runs: measuredPairs(1, 2), outcome: rundir.OutcomeLost, exit: 3, result: "infra", pairs: 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -158,7 +174,9 @@ func TestPairedSessions(t *testing.T) {
 				o.Finding = &rundir.Finding{Class: "unknown", Kind: tt.kind, Message: "the job's time limit"}
 				require.NoError(t, rundir.WriteJSON(file, o))
 			}
-			s := New(dir, builder(t, 0))
+			o := builder(t, 0)
+			o.PerfOff = tt.off
+			s := New(dir, o)
 			d, err := s.Decide(context.Background(), 0)
 			require.NoError(t, err)
 			rep, err := s.Write(&d)

@@ -160,7 +160,9 @@ func (s *Session) decide(ctx context.Context, run rundir.Run, c results.Case, p 
 	var rec *baseline.Record
 	if isSession {
 		judged = s.judgeSession(c, last)
-		decidedBy(attempts, *judged.AB)
+		if p.Judged && c.Plan.Measures() { // else nobody asks what the session says
+			decidedBy(attempts, c.Plan, *judged.AB)
+		}
 	} else {
 		judged, rec = s.judge(ctx, run, c, attempts, setup)
 	}

@@ -94,7 +94,7 @@ func Next(pairs []Pair, p Policy) Step {
 			}
 			continue
 		}
-		if own++; failedA != "" {
+		if own++; failedA != "" || !pair.B.Failed { // one that ends well and measures nothing is no failure
 			own = 0
 		}
 		switch {
