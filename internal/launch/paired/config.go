@@ -52,6 +52,7 @@ type Flags struct {
 	// PullRequest is set where the run is a pull request's: one that names a base and no
 	// mode is measured in pairs where a single run gives reason to.
 	PullRequest bool
+	Unjudged    bool // perf.off: no verdict is made of what is measured
 }
 
 // AddFlags registers the flags.
@@ -118,7 +119,10 @@ func Settle(c Config, b Builds, f Flags) (Settings, error) {
 	if s.On() && !s.Base.named() {
 		return s, errors.New("which build is it to be compared with? Give --ab-base-source DIR, --ab-base-image IMAGE, or builds.base in the config")
 	}
-	if s.Mode == "" && f.PullRequest && s.Base.named() {
+	if s.On() && f.Unjudged {
+		return s, fmt.Errorf("perf.off: performance is not judged, and a session of pairs (ab.mode %s) would have no verdict: remove perf.off, or give --ab=off", s.Mode)
+	}
+	if s.Mode == "" && f.PullRequest && !f.Unjudged && s.Base.named() {
 		s.Mode = rundir.PairSuspicious
 	}
 	s.Opened = s.opened(f)

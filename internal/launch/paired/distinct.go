@@ -12,6 +12,18 @@ import (
 // SourceEnv tells the commands of a build where its checkout is.
 const SourceEnv = "CI_DISAGG_SOURCE"
 
+// Comparable reports whether a case can have a session: one that measures nothing cannot,
+// and that is an error where every case is to have one.
+func (s Settings) Comparable(p rundir.Plan) (bool, error) {
+	switch {
+	case p.Case.SkipReason != "":
+		return false, nil
+	case !p.Measures() && s.Mode == rundir.PairAlways:
+		return false, fmt.Errorf("%s: none of its roles has bench:, so nothing is measured that two builds could be compared by: give the role that measures bench: with its files, leave the case out, or use --ab=suspicious, which runs it once", p.Case.ID)
+	}
+	return p.Measures(), nil
+}
+
 // Distinct refuses two plans that would run the same software: a session of them passes
 // whatever has changed. Each has one build, with its own words in it.
 func (s Settings) Distinct(head, base rundir.Plan) error {

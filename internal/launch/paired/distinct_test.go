@@ -57,3 +57,45 @@ func TestDistinct(t *testing.T) {
 		})
 	}
 }
+
+// A case that measures nothing has one run, unless every case is to have a session.
+func TestComparable(t *testing.T) {
+	t.Parallel()
+	silent, listed := plan("new"), plan("new")
+	silent.Case.Pipeline, listed.Case.SkipReason = "p", "broken"
+	measuring := plan("new")
+	measuring.Case.Pipeline, measuring.Builds[0].Roles[0].Bench = "p", []rundir.BenchFiles{{Files: []string{"x"}}}
+	for _, mode := range []string{rundir.PairAlways, rundir.PairSuspicious} {
+		set := Settings{Config: Config{Mode: mode}}
+		for _, tt := range []struct {
+			p    rundir.Plan
+			want bool
+		}{{listed, false}, {measuring, true}, {plan("new"), true}} {
+			got, err := set.Comparable(tt.p)
+			require.NoError(t, err)
+			require.Equal(t, tt.want, got)
+		}
+		got, err := set.Comparable(silent)
+		require.False(t, got)
+		if mode == rundir.PairAlways {
+			require.ErrorContains(t, err, "none of its roles has bench:")
+		} else {
+			require.NoError(t, err)
+		}
+	}
+}
+
+// Where performance is not judged nobody is to be told that a comparison passed.
+func TestSettleWithoutJudging(t *testing.T) {
+	t.Parallel()
+	old := Build{Source: "/old"}
+	for _, mode := range []string{rundir.PairAlways, rundir.PairSuspicious} {
+		_, err := Settle(Config{}, Builds{}, Flags{Mode: mode, Base: old, Unjudged: true})
+		require.ErrorContains(t, err, "perf.off: performance is not judged")
+		_, err = Settle(Config{Mode: mode}, Builds{}, Flags{Mode: rundir.PairOff, Base: old, Unjudged: true})
+		require.NoError(t, err)
+	}
+	s, err := Settle(Config{}, Builds{}, Flags{Base: old, PullRequest: true, Unjudged: true})
+	require.NoError(t, err)
+	require.False(t, s.On(), "by default there is one run")
+}

@@ -48,16 +48,18 @@ func (s Suite) pairUp(r Request, set paired.Settings) error {
 	for _, p := range older.Plans {
 		base[p.Case.Slug] = r.dressed(p, set.Base)
 	}
-	cases := 0
-	for _, p := range s.Plans {
-		if p.Case.SkipReason == "" {
-			cases++
+	var of []int
+	for i, p := range s.Plans {
+		ok, err := set.Comparable(p)
+		if err != nil {
+			return err
+		}
+		if ok {
+			of = append(of, i)
 		}
 	}
-	for i, p := range s.Plans {
-		if p.Case.SkipReason != "" {
-			continue
-		}
+	for _, i := range of {
+		p := s.Plans[i]
 		b, ok := base[p.Case.Slug]
 		if !ok {
 			return fmt.Errorf("%s: base has no such case", p.Case.ID)
@@ -65,7 +67,7 @@ func (s Suite) pairUp(r Request, set paired.Settings) error {
 		if err = set.Distinct(p, b); err != nil {
 			return err
 		}
-		if s.Plans[i], err = set.Session(p, b, cases); err != nil {
+		if s.Plans[i], err = set.Session(p, b, len(of)); err != nil {
 			return err
 		}
 	}
