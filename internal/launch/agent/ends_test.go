@@ -63,7 +63,7 @@ func TestCancelBySignal(t *testing.T) {
 	e := runLocal(t, scenario{env: long(), signals: signals, prepare: func(t *testing.T, dir rundir.AttemptDir) {
 		t.Helper()
 		go func() {
-			for !clientBegan(dir) {
+			for t.Context().Err() == nil && !clientBegan(dir) {
 				time.Sleep(20 * time.Millisecond)
 			}
 			signals <- syscall.SIGTERM

@@ -95,9 +95,9 @@ func TestRolesMeet(t *testing.T) {
 		all.Go(func() { said[i], _ = runRole(t, at, r.Name) })
 	}
 	all.Wait()
-	ports, low := map[int]bool{}, 32768
+	ports, low, high := map[int]bool{}, 32768, 60999
 	if b, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range"); err == nil {
-		low, err = strconv.Atoi(strings.Fields(string(b))[0])
+		_, err = fmt.Sscan(string(b), &low, &high)
 		require.NoError(t, err)
 	}
 	address := make([]string, servers)
@@ -110,11 +110,11 @@ func TestRolesMeet(t *testing.T) {
 		require.Equal(t, "127.0.0.1", host)
 		n, err := strconv.Atoi(port)
 		require.NoError(t, err)
-		require.Less(t, n, low)
+		require.GreaterOrEqual(t, n, 10000)
+		if low >= 12000 || high <= 63535 { // else the kernel leaves too few
+			require.False(t, low <= n && n <= high, "%d is one that the kernel hands out", n)
+		}
 		ports[n] = true
-		l, err := net.Listen("tcp", address[i])
-		require.NoError(t, err)
-		require.NoError(t, l.Close())
 		require.FileExists(t, filepath.Join(at.Run.RoleOut(roles[i].Name), "x"))
 	}
 	require.Len(t, ports, servers)

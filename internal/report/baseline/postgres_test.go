@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
@@ -141,6 +142,7 @@ func TestReadOnlyUserCanJudge(t *testing.T) {
 	role := fmt.Sprintf("reader%d", time.Now().UnixNano())
 	_, err := conn.Exec(t.Context(), fmt.Sprintf(`CREATE ROLE %s LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO %s`, role, role))
 	require.NoError(t, err)
+	dropRoles(t, url, role)
 	s, err := baseline.Open(t.Context(), strings.Replace(url, "postgres@", role+"@", 1), false)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.Close() })
@@ -171,6 +173,19 @@ func TestBrokenRowsAreSaid(t *testing.T) {
 	require.ErrorAs(t, err, new(*baseline.UnavailableError), "more is broken than readable")
 }
 
+// dropRoles removes roles after the test: they are of the whole cluster, not of the test's database.
+func dropRoles(t *testing.T, url string, names ...string) {
+	t.Helper()
+	t.Cleanup(func() {
+		conn, err := pgx.Connect(context.Background(), url)
+		require.NoError(t, err)
+		all := strings.Join(names, ", ")
+		_, err = conn.Exec(context.Background(), "DROP OWNED BY "+all+"; DROP ROLE "+all)
+		require.NoError(t, err)
+		require.NoError(t, conn.Close(context.Background()))
+	})
+}
+
 // The two roles of the documentation: the reader judges and can change nothing, the writer stores and cannot remove.
 func TestPostgresRoles(t *testing.T) {
 	t.Parallel()
@@ -189,6 +204,7 @@ func TestPostgresRoles(t *testing.T) {
 	require.NotEmpty(t, grants)
 	_, err = connect(t, url).Exec(t.Context(), grants)
 	require.NoError(t, err)
+	dropRoles(t, url, "ci_disagg_reader", "ci_disagg_writer")
 	as := func(role string) baseline.Store {
 		s, err := baseline.Open(t.Context(), strings.Replace(url, "postgres://postgres@", "postgres://"+role+"@", 1), true)
 		require.NoError(t, err)

@@ -95,7 +95,7 @@ func Up(o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	port, lock, err := ports.Range{Name: "slurmtest", From: 20000, To: 32000, N: 100}.Reserve()
+	port, lock, err := ports.Range{Name: "slurmtest", From: 4000, To: 10000, N: 100}.Reserve()
 	if err != nil {
 		return nil, err
 	}

@@ -63,7 +63,7 @@ func Start(t testing.TB, o Options) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	port, lock, err := ports.Range{Name: "sshtest", From: 19000, To: 20000, N: 1}.Reserve()
+	port, lock, err := ports.Range{Name: "sshtest", From: 3000, To: 4000, N: 1}.Reserve()
 	if err != nil {
 		t.Fatal(err)
 	}

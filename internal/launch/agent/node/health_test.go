@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/watch"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/ports"
 )
 
 // Slurm tells a node's place in the network where it knows the network.
@@ -55,13 +57,38 @@ func TestHealthIsToldAgain(t *testing.T) {
 	}, told)
 }
 
+// listen listens on a port that nobody else takes when the listener is closed.
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	port, lock, err := ports.Range{Name: "node", From: 2000, To: 3000, N: 1}.Reserve()
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = lock.Close() })
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
+// leave closes a listener and waits until nobody has it: a process that another test starts does until its exec.
+func leave(t *testing.T, l net.Listener) {
+	t.Helper()
+	require.NoError(t, l.Close())
+	require.Eventually(t, func() bool {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err == nil {
+			_ = c.Close()
+		}
+		return err != nil
+	}, time.Minute, time.Millisecond)
+}
+
 // A server of whom nobody knows that it speaks HTTP is not spoken to: that it takes connections is all that is asked.
 func TestNoHTTPToOthers(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+	l := listen(t)
 	said := make(chan []byte, 1)
 	go func() {
+		defer close(said)
 		c, err := l.Accept()
 		if err == nil {
 			b, _ := io.ReadAll(c)
@@ -79,8 +106,10 @@ func TestNoHTTPToOthers(t *testing.T) {
 		now: func() time.Time { return time.Unix(0, 0) }, tell: func(e rundir.NodeEvent) { told = append(told, e) },
 	}
 	h.ask(t.Context())
-	require.Empty(t, <-said)
-	require.NoError(t, l.Close())
+	b, came := <-said
+	require.True(t, came, "nobody called")
+	require.Empty(t, b)
+	leave(t, l)
 	h.ask(t.Context())
 	require.Equal(t, []rundir.NodeEvent{{Role: "redis", What: rundir.NodeHealthy, Status: 200}, {Role: "redis", What: rundir.NodeRefused, Looks: 2}}, told)
 }
@@ -88,15 +117,14 @@ func TestNoHTTPToOthers(t *testing.T) {
 // A server that leaves its port to another process of its own has not gone; the other one is watched.
 func TestServerIsReplaced(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+	l := listen(t)
 	port := l.Addr().(*net.TCPAddr).Port
 	var told []rundir.NodeEvent
 	s := &server{role: watch.Role{Name: "web"}, proc: "/proc", port: port, self: process{pid: 1<<22 - 1}, tell: func(e rundir.NodeEvent) { told = append(told, e) }}
 	s.process()
 	require.False(t, s.over)
 	require.Equal(t, []rundir.NodeEvent{{Role: "web", What: rundir.NodeServer, PID: os.Getpid(), Port: port}}, told)
-	require.NoError(t, l.Close())
+	leave(t, l)
 	s.self, told = process{pid: 1<<22 - 1}, nil
 	s.process()
 	require.True(t, s.over)
