@@ -31,7 +31,7 @@ func TestFirstConfigsRun(t *testing.T) {
 			require.NoError(t, os.Mkdir(filepath.Join(dir, "tests"), 0o755))
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "tests", "test_sum.py"), []byte("def test_sum():\n    assert sum([1, 2]) == 3\n"), 0o600))
 			ci := func(args ...string) string {
-				cmd := exec.Command(binary, args...)
+				cmd := exec.CommandContext(t.Context(), binary, args...)
 				cmd.Dir = dir
 				out, err := cmd.CombinedOutput()
 				require.Zero(t, runtest.Exit(t, cmd, err), "%s", out)
