@@ -70,9 +70,13 @@ func (v validation) names() []string {
 }
 
 func (v validation) pipeline() {
-	clients, tasks := 0, 0
+	clients, tasks, leaving := 0, 0, -1
 	for i, r := range v.p.Roles {
 		v.role(i, r)
+		if r.Kind == rundir.KindTask && r.optional() {
+			leaving = i
+			continue // it may leave: nothing waits for its end
+		}
 		switch r.Kind {
 		case rundir.KindClient:
 			if clients++; clients > 1 {
@@ -85,6 +89,8 @@ func (v validation) pipeline() {
 	switch {
 	case len(v.p.Roles) == 0:
 		v.bad(-1, "", "no roles: a pipeline has at least a client or a task")
+	case clients+tasks == 0 && leaving >= 0:
+		v.bad(leaving, "critical", "%s is all that works here, and nothing waits for who may leave: the run would never end. Remove critical: false, or give a role kind: client", v.p.Roles[leaving].Name)
 	case clients+tasks == 0:
 		v.bad(-1, "", "servers only: nothing here would ever end. Give one role kind: client (it measures servers) or task (it does its work and ends)")
 	}
@@ -119,6 +125,9 @@ func (v validation) role(i int, r Role) {
 	}
 	if r.Kind == rundir.KindClient && r.Stop == rundir.StopWithClient {
 		v.bad(i, "stop", "the client ends by itself: its end is what the others are ended with")
+	}
+	if r.Kind == rundir.KindTask && r.Stop == rundir.StopWithClient && !r.optional() {
+		v.bad(i, "stop", "a task is waited for until it ends by itself: for one that is to run until the client is through use kind: server, or critical: false if it may also leave before")
 	}
 	if r.optional() && r.Kind == rundir.KindClient {
 		v.bad(i, "critical", "the client is what the run is about: without it there is no result")

@@ -209,6 +209,8 @@ func TestProblemsHaveTheirPlaces(t *testing.T) {
 		{"kind", p("    - {name: t, kind: sever, command: x}\n    - {name: u, kind: task, command: x}\n"), `c.yaml:4:17: pipelines.p.roles[0].kind: "sever" is no kind of role: server (serves until the client is through), router (passes on to servers), client (measures them) or task (does its work and ends); did you mean "server"?`},
 		{"no roles", "pipelines: {p: {}}", "pipelines.p.roles: no roles"},
 		{"servers only", p("    - {name: s, kind: server, command: x}\n"), "pipelines.p.roles: servers only: nothing here would ever end"},
+		{"only who may leave", p("    - {name: s, kind: server, command: x}\n    - {name: t, kind: task, critical: false, command: x}\n"), "c.yaml:5:29: pipelines.p.roles[1].critical: t is all that works here, and nothing waits for who may leave"},
+		{"a task ended with the client", p("    - {name: t, kind: task, stop: with-client, command: x}\n    - {name: c, kind: client, command: x}\n"), "c.yaml:4:29: pipelines.p.roles[0].stop: a task is waited for until it ends by itself"},
 		{"two clients", p("    - {name: a, kind: client, command: x}\n    - {name: b, kind: client, command: x}\n"), "c.yaml:5:17: pipelines.p.roles[1].kind: a second client"},
 		{"two of a name", p(task + task), `c.yaml:5:8: pipelines.p.roles[1].name: "t" is the name of two roles`},
 		{"name of an instance", p("    - {name: s, kind: server, count: 2, command: x}\n    - {name: s_1, kind: client, command: x}\n"), `"s_1" is what an instance of s is called`},
