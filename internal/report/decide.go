@@ -105,12 +105,15 @@ func (d *decider) ownSkip() (why string, ok bool) {
 	return cmp.Or(why, "skipped by every role"), n > 0 && !others && !measured(d.judged.Rows)
 }
 
-// allSkipped reports whether everybody who works and must not leave has left test cases,
-// and each of them was skipped.
+// allSkipped reports whether everybody who works, must not leave and owes test cases has
+// left some, and each of them was skipped. A task that fills a server owes none.
 func (d *decider) allSkipped() (why string, ok bool) {
 	for _, s := range d.attempts {
 		for _, r := range s.Told {
 			if !s.Counts || r.Optional || !rundir.Works(r.Kind) {
+				continue
+			}
+			if len(r.Tests) == 0 && !r.JUnit {
 				continue
 			}
 			if len(r.Tests) == 0 {

@@ -69,6 +69,10 @@ func TestConfiguredPipelines(t *testing.T) {
 		"tests pass":            {roles: []results.Role{server, left(t, tests(client), 0, testCase("a.py::t", 1, ""))}, result: ResultPassed},
 		"a test fails":          {roles: []results.Role{server, left(t, tests(client), 0, testCase("a.py::t", 1, failure))}, result: ResultTestFailed, exit: ExitTestFailed, reds: []string{"verdict redis[a=1]", "client t"}},
 		"every test is skipped": {roles: []results.Role{server, left(t, tests(client), 0, skipped, skipped)}, result: ResultSkipped, exit: ExitNoVerdict},
+		"every test is skipped, and a task that owes none has filled the server": {
+			roles:  []results.Role{server, by(ended("fill", rundir.KindTask, 0, 1, 0)), left(t, tests(client), 0, skipped, skipped)},
+			result: ResultSkipped, exit: ExitNoVerdict,
+		},
 		"results that are not there": {
 			roles: []results.Role{server, tests(withJUnit(client))}, result: ResultTestFailed, exit: ExitTestFailed,
 			reds: []string{"verdict redis[a=1]", "lifecycle client"}, check: func(t *testing.T, r CaseReport) {
