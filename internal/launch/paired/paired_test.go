@@ -73,6 +73,10 @@ func TestBuildsThatAreNotOneCase(t *testing.T) {
 	other.Builds[0].Roles[0].Slice[0].Tasks = 8
 	_, err := Settings{}.Session(plan("new"), other, 1)
 	require.ErrorContains(t, err, "base runs other roles than head")
+	other = plan("old")
+	other.Expected.Points = []rundir.Point{{Concurrency: 8}}
+	_, err = Settings{}.Session(plan("new"), other, 1)
+	require.ErrorContains(t, err, "base does not put the same load on the roles as head")
 }
 
 func TestSettle(t *testing.T) {

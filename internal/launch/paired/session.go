@@ -3,6 +3,7 @@ package paired
 import (
 	"cmp"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -63,6 +64,9 @@ func same(head, base rundir.Plan) error {
 	}
 	if h, b := shape(head), shape(base); h != b || head.Nodes != base.Nodes || head.GPUsPerNode != base.GPUsPerNode {
 		return fmt.Errorf("%s: base runs other roles than head, and the two cannot be compared: base has %s; head has %s", head.Case.ID, b, h)
+	}
+	if !reflect.DeepEqual(head.Expected.Points, base.Expected.Points) {
+		return fmt.Errorf("%s: base does not put the same load on the roles as head, and the two cannot be compared: base measures %v; head %v", head.Case.ID, base.Expected.Points, head.Expected.Points)
 	}
 	return nil
 }
