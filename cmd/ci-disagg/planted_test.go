@@ -53,16 +53,29 @@ func plantedPaths() (named, other []string) {
 	return named, other
 }
 
+// plantedClasses are one of each class of them: a record, results, a log, a directory, and what is written or copied.
+func plantedClasses() []string {
+	attempt := "run/cases/" + recordedSlug + "/rep-0/attempt-1/"
+	return []string{
+		attempt + "outcome.json", attempt + "run-0/roles/CTX_0/results.0.xml", attempt + "run-0/output/trtllm-benchmark.0.0.log", attempt + "run-0",
+		"run/report", "run/report/junit.xml", "copy/report",
+	}
+}
+
 // Whatever a test has put in the place of a file or directory, report ends soon, reads and changes nothing outside of the
 // run, and names what counts.
 func TestReportOfPlantedNodes(t *testing.T) {
 	t.Parallel()
 	named, other := plantedPaths()
-	for _, k := range plant.Kinds() {
+	for j, k := range plant.Kinds() {
 		t.Run(k.Name, func(t *testing.T) {
 			t.Parallel()
 			outside := plant.NewOutside(t)
-			for _, at := range append(slices.Clone(named), other...) {
+			for i, at := range append(slices.Clone(named), other...) {
+				// Every kind where paths of a class are read in one way, and every path with one kind: all pairs show nothing more.
+				if (i+j)%len(plant.Kinds()) != 0 && (testing.Short() || !slices.Contains(plantedClasses(), at)) {
+					continue
+				}
 				out := reportPlanted(t, k, at, outside)
 				outside.Untouched(t, k.Name+" at "+at)
 				shows := k.Name != "hard link" && strings.Contains(out.all, plant.Canary) // which is the file itself

@@ -54,7 +54,7 @@ func TestCancelWithoutADriver(t *testing.T) {
 			s := spec{Dir: dir, ID: t.Name(), Backend: backend, Cases: [][3]string{{"c", hangServer, hangClient}}}
 			d := child(t, s, cluster.Env(t))
 			jobRecord(t, dir, "c", 1)
-			require.Eventually(t, func() bool { return exists(dir.CaseDir("c").Attempt(0, 1).AgentFile()) }, ample, 50*time.Millisecond)
+			awaitAgent(t, dir)
 			require.NoError(t, d.Process.Kill())
 			_, _ = d.Process.Wait()
 			ended, err := runs.Cancel(context.Background(), runs.CancelOptions{
@@ -134,12 +134,19 @@ func silence(t *testing.T, dir rundir.Dir) {
 	require.NoError(t, rundir.WriteJSON(dir.LeaseFile(), held))
 }
 
+// awaitAgent waits until the agent of the case c is at work: before that a signal ends it without a word.
+func awaitAgent(t *testing.T, dir rundir.Dir) {
+	t.Helper()
+	require.Eventually(t, func() bool { return exists(dir.CaseDir("c").Attempt(0, 1).AgentFile()) }, ample, 50*time.Millisecond, "no agent")
+}
+
 func TestSweepLocal(t *testing.T) {
 	t.Parallel()
 	parent := t.TempDir()
 	dir := rundir.Dir(filepath.Join(parent, "run"))
 	d := child(t, spec{Dir: dir, ID: "x", Backend: jobs.BackendLocal, Cases: [][3]string{{"c", hangServer, hangClient}}}, os.Environ())
 	jobRecord(t, dir, "c", 1)
+	awaitAgent(t, dir)
 	opts := runs.SweepOptions{
 		Access: runs.Access{Environ: os.Environ(), Now: time.Now}, RunsDir: parent, Backend: jobs.BackendLocal, OlderThan: 10 * time.Minute,
 	}
@@ -167,6 +174,7 @@ func TestCancelAndSweepGoOnPastBrokenRecords(t *testing.T) {
 	dir := rundir.Dir(filepath.Join(parent, "run"))
 	d := child(t, spec{Dir: dir, ID: "x", Backend: jobs.BackendLocal, Cases: [][3]string{{"c", hangServer, hangClient}}}, os.Environ())
 	jobRecord(t, dir, "c", 1)
+	awaitAgent(t, dir)
 	_ = d.Process.Kill()
 	_, _ = d.Process.Wait()
 	broken := rundir.Dir(filepath.Join(parent, "a-broken-one"))
