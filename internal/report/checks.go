@@ -123,7 +123,11 @@ func (d *decider) roleTests(role rundir.RoleRecord) RoleChecks {
 	d.each(role.Name, func(s *results.Ended, told *results.Told) {
 		for _, t := range told.Tests {
 			c := *t.Case
-			if c.Status().Red() && s.IsCollateral(role.Name) {
+			switch {
+			case !c.Status().Red():
+			case told.Optional:
+				demote(&c, "of a role that may leave (critical: false): "+fold.FirstLine(&c), results.TypeOptional)
+			case s.IsCollateral(role.Name):
 				demote(&c, fmt.Sprintf("collateral of %s: %s", s.RootName(), fold.FirstLine(&c)), results.TypeCollateral)
 			}
 			t.Case = &c

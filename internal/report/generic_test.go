@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/results"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -72,6 +73,20 @@ func TestConfiguredPipelines(t *testing.T) {
 		"every test is skipped, and a task that owes none has filled the server": {
 			roles:  []results.Role{server, by(ended("fill", rundir.KindTask, 0, 1, 0)), left(t, tests(client), 0, skipped, skipped)},
 			result: ResultSkipped, exit: ExitNoVerdict,
+		},
+		"a test of who may leave fails": {
+			roles: []results.Role{server, client, left(t, may(ended("monitor", rundir.KindTask, 0, 3, 1)), 0, testCase("a.py::t", 1, failure))}, result: ResultPassed,
+			check: func(t *testing.T, r CaseReport) {
+				var shown []junit.Result
+				for _, role := range r.Checks.Roles {
+					for _, c := range role.Tests {
+						shown = append(shown, c.Results...)
+					}
+				}
+				require.Len(t, shown, 1)
+				require.Equal(t, junit.Skipped, shown[0].Status)
+				require.Equal(t, "of a role that may leave (critical: false): ValueError: x", shown[0].Message)
+			},
 		},
 		"results that are not there": {
 			roles: []results.Role{server, tests(withJUnit(client))}, result: ResultTestFailed, exit: ExitTestFailed,

@@ -27,7 +27,9 @@ const maxEvidence = 100
 func evidence(roles []*Told) []blame.Event {
 	var out []blame.Event
 	for _, r := range roles {
-		out = append(out, failedTests(r.Role)...)
+		if !r.Optional { // its tests are shown, and decide nothing
+			out = append(out, failedTests(r.Role)...)
+		}
 		if e, ok := r.noResult(); ok {
 			out = append(out, e)
 		}

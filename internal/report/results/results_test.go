@@ -113,6 +113,9 @@ func TestEvidence(t *testing.T) {
 		{Role: "BENCHMARK", Kind: blame.TestFailed, At: *at(22), Node: "gb-n01", Text: "AssertionError: assert 37 <= 0"},
 		{Role: "GEN_0", Kind: blame.NoResult, At: *at(100), Node: "gb-n01", Text: "no results.xml"},
 	}, of(client, gen))
+	may := client
+	may.Optional = true
+	require.Empty(t, of(may), "who may leave, however it ends, fails nothing by its tests")
 	stopped := gen
 	stopped.StoppedBy = "agent"
 	require.Empty(t, of(stopped), "a role that was stopped owes no result")

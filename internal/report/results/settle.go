@@ -186,6 +186,8 @@ func (e *Ended) redAllTheSame(plan rundir.Plan) *rundir.Finding {
 	for _, r := range e.InOrder() {
 		f := &rundir.Finding{Root: r.Name, Class: string(blame.Unknown), Rule: "red-results"}
 		switch {
+		case r.Optional: // it may leave, however it ends
+			continue
 		case r.First != nil:
 			f.Kind, f.Message = blame.KindTestFailed, fmt.Sprintf("[%s] %s", r.Name, fold.FirstLine(r.First))
 		case r.End.Status().Red():
