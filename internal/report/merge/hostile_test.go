@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"testing"
@@ -27,6 +28,8 @@ func TestMergeOne(t *testing.T) {
 	if path == "" {
 		return
 	}
+	debug.SetGCPercent(400) // as ci-disagg merge does: without a bound the peak is that of a collector that comes late
+	debug.SetMemoryLimit(40 << 20)
 	sum, err := Files(Input{Name: "m", Files: []File{{Path: path, Shown: "in.xml"}}}, path+".out", Options{NoCaps: true})
 	require.NoError(t, err)
 	fmt.Println(sum.Counts)
