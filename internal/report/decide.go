@@ -110,10 +110,7 @@ func (d *decider) ownSkip() (why string, ok bool) {
 func (d *decider) allSkipped() (why string, ok bool) {
 	for _, s := range d.attempts {
 		for _, r := range s.Told {
-			if !s.Counts || r.Optional || !rundir.Works(r.Kind) {
-				continue
-			}
-			if len(r.Tests) == 0 && !r.JUnit {
+			if !s.Counts || !decides(r) {
 				continue
 			}
 			if len(r.Tests) == 0 {
@@ -128,6 +125,11 @@ func (d *decider) allSkipped() (why string, ok bool) {
 		}
 	}
 	return why, ok && !measured(d.judged.Rows)
+}
+
+// decides reports whether the tests of a role say if its case was skipped.
+func decides(r results.Told) bool {
+	return !r.Optional && rundir.Works(r.Kind) && (r.JUnit || len(r.Tests) > 0)
 }
 
 // message is the one line that says why.
