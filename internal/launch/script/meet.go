@@ -119,6 +119,7 @@ func (s *shell) ownHost(p rundir.Plan) {
 func (s *shell) publish(at RunPlace, r rundir.RolePlan) {
 	dir, file := s.word(at.Run.AddressDir()), s.word(at.Run.Address(r.Name))
 	s.line(`if [ "${SLURM_PROCID:-0}" = 0 ]; then`)
+	s.line("  mkdir -p %s", dir)
 	s.line("  ci_disagg_free %s/.taken", dir)
 	s.line("  ci_disagg_host=${%s:-}", envHost)
 	s.line(`  if [ -z "$ci_disagg_host" ]; then ci_disagg_node; fi`)

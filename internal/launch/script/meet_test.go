@@ -125,6 +125,22 @@ func TestRolesMeet(t *testing.T) {
 	require.Equal(t, fmt.Sprintf("http://%s http://%s|%s,%s|127.0.0.1|%s$(id)%s\n", address[0], address[1], port(0), port(1), address[3], address[4]), said[servers])
 }
 
+// A role with a fixed port publishes it, be it the first of the run that has an address
+// or the only one.
+func TestFixedPortIsPublished(t *testing.T) {
+	t.Parallel()
+	server := rundir.RolePlan{Name: "S", Command: `echo "at $CI_DISAGG_HOST:$CI_DISAGG_PORT"`, Outfit: rundir.Outfit{Port: true, FixedPort: 11504}}
+	_, at := meeting(t, server)
+	checkScripts(t, server)
+	require.NoDirExists(t, at.Run.AddressDir())
+	said, err := runRole(t, at, "S")
+	require.NoError(t, err, said)
+	require.Equal(t, "at 127.0.0.1:11504\n", said)
+	text, err := os.ReadFile(at.Run.Address("S"))
+	require.NoError(t, err)
+	require.Equal(t, "127.0.0.1:11504\n", string(text))
+}
+
 // What an address file holds is checked and never run, and nobody waits for ever.
 func TestAddressesAreChecked(t *testing.T) {
 	t.Parallel()
