@@ -156,7 +156,7 @@ func TestEveryCutOfASampleIsNoticed(t *testing.T) {
 			whole, err := rd.Read(strings.NewReader(string(data)), path)
 			require.NoError(t, err)
 			require.NotEmpty(t, whole)
-			step := 1 + len(data)/500
+			step := 1 + len(data)/150
 			for n := 0; n < len(data); n += step {
 				got, err := rd.Read(strings.NewReader(string(data[:n])), path)
 				var p bench.Problem
