@@ -43,14 +43,17 @@ func (d *decider) checks(skip string) Checks {
 		}
 	}
 	out.Verdict = d.verdictCheck(skip)
-	if d.out.Result == ResultKnown {
-		out.demote(d.out.Known)
+	switch {
+	case d.out.Result == ResultKnown:
+		out.demote("known failure "+d.out.Known+": ", typeKnown)
+	case d.out.AB != nil && d.out.Colour == Amber: // what a run of a session failed at decided nothing
+		out.demote("no verdict: ", typePrefix+"no-verdict")
 	}
 	return out
 }
 
-// demote makes all that is red, and the verdict, a known failure.
-func (c *Checks) demote(bug string) {
+// demote makes all that is red, and the verdict, a skip: a known failure, say.
+func (c *Checks) demote(prefix, kind string) {
 	all := []*Check{&c.Verdict}
 	for _, list := range [][]Check{c.Lifecycle, c.Metrics, c.Paired} {
 		for i := range list {
@@ -68,7 +71,7 @@ func (c *Checks) demote(bug string) {
 			if !one.Status().Red() && len(one.Results) > 0 {
 				line = one.Results[0].Message
 			}
-			demote(&one.Case, "known failure "+bug+": "+line, typeKnown)
+			demote(&one.Case, prefix+strings.TrimPrefix(line, prefix), kind)
 		}
 	}
 }

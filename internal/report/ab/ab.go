@@ -126,7 +126,10 @@ func plain(pairs []Pair) []paired.Pair {
 // session.
 func Judge(pairs []Pair, series []Series, cases int) Session {
 	end := paired.Conclude(plain(pairs), policy(series, cases))
-	out := Session{Verdict: end.Word, Reason: end.Reason, Pairs: end.Pairs, Measured: pairs, Warnings: orderWarnings(pairs)}
+	out := Session{Verdict: end.Word, Reason: end.Reason, Pairs: end.Pairs, Measured: pairs}
+	if end.Word != paired.Failed && end.Word != paired.Invalid {
+		out.Warnings = orderWarnings(pairs)
+	}
 	out.Used = usable(pairs, series, end.Pairs)
 	for q, e := range end.Series {
 		f := found(series[q], e, pairs, out.Used)
@@ -222,7 +225,7 @@ func orderWarnings(pairs []Pair) []string {
 	}
 	switch {
 	case len(pairs) < paired.MinPairs:
-		return []string{fmt.Sprintf("%d pairs are too few to decide anything: measure %d at least", len(pairs), paired.MinPairs)}
+		return []string{fmt.Sprintf("%d of the %d pairs that a decision needs at least were measured", len(pairs), paired.MinPairs)}
 	case first[A] == len(pairs), first[B] == len(pairs):
 		return []string{fmt.Sprintf("%s was measured first in every pair: a machine that drifts looks like a change. Measure A B, B A, A B, …", pairs[0].First)}
 	default:

@@ -249,6 +249,9 @@ func noVerdictFault(c report.CaseReport) string {
 	if c.AB != nil && c.Verdict == verdict.Inconclusive {
 		return "The test passed; both builds were measured, and neither a change nor its absence is certain."
 	}
+	if c.AB != nil {
+		return "Nothing is proven: too many runs of the two builds gave no measurement, and not those of B alone."
+	}
 	switch c.Verdict {
 	case verdict.Collecting:
 		return "The test passed; the history is too short to judge its speed."

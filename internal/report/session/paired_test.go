@@ -5,12 +5,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -192,6 +194,8 @@ func TestPairedSessions(t *testing.T) {
 			xml, err := os.ReadFile(filepath.Join(dir.Report(), rundir.ReportJUnit))
 			require.NoError(t, err)
 			require.Contains(t, string(xml), `<testsuite name="nightly.ab"`)
+			red := strings.Contains(string(xml), "<failure") || strings.Contains(string(xml), "<error")
+			require.Equal(t, c.Colour == report.Red, red, "junit.xml has the colour of the case")
 
 			// The driver's answers on the way are of the same decision.
 			for n := range ended {

@@ -8,13 +8,15 @@ import (
 // The constants of the test. They were chosen once, on simulations; nothing in
 // this package may be tuned.
 const (
-	degrees     = 4  // of freedom of a pair's difference
-	scaleCount  = 16 // scales of the noise that are tried
-	finestScale = 0.0005
-	scaleSpread = 0.8   // of the prior of the scale, in logs
-	priorNoise  = 0.007 // of a series without sessions
-	effectReach = 16    // the effect is looked for up to so many smallest effects
-	effectSteps = 20    // grid points per smallest effect
+	degrees      = 4  // of freedom of a pair's difference
+	scaleCount   = 16 // scales of the noise that are tried
+	finestScale  = 0.0005
+	scaleSpread  = 0.8   // of the prior of the scale, in logs
+	priorNoise   = 0.007 // of a series without sessions
+	effectReach  = 16    // the effect is looked for up to so many smallest effects
+	effectSteps  = 20    // grid points per smallest effect
+	effectMargin = 4     // smallest effects beyond a difference that the effect is looked for as well
+	effectLimit  = 1000  // and no further than that
 )
 
 // worsenings are the sizes of a change that are tried, in smallest effects.
@@ -67,8 +69,15 @@ func (l *likelihood) log(d []float64, delta float64) float64 {
 	return sumOfLogs(logs[:])
 }
 
-// evidence weighs the differences of one series.
+// evidence weighs the differences of one series. A change beyond the largest that is
+// tried, by the median, counts as one of that size: the evidence is not weaker for it.
 func (l *likelihood) evidence(d []float64, dmin float64) Evidence {
+	if most := effectReach * dmin; math.Abs(median(d)) > most {
+		d = slices.Clone(d)
+		for i := range d {
+			d[i] = max(-most, min(most, d[i]))
+		}
+	}
 	null := l.log(d, 0)
 	sizes := worsenings()
 	worse, better := sizes, sizes
@@ -84,15 +93,19 @@ func (l *likelihood) evidence(d []float64, dmin float64) Evidence {
 }
 
 // effect is the posterior mean of the true difference under a flat prior, and
-// its 5..95 % interval, in logs.
+// its 5..95 % interval, in logs. It is looked for up to effectReach smallest effects,
+// further where their median lies near that or beyond.
 func (l *likelihood) effect(d []float64, dmin float64) (mean, lo, hi float64) {
-	const points = 2*effectReach*effectSteps + 1
-	var logs [points]float64
-	at := func(k int) float64 { return float64(k-effectReach*effectSteps) / effectSteps * dmin }
+	reach := effectReach
+	if far := 1.2*math.Abs(median(d))/dmin + effectMargin; far > 1.2*effectReach {
+		reach = int(math.Ceil(min(far, effectLimit)))
+	}
+	logs := make([]float64, 2*reach*effectSteps+1)
+	at := func(k int) float64 { return float64(k-reach*effectSteps) / effectSteps * dmin }
 	for k := range logs {
 		logs[k] = l.log(d, at(k))
 	}
-	total := sumOfLogs(logs[:])
+	total := sumOfLogs(logs)
 	lo, hi = math.NaN(), math.NaN()
 	cum := 0.0
 	for k, v := range logs {

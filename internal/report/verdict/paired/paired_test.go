@@ -271,3 +271,26 @@ func FuzzNext(f *testing.F) {
 		require.NoError(t, err, "no number is none")
 	})
 }
+
+// TestLargeChangesAreNoWeaker: a change beyond the largest that is tried is a regression
+// all the same, as early, and is told by its own size.
+func TestLargeChangesAreNoWeaker(t *testing.T) {
+	t.Parallel()
+	p := policyOf(1, 1, 0.02, 0)
+	for _, slower := range []float64{1.3, 1.55, 2, 3, 8, 20, 1000} {
+		x := math.Log(slower)
+		d := [][]float64{{x - 0.01, x + 0.02, x, x + 0.005}}
+		end := Conclude(pairsOf(d, p), p)
+		require.Equal(t, Regression, end.Word, "%g times slower", slower)
+		require.Equal(t, MinPairs, end.Pairs)
+		require.InDelta(t, slower-1, end.Series[0].Effect, 0.03*slower, "%g times slower", slower)
+		require.Less(t, end.Series[0].Interval[0], slower-1)
+		require.Greater(t, end.Series[0].Interval[1], slower-1)
+		for i := range d[0] {
+			d[0][i] = -d[0][i]
+		}
+		require.Equal(t, Improvement, Next(pairsOf(d, p), p).Word, "%g times faster", slower)
+	}
+	outlier := [][]float64{{3, 0.001, -0.001, 0.002}}
+	require.Equal(t, Go, Next(pairsOf(outlier, p), p).Action, "one wild pair decides nothing")
+}
