@@ -192,8 +192,8 @@ func (p *printer) add(s *suite, k report.Check, class string) {
 	s.Cases = append(s.Cases, &c)
 }
 
-// roles makes a suite of each role. With one role its own tests say the same as the
-// verdict.
+// roles makes a suite of each role. One role whose tests are those that were planned
+// says the same as the verdict.
 func (p *printer) roles() []*suite {
 	var roles []report.RoleChecks
 	byRole := map[string]*suite{}
@@ -206,7 +206,7 @@ func (p *printer) roles() []*suite {
 			p.addRole(byRole[k.Role], c, k)
 		}
 	}
-	if len(roles) < 2 {
+	if len(roles) < 2 && !p.moreThanPlanned() {
 		return nil
 	}
 	slices.SortFunc(roles, func(a, b report.RoleChecks) int { return results.Order(a.Kind, a.Role, b.Kind, b.Role) })
@@ -215,6 +215,18 @@ func (p *printer) roles() []*suite {
 		out = append(out, byRole[k.Role])
 	}
 	return out
+}
+
+// moreThanPlanned reports whether a role has said more than how its planned test went.
+func (p *printer) moreThanPlanned() bool {
+	for _, c := range p.r.Cases {
+		for _, k := range c.Checks.Roles {
+			if len(k.Tests) > 1 || slices.ContainsFunc(k.Tests, func(t report.Check) bool { return !t.Planned }) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (p *printer) addRole(s *suite, c report.CaseReport, k report.RoleChecks) {

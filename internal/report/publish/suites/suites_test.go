@@ -97,9 +97,13 @@ func TestNamesAreUnique(t *testing.T) {
 		seen[n] = true
 	}
 	r = run()
-	r.Cases[0].Checks.Roles = r.Cases[0].Checks.Roles[:1]
+	r.Cases[0].Checks.Roles = r.Cases[0].Checks.Roles[1:]
 	doc, _ = Document(r, Options{})
 	require.NotContains(t, strings.Join(names(doc), "\n"), ".roles.")
+	r = run()
+	r.Cases[0].Checks.Roles = r.Cases[0].Checks.Roles[:1]
+	doc, _ = Document(r, Options{})
+	require.Contains(t, names(doc), "nightly_gb.roles.GEN_10 | nightly_gb.roles.GEN_10.one_slug.elsewhere | test_other | passed", "the verdict does not have it")
 }
 
 func TestMetricsInJUnit(t *testing.T) {
