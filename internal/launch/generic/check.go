@@ -144,12 +144,11 @@ func missing(value string) string {
 }
 
 func (v validation) ready(i int, r Role) {
-	port := r.Port != "" || slices.ContainsFunc(r.texts(v.p), func(t string) bool { return mentions(t, "port", "host") })
 	for _, probe := range []struct {
 		key string
 		set bool
 	}{{"http", r.Ready.HTTP != ""}, {"tcp", r.Ready.TCP}} {
-		if probe.set && !port {
+		if probe.set && !r.hasPort(v.p) {
 			v.bad(i, "ready."+probe.key, "asks at a port, and the role has none: use {port} in its command, or name the one that it has (port: 8000)")
 		}
 	}

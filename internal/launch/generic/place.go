@@ -26,7 +26,8 @@ func (b *building) sizes() {
 			b.bad("count", "%d is more than the %d that are allowed", count, maxInstances)
 			count = 1
 		}
-		proto.hasPort = proto.port > 0 || slices.ContainsFunc(r.texts(b.p), func(t string) bool { return mentions(t, "port", "host") })
+		proto.hasPort = r.hasPort(b.p)
+		proto.published = proto.hasPort || r.mentions(b.p, "host")
 		for n := range count {
 			one := proto
 			one.index, one.name = n, r.Name

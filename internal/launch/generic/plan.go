@@ -155,7 +155,7 @@ func (b *building) role(one *instance) rundir.RolePlan {
 		before = append(before, enter)
 	}
 	r.Command = strings.Join(append(before, b.command(s)), "\n")
-	r.Port, r.FixedPort = one.hasPort, one.port
+	r.Port, r.FixedPort = one.published, one.port
 	r.Container = b.container(s)
 	r.Needs = b.p.needsOf(one.Role)
 	r.Optional = one.optional()

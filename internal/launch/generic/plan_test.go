@@ -201,6 +201,16 @@ cases:
 	}
 }
 
+// A role that names its host and no port says where it is, and nothing listens there.
+func TestHostWithoutPort(t *testing.T) {
+	plans, err := resolve("pipelines:\n  p:\n    roles:\n    - {name: s, kind: server, command: 'serve 18766 {host}', ready: {log: up}}\n" +
+		"    - {name: c, kind: client, command: 'x {s.host}:18766'}\n")
+	require.NoError(t, err)
+	roles := plans[0].Builds[0].Roles
+	require.True(t, roles[0].Port, "for its host to be known")
+	require.Equal(t, []rundir.AddressRef{{Var: "CI_DISAGG_REF_0", Roles: []string{"s"}, Part: rundir.PartHost}}, roles[1].Refs)
+}
+
 func TestProblemsHaveTheirPlaces(t *testing.T) {
 	p := func(roles string) string { return "pipelines:\n  p:\n    roles:\n" + roles }
 	const task = "    - {name: t, kind: task, command: x}\n"
@@ -220,6 +230,8 @@ func TestProblemsHaveTheirPlaces(t *testing.T) {
 		{"circle of addresses", p("    - {name: a, kind: server, command: 'x {port} {b.url}'}\n    - {name: b, kind: server, needs: [a], command: 'x {port}'}\n    - {name: c, kind: client, command: x}\n"), "asks for the address of b, which starts only after a"},
 		{"circle of with", p("    - {name: a, kind: task, with: b, command: x}\n    - {name: b, kind: client, with: a, command: x}\n"), "a with b with a"},
 		{"no port", p("    - {name: s, kind: server, ready: {http: /h}, command: x}\n    - {name: c, kind: client, command: x}\n"), "c.yaml:4:39: pipelines.p.roles[0].ready.http: asks at a port, and the role has none"},
+		{"the host is no port", p("    - {name: s, kind: server, ready: {http: /h}, command: [serve, '18766', --bind, '{host}']}\n    - {name: c, kind: client, command: x}\n"), "c.yaml:4:39: pipelines.p.roles[0].ready.http: asks at a port, and the role has none: use {port}"},
+		{"the host has no port", p("    - {name: s, kind: server, command: 'x {host}'}\n    - {name: c, kind: client, command: 'x {s.url}'}\n"), "c.yaml:5:31: pipelines.p.roles[1].command: {s.url}: s publishes no address: use {port}"},
 		{"no path", p("    - {name: s, kind: server, ready: {http: h}, command: 'x {port}'}\n    - {name: c, kind: client, command: x}\n"), `"h" is no path`},
 		{"no address", p("    - {name: s, kind: server, command: x}\n    - {name: c, kind: client, command: 'x {s.url}'}\n"), "c.yaml:5:31: pipelines.p.roles[1].command: {s.url}: s publishes no address: use {port}"},
 		{"which", p("    - {name: s, kind: server, count: 2, command: 'x {port}'}\n    - {name: c, kind: client, command: 'x {s.url}'}\n"), "{s.url}: which of the 2? {s.0.url} is the first, and {s.urls}"},

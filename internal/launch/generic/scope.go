@@ -28,6 +28,7 @@ type instance struct {
 	nodes, gpus, ntasks int
 	port                int  // fixed; 0 = none
 	hasPort             bool // a fixed one, or one that role.sh finds
+	published           bool // role.sh says where it is: it has a port, or names its host
 	slice               []rundir.NodeShare
 	overlap             bool
 	devices             []int // of the shared node, where Slurm cannot hand them out
@@ -146,7 +147,7 @@ func index(s string) (int, bool) {
 
 // address is a shell variable made of published addresses.
 func (s *scope) address(group []*instance, part string) (value, bool, error) {
-	if !group[0].hasPort {
+	if !group[0].hasPort && (part != rundir.PartHost || !group[0].published) {
 		return value{}, true, fmt.Errorf("%s publishes no address: use {port} in its command, or give it a fixed one (port: 8000)", group[0].Name)
 	}
 	if s.own == nil {
@@ -177,8 +178,8 @@ func (s *scope) names() []string {
 	out = append(out, "case.name", "case.id")
 	for _, group := range slices.Sorted(maps.Keys(s.groups)) {
 		parts := addressParts()
-		if !s.groups[group][0].hasPort {
-			parts = nil
+		if one := s.groups[group][0]; !one.hasPort {
+			maps.DeleteFunc(parts, func(part, _ string) bool { return part != rundir.PartHost || !one.published })
 		}
 		for _, part := range append(slices.Sorted(maps.Keys(parts)), "out") {
 			if len(s.groups[group]) == 1 {
@@ -194,15 +195,24 @@ func (s *scope) names() []string {
 	return out
 }
 
-// mentions reports whether a text has one of these templates.
-func mentions(text string, names ...string) bool {
+// mentions reports whether a text has this template.
+func mentions(text, name string) bool {
 	for _, m := range mark.FindAllStringIndex(text, -1) {
 		t := text[m[0]:m[1]]
-		if !strings.HasPrefix(t, "{{") && (m[0] == 0 || text[m[0]-1] != '$') && slices.Contains(names, strings.Trim(t, "{}")) {
+		if !strings.HasPrefix(t, "{{") && (m[0] == 0 || text[m[0]-1] != '$') && strings.Trim(t, "{}") == name {
 			return true
 		}
 	}
 	return false
+}
+
+// hasPort reports whether the role is meant to listen: it names the port or asks for one.
+// Naming the host alone is no sign of that.
+func (r Role) hasPort(p Pipeline) bool { return r.Port != "" || r.mentions(p, "port") }
+
+// mentions reports whether a text of the role has a template of its own.
+func (r Role) mentions(p Pipeline, name string) bool {
+	return slices.ContainsFunc(r.texts(p), func(t string) bool { return mentions(t, name) })
 }
 
 // texts are all texts of a role in which {port} may stand.
