@@ -66,7 +66,8 @@ func Compile(rules []Rule) (Classes, error) {
 }
 
 // Match is the first rule whose pattern matches line. A line that only quotes
-// source text matches nothing.
+// source text matches nothing, and one that tells a failed assertion no rule of the
+// infrastructure.
 func (c Classes) Match(line string) (Rule, bool) {
 	i := c.match(line)
 	if i < 0 {
@@ -81,7 +82,7 @@ func (c Classes) match(line string) int {
 		return -1
 	}
 	for i, r := range c.rules {
-		if r.re.MatchString(line) {
+		if r.re.MatchString(line) && (r.Class != Infra || !Asserted(line)) {
 			return i
 		}
 	}
@@ -99,4 +100,17 @@ func Quoted(line string) bool { return quoted().MatchString(line) }
 //nolint:gochecknoglobals // compiled once, immutable
 var quoted = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^(?:\[[^\]]{1,24}\]:? ?)?(?:    |\t|>   |[A-Za-z_]\w* += )`)
+})
+
+// Asserted reports whether a line tells what a failed assertion compared, as pytest
+// does: phrases there are values of the test. A message that the test gave, which
+// stands where "assert" would, is another thing: it may name the cause.
+//
+//	E       AssertionError: assert 'error: No sp...eft on device' == 'error: disk full'
+//	FAILED test_cli.py::test_message - AssertionError: assert 'error: No space left …
+func Asserted(line string) bool { return asserted().MatchString(line) }
+
+//nolint:gochecknoglobals // compiled once, immutable
+var asserted = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(?:E +|(?:FAILED|ERROR) .+? - )?(?:AssertionError: )?assert `)
 })

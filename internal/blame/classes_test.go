@@ -106,6 +106,46 @@ func TestBuiltInClasses(t *testing.T) {
 	}
 }
 
+// What a failed assertion compared is a value of the test; what was raised, and what
+// the test says in the assertion's message, is a cause.
+func TestAssertionsQuote(t *testing.T) {
+	t.Parallel()
+	const none = ""
+	tests := map[string]string{
+		`E       AssertionError: assert 'error: No space left on device' == 'error: disk full'`:        "python-exception",
+		`E       assert "it's No space left on device" == 'x"y'`:                                       none,
+		`E   assert 'uncorrectable ECC error encountered' in ''`:                                       none,
+		`FAILED t.py::test_cli[a-b] - AssertionError: assert 'No space left on device' == 'disk full'`: none,
+		`AssertionError: assert 'No space left on device' == 'disk full'`:                              none,
+		`E       OSError: [Errno 28] No space left on device`:                                          "disk-full",
+		`E       RuntimeError: CUDA error: uncorrectable ECC error encountered`:                        "gpu-ecc",
+		`E       AssertionError: start failed: OSError: [Errno 28] No space left on device`:            "disk-full",
+		`FAILED t.py::test_cli - OSError: [Errno 28] No space left on device`:                          "disk-full",
+		`E       AssertionError: assert 'CUDA out of memory' == ''`:                                    "cuda-out-of-memory", // the change's in any case
+		`[TRT-LLM] [E] assert_disk: No space left on device`:                                           "disk-full",
+		`error: No space left on device`:                                                               "disk-full",
+	}
+	c := classes(t)
+	for line, want := range tests {
+		r, _ := c.Match(line)
+		require.Equal(t, want, r.Name, line)
+	}
+}
+
+// The text of a failing test is read in the same way.
+func TestFailedAssertionIsNoInfra(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]blame.Class{
+		"AssertionError: assert 'No space left on device' == 'disk full'": blame.Test,
+		`assert "it's No space left on device" == 'x"y'`:                  blame.Test,
+		"OSError: [Errno 28] No space left on device":                     blame.Infra,
+		"AssertionError: server: No space left on device":                 blame.Infra,
+	} {
+		b := newBench(t).event(blame.Event{Role: "GEN_0", Kind: blame.TestFailed, At: at(100), Text: text})
+		require.Equal(t, want, blame.Judge(b.ev).Class, text)
+	}
+}
+
 func TestCompileReportsEveryProblem(t *testing.T) {
 	t.Parallel()
 	_, err := blame.Compile([]blame.Rule{

@@ -43,6 +43,8 @@ type Log struct {
 	changes int    // those of them that say something else than the one before
 	st      State
 	trace   int              // lines left in which to find the exception of a traceback
+	assert  assertion        // that pytest is telling of
+	quotes  []int            // the newest lines that name infrastructure only in an assertion's explanation
 	rules   map[string][]int // failure class → its places in st.candidates
 	tail    []rundir.LogLine // ring
 	tailAt  int
@@ -187,6 +189,12 @@ func (s *Log) search(line string, number int) {
 	if text == "" {
 		return
 	}
+	if s.assert.explanation(text) {
+		if r, ok := s.look.classes.Match(text); ok && r.Class == blame.Infra {
+			s.quotes = append(s.quotes[max(0, len(s.quotes)-tailLines):], number)
+			return
+		}
+	}
 	at := s.lineAt(number, text)
 	if s.Ready != nil && !s.st.Ready && s.Ready.MatchString(text) {
 		s.st.Ready = true
@@ -280,6 +288,9 @@ func (s *Log) Explaining() []blame.Line {
 	}
 	tail := s.LastLines()
 	for i, at := range tail {
+		if slices.Contains(s.quotes, at.Number) {
+			continue
+		}
 		if _, ok := s.look.classes.Match(at.Text); ok || blame.PeerLine(at.Text) || i == len(tail)-1 {
 			add(Kept{at, s.changes})
 		}

@@ -98,6 +98,47 @@ func TestKeptLines(t *testing.T) {
 	require.Equal(t, "roles/GEN_0/role.sh: line 9: trtllm-serve: command not found", at.Text)
 }
 
+// pytest's explanation of a failed assertion quotes values of the test: no line of it
+// explains the failure by the infrastructure. What was raised, what the test itself
+// says, and all that others print does. The texts are pytest 7.2's.
+func TestAssertionsExplainNothing(t *testing.T) {
+	t.Parallel()
+	const errno = "OSError: [Errno 28] No space left on device"
+	tests := map[string]struct {
+		log   string
+		infra []int // lines
+	}{
+		"diff": {">       assert out == \"error: disk full\"\nE       AssertionError: assert 'error: No sp...eft on device' == 'error: disk full'\n" +
+			"E         - error: disk full\nE         + error: No space left on device\n\ntest_q.py:3: AssertionError\n", nil},
+		"where":                {"E       AssertionError: assert 43 == 3\nE        +  where 43 = len('" + errno + "')\n", nil},
+		"short":                {"E   assert 43 == 3\nE    +  where 43 = len('" + errno + "')\n", nil},
+		"windows' ends":        {"E   assert 43 == 3\r\nE    +  where 43 = len('" + errno + "')\r\n", nil},
+		"summary":              {"FAILED t.py::test_len - assert 43 == 3\n +  where 43 = len('" + errno + "')\n=== 1 failed in 0.06s ===\n", nil},
+		"message and summary":  {"FAILED t.py::t - AssertionError: lists\nassert ['OSError: No... device'] == ['x']\n  + ['" + errno + "']\n", nil},
+		"after the summary":    {"FAILED t.py::t - assert 43 == 3\n +  where 43 = x\nclient: " + errno + "\n  " + errno + "\n", []int{3, 4}},
+		"after the section":    {"E   assert 43 == 3\nE    +  where 43 = x\n---- Captured stderr call ----\nE    " + errno + "\n " + errno + "\n", []int{4, 5}},
+		"message of the test":  {"E       AssertionError: start failed\nE         " + errno + "\nE       assert 1 == 0\n", []int{2}},
+		"message in summary":   {"FAILED t.py::t - AssertionError: start failed\n  " + errno + "\nassert 1 == 0\n", []int{2}},
+		"raised":               {">       raise OSError(28)\nE       " + errno + "\n\nt.py:9: OSError\n", []int{2}},
+		"raised, told long":    {"E       RuntimeError: engine:\nE         assert x\nE         + error: No space left on device\n", []int{3}},
+		"raised after another": {"E       assert 43 == 3\n\nDuring handling of the above exception, another exception occurred:\nE       " + errno + "\n", []int{4}},
+		"a server's":           {"INFO: up\n  + " + errno + "\n", []int{2}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var infra []int
+			l := readLog(t, tt.log, 7)
+			for _, line := range l.Explaining() {
+				if r, ok := l.look.classes.Match(line.Text); ok && r.Class == blame.Infra {
+					infra = append(infra, line.Number)
+				}
+			}
+			require.Equal(t, tt.infra, infra)
+		})
+	}
+}
+
 func FuzzLog(f *testing.F) {
 	f.Add("Traceback (most recent call last):\nValueError: x\n", 3)
 	f.Add("srun: error: n1: tasks 0-99999999999999999999: Killed\n\r\r\x1b[8m", 1)
