@@ -97,7 +97,7 @@ func (v *supervisor) openLog(spec step.Spec) (*step.Output, error) {
 	if p := spec.Role.Ready.LogPattern; p != "" {
 		if through.Ready, err = regexp.Compile(p); err != nil {
 			_ = f.Close()
-			return nil, fmt.Errorf("ready.log_pattern of %s: %w", name, err)
+			return nil, fmt.Errorf("ready: {log: …} of %s: %w", name, err)
 		}
 	}
 	return step.NewOutput(f, through, v.secrets, v.o.Now, func(err error) { go v.send(event{kind: evBroken, at: v.o.Now(), text: err.Error()}) }), nil

@@ -250,7 +250,7 @@ func (v *supervisor) act(ctx context.Context, act action) {
 	case doWatch:
 		log := v.logs[i]
 		go func() {
-			if v.watch.AwaitReady(ctx, i, func() bool { return v.specs[i].Role.Ready.LogPattern == "" || log.State().Ready }) {
+			if v.watch.AwaitReady(ctx, i, v.specs[i].Role.Ready.LogPattern, func() bool { return log.State().Ready }) {
 				v.send(event{kind: evReady, role: i, at: v.o.Now()})
 			}
 		}()

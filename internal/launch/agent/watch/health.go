@@ -77,12 +77,13 @@ func await(ctx context.Context, ok func() bool) bool {
 	return true
 }
 
-// AwaitReady reports whether a role became ready before ctx was done: it has said so,
-// has published its address, and its server is healthy.
-func (w *Watch) AwaitReady(ctx context.Context, role int, said func() bool) bool {
+// AwaitReady reports whether a role became ready before ctx was done: it has said so in
+// a line of its output, as its pattern has it ("" = nothing is to be said), has
+// published its address, and its server is healthy.
+func (w *Watch) AwaitReady(ctx context.Context, role int, pattern string, said func() bool) bool {
 	return await(ctx, func() bool {
-		lacks := "it has not said so (ready.log_pattern)"
-		if said() {
+		lacks := fmt.Sprintf("no line of its output has matched ready: {log: %s}", pattern)
+		if pattern == "" || said() {
 			lacks = w.lack(ctx, w.roles[role])
 		}
 		w.mu.Lock()
