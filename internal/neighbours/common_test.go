@@ -137,3 +137,28 @@ func TestRead(t *testing.T) {
 	require.Empty(t, Read(parent, time.Now().Add(3*Day)), "nothing was written within that day")
 	require.Empty(t, Read(filepath.Join(parent, "none"), time.Now()))
 }
+
+// Who ends runs by hand, or interrupts them, is no fault of a node, and their ends are no good ones of it either.
+func TestCancelledRunsAreNoNeighbours(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		outcome rundir.Outcome
+		finding rundir.Finding
+		facts   int
+	}{
+		"cancelled":                 {rundir.OutcomeCancelled, rundir.Finding{Class: "infra", Kind: "cancelled", Rule: "job-state"}, 0},
+		"the agent was told to end": {rundir.OutcomeInfra, rundir.Finding{Class: "infra", Kind: "cancelled", Rule: "agent-signalled"}, 0},
+		"its node failed":           {rundir.OutcomeInfra, rundir.Finding{Class: "infra", Kind: "node-fail", Rule: "job-state"}, many},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			parent := t.TempDir()
+			var dir rundir.Dir
+			for i := range many {
+				dir = write(t, parent, fmt.Sprintf("run-%d", i), rundir.AttemptOutcome{Outcome: tt.outcome, Ended: at(float64(i) / 10), Nodes: []string{"gpu1"}, Finding: &tt.finding})
+			}
+			require.Len(t, Read(parent, time.Now()), tt.facts)
+			require.Equal(t, tt.facts == 0, len(Words(dir, fmt.Sprintf("run-%d", many-1), time.Now())) == 0)
+		})
+	}
+}

@@ -90,11 +90,16 @@ func (r *reader) run(dir rundir.Dir) {
 				return
 			}
 			var o rundir.AttemptOutcome
-			if a.Outcome != "" && r.json(dir.CaseDir(c.Slug).Attempt(a.Rep, a.Attempt).OutcomeFile(), &o) {
+			if a.Outcome != "" && r.json(dir.CaseDir(c.Slug).Attempt(a.Rep, a.Attempt).OutcomeFile(), &o) && !cancelled(o) {
 				r.facts = append(r.facts, fact(run.ID, r.parent, o))
 			}
 		}
 	}
+}
+
+// cancelled reports whether somebody ended the attempt, which says nothing of where it ran.
+func cancelled(o rundir.AttemptOutcome) bool {
+	return o.Outcome == rundir.OutcomeCancelled || o.Finding != nil && o.Finding.Kind == blame.KindCancelled
 }
 
 // fact is what an outcome says. Others' records are read, so names are taken only if
