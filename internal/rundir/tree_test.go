@@ -212,7 +212,6 @@ func TestTreeWritesReplaceALinkAndDoNotFollowIt(t *testing.T) {
 	writes := map[string]func(path string) error{
 		"Tree.WriteFile": func(p string) error { return tree.WriteFile(p, []byte("new"), FileMode) },
 		"WriteFile":      func(p string) error { return WriteFile(p, []byte("new"), FileMode) },
-		"WriteDerived":   func(p string) error { return WriteDerived(p, []byte("new"), FileMode) },
 	}
 	for how, write := range writes {
 		for _, path := range everyPath(d) {

@@ -43,7 +43,9 @@ func (t *Tree) WriteStream(path string, mode fs.FileMode, fill func(io.Writer) e
 	return writeIn(t.root, rel, writing{mode: mode, place: t.root.Rename, sync: true}, fill)
 }
 
-// WriteDerived is the function of this name, below the tree; the directories are made.
+// WriteDerived replaces path by a rename, but does not sync: for the thousands of files
+// that can be made again from others. On NFS each sync costs milliseconds. The
+// directories are made.
 func (t *Tree) WriteDerived(path string, fill func(io.Writer) error) error {
 	rel, err := t.rel(path)
 	if err != nil {

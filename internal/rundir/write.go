@@ -87,18 +87,6 @@ func WriteStream(path string, mode fs.FileMode, fill func(io.Writer) error) erro
 	})
 }
 
-// WriteDerived replaces path with data by a rename, but does not sync: for the
-// thousands of files that can be made again from others. On NFS each sync costs
-// milliseconds. The directory must exist.
-func WriteDerived(path string, data []byte, mode fs.FileMode) error {
-	root, err := os.OpenRoot(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = root.Close() }()
-	return writeIn(root, filepath.Base(path), writing{mode: mode, place: root.Rename}, asBytes(data))
-}
-
 // inParent opens the run directory that path lies in, or its directory; what is missing
 // of either is made.
 func inParent(path string, do func(root *os.Root, rel string) error) error {
