@@ -3,6 +3,7 @@ package faults_test
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/ports"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/runtest"
 )
 
@@ -135,7 +137,7 @@ func generic() []fault {
 			outcome: rundir.TimeoutOf(rundir.PhaseReady), exit: 1, root: "server", kind: "ready-timeout", says: "not ready within 5s: nobody listens at ",
 		},
 		{
-			name: "redis: the server is on a wrong port", with: settings{pipelines: redis(`exec redis-server --port $((1+{port})) --save ""`, redisClient), budgets: impatient},
+			name: "redis: the server is on a wrong port", prepare: wrongPort, with: settings{pipelines: redis(`: {port}; exec redis-server --port WRONG_PORT --save ""`, redisClient), budgets: impatient},
 			outcome: rundir.TimeoutOf(rundir.PhaseReady), exit: 1, root: "server", kind: "ready-timeout", says: "not ready within 5s: nobody listens at ",
 		},
 		{
@@ -176,6 +178,16 @@ func generic() []fault {
 		rows[i].prepare, rows[i].check = software(rows[i].prepare), noneWorking(rows[i].check)
 	}
 	return rows
+}
+
+// wrongPort gives the row a port that is free and that no role is given.
+func wrongPort(t testing.TB, r *row) {
+	t.Helper()
+	port, lock, err := ports.Range{Name: "faults", From: 2000, To: 3000, N: 1}.Reserve()
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = lock.Close() })
+	r.with.pipelines = strings.ReplaceAll(r.with.pipelines, "WRONG_PORT", strconv.Itoa(port))
+	r.config = r.with.write(t, map[bool]string{false: "slurm", true: "local"}[r.local])
 }
 
 // software is what the rows run, from Debian.
