@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -57,6 +58,9 @@ func TestExamplesAreAsTheyAre(t *testing.T) {
 		readme, err := os.ReadFile("../../examples/README.md")
 		require.NoError(t, err)
 		require.Contains(t, string(readme), "["+name+".yaml]("+name+".yaml)")
+		if strings.Contains(c.Text, "\nbackend: local") {
+			require.Contains(t, c.Text, "\njobs: {max: 1} ", "cases of one machine measure each other")
+		}
 	}
 }
 
