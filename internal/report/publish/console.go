@@ -160,6 +160,9 @@ func (p painter) block(g group, withFault bool) []string {
 	if text := failureText(c); text != "" && (len(rows) == 0 || c.Result == report.ResultNoVerdict) { // numbers alone do not say why
 		say("%s", text)
 	}
+	if text := redTests(c); text != "" && len(rows) == 0 {
+		say("%s", text)
+	}
 	if f := c.Finding; f != nil && f.Line != nil {
 		say("%s%s:%d: %s", lastLine(f.Line), f.Line.File, f.Line.Number, strings.TrimSpace(f.Line.Text))
 	}

@@ -88,6 +88,9 @@ func summaryCase(g group) string {
 	if text := failureText(c); text != "" && (len(rows) == 0 || c.Result == report.ResultNoVerdict) { // numbers alone do not say why
 		fmt.Fprintf(&b, "\n%s\n", escape(oneLine(text, 500)))
 	}
+	if text := redTests(c); text != "" && len(rows) == 0 {
+		fmt.Fprintf(&b, "\n%s\n", escape(oneLine(text, 500)))
+	}
 	if f := c.Finding; f != nil && f.Line != nil {
 		fmt.Fprintf(&b, "\n> %s\n> %s%s:%d\n", escape(oneLine(squeeze(f.Line.Text), 400)), cmp.Or(lastLine(f.Line), "at "), escape(f.Line.File), f.Line.Number)
 	}

@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strings"
@@ -47,6 +48,25 @@ func alike(cases []report.CaseReport) []group {
 		out = append(out, group{CaseReport: c})
 	}
 	return out
+}
+
+// redTests names the first test that failed of those that only the roles know, "" = none.
+func redTests(c report.CaseReport) string {
+	first, n := "", 0
+	for _, role := range c.Checks.Roles {
+		for _, t := range role.Tests {
+			if !t.Planned && t.Case.Status().Red() {
+				first, n = cmp.Or(first, t.Classname+"."+t.Name), n+1
+			}
+		}
+	}
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return "failed test: " + first
+	}
+	return fmt.Sprintf("failed tests: %s and %d more", first, n-1)
 }
 
 // cause is what alike goes by, "" for a case that stands alone.
