@@ -181,7 +181,7 @@ func sessionRows(row func(key, format string, args ...any), p rundir.Plan) {
 			image = b.Container.Image
 		}
 		var parts []string
-		for _, part := range []string{b.Source, image, rundir.ShortID(b.Commit)} {
+		for _, part := range []string{b.Source, image, b.Commit} {
 			if part != "" {
 				parts = append(parts, part)
 			}

@@ -7,8 +7,9 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+
 	"github.com/ci-disagg/ci-disagg/internal/report"
-	"github.com/ci-disagg/ci-disagg/internal/report/results"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
 
@@ -190,7 +191,7 @@ func names(cases []report.CaseReport, n int) string {
 			out = append(out, "…")
 			break
 		}
-		out = append(out, results.ShortID(c.ID))
+		out = append(out, rundir.ShortID(c.ID))
 	}
 	return strings.Join(out, ", ")
 }

@@ -6,8 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+
 	"github.com/ci-disagg/ci-disagg/internal/report"
-	"github.com/ci-disagg/ci-disagg/internal/report/results"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/report/words"
@@ -82,7 +83,7 @@ func icon(result, colour string) string {
 func summaryCase(g group) string {
 	c := g.CaseReport
 	var b strings.Builder
-	fmt.Fprintf(&b, "### %s %s: %s\n\n", icon(c.Result, c.Colour), caseLabel(c), escape(oneLine(results.ShortID(c.ID), 300)))
+	fmt.Fprintf(&b, "### %s %s: %s\n\n", icon(c.Result, c.Colour), caseLabel(c), escape(oneLine(rundir.ShortID(c.ID), 300)))
 	fmt.Fprintf(&b, "%s\n", escape(fault(c)))
 	rows := moved(c.Metrics)
 	if text := failureText(c); text != "" && (len(rows) == 0 || c.Result == report.ResultNoVerdict) { // numbers alone do not say why
@@ -137,7 +138,7 @@ func summaryGreen(cases []report.CaseReport, room int) string {
 	room -= len(head) + len(foot) + 100
 	var b strings.Builder
 	for i, c := range cases {
-		line := fmt.Sprintf("- %s %s%s\n", caseLabel(c), escape(oneLine(results.ShortID(c.ID), 200)), escape(greenNote(c)))
+		line := fmt.Sprintf("- %s %s%s\n", caseLabel(c), escape(oneLine(rundir.ShortID(c.ID), 200)), escape(greenNote(c)))
 		if i == summaryPassed || len(line) > room-b.Len() {
 			fmt.Fprintf(&b, "- … and %d more\n", len(cases)-i)
 			break

@@ -8,8 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+
 	"github.com/ci-disagg/ci-disagg/internal/report"
-	"github.com/ci-disagg/ci-disagg/internal/report/results"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/report/words"
@@ -226,7 +227,7 @@ func viewIndex(d report.Report) indexPage {
 		}
 		card := viewCase(g.CaseReport, p.Root)
 		for _, c := range g.More {
-			card.Alike = append(card.Alike, linkView{Short: results.ShortID(c.ID), Page: casePath(c)})
+			card.Alike = append(card.Alike, linkView{Short: rundir.ShortID(c.ID), Page: casePath(c)})
 		}
 		p.Cards = append(p.Cards, card)
 	}
@@ -304,7 +305,7 @@ func onlyRed(d report.Report) *report.CaseReport {
 // viewCase prepares what every page says of a case.
 func viewCase(c report.CaseReport, root string) caseView {
 	v := caseView{
-		CaseReport: c, Root: root, Page: casePath(c), Short: results.ShortID(c.ID), Tone: tone(c.Result, c.Colour), Label: caseLabel(c),
+		CaseReport: c, Root: root, Page: casePath(c), Short: rundir.ShortID(c.ID), Tone: tone(c.Result, c.Colour), Label: caseLabel(c),
 		Fault: fault(c), Failure: failureText(c), Line: viewLine(c, root),
 	}
 	rows := moved(c.Metrics)

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
-	"github.com/ci-disagg/ci-disagg/internal/report/results"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -16,7 +15,7 @@ import (
 // viewCasePage prepares the page of a case.
 func viewCasePage(d report.Report, c report.CaseReport) casePage {
 	const root = "../../"
-	p := casePage{caseView: viewCase(c, root), D: d, Up: "../", Title: caseLabel(c) + ": " + results.ShortID(c.ID)}
+	p := casePage{caseView: viewCase(c, root), D: d, Up: "../", Title: caseLabel(c) + ": " + rundir.ShortID(c.ID)}
 	p.RedBefore, p.RedAfter = redNeighbours(d, c)
 	p.PerfFirst = c.Outcome == rundir.OutcomePassed
 	p.Session = viewSession(c)
@@ -68,7 +67,7 @@ func redNeighbours(d report.Report, c report.CaseReport) (before, after *linkVie
 	}
 	passed := false
 	for _, other := range report.WorstFirst(d.Cases) {
-		link := &linkView{Short: results.ShortID(other.ID), Page: casePath(other)}
+		link := &linkView{Short: rundir.ShortID(other.ID), Page: casePath(other)}
 		switch {
 		case green(other):
 		case other.Slug == c.Slug:

@@ -298,13 +298,3 @@ func match(ids []string, class, name string) int {
 func (e *Ended) LeftByForce(role Role, client string) bool {
 	return e.Outcome == rundir.OutcomePassed && role.StoppedBy != "" && role.Name != client
 }
-
-// ShortID is what tells a case from its neighbours: the text in the brackets
-// of a pytest id.
-func ShortID(id string) string {
-	_, param, ok := strings.Cut(id, "[")
-	if param = strings.TrimSuffix(param, "]"); !ok || param == "" {
-		return id
-	}
-	return param
-}

@@ -22,11 +22,12 @@ func (s *Session) Answer(_ context.Context, slug string, a rundir.Attempt, ended
 	if err != nil {
 		return rundir.Answer{}, err
 	}
-	i := slices.IndexFunc(run.Cases, func(c rundir.CaseState) bool { return c.Slug == slug })
-	if i < 0 {
-		return rundir.Answer{}, fmt.Errorf("%s has no case %s", s.loader.Dir, slug)
+	state, err := s.stateOf(run, slug)
+	if err != nil {
+		return rundir.Answer{}, err
 	}
-	c, err := s.load(rundir.CaseState{ID: run.Cases[i].ID, Slug: slug})
+	state.Attempts = nil // of this one the runs are read, one by one
+	c, err := s.load(state)
 	if err != nil {
 		return rundir.Answer{}, err
 	}

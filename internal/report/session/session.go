@@ -182,19 +182,26 @@ func (s *Session) DecideCase(ctx context.Context, slug string, history []rundir.
 	if err != nil {
 		return r, "", err
 	}
-	for _, state := range run.Cases {
-		if state.Slug != slug {
-			continue
-		}
-		state.Attempts = history
-		c, err := s.load(state)
-		if err != nil {
-			return r, "", err
-		}
-		r, _ = s.decide(ctx, run, c, s.o.Policy, s.o.Setup)
-		return r, s.again(c.Plan, history, r), nil
+	state, err := s.stateOf(run, slug)
+	if err != nil {
+		return r, "", err
 	}
-	return r, "", fmt.Errorf("%s has no case %s", s.loader.Dir, slug)
+	state.Attempts = history
+	c, err := s.load(state)
+	if err != nil {
+		return r, "", err
+	}
+	r, _ = s.decide(ctx, run, c, s.o.Policy, s.o.Setup)
+	return r, s.again(c.Plan, history, r), nil
+}
+
+// stateOf is where the case of that slug stands.
+func (s *Session) stateOf(run rundir.Run, slug string) (rundir.CaseState, error) {
+	i := slices.IndexFunc(run.Cases, func(c rundir.CaseState) bool { return c.Slug == slug })
+	if i < 0 {
+		return rundir.CaseState{}, fmt.Errorf("%s has no case %s", s.loader.Dir, slug)
+	}
+	return run.Cases[i], nil
 }
 
 // suspicious tells why a repetition of the same commit would settle the verdict.

@@ -15,7 +15,6 @@ import (
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
-	"github.com/ci-disagg/ci-disagg/internal/report/results"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -172,9 +171,9 @@ func pointOf(points []rundir.Point, name string) *rundir.Point {
 // serverName is the server's part of upstream's test name: of a disaggregated
 // case <mode>-<config>, of an aggregated one the server's name in its file.
 func serverName(id string) string {
-	kind, rest, ok := strings.Cut(results.ShortID(id), "-")
+	kind, rest, ok := strings.Cut(rundir.ShortID(id), "-")
 	if !ok {
-		return results.ShortID(id)
+		return rundir.ShortID(id)
 	}
 	if strings.HasPrefix(kind, "aggr") {
 		if _, server, ok := strings.Cut(rest, "-"); ok {

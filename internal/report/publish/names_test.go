@@ -1,0 +1,22 @@
+package publish
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/report"
+)
+
+// TestCasesOfPipelinesKeepTheirNames: the brackets of a pytest id tell a test from its neighbours, those of a pipeline's
+// case do not without its name.
+func TestCasesOfPipelinesKeepTheirNames(t *testing.T) {
+	t.Parallel()
+	c := newCase(0)
+	c.ID, c.Slug = "redis[concurrency=8]", "redis-concurrency-8"
+	d := document(0, report.ResultPassed, "1 case: 1 passed", c)
+	require.Contains(t, Summary(d), escape(c.ID))
+	_, files := written(t, d)
+	require.Contains(t, string(files["index.html"]), c.ID)
+	require.Contains(t, string(files[casePath(c)]), c.ID+"</h1>")
+}
