@@ -142,3 +142,23 @@ func TestLastLineIsNoExplanation(t *testing.T) {
 	require.False(t, said.Line.Last)
 	require.Contains(t, said.Message, ": FATAL: no licence")
 }
+
+// TestPeerLine: what the clients of common engines print when their server has gone is hearsay, in all its spellings.
+func TestPeerLine(t *testing.T) {
+	for _, line := range []string{
+		"Error: Server closed the connection", // redis-benchmark, when the end came between two requests
+		"Error: Connection reset by peer",
+		"Could not connect to Redis at 127.0.0.1:6379: Connection refused",
+		"server closed the connection unexpectedly", // libpq
+		"FATAL:  terminating connection due to administrator command",
+		"curl: (52) Empty reply from server",
+		"requests.exceptions.ConnectionError: ('Connection aborted.', RemoteDisconnected('Remote end closed connection without response'))",
+		"error reading response: unexpected EOF",
+		"grpc: StatusCode.UNAVAILABLE: Socket closed",
+	} {
+		require.True(t, blame.PeerLine(line), line)
+	}
+	for _, line := range []string{"Server started", "closed 3 connections at the end", "0 requests were refused", "EOF of the input file"} {
+		require.False(t, blame.PeerLine(line), line)
+	}
+}
