@@ -3,9 +3,7 @@ package publish
 import (
 	"bytes"
 	"fmt"
-	"image/color"
 	"math"
-	"strconv"
 	"strings"
 	"time"
 
@@ -15,6 +13,7 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgsvg"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/report/words"
 )
@@ -38,33 +37,33 @@ func HistoryChart(r verdict.Row) ([]byte, error) {
 	p.X.Min, p.X.Max = -0.6, n-1+math.Max(0.6, 0.085*n) // room for half of "this run"
 	p.Y.Min, p.Y.Max = h.bounds()
 	p.X.Tick.Marker = plot.TickerFunc(func(_, _ float64) []plot.Tick { return runTicks(r.Series) })
-	p.Y.Tick.Marker = plot.TickerFunc(valueTicks)
+	p.Y.Tick.Marker = plot.TickerFunc(look.ValueTicks)
 	for _, a := range []*plot.Axis{&p.X, &p.Y} {
-		a.Width, a.Color = 1, ink(inkAxis)
+		a.Width, a.Color = 1, look.Ink(look.InkAxis)
 		a.Tick.LineStyle = a.LineStyle
-		a.Tick.Label.Color = ink(inkText)
+		a.Tick.Label.Color = look.Ink(look.InkText)
 		a.Tick.Label.Font = font.Font{Typeface: "Liberation", Variant: "Sans", Size: chartFont}
 		a.Padding = 2
 	}
-	p.Y.Label.Text = oneLine(strings.ToValidUTF8(r.Unit, "\ufffd"), 24)
-	p.Y.Label.TextStyle.Color, p.Y.Label.TextStyle.Font = ink(inkText), p.Y.Tick.Label.Font
+	p.Y.Label.Text = look.OneLine(strings.ToValidUTF8(r.Unit, "\ufffd"), 24)
+	p.Y.Label.TextStyle.Color, p.Y.Label.TextStyle.Font = look.Ink(look.InkText), p.Y.Tick.Label.Font
 	c := vgsvg.NewWith(vgsvg.UseWH(chartWidth, chartHeight))
 	p.Draw(draw.New(c))
 	var b bytes.Buffer
 	if _, err := c.WriteTo(&b); err != nil {
 		return nil, err
 	}
-	return plainSVG(b.Bytes(), chartWidth, chartHeight, ChartTitle(r)), nil
+	return look.Plain(b.Bytes(), chartWidth, chartHeight, ChartTitle(r)), nil
 }
 
 // ChartTitle says in words what the chart of a row shows.
 func ChartTitle(r verdict.Row) string {
-	title := fmt.Sprintf("%s: %s", words.Row(r), count(len(r.Series), "run"))
+	title := fmt.Sprintf("%s: %s", words.Row(r), look.Count(len(r.Series), "run"))
 	if r.Value != nil {
-		title += fmt.Sprintf(", this run %s", quantity(*r.Value, r.Unit))
+		title += fmt.Sprintf(", this run %s", look.Quantity(*r.Value, r.Unit))
 	}
 	if r.Baseline != nil {
-		title += fmt.Sprintf(", baseline %s", quantity(*r.Baseline, r.Unit))
+		title += fmt.Sprintf(", baseline %s", look.Quantity(*r.Baseline, r.Unit))
 	}
 	if r.Verdict != "" {
 		title += ", " + words.Verdict(r.Verdict)
@@ -91,7 +90,7 @@ func newHistory(r verdict.Row) history {
 func (h history) bounds() (lo, hi float64) {
 	lo, hi = math.Inf(1), math.Inf(-1)
 	see := func(v float64) {
-		if finite(v) {
+		if look.Finite(v) {
 			lo, hi = math.Min(lo, v), math.Max(hi, v)
 		}
 	}
@@ -127,18 +126,18 @@ func (h history) Plot(c draw.Canvas, p *plot.Plot) {
 }
 
 func (h history) grid(c draw.Canvas, p *plot.Plot, y func(float64) vg.Length) {
-	for _, t := range valueTicks(p.Y.Min, p.Y.Max) {
-		c.StrokeLine2(line(inkGrid, 0.6), c.Min.X, y(t.Value), c.Max.X, y(t.Value))
+	for _, t := range look.ValueTicks(p.Y.Min, p.Y.Max) {
+		c.StrokeLine2(look.Line(look.InkGrid, 0.6), c.Min.X, y(t.Value), c.Max.X, y(t.Value))
 	}
 }
 
 // lines are the baseline and the limit of a fixed rule.
 func (h history) lines(c draw.Canvas, y func(float64) vg.Length) {
-	if v := h.row.Baseline; v != nil && finite(*v) {
-		c.StrokeLine2(line(inkBase, 1.2, 6, 3), c.Min.X, y(*v), c.Max.X, y(*v))
+	if v := h.row.Baseline; v != nil && look.Finite(*v) {
+		c.StrokeLine2(look.Line(look.InkBase, 1.2, 6, 3), c.Min.X, y(*v), c.Max.X, y(*v))
 	}
-	if v := h.row.Limit; v != nil && finite(*v) {
-		c.StrokeLine2(line(inkBad, 1.2, 2, 2), c.Min.X, y(*v), c.Max.X, y(*v))
+	if v := h.row.Limit; v != nil && look.Finite(*v) {
+		c.StrokeLine2(look.Line(look.InkBad, 1.2, 2, 2), c.Min.X, y(*v), c.Max.X, y(*v))
 	}
 }
 
@@ -153,13 +152,13 @@ func (h history) changes(c draw.Canvas, x func(float64) vg.Length) {
 		}
 		seen[i] = true
 		at := x(float64(i) - 0.5)
-		c.StrokeLine2(line(colour, 1, 1.5, 2.5), at, c.Min.Y, at, c.Max.Y)
+		c.StrokeLine2(look.Line(colour, 1, 1.5, 2.5), at, c.Min.Y, at, c.Max.Y)
 	}
 	if h.row.Verdict == verdict.Regression {
-		mark(h.row.Onset, inkBad)
+		mark(h.row.Onset, look.InkBad)
 	}
 	for _, l := range h.row.Levels {
-		mark(l.Run, inkAxis)
+		mark(l.Run, look.InkAxis)
 	}
 }
 
@@ -178,8 +177,8 @@ func (h history) levels(c draw.Canvas, x, y func(float64) vg.Length) {
 			}
 			to = next - 1
 		}
-		if to >= from && finite(l.Value) {
-			c.StrokeLine2(line(inkHistory, 1.6), x(float64(from)-0.4), y(l.Value), x(float64(to)+0.4), y(l.Value))
+		if to >= from && look.Finite(l.Value) {
+			c.StrokeLine2(look.Line(look.InkHistory, 1.6), x(float64(from)-0.4), y(l.Value), x(float64(to)+0.4), y(l.Value))
 		}
 	}
 }
@@ -192,42 +191,35 @@ func (h history) points(c draw.Canvas, x, y func(float64) vg.Length) {
 	}
 	dots := map[string]vg.Path{}
 	for i, run := range h.row.Series {
-		colour := inkHistory
+		colour := look.InkHistory
 		newest := i == len(h.row.Series)-1
 		switch {
 		case newest:
 			colour = wordInk(h.row.Verdict)
 		case run.Verdict == verdict.Regression || run.Open:
-			colour = inkBad
+			colour = look.InkBad
 		}
 		if len(run.Values) > 1 {
 			for _, v := range run.Values {
-				if finite(v) {
-					dots[colour] = dot(dots[colour], x(float64(i)), y(v), 1.2)
+				if look.Finite(v) {
+					dots[colour] = look.Dot(dots[colour], x(float64(i)), y(v), 1.2)
 				}
 			}
 		}
-		if m, ok := median(run.Values); ok {
+		if m, ok := look.Median(run.Values); ok {
 			r := radius
 			if newest {
 				r = 4.5
 			}
-			dots[colour] = dot(dots[colour], x(float64(i)), y(m), r)
+			dots[colour] = look.Dot(dots[colour], x(float64(i)), y(m), r)
 		}
 	}
-	for _, colour := range []string{inkHistory, inkDoubt, inkGood, inkBad} {
+	for _, colour := range []string{look.InkHistory, look.InkDoubt, look.InkGood, look.InkBad} {
 		if path, ok := dots[colour]; ok {
-			c.SetColor(ink(colour))
+			c.SetColor(look.Ink(colour))
 			c.Fill(path)
 		}
 	}
-}
-
-func dot(p vg.Path, x, y, r vg.Length) vg.Path {
-	p.Move(vg.Point{X: x + r, Y: y})
-	p.Arc(vg.Point{X: x, Y: y}, r, 0, 2*math.Pi)
-	p.Close()
-	return p
 }
 
 // runTicks labels about four runs with their dates, with times where all are of
@@ -256,47 +248,14 @@ func runTicks(runs []verdict.Run) []plot.Tick {
 	return ticks
 }
 
-// valueTicks are three to six round values.
-func valueTicks(lo, hi float64) []plot.Tick {
-	span := hi - lo
-	if span <= 0 || math.IsInf(span, 0) || math.IsNaN(span) {
-		return nil
-	}
-	step := math.Pow(10, math.Floor(math.Log10(span/4)))
-	for _, f := range []float64{1, 2, 5, 10} {
-		if span/(step*f) <= 5.5 {
-			step *= f
-			break
-		}
-	}
-	decimals := max(0, -int(math.Floor(math.Log10(step)+1e-9)))
-	var ticks []plot.Tick
-	for k := math.Ceil(lo/step) + 0; k*step <= hi && len(ticks) < 12; k++ { // + 0: no "-0"
-		ticks = append(ticks, plot.Tick{Value: k * step, Label: strconv.FormatFloat(k*step, 'f', decimals, 64)})
-	}
-	return ticks
-}
-
-func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
-
-func line(colour string, width vg.Length, dashes ...vg.Length) draw.LineStyle {
-	return draw.LineStyle{Color: ink(colour), Width: width, Dashes: dashes}
-}
-
-// ink is one of the colours above, #rrggbb.
-func ink(hex string) color.Color {
-	v, _ := strconv.ParseUint(hex[1:], 16, 32) // constants of this package
-	return color.NRGBA{R: uint8(v >> 16), G: uint8(v >> 8), B: uint8(v), A: 255}
-}
-
 // wordInk is the colour of a verdict.
 func wordInk(w verdict.Word) string {
 	switch w {
 	case verdict.Pass, verdict.Improvement:
-		return inkGood
+		return look.InkGood
 	case verdict.Regression:
-		return inkBad
+		return look.InkBad
 	default:
-		return inkDoubt
+		return look.InkDoubt
 	}
 }

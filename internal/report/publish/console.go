@@ -7,10 +7,10 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/ci-disagg/ci-disagg/internal/rundir"
-
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // Bounds of the console summary.
@@ -33,13 +33,13 @@ type Style struct {
 // prompt is back. reportDir is where the report was written.
 func Console(d report.Report, reportDir string, style Style) string {
 	p := painter(style)
-	head := []string{fmt.Sprintf("%s  %s: %s (exit %d)", p.result(d.Decision, runLabel(d)), oneLine(d.Stage, 80), oneLine(d.Headline, 200), d.ExitCode)}
+	head := []string{fmt.Sprintf("%s  %s: %s (exit %d)", p.result(d.Decision, runLabel(d)), look.OneLine(d.Stage, 80), look.OneLine(d.Headline, 200), d.ExitCode)}
 	if text := runFault(d); text != "" && d.Result != report.ResultPassed {
-		head = append(head, oneLine(squeeze(text), consoleWidth))
+		head = append(head, look.OneLine(look.Squeeze(text), consoleWidth))
 	}
 	tail := append(p.warnings(d.Warnings), "report: "+reportDir+"/index.html")
 	if d.Next != "" {
-		tail = append(tail, "next:   "+p.bold(oneLine(d.Next, 100_000)))
+		tail = append(tail, "next:   "+p.bold(look.OneLine(d.Next, 100_000)))
 	}
 	room := consoleLines - p.height(head) - p.height(tail)
 	lines := append(head, p.body(d, room)...)
@@ -61,7 +61,7 @@ func (p painter) body(d report.Report, room int) []string {
 	for i, g := range alike(cases[:red]) {
 		block := p.block(g, onlyRed(d) == nil)
 		if i > 0 && p.height(out)+p.height(block) > room {
-			out = append(out, fmt.Sprintf("  … and %s that did not pass, in the report", count(left, "more case")))
+			out = append(out, fmt.Sprintf("  … and %s that did not pass, in the report", look.Count(left, "more case")))
 			break
 		}
 		for len(block) > 1 && p.height(out)+p.height(block) > room { // the worst is always shown
@@ -119,16 +119,16 @@ func (p painter) passed(cases []report.CaseReport, all int) []string {
 	}
 	var out []string
 	for _, c := range cases {
-		line := fmt.Sprintf("  %s  %s", p.result(c.Decision, caseLabel(c)), oneLine(shortenMiddle(c.ID, 160), 160))
+		line := fmt.Sprintf("  %s  %s", p.result(c.Decision, caseLabel(c)), look.OneLine(look.ShortenMiddle(c.ID, 160), 160))
 		if n := len(c.Attempts); n > 1 {
-			line += fmt.Sprintf(" (%s)", count(n, "attempt"))
+			line += fmt.Sprintf(" (%s)", look.Count(n, "attempt"))
 		}
 		if w := report.WorstRow(c); c.Result != report.ResultKnown && w != nil && w.Value != nil && w.Verdict != verdict.Pass {
 			line += ": " + rowText(*w)
 		}
 		out = append(out, oneLineColoured(line))
 		if c.Result == report.ResultKnown || c.AB != nil {
-			out = append(out, "      "+oneLine(squeeze(c.Message), p.runes(2)-6))
+			out = append(out, "      "+look.OneLine(look.Squeeze(c.Message), p.runes(2)-6))
 		}
 	}
 	return out
@@ -139,9 +139,9 @@ func (p painter) warnings(all []string) []string {
 	var out []string
 	for i, w := range all {
 		if i == listWarnings-1 && len(all) > listWarnings {
-			return append(out, fmt.Sprintf("… and %s, in the report", count(len(all)-i, "more warning")))
+			return append(out, fmt.Sprintf("… and %s, in the report", look.Count(len(all)-i, "more warning")))
 		}
-		out = append(out, p.paint("1;33", "warning")+": "+oneLine(squeeze(w), p.runes(1)-len("warning: ")))
+		out = append(out, p.paint("1;33", "warning")+": "+look.OneLine(look.Squeeze(w), p.runes(1)-len("warning: ")))
 	}
 	return out
 }
@@ -150,9 +150,9 @@ func (p painter) warnings(all []string) []string {
 // is where the head of the summary does not say it.
 func (p painter) block(g group, withFault bool) []string {
 	c := g.CaseReport
-	out := []string{fmt.Sprintf("  %s  %s", p.result(c.Decision, caseLabel(c)), oneLine(shortenMiddle(c.ID, 180), 180))}
+	out := []string{fmt.Sprintf("  %s  %s", p.result(c.Decision, caseLabel(c)), look.OneLine(look.ShortenMiddle(c.ID, 180), 180))}
 	say := func(format string, args ...any) {
-		out = append(out, "      "+oneLine(squeeze(fmt.Sprintf(format, args...)), p.runes(2)-6))
+		out = append(out, "      "+look.OneLine(look.Squeeze(fmt.Sprintf(format, args...)), p.runes(2)-6))
 	}
 	if withFault {
 		say("%s", fault(c))
@@ -168,7 +168,7 @@ func (p painter) block(g group, withFault bool) []string {
 		say("%s%s:%d: %s", lastLine(f.Line), f.Line.File, f.Line.Number, strings.TrimSpace(f.Line.Text))
 	}
 	if n := len(g.More); n > 0 {
-		say("the same in %s: %s", count(n, "more case"), names(g.More, 3))
+		say("the same in %s: %s", look.Count(n, "more case"), names(g.More, 3))
 	}
 	for i, r := range rows {
 		if i == 3 {
@@ -198,7 +198,7 @@ func names(cases []report.CaseReport, n int) string {
 
 // restOf counts the metrics that are not listed.
 func restOf(gating, others int) string {
-	text := fmt.Sprintf("… and %s", count(gating, "more gating metric"))
+	text := fmt.Sprintf("… and %s", look.Count(gating, "more gating metric"))
 	if others > 0 {
 		text += fmt.Sprintf("; %d others moved", others)
 	}
@@ -227,7 +227,7 @@ func (p painter) result(d report.Decision, label string) string {
 func oneLineColoured(s string) string {
 	head, rest, ok := strings.Cut(s, "\x1b[0m")
 	if !ok {
-		return oneLine(s, consoleWidth)
+		return look.OneLine(s, consoleWidth)
 	}
-	return head + "\x1b[0m" + oneLine(rest, consoleWidth)
+	return head + "\x1b[0m" + look.OneLine(rest, consoleWidth)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/stretchr/testify/require"
 )
 
@@ -72,8 +73,7 @@ func contrast(a, b rgb) float64 {
 
 func TestContrastOfPages(t *testing.T) {
 	t.Parallel()
-	css, err := templates.ReadFile("templates/report.css")
-	require.NoError(t, err)
+	css := look.Style()
 	blocks := regexp.MustCompile(`(?s):root \{(.*?)\}`).FindAllStringSubmatch(string(css), -1)
 	require.Len(t, blocks, 2, "light and dark")
 	for i, block := range blocks {
@@ -98,35 +98,35 @@ func TestContrastOfPages(t *testing.T) {
 func TestContrastOfDrawings(t *testing.T) {
 	t.Parallel()
 	white := rgb{255, 255, 255}
-	for name, look := range map[string]struct {
+	for name, mode := range map[string]struct {
 		page rgb
 		see  func(rgb) rgb
 	}{
 		"light": {white, func(c rgb) rgb { return c }},
 		"dark":  {parseInk(t, "#0d1117"), rgb.onDark},
 	} {
-		see := func(ink string) rgb { return look.see(parseInk(t, ink)) }
+		see := func(ink string) rgb { return mode.see(parseInk(t, ink)) }
 		check := func(a, b rgb, least float64, format string, args ...any) {
 			require.GreaterOrEqual(t, contrast(a, b), least, "%s: %s", name, fmt.Sprintf(format, args...))
 		}
-		for _, ink := range []string{inkText, inkBad} {
-			check(see(ink), look.page, textContrast, "names, %s", ink)
+		for _, ink := range []string{look.InkText, look.InkBad} {
+			check(see(ink), mode.page, textContrast, "names, %s", ink)
 		}
-		for _, ink := range []string{inkHistory, inkBase, inkBad, inkGood, inkDoubt} {
-			check(see(ink), look.page, graphicContrast, "points and lines, %s", ink)
+		for _, ink := range []string{look.InkHistory, look.InkBase, look.InkBad, look.InkGood, look.InkDoubt} {
+			check(see(ink), mode.page, graphicContrast, "points and lines, %s", ink)
 		}
-		for _, full := range []string{inkRun, inkBad} {
-			check(look.see(white), see(full), textContrast, "words in a bar, %s", full)
+		for _, full := range []string{look.InkRun, look.InkBad} {
+			check(mode.see(white), see(full), textContrast, "words in a bar, %s", full)
 		}
-		for _, pale := range []string{inkWait, inkWaitBad} {
-			check(see(inkText), see(pale), textContrast, "words in a pale bar, %s", pale)
+		for _, pale := range []string{look.InkWait, look.InkWaitBad} {
+			check(see(look.InkText), see(pale), textContrast, "words in a pale bar, %s", pale)
 		}
-		for _, band := range []string{inkBand, inkBandAlt} {
-			ground := see(band).over(look.page, bandOpacity)
-			check(see(inkText), ground, textContrast, "a phase's name")
-			check(see(inkHistory), ground, textContrast, "never started")
-			check(see(inkRun), ground, graphicContrast, "a bar and its outline")
-			check(see(inkBad), ground, graphicContrast, "the bar of the root cause")
+		for _, band := range []string{look.InkBand, look.InkBandAlt} {
+			ground := see(band).over(mode.page, bandOpacity)
+			check(see(look.InkText), ground, textContrast, "a phase's name")
+			check(see(look.InkHistory), ground, textContrast, "never started")
+			check(see(look.InkRun), ground, graphicContrast, "a bar and its outline")
+			check(see(look.InkBad), ground, graphicContrast, "the bar of the root cause")
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
-
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/report/words"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -133,7 +133,7 @@ func row(id, name, unit string, gate bool, level, noise, moved float64, runs int
 		{Run: r.Series[0].ID, Time: r.Series[0].Time, Runs: runs / 3, Value: level * (1 - sign*0.04)},
 		{Run: r.Series[runs/3].ID, Time: r.Series[runs/3].Time, Runs: runs - runs/3, Value: level},
 	}
-	r.Reason = fmt.Sprintf("%s, the level of %d earlier runs is %s", quantity(*r.Value, unit), runs, quantity(level, unit))
+	r.Reason = fmt.Sprintf("%s, the level of %d earlier runs is %s", look.Quantity(*r.Value, unit), runs, look.Quantity(level, unit))
 	return r
 }
 
@@ -153,7 +153,7 @@ func regressionDocument() report.Report {
 		r := row(c.ID, m.name, m.unit, true, m.level, 0.006, m.moved, 60)
 		r.Verdict, r.Alarm, r.Onset, r.P = verdict.Regression, true, r.Series[60].ID, ptr(0.99)
 		r.Levels = append(r.Levels, verdict.Level{Run: r.Series[60].ID, Time: r.Series[60].Time, Runs: 1, Value: *r.Value})
-		r.Reason = fmt.Sprintf("%s is %.1f %% worse than %s, the level of 40 earlier runs (noise 0.6 %% per run); a real step has probability > 0.99 (0.70 needed), begun with %s", quantity(*r.Value, m.unit), *r.Worse*100, quantity(m.level, m.unit), r.Onset)
+		r.Reason = fmt.Sprintf("%s is %.1f %% worse than %s, the level of 40 earlier runs (noise 0.6 %% per run); a real step has probability > 0.99 (0.70 needed), begun with %s", look.Quantity(*r.Value, m.unit), *r.Worse*100, look.Quantity(m.level, m.unit), r.Onset)
 		c.Metrics[i] = r
 	}
 	c.Message = words.Row(c.Metrics[0]) + ": " + words.Reason(c.Metrics[0])

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
-
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -34,8 +34,8 @@ func Timeline(a report.AttemptReport) []byte {
 	}
 	g := gantt{from: from, seconds: math.Max(to.Sub(from).Seconds(), 0.001), left: ganttLeft(a.Roles)}
 	height := ganttTop + ganttRow*len(a.Roles) + ganttBottom
-	svgHead(&g.b, ganttWidth, height, timelineTitle(a, to.Sub(from)))
-	fmt.Fprintf(&g.b, `<g font-family="%s" font-size="12" fill="%s">`+"\n", svgFonts, inkText)
+	look.Head(&g.b, ganttWidth, height, timelineTitle(a, to.Sub(from)))
+	fmt.Fprintf(&g.b, `<g font-family="%s" font-size="12" fill="%s">`+"\n", look.Fonts, look.InkText)
 	g.phases(a, to, height-ganttBottom)
 	for i, r := range a.Roles {
 		g.role(r, to, ganttTop+ganttRow*i)
@@ -47,7 +47,7 @@ func Timeline(a report.AttemptReport) []byte {
 
 // timelineTitle says in words what a timeline shows.
 func timelineTitle(a report.AttemptReport, total time.Duration) string {
-	title := fmt.Sprintf("Timeline of %d roles over %s", len(a.Roles), lasting(total))
+	title := fmt.Sprintf("Timeline of %d roles over %s", len(a.Roles), look.Lasting(total))
 	for _, r := range a.Roles {
 		if r.Status == roleRoot {
 			title += "; " + r.Name + " was the first to fail"
@@ -88,7 +88,7 @@ func attemptSpan(a report.AttemptReport) (from, to time.Time, ok bool) {
 func ganttLeft(roles []report.RoleReport) float64 {
 	longest := 8
 	for _, r := range roles {
-		longest = max(longest, utf8.RuneCountInString(shorten(r.Name, 26)))
+		longest = max(longest, utf8.RuneCountInString(look.Shorten(r.Name, 26)))
 	}
 	return 12 + float64(longest)*ganttCap
 }
@@ -114,14 +114,14 @@ func (g *gantt) phases(a report.AttemptReport, end time.Time, bottom int) {
 			to = *p.End
 		}
 		x0, x1 := g.x(p.Start), g.x(to)
-		colour := inkBand
+		colour := look.InkBand
 		if i%2 == 1 {
-			colour = inkBandAlt
+			colour = look.InkBandAlt
 		}
 		fmt.Fprintf(&g.b, `<g><title>phase %s, %s</title><rect x="%.1f" y="6" width="%.1f" height="%d" fill="%s" fill-opacity="%g"/>`,
-			xmlText(string(p.Phase)), lasting(to.Sub(p.Start)), x0, math.Max(x1-x0, 0.5), bottom-6, colour, bandOpacity)
+			look.XMLText(string(p.Phase)), look.Lasting(to.Sub(p.Start)), x0, math.Max(x1-x0, 0.5), bottom-6, colour, bandOpacity)
 		if name := string(p.Phase); x1-x0 > float64(len(name))*ganttChar+6 {
-			fmt.Fprintf(&g.b, `<text x="%.1f" y="21">%s</text>`, x0+4, xmlText(name))
+			fmt.Fprintf(&g.b, `<text x="%.1f" y="21">%s</text>`, x0+4, look.XMLText(name))
 		}
 		g.b.WriteString("</g>\n")
 	}
@@ -129,15 +129,15 @@ func (g *gantt) phases(a report.AttemptReport, end time.Time, bottom int) {
 
 // role is one bar: pale until the role was ready, full until its end.
 func (g *gantt) role(r report.RoleReport, end time.Time, y int) {
-	name := shorten(r.Name, 26)
+	name := look.Shorten(r.Name, 26)
 	weight := ""
 	if r.Status == roleRoot {
-		weight = fmt.Sprintf(` font-weight="bold" fill="%s"`, inkBad)
+		weight = fmt.Sprintf(` font-weight="bold" fill="%s"`, look.InkBad)
 	}
 	fmt.Fprintf(&g.b, `<g><title>%s: %s</title><text x="%.1f" y="%d" text-anchor="end"%s>%s</text>`,
-		xmlText(r.Name), xmlText(roleWords(r)), g.left-8, y+16, weight, xmlText(name))
+		look.XMLText(r.Name), look.XMLText(roleWords(r)), g.left-8, y+16, weight, look.XMLText(name))
 	if r.Started == nil {
-		fmt.Fprintf(&g.b, `<text x="%.1f" y="%d" fill="%s">never started</text>`, g.left+4, y+16, inkHistory)
+		fmt.Fprintf(&g.b, `<text x="%.1f" y="%d" fill="%s">never started</text>`, g.left+4, y+16, look.InkHistory)
 	} else {
 		g.bar(r, end, y)
 	}
@@ -148,9 +148,9 @@ func (g *gantt) bar(r report.RoleReport, end time.Time, y int) {
 	if r.Ended != nil {
 		end = *r.Ended
 	}
-	pale, full := inkWait, inkRun
+	pale, full := look.InkWait, look.InkRun
 	if r.Status == roleRoot {
-		pale, full = inkWaitBad, inkBad
+		pale, full = look.InkWaitBad, look.InkBad
 	}
 	x0, x2 := g.x(*r.Started), g.x(end)
 	x1 := x2
@@ -177,7 +177,7 @@ func (g *gantt) ending(r report.RoleReport, from, full, at float64, y int) {
 	text := ""
 	switch r.Status {
 	case roleRoot:
-		fmt.Fprintf(&g.b, `<path d="M%.1f,%dl8,8m0,-8l-8,8" stroke="%s" stroke-width="3" fill="none"/>`, at-4, y+8, inkText)
+		fmt.Fprintf(&g.b, `<path d="M%.1f,%dl8,8m0,-8l-8,8" stroke="%s" stroke-width="3" fill="none"/>`, at-4, y+8, look.InkText)
 		text = "root cause"
 	case roleCollateral:
 		text = "fell with it"
@@ -190,7 +190,7 @@ func (g *gantt) ending(r report.RoleReport, from, full, at float64, y int) {
 		return
 	}
 	if r.Status != roleRoot {
-		fmt.Fprintf(&g.b, `<circle cx="%.1f" cy="%d" r="4.5" fill="none" stroke="%s" stroke-width="2"/>`, at, y+12, inkText)
+		fmt.Fprintf(&g.b, `<circle cx="%.1f" cy="%d" r="4.5" fill="none" stroke="%s" stroke-width="2"/>`, at, y+12, look.InkText)
 	}
 	width := float64(len(text)) * ganttChar
 	switch {
@@ -206,7 +206,7 @@ func (g *gantt) ending(r report.RoleReport, from, full, at float64, y int) {
 // axis is the time since the start.
 func (g *gantt) axis(height int) {
 	y := height - ganttBottom
-	fmt.Fprintf(&g.b, `<path d="M%.1f,%dH%d" stroke="%s" fill="none"/>`+"\n", g.left, y, ganttWidth-ganttRight, inkAxis)
+	fmt.Fprintf(&g.b, `<path d="M%.1f,%dH%d" stroke="%s" fill="none"/>`+"\n", g.left, y, ganttWidth-ganttRight, look.InkAxis)
 	step := roundStep(g.seconds / 5)
 	for k := 0; float64(k)*step <= g.seconds && k < 50; k++ {
 		s := float64(k) * step
@@ -216,7 +216,7 @@ func (g *gantt) axis(height int) {
 			anchor = "end"
 		}
 		fmt.Fprintf(&g.b, `<path d="M%.1f,%dv4" stroke="%s" fill="none"/><text x="%.1f" y="%d" text-anchor="%s">%s</text>`+"\n",
-			x, y, inkAxis, x, y+17, anchor, clockTime(s, step))
+			x, y, look.InkAxis, x, y+17, anchor, clockTime(s, step))
 	}
 }
 
@@ -268,7 +268,7 @@ func roleWords(r report.RoleReport) string {
 		text += ", stopped by " + r.StoppedBy
 	}
 	if r.Started != nil && r.Ended != nil {
-		text += " after " + lasting(r.Ended.Sub(*r.Started))
+		text += " after " + look.Lasting(r.Ended.Sub(*r.Started))
 	}
 	return text
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 )
 
 // Geometry of the drawing of a session, in pixels: the values above, the differences
@@ -27,8 +28,8 @@ const (
 // interval of the effect and the smallest change that matters.
 func PairsChart(s ab.Session, f ab.Found) []byte {
 	d := pairsDrawing{f: f}
-	svgHead(&d.b, pairsWidth, pairsHeight, pairsTitle(f))
-	fmt.Fprintf(&d.b, `<g font-family="%s" font-size="%d" fill="%s">`+"\n", svgFonts, chartFont, inkText)
+	look.Head(&d.b, pairsWidth, pairsHeight, pairsTitle(f))
+	fmt.Fprintf(&d.b, `<g font-family="%s" font-size="%d" fill="%s">`+"\n", look.Fonts, chartFont, look.InkText)
 	d.values(s)
 	d.differences()
 	d.axis()
@@ -38,7 +39,7 @@ func PairsChart(s ab.Session, f ab.Found) []byte {
 
 // pairsTitle says in words what the drawing of a series shows.
 func pairsTitle(f ab.Found) string {
-	return fmt.Sprintf("%s, %s: B is %s", f.Name(), count(len(f.Values), "pair"), f.Sentence())
+	return fmt.Sprintf("%s, %s: B is %s", f.Name(), look.Count(len(f.Values), "pair"), f.Sentence())
 }
 
 type pairsDrawing struct {
@@ -70,7 +71,7 @@ func (s scale) y(v float64) float64 {
 func scaleOf(values []float64, least, top, height float64) scale {
 	s := scale{lo: math.Inf(1), hi: math.Inf(-1), top: top, height: height}
 	for _, v := range values {
-		if finite(v) {
+		if look.Finite(v) {
 			s.lo, s.hi = math.Min(s.lo, v), math.Max(s.hi, v)
 		}
 	}
@@ -86,10 +87,10 @@ func scaleOf(values []float64, least, top, height float64) scale {
 }
 
 func (d *pairsDrawing) ticks(s scale, unit string) {
-	for _, t := range valueTicks(s.lo, s.hi) {
+	for _, t := range look.ValueTicks(s.lo, s.hi) {
 		y := s.y(t.Value)
 		fmt.Fprintf(&d.b, `<path d="M%d,%.1fH%d" stroke="%s" fill="none"/><text x="%d" y="%.1f" text-anchor="end">%s</text>`+"\n",
-			pairsLeft, y, pairsWidth-pairsRight, inkGrid, pairsLeft-5, y+4, xmlText(t.Label+unit))
+			pairsLeft, y, pairsWidth-pairsRight, look.InkGrid, pairsLeft-5, y+4, look.XMLText(t.Label+unit))
 	}
 }
 
@@ -99,17 +100,17 @@ func (d *pairsDrawing) values(session ab.Session) {
 	for _, v := range d.f.Values {
 		all = append(all, v[0], v[1])
 	}
-	mid, _ := median(all)
+	mid, _ := look.Median(all)
 	s := scaleOf(all, 0.02*math.Abs(mid), pairsTop, pairsValues)
 	d.ticks(s, "")
 	for i, v := range d.f.Values {
 		aLater := i < len(session.Used) && session.Used[i] < len(session.Measured) && session.Measured[session.Used[i]].First == ab.B
 		ax, bx := d.x(i, aLater), d.x(i, !aLater)
 		ay, by := s.y(v[0]), s.y(v[1])
-		fmt.Fprintf(&d.b, `<g><title>pair %d: A %s, B %s</title>`, i+1, xmlText(quantity(v[0], d.f.Unit)), xmlText(quantity(v[1], d.f.Unit)))
-		fmt.Fprintf(&d.b, `<path d="M%.1f,%.1fL%.1f,%.1f" stroke="%s" fill="none"/>`, ax, ay, bx, by, inkAxis)
-		fmt.Fprintf(&d.b, `<circle cx="%.1f" cy="%.1f" r="3.5" fill="#ffffff" stroke="%s" stroke-width="1.8"/>`, ax, ay, inkHistory)
-		fmt.Fprintf(&d.b, `<rect x="%.1f" y="%.1f" width="7" height="7" fill="%s"/></g>`+"\n", bx-3.5, by-3.5, inkBase)
+		fmt.Fprintf(&d.b, `<g><title>pair %d: A %s, B %s</title>`, i+1, look.XMLText(look.Quantity(v[0], d.f.Unit)), look.XMLText(look.Quantity(v[1], d.f.Unit)))
+		fmt.Fprintf(&d.b, `<path d="M%.1f,%.1fL%.1f,%.1f" stroke="%s" fill="none"/>`, ax, ay, bx, by, look.InkAxis)
+		fmt.Fprintf(&d.b, `<circle cx="%.1f" cy="%.1f" r="3.5" fill="#ffffff" stroke="%s" stroke-width="1.8"/>`, ax, ay, look.InkHistory)
+		fmt.Fprintf(&d.b, `<rect x="%.1f" y="%.1f" width="7" height="7" fill="%s"/></g>`+"\n", bx-3.5, by-3.5, look.InkBase)
 	}
 }
 
@@ -124,20 +125,20 @@ func (d *pairsDrawing) differences() {
 	s := scaleOf(all, 0, pairsTop+pairsValues+pairsGap, pairsDiffs)
 	right := pairsWidth - pairsRight
 	lo, hi := s.y(100*f.Interval[1]), s.y(100*f.Interval[0])
-	fmt.Fprintf(&d.b, `<rect x="%d" y="%.1f" width="%d" height="%.1f" fill="%s"/>`+"\n", pairsLeft, lo, right-pairsLeft, math.Max(hi-lo, 1), inkBand)
+	fmt.Fprintf(&d.b, `<rect x="%d" y="%.1f" width="%d" height="%.1f" fill="%s"/>`+"\n", pairsLeft, lo, right-pairsLeft, math.Max(hi-lo, 1), look.InkBand)
 	d.ticks(s, " %")
-	fmt.Fprintf(&d.b, `<path d="M%d,%.1fH%d" stroke="%s" stroke-width="1.2" fill="none"/>`+"\n", pairsLeft, s.y(0), right, inkHistory)
-	fmt.Fprintf(&d.b, `<path d="M%d,%.1fH%d" stroke="%s" stroke-width="1.2" stroke-dasharray="2 2" fill="none"/>`+"\n", pairsLeft, s.y(100*f.MinEffect), right, inkBad)
-	fmt.Fprintf(&d.b, `<path d="M%d,%.1fH%d" stroke="%s" stroke-width="1.4" fill="none"/>`+"\n", pairsLeft, s.y(100*f.Effect), right, inkBase)
+	fmt.Fprintf(&d.b, `<path d="M%d,%.1fH%d" stroke="%s" stroke-width="1.2" fill="none"/>`+"\n", pairsLeft, s.y(0), right, look.InkHistory)
+	fmt.Fprintf(&d.b, `<path d="M%d,%.1fH%d" stroke="%s" stroke-width="1.2" stroke-dasharray="2 2" fill="none"/>`+"\n", pairsLeft, s.y(100*f.MinEffect), right, look.InkBad)
+	fmt.Fprintf(&d.b, `<path d="M%d,%.1fH%d" stroke="%s" stroke-width="1.4" fill="none"/>`+"\n", pairsLeft, s.y(100*f.Effect), right, look.InkBase)
 	for i, x := range f.Differences {
 		at := d.x(i, false)/2 + d.x(i, true)/2
-		fmt.Fprintf(&d.b, `<g><title>pair %d: B %s</title><circle cx="%.1f" cy="%.1f" r="3.5" fill="%s"/></g>`+"\n", i+1, worsening(x), at, s.y(100*x), inkText)
+		fmt.Fprintf(&d.b, `<g><title>pair %d: B %s</title><circle cx="%.1f" cy="%.1f" r="3.5" fill="%s"/></g>`+"\n", i+1, worsening(x), at, s.y(100*x), look.InkText)
 	}
 }
 
 func (d *pairsDrawing) axis() {
 	y := pairsTop + pairsValues + pairsGap + pairsDiffs
-	fmt.Fprintf(&d.b, `<path d="M%d,%dH%d" stroke="%s" fill="none"/>`+"\n", pairsLeft, y, pairsWidth-pairsRight, inkAxis)
+	fmt.Fprintf(&d.b, `<path d="M%d,%dH%d" stroke="%s" fill="none"/>`+"\n", pairsLeft, y, pairsWidth-pairsRight, look.InkAxis)
 	for i := range d.f.Values {
 		fmt.Fprintf(&d.b, `<text x="%.1f" y="%d" text-anchor="middle">%d</text>`, d.x(i, false)/2+d.x(i, true)/2, y+14, i+1)
 	}

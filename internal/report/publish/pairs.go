@@ -8,6 +8,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
 	"github.com/ci-disagg/ci-disagg/internal/report/words"
@@ -52,7 +53,7 @@ func viewSession(c report.CaseReport) *sessionView {
 		v.Sees = c.AB.Power.Sentence()
 	}
 	for k, f := range c.AB.Series {
-		s := seriesView{Found: f, Said: f.Sentence(), A: quantity(f.A, f.Unit), B: quantity(f.B, f.Unit), Tone: seriesTone(c, f), Least: fmt.Sprintf("%.3g %%", 100*f.MinEffect)}
+		s := seriesView{Found: f, Said: f.Sentence(), A: look.Quantity(f.A, f.Unit), B: look.Quantity(f.B, f.Unit), Tone: seriesTone(c, f), Least: fmt.Sprintf("%.3g %%", 100*f.MinEffect)}
 		if k < maxGating && len(f.Values) > 0 {
 			s.Chart, s.Alt = pairsFile(c, k), pairsTitle(f)
 		}
@@ -107,7 +108,7 @@ func buildWords(s ab.Session) []string {
 			text += ", commit " + words.ShortCommit(one.b.Commit)
 		}
 		if one.b.Image != "" {
-			text += ", image " + oneLine(one.b.Image, 120)
+			text += ", image " + look.OneLine(one.b.Image, 120)
 		}
 		out = append(out, text)
 	}
@@ -140,10 +141,10 @@ func sessionLines(s *ab.Session, n int) []string {
 	var out []string
 	for i, f := range s.Series {
 		if i == n {
-			out = append(out, fmt.Sprintf("… and %s", count(len(s.Series)-n, "more gating metric")))
+			out = append(out, fmt.Sprintf("… and %s", look.Count(len(s.Series)-n, "more gating metric")))
 			break
 		}
-		out = append(out, fmt.Sprintf("%s: %s; A %s, B %s", f.Name(), f.Sentence(), quantity(f.A, f.Unit), quantity(f.B, f.Unit)))
+		out = append(out, fmt.Sprintf("%s: %s; A %s, B %s", f.Name(), f.Sentence(), look.Quantity(f.A, f.Unit), look.Quantity(f.B, f.Unit)))
 	}
 	if s.Power != nil && s.Verdict != paired.Pass {
 		out = append(out, s.Power.Sentence())
@@ -160,17 +161,17 @@ func summarySession(s *ab.Session) string {
 	b.WriteString("\n| metric | B against A (5 to 95 %) | A | B |\n|---|---|---:|---:|\n")
 	for i, f := range s.Series {
 		if i == summaryRows {
-			fmt.Fprintf(&b, "\n… and %s in the report.\n", count(len(s.Series)-i, "more gating metric"))
+			fmt.Fprintf(&b, "\n… and %s in the report.\n", look.Count(len(s.Series)-i, "more gating metric"))
 			break
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", escape(oneLine(f.Name(), 200)), escape(f.Sentence()), escape(quantity(f.A, f.Unit)), escape(quantity(f.B, f.Unit)))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", escape(look.OneLine(f.Name(), 200)), escape(f.Sentence()), escape(look.Quantity(f.A, f.Unit)), escape(look.Quantity(f.B, f.Unit)))
 	}
 	said := buildWords(*s)
 	if s.Power != nil && s.Verdict != paired.Pass {
 		said = append(said, s.Power.Sentence())
 	}
 	for _, line := range said {
-		fmt.Fprintf(&b, "\n%s\n", escape(oneLine(line, 400)))
+		fmt.Fprintf(&b, "\n%s\n", escape(look.OneLine(line, 400)))
 	}
 	return b.String()
 }

@@ -21,10 +21,10 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/ci-disagg/ci-disagg/internal/report"
-
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -276,10 +276,10 @@ func TestHrefStaysInTheRun(t *testing.T) {
 		"cases/a/x.log": "../cases/a/x.log", "a b/#?%.log": "../a%20b/%23%3F%25.log", "../../etc/passwd": "", "/etc/passwd": "", "": "", "..": "", "a/../../b": "",
 		"javascript:alert(1)": "../javascript:alert%281%29",
 	} {
-		require.Equal(t, want, href("../", path), path)
+		require.Equal(t, want, look.Href("../", path), path)
 	}
 	for url, want := range map[string]string{"https://ci/job/1/": "https://ci/job/1/", "javascript:x": "", "//x": "", "ftp://x": "", "x": ""} {
-		require.Equal(t, want, webLink(url), url)
+		require.Equal(t, want, look.WebLink(url), url)
 	}
 }
 
@@ -474,7 +474,7 @@ func TestNextGoesOnWithWhatIsNotOver(t *testing.T) {
 func TestConsoleShowsNoEscapeOfALog(t *testing.T) {
 	t.Parallel()
 	for _, r := range Console(hostileDocument(), "/r", Style{}) {
-		require.True(t, r == '\n' || r >= ' ' && r != 0x7f && !bidi(r), "%q", r)
+		require.True(t, r == '\n' || r >= ' ' && r != 0x7f && !look.Bidi(r), "%q", r)
 	}
 }
 

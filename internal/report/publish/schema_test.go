@@ -12,12 +12,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ci-disagg/ci-disagg/internal/report"
-	"github.com/ci-disagg/ci-disagg/internal/report/ab"
-
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/export"
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
@@ -151,10 +151,10 @@ func TestWordsOfTimes(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		-time.Second: "0 s", 0: "0 ms", 999 * time.Millisecond: "999 ms", 9500 * time.Millisecond: "9.5 s", 723 * time.Second: "12 min 3 s", 12000 * time.Second: "3 h 20 min",
 	} {
-		require.Equal(t, want, lasting(d))
+		require.Equal(t, want, look.Lasting(d))
 	}
 	for v, want := range map[float64]string{0: "0", 21830.4: "21830", 11.4: "11.40", 0.00012345: "0.000123", 142.95: "142.9"} {
-		require.Equal(t, want, number(v))
+		require.Equal(t, want, look.Number(v))
 	}
-	require.Equal(t, []string{"±0.0 %", "+12.5 %", "-3.1 %"}, []string{percent(0.0001), percent(0.125), percent(-0.031)})
+	require.Equal(t, []string{"±0.0 %", "+12.5 %", "-3.1 %"}, []string{look.Percent(0.0001), look.Percent(0.125), look.Percent(-0.031)})
 }

@@ -6,12 +6,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ci-disagg/ci-disagg/internal/rundir"
-
 	"github.com/ci-disagg/ci-disagg/internal/report"
-
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/report/words"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // summaryMarker is the hidden first line of summary.md, by which a pull-request
@@ -22,7 +21,7 @@ func summaryMarker(d report.Report) string {
 		plain := r == '_' || r == '.' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
 		return !plain // a comment ends at the first -->
 	})
-	return "<!-- ci-disagg:summary " + shorten(strings.Join(words, "-"), 200) + " -->"
+	return "<!-- ci-disagg:summary " + look.Shorten(strings.Join(words, "-"), 200) + " -->"
 }
 
 // Bounds of summary.md. GitHub takes 65,536 characters; the limit is on bytes,
@@ -52,7 +51,7 @@ func Summary(d report.Report) string {
 	for _, g := range alike(cases[:red]) {
 		block := summaryCase(g)
 		if b.Len()+len(block) > summaryLimit-len(end)-1000 {
-			fmt.Fprintf(&b, "\n… and %s that did not pass, in the report.\n\n", count(left, "more case"))
+			fmt.Fprintf(&b, "\n… and %s that did not pass, in the report.\n\n", look.Count(left, "more case"))
 			break
 		}
 		left -= 1 + len(g.More)
@@ -83,27 +82,27 @@ func icon(result, colour string) string {
 func summaryCase(g group) string {
 	c := g.CaseReport
 	var b strings.Builder
-	fmt.Fprintf(&b, "### %s %s: %s\n\n", icon(c.Result, c.Colour), caseLabel(c), escape(oneLine(rundir.ShortID(c.ID), 300)))
+	fmt.Fprintf(&b, "### %s %s: %s\n\n", icon(c.Result, c.Colour), caseLabel(c), escape(look.OneLine(rundir.ShortID(c.ID), 300)))
 	fmt.Fprintf(&b, "%s\n", escape(fault(c)))
 	rows := moved(c.Metrics)
 	if text := failureText(c); text != "" && (len(rows) == 0 || c.Result == report.ResultNoVerdict) { // numbers alone do not say why
-		fmt.Fprintf(&b, "\n%s\n", escape(oneLine(text, 500)))
+		fmt.Fprintf(&b, "\n%s\n", escape(look.OneLine(text, 500)))
 	}
 	if text := redTests(c); text != "" && len(rows) == 0 {
-		fmt.Fprintf(&b, "\n%s\n", escape(oneLine(text, 500)))
+		fmt.Fprintf(&b, "\n%s\n", escape(look.OneLine(text, 500)))
 	}
 	if f := c.Finding; f != nil && f.Line != nil {
-		fmt.Fprintf(&b, "\n> %s\n> %s%s:%d\n", escape(oneLine(squeeze(f.Line.Text), 400)), cmp.Or(lastLine(f.Line), "at "), escape(f.Line.File), f.Line.Number)
+		fmt.Fprintf(&b, "\n> %s\n> %s%s:%d\n", escape(look.OneLine(look.Squeeze(f.Line.Text), 400)), cmp.Or(lastLine(f.Line), "at "), escape(f.Line.File), f.Line.Number)
 	}
 	if n := len(g.More); n > 0 {
-		fmt.Fprintf(&b, "\nThe same in %s: %s\n", count(n, "more case"), escape(oneLine(names(g.More, 10), 2000)))
+		fmt.Fprintf(&b, "\nThe same in %s: %s\n", look.Count(n, "more case"), escape(look.OneLine(names(g.More, 10), 2000)))
 	}
 	for i, line := range suspects(c, 10) {
 		if i == 0 {
 			fmt.Fprintf(&b, "\n%s\n\n", escape(line))
 			continue
 		}
-		fmt.Fprintf(&b, "- %s\n", escape(oneLine(line, 200)))
+		fmt.Fprintf(&b, "- %s\n", escape(look.OneLine(line, 200)))
 	}
 	if len(rows) > 0 {
 		b.WriteString(summaryTable(rows))
@@ -118,7 +117,7 @@ func summaryTable(rows []verdict.Row) string {
 	b.WriteString("\n| metric | this run | baseline | change | verdict |\n|---|---:|---:|---:|---|\n")
 	for i, r := range rows {
 		if i == summaryRows {
-			fmt.Fprintf(&b, "\n… and %s in the report.\n", count(len(rows)-i, "more gating metric"))
+			fmt.Fprintf(&b, "\n… and %s in the report.\n", look.Count(len(rows)-i, "more gating metric"))
 			break
 		}
 		v := viewRow(r)
@@ -126,19 +125,19 @@ func summaryTable(rows []verdict.Row) string {
 		if r.Advisory {
 			said += ", advisory"
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", escape(oneLine(v.Name, 200)), escape(v.This), escape(v.Base), escape(v.Moved), escape(said))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", escape(look.OneLine(v.Name, 200)), escape(v.This), escape(v.Base), escape(v.Moved), escape(said))
 	}
 	return b.String()
 }
 
 // summaryGreen is what passed: folded, and counted beyond a few.
 func summaryGreen(cases []report.CaseReport, room int) string {
-	head := fmt.Sprintf("<details><summary>%s without a finding</summary>\n\n", count(len(cases), "case"))
+	head := fmt.Sprintf("<details><summary>%s without a finding</summary>\n\n", look.Count(len(cases), "case"))
 	const foot = "\n</details>\n\n"
 	room -= len(head) + len(foot) + 100
 	var b strings.Builder
 	for i, c := range cases {
-		line := fmt.Sprintf("- %s %s%s\n", caseLabel(c), escape(oneLine(rundir.ShortID(c.ID), 200)), escape(greenNote(c)))
+		line := fmt.Sprintf("- %s %s%s\n", caseLabel(c), escape(look.OneLine(rundir.ShortID(c.ID), 200)), escape(greenNote(c)))
 		if i == summaryPassed || len(line) > room-b.Len() {
 			fmt.Fprintf(&b, "- … and %d more\n", len(cases)-i)
 			break
@@ -151,7 +150,7 @@ func summaryGreen(cases []report.CaseReport, room int) string {
 // greenNote is what is to be said of a case that is green.
 func greenNote(c report.CaseReport) string {
 	if c.Result == report.ResultKnown || c.AB != nil {
-		return ": " + oneLine(squeeze(c.Message), 300)
+		return ": " + look.OneLine(look.Squeeze(c.Message), 300)
 	}
 	return tries(c)
 }
@@ -162,13 +161,13 @@ func summaryDoubts(all []string) string {
 		return ""
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "<details><summary>%s</summary>\n\n", count(len(all), "warning"))
+	fmt.Fprintf(&b, "<details><summary>%s</summary>\n\n", look.Count(len(all), "warning"))
 	for i, w := range all {
 		if i == summaryWarnings {
 			fmt.Fprintf(&b, "- … and %d more, in the report\n", len(all)-i)
 			break
 		}
-		fmt.Fprintf(&b, "- %s\n", escape(oneLine(squeeze(w), 300)))
+		fmt.Fprintf(&b, "- %s\n", escape(look.OneLine(look.Squeeze(w), 300)))
 	}
 	return b.String() + "\n</details>\n\n"
 }
@@ -177,16 +176,16 @@ func summaryDoubts(all []string) string {
 func summaryEnd(d report.Report) string {
 	var b strings.Builder
 	if d.Next != "" && len(d.Next) < 2000 && !strings.Contains(d.Next, "`") {
-		fmt.Fprintf(&b, "Next, where the run directory is: `%s`\n\n", oneLine(d.Next, 2000))
+		fmt.Fprintf(&b, "Next, where the run directory is: `%s`\n\n", look.OneLine(d.Next, 2000))
 	}
 	var parts []string
-	if link := webLink(d.Build.URL); link != "" {
+	if link := look.WebLink(d.Build.URL); link != "" {
 		parts = append(parts, fmt.Sprintf("[build](<%s>)", linkTarget(link)))
 	}
 	if d.Build.Commit != "" {
-		parts = append(parts, "commit "+escape(words.ShortCommit(oneLine(d.Build.Commit, 80))))
+		parts = append(parts, "commit "+escape(words.ShortCommit(look.OneLine(d.Build.Commit, 80))))
 	}
-	parts = append(parts, "full report: report/index.html in the run's artifacts", "run "+escape(oneLine(d.RunID, 200)), "exit "+fmt.Sprint(d.ExitCode))
+	parts = append(parts, "full report: report/index.html in the run's artifacts", "run "+escape(look.OneLine(d.RunID, 200)), "exit "+fmt.Sprint(d.ExitCode))
 	b.WriteString(strings.Join(parts, " · ") + "\n")
 	return b.String()
 }
@@ -243,7 +242,7 @@ func escape(s string) string {
 				b.WriteRune(zeroWidth) // a bare URL becomes a link
 			}
 		default:
-			if r < ' ' || r == 0x7f || bidi(r) {
+			if r < ' ' || r == 0x7f || look.Bidi(r) {
 				r = ' '
 			}
 			b.WriteRune(r)

@@ -2,18 +2,16 @@ package publish
 
 import (
 	"fmt"
-	"net/url"
 	"path"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/ci-disagg/ci-disagg/internal/rundir"
-
 	"github.com/ci-disagg/ci-disagg/internal/report"
-
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/report/words"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // Bounds of the pages.
@@ -236,7 +234,7 @@ func viewIndex(d report.Report) indexPage {
 		p.Cards[0].Fault = "" // the banner says it
 	}
 	if d.Started != nil && d.Ended != nil {
-		p.Duration = lasting(d.Ended.Sub(*d.Started))
+		p.Duration = look.Lasting(d.Ended.Sub(*d.Started))
 	}
 	if len(p.Cases) <= maxCards {
 		p.Jumps = nil // the table is in sight
@@ -332,7 +330,7 @@ func viewCase(c report.CaseReport, root string) caseView {
 		}
 	}
 	if total > 0 {
-		v.Duration = lasting(total)
+		v.Duration = look.Lasting(total)
 	}
 	return v
 }
@@ -343,12 +341,12 @@ func viewLine(c report.CaseReport, root string) *lineView {
 	if f == nil || f.Line == nil {
 		return nil
 	}
-	v := &lineView{Said: lastLine(f.Line), Where: f.Line.File, Text: oneLine(squeeze(f.Line.Text), 400)}
+	v := &lineView{Said: lastLine(f.Line), Where: f.Line.File, Text: look.OneLine(look.Squeeze(f.Line.Text), 400)}
 	if f.Line.Number > 0 {
 		v.Where += fmt.Sprintf(":%d", f.Line.Number)
 	}
 	if a := report.FailedAttempt(c); a != nil {
-		v.Href = href(root, path.Join(report.AttemptPath(c, *a), f.Line.File))
+		v.Href = look.Href(root, path.Join(report.AttemptPath(c, *a), f.Line.File))
 	}
 	return v
 }
@@ -356,46 +354,23 @@ func viewLine(c report.CaseReport, root string) *lineView {
 // casePath is the page of a case, from the report directory.
 func casePath(c report.CaseReport) string { return "cases/" + c.Slug + ".html" }
 
-// href is a link to a kept file. A path that would leave the run directory, or
-// is none, is not linked.
-func href(root, file string) string {
-	file = path.Clean(file)
-	if file == "." || path.IsAbs(file) || file == ".." || strings.HasPrefix(file, "../") {
-		return ""
-	}
-	segments := strings.Split(file, "/")
-	for i, s := range segments {
-		segments[i] = url.PathEscape(s)
-	}
-	return root + strings.Join(segments, "/")
-}
-
-// webLink is s if it is a link that a page may hold.
-func webLink(s string) string {
-	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return ""
-	}
-	return u.String()
-}
-
 // viewRow prepares a verdict for a table.
 func viewRow(r verdict.Row) rowView {
 	v := rowView{Row: r, Name: words.Row(r), Tone: wordTone(r.Verdict), Word: words.Verdict(r.Verdict), This: "–", Base: "–", Moved: "–", Why: words.Reason(r)}
 	if r.Value != nil {
-		v.This = quantity(*r.Value, r.Unit)
+		v.This = look.Quantity(*r.Value, r.Unit)
 	}
 	if r.Baseline != nil {
-		v.Base = quantity(*r.Baseline, r.Unit)
+		v.Base = look.Quantity(*r.Baseline, r.Unit)
 	}
 	if r.Change != nil {
-		v.Moved = percent(*r.Change)
+		v.Moved = look.Percent(*r.Change)
 	}
 	if r.Worse != nil {
 		v.Worsened = worsening(*r.Worse)
 	}
 	if r.Limit != nil {
-		v.Limits = quantity(*r.Limit, r.Unit)
+		v.Limits = look.Quantity(*r.Limit, r.Unit)
 	}
 	return v
 }
@@ -424,9 +399,9 @@ func viewChanges(r verdict.Row) []changeView {
 	var out []changeView
 	for k := len(r.Levels) - 1; k > 0; k-- {
 		before, l := r.Levels[k-1], r.Levels[k]
-		c := changeView{When: stamp(l.Time), From: quantity(before.Value, r.Unit), To: quantity(l.Value, r.Unit)}
+		c := changeView{When: look.Stamp(l.Time), From: look.Quantity(before.Value, r.Unit), To: look.Quantity(l.Value, r.Unit)}
 		if before.Value != 0 {
-			c.Moved = percent(l.Value/before.Value - 1)
+			c.Moved = look.Percent(l.Value/before.Value - 1)
 		}
 		if i, ok := place[l.Run]; ok {
 			c.Commit = words.ShortCommit(r.Series[i].Commit)
@@ -441,12 +416,12 @@ func viewChanges(r verdict.Row) []changeView {
 
 func viewRun(r verdict.Row, i int) runView {
 	run := r.Series[i]
-	v := runView{When: stamp(run.Time), Commit: words.ShortCommit(run.Commit), Value: "–", Word: words.Verdict(run.Verdict), Tone: wordTone(run.Verdict), ID: run.ID}
+	v := runView{When: look.Stamp(run.Time), Commit: words.ShortCommit(run.Commit), Value: "–", Word: words.Verdict(run.Verdict), Tone: wordTone(run.Verdict), ID: run.ID}
 	if i == len(r.Series)-1 {
 		v.Word, v.Tone = words.Verdict(r.Verdict), wordTone(r.Verdict)
 	}
-	if m, ok := median(run.Values); ok {
-		v.Value = quantity(m, r.Unit)
+	if m, ok := look.Median(run.Values); ok {
+		v.Value = look.Quantity(m, r.Unit)
 	}
 	if len(run.Values) > 1 {
 		v.Value += fmt.Sprintf(" (median of %d)", len(run.Values))
@@ -459,6 +434,3 @@ func viewRun(r verdict.Row, i int) runView {
 	}
 	return v
 }
-
-// stamp is a time for people, in UTC.
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }

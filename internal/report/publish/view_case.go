@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
-
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -99,13 +99,13 @@ func viewAttempt(c report.CaseReport, a report.AttemptReport, root string) attem
 		p.Alt = timelineTitle(a, to.Sub(from)) + ". The tables below say the same."
 	}
 	if a.Started != nil {
-		p.Start = stamp(*a.Started)
+		p.Start = look.Stamp(*a.Started)
 		if a.Ended != nil {
-			p.Duration = lasting(a.Ended.Sub(*a.Started))
+			p.Duration = look.Lasting(a.Ended.Sub(*a.Started))
 		}
 	}
 	if a.Outcome != rundir.OutcomePassed && (c.Finding == nil || a.Finding == nil || a.Finding.Message != c.Finding.Message) {
-		p.Said = squeeze(a.Reason)
+		p.Said = look.Squeeze(a.Reason)
 	}
 	for _, r := range a.Roles {
 		p.RoleRows = append(p.RoleRows, viewRole(r, root, a.Finding))
@@ -115,7 +115,7 @@ func viewAttempt(c report.CaseReport, a report.AttemptReport, root string) attem
 			p.Dropped = len(a.Timeline) - i
 			break
 		}
-		p.Events = append(p.Events, eventView{At: "+" + lasting(e.At.Sub(from)), Role: e.Role, What: oneLine(e.What, 400)})
+		p.Events = append(p.Events, eventView{At: "+" + look.Lasting(e.At.Sub(from)), Role: e.Role, What: look.OneLine(e.What, 400)})
 	}
 	if len(p.Artifacts) >= maxLinks { // as many as the report lists at all: there may be more
 		p.Artifacts, p.MoreFiles = p.Artifacts[:maxLinks], true
@@ -125,13 +125,13 @@ func viewAttempt(c report.CaseReport, a report.AttemptReport, root string) attem
 
 func viewRole(r report.RoleReport, root string, f *rundir.Finding) roleView {
 	v := roleView{RoleReport: r, Root: root, Ending: roleWords(r), Open: r.Status == roleRoot}
-	v.Said = squeeze(strings.TrimPrefix(r.Why, "["+r.Name+"] "))
+	v.Said = look.Squeeze(strings.TrimPrefix(r.Why, "["+r.Name+"] "))
 	explains := ""
 	if r.Status == roleRoot && f != nil && f.Line != nil && !f.Line.Last {
-		explains = squeeze(f.Line.Text)
+		explains = look.Squeeze(f.Line.Text)
 	}
 	for _, t := range r.Tail {
-		v.TailLines = append(v.TailLines, tailLine{Text: t, Marked: explains != "" && squeeze(t) == explains})
+		v.TailLines = append(v.TailLines, tailLine{Text: t, Marked: explains != "" && look.Squeeze(t) == explains})
 	}
 	switch r.Status {
 	case roleRoot:
@@ -151,10 +151,10 @@ func viewRole(r report.RoleReport, root string, f *rundir.Finding) roleView {
 		v.Tone, v.Word = "doubt", r.Status
 	}
 	if r.Started != nil && r.Ready != nil && !rundir.Works(r.Kind) {
-		v.ReadyIn = lasting(r.Ready.Sub(*r.Started))
+		v.ReadyIn = look.Lasting(r.Ready.Sub(*r.Started))
 	}
 	if r.Started != nil && r.Ended != nil {
-		v.Lasted = lasting(r.Ended.Sub(*r.Started))
+		v.Lasted = look.Lasting(r.Ended.Sub(*r.Started))
 	}
 	return v
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/report"
-
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/report/words"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -80,7 +80,7 @@ func cause(c report.CaseReport) string {
 			return -1
 		}
 		return r
-	}, squeeze(f.Line.Text))
+	}, look.Squeeze(f.Line.Text))
 	return c.Result + "\x00" + f.Class + "\x00" + f.Rule + "\x00" + text
 }
 
@@ -200,7 +200,7 @@ func tries(c report.CaseReport) string {
 	case c.Result == report.ResultInfra:
 		return fmt.Sprintf(" It was tried %d times.", n+1)
 	default:
-		return fmt.Sprintf(" It needed %s after infrastructure failures.", count(n+1, "attempt"))
+		return fmt.Sprintf(" It needed %s after infrastructure failures.", look.Count(n+1, "attempt"))
 	}
 }
 
@@ -214,7 +214,7 @@ func testFault(c report.CaseReport) string {
 	case f.Kind == blame.KindReadyTimeout && len(f.Roots) > 0:
 		return strings.Join(append([]string{f.Root}, f.Roots...), ", ") + " missed the same deadline; none of them was the first."
 	case f.Class == classTest && len(f.Collateral) > 0:
-		return fmt.Sprintf("%s failed first, in the test or the software under test; %s fell with it.", f.Root, count(len(f.Collateral), "other role"))
+		return fmt.Sprintf("%s failed first, in the test or the software under test; %s fell with it.", f.Root, look.Count(len(f.Collateral), "other role"))
 	case f.Class == classTest:
 		return f.Root + " failed first, in the test or the software under test."
 	default:
@@ -245,7 +245,7 @@ func suspects(c report.CaseReport, n int) []string {
 		return nil
 	}
 	head := "commits behind " + words.ShortCommit(s.Good) + " up to " + words.ShortCommit(s.Bad)
-	if link := webLink(s.URL); link != "" {
+	if link := look.WebLink(s.URL); link != "" {
 		head += ": " + link
 	}
 	out := []string{head}
@@ -301,16 +301,16 @@ func notMeasured(rows []verdict.Row) int {
 
 // rowText is one row in a line.
 func rowText(r verdict.Row) string {
-	text := shortenMiddle(words.Row(r), 100) + ": " // the numbers matter more
+	text := look.ShortenMiddle(words.Row(r), 100) + ": " // the numbers matter more
 	if r.Value == nil {
 		return text + words.Verdict(r.Verdict)
 	}
-	text += quantity(*r.Value, r.Unit)
+	text += look.Quantity(*r.Value, r.Unit)
 	if r.Worse != nil {
 		text += ", " + worsening(*r.Worse)
 	}
 	if r.Baseline != nil {
-		text += " than " + number(*r.Baseline)
+		text += " than " + look.Number(*r.Baseline)
 		if r.Worse != nil && math.Abs(*r.Worse) < 0.0005 {
 			text = strings.Replace(text, " than ", " as ", 1)
 		}
@@ -350,5 +350,5 @@ func failureText(c report.CaseReport) string {
 	if f := c.Finding; f != nil && f.Line != nil {
 		text = strings.TrimSuffix(strings.TrimSuffix(text, strings.TrimSpace(f.Line.Text)), ": ")
 	}
-	return squeeze(text)
+	return look.Squeeze(text)
 }

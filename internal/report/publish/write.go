@@ -10,20 +10,18 @@ import (
 	"path/filepath"
 	"runtime"
 
-	"github.com/ci-disagg/ci-disagg/internal/report/words"
-
-	"github.com/ci-disagg/ci-disagg/internal/report"
-
 	"golang.org/x/sync/errgroup"
 
+	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
+	"github.com/ci-disagg/ci-disagg/internal/report/words"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // Names of the published files beside those of package rundir.
 const (
-	styleFile = "report.css"
-	caseDir   = "cases"
-	chartDir  = "charts"
+	caseDir  = "cases"
+	chartDir = "charts"
 )
 
 // Write publishes d into the report directory dir: the pages and their drawings,
@@ -111,11 +109,7 @@ func writeVerdict(w io.Writer, d report.Report) error {
 
 // pages writes everything that a browser shows.
 func (p place) pages(d report.Report) error {
-	style, err := templates.ReadFile("templates/" + styleFile)
-	if err != nil {
-		return err
-	}
-	if err := p.derived(styleFile, style); err != nil {
+	if err := p.derived(look.StyleFile, look.Style()); err != nil {
 		return err
 	}
 	var group errgroup.Group

@@ -1,4 +1,4 @@
-package publish
+package look
 
 import (
 	"bytes"
@@ -11,33 +11,33 @@ import (
 // report.css inverts the drawings and turns the hues back, so one file serves
 // both (a style sheet inside an SVG is what the content security policy forbids).
 const (
-	inkText    = "#24292f"
-	inkGrid    = "#d8dee4"
-	inkAxis    = "#8c959f"
-	inkHistory = "#57606a"
-	inkBase    = "#0969da"
-	inkBad     = "#cf222e"
-	inkGood    = "#1a7f37"
-	inkDoubt   = "#9a6700"
-	inkWait    = "#cfe1f7"
-	inkWaitBad = "#f9d3d5"
-	inkRun     = "#2f6db3"
-	inkBand    = "#eaeef2"
-	inkBandAlt = "#d8dee4"
+	InkText    = "#24292f"
+	InkGrid    = "#d8dee4"
+	InkAxis    = "#8c959f"
+	InkHistory = "#57606a"
+	InkBase    = "#0969da"
+	InkBad     = "#cf222e"
+	InkGood    = "#1a7f37"
+	InkDoubt   = "#9a6700"
+	InkWait    = "#cfe1f7"
+	InkWaitBad = "#f9d3d5"
+	InkRun     = "#2f6db3"
+	InkBand    = "#eaeef2"
+	InkBandAlt = "#d8dee4"
 )
 
-// svgFonts follow Liberation Sans, with whose widths the text was laid out.
-const svgFonts = `Liberation Sans, Arial, Helvetica, sans-serif`
+// Fonts follow Liberation Sans, with whose widths the text was laid out.
+const Fonts = `Liberation Sans, Arial, Helvetica, sans-serif`
 
-// svgHead opens a drawing of w × h. The title is what a screen reader says.
-func svgHead(b *bytes.Buffer, w, h int, title string) {
+// Head opens a drawing of w × h. The title is what a screen reader says.
+func Head(b *bytes.Buffer, w, h int, title string) {
 	fmt.Fprintf(b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" role="img" aria-labelledby="title">`+"\n", w, h, w, h)
-	fmt.Fprintf(b, "<title id=\"title\">%s</title>\n", xmlText(title))
+	fmt.Fprintf(b, "<title id=\"title\">%s</title>\n", XMLText(title))
 }
 
-// xmlText is s as the text or the quoted attribute of an XML document: markup
+// XMLText is s as the text or the quoted attribute of an XML document: markup
 // escaped, characters that XML 1.0 cannot hold replaced.
-func xmlText(s string) string {
+func XMLText(s string) string {
 	var b strings.Builder
 	for _, r := range s {
 		switch {
@@ -51,7 +51,7 @@ func xmlText(s string) string {
 			b.WriteString("&#34;")
 		case r == '\'':
 			b.WriteString("&#39;")
-		case r != '\t' && r != '\n' && unprintable(r):
+		case r != '\t' && r != '\n' && Unprintable(r):
 			b.WriteRune('\ufffd')
 		default:
 			b.WriteRune(r)
@@ -60,13 +60,13 @@ func xmlText(s string) string {
 	return b.String()
 }
 
-// plainSVG turns what vgsvg wrote into a drawing that Jenkins' policy shows:
+// Plain turns what vgsvg wrote into a drawing that Jenkins' policy shows:
 // each declaration of a style attribute becomes a presentation attribute, and
 // the head gets the title and a size in pixels. vgsvg escapes the quotes of its
 // texts, so nothing in a text can look like an attribute.
-func plainSVG(drawing []byte, w, h int, title string) []byte {
+func Plain(drawing []byte, w, h int, title string) []byte {
 	var b bytes.Buffer
-	svgHead(&b, w, h, title)
+	Head(&b, w, h, title)
 	if i := bytes.Index(drawing, []byte("<svg")); i >= 0 {
 		drawing = drawing[i:]
 		drawing = drawing[bytes.IndexByte(drawing, '>')+1:]
@@ -96,7 +96,7 @@ func presentation(style string) []byte {
 		}
 		switch name {
 		case "font-family":
-			value = svgFonts
+			value = Fonts
 		case "font-variant", "font-weight", "font-style":
 			if value == "none" || value == "normal" {
 				continue
