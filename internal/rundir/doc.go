@@ -15,6 +15,7 @@
 //	  cases/<slug>/rep-<q>/attempt-<n>/
 //	    job.sh  job.json  outcome.json      written by the client
 //	    slurm.out  agent.json               written in the job
+//	    environment.json                    written in the job: its machines and builds
 //	    run-<k>/                            one run of the job: all roles, started once
 //	      record.json                       written in the job when it has ended
 //	      roles/<ROLE>/role.sh              written by the client
@@ -22,6 +23,8 @@
 //	      output/                           the test's own output directory
 //	      output/<ROLE>/                    the role's own output folder
 //	      output/address/<ROLE>             host:port of a role that has a port
+//	      nodes/<NODE>.machine.json         written by the helper on that node, as are
+//	      nodes/<NODE>.telemetry.csv        its samples
 //	  report/
 //
 // The package imports only the standard library: both sides of the product

@@ -85,6 +85,8 @@ type Repetition struct {
 	Nodes   []string   `json:"nodes,omitempty"`
 	NodeSet string     `json:"node_set,omitempty"` // group for the node covariate; see NodeGroup
 	Started *time.Time `json:"started,omitempty"`
+	// Machine is what it ran on, nil where nobody looked.
+	Machine *rundir.Machine `json:"machine,omitempty"`
 }
 
 // Measurement is one metric at one benchmark point.
