@@ -9,6 +9,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline/exchange"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/table"
 )
@@ -61,7 +62,7 @@ func (o exportOptions) export(ctx context.Context, d desk, filter baseline.Filte
 	n := 0
 	write := func(w io.Writer) error {
 		var err error
-		n, err = baseline.Export(w, func(fn func(baseline.Record) error) error {
+		n, err = exchange.Export(w, func(fn func(baseline.Record) error) error {
 			var err error
 			warnings, err = d.setup.Store.Each(ctx, filter, fn)
 			return err

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline/exchange"
 	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 	"github.com/ci-disagg/ci-disagg/internal/table"
 )
@@ -50,7 +51,7 @@ Importing a file twice changes nothing. "-" is standard input.`,
 
 func runBaselineImport(ctx context.Context, h host, o importOptions, files []string) error {
 	return o.change(ctx, h, o.storeFlags, true, func(d desk) ([]baseline.Record, error) {
-		opt := baseline.ImportOptions{Case: o.caseForm, Match: o.keys, Stamp: d.act, Metrics: d.setup.Metrics}
+		opt := exchange.Options{Case: o.caseForm, Match: o.keys, Stamp: d.act, Metrics: d.setup.Metrics}
 		var err error
 		if o.cases != "" {
 			if opt.Cases, err = readNames(h, o.cases); err != nil {
@@ -97,17 +98,17 @@ func readNames(h host, file string) (map[string]string, error) {
 	return names, strictyaml.Decode(file, data, &names)
 }
 
-func importFile(h host, file string, opt baseline.ImportOptions) (baseline.Imported, error) {
+func importFile(h host, file string, opt exchange.Options) (exchange.Imported, error) {
 	if file == "-" {
-		return baseline.Import(h.stdin, "stdin", opt)
+		return exchange.Import(h.stdin, "stdin", opt)
 	}
 	path, err := absPath(h, file)
 	if err != nil {
-		return baseline.Imported{}, err
+		return exchange.Imported{}, err
 	}
 	data, err := h.readFile(path)
 	if err != nil {
-		return baseline.Imported{}, err
+		return exchange.Imported{}, err
 	}
-	return baseline.Import(bytes.NewReader(data), file, opt)
+	return exchange.Import(bytes.NewReader(data), file, opt)
 }

@@ -40,7 +40,7 @@ const (
 	trackMain   = "branch-"
 	monthForm   = "2006-01"
 	recordExt   = ".json"
-	maxRecord   = 16 << 20 // bytes of one record
+	MaxRecord   = 16 << 20 // bytes of one record: longer ones are none
 	readersMax  = 8        // NFS answers many small reads at once much faster than in turn
 )
 

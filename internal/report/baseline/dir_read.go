@@ -287,11 +287,11 @@ func readRecord(path string) (Record, error) {
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return Record{}, errors.Join(&brokenError{errors.New("no regular file")}, err, f.Close())
 	}
-	data, err := io.ReadAll(io.LimitReader(f, maxRecord+1))
+	data, err := io.ReadAll(io.LimitReader(f, MaxRecord+1))
 	if err := errors.Join(err, f.Close()); err != nil {
 		return Record{}, err
 	}
-	r, err := parseRecord(data)
+	r, err := ParseRecord(data)
 	if err != nil {
 		return Record{}, &brokenError{err}
 	}
@@ -301,11 +301,11 @@ func readRecord(path string) (Record, error) {
 	return r, nil
 }
 
-// parseRecord reads one record and checks it.
-func parseRecord(data []byte) (Record, error) {
+// ParseRecord reads one record and checks it.
+func ParseRecord(data []byte) (Record, error) {
 	var r Record
-	if len(data) > maxRecord {
-		return r, fmt.Errorf("longer than %d bytes", maxRecord)
+	if len(data) > MaxRecord {
+		return r, fmt.Errorf("longer than %d bytes", MaxRecord)
 	}
 	err := json.Unmarshal(data, &r)
 	var wrongType *json.UnmarshalTypeError

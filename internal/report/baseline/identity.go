@@ -10,10 +10,11 @@ import (
 // ClusterKey is the match key of the cluster that a run was measured on.
 const ClusterKey = "cluster"
 
-// isSetting reports whether a match key is a setting of benchmark client or servers
-// that records of earlier versions lack.
+// isSetting reports whether a match key is a setting of benchmark client, router or
+// servers that records of earlier versions lack.
 func isSetting(key string) bool {
-	return strings.HasPrefix(key, "client_") || strings.HasSuffix(key, "serving_backend")
+	return strings.HasPrefix(key, "client_") || strings.HasSuffix(key, "serving_backend") ||
+		slices.Contains([]string{"router", "ctx_router", "gen_router", "router_extra"}, key)
 }
 
 // older are the match values under which earlier versions kept the runs of a series:

@@ -48,6 +48,8 @@ func TestRunsOfEarlierVersions(t *testing.T) {
 		{name: "a run says its cluster itself", stored: []baseline.Record{nightly("c", 0, 1), old[1]}, of: on("west", nightly("c", 5, 1)), warning: "1 older runs .* on cluster oci too"},
 		{name: "which is this one", stored: []baseline.Record{nightly("c", 0, 1), west}, of: on("oci", nightly("c", 5, 1)), want: []baseline.Record{nightly("c", 0, 1)}},
 		{name: "other settings may claim them, too", stored: append(slices.Clone(old), east), of: on("east", nightly("c", 7, 1), "client_isl", "4096")},
+		{name: "a router's settings are new, too", stored: old, of: on("east", nightly("c", 7, 1), "ctx_router", "type=kv_cache_aware"), want: old},
+		{name: "another router is another history", stored: []baseline.Record{on("east", nightly("c", 5, 1), "router", "type=round_robin")}, of: on("east", nightly("c", 7, 1), "router", "type=kv_cache_aware")},
 		{name: "another GPU is another history", stored: old, of: on("east", nightly("c", 7, 1), "gpu_type", "B200")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

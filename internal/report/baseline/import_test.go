@@ -11,12 +11,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline/exchange"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
 
-func importOptions() baseline.ImportOptions {
-	return baseline.ImportOptions{Metrics: metric.Default(), Stamp: baseline.Act{By: "ana", At: day(0), Why: "moving over"}}
+func importOptions() exchange.Options {
+	return exchange.Options{Metrics: metric.Default(), Stamp: baseline.Act{By: "ana", At: day(0), Why: "moving over"}}
 }
 
 // Everything that one store holds, another holds after export and import; twice
@@ -33,7 +34,7 @@ func TestExportAndImportBetweenStores(t *testing.T) {
 		save(t, from, a, nightly("a", 2, 101), pr.Normal(), bad.Normal(), act(baseline.KindAccept, a), act(baseline.KindWithdraw, a))
 		dump := func(s baseline.Store) string {
 			var buf bytes.Buffer
-			n, err := baseline.Export(&buf, func(fn func(baseline.Record) error) error {
+			n, err := exchange.Export(&buf, func(fn func(baseline.Record) error) error {
 				_, err := s.Each(t.Context(), baseline.Filter{}, fn)
 				return err
 			})
@@ -43,7 +44,7 @@ func TestExportAndImportBetweenStores(t *testing.T) {
 		}
 		target := open(t, to)
 		for range 2 {
-			got, err := baseline.Import(strings.NewReader(dump(from)), "x.ndjson", importOptions())
+			got, err := exchange.Import(strings.NewReader(dump(from)), "x.ndjson", importOptions())
 			require.NoError(t, err)
 			require.Equal(t, 6, got.Read)
 			require.Empty(t, got.Skipped)
@@ -65,7 +66,7 @@ func TestImportOfUpstreamsDatabase(t *testing.T) {
 	t.Parallel()
 	opt := importOptions()
 	opt.Cases = map[string]string{"srv": "perf/test_perf_sanity.py::test_e2e[aggr_upload-file-srv]"}
-	got, err := baseline.Import(strings.NewReader(openSearch), "os.ndjson", opt)
+	got, err := exchange.Import(strings.NewReader(openSearch), "os.ndjson", opt)
 	require.NoError(t, err)
 	require.Equal(t, 6, got.Read)
 	require.Equal(t, map[string]int{
@@ -102,12 +103,12 @@ func TestImportOfUpstreamsDatabase(t *testing.T) {
 	invalid := byCase["perf/test_perf_sanity.py::test_e2e[aggr_upload-file-srv] 10"]
 	require.False(t, invalid.Valid, "not called valid by its database")
 
-	again, err := baseline.Import(strings.NewReader(openSearch), "os.ndjson", opt)
+	again, err := exchange.Import(strings.NewReader(openSearch), "os.ndjson", opt)
 	require.NoError(t, err)
 	require.Equal(t, ids(got.Records), ids(again.Records), "importing twice doubles nothing")
 
 	opt.Match = []string{"gpu_type", "model", "gen_tp"}
-	got, err = baseline.Import(strings.NewReader(openSearch), "os.ndjson", opt)
+	got, err = exchange.Import(strings.NewReader(openSearch), "os.ndjson", opt)
 	require.NoError(t, err)
 	require.Contains(t, []map[string]string{got.Records[1].Match, got.Records[2].Match, got.Records[3].Match}, map[string]string{"gpu_type": "GB200", "model": "dsr1", "gen_tp": "8"})
 }
@@ -124,7 +125,7 @@ func TestImportKeepsKnownRegressions(t *testing.T) {
 		fmt.Fprintf(&docs, `{"s_test_case_name": "srv-con64_iter1_isl1_osl1", "s_job_id": "%d", "ts_created": %d, "b_is_valid": true, "b_is_post_merge": true, "b_is_regression": %t, "d_token_throughput": %g}`+"\n",
 			i, day(i).UnixMilli(), bad, value)
 	}
-	got, err := baseline.Import(strings.NewReader(docs.String()), "os.ndjson", importOptions())
+	got, err := exchange.Import(strings.NewReader(docs.String()), "os.ndjson", importOptions())
 	require.NoError(t, err)
 	require.Len(t, got.Records, 40)
 	s := open(t, "dir:"+t.TempDir())
@@ -142,7 +143,7 @@ func TestImportLeavesOutWhatIsNoMeasurement(t *testing.T) {
 	t.Parallel()
 	for _, v := range []string{"0", "-1", "null", `"1000"`, "{}"} {
 		doc := `{"s_test_case_name": "srv-con8_iter1_isl1_osl1", "ts_created": 1785553100000, "b_is_valid": true, "d_median_ttft": 5, "d_token_throughput": ` + v + "}\n"
-		got, err := baseline.Import(strings.NewReader(doc), "x.ndjson", importOptions())
+		got, err := exchange.Import(strings.NewReader(doc), "x.ndjson", importOptions())
 		require.NoError(t, err)
 		require.Equal(t, map[string]int{"the field d_token_throughput has no finite number above 0": 1}, got.Skipped, v)
 		require.Len(t, got.Records, 1)
@@ -165,7 +166,7 @@ func TestImportOfPerfDataYAML(t *testing.T) {
   history_data:
   - {s_test_case_name: e2e-x-con64_iter10_isl1024_osl1024, s_runtime: multi_node_disagg_server, s_gpu_type: GB200, s_job_id: '7', b_is_post_merge: true, b_is_valid: true, ts_created: 1785553200000, d_token_throughput: 1000}
 `
-	got, err := baseline.Import(strings.NewReader(text), "perf_data.yaml", importOptions())
+	got, err := exchange.Import(strings.NewReader(text), "perf_data.yaml", importOptions())
 	require.NoError(t, err)
 	require.Len(t, got.Records, 2)
 	require.Equal(t, "nightly", got.Records[0].Build.Mode)
@@ -186,7 +187,7 @@ func TestImportRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		`{"schema":9,"kind":"run"}`:            "f:1: schema 9 is newer",
 		`{"schema":1,"kind":"run","case":"c"}`: "is not the id of this content",
 	} {
-		_, err := baseline.Import(strings.NewReader(in), "f", importOptions())
+		_, err := exchange.Import(strings.NewReader(in), "f", importOptions())
 		require.ErrorContains(t, err, want, in)
 	}
 }
@@ -198,7 +199,7 @@ func FuzzImport(f *testing.F) {
 	f.Add(own)
 	f.Add([]byte("- new_data: {s_test_case_name: a-con1, ts_created: 1785639600000, d_al: 2}\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		got, err := baseline.Import(bytes.NewReader(data), "f", importOptions())
+		got, err := exchange.Import(bytes.NewReader(data), "f", importOptions())
 		if err != nil {
 			return
 		}

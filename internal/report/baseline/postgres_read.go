@@ -143,7 +143,7 @@ func (r *pgReader) records(rows pgx.Rows, fn func(Record) bool) error {
 		if err := rows.Scan(&id, &data); err != nil {
 			return err
 		}
-		rec, err := parseRecord(data)
+		rec, err := ParseRecord(data)
 		if err == nil && rec.ID != id {
 			err = fmt.Errorf("it holds the record %s", rec.ID)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline/exchange"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/export"
 )
@@ -63,7 +64,7 @@ func TestBulkIsWhatUpstreamWrites(t *testing.T) {
 func TestBulkComesBack(t *testing.T) {
 	t.Parallel()
 	d := regressionDocument()
-	got, err := baseline.Import(strings.NewReader(exported(t, export.FormatBulk, d)), "bulk.ndjson", baseline.ImportOptions{
+	got, err := exchange.Import(strings.NewReader(exported(t, export.FormatBulk, d)), "bulk.ndjson", exchange.Options{
 		Metrics: metric.Default(), Case: "perf/test_perf_sanity.py::test_e2e[disagg_upload-{server}]",
 		Stamp: baseline.Act{By: "me", Why: "test", At: time.Unix(1, 0)},
 	})

@@ -1,4 +1,4 @@
-package baseline
+package exchange
 
 import (
 	"bufio"
@@ -12,12 +12,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
 
-// ImportOptions says how foreign records become ours.
-type ImportOptions struct {
+// Options says how foreign records become ours.
+type Options struct {
 	Metrics metric.Table
 	// Case is the case id of a foreign record, with {server} for its test name
 	// without the client's part; "" = upstream's own grammar of test ids.
@@ -28,14 +29,14 @@ type ImportOptions struct {
 	// Match are the properties that identify the series; empty = gpu_type.
 	Match []string
 	// Stamp is noted in every foreign record: who imported it, when and why.
-	Stamp Act
+	Stamp baseline.Act
 }
 
 // Imported is what Import read.
 type Imported struct {
-	Records []Record       // Normal and valid in form, sorted by id
-	Read    int            // records in the file
-	Skipped map[string]int // why records or fields were left out, and how many
+	Records []baseline.Record // Normal and valid in form, sorted by id
+	Read    int               // records in the file
+	Skipped map[string]int    // why records or fields were left out, and how many
 
 	theirs map[string]bool // ids of records that were not ours
 }
@@ -43,16 +44,16 @@ type Imported struct {
 // News are the records that the store does not have as they are. A foreign record
 // is the same if it measured the same: who brought it in, and what it was judged to
 // be since, is not in the file.
-func (im Imported) News(ctx context.Context, store Store) ([]Record, error) {
+func (im Imported) News(ctx context.Context, store baseline.Store) ([]baseline.Record, error) {
 	if len(im.Records) == 0 {
 		return nil, nil
 	}
-	filter := Filter{}
+	filter := baseline.Filter{}
 	for _, r := range im.Records {
 		filter.IDs = append(filter.IDs, r.ID)
 	}
 	same := map[string][]byte{}
-	_, err := store.Each(ctx, filter, func(r Record) error {
+	_, err := store.Each(ctx, filter, func(r baseline.Record) error {
 		text, err := im.content(r)
 		same[r.ID] = text
 		return err
@@ -60,7 +61,7 @@ func (im Imported) News(ctx context.Context, store Store) ([]Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []Record
+	var out []baseline.Record
 	for _, r := range im.Records {
 		text, err := im.content(r)
 		if err != nil {
@@ -74,7 +75,7 @@ func (im Imported) News(ctx context.Context, store Store) ([]Record, error) {
 }
 
 // content is what makes a record the same as another one of its id.
-func (im Imported) content(r Record) ([]byte, error) {
+func (im Imported) content(r baseline.Record) ([]byte, error) {
 	if im.theirs[r.ID] {
 		r = r.Unjudged()
 		r.Act = nil
@@ -99,7 +100,7 @@ func (im *Imported) skip(format string, args ...any) {
 //
 // A line that is none of these is an error with file and line: an import is
 // complete or it did not happen.
-func Import(r io.Reader, file string, opt ImportOptions) (Imported, error) {
+func Import(r io.Reader, file string, opt Options) (Imported, error) {
 	br := bufio.NewReaderSize(r, 64<<10)
 	for {
 		b, err := br.Peek(1)
@@ -111,7 +112,7 @@ func Import(r io.Reader, file string, opt ImportOptions) (Imported, error) {
 		}
 		_, _ = br.Discard(1)
 	}
-	im := importer{opt: opt, file: file, groups: map[string]*Record{}, Imported: Imported{theirs: map[string]bool{}}}
+	im := importer{opt: opt, file: file, groups: map[string]*baseline.Record{}, Imported: Imported{theirs: map[string]bool{}}}
 	var err error
 	if b, _ := br.Peek(1); b[0] == '{' {
 		err = im.lines(br)
@@ -126,15 +127,15 @@ func Import(r io.Reader, file string, opt ImportOptions) (Imported, error) {
 
 type importer struct {
 	Imported
-	opt    ImportOptions
+	opt    Options
 	file   string
-	own    []Record
-	groups map[string]*Record // foreign records of one job and case become one
+	own    []baseline.Record
+	groups map[string]*baseline.Record // foreign records of one job and case become one
 }
 
 func (im *importer) lines(r io.Reader) error {
 	sc := bufio.NewScanner(r)
-	sc.Buffer(make([]byte, 64<<10), 4*maxRecord)
+	sc.Buffer(make([]byte, 64<<10), 4*baseline.MaxRecord)
 	for n := 1; sc.Scan(); n++ {
 		line := bytes.TrimSpace(sc.Bytes())
 		if len(line) == 0 {
@@ -159,7 +160,7 @@ func (im *importer) line(line []byte) error {
 	}
 	_, schema := doc["schema"]
 	if kind, ok := doc["kind"].(string); ok && schema && kind != "" {
-		rec, err := parseRecord(line)
+		rec, err := baseline.ParseRecord(line)
 		if err != nil {
 			return err
 		}
@@ -265,24 +266,24 @@ func (im *importer) finish() (Imported, error) {
 		shortPoints(rec.Measurements)
 		rec = rec.Normal()
 		if err := rec.Validate(); err != nil {
-			return Imported{}, fmt.Errorf("%s: %s: %w", im.file, Shorten(rec.Case), err)
+			return Imported{}, fmt.Errorf("%s: %s: %w", im.file, baseline.Shorten(rec.Case), err)
 		}
 		im.theirs[rec.ID] = true
 		out = append(out, rec)
 	}
-	slices.SortStableFunc(out, func(a, b Record) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortStableFunc(out, func(a, b baseline.Record) int { return strings.Compare(a.ID, b.ID) })
 	im.Records = out
 	return im.Imported, nil
 }
 
 // Export writes the records that pass the filter as NDJSON: one record per line,
 // as Import reads it.
-func Export(w io.Writer, each func(func(Record) error) error) (int, error) {
+func Export(w io.Writer, each func(func(baseline.Record) error) error) (int, error) {
 	bw := bufio.NewWriter(w)
 	enc := json.NewEncoder(bw)
 	enc.SetEscapeHTML(false)
 	n := 0
-	err := each(func(r Record) error {
+	err := each(func(r baseline.Record) error {
 		n++
 		return enc.Encode(r)
 	})

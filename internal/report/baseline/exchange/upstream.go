@@ -1,4 +1,4 @@
-package baseline
+package exchange
 
 import (
 	"encoding/json"
@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -38,24 +39,24 @@ func (im *importer) foreign(doc map[string]any) error {
 		return nil
 	}
 	server, point := splitName(name, doc)
-	rec := Record{
-		Kind: KindRun, Case: im.caseID(name, server, doc), Time: at, Source: "opensearch",
+	rec := baseline.Record{
+		Kind: baseline.KindRun, Case: im.caseID(name, server, doc), Time: at, Source: "opensearch",
 		Run:     runOf(doc),
-		Build:   rundir.Build{Mode: ModePR, Branch: text(doc, "s_branch"), Commit: text(doc, "s_commit"), URL: first(text(doc, "s_job_url"), text(doc, "s_build_url")), Change: text(doc, "s_trigger_mr_id")},
+		Build:   rundir.Build{Mode: baseline.ModePR, Branch: text(doc, "s_branch"), Commit: text(doc, "s_commit"), URL: first(text(doc, "s_job_url"), text(doc, "s_build_url")), Change: text(doc, "s_trigger_mr_id")},
 		GPU:     text(doc, "s_gpu_type"),
 		Cluster: first(text(doc, "s_cluster"), text(doc, "s_cluster_name")),
-		Match:   SelectMatch(properties(doc), im.matchKeys()),
+		Match:   baseline.SelectMatch(properties(doc), im.matchKeys()),
 		Valid:   true,
-		Act:     &Act{By: im.opt.Stamp.By, At: im.opt.Stamp.At, Why: im.opt.Stamp.Why},
+		Act:     &baseline.Act{By: im.opt.Stamp.By, At: im.opt.Stamp.At, Why: im.opt.Stamp.Why},
 	}
 	if flag(doc, "b_is_post_merge") {
-		rec.Build.Mode = ModeNightly
+		rec.Build.Mode = baseline.ModeNightly
 	}
 	if !flag(doc, "b_is_valid") {
 		rec.Valid, rec.Problems = false, []string{"its database does not call it valid (b_is_valid)"}
 	}
 	if host := text(doc, "s_host_node_name"); host != "" {
-		rec.Repetitions = []Repetition{{Nodes: []string{host}}}
+		rec.Repetitions = []baseline.Repetition{{Nodes: []string{host}}}
 	}
 	rec.Measurements = im.metrics(doc, point)
 	if flag(doc, "b_is_regression") {
@@ -68,7 +69,7 @@ func (im *importer) foreign(doc map[string]any) error {
 // knownBad keeps the verdict of the other database, without the level it was measured against: the rule upstream leaves
 // such a run out of its baseline, as that database's own query does, and bws goes on with the regression as an open
 // one if it sees it too.
-func knownBad(rec *Record) {
+func knownBad(rec *baseline.Record) {
 	rec.Verdict = verdict.Regression
 	for i := range rec.Measurements {
 		rec.Measurements[i].Verdict = verdict.Regression
@@ -76,8 +77,8 @@ func knownBad(rec *Record) {
 }
 
 // group joins the documents of one job and case, one per point, into one record.
-func (im *importer) group(rec Record) {
-	key := strings.Join([]string{rec.Case, MatchKey(rec.Match), rec.Branch(), rec.Build.Mode, rec.Build.Change, rec.Run}, "\x00")
+func (im *importer) group(rec baseline.Record) {
+	key := strings.Join([]string{rec.Case, baseline.MatchKey(rec.Match), rec.Branch(), rec.Build.Mode, rec.Build.Change, rec.Run}, "\x00")
 	have, ok := im.groups[key]
 	if !ok {
 		im.groups[key] = &rec
@@ -92,7 +93,7 @@ func (im *importer) group(rec Record) {
 		have.Problems = rec.Problems
 	}
 	for _, m := range rec.Measurements {
-		i := slices.IndexFunc(have.Measurements, func(h Measurement) bool { return h.Point == m.Point && h.Metric == m.Metric })
+		i := slices.IndexFunc(have.Measurements, func(h baseline.Measurement) bool { return h.Point == m.Point && h.Metric == m.Metric })
 		if i < 0 {
 			have.Measurements = append(have.Measurements, m)
 			continue
@@ -115,8 +116,8 @@ func (im *importer) matchKeys() []string {
 }
 
 // metrics are the fields that the table of metrics knows under upstream's names.
-func (im *importer) metrics(doc map[string]any, point string) []Measurement {
-	var out []Measurement
+func (im *importer) metrics(doc map[string]any, point string) []baseline.Measurement {
+	var out []baseline.Measurement
 	for field, raw := range doc {
 		name, ok := strings.CutPrefix(field, "d_")
 		if !ok || strings.HasPrefix(name, "baseline_") || strings.HasPrefix(name, "threshold_") {
@@ -132,7 +133,7 @@ func (im *importer) metrics(doc map[string]any, point string) []Measurement {
 			im.skip("the field %s has no finite number above 0", field)
 			continue
 		}
-		out = append(out, Measurement{Point: point, Metric: def.Name, Unit: def.Unit, Values: []float64{v}})
+		out = append(out, baseline.Measurement{Point: point, Metric: def.Name, Unit: def.Unit, Values: []float64{v}})
 	}
 	return out
 }
@@ -264,7 +265,7 @@ func first(texts ...string) string {
 
 // shortPoints names points con<C>, as measurements of our own do, unless one
 // record has several clients of that concurrency.
-func shortPoints(ms []Measurement) {
+func shortPoints(ms []baseline.Measurement) {
 	full := map[string]string{} // con<C> → the one full name that has it
 	for _, m := range ms {
 		short, _, _ := strings.Cut(m.Point, "_")
