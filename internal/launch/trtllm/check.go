@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm/document"
 	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm/testlist"
 )
 
@@ -28,7 +29,7 @@ func (r *resolver) checkSettings() {
 	r.checkShell()
 	values := map[string]string{"source": s.Source, "dir": s.Dir, "disagg_configs": s.DisaggConfigs, "agg_configs": s.AggConfigs, "gpu_type": s.GPUType}
 	for _, key := range slices.Sorted(maps.Keys(values)) {
-		if v := values[key]; placeholder(path.Base(v)) || placeholder(v) {
+		if v := values[key]; document.Placeholder(path.Base(v)) || document.Placeholder(v) {
 			r.problem(file, 0, "workload."+key, "%q is a placeholder: write the real value", v)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm/document"
+	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm/identity"
 	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm/testlist"
 )
 
@@ -41,7 +42,8 @@ type model struct {
 	ctx, gen  parallel
 	servers   []server // aggregated
 	points    []point
-	client    clientSettings
+	client    identity.Client
+	router    map[string]string // settings of the server in front, by match key
 	accuracy  bool
 	precheck  bool
 	limits    limits
@@ -73,36 +75,7 @@ type server struct {
 	par    parallel
 	env    environment
 	points []point
-	client clientSettings
-}
-
-// clientSettings are what changes what a benchmark client measures, by the names that
-// identify a series: several clients of one server have each value once.
-type clientSettings map[string]string
-
-// read takes the settings of one client. Both schemas are known; what is off, the
-// default, and what is not there are the same.
-func (s clientSettings) read(c document.Section) {
-	for key, name := range map[string]string{
-		"isl": "isl", "input_length": "isl", "osl": "osl", "output_length": "osl", "iterations": "iterations", "multi_round": "iterations",
-		"random_range_ratio": "range_ratio", "benchmark_ratio": "range_ratio", "backend": "backend", "dataset_file": "dataset",
-		"streaming": "streaming", "use_chat_template": "chat_template", "use_nv_sa_benchmark": "nv_sa_benchmark",
-	} {
-		if !c.Has(key) || !c.Scalar(key) {
-			continue
-		}
-		v := c.Text(key)
-		if placeholder(v) || strings.EqualFold(v, "false") || v == map[string]string{"isl": "1024", "osl": "1024", "iterations": "1"}[name] {
-			continue
-		}
-		all := strings.Split(s[name], ",")
-		if s[name] == "" {
-			all = nil
-		}
-		if !slices.Contains(all, v) {
-			s[name] = strings.Join(append(all, v), ",")
-		}
-	}
+	client identity.Client
 }
 
 // envStrings are the environment items of a config.
@@ -165,8 +138,9 @@ func (m *model) readDisagg(top document.Section) {
 		m.points = append(m.points, newPoint("", c, rounds, isl, osl))
 	}
 	bench.Flag("streaming") // read for what may be wrong with it
-	m.client = clientSettings{}
-	m.client.read(bench)
+	m.client = identity.Client{}
+	m.client.Read(bench)
+	m.router = identity.Router(top)
 	m.readAccuracy(top)
 	m.readSlurm(top.Sub("slurm"))
 	m.readEnv(top.Sub("environment"))
@@ -273,7 +247,7 @@ func (m *model) readAccuracy(top document.Section) {
 }
 
 func (m *model) readSlurm(c document.Section) {
-	if v := c.Text("job_time"); placeholder(v) {
+	if v := c.Text("job_time"); document.Placeholder(v) {
 		m.limits.noRuntime = c.At("job_time")
 	} else if v != "" {
 		d, err := slurm.Duration(v)
@@ -301,7 +275,7 @@ func readEnvironment(c document.Section, key string) environment {
 	if text == "" {
 		return environment{}
 	}
-	if placeholder(text) {
+	if document.Placeholder(text) {
 		c.Problem(key, "%q is a placeholder that would be used: fill it in or remove it", text)
 		return environment{}
 	}
@@ -326,7 +300,7 @@ func (m *model) readAggregated(top document.Section) {
 	}
 	seen := map[string]int{}
 	for _, c := range list {
-		s := server{name: c.Text("name"), line: c.Line(), key: c.Key(), par: readParallel(c), env: readEnvironment(c, "server_env_var"), client: clientSettings{}}
+		s := server{name: c.Text("name"), line: c.Line(), key: c.Key(), par: readParallel(c), env: readEnvironment(c, "server_env_var"), client: identity.Client{}}
 		if s.name == "" {
 			c.Problem("name", "missing: the test id selects a server by its name")
 		} else if first, ok := seen[s.name]; ok {
@@ -347,7 +321,7 @@ func (m *model) readAggregated(top document.Section) {
 			clients[q.name] = cl.Line()
 			s.points = append(s.points, q)
 			readEnvironment(cl, "client_env_var")
-			s.client.read(cl)
+			s.client.Read(cl)
 			m.accuracy = m.accuracy || cl.Has("accuracy_config")
 		}
 		if len(s.points) == 0 {
@@ -358,6 +332,3 @@ func (m *model) readAggregated(top document.Section) {
 	m.readSlurm(top.Sub("slurm"))
 	m.readEnv(top.Sub("environment"))
 }
-
-// placeholder says whether a value is upstream's <like this>.
-func placeholder(v string) bool { return strings.HasPrefix(v, "<") && strings.HasSuffix(v, ">") }

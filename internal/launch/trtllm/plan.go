@@ -416,6 +416,7 @@ func (k *kase) match() map[string]string {
 	}
 	switch {
 	case k.g.Roles:
+		maps.Copy(out, k.m.router)
 		out["num_gen_servers"], out["num_ctx_servers"] = fmt.Sprint(k.numGen), fmt.Sprint(k.numCtx)
 		add("gen_", k.m.gen)
 		if k.numCtx > 0 {

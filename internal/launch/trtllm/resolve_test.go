@@ -1,6 +1,7 @@
 package trtllm
 
 import (
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -422,4 +423,19 @@ func TestMergeKeys(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 16, plans[0].Roles()[0].GPUs())
 	require.Equal(t, 2, plans[0].Roles()[1].GPUs())
+}
+
+// Who answers what is decided by the router: with another one, another thing is measured.
+func TestRouterIsPartOfTheIdentity(t *testing.T) {
+	t.Parallel()
+	match := func(text string) map[string]string {
+		plans, err := resolveText(t, text, "disagg-c", nil)
+		require.NoError(t, err)
+		return plans[0].Match
+	}
+	plain := match(good)
+	require.NotContains(t, plain, "ctx_router")
+	want := maps.Clone(plain)
+	want["ctx_router"], want["router_extra"] = "type=kv_cache_aware", "schedule_style=generation_first"
+	require.Equal(t, want, match(good+"\nctx_router_config: {type: kv_cache_aware}\nserver_config_extra: {schedule_style: generation_first}\n"))
 }
