@@ -124,7 +124,7 @@ func runAgent(cmd *cobra.Command, h host, o agentOptions) error {
 		},
 	})
 	if err != nil {
-		return &endError{code: exitInfra, err: err}
+		return &endError{Code: exitInfra, Err: err}
 	}
 	return nil
 }

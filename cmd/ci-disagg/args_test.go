@@ -76,7 +76,7 @@ func TestExpandArgs(t *testing.T) {
 				require.ErrorContains(t, err, tt.err)
 				var end *endError
 				require.ErrorAs(t, err, &end)
-				require.Equal(t, exitUsage, end.code)
+				require.Equal(t, exitUsage, end.Code)
 				return
 			}
 			require.NoError(t, err)

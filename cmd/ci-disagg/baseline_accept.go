@@ -3,12 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
-	"github.com/ci-disagg/ci-disagg/internal/report/publish/tables"
+	"github.com/ci-disagg/ci-disagg/internal/report/curate"
 )
 
 // acceptOptions are the flags of baseline accept.
@@ -42,16 +41,11 @@ func runBaselineAccept(ctx context.Context, h host, o acceptOptions, series []st
 	if o.caseID == "" {
 		return usageErr(errors.New("which case? Give --case"))
 	}
-	return o.change(ctx, h, o.storeFlags, false, func(d desk) ([]baseline.Record, error) {
-		hist, err := o.history(ctx, d.setup.Store)
-		if err != nil {
-			return nil, err
-		}
-		a, err := d.setup.Accept(hist, o.run, series, d.act)
-		if err != nil {
-			return nil, fmt.Errorf("case %s on %s: %w", o.caseID, baseline.NormalBranch(o.branch), err)
-		}
-		tables.Acceptance(h.stdout, a, len(series) > 0)
-		return []baseline.Record{a.Record}, nil
+	of, err := o.series()
+	if err != nil {
+		return err
+	}
+	return o.change(ctx, h, o.storeFlags, false, func(e curate.Editor, _ config) ([]baseline.Record, error) {
+		return e.Accept(ctx, of, o.run, series)
 	})
 }

@@ -3,14 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"math"
-	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/curate"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -41,17 +38,12 @@ func newBaselineAddCmd(h host) *cobra.Command {
 }
 
 func runBaselineAdd(ctx context.Context, h host, o addOptions, args []string) error {
-	return o.change(ctx, h, o.storeFlags, true, func(d desk) ([]baseline.Record, error) {
-		rec, err := o.record(h, d.cfg, d.setup.Metrics, args)
+	return o.change(ctx, h, o.storeFlags, true, func(e curate.Editor, cfg config) ([]baseline.Record, error) {
+		rec, err := o.record(h, cfg, e.Setup.Metrics, args)
 		if err != nil {
 			return nil, err
 		}
-		rec.Source, rec.Act = "manual", &d.act
-		rec = rec.Normal()
-		if !rec.Valid {
-			return nil, fmt.Errorf("not a valid measurement: %s", strings.Join(rec.Problems, "; "))
-		}
-		return []baseline.Record{rec}, rec.Validate()
+		return e.Add(rec)
 	})
 }
 
@@ -74,38 +66,7 @@ func (o addOptions) record(h host, cfg config, metrics metric.Table, args []stri
 	if err != nil {
 		return s.Record, err
 	}
-	s.Record.Measurements, err = parseValues(o.values, o.point, metrics)
+	s.Record.Measurements, err = curate.ParseValues(o.values, o.point, metrics)
 	s.Record.Valid = true
 	return s.Record, err
-}
-
-// parseValues reads METRIC=NUMBER[,NUMBER…].
-func parseValues(pairs []string, point string, metrics metric.Table) ([]baseline.Measurement, error) {
-	var out []baseline.Measurement
-	for _, p := range pairs {
-		name, list, ok := strings.Cut(p, "=")
-		def, known := metrics.Resolve(name)
-		if !ok || !known {
-			return nil, fmt.Errorf("--value %q: give METRIC=NUMBER with a metric of `ci-disagg baseline show --metrics`", p)
-		}
-		m := baseline.Measurement{Point: point, Metric: def.Name, Unit: def.Unit}
-		for text := range strings.SplitSeq(list, ",") {
-			v, err := parseAmount(text)
-			if err != nil {
-				return nil, fmt.Errorf("--value %s: %w", name, err)
-			}
-			m.Values = append(m.Values, v)
-		}
-		out = append(out, m)
-	}
-	return out, nil
-}
-
-// parseAmount reads a number that can be judged: all rules compare ratios.
-func parseAmount(s string) (float64, error) {
-	v, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
-	if err != nil || !(v > 0) || math.IsInf(v, 0) {
-		return 0, fmt.Errorf("%q is not a number above 0", s)
-	}
-	return v, nil
 }

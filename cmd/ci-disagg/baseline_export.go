@@ -9,9 +9,8 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
-	"github.com/ci-disagg/ci-disagg/internal/report/baseline/exchange"
+	"github.com/ci-disagg/ci-disagg/internal/report/curate"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
-	"github.com/ci-disagg/ci-disagg/internal/table"
 )
 
 // exportOptions are the flags of baseline export.
@@ -40,11 +39,11 @@ func newBaselineExportCmd(h host) *cobra.Command {
 }
 
 func runBaselineExport(ctx context.Context, h host, o exportOptions) error {
-	match, err := parseMatch(o.match)
+	of, err := o.series()
 	if err != nil {
-		return usageErr(err)
+		return err
 	}
-	filter := baseline.Filter{Case: o.caseID, Match: match, Branch: o.branch, Mode: o.mode}
+	filter := baseline.Filter{Case: of.Case, Match: of.Match, Branch: of.Branch, Mode: o.mode}
 	if o.since != "" {
 		age, err := cmdline.Age("--since", o.since)
 		if err != nil {
@@ -52,37 +51,28 @@ func runBaselineExport(ctx context.Context, h host, o exportOptions) error {
 		}
 		filter.Since = h.now().Add(-age)
 	}
-	return o.atStore(ctx, h, false, func(d desk) error { return o.export(ctx, d, filter) })
+	return o.atStore(ctx, h, false, func(e curate.Editor, _ config) error {
+		n := 0
+		write := func(w io.Writer) (err error) {
+			n, err = e.Export(ctx, w, filter)
+			return err
+		}
+		if err := o.write(h, write); err != nil {
+			return err
+		}
+		fmt.Fprintf(h.stderr, "%d records exported\n", n)
+		return nil
+	})
 }
 
-// export writes the records that pass the filter.
-func (o exportOptions) export(ctx context.Context, d desk, filter baseline.Filter) error {
-	h := d.h
-	var warnings []string
-	n := 0
-	write := func(w io.Writer) error {
-		var err error
-		n, err = exchange.Export(w, func(fn func(baseline.Record) error) error {
-			var err error
-			warnings, err = d.setup.Store.Each(ctx, filter, fn)
-			return err
-		})
+// write writes to where the records are wanted.
+func (o exportOptions) write(h host, to func(io.Writer) error) error {
+	if o.out == "" || o.out == "-" {
+		return to(h.stdout)
+	}
+	path, err := absPath(h, o.out)
+	if err != nil {
 		return err
 	}
-	var err error
-	if o.out == "" || o.out == "-" {
-		err = write(h.stdout)
-	} else {
-		var path string
-		if path, err = absPath(h, o.out); err == nil {
-			err = rundir.WriteStream(path, rundir.FileMode, write)
-		}
-	}
-	for _, w := range warnings {
-		fmt.Fprintf(h.stderr, "warning: %s\n", table.OneLine(w))
-	}
-	if err == nil {
-		fmt.Fprintf(h.stderr, "%d records exported\n", n)
-	}
-	return err
+	return rundir.WriteStream(path, rundir.FileMode, to)
 }

@@ -3,14 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
-	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline/exchange"
+	"github.com/ci-disagg/ci-disagg/internal/report/curate"
 	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
-	"github.com/ci-disagg/ci-disagg/internal/table"
 )
 
 // importOptions are the flags of baseline import.
@@ -50,37 +50,19 @@ Importing a file twice changes nothing. "-" is standard input.`,
 }
 
 func runBaselineImport(ctx context.Context, h host, o importOptions, files []string) error {
-	return o.change(ctx, h, o.storeFlags, true, func(d desk) ([]baseline.Record, error) {
-		opt := exchange.Options{Case: o.caseForm, Match: o.keys, Stamp: d.act, Metrics: d.setup.Metrics}
+	return o.change(ctx, h, o.storeFlags, true, func(e curate.Editor, _ config) ([]baseline.Record, error) {
+		opt := exchange.Options{Case: o.caseForm, Match: o.keys, Stamp: e.Act, Metrics: e.Setup.Metrics}
 		var err error
 		if o.cases != "" {
 			if opt.Cases, err = readNames(h, o.cases); err != nil {
 				return nil, err
 			}
 		}
-		var records []baseline.Record
-		for _, file := range files {
-			got, err := importFile(h, file, opt)
-			if err != nil {
-				return nil, err
-			}
-			fmt.Fprintf(h.stdout, "%s: %d read, %d records\n", file, got.Read, len(got.Records))
-			for _, why := range sortedKeys(got.Skipped) {
-				fmt.Fprintf(h.stdout, "  left out %d times: %s\n", got.Skipped[why], table.OneLine(why))
-			}
-			news, err := got.News(ctx, d.setup.Store)
-			if err != nil {
-				return nil, err
-			}
-			records = append(records, news...)
+		inputs := make([]curate.File, len(files))
+		for i, file := range files {
+			inputs[i] = curate.File{Name: file, Open: func() (io.Reader, error) { return openInput(h, file) }}
 		}
-		if len(records) == 0 {
-			fmt.Fprintf(h.stdout, "nothing in it that %s does not have\n", d.setup.Store)
-			return nil, nil
-		}
-		note := baseline.Record{Kind: baseline.KindImport, Case: "*", Time: d.act.At, Act: &d.act}
-		note.Act.Series = files
-		return append(records, note.Normal()), nil
+		return e.Import(ctx, inputs, opt)
 	})
 }
 
@@ -98,17 +80,15 @@ func readNames(h host, file string) (map[string]string, error) {
 	return names, strictyaml.Decode(file, data, &names)
 }
 
-func importFile(h host, file string, opt exchange.Options) (exchange.Imported, error) {
+// openInput opens a file that the user names; "-" is standard input.
+func openInput(h host, file string) (io.Reader, error) {
 	if file == "-" {
-		return exchange.Import(h.stdin, "stdin", opt)
+		return h.stdin, nil
 	}
 	path, err := absPath(h, file)
 	if err != nil {
-		return exchange.Imported{}, err
+		return nil, err
 	}
 	data, err := h.readFile(path)
-	if err != nil {
-		return exchange.Imported{}, err
-	}
-	return exchange.Import(bytes.NewReader(data), file, opt)
+	return bytes.NewReader(data), err
 }

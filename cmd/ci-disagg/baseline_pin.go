@@ -1,19 +1,16 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"strconv"
-	"strings"
 
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
 
-	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/curate"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -74,7 +71,11 @@ func runBaselinePin(ctx context.Context, h host, o pinOptions, args []string) er
 	if err != nil {
 		return err
 	}
-	entries, err := o.entries(ctx, cfg, setup, args)
+	of, err := o.series()
+	if err != nil {
+		return err
+	}
+	entries, err := curate.PinRequest{Series: of, Metrics: args, Point: o.point, Tolerance: o.tolerance}.Pins(ctx, setup, storeURL(cfg))
 	if err != nil {
 		return err
 	}
@@ -98,69 +99,4 @@ func runBaselinePin(ctx context.Context, h host, o pinOptions, args []string) er
 		mode = info.Mode().Perm()
 	}
 	return usageErr(rundir.WriteFile(file, text, mode))
-}
-
-// entries reads [POINT/]METRIC[=VALUE] arguments; values that are not given come
-// from the store.
-func (o pinOptions) entries(ctx context.Context, cfg config, setup judging.Setup, args []string) ([]judging.PinEntry, error) {
-	match, err := parseMatch(o.match)
-	if err != nil {
-		return nil, usageErr(err)
-	}
-	tolerance, err := parseShare(o.tolerance)
-	if err != nil {
-		return nil, usageErr(err)
-	}
-	var out []judging.PinEntry
-	var open []int // entries whose value the store has to give
-	for _, arg := range args {
-		series, text, given := strings.Cut(arg, "=")
-		point, def, err := judging.ParseSeries(series, setup.Metrics)
-		if err != nil {
-			return nil, usageErr(err)
-		}
-		e := judging.PinEntry{Metric: def.Name, Point: cmp.Or(point, o.point), Match: match, Tolerance: tolerance}
-		if given {
-			v, err := parseAmount(text)
-			if err != nil {
-				return nil, usageErr(fmt.Errorf("%s: %w", series, err))
-			}
-			e.Value = &v
-		} else {
-			open = append(open, len(out))
-		}
-		out = append(out, e)
-	}
-	if len(open) == 0 {
-		return out, nil
-	}
-	store, err := openStore(ctx, cfg, false)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = store.Close() }()
-	hist, err := o.history(ctx, store)
-	for _, i := range open {
-		if err != nil {
-			break
-		}
-		out[i], err = setup.LevelPin(hist, baseline.Record{Case: o.caseID, Match: match}, out[i])
-	}
-	return out, storeErr(err)
-}
-
-// parseShare reads 5% or 0.05; "" is 0.
-func parseShare(s string) (float64, error) {
-	if s == "" {
-		return 0, nil
-	}
-	text, percent := strings.CutSuffix(s, "%")
-	v, err := strconv.ParseFloat(text, 64)
-	if percent {
-		v /= 100
-	}
-	if err != nil || !(v >= 0 && v < 1) {
-		return 0, fmt.Errorf("--tolerance %q: write 5%% or 0.05", s)
-	}
-	return v, nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,8 +10,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
-	"github.com/ci-disagg/ci-disagg/internal/report/judging"
-	"github.com/ci-disagg/ci-disagg/internal/report/publish/tables"
+	"github.com/ci-disagg/ci-disagg/internal/report/curate"
 )
 
 // baselinePruneOptions are the flags of baseline prune.
@@ -52,14 +50,14 @@ func runBaselinePrune(ctx context.Context, h host, o baselinePruneOptions) error
 	if o.mode != "" && !slices.Contains([]string{baseline.ModeNightly, baseline.ModePR, baseline.ModeBisect}, o.mode) {
 		return usageErr(fmt.Errorf("--mode %q is not nightly, pr or bisect", o.mode))
 	}
-	match, err := parseMatch(o.match)
+	of, err := o.series()
 	if err != nil {
-		return usageErr(err)
+		return err
 	}
-	filter := baseline.Filter{Case: o.caseID, Match: match, Branch: o.branch, Mode: o.mode, Kinds: []baseline.Kind{baseline.KindRun}}
+	filter := baseline.Filter{Case: of.Case, Match: of.Match, Branch: of.Branch, Mode: o.mode, Kinds: []baseline.Kind{baseline.KindRun}}
 	if o.run != "" {
 		filter.IDs = []string{o.run}
-		return o.change(ctx, h, o.storeFlags, false, func(d desk) ([]baseline.Record, error) { return o.withdraw(ctx, d, filter) })
+		return o.change(ctx, h, o.storeFlags, false, func(e curate.Editor, _ config) ([]baseline.Record, error) { return e.Withdraw(ctx, filter) })
 	}
 	age, err := cmdline.Age("--older-than", o.older)
 	if err != nil {
@@ -69,37 +67,5 @@ func runBaselinePrune(ctx context.Context, h host, o baselinePruneOptions) error
 		filter.Kinds = nil // acts about runs that go, go with them
 	}
 	filter.Before = h.now().Add(-age)
-	return o.change(ctx, h, o.storeFlags, false, func(d desk) ([]baseline.Record, error) { return o.remove(ctx, d, filter) })
-}
-
-// withdraw keeps the run and says that it does not count.
-func (o baselinePruneOptions) withdraw(ctx context.Context, d desk, filter baseline.Filter) ([]baseline.Record, error) {
-	found, err := d.records(ctx, filter)
-	if err != nil {
-		return nil, err
-	}
-	if len(found) == 0 {
-		return nil, fmt.Errorf("%s has no run %s", d.setup.Store, o.run)
-	}
-	fmt.Fprintf(d.h.stdout, "- %s\n", tables.Record(found[0]))
-	return []baseline.Record{judging.Withdraw(found[0], d.act)}, nil
-}
-
-// remove deletes records for good and leaves a note.
-func (o baselinePruneOptions) remove(ctx context.Context, d desk, filter baseline.Filter) ([]baseline.Record, error) {
-	if d.dry {
-		found, err := d.records(ctx, filter)
-		for _, r := range found {
-			fmt.Fprintf(d.h.stdout, "- %s\n", tables.Record(r))
-		}
-		fmt.Fprintf(d.h.stdout, "%d records would be removed\n", len(found))
-		return nil, err
-	}
-	n, err := d.setup.Store.Delete(ctx, filter)
-	fmt.Fprintf(d.h.stdout, "%d records removed\n", n)
-	if err != nil {
-		return nil, err
-	}
-	d.act.Why = fmt.Sprintf("%s (%d records before %s)", d.act.Why, n, filter.Before.UTC().Format("2006-01-02"))
-	return []baseline.Record{baseline.Record{Kind: baseline.KindPrune, Case: cmp.Or(o.caseID, "*"), Time: d.act.At, Act: &d.act}.Normal()}, nil
+	return o.change(ctx, h, o.storeFlags, false, func(e curate.Editor, _ config) ([]baseline.Record, error) { return e.Remove(ctx, filter) })
 }

@@ -2,13 +2,12 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
-	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/report/curate"
 )
 
 // replayOptions are the flags of baseline replay.
@@ -43,28 +42,7 @@ were judged here stay as they were. Doing it again changes nothing.`,
 }
 
 func runBaselineReplay(ctx context.Context, h host, o replayOptions) error {
-	return o.change(ctx, h, o.storeFlags, false, func(d desk) ([]baseline.Record, error) {
-		records, err := d.records(ctx, baseline.Filter{Case: o.caseID})
-		if err != nil {
-			return nil, err
-		}
-		var changed []baseline.Record
-		words := map[verdict.Word]int{}
-		for _, r := range d.setup.Replay(records, o.caseMode) {
-			words[r.Record.Verdict]++
-			if r.Changed {
-				changed = append(changed, r.Record)
-			}
-		}
-		for _, w := range sortedKeys(words) {
-			fmt.Fprintf(h.stdout, "%s: %s\n", w, count(words[w], "run"))
-		}
-		if len(changed) == 0 {
-			fmt.Fprintln(h.stdout, "nothing to replay")
-			return nil, nil
-		}
-		d.act.Series = []string{"replay"}
-		note := baseline.Record{Kind: baseline.KindReplay, Case: "*", Time: d.act.At, Act: &d.act}
-		return append(changed, note.Normal()), nil
+	return o.change(ctx, h, o.storeFlags, false, func(e curate.Editor, _ config) ([]baseline.Record, error) {
+		return e.Replay(ctx, o.caseID, o.caseMode)
 	})
 }

@@ -2,17 +2,12 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
-	"github.com/ci-disagg/ci-disagg/internal/report/metric"
-	"github.com/ci-disagg/ci-disagg/internal/report/publish/tables"
-	"github.com/ci-disagg/ci-disagg/internal/table"
+	"github.com/ci-disagg/ci-disagg/internal/report/curate"
 )
 
 // showOptions are the flags of baseline show.
@@ -62,53 +57,12 @@ func runBaselineShow(ctx context.Context, h host, o showOptions) error {
 	if err != nil {
 		return usageErr(err)
 	}
-	match, err := parseMatch(o.match)
-	if err != nil {
-		return usageErr(err)
-	}
-	return o.atStore(ctx, h, false, func(d desk) error {
-		return o.series(ctx, d, t, baseline.Filter{Case: o.caseID, Match: match, Branch: o.branch, Since: h.now().Add(-age)})
-	})
-}
-
-// series shows where the series that pass the filter stand.
-func (o showOptions) series(ctx context.Context, d desk, t tables.Printer, f baseline.Filter) error {
-	h := d.h
-	records, err := d.records(ctx, f)
+	of, err := o.series()
 	if err != nil {
 		return err
 	}
-	series := d.setup.Standings(records, func(m metric.Metric) bool { return o.all || m.Gate || gatesInPipelines(d.setup.Metrics, records, m) })
-	t.Standings(series)
-	if len(series) == 0 {
-		of, hint := "", ""
-		if o.caseID != "" {
-			of, hint = " of "+table.OneLine(o.caseID), "; 'ci-disagg baseline show' without --case lists the cases"
-		}
-		fmt.Fprintf(h.stdout, "no counting run%s in the last %s%s\n", of, o.since, hint)
-	}
-	if o.caseID == "" {
-		return nil
-	}
-	return o.showCase(ctx, d, t, records)
-}
-
-// gatesInPipelines reports whether a metric gates in cases of configured pipelines, where there are some.
-func gatesInPipelines(metrics metric.Table, records []baseline.Record, m metric.Metric) bool {
-	return slices.ContainsFunc(metrics.Gates("custom", false), func(g metric.Metric) bool { return g.Name == m.Name }) &&
-		slices.ContainsFunc(records, func(r baseline.Record) bool { return r.Match["pipeline"] != "" })
-}
-
-// showCase lists the newest runs of a case and what people did about it.
-func (o showOptions) showCase(ctx context.Context, d desk, t tables.Printer, records []baseline.Record) error {
-	acts, err := d.records(ctx, baseline.Filter{Case: o.caseID, Kinds: []baseline.Kind{baseline.KindAccept, baseline.KindWithdraw}})
-	if err != nil {
-		return err
-	}
-	runs := slices.DeleteFunc(records, func(r baseline.Record) bool {
-		return r.Kind != baseline.KindRun || r.Build.Mode != baseline.ModeNightly
+	return o.atStore(ctx, h, false, func(e curate.Editor, _ config) error {
+		filter := baseline.Filter{Case: of.Case, Match: of.Match, Branch: of.Branch, Since: h.now().Add(-age)}
+		return e.Show(ctx, t, curate.Standing{Filter: filter, Since: o.since, All: o.all, Runs: o.runs})
 	})
-	slices.SortStableFunc(runs, func(a, b baseline.Record) int { return strings.Compare(b.ID, a.ID) })
-	t.Runs(runs[:min(len(runs), max(0, o.runs))], acts)
-	return nil
 }

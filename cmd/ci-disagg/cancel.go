@@ -72,10 +72,10 @@ func runCancel(cmd *cobra.Command, h host, o cancelOptions, args []string) error
 		fmt.Fprintln(h.stdout, "no job to cancel")
 	}
 	if err != nil {
-		return &endError{code: exitInfra, err: err}
+		return &endError{Code: exitInfra, Err: err}
 	}
 	if failed > 0 {
-		return &endError{code: exitInfra, err: fmt.Errorf("%d of %d jobs could not be cancelled", failed, len(ended))}
+		return &endError{Code: exitInfra, Err: fmt.Errorf("%d of %d jobs could not be cancelled", failed, len(ended))}
 	}
 	return nil
 }

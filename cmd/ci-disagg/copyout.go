@@ -37,7 +37,7 @@ func (o *copyFlags) around(h host, verb func() error) error {
 	code := exitUsage
 	var end *endError
 	if errors.As(err, &end) {
-		code = end.code
+		code = end.Code
 	}
 	if writeErr := archive.Failed(dir, buildVersion(), code, err); writeErr != nil {
 		fmt.Fprintf(h.stderr, "ci-disagg: --copy-report: %v\n", writeErr)

@@ -47,7 +47,7 @@ func TestCopyAround(t *testing.T) {
 	t.Run("an error without a report is told", func(t *testing.T) {
 		t.Parallel()
 		o := copyFlags{copyTo: filepath.Join(t.TempDir(), "new")}
-		err := o.around(h, func() error { return &endError{code: exitInfra, err: errors.New("sbatch is away")} })
+		err := o.around(h, func() error { return &endError{Code: exitInfra, Err: errors.New("sbatch is away")} })
 		require.EqualError(t, err, "sbatch is away")
 		var res archive.Result
 		require.NoError(t, rundir.ReadJSON(o.copyTo+"/result.json", &res))
@@ -60,7 +60,7 @@ func TestCopyAround(t *testing.T) {
 		o := copyFlags{copyTo: t.TempDir()}
 		err := o.around(h, func() error {
 			require.NoError(t, archive.Copy(o.copyTo, from, report.Report{Headline: "so it went"}, nil))
-			return &endError{code: exitRegression}
+			return &endError{Code: exitRegression}
 		})
 		require.Error(t, err)
 		var res archive.Result

@@ -282,7 +282,7 @@ func (d *driver) preflight(ctx context.Context, h host) error {
 	case errors.Is(err, clusterhost.ErrNotStarted) && !errors.Is(err, clusterhost.ErrUnreachable) && d.profile.Login != "":
 		return usageErr(fmt.Errorf("%s: %w: put it on the PATH that ssh gives to a command there (~/.bashrc, as a rule), or name another node in login: of the profile", sbatch, err))
 	case err != nil:
-		return &endError{code: exitInfra, err: fmt.Errorf("%s: %w", sbatch, err)}
+		return &endError{Code: exitInfra, Err: fmt.Errorf("%s: %w", sbatch, err)}
 	case res.Exit != 0:
 		return usageErr(fmt.Errorf("%s ended with %d: %s", sbatch, res.Exit, bytes.TrimSpace(res.Stderr)))
 	}
@@ -381,9 +381,9 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, r started) error
 	case errors.As(err, new(*runs.OtherRunError)):
 		return usageErr(err)
 	case errors.Is(err, lease.ErrLost):
-		return &endError{code: exitOvertaken, err: fmt.Errorf("%w; its jobs go on: ci-disagg report %s says where it stands", err, r.dir)}
+		return &endError{Code: exitOvertaken, Err: fmt.Errorf("%w; its jobs go on: ci-disagg report %s says where it stands", err, r.dir)}
 	case err != nil:
-		return &endError{code: exitInfra, err: err}
+		return &endError{Code: exitInfra, Err: err}
 	case r.detach && slices.ContainsFunc(ended.Cases, goesOn):
 		fmt.Fprintf(h.stdout, "submitted; go on with: ci-disagg resume %s\n", r.dir)
 		return nil
@@ -429,7 +429,7 @@ func reattach(ctx context.Context, h host, dir rundir.Dir, goOn func(context.Con
 		defer d.close()
 		cancelErr = cancelOther(ctx, drive.Options{Access: d.access(h), Dir: dir})
 	}
-	return &endError{code: by.ExitCode(), err: errors.Join(err, cancelErr)}
+	return &endError{Code: by.ExitCode(), Err: errors.Join(err, cancelErr)}
 }
 
 // continueRun goes on with a run directory. Whatever keeps it from that is no
@@ -444,8 +444,8 @@ func continueRun(ctx context.Context, s *signals, h host, dir rundir.Dir, flags 
 	}
 	err = continueLoaded(ctx, s, h, started{dir, run, plans, detach}, flags)
 	var end *endError
-	if errors.As(err, &end) && end.code == exitUsage && end.err != nil && slices.ContainsFunc(run.Cases, running) && !errors.As(err, new(*lease.BusyError)) {
-		return &endError{code: exitInfra, err: fmt.Errorf("%w; jobs of this run may be live: mend this and resume, or end them with: ci-disagg cancel %s", end.err, dir)}
+	if errors.As(err, &end) && end.Code == exitUsage && end.Err != nil && slices.ContainsFunc(run.Cases, running) && !errors.As(err, new(*lease.BusyError)) {
+		return &endError{Code: exitInfra, Err: fmt.Errorf("%w; jobs of this run may be live: mend this and resume, or end them with: ci-disagg cancel %s", end.Err, dir)}
 	}
 	return err
 }

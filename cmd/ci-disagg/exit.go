@@ -1,21 +1,15 @@
 package main
 
-import (
-	"fmt"
+import "github.com/ci-disagg/ci-disagg/internal/exit"
 
-	"github.com/ci-disagg/ci-disagg/internal/report"
-)
-
-// The exit codes, as package report defines them.
 const (
-	exitPassed     = report.ExitPassed
-	exitTestFailed = report.ExitTestFailed
-	exitUsage      = report.ExitUsage
-	exitInfra      = report.ExitInfra
-	exitRegression = report.ExitRegression
-	exitNoVerdict  = report.ExitNoVerdict
-
-	exitOvertaken = 6 // what became of the run, whoever drives it now says
+	exitPassed     = exit.Passed
+	exitTestFailed = exit.TestFailed
+	exitUsage      = exit.Usage
+	exitInfra      = exit.Infra
+	exitRegression = exit.Regression
+	exitNoVerdict  = exit.NoVerdict
+	exitOvertaken  = exit.Overtaken
 )
 
 const exitTable = `  0  everything passed, or failed as known
@@ -27,26 +21,8 @@ const exitTable = `  0  everything passed, or failed as known
   6  another driver took over this run: what becomes of it, that one says
   129, 130, 131, 143  interrupted by SIGHUP, SIGINT, SIGQUIT, SIGTERM; the jobs were cancelled first`
 
-// endError ends the process with a code. A nil err prints nothing: the verb has
-// said everything already.
-type endError struct {
-	code int
-	err  error
-}
-
-func (e *endError) Error() string {
-	if e.err == nil {
-		return fmt.Sprintf("exit %d", e.code)
-	}
-	return e.err.Error()
-}
-
-func (e *endError) Unwrap() error { return e.err }
+// endError ends the process with a code.
+type endError = exit.Error
 
 // usageErr is an error in what the user gave: exit 2.
-func usageErr(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &endError{code: exitUsage, err: err}
-}
+func usageErr(err error) error { return exit.ByUser(err) }

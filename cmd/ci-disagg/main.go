@@ -67,10 +67,10 @@ func run(ctx context.Context, h host, args []string) (code int) {
 	}
 	var end *endError
 	if errors.As(err, &end) {
-		if end.err != nil {
-			fmt.Fprintf(h.stderr, "ci-disagg: %v\n", end.err)
+		if end.Err != nil {
+			fmt.Fprintf(h.stderr, "ci-disagg: %v\n", end.Err)
 		}
-		return end.code
+		return end.Code
 	}
 	switch {
 	case err == nil:

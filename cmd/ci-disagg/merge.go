@@ -99,7 +99,7 @@ func runMerge(h host, o mergeOptions, args []string) error {
 		err = appendSummary(o.Summary, merged.Markdown(o.Name, sum))
 	}
 	if err != nil {
-		return &endError{code: exitInfra, err: fmt.Errorf("merge: %w", err)}
+		return &endError{Code: exitInfra, Err: fmt.Errorf("merge: %w", err)}
 	}
 	to := h.stdout
 	if o.Output == inputs.Stdio {
@@ -109,7 +109,7 @@ func runMerge(h host, o mergeOptions, args []string) error {
 		merged.Print(to, o.Output, sum)
 	}
 	if sum.Counts.Red() > 0 {
-		return &endError{code: exitTestFailed}
+		return &endError{Code: exitTestFailed}
 	}
 	return nil
 }

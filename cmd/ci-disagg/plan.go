@@ -18,6 +18,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/recipe"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/table"
 )
 
 // planOptions are the flags of plan.
@@ -167,7 +168,7 @@ func render(d *driver, p rundir.Plan, dir, name string) ([]rundir.File, error) {
 // the attempt directory. For teams whose own scripts submit and wait.
 func writeAttempt(h host, d *driver, dir string, plans []rundir.Plan) error {
 	if len(plans) != 1 || plans[0].Case.SkipReason != "" {
-		return usageErr(fmt.Errorf("--write makes the files of one case, and this is %s; use --split-group or --shard", count(len(plans), "case")))
+		return usageErr(fmt.Errorf("--write makes the files of one case, and this is %s; use --split-group or --shard", table.Count(len(plans), "case")))
 	}
 	dir, err := absPath(h, dir)
 	if err != nil {

@@ -34,7 +34,7 @@ func (d *driver) check(ctx context.Context, h host, dir rundir.Dir, s pipeline.S
 		case errors.As(err, &end):
 			return err
 		case err != nil:
-			return &endError{code: exitInfra, err: err}
+			return &endError{Code: exitInfra, Err: err}
 		}
 		cases[i].Check = &answer
 	}

@@ -96,7 +96,7 @@ func runPrune(ctx context.Context, h host, o pruneOptions) error {
 		return writeErr
 	}
 	if err != nil {
-		return &endError{code: exitInfra, err: err}
+		return &endError{Code: exitInfra, Err: err}
 	}
 	return nil
 }
@@ -118,7 +118,7 @@ func printPruned(h host, all []runs.Pruned, dryRun bool) error {
 	if err := t.Write(h.stdout); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(h.stdout, "%s, %s %s\n", count(len(all), "run"), megabytes(bytes), freed)
+	_, err := fmt.Fprintf(h.stdout, "%s, %s %s\n", table.Count(len(all), "run"), megabytes(bytes), freed)
 	return err
 }
 
@@ -170,12 +170,4 @@ func (f farRuns) close() {
 	for _, login := range f.logins {
 		_ = login.Close() // a connection that will not close says nothing about the runs
 	}
-}
-
-// count is a number of things in words.
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -30,7 +30,7 @@ func (r *reporter) publish(h host, d session.Decided, notStored error) error {
 // pass is a warning.
 func endWith(h host, code int, err error) error {
 	if code != exitPassed {
-		return &endError{code: code, err: err}
+		return &endError{Code: code, Err: err}
 	}
 	if err != nil {
 		fmt.Fprintf(h.stderr, "ci-disagg: warning: %v\n", err)

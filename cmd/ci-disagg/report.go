@@ -26,6 +26,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/suites"
 	"github.com/ci-disagg/ci-disagg/internal/report/session"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/table"
 	"github.com/ci-disagg/ci-disagg/internal/trust"
 )
 
@@ -119,7 +120,7 @@ func tellOpen(h host, dir rundir.Dir) {
 		}
 	}
 	if open > 0 {
-		fmt.Fprintf(h.stderr, "ci-disagg: this run is not over, it has %s still open: the report shows how far it is\n", count(open, "case"))
+		fmt.Fprintf(h.stderr, "ci-disagg: this run is not over, it has %s still open: the report shows how far it is\n", table.Count(open, "case"))
 	}
 }
 
@@ -235,7 +236,7 @@ func (r *reporter) finish(ctx context.Context, h host, save bool) error {
 	d, err := r.Decide(ctx, 0)
 	if err != nil {
 		if r.driven {
-			return &endError{code: exitInfra, err: err}
+			return &endError{Code: exitInfra, Err: err}
 		}
 		return usageErr(err)
 	}
@@ -255,14 +256,14 @@ func (r *reporter) finishInterrupted(h host, by *drive.Interrupted) error {
 	defer cancel()
 	d, err := r.Decide(ctx, int(by.Signal))
 	if err != nil {
-		return &endError{code: by.ExitCode(), err: errors.Join(by, err)}
+		return &endError{Code: by.ExitCode(), Err: errors.Join(by, err)}
 	}
 	err = r.publish(h, d, nil)
 	var end *endError
 	if errors.As(err, &end) {
-		err = end.err // the signal decides the code, whatever became of the report
+		err = end.Err // the signal decides the code, whatever became of the report
 	}
-	return &endError{code: by.ExitCode(), err: err}
+	return &endError{Code: by.ExitCode(), Err: err}
 }
 
 // save stores the measurements, where a store is configured or --save asks for

@@ -2,14 +2,13 @@ package main
 
 import (
 	"cmp"
-	"fmt"
-	"strings"
 
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
+	"github.com/ci-disagg/ci-disagg/internal/report/curate"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/session"
@@ -59,7 +58,7 @@ func (o subjectFlags) subjectOf(h host, cfg config) (judging.Subject, error) {
 	if err != nil {
 		return judging.Subject{}, err
 	}
-	match, err := parseMatch(o.match)
+	match, err := curate.ParseMatch(o.match)
 	if err != nil {
 		return judging.Subject{}, err
 	}
@@ -100,17 +99,4 @@ func shortPathHere(h host, path string) string {
 		return path
 	}
 	return shortPath(wd, path)
-}
-
-// parseMatch reads key=value flags.
-func parseMatch(pairs []string) (map[string]string, error) {
-	out := map[string]string{}
-	for _, p := range pairs {
-		k, v, ok := strings.Cut(p, "=")
-		if !ok || k == "" {
-			return nil, fmt.Errorf("--match %q: give key=value, such as gpu_type=GB200", p)
-		}
-		out[k] = v
-	}
-	return out, nil
 }

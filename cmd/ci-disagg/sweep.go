@@ -88,7 +88,7 @@ func runSweep(cmd *cobra.Command, h host, o sweepOptions) error {
 	}
 	found, err := runs.Sweep(cmd.Context(), opts)
 	if err != nil {
-		return &endError{code: exitInfra, err: err}
+		return &endError{Code: exitInfra, Err: err}
 	}
 	err = printSwept(h, found, o.dryRun)
 	for _, p := range neighbours.Common(neighbours.Read(parent, h.now()), h.now()) {
@@ -122,7 +122,7 @@ func printSwept(h host, found []runs.Swept, dryRun bool) error {
 		fmt.Fprintln(h.stdout, "no live job of ci-disagg")
 	}
 	if err := errors.Join(errs...); err != nil {
-		return &endError{code: exitInfra, err: err}
+		return &endError{Code: exitInfra, Err: err}
 	}
 	return nil
 }

@@ -3,18 +3,19 @@ package report
 import (
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// The exit codes. They are part of the interface: Jenkinsfiles switch on them.
+// The exit codes of reports.
 const (
-	ExitPassed     = 0
-	ExitTestFailed = 1
-	ExitUsage      = 2
-	ExitInfra      = 3
-	ExitRegression = 4
-	ExitNoVerdict  = 5
+	ExitPassed     = exit.Passed
+	ExitTestFailed = exit.TestFailed
+	ExitUsage      = exit.Usage
+	ExitInfra      = exit.Infra
+	ExitRegression = exit.Regression
+	ExitNoVerdict  = exit.NoVerdict
 )
 
 // The results of a case and of a run, in a word.

@@ -1,7 +1,9 @@
-// Package table aligns text in columns, for people at a terminal or in a log. It is the only place that does.
+// Package table puts text into columns, lines and counts, for people at a terminal or in a log. It is the only place that
+// aligns.
 package table
 
 import (
+	"fmt"
 	"io"
 	"strings"
 	"unicode"
@@ -83,4 +85,12 @@ func OneLine(s string) string {
 			return r
 		}
 	}, strings.ToValidUTF8(s, string(utf8.RuneError)))
+}
+
+// Count is a number of things in words.
+func Count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
