@@ -2,7 +2,10 @@ package junit
 
 import (
 	"cmp"
+	"errors"
 	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/xmltext"
 )
 
 // outside reads an element that stands in no test case.
@@ -145,76 +148,86 @@ func (p *parser) testSuite() error {
 	return err
 }
 
+// testCase reads a case, and again where it does not end in the window.
 func (p *parser) testCase() error {
-	c, outer := &p.spare, p.in
-	switch {
-	case outer != nil:
-		c, outer.Plain = &Case{}, false // it cannot be copied with this one in it
-	case p.v.Shallow:
-		*c = Case{Attrs: c.Attrs[:0], Properties: c.Properties[:0], Results: c.Results[:0], SystemOut: c.SystemOut[:0], SystemErr: c.SystemErr[:0]}
-	default:
-		c = &Case{}
+	if outer := p.in; outer != nil {
+		outer.Plain = false // it cannot be copied with this one in it
+		err := p.oneCase(&Case{})
+		p.in = outer
+		return err
 	}
-	if outer == nil {
-		p.pieces = len(p.sc.Attrs)
+	begin, before := p.sc.TokenStart, p.state
+	for {
+		p.sc.Whole, p.pieces = true, len(p.sc.Attrs)
+		err := p.oneCase(p.newCase())
+		p.sc.Whole, p.in = false, nil
+		if errors.Is(err, xmltext.ErrShort) {
+			p.sc.Back(begin)
+			err = p.sc.More()
+			if err == nil {
+				p.state = before
+				_, err = p.sc.Next()
+				continue
+			}
+		}
+		return cmp.Or(p.visit(), err)
 	}
+}
+
+// newCase is a case with nothing in it: the one before, if that was shallow.
+func (p *parser) newCase() *Case {
+	if !p.v.Shallow {
+		return &Case{}
+	}
+	s := &p.spare
+	*s = Case{Attrs: s.Attrs[:0], Properties: s.Properties[:0], Results: s.Results[:0], SystemOut: s.SystemOut[:0], SystemErr: s.SystemErr[:0]}
+	return s
+}
+
+func (p *parser) oneCase(c *Case) error {
 	if p.suite != &p.file.Outer {
 		c.Suite = p.suite
 	}
-	before := p.sc.Skipped + int(p.sc.Stray)
+	before := int64(p.asides) + p.dec.Repaired
 	c.Offset, c.Plain = p.sc.TokenStart, len(p.sc.QName) == len("testcase")
 	p.in = c
-	p.sc.Hold()
 	took := ""
 	c.Attrs = p.attrs(c.Attrs, field{"name", &c.Name}, field{"classname", &c.Classname}, field{"time", &took})
-	c.Time = ParseTime(took)
-	c.Plain = c.Plain && c.Name != "" && plainTime(took) && c.Time < MaxTime
+	var same bool
+	c.Time, same = plainTime(took)
+	c.Plain = c.Plain && c.Name != "" && same
 	if err := p.body(nil, (*parser).inside); err != nil {
-		p.in = outer
 		return err
 	}
 	if len(c.Results) == 0 {
 		c.notRun()
 	}
-	c.Raw = p.sc.Between(c.Offset, p.sc.Offset())
-	c.Plain = c.Plain && before == p.sc.Skipped+int(p.sc.Stray)
-	status := c.Status()
-	p.file.Counts.Add(status)
-	p.suite.Cases++
-	p.suite.Counts.Add(status)
-	p.suite.Time += c.Time
-	err := p.visit(c)
-	if p.in = outer; outer == nil {
-		p.sc.Release()
+	if p.v.Shallow {
+		c.Raw = p.sc.Between(c.Offset, p.sc.Offset())
 	}
-	return err
-}
-
-func (p *parser) visit(c *Case) error {
-	if p.v.Case == nil {
-		return nil
-	}
-	if !p.v.Shallow {
-		c.Raw = nil
-	}
-	if err := p.v.Case(c); err != nil {
-		return errVisitor{err}
-	}
+	c.Plain = c.Plain && before == int64(p.asides)+p.dec.Repaired
+	p.ended = append(p.ended, c)
 	return nil
 }
 
-// plainTime reports whether everybody reads the time in the same way.
-func plainTime(s string) bool {
-	points := 0
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c == '.' && i > 0 && i+1 < len(s):
-			points++
-		case c < '0' || c > '9':
-			return false
+// visit counts the cases that have ended, and gives them out.
+func (p *parser) visit() error {
+	for i, c := range p.ended {
+		p.ended[i] = nil
+		status := c.Status()
+		p.file.Counts.Add(status)
+		p.suite.Cases++
+		p.suite.Counts.Add(status)
+		p.suite.Time += c.Time
+		p.suite.reruns += len(c.Reruns)
+		if p.v.Case != nil {
+			if err := p.v.Case(c); err != nil {
+				return errVisitor{err}
+			}
 		}
 	}
-	return points < 2
+	p.ended = p.ended[:0]
+	return nil
 }
 
 // notRun makes a case skipped of which GoogleTest or CTest say by an attribute that it
@@ -261,7 +274,6 @@ func (p *parser) inside(name string) error {
 func (p *parser) again(c *Case, kind RerunKind) error {
 	r := Rerun{Kind: kind}
 	p.attrs(nil, field{"message", &r.Message}, field{"type", &r.Type})
-	p.suite.reruns++
 	c.Plain = false
 	p.rerun = &r
 	var text []byte

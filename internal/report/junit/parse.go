@@ -11,26 +11,32 @@ import (
 )
 
 // parser follows the tokens and gives the visitor cases and suites: a method for each
-// element that JUnit knows.
+// element that JUnit knows. A case is read when all of it is in the scanner's window:
+// one that is not is read again from its beginning when there is more.
 type parser struct {
-	sc   xmltext.Scanner
-	dec  xmltext.Decoder
-	o    ReadOptions
-	v    Visitor
-	file *File
+	sc    xmltext.Scanner
+	o     ReadOptions
+	v     Visitor
+	file  *File
+	suite *Suite // innermost open suite; &file.Outer outside of any
+	in    *Case  // innermost open case
+	spare Case   // shallow cases are made of it
+	held  int64  // bytes that the open suites hold beside their cases
+	junk  bool   // text before any element
+	state
+}
 
-	suite *Suite  // innermost open suite; &file.Outer outside of any
-	in    *Case   // innermost open case
-	rerun *Rerun  // the open one
-	sink  *[]byte // collects text; nil: where the tokens are, JUnit has none
-
+// state is what changes inside of a case.
+type state struct {
+	dec    xmltext.Decoder
+	rerun  *Rerun  // the open one
+	sink   *[]byte // collects text; nil: where the tokens are, JUnit has none
+	ended  []*Case // that were not given out yet: the outermost one is last
 	depth  int
 	names  []byte // qualified names of the open elements
 	inner  int    // where that of the innermost begins
 	pieces int    // children and attributes of the case
-	spare  Case   // shallow cases are made of it
-	held   int64  // bytes that the open suites hold beside their cases
-	junk   bool   // text before any element
+	asides int    // comments and the like so far
 }
 
 // maxPieces bounds the children and attributes of one case.
@@ -49,10 +55,11 @@ type child func(p *parser, name string) error
 
 // document follows the tokens to the end of the input or to the first error.
 func (p *parser) document() error {
+	p.file.Ours = p.sc.Begins(head)
 	for {
-		p.sc.Unwanted = true
+		p.sc.Pieces = true
 		kind, err := p.next()
-		p.sc.Unwanted = false
+		p.sc.Pieces = false
 		switch {
 		case err != nil || kind == xmltext.EOF:
 			return err
@@ -62,7 +69,7 @@ func (p *parser) document() error {
 			p.junk = p.junk || p.file.Root == "" && len(bytes.TrimSpace(p.sc.Text)) > 0
 			continue
 		case p.file.Root == "":
-			p.file.Root, p.file.Ours = strings.Clone(p.name()), p.sc.Marked
+			p.file.Root = strings.Clone(p.name())
 		}
 		if err := p.outside(p.name()); err != nil {
 			return err
@@ -70,8 +77,18 @@ func (p *parser) document() error {
 	}
 }
 
-func (p *parser) next() (xmltext.Kind, error) {
-	kind, err := p.sc.Next()
+// next is the next token that says something.
+func (p *parser) next() (kind xmltext.Kind, err error) {
+	for kind = xmltext.Aside; kind == xmltext.Aside && err == nil; {
+		if kind, err = p.sc.Next(); errors.Is(err, xmltext.ErrShort) && p.in == nil {
+			kind, err = xmltext.Aside, p.sc.More()
+		} else if kind == xmltext.Aside {
+			p.asides++
+		}
+	}
+	if err == nil && kind == xmltext.CharData {
+		p.dec.Repaired += p.sc.Stray
+	}
 	switch {
 	case err != nil:
 		return kind, err

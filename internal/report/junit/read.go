@@ -64,7 +64,6 @@ func (t Text) Read(file string, o ReadOptions, v Visitor) (File, error) {
 	f := File{Name: file, Encoding: t.Encoding}
 	p := &parser{o: o.WithDefaults(), v: v, file: &f, suite: &f.Outer}
 	p.sc = xmltext.NewScanner(t.Reader, t.Skipped, p.o.MaxCase)
-	p.sc.Mark = mark
 	err := p.document()
 	f.Outer.Complete = err == nil
 	f.Outer.settle()
@@ -95,9 +94,7 @@ type errVisitor struct{ error }
 // verdict is the problem of a file whose reading ended with err, if it is one.
 func (p *parser) verdict(err error) error {
 	f := p.file
-	end, lastLine := p.sc.End()
-	f.Bytes = end
-	f.Repaired = p.dec.Repaired + p.sc.Stray
+	f.Bytes, f.Repaired = p.sc.End(), p.dec.Repaired
 	if v := (errVisitor{}); errors.As(err, &v) {
 		return v.error
 	}
@@ -112,7 +109,7 @@ func (p *parser) verdict(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, xmltext.ErrTruncated):
-		out.Offset, out.Line = end, lastLine
+		out.Offset, out.Line = f.Bytes, p.sc.LineAt(f.Bytes)
 		out.Kind, out.Detail = Truncated, "the file ends inside a tag"
 		if p.depth > 0 {
 			out.Detail = fmt.Sprintf("the file ends inside <%s>", p.names[p.inner:])

@@ -15,7 +15,9 @@ func TestParseTime(t *testing.T) {
 		"99999999999": "31536000.000000", "abc": "0.000000", "<<computed>>": "0.000000", "0.0005": "0.000500",
 	} {
 		require.Equal(t, want, Seconds(ParseTime(in)), in)
-		if f, err := strconv.ParseFloat(in, 64); plainTime(in) && in != "" {
+		took, plain := plainTime(in)
+		require.Equal(t, ParseTime(in), took, in)
+		if f, err := strconv.ParseFloat(in, 64); plain && in != "" {
 			require.NoError(t, err)
 			require.InDelta(t, f, ParseTime(in).Seconds(), 1e11, in)
 		}

@@ -1,13 +1,15 @@
 // Package xmltext cuts XML into tokens and turns its raw text into clean text. It is
-// made for files that may be cut off, damaged or hostile: it holds one tag at a time,
-// repairs what can be repaired, and counts that. It knows nothing of JUnit.
+// made for files that may be cut off, damaged or hostile: it repairs what can be
+// repaired, and counts that. It knows nothing of JUnit.
 package xmltext
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"unicode/utf8"
 )
 
 // Kind is what Scanner.Next found.
@@ -20,65 +22,59 @@ const (
 	CDATA         // a CDATA section
 	StartTag      // SelfClose if it ends the element, too
 	EndTag
+	Aside // a comment, an instruction, a document type
 )
 
 // Bounds of the window and of a tag.
 const (
-	WindowSize = 64 << 10 // read size
-	lookahead  = 16 << 10 // what is there when an element begins, so that the window seldom grows inside of one
-	MaxAttrs   = 1024     // of one tag; real files have a dozen
+	WindowSize = 128 << 10
+	MaxAttrs   = 1024 // real files have a dozen
 )
 
 // Attr is one attribute as it stands in the tag.
 type Attr struct{ Name, Value []byte }
 
-// Scanner cuts a byte stream into XML tokens. It understands text, CDATA,
-// comments, processing instructions, a document type and quoted attributes, and
-// holds one token, or everything from where Hold was called.
-// It is lenient where a reader loses nothing by it ("<" inside quotes or before a
-// blank, a bare "&") and strict about structure.
+// Scanner cuts tokens off a window of the input. A token that does not end in the
+// window is ErrShort: after More it is cut again, from its beginning, so that no state
+// is left of what was seen of it. It is lenient where a reader loses nothing by it ("<"
+// inside quotes or before a blank, a bare "&") and strict about structure.
 type Scanner struct {
-	// The current token. Names and texts are valid until the next one, or Release.
+	// The current token, until More.
 	QName      []byte // the name with its prefix
 	Attrs      []Attr
 	Text       []byte
 	SelfClose  bool
+	Stray      int64 // "<" of a text that begin no markup
 	TokenStart int64 // its offset
 
-	Unwanted bool   // text may come in pieces, cut anywhere
-	Stray    int64  // "<" that began no markup and were taken as text
-	Skipped  int    // comments, instructions and document types so far
-	Mark     string // a comment to look for
-	Marked   bool   // it was there
-	Err      error  // of the reader, other than io.EOF
+	Pieces bool  // text may come in pieces, cut anywhere
+	Whole  bool  // what stands aside stays in the window, too
+	Err    error // of the reader, other than io.EOF
 
 	r     io.Reader
 	buf   []byte
 	pos   int
 	base  int64 // offset of buf[0] in the stream
 	lines int   // newlines before buf[0]
-	max   int64 // bytes that are held at most
+	max   int   // bytes of a token, or of what begins at Back
 	eof   bool
-	from  int64  // what was given out since here stays where it is; -1 = anything may move
-	old   []byte // another window, of which nothing is held
 }
 
-// NewScanner cuts what r gives. Offsets begin at base; what is held may have most bytes.
+// NewScanner cuts what r gives. Offsets begin at base; what has to stand in the window
+// as a whole may have most bytes.
 func NewScanner(r io.Reader, base, most int64) Scanner {
-	return Scanner{r: r, base: base, max: most, from: -1, buf: make([]byte, 0, 2*WindowSize)}
+	return Scanner{r: r, base: base, max: int(most), buf: make([]byte, 0, WindowSize)}
 }
 
 // NewBytesScanner cuts a text that is in memory.
-func NewBytesScanner(b []byte) Scanner {
-	return Scanner{buf: b, eof: true, max: int64(len(b)) + 1, from: -1}
-}
+func NewBytesScanner(b []byte) Scanner { return Scanner{buf: b, eof: true} }
 
-// What ends the reading of an input.
+// What ends the reading of an input, or of the window.
 var (
 	ErrTruncated = errors.New("unexpected end of file")
 	ErrTooLarge  = errors.New("a test case, or a text or tag beside, is larger than the limit for a test case")
 	ErrTooMany   = fmt.Errorf("a tag has more than %d attributes", MaxAttrs)
-	errShort     = errors.New("the tag goes on behind the window")
+	ErrShort     = errors.New("the token goes on behind the window")
 )
 
 // Offset is that of the byte behind the current token.
@@ -90,268 +86,280 @@ func (s *Scanner) LineAt(offset int64) int {
 	return s.lines + bytes.Count(s.buf[:i], []byte{'\n'}) + 1
 }
 
-// End is the offset and the line of the end of the input, as far as it was read.
-func (s *Scanner) End() (offset int64, line int) {
-	return s.base + int64(len(s.buf)), s.lines + bytes.Count(s.buf, []byte{'\n'}) + 1
-}
+// End is the offset of the end of the input, as far as it was read.
+func (s *Scanner) End() int64 { return s.base + int64(len(s.buf)) }
 
-// Hold keeps everything from the current token on where it is, until Release.
-func (s *Scanner) Hold() {
-	if s.from < 0 {
-		s.from = s.TokenStart
-	}
-}
-
-// Release ends what Hold began.
-func (s *Scanner) Release() { s.from = -1 }
-
-// Between is what stands between two offsets that are held.
+// Between is what stands between two offsets in the window.
 func (s *Scanner) Between(from, to int64) []byte { return s.buf[from-s.base : to-s.base] }
 
-// more adds at least one byte to the window; false at the end of the stream.
-// Positions relative to s.pos stay valid, absolute ones into buf only where it is held.
-func (s *Scanner) more() bool {
-	if s.eof {
-		return false
+// Begins reports whether the input begins with a text. It is to be asked before Next.
+func (s *Scanner) Begins(with string) bool {
+	for len(s.buf) < len(with) && s.More() == nil {
 	}
-	keep := s.pos
-	if s.from >= 0 {
-		keep = int(s.from - s.base)
+	return bytes.HasPrefix(s.buf, []byte(with))
+}
+
+// Back goes back to an offset in the window.
+func (s *Scanner) Back(to int64) { s.pos = int(to - s.base) }
+
+// More doubles what there is of the input behind the current token, so that what is
+// large is not begun again too often. Everything before that is gone.
+func (s *Scanner) More() error {
+	have := len(s.buf) - s.pos
+	switch {
+	case s.eof:
+		return cmp.Or(s.Err, ErrTruncated)
+	case have > s.max:
+		return ErrTooLarge
 	}
-	if len(s.buf) == cap(s.buf) || s.from < 0 && len(s.buf)-keep < lookahead {
-		s.move(keep)
+	to := s.buf[:cap(s.buf)]
+	if have > cap(s.buf)/2 {
+		to = make([]byte, 2*cap(s.buf))
 	}
-	for range 100 { // a reader may return 0, nil
+	s.lines += bytes.Count(s.buf[:s.pos], []byte{'\n'})
+	s.base += int64(s.pos)
+	s.buf, s.pos = to[:copy(to, s.buf[s.pos:])], 0
+	for idle := 0; !s.eof && len(s.buf) < max(1, 2*have); {
 		n, err := s.r.Read(s.buf[len(s.buf):cap(s.buf)])
 		s.buf = s.buf[:len(s.buf)+n]
-		if err != nil {
-			s.eof = true
-			if !errors.Is(err, io.EOF) {
-				s.Err = err
-			}
-			return n > 0
+		if idle++; n > 0 {
+			idle = 0
 		}
-		if n > 0 {
-			return true
+		if err == nil && idle > 100 {
+			err = io.ErrNoProgress
 		}
-	}
-	s.eof, s.Err = true, io.ErrNoProgress
-	return false
-}
-
-// move makes room in the window, in which everything before keep is not wanted any more.
-func (s *Scanner) move(keep int) {
-	to, n := s.buf, len(s.buf)-keep
-	switch {
-	case n > cap(s.buf)/2:
-		to, s.old = make([]byte, 2*cap(s.buf)), nil
-	case s.from >= 0: // at most once for a token: after that the window begins with it
-		if to, s.old = s.old, s.buf; cap(to) < cap(s.buf) {
-			to = make([]byte, cap(s.buf))
+		if s.eof = err != nil; s.eof && !errors.Is(err, io.EOF) {
+			s.Err = err
 		}
 	}
-	s.lines += bytes.Count(s.buf[:keep], []byte{'\n'})
-	s.base, s.pos = s.base+int64(keep), s.pos-keep
-	s.buf = to[:copy(to[:cap(to)], s.buf[keep:])]
+	return nil
 }
 
-// have makes n bytes available from pos on.
-func (s *Scanner) have(n int) bool {
-	for len(s.buf)-s.pos < n {
-		if !s.more() {
-			return false
-		}
-	}
-	return true
-}
-
-// Next reads one token into s.
+// Next cuts off a token.
 func (s *Scanner) Next() (Kind, error) {
-	for {
-		if s.from < 0 && len(s.buf)-s.pos < lookahead {
-			s.more()
-		}
-		if !s.have(1) {
-			return EOF, s.Err
-		}
-		s.TokenStart = s.Offset()
-		if s.buf[s.pos] != '<' || s.strayLess(0) {
-			return CharData, s.chars()
-		}
-		kind, again, err := s.markup()
-		if err != nil || !again {
-			return kind, err
-		}
+	s.TokenStart = s.Offset()
+	b := s.buf[s.pos:]
+	if len(b) == 0 && s.eof {
+		return EOF, s.Err
 	}
+	kind, n, err := s.cut(b)
+	if s.pos += n; err == ErrShort && s.eof { //nolint:errorlint // never wrapped
+		err = cmp.Or(s.Err, ErrTruncated)
+	}
+	return kind, err
 }
 
-// chars reads a text run, up to the end of the input if no markup follows.
-func (s *Scanner) chars() error {
-	seen := 0
-	for {
-		i := bytes.IndexByte(s.buf[s.pos+seen:], '<')
-		switch {
-		case i >= 0 && s.strayLess(seen+i):
-			s.Stray++
-			seen += i + 1
-			continue
-		case i >= 0:
-			seen += i
-		default:
-			if seen = len(s.buf) - s.pos; s.Unwanted && seen >= WindowSize {
-				break
-			}
-			if more, err := s.grow(seen); err != nil {
-				return err
-			} else if more {
-				continue
-			}
+// cut gives the kind and the length of the token that b begins with.
+func (s *Scanner) cut(b []byte) (Kind, int, error) {
+	if n, err := s.charData(b); n > 0 || err != nil {
+		return CharData, n, err
+	}
+	switch begins := func(with string) bool { return bytes.HasPrefix(b, []byte(with)) }; {
+	case len(b) < 2:
+		return EOF, 0, ErrShort
+	case b[1] == '/':
+		n, err := s.endTag(b)
+		return EndTag, n, err
+	case b[1] == '?':
+		return s.aside(b, len("<?"), "?>")
+	case b[1] != '!':
+		n, err := s.startTag(b)
+		return StartTag, n, err
+	case begins("<!--"):
+		return s.aside(b, len("<!--"), "-->")
+	case begins("<![CDATA["):
+		const begin = len("<![CDATA[")
+		n := bytes.Index(b[begin:], []byte("]]>"))
+		if n < 0 {
+			return CDATA, 0, ErrShort
 		}
-		s.Text = s.buf[s.pos : s.pos+seen]
-		s.pos += seen
-		return nil
-	}
-}
-
-// grow is more for a token of which n bytes are there. An error says that it is too large.
-func (s *Scanner) grow(n int) (more bool, err error) {
-	if int64(n) > s.max {
-		return false, ErrTooLarge
-	}
-	if more = s.more(); !more {
-		err = s.Err
-	}
-	return more, err
-}
-
-// strayLess reports whether the "<" at pos+i is text that somebody forgot to
-// escape: no markup goes on with the byte after it.
-func (s *Scanner) strayLess(i int) bool {
-	if !s.have(i + 2) {
-		return false // the end of the input: cut off
-	}
-	b := s.buf[s.pos+i+1]
-	return b != '/' && b != '!' && b != '?' && !nameStart(b) && b >= 0x20 || isSpace(b)
-}
-
-// cdata reads a CDATA section.
-func (s *Scanner) cdata() error {
-	const begin = len("<![CDATA[")
-	seen := begin
-	for {
-		win := s.buf[s.pos:]
-		if i := bytes.Index(win[seen:], []byte("]]>")); i >= 0 {
-			s.Text = win[begin : seen+i]
-			s.pos += seen + i + 3
-			return nil
-		}
-		seen = max(begin, len(win)-2)
-		if more, err := s.grow(len(win)); err != nil {
-			return err
-		} else if !more {
-			return ErrTruncated
-		}
-	}
-}
-
-// cutOff is the error for an end of input inside a token.
-func (s *Scanner) cutOff() error {
-	if s.Err != nil {
-		return s.Err
-	}
-	return ErrTruncated
-}
-
-// markup reads what begins with "<". again means that there was nothing to
-// report: a comment, an instruction, a document type.
-func (s *Scanner) markup() (kind Kind, again bool, err error) {
-	if !s.have(2) {
-		return EOF, false, s.cutOff()
-	}
-	switch s.buf[s.pos+1] {
-	case '?':
-		s.Skipped++
-		return EOF, true, s.skipTo(2, "?>")
-	case '!':
-		return s.declaration()
-	case '/':
-		return EndTag, false, s.tag((*Scanner).endTag)
+		s.Text = b[begin : begin+n]
+		return CDATA, begin + n + len("]]>"), nil
+	case begins("<!DOCTYPE"):
+		return s.docType(b)
+	case len(b) < len("<!DOCTYPE"):
+		return EOF, 0, ErrShort
 	default:
-		return StartTag, false, s.tag((*Scanner).startTag)
+		return EOF, 0, fmt.Errorf("%q begins no comment, CDATA section or document type", b[:len("<!DOCTYPE")])
 	}
 }
 
-func (s *Scanner) declaration() (Kind, bool, error) {
-	switch {
-	case s.prefix("<!--"):
-		s.Skipped++
-		s.Marked = s.Marked || s.Mark != "" && s.prefix(s.Mark)
-		return EOF, true, s.skipTo(4, "-->")
-	case s.prefix("<![CDATA["):
-		return CDATA, false, s.cdata()
-	case s.prefix("<!DOCTYPE"):
-		s.Skipped++
-		return EOF, true, s.skipDoctype()
-	case s.eof:
-		return EOF, false, s.cutOff()
-	default:
-		return EOF, false, fmt.Errorf("%q begins no comment, CDATA section or document type", s.buf[s.pos:min(len(s.buf), s.pos+9)])
-	}
-}
-
-// prefix reports whether the input goes on with p.
-func (s *Scanner) prefix(p string) bool {
-	s.have(len(p))
-	return bytes.HasPrefix(s.buf[s.pos:], []byte(p))
-}
-
-// skipTo skips n bytes and then everything up to and including end.
-func (s *Scanner) skipTo(n int, end string) error {
-	s.pos += n
+// charData is the length of the text that b begins with, to the end of the input if no
+// markup follows. A "<" with which no markup begins is one that somebody forgot to escape.
+func (s *Scanner) charData(b []byte) (n int, err error) {
+	stray := int64(0)
 	for {
-		win := s.buf[s.pos:]
-		if i := bytes.Index(win, []byte(end)); i >= 0 {
-			s.pos += i + len(end)
-			return nil
+		i := bytes.IndexByte(b[n:], '<')
+		if i < 0 {
+			n = len(b)
+			break
 		}
-		s.pos += max(0, len(win)-len(end)+1)
-		if !s.more() {
-			return s.cutOff()
+		if n += i; n+1 == len(b) || !stands(b[n+1]) {
+			break
 		}
+		n++
+		stray++
 	}
+	if n+1 >= len(b) && !s.eof && (!s.Pieces || n < WindowSize/2) {
+		return 0, ErrShort
+	}
+	s.Text = b[:n]
+	s.Stray = stray
+	return n, nil
 }
 
-// skipDoctype skips a document type with its internal subset. Nothing in it is
-// used: no entity is expanded, nothing is fetched.
-func (s *Scanner) skipDoctype() error {
+// stands reports whether a "<" before c stands for itself.
+func stands(c byte) bool {
+	return c != '/' && c != '!' && c != '?' && !nameStart(c) && c >= ' ' || isSpace(c)
+}
+
+// aside skips n bytes and then everything up to and including end. Of a long one only how
+// it begins, and what may be a part of the end, stays in the window, if it need not be whole.
+func (s *Scanner) aside(b []byte, n int, end string) (Kind, int, error) {
+	if i := bytes.Index(b[n:], []byte(end)); i >= 0 {
+		return Aside, n + i + len(end), nil
+	}
+	keep := n + len(end) - 1
+	if s.Whole || s.eof || len(b) < WindowSize/2 {
+		return Aside, 0, ErrShort
+	}
+	copy(b[len(b)-keep:], b[:n])
+	return Aside, len(b) - keep, ErrShort
+}
+
+// docType skips a document type with its internal subset. Nothing in it is used: no
+// entity is expanded, nothing is fetched.
+func (s *Scanner) docType(b []byte) (Kind, int, error) {
 	depth, quote := 0, byte(0)
-	for {
-		if !s.have(1) {
-			return s.cutOff()
-		}
-		if quote == 0 && s.buf[s.pos] == '<' && s.prefix("<!--") {
-			if err := s.skipTo(4, "-->"); err != nil {
-				return err
-			}
-			continue
-		}
-		b := s.buf[s.pos]
-		s.pos++
-		switch {
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
 		case quote != 0:
-			if b == quote {
+			if c == quote {
 				quote = 0
 			}
-		case b == '"' || b == '\'':
-			quote = b
-		case b == '<' || b == '[':
+		case c == '<' && bytes.HasPrefix(b[i:], []byte("<!--")):
+			n := bytes.Index(b[i:], []byte("-->"))
+			if n < 0 {
+				return Aside, 0, ErrShort
+			}
+			i += n + len("->")
+		case c == '"' || c == '\'':
+			quote = c
+		case c == '<' || c == '[':
 			depth++
-		case b == ']':
+		case c == ']':
 			depth--
-		case b == '>':
+		case c == '>':
 			if depth--; depth <= 0 {
-				return nil
+				return Aside, i + 1, nil
 			}
 		}
 	}
+	return Aside, 0, ErrShort
+}
+
+// startTag parses the start tag that b begins with, and gives its length.
+func (s *Scanner) startTag(b []byte) (int, error) {
+	i := 1 + nameLen(b[1:])
+	s.QName, s.Attrs, s.SelfClose = b[1:i], s.Attrs[:0], false
+	for {
+		j := i + spaces(b[i:])
+		switch rest := b[j:]; {
+		case len(rest) == 0 || rest[0] == '/' && len(rest) == 1:
+			return 0, ErrShort
+		case rest[0] == '>':
+			return j + 1, nil
+		case rest[0] == '/' && rest[1] == '>':
+			s.SelfClose = true
+			return j + 2, nil
+		case rest[0] == '<':
+			return 0, errors.New("a tag begins inside a tag")
+		case i == 1 || i == j && len(s.Attrs) == 0:
+			return 0, fmt.Errorf("%q is not the name of an element", b[1:min(len(b), 21)])
+		case len(s.Attrs) == MaxAttrs:
+			return 0, ErrTooMany
+		}
+		a, n, err := parseAttr(b[j:])
+		if err != nil {
+			return 0, err
+		}
+		s.Attrs = append(s.Attrs, a)
+		i = j + n
+	}
+}
+
+// parseAttr parses the attribute that b begins with, and gives its length.
+func parseAttr(b []byte) (a Attr, n int, err error) {
+	n = nameLen(b)
+	if n == 0 {
+		return a, 0, fmt.Errorf("%q is not an attribute", b[:min(len(b), 20)])
+	}
+	a.Name = b[:n]
+	n += spaces(b[n:])
+	switch equals := n < len(b); {
+	case equals && b[n] != '=':
+		return a, 0, fmt.Errorf("attribute %q has no value", a.Name)
+	case equals:
+		n++
+		n += spaces(b[n:])
+	}
+	switch {
+	case n == len(b):
+		return a, 0, ErrShort
+	case b[n] != '"' && b[n] != '\'':
+		return a, 0, fmt.Errorf("attribute %q has a value without quotes", a.Name)
+	}
+	j := bytes.IndexByte(b[n+1:], b[n])
+	if j < 0 {
+		return a, 0, ErrShort
+	}
+	a.Value = b[n+1 : n+1+j]
+	return a, n + j + 2, nil
+}
+
+// endTag parses the end tag that b begins with, and gives its length.
+func (s *Scanner) endTag(b []byte) (int, error) {
+	k := bytes.IndexByte(b, '>')
+	if k < 0 {
+		return 0, ErrShort
+	}
+	n := nameLen(b[2:k])
+	if n == 0 || 2+n+spaces(b[2+n:k]) < k {
+		return 0, fmt.Errorf("%q is not an end tag", b[2:min(k, 22)])
+	}
+	s.QName, s.SelfClose = b[2:2+n], false
+	return k + 1, nil
+}
+
+func nameStart(c byte) bool {
+	return c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_' || c == ':' || c >= utf8.RuneSelf
+}
+
+// nameLen is the length of the XML name at the start of b. All characters
+// outside ASCII count as name characters, as almost all are.
+func nameLen(b []byte) int {
+	for i, c := range b {
+		if !nameStart(c) && (i == 0 || c != '-' && c != '.' && (c < '0' || c > '9')) {
+			return i
+		}
+	}
+	return len(b)
+}
+
+// Local is the name without its namespace prefix.
+func Local(name []byte) []byte {
+	if i := bytes.LastIndexByte(name, ':'); i >= 0 && i+1 < len(name) {
+		return name[i+1:]
+	}
+	return name
+}
+
+func isSpace(b byte) bool { return b == ' ' || b == '\n' || b == '\t' || b == '\r' }
+
+// spaces is the number of blanks that b begins with.
+func spaces(b []byte) (n int) {
+	for n < len(b) && isSpace(b[n]) {
+		n++
+	}
+	return n
 }

@@ -1,0 +1,255 @@
+package xmltext
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math/bits"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+	"unsafe"
+)
+
+// nextOdd is the index, from i on, of the first byte that is not printable ASCII, or is
+// x or y; len(b) if there is none. It takes eight bytes at a time, a word as a vector.
+func nextOdd(b []byte, i int, x, y byte) int {
+	const eachByte, topBits = 0x0101010101010101, 0x8080808080808080
+	vx, vy := eachByte*uint64(x), eachByte*uint64(y)
+	for ; i+8 <= len(b); i += 8 {
+		w := binary.LittleEndian.Uint64(b[i:])
+		wx, wy := w^vx, w^vy
+		odd := w - eachByte*0x20     // borrows where a byte is below 0x20
+		odd |= w + eachByte          // carries into the top bit from 0x7F on
+		odd |= (wx - eachByte) &^ wx // top bit where a byte is x
+		odd |= (wy - eachByte) &^ wy // or y
+		odd = (odd | w) & topBits    // the lowest of these is right, those above it may be carries
+		if odd != 0 {
+			return i + bits.TrailingZeros64(odd)/8
+		}
+	}
+	for i < len(b) && b[i] >= 0x20 && b[i] < 0x7F && b[i] != x && b[i] != y {
+		i++
+	}
+	return i
+}
+
+// Context is where a piece of raw XML text stands.
+type Context int
+
+// The contexts.
+const (
+	InText Context = iota
+	InCDATA
+	InAttribute
+)
+
+// Plain reports whether raw XML text is as a report may have it: nothing of it
+// has to be repaired, cleaned or escaped in another way, whoever reads it.
+func Plain(b []byte, where Context) bool {
+	if where == InAttribute && bytes.IndexByte(b, '<') >= 0 || bytes.Contains(b, []byte("]]>")) {
+		return false
+	}
+	for i := nextOdd(b, 0, '&', '#'); i < len(b); i = nextOdd(b, i, '&', '#') {
+		n := plainOdd(b[i:], where)
+		if n == 0 {
+			return false
+		}
+		i += n
+	}
+	return true
+}
+
+// plainOdd is the length of what b begins with, a byte that may be more than text,
+// or 0 if that is not plain.
+func plainOdd(b []byte, where Context) int {
+	switch c := b[0]; {
+	case c == '&' && where != InCDATA:
+		if r, n := reference(b); r >= 0xA0 && legal(r) || strings.ContainsRune("\n\t\"'&<>", r) {
+			return n
+		}
+		return 0
+	case c == '#' && (len(b) < len(spelledESC) && where != InAttribute || bytes.HasPrefix(b, []byte(spelledESC))):
+		return 0 // the rest of it may be in another piece
+	case c < ' ' && where == InAttribute:
+		return 0 // readers make a blank of it, or do not
+	}
+	return clean(b)
+}
+
+// clean is the length of the character that b begins with, 0 if Clean changes it.
+func clean(b []byte) int {
+	r, size := utf8.DecodeRune(b)
+	if r == utf8.RuneError && size == 1 || !legal(r) || r == csi || r == '\x7f' || r == '\r' {
+		return 0
+	}
+	return size
+}
+
+// legal reports whether XML 1.0 allows the character.
+func legal(r rune) bool {
+	return r == '\t' || r == '\n' || r == '\r' ||
+		r >= 0x20 && r <= 0xD7FF ||
+		r >= 0xE000 && r <= 0xFFFD ||
+		r >= 0x10000 && r <= utf8.MaxRune
+}
+
+// Decoder turns raw XML character data into text: entities, line ends, and what
+// XML does not allow. It counts what it had to repair. The control characters
+// that begin terminal sequences are left for Clean.
+type Decoder struct{ Repaired int64 }
+
+// Clean is the decoded, clean value of an attribute.
+func (d *Decoder) Clean(value []byte) string {
+	d.Repaired += int64(bytes.Count(value, []byte{'<'})) // XML wants it escaped, and nothing is lost
+	return Clean(string(d.Append(nil, value, InAttribute)))
+}
+
+// Append appends decoded text. In attributes white space is blanks. A reference that
+// XML does not know stays as it is written: an entity of a document type is never
+// expanded, and a bare "&" loses nothing.
+func (d *Decoder) Append(dst, src []byte, where Context) []byte {
+	for {
+		n := nextOdd(src, 0, '&', '&')
+		dst = append(dst, src[:n]...)
+		if src = src[n:]; len(src) == 0 {
+			return dst
+		}
+		r, size := utf8.DecodeRune(src)
+		switch {
+		case r == '&' && where != InCDATA:
+			if to, n := reference(src); n > 0 {
+				r, size = d.repair(to), n
+			} else {
+				d.Repaired++
+			}
+		case r == '\r' || r == '\n' || r == '\t':
+			if bytes.HasPrefix(src, []byte("\r\n")) {
+				size = 2
+			}
+			if r == '\r' {
+				r = '\n'
+			}
+			if where == InAttribute {
+				r = ' '
+			}
+		case r == utf8.RuneError && size == 1:
+			r = d.repair(0)
+		default:
+			r = d.repair(r)
+		}
+		dst, src = utf8.AppendRune(dst, r), src[size:]
+	}
+}
+
+// repair is r, or what stands for a character that XML does not allow.
+func (d *Decoder) repair(r rune) rune {
+	if legal(r) {
+		return r
+	}
+	d.Repaired++
+	if r == '\x1b' || r == '\a' {
+		return r
+	}
+	return utf8.RuneError
+}
+
+// reference is the character for which the reference at the start of b stands, and the
+// length of that; 0 if XML knows none such. A number that is no code point stands for
+// a character that is not legal.
+func reference(b []byte) (r rune, n int) {
+	n = bytes.IndexByte(b[:min(len(b), 64)], ';') + 1
+	if n < 3 {
+		return 0, 0
+	}
+	name := string(b[1 : n-1])
+	if name[0] == '#' {
+		base := 10
+		if name = name[1:]; strings.HasPrefix(name, "x") || strings.HasPrefix(name, "X") {
+			name, base = name[1:], 16
+		}
+		code, err := strconv.ParseUint(name, base, 64)
+		switch {
+		case err != nil:
+			return 0, 0
+		case code > utf8.MaxRune:
+			return 0, n
+		}
+		return rune(code), n
+	}
+	for i, known := range [...]string{"lt", "gt", "amp", "quot", "apos"} {
+		if name == known {
+			return rune("<>&\"'"[i]), n
+		}
+	}
+	return 0, 0
+}
+
+// What begins the control sequences of terminals.
+const (
+	spelledESC = "#x1B"   // ESC as pytest writes it
+	csi        = '\u009b' // ESC [ as one character
+)
+
+// sequence is a control sequence of terminals: CSI, OSC and the other strings, up to BEL
+// or ESC \, and those of two characters. ESC and BEL may be spelled out.
+var sequence = regexp.MustCompile(`^(?:(?:(?:\x1b|#x1B)\[|\x{9b})[ -?]*[@-~]` +
+	`|(?:\x1b|#x1B)(?:[\]PX^_][^\n]*?(?:\x07|#x07|\x1b\\|#x1B\\)|[()#][0-Z]|[78=>cDEHM]))`)
+
+// sequenceLen is the length of the control sequence that s begins with. One that is longer
+// than maxSequence is text.
+func sequenceLen(s string) int {
+	const maxSequence = 1024
+	if at := sequence.FindStringIndex(s[:min(len(s), maxSequence)]); at != nil {
+		return at[1]
+	}
+	return 0
+}
+
+// Clean is text as it may stand in a report: whole terminal escape sequences are
+// removed, also in the spelled-out form "#x1B[31m" that pytest writes; what XML
+// forbids, and DEL, becomes U+FFFD; line ends become LF. Clean text is returned
+// as it is, without a copy. Clean(Clean(s)) is Clean(s).
+func Clean(s string) string {
+	i := firstUnclean(s)
+	if i == len(s) {
+		return s
+	}
+	var b strings.Builder
+	b.Grow(len(s))
+	for ; i < len(s); i = firstUnclean(s) {
+		b.WriteString(s[:i])
+		s = s[i:]
+		_, size := utf8.DecodeRuneInString(s)
+		switch n := sequenceLen(s); {
+		case n > 0:
+			size = n
+		case s[0] != '\r':
+			b.WriteRune(utf8.RuneError)
+		case !strings.HasPrefix(s, "\r\n"):
+			b.WriteByte('\n')
+		}
+		s = s[size:]
+	}
+	b.WriteString(s)
+	if out := b.String(); strings.Contains(out, spelledESC) { // removing one sequence may have put another one together
+		return Clean(out)
+	}
+	return b.String()
+}
+
+// firstUnclean is the index of the first byte that Clean changes, or len(s).
+func firstUnclean(s string) int {
+	b := unsafe.Slice(unsafe.StringData(s), len(s)) // read only
+	for i := nextOdd(b, 0, '#', '#'); i < len(b); i = nextOdd(b, i, '#', '#') {
+		n := clean(b[i:])
+		if n == 0 || b[i] == '#' && strings.HasPrefix(s[i:], spelledESC) && sequenceLen(s[i:]) > 0 {
+			return i
+		}
+		i += n
+	}
+	return len(s)
+}
+
+// OwnString is b as a string without a copy. The caller never touches b again.
+func OwnString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
