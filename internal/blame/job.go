@@ -2,8 +2,10 @@ package blame
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -32,6 +34,9 @@ func (c *court) wholeJob() (Finding, bool) {
 	if kind == "" && job.State == "COMPLETING" {
 		// On its way out while we still run: somebody ended it, Slurm does not say who.
 		kind, rule = KindCancelled, "job-state"
+	}
+	if kind == "" && len(c.fatal) > 0 && jobGone(c.fatal[0]) {
+		kind, rule = KindCancelled, "job-gone"
 	}
 	if kind == "" {
 		return c.failedNode()
@@ -111,7 +116,7 @@ func (c *court) signalled() (Event, bool) {
 // client says that has missed a role which died so.
 func (c *court) deadBefore(at time.Time, known bool, kind string) bool {
 	for _, e := range c.fatal {
-		if e.At.IsZero() || e.Kind == ServerSick || e.Kind == NodeLost || e.Kind == Unkillable || kind == KindNodeFail && c.observes(e) {
+		if e.At.IsZero() || e.Kind == ServerSick || jobGone(e) || e.Kind == NodeLost || e.Kind == Unkillable || kind == KindNodeFail && c.observes(e) {
 			continue
 		}
 		bySignal := e.Kind == RoleEnd && (e.Signal == 15 || e.Signal == 9) || e.Kind == ServerGone && (e.Signal == 0 || e.Signal == 15 || e.Signal == 9)
@@ -127,6 +132,18 @@ func (c *court) deadBefore(at time.Time, known bool, kind string) bool {
 	}
 	return false
 }
+
+// jobGone reports whether a step could not be started because its job had already been ended, by Slurm's own words.
+func jobGone(e Event) bool {
+	return e.Kind == NeverStarted && jobGoneWords().MatchString(e.Text)
+}
+
+// jobGoneWords are srun's: of a job that is unknown, over or on its way out.
+//
+//nolint:gochecknoglobals // compiled once, immutable
+var jobGoneWords = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)job \d+ has expired|invalid job id|job/step already complet|job has already finished|allocation .{0,40}has been revoked`)
+})
 
 // struck says that a failure only tells of the end of others: one of them had died
 // by a signal that was not ours, or, by the failure's own words, did so about

@@ -162,3 +162,23 @@ func TestPeerLine(t *testing.T) {
 		require.False(t, blame.PeerLine(line), line)
 	}
 }
+
+// A step that srun could not create because somebody had just ended the job is the job's end, whatever of its state is known.
+func TestJobGoneBeforeAStep(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"srun: error: Slurm job 5 has expired":                                                   blame.KindCancelled,
+		"srun: error: Unable to create step for job 5: Job/step already completing or completed": blame.KindCancelled,
+		"srun: error: Unable to create step for job 5: Invalid job id specified":                 blame.KindCancelled,
+		"srun: error: Unable to create step for job 5: Requested nodes are busy":                 blame.KindNeverStarted,
+	} {
+		never := blame.Event{Role: "BENCHMARK", Kind: blame.NeverStarted, At: at(100), Text: text}
+		for _, state := range []string{"COMPLETING", "RUNNING", ""} {
+			f := blame.Judge(newBench(t).event(never).stopped("GEN_0", 101, 143).job(blame.Job{State: state}).ev)
+			if state != "COMPLETING" || want == blame.KindCancelled {
+				require.Equal(t, want, f.Kind, "%s, job %q: %+v", text, state, f)
+				require.Equal(t, blame.Infra, f.Class)
+			}
+		}
+	}
+}

@@ -35,7 +35,7 @@ func contract(t *testing.T, test, command string, env map[string]string) map[str
 	require.Len(t, plans, 1)
 	prof := script.Profile{}
 	draft := `for v in $(compgen -e); do printf '%s=%s\0' "$v" "${!v}"; done; printf 'srunArgs=%s\0' "${srunArgs[*]}"`
-	dir := write(t, script.Apply(plans[0], prof), prof, script.Attempt{Dir: "/tmp/" + filepath.Base(t.TempDir()) + "-" + rundir.Slug(t.Name()), JobName: "j", Draft: []byte(draft), DraftName: "draft.sh"})
+	dir := write(t, script.Apply(plans[0], prof), prof, script.Attempt{Dir: filepath.Join(t.TempDir(), "a"), JobName: "j", Draft: []byte(draft), DraftName: "draft.sh"})
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	lint(t, dir)
 	out, err := exec.CommandContext(context.Background(), "env", "-i", "PATH="+os.Getenv("PATH"), "bash", filepath.Join(dir, "job.sh")).CombinedOutput()
