@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
+	"github.com/ci-disagg/ci-disagg/internal/report/changed"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -94,9 +95,11 @@ type Measurement struct {
 	// Together is what the gating metrics say together; nil where nothing was judged.
 	Together *verdict.Case `json:"case_verdict,omitempty"`
 	Suspects *Suspects     `json:"suspects,omitempty"`
-	AB       *ab.Session   `json:"ab,omitempty"` // what a paired session found
-	Metrics  []verdict.Row `json:"metrics,omitempty"`
-	Problems []string      `json:"validity_problems,omitempty"` // why a measurement is invalid
+	// Changed is what else was different when the regression began.
+	Changed  *changed.Difference `json:"changed,omitempty"`
+	AB       *ab.Session         `json:"ab,omitempty"` // what a paired session found
+	Metrics  []verdict.Row       `json:"metrics,omitempty"`
+	Problems []string            `json:"validity_problems,omitempty"` // why a measurement is invalid
 }
 
 // Planned is what the plan says of a case, for exports.

@@ -2,6 +2,7 @@ package report
 
 import (
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
+	"github.com/ci-disagg/ci-disagg/internal/report/changed"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
@@ -13,6 +14,7 @@ type Judged struct {
 	Together *verdict.Case
 	AB       *ab.Session // what a paired session found: it decides, and no row beside those of accuracy
 	Suspects *Suspects   // of a regression that has begun
+	Changed  *changed.Difference
 	Warnings []string
 	// Unverified is a warning that other cases are likely to have, too.
 	Unverified string

@@ -110,6 +110,9 @@ func (d *decider) redMetrics() junit.Result {
 			fmt.Fprintf(&text, "  %s\n", c)
 		}
 	}
+	if c := d.out.Changed; c != nil {
+		fmt.Fprintf(&text, "%s\n", c.Text)
+	}
 	return junit.Result{Status: junit.Failed, Type: "ci-disagg.perf-regression", Text: text.String(), Message: message}
 }
 

@@ -74,6 +74,7 @@ type Record struct {
 	Valid        bool          `json:"valid"`
 	Problems     []string      `json:"problems,omitempty"` // why it is not valid
 	Verdict      verdict.Word  `json:"verdict,omitempty"`  // worst of the gating metrics
+	Changed      string        `json:"changed,omitempty"`  // with the regression that the run raised, beside its commit
 	Measurements []Measurement `json:"measurements,omitempty"`
 
 	Act *Act `json:"act,omitempty"`
@@ -248,7 +249,7 @@ func (r Record) Find(point, name string) (Measurement, bool) {
 
 // Unjudged is the run without what it was judged to be.
 func (r Record) Unjudged() Record {
-	r.Verdict = ""
+	r.Verdict, r.Changed = "", ""
 	r.Measurements = slices.Clone(r.Measurements)
 	for i := range r.Measurements {
 		m := &r.Measurements[i]
@@ -369,6 +370,7 @@ func (r Record) eachText(fn func(name, s string)) {
 		{"build url", b.URL},
 		{"merge base", b.MergeBase},
 		{"build tag", b.Tag},
+		{"changed", r.Changed},
 	} {
 		fn(t[0], t[1])
 	}

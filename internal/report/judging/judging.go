@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/changed"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
@@ -34,9 +35,11 @@ type Subject struct {
 
 // Judgement is what came out.
 type Judgement struct {
-	Rows     []verdict.Row   // by point and metric, gating metrics first
-	Case     verdict.Case    // what the gating series say together
-	Record   baseline.Record // Subject.Record with its verdicts, Normal, ready to be saved
+	Rows   []verdict.Row   // by point and metric, gating metrics first
+	Case   verdict.Case    // what the gating series say together
+	Record baseline.Record // Subject.Record with its verdicts, Normal, ready to be saved
+	// Changed is what else was different when the regression began, nil if there is none.
+	Changed  *changed.Difference
 	Warnings []string
 }
 

@@ -44,6 +44,9 @@ func (t *trial) judge(out *Judgement) {
 		at = append(at, i)
 	}
 	out.Rows, out.Case = verdict.JudgeCase(questions)
+	if out.Changed = t.whatChanged(out.Case.Onset, out.Record); out.Changed != nil && out.Case.Alarm {
+		out.Record.Changed = out.Changed.Text
+	}
 	for k, row := range out.Rows {
 		row = t.withPast(row, questions[k])
 		m := &out.Record.Measurements[at[k]]

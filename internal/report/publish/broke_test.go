@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/changed"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
 
@@ -24,6 +25,7 @@ func TestWhoBrokeIt(t *testing.T) {
 		c.Metrics[i].Onset = at.ID
 	}
 	c.Suspects = &report.Suspects{Good: "900dc0ffee0ddf00", Bad: "badc0ffee0ddf00d", URL: "https://git.example.com/compare/900d...badc", Commits: []string{"badc0ff slow <b>kernel</b>", "abcdef0 other", "1234567 third"}}
+	c.Changed = &changed.Difference{Text: "Together with the commit changed: driver 580.95.05 → <b>590</b>.", Facts: 12, Before: 10, Since: 1}
 	began := report.Began(*c)
 	require.Equal(t, "probably began with the run of "+at.Time.UTC().Format("2 Jan 15:04")+" (commit badc0ffee0); the run before was of 900dc0ffee", began)
 	dir, _ := written(t, d)
@@ -35,6 +37,7 @@ func TestWhoBrokeIt(t *testing.T) {
 		require.Contains(t, text, began, output)
 		require.Contains(t, text, "commits behind 900dc0ffee up to badc0ffee0: https://git.example.com/compare/900d...badc", output)
 		require.Contains(t, text, "badc0ff slow <b>kernel</b>", output)
+		require.Contains(t, text, "Together with the commit changed: driver 580.95.05 → <b>590</b>.", output)
 	}
 	require.NotContains(t, string(page), "<b>kernel")
 	require.Contains(t, Console(d, "/r", Style{}), "… and 1 more")

@@ -177,7 +177,7 @@ func (p painter) block(g group, withFault bool) []string {
 		}
 		say("%s", rowText(r))
 	}
-	for _, line := range slices.Concat(sessionLines(c.AB, 3), suspects(c, 2)) {
+	for _, line := range slices.Concat(sessionLines(c.AB, 3), changes(c), suspects(c, 2)) {
 		say("%s", line)
 	}
 	return out

@@ -97,6 +97,9 @@ func summaryCase(g group) string {
 	if n := len(g.More); n > 0 {
 		fmt.Fprintf(&b, "\nThe same in %s: %s\n", look.Count(n, "more case"), escape(look.OneLine(names(g.More, 10), 2000)))
 	}
+	for _, line := range changes(c) {
+		fmt.Fprintf(&b, "\n%s\n", escape(look.OneLine(line, 1000)))
+	}
 	for i, line := range suspects(c, 10) {
 		if i == 0 {
 			fmt.Fprintf(&b, "\n%s\n\n", escape(line))

@@ -258,6 +258,14 @@ func suspects(c report.CaseReport, n int) []string {
 	return out
 }
 
+// changes is what else was different when a regression began, for people.
+func changes(c report.CaseReport) []string {
+	if c.Changed == nil || c.Result != report.ResultRegression {
+		return nil
+	}
+	return []string{c.Changed.Text}
+}
+
 func sentence(began string) string {
 	if began == "" {
 		return ""
