@@ -14,6 +14,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/session"
+	"github.com/ci-disagg/ci-disagg/internal/rules"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
@@ -37,6 +38,10 @@ type config struct {
 	doc    strictyaml.Document
 	raw    []byte
 	keptIn rundir.Dir // the run directory that it was found in, "" = it was not
+
+	rules   *rules.Rules   // that are not its own; nil = there are none
+	changes []rules.Change // what they changed
+	passed  []string       // variables that a pull request's jobs see where no export says; nil = it is none
 }
 
 // addConfigFlag registers the flag by which every verb finds a config.

@@ -28,6 +28,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/submit"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rules"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/terminal"
 	"github.com/ci-disagg/ci-disagg/internal/trust"
@@ -89,6 +90,9 @@ func newDriver(h host, cfg config, cluster, backend string, flags driveFlags) (*
 	level := slog.LevelWarn
 	if flags.debug {
 		level = slog.LevelDebug
+	}
+	if prof.Passed == nil {
+		prof.Passed = cfg.passed
 	}
 	d := &driver{
 		cfg: cfg, cluster: cluster, profile: prof, backend: backend, flags: flags,
@@ -341,7 +345,8 @@ type started struct {
 	dir    rundir.Dir
 	run    rundir.Run
 	plans  []rundir.Plan
-	detach bool // return as soon as its jobs are submitted
+	detach bool         // return as soon as its jobs are submitted
+	rules  *rules.Rules // that hold now, nil = those that are kept with it
 }
 
 // drive takes a run from wherever it stands to its report and exit code.
@@ -359,7 +364,7 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, r started) error
 		W: h.stderr, Live: liveTable(h), Now: h.now, Size: func() (int, int) { return terminal.Size(h.stderr) },
 	}, r.run)
 	o.Progress = shown.Update
-	o.Run, o.Plans = r.run, r.plans
+	o.Run, o.Plans, o.Passed = r.run, r.plans, d.profile.Local(r.plans)
 	o.Decide = d.decide(rep, o.Decide)
 	desk := &answers.Desk{Access: o.Access, Dir: r.dir, Plans: r.plans, Collect: o.Collect, Tell: func(string, string) {}}
 	if !liveTable(h) {
@@ -434,17 +439,17 @@ func reattach(ctx context.Context, h host, dir rundir.Dir, goOn func(context.Con
 
 // continueRun goes on with a run directory. Whatever keeps it from that is no
 // mere usage error while a job of the run may be live.
-func continueRun(ctx context.Context, s *signals, h host, dir rundir.Dir, flags driveFlags, detach bool) error {
-	run, plans, err := runs.Load(dir)
-	if err != nil {
+func continueRun(ctx context.Context, s *signals, h host, r started, flags driveFlags) (err error) {
+	dir := r.dir
+	if r.run, r.plans, err = runs.Load(dir); err != nil {
 		return usageErr(err)
 	}
 	if trust.Here(h.getenv).Stranger() {
-		run.Build.Mode = baseline.ModePR // whatever the jobs have made of the record
+		r.run.Build.Mode = baseline.ModePR // whatever the jobs have made of the record
 	}
-	err = continueLoaded(ctx, s, h, started{dir, run, plans, detach}, flags)
+	err = continueLoaded(ctx, s, h, r, flags)
 	var end *endError
-	if errors.As(err, &end) && end.Code == exitUsage && end.Err != nil && slices.ContainsFunc(run.Cases, running) && !errors.As(err, new(*lease.BusyError)) {
+	if errors.As(err, &end) && end.Code == exitUsage && end.Err != nil && slices.ContainsFunc(r.run.Cases, running) && !errors.As(err, new(*lease.BusyError)) {
 		return &endError{Code: exitInfra, Err: fmt.Errorf("%w; jobs of this run may be live: mend this and resume, or end them with: ci-disagg cancel %s", end.Err, dir)}
 	}
 	return err
@@ -454,8 +459,14 @@ func running(c rundir.CaseState) bool { return c.State == rundir.CaseRunning }
 
 func continueLoaded(ctx context.Context, s *signals, h host, r started, flags driveFlags) error {
 	cfg, err := keptConfig(r.dir)
+	if err == nil && r.rules != nil && !r.rules.Same(cfg.rules) { // the jobs can write what is kept
+		err = cfg.under(r.rules)
+	}
 	if err != nil {
 		return usageErr(err)
+	}
+	if r.run.Build.Mode == baseline.ModePR {
+		cfg.restrict(h)
 	}
 	d, err := newDriver(h, cfg, r.run.Cluster, r.run.Backend, flags)
 	if err != nil {

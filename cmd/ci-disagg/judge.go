@@ -18,6 +18,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/session"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rules"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/trust"
 )
@@ -34,11 +35,13 @@ type judgeOptions struct {
 	functional bool
 	allow      []string
 	ab         abOptions
+	rules      rules.Flags
 }
 
 // AddFlags registers the flags.
 func (o *judgeOptions) AddFlags(f *pflag.FlagSet) {
 	o.subjectFlags.AddFlags(f)
+	o.rules.AddFlags(f)
 	f.StringVar(&o.caseMode, "case-mode", "e2e", "e2e, gen_only, ctx_only, aggregated or custom: which metrics gate")
 	f.IntSliceVar(&o.points, "points", nil, "concurrencies that must have been measured")
 	f.BoolVar(&o.accuracy, "accuracy", false, "accuracy must have been measured; a score that is found meets perf.accuracy.gates in any case")
@@ -90,12 +93,9 @@ sees changes that a single run never shows: 2 % where runs differ by 0.5 %.`,
 }
 
 func runJudge(ctx context.Context, h host, o judgeOptions, args []string) error {
-	cfg, err := o.load(h)
+	cfg, err := o.judged(h)
 	if err != nil {
 		return err
-	}
-	if err := o.policy(&cfg); err != nil {
-		return usageErr(err)
 	}
 	setup, err := cfg.judging(h)
 	if err != nil {
@@ -132,11 +132,26 @@ func runJudge(ctx context.Context, h host, o judgeOptions, args []string) error 
 	return endWith(h, code, failed)
 }
 
+// judged is the config that the measurement is judged by.
+func (o judgeOptions) judged(h host) (config, error) {
+	cfg, err := loadConfig(h, o.config)
+	if err != nil {
+		return cfg, err
+	}
+	if cfg, err = cfg.governed(h, o.rules, o.buildFlags); err != nil {
+		return cfg, err
+	}
+	if cfg, err = o.over(h, cfg); err != nil {
+		return cfg, err
+	}
+	return cfg, usageErr(o.policy(&cfg))
+}
+
 // outside is what the report of a measurement says beside it.
 func (o judgeOptions) outside(cfg config) session.Outside {
 	return session.Outside{
 		Tool: buildVersion(), Run: o.runID, Case: o.caseID, Mode: o.caseMode,
-		Exit: cfg.Perf.Exit(), FunctionalOnly: cfg.Perf.Policy.FunctionalOnly,
+		Exit: cfg.Perf.Exit(), FunctionalOnly: cfg.Perf.Policy.FunctionalOnly, Rules: cfg.said(),
 	}
 }
 

@@ -38,13 +38,10 @@ func runJudgeAB(_ context.Context, h host, o judgeOptions, args []string, dash i
 	if err := o.checkAB(args, dash); err != nil {
 		return usageErr(err)
 	}
-	cfg, err := o.load(h)
+	o.caseID = cmp.Or(o.caseID, "paired session")
+	cfg, err := o.judged(h)
 	if err != nil {
 		return err
-	}
-	o.caseID = cmp.Or(o.caseID, "paired session")
-	if err := o.policy(&cfg); err != nil {
-		return usageErr(err)
 	}
 	setup, err := cfg.judging(h)
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -31,6 +32,13 @@ func toKeep(h host, cfg config, draftName string, draft []byte) ([]rundir.File, 
 	if cfg.path != "" {
 		keep(configCopy, cfg.raw)
 		keep(configOrigin, []byte(cfg.path+"\n"))
+	}
+	if cfg.rules != nil {
+		text, err := json.Marshal(cfg.rules)
+		if err != nil {
+			return nil, err
+		}
+		keep(rulesCopy, text)
 	}
 	if path := pinsPath(cfg); path != "" {
 		pins, err := h.readFile(path)
@@ -66,7 +74,7 @@ func keptConfig(dir rundir.Dir) (config, error) {
 	if origin, readErr := tree.ReadFile(filepath.Join(string(dir), configOrigin), keptLimit); readErr == nil {
 		cfg.path = strings.TrimSpace(string(origin))
 	}
-	return cfg, err
+	return cfg, errors.Join(err, cfg.keptRules(tree))
 }
 
 // pinsPath is the file of pinned baselines, "" when there is none. Of a kept
@@ -74,7 +82,7 @@ func keptConfig(dir rundir.Dir) (config, error) {
 // where the live one is not to be had.
 func pinsPath(cfg config) string {
 	path := cfg.Perf.Pins
-	if path == "" {
+	if path == "" || cfg.rules != nil && cfg.rules.Pins != "" {
 		return ""
 	}
 	if !filepath.IsAbs(path) {

@@ -79,6 +79,10 @@ func runPlan(ctx context.Context, h host, o planOptions, args []string) error {
 	if err != nil {
 		return err
 	}
+	if cfg, err = cfg.governed(h, o.rules, buildFlags{}); err != nil {
+		return err
+	}
+	cfg.tellRules(h)
 	s, err := o.resolve(h, cfg, args)
 	if err != nil {
 		return err
@@ -107,6 +111,7 @@ func runPlan(ctx context.Context, h host, o planOptions, args []string) error {
 		Schema: pipeline.Schema, Version: buildVersion(), Config: cfg.path, Backend: s.Backend, Cluster: s.Cluster, Stage: s.Stage,
 		Settings: s.Settings(runtime.GOARCH),
 	}
+	doc.Settings = append(doc.Settings, exported(h, s.Profile)...)
 	doc.Cases, err = planCases(ctx, h, cfg, s.Plans, o.create)
 	if err != nil {
 		return err

@@ -175,7 +175,7 @@ func newReporter(ctx context.Context, h host, cfg config, of started, save bool)
 		Policy: report.Policy{Exit: cfg.Perf.Exit()}, Flaky: cfg.Report.Flaky, Classes: classes,
 		Suites:   suites.Options{NoCaps: cfg.Report.NoCaps, StrictXSD: cfg.Report.StrictXSD, Metrics: cfg.Report.MetricsInJUnit},
 		Accuracy: cfg.Perf.Accuracy.Gates, AccuracyAdvisory: cfg.Perf.Accuracy.Advisory,
-		Advice: report.Advice{Config: cfg.path}, CompareURL: cfg.SCM.CompareURL,
+		Advice: report.Advice{Config: cfg.path}, Rules: cfg.said(), CompareURL: cfg.SCM.CompareURL,
 		Log: func(good, bad string) []string { return commitsBetween(h, good, bad) },
 	})}, nil
 }
@@ -183,6 +183,9 @@ func newReporter(ctx context.Context, h host, cfg config, of started, save bool)
 // readPins reads the configured file of pinned baselines, which must exist.
 func readPins(cfg config, metrics metric.Table) (judging.Pins, error) {
 	path := pinsPath(cfg)
+	if cfg.rules != nil && cfg.rules.Pins != "" {
+		return judging.ParsePins(cfg.Perf.Pins, []byte(cfg.rules.Pins), metrics)
+	}
 	if path == "" {
 		return judging.Pins{}, nil
 	}

@@ -41,6 +41,6 @@ func runResume(ctx context.Context, h host, o resumeOptions, args []string) erro
 		return err
 	}
 	return reattach(ctx, h, dir, func(ctx context.Context, s *signals) error {
-		return continueRun(ctx, s, h, dir, o.driveFlags, false)
+		return continueRun(ctx, s, h, started{dir: dir}, o.driveFlags)
 	})
 }

@@ -139,6 +139,9 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	if err != nil {
 		return err
 	}
+	if cfg, err = cfg.governed(h, o.rules, o.buildFlags); err != nil {
+		return err
+	}
 	dir, id, found, err := o.findRun(h, cfg)
 	if err != nil {
 		return err
@@ -179,9 +182,10 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 		return err
 	}
 	fmt.Fprintf(h.stderr, "ci-disagg: run %s in %s\n", id, dir)
+	cfg.tellRules(h)
 	ctx, stop := drive.Notify(ctx)
 	defer stop()
-	return d.drive(ctx, &signals{stop: stop}, h, started{dir, run, s.Plans, o.detach})
+	return d.drive(ctx, &signals{stop: stop}, h, started{dir: dir, run: run, plans: s.Plans, detach: o.detach})
 }
 
 // goOn takes up the run that is in dir already.
@@ -199,7 +203,7 @@ func (o runOptions) goOn(ctx context.Context, h host, cfg config, dir rundir.Dir
 			does = "it is over, and only reported again; to measure anew give another --run-id or --run-dir"
 		}
 		fmt.Fprintf(h.stderr, "ci-disagg: run %s exists in %s: %s\n", run.ID, dir, does)
-		return continueRun(ctx, s, h, dir, o.driveFlags, o.detach)
+		return continueRun(ctx, s, h, started{dir: dir, detach: o.detach, rules: cfg.rules}, o.driveFlags)
 	})
 }
 

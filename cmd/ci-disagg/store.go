@@ -39,6 +39,11 @@ func (o storeFlags) load(h host) (config, error) {
 	if err != nil {
 		return config{}, err
 	}
+	return o.over(h, cfg)
+}
+
+// over lays the flags over a config.
+func (o storeFlags) over(h host, cfg config) (_ config, err error) {
 	if baseline.HasPassword(o.store) {
 		return config{}, usageErr(errors.New("--store: a password on a command line can be read by everyone on this host; put the URL into $CI_DISAGG_STORE, or the password into $PGPASSWORD or ~/.pgpass"))
 	}
@@ -81,6 +86,9 @@ func absStore(h host, url string) string {
 func (c config) pins(h host, metrics metric.Table) (judging.Pins, error) {
 	if c.Perf.Pins == "" {
 		return judging.Pins{}, nil
+	}
+	if c.rules != nil && c.rules.Pins != "" {
+		return judging.ParsePins(c.Perf.Pins, []byte(c.rules.Pins), metrics)
 	}
 	return judging.ReadPins(c.pinsFile(h), metrics)
 }

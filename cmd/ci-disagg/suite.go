@@ -8,6 +8,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rules"
 )
 
 // suiteFlags say which cases are meant and where they are to run: what `plan`
@@ -15,6 +16,7 @@ import (
 type suiteFlags struct {
 	config string
 	pipeline.Selection
+	rules rules.Flags
 }
 
 // AddFlags registers the flags.
@@ -29,6 +31,7 @@ func (o *suiteFlags) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.Stage, "stage", "", "the run's name in reports (default $stageName, the config's stage, the list's name)")
 	f.StringVar(&o.Shard, "shard", "", "i/n: the i-th of n parts of the suite")
 	o.AB.AddFlags(f)
+	o.rules.AddFlags(f)
 	f.IntVar(&o.SplitGroup, "split-group", 0, "only the n-th case of the list, from 1 (upstream's flag)")
 }
 

@@ -6,6 +6,8 @@ package checkout
 
 import (
 	"context"
+	"fmt"
+	"io/fs"
 	"strconv"
 	"strings"
 	"time"
@@ -51,9 +53,48 @@ func (d Dir) line(args ...string) string {
 }
 
 func (d Dir) text(args ...string) string {
-	res, err := proc.Run(context.Background(), proc.Command{Argv: append([]string{"git"}, args...), Dir: d.Path, Env: d.Env, Timeout: timeout})
+	res, err := proc.Run(context.Background(), d.command(args...))
 	if err != nil {
 		return ""
 	}
 	return string(res.Stdout)
+}
+
+func (d Dir) command(args ...string) proc.Command {
+	return proc.Command{Argv: append([]string{"git"}, args...), Dir: d.Path, Env: d.Env, Timeout: timeout}
+}
+
+// Is reports whether the directory is in a checkout that git can read.
+func (d Dir) Is() bool { return d.Top() != "" }
+
+// Top is the root of the checkout, "" where there is none.
+func (d Dir) Top() string { return d.line("rev-parse", "--show-toplevel") }
+
+// Has reports whether the checkout has a commit.
+func (d Dir) Has(commit string) bool {
+	return !strings.HasPrefix(commit, "-") && d.line("rev-parse", "--verify", "--quiet", commit+"^{commit}") != ""
+}
+
+// MergeBase is the commit at which HEAD left a branch, "" = not known.
+func (d Dir) MergeBase(branch string) string {
+	if branch == "" {
+		return ""
+	}
+	for _, ref := range []string{"refs/remotes/origin/" + branch, "refs/heads/" + branch} {
+		if base := d.line("merge-base", ref, "HEAD"); base != "" {
+			return base
+		}
+	}
+	return ""
+}
+
+// File is a file as it was at a commit that the checkout has; its path is relative to the directory. One that was not there
+// is fs.ErrNotExist; a link is not followed.
+func (d Dir) File(commit, path string) ([]byte, error) {
+	name := commit + ":./" + path
+	if kind := d.line("cat-file", "-t", name); kind != "blob" {
+		return nil, fmt.Errorf("%s at %s: %w", path, commit, fs.ErrNotExist)
+	}
+	res, err := proc.Run(context.Background(), d.command("cat-file", "blob", name))
+	return res.Stdout, err
 }

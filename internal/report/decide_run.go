@@ -22,6 +22,7 @@ type Run struct {
 	AllowSkipped bool
 	Unwritten    []string // parts of the report that could not be written, and why
 	Notes        []string // warnings beside those of the cases
+	Rules        *Rules
 	Advice       Advice
 
 	idle string // why no case could have turned the run red
@@ -31,7 +32,7 @@ type Run struct {
 func Decide(run Run, cases []CaseReport) Report {
 	d := Report{
 		Schema: ReportSchema, Tool: run.Tool, RunID: run.ID, Stage: run.Stage, Suite: run.Suite,
-		Backend: run.Backend, Cluster: run.Cluster, Build: run.Build, Cases: slices.Clone(cases),
+		Backend: run.Backend, Cluster: run.Cluster, Build: run.Build, Rules: run.Rules, Cases: slices.Clone(cases),
 	}
 	run.idle = idle(cases, run.AllowSkipped)
 	end := RunEnd{Interrupted: run.Interrupted, Idle: run.idle != "", Unwritten: len(run.Unwritten) > 0}
@@ -220,7 +221,7 @@ func warnings(run Run, cases []CaseReport) []string {
 	if run.NotStored != "" {
 		out = append(out, notStored(run)) // the first ones are shown
 	}
-	return slices.Concat(out, run.Notes, slices.Compact(judged), slices.Compact(planned))
+	return slices.Concat(out, run.Rules.Warnings(), run.Notes, slices.Compact(judged), slices.Compact(planned))
 }
 
 // folded is one warning for all cases that have the like.

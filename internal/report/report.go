@@ -1,6 +1,8 @@
 package report
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
@@ -23,6 +25,7 @@ type Report struct {
 	Backend string       `json:"backend,omitempty"`
 	Cluster string       `json:"cluster,omitempty"`
 	Build   rundir.Build `json:"build"`
+	Rules   *Rules       `json:"rules,omitempty"` // of a pull request, whose own do not hold
 	Started *time.Time   `json:"started,omitempty"`
 	Ended   *time.Time   `json:"ended,omitempty"`
 	Decision
@@ -34,6 +37,27 @@ type Report struct {
 	Next     string       `json:"next,omitempty"` // the one command to run next
 
 	Checks []RunCheck `json:"-"` // what junit.xml says of the run as a whole
+}
+
+// Rules say what a run was judged by, where that is not just its own config.
+type Rules struct {
+	From    string   `json:"from,omitempty"`    // a config and its commit; "" = the run's own, because no others could be had
+	Changes []string `json:"changes,omitempty"` // key, value that holds, value of the run's own config
+	Missing string   `json:"missing,omitempty"` // why no others could be had
+}
+
+// Warnings say what a person should know of the rules.
+func (r *Rules) Warnings() []string {
+	switch {
+	case r == nil:
+		return nil
+	case r.Missing != "":
+		return []string{"judged by the pull request's own rules, which its author can loosen: " + r.Missing + "; --policy names others, --require-policy refuses such runs"}
+	case len(r.Changes) > 0:
+		return []string{fmt.Sprintf("judged by %s, not by this change's own rules: %s", r.From, strings.Join(r.Changes, "; "))}
+	default:
+		return nil
+	}
 }
 
 // RunCheck is one test case about the run as a whole, in one of its suites.

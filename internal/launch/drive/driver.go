@@ -51,7 +51,7 @@ func newDriver(o Options, run rundir.Run, plans []rundir.Plan, l *lease.Lease) *
 		records: map[rundir.AttemptDir]*jobFile{},
 	}
 	if o.Backend == jobs.BackendLocal {
-		d.back = jobs.Local{Env: o.Environ}
+		d.back = jobs.Local{Env: o.Environ, Passed: o.Passed}
 	} else {
 		d.back = jobs.Slurm{Client: o.Slurm}
 	}

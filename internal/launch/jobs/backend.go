@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -82,11 +83,17 @@ func (b Slurm) Cancel(ctx context.Context, jobs []rundir.Job) error {
 const jobCookie = "CI_DISAGG_JOB"
 
 // Local is this machine: the agent runs detached, in a session of its own.
-type Local struct{ Env []string }
+type Local struct {
+	Env    []string
+	Passed []string // names of the variables of Env that jobs see; nil = all but those that are ours
+}
 
 // Submit starts the agent.
 func (b Local) Submit(_ context.Context, s Submission) (slurm.Job, error) {
 	env := proc.WithoutStore(proc.WithoutSlurm(proc.WithoutJenkins(b.Env)))
+	if b.Passed != nil {
+		env = proc.Without(env, func(name string) bool { return !slices.Contains(b.Passed, name) })
+	}
 	env = append(env, jobCookie+"="+s.Job.Name)
 	pid, err := proc.Detach(proc.Command{
 		Argv: []string{s.Agent, "agent", string(s.Local), "--backend", BackendLocal}, Dir: string(s.Local), Env: append(env, s.Secret...),

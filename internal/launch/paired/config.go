@@ -18,8 +18,8 @@ import (
 // Builds is the section builds: of ci-disagg.yaml: the software that is compared. What a
 // build does not say is that of workload: and of the cluster.
 type Builds struct {
-	Base Build `yaml:"base"` // the older one: the merge base, or the last good one
-	Head Build `yaml:"head"` // the newer one, which is also what is run without a comparison
+	Base Build `yaml:"base" policy:"base"` // the older one: the merge base, or the last good one
+	Head Build `yaml:"head"`               // the newer one, which is also what is run without a comparison
 }
 
 // Build is one build. Relative paths are relative to the config.

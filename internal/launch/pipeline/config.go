@@ -30,19 +30,19 @@ const DefaultFile = "ci-disagg.yaml"
 
 // Config is the part of ci-disagg.yaml that says what is launched, where and how. Each package owns its section.
 type Config struct {
-	Stage    string                    `yaml:"stage"`                      // name in reports; --stage stands over it
-	RunsDir  string                    `yaml:"runs_dir"`                   // parent of run directories; must be shared with the nodes
-	Backend  string                    `yaml:"backend" enum:"slurm,local"` // slurm (default) or local
-	Cluster  string                    `yaml:"cluster"`                    // of clusters:, when --cluster is not given
+	Stage    string                    `yaml:"stage"`                                    // name in reports; --stage stands over it
+	RunsDir  string                    `yaml:"runs_dir"`                                 // parent of run directories; must be shared with the nodes
+	Backend  string                    `yaml:"backend" enum:"slurm,local" policy:"base"` // slurm (default) or local
+	Cluster  string                    `yaml:"cluster"`                                  // of clusters:, when --cluster is not given
 	Workload Workload                  `yaml:"workload"`
 	Clusters map[string]script.Profile `yaml:"clusters"`
 	Budgets  rundir.Budgets            `yaml:"budgets"`
 	Jobs     Jobs                      `yaml:"jobs"`
 	Retry    retry.Policy              `yaml:"retry"`
 	Builds   paired.Builds             `yaml:"builds"` // the software that is compared
-	AB       paired.Config             `yaml:"ab"`
+	AB       paired.Config             `yaml:"ab" policy:"base"`
 	Collect  drive.Collect             `yaml:"collect"`
-	Classes  []blame.Rule              `yaml:"classes"` // failure classes before the built-in ones
+	Classes  []blame.Rule              `yaml:"classes" policy:"base"` // failure classes before the built-in ones
 
 	generic.Config `yaml:",inline"` // pipelines: and cases:
 }

@@ -16,6 +16,7 @@ type Access struct {
 	Host    host.Host     // where the cluster's commands run and its files are; nil = here
 	Slurm   *slurm.Client // nil = a client of Host
 	Environ []string
+	Passed  []string // see jobs.Local
 	Now     func() time.Time
 	Log     *slog.Logger
 }
@@ -37,7 +38,7 @@ func (a Access) Complete() Access {
 // backend is where a job runs.
 func (a Access) backend(j rundir.Job) jobs.Backend {
 	if j.Backend == jobs.BackendLocal {
-		return jobs.Local{Env: a.Environ}
+		return jobs.Local{Env: a.Environ, Passed: a.Passed}
 	}
 	return jobs.Slurm{Client: a.Slurm}
 }

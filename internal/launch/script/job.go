@@ -140,8 +140,8 @@ func sbatchOptions(p rundir.Plan, prof Profile, a Attempt) []string {
 		add("signal", "B:"+prof.Signal)
 	}
 	export := "ALL"
-	if len(prof.ExportEnv) > 0 && !slices.Contains(prof.ExportEnv, "ALL") {
-		export = strings.Join(append(slices.Clone(prof.ExportEnv), secretSources(p)...), ",")
+	if names := prof.seen(); names != nil {
+		export = strings.Join(append(slices.Clone(names), secretSources(p)...), ",")
 	}
 	add("export", export)
 	return append(opts, prof.Sbatch...)

@@ -27,7 +27,9 @@ type Profile struct {
 	// ExportEnv names the client's variables that jobs may see, beside those that
 	// secrets come from. Empty, or with ALL among them: every one but those that
 	// steer Slurm's commands, mark a build's processes or open the baseline store.
-	ExportEnv  []string `yaml:"export"`
+	ExportEnv []string `yaml:"export" policy:"base"`
+	// Passed stands in place of ALL where ExportEnv is empty: the jobs are a pull request's.
+	Passed     []string `yaml:"-"`
 	MPI        string   `yaml:"mpi"`          // --mpi of worker steps, default pmix
 	AccountArg bool     `yaml:"step_account"` // some sites refuse steps without -A
 
@@ -204,4 +206,29 @@ func validName(s string) bool {
 		}
 	}
 	return s != ""
+}
+
+// seen are the client's variables that jobs may see, nil = all but those that are ours.
+func (p Profile) seen() []string {
+	switch {
+	case len(p.ExportEnv) == 0:
+		return p.Passed
+	case slices.Contains(p.ExportEnv, "ALL"):
+		return nil
+	default:
+		return p.ExportEnv
+	}
+}
+
+// Local are the variables that the jobs of the local backend may see, nil = all but those that are ours.
+func (p Profile) Local(plans []rundir.Plan) []string {
+	names := p.seen()
+	if names == nil {
+		return nil
+	}
+	names = slices.Clone(names)
+	for _, plan := range plans {
+		names = append(names, secretSources(plan)...)
+	}
+	return names
 }

@@ -1,6 +1,7 @@
 package script
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -63,7 +64,7 @@ func (p Profile) Settings(goarch string) []Setting {
 	add("signal", p.Signal, DefaultSignal)
 	add("sbatch", strings.Join(p.Sbatch, " "), "")
 	add("srun", strings.Join(p.Srun, " "), "")
-	add("export", strings.Join(p.ExportEnv, ","), "ALL")
+	add("export", strings.Join(p.ExportEnv, ","), cmp.Or(strings.Join(p.Passed, ","), "ALL"))
 	add("mpi", p.MPI, "")
 	flag("step_account", p.AccountArg)
 	if c := p.Container; c != nil {

@@ -17,7 +17,7 @@ type Config struct {
 	Tests    `yaml:",inline"`
 
 	Env          map[string]string `yaml:"env"`                              // exported to every role
-	Secrets      []Secret          `yaml:"secrets"`                          // by reference only
+	Secrets      []Secret          `yaml:"secrets" policy:"base"`            // by reference only
 	OutputLayout string            `yaml:"output_layout" enum:"trtllm,none"` // trtllm (default) or none
 	GPUType      string            `yaml:"gpu_type"`                         // for lists and series identity, when the cluster names none
 	GPUs         map[string][]int  `yaml:"gpus"`                             // role -> numbers of this machine's GPUs; backend local only
@@ -41,14 +41,14 @@ type Commands struct {
 
 // Tests are which tests there are, and what is known of them.
 type Tests struct {
-	DisaggConfigs string                  `yaml:"disagg_configs"` // folder of the disaggregated YAML files
-	AggConfigs    string                  `yaml:"agg_configs"`    // folder of the aggregated YAML files
-	TestModule    string                  `yaml:"test_module"`    // default perf/test_perf_sanity.py
-	TestFunction  string                  `yaml:"test_function"`  // default test_e2e
-	TestPrefix    string                  `yaml:"test_prefix"`    // default disagg_upload
-	Waives        []string                `yaml:"waives"`         // files in upstream's form
-	KnownFailures []testlist.KnownFailure `yaml:"known_failures"` // reported, do not turn a run red until they expire
-	Facts         map[string]string       `yaml:"facts"`          // for the conditions of test-db lists: stage, backend, cpu, …
+	DisaggConfigs string                  `yaml:"disagg_configs"`               // folder of the disaggregated YAML files
+	AggConfigs    string                  `yaml:"agg_configs"`                  // folder of the aggregated YAML files
+	TestModule    string                  `yaml:"test_module"`                  // default perf/test_perf_sanity.py
+	TestFunction  string                  `yaml:"test_function"`                // default test_e2e
+	TestPrefix    string                  `yaml:"test_prefix"`                  // default disagg_upload
+	Waives        []string                `yaml:"waives" policy:"base"`         // files in upstream's form
+	KnownFailures []testlist.KnownFailure `yaml:"known_failures" policy:"base"` // reported, do not turn a run red until they expire
+	Facts         map[string]string       `yaml:"facts"`                        // for the conditions of test-db lists: stage, backend, cpu, …
 }
 
 // Secret names a value that reaches the roles' environment and nothing else.

@@ -19,23 +19,23 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
 
-// Perf is the section perf: of ci-disagg.yaml: how performance is judged.
+// Perf is the section perf: of ci-disagg.yaml: how performance is judged. A pull request has no say in what is tagged policy.
 type Perf struct {
-	Off    bool           `yaml:"off"` // functional runs: measured and shown, not judged
-	Policy verdict.Policy `yaml:",inline"`
+	Off    bool           `yaml:"off" policy:"base"` // functional runs: measured and shown, not judged
+	Policy verdict.Policy `yaml:",inline" policy:"base"`
 	// RerunDelay is how long a repetition waits: a bad night is not measured once more.
-	RerunDelay rundir.Duration `yaml:"rerun_delay"`
+	RerunDelay rundir.Duration `yaml:"rerun_delay" policy:"base"`
 	// AllowSkipped lets a run pass although a test skipped itself.
-	AllowSkipped bool            `yaml:"allow_skipped"`
-	Store        string          `yaml:"store"`                              // dir:PATH or postgres://…; "" = no history
-	Pins         string          `yaml:"pins"`                               // file of pinned baselines
-	Match        []string        `yaml:"match"`                              // properties that identify a series; empty = all
-	Define       []Metric        `yaml:"define"`                             // metrics beside the built-in ones
-	Readers      []bench.Generic `yaml:"readers"`                            // formats beside the built-in ones
-	ColdStart    bench.ColdStart `yaml:"cold_start" enum:"tell,invalid,off"` // tell (default), invalid, off
+	AllowSkipped bool            `yaml:"allow_skipped" policy:"base"`
+	Store        string          `yaml:"store" policy:"base"`                              // dir:PATH or postgres://…; "" = no history
+	Pins         string          `yaml:"pins" policy:"base"`                               // file of pinned baselines
+	Match        []string        `yaml:"match" policy:"base"`                              // properties that identify a series; empty = all
+	Define       []Metric        `yaml:"define" policy:"named"`                            // metrics beside the built-in ones
+	Readers      []bench.Generic `yaml:"readers" policy:"named"`                           // formats beside the built-in ones
+	ColdStart    bench.ColdStart `yaml:"cold_start" enum:"tell,invalid,off" policy:"base"` // tell (default), invalid, off
 	// DiscardFirst drops the first of several runs of a client at one point.
-	DiscardFirst bool     `yaml:"discard_first"`
-	Accuracy     Accuracy `yaml:"accuracy"` // the accuracy gate
+	DiscardFirst bool     `yaml:"discard_first" policy:"base"`
+	Accuracy     Accuracy `yaml:"accuracy" policy:"base"` // the accuracy gate
 }
 
 // DefaultPerf is the section of an empty file.
@@ -76,7 +76,7 @@ func (s SCM) Validate(doc strictyaml.Document) []error {
 type Output struct {
 	NoCaps    bool        `yaml:"no_caps"`
 	StrictXSD bool        `yaml:"strict_xsd"`
-	Flaky     fold.Policy `yaml:"flaky" enum:"pass,fail,skip"` // pass (default), fail, skip
+	Flaky     fold.Policy `yaml:"flaky" enum:"pass,fail,skip" policy:"base"` // pass (default), fail, skip
 	// MetricsInJUnit says which metrics are test cases: all (default), gating, none.
 	MetricsInJUnit suites.Metrics `yaml:"metrics_in_junit" enum:"all,gating,none"`
 }

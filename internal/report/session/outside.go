@@ -30,6 +30,7 @@ type Outside struct {
 	Mode           string
 	Exit           report.ExitPolicy
 	FunctionalOnly bool
+	Rules          *report.Rules
 }
 
 // Judged is the report of a measurement that was judged against history. notStored is why it did not join that.
@@ -42,7 +43,7 @@ func (o Outside) Judged(j judging.Judgement, s judging.Subject, notStored error)
 	}, j.Record.Time)
 	c := &doc.Cases[0]
 	c.Message = message(*c, end)
-	doc.Headline, doc.RunID, doc.Build, doc.Warnings = c.Message, j.Record.Run, j.Record.Build, j.Warnings
+	doc.Headline, doc.RunID, doc.Build, doc.Warnings = c.Message, j.Record.Run, j.Record.Build, slices.Concat(o.Rules.Warnings(), j.Warnings)
 	if notStored == nil {
 		return doc
 	}
@@ -67,7 +68,7 @@ func (o Outside) Paired(s ab.Session, accuracy []verdict.Row, at time.Time) repo
 		Decision: report.CaseExit(end, o.Exit), Message: s.Headline,
 		Measurement: report.Measurement{Verdict: report.PairedWord(s.Verdict), Metrics: accuracy, AB: &s},
 	}, at)
-	doc.Headline, doc.Warnings = s.Headline, s.Warnings
+	doc.Headline, doc.Warnings = s.Headline, slices.Concat(o.Rules.Warnings(), s.Warnings)
 	return doc
 }
 
@@ -75,7 +76,7 @@ func (o Outside) Paired(s ab.Session, accuracy []verdict.Row, at time.Time) repo
 func (o Outside) report(c report.CaseReport, began time.Time) report.Report {
 	c.ID, c.Slug, c.Mode = o.Case, rundir.Slug(o.Case), o.Mode
 	return report.Report{
-		Schema: report.ReportSchema, Tool: o.Tool, RunID: o.Run, Stage: "judge", Started: &began,
+		Schema: report.ReportSchema, Tool: o.Tool, RunID: o.Run, Stage: "judge", Rules: o.Rules, Started: &began,
 		Counts: counts(c.ExitCode, c.Verdict), Cases: []report.CaseReport{c}, Decision: report.Ending(c.ExitCode),
 	}
 }

@@ -45,6 +45,7 @@ type Options struct {
 	Match   []string // properties of a plan that identify a series; empty = all
 	Reader  bench.Reader
 	Advice  report.Advice
+	Rules   *report.Rules
 
 	CompareURL string                          // where two commits are compared, with {good} and {bad} in their places; "" = nowhere
 	Log        func(good, bad string) []string // the commits between, in a line each; nil = no checkout
@@ -89,7 +90,7 @@ func (s *Session) Decide(ctx context.Context, interrupted int) (Decided, error) 
 	if run.Interrupted != nil && interrupted == 0 {
 		interrupted = run.Interrupted.Signal
 	}
-	out := Decided{Run: report.Run{Run: run, Tool: s.o.Tool, Interrupted: interrupted, Advisory: s.o.Setup.Policy.FunctionalOnly, Advice: s.o.Advice, AllowSkipped: s.o.Policy.Exit.AllowSkipped}}
+	out := Decided{Run: report.Run{Run: run, Tool: s.o.Tool, Interrupted: interrupted, Advisory: s.o.Setup.Policy.FunctionalOnly, Advice: s.o.Advice, AllowSkipped: s.o.Policy.Exit.AllowSkipped, Rules: s.o.Rules}}
 	out.Run.Advice.RunDir, out.Run.Advice.Cluster, out.Run.Advice.Backend = string(s.loader.Dir), run.Cluster, run.Backend
 	for _, name := range s.o.Unmasked {
 		out.Run.Notes = append(out.Run.Notes, fmt.Sprintf("the value of the secret %s is not to be had here: what the files say of it could not be masked", name))

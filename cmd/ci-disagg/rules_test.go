@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/rules"
+)
+
+// repo is a clone with a commit of main and a pull request's on top, whose config and pins let everything pass.
+type repo struct {
+	dir, base, head string
+}
+
+func newRepo(t *testing.T) repo {
+	t.Helper()
+	r := repo{dir: t.TempDir()}
+	git := func(args ...string) string {
+		t.Helper()
+		cmd := exec.Command("git", append([]string{"-c", "user.name=x", "-c", "user.email=x@y", "-c", "init.defaultBranch=main"}, args...)...)
+		cmd.Dir = r.dir
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, string(out))
+		return strings.TrimSpace(string(out))
+	}
+	commit := func(files map[string]string) string {
+		for name, text := range files {
+			require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(r.dir, name)), 0o755))
+			require.NoError(t, os.WriteFile(filepath.Join(r.dir, name), []byte(text), 0o600))
+		}
+		git("add", ".")
+		git("commit", "-qm", "x")
+		return git("rev-parse", "HEAD")
+	}
+	git("init", "-q")
+	r.base = commit(map[string]string{
+		"ci/ci-disagg.yaml": "perf:\n  pins: pins.yaml\n  threshold: 0.05\n  define: [{name: speed, unit: x, better: higher, gate: true}]\n",
+		"ci/pins.yaml":      "schema: 1\ncases:\n  c:\n    speed: 100\n",
+		"ci/out/m.json":     `{"speed": 80, "p": "x"}`,
+	})
+	git("checkout", "-qb", "change")
+	r.head = commit(map[string]string{
+		"ci/ci-disagg.yaml": "perf:\n  pins: pins.yaml\n  threshold: 0.5\n  functional_only: true\n  allow_no_baseline: true\n" +
+			"  define: [{name: speed, unit: x, better: higher}]\n  readers: [{name: r, files: m.json, point: p, metrics: [{metric: speed, at: speed}]}]\n",
+		"ci/pins.yaml": "schema: 1\ncases:\n  c:\n    speed: 50\n",
+	})
+	return r
+}
+
+// A pull request that loosens thresholds, pins and gates is judged by those of its merge base, and told so.
+func TestAPullRequestIsJudgedByTheMergeBase(t *testing.T) {
+	t.Parallel()
+	r := newRepo(t)
+	strict := filepath.Join(t.TempDir(), "rules.yaml")
+	require.NoError(t, os.WriteFile(strict, []byte("perf:\n  pins: p.yaml\n  define: [{name: speed, unit: x, better: higher, gate: true}]\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(strict), "p.yaml"), []byte("schema: 1\ncases: {c: {speed: 100}}\n"), 0o600))
+	for _, tt := range []struct {
+		name string
+		env  map[string]string
+		args []string
+		exit int
+		says []string
+	}{
+		{name: "not a pull request", exit: exitPassed},
+		{
+			name: "merge base", env: map[string]string{"CHANGE_ID": "7"}, args: []string{"--merge-base", r.base}, exit: exitRegression,
+			says: []string{
+				"judged by ci-disagg.yaml at " + r.base[:12] + ", not by this change's own rules:", "perf.threshold: 0.05, not 0.5",
+				"perf.functional_only: the default, not true", "perf.allow_no_baseline: the default, not true", "perf.define[speed].gate: true, not the default",
+			},
+		},
+		{name: "by its target", env: map[string]string{"CHANGE_ID": "7", "CHANGE_TARGET": "main"}, exit: exitRegression},
+		{name: "by its mode", args: []string{"--mode", "pr", "--merge-base", r.base}, exit: exitRegression},
+		{name: "untrusted job", env: map[string]string{"CI_DISAGG_TRUSTED": "never", "CHANGE_TARGET": "main"}, exit: exitRegression},
+		{
+			name: "unknown", env: map[string]string{"CHANGE_ID": "7"}, exit: exitPassed,
+			says: []string{"judged by the pull request's own rules, which its author can loosen: it is not known where the pull request left its branch: give --merge-base; --policy names others"},
+		},
+		{
+			name: "not fetched", env: map[string]string{"CHANGE_ID": "7", "CHANGE_TARGET": "release"}, exit: exitPassed,
+			says: []string{"git knows no commit that the checkout shares with release"},
+		},
+		{
+			name: "required", env: map[string]string{"CHANGE_ID": "7"}, args: []string{"--require-policy"}, exit: exitUsage,
+			says: []string{"the rules that this run is to be judged by cannot be had: it is not known where the pull request left its branch: give --merge-base"},
+		},
+		{name: "named branch", args: []string{"--policy", "main"}, exit: exitRegression},
+		{name: "named file", env: map[string]string{"CHANGE_ID": "7"}, args: []string{"--policy", strict}, exit: exitRegression, says: []string{"judged by " + strict + ", not"}},
+		{name: "named nothing", args: []string{"--policy", "nowhere"}, exit: exitUsage, says: []string{"--policy nowhere is neither a file", "nor a commit or branch of a checkout in " + filepath.Join(r.dir, "ci")}},
+		{name: "an option", args: []string{"--policy=--upload-pack=x"}, exit: exitUsage, says: []string{"is neither a file"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			h := newHost()
+			h.stdout, h.stderr = &out, &out
+			h.getenv = func(name string) string { return tt.env[name] }
+			args := append([]string{"judge", "-c", filepath.Join(r.dir, "ci/ci-disagg.yaml"), "--case", "c", filepath.Join(r.dir, "ci/out")}, tt.args...)
+			require.Equal(t, tt.exit, run(context.Background(), h, args), out.String())
+			for _, text := range tt.says {
+				require.Contains(t, strings.Join(strings.Fields(out.String()), " "), text)
+			}
+		})
+	}
+}
+
+// What a pull request has no say in is what the docs say.
+func TestRulesOfAPullRequest(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile("../../docs/security.md")
+	require.NoError(t, err)
+	_, rest, _ := strings.Cut(string(doc), "<!-- rules -->")
+	list, _, ok := strings.Cut(rest, "<!-- /rules -->")
+	require.True(t, ok)
+	documented := map[string]bool{}
+	for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(list, -1) {
+		documented[m[1]] = true
+	}
+	have := map[string]bool{}
+	for _, key := range rules.Keys(reflect.TypeFor[fileConfig]()) {
+		key, _, _ = strings.Cut(key, "[]")
+		section, _, _ := strings.Cut(key, ".")
+		if section == "perf" && !documented[key] {
+			key = section
+		}
+		have[key] = true
+	}
+	require.Equal(t, documented, have)
+}
