@@ -106,6 +106,31 @@ func TestSchemaListsValues(t *testing.T) {
 	require.Greater(t, lists, 10)
 }
 
+// A number beyond a bound of the schema is refused by the decoder, too, at its place.
+func TestSchemaBoundsNumbers(t *testing.T) {
+	t.Parallel()
+	bounds := 0
+	leaves(schemaOfConfig(t), "", func(path string, s map[string]any) {
+		if either, ok := s["anyOf"].([]any); ok {
+			s = either[0].(map[string]any)
+		}
+		for _, b := range []struct {
+			key    string
+			beyond float64
+		}{{"minimum", -1}, {"maximum", 1}} {
+			v, ok := s[b.key].(float64)
+			if !ok {
+				continue
+			}
+			bounds++
+			_, err := parseConfig("x", []byte(below(path, fmt.Sprint(v+b.beyond))))
+			require.ErrorContains(t, err, path[strings.LastIndexByte(path, '.')+1:], path)
+			require.ErrorContains(t, err, fmt.Sprint(v+b.beyond), path)
+		}
+	})
+	require.Greater(t, bounds, 20)
+}
+
 // mistakes are what people write, and where the schema has to say so.
 func mistakes() map[string]string {
 	return map[string]string{
@@ -126,6 +151,10 @@ func mistakes() map[string]string {
 		"clusters: {gb200: {gpus: gpu-per-node}}":                 "clusters/gb200/gpus",
 		"budgets: {ready: -5m}":                                   "budgets/ready",
 		"jobs: {max: 2.5}":                                        "jobs/max",
+		"jobs: {max: -1}":                                         "jobs/max",
+		"pipelines: {a: {roles: [{gpus: -1}]}}":                   "pipelines/a/roles/0/gpus",
+		"pipelines: {a: {roles: [{port: 99999}]}}":                "pipelines/a/roles/0/port",
+		"pipelines: {a: {roles: [{nodes: two}]}}":                 "pipelines/a/roles/0/nodes",
 		"retry: {max: many}":                                      "retry/max",
 		"perf: {reruns: 9}":                                       "perf/reruns",
 		"perf: {metrics: {ttft_median_ms: {treshold: 0.1}}}":      "perf/metrics/ttft_median_ms",

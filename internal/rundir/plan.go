@@ -335,7 +335,7 @@ type Expected struct {
 	Points     []Point  `json:"points,omitempty"`      // benchmark points
 	GPUType    string   `json:"gpu_type,omitempty"`    // "" = unknown, not checked
 	Metrics    []string `json:"metrics,omitempty"`     // metrics without which a point is not a measurement
-	DeviceStep bool     `json:"device_step,omitempty"` // gen_only: device step time from the gen_server logs
+	DeviceStep bool     `json:"device_step,omitempty"` // gen_only: device step time from the servers' iteration logs
 	Accuracy   bool     `json:"accuracy,omitempty"`
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,7 +17,9 @@ type Shaped interface{ Schema() map[string]any }
 // Schema is what Decode accepts for a type, as a JSON Schema (draft 2020-12), for
 // editors: the same keys, because both ask the same function for them. A field's tag
 // enum:"a,b" lists its values. describe gives the words for a key; in its path,
-// elements of lists are [] and keys of maps <name>: perf.metrics.<name>.rule.
+// elements of lists are [] and keys of maps <name>: perf.metrics.<name>.rule. A tag
+// bounds:"1,65535" gives a number its least and its largest value, either of which may be
+// left out; of a text it says that it is a whole number, or holds a template.
 func Schema(t reflect.Type, describe func(path string) string) map[string]any {
 	s := schemas{describe}.of(t, "")
 	s["$schema"] = "https://json-schema.org/draft/2020-12/schema"
@@ -100,7 +103,7 @@ func (s schemas) structure(t reflect.Type, path string) map[string]any {
 	properties := map[string]any{}
 	for _, name := range fields.names {
 		sf := t.FieldByIndex(fields.byName[name])
-		properties[name] = s.described(sf.Type, strings.TrimPrefix(path+"."+name, "."), sf.Tag.Get("enum"))
+		properties[name] = s.described(sf.Type, strings.TrimPrefix(path+"."+name, "."), sf.Tag)
 	}
 	out := map[string]any{"type": []string{"object", "null"}, "properties": properties, "additionalProperties": false}
 	if fields.rest != nil {
@@ -113,9 +116,9 @@ func (s schemas) structure(t reflect.Type, path string) map[string]any {
 }
 
 // described is the schema of the value of a key, with its words and its values.
-func (s schemas) described(t reflect.Type, path, enum string) map[string]any {
-	out := s.of(t, path)
-	if enum != "" {
+func (s schemas) described(t reflect.Type, path string, tag reflect.StructTag) map[string]any {
+	out := bounded(s.of(t, path), t, tag.Get("bounds"))
+	if enum := tag.Get("enum"); enum != "" {
 		values := strings.Split(enum, ",")
 		slices.Sort(values)
 		out = map[string]any{"enum": values}
@@ -124,4 +127,23 @@ func (s schemas) described(t reflect.Type, path, enum string) map[string]any {
 		out["description"] = words
 	}
 	return out
+}
+
+// bounded is the schema of a number with its bounds.
+func bounded(s map[string]any, t reflect.Type, bounds string) map[string]any {
+	if bounds == "" {
+		return s
+	}
+	number := s
+	if t.Kind() == reflect.String {
+		number = map[string]any{"type": "integer"}
+		s = map[string]any{"anyOf": []any{number, map[string]any{"type": "string", "pattern": `^[0-9]+$|\{`}}}
+	}
+	least, most, _ := strings.Cut(bounds, ",")
+	for key, text := range map[string]string{"minimum": least, "maximum": most} {
+		if v, err := strconv.ParseFloat(text, 64); err == nil {
+			number[key] = v
+		}
+	}
+	return s
 }

@@ -22,11 +22,11 @@ import (
 
 // Rules bound what is collected. Zero values stand for the defaults.
 type Rules struct {
-	Include  []string `yaml:"include"`   // globs on paths relative to the attempt directory, ** for any depth; empty = everything
-	Exclude  []string `yaml:"exclude"`   // globs, win over include
-	MaxFile  int64    `yaml:"max_file"`  // bytes per file, default 256 MiB; of a longer one head and tail are kept
-	MaxTotal int64    `yaml:"max_total"` // bytes per attempt, default 2 GiB
-	MaxFiles int      `yaml:"max_files"` // default 20000
+	Include  []string `yaml:"include"`               // globs on paths relative to the attempt directory, ** for any depth; empty = everything
+	Exclude  []string `yaml:"exclude"`               // globs, win over include
+	MaxFile  int64    `yaml:"max_file" bounds:"0,"`  // bytes per file, default 256 MiB; of a longer one head and tail are kept
+	MaxTotal int64    `yaml:"max_total" bounds:"0,"` // bytes per attempt, default 2 GiB
+	MaxFiles int      `yaml:"max_files" bounds:"0,"` // default 20000
 
 	Mask *mask.Masker `yaml:"-"` // of what is kept
 }

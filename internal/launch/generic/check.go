@@ -134,6 +134,22 @@ func (v validation) role(i int, r Role) {
 	}
 	v.ready(i, r)
 	v.others(i, r)
+	v.numbers(i, r)
+}
+
+// numbers checks those that are none of a case's.
+func (v validation) numbers(i int, r Role) {
+	for _, n := range []struct {
+		key, text string
+		least     int
+	}{{"count", r.Count, 1}, {"nodes", r.Nodes, 1}, {"gpus", r.GPUs, 0}, {"tasks", r.Tasks, 1}, {"port", r.Port, 1}} {
+		if n.text == "" || strings.Contains(n.text, "{") {
+			continue
+		}
+		if _, wrong := whole(n.key, n.text, n.least); wrong != "" {
+			v.bad(i, n.key, "%s", wrong)
+		}
+	}
 }
 
 func missing(value string) string {

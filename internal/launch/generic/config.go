@@ -54,7 +54,7 @@ type Role struct {
 	// Container is the role's own, in the place of the cluster's.
 	Container *script.Container `yaml:"container"`
 
-	Port     string   `yaml:"port"` // a fixed one; without it {port} is a free one
+	Port     string   `yaml:"port" bounds:"1,65535"` // a fixed one; without it {port} is a free one
 	Ready    Ready    `yaml:"ready"`
 	Needs    []string `yaml:"needs"`                             // roles that must be ready, or have ended well, first; nil = see needsOf
 	Critical *bool    `yaml:"critical"`                          // false: it may leave, however it ends
@@ -67,11 +67,11 @@ type Role struct {
 
 // Place says what an instance takes of the cluster. Numbers may be templates.
 type Place struct {
-	Count string `yaml:"count"` // instances; given: they are numbered
-	Nodes string `yaml:"nodes"` // per instance
-	GPUs  string `yaml:"gpus"`  // per instance
-	Tasks string `yaml:"tasks"` // per instance
-	With  string `yaml:"with"`  // role whose nodes it shares
+	Count string `yaml:"count" bounds:"1,1000"` // instances; given: they are numbered
+	Nodes string `yaml:"nodes" bounds:"1,"`     // per instance
+	GPUs  string `yaml:"gpus" bounds:"0,"`      // per instance
+	Tasks string `yaml:"tasks" bounds:"1,"`     // per instance
+	With  string `yaml:"with"`                  // role whose nodes it shares
 }
 
 // Ready says when an instance is ready; all that is given must hold.

@@ -2,6 +2,7 @@ package generic
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strconv"
 
@@ -19,13 +20,6 @@ func (b *building) sizes() {
 		b.at = b.rolePath(i)
 		count := max(1, b.number(s, "count", r.Count, 1))
 		proto := instance{Role: r, nodes: b.number(s, "nodes", r.Nodes, 1), gpus: b.number(s, "gpus", r.GPUs, 0), ntasks: b.number(s, "tasks", r.Tasks, 1), port: b.number(s, "port", r.Port, 1)}
-		if proto.port > 65535 {
-			b.bad("port", "%d is no port", proto.port)
-		}
-		if count > maxInstances {
-			b.bad("count", "%d is more than the %d that are allowed", count, maxInstances)
-			count = 1
-		}
 		proto.hasPort = r.hasPort(b.p)
 		proto.published = proto.hasPort || r.mentions(b.p, "host")
 		for n := range count {
@@ -50,12 +44,25 @@ func (b *building) number(s *scope, key, text string, least int) int {
 		b.bad(key, "%v", err)
 		return 0
 	}
-	n, err := strconv.Atoi(v)
-	if err != nil || n < least || strconv.Itoa(n) != v {
-		b.bad(key, "expects a whole number, %d or more, got %q", least, v)
-		return least
+	n, wrong := whole(key, v, least)
+	if wrong != "" {
+		b.bad(key, "%s", wrong)
 	}
 	return n
+}
+
+// whole reads a whole number of at least least, and says what is wrong with another.
+func whole(key, v string, least int) (n int, wrong string) {
+	n, err := strconv.Atoi(v)
+	switch {
+	case err != nil || n < least || strconv.Itoa(n) != v:
+		return least, fmt.Sprintf("expects a whole number, %d or more, got %q", least, v)
+	case key == "port" && n > 65535:
+		return least, fmt.Sprintf("%d is no port", n)
+	case key == "count" && n > maxInstances:
+		return least, fmt.Sprintf("%d is more than the %d that are allowed", n, maxInstances)
+	}
+	return n, ""
 }
 
 // layOut gives every instance its nodes: those with GPUs or with nodes: of their own,

@@ -77,6 +77,7 @@ func (b *building) plan() rundir.Plan {
 		b.expect(r)
 	}
 	b.waits(roles)
+	b.unready()
 	b.allocate(&p, used)
 	w := b.in.Shared
 	p.Env, p.Secrets = w.Env, w.Secrets
@@ -96,6 +97,28 @@ func (b *building) plan() rundir.Plan {
 	p.Match = b.match(used)
 	p.Warnings = b.warnings
 	return p
+}
+
+// unready warns of roles that others wait for, and that say nothing of when they are ready.
+func (b *building) unready() {
+	for _, r := range b.p.Roles {
+		if rundir.Works(r.Kind) || r.optional() || r.Ready != (Ready{}) {
+			continue
+		}
+		var others []string
+		for _, o := range b.p.Roles {
+			if slices.Contains(b.p.needsOf(o), r.Name) {
+				others = append(others, o.Name)
+			}
+		}
+		if len(others) > 0 {
+			probe := `log: "what it prints when it is up"`
+			if r.hasPort(b.p) {
+				probe = "tcp: true"
+			}
+			b.warn("%s has no ready:, so %s starts at once with it, and may come before it is up: add ready: {%s}", r.Name, strings.Join(others, " and "), probe)
+		}
+	}
 }
 
 // allocate says what the job takes of the cluster.
@@ -295,8 +318,7 @@ func (b *building) container(s *scope) *rundir.Container {
 	case image == "":
 		b.bad("container.image", "is missing: name the image, or remove the section")
 	case b.in.Local:
-		b.warn("%s: the local backend has no containers: %s runs as it is on this machine", s.own.name, image)
-		return nil
+		b.bad("container.image", "the local backend runs no containers: what is measured would be this machine's own software in place of %s. Use the backend slurm, or leave the section out", image)
 	}
 	return &rundir.Container{Image: image, Name: c.Name, Workdir: c.Workdir, Mounts: c.Mounts, MountHome: c.MountHome, Args: c.Args}
 }

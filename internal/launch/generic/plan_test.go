@@ -248,6 +248,8 @@ func TestProblemsHaveTheirPlaces(t *testing.T) {
 		{"GPUs on nodes", p("    - {name: t, kind: task, gpus: 6, nodes: 1, command: x}\n"), "6 do not fit on 1 nodes with 4 each"},
 		{"GPUs shared", p("    - {name: a, kind: server, gpus: 3, command: x}\n    - {name: t, kind: client, gpus: 2, with: a, command: x}\n"), "t takes 2 GPUs of a node, and 3 of its 4 are taken"},
 		{"one port twice", p("    - {name: s, kind: server, count: 2, port: 80, command: x}\n    - {name: c, kind: client, command: x}\n"), "c.yaml:4:41: pipelines.p.roles[0].port: s_0 and s_1 would both listen at 80 of one node"},
+		{"port out of range", p("    - {name: t, kind: task, port: 99999, command: x}\n"), "c.yaml:4:29: pipelines.p.roles[0].port: 99999 is no port"},
+		{"GPUs below zero", p("    - {name: t, kind: task, gpus: -1, command: x}\n"), `c.yaml:4:29: pipelines.p.roles[0].gpus: expects a whole number, 0 or more, got "-1"`},
 		{"env", p("    - {name: t, kind: task, env: {A-B: x}, command: x}\n"), `c.yaml:4:35: pipelines.p.roles[0].env.A-B: "A-B" is not a variable name`},
 		{"expect", p("    - {name: t, kind: task, expect: {concurrency: [1, 2], requests: [1, 2, 3]}, command: x}\n"), "pipelines.p.roles[0].expect.concurrency: has 2 values, another key 3"},
 		{"case of no pipeline", p(task) + "cases:\n- pipeline: q\n", `c.yaml:6:3: cases[0].pipeline: "q" is not one of pipelines: p`},
@@ -267,4 +269,33 @@ func TestProblemsHaveTheirPlaces(t *testing.T) {
 			require.False(t, strings.Contains(err.Error(), "\n"), "one mistake, one problem: %v", err)
 		})
 	}
+}
+
+// A server of which nobody says when it is up is warned of, where others wait for it.
+func TestServersThatNeverSayTheyAreReady(t *testing.T) {
+	t.Parallel()
+	const client = "    - {name: c, kind: client, command: x}\n"
+	for _, tt := range []struct{ server, want string }{
+		{"{name: s, kind: server, command: x}", `s has no ready:, so c starts at once with it, and may come before it is up: add ready: {log: "what it prints when it is up"}`},
+		{"{name: s, kind: router, command: 'x {port}'}", "s has no ready:, so c starts at once with it, and may come before it is up: add ready: {tcp: true}"},
+		{"{name: s, kind: server, command: x, ready: {log: up}}", ""},
+		{"{name: s, kind: server, command: x, critical: false}", ""},
+		{"{name: s, kind: task, command: x}", ""},
+	} {
+		p := planOf(t, "pipelines:\n  p:\n    roles:\n    - "+tt.server+"\n"+client)
+		if tt.want == "" {
+			require.Empty(t, p.Warnings, tt.server)
+		} else {
+			require.Equal(t, []string{tt.want}, p.Warnings)
+		}
+	}
+}
+
+// A role's own container is not left out in silence where there are none.
+func TestContainersOfThisMachine(t *testing.T) {
+	t.Parallel()
+	const text = "pipelines:\n  p:\n    roles:\n    - {name: c, kind: client, container: {image: i}, command: x}\n"
+	require.Equal(t, "i", planOf(t, text).Builds[0].Roles[0].Container.Image)
+	_, err := resolve(text, func(in *Input) { in.Local = true })
+	require.ErrorContains(t, err, "c.yaml:4:43: pipelines.p.roles[0].container.image: the local backend runs no containers")
 }

@@ -51,8 +51,18 @@ type Workload struct {
 
 // Pick says which cases are meant; nothing is all.
 type Pick struct {
-	Cases []string // ids, or patterns of them
-	Tags  []string
+	Cases  []string // ids, or patterns of them
+	Listed []Listed // likewise, of lists
+	Tags   []string
+}
+
+// Listed is a line of a test list.
+type Listed struct {
+	ID        string // or a pattern
+	Place     string // file:line
+	Timeout   rundir.Duration
+	Skip      string // why it is skipped, "" = it is not
+	Isolation bool
 }
 
 // defaultJob is the time limit where neither the config nor the cluster names one.
@@ -86,39 +96,67 @@ func Resolve(in Input) ([]rundir.Plan, error) {
 
 // choose keeps the plans that are meant.
 func (in Input) choose(plans []rundir.Plan) ([]rundir.Plan, error) {
-	var ids []string
+	var ids, tags []string
 	for _, p := range plans {
-		ids = append(ids, p.Case.ID)
-	}
-	var errs []error
-	for _, pattern := range in.Cases {
-		if !slices.ContainsFunc(ids, func(id string) bool { return Match(pattern, id) }) {
-			errs = append(errs, fmt.Errorf("no case is called %s%s", pattern, nearOrAll(pattern, ids)))
-		}
-	}
-	var tags []string
-	for _, p := range plans {
-		tags = append(tags, p.Case.Tags...)
+		ids, tags = append(ids, p.Case.ID), append(tags, p.Case.Tags...)
 	}
 	slices.Sort(tags)
 	tags = slices.Compact(tags)
+	if err := in.unknown(ids, tags); err != nil {
+		return nil, err
+	}
+	var out []rundir.Plan
+	var errs []error
+	for _, p := range plans {
+		if len(in.Tags) > 0 && !slices.ContainsFunc(in.Tags, func(tag string) bool { return slices.Contains(p.Case.Tags, tag) }) {
+			continue
+		}
+		at := slices.IndexFunc(in.Listed, func(l Listed) bool { return Match(l.ID, p.Case.ID) })
+		if at >= 0 {
+			errs = append(errs, in.Listed[at].annotate(&p))
+		} else if len(in.Cases)+len(in.Listed) > 0 && !slices.ContainsFunc(in.Cases, func(pattern string) bool { return Match(pattern, p.Case.ID) }) {
+			continue
+		}
+		out = append(out, p)
+	}
+	if len(out) == 0 {
+		return nil, errors.New("no case is both: named, and tagged with one of " + strings.Join(in.Tags, ", "))
+	}
+	return out, errors.Join(errs...)
+}
+
+// unknown refuses names and tags that no case has.
+func (in Input) unknown(ids, tags []string) error {
+	var errs []error
+	known := func(pattern string) bool {
+		return slices.ContainsFunc(ids, func(id string) bool { return Match(pattern, id) })
+	}
+	for _, pattern := range in.Cases {
+		if !known(pattern) {
+			errs = append(errs, fmt.Errorf("no case is called %s%s", pattern, nearOrAll(pattern, ids)))
+		}
+	}
+	for _, l := range in.Listed {
+		if !known(l.ID) {
+			errs = append(errs, fmt.Errorf("%s: no case is called %s%s", l.Place, l.ID, nearOrAll(l.ID, ids)))
+		}
+	}
 	for _, tag := range in.Tags {
 		if !slices.Contains(tags, tag) {
 			errs = append(errs, fmt.Errorf("--tag %s: no case has it%s", tag, nearOrAll(tag, tags)))
 		}
 	}
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
+	return errors.Join(errs...)
+}
+
+// annotate gives a plan what its line says of the case.
+func (l Listed) annotate(p *rundir.Plan) error {
+	p.Case.Source, p.Case.SkipReason, p.Case.Isolation = l.Place, l.Skip, l.Isolation
+	p.Case.Timeout = cmp.Or(l.Timeout, p.Case.Timeout)
+	if l.Timeout > p.Budgets.Job {
+		return fmt.Errorf("%s: TIMEOUT %s is above the job's time limit of %s: it can never fire", l.Place, l.Timeout.Short(), p.Budgets.Job.Short())
 	}
-	out := slices.DeleteFunc(plans, func(p rundir.Plan) bool {
-		meant := len(in.Cases) == 0 || slices.ContainsFunc(in.Cases, func(pattern string) bool { return Match(pattern, p.Case.ID) })
-		tagged := len(in.Tags) == 0 || slices.ContainsFunc(in.Tags, func(tag string) bool { return slices.Contains(p.Case.Tags, tag) })
-		return !meant || !tagged
-	})
-	if len(out) == 0 {
-		return nil, errors.New("no case is both: named, and tagged with one of " + strings.Join(in.Tags, ", "))
-	}
-	return out, nil
+	return nil
 }
 
 func nearOrAll(name string, known []string) string {

@@ -34,13 +34,13 @@ type Build struct {
 
 // Config is the section ab: of ci-disagg.yaml.
 type Config struct {
-	Mode       string           `yaml:"mode"`          // always, suspicious, off (default)
-	AnswerWait *rundir.Duration `yaml:"answer_wait"`   // after a pair, for the driver's answer; default 30s
-	OpenAt     *float64         `yaml:"open_at"`       // part of min_effect; default 0.5
-	GPUHours   float64          `yaml:"max_gpu_hours"` // of all sessions of a run at their longest; 0 = no bound
-	Time       rundir.Duration  `yaml:"time"`          // time limit of a session's job; 0 = its runs at the case's budgets
-	Paths      []string         `yaml:"paths"`         // patterns of files whose change is measured whatever the single run says
-	Label      string           `yaml:"label"`         // likewise, of the change
+	Mode       string           `yaml:"mode"`                      // always, suspicious, off (default)
+	AnswerWait *rundir.Duration `yaml:"answer_wait"`               // after a pair, for the driver's answer; default 30s
+	OpenAt     *float64         `yaml:"open_at" bounds:"0,"`       // part of min_effect; default 0.5
+	GPUHours   float64          `yaml:"max_gpu_hours" bounds:"0,"` // of all sessions of a run at their longest; 0 = no bound
+	Time       rundir.Duration  `yaml:"time"`                      // time limit of a session's job; 0 = its runs at the case's budgets
+	Paths      []string         `yaml:"paths"`                     // patterns of files whose change is measured whatever the single run says
+	Label      string           `yaml:"label"`                     // likewise, of the change
 }
 
 // Flags stand over the config.

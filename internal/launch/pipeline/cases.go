@@ -15,24 +15,24 @@ import (
 type configured struct {
 	any bool
 	generic.Pick
+	lists []string // those that have other tests, too
 }
 
 // sorted tells ids of configured cases from TensorRT-LLM's test ids. Nothing named is
 // every configured case.
 func (r Request) sorted() (mine configured, theirs []string, err error) {
 	ids := r.Config.IDs()
+	own := r.own(ids)
 	mine.Cases, mine.Tags = slices.Clone(r.Cases), r.Tags
 	for _, t := range r.Tests {
-		switch {
-		case slices.ContainsFunc(ids, func(id string) bool { return generic.Match(t, id) }):
+		if own(t) {
 			mine.Cases = append(mine.Cases, t)
-		case len(ids) > 0 && !strings.Contains(t, "::") && r.Config.Workload.Source == "" && r.Config.Workload.DisaggConfigs == "" && r.Config.Workload.AggConfigs == "":
-			mine.Cases = append(mine.Cases, t) // unknown: said with the names that there are
-		default:
+		} else {
 			theirs = append(theirs, t)
 		}
 	}
-	named := len(mine.Cases)+len(mine.Tags) > 0
+	mine.Listed, mine.lists = r.listed(own)
+	named := len(mine.Cases)+len(mine.Tags)+len(mine.Listed) > 0
 	mine.any = named || len(ids) > 0 && len(r.Tests)+len(r.Lists) == 0
 	switch {
 	case named && len(ids) == 0:
@@ -41,6 +41,16 @@ func (r Request) sorted() (mine configured, theirs []string, err error) {
 		return mine, nil, errors.New("which tests? Give test ids, or --test-list FILE; or write pipelines: into the config")
 	}
 	return mine, theirs, nil
+}
+
+// own tells ids of configured cases, and patterns of them, from those of tests. What is neither is taken for a
+// misspelt case where no test could be planned: it is answered with the names that there are.
+func (r Request) own(ids []string) func(id string) bool {
+	w := r.Config.Workload
+	alone := len(ids) > 0 && w.Source == "" && w.DisaggConfigs == "" && w.AggConfigs == ""
+	return func(t string) bool {
+		return slices.ContainsFunc(ids, func(id string) bool { return generic.Match(t, id) }) || alone && !strings.Contains(t, "::")
+	}
 }
 
 // generic plans the configured cases that are meant. alone says that there are no

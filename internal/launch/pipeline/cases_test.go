@@ -2,6 +2,8 @@ package pipeline
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -128,4 +130,61 @@ cases: [{vars: {n: 7}, tags: [t]}]
 	} {
 		require.Contains(t, b.String(), want)
 	}
+}
+
+// Lines of a test list name cases of pipelines as they name tests, with all that may stand behind an id.
+func TestListsOfOwnCases(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		list string
+		want []string // id, timeout, skip
+		err  string
+	}{
+		"ids":         {"# nights\np[n=2]\nq TIMEOUT (30) # slow\n", []string{"p[n=2] 0s ", "q 30m "}, ""},
+		"a pattern":   {"p* SKIP (broken)", []string{"p[n=1] 0s broken", "p[n=2] 0s broken", "p[n=3] 0s broken"}, ""},
+		"near miss":   {"q\np[n=22]\n", nil, "list.txt:2: no case is called p[n=22]; did you mean p[n=2]?"},
+		"too long":    {"q TIMEOUT (180)", nil, "list.txt:1: TIMEOUT 3h is above the job's time limit of 2h"},
+		"with theirs": {"q\nperf/test_x.py::test_e2e[y]\n", nil, "does not begin with disagg-"},
+		"not there":   {"", nil, "list.txt: cannot be read"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			list := filepath.Join(t.TempDir(), "list.txt")
+			if tt.list != "" {
+				require.NoError(t, os.WriteFile(list, []byte(tt.list), 0o600))
+			}
+			s, err := suite(t, ownCases, Selection{Lists: []string{list}})
+			if tt.err != "" {
+				require.ErrorContains(t, err, tt.err)
+				require.NotContains(t, err.Error(), "list.txt:1: case", "a case of ours is no test of theirs")
+				return
+			}
+			require.NoError(t, err)
+			var got []string
+			for _, p := range s.Plans {
+				require.Contains(t, p.Case.Source, "list.txt:")
+				got = append(got, p.Case.ID+" "+p.Case.Timeout.Short()+" "+p.Case.SkipReason)
+			}
+			require.Equal(t, tt.want, got)
+		})
+	}
+}
+
+// The table shows a port where somebody listens: a role that is published for its host's sake has none.
+func TestTableShowsPorts(t *testing.T) {
+	t.Parallel()
+	s, err := suite(t, `
+backend: local
+pipelines:
+  p:
+    roles:
+    - {name: only, kind: server, command: "serve {host}", ready: {log: up}}
+    - {name: free, kind: server, command: "serve {port}", ready: {log: up}}
+    - {name: c, kind: client, command: "a {only.host}"}
+`, Selection{})
+	require.NoError(t, err)
+	table := pipelineTable(s.Plans[0])
+	require.Regexp(t, `only +server +1 +0 +0 \(1\) +- +- +it prints`, table)
+	require.Regexp(t, `free +server +1 +0 +0 \(1\) +free +- +it prints`, table)
+	require.Empty(t, s.Plans[0].Warnings)
 }

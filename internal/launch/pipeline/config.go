@@ -49,8 +49,8 @@ type Config struct {
 
 // Jobs bounds how many jobs a run has at once.
 type Jobs struct {
-	Max      int  `yaml:"max"`       // 0 = no limit of the run's own
-	FailFast bool `yaml:"fail_fast"` // the first case that does not pass ends the others
+	Max      int  `yaml:"max" bounds:"0,"` // 0 = no limit of the run's own
+	FailFast bool `yaml:"fail_fast"`       // the first case that does not pass ends the others
 	// Lifeline is after how long without a driver a job ends itself; 0 = never, nil =
 	// the caller's default.
 	Lifeline *rundir.Duration `yaml:"lifeline"`

@@ -37,7 +37,7 @@ func pipelineTable(p rundir.Plan) string {
 			names = append(names, roles[j].Name)
 			slice = append(slice, roles[j].Slice...)
 		}
-		t.Add("   "+roleList(names), r.Kind+lifeNote(r), each(len(names), r.Tasks()), each(len(names), r.GPUs()), nodesOf(slice), port(r),
+		t.Add("   "+roleList(names), r.Kind+lifeNote(r), each(len(names), r.Tasks()), each(len(names), r.GPUs()), nodesOf(slice), port(r, roles),
 			cmp.Or(strings.Join(r.Needs, ", "), "-"), readyWhen(r.Ready))
 		i = j
 	}
@@ -68,11 +68,17 @@ func nodesOf(slice []rundir.NodeShare) string {
 	return nodeRanges(all)
 }
 
-func port(r rundir.RolePlan) string {
+// port is where a role listens. One that is published for its host's sake alone does not.
+func port(r rundir.RolePlan, all []rundir.RolePlan) string {
+	asked := func(o rundir.RolePlan) bool {
+		return slices.ContainsFunc(o.Refs, func(ref rundir.AddressRef) bool {
+			return ref.Part != rundir.PartHost && slices.Contains(ref.Roles, r.Name)
+		})
+	}
 	switch {
 	case r.FixedPort > 0:
 		return strconv.Itoa(r.FixedPort)
-	case r.Port:
+	case r.Port && (r.Ready.TCP || r.Ready.HTTPPath != "" || strings.Contains(r.Command, "CI_DISAGG_PORT") || slices.ContainsFunc(all, asked)):
 		return "free"
 	}
 	return "-"

@@ -61,6 +61,7 @@ func resolve(r Request) (s Suite, err error) {
 	if err != nil {
 		return s, err
 	}
+	s.request.Lists = mine.lists
 	if s.Backend, err = r.Config.BackendOr(r.Backend); err != nil {
 		return s, err
 	}

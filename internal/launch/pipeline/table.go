@@ -56,7 +56,9 @@ func (d Document) shortened(dir string) Document {
 		c.Case.Source, c.Case.Config, c.Baseline = short(c.Case.Source), short(c.Case.Config), short(c.Baseline)
 		c.Warnings = slices.Clone(c.Warnings)
 		for j, v := range c.Warnings {
-			c.Warnings[j] = strings.Replace(short(v), c.Case.Config+":", "config:", 1)
+			if c.Warnings[j] = short(v); c.Case.Config != "" {
+				c.Warnings[j] = strings.Replace(c.Warnings[j], c.Case.Config+":", "config:", 1)
+			}
 		}
 		doc.Cases[i] = c
 	}

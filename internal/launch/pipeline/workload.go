@@ -60,7 +60,7 @@ func (s Suite) workloadOf(tests []string) (workload, error) {
 			Elsewhere: s.elsewhere(),
 		},
 		Local: s.Backend == jobs.BackendLocal, Stage: s.Stage,
-		Tests: tests, Lists: absolute(r.WorkDir, r.Lists), Waives: absolute(r.WorkDir, r.Waives),
+		Tests: tests, Lists: absolute(r.WorkDir, r.Lists), Own: r.own(r.Config.IDs()), Waives: absolute(r.WorkDir, r.Waives),
 		Env: map[string]string{}, Today: r.Now.UTC().Format(time.DateOnly),
 		Budgets: r.Config.Budgets, SplitGroup: r.SplitGroup,
 	}
@@ -77,6 +77,21 @@ func (s Suite) workloadOf(tests []string) (workload, error) {
 // elsewhere reports whether roles see other files than this machine: behind a login
 // node, in a container.
 func (s Suite) elsewhere() bool { return s.Profile.Login != "" || s.Profile.Container != nil }
+
+// listed are the lines of the lists that own takes, and the lists that have others, too.
+func (r Request) listed(own func(id string) bool) (mine []generic.Listed, others []string) {
+	for _, list := range r.Lists {
+		entries, rest := testlist.OwnIn(absolute(r.WorkDir, []string{list})[0], own)
+		for _, e := range entries {
+			e.File = list
+			mine = append(mine, generic.Listed{ID: e.ID, Place: e.Place(), Timeout: rundir.Duration(e.Timeout), Skip: e.Skip, Isolation: e.Isolation})
+		}
+		if rest > 0 || len(entries) == 0 {
+			others = append(others, list)
+		}
+	}
+	return mine, others
+}
 
 // sharedKey reports whether a key of the section holds for the configured pipelines, too.
 func sharedKey(key string) bool {

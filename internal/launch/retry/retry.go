@@ -47,11 +47,11 @@ type Decision struct {
 
 // Policy is the policy for infrastructure failures.
 type Policy struct {
-	Max      int             `yaml:"max"`       // further attempts per repetition after an infrastructure failure
-	Budget   int             `yaml:"budget"`    // further attempts over the whole run; 0 = no bound of its own
-	Backoff  rundir.Duration `yaml:"backoff"`   // before the first retry; doubles each time
-	MaxDelay rundir.Duration `yaml:"max_delay"` // bound of the back-off
-	Exclude  bool            `yaml:"exclude"`   // keep retries away from the blamed nodes
+	Max      int             `yaml:"max" bounds:"0,"`    // further attempts per repetition after an infrastructure failure
+	Budget   int             `yaml:"budget" bounds:"0,"` // further attempts over the whole run; 0 = no bound of its own
+	Backoff  rundir.Duration `yaml:"backoff"`            // before the first retry; doubles each time
+	MaxDelay rundir.Duration `yaml:"max_delay"`          // bound of the back-off
+	Exclude  bool            `yaml:"exclude"`            // keep retries away from the blamed nodes
 }
 
 // Default is one further attempt after a minute, away from blamed nodes.

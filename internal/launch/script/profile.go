@@ -51,16 +51,16 @@ type Queue struct {
 	Account     string          `yaml:"account"`
 	QOS         string          `yaml:"qos"`
 	Reservation string          `yaml:"reservation"`
-	Time        rundir.Duration `yaml:"time"`      // default time limit of a job; budgets.job overrides it
-	MaxNodes    int             `yaml:"max_nodes"` // nodes that all our jobs here may hold together; 0 = no limit
-	MaxJobs     int             `yaml:"max_jobs"`  // jobs that we may have here at once; 0 = no limit
+	Time        rundir.Duration `yaml:"time"`                  // default time limit of a job; budgets.job overrides it
+	MaxNodes    int             `yaml:"max_nodes" bounds:"0,"` // nodes that all our jobs here may hold together; 0 = no limit
+	MaxJobs     int             `yaml:"max_jobs" bounds:"0,"`  // jobs that we may have here at once; 0 = no limit
 }
 
 // Hardware is what a cluster's nodes are.
 type Hardware struct {
-	GPUsPerNode int    `yaml:"gpus_per_node"`           // 0 = not checked
-	GPUType     string `yaml:"gpu_type"`                // GB200, B200, …; part of the series identity, and held against what nvidia-smi says
-	Arch        string `yaml:"arch" enum:"amd64,arm64"` // amd64 or arm64
+	GPUsPerNode int    `yaml:"gpus_per_node" bounds:"0,"` // 0 = not checked
+	GPUType     string `yaml:"gpu_type"`                  // GB200, B200, …; part of the series identity, and held against what nvidia-smi says
+	Arch        string `yaml:"arch" enum:"amd64,arm64"`   // amd64 or arm64
 }
 
 // AgentFor is the configured path of the binary for the cluster's nodes; "" says

@@ -6,12 +6,14 @@ package starter
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/examples"
+	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
 
 // Config is a first config.
@@ -58,7 +60,11 @@ func Write(pipeline string, seen Seen) (Config, error) {
 	}
 	data, err := examples.Files.ReadFile(name + ".yaml")
 	if err != nil {
-		return Config{}, fmt.Errorf("--pipeline %q is none of %s", pipeline, strings.Join(Names(), ", "))
+		near := strictyaml.Nearest(pipeline, append(Names(), slices.Sorted(maps.Keys(aliases()))...))
+		if near != "" {
+			near = "; did you mean " + near + "?"
+		}
+		return Config{}, fmt.Errorf("--pipeline %q is none of %s%s", pipeline, strings.Join(Names(), ", "), near)
 	}
 	c := Config{Pipeline: pipeline, Text: fill(string(data), name, seen), Seen: seen.words()}
 	if strings.Contains(c.Text, "\nbackend: local") {

@@ -49,6 +49,8 @@ func TestLook(t *testing.T) {
 	require.NotContains(t, c.Text, " --junit-xml={out}/results.xml --benchmark-json")
 	require.Empty(t, c.Missing)
 
+	_, err = starter.Write("rediss", got)
+	require.ErrorContains(t, err, "did you mean redis?")
 	c, err = starter.Write("redis", got)
 	require.NoError(t, err)
 	require.Equal(t, []string{"redis-server", "redis-benchmark"}, c.Missing)

@@ -124,10 +124,10 @@ type Input struct {
 	Local      bool   // planned for the local backend
 	Stage      string // the run's name in reports
 
-	Tests []string // ids or list lines from the command line
-	Lists []string // files: test lists or test-db YAML
-	// Waives are files beside Config.Waives.
-	Waives []string
+	Tests  []string             // ids or list lines from the command line
+	Lists  []string             // files: test lists or test-db YAML
+	Own    func(id string) bool // lines of lists that are no tests; nil = none
+	Waives []string             // files beside Config.Waives
 
 	// At is the position of a key of ConfigFile, as file:line:column, for
 	// messages; nil = the file's name alone.

@@ -140,7 +140,7 @@ func (r *resolver) listed() []testlist.Entry {
 			continue
 		}
 		entries, warnings, problems := testlist.Parse(list, data, r.facts(), r.set.names)
-		out = append(out, entries...)
+		out = append(out, testlist.Without(entries, r.in.Own)...)
 		r.warnings = append(r.warnings, warnings...)
 		r.problems = append(r.problems, problems...)
 	}

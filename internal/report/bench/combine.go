@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -186,6 +187,9 @@ func (g stepGroup) attach(out []Result, only bool) []Result {
 	return out
 }
 
+// numbers are those that tell the logs of several servers apart.
+var numbers = regexp.MustCompile("[0-9]+")
+
 // result averages over the servers; its Format is "" if none logged a usable
 // iteration. silent are the servers that logged none while others did.
 func (g stepGroup) result() (r Result, silent []Problem) {
@@ -198,7 +202,7 @@ func (g stepGroup) result() (r Result, silent []Problem) {
 		used, r = append(used, *l.Steps), l
 	}
 	if len(used) > 0 && len(g.logs) > 1 {
-		r = stepResult(steps.Log{Stats: steps.Average(used)}, filepath.Join(g.dir, "gen_server_*.log"))
+		r = stepResult(steps.Log{Stats: steps.Average(used)}, filepath.Join(g.dir, numbers.ReplaceAllString(filepath.Base(r.File), "*")))
 		r.Steps, r.Problems = nil, silent
 	}
 	return r, silent

@@ -30,7 +30,7 @@ func Builtin() []Format {
 		},
 		{Name: "their table", Readers: clients, Gives: all, Lines: newServingTable, Cuts: true},
 		{Name: "perf_script_test_results.csv", Readers: []string{perfCSV}, Gives: []Given{GivesName, GivesConcurrency}},
-		{Name: "gen_server logs", Readers: []string{genServer}},
+		{Name: "iteration logs", Readers: []string{genServer}},
 	}
 }
 

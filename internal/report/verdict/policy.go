@@ -58,7 +58,7 @@ type Policy struct {
 	FunctionalOnly bool `yaml:"functional_only"`
 	// MinHistory is the number of past runs below which bws says collecting;
 	// 0 = 7, which is also the least.
-	MinHistory int `yaml:"min_history"`
+	MinHistory int `yaml:"min_history" bounds:"0,"`
 	// AllowCollecting and AllowNoBaseline relax exit code 5. The verdict of the
 	// row stays what it is: nothing becomes green by silence.
 	AllowCollecting bool `yaml:"allow_collecting"`
@@ -71,11 +71,11 @@ type Policy struct {
 	ForgetOpen bool `yaml:"forget_open"`
 	// Threshold of the rule fixed, relative; 0 = 0.05. A pin's own tolerance
 	// goes first.
-	Threshold float64 `yaml:"threshold"`
+	Threshold float64 `yaml:"threshold" bounds:"0,1"`
 	// PostMerge and PreMerge are the thresholds of the rule upstream in mode
 	// nightly and pr; 0 = 0.05 and 0.10.
-	PostMerge float64 `yaml:"post_merge"`
-	PreMerge  float64 `yaml:"pre_merge"`
+	PostMerge float64 `yaml:"post_merge" bounds:"0,1"`
+	PreMerge  float64 `yaml:"pre_merge" bounds:"0,1"`
 	// Metrics overrides by canonical metric name.
 	Metrics map[string]MetricPolicy `yaml:"metrics"`
 
@@ -129,8 +129,8 @@ type MetricPolicy struct {
 	Rule       Rule       `yaml:"rule" enum:"bws,fixed,upstream"`
 	Strictness Strictness `yaml:"strictness" enum:"normal,sensitive,strict"`
 	Gate       *bool      `yaml:"gate"`
-	MinEffect  float64    `yaml:"min_effect"` // dmin, relative: 0.02 = 2 %
-	Threshold  float64    `yaml:"threshold"`  // of the rules fixed and upstream, both modes
+	MinEffect  float64    `yaml:"min_effect" bounds:"0,1"` // dmin, relative: 0.02 = 2 %
+	Threshold  float64    `yaml:"threshold" bounds:"0,1"`  // of the rules fixed and upstream, both modes
 }
 
 // Validate returns every problem of the policy at once, each a strictyaml.KeyError.

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"os"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -140,4 +142,28 @@ func Parse(file string, data []byte, facts map[string]string, names Names) ([]En
 		}
 	}
 	return out, nil, problems
+}
+
+// OwnIn are the entries of a list file that own takes, and how many other lines it has. A database, and a file that
+// cannot be read, is all others': who plans those says what is wrong.
+func OwnIn(file string, own func(id string) bool) (entries []Entry, others int) {
+	data, err := os.ReadFile(file)
+	if ext := path.Ext(file); err != nil || ext == ".yml" || ext == ".yaml" {
+		return nil, 1
+	}
+	all, _, problems := Parse(file, data, nil, Names{})
+	for _, e := range all {
+		if own(e.ID) {
+			entries = append(entries, e)
+		}
+	}
+	return entries, len(all) - len(entries) + len(problems)
+}
+
+// Without are the entries that own, where it is given, does not take.
+func Without(entries []Entry, own func(id string) bool) []Entry {
+	if own == nil {
+		return entries
+	}
+	return slices.DeleteFunc(entries, func(e Entry) bool { return own(e.ID) })
 }
