@@ -69,11 +69,7 @@ func readRun(dir rundir.Dir) (rundir.Run, error) {
 // of a job that was made anew. All would end with the first one's result. A suite that cannot be
 // planned is refused too; resume goes on without one.
 func (o runOptions) sameRun(h host, cfg config, args []string, dir rundir.Dir, run rundir.Run) error {
-	s, err := o.resolve(h, cfg, args)
-	if err != nil {
-		return err
-	}
-	want, err := o.record(h, cfg, s, run.ID)
+	_, want, err := o.planned(h, cfg, args, run.ID)
 	if err != nil {
 		return err
 	}

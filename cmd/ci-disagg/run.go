@@ -149,12 +149,7 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	if found {
 		return o.goOn(ctx, h, cfg, dir, args)
 	}
-	o.AB.PullRequest = o.mode == string(verdict.PullRequest)
-	s, err := o.resolve(h, cfg, args)
-	if err != nil {
-		return err
-	}
-	run, err := o.record(h, cfg, s, id)
+	s, run, err := o.planned(h, cfg, args, id)
 	if err != nil {
 		return err
 	}
@@ -240,13 +235,17 @@ func (o runOptions) findRun(h host, cfg config) (dir rundir.Dir, id string, foun
 	}
 }
 
-// record is the new run's record.
-func (o runOptions) record(h host, cfg config, s pipeline.Suite, id string) (rundir.Run, error) {
+// planned is the new run's suite, and its record.
+func (o runOptions) planned(h host, cfg config, args []string, id string) (s pipeline.Suite, run rundir.Run, err error) {
 	build, err := o.build(h, cfg.Perf.Policy.Mode)
 	if err != nil {
-		return rundir.Run{}, err
+		return s, run, err
 	}
-	run := rundir.Run{
+	o.AB.PullRequest, o.AB.Head, o.AB.MergeBase = o.mode == string(verdict.PullRequest), build.Commit, build.MergeBase
+	if s, err = o.resolve(h, cfg, args); err != nil {
+		return s, run, err
+	}
+	run = rundir.Run{
 		Schema: rundir.Schema, ID: id, Version: buildVersion(), Stage: s.Stage, Suite: o.ListName(),
 		Backend: s.Backend, Cluster: s.Cluster, Created: h.now().UTC(), Build: build,
 	}
@@ -260,7 +259,7 @@ func (o runOptions) record(h host, cfg config, s pipeline.Suite, id string) (run
 		}
 		run.Cases = append(run.Cases, rundir.CaseState{ID: p.Case.ID, Slug: p.Case.Slug, State: state})
 	}
-	return run, nil
+	return s, run, nil
 }
 
 // newRunID is an id for a run that nobody named: its time and a random part.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"path/filepath"
 
 	"github.com/spf13/pflag"
@@ -49,7 +50,7 @@ func (o suiteFlags) resolve(h host, cfg config, args []string) (pipeline.Suite, 
 		r.Base = filepath.Dir(cfg.path)
 	}
 	r.Tests, r.AB.PullRequest = args, o.AB.PullRequest || h.getenv("CHANGE_ID") != "" || cfg.Perf.Policy.Mode == verdict.PullRequest
-	r.AB.Unjudged = cfg.Perf.Off
+	r.AB.Unjudged, r.AB.Head = cfg.Perf.Off, cmp.Or(o.AB.Head, h.getenv("gitlabCommit"), h.getenv("GIT_COMMIT"))
 	s, err := pipeline.Resolve(r)
 	for i := range s.Plans {
 		s.Plans[i].Warnings = append(s.Plans[i].Warnings, bench.Lacking(s.Plans[i].Expected, cfg.Perf.Readers)...)

@@ -132,6 +132,7 @@ type BuildPlan struct {
 	Workdir   string     `json:"workdir,omitempty"`   // where its role commands run; "" = the plan's
 	Install   string     `json:"install,omitempty"`   // shell text run once per node before its first run
 	Setup     string     `json:"setup,omitempty"`     // shell text run by every role before its command
+	SetupKey  string     `json:"setup_key,omitempty"` // where the config says so; "" = workload.setup
 	Env       []EnvVar   `json:"env,omitempty"`       // exported to every role after the plan's
 	Container *Container `json:"container,omitempty"` // nil: roles run on the bare node
 	Roles     []RolePlan `json:"roles"`               // in start order

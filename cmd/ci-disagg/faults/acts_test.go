@@ -66,6 +66,9 @@ func (r *row) running(t testing.TB) {
 		return
 	}
 	r.phase(t, rundir.PhaseBenchmark)
+	if r.with.pipelines != "" {
+		return // no GEN_0 there
+	}
 	log := filepath.Join(runtest.Attempt(r.dir).Run(0).Output(), "trtllm-serve.0.GEN_0.log")
 	r.until(t, runtest.Soon, "requests at GEN_0", func() bool {
 		text, err := os.ReadFile(log)

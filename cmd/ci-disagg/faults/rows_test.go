@@ -27,7 +27,7 @@ const long = "100"
 
 // matrix is every row, in the order of the table.
 func matrix() []fault {
-	return slices.Concat(crashes(), roles(), servers(), results(), generic(), jobs(), slurmDown(), scripted(), storage(), drafts(), interrupts(), kills(), local())
+	return slices.Concat(crashes(), roles(), servers(), results(), generic(), databases(), sessions(), sessionJobs(), jobs(), slurmDown(), scripted(), storage(), drafts(), interrupts(), kills(), local())
 }
 
 // local is what needs no Slurm, without it: the same agent, the same answers, in less time.
@@ -37,7 +37,7 @@ func local() []fault {
 		"CTX_0 exits 0 early", "results.xml missing", "results.xml truncated", "redis: the server is killed", "redis: a monitor that may leave does so",
 	}
 	var rows []fault
-	for _, f := range slices.Concat(crashes(), roles(), servers(), results(), generic()) {
+	for _, f := range slices.Concat(crashes(), roles(), servers(), results(), generic(), databases(), sessions()) {
 		if strings.Contains(f.with.workload, "install:") || strings.Contains(f.with.workload, "mpi:") {
 			continue // one machine plays all nodes and installs once; nothing there knows --mpi
 		}

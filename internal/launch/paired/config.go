@@ -1,6 +1,7 @@
 package paired
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -49,6 +50,8 @@ type Flags struct {
 	Base    Build  // source, image and commit
 	Changed []string
 	Labels  []string
+	// Head and MergeBase are the commits of builds that name none, for {commit}.
+	Head, MergeBase string
 	// PullRequest is set where the run is a pull request's: one that names a base and no
 	// mode is measured in pairs where a single run gives reason to.
 	PullRequest bool
@@ -126,7 +129,41 @@ func Settle(c Config, b Builds, f Flags) (Settings, error) {
 		s.Mode = rundir.PairSuspicious
 	}
 	s.Opened = s.opened(f)
-	return s, nil
+	return s, s.fill(f)
+}
+
+// commitMark stands for a build's commit in its texts.
+const commitMark = "{commit}"
+
+// fill puts the builds' commits into their texts.
+func (s *Settings) fill(f Flags) error {
+	var errs []error
+	for _, one := range []struct {
+		key, give string
+		b         *Build
+		other     string
+	}{
+		{"base", "--ab-base-commit, builds.base.commit or --merge-base", &s.Base, f.MergeBase},
+		{"head", "--commit or builds.head.commit", &s.Head, f.Head},
+	} {
+		commit := cmp.Or(one.b.Commit, one.other)
+		if one.key == "base" && !s.On() {
+			continue
+		}
+		for _, text := range []struct {
+			key  string
+			text *string
+		}{{"source", &one.b.Source}, {"image", &one.b.Image}, {"install", &one.b.Install}, {"setup", &one.b.Setup}} {
+			if !strings.Contains(*text.text, commitMark) {
+				continue
+			}
+			if commit == "" {
+				errs = append(errs, fmt.Errorf("builds.%s.%s: {commit} is not known: give %s", one.key, text.key, one.give))
+			}
+			*text.text = strings.ReplaceAll(*text.text, commitMark, commit)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // named reports whether anything says how the build is another than that of workload.

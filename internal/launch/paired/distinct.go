@@ -57,7 +57,7 @@ func (s Settings) control() bool {
 // and a checkout that nothing of it reads.
 func software(b rundir.BuildPlan) rundir.BuildPlan {
 	source := b.Source
-	b.Name, b.Commit, b.Source = "", "", ""
+	b.Name, b.Commit, b.Source, b.SetupKey = "", "", "", ""
 	texts := []string{b.Install, b.Setup}
 	for _, r := range b.Roles {
 		texts = append(texts, r.Before, r.Command)

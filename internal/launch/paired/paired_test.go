@@ -34,9 +34,10 @@ func TestSession(t *testing.T) {
 	require.Empty(t, p.Builds[1].Env)
 	require.Len(t, p.Runs, 26)
 	require.Equal(t, 3, p.Pairs.Cases)
-	require.Equal(t, 44*time.Hour, p.Budgets.Job.D(), "22 runs at 2 h: nothing bounds one but the job")
+	require.Equal(t, 8*time.Hour, p.Budgets.Job.D(), "nothing bounds a run but the job: 22 of 2 h would be two days")
 	require.Equal(t, 2*time.Hour, p.SingleRun().Budgets.Job.D())
-	require.Contains(t, p.Warnings[0], "base has another")
+	require.Contains(t, p.Warnings[0], "ab.time: no budgets.ready and budgets.benchmark say how long a run takes, so the session has 8h")
+	require.Contains(t, p.Warnings[1], "base has another")
 
 	// Budgets of the phases make it shorter, and ab.time is what it is.
 	short := plan("new")
@@ -118,6 +119,22 @@ func TestSettle(t *testing.T) {
 			require.Equal(t, tt.opened, s.Opened)
 		})
 	}
+}
+
+// Texts of a build may hold the commit that it is of.
+func TestCommitsInTexts(t *testing.T) {
+	t.Parallel()
+	b := Builds{Base: Build{Source: "/builds/{commit}", Install: "make {commit}"}, Head: Build{Image: "r/i:{commit}"}}
+	s, err := Settle(Config{}, b, Flags{Mode: "always", Head: "new", MergeBase: "old"})
+	require.NoError(t, err)
+	require.Equal(t, []string{"/builds/old", "make old", "r/i:new"}, []string{s.Base.Source, s.Base.Install, s.Head.Image})
+	s, err = Settle(Config{}, b, Flags{Mode: "always", Head: "new", MergeBase: "old", Base: Build{Commit: "older"}})
+	require.NoError(t, err)
+	require.Equal(t, "/builds/older", s.Base.Source)
+	_, err = Settle(Config{}, b, Flags{Mode: "always", Head: "new"})
+	require.ErrorContains(t, err, "builds.base.source: {commit} is not known: give --ab-base-commit, builds.base.commit or --merge-base")
+	_, err = Settle(Config{}, b, Flags{})
+	require.EqualError(t, err, "builds.head.image: {commit} is not known: give --commit or builds.head.commit", "base is not asked for")
 }
 
 func TestMatches(t *testing.T) {

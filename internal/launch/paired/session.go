@@ -40,12 +40,16 @@ func (s Settings) Session(head, base rundir.Plan, cases int) (rundir.Plan, error
 	if s.Mode == rundir.PairSuspicious {
 		p.Pairs.OpenAt = defaultTo(s.OpenAt, defaultOpenAt)
 	}
-	p.Pairs.Time = cmp.Or(s.Time, runs(maxPairs)*perRun(head))
+	p.Pairs.Time = cmp.Or(s.Time, limit(head))
 	p.Runs, p.Budgets.Job = rundir.SessionRuns(*p.Pairs), p.Pairs.Time
 	p.Warnings = slices.Clone(p.Warnings)
 	if s.Time > 0 && s.Time < runs(minPairs)*perRun(head) {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("ab.time: %s may be too short for the %d pairs without which nothing is decided: at the case's budgets they take %s",
 			s.Time.Short(), minPairs, (runs(minPairs)*perRun(head)).Short()))
+	}
+	if s.Time == 0 && !bounded(head) {
+		p.Warnings = append(p.Warnings, fmt.Sprintf("ab.time: no budgets.ready and budgets.benchmark say how long a run takes, so the session has %s, %d times budgets.job: what is not decided by then is undecided",
+			p.Pairs.Time.Short(), openJobs))
 	}
 	if base.Case.ConfigSHA != head.Case.ConfigSHA {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("base has another %s (%s): what differs there is part of the comparison", head.Case.Config, base.Case.Config))
@@ -91,6 +95,23 @@ func defaultTo[T any](v *T, def T) T {
 
 // runs are the runs of a session of so many pairs.
 func runs(pairs int) rundir.Duration { return rundir.Duration(warmups + 2*pairs) }
+
+// openJobs are the jobs' time limits that a session has where nothing but the job bounds a run. That bound is for the
+// one run that hangs: 22 of them would ask Slurm for days.
+const openJobs = 4
+
+// limit is the time limit of a session: all its runs at the case's budgets.
+func limit(p rundir.Plan) rundir.Duration {
+	if bounded(p) {
+		return runs(maxPairs) * perRun(p)
+	}
+	return openJobs * p.Budgets.Job
+}
+
+// bounded reports whether the phases of the work bound a run.
+func bounded(p rundir.Plan) bool {
+	return p.Budgets.Ready > 0 && p.Budgets.Benchmark > 0 || p.Case.Timeout > 0
+}
 
 // perRun is what one run takes at most: the budgets of its phases, where those of the
 // work are bounded, else all of the job's time.

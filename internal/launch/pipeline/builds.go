@@ -27,7 +27,7 @@ func Resolve(r Request) (Suite, error) {
 		return s, err
 	}
 	for i := range s.Plans {
-		s.Plans[i] = r.dressed(s.Plans[i], set.Head)
+		s.Plans[i] = r.dressed(s.Plans[i], rundir.HeadBuild, set.Head)
 	}
 	if !set.On() {
 		return s, nil
@@ -46,7 +46,7 @@ func (s Suite) pairUp(r Request, set paired.Settings) error {
 	}
 	base := map[string]rundir.Plan{}
 	for _, p := range older.Plans {
-		base[p.Case.Slug] = r.dressed(p, set.Base)
+		base[p.Case.Slug] = r.dressed(p, rundir.BaseBuild, set.Base)
 	}
 	var of []int
 	for i, p := range s.Plans {
@@ -75,7 +75,7 @@ func (s Suite) pairUp(r Request, set paired.Settings) error {
 }
 
 // dressed gives a plan's only build what its own words say of it, where the plan does not.
-func (r Request) dressed(p rundir.Plan, b paired.Build) rundir.Plan {
+func (r Request) dressed(p rundir.Plan, name string, b paired.Build) rundir.Plan {
 	if len(p.Builds) != 1 {
 		return p
 	}
@@ -84,6 +84,9 @@ func (r Request) dressed(p rundir.Plan, b paired.Build) rundir.Plan {
 		one.Source = r.abs(b.Source)
 	}
 	one.Install, one.Setup = cmp.Or(one.Install, b.Install), cmp.Or(one.Setup, b.Setup)
+	if b.Setup != "" {
+		one.SetupKey = "builds." + name + ".setup"
+	}
 	one.Env = slices.Clone(one.Env)
 	if b.Source != "" {
 		one.Env = append(one.Env, rundir.EnvVar{Name: paired.SourceEnv, Value: one.Source})

@@ -32,8 +32,8 @@ func TestRequestOfABuild(t *testing.T) {
 	r.Config.Pipelines = map[string]generic.Pipeline{"x": {Dir: "new/bench", Roles: []generic.Role{{Dir: "/elsewhere"}}}}
 	moved := r.ofBuild(paired.Build{Source: "old"}).Config.Pipelines["x"]
 	require.Equal(t, []string{"/ci/old/bench", "/elsewhere"}, []string{moved.Dir, moved.Roles[0].Dir})
-	p := r.dressed(rundir.Plan{Builds: []rundir.BuildPlan{{Name: rundir.HeadBuild}}}, paired.Build{Source: "old", Setup: "true", Env: map[string]string{"A": "1"}})
+	p := r.dressed(rundir.Plan{Builds: []rundir.BuildPlan{{Name: rundir.HeadBuild}}}, rundir.HeadBuild, paired.Build{Source: "old", Setup: "true", Env: map[string]string{"A": "1"}})
 	require.Equal(t, rundir.BuildPlan{
-		Name: rundir.HeadBuild, Source: "/ci/old", Setup: "true", Env: []rundir.EnvVar{{Name: "CI_DISAGG_SOURCE", Value: "/ci/old"}, {Name: "A", Value: "1"}},
+		Name: rundir.HeadBuild, Source: "/ci/old", Setup: "true", SetupKey: "builds.head.setup", Env: []rundir.EnvVar{{Name: "CI_DISAGG_SOURCE", Value: "/ci/old"}, {Name: "A", Value: "1"}},
 	}, p.Builds[0])
 }

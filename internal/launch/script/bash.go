@@ -73,12 +73,12 @@ func (s *shell) user(text string) {
 // setup runs the configured preparation: a command of it that fails ends the role,
 // since what is measured in half an environment is no measurement. What a file that it
 // sources does inside, and commands of lists and conditions, are left alone.
-func (s *shell) setup(text string) {
+func (s *shell) setup(text, key string) {
 	if strings.TrimSpace(text) == "" {
 		return
 	}
 	s.line("# shellcheck disable=SC2154 # status is set where it is read")
-	s.line(`trap 'status=$?; if [ "${#BASH_SOURCE[@]}" -le 1 ]; then echo "ci-disagg: workload.setup: exit $status of: $BASH_COMMAND" >&2; exit 78; fi' ERR`)
+	s.line(`trap 'status=$?; if [ "${#BASH_SOURCE[@]}" -le 1 ]; then echo "ci-disagg: %s: exit $status of: $BASH_COMMAND" >&2; exit 78; fi' ERR`, cmp.Or(key, "workload.setup"))
 	s.user(text)
 	s.line("trap - ERR")
 }
@@ -143,7 +143,7 @@ func roleScript(p rundir.Plan, at RunPlace, r rundir.RolePlan) ([]byte, error) {
 		s.line(`unset -v "${!PMI_@}" "${!PMIX_@}" "${!OMPI_@}" "${!MPI_@}"`)
 	}
 	s.enter(p, at, r)
-	s.setup(at.Build.Setup)
+	s.setup(at.Build.Setup, at.Build.SetupKey)
 	s.gpuNames(p, r) // setup may be what brings nvidia-smi
 	s.meet(p, at, r) // and what knows the node's address
 	s.endsWithItsChildren(p)

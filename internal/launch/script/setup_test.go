@@ -19,8 +19,8 @@ func TestSetupThatFailsEndsTheRole(t *testing.T) {
 	require.NoError(t, rundir.WriteFile(lib, []byte("false\nhelper() { false; true; }\ntrue\n"), rundir.FileMode))
 	const said = "ci-disagg: workload.setup: exit "
 	tests := []struct {
-		name, setup, stderr string
-		exit                int
+		name, setup, key, stderr string
+		exit                     int
 	}{
 		{name: "none", exit: 3},
 		{name: "passes", setup: "export A=1\ntrue\n", exit: 3},
@@ -29,6 +29,7 @@ func TestSetupThatFailsEndsTheRole(t *testing.T) {
 		{name: "a command is not there", setup: "no-such-command --now", exit: 78, stderr: said + "127 of: no-such-command --now"},
 		{name: "a condition is no failure", setup: "[ -e /nowhere ] && echo there\nif false; then :; fi\nfalse || true", exit: 3},
 		{name: "what a sourced file does inside is its own", setup: ". " + lib + "\nhelper", exit: 3},
+		{name: "a build's own", setup: "false", key: "builds.head.setup", exit: 78, stderr: "ci-disagg: builds.head.setup: exit 1 of: false"},
 		{name: "its own shell options", setup: "set -euo pipefail", exit: 3},
 		{name: "the command may fail", setup: "true", exit: 3},
 	}
@@ -37,7 +38,7 @@ func TestSetupThatFailsEndsTheRole(t *testing.T) {
 			t.Parallel()
 			s := new(shell)
 			s.shebang()
-			s.setup(tt.setup)
+			s.setup(tt.setup, tt.key)
 			s.user("false || true; (exit 3)")
 			text, err := s.bytes()
 			require.NoError(t, err)

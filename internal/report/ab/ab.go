@@ -23,6 +23,7 @@ type Run struct {
 	Values   map[Key]float64 `json:"-"`                  // in the metric's unit
 	Problems []string        `json:"problems,omitempty"` // why it is no measurement
 	Failed   bool            `json:"failed,omitempty"`   // it did not end well; else it did, and is no measurement
+	Log      string          `json:"log,omitempty"`      // of the role that failed it, in the run directory
 }
 
 // Key names a series within its case.

@@ -40,11 +40,14 @@ type seriesView struct {
 type pairView struct {
 	Number, Order string
 	Decided       bool
-	Problems      []string
+	Problems      []problemView
 }
 
+// problemView is why a run is no measurement.
+type problemView struct{ Text, Href string }
+
 // viewSession prepares the paired session of a case, nil where it had none.
-func viewSession(c report.CaseReport) *sessionView {
+func viewSession(c report.CaseReport, root string) *sessionView {
 	if c.AB == nil {
 		return nil
 	}
@@ -63,7 +66,7 @@ func viewSession(c report.CaseReport) *sessionView {
 		row := pairView{Number: fmt.Sprint(i + 1), Order: orderWords(p.First), Decided: slices.Contains(c.AB.Used, i)}
 		for _, r := range []ab.Run{p.A, p.B} {
 			for _, why := range r.Problems {
-				row.Problems = append(row.Problems, r.Name+": "+why)
+				row.Problems = append(row.Problems, problemView{r.Name + ": " + why, look.Href(root, r.Log)})
 			}
 		}
 		v.Rows = append(v.Rows, row)
@@ -121,7 +124,7 @@ func pairsFile(c report.CaseReport, k int) string { return fmt.Sprintf("%s.pairs
 // pairsCharts are the drawings of a case's session by their names below charts/.
 func pairsCharts(c report.CaseReport) iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
-		v := viewSession(c)
+		v := viewSession(c, "")
 		if v == nil {
 			return
 		}

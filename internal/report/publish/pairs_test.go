@@ -77,3 +77,15 @@ func TestSessionIsToldFirst(t *testing.T) {
 	drawing := string(files["charts/"+pairsFile(d.Cases[0], 0)])
 	require.Equal(t, 4, strings.Count(drawing, "<title>pair ")/2, "a mark for each pair that decided, above and below")
 }
+
+// A run of a session that is no measurement leads to the log that says why.
+func TestLostRunsLinkTheirLogs(t *testing.T) {
+	t.Parallel()
+	lost := ab.Run{Name: "cases/x/run-2", Problems: []string{"[server] exit 1"}, Log: "cases/x/run-2/roles/server/output.log"}
+	var c report.CaseReport
+	c.AB = &ab.Session{Measured: []ab.Pair{{A: lost, B: ab.Run{Name: "cases/x/run-3", Problems: []string{"it measured nothing"}}}}}
+	v := viewSession(c, "../../")
+	require.Equal(t, []problemView{
+		{"cases/x/run-2: [server] exit 1", "../../cases/x/run-2/roles/server/output.log"}, {"cases/x/run-3: it measured nothing", ""},
+	}, v.Rows[0].Problems)
+}

@@ -18,7 +18,7 @@ func viewCasePage(d report.Report, c report.CaseReport) casePage {
 	p := casePage{caseView: viewCase(c, root), D: d, Up: "../", Title: caseLabel(c) + ": " + rundir.ShortID(c.ID)}
 	p.RedBefore, p.RedAfter = redNeighbours(d, c)
 	p.PerfFirst = c.Outcome == rundir.OutcomePassed
-	p.Session = viewSession(c)
+	p.Session = viewSession(c, root)
 	charts := map[string]string{}
 	for k, r := range charted(c.Metrics) {
 		charts[r.Point+"\x00"+r.Metric] = chartFile(c, k)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"path"
 	"path/filepath"
 	"slices"
 
@@ -119,6 +120,12 @@ func (s *Session) sessionRun(c results.Case, dir rundir.AttemptDir, end rundir.R
 	e := results.SettleRun(c.Plan, loaded, s.o.Flaky, s.o.Classes)
 	if run.Failed = e.Outcome != rundir.OutcomePassed; run.Failed {
 		run.Problems = []string{cmp.Or(e.Reason, "it ended as "+cmp.Or(string(e.Outcome), "nobody knows"))}
+		for _, r := range loaded.Roles {
+			if e.IsRoot(r.Name) && r.LogBytes > 0 {
+				run.Log = path.Join(loaded.Dir, r.Log)
+				break
+			}
+		}
 		return run, loaded
 	}
 	m := s.measure(c, []results.Attempt{loaded})
