@@ -10,6 +10,7 @@ func verbs(h host) []*cobra.Command {
 		newPlanCmd(h),
 		newResumeCmd(h),
 		newReportCmd(h),
+		newCompareCmd(h),
 		newCancelCmd(h),
 		newSweepCmd(h),
 		newPruneCmd(h),

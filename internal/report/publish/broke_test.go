@@ -31,7 +31,7 @@ func TestWhoBrokeIt(t *testing.T) {
 	dir, _ := written(t, d)
 	page, err := os.ReadFile(filepath.Join(dir, casePath(*c)))
 	require.NoError(t, err)
-	plain := strings.NewReplacer("\\", "", string(zeroWidth), "", "&lt;", "<", "&gt;", ">")
+	plain := strings.NewReplacer("\\", "", "\u200b", "", "&lt;", "<", "&gt;", ">")
 	for output, text := range map[string]string{"console": Console(d, "/r", Style{}), "summary": Summary(d), "page": string(page)} {
 		text = plain.Replace(text)
 		require.Contains(t, text, began, output)

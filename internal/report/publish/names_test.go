@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 )
 
 // TestCasesOfPipelinesKeepTheirNames: the brackets of a pytest id tell a test from its neighbours, those of a pipeline's
@@ -15,7 +16,7 @@ func TestCasesOfPipelinesKeepTheirNames(t *testing.T) {
 	c := newCase(0)
 	c.ID, c.Slug = "redis[concurrency=8]", "redis-concurrency-8"
 	d := document(0, report.ResultPassed, "1 case: 1 passed", c)
-	require.Contains(t, Summary(d), escape(c.ID))
+	require.Contains(t, Summary(d), look.Markdown(c.ID))
 	_, files := written(t, d)
 	require.Contains(t, string(files["index.html"]), c.ID)
 	require.Contains(t, string(files[casePath(c)]), c.ID+"</h1>")

@@ -167,14 +167,14 @@ func summarySession(s *ab.Session) string {
 			fmt.Fprintf(&b, "\n… and %s in the report.\n", look.Count(len(s.Series)-i, "more gating metric"))
 			break
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", escape(look.OneLine(f.Name(), 200)), escape(f.Sentence()), escape(look.Quantity(f.A, f.Unit)), escape(look.Quantity(f.B, f.Unit)))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", look.Markdown(look.OneLine(f.Name(), 200)), look.Markdown(f.Sentence()), look.Markdown(look.Quantity(f.A, f.Unit)), look.Markdown(look.Quantity(f.B, f.Unit)))
 	}
 	said := buildWords(*s)
 	if s.Power != nil && s.Verdict != paired.Pass {
 		said = append(said, s.Power.Sentence())
 	}
 	for _, line := range said {
-		fmt.Fprintf(&b, "\n%s\n", escape(look.OneLine(line, 400)))
+		fmt.Fprintf(&b, "\n%s\n", look.Markdown(look.OneLine(line, 400)))
 	}
 	return b.String()
 }

@@ -520,7 +520,7 @@ func TestEscape(t *testing.T) {
 		"    code": "code", "www.evil.com": "www\u200b.evil.com", "WWW.x": "WWW\u200b.x", "http://x": "http:\u200b//x",
 		"@all": "@\u200ball", "#12": `\#` + "\u200b12", "# head": `\# head`, "a|b": `a\|b`, "`x`": "\\`x\\`", "<b>": "&lt;b&gt;", "[l](x)": `\[l\]\(x\)`,
 	} {
-		require.Equal(t, want, escape(text))
+		require.Equal(t, want, look.Markdown(text))
 	}
 	d := regressionDocument()
 	d.Cases[0].Metrics[0].Metric = strings.Repeat("x|", 50_000)

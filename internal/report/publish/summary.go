@@ -37,9 +37,9 @@ const (
 // Summary is the run as Markdown for a pull-request comment, the worst first.
 func Summary(d report.Report) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n## %s %s: %s\n\n", summaryMarker(d), icon(d.Result, d.Colour), escape(d.Stage), escape(d.Headline))
+	fmt.Fprintf(&b, "%s\n## %s %s: %s\n\n", summaryMarker(d), icon(d.Result, d.Colour), look.Markdown(d.Stage), look.Markdown(d.Headline))
 	if text := runFault(d); text != "" && onlyRed(d) == nil {
-		fmt.Fprintf(&b, "**%s**\n\n", escape(text))
+		fmt.Fprintf(&b, "**%s**\n\n", look.Markdown(text))
 	}
 	end := summaryDoubts(d.Warnings) + summaryEnd(d)
 	cases := report.WorstFirst(d.Cases)
@@ -82,30 +82,30 @@ func icon(result, colour string) string {
 func summaryCase(g group) string {
 	c := g.CaseReport
 	var b strings.Builder
-	fmt.Fprintf(&b, "### %s %s: %s\n\n", icon(c.Result, c.Colour), caseLabel(c), escape(look.OneLine(rundir.ShortID(c.ID), 300)))
-	fmt.Fprintf(&b, "%s\n", escape(fault(c)))
+	fmt.Fprintf(&b, "### %s %s: %s\n\n", icon(c.Result, c.Colour), caseLabel(c), look.Markdown(look.OneLine(rundir.ShortID(c.ID), 300)))
+	fmt.Fprintf(&b, "%s\n", look.Markdown(fault(c)))
 	rows := moved(c.Metrics)
 	if text := failureText(c); text != "" && (len(rows) == 0 || c.Result == report.ResultNoVerdict) { // numbers alone do not say why
-		fmt.Fprintf(&b, "\n%s\n", escape(look.OneLine(text, 500)))
+		fmt.Fprintf(&b, "\n%s\n", look.Markdown(look.OneLine(text, 500)))
 	}
 	if text := redTests(c); text != "" && len(rows) == 0 {
-		fmt.Fprintf(&b, "\n%s\n", escape(look.OneLine(text, 500)))
+		fmt.Fprintf(&b, "\n%s\n", look.Markdown(look.OneLine(text, 500)))
 	}
 	if f := c.Finding; f != nil && f.Line != nil {
-		fmt.Fprintf(&b, "\n> %s\n> %s%s:%d\n", escape(look.OneLine(look.Squeeze(f.Line.Text), 400)), cmp.Or(lastLine(f.Line), "at "), escape(f.Line.File), f.Line.Number)
+		fmt.Fprintf(&b, "\n> %s\n> %s%s:%d\n", look.Markdown(look.OneLine(look.Squeeze(f.Line.Text), 400)), cmp.Or(lastLine(f.Line), "at "), look.Markdown(f.Line.File), f.Line.Number)
 	}
 	if n := len(g.More); n > 0 {
-		fmt.Fprintf(&b, "\nThe same in %s: %s\n", look.Count(n, "more case"), escape(look.OneLine(names(g.More, 10), 2000)))
+		fmt.Fprintf(&b, "\nThe same in %s: %s\n", look.Count(n, "more case"), look.Markdown(look.OneLine(names(g.More, 10), 2000)))
 	}
 	for _, line := range changes(c) {
-		fmt.Fprintf(&b, "\n%s\n", escape(look.OneLine(line, 1000)))
+		fmt.Fprintf(&b, "\n%s\n", look.Markdown(look.OneLine(line, 1000)))
 	}
 	for i, line := range suspects(c, 10) {
 		if i == 0 {
-			fmt.Fprintf(&b, "\n%s\n\n", escape(line))
+			fmt.Fprintf(&b, "\n%s\n\n", look.Markdown(line))
 			continue
 		}
-		fmt.Fprintf(&b, "- %s\n", escape(look.OneLine(line, 200)))
+		fmt.Fprintf(&b, "- %s\n", look.Markdown(look.OneLine(line, 200)))
 	}
 	if len(rows) > 0 {
 		b.WriteString(summaryTable(rows))
@@ -128,7 +128,7 @@ func summaryTable(rows []verdict.Row) string {
 		if r.Advisory {
 			said += ", advisory"
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", escape(look.OneLine(v.Name, 200)), escape(v.This), escape(v.Base), escape(v.Moved), escape(said))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", look.Markdown(look.OneLine(v.Name, 200)), look.Markdown(v.This), look.Markdown(v.Base), look.Markdown(v.Moved), look.Markdown(said))
 	}
 	return b.String()
 }
@@ -140,7 +140,7 @@ func summaryGreen(cases []report.CaseReport, room int) string {
 	room -= len(head) + len(foot) + 100
 	var b strings.Builder
 	for i, c := range cases {
-		line := fmt.Sprintf("- %s %s%s\n", caseLabel(c), escape(look.OneLine(rundir.ShortID(c.ID), 200)), escape(greenNote(c)))
+		line := fmt.Sprintf("- %s %s%s\n", caseLabel(c), look.Markdown(look.OneLine(rundir.ShortID(c.ID), 200)), look.Markdown(greenNote(c)))
 		if i == summaryPassed || len(line) > room-b.Len() {
 			fmt.Fprintf(&b, "- … and %d more\n", len(cases)-i)
 			break
@@ -170,7 +170,7 @@ func summaryDoubts(all []string) string {
 			fmt.Fprintf(&b, "- … and %d more, in the report\n", len(all)-i)
 			break
 		}
-		fmt.Fprintf(&b, "- %s\n", escape(look.OneLine(look.Squeeze(w), 300)))
+		fmt.Fprintf(&b, "- %s\n", look.Markdown(look.OneLine(look.Squeeze(w), 300)))
 	}
 	return b.String() + "\n</details>\n\n"
 }
@@ -186,9 +186,9 @@ func summaryEnd(d report.Report) string {
 		parts = append(parts, fmt.Sprintf("[build](<%s>)", linkTarget(link)))
 	}
 	if d.Build.Commit != "" {
-		parts = append(parts, "commit "+escape(words.ShortCommit(look.OneLine(d.Build.Commit, 80))))
+		parts = append(parts, "commit "+look.Markdown(words.ShortCommit(look.OneLine(d.Build.Commit, 80))))
 	}
-	parts = append(parts, "full report: report/index.html in the run's artifacts", "run "+escape(look.OneLine(d.RunID, 200)), "exit "+fmt.Sprint(d.ExitCode))
+	parts = append(parts, "full report: report/index.html in the run's artifacts", "run "+look.Markdown(look.OneLine(d.RunID, 200)), "exit "+fmt.Sprint(d.ExitCode))
 	b.WriteString(strings.Join(parts, " · ") + "\n")
 	return b.String()
 }
@@ -197,62 +197,3 @@ func summaryEnd(d report.Report) string {
 func linkTarget(s string) string {
 	return strings.NewReplacer("<", "%3C", ">", "%3E", "\n", "", "\r", "", "\\", "%5C").Replace(s)
 }
-
-// escape makes text inert in Markdown: nothing a log or a test id contains may
-// become markup, a mention, a reference or a table cell.
-func escape(s string) string {
-	var b strings.Builder
-	rest := []rune(strings.TrimSpace(s)) // blanks in front are a block of code
-	number := 0                          // digits that the text begins with
-	for number < len(rest) && rest[number] >= '0' && rest[number] <= '9' {
-		number++
-	}
-	for i, r := range rest {
-		switch r {
-		case '-', '=': // a rule, a list or the line below a heading, where a text begins with it
-			if i == 0 {
-				b.WriteByte('\\')
-			}
-			b.WriteRune(r)
-		case '.':
-			switch {
-			case i > 0 && i == number && (i+1 == len(rest) || rest[i+1] == ' '): // a numbered list
-				b.WriteByte('\\')
-			case i >= 3 && strings.EqualFold(string(rest[i-3:i]), "www"): // a link without a scheme
-				b.WriteRune(zeroWidth)
-			}
-			b.WriteRune(r)
-		case '\\', '`', '*', '_', '{', '}', '[', ']', '(', ')', '+', '!', '|', '~', '$':
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		case '#':
-			b.WriteString(`\#`)
-			if i+1 < len(rest) && rest[i+1] >= '0' && rest[i+1] <= '9' {
-				b.WriteRune(zeroWidth) // #123 is a reference even when escaped
-			}
-		case '<':
-			b.WriteString("&lt;")
-		case '>':
-			b.WriteString("&gt;")
-		case '&':
-			b.WriteString("&amp;")
-		case '@':
-			b.WriteRune(r)
-			b.WriteRune(zeroWidth)
-		case ':':
-			b.WriteRune(r)
-			if i+2 < len(rest) && rest[i+1] == '/' && rest[i+2] == '/' {
-				b.WriteRune(zeroWidth) // a bare URL becomes a link
-			}
-		default:
-			if r < ' ' || r == 0x7f || look.Bidi(r) {
-				r = ' '
-			}
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
-
-// zeroWidth keeps apart what Markdown would join into something active.
-const zeroWidth = '\u200b'

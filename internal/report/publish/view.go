@@ -190,17 +190,6 @@ func tone(result, colour string) string {
 	}
 }
 
-func wordTone(w verdict.Word) string {
-	switch w {
-	case verdict.Pass, verdict.Improvement:
-		return "good"
-	case verdict.Regression:
-		return "bad"
-	default:
-		return "doubt"
-	}
-}
-
 // viewIndex prepares the overview.
 func viewIndex(d report.Report) indexPage {
 	p := indexPage{D: d, Root: "../", Title: runLabel(d) + ": " + d.Stage + ": " + d.Headline, Tone: tone(d.Result, d.Colour), Label: runLabel(d)}
@@ -356,7 +345,7 @@ func casePath(c report.CaseReport) string { return "cases/" + c.Slug + ".html" }
 
 // viewRow prepares a verdict for a table.
 func viewRow(r verdict.Row) rowView {
-	v := rowView{Row: r, Name: words.Row(r), Tone: wordTone(r.Verdict), Word: words.Verdict(r.Verdict), This: "–", Base: "–", Moved: "–", Why: words.Reason(r)}
+	v := rowView{Row: r, Name: words.Row(r), Tone: look.Tone(r.Verdict), Word: words.Verdict(r.Verdict), This: "–", Base: "–", Moved: "–", Why: words.Reason(r)}
 	if r.Value != nil {
 		v.This = look.Quantity(*r.Value, r.Unit)
 	}
@@ -416,9 +405,9 @@ func viewChanges(r verdict.Row) []changeView {
 
 func viewRun(r verdict.Row, i int) runView {
 	run := r.Series[i]
-	v := runView{When: look.Stamp(run.Time), Commit: words.ShortCommit(run.Commit), Value: "–", Word: words.Verdict(run.Verdict), Tone: wordTone(run.Verdict), ID: run.ID}
+	v := runView{When: look.Stamp(run.Time), Commit: words.ShortCommit(run.Commit), Value: "–", Word: words.Verdict(run.Verdict), Tone: look.Tone(run.Verdict), ID: run.ID}
 	if i == len(r.Series)-1 {
-		v.Word, v.Tone = words.Verdict(r.Verdict), wordTone(r.Verdict)
+		v.Word, v.Tone = words.Verdict(r.Verdict), look.Tone(r.Verdict)
 	}
 	if m, ok := look.Median(run.Values); ok {
 		v.Value = look.Quantity(m, r.Unit)

@@ -39,7 +39,7 @@ func (p Printer) end(w verdict.Word, format string, args ...any) {
 func left(text string) table.Cell  { return table.Cell{Text: text} }
 func right(text string) table.Cell { return table.Cell{Text: text, Right: true} }
 
-func painted(w verdict.Word, text string) table.Cell { return table.Cell{Text: text, Paint: paint(w)} }
+func painted(w verdict.Word, text string) table.Cell { return table.Cell{Text: text, Paint: Paint(w)} }
 
 // commit is a commit as people write it.
 func commit(id string) string { return id[:min(len(id), 10)] }

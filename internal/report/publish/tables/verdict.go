@@ -118,8 +118,8 @@ func verdictRow(r verdict.Row) []table.Cell {
 	}
 }
 
-// paint is the colour of a verdict.
-func paint(w verdict.Word) string {
+// Paint is the colour of a verdict.
+func Paint(w verdict.Word) string {
 	switch w {
 	case verdict.Pass:
 		return "32"

@@ -1,0 +1,2 @@
+// Package compared prints a comparison: on a terminal, as Markdown, as a page, as CSV.
+package compared

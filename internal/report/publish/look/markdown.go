@@ -1,0 +1,62 @@
+package look
+
+import "strings"
+
+// Markdown makes text inert in Markdown: nothing a log or a test id contains may
+// become markup, a mention, a reference or a table cell.
+func Markdown(s string) string {
+	var b strings.Builder
+	rest := []rune(strings.TrimSpace(s)) // blanks in front are a block of code
+	number := 0                          // digits that the text begins with
+	for number < len(rest) && rest[number] >= '0' && rest[number] <= '9' {
+		number++
+	}
+	for i, r := range rest {
+		switch r {
+		case '-', '=': // a rule, a list or the line below a heading, where a text begins with it
+			if i == 0 {
+				b.WriteByte('\\')
+			}
+			b.WriteRune(r)
+		case '.':
+			switch {
+			case i > 0 && i == number && (i+1 == len(rest) || rest[i+1] == ' '): // a numbered list
+				b.WriteByte('\\')
+			case i >= 3 && strings.EqualFold(string(rest[i-3:i]), "www"): // a link without a scheme
+				b.WriteRune(zeroWidth)
+			}
+			b.WriteRune(r)
+		case '\\', '`', '*', '_', '{', '}', '[', ']', '(', ')', '+', '!', '|', '~', '$':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case '#':
+			b.WriteString(`\#`)
+			if i+1 < len(rest) && rest[i+1] >= '0' && rest[i+1] <= '9' {
+				b.WriteRune(zeroWidth) // #123 is a reference even when escaped
+			}
+		case '<':
+			b.WriteString("&lt;")
+		case '>':
+			b.WriteString("&gt;")
+		case '&':
+			b.WriteString("&amp;")
+		case '@':
+			b.WriteRune(r)
+			b.WriteRune(zeroWidth)
+		case ':':
+			b.WriteRune(r)
+			if i+2 < len(rest) && rest[i+1] == '/' && rest[i+2] == '/' {
+				b.WriteRune(zeroWidth) // a bare URL becomes a link
+			}
+		default:
+			if r < ' ' || r == 0x7f || Bidi(r) {
+				r = ' '
+			}
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// zeroWidth keeps apart what Markdown would join into something active.
+const zeroWidth = '\u200b'
