@@ -224,10 +224,11 @@ func (s *Log) firstError(at Kept, line string) {
 		s.trace = 0
 		s.st.First = &at
 	case s.st.First != nil:
-	case blame.Quoted(line):
 	case strings.Contains(line, "Traceback (most recent call last):"):
-		s.st.First, s.trace = &at, traceDepth
-	case s.look.isError(line):
+		if !blame.Quoted(line) {
+			s.st.First, s.trace = &at, traceDepth
+		}
+	case s.look.isError(line) && !blame.Quoted(line): // of millions of lines few look like an error
 		s.st.First = &at
 	}
 }

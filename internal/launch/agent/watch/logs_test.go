@@ -78,8 +78,8 @@ func TestHugeServerLog(t *testing.T) {
 	s, output, classes := logsOf(t, "*.GEN_0.log")
 	f, err := os.Create(filepath.Join(output, "serve.GEN_0.log"))
 	require.NoError(t, err)
-	const hugeLines = 64 << 10 // of 1 KiB
-	line := strings.Repeat("x", 1023) + "\n"
+	const hugeLines = 1 << 10 // of 64 KiB
+	line := strings.Repeat("x", 64<<10-1) + "\n"
 	_, err = f.WriteString(strings.Repeat(line, hugeLines))
 	require.NoError(t, err)
 	_, err = f.WriteString("OSError: [Errno 116] Stale file handle\n")
