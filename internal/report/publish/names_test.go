@@ -21,3 +21,15 @@ func TestCasesOfPipelinesKeepTheirNames(t *testing.T) {
 	require.Contains(t, string(files["index.html"]), c.ID)
 	require.Contains(t, string(files[casePath(c)]), c.ID+"</h1>")
 }
+
+// TestWhatDoesNotGateIsSaid: a case whose measurements decide nothing tells which key makes them.
+func TestWhatDoesNotGateIsSaid(t *testing.T) {
+	t.Parallel()
+	c := newCase(0)
+	c.Result, c.Verdict = report.ResultNoVerdict, ""
+	c.Metrics = c.Metrics[:1]
+	c.Metrics[0].Metric, c.Metrics[0].Gate = "e2el_median_ms", false
+	require.Equal(t, "The test passed; e2el_median_ms was measured and does not gate; with perf.metrics.e2el_median_ms.gate: true it decides.", fault(c))
+	c.Metrics = nil
+	require.Equal(t, "The test passed; nothing says how fast it was.", fault(c))
+}

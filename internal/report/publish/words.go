@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
@@ -292,8 +293,18 @@ func noVerdictFault(c report.CaseReport) string {
 	case verdict.Invalid:
 		return "The test passed; what it measured is not a valid measurement."
 	default:
-		return "The test passed; nothing says how fast it was."
+		return "The test passed; " + noGate(c.Metrics)
 	}
+}
+
+// noGate is why nothing decided on a case's speed: nothing was measured, or nothing that decides.
+func noGate(rows []verdict.Row) string {
+	i := slices.IndexFunc(rows, func(r verdict.Row) bool { return !r.Gate && r.Value != nil })
+	if i < 0 {
+		return "nothing says how fast it was."
+	}
+	name := rows[i].Metric
+	return name + " was measured and does not gate; with perf.metrics." + name + ".gate: true it decides."
 }
 
 // notMeasured is how many gating rows have no value.
