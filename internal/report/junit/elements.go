@@ -125,7 +125,7 @@ func (p *parser) hold(n int) error {
 }
 
 func (p *parser) testSuite() error {
-	s := &Suite{Offset: p.sc.TokenStart}
+	s := &Suite{}
 	s.Attrs = p.attrs(nil, field{"name", &s.Name})
 	if p.suite != &p.file.Outer {
 		s.Parent = p.suite
@@ -163,10 +163,11 @@ func (p *parser) testCase() error {
 		p.sc.Whole, p.in = false, nil
 		if errors.Is(err, xmltext.ErrShort) {
 			p.sc.Back(begin)
-			err = p.sc.More()
-			if err == nil {
+			if err = p.sc.More(); err == nil {
 				p.state = before
-				_, err = p.sc.Next()
+				_, err = p.sc.Next() // its start tag again
+			}
+			if err == nil {
 				continue
 			}
 		}

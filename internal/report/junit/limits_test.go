@@ -1,6 +1,7 @@
 package junit
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"strings"
@@ -58,4 +59,29 @@ func TestReadLimits(t *testing.T) {
 	_, cases, _, err := readAll(strings.NewReader("<testsuites>"+strings.Repeat("<testsuite><testcase/>"+half+"</testsuite>", 3)+"</testsuites>"), small)
 	require.NoError(t, err, "each on its own is small")
 	require.Len(t, cases, 3)
+}
+
+// TestWindowBorder puts the border of the scanner's window into many places of real
+// files, between cases and inside of them: what is read is the same.
+func TestWindowBorder(t *testing.T) {
+	t.Parallel()
+	for _, e := range corpus(t) {
+		data := e.bytes(t)
+		if len(data) > 20_000 || bytes.HasPrefix(data, []byte("\xEF\xBB\xBF")) {
+			continue
+		}
+		_, want, _, wantErr := readAll(bytes.NewReader(data), ReadOptions{})
+		for i := range 7 {
+			pad := "<!--" + strings.Repeat(" ", xmltext.WindowSize-len(data)*i/7-4-3) + "-->"
+			f, got, _, err := readAll(io.MultiReader(strings.NewReader(pad), bytes.NewReader(data)), ReadOptions{})
+			require.Equal(t, wantErr == nil, err == nil, "%s: %v", e.File, err)
+			require.Len(t, got, len(want), e.File)
+			require.Equal(t, len(got), f.Counts.Tests)
+			for j := range got {
+				got[j].Offset -= int64(len(pad))
+				got[j].Suite, want[j].Suite = nil, nil
+				require.Equal(t, want[j], got[j], e.File)
+			}
+		}
+	}
 }

@@ -27,16 +27,7 @@ func (s Status) Worse(t Status) bool { return s.Rank() > t.Rank() }
 
 // Rank orders statuses by severity: 0 is passed, 3 is error.
 func (s Status) Rank() int {
-	switch s {
-	case Skipped:
-		return 1
-	case Failed:
-		return 2
-	case Errored:
-		return 3
-	default:
-		return 0
-	}
+	return max(0, slices.Index([]Status{Passed, Skipped, Failed, Errored}, s))
 }
 
 // Attr is an attribute that the model has no field for.
@@ -122,7 +113,6 @@ type Suite struct {
 	Results    []Result // suite-level error or failure
 	SystemOut  []string
 	SystemErr  []string
-	Offset     int64
 	Cases      int    // direct test cases seen
 	Counts     Counts // of all cases in it, those of inner suites too
 	Time       time.Duration
@@ -132,7 +122,7 @@ type Suite struct {
 	// none of its cases is red, or tests where there is no case. "" = nothing.
 	Contradiction string
 
-	reruns int  // rerun elements in it
+	reruns int  // rerun elements in it, and red results of suites in it
 	told   bool // it, or a suite in it, has a contradiction
 }
 
@@ -145,16 +135,21 @@ func (s *Suite) Declared(name string) (n int, ok bool) {
 	return n, err == nil && n >= 0
 }
 
-// Hidden is the number of failures and errors that the suite declares beyond
-// those that its cases show. Runners that count reruns are not contradicted.
+// Hidden is the number of failures and errors that the suite declares beyond those that
+// its cases show: none if it was cut off, as they may stand behind that.
 func (s *Suite) Hidden() int {
 	failures, _ := s.Declared("failures")
 	errors, _ := s.Declared("errors")
-	return max(0, failures+errors-s.Counts.Red()-s.reruns-s.redResults())
+	if !s.Complete {
+		return 0
+	}
+	return max(0, failures+errors-s.shown())
 }
 
-// redResults is the number of errors and failures of the suite itself.
-func (s *Suite) redResults() (n int) {
+// shown is how many failures and errors the suite shows, those of reruns and its own too:
+// runners that count them are not contradicted.
+func (s *Suite) shown() int {
+	n := s.Counts.Red() + s.reruns
 	for _, r := range s.Results {
 		if r.Status.Red() {
 			n++
@@ -168,9 +163,9 @@ func (s *Suite) settle() {
 	failures, _ := s.Declared("failures")
 	errors, _ := s.Declared("errors")
 	tests, _ := s.Declared("tests")
-	switch shown := s.Counts.Red() + s.reruns + s.redResults(); {
+	switch {
 	case s.told: // the inner suite has said it
-	case failures+errors > 0 && shown == 0:
+	case failures+errors > 0 && s.shown() == 0:
 		s.Contradiction = fmt.Sprintf("declares %d failures and %d errors, and none of its cases shows one", failures, errors)
 	case tests > 0 && s.Counts.Tests == 0 && len(s.Results) == 0:
 		s.Contradiction = fmt.Sprintf("declares %d tests, and holds none", tests)
@@ -181,17 +176,15 @@ func (s *Suite) settle() {
 // add takes over the counts of an inner suite.
 func (s *Suite) add(inner *Suite) {
 	s.Counts = s.Counts.Plus(inner.Counts)
-	s.reruns += inner.reruns + inner.redResults()
+	s.reruns += inner.shown() - inner.Counts.Red()
 	s.told = s.told || inner.told
 }
 
-func attrIndex(attrs []Attr, name string) int {
-	return slices.IndexFunc(attrs, func(a Attr) bool { return a.Name == name })
-}
-
 func attrOf(attrs []Attr, name string) string {
-	if i := attrIndex(attrs, name); i >= 0 {
-		return attrs[i].Value
+	for _, a := range attrs {
+		if a.Name == name {
+			return a.Value
+		}
 	}
 	return ""
 }
@@ -242,14 +235,12 @@ func (c Counts) String() string {
 // File is what Read found out about one file.
 type File struct {
 	Name     string
-	Bytes    int64  // of its text in UTF-8
 	Root     string // local name of the first element, "" = none
 	Outer    Suite  // what stands outside any suite: attributes, properties and output of <testsuites>
 	Suites   int
 	Counts   Counts
-	Encoding string // as used for decoding, lower case
-	Repaired int64  // characters that XML forbids: replaced by U+FFFD, or "<" and "&" taken for themselves
-	Ours     bool   // a report of ci-disagg
+	Repaired int64 // characters that XML forbids: replaced by U+FFFD, or "<" and "&" taken for themselves
+	Ours     bool  // a report of ci-disagg
 }
 
 // ProblemKind says what is wrong with a file.
@@ -287,29 +278,29 @@ func (p *Problem) Error() string {
 	case NoSuites:
 		return fmt.Sprintf("%s: no test suites: %s", p.File, p.Detail)
 	default:
-		return fmt.Sprintf("%s:%d: %s %s, %d complete cases before it: %s", p.File, p.Line, p.Kind, p.At(), p.Cases, p.Detail)
+		return fmt.Sprintf("%s:%d: %s %s, %d complete cases before it: %s", p.File, p.Line, p.Kind, p.at(), p.Cases, p.Detail)
 	}
 }
 
-// At says where in the file the problem is.
-func (p *Problem) At() string {
+// at says where in the file the problem is.
+func (p *Problem) at() string {
 	if p.Coded {
 		return fmt.Sprintf("at line %d", p.Line)
 	}
 	return fmt.Sprintf("at byte %d", p.Offset)
 }
 
-// Message says in one line what is wrong with the file and what was saved.
-func (p *Problem) Message() string {
+// Message says in one line what is wrong with the file, under a name, and what was saved.
+func (p *Problem) Message(name string) string {
 	switch p.Kind {
 	case Truncated, Malformed, TooDeep, TooLarge:
-		return fmt.Sprintf("%s %s %s, %d cases salvaged", p.File, p.Kind, p.At(), p.Cases)
+		return fmt.Sprintf("%s %s %s, %d cases salvaged", name, p.Kind, p.at(), p.Cases)
 	case Empty:
-		return p.File + " is empty"
+		return name + " is empty"
 	case NoSuites:
-		return p.File + " is not JUnit XML: " + p.Detail
+		return name + " is not JUnit XML: " + p.Detail
 	default:
-		return p.File + " cannot be read: " + p.Detail
+		return name + " cannot be read: " + p.Detail
 	}
 }
 

@@ -1,6 +1,7 @@
 package junit
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -17,16 +18,7 @@ type ReadOptions struct {
 
 // WithDefaults gives the bounds that hold.
 func (o ReadOptions) WithDefaults() ReadOptions {
-	if o.MaxDepth <= 0 {
-		o.MaxDepth = 64
-	}
-	if o.MaxBytes <= 0 {
-		o.MaxBytes = 4 << 30
-	}
-	if o.MaxCase <= 0 {
-		o.MaxCase = 256 << 20
-	}
-	return o
+	return ReadOptions{cmp.Or(o.MaxDepth, 64), cmp.Or(o.MaxBytes, 4<<30), cmp.Or(o.MaxCase, 256<<20)}
 }
 
 // Visitor receives what Read finds, in file order. Nil functions are not called. An
@@ -43,31 +35,22 @@ type Visitor struct {
 // that is cut off or malformed further on; such a file yields a *Problem after
 // the visits. The File is valid in any case.
 func Read(r io.Reader, file string, o ReadOptions, v Visitor) (File, error) {
-	t, err := Decode(r)
+	t, err := xmltext.Decode(r)
 	if err != nil {
 		return File{Name: file}, &Problem{File: file, Kind: Unread, Line: 1, Detail: err.Error(), Err: err}
 	}
-	return t.Read(file, o, v)
+	return ReadText(t, file, o, v)
 }
 
-// Text is an input as UTF-8.
-type Text xmltext.Source
-
-// Decode gives r as UTF-8, see xmltext.Decode.
-func Decode(r io.Reader) (Text, error) {
-	s, err := xmltext.Decode(r)
-	return Text(s), err
-}
-
-// Read is the function Read for an input that was decoded before.
-func (t Text) Read(file string, o ReadOptions, v Visitor) (File, error) {
-	f := File{Name: file, Encoding: t.Encoding}
+// ReadText is Read for an input that was decoded before.
+func ReadText(t xmltext.Source, file string, o ReadOptions, v Visitor) (File, error) {
+	f := File{Name: file}
 	p := &parser{o: o.WithDefaults(), v: v, file: &f, suite: &f.Outer}
 	p.sc = xmltext.NewScanner(t.Reader, t.Skipped, p.o.MaxCase)
 	err := p.document()
 	f.Outer.Complete = err == nil
 	f.Outer.settle()
-	return f, p.verdict(err)
+	return f, p.verdict(err, t.Encoding != "utf-8")
 }
 
 // ReadCase reads the bytes of one test case.
@@ -92,13 +75,13 @@ func ReadCase(raw []byte) (*Case, error) {
 type errVisitor struct{ error }
 
 // verdict is the problem of a file whose reading ended with err, if it is one.
-func (p *parser) verdict(err error) error {
+func (p *parser) verdict(err error, coded bool) error {
 	f := p.file
-	f.Bytes, f.Repaired = p.sc.End(), p.dec.Repaired
+	f.Repaired = p.dec.Repaired
 	if v := (errVisitor{}); errors.As(err, &v) {
 		return v.error
 	}
-	out := &Problem{File: f.Name, Offset: p.sc.Offset(), Line: p.sc.LineAt(p.sc.Offset()), Cases: f.Counts.Tests, Err: err, Coded: f.Encoding != "utf-8"}
+	out := &Problem{File: f.Name, Offset: p.sc.Offset(), Line: p.sc.LineAt(p.sc.Offset()), Cases: f.Counts.Tests, Err: err, Coded: coded}
 	switch {
 	case err == nil && f.Root == "" && !p.junk:
 		out.Kind, out.Detail = Empty, "no bytes but blanks"
@@ -109,7 +92,7 @@ func (p *parser) verdict(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, xmltext.ErrTruncated):
-		out.Offset, out.Line = f.Bytes, p.sc.LineAt(f.Bytes)
+		out.Offset, out.Line = p.sc.End(), p.sc.LineAt(p.sc.End())
 		out.Kind, out.Detail = Truncated, "the file ends inside a tag"
 		if p.depth > 0 {
 			out.Detail = fmt.Sprintf("the file ends inside <%s>", p.names[p.inner:])

@@ -182,7 +182,7 @@ func (l *Loader) parse(r *os.File, f *results.File) {
 	var p *junit.Problem
 	switch {
 	case errors.As(err, &p):
-		f.Problem = &results.FileProblem{Message: problemMessage(p, f.Name), Text: p.Error()}
+		f.Problem = &results.FileProblem{Message: p.Message(f.Name), Text: p.Error()}
 	case err != nil:
 		f.Problem = &results.FileProblem{Message: f.Name + ": " + err.Error()}
 	}
@@ -198,20 +198,6 @@ func unread(name string, err error) *results.FileProblem {
 		err = pe.Err
 	}
 	return &results.FileProblem{Message: name + " cannot be read: " + err.Error()}
-}
-
-// problemMessage tells in one line what is wrong with a file and what was saved.
-func problemMessage(p *junit.Problem, name string) string {
-	switch p.Kind {
-	case junit.Truncated, junit.Malformed, junit.TooDeep, junit.TooLarge:
-		return fmt.Sprintf("%s %s %s, %d cases salvaged", name, p.Kind, p.At(), p.Cases)
-	case junit.Empty:
-		return name + " is empty"
-	case junit.NoSuites:
-		return name + " is not JUnit XML: " + p.Detail
-	default:
-		return name + " cannot be read: " + p.Detail
-	}
 }
 
 // texts bounds what is kept of the texts of one file.

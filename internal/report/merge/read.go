@@ -165,7 +165,7 @@ func (p *fileRead) part(s *junit.Suite) *openPart {
 // end takes over what a suite says beside its cases.
 func (p *fileRead) end(s *junit.Suite) error {
 	m := p.m
-	if s.Hidden() > 0 && s.Contradiction == "" && s.Complete {
+	if s.Hidden() > 0 && s.Contradiction == "" {
 		m.warn("%s: suite %q counts %d failures and errors that none of its cases shows", p.file.Shown, s.Name, s.Hidden())
 	}
 	if s.Contradiction != "" {
@@ -332,7 +332,7 @@ func fileResult(p *junit.Problem) junit.Result {
 	if p.Kind == junit.NoSuites {
 		kind = "not-junit"
 	}
-	return junit.Result{Status: junit.Errored, Type: "ci-disagg.results-" + kind, Message: p.Message(), Text: p.Error()}
+	return junit.Result{Status: junit.Errored, Type: "ci-disagg.results-" + kind, Message: p.Message(p.File), Text: p.Error()}
 }
 
 // rebase is what leads from the report to the directory of a file, "" if nothing

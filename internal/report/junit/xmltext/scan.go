@@ -151,7 +151,8 @@ func (s *Scanner) Next() (Kind, error) {
 
 // cut gives the kind and the length of the token that b begins with.
 func (s *Scanner) cut(b []byte) (Kind, int, error) {
-	if n, err := s.charData(b); n > 0 || err != nil {
+	if len(b) == 0 || b[0] != '<' || len(b) > 1 && stands(b[1]) {
+		n, err := s.charData(b)
 		return CharData, n, err
 	}
 	switch begins := func(with string) bool { return bytes.HasPrefix(b, []byte(with)) }; {

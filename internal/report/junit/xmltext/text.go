@@ -12,23 +12,25 @@ import (
 )
 
 // nextOdd is the index, from i on, of the first byte that is not printable ASCII, or is
-// x or y; len(b) if there is none. It takes eight bytes at a time, a word as a vector.
-func nextOdd(b []byte, i int, x, y byte) int {
+// one of four; len(b) if there is none. It takes eight bytes at a time, a word as a vector.
+func nextOdd(b []byte, i int, x, y, z, t byte) int {
 	const eachByte, topBits = 0x0101010101010101, 0x8080808080808080
-	vx, vy := eachByte*uint64(x), eachByte*uint64(y)
+	vx, vy, vz, vt := eachByte*uint64(x), eachByte*uint64(y), eachByte*uint64(z), eachByte*uint64(t)
 	for ; i+8 <= len(b); i += 8 {
 		w := binary.LittleEndian.Uint64(b[i:])
-		wx, wy := w^vx, w^vy
+		wx, wy, wz, wt := w^vx, w^vy, w^vz, w^vt
 		odd := w - eachByte*0x20     // borrows where a byte is below 0x20
 		odd |= w + eachByte          // carries into the top bit from 0x7F on
 		odd |= (wx - eachByte) &^ wx // top bit where a byte is x
 		odd |= (wy - eachByte) &^ wy // or y
-		odd = (odd | w) & topBits    // the lowest of these is right, those above it may be carries
+		odd |= (wz - eachByte) &^ wz
+		odd |= (wt - eachByte) &^ wt
+		odd = (odd | w) & topBits // the lowest of these is right, those above it may be carries
 		if odd != 0 {
 			return i + bits.TrailingZeros64(odd)/8
 		}
 	}
-	for i < len(b) && b[i] >= 0x20 && b[i] < 0x7F && b[i] != x && b[i] != y {
+	for i < len(b) && b[i] >= 0x20 && b[i] < 0x7F && b[i] != x && b[i] != y && b[i] != z && b[i] != t {
 		i++
 	}
 	return i
@@ -47,10 +49,7 @@ const (
 // Plain reports whether raw XML text is as a report may have it: nothing of it
 // has to be repaired, cleaned or escaped in another way, whoever reads it.
 func Plain(b []byte, where Context) bool {
-	if where == InAttribute && bytes.IndexByte(b, '<') >= 0 || bytes.Contains(b, []byte("]]>")) {
-		return false
-	}
-	for i := nextOdd(b, 0, '&', '#'); i < len(b); i = nextOdd(b, i, '&', '#') {
+	for i := nextOdd(b, 0, '&', '#', '<', ']'); i < len(b); i = nextOdd(b, i, '&', '#', '<', ']') {
 		n := plainOdd(b[i:], where)
 		if n == 0 {
 			return false
@@ -65,12 +64,15 @@ func Plain(b []byte, where Context) bool {
 func plainOdd(b []byte, where Context) int {
 	switch c := b[0]; {
 	case c == '&' && where != InCDATA:
-		if r, n := reference(b); r >= 0xA0 && legal(r) || strings.ContainsRune("\n\t\"'&<>", r) {
+		const low = 1<<'\t' | 1<<'\n' | 1<<'"' | 1<<'&' | 1<<'\'' | 1<<'<' | 1<<'>' // the set of characters
+		if r, n := reference(b); r >= 0xA0 && legal(r) || r < 64 && low>>r&1 == 1 {
 			return n
 		}
 		return 0
 	case c == '#' && (len(b) < len(spelledESC) && where != InAttribute || bytes.HasPrefix(b, []byte(spelledESC))):
 		return 0 // the rest of it may be in another piece
+	case c == ']' && bytes.HasPrefix(b, []byte("]]>")), c == '<' && where == InAttribute:
+		return 0
 	case c < ' ' && where == InAttribute:
 		return 0 // readers make a blank of it, or do not
 	}
@@ -110,7 +112,7 @@ func (d *Decoder) Clean(value []byte) string {
 // expanded, and a bare "&" loses nothing.
 func (d *Decoder) Append(dst, src []byte, where Context) []byte {
 	for {
-		n := nextOdd(src, 0, '&', '&')
+		n := nextOdd(src, 0, '&', '&', '&', '&')
 		dst = append(dst, src[:n]...)
 		if src = src[n:]; len(src) == 0 {
 			return dst
@@ -123,16 +125,13 @@ func (d *Decoder) Append(dst, src []byte, where Context) []byte {
 			} else {
 				d.Repaired++
 			}
-		case r == '\r' || r == '\n' || r == '\t':
-			if bytes.HasPrefix(src, []byte("\r\n")) {
-				size = 2
-			}
-			if r == '\r' {
-				r = '\n'
-			}
-			if where == InAttribute {
-				r = ' '
-			}
+		case bytes.HasPrefix(src, []byte("\r\n")):
+			src = src[1:]
+			continue
+		case where == InAttribute && (r == '\r' || r == '\n' || r == '\t'):
+			r = ' '
+		case r == '\r':
+			r = '\n'
 		case r == utf8.RuneError && size == 1:
 			r = d.repair(0)
 		default:
@@ -162,27 +161,32 @@ func reference(b []byte) (r rune, n int) {
 	if n < 3 {
 		return 0, 0
 	}
-	name := string(b[1 : n-1])
-	if name[0] == '#' {
-		base := 10
-		if name = name[1:]; strings.HasPrefix(name, "x") || strings.HasPrefix(name, "X") {
-			name, base = name[1:], 16
-		}
-		code, err := strconv.ParseUint(name, base, 64)
-		switch {
-		case err != nil:
-			return 0, 0
-		case code > utf8.MaxRune:
-			return 0, n
-		}
-		return rune(code), n
+	switch name := string(b[1 : n-1]); {
+	case name == "lt":
+		return '<', n
+	case name == "gt":
+		return '>', n
+	case name == "amp":
+		return '&', n
+	case name == "quot":
+		return '"', n
+	case name == "apos":
+		return '\'', n
+	case name[0] != '#':
+		return 0, 0
 	}
-	for i, known := range [...]string{"lt", "gt", "amp", "quot", "apos"} {
-		if name == known {
-			return rune("<>&\"'"[i]), n
-		}
+	digits, base := b[2:n-1], 10
+	if len(digits) > 0 && digits[0]|0x20 == 'x' {
+		digits, base = digits[1:], 16
 	}
-	return 0, 0
+	code, err := strconv.ParseUint(string(digits), base, 64)
+	switch {
+	case err != nil:
+		return 0, 0
+	case code > utf8.MaxRune:
+		return 0, n
+	}
+	return rune(code), n
 }
 
 // What begins the control sequences of terminals.
@@ -241,7 +245,7 @@ func Clean(s string) string {
 // firstUnclean is the index of the first byte that Clean changes, or len(s).
 func firstUnclean(s string) int {
 	b := unsafe.Slice(unsafe.StringData(s), len(s)) // read only
-	for i := nextOdd(b, 0, '#', '#'); i < len(b); i = nextOdd(b, i, '#', '#') {
+	for i := nextOdd(b, 0, '#', '#', '#', '#'); i < len(b); i = nextOdd(b, i, '#', '#', '#', '#') {
 		n := clean(b[i:])
 		if n == 0 || b[i] == '#' && strings.HasPrefix(s[i:], spelledESC) && sequenceLen(s[i:]) > 0 {
 			return i

@@ -54,10 +54,10 @@ func TestNextOdd(t *testing.T) {
 				s := bytes.Repeat([]byte{fill}, 11)
 				s[at] = byte(b)
 				want := 11
-				if b < 0x20 || b >= 0x7F || b == '&' || b == '#' {
+				if b < 0x20 || b >= 0x7F || b == '&' || b == '#' || b == '<' || b == ']' {
 					want = at
 				}
-				require.Equal(t, want, nextOdd(s, 0, '&', '#'), "%x at %d beside %c", b, at, fill)
+				require.Equal(t, want, nextOdd(s, 0, '&', '#', '<', ']'), "%x at %d beside %c", b, at, fill)
 			}
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit/foreign"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/xmltext"
 )
 
 // Span is where a case stands.
@@ -85,7 +86,7 @@ func (s *Source) Read(f File, o junit.ReadOptions, v junit.Visitor) (got junit.F
 		}
 		r = file
 	}
-	text, err := junit.Decode(r)
+	text, err := xmltext.Decode(r)
 	if err != nil {
 		return got, unread(f, err)
 	}
@@ -94,7 +95,7 @@ func (s *Source) Read(f File, o junit.ReadOptions, v junit.Visitor) (got junit.F
 	format := foreign.Detect(head)
 	text.Reader = begin
 	if at.info != nil && text.Encoding == "utf-8" && format == foreign.None {
-		return text.Read(f.Shown, o, v)
+		return junit.ReadText(text, f.Shown, o, v)
 	}
 	if err := s.begin(); err != nil {
 		return got, err
@@ -104,7 +105,7 @@ func (s *Source) Read(f File, o junit.ReadOptions, v junit.Visitor) (got junit.F
 	if err != nil {
 		return got, err
 	}
-	got, err = text.Read(f.Shown, o, v)
+	got, err = junit.ReadText(text, f.Shown, o, v)
 	if broken != nil {
 		err = &junit.Problem{File: f.Shown, Kind: junit.Unread, Line: 1, Cases: got.Counts.Tests, Detail: broken.Error(), Err: broken}
 	}
@@ -139,7 +140,7 @@ func unread(f File, err error) error {
 
 // convert puts a text into the spool and gives it from there. broken is what is
 // wrong with an input in another format.
-func (s *Source) convert(text junit.Text, format foreign.Format, o junit.ReadOptions) (out junit.Text, broken, err error) {
+func (s *Source) convert(text xmltext.Source, format foreign.Format, o junit.ReadOptions) (out xmltext.Source, broken, err error) {
 	base := s.w.Size().Bytes
 	if format != foreign.None {
 		broken = foreign.Convert(format, text.Reader, s.w) // an error of the spool comes again
@@ -149,7 +150,7 @@ func (s *Source) convert(text junit.Text, format foreign.Format, o junit.ReadOpt
 	if err := s.w.Flush(); err != nil {
 		return text, nil, err
 	}
-	return junit.Text{Reader: io.NewSectionReader(s.spool, base, s.w.Size().Bytes-base), Encoding: text.Encoding}, broken, nil
+	return xmltext.Source{Reader: io.NewSectionReader(s.spool, base, s.w.Size().Bytes-base), Encoding: text.Encoding}, broken, nil
 }
 
 // begin makes the spool: an unlinked temporary file, gone with the process however that
