@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -358,13 +359,21 @@ func (c *court) observes(e Event) bool {
 	return ok
 }
 
+// phaseWords is what a phase did too long. Records of before have its name alone.
+func phaseWords(text string) string {
+	if !strings.Contains(text, " ") {
+		return text + " took longer than its budget"
+	}
+	return oneLine(text, 600)
+}
+
 // nobody is the finding when no role did anything wrong by itself.
 func (c *court) nobody() Finding {
 	for _, e := range c.ev.Events {
 		if e.Kind == PhaseTimeout {
 			return Finding{
 				Class: Unknown, Kind: KindTimeout, Rule: "phase-budget",
-				Message:    "phase " + e.Text + " took longer than its budget; no role failed",
+				Message:    "phase " + phaseWords(e.Text) + "; no role failed",
 				Collateral: c.stopped(),
 			}
 		}

@@ -24,7 +24,7 @@ const (
 	TestFailed   Kind = "test-failed"   // a test case of the role's own results.xml failed
 	NeverStarted Kind = "never-started" // its step could not be started
 	InstallFail  Kind = "install-failed"
-	PhaseTimeout Kind = "phase-timeout" // Text names the phase
+	PhaseTimeout Kind = "phase-timeout" // Text says which phase took longer than what, and who was not through
 	NoResult     Kind = "no-result"     // results.xml missing, stale, truncated or not XML (Text says which)
 	NoStatus     Kind = "no-status"     // the client ended with 0 and left no status file (Text = its name)
 	Signalled    Kind = "signalled"     // the agent itself was signalled (Text = signal)

@@ -16,6 +16,7 @@ import (
 func servers() []fault {
 	const ecc = `export CI_DISAGG_FAULT_TEXT="CUDA error: uncorrectable ECC error encountered"`
 	serving := func(what string) string { return "GEN_0:" + what + "-while-serving" }
+	const silent = "GEN_0:executor-silent-after-benchmark" // which never comes: it is struck before
 	return []fault{
 		{
 			name: "GEN_0's server is killed", knob: serving("server-kill"), pollS: "10",
@@ -66,8 +67,22 @@ func servers() []fault {
 			outcome: testFailed, exit: 1, root: "GEN_0", kind: "server-unhealthy", says: "its server answers its health check with 500", check: endedSoon(crashed),
 		},
 		{
-			name: "GEN_0's engine is dead and its server silent", knob: serving("executor-silent"), pollS: "10", with: settings{workload: "hang: 4s"},
+			name: "GEN_0's engine is dead and its server silent", knob: silent, tokenMS: long, during: strike("GEN_0"), pollS: "10", with: settings{workload: "hang: 4s"},
 			outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), exit: 1, root: "GEN_0", kind: "hang",
+		},
+		{
+			name: "GEN_0's engine is dead and its server silent, under a client that chats", knob: silent + ",BENCHMARK:chatty", tokenMS: long, during: strike("GEN_0"), pollS: "10",
+			with:    settings{workload: "hang: 4s"},
+			outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), exit: 1, root: "GEN_0", kind: "hang", says: "it has requests and makes no progress",
+		},
+		{
+			name: "GEN_0's engine is dead until the benchmark's budget ends", knob: silent + ",BENCHMARK:chatty", tokenMS: long, during: strike("GEN_0"), pollS: "10",
+			with:    settings{budgets: "job: 10m, benchmark: 20s"},
+			outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), exit: 1, root: "GEN_0", kind: "hang", says: "BENCHMARK was not through within 20s (budgets.benchmark)",
+		},
+		{
+			name: "the benchmark takes longer than its budget", tokenMS: "1000", pollS: "10", with: settings{budgets: "job: 10m, benchmark: 10s"},
+			outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), exit: 1, says: "benchmark took longer than 10s (budgets.benchmark): BENCHMARK was not through",
 		},
 		{
 			name: "roles that print nothing do not hang", tokenMS: long, pollS: "10", with: settings{workload: "hang: 4s\n  launcher: none"},

@@ -18,21 +18,21 @@ func (m *machine) deadlines(e event) {
 	switch m.phase {
 	case rundir.PhaseSetup:
 		if over(b.Setup) {
-			m.timeout(e.at, b.Setup)
+			m.timeout(e, within(b.Setup.D(), "budgets.setup"))
 		}
 	case rundir.PhaseReady:
 		switch { // silence is no hang here: loading a model may say nothing for long
 		case over(b.Ready):
-			m.notReady(e, b.Ready.D())
+			m.notReady(e, within(b.Ready.D(), "budgets.ready"))
 		case m.testOver(e.at):
-			m.notReady(e, m.test)
+			m.notReady(e, within(m.test, listTimeout))
 		}
 	case rundir.PhaseBenchmark:
 		switch {
 		case over(b.Benchmark):
-			m.timeout(e.at, b.Benchmark)
+			m.benchmarkOver(e, within(b.Benchmark.D(), "budgets.benchmark"))
 		case m.testOver(e.at):
-			m.timeout(e.at, rundir.Duration(m.test))
+			m.benchmarkOver(e, within(m.test, listTimeout))
 		default:
 			m.quiet(e)
 		}
@@ -55,9 +55,46 @@ func (m *machine) deadlines(e event) {
 	}
 }
 
-func (m *machine) timeout(at time.Time, budget rundir.Duration) {
-	m.begin(at, fmt.Sprintf("phase %s took longer than its budget of %v", m.phase, budget), 0,
-		blame.Event{Kind: blame.PhaseTimeout, At: at, Text: string(m.phase)})
+// listTimeout is what bounds a test without a budget of its own.
+const listTimeout = "the test list's TIMEOUT"
+
+// within is a bound, with what has set it.
+func within(bound time.Duration, key string) string { return fmt.Sprintf("%v (%s)", bound, key) }
+
+// timeout ends a phase that takes too long, where nobody's part in that is known.
+func (m *machine) timeout(e event, bound string) {
+	text := fmt.Sprintf("%s took longer than %s: %s", m.phase, bound, m.unfinished())
+	if e.silence != "" {
+		text += "; last signs of life: " + e.silence
+	}
+	m.begin(e.at, "phase "+text, 0, blame.Event{Kind: blame.PhaseTimeout, At: e.at, Text: text})
+}
+
+// unfinished names who is waited for.
+func (m *machine) unfinished() string {
+	names := m.clients()
+	if m.phase == rundir.PhaseSetup {
+		names = nil
+		for _, r := range m.roles {
+			if r.live() {
+				names = append(names, r.name)
+			}
+		}
+	}
+	return strings.Join(names, ", ") + " was not through"
+}
+
+// benchmarkOver ends a benchmark that takes too long. The servers are asked before that:
+// their answers may say whose fault it is.
+func (m *machine) benchmarkOver(e event, bound string) {
+	switch {
+	case m.overdue == "":
+		m.overdue, m.probing = bound, e.at
+		m.note(e.at, "", m.unfinished()+" within "+bound+": asking the servers")
+		m.do(doProbe, 0)
+	case e.at.Sub(m.probing) >= probeBound:
+		m.timeout(e, bound)
+	}
 }
 
 // testOver reports whether the roles have run for as long as the list gives the whole
@@ -73,7 +110,7 @@ func (m *machine) testOver(at time.Time) bool {
 
 // notReady names the servers that are late, with what they lack, and the work that
 // others wait for.
-func (m *machine) notReady(e event, budget time.Duration) {
+func (m *machine) notReady(e event, bound string) {
 	var late []string
 	for i, r := range m.roles {
 		waits := r.state == rundir.RoleRunning || r.live() && rundir.Works(r.kind) && m.awaited(r)
@@ -81,25 +118,32 @@ func (m *machine) notReady(e event, budget time.Duration) {
 			continue
 		}
 		late = append(late, r.name)
-		text := budget.String()
+		text := bound
 		if i < len(e.lacks) && e.lacks[i] != "" {
 			text += ": " + e.lacks[i]
 		}
 		m.extra = append(m.extra, blame.Event{Role: r.name, Kind: blame.NotReady, At: e.at, Text: text})
 	}
-	m.begin(e.at, fmt.Sprintf("not ready within %v: %s", budget, strings.Join(late, " ")), 0,
-		blame.Event{Kind: blame.PhaseTimeout, At: e.at, Text: string(m.phase)})
+	m.begin(e.at, fmt.Sprintf("not ready within %s: %s", bound, strings.Join(late, " ")), 0,
+		blame.Event{Kind: blame.PhaseTimeout, At: e.at, Text: fmt.Sprintf("%s took longer than %s", m.phase, bound)})
 }
 
 // quiet asks every server whether it still answers once no role has given a sign of
 // life for the configured time: the answer says who hangs. That is counted from the
-// first request that was served; before it, loading may say nothing for long.
+// first request that was served; before it, loading may say nothing for long. A client
+// that goes on talking is no sign that any server works.
 func (m *machine) quiet(e event) {
-	if m.hang <= 0 || e.quiet < m.hang || !m.probing.IsZero() || e.at.Sub(m.since) < m.hang || e.served.IsZero() || e.at.Sub(e.served) < m.hang {
+	over := func(since time.Time) bool { return e.at.Sub(since) >= m.hang }
+	if m.hang <= 0 || max(e.quiet, e.idle) < m.hang || !m.probing.IsZero() || !over(m.since) || e.served.IsZero() || !over(e.served) ||
+		e.at.Sub(m.probed) < m.hang/4 {
 		return
 	}
-	m.probing = e.at
-	m.note(e.at, "", fmt.Sprintf("no sign of life for %v: asking the servers", e.quiet.Round(time.Second)))
+	m.probing, m.probed = e.at, e.at
+	who := "no sign of life"
+	if e.quiet < m.hang {
+		who = "no progress of any server"
+	}
+	m.note(e.at, "", fmt.Sprintf("%s for %v: asking the servers", who, max(e.quiet, e.idle).Round(time.Second)))
 	m.do(doProbe, 0)
 }
 
@@ -108,11 +152,21 @@ func (m *machine) takeProbed(e event) {
 	if m.ending != nil || m.phase != rundir.PhaseBenchmark {
 		return
 	}
-	if e.quiet < m.hang { // something was printed meanwhile
+	hung, text := m.hanging(e)
+	switch {
+	case m.overdue != "":
+		if hung, text = m.stuck(e); len(hung) == 0 {
+			m.timeout(e, m.overdue)
+			return
+		}
+		text += fmt.Sprintf("; %s within %s", m.unfinished(), m.overdue)
+	case e.quiet >= m.hang:
+		text += fmt.Sprintf("; no sign of life for %v (workload.hang %v)", e.quiet.Round(time.Second), m.hang)
+	case e.idle >= m.hang && len(e.busy) > 0:
+		hung, text = e.busy, fmt.Sprintf("%s for %v (workload.hang %v)", noProgress, e.idle.Round(time.Second), m.hang)
+	default: // something was written meanwhile, or nobody has work
 		return
 	}
-	hung, text := m.hanging(e)
-	text = fmt.Sprintf("%s; no sign of life for %v (workload.hang %v)", text, e.quiet.Round(time.Second), m.hang)
 	if e.silence != "" {
 		text += ", silent since: " + e.silence
 	}
@@ -122,20 +176,40 @@ func (m *machine) takeProbed(e event) {
 	m.begin(e.at, fmt.Sprintf("hang: %s: %s", strings.Join(hung, " "), text), 0, blame.Event{})
 }
 
+const noProgress = "it has requests and makes no progress"
+
+// stuck names whose fault it is that a benchmark takes too long: a server that does not
+// answer, else who has had work by his last word and has been silent for long since.
+func (m *machine) stuck(e event) ([]string, string) {
+	if servers := m.servers(e.dead); len(servers) > 0 {
+		return servers, "does not answer"
+	}
+	long := min(silentFor, e.at.Sub(m.since)/4)
+	return slices.DeleteFunc(slices.Clone(e.busy), func(name string) bool {
+		i := slices.IndexFunc(m.roles, func(r role) bool { return r.name == name })
+		return i >= len(e.still) || e.still[i] < long
+	}), noProgress
+}
+
+// servers are the names that are no router's, which may only wait for one of them.
+func (m *machine) servers(names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		return slices.ContainsFunc(m.roles, func(r role) bool { return r.name == name && r.kind == rundir.KindRouter })
+	})
+}
+
 // hanging names who hangs: a server that does not answer at all, else who had work
 // by its own last word and made no progress, else a router that does not answer,
 // which may only wait for one of them. A server whose engine is dead may well answer.
 func (m *machine) hanging(e event) ([]string, string) {
-	servers := slices.DeleteFunc(slices.Clone(e.dead), func(name string) bool {
-		return slices.ContainsFunc(m.roles, func(r role) bool { return r.name == name && r.kind == rundir.KindRouter })
-	})
+	servers := m.servers(e.dead)
 	switch {
 	case len(servers) > 0:
 		return servers, "does not answer"
 	case len(e.busy) > 0:
-		return e.busy, "it has requests and makes no progress"
+		return e.busy, noProgress
 	case len(e.dead) > 0:
 		return e.dead, "does not answer"
 	}
-	return m.clients(), "every server answers and none has work"
+	return m.clients(), "every server answers, and none says that it has work"
 }

@@ -334,18 +334,37 @@ func TestNext(t *testing.T) {
 107 ended BENCHMARK 143 -> collect`},
 		{name: "the list's TIMEOUT bounds ready and benchmark together", edit: func(s *state) { s.test, s.budgets.Benchmark = 60*time.Second, 0 }, outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), script: serving + `
 65 tick
-66 tick -> TERM GEN_0, TERM CTX_0, TERM DISAGG_SERVER, TERM BENCHMARK
+66 tick -> probe
+66.1 tick
+66.2 probed -> TERM GEN_0, TERM CTX_0, TERM DISAGG_SERVER, TERM BENCHMARK
 67 ended GEN_0 143
 67 ended CTX_0 143
 67 ended DISAGG_SERVER 143
 67 ended BENCHMARK 143 -> collect`},
 		{name: "the benchmark takes too long", outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), script: serving + `
 209 tick
-210 tick -> TERM GEN_0, TERM CTX_0, TERM DISAGG_SERVER, TERM BENCHMARK
+210 tick -> probe
+210.2 probed -> TERM GEN_0, TERM CTX_0, TERM DISAGG_SERVER, TERM BENCHMARK
 211 ended GEN_0 143
 211 ended CTX_0 143
 211 ended DISAGG_SERVER 143
 211 ended BENCHMARK 143 -> collect`},
+		{name: "the benchmark takes too long, and nobody answers", outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), script: serving + `
+210 tick -> probe
+219 tick
+220 tick -> TERM GEN_0, TERM CTX_0, TERM DISAGG_SERVER, TERM BENCHMARK
+221 ended GEN_0 143
+221 ended CTX_0 143
+221 ended DISAGG_SERVER 143
+221 ended BENCHMARK 143 -> collect`},
+		{name: "the benchmark takes too long, the client is through meanwhile", outcome: rundir.OutcomePassed, script: serving + `
+210 tick -> probe
+210.1 status
+210.2 probed
+211 ended BENCHMARK 0
+211 ended GEN_0 0
+211 ended CTX_0 0
+211 ended DISAGG_SERVER 0 -> collect`},
 		{name: "a server hangs", root: "GEN_0", edit: func(s *state) { s.hang = 30 * time.Second }, outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), script: serving + `
 30 tick 29s
 39.5 tick 30s -> probe

@@ -93,6 +93,7 @@ func (v *supervisor) openLog(spec step.Spec) (*step.Output, error) {
 		}
 	}
 	through := scan.New(name, filepath.Join(filepath.Base(string(v.run)), "roles", name, filepath.Base(path)), v.dir, v.look)
+	through.Health = watch.HealthCheck(spec.Role)
 	through.Line = func(text string) { v.console.line(name, text) }
 	if p := spec.Role.Ready.LogPattern; p != "" {
 		if through.Ready, err = regexp.Compile(p); err != nil {
@@ -137,6 +138,21 @@ func (v *supervisor) quiet(logs []*step.Output, now time.Time) time.Duration {
 	return v.watch.Quiet(printed, now)
 }
 
+// idle is how long no server has given a sign of life, of those that say what they work
+// on. 0 = none does.
+func (v *supervisor) idle(logs []*step.Output, now time.Time) time.Duration {
+	var shortest time.Duration
+	for i, spec := range v.specs {
+		if spec.Role.Kind != rundir.KindServer || spec.Role.Work == "" || logs[i] == nil {
+			continue
+		}
+		if still := v.watch.Still(i, logs[i].Last(), now); shortest == 0 || still < shortest {
+			shortest = still
+		}
+	}
+	return shortest
+}
+
 // still is how long neither a role nor its server has written anything.
 func (v *supervisor) still(i int, now time.Time) time.Duration {
 	if v.logs[i] == nil {
@@ -154,6 +170,10 @@ func (v *supervisor) probe(ctx context.Context, logs []*step.Output) {
 		}
 	}
 	s := v.watch.Probe(ctx, said)
-	now := v.o.Now()
-	v.send(event{kind: evProbed, at: now, dead: s.Dead, busy: s.Busy, silence: s.Since, quiet: v.quiet(logs, now)})
+	e := event{kind: evProbed, at: v.o.Now(), dead: s.Dead, busy: s.Busy, silence: s.Since}
+	e.quiet, e.idle = v.quiet(logs, e.at), v.idle(logs, e.at)
+	for i := range said {
+		e.still = append(e.still, v.watch.Still(i, said[i].Last, e.at))
+	}
+	v.send(e)
 }

@@ -198,7 +198,7 @@ func (v *supervisor) loop(ctx context.Context) {
 
 // tick is what is seen every moment.
 func (v *supervisor) tick(now time.Time) event {
-	e := event{kind: evTick, at: now, quiet: v.quiet(v.logs, now), alone: v.driver.Alone(now), served: v.watch.Logs.FirstServed()}
+	e := event{kind: evTick, at: now, quiet: v.quiet(v.logs, now), idle: v.idle(v.logs, now), alone: v.driver.Alone(now), served: v.watch.Logs.FirstServed()}
 	if len(v.plan.Served) == 0 && v.plan.Drain.Role == "" {
 		e.served = v.st.since // nothing says when: the benchmark serves from its beginning
 	}

@@ -15,6 +15,7 @@ const (
 	settleZero   = 1500 * time.Millisecond // the same after exit 0: the client's status file may still be on its way
 	askJobAfter  = 2 * time.Second         // first unexpected end → asking Slurm for the job's state
 	askJobAgain  = 8 * time.Second         // an answer older than this at the end is asked for again
+	probeBound   = 10 * time.Second        // a probe that takes longer is not waited for
 	askJobBound  = 15 * time.Second        // no answer by then counts as no answer
 	defaultGrace = 20 * time.Second        // SIGTERM → SIGKILL when the plan says nothing
 	cancelGrace  = 5 * time.Second         // the same when the whole job is being ended: Slurm's KillWait is running
@@ -126,7 +127,9 @@ type state struct {
 	begun    wave // the last wave that was started
 	ending   *ending
 	extra    []blame.Event // facts beside the roles' ends: not ready, hang, budget
-	probing  time.Time     // a probe for a hang is out
+	probing  time.Time     // a probe is out, since then
+	probed   time.Time     // when a hang was last looked for
+	overdue  string        // the bound that the benchmark has reached
 	drainAt  time.Time
 	status   bool // the client's status file was seen
 	failed   bool // the client ended with something else than 0
@@ -212,13 +215,15 @@ type event struct {
 	end    step.End
 	text   string
 	quiet  time.Duration // evTick: since any role last gave a sign of life
+	idle   time.Duration // likewise, any server of those that say what they work on; 0 = none does
 	alone  time.Duration // evTick: since the driver was last seen to be alive; 0 = it was never seen
 	served time.Time     // evTick: when a request was first seen to be served, zero = not yet
 	// evProbed: servers that did not answer, roles that had work by their own last
 	// word, and since when each is silent, in words.
 	dead, busy []string
 	silence    string
-	lacks      []string // evTick in PhaseReady: by role, what it still lacks to be ready
+	still      []time.Duration // by role
+	lacks      []string        // evTick in PhaseReady: by role, what it still lacks to be ready
 	job        blame.Job
 	seen       rundir.NodeEvent
 	// drain: evEnded: at that moment the client's status file was there.

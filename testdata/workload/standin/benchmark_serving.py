@@ -73,6 +73,13 @@ def bar(done, total):
     sys.stderr.flush()
 
 
+async def chat(done, total):
+    """With the fault chatty: says twice a second where things stand, as if that were news."""
+    while any(f.what == "chatty" for f in knobs.faults()):
+        bar(done(), total)
+        await asyncio.sleep(0.5)
+
+
 async def bench(args):
     rng = random.Random(args.seed)
     prompts = [[rng.randrange(32000) for _ in range(args.random_input_len)] for _ in range(args.num_prompts)]
@@ -80,6 +87,7 @@ async def bench(args):
     todo = iter(range(args.num_prompts))
 
     done = itertools.count(1)
+    chatting = asyncio.ensure_future(chat(lambda: sum(s is not None for s in samples), args.num_prompts))
 
     async def user():
         for i in todo:
@@ -88,6 +96,7 @@ async def bench(args):
 
     begin = time.monotonic_ns()
     await asyncio.gather(*(user() for _ in range(min(args.max_concurrency, args.num_prompts))))
+    chatting.cancel()
     return samples, (time.monotonic_ns() - begin) / 1e9
 
 

@@ -76,11 +76,17 @@ async def _chunks(reader, headers):
 class Reply:
     """The answer to one request, either at once (send) or piece by piece (start, write, end)."""
 
-    def __init__(self, writer):
-        self._writer = writer
+    def __init__(self, writer, request):
+        self._writer, self._request = writer, request
         self.started = False
 
+    def _access(self, status):
+        """A line of the access log, as uvicorn writes it, for every answer: those to health checks, too."""
+        host, port = self._writer.get_extra_info("peername")[:2]
+        print(f'INFO:     {host}:{port} - "{self._request}" {status} {"OK" if status == 200 else "Error"}', flush=True)
+
     async def send(self, status, obj=None, text=""):
+        self._access(status)
         body = (json.dumps(obj) if obj is not None else text).encode()
         self._writer.write(
             f"HTTP/1.1 {status} {'OK' if status == 200 else 'Error'}\r\nContent-Length: {len(body)}\r\n"
@@ -89,6 +95,7 @@ class Reply:
 
     def start(self):
         self.started = True
+        self._access(200)
         self._writer.write(
             b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n"
             b"Connection: close\r\n\r\n")
@@ -112,7 +119,7 @@ async def serve(handle, host, port):
         try:
             start, headers = await _head(reader)
             method, path, _ = start.split(" ", 2)
-            await handle(method, path, await _body(reader, headers) if method == "POST" else b"", Reply(writer))
+            await handle(method, path, await _body(reader, headers) if method == "POST" else b"", Reply(writer, start))
         except (ConnectionError, asyncio.IncompleteReadError, ValueError):
             pass  # the other side is gone or talks nonsense; nobody is left to be told
         finally:

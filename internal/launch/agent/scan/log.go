@@ -34,6 +34,7 @@ type Log struct {
 	look    *Patterns
 	Ready   *regexp.Regexp       // what the role says once it is ready, nil = nothing
 	Line    func(string)         // told each line, nil = nobody is
+	Health  HealthCheck          // what the role's server is asked for
 	BadTask func(rundir.TaskEnd) // told the first task that srun reports as failed, nil = nobody is
 
 	partial []byte // what has come since the last line or carriage return
@@ -41,6 +42,7 @@ type Log struct {
 	before  string // the line before this one
 	lines   int    // so far
 	changes int    // those of them that say something else than the one before
+	signs   int    // what has come beside lines about health checks
 	st      State
 	trace   int              // lines left in which to find the exception of a traceback
 	assert  assertion        // that pytest is telling of
@@ -82,6 +84,7 @@ func (s *Log) Take(b []byte) {
 		i := bytes.IndexAny(b, "\r\n")
 		if i < 0 {
 			s.grow(b)
+			s.sign(s.partial)
 			return
 		}
 		s.grow(b[:i])
@@ -93,6 +96,17 @@ func (s *Log) Take(b []byte) {
 		b = b[i+1:]
 	}
 }
+
+// sign counts what says that somebody works.
+func (s *Log) sign(line []byte) {
+	if s.Health == "" || !s.Health.Logged(string(line)) {
+		s.signs++
+	}
+}
+
+// Signs is how much has come so far that says that somebody works: all but what an
+// access log says of health checks.
+func (s *Log) Signs() int { return s.signs }
 
 // grow takes more of a line. Of one that is too long the middle is left out: what
 // stands at its end may be the last word of a process.
@@ -110,6 +124,7 @@ func (s *Log) endState() {
 	if len(bytes.TrimSpace(s.partial)) == 0 {
 		return
 	}
+	s.sign(s.partial)
 	s.shown = string(s.partial)
 	s.partial = s.partial[:0]
 	s.search(s.shown, s.lines+1)
@@ -119,6 +134,13 @@ func (s *Log) endLine() {
 	s.lines++
 	line := string(s.partial)
 	s.partial = s.partial[:0]
+	if s.Health.Logged(line) { // it explains nothing, and there are thousands of it
+		if s.shown = ""; s.Line != nil {
+			s.Line(line)
+		}
+		return
+	}
+	s.signs++
 	if !sameButNumbers(line, s.before) {
 		s.changes++
 	}

@@ -28,7 +28,7 @@ type Output struct {
 
 	mu          sync.Mutex
 	bytes, lost int64
-	last        time.Time // of the last output
+	last        time.Time // of the last output that was a sign of life
 	scan        *scan.Log
 }
 
@@ -54,7 +54,6 @@ func (c plain) Write(b []byte) (int, error) {
 func (l *Output) Write(b []byte) (int, error) {
 	l.writing.Lock()
 	defer l.writing.Unlock()
-	l.sign()
 	_, _ = l.masked.Write(b) // to plain, which never fails
 	return len(b), nil
 }
@@ -72,17 +71,13 @@ func (l *Output) toFile(b []byte) {
 	}
 }
 
-// sign notes a sign of life.
-func (l *Output) sign() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.last = l.now()
-}
-
 func (l *Output) take(b []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.scan.Take(b)
+	before := l.scan.Signs()
+	if l.scan.Take(b); l.scan.Signs() != before {
+		l.last = l.now()
+	}
 }
 
 func (l *Output) count(written, of int) {
@@ -106,7 +101,7 @@ func (l *Output) Written() (bytes, lost int64) {
 	return l.bytes, l.lost
 }
 
-// Last is when there was output last.
+// Last is when there was output last that says that somebody works.
 func (l *Output) Last() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()

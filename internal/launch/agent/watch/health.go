@@ -19,12 +19,15 @@ import (
 
 	"github.com/bmatcuk/doublestar/v4"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/scan"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 const (
 	pollEvery    = 300 * time.Millisecond
 	probeTimeout = 5 * time.Second
+	// defaultHealth is what a server is asked for where its role does not say.
+	defaultHealth = "/health"
 )
 
 // Role is what is watched of one role.
@@ -38,6 +41,11 @@ type Role struct {
 	File    string         // pattern below Out of a file that is not empty once it is ready, "" = none
 	Given   bool           // its address was published before it was started: it says nothing of the server
 	Work    *regexp.Regexp // what it says about its work, with one group: how many requests; nil = nothing
+}
+
+// HealthCheck is what a role's server is asked for while it serves.
+func HealthCheck(r rundir.RolePlan) scan.HealthCheck {
+	return scan.HealthCheck(cmp.Or(r.Ready.HTTPPath, defaultHealth))
 }
 
 // Said is what a role's own output has said so far. The zero value has said nothing.
@@ -168,7 +176,7 @@ func (w *Watch) Health(ctx context.Context, role int) (int, error) {
 	case r.Given && r.Health == "":
 		return http.StatusOK, dial(ctx, addr)
 	}
-	return get(ctx, addr, cmp.Or(r.Health, "/health"))
+	return get(ctx, addr, cmp.Or(r.Health, defaultHealth))
 }
 
 func (w *Watch) address(r Role) (string, error) {
@@ -272,7 +280,7 @@ func (w *Watch) deadServers(ctx context.Context) map[string]bool {
 				answers <- answer{r.Name, mute(ctx, addr)}
 				return
 			}
-			_, err := get(ctx, addr, cmp.Or(r.Health, "/health"))
+			_, err := get(ctx, addr, cmp.Or(r.Health, defaultHealth))
 			answers <- answer{r.Name, err != nil}
 		}()
 	}

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"cmp"
 	"context"
 	"path"
 	"path/filepath"
@@ -19,7 +20,8 @@ import (
 const (
 	growthEvery   = 5 * time.Second        // how often their sizes are asked for
 	minGrowth     = 100 * time.Millisecond // at most
-	workTail      = 256 << 10              // bytes at the end of a file in which a server's last word on its work is looked for
+	workTail      = 1 << 20                // bytes at the end of a file in which a server's last word on its work is looked for
+	checksOnly    = 64 << 10               // bytes: more than health checks write between two looks
 	maxServerLogs = 16                     // files of one role
 )
 
@@ -30,8 +32,9 @@ type Logs struct {
 	output  string
 	run     string // the run's directory in the attempt's
 	attempt rundir.AttemptDir
-	globs   [][]string // by role index
-	served  []string   // patterns of files that say that requests are being served
+	globs   [][]string         // by role index
+	health  []scan.HealthCheck // likewise: what its server is asked for
+	served  []string           // patterns of files that say that requests are being served
 	every   time.Duration
 
 	mu    sync.Mutex
@@ -49,13 +52,13 @@ func newLogs(run rundir.RunDir, roles []Role, served []string, hang time.Duratio
 		s.every = min(s.every, max(hang/8, minGrowth))
 	}
 	for _, r := range roles {
-		s.globs = append(s.globs, r.Logs)
+		s.globs, s.health = append(s.globs, r.Logs), append(s.health, scan.HealthCheck(cmp.Or(r.Health, defaultHealth)))
 	}
 	return s
 }
 
-// Watch notes which files grow, until ctx is done. It asks for sizes only: a
-// benchmark must not be disturbed by being watched.
+// Watch notes which files grow, until ctx is done. It asks for sizes, and reads what is
+// little: a benchmark must not be disturbed by being watched.
 func (s *Logs) Watch(ctx context.Context, now func() time.Time) {
 	t := time.NewTicker(s.every)
 	defer t.Stop()
@@ -83,15 +86,35 @@ func (s *Logs) look(now time.Time) {
 				continue // gone again
 			}
 			s.mu.Lock()
-			if info.Size() > s.sizes[name] {
-				s.grown[i] = now
-				if s.first.IsZero() && len(matching(s.served, []string{name})) > 0 {
-					s.first = now
-				}
-			}
+			before := s.sizes[name]
 			s.sizes[name] = info.Size()
 			s.mu.Unlock()
+			if s.lives(tree, name, s.health[i], before, info.Size()) {
+				s.grew(i, name, now)
+			}
 		}
+	}
+}
+
+// lives reports whether a file has grown by more than what an access log says of the
+// node helper's own questions: a server whose engine is dead may well answer them.
+func (s *Logs) lives(tree *rundir.Tree, name string, health scan.HealthCheck, before, size int64) bool {
+	if size <= before {
+		return false
+	}
+	if size-before > checksOnly {
+		return true
+	}
+	text, err := tree.ReadAt(filepath.Join(s.output, name), before, int(size-before))
+	return err != nil || !health.Only(string(text))
+}
+
+func (s *Logs) grew(role int, name string, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.grown[role] = now
+	if s.first.IsZero() && len(matching(s.served, []string{name})) > 0 {
+		s.first = now
 	}
 }
 
@@ -174,6 +197,7 @@ func (s *Logs) Lines(role int, name string, look *scan.Patterns) []blame.Line {
 			continue
 		}
 		l := scan.New(name, path.Join(s.run, "output", file), s.attempt, look)
+		l.Health = s.health[role]
 		err = l.ReadEnd(f)
 		_ = f.Close()
 		if err != nil {

@@ -89,3 +89,33 @@ func TestHugeServerLog(t *testing.T) {
 	require.NotEmpty(t, lines)
 	require.Equal(t, hugeLines+1, lines[len(lines)-1].Number)
 }
+
+// A server whose engine is dead answers its health check, and logs that: no sign of life,
+// and no line that pushes the cause out of sight.
+func TestHealthChecksAreNoLife(t *testing.T) {
+	t.Parallel()
+	s, output, classes := logsOf(t, "*.GEN_0.log")
+	file := filepath.Join(output, "trtllm-serve.0.GEN_0.log")
+	at := time.Unix(1000, 0)
+	text := "RuntimeError: CUDA error: uncorrectable ECC error encountered\n"
+	look := func(more string) {
+		text += more
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+		at = at.Add(time.Second)
+		s.look(at)
+	}
+	look("")
+	died := at
+	for port := range 2000 {
+		text += fmt.Sprintf("INFO:     10.0.0.7:%d - \"GET /health HTTP/1.1\" 200 OK\n", 30000+port*7%999)
+		if port%100 == 0 {
+			look("")
+		}
+	}
+	require.Equal(t, died, s.lastGrowth(0))
+	lines := s.Lines(0, "GEN_0", scan.NewPatterns(classes))
+	require.Len(t, lines, 1)
+	require.Zero(t, lines[0].Behind)
+	look("INFO:     10.0.0.7:31 - \"POST /v1/completions HTTP/1.1\" 200 OK\n")
+	require.Equal(t, at, s.lastGrowth(0))
+}
