@@ -142,7 +142,7 @@ func newSuiteDriver(h host, cfg config, s pipeline.Suite, draft string, flags dr
 		return nil, err
 	}
 	if len(d.draft) > 0 {
-		s.UnderDraft(draft, d.profile.UCX)
+		s.UnderDraft(draft)
 	}
 	return d, nil
 }

@@ -1,6 +1,9 @@
 package rundir
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Lifecycle says when a role starts, and which of its ends are good ones.
 type Lifecycle struct {
@@ -86,3 +89,15 @@ func (r RunDir) AddressDir() string { return r.path("output", AddressDir) }
 
 // Address is the file in which a role that has a port publishes host:port.
 func (r RunDir) Address(role string) string { return r.path("output", AddressDir, role) }
+
+// CommandPrefix is shell text that comes before a command, such as a role's Before, as it
+// stands in front of the command in one variable. "none" is nothing.
+func CommandPrefix(text string) string {
+	switch text = strings.TrimSpace(text); {
+	case text == "" || text == "none":
+		return ""
+	case strings.ContainsAny(text, "\n#"):
+		return "{ " + text + "\n} && "
+	}
+	return text + " && "
+}

@@ -137,16 +137,12 @@ func (s Suite) warn(i int, format string, args ...any) {
 	s.Plans[i].Warnings = append(s.Plans[i].Warnings, fmt.Sprintf(format, args...))
 }
 
-// UnderDraft marks the plans as started by a team's own launch draft, on a cluster that sets ucx up for UCX, and says what
-// that costs. A draft computes its tasks as nodes × GPUs per node, which is too many for some servers.
-func (s Suite) UnderDraft(draft, ucx string) {
+// UnderDraft marks the plans as started by a team's own launch draft, and says what that costs. A draft computes its tasks as nodes × GPUs per node, which is too many for some servers.
+func (s Suite) UnderDraft(draft string) {
 	for i := range s.Plans {
 		s.Plans[i].Draft = true
 		s.warn(i, "under a draft servers are not watched: one that dies, hangs or answers errors is seen by its test alone, and so may be "+
 			"blamed on another role; that the machine stood still while it measured is seen only if Slurm had suspended the job")
-		if ucx != "" {
-			s.warn(i, "clusters.%s.ucx has no effect under a draft: set workload.ucx, which its commands carry", s.Cluster)
-		}
 		for _, r := range s.Plans[i].Roles() {
 			if first := r.Slice[0]; r.GPUs() != first.GPUs*len(r.Slice) {
 				s.warn(i, "%s is made of %d GPUs; a draft that multiplies nodes by GPUs per node starts %d tasks for it: run this case without %s",

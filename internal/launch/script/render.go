@@ -72,6 +72,7 @@ func Apply(p rundir.Plan, prof Profile) rundir.Plan {
 			}
 		}
 	}
+	p.Exports = draftUCX(p, prof)
 	for i := range p.Builds {
 		p.Builds[i].Roles = onCluster(p.Builds[i].Roles, prof)
 	}

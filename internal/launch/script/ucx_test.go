@@ -31,3 +31,37 @@ func TestUCXOfACluster(t *testing.T) {
 	require.Equal(t, []string{"unset UCX_TLS", "", ""}, before(script.Profile{UCX: "none"}, true), "this machine is no cluster")
 	require.Equal(t, "unset UCX_TLS", plan.Builds[0].Roles[0].Before, "the plan that it was given stays")
 }
+
+// A draft starts what it finds in its variables: the same stands in them.
+func TestUCXUnderADraft(t *testing.T) {
+	t.Parallel()
+	exports := func(worker, other string) []rundir.EnvVar {
+		return []rundir.EnvVar{
+			{Name: "pytestCommandNoLLMAPILaunch", Value: "pytest"},
+			{Name: "pytestCommand", Value: "pytest"},
+			{Name: "pytestCommandWorker", Value: worker + "A=1 pytest"},
+			{Name: "pytestCommandGENPrecheck", Value: worker + "check"},
+			{Name: "pytestCommandBenchmark", Value: other + "B=2 pytest"},
+			{Name: "numGenServers", Value: "1"},
+		}
+	}
+	agg := func(before string) []rundir.EnvVar {
+		return []rundir.EnvVar{{Name: "pytestCommandNoLLMAPILaunch", Value: "pytest"}, {Name: "pytestCommand", Value: before + "pytest"}}
+	}
+	const unset = "unset UCX_TLS"
+	tests := []struct {
+		name, ucx  string
+		plan, want []rundir.EnvVar
+	}{
+		{"the workload's", "", exports(unset+" && ", ""), exports(unset+" && ", "")},
+		{"the cluster's", "export UCX_TLS=^ib", exports(unset+" && ", ""), exports("export UCX_TLS=^ib && ", "export UCX_TLS=^ib && ")},
+		{"nothing", "none", exports(unset+" && ", ""), exports("", "")},
+		{"several lines", "unset UCX_TLS # first\nexport A=1\n", agg(""), agg("{ unset UCX_TLS # first\nexport A=1\n} && ")},
+	}
+	for _, tt := range tests {
+		plan := rundir.Plan{Builds: []rundir.BuildPlan{{Roles: []rundir.RolePlan{{Name: "GEN_0", Kind: rundir.KindServer, Before: unset}}}}}
+		plan.Exports = tt.plan
+		require.Equal(t, tt.want, script.Apply(plan, script.Profile{UCX: tt.ucx}).Exports, tt.name)
+		require.Equal(t, tt.plan, plan.Exports, "the plan that it was given stays")
+	}
+}

@@ -95,17 +95,16 @@ func (k *kase) rewrite(text string, o rewriteOptions) command {
 func (k *kase) compose(worker, single string) {
 	k.env = k.envs()
 	env := k.env
-	ucx := k.r.set.UCX + " && "
-	if k.r.set.UCX == "none" {
-		ucx = ""
-	}
+	ucx := rundir.CommandPrefix(k.r.set.UCX)
 	c := &k.cmds
 	c.gen = exportDynamic(env.gen) + worker
 	c.ctx = exportDynamic(env.ctx) + worker
 	c.server = exportDynamic(env.server) + single
 	c.benchmark = exportDynamic(env.benchmark) + single
 	c.agg = exportDynamic(env.agg) + worker
-	c.before = strings.TrimSuffix(ucx, " && ")
+	if k.r.set.UCX != "none" {
+		c.before = k.r.set.UCX
+	}
 	c.genPrecheck = exportDynamic(env.gen) + k.r.set.Precheck
 	c.ctxPrecheck = exportDynamic(env.ctx) + k.r.set.Precheck
 	add := func(name, prefix string, e environment, text string) {
