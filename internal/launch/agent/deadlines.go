@@ -71,11 +71,11 @@ func (m *machine) timeout(e event, bound string) {
 }
 
 // unfinished names who is waited for.
-func (m *machine) unfinished() string {
-	names := m.clients()
-	if m.phase == rundir.PhaseSetup {
+func (s state) unfinished() string {
+	names := s.clients()
+	if s.phase == rundir.PhaseSetup {
 		names = nil
-		for _, r := range m.roles {
+		for _, r := range s.roles {
 			if r.live() {
 				names = append(names, r.name)
 			}
@@ -192,9 +192,9 @@ func (m *machine) stuck(e event) ([]string, string) {
 }
 
 // servers are the names that are no router's, which may only wait for one of them.
-func (m *machine) servers(names []string) []string {
+func (s state) servers(names []string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
-		return slices.ContainsFunc(m.roles, func(r role) bool { return r.name == name && r.kind == rundir.KindRouter })
+		return slices.ContainsFunc(s.roles, func(r role) bool { return r.name == name && r.kind == rundir.KindRouter })
 	})
 }
 

@@ -145,13 +145,13 @@ func (m *machine) stopServing(at time.Time) {
 }
 
 // clients are the names of the roles that have work to end.
-func (m *machine) clients() []string {
-	if m.drainRole != "" {
-		return []string{m.drainRole}
+func (s state) clients() []string {
+	if s.drainRole != "" {
+		return []string{s.drainRole}
 	}
 	var out []string
-	for _, r := range m.roles {
-		if r.live() && m.isClient(r) {
+	for _, r := range s.roles {
+		if r.live() && s.isClient(r) {
 			out = append(out, r.name)
 		}
 	}

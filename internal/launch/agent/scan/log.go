@@ -39,17 +39,22 @@ type Log struct {
 
 	partial []byte // what has come since the last line or carriage return
 	shown   string // the state before the last carriage return: what a terminal would show
-	before  string // the line before this one
 	lines   int    // so far
-	changes int    // those of them that say something else than the one before
+	flow
+	st     State
+	trace  int              // lines left in which to find the exception of a traceback
+	assert assertion        // that pytest is telling of
+	quotes []int            // the newest lines that name infrastructure only in an assertion's explanation
+	rules  map[string][]int // failure class → its places in st.candidates
+	tail   []rundir.LogLine // ring
+	tailAt int
+}
+
+// flow is what of a log is more than repetition.
+type flow struct {
+	before  string // the line before this one
+	changes int    // lines that say something else than the one before
 	signs   int    // what has come beside lines about health checks
-	st      State
-	trace   int              // lines left in which to find the exception of a traceback
-	assert  assertion        // that pytest is telling of
-	quotes  []int            // the newest lines that name infrastructure only in an assertion's explanation
-	rules   map[string][]int // failure class → its places in st.candidates
-	tail    []rundir.LogLine // ring
-	tailAt  int
 }
 
 // Kept is a line that may explain the end of its log.
