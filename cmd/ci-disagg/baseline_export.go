@@ -32,7 +32,7 @@ func newBaselineExportCmd(h host) *cobra.Command {
 	}
 	f := cmd.Flags()
 	o.AddFlags(f)
-	f.StringVar(&o.mode, "mode", "", "only runs of this mode: nightly, pr or bisect")
+	f.StringVar(&o.mode, "mode", "", "only runs of this mode: nightly, pr, bisect or ab")
 	f.StringVar(&o.since, "since", "", "only the last so much, such as 90d")
 	f.StringVarP(&o.out, "output", "o", "", "file to write (default stdout)")
 	return cmd

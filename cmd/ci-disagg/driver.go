@@ -358,6 +358,9 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, r started) error
 	defer rep.close()
 	rep.copyTo, rep.driven, rep.mode = d.flags.copyTo, true, r.run.Build.Mode
 	s.driven = true
+	if _, err := os.Stat(r.dir.RunFile()); err != nil { // it begins now: what it knows is fixed in its plans
+		rep.Priors(ctx, r.plans, r.run.Build.Branch)
+	}
 	o := d.options(h, r.dir, r.detach)
 	o.Collect.Mask, o.Console = rep.mask, rep.mask.Each(o.Console)
 	shown := progress.New(progress.Screen{

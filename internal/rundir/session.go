@@ -28,6 +28,9 @@ type PairPlan struct {
 	// whatever that run says: a path or a label of the change.
 	OpenAt float64 `json:"open_at,omitempty"`
 	Opened string  `json:"opened,omitempty"`
+	// Noise is the scale of a pair's difference in earlier sessions, by series, in logs: the test's prior.
+	// A series that is not there has the prior of one that nobody has measured.
+	Noise map[string]float64 `json:"noise,omitempty"`
 }
 
 // When a session is made.

@@ -226,7 +226,8 @@ func (p Profile) Local(plans []rundir.Plan) []string {
 	if names == nil {
 		return nil
 	}
-	names = slices.Clone(names)
+	// A job of Slurm's with a list has its user's login environment beside it.
+	names = append(slices.Clone(names), "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR")
 	for _, plan := range plans {
 		names = append(names, secretSources(plan)...)
 	}

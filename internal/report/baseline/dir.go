@@ -36,6 +36,7 @@ const (
 	dirSeries   = "series.json"
 	trackPR     = "pr"
 	trackBisect = "bisect"
+	trackPairs  = "ab"
 	trackActs   = "acts"
 	trackMain   = "branch-"
 	monthForm   = "2006-01"
@@ -206,6 +207,8 @@ func track(r Record) string {
 		return trackPR
 	case r.Build.Mode == ModeBisect:
 		return trackBisect
+	case r.Build.Mode == ModeSession:
+		return trackPairs
 	default:
 		return branchTrack(r.Branch())
 	}

@@ -407,6 +407,8 @@ func (f Filter) wantsTrack(t string) bool {
 		return acts && f.Mode == "" && !f.Counts
 	case trackPR:
 		return runs && (f.Mode == "" || f.Mode == ModePR) && !f.Counts
+	case trackPairs:
+		return runs && (f.Mode == "" || f.Mode == ModeSession) && !f.Counts
 	case trackBisect:
 		return runs && (f.Mode == "" || f.Mode == ModeBisect) && !f.Counts
 	default:

@@ -41,6 +41,7 @@ const (
 	ModeNightly = "nightly" // a run of a branch: it joins the branch's history
 	ModeBisect  = "bisect"  // a search for a commit: kept, never part of a history
 	ModePR      = "pr"      // a run of a proposed change: kept, never part of a history
+	ModeSession = "ab"      // both builds of a paired session, pair by pair: kept, never part of a history
 )
 
 // SourceOwn is the source of runs that this program measured and judged.
@@ -309,8 +310,8 @@ func (r Record) Validate() error {
 }
 
 func (r Record) validateRun(bad func(string, ...any)) {
-	if !slices.Contains([]string{ModeNightly, ModePR, ModeBisect}, r.Build.Mode) {
-		bad("build.mode %q is not nightly, pr or bisect", Shorten(r.Build.Mode))
+	if !slices.Contains([]string{ModeNightly, ModePR, ModeBisect, ModeSession}, r.Build.Mode) {
+		bad("build.mode %q is not nightly, pr, bisect or ab", Shorten(r.Build.Mode))
 	}
 	if r.Valid && len(r.Measurements) == 0 {
 		bad("a valid run has measurements; this one has none")

@@ -104,6 +104,9 @@ func (s *Session) sessionOf(c results.Case, dir rundir.AttemptDir, ended []rundi
 	if out.series == nil { // no run was one: what was to be compared is what the plan expects
 		out.series = s.expected(c)
 	}
+	for i, one := range out.series {
+		out.series[i].Noise = c.Plan.Pairs.Noise[one.String()]
+	}
 	return out
 }
 

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -190,7 +192,7 @@ func TestPairedSessions(t *testing.T) {
 			require.NotNil(t, c.AB)
 			require.Equal(t, tt.pairs, c.AB.Pairs)
 			require.Equal(t, "ba5e", c.AB.Base.Commit)
-			require.Empty(t, d.Records, "a session joins no history")
+			require.False(t, slices.ContainsFunc(d.Records, baseline.Record.Counts), "a session joins no history")
 			xml, err := os.ReadFile(filepath.Join(dir.Report(), rundir.ReportJUnit))
 			require.NoError(t, err)
 			require.Contains(t, string(xml), `<testsuite name="nightly.ab"`)
@@ -223,4 +225,47 @@ func TestPullRequestWithoutPairs(t *testing.T) {
 	dir, _ := sessionDir(t, rundir.OutcomePassed, measuredPairs(1, 4)...)
 	edit(t, dir, func(r *rundir.Run) { r.Build.Mode = "pr" })
 	require.NotContains(t, build(t, builder(t, 0), dir, 0).Document.Warnings, noteUnpaired)
+}
+
+// A nightly's session is kept for later ones, whose prior is its noise: fixed in their plans when they begin.
+func TestNoiseOfEarlierSessions(t *testing.T) {
+	t.Parallel()
+	store, err := baseline.Open(t.Context(), "dir:"+t.TempDir(), true)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = store.Close() })
+	o := builder(t, 0)
+	o.Setup.Store = store
+	var plan rundir.Plan
+	for i := range 3 {
+		dir, _ := sessionDir(t, "", measuredPairs(1, 4)...)
+		require.NoError(t, rundir.ReadJSON(dir.CaseDir("tiny").PlanFile(), &plan))
+		plans := []rundir.Plan{plan}
+		New(dir, o).Priors(t.Context(), plans, "main")
+		require.Empty(t, plans[0].Pairs.Noise["x"])
+
+		var run rundir.Run
+		require.NoError(t, rundir.ReadJSON(dir.RunFile(), &run))
+		run.ID = fmt.Sprint("night-", i)
+		require.NoError(t, rundir.WriteJSON(dir.RunFile(), run))
+		d, err := New(dir, o).Decide(t.Context(), 0)
+		require.NoError(t, err)
+		require.Len(t, d.Records, 1)
+		require.Equal(t, baseline.ModeSession, d.Records[0].Build.Mode)
+		require.False(t, d.Records[0].Counts(), "it is in no history")
+		_, err = store.Save(t.Context(), d.Records...)
+		require.NoError(t, err)
+
+		run.Build.Mode = baseline.ModePR
+		require.NoError(t, rundir.WriteJSON(dir.RunFile(), run))
+		d, err = New(dir, o).Decide(t.Context(), 0)
+		require.NoError(t, err)
+		require.Empty(t, d.Records, "a pull request feeds nobody")
+	}
+	dir, _ := sessionDir(t, "", measuredPairs(1, 4)...)
+	plans := []rundir.Plan{plan, plan.SingleRun()}
+	New(dir, o).Priors(t.Context(), plans, "main")
+	noise := plans[0].Pairs.Noise["con8/ttft_median_ms"]
+	require.Greater(t, noise, 0.0005)
+	require.Less(t, noise, 0.004, "that of these sessions, not the 0.7 %% of a series that nobody knows")
+	require.Nil(t, plans[1].Pairs)
 }

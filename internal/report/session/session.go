@@ -161,6 +161,7 @@ func (s *Session) decide(ctx context.Context, run rundir.Run, c results.Case, p 
 	var rec *baseline.Record
 	if isSession {
 		judged = s.judgeSession(c, last)
+		rec = s.keep(run, c, last, *judged.AB)
 		if p.Judged && c.Plan.Measures() { // else nobody asks what the session says
 			decidedBy(attempts, c.Plan, *judged.AB)
 		}
