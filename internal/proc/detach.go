@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,16 +46,9 @@ func Alive(pid int, cookie string) bool {
 	if pid <= 0 || syscall.Kill(pid, 0) == syscall.ESRCH {
 		return false
 	}
-	environ := func() ([]byte, error) { return os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid)) }
-	env, err := environ()
-	// While it becomes another program, a process shows no environment.
-	for tries := 0; tries < 100 && err == nil && len(env) == 0 && Exists(pid); tries++ {
-		time.Sleep(10 * time.Millisecond)
-		env, err = environ()
-	}
-	if err != nil {
-		_, noProc := os.Stat("/proc/self/environ")
-		return noProc != nil // without /proc the pid is all there is
+	env := here.environ(strconv.Itoa(pid))
+	if _, err := os.Stat("/proc/self/environ"); err != nil {
+		return true // without /proc the pid is all there is
 	}
 	return cookie != "" && anyEntry(env, func(entry string) bool { return entry == cookie })
 }
@@ -64,16 +59,16 @@ func Exists(pid int) bool {
 	if pid <= 0 || syscall.Kill(pid, 0) == syscall.ESRCH {
 		return false
 	}
-	fields := stat(pid)
+	fields := here.stat(strconv.Itoa(pid))
 	if len(fields) == 0 {
 		return true // without /proc the pid is all there is
 	}
 	return fields[0] != "Z" && fields[0] != "X"
 }
 
-// stat is what /proc says of a process, from its state on; nil where it says nothing.
-func stat(pid int) []string {
-	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+// stat is what is known of a process, from its state on; nil where it cannot be read.
+func (t table) stat(pid string) []string {
+	line, err := os.ReadFile(filepath.Join(string(t), pid, "stat"))
 	if err != nil {
 		return nil
 	}
@@ -83,7 +78,7 @@ func stat(pid int) []string {
 // started is when a process was started, in clock ticks since the machine was.
 func started(pid int) uint64 {
 	const starttime = 22 - 3 // of proc(5), whose third field is the first of stat
-	fields := stat(pid)
+	fields := here.stat(strconv.Itoa(pid))
 	if len(fields) <= starttime {
 		return math.MaxUint64
 	}
@@ -98,16 +93,57 @@ func started(pid int) uint64 {
 // NAME=VALUE in their environment, the oldest first: pids begin again at their limit.
 // Without /proc it finds none.
 func WithCookie(cookie string) []int {
-	return scan(func(entry string) bool { return cookie != "" && entry == cookie })
+	return here.find(func(entry string) bool { return cookie != "" && entry == cookie })
 }
 
 // WithPrefix is WithCookie for all entries that begin with prefix.
 func WithPrefix(prefix string) []int {
-	return scan(func(entry string) bool { return prefix != "" && strings.HasPrefix(entry, prefix) })
+	return here.find(func(entry string) bool { return prefix != "" && strings.HasPrefix(entry, prefix) })
 }
 
-func scan(match func(entry string) bool) []int {
-	dir, err := os.ReadDir("/proc")
+// KillAll kills the processes that find lists, and what they have started meanwhile.
+func KillAll(find func() []int) error {
+	var errs []error
+	for range killRounds {
+		pids := find()
+		if errs = nil; len(pids) == 0 { // what could not be killed in the last round counts
+			break
+		}
+		for _, pid := range pids {
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+				errs = append(errs, fmt.Errorf("kill process %d: %w", pid, err))
+			}
+		}
+		time.Sleep(execPause)
+	}
+	return errors.Join(errs...)
+}
+
+const (
+	killRounds = 5
+	execPause  = 10 * time.Millisecond
+	execLooks  = 100 // a machine with too much to do may leave a process in the middle of it
+)
+
+// table is the system's table of processes.
+type table string
+
+const here table = "/proc"
+
+// find lists the processes with an entry in their environment that matches. Where it finds
+// none it looks once more: one that was started while it read the first list, by one that
+// has ended since, is in neither's place.
+func (t table) find(match func(entry string) bool) []int {
+	pids := t.scan(match)
+	if len(pids) == 0 {
+		pids = t.scan(match)
+	}
+	slices.SortStableFunc(pids, func(a, b int) int { return cmp.Or(cmp.Compare(started(a), started(b)), a-b) })
+	return pids
+}
+
+func (t table) scan(match func(entry string) bool) []int {
+	dir, err := os.ReadDir(string(t))
 	if err != nil {
 		return nil
 	}
@@ -117,13 +153,41 @@ func scan(match func(entry string) bool) []int {
 		if err != nil || pid == os.Getpid() {
 			continue
 		}
-		env, err := os.ReadFile("/proc/" + e.Name() + "/environ")
-		if err == nil && anyEntry(env, match) {
+		if anyEntry(t.environ(e.Name()), match) {
 			pids = append(pids, pid)
 		}
 	}
-	slices.SortStableFunc(pids, func(a, b int) int { return cmp.Or(cmp.Compare(started(a), started(b)), a-b) })
 	return pids
+}
+
+// environ is the environment of a process, nil where it cannot be read. While it becomes
+// another program, a process shows none: nor a command line, which those have that were
+// started without an environment.
+func (t table) environ(pid string) []byte {
+	for range execLooks {
+		env, err := os.ReadFile(filepath.Join(string(t), pid, "environ"))
+		if err != nil || len(env) > 0 {
+			return env
+		}
+		line, err := os.ReadFile(filepath.Join(string(t), pid, "cmdline"))
+		if err != nil || len(line) > 0 || !t.executes(pid) {
+			return nil
+		}
+		time.Sleep(execPause)
+	}
+	return nil
+}
+
+// executes reports whether a process without a command line may be about to have one:
+// neither one that ends or has ended nor a thread of the kernel.
+func (t table) executes(pid string) bool {
+	const flags, exitingOrKernel = 9 - 3, 0x4 | 0x00200000 // of proc(5); PF_EXITING, PF_KTHREAD
+	fields := t.stat(pid)
+	if len(fields) <= flags || fields[0] == "Z" || fields[0] == "X" {
+		return false
+	}
+	n, err := strconv.ParseUint(fields[flags], 10, 64)
+	return err == nil && n&exitingOrKernel == 0
 }
 
 // anyEntry looks through a NUL-separated environment. A zombie's is empty.

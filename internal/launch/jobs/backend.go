@@ -150,11 +150,7 @@ func ignoreGone(err error) error {
 
 // KillLeft kills what is left of a local attempt whose agent is gone.
 func KillLeft(j rundir.Job) error {
-	var errs []error
-	for _, pid := range proc.WithCookie(Cookie(j)) {
-		errs = append(errs, ignoreGone(syscall.Kill(pid, syscall.SIGKILL)))
-	}
-	return errors.Join(errs...)
+	return proc.KillAll(func() []int { return proc.WithCookie(Cookie(j)) })
 }
 
 // SubmitBound is how long an sbatch that was started may still make a job: its

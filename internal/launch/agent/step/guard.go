@@ -90,7 +90,5 @@ func ServeGuard(r io.Reader, mark string) {
 	for pgid := range groups {
 		_ = syscall.Kill(-pgid, syscall.SIGKILL)
 	}
-	for _, pid := range proc.WithPrefix(Cookie + "=" + mark + ".") {
-		_ = syscall.Kill(pid, syscall.SIGKILL)
-	}
+	_ = proc.KillAll(func() []int { return proc.WithPrefix(Cookie + "=" + mark + ".") })
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -302,18 +301,7 @@ func (s *localStep) note(e taskEnd) {
 // killEscaped ends processes that left their group (setsid) but still carry the
 // step's cookie.
 func (s *localStep) killEscaped() {
-	for range 3 {
-		pids := proc.WithCookie(s.cookie)
-		if len(pids) == 0 {
-			return
-		}
-		for _, pid := range pids {
-			if p, err := os.FindProcess(pid); err == nil {
-				_ = p.Kill()
-			}
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+	_ = proc.KillAll(func() []int { return proc.WithCookie(s.cookie) })
 }
 
 // abort ends the tasks of a step that could not be started as a whole.

@@ -1,0 +1,61 @@
+package proc
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A process that becomes another program shows no environment for a moment, which takes as
+// long as a busy machine likes: it is waited for. Nobody else without one is.
+func TestScanWaitsForExec(t *testing.T) {
+	t.Parallel()
+	const cookie = "CI_DISAGG_JOB=x"
+	stat := func(state, flags string) string { return "7 (a b) " + state + " 1 7 7 0 -1 " + flags + " 0" }
+	process := func(env, line, stat string) string {
+		root := t.TempDir()
+		dir := filepath.Join(root, "7")
+		require.NoError(t, os.Mkdir(dir, 0o700))
+		for name, text := range map[string]string{"environ": env, "cmdline": line, "stat": stat} {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+		}
+		return root
+	}
+	find := func(root string) []int { return table(root).scan(func(e string) bool { return e == cookie }) }
+	require.Equal(t, []int{7}, find(process("A=1\x00"+cookie+"\x00", "sleep\x00", stat("S", "4194304"))))
+
+	root := process("", "", stat("R", "4194304"))
+	timer := time.AfterFunc(3*execPause, func() { _ = os.WriteFile(filepath.Join(root, "7", "environ"), []byte(cookie), 0o600) })
+	defer timer.Stop()
+	require.Equal(t, []int{7}, find(root))
+
+	for name, root := range map[string]string{
+		"without an environment": process("", "sleep\x009\x00", stat("S", "4194304")),
+		"a zombie":               process("", "", stat("Z", "4194308")),
+		"on its way out":         process("", "", stat("R", "4194308")),
+		"of the kernel":          process("", "", stat("I", "69238880")),
+	} {
+		began := time.Now()
+		require.Empty(t, find(root), name)
+		require.Less(t, time.Since(began), execLooks*execPause/2, name)
+	}
+}
+
+// What a process starts while it is killed goes as well.
+func TestKillAll(t *testing.T) {
+	t.Parallel()
+	cookie := "CI_DISAGG_TEST=killall-" + filepath.Base(t.TempDir()) + strconv.Itoa(os.Getpid())
+	p, err := Start(t.Context(), Command{
+		Argv: []string{"bash", "-c", "while :; do setsid sleep 600 & sleep 0.005; done"}, Env: append(os.Environ(), cookie), Session: true,
+	})
+	require.NoError(t, err)
+	find := func() []int { return WithCookie(cookie) }
+	require.Eventually(t, func() bool { return len(find()) > 3 }, time.Minute, 10*time.Millisecond)
+	require.NoError(t, KillAll(find))
+	_, _ = p.Wait()
+	require.Empty(t, find())
+}
