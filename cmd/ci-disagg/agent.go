@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -12,13 +11,12 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent"
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/node"
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/step"
 	"github.com/ci-disagg/ci-disagg/internal/proc"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
-	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
 
 // agentOptions are the flags of agent.
@@ -101,7 +99,7 @@ func runAgent(cmd *cobra.Command, h host, o agentOptions) error {
 	if _, err := os.Stat(rundir.AttemptDir(dir).PlanFile()); err != nil {
 		return usageErr(err)
 	}
-	rules, err := failureClasses()
+	rules, err := configfile.BuiltinClasses()
 	if err != nil {
 		return err
 	}
@@ -139,13 +137,4 @@ func agentSignals() (<-chan os.Signal, func()) {
 	}
 	signal.Notify(c, sigs...)
 	return c, func() { signal.Stop(c) }
-}
-
-// failureClasses are the built-in failure classes.
-func failureClasses() ([]blame.Rule, error) {
-	var rules []blame.Rule
-	if err := strictyaml.Decode("built-in classes.yaml", []byte(blame.ClassesYAML), &rules); err != nil {
-		return nil, fmt.Errorf("this is a bug: %w", err)
-	}
-	return rules, nil
 }

@@ -96,11 +96,11 @@ func (o storeFlags) atStore(ctx context.Context, h host, create bool, fn func(cu
 	if err != nil {
 		return err
 	}
-	setup, err := cfg.judging(h)
+	setup, err := judgingHere(h, cfg)
 	if err != nil {
 		return err
 	}
-	if setup.Store, err = curate.Open(ctx, storeURL(cfg), create); err != nil {
+	if setup.Store, err = curate.Open(ctx, cfg.StoreURL(), create); err != nil {
 		return err
 	}
 	defer func() { _ = setup.Store.Close() }()

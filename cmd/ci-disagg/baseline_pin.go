@@ -57,7 +57,11 @@ func runBaselinePin(ctx context.Context, h host, o pinOptions, args []string) er
 	if cfg.Perf.Pins == "" || o.caseID == "" {
 		return usageErr(errors.New("give --case, and --pins or perf.pins in the config"))
 	}
-	name := cfg.pinsFile(h)
+	wd, err := h.getwd()
+	if err != nil {
+		return err
+	}
+	name := cfg.PinsName(wd)
 	file, err := absPath(h, name)
 	if err != nil {
 		return err
@@ -67,7 +71,7 @@ func runBaselinePin(ctx context.Context, h host, o pinOptions, args []string) er
 		return usageErr(err)
 	}
 	cfg.Perf.Pins = "" // the level of the runs, whatever is pinned now
-	setup, err := cfg.judging(h)
+	setup, err := judgingHere(h, cfg)
 	if err != nil {
 		return err
 	}
@@ -75,7 +79,7 @@ func runBaselinePin(ctx context.Context, h host, o pinOptions, args []string) er
 	if err != nil {
 		return err
 	}
-	entries, err := curate.PinRequest{Series: of, Metrics: args, Point: o.point, Tolerance: o.tolerance}.Pins(ctx, setup, storeURL(cfg))
+	entries, err := curate.PinRequest{Series: of, Metrics: args, Point: o.point, Tolerance: o.tolerance}.Pins(ctx, setup, cfg.StoreURL())
 	if err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func runBaselineShow(ctx context.Context, h host, o showOptions) error {
 		if err != nil {
 			return err
 		}
-		table, err := cfg.metrics()
+		table, err := cfg.Metrics()
 		if err != nil {
 			return usageErr(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -93,7 +94,7 @@ func driverOf(h host, dir rundir.Dir) (*driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := keptConfig(dir)
+	cfg, err := configfile.Kept(dir)
 	if err != nil {
 		return nil, usageErr(err)
 	}

@@ -83,12 +83,12 @@ func runCompare(ctx context.Context, h host, o compareOptions, args []string) er
 	if err != nil {
 		return err
 	}
-	setup, err := cfg.judging(h)
+	setup, err := judgingHere(h, cfg)
 	if err != nil {
 		return err
 	}
 	o.Metrics, o.Policy = setup.Metrics, setup.Policy
-	find := compare.Finder{Store: storeURL(cfg), Since: h.now().Add(-age), Window: o.since}
+	find := compare.Finder{Store: cfg.StoreURL(), Since: h.now().Add(-age), Window: o.since}
 	find.RunsDir, _ = runsDir(h, cfg) // without one, ids are those of a store
 	if find.Dir, err = h.getwd(); err != nil {
 		return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"gopkg.in/yaml.v3"
 
+	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/archive"
@@ -76,12 +78,18 @@ func TestEveryVariableIsDocumented(t *testing.T) {
 	require.NoError(t, err)
 	documented := rowsOf(t, string(data), true)
 	read := trtllm.EnvNames()
-	here, err := filepath.Glob("*.go")
-	require.NoError(t, err)
-	planned, err := filepath.Glob("../../internal/launch/pipeline/*.go")
-	require.NoError(t, err)
-	call := regexp.MustCompile(`(?:\bg|\br\.G)etenv\("(\w+)"\)`)
-	for _, source := range append(here, planned...) {
+	var sources []string
+	for _, dir := range []string{".", "../../internal"} {
+		require.NoError(t, filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+			own := dir != "." || filepath.Dir(path) == "."
+			if own && strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") && !strings.Contains(path, "testkit") {
+				sources = append(sources, path)
+			}
+			return err
+		}))
+	}
+	call := regexp.MustCompile(`[gG]etenv\("(\w+)"\)`)
+	for _, source := range sources {
 		text, err := os.ReadFile(source)
 		require.NoError(t, err)
 		for _, m := range call.FindAllStringSubmatch(string(text), -1) {
@@ -104,7 +112,7 @@ func TestEveryFileOfARunIsDocumented(t *testing.T) {
 	require.NoError(t, err)
 	dir, attempt := rundir.Dir("/r"), rundir.AttemptDir("/r/a")
 	for _, file := range []string{
-		dir.RunFile(), dir.LeaseFile(), dir.CancelFile(), dir.Report(), configCopy, configOrigin, pinsCopy, draftCopy, archive.ResultFile, script.TestList,
+		dir.RunFile(), dir.LeaseFile(), dir.CancelFile(), dir.Report(), configfile.Copy, configfile.Origin, configfile.Pins, configfile.Draft, archive.ResultFile, script.TestList,
 		attempt.Script(), attempt.PlanFile(), attempt.JobFile(), attempt.OutcomeFile(), attempt.AgentFile(), attempt.SlurmOut(), attempt.Run(0).RecordFile(), attempt.Run(0).Output(), filepath.Dir(attempt.AnswerFile(0)),
 		attempt.Run(0).RoleScript("R"), attempt.Run(0).RoleStatus("R"), attempt.Run(0).RoleLog("R"),
 		rundir.ReportJUnit, rundir.ReportVerdict,
@@ -122,7 +130,7 @@ func TestDocumentedConfigsAreValid(t *testing.T) {
 		blocks := regexp.MustCompile("(?s)\n```yaml\n(.*?)```").FindAllSubmatch(data, -1)
 		require.NotEmpty(t, blocks, page)
 		for _, b := range blocks {
-			_, err := parseConfig(page, b[1])
+			_, err := configfile.Parse(page, b[1])
 			require.NoError(t, err)
 		}
 	}
@@ -149,7 +157,7 @@ func TestEveryConfigKeyIsDocumented(t *testing.T) {
 	data, err := os.ReadFile("../../docs/config.md")
 	require.NoError(t, err)
 	documented := rowsOf(t, string(data), false)
-	for _, key := range configKeys(reflect.TypeFor[fileConfig](), "") {
+	for _, key := range configKeys(reflect.TypeFor[configfile.File](), "") {
 		require.True(t, documented[key], "docs/config.md does not describe %s", key)
 		delete(documented, key)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
 	clusterhost "github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
@@ -83,7 +84,7 @@ type driver struct {
 
 // newDriver is a driver of runs on a cluster of the config, "" = its default one.
 func newDriver(h host, cfg config, cluster, backend string, flags driveFlags) (*driver, error) {
-	cluster, prof, err := cfg.profile(cluster)
+	cluster, prof, err := cfg.Profile(cluster)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +93,7 @@ func newDriver(h host, cfg config, cluster, backend string, flags driveFlags) (*
 		level = slog.LevelDebug
 	}
 	if prof.Passed == nil {
-		prof.Passed = cfg.passed
+		prof.Passed = cfg.Passed
 	}
 	d := &driver{
 		cfg: cfg, cluster: cluster, profile: prof, backend: backend, flags: flags,
@@ -205,12 +206,12 @@ func (d *driver) findAgent() error {
 	}
 	named, err := d.profile.AgentFor(runtime.GOARCH)
 	if err != nil {
-		return usageErr(fmt.Errorf("%s: clusters.%s.%w", d.cfg.doc.At("clusters."+d.cluster+".arch"), d.cluster, err))
+		return usageErr(fmt.Errorf("%s: clusters.%s.%w", d.cfg.Doc.At("clusters."+d.cluster+".arch"), d.cluster, err))
 	}
 	if named != "" {
 		d.binary.Path = named
-		if !filepath.IsAbs(named) && d.cfg.path != "" {
-			d.binary.Path = filepath.Join(filepath.Dir(d.cfg.path), named)
+		if !filepath.IsAbs(named) && d.cfg.Path != "" {
+			d.binary.Path = filepath.Join(filepath.Dir(d.cfg.Path), named)
 		}
 	}
 	return nil
@@ -461,15 +462,15 @@ func continueRun(ctx context.Context, s *signals, h host, r started, flags drive
 func running(c rundir.CaseState) bool { return c.State == rundir.CaseRunning }
 
 func continueLoaded(ctx context.Context, s *signals, h host, r started, flags driveFlags) error {
-	cfg, err := keptConfig(r.dir)
-	if err == nil && r.rules != nil && !r.rules.Same(cfg.rules) { // the jobs can write what is kept
-		err = cfg.under(r.rules)
+	cfg, err := configfile.Kept(r.dir)
+	if err == nil && r.rules != nil && !r.rules.Same(cfg.Rules) { // the jobs can write what is kept
+		err = cfg.Under(r.rules)
 	}
 	if err != nil {
 		return usageErr(err)
 	}
 	if r.run.Build.Mode == baseline.ModePR {
-		cfg.restrict(h)
+		cfg.Restrict(h.environ())
 	}
 	d, err := newDriver(h, cfg, r.run.Cluster, r.run.Backend, flags)
 	if err != nil {
@@ -479,7 +480,7 @@ func continueLoaded(ctx context.Context, s *signals, h host, r started, flags dr
 	if err := d.slurmConf(h); err != nil {
 		return err
 	}
-	draft := filepath.Join(string(r.dir), draftCopy)
+	draft := filepath.Join(string(r.dir), configfile.Draft)
 	if _, err := os.Stat(draft); err == nil {
 		if err := d.setDraft(h, draft); err != nil {
 			return err

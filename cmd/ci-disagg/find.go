@@ -46,7 +46,7 @@ func (o findFlags) find(h host, config string, args []string) (rundir.Dir, error
 	dir := rundir.Dir(filepath.Join(parent, rundir.Slug(o.runID)))
 	if _, err := readRun(dir); err != nil {
 		hint := ""
-		if cfg.path == "" {
+		if cfg.Path == "" {
 			hint = "; with the --config of the run, runs_dir there says where it is"
 		}
 		return "", usageErr(fmt.Errorf("no run %s in %s: %w%s", o.runID, parent, err, hint))

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,7 +13,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
-	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/session"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -97,7 +95,7 @@ func runJudge(ctx context.Context, h host, o judgeOptions, args []string) error 
 	if err != nil {
 		return err
 	}
-	setup, err := cfg.judging(h)
+	setup, err := judgingHere(h, cfg)
 	if err != nil {
 		return err
 	}
@@ -108,10 +106,10 @@ func runJudge(ctx context.Context, h host, o judgeOptions, args []string) error 
 	subject.Mode = o.caseMode
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	if err := openHistory(ctx, &setup, storeURL(cfg), o.save); err != nil {
+	if err := setup.Open(ctx, cfg.StoreURL(), o.save); err != nil {
 		return usageErr(err)
 	}
-	defer closeHistory(setup)
+	defer setup.Close()
 	j := judging.Case(ctx, setup, subject)
 	j.Warnings = append(also.Warnings, j.Warnings...)
 	if o.accuracy || len(also.Scores) > 0 {
@@ -119,7 +117,7 @@ func runJudge(ctx context.Context, h host, o judgeOptions, args []string) error 
 	}
 	var failed error
 	if o.save {
-		if err := saveRecords(ctx, setup, j.Record); err != nil {
+		if err := setup.Save(ctx, j.Record); err != nil {
 			failed = fmt.Errorf("not stored: %w", err)
 		}
 	}
@@ -138,7 +136,7 @@ func (o judgeOptions) judged(h host) (config, error) {
 	if err != nil {
 		return cfg, err
 	}
-	if cfg, err = cfg.governed(h, o.rules, o.buildFlags); err != nil {
+	if cfg, err = governed(h, cfg, o.rules, o.buildFlags); err != nil {
 		return cfg, err
 	}
 	if cfg, err = o.over(h, cfg); err != nil {
@@ -151,7 +149,7 @@ func (o judgeOptions) judged(h host) (config, error) {
 func (o judgeOptions) outside(cfg config) session.Outside {
 	return session.Outside{
 		Tool: buildVersion(), Run: o.runID, Case: o.caseID, Mode: o.caseMode,
-		Exit: cfg.Perf.Exit(), FunctionalOnly: cfg.Perf.Policy.FunctionalOnly, Rules: cfg.said(),
+		Exit: cfg.Perf.Exit(), FunctionalOnly: cfg.Perf.Policy.FunctionalOnly, Rules: cfg.Said(),
 	}
 }
 
@@ -190,15 +188,6 @@ func (o judgeOptions) policy(cfg *config) error {
 		return errors.New("which case was measured? Give --case: it names the history")
 	}
 	return nil
-}
-
-// saveRecords stores runs with their verdicts.
-func saveRecords(ctx context.Context, setup judging.Setup, records ...baseline.Record) error {
-	if setup.Store == nil {
-		return cmp.Or(setup.StoreErr, errors.New("no baseline store is configured"))
-	}
-	_, err := setup.Store.Save(ctx, records...)
-	return err
 }
 
 // publish prints the table and writes verdict.json where it is wanted. The table

@@ -43,11 +43,11 @@ func runJudgeAB(_ context.Context, h host, o judgeOptions, args []string, dash i
 	if err != nil {
 		return err
 	}
-	setup, err := cfg.judging(h)
+	setup, err := judgingHere(h, cfg)
 	if err != nil {
 		return err
 	}
-	runs, err := o.abRuns(h, cfg.reader(setup.Metrics), args[:dash], args[dash:])
+	runs, err := o.abRuns(h, cfg.Reader(setup.Metrics), args[:dash], args[dash:])
 	if err != nil {
 		return usageErr(err)
 	}

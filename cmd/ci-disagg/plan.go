@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/launch/recipe"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
@@ -79,10 +80,10 @@ func runPlan(ctx context.Context, h host, o planOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	if cfg, err = cfg.governed(h, o.rules, buildFlags{}); err != nil {
+	if cfg, err = governed(h, cfg, o.rules, buildFlags{}); err != nil {
 		return err
 	}
-	cfg.tellRules(h)
+	tellRules(h, cfg)
 	s, err := o.resolve(h, cfg, args)
 	if err != nil {
 		return err
@@ -108,10 +109,10 @@ func runPlan(ctx context.Context, h host, o planOptions, args []string) error {
 		return printScripts(h, d, dir, s.Plans)
 	}
 	doc := pipeline.Document{
-		Schema: pipeline.Schema, Version: buildVersion(), Config: cfg.path, Backend: s.Backend, Cluster: s.Cluster, Stage: s.Stage,
+		Schema: pipeline.Schema, Version: buildVersion(), Config: cfg.Path, Backend: s.Backend, Cluster: s.Cluster, Stage: s.Stage,
 		Settings: s.Settings(runtime.GOARCH),
 	}
-	doc.Settings = append(doc.Settings, exported(h, s.Profile)...)
+	doc.Settings = append(doc.Settings, configfile.Exported(h.environ(), s.Profile)...)
 	doc.Cases, err = planCases(ctx, h, cfg, s.Plans, o.create)
 	if err != nil {
 		return err
@@ -243,7 +244,7 @@ func printRecipe(h host, file string) error {
 	if err != nil {
 		return usageErr(err)
 	}
-	if _, err := parseConfig(file, []byte(r.Text)); err != nil {
+	if _, err := configfile.Parse(file, []byte(r.Text)); err != nil {
 		return usageErr(err)
 	}
 	fmt.Fprint(h.stdout, r.Text)

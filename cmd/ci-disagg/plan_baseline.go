@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,31 +8,29 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
-	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // planCases adds to each plan what it would be judged against.
 func planCases(ctx context.Context, h host, cfg config, plans []rundir.Plan, create bool) ([]pipeline.Case, error) {
-	metrics, err := cfg.metrics()
+	given, err := givenHere(h)
 	if err != nil {
-		return nil, usageErr(err)
+		return nil, err
 	}
-	pins, err := readPins(cfg, metrics)
+	setup, err := cfg.Judging(cfg.PinsPath())
 	if errors.Is(err, fs.ErrNotExist) {
-		err = cfg.doc.Problem("perf.pins", "%v", err)
+		err = cfg.Doc.Problem("perf.pins", "%v", err)
 	}
 	if err != nil {
 		return nil, usageErr(err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	setup := judging.Setup{Pins: pins, Metrics: metrics}
-	setup.Store, setup.StoreErr = planStore(ctx, cmp.Or(envStore(h), storeURL(cfg)), create)
+	setup.Store, setup.StoreErr = planStore(ctx, cfg.StoreHere(given), create)
 	if setup.StoreErr != nil && !baseline.IsUnavailable(setup.StoreErr) {
-		return nil, usageErr(cfg.doc.Problem("perf.store", "%v", setup.StoreErr))
+		return nil, usageErr(cfg.Doc.Problem("perf.store", "%v", setup.StoreErr))
 	}
-	defer closeHistory(setup)
+	defer setup.Close()
 	out := make([]pipeline.Case, 0, len(plans))
 	for _, p := range plans {
 		c := pipeline.Case{Plan: p, Baseline: "none: performance is not judged (perf.off)"}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/slurmtest"
@@ -316,9 +317,9 @@ func TestConfigOfMovingOver(t *testing.T) {
 	_, text, ok := strings.Cut(string(data), "```yaml\n")
 	require.True(t, ok)
 	text, _, _ = strings.Cut(text, "```")
-	c, err := parseConfig("moving-over.md", []byte(text))
+	c, err := configfile.Parse("moving-over.md", []byte(text))
 	require.NoError(t, err)
-	_, profile, err := c.profile("gb200")
+	_, profile, err := c.Profile("gb200")
 	require.NoError(t, err)
 	require.NotNil(t, profile.Container)
 	path, err := profile.AgentFor("amd64")

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
+	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	clusterhost "github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
@@ -148,11 +149,11 @@ func (f farRuns) remove(ctx context.Context, run rundir.Run, dir rundir.Dir) err
 	if run.Backend != jobs.BackendSlurm {
 		return nil
 	}
-	cfg, err := keptConfig(dir)
+	cfg, err := configfile.Kept(dir)
 	if err != nil {
 		return err
 	}
-	_, prof, err := cfg.profile(run.Cluster)
+	_, prof, err := cfg.Profile(run.Cluster)
 	if err != nil || prof.Login == "" || prof.AgentDir == "" {
 		return err
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
@@ -86,7 +85,7 @@ func runReport(ctx context.Context, h host, o reportOptions, args []string) erro
 	if o.config != "" {
 		cfg, err = loadConfig(h, o.config)
 	} else {
-		cfg, err = keptConfig(dir)
+		cfg, err = configfile.Kept(dir)
 	}
 	if err != nil {
 		return usageErr(err)
@@ -152,66 +151,34 @@ type reporter struct {
 // will save makes a store that is not there yet: a directory that is merely not
 // mounted must not turn into an empty history.
 func newReporter(ctx context.Context, h host, cfg config, of started, save bool) (*reporter, error) {
-	metrics, err := cfg.metrics()
+	classes, err := cfg.Failures()
 	if err != nil {
-		return nil, usageErr(err)
+		return nil, err
 	}
-	classes, err := compiledClasses(cfg)
+	setup, err := cfg.Judging(cfg.PinsPath())
 	if err != nil {
-		return nil, usageErr(err)
+		return nil, err
 	}
-	pins, err := readPins(cfg, metrics)
+	given, err := givenHere(h)
 	if err != nil {
-		return nil, usageErr(err)
+		return nil, err
 	}
-	setup := judging.Setup{Pins: pins, Policy: cfg.Perf.Policy, Metrics: metrics}
-	if err := openHistory(ctx, &setup, cmp.Or(envStore(h), storeURL(cfg)), save); err != nil {
+	if err := setup.Open(ctx, cfg.StoreHere(given), save); err != nil {
 		return nil, usageErr(err)
 	}
 	masker := jobs.Mask(h.environ(), of.plans...)
 	return &reporter{dir: of.dir, mask: masker, setup: setup, Session: session.New(of.dir, session.Options{
 		Mask: masker, Unmasked: jobs.Unmasked(h.environ(), of.plans...),
-		Tool: buildVersion(), Setup: setup, PerfOff: cfg.Perf.Off, Match: cfg.Perf.Match, Reader: cfg.reader(metrics),
+		Tool: buildVersion(), Setup: setup, PerfOff: cfg.Perf.Off, Match: cfg.Perf.Match, Reader: cfg.Reader(setup.Metrics),
 		Policy: report.Policy{Exit: cfg.Perf.Exit()}, Flaky: cfg.Report.Flaky, Classes: classes,
 		Suites:   suites.Options{NoCaps: cfg.Report.NoCaps, StrictXSD: cfg.Report.StrictXSD, Metrics: cfg.Report.MetricsInJUnit},
 		Accuracy: cfg.Perf.Accuracy.Gates, AccuracyAdvisory: cfg.Perf.Accuracy.Advisory,
-		Advice: report.Advice{Config: cfg.path}, Rules: cfg.said(), CompareURL: cfg.SCM.CompareURL,
+		Advice: report.Advice{Config: cfg.Path}, Rules: cfg.Said(), CompareURL: cfg.SCM.CompareURL,
 		Log: func(good, bad string) []string { return commitsBetween(h, good, bad) },
 	})}, nil
 }
 
-// readPins reads the configured file of pinned baselines, which must exist.
-func readPins(cfg config, metrics metric.Table) (judging.Pins, error) {
-	path := pinsPath(cfg)
-	if cfg.rules != nil && cfg.rules.Pins != "" {
-		return judging.ParsePins(cfg.Perf.Pins, []byte(cfg.rules.Pins), metrics)
-	}
-	if path == "" {
-		return judging.Pins{}, nil
-	}
-	return judging.ReadPins(path, metrics)
-}
-
-// storeURL is the configured store with a relative directory made absolute.
-func storeURL(cfg config) string {
-	const dirScheme = "dir:"
-	url := cfg.Perf.Store
-	if len(url) > len(dirScheme) && url[:len(dirScheme)] == dirScheme && !filepath.IsAbs(url[len(dirScheme):]) {
-		return dirScheme + filepath.Join(filepath.Dir(cfg.path), url[len(dirScheme):])
-	}
-	return url
-}
-
-func (r *reporter) close() { closeHistory(r.setup) }
-
-// compiledClasses are the config's failure classes before the built-in ones.
-func compiledClasses(cfg config) (blame.Classes, error) {
-	builtin, err := failureClasses()
-	if err != nil {
-		return blame.Classes{}, err
-	}
-	return blame.Compile(append(append([]blame.Rule{}, cfg.Classes...), builtin...))
-}
+func (r *reporter) close() { r.setup.Close() }
 
 // decide decides an attempt that has ended as the report will: what its records say of
 // it was provisional. It tells why another repetition of the case is due, "" when none
@@ -280,5 +247,5 @@ func (r *reporter) save(ctx context.Context, records []baseline.Record) error {
 			return fmt.Errorf("run.json says that this is a %s run, and it was started as %s: %w", rec.Build.Mode, r.mode, trust.ErrStored)
 		}
 	}
-	return saveRecords(ctx, r.setup, records...)
+	return r.setup.Save(ctx, records...)
 }

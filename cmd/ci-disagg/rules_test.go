@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/ci-disagg/ci-disagg/internal/rules"
 )
 
@@ -126,7 +127,7 @@ func TestRulesOfAPullRequest(t *testing.T) {
 		documented[m[1]] = true
 	}
 	have := map[string]bool{}
-	for _, key := range rules.Keys(reflect.TypeFor[fileConfig]()) {
+	for _, key := range rules.Keys(reflect.TypeFor[configfile.File]()) {
 		key, _, _ = strings.Cut(key, "[]")
 		section, _, _ := strings.Cut(key, ".")
 		if section == "perf" && !documented[key] {

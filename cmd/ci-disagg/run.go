@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
+	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
@@ -139,7 +140,7 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	if cfg, err = cfg.governed(h, o.rules, o.buildFlags); err != nil {
+	if cfg, err = governed(h, cfg, o.rules, o.buildFlags); err != nil {
 		return err
 	}
 	dir, id, found, err := o.findRun(h, cfg)
@@ -173,11 +174,11 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	if err := os.MkdirAll(string(dir), rundir.DirMode); err != nil {
 		return usageErr(fmt.Errorf("the run directory cannot be made: %w: give --run-dir, or runs_dir in the config", err))
 	}
-	if d.keep, err = toKeep(h, cfg, o.draft, d.draft); err != nil {
+	if d.keep, err = cfg.ToKeep(h.readFile, o.draft, d.draft); err != nil {
 		return err
 	}
 	fmt.Fprintf(h.stderr, "ci-disagg: run %s in %s\n", id, dir)
-	cfg.tellRules(h)
+	tellRules(h, cfg)
 	ctx, stop := drive.Notify(ctx)
 	defer stop()
 	return d.drive(ctx, &signals{stop: stop}, h, started{dir: dir, run: run, plans: s.Plans, detach: o.detach})
@@ -198,7 +199,7 @@ func (o runOptions) goOn(ctx context.Context, h host, cfg config, dir rundir.Dir
 			does = "it is over, and only reported again; to measure anew give another --run-id or --run-dir"
 		}
 		fmt.Fprintf(h.stderr, "ci-disagg: run %s exists in %s: %s\n", run.ID, dir, does)
-		return continueRun(ctx, s, h, started{dir: dir, detach: o.detach, rules: cfg.rules}, o.driveFlags)
+		return continueRun(ctx, s, h, started{dir: dir, detach: o.detach, rules: cfg.Rules}, o.driveFlags)
 	})
 }
 
@@ -249,8 +250,8 @@ func (o runOptions) planned(h host, cfg config, args []string, id string) (s pip
 		Schema: rundir.Schema, ID: id, Version: buildVersion(), Stage: s.Stage, Suite: o.ListName(),
 		Backend: s.Backend, Cluster: s.Cluster, Created: h.now().UTC(), Build: build,
 	}
-	if cfg.path != "" {
-		run.Config = configCopy
+	if cfg.Path != "" {
+		run.Config = configfile.Copy
 	}
 	for _, p := range s.Plans {
 		state := rundir.CaseWaiting

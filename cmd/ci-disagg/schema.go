@@ -1,15 +1,12 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"reflect"
 
 	"github.com/spf13/cobra"
 
-	"github.com/ci-disagg/ci-disagg/docs"
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
-	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
+	"github.com/ci-disagg/ci-disagg/internal/configfile"
 )
 
 func newSchemaCmd(h host) *cobra.Command {
@@ -25,17 +22,9 @@ What a schema cannot say (keys that contradict each other, names that must exist
 		Example: "  ci-disagg schema > ci-disagg.schema.json",
 		Args:    cmdline.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			text, err := configSchema()
+			text, err := configfile.Schema()
 			fmt.Fprintf(h.stdout, "%s\n", text)
 			return err
 		},
 	}
-}
-
-// configSchema is the schema of the whole file, with the words of docs/config.md.
-func configSchema() ([]byte, error) {
-	words := docs.ConfigKeys()
-	s := strictyaml.Schema(reflect.TypeFor[fileConfig](), func(path string) string { return words[path] })
-	s["title"] = defaultConfig
-	return json.MarshalIndent(s, "", "  ")
 }

@@ -16,12 +16,13 @@ import (
 	"github.com/stretchr/testify/require"
 	"gopkg.in/yaml.v3"
 
+	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
 )
 
 func schemaOfConfig(t *testing.T) map[string]any {
 	t.Helper()
-	text, err := configSchema()
+	text, err := configfile.Schema()
 	require.NoError(t, err)
 	var s map[string]any
 	require.NoError(t, json.Unmarshal(text, &s))
@@ -56,7 +57,7 @@ func TestSchemaHasTheKeysOfTheDecoder(t *testing.T) {
 		got = append(got, path)
 		require.NotEmpty(t, s["description"], path)
 	})
-	require.ElementsMatch(t, configKeys(reflect.TypeFor[fileConfig](), ""), got)
+	require.ElementsMatch(t, configKeys(reflect.TypeFor[configfile.File](), ""), got)
 }
 
 // below is a YAML file with a value at a key: perf.readers[].format.
@@ -91,12 +92,12 @@ func TestSchemaListsValues(t *testing.T) {
 		lists++
 		last := path[strings.LastIndexByte(path, '.')+1:]
 		for _, v := range values {
-			_, err := parseConfig("x", []byte(below(path, fmt.Sprintf("%q", v))))
+			_, err := configfile.Parse("x", []byte(below(path, fmt.Sprintf("%q", v))))
 			require.False(t, err != nil && strings.Contains(err.Error(), fmt.Sprintf("%q", v)), "%s: %v", path, err)
 		}
 		// What is missing is said first.
 		beside := map[string]string{"perf.readers[].metrics[].better": "\n          at: x", "perf.define[].better": "\n      name: x\n      unit: ms"}
-		_, err := parseConfig("x", []byte(below(path, "none-of-these"+beside[path])))
+		_, err := configfile.Parse("x", []byte(below(path, "none-of-these"+beside[path])))
 		if err == nil || !strings.Contains(err.Error(), "none-of-these") {
 			t.Errorf("%s: %v", path, err)
 			return
@@ -123,7 +124,7 @@ func TestSchemaBoundsNumbers(t *testing.T) {
 				continue
 			}
 			bounds++
-			_, err := parseConfig("x", []byte(below(path, fmt.Sprint(v+b.beyond))))
+			_, err := configfile.Parse("x", []byte(below(path, fmt.Sprint(v+b.beyond))))
 			require.ErrorContains(t, err, path[strings.LastIndexByte(path, '.')+1:], path)
 			require.ErrorContains(t, err, fmt.Sprint(v+b.beyond), path)
 		}
@@ -177,7 +178,7 @@ func TestSchemaAgreesWithTheDecoder(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, data, 0o600))
 		return path
 	}
-	schema, err := configSchema()
+	schema, err := configfile.Schema()
 	require.NoError(t, err)
 	args := []string{"-W", "ignore", "-c", `
 import json, sys, jsonschema
@@ -195,14 +196,14 @@ for name in sys.argv[2:]:
 		args = append(args, write(name, data))
 	}
 	for i, text := range goodConfigs(t) {
-		_, err := parseConfig("x", []byte(text))
+		_, err := configfile.Parse("x", []byte(text))
 		require.NoError(t, err)
 		add(fmt.Sprintf("good%d", i), text)
 	}
 	wrong := slices.Sorted(maps.Keys(mistakes()))
 	require.GreaterOrEqual(t, len(wrong), 20)
 	for i, text := range wrong {
-		_, err := parseConfig("x", []byte(text))
+		_, err := configfile.Parse("x", []byte(text))
 		require.Error(t, err, text)
 		add(fmt.Sprintf("wrong%d.", i), text)
 	}
@@ -228,7 +229,7 @@ func goodConfigs(t *testing.T) (out []string) {
 			data, err := os.ReadFile(page)
 			require.NoError(t, err)
 			for _, b := range regexp.MustCompile("(?s)\n```yaml\n(.*?)```").FindAllStringSubmatch(string(data), -1) {
-				if _, err := parseConfig(page, []byte(b[1])); err == nil {
+				if _, err := configfile.Parse(page, []byte(b[1])); err == nil {
 					out = append(out, b[1])
 				}
 			}

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
+	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/curate"
@@ -44,7 +45,7 @@ func (o subjectFlags) subject(h host, cfg config, metrics metric.Table, want run
 		return s, session.Beside{}, err
 	}
 	at := s.Record.Time
-	also, err := o.read(h, &s.Record, cfg.reader(metrics), want, args)
+	also, err := o.read(h, &s.Record, cfg.Reader(metrics), want, args)
 	if !at.IsZero() {
 		s.Record.Time = at
 	}
@@ -98,5 +99,5 @@ func shortPathHere(h host, path string) string {
 	if err != nil {
 		return path
 	}
-	return shortPath(wd, path)
+	return configfile.ShortPath(wd, path)
 }

@@ -43,11 +43,11 @@ func (o suiteFlags) resolve(h host, cfg config, args []string) (pipeline.Suite, 
 		return pipeline.Suite{}, err
 	}
 	r := pipeline.Request{
-		Config: cfg.Config, Doc: cfg.doc, Base: wd, Match: cfg.Perf.Match,
+		Config: cfg.Config, Doc: cfg.Doc, Base: wd, Match: cfg.Perf.Match,
 		Selection: o.Selection, WorkDir: wd, Getenv: h.getenv, Now: h.now(),
 	}
-	if cfg.path != "" {
-		r.Base = filepath.Dir(cfg.path)
+	if cfg.Path != "" {
+		r.Base = filepath.Dir(cfg.Path)
 	}
 	r.Tests, r.AB.PullRequest = args, o.AB.PullRequest || h.getenv("CHANGE_ID") != "" || cfg.Perf.Policy.Mode == verdict.PullRequest
 	r.AB.Unjudged, r.AB.Head = cfg.Perf.Off, cmp.Or(o.AB.Head, h.getenv("gitlabCommit"), h.getenv("GIT_COMMIT"))
