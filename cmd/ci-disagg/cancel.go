@@ -55,9 +55,9 @@ func runCancel(cmd *cobra.Command, h host, o cancelOptions, args []string) error
 	if err != nil {
 		return err
 	}
-	defer d.close()
+	defer d.Close()
 	ended, err := runs.Cancel(cmd.Context(), runs.CancelOptions{
-		Access: d.access(h), Dir: dir, Reason: o.reason, Wait: true, Patient: o.patient,
+		Access: d.Access(), Dir: dir, Reason: o.reason, Wait: true, Patient: o.patient,
 	})
 	failed := 0
 	for _, e := range ended {
@@ -102,5 +102,5 @@ func driverOf(h host, dir rundir.Dir) (*driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	return d, d.slurmConf(h)
+	return d, d.CheckConf()
 }

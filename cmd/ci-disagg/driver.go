@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,14 +8,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
-	clusterhost "github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
 	"github.com/ci-disagg/ci-disagg/internal/launch/paired/answers"
@@ -24,9 +21,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/progress"
 	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
-	"github.com/ci-disagg/ci-disagg/internal/launch/script"
-	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
-	"github.com/ci-disagg/ci-disagg/internal/launch/submit"
+	"github.com/ci-disagg/ci-disagg/internal/launch/target"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rules"
@@ -67,19 +62,10 @@ func noDriveFlags() driveFlags { return driveFlags{retries: -1, reruns: -1} }
 
 // driver is a run's config turned into what drives it.
 type driver struct {
-	cfg     config
-	cluster string
-	profile script.Profile
-	backend string
-	flags   driveFlags
-
-	host   clusterhost.Host
-	client *slurm.Client // nil with the local backend
-	binary submit.Binary
-	draft  []byte
-	source string // where draft came from
-	keep   []rundir.File
-	log    *slog.Logger
+	*target.Target
+	cfg   config
+	flags driveFlags
+	keep  []rundir.File
 }
 
 // newDriver is a driver of runs on a cluster of the config, "" = its default one.
@@ -88,17 +74,10 @@ func newDriver(h host, cfg config, cluster, backend string, flags driveFlags) (*
 	if err != nil {
 		return nil, err
 	}
-	level := slog.LevelWarn
-	if flags.debug {
-		level = slog.LevelDebug
-	}
 	if prof.Passed == nil {
 		prof.Passed = cfg.Passed
 	}
-	d := &driver{
-		cfg: cfg, cluster: cluster, profile: prof, backend: backend, flags: flags,
-		log: slog.New(slog.NewTextHandler(h.stderr, &slog.HandlerOptions{Level: level})),
-	}
+	d := &driver{cfg: cfg, flags: flags}
 	if flags.maxJobs < 0 || flags.retries < -1 || flags.reruns < -1 {
 		return nil, usageErr(errors.New("--max-jobs, --retries and --reruns cannot be negative"))
 	}
@@ -106,7 +85,6 @@ func newDriver(h host, cfg config, cluster, backend string, flags driveFlags) (*
 	if err != nil {
 		return nil, fmt.Errorf("where is this binary: %w", err)
 	}
-	d.binary = submit.Binary{Path: path, Dir: prof.AgentDir}
 	policy := &d.cfg.Perf.Policy
 	if flags.reruns >= 0 {
 		policy.Reruns = verdict.Reruns(flags.reruns)
@@ -117,10 +95,15 @@ func newDriver(h host, cfg config, cluster, backend string, flags driveFlags) (*
 	if err := d.cfg.Perf.Policy.Validate(); err != nil {
 		return nil, usageErr(fmt.Errorf("--%w", err)) // the config's own values have been checked
 	}
-	if err := d.connect(h); err != nil {
-		return nil, usageErr(err)
+	level := slog.LevelWarn
+	if flags.debug {
+		level = slog.LevelDebug
 	}
-	return d, nil
+	d.Target, err = target.New(target.Options{
+		Cluster: cluster, Profile: prof, Backend: backend, Self: path, Environ: h.environ(), Getenv: h.getenv, Now: h.now,
+		Log: slog.New(slog.NewTextHandler(h.stderr, &slog.HandlerOptions{Level: level})), Doc: cfg.Doc, Config: cfg.Path,
+	})
+	return d, err
 }
 
 // newSuiteDriver is a driver that can also start the jobs of a new suite, by a team's
@@ -136,105 +119,19 @@ func newSuiteDriver(h host, cfg config, s pipeline.Suite, draft string, flags dr
 		err = d.setDraft(h, draft)
 	}
 	if err == nil {
-		err = d.findAgent()
+		err = d.FindAgent()
 	}
 	if err != nil {
-		d.close()
+		d.Close()
 		return nil, err
 	}
-	if len(d.draft) > 0 {
+	if len(d.Draft) > 0 {
 		s.UnderDraft(draft)
 	}
 	return d, nil
 }
 
-// ready proves, before anything is written, that the jobs can be made and submitted.
-func (d *driver) ready(ctx context.Context, h host, dir rundir.Dir, plans []rundir.Plan) error {
-	if err := secretsAreThere(h, plans); err != nil {
-		return err
-	}
-	if err := d.renders(dir, plans); err != nil {
-		return err
-	}
-	return d.preflight(ctx, h)
-}
-
-// connect makes the host that Slurm's commands run on, and its client.
-func (d *driver) connect(h host) error {
-	d.host = clusterhost.NewHere(h.environ())
-	if d.backend == jobs.BackendLocal {
-		return nil
-	}
-	if d.profile.Login != "" {
-		ssh, err := clusterhost.NewSSH(clusterhost.SSHConfig{Dest: d.profile.Login, Env: h.environ(), Shared: d.profile.AgentDir == ""})
-		if err != nil {
-			return err
-		}
-		d.host = ssh
-	}
-	d.client = slurm.New(d.host, slurm.Options{Log: d.log})
-	return nil
-}
-
-// access is how the jobs of runs are reached.
-func (d *driver) access(h host) runs.Access {
-	return runs.Access{Host: d.host, Slurm: d.client, Environ: h.environ(), Now: h.now, Log: d.log}
-}
-
-// slurmConf refuses a SLURM_CONF that names nothing: Slurm's commands would look for
-// the cluster elsewhere, each for a minute.
-func (d *driver) slurmConf(h host) error {
-	conf := h.getenv("SLURM_CONF")
-	if conf == "" || d.client == nil || d.profile.Login != "" {
-		return nil
-	}
-	if _, err := os.Stat(conf); err != nil {
-		return usageErr(fmt.Errorf("SLURM_CONF: %w: set it to the cluster's slurm.conf, or unset it", err))
-	}
-	return nil
-}
-
-// close ends the connection to the login node. One that will not close says nothing
-// about the run.
-func (d *driver) close() { _ = d.host.Close() }
-
-// findAgent says which ci-disagg runs as agent: the one of the profile for the
-// nodes' architecture, else this one. A draft starts none.
-func (d *driver) findAgent() error {
-	if d.backend == jobs.BackendLocal || len(d.draft) > 0 {
-		return nil
-	}
-	named, err := d.profile.AgentFor(runtime.GOARCH)
-	if err != nil {
-		return usageErr(fmt.Errorf("%s: clusters.%s.%w", d.cfg.Doc.At("clusters."+d.cluster+".arch"), d.cluster, err))
-	}
-	if named != "" {
-		d.binary.Path = named
-		if !filepath.IsAbs(named) && d.cfg.Path != "" {
-			d.binary.Path = filepath.Join(filepath.Dir(d.cfg.Path), named)
-		}
-	}
-	return nil
-}
-
-// secretsAreThere names every secret that is to come from this environment and
-// is not in it, before anything is submitted.
-func secretsAreThere(h host, plans []rundir.Plan) error {
-	var errs []error
-	told := map[string]bool{}
-	for _, p := range plans {
-		for _, sec := range p.Secrets {
-			if sec.From == "" || told[sec.Name] || h.getenv(sec.From) != "" {
-				continue
-			}
-			told[sec.Name] = true
-			errs = append(errs, fmt.Errorf("workload.secrets: %s: the variable %s is not set here; withCredentials of Jenkins sets it", sec.Name, sec.From))
-		}
-	}
-	return usageErr(errors.Join(errs...))
-}
-
-// setDraft reads a team's own launch draft.
+// setDraft reads a team's own launch draft, if one is named.
 func (d *driver) setDraft(h host, path string) error {
 	if path == "" {
 		return nil
@@ -243,63 +140,7 @@ func (d *driver) setDraft(h host, path string) error {
 	if err != nil {
 		return err
 	}
-	if d.draft, err = pipeline.ReadDraft(abs); err != nil {
-		return usageErr(fmt.Errorf("--draft: %w", err))
-	}
-	d.source = path
-	return nil
-}
-
-// renders proves that the files of every case can be made, before anything is
-// written: what cannot is in the config, or in the path of the run directory.
-func (d *driver) renders(dir rundir.Dir, plans []rundir.Plan) error {
-	if d.profile.AgentDir != "" {
-		dir = rundir.Dir(d.profile.AgentDir)
-	}
-	for _, p := range plans {
-		if p.Case.SkipReason != "" {
-			continue
-		}
-		if _, _, err := renderExample(d, dir, p); err != nil {
-			return usageErr(err)
-		}
-	}
-	return nil
-}
-
-// preflight proves that jobs can be submitted at all, before anything is
-// written: a missing sbatch is a usage error, not an infrastructure failure.
-func (d *driver) preflight(ctx context.Context, h host) error {
-	if d.backend == jobs.BackendLocal {
-		return nil
-	}
-	if err := d.slurmConf(h); err != nil {
-		return err
-	}
-	res, err := d.host.Run(ctx, clusterhost.Cmd{Argv: []string{"sbatch", "--version"}})
-	sbatch := "sbatch --version"
-	if d.profile.Login != "" {
-		sbatch += " on " + d.host.Name()
-	}
-	switch {
-	case errors.Is(err, clusterhost.ErrNotStarted) && errors.Is(err, fs.ErrNotExist) && d.profile.Login == "":
-		return usageErr(errors.New("there is no sbatch on PATH: run on a Slurm login node, set login: in the cluster's profile, or use --backend local"))
-	case errors.Is(err, clusterhost.ErrNotStarted) && !errors.Is(err, clusterhost.ErrUnreachable) && d.profile.Login != "":
-		return usageErr(fmt.Errorf("%s: %w: put it on the PATH that ssh gives to a command there (~/.bashrc, as a rule), or name another node in login: of the profile", sbatch, err))
-	case err != nil:
-		return &endError{Code: exitInfra, Err: fmt.Errorf("%s: %w", sbatch, err)}
-	case res.Exit != 0:
-		return usageErr(fmt.Errorf("%s ended with %d: %s", sbatch, res.Exit, bytes.TrimSpace(res.Stderr)))
-	}
-	return nil
-}
-
-// render makes the files of one attempt.
-func (d *driver) render(in submit.Input) ([]rundir.File, error) {
-	return script.Render(in.Plan, d.profile, script.Attempt{
-		Dir: string(in.Attempt), JobName: in.Name, Owner: in.Owner, Exclude: in.Exclude,
-		AgentPath: in.Agent, Draft: d.draft, DraftName: d.source,
-	})
+	return d.UseDraft(abs, path)
 }
 
 // options is everything drive needs.
@@ -308,13 +149,13 @@ func (d *driver) options(h host, dir rundir.Dir, detach bool) drive.Options {
 	switch {
 	case d.flags.retries >= 0:
 		policy.Max = d.flags.retries
-	case d.backend == jobs.BackendLocal:
+	case d.Backend == jobs.BackendLocal:
 		policy.Max = 0 // this machine will not be another one
 	}
 	o := drive.Options{
-		Access: d.access(h), Dir: dir, Backend: d.backend, Binary: d.binary,
-		Cluster:  drive.Cluster{Name: d.cluster, Partition: d.profile.Partition, MaxJobs: d.profile.MaxJobs, MaxNodes: d.profile.MaxNodes},
-		Render:   d.render,
+		Access: d.Access(), Dir: dir, Backend: d.Backend, Binary: d.Binary,
+		Cluster:  drive.Cluster{Name: d.Cluster, Partition: d.Profile.Partition, MaxJobs: d.Profile.MaxJobs, MaxNodes: d.Profile.MaxNodes},
+		Render:   d.Render,
 		Decide:   policy.Decide,
 		MaxJobs:  d.cfg.Jobs.Max,
 		FailFast: d.cfg.Jobs.FailFast || d.flags.failFast,
@@ -368,7 +209,7 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, r started) error
 		W: h.stderr, Live: liveTable(h), Now: h.now, Size: func() (int, int) { return terminal.Size(h.stderr) },
 	}, r.run)
 	o.Progress = shown.Update
-	o.Run, o.Plans, o.Passed = r.run, r.plans, d.profile.Local(r.plans)
+	o.Run, o.Plans, o.Passed = r.run, r.plans, d.Profile.Local(r.plans)
 	o.Decide = d.decide(rep, o.Decide)
 	desk := &answers.Desk{Access: o.Access, Dir: r.dir, Plans: r.plans, Collect: o.Collect, Tell: func(string, string) {}}
 	if !liveTable(h) {
@@ -435,8 +276,8 @@ func reattach(ctx context.Context, h host, dir rundir.Dir, goOn func(context.Con
 	}
 	d, cancelErr := driverOf(h, dir)
 	if cancelErr == nil {
-		defer d.close()
-		cancelErr = cancelOther(ctx, drive.Options{Access: d.access(h), Dir: dir})
+		defer d.Close()
+		cancelErr = cancelOther(ctx, drive.Options{Access: d.Access(), Dir: dir})
 	}
 	return &endError{Code: by.ExitCode(), Err: errors.Join(err, cancelErr)}
 }
@@ -476,8 +317,8 @@ func continueLoaded(ctx context.Context, s *signals, h host, r started, flags dr
 	if err != nil {
 		return err
 	}
-	defer d.close()
-	if err := d.slurmConf(h); err != nil {
+	defer d.Close()
+	if err := d.CheckConf(); err != nil {
 		return err
 	}
 	draft := filepath.Join(string(r.dir), configfile.Draft)
@@ -488,7 +329,7 @@ func continueLoaded(ctx context.Context, s *signals, h host, r started, flags dr
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := d.findAgent(); err != nil {
+	if err := d.FindAgent(); err != nil {
 		return err
 	}
 	return d.drive(ctx, s, h, r)

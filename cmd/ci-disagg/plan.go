@@ -5,11 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -17,9 +14,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/launch/recipe"
-	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
-	"github.com/ci-disagg/ci-disagg/internal/table"
 )
 
 // planOptions are the flags of plan.
@@ -92,8 +87,8 @@ func runPlan(ctx context.Context, h host, o planOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	defer d.close()
-	if err := s.TakeGPUs(ctx, d.host); err != nil {
+	defer d.Close()
+	if err := s.TakeGPUs(ctx, d.Host); err != nil {
 		return usageErr(err)
 	}
 	var dir rundir.Dir
@@ -103,10 +98,10 @@ func runPlan(ctx context.Context, h host, o planOptions, args []string) error {
 		}
 	}
 	if o.write != "" {
-		return writeAttempt(h, d, o.write, s.Plans)
+		return o.writeAttempt(h, d, s.Plans)
 	}
 	if o.script {
-		return printScripts(h, d, dir, s.Plans)
+		return d.Scripts(h.stdout, dir, s.Plans)
 	}
 	doc := pipeline.Document{
 		Schema: pipeline.Schema, Version: buildVersion(), Config: cfg.Path, Backend: s.Backend, Cluster: s.Cluster, Stage: s.Stage,
@@ -118,7 +113,7 @@ func runPlan(ctx context.Context, h host, o planOptions, args []string) error {
 		return err
 	}
 	if o.check {
-		if err := d.check(ctx, h, dir, s, doc.Cases); err != nil {
+		if err := d.Check(ctx, dir, s, doc.Cases); err != nil {
 			return err
 		}
 	}
@@ -126,6 +121,19 @@ func runPlan(ctx context.Context, h host, o planOptions, args []string) error {
 		return err
 	}
 	return usageErr(doc.Refused())
+}
+
+// writeAttempt writes the files of one attempt, and prints the path of its job's script.
+func (o planOptions) writeAttempt(h host, d *driver, plans []rundir.Plan) error {
+	dir, err := absPath(h, o.write)
+	if err != nil {
+		return err
+	}
+	job, err := d.WriteAttempt(dir, plans)
+	if err == nil {
+		_, err = fmt.Fprintln(h.stdout, job)
+	}
+	return err
 }
 
 func printPlan(h host, doc pipeline.Document, format string) error {
@@ -155,83 +163,6 @@ func exampleDir(h host, cfg config) (rundir.Dir, error) {
 		return "", err
 	}
 	return rundir.Dir(filepath.Join(parent, "RUN")), nil
-}
-
-// renderExample makes the files of the case's first attempt.
-func renderExample(d *driver, dir rundir.Dir, p rundir.Plan) (rundir.AttemptDir, []rundir.File, error) {
-	attempt := dir.CaseDir(p.Case.Slug).Attempt(0, 1)
-	files, err := render(d, p, string(attempt), "ci-disagg-RUN")
-	return attempt, files, err
-}
-
-func render(d *driver, p rundir.Plan, dir, name string) ([]rundir.File, error) {
-	return script.Render(p, d.profile, script.Attempt{
-		Dir: dir, JobName: name, Owner: "OWNER", AgentPath: d.binary.Path, Draft: d.draft, DraftName: d.source,
-	})
-}
-
-// writeAttempt writes what a job of the only case needs to dir, which becomes
-// the attempt directory. For teams whose own scripts submit and wait.
-func writeAttempt(h host, d *driver, dir string, plans []rundir.Plan) error {
-	if len(plans) != 1 || plans[0].Case.SkipReason != "" {
-		return usageErr(fmt.Errorf("--write makes the files of one case, and this is %s; use --split-group or --shard", table.Count(len(plans), "case")))
-	}
-	dir, err := absPath(h, dir)
-	if err != nil {
-		return err
-	}
-	if err := fresh(dir); err != nil {
-		return usageErr(err)
-	}
-	p := plans[0]
-	files, err := render(d, p, dir, "ci-disagg-"+p.Case.Slug)
-	if err != nil {
-		return usageErr(err)
-	}
-	for _, f := range files {
-		if err := rundir.WriteFile(filepath.Join(dir, f.Path), f.Data, f.Mode); err != nil {
-			return err
-		}
-	}
-	_, err = fmt.Fprintln(h.stdout, filepath.Join(dir, files[0].Path))
-	return err
-}
-
-// fresh says that no earlier job has left anything in an attempt directory: its
-// results would be taken for those of the next one.
-func fresh(dir string) error {
-	for _, pattern := range []string{"slurm.out", "run-*/roles/*/results*.xml", "run-*/roles/*/output.log", "run-*/output/*"} {
-		found, err := fs.Glob(os.DirFS(dir), pattern)
-		if err != nil {
-			return err
-		}
-		if len(found) > 0 {
-			return fmt.Errorf("--write %s: %s is there from an earlier job: remove the directory, or choose another", dir, found[0])
-		}
-	}
-	return nil
-}
-
-// printScripts prints every file of every case that is not skipped, each below
-// a line with its path.
-func printScripts(h host, d *driver, dir rundir.Dir, plans []rundir.Plan) error {
-	var b bytes.Buffer
-	for _, p := range plans {
-		if p.Case.SkipReason != "" {
-			continue
-		}
-		attempt, files, err := renderExample(d, dir, p)
-		if err != nil {
-			return usageErr(err)
-		}
-		for _, f := range files {
-			if strings.HasSuffix(f.Path, ".sh") {
-				fmt.Fprintf(&b, "==> %s <==\n%s\n", filepath.Join(string(attempt), f.Path), f.Data)
-			}
-		}
-	}
-	_, err := h.stdout.Write(b.Bytes())
-	return err
 }
 
 // printRecipe prints a recipe of srt-slurm as a config of ours.

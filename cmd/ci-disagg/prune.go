@@ -131,8 +131,8 @@ func finishRun(ctx context.Context, h host, run rundir.Run, dir rundir.Dir) erro
 	if err != nil {
 		return err
 	}
-	defer d.close()
-	if _, err := runs.Finish(ctx, d.access(h), dir); err != nil {
+	defer d.Close()
+	if _, err := runs.Finish(ctx, d.Access(), dir); err != nil {
 		return fmt.Errorf("run %s: %w", run.ID, err)
 	}
 	return nil

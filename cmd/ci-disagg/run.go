@@ -159,8 +159,8 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	defer d.close()
-	if err := s.TakeGPUs(ctx, d.host); err != nil {
+	defer d.Close()
+	if err := s.TakeGPUs(ctx, d.Host); err != nil {
 		return usageErr(err)
 	}
 	for i := range s.Plans {
@@ -168,13 +168,13 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 			s.Plans[i].Lifeline = cfg.Jobs.LifelineOr(o.lifeline, o.lifelineDefault)
 		}
 	}
-	if err := d.ready(ctx, h, dir, s.Plans); err != nil {
+	if err := d.Ready(ctx, dir, s.Plans); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(string(dir), rundir.DirMode); err != nil {
 		return usageErr(fmt.Errorf("the run directory cannot be made: %w: give --run-dir, or runs_dir in the config", err))
 	}
-	if d.keep, err = cfg.ToKeep(h.readFile, o.draft, d.draft); err != nil {
+	if d.keep, err = cfg.ToKeep(h.readFile, o.draft, d.Draft); err != nil {
 		return err
 	}
 	fmt.Fprintf(h.stderr, "ci-disagg: run %s in %s\n", id, dir)

@@ -74,8 +74,8 @@ func runSweep(cmd *cobra.Command, h host, o sweepOptions) error {
 	if err != nil {
 		return err
 	}
-	defer d.close()
-	if err := d.slurmConf(h); err != nil {
+	defer d.Close()
+	if err := d.CheckConf(); err != nil {
 		return err
 	}
 	parent, err := runsDir(h, cfg)
@@ -83,7 +83,7 @@ func runSweep(cmd *cobra.Command, h host, o sweepOptions) error {
 		return err
 	}
 	opts := runs.SweepOptions{
-		Access: d.access(h), Queue: backend == jobs.BackendSlurm, RunsDir: parent, Backend: backend, Cluster: d.cluster,
+		Access: d.Access(), Queue: backend == jobs.BackendSlurm, RunsDir: parent, Backend: backend, Cluster: d.Cluster,
 		OlderThan: o.olderThan, Owner: o.owner, DryRun: o.dryRun,
 	}
 	found, err := runs.Sweep(cmd.Context(), opts)
