@@ -10,6 +10,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/report/compare"
 	"github.com/ci-disagg/ci-disagg/internal/report/curate"
+	"github.com/ci-disagg/ci-disagg/internal/report/deliver"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/compared"
 )
 
@@ -93,7 +94,7 @@ func runCompare(ctx context.Context, h host, o compareOptions, args []string) er
 	if find.Dir, err = h.getwd(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, deliver.StoreTimeout)
 	defer cancel()
 	doc, err := find.Compare(ctx, args[0], args[1], o.Options)
 	switch {

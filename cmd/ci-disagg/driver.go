@@ -23,6 +23,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/target"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/deliver"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rules"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -197,14 +198,14 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, r started) error
 	if err != nil {
 		return err
 	}
-	defer rep.close()
-	rep.copyTo, rep.driven, rep.mode = d.flags.copyTo, true, r.run.Build.Mode
+	defer rep.Close()
+	rep.CopyTo, rep.Driven, rep.Mode = d.flags.copyTo, true, r.run.Build.Mode
 	s.driven = true
 	if _, err := os.Stat(r.dir.RunFile()); err != nil { // it begins now: what it knows is fixed in its plans
 		rep.Priors(ctx, r.plans, r.run.Build.Branch)
 	}
 	o := d.options(h, r.dir, r.detach)
-	o.Collect.Mask, o.Console = rep.mask, rep.mask.Each(o.Console)
+	o.Collect.Mask, o.Console = rep.Options.Mask, rep.Options.Mask.Each(o.Console)
 	shown := progress.New(progress.Screen{
 		W: h.stderr, Live: liveTable(h), Now: h.now, Size: func() (int, int) { return terminal.Size(h.stderr) },
 	}, r.run)
@@ -225,7 +226,7 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, r started) error
 	var busy *lease.BusyError
 	switch {
 	case errors.As(err, &interrupted):
-		return rep.finishInterrupted(h, interrupted)
+		return rep.Interrupted(int(interrupted.Signal), interrupted.ExitCode(), interrupted)
 	case errors.As(err, &busy):
 		return usageErr(fmt.Errorf("%w: --wait waits for its end, ci-disagg cancel %s ends it", err, r.dir))
 	case errors.As(err, new(*runs.OtherRunError)):
@@ -239,7 +240,7 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, r started) error
 		return nil
 	}
 	s.stop() // from here on a signal ends this process: no job is left that it would have to end
-	return rep.finish(context.WithoutCancel(ctx), h, true)
+	return rep.Finish(context.WithoutCancel(ctx), true)
 }
 
 // goesOn says that something of the case is still to come.
@@ -249,9 +250,9 @@ func goesOn(c rundir.CaseState) bool {
 
 // decide is the function value behind both back edges: a new attempt after an
 // infrastructure failure, a new repetition of a suspicious measurement.
-func (d *driver) decide(rep *reporter, policy func(context.Context, retry.Ended) retry.Decision) func(context.Context, retry.Ended) retry.Decision {
+func (d *driver) decide(rep *deliver.Reporter, policy func(context.Context, retry.Ended) retry.Decision) func(context.Context, retry.Ended) retry.Decision {
 	return func(ctx context.Context, e retry.Ended) retry.Decision {
-		why := rep.decide(ctx, &e)
+		why := decideEnded(ctx, rep, &e)
 		next := policy(ctx, e)
 		if next.Action != retry.Done || e.Outcome.Outcome != rundir.OutcomePassed || why == "" {
 			return next

@@ -12,7 +12,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/deliver"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/session"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -104,7 +106,7 @@ func runJudge(ctx context.Context, h host, o judgeOptions, args []string) error 
 		return usageErr(err)
 	}
 	subject.Mode = o.caseMode
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, deliver.StoreTimeout)
 	defer cancel()
 	if err := setup.Open(ctx, cfg.StoreURL(), o.save); err != nil {
 		return usageErr(err)
@@ -127,7 +129,7 @@ func runJudge(ctx context.Context, h host, o judgeOptions, args []string) error 
 		failed = errors.Join(failed, err)
 		code = report.ExitCode(report.RunEnd{Cases: []int{code}, Unwritten: true})
 	}
-	return endWith(h, code, failed)
+	return exit.With(h.stderr, code, failed)
 }
 
 // judged is the config that the measurement is judged by.

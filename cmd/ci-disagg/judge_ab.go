@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
@@ -59,7 +60,7 @@ func runJudgeAB(_ context.Context, h host, o judgeOptions, args []string, dash i
 		rows = nil
 	}
 	doc := o.outside(cfg).Paired(s, rows, h.now())
-	return endWith(h, doc.ExitCode, o.publish(h, doc))
+	return exit.With(h.stderr, doc.ExitCode, o.publish(h, doc))
 }
 
 func (o judgeOptions) checkAB(args []string, dash int) error {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/deliver"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -24,7 +25,7 @@ func planCases(ctx context.Context, h host, cfg config, plans []rundir.Plan, cre
 	if err != nil {
 		return nil, usageErr(err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, deliver.StoreTimeout)
 	defer cancel()
 	setup.Store, setup.StoreErr = planStore(ctx, cfg.StoreHere(given), create)
 	if setup.StoreErr != nil && !baseline.IsUnavailable(setup.StoreErr) {

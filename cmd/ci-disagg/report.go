@@ -7,19 +7,15 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
-	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
-	"github.com/ci-disagg/ci-disagg/internal/mask"
 	"github.com/ci-disagg/ci-disagg/internal/report"
-	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
-	"github.com/ci-disagg/ci-disagg/internal/report/judging"
+	"github.com/ci-disagg/ci-disagg/internal/report/deliver"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/export"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/suites"
@@ -28,10 +24,6 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/table"
 	"github.com/ci-disagg/ci-disagg/internal/trust"
 )
-
-// interruptedReport bounds the partial report of an interrupted run: Jenkins
-// gives an aborted process about five seconds.
-const interruptedReport = 10 * time.Second
 
 // reportOptions are the flags of report.
 type reportOptions struct {
@@ -100,9 +92,9 @@ func runReport(ctx context.Context, h host, o reportOptions, args []string) erro
 	if err != nil {
 		return err
 	}
-	defer rep.close()
-	rep.copyTo = o.copyTo
-	return rep.finish(ctx, h, o.save)
+	defer rep.Close()
+	rep.CopyTo = o.copyTo
+	return rep.Finish(ctx, o.save)
 }
 
 // tellOpen says that a run is not over: what is open in it stands in the report as
@@ -135,22 +127,11 @@ func exportReport(h host, format string, dir rundir.Dir) error {
 	return usageErr(err)
 }
 
-// reporter makes the report of one run directory.
-type reporter struct {
-	*session.Session
-	dir    rundir.Dir
-	mask   *mask.Masker
-	copyTo string // a copy of the report goes there; "" = none
-	setup  judging.Setup
-	mode   string
-	driven bool // the run has just been driven: what cannot be read now is no mistake of the user's
-}
-
 // newReporter prepares the judging. A store that cannot be reached is not an
 // error here: it makes verdicts of baseline_unavailable. Only a reporter that
 // will save makes a store that is not there yet: a directory that is merely not
 // mounted must not turn into an empty history.
-func newReporter(ctx context.Context, h host, cfg config, of started, save bool) (*reporter, error) {
+func newReporter(ctx context.Context, h host, cfg config, of started, save bool) (*deliver.Reporter, error) {
 	classes, err := cfg.Failures()
 	if err != nil {
 		return nil, err
@@ -166,25 +147,24 @@ func newReporter(ctx context.Context, h host, cfg config, of started, save bool)
 	if err := setup.Open(ctx, cfg.StoreHere(given), save); err != nil {
 		return nil, usageErr(err)
 	}
-	masker := jobs.Mask(h.environ(), of.plans...)
-	return &reporter{dir: of.dir, mask: masker, setup: setup, Session: session.New(of.dir, session.Options{
-		Mask: masker, Unmasked: jobs.Unmasked(h.environ(), of.plans...),
+	rep := deliver.New(of.dir, session.Options{
+		Mask: jobs.Mask(h.environ(), of.plans...), Unmasked: jobs.Unmasked(h.environ(), of.plans...),
 		Tool: buildVersion(), Setup: setup, PerfOff: cfg.Perf.Off, Match: cfg.Perf.Match, Reader: cfg.Reader(setup.Metrics),
 		Policy: report.Policy{Exit: cfg.Perf.Exit()}, Flaky: cfg.Report.Flaky, Classes: classes,
 		Suites:   suites.Options{NoCaps: cfg.Report.NoCaps, StrictXSD: cfg.Report.StrictXSD, Metrics: cfg.Report.MetricsInJUnit},
 		Accuracy: cfg.Perf.Accuracy.Gates, AccuracyAdvisory: cfg.Perf.Accuracy.Advisory,
 		Advice: report.Advice{Config: cfg.Path}, Rules: cfg.Said(), CompareURL: cfg.SCM.CompareURL,
 		Log: func(good, bad string) []string { return commitsBetween(h, good, bad) },
-	})}, nil
+	})
+	rep.Out, rep.Warn, rep.Style = h.stdout, h.stderr, consoleStyle(h)
+	return rep, nil
 }
 
-func (r *reporter) close() { r.setup.Close() }
-
-// decide decides an attempt that has ended as the report will: what its records say of
+// decideEnded decides an attempt that has ended as the report will: what its records say of
 // it was provisional. It tells why another repetition of the case is due, "" when none
 // is. What cannot be decided now is decided in the end.
-func (r *reporter) decide(ctx context.Context, e *retry.Ended) (repeat string) {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+func decideEnded(ctx context.Context, r *deliver.Reporter, e *retry.Ended) (repeat string) {
+	ctx, cancel := context.WithTimeout(ctx, deliver.StoreTimeout)
 	defer cancel()
 	c, repeat, err := r.DecideCase(ctx, e.Plan.Case.Slug, e.History)
 	if err != nil {
@@ -196,56 +176,4 @@ func (r *reporter) decide(ctx context.Context, e *retry.Ended) (repeat string) {
 		}
 	}
 	return repeat
-}
-
-// finish writes the report, prints its end and gives the exit code. With save,
-// what was measured joins the baseline's history.
-func (r *reporter) finish(ctx context.Context, h host, save bool) error {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	d, err := r.Decide(ctx, 0)
-	if err != nil {
-		if r.driven {
-			return &endError{Code: exitInfra, Err: err}
-		}
-		return usageErr(err)
-	}
-	var notStored error
-	if save {
-		if notStored = r.save(ctx, d.Records); notStored != nil {
-			d.Run.NotStored = notStored.Error()
-			notStored = fmt.Errorf("not stored: %w", notStored)
-		}
-	}
-	return r.publish(h, d, notStored)
-}
-
-// finishInterrupted writes what there is; the exit code is the signal's.
-func (r *reporter) finishInterrupted(h host, by *drive.Interrupted) error {
-	ctx, cancel := context.WithTimeout(context.Background(), interruptedReport)
-	defer cancel()
-	d, err := r.Decide(ctx, int(by.Signal))
-	if err != nil {
-		return &endError{Code: by.ExitCode(), Err: errors.Join(by, err)}
-	}
-	err = r.publish(h, d, nil)
-	var end *endError
-	if errors.As(err, &end) {
-		err = end.Err // the signal decides the code, whatever became of the report
-	}
-	return &endError{Code: by.ExitCode(), Err: err}
-}
-
-// save stores the measurements, where a store is configured or --save asks for
-// one.
-func (r *reporter) save(ctx context.Context, records []baseline.Record) error {
-	if len(records) == 0 || r.driven && r.setup.Store == nil && r.setup.StoreErr == nil {
-		return nil
-	}
-	for _, rec := range records {
-		if own := rec.Build.Mode == baseline.ModeSession && r.mode == baseline.ModeNightly; r.driven && !own && rec.Build.Mode != r.mode { // the jobs can write the run's record
-			return fmt.Errorf("run.json says that this is a %s run, and it was started as %s: %w", rec.Build.Mode, r.mode, trust.ErrStored)
-		}
-	}
-	return r.setup.Save(ctx, records...)
 }

@@ -1,16 +1,11 @@
 package main
 
 import (
-	"time"
-
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 )
-
-// storeTimeout bounds everything that a verb asks of the baseline store.
-const storeTimeout = 2 * time.Minute
 
 // storeFlags are the flags by which a verb finds the baselines. The config's
 // perf section is what they default to.

@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/publish"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/tables"
 	"github.com/ci-disagg/ci-disagg/internal/terminal"
 )
@@ -22,4 +23,13 @@ func colours(h host, w io.Writer) bool {
 // printer prints tables on stdout.
 func printer(h host) tables.Printer {
 	return tables.Printer{W: h.stdout, Colour: colours(h, h.stdout)}
+}
+
+// consoleStyle is how the end of a run looks on stdout.
+func consoleStyle(h host) publish.Style {
+	s := publish.Style{Colour: colours(h, h.stdout)}
+	if terminal.Is(h.stdout) {
+		s.Width, _ = terminal.Size(h.stdout)
+	}
+	return s
 }

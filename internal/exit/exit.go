@@ -4,7 +4,10 @@
 // results are decided in package report; this one holds only the numbers, which both floors need.
 package exit
 
-import "fmt"
+import (
+	"fmt"
+	"io"
+)
 
 // The exit codes. They are part of the interface: Jenkinsfiles switch on them.
 const (
@@ -37,6 +40,17 @@ func ByUser(err error) error { return with(Usage, err) }
 
 // ByInfra is an error of the machinery around the run: exit code 3. Nil stays nil.
 func ByInfra(err error) error { return with(Infra, err) }
+
+// With ends a verb with its exit code. What went wrong without costing the pass is a warning.
+func With(warn io.Writer, code int, err error) error {
+	if code != Passed {
+		return &Error{Code: code, Err: err}
+	}
+	if err != nil {
+		fmt.Fprintf(warn, "ci-disagg: warning: %v\n", err)
+	}
+	return nil
+}
 
 func with(code int, err error) error {
 	if err == nil {

@@ -1,0 +1,120 @@
+// Package deliver brings the report of a run to those who wait for it: it is decided, measurements join the history, files
+// are written and copied, the console says how the run ended, and the verb ends with the report's exit code.
+//
+// In: a session of a run directory. Out: the report's files, and an error with the exit code of package exit. What went
+// wrong in delivering hides no proven failure and leaves no pass.
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/exit"
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/publish"
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/archive"
+	"github.com/ci-disagg/ci-disagg/internal/report/session"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/trust"
+)
+
+// StoreTimeout bounds everything that is asked of the baseline store.
+const StoreTimeout = 2 * time.Minute
+
+// interruptedTimeout bounds the partial report of an interrupted run: Jenkins
+// gives an aborted process about five seconds.
+const interruptedTimeout = 10 * time.Second
+
+// Reporter delivers the report of one run directory.
+type Reporter struct {
+	*session.Session
+	Dir     rundir.Dir
+	Options session.Options // of the session
+	CopyTo  string          // a copy of the report goes there; "" = none
+	Mode    string          // of the run, as it was started
+	Driven  bool            // the run has just been driven: what cannot be read now is no mistake of the user's
+
+	Out, Warn io.Writer
+	Style     publish.Style // of the console
+}
+
+// New is a reporter of a run directory.
+func New(dir rundir.Dir, o session.Options) *Reporter {
+	return &Reporter{Session: session.New(dir, o), Dir: dir, Options: o}
+}
+
+// Close closes the store.
+func (r *Reporter) Close() { r.Options.Setup.Close() }
+
+// Finish writes the report, prints its end and gives the exit code. With save,
+// what was measured joins the baseline's history.
+func (r *Reporter) Finish(ctx context.Context, save bool) error {
+	ctx, cancel := context.WithTimeout(ctx, StoreTimeout)
+	defer cancel()
+	d, err := r.Decide(ctx, 0)
+	if err != nil {
+		if r.Driven {
+			return exit.ByInfra(err)
+		}
+		return exit.ByUser(err)
+	}
+	var notStored error
+	if save {
+		if notStored = r.save(ctx, d.Records); notStored != nil {
+			d.Run.NotStored = notStored.Error()
+			notStored = fmt.Errorf("not stored: %w", notStored)
+		}
+	}
+	return r.publish(d, notStored)
+}
+
+// Interrupted writes what there is; the exit code is that of the signal by which the run ended.
+func (r *Reporter) Interrupted(signal, code int, by error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), interruptedTimeout)
+	defer cancel()
+	d, err := r.Decide(ctx, signal)
+	if err != nil {
+		return &exit.Error{Code: code, Err: errors.Join(by, err)}
+	}
+	err = r.publish(d, nil)
+	var end *exit.Error
+	if errors.As(err, &end) {
+		err = end.Err // the signal decides the code, whatever became of the report
+	}
+	return &exit.Error{Code: code, Err: err}
+}
+
+// save stores the measurements, where a store is configured or somebody asks for
+// one.
+func (r *Reporter) save(ctx context.Context, records []baseline.Record) error {
+	setup := r.Options.Setup
+	if len(records) == 0 || r.Driven && setup.Store == nil && setup.StoreErr == nil {
+		return nil
+	}
+	for _, rec := range records {
+		own := rec.Build.Mode == baseline.ModeSession && r.Mode == baseline.ModeNightly
+		if r.Driven && !own && rec.Build.Mode != r.Mode { // the jobs can write the run's record
+			return fmt.Errorf("run.json says that this is a %s run, and it was started as %s: %w", rec.Build.Mode, r.Mode, trust.ErrStored)
+		}
+	}
+	return setup.Save(ctx, records...)
+}
+
+// publish writes all files of the report, says on the console how the run ended,
+// and ends with its exit code. A file that cannot be written is infrastructure,
+// and a measurement that could not be stored is no verdict: neither hides a
+// proven failure, and neither leaves a pass.
+func (r *Reporter) publish(d session.Decided, notStored error) error {
+	rep, err := r.Write(&d)
+	if r.CopyTo != "" {
+		if copied := archive.Copy(r.CopyTo, r.Dir, rep, r.Options.Mask); copied != nil {
+			rep, copied = r.Unwritten(&d, "--copy-report", copied)
+			err = errors.Join(err, copied)
+		}
+	}
+	fmt.Fprint(r.Out, publish.Console(rep, r.Dir.Report(), r.Style))
+	return exit.With(r.Warn, rep.ExitCode, errors.Join(notStored, err))
+}
