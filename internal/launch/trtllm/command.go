@@ -115,13 +115,31 @@ func (r *rewriter) run() error {
 	if err != nil {
 		return err
 	}
+	holder := ""                // variable that is set to the launcher
+	var passed []*syntax.Assign // for one command's environment: the shell does not expand them
 	syntax.Walk(f, func(n syntax.Node) bool {
-		if call, ok := n.(*syntax.CallExpr); ok && len(call.Args) > 0 && r.err == nil {
-			r.call(call)
+		switch n := n.(type) {
+		case *syntax.CallExpr:
+			if len(n.Args) > 0 && r.err == nil {
+				passed = append(passed, n.Assigns...)
+				r.call(n)
+			}
+		case *syntax.Assign:
+			if text := r.src[n.Pos().Offset():n.End().Offset()]; n.Name != nil && r.o.launcher != "" && strings.Contains(text, r.o.launcher) && !slices.Contains(passed, n) {
+				holder = n.Name.Value
+			}
 		}
 		return r.err == nil
 	})
+	if r.err == nil && holder != "" && !r.found.launcher {
+		r.err = r.hidden(holder)
+	}
 	return r.err
+}
+
+// hidden is the error of a variable that may be the launcher.
+func (r *rewriter) hidden(name string) error {
+	return fmt.Errorf("nobody can tell before the run whether $%s is the launcher, and so how many tasks a worker gets: write %s, or its path, in its place", name, r.o.launcher)
 }
 
 // call looks at one command: words before pytest may be the launcher, words
@@ -144,7 +162,7 @@ func (r *rewriter) call(c *syntax.CallExpr) {
 				r.drop(w)
 			}
 		case at >= 0 && launcherVariable(w) != "":
-			r.err = fmt.Errorf("nobody can tell before the run whether $%s is the launcher, and so how many tasks a worker gets: write %s, or its path, in its place", launcherVariable(w), r.o.launcher)
+			r.err = r.hidden(launcherVariable(w))
 		}
 	}
 	if at < 0 {
@@ -169,7 +187,10 @@ func (r *rewriter) nested(c *syntax.CallExpr) bool {
 		return false
 	}
 	in := &rewriter{src: inner, o: r.o, depth: r.depth + 1}
-	if in.run() != nil || (!in.found.launcher && !in.found.pytest) {
+	if err := in.run(); in.err != nil {
+		r.err = in.err
+		return true
+	} else if err != nil || (!in.found.launcher && !in.found.pytest) {
 		return false
 	}
 	out, err := apply(inner, in.edits)

@@ -124,8 +124,16 @@ func TestLauncherBehindAVariable(t *testing.T) {
 		require.True(t, got.pytest, src)
 		require.Equal(t, bare, got.text)
 	}
-	_, err := rewrite(`"$LLM_LAUNCHER" pytest x`, rewriteOptions{launcher: DefaultLauncher, pytest: "pytest"})
-	require.ErrorContains(t, err, "whether $LLM_LAUNCHER is the launcher")
+	for src, name := range map[string]string{
+		`"$LLM_LAUNCHER" pytest x`:                                            "LLM_LAUNCHER",
+		`bash -c '$LLM_LAUNCHER pytest x'`:                                    "LLM_LAUNCHER",
+		`L=$llmSrcNode/tensorrt_llm/llmapi/trtllm-llmapi-launch; $L pytest x`: "L",
+		`export L=trtllm-llmapi-launch && $L pytest x`:                        "L",
+		`cmd=(trtllm-llmapi-launch pytest); "${cmd[@]}" x`:                    "cmd",
+	} {
+		_, err := rewrite(src, rewriteOptions{launcher: DefaultLauncher, pytest: "pytest"})
+		require.ErrorContains(t, err, "whether $"+name+" is the launcher", src)
+	}
 	got, err := rewrite(`$NUMACTL pytest $launchOptions`, rewriteOptions{launcher: DefaultLauncher, pytest: "pytest"})
 	require.NoError(t, err)
 	require.False(t, got.launcher)
