@@ -52,6 +52,10 @@ e2e: setup ## the end-to-end tests: whole runs on a real Slurm, aborts by Jenkin
 	.ci/gotest e2e $(E2E_PACKAGES)
 	.ci/gotest e2e-in-packages -run '$(E2E_TESTS)' $$(grep -rlE --include=*_test.go 'func $(E2E_TESTS:^%=%)' internal | xargs -n1 dirname | sort -u | sed 's|^|./|')
 
+.PHONY: tutorial
+tutorial: setup ## types what docs/tutorial.md shows and reads what comes, a minute
+	go test -count=1 -run TestTutorial ./cmd/ci-disagg/e2e
+
 .PHONY: test-python
 test-python: vectors
 	cd testdata/workload && $(PYTHON) -m pytest -q tests

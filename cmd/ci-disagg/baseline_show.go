@@ -32,7 +32,7 @@ func newBaselineShowCmd(h host) *cobra.Command {
 	}
 	f := cmd.Flags()
 	o.AddFlags(f)
-	f.BoolVar(&o.all, "all", false, "every metric, not only those that gate by default")
+	f.BoolVar(&o.all, "all", false, "every metric, not only those that gate")
 	f.BoolVar(&o.metrics, "metrics", false, "list the known metrics instead")
 	f.StringVar(&o.since, "since", "90d", "how far back")
 	f.IntVar(&o.runs, "runs", 10, "with --case: how many runs to list")

@@ -115,7 +115,10 @@ func (r Request) ofBuild(b paired.Build) Request {
 		w.Source = source
 		r.Config.Pipelines = maps.Clone(r.Config.Pipelines)
 		for name, p := range r.Config.Pipelines {
-			p.Dir = r.moved(p.Dir, from, source)
+			// Without dir: its roles work in the config's folder, which may lie in the checkout as well.
+			if moved := r.moved(cmp.Or(p.Dir, "."), from, source); moved != "." {
+				p.Dir = moved
+			}
 			p.Roles = slices.Clone(p.Roles)
 			for i := range p.Roles {
 				p.Roles[i].Dir = r.moved(p.Roles[i].Dir, from, source)

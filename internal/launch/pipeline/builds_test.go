@@ -32,6 +32,10 @@ func TestRequestOfABuild(t *testing.T) {
 	r.Config.Pipelines = map[string]generic.Pipeline{"x": {Dir: "new/bench", Roles: []generic.Role{{Dir: "/elsewhere"}}}}
 	moved := r.ofBuild(paired.Build{Source: "old"}).Config.Pipelines["x"]
 	require.Equal(t, []string{"/ci/old/bench", "/elsewhere"}, []string{moved.Dir, moved.Roles[0].Dir})
+	for source, want := range map[string]string{".": "/ci/old", "/ci": "/ci/old", "/": "/ci/old/ci", "new": "", "": ""} {
+		r.Config.Builds.Head.Source, r.Config.Pipelines = source, map[string]generic.Pipeline{"x": {}}
+		require.Equal(t, want, r.ofBuild(paired.Build{Source: "old"}).Config.Pipelines["x"].Dir, "a config that lies in %q", source)
+	}
 	p := r.dressed(rundir.Plan{Builds: []rundir.BuildPlan{{Name: rundir.HeadBuild}}}, rundir.HeadBuild, paired.Build{Source: "old", Setup: "true", Env: map[string]string{"A": "1"}})
 	require.Equal(t, rundir.BuildPlan{
 		Name: rundir.HeadBuild, Source: "/ci/old", Setup: "true", SetupKey: "builds.head.setup", Env: []rundir.EnvVar{{Name: "CI_DISAGG_SOURCE", Value: "/ci/old"}, {Name: "A", Value: "1"}},

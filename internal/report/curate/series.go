@@ -78,13 +78,17 @@ func (e Editor) Show(ctx context.Context, t tables.Printer, s Standing) error {
 		return err
 	}
 	series := e.Setup.Standings(records, func(m metric.Metric) bool {
-		return s.All || m.Gate || gatesInPipelines(e.Setup.Metrics, records, m)
+		gates, _ := e.Setup.Policy.Gating(m)
+		return s.All || gates || gatesInPipelines(e.Setup.Metrics, records, m)
 	})
 	t.Standings(series)
 	if len(series) == 0 {
 		of, hint := "", ""
 		if s.Filter.Case != "" {
 			of, hint = " of "+table.OneLine(s.Filter.Case), "; 'ci-disagg baseline show' without --case lists the cases"
+		}
+		if !s.All && len(e.Setup.Standings(records, func(metric.Metric) bool { return true })) > 0 {
+			hint = " measured a metric that gates; --all shows the others"
 		}
 		fmt.Fprintf(e.Out, "no counting run%s in the last %s%s\n", of, s.Since, hint)
 	}
