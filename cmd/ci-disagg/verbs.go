@@ -11,6 +11,7 @@ func verbs(h host) []*cobra.Command {
 		newResumeCmd(h),
 		newReportCmd(h),
 		newCompareCmd(h),
+		newBisectCmd(h),
 		newCancelCmd(h),
 		newSweepCmd(h),
 		newPruneCmd(h),

@@ -46,6 +46,16 @@ func (d Dir) Between(good, bad string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r == '\n' })
 }
 
+// Way are the commits from good to bad along first parents, both of them among these, the oldest first: "id subject".
+func (d Dir) Way(good, bad string) []string {
+	first := d.line("log", "--max-count=1", "--format=%H %s", good, "--")
+	if first == "" || !d.Has(bad) {
+		return nil
+	}
+	text := d.text("log", "--first-parent", "--reverse", "--format=%H %s", good+".."+bad, "--")
+	return append([]string{first}, strings.FieldsFunc(text, func(r rune) bool { return r == '\n' })...)
+}
+
 // line is the first line of what git answers, "" if it does not.
 func (d Dir) line(args ...string) string {
 	line, _, _ := strings.Cut(d.text(args...), "\n")

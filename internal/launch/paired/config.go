@@ -21,7 +21,19 @@ import (
 type Builds struct {
 	Base Build `yaml:"base" policy:"base"` // the older one: the merge base, or the last good one
 	Head Build `yaml:"head"`               // the newer one, which is also what is run without a comparison
+	// Make is shell text that makes the build of a commit, {commit}, run here once for each
+	// that is searched.
+	Make string `yaml:"make"`
 }
+
+// Made reports whether the config says how the build of any commit comes about.
+func (b Builds) Made() bool {
+	h := b.Head
+	return b.Make != "" || slices.ContainsFunc([]string{h.Source, h.Image, h.Install, h.Setup}, func(t string) bool { return strings.Contains(t, commitMark) })
+}
+
+// MakeOf is the shell text that makes a commit's build, "" = nothing has to be done.
+func (b Builds) MakeOf(commit string) string { return strings.ReplaceAll(b.Make, commitMark, commit) }
 
 // Build is one build. Relative paths are relative to the config.
 type Build struct {
@@ -119,6 +131,11 @@ func Settle(c Config, b Builds, f Flags) (Settings, error) {
 	over(&s.Base.Source, f.Base.Source)
 	over(&s.Base.Image, f.Base.Image)
 	over(&s.Base.Commit, f.Base.Commit)
+	if s.On() && !s.Base.named() && s.Made() {
+		commit := s.Base.Commit // what makes any commit makes this one
+		s.Base = s.Head
+		s.Base.Commit = commit
+	}
 	if s.On() && !s.Base.named() {
 		return s, errors.New("which build is it to be compared with? Give --ab-base-source DIR, --ab-base-image IMAGE, or builds.base in the config")
 	}

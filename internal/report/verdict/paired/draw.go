@@ -67,6 +67,12 @@ func (g *Generator) Run(step float64) Run {
 // Session draws a session in which B is worse by a relative step, and plays it to
 // its end, or to the end of the pairs that there are to be at most.
 func (g *Generator) Session(step float64, most int) Step {
+	_, end := g.Pairs(step, most)
+	return end
+}
+
+// Pairs is a session with its pairs.
+func (g *Generator) Pairs(step float64, most int) ([]Pair, Step) {
 	var pairs []Pair
 	for {
 		pairs = append(pairs, Pair{A: g.Run(0), B: g.Run(step)})
@@ -74,7 +80,7 @@ func (g *Generator) Session(step float64, most int) Step {
 			continue // never looked at
 		}
 		if end := Next(pairs, g.policy); end.Action == Stop || len(pairs) >= most {
-			return end
+			return pairs, end
 		}
 	}
 }

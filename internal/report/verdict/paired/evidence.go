@@ -54,6 +54,13 @@ func newLikelihood(noise float64) likelihood {
 	return l
 }
 
+// Likelihood is the log likelihood of the differences of a session if the true one is
+// delta, for a series whose pairs differ by noise (0 = not known).
+func Likelihood(noise float64) func(differences []float64, delta float64) float64 {
+	l := newLikelihood(Series{Noise: noise}.noise())
+	return l.log
+}
+
 // log is the log likelihood of the differences if the true one is delta, but for
 // a constant that depends on their number only.
 func (l *likelihood) log(d []float64, delta float64) float64 {

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/ci-disagg/ci-disagg/internal/checkout"
+	"github.com/ci-disagg/ci-disagg/internal/launch/paired"
+	"github.com/ci-disagg/ci-disagg/internal/proc"
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/bisect"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// bisectFlags are the flags of bisect.
+type bisectFlags struct {
+	suiteFlags
+	good, bad  string
+	repo, dir  string
+	confidence float64
+	measured   []string
+}
+
+// AddFlags registers the flags.
+func (o *bisectFlags) AddFlags(f *pflag.FlagSet) {
+	addConfigFlag(f, &o.config, "config file")
+	addClusterFlag(f, &o.Cluster)
+	f.StringVar(&o.Backend, "backend", "", "slurm (default) or local")
+	f.StringVar(&o.good, "good", "", "commit that is known to be fast")
+	f.StringVar(&o.bad, "bad", "", "commit that is known to be slow")
+	f.StringVar(&o.repo, "repo", "", "checkout that knows the commits between them (default the config's folder)")
+	f.StringVar(&o.dir, "dir", "", "directory of the search, from which it goes on (default bisect-GOOD-BAD in the directory of runs)")
+	f.Float64Var(&o.confidence, "confidence", 0.95, "how sure it has to be")
+	f.StringArrayVar(&o.measured, "measured", nil, "run directory of a session that somebody else made of one of the commits (repeatable)")
+}
+
+func newBisectCmd(h host) *cobra.Command {
+	var o bisectFlags
+	cmd := &cobra.Command{
+		Use:   "bisect CASE --good COMMIT --bad COMMIT",
+		Short: "Find the commit that made a case slower",
+		Long: `bisect measures commits between a good and a bad one, each in pairs against the good one, until it is sure enough which
+of them made the case slower. No single measurement decides: each changes how likely every commit is, the next one is
+that which tells the most, and where luck misled it a commit is measured again. It says beforehand what it is expected
+to take, writes what it knows after every measurement, and goes on from there when it is called again.
+
+It builds and runs by itself where the config says how a commit's build comes about: {commit} in builds.head.source,
+image or install, or builds.make, shell text that is run here once per commit. Otherwise it says which commit to measure
+next, and takes what was measured with --measured.
+
+Ends with 0 when it is sure, 5 when it is not.`,
+		Example: "  ci-disagg bisect 'redis[concurrency=8]' --good v1.4 --bad HEAD",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.run(cmd.Context(), h, args)
+		},
+	}
+	o.AddFlags(cmd.Flags())
+	return cmd
+}
+
+func (o bisectFlags) run(ctx context.Context, h host, args []string) error {
+	cfg, err := loadConfig(h, o.config)
+	if err != nil {
+		return err
+	}
+	if !(o.confidence > 0.5 && o.confidence < 1) {
+		return usageErr(fmt.Errorf("--confidence %g is not between 0.5 and 1", o.confidence))
+	}
+	search := bisect.Options{Out: h.stdout, Measured: o.measured}
+	search.Confidence = o.confidence
+	if search.Commits, err = o.commits(h, cfg); err != nil {
+		return usageErr(err)
+	}
+	good, bad := search.Commits[0].ID, search.Commits[len(search.Commits)-1].ID
+	o.AB.Mode, o.AB.Head, o.AB.MergeBase = rundir.PairAlways, bad, good
+	drives := cfg.Builds.Made()
+	if !drives {
+		o.AB.Mode = rundir.PairOff
+	}
+	s, err := o.resolve(h, cfg, args)
+	if err != nil {
+		return err
+	}
+	if len(s.Plans) != 1 {
+		return usageErr(fmt.Errorf("%s is %d cases: name one", args[0], len(s.Plans)))
+	}
+	search.Case = s.Plans[0].Case.ID
+	if drives {
+		most := paired.Costs(s.Plans[0])[0]
+		search.GPUHours = most.GPUHours / float64(most.Runs)
+		search.Run = func(ctx context.Context, dir, good, commit string) (int, string) {
+			return o.measure(ctx, h, cfg, dir, []string{args[0], good, commit})
+		}
+	}
+	if search.Dir, err = o.place(h, cfg, good, bad); err != nil {
+		return usageErr(err)
+	}
+	found, err := search.Search(ctx)
+	var by *bisect.InterruptedError
+	switch {
+	case errors.As(err, &by):
+		return &endError{Code: by.Exit, Err: err}
+	case err != nil:
+		return usageErr(err)
+	case !found.Settled:
+		return &endError{Code: exitNoVerdict}
+	}
+	return nil
+}
+
+// commits are those of the search, the good one first.
+func (o bisectFlags) commits(h host, cfg config) ([]bisect.Commit, error) {
+	if o.good == "" || o.bad == "" {
+		return nil, errors.New("between which commits? Give --good COMMIT and --bad COMMIT")
+	}
+	wd, err := h.getwd()
+	if err != nil {
+		return nil, err
+	}
+	repo := checkout.Dir{Path: wd, Env: h.environ()}
+	if cfg.Path != "" {
+		repo.Path = filepath.Dir(cfg.Path)
+	}
+	if o.repo != "" {
+		if repo.Path, err = absPath(h, o.repo); err != nil {
+			return nil, err
+		}
+	}
+	for _, c := range []string{o.good, o.bad} {
+		if !repo.Has(c) {
+			return nil, fmt.Errorf("%s has no commit %s: name the checkout with --repo", repo.Path, c)
+		}
+	}
+	lines := repo.Way(o.good, o.bad)
+	if len(lines) < 2 {
+		return nil, fmt.Errorf("there is no commit behind %s on the way to %s", o.good, o.bad)
+	}
+	var out []bisect.Commit
+	for _, l := range lines {
+		id, subject, _ := strings.Cut(l, " ")
+		out = append(out, bisect.Commit{ID: id, Line: subject})
+	}
+	return out, nil
+}
+
+// place is the directory of the search.
+func (o bisectFlags) place(h host, cfg config, good, bad string) (string, error) {
+	if o.dir != "" {
+		return absPath(h, o.dir)
+	}
+	parent, err := runsDir(h, cfg)
+	return filepath.Join(parent, fmt.Sprintf("bisect-%.10s-%.10s", good, bad)), err
+}
+
+// measure makes the builds of two commits, and a session of them. what is the case, the good commit, and the other.
+func (o bisectFlags) measure(ctx context.Context, h host, cfg config, dir string, what []string) (exit int, failed string) {
+	for _, commit := range what[1:] {
+		if text := cfg.Builds.MakeOf(commit); text != "" {
+			res, err := proc.Run(ctx, proc.Command{Argv: []string{"bash", "-e", "-c", text}, Dir: filepath.Dir(cfg.Path), Env: h.environ()})
+			if err != nil {
+				last := strings.TrimSpace(res.Stderr)
+				return exitInfra, fmt.Sprintf("builds.make of %.10s: %v: %s", commit, err, last[max(0, len(last)-300):])
+			}
+		}
+	}
+	args := []string{
+		"run", "--quiet", "--ab", "--mode", baseline.ModeBisect, "--ab-base-commit", what[1], "--commit", what[2],
+		"--run-dir", dir, "--run-id", filepath.Base(filepath.Dir(dir)) + "-" + filepath.Base(dir), "--config", cfg.Path,
+	}
+	for flag, value := range map[string]string{"--backend": o.Backend, "--cluster": o.Cluster} {
+		if value != "" {
+			args = append(args, flag, value)
+		}
+	}
+	h.stdout = io.Discard // what it found is told in a line
+	return run(ctx, h, append(args, "--", what[0])), ""
+}

@@ -1,0 +1,116 @@
+package bisect
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/ab"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Names of the files of a search, in its directory.
+const (
+	RecordFile = "bisect.json"
+	ReportFile = "bisect.md"
+)
+
+// Commit is one of those that are searched.
+type Commit struct {
+	ID   string `json:"id"`
+	Line string `json:"line,omitempty"` // its subject
+}
+
+// String is the commit as a person reads it.
+func (c Commit) String() string { return strings.TrimSpace(fmt.Sprintf("%.10s %s", c.ID, c.Line)) }
+
+// Record is a search as it stands on disk.
+type Record struct {
+	Schema     int       `json:"schema"`
+	Case       string    `json:"case"`
+	Commits    []Commit  `json:"commits"` // the good one first, the bad one last
+	Confidence float64   `json:"confidence"`
+	Series     string    `json:"series,omitempty"` // by which commits are told apart: that of the bad one that is worst
+	MinEffect  float64   `json:"min_effect,omitempty"`
+	Trials     []Measure `json:"trials,omitempty"`
+}
+
+// Measure is a trial with where it was made.
+type Measure struct {
+	Trial
+	Dir    string  `json:"dir"`              // its run directory
+	Effect float64 `json:"effect,omitempty"` // relative, above 0 is slower
+	Told   string  `json:"told,omitempty"`   // what the session found, in words
+}
+
+// search is the record as the arithmetic sees it.
+func (r Record) search() Search {
+	s := Search{Candidates: len(r.Commits) - 1, MinEffect: r.MinEffect}
+	for _, t := range r.Trials {
+		s.Trials = append(s.Trials, t.Trial)
+	}
+	return s
+}
+
+// find is the place of a commit, given by its first digits, -1 = it is none of these.
+func (r Record) find(commit string) int {
+	return slices.IndexFunc(r.Commits, func(c Commit) bool {
+		return commit != "" && (strings.HasPrefix(c.ID, commit) || strings.HasPrefix(commit, c.ID))
+	})
+}
+
+// load takes up the search that is in dir, where there is one.
+func load(dir string, r Record) (Record, error) {
+	var old Record
+	switch err := rundir.ReadJSON(filepath.Join(dir, RecordFile), &old); {
+	case errors.Is(err, fs.ErrNotExist):
+		r.Schema = rundir.Schema
+		return r, nil
+	case err != nil:
+		return r, err
+	case old.Case != r.Case || !slices.EqualFunc(old.Commits, r.Commits, func(a, b Commit) bool { return a.ID == b.ID }):
+		return r, fmt.Errorf("%s holds another search (%s, %.10s to %.10s): give another --dir, or remove it",
+			dir, old.Case, old.Commits[0].ID, old.Commits[len(old.Commits)-1].ID)
+	}
+	old.Confidence = r.Confidence
+	return old, nil
+}
+
+// add takes in what a session measured of a commit.
+func (r *Record) add(at int, dir string, s *ab.Session, why string) {
+	t := Measure{Trial: Trial{Commit: at, Failed: why}, Dir: dir}
+	if s != nil && why == "" {
+		if r.Series == "" {
+			r.Series, r.MinEffect = worst(s.Series)
+		}
+		t.Failed = "it did not measure " + r.Series
+		for _, f := range s.Series {
+			if f.Name() == r.Series && len(f.Values) > 0 {
+				t.Failed, t.Pairs, t.Effect, t.Told = "", differences(f), f.Effect, f.Sentence()
+			}
+		}
+	}
+	r.Trials = append(r.Trials, t)
+}
+
+// worst is the series of a session that is worse by the most of its smallest effects.
+func worst(series []ab.Found) (name string, minEffect float64) {
+	if len(series) == 0 {
+		return "", 0
+	}
+	at := slices.MaxFunc(series, func(a, b ab.Found) int {
+		x, y := a.Effect/a.MinEffect, b.Effect/b.MinEffect
+		switch {
+		case x < y:
+			return -1
+		case x > y:
+			return 1
+		default:
+			return 0
+		}
+	})
+	return at.Name(), at.MinEffect
+}

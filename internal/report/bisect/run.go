@@ -1,0 +1,199 @@
+package bisect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/ab"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Options are a search that is to be made, or gone on with.
+type Options struct {
+	Record
+	Dir string // of the search
+	Out io.Writer
+	// Run measures a commit against the good one, into a run directory of its own, which may be there already from
+	// before. Its exit code says whether it was interrupted, failed why it could not be made; what it measured is in its
+	// report. nil = nobody can: a person is told which commit is next.
+	Run func(ctx context.Context, dir, good, commit string) (exit int, failed string)
+	// Measured are run directories of sessions that somebody else has made.
+	Measured []string
+	GPUHours float64 // of a run at most; 0 = none, or not known
+}
+
+// signalled is from where on an exit code is a signal's.
+const signalled = 128
+
+// warmups are the runs of a session beside its pairs.
+const warmups = 2
+
+// InterruptedError says that the search was ended from outside: it goes on where it stands.
+type InterruptedError struct{ Exit int } // of the run that was
+
+// Error says what to do.
+func (e *InterruptedError) Error() string { return "interrupted: the same command goes on from here" }
+
+// Search searches until it is settled, or until nothing more is to be learnt. It is written after every measurement.
+func (o Options) Search(ctx context.Context) (Found, error) {
+	r, err := load(o.Dir, o.Record)
+	if err != nil {
+		return Found{}, err
+	}
+	o.Record = r
+	if err := os.MkdirAll(o.Dir, rundir.DirMode); err != nil {
+		return Found{}, err
+	}
+	if err := o.takeIn(); err != nil {
+		return Found{}, err
+	}
+	o.forecast()
+	for {
+		f := o.search().Found(o.Confidence)
+		next := o.search().Next()
+		if len(o.Trials) > 0 && f.Settled || next == 0 || len(o.Trials) >= Bound(len(o.Commits)-1) {
+			return f, o.end(f)
+		}
+		if o.Run == nil {
+			o.ask(next)
+			return f, o.write(f)
+		}
+		if err := o.measure(ctx, next); err != nil {
+			return f, errors.Join(err, o.write(f))
+		}
+	}
+}
+
+// takeIn reads what others have measured.
+func (o *Options) takeIn() error {
+	for _, dir := range o.Measured {
+		c, err := readCase(dir, o.Case)
+		switch {
+		case err != nil:
+			return err
+		case c.AB == nil || c.AB.Head == nil || c.AB.Base == nil:
+			return fmt.Errorf("%s: %s was not measured in pairs there: run it with --ab", dir, o.Case)
+		}
+		at, base := o.find(c.AB.Head.Commit), o.find(c.AB.Base.Commit)
+		if at < 1 || base != 0 {
+			return fmt.Errorf("%s compares commit %q with %q: the first has to be one of those that are searched, the other the good one", dir, c.AB.Head.Commit, c.AB.Base.Commit)
+		}
+		if !o.has(dir) {
+			o.add(at, dir, c.AB, "")
+		}
+	}
+	return nil
+}
+
+// has reports whether what a run directory holds is known already.
+func (o *Options) has(dir string) bool {
+	for _, t := range o.Trials {
+		if t.Dir == dir {
+			return true
+		}
+	}
+	return false
+}
+
+// readCase is a case of a run's report.
+func readCase(dir, id string) (report.CaseReport, error) {
+	var doc report.Report
+	if err := rundir.ReadJSON(filepath.Join(rundir.Dir(dir).Report(), rundir.ReportVerdict), &doc); err != nil {
+		return report.CaseReport{}, err
+	}
+	for _, c := range doc.Cases {
+		if c.ID == id {
+			return c, nil
+		}
+	}
+	return report.CaseReport{}, fmt.Errorf("%s has no case %s", dir, id)
+}
+
+// measure makes one measurement.
+func (o *Options) measure(ctx context.Context, next int) error {
+	good, commit := o.Commits[0], o.Commits[next]
+	dir := filepath.Join(o.Dir, fmt.Sprintf("%02d-%.10s", len(o.Trials)+1, commit.ID))
+	fmt.Fprintf(o.Out, "%d. %s, %d of %d\n", len(o.Trials)+1, commit, next, len(o.Commits)-1)
+	exit, failed := o.Run(ctx, dir, good.ID, commit.ID)
+	if exit >= signalled {
+		return &InterruptedError{exit}
+	}
+	c, err := readCase(dir, o.Case)
+	switch {
+	case failed != "":
+		o.add(next, dir, nil, failed)
+	case err != nil: // the run did not come to a report
+		o.add(next, dir, nil, err.Error())
+	case c.AB == nil || len(c.AB.Used) == 0 && c.AB.Verdict != "":
+		o.add(next, dir, nil, strings.TrimSpace(c.Message))
+	default:
+		o.add(next, dir, c.AB, "")
+	}
+	t := o.Trials[len(o.Trials)-1]
+	if t.Failed != "" {
+		fmt.Fprintf(o.Out, "   no measurement: %s\n", t.Failed)
+	} else {
+		fmt.Fprintf(o.Out, "   %s: %s\n", o.Series, t.Told)
+	}
+	f := o.search().Found(o.Confidence)
+	fmt.Fprintf(o.Out, "   %s\n", o.words(f))
+	return o.write(f)
+}
+
+// forecast says what the search is expected to take.
+func (o *Options) forecast() {
+	fmt.Fprintf(o.Out, "%s: %d commits between %s and %s\n", o.Case, len(o.Commits)-1, o.Commits[0], o.Commits[len(o.Commits)-1])
+	if len(o.Trials) > 0 {
+		fmt.Fprintf(o.Out, "goes on after %d measurements (%s)\n", len(o.Trials), o.Dir)
+		return
+	}
+	const step, within, draws = 0.03, 0.007, 100
+	e := Expect(Search{Candidates: len(o.Commits) - 1, MinEffect: 0.02}, step, within, o.Confidence, draws)
+	fmt.Fprintf(o.Out, "expected: %s; in nine of ten cases at most %s\n", o.cost(e.Mean), o.cost(e.Most))
+	fmt.Fprintf(o.Out, "(for a change of %.0f %%, where runs on one machine differ by %.1f %%; %.0f of 100 such searches end with the right commit)\n", 100*step, 100*within, 100*e.Right)
+}
+
+// cost is what a search takes, in words.
+func (o *Options) cost(c Cost) string {
+	runs := 2*c.Pairs + warmups*c.Trials
+	out := fmt.Sprintf("%.0f measurements, %.0f runs", math.Ceil(c.Trials), math.Ceil(runs))
+	if o.GPUHours > 0 {
+		out += fmt.Sprintf(", %.1f GPU-hours at most", runs*o.GPUHours)
+	}
+	return out
+}
+
+// ask tells a person what to measure next.
+func (o *Options) ask(next int) {
+	fmt.Fprintf(o.Out, `next: %s (%d of %d)
+measure it against %.10s, and say so with --measured RUN_DIR:
+  ci-disagg run --ab --case '%s' --ab-base-commit %s --commit %s …
+With {commit} in builds.head (source, image, install) or with builds.make this is done by itself.
+`, o.Commits[next], next, len(o.Commits)-1, o.Commits[0].ID, o.Case, o.Commits[0].ID, o.Commits[next].ID)
+}
+
+// end tells what was found.
+func (o *Options) end(f Found) error {
+	fmt.Fprintf(o.Out, "%s\nreport: %s\n", o.words(f), filepath.Join(o.Dir, ReportFile))
+	return o.write(f)
+}
+
+// differences are those of the pairs of a series, in logs, above 0 where the newer build is slower.
+func differences(f ab.Found) []float64 {
+	sign := 1.0
+	if f.Better == "higher" {
+		sign = -1
+	}
+	var out []float64
+	for _, v := range f.Values {
+		out = append(out, sign*math.Log(v[1]/v[0]))
+	}
+	return out
+}

@@ -1,0 +1,158 @@
+package bisect
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/ab"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// lab measures commits as a run would: those from slow on are 5 % slower, those in broken do not build.
+type lab struct {
+	t      *testing.T
+	slow   int
+	broken map[string]bool
+	stop   int // signals at the n-th measurement, 0 = never
+	runs   []string
+}
+
+// commits are so many with the good one.
+func commits(n int) []Commit {
+	var out []Commit
+	for i := range n {
+		out = append(out, Commit{ID: fmt.Sprintf("%040x", i+1), Line: fmt.Sprint("change ", i)})
+	}
+	return out
+}
+
+// session writes the report of a session of two commits.
+func (l *lab) session(dir, good, commit string) {
+	l.t.Helper()
+	f := ab.Found{Point: "con8", Metric: "ttft_median_ms", Unit: "ms", Better: "lower", MinEffect: 0.02}
+	at := 0
+	_, err := fmt.Sscanf(commit, "%x", &at)
+	require.NoError(l.t, err)
+	for i := range 4 {
+		b := 10.0 + 0.01*float64(i)
+		if at-1 >= l.slow {
+			b *= 1.05
+		}
+		f.Values = append(f.Values, [2]float64{10, b})
+	}
+	var c report.CaseReport
+	c.ID = "case"
+	c.AB = &ab.Session{Series: []ab.Found{f}, Used: []int{0, 1, 2, 3}, Base: &ab.Build{Commit: good}, Head: &ab.Build{Commit: commit}}
+	doc := report.Report{Cases: []report.CaseReport{c}}
+	require.NoError(l.t, os.MkdirAll(rundir.Dir(dir).Report(), 0o755))
+	require.NoError(l.t, rundir.WriteJSON(filepath.Join(rundir.Dir(dir).Report(), rundir.ReportVerdict), doc))
+}
+
+func (l *lab) run(_ context.Context, dir, good, commit string) (int, string) {
+	l.runs = append(l.runs, commit)
+	if len(l.runs) == l.stop {
+		return 143, ""
+	}
+	if l.broken[commit] {
+		return 0, "make: no rule"
+	}
+	l.session(dir, good, commit)
+	return 4, ""
+}
+
+func (l *lab) options(dir string, out *bytes.Buffer) Options {
+	o := Options{Dir: dir, Out: out, Run: l.run}
+	o.Record = Record{Case: "case", Commits: commits(17), Confidence: 0.95}
+	return o
+}
+
+func TestSearchOfCommits(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	l := &lab{t: t, slow: 11}
+	o := l.options(t.TempDir(), &out)
+	f, err := o.Search(t.Context())
+	require.NoError(t, err)
+	require.True(t, f.Settled)
+	require.Equal(t, []int{11, 11}, []int{f.From, f.To})
+	require.LessOrEqual(t, len(l.runs), 7)
+	require.Contains(t, out.String(), "expected: ")
+	require.Contains(t, out.String(), "first slow commit: 0000000000 change 11 (over 99.9 %)")
+	page, err := os.ReadFile(filepath.Join(o.Dir, ReportFile))
+	require.NoError(t, err)
+	require.Contains(t, string(page), "| 11 | 0000000000 change 11 | over 99.9 % |")
+
+	// Called again it measures nothing; in its directory there is no room for another search.
+	l.runs = nil
+	again, err := l.options(o.Dir, &out).Search(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, f, again)
+	require.Empty(t, l.runs)
+	other := l.options(o.Dir, &out)
+	other.Commits = commits(9)
+	_, err = other.Search(t.Context())
+	require.ErrorContains(t, err, "holds another search")
+}
+
+// A search that is ended from outside goes on where it stood, in the run directory that it had begun.
+func TestInterruptedSearch(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	l := &lab{t: t, slow: 3, stop: 3}
+	o := l.options(t.TempDir(), &out)
+	_, err := o.Search(t.Context())
+	var by *InterruptedError
+	require.ErrorAs(t, err, &by)
+	require.Equal(t, 143, by.Exit)
+	stopped := l.runs[2]
+	l.runs, l.stop = nil, 0
+	f, err := l.options(o.Dir, &out).Search(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []int{3, 3}, []int{f.From, f.To})
+	require.Equal(t, stopped, l.runs[0])
+	require.Contains(t, out.String(), "goes on after 2 measurements")
+}
+
+// Commits that do not build are left out, and said to be no answer by themselves.
+func TestSearchWithBrokenCommits(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	all := commits(17)
+	l := &lab{t: t, slow: 8, broken: map[string]bool{all[8].ID: true, all[4].ID: true}}
+	f, err := l.options(t.TempDir(), &out).Search(t.Context())
+	require.NoError(t, err)
+	require.True(t, f.Settled)
+	require.Equal(t, []int{8, 9}, []int{f.From, f.To})
+	require.Contains(t, out.String(), "no measurement: make: no rule")
+	require.Contains(t, out.String(), "which cannot be told apart")
+}
+
+// Without a way to make builds a person measures, and is told what.
+func TestSearchByHand(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	l := &lab{t: t, slow: 16}
+	o := l.options(t.TempDir(), &out)
+	o.Run = nil
+	_, err := o.Search(t.Context())
+	require.NoError(t, err)
+	require.Contains(t, out.String(), "next: 0000000000 change 16 (16 of 16)")
+	dir := t.TempDir()
+	l.session(dir, o.Commits[0].ID, o.Commits[16].ID)
+	o.Measured = []string{dir, dir}
+	f, err := o.Search(t.Context())
+	require.NoError(t, err)
+	require.False(t, f.Settled)
+	require.Contains(t, out.String(), "next: 0000000000 change 8 (8 of 16)")
+	l.session(dir, o.Commits[1].ID, o.Commits[16].ID)
+	o.Measured, o.Dir = []string{dir}, t.TempDir()
+	_, err = o.Search(t.Context())
+	require.ErrorContains(t, err, "the other the good one")
+}
