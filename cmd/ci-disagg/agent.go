@@ -70,9 +70,11 @@ func newNodeCmd(h host) *cobra.Command {
 		Short: "Watch the servers of one node; the agent starts it there",
 		Long: `node is what the agent starts beside the roles, once on each node of the job. It
 watches the processes, ports and health of the servers there, writes what it
-sees to run-<k>/nodes/<node>.jsonl, and prints it for the agent to hear. It ends
-when its standard input does, on which the agent tells the time. When it fails,
-evidence is missing and nothing else.`,
+sees to run-<k>/nodes/<node>.jsonl, and prints it for the agent to hear. What the
+node is, its GPUs' counters and its samples go to <node>.machine.json and
+<node>.telemetry.csv beside it. It ends when its standard input does, on which
+the agent tells the time and the phase. When it fails, evidence is missing and
+nothing else.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir, err := filepath.Abs(args[0])
@@ -80,7 +82,7 @@ evidence is missing and nothing else.`,
 				return usageErr(err)
 			}
 			o.Dir, o.Job, o.Now, o.Agent = rundir.AttemptDir(dir), proc.Getenv(h.environ(), "SLURM_JOB_ID"), h.now, h.stdin
-			o.Tell = h.stdout
+			o.Tell, o.Env = h.stdout, h.environ()
 			o.Address, o.Pattern = proc.Getenv(h.environ(), "SLURM_TOPOLOGY_ADDR"), proc.Getenv(h.environ(), "SLURM_TOPOLOGY_ADDR_PATTERN")
 			return node.Watch(cmd.Context(), o)
 		},

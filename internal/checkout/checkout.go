@@ -40,6 +40,17 @@ func (d Dir) Place(commit string) (when time.Time, depth int) {
 	return time.Unix(sec, 0).UTC(), depth
 }
 
+// State is the commit that the checkout is at, and whether its files differ from it.
+func (d Dir) State(ctx context.Context) (commit string, dirty, ok bool) {
+	commit, err := d.ask(ctx, "rev-parse", "HEAD")
+	if err != nil {
+		return "", false, false
+	}
+	// Files that git does not know are builds' outputs more often than changes.
+	changes, err := d.ask(ctx, "status", "--porcelain", "--untracked-files=no")
+	return strings.TrimSpace(commit), changes != "", err == nil
+}
+
 // Between are the commits behind good up to bad in a line each, the newest first.
 func (d Dir) Between(good, bad string) []string {
 	text := d.text("log", "--format=%h %s", "--max-count="+strconv.Itoa(maxCommits), good+".."+bad, "--")
@@ -63,11 +74,16 @@ func (d Dir) line(args ...string) string {
 }
 
 func (d Dir) text(args ...string) string {
-	res, err := proc.Run(context.Background(), d.command(args...))
+	text, err := d.ask(context.Background(), args...)
 	if err != nil {
 		return ""
 	}
-	return string(res.Stdout)
+	return text
+}
+
+func (d Dir) ask(ctx context.Context, args ...string) (string, error) {
+	res, err := proc.Run(ctx, d.command(args...))
+	return string(res.Stdout), err
 }
 
 func (d Dir) command(args ...string) proc.Command {

@@ -13,6 +13,14 @@ func (r RunDir) MachineFile(node string) string { return r.path("nodes", node+".
 // with the columns of TelemetryColumns.
 func (r RunDir) TelemetryFile(node string) string { return r.path("nodes", node+".telemetry.csv") }
 
+// VersionsName is the name of the file in a role's directory with what the commands of
+// workload.versions have said there: name, exit code and first line, with tabs between
+// them, a line each.
+const VersionsName = "versions.tsv"
+
+// VersionsFile is that file.
+func (r RunDir) VersionsFile(role string) string { return r.path("roles", role, VersionsName) }
+
 // The bounds of the files of a node, in bytes.
 const (
 	MaxMachineFile   = 1 << 20
@@ -39,6 +47,36 @@ func TelemetryColumns() []string {
 	return []string{"time", "gpu", "sm_mhz", "mem_mhz", "power_w", "temp_c", "util_pct", "mem_used_mib", "reasons", "others", "steal_pct", "load1"}
 }
 
+// Seeing is what is to be found out of the machines and the software.
+type Seeing struct {
+	Telemetry Duration `json:"telemetry,omitempty"` // between two samples of a node; 0: none
+	// Versions are commands that say a version of something, by its name: shell text that
+	// is run in the roles' environment.
+	Versions []EnvVar      `json:"versions,omitempty"`
+	Limits   MachineLimits `json:"machine_limits,omitzero"`
+}
+
+// MachineLimits say from where on a machine makes a measurement suspect. 0 = never.
+type MachineLimits struct {
+	// Thermal and PowerBrake are parts of the benchmark in which a card was slowed down for
+	// its heat, or by its machine's power supply; PowerCap in which its power limit held it
+	// for longer than is usual for the case.
+	Thermal    float64 `json:"thermal,omitempty" yaml:"thermal"`
+	PowerBrake float64 `json:"power_brake,omitempty" yaml:"power_brake"`
+	PowerCap   float64 `json:"power_cap,omitempty" yaml:"power_cap"`
+	// Clock is how far below its usual a card's clock is, as a part of it.
+	Clock float64 `json:"clock,omitempty" yaml:"clock"`
+	// Steal is the part of the job's CPU time that the hypervisor gave to others.
+	Steal      float64 `json:"steal,omitempty" yaml:"steal"`
+	ECC        int     `json:"ecc,omitempty" yaml:"ecc"`               // errors of a card's memories
+	Neighbours int     `json:"neighbours,omitempty" yaml:"neighbours"` // processes on a card that are not the job's
+}
+
+// DefaultMachineLimits are those of a config that names none.
+func DefaultMachineLimits() MachineLimits {
+	return MachineLimits{Thermal: 0.01, PowerBrake: 0.01, PowerCap: 0.25, Clock: 0.05, Steal: 0.02, ECC: 1, Neighbours: 1}
+}
+
 // Environment is what the machines and the software of an attempt were: one section per
 // node, one per build. What nobody could tell is absent.
 type Environment struct {
@@ -53,6 +91,16 @@ type NodeRecord struct {
 	Schema int `json:"schema"`
 	NodeMachine
 	Phases []PhaseCounters `json:"phases,omitempty"`
+	Others []Other         `json:"others,omitempty"` // processes on the cards that are not the job's
+}
+
+// Other is a process of somebody else that was seen on a card of the job.
+type Other struct {
+	UUID  string    `json:"uuid"` // of the card
+	PID   int       `json:"pid"`
+	Name  string    `json:"name,omitempty"`
+	First time.Time `json:"first"` // when it was seen
+	Last  time.Time `json:"last"`
 }
 
 // NodeMachine is what one node was.
@@ -71,8 +119,7 @@ type NodeMachine struct {
 	GPUs      []GPU             `json:"gpus,omitempty"`             // those of the job
 	NICs      []NIC             `json:"nics,omitempty"`
 	Variables map[string]string `json:"variables,omitempty"` // of the environment, by allow-list, masked
-	Versions  []Version         `json:"versions,omitempty"`
-	Missing   []string          `json:"missing,omitempty"` // what could not be found out, and why
+	Missing   []string          `json:"missing,omitempty"`   // what could not be found out, and why
 }
 
 // CPU is the part of a node's processors that the job has.
@@ -155,12 +202,12 @@ type CardsCounters struct {
 // NIC is one network interface.
 type NIC struct {
 	Name   string `json:"name"`
-	Kind   string `json:"kind"` // ethernet, infiniband
+	Kind   string `json:"kind"` // ethernet, infiniband, rdma: a port of an RDMA device
 	State  string `json:"state,omitempty"`
 	Speed  int    `json:"mb_per_s,omitempty"` // megabits a second
 	MTU    int    `json:"mtu,omitempty"`
 	Driver string `json:"driver,omitempty"`
-	Port   int    `json:"port,omitempty"` // of an InfiniBand device
+	Port   int    `json:"port,omitempty"` // of an RDMA device
 }
 
 // Version is what a command of workload.versions said.
@@ -178,6 +225,11 @@ type BuildFacts struct {
 	Dirty  *bool  `json:"dirty,omitempty"` // the checkout has changes that no commit holds; nil = not known
 	Image  string `json:"image,omitempty"`
 	Digest string `json:"digest,omitempty"`
+	// ImageFile is size and time of an image that is a file, which may be another one
+	// under the same name.
+	ImageFile string            `json:"image_file,omitempty"`
+	Variables map[string]string `json:"variables,omitempty"` // that the plan sets, by allow-list, masked
+	Versions  []Version         `json:"versions,omitempty"`
 }
 
 // Machine is what is kept of an attempt's machines with a measurement, in the store and
@@ -209,6 +261,7 @@ const (
 	FactNICs       = "nics"
 	FactImage      = "image"
 	FactDigest     = "image_digest"
+	FactImageFile  = "image_file"
 	FactCommit     = "commit"
 	FactDirty      = "dirty"    // yes, no
 	FactVersion    = "version." // version.torch

@@ -84,9 +84,10 @@ type Supervision struct {
 	Hang     Duration `json:"hang,omitempty"`     // no sign of life of any role for so long in the benchmark = hang; 0: not watched
 	// Served are patterns of files below output/: once one is not empty, the first
 	// request is being served. Before that, silence is no hang.
-	Served  []string    `json:"served,omitempty"`
-	Grace   Duration    `json:"grace,omitempty"` // between TERM and KILL in a teardown
-	Drain   DrainRule   `json:"drain"`
+	Served []string  `json:"served,omitempty"`
+	Grace  Duration  `json:"grace,omitempty"` // between TERM and KILL in a teardown
+	Drain  DrainRule `json:"drain"`
+	Seeing
 	Classes []ClassRule `json:"classes,omitempty"` // the user's failure classes, before the built-in ones
 }
 

@@ -1,9 +1,8 @@
 package agent
 
 import (
-	"bytes"
+	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/environment"
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/node"
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/step"
 	"github.com/ci-disagg/ci-disagg/internal/proc"
@@ -20,7 +20,6 @@ import (
 const (
 	clockEvery  = 5 * time.Second // how often a helper is told the time
 	helperGrace = 2 * time.Second // from the end of its stdin to SIGKILL
-	twice       = 2               // looks after which a helper first tells that a health check is not answered well
 )
 
 // helpers are the processes on the nodes that watch servers there. Whatever becomes of
@@ -28,6 +27,9 @@ const (
 type helpers struct {
 	all      []*helper
 	quit     chan struct{}
+	phases   chan rundir.Phase // that they are to be told
+	names    []string          // of the nodes
+	software *environment.Run
 	switches map[string]string // that the nodes hang on, as the helpers there have told
 }
 
@@ -43,16 +45,21 @@ type helper struct {
 // startHelpers starts one helper per node, or one for all nodes where one machine
 // plays them.
 func (v *supervisor) startHelpers(ctx context.Context) *helpers {
-	h := &helpers{quit: make(chan struct{})}
+	h := &helpers{quit: make(chan struct{}), phases: make(chan rundir.Phase, 16)}
+	h.phases <- v.st.phase
 	if v.o.HelperArgv == nil {
 		return h
 	}
+	h.software = environment.Attempt{Files: v.files, Dir: v.dir, JobID: v.jobID, Plan: v.plan}.Begin(ctx, v.run, v.place.Build, v.o.Env)
 	if v.backend() == BackendLocal {
 		h.all = append(h.all, v.startHelper(ctx, node.AllNodes, "local"))
 	} else {
 		for i, name := range v.nodes[:v.plan.Nodes] {
 			h.all = append(h.all, v.startHelper(ctx, i, name))
 		}
+	}
+	for _, one := range h.all {
+		h.names = append(h.names, one.node)
 	}
 	go h.tellTime(v.o.Now)
 	return h
@@ -71,19 +78,35 @@ func (v *supervisor) startHelper(ctx context.Context, index int, name string) *h
 	return h
 }
 
-// tellTime tells all helpers the agent's time, which is that of their records.
+// enter tells all helpers, soon, which phase the run is in now.
+func (h *helpers) enter(now rundir.Phase) {
+	if h == nil {
+		return
+	}
+	select {
+	case h.phases <- now:
+	default: // they take none: counters are missing, and nothing else
+	}
+}
+
+// tellTime tells all helpers the agent's time, which is that of their records, and the
+// run's phase.
 func (h *helpers) tellTime(now func() time.Time) {
 	t := time.NewTicker(clockEvery)
 	defer t.Stop()
+	line := ""
 	for {
 		for _, one := range h.all {
 			if one.clock != nil {
-				_, _ = fmt.Fprintln(one.clock, now().UnixNano()) // one that has gone sees nothing any more
+				_, _ = fmt.Fprintf(one.clock, "%d\n%s", now().UnixNano(), line) // one that has gone sees nothing any more
 			}
 		}
+		line = ""
 		select {
 		case <-h.quit:
 			return
+		case phase := <-h.phases:
+			line = fmt.Sprintf("%s%s\n", node.PhaseLine, phase)
 		case <-t.C:
 		}
 	}
@@ -138,22 +161,13 @@ func (h *helpers) read(files *rundir.Tree, run rundir.RunDir) []rundir.NodeEvent
 	var out []rundir.NodeEvent
 	for _, one := range h.all {
 		text, err := files.ReadFile(run.NodeFile(one.node), rundir.MaxNodeFile)
-		if one.err != nil || err != nil {
-			why := one.err
-			if why == nil {
-				why = err
-			}
+		if why := cmp.Or(one.err, err); why != nil {
 			out = append(out, rundir.NodeEvent{What: rundir.NodeBlind, Text: fmt.Sprintf("no helper on %s: %v", one.node, why)})
 		}
 		if one.early {
 			out = append(out, rundir.NodeEvent{What: rundir.NodeBlind, Text: "the helper on " + one.node + " ended while the run went on: servers there were not watched to the end"})
 		}
-		for line := range bytes.Lines(text) {
-			var e rundir.NodeEvent
-			if json.Unmarshal(line, &e) == nil { // the last one may be cut off
-				out = append(out, e)
-			}
-		}
+		out = append(out, node.Events(text)...)
 	}
 	slices.SortStableFunc(out, func(a, b rundir.NodeEvent) int { return a.At.Compare(b.At) })
 	return out
@@ -162,7 +176,7 @@ func (h *helpers) read(files *rundir.Tree, run rundir.RunDir) []rundir.NodeEvent
 // sighted puts what was seen of servers into the timeline.
 func (s *state) sighted(seen []rundir.NodeEvent) {
 	for _, e := range seen {
-		if words := sightWords(e); words != "" && !again(e) {
+		if words := node.Words(e); words != "" && !node.Again(e) {
 			at := e.At
 			if at.IsZero() {
 				at = s.since
@@ -171,32 +185,6 @@ func (s *state) sighted(seen []rundir.NodeEvent) {
 		}
 	}
 	slices.SortStableFunc(s.timeline, func(a, b rundir.Event) int { return a.At.Compare(b.At) })
-}
-
-// again reports whether a helper had told this before: that it lasts is no news.
-func again(e rundir.NodeEvent) bool { return e.What != rundir.NodePortGone && e.Looks > twice }
-
-// sightWords is what was seen of a server, "" for what is as it should be.
-func sightWords(e rundir.NodeEvent) string {
-	switch e.What {
-	case rundir.NodeBlind:
-		if e.Role == "" {
-			return e.Text
-		}
-		return "its server cannot be watched: " + e.Text
-	case rundir.NodePortGone:
-		return fmt.Sprintf("nobody listens on its server's port %d any more", e.Port)
-	case rundir.NodeEnded:
-		return "its server: " + rundir.Ending{Exit: e.Exit, Signal: e.Signal}.String()
-	case rundir.NodeSick:
-		return fmt.Sprintf("its server answers its health check with %d", e.Status)
-	case rundir.NodeRefused:
-		return "nobody listens at its server's address any more"
-	case rundir.NodeSilent:
-		return "its server does not answer: " + e.Text
-	default:
-		return ""
-	}
 }
 
 // witnessed is what was seen of servers that explains why a run did not pass: one died,
@@ -208,7 +196,7 @@ func (s state) witnessed(seen []rundir.NodeEvent) []blame.Event {
 	var out []blame.Event
 	for _, e := range seen {
 		i := slices.IndexFunc(s.roles, func(r role) bool { return r.name == e.Role })
-		if i < 0 || s.roles[i].optional || s.afterEnd(s.roles[i], e) || again(e) || s.ending != nil && s.ending.cause.Role == e.Role {
+		if i < 0 || s.roles[i].optional || s.afterEnd(s.roles[i], e) || node.Again(e) || s.ending != nil && s.ending.cause.Role == e.Role {
 			continue // or it is known: told again, or what the attempt ended for
 		}
 		ev := blame.Event{Role: e.Role, At: e.At, Exit: e.Exit, Signal: e.Signal}

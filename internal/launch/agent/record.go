@@ -217,6 +217,11 @@ func (v *supervisor) finish(last bool) error {
 	now := v.o.Now()
 	seen := v.helpers.read(v.files, v.run)
 	v.st.sighted(seen)
+	if h := v.helpers; h != nil {
+		if err := h.software.Write(h.names); err != nil {
+			v.say("what the machines were is not written down: %v", err)
+		}
+	}
 	rec := v.snapshot(now)
 	evidence := v.evidence(seen)
 	finding, outcome, reason := conclude(v.st, evidence)

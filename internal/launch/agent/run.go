@@ -225,9 +225,11 @@ func (v *supervisor) stoodStill(now time.Time) {
 
 // handle lets one event happen, does what follows and publishes the result.
 func (v *supervisor) handle(ctx context.Context, e event) {
-	seen := len(v.st.timeline)
+	seen, phase := len(v.st.timeline), v.st.phase
 	var todo []action
-	v.st, todo = next(v.st, e)
+	if v.st, todo = next(v.st, e); v.st.phase != phase {
+		v.helpers.enter(v.st.phase)
+	}
 	for _, t := range v.st.timeline[seen:] {
 		if t.Role != "" {
 			v.say("%s: %s", t.Role, t.What)

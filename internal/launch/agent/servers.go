@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/node"
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/step"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -90,7 +91,7 @@ func (r role) dead(m *machine, e event) (blame.Event, bool) {
 	case s.unwell.What == rundir.NodeSick && r.kind == rundir.KindServer: // a router answers with what others told it
 		return blame.Event{Role: r.name, Kind: blame.ServerSick, At: s.unwell.At, Text: fmt.Sprint(s.last.Status)}, ill >= sickFor
 	case s.unwell.What == rundir.NodeRefused:
-		return blame.Event{Role: r.name, Kind: blame.ServerGone, At: s.unwell.At, Text: sightWords(s.unwell)}, ill >= sickFor
+		return blame.Event{Role: r.name, Kind: blame.ServerGone, At: s.unwell.At, Text: node.Words(s.unwell)}, ill >= sickFor
 	case s.unwell.What == rundir.NodeSilent && m.hang > 0 && !e.served.IsZero():
 		text := fmt.Sprintf("its server has not answered its health check for %v (%s)", ill.Round(time.Second), s.last.Text)
 		return blame.Event{Role: r.name, Kind: blame.Hang, At: e.at, Text: text}, ill >= silentFor && s.still >= silentFor
@@ -112,11 +113,11 @@ func deadWords(s sight, cause blame.Event) string {
 	case cause.Kind == blame.Hang:
 		return cause.Text
 	case cause.Kind == blame.ServerSick, s.gone.What == "":
-		return sightWords(s.unwell)
+		return node.Words(s.unwell)
 	case s.gone.What == rundir.NodeGone:
 		return "its server's process has gone"
 	}
-	return sightWords(s.gone)
+	return node.Words(s.gone)
 }
 
 // toldToEnd reports whether a server ended as one that was told to does.

@@ -42,6 +42,7 @@ type Config struct {
 	Builds   paired.Builds             `yaml:"builds"` // the software that is compared
 	AB       paired.Config             `yaml:"ab" policy:"base"`
 	Collect  drive.Collect             `yaml:"collect"`
+	Machine  Machine                   `yaml:"machine" policy:"base"`
 	Classes  []blame.Rule              `yaml:"classes" policy:"base"` // failure classes before the built-in ones
 
 	generic.Config `yaml:",inline"` // pipelines: and cases:
@@ -69,7 +70,7 @@ func (j Jobs) LifelineOr(flag, def time.Duration) rundir.Duration {
 }
 
 // Default is the config of an empty file.
-func Default() Config { return Config{Retry: retry.Default()} }
+func Default() Config { return Config{Retry: retry.Default(), Machine: defaultMachine()} }
 
 // Validate returns every problem of the config, at its place in doc.
 func (c Config) Validate(doc strictyaml.Document) []error {
@@ -94,6 +95,7 @@ func (c Config) Validate(doc strictyaml.Document) []error {
 		}
 	}
 	errs = append(errs, c.AB.Validate(doc)...)
+	errs = append(errs, c.validateSeeing(doc)...)
 	if _, err := blame.Compile(c.Classes); err != nil {
 		bad("classes", "%v", err)
 	}

@@ -74,7 +74,7 @@ func resolve(r Request) (s Suite, err error) {
 		return s, err
 	}
 	for _, p := range plans {
-		p.Classes = r.Config.classRules()
+		p.Classes, p.Seeing = r.Config.classRules(), r.Config.seeing()
 		s.Plans = append(s.Plans, script.Apply(p, s.Profile))
 	}
 	s.warnMatch()

@@ -96,7 +96,7 @@ func (r Request) listed(own func(id string) bool) (mine []generic.Listed, others
 // sharedKey reports whether a key of the section holds for the configured pipelines, too.
 func sharedKey(key string) bool {
 	name, _, _ := strings.Cut(strings.ReplaceAll(key, "[", "."), ".")
-	return slices.Contains([]string{"env", "gpu_type", "grace", "hang", "install", "known_failures", "mpi", "secrets", "setup"}, name)
+	return slices.Contains([]string{"env", "gpu_type", "grace", "hang", "install", "known_failures", "mpi", "secrets", "setup", "versions"}, name)
 }
 
 // unused are the keys of the section that are set, hold for TensorRT-LLM's tests alone, and do what a role of a

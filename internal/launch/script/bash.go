@@ -145,6 +145,7 @@ func roleScript(p rundir.Plan, at RunPlace, r rundir.RolePlan) ([]byte, error) {
 	s.enter(p, at, r)
 	s.setup(at.Build.Setup, at.Build.SetupKey)
 	s.gpuNames(p, r) // setup may be what brings nvidia-smi
+	s.versions(p, at, r)
 	s.meet(p, at, r) // and what knows the node's address
 	s.endsWithItsChildren(p)
 	s.user(r.Command)

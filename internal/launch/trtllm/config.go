@@ -37,6 +37,8 @@ type Commands struct {
 	Precheck string `yaml:"precheck"` // command of the network precheck on the workers' nodes
 	MPI      string `yaml:"mpi"`      // --mpi of workers under the launcher; default pmix
 	UCX      string `yaml:"ucx"`      // shell text before every worker's command; default "unset UCX_TLS", "none" = nothing
+	// Versions are commands that say a version of something, by its name, in the roles' environment.
+	Versions map[string]string `yaml:"versions"`
 }
 
 // Tests are which tests there are, and what is known of them.

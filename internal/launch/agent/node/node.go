@@ -4,17 +4,23 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/node/probe"
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/step"
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/watch"
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
+	"github.com/ci-disagg/ci-disagg/internal/proc"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -32,12 +38,13 @@ type Options struct {
 	// spine.leaf3.gpu7 and switch.switch.node.
 	Address, Pattern string
 	Now              func() time.Time
-	// Agent is the agent's clock, a line of nanoseconds since 1970 now and then. Its end
-	// is the end of the helper.
+	// Agent is the agent's clock, a line of nanoseconds since 1970 now and then, and the
+	// phase that the run is in now: a line with PhaseLine. Its end is the end of the helper.
 	Agent io.Reader
 	// Tell gets every event as the file does, a line each: the agent need not wait for
 	// the file server. nil = nobody listens.
 	Tell io.Writer
+	Env  []string
 }
 
 // Watch watches the servers of one node until the agent has gone or ctx is done.
@@ -47,10 +54,12 @@ func Watch(ctx context.Context, o Options) error {
 		return err
 	}
 	defer func() { _ = files.Close() }()
-	roles, run, err := servers(files, o)
+	plan, at, err := planned(files, o)
 	if err != nil {
 		return err
 	}
+	roles, run := servers(at, o), at.Run
+	files.Mask = jobs.Mask(o.Env, plan).Bytes
 	f, err := files.Append(run.NodeFile(o.Name))
 	if err != nil {
 		return err
@@ -59,13 +68,19 @@ func Watch(ctx context.Context, o Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	clock := &clock{now: o.Now}
+	sight := probe.New(probe.Options{
+		Files: files, Run: run, Node: o.Name, Devices: plan.Devices(), Job: o.Job, Mark: mark(o), Env: o.Env, Root: "/",
+		Now: clock.agent, Every: plan.Telemetry.D(),
+	})
 	go func() {
 		defer cancel()
-		clock.follow(o.Agent)
+		clock.follow(o.Agent, sight.Phase)
 	}()
 	out := &record{f: f, to: o.Tell, clock: clock}
 	out.tell(rundir.NodeEvent{What: rundir.NodeBegan, PID: os.Getpid(), Text: o.Name, Switch: leaf(o.Address, o.Pattern)})
 	var all sync.WaitGroup
+	var seen error
+	all.Go(func() { seen = sight.Run(ctx) })
 	w := watch.New(files, run, roles, nil, 0)
 	for i, r := range roles {
 		s := &server{role: r, watch: w, index: i, proc: "/proc", tell: out.tell, now: o.Now}
@@ -78,7 +93,19 @@ func Watch(ctx context.Context, o Options) error {
 	<-ctx.Done()
 	all.Wait()
 	out.tell(rundir.NodeEvent{What: rundir.NodeLeft, PID: os.Getpid()})
-	return out.err()
+	return errors.Join(out.err(), seen)
+}
+
+// PhaseLine begins a line that tells the helper which phase the run is in.
+const PhaseLine = "phase "
+
+// mark is how the entry of the environment begins that all processes of the job have: on
+// the local backend those of its steps, as the helper itself.
+func mark(o Options) string {
+	if cookie := proc.Getenv(o.Env, step.Cookie); cookie != "" {
+		return step.Cookie + "=" + strings.TrimSuffix(cookie, "helper")
+	}
+	return "SLURM_JOB_ID=" + o.Job
 }
 
 // leaf is the switch that a node hangs on, "" where Slurm knows none.
@@ -90,32 +117,31 @@ func leaf(address, pattern string) string {
 	return ""
 }
 
+// planned is the attempt's plan, and what is planned of the run.
+func planned(files *rundir.Tree, o Options) (plan rundir.Plan, at script.RunPlace, err error) {
+	if err := files.ReadJSON(o.Dir.PlanFile(), &plan); err != nil {
+		return plan, at, err
+	}
+	i := slices.IndexFunc(plan.Runs, func(r rundir.RunRef) bool { return r.Index == o.Run })
+	if i < 0 {
+		return plan, at, fmt.Errorf("%s has no run %d", o.Dir.PlanFile(), o.Run)
+	}
+	at, err = script.Place(plan, o.Dir, plan.Runs[i])
+	return plan, at, err
+}
+
 // servers are the roles that publish the address of a server on the node: a role's
 // server runs on the first of its nodes.
-func servers(files *rundir.Tree, o Options) ([]watch.Role, rundir.RunDir, error) {
-	var plan rundir.Plan
-	if err := files.ReadJSON(o.Dir.PlanFile(), &plan); err != nil {
-		return nil, "", err
+func servers(at script.RunPlace, o Options) []watch.Role {
+	var roles []watch.Role
+	for _, r := range at.Build.Roles {
+		here := o.Node == AllNodes || len(r.Slice) > 0 && r.Slice[0].Node == o.Node
+		if file := r.AddressFile(); file != "" && here {
+			address := filepath.Join(at.Run.Output(), strings.ReplaceAll(file, "%j", o.Job))
+			roles = append(roles, watch.Role{Name: r.Name, Address: address, Health: r.Ready.HTTPPath, Dials: r.Ready.TCP, Given: r.Port})
+		}
 	}
-	for _, ref := range plan.Runs {
-		if ref.Index != o.Run {
-			continue
-		}
-		at, err := script.Place(plan, o.Dir, ref)
-		if err != nil {
-			return nil, "", err
-		}
-		var roles []watch.Role
-		for _, r := range at.Build.Roles {
-			here := o.Node == AllNodes || len(r.Slice) > 0 && r.Slice[0].Node == o.Node
-			if file := r.AddressFile(); file != "" && here {
-				address := filepath.Join(at.Run.Output(), strings.ReplaceAll(file, "%j", o.Job))
-				roles = append(roles, watch.Role{Name: r.Name, Address: address, Health: r.Ready.HTTPPath, Dials: r.Ready.TCP, Given: r.Port})
-			}
-		}
-		return roles, at.Run, nil
-	}
-	return nil, "", fmt.Errorf("%s has no run %d", o.Dir.PlanFile(), o.Run)
+	return roles
 }
 
 // clock is the agent's, as its lines tell it: the shortest way that one of them took
@@ -128,9 +154,13 @@ type clock struct {
 	ahead time.Duration // of this machine's clock
 }
 
-func (c *clock) follow(agent io.Reader) {
+func (c *clock) follow(agent io.Reader, phase func(rundir.Phase)) {
 	in := bufio.NewScanner(agent)
 	for in.Scan() {
+		if now, ok := strings.CutPrefix(in.Text(), PhaseLine); ok {
+			phase(rundir.Phase(now))
+			continue
+		}
 		ns, err := strconv.ParseInt(in.Text(), 10, 64)
 		if err != nil {
 			continue

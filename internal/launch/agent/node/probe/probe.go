@@ -1,0 +1,152 @@
+package probe
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+const (
+	askBound  = 5 * time.Second // of one question to nvidia-smi, and of all about the host
+	leaveSoon = time.Second     // for the last of them, when the run has ended
+)
+
+// Options is everything that a probe needs.
+type Options struct {
+	Files   *rundir.Tree
+	Run     rundir.RunDir
+	Node    string
+	Devices []int  // of the machine's GPUs, those of the job; empty = all that are seen
+	Job     string // id of the job
+	Mark    string // how the entry of the environment begins that all processes of the job have, "" = none
+	Env     []string
+	Root    string           // of /proc and /sys, "/"
+	Now     func() time.Time // the agent's clock
+	Every   time.Duration    // between two samples, 0 = no samples
+}
+
+// Probe is a node under the eyes of its helper.
+type Probe struct {
+	o      Options
+	phases chan rundir.Phase
+
+	mu  sync.Mutex
+	rec rundir.NodeRecord
+	err error
+}
+
+// New is a probe that has not begun.
+func New(o Options) *Probe { return &Probe{o: o, phases: make(chan rundir.Phase, 16)} }
+
+// Phase tells the probe which phase the run is in now.
+func (p *Probe) Phase(now rundir.Phase) {
+	select {
+	case p.phases <- now:
+	default: // it hangs in a question; the counters are not worth waiting for it
+	}
+}
+
+// Run looks at the node until ctx is done. The error is of the files: what is not known
+// is none.
+func (p *Probe) Run(ctx context.Context) error {
+	p.fingerprint(ctx)
+	p.write()
+	var all sync.WaitGroup
+	if p.o.Every > 0 {
+		all.Go(func() { p.sample(ctx) })
+	}
+	p.follow(ctx)
+	all.Wait()
+	p.write()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.err
+}
+
+// follow asks for the counters when the benchmark begins and when it is over.
+func (p *Probe) follow(ctx context.Context) {
+	var last rundir.Phase
+	for {
+		select {
+		case <-ctx.Done():
+			for len(p.phases) > 0 { // told in the same moment
+				p.enter(context.WithoutCancel(ctx), &last, <-p.phases)
+			}
+			if last == rundir.PhaseBenchmark {
+				p.enter(context.WithoutCancel(ctx), &last, rundir.PhaseDone)
+			}
+			return
+		case now := <-p.phases:
+			p.enter(ctx, &last, now)
+		}
+	}
+}
+
+func (p *Probe) enter(ctx context.Context, last *rundir.Phase, now rundir.Phase) {
+	before := *last
+	if *last = now; before == now || before != rundir.PhaseBenchmark && now != rundir.PhaseBenchmark {
+		return
+	}
+	bound := askBound
+	if now != rundir.PhaseBenchmark {
+		bound = leaveSoon
+	}
+	counters := p.counters(ctx, bound)
+	if counters == nil {
+		return
+	}
+	p.mu.Lock()
+	if now == rundir.PhaseBenchmark {
+		p.rec.Phases = append(p.rec.Phases, rundir.PhaseCounters{Phase: now, Before: counters})
+	} else if n := len(p.rec.Phases); n > 0 && p.rec.Phases[n-1].After == nil {
+		p.rec.Phases[n-1].After = counters
+	}
+	p.mu.Unlock()
+	p.write()
+}
+
+// counters are those of the job's cards, nil where nobody tells them.
+func (p *Probe) counters(ctx context.Context, bound time.Duration) *rundir.CardsCounters {
+	q, err := p.query(ctx, bound)
+	if err != nil {
+		return nil
+	}
+	out := &rundir.CardsCounters{At: p.o.Now(), Cards: map[string]rundir.Counter{}}
+	for _, g := range p.ours(q.GPUs) {
+		if g.UUID != "" {
+			out.Cards[g.UUID] = g.Counters
+		}
+	}
+	return out
+}
+
+// ours are the job's of a node's cards.
+func (p *Probe) ours(cards []rundir.GPU) []rundir.GPU {
+	return slices.DeleteFunc(cards, func(g rundir.GPU) bool { return !p.isOurs(g.Index) })
+}
+
+func (p *Probe) isOurs(index int) bool {
+	return len(p.o.Devices) == 0 || slices.Contains(p.o.Devices, index)
+}
+
+// write writes the record as it is now.
+func (p *Probe) write() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rec.Schema = rundir.Schema
+	if err := p.o.Files.WriteJSON(p.o.Run.MachineFile(p.o.Node), p.rec); err != nil {
+		p.err = err
+	}
+}
+
+// missing notes what could not be found out.
+func (p *Probe) missing(why string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if why = rundir.Clip(why, 300); !slices.Contains(p.rec.Missing, why) && len(p.rec.Missing) < 20 {
+		p.rec.Missing = append(p.rec.Missing, why)
+	}
+}

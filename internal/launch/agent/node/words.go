@@ -1,0 +1,49 @@
+package node
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// twice is after how many looks a helper first tells that a health check is not answered well.
+const twice = 2
+
+// Events are those of a helper's file.
+func Events(text []byte) (out []rundir.NodeEvent) {
+	for line := range bytes.Lines(text) {
+		var e rundir.NodeEvent
+		if json.Unmarshal(line, &e) == nil { // the last one may be cut off
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// Again reports whether a helper had told this before: that it lasts is no news.
+func Again(e rundir.NodeEvent) bool { return e.What != rundir.NodePortGone && e.Looks > twice }
+
+// Words is what was seen of a server, "" for what is as it should be.
+func Words(e rundir.NodeEvent) string {
+	switch e.What {
+	case rundir.NodeBlind:
+		if e.Role == "" {
+			return e.Text
+		}
+		return "its server cannot be watched: " + e.Text
+	case rundir.NodePortGone:
+		return fmt.Sprintf("nobody listens on its server's port %d any more", e.Port)
+	case rundir.NodeEnded:
+		return "its server: " + rundir.Ending{Exit: e.Exit, Signal: e.Signal}.String()
+	case rundir.NodeSick:
+		return fmt.Sprintf("its server answers its health check with %d", e.Status)
+	case rundir.NodeRefused:
+		return "nobody listens at its server's address any more"
+	case rundir.NodeSilent:
+		return "its server does not answer: " + e.Text
+	default:
+		return ""
+	}
+}
