@@ -127,6 +127,10 @@ func roles() []fault {
 			outcome: rundir.TimeoutOf(rundir.PhaseReady), exit: 1, root: "GEN_0", more: []string{"CTX_0"}, kind: "ready-timeout",
 		},
 		{
+			name: "CTX_0 publishes its address and is never up", knob: "CTX_0:address-only", with: settings{budgets: "job: 10m, ready: 20s"},
+			outcome: rundir.TimeoutOf(rundir.PhaseReady), exit: 1, root: "CTX_0", kind: "ready-timeout", says: "not ready within 20s (budgets.ready): nobody listens at",
+		},
+		{
 			name: "rank 1 of CTX_0 dies behind a progress bar", test: runtest.Wide, knob: "CTX_0:bars,CTX_0/1:bars,CTX_0/1:kill-while-serving",
 			outcome: infra, exit: 3, root: "CTX_0", class: "infra",
 		},

@@ -244,7 +244,7 @@ func (k *kase) roles(l layout) []rundir.RolePlan {
 		r := rundir.RolePlan{Name: name, Kind: rundir.KindServer, Group: group, Shown: shown, Slice: slice, MPI: k.mpi(), JUnit: true, Before: k.cmds.before, Command: command}
 		r.Env = append([]rundir.EnvVar{{Name: roleVariable, Value: name}}, env...)
 		if trt {
-			r.Ready = rundir.Ready{AddressFile: "hostnames-%j-0/" + name + ".txt"}
+			r.Ready = rundir.Ready{AddressFile: "hostnames-%j-0/" + name + ".txt", HTTPPath: "/health"} // several front ends start after the address is known
 		}
 		out = append(out, r)
 	}

@@ -9,7 +9,7 @@ WHENS = ("before-ready", "after-ready", "while-serving", "after-benchmark")
 SERVER = ("server-kill", "server-hang", "server-crash", "server-segv", "server-assert", "executor-500", "executor-silent")
 ACTS = ("crash", "kill", "exit", "hang", *SERVER)
 # What is so all the time, or shows at the role's end.
-WHATS = (*ACTS, "ignore-term", "fail-requests", "patient", "chatty", "bars", "skip", "xfail", "deselect",
+WHATS = (*ACTS, "ignore-term", "fail-requests", "patient", "chatty", "address-only", "bars", "skip", "xfail", "deselect",
          "xml-missing", "xml-empty", "xml-truncated", "xml-garbage", "xml-other", "exit-after-xml")
 _FAULT = re.compile(
     r"(?P<role>[A-Z]+(?:_[A-Z]+)*(?:_\d+)?)(?:/(?P<rank>\d+))?:"

@@ -270,6 +270,9 @@ async def main(options):
         with open(options.config, encoding="utf-8") as f:
             config = yaml.safe_load(f) or {}
     print(f"{options.server_role} server of {options.model}: loading", flush=True)
+    if any(f.what == "address-only" for f in knobs.faults()) and options.address_file:
+        publish(options.address_file, f"{options.host}:1\n")
+        await asyncio.Event().wait()
     await load()
     server = Server(options, config)
     listening, vanish = await minihttp.serve(server.handle, options.host, options.port)
