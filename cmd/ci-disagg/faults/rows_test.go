@@ -396,7 +396,7 @@ touch "$ROW/sbatch"; sleep 1; out=$(/usr/bin/sbatch "$@"); code=$?; sleep 2; ech
 		{name: "SIGTERM in benchmark", tokenMS: long, during: termWhen("benchmark", inPhase(rundir.PhaseBenchmark))},
 		{name: "SIGTERM in drain", knob: "GEN_0:hang-after-benchmark", during: termWhen("drain", inPhase(rundir.PhaseDrain))},
 	}
-	rows = append(rows, fault{name: "SIGTERM while resume begins", tokenMS: long, drive: termWhileResumeReads})
+	rows = append(rows, fault{name: "SIGTERM while resume begins", tokenMS: long, drive: termWhileResumeWaits})
 	for i := range rows {
 		r := &rows[i]
 		if r.fakes == nil {

@@ -228,5 +228,8 @@ func (s state) afterEnd(r role, e rundir.NodeEvent) bool {
 		return told
 	}
 	late := e.At.Sub(s.drainAt)
+	if r.kind == rundir.KindRouter && e.What == rundir.NodeSick { // its servers leave now, and it says so
+		return late > 0
+	}
 	return late > noticed || late > 0 && e.What == rundir.NodeEnded && e.Signal == 0
 }

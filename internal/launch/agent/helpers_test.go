@@ -58,6 +58,8 @@ func TestWitnessed(t *testing.T) {
 		{"killed after its role had ended", killed(99), func(s *state) { gen(s).ended, gen(s).state = sec(98), rundir.RoleEnded }, ""},
 		{"gone with its role", rundir.NodeEvent{At: sec(99), Role: "GEN_0", What: rundir.NodeGone}, nil, ""},
 		{"answers errors", rundir.NodeEvent{At: sec(101), Role: "GEN_0", What: rundir.NodeSick, Status: 500}, nil, blame.ServerSick},
+		{"a router answers errors", rundir.NodeEvent{At: sec(99), Role: "DISAGG_SERVER", What: rundir.NodeSick, Status: 503}, nil, blame.ServerSick},
+		{"a router whose servers leave", rundir.NodeEvent{At: sec(101), Role: "DISAGG_SERVER", What: rundir.NodeSick, Status: 503}, nil, ""},
 		{"does not answer for a while: it may be at work", rundir.NodeEvent{At: sec(99), Role: "GEN_0", What: rundir.NodeSilent}, nil, ""},
 		{"of no role of this run", rundir.NodeEvent{At: sec(99), Role: "GEN_7", What: rundir.NodeEnded, Signal: 9, Exit: 137}, nil, ""},
 		{"killed in a run that passed", killed(99), allLeft, ""},
@@ -76,7 +78,7 @@ func TestWitnessed(t *testing.T) {
 			}
 			require.Len(t, got, 1)
 			require.Equal(t, tt.want, got[0].Kind)
-			require.Equal(t, "nGEN_0", got[0].Node)
+			require.Equal(t, "n"+tt.seen.Role, got[0].Node)
 			require.Equal(t, tt.seen.At, got[0].At)
 		})
 	}
