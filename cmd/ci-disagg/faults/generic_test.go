@@ -134,11 +134,11 @@ func generic() []fault {
 		},
 		{
 			name: "redis: the server is late", with: settings{pipelines: redis("sleep 600; "+redisServer, redisClient), budgets: impatient},
-			outcome: rundir.TimeoutOf(rundir.PhaseReady), exit: 1, root: "server", kind: "ready-timeout", says: "not ready within 5s: nobody listens at ",
+			outcome: rundir.TimeoutOf(rundir.PhaseReady), exit: 1, root: "server", kind: "ready-timeout", says: "not ready within 5s (budgets.ready): nobody listens at ",
 		},
 		{
 			name: "redis: the server is on a wrong port", prepare: wrongPort, with: settings{pipelines: redis(`: {port}; exec redis-server --port WRONG_PORT --save ""`, redisClient), budgets: impatient},
-			outcome: rundir.TimeoutOf(rundir.PhaseReady), exit: 1, root: "server", kind: "ready-timeout", says: "not ready within 5s: nobody listens at ",
+			outcome: rundir.TimeoutOf(rundir.PhaseReady), exit: 1, root: "server", kind: "ready-timeout", says: "not ready within 5s (budgets.ready): nobody listens at ",
 		},
 		{
 			name: "redis: the server's disk is full", prepare: needsRoot, with: settings{pipelines: redis(
