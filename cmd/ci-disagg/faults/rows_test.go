@@ -225,12 +225,12 @@ func pinging() *slurmtest.Options {
 func jobs() []fault {
 	return []fault{
 		{
-			name: "time limit", knob: "BENCHMARK:hang-after-ready", with: settings{cluster: ", signal: none, sbatch: [--time=1]"},
+			name: "time limit", knob: "BENCHMARK:hang-after-ready", with: settings{cluster: ", signal: none", budgets: "queue: 5m, drain: 10s, collect: 10s, job: 1m"},
 			outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), exit: 1, state: "TIMEOUT",
 		},
 		{
 			name: "time limit, announced by a signal", knob: "BENCHMARK:hang-after-ready",
-			with:    settings{cluster: ", signal: TERM@60, sbatch: [--time=2]"},
+			with:    settings{cluster: ", signal: TERM@60", budgets: "queue: 5m, drain: 10s, collect: 10s, job: 2m"},
 			outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), exit: 1, kind: "time-limit",
 		},
 		{
