@@ -1,6 +1,7 @@
 package merge
 
 import (
+	"hash/maphash"
 	"slices"
 	"strconv"
 	"strings"
@@ -106,7 +107,8 @@ func sum(a, b string) string {
 // they came, each with the host that it was said of.
 type properties struct {
 	list []hostProperty
-	seen map[hostProperty]bool
+	seen map[uint64]bool // by key: there may be very many
+	seed maphash.Seed
 }
 
 type hostProperty struct {
@@ -114,13 +116,16 @@ type hostProperty struct {
 	junit.Property
 }
 
+func (p *properties) key(one hostProperty) uint64 { return maphash.Comparable(p.seed, one) }
+
 func (p *properties) add(host string, more ...junit.Property) {
 	if p.seen == nil {
-		p.seen = make(map[hostProperty]bool)
+		p.seen, p.seed = make(map[uint64]bool), maphash.MakeSeed()
 	}
 	for _, one := range more {
-		if hp := (hostProperty{host, one}); !p.seen[hp] {
-			p.seen[hp] = true
+		hp := hostProperty{host, one}
+		if key := p.key(hp); !p.seen[key] {
+			p.seen[key] = true
 			p.list = append(p.list, hp)
 		}
 	}
@@ -133,16 +138,16 @@ func (p *properties) has(name string) bool {
 // of gives the properties as the report has them. What is true of one of several
 // hosts and not of all is marked with it.
 func (p *properties) of(hosts []string) (out []junit.Property) {
-	given := make(map[junit.Property]bool)
+	given := make(map[uint64]bool, len(p.list))
 	for _, one := range p.list {
 		for _, host := range hosts {
-			if one.host != "" && !p.seen[hostProperty{host, one.Property}] {
+			if one.host != "" && !p.seen[p.key(hostProperty{host, one.Property})] {
 				one.Name += "@" + one.host
 				break
 			}
 		}
-		if !given[one.Property] {
-			given[one.Property] = true
+		if key := p.key(hostProperty{"", one.Property}); !given[key] {
+			given[key] = true
 			out = append(out, one.Property)
 		}
 	}
