@@ -28,12 +28,12 @@ build: ## bin/ci-disagg, one static binary
 demo: ## sets up what is missing, builds, runs three cases on this machine, prints where the report is
 	.ci/setup demo
 	$(MAKE) --no-print-directory build
-	$(BIN)/ci-disagg run --quiet --config testdata/demo/ci-disagg.yaml --test-list testdata/demo/suite.txt --run-dir $(DEMO_DIR)
+	$(BIN)/ci-disagg run --config testdata/demo/ci-disagg.yaml --test-list testdata/demo/suite.txt --run-dir $(DEMO_DIR)
 	@echo; echo "The report is in $(DEMO_DIR)/report:"; ls $(DEMO_DIR)/report
 
 .PHONY: demo-generic
 demo-generic: setup build ## the examples that run on this machine: redis, PostgreSQL, nginx; a minute
-	for name in redis postgres nginx; do $(BIN)/ci-disagg run --quiet --config examples/$$name.yaml --run-dir $(DEMO_DIR)-$$name; done
+	for name in redis postgres nginx; do $(BIN)/ci-disagg run --config examples/$$name.yaml --run-dir $(DEMO_DIR)-$$name; done
 	@echo; echo "The reports are in $(DEMO_DIR)-*/report."
 
 .PHONY: setup

@@ -39,6 +39,7 @@ type driveFlags struct {
 	failFast bool
 	retries  int
 	reruns   int
+	follow   bool
 	quiet    bool
 	debug    bool
 }
@@ -54,12 +55,14 @@ func (o *driveFlags) AddFlags(f *pflag.FlagSet) {
 	for _, name := range []string{"retries", "reruns"} {
 		f.Lookup(name).DefValue = "0" // help prints no default of its own: the text names it
 	}
-	f.BoolVarP(&o.quiet, "quiet", "q", false, "do not show the roles' output (a terminal shows a table of the cases instead)")
+	f.BoolVarP(&o.follow, "follow", "f", false, "show what the roles print as it comes, in a log (a terminal shows a table of the cases)")
+	f.BoolVarP(&o.quiet, "quiet", "q", true, "as without --follow; --quiet=false is --follow")
+	_ = f.MarkHidden("quiet") // it is there
 	f.BoolVar(&o.debug, "debug", false, "log every Slurm call")
 }
 
 // noDriveFlags are the flags of a verb that has none of them.
-func noDriveFlags() driveFlags { return driveFlags{retries: -1, reruns: -1} }
+func noDriveFlags() driveFlags { return driveFlags{retries: -1, reruns: -1, quiet: true} }
 
 // driver is a run's config turned into what drives it.
 type driver struct {
@@ -170,7 +173,7 @@ func (d *driver) options(h host, dir rundir.Dir, detach bool) drive.Options {
 	if d.flags.maxJobs > 0 {
 		o.MaxJobs = d.flags.maxJobs
 	}
-	if !d.flags.quiet && !liveTable(h) {
+	if (d.flags.follow || !d.flags.quiet) && !liveTable(h) {
 		o.Console = h.stdout
 	}
 	return o

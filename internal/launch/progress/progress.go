@@ -19,6 +19,9 @@ import (
 // liveRows bounds the table of a run on a terminal.
 const liveRows = 15
 
+// remindEvery is how long a log may say nothing.
+const remindEvery = 10 * time.Minute
+
 // Screen is where progress is shown.
 type Screen struct {
 	W    io.Writer
@@ -27,9 +30,10 @@ type Screen struct {
 	Size func() (width, height int) // of the terminal, which may change
 }
 
-// Progress shows how a run gets on: a plain line with its time per change, as CI
-// logs want, or on a terminal a table of the cases that is redrawn in place every
-// second, with what is worth keeping above it.
+// Progress shows how a run gets on: a plain line with its time per change of phase
+// and one where nothing has changed for ten minutes, as CI logs want, or on a
+// terminal a table of the cases that is redrawn in place every second, with what is
+// worth keeping above it.
 type Progress struct {
 	Screen
 	mu    sync.Mutex
@@ -38,6 +42,7 @@ type Progress struct {
 	cases []*liveCase
 	index map[string]*liveCase // by slug
 	drawn int                  // lines of the table that stand on the screen
+	said  time.Time            // when the last line was written
 }
 
 // liveCase is a row of the table.
@@ -54,16 +59,18 @@ func New(s Screen, run rundir.Run) *Progress {
 		p.cases = append(p.cases, row)
 		p.index[c.Slug] = row
 	}
+	p.said = p.Now()
 	if p.Live {
-		p.ended.Go(p.tick)
+		p.ended.Go(func() { p.tick(time.Second, func() { p.redraw("") }) })
+	} else {
+		p.ended.Go(func() { p.tick(remindEvery/10, p.remind) })
 	}
 	return p
 }
 
-// tick redraws the table every second: its clocks show that the run lives while
-// nothing changes for an hour.
-func (p *Progress) tick() {
-	every := time.NewTicker(time.Second)
+// tick shows that the run lives while nothing changes for an hour.
+func (p *Progress) tick(interval time.Duration, show func()) {
+	every := time.NewTicker(interval)
 	defer every.Stop()
 	for {
 		select {
@@ -71,22 +78,47 @@ func (p *Progress) tick() {
 			return
 		case <-every.C:
 			p.mu.Lock()
-			p.redraw("")
+			show()
 			p.mu.Unlock()
 		}
 	}
+}
+
+// remind writes where the cases stand when nothing has been said for long.
+func (p *Progress) remind() {
+	now := p.Now()
+	if now.Sub(p.said) < remindEvery {
+		return
+	}
+	p.said = now
+	going, rows := "", p.rows(1, 16)
+	for _, c := range p.cases {
+		if c.goesOn() {
+			going = fmt.Sprintf("%s %s for %s", c.name, c.state, clock(now.Sub(c.since)))
+			if c.text != "" {
+				going += " (" + c.text + ")"
+			}
+			rows = rows[1:]
+			break
+		}
+	}
+	text := strings.Join(append([]string{going}, rows...), ", ")
+	fmt.Fprintf(p.W, "%s run: %s\n", now.UTC().Format("15:04:05"), plain(strings.TrimPrefix(text, ", ")))
 }
 
 // Update shows one change.
 func (p *Progress) Update(u drive.Update) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.Live {
-		printUpdate(p.W, u)
-		return
-	}
 	if c := p.index[u.Slug]; c != nil {
 		c.apply(u)
+	}
+	if !p.Live {
+		if u.Kind != drive.Role { // what becomes of one role, its own record and the report say
+			printUpdate(p.W, u)
+			p.said = p.Now()
+		}
+		return
 	}
 	var above strings.Builder
 	switch u.Kind {
@@ -157,12 +189,9 @@ func (p *Progress) rows(room, name int) []string {
 	var rows []string
 	counts, order := map[string]int{}, []string{}
 	for _, c := range p.cases {
-		switch rundir.Phase(c.state) {
-		case rundir.PhaseQueue, rundir.PhaseSetup, rundir.PhaseReady, rundir.PhaseBenchmark, rundir.PhaseDrain, rundir.PhaseCollect, rundir.PhaseDone:
-			if len(rows) < room {
-				rows = append(rows, c.line(p.Now(), name))
-				continue
-			}
+		if c.goesOn() && len(rows) < room {
+			rows = append(rows, c.line(p.Now(), name))
+			continue
 		}
 		if counts[c.state]++; counts[c.state] == 1 {
 			order = append(order, c.state)
@@ -176,6 +205,15 @@ func (p *Progress) rows(room, name int) []string {
 		rows = append(rows, strings.Join(others, ", "))
 	}
 	return rows
+}
+
+// goesOn reports whether a case has a job that is not over.
+func (c *liveCase) goesOn() bool {
+	switch rundir.Phase(c.state) {
+	case rundir.PhaseQueue, rundir.PhaseSetup, rundir.PhaseReady, rundir.PhaseBenchmark, rundir.PhaseDrain, rundir.PhaseCollect, rundir.PhaseDone:
+		return true
+	}
+	return false
 }
 
 // line is a case in a row, with how long it has been in its state.

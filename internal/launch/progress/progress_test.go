@@ -91,7 +91,7 @@ func TestProgressTicks(t *testing.T) {
 		var out bytes.Buffer
 		p := liveProgress(&out, 1)
 		p.Now = time.Now
-		p.ended.Go(p.tick)
+		p.ended.Go(func() { p.tick(time.Second, func() { p.redraw("") }) })
 		p.Update(drive.Update{At: time.Now(), Kind: drive.PhaseNow, Slug: "slug-0", JobID: "7", Phase: rundir.PhaseReady})
 		time.Sleep(59500 * time.Millisecond)
 		p.Update(drive.Update{At: time.Now(), Kind: drive.Role, Slug: "slug-0", Text: "GEN_0 ready"})
@@ -114,10 +114,35 @@ func TestProgressTicks(t *testing.T) {
 func TestProgressIsPlainWithoutATerminal(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	p := New(Screen{W: &out}, rundir.Run{Cases: []rundir.CaseState{{ID: "t.py::t[a]", Slug: "a"}}})
+	p := New(Screen{W: &out, Now: time.Now}, rundir.Run{Cases: []rundir.CaseState{{ID: "t.py::t[a]", Slug: "a"}}})
 	p.Update(drive.Update{At: time.Unix(0, 0), Case: "t.py::t[a]", Slug: "a", JobID: "7", Attempt: 2, Rep: 1, Text: "phase ready"})
 	p.Close()
 	require.Equal(t, "00:00:00 a rep 1 attempt 2 job 7: phase ready\n", out.String())
+}
+
+// A log has a line per phase and one per ten minutes without any, none per role.
+func TestALogIsShort(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		run := rundir.Run{}
+		for _, slug := range []string{"a", "b", "c"} {
+			run.Cases = append(run.Cases, rundir.CaseState{ID: "t.py::t[" + slug + "]", Slug: slug, State: rundir.CaseWaiting})
+		}
+		p := New(Screen{W: &out, Now: time.Now}, run)
+		say := func(kind drive.UpdateKind, phase rundir.Phase, text string) {
+			p.Update(drive.Update{At: time.Now(), Kind: kind, Case: "t.py::t[a]", Slug: "a", JobID: "7", Phase: phase, Text: text})
+		}
+		say(drive.Submitted, "", "job 7 submitted")
+		say(drive.PhaseNow, rundir.PhaseBenchmark, "phase benchmark")
+		say(drive.Role, "", "GEN_0 ready")
+		time.Sleep(25*time.Minute + 30*time.Second)
+		p.Close()
+		require.Equal(t, []string{
+			"00:00:00 a job 7: job 7 submitted", "00:00:00 a job 7: phase benchmark",
+			"00:10:00 run: a benchmark for 10:00 (GEN_0 ready), 2 waiting", "00:20:00 run: a benchmark for 20:00 (GEN_0 ready), 2 waiting",
+		}, strings.Split(strings.TrimSpace(out.String()), "\n"))
+	})
 }
 
 // A log in colour must not colour the build's, nor a line of it look like one of ours.
