@@ -130,6 +130,10 @@ bench-merge: ## our merge beside junit-report-merger, junit-merge and junitparse
 bench-store: ## judge one case among a million stored runs, directory and PostgreSQL (5 GB in $TMPDIR, minutes)
 	go test -run '^$$' -bench BenchmarkStore -benchtime 100x -timeout 60m ./internal/report/baseline -args -runs 1000000
 
+.PHONY: bench-trends
+bench-trends: ## the pages of 'trends' over 200 cases and a year of nights, cold and with one night more: seconds, MB, memory
+	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; go run ./tools/trendsbench -store "dir:$$dir/store" -o "$$dir/site"
+
 .PHONY: bench-report
 bench-report: ## render 200 cases with 90 days of history each: seconds and peak memory, fails beyond 5 s or 300 MB
 	go test -run '^$$' -bench BenchmarkReport -benchtime 1x ./internal/report/publish

@@ -20,6 +20,7 @@ func verbs(h host) []*cobra.Command {
 		newJudgeCmd(h),
 		newBaselineCmd(h),
 		newSchemaCmd(h),
+		newTrendsCmd(h),
 		newVersionCmd(h),
 	}
 }

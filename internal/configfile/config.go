@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/docs"
@@ -22,6 +23,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/owners"
 	"github.com/ci-disagg/ci-disagg/internal/report/session"
 	"github.com/ci-disagg/ci-disagg/internal/rules"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -37,6 +39,7 @@ type File struct {
 	Perf            session.Perf   `yaml:"perf"`
 	Report          session.Output `yaml:"report"`
 	SCM             session.SCM    `yaml:"scm"`
+	Owners          owners.Owners  `yaml:"owners"`
 }
 
 func defaults() File { return File{Config: pipeline.Default(), Perf: session.DefaultPerf()} }
@@ -95,7 +98,7 @@ func Parse(file string, data []byte) (Config, error) {
 			errs = append(errs, doc.Problem(path, "%v", err))
 		}
 	})
-	return c, errors.Join(append(errs, c.SCM.Validate(doc)...)...)
+	return c, errors.Join(slices.Concat(errs, c.SCM.Validate(doc), c.Owners.Validate(doc))...)
 }
 
 // Schema is the JSON schema of the whole file, with the words of docs/config.md.

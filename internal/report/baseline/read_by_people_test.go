@@ -3,17 +3,19 @@ package baseline_test
 import (
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/compare"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/trends"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
 
-// TestBothStoresAreCompared: what people look at comes from either kind of store.
-func TestBothStoresAreCompared(t *testing.T) {
+// TestPeopleReadBothStores: what people look at comes from either kind of store.
+func TestPeopleReadBothStores(t *testing.T) {
 	t.Parallel()
 	bothStores(t, func(t *testing.T, url string) {
 		store := open(t, url)
@@ -30,5 +32,10 @@ func TestBothStoresAreCompared(t *testing.T) {
 		require.Equal(t, verdict.Regression, doc.Rows[0].Verdict)
 		require.InDelta(t, 0.9, doc.Rows[0].Ratio, 0.01)
 		require.Equal(t, 20, doc.B.Runs, "a withdrawn run is not one")
+
+		g, err := trends.Gather(t.Context(), store, time.Time{}, nil)
+		require.NoError(t, err)
+		require.Len(t, g.Histories, 1)
+		require.Len(t, g.Histories[0].Nights, 40)
 	})
 }

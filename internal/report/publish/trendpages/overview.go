@@ -1,0 +1,144 @@
+package trendpages
+
+import (
+	"html/template"
+	"math"
+	"slices"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
+	"github.com/ci-disagg/ci-disagg/internal/report/trends"
+	"github.com/ci-disagg/ci-disagg/internal/report/words"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// overview is a page over many cases.
+type overview struct {
+	head
+	Headline string
+	Tone     string
+	Groups   []link
+	Open     []openView
+	Worse    []moverView
+	Better   []moverView
+	HeatOf   string
+	Heat     template.HTML // made of escaped texts and numbers
+	Cases    int
+	Nights   string
+	Warnings []string
+}
+
+type link struct{ Text, Page, Note string }
+
+// openView is an open regression.
+type openView struct {
+	Case, Page, Where, Metric, MetricPage string
+	Age, Since, Size, Owner               string
+	Commit, Before                        string
+	Changed                               string
+	Others                                int
+	Suspects                              []string
+}
+
+// moverView is a series that moved.
+type moverView struct {
+	Case, Page, Name, Was, Is, Moved, Where string
+}
+
+// overviews writes the overview, and one for each cluster and branch where there are several.
+func (p *printer) overviews() (open int, err error) {
+	s := p.site
+	all := make([]int, len(s.Histories))
+	for i := range all {
+		all[i] = i
+	}
+	main := all
+	if len(s.groups) > 0 {
+		main = s.groups[0].at
+	}
+	v := p.overview(all, main, "")
+	v.Warnings = s.Warnings
+	if len(s.groups) > 1 {
+		v.HeatOf = s.groups[0].title()
+		for _, g := range s.groups {
+			one := p.overview(g.at, g.at, "../")
+			one.Title = g.title() + ": " + one.Title
+			if err := p.page("overview", g.page(), one); err != nil {
+				return 0, err
+			}
+			v.Groups = append(v.Groups, link{Text: g.title(), Page: look.Href("", g.page()), Note: look.Count(len(one.Open), "open regression")})
+		}
+	}
+	return len(v.Open), p.page("overview", rundir.ReportIndex, v)
+}
+
+// overview is what is told of some histories; those of heat have their nights drawn.
+func (p *printer) overview(at, heat []int, up string) overview {
+	s := p.site
+	var series [][]trends.Series
+	for _, i := range at {
+		series = append(series, s.all[i])
+	}
+	open := trends.OpenFindings(series, s.Now, s.Owner)
+	headline, tone := "No regression is open", "good"
+	if n := len(open); n > 0 {
+		headline, tone = look.Count(n, "case")+" with an open regression", "bad"
+		if n > 1 {
+			headline = look.Count(n, "case") + " with open regressions"
+		}
+	}
+	v := overview{head: p.head(headline, up), Headline: headline, Tone: tone, Cases: len(at)}
+	for _, f := range open {
+		v.Open = append(v.Open, p.openView(f, up))
+	}
+	const movers = 10
+	worse, better := trends.Movers(series, movers)
+	for _, m := range worse {
+		v.Worse = append(v.Worse, moverOf(m, up))
+	}
+	for _, m := range better {
+		v.Better = append(v.Better, moverOf(m, up))
+	}
+	h := newHeat(s, heat, up)
+	v.Heat, v.Nights = h.svg(), h.span()
+	return v
+}
+
+func (p *printer) openView(f trends.Finding, up string) openView {
+	first, before := f.Series.Onset(f.Spell)
+	raised := f.Series.Raised(f.Spell)
+	v := openView{
+		Case: f.Series.Case, Page: look.Href(up, casePage(f.Series.History)), Where: f.Series.Where(), Metric: f.Series.Name(),
+		MetricPage: look.Href(up, seriesPage(f.Series)), Age: age(f.Age), Since: day(first.Time), Owner: f.Owner, Others: f.Others,
+		Commit: words.ShortCommit(first.Commit), Changed: raised.Changed, Size: sizeOf(f.Spell.Worse), Suspects: raised.Suspects,
+	}
+	if before != nil {
+		v.Before = words.ShortCommit(before.Commit)
+	}
+	return v
+}
+
+// sizeOf is how much worse something is.
+func sizeOf(worse float64) string {
+	if math.IsNaN(worse) {
+		return "not recorded"
+	}
+	if worse < 0 {
+		return look.Percent(-worse)[1:] + " better"
+	}
+	return look.Percent(worse)[1:] + " worse"
+}
+
+func moverOf(m trends.Mover, up string) moverView {
+	return moverView{
+		Case: m.Case, Page: look.Href(up, seriesPage(m.Series)), Name: m.Name(), Where: m.Where(),
+		Was: look.Quantity(m.Was, m.Metric.Unit), Is: look.Quantity(m.Is, m.Metric.Unit), Moved: sizeOf(m.Worse),
+	}
+}
+
+// worst is the state of a history now: that of its worst series.
+func worst(all []trends.Series) string {
+	if slices.ContainsFunc(all, func(s trends.Series) bool { return s.Current() != nil }) {
+		return "bad"
+	}
+	return "good"
+}

@@ -1,0 +1,127 @@
+package trendpages_test
+
+import (
+	"bytes"
+	"encoding/xml"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/owners"
+	"github.com/ci-disagg/ci-disagg/internal/report/publish/trendpages"
+	"github.com/ci-disagg/ci-disagg/internal/report/trends"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/nights"
+)
+
+var now = time.Date(2026, 11, 28, 9, 0, 0, 0, time.UTC)
+
+// site writes the pages of a suite of two cases on two clusters: one of them has a regression that was accepted and one
+// that is open.
+func site(t *testing.T, edit func(*baseline.Record)) string {
+	t.Helper()
+	store, err := baseline.Open(t.Context(), "dir:"+t.TempDir(), true)
+	require.NoError(t, err)
+	var records []baseline.Record
+	suite := nights.Suite{Cases: 2, Nights: 60, Clusters: []string{"h200", "b200"}, Last: time.Date(2026, 11, 28, 2, 0, 0, 0, time.UTC)}
+	require.NoError(t, suite.Records(func(r baseline.Record) error {
+		edit(&r)
+		records = append(records, r.Normal())
+		return nil
+	}))
+	_, err = store.Save(t.Context(), records...)
+	require.NoError(t, err)
+	g, err := trends.Gather(t.Context(), store, time.Time{}, nil)
+	require.NoError(t, err)
+	dir := t.TempDir()
+	s := trendpages.Site{
+		Gathered: g, Options: trends.Options{Metrics: metric.Default()}, Tool: "v1", Now: now,
+		Owner: owners.Owners{"*": "@perf", "llama*": "@llama"}.Of,
+	}
+	written, err := s.Write(dir)
+	require.NoError(t, err)
+	require.Equal(t, 2, written.Open, "case 1 on both clusters")
+	return dir
+}
+
+func read(t *testing.T, dir, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(dir, name))
+	require.NoError(t, err)
+	return string(data)
+}
+
+func TestPages(t *testing.T) {
+	t.Parallel()
+	dir := site(t, func(*baseline.Record) {})
+	index := read(t, dir, rundir.ReportIndex)
+	for _, want := range []string{"2 cases with open regressions", "@llama", "b200, main", "h200, main", "1 open regression", "Movers of the week", `<svg class="heat"`} {
+		require.Contains(t, index, want)
+	}
+	cases, err := filepath.Glob(filepath.Join(dir, "cases", "*.html"))
+	require.NoError(t, err)
+	require.Len(t, cases, 4)
+	series, err := filepath.Glob(filepath.Join(dir, "series", "*.html"))
+	require.NoError(t, err)
+	accepted, open := 0, 0
+	for _, file := range series {
+		page := read(t, dir, filepath.Join("series", filepath.Base(file)))
+		if strings.Contains(page, "safer kernel, 6 % slower on purpose") {
+			accepted++
+		}
+		if strings.Contains(page, "regression open since 2026-11-25") {
+			open++
+		}
+		require.Contains(t, page, `<svg class="hist"`)
+		require.Contains(t, page, "trtllm:1.0", "what changed on the machine")
+	}
+	require.Equal(t, len(series)/2, accepted)
+	require.Equal(t, len(series)/2, open)
+}
+
+// TestEveryLinkLeadsSomewhere, and nothing on a page is refused by Jenkins' policy.
+func TestEveryLinkLeadsSomewhere(t *testing.T) {
+	t.Parallel()
+	dir := site(t, func(r *baseline.Record) {
+		if r.Kind == baseline.KindRun {
+			r.Run = "<script>alert(1)</script>"
+			r.Build.URL = "javascript:alert(1)"
+		}
+	})
+	link := regexp.MustCompile(` href="([^"]+)"`)
+	require.NoError(t, filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".html" {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.NotRegexp(t, `<script|<style| style=|javascript:| on[a-z]+=`, string(data), path)
+		for _, m := range link.FindAllStringSubmatch(string(data), -1) {
+			require.FileExists(t, filepath.Join(filepath.Dir(path), m[1]), path)
+		}
+		for _, svg := range regexp.MustCompile(`(?s)<svg.*?</svg>`).FindAll(data, -1) {
+			require.NoError(t, xml.NewDecoder(bytes.NewReader(svg)).Decode(new(struct{})), path)
+		}
+		return nil
+	}))
+}
+
+// TestPagesOfCasesThatAreGoneGo when the site is written again.
+func TestPagesOfCasesThatAreGoneGo(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := trendpages.Site{Owner: owners.Owners{}.Of, Now: now}
+	stale := filepath.Join(dir, "cases", "old.html")
+	require.NoError(t, rundir.WriteFile(stale, []byte("x"), rundir.FileMode))
+	_, err := s.Write(dir)
+	require.NoError(t, err)
+	require.NoFileExists(t, stale)
+	require.Contains(t, read(t, dir, rundir.ReportIndex), "No night is recorded")
+}

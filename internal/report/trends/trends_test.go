@@ -1,0 +1,159 @@
+package trends_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/trends"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/nights"
+)
+
+var last = time.Date(2026, 11, 28, 2, 0, 0, 0, time.UTC)
+
+func storeOf(t *testing.T, records []baseline.Record) baseline.Store {
+	t.Helper()
+	store, err := baseline.Open(t.Context(), "dir:"+t.TempDir(), true)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = store.Close() })
+	_, err = store.Save(t.Context(), records...)
+	require.NoError(t, err)
+	return store
+}
+
+func records(t *testing.T, s nights.Suite) []baseline.Record {
+	t.Helper()
+	var out []baseline.Record
+	require.NoError(t, s.Records(func(r baseline.Record) error {
+		out = append(out, r)
+		return nil
+	}))
+	return out
+}
+
+func options() trends.Options { return trends.Options{Metrics: metric.Default()} }
+
+func TestSpellsAreTheRecordedOnes(t *testing.T) {
+	t.Parallel()
+	g, err := trends.Gather(t.Context(), storeOf(t, records(t, nights.Suite{Cases: 6, Nights: 100, Last: last})), time.Time{}, nil)
+	require.NoError(t, err)
+	require.Len(t, g.Histories, 6)
+	for _, h := range g.Histories {
+		for _, s := range h.Series(options()) {
+			var how []string
+			for _, p := range s.Spells {
+				how = append(how, p.How)
+				require.InDelta(t, 0.055, p.Worse, 0.02)
+			}
+			switch h.Case {
+			case nights.CaseID(1):
+				require.Equal(t, []string{trends.Accepted, trends.Open}, how)
+				require.Equal(t, "ana", s.Spells[0].Accept.Act.By)
+				require.NotNil(t, s.Current())
+			case nights.CaseID(5):
+				require.Equal(t, []string{trends.Accepted, trends.Back}, how)
+				require.Len(t, s.Levels, 4)
+				require.Nil(t, s.Current())
+			default:
+				require.Empty(t, how, h.Case)
+				require.Len(t, s.Levels, 1)
+			}
+		}
+	}
+}
+
+// TestNothingIsJudgedAgain: a run that is twice as slow and was recorded as a pass is one.
+func TestNothingIsJudgedAgain(t *testing.T) {
+	t.Parallel()
+	all := records(t, nights.Suite{Cases: 1, Nights: 40, Last: last})
+	for i := range all[30:] {
+		for m := range all[30+i].Measurements {
+			all[30+i].Measurements[m].Values[0] *= 2
+		}
+	}
+	g, err := trends.Gather(t.Context(), storeOf(t, all), time.Time{}, nil)
+	require.NoError(t, err)
+	for _, s := range g.Histories[0].Series(options()) {
+		require.Empty(t, s.Spells)
+	}
+}
+
+// TestOnsetBeforeTheRunThatRaisedIt: a regression that was seen late began where it was judged to.
+func TestOnsetBeforeTheRunThatRaisedIt(t *testing.T) {
+	t.Parallel()
+	all := records(t, nights.Suite{Cases: 1, Nights: 40, Last: last})
+	raised := &all[35]
+	raised.Changed = "driver: 580 against 590"
+	raised.Repetitions[0].Machine = &rundir.Machine{Facts: map[string]string{"driver": "590"}}
+	all[34].Repetitions[0].Machine = &rundir.Machine{Facts: map[string]string{"driver": "580"}}
+	for m := range raised.Measurements {
+		at := &raised.Measurements[m]
+		at.Verdict, at.Onset, at.Level = verdict.Regression, all[32].ID, at.Values[0]
+	}
+	g, err := trends.Gather(t.Context(), storeOf(t, all), time.Time{}, nil)
+	require.NoError(t, err)
+	h := g.Histories[0]
+	s := h.Series(options())[0]
+	require.Len(t, s.Spells, 1)
+	first, before := s.Onset(s.Spells[0])
+	require.Equal(t, all[32].ID, first.ID)
+	require.Equal(t, all[31].ID, before.ID)
+	require.Equal(t, "driver: 580 against 590", s.Raised(s.Spells[0]).Changed)
+	require.Contains(t, h.Machines(), trends.Machine{Night: h.Nights[35], Fact: "driver", Before: "580", Then: "590"})
+}
+
+// TestOneNightMore: what is known is not read again, and comes to the same as reading all of it.
+func TestOneNightMore(t *testing.T) {
+	t.Parallel()
+	all := records(t, nights.Suite{Cases: 4, Nights: 60, Last: last})
+	var before, after []baseline.Record
+	for _, r := range all {
+		if r.Kind == baseline.KindRun && !r.Time.Before(last) {
+			after = append(after, r)
+		} else {
+			before = append(before, r)
+		}
+	}
+	store := storeOf(t, before)
+	dir := t.TempDir()
+	g, err := trends.Gather(t.Context(), store, time.Time{}, trends.ReadCache(dir))
+	require.NoError(t, err)
+	require.Equal(t, 4*59, g.Read)
+	require.NoError(t, g.Save(dir, time.Time{}, last))
+	_, err = store.Save(t.Context(), after...)
+	require.NoError(t, err)
+
+	again, err := trends.Gather(t.Context(), store, time.Time{}, trends.ReadCache(dir))
+	require.NoError(t, err)
+	require.Less(t, again.Read, 4*17)
+	whole, err := trends.Gather(t.Context(), store, time.Time{}, nil)
+	require.NoError(t, err)
+	require.Equal(t, whole.Histories, again.Histories)
+
+	// Runs that were judged afterwards are read again, all of them.
+	replay := baseline.Record{Kind: baseline.KindReplay, Case: "*", Time: last, Act: &baseline.Act{By: "ana", At: last.Add(time.Hour), Why: "new rules"}}
+	_, err = store.Save(t.Context(), replay.Normal())
+	require.NoError(t, err)
+	again, err = trends.Gather(t.Context(), store, time.Time{}, trends.ReadCache(dir))
+	require.NoError(t, err)
+	require.Equal(t, 4*60, again.Read)
+}
+
+func TestMovers(t *testing.T) {
+	t.Parallel()
+	g, err := trends.Gather(t.Context(), storeOf(t, records(t, nights.Suite{Cases: 6, Nights: 100, Last: last})), time.Time{}, nil)
+	require.NoError(t, err)
+	var all [][]trends.Series
+	for _, h := range g.Histories {
+		all = append(all, h.Series(options()))
+	}
+	worse, _ := trends.Movers(all, 5)
+	require.Len(t, worse, 1, "one for each case")
+	require.Equal(t, nights.CaseID(1), worse[0].Case)
+	require.Greater(t, worse[0].Worse, 0.02)
+}
