@@ -22,7 +22,7 @@ func (t *Tree) WriteJSON(path string, v any) error {
 	if err := asJSON(v)(&b); err != nil {
 		return err
 	}
-	return t.WriteFile(path, t.Mask(b.Bytes()), FileMode)
+	return t.WriteFile(path, maskTexts(b.Bytes(), t.Mask), FileMode)
 }
 
 // WriteFile replaces path with data, atomically.
