@@ -48,6 +48,11 @@ func (a Advice) nextOfRun(d Report, end RunEnd) string {
 	case end.Idle:
 		return a.with("ci-disagg", "plan")
 	}
+	for _, c := range WorstFirst(d.Cases) { // all is green: what may still be looked at
+		if c.Next != "" {
+			return c.Next
+		}
+	}
 	return ""
 }
 
@@ -65,8 +70,15 @@ func (a Advice) with(words ...string) string {
 	return command(words...)
 }
 
-// next is the command for one case, "" when there is nothing to do.
+// next is the command for one case, "" when there is nothing to do: never for one that is not green.
 func (a Advice) next(c CaseReport) string {
+	if next := a.nextOf(c); next != "" || c.Colour == Green {
+		return next
+	}
+	return a.readLog(c)
+}
+
+func (a Advice) nextOf(c CaseReport) string {
 	if c.AB != nil && (c.Result == ResultRegression || c.Result == ResultNoVerdict) {
 		return a.nextOfSession(c)
 	}
@@ -79,11 +91,10 @@ func (a Advice) next(c CaseReport) string {
 		return command("ci-disagg", "resume", a.RunDir)
 	case ResultRegression:
 		return cmp.Or(a.history(c), a.pin(c))
-	case ResultSkipped:
-		if c.Colour == Amber {
-			return a.readLog(c)
-		}
-		return ""
+	case ResultImprovement:
+		return a.history(c)
+	case ResultKnown:
+		return a.readLog(c)
 	case ResultNoVerdict:
 		switch c.Verdict {
 		case verdict.BaselineUnavailable:

@@ -5,10 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"path"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -17,7 +14,7 @@ import (
 const maxScrub = 4 << 30
 
 // Scrub masks the values of secrets in the files of an attempt that is over, before they
-// are kept. What ci-disagg itself wrote for the job is left as it is: it holds no values.
+// are kept. What ci-disagg wrote for the job is no exception: roles write as the same user.
 // The error names what could not be looked through.
 func (r Rules) Scrub(dir rundir.AttemptDir) error {
 	if r.Mask == nil {
@@ -39,7 +36,7 @@ func (r Rules) Scrub(dir rundir.AttemptDir) error {
 		case err != nil:
 			leave(name, err)
 			return fs.SkipDir
-		case e.Type().IsRegular() && !ours(name):
+		case e.Type().IsRegular() && !isClients(name):
 			leave(name, r.scrub(tree, filepath.Join(string(dir), filepath.FromSlash(name))))
 		}
 		return nil
@@ -48,16 +45,6 @@ func (r Rules) Scrub(dir rundir.AttemptDir) error {
 		return nil
 	}
 	return fmt.Errorf("%d files could not be looked through for secrets, the first is %s", len(left), left[0])
-}
-
-// ours reports whether a file was written for the job, before it began.
-func ours(name string) bool {
-	base := path.Base(inRun(name))
-	if !strings.Contains(name, "/") {
-		return isClients(name) || slices.Contains([]string{"plan.json", "job.sh", "test_list.txt", "run.sh"}, name) ||
-			strings.HasPrefix(name, "install") && strings.HasSuffix(name, ".sh")
-	}
-	return base == "role.sh" && strings.HasPrefix(inRun(name), "roles/")
 }
 
 func (r Rules) scrub(tree *rundir.Tree, file string) error {

@@ -41,6 +41,7 @@ func TestCancelEndsALiveRun(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, rundir.OutcomeCancelled, outcomeOf(t, o.Dir, "a", 0, 1).Outcome)
 	require.Contains(t, outcomeOf(t, o.Dir, "a", 0, 1).Reason, "enough")
+	require.Contains(t, outcomeOf(t, o.Dir, "a", 0, 1).Finding.Message, "enough", "which is what people are shown")
 	require.Empty(t, run.Cases[2].Attempts, "a live driver submits nothing after the request")
 	noJobs(t, o)
 }
@@ -71,6 +72,7 @@ func TestCancelWithoutADriver(t *testing.T) {
 			require.Equal(t, 0, st.ExitCode())
 			require.Equal(t, rundir.OutcomeCancelled, outcomeOf(t, dir, "c", 0, 1).Outcome, "%+v", outcomeOf(t, dir, "c", 0, 1))
 			require.Contains(t, outcomeOf(t, dir, "c", 0, 1).Reason, "enough")
+			require.Contains(t, outcomeOf(t, dir, "c", 0, 1).Finding.Message, "enough")
 		})
 	}
 }

@@ -65,7 +65,13 @@ func (d *driver) close(work context.Context, a action) event {
 	warning := errors.Join(d.bringHome(work, a), d.o.Collect.Scrub(a.dir))
 	o := a.outcome
 	if o.Outcome == rundir.OutcomeCancelled && a.job.Cancel == nil {
-		o.Reason += d.requested(a.job)
+		why := d.requested(a.job)
+		o.Reason += why
+		if o.Finding != nil {
+			f := *o.Finding
+			f.Message += why
+			o.Finding = &f
+		}
 	}
 	return event{kind: evClosed, outcome: o, warning: warning, err: writeOutcome(work, a.dir, o)}
 }
