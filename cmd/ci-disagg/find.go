@@ -6,11 +6,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/runview"
 )
 
 // findFlags find a run that exists: by its directory, the only argument, or by
@@ -19,7 +21,11 @@ type findFlags struct{ runID string }
 
 // AddFlags registers the flags.
 func (o *findFlags) AddFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.runID, "run-id", "", "id of the run, in place of its directory: the run is looked for in runs_dir of the config")
+	addRunIDFlag(f, &o.runID)
+}
+
+func addRunIDFlag(f *pflag.FlagSet, id *string) {
+	f.StringVar(id, "run-id", "", "id of the run, in place of its directory: the run is looked for in runs_dir of the config")
 }
 
 // find gives the run directory.
@@ -31,10 +37,20 @@ func (o findFlags) find(h host, config string, args []string) (rundir.Dir, error
 			return "", err
 		}
 		_, err = readRun(rundir.Dir(path))
+		if err != nil && !strings.ContainsRune(args[0], filepath.Separator) { // the name of no directory may be an id
+			if dir, found := o.byID(h, config, args[0]); found == nil || !exists(path) {
+				return dir, found
+			}
+		}
 		return rundir.Dir(path), err
 	case len(args) == 1 || o.runID == "":
 		return "", usageErr(errors.New("which run? Give its directory, or --run-id"))
 	}
+	return o.byID(h, config, o.runID)
+}
+
+// byID gives the directory of the run that has an id, or the only one that begins so.
+func (findFlags) byID(h host, config, id string) (rundir.Dir, error) {
 	cfg, err := loadConfig(h, config)
 	if err != nil {
 		return "", err
@@ -43,15 +59,16 @@ func (o findFlags) find(h host, config string, args []string) (rundir.Dir, error
 	if err != nil {
 		return "", err
 	}
-	dir := rundir.Dir(filepath.Join(parent, rundir.Slug(o.runID)))
-	if _, err := readRun(dir); err != nil {
-		hint := ""
-		if cfg.Path == "" {
-			hint = "; with the --config of the run, runs_dir there says where it is"
-		}
-		return "", usageErr(fmt.Errorf("no run %s in %s: %w%s", o.runID, parent, err, hint))
+	dir, err := runview.Find(parent, id)
+	if err != nil && cfg.Path == "" {
+		err = fmt.Errorf("%w; with the --config of the run, runs_dir there says where it is", err)
 	}
-	return dir, nil
+	return dir, usageErr(err)
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // readRun reads the record of a run directory, whose name the user gave.

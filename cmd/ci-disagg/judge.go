@@ -2,16 +2,15 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/deliver"
@@ -196,7 +195,7 @@ func (o judgeOptions) policy(cfg *config) error {
 // comes first: a file that cannot be written does not hide it.
 func (o judgeOptions) publish(h host, doc report.Report) error {
 	if o.out == "-" {
-		return writeIndented(h.stdout, doc)
+		return cmdline.WriteJSON(h.stdout, doc)
 	}
 	t := printer(h)
 	if doc.Cases[0].AB != nil {
@@ -212,11 +211,4 @@ func (o judgeOptions) publish(h host, doc report.Report) error {
 		return err
 	}
 	return rundir.WriteJSON(path, doc)
-}
-
-func writeIndented(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
 }

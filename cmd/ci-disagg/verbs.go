@@ -4,7 +4,7 @@ import "github.com/spf13/cobra"
 
 // verbs lists every verb; help sorts them by name.
 func verbs(h host) []*cobra.Command {
-	return []*cobra.Command{
+	return append(newLookCmds(h), []*cobra.Command{
 		newRunCmd(h),
 		newInitCmd(h),
 		newPlanCmd(h),
@@ -22,5 +22,5 @@ func verbs(h host) []*cobra.Command {
 		newSchemaCmd(h),
 		newTrendsCmd(h),
 		newVersionCmd(h),
-	}
+	}...)
 }

@@ -1,0 +1,36 @@
+package cmdline
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/spf13/pflag"
+)
+
+// The forms in which verbs print what they have found.
+const (
+	Table = "table"
+	JSON  = "json"
+)
+
+// AddOutput registers the flag that chooses one.
+func AddOutput(f *pflag.FlagSet, form *string) {
+	f.StringVarP(form, "output", "o", Table, "table or json")
+}
+
+// CheckOutput refuses what is none of them.
+func CheckOutput(form string) error {
+	if form != Table && form != JSON {
+		return fmt.Errorf("-o %q is not table or json", form)
+	}
+	return nil
+}
+
+// WriteJSON prints a value for programs, and for people who read it.
+func WriteJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}

@@ -1,0 +1,253 @@
+package runview
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// State is where a run stands.
+type State string
+
+// The states of a run.
+const (
+	Running     State = "running"     // somebody drives it
+	Detached    State = "detached"    // its jobs go on; nobody drives it, on purpose
+	Stopped     State = "stopped"     // it is not over, and nobody drives it
+	Interrupted State = "interrupted" // a signal ended its driver, and nobody has gone on with it
+	Ended       State = "ended"       // it is over; its report says how
+)
+
+// Run is a run as it is listed.
+type Run struct {
+	ID      string     `json:"id"`
+	Dir     string     `json:"dir"`
+	State   State      `json:"state"`
+	Result  string     `json:"result,omitempty"`    // of its report: passed, test_failed, …
+	Exit    *int       `json:"exit_code,omitempty"` // likewise
+	Says    string     `json:"headline,omitempty"`  // likewise, one sentence
+	Stage   string     `json:"stage"`
+	Mode    string     `json:"mode"`
+	Backend string     `json:"backend"`
+	Cluster string     `json:"cluster,omitempty"`
+	Branch  string     `json:"branch,omitempty"`
+	Commit  string     `json:"commit,omitempty"`
+	Change  string     `json:"change,omitempty"`
+	Created time.Time  `json:"created"`
+	Ended   *time.Time `json:"ended,omitempty"`
+	Driver  string     `json:"driver,omitempty"` // machine of the process that drives it, or did last
+	Beat    *time.Time `json:"heartbeat,omitempty"`
+	Cases   Counts     `json:"cases"`
+	Cost    float64    `json:"gpu_hours"` // allocated so far, of all attempts
+	Problem string     `json:"problem,omitempty"`
+}
+
+// Counts are how many cases of a run stand where.
+type Counts struct {
+	All     int `json:"all"`
+	Waiting int `json:"waiting"`
+	Running int `json:"running"`
+	Done    int `json:"done"`
+	Skipped int `json:"skipped"`
+}
+
+// Reader reads run directories.
+type Reader struct {
+	Now time.Time
+	// Far reads a small file of a job that is not seen from here, behind a login node; nil = none is.
+	Far func(path string) ([]byte, error)
+}
+
+// bounds of what is read.
+const (
+	maxVerdict = 256 << 20
+	maxRuns    = 20_000
+)
+
+// verdictDoc is what is read of a run's report.
+type verdictDoc struct {
+	Result   string        `json:"result"`
+	Exit     int           `json:"exit_code"`
+	Headline string        `json:"headline"`
+	Cases    []verdictCase `json:"cases"`
+}
+
+type verdictCase struct {
+	Slug     string `json:"slug"`
+	Result   string `json:"result"`
+	Message  string `json:"message"`
+	Attempts []struct {
+		Rep      int     `json:"rep"`
+		Attempt  int     `json:"attempt"`
+		GPUHours float64 `json:"gpu_hours_allocated"`
+	} `json:"attempts"`
+}
+
+// read is the run of a directory.
+func (r Reader) read(dir rundir.Dir) (Run, rundir.Run, *verdictDoc, error) {
+	tree, err := dir.Tree()
+	if err != nil {
+		return Run{}, rundir.Run{}, nil, err
+	}
+	defer func() { _ = tree.Close() }() // only read from
+	var rec rundir.Run
+	if err := tree.ReadJSON(dir.RunFile(), &rec); err != nil {
+		return Run{}, rec, nil, err
+	}
+	b := rec.Build
+	out := Run{
+		ID: rec.ID, Dir: string(dir), Stage: rec.Stage, Mode: b.Mode, Backend: rec.Backend, Cluster: rec.Cluster, Branch: b.Branch, Commit: b.Commit,
+		Change: b.Change, Created: rec.Created, Ended: rec.Ended, Cases: countCases(rec.Cases),
+	}
+	held, err := lease.Read(dir.LeaseFile())
+	if err != nil {
+		out.Problem = err.Error()
+	}
+	out.State = r.state(rec, held)
+	if held != nil {
+		out.Driver, out.Beat = held.Host, &held.Heartbeat
+	}
+	doc := report(tree, dir)
+	if doc != nil && (out.State == Ended || out.State == Interrupted) {
+		out.Result, out.Exit, out.Says = doc.Result, &doc.Exit, doc.Headline
+	}
+	out.Cost = r.cost(tree, dir, rec, doc)
+	return out, rec, doc, nil
+}
+
+// report reads the report of a run, nil where there is none that can be read.
+func report(tree *rundir.Tree, dir rundir.Dir) *verdictDoc {
+	path := filepath.Join(dir.Report(), rundir.ReportVerdict)
+	data, err := tree.ReadFile(path, maxVerdict)
+	if err != nil {
+		return nil
+	}
+	var doc verdictDoc
+	if rundir.Decode(path, data, &doc) != nil {
+		return nil
+	}
+	return &doc
+}
+
+// state is where the run stands.
+func (r Reader) state(rec rundir.Run, held *rundir.Lease) State {
+	switch {
+	case held != nil && lease.Driven(*held, r.Now):
+		return Running
+	case rec.Interrupted != nil:
+		return Interrupted
+	case rec.Ended != nil:
+		return Ended
+	case held != nil && held.Detached:
+		return Detached
+	default:
+		return Stopped
+	}
+}
+
+func countCases(cases []rundir.CaseState) Counts {
+	n := Counts{All: len(cases)}
+	for _, c := range cases {
+		switch c.State {
+		case rundir.CaseWaiting:
+			n.Waiting++
+		case rundir.CaseRunning:
+			n.Running++
+		case rundir.CaseSkipped:
+			n.Skipped++
+		default:
+			n.Done++
+		}
+	}
+	return n
+}
+
+// cost is the GPU-hours that the run's attempts have held: as the report says of those that are over, else by when the
+// agent began.
+func (r Reader) cost(tree *rundir.Tree, dir rundir.Dir, rec rundir.Run, doc *verdictDoc) float64 {
+	type key struct {
+		slug         string
+		rep, attempt int
+	}
+	told := map[key]float64{}
+	if doc != nil {
+		for _, c := range doc.Cases {
+			for _, a := range c.Attempts {
+				told[key{c.Slug, a.Rep, a.Attempt}] = a.GPUHours
+			}
+		}
+	}
+	sum := 0.0
+	for _, c := range rec.Cases {
+		gpus := 0
+		for _, a := range c.Attempts {
+			if hours, ok := told[key{c.Slug, a.Rep, a.Attempt}]; ok && a.Outcome != "" {
+				sum += hours
+				continue
+			}
+			if gpus == 0 {
+				var plan rundir.Plan
+				if tree.ReadJSON(dir.CaseDir(c.Slug).PlanFile(), &plan) != nil || plan.AllocatedGPUs == 0 {
+					break
+				}
+				gpus = plan.AllocatedGPUs
+			}
+			sum += r.held(tree, dir.CaseDir(c.Slug).Attempt(a.Rep, a.Attempt)).Hours() * float64(gpus)
+		}
+	}
+	return sum
+}
+
+// held is for how long an attempt has had its nodes.
+func (r Reader) held(tree *rundir.Tree, a rundir.AttemptDir) time.Duration {
+	var out rundir.AttemptOutcome
+	if tree.ReadJSON(a.OutcomeFile(), &out) == nil {
+		if out.Started == nil {
+			return 0
+		}
+		return max(0, out.Ended.Sub(*out.Started))
+	}
+	rec, err := r.agent(tree, a)
+	if err != nil {
+		return 0
+	}
+	return max(0, r.Now.Sub(rec.Started))
+}
+
+// agent is the agent's record of an attempt, wherever it lies.
+func (r Reader) agent(tree *rundir.Tree, a rundir.AttemptDir) (rec rundir.AgentRecord, err error) {
+	if err = tree.ReadJSON(a.AgentFile(), &rec); !errors.Is(err, fs.ErrNotExist) || r.Far == nil {
+		return rec, err
+	}
+	var job rundir.Job
+	if tree.ReadJSON(a.JobFile(), &job) != nil || job.Dir == "" || job.Dir == string(a) {
+		return rec, err
+	}
+	path := rundir.AttemptDir(job.Dir).AgentFile()
+	data, err := r.Far(path)
+	if err != nil {
+		return rec, err
+	}
+	return rec, rundir.Decode(path, data, &rec)
+}
+
+// readFar reads a file behind a login node.
+func readFar(ctx context.Context, h host.Host, path string) ([]byte, error) {
+	got, err := h.Read(ctx, maxFar, path)
+	if err != nil {
+		return nil, err
+	}
+	if data, ok := got[path]; ok {
+		return data, nil
+	}
+	return nil, fs.ErrNotExist
+}
+
+// maxFar bounds a record behind a login node.
+const maxFar = 16 << 20
