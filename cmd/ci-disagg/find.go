@@ -38,8 +38,12 @@ func (o findFlags) find(h host, config string, args []string) (rundir.Dir, error
 		}
 		_, err = readRun(rundir.Dir(path))
 		if err != nil && !strings.ContainsRune(args[0], filepath.Separator) { // the name of no directory may be an id
-			if dir, found := o.byID(h, config, args[0]); found == nil || !exists(path) {
-				return dir, found
+			dir, unknown := o.byID(h, config, args[0])
+			switch {
+			case unknown == nil:
+				return dir, nil
+			case !exists(path):
+				return "", usageErr(fmt.Errorf("%s is not a run directory, and there is %w", args[0], unknown))
 			}
 		}
 		return rundir.Dir(path), err

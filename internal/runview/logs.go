@@ -54,27 +54,38 @@ func (r Reader) Show(ctx context.Context, l Logs, w io.Writer, now func() time.T
 		if err != nil {
 			return err
 		}
-		tree, err := l.Dir.Tree()
-		if err != nil {
+		over := !open || !l.Follow
+		if err := l.round(shown, sources, w, over); err != nil || over {
 			return err
-		}
-		var bad []error // those of the other logs are shown
-		for _, s := range sources {
-			if shown[s.path] == nil {
-				shown[s.path] = s
-			}
-			if s = shown[s.path]; s.bad == nil {
-				s.bad = l.more(tree, s, w, !open || !l.Follow)
-			}
-			bad = append(bad, s.bad)
-		}
-		if err := tree.Close(); err != nil || !l.Follow || !open {
-			return errors.Join(append(bad, err)...)
 		}
 		if err := l.wait(ctx); err != nil {
 			return err
 		}
 	}
+}
+
+// round prints what the logs have more than was printed. One that cannot be read is told of when it is over: the others
+// are shown.
+func (l Logs) round(shown map[string]*source, sources []*source, w io.Writer, over bool) error {
+	tree, err := l.Dir.Tree()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tree.Close() }() // only read from
+	var bad []error
+	for _, s := range sources {
+		if shown[s.path] == nil {
+			shown[s.path] = s
+		}
+		if s = shown[s.path]; s.bad == nil {
+			s.bad = l.more(tree, s, w, over)
+		}
+		bad = append(bad, s.bad)
+	}
+	if !over {
+		return nil
+	}
+	return errors.Join(bad...)
 }
 
 func (l Logs) wait(ctx context.Context) error {
@@ -94,40 +105,37 @@ func (l Logs) sources(s Status) (out []*source, open bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	known := map[string]bool{}
+	var known []string
 	for _, c := range cases {
 		open = open || c.State == rundir.CaseWaiting || c.State == rundir.CaseRunning
-		if c.Attempt == 0 {
-			continue
-		}
-		run := rundir.AttemptDir(c.Dir).Run(c.run)
 		for _, role := range c.Roles {
-			known[role.Name] = true
-			if l.Role != "" && !strings.EqualFold(l.Role, role.Name) {
-				continue
+			known = append(known, role.Name)
+			if l.Role == "" || strings.EqualFold(l.Role, role.Name) {
+				path := rundir.AttemptDir(c.Dir).Run(c.run).RoleLog(role.Name)
+				out = append(out, &source{prefix: l.prefix(c, role, len(cases) > 1), path: path})
 			}
-			prefix := ""
-			if l.Role == "" {
-				prefix = "[" + role.Name + "] "
-			}
-			if len(cases) > 1 {
-				prefix = rundir.ShortID(c.ID) + " " + prefix
-			}
-			out = append(out, &source{prefix: prefix, path: run.RoleLog(role.Name)})
 		}
 	}
 	if s.State == Ended || s.State == Interrupted {
 		open = false
 	}
 	if l.Role != "" && len(out) == 0 && (len(known) > 0 || !open) {
-		names := make([]string, 0, len(known))
-		for name := range known {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		return nil, false, fmt.Errorf("no role %q%s", l.Role, Meant(l.Role, strings.Join(names, "\n"), "roles"))
+		slices.Sort(known)
+		return nil, false, fmt.Errorf("no role %q%s", l.Role, Meant(l.Role, strings.Join(slices.Compact(known), "\n"), "roles"))
 	}
 	return out, open, nil
+}
+
+// prefix begins the lines of a role where several are shown.
+func (l Logs) prefix(c Case, role Role, several bool) string {
+	text := ""
+	if several {
+		text = rundir.ShortID(c.ID) + " "
+	}
+	if l.Role == "" {
+		text += "[" + role.Name + "] "
+	}
+	return text
 }
 
 // cases are those that are meant.
@@ -162,37 +170,29 @@ func (l Logs) more(tree *rundir.Tree, s *source, w io.Writer, last bool) error {
 	}
 	for {
 		data, err := tree.ReadAt(s.path, s.at, logStep)
-		if err != nil && !errors.Is(err, io.EOF) {
+		if err != nil {
 			return notThere(err)
 		}
 		s.at += int64(len(data))
 		s.rest = append(s.rest, data...)
-		for {
-			line, rest, ok := bytes.Cut(s.rest, []byte("\n"))
-			if !ok {
-				break
-			}
-			if err := l.line(w, s, line); err != nil {
-				return err
-			}
-			s.rest = rest
-		}
-		if len(data) == 0 {
-			break
-		}
-		if len(s.rest) > logStep { // a line without an end
-			if err := l.line(w, s, s.rest); err != nil {
-				return err
-			}
-			s.rest = nil
+		if err := l.lines(w, s, len(data) == 0 && last); err != nil || len(data) == 0 {
+			return err
 		}
 	}
-	if last && len(s.rest) > 0 {
-		line := s.rest
-		s.rest = nil
-		return l.line(w, s, line)
+}
+
+// lines prints the whole lines that were read; all says that no line will be longer.
+func (l Logs) lines(w io.Writer, s *source, all bool) error {
+	for {
+		line, rest, whole := bytes.Cut(s.rest, []byte("\n"))
+		if !whole && (len(line) == 0 || !all && len(line) < logStep) {
+			return nil
+		}
+		s.rest = rest
+		if err := l.line(w, s, line); err != nil {
+			return err
+		}
 	}
-	return nil
 }
 
 // begin leaves out all but the last lines.

@@ -168,37 +168,40 @@ func countCases(cases []rundir.CaseState) Counts {
 	return n
 }
 
+// attemptKey tells attempts apart.
+type attemptKey struct {
+	slug         string
+	rep, attempt int
+}
+
+// hours are the GPU-hours of attempts as a report has them; nil has none.
+func (d *verdictDoc) hours() map[attemptKey]float64 {
+	out := map[attemptKey]float64{}
+	if d == nil {
+		return out
+	}
+	for _, c := range d.Cases {
+		for _, a := range c.Attempts {
+			out[attemptKey{c.Slug, a.Rep, a.Attempt}] = a.GPUHours
+		}
+	}
+	return out
+}
+
 // cost is the GPU-hours that the run's attempts have held: as the report says of those that are over, else by when the
 // agent began.
 func (r Reader) cost(tree *rundir.Tree, dir rundir.Dir, rec rundir.Run, doc *verdictDoc) float64 {
-	type key struct {
-		slug         string
-		rep, attempt int
-	}
-	told := map[key]float64{}
-	if doc != nil {
-		for _, c := range doc.Cases {
-			for _, a := range c.Attempts {
-				told[key{c.Slug, a.Rep, a.Attempt}] = a.GPUHours
-			}
-		}
-	}
-	sum := 0.0
+	told, sum := doc.hours(), 0.0
 	for _, c := range rec.Cases {
-		gpus := 0
 		for _, a := range c.Attempts {
-			if hours, ok := told[key{c.Slug, a.Rep, a.Attempt}]; ok && a.Outcome != "" {
+			if hours, ok := told[attemptKey{c.Slug, a.Rep, a.Attempt}]; ok && a.Outcome != "" {
 				sum += hours
 				continue
 			}
-			if gpus == 0 {
-				var plan rundir.Plan
-				if tree.ReadJSON(dir.CaseDir(c.Slug).PlanFile(), &plan) != nil || plan.AllocatedGPUs == 0 {
-					break
-				}
-				gpus = plan.AllocatedGPUs
+			var plan rundir.Plan
+			if tree.ReadJSON(dir.CaseDir(c.Slug).PlanFile(), &plan) == nil && plan.AllocatedGPUs > 0 {
+				sum += r.held(tree, dir.CaseDir(c.Slug).Attempt(a.Rep, a.Attempt)).Hours() * float64(plan.AllocatedGPUs)
 			}
-			sum += r.held(tree, dir.CaseDir(c.Slug).Attempt(a.Rep, a.Attempt)).Hours() * float64(gpus)
 		}
 	}
 	return sum

@@ -95,7 +95,7 @@ func TestList(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, list.Runs, tt.ids, "%+v", tt.which)
 	}
-	require.EqualError(t, Choice{States: []string{"runing"}}.Check(), `--state "runing" is neither a state nor a result; did you mean "running"?`)
+	require.EqualError(t, Choice{States: []string{"detahced"}}.Check(), `--state "detahced" is neither a state nor a result; did you mean "detached"?`)
 
 	none, err := r.List(filepath.Join(parent, "none"), Choice{})
 	require.NoError(t, err)

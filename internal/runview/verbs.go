@@ -161,7 +161,7 @@ it may come and go without any effect on the run.`,
 		Example: `  ci-disagg logs jenkins-perf-1234
   ci-disagg logs -f jenkins-perf-1234 my_config GEN_0
   ci-disagg logs -n 50 jenkins-perf-1234 my_config`,
-		Args: cobra.RangeArgs(1, 3),
+		Args: cobra.MaximumNArgs(3),
 		RunE: func(cmd *cobra.Command, args []string) error { return e.logs(cmd.Context(), o, args) },
 	}
 	e.AddFind(cmd.Flags(), &o.config, &o.runID)
@@ -172,11 +172,10 @@ it may come and go without any effect on the run.`,
 }
 
 func (e Env) logs(ctx context.Context, o lookFlags, args []string) error {
-	run, rest := args, []string(nil)
-	if o.runID == "" {
+	var run []string
+	rest := args
+	if o.runID == "" && len(args) > 0 {
 		run, rest = args[:1], args[1:]
-	} else {
-		run, rest = nil, args
 	}
 	dir, err := e.Find(o.config, o.runID, run)
 	if err != nil {
