@@ -2,5 +2,5 @@
 // print.
 //
 // In: run directories, and a way to read what lies behind a login node. Out: values that stay the same for programs
-// (docs/look.md), and what people read. It reads and decides nothing: a run's result is that of its report.
+// (-o json), and what people read. It reads and decides nothing: a run's result is that of its report.
 package runview
