@@ -97,7 +97,7 @@ func (o bisectFlags) run(ctx context.Context, h host, args []string) error {
 		most := paired.Costs(s.Plans[0])[0]
 		search.GPUHours = most.GPUHours / float64(most.Runs)
 		search.Run = func(ctx context.Context, dir, good, commit string) (int, string) {
-			return o.measure(ctx, h, cfg, dir, []string{args[0], good, commit})
+			return o.pairOf(ctx, h, cfg, dir, []string{args[0], good, commit})
 		}
 	}
 	if search.Dir, err = o.place(h, cfg, good, bad); err != nil {
@@ -160,8 +160,8 @@ func (o bisectFlags) place(h host, cfg config, good, bad string) (string, error)
 	return filepath.Join(parent, fmt.Sprintf("bisect-%.10s-%.10s", good, bad)), err
 }
 
-// measure makes the builds of two commits, and a session of them. what is the case, the good commit, and the other.
-func (o bisectFlags) measure(ctx context.Context, h host, cfg config, dir string, what []string) (exit int, failed string) {
+// pairOf makes the builds of two commits, and a session of them. what is the case, the good commit, and the other.
+func (o suiteFlags) pairOf(ctx context.Context, h host, cfg config, dir string, what []string) (exit int, failed string) {
 	for _, commit := range what[1:] {
 		if text := cfg.Builds.MakeOf(commit); text != "" {
 			res, err := proc.Run(ctx, proc.Command{Argv: []string{"bash", "-e", "-c", text}, Dir: filepath.Dir(cfg.Path), Env: h.environ()})

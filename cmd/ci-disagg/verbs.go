@@ -12,6 +12,7 @@ func verbs(h host) []*cobra.Command {
 		newReportCmd(h),
 		newCompareCmd(h),
 		newBisectCmd(h),
+		newConfirmCmd(h),
 		newCancelCmd(h),
 		newSweepCmd(h),
 		newPruneCmd(h),

@@ -127,7 +127,7 @@ func sessionJobs() []fault {
 		},
 		{
 			name: "session: ci-disagg cancel", with: busy, during: afterRun(2, cancelVerb),
-			outcome: cancelled, exit: 3, says: "the job was cancelled",
+			outcome: cancelled, exit: 3, says: "cancelled",
 		},
 		{
 			name: "session: SIGTERM", with: busy, fakes: map[string]string{"scancel": logged},

@@ -1,0 +1,78 @@
+package confirm
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/ab"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+func write(t *testing.T, dir string, cases ...report.CaseReport) {
+	t.Helper()
+	require.NoError(t, os.MkdirAll(rundir.Dir(dir).Report(), 0o755))
+	require.NoError(t, rundir.WriteJSON(filepath.Join(rundir.Dir(dir).Report(), rundir.ReportVerdict), report.Report{Cases: cases}))
+}
+
+func regression(id string) report.CaseReport {
+	c := report.CaseReport{ID: id, Slug: id}
+	c.Result = report.ResultRegression
+	c.Suspects = &report.Suspects{Good: "aaaaaaa", Bad: "bbbbbbb"}
+	return c
+}
+
+// A regression is confirmed, cleared, or neither; only what is cleared is no regression any more.
+func TestRegressionsAreConfirmed(t *testing.T) {
+	t.Parallel()
+	unknown := regression("unknown")
+	unknown.Suspects = nil
+	green := regression("green")
+	green.Result = report.ResultPassed
+	for _, tt := range []struct {
+		name    string
+		cases   []report.CaseReport
+		found   paired.Word
+		failed  string
+		session int // exit code of the session
+		code    int
+		said    string
+	}{
+		{name: "nothing to confirm", cases: []report.CaseReport{green}, code: 0, said: "no regression to confirm"},
+		{name: "confirmed", cases: []report.CaseReport{green, regression("x")}, found: paired.Regression, code: 4, said: "confirmed  x: found"},
+		{name: "cleared", cases: []report.CaseReport{regression("x")}, found: paired.Pass, code: 5, said: "not confirmed  x: head; the alarm stays open"},
+		{name: "better", cases: []report.CaseReport{regression("x")}, found: paired.Improvement, code: 5, said: "not confirmed  x"},
+		{name: "undecided", cases: []report.CaseReport{regression("x")}, found: paired.Inconclusive, code: 4, said: "unconfirmed  x: found"},
+		{name: "no such build", cases: []report.CaseReport{regression("x")}, failed: "builds.make: exit 1", code: 4, said: "unconfirmed  x: builds.make: exit 1"},
+		{name: "no commit", cases: []report.CaseReport{unknown}, code: 4, said: "unconfirmed  unknown: nothing says which commit was the last good one"},
+		{name: "one cleared, one unknown", cases: []report.CaseReport{regression("x"), unknown}, found: paired.Pass, code: 4, said: "not confirmed  x"},
+		{name: "interrupted", cases: []report.CaseReport{regression("x")}, session: 143, code: 143},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "run")
+			write(t, dir, tt.cases...)
+			var out bytes.Buffer
+			o := Options{Dir: rundir.Dir(dir), Out: &out, Session: func(_ context.Context, at, id, good, bad string) (int, string) {
+				require.Equal(t, []string{dir + "-confirm-" + id, "aaaaaaa", "bbbbbbb"}, []string{at, good, bad})
+				if tt.session > 0 || tt.failed != "" {
+					return tt.session, tt.failed
+				}
+				c := report.CaseReport{ID: id, Message: "found"}
+				c.AB = &ab.Session{Verdict: tt.found, Headline: "head"}
+				write(t, at, c)
+				return 4, ""
+			}}
+			code, err := o.Run(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, tt.code, code, out.String())
+			require.Contains(t, out.String(), tt.said)
+		})
+	}
+}
