@@ -38,7 +38,7 @@ A store that cannot be reached ends with 5, a wrong argument with 2.`,
 	for _, c := range changing {
 		trust.Guard(c, h.getenv, usageErr, func() string { return "baseline " + c.Name() })
 	}
-	cmd.AddCommand(append(changing, newBaselineShowCmd(h), newBaselineExportCmd(h))...)
+	cmd.AddCommand(append(changing, newBaselineShowCmd(h), newBaselineNodesCmd(h), newBaselineExportCmd(h))...)
 	return cmd
 }
 

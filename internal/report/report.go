@@ -7,6 +7,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/changed"
+	"github.com/ci-disagg/ci-disagg/internal/report/lemons"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -120,10 +121,12 @@ type Measurement struct {
 	Together *verdict.Case `json:"case_verdict,omitempty"`
 	Suspects *Suspects     `json:"suspects,omitempty"`
 	// Changed is what else was different when the regression began.
-	Changed  *changed.Difference `json:"changed,omitempty"`
-	AB       *ab.Session         `json:"ab,omitempty"` // what a paired session found
-	Metrics  []verdict.Row       `json:"metrics,omitempty"`
-	Problems []string            `json:"validity_problems,omitempty"` // why a measurement is invalid
+	Changed *changed.Difference `json:"changed,omitempty"`
+	// Lemons are the cards and nodes that it ran on and that are known to be slow.
+	Lemons   []lemons.Lemon `json:"slow_machines,omitempty"`
+	AB       *ab.Session    `json:"ab,omitempty"` // what a paired session found
+	Metrics  []verdict.Row  `json:"metrics,omitempty"`
+	Problems []string       `json:"validity_problems,omitempty"` // why a measurement is invalid
 }
 
 // Planned is what the plan says of a case, for exports.

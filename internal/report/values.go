@@ -4,6 +4,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/changed"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/lemons"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
 
@@ -15,6 +16,7 @@ type Judged struct {
 	AB       *ab.Session // what a paired session found: it decides, and no row beside those of accuracy
 	Suspects *Suspects   // of a regression that has begun
 	Changed  *changed.Difference
+	Lemons   []lemons.Lemon // slow machines that it ran on
 	Warnings []string
 	// Unverified is a warning that other cases are likely to have, too.
 	Unverified string

@@ -39,7 +39,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 	count := flags.Int("series", 2100, "number of generated series, a multiple of 175 keeps the mix exact")
 	seed := flags.Uint64("seed", 1, "seed of the generator")
 	workers := flags.Int("workers", runtime.GOMAXPROCS(0), "series judged at the same time")
-	only := flags.String("only", "", "one of special, modes, nights, recorded, injected, generated; all of them without it")
+	only := flags.String("only", "", "one of special, modes, lemons, nights, recorded, injected, generated; all of them without it")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -70,6 +70,7 @@ func (e *evaluation) run(only string) error {
 	}{
 		{"special", e.special},
 		{"modes", e.modes},
+		{"lemons", e.lemons},
 		{"nights", e.nights},
 		{"recorded", e.recorded},
 		{"injected", e.injected},
@@ -101,6 +102,11 @@ func (e *evaluation) special() error {
 
 func (e *evaluation) modes() error {
 	printModes(e.w, e.seed, e.workers, &e.checks)
+	return nil
+}
+
+func (e *evaluation) lemons() error {
+	printLemons(e.w, e.seed, e.workers, &e.checks)
 	return nil
 }
 

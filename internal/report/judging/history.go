@@ -109,7 +109,11 @@ func (s Setup) usesUpstream(caseID string) bool {
 
 // SeriesOf is the history of one metric at one point, with the levels that people
 // accepted.
-func SeriesOf(h baseline.History, point, name string) []verdict.Run {
+func (s Setup) SeriesOf(h baseline.History, point, name string) []verdict.Run {
+	return placesOf(h.Runs, s.Lemons).series(h, point, name)
+}
+
+func (p places) series(h baseline.History, point, name string) []verdict.Run {
 	accepted := map[string]bool{}
 	for _, a := range h.Acts {
 		if a.Act.Covers(point, name) {
@@ -119,7 +123,7 @@ func SeriesOf(h baseline.History, point, name string) []verdict.Run {
 	var out []verdict.Run
 	for _, rec := range h.Runs {
 		if m, ok := rec.Find(point, name); ok {
-			r := runOf(rec, m)
+			r := p.run(rec, m)
 			r.Accepted = accepted[rec.ID]
 			out = append(out, r)
 		}
@@ -138,36 +142,4 @@ func acceptedRun(h baseline.History, act baseline.Record) string {
 		return ""
 	}
 	return h.Runs[at].ID
-}
-
-// runOf is what the verdict sees of one measurement.
-func runOf(r baseline.Record, m baseline.Measurement) verdict.Run {
-	run := verdict.Run{
-		ID: r.ID, Time: r.Time, Commit: r.Build.Commit, Values: m.Values,
-		Verdict: m.Verdict, Open: m.Open, Level: m.Level, Onset: m.Onset,
-	}
-	sets := make([]string, len(m.Values))
-	for i := range m.Values {
-		rep := i
-		if len(m.Reps) > 0 {
-			rep = m.Reps[i]
-		}
-		if rep >= 0 && rep < len(r.Repetitions) {
-			sets[i] = groupOf(r.Repetitions[rep])
-		}
-	}
-	if len(sets) > 0 {
-		run.NodeSet = sets[0]
-	}
-	if len(slices.Compact(slices.Clone(sets))) > 1 {
-		run.NodeSets = sets
-	}
-	return run
-}
-
-func groupOf(r baseline.Repetition) string {
-	if r.NodeSet != "" {
-		return r.NodeSet
-	}
-	return baseline.NodeGroup(r.Nodes)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/changed"
+	"github.com/ci-disagg/ci-disagg/internal/report/lemons"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
@@ -18,8 +19,10 @@ type Setup struct {
 	Pins     Pins
 	Policy   verdict.Policy
 	Metrics  metric.Table
-	Window   time.Duration // how far back the history goes; 0 = baseline.DefaultWindow
-	Runs     int           // how many runs of it; 0 = what the rules need
+	Window   time.Duration  // how far back the history goes; 0 = baseline.DefaultWindow
+	Runs     int            // how many runs of it; 0 = what the rules need
+	Machines *Machines      // knows slow cards and nodes; nil = nobody asks
+	Lemons   []lemons.Lemon // that are known to be slow: what they cost is taken out
 }
 
 // Subject is the run to judge.
@@ -40,6 +43,7 @@ type Judgement struct {
 	Record baseline.Record // Subject.Record with its verdicts, Normal, ready to be saved
 	// Changed is what else was different when the regression began, nil if there is none.
 	Changed  *changed.Difference
+	Lemons   []lemons.Lemon // that this run was on, where it is not green
 	Warnings []string
 }
 
@@ -55,7 +59,7 @@ func Case(ctx context.Context, setup Setup, s Subject) Judgement {
 			s.Record.Valid, s.Record.Problems = false, []string{why}
 		}
 	}
-	return against(setup, s, known)
+	return onMachines(ctx, setup, s, known, against(setup, s, known))
 }
 
 // prepare makes the record one that may be written to, and the policy that of its mode.

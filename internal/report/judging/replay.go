@@ -67,13 +67,19 @@ func (s Setup) replayCase(records []baseline.Record, mode string) []Replayed {
 	return out
 }
 
-func (s Setup) replayRun(r baseline.Record, known []baseline.Record, mode string) baseline.Record {
+// Again judges a run as if known were all that its store holds, whatever it was judged
+// to be.
+func Again(s Setup, r baseline.Record, mode string, known []baseline.Record) Judgement {
 	s.Policy.RerunsUsed = max(0, len(r.Repetitions)-1)
 	setup, subject := prepare(s, Subject{Record: r.Unjudged(), Mode: cmp.Or(r.Match["mode"], mode)})
 	q, _ := setup.query(subject)
 	p := past{History: baseline.Among(known, q)}
 	p.settle(setup, subject.Record)
-	judged := against(setup, subject, p).Record
+	return against(setup, subject, p)
+}
+
+func (s Setup) replayRun(r baseline.Record, known []baseline.Record, mode string) baseline.Record {
+	judged := Again(s, r, mode, known).Record
 	if !judged.Valid { // it counts in the store, whatever its numbers are
 		return r
 	}

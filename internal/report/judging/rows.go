@@ -30,6 +30,7 @@ func (t *trial) define(name string) (metric.Metric, bool) {
 func (t *trial) judge(out *Judgement) {
 	var questions []verdict.Question
 	var at []int // of each question, the measurement
+	where := placesOf(t.past.Runs, t.Lemons)
 	for i, m := range out.Record.Measurements {
 		def, ok := t.define(m.Metric)
 		if !ok {
@@ -39,7 +40,7 @@ func (t *trial) judge(out *Judgement) {
 		policy, pin := t.Pins.apply(t.Policy, out.Record, m.Point, def.Name)
 		questions = append(questions, verdict.Question{Policy: policy, Series: verdict.Series{
 			Case: out.Record.Case, Point: m.Point, Metric: def, Pinned: pin,
-			History: SeriesOf(t.past.History, m.Point, def.Name), New: runOf(out.Record, m),
+			History: where.series(t.past.History, m.Point, def.Name), New: where.run(out.Record, m),
 		}})
 		at = append(at, i)
 	}
@@ -90,7 +91,7 @@ func (t *trial) noHistory(q verdict.Question) (verdict.Word, string) {
 	switch {
 	case t.past.unavailable != nil:
 		return verdict.BaselineUnavailable, t.past.unavailable.Error()
-	case t.Store == nil:
+	case t.Store == nil && len(t.past.all) == 0:
 		return verdict.NoBaseline, "no baseline store is configured and no value is pinned for it"
 	default:
 		return "", ""

@@ -13,7 +13,7 @@ import (
 // pages, verbs and the judge show. r names the case and the match values.
 func (s Setup) Level(h baseline.History, r baseline.Record, point string, def metric.Metric) (verdict.Standing, bool) {
 	policy, pin := s.Pins.apply(s.Policy, r, point, def.Name)
-	return verdict.LevelOf(verdict.Series{Case: r.Case, Point: point, Metric: def, Pinned: pin, History: SeriesOf(h, point, def.Name)}, policy)
+	return verdict.LevelOf(verdict.Series{Case: r.Case, Point: point, Metric: def, Pinned: pin, History: s.SeriesOf(h, point, def.Name)}, policy)
 }
 
 // Standing is one series of a store and where it stands.
@@ -42,7 +42,7 @@ func (s Setup) Standings(records []baseline.Record, counts func(metric.Metric) b
 				key := seriesKey{m.Point, m.Metric}
 				if _, seen := index[key]; !seen {
 					index[key] = len(out)
-					st := Standing{Runs: SeriesOf(h, m.Point, m.Metric)}
+					st := Standing{Runs: s.SeriesOf(h, m.Point, m.Metric)}
 					if level, ok := s.Level(h, r, m.Point, def); known && ok {
 						st.Level = &level
 					}

@@ -13,6 +13,7 @@ func (s *Setup) Open(ctx context.Context, url string, create bool) error {
 	if url == "" {
 		return nil
 	}
+	s.Machines = &Machines{}
 	s.Store, s.StoreErr = baseline.Open(ctx, url, create)
 	if s.StoreErr != nil && !baseline.IsUnavailable(s.StoreErr) {
 		return s.StoreErr

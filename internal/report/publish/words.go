@@ -259,12 +259,17 @@ func suspects(c report.CaseReport, n int) []string {
 	return out
 }
 
-// changes is what else was different when a regression began, for people.
+// changes is what else was different when a regression began, and which slow machines
+// the case ran on, for people.
 func changes(c report.CaseReport) []string {
-	if c.Changed == nil || c.Result != report.ResultRegression {
-		return nil
+	var out []string
+	if c.Changed != nil && c.Result == report.ResultRegression {
+		out = append(out, c.Changed.Text)
 	}
-	return []string{c.Changed.Text}
+	for _, l := range c.Lemons {
+		out = append(out, "It ran on a slow machine, and what that costs is taken out: "+l.String()+".")
+	}
+	return out
 }
 
 func sentence(began string) string {

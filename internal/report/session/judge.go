@@ -36,7 +36,7 @@ func (s *Session) judge(ctx context.Context, run rundir.Run, c results.Case, att
 	setup.Policy.RerunsUsed = max(0, repetitions(c)-1) // whether or not they gave a value
 	j := judging.Case(ctx, setup, judging.Subject{Record: s.record(run, c, m), Mode: c.Plan.Case.Mode, Branch: run.Build.Branch})
 	out := report.Judged{Rows: j.Rows, Problems: m.problems, Warnings: append(m.warnings, j.Warnings...), Together: &j.Case, Unverified: m.unverified}
-	out.Suspects, out.Changed = s.suspects(j.Case.Onset), j.Changed
+	out.Suspects, out.Changed, out.Lemons = s.suspects(j.Case.Onset), j.Changed, j.Lemons
 	if s.o.PerfOff {
 		for i := range out.Rows {
 			out.Rows[i].Advisory = true

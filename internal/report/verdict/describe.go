@@ -3,6 +3,7 @@ package verdict
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -148,6 +149,9 @@ func span(of *[2]float64) string {
 
 // nameNodes names the node effect when it is worth a word.
 func (j *judgement) nameNodes(r bws.Result, shift float64) {
+	if worst := slices.Max(append([]float64{0}, j.series.New.Slower...)); worst > 0.35*j.dmin {
+		j.say("It ran on %s, which is %s slower than its peers over many runs; that is taken out", j.series.New.SlowOn, percent(math.Expm1(worst)))
+	}
 	if shift == 0 {
 		return
 	}

@@ -67,7 +67,7 @@ func past(s Series) (runs []Run, dropped int) {
 			runs = append(runs, r)
 			continue
 		}
-		r.Values, r.NodeSets = goodValues(r)
+		r.Slower, r.Values, r.NodeSets = goodValues(r)
 		if len(r.Values) == 0 {
 			dropped++
 			continue
@@ -81,15 +81,16 @@ func hasBadValue(r Run) bool {
 	return len(r.Values) == 0 || slices.ContainsFunc(r.Values, func(v float64) bool { return badValue(v) != "" })
 }
 
-// goodValues are the values of a run that are measurements, with their nodes.
-func goodValues(r Run) (values []float64, nodes []string) {
+// goodValues are the values of a run that are measurements, with what is known of them.
+func goodValues(r Run) (slower, values []float64, nodes []string) {
 	for q, v := range r.Values {
 		if badValue(v) == "" {
+			slower = append(slower, r.slower(q))
 			values = append(values, v)
 			nodes = append(nodes, r.node(q))
 		}
 	}
-	return values, nodes
+	return slower, values, nodes
 }
 
 // node is the node group of value q, "" = unknown.
@@ -98,6 +99,14 @@ func (r Run) node(q int) string {
 		return r.NodeSets[q]
 	}
 	return r.NodeSet
+}
+
+// slower is how much worse value q is, in logs, for a machine that is known to be slow.
+func (r Run) slower(q int) float64 {
+	if q < len(r.Slower) {
+		return r.Slower[q]
+	}
+	return 0
 }
 
 // load turns runs into what the scan works on: natural logs, up is worse, the
@@ -109,7 +118,7 @@ func load(past []Run, newest Run, sign float64) (d *bws.Data, shift float64) {
 	for j, r := range runs {
 		logs[j] = make([]float64, len(r.Values))
 		for q, v := range r.Values {
-			logs[j][q] = sign * math.Log(v)
+			logs[j][q] = sign*math.Log(v) - r.slower(q)
 		}
 	}
 	d = bws.NewData(logs)

@@ -32,9 +32,13 @@ type Run struct {
 	// NodeSets is the node group of each value where repetitions ran on
 	// different ones; empty = all on NodeSet.
 	NodeSets []string `json:"node_sets,omitempty"`
-	Accepted bool     `json:"accepted,omitempty"` // someone accepted the level that begins here
-	Open     bool     `json:"open,omitempty"`     // judged while a regression was open
-	Verdict  Word     `json:"verdict,omitempty"`  // as judged then
+	// Slower is how much worse each value is, in logs, because of a card or node that is
+	// known from many cases to be slow; SlowOn names the one of the first value that is.
+	Slower   []float64 `json:"-"`
+	SlowOn   string    `json:"-"`
+	Accepted bool      `json:"accepted,omitempty"` // someone accepted the level that begins here
+	Open     bool      `json:"open,omitempty"`     // judged while a regression was open
+	Verdict  Word      `json:"verdict,omitempty"`  // as judged then
 	// Level is the level that a regression was measured against when it was
 	// judged by bws, in the metric's unit: what the runs have to come back to.
 	// 0 = not stored; a regression then counts as open only if bws sees it too.
