@@ -39,7 +39,7 @@ more. prune --older-than removes records for good; the store keeps a note of it.
 	o.manualFlags.AddFlags(f)
 	f.StringVar(&o.run, "run", "", "id of the run that is not to count")
 	f.StringVar(&o.older, "older-than", "", "remove records of runs that began before, such as 400d")
-	f.StringVar(&o.mode, "mode", "", "with --older-than: only runs of this mode: nightly, pr, bisect or ab")
+	f.StringVar(&o.mode, "mode", "", "with --older-than: only runs of this mode: nightly, pr, bisect, reference or ab")
 	return cmd
 }
 
@@ -47,8 +47,8 @@ func runBaselinePrune(ctx context.Context, h host, o baselinePruneOptions) error
 	if (o.run == "") == (o.older == "") {
 		return usageErr(errors.New("give either --run or --older-than"))
 	}
-	if o.mode != "" && !slices.Contains([]string{baseline.ModeNightly, baseline.ModePR, baseline.ModeBisect, baseline.ModeSession}, o.mode) {
-		return usageErr(fmt.Errorf("--mode %q is not nightly, pr, bisect or ab", o.mode))
+	if o.mode != "" && !slices.Contains(baseline.Modes(), o.mode) {
+		return usageErr(fmt.Errorf("--mode %q is not nightly, pr, bisect, reference or ab", o.mode))
 	}
 	of, err := o.series()
 	if err != nil {

@@ -15,7 +15,7 @@ func addCompletions(root *cobra.Command, h host) {
 		"case-mode": {"e2e", "gen_only", "ctx_only", "aggregated"},
 		"flaky":     {"pass", "fail", "skip"},
 		"format":    {"openmetrics", "opensearch-bulk"},
-		"mode":      {"nightly", "pr", "bisect"},
+		"mode":      {"nightly", "pr", "bisect", "reference"},
 	}
 	for _, cmd := range root.Commands() {
 		complete := func(flag string, f cobra.CompletionFunc) {

@@ -21,6 +21,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/session"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/trust"
@@ -65,7 +66,7 @@ type buildFlags struct {
 
 // AddFlags registers the flags.
 func (o *buildFlags) AddFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.mode, "mode", "", "nightly, pr, or bisect: judged, and stored apart (default pr if $CHANGE_ID is set, else perf.mode, else nightly)")
+	f.StringVar(&o.mode, "mode", "", "nightly, pr; bisect, reference (of perf.reference): stored apart (default pr if $CHANGE_ID is set, else perf.mode, else nightly)")
 	f.StringVar(&o.mergeBase, "merge-base", "", "commit at which a pull request left the branch it is compared with")
 	f.StringVar(&o.baseTime, "merge-base-time", "", "commit time of the merge base, RFC 3339 or Unix seconds: where the history ends if that commit was never measured")
 	f.StringVar(&o.commit, "commit", "", "commit under test (default $gitlabCommit, $GIT_COMMIT)")
@@ -75,7 +76,7 @@ func (o *buildFlags) AddFlags(f *pflag.FlagSet) {
 
 // build reads what CI says about itself. A pull request's build is one whatever
 // mode the config names: it must not get into the branch's history.
-func (o buildFlags) build(h host, configured verdict.Mode) (rundir.Build, error) {
+func (o buildFlags) build(h host, perf session.Perf) (rundir.Build, error) {
 	b := rundir.Build{
 		Mode: o.mode, MergeBase: o.mergeBase,
 		Commit: cmp.Or(o.commit, h.getenv("gitlabCommit"), h.getenv("GIT_COMMIT")),
@@ -96,13 +97,16 @@ func (o buildFlags) build(h host, configured verdict.Mode) (rundir.Build, error)
 		return b, err
 	}
 	if b.Mode == "" {
-		b.Mode = cmp.Or(string(configured), string(verdict.Nightly))
+		b.Mode = cmp.Or(string(perf.Policy.Mode), string(verdict.Nightly))
 		if trust.Here(h.getenv).Stranger() {
 			b.Mode = string(verdict.PullRequest)
 		}
 	}
-	if !slices.Contains([]string{baseline.ModeNightly, baseline.ModePR, baseline.ModeBisect}, b.Mode) {
-		return b, usageErr(fmt.Errorf("--mode %q is not nightly, pr or bisect", b.Mode))
+	if b.Mode == baseline.ModeSession || !slices.Contains(baseline.Modes(), b.Mode) {
+		return b, usageErr(fmt.Errorf("--mode %q is not nightly, pr, bisect or reference", b.Mode))
+	}
+	if b.Mode == baseline.ModeReference {
+		return b, usageErr(perf.Control().Check(b.Commit))
 	}
 	return b, nil
 }
@@ -131,7 +135,7 @@ live job is never submitted a second time.`,
 		},
 	}
 	o.AddFlags(cmd.Flags())
-	trust.Guard(cmd, h.getenv, usageErr, trust.Is(&o.mode, baseline.ModeNightly, "run --mode nightly"))
+	trust.Guard(cmd, h.getenv, usageErr, trust.Is(&o.mode, "run --mode ", baseline.ModeNightly, baseline.ModeReference))
 	return cmd
 }
 
@@ -238,7 +242,7 @@ func (o runOptions) findRun(h host, cfg config) (dir rundir.Dir, id string, foun
 
 // planned is the new run's suite, and its record.
 func (o runOptions) planned(h host, cfg config, args []string, id string) (s pipeline.Suite, run rundir.Run, err error) {
-	build, err := o.build(h, cfg.Perf.Policy.Mode)
+	build, err := o.build(h, cfg.Perf)
 	if err != nil {
 		return s, run, err
 	}

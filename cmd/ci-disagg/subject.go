@@ -55,7 +55,7 @@ func (o subjectFlags) subject(h host, cfg config, metrics metric.Table, want run
 // subjectOf is the run that the flags and the environment describe, without
 // measurements. Its time is zero unless a flag gives it.
 func (o subjectFlags) subjectOf(h host, cfg config) (judging.Subject, error) {
-	build, err := o.build(h, cfg.Perf.Policy.Mode)
+	build, err := o.build(h, cfg.Perf)
 	if err != nil {
 		return judging.Subject{}, err
 	}

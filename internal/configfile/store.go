@@ -88,7 +88,7 @@ func (c Config) Judging(pins string) (judging.Setup, error) {
 	if err != nil {
 		return judging.Setup{}, err
 	}
-	setup := judging.Setup{Policy: c.Perf.Policy, Metrics: metrics}
+	setup := judging.Setup{Policy: c.Perf.Policy, Metrics: metrics, Reference: c.Perf.Control()}
 	switch {
 	case c.Perf.Pins == "":
 	case c.Rules != nil && c.Rules.Pins != "":

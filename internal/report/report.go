@@ -122,6 +122,8 @@ type Measurement struct {
 	Suspects *Suspects     `json:"suspects,omitempty"`
 	// Changed is what else was different when the regression began.
 	Changed *changed.Difference `json:"changed,omitempty"`
+	// Environment is what the reference says of the environment, in a sentence.
+	Environment string `json:"environment,omitempty"`
 	// Lemons are the cards and nodes that it ran on and that are known to be slow.
 	Lemons   []lemons.Lemon `json:"slow_machines,omitempty"`
 	AB       *ab.Session    `json:"ab,omitempty"` // what a paired session found

@@ -16,8 +16,10 @@ type Judged struct {
 	AB       *ab.Session // what a paired session found: it decides, and no row beside those of accuracy
 	Suspects *Suspects   // of a regression that has begun
 	Changed  *changed.Difference
-	Lemons   []lemons.Lemon // slow machines that it ran on
-	Warnings []string
+	// Environment is what the reference says of it, for people; "" = none.
+	Environment string
+	Lemons      []lemons.Lemon // slow machines that it ran on
+	Warnings    []string
 	// Unverified is a warning that other cases are likely to have, too.
 	Unverified string
 }

@@ -31,7 +31,7 @@ type Interruption struct {
 
 // Build is what CI knows about the run.
 type Build struct {
-	Mode      string `json:"mode"` // nightly, pr or bisect
+	Mode      string `json:"mode"` // nightly, pr, bisect or reference
 	Commit    string `json:"commit,omitempty"`
 	MergeBase string `json:"merge_base,omitempty"`
 	// MergeBaseTime is the commit time of the merge base: where the history of a

@@ -9,6 +9,7 @@ package trust
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 )
@@ -85,11 +86,11 @@ func If(set *bool, what string) func() string {
 	}
 }
 
-// Is names what a call would change where a flag has a value.
-func Is(flag *string, value, what string) func() string {
+// Is names what a call would change where a flag has one of the values.
+func Is(flag *string, what string, values ...string) func() string {
 	return func() string {
-		if *flag == value {
-			return what
+		if slices.Contains(values, *flag) {
+			return what + *flag
 		}
 		return ""
 	}

@@ -97,6 +97,7 @@ func (e *evaluation) special() error {
 	printLife(e.w, e.seed, &e.checks)
 	printCoverage(e.w, e.seed, &e.checks)
 	printCreep(e.w, e.seed, &e.checks)
+	printBisect(e.w, e.seed, &e.checks)
 	return printH200(e.w, e.data, &e.checks)
 }
 

@@ -31,18 +31,19 @@ import (
 // written by temporary name, fsync and rename; there are no locks, and no file
 // is ever written by two.
 const (
-	dirMarker   = "ci-disagg-store.json"
-	dirCases    = "cases"
-	dirSeries   = "series.json"
-	trackPR     = "pr"
-	trackBisect = "bisect"
-	trackPairs  = "ab"
-	trackActs   = "acts"
-	trackMain   = "branch-"
-	monthForm   = "2006-01"
-	recordExt   = ".json"
-	MaxRecord   = 16 << 20 // bytes of one record: longer ones are none
-	readersMax  = 8        // NFS answers many small reads at once much faster than in turn
+	dirMarker      = "ci-disagg-store.json"
+	dirCases       = "cases"
+	dirSeries      = "series.json"
+	trackPR        = "pr"
+	trackBisect    = "bisect"
+	trackPairs     = "ab"
+	trackReference = "reference"
+	trackActs      = "acts"
+	trackMain      = "branch-"
+	monthForm      = "2006-01"
+	recordExt      = ".json"
+	MaxRecord      = 16 << 20 // bytes of one record: longer ones are none
+	readersMax     = 8        // NFS answers many small reads at once much faster than in turn
 )
 
 type dirStore struct {
@@ -209,6 +210,8 @@ func track(r Record) string {
 		return trackBisect
 	case r.Build.Mode == ModeSession:
 		return trackPairs
+	case r.Build.Mode == ModeReference:
+		return trackReference
 	default:
 		return branchTrack(r.Branch())
 	}

@@ -411,6 +411,8 @@ func (f Filter) wantsTrack(t string) bool {
 		return runs && (f.Mode == "" || f.Mode == ModeSession) && !f.Counts
 	case trackBisect:
 		return runs && (f.Mode == "" || f.Mode == ModeBisect) && !f.Counts
+	case trackReference:
+		return runs && (f.Mode == "" || f.Mode == ModeReference) && !f.Counts
 	default:
 		return runs && (f.Mode == "" || f.Mode == ModeNightly) && (f.Branch == "" || t == branchTrack(f.Branch))
 	}

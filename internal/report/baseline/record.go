@@ -42,7 +42,13 @@ const (
 	ModeBisect  = "bisect"  // a search for a commit: kept, never part of a history
 	ModePR      = "pr"      // a run of a proposed change: kept, never part of a history
 	ModeSession = "ab"      // both builds of a paired session, pair by pair: kept, never part of a history
+	// ModeReference is a run of a pinned build that shows what the environment does:
+	// kept, never part of a history.
+	ModeReference = "reference"
 )
+
+// Modes are all of them.
+func Modes() []string { return []string{ModeNightly, ModePR, ModeBisect, ModeReference, ModeSession} }
 
 // SourceOwn is the source of runs that this program measured and judged.
 const SourceOwn = "ci-disagg"
@@ -310,8 +316,8 @@ func (r Record) Validate() error {
 }
 
 func (r Record) validateRun(bad func(string, ...any)) {
-	if !slices.Contains([]string{ModeNightly, ModePR, ModeBisect, ModeSession}, r.Build.Mode) {
-		bad("build.mode %q is not nightly, pr, bisect or ab", Shorten(r.Build.Mode))
+	if !slices.Contains(Modes(), r.Build.Mode) {
+		bad("build.mode %q is not nightly, pr, bisect, reference or ab", Shorten(r.Build.Mode))
 	}
 	if r.Valid && len(r.Measurements) == 0 {
 		bad("a valid run has measurements; this one has none")

@@ -210,18 +210,18 @@ func TestSaveRefusesWhatIsNotARecord(t *testing.T) {
 	bothStores(t, func(t *testing.T, url string) {
 		s := open(t, url)
 		tests := map[string]func(*baseline.Record){
-			"case is missing":                  func(r *baseline.Record) { r.Case = "" },
-			"is not nightly, pr, bisect or ab": func(r *baseline.Record) { r.Build.Mode = "adhoc" },
-			"has none":                         func(r *baseline.Record) { r.Measurements = nil },
-			"exactly when it has problems":     func(r *baseline.Record) { r.Problems = []string{"x"} },
-			"is there twice":                   func(r *baseline.Record) { r.Measurements = append(r.Measurements, r.Measurements[0]) },
-			"not finite":                       func(r *baseline.Record) { r.Measurements[0].Values[0] /= 0 * r.Measurements[0].Values[0] },
-			"has no value":                     func(r *baseline.Record) { r.Measurements[0].Values = nil },
-			"time 1990":                        func(r *baseline.Record) { r.Time = time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC) },
-			"not valid UTF-8":                  func(r *baseline.Record) { r.Build.Commit = "\xff" },
-			"control characters":               func(r *baseline.Record) { r.Cluster = "a\x00b" },
-			`kind "guess" is unknown`:          func(r *baseline.Record) { r.Kind = "guess" },
-			"accept needs who, when and why":   func(r *baseline.Record) { r.Kind, r.Act = baseline.KindAccept, &baseline.Act{Target: "x"} },
+			"case is missing": func(r *baseline.Record) { r.Case = "" },
+			"is not nightly, pr, bisect, reference or ab": func(r *baseline.Record) { r.Build.Mode = "adhoc" },
+			"has none":                       func(r *baseline.Record) { r.Measurements = nil },
+			"exactly when it has problems":   func(r *baseline.Record) { r.Problems = []string{"x"} },
+			"is there twice":                 func(r *baseline.Record) { r.Measurements = append(r.Measurements, r.Measurements[0]) },
+			"not finite":                     func(r *baseline.Record) { r.Measurements[0].Values[0] /= 0 * r.Measurements[0].Values[0] },
+			"has no value":                   func(r *baseline.Record) { r.Measurements[0].Values = nil },
+			"time 1990":                      func(r *baseline.Record) { r.Time = time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC) },
+			"not valid UTF-8":                func(r *baseline.Record) { r.Build.Commit = "\xff" },
+			"control characters":             func(r *baseline.Record) { r.Cluster = "a\x00b" },
+			`kind "guess" is unknown`:        func(r *baseline.Record) { r.Kind = "guess" },
+			"accept needs who, when and why": func(r *baseline.Record) { r.Kind, r.Act = baseline.KindAccept, &baseline.Act{Target: "x"} },
 		}
 		for want, spoil := range tests {
 			r := nightly("c", 1, 100)

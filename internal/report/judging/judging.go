@@ -14,15 +14,16 @@ import (
 
 // Setup is what runs are judged with.
 type Setup struct {
-	Store    baseline.Store // nil: none configured, or StoreErr
-	StoreErr error          // why the configured store could not be opened
-	Pins     Pins
-	Policy   verdict.Policy
-	Metrics  metric.Table
-	Window   time.Duration  // how far back the history goes; 0 = baseline.DefaultWindow
-	Runs     int            // how many runs of it; 0 = what the rules need
-	Machines *Machines      // knows slow cards and nodes; nil = nobody asks
-	Lemons   []lemons.Lemon // that are known to be slow: what they cost is taken out
+	Store     baseline.Store // nil: none configured, or StoreErr
+	StoreErr  error          // why the configured store could not be opened
+	Pins      Pins
+	Policy    verdict.Policy
+	Metrics   metric.Table
+	Window    time.Duration  // how far back the history goes; 0 = baseline.DefaultWindow
+	Runs      int            // how many runs of it; 0 = what the rules need
+	Reference Reference      // a pinned build that shows what the environment does
+	Machines  *Machines      // knows slow cards and nodes; nil = nobody asks
+	Lemons    []lemons.Lemon // that are known to be slow: what they cost is taken out
 }
 
 // Subject is the run to judge.
@@ -42,9 +43,11 @@ type Judgement struct {
 	Case   verdict.Case    // what the gating series say together
 	Record baseline.Record // Subject.Record with its verdicts, Normal, ready to be saved
 	// Changed is what else was different when the regression began, nil if there is none.
-	Changed  *changed.Difference
-	Lemons   []lemons.Lemon // that this run was on, where it is not green
-	Warnings []string
+	Changed *changed.Difference
+	// Environment is what the reference says, where the run is not green.
+	Environment Environment
+	Lemons      []lemons.Lemon // that this run was on, where it is not green
+	Warnings    []string
 }
 
 // Case judges one run of one case against the store's history and the pins. A
@@ -59,7 +62,8 @@ func Case(ctx context.Context, setup Setup, s Subject) Judgement {
 			s.Record.Valid, s.Record.Problems = false, []string{why}
 		}
 	}
-	return onMachines(ctx, setup, s, known, against(setup, s, known))
+	j := onMachines(ctx, setup, s, known, against(setup, s, known))
+	return inEnvironment(ctx, setup, s, j)
 }
 
 // prepare makes the record one that may be written to, and the policy that of its mode.
@@ -67,6 +71,9 @@ func prepare(setup Setup, s Subject) (Setup, Subject) {
 	s.Record = s.Record.Normal()
 	s.Record.Measurements = slices.Clone(s.Record.Measurements)
 	setup.Policy.Mode = verdict.Nightly
+	if s.Record.Build.Mode == baseline.ModeReference { // it is a measure, not what is measured
+		setup.Policy.FunctionalOnly = true
+	}
 	if s.Record.Build.Mode == baseline.ModePR {
 		setup.Policy.Mode = verdict.PullRequest
 	}

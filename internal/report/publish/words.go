@@ -266,6 +266,9 @@ func changes(c report.CaseReport) []string {
 	if c.Changed != nil && c.Result == report.ResultRegression {
 		out = append(out, c.Changed.Text)
 	}
+	if c.Environment != "" {
+		out = append(out, c.Environment)
+	}
 	for _, l := range c.Lemons {
 		out = append(out, "It ran on a slow machine, and what that costs is taken out: "+l.String()+".")
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench/formats"
+	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/suites"
@@ -25,6 +26,8 @@ type Perf struct {
 	Policy verdict.Policy `yaml:",inline" policy:"base"`
 	// RerunDelay is how long a repetition waits: a bad night is not measured once more.
 	RerunDelay rundir.Duration `yaml:"rerun_delay" policy:"base"`
+	// Reference is CASE@COMMIT, a pinned build: where it becomes worse, the environment did.
+	Reference string `yaml:"reference"`
 	// AllowSkipped lets a run pass although a test skipped itself.
 	AllowSkipped bool            `yaml:"allow_skipped" policy:"base"`
 	Store        string          `yaml:"store" policy:"base"`                              // dir:PATH or postgres://…; "" = no history
@@ -88,6 +91,9 @@ func (p Perf) Validate(doc strictyaml.Document) []error {
 	if baseline.HasPassword(p.Store) {
 		bad("perf.store", "holds a password, and the config is kept with every run: put the URL into $CI_DISAGG_STORE, or the password into $PGPASSWORD or ~/.pgpass")
 	}
+	if _, err := judging.ParseReference(p.Reference); err != nil {
+		bad("perf.reference", "%v", err)
+	}
 	if p.RerunDelay < 0 {
 		bad("perf.rerun_delay", "%s is negative", p.RerunDelay.D())
 	}
@@ -123,6 +129,12 @@ func (o Output) Validate(doc strictyaml.Document) []error {
 		errs = append(errs, doc.Problem("report.metrics_in_junit", "%q is not all, gating or none", o.MetricsInJUnit))
 	}
 	return errs
+}
+
+// Control is the pinned build that shows what the environment does.
+func (p Perf) Control() judging.Reference {
+	ref, _ := judging.ParseReference(p.Reference) // Validate has told what is wrong with it
+	return ref
 }
 
 // Metrics is the built-in table with the section's own metrics.

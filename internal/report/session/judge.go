@@ -37,6 +37,9 @@ func (s *Session) judge(ctx context.Context, run rundir.Run, c results.Case, att
 	j := judging.Case(ctx, setup, judging.Subject{Record: s.record(run, c, m), Mode: c.Plan.Case.Mode, Branch: run.Build.Branch})
 	out := report.Judged{Rows: j.Rows, Problems: m.problems, Warnings: append(m.warnings, j.Warnings...), Together: &j.Case, Unverified: m.unverified}
 	out.Suspects, out.Changed, out.Lemons = s.suspects(j.Case.Onset), j.Changed, j.Lemons
+	if out.Environment = j.Environment.Text; j.Environment.Moved {
+		out.Suspects = nil // it blames nobody
+	}
 	if s.o.PerfOff {
 		for i := range out.Rows {
 			out.Rows[i].Advisory = true

@@ -1,0 +1,229 @@
+package judging
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/bws"
+)
+
+// Reference is a pinned build that is measured again and again: what it shows is the
+// environment and nothing else.
+type Reference struct{ Case, Commit string }
+
+// ParseReference reads CASE@COMMIT; "" is none.
+func ParseReference(text string) (Reference, error) {
+	if text == "" {
+		return Reference{}, nil
+	}
+	at := strings.LastIndex(text, "@")
+	ref := Reference{Case: strings.TrimSpace(text[:max(at, 0)]), Commit: strings.TrimSpace(text[at+1:])}
+	if at < 0 || ref.Case == "" || len(ref.Commit) < 7 || strings.Trim(ref.Commit, "0123456789abcdefABCDEF") != "" {
+		return Reference{}, fmt.Errorf("%q is not CASE@COMMIT, the id of a case and a commit id of 7 or more digits", text)
+	}
+	return ref, nil
+}
+
+// Check says what keeps a build from being a measure of the reference.
+func (f Reference) Check(commit string) error {
+	n := min(len(f.Commit), len(commit))
+	switch {
+	case f.Case == "":
+		return errors.New("--mode reference measures the build that perf.reference names (CASE@COMMIT), and the config names none")
+	case n < 7 || !strings.EqualFold(f.Commit[:n], commit[:n]):
+		return fmt.Errorf("--mode reference measures commit %s (perf.reference), and --commit is %q: the same build has to run each time", f.Commit, commit)
+	default:
+		return nil
+	}
+}
+
+// is reports whether a record is a run of the reference.
+func (f Reference) is(r baseline.Record) bool {
+	return r.Kind == baseline.KindRun && r.Valid && r.Build.Mode == baseline.ModeReference && r.Case == f.Case && f.Check(r.Build.Commit) == nil
+}
+
+func (f Reference) String() string {
+	return fmt.Sprintf("%s@%.12s", baseline.Shorten(f.Case), f.Commit)
+}
+
+// command measures the reference.
+func (f Reference) command() string {
+	return fmt.Sprintf("ci-disagg run --mode reference --commit %s '%s'", f.Commit, strings.ReplaceAll(f.Case, "'", `'\''`))
+}
+
+const (
+	// referenceSince is how far back its runs are compared.
+	referenceSince = 180 * 24 * time.Hour
+	// referenceBefore and referenceAfter bound how many of them, on both sides.
+	referenceBefore, referenceAfter = 8, 4
+	// referenceNoise is the least noise that few runs are believed to have.
+	referenceNoise = 0.005
+	// referenceSure is how many times its uncertainty a move has to be.
+	referenceSure = 3
+)
+
+// Environment is what the runs of the reference say of a change.
+type Environment struct {
+	Text   string  // for people; "" = there is no reference
+	Moved  bool    // the pinned build itself has become worse
+	Worse  float64 // by so much, in logs
+	spread float64 // its uncertainty
+}
+
+// environment compares the reference before a moment with the reference since.
+func environment(ctx context.Context, s Setup, r baseline.Record, onset time.Time) Environment {
+	if s.Reference.Case == "" || s.Store == nil {
+		return Environment{}
+	}
+	runs, err := s.referenceRuns(ctx, r)
+	if err != nil {
+		return Environment{Text: fmt.Sprintf("What the reference %s shows is not known: %v.", s.Reference, err)}
+	}
+	at, _ := slices.BinarySearchFunc(runs, onset, func(o baseline.Record, t time.Time) int { return o.Time.Compare(t) })
+	before, since := runs[max(0, at-referenceBefore):at], runs[at:min(len(runs), at+referenceAfter)]
+	switch {
+	case len(runs) == 0:
+		return Environment{Text: fmt.Sprintf("The reference %s was never measured here, so that the environment cannot be told from the change: %s", s.Reference, s.Reference.command())}
+	case len(since) == 0:
+		return Environment{Text: fmt.Sprintf("The reference %s was last measured on %s, before this began. Whether the environment has moved is told by: %s",
+			s.Reference, before[len(before)-1].Time.UTC().Format("2 Jan"), s.Reference.command())}
+	case len(before) < 2:
+		return Environment{Text: fmt.Sprintf("The reference %s was measured %d times before this began, which is too little to compare with.", s.Reference, len(before))}
+	}
+	worse, spread, ok := s.moved(before, since)
+	if !ok {
+		return Environment{Text: fmt.Sprintf("The runs of the reference %s have no metric in common.", s.Reference)}
+	}
+	e := Environment{Worse: worse, spread: spread}
+	low, high := 100*math.Expm1(worse-1.645*spread), 100*math.Expm1(worse+1.645*spread)
+	size := fmt.Sprintf("%.1f %% (%.1f to %.1f %%, %d runs since against %d before)", 100*math.Expm1(worse), low, high, len(since), len(before))
+	switch {
+	case worse > max(referenceSure*spread, 0.7*s.leastEffect()):
+		e.Moved = true
+		e.Text = fmt.Sprintf("The environment has moved: the reference %s, the same build as ever, is worse by %s. Nobody's change did that.", s.Reference, size)
+	case worse+1.645*spread < s.leastEffect():
+		e.Text = fmt.Sprintf("The environment has not moved: the reference %s is where it was, worse by %s.", s.Reference, size)
+	default:
+		e.Text = fmt.Sprintf("Whether the environment has moved is open: the reference %s is worse by %s.", s.Reference, size)
+	}
+	return e
+}
+
+// leastEffect is what matters of throughput.
+func (s Setup) leastEffect() float64 {
+	def, _ := s.Metrics.Lookup("output_token_throughput")
+	_, effect := s.Policy.Gating(def)
+	return effect
+}
+
+// referenceRuns are the reference's runs on the cluster of a run, oldest first.
+func (s Setup) referenceRuns(ctx context.Context, r baseline.Record) ([]baseline.Record, error) {
+	var runs []baseline.Record
+	f := baseline.Filter{Kinds: []baseline.Kind{baseline.KindRun}, Case: s.Reference.Case, Mode: baseline.ModeReference, Since: r.Time.Add(-referenceSince)}
+	_, err := s.Store.Each(ctx, f, func(o baseline.Record) error {
+		if s.Reference.is(o) && o.ID != r.ID && o.Cluster == r.Cluster {
+			runs = append(runs, o)
+		}
+		return nil
+	})
+	slices.SortFunc(runs, func(a, b baseline.Record) int { return a.Time.Compare(b.Time) })
+	return runs, err
+}
+
+// moved is the median over the metrics that gate of how much worse the reference has
+// become, in logs, with the uncertainty of one of them: those of a case share their noise.
+func (s Setup) moved(before, since []baseline.Record) (worse, spread float64, ok bool) {
+	var moves, spreads []float64
+	for _, m := range since[0].Measurements {
+		def, known := s.Metrics.Lookup(m.Metric)
+		if !known || !slices.ContainsFunc(gatesOf(s.Metrics, Subject{Record: since[0], Mode: since[0].Match["mode"]}), func(g metric.Metric) bool { return g.Name == def.Name }) {
+			continue
+		}
+		old, now := logsOf(before, m.Point, m.Metric, def.Sign()), logsOf(since, m.Point, m.Metric, def.Sign())
+		if len(old) < 2 || len(now) == 0 {
+			continue
+		}
+		level := bws.Median(old, nil)
+		var off []float64
+		for _, z := range old {
+			off = append(off, math.Abs(z-level))
+		}
+		noise := max(referenceNoise, 1.4826*bws.Median(off, nil))
+		moves = append(moves, bws.Median(now, nil)-level)
+		spreads = append(spreads, noise*math.Sqrt(1.3/float64(len(old))+1.3/float64(len(now))))
+	}
+	if len(moves) == 0 {
+		return 0, 0, false
+	}
+	return bws.Median(moves, nil), bws.Median(spreads, nil), true
+}
+
+// logsOf are a metric's values of runs, up is worse.
+func logsOf(runs []baseline.Record, point, name string, sign float64) []float64 {
+	var out []float64
+	for _, r := range runs {
+		if m, ok := r.Find(point, name); ok && m.Value() > 0 {
+			out = append(out, sign*math.Log(m.Value()))
+		}
+	}
+	return out
+}
+
+// inEnvironment holds a run that is not green against the reference: what the
+// environment explains is nobody's regression. It is no pass either: nothing is known of
+// the change behind it.
+func inEnvironment(ctx context.Context, s Setup, subject Subject, j Judgement) Judgement {
+	if w := verdict.Worst(j.Rows); w != verdict.Regression && w != verdict.Inconclusive {
+		return j
+	}
+	began := subject.Record.Time
+	if j.Case.Onset != nil {
+		began = j.Case.Onset.Time
+	}
+	j.Environment = environment(ctx, s, subject.Record, began)
+	if !j.Environment.Moved {
+		return j
+	}
+	for k := range j.Rows {
+		j.Rows[k] = j.Environment.explain(j.Rows[k], s)
+	}
+	for k, m := range j.Record.Measurements {
+		for _, row := range j.Rows {
+			if row.Point == m.Point && row.Metric == m.Metric && m.Verdict == verdict.Regression && row.Verdict != verdict.Regression {
+				j.Record.Measurements[k].Verdict, j.Record.Measurements[k].Open, j.Record.Measurements[k].Level, j.Record.Measurements[k].Onset = row.Verdict, false, 0, ""
+			}
+		}
+	}
+	j.Record.Verdict = verdict.Worst(j.Rows)
+	j.Case.Alarm = slices.ContainsFunc(j.Rows, func(r verdict.Row) bool { return r.Alarm && !r.Advisory })
+	if !j.Case.Alarm {
+		j.Record.Changed = ""
+	}
+	return j
+}
+
+// explain is a red row in the light of an environment that has moved: what is left of it
+// has to be a regression by itself.
+func (e Environment) explain(row verdict.Row, s Setup) verdict.Row {
+	if row.Verdict != verdict.Regression || row.Rule != string(verdict.RuleBWS) || row.Worse == nil {
+		return row
+	}
+	def, _ := s.Metrics.Lookup(row.Metric)
+	_, effect := s.Policy.Gating(def)
+	left := math.Log1p(max(*row.Worse, -0.99)) - e.Worse
+	if left > 0.7*effect+1.645*e.spread {
+		row.Reason += fmt.Sprintf(". The environment explains %.1f %% of it", 100*math.Expm1(e.Worse))
+		return row
+	}
+	row.Verdict, row.Alarm, row.Open, row.Slow = verdict.Inconclusive, false, false, false
+	row.Reason = "the environment has moved by as much, by the reference: nobody's change is to blame, and nothing is known of the one under test. Accept the new level, or wait for the old one. " + row.Reason
+	return row
+}

@@ -1,0 +1,88 @@
+package judging_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/judging"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+)
+
+func TestParseReference(t *testing.T) {
+	t.Parallel()
+	ref, err := judging.ParseReference("perf/t.py::test[a@b]@abc1234")
+	require.NoError(t, err)
+	require.Equal(t, judging.Reference{Case: "perf/t.py::test[a@b]", Commit: "abc1234"}, ref)
+	for _, bad := range []string{"case", "@abc1234", "case@", "case@abc", "case@main-branch"} {
+		_, err := judging.ParseReference(bad)
+		require.ErrorContains(t, err, "CASE@COMMIT", bad)
+	}
+}
+
+// A pinned build that has become worse, too, is the environment: nobody is blamed, and
+// it is no pass either.
+func TestTheEnvironmentHasMoved(t *testing.T) {
+	t.Parallel()
+	ref := judging.Reference{Case: "control", Commit: "0123456789ab"}
+	control := func(i int, value float64) baseline.Record {
+		r := nightly("control", i, value)
+		r.Build.Mode, r.Build.Commit = baseline.ModeReference, ref.Commit+"cdef"
+		r.Measurements = r.Measurements[:1]
+		return r.Normal()
+	}
+	other := control(31, 50)
+	other.Cluster = "elsewhere"
+	for _, tt := range []struct {
+		name      string
+		reference []baseline.Record
+		value     float64
+		want      verdict.Word
+		text      string
+	}{
+		{"no run of it", nil, 90, verdict.Regression, "never measured here, so that the environment cannot be told from the change: ci-disagg run --mode reference --commit 0123456789ab 'control'"},
+		{"none since", []baseline.Record{control(3, 100), control(10, 100.4)}, 90, verdict.Regression, "was last measured on 11 Aug, before this began"},
+		{"on another cluster", []baseline.Record{other.Normal()}, 90, verdict.Regression, "never measured here"},
+		{"too few before", []baseline.Record{control(3, 100), control(32, 90)}, 90, verdict.Regression, "measured 1 times before this began"},
+		{"where it was", []baseline.Record{control(3, 100), control(10, 100.4), control(17, 99.7), control(32, 100)}, 90, verdict.Regression, "The environment has not moved"},
+		{"moved by as much", []baseline.Record{control(3, 100), control(10, 100.4), control(17, 99.7), control(32, 90.4)}, 90, verdict.Inconclusive, "The environment has moved: the reference control@0123456789ab, the same build as ever, is worse by 10."},
+		{"moved, and the change beside it", []baseline.Record{control(3, 100), control(10, 100.4), control(17, 99.7), control(32, 95)}, 80, verdict.Regression, "The environment has moved"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := open(t, "dir:"+t.TempDir())
+			for i := range 30 {
+				r := nightly("c", i, noisy(i))
+				r.Measurements = r.Measurements[:1]
+				save(t, s, r)
+			}
+			save(t, s, tt.reference...)
+			set := setup(s)
+			set.Reference = ref
+			r := nightly("c", 31, tt.value)
+			r.Measurements = r.Measurements[:1]
+			r.Measurements[0].Values = []float64{tt.value, tt.value * 1.001, tt.value * 0.999, tt.value * 1.0005}
+			j := judge(t, set, r.Normal())
+			require.Equal(t, tt.want, verdict.Worst(j.Rows), j.Rows[0].Reason)
+			require.Contains(t, j.Environment.Text, tt.text)
+			require.NoError(t, j.Record.Validate())
+			require.Equal(t, tt.want == verdict.Inconclusive, j.Record.Measurements[0].Level == 0, "no regression is open for it")
+		})
+	}
+}
+
+// A run of the reference is a measure: advisory, stored apart, in no history.
+func TestReferenceIsStoredApart(t *testing.T) {
+	t.Parallel()
+	s := open(t, "dir:"+t.TempDir())
+	for i := range 12 {
+		save(t, s, nightly("c", i, noisy(i)))
+	}
+	r := nightly("c", 13, 50)
+	r.Build.Mode = baseline.ModeReference
+	j := judge(t, setup(s), r.Normal())
+	require.Empty(t, verdict.Worst(j.Rows))
+	save(t, s, j.Record)
+	require.Equal(t, 12, word(t, judge(t, setup(s), nightly("c", 14, 100)), tput).History)
+}
