@@ -265,6 +265,9 @@ type question struct {
 // decide gives the word.
 func (j *judgement) decide(d *bws.Data, r bws.Result, q question) {
 	extra := len(d.Values(len(j.past))) - 1
+	if j.Unsteady != nil && j.Worse != nil && *j.Worse <= 0 { // within the range of its levels nothing is a step
+		q.p = 0
+	}
 	due := due(d, r, len(j.past), j.dmin, q)
 	if extra > 0 {
 		due = extra < MaxReruns && q.p > openQuestion && q.p < settled
