@@ -206,6 +206,9 @@ func inEnvironment(ctx context.Context, s Setup, subject Subject, j Judgement) J
 	j.Case.Alarm = slices.ContainsFunc(j.Rows, func(r verdict.Row) bool { return r.Alarm && !r.Advisory })
 	if !j.Case.Alarm {
 		j.Record.Changed = ""
+		if o := j.Case.Onset; o != nil { // no commit did it
+			j.Case.Onset = &verdict.Onset{Run: o.Run, Time: o.Time}
+		}
 	}
 	return j
 }

@@ -67,6 +67,9 @@ func TestTheEnvironmentHasMoved(t *testing.T) {
 			require.Equal(t, tt.want, verdict.Worst(j.Rows), j.Rows[0].Reason)
 			require.Contains(t, j.Environment.Text, tt.text)
 			require.NoError(t, j.Record.Validate())
+			if tt.want == verdict.Inconclusive {
+				require.Empty(t, j.Case.Onset.Commit, "nobody is blamed")
+			}
 			require.Equal(t, tt.want == verdict.Inconclusive, j.Record.Measurements[0].Level == 0, "no regression is open for it")
 		})
 	}

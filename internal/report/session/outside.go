@@ -35,11 +35,12 @@ type Outside struct {
 
 // Judged is the report of a measurement that was judged against history. notStored is why it did not join that.
 func (o Outside) Judged(j judging.Judgement, s judging.Subject, notStored error) report.Report {
-	end := report.CaseEnd{Outcome: rundir.OutcomePassed, Judged: !o.FunctionalOnly}
+	advisory := o.FunctionalOnly || j.Record.Build.Mode == baseline.ModeReference
+	end := report.CaseEnd{Outcome: rundir.OutcomePassed, Judged: !advisory}
 	end.Count(j.Rows)
 	doc := o.report(report.CaseReport{
 		Decision:    report.CaseExit(end, o.Exit),
-		Measurement: report.Measurement{Verdict: verdict.Worst(j.Rows), Metrics: j.Rows, Together: &j.Case, Problems: s.Record.Problems},
+		Measurement: report.Measurement{Verdict: verdict.Worst(j.Rows), Metrics: j.Rows, Together: &j.Case, Problems: s.Record.Problems, Changed: j.Changed, Lemons: j.Lemons, Environment: j.Environment.Text},
 	}, j.Record.Time)
 	c := &doc.Cases[0]
 	c.Message = message(*c, end)

@@ -109,6 +109,9 @@ func (s *Session) Decide(ctx context.Context, interrupted int) (Decided, error) 
 	}
 	policy, setup := s.o.Policy, s.o.Setup
 	policy.Interrupted = interrupted
+	if run.Build.Mode == baseline.ModeReference { // it is a measure, not what is measured
+		policy.Judged, out.Run.Advisory = false, true
+	}
 	setup.Policy.RerunsUnavailable = true // the run is over
 	out.Cases = make([]report.CaseReport, len(loaded))
 	records := make([]*baseline.Record, len(loaded))

@@ -32,6 +32,7 @@ func (p Printer) Verdict(doc report.Report, all bool) {
 	if len(c.Problems) == 0 {
 		p.reasons(c.Metrics)
 		p.together(c.Together)
+		p.beside(c)
 	}
 	for _, problem := range c.Problems {
 		fmt.Fprintf(p.W, "invalid: %s\n", table.OneLine(problem))
@@ -66,6 +67,20 @@ func (p Printer) together(c *verdict.Case) {
 		fmt.Fprintln(p.W)
 	}
 	fmt.Fprintf(p.W, "false alarms to be expected: %.2f in 100 such tables\n", 100*c.FalseAlarms)
+}
+
+// beside says what else is known of what is not green: what changed with it, what the
+// reference says, which slow machines it ran on.
+func (p Printer) beside(c report.CaseReport) {
+	if c.Changed != nil && c.Verdict == verdict.Regression {
+		fmt.Fprintln(p.W, table.OneLine(c.Changed.Text))
+	}
+	if c.Environment != "" {
+		fmt.Fprintln(p.W, table.OneLine(c.Environment))
+	}
+	for _, l := range c.Lemons {
+		fmt.Fprintf(p.W, "%s: that is taken out\n", table.OneLine(l.String()))
+	}
 }
 
 // reasons says why for every gating metric that did not pass, and which of the others
