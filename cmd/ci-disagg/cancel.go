@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -17,6 +19,7 @@ type cancelOptions struct {
 	config  string
 	reason  string
 	patient bool
+	output  string
 }
 
 // AddFlags registers the flags.
@@ -24,6 +27,7 @@ func (o *cancelOptions) AddFlags(f *pflag.FlagSet) {
 	o.findFlags.AddFlags(f)
 	addConfigFlag(f, &o.config, "config that --run-id is looked up with")
 	f.StringVar(&o.reason, "reason", "cancelled with `ci-disagg cancel`", "why; stands in the report")
+	cmdline.AddOutput(f, &o.output)
 	f.BoolVar(&o.patient, "patient", false, "wait also for a job that is just being submitted")
 }
 
@@ -47,6 +51,9 @@ when none is left, and 3 when one is after two minutes, or cannot be asked for.`
 }
 
 func runCancel(cmd *cobra.Command, h host, o cancelOptions, args []string) error {
+	if err := cmdline.CheckOutput(o.output); err != nil {
+		return usageErr(err)
+	}
 	dir, err := o.find(h, o.config, args)
 	if err != nil {
 		return err
@@ -59,33 +66,25 @@ func runCancel(cmd *cobra.Command, h host, o cancelOptions, args []string) error
 	ended, err := runs.Cancel(cmd.Context(), runs.CancelOptions{
 		Access: d.Access(), Dir: dir, Reason: o.reason, Wait: true, Patient: o.patient,
 	})
-	failed := 0
-	for _, e := range ended {
-		switch {
-		case e.Err != nil:
-			failed++
-			fmt.Fprintf(h.stdout, "%s: job %s (%s): %v\n", e.Case, orUnknown(e.Job.ID), e.Job.Name, e.Err)
-		default:
-			fmt.Fprintf(h.stdout, "%s: job %s (%s): %s\n", e.Case, orUnknown(e.Job.ID), e.Job.Name, e.What)
-		}
-	}
-	if len(ended) == 0 && err == nil {
-		fmt.Fprintln(h.stdout, "no job to cancel")
-	}
 	if err != nil {
 		return &endError{Code: exitInfra, Err: err}
 	}
-	if failed > 0 {
+	doc := runs.Cancelled(string(dir), ended)
+	if err := show(h, o.output, doc); err != nil {
+		return err
+	}
+	if failed := doc.Failed(); failed > 0 {
 		return &endError{Code: exitInfra, Err: fmt.Errorf("%d of %d jobs could not be cancelled", failed, len(ended))}
 	}
 	return nil
 }
 
-func orUnknown(id string) string {
-	if id == "" {
-		return "without an id yet"
+// show prints what a verb has done for programs or for people.
+func show(h host, form string, doc interface{ Write(io.Writer) error }) error {
+	if form == cmdline.JSON {
+		return cmdline.WriteJSON(h.stdout, doc)
 	}
-	return id
+	return doc.Write(h.stdout)
 }
 
 // driverOf is the driver as the run directory's own config describes it.

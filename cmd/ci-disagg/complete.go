@@ -5,6 +5,9 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+
+	"github.com/ci-disagg/ci-disagg/internal/cmdline"
+	"github.com/ci-disagg/ci-disagg/internal/runview"
 )
 
 // addCompletions tells the shell what to offer beside file names: the words that
@@ -32,8 +35,12 @@ func addCompletions(root *cobra.Command, h host) {
 		switch cmd.Name() {
 		case "run", "plan": // test ids
 			cmd.ValidArgsFunction = cobra.NoFileCompletions
-		case "report", "resume", "cancel":
-			cmd.ValidArgsFunction = cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs)
+		case "report", "resume", "cancel", "status", "logs":
+			cmd.ValidArgsFunction = runsOf(h)
+		}
+		complete("run-id", runsOf(h))
+		if f := cmd.Flags().Lookup("output"); f != nil && f.Usage == cmdline.Forms {
+			complete("output", cobra.FixedCompletions([]string{cmdline.Table, cmdline.JSON}, cobra.ShellCompDirectiveNoFileComp))
 		}
 	}
 }
@@ -46,5 +53,20 @@ func clustersOf(h host) cobra.CompletionFunc {
 			return nil, cobra.ShellCompDirectiveError
 		}
 		return slices.Sorted(maps.Keys(cfg.Clusters)), cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// runsOf offers the ids of the runs in runs_dir, and run directories by their path.
+func runsOf(h host) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		cfg, err := loadConfig(h, cmd.Flag("config").Value.String())
+		if err != nil || len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		parent, err := runsDir(h, cfg)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveFilterDirs
+		}
+		return runview.IDs(parent), cobra.ShellCompDirectiveDefault
 	}
 }

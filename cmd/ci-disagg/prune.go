@@ -15,7 +15,6 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
-	"github.com/ci-disagg/ci-disagg/internal/table"
 )
 
 // pruneOptions are the flags of prune.
@@ -26,6 +25,7 @@ type pruneOptions struct {
 	days    int
 	maxGB   float64
 	dryRun  bool
+	output  string
 	here    bool
 }
 
@@ -37,6 +37,7 @@ func (o *pruneOptions) AddFlags(f *pflag.FlagSet) {
 	f.IntVar(&o.days, "days", 30, "runs that ended longer ago go; 0 = no such bound")
 	f.Float64Var(&o.maxGB, "max-gb", 0, "gigabytes that all runs may take; the oldest go first; 0 = no such bound")
 	f.BoolVar(&o.here, "here-only", false, "do not remove what runs have behind login nodes")
+	cmdline.AddOutput(f, &o.output)
 	f.BoolVar(&o.dryRun, "dry-run", false, "only say what would be removed")
 }
 
@@ -58,6 +59,9 @@ stays and prune exits 3.`,
 }
 
 func runPrune(ctx context.Context, h host, o pruneOptions) error {
+	if err := cmdline.CheckOutput(o.output); err != nil {
+		return usageErr(err)
+	}
 	if o.keep < 0 || o.days < 0 || o.maxGB < 0 {
 		return usageErr(fmt.Errorf("--keep, --days and --max-gb cannot be negative"))
 	}
@@ -93,7 +97,7 @@ func runPrune(ctx context.Context, h host, o pruneOptions) error {
 		}
 	}
 	all, err := runs.Prune(opts)
-	if writeErr := printPruned(h, all, o.dryRun); writeErr != nil {
+	if writeErr := show(h, o.output, runs.PrunedAs(all, o.dryRun)); writeErr != nil {
 		return writeErr
 	}
 	if err != nil {
@@ -101,29 +105,6 @@ func runPrune(ctx context.Context, h host, o pruneOptions) error {
 	}
 	return nil
 }
-
-func printPruned(h host, all []runs.Pruned, dryRun bool) error {
-	removed, freed := "removed", "freed"
-	if dryRun {
-		removed, freed = "would remove", "would be freed"
-	}
-	var t table.Table
-	var bytes int64
-	for _, r := range all {
-		done := "kept"
-		if r.Removed || dryRun && r.Why != "" && !r.Protected {
-			done, bytes = removed, bytes+r.Bytes
-		}
-		t.Add(done, r.ID, megabytes(r.Bytes), r.Ended.UTC().Format("2006-01-02 15:04Z"), r.Why)
-	}
-	if err := t.Write(h.stdout); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintf(h.stdout, "%s, %s %s\n", table.Count(len(all), "run"), megabytes(bytes), freed)
-	return err
-}
-
-func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
 
 // finishRun writes down how the jobs of a run ended whose driver is dead.
 func finishRun(ctx context.Context, h host, run rundir.Run, dir rundir.Dir) error {

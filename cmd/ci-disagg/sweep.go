@@ -13,7 +13,6 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/neighbours"
-	"github.com/ci-disagg/ci-disagg/internal/table"
 )
 
 // sweepOptions are the flags of sweep.
@@ -24,6 +23,7 @@ type sweepOptions struct {
 	olderThan time.Duration
 	owner     string
 	dryRun    bool
+	output    string
 }
 
 // AddFlags registers the flags.
@@ -33,6 +33,7 @@ func (o *sweepOptions) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.backend, "backend", "", "slurm or local (default backend of the config, else slurm)")
 	f.DurationVar(&o.olderThan, "older-than", 30*time.Minute, "how long an owner must have been silent")
 	f.StringVar(&o.owner, "owner", "", "end the jobs of this owner tag, whatever its lease says")
+	cmdline.AddOutput(f, &o.output)
 	f.BoolVar(&o.dryRun, "dry-run", false, "only say what would be ended")
 }
 
@@ -59,6 +60,9 @@ pod dies, nothing that ran in it can clean up.`,
 }
 
 func runSweep(cmd *cobra.Command, h host, o sweepOptions) error {
+	if err := cmdline.CheckOutput(o.output); err != nil {
+		return usageErr(err)
+	}
 	if tag, err := hex.DecodeString(o.owner); o.owner != "" && (err != nil || len(tag) != 6) {
 		return usageErr(fmt.Errorf("--owner %q is no owner tag: give the 12 hexadecimal digits of a job's name, cid-TAG-…", o.owner))
 	}
@@ -90,36 +94,16 @@ func runSweep(cmd *cobra.Command, h host, o sweepOptions) error {
 	if err != nil {
 		return &endError{Code: exitInfra, Err: err}
 	}
-	err = printSwept(h, found, o.dryRun)
+	var common []string
 	for _, p := range neighbours.Common(neighbours.Read(parent, h.now()), h.now()) {
-		fmt.Fprintln(h.stdout, p)
+		common = append(common, p.String())
 	}
-	return err
-}
-
-func printSwept(h host, found []runs.Swept, dryRun bool) error {
-	var t table.Table
-	var errs []error
-	for _, s := range found {
-		done := "kept"
-		switch {
-		case s.Finished:
-			done = "finished"
-		case s.Orphan && dryRun:
-			done = "would end"
-		case s.Orphan && s.Err != nil:
-			done = "NOT ended"
-			errs = append(errs, s.Err)
-		case s.Orphan:
-			done = "ended"
-		}
-		t.Add(done, s.Job, s.Name, s.Why)
-	}
-	if err := t.Write(h.stdout); err != nil {
+	if err := show(h, o.output, runs.SweptAs(found, o.dryRun, common)); err != nil {
 		return err
 	}
-	if len(found) == 0 {
-		fmt.Fprintln(h.stdout, "no live job of ci-disagg")
+	var errs []error
+	for _, s := range found {
+		errs = append(errs, s.Err)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return &endError{Code: exitInfra, Err: err}

@@ -15,15 +15,26 @@ import (
 var version string
 
 func newVersionCmd(h host) *cobra.Command {
-	return &cobra.Command{
+	form := ""
+	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  cmdline.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
+			if err := cmdline.CheckOutput(form); err != nil {
+				return usageErr(err)
+			}
+			if form == cmdline.JSON {
+				return cmdline.WriteJSON(h.stdout, map[string]any{
+					"schema": 1, "version": buildVersion(), "os": runtime.GOOS, "arch": runtime.GOARCH, "go": runtime.Version(),
+				})
+			}
 			_, err := io.WriteString(h.stdout, versionLine())
 			return err
 		},
 	}
+	cmdline.AddOutput(cmd.Flags(), &form)
+	return cmd
 }
 
 // versionLine is what 'version' and '--version' print.

@@ -12,11 +12,14 @@ import (
 const (
 	Table = "table"
 	JSON  = "json"
+
+	// Forms is what the flag says of them.
+	Forms = "table or json"
 )
 
 // AddOutput registers the flag that chooses one.
 func AddOutput(f *pflag.FlagSet, form *string) {
-	f.StringVarP(form, "output", "o", Table, "table or json")
+	f.StringVarP(form, "output", "o", Table, Forms)
 }
 
 // CheckOutput refuses what is none of them.
