@@ -2,6 +2,7 @@ package rundir
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -34,6 +35,9 @@ const (
 
 // TimeoutOf is the outcome of an attempt whose phase p ran out of budget.
 func TimeoutOf(p Phase) Outcome { return Outcome("timeout:" + string(p)) }
+
+// IsTimeout reports whether a phase ran out of time.
+func (o Outcome) IsTimeout() bool { return strings.HasPrefix(string(o), string(TimeoutOf(""))) }
 
 // Job is the client's record of one submission (job.json). Name is on disk
 // before sbatch is called, so that a job whose id never arrived can be found.

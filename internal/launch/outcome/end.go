@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -16,10 +17,6 @@ const agentNoRecord = 3
 // noLaunch is the "signal" with which Slurm ends a job whose batch script it could not start
 // (docs/facts/slurm.md#script-that-never-started).
 const noLaunch = 53
-
-// skew is how far the clocks of the controller and of the batch host may differ
-// before the order of two events counts as proven.
-const skew = 5 * time.Second
 
 // fromAgent takes the agent's word, Slurm having none against it.
 func fromAgent(f Facts, v view, r Resolution) Resolution {
@@ -57,31 +54,14 @@ func combine(f Facts, v view, r Resolution) Resolution {
 	if v.ended.After(a.Ended) {
 		a.Ended = v.ended
 	}
-	switch v.state {
-	case slurm.Completed:
-		if !v.exit.Known || v.exit.Zero() || a.Outcome != rundir.OutcomePassed {
-			return a
-		}
-	case slurm.Failed:
-		if a.Outcome != rundir.OutcomePassed {
-			return a // the agent exits non-zero when it could not do its work; it has said why
-		}
-	case slurm.OutOfMemory:
-		if a.Outcome == rundir.OutcomePassed {
-			break
-		}
-		if rootRole(f).OOM || !wholeJobFirst(f, v) {
-			return a // the step that the agent blames is what ran out of memory
-		}
-	default:
-		if a.Outcome != rundir.OutcomePassed && !wholeJobFirst(f, v) {
-			return a
-		}
-		if a.Outcome == rundir.OutcomeInfra || a.Outcome == rundir.OutcomeCancelled || isTimeout(a.Outcome) {
-			return a // the agent has recognised it, and knows more
-		}
+	passed := a.Outcome == rundir.OutcomePassed
+	switch {
+	case passed && v.state == slurm.Completed && (!v.exit.Known || v.exit.Zero()):
+		return a
+	case !passed && !blame.JobOverrules(blame.JobEnd{State: string(v.state), At: v.ended}, blamed(f, a.Outcome)):
+		return a
 	}
-	if a.Outcome == rundir.OutcomePassed {
+	if passed {
 		if f.Job.Cancel != nil {
 			return ours(f, v, r)
 		}
@@ -91,13 +71,10 @@ func combine(f Facts, v view, r Resolution) Resolution {
 	return fromSlurm(f, v, r)
 }
 
-func isTimeout(o rundir.Outcome) bool { return strings.HasPrefix(string(o), "timeout:") }
-
-// wholeJobFirst says whether Slurm ended the job before the role that the agent
-// blames ended: a role that dies of its job's end is not to blame for it.
-func wholeJobFirst(f Facts, v view) bool {
+// blamed is what the agent says, as the rule of the whole job asks for it.
+func blamed(f Facts, o rundir.Outcome) blame.Blamed {
 	role := rootRole(f)
-	return role.Ended != nil && !v.ended.IsZero() && !role.Ended.Add(skew).Before(v.ended)
+	return blame.Blamed{Outcome: o, Ended: role.Ended, OOM: role.OOM}
 }
 
 // rootRole is the record of the role that the agent blames, the zero value if it blames none.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -183,7 +184,7 @@ func phaseOf(f Facts, v view) rundir.Phase {
 // waiting: the job holds nothing yet, or has been put back.
 func waiting(f Facts, v view, r Resolution) Resolution {
 	// An answer from before the agent's first record is only older than it.
-	backInQueue := f.Agent != nil && f.Queue.At.After(f.AgentSeen.Add(skew))
+	backInQueue := f.Agent != nil && f.Queue.At.After(f.AgentSeen.Add(blame.ClockSkew))
 	if backInQueue || v.state.Restarted() {
 		r.end(rundir.CauseRequeued, rundir.OutcomeInfra, "Slurm put the job back into the queue: a restarted run measures something else")
 		return r
