@@ -25,8 +25,10 @@ func newBaselineAddCmd(h host) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "add [flags] --case ID {FILE_OR_DIR... | --value METRIC=NUMBER...}",
 		Short: "Add a run to the history by hand, without judging it",
-		Example: `  ci-disagg baseline add --case my_case --time 2026-11-01T03:00:00Z --commit abc1234 --reason "measured before the move" out/
-  ci-disagg baseline add --case my_case --point con64 --value output_token_throughput=12500,12480 --time 2026-11-01T03:00:00Z --reason "from the release notes"`,
+		Example: `  ci-disagg baseline add --case my_case --time 2026-11-01T03:00:00Z --commit abc1234 \
+    --reason "measured before the move" out/
+  ci-disagg baseline add --case my_case --point con64 --value output_token_throughput=12500,12480 \
+    --time 2026-11-01T03:00:00Z --reason "from the release notes"`,
 		RunE: func(cmd *cobra.Command, args []string) error { return runBaselineAdd(cmd.Context(), h, o, args) },
 	}
 	f := cmd.Flags()

@@ -32,7 +32,8 @@ func newBaselinePinCmd(h host) *cobra.Command {
 metric is then judged by the rule fixed, a percentage of the value, unless the
 policy names another rule. A metric without a value gets the level that the next
 run would be compared with (baseline show prints it). Comments and everything else in the file stay as they are.`,
-		Example: `  ci-disagg baseline pin --pins baselines.yaml --case my_case output_token_throughput=12500 --tolerance 5% --reason "agreed in PERF-77"
+		Example: `  ci-disagg baseline pin --pins baselines.yaml --case my_case output_token_throughput=12500 --tolerance 5% \
+    --reason "agreed in PERF-77"
   ci-disagg baseline pin --case my_case con64/ttft_median_ms --reason "level of release 1.2"`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return runBaselinePin(cmd.Context(), h, o, args) },

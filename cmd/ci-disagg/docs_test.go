@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 	"gopkg.in/yaml.v3"
@@ -179,6 +180,32 @@ func TestDocumentedPipelinesArePlanned(t *testing.T) {
 			require.NoError(t, os.WriteFile(config, b[1], 0o600))
 			require.Equal(t, exitPassed, run(t.Context(), h, []string{"plan", "--config", config, "--backend", backend}), "%s\n%s", b[1], errs)
 			require.Contains(t, out.String(), "   pipeline  ")
+		}
+	}
+}
+
+// Prose of the documentation fits a screen: 120 characters a line. Tables and code may be wider, but not the help's.
+func TestDocsAreNarrow(t *testing.T) {
+	t.Parallel()
+	pages := []string{"../../README.md", "../../CONTRIBUTING.md", "../../SECURITY.md"}
+	require.NoError(t, filepath.WalkDir("../../docs", func(path string, _ fs.DirEntry, err error) error {
+		if filepath.Ext(path) == ".md" {
+			pages = append(pages, path)
+		}
+		return err
+	}))
+	require.Greater(t, len(pages), 20)
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		require.NoError(t, err)
+		code := false
+		for i, line := range strings.Split(string(text), "\n") {
+			if strings.HasPrefix(strings.TrimSpace(line), "```") {
+				code = !code
+			}
+			if prose := !code && !strings.HasPrefix(line, "|") && !strings.HasPrefix(line, "    "); prose || filepath.Base(page) == "cli.md" {
+				require.LessOrEqual(t, utf8.RuneCountInString(line), 120, "%s:%d", page, i+1)
+			}
 		}
 	}
 }

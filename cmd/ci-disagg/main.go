@@ -104,6 +104,7 @@ with one exit code:
 	addArgsFlag(root.PersistentFlags())
 	root.AddCommand(verbs(h)...)
 	strictHelp(root)
+	narrowHelp(root)
 	addCompletions(root, h)
 	return root
 }

@@ -47,8 +47,9 @@ func newPlanCmd(h host) *cobra.Command {
 		Use:   "plan [flags] [TEST_ID...]",
 		Short: "Resolve, validate and print what run would do; submit nothing",
 		Long: `plan reads the tests, or the config's own pipelines and cases where no test is named,
-and the cluster's profile, checks everything at once, and prints what would be launched: nodes, GPUs and commands per role, time
-budgets, what is expected to come back and what it would be judged against.
+and the cluster's profile, checks everything at once, and prints what would be
+launched: nodes, GPUs and commands per role, time budgets, what is expected to
+come back and what it would be judged against.
 
 Exit code 2 means that something is wrong; every problem is named with its file,
 line and key.`,

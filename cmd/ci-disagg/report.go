@@ -46,7 +46,8 @@ junit.xml, verdict.json, summary.md, index.html. It needs no Slurm. It ends with
 the exit code that the run would end with now.`,
 		Example: `  ci-disagg report runs/nightly-1234
   ci-disagg report --config new-policy.yaml runs/nightly-1234
-  ci-disagg report --format opensearch-bulk runs/nightly-1234 | curl --data-binary @- -H 'Content-Type: application/x-ndjson' "$URL/perf/_bulk"`,
+  ci-disagg report --format opensearch-bulk runs/nightly-1234 |
+    curl --data-binary @- -H 'Content-Type: application/x-ndjson' "$URL/perf/_bulk"`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.around(h, func() error { return runReport(cmd.Context(), h, o, args) })

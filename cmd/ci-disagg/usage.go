@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -28,4 +29,12 @@ func strictHelp(root *cobra.Command) {
 		show(cmd, args)
 		return nil
 	}
+}
+
+// helpWidth is how wide help is: what most terminals and docs/cli.md show without a break.
+const helpWidth = "118"
+
+// narrowHelp wraps the texts of flags.
+func narrowHelp(root *cobra.Command) {
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsagesWrapped "+helpWidth))
 }

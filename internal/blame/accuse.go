@@ -94,7 +94,7 @@ func (c *court) byEnd(f *Finding, e Event) {
 	case e.Kind == NoResult && ended && !end.ByUs && end.Exit == 0:
 		f.Rule, f.Why = "no-result", "it ended with 0 and left no usable results.xml"
 	default:
-		f.Rule, f.Why = "nothing-proven", "no rule explains it; unknown is not infra"
+		f.Rule, f.Why = "nothing-proven", "no rule explains it: read its log, and give a line that names the cause to classes: in ci-disagg.yaml"
 	}
 }
 

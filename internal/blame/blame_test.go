@@ -199,7 +199,7 @@ func TestJudge(t *testing.T) {
 				return b.stopped("GEN_0", 60, 143)
 			},
 			root: "GEN_1", kind: blame.KindReadyTimeout, class: blame.Unknown, rule: "nothing-proven", more: []string{"CTX_0"},
-			collateral: []string{"GEN_0", "DISAGG_SERVER"}, message: "[GEN_1] not ready within 1m0s on n2; no rule explains it; unknown is not infra; likewise CTX_0",
+			collateral: []string{"GEN_0", "DISAGG_SERVER"}, message: "[GEN_1] not ready within 1m0s on n2; no rule explains it: read its log, and give a line that names the cause to classes: in ci-disagg.yaml; likewise CTX_0",
 		},
 		{
 			name: "a silent exit 0 is softer than a crash",

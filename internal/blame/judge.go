@@ -62,7 +62,7 @@ const hearsay = time.Minute
 //     assertion on measured data.
 //  5. The class comes from the first failure class that matches a line near the
 //     end of the root's log, then from the way it ended. What nothing explains
-//     is unknown, which is not infra.
+//     is unknown.
 func Judge(ev Evidence) Finding {
 	if ev.Skew <= 0 {
 		ev.Skew = DefaultSkew

@@ -5,8 +5,8 @@ import "time"
 // Class is who has to act on a failure.
 type Class string
 
-// The classes. Unknown is not infra: it is never retried and stays red as a
-// test failure.
+// The classes. What is unknown is never retried and stays red as a test failure:
+// a retry could turn a rare fault of the change green.
 const (
 	Infra   Class = "infra"   // the machine, the network, the scheduler
 	Test    Class = "test"    // the change under test

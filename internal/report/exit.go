@@ -1,8 +1,6 @@
 package report
 
 import (
-	"strings"
-
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -239,7 +237,7 @@ func outcomeRank(o rundir.Outcome) int {
 		return 4
 	case outcomeExit(o) == ExitTestFailed:
 		return 3
-	case strings.HasPrefix(string(o), "timeout:"):
+	case o.IsTimeout():
 		return 2
 	default:
 		return 1
