@@ -202,6 +202,12 @@ func (d *decider) attempt(s results.Ended) AttemptReport {
 	if s.Agent != nil {
 		a.Phases = s.Agent.Phases
 	}
+	if s.Machine != nil {
+		a.Machine, a.Telemetry = s.Machine.Kept(), s.Machine.Telemetry
+	}
+	if judged := d.judged.Machines[s.Dir]; judged != nil {
+		a.Machine = judged
+	}
 	if a.Started != nil && a.Ended != nil {
 		hours := a.Ended.Sub(*a.Started).Hours()
 		a.GPUHours, a.GPUHoursUsed = hours*float64(d.plan.AllocatedGPUs), hours*float64(d.plan.UsedGPUs)

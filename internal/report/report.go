@@ -170,6 +170,8 @@ type AttemptReport struct {
 	Phases       []rundir.PhaseSpan `json:"phases,omitempty"`
 	Roles        []RoleReport       `json:"roles,omitempty"`
 	Timeline     []rundir.Event     `json:"timeline,omitempty"`
+	Machine      *rundir.Machine    `json:"machine,omitempty"` // what it ran on
+	Telemetry    *rundir.Telemetry  `json:"telemetry,omitempty"`
 	Artifacts    []Link             `json:"artifacts,omitempty"`
 }
 

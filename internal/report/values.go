@@ -6,6 +6,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/lemons"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // Judged is what was measured and how it was judged.
@@ -18,7 +19,8 @@ type Judged struct {
 	Changed  *changed.Difference
 	// Environment is what the reference says of it, for people; "" = none.
 	Environment string
-	Lemons      []lemons.Lemon // slow machines that it ran on
+	Lemons      []lemons.Lemon             // slow machines that it ran on
+	Machines    map[string]*rundir.Machine // of the attempts that measured, by their directories
 	Warnings    []string
 	// Unverified is a warning that other cases are likely to have, too.
 	Unverified string

@@ -303,3 +303,20 @@ const (
 	SuspectECC        = "ecc"
 	SuspectSteal      = "cpu_steal"
 )
+
+// Telemetry is what the cards of an attempt were seen at, as it is drawn.
+type Telemetry struct {
+	From   time.Time         `json:"from"`
+	Step   Duration          `json:"step"` // between two points
+	Series []TelemetrySeries `json:"series"`
+}
+
+// TelemetrySeries is one measure over all cards.
+type TelemetrySeries struct {
+	Name string    `json:"name"`
+	Unit string    `json:"unit"`
+	At   []int     `json:"at"`  // which points there are, in steps from the first
+	Low  []float64 `json:"low"` // of all cards
+	Mid  []float64 `json:"mid"`
+	High []float64 `json:"high"`
+}

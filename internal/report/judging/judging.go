@@ -35,6 +35,8 @@ type Subject struct {
 	// Branch is the branch to compare with; "" = the record's own. A pull
 	// request names its target here.
 	Branch string
+	// Sights are those of the record's repetitions.
+	Sights Sights
 }
 
 // Judgement is what came out.
@@ -62,6 +64,7 @@ func Case(ctx context.Context, setup Setup, s Subject) Judgement {
 			s.Record.Valid, s.Record.Problems = false, []string{why}
 		}
 	}
+	s.Sights.judge(&s.Record, known.all)
 	j := onMachines(ctx, setup, s, known, against(setup, s, known))
 	return inEnvironment(ctx, setup, s, j)
 }
@@ -70,6 +73,7 @@ func Case(ctx context.Context, setup Setup, s Subject) Judgement {
 func prepare(setup Setup, s Subject) (Setup, Subject) {
 	s.Record = s.Record.Normal()
 	s.Record.Measurements = slices.Clone(s.Record.Measurements)
+	s.Record.Repetitions = slices.Clone(s.Record.Repetitions)
 	setup.Policy.Mode = verdict.Nightly
 	if s.Record.Build.Mode == baseline.ModeReference { // it is a measure, not what is measured
 		setup.Policy.FunctionalOnly = true

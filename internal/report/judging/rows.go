@@ -49,7 +49,7 @@ func (t *trial) judge(out *Judgement) {
 		out.Record.Changed = out.Changed.Text
 	}
 	for k, row := range out.Rows {
-		row = t.withPast(row, questions[k])
+		row = t.withMachine(t.withPast(row, questions[k]), questions[k])
 		m := &out.Record.Measurements[at[k]]
 		judged := row.Record(questions[k].Series.New)
 		m.Verdict, m.Open, m.Level, m.Onset = judged.Verdict, judged.Open, judged.Level, judged.Onset

@@ -91,6 +91,7 @@ func (l *Loader) attempt(plan rundir.Plan, dir rundir.AttemptDir, a rundir.Attem
 	at := place{tree: tree, attempt: dir, run: rundir.FindRun(dir, out.RunIndex())}
 	out.Roles = l.roles(plan, at, out.Agent)
 	out.Files = artifacts(l.Dir, at)
+	out.Machine = machines(at, out.Agent, buildOf(out.Agent))
 	l.mask(&out)
 	if out.Result != nil { // it is over
 		l.keep(string(dir), out)
@@ -129,7 +130,7 @@ func (l *Loader) SessionRun(plan rundir.Plan, dir rundir.AttemptDir, end rundir.
 
 // mask masks what files say, decoded: it may be escaped there in any way.
 func (l *Loader) mask(a *results.Attempt) {
-	for _, read := range []any{&a.Result, &a.Agent, &a.Evidence, &a.Trouble, &a.Roles, &a.Files} {
+	for _, read := range []any{&a.Result, &a.Agent, &a.Evidence, &a.Trouble, &a.Roles, &a.Files, &a.Machine} {
 		l.Mask.Values(read)
 	}
 }

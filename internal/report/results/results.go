@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/machine"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -34,6 +35,7 @@ type Attempt struct {
 	Trouble  []string               // records that exist and cannot be read
 	Roles    []Role                 // planned ones in start order, then the agent's own steps
 	Files    []KeptFile
+	Machine  *machine.Seen // what it ran on, nil where nobody looked
 }
 
 // Role is one role of an attempt and what it left.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/machine"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
@@ -34,11 +35,17 @@ func (s *Session) judge(ctx context.Context, run rundir.Run, c results.Case, att
 		return report.Judged{Rows: s.notMeasured(c, report.NotMeasured(attempts))}, nil
 	}
 	setup.Policy.RerunsUsed = max(0, repetitions(c)-1) // whether or not they gave a value
-	j := judging.Case(ctx, setup, judging.Subject{Record: s.record(run, c, m), Mode: c.Plan.Case.Mode, Branch: run.Build.Branch})
+	j := judging.Case(ctx, setup, judging.Subject{
+		Record: s.record(run, c, m), Mode: c.Plan.Case.Mode, Branch: run.Build.Branch, Sights: judging.Sights{Seen: m.machines, Limits: c.Plan.Limits},
+	})
 	out := report.Judged{Rows: j.Rows, Problems: m.problems, Warnings: append(m.warnings, j.Warnings...), Together: &j.Case, Unverified: m.unverified}
 	out.Suspects, out.Changed, out.Lemons = s.suspects(j.Case.Onset), j.Changed, j.Lemons
 	if out.Environment = j.Environment.Text; j.Environment.Moved {
 		out.Suspects = nil // it blames nobody
+	}
+	out.Machines = map[string]*rundir.Machine{}
+	for i, rep := range j.Record.Repetitions {
+		out.Machines[m.dirs[i]] = rep.Machine
 	}
 	if s.o.PerfOff {
 		for i := range out.Rows {
@@ -86,7 +93,9 @@ type measured struct {
 	warnings     []string // what a person should know of a measurement that counts
 	unverified   string   // which GPUs nobody could tell, "" = none
 	scores       []bench.Score
-	started      time.Time // of the first repetition
+	machines     []*machine.Seen // of each repetition
+	dirs         []string        // of their attempts
+	started      time.Time       // of the first repetition
 }
 
 // measure reads the benchmark output of attempts that passed. Files are trusted only
@@ -125,6 +134,7 @@ func (m *measured) addRepetition(a results.Attempt) {
 		m.started = *rep.Started
 	}
 	m.repetitions = append(m.repetitions, rep)
+	m.machines, m.dirs = append(m.machines, a.Machine), append(m.dirs, a.Dir)
 }
 
 // results reads and validates what one attempt measured. The client's own files come

@@ -244,6 +244,9 @@ func (p Policy) Gating(m metric.Metric) (gates bool, minEffect float64) {
 	return c.gate && !c.advisory, c.dmin
 }
 
+// MayRepeat reports whether a further repetition of the run may be made.
+func (p Policy) MayRepeat(s Series) bool { return p.settings(s).reruns > 0 }
+
 // probability is the P from which a strictness says regression.
 func probability(s Strictness) float64 {
 	switch s {
