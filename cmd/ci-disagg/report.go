@@ -17,6 +17,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/deliver"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/notify"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/export"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/suites"
 	"github.com/ci-disagg/ci-disagg/internal/report/session"
@@ -158,7 +159,27 @@ func newReporter(ctx context.Context, h host, cfg config, of started, save bool)
 		Log: func(good, bad string) []string { return commitsBetween(h, good, bad) },
 	})
 	rep.Out, rep.Warn, rep.Style = h.stdout, h.stderr, consoleStyle(h)
+	rep.Notify = hook(h, cfg)
 	return rep, nil
+}
+
+// hook is where people are told of what a run has newly found. An address that cannot be read is a warning.
+func hook(h host, cfg config) notify.Hook {
+	out := notify.Hook{Config: cfg.Notify, Owners: cfg.Owners}
+	if out.URLFile == "" {
+		out.URL = h.getenv(out.URLEnv)
+		return out
+	}
+	path := out.URLFile
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(filepath.Dir(cfg.Path), path)
+	}
+	data, err := h.readFile(path)
+	if err != nil {
+		fmt.Fprintf(h.stderr, "ci-disagg: warning: notify.url_file: %v\n", err)
+	}
+	out.URL = strings.TrimSpace(string(data))
+	return out
 }
 
 // decideEnded decides an attempt that has ended as the report will: what its records say of

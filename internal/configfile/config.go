@@ -23,6 +23,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/notify"
 	"github.com/ci-disagg/ci-disagg/internal/report/owners"
 	"github.com/ci-disagg/ci-disagg/internal/report/session"
 	"github.com/ci-disagg/ci-disagg/internal/rules"
@@ -40,6 +41,7 @@ type File struct {
 	Report          session.Output `yaml:"report"`
 	SCM             session.SCM    `yaml:"scm"`
 	Owners          owners.Owners  `yaml:"owners"`
+	Notify          notify.Config  `yaml:"notify"`
 }
 
 func defaults() File { return File{Config: pipeline.Default(), Perf: session.DefaultPerf()} }
@@ -98,7 +100,7 @@ func Parse(file string, data []byte) (Config, error) {
 			errs = append(errs, doc.Problem(path, "%v", err))
 		}
 	})
-	return c, errors.Join(slices.Concat(errs, c.SCM.Validate(doc), c.Owners.Validate(doc))...)
+	return c, errors.Join(slices.Concat(errs, c.SCM.Validate(doc), c.Owners.Validate(doc), c.Notify.Validate(doc))...)
 }
 
 // Schema is the JSON schema of the whole file, with the words of docs/config.md.

@@ -10,10 +10,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/exit"
+	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/notify"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/archive"
 	"github.com/ci-disagg/ci-disagg/internal/report/session"
@@ -36,6 +39,8 @@ type Reporter struct {
 	CopyTo  string          // a copy of the report goes there; "" = none
 	Mode    string          // of the run, as it was started
 	Driven  bool            // the run has just been driven: what cannot be read now is no mistake of the user's
+
+	Notify notify.Hook // who is told of what a driven run has newly found
 
 	Out, Warn io.Writer
 	Style     publish.Style // of the console
@@ -68,7 +73,34 @@ func (r *Reporter) Finish(ctx context.Context, save bool) error {
 			notStored = fmt.Errorf("not stored: %w", notStored)
 		}
 	}
-	return r.publish(d, notStored)
+	err = r.publish(d, notStored)
+	r.tell(ctx, d)
+	return err
+}
+
+// notifiedFile says that people were told of the run: one that is taken up again does not tell them again.
+const notifiedFile = "notified"
+
+// tell tells people what the run has newly found. That they cannot be told is a warning.
+func (r *Reporter) tell(ctx context.Context, d session.Decided) {
+	if !r.Driven || r.Notify.URL == "" {
+		return
+	}
+	tree, err := r.Dir.Tree()
+	if err != nil {
+		return // the report says so already
+	}
+	defer func() { _ = tree.Close() }()
+	mark := filepath.Join(r.Dir.Report(), notifiedFile)
+	if tree.Has(mark) {
+		return
+	}
+	if err = r.Notify.Send(ctx, report.Decide(d.Run, d.Cases)); err == nil {
+		err = tree.WriteFile(mark, nil, rundir.FileMode)
+	}
+	if err != nil {
+		fmt.Fprintf(r.Warn, "ci-disagg: warning: %v\n", err)
+	}
 }
 
 // Interrupted writes what there is; the exit code is that of the signal by which the run ended.
