@@ -92,7 +92,10 @@ func TestTheAddressIsNeverShown(t *testing.T) {
 	t.Parallel()
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
-	hang := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	hang := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // only then is it noticed that the client has left
+		<-r.Context().Done()
+	}))
 	t.Cleanup(hang.Close)
 	refused, _ := server(t, http.StatusForbidden)
 	moved, told := server(t, http.StatusTemporaryRedirect)
