@@ -41,7 +41,7 @@ type File struct {
 	Report          session.Output `yaml:"report"`
 	SCM             session.SCM    `yaml:"scm"`
 	Owners          owners.Owners  `yaml:"owners"`
-	Notify          notify.Config  `yaml:"notify"`
+	Notify          notify.Config  `yaml:"notify" policy:"base"`
 }
 
 func defaults() File { return File{Config: pipeline.Default(), Perf: session.DefaultPerf()} }
