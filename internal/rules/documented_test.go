@@ -1,0 +1,38 @@
+package rules_test
+
+import (
+	"os"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/configfile"
+	"github.com/ci-disagg/ci-disagg/internal/rules"
+)
+
+// What a pull request has no say in is what the docs say.
+func TestRulesOfAPullRequest(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile("../../docs/security.md")
+	require.NoError(t, err)
+	_, rest, _ := strings.Cut(string(doc), "<!-- rules -->")
+	list, _, ok := strings.Cut(rest, "<!-- /rules -->")
+	require.True(t, ok)
+	documented := map[string]bool{}
+	for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(list, -1) {
+		documented[m[1]] = true
+	}
+	have := map[string]bool{}
+	for _, key := range rules.Keys(reflect.TypeFor[configfile.File]()) {
+		key, _, _ = strings.Cut(key, "[]")
+		section, _, _ := strings.Cut(key, ".")
+		if section == "perf" && !documented[key] {
+			key = section
+		}
+		have[key] = true
+	}
+	require.Equal(t, documented, have)
+}
