@@ -159,7 +159,7 @@ func (e Env) logsCmd() *cobra.Command {
 a part of it), or of one role. With -f it goes on until the run, or the case, is over;
 it may come and go without any effect on the run.`,
 		Example: `  ci-disagg logs jenkins-perf-1234
-  ci-disagg logs -f jenkins-perf-1234 my_config GEN_0
+  ci-disagg logs -f jenkins-perf-1234 my_config server_0
   ci-disagg logs -n 50 jenkins-perf-1234 my_config`,
 		Args: cobra.MaximumNArgs(3),
 		RunE: func(cmd *cobra.Command, args []string) error { return e.logs(cmd.Context(), o, args) },
