@@ -86,8 +86,9 @@ func (d Dir) ask(ctx context.Context, args ...string) (string, error) {
 	return string(res.Stdout), err
 }
 
+// command asks without the index' lock: somebody may be working in the checkout.
 func (d Dir) command(args ...string) proc.Command {
-	return proc.Command{Argv: append([]string{"git"}, args...), Dir: d.Path, Env: d.Env, Timeout: timeout}
+	return proc.Command{Argv: append([]string{"git", "--no-optional-locks"}, args...), Dir: d.Path, Env: d.Env, Timeout: timeout}
 }
 
 // Is reports whether the directory is in a checkout that git can read.

@@ -95,7 +95,11 @@ func (r *Reporter) tell(ctx context.Context, d session.Decided) {
 	if tree.Has(mark) {
 		return
 	}
-	if err = r.Notify.Send(ctx, report.Decide(d.Run, d.Cases)); err == nil {
+	decided := report.Decide(d.Run, d.Cases)
+	if _, found := notify.Of(decided, r.Notify.Owners); !found {
+		return
+	}
+	if err = r.Notify.Send(ctx, decided); err == nil {
 		err = tree.WriteFile(mark, nil, rundir.FileMode)
 	}
 	if err != nil {

@@ -37,8 +37,12 @@ type Usual struct {
 // UsualOf reads what is usual off earlier measurements: those that were not suspect.
 func UsualOf(past []rundir.Machine) Usual {
 	u := Usual{Cards: map[string][]float64{}, Models: map[string][]float64{}}
+	now := habit(past)
+	if now != nil {
+		past = now
+	}
 	for _, m := range past {
-		if len(m.Suspects) > 0 {
+		if len(m.Suspects) > 0 && now == nil {
 			continue
 		}
 		for _, c := range m.Cards {
@@ -55,6 +59,29 @@ func UsualOf(past []rundir.Machine) Usual {
 		}
 	}
 	return u
+}
+
+// habitRuns is how many measurements in a row make of what was unusual the usual: a lower power limit of the whole fleet
+// would else be suspect for ever.
+const habitRuns = 7
+
+// habit is the newest measurements where each of them was suspect, and by nothing but its clock or its power limit.
+func habit(past []rundir.Machine) []rundir.Machine {
+	if len(past) < habitRuns {
+		return nil
+	}
+	newest := past[len(past)-habitRuns:]
+	for _, m := range newest {
+		if len(m.Suspects) == 0 {
+			return nil
+		}
+		for _, s := range m.Suspects {
+			if s.Kind != rundir.SuspectClock && s.Kind != rundir.SuspectPowerCap {
+				return nil
+			}
+		}
+	}
+	return newest
 }
 
 // clock is a card's usual clock: its own, else that of the cards like it in the case's

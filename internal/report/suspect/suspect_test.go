@@ -119,6 +119,13 @@ func TestJudge(t *testing.T) {
 func TestUsualLeavesSuspectsOut(t *testing.T) {
 	bad := rundir.Machine{Cards: []rundir.Card{{UUID: "a", SM: 900}}, Suspects: []rundir.Suspicion{{Kind: rundir.SuspectClock}}}
 	require.Empty(t, suspect.UsualOf([]rundir.Machine{bad, bad, bad}).Cards)
+
+	good := rundir.Machine{Cards: []rundir.Card{{UUID: "a", SM: 1980}}}
+	week := slices.Repeat([]rundir.Machine{bad}, 7)
+	require.Equal(t, slices.Repeat([]float64{900}, 7), suspect.UsualOf(append([]rundir.Machine{good}, week...)).Cards["a"], "a week of it is a habit")
+	require.Equal(t, []float64{1980}, suspect.UsualOf(append(week[:6:6], good)).Cards["a"])
+	hot := rundir.Machine{Cards: bad.Cards, Suspects: []rundir.Suspicion{{Kind: rundir.SuspectThermal}}}
+	require.Empty(t, suspect.UsualOf(slices.Repeat([]rundir.Machine{hot}, 9)).Cards, "heat is never a habit")
 }
 
 func TestProbablyNamesWhatExplainsMost(t *testing.T) {

@@ -128,17 +128,17 @@ func (p *Probe) stranger(app machine.Process) bool {
 	if groups == "" {
 		return false // it has gone, or is not to be seen from here
 	}
+	env := p.read(filepath.Join(dir, "environ"))
+	for e := range strings.SplitSeq(env, "\x00") {
+		if p.o.Mark != "" && strings.HasPrefix(e, p.o.Mark) {
+			return false // also of a container that a role has started outside of the job's group
+		}
+	}
 	if job := "/job_" + p.o.Job; p.o.Job != "" && strings.Contains(p.read("proc/self/cgroup"), job) {
 		return !strings.Contains(strings.ReplaceAll(groups, "\n", "/\n"), job+"/")
 	}
-	env := p.read(filepath.Join(dir, "environ"))
 	if env == "" { // another user's
 		return p.sees(dir) || p.allPIDs()
-	}
-	for e := range strings.SplitSeq(env, "\x00") {
-		if p.o.Mark != "" && strings.HasPrefix(e, p.o.Mark) {
-			return false
-		}
 	}
 	return p.sees(dir)
 }
