@@ -195,22 +195,38 @@ func inEnvironment(ctx context.Context, s Setup, subject Subject, j Judgement) J
 	for k := range j.Rows {
 		j.Rows[k] = j.Environment.explain(j.Rows[k], s)
 	}
-	for k, m := range j.Record.Measurements {
-		for _, row := range j.Rows {
-			if row.Point == m.Point && row.Metric == m.Metric && m.Verdict == verdict.Regression && row.Verdict != verdict.Regression {
-				j.Record.Measurements[k].Verdict, j.Record.Measurements[k].Open, j.Record.Measurements[k].Level, j.Record.Measurements[k].Onset = row.Verdict, false, 0, ""
-			}
-		}
-	}
+	// The store keeps the regression with its level: what is open is ended by who accepts it
+	// or by runs that are back, not by the scan having got used to it.
 	j.Record.Verdict = verdict.Worst(j.Rows)
-	j.Case.Alarm = slices.ContainsFunc(j.Rows, func(r verdict.Row) bool { return r.Alarm && !r.Advisory })
+	if !j.Record.Valid {
+		j.Record.Verdict = verdict.Invalid
+	}
+	j.Case = remaining(j.Case, j.Rows)
 	if !j.Case.Alarm {
 		j.Record.Changed = ""
-		if o := j.Case.Onset; o != nil { // no commit did it
-			j.Case.Onset = &verdict.Onset{Run: o.Run, Time: o.Time}
-		}
 	}
 	return j
+}
+
+// remaining is what the case still says once the environment has explained some rows.
+func remaining(c verdict.Case, rows []verdict.Row) verdict.Case {
+	since := c.Since
+	c.Alarm, c.Open, c.Since, c.Moved = false, false, "", nil
+	for _, r := range rows {
+		if r.Advisory || r.Verdict != verdict.Regression {
+			continue
+		}
+		c.Moved = append(c.Moved, strings.TrimPrefix(r.Point+"/"+r.Metric, "/"))
+		c.Alarm = c.Alarm || r.Alarm
+		c.Open = c.Open || r.Open
+		if r.Open && (c.Since == "" || r.Since == since) { // the case's own, if its row is among them
+			c.Since = r.Since
+		}
+	}
+	if o := c.Onset; o != nil && len(c.Moved) == 0 { // no commit did it
+		c.Onset = &verdict.Onset{Run: o.Run, Time: o.Time}
+	}
+	return c
 }
 
 // explain is a red row in the light of an environment that has moved: what is left of it

@@ -2,6 +2,7 @@ package judging_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -70,8 +71,52 @@ func TestTheEnvironmentHasMoved(t *testing.T) {
 			if tt.want == verdict.Inconclusive {
 				require.Empty(t, j.Case.Onset.Commit, "nobody is blamed")
 			}
-			require.Equal(t, tt.want == verdict.Inconclusive, j.Record.Measurements[0].Level == 0, "no regression is open for it")
+			require.Equal(t, verdict.Regression, j.Record.Measurements[0].Verdict, "it stays open, whoever did it")
+			require.NotZero(t, j.Record.Measurements[0].Level)
+			require.Equal(t, tt.want == verdict.Regression, j.Case.Alarm)
+			require.Equal(t, tt.want == verdict.Regression, len(j.Case.Moved) > 0)
 		})
+	}
+}
+
+// The new level of an environment that has moved is nobody's until somebody accepts it,
+// however long it lasts.
+func TestTheEnvironmentStaysMoved(t *testing.T) {
+	t.Parallel()
+	s := open(t, "dir:"+t.TempDir())
+	set := setup(s)
+	set.Reference = judging.Reference{Case: "control", Commit: "0123456789ab"}
+	one := func(caseID string, i int, value float64) baseline.Record {
+		r := nightly(caseID, i, value)
+		r.Measurements = r.Measurements[:1]
+		return r
+	}
+	for i := range 30 {
+		save(t, s, one("c", i, noisy(i)))
+	}
+	for i, value := range map[int]float64{3: 100, 10: 100.4, 17: 99.7, 31: 90.4, 38: 90.2, 45: 90.3, 52: 90.1} {
+		r := one("control", i, value)
+		r.Build.Mode, r.Build.Commit = baseline.ModeReference, set.Reference.Commit+"cdef"
+		r.Time = r.Time.Add(-time.Hour)
+		save(t, s, r.Normal())
+	}
+	night := func(i int) judging.Judgement {
+		r := one("c", i, 0.9*noisy(i))
+		v := r.Measurements[0].Values[0]
+		r.Measurements[0].Values = []float64{v, v * 1.001, v * 0.999}
+		j := judge(t, set, r.Normal())
+		save(t, s, j.Record)
+		return j
+	}
+	var last judging.Judgement
+	for i := 31; i < 57; i++ {
+		last = night(i)
+		require.Equal(t, verdict.Inconclusive, verdict.Worst(last.Rows), "night %d: %s", i, last.Rows[0].Reason)
+		require.Equal(t, verdict.Inconclusive, last.Record.Verdict)
+	}
+	save(t, s, act(baseline.KindAccept, last.Record))
+	for i := 57; i < 60; i++ {
+		require.Equal(t, verdict.Pass, verdict.Worst(night(i).Rows), "night %d", i)
 	}
 }
 
