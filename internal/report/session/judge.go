@@ -40,8 +40,8 @@ func (s *Session) judge(ctx context.Context, run rundir.Run, c results.Case, att
 	})
 	out := report.Judged{Rows: j.Rows, Problems: m.problems, Warnings: append(m.warnings, j.Warnings...), Together: &j.Case, Unverified: m.unverified}
 	out.Suspects, out.Changed, out.Lemons = s.suspects(j.Case.Onset), j.Changed, j.Lemons
-	if out.Environment = j.Environment.Text; j.Environment.Moved {
-		out.Suspects = nil // it blames nobody
+	if out.Environment = j.Environment.Text; j.Environment.Moved && len(j.Case.Moved) == 0 {
+		out.Suspects = nil // it explains all, and blames nobody
 	}
 	out.Machines = map[string]*rundir.Machine{}
 	for i, rep := range j.Record.Repetitions {
