@@ -50,7 +50,8 @@ func (s *Series) spells() {
 	}
 	for i, p := range s.Nights {
 		red := p.Verdict == verdict.Regression
-		if open != nil && (!red || !p.Open) {
+		back := p.Verdict == verdict.Pass || p.Verdict == verdict.Improvement // others know nothing of it
+		if open != nil && (back || red && !p.Open) {
 			end(i, Back, nil)
 		}
 		if red && open == nil {
