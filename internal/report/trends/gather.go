@@ -68,7 +68,9 @@ func Gather(ctx context.Context, store baseline.Store, since time.Time, known *C
 	}
 	from := since
 	if known.fits(out.Store, since, rewritten) {
-		from = known.Newest.Add(-overlap)
+		if at := known.Newest.Add(-overlap); at.After(from) {
+			from = at
+		}
 		out.Histories = known.Histories
 	} else {
 		known = nil

@@ -107,6 +107,34 @@ func TestOnsetBeforeTheRunThatRaisedIt(t *testing.T) {
 	require.Contains(t, h.Machines(), trends.Machine{Night: h.Nights[35], Fact: "driver", Before: "580", Then: "590"})
 }
 
+// TestANightThatKnowsNothingEndsNoSpell: only a night that is good again does.
+func TestANightThatKnowsNothingEndsNoSpell(t *testing.T) {
+	t.Parallel()
+	for word, want := range map[verdict.Word][]string{
+		verdict.Inconclusive: {trends.Open},
+		verdict.Pass:         {trends.Back, trends.Open},
+		verdict.Improvement:  {trends.Back, trends.Open},
+	} {
+		all := records(t, nights.Suite{Cases: 1, Nights: 40, Last: last})
+		for i := 35; i < 40; i++ {
+			for m := range all[i].Measurements {
+				at := &all[i].Measurements[m]
+				at.Verdict, at.Open, at.Level = verdict.Regression, i > 35, at.Values[0]
+				if i == 37 {
+					at.Verdict, at.Open, at.Level = word, false, 0
+				}
+			}
+		}
+		g, err := trends.Gather(t.Context(), storeOf(t, all), time.Time{}, nil)
+		require.NoError(t, err)
+		var how []string
+		for _, p := range g.Histories[0].Series(options())[0].Spells {
+			how = append(how, p.How)
+		}
+		require.Equal(t, want, how, word)
+	}
+}
+
 // TestOneNightMore: what is known is not read again, and comes to the same as reading all of it.
 func TestOneNightMore(t *testing.T) {
 	t.Parallel()
@@ -134,6 +162,14 @@ func TestOneNightMore(t *testing.T) {
 	whole, err := trends.Gather(t.Context(), store, time.Time{}, nil)
 	require.NoError(t, err)
 	require.Equal(t, whole.Histories, again.Histories)
+
+	// What lies before since stays out, though the newest days are read again.
+	since := last.AddDate(0, 0, -5)
+	short, err := trends.Gather(t.Context(), store, since, trends.ReadCache(dir))
+	require.NoError(t, err)
+	whole, err = trends.Gather(t.Context(), store, since, nil)
+	require.NoError(t, err)
+	require.Equal(t, whole.Histories, short.Histories)
 
 	// Runs that were judged afterwards are read again, all of them.
 	replay := baseline.Record{Kind: baseline.KindReplay, Case: "*", Time: last, Act: &baseline.Act{By: "ana", At: last.Add(time.Hour), Why: "new rules"}}
