@@ -54,6 +54,13 @@ func (c Choice) has(r Run) bool {
 		(c.Stage == "" || c.Stage == r.Stage) && (c.Branch == "" || c.Branch == r.Branch) && !r.Created.Before(c.Since)
 }
 
+// needsResult reports whether only its report tells if a run is meant.
+func (c Choice) needsResult() bool {
+	return slices.ContainsFunc(c.States, func(s string) bool {
+		return !slices.Contains([]State{Running, Detached, Stopped}, State(s))
+	})
+}
+
 // List are the runs directly below a directory. What is no run is passed over; a run that cannot be read is listed.
 func (r Reader) List(parent string, which Choice) (List, error) {
 	out := List{Schema: Schema, Dir: parent, Runs: []Run{}}
@@ -61,9 +68,17 @@ func (r Reader) List(parent string, which Choice) (List, error) {
 	if err != nil {
 		return out, err
 	}
+	whole := func(dir rundir.Dir) (Run, error) {
+		run, _, _, err := r.read(dir)
+		return run, err
+	}
+	cut, look := which.Most > 0 && !which.needsResult(), whole
+	if cut { // the reports of those that are not shown need not be read
+		look = r.brief
+	}
 	for _, name := range names {
 		dir := rundir.Dir(filepath.Join(parent, name))
-		run, _, _, err := r.read(dir)
+		run, err := look(dir)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			continue
@@ -77,6 +92,14 @@ func (r Reader) List(parent string, which Choice) (List, error) {
 	slices.SortStableFunc(out.Runs, func(a, b Run) int { return b.Created.Compare(a.Created) })
 	if which.Most > 0 && len(out.Runs) > which.Most {
 		out.Runs = out.Runs[:which.Most]
+	}
+	for i, run := range out.Runs {
+		if !cut {
+			break
+		}
+		if full, err := whole(rundir.Dir(run.Dir)); err == nil { // else it has gone since: what was seen stands
+			out.Runs[i] = full
+		}
 	}
 	return out, nil
 }

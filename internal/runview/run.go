@@ -96,9 +96,34 @@ func (r Reader) read(dir rundir.Dir) (Run, rundir.Run, *verdictDoc, error) {
 		return Run{}, rundir.Run{}, nil, err
 	}
 	defer func() { _ = tree.Close() }() // only read from
+	out, rec, err := r.recorded(tree, dir)
+	if err != nil {
+		return Run{}, rec, nil, err
+	}
+	doc := report(tree, dir)
+	if doc != nil && (out.State == Ended || out.State == Interrupted) {
+		out.Result, out.Exit, out.Says = doc.Result, &doc.Exit, doc.Headline
+	}
+	out.Cost = r.cost(tree, dir, rec, doc)
+	return out, rec, doc, nil
+}
+
+// brief is the run of a directory without its result and cost, which take many files to tell.
+func (r Reader) brief(dir rundir.Dir) (Run, error) {
+	tree, err := dir.Tree()
+	if err != nil {
+		return Run{}, err
+	}
+	defer func() { _ = tree.Close() }() // only read from
+	out, _, err := r.recorded(tree, dir)
+	return out, err
+}
+
+// recorded is what the run's own record and its lease say.
+func (r Reader) recorded(tree *rundir.Tree, dir rundir.Dir) (Run, rundir.Run, error) {
 	var rec rundir.Run
 	if err := tree.ReadJSON(dir.RunFile(), &rec); err != nil {
-		return Run{}, rec, nil, err
+		return Run{}, rec, err
 	}
 	b := rec.Build
 	out := Run{
@@ -113,12 +138,7 @@ func (r Reader) read(dir rundir.Dir) (Run, rundir.Run, *verdictDoc, error) {
 	if held != nil {
 		out.Driver, out.Beat = held.Host, &held.Heartbeat
 	}
-	doc := report(tree, dir)
-	if doc != nil && (out.State == Ended || out.State == Interrupted) {
-		out.Result, out.Exit, out.Says = doc.Result, &doc.Exit, doc.Headline
-	}
-	out.Cost = r.cost(tree, dir, rec, doc)
-	return out, rec, doc, nil
+	return out, rec, nil
 }
 
 // report reads the report of a run, nil where there is none that can be read.

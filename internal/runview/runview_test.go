@@ -54,6 +54,27 @@ func held(t *testing.T, dir rundir.Dir, ago time.Duration, detached bool) {
 	require.NoError(t, rundir.WriteJSON(dir.LeaseFile(), l))
 }
 
+// What is cut off need not be read: the newest are shown whole, and a filter on results sees all.
+func TestListOfTheNewest(t *testing.T) {
+	t.Parallel()
+	parent := t.TempDir()
+	for i, id := range []string{"a", "b", "c"} {
+		at := now.Add(time.Duration(i-5) * time.Hour)
+		dir := made(t, parent, id, func(r *rundir.Run) { r.Created, r.Ended = at, &at })
+		doc := verdictDoc{Result: []string{"regression", "passed", "passed"}[i], Headline: id}
+		require.NoError(t, rundir.WriteJSON(filepath.Join(dir.Report(), rundir.ReportVerdict), doc))
+	}
+	r := Reader{Now: now}
+	all, err := r.List(parent, Choice{})
+	require.NoError(t, err)
+	newest, err := r.List(parent, Choice{Most: 2})
+	require.NoError(t, err)
+	require.Equal(t, all.Runs[:2], newest.Runs)
+	red, err := r.List(parent, Choice{Most: 2, States: []string{"regression"}})
+	require.NoError(t, err)
+	require.Equal(t, all.Runs[2:], red.Runs)
+}
+
 func TestList(t *testing.T) {
 	t.Parallel()
 	parent := t.TempDir()
