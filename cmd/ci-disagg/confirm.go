@@ -28,9 +28,10 @@ builds.head, or builds.make). Three things can come of it:
   not confirmed  the session passes; the alarm stays open in the history         5
   unconfirmed    it is undecided, or a commit cannot be built or is not known    4
 
-The worst of them is the exit code; without a regression it is 0. The run's own report stays as it is; what came of it
-stands in its confirm.json. Called again it goes on where it stopped.`,
-		Example: "  ci-disagg run --test-list nightly.txt --run-dir night || [ $? -ne 4 ] || ci-disagg confirm night",
+The worst of them is the exit code; without a regression it is the run's own. The run's own report stays as it is; what
+came of it stands in its confirm.json. Called again it goes on where it stopped.`,
+		Example: `  ci-disagg run --test-list nightly.txt --run-dir night; rc=$?
+  if [ $rc -eq 4 ]; then ci-disagg confirm night; rc=$?; fi; exit $rc`,
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.run(cmd.Context(), h, args)

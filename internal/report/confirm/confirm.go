@@ -46,7 +46,7 @@ type Options struct {
 const signalled = 128
 
 // Run confirms the regressions of the run, and returns the exit code: 4 where one is confirmed or nobody can say, 5
-// where none is, 0 where there was none.
+// where none is, the run's own where there was none: a run that failed otherwise stays one.
 func (o Options) Run(ctx context.Context) (code int, err error) {
 	var doc report.Report
 	if err := rundir.ReadJSON(filepath.Join(o.Dir.Report(), rundir.ReportVerdict), &doc); err != nil {
@@ -66,7 +66,7 @@ func (o Options) Run(ctx context.Context) (code int, err error) {
 	}
 	if len(results) == 0 {
 		fmt.Fprintf(o.Out, "%s has no regression to confirm\n", o.Dir)
-		return exit.Passed, nil
+		return doc.ExitCode, nil
 	}
 	return worst(results), rundir.WriteJSON(filepath.Join(string(o.Dir), RecordFile), results)
 }

@@ -3,6 +3,7 @@ package confirm
 import (
 	"bytes"
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -26,6 +27,21 @@ func regression(id string) report.CaseReport {
 	c.Result = report.ResultRegression
 	c.Suspects = &report.Suspects{Good: "aaaaaaa", Bad: "bbbbbbb"}
 	return c
+}
+
+// A run that is red without a regression does not turn green because there is nothing to confirm.
+func TestRunWithoutARegressionKeepsItsExitCode(t *testing.T) {
+	t.Parallel()
+	for _, code := range []int{0, 1, 3, 5} {
+		dir := t.TempDir()
+		require.NoError(t, os.MkdirAll(rundir.Dir(dir).Report(), 0o755))
+		var doc report.Report
+		doc.ExitCode = code
+		require.NoError(t, rundir.WriteJSON(filepath.Join(rundir.Dir(dir).Report(), rundir.ReportVerdict), doc))
+		got, err := Options{Dir: rundir.Dir(dir), Out: io.Discard}.Run(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, code, got)
+	}
 }
 
 // A regression is confirmed, cleared, or neither; only what is cleared is no regression any more.
