@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -96,8 +98,12 @@ func (o Options) confirm(ctx context.Context, c report.CaseReport) (r Result, co
 	r.Good, r.Bad = c.Suspects.Good, c.Suspects.Bad
 	r.Dir = string(o.Dir) + "-confirm-" + c.Slug
 	code, failed := o.Session(ctx, r.Dir, c.ID, r.Good, r.Bad)
-	if code >= signalled || failed != "" {
+	switch {
+	case code >= signalled || failed != "":
 		r.Why = failed
+		return r, code
+	case code == exit.Usage: // what is in the directory is another session's, or none
+		r.Why = "the session was refused, see above; what is in " + r.Dir + " is not asked: remove it if it is of another session"
 		return r, code
 	}
 	var doc report.Report
@@ -105,6 +111,7 @@ func (o Options) confirm(ctx context.Context, c report.CaseReport) (r Result, co
 		r.Why = "the session left no report: " + err.Error()
 		return r, code
 	}
+	r.Why = "the session's report has no such case"
 	for _, s := range doc.Cases {
 		if s.ID == c.ID {
 			r.say(s)
@@ -113,10 +120,24 @@ func (o Options) confirm(ctx context.Context, c report.CaseReport) (r Result, co
 	return r, code
 }
 
+// compares reports whether a session is of the two commits: the directory may hold an older one, of others.
+func (r *Result) compares(s *ab.Session) bool {
+	return s.Base != nil && s.Head != nil && same(s.Base.Commit, r.Good) && same(s.Head.Commit, r.Bad)
+}
+
+// same reports whether two commits, each given by its first digits or all, are one.
+func same(a, b string) bool {
+	return a != "" && b != "" && (strings.HasPrefix(a, b) || strings.HasPrefix(b, a))
+}
+
 // say takes over what the session found.
 func (r *Result) say(s report.CaseReport) {
 	r.Why = cmp.Or(s.Message, "the session says nothing")
 	if s.AB == nil {
+		return
+	}
+	if s.AB.Verdict != "" && !r.compares(s.AB) {
+		r.Why = fmt.Sprintf("%s holds a session of other commits than %.10s and %.10s: remove it", r.Dir, r.Good, r.Bad)
 		return
 	}
 	switch s.AB.Verdict {

@@ -29,6 +29,40 @@ func regression(id string) report.CaseReport {
 	return c
 }
 
+// What an older session left in the directory says nothing about these commits.
+func TestAnOlderSessionConfirmsNothing(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name       string
+		base, head *ab.Build
+		session    int
+		said       string
+	}{
+		{"refused", &ab.Build{Commit: "aaaaaaa"}, &ab.Build{Commit: "bbbbbbb"}, 2, "the session was refused"},
+		{"another base", &ab.Build{Commit: "ccccccc"}, &ab.Build{Commit: "bbbbbbb"}, 0, "of other commits than aaaaaaa and bbbbbbb"},
+		{"another head", &ab.Build{Commit: "aaaaaaa"}, &ab.Build{Commit: "ccccccc"}, 0, "of other commits"},
+		{"of no commit", &ab.Build{}, &ab.Build{}, 0, "of other commits"},
+		{"of nothing", nil, nil, 0, "of other commits"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "run")
+			write(t, dir, regression("x"))
+			old := report.CaseReport{ID: "x"}
+			old.AB = &ab.Session{Verdict: paired.Pass, Base: tt.base, Head: tt.head}
+			write(t, dir+"-confirm-x", old)
+			var out bytes.Buffer
+			code, err := Options{Dir: rundir.Dir(dir), Out: &out, Session: func(context.Context, string, string, string, string) (int, string) {
+				return tt.session, ""
+			}}.Run(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, 4, code)
+			require.Contains(t, out.String(), "unconfirmed  x: ")
+			require.Contains(t, out.String(), tt.said)
+		})
+	}
+}
+
 // A run that is red without a regression does not turn green because there is nothing to confirm.
 func TestRunWithoutARegressionKeepsItsExitCode(t *testing.T) {
 	t.Parallel()
@@ -81,7 +115,7 @@ func TestRegressionsAreConfirmed(t *testing.T) {
 					return tt.session, tt.failed
 				}
 				c := report.CaseReport{ID: id, Message: "found"}
-				c.AB = &ab.Session{Verdict: tt.found, Headline: "head"}
+				c.AB = &ab.Session{Verdict: tt.found, Headline: "head", Base: &ab.Build{Commit: good + "aa"}, Head: &ab.Build{Commit: bad}}
 				write(t, at, c)
 				return 4, ""
 			}}
