@@ -71,9 +71,16 @@ func load(dir string, r Record) (Record, error) {
 		return r, nil
 	case err != nil:
 		return r, err
+	case len(old.Commits) == 0: // cut off, or another program's
+		return r, fmt.Errorf("%s names no commits, so it is no record of a search: give another --dir, or remove it", filepath.Join(dir, RecordFile))
 	case old.Case != r.Case || !slices.EqualFunc(old.Commits, r.Commits, func(a, b Commit) bool { return a.ID == b.ID }):
 		return r, fmt.Errorf("%s holds another search (%s, %.10s to %.10s): give another --dir, or remove it",
 			dir, old.Case, old.Commits[0].ID, old.Commits[len(old.Commits)-1].ID)
+	}
+	for _, t := range old.Trials {
+		if t.Commit < 1 || t.Commit >= len(old.Commits) {
+			return r, fmt.Errorf("%s has a measurement of commit %d, of %d: give another --dir, or remove it", filepath.Join(dir, RecordFile), t.Commit, len(old.Commits)-1)
+		}
 	}
 	old.Confidence = r.Confidence
 	return old, nil

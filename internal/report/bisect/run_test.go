@@ -101,6 +101,21 @@ func TestSearchOfCommits(t *testing.T) {
 	require.ErrorContains(t, err, "holds another search")
 }
 
+// A record without commits, or of others than it names, is refused in words.
+func TestRecordThatIsNone(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	o := (&lab{t: t}).options(t.TempDir(), &out)
+	require.NoError(t, os.WriteFile(filepath.Join(o.Dir, RecordFile), []byte(`{"schema": 1, "case": "case"}`), 0o600))
+	_, err := o.Search(t.Context())
+	require.ErrorContains(t, err, "names no commits")
+
+	o.Trials = []Measure{{Trial: Trial{Commit: 17}}}
+	require.NoError(t, rundir.WriteJSON(filepath.Join(o.Dir, RecordFile), o.Record))
+	_, err = o.Search(t.Context())
+	require.ErrorContains(t, err, "a measurement of commit 17, of 16")
+}
+
 // A search that is ended from outside goes on where it stood, in the run directory that it had begun.
 func TestInterruptedSearch(t *testing.T) {
 	t.Parallel()
