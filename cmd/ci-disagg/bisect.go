@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/checkout"
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/paired"
 	"github.com/ci-disagg/ci-disagg/internal/proc"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
@@ -166,8 +167,7 @@ func (o suiteFlags) pairOf(ctx context.Context, h host, cfg config, dir string, 
 		if text := cfg.Builds.MakeOf(commit); text != "" {
 			res, err := proc.Run(ctx, proc.Command{Argv: []string{"bash", "-e", "-c", text}, Dir: filepath.Dir(cfg.Path), Env: h.environ()})
 			if err != nil {
-				last := strings.TrimSpace(res.Stderr)
-				return exitInfra, fmt.Sprintf("builds.make of %.10s: %v: %s", commit, err, last[max(0, len(last)-300):])
+				return exitInfra, fmt.Sprintf("builds.make of %.10s: %s", commit, o.whyNot(h, cfg, what, res, err))
 			}
 		}
 	}
@@ -182,4 +182,21 @@ func (o suiteFlags) pairOf(ctx context.Context, h host, cfg config, dir string, 
 	}
 	h.stdout = io.Discard // what it found is told in a line
 	return run(ctx, h, append(args, "--", what[0])), ""
+}
+
+// whyNot is how builds.make ended, with the last it said. That goes into reports, so it is masked as a job's output is:
+// before it is cut, since half a secret would not be found.
+func (o suiteFlags) whyNot(h host, cfg config, what []string, res proc.Result, err error) string {
+	var ended *proc.ExitError
+	if !errors.As(err, &ended) {
+		return err.Error() // it never ran
+	}
+	how := (&proc.ExitError{Name: ended.Name, Exit: ended.Exit, Signal: ended.Signal}).Error()
+	o.AB.Mode, o.AB.MergeBase, o.AB.Head = rundir.PairAlways, what[1], what[2]
+	s, err := o.resolve(h, cfg, what[:1])
+	if err != nil { // whose secrets are to be masked is not known
+		return how + " (what it said is left out: " + err.Error() + ")"
+	}
+	said := strings.TrimSpace(jobs.Mask(h.environ(), s.Plans...).String(res.Stderr))
+	return how + ": " + strings.ToValidUTF8(said[max(0, len(said)-300):], "")
 }
