@@ -10,21 +10,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
+	"github.com/ci-disagg/ci-disagg/internal/report/session"
 	"github.com/ci-disagg/ci-disagg/internal/rules"
 )
 
 // What a pull request has no say in is what the docs say.
 func TestRulesOfAPullRequest(t *testing.T) {
 	t.Parallel()
-	doc, err := os.ReadFile("../../docs/security.md")
-	require.NoError(t, err)
-	_, rest, _ := strings.Cut(string(doc), "<!-- rules -->")
-	list, _, ok := strings.Cut(rest, "<!-- /rules -->")
-	require.True(t, ok)
-	documented := map[string]bool{}
-	for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(list, -1) {
-		documented[m[1]] = true
-	}
+	documented := documentedRules(t)
 	have := map[string]bool{}
 	for _, key := range rules.Keys(reflect.TypeFor[configfile.File]()) {
 		key, _, _ = strings.Cut(key, "[]")
@@ -35,4 +28,34 @@ func TestRulesOfAPullRequest(t *testing.T) {
 		have[key] = true
 	}
 	require.Equal(t, documented, have)
+}
+
+// The docs promise all of perf: a key without the tag would be the pull request's unnoticed, since others stand for perf.
+func TestEveryKeyOfPerfIsARule(t *testing.T) {
+	t.Parallel()
+	documented := documentedRules(t)
+	perf := reflect.TypeFor[session.Perf]()
+	for i := range perf.NumField() {
+		f := perf.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		want := "base"
+		if documented["perf."+name] {
+			want = "named"
+		}
+		require.Equal(t, want, f.Tag.Get("policy"), "perf.%s", name)
+	}
+}
+
+func documentedRules(t *testing.T) map[string]bool {
+	t.Helper()
+	doc, err := os.ReadFile("../../docs/security.md")
+	require.NoError(t, err)
+	_, rest, _ := strings.Cut(string(doc), "<!-- rules -->")
+	list, _, ok := strings.Cut(rest, "<!-- /rules -->")
+	require.True(t, ok)
+	documented := map[string]bool{}
+	for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(list, -1) {
+		documented[m[1]] = true
+	}
+	return documented
 }

@@ -27,7 +27,7 @@ type Perf struct {
 	// RerunDelay is how long a repetition waits: a bad night is not measured once more.
 	RerunDelay rundir.Duration `yaml:"rerun_delay" policy:"base"`
 	// Reference is CASE@COMMIT, a pinned build: where it becomes worse, the environment did.
-	Reference string `yaml:"reference"`
+	Reference string `yaml:"reference" policy:"base"`
 	// AllowSkipped lets a run pass although a test skipped itself.
 	AllowSkipped bool            `yaml:"allow_skipped" policy:"base"`
 	Store        string          `yaml:"store" policy:"base"`                              // dir:PATH or postgres://…; "" = no history
