@@ -86,13 +86,16 @@ func Exported(environ []string, prof script.Profile) []pipeline.Setting {
 
 // Under puts the rules over those of the config.
 func (c *Config) Under(r *rules.Rules) error {
-	if r.Text == "" {
+	if r.Missing != "" {
 		c.Rules = r
 		return nil
 	}
-	base, err := Parse(r.From, []byte(r.Text))
-	if err != nil {
-		return err
+	base := Config{File: defaults()}
+	if strings.TrimSpace(r.Text) != "" { // Parse refuses an empty file; as rules it loosens nothing
+		var err error
+		if base, err = Parse(r.From, []byte(r.Text)); err != nil {
+			return err
+		}
 	}
 	if err := r.TakePins(base.Perf.Pins); err != nil {
 		return err

@@ -37,7 +37,7 @@ type Asked struct {
 // Rules are rules that are not the run's own, as they are kept with the run.
 type Rules struct {
 	From    string `json:"from,omitempty"`    // where they are, for people
-	Text    string `json:"text,omitempty"`    // the config that holds them; "" = neither that place nor the run has one
+	Text    string `json:"text,omitempty"`    // the config that holds them; "" = the defaults hold, unless Missing
 	Pins    string `json:"pins,omitempty"`    // what its file of pins said there; "" = it names none, or one that is none of the checkout's
 	Missing string `json:"missing,omitempty"` // why there are none to be had
 
