@@ -59,6 +59,11 @@ func TestAPullRequestIsJudgedByTheMergeBase(t *testing.T) {
 	strict := filepath.Join(t.TempDir(), "rules.yaml")
 	require.NoError(t, os.WriteFile(strict, []byte("perf:\n  pins: p.yaml\n  define: [{name: speed, unit: x, better: higher, gate: true}]\n"), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(strict), "p.yaml"), []byte("schema: 1\ncases: {c: {speed: 100}}\n"), 0o600))
+	lax := []byte("perf: {functional_only: true}\n")
+	release := filepath.Join(r.dir, "ci/release")
+	require.NoError(t, os.WriteFile(release, lax, 0o600))
+	wd, err := os.Getwd()
+	require.NoError(t, err)
 	for _, tt := range []struct {
 		name string
 		env  map[string]string
@@ -92,6 +97,10 @@ func TestAPullRequestIsJudgedByTheMergeBase(t *testing.T) {
 		{name: "named branch", args: []string{"--policy", "main"}, exit: exitRegression},
 		{name: "named file", env: map[string]string{"CHANGE_ID": "7"}, args: []string{"--policy", strict}, exit: exitRegression, says: []string{"judged by " + strict + ", not"}},
 		{name: "named nothing", args: []string{"--policy", "nowhere"}, exit: exitUsage, says: []string{"--policy nowhere is neither a file", "nor a commit or branch of a checkout in " + filepath.Join(r.dir, "ci")}},
+		{
+			name: "named file of the checkout", env: map[string]string{"CHANGE_ID": "7"}, args: []string{"--policy", release}, exit: exitUsage,
+			says: []string{"--policy " + release + " is no commit or branch that git knows, but a file in " + r.dir + ", which the pull request can write"},
+		},
 		{name: "an option", args: []string{"--policy=--upload-pack=x"}, exit: exitUsage, says: []string{"is neither a file"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -100,6 +109,12 @@ func TestAPullRequestIsJudgedByTheMergeBase(t *testing.T) {
 			h := newHost()
 			h.stdout, h.stderr = &out, &out
 			h.getenv = func(name string) string { return tt.env[name] }
+			h.readFile = func(path string) ([]byte, error) {
+				if path == filepath.Join(wd, "main") { // a change has added it
+					return lax, nil
+				}
+				return os.ReadFile(path)
+			}
 			args := append([]string{"judge", "-c", filepath.Join(r.dir, "ci/ci-disagg.yaml"), "--case", "c", filepath.Join(r.dir, "ci/out")}, tt.args...)
 			require.Equal(t, tt.exit, run(context.Background(), h, args), out.String())
 			for _, text := range tt.says {

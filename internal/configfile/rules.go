@@ -48,6 +48,7 @@ func (c Config) Governed(by Caller, o rules.Flags, b Build) (governed Config, er
 	r, err := rules.Asked{
 		Flags: o, Config: cmp.Or(c.Path, filepath.Join(by.WorkDir, DefaultFile)), MergeBase: b.MergeBase,
 		Target: cmp.Or(b.Branch, by.Getenv("CHANGE_TARGET")), Env: by.Environ,
+		WorkDir: by.WorkDir, Stranger: pr,
 		ReadFile: func(path string) ([]byte, error) { return by.Read(absPath(by.WorkDir, path)) },
 	}.Find()
 	if err == nil {

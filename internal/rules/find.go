@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,13 +15,13 @@ import (
 
 // Flags say where a run's rules come from.
 type Flags struct {
-	From     string // a file, or a commit or branch of the config's checkout; "" = a pull request's merge base
+	From     string // a commit or branch of the config's checkout, or a file; "" = a pull request's merge base
 	Required bool   // no rules but its own are a mistake
 }
 
 // AddFlags registers the flags.
 func (o *Flags) AddFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.From, "policy", "", "config whose rules hold (thresholds, known failures, perf.allow_…, export, …): a file, or a commit or branch of the checkout (default for a pull request: the commit at which it left its branch)")
+	f.StringVar(&o.From, "policy", "", "config whose rules hold (thresholds, known failures, perf.allow_…, export, …): a commit or branch of the checkout, or a file (in a pull request outside of it) (default for a pull request: the commit at which it left its branch)")
 	f.BoolVar(&o.Required, "require-policy", false, "refuse (exit 2) to judge a pull request by its own rules where no others can be had")
 }
 
@@ -31,6 +32,8 @@ type Asked struct {
 	MergeBase string // commit; "" = git is asked
 	Target    string // branch that a pull request is to join
 	Env       []string
+	WorkDir   string // relative paths are relative to it
+	Stranger  bool   // what is in the checkout may be a pull request's
 	ReadFile  func(string) ([]byte, error)
 }
 
@@ -98,10 +101,17 @@ func (a Asked) at(commit string) (Rules, error) {
 	return f, fmt.Errorf("there is no %s", f.From)
 }
 
-// named are the rules of a file, or of a commit, that a person names.
+// named are the rules of a commit, or of a file, that a person names. Git comes first: a change can add a file that is
+// called as the branch is.
 func (a Asked) named() (Rules, error) {
+	if a.checkout().Has(a.From) {
+		return a.at(a.From)
+	}
 	text, err := a.ReadFile(a.From)
 	if err == nil {
+		if top := a.within(); a.Stranger && top != "" {
+			return Rules{}, fmt.Errorf("--policy %s is no commit or branch that git knows, but a file in %s, which the pull request can write: name a commit or a branch that was fetched, or a file elsewhere", a.From, top)
+		}
 		beside := func(path string) ([]byte, error) {
 			if !filepath.IsAbs(path) {
 				path = filepath.Join(filepath.Dir(a.From), path)
@@ -110,10 +120,41 @@ func (a Asked) named() (Rules, error) {
 		}
 		return Rules{From: a.From, Text: string(text), beside: beside}, nil
 	}
-	if a.checkout().Has(a.From) {
-		return a.at(a.From)
-	}
 	return Rules{}, fmt.Errorf("--policy %s is neither a file (%w) nor a commit or branch of a checkout in %s", a.From, err, filepath.Dir(a.Config))
+}
+
+// within is the checkout, of the config or of where the process is, that the file of rules is in; "" = it is in none. A
+// link counts by its own place and by what it leads to.
+func (a Asked) within() string {
+	file := a.From
+	if !filepath.IsAbs(file) {
+		file = filepath.Join(a.WorkDir, file)
+	}
+	own := cmp.Or(a.checkout().Top(), filepath.Dir(a.Config)) // a tree that git cannot read is a change's all the same
+	for _, top := range []string{own, checkout.Dir{Path: a.WorkDir, Env: a.Env}.Top()} {
+		if top == "" {
+			continue
+		}
+		for _, path := range []string{file, filepath.Join(resolved(filepath.Dir(file)), filepath.Base(file)), resolved(file)} {
+			if below(top, path) || below(resolved(top), path) {
+				return top
+			}
+		}
+	}
+	return ""
+}
+
+// resolved is a path without links, as far as it is there.
+func resolved(path string) string {
+	if to, err := filepath.EvalSymlinks(path); err == nil {
+		return to
+	}
+	return path
+}
+
+func below(dir, path string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
 }
 
 // TakePins reads the file of pins that the rules name, as it was where they are. Its path is absolute, or relative to the
@@ -145,7 +186,7 @@ func (r *Rules) read(path string) (text []byte, live bool, err error) {
 	if filepath.IsAbs(path) {
 		dir.Path = r.dir.Top()
 		rel, err := filepath.Rel(dir.Path, path)
-		if err != nil || rel == ".." || strings.HasPrefix(rel, "../") {
+		if err != nil || !below(dir.Path, path) {
 			return nil, true, nil //nolint:nilerr // not below the checkout
 		}
 		path = rel
