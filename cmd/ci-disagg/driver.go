@@ -307,15 +307,13 @@ func continueRun(ctx context.Context, s *signals, h host, r started, flags drive
 func running(c rundir.CaseState) bool { return c.State == rundir.CaseRunning }
 
 func continueLoaded(ctx context.Context, s *signals, h host, r started, flags driveFlags) error {
-	cfg, err := configfile.Kept(r.dir)
-	if err == nil && r.rules != nil && !r.rules.Same(cfg.Rules) { // the jobs can write what is kept
-		err = cfg.Under(r.rules)
-	}
+	cfg, err := keptUnder(h, r.dir, r.rules)
 	if err != nil {
 		return usageErr(err)
 	}
 	if r.run.Build.Mode == baseline.ModePR {
 		cfg.Restrict(h.environ())
+		tellRules(h, cfg)
 	}
 	d, err := newDriver(h, cfg, r.run.Cluster, r.run.Backend, flags)
 	if err != nil {

@@ -4,13 +4,17 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
+
+	"github.com/ci-disagg/ci-disagg/internal/rules"
 )
 
 // resumeOptions are the flags of resume.
 type resumeOptions struct {
 	driveFlags
 	findFlags
-	config string
+	rules     rules.Flags
+	mergeBase string
+	config    string
 }
 
 func newResumeCmd(h host) *cobra.Command {
@@ -31,7 +35,9 @@ and ends as run would have ended. A run that is over is only reported again.`,
 	f := cmd.Flags()
 	o.driveFlags.AddFlags(f)
 	o.findFlags.AddFlags(f)
-	addConfigFlag(f, &o.config, "config that --run-id is looked up with")
+	o.rules.AddFlags(f)
+	f.StringVar(&o.mergeBase, "merge-base", "", "commit at which a pull request left the branch it is compared with: its rules hold")
+	addConfigFlag(f, &o.config, "config that --run-id is looked up with, and by which a pull request's rules are found")
 	return cmd
 }
 
@@ -40,7 +46,11 @@ func runResume(ctx context.Context, h host, o resumeOptions, args []string) erro
 	if err != nil {
 		return err
 	}
+	now, err := o.rulesNow(h)
+	if err != nil {
+		return err
+	}
 	return reattach(ctx, h, dir, func(ctx context.Context, s *signals) error {
-		return continueRun(ctx, s, h, started{dir: dir}, o.driveFlags)
+		return continueRun(ctx, s, h, started{dir: dir, rules: now}, o.driveFlags)
 	})
 }

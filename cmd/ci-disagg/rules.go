@@ -1,10 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
+	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/ci-disagg/ci-disagg/internal/rules"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/trust"
 )
 
 // governed is the config under rules that are not its own.
@@ -21,5 +25,56 @@ func governed(h host, c config, o rules.Flags, b buildFlags) (config, error) {
 func tellRules(h host, c config) {
 	for _, w := range c.Said().Warnings() {
 		fmt.Fprintf(h.stderr, "ci-disagg: warning: %s\n", w)
+	}
+}
+
+// errOnlyKept is why a pull request's run that goes on has no rules but those in its directory.
+var errOnlyKept = errors.New("no config is here by which its branch's rules could be found, and its jobs can change those kept with the run: give --config")
+
+// rulesNow are the rules of a run that goes on, found as run finds them; nil = those that are kept with it.
+func (o resumeOptions) rulesNow(h host) (*rules.Rules, error) {
+	stranger := trust.Here(h.getenv).Stranger()
+	if !stranger && o.rules.From == "" {
+		return nil, nil //nolint:nilnil // there are none
+	}
+	if !cmdline.IsCommit(o.mergeBase) {
+		return nil, usageErr(fmt.Errorf("--merge-base %q is not a commit id of 7 or more digits", o.mergeBase))
+	}
+	cfg, err := loadConfig(h, o.config)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case cfg.Path != "" || o.rules.From != "":
+		cfg, err = governed(h, cfg, o.rules, buildFlags{mergeBase: o.mergeBase})
+		return cfg.Rules, err
+	case o.rules.Required:
+		return nil, usageErr(errOnlyKept)
+	default: // another config's absence at the merge base says nothing of the run's
+		return nil, nil //nolint:nilnil // said where it is known whether the run has a config
+	}
+}
+
+// keptUnder is the config that a run directory holds under the rules that hold now, since the jobs can write what is kept.
+func keptUnder(h host, dir rundir.Dir, now *rules.Rules) (config, error) {
+	cfg, err := configfile.Kept(dir)
+	if err != nil {
+		return cfg, err
+	}
+	if now == nil && cfg.Path != "" && trust.Here(h.getenv).Stranger() {
+		missed := rules.Missed(errOnlyKept)
+		now = &missed
+	}
+	switch {
+	case now == nil || now.Same(cfg.Rules):
+		return cfg, nil
+	case now.Missing != "" && cfg.Rules != nil: // the kept ones are stricter than none, and not to be relied on
+		kept := *cfg.Rules
+		kept.Missing = now.Missing
+		cfg.Rules = &kept
+		return cfg, nil
+	default:
+		err = cfg.Under(now)
+		return cfg, err
 	}
 }

@@ -10,6 +10,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/configfile"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // repo is a clone with a commit of main and a pull request's on top, whose config and pins let everything pass.
@@ -122,4 +125,48 @@ func TestAPullRequestIsJudgedByTheMergeBase(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A run that goes on in a pull request is judged by the merge base, whatever its jobs have made of what is kept.
+func TestResumeInAPullRequestAsksForItsRules(t *testing.T) {
+	t.Parallel()
+	r := newRepo(t)
+	h, elsewhere := newHost(), t.TempDir()
+	env := map[string]string{"CHANGE_ID": "7", "CHANGE_TARGET": "main"}
+	h.getenv = func(name string) string { return env[name] }
+	h.getwd = func() (string, error) { return elsewhere, nil }
+	dir := t.TempDir()
+	keep := func(name, text string) {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	keep(configfile.Copy, "perf: {threshold: 0.5, functional_only: true}\n")
+	o := resumeOptions{config: filepath.Join(r.dir, "ci/ci-disagg.yaml")}
+
+	now, err := o.rulesNow(h)
+	require.NoError(t, err)
+	for _, forged := range []string{"", `{"from": "ci-disagg.yaml", "text": "perf: {functional_only: true}"}`} {
+		if forged != "" {
+			keep("rules.json", forged)
+		}
+		cfg, err := keptUnder(h, rundir.Dir(dir), now)
+		require.NoError(t, err)
+		require.False(t, cfg.Perf.Policy.FunctionalOnly)
+		require.Contains(t, cfg.Rules.Text, "threshold: 0.05")
+		require.Contains(t, cfg.Rules.Pins, "speed: 100")
+	}
+
+	o.config = "" // none where the process is: it is said that the kept ones are used
+	now, err = o.rulesNow(h)
+	require.NoError(t, err)
+	cfg, err := keptUnder(h, rundir.Dir(dir), now)
+	require.NoError(t, err)
+	require.Contains(t, strings.Join(cfg.Said().Warnings(), ""), "its jobs can change those kept with the run: give --config")
+	o.rules.Required = true
+	_, err = o.rulesNow(h)
+	require.ErrorIs(t, err, errOnlyKept)
+
+	env["CHANGE_ID"], o.rules.Required = "", false
+	now, err = o.rulesNow(h)
+	require.NoError(t, err)
+	require.Nil(t, now)
 }
