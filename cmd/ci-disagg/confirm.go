@@ -30,8 +30,8 @@ builds.head, or builds.make). Three things can come of it:
 
 The worst of them is the exit code; without a regression it is the run's own. The run's own report stays as it is; what
 came of it stands in its confirm.json. Called again it goes on where it stopped.`,
-		Example: `  ci-disagg run --test-list nightly.txt --run-dir night; rc=$?
-  if [ $rc -eq 4 ]; then ci-disagg confirm night; rc=$?; fi; exit $rc`,
+		Example: `  rc=0; ci-disagg run --test-list nightly.txt --run-dir night || rc=$?
+  if [ $rc -eq 4 ]; then rc=0; ci-disagg confirm night || rc=$?; fi; exit $rc`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.run(cmd.Context(), h, args)
