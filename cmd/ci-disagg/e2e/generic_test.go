@@ -100,7 +100,8 @@ func TestConfiguredPipelines(t *testing.T) {
 			require.Len(t, rec.Nodes, 2)
 			text, err := os.ReadFile(filepath.Join(run.RoleOut("client"), "nodes.txt"))
 			require.NoError(t, err)
-			require.Equal(t, []string{"2", rec.Nodes[0], "2", rec.Nodes[1]}, strings.Fields(string(text)), "each server has answered on its own node")
+			// How many of the four each has answered depends on when the router's health was asked for in between.
+			require.Regexp(t, `^[1-3] `+rec.Nodes[0]+` [1-3] `+rec.Nodes[1]+`$`, strings.Join(strings.Fields(string(text)), " "), "each server has answered on its own node")
 			for _, name := range []string{"server_0", "server_1", "router"} {
 				address, err := os.ReadFile(run.Address(name))
 				require.NoError(t, err)
