@@ -17,7 +17,7 @@ var templates embed.FS
 //
 //nolint:gochecknoglobals // immutable, built once
 var pages = sync.OnceValue(func() *template.Template {
-	return template.Must(template.New("").Funcs(look.Funcs()).Funcs(template.FuncMap{"suspects": suspects, "changes": changes}).ParseFS(templates, "templates/*.html"))
+	return look.Pages(template.FuncMap{"suspects": suspects, "changes": changes}, templates)
 })
 
 // render executes one page.

@@ -16,17 +16,17 @@ var templates embed.FS
 
 //nolint:gochecknoglobals // immutable, built once
 var pages = sync.OnceValue(func() *template.Template {
-	return template.Must(template.New("").Funcs(look.Funcs()).Funcs(template.FuncMap{
+	return look.Pages(template.FuncMap{
 		"word": word, "tone": look.Tone, "metric": metric, "ratio": ratio, "interval": interval, "worse": worse,
 		"level": level, "runs": runs, "side": side,
-	}).ParseFS(templates, "templates/*.html"))
+	}, templates)
 })
 
 // HTML writes a page without a script and without a style of its own: look.StyleFile beside it is how it looks.
 func HTML(w io.Writer, d compare.Document) error {
 	var b bytes.Buffer
 	err := pages().ExecuteTemplate(&b, "compare", map[string]any{
-		"D": d, "Headline": headline(d), "Unfair": unfair(d), "Only": onlyLines(d), "Meaning": meaning, "Style": look.StyleFile,
+		"D": d, "Headline": headline(d), "Unfair": unfair(d), "Only": onlyLines(d), "Meaning": meaning, "Title": headline(d), "Up": "",
 	})
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	_ "embed"
 	"html/template"
+	"io/fs"
 	"net/url"
 	"path"
 	"strconv"
@@ -81,8 +82,17 @@ var style []byte
 // Style is the style sheet.
 func Style() []byte { return bytes.Clone(style) }
 
-// Funcs are the functions of the templates of pages.
-func Funcs() template.FuncMap {
+//go:embed page.html
+var page string
+
+// Pages are templates with what all pages begin with: "head", of something with a Title and Up, the way to the style sheet.
+func Pages(own template.FuncMap, files fs.FS) *template.Template {
+	t := template.Must(template.New("").Funcs(funcs()).Funcs(own).Parse(page))
+	return template.Must(t.ParseFS(files, "templates/*.html"))
+}
+
+// funcs are the functions of the templates of all pages.
+func funcs() template.FuncMap {
 	return template.FuncMap{
 		"href":    Href,
 		"web":     WebLink,

@@ -35,9 +35,9 @@ var templates embed.FS
 
 //nolint:gochecknoglobals // immutable, built once
 var pages = sync.OnceValue(func() *template.Template {
-	return template.Must(template.New("").Funcs(look.Funcs()).Funcs(template.FuncMap{
+	return look.Pages(template.FuncMap{
 		"tone": look.Tone, "quantity": look.Quantity, "percent": look.Percent, "day": day, "word": words.Verdict, "age": age, "list": func(v ...any) []any { return v },
-	}).ParseFS(templates, "templates/*.html"))
+	}, templates)
 })
 
 // Site is what is printed.
