@@ -104,7 +104,7 @@ func newDriver(h host, cfg config, cluster, backend string, flags driveFlags) (*
 		level = slog.LevelDebug
 	}
 	d.Target, err = target.New(target.Options{
-		Cluster: cluster, Profile: prof, Backend: backend, Self: path, Environ: h.environ(), Getenv: h.getenv, Now: h.now,
+		Cluster: cluster, Profile: prof, Backend: backend, Self: path, Environ: withoutHook(h.environ(), cfg.Notify), Getenv: h.getenv, Now: h.now,
 		Log: slog.New(slog.NewTextHandler(h.stderr, &slog.HandlerOptions{Level: level})), Doc: cfg.Doc, Config: cfg.Path,
 	})
 	return d, err

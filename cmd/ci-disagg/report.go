@@ -10,10 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
+	"github.com/ci-disagg/ci-disagg/internal/proc"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/deliver"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
@@ -21,6 +21,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/export"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/suites"
 	"github.com/ci-disagg/ci-disagg/internal/report/session"
+	"github.com/ci-disagg/ci-disagg/internal/rules"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/table"
 	"github.com/ci-disagg/ci-disagg/internal/trust"
@@ -75,12 +76,7 @@ func runReport(ctx context.Context, h host, o reportOptions, args []string) erro
 		return exportReport(h, o.format, dir)
 	}
 	tellOpen(h, dir)
-	var cfg config
-	if o.config != "" {
-		cfg, err = loadConfig(h, o.config)
-	} else {
-		cfg, err = configfile.Kept(dir)
-	}
+	cfg, err := o.judgedBy(h, dir)
 	if err != nil {
 		return usageErr(err)
 	}
@@ -97,6 +93,19 @@ func runReport(ctx context.Context, h host, o reportOptions, args []string) erro
 	defer rep.Close()
 	rep.CopyTo = o.copyTo
 	return rep.Finish(ctx, o.save)
+}
+
+// judgedBy is the config by which the run is judged. In a pull request's job neither the given one nor the kept one, which
+// its jobs can write, says by which rules.
+func (o reportOptions) judgedBy(h host, dir rundir.Dir) (config, error) {
+	if o.config == "" {
+		return keptConfig(h, dir)
+	}
+	cfg, err := loadConfig(h, o.config)
+	if err != nil || !trust.Here(h.getenv).Stranger() {
+		return cfg, err
+	}
+	return governed(h, cfg, rules.Flags{}, buildFlags{})
 }
 
 // tellOpen says that a run is not over: what is open in it stands in the report as
@@ -161,6 +170,11 @@ func newReporter(ctx context.Context, h host, cfg config, of started, save bool)
 	rep.Out, rep.Warn, rep.Style = h.stdout, h.stderr, consoleStyle(h)
 	rep.Notify = hook(h, cfg)
 	return rep, nil
+}
+
+// withoutHook is the environment that jobs may see: where people are told is not theirs to know.
+func withoutHook(env []string, c notify.Config) []string {
+	return proc.Without(env, func(name string) bool { return name == c.URLEnv })
 }
 
 // hook is where people are told of what a run has newly found. An address that cannot be read is a warning.

@@ -31,6 +31,15 @@ func tellRules(h host, c config) {
 // errOnlyKept is why a pull request's run that goes on has no rules but those in its directory.
 var errOnlyKept = errors.New("no config is here by which its branch's rules could be found, and its jobs can change those kept with the run: give --config")
 
+// keptConfig is the config that a run directory holds, for who is not told another one.
+func keptConfig(h host, dir rundir.Dir) (config, error) {
+	now, err := resumeOptions{}.rulesNow(h)
+	if err != nil {
+		return config{}, err
+	}
+	return keptUnder(h, dir, now)
+}
+
 // rulesNow are the rules of a run that goes on, found as run finds them; nil = those that are kept with it.
 func (o resumeOptions) rulesNow(h host) (*rules.Rules, error) {
 	stranger := trust.Here(h.getenv).Stranger()

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
+	"github.com/ci-disagg/ci-disagg/internal/report/notify"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -155,6 +156,14 @@ func TestResumeInAPullRequestAsksForItsRules(t *testing.T) {
 		require.Contains(t, cfg.Rules.Pins, "speed: 100")
 	}
 
+	// Nor does report, with a config or with what is kept.
+	given, err := reportOptions{config: o.config}.judgedBy(h, rundir.Dir(dir))
+	require.NoError(t, err)
+	require.Contains(t, given.Rules.Text, "threshold: 0.05")
+	kept, err := reportOptions{}.judgedBy(h, rundir.Dir(dir))
+	require.NoError(t, err)
+	require.Contains(t, strings.Join(kept.Said().Warnings(), ""), "its jobs can change those kept with the run: give --config")
+
 	o.config = "" // none where the process is: it is said that the kept ones are used
 	now, err = o.rulesNow(h)
 	require.NoError(t, err)
@@ -169,4 +178,10 @@ func TestResumeInAPullRequestAsksForItsRules(t *testing.T) {
 	now, err = o.rulesNow(h)
 	require.NoError(t, err)
 	require.Nil(t, now)
+}
+
+// Where people are told is not for jobs to know.
+func TestJobsDoNotSeeTheHook(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, []string{"A=1", "HOOKS=2"}, withoutHook([]string{"A=1", "HOOK=https://x/secret", "HOOKS=2"}, notify.Config{URLEnv: "HOOK"}))
 }
