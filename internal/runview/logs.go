@@ -38,6 +38,7 @@ type source struct {
 	at     int64
 	rest   []byte // a line without its end
 	begun  bool
+	there  bool  // it could be read
 	bad    error // why it cannot be read
 }
 
@@ -55,13 +56,26 @@ func (r Reader) Show(ctx context.Context, l Logs, w io.Writer, now func() time.T
 			return err
 		}
 		over := !open || !l.Follow
-		if err := l.round(shown, sources, w, over); err != nil || over {
+		if err := l.round(shown, sources, w, over); err != nil {
 			return err
+		}
+		if over {
+			return nothing(shown)
 		}
 		if err := l.wait(ctx); err != nil {
 			return err
 		}
 	}
+}
+
+// nothing is an error where no log is to be seen: silence would look like roles that have nothing to say.
+func nothing(shown map[string]*source) error {
+	for _, s := range shown {
+		if s.there {
+			return nil
+		}
+	}
+	return errors.New("no log is here yet: no role has begun, or the jobs are behind a login node, from where logs come when an attempt is over")
 }
 
 // round prints what the logs have more than was printed. One that cannot be read is told of when it is over: the others
@@ -173,6 +187,7 @@ func (l Logs) more(tree *rundir.Tree, s *source, w io.Writer, last bool) error {
 		if err != nil {
 			return notThere(err)
 		}
+		s.there = true
 		s.at += int64(len(data))
 		s.rest = append(s.rest, data...)
 		if err := l.lines(w, s, len(data) == 0 && last); err != nil || len(data) == 0 {

@@ -224,6 +224,14 @@ func TestLogs(t *testing.T) {
 	require.Equal(t, "[GEN_0] c\n[GEN_0] d\n[GEN_0] last\n", out.String())
 }
 
+// TestNoLogIsSaid: silence would look like roles that have nothing to say.
+func TestNoLogIsSaid(t *testing.T) {
+	t.Parallel()
+	dir := made(t, t.TempDir(), "r", nil)
+	var out bytes.Buffer
+	require.ErrorContains(t, Reader{}.Show(t.Context(), Logs{Dir: dir, Lines: -1}, &out, func() time.Time { return now }), "no log is here yet")
+}
+
 // A link in the place of a log is not followed, and a FIFO is not waited for.
 func TestLogsOfPlantedNodes(t *testing.T) {
 	t.Parallel()
