@@ -175,8 +175,9 @@ def test_disaggregated_run(tmp_path):
     results = sorted(n for n in names if n.endswith(".json"))
     assert len(results) == 2 and results[0].startswith("openai-infqps-concurrency4-tiny_standin-")
     result = json.loads((tmp_path / results[0]).read_text())
-    # A token cannot come before its deadline: 10 us x 1024 + 5 ms + 1 ms to the first, 1 ms between.
-    assert result["median_ttft_ms"] >= 16 and result["median_tpot_ms"] >= 0.9
+    # A token cannot come before its deadline, which counts from the request: 10 us x 1024 + 5 ms + 1 ms to the first, 15 more
+    # to the sixteenth. The time between tokens proves nothing: a first one that a busy machine delays brings the others nearer.
+    assert result["median_ttft_ms"] >= 16 and result["median_e2el_ms"] >= 31
     assert len(re.findall(ITERATION, (tmp_path / "trtllm-serve.0.GEN_0.log").read_text(), re.M)) > 10
     # pytest captures what the role prints: nothing stands between its start and its end.
     assert re.fullmatch(r"\. +\[100%\]\n- generated xml file: .* -\n1 passed in .*\n", (tmp_path / "GEN_0.0.out").read_text())
@@ -200,7 +201,7 @@ def test_progress_bars_leave_an_open_line(tmp_path):
 def test_slow_role_is_slower(tmp_path):
     finish(disaggregated(tmp_path, CI_DISAGG_SLOW="GEN_0:300"))
     (name,) = [n for n in sorted(os.listdir(tmp_path)) if n.endswith(".json")][:1]
-    assert json.loads((tmp_path / name).read_text())["median_tpot_ms"] >= 3.9
+    assert json.loads((tmp_path / name).read_text())["median_e2el_ms"] >= 15 + 4 * 16
 
 
 def test_crash_is_a_python_error_of_that_role(tmp_path):
