@@ -25,6 +25,8 @@ type caseView struct {
 	Open                      []openView
 	Machines                  []machineView
 	MoreMachines              int
+	Gaps                      []gapView
+	MoreGaps                  int
 }
 
 // seriesRow is a series in the table of its case.
@@ -46,6 +48,7 @@ type seriesView struct {
 	Levels                                           []levelView
 	Accepts                                          []acceptView
 	Machines                                         []machineView
+	Gaps                                             []gapView
 	Months                                           []monthView
 }
 
@@ -87,9 +90,11 @@ func (p *printer) history(i int) error {
 	}
 	const most = 30
 	v.Machines, v.MoreMachines = machineViews(machines[:min(len(machines), most)]), max(0, len(machines)-most)
+	gaps := h.Gaps(s.Now)
+	v.Gaps, v.MoreGaps = gapViews(gaps)
 	for _, one := range all {
 		v.Series = append(v.Series, rowOf(one))
-		if err := p.page("series", seriesPage(one), p.series(one, machines)); err != nil {
+		if err := p.page("series", seriesPage(one), p.series(one, machines, gaps)); err != nil {
 			return fmt.Errorf("%s %s: %w", h.Case, one.Name(), err)
 		}
 	}
@@ -126,11 +131,11 @@ func stateOf(s trends.Series) (state, tone string) {
 	return words.Verdict(last), look.Tone(last)
 }
 
-func (p *printer) series(s trends.Series, machines []trends.Machine) seriesView {
+func (p *printer) series(s trends.Series, machines []trends.Machine, gaps []trends.Gap) seriesView {
 	state, tone := stateOf(s)
 	v := seriesView{
 		head: p.head(s.Name()+" of "+s.Case, "../"), Case: s.Case, CasePage: look.Href("../", casePage(s.History)), Where: s.Where(), Name: s.Name(),
-		Unit: s.Metric.Unit, Better: s.Metric.Better.String(), Owner: p.site.Owner(s.Case), State: state, Tone: tone, Chart: history(s),
+		Unit: s.Metric.Unit, Better: s.Metric.Better.String(), Owner: p.site.Owner(s.Case), State: state, Tone: tone, Chart: history(s, gaps),
 	}
 	for i := len(s.Spells) - 1; i >= 0; i-- {
 		v.Spells = append(v.Spells, spellOf(s, s.Spells[i]))
@@ -146,6 +151,7 @@ func (p *printer) series(s trends.Series, machines []trends.Machine) seriesView 
 	const most = 15
 	v.Machines = machineViews(machines[:min(len(machines), most)])
 	v.Months = months(s)
+	v.Gaps, _ = gapViews(gaps)
 	return v
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
@@ -21,11 +22,12 @@ type chart struct {
 	lo, hi                   float64
 	b                        bytes.Buffer
 	withAxes                 bool
+	gaps                     []trends.Gap
 }
 
 // history is the chart of a whole series.
-func history(s trends.Series) template.HTML {
-	c := chart{s: s, width: 960, height: 280, left: 64, right: 10, top: 14, bottom: 26, withAxes: true}
+func history(s trends.Series, gaps []trends.Gap) template.HTML {
+	c := chart{s: s, gaps: gaps, width: 960, height: 280, left: 64, right: 10, top: 14, bottom: 26, withAxes: true}
 	return c.draw("hist", fmt.Sprintf("%s: %s, %s to %s", s.Name(), look.Count(len(s.Nights), "night"), day(s.Nights[0].Night.Time), day(s.Nights[len(s.Nights)-1].Night.Time)))
 }
 
@@ -95,11 +97,17 @@ func (c *chart) axes() {
 	}
 }
 
-// changes are the upright lines: red where a regression began, blue where somebody accepted a level.
+// changes are the upright lines: red where a regression began, blue where somebody accepted a level, grey where nights
+// are missing.
 func (c *chart) changes() {
 	line := func(class string, i int, title string) {
 		x := c.x(i) - (c.x(1)-c.x(0))/2
 		fmt.Fprintf(&c.b, `<path class="%s" d="M%.1f,%.0fV%.0f"><title>%s</title></path>`, class, x, c.top, c.height-c.bottom, look.XMLText(title))
+	}
+	for _, g := range c.gaps {
+		if i := slices.IndexFunc(c.s.Nights, func(p trends.Point) bool { return !p.Night.Time.Before(g.Before) }); i > 0 && !g.Open() {
+			line("gap", i, "not run: "+gapWords(g))
+		}
 	}
 	for _, p := range c.s.Spells {
 		first, _ := c.s.Onset(p)

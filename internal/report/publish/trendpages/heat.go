@@ -42,8 +42,15 @@ func newHeat(s *Site, at []int, up string) *heat {
 			}
 		}
 	}
+	// Days on which nothing at all ran are shown to the day of the pages, where they are not long ago.
+	if now := s.Now.UTC().Truncate(24 * time.Hour); !h.first.IsZero() && now.Sub(h.last) < forgotten && now.After(h.last) {
+		h.last = now
+	}
 	return h
 }
+
+// day is the place of a time's day.
+func (h *heat) day(at time.Time) int { return int(at.Sub(h.first).Hours() / 24) }
 
 func (h *heat) days() int { return int(h.last.Sub(h.first).Hours()/24) + 1 }
 
@@ -123,7 +130,11 @@ func (h *heat) row(b *bytes.Buffer, y, i int) {
 		for to < len(states) && states[to] == states[from] {
 			to++
 		}
-		if state := states[from]; state != nothing {
+		switch state := states[from]; state {
+		case nothing:
+		case notRun:
+			fmt.Fprintf(b, `<path class="gap" d="M%d,%dH%d"><title>not run: %s</title></path>`, heatLabel+from*h.cell()+1, y+heatRow/2, heatLabel+to*h.cell()-1, days(h.first.AddDate(0, 0, from), h.first.AddDate(0, 0, to-1)))
+		default:
 			fmt.Fprintf(b, `<rect class="%s" x="%d" y="%d" width="%d" height="%d"/>`, state, heatLabel+from*h.cell(), y+2, (to-from)*h.cell(), heatRow-4)
 		}
 		from = to
@@ -134,14 +145,24 @@ func (h *heat) row(b *bytes.Buffer, y, i int) {
 const (
 	nothing  = ""
 	measured = "well"
+	notRun   = "gap"
 )
 
 // states are the classes of the days of a history; the worst counts where there were several nights.
 func (h *heat) states(hist *trends.History) []string {
-	rank := map[string]int{nothing: 0, measured: 1, "better": 2, "doubt": 3, "bad": 4}
+	rank := map[string]int{nothing: 0, notRun: 0, measured: 1, "better": 2, "doubt": 3, "bad": 4}
 	out := make([]string, h.days())
+	for _, g := range hist.Gaps(h.site.Now) {
+		to := h.last.AddDate(0, 0, 1)
+		if !g.Open() {
+			to = g.Before
+		}
+		for d := h.day(g.After) + 1; d < min(h.day(to), len(out)); d++ {
+			out[d] = notRun
+		}
+	}
 	for _, n := range hist.Nights {
-		d := int(n.Time.Sub(h.first).Hours() / 24)
+		d := h.day(n.Time)
 		state := toneOf(n.Verdict)
 		if state == "" {
 			state = measured

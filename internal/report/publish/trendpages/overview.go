@@ -22,6 +22,8 @@ type overview struct {
 	Better   []moverView
 	HeatOf   string
 	Heat     template.HTML // made of escaped texts and numbers
+	Silent   []silentView
+	Retired  int // cases that have been silent for longer than anybody waits
 	Cases    int
 	Nights   string
 	Warnings []string
@@ -98,6 +100,7 @@ func (p *printer) overview(at, heat []int, up string) overview {
 	for _, m := range better {
 		v.Better = append(v.Better, moverOf(m, up))
 	}
+	v.silent(s, at, up)
 	h := newHeat(s, heat, up)
 	v.Heat, v.Nights = h.svg(), h.span()
 	return v

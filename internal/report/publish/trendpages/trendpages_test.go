@@ -86,6 +86,37 @@ func TestPages(t *testing.T) {
 	require.Equal(t, len(series)/2, open)
 }
 
+// TestNightsThatWereNotRun are seen: on the overview while they go on, in the map, and on the pages of the case.
+func TestNightsThatWereNotRun(t *testing.T) {
+	t.Parallel()
+	dir := site(t, func(r *baseline.Record) {
+		if r.Kind != baseline.KindRun || r.Cluster != "h200" || r.Case != nights.CaseID(0) {
+			return
+		}
+		age := int(now.Sub(r.Time).Hours() / 24)
+		if age < 4 || age >= 20 && age < 23 { // what was not run is recorded under another name here
+			r.Case = "elsewhere"
+		}
+	})
+	index := read(t, dir, rundir.ReportIndex)
+	for _, want := range []string{"<h2>Not run</h2>", `data-label="Last night">2026-11-24</td>`, "4 nights</td>"} {
+		require.Contains(t, index, want)
+	}
+	for _, want := range []string{"not run: 2026-11-06 to 2026-11-08", "not run: 2026-11-25 to 2026-11-28"} {
+		require.Contains(t, read(t, dir, "by/h200-main.html"), want)
+		require.NotContains(t, read(t, dir, "by/b200-main.html"), want)
+	}
+	pages, err := filepath.Glob(filepath.Join(dir, "*", "deepseek*.html"))
+	require.NoError(t, err)
+	told := 0
+	for _, page := range pages {
+		if strings.Contains(read(t, dir, strings.TrimPrefix(page, dir)), "<li>2026-11-06 to 2026-11-08: 3 nights</li>") {
+			told++
+		}
+	}
+	require.Equal(t, len(pages)/2, told, "the case and its metrics on h200")
+}
+
 // TestEveryLinkLeadsSomewhere, and nothing on a page is refused by Jenkins' policy.
 func TestEveryLinkLeadsSomewhere(t *testing.T) {
 	t.Parallel()
