@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent"
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/node"
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/step"
@@ -51,7 +52,7 @@ could not be kept (disk full), or Slurm restarted the job.`,
 				return nil
 			}
 			if len(args) != 1 {
-				return usageErr(errors.New("agent needs ATTEMPT_DIR"))
+				return exit.ByUser(errors.New("agent needs ATTEMPT_DIR"))
 			}
 			o.Dir = args[0]
 			return runAgent(cmd, h, o)
@@ -79,7 +80,7 @@ nothing else.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir, err := filepath.Abs(args[0])
 			if err != nil {
-				return usageErr(err)
+				return exit.ByUser(err)
 			}
 			o.Dir, o.Job, o.Now, o.Agent = rundir.AttemptDir(dir), proc.Getenv(h.environ(), "SLURM_JOB_ID"), h.now, h.stdin
 			o.Tell, o.Env = h.stdout, h.environ()
@@ -96,10 +97,10 @@ nothing else.`,
 func runAgent(cmd *cobra.Command, h host, o agentOptions) error {
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
 	if _, err := os.Stat(rundir.AttemptDir(dir).PlanFile()); err != nil {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
 	rules, err := configfile.BuiltinClasses()
 	if err != nil {
@@ -124,7 +125,7 @@ func runAgent(cmd *cobra.Command, h host, o agentOptions) error {
 		},
 	})
 	if err != nil {
-		return &endError{Code: exitInfra, Err: err}
+		return &exit.Error{Code: exit.Infra, Err: err}
 	}
 	return nil
 }

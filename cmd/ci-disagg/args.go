@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 )
 
 // argsFlag names the file that stands for further arguments.
@@ -34,13 +35,13 @@ func expandArgs(root *cobra.Command, readFile func(string) ([]byte, error), args
 		}
 		if !given {
 			if i++; i == len(args) {
-				return nil, usageErr(fmt.Errorf("--%s needs a file", argsFlag))
+				return nil, exit.ByUser(fmt.Errorf("--%s needs a file", argsFlag))
 			}
 			value = args[i]
 		}
 		cmd, _, err := cmdline.Find(root, args)
 		if err != nil {
-			return nil, usageErr(err)
+			return nil, exit.ByUser(err)
 		}
 		data, err := readFile(value)
 		var flags, rest []string
@@ -48,7 +49,7 @@ func expandArgs(root *cobra.Command, readFile func(string) ([]byte, error), args
 			flags, rest, err = cmdline.ReadFile(cmd, data, argsFlag)
 		}
 		if err != nil {
-			return nil, usageErr(fmt.Errorf("--%s %s: %w", argsFlag, value, err))
+			return nil, exit.ByUser(fmt.Errorf("--%s %s: %w", argsFlag, value, err))
 		}
 		front, back = append(front, flags...), append(back, rest...)
 	}

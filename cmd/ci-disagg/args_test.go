@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 )
 
 func TestExpandArgs(t *testing.T) {
@@ -74,9 +76,9 @@ func TestExpandArgs(t *testing.T) {
 			got, err := expandArgs(newRoot(newHost()), os.ReadFile, given)
 			if tt.err != "" {
 				require.ErrorContains(t, err, tt.err)
-				var end *endError
+				var end *exit.Error
 				require.ErrorAs(t, err, &end)
-				require.Equal(t, exitUsage, end.Code)
+				require.Equal(t, exit.Usage, end.Code)
 				return
 			}
 			require.NoError(t, err)
@@ -94,6 +96,6 @@ func TestArgsFileReachesTheVerb(t *testing.T) {
 	h := newHost()
 	var out, stderr bytes.Buffer
 	h.stdout, h.stderr = &out, &stderr
-	require.Equal(t, exitUsage, run(context.Background(), h, []string{"run", "--args-file", file}))
+	require.Equal(t, exit.Usage, run(context.Background(), h, []string{"run", "--args-file", file}))
 	require.Contains(t, stderr.String(), "none such.yaml")
 }

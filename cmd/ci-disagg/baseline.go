@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/curate"
 	"github.com/ci-disagg/ci-disagg/internal/trust"
@@ -36,7 +37,7 @@ A store that cannot be reached ends with 5, a wrong argument with 2.`,
 		newBaselinePruneCmd(h), newBaselineSplitCmd(h), newBaselineReplayCmd(h),
 	}
 	for _, c := range changing {
-		trust.Guard(c, h.getenv, usageErr, func() string { return "baseline " + c.Name() })
+		trust.Guard(c, h.getenv, func() string { return "baseline " + c.Name() })
 	}
 	cmd.AddCommand(append(changing, newBaselineShowCmd(h), newBaselineNodesCmd(h), newBaselineExportCmd(h))...)
 	return cmd
@@ -113,7 +114,7 @@ func (o storeFlags) atStore(ctx context.Context, h host, create bool, fn func(cu
 func (o manualFlags) change(ctx context.Context, h host, from storeFlags, create bool, fn func(curate.Editor, config) ([]baseline.Record, error)) error {
 	act, err := o.stamp(h)
 	if err != nil {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
 	return from.atStore(ctx, h, create && !o.dryRun, func(e curate.Editor, cfg config) error {
 		e.Act, e.Dry = act, o.dryRun
@@ -124,5 +125,5 @@ func (o manualFlags) change(ctx context.Context, h host, from storeFlags, create
 // series are those that the flags name.
 func (o seriesFlags) series() (curate.Series, error) {
 	match, err := curate.ParseMatch(o.match)
-	return curate.Series{Case: o.caseID, Match: match, Branch: o.branch}, usageErr(err)
+	return curate.Series{Case: o.caseID, Match: match, Branch: o.branch}, exit.ByUser(err)
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/curate"
 )
@@ -39,7 +40,7 @@ about all of the case.`,
 
 func runBaselineAccept(ctx context.Context, h host, o acceptOptions, series []string) error {
 	if o.caseID == "" {
-		return usageErr(errors.New("which case? Give --case"))
+		return exit.ByUser(errors.New("which case? Give --case"))
 	}
 	of, err := o.series()
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/curate"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -47,7 +48,7 @@ func runBaselineExport(ctx context.Context, h host, o exportOptions) error {
 	if o.since != "" {
 		age, err := cmdline.Age("--since", o.since)
 		if err != nil {
-			return usageErr(err)
+			return exit.ByUser(err)
 		}
 		filter.Since = h.now().Add(-age)
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/curate"
 )
@@ -26,10 +27,10 @@ keeps jobs away from them. Ends with 0, whatever it finds.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			age, err := cmdline.Age("--since", since)
 			if err != nil {
-				return usageErr(err)
+				return exit.ByUser(err)
 			}
 			if output != "table" && output != "json" {
-				return usageErr(fmt.Errorf("-o %q: use table or json", output))
+				return exit.ByUser(fmt.Errorf("-o %q: use table or json", output))
 			}
 			return o.atStore(cmd.Context(), h, false, func(e curate.Editor, _ config) error {
 				f := baseline.Filter{Kinds: []baseline.Kind{baseline.KindRun}, Counts: true, Since: h.now().Add(-age)}

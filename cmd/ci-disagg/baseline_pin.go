@@ -10,6 +10,7 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
 
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report/curate"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -49,14 +50,14 @@ run would be compared with (baseline show prints it). Comments and everything el
 func runBaselinePin(ctx context.Context, h host, o pinOptions, args []string) error {
 	stamp, err := o.stamp(h)
 	if err != nil {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
 	cfg, err := o.load(h)
 	if err != nil {
 		return err
 	}
 	if cfg.Perf.Pins == "" || o.caseID == "" {
-		return usageErr(errors.New("give --case, and --pins or perf.pins in the config"))
+		return exit.ByUser(errors.New("give --case, and --pins or perf.pins in the config"))
 	}
 	wd, err := h.getwd()
 	if err != nil {
@@ -69,7 +70,7 @@ func runBaselinePin(ctx context.Context, h host, o pinOptions, args []string) er
 	}
 	old, err := h.readFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
 	cfg.Perf.Pins = "" // the level of the runs, whatever is pinned now
 	setup, err := judgingHere(h, cfg)
@@ -91,7 +92,7 @@ func runBaselinePin(ctx context.Context, h host, o pinOptions, args []string) er
 		}
 		e.By, e.At, e.Why = stamp.By, stamp.At.Format("2006-01-02T15:04:05Z07:00"), stamp.Why
 		if text, err = judging.SetPin(name, text, o.caseID, e, setup.Metrics); err != nil {
-			return usageErr(err)
+			return exit.ByUser(err)
 		}
 	}
 	fmt.Fprintf(h.stdout, "%s", diff.Diff(name, old, name, text))
@@ -103,5 +104,5 @@ func runBaselinePin(ctx context.Context, h host, o pinOptions, args []string) er
 	if info, err := os.Stat(file); err == nil {
 		mode = info.Mode().Perm()
 	}
-	return usageErr(rundir.WriteFile(file, text, mode))
+	return exit.ByUser(rundir.WriteFile(file, text, mode))
 }

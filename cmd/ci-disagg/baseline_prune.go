@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/curate"
 )
@@ -45,10 +46,10 @@ more. prune --older-than removes records for good; the store keeps a note of it.
 
 func runBaselinePrune(ctx context.Context, h host, o baselinePruneOptions) error {
 	if (o.run == "") == (o.older == "") {
-		return usageErr(errors.New("give either --run or --older-than"))
+		return exit.ByUser(errors.New("give either --run or --older-than"))
 	}
 	if o.mode != "" && !slices.Contains(baseline.Modes(), o.mode) {
-		return usageErr(fmt.Errorf("--mode %q is not nightly, pr, bisect, reference or ab", o.mode))
+		return exit.ByUser(fmt.Errorf("--mode %q is not nightly, pr, bisect, reference or ab", o.mode))
 	}
 	of, err := o.series()
 	if err != nil {
@@ -61,7 +62,7 @@ func runBaselinePrune(ctx context.Context, h host, o baselinePruneOptions) error
 	}
 	age, err := cmdline.Age("--older-than", o.older)
 	if err != nil {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
 	if o.branch == "" && o.mode == "" {
 		filter.Kinds = nil // acts about runs that go, go with them

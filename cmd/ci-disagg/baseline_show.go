@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/curate"
 )
@@ -48,14 +49,14 @@ func runBaselineShow(ctx context.Context, h host, o showOptions) error {
 		}
 		table, err := cfg.Metrics()
 		if err != nil {
-			return usageErr(err)
+			return exit.ByUser(err)
 		}
 		t.Metrics(table)
 		return nil
 	}
 	age, err := cmdline.Age("--since", o.since)
 	if err != nil {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
 	of, err := o.series()
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/curate"
 )
@@ -45,7 +46,7 @@ belong. Doing it again, or after a break, changes nothing more.`,
 
 func runBaselineSplit(ctx context.Context, h host, o splitOptions) error {
 	if o.by != baseline.ClusterKey {
-		return usageErr(fmt.Errorf("--by %q: give --by cluster, the only part of an identity that runs may lack", o.by))
+		return exit.ByUser(fmt.Errorf("--by %q: give --by cluster, the only part of an identity that runs may lack", o.by))
 	}
 	return o.change(ctx, h, o.storeFlags, false, func(e curate.Editor, _ config) ([]baseline.Record, error) {
 		return e.Split(ctx, o.caseID, o.to)

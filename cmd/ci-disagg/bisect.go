@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/checkout"
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/paired"
 	"github.com/ci-disagg/ci-disagg/internal/proc"
@@ -73,12 +74,12 @@ func (o bisectFlags) run(ctx context.Context, h host, args []string) error {
 		return err
 	}
 	if !(o.confidence > 0.5 && o.confidence < 1) {
-		return usageErr(fmt.Errorf("--confidence %g is not between 0.5 and 1", o.confidence))
+		return exit.ByUser(fmt.Errorf("--confidence %g is not between 0.5 and 1", o.confidence))
 	}
 	search := bisect.Options{Out: h.stdout, Measured: o.measured}
 	search.Confidence = o.confidence
 	if search.Commits, err = o.commits(h, cfg); err != nil {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
 	good, bad := search.Commits[0].ID, search.Commits[len(search.Commits)-1].ID
 	o.AB.Mode, o.AB.Head, o.AB.MergeBase = rundir.PairAlways, bad, good
@@ -91,7 +92,7 @@ func (o bisectFlags) run(ctx context.Context, h host, args []string) error {
 		return err
 	}
 	if len(s.Plans) != 1 {
-		return usageErr(fmt.Errorf("%s is %d cases: name one", args[0], len(s.Plans)))
+		return exit.ByUser(fmt.Errorf("%s is %d cases: name one", args[0], len(s.Plans)))
 	}
 	search.Case = s.Plans[0].Case.ID
 	if drives {
@@ -102,17 +103,17 @@ func (o bisectFlags) run(ctx context.Context, h host, args []string) error {
 		}
 	}
 	if search.Dir, err = o.place(h, cfg, good, bad); err != nil {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
 	found, err := search.Search(ctx)
 	var by *bisect.InterruptedError
 	switch {
 	case errors.As(err, &by):
-		return &endError{Code: by.Exit, Err: err}
+		return &exit.Error{Code: by.Exit, Err: err}
 	case err != nil:
-		return usageErr(err)
+		return exit.ByUser(err)
 	case !found.Settled:
-		return &endError{Code: exitNoVerdict}
+		return &exit.Error{Code: exit.NoVerdict}
 	}
 	return nil
 }
@@ -162,12 +163,12 @@ func (o bisectFlags) place(h host, cfg config, good, bad string) (string, error)
 }
 
 // pairOf makes the builds of two commits, and a session of them. what is the case, the good commit, and the other.
-func (o suiteFlags) pairOf(ctx context.Context, h host, cfg config, dir string, what []string) (exit int, failed string) {
+func (o suiteFlags) pairOf(ctx context.Context, h host, cfg config, dir string, what []string) (code int, failed string) {
 	for _, commit := range what[1:] {
 		if text := cfg.Builds.MakeOf(commit); text != "" {
 			res, err := proc.Run(ctx, proc.Command{Argv: []string{"bash", "-e", "-c", text}, Dir: filepath.Dir(cfg.Path), Env: h.environ()})
 			if err != nil {
-				return exitInfra, fmt.Sprintf("builds.make of %.10s: %s", commit, o.whyNot(h, cfg, what, res, err))
+				return exit.Infra, fmt.Sprintf("builds.make of %.10s: %s", commit, o.whyNot(h, cfg, what, res, err))
 			}
 		}
 	}

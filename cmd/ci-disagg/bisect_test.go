@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 )
 
 // What a failing builds.make prints goes into reports: a secret of the workload, or of a variable that is named like one,
@@ -50,8 +52,8 @@ builds:
 			require.NoError(t, err)
 			var o suiteFlags
 			o.Backend = "local"
-			exit, failed := o.pairOf(t.Context(), h, cfg, filepath.Join(dir, "s"), []string{tt.of, "aaaaaaa", "bbbbbbb"})
-			require.Equal(t, exitInfra, exit)
+			code, failed := o.pairOf(t.Context(), h, cfg, filepath.Join(dir, "s"), []string{tt.of, "aaaaaaa", "bbbbbbb"})
+			require.Equal(t, exit.Infra, code)
 			require.Contains(t, failed, "builds.make of aaaaaaa: bash: exit 3")
 			require.Contains(t, failed, tt.want)
 			for _, s := range []string{secret, secret[len(secret)-8:], other} {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -52,7 +53,7 @@ when none is left, and 3 when one is after two minutes, or cannot be asked for.`
 
 func runCancel(cmd *cobra.Command, h host, o cancelOptions, args []string) error {
 	if err := cmdline.CheckOutput(o.output); err != nil {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
 	dir, err := o.find(h, o.config, args)
 	if err != nil {
@@ -67,14 +68,14 @@ func runCancel(cmd *cobra.Command, h host, o cancelOptions, args []string) error
 		Access: d.Access(), Dir: dir, Reason: o.reason, Wait: true, Patient: o.patient,
 	})
 	if err != nil {
-		return &endError{Code: exitInfra, Err: err}
+		return &exit.Error{Code: exit.Infra, Err: err}
 	}
 	doc := runs.Cancelled(string(dir), ended)
 	if err := show(h, o.output, doc); err != nil {
 		return err
 	}
 	if failed := doc.Failed(); failed > 0 {
-		return &endError{Code: exitInfra, Err: fmt.Errorf("%d of %d jobs could not be cancelled", failed, len(ended))}
+		return &exit.Error{Code: exit.Infra, Err: fmt.Errorf("%d of %d jobs could not be cancelled", failed, len(ended))}
 	}
 	return nil
 }
@@ -95,7 +96,7 @@ func driverOf(h host, dir rundir.Dir) (*driver, error) {
 	}
 	cfg, err := configfile.Kept(dir)
 	if err != nil {
-		return nil, usageErr(err)
+		return nil, exit.ByUser(err)
 	}
 	d, err := newDriver(h, cfg, run.Cluster, run.Backend, noDriveFlags())
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -57,6 +58,6 @@ func writeHelp(t *testing.T, b *strings.Builder, cmd *cobra.Command) {
 	var help bytes.Buffer
 	h := newHost()
 	h.stdout = &help
-	require.Equal(t, exitPassed, run(t.Context(), h, append([]string{"help"}, strings.Fields(cmd.CommandPath())[1:]...)))
+	require.Equal(t, exit.Passed, run(t.Context(), h, append([]string{"help"}, strings.Fields(cmd.CommandPath())[1:]...)))
 	fmt.Fprintf(b, "\n## `%s`\n\n```\n%s```\n", cmd.CommandPath(), strings.TrimLeft(help.String(), "\n"))
 }

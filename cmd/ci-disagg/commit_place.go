@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/ci-disagg/ci-disagg/internal/checkout"
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -11,7 +12,7 @@ import (
 func (o buildFlags) place(h host, b *rundir.Build) error {
 	at, err := cmdline.Time("--commit-time", o.commitAt)
 	if err != nil {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
 	if !at.IsZero() {
 		b.CommitTime = &at

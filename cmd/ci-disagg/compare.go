@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report/compare"
 	"github.com/ci-disagg/ci-disagg/internal/report/curate"
 	"github.com/ci-disagg/ci-disagg/internal/report/deliver"
@@ -78,7 +79,7 @@ func runCompare(ctx context.Context, h host, o compareOptions, args []string) er
 		err = compared.Check(o.format)
 	}
 	if err != nil {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
 	cfg, err := o.load(h)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report/confirm"
 )
 
@@ -65,10 +66,10 @@ func (o confirmFlags) run(ctx context.Context, h host, args []string) error {
 		return o.pairOf(ctx, h, cfg, at, []string{id, good, bad})
 	}}.Run(ctx)
 	if err != nil {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
-	if code != exitPassed {
-		return &endError{Code: code}
+	if code != exit.Passed {
+		return &exit.Error{Code: code}
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -307,11 +308,11 @@ func (t shownTest) property(name string) string {
 }
 
 // colourOf is the colour of an exit code.
-func colourOf(exit int) string {
-	switch exit {
-	case exitPassed:
+func colourOf(code int) string {
+	switch code {
+	case exit.Passed:
 		return "green"
-	case exitNoVerdict:
+	case exit.NoVerdict:
 		return "amber"
 	default:
 		return "red"
@@ -331,7 +332,7 @@ func labels() map[string]string {
 // labelOf is the word for people of a result.
 func labelOf(c shownCase) string {
 	switch {
-	case c.Result == "skipped" && c.ExitCode != exitPassed:
+	case c.Result == "skipped" && c.ExitCode != exit.Passed:
 		return "SKIPPED"
 	case c.Result == "improvement":
 		return "improved"

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/archive"
 )
 
@@ -25,17 +26,17 @@ func (o *copyFlags) around(h host, verb func() error) error {
 	}
 	dir, err := absPath(h, o.copyTo)
 	if err != nil {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
 	o.copyTo = dir
 	if err := archive.Prepare(dir); err != nil {
-		return usageErr(fmt.Errorf("--copy-report: %w", err))
+		return exit.ByUser(fmt.Errorf("--copy-report: %w", err))
 	}
 	if err = verb(); err == nil {
 		return nil
 	}
-	code := exitUsage
-	var end *endError
+	code := exit.Usage
+	var end *exit.Error
 	if errors.As(err, &end) {
 		code = end.Code
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/archive"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -47,7 +48,7 @@ func TestCopyAround(t *testing.T) {
 	t.Run("an error without a report is told", func(t *testing.T) {
 		t.Parallel()
 		o := copyFlags{copyTo: filepath.Join(t.TempDir(), "new")}
-		err := o.around(h, func() error { return &endError{Code: exitInfra, Err: errors.New("sbatch is away")} })
+		err := o.around(h, func() error { return &exit.Error{Code: exit.Infra, Err: errors.New("sbatch is away")} })
 		require.EqualError(t, err, "sbatch is away")
 		var res archive.Result
 		require.NoError(t, rundir.ReadJSON(o.copyTo+"/result.json", &res))
@@ -60,7 +61,7 @@ func TestCopyAround(t *testing.T) {
 		o := copyFlags{copyTo: t.TempDir()}
 		err := o.around(h, func() error {
 			require.NoError(t, archive.Copy(o.copyTo, from, report.Report{Headline: "so it went"}, nil))
-			return &endError{Code: exitRegression}
+			return &exit.Error{Code: exit.Regression}
 		})
 		require.Error(t, err)
 		var res archive.Result

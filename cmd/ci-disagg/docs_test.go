@@ -16,6 +16,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/archive"
@@ -143,7 +144,7 @@ func TestEveryExitCodeIsDocumented(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	require.NoError(t, err)
 	codes := 0
-	for line := range strings.Lines(exitTable) {
+	for line := range strings.Lines(exit.Table) {
 		code, _, _ := strings.Cut(strings.TrimSpace(line), "  ")
 		require.Contains(t, string(readme), "\n| "+code+" | ")
 		codes++
@@ -178,7 +179,7 @@ func TestDocumentedPipelinesArePlanned(t *testing.T) {
 			h, out, errs := planHost(t)
 			config := filepath.Join(t.TempDir(), "ci-disagg.yaml")
 			require.NoError(t, os.WriteFile(config, b[1], 0o600))
-			require.Equal(t, exitPassed, run(t.Context(), h, []string{"plan", "--config", config, "--backend", backend}), "%s\n%s", b[1], errs)
+			require.Equal(t, exit.Passed, run(t.Context(), h, []string{"plan", "--config", config, "--backend", backend}), "%s\n%s", b[1], errs)
 			require.Contains(t, out.String(), "   pipeline  ")
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
@@ -83,7 +84,7 @@ func newDriver(h host, cfg config, cluster, backend string, flags driveFlags) (*
 	}
 	d := &driver{cfg: cfg, flags: flags}
 	if flags.maxJobs < 0 || flags.retries < -1 || flags.reruns < -1 {
-		return nil, usageErr(errors.New("--max-jobs, --retries and --reruns cannot be negative"))
+		return nil, exit.ByUser(errors.New("--max-jobs, --retries and --reruns cannot be negative"))
 	}
 	path, err := h.executable()
 	if err != nil {
@@ -97,7 +98,7 @@ func newDriver(h host, cfg config, cluster, backend string, flags driveFlags) (*
 		policy.Reruns, policy.NoReruns = 0, "perf.reruns: auto runs none on the local backend, which has no other nodes; 1 to 3 run them"
 	}
 	if err := d.cfg.Perf.Policy.Validate(); err != nil {
-		return nil, usageErr(fmt.Errorf("--%w", err)) // the config's own values have been checked
+		return nil, exit.ByUser(fmt.Errorf("--%w", err)) // the config's own values have been checked
 	}
 	level := slog.LevelWarn
 	if flags.debug {
@@ -118,8 +119,8 @@ func newSuiteDriver(h host, cfg config, s pipeline.Suite, draft string, flags dr
 		return nil, err
 	}
 	if draft != "" && slices.ContainsFunc(s.Plans, rundir.Plan.IsSession) {
-		err = usageErr(errors.New("--draft: a launch draft runs one build, once; leave --ab away, or the draft"))
-	} else if err = usageErr(jobs.Maskable(h.environ(), s.Plans...)); err == nil {
+		err = exit.ByUser(errors.New("--draft: a launch draft runs one build, once; leave --ab away, or the draft"))
+	} else if err = exit.ByUser(jobs.Maskable(h.environ(), s.Plans...)); err == nil {
 		err = d.setDraft(h, draft)
 	}
 	if err == nil {
@@ -231,13 +232,13 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, r started) error
 	case errors.As(err, &interrupted):
 		return rep.Interrupted(int(interrupted.Signal), interrupted.ExitCode(), interrupted)
 	case errors.As(err, &busy):
-		return usageErr(fmt.Errorf("%w: --wait waits for its end, ci-disagg cancel %s ends it", err, r.dir))
+		return exit.ByUser(fmt.Errorf("%w: --wait waits for its end, ci-disagg cancel %s ends it", err, r.dir))
 	case errors.As(err, new(*runs.OtherRunError)):
-		return usageErr(err)
+		return exit.ByUser(err)
 	case errors.Is(err, lease.ErrLost):
-		return &endError{Code: exitOvertaken, Err: fmt.Errorf("%w; its jobs go on: ci-disagg report %s says where it stands", err, r.dir)}
+		return &exit.Error{Code: exit.Overtaken, Err: fmt.Errorf("%w; its jobs go on: ci-disagg report %s says where it stands", err, r.dir)}
 	case err != nil:
-		return &endError{Code: exitInfra, Err: err}
+		return &exit.Error{Code: exit.Infra, Err: err}
 	case r.detach && slices.ContainsFunc(ended.Cases, goesOn):
 		fmt.Fprintf(h.stdout, "submitted; go on with: ci-disagg resume %s\n", r.dir)
 		return nil
@@ -283,7 +284,7 @@ func reattach(ctx context.Context, h host, dir rundir.Dir, goOn func(context.Con
 		defer d.Close()
 		cancelErr = cancelOther(ctx, drive.Options{Access: d.Access(), Dir: dir})
 	}
-	return &endError{Code: by.ExitCode(), Err: errors.Join(err, cancelErr)}
+	return &exit.Error{Code: by.ExitCode(), Err: errors.Join(err, cancelErr)}
 }
 
 // continueRun goes on with a run directory. Whatever keeps it from that is no
@@ -291,15 +292,15 @@ func reattach(ctx context.Context, h host, dir rundir.Dir, goOn func(context.Con
 func continueRun(ctx context.Context, s *signals, h host, r started, flags driveFlags) (err error) {
 	dir := r.dir
 	if r.run, r.plans, err = runs.Load(dir); err != nil {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
 	if trust.Here(h.getenv).Stranger() {
 		r.run.Build.Mode = baseline.ModePR // whatever the jobs have made of the record
 	}
 	err = continueLoaded(ctx, s, h, r, flags)
-	var end *endError
-	if errors.As(err, &end) && end.Code == exitUsage && end.Err != nil && slices.ContainsFunc(r.run.Cases, running) && !errors.As(err, new(*lease.BusyError)) {
-		return &endError{Code: exitInfra, Err: fmt.Errorf("%w; jobs of this run may be live: mend this and resume, or end them with: ci-disagg cancel %s", end.Err, dir)}
+	var end *exit.Error
+	if errors.As(err, &end) && end.Code == exit.Usage && end.Err != nil && slices.ContainsFunc(r.run.Cases, running) && !errors.As(err, new(*lease.BusyError)) {
+		return &exit.Error{Code: exit.Infra, Err: fmt.Errorf("%w; jobs of this run may be live: mend this and resume, or end them with: ci-disagg cancel %s", end.Err, dir)}
 	}
 	return err
 }
@@ -309,7 +310,7 @@ func running(c rundir.CaseState) bool { return c.State == rundir.CaseRunning }
 func continueLoaded(ctx context.Context, s *signals, h host, r started, flags driveFlags) error {
 	cfg, err := keptUnder(h, r.dir, r.rules)
 	if err != nil {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
 	if r.run.Build.Mode == baseline.ModePR {
 		cfg.Restrict(h.environ())

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/runview"
@@ -43,12 +44,12 @@ func (o findFlags) find(h host, config string, args []string) (rundir.Dir, error
 			case unknown == nil:
 				return dir, nil
 			case !exists(path):
-				return "", usageErr(fmt.Errorf("%s is not a run directory, and there is %w", args[0], unknown))
+				return "", exit.ByUser(fmt.Errorf("%s is not a run directory, and there is %w", args[0], unknown))
 			}
 		}
 		return rundir.Dir(path), err
 	case len(args) == 1 || o.runID == "":
-		return "", usageErr(errors.New("which run? Give its directory, or --run-id"))
+		return "", exit.ByUser(errors.New("which run? Give its directory, or --run-id"))
 	}
 	return o.byID(h, config, o.runID)
 }
@@ -67,7 +68,7 @@ func (findFlags) byID(h host, config, id string) (rundir.Dir, error) {
 	if err != nil && cfg.Path == "" {
 		err = fmt.Errorf("%w; with the --config of the run, runs_dir there says where it is", err)
 	}
-	return dir, usageErr(err)
+	return dir, exit.ByUser(err)
 }
 
 func exists(path string) bool {
@@ -82,7 +83,7 @@ func readRun(dir rundir.Dir) (rundir.Run, error) {
 	if st, statErr := os.Stat(string(dir)); errors.Is(err, fs.ErrNotExist) || statErr == nil && !st.IsDir() {
 		err = fmt.Errorf("%s is not a run directory: it has no run.json", dir)
 	}
-	return run, usageErr(err)
+	return run, exit.ByUser(err)
 }
 
 // sameRun refuses to take up a run that is another one than asked for: of other
@@ -94,5 +95,5 @@ func (o runOptions) sameRun(h host, cfg config, args []string, dir rundir.Dir, r
 	if err != nil {
 		return err
 	}
-	return usageErr(runs.SameRun(dir, run, want))
+	return exit.ByUser(runs.SameRun(dir, run, want))
 }

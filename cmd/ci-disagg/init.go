@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/starter"
 )
 
@@ -26,7 +27,7 @@ change. Without --pipeline it takes what fits. A file that is there is not overw
 				return err
 			}
 			first := starter.File{Pipeline: pipeline, Dir: wd, Name: out, Force: force, Env: h.environ()}
-			return usageErr(first.Write(cmd.Context(), h.stdout, h.stderr))
+			return exit.ByUser(first.Write(cmd.Context(), h.stdout, h.stderr))
 		},
 	}
 	f := cmd.Flags()

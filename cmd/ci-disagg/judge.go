@@ -87,7 +87,7 @@ sees changes that a single run never shows: 2 % where runs differ by 0.5 %.`,
 		},
 	}
 	o.AddFlags(cmd.Flags())
-	trust.Guard(cmd, h.getenv, usageErr, trust.If(&o.save, "judge --save"))
+	trust.Guard(cmd, h.getenv, trust.If(&o.save, "judge --save"))
 	return cmd
 }
 
@@ -102,13 +102,13 @@ func runJudge(ctx context.Context, h host, o judgeOptions, args []string) error 
 	}
 	subject, also, err := o.subject(h, cfg, setup.Metrics, o.expected(), args)
 	if err != nil {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
 	subject.Mode = o.caseMode
 	ctx, cancel := context.WithTimeout(ctx, deliver.StoreTimeout)
 	defer cancel()
 	if err := setup.Open(ctx, cfg.StoreURL(), o.save); err != nil {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
 	defer setup.Close()
 	j := judging.Case(ctx, setup, subject)
@@ -143,7 +143,7 @@ func (o judgeOptions) judged(h host) (config, error) {
 	if cfg, err = o.over(h, cfg); err != nil {
 		return cfg, err
 	}
-	return cfg, usageErr(o.policy(&cfg))
+	return cfg, exit.ByUser(o.policy(&cfg))
 }
 
 // outside is what the report of a measurement says beside it.

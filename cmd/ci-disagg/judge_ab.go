@@ -37,7 +37,7 @@ type abRuns struct {
 // the "--" are the runs of A, those behind it the runs of B.
 func runJudgeAB(_ context.Context, h host, o judgeOptions, args []string, dash int) error {
 	if err := o.checkAB(args, dash); err != nil {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
 	o.caseID = cmp.Or(o.caseID, "paired session")
 	cfg, err := o.judged(h)
@@ -50,7 +50,7 @@ func runJudgeAB(_ context.Context, h host, o judgeOptions, args []string, dash i
 	}
 	runs, err := o.abRuns(h, cfg.Reader(setup.Metrics), args[:dash], args[dash:])
 	if err != nil {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
 	pairs, warnings := ab.MakePairs(runs.a, runs.b, o.ab.order == orderTime)
 	s := ab.Judge(pairs, session.Gating(slices.Concat(runs.a, runs.b), setup, o.caseMode), o.ab.cases)

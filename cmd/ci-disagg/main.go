@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/spf13/cobra"
 )
 
@@ -46,7 +47,7 @@ func newHost() host {
 func run(ctx context.Context, h host, args []string) (code int) {
 	defer func() {
 		if r := recover(); r != nil { // Go's own code for it, 2, would read as a mistake of the user's
-			code = exitInfra
+			code = exit.Infra
 			fmt.Fprintf(h.stderr, "ci-disagg: this is a bug, please report it: %v (CI_DISAGG_DEBUG=1 shows where)\n", r)
 			if h.getenv("CI_DISAGG_DEBUG") != "" {
 				_, _ = h.stderr.Write(debug.Stack())
@@ -65,7 +66,7 @@ func run(ctx context.Context, h host, args []string) (code int) {
 			err = unknown
 		}
 	}
-	var end *endError
+	var end *exit.Error
 	if errors.As(err, &end) {
 		if end.Err != nil {
 			fmt.Fprintf(h.stderr, "ci-disagg: %v\n", end.Err)
@@ -74,13 +75,13 @@ func run(ctx context.Context, h host, args []string) (code int) {
 	}
 	switch {
 	case err == nil:
-		return exitPassed
+		return exit.Passed
 	case began:
 		fmt.Fprintf(h.stderr, "ci-disagg: %v\n", err)
 	default: // cobra's own: unknown verb, unknown flag, wrong arguments
 		fmt.Fprintf(h.stderr, "ci-disagg: %s\n", cmdline.Usage(cmd, err))
 	}
-	return exitUsage
+	return exit.Usage
 }
 
 func newRoot(h host) *cobra.Command {
@@ -92,7 +93,7 @@ step per role), waits for it, merges the roles' results.xml and the benchmark
 output into one JUnit report and a verdict against stored baselines, and ends
 with one exit code:
 
-` + exitTable,
+` + exit.Table,
 		Version:       buildVersion(),
 		SilenceErrors: true,
 		SilenceUsage:  true,

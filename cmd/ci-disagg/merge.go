@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report/inputs"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/merge"
@@ -88,18 +89,18 @@ audit rejected the report.`,
 
 func runMerge(h host, o mergeOptions, args []string) error {
 	if err := o.check(args); err != nil {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
 	in, err := o.input(h, args)
 	if err != nil {
-		return usageErr(fmt.Errorf("merge: %w", err))
+		return exit.ByUser(fmt.Errorf("merge: %w", err))
 	}
 	sum, err := o.merge(h, in)
 	if err == nil && o.Summary != "" {
 		err = appendSummary(o.Summary, merged.Markdown(o.Name, sum))
 	}
 	if err != nil {
-		return &endError{Code: exitInfra, Err: fmt.Errorf("merge: %w", err)}
+		return &exit.Error{Code: exit.Infra, Err: fmt.Errorf("merge: %w", err)}
 	}
 	to := h.stdout
 	if o.Output == inputs.Stdio {
@@ -109,7 +110,7 @@ func runMerge(h host, o mergeOptions, args []string) error {
 		merged.Print(to, o.Output, sum)
 	}
 	if sum.Counts.Red() > 0 {
-		return &endError{Code: exitTestFailed}
+		return &exit.Error{Code: exit.TestFailed}
 	}
 	return nil
 }

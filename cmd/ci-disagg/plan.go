@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/launch/recipe"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -70,7 +71,7 @@ func runPlan(ctx context.Context, h host, o planOptions, args []string) error {
 		return printRecipe(h, o.recipe)
 	}
 	if o.output != "table" && o.output != "json" {
-		return usageErr(fmt.Errorf("-o %q is not table or json", o.output))
+		return exit.ByUser(fmt.Errorf("-o %q is not table or json", o.output))
 	}
 	cfg, err := loadConfig(h, o.config)
 	if err != nil {
@@ -90,7 +91,7 @@ func runPlan(ctx context.Context, h host, o planOptions, args []string) error {
 	}
 	defer d.Close()
 	if err := s.TakeGPUs(ctx, d.Host); err != nil {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
 	var dir rundir.Dir
 	if o.script || o.check {
@@ -121,7 +122,7 @@ func runPlan(ctx context.Context, h host, o planOptions, args []string) error {
 	if err := printPlan(h, doc, o.output); err != nil {
 		return err
 	}
-	return usageErr(doc.Refused())
+	return exit.ByUser(doc.Refused())
 }
 
 // writeAttempt writes the files of one attempt, and prints the path of its job's script.
@@ -170,14 +171,14 @@ func exampleDir(h host, cfg config) (rundir.Dir, error) {
 func printRecipe(h host, file string) error {
 	data, err := h.readFile(file)
 	if err != nil {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
 	r, err := recipe.Import(filepath.Base(file), data)
 	if err != nil {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
 	if _, err := configfile.Parse(file, []byte(r.Text)); err != nil {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
 	fmt.Fprint(h.stdout, r.Text)
 	for _, left := range r.Left {

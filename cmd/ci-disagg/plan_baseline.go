@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/deliver"
@@ -23,13 +24,13 @@ func planCases(ctx context.Context, h host, cfg config, plans []rundir.Plan, cre
 		err = cfg.Doc.Problem("perf.pins", "%v", err)
 	}
 	if err != nil {
-		return nil, usageErr(err)
+		return nil, exit.ByUser(err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, deliver.StoreTimeout)
 	defer cancel()
 	setup.Store, setup.StoreErr = planStore(ctx, cfg.StoreHere(given), create)
 	if setup.StoreErr != nil && !baseline.IsUnavailable(setup.StoreErr) {
-		return nil, usageErr(cfg.Doc.Problem("perf.store", "%v", setup.StoreErr))
+		return nil, exit.ByUser(cfg.Doc.Problem("perf.store", "%v", setup.StoreErr))
 	}
 	defer setup.Close()
 	out := make([]pipeline.Case, 0, len(plans))

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/slurmtest"
@@ -81,7 +82,7 @@ func TestPlanTable(t *testing.T) {
 	t.Parallel()
 	h, out, errs := planHost(t, "PERF_TEST_FUNCTION=test_e2e")
 	code := run(t.Context(), h, []string{"plan", "--cluster", "gb200", "disagg-gen_only-six_gpus TIMEOUT (90)", "aggr-agg_two_sizes-big-tp8", "disagg-e2e-quoting SKIP (nvbugs/1)"})
-	require.Equal(t, exitPassed, code, errs.String())
+	require.Equal(t, exit.Passed, code, errs.String())
 	got := strings.ReplaceAll(out.String(), runtime.GOARCH, "amd64")
 	golden := filepath.Join("testdata", "plan.txt")
 	if *updatePlan {
@@ -110,12 +111,12 @@ func TestPlanOnThisMachine(t *testing.T) {
 	}
 	args := machine(8)
 	h, _, errs := planHost(t, "PATH="+filepath.Join(bin, "8"))
-	require.Equal(t, exitUsage, run(t.Context(), h, args))
+	require.Equal(t, exit.Usage, run(t.Context(), h, args))
 	require.Contains(t, errs.String(), "takes 12 GPUs, and this machine has 8 (nvidia-smi): use fewer or smaller servers, a cluster, or")
 
 	machine(16)
 	h, out, errs := planHost(t, "PATH="+filepath.Join(bin, "16"))
-	require.Equal(t, exitPassed, run(t.Context(), h, args), errs.String())
+	require.Equal(t, exit.Passed, run(t.Context(), h, args), errs.String())
 	var doc pipeline.Document
 	require.NoError(t, json.Unmarshal(out.Bytes(), &doc))
 	var got []int
@@ -128,7 +129,7 @@ func TestPlanOnThisMachine(t *testing.T) {
 	require.Equal(t, 12, doc.Cases[0].AllocatedGPUs, "what GPU-hours count")
 
 	h, out, errs = planHost(t, "PATH="+bin)
-	require.Equal(t, exitPassed, run(t.Context(), h, args[:6]), errs.String())
+	require.Equal(t, exit.Passed, run(t.Context(), h, args[:6]), errs.String())
 	require.Contains(t, out.String(), "make-believe GPUs")
 	require.NotContains(t, out.String(), "nvidia-smi is here")
 
@@ -136,7 +137,7 @@ func TestPlanOnThisMachine(t *testing.T) {
 	require.NoError(t, os.MkdirAll(broken, 0o755))
 	require.NoError(t, rundir.WriteFile(filepath.Join(broken, "nvidia-smi"), []byte("#!/bin/sh\necho 'NVIDIA-SMI has failed'\nexit 9\n"), rundir.ExecMode))
 	h, out, errs = planHost(t, "PATH="+broken)
-	require.Equal(t, exitPassed, run(t.Context(), h, args[:6]), errs.String())
+	require.Equal(t, exit.Passed, run(t.Context(), h, args[:6]), errs.String())
 	require.Contains(t, out.String(), "nvidia-smi is here and says nothing of GPUs (exit 9: NVIDIA-SMI has failed)")
 }
 
@@ -145,22 +146,22 @@ func TestPlanOfASession(t *testing.T) {
 	t.Parallel()
 	h, out, errs := planHost(t)
 	ab := []string{"plan", "--cluster", "gb200", "--ab", "--ab-base-image=old.sqsh", "--ab-base-commit=1234567", "disagg-gen_only-six_gpus"}
-	require.Equal(t, exitPassed, run(t.Context(), h, ab), errs.String())
+	require.Equal(t, exit.Passed, run(t.Context(), h, ab), errs.String())
 	require.Regexp(t, `session +base against head in pairs, always`, out.String())
 	require.Regexp(t, `build +base: .*old.sqsh, 1234567`, out.String())
 	require.Regexp(t, `costs +4 pairs: at most 10 runs, 8h, 128.0 GPU-hours`, out.String())
 	require.Regexp(t, `costs +10 pairs: at most 22 runs, 8h, 128.0 GPU-hours`, out.String())
-	require.Equal(t, exitUsage, run(t.Context(), h, []string{"plan", "--cluster", "gb200", "--ab", "disagg-gen_only-six_gpus"}))
+	require.Equal(t, exit.Usage, run(t.Context(), h, []string{"plan", "--cluster", "gb200", "--ab", "disagg-gen_only-six_gpus"}))
 	require.Contains(t, errs.String(), "which build is it to be compared with?")
 	file := filepath.Join(mustWD(t, h), "ci-disagg.yaml")
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(file, append(text, "\nab: {max_gpu_hours: 100}\n"...), 0o600))
 	errs.Reset()
-	require.Equal(t, exitUsage, run(t.Context(), h, ab))
+	require.Equal(t, exit.Usage, run(t.Context(), h, ab))
 	require.Contains(t, errs.String(), "ab.max_gpu_hours: the paired sessions of 1 cases may take 128.0 GPU-hours")
 	errs.Reset()
-	require.Equal(t, exitUsage, run(t.Context(), h, []string{"plan", "--backend=local", "--cluster", "gb200", "--ab", "--ab-base-image=old.sqsh", "disagg-gen_only-six_gpus"}))
+	require.Equal(t, exit.Usage, run(t.Context(), h, []string{"plan", "--backend=local", "--cluster", "gb200", "--ab", "--ab-base-image=old.sqsh", "disagg-gen_only-six_gpus"}))
 	require.Contains(t, errs.String(), "the local backend runs no container")
 }
 
@@ -175,7 +176,7 @@ func TestPlanJSON(t *testing.T) {
 	t.Parallel()
 	h, out, errs := planHost(t)
 	code := run(t.Context(), h, []string{"plan", "-o", "json", "--cluster", "gb200", "disagg-gen_only-six_gpus"})
-	require.Equal(t, exitPassed, code, errs.String())
+	require.Equal(t, exit.Passed, code, errs.String())
 	var doc pipeline.Document
 	dec := json.NewDecoder(bytes.NewReader(out.Bytes()))
 	dec.DisallowUnknownFields()
@@ -244,7 +245,7 @@ func TestPlanScript(t *testing.T) {
 	t.Parallel()
 	h, out, errs := planHost(t)
 	code := run(t.Context(), h, []string{"plan", "--script", "--cluster", "gb200", "disagg-gen_only-six_gpus"})
-	require.Equal(t, exitPassed, code, errs.String())
+	require.Equal(t, exit.Passed, code, errs.String())
 	for _, want := range []string{"==> /runs/RUN/cases/", "/attempt-1/job.sh <==", "#SBATCH --partition=batch", "exec /opt/ci-disagg agent /runs/RUN/", "/run-0/roles/BENCHMARK/role.sh <=="} {
 		require.Contains(t, out.String(), want)
 	}
@@ -252,12 +253,12 @@ func TestPlanScript(t *testing.T) {
 	require.NoError(t, os.WriteFile(draft, []byte("srun \"${srunArgs[@]}\" \"$runScript\"\n"), 0o600))
 	out.Reset()
 	code = run(t.Context(), h, []string{"plan", "--script", "--draft", draft, "--cluster", "gb200", "disagg-gen_only-six_gpus"})
-	require.Equal(t, exitPassed, code, errs.String())
+	require.Equal(t, exit.Passed, code, errs.String())
 	require.Contains(t, out.String(), "srun \"${srunArgs[@]}\" \"$runScript\"")
 	require.NotContains(t, out.String(), "exec /opt/ci-disagg")
 	out.Reset()
 	code = run(t.Context(), h, []string{"plan", "--draft", draft, "--cluster", "gb200", "disagg-gen_only-six_gpus"})
-	require.Equal(t, exitPassed, code, errs.String())
+	require.Equal(t, exit.Passed, code, errs.String())
 	require.Contains(t, out.String(), "   launch    by the draft, not by the agent")
 	require.Contains(t, out.String(), "under a draft servers are not watched")
 	require.NotContains(t, out.String(), "ucx has no effect")
@@ -269,7 +270,7 @@ func TestPlanWrite(t *testing.T) {
 	h, out, errs := planHost(t)
 	dir := filepath.Join(t.TempDir(), "new", "attempt")
 	code := run(t.Context(), h, []string{"plan", "--write", dir, "--cluster", "gb200", "disagg-gen_only-six_gpus"})
-	require.Equal(t, exitPassed, code, errs.String())
+	require.Equal(t, exit.Passed, code, errs.String())
 	require.Equal(t, dir+"/job.sh\n", out.String())
 	var p rundir.Plan
 	require.NoError(t, rundir.ReadJSON(rundir.AttemptDir(dir).PlanFile(), &p))
@@ -277,12 +278,12 @@ func TestPlanWrite(t *testing.T) {
 		require.FileExists(t, rundir.AttemptDir(dir).Run(0).RoleScript(r.Name))
 	}
 	code = run(t.Context(), h, []string{"plan", "--write", dir, "--cluster", "gb200", "disagg-gen_only-six_gpus", "disagg-quoting"})
-	require.Equal(t, exitUsage, code)
+	require.Equal(t, exit.Usage, code)
 	require.Contains(t, errs.String(), "this is 2 cases")
 	again := []string{"plan", "--write", dir, "--cluster", "gb200", "disagg-gen_only-six_gpus"}
-	require.Equal(t, exitPassed, run(t.Context(), h, again), "the same files once more")
+	require.Equal(t, exit.Passed, run(t.Context(), h, again), "the same files once more")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "run-0", "roles", "GEN_0", "results.0.xml"), nil, 0o600))
-	require.Equal(t, exitUsage, run(t.Context(), h, again))
+	require.Equal(t, exit.Usage, run(t.Context(), h, again))
 	require.Contains(t, errs.String(), "run-0/roles/GEN_0/results.0.xml is there from an earlier job: remove the directory, or choose another")
 }
 
@@ -296,7 +297,7 @@ func TestPlanRefuses(t *testing.T) {
 		"--cluster c: the config has no such": {"--cluster", "c", "x"},
 	} {
 		h, _, errs := planHost(t)
-		require.Equal(t, exitUsage, run(t.Context(), h, append([]string{"plan"}, args...)), args)
+		require.Equal(t, exit.Usage, run(t.Context(), h, append([]string{"plan"}, args...)), args)
 		require.Contains(t, strings.ToLower(errs.String()), strings.ToLower(want))
 	}
 }
@@ -304,7 +305,7 @@ func TestPlanRefuses(t *testing.T) {
 func TestPlanLooksForProgramsHere(t *testing.T) {
 	t.Parallel()
 	h, out, errs := planHost(t, "PATH=/usr/bin:/bin")
-	require.Equal(t, exitUsage, run(t.Context(), h, []string{"plan", "--check", "--backend", "local", "--cluster", "gb200", "disagg-gen_only-six_gpus"}))
+	require.Equal(t, exit.Usage, run(t.Context(), h, []string{"plan", "--check", "--backend", "local", "--cluster", "gb200", "disagg-gen_only-six_gpus"}))
 	require.Contains(t, errs.String(), "1 of 1 case cannot run here:")
 	require.Contains(t, out.String(), "trtllm-llmapi-launch (GEN_0)")
 }
@@ -332,7 +333,7 @@ func TestPlanWithoutConfig(t *testing.T) {
 	t.Parallel()
 	h, _, errs := planHost(t)
 	h.getwd = func() (string, error) { return t.TempDir(), nil }
-	require.Equal(t, exitUsage, run(t.Context(), h, []string{"plan", "--cluster", "gb200", "x"}))
+	require.Equal(t, exit.Usage, run(t.Context(), h, []string{"plan", "--cluster", "gb200", "x"}))
 	require.Contains(t, errs.String(), "--cluster gb200: no ci-disagg.yaml is here that would describe it: name one with --config")
 }
 
@@ -341,7 +342,7 @@ func TestPlanCheck(t *testing.T) {
 	cluster := slurmtest.Start(t, slurmtest.Options{Nodes: "4x4", NoAccounting: true})
 	h, out, errs := planHost(t, cluster.Env(t)...)
 	args := []string{"plan", "-o", "json", "--check", "--cluster", "gb200", "disagg-gen_only-six_gpus"}
-	require.Equal(t, exitPassed, run(t.Context(), h, args), errs.String())
+	require.Equal(t, exit.Passed, run(t.Context(), h, args), errs.String())
 	var doc pipeline.Document
 	require.NoError(t, json.Unmarshal(out.Bytes(), &doc))
 	require.True(t, doc.Cases[0].Check.OK)
@@ -349,7 +350,7 @@ func TestPlanCheck(t *testing.T) {
 	require.Empty(t, cluster.Running(t), "nothing was submitted")
 	out.Reset()
 	args[5] = "b200"
-	require.Equal(t, exitUsage, run(t.Context(), h, args))
+	require.Equal(t, exit.Usage, run(t.Context(), h, args))
 	require.NoError(t, json.Unmarshal(out.Bytes(), &doc))
 	require.False(t, doc.Cases[0].Check.OK)
 	require.Contains(t, doc.Cases[0].Check.Answer, "nvalid partition")
@@ -369,7 +370,7 @@ func TestPlanCheck(t *testing.T) {
 		require.NoError(t, json.Unmarshal(out.Bytes(), &doc))
 		require.Equal(t, want == "", doc.Cases[0].Check.OK, profile)
 		require.Contains(t, doc.Cases[0].Check.Answer, want)
-		require.Equal(t, want == "", code == exitPassed)
+		require.Equal(t, want == "", code == exit.Passed)
 	}
 	require.Empty(t, cluster.Running(t), "nothing was submitted")
 }
@@ -388,7 +389,7 @@ func TestConfigIsReadOnce(t *testing.T) {
 		if named {
 			args = append(args, "--run-dir", filepath.Join(t.TempDir(), "r"))
 		}
-		require.Equal(t, exitUsage, run(t.Context(), h, args))
+		require.Equal(t, exit.Usage, run(t.Context(), h, args))
 		require.Contains(t, errs.String(), "there is no sbatch on PATH", "it came as far as to submit")
 		require.Equal(t, []string{"ci-disagg.yaml"}, read)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	clusterhost "github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
@@ -60,10 +61,10 @@ stays and prune exits 3.`,
 
 func runPrune(ctx context.Context, h host, o pruneOptions) error {
 	if err := cmdline.CheckOutput(o.output); err != nil {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
 	if o.keep < 0 || o.days < 0 || o.maxGB < 0 {
-		return usageErr(fmt.Errorf("--keep, --days and --max-gb cannot be negative"))
+		return exit.ByUser(fmt.Errorf("--keep, --days and --max-gb cannot be negative"))
 	}
 	dir := o.runsDir
 	if dir == "" {
@@ -77,10 +78,10 @@ func runPrune(ctx context.Context, h host, o pruneOptions) error {
 	}
 	dir, err := absPath(h, dir)
 	if err != nil {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
 	if _, err := os.Stat(dir); err != nil && o.runsDir != "" { // the default one may not be there yet
-		return usageErr(fmt.Errorf("--runs-dir: %w", err))
+		return exit.ByUser(fmt.Errorf("--runs-dir: %w", err))
 	}
 	opts := runs.PruneOptions{
 		RunsDir: dir, Keep: o.keep, OlderThan: time.Duration(o.days) * 24 * time.Hour, MaxBytes: int64(o.maxGB * 1e9), DryRun: o.dryRun, Now: h.now,
@@ -101,7 +102,7 @@ func runPrune(ctx context.Context, h host, o pruneOptions) error {
 		return writeErr
 	}
 	if err != nil {
-		return &endError{Code: exitInfra, Err: err}
+		return &exit.Error{Code: exit.Infra, Err: err}
 	}
 	return nil
 }

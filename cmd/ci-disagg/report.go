@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
@@ -63,7 +64,7 @@ the exit code that the run would end with now.`,
 	f.BoolVar(&o.noCaps, "no-caps", false, "cut no text in junit.xml")
 	f.StringVar(&o.format, "format", "", "print the metrics of the report that is there, and do nothing else: "+strings.Join(export.Formats(), " or "))
 	f.BoolVar(&o.strictXSD, "strict-xsd", false, "write only what junit-10.xsd allows")
-	trust.Guard(cmd, h.getenv, usageErr, trust.If(&o.save, "report --save"))
+	trust.Guard(cmd, h.getenv, trust.If(&o.save, "report --save"))
 	return cmd
 }
 
@@ -78,13 +79,13 @@ func runReport(ctx context.Context, h host, o reportOptions, args []string) erro
 	tellOpen(h, dir)
 	cfg, err := o.judgedBy(h, dir)
 	if err != nil {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
 	cfg.Report.NoCaps = cfg.Report.NoCaps || o.noCaps
 	cfg.Report.StrictXSD = cfg.Report.StrictXSD || o.strictXSD
 	_, plans, err := runs.Load(dir)
 	if err != nil {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
 	rep, err := newReporter(ctx, h, cfg, started{dir: dir, plans: plans}, o.save)
 	if err != nil {
@@ -135,7 +136,7 @@ func exportReport(h host, format string, dir rundir.Dir) error {
 	if err == nil {
 		err = export.Write(h.stdout, format, d, metric.Default())
 	}
-	return usageErr(err)
+	return exit.ByUser(err)
 }
 
 // newReporter prepares the judging. A store that cannot be reached is not an
@@ -156,7 +157,7 @@ func newReporter(ctx context.Context, h host, cfg config, of started, save bool)
 		return nil, err
 	}
 	if err := setup.Open(ctx, cfg.StoreHere(given), save); err != nil {
-		return nil, usageErr(err)
+		return nil, exit.ByUser(err)
 	}
 	rep := deliver.New(of.dir, session.Options{
 		Mask: jobs.Mask(h.environ(), of.plans...), Unmasked: jobs.Unmasked(h.environ(), of.plans...),

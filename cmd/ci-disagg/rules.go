@@ -6,6 +6,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/rules"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/trust"
@@ -47,7 +48,7 @@ func (o resumeOptions) rulesNow(h host) (*rules.Rules, error) {
 		return nil, nil //nolint:nilnil // there are none
 	}
 	if !cmdline.IsCommit(o.mergeBase) {
-		return nil, usageErr(fmt.Errorf("--merge-base %q is not a commit id of 7 or more digits", o.mergeBase))
+		return nil, exit.ByUser(fmt.Errorf("--merge-base %q is not a commit id of 7 or more digits", o.mergeBase))
 	}
 	cfg, err := loadConfig(h, o.config)
 	if err != nil {
@@ -58,7 +59,7 @@ func (o resumeOptions) rulesNow(h host) (*rules.Rules, error) {
 		cfg, err = governed(h, cfg, o.rules, buildFlags{mergeBase: o.mergeBase})
 		return cfg.Rules, err
 	case o.rules.Required:
-		return nil, usageErr(errOnlyKept)
+		return nil, exit.ByUser(errOnlyKept)
 	default: // another config's absence at the merge base says nothing of the run's
 		return nil, nil //nolint:nilnil // said where it is known whether the run has a config
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report/notify"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -75,37 +76,37 @@ func TestAPullRequestIsJudgedByTheMergeBase(t *testing.T) {
 		exit int
 		says []string
 	}{
-		{name: "not a pull request", exit: exitPassed},
+		{name: "not a pull request", exit: exit.Passed},
 		{
-			name: "merge base", env: map[string]string{"CHANGE_ID": "7"}, args: []string{"--merge-base", r.base}, exit: exitRegression,
+			name: "merge base", env: map[string]string{"CHANGE_ID": "7"}, args: []string{"--merge-base", r.base}, exit: exit.Regression,
 			says: []string{
 				"judged by ci-disagg.yaml at " + r.base[:12] + ", not by this change's own rules:", "perf.threshold: 0.05, not 0.5",
 				"perf.functional_only: the default, not true", "perf.allow_no_baseline: the default, not true", "perf.define[speed].gate: true, not the default",
 			},
 		},
-		{name: "by its target", env: map[string]string{"CHANGE_ID": "7", "CHANGE_TARGET": "main"}, exit: exitRegression},
-		{name: "by its mode", args: []string{"--mode", "pr", "--merge-base", r.base}, exit: exitRegression},
-		{name: "untrusted job", env: map[string]string{"CI_DISAGG_TRUSTED": "never", "CHANGE_TARGET": "main"}, exit: exitRegression},
+		{name: "by its target", env: map[string]string{"CHANGE_ID": "7", "CHANGE_TARGET": "main"}, exit: exit.Regression},
+		{name: "by its mode", args: []string{"--mode", "pr", "--merge-base", r.base}, exit: exit.Regression},
+		{name: "untrusted job", env: map[string]string{"CI_DISAGG_TRUSTED": "never", "CHANGE_TARGET": "main"}, exit: exit.Regression},
 		{
-			name: "unknown", env: map[string]string{"CHANGE_ID": "7"}, exit: exitPassed,
+			name: "unknown", env: map[string]string{"CHANGE_ID": "7"}, exit: exit.Passed,
 			says: []string{"judged by the pull request's own rules, which its author can loosen: it is not known where the pull request left its branch: give --merge-base; --policy names others"},
 		},
 		{
-			name: "not fetched", env: map[string]string{"CHANGE_ID": "7", "CHANGE_TARGET": "release"}, exit: exitPassed,
+			name: "not fetched", env: map[string]string{"CHANGE_ID": "7", "CHANGE_TARGET": "release"}, exit: exit.Passed,
 			says: []string{"git knows no commit that the checkout shares with release"},
 		},
 		{
-			name: "required", env: map[string]string{"CHANGE_ID": "7"}, args: []string{"--require-policy"}, exit: exitUsage,
+			name: "required", env: map[string]string{"CHANGE_ID": "7"}, args: []string{"--require-policy"}, exit: exit.Usage,
 			says: []string{"the rules that this run is to be judged by cannot be had: it is not known where the pull request left its branch: give --merge-base"},
 		},
-		{name: "named branch", args: []string{"--policy", "main"}, exit: exitRegression},
-		{name: "named file", env: map[string]string{"CHANGE_ID": "7"}, args: []string{"--policy", strict}, exit: exitRegression, says: []string{"judged by " + strict + ", not"}},
-		{name: "named nothing", args: []string{"--policy", "nowhere"}, exit: exitUsage, says: []string{"--policy nowhere is neither a file", "nor a commit or branch of a checkout in " + filepath.Join(r.dir, "ci")}},
+		{name: "named branch", args: []string{"--policy", "main"}, exit: exit.Regression},
+		{name: "named file", env: map[string]string{"CHANGE_ID": "7"}, args: []string{"--policy", strict}, exit: exit.Regression, says: []string{"judged by " + strict + ", not"}},
+		{name: "named nothing", args: []string{"--policy", "nowhere"}, exit: exit.Usage, says: []string{"--policy nowhere is neither a file", "nor a commit or branch of a checkout in " + filepath.Join(r.dir, "ci")}},
 		{
-			name: "named file of the checkout", env: map[string]string{"CHANGE_ID": "7"}, args: []string{"--policy", release}, exit: exitUsage,
+			name: "named file of the checkout", env: map[string]string{"CHANGE_ID": "7"}, args: []string{"--policy", release}, exit: exit.Usage,
 			says: []string{"--policy " + release + " is no commit or branch that git knows, but a file in " + r.dir + ", which the pull request can write"},
 		},
-		{name: "an option", args: []string{"--policy=--upload-pack=x"}, exit: exitUsage, says: []string{"is neither a file"}},
+		{name: "an option", args: []string{"--policy=--upload-pack=x"}, exit: exit.Usage, says: []string{"is neither a file"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -18,6 +18,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
@@ -84,11 +85,11 @@ func (o buildFlags) build(h host, perf session.Perf) (rundir.Build, error) {
 		Change: h.getenv("CHANGE_ID"), URL: h.getenv("BUILD_URL"), Tag: h.getenv("BUILD_TAG"),
 	}
 	if !cmdline.IsCommit(b.MergeBase) { // a name such as origin/main would be no run's commit, and be overlooked
-		return b, usageErr(fmt.Errorf("--merge-base %q is not a commit id of 7 or more digits: give \"$(git merge-base origin/main HEAD)\", or leave it out", b.MergeBase))
+		return b, exit.ByUser(fmt.Errorf("--merge-base %q is not a commit id of 7 or more digits: give \"$(git merge-base origin/main HEAD)\", or leave it out", b.MergeBase))
 	}
 	at, err := cmdline.Time("--merge-base-time", o.baseTime)
 	if err != nil {
-		return b, usageErr(err)
+		return b, exit.ByUser(err)
 	}
 	if !at.IsZero() {
 		b.MergeBaseTime = &at
@@ -103,10 +104,10 @@ func (o buildFlags) build(h host, perf session.Perf) (rundir.Build, error) {
 		}
 	}
 	if b.Mode == baseline.ModeSession || !slices.Contains(baseline.Modes(), b.Mode) {
-		return b, usageErr(fmt.Errorf("--mode %q is not nightly, pr, bisect or reference", b.Mode))
+		return b, exit.ByUser(fmt.Errorf("--mode %q is not nightly, pr, bisect or reference", b.Mode))
 	}
 	if b.Mode == baseline.ModeReference {
-		return b, usageErr(perf.Control().Check(b.Commit))
+		return b, exit.ByUser(perf.Control().Check(b.Commit))
 	}
 	return b, nil
 }
@@ -121,7 +122,7 @@ of the config's own pipelines), submits one job per case, watches them,
 retries after infrastructure failures, repeats suspicious measurements, merges the
 results into one JUnit report and one verdict, and ends with one exit code:
 
-` + exitTable + `
+` + exit.Table + `
 
 A run directory that already exists is taken up where its last driver stopped: a
 live job is never submitted a second time.`,
@@ -135,7 +136,7 @@ live job is never submitted a second time.`,
 		},
 	}
 	o.AddFlags(cmd.Flags())
-	trust.Guard(cmd, h.getenv, usageErr, trust.Is(&o.mode, "run --mode ", baseline.ModeNightly, baseline.ModeReference))
+	trust.Guard(cmd, h.getenv, trust.Is(&o.mode, "run --mode ", baseline.ModeNightly, baseline.ModeReference))
 	return cmd
 }
 
@@ -165,7 +166,7 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	}
 	defer d.Close()
 	if err := s.TakeGPUs(ctx, d.Host); err != nil {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
 	for i := range s.Plans {
 		if !o.detach {
@@ -176,7 +177,7 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 		return err
 	}
 	if err := os.MkdirAll(string(dir), rundir.DirMode); err != nil {
-		return usageErr(fmt.Errorf("the run directory cannot be made: %w: give --run-dir, or runs_dir in the config", err))
+		return exit.ByUser(fmt.Errorf("the run directory cannot be made: %w: give --run-dir, or runs_dir in the config", err))
 	}
 	if d.keep, err = cfg.ToKeep(h.readFile, o.draft, d.Draft); err != nil {
 		return err
@@ -232,9 +233,9 @@ func (o runOptions) findRun(h host, cfg config) (dir rundir.Dir, id string, foun
 	case errors.Is(err, fs.ErrNotExist):
 		return dir, id, false, nil
 	case err != nil:
-		return "", "", false, usageErr(err)
+		return "", "", false, exit.ByUser(err)
 	case run.ID != id && (o.runID != "" || h.getenv("BUILD_TAG") != ""):
-		return "", "", false, usageErr(fmt.Errorf("%s holds run %q, not %q: give another --run-dir", dir, run.ID, id))
+		return "", "", false, exit.ByUser(fmt.Errorf("%s holds run %q, not %q: give another --run-dir", dir, run.ID, id))
 	default:
 		return dir, run.ID, true, nil
 	}

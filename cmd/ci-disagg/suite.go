@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -55,5 +56,5 @@ func (o suiteFlags) resolve(h host, cfg config, args []string) (pipeline.Suite, 
 	for i := range s.Plans {
 		s.Plans[i].Warnings = append(s.Plans[i].Warnings, bench.Lacking(s.Plans[i].Expected, cfg.Perf.Readers)...)
 	}
-	return s, usageErr(err)
+	return s, exit.ByUser(err)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/neighbours"
@@ -61,10 +62,10 @@ pod dies, nothing that ran in it can clean up.`,
 
 func runSweep(cmd *cobra.Command, h host, o sweepOptions) error {
 	if err := cmdline.CheckOutput(o.output); err != nil {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
 	if tag, err := hex.DecodeString(o.owner); o.owner != "" && (err != nil || len(tag) != 6) {
-		return usageErr(fmt.Errorf("--owner %q is no owner tag: give the 12 hexadecimal digits of a job's name, cid-TAG-…", o.owner))
+		return exit.ByUser(fmt.Errorf("--owner %q is no owner tag: give the 12 hexadecimal digits of a job's name, cid-TAG-…", o.owner))
 	}
 	cfg, err := loadConfig(h, o.config)
 	if err != nil {
@@ -72,7 +73,7 @@ func runSweep(cmd *cobra.Command, h host, o sweepOptions) error {
 	}
 	backend, err := cfg.BackendOr(o.backend)
 	if err != nil {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
 	d, err := newDriver(h, cfg, o.cluster, backend, noDriveFlags())
 	if err != nil {
@@ -92,7 +93,7 @@ func runSweep(cmd *cobra.Command, h host, o sweepOptions) error {
 	}
 	found, err := runs.Sweep(cmd.Context(), opts)
 	if err != nil {
-		return &endError{Code: exitInfra, Err: err}
+		return &exit.Error{Code: exit.Infra, Err: err}
 	}
 	var common []string
 	for _, p := range neighbours.Common(neighbours.Read(parent, h.now()), h.now()) {
@@ -106,7 +107,7 @@ func runSweep(cmd *cobra.Command, h host, o sweepOptions) error {
 		errs = append(errs, s.Err)
 	}
 	if err := errors.Join(errs...); err != nil {
-		return &endError{Code: exitInfra, Err: err}
+		return &exit.Error{Code: exit.Infra, Err: err}
 	}
 	return nil
 }

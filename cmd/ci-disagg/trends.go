@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report/curate"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/trendpages"
 	"github.com/ci-disagg/ci-disagg/internal/report/trends"
@@ -58,7 +59,7 @@ func runTrends(ctx context.Context, h host, o trendsOptions) error {
 		err = errors.New("where to? Give -o DIR")
 	}
 	if err != nil {
-		return usageErr(err)
+		return exit.ByUser(err)
 	}
 	dir, err := absPath(h, o.out)
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 )
 
 // A pull request's job can change nothing that main is judged against, on either store.
@@ -40,13 +42,13 @@ func TestAPullRequestCannotChangeHistory(t *testing.T) {
 	for _, store := range []string{"dir:" + filepath.Join(t.TempDir(), "store"), "postgres://ci:secret@localhost:1/perf"} {
 		for _, v := range verbs {
 			name := strings.Join(v, " ")
-			exit, said := ask(t, map[string]string{"CHANGE_ID": "77", "CI_DISAGG_STORE": store}, v...)
-			require.Equal(t, exitUsage, exit, name)
+			code, said := ask(t, map[string]string{"CHANGE_ID": "77", "CI_DISAGG_STORE": store}, v...)
+			require.Equal(t, exit.Usage, code, name)
 			require.Contains(t, said, "is refused in a pull request (CHANGE_ID=77)", name)
 
 			for _, change := range []string{"77", ""} {
-				exit, said = ask(t, map[string]string{"CHANGE_ID": change, "CI_DISAGG_TRUSTED": "never", "CI_DISAGG_STORE": store}, append(v, "--trusted")...)
-				require.Equal(t, exitUsage, exit, name)
+				code, said = ask(t, map[string]string{"CHANGE_ID": change, "CI_DISAGG_TRUSTED": "never", "CI_DISAGG_STORE": store}, append(v, "--trusted")...)
+				require.Equal(t, exit.Usage, code, name)
 				require.Contains(t, said, "also with --trusted: the controller has set CI_DISAGG_TRUSTED=never", name)
 			}
 			_, said = ask(t, map[string]string{"CHANGE_ID": "77", "CI_DISAGG_STORE": store}, append(v, "--trusted")...)

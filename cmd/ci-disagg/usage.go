@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 )
 
 // strictHelp makes 'help VERB' refuse what is no verb, as the verb itself would be.
@@ -24,7 +25,7 @@ func strictHelp(root *cobra.Command) {
 			err = cmdline.NoArgs(found, rest)
 		}
 		if err != nil {
-			return usageErr(errors.New(cmdline.Usage(root, err)))
+			return exit.ByUser(errors.New(cmdline.Usage(root, err)))
 		}
 		show(cmd, args)
 		return nil

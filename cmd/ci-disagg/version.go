@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/spf13/cobra"
 )
 
@@ -22,7 +23,7 @@ func newVersionCmd(h host) *cobra.Command {
 		Args:  cmdline.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if err := cmdline.CheckOutput(form); err != nil {
-				return usageErr(err)
+				return exit.ByUser(err)
 			}
 			if form == cmdline.JSON {
 				return cmdline.WriteJSON(h.stdout, map[string]any{

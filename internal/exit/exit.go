@@ -18,7 +18,20 @@ const (
 	Regression = 4
 	NoVerdict  = 5
 	Overtaken  = 6 // what became of the run, whoever drives it now says
+
+	// Signal is what is added to the number of a signal that ended the run, as shells do.
+	Signal = 128
 )
+
+// Table is the codes for people, as --help and the docs show them.
+const Table = `  0  everything passed, or failed as known
+  1  a test failed (also: servers not ready in time, benchmark out of time)
+  2  usage, config or plan is wrong; nothing was submitted
+  3  infrastructure failed after the allowed retries: not your change
+  4  performance regression
+  5  no verdict: invalid, inconclusive, no baseline, baseline unavailable, collecting, skipped
+  6  another driver took over this run: what becomes of it, that one says
+  129, 130, 131, 143  interrupted by SIGHUP, SIGINT, SIGQUIT, SIGTERM; the jobs were cancelled first`
 
 // Error ends the process with a code. A nil Err prints nothing: the verb has said everything already.
 type Error struct {

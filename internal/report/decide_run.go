@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -88,7 +89,7 @@ func idle(cases []CaseReport, allowSkipped bool) string {
 
 // listed reports whether the case was only listed, as skipped.
 func (c CaseReport) listed() bool {
-	return c.Result == ResultSkipped && c.ExitCode == ExitPassed && len(c.Attempts) == 0
+	return c.Result == ResultSkipped && c.ExitCode == exit.Passed && len(c.Attempts) == 0
 }
 
 // MustBeStored reports whether what was measured has to join the history: a run that
@@ -183,7 +184,7 @@ func headline(d Report, end RunEnd, run Run) string {
 	case end.Unwritten:
 		text += "; " + strings.Join(run.Unwritten, "; ")
 	}
-	if d.ExitCode == ExitNoVerdict {
+	if d.ExitCode == exit.NoVerdict {
 		text = strings.Join(append([]string{text}, d.Doubts...), "; ")
 	}
 	return text

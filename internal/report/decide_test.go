@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
 	"github.com/ci-disagg/ci-disagg/internal/report/results"
@@ -205,7 +206,7 @@ func TestDecideCase(t *testing.T) {
 		c := one(rundir.OutcomeTestFailed, crash, left(t, ended("BENCHMARK", rundir.KindClient, 0, 9, 1), 0, testCase(node1, 1, failure)), ended("GEN_0", rundir.KindServer, 0, 8, 1))
 		c.Plan.Case.KnownBug = "nvbugs/1"
 		r := decided(c, Judged{}, Policy{Judged: true})
-		require.Equal(t, []any{ResultKnown, ExitPassed, Green}, []any{r.Result, r.ExitCode, r.Colour})
+		require.Equal(t, []any{ResultKnown, exit.Passed, Green}, []any{r.Result, r.ExitCode, r.Colour})
 		require.Empty(t, reds(r))
 		require.Equal(t, junit.Result{Status: junit.Skipped, Type: typeKnown, Message: "known failure nvbugs/1: [GEN_0] exit 1"}, withoutText(verdictOf(r)))
 		require.Contains(t, lifecycleOf(t, r, "GEN_0").Results[0].Message, "known failure nvbugs/1: ")
@@ -216,7 +217,7 @@ func TestDecideCase(t *testing.T) {
 		c := one(rundir.OutcomeInfra, f, stopped("BENCHMARK", rundir.KindClient, 0, 9), ended("GEN_0", rundir.KindServer, 0, 8, 137))
 		c.Plan.Case.KnownBug = "nvbugs/1"
 		r := decided(c, Judged{}, Policy{})
-		require.Equal(t, []any{ResultInfra, ExitInfra}, []any{r.Result, r.ExitCode})
+		require.Equal(t, []any{ResultInfra, exit.Infra}, []any{r.Result, r.ExitCode})
 		require.Contains(t, reds(r), "lifecycle GEN_0")
 		require.True(t, verdictOf(r).Status.Red())
 	})
@@ -371,7 +372,7 @@ func TestDecideCase(t *testing.T) {
 		}
 		slow := Judged{Rows: []verdict.Row{{Metric: "ttft", Gate: true, Verdict: verdict.Regression, Value: ptr(1.0)}}}
 		r := decidedWith(fold.Skip, one(rundir.OutcomePassed, nil, twice, gen), slow, Policy{Judged: true, Exit: ExitPolicy{AllowSkipped: true}})
-		require.Equal(t, []any{ResultRegression, ExitRegression}, []any{r.Result, r.ExitCode}, "a skip stands for a pass, for nothing else")
+		require.Equal(t, []any{ResultRegression, exit.Regression}, []any{r.Result, r.ExitCode}, "a skip stands for a pass, for nothing else")
 	})
 	t.Run("the last line of a log decides nothing", func(t *testing.T) {
 		t.Parallel()

@@ -6,16 +6,6 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// The exit codes of reports.
-const (
-	ExitPassed     = exit.Passed
-	ExitTestFailed = exit.TestFailed
-	ExitUsage      = exit.Usage
-	ExitInfra      = exit.Infra
-	ExitRegression = exit.Regression
-	ExitNoVerdict  = exit.NoVerdict
-)
-
 // The results of a case and of a run, in a word.
 const (
 	ResultPassed      = "passed"
@@ -82,26 +72,26 @@ func CaseExit(c CaseEnd, p ExitPolicy) Decision {
 
 func caseExit(c CaseEnd, p ExitPolicy) (code int, result string) {
 	if c.Listed {
-		return ExitPassed, ResultSkipped
+		return exit.Passed, ResultSkipped
 	}
 	code = outcomeExit(c.Outcome)
 	switch {
 	case c.Failed:
-		code = ExitTestFailed
-	case code == ExitPassed && c.Skipped && c.Measured && wordsExit(c.Words, p) != ExitPassed && (c.Judged || len(c.Words) > 0):
+		code = exit.TestFailed
+	case code == exit.Passed && c.Skipped && c.Measured && wordsExit(c.Words, p) != exit.Passed && (c.Judged || len(c.Words) > 0):
 		code = wordsExit(c.Words, p) // a skip stands for a pass, for nothing else
-	case code == ExitPassed && c.Skipped:
+	case code == exit.Passed && c.Skipped:
 		if p.AllowSkipped {
-			return ExitPassed, ResultSkipped
+			return exit.Passed, ResultSkipped
 		}
-		return ExitNoVerdict, ResultSkipped
-	case code == ExitPassed && (c.Judged || len(c.Words) > 0):
+		return exit.NoVerdict, ResultSkipped
+	case code == exit.Passed && (c.Judged || len(c.Words) > 0):
 		code = wordsExit(c.Words, p)
-	case code == ExitInfra && c.Interrupted != 0 && (c.Outcome == "" || c.Outcome == rundir.OutcomeCancelled):
-		return signalBase + c.Interrupted, ResultInterrupted // who ends a run is no infrastructure
+	case code == exit.Infra && c.Interrupted != 0 && (c.Outcome == "" || c.Outcome == rundir.OutcomeCancelled):
+		return exit.Signal + c.Interrupted, ResultInterrupted // who ends a run is no infrastructure
 	}
-	if c.Known && code != ExitInfra && code != ExitPassed {
-		return ExitPassed, ResultKnown
+	if c.Known && code != exit.Infra && code != exit.Passed {
+		return exit.Passed, ResultKnown
 	}
 	return code, ResultOf(code)
 }
@@ -111,42 +101,42 @@ func caseExit(c CaseEnd, p ExitPolicy) (code int, result string) {
 func outcomeExit(o rundir.Outcome) int {
 	switch o {
 	case rundir.OutcomePassed:
-		return ExitPassed
+		return exit.Passed
 	case rundir.OutcomeTestFailed,
 		rundir.TimeoutOf(rundir.PhaseReady),
 		rundir.TimeoutOf(rundir.PhaseBenchmark),
 		rundir.TimeoutOf(rundir.PhaseDrain):
-		return ExitTestFailed
+		return exit.TestFailed
 	default:
-		return ExitInfra
+		return exit.Infra
 	}
 }
 
 // IsTestFault reports whether an attempt that ended so counts against the test or the software under test.
-func IsTestFault(o rundir.Outcome) bool { return outcomeExit(o) == ExitTestFailed }
+func IsTestFault(o rundir.Outcome) bool { return outcomeExit(o) == exit.TestFailed }
 
 // wordsExit is the performance half. No gating metric at all means that nobody
 // looked: no verdict.
 func wordsExit(words []verdict.Word, p ExitPolicy) int {
-	code := ExitPassed
+	code := exit.Passed
 	if len(words) == 0 {
-		return ExitNoVerdict
+		return exit.NoVerdict
 	}
 	for _, w := range words {
 		switch w {
 		case verdict.Pass, verdict.Improvement:
 		case verdict.Regression:
-			return ExitRegression
+			return exit.Regression
 		case verdict.Collecting:
 			if !p.AllowCollecting {
-				code = ExitNoVerdict
+				code = exit.NoVerdict
 			}
 		case verdict.NoBaseline:
 			if !p.AllowNoBaseline {
-				code = ExitNoVerdict
+				code = exit.NoVerdict
 			}
 		default:
-			code = ExitNoVerdict
+			code = exit.NoVerdict
 		}
 	}
 	return code
@@ -161,16 +151,13 @@ type RunEnd struct {
 	Unwritten   bool  // a part of the report could not be written
 }
 
-// signalBase is what shells add to the number of a signal.
-const signalBase = 128
-
 // ExitCode is the exit code of a run: the one place where it is decided. An
 // interruption comes first; then usage, test, infrastructure, regression, no verdict,
 // so that a proven failure is never hidden behind an infrastructure one. A run without
 // a case proves nothing.
 func ExitCode(r RunEnd) int {
 	if r.Interrupted != 0 {
-		return signalBase + r.Interrupted
+		return exit.Signal + r.Interrupted
 	}
 	has := func(code int) bool {
 		for _, c := range r.Cases {
@@ -178,22 +165,22 @@ func ExitCode(r RunEnd) int {
 				return true
 			}
 		}
-		return code == ExitInfra && r.Unwritten || code == ExitNoVerdict && (r.Idle || r.NotStored || len(r.Cases) == 0)
+		return code == exit.Infra && r.Unwritten || code == exit.NoVerdict && (r.Idle || r.NotStored || len(r.Cases) == 0)
 	}
-	for _, code := range []int{ExitUsage, ExitTestFailed, ExitInfra, ExitRegression, ExitNoVerdict} {
+	for _, code := range []int{exit.Usage, exit.TestFailed, exit.Infra, exit.Regression, exit.NoVerdict} {
 		if has(code) {
 			return code
 		}
 	}
-	return ExitPassed
+	return exit.Passed
 }
 
 // ColourOf is the colour of an exit code.
 func ColourOf(code int) string {
 	switch code {
-	case ExitPassed:
+	case exit.Passed:
 		return Green
-	case ExitNoVerdict:
+	case exit.NoVerdict:
 		return Amber
 	default:
 		return Red
@@ -203,17 +190,17 @@ func ColourOf(code int) string {
 // ResultOf is an exit code in a word, as verdict.json and the reports say it.
 func ResultOf(code int) string {
 	switch code {
-	case ExitPassed:
+	case exit.Passed:
 		return ResultPassed
-	case ExitTestFailed:
+	case exit.TestFailed:
 		return ResultTestFailed
-	case ExitUsage:
+	case exit.Usage:
 		return ResultUsage
-	case ExitInfra:
+	case exit.Infra:
 		return ResultInfra
-	case ExitRegression:
+	case exit.Regression:
 		return ResultRegression
-	case ExitNoVerdict:
+	case exit.NoVerdict:
 		return ResultNoVerdict
 	default:
 		return ResultInterrupted
@@ -235,7 +222,7 @@ func outcomeRank(o rundir.Outcome) int {
 		return 0
 	case o == rundir.OutcomeTestFailed:
 		return 4
-	case outcomeExit(o) == ExitTestFailed:
+	case outcomeExit(o) == exit.TestFailed:
 		return 3
 	case o.IsTimeout():
 		return 2

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -70,34 +71,34 @@ func expected(c CaseEnd, p ExitPolicy) (int, string) {
 	testFailed := c.Failed || c.Outcome == rundir.OutcomeTestFailed || c.Outcome == "timeout:ready" ||
 		c.Outcome == "timeout:benchmark" || c.Outcome == "timeout:drain"
 	known := func(code int, word string) (int, string) {
-		if c.Known && code != ExitPassed {
-			return ExitPassed, "known_failure"
+		if c.Known && code != exit.Passed {
+			return exit.Passed, "known_failure"
 		}
 		return code, word
 	}
 	judgedRed := c.Measured && (c.Judged || len(c.Words) > 0) && !green(c.Words, p)
 	switch {
 	case c.Listed:
-		return ExitPassed, "skipped"
+		return exit.Passed, "skipped"
 	case testFailed:
-		return known(ExitTestFailed, "test_failed")
+		return known(exit.TestFailed, "test_failed")
 	case c.Outcome != rundir.OutcomePassed && c.Interrupted != 0 && (c.Outcome == "" || c.Outcome == rundir.OutcomeCancelled):
 		return 143, "interrupted"
 	case c.Outcome != rundir.OutcomePassed:
-		return ExitInfra, "infra" // known failures included
+		return exit.Infra, "infra" // known failures included
 	case c.Skipped && !judgedRed && p.AllowSkipped:
-		return ExitPassed, "skipped"
+		return exit.Passed, "skipped"
 	case c.Skipped && !judgedRed:
-		return ExitNoVerdict, "skipped"
+		return exit.NoVerdict, "skipped"
 	case !c.Judged && len(c.Words) == 0:
-		return ExitPassed, "passed"
+		return exit.Passed, "passed"
 	case slices.Contains(c.Words, verdict.Regression):
-		return known(ExitRegression, "regression")
+		return known(exit.Regression, "regression")
 	}
 	if green(c.Words, p) {
-		return ExitPassed, "passed"
+		return exit.Passed, "passed"
 	}
-	return known(ExitNoVerdict, "no_verdict")
+	return known(exit.NoVerdict, "no_verdict")
 }
 
 func green(words []verdict.Word, p ExitPolicy) bool {
@@ -111,7 +112,7 @@ func green(words []verdict.Word, p ExitPolicy) bool {
 
 func TestExitCodeOrder(t *testing.T) {
 	t.Parallel()
-	order := []int{ExitUsage, ExitTestFailed, ExitInfra, ExitRegression, ExitNoVerdict, ExitPassed}
+	order := []int{exit.Usage, exit.TestFailed, exit.Infra, exit.Regression, exit.NoVerdict, exit.Passed}
 	for i, a := range order {
 		for j, b := range order {
 			for bits := range 8 {
@@ -126,12 +127,12 @@ func TestExitCodeOrder(t *testing.T) {
 				require.Equal(t, order[want], ExitCode(r), "%+v", r)
 				for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM} {
 					r.Interrupted = int(sig)
-					require.Equal(t, 128+int(sig), ExitCode(r))
+					require.Equal(t, exit.Signal+int(sig), ExitCode(r))
 				}
 			}
 		}
 	}
-	require.Equal(t, ExitNoVerdict, ExitCode(RunEnd{}), "a run without a case proves nothing")
+	require.Equal(t, exit.NoVerdict, ExitCode(RunEnd{}), "a run without a case proves nothing")
 }
 
 // A colour says no more than the exit code.

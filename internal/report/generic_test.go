@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/results"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -51,7 +52,7 @@ func TestConfiguredPipelines(t *testing.T) {
 			require.Contains(t, lifecycleOf(t, r, "db").SystemOut[0], "stopped by ci-disagg after the client was through")
 			require.Equal(t, "7s", lifecycleOf(t, r, "client").Time.String())
 		}},
-		"what was to be measured was not": {roles: []results.Role{server, client}, bench: true, result: ResultNoVerdict, exit: ExitNoVerdict},
+		"what was to be measured was not": {roles: []results.Role{server, client}, bench: true, result: ResultNoVerdict, exit: exit.NoVerdict},
 		"a server crashed while it was ended": {roles: []results.Role{crashing, client}, result: ResultPassed, check: func(t *testing.T, r CaseReport) {
 			require.Equal(t, []string{"db crashed while it was ended: killed by SIGSEGV (exit 139)"}, r.notes.judging)
 		}},
@@ -63,16 +64,16 @@ func TestConfiguredPipelines(t *testing.T) {
 		}},
 		"the client fails": {
 			outcome: rundir.OutcomeTestFailed, finding: clientFailed, roles: []results.Role{server, quoted},
-			result: ResultTestFailed, exit: ExitTestFailed, reds: []string{"verdict redis[a=1]", "lifecycle client"}, check: func(t *testing.T, r CaseReport) {
+			result: ResultTestFailed, exit: exit.TestFailed, reds: []string{"verdict redis[a=1]", "lifecycle client"}, check: func(t *testing.T, r CaseReport) {
 				require.Contains(t, lifecycleOf(t, r, "client").Results[0].Text, "ERR unknown command")
 			},
 		},
 		"tests pass":            {roles: []results.Role{server, left(t, tests(client), 0, testCase("a.py::t", 1, ""))}, result: ResultPassed},
-		"a test fails":          {roles: []results.Role{server, left(t, tests(client), 0, testCase("a.py::t", 1, failure))}, result: ResultTestFailed, exit: ExitTestFailed, reds: []string{"verdict redis[a=1]", "client t"}},
-		"every test is skipped": {roles: []results.Role{server, left(t, tests(client), 0, skipped, skipped)}, result: ResultSkipped, exit: ExitNoVerdict},
+		"a test fails":          {roles: []results.Role{server, left(t, tests(client), 0, testCase("a.py::t", 1, failure))}, result: ResultTestFailed, exit: exit.TestFailed, reds: []string{"verdict redis[a=1]", "client t"}},
+		"every test is skipped": {roles: []results.Role{server, left(t, tests(client), 0, skipped, skipped)}, result: ResultSkipped, exit: exit.NoVerdict},
 		"every test is skipped, and a task that owes none has filled the server": {
 			roles:  []results.Role{server, by(ended("fill", rundir.KindTask, 0, 1, 0)), left(t, tests(client), 0, skipped, skipped)},
-			result: ResultSkipped, exit: ExitNoVerdict,
+			result: ResultSkipped, exit: exit.NoVerdict,
 		},
 		"a test of who may leave fails": {
 			roles: []results.Role{server, client, left(t, may(ended("monitor", rundir.KindTask, 0, 3, 1)), 0, testCase("a.py::t", 1, failure))}, result: ResultPassed,
@@ -89,7 +90,7 @@ func TestConfiguredPipelines(t *testing.T) {
 			},
 		},
 		"results that are not there": {
-			roles: []results.Role{server, tests(withJUnit(client))}, result: ResultTestFailed, exit: ExitTestFailed,
+			roles: []results.Role{server, tests(withJUnit(client))}, result: ResultTestFailed, exit: exit.TestFailed,
 			reds: []string{"verdict redis[a=1]", "lifecycle client"}, check: func(t *testing.T, r CaseReport) {
 				require.Contains(t, lifecycleOf(t, r, "client").Results[0].Message, "no file of its output folder matches *.xml")
 			},

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report/testcases"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
@@ -57,7 +58,7 @@ func (d *decider) verdictResult(skip string) (r junit.Result, ok bool) {
 		return errored("interrupted", cmp.Or(d.out.Message, "the run was interrupted"), d.body())
 	case len(d.attempts) == 0:
 		return errored("not-run", d.out.Message, "")
-	case d.word == ResultSkipped && d.out.ExitCode == ExitPassed:
+	case d.word == ResultSkipped && d.out.ExitCode == exit.Passed:
 		return skipped("skipped-allowed", skip)
 	case d.word == ResultSkipped:
 		return skipped("skipped", skip)

@@ -12,6 +12,8 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 )
 
 // The variables that say where a process runs.
@@ -59,8 +61,8 @@ func (c Caller) May(what string) error {
 }
 
 // Guard gives a verb --trusted and refuses it where it may not be. when names what the
-// call would change, "" = nothing. refused gives the refusal its exit code.
-func Guard(cmd *cobra.Command, getenv func(string) string, refused func(error) error, when func() string) {
+// call would change, "" = nothing.
+func Guard(cmd *cobra.Command, getenv func(string) string, when func() string) {
 	c := Caller{}
 	cmd.Flags().BoolVar(&c.Trusted, "trusted", false, "change what runs are judged against from a pull request, too ($"+Trusted+"="+Never+" forbids it)")
 	run := cmd.RunE
@@ -69,7 +71,7 @@ func Guard(cmd *cobra.Command, getenv func(string) string, refused func(error) e
 		here.Trusted = c.Trusted
 		if what := when(); what != "" {
 			if err := here.May(what); err != nil {
-				return refused(err)
+				return exit.ByUser(err)
 			}
 		}
 		return run(cmd, args)

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
 	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
@@ -97,5 +98,5 @@ type Interrupted struct{ Signal syscall.Signal }
 
 func (e *Interrupted) Error() string { return "interrupted: " + e.Signal.String() }
 
-// ExitCode is 128 + the signal's number.
-func (e *Interrupted) ExitCode() int { return 128 + int(e.Signal) }
+// ExitCode is exit.Signal + the signal's number.
+func (e *Interrupted) ExitCode() int { return exit.Signal + int(e.Signal) }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
@@ -56,7 +57,7 @@ func newCase(i int) report.CaseReport {
 	id := "perf/test_perf_sanity.py::test_e2e[" + name + "]"
 	c := report.CaseReport{
 		ID: id, Slug: rundir.Slug(id), Mode: "e2e", Outcome: rundir.OutcomePassed,
-		Decision: report.Ending(report.ExitPassed), Measurement: report.Measurement{Verdict: verdict.Pass},
+		Decision: report.Ending(exit.Passed), Measurement: report.Measurement{Verdict: verdict.Pass},
 		Planned: report.Planned{
 			Nodes: 3, AllocatedGPUs: 12, UsedGPUs: 12,
 			Match:  map[string]string{"gpu_type": "GB200", "model": "ds_r1", "mode": "e2e", "gen_tp": "8", "gen_attention_dp": "true"},

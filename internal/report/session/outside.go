@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
@@ -104,11 +105,11 @@ func message(c report.CaseReport, end report.CaseEnd) string {
 func counts(code int, worst verdict.Word) report.Counts {
 	n := report.Counts{Cases: 1}
 	switch {
-	case code == report.ExitTestFailed:
+	case code == exit.TestFailed:
 		n.Failed = 1
-	case code == report.ExitRegression:
+	case code == exit.Regression:
 		n.Regressed = 1
-	case code != report.ExitPassed:
+	case code != exit.Passed:
 		n.NoVerdict = 1
 	default:
 		n.Passed = 1

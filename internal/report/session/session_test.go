@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/accuracy"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
@@ -251,11 +252,11 @@ func TestOldBenchmarkOutput(t *testing.T) {
 	t.Parallel()
 	b := builder(t, 9)
 	dir := runDir(t, nil, attemptSpec{outcome: rundir.OutcomePassed, tput: 1000})
-	require.Equal(t, report.ExitPassed, build(t, b, dir, 0).Document.ExitCode)
+	require.Equal(t, exit.Passed, build(t, b, dir, 0).Document.ExitCode)
 	old := filepath.Join(dir.CaseDir("tiny").Attempt(0, 1).Run(0).Output(), "trtllm-benchmark.0.0.log")
 	require.NoError(t, os.Chtimes(old, start.Add(-time.Minute), start.Add(-time.Minute)))
 	d := build(t, b, dir, 0).Document
-	require.Equal(t, report.ExitNoVerdict, d.ExitCode)
+	require.Equal(t, exit.NoVerdict, d.ExitCode)
 	require.Contains(t, d.Cases[0].Message, "run-0/output/trtllm-benchmark.0.0.log: last written 2026-11-20T02:59:00Z, before the attempt began at 2026-11-20T03:00:00Z")
 }
 
@@ -266,7 +267,7 @@ func TestAllowedIsNotJudged(t *testing.T) {
 	b.Policy.Exit.AllowCollecting = true
 	b.Setup.Policy.AllowCollecting = true
 	d := build(t, b, runDir(t, nil, attemptSpec{outcome: rundir.OutcomePassed, tput: 1000}), 0).Document
-	require.Equal(t, report.ExitPassed, d.ExitCode)
+	require.Equal(t, exit.Passed, d.ExitCode)
 	require.Equal(t, "1 case: 1 not judged (allowed)", d.Headline)
 }
 
@@ -334,7 +335,7 @@ func TestPassNeedsTheAgentsRecord(t *testing.T) {
 			require.NoError(t, os.Remove(record))
 		}
 		built := build(t, builder(t, 10), dir, 0)
-		require.Equal(t, report.ExitInfra, built.Document.ExitCode)
+		require.Equal(t, exit.Infra, built.Document.ExitCode)
 		require.Contains(t, built.Document.Cases[0].Message, "nothing proves that every role ended well")
 		require.Empty(t, built.Records)
 	}
@@ -399,7 +400,7 @@ func TestSlurmsWordStandsAboveTheResultFiles(t *testing.T) {
 	rec.End.Finding = &rundir.Finding{Root: "BENCHMARK", Class: "test", Rule: "python-exception"}
 	require.NoError(t, rundir.WriteJSON(path, rec))
 	built := build(t, builder(t, 0), dir, 0)
-	require.Equal(t, report.ExitInfra, built.Document.ExitCode)
+	require.Equal(t, exit.Infra, built.Document.ExitCode)
 	require.Contains(t, built.Document.Cases[0].Message, "node gpu0 died")
 }
 
@@ -411,12 +412,12 @@ func TestDraftIsJudgedByItsResultFiles(t *testing.T) {
 		mute bool // the client has left no results either
 		exit int
 	}{
-		{attemptSpec{outcome: rundir.OutcomePassed, tput: 1000}, false, report.ExitPassed},
+		{attemptSpec{outcome: rundir.OutcomePassed, tput: 1000}, false, exit.Passed},
 		// Slurm ends the servers with the job, often before they have written their results.
-		{attemptSpec{outcome: rundir.OutcomePassed, tput: 1000, noXML: true}, false, report.ExitPassed},
-		{attemptSpec{outcome: rundir.OutcomePassed, tput: 1000}, true, report.ExitTestFailed},
-		{attemptSpec{outcome: rundir.OutcomePassed, tput: 1000, noXML: true}, true, report.ExitTestFailed},
-		{attemptSpec{outcome: rundir.OutcomePassed, tput: 1000, red: true}, false, report.ExitTestFailed},
+		{attemptSpec{outcome: rundir.OutcomePassed, tput: 1000, noXML: true}, false, exit.Passed},
+		{attemptSpec{outcome: rundir.OutcomePassed, tput: 1000}, true, exit.TestFailed},
+		{attemptSpec{outcome: rundir.OutcomePassed, tput: 1000, noXML: true}, true, exit.TestFailed},
+		{attemptSpec{outcome: rundir.OutcomePassed, tput: 1000, red: true}, false, exit.TestFailed},
 	} {
 		dir := runDir(t, draft, tt.spec)
 		attempt := dir.CaseDir("tiny").Attempt(0, 1)
@@ -441,7 +442,7 @@ func TestAdvisoryMeasurementIsNeverRed(t *testing.T) {
 	dir := runDir(t, twoPoints, attemptSpec{outcome: rundir.OutcomePassed, tput: 1000})
 	built := build(t, b, dir, 0)
 	require.NotEmpty(t, built.Document.Cases[0].Problems, "one planned point is missing")
-	require.Equal(t, report.ExitPassed, built.Document.ExitCode)
+	require.Equal(t, exit.Passed, built.Document.ExitCode)
 	require.Empty(t, built.Records, "what nobody judged is no history")
 	f, err := os.Open(filepath.Join(dir.Report(), rundir.ReportJUnit))
 	require.NoError(t, err)

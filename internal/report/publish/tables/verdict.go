@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/table"
@@ -41,7 +42,7 @@ func (p Printer) Verdict(doc report.Report, all bool) {
 		fmt.Fprintf(p.W, "warning: %s\n", table.OneLine(w))
 	}
 	result := string(c.Verdict)
-	if result == "" || doc.ExitCode == report.ExitPassed && c.Verdict != verdict.Improvement {
+	if result == "" || doc.ExitCode == exit.Passed && c.Verdict != verdict.Improvement {
 		result = cmp.Or(report.NotJudged(c), doc.Result)
 	}
 	p.end(c.Verdict, "%s (exit %d)", result, doc.ExitCode)
