@@ -345,7 +345,7 @@ func TestJudge(t *testing.T) {
 			b: func(b *bench) *bench {
 				return b.end("GEN_0", 100, 143).job(blame.Job{State: "PREEMPTED"})
 			},
-			kind: blame.KindPreempted, class: blame.Infra, rule: "job-state", collateral: []string{"GEN_0"}, message: "the job was preempted",
+			kind: blame.KindPreempted, class: blame.Infra, rule: "job-state", collateral: []string{"GEN_0"}, message: "a job of higher priority took the nodes",
 		},
 		{
 			name: "preempted: the client misses a role that Slurm has ended, seconds before the agent is told",
@@ -353,7 +353,7 @@ func TestJudge(t *testing.T) {
 				return b.end("BENCHMARK", 97, 1).line("BENCHMARK", refused).end("CTX_0", 97.2, 143).end("GEN_0", 100.1, 143).
 					event(blame.Event{Kind: blame.Signalled, At: at(100), Text: "SIGTERM"}).job(blame.Job{State: "PREEMPTED"})
 			},
-			kind: blame.KindPreempted, class: blame.Infra, rule: "job-state", collateral: []string{"CTX_0", "GEN_0"}, message: "the job was preempted",
+			kind: blame.KindPreempted, class: blame.Infra, rule: "job-state", collateral: []string{"CTX_0", "GEN_0"}, message: "a job of higher priority took the nodes",
 		},
 		{
 			name: "the client fails for a reason of its own, seconds before the job is preempted",

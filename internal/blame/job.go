@@ -44,28 +44,40 @@ func (c *court) wholeJob() (Finding, bool) {
 	if c.deadBefore(signalled.At, isSignalled, kind) {
 		return Finding{}, false
 	}
-	f := Finding{Class: Infra, Kind: kind, Rule: rule, Collateral: c.stopped()}
+	f := Finding{Class: Infra, Kind: kind, Rule: rule, Collateral: c.stopped(), Message: messageOf(job, kind, rule, signalled.Text)}
 	switch kind {
 	case KindNodeFail:
 		f.BadNodes = job.FailedNodes
-		f.Message = "a node of the job failed" + list(": ", job.FailedNodes)
 		f.Root = c.onNodes(job.FailedNodes)
 		c.missedNode(&f)
-	case KindPreempted:
-		f.Message = "the job was preempted"
 	case KindTimeLimit:
 		f.Class = Unknown
-		f.Message = "the job's time limit came"
-		if rule == "agent-signalled" {
-			f.Message = "the job was warned of its time limit (" + signalled.Text + ")"
-		}
-	case KindCancelled:
-		f.Message = cancelWords(job, signalled.Text)
-	}
-	if job.Reason != "" && job.Reason != "None" {
-		f.Message += " (" + job.Reason + ")"
 	}
 	return f, true
+}
+
+// messageOf says what ended the job, with what is known of it inside the job.
+func messageOf(job Job, kind, rule, signal string) string {
+	detail, seen := "", ""
+	switch {
+	case kind == KindNodeFail:
+		detail = strings.Join(job.FailedNodes, " ")
+	case kind == KindTimeLimit && rule == "agent-signalled":
+		seen = "the job was warned of its time limit (" + signal + ")"
+	case kind != KindCancelled:
+	case job.ByUs:
+		detail = "ci-disagg"
+	case job.CancelledBy != "":
+		detail = "uid " + job.CancelledBy
+	case signal != "" && job.State == "":
+		seen = "the attempt was ended by " + signal
+	case signal != "" && job.State == "RUNNING":
+		seen = "the agent received " + signal + " although the job's time was not up"
+	}
+	if seen != "" {
+		return seen + because(job.Reason)
+	}
+	return JobWords(kind, detail, job.Reason)
 }
 
 // missedNode makes collateral of who failed for the lost node before Slurm noticed. Whoever had failed by himself has
@@ -84,20 +96,6 @@ func (c *court) missedNode(f *Finding) {
 			f.Collateral[e.Role] += ": " + l.Text
 		}
 	}
-}
-
-func cancelWords(job Job, signal string) string {
-	switch {
-	case job.ByUs:
-		return "the job was cancelled by ci-disagg"
-	case job.CancelledBy != "":
-		return "the job was cancelled by uid " + job.CancelledBy
-	case signal != "" && job.State == "":
-		return "the attempt was ended by " + signal
-	case signal != "" && (job.State == "RUNNING"):
-		return "the agent received " + signal + " although the job's time was not up"
-	}
-	return "the job was cancelled"
 }
 
 func (c *court) signalled() (Event, bool) {
@@ -234,11 +232,4 @@ func (c *court) stopped() map[string]string {
 		return nil
 	}
 	return out
-}
-
-func list(lead string, items []string) string {
-	if len(items) == 0 {
-		return ""
-	}
-	return lead + strings.Join(items, " ")
 }

@@ -17,6 +17,33 @@ type JobEnd struct {
 	At    time.Time // zero = Slurm does not say
 }
 
+// JobWords says what ended a job as a whole, by the kind of finding: by whom or on which nodes as far as that is known
+// ("" = not), and with Slurm's own reason.
+func JobWords(kind, detail, reason string) string {
+	text, link := "", ""
+	switch kind {
+	case KindNodeFail:
+		text, link = "a node of the job failed", ": "
+	case KindPreempted:
+		text = "a job of higher priority took the nodes"
+	case KindTimeLimit:
+		text, link = "Slurm ended the job at its time limit", ", "
+	case KindCancelled:
+		text, link = "the job was cancelled", " by "
+	}
+	if detail != "" {
+		text += link + detail
+	}
+	return text + because(reason)
+}
+
+func because(reason string) string {
+	if reason == "" || reason == "None" {
+		return ""
+	}
+	return " (" + reason + ")"
+}
+
 // Blamed is what the agent, which saw its job from inside, says.
 type Blamed struct {
 	Outcome rundir.Outcome

@@ -143,16 +143,15 @@ func fromSlurm(f Facts, v view, r Resolution) Resolution {
 		if v.by != "" {
 			who = "uid " + v.by
 		}
-		return done(r, rundir.OutcomeCancelled, KindCancelled, conf, "the job was cancelled by "+who+reasonText(v))
+		return done(r, rundir.OutcomeCancelled, KindCancelled, conf, blame.JobWords(KindCancelled, who, v.reason))
 	case slurm.Timeout, slurm.Deadline:
-		return done(r, timeoutAs(f, v), KindTimeLimit, conf,
-			fmt.Sprintf("Slurm ended the job at its time limit, in phase %s", r.Phase))
+		return done(r, timeoutAs(f, v), KindTimeLimit, conf, blame.JobWords(KindTimeLimit, "in phase "+string(r.Phase), ""))
 	case slurm.NodeFail:
 		return nodeFailed(f, v, r, conf)
 	case slurm.BootFail, slurm.LaunchFailed, slurm.ReconfigFail:
 		return infra(KindLaunch, "Slurm could not start the job: %s%s", v.state, reasonText(v))
 	case slurm.Preempted:
-		return infra(KindPreempted, "a job of higher priority took the nodes%s", reasonText(v))
+		return infra(KindPreempted, "%s", blame.JobWords(KindPreempted, "", v.reason))
 	case slurm.Revoked:
 		r.end(rundir.CauseMoved, rundir.OutcomeInfra, "the job was moved to another cluster of the federation") // where it runs on, under the same id
 		return infra(KindLost, "%s", r.Cancel)
@@ -178,11 +177,7 @@ func nodeFailed(f Facts, v view, r Resolution, conf string) Resolution {
 	case len(r.Nodes) > 1 && f.Agent != nil && !ended(f):
 		lost, how = r.Nodes[:1], ", whose agent fell silent"
 	}
-	text := "a node of the job failed"
-	if len(lost) > 0 {
-		text += ": " + strings.Join(lost, ", ") + how
-	}
-	r = done(r, rundir.OutcomeInfra, KindNode, conf, text+reasonText(v))
+	r = done(r, rundir.OutcomeInfra, KindNode, conf, blame.JobWords(KindNode, strings.Join(lost, ", ")+how, v.reason))
 	r.Finding.BadNodes = lost
 	return r
 }
