@@ -198,8 +198,8 @@ func results() []fault {
 }
 
 // refusing is a cluster on whose node gpu1 the prolog fails.
-func refusing() *slurmtest.Options {
-	return &slurmtest.Options{Nodes: "3x4", Conf: []string{"Prolog=" + filepath.Join(root, "cmd/ci-disagg/faults/testdata/prolog.sh"), "PrologFlags=Alloc"}}
+func refusing(prolog string) *slurmtest.Options {
+	return &slurmtest.Options{Nodes: "3x4", Conf: []string{"Prolog=" + filepath.Join(root, "cmd/ci-disagg/faults/testdata", prolog), "PrologFlags=Alloc"}}
 }
 
 // drafts: a team's own launch draft instead of the agent. It ends right after the client, and cancels its own job when
@@ -250,7 +250,11 @@ func jobs() []fault {
 			outcome: infra, exit: 3, class: "infra", state: "NODE_FAIL", check: nodeDeathInTime,
 		},
 		{
-			name: "the prolog fails on one node", cluster: refusing(), with: settings{retry: "max: 1"},
+			name: "the prolog fails on one node", cluster: refusing("prolog.sh"), with: settings{retry: "max: 1"},
+			attempt: infra, outcome: passed, check: elsewhere,
+		},
+		{
+			name: "the prolog fails on one node when the batch script has begun", cluster: refusing("prolog-late.sh"), with: settings{retry: "max: 1"},
 			attempt: infra, outcome: passed, check: elsewhere,
 		},
 		{
@@ -444,6 +448,7 @@ func elsewhere(t testing.TB, r *row) {
 	require.Len(t, r.names(t), 2, "one retry")
 	o := runtest.Outcome(t, r.dir)
 	require.Equal(t, "infra", o.Finding.Class, o.Reason)
-	require.Contains(t, o.Finding.BadNodes, "gpu1", o.Reason)
+	require.Equal(t, []string{"gpu1"}, o.Finding.BadNodes, o.Reason)
+	require.Contains(t, o.Reason, "the prolog failed on gpu1")
 	require.NotContains(t, r.agent2(t).Nodes, "gpu1")
 }

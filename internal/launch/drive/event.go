@@ -77,7 +77,7 @@ type answers struct {
 	asked                   outcome.Ask
 	control                 *slurm.ControlJob
 	rows                    []slurm.AcctRow
-	down                    []string
+	trouble                 []slurm.NodeTrouble
 	ctlErr, rowErr, nodeErr error
 }
 

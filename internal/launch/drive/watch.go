@@ -76,7 +76,7 @@ func (m *machine) takeAnswers(c *caseState, a answers) {
 		c.facts.Acct = outcome.Seen[slurm.AcctRow]{At: m.at, Row: slurm.NewestRow(a.rows, c.job.ID)}
 	}
 	if a.asked&outcome.AskNodes != 0 && a.nodeErr == nil {
-		c.facts.Down = outcome.Seen[[]string]{At: m.at, Row: &a.down}
+		c.facts.Trouble = outcome.Seen[[]slurm.NodeTrouble]{At: m.at, Row: &a.trouble}
 	}
 	m.acctOff = m.acctOff || errors.Is(a.rowErr, slurm.ErrNoAccounting)
 }

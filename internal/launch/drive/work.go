@@ -54,7 +54,7 @@ func (d *driver) ask(work context.Context, a action) event {
 		got.rows, got.rowErr = d.o.Slurm.Accounting(work, j.Cluster, []string{j.ID}, a.job.Intent.Add(-10*time.Minute))
 	}
 	if a.ask&outcome.AskNodes != 0 {
-		got.down, got.nodeErr = d.o.Slurm.DownNodes(work, j.Cluster, a.nodes)
+		got.trouble, got.nodeErr = d.o.Slurm.Troubles(work, j.Cluster, a.nodes)
 	}
 	return event{kind: evAnswers, answers: got}
 }

@@ -55,6 +55,11 @@ func combine(f Facts, v view, r Resolution) Resolution {
 		a.Ended = v.ended
 	}
 	passed := a.Outcome == rundir.OutcomePassed
+	if v.state == slurm.Cancelled && !passed && f.Job.Cancel == nil {
+		if refused, ok := nodeRefused(f, v, r, a.Confidence); ok {
+			return refused // of which the agent has seen no more than the signal
+		}
+	}
 	switch {
 	case passed && v.state == slurm.Completed && (!v.exit.Known || v.exit.Zero()):
 		return a
@@ -136,8 +141,8 @@ func fromSlurm(f Facts, v view, r Resolution) Resolution {
 		if f.Job.Cancel != nil {
 			return ours(f, v, r)
 		}
-		if strings.HasPrefix(v.reason, "Prolog") {
-			return prologFailed(f, v, r, conf)
+		if refused, ok := nodeRefused(f, v, r, conf); ok {
+			return refused
 		}
 		who := "somebody else"
 		if v.by != "" {
@@ -170,8 +175,8 @@ func nodeFailed(f Facts, v view, r Resolution, conf string) Resolution {
 	var lost []string
 	how := ""
 	switch {
-	case f.Down.Row != nil && len(*f.Down.Row) > 0:
-		lost = *f.Down.Row
+	case len(lostNodes(f)) > 0:
+		lost = lostNodes(f)
 	case len(r.Nodes) == 1:
 		lost = r.Nodes
 	case len(r.Nodes) > 1 && f.Agent != nil && !ended(f):
@@ -182,17 +187,63 @@ func nodeFailed(f Facts, v view, r Resolution, conf string) Resolution {
 	return r
 }
 
-// prologFailed: a site's prolog that fails ends a job that must not be requeued as
-// cancelled. Slurm drains the nodes where it failed; without its word, all of the
-// job's are to be avoided.
-func prologFailed(f Facts, v view, r Resolution, conf string) Resolution {
-	bad := r.Nodes
-	if f.Down.Row != nil && len(*f.Down.Row) > 0 {
-		bad = *f.Down.Row
+// lostNodes are those of the job's that slurmctld has lost.
+func lostNodes(f Facts) []string {
+	if f.Trouble.Row == nil {
+		return nil
 	}
-	r = done(r, rundir.OutcomeInfra, KindLaunch, conf, "the prolog failed"+nodeText(bad)+reasonText(v))
+	return slurm.LostNodes(*f.Trouble.Row)
+}
+
+// nodeRefused: a site's prolog that fails ends a job that must not be requeued as cancelled, by the user that slurmd is.
+// The job has the reason Prolog only until the prologs of all its nodes have ended, the one that failed included; that
+// is often before anybody asks. What stays is the drained node, by "Prolog error" or by the prolog's own words. Where
+// only the job's reason tells, all of its nodes are to be avoided.
+func nodeRefused(f Facts, v view, r Resolution, conf string) (Resolution, bool) {
+	bad, why, prolog := drainedNodes(f, v)
+	if strings.HasPrefix(v.reason, "Prolog") {
+		prolog, why = true, v.reason
+		if len(bad) == 0 {
+			bad = lostNodes(f)
+		}
+		if len(bad) == 0 {
+			bad = r.Nodes
+		}
+	}
+	text := "the prolog failed" + nodeText(bad)
+	switch {
+	case prolog:
+	case len(bad) > 0:
+		text = fmt.Sprintf("uid %s drained %s and cancelled the job", v.by, strings.Join(bad, ", "))
+	default:
+		return r, false
+	}
+	r = done(r, rundir.OutcomeInfra, KindLaunch, conf, text+" ("+why+")")
 	r.Finding.BadNodes = bad
-	return r
+	return r, true
+}
+
+// drainedNodes are the job's nodes that were drained while it was there, because their prolog failed, or by whoever
+// cancelled it.
+func drainedNodes(f Facts, v view) (names []string, why string, prolog bool) {
+	if f.Trouble.Row == nil || v.started.IsZero() {
+		return nil, "", false
+	}
+	last := f.Trouble.At
+	if !v.ended.IsZero() {
+		last = v.ended.Add(time.Minute)
+	}
+	for _, n := range *f.Trouble.Row {
+		failed := strings.HasPrefix(strings.ToLower(n.Reason), "prolog")
+		if n.Since.Before(v.started.Add(-time.Second)) || n.Since.After(last) || !failed && (v.by == "" || n.By != v.by) {
+			continue
+		}
+		names, prolog = append(names, n.Name), prolog || failed
+		if why == "" || failed {
+			why = n.Reason
+		}
+	}
+	return names, why, prolog
 }
 
 func nodeText(nodes []string) string {

@@ -27,9 +27,9 @@ type Facts struct {
 
 	Queue   Seen[slurm.QueueRow]
 	Control Seen[slurm.ControlJob]
-	Acct    Seen[slurm.AcctRow] // the job's row; of several restarts, the newest
-	AcctOff bool                // the cluster has no accounting
-	Down    Seen[[]string]      // those of the job's nodes that are down; asked when a node failed
+	Acct    Seen[slurm.AcctRow]       // the job's row; of several restarts, the newest
+	AcctOff bool                      // the cluster has no accounting
+	Trouble Seen[[]slurm.NodeTrouble] // what slurmctld has against the job's nodes; asked when one may have ended it
 
 	// AbsentSince is the first of the unbroken series of squeue's answers that do
 	// not list the job; zero while it is listed.
@@ -121,7 +121,7 @@ type Ask int
 const (
 	AskControl Ask = 1 << iota
 	AskAccounting
-	AskNodes // which of the job's nodes are down
+	AskNodes // what slurmctld has against the job's nodes
 )
 
 // Resolution is where an attempt stands. Outcome and what follows it are set

@@ -278,7 +278,7 @@ func over(f Facts, v view, r Resolution) Resolution {
 		if !v.exit.Known && f.Control.At.IsZero() && (f.AcctOff || waited >= f.Bounds.Accounting/2) {
 			r.Ask |= AskControl
 		}
-		if (v.state == slurm.NodeFail || strings.HasPrefix(v.reason, "Prolog")) && !ended(f) && f.Down.At.IsZero() && len(r.Nodes) > 0 {
+		if f.Trouble.At.IsZero() && len(r.Nodes) > 0 && asksNodes(f, v, waited) {
 			r.Ask |= AskNodes
 		}
 		if r.Ask != 0 {
@@ -292,6 +292,19 @@ func over(f Facts, v view, r Resolution) Resolution {
 		return r
 	}
 	return fromSlurm(f, v, r)
+}
+
+// asksNodes reports whether it is to be known what slurmctld has against the job's nodes: one of them may have ended it.
+func asksNodes(f Facts, v view, waited time.Duration) bool {
+	switch v.state {
+	case slurm.NodeFail:
+		return !ended(f)
+	case slurm.Cancelled: // slurmd's user is root; only sacct names those that have left the job by now
+		known := f.AcctOff || slices.Contains(v.sources, "sacct") || waited >= f.Bounds.Accounting/2
+		return f.Job.Cancel == nil && !v.started.IsZero() && known && slices.Contains([]string{"", "0"}, v.by)
+	default:
+		return false
+	}
 }
 
 // recordWait is how long an end record that has not shown up is waited for: as long as it could change the answer. What

@@ -78,7 +78,21 @@ func noAcctRow(when time.Duration) fact {
 
 // down: sinfo named these of the job's nodes.
 func down(nodes ...string) fact {
-	return func(f *Facts) { f.Down = Seen[[]string]{At: f.Now, Row: &nodes} }
+	var all []slurm.NodeTrouble
+	for _, n := range nodes {
+		all = append(all, slurm.NodeTrouble{Name: n, Lost: true})
+	}
+	return trouble(all...)
+}
+
+// trouble: sinfo has this against the job's nodes.
+func trouble(all ...slurm.NodeTrouble) fact {
+	return func(f *Facts) { f.Trouble = Seen[[]slurm.NodeTrouble]{At: f.Now, Row: &all} }
+}
+
+// drained: somebody drained gpu1.
+func drained(when time.Duration, by, reason string) fact {
+	return trouble(slurm.NodeTrouble{Name: "gpu1", Since: at(when), By: by, Reason: reason})
 }
 
 func acctOff(f *Facts) { f.AcctOff = true }
@@ -288,7 +302,7 @@ func TestResolve(t *testing.T) {
 			want{done: true, outcome: "timeout:ready", conf: "agent+sacct+squeue"},
 		},
 		"CANCELLED by uid 0:0": {
-			facts(10*m, queue(10*m, 10*m, slurm.Cancelled, ""), acct(10*m, 10*m, "CANCELLED by 1234", "0:0"), agentIn(10*m, rundir.PhaseReady)),
+			facts(10*m, queue(10*m, 10*m, slurm.Cancelled, ""), acct(10*m, 10*m, "CANCELLED by 1234", "0:0"), agentIn(10*m, rundir.PhaseReady), down()),
 			want{done: true, outcome: "cancelled", kind: KindCancelled, reason: "uid 1234", conf: "sacct+squeue"},
 		},
 		"CANCELLED+ of a narrow column": {
@@ -298,6 +312,38 @@ func TestResolve(t *testing.T) {
 		"cancelled by us": {
 			facts(10*m, queue(10*m, 10*m, slurm.Cancelled, ""), acct(10*m, 10*m, "CANCELLED by 0", "0:0"), weCancelled("", "interrupted: terminated")),
 			want{done: true, outcome: "cancelled", kind: KindCancelled, reason: "interrupted", conf: "sacct+squeue"},
+		},
+		"a prolog that failed, and the reason has gone": {
+			facts(10*m, queue(10*m, 10*m, slurm.Cancelled, ""), acct(10*m, 10*m, "CANCELLED by 0", "0:0"), drained(10*m, "0", "Prolog error")),
+			want{done: true, outcome: "infra", kind: KindLaunch, reason: "the prolog failed on gpu1 (Prolog error)", bad: []string{"gpu1"}, conf: "sacct+squeue"},
+		},
+		"a prolog that failed, and the agent saw no more than the signal": {
+			facts(10*m, queue(10*m, 10*m, slurm.Cancelled, ""), acct(10*m, 10*m, "CANCELLED by 0", "0:0"), agentEnd(10*m, "cancelled", "", 0), drained(10*m, "0", "Prolog error")),
+			want{done: true, outcome: "infra", kind: KindLaunch, reason: "the prolog failed on gpu1 (Prolog error)", bad: []string{"gpu1"}, conf: "agent+sacct+squeue"},
+		},
+		"a prolog that drains its node in its own words": {
+			facts(10*m, queue(10*m, 10*m, slurm.Cancelled, ""), acct(10*m, 10*m, "CANCELLED by 0", "0:0"), drained(10*m, "0", "NHC: 7 of 8 GPUs")),
+			want{done: true, outcome: "infra", kind: KindLaunch, reason: "uid 0 drained gpu1 and cancelled the job (NHC: 7 of 8 GPUs)", bad: []string{"gpu1"}, conf: "sacct+squeue"},
+		},
+		"cancelled by a user, while an administrator drains a node": {
+			facts(10*m, queue(10*m, 10*m, slurm.Cancelled, ""), acct(10*m, 10*m, "CANCELLED by 1234", "0:0"), drained(9*m, "0", "maintenance")),
+			want{done: true, outcome: "cancelled", kind: KindCancelled, reason: "uid 1234", conf: "sacct+squeue"},
+		},
+		"cancelled by an administrator, a node had been drained before": {
+			facts(10*m, queue(10*m, 10*m, slurm.Cancelled, ""), acct(10*m, 10*m, "CANCELLED by 0", "0:0"), drained(-time.Hour, "0", "Prolog error")),
+			want{done: true, outcome: "cancelled", kind: KindCancelled, reason: "uid 0", conf: "sacct+squeue"},
+		},
+		"cancelled by us, on nodes of which one was drained": {
+			facts(10*m, queue(10*m, 10*m, slurm.Cancelled, ""), acct(10*m, 10*m, "CANCELLED by 0", "0:0"), weCancelled("", "interrupted: terminated"), drained(10*m, "0", "maintenance")),
+			want{done: true, outcome: "cancelled", kind: KindCancelled, reason: "interrupted", conf: "sacct+squeue"},
+		},
+		"CANCELLED: what is against its nodes is asked once all of them are known": {
+			facts(10*m, queue(10*m, 10*m, slurm.Cancelled, "")),
+			want{phase: rundir.PhaseSetup, ask: AskAccounting},
+		},
+		"CANCELLED: what is against its nodes": {
+			facts(10*m, queue(10*m, 10*m, slurm.Cancelled, ""), acct(10*m, 10*m, "CANCELLED by 0", "0:0")),
+			want{phase: rundir.PhaseSetup, ask: AskNodes},
 		},
 		"a prolog that failed cancels the job": {
 			facts(10*m, queue(10*m, 10*m, slurm.Cancelled, "Prolog"), acct(10*m, 10*m, "CANCELLED by 0", "0:0"), down("gpu1")),
@@ -354,7 +400,7 @@ func TestResolve(t *testing.T) {
 			want{done: true, outcome: "test_failed", kind: "role-crash", conf: "agent+sacct+squeue"},
 		},
 		"test failed, then cancelled by others during teardown": {
-			facts(10*m, queue(10*m, 10*m, slurm.Cancelled, ""), acct(10*m, 10*m, "CANCELLED by 9", "0:0"), agentEnd(10*m+5*s, "test_failed", "GEN_0", 9*m)),
+			facts(10*m, queue(10*m, 10*m, slurm.Cancelled, ""), acct(10*m, 10*m, "CANCELLED by 9", "0:0"), agentEnd(10*m+5*s, "test_failed", "GEN_0", 9*m), down()),
 			want{done: true, outcome: "test_failed", kind: "role-crash", conf: "agent+sacct+squeue"},
 		},
 		"cancelled by others, and the agent took it for a crash": {

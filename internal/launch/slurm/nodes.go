@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
 )
@@ -48,34 +49,64 @@ func usable(state string) bool {
 	return !strings.Contains(state[len(word):], "*") && slices.Contains([]string{"idle", "mix", "alloc", "comp", "resv", "plnd"}, word)
 }
 
-// DownNodes are those of the nodes that slurmctld does not trust any more.
-func (c *Client) DownNodes(ctx context.Context, cluster string, nodes []string) ([]string, error) {
+// NodeTrouble is what slurmctld has against a node.
+type NodeTrouble struct {
+	Name   string
+	Lost   bool      // it is down, failed, or does not answer
+	Since  time.Time // when somebody gave the reason; zero = nobody has
+	By     string    // uid of who that was
+	Reason string
+}
+
+// Troubles are what slurmctld has against the nodes: those that it has lost, and those that somebody has drained.
+func (c *Client) Troubles(ctx context.Context, cluster string, nodes []string) ([]NodeTrouble, error) {
 	if len(nodes) == 0 {
 		return nil, nil
 	}
-	out, err := c.call(ctx, host.Cmd{Argv: withCluster(DownQuery(nodes), cluster), Env: queryEnv()})
+	out, err := c.call(ctx, host.Cmd{Argv: withCluster(TroubleQuery(nodes), cluster), Env: queryEnv()})
 	if err != nil {
 		return nil, err
 	}
-	return ParseDown(out), nil
+	return ParseTroubles(out), nil
 }
 
-// DownQuery is the command whose output ParseDown reads.
-func DownQuery(nodes []string) []string {
-	return []string{"sinfo", "-h", "-a", "-N", "-n", strings.Join(nodes, ","), "-o", "%N %T"}
+// TroubleQuery is the command whose output ParseTroubles reads.
+func TroubleQuery(nodes []string) []string {
+	return []string{"sinfo", "-h", "-a", "-N", "-n", strings.Join(nodes, ","), "-o", "%N %T %H %U %E"}
 }
 
-// ParseDown reads which nodes are down, failed or do not answer, in the order of
-// the list.
-func ParseDown(text string) []string {
-	var down []string
+// ParseTroubles reads which nodes are down, failed or do not answer, and which somebody has drained, in the order of the
+// list: name, state, time, user(uid) and reason.
+func ParseTroubles(text string) []NodeTrouble {
+	const columns = 5
+	var out []NodeTrouble
 	for line := range strings.SplitSeq(text, "\n") {
-		name, state, ok := strings.Cut(strings.TrimSpace(line), " ")
-		// A trailing * means that the node does not answer. One line per partition.
-		lost := strings.HasPrefix(state, "down") || strings.HasPrefix(state, "fail") || strings.HasSuffix(state, "*")
-		if ok && lost && !strings.HasPrefix(name, "CLUSTER:") && !slices.Contains(down, name) {
-			down = append(down, name)
+		f := strings.SplitN(strings.TrimSpace(line), " ", columns)
+		if len(f) < 2 || f[0] == "CLUSTER:" || slices.ContainsFunc(out, func(n NodeTrouble) bool { return n.Name == f[0] }) {
+			continue // one line per partition
+		}
+		n := NodeTrouble{Name: f[0]}
+		// A trailing * means that the node does not answer.
+		n.Lost = strings.HasPrefix(f[1], "down") || strings.HasPrefix(f[1], "fail") || strings.HasSuffix(f[1], "*")
+		if len(f) == columns && strings.HasPrefix(f[1], "drain") {
+			n.Since, n.Reason = parseTime(f[2]), f[4]
+			_, by, _ := strings.Cut(f[3], "(")
+			n.By = strings.TrimSuffix(by, ")")
+		}
+		if n.Lost || !n.Since.IsZero() {
+			out = append(out, n)
 		}
 	}
-	return down
+	return out
+}
+
+// LostNodes are the names of those that slurmctld does not trust any more.
+func LostNodes(all []NodeTrouble) []string {
+	var lost []string
+	for _, n := range all {
+		if n.Lost {
+			lost = append(lost, n.Name)
+		}
+	}
+	return lost
 }

@@ -284,11 +284,18 @@ func TestCutTables(t *testing.T) {
 	}
 }
 
-func TestParseDown(t *testing.T) {
+func TestParseTroubles(t *testing.T) {
 	t.Parallel()
-	text := "gpu0 idle\ngpu0 idle\ngpu1 down*\ngpu1 down*\ngpu2 mixed*\ngpu3 drained\ngpu4 fail\nCLUSTER: down\n\nhalf"
-	require.Equal(t, []string{"gpu1", "gpu2", "gpu4"}, ParseDown(text))
-	require.Empty(t, ParseDown(""))
+	none := " Unknown Unknown none\n"
+	text := "gpu0 idle" + none + "gpu0 idle" + none + "gpu1 down* 1795972290 slurm(64030) Not responding\ngpu1 down* 1795972290 slurm(64030) Not responding\n" +
+		"gpu2 mixed*" + none + "gpu3 drained 1795972290 root(0) Prolog error\ngpu4 fail" + none + "gpu5 draining 1795972290 root(0) NHC: 7 of 8 GPUs\nCLUSTER: down\n\nhalf"
+	all := ParseTroubles(text)
+	require.Equal(t, []string{"gpu1", "gpu2", "gpu4"}, LostNodes(all))
+	at := time.Unix(1795972290, 0).UTC()
+	require.Contains(t, all, NodeTrouble{Name: "gpu3", Since: at, By: "0", Reason: "Prolog error"})
+	require.Contains(t, all, NodeTrouble{Name: "gpu5", Since: at, By: "0", Reason: "NHC: 7 of 8 GPUs"})
+	require.Len(t, all, 5)
+	require.Empty(t, ParseTroubles(""))
 }
 
 func TestParseNodes(t *testing.T) {

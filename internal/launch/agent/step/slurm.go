@@ -145,11 +145,11 @@ func (s *Slurm) downNodes(ctx context.Context) []string {
 	if len(s.hosts) == 0 {
 		return nil
 	}
-	out, err := s.run(ctx, slurm.DownQuery(s.hosts)...)
+	out, err := s.run(ctx, slurm.TroubleQuery(s.hosts)...)
 	if err != nil {
 		return nil
 	}
-	return slurm.ParseDown(out)
+	return slurm.LostNodes(slurm.ParseTroubles(out))
 }
 
 // Start implements Starter.
