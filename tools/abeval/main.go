@@ -47,7 +47,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 	for _, r := range rows {
 		r.check(*sessions, check)
 	}
-	printSuspicious(stdout, suspicious(*seed, *sessions))
+	printSuspicious(stdout, suspicious(*seed, *sessions, *workers))
 	if err := printRecorded(stdout, *data); err != nil {
 		return err
 	}

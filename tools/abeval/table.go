@@ -78,20 +78,28 @@ type row struct {
 
 func operatingTable(seed uint64, sessions, workers int) []row {
 	rows := make([]row, len(cells()))
-	var wg sync.WaitGroup
-	slots := make(chan struct{}, workers)
 	for k, c := range cells() {
 		rows[k].cell = c
-		for i, step := range steps() {
-			wg.Go(func() {
-				slots <- struct{}{}
-				defer func() { <-slots }()
-				rows[k].out[i] = c.draw(seed+uint64(k)*16+uint64(i), sessions, step)
-			})
-		}
+	}
+	each(len(rows)*stepCount, workers, func(n int) {
+		k, i := n/stepCount, n%stepCount
+		rows[k].out[i] = rows[k].draw(seed+uint64(k)*16+uint64(i), sessions, steps()[i])
+	})
+	return rows
+}
+
+// each does n things, so many at the same time.
+func each(n, workers int, do func(int)) {
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, workers)
+	for i := range n {
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			do(i)
+		})
 	}
 	wg.Wait()
-	return rows
 }
 
 // draw plays the sessions of one cell.
