@@ -11,6 +11,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -113,18 +114,32 @@ func (r *reading) config() file {
 	return r.benchmark(out)
 }
 
-// limit is Slurm's HH:MM:SS as a duration.
+// limit is a time limit of Slurm's as a duration: [D-]HH:MM:SS, MM:SS or minutes.
 func (r *reading) limit(text string) string {
-	parts := strings.Split(text, ":")
+	days, hours, of := strings.Cut(text, "-")
+	if !of {
+		days, hours = "0", text
+	}
+	parts := strings.Split(hours, ":")
+	d, err := strconv.Atoi(days)
+	for _, p := range parts {
+		if _, e := strconv.ParseUint(p, 10, 16); e != nil {
+			err = e
+		}
+	}
 	switch {
 	case text == "":
 		return ""
-	case len(parts) == 3 && strings.Trim(strings.Join(parts, ""), "0123456789") == "":
-		return strings.TrimLeft(parts[0], "0") + "h" + parts[1] + "m" + parts[2] + "s"
-	default:
+	case err != nil || len(parts) > 3 || of && len(parts) != 3:
 		r.note("slurm.time_limit: %s is not HH:MM:SS", text)
 		return ""
+	case len(parts) == 1:
+		return parts[0] + "m"
+	case len(parts) == 2:
+		return parts[0] + "m" + parts[1] + "s"
 	}
+	h, _ := strconv.Atoi(parts[0]) // they are digits
+	return fmt.Sprintf("%dh%sm%ss", 24*d+h, parts[1], parts[2])
 }
 
 // mounts are those of the containers.

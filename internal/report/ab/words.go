@@ -80,3 +80,23 @@ func (s Session) widest() Found {
 	}
 	return worst
 }
+
+// Compares reports whether the session is of these two commits, each given by its first digits or all.
+func (s Session) Compares(base, head string) bool {
+	return s.Base != nil && s.Head != nil && same(s.Base.Commit, base) && same(s.Head.Commit, head)
+}
+
+func same(a, b string) bool {
+	return a != "" && b != "" && (strings.HasPrefix(a, b) || strings.HasPrefix(b, a))
+}
+
+// Commits names the two commits that were compared.
+func (s Session) Commits() string {
+	name := func(b *Build) string {
+		if b == nil || b.Commit == "" {
+			return "no known commit"
+		}
+		return fmt.Sprintf("commit %.10s", b.Commit)
+	}
+	return name(s.Head) + " against " + name(s.Base)
+}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	codes "github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -122,10 +123,19 @@ func (o *Options) measure(ctx context.Context, next int) error {
 	dir := filepath.Join(o.Dir, fmt.Sprintf("%02d-%.10s", len(o.Trials)+1, commit.ID))
 	fmt.Fprintf(o.Out, "%d. %s, %d of %d\n", len(o.Trials)+1, commit, next, len(o.Commits)-1)
 	exit, failed := o.Run(ctx, dir, good.ID, commit.ID)
-	if exit >= signalled {
+	switch {
+	case exit >= signalled:
 		return &InterruptedError{exit}
+	case failed != "":
+	case exit == codes.Usage:
+		return fmt.Errorf("%s: the session was refused, see above: mend it and call again; in %s may be a session of another time, then remove it", commit, dir)
+	case exit == codes.Overtaken:
+		return fmt.Errorf("%s: another driver has the session in %s: call again when it is over", commit, dir)
 	}
 	c, err := readCase(dir, o.Case)
+	if err == nil && failed == "" && c.AB != nil && !c.AB.Compares(good.ID, commit.ID) {
+		return fmt.Errorf("%s: %s holds a session of %s, and not of this commit and %.10s: remove it, or builds.*.commit from the config", commit, dir, c.AB.Commits(), good.ID)
+	}
 	switch {
 	case failed != "":
 		o.add(next, dir, nil, failed)

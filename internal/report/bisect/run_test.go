@@ -171,3 +171,47 @@ func TestSearchByHand(t *testing.T) {
 	_, err = o.Search(t.Context())
 	require.ErrorContains(t, err, "the other the good one")
 }
+
+// A session that was refused, or one of other commits, is no measurement of a commit: it ends the search with what is
+// wrong, and nothing is counted.
+func TestSearchEndsWhereNothingIsMeasured(t *testing.T) {
+	t.Parallel()
+	all := commits(5)
+	for _, tt := range []struct {
+		name string
+		run  func(l *lab, dir, good, commit string) int
+		want string
+	}{
+		{"refused", func(*lab, string, string, string) int { return 2 }, "the session was refused"},
+		{"refused, with an older report there", func(l *lab, dir, good, commit string) int {
+			l.session(dir, good, commit)
+			return 2
+		}, "the session was refused"},
+		{"another driver's", func(*lab, string, string, string) int { return 6 }, "another driver has the session"},
+		{"another head", func(l *lab, dir, good, _ string) int {
+			l.session(dir, good, all[3].ID)
+			return 4
+		}, "holds a session of commit 0000000000"},
+		{"another base", func(l *lab, dir, _, commit string) int {
+			l.session(dir, all[3].ID, commit)
+			return 0
+		}, "holds a session of commit 0000000000"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			l := &lab{t: t, slow: 4}
+			o := l.options(t.TempDir(), &out)
+			o.Commits = all
+			o.Run = func(_ context.Context, dir, good, commit string) (int, string) {
+				return tt.run(l, dir, good, commit), ""
+			}
+			_, err := o.Search(t.Context())
+			require.ErrorContains(t, err, tt.want)
+			require.ErrorContains(t, err, "change 4: ", "which commit")
+			r, err := load(o.Dir, Record{Case: "case", Commits: all})
+			require.NoError(t, err)
+			require.Empty(t, r.Trials)
+		})
+	}
+}

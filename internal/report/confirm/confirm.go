@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report"
-	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -120,24 +118,14 @@ func (o Options) confirm(ctx context.Context, c report.CaseReport) (r Result, co
 	return r, code
 }
 
-// compares reports whether a session is of the two commits: the directory may hold an older one, of others.
-func (r *Result) compares(s *ab.Session) bool {
-	return s.Base != nil && s.Head != nil && same(s.Base.Commit, r.Good) && same(s.Head.Commit, r.Bad)
-}
-
-// same reports whether two commits, each given by its first digits or all, are one.
-func same(a, b string) bool {
-	return a != "" && b != "" && (strings.HasPrefix(a, b) || strings.HasPrefix(b, a))
-}
-
 // say takes over what the session found.
 func (r *Result) say(s report.CaseReport) {
 	r.Why = cmp.Or(s.Message, "the session says nothing")
 	if s.AB == nil {
 		return
 	}
-	if s.AB.Verdict != "" && !r.compares(s.AB) {
-		r.Why = fmt.Sprintf("%s holds a session of other commits than %.10s and %.10s: remove it", r.Dir, r.Good, r.Bad)
+	if s.AB.Verdict != "" && !s.AB.Compares(r.Good, r.Bad) {
+		r.Why = fmt.Sprintf("%s holds a session of other commits than %.10s and %.10s (%s): remove it", r.Dir, r.Good, r.Bad, s.AB.Commits())
 		return
 	}
 	switch s.AB.Verdict {
