@@ -203,7 +203,7 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, r started) error
 		return err
 	}
 	defer rep.Close()
-	rep.CopyTo, rep.Driven, rep.Mode = d.flags.copyTo, true, r.run.Build.Mode
+	rep.CopyTo, rep.Pages, rep.Driven, rep.Mode = d.flags.copyTo, d.flags.pages, true, r.run.Build.Mode
 	s.driven = true
 	if _, err := os.Stat(r.dir.RunFile()); err != nil { // it begins now: what it knows is fixed in its plans
 		rep.Priors(ctx, r.plans, r.run.Build.Branch)

@@ -92,7 +92,7 @@ func runReport(ctx context.Context, h host, o reportOptions, args []string) erro
 		return err
 	}
 	defer rep.Close()
-	rep.CopyTo = o.copyTo
+	rep.CopyTo, rep.Pages = o.copyTo, o.pages
 	return rep.Finish(ctx, o.save)
 }
 

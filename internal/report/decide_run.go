@@ -24,6 +24,7 @@ type Run struct {
 	Unwritten    []string // parts of the report that could not be written, and why
 	Notes        []string // warnings beside those of the cases
 	Rules        *Rules
+	Pages        string // see Report
 	Advice       Advice
 
 	idle string // why no case could have turned the run red
@@ -33,7 +34,7 @@ type Run struct {
 func Decide(run Run, cases []CaseReport) Report {
 	d := Report{
 		Schema: ReportSchema, Tool: run.Tool, RunID: run.ID, Stage: run.Stage, Suite: run.Suite,
-		Backend: run.Backend, Cluster: run.Cluster, Build: run.Build, Rules: run.Rules, Cases: slices.Clone(cases),
+		Backend: run.Backend, Cluster: run.Cluster, Build: run.Build, Rules: run.Rules, Pages: run.Pages, Cases: slices.Clone(cases),
 	}
 	run.idle = idle(cases, run.AllowSkipped)
 	end := RunEnd{Interrupted: run.Interrupted, Idle: run.idle != "", Unwritten: len(run.Unwritten) > 0}

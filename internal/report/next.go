@@ -12,6 +12,7 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/report/words"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -21,7 +22,8 @@ type Advice struct {
 	Config  string // path of the config the run was made with, "" = none
 	Cluster string
 	Backend string
-	NoStore bool // there is no baseline store, so no history to look at
+	NoStore bool   // there is no baseline store, so no history to look at
+	Pages   string // web address of the copy of the run directory, where people can read that and not the directory; "" = none
 }
 
 // nextOfRun is the one command to run next, or the key to set: that of the worst case.
@@ -123,22 +125,30 @@ func (a Advice) readLog(c CaseReport) string {
 		}
 	}
 	if at == nil {
-		return command("less", filepath.Join(a.RunDir, "report", rundir.ReportSummary))
+		return a.show("report/"+rundir.ReportSummary, 0)
 	}
 	if f := c.Finding; f != nil && f.Line != nil {
-		file := filepath.Join(a.RunDir, AttemptPath(c, *at), f.Line.File)
-		if f.Line.Number > 1 {
-			return command("less", fmt.Sprintf("+%d", f.Line.Number), file)
-		}
-		return command("less", file)
+		return a.show(filepath.Join(AttemptPath(c, *at), f.Line.File), f.Line.Number)
 	}
 	for _, r := range at.Roles {
 		wanted := r.Status == "root" || at.Finding == nil && rundir.Works(r.Kind)
 		if wanted && r.Log != nil {
-			return command("less", filepath.Join(a.RunDir, r.Log.Path))
+			return a.show(r.Log.Path, 0)
 		}
 	}
-	return command("less", rundir.AttemptDir(filepath.Join(a.RunDir, AttemptPath(c, *at))).SlurmOut())
+	return a.show(rundir.AttemptDir(AttemptPath(c, *at)).SlurmOut(), 0)
+}
+
+// show is how somebody looks at a file of the run directory, from a line on.
+func (a Advice) show(file string, line int) string {
+	from := ""
+	if line > 1 {
+		from = fmt.Sprintf(" +%d", line)
+	}
+	if a.Pages != "" {
+		return "# " + words.OnWeb(a.Pages, file) + from
+	}
+	return "less" + from + " " + command(filepath.Join(a.RunDir, file))
 }
 
 // kindRefused is the finding of a submission that sbatch refused.

@@ -6,7 +6,22 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
+
+// Where people reach a copy of the run's files and not the run directory, they are sent to the copy.
+func TestNextNamesTheArtifact(t *testing.T) {
+	t.Parallel()
+	c := CaseReport{Slug: "c", Decision: Decision{Result: ResultTestFailed}, Finding: &rundir.Finding{Line: &rundir.LogLine{File: "run-0/roles/a b/output.log", Number: 7}}}
+	c.Attempts = []AttemptReport{{Attempt: 1, Counts: true, Finding: c.Finding}}
+	require.Equal(t, "less +7 '/r/cases/c/rep-0/attempt-1/run-0/roles/a b/output.log'", Advice{RunDir: "/r"}.next(c))
+	a := Advice{RunDir: "/r", Pages: "https://ci/job/7/artifact/copy/"}
+	require.Equal(t, "# https://ci/job/7/artifact/copy/cases/c/rep-0/attempt-1/run-0/roles/a%20b/output.log +7", a.next(c))
+	c.Finding.Line.File = "../../../../../../../../logout" // as a job may have written it
+	require.Equal(t, "# https://ci/job/7/artifact/copy/logout +7", a.next(c))
+	c.Attempts, c.Finding = nil, nil
+	require.Equal(t, "# https://ci/job/7/artifact/copy/report/summary.md", a.next(c))
+}
 
 // Whatever a case ended with that is not simply good, with a store or without one, somebody is told what to do next.
 func TestEveryEndingHasANext(t *testing.T) {

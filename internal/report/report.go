@@ -35,7 +35,8 @@ type Report struct {
 	Cases    []CaseReport `json:"cases"`            // in suite order
 	Doubts   []string     `json:"doubts,omitempty"` // why a run proves nothing whose cases are all green
 	Warnings []string     `json:"warnings,omitempty"`
-	Next     string       `json:"next,omitempty"` // the one command to run next
+	Next     string       `json:"next,omitempty"`  // the one command to run next
+	Pages    string       `json:"pages,omitempty"` // web address under which the build server keeps the copy of the report
 
 	Checks []RunCheck `json:"-"` // what junit.xml says of the run as a whole
 }

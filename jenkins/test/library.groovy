@@ -290,8 +290,9 @@ class LibraryTest {
             expect(p, 'SUCCESS', BEFORE + ['sh ci-disagg run'] + AFTER + ['publishChecks SUCCESS'])
             assert p.log.toString().contains('the sh step gave up: missing workspace /w on agent-1')
             assert jobs(p) == 1
-            List checks = p.calls.findAll { it.step == 'publishChecks' }*.params
+            List<Map> checks = p.calls.findAll { it.step == 'publishChecks' }*.params
             assert checks*.detailsURL == ['https://ci.example.org/job/perf/7/console', 'https://ci.example.org/job/perf/7/artifact/ci-disagg-report/report/index.html']
+            assert checks[1].summary.contains("](<${checks[1].detailsURL}>)") // the report is a click away
             assert p.currentBuild.description.startsWith('ci-disagg: passed: ')
         }
         scenarios['lost twice'] = { String name ->

@@ -37,6 +37,7 @@ type Reporter struct {
 	Dir     rundir.Dir
 	Options session.Options // of the session
 	CopyTo  string          // a copy of the report goes there; "" = none
+	Pages   string          // web address under which the build server keeps that copy; "" = not known
 	Mode    string          // of the run, as it was started
 	Driven  bool            // the run has just been driven: what cannot be read now is no mistake of the user's
 
@@ -59,7 +60,7 @@ func (r *Reporter) Close() { r.Options.Setup.Close() }
 func (r *Reporter) Finish(ctx context.Context, save bool) error {
 	ctx, cancel := context.WithTimeout(ctx, StoreTimeout)
 	defer cancel()
-	d, err := r.Decide(ctx, 0)
+	d, err := r.decide(ctx, 0)
 	if err != nil {
 		if r.Driven {
 			return exit.ByInfra(err)
@@ -76,6 +77,13 @@ func (r *Reporter) Finish(ctx context.Context, save bool) error {
 	err = r.publish(d, notStored)
 	r.tell(ctx, d)
 	return err
+}
+
+// decide decides the run, whose files people find on the build server if they are kept there.
+func (r *Reporter) decide(ctx context.Context, interrupted int) (session.Decided, error) {
+	d, err := r.Decide(ctx, interrupted)
+	d.Run.Pages, d.Run.Advice.Pages = r.Pages, r.Pages
+	return d, err
 }
 
 // notifiedFile says that people were told of the run: one that is taken up again does not tell them again.
@@ -111,7 +119,7 @@ func (r *Reporter) tell(ctx context.Context, d session.Decided) {
 func (r *Reporter) Interrupted(signal, code int, by error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), interruptedTimeout)
 	defer cancel()
-	d, err := r.Decide(ctx, signal)
+	d, err := r.decide(ctx, signal)
 	if err != nil {
 		return &exit.Error{Code: code, Err: errors.Join(by, err)}
 	}

@@ -511,6 +511,27 @@ func TestSummaryIsBoundedAndInert(t *testing.T) {
 	require.Less(t, strings.Index(Summary(crashDocument()), "TEST FAILED"), strings.Index(Summary(crashDocument()), "passed disagg"), "the worst first")
 }
 
+// TestSummaryLinksTheArtifacts: where the build server keeps the copy, report, case and line are one click away.
+func TestSummaryLinksTheArtifacts(t *testing.T) {
+	t.Parallel()
+	d := crashDocument()
+	require.NotContains(t, Summary(d), "artifact/")
+	d.Pages = "https://ci/job/7/artifact/copy/"
+	d.Next = "# https://ci/job/7/artifact/copy/cases/x/slurm.out +12"
+	s := Summary(d)
+	c := report.WorstFirst(d.Cases)[0]
+	file := report.AttemptPath(c, *report.FailedAttempt(c)) + "/" + c.Finding.Line.File
+	for _, link := range []string{
+		"[report/index.html in the run's artifacts](<https://ci/job/7/artifact/copy/report/index.html>)", "](<https://ci/job/7/artifact/copy/report/" + casePath(c) + ">)",
+		fmt.Sprintf(":%d](<https://ci/job/7/artifact/copy/%s>)", c.Finding.Line.Number, file), "Next: <https://ci/job/7/artifact/copy/cases/x/slurm.out> line 12\n",
+	} {
+		require.Contains(t, s, link)
+	}
+	h := hostileDocument()
+	h.Pages = d.Pages
+	require.NotContains(t, strings.ReplaceAll(strings.ReplaceAll(Summary(h), "](<https://ci/", ""), "[build](<", ""), "](", "no link but ours")
+}
+
 // TestEscape: what GitHub's renderer would take for markup. Held once against
 // cmark-gfm itself; these are the ways that got through.
 func TestEscape(t *testing.T) {

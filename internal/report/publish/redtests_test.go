@@ -27,7 +27,7 @@ func TestFailedTestIsNamed(t *testing.T) {
 		c := report.CaseReport{Checks: report.Checks{Roles: []report.RoleChecks{{Role: "tests", Tests: tests}}}}
 		require.Equal(t, want, redTests(c))
 		if want != "" {
-			require.Contains(t, summaryCase(group{CaseReport: c}), "failed test")
+			require.Contains(t, summaryCase(group{CaseReport: c}, ""), "failed test")
 		}
 	}
 }

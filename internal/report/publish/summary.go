@@ -49,7 +49,7 @@ func Summary(d report.Report) string {
 	}
 	left := red
 	for _, g := range alike(cases[:red]) {
-		block := summaryCase(g)
+		block := summaryCase(g, d.Pages)
 		if b.Len()+len(block) > summaryLimit-len(end)-1000 {
 			fmt.Fprintf(&b, "\n… and %s that did not pass, in the report.\n\n", look.Count(left, "more case"))
 			break
@@ -79,10 +79,11 @@ func icon(result, colour string) string {
 	}
 }
 
-func summaryCase(g group) string {
+func summaryCase(g group, pages string) string {
 	c := g.CaseReport
 	var b strings.Builder
-	fmt.Fprintf(&b, "### %s %s: %s\n\n", icon(c.Result, c.Colour), caseLabel(c), look.Markdown(look.OneLine(rundir.ShortID(c.ID), 300)))
+	name := onWeb(pages, "report/"+casePath(c), look.Markdown(look.OneLine(rundir.ShortID(c.ID), 300)))
+	fmt.Fprintf(&b, "### %s %s: %s\n\n", icon(c.Result, c.Colour), caseLabel(c), name)
 	fmt.Fprintf(&b, "%s\n", look.Markdown(fault(c)))
 	rows := moved(c.Metrics)
 	if text := failureText(c); text != "" && (len(rows) == 0 || c.Result == report.ResultNoVerdict) { // numbers alone do not say why
@@ -92,7 +93,11 @@ func summaryCase(g group) string {
 		fmt.Fprintf(&b, "\n%s\n", look.Markdown(look.OneLine(text, 500)))
 	}
 	if f := c.Finding; f != nil && f.Line != nil {
-		fmt.Fprintf(&b, "\n> %s\n> %s%s:%d\n", look.Markdown(look.OneLine(look.Squeeze(f.Line.Text), 400)), cmp.Or(lastLine(f.Line), "at "), look.Markdown(f.Line.File), f.Line.Number)
+		where := fmt.Sprintf("%s:%d", look.Markdown(f.Line.File), f.Line.Number)
+		if at := report.FailedAttempt(c); at != nil {
+			where = onWeb(pages, report.AttemptPath(c, *at)+"/"+f.Line.File, where)
+		}
+		fmt.Fprintf(&b, "\n> %s\n> %s%s\n", look.Markdown(look.OneLine(look.Squeeze(f.Line.Text), 400)), cmp.Or(lastLine(f.Line), "at "), where)
 	}
 	if n := len(g.More); n > 0 {
 		fmt.Fprintf(&b, "\nThe same in %s: %s\n", look.Count(n, "more case"), look.Markdown(look.OneLine(names(g.More, 10), 2000)))
@@ -178,7 +183,13 @@ func summaryDoubts(all []string) string {
 // summaryEnd is where to look on.
 func summaryEnd(d report.Report) string {
 	var b strings.Builder
-	if d.Next != "" && len(d.Next) < 2000 && !strings.Contains(d.Next, "`") {
+	if shown, ok := strings.CutPrefix(d.Next, "# "+d.Pages); ok && d.Pages != "" { // a file of the copy, and a line
+		file, line, _ := strings.Cut(shown, " +")
+		if line != "" {
+			line = " line " + look.Markdown(line)
+		}
+		fmt.Fprintf(&b, "Next: <%s>%s\n\n", linkTarget(d.Pages+file), line)
+	} else if d.Next != "" && len(d.Next) < 2000 && !strings.Contains(d.Next, "`") {
 		fmt.Fprintf(&b, "Next, where the run directory is: `%s`\n\n", look.OneLine(d.Next, 2000))
 	}
 	var parts []string
@@ -188,9 +199,17 @@ func summaryEnd(d report.Report) string {
 	if d.Build.Commit != "" {
 		parts = append(parts, "commit "+look.Markdown(words.ShortCommit(look.OneLine(d.Build.Commit, 80))))
 	}
-	parts = append(parts, "full report: report/index.html in the run's artifacts", "run "+look.Markdown(look.OneLine(d.RunID, 200)), "exit "+fmt.Sprint(d.ExitCode))
+	parts = append(parts, "full report: "+onWeb(d.Pages, "report/"+rundir.ReportIndex, "report/index.html in the run's artifacts"), "run "+look.Markdown(look.OneLine(d.RunID, 200)), "exit "+fmt.Sprint(d.ExitCode))
 	b.WriteString(strings.Join(parts, " · ") + "\n")
 	return b.String()
+}
+
+// onWeb makes text a link to a file of the run's copy on the build server, where there is one.
+func onWeb(pages, file, text string) string {
+	if pages == "" {
+		return text
+	}
+	return fmt.Sprintf("[%s](<%s>)", text, linkTarget(words.OnWeb(pages, file)))
 }
 
 // linkTarget makes a URL inert between < and > of a Markdown link.
