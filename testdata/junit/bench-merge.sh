@@ -12,7 +12,7 @@ work=${BENCH_DIR:-$(mktemp -d)}
 mkdir -p "$work/out"
 in=$work/in-${BENCH_MB:-100}
 mergers=(junitparser junit-report-merger junit-merge)
-read -ra inputs <<<"${BENCH_ONLY:-one-mb.xml many.xml props.xml text.xml output.xml few.xml small broken}"
+read -ra inputs <<<"${BENCH_ONLY:-one-mb.xml many.xml props.xml text.xml output.xml suite.xml few.xml small broken}"
 
 say() { echo "bench-merge: $*" >&2; }
 

@@ -6,6 +6,7 @@ many.xml      100 MB of small cases: 2 % failing, 10 % with system-out
 props.xml     100 MB of small cases with two <properties> each
 text.xml      100 MB of cases with 20 lines of failure and 20 of output each
 output.xml    100 MB of passing cases with 330 bytes of output each
+suite.xml     12 MB: one case, and 320,000 properties of its suite, at any size
 few.xml       100 MB in 20 cases with 5 MB of escaped system-out each
 small/*.xml   1,000 files with 20 cases each
 broken/*.xml  a good file, one cut in the middle, one with a raw escape, an empty one
@@ -84,6 +85,13 @@ def few(path, cases=20, size=MB // 20):
         f.write("</testsuite></testsuites>\n")
 
 
+def suite(path, properties=320_000):
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(HEAD + '<testsuites><testsuite name="s" tests="0"><properties>')
+        f.writelines(f'<property name="p{i}" value="v{i}"/>' for i in range(properties))
+        f.write('</properties><testcase classname="c" name="n" time="1"/></testsuite></testsuites>')
+
+
 def broken(out):
     os.makedirs(out, exist_ok=True)
     path = os.path.join(out, "good.xml")
@@ -113,6 +121,8 @@ def main(out):
     n["props.xml"] = many(os.path.join(out, "props.xml"), MB, props=True)
     n["text.xml"] = many(os.path.join(out, "text.xml"), MB, props="text")
     n["output.xml"] = many(os.path.join(out, "output.xml"), MB, props="output")
+    suite(os.path.join(out, "suite.xml"))
+    n["suite.xml"] = 1
     few(os.path.join(out, "few.xml"))
     n["few.xml"] = 20
     n["small"] = sum(many(os.path.join(out, "small", f"results.{k}.xml"), 0, start=k * 20, count=20) for k in range(1000))

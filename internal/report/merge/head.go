@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
 )
 
 // head is what several suites say that become one: attributes, properties, times.
@@ -39,7 +40,7 @@ func (s *head) add(from *junit.Suite) bool {
 	if host != "" && !slices.Contains(s.hosts, host) {
 		s.hosts = append(s.hosts, host)
 	}
-	s.properties.add(host, from.Properties...)
+	s.properties.add(host, from.Properties)
 	for _, a := range from.Attrs {
 		if _, ok := junit.ParseTimestamp(a.Value); a.Name == "timestamp" && ok || recounted(a.Name) {
 			continue
@@ -49,20 +50,20 @@ func (s *head) add(from *junit.Suite) bool {
 		case i < 0 && !s.properties.has(a.Name) && len(s.attrs) < maxSuiteAttrs:
 			s.attrs = append(s.attrs, a)
 		case i < 0:
-			s.properties.add("", junit.Property(a))
+			s.property(junit.Property(a))
 		case a.Name == "assertions":
 			s.attrs[i].Value = sum(s.attrs[i].Value, a.Value)
 		case s.attrs[i].Value != a.Value:
-			s.properties.add("", junit.Property(s.attrs[i]), junit.Property(a))
+			s.property(junit.Property(s.attrs[i]), junit.Property(a))
 			s.attrs = slices.Delete(s.attrs, i, i+1)
 		}
 	}
 	prefix := "outer."
 	for x := from.Parent; x != nil; x, prefix = x.Parent, prefix+"outer." {
-		s.properties.add("", junit.Property{Name: prefix + "name", Value: x.Name})
+		s.property(junit.Property{Name: prefix + "name", Value: x.Name})
 		for _, a := range x.Attrs {
 			if !recounted(a.Name) {
-				s.properties.add("", junit.Property{Name: prefix + a.Name, Value: a.Value})
+				s.property(junit.Property{Name: prefix + a.Name, Value: a.Value})
 			}
 		}
 	}
@@ -70,7 +71,7 @@ func (s *head) add(from *junit.Suite) bool {
 }
 
 // property adds properties that are true of all hosts.
-func (s *head) property(props ...junit.Property) { s.properties.add("", props...) }
+func (s *head) property(props ...junit.Property) { s.properties.add("", slices.Clone(props)) }
 
 // took adds a time of which nobody says when it was.
 func (s *head) took(d time.Duration) { s.times.part(time.Time{}, d) }
@@ -80,7 +81,7 @@ func (s *head) when() (start time.Time, took time.Duration) { return s.times.fir
 
 // suite is the suite as the report has it.
 func (s *head) suite(name string) *junit.Suite {
-	out := &junit.Suite{Name: name, Properties: s.properties.of(s.hosts)}
+	out := &junit.Suite{Name: name, Properties: s.properties.marked(s.hosts)}
 	if !s.times.first.IsZero() {
 		out.Attrs = append(out.Attrs, junit.Attr{Name: "timestamp", Value: junit.Timestamp(s.times.first)})
 	}
@@ -103,55 +104,65 @@ func sum(a, b string) string {
 	return strconv.FormatInt(x+y, 10)
 }
 
-// properties is a list of properties without repetitions, in the order in which
-// they came, each with the host that it was said of.
+// properties are those of a suite, each once, in the order in which they came. There
+// may be very many: nothing is kept of each that the collector has to look at but its
+// texts.
 type properties struct {
-	list []hostProperty
-	seen map[uint64]bool // by key: there may be very many
+	list []junit.Property
+	of   []int32          // index into hosts, of each
+	at   map[uint64]int32 // index of each by its hash
 	seed maphash.Seed
+	// hosts are those that something was said of, "" = of all.
+	hosts [][]string
 }
 
-type hostProperty struct {
-	host string
-	junit.Property
-}
-
-func (p *properties) key(one hostProperty) uint64 { return maphash.Comparable(p.seed, one) }
-
-func (p *properties) add(host string, more ...junit.Property) {
-	if p.seen == nil {
-		p.seen, p.seed = make(map[uint64]bool), maphash.MakeSeed()
+// add takes over more.
+func (p *properties) add(host string, more []junit.Property) {
+	if p.at == nil {
+		p.at, p.seed = make(map[uint64]int32, len(more)), maphash.MakeSeed()
+		p.list, p.of = more[:0], make([]int32, 0, len(more))
 	}
+	if n := len(p.hosts); n == 0 || !slices.Equal(p.hosts[n-1], []string{host}) {
+		p.hosts = append(p.hosts, []string{host})
+	}
+	here := int32(len(p.hosts) - 1) //nolint:gosec // a suite has more bytes
 	for _, one := range more {
-		hp := hostProperty{host, one}
-		if key := p.key(hp); !p.seen[key] {
-			p.seen[key] = true
-			p.list = append(p.list, hp)
+		key := maphash.Comparable(p.seed, one)
+		i, ok := p.at[key]
+		if !ok {
+			p.at[key] = int32(len(p.list)) //nolint:gosec // as above
+			p.list, p.of = append(p.list, one), append(p.of, here)
+		} else if hosts := p.hosts[p.of[i]]; !slices.Contains(hosts, host) {
+			p.of[i] = int32(len(p.hosts)) //nolint:gosec // as above
+			p.hosts = append(p.hosts, slices.Concat(hosts, []string{host}))
 		}
 	}
 }
 
 func (p *properties) has(name string) bool {
-	return slices.ContainsFunc(p.list, func(one hostProperty) bool { return one.Name == name })
+	return slices.ContainsFunc(p.list, func(one junit.Property) bool { return one.Name == name })
 }
 
-// of gives the properties as the report has them. What is true of one of several
-// hosts and not of all is marked with it.
-func (p *properties) of(hosts []string) (out []junit.Property) {
-	given := make(map[uint64]bool, len(p.list))
-	for _, one := range p.list {
-		for _, host := range hosts {
-			if one.host != "" && !p.seen[p.key(hostProperty{host, one.Property})] {
-				one.Name += "@" + one.host
-				break
-			}
+// marked gives the properties as the report has them. What is not true of all of several
+// hosts is marked with those that it is true of.
+func (p *properties) marked(hosts []string) []junit.Property {
+	if len(hosts) < 2 {
+		return p.list
+	}
+	var out []junit.Property
+	for i, one := range p.list {
+		of := p.hosts[p.of[i]]
+		if slices.Contains(of, "") || len(of) == len(hosts) {
+			of = []string{""}
 		}
-		if key := p.key(hostProperty{"", one.Property}); !given[key] {
-			given[key] = true
-			out = append(out, one.Property)
+		for _, host := range of {
+			if host != "" {
+				host = "@" + host
+			}
+			out = append(out, junit.Property{Name: one.Name + host, Value: one.Value})
 		}
 	}
-	return out
+	return fold.Unlike(out, nil) // what is marked may be there already
 }
 
 // times collects when a suite began and how long it took.

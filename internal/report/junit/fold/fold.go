@@ -111,8 +111,13 @@ func Attempts(runs []Run, flaky Policy) *junit.Case {
 
 // Unlike gives the properties that are not in other, each once.
 func Unlike(props, other []junit.Property) (out []junit.Property) {
+	seen := make(map[junit.Property]bool, len(other))
+	for _, p := range other {
+		seen[p] = true
+	}
 	for _, p := range props {
-		if !slices.Contains(other, p) && !slices.Contains(out, p) {
+		if !seen[p] {
+			seen[p] = true
 			out = append(out, p)
 		}
 	}
