@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +15,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/compared"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/browser"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
 )
 
 // document has a row of two verdicts, and a name that is markup in every form.
@@ -78,4 +81,19 @@ func TestAPageHasItsStyleBesideIt(t *testing.T) {
 	require.FileExists(t, filepath.Join(dir, look.StyleFile))
 	require.NoError(t, compared.File(filepath.Join(dir, "only", "compare.csv"), "csv", document()))
 	require.NoFileExists(t, filepath.Join(dir, "only", look.StyleFile))
+}
+
+// TestBrowserShowsAComparison: Jenkins' policy refuses nothing, and the page is accessible.
+func TestBrowserShowsAComparison(t *testing.T) {
+	need.Long(t, "the Debian package chromium")
+	t.Parallel()
+	dir := t.TempDir()
+	require.NoError(t, compared.File(filepath.Join(dir, "compare.html"), "html", document()))
+	s := browser.Serve(t, dir)
+	log := browser.Visit(t, s.URL+"/compare.html", "--screenshot="+filepath.Join(t.TempDir(), "page.png"))
+	served, violations := s.Seen()
+	require.Empty(t, violations)
+	require.NotRegexp(t, browser.Refused, log)
+	require.Equal(t, http.StatusOK, served["/report.css"])
+	browser.Accessible(t, dir, "compare.html")
 }

@@ -3,6 +3,7 @@ package trendpages_test
 import (
 	"bytes"
 	"encoding/xml"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -18,6 +19,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/trendpages"
 	"github.com/ci-disagg/ci-disagg/internal/report/trends"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/browser"
+	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/nights"
 )
 
@@ -155,4 +158,41 @@ func TestPagesOfCasesThatAreGoneGo(t *testing.T) {
 	require.NoError(t, err)
 	require.NoFileExists(t, stale)
 	require.Contains(t, read(t, dir, rundir.ReportIndex), "No night is recorded")
+}
+
+// onePageOfEach is a page of each kind.
+func onePageOfEach(t *testing.T, dir string) []string {
+	t.Helper()
+	pages := []string{rundir.ReportIndex}
+	for _, sub := range []string{"by", "cases", "series"} {
+		all, err := filepath.Glob(filepath.Join(dir, sub, "*001*.html"))
+		if sub == "by" {
+			all, err = filepath.Glob(filepath.Join(dir, sub, "*.html"))
+		}
+		require.NoError(t, err)
+		require.NotEmpty(t, all, sub)
+		pages = append(pages, sub+"/"+filepath.Base(all[0]))
+	}
+	return pages
+}
+
+// TestBrowserShowsTrends: Jenkins' policy refuses nothing, and every kind of page is accessible.
+func TestBrowserShowsTrends(t *testing.T) {
+	need.Long(t, "the Debian package chromium")
+	t.Parallel()
+	dir := site(t, func(r *baseline.Record) {
+		if r.Kind == baseline.KindRun && r.Case == nights.CaseID(0) && now.Sub(r.Time) < 4*24*time.Hour {
+			r.Case = "elsewhere"
+		}
+	})
+	pages := onePageOfEach(t, dir)
+	for _, page := range pages {
+		s := browser.Serve(t, dir)
+		log := browser.Visit(t, s.URL+"/"+page, "--screenshot="+filepath.Join(t.TempDir(), "page.png"))
+		served, violations := s.Seen()
+		require.Empty(t, violations, page)
+		require.NotRegexp(t, browser.Refused, log, page)
+		require.Equal(t, http.StatusOK, served["/report.css"], page)
+	}
+	browser.Accessible(t, dir, pages...)
 }
