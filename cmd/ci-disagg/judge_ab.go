@@ -11,6 +11,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
+	"github.com/ci-disagg/ci-disagg/internal/report/points"
 	"github.com/ci-disagg/ci-disagg/internal/report/session"
 )
 
@@ -84,7 +85,7 @@ func (o judgeOptions) checkAB(args []string, dash int) error {
 }
 
 // abRuns reads every argument as one run.
-func (o judgeOptions) abRuns(h host, reader bench.Reader, a, b []string) (abRuns, error) {
+func (o judgeOptions) abRuns(h host, reader points.Reader, a, b []string) (abRuns, error) {
 	var out abRuns
 	for i, arg := range slices.Concat(a, b) {
 		run, scores, err := o.abRun(h, reader, arg)
@@ -101,7 +102,7 @@ func (o judgeOptions) abRuns(h host, reader bench.Reader, a, b []string) (abRuns
 	return out, ab.Distinct(slices.Concat(out.a, out.b))
 }
 
-func (o judgeOptions) abRun(h host, reader bench.Reader, arg string) (ab.Run, []bench.Score, error) {
+func (o judgeOptions) abRun(h host, reader points.Reader, arg string) (ab.Run, []bench.Score, error) {
 	one := subjectFlags{caseID: o.caseID}
 	subject := judging.Subject{}
 	also, err := one.read(h, &subject.Record, reader, o.expected(), []string{arg})

@@ -8,10 +8,10 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
-	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/curate"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/points"
 	"github.com/ci-disagg/ci-disagg/internal/report/session"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -72,7 +72,7 @@ func (o subjectFlags) subjectOf(h host, cfg config) (judging.Subject, error) {
 }
 
 // read gathers the repetitions: the arguments are the first, each --rep another.
-func (o subjectFlags) read(h host, rec *baseline.Record, reader bench.Reader, want rundir.Expected, args []string) (session.Beside, error) {
+func (o subjectFlags) read(h host, rec *baseline.Record, reader points.Reader, want rundir.Expected, args []string) (session.Beside, error) {
 	groups := [][]string{args}
 	for _, r := range o.reps {
 		groups = append(groups, []string{r})

@@ -21,10 +21,10 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
-	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/notify"
 	"github.com/ci-disagg/ci-disagg/internal/report/owners"
+	"github.com/ci-disagg/ci-disagg/internal/report/points"
 	"github.com/ci-disagg/ci-disagg/internal/report/session"
 	"github.com/ci-disagg/ci-disagg/internal/rules"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -118,7 +118,7 @@ func (c Config) Metrics() (metric.Table, error) {
 }
 
 // Reader reads the outputs of benchmark clients.
-func (c Config) Reader(metrics metric.Table) bench.Reader { return c.Perf.Reader(metrics) }
+func (c Config) Reader(metrics metric.Table) points.Reader { return c.Perf.Reader(metrics) }
 
 // Profile is the profile of the named cluster, or of the default one, and its name.
 func (c Config) Profile(cluster string) (string, script.Profile, error) {

@@ -1,6 +1,9 @@
 package main
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 const (
 	maxFile    = 500
@@ -9,23 +12,25 @@ const (
 	maxPackage = 3000
 )
 
-// limit is how many lines of production code a room may have. A room is a package, with or without those below it.
+// limit is how many lines of production code a room may have. A room is a package, with or without those below it, and
+// with what was part of it when its limit was set.
 type limit struct {
 	name  string
 	lines int
 	below bool
+	with  []string
 }
 
 func limits() []limit {
 	return []limit{
-		{"cmd/ci-disagg", 5000, false},
-		{"internal/launch/drive", 2500, false},
+		{name: "cmd/ci-disagg", lines: 5000},
+		{name: "internal/launch/drive", lines: 2500},
 		// Parts do not make a whole smaller: what lies below these counts.
-		{"internal/report/bench", 2300, true},
-		{"internal/report/junit", 1900, true},
-		{"internal/report/junit/foreign", 400, true},
-		{"internal/report/merge", 1400, true},
-		{"internal/report", 2200, false},
+		{name: "internal/report/bench", lines: 2300, below: true, with: []string{"internal/report/points"}},
+		{name: "internal/report/junit", lines: 1900, below: true},
+		{name: "internal/report/junit/foreign", lines: 400, below: true},
+		{name: "internal/report/merge", lines: 1400, below: true},
+		{name: "internal/report", lines: 2200},
 	}
 }
 
@@ -33,7 +38,7 @@ func limits() []limit {
 func (l limit) size(packages []*pkg) int {
 	n := 0
 	for _, p := range packages {
-		if p.dir == l.name || l.below && strings.HasPrefix(p.dir, l.name+"/") {
+		if p.dir == l.name || l.below && strings.HasPrefix(p.dir, l.name+"/") || slices.Contains(l.with, p.dir) {
 			n += p.lines
 		}
 	}

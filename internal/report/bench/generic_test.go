@@ -7,6 +7,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 func TestOwnFormatsThatMeanNothing(t *testing.T) {
@@ -61,5 +62,35 @@ func TestPointer(t *testing.T) {
 		"a.b.c": "/a/b/c", "/a/b.c": "/a/b.c", "$.a": "/a", "a[0].b": "/a/0/b", "a.0.b": "/a/0/b", "": "", "x": "/x",
 	} {
 		require.Equal(t, want, pointer(place), place)
+	}
+}
+
+// TestLacking: what can never count is told before it runs.
+func TestLacking(t *testing.T) {
+	t.Parallel()
+	point := func(con, requests int) rundir.Point { return rundir.Point{Concurrency: con, Requests: requests} }
+	whole := Generic{Name: "whole", Completed: "ok", Concurrency: "users"}
+	bare := Generic{Files: "x_*.json"}
+	for name, tt := range map[string]struct {
+		points  []rundir.Point
+		formats []Generic
+		want    []string
+	}{
+		"nothing planned":     {nil, []Generic{bare}, nil},
+		"no reader":           {[]rundir.Point{point(8, 64)}, nil, nil},
+		"all is given":        {[]rundir.Point{point(8, 64), point(64, 512)}, []Generic{whole}, nil},
+		"one load, no counts": {[]rundir.Point{point(8, 0)}, []Generic{bare}, nil},
+		"no count": {[]rundir.Point{point(8, 64)}, []Generic{whole, bare}, []string{
+			`perf.readers "x_*.json": completed is missing: 64 requests are planned, and a result that does not say how many succeeded never counts`,
+		}},
+		"no load": {[]rundir.Point{point(8, 0), point(64, 0)}, []Generic{bare}, []string{
+			`perf.readers "x_*.json": concurrency is missing: 2 loads are planned, and a result does not say which one it is of`,
+		}},
+		"a rate is a load": {[]rundir.Point{{Rate: 1}, {Rate: 2}}, []Generic{{Name: "r", Rate: "rate"}}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, tt.want, Lacking(rundir.Expected{Points: tt.points}, tt.formats))
+		})
 	}
 }

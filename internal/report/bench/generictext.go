@@ -7,9 +7,7 @@ import (
 	"math"
 	"regexp"
 	"slices"
-	"strings"
 
-	"github.com/ci-disagg/ci-disagg/internal/report/jsondoc"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 )
 
@@ -177,84 +175,4 @@ func (p *textPoints) close() {
 func (p *textPoints) End() []Result {
 	p.close()
 	return p.results
-}
-
-// Described is a format that is built in and described like a user's own. It is
-// recognised by its content: JSON by Marks, text by the line that begins a point.
-type Described struct {
-	Generic    `yaml:",inline"`
-	ID         string   `yaml:"id"`          // in Result.Format
-	Marks      []string `yaml:"marks"`       // JSON Pointers that each of its documents has
-	Hints      []string `yaml:"hints"`       // and such that tell a half-written one
-	NoneFailed bool     `yaml:"none_failed"` // the client says nothing of failures when there are none
-}
-
-// Reader is the name by which a config asks for the format: redis-benchmark of
-// redis-benchmark-csv.
-func (d Described) Reader() string { return d.ID[:max(0, strings.LastIndexByte(d.ID, '-'))] }
-
-// Format makes a format of the description, which must be right: a test reads
-// every built-in one.
-func (d Described) Format() Format {
-	f := Format{Name: d.Name, Readers: []string{d.Reader()}, Marks: append(slices.Clone(d.Marks), d.Hints...), Gives: d.gives()}
-	d.Metrics = slices.Clone(d.Metrics)
-	for i := range d.Metrics {
-		d.Metrics[i].silent = d.Metrics[i].Optional // versions and modes of a client leave metrics out
-	}
-	if d.Generic.Format != "text" {
-		f.JSON = func(t metric.Table, doc jsondoc.Document, file string) []Result {
-			if slices.ContainsFunc(d.Marks, func(p string) bool { return !doc.Has(p) }) {
-				return nil
-			}
-			return d.own(d.points(t, doc, d.ID, file))
-		}
-		return f
-	}
-	e, err := d.expressions()
-	if err != nil {
-		panic(err) // unreachable in a released binary: a test builds them all
-	}
-	f.Lines = func(t metric.Table, file string) LineReader {
-		return describedLines{&textPoints{format: d.ID, g: d.Generic, e: e, metrics: t, file: file}, d}
-	}
-	return f
-}
-
-// gives lists what the outputs tell beside metrics.
-func (g Generic) gives() []Given {
-	var out []Given
-	for _, place := range []struct {
-		at    string
-		gives Given
-	}{
-		{g.Point, GivesName},
-		{g.Concurrency, GivesConcurrency},
-		{g.Rate, GivesRate},
-		{g.Requested, GivesRequested},
-		{g.Completed, GivesCompleted},
-		{g.Failed, GivesFailed},
-	} {
-		if place.at != "" {
-			out = append(out, place.gives)
-		}
-	}
-	return out
-}
-
-type describedLines struct {
-	*textPoints
-	d Described
-}
-
-// End is all that was found.
-func (l describedLines) End() []Result { return l.d.own(l.textPoints.End()) }
-
-// own settles what is known of a built-in format.
-func (d Described) own(results []Result) []Result {
-	for i := range results {
-		if r := &results[i]; d.NoneFailed && r.Failed == nil && r.Completed != nil {
-			r.Failed = new(int64)
-		}
-	}
-	return results
 }

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ci-disagg/ci-disagg/internal/report/bench/steps"
 	"github.com/ci-disagg/ci-disagg/internal/report/jsondoc"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
@@ -24,18 +23,10 @@ var ErrUnrecognised = errors.New("no known benchmark output in it")
 const peekSize = 64 << 10
 
 // Reader reads benchmark outputs. The zero value knows the built-in metrics and
-// the formats of the serving clients.
+// formats.
 type Reader struct {
 	Metrics metric.Table // zero: metric.Default()
-	Formats []Format     // beside those of the serving clients
 	Generic []Generic    // tried first, by file name
-
-	// StepLogs are patterns of the names of files in which servers log their iterations:
-	// of those, one that holds none is told. nil = those that TensorRT-LLM's tests write.
-	StepLogs []string
-
-	ColdStart    ColdStart // what Gather makes of a cold first wave
-	DiscardFirst bool      // a client that repeats a point warms up with the first run
 
 	only string // the reader that is used alone; "" = all are
 }
@@ -117,9 +108,6 @@ func (rd Reader) complete() Reader {
 	if len(rd.Metrics.All()) == 0 {
 		rd.Metrics = metric.Default()
 	}
-	if rd.StepLogs == nil {
-		rd.StepLogs = steps.LogNames()
-	}
 	return rd
 }
 
@@ -174,7 +162,7 @@ func (rd Reader) readJSON(br *bufio.Reader, file string) ([]Result, error) {
 		}
 	})
 	if err != nil && len(results) == 0 && !marked(torn, formats) {
-		p := problemOf(err)
+		p := ProblemOf(err)
 		p.Text = ErrUnrecognised.Error() + ": " + p.Text
 		return nil, fault{problem: p, cause: ErrUnrecognised}
 	}
@@ -227,13 +215,13 @@ func inFile(file string, err error) error {
 	if err == nil {
 		return nil
 	}
-	p := problemOf(err)
+	p := ProblemOf(err)
 	p.File = file
 	return fault{problem: p, cause: err}
 }
 
-// problemOf is an error as a problem.
-func problemOf(err error) Problem {
+// ProblemOf is an error as a problem.
+func ProblemOf(err error) Problem {
 	var p Problem
 	var f *jsondoc.Fault
 	switch {
@@ -245,9 +233,6 @@ func problemOf(err error) Problem {
 	}
 	return p
 }
-
-// lookedFor is what an unknown file was searched for.
-func (rd Reader) lookedFor() string { return "; looked for " + strings.Join(rd.Known(), ", ") }
 
 // Known lists the names of all formats that are looked for.
 func (rd Reader) Known() []string {
@@ -263,7 +248,7 @@ func (rd Reader) Known() []string {
 
 // formats are those that are looked for.
 func (rd Reader) formats() []Format {
-	all := append(Builtin(), rd.Formats...)
+	all := Builtin()
 	if rd.only == "" {
 		return all
 	}

@@ -15,6 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+const samples = "../../../testdata/bench"
+
 func TestRecognition(t *testing.T) {
 	t.Parallel()
 	for content, want := range map[string]bool{

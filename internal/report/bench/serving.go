@@ -15,12 +15,12 @@ const (
 	genServer = "gen-server"
 )
 
-// Builtin lists the formats that every Reader knows: those of the serving
-// clients, and what TensorRT-LLM's tests and servers write.
+// Builtin lists the formats that every Reader knows.
 func Builtin() []Format {
 	clients := []string{"benchmark_serving", "bench_serving", "vllm", "sglang", "trtllm"}
 	all := []Given{GivesConcurrency, GivesRate, GivesRequested, GivesCompleted, GivesFailed}
-	return []Format{
+	lmEvalClient := []string{"lm-eval"}
+	return append([]Format{
 		{
 			Name: "benchmark_serving, bench_serving, vLLM, SGLang (JSON)", Readers: clients, Gives: all, JSON: serving,
 			Marks: []string{
@@ -31,7 +31,9 @@ func Builtin() []Format {
 		{Name: "their table", Readers: clients, Gives: all, Lines: newServingTable, Cuts: true},
 		{Name: "perf_script_test_results.csv", Readers: []string{perfCSV}, Gives: []Given{GivesName, GivesConcurrency}},
 		{Name: "iteration logs", Readers: []string{genServer}},
-	}
+		{Name: "lm_eval (JSON)", Readers: lmEvalClient, JSON: lmEval, Marks: []string{"/results"}},
+		{Name: "lm_eval (table)", Readers: lmEvalClient, Lines: newScoreTable},
+	}, describedFormats()...)
 }
 
 // formatOf recognises a document by the keys that only one client writes; "" =

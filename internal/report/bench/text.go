@@ -53,7 +53,7 @@ func (rd Reader) readText(br *bufio.Reader, file string) ([]Result, error) {
 		return results, err
 	}
 	if log.Used > 0 && (rd.only == "" || rd.only == genServer) {
-		results = append(results, stepResult(log, file))
+		results = append(results, StepResult(log, file))
 	}
 	return results, l.fault()
 }
@@ -258,7 +258,7 @@ func (t *servingTable) count(label, value string, number int) bool {
 			// The larger of two statements about the number of requests is the one
 			// that a shortfall must not hide behind.
 			n := int64(v)
-			*target = larger(*target, &n)
+			*target = Larger(*target, &n)
 		}
 	}
 	return true

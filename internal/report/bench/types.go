@@ -33,10 +33,10 @@ type Counts struct {
 }
 
 // Wrote reports whether the file of that base name told of this run.
-func (r Result) Wrote(base string) bool { return slices.Contains(r.files(), base) }
+func (r Result) Wrote(base string) bool { return slices.Contains(r.Sources(), base) }
 
-// files are the base names of those that told of this run.
-func (r Result) files() []string {
+// Sources are the base names of those that told of this run.
+func (r Result) Sources() []string {
 	out := []string{filepath.Base(r.File)}
 	for _, f := range r.Also {
 		out = append(out, filepath.Base(f))
@@ -115,3 +115,25 @@ func (p Problem) String() string {
 
 // Error makes a Problem an error.
 func (p Problem) Error() string { return p.String() }
+
+// StepResult is the log of one server as a result.
+func StepResult(log steps.Log, file string) Result {
+	return Result{
+		Format: FormatSteps, File: file, Line: log.Line, Steps: &log,
+		Samples: []Sample{
+			{Metric: "gen_device_step_time_mean_ms", Value: log.Mean},
+			{Metric: "gen_device_step_time_median_ms", Value: log.Median},
+			{Metric: "gen_device_step_time_std_ms", Value: log.Std},
+			{Metric: "gen_device_step_time_p75_ms", Value: log.P75},
+			{Metric: "gen_device_step_time_p99_ms", Value: log.P99},
+		},
+	}
+}
+
+// Larger is the larger of two counts, of which either may not be known.
+func Larger(a, b *int64) *int64 {
+	if a == nil || b != nil && *b > *a {
+		return b
+	}
+	return a
+}

@@ -10,10 +10,10 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/accuracy"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
-	"github.com/ci-disagg/ci-disagg/internal/report/bench/formats"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/points"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/suites"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -29,13 +29,13 @@ type Perf struct {
 	// Reference is CASE@COMMIT, a pinned build: where it becomes worse, the environment did.
 	Reference string `yaml:"reference" policy:"base"`
 	// AllowSkipped lets a run pass although a test skipped itself.
-	AllowSkipped bool            `yaml:"allow_skipped" policy:"base"`
-	Store        string          `yaml:"store" policy:"base"`                              // dir:PATH or postgres://…; "" = no history
-	Pins         string          `yaml:"pins" policy:"base"`                               // file of pinned baselines
-	Match        []string        `yaml:"match" policy:"base"`                              // properties that identify a series; empty = all
-	Define       []Metric        `yaml:"define" policy:"named"`                            // metrics beside the built-in ones
-	Readers      []bench.Generic `yaml:"readers" policy:"named"`                           // formats beside the built-in ones
-	ColdStart    bench.ColdStart `yaml:"cold_start" enum:"tell,invalid,off" policy:"base"` // tell (default), invalid, off
+	AllowSkipped bool             `yaml:"allow_skipped" policy:"base"`
+	Store        string           `yaml:"store" policy:"base"`                              // dir:PATH or postgres://…; "" = no history
+	Pins         string           `yaml:"pins" policy:"base"`                               // file of pinned baselines
+	Match        []string         `yaml:"match" policy:"base"`                              // properties that identify a series; empty = all
+	Define       []Metric         `yaml:"define" policy:"named"`                            // metrics beside the built-in ones
+	Readers      []bench.Generic  `yaml:"readers" policy:"named"`                           // formats beside the built-in ones
+	ColdStart    points.ColdStart `yaml:"cold_start" enum:"tell,invalid,off" policy:"base"` // tell (default), invalid, off
 	// DiscardFirst drops the first of several runs of a client at one point.
 	DiscardFirst bool     `yaml:"discard_first" policy:"base"`
 	Accuracy     Accuracy `yaml:"accuracy" policy:"base"` // the accuracy gate
@@ -152,8 +152,8 @@ func (p Perf) Metrics() (metric.Table, error) {
 }
 
 // Reader reads the outputs of benchmark clients.
-func (p Perf) Reader(metrics metric.Table) bench.Reader {
-	return bench.Reader{Metrics: metrics, Formats: formats.All(), Generic: p.Readers, ColdStart: p.ColdStart, DiscardFirst: p.DiscardFirst}
+func (p Perf) Reader(metrics metric.Table) points.Reader {
+	return points.Reader{Reader: bench.Reader{Metrics: metrics, Generic: p.Readers}, ColdStart: p.ColdStart, DiscardFirst: p.DiscardFirst}
 }
 
 // Discards says, behind what a case is judged against, that a warm-up is dropped.

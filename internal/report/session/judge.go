@@ -20,6 +20,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/load"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/points"
 	"github.com/ci-disagg/ci-disagg/internal/report/results"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -150,7 +151,7 @@ func (s *Session) results(plan rundir.Plan, a results.Attempt, dir rundir.Attemp
 		}
 		return p.String()
 	}
-	for _, p := range slices.Concat(found.Problems, found.Nothing, stale(found.Files, a.Began()), bench.Validate(found.Results, plan.Expected)) {
+	for _, p := range slices.Concat(found.Problems, found.Nothing, stale(found.Files, a.Began()), points.Validate(found.Results, plan.Expected)) {
 		problems = append(problems, here(p))
 	}
 	for _, p := range found.Warnings {
@@ -160,7 +161,7 @@ func (s *Session) results(plan rundir.Plan, a results.Attempt, dir rundir.Attemp
 }
 
 // gather reads the outputs of run k of an attempt, else its client's log.
-func (s *Session) gather(plan rundir.Plan, dir rundir.AttemptDir, k int) (found bench.Found, err error) {
+func (s *Session) gather(plan rundir.Plan, dir rundir.AttemptDir, k int) (found points.Found, err error) {
 	tree, err := dir.Tree()
 	if err != nil {
 		return found, err
@@ -184,7 +185,7 @@ func (s *Session) gather(plan rundir.Plan, dir rundir.AttemptDir, k int) (found 
 	}
 	found, err = reader.GatherTree(tree, links, run.Output())
 	if err == nil && len(found.Results) == 0 && plan.Drain.Role != "" {
-		var said bench.Found
+		var said points.Found
 		said, err = s.o.Reader.GatherTree(tree, nil, run.RoleLog(plan.Drain.Role))
 		said.Problems = slices.Concat(found.Problems, said.Problems)
 		found = said

@@ -18,6 +18,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/points"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -156,14 +157,14 @@ type Beside struct {
 
 // ReadOutside reads measurements into a record: each group of files and directories is a repetition. The record's time
 // is that of the newest file, where it is later.
-func ReadOutside(rec *baseline.Record, reader bench.Reader, want rundir.Expected, groups [][]string) (beside Beside, err error) {
+func ReadOutside(rec *baseline.Record, reader points.Reader, want rundir.Expected, groups [][]string) (beside Beside, err error) {
 	var reps [][]bench.Result
 	for _, paths := range groups {
 		found, err := reader.Gather(paths...)
 		if err != nil {
 			return beside, err
 		}
-		for _, p := range slices.Concat(found.Problems, found.Nothing, bench.Validate(found.Results, want)) {
+		for _, p := range slices.Concat(found.Problems, found.Nothing, points.Validate(found.Results, want)) {
 			rec.Problems = append(rec.Problems, p.String())
 		}
 		for _, p := range found.Warnings {

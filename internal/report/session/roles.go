@@ -7,13 +7,14 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/load"
+	"github.com/ci-disagg/ci-disagg/internal/report/points"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // gatherRoles reads what the roles of a configured pipeline were to leave as
 // measurements. What was to be there and is not is a problem.
-func (s *Session) gatherRoles(tree *rundir.Tree, plan rundir.Plan, run rundir.RunDir) (bench.Found, error) {
-	var all bench.Found
+func (s *Session) gatherRoles(tree *rundir.Tree, plan rundir.Plan, run rundir.RunDir) (points.Found, error) {
+	var all points.Found
 	for _, r := range plan.Roles() {
 		for _, b := range r.Bench {
 			found, err := s.benchFiles(tree, run, r.Name, b)
@@ -32,7 +33,7 @@ func (s *Session) gatherRoles(tree *rundir.Tree, plan rundir.Plan, run rundir.Ru
 
 // benchFiles reads the files of one entry of a role; an entry without files is the
 // role's log.
-func (s *Session) benchFiles(tree *rundir.Tree, run rundir.RunDir, role string, b rundir.BenchFiles) (found bench.Found, err error) {
+func (s *Session) benchFiles(tree *rundir.Tree, run rundir.RunDir, role string, b rundir.BenchFiles) (found points.Found, err error) {
 	files := []string{run.RoleLog(role)}
 	if len(b.Files) > 0 {
 		if files, err = load.Matching(tree, run.RoleOut(role), b.Files); err != nil {
@@ -41,13 +42,13 @@ func (s *Session) benchFiles(tree *rundir.Tree, run rundir.RunDir, role string, 
 	}
 	if len(files) == 0 {
 		text := fmt.Sprintf("%s has left no file that matches %s (bench)", role, strings.Join(b.Files, ", "))
-		return bench.Found{Problems: []bench.Problem{{File: run.RoleOut(role), Text: text}}}, nil
+		return points.Found{Problems: []bench.Problem{{File: run.RoleOut(role), Text: text}}}, nil
 	}
 	reader := s.o.Reader
 	if b.Reader != "" {
 		only, unknown := reader.Only(b.Reader)
 		if unknown != nil {
-			return bench.Found{Problems: []bench.Problem{{File: run.RoleOut(role), Text: "bench: " + unknown.Error()}}}, nil //nolint:nilerr // what is wrong with a measurement is no error of reading
+			return points.Found{Problems: []bench.Problem{{File: run.RoleOut(role), Text: "bench: " + unknown.Error()}}}, nil //nolint:nilerr // what is wrong with a measurement is no error of reading
 		}
 		reader = only
 	}

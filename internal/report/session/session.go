@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/points"
 	"github.com/ci-disagg/ci-disagg/internal/report/words"
 
 	"golang.org/x/sync/errgroup"
@@ -23,7 +24,6 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/accuracy"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
-	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
 	"github.com/ci-disagg/ci-disagg/internal/report/load"
@@ -43,7 +43,7 @@ type Options struct {
 	Suites  suites.Options
 	Setup   judging.Setup
 	Match   []string // properties of a plan that identify a series; empty = all
-	Reader  bench.Reader
+	Reader  points.Reader
 	Advice  report.Advice
 	Rules   *report.Rules
 

@@ -18,11 +18,10 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/accuracy"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
-	"github.com/ci-disagg/ci-disagg/internal/report/bench"
-	"github.com/ci-disagg/ci-disagg/internal/report/bench/formats"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/points"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -150,7 +149,7 @@ func builder(t *testing.T, n int) Options {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, store.Close()) })
 	b := Options{
-		Tool: "test", Reader: bench.Reader{Metrics: metric.Default(), Formats: formats.All()},
+		Tool: "test", Reader: points.Reader{},
 		Setup: judging.Setup{Store: store, Metrics: metric.Default(), Policy: verdict.Policy{RerunsUnavailable: true}},
 	}
 	for i := range n {

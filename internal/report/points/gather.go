@@ -1,4 +1,4 @@
-package bench
+package points
 
 import (
 	"errors"
@@ -7,19 +7,38 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench/steps"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // Found is everything that Gather read.
 type Found struct {
-	Results  []Result  // one per point: what one client said twice (text and JSON) is one result
-	Files    []string  // that held results
-	Ignored  []string  // that held no known format
-	Problems []Problem // files that broke off or could not be read
-	Nothing  []Problem // one that lists what was looked for, if no file held anything known
-	Warnings []Problem // what a person should know of results that count
+	Results  []bench.Result  // one per point: what one client said twice (text and JSON) is one result
+	Files    []string        // that held results
+	Ignored  []string        // that held no known format
+	Problems []bench.Problem // files that broke off or could not be read
+	Nothing  []bench.Problem // one that lists what was looked for, if no file held anything known
+	Warnings []bench.Problem // what a person should know of results that count
+}
+
+// Reader reads the outputs of the benchmark clients of an attempt.
+type Reader struct {
+	bench.Reader
+	// StepLogs are patterns of the names of files in which servers log their iterations:
+	// of those, one that holds none is told. nil = those that TensorRT-LLM's tests write.
+	StepLogs []string
+
+	ColdStart    ColdStart // what is made of a cold first wave
+	DiscardFirst bool      // a client that repeats a point warms up with the first run
+}
+
+// Only is the reader that knows the formats of one name alone.
+func (rd Reader) Only(name string) (_ Reader, err error) {
+	rd.Reader, err = rd.Reader.Only(name)
+	return rd, err
 }
 
 // Bounds on what is read. An output directory holds tens of files; the log of a
@@ -33,7 +52,7 @@ const (
 // given, which a person has named: links in their own paths are followed. See
 // GatherTree.
 func (rd Reader) Gather(paths ...string) (Found, error) {
-	g := gatherer{rd: rd.complete()}
+	g := gatherer{rd: rd}
 	for _, path := range paths {
 		if err := g.named(path); err != nil {
 			return g.found, err
@@ -43,16 +62,16 @@ func (rd Reader) Gather(paths ...string) (Found, error) {
 }
 
 // GatherTree reads all benchmark outputs among the files and below the
-// directories of the tree. A link, a pipe or a device among them is a Problem,
+// directories of the tree. A link, a pipe or a device among them is a bench.Problem,
 // except where links has the file of the tree that the link's path stands for:
 // a role's log, say, that was linked into the outputs because hard links are not
 // to be had.
 //
 // Files of a directory that hold no known format are listed and passed over; a
-// file that was named and holds none is a Problem. Broken files are Problems,
+// file that was named and holds none is a bench.Problem. Broken files are Problems,
 // and what could be read of them counts.
 func (rd Reader) GatherTree(tree *rundir.Tree, links map[string]string, paths ...string) (Found, error) {
-	g := gatherer{rd: rd.complete(), tree: tree, links: links}
+	g := gatherer{rd: rd, tree: tree, links: links}
 	for _, path := range paths {
 		if err := g.walk(path); err != nil {
 			return g.found, err
@@ -82,7 +101,7 @@ func (g *gatherer) result() Found {
 		if r.FirstWave == nil || !r.FirstWave.Cold() {
 			continue
 		}
-		cold := Problem{File: r.File, Line: r.Line, Text: r.FirstWave.String()}
+		cold := bench.Problem{File: r.File, Line: r.Line, Text: r.FirstWave.String()}
 		switch g.rd.ColdStart {
 		case ColdStartInvalid:
 			f.Results[i].Problems = append(slices.Clone(r.Problems), cold)
@@ -92,7 +111,7 @@ func (g *gatherer) result() Found {
 		}
 	}
 	if len(f.Results)+len(f.Problems) == 0 && len(f.Ignored) > 0 {
-		f.Nothing = []Problem{{File: f.Ignored[0], Text: fmt.Sprintf("%v (%d files)%s", ErrUnrecognised, len(f.Ignored), g.rd.lookedFor())}}
+		f.Nothing = []bench.Problem{{File: f.Ignored[0], Text: fmt.Sprintf("%v (%d files)%s", bench.ErrUnrecognised, len(f.Ignored), g.rd.lookedFor())}}
 	}
 	return f
 }
@@ -152,13 +171,13 @@ func (g *gatherer) file(path string, named bool) {
 	}
 	results, err := g.rd.Read(f, path)
 	err = errors.Join(err, f.Close())
-	if g.rd.logsSteps(path) && !slices.ContainsFunc(results, isSteps) && (err == nil || errors.Is(err, ErrUnrecognised)) {
+	if g.rd.logsSteps(path) && !slices.ContainsFunc(results, isSteps) && (err == nil || errors.Is(err, bench.ErrUnrecognised)) {
 		// A server that logged no iteration is not passed over in silence.
-		g.found.Results = append(g.found.Results, Result{Format: FormatSteps, File: path, Steps: &steps.Log{Tokens: -1}})
+		g.found.Results = append(g.found.Results, bench.Result{Format: bench.FormatSteps, File: path, Steps: &steps.Log{Tokens: -1}})
 		named = false
 	}
 	switch {
-	case errors.Is(err, ErrUnrecognised) && !named:
+	case errors.Is(err, bench.ErrUnrecognised) && !named:
 		g.found.Ignored = append(g.found.Ignored, path)
 	case err != nil:
 		g.problem(path, err)
@@ -190,26 +209,33 @@ func (g *gatherer) open(path string) (*os.File, error) {
 }
 
 func (g *gatherer) problem(path string, err error) {
-	p := problemOf(err)
+	p := bench.ProblemOf(err)
 	var node *rundir.NodeError
 	switch {
 	case errors.As(err, &node):
 		p.Text = fmt.Sprintf("is %s, not %s, and was not read: write the benchmark's output to a regular file", node.Is, node.Want)
-	case errors.Is(err, ErrUnrecognised):
+	case errors.Is(err, bench.ErrUnrecognised):
 		p.Text += g.rd.lookedFor()
 	}
 	p.File = path
 	g.found.Problems = append(g.found.Problems, p)
 }
 
-func isSteps(r Result) bool { return r.Format == FormatSteps }
+func isSteps(r bench.Result) bool { return r.Format == bench.FormatSteps }
 
 // logsSteps reports whether a file is one in which a server was to log its iterations.
 func (rd Reader) logsSteps(path string) bool {
-	for _, pattern := range rd.StepLogs {
+	patterns := rd.StepLogs
+	if patterns == nil {
+		patterns = steps.LogNames()
+	}
+	for _, pattern := range patterns {
 		if ok, _ := filepath.Match(pattern, filepath.Base(path)); ok {
 			return true
 		}
 	}
 	return false
 }
+
+// lookedFor is what an unknown file was searched for.
+func (rd Reader) lookedFor() string { return "; looked for " + strings.Join(rd.Known(), ", ") }

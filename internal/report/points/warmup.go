@@ -1,8 +1,10 @@
-package bench
+package points
 
 import (
 	"fmt"
 	"slices"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 )
 
 // runKey tells the runs of a client at one point from those at others.
@@ -15,7 +17,7 @@ type runKey struct {
 // once, a warm-up, and makes one result of the others: the median of each sample. A
 // client repeats in one file, or in files whose names sort as they were written.
 func discardFirst(found Found) Found {
-	runs := map[runKey][]Result{}
+	runs := map[runKey][]bench.Result{}
 	var order []runKey
 	for _, r := range found.Results {
 		key := runKey{r.Format, r.Name, r.Load(), r.InputLen, r.OutputLen}
@@ -32,13 +34,13 @@ func discardFirst(found Found) Found {
 			continue
 		}
 		found.Results = append(found.Results, middle(all[1:]))
-		found.Warnings = append(found.Warnings, Problem{File: all[0].File, Line: all[0].Line, Text: fmt.Sprintf("%s: first of %d repetitions discarded", all[0].title(), len(all))})
+		found.Warnings = append(found.Warnings, bench.Problem{File: all[0].File, Line: all[0].Line, Text: fmt.Sprintf("%s: first of %d repetitions discarded", title(all[0]), len(all))})
 	}
 	return found
 }
 
 // title is the point of a run for people.
-func (r Result) title() string {
+func title(r bench.Result) string {
 	if load := r.Load(); load != "" {
 		return load
 	}
@@ -47,13 +49,13 @@ func (r Result) title() string {
 
 // middle is one result with the median of every sample that all runs have, and
 // whatever is wrong with any.
-func middle(all []Result) Result {
+func middle(all []bench.Result) bench.Result {
 	out := all[0]
 	out.Samples, out.Problems, out.Notes = nil, nil, nil
 	for _, s := range all[0].Samples {
 		var values []float64
 		for _, r := range all {
-			if at := slices.IndexFunc(r.Samples, func(o Sample) bool { return o.Metric == s.Metric }); at >= 0 {
+			if at := slices.IndexFunc(r.Samples, func(o bench.Sample) bool { return o.Metric == s.Metric }); at >= 0 {
 				values = append(values, r.Samples[at].Value)
 			}
 		}

@@ -1,4 +1,4 @@
-package formats
+package bench
 
 import (
 	"bytes"
@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/jsondoc"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 )
@@ -27,11 +26,11 @@ func isLMEval(d jsondoc.Document) bool {
 }
 
 // lmEval maps lm_eval's results file: /results/<task>/<metric>,<filter>.
-func lmEval(t metric.Table, d jsondoc.Document, file string) []bench.Result {
+func lmEval(t metric.Table, d jsondoc.Document, file string) []Result {
 	if !isLMEval(d) {
 		return nil
 	}
-	r := bench.Result{Format: bench.FormatLMEvalJSON, File: file, Line: d.Line("")}
+	r := Result{Format: FormatLMEvalJSON, File: file, Line: d.Line("")}
 	for _, pointer := range d.Pointers() {
 		rest, ok := strings.CutPrefix(pointer, "/results/")
 		task, key, two := strings.Cut(rest, "/")
@@ -39,12 +38,12 @@ func lmEval(t metric.Table, d jsondoc.Document, file string) []bench.Result {
 		if !ok || !two || !named || strings.HasSuffix(name, "_stderr") {
 			continue
 		}
-		s := bench.Score{
+		s := Score{
 			Task: jsondoc.Unescape(task), Filter: jsondoc.Unescape(filter), Metric: jsondoc.Unescape(name), StdErr: math.NaN(),
 			Samples: d.Small("/n-samples/" + task + "/effective"), File: file, Line: d.Line(pointer),
 		}
 		if s.Value, ok = d.Number(pointer); !ok || math.IsNaN(s.Value) || math.IsInf(s.Value, 0) {
-			r.Problems = append(r.Problems, bench.Problem{File: file, Line: s.Line, Text: fmt.Sprintf("%s of %s is not a number", s.Metric, s.Task)})
+			r.Problems = append(r.Problems, Problem{File: file, Line: s.Line, Text: fmt.Sprintf("%s of %s is not a number", s.Metric, s.Task)})
 			continue
 		}
 		if e, ok := d.Number("/results/" + task + "/" + name + "_stderr," + filter); ok {
@@ -52,18 +51,18 @@ func lmEval(t metric.Table, d jsondoc.Document, file string) []bench.Result {
 		}
 		higher := "/higher_is_better/" + task + "/" + name
 		s.LowerIs = d.Has(higher) && !d.True(higher)
-		r.Accuracy = append(r.Accuracy, inUnit(s))
+		r.Accuracy = append(r.Accuracy, inPercent(s))
 	}
 	if len(r.Accuracy) == 0 {
-		r.Problems = append(r.Problems, bench.Problem{File: file, Line: d.Line(""), Text: "the accuracy run has no result"})
+		r.Problems = append(r.Problems, Problem{File: file, Line: d.Line(""), Text: "the accuracy run has no result"})
 	}
 	accuracySamples(t, &r)
-	return []bench.Result{r}
+	return []Result{r}
 }
 
-// inUnit turns shares into percent. lm_eval prints both kinds alike; what is
+// inPercent turns shares into percent. lm_eval prints both kinds alike; what is
 // not between 0 and 1, or known to be something else, stays as it is.
-func inUnit(s bench.Score) bench.Score {
+func inPercent(s Score) Score {
 	share := s.Value >= 0 && s.Value <= 1
 	for _, other := range []string{"perplexity", "bits_per_byte", "bpb", "loss", "ppl"} {
 		share = share && !strings.Contains(s.Metric, other)
@@ -80,8 +79,8 @@ func percent(v float64) float64 { return math.Round(v*1e12) / 1e10 }
 
 // accuracySamples adds one sample per task: of the filter and the metric that
 // stand first in preferred order, the last run of several.
-func accuracySamples(t metric.Table, r *bench.Result) {
-	rank := func(s bench.Score) int {
+func accuracySamples(t metric.Table, r *Result) {
+	rank := func(s Score) int {
 		order := slices.Index([]string{"flexible-extract", "strict-match", "none"}, s.Filter)
 		if order < 0 {
 			order = 3
@@ -92,7 +91,7 @@ func accuracySamples(t metric.Table, r *bench.Result) {
 		}
 		return 3*order + by
 	}
-	best := map[string]bench.Score{}
+	best := map[string]Score{}
 	var tasks []string
 	for _, s := range r.Accuracy {
 		have, ok := best[s.Task]
@@ -138,10 +137,10 @@ type scoreTable struct {
 	file    string
 	columns map[string]int
 	task    string
-	result  *bench.Result
+	result  *Result
 }
 
-func newScoreTable(t metric.Table, file string) bench.LineReader {
+func newScoreTable(t metric.Table, file string) LineReader {
 	return &scoreTable{metrics: t, file: file}
 }
 
@@ -150,15 +149,15 @@ func (s *scoreTable) Line(text []byte, number int) {
 	if bytes.IndexByte(text, '|') < 0 {
 		return
 	}
-	score, ok, err := s.row(bench.Starts(text)[0])
+	score, ok, err := s.row(Starts(text)[0])
 	if !ok {
 		return
 	}
 	if s.result == nil {
-		s.result = &bench.Result{Format: bench.FormatLMEvalText, File: s.file, Line: number}
+		s.result = &Result{Format: FormatLMEvalText, File: s.file, Line: number}
 	}
 	if err != nil {
-		s.result.Problems = append(s.result.Problems, bench.Problem{File: s.file, Line: number, Text: err.Error()})
+		s.result.Problems = append(s.result.Problems, Problem{File: s.file, Line: number, Text: err.Error()})
 		return
 	}
 	score.File, score.Line = s.file, number
@@ -166,31 +165,31 @@ func (s *scoreTable) Line(text []byte, number int) {
 }
 
 // End is the result, if there was a table.
-func (s *scoreTable) End() []bench.Result {
+func (s *scoreTable) End() []Result {
 	if s.result == nil {
 		return nil
 	}
 	accuracySamples(s.metrics, s.result)
-	return []bench.Result{*s.result}
+	return []Result{*s.result}
 }
 
 // row looks at a line; it reports whether the line belongs to a table.
-func (s *scoreTable) row(line []byte) (bench.Score, bool, error) {
+func (s *scoreTable) row(line []byte) (Score, bool, error) {
 	cells := tableCells(line)
 	if cells == nil {
 		s.columns = nil
-		return bench.Score{}, false, nil
+		return Score{}, false, nil
 	}
 	if first := strings.ToLower(cells[0]); first == "tasks" || first == "groups" {
 		s.columns, s.task = map[string]int{}, ""
 		for i, c := range cells {
 			s.columns[strings.ToLower(c)] = i
 		}
-		return bench.Score{}, false, nil
+		return Score{}, false, nil
 	}
 	value, ok := s.columns["value"]
 	if !ok || value >= len(cells) || strings.Trim(cells[value], "-:") == "" {
-		return bench.Score{}, false, nil
+		return Score{}, false, nil
 	}
 	cell := func(name string) string {
 		if i, ok := s.columns[name]; ok && i < len(cells) {
@@ -201,11 +200,11 @@ func (s *scoreTable) row(line []byte) (bench.Score, bool, error) {
 	if task := strings.TrimLeft(cells[0], "- "); task != "" {
 		s.task = task
 	}
-	out := bench.Score{Task: s.task, Filter: cell("filter"), Metric: cell("metric"), StdErr: math.NaN()}
+	out := Score{Task: s.task, Filter: cell("filter"), Metric: cell("metric"), StdErr: math.NaN()}
 	if value > 0 {
 		out.LowerIs = strings.Contains(cells[value-1], "↓")
 	}
-	v, ok := bench.ParseNumber(cells[value])
+	v, ok := ParseNumber(cells[value])
 	if !ok || math.IsNaN(v) || math.IsInf(v, 0) {
 		return out, true, fmt.Errorf("%s of %s is %q, not a number", out.Metric, out.Task, cells[value])
 	}
@@ -213,7 +212,7 @@ func (s *scoreTable) row(line []byte) (bench.Score, bool, error) {
 	if e, err := strconv.ParseFloat(cell("stderr"), 64); err == nil {
 		out.StdErr = e
 	}
-	return inUnit(out), true, nil
+	return inPercent(out), true, nil
 }
 
 // tableCells splits a row of a Markdown table; nil = not a row.

@@ -1,4 +1,4 @@
-package bench
+package points
 
 import (
 	"cmp"
@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -18,59 +19,33 @@ const tooFewTokens = 0.4
 // before performance. No problem means that the results may be judged. results
 // are those of one attempt, through Combine; a plan without points accepts any,
 // as long as there is one.
-func Validate(results []Result, want rundir.Expected) []Problem {
+func Validate(results []bench.Result, want rundir.Expected) []bench.Problem {
 	v := validator{want: want}
-	var points, others []Result
+	var points, others []bench.Result
 	for _, r := range results {
-		if r.isPoint() {
+		if isPoint(r) {
 			points = append(points, r)
 		} else {
 			others = append(others, r)
 		}
 	}
 	if len(points) == 0 && len(want.Points) == 0 && (!want.Accuracy || len(others) == 0) {
-		v.add(Result{}, "no benchmark result was found")
+		v.add(bench.Result{}, "no benchmark result was found")
 	}
 	v.match(points)
 	for _, r := range others {
 		v.out = append(v.out, r.Problems...)
 	}
-	if want.Accuracy && !slices.ContainsFunc(results, func(r Result) bool { return len(r.Accuracy) > 0 }) {
-		v.add(Result{}, "no accuracy result was found")
+	if want.Accuracy && !slices.ContainsFunc(results, func(r bench.Result) bool { return len(r.Accuracy) > 0 }) {
+		v.add(bench.Result{}, "no accuracy result was found")
 	}
 	return v.out
 }
 
-// Lacking says, before anything runs, which keys the user's own formats leave out
-// that a plan's points need: their results would never count.
-func Lacking(want rundir.Expected, formats []Generic) (warnings []string) {
-	requests := 0
-	loads := map[string]bool{}
-	for _, p := range want.Points {
-		requests = max(requests, p.Requests)
-		loads[p.Load()] = true
-	}
-	for _, g := range formats {
-		gives := g.gives()
-		lack := func(why string, one ...Given) {
-			if !slices.ContainsFunc(one, func(key Given) bool { return slices.Contains(gives, key) }) {
-				warnings = append(warnings, fmt.Sprintf("perf.readers %s: %s is missing: %s", g.label(), one[0], why))
-			}
-		}
-		if requests > 0 {
-			lack(fmt.Sprintf("%d requests are planned, and a result that does not say how many succeeded never counts", requests), GivesCompleted)
-		}
-		if len(loads) > 1 {
-			lack(fmt.Sprintf("%d loads are planned, and a result does not say which one it is of", len(loads)), GivesConcurrency, GivesRate)
-		}
-	}
-	return warnings
-}
-
 // isPoint tells a client's measurement from server logs and accuracy runs.
-func (r Result) isPoint() bool {
+func isPoint(r bench.Result) bool {
 	switch r.Format {
-	case FormatSteps, FormatLMEvalJSON, FormatLMEvalText:
+	case bench.FormatSteps, bench.FormatLMEvalJSON, bench.FormatLMEvalText:
 		return false
 	default:
 		return true
@@ -79,15 +54,15 @@ func (r Result) isPoint() bool {
 
 type validator struct {
 	want rundir.Expected
-	out  []Problem
+	out  []bench.Problem
 }
 
-func (v *validator) add(r Result, format string, args ...any) {
-	v.out = append(v.out, Problem{r.File, r.Line, fmt.Sprintf(format, args...)})
+func (v *validator) add(r bench.Result, format string, args ...any) {
+	v.out = append(v.out, bench.Problem{File: r.File, Line: r.Line, Text: fmt.Sprintf(format, args...)})
 }
 
 // match gives every planned point its result, in order.
-func (v *validator) match(points []Result) {
+func (v *validator) match(points []bench.Result) {
 	if len(v.want.Points) == 0 {
 		for _, r := range points {
 			v.point(r, r.Point)
@@ -98,13 +73,13 @@ func (v *validator) match(points []Result) {
 	for _, p := range v.want.Points {
 		i := -1
 		for j, r := range points {
-			if !used[j] && r.fits(p) {
+			if !used[j] && fits(r, p) {
 				i = j
 				break
 			}
 		}
 		if i < 0 {
-			v.add(Result{}, "%s was planned but there is no result", pointName(p))
+			v.add(bench.Result{}, "%s was planned but there is no result", pointName(p))
 			continue
 		}
 		used[i] = true
@@ -120,12 +95,12 @@ func (v *validator) match(points []Result) {
 // fits reports whether a result can be that of a planned point: nothing that
 // both state contradicts. A file with upstream's numbers of server and client has to
 // be the planned one.
-func (r Result) fits(p rundir.Point) bool {
+func fits(r bench.Result, p rundir.Point) bool {
 	numbered := func(file string) bool {
 		ok, err := filepath.Match("trtllm-benchmark.*.*.log", file)
 		return err == nil && ok
 	}
-	if files := r.files(); p.File != "" && !slices.Contains(files, p.File) && slices.ContainsFunc(files, numbered) {
+	if files := r.Sources(); p.File != "" && !slices.Contains(files, p.File) && slices.ContainsFunc(files, numbered) {
 		return false
 	}
 	return agree(r.Rate, p.Rate) && agree(r.Concurrency, p.Concurrency) && agree(r.InputLen, p.InputLen) && agree(r.OutputLen, p.OutputLen)
@@ -143,7 +118,7 @@ func pointName(p rundir.Point) string {
 }
 
 // point checks one measurement against its plan.
-func (v *validator) point(r Result, p rundir.Point) {
+func (v *validator) point(r bench.Result, p rundir.Point) {
 	v.out = append(v.out, r.Problems...)
 	v.requests(r, p)
 	v.tokens(r, p)
@@ -166,7 +141,7 @@ func (v *validator) point(r Result, p rundir.Point) {
 	}
 }
 
-func (v *validator) requests(r Result, p rundir.Point) {
+func (v *validator) requests(r bench.Result, p rundir.Point) {
 	name := pointName(p)
 	asked := int64(p.Requests)
 	if r.Requested != nil {
@@ -180,7 +155,7 @@ func (v *validator) requests(r Result, p rundir.Point) {
 	}
 	switch {
 	case r.Completed == nil:
-		if asked > 0 && r.Format != FormatPerfCSV {
+		if asked > 0 && r.Format != bench.FormatPerfCSV {
 			v.add(r, "%s: the client does not say how many requests succeeded", name)
 		}
 	case *r.Completed == 0:
@@ -190,7 +165,7 @@ func (v *validator) requests(r Result, p rundir.Point) {
 	}
 }
 
-func (v *validator) tokens(r Result, p rundir.Point) {
+func (v *validator) tokens(r bench.Result, p rundir.Point) {
 	name := pointName(p)
 	if r.InputTokens != nil && *r.InputTokens == 0 {
 		v.add(r, "%s: no input token was counted", name)

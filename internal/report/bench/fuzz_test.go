@@ -1,4 +1,4 @@
-package formats_test
+package bench_test
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
+	"github.com/ci-disagg/ci-disagg/internal/report/points"
 )
 
 func TestTextEdges(t *testing.T) {
@@ -99,7 +100,7 @@ func fuzzFolders(f *testing.F, name string, folders ...string) {
 		require.True(t, err != nil || len(results) > 0, "neither results nor an error")
 		again, err2 := rd.Read(iotestOneByte{bytes.NewReader(data)}, name)
 		require.Equal(t, describe(results, err), describe(again, err2), "the result must not depend on how the file is read")
-		bench.Combine(results)
+		points.Combine(results)
 	})
 }
 

@@ -1,4 +1,4 @@
-package formats_test
+package bench_test
 
 import (
 	"errors"
@@ -13,17 +13,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
-	"github.com/ci-disagg/ci-disagg/internal/report/bench/formats"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/points"
 )
 
 var update = flag.Bool("update", false, "rewrite the .want files")
 
-const samples = "../../../../testdata/bench"
+const samples = "../../../testdata/bench"
 
 // shipped is the reader as the program has it.
 func shipped() bench.Reader {
-	return bench.Reader{Metrics: metric.Default(), Formats: formats.All()}
+	return bench.Reader{Metrics: metric.Default()}
 }
 
 // ownFormats are the formats of testdata/bench/generic.
@@ -57,7 +57,7 @@ func ownFormats(t testing.TB) bench.Reader {
 	})
 	table, err := bench.Extend(metric.Default(), own)
 	require.NoError(t, err)
-	return bench.Reader{Metrics: table, Formats: formats.All(), Generic: own}
+	return bench.Reader{Metrics: table, Generic: own}
 }
 
 func sampleFiles(t testing.TB) []string {
@@ -182,7 +182,7 @@ func TestEveryCutOfASampleIsNoticed(t *testing.T) {
 // What trtllm-bench prints and what it writes is one result.
 func TestTextAndJSONOfOneRun(t *testing.T) {
 	t.Parallel()
-	found, err := shipped().Gather(filepath.Join(samples, "trtllm-bench", "report.json"), filepath.Join(samples, "trtllm-bench", "report.log"))
+	found, err := points.Reader{}.Gather(filepath.Join(samples, "trtllm-bench", "report.json"), filepath.Join(samples, "trtllm-bench", "report.log"))
 	require.NoError(t, err)
 	require.Empty(t, found.Problems)
 	require.Len(t, found.Results, 1)
@@ -196,11 +196,11 @@ func TestUnknownFormat(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "result.txt")
 	require.NoError(t, os.WriteFile(path, []byte("all is well\n"), 0o600))
 	for _, named := range []string{path, filepath.Dir(path)} {
-		found, err := shipped().Gather(named)
+		found, err := points.Reader{}.Gather(named)
 		require.NoError(t, err)
 		said := append(found.Problems, found.Nothing...)
 		require.Len(t, said, 1)
-		for _, f := range formats.All() {
+		for _, f := range bench.Builtin() {
 			require.Contains(t, said[0].Text, f.Name)
 		}
 	}
@@ -258,7 +258,7 @@ func readAll(t *testing.T, path string) string {
 // The table that users read lists what the readers know.
 func TestDocumentedFormats(t *testing.T) {
 	t.Parallel()
-	const path, begin, end = "../../../../docs/benchmarks.md", "<!-- formats: written by go test ./internal/report/bench/formats -update -->\n", "<!-- end of formats -->"
+	const path, begin, end = "../../../docs/benchmarks.md", "<!-- formats: written by go test ./internal/report/bench -update -->\n", "<!-- end of formats -->"
 	doc, err := os.ReadFile(path)
 	require.NoError(t, err)
 	head, rest, ok := strings.Cut(string(doc), begin)
@@ -267,7 +267,7 @@ func TestDocumentedFormats(t *testing.T) {
 	require.True(t, ok)
 	var b strings.Builder
 	b.WriteString("| output | `reader` | what it gives beside metrics |\n|---|---|---|\n")
-	for _, f := range append(bench.Builtin(), formats.All()...) {
+	for _, f := range bench.Builtin() {
 		var gives []string
 		for _, g := range f.Gives {
 			gives = append(gives, string(g))
@@ -279,5 +279,5 @@ func TestDocumentedFormats(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, []byte(want), 0o644))
 		return
 	}
-	require.Equal(t, want, string(doc), "run go test ./internal/report/bench/formats -update")
+	require.Equal(t, want, string(doc), "run go test ./internal/report/bench -update")
 }

@@ -1,4 +1,4 @@
-package bench
+package points
 
 import (
 	"cmp"
@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench/steps"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -22,15 +23,15 @@ import (
 // one result, averaged over the servers, and part of the point beside them if
 // there is exactly one; which of several clients an iteration belongs to cannot
 // be told from the logs alone. The order is that of the first mention.
-func Combine(results []Result) []Result {
-	var out []Result
+func Combine(results []bench.Result) []bench.Result {
+	var out []bench.Result
 	var groups []stepGroup
 	for _, r := range results {
-		if r.Format == FormatSteps {
+		if r.Format == bench.FormatSteps {
 			groups = addToGroup(groups, r)
 			continue
 		}
-		i := slices.IndexFunc(out, func(o Result) bool { return sameRun(o, r) })
+		i := slices.IndexFunc(out, func(o bench.Result) bool { return sameRun(o, r) })
 		if i < 0 {
 			out = append(out, r)
 			continue
@@ -46,20 +47,20 @@ func Combine(results []Result) []Result {
 
 // loose reports whether a result is what a log says beside any table: a
 // throughput, a device step time.
-func (r Result) loose() bool {
-	return r.Format == FormatTRTLLMText && r.DurationS == nil && r.Completed == nil && r.Requested == nil
+func loose(r bench.Result) bool {
+	return r.Format == bench.FormatTRTLLMText && r.DurationS == nil && r.Completed == nil && r.Requested == nil
 }
 
 // complete gives each loose result to the one run that was measured in its
 // directory.
-func complete(results []Result) []Result {
-	out := slices.DeleteFunc(slices.Clone(results), Result.loose)
+func complete(results []bench.Result) []bench.Result {
+	out := slices.DeleteFunc(slices.Clone(results), loose)
 	runs := len(out)
 	for _, r := range results {
-		if !r.loose() {
+		if !loose(r) {
 			continue
 		}
-		beside := func(o Result) bool { return o.isPoint() && filepath.Dir(o.File) == filepath.Dir(r.File) }
+		beside := func(o bench.Result) bool { return isPoint(o) && filepath.Dir(o.File) == filepath.Dir(r.File) }
 		at := slices.IndexFunc(out[:runs], beside)
 		if at < 0 || slices.ContainsFunc(out[at+1:runs], beside) {
 			out = append(out, r)
@@ -71,8 +72,8 @@ func complete(results []Result) []Result {
 }
 
 // sameRun reports whether two results are one run of one client.
-func sameRun(a, b Result) bool {
-	if !a.isPoint() || !b.isPoint() || a.DurationS == nil || b.DurationS == nil {
+func sameRun(a, b bench.Result) bool {
+	if !isPoint(a) || !isPoint(b) || a.DurationS == nil || b.DurationS == nil {
 		return false
 	}
 	equal := func(a, b *int64) bool { return a == nil || b == nil || *a == *b }
@@ -89,8 +90,8 @@ const (
 
 // merge adds to a what only b says; a is the more exact one afterwards. Where they
 // contradict each other, neither is to be trusted.
-func merge(a, b Result) Result {
-	exact := func(r Result) bool { return strings.HasSuffix(r.Format, "-json") }
+func merge(a, b bench.Result) bench.Result {
+	exact := func(r bench.Result) bool { return strings.HasSuffix(r.Format, "-json") }
 	if exact(b) && !exact(a) {
 		a, b = b, a
 	}
@@ -98,8 +99,8 @@ func merge(a, b Result) Result {
 		Name: cmp.Or(a.Name, b.Name), Concurrency: cmp.Or(a.Concurrency, b.Concurrency), Rate: cmp.Or(a.Rate, b.Rate),
 		InputLen: cmp.Or(a.InputLen, b.InputLen), OutputLen: cmp.Or(a.OutputLen, b.OutputLen),
 	}
-	a.Counts = Counts{
-		Requested: larger(a.Requested, b.Requested), Completed: cmp.Or(a.Completed, b.Completed), Failed: larger(a.Failed, b.Failed),
+	a.Counts = bench.Counts{
+		Requested: bench.Larger(a.Requested, b.Requested), Completed: cmp.Or(a.Completed, b.Completed), Failed: bench.Larger(a.Failed, b.Failed),
 		InputTokens: cmp.Or(a.InputTokens, b.InputTokens), OutputTokens: cmp.Or(a.OutputTokens, b.OutputTokens),
 	}
 	a.FirstWave = cmp.Or(a.FirstWave, b.FirstWave)
@@ -111,7 +112,7 @@ func merge(a, b Result) Result {
 		case !ok:
 			a.Samples = append(a.Samples, s)
 		case math.Abs(v-s.Value) > rounded+alike*math.Abs(v):
-			a.Problems = append(a.Problems, Problem{b.File, s.Line, fmt.Sprintf("%s is %v here and %v in %s, of the same run", s.Metric, s.Value, v, filepath.Base(a.File))})
+			a.Problems = append(a.Problems, bench.Problem{File: b.File, Line: s.Line, Text: fmt.Sprintf("%s is %v here and %v in %s, of the same run", s.Metric, s.Value, v, filepath.Base(a.File))})
 		}
 	}
 	a.Also = slices.Concat(a.Also, []string{b.File}, b.Also)
@@ -119,17 +120,10 @@ func merge(a, b Result) Result {
 	return a
 }
 
-func larger(a, b *int64) *int64 {
-	if a == nil || b != nil && *b > *a {
-		return b
-	}
-	return a
-}
-
-func union(a, b []Problem) []Problem {
+func union(a, b []bench.Problem) []bench.Problem {
 	a = slices.Clone(a)
 	for _, p := range b {
-		if !slices.ContainsFunc(a, func(o Problem) bool { return o.Text == p.Text }) {
+		if !slices.ContainsFunc(a, func(o bench.Problem) bool { return o.Text == p.Text }) {
 			a = append(a, p)
 		}
 	}
@@ -139,10 +133,10 @@ func union(a, b []Problem) []Problem {
 // stepGroup is the generation servers' logs of one directory.
 type stepGroup struct {
 	dir  string
-	logs []Result
+	logs []bench.Result
 }
 
-func addToGroup(groups []stepGroup, r Result) []stepGroup {
+func addToGroup(groups []stepGroup, r bench.Result) []stepGroup {
 	dir := filepath.Dir(r.File)
 	i := slices.IndexFunc(groups, func(g stepGroup) bool { return g.dir == dir })
 	if i < 0 {
@@ -155,16 +149,16 @@ func addToGroup(groups []stepGroup, r Result) []stepGroup {
 
 // attach gives the group's device step time to its point, or adds it as a
 // result of its own.
-func (g stepGroup) attach(out []Result, only bool) []Result {
+func (g stepGroup) attach(out []bench.Result, only bool) []bench.Result {
 	r, silent := g.result()
 	if r.Format == "" {
 		return out // iterations are not logged in this mode
 	}
 	at := -1
 	for i, o := range out {
-		if o.isPoint() && (only || filepath.Dir(o.File) == g.dir) {
+		if isPoint(o) && (only || filepath.Dir(o.File) == g.dir) {
 			if at >= 0 {
-				r.Notes = append(r.Notes, Problem{File: r.File, Text: "several clients ran: which one an iteration belongs to cannot be told"})
+				r.Notes = append(r.Notes, bench.Problem{File: r.File, Text: "several clients ran: which one an iteration belongs to cannot be told"})
 				return append(out, r)
 			}
 			at = i
@@ -192,32 +186,18 @@ var numbers = regexp.MustCompile("[0-9]+")
 
 // result averages over the servers; its Format is "" if none logged a usable
 // iteration. silent are the servers that logged none while others did.
-func (g stepGroup) result() (r Result, silent []Problem) {
+func (g stepGroup) result() (r bench.Result, silent []bench.Problem) {
 	var used []steps.Log
 	for _, l := range g.logs {
 		if l.Steps.Used == 0 {
-			silent = append(silent, Problem{File: l.File, Text: "no usable iteration, though other generation servers logged some: the log is incomplete"})
+			silent = append(silent, bench.Problem{File: l.File, Text: "no usable iteration, though other generation servers logged some: the log is incomplete"})
 			continue
 		}
 		used, r = append(used, *l.Steps), l
 	}
 	if len(used) > 0 && len(g.logs) > 1 {
-		r = stepResult(steps.Log{Stats: steps.Average(used)}, filepath.Join(g.dir, numbers.ReplaceAllString(filepath.Base(r.File), "*")))
+		r = bench.StepResult(steps.Log{Stats: steps.Average(used)}, filepath.Join(g.dir, numbers.ReplaceAllString(filepath.Base(r.File), "*")))
 		r.Steps, r.Problems = nil, silent
 	}
 	return r, silent
-}
-
-// stepResult is the log of one server as a result.
-func stepResult(log steps.Log, file string) Result {
-	return Result{
-		Format: FormatSteps, File: file, Line: log.Line, Steps: &log,
-		Samples: []Sample{
-			{Metric: "gen_device_step_time_mean_ms", Value: log.Mean},
-			{Metric: "gen_device_step_time_median_ms", Value: log.Median},
-			{Metric: "gen_device_step_time_std_ms", Value: log.Std},
-			{Metric: "gen_device_step_time_p75_ms", Value: log.P75},
-			{Metric: "gen_device_step_time_p99_ms", Value: log.P99},
-		},
-	}
 }

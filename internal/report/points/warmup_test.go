@@ -1,4 +1,4 @@
-package bench_test
+package points_test
 
 import (
 	"os"
@@ -6,9 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/points"
 	"github.com/stretchr/testify/require"
-
-	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 )
 
 // A client that measures a point several times warms up with the first: it is dropped,
@@ -25,7 +24,7 @@ func TestDiscardFirst(t *testing.T) {
 	text := line("8", "700.5", "9.5") + line("8", "1000.5", "8.5") + line("8", "1004.5", "8.25") + line("16", "1900.5", "4.5")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "all.jsonl"), []byte(text), 0o600))
 
-	found, err := bench.Reader{DiscardFirst: true}.Gather(dir)
+	found, err := points.Reader{DiscardFirst: true}.Gather(dir)
 	require.NoError(t, err)
 	require.Len(t, found.Results, 2)
 	throughput := map[int]float64{}
@@ -43,7 +42,7 @@ func TestDiscardFirst(t *testing.T) {
 	}
 	require.Contains(t, strings.Join(said, "\n"), "con8: first of 3 repetitions discarded")
 
-	found, err = bench.Reader{}.Gather(dir)
+	found, err = points.Reader{}.Gather(dir)
 	require.NoError(t, err)
 	require.Len(t, found.Results, 4)
 }
