@@ -262,6 +262,15 @@ func TestDecideCase(t *testing.T) {
 			require.Contains(t, lifecycleOf(t, r, name).Results[0].Message, "collateral of JOB: ", name)
 		}
 	})
+	t.Run("the node died, and the agent with it", func(t *testing.T) {
+		t.Parallel()
+		f := &rundir.Finding{Kind: "node-fail", Class: "infra", Message: "a node of the job failed: gpu0"}
+		c := one(rundir.OutcomeInfra, f, ended("BENCHMARK", rundir.KindClient, 0, 9, 141), ended("GEN_0", rundir.KindServer, 0, 2, 1))
+		c.Attempts[0].Agent = &rundir.AgentRecord{Heartbeat: c.Attempts[0].Roles[0].Ended.Add(time.Second)}
+		r := decided(c, Judged{}, Policy{})
+		require.Contains(t, lifecycleOf(t, r, "BENCHMARK").Results[0].Message, "collateral of JOB: killed by SIGPIPE")
+		require.Equal(t, junit.Errored, lifecycleOf(t, r, "GEN_0").Results[0].Status, "it had failed long before")
+	})
 	t.Run("the install step failed: nobody else was started", func(t *testing.T) {
 		t.Parallel()
 		a, b, install := ended("BENCHMARK", rundir.KindClient, 0, 9, 0), ended("GEN_0", rundir.KindServer, 0, 9, 0), ended("INSTALL", "install", 0, 1, 7)

@@ -271,10 +271,14 @@ func (r *row) processesLeft(t testing.TB) int {
 // processes are the run's, by what stands in their environment: of the roles, the agent, the driver, and all that these
 // have started.
 func (r *row) processes(with ...string) map[int]string {
+	local := "" // its agent and helper have no more than the name of their job
+	if j := r.job(); r.local && j.Name != "" {
+		local = "CI_DISAGG_JOB=" + j.Name
+	}
 	return runtest.Processes(func(env []string) bool {
 		ours := slices.ContainsFunc(env, func(e string) bool {
 			return e == "CI_DISAGG_ROW="+r.id || strings.HasPrefix(e, "CI_DISAGG_ATTEMPT="+string(r.seen)+"/") ||
-				r.far != "" && strings.HasPrefix(e, "CI_DISAGG_ATTEMPT="+r.far+"/")
+				r.far != "" && strings.HasPrefix(e, "CI_DISAGG_ATTEMPT="+r.far+"/") || local != "" && e == local
 		})
 		return ours && !slices.ContainsFunc(with, func(w string) bool { return !slices.Contains(env, w) })
 	})

@@ -127,7 +127,7 @@ func test(t testing.TB, f fault, tab *table) {
 	}
 	line.outcome = string(d.Cases[0].Outcome)
 	if f := d.Cases[0].Finding; f != nil {
-		line.root = roots(f.Root, f.Roots)
+		line.root, line.quoted = roots(f.Root, f.Roots), quoted(f)
 	}
 	o := runtest.Outcome(t, r.dir)
 	line.end, line.ended = r.end(o)
@@ -328,10 +328,19 @@ func (r *row) toldInTime(t testing.TB, o rundir.AttemptOutcome) {
 // result is a line of the table.
 type result struct {
 	name, outcome, root string
+	quoted              string // the line that explains it
 	exit                int
 	seconds, end        time.Duration
 	ended               bool
 	jobs, processes     int
+}
+
+// quoted is the line that a finding quotes, else what it says itself.
+func quoted(f *rundir.Finding) string {
+	if f.Line != nil && !f.Line.Last {
+		return rundir.Clip(f.Line.Text, 100)
+	}
+	return rundir.Clip(f.Message, 100)
 }
 
 // table collects the results of all rows.
@@ -356,13 +365,13 @@ func (t *table) String() string {
 	slices.SortFunc(t.rows, func(a, b result) int { return order[a.name] - order[b.name] })
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "row\toutcome\texit\troot\tseconds\tfault to end\tjobs left\tprocesses left")
+	fmt.Fprintln(w, "row\toutcome\texit\troot\tseconds\tfault to end\tjobs left\tprocesses left\tquoted line")
 	for _, r := range t.rows {
 		end := "-"
 		if r.ended {
 			end = fmt.Sprintf("%.1f", r.end.Seconds())
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%.1f\t%s\t%d\t%d\n", r.name, r.outcome, r.exit, r.root, r.seconds.Seconds(), end, r.jobs, r.processes)
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%.1f\t%s\t%d\t%d\t%s\n", r.name, r.outcome, r.exit, r.root, r.seconds.Seconds(), end, r.jobs, r.processes, r.quoted)
 	}
 	_ = w.Flush()
 	return b.String()

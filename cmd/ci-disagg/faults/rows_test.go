@@ -145,7 +145,7 @@ func roles() []fault {
 		},
 		{
 			name: "srun refuses an option of its step", with: settings{workload: "mpi: no_such_plugin"},
-			outcome: infra, exit: 3, class: "infra", root: "GEN_0", more: []string{"CTX_0"}, kind: "never-started",
+			outcome: infra, exit: 3, class: "infra", root: "GEN_0", more: []string{"CTX_0"}, either: true, kind: "never-started",
 		},
 		{
 			name: "workload.setup fails for GEN_0", with: settings{setup: `[ "$DISAGG_SERVING_TYPE" != GEN_0 ] || cat /nonexistent/env.sh`},

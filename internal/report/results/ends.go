@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -36,7 +37,7 @@ func (e *Ended) endOf(role *Told) junit.Case {
 		}
 	case role.Optional:
 		c.Results = []junit.Result{{Status: junit.Skipped, Type: TypeOptional, Message: "left, as it may (critical: false): " + message, Text: crashText(role)}}
-	case e.IsCollateral(role.Name), e.jobsFault() && wentWithJob(role), e.notReached(role):
+	case e.IsCollateral(role.Name), e.jobsFault() && wentWithJob(role), e.wentWithNode(role), e.notReached(role):
 		c.Results = []junit.Result{{Status: junit.Skipped, Type: TypeCollateral, Message: "collateral of " + e.RootName() + ": " + message, Text: f.Collateral[role.Name]}}
 	default:
 		c.Results = []junit.Result{{Status: junit.Errored, Type: kind, Message: message, Text: crashText(role)}}
@@ -59,6 +60,15 @@ func (t *Told) noteEnd() {
 func (e *Ended) jobsFault() bool {
 	f := e.Finding
 	return e.Outcome != rundir.OutcomePassed && f != nil && f.Root == "" && f.Kind != "" && !e.Unattributed()
+}
+
+// wentWithNode reports whether a role ended so shortly before the agent fell silent that the death of their node may be
+// why: what is left of it at that moment fails in its own way, by a broken pipe, say.
+func (e *Ended) wentWithNode(role *Told) bool {
+	if !e.jobsFault() || e.Finding.Kind != blame.KindNodeFail || e.Agent == nil || e.Agent.End != nil || role.Ended == nil || role.OOM {
+		return false
+	}
+	return e.Agent.Heartbeat.Sub(*role.Ended) <= blame.ClockSkew
 }
 
 // notReached reports whether a role was never started because another had failed

@@ -80,6 +80,15 @@ func TestLauncherMessages(t *testing.T) {
 			"an option that srun does not know", "srun: unrecognized option '--bogus'\nTry \"srun --help\" for more information\n", srunError,
 			End{Exit: srunError, Err: "srun: unrecognized option '--bogus'"},
 		},
+		{
+			"a node that dies while the step is launched", "srun: error: slurm_receive_msgs: [[gpu0]:4110] failed: Zero Bytes were transmitted or received\n" +
+				"srun: error: Task launch for StepId=1.5 failed on node gpu0: Zero Bytes were transmitted or received\nsrun: error: Application launch failed: Zero Bytes were transmitted or received\nsrun: Job step aborted\n", 141,
+			End{Exit: 141, Signal: 13, Err: "srun: error: Task launch for StepId=1.5 failed on node gpu0: Zero Bytes were transmitted or received"},
+		},
+		{
+			"a launch that failed for one task, and another that failed by itself", "srun: error: gpu1: task 1: Exited with exit code 3\nsrun: error: Task launch for StepId=1.5 failed on node gpu0: Communication connection failure\n", 3,
+			End{Exit: 3, First: &rundir.TaskEnd{Task: 1, Node: "gpu1", Exit: 3}},
+		},
 		{"a lost node", "srun: error: Node failure on gpu3\n", 0, End{Lost: "gpu3"}},
 		{
 			"killed while srun ended the step", "srun: launch/slurm: _step_signal: Terminating StepId=4.0\nsrun: error: gpu0: tasks 0-1: Killed\n", 137,

@@ -352,7 +352,7 @@ func refine(end End, st scan.State) End {
 	switch {
 	case end.Exit == oomExit || st.OOM:
 		end.OOM = true
-	case end.Exit == srunError && st.FirstTask == nil:
+	case st.FirstTask == nil && (end.Exit == srunError || end.Exit != 0 && st.Launcher != ""):
 		end.Err = cmp.Or(st.Launcher, st.Complaint, fmt.Sprintf("srun ended with %d: Slurm could not run the step", srunError))
 	}
 	return end
