@@ -8,6 +8,8 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report/confirm"
+	"github.com/ci-disagg/ci-disagg/internal/report/deliver"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // confirmFlags are the flags of confirm.
@@ -23,14 +25,14 @@ func newConfirmCmd(h host) *cobra.Command {
 		Short: "Measure a run's regressions again, in pairs against the last good commit",
 		Long: `confirm makes one paired session for each regression of a run: the last good commit, as the run's report names it,
 against the first bad one, on the same nodes. The config says how the build of a commit comes about ({commit} in
-builds.head, or builds.make). Three things can come of it:
+builds.head, or builds.make). A nightly does it by itself where ab.confirm is set. Three things can come of it:
 
   confirmed      the session finds it too                                        4
   not confirmed  the session passes; the alarm stays open in the history         5
   unconfirmed    it is undecided, or a commit cannot be built or is not known    4
 
-The worst of them is the exit code; without a regression it is the run's own. The run's own report stays as it is; what
-came of it stands in its confirm.json. Called again it goes on where it stopped.`,
+The run's report is made again and says so; its exit code is this one's. What came of it stands in confirm.json. Called
+again it goes on where it stopped.`,
 		Example: `  rc=0; ci-disagg run --test-list nightly.txt --run-dir night || rc=$?
   if [ $rc -eq 4 ]; then rc=0; ci-disagg confirm night || rc=$?; fi; exit $rc`,
 		Args: cobra.MaximumNArgs(1),
@@ -55,21 +57,42 @@ func (o confirmFlags) run(ctx context.Context, h host, args []string) error {
 	if err != nil {
 		return err
 	}
-	off := ""
-	if !cfg.Builds.Made() && cfg.Builds.Base.Source == "" && cfg.Builds.Base.Image == "" {
-		off = fmt.Sprintf("nothing in %s says how the build of a commit comes about: {commit} in builds.head.source, image or install, or builds.make", cfg.Path)
+	found, stopped, err := o.confirm(ctx, h, cfg, dir)
+	switch {
+	case err != nil:
+		return exit.ByUser(err)
+	case stopped != 0:
+		return &exit.Error{Code: stopped}
+	case len(found) == 0:
+		fmt.Fprintf(h.stderr, "ci-disagg: %s has no regression to confirm\n", dir)
 	}
-	code, err := confirm.Options{Dir: dir, Out: h.stdout, Session: func(ctx context.Context, at, id, good, bad string) (int, string) {
-		if off != "" {
-			return 0, off
+	return runReport(ctx, h, reportOptions{}, []string{string(dir)})
+}
+
+// confirm makes a session of each regression of a run.
+func (o suiteFlags) confirm(ctx context.Context, h host, cfg config, dir rundir.Dir) (found []confirm.Result, stopped int, err error) {
+	return confirm.Options{Dir: dir, Out: h.stderr, Session: func(ctx context.Context, at, id, good, bad string) (int, string) {
+		if !cfg.Builds.Made() {
+			return 0, fmt.Sprintf("nothing in %s says how the build of a commit comes about: {commit} in builds.head.source, image or install, or builds.make", cfg.Path)
 		}
 		return o.pairOf(ctx, h, cfg, at, []string{id, good, bad})
 	}}.Run(ctx)
-	if err != nil {
-		return exit.ByUser(err)
+}
+
+// confirm measures what a nightly found to be slower again, in pairs, and makes its report anew. end is how the run ended
+// by its own measurements.
+func (d *driver) confirm(ctx context.Context, h host, rep *deliver.Reporter, run rundir.Run, end error) error {
+	var o suiteFlags
+	o.Backend, o.Cluster = run.Backend, run.Cluster
+	found, stopped, err := o.confirm(ctx, h, d.cfg, rep.Dir)
+	switch {
+	case stopped != 0:
+		return &exit.Error{Code: stopped}
+	case err != nil:
+		fmt.Fprintf(h.stderr, "ci-disagg: warning: the regressions could not be confirmed: %v\n", err)
+	case len(found) == 0:
+		return end
 	}
-	if code != exit.Passed {
-		return &exit.Error{Code: code}
-	}
-	return nil
+	rep.Confirms = false
+	return rep.Finish(ctx, false)
 }

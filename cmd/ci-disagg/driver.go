@@ -244,7 +244,12 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, r started) error
 		return nil
 	}
 	s.stop() // from here on a signal ends this process: no job is left that it would have to end
-	return rep.Finish(context.WithoutCancel(ctx), true)
+	ctx = context.WithoutCancel(ctx)
+	rep.Confirms = d.cfg.AB.Confirm && d.cfg.Builds.Made() && rep.Mode == baseline.ModeNightly
+	if err = rep.Finish(ctx, true); rep.Confirms {
+		return d.confirm(ctx, h, rep, r.run, err)
+	}
+	return err
 }
 
 // goesOn says that something of the case is still to come.

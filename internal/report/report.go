@@ -126,10 +126,12 @@ type Measurement struct {
 	// Environment is what the reference says of the environment, in a sentence.
 	Environment string `json:"environment,omitempty"`
 	// Lemons are the cards and nodes that it ran on and that are known to be slow.
-	Lemons   []lemons.Lemon `json:"slow_machines,omitempty"`
-	AB       *ab.Session    `json:"ab,omitempty"` // what a paired session found
-	Metrics  []verdict.Row  `json:"metrics,omitempty"`
-	Problems []string       `json:"validity_problems,omitempty"` // why a measurement is invalid
+	Lemons []lemons.Lemon `json:"slow_machines,omitempty"`
+	AB     *ab.Session    `json:"ab,omitempty"` // what a paired session found
+	// Confirmed is what a session of the commits behind a regression found, in a sentence.
+	Confirmed string        `json:"confirmed,omitempty"`
+	Metrics   []verdict.Row `json:"metrics,omitempty"`
+	Problems  []string      `json:"validity_problems,omitempty"` // why a measurement is invalid
 }
 
 // Planned is what the plan says of a case, for exports.

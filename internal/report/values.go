@@ -19,6 +19,7 @@ type Judged struct {
 	Changed  *changed.Difference
 	// Environment is what the reference says of it, for people; "" = none.
 	Environment string
+	Confirmed   string                     // what a session of the commits behind a regression found, for people; "" = there was none
 	Lemons      []lemons.Lemon             // slow machines that it ran on
 	Machines    map[string]*rundir.Machine // of the attempts that measured, by their directories
 	Warnings    []string

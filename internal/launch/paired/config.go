@@ -54,6 +54,7 @@ type Config struct {
 	Time       rundir.Duration  `yaml:"time"`                      // time limit of a session's job; 0 = its runs at the case's budgets
 	Paths      []string         `yaml:"paths"`                     // patterns of files whose change is measured whatever the single run says
 	Label      string           `yaml:"label"`                     // likewise, of the change
+	Confirm    bool             `yaml:"confirm"`                   // a nightly's regressions are measured in pairs before its end
 }
 
 // Flags stand over the config.

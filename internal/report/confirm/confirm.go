@@ -3,12 +3,16 @@ package confirm
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
+	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -33,6 +37,43 @@ type Result struct {
 	Dir     string `json:"dir,omitempty"`  // run directory of the session
 }
 
+// record is the file of a run's results.
+type record struct {
+	Schema  int      `json:"schema"`
+	Results []Result `json:"results"`
+}
+
+// Read are the results of a run by the ids of its cases; none where nobody has confirmed anything.
+func Read(dir rundir.Dir) (map[string]Result, error) {
+	var r record
+	err := rundir.ReadJSON(filepath.Join(string(dir), RecordFile), &r)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	out := map[string]Result{}
+	for _, one := range r.Results {
+		out[one.Case] = one
+	}
+	return out, err
+}
+
+// Apply puts the red rows of a case into the light of its result, and says in a sentence what was done; "" = none is red.
+// What a session does not find too is no regression that anybody could be told of, and no pass: the alarm stays open in
+// the history.
+func (r Result) Apply(rows []verdict.Row) (said string) {
+	for i, row := range rows {
+		if row.Verdict != verdict.Regression || row.Advisory || row.Rule == report.RuleAccuracy { // wrong answers are no matter of speed
+			continue
+		}
+		if r.Outcome == NotConfirmed {
+			rows[i].Verdict = verdict.Inconclusive
+		}
+		rows[i].Reason = fmt.Sprintf("%s: %s. %s", r.Outcome, r.Why, row.Reason)
+		said = fmt.Sprintf("Measured again in pairs: %s: %s.", r.Outcome, strings.TrimSuffix(r.Why, "."))
+	}
+	return said
+}
+
 // Options are what regressions are confirmed with.
 type Options struct {
 	Dir rundir.Dir // of the run that found them
@@ -45,41 +86,32 @@ type Options struct {
 // signalled is from where on an exit code is a signal's.
 const signalled = 128
 
-// Run confirms the regressions of the run, and returns the exit code: 4 where one is confirmed or nobody can say, 5
-// where none is, the run's own where there was none: a run that failed otherwise stays one.
-func (o Options) Run(ctx context.Context) (code int, err error) {
+// Run confirms the regressions of the run's report, those that it was asked of before among them, and writes down what
+// came of it: the report is then to be made again. interrupted is the exit code of a session that a signal ended.
+func (o Options) Run(ctx context.Context) (results []Result, interrupted int, err error) {
 	var doc report.Report
 	if err := rundir.ReadJSON(filepath.Join(o.Dir.Report(), rundir.ReportVerdict), &doc); err != nil {
-		return exit.Usage, err
+		return nil, 0, err
 	}
-	var results []Result
+	before, err := Read(o.Dir)
+	if err != nil {
+		return nil, 0, err
+	}
 	for _, c := range doc.Cases {
-		if c.Result != report.ResultRegression {
+		if _, asked := before[c.ID]; c.Result != report.ResultRegression && (!asked || c.Result != report.ResultNoVerdict) {
 			continue
 		}
 		r, code := o.confirm(ctx, c)
 		if code >= signalled {
-			return code, nil
+			return results, code, nil
 		}
 		results = append(results, r)
 		fmt.Fprintf(o.Out, "%s  %s: %s\n", r.Outcome, rundir.ShortID(r.Case), r.Why)
 	}
 	if len(results) == 0 {
-		fmt.Fprintf(o.Out, "%s has no regression to confirm\n", o.Dir)
-		return doc.ExitCode, nil
+		return nil, 0, nil
 	}
-	return worst(results), rundir.WriteJSON(filepath.Join(string(o.Dir), RecordFile), results)
-}
-
-// worst is the exit code of all: a regression stays one unless a session clears it.
-func worst(results []Result) int {
-	code := exit.NoVerdict
-	for _, r := range results {
-		if r.Outcome != NotConfirmed {
-			code = exit.Regression
-		}
-	}
-	return code
+	return results, 0, rundir.WriteJSON(filepath.Join(string(o.Dir), RecordFile), record{rundir.Schema, results})
 }
 
 // confirm makes the session of one regression.

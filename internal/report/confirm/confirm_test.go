@@ -3,7 +3,6 @@ package confirm
 import (
 	"bytes"
 	"context"
-	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -52,29 +52,16 @@ func TestAnOlderSessionConfirmsNothing(t *testing.T) {
 			old.AB = &ab.Session{Verdict: paired.Pass, Base: tt.base, Head: tt.head}
 			write(t, dir+"-confirm-x", old)
 			var out bytes.Buffer
-			code, err := Options{Dir: rundir.Dir(dir), Out: &out, Session: func(context.Context, string, string, string, string) (int, string) {
+			got, stopped, err := Options{Dir: rundir.Dir(dir), Out: &out, Session: func(context.Context, string, string, string, string) (int, string) {
 				return tt.session, ""
 			}}.Run(t.Context())
 			require.NoError(t, err)
-			require.Equal(t, 4, code)
+			require.Zero(t, stopped)
+			require.Len(t, got, 1)
+			require.Equal(t, Unconfirmed, got[0].Outcome)
 			require.Contains(t, out.String(), "unconfirmed  x: ")
 			require.Contains(t, out.String(), tt.said)
 		})
-	}
-}
-
-// A run that is red without a regression does not turn green because there is nothing to confirm.
-func TestRunWithoutARegressionKeepsItsExitCode(t *testing.T) {
-	t.Parallel()
-	for _, code := range []int{0, 1, 3, 5} {
-		dir := t.TempDir()
-		require.NoError(t, os.MkdirAll(rundir.Dir(dir).Report(), 0o755))
-		var doc report.Report
-		doc.ExitCode = code
-		require.NoError(t, rundir.WriteJSON(filepath.Join(rundir.Dir(dir).Report(), rundir.ReportVerdict), doc))
-		got, err := Options{Dir: rundir.Dir(dir), Out: io.Discard}.Run(t.Context())
-		require.NoError(t, err)
-		require.Equal(t, code, got)
 	}
 }
 
@@ -91,18 +78,18 @@ func TestRegressionsAreConfirmed(t *testing.T) {
 		found   paired.Word
 		failed  string
 		session int // exit code of the session
-		code    int
+		want    []string
 		said    string
 	}{
-		{name: "nothing to confirm", cases: []report.CaseReport{green}, code: 0, said: "no regression to confirm"},
-		{name: "confirmed", cases: []report.CaseReport{green, regression("x")}, found: paired.Regression, code: 4, said: "confirmed  x: found"},
-		{name: "cleared", cases: []report.CaseReport{regression("x")}, found: paired.Pass, code: 5, said: "not confirmed  x: head; the alarm stays open"},
-		{name: "better", cases: []report.CaseReport{regression("x")}, found: paired.Improvement, code: 5, said: "not confirmed  x"},
-		{name: "undecided", cases: []report.CaseReport{regression("x")}, found: paired.Inconclusive, code: 4, said: "unconfirmed  x: found"},
-		{name: "no such build", cases: []report.CaseReport{regression("x")}, failed: "builds.make: exit 1", code: 4, said: "unconfirmed  x: builds.make: exit 1"},
-		{name: "no commit", cases: []report.CaseReport{unknown}, code: 4, said: "unconfirmed  unknown: nothing says which commit was the last good one"},
-		{name: "one cleared, one unknown", cases: []report.CaseReport{regression("x"), unknown}, found: paired.Pass, code: 4, said: "not confirmed  x"},
-		{name: "interrupted", cases: []report.CaseReport{regression("x")}, session: 143, code: 143},
+		{name: "nothing to confirm", cases: []report.CaseReport{green}},
+		{name: "confirmed", cases: []report.CaseReport{green, regression("x")}, found: paired.Regression, want: []string{Confirmed}, said: "confirmed  x: found"},
+		{name: "cleared", cases: []report.CaseReport{regression("x")}, found: paired.Pass, want: []string{NotConfirmed}, said: "not confirmed  x: head; the alarm stays open"},
+		{name: "better", cases: []report.CaseReport{regression("x")}, found: paired.Improvement, want: []string{NotConfirmed}, said: "not confirmed  x"},
+		{name: "undecided", cases: []report.CaseReport{regression("x")}, found: paired.Inconclusive, want: []string{Unconfirmed}, said: "unconfirmed  x: found"},
+		{name: "no such build", cases: []report.CaseReport{regression("x")}, failed: "builds.make: exit 1", want: []string{Unconfirmed}, said: "unconfirmed  x: builds.make: exit 1"},
+		{name: "no commit", cases: []report.CaseReport{unknown}, want: []string{Unconfirmed}, said: "unconfirmed  unknown: nothing says which commit was the last good one"},
+		{name: "one cleared, one unknown", cases: []report.CaseReport{regression("x"), unknown}, found: paired.Pass, want: []string{NotConfirmed, Unconfirmed}, said: "not confirmed  x"},
+		{name: "interrupted", cases: []report.CaseReport{regression("x")}, session: 143},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -119,10 +106,48 @@ func TestRegressionsAreConfirmed(t *testing.T) {
 				write(t, at, c)
 				return 4, ""
 			}}
-			code, err := o.Run(t.Context())
-			require.NoError(t, err)
-			require.Equal(t, tt.code, code, out.String())
+			outcomes := func() (found []string) {
+				got, stopped, err := o.Run(t.Context())
+				require.NoError(t, err)
+				require.Equal(t, tt.session, stopped)
+				for _, r := range got {
+					found = append(found, r.Outcome)
+				}
+				kept, err := Read(o.Dir)
+				require.NoError(t, err)
+				require.Len(t, kept, len(got))
+				return found
+			}
+			require.Equal(t, tt.want, outcomes())
 			require.Contains(t, out.String(), tt.said)
+			for i, c := range tt.cases { // the report that has been made since calls what is cleared no verdict
+				if c.Result == report.ResultRegression && tt.found == paired.Pass {
+					tt.cases[i].Result = report.ResultNoVerdict
+				}
+			}
+			write(t, dir, tt.cases...)
+			require.Equal(t, tt.want, outcomes(), "again")
 		})
+	}
+}
+
+// A result changes red rows and nothing else, and turns none green.
+func TestRowsOfAConfirmedCase(t *testing.T) {
+	t.Parallel()
+	for outcome, want := range map[string]verdict.Word{Confirmed: verdict.Regression, Unconfirmed: verdict.Regression, NotConfirmed: verdict.Inconclusive} {
+		row := func(w verdict.Word, reason string, advisory bool) verdict.Row {
+			r := verdict.Row{Verdict: w, Reason: reason, Advisory: advisory}
+			r.Alarm = true
+			return r
+		}
+		r := Result{Outcome: outcome, Why: "why"}
+		rows := []verdict.Row{row(verdict.Regression, "slower", false), row(verdict.Pass, "fine", false), row(verdict.Regression, "shown", true)}
+		require.Equal(t, "Measured again in pairs: "+outcome+": why.", r.Apply(rows))
+		wrong := []verdict.Row{{Verdict: verdict.Regression, Rule: report.RuleAccuracy, Reason: "wrong answers"}}
+		require.Empty(t, r.Apply(append(wrong, rows[1:]...)))
+		require.Equal(t, verdict.Regression, wrong[0].Verdict)
+		require.Equal(t, []verdict.Row{
+			row(want, outcome+": why. slower", false), row(verdict.Pass, "fine", false), row(verdict.Regression, "shown", true),
+		}, rows)
 	}
 }

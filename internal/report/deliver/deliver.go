@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/exit"
@@ -40,6 +41,9 @@ type Reporter struct {
 	Pages   string          // web address under which the build server keeps that copy; "" = not known
 	Mode    string          // of the run, as it was started
 	Driven  bool            // the run has just been driven: what cannot be read now is no mistake of the user's
+
+	// Confirms is set where regressions are measured again before people are told of them.
+	Confirms bool
 
 	Notify notify.Hook // who is told of what a driven run has newly found
 
@@ -91,7 +95,8 @@ const notifiedFile = "notified"
 
 // tell tells people what the run has newly found. That they cannot be told is a warning.
 func (r *Reporter) tell(ctx context.Context, d session.Decided) {
-	if !r.Driven || r.Notify.URL == "" {
+	regressed := func(c report.CaseReport) bool { return c.Result == report.ResultRegression }
+	if !r.Driven || r.Notify.URL == "" || r.Confirms && slices.ContainsFunc(d.Cases, regressed) {
 		return
 	}
 	tree, err := r.Dir.Tree()

@@ -269,6 +269,9 @@ func changes(c report.CaseReport) []string {
 	if c.Environment != "" {
 		out = append(out, c.Environment)
 	}
+	if c.Confirmed != "" {
+		out = append(out, c.Confirmed)
+	}
 	for _, l := range c.Lemons {
 		out = append(out, "It ran on a slow machine, and what that costs is taken out: "+l.String()+".")
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/accuracy"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/confirm"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
 	"github.com/ci-disagg/ci-disagg/internal/report/load"
@@ -65,6 +66,8 @@ type Session struct {
 
 	mu     sync.Mutex // several attempts may end at the same time
 	loader load.Loader
+
+	confirmed map[string]confirm.Result // what paired sessions said of this run's regressions, by case
 }
 
 // New begins a session on a run directory.
@@ -96,6 +99,9 @@ func (s *Session) Decide(ctx context.Context, interrupted int) (Decided, error) 
 		out.Run.Notes = append(out.Run.Notes, fmt.Sprintf("the value of the secret %s is not to be had here: what the files say of it could not be masked", name))
 	}
 	out.Run.Advice.NoStore = s.o.Setup.Store == nil && s.o.Setup.StoreErr == nil
+	if s.confirmed, err = confirm.Read(s.loader.Dir); err != nil {
+		out.Run.Notes = append(out.Run.Notes, "what was confirmed cannot be read: "+err.Error())
+	}
 	var loaded []results.Case
 	for _, state := range run.Cases {
 		c, err := s.load(state)
@@ -170,6 +176,9 @@ func (s *Session) decide(ctx context.Context, run rundir.Run, c results.Case, p 
 		}
 	} else {
 		judged, rec = s.judge(ctx, run, c, attempts, setup)
+		if r, ok := s.confirmed[c.State.ID]; ok {
+			judged.Confirmed = r.Apply(judged.Rows)
+		}
 	}
 	publish.KeepCharted(judged.Rows)
 	r := report.DecideCase(c.Plan, attempts, judged, p)

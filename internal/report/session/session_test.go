@@ -18,6 +18,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/accuracy"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/confirm"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
@@ -243,6 +244,25 @@ func TestBuild(t *testing.T) {
 			require.Equal(t, tt.result, c.Result)
 			require.Contains(t, c.Message, tt.message)
 		})
+	}
+}
+
+// A regression that a session of its commits does not find too is no verdict; the history keeps it.
+func TestConfirmedRegressions(t *testing.T) {
+	t.Parallel()
+	for outcome, code := range map[string]int{confirm.Confirmed: 4, confirm.Unconfirmed: 4, confirm.NotConfirmed: 5} {
+		o := builder(t, 12)
+		o.Setup.Policy.Rule = verdict.RuleUpstream
+		dir := runDir(t, nil, attemptSpec{outcome: rundir.OutcomePassed, tput: 750})
+		before := build(t, o, dir, 0)
+		require.NoError(t, rundir.WriteJSON(filepath.Join(string(dir), confirm.RecordFile), map[string]any{
+			"schema": rundir.Schema, "results": []confirm.Result{{Case: before.Document.Cases[0].ID, Outcome: outcome, Why: "why"}},
+		}))
+		after := build(t, o, dir, 0)
+		require.Equal(t, code, after.Document.ExitCode)
+		require.Contains(t, after.Document.Cases[0].Message, outcome+": why. ")
+		require.Equal(t, "Measured again in pairs: "+outcome+": why.", after.Document.Cases[0].Confirmed)
+		require.Equal(t, before.Records[0].Verdict, after.Records[0].Verdict)
 	}
 }
 
