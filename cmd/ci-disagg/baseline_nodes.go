@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
@@ -29,18 +27,18 @@ keeps jobs away from them. Ends with 0, whatever it finds.`,
 			if err != nil {
 				return exit.ByUser(err)
 			}
-			if output != "table" && output != "json" {
-				return exit.ByUser(fmt.Errorf("-o %q: use table or json", output))
+			if err := cmdline.CheckOutput(output); err != nil {
+				return exit.ByUser(err)
 			}
 			return o.atStore(cmd.Context(), h, false, func(e curate.Editor, _ config) error {
 				f := baseline.Filter{Kinds: []baseline.Kind{baseline.KindRun}, Counts: true, Since: h.now().Add(-age)}
-				return e.Nodes(cmd.Context(), printer(h), f, output == "json")
+				return e.Nodes(cmd.Context(), printer(h), f, output == cmdline.JSON)
 			})
 		},
 	}
 	f := cmd.Flags()
 	o.AddFlags(f)
 	f.StringVar(&since, "since", "60d", "how far back")
-	f.StringVarP(&output, "output", "o", "table", "table or json")
+	cmdline.AddOutput(f, &output)
 	return cmd
 }

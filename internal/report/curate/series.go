@@ -69,6 +69,7 @@ type Standing struct {
 	Since  string // the filter's, as it was given
 	All    bool   // every metric, not only those that gate by default
 	Runs   int    // how many runs of the filter's case are listed
+	JSON   bool   // for programs
 }
 
 // Show shows where the series that pass the filter stand, and of a single case its runs and what people did about it.
@@ -81,6 +82,13 @@ func (e Editor) Show(ctx context.Context, t tables.Printer, s Standing) error {
 		gates, _ := e.Setup.Policy.Gating(m)
 		return s.All || gates || gatesInPipelines(e.Setup.Metrics, records, m)
 	})
+	runs, acts, err := e.runsOf(ctx, s, records)
+	if err != nil {
+		return err
+	}
+	if s.JSON {
+		return e.json(s.Filter, series, runs, acts)
+	}
 	t.Standings(series)
 	if len(series) == 0 {
 		of, hint := "", ""
@@ -92,19 +100,26 @@ func (e Editor) Show(ctx context.Context, t tables.Printer, s Standing) error {
 		}
 		fmt.Fprintf(e.Out, "no counting run%s in the last %s%s\n", of, s.Since, hint)
 	}
+	if s.Filter.Case != "" {
+		t.Runs(runs, acts)
+	}
+	return nil
+}
+
+// runsOf are the newest runs of the case that is asked for, and what people did about its runs.
+func (e Editor) runsOf(ctx context.Context, s Standing, records []baseline.Record) (runs, acts []baseline.Record, err error) {
 	if s.Filter.Case == "" {
-		return nil
+		return nil, nil, nil
 	}
-	acts, err := e.Records(ctx, baseline.Filter{Case: s.Filter.Case, Kinds: []baseline.Kind{baseline.KindAccept, baseline.KindWithdraw}})
+	acts, err = e.Records(ctx, baseline.Filter{Case: s.Filter.Case, Kinds: []baseline.Kind{baseline.KindAccept, baseline.KindWithdraw}})
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	runs := slices.DeleteFunc(records, func(r baseline.Record) bool {
+	runs = slices.DeleteFunc(slices.Clone(records), func(r baseline.Record) bool {
 		return r.Kind != baseline.KindRun || r.Build.Mode != baseline.ModeNightly
 	})
 	slices.SortStableFunc(runs, func(a, b baseline.Record) int { return strings.Compare(b.ID, a.ID) })
-	t.Runs(runs[:min(len(runs), max(0, s.Runs))], acts)
-	return nil
+	return runs[:min(len(runs), max(0, s.Runs))], acts, nil
 }
 
 // gatesInPipelines reports whether a metric gates in cases of configured pipelines, where there are some.
