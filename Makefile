@@ -148,12 +148,14 @@ MODULE_OF_PACKAGE := {{with .Module}}{{if not .Main}}{{.Path}}{{"\t"}}{{.Version
 # Released binaries are built by the toolchain that go.mod names, whose standard library .ci/vulncheck has looked at.
 .PHONY: release
 release: export GOTOOLCHAIN := $(shell awk '$$1 == "toolchain" {print $$2}' go.mod)
-release: ## static binaries for amd64 and arm64 with checksums and the licences of what is linked in, in dist/
+release: ## static binaries for amd64 and arm64 with checksums, manual pages and the licences of what is linked in, in dist/
 	rm -rf dist && mkdir dist
 	for arch in amd64 arm64; do GOOS=linux GOARCH=$$arch $(GO_BUILD) -ldflags "-s -w -X main.version=$$(cat jenkins/resources/ci-disagg/version)" -o dist/ci-disagg-linux-$$arch ./cmd/ci-disagg; done
 	{ go list -deps -f '$(MODULE_OF_PACKAGE)' ./cmd/ci-disagg | grep .; printf '%s\t' 'Go standard library' "$$(go env GOVERSION)" "$$(go env GOROOT)"; go env GOROOT; } \
 	  | go run ./tools/notices >dist/THIRD_PARTY_NOTICES.txt
-	cd dist && sha256sum ci-disagg-linux-* | tee SHA256SUMS
+	go run -ldflags "-X main.version=$$(cat jenkins/resources/ci-disagg/version)" ./cmd/ci-disagg man -o dist
+	tar -C dist --owner=0 --group=0 --sort=name -czf dist/ci-disagg-man.tar.gz man1 && rm -r dist/man1
+	cd dist && sha256sum ci-disagg-linux-* ci-disagg-man.tar.gz | tee SHA256SUMS
 
 .PHONY: clean
 clean: ## removes what the other targets made

@@ -35,8 +35,9 @@ func cliReference(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString("# Command line\n\nWhat `ci-disagg help VERB` prints, verb by verb. A test keeps this page and the binary the same.\n\n" +
-		"`source <(ci-disagg completion bash)` lets bash complete verbs, flags, their words, clusters of the config and file\n" +
-		"names (it needs the package bash-completion); `completion zsh` and `completion fish` do the same there.\n")
+		"`source <(ci-disagg completion bash)` lets bash complete verbs, flags, their words, run ids, cases, metrics, clusters of\n" +
+		"the config and file names (it needs the package bash-completion); `completion zsh` and `completion fish` do the same\n" +
+		"there. `ci-disagg man -o DIR` writes the same help as manual pages.\n")
 	root := newRoot(newHost())
 	for _, cmd := range append([]*cobra.Command{root}, root.Commands()...) {
 		writeHelp(t, &b, cmd)

@@ -22,6 +22,7 @@ func verbs(h host) []*cobra.Command {
 		newBaselineCmd(h),
 		newSchemaCmd(h),
 		newTrendsCmd(h),
+		newManCmd(h),
 		newVersionCmd(h),
 	}...)
 }
