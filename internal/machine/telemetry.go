@@ -76,6 +76,7 @@ type CardSeen struct {
 	Grew   rundir.Counter // by how much each counter grew
 	Others []rundir.Other // who else computed on it
 	Shared float64        // part of the looks at it that showed somebody else
+	Busy   float64        // part of the time in which it had work; NaN = nobody sampled
 }
 
 // NodeSeen is one node likewise.
@@ -143,6 +144,9 @@ func (c *CardSeen) sampled(rows []Row) {
 		if looks = add(looks, r.Others); r.Others > 0 {
 			shared = add(shared, r.Others)
 		}
+	}
+	if c.Busy = math.NaN(); len(util) > 0 {
+		c.Busy = mean(util) / 100
 	}
 	c.SM, c.Mem, c.Power, c.Util = median(c.Clocks), median(mem), median(power), median(util)
 	if len(looks) > 0 {

@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/cost"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
 	"github.com/ci-disagg/ci-disagg/internal/report/results"
@@ -51,7 +52,9 @@ func DecideCase(plan rundir.Plan, attempts []results.Ended, judged Judged, p Pol
 	d.out.Worst = WorstOf(judged.Rows, d.out.Verdict)
 	d.out.Message = d.message(skip)
 	for _, s := range d.attempts {
-		d.out.Attempts = append(d.out.Attempts, d.attempt(s))
+		a := d.attempt(s)
+		d.out.Attempts = append(d.out.Attempts, a)
+		d.out.Spent.Add(a.Spent)
 	}
 	d.out.Checks = d.checks(skip)
 	d.warn()
@@ -208,10 +211,8 @@ func (d *decider) attempt(s results.Ended) AttemptReport {
 	if judged := d.judged.Machines[s.Dir]; judged != nil {
 		a.Machine = judged
 	}
-	if a.Started != nil && a.Ended != nil {
-		hours := a.Ended.Sub(*a.Started).Hours()
-		a.GPUHours, a.GPUHoursUsed = hours*float64(d.plan.AllocatedGPUs), hours*float64(d.plan.UsedGPUs)
-	}
+	a.Spent = cost.Of(s, d.plan)
+	a.GPUHours, a.GPUHoursUsed = a.Spent.Allocated, results.Took(a.Started, a.Ended).Hours()*float64(d.plan.UsedGPUs)
 	for _, r := range s.Told {
 		role := RoleReport{RoleRecord: r.RoleRecord, Tail: r.Tail}
 		role.Status, role.Why = roleStatus(&s, r.RoleRecord)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/changed"
+	"github.com/ci-disagg/ci-disagg/internal/report/cost"
 	"github.com/ci-disagg/ci-disagg/internal/report/lemons"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -106,8 +107,9 @@ type CaseReport struct {
 	Known    string          `json:"known_bug,omitempty"`
 	Attempts []AttemptReport `json:"attempts,omitempty"` // all, in order; the last of each repetition counts
 	Planned
-	Next   string `json:"next,omitempty"`   // the one command to run next for this case, or the key to set
-	Accept string `json:"accept,omitempty"` // the command that makes a regression the new level
+	Spent  cost.Spent `json:"gpu_hours"`        // of all attempts
+	Next   string     `json:"next,omitempty"`   // the one command to run next for this case, or the key to set
+	Accept string     `json:"accept,omitempty"` // the command that makes a regression the new level
 
 	Checks Checks `json:"-"` // its tests in junit.xml
 
@@ -169,7 +171,8 @@ type AttemptReport struct {
 	Started      *time.Time         `json:"started,omitempty"`
 	Ended        *time.Time         `json:"ended,omitempty"`
 	GPUHours     float64            `json:"gpu_hours_allocated"`
-	GPUHoursUsed float64            `json:"gpu_hours_used"`
+	GPUHoursUsed float64            `json:"gpu_hours_used"` // on GPUs that a role had, whatever it did
+	Spent        cost.Spent         `json:"gpu_hours"`
 	Phases       []rundir.PhaseSpan `json:"phases,omitempty"`
 	Roles        []RoleReport       `json:"roles,omitempty"`
 	Timeline     []rundir.Event     `json:"timeline,omitempty"`

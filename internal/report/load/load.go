@@ -92,9 +92,25 @@ func (l *Loader) attempt(plan rundir.Plan, dir rundir.AttemptDir, a rundir.Attem
 	out.Roles = l.roles(plan, at, out.Agent)
 	out.Files = artifacts(l.Dir, at)
 	out.Machine = machines(at, out.Agent, buildOf(out.Agent))
+	out.Before = runsBefore(at, out.Agent)
 	l.mask(&out)
 	if out.Result != nil { // it is over
 		l.keep(string(dir), out)
+	}
+	return out
+}
+
+// runsBefore are the accounts of a session's runs but that of which the agent's record tells.
+func runsBefore(at place, agent *rundir.AgentRecord) []rundir.RunAccount {
+	if agent == nil {
+		return nil
+	}
+	var out []rundir.RunAccount
+	for _, end := range agent.Runs {
+		var rec rundir.RunRecord
+		if end.Run.Index != agent.Run.Index && at.tree.ReadJSON(rundir.FindRun(at.attempt, end.Run.Index).RecordFile(), &rec) == nil {
+			out = append(out, rec.RunAccount)
+		}
 	}
 	return out
 }
@@ -130,7 +146,7 @@ func (l *Loader) SessionRun(plan rundir.Plan, dir rundir.AttemptDir, end rundir.
 
 // mask masks what files say, decoded: it may be escaped there in any way.
 func (l *Loader) mask(a *results.Attempt) {
-	for _, read := range []any{&a.Result, &a.Agent, &a.Evidence, &a.Trouble, &a.Roles, &a.Files, &a.Machine} {
+	for _, read := range []any{&a.Result, &a.Agent, &a.Evidence, &a.Trouble, &a.Roles, &a.Files, &a.Machine, &a.Before} {
 		l.Mask.Values(read)
 	}
 }

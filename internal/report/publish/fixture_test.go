@@ -9,6 +9,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
+	"github.com/ci-disagg/ci-disagg/internal/report/cost"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/report/words"
@@ -31,6 +32,10 @@ func document(exit int, result, headline string, cases ...report.CaseReport) rep
 	for i := range cases {
 		c := &cases[i]
 		c.ExitCode = exits[c.Result]
+		c.Spent = cost.Spent{}
+		for _, a := range c.Attempts {
+			c.Spent.Add(a.Spent)
+		}
 		c.Colour, c.Worst = report.ColourOf(c.ExitCode), report.WorstOf(c.Metrics, c.Verdict)
 		if r := report.WorstRow(*c); r != nil && c.Result == report.ResultRegression {
 			c.Message = words.Row(*r) + ": " + words.Reason(*r)
@@ -78,6 +83,7 @@ func attempt(c report.CaseReport, rep, number int) report.AttemptReport {
 	a := report.AttemptReport{
 		Rep: rep, Attempt: number, Why: "first", Counts: true, JobID: fmt.Sprint(90210 + number), Outcome: rundir.OutcomePassed, Reason: "every role ended well",
 		Nodes: []string{"gb200-r1-n1", "gb200-r1-n2", "gb200-r1-n3"}, Started: at(0), Ended: at(1200), GPUHours: 4, GPUHoursUsed: 4,
+		Spent: cost.Spent{Allocated: 4, Computed: 2.43, Useful: 2.43, Idle: map[string]float64{"GEN_0": 1, "CTX_0": 0.57}},
 	}
 	bounds := []float64{0, 45, 420, 1150, 1190, 1200}
 	for i, p := range []rundir.Phase{rundir.PhaseSetup, rundir.PhaseReady, rundir.PhaseBenchmark, rundir.PhaseDrain, rundir.PhaseCollect} {
@@ -172,9 +178,9 @@ func crash(c report.CaseReport, class string) report.CaseReport {
 	c.Metrics, c.Attempts = slices.Clone(c.Metrics), slices.Clone(c.Attempts)
 	a := &c.Attempts[len(c.Attempts)-1]
 	a.Outcome, a.Reason, a.Finding, a.Ended = rundir.OutcomeTestFailed, f.Message, f, at(700)
-	a.GPUHours, a.GPUHoursUsed = 2.3, 2.3
+	a.GPUHours, a.GPUHoursUsed, a.Spent = 2.3, 2.3, cost.Spent{Allocated: 2.3, Failed: 2.3}
 	if class == classInfra {
-		a.Outcome = rundir.OutcomeInfra
+		a.Outcome, a.Spent = rundir.OutcomeInfra, cost.Spent{Allocated: 2.3, Infrastructure: 2.3}
 	}
 	a.Phases = a.Phases[:3]
 	a.Phases[2].End = at(690)

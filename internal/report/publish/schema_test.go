@@ -16,6 +16,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
+	"github.com/ci-disagg/ci-disagg/internal/report/cost"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/export"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -99,7 +100,7 @@ func TestSchemaKnowsEveryField(t *testing.T) {
 	require.NoError(t, json.Unmarshal(data, &schema))
 	for def, v := range map[string]any{
 		"document": report.Report{}, "counts": report.Counts{}, "case": report.CaseReport{}, "attempt": report.AttemptReport{}, "role": report.RoleReport{}, "link": report.Link{}, "suspects": report.Suspects{}, "row": verdict.Row{},
-		"run": verdict.Run{}, "level": verdict.Level{}, "finding": rundir.Finding{}, "build": rundir.Build{}, "point": rundir.Point{},
+		"run": verdict.Run{}, "level": verdict.Level{}, "finding": rundir.Finding{}, "build": rundir.Build{}, "point": rundir.Point{}, "gpu_hours": cost.Spent{},
 		"phase": rundir.PhaseSpan{}, "event": rundir.Event{}, "line": rundir.LogLine{},
 		"ab": ab.Session{}, "ab_build": ab.Build{}, "ab_pair": ab.Pair{}, "ab_run": ab.Run{}, "ab_series": ab.Found{},
 	} {

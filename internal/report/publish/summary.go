@@ -200,6 +200,9 @@ func summaryEnd(d report.Report) string {
 		parts = append(parts, "commit "+look.Markdown(words.ShortCommit(look.OneLine(d.Build.Commit, 80))))
 	}
 	parts = append(parts, "full report: "+onWeb(d.Pages, "report/"+rundir.ReportIndex, "report/index.html in the run's artifacts"), "run "+look.Markdown(look.OneLine(d.RunID, 200)), "exit "+fmt.Sprint(d.ExitCode))
+	if len(d.Cases) > 0 {
+		fmt.Fprintf(&b, "GPU-hours: %s\n\n", look.Markdown(look.OneLine(hoursOfRun(d), 500)))
+	}
 	b.WriteString(strings.Join(parts, " · ") + "\n")
 	return b.String()
 }

@@ -35,8 +35,6 @@ type indexPage struct {
 	MoreRed  int
 	Cases    []caseView
 	Jumps    []jumpView
-	GPUHours float64
-	GPUUsed  float64
 	Duration string
 }
 
@@ -56,8 +54,6 @@ type caseView struct {
 	NotMeasured int
 	Worst       *rowView
 	Duration    string
-	GPUHours    float64
-	GPUUsed     float64
 	JobIDs      []string
 	Alike       []linkView // other cases that ended for the same reason
 	First       bool       // of its result in the table of all cases
@@ -196,7 +192,6 @@ func viewIndex(d report.Report) indexPage {
 	var red []report.CaseReport
 	for _, c := range report.WorstFirst(d.Cases) {
 		v := viewCase(c, p.Root)
-		p.GPUHours, p.GPUUsed = p.GPUHours+v.GPUHours, p.GPUUsed+v.GPUUsed
 		if n := len(p.Jumps); n == 0 || p.Jumps[n-1].Label != v.Label {
 			v.First = true
 			p.Jumps = append(p.Jumps, jumpView{Result: c.Result, Label: v.Label})
@@ -310,7 +305,6 @@ func viewCase(c report.CaseReport, root string) caseView {
 	v.NotMeasured = notMeasured(c.Metrics)
 	var total time.Duration
 	for _, a := range c.Attempts {
-		v.GPUHours, v.GPUUsed = v.GPUHours+a.GPUHours, v.GPUUsed+a.GPUHoursUsed
 		if a.JobID != "" {
 			v.JobIDs = append(v.JobIDs, a.JobID)
 		}

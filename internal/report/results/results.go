@@ -35,7 +35,8 @@ type Attempt struct {
 	Trouble  []string               // records that exist and cannot be read
 	Roles    []Role                 // planned ones in start order, then the agent's own steps
 	Files    []KeptFile
-	Machine  *machine.Seen // what it ran on, nil where nobody looked
+	Machine  *machine.Seen       // what it ran on, nil where nobody looked
+	Before   []rundir.RunAccount // of a session: its runs before the one that Agent tells of
 }
 
 // Role is one role of an attempt and what it left.

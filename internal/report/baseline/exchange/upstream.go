@@ -120,7 +120,7 @@ func (im *importer) metrics(doc map[string]any, point string) []baseline.Measure
 	var out []baseline.Measurement
 	for field, raw := range doc {
 		name, ok := strings.CutPrefix(field, "d_")
-		if !ok || strings.HasPrefix(name, "baseline_") || strings.HasPrefix(name, "threshold_") {
+		if !ok || strings.HasPrefix(name, "baseline_") || strings.HasPrefix(name, "threshold_") || strings.HasPrefix(name, "gpu_hours_") {
 			continue
 		}
 		def, ok := im.opt.Metrics.Upstream(name)

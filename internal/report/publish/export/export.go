@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/cost"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -72,6 +73,7 @@ func Write(w io.Writer, format string, d report.Report, table metric.Table) erro
 type measurement struct {
 	fields map[string]any // l_, s_, b_, ts_
 	rows   []verdict.Row  // with a value
+	spent  *cost.Spent    // by the case, on one of its points alone, so that a sum over all is right
 }
 
 // measurements groups what was measured by case and point, in the order of the
@@ -89,6 +91,9 @@ func measurements(d report.Report) []measurement {
 				i = len(out)
 				at[r.Point] = i
 				out = append(out, measurement{fields: caseFields(d, c, r.Point)})
+				if len(at) == 1 {
+					out[i].spent = &c.Spent
+				}
 			}
 			out[i].rows = append(out[i].rows, r)
 		}
@@ -156,6 +161,16 @@ func caseFields(d report.Report, c report.CaseReport, point string) map[string]a
 	}
 	f["s_test_case_name"] = name
 	return f
+}
+
+// addHours tells where the GPU-hours of a case went.
+func addHours(fields map[string]any, s cost.Spent) {
+	for name, hours := range map[string]float64{
+		"allocated": s.Allocated, "computed": s.Computed, "useful": s.Useful, "repeated": s.Repeated, "failed": s.Failed,
+		"infrastructure": s.Infrastructure, "cancelled": s.Cancelled, "idle": s.IdleHours(),
+	} {
+		fields["d_gpu_hours_"+name] = hours
+	}
 }
 
 // pointOf is the planned point of a row.
@@ -230,6 +245,9 @@ func exportBulk(w io.Writer, d report.Report, table metric.Table) error {
 				doc["d_baseline_"+field] = *r.Baseline
 			}
 		}
+		if m.spent != nil {
+			addHours(doc, *m.spent)
+		}
 		body, err := json.Marshal(doc) // sorts the keys
 		if err != nil {
 			return err
@@ -266,6 +284,7 @@ func exportOpenMetrics(w io.Writer, d report.Report, table metric.Table) error {
 		labels := maps.Clone(where)
 		labels["s_case_id"] = c.ID
 		all.add("ci_disagg_case_exit_code", "exit code that the case alone would give", labels, float64(c.ExitCode))
+		all.hours(c, labels)
 	}
 	all.add("ci_disagg_exit_code", "exit code of the run", where, float64(d.ExitCode))
 	if d.Started != nil {
@@ -320,6 +339,18 @@ func (all families) add(name, help string, labels map[string]any, value float64)
 		}
 	}
 	f.samples = append(f.samples, fmt.Sprintf("%s{%s} %s", name, strings.Join(pairs, ","), strconv.FormatFloat(value, 'g', -1, 64)))
+}
+
+// hours are the GPU-hours of a case by cause; a sum over causes and roles is what was allocated.
+func (all families) hours(c report.CaseReport, labels map[string]any) {
+	for _, x := range c.Spent.Shares() {
+		with := maps.Clone(labels)
+		with["cause"] = x.Name
+		if x.Idle {
+			with["cause"], with["role"] = "idle", x.Name
+		}
+		all.add("ci_disagg_gpu_hours", "GPU-hours of the case's jobs by cause; idle ones by role", with, x.Hours)
+	}
 }
 
 // write prints the families in order of their names.
