@@ -110,7 +110,8 @@ func See(rec rundir.NodeRecord, rows []Row, in Span) NodeSeen {
 		c := CardSeen{Card: rundir.Card{Node: out.Node, Index: g.Index, UUID: g.UUID, Name: g.Name}, MaxSM: g.Clocks.MaxSM, Grew: grew(rec.Phases, g.UUID)}
 		c.sampled(byCard[g.Index])
 		if us, ok := c.Grew[rundir.CountPowerCap]; ok && in.To.After(in.From) {
-			c.Capped = min(1, float64(us)/float64(in.To.Sub(in.From).Microseconds()))
+			capped := min(1, float64(us)/float64(in.To.Sub(in.From).Microseconds()))
+			c.Capped = &capped
 		}
 		for _, o := range rec.Others {
 			if o.UUID == g.UUID && !o.Last.Before(in.From) && !o.First.After(in.To) {

@@ -276,12 +276,13 @@ type Card struct {
 	Name  string `json:"name,omitempty"`
 	// Medians over the benchmark; of the clocks, over the samples in which it worked. 0 =
 	// nobody sampled.
-	SM     float64 `json:"sm_mhz,omitempty"`
-	Mem    float64 `json:"mem_mhz,omitempty"`
-	Power  float64 `json:"power_w,omitempty"`
-	Temp   float64 `json:"temp_c,omitempty"` // the highest
-	Util   float64 `json:"util_pct,omitempty"`
-	Capped float64 `json:"capped,omitempty"` // part of the benchmark in which its power limit held it, 0..1
+	SM    float64 `json:"sm_mhz,omitempty"`
+	Mem   float64 `json:"mem_mhz,omitempty"`
+	Power float64 `json:"power_w,omitempty"`
+	Temp  float64 `json:"temp_c,omitempty"` // the highest
+	Util  float64 `json:"util_pct,omitempty"`
+	// Capped is the part of the benchmark in which its power limit held it, 0..1; nil = not known.
+	Capped *float64 `json:"capped,omitempty"`
 }
 
 // Suspicion is one reason why a measurement may be the machine's and not the software's.

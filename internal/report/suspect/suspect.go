@@ -46,7 +46,9 @@ func UsualOf(past []rundir.Machine) Usual {
 			continue
 		}
 		for _, c := range m.Cards {
-			u.Capped = append(u.Capped, c.Capped)
+			if c.Capped != nil {
+				u.Capped = append(u.Capped, *c.Capped)
+			}
 			if c.SM <= 0 {
 				continue
 			}
@@ -154,11 +156,11 @@ func (j *judge) slowed(c machine.CardSeen) {
 	if brake := j.part(c, rundir.CountPowerBrake); j.limits.PowerBrake > 0 && brake >= j.limits.PowerBrake {
 		j.say(rundir.SuspectPowerBrake, c, "was slowed down by its machine's power supply for %s of the benchmark%s", percent(brake), ran(c))
 	}
-	if len(j.usual.Capped) < leastRuns || j.limits.PowerCap <= 0 {
+	if c.Capped == nil || len(j.usual.Capped) < leastRuns || j.limits.PowerCap <= 0 {
 		return
 	}
-	if usual := median(j.usual.Capped); c.Capped >= usual+j.limits.PowerCap {
-		j.say(rundir.SuspectPowerCap, c, "was held by its power limit for %s of the benchmark, where %s is usual for this case%s", percent(c.Capped), percent(usual), ran(c))
+	if usual := median(j.usual.Capped); *c.Capped >= usual+j.limits.PowerCap {
+		j.say(rundir.SuspectPowerCap, c, "was held by its power limit for %s of the benchmark, where %s is usual for this case%s", percent(*c.Capped), percent(usual), ran(c))
 	}
 }
 

@@ -25,7 +25,7 @@ func card(edit func(*machine.CardSeen)) machine.CardSeen {
 func past(uuid string, capped float64, clocks ...float64) suspect.Usual {
 	var out []rundir.Machine
 	for _, c := range clocks {
-		out = append(out, rundir.Machine{Cards: []rundir.Card{{UUID: uuid, Name: "NVIDIA H200", SM: c, Capped: capped}}})
+		out = append(out, rundir.Machine{Cards: []rundir.Card{{UUID: uuid, Name: "NVIDIA H200", SM: c, Capped: &capped}}})
 	}
 	return suspect.UsualOf(out)
 }
@@ -58,10 +58,10 @@ func TestJudge(t *testing.T) {
 		"nobody knows what is usual":  {edit: func(c *machine.CardSeen) { c.Clocks = low }, usual: past("GPU-3", 0, 1980, 1980)},
 		"low for a moment":            {edit: func(c *machine.CardSeen) { c.Clocks[0] = 345 }, usual: past("GPU-3", 0, 1980, 1980, 1980)},
 		"the clock is not looked at":  {edit: func(c *machine.CardSeen) { c.Clocks = low }, usual: past("GPU-3", 0, 1980, 1980, 1980), limits: rundir.MachineLimits{Thermal: 1}},
-		"power capping that is usual": {edit: func(c *machine.CardSeen) { c.Capped = 0.95 }, usual: past("GPU-3", 0.9, 1980, 1980, 1980)},
-		"power capping, and no past":  {edit: func(c *machine.CardSeen) { c.Capped = 0.95 }},
+		"power capping that is usual": {edit: func(c *machine.CardSeen) { c.Capped = new(0.95) }, usual: past("GPU-3", 0.9, 1980, 1980, 1980)},
+		"power capping, and no past":  {edit: func(c *machine.CardSeen) { c.Capped = new(0.95) }},
 		"power capping that is new": {
-			edit: func(c *machine.CardSeen) { c.Capped = 0.95 }, usual: past("GPU-3", 0.1, 1980, 1980, 1980),
+			edit: func(c *machine.CardSeen) { c.Capped = new(0.95) }, usual: past("GPU-3", 0.1, 1980, 1980, 1980),
 			kind: rundir.SuspectPowerCap, want: "GPU 3 of node07 was held by its power limit for 95 % of the benchmark, where 10 % is usual for this case, at 1,980 MHz of 1,980",
 		},
 		"heat": {

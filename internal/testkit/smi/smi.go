@@ -60,6 +60,17 @@ func (m *Machine) Cards(cards ...Card) {
 // look to the next.
 func (m *Machine) Heats(us int) { m.t.Helper(); m.put("us", fmt.Sprint(us)) }
 
+// Hesitates has the next -q wait for its answer: asked reports whether it was asked.
+func (m *Machine) Hesitates() (asked func() bool, answer func()) {
+	m.t.Helper()
+	m.put("hold", "")
+	asked = func() bool {
+		_, err := os.Stat(filepath.Join(m.dir, "asked"))
+		return err == nil
+	}
+	return asked, func() { _ = os.Remove(filepath.Join(m.dir, "hold")) }
+}
+
 // Computes has a process compute on a card.
 func (m *Machine) Computes(uuid string, pid int, name string) {
 	m.t.Helper()

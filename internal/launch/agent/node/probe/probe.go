@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	askBound  = 5 * time.Second // of one question to nvidia-smi, and of all about the host
-	leaveSoon = time.Second     // for the last of them, when the run has ended
+	askBound  = 5 * time.Second         // of one question to nvidia-smi, and of all about the host
+	leaveSoon = 1500 * time.Millisecond // for the last of them, when the run has ended: less than the agent waits for us
 )
 
 // Options is everything that a probe needs.
@@ -73,10 +73,10 @@ func (p *Probe) follow(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			for len(p.phases) > 0 { // told in the same moment
-				p.enter(context.WithoutCancel(ctx), &last, <-p.phases)
+				p.enter(ctx, &last, <-p.phases)
 			}
 			if last == rundir.PhaseBenchmark {
-				p.enter(context.WithoutCancel(ctx), &last, rundir.PhaseDone)
+				p.enter(ctx, &last, rundir.PhaseDone)
 			}
 			return
 		case now := <-p.phases:
@@ -91,8 +91,8 @@ func (p *Probe) enter(ctx context.Context, last *rundir.Phase, now rundir.Phase)
 		return
 	}
 	bound := askBound
-	if now != rundir.PhaseBenchmark {
-		bound = leaveSoon
+	if now != rundir.PhaseBenchmark { // the run may be over before the answer comes
+		ctx, bound = context.WithoutCancel(ctx), leaveSoon
 	}
 	counters := p.counters(ctx, bound)
 	if counters == nil {

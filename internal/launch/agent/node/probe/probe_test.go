@@ -136,6 +136,23 @@ func TestCardsCountersAndSamples(t *testing.T) {
 	}
 }
 
+// A run that is over while the counters are asked for has them all the same: the answer of a real card takes as long as
+// servers take to leave.
+func TestCountersOfARunThatEnds(t *testing.T) {
+	m := smi.New(t, smi.Card{UUID: "GPU-a", SM: 1980})
+	l := look(t, func(o *probe.Options) { o.Env, o.Every = m.Env(), 0 })
+	l.Phase(rundir.PhaseBenchmark)
+	l.until("counters before", func() bool { return len(l.record().Phases) == 1 })
+	asked, answer := m.Hesitates()
+	l.Phase(rundir.PhaseDrain)
+	l.until("the question", asked)
+	l.end()
+	answer()
+	got := l.stop()
+	require.NotNil(t, got.Phases[0].After)
+	require.Contains(t, got.Phases[0].After.Cards, "GPU-a")
+}
+
 // A job that has some of a machine's cards is told of no other.
 func TestOthersCardsAreNotOurs(t *testing.T) {
 	m := smi.New(t, smi.Card{UUID: "GPU-a", SM: 1980}, smi.Card{UUID: "GPU-b", SM: 1410})
