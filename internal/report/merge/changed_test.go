@@ -36,7 +36,7 @@ func TestChanged(t *testing.T) {
 			m := newMerger(Input{Files: []File{{Path: path}}}, Options{})
 			require.NoError(t, m.read(0))
 			require.NoError(t, change(path))
-			m.fold()
+			require.NoError(t, m.fold())
 			m.name()
 			_, err := m.write(io.Discard)
 			require.ErrorIs(t, err, source.ErrChanged)

@@ -4,8 +4,9 @@
 // of each case where it stands and what identifies it, less than 100 bytes;
 // folding, order and totals come from that. The second copies the bytes of the
 // cases that are written. Only cases of which something has to be changed, and
-// those of one name that become one, become values. An input that changes
-// between the passes is an error.
+// those of one name that become one, become values; what the latter come to is decided
+// once, by the value, and kept in the spool. An input that changes between the passes is
+// an error.
 //
 // # What is one test
 //

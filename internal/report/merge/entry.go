@@ -23,8 +23,7 @@ type entry struct {
 const (
 	flagAsIs        uint16 = 1 << iota // its bytes can be copied
 	flagDead                           // folded into another one
-	flagGroup                          // others were folded into it
-	flagSynthetic                      // stands in no file
+	flagKept                           // stands in the spool, as it has to be written
 	flagTeardown                       // an error in a teardown, as pytest writes it
 	flagInterrupted                    // the test during which pytest's session ended
 	flagFlaky                          // passed only when repeated, and must not count as passed

@@ -1,7 +1,6 @@
 package merge
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
@@ -10,16 +9,11 @@ import (
 
 // repeated gives the keys that occur more than once among all cases.
 func repeated(suites []*suite) map[uint64]bool {
-	n := 0
+	var keys []uint64
 	for _, s := range suites {
-		n += len(s.entries)
-	}
-	keys := make([]uint64, 0, n)
-	for _, s := range suites {
-		for i := range s.entries {
-			if e := &s.entries[i]; !e.is(flagDead) {
-				keys = append(keys, e.key)
-			}
+		keys = slices.Grow(keys, len(s.entries))
+		for e := range s.living() {
+			keys = append(keys, e.key)
 		}
 	}
 	slices.Sort(keys)
@@ -32,11 +26,11 @@ func repeated(suites []*suite) map[uint64]bool {
 	return out
 }
 
-// fold finds the cases that become one, and how each of those ends.
-func (m *merger) fold() {
+// fold makes one case of those that are the same test.
+func (m *merger) fold() error {
 	again := repeated(m.suites)
 	if m.o.NoFold || len(again) == 0 {
-		return
+		return nil
 	}
 	clusters := make([][][]int, len(m.suites))
 	for i, s := range m.suites {
@@ -47,9 +41,12 @@ func (m *merger) fold() {
 	}
 	for i, s := range m.suites {
 		for _, c := range clusters[i] {
-			m.foldOne(s, c)
+			if err := m.foldOne(s, c); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
 }
 
 // clusters gives the entries of a suite that are the same test, in the order of
@@ -72,7 +69,7 @@ func (m *merger) clusters(s *suite, again map[uint64]bool) [][]int {
 			continue
 		}
 		one := id{key: e.key}
-		if !m.parts[e.part].pytest && !e.is(flagSynthetic) {
+		if !m.parts[e.part].pytest && !e.is(flagKept) {
 			in := inFile{e.key, e.File}
 			one.nth = seen[in]
 			seen[in]++
@@ -118,70 +115,36 @@ func (m *merger) takes(s *suite, cluster []int) (out []take) {
 	return out
 }
 
-// foldOne makes the first entry of a cluster stand for all of them.
-func (m *merger) foldOne(s *suite, cluster []int) {
-	takes := m.takes(s, cluster)
-	if m.o.FoldReruns {
-		slices.SortStableFunc(takes, func(a, b take) int { return m.parts[a.part].start.Compare(m.parts[b.part].start) })
+// foldOne makes the first entry of a cluster stand for all of them: the value that they
+// come to is kept beside the inputs.
+func (m *merger) foldOne(s *suite, cluster []int) error {
+	c, err := m.grouped(s, m.takes(s, cluster))
+	if err != nil {
+		return err
 	}
-	var p plan
-	last := -1
-	for _, t := range takes {
-		one := &m.parts[t.part]
-		switch one.reading() {
-		case attempts:
-			t.attempts = true
-		case unsure: // the worse of both counts
-			t.attempts = m.flaky(s.last(t.runs), len(t.runs)).Worse(s.worst(t.runs))
-		case tests:
-		}
-		if t.label = cmp.Or(m.shown(uint32(one.file)), m.in.Name); one.file != last || len(p) == 0 { //nolint:gosec // an index
-			p = append(p, nil)
-			last = one.file
-		}
-		of := &p[len(p)-1]
-		if n := len(*of); n > 0 && !t.attempts && !(*of)[n-1].attempts {
-			(*of)[n-1].runs = append((*of)[n-1].runs, t.runs...)
-		} else {
-			*of = append(*of, t)
-		}
-	}
-	head := &s.entries[cluster[0]]
 	for _, i := range cluster[1:] {
-		head.flags |= s.entries[i].flags & (flagText | flagReruns)
 		s.entries[i].flags |= flagDead
 		m.sum.Folded++
 	}
-	head.status = uint8(m.outcome(s, p).Rank()) //nolint:gosec // 0 to 3
-	head.flags = head.flags&^flagAsIs | flagReruns
-	if s.groups == nil {
-		s.groups = make(map[int]plan)
-	}
-	s.groups[cluster[0]] = p
+	return m.keep(&s.entries[cluster[0]], c)
 }
 
-// outcome is how the test of a plan ended.
-func (m *merger) outcome(s *suite, p plan) junit.Status {
-	all := junit.Passed
-	for i, file := range p {
-		worst := junit.Passed
-		for _, t := range file {
-			ended := s.worst(t.runs)
-			if t.attempts {
-				ended = m.flaky(s.last(t.runs), len(t.runs))
-			}
-			if ended.Worse(worst) {
-				worst = ended
-			}
-		}
-		switch {
-		case m.o.FoldReruns && i == len(p)-1 && len(p) > 1:
-			return m.flaky(worst, len(p))
-		case !m.o.FoldReruns && worst.Worse(all) || len(p) == 1:
-			all = worst
-		}
+// keep makes an entry stand for a case that stands in no file as it is.
+func (m *merger) keep(e *entry, c *junit.Case) (err error) {
+	fold.OneClass(c)
+	m.cut.Apply(c, m.shown(m.parts[e.part].file))
+	e.time, e.status, e.flags = c.Time, uint8(c.Status().Rank()), flagKept //nolint:gosec // 0 to 3
+	if !m.o.StrictXSD {
+		e.flags |= flagAsIs
 	}
-	return all
+	if len(c.SystemOut)+len(c.SystemErr) > 0 || len(c.Results) > 0 && c.Results[0].Text != "" {
+		e.flags |= flagText
+	}
+	if len(c.Reruns) > 0 {
+		e.flags |= flagReruns
+	}
+	e.Span, err = m.src.Keep(c)
+	return err
 }
 
 // flaky is the status of a test whose n-th attempt was the last.
@@ -198,7 +161,10 @@ func (m *merger) flaky(last junit.Status, n int) junit.Status {
 	}
 }
 
-func (s *suite) last(runs [][]int) junit.Status { return s.worst(runs[len(runs)-1:]) }
+// ended is how a result ended.
+func (m *merger) ended(s *suite, r result) junit.Status {
+	return m.flaky(s.worst(r[len(r)-1:]), len(r))
+}
 
 // worst is the severest status of runs.
 func (s *suite) worst(runs [][]int) junit.Status {

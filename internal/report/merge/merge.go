@@ -96,6 +96,7 @@ type merger struct {
 	seed     maphash.Seed
 	sum      Summary
 	cut      fold.Cutter
+	decided  []junit.Decision // of the cases of the report, if it is audited
 }
 
 // Files merges files into a report at path: temporary file, fsync, rename.
@@ -134,7 +135,9 @@ func (m *merger) run(path string) error {
 	m.suites = slices.DeleteFunc(m.suites, func(s *suite) bool {
 		return len(s.entries)+len(s.texts)+len(s.head.properties.list) == 0
 	})
-	m.fold()
+	if err := m.fold(); err != nil {
+		return err
+	}
 	m.name()
 	if err := m.warnRepeated(); err != nil {
 		return err
@@ -170,11 +173,7 @@ func (m *merger) audit(w io.Writer, path string) error {
 	if !m.o.Audit || !ok {
 		return nil
 	}
-	var failed error
-	err := junit.Audit(io.NewSectionReader(r, 0, m.sum.Bytes), func(yield func(junit.Decision) bool) {
-		failed = m.decisions(yield)
-	})
-	err = errors.Join(err, failed)
+	err := junit.Audit(io.NewSectionReader(r, 0, m.sum.Bytes), slices.Values(m.decided))
 	if errors.Is(err, junit.ErrAudit) {
 		err = errors.Join(err, rundir.WriteStream(path+rejected, m.o.Mode, func(to io.Writer) error {
 			_, err := io.Copy(to, io.NewSectionReader(r, 0, m.sum.Bytes))

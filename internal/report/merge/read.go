@@ -224,8 +224,7 @@ func (p *fileRead) beside(to *suite, s *junit.Suite) error {
 			c.Name = fmt.Sprintf("(suite %d)", i+1)
 		}
 		p.told = p.told || r.Status.Red()
-		p.m.cut.Apply(c, p.file.Shown)
-		if err := p.m.put(to, c); err != nil {
+		if err := p.m.put(to, p.index, c); err != nil {
 			return err
 		}
 	}
@@ -263,21 +262,12 @@ func (p *fileRead) outer(f *junit.File) error {
 	return nil
 }
 
-// put adds a case that stands in no file to a suite.
-func (m *merger) put(to *suite, c *junit.Case) error {
+// put adds a case to a suite that stands in no file, but is about one.
+func (m *merger) put(to *suite, file int, c *junit.Case) error {
 	c.Classname = labels(m.o.Labels).class(c.Classname)
-	span, err := m.src.Keep(c)
-	e := entry{
-		Span: span, key: m.key(c.Classname, c.Name), part: uint32(len(m.parts)), //nolint:gosec // an index
-		time: c.Time, status: uint8(c.Status().Rank()), flags: flagSynthetic, //nolint:gosec // 0 to 3
-	}
-	if !m.o.StrictXSD {
-		e.flags |= flagAsIs
-	}
-	if len(c.Results) > 0 && c.Results[0].Text != "" {
-		e.flags |= flagText
-	}
-	m.parts = append(m.parts, part{file: source.Spool, declared: -1})
+	e := entry{key: m.key(c.Classname, c.Name), part: uint32(len(m.parts))} //nolint:gosec // an index
+	m.parts = append(m.parts, part{file: file, declared: -1})
+	err := m.keep(&e, c)
 	to.entries = append(to.entries, e)
 	m.sum.Synthetic++
 	return err
@@ -306,7 +296,7 @@ func (m *merger) lifecycle() error {
 	}
 	s := m.suiteAt(suitePath{names: []string{dotless(m.in.Name) + ".lifecycle"}, packages: []string{""}}) // a report of ours may have been an input
 	for _, c := range m.problems {
-		if err := m.put(s, c); err != nil {
+		if err := m.put(s, source.Spool, c); err != nil {
 			return err
 		}
 	}

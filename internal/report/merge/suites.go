@@ -3,6 +3,7 @@ package merge
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,8 +17,18 @@ type suite struct {
 	name    string
 	head    head
 	entries []entry
-	texts   []entry      // output of the suites it was made of, as cases without name
-	groups  map[int]plan // of entries that stand for several
+	texts   []entry // output of the suites it was made of, as cases without name
+}
+
+// living gives the cases that the report has: those that did not become part of others.
+func (s *suite) living() iter.Seq[*entry] {
+	return func(yield func(*entry) bool) {
+		for i := range s.entries {
+			if e := &s.entries[i]; !e.is(flagDead) && !yield(e) {
+				return
+			}
+		}
+	}
 }
 
 // suitePath is a suite with those around it, outermost first.

@@ -59,15 +59,13 @@ func rewind(w io.Writer) error {
 
 // write writes the report, as far as it fits: the second pass.
 func (m *merger) write(to io.Writer) (junit.Size, error) {
-	m.sum.Red, m.sum.Suites, m.sum.Counts = nil, nil, junit.Counts{}
+	m.sum.Red, m.sum.Suites, m.sum.Counts, m.decided = nil, nil, junit.Counts{}, nil
 	w := junit.NewWriter(to, junit.WriteOptions{StrictXSD: m.o.StrictXSD})
 	var all times
 	for _, s := range m.suites {
 		var c junit.Counts
-		for i := range s.entries {
-			if e := &s.entries[i]; !e.is(flagDead) {
-				c.Add(e.outcome())
-			}
+		for e := range s.living() {
+			c.Add(e.outcome())
 		}
 		m.sum.Suites = append(m.sum.Suites, SuiteSummary{s.name, c})
 		m.sum.Counts = m.sum.Counts.Plus(c)
@@ -94,11 +92,8 @@ func (m *merger) write(to io.Writer) (junit.Size, error) {
 
 // cases writes the living cases of a suite.
 func (m *merger) cases(w *junit.Writer, s *suite) error {
-	for i := range s.entries {
-		if s.entries[i].is(flagDead) {
-			continue
-		}
-		if err := m.oneCase(w, s, i); err != nil {
+	for e := range s.living() {
+		if err := m.oneCase(w, s, e); err != nil {
 			return err
 		}
 		if m.cut.Level == fold.Whole && !m.cut.Off && w.Size().Bytes > m.cut.Caps.File {
@@ -108,25 +103,28 @@ func (m *merger) cases(w *junit.Writer, s *suite) error {
 	return nil
 }
 
-func (m *merger) oneCase(w *junit.Writer, s *suite, i int) error {
-	e := &s.entries[i]
-	copied := e.is(flagAsIs) && !m.drops(e)
+func (m *merger) oneCase(w *junit.Writer, s *suite, e *entry) error {
+	read, copied := m.final, e.is(flagAsIs) && !m.drops(e)
 	if copied {
 		raw, err := m.src.Bytes(e.Span)
 		if err = cmp.Or(err, w.Raw(raw, e.red())); err != nil {
 			return err
 		}
+		read = m.value
 	}
 	listed := e.red() && len(m.sum.Red) < maxRed
-	if copied && !listed {
+	if copied && !listed && !m.o.Audit {
 		return nil
 	}
-	c, err := m.final(s, i)
+	c, err := read(s, e)
 	if err != nil {
 		return err
 	}
 	if listed {
 		m.sum.Red = append(m.sum.Red, RedCase{s.name, c.Classname, c.Name, fold.FirstLine(c)})
+	}
+	if m.o.Audit {
+		m.decided = append(m.decided, junit.Decision{Suite: s.name, Class: c.Classname, Name: c.Name, Status: e.outcome()})
 	}
 	if !copied {
 		w.Case(c)
@@ -141,23 +139,16 @@ func (m *merger) drops(e *entry) bool {
 }
 
 // final is a case as it stands in the report.
-func (m *merger) final(s *suite, i int) (*junit.Case, error) {
-	e := &s.entries[i]
-	var c *junit.Case
-	var err error
-	if p, ok := s.groups[i]; ok {
-		c, err = m.grouped(s, p)
-	} else {
-		c, err = m.value(s, e)
-	}
+func (m *merger) final(s *suite, e *entry) (*junit.Case, error) {
+	c, err := m.value(s, e)
 	if err != nil {
 		return nil, err
 	}
 	fold.OneClass(c)
 	if c.Status() != e.outcome() {
-		return nil, fmt.Errorf("%w: %s: case %q was decided to be %s, and is %s", junit.ErrAudit, m.shown(e.File), c.Name, e.outcome(), c.Status())
+		return nil, fmt.Errorf("%w: %s: case %q was decided to be %s, and is %s", junit.ErrAudit, m.shown(m.parts[e.part].file), c.Name, e.outcome(), c.Status())
 	}
-	m.cut.Apply(c, m.shown(e.File))
+	m.cut.Apply(c, m.shown(m.parts[e.part].file))
 	return c, nil
 }
 
@@ -169,9 +160,9 @@ func (m *merger) value(s *suite, e *entry) (*junit.Case, error) {
 	}
 	c, err := junit.ReadCase(b)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", m.shown(e.File), source.ErrChanged, err)
+		return nil, fmt.Errorf("%s: %w: %w", m.shown(m.parts[e.part].file), source.ErrChanged, err)
 	}
-	if e.is(flagSynthetic) {
+	if e.is(flagKept) {
 		return c, nil
 	}
 	if e.is(flagInterrupted) {
@@ -197,8 +188,8 @@ func (m *merger) value(s *suite, e *entry) (*junit.Case, error) {
 	return c, nil
 }
 
-// shown is the input that an entry is of, as people read it.
-func (m *merger) shown(file uint32) string {
+// shown is an input, as people read it.
+func (m *merger) shown(file int) string {
 	if file == source.Spool {
 		return ""
 	}
@@ -217,28 +208,10 @@ func (m *merger) output(s *suite) (out, errs []string, err error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		m.cut.LeaveOut(m.shown(s.texts[i].part), fold.Pointers(c.SystemOut, c.SystemErr)...)
+		m.cut.LeaveOut(m.shown(int(s.texts[i].part)), fold.Pointers(c.SystemOut, c.SystemErr)...)
 		out, errs = append(out, c.SystemOut...), append(errs, c.SystemErr...)
 	}
 	return fold.OneText(out), fold.OneText(errs), nil
-}
-
-// decisions are what was decided about the cases of the report, read from the
-// inputs and not from what was written.
-func (m *merger) decisions(yield func(junit.Decision) bool) error {
-	for _, s := range m.suites {
-		for i := range s.entries {
-			e := &s.entries[i]
-			if e.is(flagDead) {
-				continue
-			}
-			c, err := m.final(s, i)
-			if err != nil || !yield(junit.Decision{Suite: s.name, Class: c.Classname, Name: c.Name, Status: e.outcome()}) {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // warnRepeated warns of cases of one class and name, in whatever suites they are:
@@ -249,9 +222,8 @@ func (m *merger) warnRepeated() error {
 	again := repeated(m.suites)
 	var names []string
 	for _, s := range m.suites {
-		for i := range s.entries {
-			e := &s.entries[i]
-			if e.is(flagDead) || !again[e.key] {
+		for e := range s.living() {
+			if !again[e.key] {
 				continue
 			}
 			again[e.key] = false

@@ -196,14 +196,17 @@ func (s *Source) Bytes(at Span) ([]byte, error) {
 
 // fill reads a span into the window, and what follows it.
 func (s *Source) fill(at Span) error {
-	const windowSize = 128 << 10
+	ahead := 128 << 10
+	if at.File != s.file {
+		ahead = 4 << 10 // what is folded is of one file after the other
+	}
 	r, err := s.handle(at.File)
 	if err != nil {
 		return err
 	}
 	s.file, s.at = at.File, at.Off
-	n := max(int(at.N), windowSize)
-	if cap(s.buf) < n || cap(s.buf) > 2*n { // one large case does not keep its room
+	n := max(int(at.N), ahead)
+	if cap(s.buf) < n || cap(s.buf) > max(2*n, 256<<10) { // one large case does not keep its room
 		s.buf = make([]byte, n)
 	}
 	got, err := r.ReadAt(s.buf[:n], at.Off)
