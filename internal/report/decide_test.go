@@ -441,4 +441,7 @@ func TestOnsetInMessages(t *testing.T) {
 	require.Equal(t, "tpot_median_ms at con8: slower since the run of 21 Nov 10:00 (commit badc0ffee0)", r.Message)
 	require.Equal(t, "[metrics] tpot_median_ms at con8: 12.0 ms; "+began, verdictOf(r).Message)
 	require.Contains(t, verdictOf(r).Text, "  badc0ff slow kernel\n")
+	j.Machine = "The machine, probably: GPU 3 of node07 was slowed down for its heat."
+	r = decided(one(rundir.OutcomePassed, nil, gen), j, Policy{Judged: true})
+	require.Contains(t, verdictOf(r).Text, j.Machine+"\n")
 }

@@ -125,6 +125,7 @@ type Measurement struct {
 	Suspects *Suspects     `json:"suspects,omitempty"`
 	// Changed is what else was different when the regression began.
 	Changed *changed.Difference `json:"changed,omitempty"`
+	Machine string              `json:"machine,omitempty"` // what suspect machines have to do with it, in sentences
 	// Environment is what the reference says of the environment, in a sentence.
 	Environment string `json:"environment,omitempty"`
 	// Lemons are the cards and nodes that it ran on and that are known to be slow.

@@ -17,6 +17,7 @@ type Judged struct {
 	AB       *ab.Session // what a paired session found: it decides, and no row beside those of accuracy
 	Suspects *Suspects   // of a regression that has begun
 	Changed  *changed.Difference
+	Machine  string // what suspect machines have to do with it, for people; "" = nothing
 	// Environment is what the reference says of it, for people; "" = none.
 	Environment string
 	Confirmed   string                     // what a session of the commits behind a regression found, for people; "" = there was none

@@ -98,6 +98,9 @@ func (d *decider) redMetrics() junit.Result {
 	}
 	ByWeight(red)
 	var text strings.Builder
+	if d.out.Machine != "" {
+		fmt.Fprintln(&text, d.out.Machine)
+	}
 	for _, row := range red {
 		fmt.Fprintf(&text, "%s: %s\n  %s\n", words.Row(row), words.Measured(row), words.Reason(row))
 	}

@@ -222,12 +222,11 @@ func (d Difference) words(commit Item, looked bool) string {
 		}
 		text = with + " changed: " + d.list() + "."
 	case d.Commit != nil:
-		text = fmt.Sprintf("Nothing but the commit changed, of %s", count(d.Facts+1, "known fact"))
-		text += fmt.Sprintf(" (compared with the %s before).", count(d.Before, "run"))
+		text = d.same("Nothing but the commit changed")
 	case commit.Before == "" || commit.After == "":
-		text = fmt.Sprintf("Nothing changed of %s; the commit is not known.", count(d.Facts, "known fact"))
+		text = "The commit is not known; " + d.same("nothing else changed")
 	default:
-		text = fmt.Sprintf("Nothing that is known changed, not even the commit (%s compared).", count(d.Facts+1, "fact"))
+		text = d.same("Nothing changed, not even the commit")
 	}
 	if !looked {
 		text += " What the machines were is not known."
@@ -285,9 +284,18 @@ func shorten(s string) string {
 	return s
 }
 
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
+// same says that nothing changed, and how much was compared beside the commit.
+func (d Difference) same(what string) string {
+	before := "the run before"
+	if d.Before > 1 {
+		before = fmt.Sprintf("the %d runs before", d.Before)
 	}
-	return fmt.Sprintf("%d %ss", n, what)
+	switch d.Facts {
+	case 0:
+		return what + ", as far as it is known: no other fact is."
+	case 1:
+		return what + ": 1 other fact is as in " + before + "."
+	default:
+		return fmt.Sprintf("%s: %d other facts are as in %s.", what, d.Facts, before)
+	}
 }

@@ -32,19 +32,19 @@ func TestBetween(t *testing.T) {
 		before, since []changed.Run
 		want          string
 	}{
-		{"nothing but the commit", usual, []changed.Run{run("ccc", facts(), "n1")}, "Nothing but the commit changed, of 7 known facts (compared with the 2 runs before)."},
+		{"nothing but the commit", usual, []changed.Run{run("ccc", facts(), "n1")}, "Nothing but the commit changed: 6 other facts are as in the 2 runs before."},
 		{"the driver", usual, []changed.Run{run("ccc", facts("driver", "580.126.09"), "n1")}, "Together with the commit changed: driver 580.95.05 → 580.126.09."},
 		{"of some nodes only", usual, []changed.Run{run("ccc", facts("driver", "580.95.05 (n1), 580.126.09 (n2)"), "n1", "n2")}, "Together with the commit changed: driver 580.95.05 → 580.126.09, 580.95.05."},
-		{"nodes that differ in what they differed in before", []changed.Run{run("aaa", facts("driver", "1 (n1), 2 (n2)"), "n1", "n2")}, []changed.Run{run("bbb", facts("driver", "2"), "n2")}, "Nothing but the commit changed, of 7 known facts (compared with the 1 run before)."},
+		{"nodes that differ in what they differed in before", []changed.Run{run("aaa", facts("driver", "1 (n1), 2 (n2)"), "n1", "n2")}, []changed.Run{run("bbb", facts("driver", "2"), "n2")}, "Nothing but the commit changed: 6 other facts are as in the run before."},
 		{"the same commit again", usual, []changed.Run{run("bbb", facts("cuda", "13.1"), "n1")}, "The commit is the same, but changed: CUDA 13.0 → 13.1."},
-		{"nothing at all", usual, []changed.Run{run("bbb", facts(), "n1")}, "Nothing that is known changed, not even the commit (7 facts compared)."},
+		{"nothing at all", usual, []changed.Run{run("bbb", facts(), "n1")}, "Nothing changed, not even the commit: 6 other facts are as in the 2 runs before."},
 		{"nodes that none had before", usual, []changed.Run{run("ccc", facts(), "n7")}, "Together with the commit changed: nodes n1, n2 → n7."},
 		{"a variable that was not set", usual, []changed.Run{run("ccc", facts("env.UCX_TLS", "rc"), "n1")}, "Together with the commit changed: UCX_TLS not set → rc."},
 		{"a variable that is not set any more", usual, []changed.Run{run("ccc", map[string]string{"kernel": "6.1"}, "n1")}, "Together with the commit changed: NCCL_DEBUG WARN → not set."},
-		{"a version that nobody asked for before", usual, []changed.Run{run("ccc", facts("version.torch", "2.9"), "n1")}, "Nothing but the commit changed, of 7 known facts (compared with the 2 runs before)."},
+		{"a version that nobody asked for before", usual, []changed.Run{run("ccc", facts("version.torch", "2.9"), "n1")}, "Nothing but the commit changed: 6 other facts are as in the 2 runs before."},
 		{"several, what matters first", usual, []changed.Run{run("ccc", facts("kernel", "6.2", "driver", "590", "image_digest", "x", "image", "img:2"), "n1")}, "Together with the commit changed: image img:1 → img:2; driver 580.95.05 → 590; kernel 6.1 → 6.2."},
-		{"nobody looked before", []changed.Run{run("aaa", nil, "n1")}, []changed.Run{run("bbb", facts(), "n1")}, "Nothing but the commit changed, of 3 known facts (compared with the 1 run before). What the machines were is not known."},
-		{"no commit", []changed.Run{run("", nil, "n1")}, []changed.Run{run("", nil, "n1")}, "Nothing changed of 2 known facts; the commit is not known. What the machines were is not known."},
+		{"nobody looked before", []changed.Run{run("aaa", nil, "n1")}, []changed.Run{run("bbb", facts(), "n1")}, "Nothing but the commit changed: 2 other facts are as in the run before. What the machines were is not known."},
+		{"no commit", []changed.Run{run("", nil, "n1")}, []changed.Run{run("", nil, "n1")}, "The commit is not known; nothing else changed: 2 other facts are as in the run before. What the machines were is not known."},
 		{"no commit, another node", []changed.Run{run("", nil, "n1")}, []changed.Run{run("", nil, "n2")}, "With it changed: nodes n1 → n2. What the machines were is not known."},
 		{"the first run", nil, []changed.Run{run("bbb", facts(), "n1")}, "There is no run to compare with."},
 	} {

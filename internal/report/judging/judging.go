@@ -46,6 +46,9 @@ type Judgement struct {
 	Record baseline.Record // Subject.Record with its verdicts, Normal, ready to be saved
 	// Changed is what else was different when the regression began, nil if there is none.
 	Changed *changed.Difference
+	// Machine is what suspect machines have to do with a case that is not green, in
+	// sentences; "" = nothing.
+	Machine string
 	// Environment is what the reference says, where the run is not green.
 	Environment Environment
 	Lemons      []lemons.Lemon // that this run was on, where it is not green

@@ -1,6 +1,7 @@
 package judging
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/machine"
@@ -37,6 +38,56 @@ func (m Sights) judge(r *baseline.Record, past []baseline.Record) {
 	}
 }
 
+// suspects are why the machines of a run are suspect, none where one of its repetitions
+// was on machines that were as usual.
+func suspects(r baseline.Record) []rundir.Suspicion {
+	var all []rundir.Suspicion
+	for _, rep := range r.Repetitions {
+		if rep.Machine != nil && len(rep.Machine.Suspects) == 0 {
+			return nil
+		}
+		if rep.Machine != nil {
+			all = append(all, rep.Machine.Suspects...)
+		}
+	}
+	return all
+}
+
+// probably says of a run on suspect machines, in a sentence, that it may be theirs.
+func probably(r baseline.Record) string {
+	text := suspect.Probably(suspects(r))
+	if text == "" {
+		return ""
+	}
+	return strings.ToUpper(text[:1]) + text[1:] + "."
+}
+
+// machine says of a case that is not green what suspect machines have to do with it: of
+// this run, and of the one with which an open regression began.
+func (t *trial) machine(out *Judgement) string {
+	red := slices.ContainsFunc(out.Rows, func(r verdict.Row) bool {
+		return r.Gate && (r.Verdict == verdict.Regression || r.Verdict == verdict.Inconclusive)
+	})
+	switch {
+	case !red:
+		return ""
+	case !out.Case.Open || out.Case.Alarm:
+		return probably(out.Record)
+	}
+	var said []string
+	if onset := out.Case.Onset; onset != nil {
+		for _, r := range t.past.Runs {
+			if all := suspects(r); r.ID == onset.Run && len(all) > 0 {
+				said = append(said, "It began with a run on a suspect machine: "+suspect.Foremost(all)+".")
+			}
+		}
+	}
+	if all := suspects(out.Record); len(all) > 0 {
+		said = append(said, "This run was on a suspect machine: "+suspect.Foremost(all)+".")
+	}
+	return strings.Join(said, " ")
+}
+
 // withMachine is a row in the light of the machines: what looks like a regression on
 // suspect ones is measured again elsewhere, and told as probably theirs. A repetition on
 // machines that were as usual shows that it was not.
@@ -44,20 +95,11 @@ func (t *trial) withMachine(row verdict.Row, q verdict.Question) verdict.Row {
 	if row.Verdict != verdict.Regression && row.Verdict != verdict.Inconclusive || row.Open && !row.Alarm {
 		return row
 	}
-	var all []rundir.Suspicion
-	for _, rep := range t.Record.Repetitions {
-		if rep.Machine != nil && len(rep.Machine.Suspects) == 0 {
-			return row
-		}
-		if rep.Machine != nil {
-			all = append(all, rep.Machine.Suspects...)
-		}
-	}
-	if len(all) == 0 {
+	text := probably(t.Record)
+	if text == "" {
 		return row
 	}
-	text := suspect.Probably(all)
-	row.Reason = strings.ToUpper(text[:1]) + text[1:] + ". " + row.Reason
+	row.Reason = text + " " + row.Reason
 	if row.Gate && !row.Advisory && q.Policy.MayRepeat(q.Series) {
 		row.Suspicious = true
 	}

@@ -2,6 +2,7 @@ package judging_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -69,6 +70,11 @@ func TestRegressionOnASuspectMachine(t *testing.T) {
 					require.NotContains(t, row.Reason, "probably")
 				}
 				require.Equal(t, tt.again, row.Suspicious, row.Reason)
+				if tt.told {
+					require.Equal(t, strings.TrimSuffix(probably, " "), j.Machine)
+				} else {
+					require.Empty(t, j.Machine)
+				}
 				if tt.seen[0] != nil {
 					require.Equal(t, tt.seen[0].Nodes[0].Cards[0].Card, j.Record.Repetitions[0].Machine.Cards[0])
 				}

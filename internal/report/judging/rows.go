@@ -59,6 +59,7 @@ func (t *trial) judge(out *Judgement) {
 			out.Record.Problems = append(out.Record.Problems, strings.TrimPrefix(row.Point+" "+row.Metric, " ")+": "+row.Reason)
 		}
 	}
+	out.Machine = t.machine(out)
 	for _, e := range t.Pins.Cases[t.Record.Case] {
 		if doubt := e.Doubt(t.Policy); doubt != "" && e.fits(t.Record) {
 			out.Warnings = append(out.Warnings, e.Source+": "+doubt)

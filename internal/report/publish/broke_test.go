@@ -11,6 +11,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/changed"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // One onset per case, with the same date and commit for every reader, and the commits
@@ -43,4 +44,39 @@ func TestWhoBrokeIt(t *testing.T) {
 	require.Contains(t, Console(d, "/r", Style{}), "… and 1 more")
 	c.Together.Onset.Run = c.Metrics[0].Series[60].ID
 	require.Empty(t, report.Began(*c), "this run is the first")
+}
+
+// A regression on a suspect machine is told as probably the machine's wherever people look, and not as the change's.
+func TestTheMachineProbably(t *testing.T) {
+	t.Parallel()
+	const hot = "The machine, probably: GPU 3 of node07 ran at 1,410 MHz of 1,980 for 62 % of the benchmark."
+	for name, tt := range map[string]struct {
+		edit func(*report.CaseReport)
+		want string
+	}{
+		"new": {func(c *report.CaseReport) { c.Machine = hot }, hot},
+		"open": {func(c *report.CaseReport) {
+			c.Machine = "It began with a run on a suspect machine: GPU 3 of node07 was slowed down for its heat."
+			c.Together = &verdict.Case{Open: true, Since: c.Metrics[0].Series[58].ID}
+		}, "It began with a run on a suspect machine: GPU 3 of node07 was slowed down for its heat."},
+		"not sure": {func(c *report.CaseReport) {
+			c.Machine, c.Result, c.ExitCode, c.Verdict = hot, report.ResultNoVerdict, 5, verdict.Inconclusive
+		}, hot},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := regressionDocument()
+			c := &d.Cases[0]
+			tt.edit(c)
+			dir, _ := written(t, d)
+			page, err := os.ReadFile(filepath.Join(dir, casePath(*c)))
+			require.NoError(t, err)
+			index, err := os.ReadFile(filepath.Join(dir, rundir.ReportIndex))
+			require.NoError(t, err)
+			for output, text := range map[string]string{"console": Console(d, "/r", Style{}), "summary": strings.ReplaceAll(Summary(d), "\\", ""), "page": string(page), "index": string(index)} {
+				require.Contains(t, text, tt.want, output)
+				require.NotContains(t, text, "first suspect", output)
+			}
+		})
+	}
 }

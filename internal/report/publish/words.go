@@ -231,7 +231,9 @@ func regressionFault(c report.CaseReport) string {
 	t := c.Together
 	switch r := report.WorstRow(c); {
 	case r != nil && t != nil && t.Open && !t.Alarm && t.Since != "":
-		return "A regression has been open since " + words.Run(*r, t.Since) + ": it is open until the level is back or someone accepts it." + sentence(began)
+		return "A regression has been open since " + words.Run(*r, t.Since) + ": it is open until the level is back or someone accepts it." + sentence(began) + strings.TrimSuffix(" "+c.Machine, " ")
+	case c.Machine != "":
+		return c.Machine + sentence(began)
 	case began != "":
 		return "Slower than before." + sentence(began)
 	default:
@@ -300,7 +302,7 @@ func noVerdictFault(c report.CaseReport) string {
 	case verdict.BaselineUnavailable:
 		return "The test passed; the baselines could not be read, which is not your change."
 	case verdict.Inconclusive:
-		return "The test passed; its speed is suspicious, but nothing is proven."
+		return "The test passed; its speed is suspicious, but nothing is proven." + strings.TrimSuffix(" "+c.Machine, " ")
 	case verdict.Invalid:
 		return "The test passed; what it measured is not a valid measurement."
 	default:

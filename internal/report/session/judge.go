@@ -40,7 +40,7 @@ func (s *Session) judge(ctx context.Context, run rundir.Run, c results.Case, att
 		Record: s.record(run, c, m), Mode: c.Plan.Case.Mode, Branch: run.Build.Branch, Sights: judging.Sights{Seen: m.machines, Limits: c.Plan.Limits},
 	})
 	out := report.Judged{Rows: j.Rows, Problems: m.problems, Warnings: append(m.warnings, j.Warnings...), Together: &j.Case, Unverified: m.unverified}
-	out.Suspects, out.Changed, out.Lemons = s.suspects(j.Case.Onset), j.Changed, j.Lemons
+	out.Suspects, out.Changed, out.Machine, out.Lemons = s.suspects(j.Case.Onset), j.Changed, j.Machine, j.Lemons
 	if out.Environment = j.Environment.Text; j.Environment.Moved && len(j.Case.Moved) == 0 {
 		out.Suspects = nil // it explains all, and blames nobody
 	}

@@ -238,8 +238,13 @@ func Probably(s []rundir.Suspicion) string {
 	if len(s) == 0 {
 		return ""
 	}
+	return "the machine, probably: " + Foremost(s)
+}
+
+// Foremost is the suspicion that explains most, and how many more there are.
+func Foremost(s []rundir.Suspicion) string {
 	first := slices.MinFunc(s, func(a, b rundir.Suspicion) int { return cmp.Compare(rank(a.Kind), rank(b.Kind)) })
-	text := "the machine, probably: " + first.Text
+	text := first.Text
 	if more := len(s) - 1; more > 0 {
 		text += fmt.Sprintf(" (and %d more)", more)
 	}
