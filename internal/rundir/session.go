@@ -28,6 +28,8 @@ type PairPlan struct {
 	// whatever that run says: a path or a label of the change.
 	OpenAt float64 `json:"open_at,omitempty"`
 	Opened string  `json:"opened,omitempty"`
+	// Repeat is how often the client runs against the servers of a run; a run's value is the mean. 0 and 1: once.
+	Repeat int `json:"repeat,omitempty"`
 	// Noise is the scale of a pair's difference in earlier sessions, by series, in logs: the test's prior.
 	// A series that is not there has the prior of one that nobody has measured.
 	Noise map[string]float64 `json:"noise,omitempty"`
@@ -74,6 +76,17 @@ func PairOrder(pair int) [2]string {
 // IsSession reports whether the plan's job is a paired session.
 func (p Plan) IsSession() bool { return p.Pairs != nil }
 
+// Repeats is how often a role runs in one run of the plan: the client of a session as often as that says.
+func (p Plan) Repeats(r RolePlan) int {
+	if p.Pairs == nil || r.Kind != KindClient {
+		return 1
+	}
+	return max(1, p.Pairs.Repeat)
+}
+
+// RepeatDir is the folder, below a role's own, of the n-th time that it ran, counted from 1.
+func RepeatDir(n int) string { return fmt.Sprintf("repeat-%d", n) }
+
 // SingleRun is the plan of a job that runs the newer build of a session once.
 func (p Plan) SingleRun() Plan {
 	if p.Pairs == nil {
@@ -81,6 +94,7 @@ func (p Plan) SingleRun() Plan {
 	}
 	head, _ := p.Build(RunRef{Build: HeadBuild})
 	p.Builds, p.Runs = []BuildPlan{head}, OneRun()
+	p.Budgets.Benchmark /= Duration(max(1, p.Pairs.Repeat))
 	p.Budgets.Job, p.Pairs = p.Pairs.OneRun, nil
 	return p
 }

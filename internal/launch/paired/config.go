@@ -54,6 +54,7 @@ type Config struct {
 	Time       rundir.Duration  `yaml:"time"`                      // time limit of a session's job; 0 = its runs at the case's budgets
 	Paths      []string         `yaml:"paths"`                     // patterns of files whose change is measured whatever the single run says
 	Label      string           `yaml:"label"`                     // likewise, of the change
+	Repeat     int              `yaml:"repeat" bounds:"0,"`        // times that a run's client runs against the same servers; 0 = once
 	Confirm    bool             `yaml:"confirm"`                   // a nightly's regressions are measured in pairs before its end
 }
 
@@ -99,6 +100,9 @@ func (c Config) Validate(doc strictyaml.Document) []error {
 	}
 	if !(c.GPUHours >= 0) {
 		bad("max_gpu_hours", "%g is negative", c.GPUHours)
+	}
+	if c.Repeat < 0 {
+		bad("repeat", "%d is negative", c.Repeat)
 	}
 	for i, p := range c.Paths {
 		if _, err := path.Match(strings.ReplaceAll(p, "**", "*"), ""); err != nil {

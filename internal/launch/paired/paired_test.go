@@ -20,6 +20,43 @@ func plan(name string) rundir.Plan {
 	}
 }
 
+// A client that is repeated against its servers has as much more time, in sessions and not in the single run before one;
+// what cannot be repeated is refused.
+func TestRepeatedClient(t *testing.T) {
+	t.Parallel()
+	minute := rundir.Duration(time.Minute)
+	client := func(name string, change func(*rundir.RolePlan)) rundir.Plan {
+		p := plan(name)
+		p.Case.Pipeline = "redis"
+		p.Budgets.Ready, p.Budgets.Benchmark = 2*minute, 10*minute
+		r := rundir.RolePlan{Name: "client", Kind: rundir.KindClient, Slice: []rundir.NodeShare{{Tasks: 1}}, Leaves: rundir.Leaves{Bench: []rundir.BenchFiles{{Files: []string{"bench.csv"}}}}}
+		change(&r)
+		p.Builds[0].Roles = append(p.Builds[0].Roles, r)
+		return p
+	}
+	plain := func(*rundir.RolePlan) {}
+	set, err := Settle(Config{Repeat: 3}, Builds{}, Flags{Mode: "always", Base: Build{Source: "/old"}})
+	require.NoError(t, err)
+	p, err := set.Session(client("new", plain), client("old", plain), 1)
+	require.NoError(t, err)
+	require.Equal(t, 30*minute, p.Budgets.Benchmark)
+	require.Equal(t, 22*32*minute, p.Pairs.Time)
+	require.Equal(t, 10*32*minute, Costs(p)[0].Time)
+	require.Equal(t, []int{1, 3}, []int{p.Repeats(p.Roles()[0]), p.Repeats(p.Roles()[1])})
+	one := p.SingleRun()
+	require.Equal(t, 10*minute, one.Budgets.Benchmark)
+	require.Equal(t, 1, one.Repeats(one.Roles()[1]))
+
+	for want, change := range map[string]func(*rundir.RolePlan){
+		"leaves JUnit files":        func(r *rundir.RolePlan) { r.Results = []string{"results.xml"} },
+		"is measured by its log":    func(r *rundir.RolePlan) { r.Bench = []rundir.BenchFiles{{Reader: "wrk"}} },
+		"no client of a configured": func(r *rundir.RolePlan) { r.Kind = rundir.KindTask },
+	} {
+		_, err = set.Session(client("new", change), client("old", change), 1)
+		require.ErrorContains(t, err, want)
+	}
+}
+
 func TestSession(t *testing.T) {
 	t.Parallel()
 	set, err := Settle(Config{}, Builds{Head: Build{Commit: "new"}}, Flags{Mode: "always", Base: Build{Source: "/old", Commit: "old"}})

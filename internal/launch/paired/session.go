@@ -40,21 +40,47 @@ func (s Settings) Session(head, base rundir.Plan, cases int) (rundir.Plan, error
 	if s.Mode == rundir.PairSuspicious {
 		p.Pairs.OpenAt = defaultTo(s.OpenAt, defaultOpenAt)
 	}
-	p.Pairs.Time = cmp.Or(s.Time, limit(head))
-	p.Runs, p.Budgets.Job = rundir.SessionRuns(*p.Pairs), p.Pairs.Time
+	if err := s.repeat(&p); err != nil {
+		return head, err
+	}
+	p.Pairs.Time = cmp.Or(s.Time, limit(p))
 	p.Warnings = slices.Clone(p.Warnings)
-	if s.Time > 0 && s.Time < runs(minPairs)*perRun(head) {
+	if s.Time > 0 && s.Time < runs(minPairs)*perRun(p) {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("ab.time: %s may be too short for the %d pairs without which nothing is decided: at the case's budgets they take %s",
-			s.Time.Short(), minPairs, (runs(minPairs)*perRun(head)).Short()))
+			s.Time.Short(), minPairs, (runs(minPairs)*perRun(p)).Short()))
 	}
 	if s.Time == 0 && !bounded(head) {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("ab.time: no budgets.ready and budgets.benchmark say how long a run takes, so the session has %s, %d times budgets.job: what is not decided by then is undecided",
 			p.Pairs.Time.Short(), openJobs))
 	}
+	p.Runs, p.Budgets.Job = rundir.SessionRuns(*p.Pairs), p.Pairs.Time
 	if base.Case.ConfigSHA != head.Case.ConfigSHA {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("base has another %s (%s): what differs there is part of the comparison", head.Case.Config, base.Case.Config))
 	}
 	return p, nil
+}
+
+// repeat lets the client of a session run several times in each run.
+func (s Settings) repeat(p *rundir.Plan) error {
+	if s.Repeat <= 1 {
+		return nil
+	}
+	clients := 0
+	for _, r := range p.Roles() {
+		if r.Kind != rundir.KindClient {
+			continue
+		}
+		clients++
+		if len(r.Results) > 0 || slices.ContainsFunc(r.Bench, func(b rundir.BenchFiles) bool { return len(b.Files) == 0 }) {
+			return fmt.Errorf("ab.repeat: %s of %s leaves JUnit files, or is measured by its log, which would hold the results of several times: give it bench with files, and no results", r.Name, p.Case.ID)
+		}
+	}
+	if p.Case.Pipeline == "" || clients != 1 {
+		return fmt.Errorf("ab.repeat: %s has no client of a configured pipeline that could be repeated against its servers: leave ab.repeat out", p.Case.ID)
+	}
+	p.Pairs.Repeat = s.Repeat
+	p.Budgets.Benchmark *= rundir.Duration(s.Repeat)
+	return nil
 }
 
 // same refuses two plans that would not put the same load on the same nodes.
@@ -105,7 +131,7 @@ func limit(p rundir.Plan) rundir.Duration {
 	if bounded(p) {
 		return runs(maxPairs) * perRun(p)
 	}
-	return openJobs * p.Budgets.Job
+	return openJobs * p.Pairs.OneRun * rundir.Duration(max(1, p.Pairs.Repeat))
 }
 
 // bounded reports whether the phases of the work bound a run.
@@ -113,10 +139,11 @@ func bounded(p rundir.Plan) bool {
 	return p.Budgets.Ready > 0 && p.Budgets.Benchmark > 0 || p.Case.Timeout > 0
 }
 
-// perRun is what one run takes at most: the budgets of its phases, where those of the
-// work are bounded, else all of the job's time.
+// perRun is what one run of a session takes at most: the budgets of its phases, where those of the
+// work are bounded, else all of a single job's time.
 func perRun(p rundir.Plan) rundir.Duration {
 	b := p.Budgets
+	b.Job = p.Pairs.OneRun + b.Benchmark - b.Benchmark/rundir.Duration(max(1, p.Pairs.Repeat))
 	work := rundir.Duration(0)
 	if b.Ready > 0 && b.Benchmark > 0 {
 		work = b.Ready + b.Benchmark
@@ -140,10 +167,9 @@ type Cost struct {
 
 // Costs are those of a session at every moment at which it may end by its measurements.
 func Costs(p rundir.Plan) []Cost {
-	one := p.SingleRun()
 	var out []Cost
 	for n := minPairs; n <= maxPairs; n += 2 {
-		t := min(runs(n)*perRun(one), p.Pairs.Time)
+		t := min(runs(n)*perRun(p), p.Pairs.Time)
 		out = append(out, Cost{Pairs: n, Runs: int(runs(n)), Time: t, GPUHours: t.D().Hours() * float64(p.AllocatedGPUs)})
 	}
 	return out

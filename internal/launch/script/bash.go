@@ -148,7 +148,7 @@ func roleScript(p rundir.Plan, at RunPlace, r rundir.RolePlan) ([]byte, error) {
 	s.versions(p, at, r)
 	s.meet(p, at, r) // and what knows the node's address
 	s.endsWithItsChildren(p)
-	s.user(r.Command)
+	s.command(p, r)
 	return s.bytes()
 }
 

@@ -171,6 +171,25 @@ func (s *shell) endsWithItsChildren(p rundir.Plan) {
 	}
 }
 
+// command is the role's own. One that runs several times in a run does so in a folder of its own each time.
+func (s *shell) command(p rundir.Plan, r rundir.RolePlan) {
+	n := p.Repeats(r)
+	if n == 1 {
+		s.user(r.Command)
+		return
+	}
+	s.line("ci_disagg_own=$%s", envOut)
+	s.line("for ci_disagg_n in $(seq %d); do", n)
+	s.line(`  export %s="$ci_disagg_own/repeat-$ci_disagg_n"`, envOut)
+	s.line(`  mkdir -p "$%s"`, envOut)
+	s.line("  (")
+	s.user(r.Command)
+	s.line("  )")
+	s.line("  ci_disagg_status=$?")
+	s.line(`  if [ "$ci_disagg_status" != 0 ]; then exit "$ci_disagg_status"; fi`)
+	s.line("done")
+}
+
 // checkOrder holds what roles say of each other against the roles that there are.
 func checkOrder(roles []rundir.RolePlan) error {
 	var errs []error

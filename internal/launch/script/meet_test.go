@@ -69,6 +69,37 @@ func checkScripts(t *testing.T, roles ...rundir.RolePlan) {
 	require.NoError(t, err, string(out))
 }
 
+// A client that runs several times does so in a folder of its own each time, also where its command is exec'd; the first
+// failure is the role's end.
+func TestRepeatedClient(t *testing.T) {
+	t.Parallel()
+	client := func(command string) rundir.RolePlan {
+		return rundir.RolePlan{Name: "C", Kind: rundir.KindClient, Command: command}
+	}
+	p, at := meeting(t, client(""))
+	p.Pairs = &rundir.PairPlan{Repeat: 3}
+	for _, tt := range []struct {
+		name, command string
+		exit, times   int
+	}{
+		{"exec", `exec touch "$CI_DISAGG_OUT/x"`, 0, 3},
+		{"the second fails", "set -eo pipefail\n" + `touch "$CI_DISAGG_OUT/x"; case $CI_DISAGG_OUT in *2) (exit 7);; esac; true`, 7, 2},
+	} {
+		require.NoError(t, os.RemoveAll(at.Run.RoleOut("C")))
+		text, err := roleScript(p, at, client(tt.command))
+		require.NoError(t, err)
+		file := filepath.Join(t.TempDir(), "role.sh")
+		require.NoError(t, rundir.WriteFile(file, text, rundir.ExecMode))
+		cmd := exec.CommandContext(t.Context(), "bash", file)
+		out, _ := cmd.CombinedOutput()
+		require.Equal(t, tt.exit, cmd.ProcessState.ExitCode(), "%s: %s", tt.name, out)
+		for n := 1; n <= 3; n++ {
+			_, err := os.Stat(filepath.Join(at.Run.RoleOut("C"), rundir.RepeatDir(n), "x"))
+			require.Equal(t, n <= tt.times, err == nil, "%s: %d", tt.name, n)
+		}
+	}
+}
+
 // Roles that are started at once each get a port of their own that is free, outside of
 // the range from which the kernel serves others, and read each other's addresses.
 func TestRolesMeet(t *testing.T) {

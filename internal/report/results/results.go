@@ -37,6 +37,7 @@ type Attempt struct {
 	Files    []KeptFile
 	Machine  *machine.Seen       // what it ran on, nil where nobody looked
 	Before   []rundir.RunAccount // of a session: its runs before the one that Agent tells of
+	Part     string              // of what it measured, where its client ran several times: a folder; "" = all
 }
 
 // Role is one role of an attempt and what it left.

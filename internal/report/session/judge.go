@@ -141,7 +141,7 @@ func (m *measured) addRepetition(a results.Attempt) {
 // results reads and validates what one attempt measured. The client's own files come
 // first; only when they hold nothing is the client role's log read, which repeats them.
 func (s *Session) results(plan rundir.Plan, a results.Attempt, dir rundir.AttemptDir) (measured []bench.Result, problems, warnings []string) {
-	found, err := s.gather(plan, dir, a.RunIndex())
+	found, err := s.gather(plan, dir, a)
 	if err != nil {
 		problems = append(problems, err.Error())
 	}
@@ -160,17 +160,17 @@ func (s *Session) results(plan rundir.Plan, a results.Attempt, dir rundir.Attemp
 	return found.Results, problems, warnings
 }
 
-// gather reads the outputs of run k of an attempt, else its client's log.
-func (s *Session) gather(plan rundir.Plan, dir rundir.AttemptDir, k int) (found points.Found, err error) {
+// gather reads the outputs of an attempt's run, else its client's log.
+func (s *Session) gather(plan rundir.Plan, dir rundir.AttemptDir, a results.Attempt) (found points.Found, err error) {
 	tree, err := dir.Tree()
 	if err != nil {
 		return found, err
 	}
 	defer func() { err = errors.Join(err, tree.Close()) }()
 	links := map[string]string{}
-	run := rundir.FindRun(dir, k)
+	run := rundir.FindRun(dir, a.RunIndex())
 	if plan.Case.Pipeline != "" {
-		return s.gatherRoles(tree, plan, run)
+		return s.gatherRoles(tree, plan, run, a.Part)
 	}
 	for _, r := range plan.Roles() {
 		if r.Output != "" {

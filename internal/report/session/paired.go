@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"path"
 	"path/filepath"
 	"slices"
@@ -131,15 +132,49 @@ func (s *Session) sessionRun(c results.Case, dir rundir.AttemptDir, end rundir.R
 		}
 		return run, loaded
 	}
-	m := s.measure(c, []results.Attempt{loaded})
+	parts := timesOf(c.Plan, loaded)
+	m := s.measure(c, parts)
 	run.Problems = m.problems
 	for _, one := range m.measurements {
-		run.Values[ab.Key{Point: one.Point, Metric: one.Metric}] = one.Values[0]
+		if len(one.Values) != len(parts) {
+			run.Problems = append(run.Problems, fmt.Sprintf("%s of %s was measured %d of %d times", one.Metric, cmp.Or(one.Point, "the case"), len(one.Values), len(parts)))
+			continue
+		}
+		run.Values[ab.Key{Point: one.Point, Metric: one.Metric}] = mean(one.Values)
 	}
 	if len(run.Values) == 0 && len(run.Problems) == 0 {
 		run.Problems = []string{"it measured nothing"}
 	}
 	return run, loaded
+}
+
+// timesOf are the times that the client of a run has run, each as an attempt of its own.
+func timesOf(plan rundir.Plan, a results.Attempt) []results.Attempt {
+	times := 1
+	for _, r := range plan.Roles() {
+		times = max(times, plan.Repeats(r))
+	}
+	if times == 1 {
+		return []results.Attempt{a}
+	}
+	var out []results.Attempt
+	for n := range times {
+		a.Part = rundir.RepeatDir(n + 1)
+		out = append(out, a)
+	}
+	return out
+}
+
+// mean is that of the logs, by which runs are compared; of one value it is that value.
+func mean(values []float64) float64 {
+	if len(values) == 1 {
+		return values[0]
+	}
+	sum := 0.0
+	for _, v := range values {
+		sum += math.Log(v)
+	}
+	return math.Exp(sum / float64(len(values)))
 }
 
 // expected are the series that the plan's points would have.

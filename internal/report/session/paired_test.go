@@ -15,9 +15,36 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/results"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
+
+// The value of a run whose client ran several times is their mean, of the logs; one that is not there is a problem.
+func TestRunOfARepeatedClient(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir())
+	client := rundir.RolePlan{Name: "client", Kind: rundir.KindClient, Leaves: rundir.Leaves{Bench: []rundir.BenchFiles{{Reader: "redis-benchmark", Files: []string{"b.csv"}}}}}
+	c := results.Case{Plan: rundir.Plan{
+		Case: rundir.Case{Pipeline: "redis"}, Pairs: &rundir.PairPlan{Repeat: 2}, Runs: rundir.OneRun(), Builds: []rundir.BuildPlan{{Name: rundir.HeadBuild, Roles: []rundir.RolePlan{client}}},
+	}}
+	out := rundir.AttemptDir(dir).Run(0).RoleOut("client")
+	for n, rps := range []int{1000, 4000} {
+		writeText(t, filepath.Join(out, rundir.RepeatDir(n+1), "b.csv"), fmt.Sprintf(`"test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p95_latency_ms","p99_latency_ms","max_latency_ms"
+"SET","%d","1","1","1","1","1","1"
+`, rps))
+	}
+	s := New(dir, builder(t, 0))
+	parts := timesOf(c.Plan, results.Attempt{})
+	require.Len(t, parts, 2)
+	m := s.measure(c, parts)
+	require.Empty(t, m.problems)
+	i := slices.IndexFunc(m.measurements, func(m baseline.Measurement) bool { return m.Metric == "request_throughput" })
+	require.Equal(t, []float64{1000, 4000}, m.measurements[i].Values)
+	require.InDelta(t, 2000, mean(m.measurements[i].Values), 1e-9)
+	require.NoError(t, os.Remove(filepath.Join(out, rundir.RepeatDir(2), "b.csv")))
+	require.Contains(t, s.measure(c, parts).problems[0], "client has left no file that matches b.csv")
+}
 
 // runSpec is one run of a made-up session: what it measured, or how it ended.
 type runSpec struct {

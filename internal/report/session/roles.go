@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -13,11 +14,16 @@ import (
 
 // gatherRoles reads what the roles of a configured pipeline were to leave as
 // measurements. What was to be there and is not is a problem.
-func (s *Session) gatherRoles(tree *rundir.Tree, plan rundir.Plan, run rundir.RunDir) (points.Found, error) {
+// part is the folder of one of the times that the client ran, "" = it ran once.
+func (s *Session) gatherRoles(tree *rundir.Tree, plan rundir.Plan, run rundir.RunDir, part string) (points.Found, error) {
 	var all points.Found
 	for _, r := range plan.Roles() {
 		for _, b := range r.Bench {
-			found, err := s.benchFiles(tree, run, r.Name, b)
+			own := run.RoleOut(r.Name)
+			if plan.Repeats(r) > 1 {
+				own = filepath.Join(own, part)
+			}
+			found, err := s.benchFiles(tree, run, r.Name, own, b)
 			if err != nil {
 				return all, err
 			}
@@ -33,16 +39,16 @@ func (s *Session) gatherRoles(tree *rundir.Tree, plan rundir.Plan, run rundir.Ru
 
 // benchFiles reads the files of one entry of a role; an entry without files is the
 // role's log.
-func (s *Session) benchFiles(tree *rundir.Tree, run rundir.RunDir, role string, b rundir.BenchFiles) (found points.Found, err error) {
+func (s *Session) benchFiles(tree *rundir.Tree, run rundir.RunDir, role, own string, b rundir.BenchFiles) (found points.Found, err error) {
 	files := []string{run.RoleLog(role)}
 	if len(b.Files) > 0 {
-		if files, err = load.Matching(tree, run.RoleOut(role), b.Files); err != nil {
+		if files, err = load.Matching(tree, own, b.Files); err != nil {
 			return found, fmt.Errorf("bench of %s: %w", role, err)
 		}
 	}
 	if len(files) == 0 {
 		text := fmt.Sprintf("%s has left no file that matches %s (bench)", role, strings.Join(b.Files, ", "))
-		return points.Found{Problems: []bench.Problem{{File: run.RoleOut(role), Text: text}}}, nil
+		return points.Found{Problems: []bench.Problem{{File: own, Text: text}}}, nil
 	}
 	reader := s.o.Reader
 	if b.Reader != "" {
