@@ -1,6 +1,7 @@
 package junit
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -32,6 +33,22 @@ func TestNothingHides(t *testing.T) {
 			require.Len(t, cases, tt.counts.Tests)
 			shallowAgree(t, []byte(tt.doc), cases)
 		})
+	}
+}
+
+// TestRepairs: what a text holds that XML forbids is counted, also where it is not
+// decoded.
+func TestRepairs(t *testing.T) {
+	t.Parallel()
+	for doc, want := range map[string]int64{
+		"<testsuite><testcase name='a'><failure>x\x01y &nbsp; z</failure></testcase></testsuite>":                                           2,
+		"<testsuite><testcase name='a'><system-out><![CDATA[x\x01y &nbsp; z]]></system-out></testcase></testsuite>":                         1,
+		"<testsuite><testcase name='a'><system-out>" + strings.Repeat("x\x01y &amp; z\n", 20_000) + "&</system-out></testcase></testsuite>": 20_001,
+	} {
+		f, cases, _, err := readString(doc)
+		require.NoError(t, err)
+		require.Equal(t, want, f.Repaired)
+		shallowAgree(t, []byte(doc), cases)
 	}
 }
 

@@ -71,6 +71,8 @@ func shallowAgree(t *testing.T, data []byte, cases []*Case) {
 		require.ErrorAs(t, err, &p)
 	}
 	require.Equal(t, n, f.Counts.Tests)
+	deep, _, _, _ := readAll(bytes.NewReader(data), ReadOptions{MaxCase: 1 << 20, MaxBytes: 1 << 22})
+	require.Equal(t, deep.Repaired, f.Repaired)
 }
 
 // plainAgrees: a plain case is the same to every reader.

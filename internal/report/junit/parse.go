@@ -153,7 +153,10 @@ func (p *parser) chars(raw []byte, where xmltext.Context) error {
 			raw = bytes.TrimSpace(raw)
 			p.in.Plain = p.in.Plain && len(raw) == 0
 		}
-		p.in.Plain = p.in.Plain && xmltext.Plain(raw, where)
+		if !xmltext.Plain(raw, where) {
+			p.in.Plain = false
+			p.dec.Count(raw, where)
+		}
 		return nil
 	}
 	if p.sink != nil {

@@ -99,12 +99,28 @@ func legal(r rune) bool {
 // Decoder turns raw XML character data into text: entities, line ends, and what
 // XML does not allow. It counts what it had to repair. The control characters
 // that begin terminal sequences are left for Clean.
-type Decoder struct{ Repaired int64 }
+type Decoder struct {
+	Repaired int64
+	piece    []byte
+}
 
 // Clean is the decoded, clean value of an attribute.
 func (d *Decoder) Clean(value []byte) string {
 	d.Repaired += int64(bytes.Count(value, []byte{'<'})) // XML wants it escaped, and nothing is lost
 	return Clean(string(d.Append(nil, value, InAttribute)))
+}
+
+// Count counts what has to be repaired of a text that is not decoded now.
+func (d *Decoder) Count(src []byte, where Context) {
+	const enough = 64 << 10 // a long text is counted piece by piece, each up to a blank: no reference has one
+	for len(src) > 0 {
+		n := len(src)
+		if i := bytes.IndexByte(src[min(n, enough):], ' '); i >= 0 {
+			n = enough + i
+		}
+		d.piece = d.Append(d.piece[:0], src[:n], where)
+		src = src[n:]
+	}
 }
 
 // Append appends decoded text. In attributes white space is blanks. A reference that

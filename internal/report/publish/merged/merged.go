@@ -3,7 +3,6 @@ package merged
 
 import (
 	"fmt"
-	"html"
 	"io"
 	"strings"
 	"unicode"
@@ -114,10 +113,9 @@ func Markdown(name string, s merge.Summary) string {
 
 // markdownText is text from a file that Markdown takes for nothing but text.
 func markdownText(s string) string {
-	s = html.EscapeString(consoleLine(s))
 	var b strings.Builder
-	for _, r := range s {
-		if strings.ContainsRune("\\`*_{}[]<>()#+-.!|~:@", r) {
+	for _, r := range consoleLine(s) {
+		if strings.ContainsRune("&\"'\\`*_{}[]<>()#+-.!|~:@", r) {
 			fmt.Fprintf(&b, "&#%d;", r)
 		} else {
 			b.WriteRune(r)
