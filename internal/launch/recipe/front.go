@@ -14,6 +14,9 @@ func (r *reading) front(frontend section, sides []side) []role {
 			r.note("frontend.%s: there is one frontend, without nginx before it", key)
 		}
 	}
+	if many := frontend.text("enable_multiple_frontends"); many == "" && r.frontend != "vllm" && r.frontend != "trtllm_serve" {
+		r.note("frontend.enable_multiple_frontends: there is one frontend, where srt-slurm starts 10 behind nginx")
+	}
 	out := role{Name: "frontend", Kind: "router", Env: frontend.in("env").pairs(), Ready: &ready{HTTP: "/health"}}
 	args := ""
 	for _, f := range frontend.in("args").list() {
@@ -27,7 +30,7 @@ func (r *reading) front(frontend section, sides []side) []role {
 		if out.Env == nil {
 			out.Env = map[string]string{}
 		}
-		out.Env["ETCD_ENDPOINTS"], out.Env["NATS_SERVER"] = "{etcd.url}", "nats://{nats.address}"
+		out.Env["ETCD_ENDPOINTS"], out.Env["NATS_SERVER"], out.Env["DYN_REQUEST_PLANE"] = "{etcd.url}", "nats://{nats.address}", r.plane
 		out.Command = "exec python3 -m dynamo.frontend --http-port {port}" + args
 	case r.frontend == "sglang" || r.frontend == "sglang-router":
 		out.Command = sglangRouter(sides) + args
@@ -57,6 +60,13 @@ func sglangRouter(sides []side) string {
 		flag := "--" + s.name
 		if s.name == "agg" {
 			flag = "--worker-urls"
+		}
+		if s.name == "prefill" {
+			port := cmp.Or(s.bootstrap, fmt.Sprintf("$((%d + i))", bootstrapPort))
+			for _, g := range s.groups { // behind a prefill server's address stands its bootstrap port
+				text += fmt.Sprintf("IFS=, read -ra servers <<<{%s.urls}\nfor i in \"${!servers[@]}\"; do arguments+=(--prefill \"${servers[i]}\" %s); done\n", g.role, port)
+			}
+			continue
 		}
 		text += fmt.Sprintf("IFS=, read -ra servers <<<%s\nfor url in \"${servers[@]}\"; do arguments+=(%s \"$url\"); done\n", s.urls(), flag)
 	}
@@ -103,6 +113,9 @@ func (r *reading) benchmark(out file) file {
 			r.bad("benchmark: isl, osl and concurrencies are needed")
 			return out
 		}
+		if kind == "sa-bench" {
+			r.lengths(b)
+		}
 		client.Command = "concurrency={case.concurrency}\n" + r.bench(kind, fmt.Sprintf("{%s.url}", front), rate, isl, osl)
 		client.Bench = []bench{{Reader: r.reader(kind), Files: "result.json"}}
 		client.Expect = map[string]string{"concurrency": "{case.concurrency}", "input_len": fmt.Sprint(isl), "output_len": fmt.Sprint(osl)}
@@ -116,6 +129,18 @@ func (r *reading) benchmark(out file) file {
 	p.Roles = append(p.Roles, client)
 	out.Pipelines["recipe"] = p
 	return out
+}
+
+// lengths says how requests of sa-bench are not those of the client here.
+func (r *reading) lengths(b section) {
+	ratio, warm := b.text("random_range_ratio"), b.number("num_warmup_mult")
+	if ratio != "1" && ratio != "1.0" {
+		r.note("benchmark.random_range_ratio: sa-bench draws lengths from %s of isl and osl up; here all requests are of isl and osl", cmp.Or(ratio, "0.8"))
+	}
+	if b.find("num_warmup_mult") == nil {
+		warm = 2 // sa-bench's default
+	}
+	r.warm = warm
 }
 
 // reader is the reader of what the client writes.
@@ -134,6 +159,10 @@ func (r *reading) bench(kind, url, rate string, isl, osl int) string {
 	}
 	load := fmt.Sprintf("--dataset-name random --random-input-len %d --random-output-len %d --num-prompts $((concurrency * %d)) "+
 		"--max-concurrency \"$concurrency\" --request-rate %s", isl, osl, r.perLoad, shell(rate))
+	warmups := map[bool]string{true: "--warmup-requests", false: "--num-warmups"}[r.reader(kind) == "sglang"]
+	if r.warm > 0 {
+		load += fmt.Sprintf(" %s $((concurrency * %d))", warmups, r.warm)
+	}
 	if r.reader(kind) == "sglang" {
 		return "exec python3 -m sglang.bench_serving --backend sglang-oai --base-url " + url + " --model " + model + " \\\n  " + load +
 			" --random-range-ratio 1 --output-file {out}/result.json"

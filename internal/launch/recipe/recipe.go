@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"gopkg.in/yaml.v3"
 
@@ -32,6 +33,9 @@ func Import(file string, data []byte) (Imported, error) {
 		return Imported{}, err
 	}
 	r := &reading{file: file, top: section{node: root}}
+	if r.top.find("base") != nil {
+		return Imported{}, fmt.Errorf("%s: this is a base with overrides, several recipes in one: write one of them out (base: with what its override_… changes), and import that", file)
+	}
 	out := r.config()
 	if len(r.wrong) > 0 {
 		return Imported{}, fmt.Errorf("%s", strings.Join(r.wrong, "\n"))
@@ -61,9 +65,13 @@ type reading struct {
 	notes []string
 
 	backend, frontend string
+	connector         string // of vLLM under Dynamo, by which prefill workers hand over
+	numactl           string // before TensorRT-LLM's workers, with a blank; "" = nothing
+	plane             string // on which Dynamo's requests go
 	model             string
 	served            string // under which name, where it is another
 	perNode, perLoad  int    // GPUs of a node; requests for each that is under way at once
+	warm              int    // requests before that are not measured, likewise
 }
 
 func (r *reading) bad(format string, args ...any) {
@@ -102,16 +110,48 @@ func (r *reading) config() file {
 	}
 	frontend := r.top.in("frontend")
 	r.frontend = cmp.Or(frontend.text("type"), "dynamo")
+	r.dynamo(backend)
 	p := pipeline{Env: r.top.in("environment").pairs()}
 	p.Roles = r.roles(backend, frontend, &c)
 	name := cmp.Or(r.top.text("name"), "recipe")
 	out := file{
 		Stage: name, RunsDir: "/shared/ci/runs", Clusters: map[string]cluster{"cluster": c},
-		Budgets: map[string]string{"ready": "1h"}, Pipelines: map[string]pipeline{"recipe": p},
+		Budgets: map[string]string{"ready": r.ready(c.Time)}, Pipelines: map[string]pipeline{"recipe": p},
 		Perf: map[string]bool{"allow_no_baseline": true, "allow_collecting": true},
 	}
 	r.note("runs_dir: a folder that this machine and the nodes see")
 	return r.benchmark(out)
+}
+
+// dynamo reads what srt-slurm gives workers beside the flags of the recipe.
+func (r *reading) dynamo(backend section) {
+	r.plane = cmp.Or(r.top.in("dynamo").text("request_plane"), "tcp")
+	if r.backend == "vllm" && r.frontend == "dynamo" {
+		r.connector = "nixl"
+		if n := backend.find("connector"); n != nil {
+			n.HeadComment = read
+			if r.connector = n.Value; n.ShortTag() == "!!null" {
+				r.connector = "none"
+			}
+		}
+	}
+	gpu := r.top.in("resources").text("gpu_type")
+	if bind := backend.text("numa_memory_bind"); r.backend == "trtllm" && (bind == "true" || bind == "" && (gpu == "gb200" || gpu == "gb300")) {
+		r.numactl = "numactl -m 0,1 "
+	}
+}
+
+// ready is how long the workers may take: less than the job has.
+func (r *reading) ready(limit string) string {
+	h := r.top.in("health_check")
+	out := time.Duration(h.number("max_attempts")*h.number("interval_seconds")) * time.Second
+	if out <= 0 {
+		out = time.Hour
+	}
+	if job, err := time.ParseDuration(limit); err == nil && job > 0 && out >= job {
+		out = job * 3 / 4
+	}
+	return fmt.Sprintf("%.0fm", max(1, out.Minutes()))
 }
 
 // limit is a time limit of Slurm's as a duration: [D-]HH:MM:SS, MM:SS or minutes.

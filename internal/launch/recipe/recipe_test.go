@@ -71,3 +71,53 @@ func TestNothingIsDropped(t *testing.T) {
 		require.ErrorContains(t, err, want)
 	}
 }
+
+// What srt-slurm gives workers beside the flags of the recipe: the way by which prefill workers hand over, ports that no
+// two workers of a node share, the ranks of a worker over several nodes.
+func TestWhatWorkersGetBesideTheirFlags(t *testing.T) {
+	t.Parallel()
+	const (
+		disagg = "{gpus_per_node: 8, prefill_nodes: 1, prefill_workers: 2, decode_nodes: 1, decode_workers: 1}"
+		nixl   = `--kv-transfer-config '{"kv_connector":"NixlConnector","kv_role":"kv_both"}'`
+	)
+	of := func(resources, frontend, backend string) string {
+		return "name: n\nmodel: {path: a/b}\nresources: " + resources + "\nfrontend: {type: " + frontend + "}\nbackend: " + backend +
+			"\nbenchmark: {type: sa-bench, isl: 1, osl: 1, concurrencies: 1}\n"
+	}
+	for _, tt := range []struct {
+		name, recipe string
+		want, not    []string
+	}{
+		{"vLLM hands over by NIXL", of(disagg, "dynamo", "{type: vllm}"), []string{nixl, "VLLM_NIXL_SIDE_CHANNEL_PORT=$((5400 + 32 * {index}))", "$((6400 + 32 * {index}))", "DYN_REQUEST_PLANE: tcp"}, nil},
+		{"by nothing", of(disagg, "dynamo", "{type: vllm, connector: null}"), nil, []string{"kv-transfer-config", "connector ("}},
+		{"by what its side says", of(disagg, "dynamo", "{type: vllm, vllm_config: {prefill: {connector: lmcache}}}"), []string{"LMCacheConnectorV1", nixl}, []string{"--connector"}},
+		{"a recipe's own", of(disagg, "dynamo", `{type: vllm, vllm_config: {prefill: {kv-transfer-config: "{}"}, decode: {kv-transfer-config: "{}"}}}`), nil, []string{"NixlConnector"}},
+		{"a model over two nodes", of("{gpus_per_node: 8, agg_nodes: 2}", "vllm", "{type: vllm, vllm_config: {aggregated: {tensor-parallel-size: 16}}}"), []string{`--master-addr "$first" --nnodes 2 --node-rank "$SLURM_NODEID"`, "echo --headless"}, nil},
+		{"replicas over two nodes", of("{gpus_per_node: 8, agg_nodes: 2, agg_workers: 1}", "dynamo", "{type: vllm, vllm_config: {aggregated: {tensor-parallel-size: 2, data-parallel-size: 8}}}"), []string{"--data-parallel-size-local 4 --data-parallel-start-rank $((SLURM_NODEID * 4))"}, []string{"--headless"}},
+		{"SGLang's ports", of(disagg, "sglang", "{type: sglang}"), []string{"--disaggregation-bootstrap-port $((7200 + {index}))", "--nccl-port $((17500 + {index}))", `(--prefill "${servers[i]}" $((7200 + i)))`}, nil},
+		{"a recipe's own port", of(disagg, "sglang", "{type: sglang, sglang_config: {prefill: {disaggregation-bootstrap-port: 9000}}}"), []string{`(--prefill "${servers[i]}" 9000)`}, []string{"7200"}},
+		{"memory of a GB200", of("{gpu_type: gb200, gpus_per_node: 4, prefill_nodes: 1, decode_nodes: 1}", "dynamo", "{type: trtllm}"), []string{"numactl -m 0,1 trtllm-llmapi-launch"}, nil},
+		{"time to be ready", of(disagg, "dynamo", "{type: sglang}") + "health_check: {max_attempts: 360, interval_seconds: 10}\n", []string{"ready: 60m"}, []string{"health_check"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := recipeOf(tt.recipe)
+			require.NoError(t, err)
+			for _, w := range tt.want {
+				require.Contains(t, got, w)
+			}
+			for _, w := range tt.not {
+				require.NotContains(t, got, w)
+			}
+		})
+	}
+	_, err := recipeOf("base: {name: n}\noverride_tp4: {resources: {agg_nodes: 1}}\n")
+	require.ErrorContains(t, err, "a base with overrides")
+	_, err = recipeOf(of("{gpus_per_node: 8, agg_nodes: 2, agg_workers: 1}", "dynamo", "{type: vllm, vllm_config: {aggregated: {tensor-parallel-size: 16, data-parallel-size: 2}}}"))
+	require.ErrorContains(t, err, "data-parallel replicas of 16 GPUs over 2 nodes of 8 are not taken over")
+}
+
+func recipeOf(text string) (string, error) {
+	got, err := recipe.Import("r.yaml", []byte(text))
+	return got.Text, err
+}

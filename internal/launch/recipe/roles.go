@@ -11,6 +11,8 @@ type side struct {
 	name   string // prefill, decode, agg
 	flags  string // its name in the backend's config and environment
 	groups []group
+	// bootstrap is the port, as a shell word, at which the i-th prefill worker of a node hands over in SGLang.
+	bootstrap string
 }
 
 // group is workers that share the nodes that they are on.
@@ -47,11 +49,14 @@ func (r *reading) roles(backend, frontend section, c *cluster) []role {
 		out = append(out, infrastructure()...)
 	}
 	config := backend.in(r.backend + "_config")
-	for _, s := range sides {
+	for i, s := range sides {
 		env, flags := backend.in(s.flags+"_environment").pairs(), config.in(s.flags).list()
 		for _, f := range flags {
-			if has([]pair{f}, "served-model-name") {
+			switch {
+			case has([]pair{f}, "served-model-name"):
 				r.served = f.value
+			case has([]pair{f}, "disaggregation-bootstrap-port"):
+				sides[i].bootstrap = shell(f.value)
 			}
 		}
 		for _, g := range s.groups {
@@ -129,23 +134,97 @@ func (r *reading) server(s side, g group, env map[string]string, flags []pair) r
 	if r.frontend == "dynamo" {
 		out.Needs = &[]string{"etcd", "nats"}
 		out.Env["ETCD_ENDPOINTS"], out.Env["NATS_SERVER"], out.Env["DYN_SYSTEM_PORT"] = "{etcd.url}", "nats://{nats.address}", "{port}"
+		out.Env["DYN_REQUEST_PLANE"] = r.plane
 	}
 	if nodes := g.gpus / r.perNode; nodes > 1 {
 		out.Nodes = nodes
 	}
-	words := r.words(s, flags)
+	first := "first=$(scontrol show hostnames \"$SLURM_STEP_NODELIST\" | head -n 1)\n"
+	words := append(r.words(s, flags), r.sidePorts(s, g, flags)...)
 	out.Command = "exec " + strings.Join(words, " \\\n  ")
 	switch {
 	case r.backend == "trtllm":
 		out.Launcher, out.Tasks = "mpi", g.gpus
-		out.Command = optionsFile(flags) + "trtllm-llmapi-launch " + strings.Join(words, " \\\n  ")
+		numactl := r.numactl
+		if s.name == "agg" {
+			numactl = ""
+		}
+		out.Command = optionsFile(flags) + numactl + "trtllm-llmapi-launch " + strings.Join(words, " \\\n  ")
 	case out.Nodes > 1 && r.backend == "vllm":
-		r.bad("resources: a vLLM worker over %d nodes is not taken over: its ranks have other commands than its first", out.Nodes)
+		out.Command = first + out.Command + " \\\n  " + r.vllmNodes(s, out.Nodes, flags)
 	case out.Nodes > 1:
-		out.Command = "first=$(scontrol show hostnames \"$SLURM_STEP_NODELIST\" | head -n 1)\n" + out.Command +
+		out.Command = first + out.Command +
 			fmt.Sprintf(" \\\n  --dist-init-addr \"$first\":$((20000 + {index})) --nnodes %d --node-rank \"$SLURM_NODEID\"", out.Nodes)
 	}
+	if r.connector != "" && s.name != "agg" {
+		out.Command = fmt.Sprintf("export VLLM_NIXL_SIDE_CHANNEL_HOST={host} VLLM_NIXL_SIDE_CHANNEL_PORT=$((%d + 32 * {index}))\n", sidePort(5400, s)) + out.Command
+	}
 	return out
+}
+
+// sidePort is the first of the ports of a side's workers, which may be on one node with those of another side.
+func sidePort(from int, s side) int {
+	if s.name == "decode" {
+		return from + 1000
+	}
+	return from
+}
+
+// bootstrapPort is that of the first prefill worker on a node; each has one of its own there.
+const bootstrapPort = 7200
+
+// sidePorts are the flags for ports of SGLang's that workers of one node would otherwise share.
+func (r *reading) sidePorts(s side, g group, flags []pair) (words []string) {
+	if r.backend != "sglang" {
+		return nil
+	}
+	if s.name == "prefill" && !has(flags, "disaggregation-bootstrap-port") {
+		words = append(words, fmt.Sprintf("--disaggregation-bootstrap-port $((%d + {index}))", bootstrapPort))
+	}
+	if g.with != "" && !has(flags, "nccl-port") {
+		words = append(words, fmt.Sprintf("--nccl-port $((%d + {index}))", sidePort(17500, s)))
+	}
+	return words
+}
+
+// vllmNodes are the flags of a vLLM worker over several nodes: of a model that is spread over them, or of data-parallel
+// replicas of which each node has some.
+func (r *reading) vllmNodes(s side, nodes int, flags []pair) string {
+	size := func(key string) int {
+		for _, f := range flags {
+			if has([]pair{f}, key) {
+				n, _ := strconv.Atoi(f.value)
+				return n
+			}
+		}
+		return 1
+	}
+	replica := max(1, size("tensor-parallel-size")) * max(1, size("pipeline-parallel-size"))
+	if !has(flags, "data-parallel-size") {
+		return fmt.Sprintf("--master-addr \"$first\" --nnodes %d --node-rank \"$SLURM_NODEID\" $([ \"$SLURM_NODEID\" = 0 ] || echo --headless)", nodes)
+	}
+	if r.perNode%replica != 0 || r.frontend != "dynamo" {
+		r.bad("backend.vllm_config.%s: data-parallel replicas of %d GPUs over %d nodes of %d are not taken over", s.flags, replica, nodes, r.perNode)
+	}
+	local := r.perNode / replica
+	return fmt.Sprintf("--data-parallel-size-local %d --data-parallel-start-rank $((SLURM_NODEID * %d)) --data-parallel-address \"$first\" "+
+		"--data-parallel-rpc-port $((%d + {index})) --data-parallel-hybrid-lb", local, local, sidePort(8400, s))
+}
+
+// transfer is vLLM's --kv-transfer-config for a connector, "" = there is none.
+func transfer(connector string) string {
+	switch strings.ToLower(connector) {
+	case "", "none", "null":
+		return ""
+	case "nixl":
+		return `{"kv_connector":"NixlConnector","kv_role":"kv_both"}`
+	case "lmcache":
+		return `{"kv_connector":"LMCacheConnectorV1","kv_role":"kv_both"}`
+	case "kvbm":
+		return `{"kv_connector":"DynamoConnector","kv_connector_module_path":"kvbm.vllm_integration.connector","kv_role":"kv_both"}`
+	default:
+		return connector
+	}
 }
 
 // words are the command of a worker.
@@ -173,8 +252,13 @@ func (r *reading) words(s side, flags []pair) []string {
 	if r.backend == "trtllm" {
 		return words
 	}
+	connector := r.connector
 	for _, f := range flags {
 		name := "--" + strings.ReplaceAll(f.key, "_", "-")
+		if r.backend == "vllm" && name == "--connector" {
+			connector = f.value
+			continue
+		}
 		switch f.value {
 		case "true":
 			words = append(words, name)
@@ -182,6 +266,9 @@ func (r *reading) words(s side, flags []pair) []string {
 		default:
 			words = append(words, name+" "+shell(f.value))
 		}
+	}
+	if json := transfer(connector); json != "" && dynamo && !has(flags, "kv-transfer-config") {
+		words = append(words, "--kv-transfer-config "+shell(json))
 	}
 	if r.backend == "sglang" && s.name != "agg" && !has(flags, "disaggregation-mode") {
 		words = append(words, "--disaggregation-mode "+s.name)
