@@ -245,6 +245,9 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, r started) error
 	}
 	s.stop() // from here on a signal ends this process: no job is left that it would have to end
 	ctx = context.WithoutCancel(ctx)
+	if code := d.measureReference(ctx, h, r, rep); code > 0 {
+		return rep.Interrupted(code-signalled, code, errInReference)
+	}
 	rep.Confirms = d.cfg.AB.Confirm && d.cfg.Builds.Made() && rep.Mode == baseline.ModeNightly
 	if err = rep.Finish(ctx, true); rep.Confirms {
 		return d.confirm(ctx, h, rep, r.run, err)

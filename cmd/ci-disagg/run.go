@@ -247,6 +247,9 @@ func (o runOptions) planned(h host, cfg config, args []string, id string) (s pip
 	if err != nil {
 		return s, run, err
 	}
+	if build.Mode == baseline.ModeReference {
+		cfg.Builds = cfg.Builds.Pinned(cfg.Perf.Control().Commit)
+	}
 	o.AB.PullRequest, o.AB.Head, o.AB.MergeBase = o.mode == string(verdict.PullRequest), build.Commit, build.MergeBase
 	if s, err = o.resolve(h, cfg, args); err != nil {
 		return s, run, err

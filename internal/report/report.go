@@ -127,7 +127,8 @@ type Measurement struct {
 	Changed *changed.Difference `json:"changed,omitempty"`
 	Machine string              `json:"machine,omitempty"` // what suspect machines have to do with it, in sentences
 	// Environment is what the reference says of the environment, in a sentence.
-	Environment string `json:"environment,omitempty"`
+	Environment      string `json:"environment,omitempty"`
+	EnvironmentMoved bool   `json:"environment_moved,omitempty"` // and explains all that is worse
 	// Lemons are the cards and nodes that it ran on and that are known to be slow.
 	Lemons []lemons.Lemon `json:"slow_machines,omitempty"`
 	AB     *ab.Session    `json:"ab,omitempty"` // what a paired session found

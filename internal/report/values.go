@@ -19,13 +19,13 @@ type Judged struct {
 	Changed  *changed.Difference
 	Machine  string // what suspect machines have to do with it, for people; "" = nothing
 	// Environment is what the reference says of it, for people; "" = none.
-	Environment string
-	Confirmed   string                     // what a session of the commits behind a regression found, for people; "" = there was none
-	Lemons      []lemons.Lemon             // slow machines that it ran on
-	Machines    map[string]*rundir.Machine // of the attempts that measured, by their directories
-	Warnings    []string
-	// Unverified is a warning that other cases are likely to have, too.
-	Unverified string
+	Environment      string
+	EnvironmentMoved bool                       // and explains all that is worse
+	Confirmed        string                     // what a session of the commits behind a regression found, for people; "" = there was none
+	Lemons           []lemons.Lemon             // slow machines that it ran on
+	Machines         map[string]*rundir.Machine // of the attempts that measured, by their directories
+	Warnings         []string
+	Unverified       string // a warning that other cases are likely to have, too
 }
 
 // Policy is what a site decides about deciding. Its zero value relaxes nothing and

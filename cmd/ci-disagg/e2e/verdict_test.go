@@ -141,3 +141,53 @@ func (j *job) benchmarkLog(t *testing.T) string {
 	require.Len(t, logs, 1)
 	return logs[0]
 }
+
+// A nightly that is not green measures the pinned build beside it, once, and its report knows whether the environment did it.
+func TestReferenceIsMeasuredBesideARun(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, pinned string
+		exit         int
+		says         string
+	}{
+		{"the change is slower", "1000", 4, "The environment has not moved"},
+		{"everything is slower", "900", 5, "The environment has moved: the reference quick@0123456789ab, the same build as ever, is worse by 11."},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			store := "dir:" + filepath.Join(t.TempDir(), "store")
+			config := sessionConfig(t, `SPEED: "900"`, "")
+			text, err := os.ReadFile(config)
+			require.NoError(t, err)
+			text = []byte(strings.Replace(string(text), "k=${CI_DISAGG_RUN##*-};", "k=$((RANDOM % 5));", 1))
+			text = []byte(strings.Replace(string(text), "ab: {mode: always, answer_wait: 1m}", fmt.Sprintf("perf: {store: %q, reference: quick@0123456789ab, reruns: 3}", store), 1))
+			text = []byte(strings.Replace(string(text), `base: {env: {SPEED: "1000"}}`, fmt.Sprintf(`reference: {env: {SPEED: %q}}`, tt.pinned), 1))
+			require.NoError(t, os.WriteFile(config, text, 0o600))
+			add := func(days, value int, args ...string) {
+				at := time.Now().AddDate(0, 0, -days).Format(time.RFC3339)
+				cmd := exec.Command(binary, append([]string{
+					"baseline", "add", "-c", config, "--by", "ana", "--reason", "history", "--store", store, "--case", "quick", "--match", "cluster=here",
+					"--match", "pipeline=quick", "--point", "SET", "--time", at, "--value", "request_throughput=" + strconv.Itoa(value),
+				}, args...)...)
+				out, err := cmd.CombinedOutput()
+				require.NoError(t, err, string(out))
+			}
+			for day := range 9 {
+				add(day+1, 1000+day*7%5, "--commit", fmt.Sprintf("%012x", 100-day))
+			}
+			for _, day := range []int{2, 5, 8} {
+				add(day, 1000+day%3, "--mode", "reference", "--commit", "0123456789ab")
+			}
+			j := start(t, local, config, nil, "--backend", "local", "--commit", "bbbbbbbbbbbb")
+			require.Equal(t, tt.exit, j.wait(t), "%s\n%s", &j.stdout, &j.stderr)
+			require.Contains(t, j.stdout.String(), tt.says)
+			require.Contains(t, j.stderr.String(), "measuring the reference quick@0123456789ab: quick is not green")
+			require.Equal(t, tt.exit == 5, runtest.Document(t, j.dir).Cases[0].EnvironmentMoved)
+			j.nothingLeft(t, local)
+
+			j = start(t, local, config, nil, "--backend", "local", "--commit", "cccccccccccc")
+			require.Equal(t, tt.exit, j.wait(t), "%s\n%s", &j.stdout, &j.stderr)
+			require.NotContains(t, j.stderr.String(), "measuring the reference", "it was measured since this began")
+		})
+	}
+}

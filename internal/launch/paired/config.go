@@ -21,6 +21,8 @@ import (
 type Builds struct {
 	Base Build `yaml:"base" policy:"base"` // the older one: the merge base, or the last good one
 	Head Build `yaml:"head"`               // the newer one, which is also what is run without a comparison
+	// Reference is the pinned build of perf.reference, where it does not come about as any other.
+	Reference Build `yaml:"reference" policy:"base"`
 	// Make is shell text that makes the build of a commit, {commit}, run here once for each
 	// that is searched.
 	Make string `yaml:"make"`
@@ -28,9 +30,27 @@ type Builds struct {
 
 // Made reports whether the config says how the build of any commit comes about.
 func (b Builds) Made() bool {
-	h := b.Head
-	return b.Make != "" || slices.ContainsFunc([]string{h.Source, h.Image, h.Install, h.Setup}, func(t string) bool { return strings.Contains(t, commitMark) })
+	return b.Make != "" || b.Head.ofAny()
 }
+
+// ofAny reports whether the build is that of whatever commit is asked for.
+func (b Build) ofAny() bool {
+	return slices.ContainsFunc([]string{b.Source, b.Image, b.Install, b.Setup}, func(t string) bool { return strings.Contains(t, commitMark) })
+}
+
+// Pinned are the builds where the reference, of that commit, is what is run.
+func (b Builds) Pinned(commit string) Builds {
+	if b.Reference.named() {
+		if b.Head = b.Reference; !b.Head.ofAny() {
+			b.Make = "" // it is there
+		}
+	}
+	b.Head.Commit = commit
+	return b
+}
+
+// Pins reports whether the config says how the build of the reference comes about.
+func (b Builds) Pins() bool { return b.Reference.named() || b.Made() }
 
 // MakeOf is the shell text that makes a commit's build, "" = nothing has to be done.
 func (b Builds) MakeOf(commit string) string { return strings.ReplaceAll(b.Make, commitMark, commit) }

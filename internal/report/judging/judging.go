@@ -1,6 +1,7 @@
 package judging
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -103,6 +104,15 @@ func against(setup Setup, s Subject, known past) Judgement {
 		out.Record.Verdict = verdict.Invalid
 	}
 	return out
+}
+
+// modeOf is the mode of a stored run's case: that of its match values, custom for a
+// configured pipeline, else what is given.
+func modeOf(r baseline.Record, given string) string {
+	if r.Match["pipeline"] != "" {
+		given = "custom"
+	}
+	return cmp.Or(r.Match["mode"], given)
 }
 
 // gatesOf are the metrics that gate in the case's mode. What speculative decoding

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -64,6 +65,8 @@ const (
 	referenceSince = 180 * 24 * time.Hour
 	// referenceBefore and referenceAfter bound how many of them, on both sides.
 	referenceBefore, referenceAfter = 8, 4
+	// referenceEvery is how old the newest of them may be: a week, less what one night begins earlier than another.
+	referenceEvery = 7*24*time.Hour - 12*time.Hour
 	// referenceNoise is the least noise that few runs are believed to have.
 	referenceNoise = 0.005
 	// referenceSure is how many times its uncertainty a move has to be.
@@ -104,17 +107,44 @@ func environment(ctx context.Context, s Setup, r baseline.Record, onset time.Tim
 	}
 	e := Environment{Worse: worse, spread: spread}
 	low, high := 100*math.Expm1(worse-1.645*spread), 100*math.Expm1(worse+1.645*spread)
-	size := fmt.Sprintf("%.1f %% (%.1f to %.1f %%, %d runs since against %d before)", 100*math.Expm1(worse), low, high, len(since), len(before))
+	size := fmt.Sprintf("%.1f %% (%.1f to %.1f %%; runs since: %d, before: %d)", 100*math.Expm1(worse), low, high, len(since), len(before))
 	switch {
 	case worse > max(referenceSure*spread, 0.7*s.leastEffect()):
 		e.Moved = true
 		e.Text = fmt.Sprintf("The environment has moved: the reference %s, the same build as ever, is worse by %s. Nobody's change did that.", s.Reference, size)
 	case worse+1.645*spread < s.leastEffect():
-		e.Text = fmt.Sprintf("The environment has not moved: the reference %s is where it was, worse by %s.", s.Reference, size)
+		e.Text = fmt.Sprintf("The environment has not moved: the reference %s is where it was, with a difference of %s.", s.Reference, size)
 	default:
 		e.Text = fmt.Sprintf("Whether the environment has moved is open: the reference %s is worse by %s.", s.Reference, size)
 	}
 	return e
+}
+
+// ReferenceDue says why the reference is to be measured now on a cluster, "" = it need not
+// be: it is a week since, or a case is not green that still was when it was measured
+// last. began is when each case that is not green became so.
+func (s Setup) ReferenceDue(ctx context.Context, cluster string, now time.Time, began map[string]time.Time) (string, error) {
+	if s.Reference.Case == "" || s.Store == nil {
+		return "", nil
+	}
+	runs, err := s.referenceRuns(ctx, baseline.Record{Cluster: cluster, Time: now})
+	if err != nil {
+		return "", err
+	}
+	if len(runs) == 0 {
+		return "it was never measured here", nil
+	}
+	last := runs[len(runs)-1].Time
+	since := "it was last measured on " + last.UTC().Format("2 Jan 15:04")
+	for _, id := range slices.Sorted(maps.Keys(began)) {
+		if began[id].After(last) {
+			return fmt.Sprintf("%s is not green, and %s, before that began", baseline.Shorten(id), since), nil
+		}
+	}
+	if now.Sub(last) >= referenceEvery {
+		return since, nil
+	}
+	return "", nil
 }
 
 // leastEffect is what matters of throughput.
@@ -142,9 +172,10 @@ func (s Setup) referenceRuns(ctx context.Context, r baseline.Record) ([]baseline
 // become, in logs, with the uncertainty of one of them: those of a case share their noise.
 func (s Setup) moved(before, since []baseline.Record) (worse, spread float64, ok bool) {
 	var moves, spreads []float64
+	gates := gatesOf(s.Metrics, Subject{Record: since[0], Mode: modeOf(since[0], "")})
 	for _, m := range since[0].Measurements {
 		def, known := s.Metrics.Lookup(m.Metric)
-		if !known || !slices.ContainsFunc(gatesOf(s.Metrics, Subject{Record: since[0], Mode: since[0].Match["mode"]}), func(g metric.Metric) bool { return g.Name == def.Name }) {
+		if !known || !slices.ContainsFunc(gates, func(g metric.Metric) bool { return g.Name == def.Name }) {
 			continue
 		}
 		old, now := logsOf(before, m.Point, m.Metric, def.Sign()), logsOf(since, m.Point, m.Metric, def.Sign())
@@ -243,6 +274,6 @@ func (e Environment) explain(row verdict.Row, s Setup) verdict.Row {
 		return row
 	}
 	row.Verdict, row.Alarm, row.Open, row.Slow = verdict.Inconclusive, false, false, false
-	row.Reason = "the environment has moved by as much, by the reference: nobody's change is to blame, and nothing is known of the one under test. Accept the new level, or wait for the old one. " + row.Reason
+	row.Reason = "the environment has moved by as much, by the reference: nobody's change is to blame, and nothing is known of the one under test. Accept the new level, or wait for the old one"
 	return row
 }

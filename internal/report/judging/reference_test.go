@@ -134,3 +134,60 @@ func TestReferenceIsStoredApart(t *testing.T) {
 	save(t, s, j.Record)
 	require.Equal(t, 12, word(t, judge(t, setup(s), nightly("c", 14, 100)), tput).History)
 }
+
+// It is measured once a week, and where something is not green that was green when it
+// was measured last; not for every red night of one regression.
+func TestReferenceIsDue(t *testing.T) {
+	t.Parallel()
+	s := open(t, "dir:"+t.TempDir())
+	set := setup(s)
+	now := nightly("c", 40, 100).Time
+	due := func(now time.Time, began map[string]time.Time) string {
+		why, err := set.ReferenceDue(t.Context(), "gb200", now, began)
+		require.NoError(t, err)
+		return why
+	}
+	require.Empty(t, due(now, nil), "there is none")
+	set.Reference = judging.Reference{Case: "control", Commit: "0123456789ab"}
+	require.Equal(t, "it was never measured here", due(now, nil))
+	r := nightly("control", 40, 100)
+	r.Build.Mode, r.Build.Commit, r.Cluster = baseline.ModeReference, set.Reference.Commit, "gb200"
+	save(t, s, r.Normal())
+	require.Empty(t, due(now.Add(time.Hour), nil))
+	require.Contains(t, due(now.AddDate(0, 0, 7).Add(-time.Hour), nil), "it was last measured on ")
+	require.Empty(t, due(now.AddDate(0, 0, 2), map[string]time.Time{"c": now.Add(-time.Hour)}), "it was measured since")
+	require.Contains(t, due(now.AddDate(0, 0, 2), map[string]time.Time{"c": now.Add(time.Hour)}), "c is not green, and it was last measured on ")
+	why, err := set.ReferenceDue(t.Context(), "h200", now, nil)
+	require.NoError(t, err)
+	require.Equal(t, "it was never measured here", why, "each cluster has its own")
+}
+
+// A configured pipeline may be the reference: its metrics are not those of an LLM server.
+func TestReferenceOfAPipeline(t *testing.T) {
+	t.Parallel()
+	s := open(t, "dir:"+t.TempDir())
+	set := setup(s)
+	set.Reference = judging.Reference{Case: "control", Commit: "0123456789ab"}
+	one := func(caseID string, i int, value float64) baseline.Record {
+		r := nightly(caseID, i, value)
+		r.Match = map[string]string{"pipeline": "redis"}
+		r.Measurements = r.Measurements[:1]
+		r.Measurements[0].Metric, r.Measurements[0].Unit = "request_throughput", "req/s"
+		return r.Normal()
+	}
+	for i := range 30 {
+		save(t, s, one("c", i, noisy(i)))
+	}
+	for i, value := range map[int]float64{3: 100, 10: 100.4, 17: 99.7, 32: 90.4} {
+		r := one("control", i, value)
+		r.Build.Mode, r.Build.Commit = baseline.ModeReference, set.Reference.Commit
+		save(t, s, r.Normal())
+	}
+	r := one("c", 31, 90)
+	r.Measurements[0].Values = []float64{90, 90.1, 89.9}
+	j := judging.Again(set, r.Normal(), "e2e", nil)
+	require.True(t, j.Rows[0].Gate, "so is a run that was brought in")
+	j = judging.Case(t.Context(), set, judging.Subject{Record: r.Normal(), Mode: "custom"})
+	require.Equal(t, verdict.Inconclusive, verdict.Worst(j.Rows), j.Rows[0].Reason)
+	require.Contains(t, j.Environment.Text, "The environment has moved")
+}

@@ -230,6 +230,8 @@ func regressionFault(c report.CaseReport) string {
 	began := report.Began(c)
 	t := c.Together
 	switch r := report.WorstRow(c); {
+	case began != "" && t != nil && t.Open && !t.Alarm && t.Onset != nil && t.Onset.Run == t.Since:
+		return "This regression is open until the level is back or someone accepts it." + sentence(began)
 	case r != nil && t != nil && t.Open && !t.Alarm && t.Since != "":
 		return "A regression has been open since " + words.Run(*r, t.Since) + ": it is open until the level is back or someone accepts it." + sentence(began) + strings.TrimSuffix(" "+c.Machine, " ")
 	case c.Machine != "":
@@ -293,6 +295,9 @@ func noVerdictFault(c report.CaseReport) string {
 	}
 	if c.AB != nil {
 		return "Nothing is proven: too many runs of the two builds gave no measurement, and not those of B alone."
+	}
+	if c.EnvironmentMoved && c.Verdict == verdict.Inconclusive {
+		return "The test passed; it is slower because the environment is: nobody's change did that, and nothing is known of this one."
 	}
 	switch c.Verdict {
 	case verdict.Collecting:
