@@ -1,6 +1,8 @@
 package machine_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -147,6 +149,60 @@ func TestQueryOfOtherDrivers(t *testing.T) {
 			require.Len(t, q.GPUs, 1)
 			tt.want(t, q.GPUs[0])
 		})
+	}
+}
+
+// Each field may be missing, in each of the ways in which drivers say so: what it told is absent, and all else stays.
+func TestQueryWithoutEachField(t *testing.T) {
+	t.Parallel()
+	leaves := func(text string) map[string]string {
+		q, err := machine.ParseQuery([]byte(text))
+		require.NoError(t, err)
+		b, err := json.Marshal(q)
+		require.NoError(t, err)
+		var tree any
+		require.NoError(t, json.Unmarshal(b, &tree))
+		out := map[string]string{}
+		flatten(out, "", tree)
+		return out
+	}
+	text := recorded(t, h200)
+	whole, lines := leaves(text), strings.SplitAfter(text, "\n")
+	lost := map[string]bool{}
+	for i, line := range lines {
+		field, _, isField := strings.Cut(line, " : ")
+		if !isField {
+			continue
+		}
+		for _, instead := range []string{"", field + " : N/A\n"} {
+			got := leaves(strings.Join(lines[:i], "") + instead + strings.Join(lines[i+1:], ""))
+			gone := 0
+			for key, value := range whole {
+				if value != got[key] {
+					gone, lost[key] = gone+1, true
+					require.Contains(t, []string{"", "0"}, got[key], "%s without %q", key, line)
+				}
+			}
+			require.LessOrEqual(t, gone, 1, "without %q", line)
+		}
+	}
+	require.Contains(t, lost, "/GPUs/0/uuid")
+	require.Contains(t, lost, "/GPUs/0/counters/throttle_us.power_cap")
+	require.Greater(t, len(lost), 15)
+}
+
+func flatten(out map[string]string, at string, v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, x := range v {
+			flatten(out, at+"/"+k, x)
+		}
+	case []any:
+		for i, x := range v {
+			flatten(out, fmt.Sprintf("%s/%d", at, i), x)
+		}
+	default:
+		out[at] = fmt.Sprint(v)
 	}
 }
 

@@ -2,7 +2,9 @@ package environment
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -128,8 +130,11 @@ func (r *Run) Write(nodes []string) error {
 	var seen []rundir.NodeMachine
 	for _, n := range nodes {
 		var one rundir.NodeRecord
-		if r.a.Files.ReadJSON(r.dir.MachineFile(n), &one) == nil {
+		switch err := r.a.Files.ReadJSON(r.dir.MachineFile(n), &one); {
+		case err == nil:
 			seen = append(seen, one.NodeMachine)
+		case !errors.Is(err, fs.ErrNotExist):
+			seen = append(seen, rundir.NodeMachine{Node: n, Missing: []string{rundir.Clip("all: "+err.Error(), 300)}})
 		}
 	}
 	if len(seen) > 0 || rec.Nodes == nil {

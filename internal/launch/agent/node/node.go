@@ -70,7 +70,7 @@ func Watch(ctx context.Context, o Options) error {
 	clock := &clock{now: o.Now}
 	sight := probe.New(probe.Options{
 		Files: files, Run: run, Node: o.Name, Devices: plan.Devices(), Job: o.Job, Mark: mark(o), Env: o.Env, Root: "/",
-		Now: clock.agent, Every: plan.Telemetry.D(),
+		Now: clock.agent, Here: o.Now, Every: plan.Telemetry.D(),
 	})
 	go func() {
 		defer cancel()

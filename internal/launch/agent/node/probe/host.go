@@ -18,8 +18,8 @@ const maxNICs = 64
 
 // fingerprint finds out what the node is. A file system that hangs is not waited for.
 func (p *Probe) fingerprint(ctx context.Context) {
-	began := p.o.Now()
-	p.rec.Node, p.rec.At = p.o.Node, began
+	began := p.o.Here()
+	p.rec.Node, p.rec.At = p.o.Node, p.o.Now()
 	host := make(chan rundir.NodeMachine, 1)
 	go func() { host <- p.host() }()
 	p.gpus(ctx)
@@ -35,7 +35,7 @@ func (p *Probe) fingerprint(ctx context.Context) {
 		p.missing("the host: /proc and /sys did not answer")
 	case <-ctx.Done():
 	}
-	p.rec.Took = rundir.Duration(p.o.Now().Sub(began))
+	p.rec.Took = rundir.Duration(p.o.Here().Sub(began)) // how far the agent's clock is away is found out meanwhile
 }
 
 // read is a small file of /proc or /sys, "" if there is none.

@@ -25,6 +25,7 @@ type Options struct {
 	Env     []string
 	Root    string           // of /proc and /sys, "/"
 	Now     func() time.Time // the agent's clock
+	Here    func() time.Time // this machine's
 	Every   time.Duration    // between two samples, 0 = no samples
 }
 

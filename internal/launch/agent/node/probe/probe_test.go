@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,7 +33,7 @@ func look(t *testing.T, edit func(*probe.Options)) *looking {
 	files, err := dir.Tree()
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = files.Close() })
-	o := probe.Options{Files: files, Run: dir.Run(0), Node: "n0", Job: "7", Mark: "SLURM_JOB_ID=7", Env: os.Environ(), Root: "/", Now: time.Now, Every: 20 * time.Millisecond}
+	o := probe.Options{Files: files, Run: dir.Run(0), Node: "n0", Job: "7", Mark: "SLURM_JOB_ID=7", Env: os.Environ(), Root: "/", Now: time.Now, Here: time.Now, Every: 20 * time.Millisecond}
 	edit(&o)
 	ctx, cancel := context.WithCancel(t.Context())
 	l := &looking{Probe: probe.New(o), t: t, run: dir.Run(0), end: cancel, done: make(chan error, 1)}
@@ -134,6 +135,17 @@ func TestCardsCountersAndSamples(t *testing.T) {
 				[]string{r["sm_mhz"], r["mem_mhz"], r["power_w"], r["temp_c"], r["util_pct"], r["mem_used_mib"], r["reasons"]})
 		}
 	}
+}
+
+// The agent's clock becomes known while the node is looked at: what is seen to jump is no time that it took.
+func TestAClockThatIsSetBack(t *testing.T) {
+	var calls atomic.Int64
+	l := look(t, func(o *probe.Options) {
+		o.Env = []string{"PATH=" + t.TempDir()}
+		o.Now = func() time.Time { return time.Now().Add(-time.Duration(min(calls.Add(1), 9)) * time.Minute) }
+	})
+	l.until("the record", func() bool { return l.record().Host != "" })
+	require.GreaterOrEqual(t, l.stop().Took.D(), time.Duration(0))
 }
 
 // A run that is over while the counters are asked for has them all the same: the answer of a real card takes as long as
