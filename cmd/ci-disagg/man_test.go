@@ -15,8 +15,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
 )
 
-// plain is the text of a page without roff's marks.
-func plain(page []byte) string {
+// unformatted is the text of a page without roff's marks.
+func unformatted(page []byte) string {
 	return regexp.MustCompile(`\\f[BIR]`).ReplaceAllString(strings.NewReplacer(`\-`, "-", `\&`, "", `\e`, `\`).Replace(string(page)), "")
 }
 
@@ -26,7 +26,7 @@ func TestEveryVerbHasAManualPage(t *testing.T) {
 	root := newRoot(newHost())
 	pages := map[string]string{}
 	for _, p := range manual.Pages(root, "v1") {
-		pages[p.Name] = plain(p.Text)
+		pages[p.Name] = unformatted(p.Text)
 	}
 	for _, name := range []string{"ci-disagg.1", "ci-disagg-run.1", "ci-disagg-baseline-show.1", "ci-disagg-man.1", "ci-disagg-completion-bash.1"} {
 		require.Contains(t, pages, name)

@@ -14,6 +14,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/proc"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/deliver"
@@ -24,7 +25,6 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/session"
 	"github.com/ci-disagg/ci-disagg/internal/rules"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
-	"github.com/ci-disagg/ci-disagg/internal/table"
 	"github.com/ci-disagg/ci-disagg/internal/trust"
 )
 
@@ -123,7 +123,7 @@ func tellOpen(h host, dir rundir.Dir) {
 		}
 	}
 	if open > 0 {
-		fmt.Fprintf(h.stderr, "ci-disagg: this run is not over, it has %s still open: the report shows how far it is\n", table.Count(open, "case"))
+		fmt.Fprintf(h.stderr, "ci-disagg: this run is not over, it has %s still open: the report shows how far it is\n", plain.Count(open, "case"))
 	}
 }
 

@@ -10,10 +10,10 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/exit"
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report/curate"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/trendpages"
 	"github.com/ci-disagg/ci-disagg/internal/report/trends"
-	"github.com/ci-disagg/ci-disagg/internal/table"
 )
 
 // trendsOptions are the flags of trends.
@@ -77,7 +77,7 @@ func runTrends(ctx context.Context, h host, o trendsOptions) error {
 			return err
 		}
 		for _, w := range g.Warnings {
-			fmt.Fprintf(h.stderr, "warning: %s\n", table.OneLine(w))
+			fmt.Fprintf(h.stderr, "warning: %s\n", plain.Line(w))
 		}
 		site := trendpages.Site{
 			Gathered: g, Tool: buildVersion(), Now: began, Owner: cfg.Owners.Of,

@@ -1,13 +1,12 @@
-// Package table puts text into columns, lines and counts, for people at a terminal or in a log. It is the only place that
-// aligns.
+// Package table puts text into columns, for people at a terminal or in a log. It is the only place that aligns.
 package table
 
 import (
-	"fmt"
 	"io"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 )
 
 // Table is rows in the making.
@@ -44,7 +43,7 @@ func (t *Table) Write(w io.Writer) error {
 	var widths []int
 	for _, r := range t.rows {
 		for i := range r {
-			r[i].Text = OneLine(r[i].Text)
+			r[i].Text = plain.Line(r[i].Text)
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
@@ -71,26 +70,4 @@ func (t *Table) Write(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, all.String())
 	return err
-}
-
-// OneLine is text as one line that moves no cursor and colours nothing: it may hold a line of somebody's log.
-func OneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsControl(r):
-			return ' '
-		case unicode.Is(unicode.Cf, r): // turns the direction of writing
-			return utf8.RuneError
-		default:
-			return r
-		}
-	}, strings.ToValidUTF8(s, string(utf8.RuneError)))
-}
-
-// Count is a number of things in words.
-func Count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -24,8 +24,3 @@ func TestColumns(t *testing.T) {
 		require.Equal(t, want, b.String())
 	}
 }
-
-func TestNothingSteersTheTerminal(t *testing.T) {
-	t.Parallel()
-	require.Equal(t, "a [31mb c d\uFFFDe\uFFFD", table.OneLine("a\x1b[31mb\nc\u009bd\u202ee\xff"))
-}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/generic"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -92,7 +93,7 @@ func (r Request) part(plans []rundir.Plan, alone bool) ([]rundir.Plan, error) {
 	case r.SplitGroup < 0 || r.SplitGroup > 0 && (n > 0 || !alone):
 		return nil, fmt.Errorf("--split-group %d: it is the number of one case from 1, without --shard, of a suite that is all the config's or all a list's", r.SplitGroup)
 	case r.SplitGroup > len(plans):
-		return nil, fmt.Errorf("--split-group %d is behind the end: there are %s", r.SplitGroup, count(len(plans), "case"))
+		return nil, fmt.Errorf("--split-group %d is behind the end: there are %s", r.SplitGroup, plain.Count(len(plans), "case"))
 	case r.SplitGroup > 0:
 		return plans[r.SplitGroup-1 : r.SplitGroup], nil
 	case n == 0:
@@ -103,7 +104,7 @@ func (r Request) part(plans []rundir.Plan, alone bool) ([]rundir.Plan, error) {
 		out = append(out, plans[at])
 	}
 	if len(out) == 0 && alone {
-		return nil, fmt.Errorf("--shard %s is empty: there are %s, use at most as many parts", r.Shard, count(len(plans), "case"))
+		return nil, fmt.Errorf("--shard %s is empty: there are %s, use at most as many parts", r.Shard, plain.Count(len(plans), "case"))
 	}
 	return out, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -105,9 +106,9 @@ func refusedBy(partitions []partition, prof script.Profile, nodes int, limit tim
 		case p.state != "" && p.state != "UP":
 			why = append(why, fmt.Sprintf("partition %s is %s", p.name, p.state))
 		case p.nodes > 0 && nodes > p.nodes:
-			why = append(why, fmt.Sprintf("partition %s has %s, the job needs %d", p.name, count(p.nodes, "node"), nodes))
+			why = append(why, fmt.Sprintf("partition %s has %s, the job needs %d", p.name, plain.Count(p.nodes, "node"), nodes))
 		case p.maxNodes > 0 && nodes > p.maxNodes && !free:
-			why = append(why, fmt.Sprintf("partition %s allows %s per job, the job needs %d", p.name, count(p.maxNodes, "node"), nodes))
+			why = append(why, fmt.Sprintf("partition %s allows %s per job, the job needs %d", p.name, plain.Count(p.maxNodes, "node"), nodes))
 		case p.maxTime > 0 && limit > p.maxTime && !free:
 			why = append(why, fmt.Sprintf("partition %s allows %s, the job asks for %s: shorten budgets.job or the cluster's time", p.name,
 				rundir.Duration(p.maxTime).Short(), rundir.Duration(limit).Short()))

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -50,16 +51,16 @@ func (d Document) Refused() error {
 	var bad []string
 	for _, c := range d.Cases {
 		if c.Check != nil && !c.Check.OK {
-			bad = append(bad, fmt.Sprintf("%s: %s", c.Case.ID, oneLine(c.Check.Answer)))
+			bad = append(bad, fmt.Sprintf("%s: %s", c.Case.ID, plain.Words(c.Check.Answer)))
 		}
 	}
 	if bad == nil {
 		return nil
 	}
 	if d.Backend == jobs.BackendLocal {
-		return fmt.Errorf("%d of %s cannot run here:\n%s", len(bad), count(len(d.Cases), "case"), strings.Join(bad, "\n"))
+		return fmt.Errorf("%d of %s cannot run here:\n%s", len(bad), plain.Count(len(d.Cases), "case"), strings.Join(bad, "\n"))
 	}
-	return fmt.Errorf("slurm would not take %d of %s:\n%s", len(bad), count(len(d.Cases), "job"), strings.Join(bad, "\n"))
+	return fmt.Errorf("slurm would not take %d of %s:\n%s", len(bad), plain.Count(len(d.Cases), "job"), strings.Join(bad, "\n"))
 }
 
 // Settings are the effective values of profile and workload with their origins. goarch is what this program was

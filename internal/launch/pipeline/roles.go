@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/table"
 )
@@ -114,7 +115,7 @@ func leaves(p rundir.Plan) string {
 		}
 	}
 	if len(p.Expected.Points) > 0 {
-		out = append(out, count(len(p.Expected.Points), "benchmark point")+" ("+pointNames(p.Expected.Points)+")")
+		out = append(out, plain.Count(len(p.Expected.Points), "benchmark point")+" ("+pointNames(p.Expected.Points)+")")
 	}
 	return cmp.Or(strings.Join(out, ", "), "that every role ends well")
 }

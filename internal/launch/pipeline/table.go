@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/table"
 )
@@ -20,13 +21,13 @@ func (d Document) WriteTable(w io.Writer, wd string) {
 	if doc.Cluster != "" {
 		where += ", cluster " + doc.Cluster
 	}
-	fmt.Fprintf(w, "%s, stage %s, %s\n\n", count(len(doc.Cases), "case"), doc.Stage, where)
+	fmt.Fprintf(w, "%s, stage %s, %s\n\n", plain.Count(len(doc.Cases), "case"), doc.Stage, where)
 	overview(w, doc.Cases)
 	fmt.Fprintf(w, "\n")
 	var t table.Table
 	t.Add("   setting", "from", "value")
 	for _, s := range doc.Settings {
-		t.Add("   "+s.Key, s.From, oneLine(s.Value)) // the value last: it may be long
+		t.Add("   "+s.Key, s.From, plain.Words(s.Value)) // the value last: it may be long
 	}
 	_ = t.Write(w)
 	blocks := make([][]tableRow, len(doc.Cases))
@@ -81,7 +82,7 @@ func overview(w io.Writer, cases []Case) {
 			c.Budgets.Job.Short(), fmt.Sprint(len(c.Expected.Points)), fmt.Sprint(len(c.Warnings)), rundir.ShortID(c.Case.ID))
 	}
 	_ = t.Write(w)
-	fmt.Fprintf(w, "total: %s, %s in all, at most %d in one job; %s, %d of them idle\n", count(jobs, "job"), count(nodes, "node"), most, count(gpus, "GPU"), idle)
+	fmt.Fprintf(w, "total: %s, %s in all, at most %d in one job; %s, %d of them idle\n", plain.Count(jobs, "job"), plain.Count(nodes, "node"), most, plain.Count(gpus, "GPU"), idle)
 }
 
 // modeNote is the mode and what a reviewer must not overlook.
@@ -225,7 +226,7 @@ func caseRows(c Case) []tableRow {
 		if c.Check.OK {
 			word = "accepted"
 		}
-		row("check", "%s: %s", word, oneLine(c.Check.Answer))
+		row("check", "%s: %s", word, plain.Words(c.Check.Answer))
 	}
 	return rows
 }
@@ -331,7 +332,7 @@ func commands(row func(key, format string, args ...any), p rundir.Plan) {
 		var env []string
 		for _, e := range r.Env {
 			if e.Name != roleVariable {
-				env = append(env, e.Name+"="+oneLine(e.Value))
+				env = append(env, e.Name+"="+plain.Words(e.Value))
 			}
 		}
 		if env != nil {
@@ -347,7 +348,7 @@ func commands(row func(key, format string, args ...any), p rundir.Plan) {
 // abridge shortens what is the same in every command. The exact text is in the
 // JSON and in --script.
 func abridge(text, id string) string {
-	text = strings.ReplaceAll(oneLine(text), "'"+id+"'", "TEST_ID")
+	text = strings.ReplaceAll(plain.Words(text), "'"+id+"'", "TEST_ID")
 	text = strings.ReplaceAll(text, id, "TEST_ID")
 	text = roleText(text)
 	return strings.ReplaceAll(text, "$CI_DISAGG_RUN/", "")
@@ -393,7 +394,7 @@ func expected(p rundir.Plan) string {
 			results++
 		}
 	}
-	out := fmt.Sprintf("results.xml of %s, %s (%s)", count(results, "role"), count(len(p.Expected.Points), "benchmark point"), pointNames(p.Expected.Points))
+	out := fmt.Sprintf("results.xml of %s, %s (%s)", plain.Count(results, "role"), plain.Count(len(p.Expected.Points), "benchmark point"), pointNames(p.Expected.Points))
 	if p.Case.Pipeline != "" {
 		out = leaves(p)
 	}
@@ -447,12 +448,3 @@ func budgetsInForce(p rundir.Plan) string {
 	}
 	return strings.Join(append(set, "the job "+b.Job.Short()), ", ")
 }
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -9,10 +9,9 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -103,7 +102,7 @@ func (p *Progress) remind() {
 		}
 	}
 	text := strings.Join(append([]string{going}, rows...), ", ")
-	fmt.Fprintf(p.W, "%s run: %s\n", now.UTC().Format("15:04:05"), plain(strings.TrimPrefix(text, ", ")))
+	fmt.Fprintf(p.W, "%s run: %s\n", now.UTC().Format("15:04:05"), plain.Line(strings.TrimPrefix(text, ", ")))
 }
 
 // Update shows one change.
@@ -177,7 +176,7 @@ func (p *Progress) redraw(above string) {
 	out := p.erase() + above
 	rows := p.rows(max(1, min(liveRows, height-4)), min(44, max(16, (width-32)/2)))
 	for _, r := range rows {
-		out += cutTo(r, width-1) + "\n"
+		out += plain.Cut(plain.Line(r), width-1) + "\n"
 	}
 	p.drawn = len(rows)
 	fmt.Fprint(p.W, out)
@@ -218,18 +217,7 @@ func (c *liveCase) goesOn() bool {
 
 // line is a case in a row, with how long it has been in its state.
 func (c *liveCase) line(now time.Time, name int) string {
-	return fmt.Sprintf("%-9s %8s  %-10s %-*s %s", c.state, clock(now.Sub(c.since)), c.job, name, cutMiddle(c.name, name), c.text)
-}
-
-// cutMiddle cuts s to n columns. Names of one suite begin alike and differ towards
-// their ends.
-func cutMiddle(s string, n int) string {
-	r := []rune(s)
-	if len(r) <= n {
-		return s
-	}
-	head := n / 4
-	return string(r[:head]) + "…" + string(r[len(r)-(n-head-1):])
+	return fmt.Sprintf("%-9s %8s  %-10s %-*s %s", c.state, clock(now.Sub(c.since)), c.job, name, plain.CutMiddle(c.name, name), c.text)
 }
 
 // clock is a duration as a stop-watch shows it: 0:07, 12:03, 3:00:59.
@@ -239,26 +227,6 @@ func clock(d time.Duration) string {
 		return fmt.Sprintf("%d:%02d", s/60, s%60)
 	}
 	return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
-}
-
-// plain takes off s what would move the cursor or colour what follows: texts may
-// hold a line of a role's log.
-func plain(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, s)
-}
-
-// cutTo cuts s to n columns.
-func cutTo(s string, n int) string {
-	s = plain(s)
-	if utf8.RuneCountInString(s) <= n || n < 2 {
-		return s
-	}
-	return string([]rune(s)[:n-1]) + "…"
 }
 
 // printUpdate writes one change as a plain line with its time.
@@ -276,5 +244,5 @@ func printUpdate(w io.Writer, u drive.Update) {
 	if u.JobID != "" {
 		where += " job " + u.JobID
 	}
-	fmt.Fprintf(w, "%s %s: %s\n", u.At.UTC().Format("15:04:05"), plain(where), plain(u.Text))
+	fmt.Fprintf(w, "%s %s: %s\n", u.At.UTC().Format("15:04:05"), plain.Line(where), plain.Line(u.Text))
 }

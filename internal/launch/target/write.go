@@ -10,15 +10,15 @@ import (
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/exit"
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
-	"github.com/ci-disagg/ci-disagg/internal/table"
 )
 
 // WriteAttempt writes what a job of the only case needs to dir, an absolute path, which becomes
 // the attempt directory, and gives the path of the job's script. For teams whose own scripts submit and wait.
 func (t *Target) WriteAttempt(dir string, plans []rundir.Plan) (job string, err error) {
 	if len(plans) != 1 || plans[0].Case.SkipReason != "" {
-		return "", exit.ByUser(fmt.Errorf("--write makes the files of one case, and this is %s; use --split-group or --shard", table.Count(len(plans), "case")))
+		return "", exit.ByUser(fmt.Errorf("--write makes the files of one case, and this is %s; use --split-group or --shard", plain.Count(len(plans), "case")))
 	}
 	if err := fresh(dir); err != nil {
 		return "", exit.ByUser(err)

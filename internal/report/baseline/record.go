@@ -14,6 +14,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -441,13 +442,7 @@ func clean(s string) string {
 }
 
 // Shorten is s for a message: not longer than a line.
-func Shorten(s string) string {
-	const most = 80
-	if r := []rune(s); len(r) > most {
-		return string(r[:most]) + "…"
-	}
-	return s
-}
+func Shorten(s string) string { return plain.Cut(s, 80) }
 
 // NodeGroup is the group that a set of nodes belongs to, for the node
 // covariate: the names without their last number (the rack of gb-035-node04 is

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -249,7 +250,7 @@ func (d Difference) list() string {
 
 // String is the item for people: driver 580.95.05 → 580.126.09.
 func (i Item) String() string {
-	return fmt.Sprintf("%s %s → %s", Label(i.Fact), shorten(i.Before), shorten(i.After))
+	return fmt.Sprintf("%s %s → %s", Label(i.Fact), plain.Cut(plain.Line(i.Before), mostShown), plain.Cut(plain.Line(i.After), mostShown))
 }
 
 // Label is the name of a fact for people.
@@ -268,20 +269,6 @@ func Label(fact string) string {
 		}
 	}
 	return strings.ReplaceAll(fact, "_", " ")
-}
-
-// shorten is a value as it stands in a sentence.
-func shorten(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return '·'
-		}
-		return r
-	}, s)
-	if r := []rune(s); len(r) > mostShown {
-		return string(r[:mostShown-1]) + "…"
-	}
-	return s
 }
 
 // same says that nothing changed, and how much was compared beside the commit.

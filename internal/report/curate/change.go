@@ -9,12 +9,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline/exchange"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/tables"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
-	"github.com/ci-disagg/ci-disagg/internal/table"
 )
 
 // Add makes a record of what was measured elsewhere a run of the history.
@@ -54,7 +54,7 @@ func (e Editor) Import(ctx context.Context, files []File, opt exchange.Options) 
 		names = append(names, file.Name)
 		fmt.Fprintf(e.Out, "%s: %d read, %d records\n", file.Name, got.Read, len(got.Records))
 		for _, why := range slices.Sorted(maps.Keys(got.Skipped)) {
-			fmt.Fprintf(e.Out, "  left out %d times: %s\n", got.Skipped[why], table.OneLine(why))
+			fmt.Fprintf(e.Out, "  left out %d times: %s\n", got.Skipped[why], plain.Line(why))
 		}
 		news, err := got.News(ctx, e.Setup.Store)
 		if err != nil {
@@ -126,7 +126,7 @@ func (e Editor) Replay(ctx context.Context, caseID, mode string) ([]baseline.Rec
 		}
 	}
 	for _, w := range slices.Sorted(maps.Keys(words)) {
-		fmt.Fprintf(e.Out, "%s: %s\n", w, table.Count(words[w], "run"))
+		fmt.Fprintf(e.Out, "%s: %s\n", w, plain.Count(words[w], "run"))
 	}
 	if len(changed) == 0 {
 		fmt.Fprintln(e.Out, "nothing to replay")
@@ -145,7 +145,7 @@ func (e Editor) Split(ctx context.Context, caseID, unknownTo string) ([]baseline
 	}
 	s := baseline.SplitByCluster(records, unknownTo)
 	for _, m := range s.Moved {
-		fmt.Fprintf(e.Out, "%s (%s): %s to cluster %s\n", table.OneLine(m.Case), table.OneLine(tables.Match(m.Match)), table.Count(m.Runs, "run"), table.OneLine(m.Cluster))
+		fmt.Fprintf(e.Out, "%s (%s): %s to cluster %s\n", plain.Line(m.Case), plain.Line(tables.Match(m.Match)), plain.Count(m.Runs, "run"), plain.Line(m.Cluster))
 	}
 	if s.Unknown > 0 {
 		fmt.Fprintf(e.Out, "%d records name no cluster and stay: --to gives them one\n", s.Unknown)

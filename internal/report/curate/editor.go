@@ -8,10 +8,10 @@ import (
 	"slices"
 
 	"github.com/ci-disagg/ci-disagg/internal/exit"
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/tables"
-	"github.com/ci-disagg/ci-disagg/internal/table"
 )
 
 // portion is how many records are stored or removed at once.
@@ -71,7 +71,7 @@ func (e Editor) Records(ctx context.Context, f baseline.Filter) ([]baseline.Reco
 
 func (e Editor) warn(warnings []string) {
 	for _, w := range warnings {
-		fmt.Fprintf(e.Warn, "warning: %s\n", table.OneLine(w))
+		fmt.Fprintf(e.Warn, "warning: %s\n", plain.Line(w))
 	}
 }
 

@@ -8,11 +8,11 @@ import (
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/exit"
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/tables"
-	"github.com/ci-disagg/ci-disagg/internal/table"
 )
 
 // Series names the series of one case.
@@ -93,7 +93,7 @@ func (e Editor) Show(ctx context.Context, t tables.Printer, s Standing) error {
 	if len(series) == 0 {
 		of, hint := "", ""
 		if s.Filter.Case != "" {
-			of, hint = " of "+table.OneLine(s.Filter.Case), "; 'ci-disagg baseline show' without --case lists the cases"
+			of, hint = " of "+plain.Line(s.Filter.Case), "; 'ci-disagg baseline show' without --case lists the cases"
 		}
 		if !s.All && len(e.Setup.Standings(records, func(metric.Metric) bool { return true })) > 0 {
 			hint = " measured a metric that gates; --all shows the others"

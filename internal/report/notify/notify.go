@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/owners"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
@@ -100,7 +101,7 @@ func Of(r report.Report, who owners.Owners) (m Message, ok bool) {
 		}
 	}
 	slices.SortStableFunc(m.Findings, func(a, b Finding) int { return strings.Compare(a.Owner, b.Owner) })
-	m.Headline = fmt.Sprintf("%s: %s of %s found a new regression", r.Stage, look.Count(len(m.Findings), "case"), look.Count(len(r.Cases), "case"))
+	m.Headline = fmt.Sprintf("%s: %s of %s found a new regression", r.Stage, plain.Count(len(m.Findings), "case"), plain.Count(len(r.Cases), "case"))
 	return m, len(m.Findings) > 0
 }
 
@@ -140,7 +141,7 @@ func (m Message) lines(esc func(string) string) []string {
 	owner := "\x00"
 	for i, f := range m.Findings {
 		if i == mostLines {
-			out = append(out, fmt.Sprintf("… and %s", look.Count(len(m.Findings)-i, "more case")))
+			out = append(out, fmt.Sprintf("… and %s", plain.Count(len(m.Findings)-i, "more case")))
 			break
 		}
 		if f.Owner != owner && f.Owner != "" {
@@ -149,7 +150,7 @@ func (m Message) lines(esc func(string) string) []string {
 		owner = f.Owner
 		line := fmt.Sprintf("• %s: %s, %.1f %% worse", esc(look.OneLine(f.Case, 120)), esc(f.Metric), 100*f.Worse)
 		if f.Others > 0 {
-			line += fmt.Sprintf(" (and %s)", look.Count(f.Others, "more metric"))
+			line += fmt.Sprintf(" (and %s)", plain.Count(f.Others, "more metric"))
 		}
 		if f.Good != "" && f.Bad != "" {
 			line += fmt.Sprintf(", %s to %s", esc(words.ShortCommit(f.Good)), esc(words.ShortCommit(f.Bad)))
@@ -201,7 +202,7 @@ func (h Hook) Send(ctx context.Context, r report.Report) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if err := post(ctx, h.URL, body); err != nil {
-		return fmt.Errorf("notify: nobody was told of %s: %w", look.Count(len(m.Findings), "new regression"), err)
+		return fmt.Errorf("notify: nobody was told of %s: %w", plain.Count(len(m.Findings), "new regression"), err)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgsvg"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/report/words"
@@ -58,7 +59,7 @@ func HistoryChart(r verdict.Row) ([]byte, error) {
 
 // ChartTitle says in words what the chart of a row shows.
 func ChartTitle(r verdict.Row) string {
-	title := fmt.Sprintf("%s: %s", words.Row(r), look.Count(len(r.Series), "run"))
+	title := fmt.Sprintf("%s: %s", words.Row(r), plain.Count(len(r.Series), "run"))
 	if r.Value != nil {
 		title += fmt.Sprintf(", this run %s", look.Quantity(*r.Value, r.Unit))
 	}

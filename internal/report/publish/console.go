@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -35,7 +36,7 @@ func Console(d report.Report, reportDir string, style Style) string {
 	p := painter(style)
 	head := []string{fmt.Sprintf("%s  %s: %s (exit %d)", p.result(d.Decision, runLabel(d)), look.OneLine(d.Stage, 80), look.OneLine(d.Headline, 200), d.ExitCode)}
 	if text := runFault(d); text != "" && d.Result != report.ResultPassed {
-		head = append(head, look.OneLine(look.Squeeze(text), consoleWidth))
+		head = append(head, look.OneLine(plain.Words(text), consoleWidth))
 	}
 	tail := append(p.warnings(d.Warnings), "report: "+reportDir+"/index.html")
 	if d.Next != "" {
@@ -61,7 +62,7 @@ func (p painter) body(d report.Report, room int) []string {
 	for i, g := range alike(cases[:red]) {
 		block := p.block(g, onlyRed(d) == nil)
 		if i > 0 && p.height(out)+p.height(block) > room {
-			out = append(out, fmt.Sprintf("  … and %s that did not pass, in the report", look.Count(left, "more case")))
+			out = append(out, fmt.Sprintf("  … and %s that did not pass, in the report", plain.Count(left, "more case")))
 			break
 		}
 		for len(block) > 1 && p.height(out)+p.height(block) > room { // the worst is always shown
@@ -119,16 +120,16 @@ func (p painter) passed(cases []report.CaseReport, all int) []string {
 	}
 	var out []string
 	for _, c := range cases {
-		line := fmt.Sprintf("  %s  %s", p.result(c.Decision, caseLabel(c)), look.OneLine(look.ShortenMiddle(c.ID, 160), 160))
+		line := fmt.Sprintf("  %s  %s", p.result(c.Decision, caseLabel(c)), look.OneLine(plain.CutMiddle(c.ID, 160), 160))
 		if n := len(c.Attempts); n > 1 {
-			line += fmt.Sprintf(" (%s)", look.Count(n, "attempt"))
+			line += fmt.Sprintf(" (%s)", plain.Count(n, "attempt"))
 		}
 		if w := report.WorstRow(c); c.Result != report.ResultKnown && w != nil && w.Value != nil && w.Verdict != verdict.Pass {
 			line += ": " + rowText(*w)
 		}
 		out = append(out, oneLineColoured(line))
 		if c.Result == report.ResultKnown || c.AB != nil {
-			out = append(out, "      "+look.OneLine(look.Squeeze(c.Message), p.runes(2)-6))
+			out = append(out, "      "+look.OneLine(plain.Words(c.Message), p.runes(2)-6))
 		}
 	}
 	return out
@@ -139,9 +140,9 @@ func (p painter) warnings(all []string) []string {
 	var out []string
 	for i, w := range all {
 		if i == listWarnings-1 && len(all) > listWarnings {
-			return append(out, fmt.Sprintf("… and %s, in the report", look.Count(len(all)-i, "more warning")))
+			return append(out, fmt.Sprintf("… and %s, in the report", plain.Count(len(all)-i, "more warning")))
 		}
-		out = append(out, p.paint("1;33", "warning")+": "+look.OneLine(look.Squeeze(w), p.runes(1)-len("warning: ")))
+		out = append(out, p.paint("1;33", "warning")+": "+look.OneLine(plain.Words(w), p.runes(1)-len("warning: ")))
 	}
 	return out
 }
@@ -150,9 +151,9 @@ func (p painter) warnings(all []string) []string {
 // is where the head of the summary does not say it.
 func (p painter) block(g group, withFault bool) []string {
 	c := g.CaseReport
-	out := []string{fmt.Sprintf("  %s  %s", p.result(c.Decision, caseLabel(c)), look.OneLine(look.ShortenMiddle(c.ID, 180), 180))}
+	out := []string{fmt.Sprintf("  %s  %s", p.result(c.Decision, caseLabel(c)), look.OneLine(plain.CutMiddle(c.ID, 180), 180))}
 	say := func(format string, args ...any) {
-		out = append(out, "      "+look.OneLine(look.Squeeze(fmt.Sprintf(format, args...)), p.runes(2)-6))
+		out = append(out, "      "+look.OneLine(plain.Words(fmt.Sprintf(format, args...)), p.runes(2)-6))
 	}
 	if withFault {
 		say("%s", fault(c))
@@ -168,7 +169,7 @@ func (p painter) block(g group, withFault bool) []string {
 		say("%s%s:%d: %s", lastLine(f.Line), f.Line.File, f.Line.Number, strings.TrimSpace(f.Line.Text))
 	}
 	if n := len(g.More); n > 0 {
-		say("the same in %s: %s", look.Count(n, "more case"), names(g.More, 3))
+		say("the same in %s: %s", plain.Count(n, "more case"), names(g.More, 3))
 	}
 	for i, r := range rows {
 		if i == 3 {
@@ -198,7 +199,7 @@ func names(cases []report.CaseReport, n int) string {
 
 // restOf counts the metrics that are not listed.
 func restOf(gating, others int) string {
-	text := fmt.Sprintf("… and %s", look.Count(gating, "more gating metric"))
+	text := fmt.Sprintf("… and %s", plain.Count(gating, "more gating metric"))
 	if others > 0 {
 		text += fmt.Sprintf("; %d others moved", others)
 	}

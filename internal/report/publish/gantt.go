@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -92,7 +93,7 @@ func attemptSpan(a report.AttemptReport) (from, to time.Time, ok bool) {
 func ganttLeft(roles []report.RoleReport) float64 {
 	longest := 8
 	for _, r := range roles {
-		longest = max(longest, utf8.RuneCountInString(look.Shorten(r.Name, 26)))
+		longest = max(longest, utf8.RuneCountInString(plain.Cut(r.Name, 26)))
 	}
 	return 12 + float64(longest)*ganttCap
 }
@@ -133,7 +134,7 @@ func (g *gantt) phases(a report.AttemptReport, end time.Time, bottom int) {
 
 // role is one bar: pale until the role was ready, full until its end.
 func (g *gantt) role(r report.RoleReport, end time.Time, y int) {
-	name := look.Shorten(r.Name, 26)
+	name := plain.Cut(r.Name, 26)
 	weight := ""
 	if r.Status == roleRoot {
 		weight = fmt.Sprintf(` font-weight="bold" fill="%s"`, look.InkBad)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 )
@@ -39,7 +40,7 @@ func PairsChart(s ab.Session, f ab.Found) []byte {
 
 // pairsTitle says in words what the drawing of a series shows.
 func pairsTitle(f ab.Found) string {
-	return fmt.Sprintf("%s, %s: B is %s", f.Name(), look.Count(len(f.Values), "pair"), f.Sentence())
+	return fmt.Sprintf("%s, %s: B is %s", f.Name(), plain.Count(len(f.Values), "pair"), f.Sentence())
 }
 
 type pairsDrawing struct {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
@@ -144,7 +145,7 @@ func sessionLines(s *ab.Session, n int) []string {
 	var out []string
 	for i, f := range s.Series {
 		if i == n {
-			out = append(out, fmt.Sprintf("… and %s", look.Count(len(s.Series)-n, "more gating metric")))
+			out = append(out, fmt.Sprintf("… and %s", plain.Count(len(s.Series)-n, "more gating metric")))
 			break
 		}
 		out = append(out, fmt.Sprintf("%s: %s; A %s, B %s", f.Name(), f.Sentence(), look.Quantity(f.A, f.Unit), look.Quantity(f.B, f.Unit)))
@@ -164,7 +165,7 @@ func summarySession(s *ab.Session) string {
 	b.WriteString("\n| metric | B against A (5 to 95 %) | A | B |\n|---|---|---:|---:|\n")
 	for i, f := range s.Series {
 		if i == summaryRows {
-			fmt.Fprintf(&b, "\n… and %s in the report.\n", look.Count(len(s.Series)-i, "more gating metric"))
+			fmt.Fprintf(&b, "\n… and %s in the report.\n", plain.Count(len(s.Series)-i, "more gating metric"))
 			break
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", look.Markdown(look.OneLine(f.Name(), 200)), look.Markdown(f.Sentence()), look.Markdown(look.Quantity(f.A, f.Unit)), look.Markdown(look.Quantity(f.B, f.Unit)))

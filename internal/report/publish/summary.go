@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -21,7 +22,7 @@ func summaryMarker(d report.Report) string {
 		plain := r == '_' || r == '.' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
 		return !plain // a comment ends at the first -->
 	})
-	return "<!-- ci-disagg:summary " + look.Shorten(strings.Join(words, "-"), 200) + " -->"
+	return "<!-- ci-disagg:summary " + plain.Cut(strings.Join(words, "-"), 200) + " -->"
 }
 
 // Bounds of summary.md. GitHub takes 65,536 characters; the limit is on bytes,
@@ -51,7 +52,7 @@ func Summary(d report.Report) string {
 	for _, g := range alike(cases[:red]) {
 		block := summaryCase(g, d.Pages)
 		if b.Len()+len(block) > summaryLimit-len(end)-1000 {
-			fmt.Fprintf(&b, "\n… and %s that did not pass, in the report.\n\n", look.Count(left, "more case"))
+			fmt.Fprintf(&b, "\n… and %s that did not pass, in the report.\n\n", plain.Count(left, "more case"))
 			break
 		}
 		left -= 1 + len(g.More)
@@ -97,10 +98,10 @@ func summaryCase(g group, pages string) string {
 		if at := report.FailedAttempt(c); at != nil {
 			where = onWeb(pages, report.AttemptPath(c, *at)+"/"+f.Line.File, where)
 		}
-		fmt.Fprintf(&b, "\n> %s\n> %s%s\n", look.Markdown(look.OneLine(look.Squeeze(f.Line.Text), 400)), cmp.Or(lastLine(f.Line), "at "), where)
+		fmt.Fprintf(&b, "\n> %s\n> %s%s\n", look.Markdown(look.OneLine(plain.Words(f.Line.Text), 400)), cmp.Or(lastLine(f.Line), "at "), where)
 	}
 	if n := len(g.More); n > 0 {
-		fmt.Fprintf(&b, "\nThe same in %s: %s\n", look.Count(n, "more case"), look.Markdown(look.OneLine(names(g.More, 10), 2000)))
+		fmt.Fprintf(&b, "\nThe same in %s: %s\n", plain.Count(n, "more case"), look.Markdown(look.OneLine(names(g.More, 10), 2000)))
 	}
 	for _, line := range changes(c) {
 		fmt.Fprintf(&b, "\n%s\n", look.Markdown(look.OneLine(line, 1000)))
@@ -125,7 +126,7 @@ func summaryTable(rows []verdict.Row) string {
 	b.WriteString("\n| metric | this run | baseline | change | verdict |\n|---|---:|---:|---:|---|\n")
 	for i, r := range rows {
 		if i == summaryRows {
-			fmt.Fprintf(&b, "\n… and %s in the report.\n", look.Count(len(rows)-i, "more gating metric"))
+			fmt.Fprintf(&b, "\n… and %s in the report.\n", plain.Count(len(rows)-i, "more gating metric"))
 			break
 		}
 		v := viewRow(r)
@@ -140,7 +141,7 @@ func summaryTable(rows []verdict.Row) string {
 
 // summaryGreen is what passed: folded, and counted beyond a few.
 func summaryGreen(cases []report.CaseReport, room int) string {
-	head := fmt.Sprintf("<details><summary>%s without a finding</summary>\n\n", look.Count(len(cases), "case"))
+	head := fmt.Sprintf("<details><summary>%s without a finding</summary>\n\n", plain.Count(len(cases), "case"))
 	const foot = "\n</details>\n\n"
 	room -= len(head) + len(foot) + 100
 	var b strings.Builder
@@ -158,7 +159,7 @@ func summaryGreen(cases []report.CaseReport, room int) string {
 // greenNote is what is to be said of a case that is green.
 func greenNote(c report.CaseReport) string {
 	if c.Result == report.ResultKnown || c.AB != nil {
-		return ": " + look.OneLine(look.Squeeze(c.Message), 300)
+		return ": " + look.OneLine(plain.Words(c.Message), 300)
 	}
 	return tries(c)
 }
@@ -169,13 +170,13 @@ func summaryDoubts(all []string) string {
 		return ""
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "<details><summary>%s</summary>\n\n", look.Count(len(all), "warning"))
+	fmt.Fprintf(&b, "<details><summary>%s</summary>\n\n", plain.Count(len(all), "warning"))
 	for i, w := range all {
 		if i == summaryWarnings {
 			fmt.Fprintf(&b, "- … and %d more, in the report\n", len(all)-i)
 			break
 		}
-		fmt.Fprintf(&b, "- %s\n", look.Markdown(look.OneLine(look.Squeeze(w), 300)))
+		fmt.Fprintf(&b, "- %s\n", look.Markdown(look.OneLine(plain.Words(w), 300)))
 	}
 	return b.String() + "\n</details>\n\n"
 }

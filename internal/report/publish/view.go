@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -324,7 +325,7 @@ func viewLine(c report.CaseReport, root string) *lineView {
 	if f == nil || f.Line == nil {
 		return nil
 	}
-	v := &lineView{Said: lastLine(f.Line), Where: f.Line.File, Text: look.OneLine(look.Squeeze(f.Line.Text), 400)}
+	v := &lineView{Said: lastLine(f.Line), Where: f.Line.File, Text: look.OneLine(plain.Words(f.Line.Text), 400)}
 	if f.Line.Number > 0 {
 		v.Where += fmt.Sprintf(":%d", f.Line.Number)
 	}

@@ -6,6 +6,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -105,7 +106,7 @@ func viewAttempt(c report.CaseReport, a report.AttemptReport, root string) attem
 		}
 	}
 	if a.Outcome != rundir.OutcomePassed && (c.Finding == nil || a.Finding == nil || a.Finding.Message != c.Finding.Message) {
-		p.Said = look.Squeeze(a.Reason)
+		p.Said = plain.Words(a.Reason)
 	}
 	for _, r := range a.Roles {
 		p.RoleRows = append(p.RoleRows, viewRole(r, root, a.Finding))
@@ -125,13 +126,13 @@ func viewAttempt(c report.CaseReport, a report.AttemptReport, root string) attem
 
 func viewRole(r report.RoleReport, root string, f *rundir.Finding) roleView {
 	v := roleView{RoleReport: r, Root: root, Ending: roleWords(r), Open: r.Status == roleRoot}
-	v.Said = look.Squeeze(strings.TrimPrefix(r.Why, "["+r.Name+"] "))
+	v.Said = plain.Words(strings.TrimPrefix(r.Why, "["+r.Name+"] "))
 	explains := ""
 	if r.Status == roleRoot && f != nil && f.Line != nil && !f.Line.Last {
-		explains = look.Squeeze(f.Line.Text)
+		explains = plain.Words(f.Line.Text)
 	}
 	for _, t := range r.Tail {
-		v.TailLines = append(v.TailLines, tailLine{Text: t, Marked: explains != "" && look.Squeeze(t) == explains})
+		v.TailLines = append(v.TailLines, tailLine{Text: t, Marked: explains != "" && plain.Words(t) == explains})
 	}
 	switch r.Status {
 	case roleRoot:

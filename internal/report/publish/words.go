@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -81,7 +82,7 @@ func cause(c report.CaseReport) string {
 			return -1
 		}
 		return r
-	}, look.Squeeze(f.Line.Text))
+	}, plain.Words(f.Line.Text))
 	return c.Result + "\x00" + f.Class + "\x00" + f.Rule + "\x00" + text
 }
 
@@ -201,7 +202,7 @@ func tries(c report.CaseReport) string {
 	case c.Result == report.ResultInfra:
 		return fmt.Sprintf(" It was tried %d times.", n+1)
 	default:
-		return fmt.Sprintf(" It needed %s after infrastructure failures.", look.Count(n+1, "attempt"))
+		return fmt.Sprintf(" It needed %s after infrastructure failures.", plain.Count(n+1, "attempt"))
 	}
 }
 
@@ -215,7 +216,7 @@ func testFault(c report.CaseReport) string {
 	case f.Kind == blame.KindReadyTimeout && len(f.Roots) > 0:
 		return strings.Join(append([]string{f.Root}, f.Roots...), ", ") + " missed the same deadline; none of them was the first."
 	case f.Class == classTest && len(f.Collateral) > 0:
-		return fmt.Sprintf("%s failed first, in the test or the software under test; %s fell with it.", f.Root, look.Count(len(f.Collateral), "other role"))
+		return fmt.Sprintf("%s failed first, in the test or the software under test; %s fell with it.", f.Root, plain.Count(len(f.Collateral), "other role"))
 	case f.Class == classTest:
 		return f.Root + " failed first, in the test or the software under test."
 	default:
@@ -338,7 +339,7 @@ func notMeasured(rows []verdict.Row) int {
 
 // rowText is one row in a line.
 func rowText(r verdict.Row) string {
-	text := look.ShortenMiddle(words.Row(r), 100) + ": " // the numbers matter more
+	text := plain.CutMiddle(words.Row(r), 100) + ": " // the numbers matter more
 	if r.Value == nil {
 		return text + words.Verdict(r.Verdict)
 	}
@@ -387,5 +388,5 @@ func failureText(c report.CaseReport) string {
 	if f := c.Finding; f != nil && f.Line != nil {
 		text = strings.TrimSuffix(strings.TrimSuffix(text, strings.TrimSpace(f.Line.Text)), ": ")
 	}
-	return look.Squeeze(text)
+	return plain.Words(text)
 }

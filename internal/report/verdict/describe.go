@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict/bws"
 )
 
@@ -132,7 +133,7 @@ func (j *judgement) comparison(r bws.Result) string {
 	}
 	return fmt.Sprintf("%s%s is %s %s, the %s of %s%s (noise %s per run)",
 		of, j.amount(j.value), percentWorse(*orZero(j.Worse)), j.amount(*orZero(j.Baseline)), level,
-		plural(r.Runs, "earlier run"), whose, percent(*orZero(j.Noise)))
+		plain.Count(r.Runs, "earlier run"), whose, percent(*orZero(j.Noise)))
 }
 
 // span is an interval for people.
@@ -208,12 +209,4 @@ func orZero(v *float64) *float64 {
 		return new(float64)
 	}
 	return v
-}
-
-// plural is "1 run" or "3 runs".
-func plural(n int, word string) string {
-	if n == 1 {
-		return "1 " + word
-	}
-	return strconv.Itoa(n) + " " + word + "s"
 }

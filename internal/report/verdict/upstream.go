@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict/bws"
 )
 
@@ -44,7 +45,7 @@ func (j *judgement) judgeUpstream() {
 	if source != "" {
 		j.Reason += source
 	} else {
-		j.Reason += " (95th percentile on the good bws.Side of " + plural(days, "daily mean") + ")"
+		j.Reason += " (95th percentile on the good bws.Side of " + plain.Count(days, "daily mean") + ")"
 	}
 	j.say("up to %s worse is allowed", percent(tolerance))
 	if j.pr && j.Verdict == Regression {

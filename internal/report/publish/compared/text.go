@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report/compare"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/tables"
@@ -19,7 +20,7 @@ const mostRows = 40
 
 // Text prints a table for a terminal or a log.
 func Text(w io.Writer, d compare.Document, colour bool) error {
-	line := func(format string, args ...any) { fmt.Fprintln(w, table.OneLine(fmt.Sprintf(format, args...))) }
+	line := func(format string, args ...any) { fmt.Fprintln(w, plain.Line(fmt.Sprintf(format, args...))) }
 	line("A  %s", side(d.A))
 	line("B  %s", side(d.B))
 	for _, u := range unfair(d) {
@@ -40,7 +41,7 @@ func Text(w io.Writer, d compare.Document, colour bool) error {
 		if len(r.Unfair) > 0 && len(r.Unfair) != everywhere(d) {
 			mark = "!"
 		}
-		t.Row(table.Cell{Text: word(r.Verdict), Paint: tables.Paint(r.Verdict)}, left(look.ShortenMiddle(r.Case, 48)), left(metric(r)),
+		t.Row(table.Cell{Text: word(r.Verdict), Paint: tables.Paint(r.Verdict)}, left(plain.CutMiddle(r.Case, 48)), left(metric(r)),
 			right(level(r.A, r.Unit)), right(level(r.B, r.Unit)), right(ratio(r.Ratio)), left(interval(r)), left(worse(r.Worse)), right(runs(r)), left(mark))
 	}
 	if err := t.Write(w); err != nil {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report/compare"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -48,7 +49,7 @@ func count(n int) string { return fmt.Sprintf("%d series", n) }
 func side(n compare.Named) string {
 	text := n.Name
 	if n.Runs != 1 {
-		text += ", " + look.Count(n.Runs, "run")
+		text += ", " + plain.Count(n.Runs, "run")
 	}
 	switch first, last := day(n.First), day(n.Last); {
 	case first != last:

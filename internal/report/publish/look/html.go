@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report/words"
 )
 
@@ -96,15 +97,15 @@ func funcs() template.FuncMap {
 	return template.FuncMap{
 		"href":    Href,
 		"web":     WebLink,
-		"count":   Count,
+		"count":   plain.Count,
 		"stamp":   Stamp,
 		"lasting": Lasting,
 		"hours":   Hours,
 		"bytes":   Size,
 		"commit":  words.ShortCommit,
-		"short":   Shorten,
+		"short":   plain.Cut,
 		"line":    OneLine,
-		"squeeze": Squeeze,
+		"squeeze": plain.Words,
 		"time":    func(t *time.Time) string { return Stamp(*t) },
 	}
 }

@@ -5,43 +5,15 @@ import (
 	"math"
 	"sort"
 	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
+
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 )
-
-// Squeeze is s in one line, without runs of blanks.
-func Squeeze(s string) string { return strings.Join(strings.Fields(s), " ") }
-
-// Shorten cuts s to n runes.
-func Shorten(s string, n int) string {
-	if utf8.RuneCountInString(s) <= n {
-		return s
-	}
-	return string([]rune(s)[:n-1]) + "…"
-}
-
-// ShortenMiddle cuts s to n runes. Names of one suite begin alike and differ
-// towards their ends.
-func ShortenMiddle(s string, n int) string {
-	r := []rune(s)
-	if len(r) <= n {
-		return s
-	}
-	head := n / 4
-	return string(r[:head]) + "…" + string(r[len(r)-(n-head-1):])
-}
 
 // OneLine is s without line breaks and control characters, its middle cut so that n
 // runes are left: what has happened stands at the end of a line.
 func OneLine(s string, n int) string {
-	s = strings.Map(func(r rune) rune {
-		if Unprintable(r) {
-			return ' '
-		}
-		return r
-	}, s)
-	return ShortenMiddle(s, n)
+	return plain.CutMiddle(plain.Line(s), n)
 }
 
 // Unprintable is a control character, which may move a terminal's cursor, or one
@@ -82,14 +54,6 @@ func Percent(v float64) string {
 		return "±0.0 %"
 	}
 	return fmt.Sprintf("%+.1f %%", 100*v)
-}
-
-// Count is "1 case" or "3 cases".
-func Count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return strconv.Itoa(n) + " " + noun + "s"
 }
 
 // Lasting is a duration for people: 812 ms, 9.5 s, 12 min 3 s, 3 h 20 min.

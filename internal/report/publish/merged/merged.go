@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report/merge"
 )
 
@@ -67,11 +68,7 @@ func consoleLine(s string) string {
 		}
 	}, strings.ToValidUTF8(s, "\uFFFD"))
 	line = strings.ReplaceAll(line, "##", "# #")
-	r := []rune(line)
-	if len(r) <= limit {
-		return line
-	}
-	return string(r[:limit-1]) + "…"
+	return plain.Cut(line, limit)
 }
 
 // Markdown is the summary for a page of the build server.

@@ -8,10 +8,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
-	"github.com/ci-disagg/ci-disagg/internal/table"
 )
 
 const minute = "2006-01-02 15:04"
@@ -22,7 +22,7 @@ func (p Printer) Standings(all []judging.Standing) {
 	var heads []string
 	series := map[string][]judging.Standing{}
 	for _, s := range all {
-		head := fmt.Sprintf("%s\n  %s: %s", table.OneLine(s.Record.Case), table.OneLine(s.Record.Branch()), table.OneLine(Match(s.Record.Match)))
+		head := fmt.Sprintf("%s\n  %s: %s", plain.Line(s.Record.Case), plain.Line(s.Record.Branch()), plain.Line(Match(s.Record.Match)))
 		if series[head] == nil {
 			heads = append(heads, head)
 		}
@@ -101,7 +101,7 @@ func (p Printer) Metrics(all metric.Table) {
 // do not gate by default.
 func Acceptance(w io.Writer, a judging.Acceptance, all bool) {
 	fmt.Fprintf(w, "accept the level of run %s (%s, commit %s) of %s\n",
-		a.Run.ID, a.Run.Time.Format(minute), cmp.Or(commit(a.Run.Build.Commit), "-"), table.OneLine(a.Run.Case))
+		a.Run.ID, a.Run.Time.Format(minute), cmp.Or(commit(a.Run.Build.Commit), "-"), plain.Line(a.Run.Case))
 	others := 0
 	for _, c := range a.Changes {
 		if !c.Metric.Gate && !all {
@@ -133,13 +133,13 @@ func Record(r baseline.Record) string {
 				text += " (run " + r.Act.Target + ")"
 			}
 		}
-		return table.OneLine(text)
+		return plain.Line(text)
 	}
 	state := fmt.Sprintf("%d values", len(r.Measurements))
 	if !r.Valid {
 		state = "invalid"
 	}
-	return table.OneLine(fmt.Sprintf("%s %s %s %s %s %s", r.ID, r.Build.Mode, r.Branch(), cmp.Or(commit(r.Build.Commit), "-"), r.Case, state))
+	return plain.Line(fmt.Sprintf("%s %s %s %s %s %s", r.ID, r.Build.Mode, r.Branch(), cmp.Or(commit(r.Build.Commit), "-"), r.Case, state))
 }
 
 // Match is match values as flags.

@@ -4,17 +4,17 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
-	"github.com/ci-disagg/ci-disagg/internal/table"
 )
 
 // Paired prints what a paired session found.
 func (p Printer) Paired(doc report.Report) {
 	c := doc.Cases[0]
 	s := c.AB
-	fmt.Fprintf(p.W, "%s\n", table.OneLine(c.ID))
+	fmt.Fprintf(p.W, "%s\n", plain.Line(c.ID))
 	rows := p.table(left("METRIC"), right("A"), right("B"), left("CHANGE (5..95 %)"), left("B WORSE THAN A, PAIR BY PAIR"))
 	for _, f := range s.Series {
 		var d []string
@@ -31,13 +31,13 @@ func (p Printer) Paired(doc report.Report) {
 	for i, pair := range s.Measured {
 		for _, r := range []ab.Run{pair.A, pair.B} {
 			for _, why := range r.Problems {
-				fmt.Fprintf(p.W, "pair %d, %s is no measurement: %s\n", i+1, table.OneLine(r.Name), table.OneLine(why))
+				fmt.Fprintf(p.W, "pair %d, %s is no measurement: %s\n", i+1, plain.Line(r.Name), plain.Line(why))
 			}
 		}
 	}
 	p.reasons(c.Metrics)
 	for _, w := range doc.Warnings {
-		fmt.Fprintf(p.W, "warning: %s\n", table.OneLine(w))
+		fmt.Fprintf(p.W, "warning: %s\n", plain.Line(w))
 	}
 	if s.Power != nil && s.Verdict != paired.Pass {
 		fmt.Fprintln(p.W, s.Power.Sentence())

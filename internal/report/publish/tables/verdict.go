@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/exit"
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/table"
@@ -16,7 +17,7 @@ import (
 // Verdict prints what was judged of one case: the table, then why, then what to do.
 func (p Printer) Verdict(doc report.Report, all bool) {
 	c := doc.Cases[0]
-	fmt.Fprintf(p.W, "%s\n", table.OneLine(c.ID))
+	fmt.Fprintf(p.W, "%s\n", plain.Line(c.ID))
 	hidden := 0
 	rows := p.table(left("METRIC"), right("VALUE"), right("BASELINE"), right("CHANGE"), right("WORSE BY (5..95 %)"), right("P"), left("VERDICT"), left("HISTORY"))
 	for _, r := range c.Metrics {
@@ -36,10 +37,10 @@ func (p Printer) Verdict(doc report.Report, all bool) {
 		p.beside(c)
 	}
 	for _, problem := range c.Problems {
-		fmt.Fprintf(p.W, "invalid: %s\n", table.OneLine(problem))
+		fmt.Fprintf(p.W, "invalid: %s\n", plain.Line(problem))
 	}
 	for _, w := range doc.Warnings {
-		fmt.Fprintf(p.W, "warning: %s\n", table.OneLine(w))
+		fmt.Fprintf(p.W, "warning: %s\n", plain.Line(w))
 	}
 	result := string(c.Verdict)
 	if result == "" || doc.ExitCode == exit.Passed && c.Verdict != verdict.Improvement {
@@ -58,12 +59,12 @@ func (p Printer) together(c *verdict.Case) {
 		fmt.Fprintf(p.W, "case: its %d gating metrics together are worse with probability %.2f\n", c.Series, *c.P)
 	}
 	if o := c.Onset; o != nil {
-		fmt.Fprintf(p.W, "begun with run %s of %s", table.OneLine(o.Run), o.Time.UTC().Format("2006-01-02 15:04"))
+		fmt.Fprintf(p.W, "begun with run %s of %s", plain.Line(o.Run), o.Time.UTC().Format("2006-01-02 15:04"))
 		switch {
 		case o.Commit != "" && o.Good != "" && o.Good != o.Commit:
-			fmt.Fprintf(p.W, ": between commit %s (good) and %s", table.OneLine(commit(o.Good)), table.OneLine(commit(o.Commit)))
+			fmt.Fprintf(p.W, ": between commit %s (good) and %s", plain.Line(commit(o.Good)), plain.Line(commit(o.Commit)))
 		case o.Commit != "":
-			fmt.Fprintf(p.W, ", commit %s", table.OneLine(commit(o.Commit)))
+			fmt.Fprintf(p.W, ", commit %s", plain.Line(commit(o.Commit)))
 		}
 		fmt.Fprintln(p.W)
 	}
@@ -74,13 +75,13 @@ func (p Printer) together(c *verdict.Case) {
 // reference says, which slow machines it ran on.
 func (p Printer) beside(c report.CaseReport) {
 	if c.Changed != nil && c.Verdict == verdict.Regression {
-		fmt.Fprintln(p.W, table.OneLine(c.Changed.Text))
+		fmt.Fprintln(p.W, plain.Line(c.Changed.Text))
 	}
 	if c.Environment != "" {
-		fmt.Fprintln(p.W, table.OneLine(c.Environment))
+		fmt.Fprintln(p.W, plain.Line(c.Environment))
 	}
 	for _, l := range c.Lemons {
-		fmt.Fprintf(p.W, "%s: that is taken out\n", table.OneLine(l.String()))
+		fmt.Fprintf(p.W, "%s: that is taken out\n", plain.Line(l.String()))
 	}
 }
 
@@ -107,7 +108,7 @@ func (p Printer) reasons(rows []verdict.Row) {
 		if n := len(names[why]); n > 3 {
 			who = fmt.Sprintf("%s and %d more", strings.Join(names[why][:2], ", "), n-2)
 		}
-		fmt.Fprintf(p.W, "%s: %s\n", table.OneLine(who), table.OneLine(why))
+		fmt.Fprintf(p.W, "%s: %s\n", plain.Line(who), plain.Line(why))
 	}
 }
 

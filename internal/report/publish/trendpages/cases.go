@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/tables"
 	"github.com/ci-disagg/ci-disagg/internal/report/trends"
@@ -83,7 +84,7 @@ func (p *printer) history(i int) error {
 	machines := h.Machines()
 	v := caseView{
 		head: p.head(h.Case+", "+h.Where(), "../"), Case: h.Case, Where: h.Where(), Match: tables.Match(h.Match), Owner: s.Owner(h.Case),
-		Nights: look.Count(len(h.Nights), "night") + ", " + day(h.Nights[0].Time) + " to " + day(h.Nights[len(h.Nights)-1].Time),
+		Nights: plain.Count(len(h.Nights), "night") + ", " + day(h.Nights[0].Time) + " to " + day(h.Nights[len(h.Nights)-1].Time),
 	}
 	for _, f := range trends.OpenFindings([][]trends.Series{all}, s.Now, s.Owner) {
 		v.Open = append(v.Open, p.openView(f, "../"))
@@ -206,7 +207,7 @@ func months(s trends.Series) []monthView {
 				red++
 			}
 		}
-		m := monthView{Name: at.Format("January 2006"), Note: look.Count(to-from-1, "night"), Open: len(out) == 0, Rows: rows(s, from+1, to)}
+		m := monthView{Name: at.Format("January 2006"), Note: plain.Count(to-from-1, "night"), Open: len(out) == 0, Rows: rows(s, from+1, to)}
 		if red > 0 {
 			m.Note += fmt.Sprintf(", %d with a regression", red)
 		}

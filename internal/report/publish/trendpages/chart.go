@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/trends"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -28,14 +29,14 @@ type chart struct {
 // history is the chart of a whole series.
 func history(s trends.Series, gaps []trends.Gap) template.HTML {
 	c := chart{s: s, gaps: gaps, width: 960, height: 280, left: 64, right: 10, top: 14, bottom: 26, withAxes: true}
-	return c.draw("hist", fmt.Sprintf("%s: %s, %s to %s", s.Name(), look.Count(len(s.Nights), "night"), day(s.Nights[0].Night.Time), day(s.Nights[len(s.Nights)-1].Night.Time)))
+	return c.draw("hist", fmt.Sprintf("%s: %s, %s to %s", s.Name(), plain.Count(len(s.Nights), "night"), day(s.Nights[0].Night.Time), day(s.Nights[len(s.Nights)-1].Night.Time)))
 }
 
 // spark is the chart of the newest nights, as small as a word.
 func spark(s trends.Series) template.HTML {
 	const newest = 60
 	c := chart{s: s, from: max(0, len(s.Nights)-newest), width: 160, height: 30, left: 2, right: 2, top: 3, bottom: 3}
-	return c.draw("spark", fmt.Sprintf("%s, the newest %s", s.Name(), look.Count(len(s.Nights)-c.from, "night")))
+	return c.draw("spark", fmt.Sprintf("%s, the newest %s", s.Name(), plain.Count(len(s.Nights)-c.from, "night")))
 }
 
 func (c *chart) draw(class, title string) template.HTML {

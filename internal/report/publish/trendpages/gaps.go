@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/trends"
 )
@@ -21,13 +22,13 @@ type silentView struct{ Case, Page, Where, Last, Missed, Owner string }
 func gapViews(all []trends.Gap) (out []gapView, more int) {
 	const most = 10
 	for _, g := range slices.Backward(all[max(0, len(all)-most):]) {
-		out = append(out, gapView{When: span(g), Missed: look.Count(g.Missed, "night")})
+		out = append(out, gapView{When: span(g), Missed: plain.Count(g.Missed, "night")})
 	}
 	return out, max(0, len(all)-most)
 }
 
 // gapWords are a gap in a sentence.
-func gapWords(g trends.Gap) string { return look.Count(g.Missed, "night") + ", " + span(g) }
+func gapWords(g trends.Gap) string { return plain.Count(g.Missed, "night") + ", " + span(g) }
 
 // span are the days of a gap.
 func span(g trends.Gap) string {
@@ -54,7 +55,7 @@ func (v *overview) silent(s *Site, at []int, up string) {
 	ones, older := trends.SilentOnes(some, s.Now, forgotten, s.Owner)
 	for _, o := range ones {
 		v.Silent = append(v.Silent, silentView{
-			Case: o.Case, Page: look.Href(up, casePage(o.History)), Where: o.Where(), Last: day(o.After), Missed: look.Count(o.Missed, "night"), Owner: o.Owner,
+			Case: o.Case, Page: look.Href(up, casePage(o.History)), Where: o.Where(), Last: day(o.After), Missed: plain.Count(o.Missed, "night"), Owner: o.Owner,
 		})
 	}
 	v.Retired = older

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/trends"
 	"github.com/ci-disagg/ci-disagg/internal/report/words"
@@ -67,7 +68,7 @@ func (p *printer) overviews() (open int, err error) {
 			if err := p.page("overview", g.page(), one); err != nil {
 				return 0, err
 			}
-			v.Groups = append(v.Groups, link{Text: g.title(), Page: look.Href("", g.page()), Note: look.Count(len(one.Open), "open regression")})
+			v.Groups = append(v.Groups, link{Text: g.title(), Page: look.Href("", g.page()), Note: plain.Count(len(one.Open), "open regression")})
 		}
 	}
 	return len(v.Open), p.page("overview", rundir.ReportIndex, v)
@@ -83,9 +84,9 @@ func (p *printer) overview(at, heat []int, up string) overview {
 	open := trends.OpenFindings(series, s.Now, s.Owner)
 	headline, tone := "No regression is open", "good"
 	if n := len(open); n > 0 {
-		headline, tone = look.Count(n, "case")+" with an open regression", "bad"
+		headline, tone = plain.Count(n, "case")+" with an open regression", "bad"
 		if n > 1 {
-			headline = look.Count(n, "case") + " with open regressions"
+			headline = plain.Count(n, "case") + " with open regressions"
 		}
 	}
 	v := overview{head: p.head(headline, up), Headline: headline, Tone: tone, Cases: len(at)}

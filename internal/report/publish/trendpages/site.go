@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/trends"
@@ -200,6 +201,6 @@ func age(d time.Duration) string {
 	case 0:
 		return "today"
 	default:
-		return look.Count(days, "day")
+		return plain.Count(days, "day")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/trends"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -91,7 +92,7 @@ func (h *heat) svg() template.HTML {
 	var b bytes.Buffer
 	width, height := heatLabel+h.days()*h.cell()+8, heatTop+len(h.at)*heatRow+4
 	fmt.Fprintf(&b, `<svg class="heat" width="%d" height="%d" viewBox="0 0 %d %d" role="group" aria-label="Nights of %s, one row each">`+"\n",
-		width, height, width, height, look.Count(len(h.at), "case"))
+		width, height, width, height, plain.Count(len(h.at), "case"))
 	h.months(&b, height)
 	for row, i := range h.at {
 		h.row(&b, heatTop+row*heatRow, i)
@@ -123,7 +124,7 @@ func (h *heat) row(b *bytes.Buffer, y, i int) {
 	hist := h.site.Histories[i]
 	const most = 38 // bold characters that heatLabel has room for
 	fmt.Fprintf(b, `<a href="%s"><text class="name %s" x="0" y="%d">%s<title>%s</title></text></a>`,
-		look.XMLText(look.Href(h.up, casePage(hist))), worst(h.site.all[i]), y+heatRow-4, look.XMLText(look.ShortenMiddle(hist.Case, most)), look.XMLText(hist.Case))
+		look.XMLText(look.Href(h.up, casePage(hist))), worst(h.site.all[i]), y+heatRow-4, look.XMLText(plain.CutMiddle(hist.Case, most)), look.XMLText(hist.Case))
 	states := h.states(hist)
 	for from := 0; from < len(states); {
 		to := from + 1

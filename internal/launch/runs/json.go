@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/table"
 )
 
@@ -189,7 +190,7 @@ func (d PrunedDoc) Write(w io.Writer) error {
 	if err := t.Write(w); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "%s, %s %s\n", table.Count(len(d.Runs), "run"), megabytes(d.Freed), freed)
+	_, err := fmt.Fprintf(w, "%s, %s %s\n", plain.Count(len(d.Runs), "run"), megabytes(d.Freed), freed)
 	return err
 }
 
