@@ -48,9 +48,6 @@ func (l limit) size(packages []*pkg) int {
 // shrinking is what is over a limit today. An entry goes when it is within; none is added.
 func shrinking() []string {
 	return []string{
-		"lines of file internal/launch/drive/sim_test.go",
-		"lines of file internal/launch/outcome/resolve_test.go",
-		"lines of file internal/report/publish/publish_test.go",
 		"lines of room internal/report/bench",
 		"lines of room internal/report/junit",
 		"lines of room internal/report/merge",

@@ -1,0 +1,259 @@
+package drive
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/collect"
+	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// The politeness that the waiter promises, counted.
+func TestCallsOfALargeSuite(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir() + "/run")
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim()
+		s.wait = func(n int) time.Duration { return time.Duration(n) * time.Minute }
+		o := simOptions(t, s, dir, 50)
+		begun := time.Now()
+		run, err := Run(context.Background(), o)
+		require.NoError(t, err)
+		hours := time.Since(begun).Hours()
+		for _, c := range run.Cases {
+			require.Equal(t, rundir.OutcomePassed, c.Attempts[0].Outcome)
+		}
+		ours, naive := s.count("squeue", "sacct", "scontrol"), 0.0
+		for n := range run.Cases { // one squeue and one sacct a minute for as long as the job lives
+			naive += 2 * (s.wait(n) + s.run(n)).Minutes()
+		}
+		t.Logf("Slurm queries an hour, 50 jobs in %.1f simulated hours\n  one waiter for all:                        %5.0f  %v\n  one sacct and one squeue a job and minute: %5.0f",
+			hours, float64(ours)/hours, s.all(), naive/hours)
+		require.Less(t, float64(ours)/hours, 400.0)
+		require.Equal(t, 50, s.count("sbatch"))
+	})
+}
+
+func TestAStateIsToldWithinThirtySeconds(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir() + "/run")
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim()
+		s.wait = func(int) time.Duration { return 3 * time.Hour }
+		o := simOptions(t, s, dir, 1)
+		var at time.Time
+		o.Progress = func(u Update) {
+			if u.Kind == EndedNow {
+				at = u.At
+			}
+		}
+		cancelled := time.Now().Add(time.Hour + 7*time.Second)
+		time.AfterFunc(time.Until(cancelled), func() { s.scancel([]string{"1"}) })
+		run, err := Run(context.Background(), o)
+		require.NoError(t, err)
+		require.Equal(t, rundir.OutcomeCancelled, run.Cases[0].Attempts[0].Outcome)
+		require.Less(t, at.Sub(cancelled), 35*time.Second) // and what follows once it is known
+	})
+}
+
+func TestAHangingQueueIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir() + "/run")
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim()
+		s.wait = func(int) time.Duration { return time.Minute }
+		begun := time.Now()
+		s.hang = func() bool { d := time.Since(begun); return d > 2*time.Minute && d < 50*time.Minute }
+		o := simOptions(t, s, dir, 1)
+		run, err := Run(context.Background(), o)
+		require.NoError(t, err)
+		require.Equal(t, rundir.OutcomePassed, run.Cases[0].Attempts[0].Outcome)
+	})
+}
+
+func TestOutOfMemoryAndWalltime(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir() + "/run")
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim()
+		s.end = func(n int) string { return []string{"OUT_OF_MEMORY", "TIMEOUT", "NODE_FAIL", "COMPLETED"}[n] }
+		o := simOptions(t, s, dir, 4)
+		o.MaxJobs = 1
+		run, err := Run(context.Background(), o)
+		require.NoError(t, err)
+		var got []rundir.Outcome
+		for _, c := range run.Cases {
+			got = append(got, c.Attempts[0].Outcome)
+		}
+		require.Equal(t, []rundir.Outcome{"test_failed", "timeout:benchmark", "infra", "passed"}, got)
+		o1 := outcomeOf(t, dir, "c0", 0, 1)
+		require.Equal(t, outcome.KindOOM, o1.Finding.Kind)
+		require.Equal(t, "0:125", o1.ExitCode)
+	})
+}
+
+// Nobody will ever say whether the job exists: that ends, too.
+func TestASubmissionThatNobodyKnowsOf(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir() + "/run")
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim()
+		s.unanswered = map[string]bool{"sbatch": true, "sacct": true}
+		begun := time.Now()
+		run, err := Run(context.Background(), simOptions(t, s, dir, 1))
+		require.NoError(t, err)
+		require.Less(t, time.Since(begun), notReadyFor+2*time.Minute)
+		require.Equal(t, rundir.OutcomeInfra, run.Cases[0].Attempts[0].Outcome)
+		require.Contains(t, outcomeOf(t, dir, "c0", 0, 1).Reason, "could not be found out for 10m0s")
+		require.Equal(t, "submit-failed", outcomeOf(t, dir, "c0", 0, 1).Finding.Kind, "a retry may do better")
+		require.Positive(t, s.count("scancel"), "it may exist all the same")
+	})
+}
+
+// Every source says that there is no job, again and again: that ends as well.
+func TestSubmissionsThatLeaveNoJob(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir() + "/run")
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim()
+		s.unanswered = map[string]bool{"sbatch": true}
+		begun := time.Now()
+		run, err := Run(context.Background(), simOptions(t, s, dir, 1))
+		require.NoError(t, err)
+		require.Less(t, time.Since(begun), notReadyFor+2*time.Minute)
+		require.Len(t, run.Cases[0].Attempts, 1)
+		require.Equal(t, rundir.OutcomeInfra, run.Cases[0].Attempts[0].Outcome)
+		require.Contains(t, outcomeOf(t, dir, "c0", 0, 1).Reason, "for 10m0s: it left no job")
+	})
+}
+
+// Without a process there was no submission: no job is looked for, and no attempt is used up.
+func TestASubmissionThatCouldNotBeStarted(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir() + "/run")
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim()
+		s.crowded = 3
+		o := simOptions(t, s, dir, 1)
+		var seen updates
+		o.Progress = seen.add
+		run, err := Run(context.Background(), o)
+		require.NoError(t, err)
+		require.Equal(t, []rundir.Attempt{{Attempt: 1, Outcome: rundir.OutcomePassed, Why: "first", Due: rundir.DueFirst}}, run.Cases[0].Attempts)
+		require.True(t, seen.has(Warning, "not submitted yet"))
+		require.False(t, seen.has(Warning, "looking for it"))
+	})
+}
+
+// A request to end the run that the driver has not come across yet is found before each submission.
+func TestNothingIsSubmittedAfterACancel(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir() + "/run")
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim()
+		s.wait, s.run = func(int) time.Duration { return 0 }, func(int) time.Duration { return time.Minute }
+		o := simOptions(t, s, dir, 2)
+		o.MaxJobs, o.Poll.Lease = 1, time.Hour // its own pace would be too slow
+		o.Progress = func(u Update) {
+			if u.Kind == EndedNow {
+				require.NoError(t, rundir.WriteJSON(dir.CancelFile(), rundir.Cancel{At: u.At, Reason: "enough"}))
+			}
+		}
+		run, err := Run(context.Background(), o)
+		require.NoError(t, err)
+		require.Equal(t, 1, s.count("sbatch"))
+		require.Empty(t, run.Cases[1].Attempts)
+	})
+}
+
+// apart is a login node whose files cannot be listed.
+type apart struct {
+	*sim
+	list func() ([]host.FileInfo, error)
+	n    atomic.Int32
+}
+
+func (*apart) Shared() bool { return false }
+
+func (a *apart) List(context.Context, string, int) ([]host.FileInfo, error) {
+	a.n.Add(1)
+	return a.list()
+}
+
+// driverOf is a driver with one attempt under way, and what closing that takes.
+func driverOf(t *testing.T, o Options) (*driver, action) {
+	t.Helper()
+	require.NoError(t, o.complete())
+	d := newDriver(o, o.Run, o.Plans, nil)
+	c := &d.state.cases[0]
+	c.attempt = d.state.newAttempt(c, 0, 1, o.Now())
+	c.stage, c.job = stageWatched, rundir.Job{Schema: rundir.Schema, Backend: o.Backend, Name: "n", ID: "7"}
+	return d, action{of: c.key(0), dir: c.dir, there: c.there, job: c.job}
+}
+
+func TestAnInterruptionEndsTheTriesToBringHome(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir() + "/run")
+	synctest.Test(t, func(t *testing.T) {
+		h := &apart{sim: newSim(), list: func() ([]host.FileInfo, error) { return nil, errors.New("away") }}
+		o := simOptions(t, h.sim, dir, 1)
+		o.Host, o.Binary.Dir = h, "/far"
+		d, a := driverOf(t, o)
+		done := make(chan error, 1)
+		go func() { done <- d.bringHome(context.Background(), a) }()
+		time.Sleep(2 * time.Second)
+		d.stopping.Store(true)
+		require.ErrorContains(t, <-done, "away")
+		require.LessOrEqual(t, h.n.Load(), int32(3))
+	})
+}
+
+func TestAnIncompleteCollectionIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir() + "/run")
+	synctest.Test(t, func(t *testing.T) {
+		h := &apart{sim: newSim(), list: func() ([]host.FileInfo, error) { return nil, host.ErrPartial }}
+		o := simOptions(t, h.sim, dir, 1)
+		o.Host, o.Binary.Dir = h, "/far"
+		d, a := driverOf(t, o)
+		begun := time.Now()
+		require.ErrorIs(t, d.bringHome(context.Background(), a), collect.ErrIncomplete)
+		require.Zero(t, time.Since(begun))
+	})
+}
+
+func TestTheNewestJobRecordStands(t *testing.T) {
+	t.Parallel()
+	f := &jobFile{path: t.TempDir() + "/job.json"}
+	first, second := f.next(rundir.Job{Schema: rundir.Schema, ID: "1"}), f.next(rundir.Job{Schema: rundir.Schema, ID: "2"})
+	require.NoError(t, second())
+	require.NoError(t, first())
+	var got rundir.Job
+	require.NoError(t, rundir.ReadJSON(f.path, &got))
+	require.Equal(t, "2", got.ID)
+}
+
+func TestQueueBudgetOnAFakeClock(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir() + "/run")
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim()
+		s.wait = func(int) time.Duration { return 30 * time.Hour }
+		o := simOptions(t, s, dir, 1)
+		o.Plans[0].Budgets.Queue = rundir.Duration(6 * time.Hour)
+		begun := time.Now()
+		run, err := Run(context.Background(), o)
+		require.NoError(t, err)
+		require.Equal(t, rundir.TimeoutOf(rundir.PhaseQueue), run.Cases[0].Attempts[0].Outcome)
+		require.InDelta(t, 6*time.Hour, time.Since(begun), float64(time.Minute))
+		require.False(t, s.cancelled().IsZero())
+	})
+}
