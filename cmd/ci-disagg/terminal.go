@@ -8,13 +8,13 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/terminal"
 )
 
-// liveTable says whether a table is shown: both outputs are a terminal that can
+// liveTable reports whether a table is shown: both outputs are a terminal that can
 // move its cursor. The roles' output then stays in their logs.
 func liveTable(h host) bool {
 	return terminal.Is(h.stderr) && terminal.Is(h.stdout) && h.getenv("TERM") != "dumb" && h.getenv("CI") == "" && h.getenv("BUILD_TAG") == ""
 }
 
-// colours says whether w may be written to in colour: a terminal, and nobody who
+// colours reports whether w may be written to in colour: a terminal, and nobody who
 // runs us has set NO_COLOR (no-color.org: to anything but the empty string).
 func colours(h host, w io.Writer) bool {
 	return h.getenv("NO_COLOR") == "" && h.getenv("TERM") != "dumb" && terminal.Is(w)

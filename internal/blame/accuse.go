@@ -22,7 +22,7 @@ const cannotStart = 78
 const killedFromOutside = "killed-from-outside"
 
 // accuse makes the finding about the root.
-func (c *court) accuse(e Event) Finding {
+func (c *analysis) accuse(e Event) Finding {
 	f := Finding{Root: e.Role, Class: Unknown, Kind: kindOf(c, e)}
 	rule, line, matched := c.explain(e)
 	switch {
@@ -67,7 +67,7 @@ func lastWords(e Event, r Rule, l *Line) bool {
 }
 
 // byEnd classifies by the way a role ended.
-func (c *court) byEnd(f *Finding, e Event) {
+func (c *analysis) byEnd(f *Finding, e Event) {
 	end, ended := c.ends[e.Role]
 	end = normal(end)
 	switch {
@@ -98,11 +98,11 @@ func (c *court) byEnd(f *Finding, e Event) {
 	}
 }
 
-func (c *court) hasTestFailure(role string) bool {
+func (c *analysis) hasTestFailure(role string) bool {
 	return slices.ContainsFunc(c.ev.Events, func(e Event) bool { return e.Role == role && e.Kind == TestFailed })
 }
 
-func kindOf(c *court, e Event) string {
+func kindOf(c *analysis, e Event) string {
 	switch e.Kind {
 	case RoleEnd:
 		switch {
@@ -148,7 +148,7 @@ func kindOf(c *court, e Event) string {
 // explain finds the failure class of an event: the one that stands first in the
 // list of classes and matches the event's own text or a line near the end of
 // the role's log.
-func (c *court) explain(e Event) (Rule, *Line, bool) {
+func (c *analysis) explain(e Event) (Rule, *Line, bool) {
 	var best Rule
 	var at *Line
 	found := len(c.ev.Classes.rules)
@@ -170,7 +170,7 @@ func (c *court) explain(e Event) (Rule, *Line, bool) {
 }
 
 // exception is the line that ends a traceback, where a line only begins one.
-func (c *court) exception(at *Line) *Line {
+func (c *analysis) exception(at *Line) *Line {
 	if at == nil || !strings.Contains(at.Text, "Traceback (most recent call last)") {
 		return at
 	}
@@ -185,7 +185,7 @@ func (c *court) exception(at *Line) *Line {
 // lineToShow is the line to show when no rule fired: the first error, else the
 // last line, which explains nothing. Of a role that was killed it is always the
 // last: what looked like an error before was survived.
-func (c *court) lineToShow(role string, killed bool) *Line {
+func (c *analysis) lineToShow(role string, killed bool) *Line {
 	lines := c.lines[role]
 	for i := range lines {
 		if lines[i].First && !killed {
@@ -201,7 +201,7 @@ func (c *court) lineToShow(role string, killed bool) *Line {
 }
 
 // nodesOf are the nodes to suspect: the one known, else the role's slice.
-func (c *court) nodesOf(e Event) []string {
+func (c *analysis) nodesOf(e Event) []string {
 	if e.Node != "" {
 		return []string{e.Node}
 	}
@@ -210,7 +210,7 @@ func (c *court) nodesOf(e Event) []string {
 
 // PeerLine says that a line reports that another process has gone.
 func PeerLine(line string) bool {
-	f := peerFinder()
+	f := peerFilter()
 	return f.may(line) && !Quoted(line) && peerPattern().MatchString(line)
 }
 
@@ -224,8 +224,8 @@ var peerPattern = sync.OnceValue(func() *regexp.Regexp {
 })
 
 //nolint:gochecknoglobals // built once, immutable
-var peerFinder = sync.OnceValue(func() *finder {
-	f := &finder{}
+var peerFilter = sync.OnceValue(func() *prefilter {
+	f := &prefilter{}
 	f.add(peerPattern())
 	return f
 })
@@ -234,7 +234,7 @@ var peerFinder = sync.OnceValue(func() *finder {
 // client any, of the others the first thing that they complain about. A server
 // whose log also has a cause of its own has no need of others, and what a role
 // says about its own server is no complaint about somebody else.
-func (c *court) peerLine(role string) (Line, bool) {
+func (c *analysis) peerLine(role string) (Line, bool) {
 	for _, l := range c.lines[role] {
 		peer := PeerLine(l.Text)
 		switch {
@@ -256,7 +256,7 @@ func (c *court) peerLine(role string) (Line, bool) {
 
 // ownCause reports whether a server's log has a line that explains its end and is
 // neither a complaint about others nor an exception, which any complaint may be.
-func (c *court) ownCause(role string) bool {
+func (c *analysis) ownCause(role string) bool {
 	for _, l := range c.lines[role] {
 		if !l.Server || l.Behind >= nearEnd || PeerLine(l.Text) {
 			continue
@@ -277,7 +277,7 @@ var wrapper = sync.OnceValue(func() *regexp.Regexp {
 
 // missed is the role whose address a failing role names when it says that
 // somebody has gone, with the line in which it does.
-func (c *court) missed(observer string) (string, Line, bool) {
+func (c *analysis) missed(observer string) (string, Line, bool) {
 	for _, l := range c.lines[observer] {
 		if !PeerLine(l.Text) {
 			continue
@@ -314,7 +314,7 @@ func names(text, address string) bool {
 
 // others sorts every failure beside the root: collateral with its evidence, or
 // a root of its own.
-func (c *court) others(f *Finding, root Event) {
+func (c *analysis) others(f *Finding, root Event) {
 	collateral := map[string]string{}
 	seen := map[string]bool{root.Role: true}
 	for _, e := range c.fatal {
@@ -344,8 +344,8 @@ func (c *court) others(f *Finding, root Event) {
 	}
 }
 
-// collateral says whether a failure is proven to come from the root's, and how.
-func (c *court) collateral(e, root Event) (string, bool) {
+// collateral reports whether a failure is proven to come from the root's, and how.
+func (c *analysis) collateral(e, root Event) (string, bool) {
 	if e.Assert || e.OOM || e.Kind == Storage {
 		return "", false
 	}
@@ -368,7 +368,7 @@ func (c *court) collateral(e, root Event) (string, bool) {
 	}
 	if l, ok := c.peerLine(e.Role); ok && (root.Kind == NodeLost || root.Kind == Unkillable) {
 		return fmt.Sprintf("%s: %s", what(e), l.Text), true
-	} else if ok && (later || near || !e.At.IsZero() && root.At.Sub(e.At) <= hearsay) {
+	} else if ok && (later || near || !e.At.IsZero() && root.At.Sub(e.At) <= secondHand) {
 		return fmt.Sprintf("%s %s: %s", what(e), offset(e, root), l.Text), true
 	}
 	witnessed := near && (root.Kind == ServerGone || root.Kind == ServerSick) // seen a moment after it happened
@@ -380,7 +380,7 @@ func (c *court) collateral(e, root Event) (string, bool) {
 
 // waited: of several that missed one deadline none was the first. Only who serves
 // by passing on to others had to wait for them.
-func (c *court) waited(e, root Event) (string, bool) {
+func (c *analysis) waited(e, root Event) (string, bool) {
 	if c.roles[e.Role].Kind != rundir.KindRouter || c.roles[root.Role].Kind == rundir.KindRouter {
 		return "", false
 	}
@@ -403,7 +403,7 @@ func stopWords(e Event) string {
 }
 
 // message is the finding in one line.
-func (c *court) message(e Event, f Finding) string {
+func (c *analysis) message(e Event, f Finding) string {
 	var b strings.Builder
 	if e.Role != "" {
 		fmt.Fprintf(&b, "[%s] ", e.Role)

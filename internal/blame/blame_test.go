@@ -118,7 +118,7 @@ func TestJudge(t *testing.T) {
 			root: "GEN_0", kind: blame.KindCrash, class: blame.Infra, rule: "killed-from-outside", collateral: []string{"BENCHMARK"}, bad: []string{"n1"},
 		},
 		{
-			name: "hearsay does not reach a failure minutes later",
+			name: "second-hand does not reach a failure minutes later",
 			b: func(b *bench) *bench {
 				return b.end("BENCHMARK", 90, 1).line("BENCHMARK", refused).end("GEN_0", 300, 137)
 			},

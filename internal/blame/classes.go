@@ -18,7 +18,7 @@ var ClassesYAML string
 // Classes are compiled failure classes. The zero value matches nothing.
 type Classes struct {
 	rules []compiled
-	find  *finder // says which lines are worth a closer look
+	find  *prefilter // says which lines are worth a closer look
 }
 
 type compiled struct {
@@ -32,7 +32,7 @@ type compiled struct {
 func Compile(rules []Rule) (Classes, error) {
 	var c Classes
 	var errs []error
-	c.find = &finder{}
+	c.find = &prefilter{}
 	seen := map[string]bool{}
 	for i, r := range rules {
 		name := r.Name

@@ -10,7 +10,7 @@ import (
 )
 
 // wholeJob recognises what ended the job as a whole.
-func (c *court) wholeJob() (Finding, bool) {
+func (c *analysis) wholeJob() (Finding, bool) {
 	job := c.ev.Job
 	signalled, isSignalled := c.signalled()
 	kind, rule := "", ""
@@ -82,7 +82,7 @@ func messageOf(job Job, kind, rule, signal string) string {
 
 // missedNode makes collateral of who failed for the lost node before Slurm noticed. Whoever had failed by himself has
 // been looked for before.
-func (c *court) missedNode(f *Finding) {
+func (c *analysis) missedNode(f *Finding) {
 	delete(f.Collateral, f.Root)
 	for _, e := range c.fatal {
 		if e.Role == "" || e.Role == f.Root || f.Collateral[e.Role] != "" || !c.observes(e) {
@@ -98,7 +98,7 @@ func (c *court) missedNode(f *Finding) {
 	}
 }
 
-func (c *court) signalled() (Event, bool) {
+func (c *analysis) signalled() (Event, bool) {
 	for _, e := range c.ev.Events {
 		if e.Kind == Signalled {
 			return e, true
@@ -112,7 +112,7 @@ func (c *court) signalled() (Event, bool) {
 // end, seen only afterwards, has no time of its own: a death by SIGTERM or
 // SIGKILL, or any death shortly before the signal, is no proof. Nor is what a
 // client says that has missed a role which died so.
-func (c *court) deadBefore(at time.Time, known bool, kind string) bool {
+func (c *analysis) deadBefore(at time.Time, known bool, kind string) bool {
 	for _, e := range c.fatal {
 		if e.At.IsZero() || e.Kind == ServerSick || jobGone(e) || e.Kind == NodeLost || e.Kind == Unkillable || kind == KindNodeFail && c.observes(e) {
 			continue
@@ -146,7 +146,7 @@ var jobGoneWords = sync.OnceValue(func() *regexp.Regexp {
 // struck says that a failure only tells of the end of others: one of them had died
 // by a signal that was not ours, or, by the failure's own words, did so about
 // then. A tree of nodes passes on what ends a job in its own time.
-func (c *court) struck(e Event) bool {
+func (c *analysis) struck(e Event) bool {
 	if !c.observes(e) {
 		return false
 	}
@@ -165,7 +165,7 @@ func (c *court) struck(e Event) bool {
 
 // failedNode: Slurm has given up on a node that the first failing role ran on,
 // but does not call the job failed (yet).
-func (c *court) failedNode() (Finding, bool) {
+func (c *analysis) failedNode() (Finding, bool) {
 	root, ok := c.root()
 	if !ok || len(c.ev.Job.FailedNodes) == 0 || root.Kind == NodeLost {
 		return Finding{}, false
@@ -189,7 +189,7 @@ func (c *court) failedNode() (Finding, bool) {
 }
 
 // badNodes are the nodes of an event's role that Slurm has given up on.
-func (c *court) badNodes(e Event) []string {
+func (c *analysis) badNodes(e Event) []string {
 	nodes := c.roles[e.Role].Nodes
 	if e.Node != "" {
 		nodes = []string{e.Node}
@@ -204,7 +204,7 @@ func (c *court) badNodes(e Event) []string {
 }
 
 // onNodes is the first role that ended on one of the nodes.
-func (c *court) onNodes(bad []string) string {
+func (c *analysis) onNodes(bad []string) string {
 	for _, e := range c.fatal {
 		for _, n := range c.roles[e.Role].Nodes {
 			if slices.Contains(bad, n) {
@@ -217,7 +217,7 @@ func (c *court) onNodes(bad []string) string {
 
 // stopped is the collateral of what ended everything: each role whose end was
 // asked for, or that went by the signal that everybody got.
-func (c *court) stopped() map[string]string {
+func (c *analysis) stopped() map[string]string {
 	out := map[string]string{}
 	for role, e := range c.ends {
 		e = normal(e)

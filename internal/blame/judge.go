@@ -37,10 +37,10 @@ const (
 // DefaultSkew is how close two events must be to count as simultaneous.
 const DefaultSkew = 5 * time.Second
 
-// hearsay is how long before its cause a failure may be seen that only says that
+// second-hand is how long before its cause a failure may be seen that only says that
 // somebody else has gone: a worker of the perf test looks after its server every
 // 10 s, and its step then has to end.
-const hearsay = time.Minute
+const secondHand = time.Minute
 
 // Judge names the root cause of a failed attempt. It is pure.
 //
@@ -92,8 +92,8 @@ func SortLines(lines []Line) {
 	slices.SortStableFunc(lines, func(a, b Line) int { return cmp.Compare(a.Number, b.Number) })
 }
 
-// court is the evidence, indexed.
-type court struct {
+// analysis is the evidence, indexed.
+type analysis struct {
 	ev    Evidence
 	roles map[string]Role
 	order map[string]int // start order
@@ -102,8 +102,8 @@ type court struct {
 	fatal []Event          // in time order; those of unknown time last
 }
 
-func newCourt(ev Evidence) *court {
-	c := &court{ev: ev, roles: map[string]Role{}, order: map[string]int{}, lines: map[string][]Line{}, ends: map[string]Event{}}
+func newCourt(ev Evidence) *analysis {
+	c := &analysis{ev: ev, roles: map[string]Role{}, order: map[string]int{}, lines: map[string][]Line{}, ends: map[string]Event{}}
 	for i, r := range ev.Roles {
 		c.roles[r.Name], c.order[r.Name] = r, i
 	}
@@ -147,7 +147,7 @@ func normal(e Event) Event {
 // What a results file says (start of the session, durations of the tests) is
 // another host's clock and leaves out what came between: a lower bound. The role's
 // end is an upper one, on our own clock.
-func (c *court) timed(e Event) Event {
+func (c *analysis) timed(e Event) Event {
 	end, ok := c.ends[e.Role]
 	if e.Kind != TestFailed || !ok {
 		return e
@@ -160,7 +160,7 @@ func (c *court) timed(e Event) Event {
 
 // isFatal says that an event could be the root. An end that was asked for never
 // is, unless the step ran out of memory: nobody asks for that.
-func (c *court) isFatal(e Event) bool {
+func (c *analysis) isFatal(e Event) bool {
 	switch e.Kind {
 	case RoleEnd:
 		switch {
@@ -183,7 +183,7 @@ func (c *court) isFatal(e Event) bool {
 }
 
 // rank orders simultaneous failures: who causes before who suffers.
-func (c *court) rank(e Event) int {
+func (c *analysis) rank(e Event) int {
 	switch e.Kind {
 	case Storage, InstallFail, Unkillable, NodeLost:
 		return 0
@@ -202,10 +202,10 @@ func (c *court) rank(e Event) int {
 	return 2
 }
 
-func (c *court) isClient(role string) bool { return c.roles[role].Kind == "client" }
+func (c *analysis) isClient(role string) bool { return c.roles[role].Kind == "client" }
 
 // root is the fatal event that the finding is about.
-func (c *court) root() (Event, bool) {
+func (c *analysis) root() (Event, bool) {
 	if len(c.fatal) == 0 {
 		return Event{}, false
 	}
@@ -233,13 +233,13 @@ func (c *court) root() (Event, bool) {
 }
 
 // first is the index of the fatal event with which the search for the root
-// begins: the earliest, unless that is hearsay and somebody did go soon after.
-func (c *court) first() int {
+// begins: the earliest, unless that is second-hand and somebody did go soon after.
+func (c *analysis) first() int {
 	if _, ok := c.peerLine(c.fatal[0].Role); !ok || !c.observes(c.fatal[0]) {
 		return 0
 	}
 	for i, e := range c.fatal {
-		if e.At.IsZero() || e.At.Sub(c.fatal[0].At) > hearsay {
+		if e.At.IsZero() || e.At.Sub(c.fatal[0].At) > secondHand {
 			break
 		}
 		if e.Kind == RoleEnd && c.softness(e) == 0 || e.Kind == ServerGone || e.Kind == ServerSick && !c.observes(e) {
@@ -252,7 +252,7 @@ func (c *court) first() int {
 // lostNode is the first role whose node Slurm lost, or whose processes nothing
 // could end, which is how that looks before Slurm has noticed. Slurm notices that long after
 // it happened (SlurmdTimeout), so its time says nothing against it.
-func (c *court) lostNode() (Event, bool) {
+func (c *analysis) lostNode() (Event, bool) {
 	for _, e := range c.fatal {
 		if e.Kind == NodeLost || e.Kind == Unkillable {
 			return e, true
@@ -265,7 +265,7 @@ func (c *court) lostNode() (Event, bool) {
 // without a word: when all who failed only say that somebody has gone, and one of
 // them names whom, it is that one, even if it ended with 0 at a time when that
 // was no fault by itself.
-func (c *court) silent(candidates []Event) (Event, bool) {
+func (c *analysis) silent(candidates []Event) (Event, bool) {
 	for _, e := range candidates {
 		// That a role left no result is no complaint; of the silent one it is to be expected.
 		if e.Kind != NoResult && !c.observes(e) {
@@ -278,7 +278,7 @@ func (c *court) silent(candidates []Event) (Event, bool) {
 		late := end.At.Sub(e.At)
 		switch {
 		case !ok || !ended:
-		case refused().MatchString(line.Text) && end.Exit == 0 && (end.Expected || end.ByUs) && late >= 0 && late <= hearsay:
+		case refused().MatchString(line.Text) && end.Exit == 0 && (end.Expected || end.ByUs) && late >= 0 && late <= secondHand:
 			// It left well, but only after somebody had found nobody at its address.
 			return Event{Role: name, Kind: ServerGone, At: e.At, Node: end.Node, Text: e.Role + " found nobody at its address"}, true
 		case !end.ByUs && late <= c.ev.Skew:
@@ -299,7 +299,7 @@ var refused = sync.OnceValue(func() *regexp.Regexp {
 
 // before says that, at the same time, a rather than b is the cause. Ties stay in
 // time order.
-func (c *court) before(a, b Event) bool {
+func (c *analysis) before(a, b Event) bool {
 	if a.Role == b.Role {
 		return weight(a) > weight(b) // several facts about one role: the plainest
 	}
@@ -312,7 +312,7 @@ func (c *court) before(a, b Event) bool {
 // softness orders simultaneous failures by how well they stand for themselves: a
 // crash, then a silent exit 0 or an error to the health check, which may be an answer
 // to one, then the report that somebody else has gone.
-func (c *court) softness(e Event) int {
+func (c *analysis) softness(e Event) int {
 	switch {
 	case c.observes(e):
 		return 2
@@ -342,7 +342,7 @@ func weight(e Event) int {
 
 // observes says that a failure only reports another one: the client's, and that
 // of a process whose first error is that its peer has gone.
-func (c *court) observes(e Event) bool {
+func (c *analysis) observes(e Event) bool {
 	if e.Kind == ServerSick { // a router has nothing but others to answer with
 		return c.roles[e.Role].Kind == rundir.KindRouter
 	}
@@ -368,7 +368,7 @@ func phaseWords(text string) string {
 }
 
 // nobody is the finding when no role did anything wrong by itself.
-func (c *court) nobody() Finding {
+func (c *analysis) nobody() Finding {
 	for _, e := range c.ev.Events {
 		if e.Kind == PhaseTimeout {
 			return Finding{

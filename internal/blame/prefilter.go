@@ -9,23 +9,23 @@ import (
 // Logs of a serving run come in megabytes, and the agent looks at every line
 // while the run is being measured. A regular expression costs about a
 // microsecond per byte; looking for a few fixed strings costs a hundredth of
-// that. So each pattern is first reduced to its needles: strings of which every
+// that. So each pattern is first reduced to its literals: strings of which every
 // match contains at least one.
 
-// minNeedle is the length from which a needle is worth looking for.
-const minNeedle = 3
+// minLiteral is the length from which a literal is worth looking for.
+const minLiteral = 3
 
-// finder is a set of patterns with their needles. Needles are found in one pass
+// prefilter is a set of patterns with their literals. Literals are found in one pass
 // over the line, by their first three bytes.
-type finder struct {
-	buckets [4096][]string   // needles in lower case, by the hash of their first three bytes
-	always  []*regexp.Regexp // patterns without needles: every line is held against them
+type prefilter struct {
+	buckets [4096][]string   // literals in lower case, by the hash of their first three bytes
+	always  []*regexp.Regexp // patterns without literals: every line is held against them
 }
 
-func (f *finder) add(re *regexp.Regexp) {
+func (f *prefilter) add(re *regexp.Regexp) {
 	parsed, err := syntax.Parse(re.String(), syntax.Perl)
 	if err == nil {
-		if found, ok := needles(parsed.Simplify()); ok {
+		if found, ok := literals(parsed.Simplify()); ok {
 			for _, n := range found {
 				h := hash(n[0], n[1], n[2])
 				f.buckets[h] = append(f.buckets[h], n)
@@ -41,13 +41,13 @@ func hash(a, b, c byte) uint32 {
 }
 
 // may says that one of the patterns may match the line.
-func (f *finder) may(line string) bool {
-	if len(line) >= minNeedle {
+func (f *prefilter) may(line string) bool {
+	if len(line) >= minLiteral {
 		a, b := lower(line[0]), lower(line[1])
-		for i := minNeedle - 1; i < len(line); i++ {
+		for i := minLiteral - 1; i < len(line); i++ {
 			c := lower(line[i])
 			for _, n := range f.buckets[hash(a, b, c)] {
-				if hasFold(line[i-minNeedle+1:], n) {
+				if hasFold(line[i-minLiteral+1:], n) {
 					return true
 				}
 			}
@@ -75,7 +75,7 @@ func hasFold(s, n string) bool {
 	return true
 }
 
-// lower is ASCII only, as the needles are: a line that spells a word with one of
+// lower is ASCII only, as the literals are: a line that spells a word with one of
 // the two other letters that fold to ASCII ones (ſ and the Kelvin sign) is not
 // found.
 func lower(c byte) byte {
@@ -85,8 +85,8 @@ func lower(c byte) byte {
 	return c
 }
 
-// needles gives strings of which every match of re contains at least one.
-func needles(re *syntax.Regexp) ([]string, bool) {
+// literals gives strings of which every match of re contains at least one.
+func literals(re *syntax.Regexp) ([]string, bool) {
 	switch re.Op {
 	case syntax.OpLiteral:
 		s := string(re.Rune)
@@ -95,20 +95,20 @@ func needles(re *syntax.Regexp) ([]string, bool) {
 				return nil, false
 			}
 		}
-		return []string{strings.ToLower(s)}, len(s) >= minNeedle
+		return []string{strings.ToLower(s)}, len(s) >= minLiteral
 	case syntax.OpCapture, syntax.OpPlus:
-		return needles(re.Sub[0])
+		return literals(re.Sub[0])
 	case syntax.OpRepeat:
 		if re.Min == 0 {
 			return nil, false
 		}
-		return needles(re.Sub[0])
+		return literals(re.Sub[0])
 	case syntax.OpConcat:
 		return rarest(re.Sub)
 	case syntax.OpAlternate:
 		var all []string
 		for _, sub := range re.Sub {
-			n, ok := needles(sub)
+			n, ok := literals(sub)
 			if !ok {
 				return nil, false
 			}
@@ -120,13 +120,13 @@ func needles(re *syntax.Regexp) ([]string, bool) {
 	}
 }
 
-// rarest picks the part of a sequence whose needles are the longest: any part
+// rarest picks the part of a sequence whose literals are the longest: any part
 // will do, since all of them must be there.
 func rarest(parts []*syntax.Regexp) ([]string, bool) {
 	var best []string
 	length := 0
 	for _, p := range parts {
-		n, ok := needles(p)
+		n, ok := literals(p)
 		if !ok {
 			continue
 		}

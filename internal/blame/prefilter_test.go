@@ -18,7 +18,7 @@ func builtin(t testing.TB) []Rule {
 	return out
 }
 
-func TestNeedles(t *testing.T) {
+func TestLiterals(t *testing.T) {
 	t.Parallel()
 	for pattern, want := range map[string][]string{
 		`abc`:                   {"abc"},
@@ -37,7 +37,7 @@ func TestNeedles(t *testing.T) {
 	} {
 		re, err := syntax.Parse(pattern, syntax.Perl)
 		require.NoError(t, err)
-		got, ok := needles(re.Simplify())
+		got, ok := literals(re.Simplify())
 		if pattern == `größe` { // a literal with a letter outside ASCII is not used
 			require.False(t, ok)
 			continue
@@ -49,27 +49,27 @@ func TestNeedles(t *testing.T) {
 	}
 }
 
-// Every built-in pattern can be looked for by its needles.
-func TestBuiltInPatternsHaveNeedles(t *testing.T) {
+// Every built-in pattern can be looked for by its literals.
+func TestBuiltInPatternsHaveLiterals(t *testing.T) {
 	t.Parallel()
 	for _, r := range builtin(t) {
-		f := &finder{}
+		f := &prefilter{}
 		f.add(regexp.MustCompile(r.Pattern))
 		require.Empty(t, f.always, "rule %s costs a regular expression on every line", r.Name)
 	}
-	f := &finder{}
+	f := &prefilter{}
 	f.add(peerPattern())
 	require.Empty(t, f.always)
 }
 
-// The needles never hide a match: text made of the patterns' own pieces.
-func FuzzNeedlesHideNothing(f *testing.F) {
+// The literals never hide a match: text made of the patterns' own pieces.
+func FuzzLiteralsHideNothing(f *testing.F) {
 	for _, s := range []string{"No space left on device", "NVRM: Xid (PCI:0): 79,", "E   torch.OutOfMemoryError: CUDA out of memory", "srun: error: Node failure on x"} {
 		f.Add(s)
 	}
 	rules := builtin(f)
 	var all []*regexp.Regexp
-	find := &finder{}
+	find := &prefilter{}
 	for _, r := range rules {
 		re := regexp.MustCompile(r.Pattern)
 		all = append(all, re)

@@ -85,7 +85,7 @@ func decided(c results.Case, j Judged, p Policy) CaseReport {
 }
 
 func decidedWith(flaky fold.Policy, c results.Case, j Judged, p Policy) CaseReport {
-	return DecideCase(c.Plan, results.Settle(c, flaky, blame.Classes{}), j, p)
+	return DecideCase(c.Plan, results.Conclude(c, flaky, blame.Classes{}), j, p)
 }
 
 // verdictOf is the result of the verdict's test, the zero value where it passed.

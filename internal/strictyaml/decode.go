@@ -418,7 +418,7 @@ func wanted(k reflect.Kind) (string, bool) {
 	}
 }
 
-// fits says whether the scalar is of the kind, before yaml.v3 gets to truncate
+// fits reports whether the scalar is of the kind, before yaml.v3 gets to truncate
 // 4.7 to 4.
 func fits(n *yaml.Node, k reflect.Kind) bool {
 	switch n.ShortTag() {

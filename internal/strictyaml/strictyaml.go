@@ -98,7 +98,7 @@ func syntaxProblem(file string, data []byte, err error) Problem {
 	return p
 }
 
-// tabbed says whether a line has a tab in its indentation.
+// tabbed reports whether a line has a tab in its indentation.
 func tabbed(data []byte, line int) bool {
 	lines := bytes.Split(data, []byte("\n"))
 	if line < 1 || line > len(lines) {

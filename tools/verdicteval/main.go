@@ -154,13 +154,13 @@ func (c *checks) check(ok bool, format string, args ...any) {
 	c.lines = append(c.lines, line)
 }
 
-func (c *checks) natural(rules map[string]tally) {
+func (c *checks) natural(rules map[string]counts) {
 	t := rules["bws"]
 	c.check(t.per100(t.alarms) < 0.555, "recorded, bws: %.2f false alarms per 100 (at most 0.55)", t.per100(t.alarms))
 	c.check(t.within(0, 3) >= 85, "recorded, bws: %.0f %% of the changes found within 15 runs (at least 85)", t.within(0, 3))
 }
 
-func (c *checks) synthetic(rules map[string]tally) {
+func (c *checks) synthetic(rules map[string]counts) {
 	t := rules["bws + rerun"]
 	c.check(t.per100(t.alarms) <= 0.2, "generated, bws + rerun: %.2f false alarms per 100 (at most 0.2)", t.per100(t.alarms))
 	c.check(t.per100(t.reruns) <= 5.5, "generated, bws + rerun: %.1f reruns per 100 unchanged runs (at most 5.5)", t.per100(t.reruns))

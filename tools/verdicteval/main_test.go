@@ -27,7 +27,7 @@ func TestRecordedHistories(t *testing.T) {
 	}
 	bws := measure(natural, naturalRules()[0], 2)
 	var c checks
-	c.natural(map[string]tally{"bws": bws})
+	c.natural(map[string]counts{"bws": bws})
 	require.Empty(t, c.missed)
 	upstream := measure(natural, naturalRules()[3], 2)
 	require.Greater(t, upstream.alarms, 20*bws.alarms, "the rule that it replaces, on the same runs")

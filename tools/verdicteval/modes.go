@@ -92,7 +92,7 @@ func printModes(w io.Writer, seed uint64, workers int, c *checks) {
 		fmt.Fprintf(w, " %s |", r.name)
 	}
 	fmt.Fprint(w, " step beyond: found within 5 |\n|---|---|---|---|---|---|---|\n")
-	chance := make([]tally, len(rules)) // where the mode of each run is chance, and no bad night
+	chance := make([]counts, len(rules)) // where the mode of each run is chance, and no bad night
 	k := uint64(0)
 	for _, stay := range []float64{1, 4} {
 		for _, share := range []float64{0.1, 0.3, 0.5} {

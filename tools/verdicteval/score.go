@@ -56,8 +56,8 @@ func syntheticRules() []rule {
 	}
 }
 
-// tally counts what a rule did. All numbers are exact counts.
-type tally struct {
+// counts counts what a rule did. All numbers are exact counts.
+type counts struct {
 	quiet, alarms, red, amber, reruns int
 	found                             map[float64]*[1 + len(horizons)]int // by size: changes, found within each horizon
 }
@@ -65,7 +65,7 @@ type tally struct {
 // horizons are the numbers of runs within which a change is to be found.
 var horizons = [...]int{1, 3, 5, 15} //nolint:gochecknoglobals // immutable table
 
-func (t *tally) add(o tally) {
+func (t *counts) add(o counts) {
 	t.quiet += o.quiet
 	t.alarms += o.alarms
 	t.red += o.red
@@ -86,7 +86,7 @@ func (t *tally) add(o tally) {
 
 // replay judges a history run by run, as if each were the newest, and keeps what
 // a store would keep: values of all repetitions, and the verdict.
-func replay(h history, r rule) tally {
+func replay(h history, r rule) counts {
 	h.runs = slices.Clone(h.runs)
 	for i := range h.runs {
 		h.runs[i].Values = slices.Clone(h.runs[i].Values)
@@ -102,7 +102,7 @@ func replay(h history, r rule) tally {
 		}
 		pin = &verdict.Pin{Value: median(v), Source: "first runs"}
 	}
-	t := tally{}
+	t := counts{}
 	alarms := make([]bool, len(h.runs))
 	for i := warmUp; i < len(h.runs); i++ {
 		row, reruns := judge(h, i, r, pin)
@@ -158,7 +158,7 @@ func judge(h history, i int, r rule, pin *verdict.Pin) (verdict.Row, int) {
 	}
 }
 
-func (t *tally) find(c change, alarms []bool) {
+func (t *counts) find(c change, alarms []bool) {
 	counts := t.found[c.size]
 	if counts == nil {
 		counts = &[1 + len(horizons)]int{}
@@ -178,10 +178,10 @@ func count(b bool) int {
 }
 
 // measure replays all histories.
-func measure(all []history, r rule, workers int) tally {
-	parts := make([]tally, len(all))
+func measure(all []history, r rule, workers int) counts {
+	parts := make([]counts, len(all))
 	each(len(all), workers, func(k int) { parts[k] = replay(all[k], r) })
-	var sum tally
+	var sum counts
 	for _, p := range parts {
 		sum.add(p)
 	}
@@ -207,10 +207,10 @@ func each(n, workers int, do func(k int)) {
 }
 
 // per100 is a rate per 100 of the quiet runs.
-func (t tally) per100(n int) float64 { return 100 * float64(n) / float64(max(1, t.quiet)) }
+func (t counts) per100(n int) float64 { return 100 * float64(n) / float64(max(1, t.quiet)) }
 
 // within is the share of the changes of a size found within horizon k, in percent.
-func (t tally) within(size float64, k int) float64 {
+func (t counts) within(size float64, k int) float64 {
 	c := t.found[size]
 	if c == nil || c[0] == 0 {
 		return 0
@@ -218,7 +218,7 @@ func (t tally) within(size float64, k int) float64 {
 	return 100 * float64(c[1+k]) / float64(c[0])
 }
 
-func (t tally) sizes() []float64 {
+func (t counts) sizes() []float64 {
 	var out []float64
 	for size := range t.found {
 		out = append(out, size)
@@ -228,8 +228,8 @@ func (t tally) sizes() []float64 {
 }
 
 // printTable measures the rules and prints a row for each.
-func printTable(w io.Writer, title string, all []history, rules []rule, workers int) map[string]tally {
-	out := map[string]tally{}
+func printTable(w io.Writer, title string, all []history, rules []rule, workers int) map[string]counts {
+	out := map[string]counts{}
 	fmt.Fprintf(w, "## %s\n\n", title)
 	for n, r := range rules {
 		t := measure(all, r, workers)
@@ -292,7 +292,7 @@ func printFamily(w io.Writer, family string, all []history, rules []rule, worker
 			some = append(some, h)
 		}
 	}
-	var lead tally
+	var lead counts
 	var cells string
 	for k, r := range rules {
 		t := measure(some, r, workers)

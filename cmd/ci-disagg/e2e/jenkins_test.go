@@ -220,7 +220,7 @@ func (j *job) submitted(t *testing.T) bool {
 	return strings.TrimSpace(cluster.Command(t, "squeue", "-h", "-t", "all", "-o", "%A", "--name", rec.Name)) != ""
 }
 
-// inQueue says whether a job of the run is pending, running or completing.
+// inQueue reports whether a job of the run is pending, running or completing.
 func (j *job) inQueue(t *testing.T) bool {
 	t.Helper()
 	files := j.glob("job.json")

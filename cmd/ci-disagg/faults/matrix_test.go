@@ -275,8 +275,8 @@ func (r *row) report(t testing.TB) {
 	}
 }
 
-// fell is when the root role ended by itself, on the agent's clock, nil if that is not what ended the attempt.
-func (r *row) fell(o rundir.AttemptOutcome) (*time.Time, rundir.AgentRecord) {
+// failedAt is when the root role ended by itself, on the agent's clock, nil if that is not what ended the attempt.
+func (r *row) failedAt(o rundir.AttemptOutcome) (*time.Time, rundir.AgentRecord) {
 	rec := r.agent()
 	if o.Finding == nil || o.Finding.Root == "" || rec.End == nil || !r.acted.IsZero() {
 		return nil, rec
@@ -291,7 +291,7 @@ func (r *row) fell(o rundir.AttemptOutcome) (*time.Time, rundir.AgentRecord) {
 
 // end is how long the attempt went on after what ended it: the end of the root role, or what was done from outside.
 func (r *row) end(o rundir.AttemptOutcome) (time.Duration, bool) {
-	if at, rec := r.fell(o); at != nil {
+	if at, rec := r.failedAt(o); at != nil {
 		return rec.End.At.Sub(*at), true
 	}
 	return max(0, o.Ended.Sub(r.acted)), !r.acted.IsZero()
@@ -301,7 +301,7 @@ func (r *row) end(o rundir.AttemptOutcome) (time.Duration, bool) {
 // more the attempt was over.
 func (r *row) teardownInTime(t testing.TB, o rundir.AttemptOutcome) {
 	t.Helper()
-	at, rec := r.fell(o)
+	at, rec := r.failedAt(o)
 	if at == nil {
 		return
 	}

@@ -194,7 +194,7 @@ func childClient() {
 	fault("after")
 }
 
-// work says whether the benchmark goes on: for the time WORK, or until there is a file "enough" in the output when that is
+// work reports whether the benchmark goes on: for the time WORK, or until there is a file "enough" in the output when that is
 // "until told".
 func work() (going func() bool) {
 	if os.Getenv("WORK") == "until told" {

@@ -33,7 +33,7 @@ func (s state) evidence() blame.Evidence {
 			continue
 		}
 		e := blame.Event{
-			Role: r.name, Kind: blame.RoleEnd, At: r.fell(), Exit: r.end.Exit, Signal: r.end.Signal, OOM: r.end.OOM,
+			Role: r.name, Kind: blame.RoleEnd, At: r.failedAt(), Exit: r.end.Exit, Signal: r.end.Signal, OOM: r.end.OOM,
 			Stopped: r.stopSent, ByUs: s.stoppedBy(r) != "", Forced: r.end.Forced, Drained: r.drained && !s.failed,
 			// The client ends when it is through and a precheck when it is done;
 			// exit 0 of a server counts only after the client's word.
@@ -44,7 +44,7 @@ func (s state) evidence() blame.Evidence {
 		}
 		ev.Events = append(ev.Events, e)
 		if r.end.Lost != "" {
-			ev.Events = append(ev.Events, blame.Event{Role: r.name, Kind: blame.NodeLost, At: r.fell(), Node: r.end.Lost})
+			ev.Events = append(ev.Events, blame.Event{Role: r.name, Kind: blame.NodeLost, At: r.failedAt(), Node: r.end.Lost})
 		}
 	}
 	for _, r := range s.roles {

@@ -221,7 +221,7 @@ func (s state) witnessed(seen []rundir.NodeEvent) []blame.Event {
 // through, which the client says also where it failed for that very server: then only
 // a signal that no test sends to its server tells the two apart, and an answer.
 func (s state) afterEnd(r role, e rundir.NodeEvent) bool {
-	if !r.stopSent.IsZero() && e.At.After(r.stopSent) || !r.fell().IsZero() && e.At.After(r.fell()) {
+	if !r.stopSent.IsZero() && e.At.After(r.stopSent) || !r.failedAt().IsZero() && e.At.After(r.failedAt()) {
 		return true
 	}
 	if told := toldToEnd(e); told || s.drainAt.IsZero() {

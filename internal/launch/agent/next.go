@@ -196,7 +196,7 @@ func (m *machine) noticedFirst(at time.Time) {
 		if r.wave != waveMain || m.isClient(r) || r.optional || !r.stopSent.IsZero() {
 			continue
 		}
-		if (r.state == rundir.RoleEnded || !r.badAt.IsZero()) && r.end.Exit != 0 && r.fell().Sub(m.drainAt) < noticed {
+		if (r.state == rundir.RoleEnded || !r.badAt.IsZero()) && r.end.Exit != 0 && r.failedAt().Sub(m.drainAt) < noticed {
 			m.begin(at, fmt.Sprintf("%s died (%s), which the client noticed first", r.name, endWords(r.end)), settleTime, blame.Event{})
 			return
 		}

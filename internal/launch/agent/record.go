@@ -153,7 +153,7 @@ func (s state) stoppedBy(r role) string {
 	if r.state != rundir.RoleEnded {
 		return ""
 	}
-	if !r.stopSent.IsZero() && !r.fell().Before(r.stopSent) {
+	if !r.stopSent.IsZero() && !r.failedAt().Before(r.stopSent) {
 		return "agent"
 	}
 	if r.end.Signal != 0 && s.jobEnded() {

@@ -86,8 +86,8 @@ type lifecycle struct {
 	withClient bool     // it is ended when the client is through
 }
 
-// fell is when the role's step failed, or ended.
-func (r role) fell() time.Time {
+// failedAt is when the role's step failed, or ended.
+func (r role) failedAt() time.Time {
 	if !r.badAt.IsZero() && (r.ended.IsZero() || r.badAt.Before(r.ended)) {
 		return r.badAt
 	}
@@ -98,23 +98,23 @@ func (r role) live() bool { return r.state == rundir.RoleRunning || r.state == r
 
 // ending is a teardown under way.
 type ending struct {
-	at       time.Time // of the event that began it
-	phase    rundir.Phase
-	why      string
-	cause    blame.Event
-	soft     bool // not a failure: servers that had to be ended in drain
-	zero     bool // begun by an exit 0: called off if the client turns out to be through
-	signal   string
-	termAt   time.Time // when SIGTERM is due
-	termed   time.Time // when it was sent
-	killed   time.Time
-	grace    time.Duration
-	asks     int       // how often Slurm has been asked for the job's state
-	askedAt  time.Time // last
-	answered bool
-	mute     bool // there was no answer in time
-	job      blame.Job
-	gaveUp   bool
+	at         time.Time // of the event that began it
+	phase      rundir.Phase
+	why        string
+	cause      blame.Event
+	soft       bool // not a failure: servers that had to be ended in drain
+	zero       bool // begun by an exit 0: called off if the client turns out to be through
+	signal     string
+	termAt     time.Time // when SIGTERM is due
+	termed     time.Time // when it was sent
+	killed     time.Time
+	grace      time.Duration
+	asks       int       // how often Slurm has been asked for the job's state
+	askedAt    time.Time // last
+	answered   bool
+	unanswered bool // there was no answer in time
+	job        blame.Job
+	gaveUp     bool
 }
 
 // state is all that the agent knows. Only next changes it.

@@ -68,7 +68,7 @@ func (m *machine) tearDown(at time.Time) {
 		m.ask(at)
 	}
 	if en.asks > 0 && !en.answered && at.Sub(en.askedAt) >= askJobBound {
-		en.answered, en.mute = true, true
+		en.answered, en.unanswered = true, true
 	}
 }
 
@@ -105,7 +105,7 @@ func (m *machine) jobSettled(at time.Time) bool {
 	if !m.askJob || en.soft {
 		return true
 	}
-	if en.answered && !en.mute && en.asks == 1 && at.Sub(en.askedAt) > askJobAgain {
+	if en.answered && !en.unanswered && en.asks == 1 && at.Sub(en.askedAt) > askJobAgain {
 		m.ask(at)
 	}
 	return en.answered

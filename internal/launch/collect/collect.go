@@ -249,7 +249,7 @@ func (r Rules) wants(p string) bool {
 	return (len(r.Include) == 0 || match(r.Include)) && !match(r.Exclude)
 }
 
-// Match says whether a slash-separated path matches a glob, in which ** stands
+// Match reports whether a slash-separated path matches a glob, in which ** stands
 // for any number of directories and the rest is path.Match's.
 func Match(glob, p string) bool {
 	return matchParts(strings.Split(glob, "/"), strings.Split(p, "/"))

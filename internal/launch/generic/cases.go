@@ -12,8 +12,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
 
-// kase is a case before it is planned: one combination of the variables of an entry.
-type kase struct {
+// combination is a case before it is planned: one combination of the variables of an entry.
+type combination struct {
 	id, name, pipeline string
 	vars               map[string]string
 	tags               []string
@@ -25,15 +25,15 @@ type kase struct {
 const maxCases = 10_000
 
 // cases are all cases of the config, in its order.
-func (c Config) cases(bad func(key, format string, args ...any)) []kase {
+func (c Config) cases(bad func(key, format string, args ...any)) []combination {
 	if len(c.Cases) == 0 {
-		var out []kase
+		var out []combination
 		for _, name := range slices.Sorted(maps.Keys(c.Pipelines)) {
-			out = append(out, kase{id: name, name: name, pipeline: name, vars: map[string]string{}, key: strictyaml.Path("pipelines", name)})
+			out = append(out, combination{id: name, name: name, pipeline: name, vars: map[string]string{}, key: strictyaml.Path("pipelines", name)})
 		}
 		return out
 	}
-	var out []kase
+	var out []combination
 	first := map[string]string{}
 	for i, e := range c.Cases {
 		key := strictyaml.Path("cases", i)
@@ -86,7 +86,7 @@ func didYouMean(name string, known []string) string {
 
 // combine is every combination of an entry's variables that is not excluded, and what
 // is included beside.
-func (e Entry) combine(key string, bad func(key, format string, args ...any)) []kase {
+func (e Entry) combine(key string, bad func(key, format string, args ...any)) []combination {
 	names := slices.Sorted(maps.Keys(e.Vars))
 	total := 1
 	for _, name := range names {
@@ -104,7 +104,7 @@ func (e Entry) combine(key string, bad func(key, format string, args ...any)) []
 			return nil
 		}
 	}
-	var out []kase
+	var out []combination
 	for n := range total {
 		vars := map[string]string{}
 		for _, name := range slices.Backward(names) {
@@ -113,7 +113,7 @@ func (e Entry) combine(key string, bad func(key, format string, args ...any)) []
 			n /= len(values)
 		}
 		if !slices.ContainsFunc(e.Exclude, func(x map[string]string) bool { return covers(x, vars) }) {
-			out = append(out, kase{vars: vars, key: key})
+			out = append(out, combination{vars: vars, key: key})
 		}
 	}
 	e.checkExclude(key, bad)
@@ -150,8 +150,8 @@ func (e Entry) checkExclude(key string, bad func(key, format string, args ...any
 
 // included are the cases that are named one by one. A variable that has one value has
 // it in them, too.
-func (e Entry) included(key string, bad func(key, format string, args ...any)) []kase {
-	var out []kase
+func (e Entry) included(key string, bad func(key, format string, args ...any)) []combination {
+	var out []combination
 	for i, add := range e.Include {
 		at := key + strings.TrimPrefix(strictyaml.Path("x", "include", i), "x")
 		vars := maps.Clone(add)
@@ -173,7 +173,7 @@ func (e Entry) included(key string, bad func(key, format string, args ...any)) [
 				bad(at+strings.TrimPrefix(strictyaml.Path("x", name), "x"), "is no variable of this entry%s", didYouMean(name, slices.Sorted(maps.Keys(e.Vars))))
 			}
 		}
-		out = append(out, kase{vars: vars, key: at})
+		out = append(out, combination{vars: vars, key: at})
 	}
 	return out
 }

@@ -9,7 +9,7 @@ import (
 
 // expect adds what a role is to measure.
 func (b *building) expect(r Role) {
-	s := &scope{kase: b.kase}
+	s := &scope{combination: b.combination}
 	e := r.Expect
 	b.metrics = append(b.metrics, b.texts(s, "metrics", e.Metrics)...)
 	names := b.texts(s, "name", e.Name)

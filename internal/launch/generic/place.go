@@ -14,7 +14,7 @@ const maxInstances = 1000
 
 // sizes reads the numbers of the roles and makes their instances.
 func (b *building) sizes() {
-	s := &scope{kase: b.kase}
+	s := &scope{combination: b.combination}
 	b.groups = map[string][]*instance{}
 	for i, r := range b.p.Roles {
 		b.at = b.rolePath(i)

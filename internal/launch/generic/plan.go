@@ -29,7 +29,7 @@ const strict = "set -eo pipefail\n"
 
 // building is one case on its way to a plan.
 type building struct {
-	kase
+	combination
 	in  Input
 	p   Pipeline
 	at  string // path of the role that is looked at
@@ -162,7 +162,7 @@ func (b *building) match(used int) map[string]string {
 
 // role is the plan of one instance.
 func (b *building) role(one *instance) rundir.RolePlan {
-	s := &scope{kase: b.kase, groups: b.groups, own: one}
+	s := &scope{combination: b.combination, groups: b.groups, own: one}
 	r := rundir.RolePlan{Name: one.name, Kind: one.Kind, Group: one.Name, Slice: one.slice, Overlap: one.overlap}
 	if one.Launcher == launcherMPI {
 		r.MPI = cmp.Or(b.in.Shared.MPI, "pmix")

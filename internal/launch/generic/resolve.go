@@ -84,7 +84,7 @@ func Resolve(in Input) ([]rundir.Plan, error) {
 	cases := in.Config.cases(func(key, format string, args ...any) { errs.add(in.Doc, key, format, args...) })
 	var plans []rundir.Plan
 	for _, k := range cases {
-		b := &building{kase: k, in: in, p: in.Config.Pipelines[k.pipeline], err: errs}
+		b := &building{combination: k, in: in, p: in.Config.Pipelines[k.pipeline], err: errs}
 		plans = append(plans, b.plan())
 		b.checkTimes(plans[len(plans)-1])
 	}

@@ -36,7 +36,7 @@ type instance struct {
 
 // scope is what templates mean: in a case, and in the texts of one of its roles.
 type scope struct {
-	kase
+	combination
 	groups map[string][]*instance // nil while sizes are not known
 	own    *instance              // nil where a text is no role's
 	refs   []rundir.AddressRef    // the other roles' addresses that were asked for

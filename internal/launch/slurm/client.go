@@ -71,7 +71,7 @@ func (e *CallError) Error() string {
 	return fmt.Sprintf("%s: exit %d: %s", e.Command, e.Exit, e.Text)
 }
 
-// has says whether the command's words contain one of the texts, whatever the
+// has reports whether the command's words contain one of the texts, whatever the
 // case: releases differ in capitals.
 func (e *CallError) has(texts ...string) bool {
 	low := strings.ToLower(e.Text)

@@ -14,7 +14,7 @@ import (
 
 // CheckShared holds what cases of other producers share of the section against itself.
 func CheckShared(in Input) error {
-	r := &resolver{in: in, set: settle(in)}
+	r := &resolver{in: in, set: settingsOf(in)}
 	r.checkShell()
 	r.checkEnv()
 	return r.located().Err()

@@ -70,7 +70,7 @@ func hasTilde(w *syntax.Word) bool {
 	return ok && (strings.Contains(first.Value, "=~") || strings.Contains(first.Value, ":~"))
 }
 
-// sets says whether the environment has the variable.
+// sets reports whether the environment has the variable.
 func (e environment) sets(name string) bool {
 	return slices.ContainsFunc(e.vars, func(v rundir.EnvVar) bool { return v.Name == name }) ||
 		slices.ContainsFunc(e.dynamic, func(text string) bool { return strings.HasPrefix(text, name+"=") })

@@ -16,9 +16,9 @@ import (
 // What the caller's environment names stands over the config, as in upstream's scripts.
 func TestNamesOfTheTests(t *testing.T) {
 	t.Parallel()
-	s := settle(Input{Env: map[string]string{"PERF_TEST_MODULE": "perf/other.py", "PERF_TEST_FUNCTION": "test_it", "PERF_TEST_PREFIX": "disagg"}, Config: Config{Tests: Tests{TestModule: "ignored.py"}}})
+	s := settingsOf(Input{Env: map[string]string{"PERF_TEST_MODULE": "perf/other.py", "PERF_TEST_FUNCTION": "test_it", "PERF_TEST_PREFIX": "disagg"}, Config: Config{Tests: Tests{TestModule: "ignored.py"}}})
 	require.Equal(t, testlist.Names{Module: "perf/other.py", Function: "test_it", Prefix: "disagg", Rooted: true}, s.names)
-	require.Equal(t, testlist.Names{Module: "perf/test_perf_sanity.py", Function: "test_e2e", Prefix: "disagg_upload"}, settle(Input{Config: Config{Dir: "/d"}}).names)
+	require.Equal(t, testlist.Names{Module: "perf/test_perf_sanity.py", Function: "test_e2e", Prefix: "disagg_upload"}, settingsOf(Input{Config: Config{Dir: "/d"}}).names)
 }
 
 // A team's own test module may give its cases a prefix of its own.

@@ -12,7 +12,7 @@ const rolePlaceholder = "{role}"
 // serverLogs are the patterns of the files that a role's own processes write: the
 // test captures what a role prints, so the cause of a failure stands there.
 // Releases name the servers' logs by role and number in either order.
-func (k *kase) serverLogs(r rundir.RolePlan) []string {
+func (k *caseBuilder) serverLogs(r rundir.RolePlan) []string {
 	var out []string
 	for _, glob := range k.r.set.ServerLogs {
 		out = append(out, strings.ReplaceAll(glob, rolePlaceholder, r.Name))
@@ -35,7 +35,7 @@ func (k *kase) serverLogs(r rundir.RolePlan) []string {
 const clientLogs = "trtllm-benchmark.*.log"
 
 // served are the files by which the first request is known to be served.
-func (k *kase) served() []string {
+func (k *caseBuilder) served() []string {
 	if k.r.set.OutputLayout != LayoutTRTLLM {
 		return nil
 	}

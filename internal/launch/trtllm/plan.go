@@ -24,8 +24,8 @@ const (
 // and that name leads to the attempt's output directory.
 const casesDir = "by-case"
 
-// kase is one case on its way to a plan.
-type kase struct {
+// caseBuilder is one case on its way to a plan.
+type caseBuilder struct {
 	r  *resolver
 	e  testlist.Entry
 	id testlist.ID
@@ -47,19 +47,19 @@ type kase struct {
 	warnings []string
 }
 
-func (k *kase) problem(key, format string, args ...any) {
+func (k *caseBuilder) problem(key, format string, args ...any) {
 	k.r.problem(k.e.File, k.e.Line, key, format, args...)
 }
 
-func (k *kase) configProblem(line int, key, format string, args ...any) {
+func (k *caseBuilder) configProblem(line int, key, format string, args ...any) {
 	k.r.problem(k.cfg.path, line, key, format, args...)
 }
 
-func (k *kase) warn(format string, args ...any) {
+func (k *caseBuilder) warn(format string, args ...any) {
 	k.warnings = append(k.warnings, fmt.Sprintf(format, args...))
 }
 
-func (k *kase) plan() rundir.Plan {
+func (k *caseBuilder) plan() rundir.Plan {
 	p := rundir.Plan{Schema: rundir.Schema, Stage: k.r.in.Stage, LocalAgent: k.r.in.Local}
 	p.Case = rundir.Case{
 		ID: k.id.Full, Slug: rundir.Slug(k.id.Full), Timeout: rundir.Duration(k.e.Timeout), Isolation: k.e.Isolation,
@@ -75,7 +75,7 @@ func (k *kase) plan() rundir.Plan {
 	if len(k.m.src.Problems()) > 0 {
 		return p
 	}
-	k.settleMode()
+	k.chooseMode()
 	k.selectServers()
 	p.Case.Mode, p.Case.Config, p.Case.ConfigSHA = k.mode, k.cfg.path, k.cfg.sum
 	p.Case.Server = serverNames(k.servers)
@@ -91,10 +91,10 @@ func (k *kase) plan() rundir.Plan {
 	return p
 }
 
-// settleMode decides which roles run. The test id stands over the file; context
+// chooseMode decides which roles run. The test id stands over the file; context
 // servers are left out only when there is to be no context, never because the
 // mode's name contains gen_only.
-func (k *kase) settleMode() {
+func (k *caseBuilder) chooseMode() {
 	k.mode = cmp.Or(k.g.Mode, k.m.mode)
 	if k.g.Mode == testlist.ModeGenOnly && k.m.mode == testlist.ModeGenNoContext {
 		k.mode = testlist.ModeGenNoContext
@@ -135,7 +135,7 @@ func pointsOf(mode string, all []point) []point {
 }
 
 // selectServers finds what an AGG role runs and how many GPUs that takes.
-func (k *kase) selectServers() {
+func (k *caseBuilder) selectServers() {
 	switch {
 	case k.mode == testlist.ModeAggregated:
 		k.servers = k.m.servers
@@ -173,7 +173,7 @@ func named(all []server, names []string) (out []server, why string) {
 }
 
 // runServers sizes the job for the selected servers, and takes their points.
-func (k *kase) runServers() {
+func (k *caseBuilder) runServers() {
 	k.points = nil
 	for i, s := range k.servers {
 		if k.aggGPUs > 0 && s.par.gpus != k.aggGPUs {
@@ -199,7 +199,7 @@ func serverNames(list []server) string {
 }
 
 // fill puts everything that is known into the plan.
-func (k *kase) fill(p *rundir.Plan) {
+func (k *caseBuilder) fill(p *rundir.Plan) {
 	l := k.place(k.cmds.launcher)
 	p.Nodes, p.GPUsPerNode = l.nodes, k.m.gpusPerNode
 	p.AllocatedGPUs = p.Nodes * p.GPUsPerNode
@@ -230,7 +230,7 @@ func (k *kase) fill(p *rundir.Plan) {
 }
 
 // roles are the steps in start order: generation, context, router, client.
-func (k *kase) roles(l layout) []rundir.RolePlan {
+func (k *caseBuilder) roles(l layout) []rundir.RolePlan {
 	if !k.g.Roles {
 		return []rundir.RolePlan{{
 			Name: groupAgg, Kind: rundir.KindTask, Group: groupAgg, Slice: l.agg, MPI: k.mpi(), JUnit: true,
@@ -270,7 +270,7 @@ func (k *kase) roles(l layout) []rundir.RolePlan {
 }
 
 // preRoles are the prechecks, on the very slices of the workers.
-func (k *kase) preRoles(roles []rundir.RolePlan) []rundir.RolePlan {
+func (k *caseBuilder) preRoles(roles []rundir.RolePlan) []rundir.RolePlan {
 	if !k.precheck() {
 		return nil
 	}
@@ -294,7 +294,7 @@ func (k *kase) preRoles(roles []rundir.RolePlan) []rundir.RolePlan {
 	return out
 }
 
-func (k *kase) precheck() bool {
+func (k *caseBuilder) precheck() bool {
 	if !k.g.Roles {
 		return false
 	}
@@ -309,13 +309,13 @@ func (k *kase) precheck() bool {
 }
 
 // precheckWarning says that the config wants a precheck that nobody can run.
-func (k *kase) precheckWarning() {
+func (k *caseBuilder) precheckWarning() {
 	if k.g.Roles && k.m.precheck && k.r.set.Precheck == "" && k.r.in.Env[EnvPrecheck] != "0" {
 		k.warn("%s: cache_transceiver_precheck is enabled, but workload.precheck is not set: it is left out", k.cfg.path)
 	}
 }
 
-func (k *kase) mpi() string {
+func (k *caseBuilder) mpi() string {
 	if !k.cmds.launcher || k.r.set.MPI == "none" {
 		return ""
 	}
@@ -323,7 +323,7 @@ func (k *kase) mpi() string {
 }
 
 // layoutNames are the file names that upstream's scripts expect.
-func (k *kase) layoutNames(p *rundir.Plan, roles []rundir.RolePlan) {
+func (k *caseBuilder) layoutNames(p *rundir.Plan, roles []rundir.RolePlan) {
 	client := roles[len(roles)-1].Name
 	p.Drain = rundir.DrainRule{Role: client}
 	if k.r.set.OutputLayout != LayoutTRTLLM {
@@ -355,7 +355,7 @@ func (k *kase) layoutNames(p *rundir.Plan, roles []rundir.RolePlan) {
 }
 
 // expected is the contract that the report holds the attempt against.
-func (k *kase) expected() rundir.Expected {
+func (k *caseBuilder) expected() rundir.Expected {
 	x := rundir.Expected{
 		NodeIDs: []string{k.id.Full}, GPUType: k.gpuType(), Accuracy: k.m.accuracy,
 		DeviceStep: k.mode == testlist.ModeGenOnly || k.mode == testlist.ModeGenNoContext,
@@ -376,7 +376,7 @@ func (k *kase) expected() rundir.Expected {
 // metrics are those without which upstream's test calls a measurement broken:
 // its base metrics, as far as the mode has them. A context server alone makes
 // one token, which has no time per output token.
-func (k *kase) metrics() []string {
+func (k *caseBuilder) metrics() []string {
 	out := []string{"request_throughput", "output_token_throughput", "total_token_throughput", "ttft_median_ms"}
 	if k.mode != testlist.ModeCtxOnly {
 		out = append(out, "tpot_median_ms")
@@ -389,7 +389,7 @@ func (k *kase) metrics() []string {
 
 // gpuType is what the cluster has; the config's gpu_type, or its only supported
 // GPU, stand in where the cluster does not say.
-func (k *kase) gpuType() string {
+func (k *caseBuilder) gpuType() string {
 	if g := k.r.gpuType(); g != "" {
 		return g
 	}
@@ -400,7 +400,7 @@ func (k *kase) gpuType() string {
 }
 
 // match is the identity of the case's series beside case and metric.
-func (k *kase) match() map[string]string {
+func (k *caseBuilder) match() map[string]string {
 	out := map[string]string{
 		"cluster": k.r.in.Cluster.Name, "gpu_type": k.gpuType(), "model": k.m.modelName, "mode": k.mode, "gpus_per_node": fmt.Sprint(k.m.gpusPerNode),
 	}

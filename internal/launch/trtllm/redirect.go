@@ -147,7 +147,7 @@ func (r *rewriter) target(name, value string, n int) (string, bool) {
 	return "", false
 }
 
-// namesFile says whether the value of an option that we do not know looks like a
+// namesFile reports whether the value of an option that we do not know looks like a
 // file's name. Behind a flag, which has no value, stands a test.
 func namesFile(value string) bool {
 	if _, err := strconv.ParseFloat(value, 64); err == nil || strings.Contains(value, "::") || strings.HasSuffix(value, ".py") {

@@ -23,7 +23,7 @@ import (
 // a plan too, with Case.SkipReason set; such a plan may hold nothing else. The
 // error is a Problems with everything that is wrong; then there are no plans.
 func Resolve(in Input) ([]rundir.Plan, error) {
-	r := &resolver{in: in, set: settle(in), configs: map[string]configFile{}}
+	r := &resolver{in: in, set: settingsOf(in), configs: map[string]configFile{}}
 	r.checkSettings()
 	entries := r.entries()
 	plans := make([]rundir.Plan, 0, len(entries))
@@ -191,7 +191,7 @@ func (r *resolver) plan(e testlist.Entry) (rundir.Plan, bool) {
 		return rundir.Plan{}, false
 	}
 	id = r.withMode(id)
-	k := &kase{r: r, e: e, id: id}
+	k := &caseBuilder{r: r, e: e, id: id}
 	for _, w := range r.waives {
 		if k.e.Skip == "" && w.Covers(id.Full, r.gpuType()) {
 			k.e.Skip = w.Skip

@@ -21,7 +21,7 @@ type settings struct {
 	workdir                 string
 }
 
-func settle(in Input) settings {
+func settingsOf(in Input) settings {
 	s := settings{Config: in.Config}
 	s.Pytest = cmp.Or(s.Pytest, defaultPytest)
 	s.Args = cmp.Or(s.Args, defaultArgs)
@@ -91,7 +91,7 @@ type Setting struct {
 // neither set nor have a default are left out, and so are secrets' values, which
 // are never here.
 func (in Input) Settings() []Setting {
-	s := settle(in)
+	s := settingsOf(in)
 	var out []Setting
 	add := func(key, effective, conf, env string) {
 		from := "default"

@@ -41,7 +41,7 @@ type layout struct {
 	nodes    int
 }
 
-func (c *kase) place(launcher bool) layout {
+func (c *caseBuilder) place(launcher bool) layout {
 	s := &slicer{perNode: c.m.gpusPerNode}
 	var l layout
 	if c.g.Roles {

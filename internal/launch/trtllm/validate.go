@@ -13,7 +13,7 @@ import (
 )
 
 // validate holds the plan against the cluster and against itself.
-func (k *kase) validate(p *rundir.Plan) {
+func (k *caseBuilder) validate(p *rundir.Plan) {
 	c := k.r.in.Cluster
 	line := k.m.src.Top().Sub("hardware").Line()
 	if c.GPUsPerNode > 0 && k.m.gpusPerNode > c.GPUsPerNode {
@@ -42,7 +42,7 @@ func (k *kase) validate(p *rundir.Plan) {
 
 // checkTimes holds our own budgets against the time limit (a budget that cannot
 // fire is an error) and upstream's against it (a warning).
-func (k *kase) checkTimes(p *rundir.Plan) {
+func (k *caseBuilder) checkTimes(p *rundir.Plan) {
 	if k.m.limits.noRuntime > 0 && k.r.in.Budgets.Job == 0 && k.r.in.Cluster.Time == 0 {
 		k.configProblem(k.m.limits.noRuntime, "slurm.job_time", "is a placeholder that would be used: fill it in, or set budgets.job or the cluster's time")
 	}
@@ -72,14 +72,14 @@ const defaultJob = 2 * time.Hour
 // budgets are the configured ones. One that nobody has set does not exist: what
 // bounds ready and benchmark together is then the list's TIMEOUT, and the time limit
 // of the job.
-func (k *kase) budgets() rundir.Budgets {
+func (k *caseBuilder) budgets() rundir.Budgets {
 	b := k.r.in.Budgets
 	b.Job = cmp.Or(b.Job, k.r.in.Cluster.Time, rundir.Duration(k.m.limits.runtime), rundir.Duration(defaultJob))
 	return b
 }
 
 // idWarning says that a test id is of a form that today's test does not collect.
-func (k *kase) idWarning() {
+func (k *caseBuilder) idWarning() {
 	if !k.g.Roles || k.g.Mode != "" || k.r.set.names.Prefix != defaultPrefix || strings.HasSuffix(filepath.Dir(k.cfg.path), oldConfigs) {
 		return
 	}
@@ -89,7 +89,7 @@ func (k *kase) idWarning() {
 
 // nameWarnings says where the file's name contradicts what is in it. Nothing is
 // ever taken from a name.
-func (k *kase) nameWarnings() {
+func (k *caseBuilder) nameWarnings() {
 	if !k.g.Disagg {
 		return
 	}

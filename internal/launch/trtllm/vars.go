@@ -34,7 +34,7 @@ type commands struct {
 
 // buildCommands makes every role's command from the given or our own one. It is
 // false where the shell texts of the config make none; the problems say why.
-func (k *kase) buildCommands() bool {
+func (k *caseBuilder) buildCommands() bool {
 	if k.r.badShell {
 		return false
 	}
@@ -82,7 +82,7 @@ func prelude(c command) string {
 	return out
 }
 
-func (k *kase) rewrite(text string, o rewriteOptions) command {
+func (k *caseBuilder) rewrite(text string, o rewriteOptions) command {
 	c, err := rewrite(text, o)
 	if err != nil {
 		k.problem(k.r.set.commandFrom, "%v: %s", err, text)
@@ -92,7 +92,7 @@ func (k *kase) rewrite(text string, o rewriteOptions) command {
 
 // compose puts the unset of UCX variables and what bash must expand before the
 // commands, and writes the forms that drafts read.
-func (k *kase) compose(worker, single string) {
+func (k *caseBuilder) compose(worker, single string) {
 	k.env = k.envs()
 	env := k.env
 	ucx := rundir.CommandPrefix(k.r.set.UCX)
@@ -140,7 +140,7 @@ func exportDynamic(e environment) string {
 }
 
 // baseCommand is pytestCommand: the given one with its id filled in, or our own.
-func (k *kase) baseCommand() (string, error) {
+func (k *caseBuilder) baseCommand() (string, error) {
 	s := k.r.set
 	if s.command == "" {
 		id, err := syntax.Quote(k.id.Full, syntax.LangBash)
@@ -190,7 +190,7 @@ func firstWord(s string) string {
 // roleEnvs are the YAML's environment items per role.
 type roleEnvs struct{ worker, gen, ctx, server, benchmark, agg environment }
 
-func (k *kase) envs() roleEnvs {
+func (k *caseBuilder) envs() roleEnvs {
 	e := k.m.env
 	out := roleEnvs{worker: e.worker, gen: e.worker.and(e.gen), ctx: e.worker.and(e.ctx), server: e.server, benchmark: e.benchmark}
 	gen, ctx, srv := k.modeEnv()
@@ -211,7 +211,7 @@ func (k *kase) envs() roleEnvs {
 
 // modeEnv is what the gen_only modes add
 // (docs/facts/trtllm.md#environment-of-the-gen_only-modes).
-func (k *kase) modeEnv() (gen, ctx, srv []rundir.EnvVar) {
+func (k *caseBuilder) modeEnv() (gen, ctx, srv []rundir.EnvVar) {
 	switch k.mode {
 	case testlist.ModeGenOnly:
 		off := rundir.EnvVar{Name: "TRTLLM_DISABLE_KV_CACHE_TRANSFER_OVERLAP", Value: "1"}
@@ -227,7 +227,7 @@ func (k *kase) modeEnv() (gen, ctx, srv []rundir.EnvVar) {
 // queueSize is how many requests must be queued before the generation servers
 // begin. More than their executor can hold would never come together: the gate
 // would stay shut.
-func (k *kase) queueSize() int {
+func (k *caseBuilder) queueSize() int {
 	q := 1
 	if len(k.points) > 0 {
 		q = k.points[0].concurrency
@@ -244,7 +244,7 @@ func (k *kase) queueSize() int {
 }
 
 // environment fills the variables that every role and every draft sees.
-func (k *kase) environment(p *rundir.Plan) {
+func (k *caseBuilder) environment(p *rundir.Plan) {
 	s, in := k.r.set, k.r.in
 	folder := EnvAggFolder
 	if k.g.Disagg {
@@ -299,7 +299,7 @@ func deviceList(n int) string {
 
 // sizes are the numbers that drafts compute their srun options from. The old
 // draft reads two of them under misspelled names.
-func (k *kase) sizes(p *rundir.Plan, add func(name, value string)) {
+func (k *caseBuilder) sizes(p *rundir.Plan, add func(name, value string)) {
 	num := func(name string, n int) { add(name, strconv.Itoa(n)) }
 	per := k.m.gpusPerNode
 	num("gpusPerNode", per)

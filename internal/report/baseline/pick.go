@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Passes says whether the filter selects the record.
+// Passes reports whether the filter selects the record.
 func (f Filter) Passes(r Record) bool {
 	switch {
 	case len(f.IDs) > 0 && !slices.Contains(f.IDs, r.ID),

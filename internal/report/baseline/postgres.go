@@ -105,7 +105,7 @@ func redact(dsn string) (string, error) {
 	return u.String(), nil
 }
 
-// HasPassword says whether a store URL carries a password, which must not stand
+// HasPassword reports whether a store URL carries a password, which must not stand
 // where others can read it, such as a command line.
 func HasPassword(dsn string) bool {
 	if !strings.HasPrefix(dsn, "postgres") {

@@ -33,7 +33,7 @@ func readPast(ctx context.Context, setup Setup, s Subject) past {
 	if warning != "" {
 		p.Warnings = append([]string{warning}, p.Warnings...)
 	}
-	p.settle(setup, s.Record)
+	p.keepBefore(setup, s.Record)
 	if p.unavailable == nil && len(p.Runs) == 0 {
 		p.elsewhere = elsewhere(ctx, setup.Store, q)
 	}
@@ -59,8 +59,8 @@ func (s Setup) query(subject Subject) (q baseline.Query, warning string) {
 	return q, warning
 }
 
-// settle keeps of the history what comes before the run.
-func (p *past) settle(setup Setup, r baseline.Record) {
+// keepBefore keeps of the history what comes before the run.
+func (p *past) keepBefore(setup Setup, r baseline.Record) {
 	p.all = p.Runs
 	if setup.Policy.Mode != verdict.PullRequest {
 		p.endBefore(r)

@@ -73,7 +73,7 @@ func Again(s Setup, r baseline.Record, mode string, known []baseline.Record) Jud
 	setup, subject := prepare(s, Subject{Record: r.Unjudged(), Mode: modeOf(r, mode)})
 	q, _ := setup.query(subject)
 	p := past{History: baseline.Among(known, q)}
-	p.settle(setup, subject.Record)
+	p.keepBefore(setup, subject.Record)
 	return against(setup, subject, p)
 }
 

@@ -97,7 +97,7 @@ func Find(readings []Reading) []Lemon {
 			break
 		}
 		found = append(found, at)
-		f.settle(found)
+		f.estimate(found)
 	}
 	return f.lemons(found)
 }
@@ -209,9 +209,9 @@ func (c *candidate) prepare(readings []Reading) {
 	c.used = len(c.at) >= leastRuns && len(days) >= leastDays && others >= leastRuns
 }
 
-// settle estimates the slowness of those that were found anew, each with the others
+// estimate estimates the slowness of those that were found anew, each with the others
 // taken out.
-func (f *finder) settle(found []int) {
+func (f *finder) estimate(found []int) {
 	for range 2 {
 		for _, k := range found {
 			delete(f.slow, f.units[k].Key())

@@ -12,11 +12,11 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// Settle decides how each attempt of a case ended.
-func Settle(c Case, flaky fold.Policy, classes blame.Classes) []Ended {
+// Conclude decides how each attempt of a case ended.
+func Conclude(c Case, flaky fold.Policy, classes blame.Classes) []Ended {
 	var out []Ended
 	for _, a := range c.Attempts {
-		out = append(out, settle(c.Plan, a, flaky, classes))
+		out = append(out, conclude(c.Plan, a, flaky, classes))
 	}
 	return out
 }
@@ -33,15 +33,15 @@ func Measured(all []Ended) []Attempt {
 	return out
 }
 
-// SettleRun decides how one run of a session ended, loaded as an attempt of its own.
-func SettleRun(plan rundir.Plan, run Attempt, flaky fold.Policy, classes blame.Classes) Ended {
-	return settle(plan, run, flaky, classes)
+// ConcludeRun decides how one run of a session ended, loaded as an attempt of its own.
+func ConcludeRun(plan rundir.Plan, run Attempt, flaky fold.Policy, classes blame.Classes) Ended {
+	return conclude(plan, run, flaky, classes)
 }
 
-// settle looks at one attempt: its records, then its result files, then whether
+// conclude looks at one attempt: its records, then its result files, then whether
 // anything was tested at all. An outcome only gets worse by it: a failing test that
 // the agent could not see, or a result that is not there, is never green.
-func settle(plan rundir.Plan, a Attempt, flaky fold.Policy, classes blame.Classes) Ended {
+func conclude(plan rundir.Plan, a Attempt, flaky fold.Policy, classes blame.Classes) Ended {
 	a.Roles = owedUnderDraft(plan, a.Roles)
 	e := Ended{Attempt: a, Outcome: a.outcome(), Finding: a.finding()}
 	for _, r := range a.Roles {

@@ -121,7 +121,7 @@ func (s *Session) sessionRun(c results.Case, dir rundir.AttemptDir, end rundir.R
 		name = string(dir.Run(end.Run.Index))
 	}
 	run := ab.Run{Name: filepath.ToSlash(name), At: loaded.Began(), Values: map[ab.Key]float64{}}
-	e := results.SettleRun(c.Plan, loaded, s.o.Flaky, s.o.Classes)
+	e := results.ConcludeRun(c.Plan, loaded, s.o.Flaky, s.o.Classes)
 	if run.Failed = e.Outcome != rundir.OutcomePassed; run.Failed {
 		run.Problems = []string{cmp.Or(e.Reason, "it ended as "+cmp.Or(string(e.Outcome), "nobody knows"))}
 		for _, r := range loaded.Roles {

@@ -161,7 +161,7 @@ func (s *Session) load(state rundir.CaseState) (results.Case, error) {
 // decide judges and decides one case. The record is what is to be stored of it, nil =
 // nothing.
 func (s *Session) decide(ctx context.Context, run rundir.Run, c results.Case, p report.Policy, setup judging.Setup) (report.CaseReport, *baseline.Record) {
-	attempts := results.Settle(c, s.o.Flaky, s.o.Classes)
+	attempts := results.Conclude(c, s.o.Flaky, s.o.Classes)
 	last, isSession := session(attempts)
 	if !isSession {
 		c.Plan = c.Plan.SingleRun()

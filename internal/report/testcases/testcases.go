@@ -15,7 +15,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/words"
 )
 
-// Validity is the case that says whether what was measured is a measurement.
+// Validity is the case that reports whether what was measured is a measurement.
 func Validity(problems []string, judged bool) junit.Case {
 	c := junit.Case{Name: "validity"}
 	switch {

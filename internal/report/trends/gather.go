@@ -89,7 +89,7 @@ func Gather(ctx context.Context, store baseline.Store, since time.Time, known *C
 	if err != nil {
 		return out, err
 	}
-	out.settle(acts)
+	out.arrange(acts)
 	return out, nil
 }
 
@@ -159,9 +159,9 @@ func (g *Gathered) add(index map[string]*History, r baseline.Record) {
 	h.Nights = append(h.Nights, n)
 }
 
-// settle orders the nights, and gives each history what people did to it. Histories of older
+// arrange orders the nights, and gives each history what people did to it. Histories of older
 // versions that others go on with are joined by nobody: they stand for themselves.
-func (g *Gathered) settle(acts []baseline.Record) {
+func (g *Gathered) arrange(acts []baseline.Record) {
 	withdrawn := map[string]bool{}
 	accepts := map[string][]baseline.Record{}
 	for _, a := range acts {

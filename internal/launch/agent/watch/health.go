@@ -277,7 +277,7 @@ func (w *Watch) deadServers(ctx context.Context) map[string]bool {
 		n++
 		go func() {
 			if r.Given && r.Health == "" {
-				answers <- answer{r.Name, mute(ctx, addr)}
+				answers <- answer{r.Name, silent(ctx, addr)}
 				return
 			}
 			_, err := get(ctx, addr, cmp.Or(r.Health, defaultHealth))
@@ -293,11 +293,11 @@ func (w *Watch) deadServers(ctx context.Context) map[string]bool {
 	return dead
 }
 
-// mute reports whether a server of whatever protocol says nothing at all, where any word
+// silent reports whether a server of whatever protocol says nothing at all, where any word
 // of it or the end of the connection is an answer: a stopped process gives neither,
 // although the kernel takes connections for it. What is sent begins no known protocol's
 // request, and most answer it with an error.
-func mute(ctx context.Context, addr string) bool {
+func silent(ctx context.Context, addr string) bool {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)

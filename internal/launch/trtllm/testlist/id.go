@@ -61,9 +61,9 @@ func (s Names) ParseID(id string) (ID, error) {
 	case open < 0 && strings.Contains(id, "::"):
 		return ID{}, fmt.Errorf("test id %q names no case: write module::function[case]", id)
 	}
-	kase, head := id, s.Module+"::"+s.Function
+	caseName, head := id, s.Module+"::"+s.Function
 	if open >= 0 {
-		kase = id[open+1 : len(id)-1]
+		caseName = id[open+1 : len(id)-1]
 		head = id[:open]
 		if !strings.Contains(head, "::") {
 			head = s.Module + "::" + cmp.Or(head, s.Function)
@@ -72,36 +72,36 @@ func (s Names) ParseID(id string) (ID, error) {
 			head = strings.TrimPrefix(head, TestsDir+"/")
 		}
 	}
-	_, _, prefixed := s.splitPrefix(kase)
+	_, _, prefixed := s.splitPrefix(caseName)
 	bare := !prefixed && open < 0
 	if bare {
-		kase = s.Prefix + "-" + kase
+		caseName = s.Prefix + "-" + caseName
 	}
-	if strings.ContainsAny(kase, "/\\") || strings.Contains(kase, "..") {
-		return ID{}, fmt.Errorf("case %q names a path: a config is named by its file name without folder and .yaml", kase)
+	if strings.ContainsAny(caseName, "/\\") || strings.Contains(caseName, "..") {
+		return ID{}, fmt.Errorf("case %q names a path: a config is named by its file name without folder and .yaml", caseName)
 	}
-	if ext := path.Ext(kase); ext == ".yaml" || ext == ".yml" {
-		return ID{}, fmt.Errorf("case %q: leave out %s, a config is named by its file name without folder and .yaml", kase, ext)
+	if ext := path.Ext(caseName); ext == ".yaml" || ext == ".yml" {
+		return ID{}, fmt.Errorf("case %q: leave out %s, a config is named by its file name without folder and .yaml", caseName, ext)
 	}
-	if strings.TrimSpace(kase) != kase || strings.HasSuffix(kase, "-") {
-		return ID{}, fmt.Errorf("case %q begins or ends with a blank, or ends with a dash: something is missing", kase)
+	if strings.TrimSpace(caseName) != caseName || strings.HasSuffix(caseName, "-") {
+		return ID{}, fmt.Errorf("case %q begins or ends with a blank, or ends with a dash: something is missing", caseName)
 	}
-	prefix, rest, ok := s.splitPrefix(kase)
+	prefix, rest, ok := s.splitPrefix(caseName)
 	if !ok || rest == "" {
-		return ID{}, fmt.Errorf("case %q does not begin with disagg-, disagg_upload-, aggr-, aggr_upload-, or a test_prefix of your own", kase)
+		return ID{}, fmt.Errorf("case %q does not begin with disagg-, disagg_upload-, aggr-, aggr_upload-, or a test_prefix of your own", caseName)
 	}
-	return ID{Full: head + "[" + kase + "]", Case: kase, Aggregated: strings.HasPrefix(prefix, "aggr"), Bare: bare, rest: rest}, nil
+	return ID{Full: head + "[" + caseName + "]", Case: caseName, Aggregated: strings.HasPrefix(prefix, "aggr"), Bare: bare, rest: rest}, nil
 }
 
 // foreign reports whether a line of a list shared with other test suites is about none of
 // our tests: it names another function, whose arguments, if any, are no case.
 func (s Names) foreign(line string) bool {
 	id, _ := cutID(strings.TrimSpace(line))
-	head, kase, _ := strings.Cut(id, "[")
+	head, caseName, _ := strings.Cut(id, "[")
 	if !strings.ContainsAny(head, "/:") || strings.TrimPrefix(head, TestsDir+"/") == s.Module+"::"+s.Function {
 		return false
 	}
-	_, _, ok := s.splitPrefix(kase)
+	_, _, ok := s.splitPrefix(caseName)
 	return !ok
 }
 
@@ -110,11 +110,11 @@ const TestsDir = "tests/integration/defs"
 
 // splitPrefix cuts disagg[_upload]- or aggr[_upload]- off a case, or the prefix
 // that a team has given its own tests, which are disaggregated.
-func (s Names) splitPrefix(kase string) (prefix, rest string, ok bool) {
-	if rest, ok := strings.CutPrefix(kase, s.Prefix+"-"); ok {
+func (s Names) splitPrefix(caseName string) (prefix, rest string, ok bool) {
+	if rest, ok := strings.CutPrefix(caseName, s.Prefix+"-"); ok {
 		return s.Prefix, rest, true
 	}
-	prefix, rest, found := strings.Cut(kase, "-")
+	prefix, rest, found := strings.Cut(caseName, "-")
 	switch prefix {
 	case "disagg", "disagg_upload", "aggr", "aggr_upload":
 		return prefix, rest, found

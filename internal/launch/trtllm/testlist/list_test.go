@@ -74,7 +74,7 @@ func TestIDs(t *testing.T) {
 func TestGrammars(t *testing.T) {
 	t.Parallel()
 	s := upstream()
-	for kase, want := range map[string]Grammar{
+	for caseName, want := range map[string]Grammar{
 		"disagg-x":                              {Stem: "x", Disagg: true, Roles: true},
 		"disagg_upload-e2e-x-y":                 {Mode: ModeE2E, Stem: "x-y", Disagg: true, Roles: true},
 		"disagg_upload-gen_only-x":              {Mode: ModeGenOnly, Stem: "x", Disagg: true, Roles: true},
@@ -86,9 +86,9 @@ func TestGrammars(t *testing.T) {
 		"aggr-file":                             {Mode: ModeAggregated, Stem: "file"},
 		"aggr-file-s1,s2-b":                     {Mode: ModeAggregated, Stem: "file", Server: "s1,s2-b"},
 	} {
-		id, err := s.ParseID(kase)
+		id, err := s.ParseID(caseName)
 		require.NoError(t, err)
-		require.Equal(t, want, id.Grammars()[0], kase)
+		require.Equal(t, want, id.Grammars()[0], caseName)
 	}
 	id, err := s.ParseID("disagg-e2e-x")
 	require.NoError(t, err)
