@@ -12,7 +12,7 @@ import (
 // shownIdle is how many idle roles a line names.
 const shownIdle = 6
 
-// hours says where GPU-hours went: 4.00 allocated: 2.43 useful, 1.57 idle (GEN_0 0.90, CTX_0 0.67).
+// hours says where GPU-hours went: 4.00 allocated: 2.43 useful, 1.57 idle (decode 0.90, prefill 0.67).
 func hours(s cost.Spent) string {
 	var causes, idle []string
 	for _, x := range s.Shares() {
