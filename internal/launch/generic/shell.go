@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/bashword"
 )
 
 // quote is v as one word for bash.
@@ -196,7 +198,7 @@ func (f *filling) call(src string, c *syntax.CallExpr) {
 		for _, m := range marks {
 			f.done[from+m[0]] = true
 		}
-		inner, ok := literal(w)
+		inner, ok := bashword.Literal(w)
 		if !ok {
 			f.errs = append(f.errs, fmt.Errorf("{%s} stands in a text that a second shell parses and that has expansions of its own: give it as an argument, bash -c '… \"$1\"' _ {%s}",
 				f.at(src[from:to], marks[0]).name, f.at(src[from:to], marks[0]).name))
@@ -361,7 +363,7 @@ func number(p piece) (string, error) {
 // parsedAgain are those words of a command that another shell parses once more.
 func parsedAgain(args []*syntax.Word) []*syntax.Word {
 	for i := 0; i < len(args); i++ {
-		v, ok := literal(args[i])
+		v, ok := bashword.Literal(args[i])
 		if i == 0 && ok && v == "eval" {
 			return args[1:]
 		}
@@ -370,7 +372,7 @@ func parsedAgain(args []*syntax.Word) []*syntax.Word {
 			continue
 		}
 		for j := i + 1; j+1 < len(args); j++ {
-			flag, ok := literal(args[j])
+			flag, ok := bashword.Literal(args[j])
 			if !ok || !strings.HasPrefix(flag, "-") {
 				break
 			}
@@ -380,52 +382,6 @@ func parsedAgain(args []*syntax.Word) []*syntax.Word {
 		}
 	}
 	return nil
-}
-
-// literal is the value of a word that bash would not expand, and whether it is one.
-func literal(w *syntax.Word) (string, bool) {
-	var b strings.Builder
-	for _, p := range w.Parts {
-		switch p := p.(type) {
-		case *syntax.Lit:
-			b.WriteString(unescaped(p.Value, ""))
-		case *syntax.SglQuoted:
-			if p.Dollar {
-				return "", false
-			}
-			b.WriteString(p.Value)
-		case *syntax.DblQuoted:
-			for _, q := range p.Parts {
-				lit, ok := q.(*syntax.Lit)
-				if !ok || p.Dollar {
-					return "", false
-				}
-				b.WriteString(unescaped(lit.Value, "\"\\$`"))
-			}
-		default:
-			return "", false
-		}
-	}
-	return b.String(), true
-}
-
-// unescaped takes bash's backslashes out of a literal; only before one of these
-// characters where some are given.
-func unescaped(s, only string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+1 < len(s) {
-			switch next := s[i+1]; {
-			case next == '\n':
-				i++
-				continue
-			case only == "" || strings.IndexByte(only, next) >= 0:
-				i++
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
 }
 
 // Programs are the programs that shell text calls, as far as it names them: not those
@@ -461,5 +417,5 @@ func firstWord(args []*syntax.Word) (string, bool) {
 	if len(args) == 0 {
 		return "", false
 	}
-	return literal(args[0])
+	return bashword.Literal(args[0])
 }

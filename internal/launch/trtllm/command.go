@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/bashword"
 )
 
 // roleFile is shell text for a file of the running role. It holds in role.sh,
@@ -182,7 +184,7 @@ func (r *rewriter) nested(c *syntax.CallExpr) bool {
 	if i < 0 || r.depth > 3 {
 		return false
 	}
-	inner, ok := literal(c.Args[i])
+	inner, ok := bashword.Literal(c.Args[i])
 	if !ok {
 		return false
 	}
@@ -211,11 +213,11 @@ func (r *rewriter) nested(c *syntax.CallExpr) bool {
 // bashText is the index of the word that bash -c or sh -c runs, or -1.
 func bashText(args []*syntax.Word) int {
 	for i := 0; i+2 < len(args); i++ {
-		shell, _ := literal(args[i])
+		shell, _ := bashword.Literal(args[i])
 		if base := path.Base(shell); base != "bash" && base != "sh" {
 			continue
 		}
-		if flag, ok := literal(args[i+1]); ok && strings.HasPrefix(flag, "-") && strings.HasSuffix(flag, "c") {
+		if flag, ok := bashword.Literal(args[i+1]); ok && strings.HasPrefix(flag, "-") && strings.HasSuffix(flag, "c") {
 			return i + 2
 		}
 	}
@@ -264,20 +266,13 @@ func (r *rewriter) drop(w *syntax.Word) {
 	r.edits = append(r.edits, edit{from, end, ""})
 }
 
-// literal is the value of a word that bash would not expand, and whether it is
-// one.
-func literal(w *syntax.Word) (string, bool) {
-	v, rest := prefix(w)
-	return v, !rest
-}
-
 // program is the base name of the program that a word names, "" where bash would
 // only know it at run time. A directory behind a variable does not hide it.
 func program(w *syntax.Word) string {
-	if v, ok := literal(w); ok {
+	if v, ok := bashword.Literal(w); ok {
 		return path.Base(v)
 	}
-	end := suffix(w.Parts)
+	end := bashword.Suffix(w)
 	if !strings.Contains(end, "/") {
 		return ""
 	}
@@ -301,84 +296,4 @@ func launcherVariable(w *syntax.Word) string {
 		return ""
 	}
 	return p.Param.Value
-}
-
-// suffix is the part of a word's value that stands behind all that bash would expand.
-func suffix(parts []syntax.WordPart) string {
-	end := ""
-	for _, p := range slices.Backward(parts) {
-		switch p := p.(type) {
-		case *syntax.Lit:
-			end = unescape(p.Value, false) + end
-		case *syntax.SglQuoted:
-			if p.Dollar {
-				return end
-			}
-			end = p.Value + end
-		case *syntax.DblQuoted:
-			inner := suffix(p.Parts)
-			end = inner + end
-			if slices.ContainsFunc(p.Parts, func(q syntax.WordPart) bool { _, lit := q.(*syntax.Lit); return !lit }) {
-				return end
-			}
-		default:
-			return end
-		}
-	}
-	return end
-}
-
-// prefix is the part of a word's value that stands before anything that bash
-// would expand, and whether something of that kind follows.
-func prefix(w *syntax.Word) (string, bool) {
-	var b strings.Builder
-	for _, p := range w.Parts {
-		switch p := p.(type) {
-		case *syntax.Lit:
-			b.WriteString(unescape(p.Value, false))
-		case *syntax.SglQuoted:
-			if p.Dollar {
-				return b.String(), true
-			}
-			b.WriteString(p.Value)
-		case *syntax.DblQuoted:
-			if p.Dollar {
-				return b.String(), true
-			}
-			for _, q := range p.Parts {
-				lit, ok := q.(*syntax.Lit)
-				if !ok {
-					return b.String(), true
-				}
-				b.WriteString(unescape(lit.Value, true))
-			}
-		default:
-			return b.String(), true
-		}
-	}
-	return b.String(), false
-}
-
-// unescape takes bash's backslashes out of a literal.
-func unescape(s string, quoted bool) string {
-	if !strings.Contains(s, `\`) {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] != '\\' || i+1 == len(s) {
-			b.WriteByte(s[i])
-			continue
-		}
-		i++
-		switch {
-		case s[i] == '\n':
-		case quoted && !strings.ContainsRune("\"\\$`", rune(s[i])):
-			b.WriteByte('\\')
-			b.WriteByte(s[i])
-		default:
-			b.WriteByte(s[i])
-		}
-	}
-	return b.String()
 }

@@ -8,6 +8,7 @@ import (
 
 	"mvdan.cc/sh/v3/syntax"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/bashword"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -45,7 +46,7 @@ func parseEnvironment(s string) (environment, error) {
 		return env, fmt.Errorf("not a list of KEY=VAL items: quote values with ; & < > | in them")
 	}
 	for _, w := range call.Args[1:] {
-		v, expands := prefix(w)
+		v, expands := bashword.Prefix(w)
 		name, value, found := strings.Cut(v, "=")
 		if !found || !syntax.ValidName(name) {
 			return env, fmt.Errorf("item %q is not KEY=VAL", printWord(w))

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/bashword"
 )
 
 // options redirects those options of a pytest call that name a file which all
@@ -13,7 +15,7 @@ import (
 // word, n the number of the call in its command.
 func (r *rewriter) options(args []*syntax.Word, last *syntax.Word, n int) {
 	for _, w := range args {
-		if v, _ := prefix(w); strings.HasPrefix(v, "--cov") {
+		if v, _ := bashword.Prefix(w); strings.HasPrefix(v, "--cov") {
 			r.found.coverage = true
 		}
 	}
@@ -72,7 +74,7 @@ func (r *rewriter) options(args []*syntax.Word, last *syntax.Word, n int) {
 // behind "--" pytest takes no options.
 func (r *rewriter) optionsEnd(args []*syntax.Word) int {
 	for _, w := range args {
-		if v, ok := literal(w); ok && v == "--" {
+		if v, ok := bashword.Literal(w); ok && v == "--" {
 			at := int(w.Pos().Offset())
 			for at > 0 && (r.src[at-1] == ' ' || r.src[at-1] == '\t') {
 				at--
@@ -87,14 +89,14 @@ func (r *rewriter) optionsEnd(args []*syntax.Word) int {
 // and the index of the word that the value ends in: this one (--name=value), the
 // next one, or -1 where there is none. What begins with a dash is no value.
 func option(args []*syntax.Word, i int) (name, value string, last int) {
-	v, _ := prefix(args[i])
+	v, _ := bashword.Prefix(args[i])
 	name, value, inWord := strings.Cut(v, "=")
 	name = wholeOption(name)
 	if inWord {
 		return name, value, i
 	}
 	if i+1 < len(args) {
-		if value, _ = prefix(args[i+1]); !strings.HasPrefix(value, "-") {
+		if value, _ = bashword.Prefix(args[i+1]); !strings.HasPrefix(value, "-") {
 			return name, value, i + 1
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/bashword"
 )
 
 // testIDMark stands for the test id in a given command.
@@ -80,7 +82,7 @@ func parsedAgain(args []*syntax.Word) []*syntax.Word {
 	if len(args) == 0 {
 		return nil
 	}
-	if v, ok := literal(args[0]); ok && v == "eval" {
+	if v, ok := bashword.Literal(args[0]); ok && v == "eval" {
 		return args[1:]
 	}
 	if i := bashText(args); i >= 0 {

@@ -12,6 +12,7 @@ import (
 
 	"mvdan.cc/sh/v3/syntax"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/bashword"
 	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm/testlist"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -181,7 +182,7 @@ func firstWord(s string) string {
 		return s
 	}
 	if call, ok := f.Stmts[0].Cmd.(*syntax.CallExpr); ok && len(call.Args) > 0 {
-		v, _ := literal(call.Args[0])
+		v, _ := bashword.Literal(call.Args[0])
 		return v
 	}
 	return s

@@ -3,6 +3,8 @@ package paired
 import (
 	"math"
 	"slices"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/bws"
 )
 
 // The constants of the test. They were chosen once, on simulations; nothing in
@@ -79,7 +81,7 @@ func (l *likelihood) log(d []float64, delta float64) float64 {
 // evidence weighs the differences of one series. A change beyond the largest that is
 // tried, by the median, counts as one of that size: the evidence is not weaker for it.
 func (l *likelihood) evidence(d []float64, dmin float64) Evidence {
-	if most := effectReach * dmin; math.Abs(median(d)) > most {
+	if most := effectReach * dmin; math.Abs(bws.Median(d, nil)) > most {
 		d = slices.Clone(d)
 		for i := range d {
 			d[i] = max(-most, min(most, d[i]))
@@ -104,7 +106,7 @@ func (l *likelihood) evidence(d []float64, dmin float64) Evidence {
 // further where their median lies near that or beyond.
 func (l *likelihood) effect(d []float64, dmin float64) (mean, lo, hi float64) {
 	reach := effectReach
-	if far := 1.2*math.Abs(median(d))/dmin + effectMargin; far > 1.2*effectReach {
+	if far := 1.2*math.Abs(bws.Median(d, nil))/dmin + effectMargin; far > 1.2*effectReach {
 		reach = int(math.Ceil(min(far, effectLimit)))
 	}
 	logs := make([]float64, 2*reach*effectSteps+1)
@@ -142,18 +144,18 @@ func Noise(sessions [][]float64) float64 {
 	if len(scales) < fewest {
 		return priorNoise
 	}
-	return max(finestScale, median(scales))
+	return max(finestScale, bws.Median(scales, nil))
 }
 
 // spread is the median absolute deviation of a non-empty slice, as the standard
 // deviation of a normal distribution with the same one.
 func spread(d []float64) float64 {
-	mid := median(d)
+	mid := bws.Median(d, nil)
 	off := make([]float64, len(d))
 	for i, x := range d {
 		off[i] = math.Abs(x - mid)
 	}
-	return 1.4826 * median(off)
+	return 1.4826 * bws.Median(off, nil)
 }
 
 // meanOfLogs is the log of the mean of the numbers whose logs are given.
@@ -167,11 +169,4 @@ func sumOfLogs(logs []float64) float64 {
 		sum += math.Exp(v - top)
 	}
 	return top + math.Log(sum)
-}
-
-// median is the median of a non-empty slice.
-func median(v []float64) float64 {
-	sorted := slices.Sorted(slices.Values(v))
-	n := len(sorted)
-	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }

@@ -3,6 +3,8 @@ package paired
 import (
 	"fmt"
 	"math"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/bws"
 )
 
 // The bounds of a session, in pairs, and the evidence that ends it.
@@ -199,11 +201,11 @@ func (s *session) decide() (Step, bool) {
 		return Step{Action: Stop, Pair: s.n, Word: word, Reason: fmt.Sprintf("%d pairs: ", s.n) + fmt.Sprintf(format, args...)}, true
 	}
 	switch {
-	case meanOfLogs(worse) >= limit && median(s.d[w]) >= 0.7*s.policy.Series[w].dmin():
+	case meanOfLogs(worse) >= limit && bws.Median(s.d[w], nil) >= 0.7*s.policy.Series[w].dmin():
 		step, done := end(Regression, "%s is worse", s.policy.Series[w].Key)
 		step.Blamed = s.policy.Series[w].Key
 		return step, done
-	case meanOfLogs(better) >= limit && median(s.d[b]) <= -0.7*s.policy.Series[b].dmin() && none:
+	case meanOfLogs(better) >= limit && bws.Median(s.d[b], nil) <= -0.7*s.policy.Series[b].dmin() && none:
 		return end(Improvement, "%s is better, and nothing is worse", s.policy.Series[b].Key)
 	case all:
 		return end(Pass, "nothing is worse by its smallest effect")
