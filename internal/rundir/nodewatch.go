@@ -21,6 +21,7 @@ type NodeEvent struct {
 	Exit   int       `json:"exit,omitempty"`   // 128+signal when killed
 	Signal int       `json:"signal,omitempty"`
 	Looks  int       `json:"looks,omitempty"`  // how often in a row that was seen, where one look proves nothing
+	Open   int       `json:"open,omitempty"`   // NodeRequests: connections that last
 	Switch string    `json:"switch,omitempty"` // NodeBegan: the one that the node hangs on, if Slurm knows
 	Text   string    `json:"text,omitempty"`   // for people
 }
@@ -42,4 +43,5 @@ const (
 	NodeSick     NodeWhat = "sick"      // it answers with an error, twice (status)
 	NodeRefused  NodeWhat = "refused"   // nobody listens at its address
 	NodeSilent   NodeWhat = "silent"    // it does not answer (text)
+	NodeRequests NodeWhat = "requests"  // connections to it last (open): requests that wait for it; none = nobody waits
 )

@@ -76,6 +76,11 @@ func servers() []fault {
 			outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), exit: 1, root: "GEN_0", kind: "hang", says: "it has requests and makes no progress",
 		},
 		{
+			name: "GEN_0's engine dies before its first iteration, under a client that chats", knob: serving("executor-silent") + ",BENCHMARK:chatty", pollS: "10",
+			with:    settings{workload: "hang: 4s"},
+			outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), exit: 1, root: "GEN_0", kind: "hang", says: "it has requests and makes no progress",
+		},
+		{
 			name: "GEN_0's engine is dead until the benchmark's budget ends", knob: silent + ",BENCHMARK:chatty", tokenMS: long, during: strike("GEN_0"), pollS: "10",
 			with:    settings{budgets: "job: 10m, benchmark: 20s"},
 			outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), exit: 1, root: "GEN_0", kind: "hang", says: "BENCHMARK was not through within 20s (budgets.benchmark)",

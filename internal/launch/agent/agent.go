@@ -171,13 +171,6 @@ func planRules(p rundir.Plan) []blame.Rule {
 	return rules
 }
 
-func orDefault(v, def time.Duration) time.Duration {
-	if v == 0 {
-		return def
-	}
-	return v
-}
-
 func (a *agent) say(format string, args ...any) { a.console.say(format, args...) }
 
 // cannot ends an attempt that could not begin: the record says why, if it can

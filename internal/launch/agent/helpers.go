@@ -74,7 +74,7 @@ func (v *supervisor) startHelper(ctx context.Context, index int, name string) *h
 	}
 	defer func() { _ = r.Close() }()
 	h.clock = w
-	h.proc, h.err = v.starter.Helper(ctx, step.Helper{Node: name, Argv: v.o.HelperArgv(v.ref.Index, index, name), Stdin: r, Tell: &heard{v: v}})
+	h.proc, h.err = v.starter.Helper(ctx, step.Helper{Node: name, Argv: v.o.HelperArgv(v.ref.Index, index, name), Stdin: r, Tell: &node.Heard{Take: v.hear}})
 	return h
 }
 
@@ -194,6 +194,11 @@ func (s state) witnessed(seen []rundir.NodeEvent) []blame.Event {
 		return nil
 	}
 	var out []blame.Event
+	for _, r := range s.roles {
+		if e, ok := s.silent(r); ok {
+			out = append(out, e)
+		}
+	}
 	for _, e := range seen {
 		i := slices.IndexFunc(s.roles, func(r role) bool { return r.name == e.Role })
 		if i < 0 || s.roles[i].optional || s.afterEnd(s.roles[i], e) || node.Again(e) || s.ending != nil && s.ending.cause.Role == e.Role {

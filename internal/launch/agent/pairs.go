@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -30,7 +31,7 @@ func (a *agent) consult(todo *order.Order) os.Signal {
 		if _, waits := todo.Asking(); !waits || now.Sub(began) >= a.plan.Pairs.AnswerWait.D() {
 			return nil
 		}
-		if now.Sub(a.written.Heartbeat) >= orDefault(a.o.Heartbeat, 5*time.Second)/2 {
+		if now.Sub(a.written.Heartbeat) >= cmp.Or(a.o.Heartbeat, 5*time.Second)/2 {
 			a.written.Heartbeat = now
 			_ = a.files.WriteJSON(a.dir.AgentFile(), a.written) // a sign of life: the next run says so if it cannot be written
 		}

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -196,7 +197,7 @@ func (v *supervisor) collect(gaveUp bool) {
 		v.closing.Wait()
 		close(done)
 	}()
-	bound := orDefault(v.plan.Budgets.Collect.D(), time.Minute)
+	bound := cmp.Or(v.plan.Budgets.Collect.D(), time.Minute)
 	if gaveUp {
 		bound = time.Second // that step will not be reaped any more
 	}
@@ -279,7 +280,7 @@ func (v *supervisor) epilogue(roles []rundir.RoleRecord, end *rundir.AgentEnd) {
 
 // statusLine says once a minute where things stand.
 func (v *supervisor) statusLine(now time.Time) {
-	if every := orDefault(v.o.StatusEvery, time.Minute); v.statusAt.IsZero() || now.Sub(v.statusAt) < every {
+	if every := cmp.Or(v.o.StatusEvery, time.Minute); v.statusAt.IsZero() || now.Sub(v.statusAt) < every {
 		if v.statusAt.IsZero() {
 			v.statusAt = now
 		}

@@ -101,7 +101,7 @@ func (v *supervisor) supervise(ctx context.Context) error {
 		return fmt.Errorf("the job holds %d nodes (%s), the plan needs %d", len(nodes), strings.Join(nodes, " "), v.plan.Nodes)
 	}
 	v.st = v.initial()
-	v.record = newRecorder(v.files, v.dir, v.run, orDefault(v.o.BrokenAfter, 30*time.Second), func(err error) { v.send(event{kind: evBroken, at: v.o.Now(), text: err.Error()}) })
+	v.record = newRecorder(v.files, v.dir, v.run, cmp.Or(v.o.BrokenAfter, 30*time.Second), func(err error) { v.send(event{kind: evBroken, at: v.o.Now(), text: err.Error()}) })
 	v.say("%s on %s", v.title(), strings.Join(v.nodes, " "))
 	v.loop(ctx)
 	return nil
@@ -128,8 +128,8 @@ func (v *supervisor) title() string {
 func (v *supervisor) initial() state {
 	p := v.plan
 	s := state{limits: limits{
-		budgets: p.Budgets, hang: p.Hang.D(), test: p.Case.Timeout.D(), lifeline: p.Lifeline.D(), grace: orDefault(p.Grace.D(), defaultGrace),
-		drainRole: p.Drain.Role, drainFile: p.Drain.StatusFile, askJob: v.starter.Asks(), drainBound: orDefault(p.Budgets.Drain.D(), drainBound),
+		budgets: p.Budgets, hang: p.Hang.D(), test: p.Case.Timeout.D(), lifeline: p.Lifeline.D(), grace: cmp.Or(p.Grace.D(), defaultGrace),
+		drainRole: p.Drain.Role, drainFile: p.Drain.StatusFile, askJob: v.starter.Asks(), drainBound: cmp.Or(p.Budgets.Drain.D(), drainBound),
 	}}
 	for _, spec := range v.specs {
 		r := role{
@@ -241,7 +241,7 @@ func (v *supervisor) handle(ctx context.Context, e event) {
 		v.act(ctx, act)
 	}
 	changed := len(v.st.timeline) != seen || len(todo) > 0
-	v.record.put(func() snapshot { return v.snapshot(e.at) }, changed, e.at, orDefault(v.o.Heartbeat, 5*time.Second))
+	v.record.put(func() snapshot { return v.snapshot(e.at) }, changed, e.at, cmp.Or(v.o.Heartbeat, 5*time.Second))
 }
 
 func (v *supervisor) act(ctx context.Context, act action) {

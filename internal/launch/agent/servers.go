@@ -1,10 +1,7 @@
 package agent
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"syscall"
@@ -92,11 +89,31 @@ func (r role) dead(m *machine, e event) (blame.Event, bool) {
 		return blame.Event{Role: r.name, Kind: blame.ServerSick, At: s.unwell.At, Text: fmt.Sprint(s.last.Status)}, ill >= sickFor
 	case s.unwell.What == rundir.NodeRefused:
 		return blame.Event{Role: r.name, Kind: blame.ServerGone, At: s.unwell.At, Text: node.Words(s.unwell)}, ill >= sickFor
-	case s.unwell.What == rundir.NodeSilent && m.hang > 0 && !e.served.IsZero():
-		text := fmt.Sprintf("its server has not answered its health check for %v (%s)", ill.Round(time.Second), s.last.Text)
-		return blame.Event{Role: r.name, Kind: blame.Hang, At: e.at, Text: text}, ill >= silentFor && s.still >= silentFor
+	case s.unwell.What == rundir.NodeSilent && m.hang > 0:
+		bound := silentFor
+		if e.served.IsZero() { // no request may have come yet: it is silent without a reason, or prepares for the first
+			bound = max(bound, m.hang)
+		}
+		return blame.Event{Role: r.name, Kind: blame.Hang, At: e.at, Text: s.silence(ill)}, ill >= bound && s.still >= bound
 	}
 	return blame.Event{}, false
+}
+
+func (s sight) silence(ill time.Duration) string {
+	return fmt.Sprintf("its server has not answered its health check for %v (%s)", ill.Round(time.Second), s.last.Text)
+}
+
+// silent is that a role's server did not answer any more, long before the first failure of another; ok = it did not.
+func (s state) silent(r role) (e blame.Event, ok bool) {
+	last := r.server.last.At
+	if s.ending == nil || r.kind != rundir.KindServer || r.optional || r.server.unwell.What != rundir.NodeSilent || s.ending.cause.Role == r.name {
+		return e, false
+	}
+	if last.After(s.ending.at) {
+		last = s.ending.at
+	}
+	ill := last.Sub(r.server.unwell.At)
+	return blame.Event{Role: r.name, Kind: blame.Hang, At: r.server.unwell.At, Text: r.server.silence(ill)}, ill >= silentFor && s.ending.at.Sub(last) < silentFor
 }
 
 func goneEvent(r role) blame.Event {
@@ -125,35 +142,6 @@ func toldToEnd(e rundir.NodeEvent) bool {
 	return e.What == rundir.NodeEnded && (e.Exit == 0 || slices.Contains([]syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP}, syscall.Signal(e.Signal)))
 }
 
-// heard is what the agent makes of what a helper tells: an event a line.
-type heard struct {
-	v    *supervisor
-	part []byte
-}
-
-var _ io.Writer = (*heard)(nil)
-
-// Write implements io.Writer. A helper's word is evidence at most: what cannot be read is
-// left out.
-func (h *heard) Write(b []byte) (int, error) {
-	h.part = append(h.part, b...)
-	for {
-		line, rest, ok := bytes.Cut(h.part, []byte("\n"))
-		if !ok {
-			break
-		}
-		h.part = rest
-		var e rundir.NodeEvent
-		if json.Unmarshal(line, &e) == nil {
-			h.v.hear(e)
-		}
-	}
-	if len(h.part) > rundir.MaxNodeFile {
-		h.part = nil
-	}
-	return len(b), nil
-}
-
 // hangsOn notes the switch of a node, which a helper there knows. What was handed on to be
 // written stays as it is.
 func (h *helpers) hangsOn(began rundir.NodeEvent) {
@@ -168,6 +156,10 @@ func (h *helpers) hangsOn(began rundir.NodeEvent) {
 func (v *supervisor) hear(seen rundir.NodeEvent) {
 	i := slices.IndexFunc(v.specs, func(s step.Spec) bool { return s.Role.Name == seen.Role })
 	if i < 0 && (seen.What != rundir.NodeBegan || seen.Switch == "") {
+		return
+	}
+	if seen.What == rundir.NodeRequests {
+		v.watch.Waits(i, seen.Open)
 		return
 	}
 	v.send(event{kind: evSeen, role: i, at: v.o.Now(), seen: seen})

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/node"
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/step"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -82,6 +83,37 @@ func TestDeadServerEndsTheAttempt(t *testing.T) {
 80.2 tick 1h
 140 seen GEN_0 silent 0 22
 140.2 tick 1h` + term + left(141.2)},
+		{
+			name: "does not answer, and no request has been served", edit: func(s *state) { s.hang, s.budgets.Benchmark = 5*time.Minute, 0 }, root: "GEN_0",
+			says: "has not answered its health check for 5m0s", outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), script: serving + `
+20 seen GEN_0 silent 0 2
+200 seen GEN_0 silent 0 30
+200.2 tick 1h unserved
+320 seen GEN_0 silent 0 50
+320.2 tick 1h unserved` + term + left(321.2),
+		},
+		{
+			name: "does not answer for long, and the client gives up", edit: hang, root: "GEN_0", says: "has not answered its health check for 2m50s",
+			outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), script: serving + `
+20 seen GEN_0 silent 0 2
+190 seen GEN_0 silent 0 30
+195 ended BENCHMARK 1
+195.6 tick -> TERM GEN_0, TERM CTX_0, TERM DISAGG_SERVER
+196 ended GEN_0 143
+196 ended CTX_0 143
+196 ended DISAGG_SERVER 143 -> collect`,
+		},
+		{
+			name: "did not answer for a while, and the client fails much later", edit: hang, root: "BENCHMARK", says: "exit 1",
+			outcome: rundir.OutcomeTestFailed, script: serving + `
+20 seen GEN_0 silent 0 2
+190 seen GEN_0 healthy
+195 ended BENCHMARK 1
+195.6 tick -> TERM GEN_0, TERM CTX_0, TERM DISAGG_SERVER
+196 ended GEN_0 143
+196 ended CTX_0 143
+196 ended DISAGG_SERVER 143 -> collect`,
+		},
 		{name: "does not answer, and hangs are off", script: serving + `
 20 seen GEN_0 silent 0 2
 140 seen GEN_0 silent 0 22
@@ -134,6 +166,7 @@ func TestDeadServerEndsTheAttempt(t *testing.T) {
 			p := &player{t: t, s: testState(tt.edit)}
 			p.play(tt.script)
 			ev := p.s.evidence()
+			ev.Events = append(ev.Events, p.s.witnessed(nil)...)
 			ev.Classes, _ = blame.Compile(builtinRules(t))
 			f, outcome, reason := conclude(p.s, ev)
 			if tt.root == "" {
@@ -154,7 +187,7 @@ func TestHelpersAreHeard(t *testing.T) {
 	t.Parallel()
 	v := &supervisor{agent: &agent{o: Options{Now: time.Now}}, events: make(chan event, 8)}
 	v.specs = []step.Spec{{Role: rundir.RolePlan{Name: "CTX_0"}}, {Role: rundir.RolePlan{Name: "GEN_0"}}}
-	h := &heard{v: v}
+	h := &node.Heard{Take: v.hear}
 	for _, part := range []string{`{"what":"began"}` + "\nsrun: warning\n" + `{"role":"GEN_0",`, `"what":"ended","exit":137,"signal":9}` + "\n", `{"role":"NOBODY","what":"gone"}` + "\n{"} {
 		n, err := fmt.Fprint(h, part)
 		require.NoError(t, err)

@@ -107,8 +107,8 @@ class Doom:
 class Iterations:
     """The engine loop: while requests are active, one iteration per token time, and one log line for each."""
 
-    def __init__(self, token_ns, rank, outs, alive):
-        self.token_ns, self.rank, self.outs, self.alive = token_ns, rank, outs, alive
+    def __init__(self, token_ns, rank, outs, alive, overlap):
+        self.token_ns, self.rank, self.outs, self.alive, self.overlap = token_ns, rank, outs, alive, overlap
         self.active = 0
         self.number = 0
         self.task = None
@@ -127,7 +127,8 @@ class Iterations:
         while self.alive():
             now = time.monotonic_ns()
             step = "N/A" if previous is None else f"{(now - previous) / 1e6:.3f} ms"
-            self._log(step)
+            if self.active > 0 or self.overlap:  # else an idle engine's last word is that it worked on a request
+                self._log(step)
             if self.active == 0:
                 self.task = None
                 return
@@ -186,7 +187,7 @@ class Server:
         if os.environ.get("STANDIN_RANK_FD") and self.role != "context":
             outs.append(os.fdopen(int(os.environ["STANDIN_RANK_FD"]), "w"))
         self.executor, self.running = "", set()
-        self.iterations = Iterations(self.token_ns, int(os.environ.get("SLURM_PROCID") or 0), outs, lambda: not self.executor)
+        self.iterations = Iterations(self.token_ns, int(os.environ.get("SLURM_PROCID") or 0), outs, lambda: not self.executor, self.role != "context")
 
     async def handle(self, method, path, body, reply):
         if path == "/health":
@@ -218,7 +219,11 @@ class Server:
         disagg = req.get("disaggregated_params") or {}
         prefilled = start + len(req["prompt"]) * self.prefill_ns
         if disagg.get("request_type") == "context_only":
-            await until(prefilled)
+            self.iterations.enter()
+            try:
+                await until(prefilled)
+            finally:
+                self.iterations.leave()
             await reply.send(200, {"disaggregated_params": {"request_type": "generation_only", "prefilled_ns": prefilled}})
             return
         if disagg.get("request_type") == "generation_only":

@@ -42,7 +42,7 @@ func TestHealthIsToldAgain(t *testing.T) {
 	now, told := time.Unix(0, 0), []rundir.NodeEvent{}
 	h := &health{
 		watch: watch.New(files, dir.Run(0), []watch.Role{{Name: "GEN_0", Address: address}}, nil, 0), role: "GEN_0",
-		now: func() time.Time { return now }, tell: func(e rundir.NodeEvent) { told = append(told, e) },
+		now: func() time.Time { return now }, tell: func(e rundir.NodeEvent) { told = append(told, e) }, ready: func() bool { return false },
 	}
 	for _, c := range []int64{500, 200, 200, 500, 500, 500, 500, 200} {
 		code.Store(c)
@@ -55,6 +55,25 @@ func TestHealthIsToldAgain(t *testing.T) {
 	require.Equal(t, []rundir.NodeEvent{
 		event(rundir.NodeHealthy, 200, 0), event(rundir.NodeSick, 500, 2), event(rundir.NodeSick, 500, 4), event(rundir.NodeHealthy, 200, 0),
 	}, told)
+}
+
+// A server that had answered before its helper began, and does not answer it at all, is news.
+func TestSilentFromTheFirstLook(t *testing.T) {
+	t.Parallel()
+	dir := rundir.AttemptDir(t.TempDir())
+	files, err := dir.Tree()
+	require.NoError(t, err)
+	address := dir.Run(0).NodeFile("address")
+	require.NoError(t, files.WriteFile(address, []byte("127.0.0.1:1"), rundir.FileMode))
+	for _, ready := range []bool{false, true} {
+		var told []rundir.NodeEvent
+		h := &health{
+			watch: watch.New(files, dir.Run(0), []watch.Role{{Name: "GEN_0", Address: address}}, nil, 0), role: "GEN_0",
+			now: time.Now, tell: func(e rundir.NodeEvent) { told = append(told, e) }, ready: func() bool { return ready },
+		}
+		h.ask(t.Context())
+		require.Equal(t, ready, len(told) == 1 && told[0].What == rundir.NodeRefused, "%+v", told)
+	}
 }
 
 // listen listens on a port that nobody else takes when the listener is closed.
@@ -103,7 +122,7 @@ func TestNoHTTPToOthers(t *testing.T) {
 	var told []rundir.NodeEvent
 	h := &health{
 		watch: watch.New(files, dir.Run(0), []watch.Role{{Name: "redis", Address: address, Given: true, Dials: true}}, nil, 0), role: "redis",
-		now: func() time.Time { return time.Unix(0, 0) }, tell: func(e rundir.NodeEvent) { told = append(told, e) },
+		now: func() time.Time { return time.Unix(0, 0) }, tell: func(e rundir.NodeEvent) { told = append(told, e) }, ready: func() bool { return false },
 	}
 	h.ask(t.Context())
 	b, came := <-said

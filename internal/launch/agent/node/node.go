@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/node/probe"
@@ -58,7 +59,7 @@ func Watch(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	roles, run := servers(at, o), at.Run
+	roles, awaited, run := servers(at, o)
 	files.Mask = jobs.Mask(o.Env, plan).Bytes
 	f, err := files.Append(run.NodeFile(o.Name))
 	if err != nil {
@@ -72,9 +73,13 @@ func Watch(ctx context.Context, o Options) error {
 		Files: files, Run: run, Node: o.Name, Devices: plan.Devices(), Job: o.Job, Mark: mark(o), Env: o.Env, Root: "/",
 		Now: clock.agent, Here: o.Now, Every: plan.Telemetry.D(),
 	})
+	var serving atomic.Bool // all servers were ready when it began
 	go func() {
 		defer cancel()
-		clock.follow(o.Agent, sight.Phase)
+		clock.follow(o.Agent, func(now rundir.Phase) {
+			serving.Store(now == rundir.PhaseBenchmark)
+			sight.Phase(now)
+		})
 	}()
 	out := &record{f: f, to: o.Tell, clock: clock}
 	out.tell(rundir.NodeEvent{What: rundir.NodeBegan, PID: os.Getpid(), Text: o.Name, Switch: leaf(o.Address, o.Pattern)})
@@ -84,7 +89,7 @@ func Watch(ctx context.Context, o Options) error {
 	w := watch.New(files, run, roles, nil, 0)
 	for i, r := range roles {
 		s := &server{role: r, watch: w, index: i, proc: "/proc", tell: out.tell, now: o.Now}
-		h := &health{watch: w, index: i, role: r.Name, tell: out.tell, now: o.Now}
+		h := &health{watch: w, index: i, role: r.Name, tell: out.tell, now: o.Now, ready: func() bool { return awaited[i] && serving.Load() }}
 		all.Go(func() { s.follow(ctx) })
 		if !r.Given || r.Health != "" { // else nobody says that it speaks HTTP
 			all.Go(func() { h.follow(ctx) })
@@ -131,17 +136,17 @@ func planned(files *rundir.Tree, o Options) (plan rundir.Plan, at script.RunPlac
 }
 
 // servers are the roles that publish the address of a server on the node: a role's
-// server runs on the first of its nodes.
-func servers(at script.RunPlace, o Options) []watch.Role {
-	var roles []watch.Role
+// server runs on the first of its nodes. awaited are those without which no benchmark begins.
+func servers(at script.RunPlace, o Options) (roles []watch.Role, awaited []bool, run rundir.RunDir) {
 	for _, r := range at.Build.Roles {
 		here := o.Node == AllNodes || len(r.Slice) > 0 && r.Slice[0].Node == o.Node
 		if file := r.AddressFile(); file != "" && here {
 			address := filepath.Join(at.Run.Output(), strings.ReplaceAll(file, "%j", o.Job))
 			roles = append(roles, watch.Role{Name: r.Name, Address: address, Health: r.Ready.HTTPPath, Dials: r.Ready.TCP, Given: r.Port})
+			awaited = append(awaited, r.Kind == rundir.KindServer && r.Ready.HTTPPath != "") // it has answered well by then
 		}
 	}
-	return roles
+	return roles, awaited, at.Run
 }
 
 // clock is the agent's, as its lines tell it: the shortest way that one of them took

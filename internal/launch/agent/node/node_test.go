@@ -146,6 +146,36 @@ func TestServerIsKilled(t *testing.T) {
 	w.end()
 }
 
+// A connection that lasts is a request that waits. Health checks come and go.
+func TestRequestsWait(t *testing.T) {
+	t.Parallel()
+	w := watchRole(t, 0)
+	cmd, in := w.role()
+	port := w.await(rundir.NodeServer).Port
+	last := func() int { // -1 = nothing has been told
+		open := -1
+		for _, e := range w.events() {
+			if e.What == rundir.NodeRequests {
+				open = e.Open
+			}
+		}
+		return open
+	}
+	become := func(open int) {
+		t.Helper()
+		require.Eventually(t, func() bool { return last() == open }, 3*time.Minute, 10*time.Millisecond)
+	}
+	become(0)
+	c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	require.NoError(t, err)
+	become(1)
+	require.NoError(t, c.Close())
+	become(0)
+	require.NoError(t, in.Close())
+	require.NoError(t, cmd.Wait())
+	w.end()
+}
+
 // A server that goes with its role tells nothing by itself.
 func TestRoleIsKilled(t *testing.T) {
 	t.Parallel()

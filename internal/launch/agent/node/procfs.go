@@ -49,38 +49,48 @@ func (p procfs) lives(was process) bool {
 	return err == nil && now.start == was.start && !now.ended
 }
 
-// listener finds the socket that listens on a TCP port; "" = none does.
-func (p procfs) listener(port int) (inode string, err error) {
+// sockets are those of a TCP port.
+type sockets struct {
+	listener string          // inode of the one that listens, "" = none does
+	peers    map[string]bool // who is connected
+}
+
+func (p procfs) sockets(port int) (sockets, error) {
+	found := sockets{peers: map[string]bool{}}
 	var errs []error
 	for _, name := range []string{"tcp", "tcp6"} {
-		inode, err := p.listens(filepath.Join(string(p), "net", name), port)
-		if inode != "" {
-			return inode, nil
-		}
+		err := found.read(filepath.Join(string(p), "net", name), port)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}
 	}
-	return "", errors.Join(errs...)
+	if found.listener != "" {
+		return found, nil
+	}
+	return found, errors.Join(errs...)
 }
 
-// listens looks through one table of sockets: local address in the second field, state
-// in the fourth (0A = listening), inode in the tenth.
-func (p procfs) listens(table string, port int) (string, error) {
+// read looks through one table of sockets: local and remote address in the second and
+// third field, state in the fourth (0A = listening, 01 = connected), inode in the tenth.
+func (s *sockets) read(table string, port int) error {
 	f, err := os.Open(table)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer func() { _ = f.Close() }()
 	want := fmt.Sprintf(":%04X", port)
 	in := bufio.NewScanner(f)
 	for in.Scan() {
 		field := strings.Fields(in.Text())
-		if len(field) > 9 && field[3] == "0A" && strings.HasSuffix(field[1], want) {
-			return field[9], nil
+		switch {
+		case len(field) < 10 || !strings.HasSuffix(field[1], want):
+		case field[3] == "0A" && s.listener == "":
+			s.listener = field[9]
+		case field[3] == "01":
+			s.peers[field[2]] = true
 		}
 	}
-	return "", in.Err()
+	return in.Err()
 }
 
 // holder is the process that holds a socket: of several the one that started the others.

@@ -41,7 +41,16 @@ type server struct {
 	parent process
 	port   int
 	misses int // how often in a row nobody listened at its port
-	over   bool
+	requests
+	over bool
+}
+
+// requests are the connections to a server that last.
+type requests struct {
+	peers  map[string]bool // at the last look
+	busy   bool            // some last
+	steady int             // for how many looks that has been so
+	told   *bool           // what was told last, nil = nothing
 }
 
 // follow watches the server until it has gone or ctx is done.
@@ -79,15 +88,36 @@ func (s *server) look(now time.Time) {
 		s.search(now)
 		return
 	}
-	inode, err := s.proc.listener(s.port)
+	found, err := s.proc.sockets(s.port)
 	switch {
 	case err != nil:
-	case inode != "":
+	case found.listener != "":
 		s.misses = 0
+		s.connected(found.peers)
 	case s.misses < portLooks:
 		if s.misses++; s.misses == portLooks {
 			s.say(rundir.NodePortGone, rundir.NodeEvent{Looks: portLooks})
 		}
+	}
+}
+
+// connected notes who is connected, and tells when connections that last have come or gone: a request that waits keeps
+// its own open, a health check does not, and a server ends those that nobody uses.
+func (s *server) connected(peers map[string]bool) {
+	lasting := 0
+	for p := range peers {
+		if s.peers[p] {
+			lasting++
+		}
+	}
+	s.peers = peers
+	if s.steady++; lasting > 0 != s.busy || s.steady == 1 {
+		s.busy, s.steady = lasting > 0, 1
+	}
+	if s.steady >= portLooks && (s.told == nil || *s.told != s.busy) {
+		told := s.busy
+		s.told = &told
+		s.say(rundir.NodeRequests, rundir.NodeEvent{Open: lasting})
 	}
 }
 
@@ -114,14 +144,14 @@ func (s *server) search(now time.Time) {
 }
 
 func (s *server) find() error {
-	inode, err := s.proc.listener(s.port)
+	open, err := s.proc.sockets(s.port)
 	if err != nil {
 		return err
 	}
-	if inode == "" {
+	if open.listener == "" {
 		return fmt.Errorf("nobody listens on port %d here", s.port)
 	}
-	found, ok := s.proc.holder(inode)
+	found, ok := s.proc.holder(open.listener)
 	if !ok {
 		return fmt.Errorf("the process that listens on port %d cannot be seen", s.port)
 	}
@@ -178,13 +208,14 @@ type health struct {
 	role  string
 	tell  func(rundir.NodeEvent)
 	now   func() time.Time
+	ready func() bool // its role was ready before it was asked for the first time
 	last  rundir.NodeWhat
 	looks int // how often in a row it was that
 	told  int // how often that has been told
 	at    time.Time
 }
 
-// follow asks until ctx is done. What a server says before it was healthy once is no news.
+// follow asks until ctx is done. What a server says before it was healthy once, or its role ready, is no news.
 func (h *health) follow(ctx context.Context) {
 	t := time.NewTicker(healthEvery)
 	defer t.Stop()
@@ -202,7 +233,7 @@ func (h *health) follow(ctx context.Context) {
 // lasts is no accident.
 func (h *health) ask(ctx context.Context) {
 	what, e := h.answer(ctx)
-	if h.last == "" && what != rundir.NodeHealthy || ctx.Err() != nil {
+	if h.last == "" && what != rundir.NodeHealthy && !h.ready() || ctx.Err() != nil {
 		return
 	}
 	if what == h.last {

@@ -22,6 +22,25 @@ func Events(text []byte) (out []rundir.NodeEvent) {
 	return out
 }
 
+// Heard takes what a helper tells as it comes, in pieces. Its word is evidence at most: what cannot be read is left out.
+type Heard struct {
+	Take func(rundir.NodeEvent)
+	part []byte
+}
+
+// Write implements io.Writer.
+func (h *Heard) Write(b []byte) (int, error) {
+	h.part = append(h.part, b...)
+	end := bytes.LastIndexByte(h.part, '\n') + 1
+	for _, e := range Events(h.part[:end]) {
+		h.Take(e)
+	}
+	if h.part = h.part[end:]; len(h.part) > rundir.MaxNodeFile {
+		h.part = nil
+	}
+	return len(b), nil
+}
+
 // Again reports whether a helper had told this before: that it lasts is no news.
 func Again(e rundir.NodeEvent) bool { return e.What != rundir.NodePortGone && e.Looks > twice }
 

@@ -62,12 +62,14 @@ type Watch struct {
 
 	mu    sync.Mutex
 	lacks []string // by role: what it lacked when it was last looked at, "" = nothing
+	// waiting is how many requests wait for a role, as far as its node's helper can see it.
+	waiting map[int]int
 }
 
 // New watches the roles of a run; served are the patterns of the files below output/
 // that say that requests are being served, hang is what counts as one.
 func New(files *rundir.Tree, run rundir.RunDir, roles []Role, served []string, hang time.Duration) *Watch {
-	return &Watch{Logs: newLogs(run, roles, served, hang), roles: roles, files: files, lacks: make([]string, len(roles))}
+	return &Watch{Logs: newLogs(run, roles, served, hang), roles: roles, files: files, lacks: make([]string, len(roles)), waiting: map[int]int{}}
 }
 
 // await polls until ok. It reports whether it did before ctx was done. Network file
@@ -249,10 +251,8 @@ func (w *Watch) Probe(ctx context.Context, said []Said) Silence {
 		if dead[r.Name] {
 			s.Dead = append(s.Dead, r.Name)
 		}
-		if r.Work != nil {
-			if n, ok := w.Logs.work(i, r.Work); ok && n > 0 || !ok && saysBusy(said[i].Lines, r.Work) {
-				s.Busy = append(s.Busy, r.Name)
-			}
+		if r.Work != nil && w.hasWork(i, said[i]) {
+			s.Busy = append(s.Busy, r.Name)
 		}
 		if at := w.lastSign(i, said[i].Last); !at.IsZero() {
 			since = append(since, r.Name+" "+at.UTC().Format("15:04:05Z"))
@@ -260,6 +260,27 @@ func (w *Watch) Probe(ctx context.Context, said []Said) Silence {
 	}
 	s.Since = strings.Join(since, ", ")
 	return s
+}
+
+// hasWork reports whether requests wait for a role. What its node's helper sees is the better witness: an engine says how
+// many requests it works on only after it has done so, the last time with the last one, and one that dies before has not
+// said a word.
+func (w *Watch) hasWork(i int, said Said) bool {
+	w.mu.Lock()
+	open, seen := w.waiting[i]
+	w.mu.Unlock()
+	if seen {
+		return open > 0
+	}
+	n, ok := w.Logs.work(i, w.roles[i].Work)
+	return ok && n > 0 || !ok && saysBusy(said.Lines, w.roles[i].Work)
+}
+
+// Waits notes how many requests wait for a role, as its node's helper sees it.
+func (w *Watch) Waits(role, requests int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.waiting[role] = requests
 }
 
 func (w *Watch) deadServers(ctx context.Context) map[string]bool {

@@ -2,12 +2,34 @@ package watch
 
 import (
 	"context"
+	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
+
+// Whom requests wait for, its node's helper knows best: an idle engine's last word is that it worked on one, and one that
+// died before its first iteration has said nothing.
+func TestWhoHasWork(t *testing.T) {
+	t.Parallel()
+	work := regexp.MustCompile(`num_scheduled_requests = (\d+)`)
+	said := func(n string) Said {
+		return Said{Lines: []rundir.LogLine{{Text: "iter = 7, num_scheduled_requests = " + n}}}
+	}
+	files, err := rundir.AttemptDir(t.TempDir()).Tree()
+	require.NoError(t, err)
+	defer func() { _ = files.Close() }()
+	w := New(files, rundir.AttemptDir(t.TempDir()).Run(0), []Role{{Name: "GEN_0", Work: work}, {Name: "CTX_0", Work: work}, {Name: "BENCHMARK"}}, nil, 0)
+	busy := func(gen, ctx Said) []string { return w.Probe(t.Context(), []Said{gen, ctx, {}}).Busy }
+	require.Equal(t, []string{"CTX_0"}, busy(Said{}, said("1")), "nobody sees: by their own last word")
+	require.Empty(t, busy(said("0"), Said{}))
+	w.Waits(0, 4)
+	w.Waits(1, 0)
+	w.Waits(2, 4)
+	require.Equal(t, []string{"GEN_0"}, busy(Said{}, said("1")))
+}
 
 // A role that has not said that it is ready is told with the key and the pattern of its
 // config; one that is to say nothing is not waited for.
