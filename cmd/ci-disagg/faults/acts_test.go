@@ -124,6 +124,11 @@ func preempt(t testing.TB, r *row) {
 	t.Cleanup(func() { _, _ = r.c.Try("scancel", id) })
 }
 
+// graceTime is between the SIGTERM to a job that is preempted and its end. Until then it goes on running.
+func graceTime(t testing.TB, r *row) {
+	r.c.Command(t, "scontrol", "update", "PartitionName=batch", "GraceTime=20")
+}
+
 // requeue puts the job back into the queue and lets it start again, which only somebody with power over it can do.
 func requeue(t testing.TB, r *row) {
 	r.running(t)

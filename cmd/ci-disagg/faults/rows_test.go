@@ -258,7 +258,11 @@ func jobs() []fault {
 			attempt: infra, outcome: passed, check: elsewhere,
 		},
 		{
-			name: "preempted", tokenMS: long, during: preempt, outcome: infra, exit: 3, class: "infra", says: "preempted", state: "PREEMPTED",
+			name: "preempted", tokenMS: long, during: preempt, outcome: infra, exit: 3, class: "infra", says: "took the nodes", state: "PREEMPTED",
+		},
+		{
+			name: "preempted, after a grace time", tokenMS: long, cluster: &slurmtest.Options{Nodes: "2x4", Conf: []string{"PreemptMode=CANCEL"}}, prepare: graceTime, during: preempt,
+			outcome: infra, exit: 3, class: "infra", kind: "preempted", says: "took the nodes",
 		},
 		{
 			name: "requeued by an administrator", tokenMS: long, during: requeue,

@@ -133,6 +133,7 @@ func TestParseControlRecorded(t *testing.T) {
 		require.Equal(t, want.state, jobs[0].State, name)
 		require.Equal(t, want.exit, jobs[0].Exit.String(), name)
 		require.Equal(t, want.reason, jobs[0].Reason, name)
+		require.Equal(t, want.state == Preempted, !jobs[0].Preempt.IsZero(), name)
 		require.True(t, strings.HasPrefix(jobs[0].Name, "cid-"), name)
 	}
 	// What a user writes into his comment comes after what Slurm says.

@@ -75,6 +75,7 @@ type ControlJob struct {
 	End      time.Time
 	NodeList string
 	Command  string
+	Preempt  time.Time // when a job of higher priority was given its nodes; it may go on for a grace time. Zero = never
 }
 
 // ExitCode is Slurm's exit:signal pair. The zero value is "0:0", which jobs that
@@ -313,7 +314,7 @@ func ParseControl(text string) ([]ControlJob, error) {
 		j := ControlJob{
 			ID: kv["JobId"], Name: kv["JobName"], Reason: none(kv["Reason"]), Exit: parseExit(kv["ExitCode"]),
 			Submit: parseTime(kv["SubmitTime"]), Start: parseTime(kv["StartTime"]), End: parseTime(kv["EndTime"]),
-			NodeList: none(kv["NodeList"]), Command: kv["Command"],
+			NodeList: none(kv["NodeList"]), Command: kv["Command"], Preempt: parseTime(kv["PreemptTime"]),
 		}
 		j.State, _ = ParseState(kv["JobState"])
 		j.Restarts, _ = strconv.Atoi(kv["Restarts"])

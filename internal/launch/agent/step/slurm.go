@@ -100,6 +100,9 @@ func (s *Slurm) Job(ctx context.Context) blame.Job {
 			j.State, j.CancelledBy = state, by
 		}
 	}
+	if !jobs[0].Preempt.IsZero() { // it is called running until its grace time is over, but its roles have had SIGTERM
+		j.State = string(slurm.Preempted)
+	}
 	j.FailedNodes = s.downNodes(ctx)
 	s.fromLogs(&j)
 	return j
