@@ -68,7 +68,7 @@ func Case(ctx context.Context, setup Setup, s Subject) Judgement {
 			s.Record.Valid, s.Record.Problems = false, []string{why}
 		}
 	}
-	s.Sights.judge(&s.Record, known.all)
+	known.Warnings = append(known.Warnings, s.Sights.judge(&s.Record, known.all)...)
 	j := onMachines(ctx, setup, s, known, against(setup, s, known))
 	return inEnvironment(ctx, setup, s, j)
 }

@@ -18,7 +18,8 @@ type Sights struct {
 }
 
 // judge notes with each repetition why its measurement may be the machine's.
-func (m Sights) judge(r *baseline.Record, past []baseline.Record) {
+// What was suspect until now and is usual from now on is said.
+func (m Sights) judge(r *baseline.Record, past []baseline.Record) (settled []string) {
 	var known []rundir.Machine
 	for _, p := range past {
 		for _, rep := range p.Repetitions {
@@ -35,7 +36,11 @@ func (m Sights) judge(r *baseline.Record, past []baseline.Record) {
 		kept := seen.Kept()
 		kept.Suspects = suspect.Judge(seen.Nodes, seen.Took, usual, m.Limits)
 		r.Repetitions[i].Machine = kept
+		if usual.Settled != "" {
+			settled = []string{"machines: " + usual.Settled}
+		}
 	}
+	return settled
 }
 
 // suspects are why the machines of a run are suspect, none where one of its repetitions

@@ -136,7 +136,9 @@ func (l *Loader) SessionRun(plan rundir.Plan, dir rundir.AttemptDir, end rundir.
 		}
 	}
 	readEvidence(&out, filepath.Base(run.RecordFile()))
-	out.Roles = l.roles(plan, place{tree: tree, attempt: dir, run: run}, out.Agent)
+	at := place{tree: tree, attempt: dir, run: run}
+	out.Roles = l.roles(plan, at, out.Agent)
+	out.Machine = machines(at, out.Agent, buildOf(out.Agent))
 	l.mask(&out)
 	if out.Agent != nil {
 		l.keep(string(run), out)

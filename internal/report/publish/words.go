@@ -225,6 +225,9 @@ func testFault(c report.CaseReport) string {
 }
 
 func regressionFault(c report.CaseReport) string {
+	if c.AB != nil && c.Machine != "" {
+		return c.Machine
+	}
 	if c.AB != nil {
 		return "B is slower than A on the same machines: the change under test is the cause."
 	}
@@ -292,7 +295,7 @@ func sentence(began string) string {
 
 func noVerdictFault(c report.CaseReport) string {
 	if c.AB != nil && c.Verdict == verdict.Inconclusive {
-		return "The test passed; both builds were measured, and neither a change nor its absence is certain."
+		return "The test passed; both builds were measured, and neither a change nor its absence is certain." + strings.TrimSuffix(" "+c.Machine, " ")
 	}
 	if c.AB != nil {
 		return "Nothing is proven: too many runs of the two builds gave no measurement, and not those of B alone."

@@ -13,6 +13,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/results"
+	"github.com/ci-disagg/ci-disagg/internal/report/suspect"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -74,6 +75,7 @@ type sessionRuns struct {
 	pairs  []ab.Pair
 	series []ab.Series
 	scored []results.Attempt // runs of the newer build that gave a measurement
+	seen   []suspect.Run     // what the machines of the runs were that gave one
 }
 
 // sessionOf reads the pairs of a session. Its series are those of the first run that gave a measurement: later runs
@@ -89,6 +91,7 @@ func (s *Session) sessionOf(c results.Case, dir rundir.AttemptDir, ended []rundi
 			if end.Run.Build == rundir.HeadBuild {
 				out.scored = append(out.scored, loaded)
 			}
+			out.seen = append(out.seen, suspect.Run{Name: path.Base(run.Name), B: end.Run.Build == rundir.HeadBuild, Seen: loaded.Machine})
 		}
 		return run
 	}
@@ -195,7 +198,11 @@ func (s *Session) judgeSession(c results.Case, last results.Ended) report.Judged
 	m := s.sessionOf(c, rundir.AttemptDir(filepath.Join(string(s.loader.Dir), filepath.FromSlash(last.Dir))), ended)
 	found := ab.Judge(m.pairs, m.series, c.Plan.Pairs.Cases)
 	found.Base, found.Head, found.Nodes = buildOf(c.Plan, rundir.BaseBuild), buildOf(c.Plan, rundir.HeadBuild), last.Nodes()
-	out := report.Judged{AB: &found, Warnings: found.Warnings}
+	out := report.Judged{AB: &found}
+	odd, probably := suspect.Session(m.seen, c.Plan.Limits)
+	if out.Warnings = slices.Concat(found.Warnings, odd); found.Verdict == paired.Regression || found.Verdict == paired.Inconclusive {
+		out.Machine = probably
+	}
 	if c.Plan.Expected.Accuracy {
 		scores := s.measure(c, m.scored).scores
 		out.Rows = AccuracyRows(c.State.ID, scores, s.o.Accuracy, s.o.AccuracyAdvisory)

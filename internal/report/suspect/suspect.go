@@ -32,58 +32,67 @@ type Usual struct {
 	Cards  map[string][]float64 // clocks under load by UUID, one for each measurement
 	Models map[string][]float64 // the same by the name of the card
 	Capped []float64            // part of the benchmark for which a power limit held a card, of each
+	// Settled says that what was suspect until now is usual from now on; "" = nothing did.
+	Settled string
 }
 
 // UsualOf reads what is usual off earlier measurements: those that were not suspect.
 func UsualOf(past []rundir.Machine) Usual {
 	u := Usual{Cards: map[string][]float64{}, Models: map[string][]float64{}}
-	now := habit(past)
-	if now != nil {
-		past = now
+	settled := 0
+	if end := habit(past); end > 0 {
+		if end == len(past) {
+			u.Settled = fmt.Sprintf("the last %d measurements were all suspect, and for nothing but clock or power limit (%s): that is taken for usual from now on",
+				habitRuns, Foremost(past[end-1].Suspects))
+		}
+		past, settled = past[end-habitRuns:], habitRuns
 	}
-	for _, m := range past {
-		if len(m.Suspects) > 0 && now == nil {
+	for i, m := range past {
+		if len(m.Suspects) > 0 && i >= settled {
 			continue
 		}
 		for _, c := range m.Cards {
-			if c.Capped != nil {
-				u.Capped = append(u.Capped, *c.Capped)
-			}
-			if c.SM <= 0 {
-				continue
-			}
-			if c.UUID != "" {
-				u.Cards[c.UUID] = append(u.Cards[c.UUID], c.SM)
-			}
-			if c.Name != "" {
-				u.Models[c.Name] = append(u.Models[c.Name], c.SM)
-			}
+			u.add(c)
 		}
 	}
 	return u
+}
+
+func (u *Usual) add(c rundir.Card) {
+	if c.Capped != nil {
+		u.Capped = append(u.Capped, *c.Capped)
+	}
+	if c.SM <= 0 {
+		return
+	}
+	if c.UUID != "" {
+		u.Cards[c.UUID] = append(u.Cards[c.UUID], c.SM)
+	}
+	if c.Name != "" {
+		u.Models[c.Name] = append(u.Models[c.Name], c.SM)
+	}
 }
 
 // habitRuns is how many measurements in a row make of what was unusual the usual: a lower power limit of the whole fleet
 // would else be suspect for ever.
 const habitRuns = 7
 
-// habit is the newest measurements where each of them was suspect, and by nothing but its clock or its power limit.
-func habit(past []rundir.Machine) []rundir.Machine {
-	if len(past) < habitRuns {
-		return nil
-	}
-	newest := past[len(past)-habitRuns:]
-	for _, m := range newest {
-		if len(m.Suspects) == 0 {
-			return nil
+// habit is the end of the latest measurements in a row that were suspect, and by nothing but
+// clock or power limit; 0 = there were never enough.
+func habit(past []rundir.Machine) int {
+	inRow, end := 0, 0
+	for i, m := range past {
+		odd := len(m.Suspects) > 0 && !slices.ContainsFunc(m.Suspects, func(s rundir.Suspicion) bool {
+			return s.Kind != rundir.SuspectClock && s.Kind != rundir.SuspectPowerCap
+		})
+		if inRow++; !odd {
+			inRow = 0
 		}
-		for _, s := range m.Suspects {
-			if s.Kind != rundir.SuspectClock && s.Kind != rundir.SuspectPowerCap {
-				return nil
-			}
+		if inRow >= habitRuns {
+			end = i + 1
 		}
 	}
-	return newest
+	return end
 }
 
 // clock is a card's usual clock: its own, else that of the cards like it in the case's

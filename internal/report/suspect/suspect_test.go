@@ -121,10 +121,18 @@ func TestUsualLeavesSuspectsOut(t *testing.T) {
 	require.Empty(t, suspect.UsualOf([]rundir.Machine{bad, bad, bad}).Cards)
 
 	good := rundir.Machine{Cards: []rundir.Card{{UUID: "a", SM: 1980}}}
+	hot := rundir.Machine{Cards: bad.Cards, Suspects: []rundir.Suspicion{{Kind: rundir.SuspectThermal}}}
 	week := slices.Repeat([]rundir.Machine{bad}, 7)
 	require.Equal(t, slices.Repeat([]float64{900}, 7), suspect.UsualOf(append([]rundir.Machine{good}, week...)).Cards["a"], "a week of it is a habit")
 	require.Equal(t, []float64{1980}, suspect.UsualOf(append(week[:6:6], good)).Cards["a"])
-	hot := rundir.Machine{Cards: bad.Cards, Suspects: []rundir.Suspicion{{Kind: rundir.SuspectThermal}}}
+	after := append(append([]rundir.Machine{good, good, good, good}, week...), rundir.Machine{Cards: bad.Cards}) // the first that was as usual
+	require.Equal(t, slices.Repeat([]float64{900}, 8), suspect.UsualOf(after).Cards["a"], "and stays one")
+	require.Equal(t, slices.Repeat([]float64{900}, 8), suspect.UsualOf(append(after, hot)).Cards["a"])
+
+	week[6].Suspects = []rundir.Suspicion{{Kind: rundir.SuspectClock, Text: "GPU 3 of node07 ran at 900 MHz"}}
+	require.Equal(t, "the last 7 measurements were all suspect, and for nothing but clock or power limit (GPU 3 of node07 ran at 900 MHz): that is taken for usual from now on", suspect.UsualOf(week).Settled)
+	require.Empty(t, suspect.UsualOf(week[:6]).Settled)
+	require.Empty(t, suspect.UsualOf(after).Settled, "it is said once")
 	require.Empty(t, suspect.UsualOf(slices.Repeat([]rundir.Machine{hot}, 9)).Cards, "heat is never a habit")
 }
 
