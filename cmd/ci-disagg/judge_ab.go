@@ -54,7 +54,7 @@ func runJudgeAB(_ context.Context, h host, o judgeOptions, args []string, dash i
 		return exit.ByUser(err)
 	}
 	pairs, warnings := ab.MakePairs(runs.a, runs.b, o.ab.order == orderTime)
-	s := ab.Judge(pairs, session.Gating(slices.Concat(runs.a, runs.b), setup, o.caseMode), o.ab.cases)
+	s := ab.Judge(pairs, session.Gating(slices.Concat(runs.a, runs.b), setup, o.caseMode), o.ab.cases, len(pairs))
 	s.Warnings = append(warnings, s.Warnings...)
 	rows := session.AccuracyRows(o.caseID, runs.scores, cfg.Perf.Accuracy.Gates, cfg.Perf.Accuracy.Advisory)
 	if !o.accuracy && len(runs.scores) == 0 {

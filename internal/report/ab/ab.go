@@ -124,8 +124,8 @@ func plain(pairs []Pair) []paired.Pair {
 }
 
 // Judge decides the session of one case. cases is how many cases of the run have a
-// session.
-func Judge(pairs []Pair, series []Series, cases int) Session {
+// session, most how many pairs there would have been without a decision before.
+func Judge(pairs []Pair, series []Series, cases, most int) Session {
 	end := paired.Conclude(plain(pairs), policy(series, cases))
 	out := Session{Verdict: end.Word, Reason: end.Reason, Pairs: end.Pairs, Measured: pairs}
 	if end.Word != paired.Failed && end.Word != paired.Invalid {
@@ -148,7 +148,10 @@ func Judge(pairs []Pair, series []Series, cases int) Session {
 		}
 	})
 	if end.Word == paired.Pass || end.Word == paired.Inconclusive {
-		out.Power = power(series, end, cases, max(len(pairs), end.Pairs))
+		if end.Word == paired.Inconclusive { // there were no more, for whatever reason
+			most = len(pairs)
+		}
+		out.Power = power(series, end, cases, max(most, end.Pairs))
 	}
 	out.Headline = out.headline()
 	return out

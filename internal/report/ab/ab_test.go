@@ -64,7 +64,7 @@ func TestJudge(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := ab.Judge(tt.pairs, series(t), 1)
+			s := ab.Judge(tt.pairs, series(t), 1, len(tt.pairs))
 			require.Equal(t, tt.word, s.Verdict)
 			require.Equal(t, tt.used, s.Pairs)
 			require.Contains(t, s.Headline, tt.headline)
@@ -76,19 +76,22 @@ func TestJudge(t *testing.T) {
 			}
 		})
 	}
-	require.Equal(t, paired.Invalid, ab.Judge(pairs(1, 1, 1, 1), nil, 1).Verdict, "nothing to compare is no pass")
+	require.Equal(t, paired.Invalid, ab.Judge(pairs(1, 1, 1, 1), nil, 1, 4).Verdict, "nothing to compare is no pass")
 }
 
 // TestPowerFollowsTheNoise: what a session would have noticed grows with its pairs and
 // shrinks with its noise.
 func TestPowerFollowsTheNoise(t *testing.T) {
 	t.Parallel()
-	quiet := ab.Judge(pairs(1.0005, 0.9995, 1.0004, 0.9996), series(t), 1)
-	loud := ab.Judge(pairs(1.02, 0.98, 1.015, 0.985), series(t), 1)
+	quiet := ab.Judge(pairs(1.0005, 0.9995, 1.0004, 0.9996), series(t), 1, 4)
+	loud := ab.Judge(pairs(1.02, 0.98, 1.015, 0.985), series(t), 1, 4)
 	require.Greater(t, quiet.Power.Found, 0.7)
 	require.Less(t, loud.Power.Found, 0.3)
 	require.Greater(t, loud.Power.Noise, quiet.Power.Noise)
-	require.Zero(t, ab.Judge(pairs(1, 1), series(t), 1).Power.Found, "two pairs find nothing")
+	four, ten := ab.Judge(pairs(1.005, 0.995, 1.004, 0.996), series(t), 1, 4), ab.Judge(pairs(1.005, 0.995, 1.004, 0.996), series(t), 1, 10)
+	require.Equal(t, paired.Pass, ten.Verdict)
+	require.Greater(t, ten.Power.Found, four.Power.Found+0.2, "a slowdown would have had all ten pairs to be found in")
+	require.Zero(t, ab.Judge(pairs(1, 1), series(t), 1, 2).Power.Found, "two pairs find nothing")
 }
 
 func TestOrderOfTheRuns(t *testing.T) {
@@ -97,6 +100,6 @@ func TestOrderOfTheRuns(t *testing.T) {
 	for i := range always {
 		always[i].First = ab.A
 	}
-	require.Contains(t, ab.Judge(always, series(t), 1).Warnings[0], "A was measured first in every pair")
-	require.Empty(t, ab.Judge(pairs(1, 1, 1, 1), series(t), 1).Warnings)
+	require.Contains(t, ab.Judge(always, series(t), 1, 4).Warnings[0], "A was measured first in every pair")
+	require.Empty(t, ab.Judge(pairs(1, 1, 1, 1), series(t), 1, 4).Warnings)
 }

@@ -36,7 +36,7 @@ func pairedSession(ratio float64, pairs int) ab.Session {
 		}
 		all = append(all, p)
 	}
-	s := ab.Judge(all, series, 1)
+	s := ab.Judge(all, series, 1, len(all))
 	s.Base, s.Head = &ab.Build{Name: "base", Commit: "4f2c9e1b7d8a6350c1e2f3a4b5c6d7e8f9a0b1c2"}, &ab.Build{Name: "head", Commit: "c0ffee1b7d8a6350c1e2f3a4b5c6d7e8f9a0b1c2", Image: "registry.example.com/llm:main"}
 	return s
 }

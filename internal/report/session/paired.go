@@ -196,7 +196,7 @@ func (s *Session) judgeSession(c results.Case, last results.Ended) report.Judged
 		ended = last.Agent.Runs
 	}
 	m := s.sessionOf(c, rundir.AttemptDir(filepath.Join(string(s.loader.Dir), filepath.FromSlash(last.Dir))), ended)
-	found := ab.Judge(m.pairs, m.series, c.Plan.Pairs.Cases)
+	found := ab.Judge(m.pairs, m.series, c.Plan.Pairs.Cases, c.Plan.Pairs.MaxPairs)
 	found.Base, found.Head, found.Nodes = buildOf(c.Plan, rundir.BaseBuild), buildOf(c.Plan, rundir.HeadBuild), last.Nodes()
 	out := report.Judged{AB: &found}
 	odd, probably := suspect.Session(m.seen, c.Plan.Limits)
