@@ -68,9 +68,16 @@ func TestTheMachineProbably(t *testing.T) {
 			d := regressionDocument()
 			c := &d.Cases[0]
 			tt.edit(c)
+			c.Attempts[0].Machine = &rundir.Machine{
+				Cards:    []rundir.Card{{Node: "node07", Index: 3, UUID: "GPU-3-uuid", Name: "NVIDIA H200", SM: 1410, Temp: 88, Capped: ptr(0.4)}},
+				Suspects: []rundir.Suspicion{{Text: "GPU 3 of node07 ran <slowly>"}},
+			}
 			dir, _ := written(t, d)
 			page, err := os.ReadFile(filepath.Join(dir, casePath(*c)))
 			require.NoError(t, err)
+			for _, text := range []string{"GPU-3-uuid", "1410 MHz", "88 °C", "40 %", "; GPU 3 of node07 ran &lt;slowly&gt;"} {
+				require.Contains(t, string(page), text)
+			}
 			index, err := os.ReadFile(filepath.Join(dir, rundir.ReportIndex))
 			require.NoError(t, err)
 			for output, text := range map[string]string{"console": Console(d, "/r", Style{}), "summary": strings.ReplaceAll(Summary(d), "\\", ""), "page": string(page), "index": string(index)} {

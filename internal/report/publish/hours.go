@@ -43,3 +43,6 @@ func hoursOfRun(d report.Report) string {
 	}
 	return hours(sum)
 }
+
+// part is a part of the benchmark in percent.
+func part(of *float64) string { return fmt.Sprintf("%.0f %%", 100**of) }

@@ -17,7 +17,7 @@ var templates embed.FS
 //
 //nolint:gochecknoglobals // immutable, built once
 var pages = sync.OnceValue(func() *template.Template {
-	return look.Pages(template.FuncMap{"suspects": suspects, "changes": changes, "spent": hours, "spentIn": hoursOfRun}, templates)
+	return look.Pages(template.FuncMap{"suspects": suspects, "changes": changes, "spent": hours, "spentIn": hoursOfRun, "part": part}, templates)
 })
 
 // render executes one page.
