@@ -1,6 +1,7 @@
 package merge
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
@@ -133,15 +134,9 @@ func (m *merger) foldOne(s *suite, cluster []int) error {
 func (m *merger) keep(e *entry, c *junit.Case) (err error) {
 	fold.OneClass(c)
 	m.cut.Apply(c, m.shown(m.parts[e.part].file))
-	e.time, e.status, e.flags = c.Time, uint8(c.Status().Rank()), flagKept //nolint:gosec // 0 to 3
+	e.time, e.status, e.flags = c.Time, uint8(c.Status().Rank()), m.flags(c, false)|flagKept //nolint:gosec // 0 to 3
 	if !m.o.StrictXSD {
 		e.flags |= flagAsIs
-	}
-	if len(c.SystemOut)+len(c.SystemErr) > 0 || len(c.Results) > 0 && c.Results[0].Text != "" {
-		e.flags |= flagText
-	}
-	if len(c.Reruns) > 0 {
-		e.flags |= flagReruns
 	}
 	e.Span, err = m.src.Keep(c)
 	return err
@@ -149,16 +144,10 @@ func (m *merger) keep(e *entry, c *junit.Case) (err error) {
 
 // flaky is the status of a test whose n-th attempt was the last.
 func (m *merger) flaky(last junit.Status, n int) junit.Status {
-	switch {
-	case last.Red() || n < 2:
-		return last
-	case m.o.Flaky == fold.Fail:
-		return junit.Failed
-	case m.o.Flaky == fold.Skip:
-		return junit.Skipped
-	default:
+	if last.Red() || n < 2 {
 		return last
 	}
+	return cmp.Or(map[Policy]junit.Status{fold.Fail: junit.Failed, fold.Skip: junit.Skipped}[m.o.Flaky], last)
 }
 
 // ended is how a result ended.

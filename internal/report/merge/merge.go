@@ -148,14 +148,9 @@ func (m *merger) run(path string) error {
 // place writes the report and gives it its name; one that the audit rejects gets
 // another, and a red one stands in for it.
 func (m *merger) place(path string) error {
-	err := rundir.WriteStream(path, m.o.Mode, func(w io.Writer) error {
-		if err := m.fit(w); err != nil {
-			return err
-		}
-		return m.audit(w, path)
-	})
+	err := m.report(path, m.o.Audit)
 	if errors.Is(err, junit.ErrAudit) {
-		err = errors.Join(err, rundir.WriteStream(path, m.o.Mode, func(w io.Writer) error {
+		err = errors.Join(err, m.report(path+rejected, false), rundir.WriteStream(path, m.o.Mode, func(w io.Writer) error {
 			_, err := junit.WriteDocument(w, junit.Rejected(m.in.Name, path+rejected, err), junit.WriteOptions{StrictXSD: m.o.StrictXSD})
 			return err
 		}))
@@ -166,21 +161,16 @@ func (m *merger) place(path string) error {
 // rejected is the end of the name of a report that the audit has refused.
 const rejected = ".rejected"
 
-// audit has an independent reader find in the finished report what was decided,
-// and keeps a report that says something else under another name.
-func (m *merger) audit(w io.Writer, path string) error {
-	r, ok := w.(io.ReaderAt)
-	if !m.o.Audit || !ok {
-		return nil
-	}
-	err := junit.Audit(io.NewSectionReader(r, 0, m.sum.Bytes), slices.Values(m.decided))
-	if errors.Is(err, junit.ErrAudit) {
-		err = errors.Join(err, rundir.WriteStream(path+rejected, m.o.Mode, func(to io.Writer) error {
-			_, err := io.Copy(to, io.NewSectionReader(r, 0, m.sum.Bytes))
+// report writes the report, and has an independent reader find in it what was decided.
+func (m *merger) report(path string, audited bool) error {
+	return rundir.WriteStream(path, m.o.Mode, func(w io.Writer) error {
+		err := m.fit(w)
+		r, ok := w.(io.ReaderAt)
+		if err != nil || !audited || !ok {
 			return err
-		}))
-	}
-	return err
+		}
+		return junit.Audit(io.NewSectionReader(r, 0, m.sum.Bytes), slices.Values(m.decided))
+	})
 }
 
 // warn adds a warning once.

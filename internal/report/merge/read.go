@@ -74,8 +74,8 @@ func (p *fileRead) testCase(c *junit.Case) error {
 		Span: source.Span{Off: c.Offset + m.src.Base(p.index), N: uint32(len(c.Raw)), Sum: source.Sum(c.Raw), File: uint32(p.index)}, //nolint:gosec // bounded by MaxCase; an index
 		part: uint32(o.index), status: uint8(status.Rank()), time: c.Time, key: m.key(class, name), flags: m.flags(c, p.rebased),     //nolint:gosec // an index; 0 to 3
 	}
-	if flaky := m.flaky(status, 2); len(c.Reruns) > 0 && flaky != status {
-		e.status, e.flags = uint8(flaky.Rank()), e.flags|flagFlaky //nolint:gosec // 0 to 3
+	if len(c.Reruns) > 0 && m.flaky(status, 2) != status {
+		e.status, e.flags = uint8(m.flaky(status, 2).Rank()), e.flags|flagFlaky //nolint:gosec // 0 to 3
 	}
 	if c.Name == "" && c.Classname == "" && len(c.Attrs)+len(c.Properties)+len(c.Results)+len(c.Reruns)+len(c.Extra) == 0 {
 		o.bare = append(o.bare, len(o.suite.entries))
@@ -219,7 +219,7 @@ func (p *fileRead) contradiction(name, what string, s *junit.Suite) {
 // in the suite itself is a case, as for Jenkins.
 func (p *fileRead) beside(to *suite, s *junit.Suite) error {
 	for i, r := range s.Results {
-		c := &junit.Case{Name: "(suite)", Classname: to.path.last(), Results: []junit.Result{r}}
+		c := &junit.Case{Name: "(suite)", Classname: to.path.own().name, Results: []junit.Result{r}}
 		if i > 0 {
 			c.Name = fmt.Sprintf("(suite %d)", i+1)
 		}
@@ -294,7 +294,7 @@ func (m *merger) lifecycle() error {
 	if len(m.problems) == 0 {
 		return nil
 	}
-	s := m.suiteAt(suitePath{names: []string{dotless(m.in.Name) + ".lifecycle"}, packages: []string{""}}) // a report of ours may have been an input
+	s := m.suiteAt(suitePath{at: []level{{"", dotless(m.in.Name) + ".lifecycle"}}}) // a report of ours may have been an input
 	for _, c := range m.problems {
 		if err := m.put(s, source.Spool, c); err != nil {
 			return err
@@ -305,15 +305,8 @@ func (m *merger) lifecycle() error {
 
 // emptyResult is the result of the case that stands for a file without a case.
 func (m *merger) emptyResult(shown string) junit.Result {
-	r := junit.Result{Status: junit.Errored, Type: "ci-disagg.no-tests", Message: shown + ": the file holds no test case"}
-	switch m.o.Empty {
-	case fold.Skip:
-		r.Status = junit.Skipped
-	case fold.Pass:
-		r.Status = junit.Passed
-	case fold.Fail:
-	}
-	return r
+	s := map[Policy]junit.Status{fold.Skip: junit.Skipped, fold.Pass: junit.Passed}[m.o.Empty]
+	return junit.Result{Status: cmp.Or(s, junit.Errored), Type: "ci-disagg.no-tests", Message: shown + ": the file holds no test case"}
 }
 
 // fileResult is the result of the case that stands for a broken file.

@@ -33,47 +33,45 @@ func (s *suite) living() iter.Seq[*entry] {
 
 // suitePath is a suite with those around it, outermost first.
 type suitePath struct {
-	names, packages []string
-	role            bool // the outermost is no suite but a role
+	at   []level
+	role bool // the outermost is no suite but a role
 }
+
+type level struct{ pkg, name string }
 
 // nameless is what Jenkins calls a suite of a file that has no name.
 func nameless(f File) string { return "(" + filepath.Base(f.Shown) + ")" }
 
 func pathOf(f File, s *junit.Suite) suitePath {
-	var at suitePath
+	var at []level
 	for x := s; x != nil; x = x.Parent {
-		at.names = append(at.names, cmp.Or(x.Name, nameless(f)))
-		at.packages = append(at.packages, x.Attr("package"))
+		at = append(at, level{x.Attr("package"), cmp.Or(x.Name, nameless(f))})
 	}
 	if s == nil {
-		at.names, at.packages = []string{nameless(f)}, []string{""}
+		at = []level{{"", nameless(f)}}
 	}
-	if at.role = f.Role != ""; at.role {
-		at.names, at.packages = append(at.names, f.Role), append(at.packages, "")
+	if f.Role != "" {
+		at = append(at, level{"", f.Role})
 	}
-	slices.Reverse(at.names)
-	slices.Reverse(at.packages)
-	return at
+	slices.Reverse(at)
+	return suitePath{at, f.Role != ""}
 }
 
-func (at suitePath) key() string {
-	return strings.Join(at.names, "\x00") + "\x00\x00" + strings.Join(at.packages, "\x00")
-}
+func (p suitePath) key() string { return fmt.Sprintf("%q", p.at) }
 
-func (at suitePath) last() string { return at.names[len(at.names)-1] }
+// own is the suite without those around it.
+func (p suitePath) own() level { return p.at[len(p.at)-1] }
 
 // long is the suite's name behind those of the suites around it.
-func (at suitePath) long() string {
-	n := len(at.names) - 1
+func (p suitePath) long() string {
 	var b strings.Builder
-	for i, name := range at.names[:n] {
-		if at.packages[i] != "" {
-			b.WriteString(at.packages[i] + ".")
+	for _, x := range p.at[:len(p.at)-1] {
+		if x.pkg != "" {
+			b.WriteString(x.pkg + ".")
 		}
-		b.WriteString(name + ".")
+		b.WriteString(x.name + ".")
 	}
-	return b.String() + at.names[n]
+	return b.String() + p.own().name
 }
 
 // suiteAt is the suite of the report at a path: one per name, package and suites
@@ -81,7 +79,7 @@ func (at suitePath) long() string {
 func (m *merger) suiteAt(at suitePath) *suite {
 	got := m.byPath[at.key()]
 	if got == nil {
-		got = &suite{path: at, name: at.last()}
+		got = &suite{path: at, name: at.own().name}
 		m.suites = append(m.suites, got)
 		m.byPath[at.key()] = got
 	}
@@ -92,22 +90,21 @@ func (m *merger) suiteAt(at suitePath) *suite {
 // with the names of the suites around them, and with a number where these are
 // the same, too.
 func (m *merger) name() {
-	own := func(s *suite) string { return s.path.packages[len(s.path.packages)-1] + "\x00" + s.path.last() }
-	seen := make(map[string]int)
+	seen := make(map[level]int)
 	for _, s := range m.suites {
-		seen[own(s)]++
+		seen[s.path.own()]++
 	}
 	suffix := " [" + labels(m.o.Labels).String() + "]"
-	given := make(map[string]int)
+	given := make(map[level]int)
 	for _, s := range m.suites {
-		if seen[own(s)] > 1 || s.path.role {
+		if seen[s.path.own()] > 1 || s.path.role {
 			s.name = s.path.long()
 		}
 		if len(m.o.Labels) > 0 && !strings.HasSuffix(s.name, suffix) {
 			s.name += suffix
 		}
 		s.head.property(m.o.Labels...)
-		id := s.path.packages[len(s.path.packages)-1] + "\x00" + s.name
+		id := level{s.path.own().pkg, s.name}
 		if given[id]++; given[id] > 1 {
 			s.name = fmt.Sprintf("%s (%d)", s.name, given[id])
 		}

@@ -173,7 +173,7 @@ func (m *merger) value(s *suite, e *entry) (*junit.Case, error) {
 		c.Results = append(c.Results, junit.Result{Status: m.flaky(junit.Passed, 2), Type: "ci-disagg.flaky", Message: "ci-disagg: passed only when repeated"})
 	}
 	f := m.in.Files[e.File]
-	name := s.path.last()
+	name := s.path.own().name
 	if m.parts[e.part].unnamed {
 		name = ""
 	}
