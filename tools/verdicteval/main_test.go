@@ -25,9 +25,10 @@ func TestRecordedHistories(t *testing.T) {
 	for k := range own {
 		require.NotEmpty(t, own[k].runs)
 	}
-	bws := measure(natural, naturalRules()[0], 2)
+	each := measureEach(natural, naturalRules()[0], 2)
+	bws := sum(each)
 	var c checks
-	c.natural(map[string]counts{"bws": bws})
+	c.natural(measured{"bws": each})
 	require.Empty(t, c.missed)
 	upstream := measure(natural, naturalRules()[3], 2)
 	require.Greater(t, upstream.alarms, 20*bws.alarms, "the rule that it replaces, on the same runs")

@@ -51,6 +51,7 @@ func syntheticRules() []rule {
 		{name: "upstream 5 %", policy: verdict.Policy{Rule: verdict.RuleUpstream}},
 		{name: "upstream 10 %, exemption", policy: verdict.Policy{Rule: verdict.RuleUpstream, Mode: verdict.PullRequest}},
 		{name: "fixed 5 %", policy: verdict.Policy{Rule: verdict.RuleFixed}, pinned: true},
+		{name: "bws, kept open", policy: verdict.Policy{}},
 		{name: "bws + rerun, kept open", policy: verdict.Policy{Reruns: verdict.MaxReruns}},
 		{name: "bws + rerun, pull request", policy: verdict.Policy{ForgetOpen: true, Reruns: verdict.MaxReruns, Mode: verdict.PullRequest}},
 	}
@@ -59,7 +60,9 @@ func syntheticRules() []rule {
 // counts counts what a rule did. All numbers are exact counts.
 type counts struct {
 	quiet, alarms, red, amber, reruns int
-	found                             map[float64]*[1 + len(horizons)]int // by size: changes, found within each horizon
+	// shown are the third runs of steps of a known size, held those whose interval holds it.
+	shown, held int
+	found       map[float64]*[1 + len(horizons)]int // by size: changes, found within each horizon
 }
 
 // horizons are the numbers of runs within which a change is to be found.
@@ -71,6 +74,8 @@ func (t *counts) add(o counts) {
 	t.red += o.red
 	t.amber += o.amber
 	t.reruns += o.reruns
+	t.shown += o.shown
+	t.held += o.held
 	for size, counts := range o.found {
 		if t.found == nil {
 			t.found = map[float64]*[1 + len(horizons)]int{}
@@ -116,6 +121,7 @@ func replay(h history, r rule) counts {
 			t.red += count(red)
 			t.amber += count(!red && row.Verdict != verdict.Pass && row.Verdict != verdict.Improvement)
 		}
+		t.cover(h.changes, i, row)
 		h.runs[i].Accepted = red && h.ownerAccepts(i)
 	}
 	t.found = map[float64]*[1 + len(horizons)]int{}
@@ -123,6 +129,17 @@ func replay(h history, r rule) counts {
 		t.find(c, alarms)
 	}
 	return t
+}
+
+// cover asks whether the interval that run i shows holds the step two runs before it,
+// alarmed or not.
+func (t *counts) cover(changes []change, i int, row verdict.Row) {
+	for _, c := range changes {
+		if c.size > 0 && i == c.at+2 {
+			t.shown++
+			t.held += count(row.Interval != nil && row.Interval[0] <= c.size && c.size <= row.Interval[1])
+		}
+	}
 }
 
 // ownerAccepts plays the performance owner, for the rules that keep a regression
@@ -178,14 +195,21 @@ func count(b bool) int {
 }
 
 // measure replays all histories.
-func measure(all []history, r rule, workers int) counts {
+func measure(all []history, r rule, workers int) counts { return sum(measureEach(all, r, workers)) }
+
+// measureEach replays all histories, and counts for each.
+func measureEach(all []history, r rule, workers int) []counts {
 	parts := make([]counts, len(all))
 	each(len(all), workers, func(k int) { parts[k] = replay(all[k], r) })
-	var sum counts
+	return parts
+}
+
+func sum(parts []counts) counts {
+	var all counts
 	for _, p := range parts {
-		sum.add(p)
+		all.add(p)
 	}
-	return sum
+	return all
 }
 
 // each does n pieces of work, some at the same time.
@@ -227,13 +251,16 @@ func (t counts) sizes() []float64 {
 	return out
 }
 
+// measured are the counts of each history, by the name of the rule.
+type measured map[string][]counts
+
 // printTable measures the rules and prints a row for each.
-func printTable(w io.Writer, title string, all []history, rules []rule, workers int) map[string]counts {
-	out := map[string]counts{}
+func printTable(w io.Writer, title string, all []history, rules []rule, workers int) measured {
+	out := measured{}
 	fmt.Fprintf(w, "## %s\n\n", title)
 	for n, r := range rules {
-		t := measure(all, r, workers)
-		out[r.name] = t
+		out[r.name] = measureEach(all, r, workers)
+		t := sum(out[r.name])
 		if n == 0 {
 			fmt.Fprintf(w, "%d series, %d unchanged runs judged", len(all), t.quiet)
 			for _, size := range t.sizes() {
@@ -265,9 +292,9 @@ func sizeName(size float64) string {
 	return fmt.Sprintf(" of %.0f %%", 100*size)
 }
 
-// printFamilies shows for each kind of history the false alarms per 100 of the
+// printFamilies shows for each kind of history the false alarms per 100 of some
 // rules, and how many steps of which size the first of them finds within 5 runs.
-func printFamilies(w io.Writer, all []history, rules []rule, workers int) {
+func (m measured) printFamilies(w io.Writer, all []history, rules ...string) {
 	var families []string
 	for _, h := range all {
 		if !slices.Contains(families, h.family) {
@@ -276,40 +303,33 @@ func printFamilies(w io.Writer, all []history, rules []rule, workers int) {
 	}
 	fmt.Fprint(w, "False alarms per 100, by kind of history\n\n| histories | unchanged runs |")
 	for _, r := range rules {
-		fmt.Fprintf(w, " %s |", r.name)
+		fmt.Fprintf(w, " %s |", r)
 	}
-	fmt.Fprintf(w, " changes | %s: found within 5 |\n|---|---|%s---|---|\n", rules[0].name, strings.Repeat("---|", len(rules)))
+	fmt.Fprintf(w, " changes | %s: found within 5 |\n|---|---|%s---|---|\n", rules[0], strings.Repeat("---|", len(rules)))
 	for _, family := range families {
-		printFamily(w, family, all, rules, workers)
+		lead := m.of(rules[0], family, all)
+		var cells string
+		for _, r := range rules {
+			t := m.of(r, family, all)
+			cells += fmt.Sprintf(" %.2f |", t.per100(t.alarms))
+		}
+		var sizes, found []string
+		for _, size := range lead.sizes() {
+			sizes = append(sizes, fmt.Sprint(lead.found[size][0]))
+			found = append(found, fmt.Sprintf("%.0f", lead.within(size, 2)))
+		}
+		fmt.Fprintf(w, "| %s | %d |%s %s | %s |\n", family, lead.quiet, cells, strings.Join(sizes, "/"), strings.Join(found, "/"))
 	}
 	fmt.Fprintln(w)
 }
 
-func printFamily(w io.Writer, family string, all []history, rules []rule, workers int) {
-	var some []history
-	for _, h := range all {
+// of are a rule's counts on one kind of history.
+func (m measured) of(rule, family string, all []history) counts {
+	var t counts
+	for k, h := range all {
 		if h.family == family {
-			some = append(some, h)
+			t.add(m[rule][k])
 		}
 	}
-	var lead counts
-	var cells string
-	for k, r := range rules {
-		t := measure(some, r, workers)
-		if k == 0 {
-			lead = t
-		}
-		cells += fmt.Sprintf(" %.2f |", t.per100(t.alarms))
-	}
-	var sizes, found []string
-	for _, size := range lead.sizes() {
-		sizes = append(sizes, fmt.Sprint(lead.found[size][0]))
-		found = append(found, fmt.Sprintf("%.0f", lead.within(size, 2)))
-	}
-	fmt.Fprintf(w, "| %s | %d |%s %s | %s |\n", family, lead.quiet, cells, strings.Join(sizes, "/"), strings.Join(found, "/"))
-}
-
-// pick are the rules of these names, in the order of all.
-func pick(all []rule, names ...string) []rule {
-	return slices.DeleteFunc(all, func(r rule) bool { return !slices.Contains(names, r.name) })
+	return t
 }

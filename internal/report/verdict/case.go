@@ -109,13 +109,16 @@ func (c *Case) decide(together []*judgement) {
 	}
 	c.P = number(s.p)
 	s.limit = caseLimit(together[0].sensitive, len(together) >= manySeries && !again)
-	red := s.p >= s.limit
+	s.red = s.p >= s.limit
+	if s.red && !again && s.p-s.own < s.limit && s.p < beyondDoubt {
+		s.red, s.alone = false, true
+	}
 	for i, j := range together {
 		moved := s.moved[i]
 		if pr {
 			moved = evidence[i].worse[len(evidence[i].worse)-1] > 0
 		}
-		j.inCase(s, red && moved, 2*slow >= len(together) && slow > 1, len(together))
+		j.inCase(s, moved, 2*slow >= len(together) && slow > 1, len(together))
 	}
 }
 
@@ -138,25 +141,28 @@ func caseLimit(s Strictness, manyOnce bool) float64 {
 }
 
 // inCase brings the verdict of one series in line with that of its case: red if
-// the case is and the series has moved with it, or if it is beyond doubt by itself.
+// the case is and the series has moved with it, or if it is beyond doubt by itself;
+// left open if all of that is this one night, and nobody has measured it again.
 // slow says that enough series have found a slow regression.
-func (j *judgement) inCase(s scanned, red, slow bool, count int) {
+func (j *judgement) inCase(s scanned, moved, slow bool, count int) {
+	red, alone := s.red && moved, s.alone && moved
+	extra := len(j.series.New.Values) - 1
+	j.Suspicious = j.Suspicious || j.reruns > 0 && (alone || red && (extra == 0 || s.p < settled))
 	together := fmt.Sprintf("the %d gating series of the case together have become worse with probability %s", count, chance(s.p))
 	sure := j.Slow && (slow || j.scanned.z >= beyondDoubtZ) || !j.Slow && j.scanned.q.p >= beyondDoubt
 	switch at := j.index(s.onset); {
 	case red && at >= 0 && (!j.Alarm || !j.Slow):
 		j.redWithCase(at)
 		j.ofCase = together
+	case alone && !sure:
+		j.calm(s, true)
+		j.ofCase = together + ", by this one night, which was measured once: bad luck that all of them share looks the same"
 	case j.Alarm && !sure:
-		j.calm(s)
+		j.calm(s, false)
 		j.ofCase = together + fmt.Sprintf(": too little for an alarm (%.2f needed, or %.3f in one series)", s.limit, beyondDoubt)
 	case j.Verdict == Inconclusive && j.newNodes == "" && s.p < caseOpen:
 		j.Verdict = Pass
 		j.ofCase = together
-	}
-	extra := len(j.series.New.Values) - 1
-	if red && j.reruns > 0 && (extra == 0 || s.p < settled) {
-		j.Suspicious = true
 	}
 }
 
@@ -180,15 +186,16 @@ func (j *judgement) redWithCase(at int) {
 	j.explain(sc.r, sc.q, false)
 }
 
-// calm takes back an alarm that the case does not share.
-func (j *judgement) calm(s scanned) {
+// calm takes back an alarm that the case does not share. open leaves it undecided
+// whatever the series itself says.
+func (j *judgement) calm(s scanned, open bool) {
 	j.Alarm = false
 	if j.Open {
 		return
 	}
 	j.Slow, j.Onset, j.Effect = false, "", nil
 	j.Verdict = Pass
-	if s.p >= caseOpen && (j.Suspicious || j.tried > 0) {
+	if open || s.p >= caseOpen && (j.Suspicious || j.tried > 0) {
 		j.Verdict = Inconclusive
 	}
 	j.against(j.level(j.scanned.q.base))
@@ -196,6 +203,10 @@ func (j *judgement) calm(s scanned) {
 	j.Reason = ""
 	if j.over != "" {
 		j.say("%s", j.over)
+	}
+	if open {
+		j.say("%s. %s", j.comparison(j.scanned.r), j.whyUndecided())
+		return
 	}
 	j.explain(j.scanned.r, j.scanned.q, j.Suspicious)
 }

@@ -53,6 +53,8 @@ type scanned struct {
 	p     float64 // that the case has become worse
 	own   float64 // that it has with the judged run
 	limit float64 // from which it is red
+	red   bool
+	alone bool // it would be red by the judged night alone, which was measured once
 	onset Run
 	moved []bool // by series: it speaks for a step at the onset
 }

@@ -284,6 +284,9 @@ func (j *judgement) decide(d *bws.Data, r bws.Result, q question) {
 		j.Onset = j.begin(r.Better.Onset)
 		e := r.Size(d, len(j.past), j.beginAt(r.Better.Onset), j.dmin, -1)
 		j.Interval = interval(j.relative(-e.Lo), j.relative(-e.Hi))
+		if q.base-j.sign*math.Log(j.value) > bws.LargestStep(j.dmin) {
+			j.measured(r, q.base)
+		}
 	default:
 		j.Verdict = Pass
 		j.measured(r, q.base)

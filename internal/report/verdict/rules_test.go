@@ -118,6 +118,10 @@ func TestTooGoodIsDoubted(t *testing.T) {
 		}
 		row := verdict.Judge(s, verdict.Policy{Rule: c.rule})
 		require.Equal(t, c.want, row.Verdict, "%s %v: %s", c.rule, c.values, row.Reason)
+		if row.Interval != nil {
+			require.LessOrEqual(t, row.Interval[0], *row.Worse, "what is shown is what was measured")
+			require.GreaterOrEqual(t, row.Interval[1], *row.Worse)
+		}
 		s.Metric.Gate = false
 		require.NotEqual(t, verdict.Inconclusive, verdict.Judge(s, verdict.Policy{Rule: c.rule}).Verdict, "nothing hangs on it")
 	}
