@@ -106,7 +106,7 @@ bench-faults: setup ## a crash with our agent and with the plain draft; Slurm qu
 	go test -count=1 -run '^TestCallsOfALargeSuite$$' -v ./internal/launch/drive | grep -A2 'queries an hour'
 
 .PHONY: verdict-eval
-verdict-eval: ## false alarms and detection of the verdict rules on recorded and generated histories, two minutes
+verdict-eval: ## false alarms and detection of the verdict rules on recorded and generated histories, five minutes of 16 cores
 	go run ./tools/verdicteval
 
 .PHONY: ab-eval
