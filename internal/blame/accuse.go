@@ -346,19 +346,13 @@ func (c *analysis) others(f *Finding, root Event) {
 
 // collateral reports whether a failure is proven to come from the root's, and how.
 func (c *analysis) collateral(e, root Event) (string, bool) {
-	if e.Assert || e.OOM || e.Kind == Storage {
-		return "", false
-	}
-	if root.Role == "" && root.Kind == Storage {
-		return "", false
+	if e.Assert || e.OOM || e.Kind == Storage || e.Kind == NeverStarted || root.Role == "" && root.Kind == Storage {
+		return "", false // nobody else is the reason
 	}
 	later := !e.At.IsZero() && !root.At.IsZero() && !e.At.Before(root.At)
 	near := !e.At.IsZero() && !root.At.IsZero() && root.At.Sub(e.At).Abs() <= c.ev.Skew
 	if e.Kind == NotReady && root.Kind == NotReady {
 		return c.waited(e, root)
-	}
-	if e.Kind == NeverStarted {
-		return "", false // nobody else is the reason
 	}
 	if e.Kind == ServerSick { // it lives: a witness, not another failure
 		return what(e), true
@@ -366,10 +360,8 @@ func (c *analysis) collateral(e, root Event) (string, bool) {
 	if end, ok := c.ends[e.Role]; ok && end.ByUs {
 		return stopWords(normal(end)), true
 	}
-	if l, ok := c.peerLine(e.Role); ok && (root.Kind == NodeLost || root.Kind == Unkillable) {
-		return fmt.Sprintf("%s: %s", what(e), l.Text), true
-	} else if ok && (later || near || !e.At.IsZero() && root.At.Sub(e.At) <= secondHand) {
-		return fmt.Sprintf("%s %s: %s", what(e), offset(e, root), l.Text), true
+	if l, ok := c.peerLine(e.Role); ok && (root.Kind == NodeLost || root.Kind == Unkillable || closeTo(e, root, later || near)) {
+		return peerWords(e, root, l.Text), true
 	}
 	witnessed := near && (root.Kind == ServerGone || root.Kind == ServerSick) // seen a moment after it happened
 	if (later || witnessed) && c.isClient(e.Role) && !c.isClient(root.Role) && (e.Kind == RoleEnd || e.Kind == TestFailed) {
@@ -385,14 +377,6 @@ func (c *analysis) waited(e, root Event) (string, bool) {
 		return "", false
 	}
 	return "not ready either, as it waits for " + root.Role, true
-}
-
-func offset(e, root Event) string {
-	d := e.At.Sub(root.At)
-	if d < 0 {
-		return fmt.Sprintf("%.1f s before %s's end was seen", -d.Seconds(), root.Role)
-	}
-	return fmt.Sprintf("%.1f s after %s", d.Seconds(), root.Role)
 }
 
 func stopWords(e Event) string {

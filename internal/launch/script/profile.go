@@ -125,46 +125,38 @@ func (p Profile) Validate(name string) error {
 		}
 	}
 	p.validateArgs(bad)
-	if c := p.Container; c != nil {
-		switch {
-		case c.Image == "":
-			bad("container.image", "missing: name the image, or remove the section")
-		case strings.HasPrefix(c.Image, "<"):
-			bad("container.image", "%q is a placeholder: write the real value", c.Image)
-		}
-		for _, a := range c.Args {
-			if !strings.HasPrefix(a, "--container-") && !strings.HasPrefix(a, "--no-container-") {
-				bad("container.args", "%q is no --container-… option: those of the step belong into srun", a)
-			}
-		}
-		for _, m := range c.Mounts {
-			if strings.HasPrefix(m, "<") || strings.ContainsAny(m, ",\n\x00") {
-				bad("container.mounts", "%q is not one src:dst[:flags]", m)
-			}
-		}
+	if p.Container != nil {
+		p.Container.validate(bad)
 	}
 	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(errs...)
 }
 
-func (p Profile) validateArgs(bad func(key, format string, args ...any)) {
-	ours := map[string][]owned{"sbatch": ownedBySbatch(), "srun": ownedBySrun()}
-	for key, list := range map[string][]string{"sbatch": p.Sbatch, "srun": p.Srun} {
-		for _, a := range list {
-			if o := ownedBy(ours[key], a); o != nil {
-				bad(key, "%q is ci-disagg's own: %s", a, o.mend)
-			}
-			_, err := directive(a)
-			if !strings.HasPrefix(a, "-") || strings.ContainsAny(a, "\n\r\x00") || key == "sbatch" && err != nil {
-				bad(key, "%q is not one option; write each as --name=value", a)
-			}
-			if key == "sbatch" && unwatched(a) {
-				bad(key, "%q makes no job that can be watched, or several: remove it", a)
-			}
-			if routes(a) {
-				bad(key, "%q sends jobs to another cluster, where they could not be found by name or ended: make that cluster an entry of its own under clusters:, with login: naming a machine that it is the default of", a)
-			}
+func (c Container) validate(bad func(key, format string, args ...any)) {
+	switch {
+	case c.Image == "":
+		bad("container.image", "missing: name the image, or remove the section")
+	case strings.HasPrefix(c.Image, "<"):
+		bad("container.image", "%q is a placeholder: write the real value", c.Image)
+	}
+	for _, a := range c.Args {
+		if !strings.HasPrefix(a, "--container-") && !strings.HasPrefix(a, "--no-container-") {
+			bad("container.args", "%q is no --container-… option: those of the step belong into srun", a)
 		}
+	}
+	for _, m := range c.Mounts {
+		if strings.HasPrefix(m, "<") || strings.ContainsAny(m, ",\n\x00") {
+			bad("container.mounts", "%q is not one src:dst[:flags]", m)
+		}
+	}
+}
+
+func (p Profile) validateArgs(bad func(key, format string, args ...any)) {
+	for _, a := range p.Sbatch {
+		validateArg(bad, "sbatch", a, ownedBySbatch())
+	}
+	for _, a := range p.Srun {
+		validateArg(bad, "srun", a, ownedBySrun())
 	}
 	for name := range p.Env {
 		if !validName(name) {
@@ -178,6 +170,22 @@ func (p Profile) validateArgs(bad func(key, format string, args ...any)) {
 	}
 	if strings.ContainsAny(p.Comment, "\n\r\x00") {
 		bad("comment", "must be one line")
+	}
+}
+
+func validateArg(bad func(key, format string, args ...any), key, a string, ours []owned) {
+	if o := ownedBy(ours, a); o != nil {
+		bad(key, "%q is ci-disagg's own: %s", a, o.mend)
+	}
+	_, err := directive(a)
+	if !strings.HasPrefix(a, "-") || strings.ContainsAny(a, "\n\r\x00") || key == "sbatch" && err != nil {
+		bad(key, "%q is not one option; write each as --name=value", a)
+	}
+	if key == "sbatch" && unwatched(a) {
+		bad(key, "%q makes no job that can be watched, or several: remove it", a)
+	}
+	if routes(a) {
+		bad(key, "%q sends jobs to another cluster, where they could not be found by name or ended: make that cluster an entry of its own under clusters:, with login: naming a machine that it is the default of", a)
 	}
 }
 

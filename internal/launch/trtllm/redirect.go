@@ -2,6 +2,7 @@ package trtllm
 
 import (
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -10,32 +11,36 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/bashword"
 )
 
+func hasTestList(args []*syntax.Word) bool {
+	for i := range args {
+		if name, _, _ := option(args, i); name == "--test-list" {
+			return true
+		}
+	}
+	return false
+}
+
 // options redirects those options of a pytest call that name a file which all
 // roles would share. args are the words behind pytest, last the call's last
 // word, n the number of the call in its command.
 func (r *rewriter) options(args []*syntax.Word, last *syntax.Word, n int) {
-	for _, w := range args {
-		if v, _ := bashword.Prefix(w); strings.HasPrefix(v, "--cov") {
-			r.found.coverage = true
-		}
-	}
+	r.found.coverage = r.found.coverage || slices.ContainsFunc(args, func(w *syntax.Word) bool {
+		v, _ := bashword.Prefix(w)
+		return strings.HasPrefix(v, "--cov")
+	})
 	if !r.o.redirect {
 		return
 	}
-	junit, periodic, listed := false, -1, false
+	junit, periodic := false, -1
 	var saved []edit
-	for i := range args {
-		if name, _, _ := option(args, i); name == "--test-list" {
-			listed = true
-		}
-	}
+	listed := hasTestList(args)
 	for i := 0; i < len(args); i++ {
 		name, value, end := option(args, i)
 		if name == "--" {
 			break
 		}
 		target, ok := r.target(name, value, n)
-		drop := listed && (name == "--splits" || name == "--group" || name == "--splitting-algorithm")
+		drop := listed && slices.Contains([]string{"--splits", "--group", "--splitting-algorithm"}, name)
 		if end < 0 || !ok && !drop {
 			continue
 		}

@@ -29,28 +29,35 @@ type Standing struct {
 func (s Setup) Standings(records []baseline.Record, counts func(metric.Metric) bool) []Standing {
 	var out []Standing
 	for _, h := range histories(records) {
-		index := map[seriesKey]int{}
-		for _, r := range h.Runs {
-			for _, m := range r.Measurements {
-				def, known := s.Metrics.Lookup(m.Metric)
-				if !known {
-					def = metric.Metric{Name: m.Metric}
-				}
-				if !counts(def) {
-					continue
-				}
-				key := seriesKey{m.Point, m.Metric}
-				if _, seen := index[key]; !seen {
-					index[key] = len(out)
-					st := Standing{Runs: s.SeriesOf(h, m.Point, m.Metric)}
-					if level, ok := s.Level(h, r, m.Point, def); known && ok {
-						st.Level = &level
-					}
-					out = append(out, st)
-				}
-				at := &out[index[key]]
-				at.Record, at.Last = r, m
+		out = append(out, s.standingsOf(h, counts)...)
+	}
+	return out
+}
+
+// standingsOf are the series of one history.
+func (s Setup) standingsOf(h baseline.History, counts func(metric.Metric) bool) []Standing {
+	var out []Standing
+	index := map[seriesKey]int{}
+	for _, r := range h.Runs {
+		for _, m := range r.Measurements {
+			def, known := s.Metrics.Lookup(m.Metric)
+			if !known {
+				def = metric.Metric{Name: m.Metric}
 			}
+			if !counts(def) {
+				continue
+			}
+			key := seriesKey{m.Point, m.Metric}
+			if _, seen := index[key]; !seen {
+				index[key] = len(out)
+				st := Standing{Runs: s.SeriesOf(h, m.Point, m.Metric)}
+				if level, ok := s.Level(h, r, m.Point, def); known && ok {
+					st.Level = &level
+				}
+				out = append(out, st)
+			}
+			at := &out[index[key]]
+			at.Record, at.Last = r, m
 		}
 	}
 	return out

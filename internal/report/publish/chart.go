@@ -184,6 +184,18 @@ func (h history) levels(c draw.Canvas, x, y func(float64) vg.Length) {
 	}
 }
 
+// ink is the colour of a run's dot.
+func (h history) ink(i int) string {
+	run := h.row.Series[i]
+	switch {
+	case i == len(h.row.Series)-1:
+		return wordInk(h.row.Verdict)
+	case run.Verdict == verdict.Regression || run.Open:
+		return look.InkBad
+	}
+	return look.InkHistory
+}
+
 // points are the runs: small the single repetitions, larger their median.
 func (h history) points(c draw.Canvas, x, y func(float64) vg.Length) {
 	radius := vg.Length(2.4)
@@ -192,14 +204,8 @@ func (h history) points(c draw.Canvas, x, y func(float64) vg.Length) {
 	}
 	dots := map[string]vg.Path{}
 	for i, run := range h.row.Series {
-		colour := look.InkHistory
 		newest := i == len(h.row.Series)-1
-		switch {
-		case newest:
-			colour = wordInk(h.row.Verdict)
-		case run.Verdict == verdict.Regression || run.Open:
-			colour = look.InkBad
-		}
+		colour := h.ink(i)
 		if len(run.Values) > 1 {
 			for _, v := range run.Values {
 				if look.Finite(v) {

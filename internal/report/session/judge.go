@@ -227,18 +227,17 @@ func pointName(points []rundir.Point, r bench.Result) string {
 		}
 		return cmp.Or(load, r.Name)
 	}
-	for _, p := range same {
-		if p.Name != "" && p.File != "" && r.Wrote(p.File) {
-			return p.Name
-		}
+	same = slices.DeleteFunc(same, func(p rundir.Point) bool { return p.Name == "" })
+	at := slices.IndexFunc(same, func(p rundir.Point) bool { return p.File != "" && r.Wrote(p.File) })
+	if at < 0 {
+		at = slices.IndexFunc(same, func(p rundir.Point) bool {
+			return p.Name == r.Name || strings.HasSuffix(p.Name, r.Name) && r.Name != "" || p.InputLen == r.InputLen && p.OutputLen == r.OutputLen
+		})
 	}
-	for _, p := range same {
-		if p.Name != "" && (p.Name == r.Name || strings.HasSuffix(p.Name, r.Name) && r.Name != "" ||
-			p.InputLen == r.InputLen && p.OutputLen == r.OutputLen) {
-			return p.Name
-		}
+	if at < 0 {
+		return cmp.Or(r.Name, filepath.Base(r.File))
 	}
-	return cmp.Or(r.Name, filepath.Base(r.File))
+	return same[at].Name
 }
 
 // record is the measurement as the store keeps it.

@@ -19,13 +19,7 @@ func Markdown(s string) string {
 			}
 			b.WriteRune(r)
 		case '.':
-			switch {
-			case i > 0 && i == number && (i+1 == len(rest) || rest[i+1] == ' '): // a numbered list
-				b.WriteByte('\\')
-			case i >= 3 && strings.EqualFold(string(rest[i-3:i]), "www"): // a link without a scheme
-				b.WriteRune(zeroWidth)
-			}
-			b.WriteRune(r)
+			b.WriteString(inertDot(rest, i, number) + ".")
 		case '\\', '`', '*', '_', '{', '}', '[', ']', '(', ')', '+', '!', '|', '~', '$':
 			b.WriteByte('\\')
 			b.WriteRune(r)
@@ -56,6 +50,17 @@ func Markdown(s string) string {
 		}
 	}
 	return b.String()
+}
+
+// inertDot is what stands before a dot so that it makes nothing active; the text begins with so many digits.
+func inertDot(text []rune, i, digits int) string {
+	switch {
+	case i > 0 && i == digits && (i+1 == len(text) || text[i+1] == ' '): // a numbered list
+		return `\`
+	case i >= 3 && strings.EqualFold(string(text[i-3:i]), "www"): // a link without a scheme
+		return string(zeroWidth)
+	}
+	return ""
 }
 
 // zeroWidth keeps apart what Markdown would join into something active.

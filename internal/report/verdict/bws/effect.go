@@ -49,7 +49,13 @@ func (r *Result) Size(d *Data, i, onset int, dmin, direction float64) Estimate {
 		}
 		return top + math.Log(sum)
 	}
-	var logs [fineCount]float64
+	logs := onGrid(logOf)
+	return summary(logs[:], at)
+}
+
+// onGrid are the logs of a density: everywhere on a coarse grid, on the fine one where that may be within reach of the
+// greatest.
+func onGrid(logOf func(int) float64) (logs [fineCount]float64) {
 	best := math.Inf(-1)
 	for k := 0; k < fineCount; k += coarseRate {
 		logs[k] = logOf(k)
@@ -65,7 +71,7 @@ func (r *Result) Size(d *Data, i, onset int, dmin, direction float64) Estimate {
 			}
 		}
 	}
-	return summary(logs[:], at)
+	return logs
 }
 
 // summary reads mean and quantiles off the logs of a density on a grid.
