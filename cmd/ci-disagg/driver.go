@@ -244,6 +244,7 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, r started) error
 		return nil
 	}
 	s.stop() // from here on a signal ends this process: no job is left that it would have to end
+	rep.Over(ended)
 	ctx = context.WithoutCancel(ctx)
 	if code := d.measureReference(ctx, h, r, rep); code > 0 {
 		return rep.Interrupted(code-signalled, code, errInReference)

@@ -160,7 +160,8 @@ func newReporter(ctx context.Context, h host, cfg config, of started, save bool)
 		return nil, exit.ByUser(err)
 	}
 	rep := deliver.New(of.dir, session.Options{
-		Mask: jobs.Mask(h.environ(), of.plans...), Unmasked: jobs.Unmasked(h.environ(), of.plans...),
+		Plans: of.plans,
+		Mask:  jobs.Mask(h.environ(), of.plans...), Unmasked: jobs.Unmasked(h.environ(), of.plans...),
 		Tool: buildVersion(), Setup: setup, PerfOff: cfg.Perf.Off, Match: cfg.Perf.Match, Reader: cfg.Reader(setup.Metrics),
 		Policy: report.Policy{Exit: cfg.Perf.Exit()}, Flaky: cfg.Report.Flaky, Classes: classes,
 		Suites:   suites.Options{NoCaps: cfg.Report.NoCaps, StrictXSD: cfg.Report.StrictXSD, Metrics: cfg.Report.MetricsInJUnit},

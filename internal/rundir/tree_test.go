@@ -232,6 +232,19 @@ func TestTreeWritesReplaceALinkAndDoNotFollowIt(t *testing.T) {
 	require.Contains(t, string(data), "secret")
 }
 
+func TestWritesNameADirectoryInTheirPlace(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "run.json")
+	require.NoError(t, os.MkdirAll(filepath.Join(path, "full"), 0o700))
+	err := WriteJSON(path, 1)
+	var node *NodeError
+	require.ErrorAs(t, err, &node)
+	require.Equal(t, NodeError{Path: path, Is: NodeDirectory, Want: NodeFile}, *node)
+	list, err := os.ReadDir(filepath.Dir(path))
+	require.NoError(t, err)
+	require.Len(t, list, 1, "no temporary file is left")
+}
+
 func TestTreeListsWithoutFollowing(t *testing.T) {
 	t.Parallel()
 	d, tree := newTree(t)

@@ -178,6 +178,9 @@ func writeIn(root *os.Root, rel string, w writing, fill func(io.Writer) error) e
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	if err := w.place(tmp, rel); err != nil {
+		if info, lookErr := root.Lstat(rel); lookErr == nil && info.IsDir() {
+			err = &NodeError{Path: path, Is: NodeDirectory, Want: NodeFile}
+		}
 		return errors.Join(err, ignoreGone(root.Remove(tmp)))
 	}
 	if !w.sync {

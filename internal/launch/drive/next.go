@@ -237,6 +237,9 @@ func patience(err error) time.Duration {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS) {
 		return fullFor
 	}
+	if errors.As(err, new(*rundir.NodeError)) {
+		return 0 // nothing takes it away
+	}
 	return writeFor
 }
 

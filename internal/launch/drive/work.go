@@ -73,7 +73,11 @@ func (d *driver) close(work context.Context, a action) event {
 			o.Finding = &f
 		}
 	}
-	return event{kind: evClosed, outcome: o, warning: warning, err: writeOutcome(work, a.dir, o)}
+	err := writeOutcome(work, a.dir, o)
+	if errors.As(err, new(*rundir.NodeError)) { // the job has put something there: the report tells, the other cases go on
+		warning, err = errors.Join(warning, fmt.Errorf("the outcome is not kept: %w", err)), nil
+	}
+	return event{kind: evClosed, outcome: o, warning: warning, err: err}
 }
 
 // writeOutcome tries for as long as the run's record is tried.

@@ -24,6 +24,7 @@ type Loader struct {
 	Read  junit.ReadOptions
 	Whole bool // keep texts of any length
 	Mask  *mask.Masker
+	Plans []rundir.Plan // that are known already, and not read again: jobs can write the files
 
 	// Opened, where it is set, is told of every result file that is opened.
 	Opened func(path string)
@@ -46,7 +47,7 @@ func (l *Loader) Run() (rundir.Run, error) {
 func (l *Loader) Case(state rundir.CaseState) (results.Case, error) {
 	dir := l.Dir.CaseDir(state.Slug)
 	c := results.Case{State: state}
-	if err := rundir.ReadJSON(dir.PlanFile(), &c.Plan); err != nil {
+	if err := l.plan(state.Slug, &c.Plan); err != nil {
 		return c, fmt.Errorf("case %s: %w", state.ID, err)
 	}
 	attempts := slices.Clone(state.Attempts)
@@ -61,6 +62,19 @@ func (l *Loader) Case(state rundir.CaseState) (results.Case, error) {
 		c.Attempts = append(c.Attempts, loaded)
 	}
 	return c, nil
+}
+
+// plan is a case's plan, as its file has it.
+func (l *Loader) plan(slug string, to *rundir.Plan) error {
+	i := slices.IndexFunc(l.Plans, func(p rundir.Plan) bool { return p.Case.Slug == slug })
+	if i < 0 {
+		return rundir.ReadJSON(l.Dir.CaseDir(slug).PlanFile(), to)
+	}
+	data, err := json.Marshal(l.Plans[i])
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(data, to)
 }
 
 // place is where an attempt is, and its run. What the software under test may have put

@@ -1,10 +1,12 @@
 package session
 
 import (
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -52,4 +54,24 @@ func TestSingleRunOpensASession(t *testing.T) {
 			require.Nil(t, r.AB)
 		})
 	}
+}
+
+// TestDrivenByWhatIsKnown: jobs can write the run's record and its plans, so the driver's own stand over the files.
+func TestDrivenByWhatIsKnown(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir())
+	plan := rundir.Plan{Schema: rundir.Schema, Case: rundir.Case{ID: "c", Slug: "c"}}
+	run := rundir.Run{Schema: rundir.Schema, ID: "r", Build: rundir.Build{Mode: "pr"}, Cases: []rundir.CaseState{{ID: "c", Slug: "c", State: rundir.CaseDone}}}
+	forged := run
+	forged.Build.Mode, forged.Cases = "nightly", nil
+	require.NoError(t, rundir.WriteJSON(dir.RunFile(), forged))
+	require.NoError(t, os.MkdirAll(string(dir.CaseDir("c")), 0o700))
+	require.NoError(t, os.Symlink("/etc/passwd", dir.CaseDir("c").PlanFile()))
+	s := New(dir, Options{Plans: []rundir.Plan{plan}})
+	s.Over(run)
+	d, err := s.Decide(t.Context(), 0)
+	require.NoError(t, err)
+	require.Equal(t, "pr", d.Run.Build.Mode)
+	require.Len(t, d.Cases, 1)
+	require.Equal(t, report.ResultInfra, d.Cases[0].Result, "never launched")
 }

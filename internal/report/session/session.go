@@ -51,6 +51,9 @@ type Options struct {
 	CompareURL string                          // where two commits are compared, with {good} and {bad} in their places; "" = nowhere
 	Log        func(good, bad string) []string // the commits between, in a line each; nil = no checkout
 
+	// Plans are those of the run's cases that are known: jobs can write the files.
+	Plans []rundir.Plan
+
 	Mask     *mask.Masker // of what the report says
 	Unmasked []string     // names of planned secrets whose values are not here, so that they cannot be masked
 
@@ -66,6 +69,7 @@ type Session struct {
 
 	mu     sync.Mutex // several attempts may end at the same time
 	loader load.Loader
+	over   *rundir.Run // the run's record as its driver knows it
 
 	confirmed map[string]confirm.Result // what paired sessions said of this run's regressions, by case
 }
@@ -73,7 +77,17 @@ type Session struct {
 // New begins a session on a run directory.
 func New(dir rundir.Dir, o Options) *Session {
 	o.Policy.Judged = !o.PerfOff && !o.Setup.Policy.FunctionalOnly
-	return &Session{o: o, loader: load.Loader{Dir: dir, Whole: o.Suites.NoCaps, Mask: o.Mask}}
+	return &Session{o: o, loader: load.Loader{Dir: dir, Whole: o.Suites.NoCaps, Mask: o.Mask, Plans: o.Plans}}
+}
+
+// Over takes the record of a run that is over from its driver: jobs can write the file.
+func (s *Session) Over(run rundir.Run) { s.over = &run }
+
+func (s *Session) recorded() (rundir.Run, error) {
+	if s.over != nil {
+		return *s.over, nil
+	}
+	return s.loader.Run()
 }
 
 // Decided is a run whose cases are decided, before the report is written.
@@ -86,7 +100,7 @@ type Decided struct {
 // Decide loads and decides all cases. interrupted is the signal that ends the run now,
 // 0 = none; one that its record tells of counts as well.
 func (s *Session) Decide(ctx context.Context, interrupted int) (Decided, error) {
-	run, err := s.loader.Run()
+	run, err := s.recorded()
 	if err != nil {
 		return Decided{}, err
 	}
