@@ -15,6 +15,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/launch/recipe"
+	"github.com/ci-disagg/ci-disagg/internal/launch/share"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -84,6 +85,9 @@ func runPlan(ctx context.Context, h host, o planOptions, args []string) error {
 	s, err := o.resolve(h, cfg, args)
 	if err != nil {
 		return err
+	}
+	if _, err := share.Find(ctx, cfg.Group, h.environ()); err != nil {
+		return exit.ByUser(err)
 	}
 	d, err := newSuiteDriver(h, cfg, s, o.draft, noDriveFlags())
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -21,6 +20,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
+	"github.com/ci-disagg/ci-disagg/internal/launch/share"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/session"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -159,6 +159,10 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	if err != nil {
 		return err
 	}
+	group, err := share.Find(ctx, cfg.Group, h.environ())
+	if err != nil {
+		return exit.ByUser(err)
+	}
 	s.NameCommits(run.Build.Commit, run.Build.MergeBase)
 	d, err := newSuiteDriver(h, cfg, s, o.draft, o.driveFlags)
 	if err != nil {
@@ -176,8 +180,12 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	if err := d.Ready(ctx, dir, s.Plans); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(string(dir), rundir.DirMode); err != nil {
+	doubt, err := group.Make(string(dir))
+	if err != nil {
 		return exit.ByUser(fmt.Errorf("the run directory cannot be made: %w: give --run-dir, or runs_dir in the config", err))
+	}
+	if doubt != nil {
+		fmt.Fprintf(h.stderr, "ci-disagg: warning: %v\n", doubt)
 	}
 	if d.keep, err = cfg.ToKeep(h.readFile, o.draft, d.Draft); err != nil {
 		return err

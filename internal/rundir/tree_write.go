@@ -106,7 +106,16 @@ func (t *Tree) mkdirs(rel string) error {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return t.named(rel, t.root.MkdirAll(rel, DirMode))
+	if dir := filepath.Dir(rel); dir != "." {
+		if err := t.mkdirs(dir); err != nil {
+			return err
+		}
+	}
+	if err := mkdir(t.root, rel); !errors.Is(err, fs.ErrExist) { // somebody else may make it at the same time
+		return t.named(rel, err)
+	}
+	_, err := t.look(rel, NodeDirectory)
+	return err
 }
 
 // Append opens a regular file for appending, and makes it where there is none.
@@ -119,6 +128,9 @@ func (t *Tree) Append(path string) (*os.File, error) {
 		return nil, err
 	}
 	f, err := t.root.OpenFile(rel, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, FileMode)
+	if mode := modeBelow(t.root, rel, FileMode); err == nil && mode != FileMode {
+		err = f.Chmod(mode)
+	}
 	if !errors.Is(err, fs.ErrExist) {
 		return f, t.named(rel, err)
 	}
@@ -173,6 +185,7 @@ type writing struct {
 // writeIn writes rel below root: a new file beside it, then place.
 func writeIn(root *os.Root, rel string, w writing, fill func(io.Writer) error) error {
 	path := filepath.Join(root.Name(), rel)
+	w.mode = modeBelow(root, rel, w.mode)
 	tmp, err := writeTemp(root, rel, w, fill)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)

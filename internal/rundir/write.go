@@ -10,7 +10,8 @@ import (
 )
 
 // Modes of everything in a run directory: it may hold environment values and
-// logs with site details, so nothing is readable by others.
+// logs with site details, so nothing is readable by others, but by a group that the run
+// directory is shared with (Share).
 const (
 	FileMode fs.FileMode = 0o600
 	DirMode  fs.FileMode = 0o700

@@ -95,6 +95,9 @@ func (b Local) Submit(_ context.Context, s Submission) (slurm.Job, error) {
 		env = proc.Without(env, func(name string) bool { return !slices.Contains(b.Passed, name) })
 	}
 	env = append(env, jobCookie+"="+s.Job.Name)
+	if err := begin(s.Local); err != nil {
+		return slurm.Job{}, err
+	}
 	pid, err := proc.Detach(proc.Command{
 		Argv: []string{s.Agent, "agent", string(s.Local), "--backend", BackendLocal}, Dir: string(s.Local), Env: append(env, s.Secret...),
 	}, s.Local.SlurmOut())
@@ -102,6 +105,20 @@ func (b Local) Submit(_ context.Context, s Submission) (slurm.Job, error) {
 		return slurm.Job{}, err
 	}
 	return slurm.Job{ID: strconv.Itoa(pid)}, nil
+}
+
+// begin makes the file of what the agent prints, for whoever may read the run directory.
+func begin(dir rundir.AttemptDir) error {
+	tree, err := dir.Tree()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tree.Close() }() // nothing is written through it any more
+	f, err := tree.Append(dir.SlurmOut())
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // Find takes the oldest process that carries the attempt's name: the agent, from

@@ -32,6 +32,7 @@ const DefaultFile = "ci-disagg.yaml"
 type Config struct {
 	Stage    string                    `yaml:"stage"`                                    // name in reports; --stage stands over it
 	RunsDir  string                    `yaml:"runs_dir"`                                 // parent of run directories; must be shared with the nodes
+	Group    string                    `yaml:"group" policy:"base"`                      // of people who may read run directories
 	Backend  string                    `yaml:"backend" enum:"slurm,local" policy:"base"` // slurm (default) or local
 	Cluster  string                    `yaml:"cluster"`                                  // of clusters:, when --cluster is not given
 	Workload Workload                  `yaml:"workload"`

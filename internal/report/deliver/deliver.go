@@ -86,7 +86,10 @@ func (r *Reporter) Finish(ctx context.Context, save bool) error {
 // decide decides the run, whose files people find on the build server if they are kept there.
 func (r *Reporter) decide(ctx context.Context, interrupted int) (session.Decided, error) {
 	d, err := r.Decide(ctx, interrupted)
-	d.Run.Pages, d.Run.Advice.Pages = r.Pages, r.Pages
+	d.Run.Pages = r.Pages
+	if !r.Dir.Shared() {
+		d.Run.Advice.Pages = r.Pages
+	}
 	return d, err
 }
 
