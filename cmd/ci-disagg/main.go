@@ -14,6 +14,8 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/exit"
+	"github.com/ci-disagg/ci-disagg/internal/trust"
+	"github.com/ci-disagg/ci-disagg/internal/userfile"
 	"github.com/spf13/cobra"
 )
 
@@ -38,7 +40,7 @@ func newHost() host {
 	return host{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		getenv: os.Getenv, environ: os.Environ, now: time.Now,
-		getwd: os.Getwd, executable: os.Executable, readFile: os.ReadFile,
+		getwd: os.Getwd, executable: os.Executable, readFile: userfile.Read,
 	}
 }
 
@@ -54,6 +56,9 @@ func run(ctx context.Context, h host, args []string) (code int) {
 			}
 		}
 	}()
+	if trust.Here(h.getenv).Stranger() {
+		h.readFile = userfile.ReadOfStranger
+	}
 	root := newRoot(h)
 	began := false // what the verb says is no matter of usage
 	root.PersistentPreRun = func(*cobra.Command, []string) { began = true }

@@ -45,7 +45,7 @@ func (o suiteFlags) resolve(h host, cfg config, args []string) (pipeline.Suite, 
 	}
 	r := pipeline.Request{
 		Config: cfg.Config, Doc: cfg.Doc, Base: wd, Match: cfg.Perf.Match,
-		Selection: o.Selection, WorkDir: wd, Getenv: h.getenv, Now: h.now(),
+		Selection: o.Selection, WorkDir: wd, Read: h.readFile, Getenv: h.getenv, Now: h.now(),
 	}
 	if cfg.Path != "" {
 		r.Base = filepath.Dir(cfg.Path)

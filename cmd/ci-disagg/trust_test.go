@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -55,6 +56,54 @@ func TestAPullRequestCannotChangeHistory(t *testing.T) {
 			require.NotContains(t, said, "is refused", name)
 			_, said = ask(t, map[string]string{"CI_DISAGG_STORE": store}, v...)
 			require.NotContains(t, said, "is refused", name)
+		}
+	}
+}
+
+// A pull request's checkout may hold a link in the place of any file that is read: what it leads to outside is shown by no
+// message, and nothing waits for it.
+func TestAPullRequestsLinksAreNotFollowed(t *testing.T) {
+	t.Parallel()
+	const secret = "hunter2topsecret"
+	base := t.TempDir()
+	repo, outside := filepath.Join(base, "repo"), filepath.Join(base, "netrc")
+	put(t, outside, "machine "+secret+"\nlogin: "+secret+": me\n")
+	put(t, filepath.Join(repo, ".git", "HEAD"), "ref: refs/heads/main\n")
+	put(t, filepath.Join(repo, "good.yaml"), "backend: local\nworkload: {dir: "+repo+", disagg_configs: dis, agg_configs: dis}\nperf: {off: true}\n")
+	for name, to := range map[string]string{
+		"list.txt": outside, "cfg.yaml": outside, "dis/a.yaml": outside, "zero.txt": "/dev/zero", "zero.yaml": "/dev/zero", "dis/zero.yaml": "/dev/zero",
+	} {
+		path := filepath.Join(repo, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		require.NoError(t, os.Symlink(to, path))
+	}
+	for _, args := range [][]string{
+		{"--test-list", "list.txt"},
+		{"--test-list", "zero.txt"},
+		{"--waives", "list.txt", "disagg_upload-e2e-a"},
+		{"-c", "cfg.yaml", "disagg_upload-e2e-a"},
+		{"-c", "zero.yaml", "disagg_upload-e2e-a"},
+		{"disagg_upload-e2e-a"},
+		{"disagg_upload-e2e-zero"},
+	} {
+		if args[0] != "-c" {
+			args = append([]string{"-c", "good.yaml"}, args...)
+		}
+		for i, a := range args {
+			if strings.HasSuffix(a, ".txt") || strings.HasSuffix(a, ".yaml") {
+				args[i] = filepath.Join(repo, a)
+			}
+		}
+		for _, verb := range []string{"plan", "run"} {
+			var out bytes.Buffer
+			h := newHost()
+			h.stdout, h.stderr, h.stdin = &out, &out, strings.NewReader("")
+			h.getwd = func() (string, error) { return repo, nil }
+			h.getenv = func(name string) string { return map[string]string{"CHANGE_ID": "7", "HOME": base}[name] }
+			h.environ = func() []string { return nil }
+			require.Equal(t, exit.Usage, run(context.Background(), h, append([]string{verb}, args...)), "%s %s: %s", verb, args, out.String())
+			require.NotContains(t, out.String(), secret)
+			require.Contains(t, out.String(), "leads out of the checkout", "%s %s", verb, args)
 		}
 	}
 }

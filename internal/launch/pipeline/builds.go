@@ -13,11 +13,13 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/paired"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/userfile"
 )
 
 // Resolve plans the cases: of the newer build, and where two are compared, of both. Its
 // errors are the user's.
 func Resolve(r Request) (Suite, error) {
+	r.Read = userfile.Or(r.Read)
 	set, err := paired.Settle(r.Config.AB, r.Config.Builds, r.AB)
 	if err != nil {
 		return Suite{}, err

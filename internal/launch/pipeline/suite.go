@@ -38,6 +38,7 @@ type Request struct {
 	Match  []string            // perf.match
 	Selection
 	WorkDir string // what relative paths of the selection start from
+	Read    func(path string) ([]byte, error)
 	Getenv  func(string) string
 	Now     time.Time
 }

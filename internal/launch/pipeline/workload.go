@@ -60,7 +60,7 @@ func (s Suite) workloadOf(tests []string) (workload, error) {
 			Elsewhere: s.elsewhere(),
 		},
 		Local: s.Backend == jobs.BackendLocal, Stage: s.Stage,
-		Tests: tests, Lists: absolute(r.WorkDir, r.Lists), Own: r.own(r.Config.IDs()), Waives: absolute(r.WorkDir, r.Waives),
+		Tests: tests, Lists: absolute(r.WorkDir, r.Lists), Own: r.own(r.Config.IDs()), Waives: absolute(r.WorkDir, r.Waives), Read: r.Read,
 		Env: map[string]string{}, Today: r.Now.UTC().Format(time.DateOnly),
 		Budgets: r.Config.Budgets, SplitGroup: r.SplitGroup,
 	}
@@ -81,7 +81,7 @@ func (s Suite) elsewhere() bool { return s.Profile.Login != "" || s.Profile.Cont
 // listed are the lines of the lists that own takes, and the lists that have others, too.
 func (r Request) listed(own func(id string) bool) (mine []generic.Listed, others []string) {
 	for _, list := range r.Lists {
-		entries, rest := testlist.OwnIn(absolute(r.WorkDir, []string{list})[0], own)
+		entries, rest := testlist.OwnIn(absolute(r.WorkDir, []string{list})[0], r.Read, own)
 		for _, e := range entries {
 			e.File = list
 			mine = append(mine, generic.Listed{ID: e.ID, Place: e.Place(), Timeout: rundir.Duration(e.Timeout), Skip: e.Skip, Isolation: e.Isolation})

@@ -97,7 +97,7 @@ func (r *resolver) checkEnv() {
 
 func (r *resolver) readWaives() {
 	for _, w := range slices.Concat(r.set.Waives, r.in.Waives) {
-		data, err := os.ReadFile(r.in.abs(w))
+		data, err := r.in.Read(r.in.abs(w))
 		if err != nil {
 			r.problem(w, 0, "", "cannot be read: %v", err)
 			continue

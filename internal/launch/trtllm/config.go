@@ -130,6 +130,7 @@ type Input struct {
 	Lists  []string             // files: test lists or test-db YAML
 	Own    func(id string) bool // lines of lists that are no tests; nil = none
 	Waives []string             // files beside Config.Waives
+	Read   func(path string) ([]byte, error)
 
 	// At is the position of a key of ConfigFile, as file:line:column, for
 	// messages; nil = the file's name alone.

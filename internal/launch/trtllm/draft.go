@@ -2,10 +2,11 @@ package trtllm
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/ci-disagg/ci-disagg/internal/userfile"
 )
 
 // The precheck of the network as upstream's drafts run it: they call a function that
@@ -19,7 +20,7 @@ const (
 // ReadDraft reads a team's own launch draft. One that calls upstream's precheck gate
 // gets it put above itself, from the file beside the draft.
 func ReadDraft(path string) ([]byte, error) {
-	draft, err := os.ReadFile(path)
+	draft, err := userfile.Read(path)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +40,7 @@ func ReadDraft(path string) ([]byte, error) {
 	if !called || declared {
 		return draft, nil
 	}
-	gate, err := os.ReadFile(filepath.Join(filepath.Dir(path), gateFile))
+	gate, err := userfile.Read(filepath.Join(filepath.Dir(path), gateFile))
 	if err != nil {
 		return nil, fmt.Errorf("%s calls %s, which upstream's %s defines: put that file beside the draft: %w", path, gateCall, gateFile, err)
 	}

@@ -17,12 +17,14 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm/testlist"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
+	"github.com/ci-disagg/ci-disagg/internal/userfile"
 )
 
 // Resolve makes one plan per case, in the order of the lists. Skipped cases have
 // a plan too, with Case.SkipReason set; such a plan may hold nothing else. The
 // error is a Problems with everything that is wrong; then there are no plans.
 func Resolve(in Input) ([]rundir.Plan, error) {
+	in.Read = userfile.Or(in.Read)
 	r := &resolver{in: in, set: settingsOf(in), configs: map[string]configFile{}}
 	r.checkSettings()
 	entries := r.entries()
@@ -134,7 +136,7 @@ func (r *resolver) listed() []testlist.Entry {
 		}
 	}
 	for _, list := range r.in.Lists {
-		data, err := os.ReadFile(r.in.abs(list))
+		data, err := r.in.Read(r.in.abs(list))
 		if err != nil {
 			r.problem(list, 0, "", "cannot be read: %v", err)
 			continue
@@ -316,7 +318,7 @@ func (r *resolver) read(name string, disagg bool) configFile {
 	}
 	c := configFile{path: name}
 	var data []byte
-	if data, c.err = os.ReadFile(name); c.err == nil {
+	if data, c.err = r.in.Read(name); c.err == nil {
 		sum := sha256.Sum256(data)
 		c.sum = hex.EncodeToString(sum[:])
 		var src *document.Document

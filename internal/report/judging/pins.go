@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
+	"github.com/ci-disagg/ci-disagg/internal/userfile"
 )
 
 // pinSchema is the version of the file.
@@ -92,7 +92,7 @@ func (s *share) UnmarshalText(b []byte) error {
 // ReadPins reads a file of pins. An absent file is an error that is
 // fs.ErrNotExist; everything wrong in it is reported at once, with positions.
 func ReadPins(file string, table metric.Table) (Pins, error) {
-	data, err := os.ReadFile(file)
+	data, err := userfile.Read(file)
 	if err != nil {
 		return Pins{}, err
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -146,8 +145,8 @@ func Parse(file string, data []byte, facts map[string]string, names Names) ([]En
 
 // OwnIn are the entries of a list file that own takes, and how many other lines it has. A database, and a file that
 // cannot be read, is all others': who plans those says what is wrong.
-func OwnIn(file string, own func(id string) bool) (entries []Entry, others int) {
-	data, err := os.ReadFile(file)
+func OwnIn(file string, read func(string) ([]byte, error), own func(id string) bool) (entries []Entry, others int) {
+	data, err := read(file)
 	if ext := path.Ext(file); err != nil || ext == ".yml" || ext == ".yaml" {
 		return nil, 1
 	}
