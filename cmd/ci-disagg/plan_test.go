@@ -391,6 +391,6 @@ func TestConfigIsReadOnce(t *testing.T) {
 		}
 		require.Equal(t, exit.Usage, run(t.Context(), h, args))
 		require.Contains(t, errs.String(), "there is no sbatch on PATH", "it came as far as to submit")
-		require.Equal(t, []string{"ci-disagg.yaml"}, read)
+		require.Equal(t, []string{"ci-disagg.yaml", "six_gpus.yaml"}, read)
 	}
 }
