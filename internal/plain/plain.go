@@ -25,7 +25,7 @@ func Line(s string) string {
 		switch {
 		case unicode.IsControl(r):
 			return ' '
-		case unicode.Is(unicode.Cf, r), r == 0xfffe, r == 0xffff: // turns the direction of writing; is none
+		case unicode.Is(unicode.Cf, r), Hidden(r), r == 0xfffe, r == 0xffff: // turns the direction of writing; is none
 			return utf8.RuneError
 		default:
 			return r

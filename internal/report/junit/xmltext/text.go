@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode/utf8"
 	"unsafe"
+
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 )
 
 // nextOdd is the index, from i on, of the first byte that is not printable ASCII, or is
@@ -65,7 +67,7 @@ func plainOdd(b []byte, where Context) int {
 	switch c := b[0]; {
 	case c == '&' && where != InCDATA:
 		const low = 1<<'\t' | 1<<'\n' | 1<<'"' | 1<<'&' | 1<<'\'' | 1<<'<' | 1<<'>' // the set of characters
-		if r, n := reference(b); r >= 0xA0 && legal(r) || r < 64 && low>>r&1 == 1 {
+		if r, n := reference(b); r >= 0xA0 && legal(r) && !plain.Hidden(r) || r < 64 && low>>r&1 == 1 {
 			return n
 		}
 		return 0
@@ -82,7 +84,7 @@ func plainOdd(b []byte, where Context) int {
 // clean is the length of the character that b begins with, 0 if Clean changes it.
 func clean(b []byte) int {
 	r, size := utf8.DecodeRune(b)
-	if r == utf8.RuneError && size == 1 || !legal(r) || r == csi || r == '\x7f' || r == '\r' {
+	if r == utf8.RuneError && size == 1 || !legal(r) || plain.Hidden(r) || r == csi || r == '\x7f' || r == '\r' {
 		return 0
 	}
 	return size
@@ -228,7 +230,7 @@ func sequenceLen(s string) int {
 
 // Clean is text as it may stand in a report: whole terminal escape sequences are
 // removed, also in the spelled-out form "#x1B[31m" that pytest writes; what XML
-// forbids, and DEL, becomes U+FFFD; line ends become LF. Clean text is returned
+// forbids, DEL and what is hidden becomes U+FFFD; line ends become LF. Clean text is returned
 // as it is, without a copy. Clean(Clean(s)) is Clean(s).
 func Clean(s string) string {
 	i := firstUnclean(s)

@@ -2,6 +2,7 @@ package xmltext
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -60,5 +61,24 @@ func TestNextOdd(t *testing.T) {
 				require.Equal(t, want, nextOdd(s, 0, '&', '#', '<', ']'), "%x at %d beside %c", b, at, fill)
 			}
 		}
+	}
+}
+
+// TestHiddenIsMarked: a name that turns the direction of text, or hides a part of itself, shows that it does; one with the
+// joiners of scripts and emoji stays as it is.
+func TestHiddenIsMarked(t *testing.T) {
+	t.Parallel()
+	for _, r := range "\u00ad\u061c\u115f\u180e\u200b\u200e\u200f\u2028\u2029\u202a\u202e\u2060\u2066\u2069\u206f\u3164\ufeff\ufff9\U000e0001\U000e007f" {
+		text := "a" + string(r) + "b"
+		require.Equal(t, "a\ufffdb", Clean(text), "%U", r)
+		require.Equal(t, "a\ufffdb", new(Decoder).Clean([]byte(fmt.Sprintf("a&#x%X;b", r))), "%U", r)
+		for _, where := range []Context{InText, InCDATA, InAttribute} {
+			require.False(t, Plain([]byte(text), where), "%U", r)
+		}
+		require.False(t, Plain([]byte(fmt.Sprintf("a&#%d;b", r)), InText), "%U", r)
+	}
+	for _, text := range []string{"नमस्ते\u200d", "می\u200cخواهم", "👨\u200d👩\u200d👧", "ℹ\ufe0f", "é", "日本語", "\u00a0"} {
+		require.Equal(t, text, Clean(text))
+		require.True(t, Plain([]byte(text), InText), text)
 	}
 }

@@ -1,6 +1,10 @@
 package look
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/plain"
+)
 
 // Markdown makes text inert in Markdown: nothing a log or a test id contains may
 // become markup, a mention, a reference or a table cell.
@@ -43,7 +47,9 @@ func Markdown(s string) string {
 				b.WriteRune(zeroWidth) // a bare URL becomes a link
 			}
 		default:
-			if r < ' ' || r == 0x7f || Bidi(r) {
+			if plain.Hidden(r) {
+				r = '\ufffd'
+			} else if r < ' ' || r == 0x7f {
 				r = ' '
 			}
 			b.WriteRune(r)

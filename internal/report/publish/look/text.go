@@ -17,15 +17,9 @@ func OneLine(s string, n int) string {
 }
 
 // Unprintable is a control character, which may move a terminal's cursor, or one
-// that turns the direction of text.
+// that is hidden and changes what is seen.
 func Unprintable(r rune) bool {
-	return r < ' ' || r >= 0x7f && r < 0xa0 || Bidi(r) || r == 0xfffe || r == 0xffff
-}
-
-// Bidi says that a character turns the direction of text, with which a log line
-// can be made to read as something else.
-func Bidi(r rune) bool {
-	return r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+	return r < ' ' || r >= 0x7f && r < 0xa0 || plain.Hidden(r) || r == 0xfffe || r == 0xffff
 }
 
 // Number is v with about four significant digits, no exponent.
