@@ -3,15 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
-	"strings"
 
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/archive"
-	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
-	"github.com/ci-disagg/ci-disagg/internal/report/words"
 )
 
 // copyFlags say where a copy of the report goes.
@@ -35,7 +31,7 @@ func (o *copyFlags) around(h host, verb func() error) error {
 	if err != nil {
 		return exit.ByUser(err)
 	}
-	o.pages = archivedAt(h.getenv, o.copyTo, dir)
+	o.pages = archive.Address(h.getenv("BUILD_URL"), h.getenv("WORKSPACE"), o.copyTo, dir)
 	o.copyTo = dir
 	if err := archive.Prepare(dir); err != nil {
 		return exit.ByUser(fmt.Errorf("--copy-report: %w", err))
@@ -52,17 +48,4 @@ func (o *copyFlags) around(h host, verb func() error) error {
 		fmt.Fprintf(h.stderr, "ci-disagg: --copy-report: %v\n", writeErr)
 	}
 	return err
-}
-
-// archivedAt is where Jenkins will show a directory of the workspace whose files the build archives, "" = that cannot be
-// known. A relative path is relative to where the archiving step runs, as it is to where this process does.
-func archivedAt(getenv func(string) string, given, dir string) string {
-	build := look.WebLink(getenv("BUILD_URL"))
-	if filepath.IsAbs(given) {
-		given, _ = filepath.Rel(getenv("WORKSPACE"), dir) // "" where there is none
-	}
-	if build == "" || !filepath.IsLocal(given) {
-		return ""
-	}
-	return words.OnWeb(strings.TrimSuffix(build, "/")+"/artifact/", given) + "/"
 }

@@ -83,21 +83,3 @@ func TestCopyAround(t *testing.T) {
 		require.EqualError(t, o.around(h, func() error { return errors.New("as is") }), "as is")
 	})
 }
-
-func TestArchivedAt(t *testing.T) {
-	t.Parallel()
-	env := func(build string) func(string) string {
-		return func(name string) string {
-			return map[string]string{"BUILD_URL": build, "WORKSPACE": "/w/perf gate"}[name]
-		}
-	}
-	const build = "https://ci.example.org/job/perf/7/"
-	for given, want := range map[string]string{
-		"ci-disagg-report": build + "artifact/ci-disagg-report/", "./a b/c": build + "artifact/a%20b/c/", "/w/perf gate/out": build + "artifact/out/",
-		"../other": "", "/elsewhere": "",
-	} {
-		require.Equal(t, want, archivedAt(env(build), given, given), given)
-		require.Empty(t, archivedAt(env(""), given, given), given)
-		require.Empty(t, archivedAt(env("javascript:alert(1)"), given, given), given)
-	}
-}
