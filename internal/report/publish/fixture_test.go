@@ -234,7 +234,7 @@ func infraDocument() report.Report {
 }
 
 // hostile is text that tries to be markup in HTML, SVG, Markdown and a terminal.
-const hostile = "\"><script>alert(1)</script><img src=x onerror=alert(1)>' style='x' ]]>&lt; \x1b[31m\x00 | `code` [l](javascript:x) @all #1 <!-- http://evil \u202e\u200b\u2066\ufeff\u00ad\u2028\U000e0041"
+const hostile = "\"><script>alert(1)</script><img src=x onerror=alert(1)>' style='x' ]]>&lt; \x1b[31m\x00 | `code` [l](javascript:x) @all #1 <!-- http://evil \u202e"
 
 // hostileDocument has hostile text wherever a log, an id or a person can put it.
 func hostileDocument() report.Report {
