@@ -47,6 +47,11 @@ func (o findFlags) find(h host, config string, args []string) (rundir.Dir, error
 				return "", exit.ByUser(fmt.Errorf("%s is not a run directory, and there is %w", args[0], unknown))
 			}
 		}
+		if err != nil && !exists(path) { // the path of a run that is called a bit otherwise
+			if _, near := runview.Find(filepath.Dir(path), filepath.Base(path)); near != nil {
+				err = exit.ByUser(near)
+			}
+		}
 		return rundir.Dir(path), err
 	case len(args) == 1 || o.runID == "":
 		return "", exit.ByUser(errors.New("which run? Give its directory, or --run-id"))

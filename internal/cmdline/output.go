@@ -6,6 +6,8 @@ import (
 	"io"
 
 	"github.com/spf13/pflag"
+
+	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
 
 // The forms in which verbs print what they have found.
@@ -25,7 +27,7 @@ func AddOutput(f *pflag.FlagSet, form *string) {
 // CheckOutput refuses what is none of them.
 func CheckOutput(form string) error {
 	if form != Table && form != JSON {
-		return fmt.Errorf("-o %q is not table or json", form)
+		return fmt.Errorf("-o %q is not table or json%s", form, strictyaml.DidYouMean(form, []string{Table, JSON}))
 	}
 	return nil
 }

@@ -175,8 +175,8 @@ func Find(parent, id string) (rundir.Dir, error) {
 func Meant(name, known, what string) string {
 	const most = 8
 	names := strings.FieldsFunc(known, func(r rune) bool { return r == '\n' })
-	if best := strictyaml.Nearest(name, names); best != "" {
-		return fmt.Sprintf("; did you mean %q?", best)
+	if meant := strictyaml.DidYouMean(name, names); meant != "" {
+		return meant
 	}
 	switch {
 	case len(names) == 0:

@@ -1,6 +1,7 @@
 package strictyaml
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -68,13 +69,21 @@ func Nearest(name string, known []string) string {
 	return best
 }
 
+// DidYouMean names what was probably meant by an unknown name, as all answers of the program do; "" = nothing is near.
+func DidYouMean(name string, known []string) string {
+	if best := Nearest(name, known); best != "" {
+		return fmt.Sprintf("; did you mean %q?", best)
+	}
+	return ""
+}
+
 // hint names the known key that was probably meant, or all of them.
 func hint(key string, known []string) string {
-	best := Nearest(key, known)
+	meant := DidYouMean(key, known)
 	const most = 20
 	switch {
-	case best != "":
-		return `; did you mean "` + best + `"?`
+	case meant != "":
+		return meant
 	case len(known) == 0:
 		return "; no keys are allowed here"
 	case len(known) > most:

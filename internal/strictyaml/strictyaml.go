@@ -88,8 +88,16 @@ func syntaxProblem(file string, data []byte, err error) Problem {
 			p.Line, text = n, msg
 		}
 	}
+	if p.Line > 0 && strings.HasPrefix(text, "did not find expected") { // the parser counts these from 0
+		p.Line++
+		text += ": a bracket or a quote that is not closed, or another indentation than the lines around"
+	}
 	if p.Line == 0 {
 		p.Line = badLine(data, text)
+	}
+	if strings.HasPrefix(text, "mapping values are not allowed") {
+		p.Line = max(1, p.Line) // the parser does not name the first
+		text += ": a text with a colon and a blank in it has to stand in quotes; or this line is indented too far"
 	}
 	if tabbed(data, p.Line) {
 		text += ": the line is indented with a tab, YAML wants spaces"

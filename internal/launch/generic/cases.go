@@ -72,16 +72,9 @@ func (c Config) pipelineOf(e Entry) (name, why string) {
 	case e.Pipeline == "":
 		return "", "is missing, and there are several: " + strings.Join(names, ", ")
 	case !slices.Contains(names, e.Pipeline):
-		return "", fmt.Sprintf("%q is not one of pipelines: %s%s", e.Pipeline, strings.Join(names, ", "), didYouMean(e.Pipeline, names))
+		return "", fmt.Sprintf("%q is not one of pipelines: %s%s", e.Pipeline, strings.Join(names, ", "), strictyaml.DidYouMean(e.Pipeline, names))
 	}
 	return e.Pipeline, ""
-}
-
-func didYouMean(name string, known []string) string {
-	if near := strictyaml.Nearest(name, known); near != "" {
-		return fmt.Sprintf("; did you mean %q?", near)
-	}
-	return ""
 }
 
 // combine is every combination of an entry's variables that is not excluded, and what
@@ -137,7 +130,7 @@ func (e Entry) checkExclude(key string, bad func(key, format string, args ...any
 			at := key + ".exclude" + strings.TrimPrefix(strictyaml.Path("x", i, name), "x")
 			switch values, ok := e.Vars[name]; {
 			case !ok:
-				bad(at, "is no variable of this entry%s", didYouMean(name, slices.Sorted(maps.Keys(e.Vars))))
+				bad(at, "is no variable of this entry%s", strictyaml.DidYouMean(name, slices.Sorted(maps.Keys(e.Vars))))
 			case !slices.Contains(values, x[name]):
 				bad(at, "%s is never %q: nothing would be left out", name, x[name])
 			}
@@ -170,7 +163,7 @@ func (e Entry) included(key string, bad func(key, format string, args ...any)) [
 		}
 		for _, name := range slices.Sorted(maps.Keys(add)) {
 			if _, ok := e.Vars[name]; !ok {
-				bad(at+strings.TrimPrefix(strictyaml.Path("x", name), "x"), "is no variable of this entry%s", didYouMean(name, slices.Sorted(maps.Keys(e.Vars))))
+				bad(at+strings.TrimPrefix(strictyaml.Path("x", name), "x"), "is no variable of this entry%s", strictyaml.DidYouMean(name, slices.Sorted(maps.Keys(e.Vars))))
 			}
 		}
 		out = append(out, combination{vars: vars, key: at})

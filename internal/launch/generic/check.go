@@ -112,7 +112,7 @@ func (v validation) role(i int, r Role) {
 		}
 	}
 	if !slices.Contains(kinds(), r.Kind) {
-		v.bad(i, "kind", "%s: server (serves until the client is through), router (passes on to servers), client (measures them) or task (does its work and ends)%s", missing(r.Kind), didYouMean(r.Kind, kinds()))
+		v.bad(i, "kind", "%s: server (serves until the client is through), router (passes on to servers), client (measures them) or task (does its work and ends)%s", missing(r.Kind), strictyaml.DidYouMean(r.Kind, kinds()))
 	}
 	if r.Command.empty() {
 		v.bad(i, "command", "is missing: a list of a program and its arguments, or shell text")
@@ -121,7 +121,7 @@ func (v validation) role(i int, r Role) {
 		v.bad(i, "count", "there is one client: several tasks of it are tasks:, and further load is a task")
 	}
 	if r.Stop != "" && r.Stop != rundir.StopWithClient && r.Stop != stopByItself {
-		v.bad(i, "stop", "%q is not %s or %s%s", r.Stop, rundir.StopWithClient, stopByItself, didYouMean(r.Stop, []string{rundir.StopWithClient, stopByItself}))
+		v.bad(i, "stop", "%q is not %s or %s%s", r.Stop, rundir.StopWithClient, stopByItself, strictyaml.DidYouMean(r.Stop, []string{rundir.StopWithClient, stopByItself}))
 	}
 	if r.Kind == rundir.KindClient && r.Stop == rundir.StopWithClient {
 		v.bad(i, "stop", "the client ends by itself: its end is what the others are ended with")
@@ -165,7 +165,7 @@ func (v validation) ready(i int, r Role) {
 		set bool
 	}{{"http", r.Ready.HTTP != ""}, {"tcp", r.Ready.TCP}} {
 		if probe.set && !r.hasPort(v.p) {
-			v.bad(i, "ready."+probe.key, "asks at a port, and the role has none: use {port} in its command, or name the one that it has (port: 8000)")
+			v.bad(i, "ready."+probe.key, "asks at a port, and the role has none: use {port} in its command, or name the one that it has (port: 8000)%s", r.misspelt(v.p, "port"))
 		}
 	}
 	if r.Ready.HTTP != "" && !strings.HasPrefix(r.Ready.HTTP, "/") {
@@ -187,13 +187,13 @@ func (v validation) others(i int, r Role) {
 		key := fmt.Sprintf("needs[%d]", j)
 		switch at := slices.Index(v.names(), name); {
 		case at < 0:
-			v.bad(i, key, "%q is no role of this pipeline: %s%s", name, strings.Join(v.names(), ", "), didYouMean(name, v.names()))
+			v.bad(i, key, "%q is no role of this pipeline: %s%s", name, strings.Join(v.names(), ", "), strictyaml.DidYouMean(name, v.names()))
 		case v.p.Roles[at].Kind == rundir.KindClient:
 			v.bad(i, key, "%s is the client: when it is through the run is over", name)
 		}
 	}
 	if r.With != "" && !slices.Contains(v.names(), r.With) {
-		v.bad(i, "with", "%q is no role of this pipeline: %s%s", r.With, strings.Join(v.names(), ", "), didYouMean(r.With, v.names()))
+		v.bad(i, "with", "%q is no role of this pipeline: %s%s", r.With, strings.Join(v.names(), ", "), strictyaml.DidYouMean(r.With, v.names()))
 	}
 	seen := []string{r.Name}
 	for at := r; at.With != "" && at.With != at.Name; {

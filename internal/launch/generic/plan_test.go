@@ -192,8 +192,8 @@ cases:
 	require.Equal(t, all[:4], ids(matrix, Pick{Tags: []string{"big"}}))
 	require.Equal(t, all[4:], ids(matrix, Pick{Tags: []string{"all"}, Cases: []string{"other"}}))
 	for want, pick := range map[string]Pick{
-		"no case is called othr; did you mean other?": {Cases: []string{"othr"}},
-		"--tag bgi: no case has it; did you mean big": {Tags: []string{"bgi"}},
+		"no case is called othr; did you mean \"other\"?":  {Cases: []string{"othr"}},
+		"--tag bgi: no case has it; did you mean \"big\"?": {Tags: []string{"bgi"}},
 		"no case is both": {Tags: []string{"big"}, Cases: []string{"other"}},
 	} {
 		_, err := resolve(pipelines+matrix, func(in *Input) { in.Pick = pick })
@@ -236,8 +236,8 @@ func TestProblemsHaveTheirPlaces(t *testing.T) {
 		{"no address", p("    - {name: s, kind: server, command: x}\n    - {name: c, kind: client, command: 'x {s.url}'}\n"), "c.yaml:5:31: pipelines.p.roles[1].command: {s.url}: s publishes no address: use {port}"},
 		{"which", p("    - {name: s, kind: server, count: 2, command: 'x {port}'}\n    - {name: c, kind: client, command: 'x {s.url}'}\n"), "{s.url}: which of the 2? {s.0.url} is the first, and {s.urls}"},
 		{"too far", p("    - {name: s, kind: server, count: 2, command: 'x {port}'}\n    - {name: c, kind: client, command: 'x {s.2.url}'}\n"), "there are 2 of them, counted from 0"},
-		{"near miss", p("    - {name: s, kind: server, command: 'x {port}'}\n    - {name: c, kind: client, command: 'x {s.ulr}'}\n"), "{s.ulr} means nothing: did you mean {s.url}?"},
-		{"variable", p("    - {name: t, kind: task, command: 'x {case.concurency}'}\n") + "cases: [{vars: {concurrency: 8}}]", "c.yaml:4:29: pipelines.p.roles[0].command: {case.concurency} means nothing: did you mean {case.concurrency}?"},
+		{"near miss", p("    - {name: s, kind: server, command: 'x {port}'}\n    - {name: c, kind: client, command: 'x {s.ulr}'}\n"), "{s.ulr} means nothing; did you mean {s.url}?"},
+		{"variable", p("    - {name: t, kind: task, command: 'x {case.concurency}'}\n") + "cases: [{vars: {concurrency: 8}}]", "c.yaml:4:29: pipelines.p.roles[0].command: {case.concurency} means nothing; did you mean {case.concurrency}?"},
 		{"argv", p("    - name: t\n      kind: task\n      command: [x, '{case.n}']\n"), "c.yaml:6:7: pipelines.p.roles[0].command: {case.n} means nothing"},
 		{"unclosed quote", p("    - {name: t, kind: task, command: \"x '\"}\n"), "pipelines.p.roles[0].command: not a bash command"},
 		{"count", p("    - {name: s, kind: server, count: '{case.n}', command: x}\n    - {name: c, kind: client, command: x}\n") + "cases: [{vars: {n: many}}]", `pipelines.p.roles[0].count: expects a whole number, 1 or more, got "many"`},

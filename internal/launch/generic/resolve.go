@@ -161,9 +161,9 @@ func (l Listed) annotate(p *rundir.Plan) error {
 
 func nearOrAll(name string, known []string) string {
 	const most = 10
-	switch near := strictyaml.Nearest(name, known); {
+	switch near := strictyaml.DidYouMean(name, known); {
 	case near != "":
-		return "; did you mean " + near + "?"
+		return near
 	case len(known) == 0:
 		return ""
 	case len(known) > most:

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
 
 // Shell variables that role.sh exports before a role's command.
@@ -213,6 +214,18 @@ func (r Role) hasPort(p Pipeline) bool { return r.Port != "" || r.mentions(p, "p
 // mentions reports whether a text of the role has a template of its own.
 func (r Role) mentions(p Pipeline, name string) bool {
 	return slices.ContainsFunc(r.texts(p), func(t string) bool { return mentions(t, name) })
+}
+
+// misspelt asks whether a template of the role was to be the one of that name.
+func (r Role) misspelt(p Pipeline, name string) string {
+	for _, text := range r.texts(p) {
+		for _, m := range mark.FindAllString(text, -1) {
+			if typed := strings.Trim(m, "{}"); strictyaml.Nearest(typed, []string{name}) == name {
+				return fmt.Sprintf("; by {%s}, did you mean {%s}?", typed, name)
+			}
+		}
+	}
+	return ""
 }
 
 // texts are all texts of a role in which {port} may stand.

@@ -77,7 +77,7 @@ func unknown(name string, known []string) error {
 	near := strictyaml.Nearest(name, known)
 	switch {
 	case near != "":
-		return fmt.Errorf("{%s} means nothing: did you mean {%s}? To have it as text write {{%s}", name, near, name)
+		return fmt.Errorf("{%s} means nothing; did you mean {%s}? To have it as text write {{%s}", name, near, name)
 	case strings.Contains(name, "."):
 		return fmt.Errorf("{%s} means nothing here; known are %s. To have it as text write {{%s}", name, list(known), name)
 	}

@@ -62,7 +62,7 @@ func TestSelectionOfOwnCases(t *testing.T) {
 		"an empty shard":   {Selection{Shard: "5/5"}, nil, "--shard 5/5 is empty: there are 4 cases"},
 		"one case":         {Selection{SplitGroup: 4}, all[3:], ""},
 		"behind the end":   {Selection{SplitGroup: 5}, nil, "--split-group 5 is behind the end"},
-		"near miss":        {Selection{Tests: []string{"p[n=22]"}}, nil, "no case is called p[n=22]; did you mean p[n=2]?"},
+		"near miss":        {Selection{Tests: []string{"p[n=22]"}}, nil, "no case is called p[n=22]; did you mean \"p[n=2]\"?"},
 		"a test of theirs": {Selection{Tests: []string{"perf/test_x.py::test_e2e[y]"}}, nil, "does not begin with disagg-"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -142,7 +142,7 @@ func TestListsOfOwnCases(t *testing.T) {
 	}{
 		"ids":         {"# nights\np[n=2]\nq TIMEOUT (30) # slow\n", []string{"p[n=2] 0s ", "q 30m "}, ""},
 		"a pattern":   {"p* SKIP (broken)", []string{"p[n=1] 0s broken", "p[n=2] 0s broken", "p[n=3] 0s broken"}, ""},
-		"near miss":   {"q\np[n=22]\n", nil, "list.txt:2: no case is called p[n=22]; did you mean p[n=2]?"},
+		"near miss":   {"q\np[n=22]\n", nil, "list.txt:2: no case is called p[n=22]; did you mean \"p[n=2]\"?"},
 		"too long":    {"q TIMEOUT (180)", nil, "list.txt:1: TIMEOUT 3h is above the job's time limit of 2h"},
 		"with theirs": {"q\nperf/test_x.py::test_e2e[y]\n", nil, "does not begin with disagg-"},
 		"not there":   {"", nil, "list.txt: cannot be read"},

@@ -82,10 +82,10 @@ func (c Config) Validate(doc strictyaml.Document) []error {
 		errs = append(errs, doc.Locate("", c.Clusters[name].Validate(name))...)
 	}
 	if c.Cluster != "" && !slices.Contains(names, c.Cluster) {
-		bad("cluster", "%q is not one of clusters: %s", c.Cluster, strings.Join(names, ", "))
+		bad("cluster", "%q is not one of clusters: %s%s", c.Cluster, strings.Join(names, ", "), strictyaml.DidYouMean(c.Cluster, names))
 	}
 	if c.Backend != "" && !backend(c.Backend) {
-		bad("backend", "%q is not slurm or local", c.Backend)
+		bad("backend", "%q is not slurm or local%s", c.Backend, strictyaml.DidYouMean(c.Backend, backends()))
 	}
 	if why := layoutProblem(c.Workload); why != "" {
 		bad("workload.output_layout", "%s", why)
@@ -120,7 +120,9 @@ func (c Config) counts() []counted {
 	}
 }
 
-func backend(name string) bool { return name == jobs.BackendSlurm || name == jobs.BackendLocal }
+func backends() []string { return []string{jobs.BackendSlurm, jobs.BackendLocal} }
+
+func backend(name string) bool { return slices.Contains(backends(), name) }
 
 // BackendOr is the backend that a flag names, else the config's, else Slurm.
 func (c Config) BackendOr(flag string) (string, error) {
@@ -131,7 +133,7 @@ func (c Config) BackendOr(flag string) (string, error) {
 	case flag == "":
 		return jobs.BackendSlurm, nil
 	case !backend(flag):
-		return "", fmt.Errorf("--backend %q is not slurm or local", flag)
+		return "", fmt.Errorf("--backend %q is not slurm or local%s", flag, strictyaml.DidYouMean(flag, backends()))
 	default:
 		return flag, nil
 	}
@@ -158,7 +160,7 @@ func (c Config) Profile(flag, file string) (string, script.Profile, error) {
 	case name != "" && len(names) == 0:
 		err = fmt.Errorf("--cluster %s: %s has no clusters: section: write clusters: {%s: {gpus_per_node: 4}} into it", name, file, name)
 	case name != "":
-		err = fmt.Errorf("--cluster %s: the config has no such cluster (it has: %s)", name, strings.Join(names, ", "))
+		err = fmt.Errorf("--cluster %s: the config has no such cluster (it has: %s)%s", name, strings.Join(names, ", "), strictyaml.DidYouMean(name, names))
 	case len(names) > 1:
 		err = fmt.Errorf("which cluster? Give --cluster, or cluster: in the config (it has: %s)", strings.Join(names, ", "))
 	}

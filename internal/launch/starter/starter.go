@@ -60,10 +60,7 @@ func Write(pipeline string, seen Seen) (Config, error) {
 	}
 	data, err := examples.Files.ReadFile(name + ".yaml")
 	if err != nil {
-		near := strictyaml.Nearest(pipeline, append(Names(), slices.Sorted(maps.Keys(aliases()))...))
-		if near != "" {
-			near = "; did you mean " + near + "?"
-		}
+		near := strictyaml.DidYouMean(pipeline, append(Names(), slices.Sorted(maps.Keys(aliases()))...))
 		return Config{}, fmt.Errorf("--pipeline %q is none of %s%s", pipeline, strings.Join(Names(), ", "), near)
 	}
 	c := Config{Pipeline: pipeline, Text: fill(string(data), name, seen), Seen: seen.words()}

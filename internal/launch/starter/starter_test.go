@@ -50,7 +50,7 @@ func TestLook(t *testing.T) {
 	require.Empty(t, c.Missing)
 
 	_, err = starter.Write("rediss", got)
-	require.ErrorContains(t, err, "did you mean redis?")
+	require.ErrorContains(t, err, "did you mean \"redis\"?")
 	c, err = starter.Write("redis", got)
 	require.NoError(t, err)
 	require.Equal(t, []string{"redis-server", "redis-benchmark"}, c.Missing)

@@ -81,6 +81,9 @@ func OpenDir(path string, create bool) (Store, error) {
 	}
 	info, err := os.Stat(s.root)
 	if errors.Is(err, fs.ErrNotExist) {
+		if near := s.neighbour(); near != "" {
+			return nil, s.unavailable(fmt.Errorf("the directory does not exist; did you mean %q, which lies beside it?", near))
+		}
 		return nil, s.unavailable(errors.New("the directory does not exist; a run that saves creates it"))
 	}
 	if err != nil {
@@ -127,7 +130,7 @@ func Create(ctx context.Context, url string) (Store, error) {
 }
 
 func (s *dirStore) misspelt(near string) error {
-	return fmt.Errorf("baseline store %s is not there, but beside it is the store %s: did you mean that one? A new one has to be made: mkdir %s", s, near, s.root)
+	return fmt.Errorf("baseline store %s is not there, but beside it is a store; did you mean %q? A new one has to be made: mkdir %s", s, near, s.root)
 }
 
 // neighbour is the store beside a directory that is not there whose name is nearly the

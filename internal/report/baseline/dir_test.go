@@ -230,8 +230,8 @@ func TestMissingStores(t *testing.T) {
 		"perf":    "",
 		"history": "",
 		"nightly": "",
-		"pref":    "beside it is the store perf: did you mean that one",
-		"Perf":    "beside it is the store perf",
+		"pref":    "beside it is a store; did you mean \"perf\"",
+		"Perf":    "beside it is a store; did you mean \"perf\"",
 		"a/perf":  "neither it nor .*/a is there",
 	} {
 		err := baseline.Missing(dir(path))

@@ -291,11 +291,7 @@ func (rd Reader) Check(name string, requests bool) error {
 func (rd Reader) Only(name string) (Reader, error) {
 	known := rd.Readers()
 	if !slices.Contains(known, name) {
-		hint := ""
-		if near := strictyaml.Nearest(name, known); near != "" {
-			hint = fmt.Sprintf("; did you mean %q?", near)
-		}
-		return rd, fmt.Errorf("%q is no reader: there are %s%s", name, strings.Join(known, ", "), hint)
+		return rd, fmt.Errorf("%q is no reader: there are %s%s", name, strings.Join(known, ", "), strictyaml.DidYouMean(name, known))
 	}
 	rd.only = name
 	return rd, nil

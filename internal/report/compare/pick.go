@@ -421,8 +421,8 @@ func looked(window string) string {
 // near names what was probably meant.
 func near(name string, known map[string]bool) string {
 	names := slices.Sorted(maps.Keys(known))
-	if best := strictyaml.Nearest(name, names); best != "" {
-		return fmt.Sprintf("; did you mean %q?", best)
+	if meant := strictyaml.DidYouMean(name, names); meant != "" {
+		return meant
 	}
 	for _, n := range names {
 		if len(name) >= 3 && (strings.Contains(strings.ToLower(n), strings.ToLower(name)) || strings.Contains(strings.ToLower(name), strings.ToLower(n)) && len(n) >= 3) {

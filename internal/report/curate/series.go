@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/tables"
+	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
 
 // Series names the series of one case.
@@ -52,7 +54,7 @@ func (s Series) findMatch(ctx context.Context, store baseline.Store) (map[string
 	heads := baseline.Heads(all)
 	switch len(heads) {
 	case 0:
-		return nil, exit.ByUser(fmt.Errorf("%s has no run of case %q", store, s.Case))
+		return nil, exit.ByUser(fmt.Errorf("%s has no run of case %q%s", store, s.Case, nearCase(ctx, store, s.Case)))
 	case 1:
 		return heads[0], nil
 	}
@@ -61,6 +63,19 @@ func (s Series) findMatch(ctx context.Context, store baseline.Store) (map[string
 		texts = append(texts, tables.Match(m))
 	}
 	return nil, exit.ByUser(fmt.Errorf("case %s has %d series; give --match for one of them:\n  %s", s.Case, len(heads), strings.Join(texts, "\n  ")))
+}
+
+// nearCase names the case of a store that was probably meant.
+func nearCase(ctx context.Context, store baseline.Store, name string) string {
+	seen := map[string]bool{}
+	_, err := store.Each(ctx, baseline.Filter{Kinds: []baseline.Kind{baseline.KindRun}}, func(r baseline.Record) error {
+		seen[r.Case] = true
+		return nil
+	})
+	if err != nil {
+		return "" // a hint, no answer
+	}
+	return strictyaml.DidYouMean(name, slices.Sorted(maps.Keys(seen)))
 }
 
 // Standing is which series are shown, and how much of each.
@@ -93,14 +108,15 @@ func (e Editor) Show(ctx context.Context, t tables.Printer, s Standing) error {
 	if len(series) == 0 {
 		of, hint := "", ""
 		if s.Filter.Case != "" {
-			of, hint = " of "+plain.Line(s.Filter.Case), "; 'ci-disagg baseline show' without --case lists the cases"
+			of = " of " + plain.Line(s.Filter.Case)
+			hint = cmp.Or(nearCase(ctx, e.Setup.Store, s.Filter.Case), "; 'ci-disagg baseline show' without --case lists the cases")
 		}
 		if !s.All && len(e.Setup.Standings(records, func(metric.Metric) bool { return true })) > 0 {
 			hint = " measured a metric that gates; --all shows the others"
 		}
 		fmt.Fprintf(e.Out, "no counting run%s in the last %s%s\n", of, s.Since, hint)
 	}
-	if s.Filter.Case != "" {
+	if len(runs)+len(acts) > 0 {
 		t.Runs(runs, acts)
 	}
 	return nil

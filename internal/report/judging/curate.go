@@ -22,7 +22,7 @@ func ParseSeries(text string, table metric.Table) (point string, def metric.Metr
 	}
 	def, ok := table.Resolve(name)
 	if !ok {
-		return "", def, fmt.Errorf("%q is not a known metric%s", name, suggestMetric(name, table))
+		return "", def, fmt.Errorf("%q is not a known metric%s", name, SuggestMetric(name, table))
 	}
 	return point, def, nil
 }

@@ -131,7 +131,7 @@ func parsePin(doc strictyaml.Document, path, key string, node *yaml.Node, table 
 	}
 	def, ok := table.Resolve(name)
 	if !ok {
-		return nil, doc.Problem(path, "%q is not a known metric%s", name, suggestMetric(name, table))
+		return nil, doc.Problem(path, "%q is not a known metric%s", name, SuggestMetric(name, table))
 	}
 	var raw []pinNode
 	paths := []string{path}
@@ -185,21 +185,13 @@ func (e PinEntry) problem() string {
 	return ""
 }
 
-func suggestMetric(name string, table metric.Table) string {
-	fold := func(s string) string { return strings.Map(dropPunctuation, strings.ToLower(s)) }
+// SuggestMetric names the metric that was probably meant, or how to see them all.
+func SuggestMetric(name string, table metric.Table) string {
+	var known []string
 	for _, m := range table.All() {
-		if f := fold(m.Name); f == fold(name) || strings.TrimSuffix(f, "ms") == fold(name) {
-			return fmt.Sprintf("; did you mean %q?", m.Name)
-		}
+		known = append(known, m.Name)
 	}
-	return "; `ci-disagg baseline show --metrics` lists them"
-}
-
-func dropPunctuation(r rune) rune {
-	if r == '_' || r == '-' || r == ' ' || r == '.' {
-		return -1
-	}
-	return r
+	return cmp.Or(strictyaml.DidYouMean(name, known), "; `ci-disagg baseline show --metrics` lists them")
 }
 
 // find is the entry for one series of a run: the most specific of those that

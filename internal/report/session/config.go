@@ -108,7 +108,7 @@ func (p Perf) Validate(doc strictyaml.Document) []error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Policy.Metrics)) {
 		if _, ok := table.Lookup(name); !ok && err == nil {
-			bad(strictyaml.Path("perf", "metrics", name), "%q is not a metric: use a canonical name such as output_token_throughput, or define it", name)
+			bad(strictyaml.Path("perf", "metrics", name), "%q is not a known metric, and perf.define has none of that name%s", name, judging.SuggestMetric(name, table))
 		}
 	}
 	for i, gate := range p.Accuracy.Gates {

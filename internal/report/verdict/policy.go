@@ -142,12 +142,12 @@ func (p Policy) Validate() error {
 	}
 	checkRule := func(key string, r Rule) {
 		if !slices.Contains([]Rule{"", RuleBWS, RuleFixed, RuleUpstream}, r) {
-			bad(key, "%q is not a rule: use bws, fixed or upstream", r)
+			bad(key, "%q is not a rule: use bws, fixed or upstream%s", r, strictyaml.DidYouMean(string(r), []string{string(RuleBWS), string(RuleFixed), string(RuleUpstream)}))
 		}
 	}
 	checkStrictness := func(key string, s Strictness) {
 		if !slices.Contains([]Strictness{"", Normal, Sensitive, Strict}, s) {
-			bad(key, "%q is not a strictness: use normal, sensitive or strict", s)
+			bad(key, "%q is not a strictness: use normal, sensitive or strict%s", s, strictyaml.DidYouMean(string(s), []string{string(Normal), string(Sensitive), string(Strict)}))
 		}
 	}
 	checkShare := func(key string, v float64) {

@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm/document"
+	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
 
 // Entry is one line of a test list.
@@ -73,7 +74,7 @@ func (e *Entry) annotate(text string) (rest string, err error) {
 	case "ISOLATION":
 		e.Isolation = true
 	default:
-		return rest, fmt.Errorf("%q behind the test id is not TIMEOUT (minutes), ISOLATION or SKIP (reason)", cmp.Or(word, text))
+		return rest, fmt.Errorf("%q behind the test id is not TIMEOUT (minutes), ISOLATION or SKIP (reason)%s", cmp.Or(word, text), strictyaml.DidYouMean(word, []string{"TIMEOUT", "ISOLATION", "SKIP"}))
 	}
 	if hasArg {
 		return after, nil

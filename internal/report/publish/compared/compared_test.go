@@ -71,7 +71,7 @@ func TestForms(t *testing.T) {
 	var back compare.Document
 	require.NoError(t, json.Unmarshal([]byte(out["json"]), &back))
 	require.Equal(t, d, back)
-	require.ErrorContains(t, compared.Check("jsn"), `use text, json, md, html, csv; did you mean "json"?`)
+	require.ErrorContains(t, compared.Check("jsn"), `is not text, json, md, html, csv; did you mean "json"?`)
 }
 
 func TestAPageHasItsStyleBesideIt(t *testing.T) {

@@ -22,11 +22,7 @@ func Check(format string) error {
 	if slices.Contains(Formats(), format) {
 		return nil
 	}
-	hint := ""
-	if near := strictyaml.Nearest(format, Formats()); near != "" {
-		hint = fmt.Sprintf("; did you mean %q?", near)
-	}
-	return fmt.Errorf("-o %s: use %s%s", format, strings.Join(Formats(), ", "), hint)
+	return fmt.Errorf("-o %q is not %s%s", format, strings.Join(Formats(), ", "), strictyaml.DidYouMean(format, Formats()))
 }
 
 // Write writes a comparison in that form. colour is for text on a terminal.
