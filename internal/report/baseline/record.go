@@ -82,10 +82,18 @@ type Record struct {
 	Valid        bool          `json:"valid"`
 	Problems     []string      `json:"problems,omitempty"` // why it is not valid
 	Verdict      verdict.Word  `json:"verdict,omitempty"`  // worst of the gating metrics
-	Changed      string        `json:"changed,omitempty"`  // with the regression that the run raised, beside its commit
 	Measurements []Measurement `json:"measurements,omitempty"`
 
+	Beside
+
 	Act *Act `json:"act,omitempty"`
+}
+
+// Beside is what is kept for people, and judges nothing.
+type Beside struct {
+	Changed string `json:"changed,omitempty"` // with the regression that the run raised, beside its commit
+	// GPUHours are those that the run held for the case, by cause (package cost); none: not recorded.
+	GPUHours map[string]float64 `json:"gpu_hours,omitempty"`
 }
 
 // Repetition is one job that measured.

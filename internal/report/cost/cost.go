@@ -72,11 +72,11 @@ type Share struct {
 // the longest first.
 func (s Spent) Shares() []Share {
 	all := []Share{
-		{"useful", false, s.Useful},
-		{"repeated", false, s.Repeated},
-		{"failed", false, s.Failed},
-		{"infrastructure", false, s.Infrastructure},
-		{"cancelled", false, s.Cancelled},
+		{Useful, false, s.Useful},
+		{Repeated, false, s.Repeated},
+		{Failed, false, s.Failed},
+		{Infrastructure, false, s.Infrastructure},
+		{Cancelled, false, s.Cancelled},
 	}
 	all = slices.DeleteFunc(all, func(x Share) bool { return x.Hours <= 0 })
 	var idle []Share
@@ -87,6 +87,28 @@ func (s Spent) Shares() []Share {
 		return cmp.Or(cmp.Compare(b.Hours, a.Hours), cmp.Compare(a.Name, b.Name))
 	})
 	return append(all, idle...)
+}
+
+// The causes of GPU-hours, as stores and pages call them.
+const (
+	Useful         = "useful"
+	Repeated       = "repeated"
+	Failed         = "failed"
+	Infrastructure = "infrastructure"
+	Cancelled      = "cancelled"
+	Idle           = "idle"
+)
+
+// Causes are all of them, in the order in which people are shown them.
+func Causes() []string { return []string{Useful, Repeated, Failed, Infrastructure, Cancelled, Idle} }
+
+// ByCause are the hours that there are; together they are what was allocated.
+func (s Spent) ByCause() map[string]float64 {
+	out := map[string]float64{
+		Useful: s.Useful, Repeated: s.Repeated, Failed: s.Failed, Infrastructure: s.Infrastructure, Cancelled: s.Cancelled, Idle: s.IdleHours(),
+	}
+	maps.DeleteFunc(out, func(_ string, hours float64) bool { return hours <= 0 })
+	return out
 }
 
 // span is a stretch of time.

@@ -144,8 +144,9 @@ func (s *Session) Decide(ctx context.Context, interrupted int) (Decided, error) 
 		})
 	}
 	_ = group.Wait() // none of them can fail
-	for _, r := range records {
+	for i, r := range records {
 		if r != nil {
+			r.GPUHours = out.Cases[i].Spent.ByCause()
 			out.Records = append(out.Records, *r)
 		}
 	}

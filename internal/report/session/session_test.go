@@ -19,6 +19,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/accuracy"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/confirm"
+	"github.com/ci-disagg/ci-disagg/internal/report/cost"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
@@ -159,6 +160,7 @@ func builder(t *testing.T, n int) Options {
 		built := build(t, b, dir, 0)
 		require.Len(t, built.Records, 1)
 		rec := built.Records[0]
+		require.Positive(t, rec.GPUHours[cost.Useful]+rec.GPUHours[cost.Idle], "what it held, by cause")
 		rec.Time = start.AddDate(0, 0, i-n)
 		_, err = store.Save(t.Context(), rec.Normal())
 		require.NoError(t, err)

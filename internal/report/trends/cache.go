@@ -22,7 +22,7 @@ type Cache struct {
 }
 
 // cacheVersion is that of the types above: another one is not read.
-const cacheVersion = 1
+const cacheVersion = 2
 
 // cacheFile is the name of the cache in the directory of the pages.
 const cacheFile = ".trends.cache"

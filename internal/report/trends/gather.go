@@ -25,6 +25,7 @@ type Night struct {
 	Facts                       map[string]string // of the machine, nil = nobody looked
 	Suspects                    []string          // why the measurement may be the machine's
 	Values                      []Value
+	Hours                       map[string]float64 // GPU-hours by cause, nil = not recorded
 }
 
 // Value is one metric of a night.
@@ -128,7 +129,7 @@ func (g *Gathered) add(index map[string]*History, r baseline.Record) {
 	}
 	n := Night{
 		ID: r.ID, Run: r.Run, Commit: r.Build.Commit, URL: r.Build.URL, Image: r.Container, Time: r.Time, Depth: r.Build.Depth,
-		Verdict: r.Verdict, Changed: r.Changed,
+		Verdict: r.Verdict, Changed: r.Changed, Hours: r.GPUHours,
 	}
 	if r.Build.CommitTime != nil {
 		n.CommitTime = *r.Build.CommitTime

@@ -117,7 +117,8 @@ func (s Suite) run(i, n int, cluster string, source *rand.Rand) baseline.Record 
 		Kind: baseline.KindRun, Case: CaseID(i), Match: map[string]string{"gpu_type": "H200", "cluster": cluster, "tp": "8"}, Time: at,
 		Source: baseline.SourceOwn, Run: fmt.Sprintf("nightly-%s-%s", cluster, at.Format("20060102")), Tool: "v1", Cluster: cluster, GPU: "H200",
 		Container: fmt.Sprintf("trtllm:1.%d", n/30), Valid: true, Verdict: verdict.Pass,
-		Build: rundir.Build{Mode: baseline.ModeNightly, Branch: baseline.DefaultBranch, Commit: fmt.Sprintf("%08x%032x", 0x3f2a9100+n*7919, n)},
+		Beside: baseline.Beside{GPUHours: map[string]float64{"useful": 3, "idle": 1, "repeated": float64(i % 2)}},
+		Build:  rundir.Build{Mode: baseline.ModeNightly, Branch: baseline.DefaultBranch, Commit: fmt.Sprintf("%08x%032x", 0x3f2a9100+n*7919, n)},
 	}
 	node := fmt.Sprintf("%s-node%02d", cluster, source.IntN(8))
 	r.Repetitions = []baseline.Repetition{{JobID: fmt.Sprint(90000 + n), Nodes: []string{node}, NodeSet: baseline.NodeGroup([]string{node}), Started: &at}}

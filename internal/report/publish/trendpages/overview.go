@@ -24,6 +24,7 @@ type overview struct {
 	HeatOf   string
 	Heat     template.HTML // made of escaped texts and numbers
 	Silent   []silentView
+	GPUHours *hoursView
 	Retired  int // cases that have been silent for longer than anybody waits
 	Cases    int
 	Nights   string
@@ -102,6 +103,7 @@ func (p *printer) overview(at, heat []int, up string) overview {
 		v.Better = append(v.Better, moverOf(m, up))
 	}
 	v.silent(s, at, up)
+	v.hours(s, at, up)
 	h := newHeat(s, heat, up)
 	v.Heat, v.Nights = h.svg(), h.span()
 	return v

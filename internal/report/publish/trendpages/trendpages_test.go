@@ -65,7 +65,7 @@ func TestPages(t *testing.T) {
 	t.Parallel()
 	dir := site(t, func(*baseline.Record) {})
 	index := read(t, dir, rundir.ReportIndex)
-	for _, want := range []string{"2 cases with open regressions", "@llama", "b200, main", "h200, main", "1 open regression", "Movers of the week", `<svg class="heat"`} {
+	for _, want := range []string{"2 cases with open regressions", "@llama", "b200, main", "h200, main", "1 open regression", "Movers of the week", `data-label="repeated">60.0</td>`, `data-label="all">540.0</td>`, `<svg class="heat"`} {
 		require.Contains(t, index, want)
 	}
 	cases, err := filepath.Glob(filepath.Join(dir, "cases", "*.html"))
