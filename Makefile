@@ -56,6 +56,10 @@ e2e: setup ## the end-to-end tests: whole runs on a real Slurm, aborts by Jenkin
 tutorial: setup ## types what docs/tutorial.md shows and reads what comes, a minute
 	go test -count=1 -run TestTutorial ./cmd/ci-disagg/e2e
 
+.PHONY: screenshots
+screenshots: setup ## takes the pictures of docs/ anew; a test tells when they are stale
+	CI_DISAGG_SCREENSHOTS=1 go test -count=1 -run '^TestScreenshots$$' ./internal/report/publish ./internal/report/publish/trendpages
+
 .PHONY: test-python
 test-python: vectors
 	cd testdata/workload && $(PYTHON) -m pytest -q tests

@@ -1,7 +1,6 @@
 package publish
 
 import (
-	"flag"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -18,8 +17,6 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/testkit/browser"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
 )
-
-var screenshots = flag.String("screenshots", "", "directory to write the screenshots of docs/report.md to")
 
 func TestBrowserShowsItUnderJenkinsPolicy(t *testing.T) {
 	need.Long(t, "the Debian package chromium")
@@ -59,40 +56,17 @@ func TestBrowserIsAccessible(t *testing.T) {
 	browser.Accessible(t, all, pages...)
 }
 
-// TestScreenshots writes the pictures of docs/report.md with -screenshots, and
-// else holds the page against the pictures that are there.
+// TestScreenshots tells when the pictures of docs/report.md are stale; make screenshots takes them anew.
 func TestScreenshots(t *testing.T) {
 	t.Parallel()
-	doc, err := os.ReadFile("../../../docs/report.md")
-	require.NoError(t, err)
-	shots := []struct {
-		name string
-		d    report.Report
-		page bool
-		size string
-	}{
-		{"overview", crashDocument(), false, "1060,830"}, {"case-crash", crashDocument(), true, "1060,1000"}, {"case-regression", regressionDocument(), true, "1060,1060"},
-	}
-	for _, shot := range shots {
-		for _, mode := range []string{"light", "dark"} {
-			name := shot.name + "-" + mode + ".png"
-			require.Contains(t, string(doc), "img/"+name)
-			if *screenshots == "" {
-				info, err := os.Stat(filepath.Join("../../../docs/img", name))
-				require.NoError(t, err, "go test ./internal/report/publish -run Screenshots -screenshots DIR")
-				require.Less(t, info.Size(), int64(250<<10), name)
-				continue
-			}
-			dir, _ := written(t, shot.d)
-			page := "index.html"
-			if shot.page {
-				page = casePath(report.WorstFirst(shot.d.Cases)[0])
-			}
-			out, err := filepath.Abs(filepath.Join(*screenshots, name))
-			require.NoError(t, err)
-			browser.Shoot(t, "file://"+strings.ReplaceAll(filepath.Join(dir, page), "#", "%23"), out, shot.size, mode == "dark")
-		}
-	}
+	crash, _ := written(t, crashDocument())
+	regression, _ := written(t, regressionDocument())
+	first := func(d report.Report) string { return casePath(report.WorstFirst(d.Cases)[0]) }
+	browser.Pictures(t, "report.md",
+		browser.Picture{Name: "overview", Dir: crash, Page: "index.html", Size: "1060,830"},
+		browser.Picture{Name: "case-crash", Dir: crash, Page: first(crashDocument()), Size: "1060,1000"},
+		browser.Picture{Name: "case-regression", Dir: regression, Page: first(regressionDocument()), Size: "1060,1060"},
+	)
 }
 
 // hostileNames are what pytest ids, roles, metrics and log lines of the suite's tests have tried.

@@ -44,6 +44,7 @@ func site(t *testing.T, edit func(*baseline.Record)) string {
 	g, err := trends.Gather(t.Context(), store, time.Time{}, nil)
 	require.NoError(t, err)
 	dir := t.TempDir()
+	g.Store = "dir:/shared/perf" // not where it lies today
 	s := trendpages.Site{
 		Gathered: g, Options: trends.Options{Metrics: metric.Default()}, Tool: "v1", Now: now,
 		Owner: owners.Owners{"*": "@perf", "llama*": "@llama"}.Of,
@@ -195,4 +196,20 @@ func TestBrowserShowsTrends(t *testing.T) {
 		require.Equal(t, http.StatusOK, served["/report.css"], page)
 	}
 	browser.Accessible(t, dir, pages...)
+}
+
+// TestScreenshots tells when the pictures of docs/trends.md are stale; make screenshots takes them anew.
+func TestScreenshots(t *testing.T) {
+	t.Parallel()
+	dir := site(t, func(r *baseline.Record) {
+		if age := now.Sub(r.Time).Hours() / 24; r.Kind == baseline.KindRun && r.Case == nights.CaseID(0) && (age < 4 || age > 20 && age < 26) {
+			r.Case = "elsewhere"
+		}
+	})
+	series, err := filepath.Glob(filepath.Join(dir, "series", "*001*tpot_median_ms.html"))
+	require.NoError(t, err)
+	browser.Pictures(t, "trends.md",
+		browser.Picture{Name: "trends-overview", Dir: dir, Page: "by/h200-main.html", Size: "1060,1150"},
+		browser.Picture{Name: "trends-series", Dir: dir, Page: "series/" + filepath.Base(series[0]), Size: "1060,800"},
+	)
 }
