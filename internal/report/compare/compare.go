@@ -263,10 +263,10 @@ func (o Options) wantsCase(id string) bool {
 	return err == nil && ok || !strings.ContainsAny(o.Case, "*?[") && strings.HasPrefix(id, o.Case)
 }
 
-// wants reports whether a metric is compared.
-func (o Options) wants(m metric.Metric) bool {
+// wants reports whether a metric of a series is compared.
+func (o Options) wants(m metric.Metric, match map[string]string) bool {
 	gates, _ := o.Policy.Gating(m)
-	return o.Metric == m.Name || o.Metric == "" && (o.All || gates)
+	return o.Metric == m.Name || o.Metric == "" && (o.All || gates || o.Metrics.GatesIn(match, m))
 }
 
 // nothingCommon says why two sides have nothing that can be compared.

@@ -55,7 +55,7 @@ func (s Side) series(o Options) []series {
 		head := headOf(r)
 		for _, m := range r.Measurements {
 			def, ok := o.Metrics.Lookup(m.Metric)
-			if !ok || !o.wants(def) {
+			if !ok || !o.wants(def, r.Match) {
 				continue
 			}
 			key := keyOf(head, m.Point, m.Metric)

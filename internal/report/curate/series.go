@@ -95,7 +95,7 @@ func (e Editor) Show(ctx context.Context, t tables.Printer, s Standing) error {
 	}
 	series := e.Setup.Standings(records, func(m metric.Metric) bool {
 		gates, _ := e.Setup.Policy.Gating(m)
-		return s.All || gates || gatesInPipelines(e.Setup.Metrics, records, m)
+		return s.All || gates || slices.ContainsFunc(records, func(r baseline.Record) bool { return e.Setup.Metrics.GatesIn(r.Match, m) })
 	})
 	runs, acts, err := e.runsOf(ctx, s, records)
 	if err != nil {
@@ -136,12 +136,6 @@ func (e Editor) runsOf(ctx context.Context, s Standing, records []baseline.Recor
 	})
 	slices.SortStableFunc(runs, func(a, b baseline.Record) int { return strings.Compare(b.ID, a.ID) })
 	return runs[:min(len(runs), max(0, s.Runs))], acts, nil
-}
-
-// gatesInPipelines reports whether a metric gates in cases of configured pipelines, where there are some.
-func gatesInPipelines(metrics metric.Table, records []baseline.Record, m metric.Metric) bool {
-	return slices.ContainsFunc(metrics.Gates("custom", false), func(g metric.Metric) bool { return g.Name == m.Name }) &&
-		slices.ContainsFunc(records, func(r baseline.Record) bool { return r.Match["pipeline"] != "" })
 }
 
 // Accept takes the level of a run of the series for intended: the newest run, or the one with that id.

@@ -173,3 +173,9 @@ func (t Table) Gates(mode string, speculative bool) []Metric {
 	}
 	return out
 }
+
+// GatesIn reports whether a metric gates by default in the cases of a series for the sake of what they are: those of
+// configured pipelines have metrics of their own.
+func (t Table) GatesIn(match map[string]string, m Metric) bool {
+	return match["pipeline"] != "" && slices.ContainsFunc(t.Gates("custom", false), func(g Metric) bool { return g.Name == m.Name })
+}

@@ -283,7 +283,7 @@ func (h *History) Series(o Options) []Series {
 	o.Policy.FunctionalOnly = false
 	out = slices.DeleteFunc(out, func(s Series) bool {
 		gates, _ := o.Policy.Gating(s.Metric)
-		return !o.All && !gates && !slices.ContainsFunc(s.Nights, func(p Point) bool { return p.Verdict == verdict.Regression })
+		return !o.All && !gates && !o.Metrics.GatesIn(h.Match, s.Metric) && !slices.ContainsFunc(s.Nights, func(p Point) bool { return p.Verdict == verdict.Regression })
 	})
 	for i := range out {
 		out[i].spells()

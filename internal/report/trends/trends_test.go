@@ -193,3 +193,14 @@ func TestMovers(t *testing.T) {
 	require.Equal(t, nights.CaseID(1), worse[0].Case)
 	require.Greater(t, worse[0].Worse, 0.02)
 }
+
+// TestMetricsOfPipelines: cases of a config's own pipelines have metrics of their own that gate.
+func TestMetricsOfPipelines(t *testing.T) {
+	t.Parallel()
+	for pipeline, want := range map[string]int{"": 0, "redis": 1} {
+		h := trends.History{Case: "redis", Match: map[string]string{"pipeline": pipeline}, Nights: []trends.Night{{
+			Time: last, Values: []trends.Value{{Metric: "request_throughput", Value: 1}},
+		}}}
+		require.Len(t, h.Series(options()), want, pipeline)
+	}
+}
