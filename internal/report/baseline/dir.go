@@ -142,7 +142,9 @@ func (s *dirStore) neighbour() string {
 	markers, _ := filepath.Glob(filepath.Join(filepath.Dir(s.root), "*", dirMarker)) // only a bad pattern is an error
 	var names []string
 	for _, m := range markers {
-		names = append(names, filepath.Base(filepath.Dir(m)))
+		if dir := filepath.Dir(m); dir != s.root { // another writer may have made it a moment ago
+			names = append(names, filepath.Base(dir))
+		}
 	}
 	return strictyaml.Nearest(filepath.Base(s.root), names)
 }
