@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict/bws"
 )
 
@@ -83,7 +84,7 @@ type Step struct {
 func Next(pairs []Pair, p Policy) Step {
 	s := newSession(p)
 	if len(p.Series) == 0 {
-		return Step{Action: Stop, Word: Invalid, Reason: "no gating series is to be compared"}
+		return Step{Action: Stop, Word: Invalid, Reason: "no metric gates that could be compared: perf.metrics.NAME.gate: true makes one gate"}
 	}
 	again, own := 0, 0
 	for i, pair := range pairs {
@@ -184,7 +185,7 @@ func (p Policy) threshold() float64 { return math.Log(max(1/alpha, float64(p.Cas
 // drift of the machine cancels.
 func (s *session) decide() (Step, bool) {
 	if s.n < MinPairs || s.n%2 != 0 {
-		s.state = fmt.Sprintf("%d pairs: the evidence is weighed after every second pair from the %dth on", s.n, MinPairs)
+		s.state = fmt.Sprintf("%s: the evidence is weighed after every second pair from the %dth on", plain.Count(s.n, "pair"), MinPairs)
 		return Step{}, false
 	}
 	worse, better := make([]float64, len(s.d)), make([]float64, len(s.d))
