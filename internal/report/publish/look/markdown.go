@@ -15,13 +15,11 @@ func Markdown(s string) string {
 	for number < len(rest) && rest[number] >= '0' && rest[number] <= '9' {
 		number++
 	}
+	if len(rest) > 0 && (rest[0] == '-' || rest[0] == '=') { // a rule, a list or the line below a heading
+		b.WriteByte('\\')
+	}
 	for i, r := range rest {
 		switch r {
-		case '-', '=': // a rule, a list or the line below a heading, where a text begins with it
-			if i == 0 {
-				b.WriteByte('\\')
-			}
-			b.WriteRune(r)
 		case '.':
 			b.WriteString(inertDot(rest, i, number) + ".")
 		case '\\', '`', '*', '_', '{', '}', '[', ']', '(', ')', '+', '!', '|', '~', '$':
@@ -47,15 +45,21 @@ func Markdown(s string) string {
 				b.WriteRune(zeroWidth) // a bare URL becomes a link
 			}
 		default:
-			if plain.Hidden(r) {
-				r = '\ufffd'
-			} else if r < ' ' || r == 0x7f {
-				r = ' '
-			}
-			b.WriteRune(r)
+			b.WriteRune(shown(r))
 		}
 	}
 	return b.String()
+}
+
+// shown is what stands for a character that cannot be seen; any other is itself.
+func shown(r rune) rune {
+	switch {
+	case plain.Hidden(r):
+		return '\ufffd'
+	case r < ' ' || r == 0x7f:
+		return ' '
+	}
+	return r
 }
 
 // inertDot is what stands before a dot so that it makes nothing active; the text begins with so many digits.
