@@ -112,30 +112,69 @@ type properties struct {
 	of   []int32          // index into hosts, of each
 	at   map[uint64]int32 // index of each by its hash
 	seed maphash.Seed
-	// hosts are those that something was said of, "" = of all.
-	hosts [][]string
+	// hosts are the sets of hosts that something was said of, each once: with many hosts that say the same, a list of
+	// them for each property would be quadratic.
+	hosts []hostSet
+	known map[hostSet]int32 // index into hosts
+}
+
+// hostSet is a host, "" = all of them, and the set that it joined.
+type hostSet struct {
+	host   string
+	before int32 // index into hosts, negative = none
+}
+
+// set is the index of a set of hosts.
+func (p *properties) set(s hostSet) int32 {
+	i, ok := p.known[s]
+	if !ok {
+		i = int32(len(p.hosts)) //nolint:gosec // a suite has more bytes
+		p.hosts, p.known[s] = append(p.hosts, s), i
+	}
+	return i
+}
+
+// with is the set that a host makes of another: itself where the host is in it.
+func (p *properties) with(set int32, host string) int32 {
+	for i := set; i >= 0; i = p.hosts[i].before {
+		if p.hosts[i].host == host {
+			return set
+		}
+	}
+	return p.set(hostSet{host, set})
+}
+
+// in are the hosts of a set, in the order in which they joined.
+func (p *properties) in(set int32) []string {
+	var out []string
+	for ; set >= 0; set = p.hosts[set].before {
+		out = append(out, p.hosts[set].host)
+	}
+	slices.Reverse(out)
+	return out
 }
 
 // add takes over more.
 func (p *properties) add(host string, more []junit.Property) {
 	if p.at == nil {
-		p.at, p.seed = make(map[uint64]int32, len(more)), maphash.MakeSeed()
+		p.at, p.seed, p.known = make(map[uint64]int32, len(more)), maphash.MakeSeed(), map[hostSet]int32{}
 		p.list, p.of = more[:0], make([]int32, 0, len(more))
 	}
-	if n := len(p.hosts); n == 0 || !slices.Equal(p.hosts[n-1], []string{host}) {
-		p.hosts = append(p.hosts, []string{host})
-	}
-	here := int32(len(p.hosts) - 1) //nolint:gosec // a suite has more bytes
+	here, joined := p.set(hostSet{host, -1}), map[int32]int32{}
 	for _, one := range more {
 		key := maphash.Comparable(p.seed, one)
 		i, ok := p.at[key]
 		if !ok {
 			p.at[key] = int32(len(p.list)) //nolint:gosec // as above
 			p.list, p.of = append(p.list, one), append(p.of, here)
-		} else if hosts := p.hosts[p.of[i]]; !slices.Contains(hosts, host) {
-			p.of[i] = int32(len(p.hosts)) //nolint:gosec // as above
-			p.hosts = append(p.hosts, slices.Concat(hosts, []string{host}))
+			continue
 		}
+		to, ok := joined[p.of[i]]
+		if !ok { // asked once for all that were said of the same hosts
+			to = p.with(p.of[i], host)
+			joined[p.of[i]] = to
+		}
+		p.of[i] = to
 	}
 }
 
@@ -151,7 +190,7 @@ func (p *properties) marked(hosts []string) []junit.Property {
 	}
 	var out []junit.Property
 	for i, one := range p.list {
-		of := p.hosts[p.of[i]]
+		of := p.in(p.of[i])
 		if slices.Contains(of, "") || len(of) == len(hosts) {
 			of = []string{""}
 		}
