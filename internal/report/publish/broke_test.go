@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/changed"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -44,6 +45,16 @@ func TestWhoBrokeIt(t *testing.T) {
 	require.Contains(t, Console(d, "/r", Style{}), "… and 1 more")
 	c.Together.Onset.Run = c.Metrics[0].Series[60].ID
 	require.Empty(t, report.Began(*c), "this run is the first")
+}
+
+// What is proven on the same machines stays said where all runs of B were on suspect ones.
+func TestPairedOnSuspectMachines(t *testing.T) {
+	t.Parallel()
+	c := regressionDocument().Cases[0]
+	c.AB = &ab.Session{}
+	require.Equal(t, "B is slower than A on the same machines: the change under test is the cause.", fault(c))
+	c.Machine = "The machine, probably: GPU 3 of node07 was hot. That was so in 4 of 4 runs of B, and in none of A."
+	require.Equal(t, "B is slower than A on the same machines: the change under test is the first suspect. "+c.Machine, fault(c))
 }
 
 // A regression on a suspect machine is told as probably the machine's wherever people look, and not as the change's.

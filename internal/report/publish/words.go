@@ -225,8 +225,8 @@ func testFault(c report.CaseReport) string {
 }
 
 func regressionFault(c report.CaseReport) string {
-	if c.AB != nil && c.Machine != "" {
-		return c.Machine
+	if c.AB != nil && c.Machine != "" { // beside what is proven, not instead of it
+		return "B is slower than A on the same machines: the change under test is the first suspect. " + c.Machine
 	}
 	if c.AB != nil {
 		return "B is slower than A on the same machines: the change under test is the cause."

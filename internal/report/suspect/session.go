@@ -18,9 +18,17 @@ type Run struct {
 // shownRuns is how many suspect runs are named.
 const shownRuns = 5
 
+// build is what was seen of the runs of a build.
+type build struct {
+	runs, looked, suspect int
+	found                 []rundir.Suspicion
+}
+
 // Session says which runs of a paired session were on suspect machines, a line each. Usual
 // is what the cards were in the session as a whole: both builds run on the same. Probably
-// is a sentence where runs of B were, and none of A: what looks like B's may be the machine's.
+// is a sentence where every run of B was that was looked at, and none of A, most of both
+// being looked at: what looks like B's may be the machine's. One run of B on machines that
+// were as usual shows that it is not.
 func Session(runs []Run, l rundir.MachineLimits) (lines []string, probably string) {
 	var all []rundir.Machine
 	for _, r := range runs {
@@ -29,31 +37,33 @@ func Session(runs []Run, l rundir.MachineLimits) (lines []string, probably strin
 		}
 	}
 	usual := UsualOf(all)
-	var a, b, ofB int
-	var worst []rundir.Suspicion
+	builds := map[string]*build{"A": {}, "B": {}}
 	for _, r := range runs {
+		name := "A"
 		if r.B {
-			ofB++
+			name = "B"
 		}
-		if r.Seen == nil {
+		one := builds[name]
+		one.runs++
+		if r.Seen == nil || len(r.Seen.Nodes) == 0 {
 			continue
 		}
+		one.looked++
 		found := Judge(r.Seen.Nodes, r.Seen.Took, usual, l)
 		if len(found) == 0 {
 			continue
 		}
-		build := "A"
-		if a++; r.B {
-			a, b, build, worst = a-1, b+1, "B", append(worst, found...)
-		}
-		lines = append(lines, fmt.Sprintf("%s (%s) was on a suspect machine: %s", r.Name, build, Foremost(found)))
+		one.suspect++
+		one.found = append(one.found, found...)
+		lines = append(lines, fmt.Sprintf("%s (%s) was on a suspect machine: %s", r.Name, name, Foremost(found)))
 	}
 	if more := len(lines) - shownRuns; more > 1 {
 		lines = append(lines[:shownRuns], fmt.Sprintf("%d more runs were on suspect machines", more))
 	}
-	if b == 0 || a > 0 {
+	a, b := builds["A"], builds["B"]
+	if a.suspect > 0 || b.suspect < b.looked || 2*a.looked <= a.runs || 2*b.looked <= b.runs {
 		return lines, ""
 	}
-	text := Probably(worst)
-	return lines, fmt.Sprintf("%s. That was so in %d of %d runs of B, and in none of A.", strings.ToUpper(text[:1])+text[1:], b, ofB)
+	text := Probably(b.found)
+	return lines, fmt.Sprintf("%s. That was so in %d of %d runs of B, and in none of A.", strings.ToUpper(text[:1])+text[1:], b.suspect, b.runs)
 }
