@@ -71,7 +71,7 @@ type Silent struct {
 	Owner string
 }
 
-// SilentOnes are the histories that were due and have not run, the longest silent first. What has been silent for longer
+// SilentOnes are the histories that were due and were not measured, the longest silent first. What has been silent for longer
 // than a case is missed (forgotten) is counted and no longer listed.
 func SilentOnes(histories []*History, now time.Time, forgotten time.Duration, owner func(string) string) (out []Silent, older int) {
 	for _, h := range histories {

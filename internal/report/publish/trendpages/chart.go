@@ -107,7 +107,7 @@ func (c *chart) changes() {
 	}
 	for _, g := range c.gaps {
 		if i := slices.IndexFunc(c.s.Nights, func(p trends.Point) bool { return !p.Night.Time.Before(g.Before) }); i > 0 && !g.Open() {
-			line("gap", i, "not run: "+gapWords(g))
+			line("gap", i, "not measured: "+gapWords(g))
 		}
 	}
 	for _, p := range c.s.Spells {

@@ -9,13 +9,13 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/trends"
 )
 
-// forgotten is for how long a case that does not run is asked for.
+// forgotten is for how long a case that is not measured is asked for.
 const forgotten = 60 * 24 * time.Hour
 
 // gapView is a stretch without nights.
 type gapView struct{ When, Missed string }
 
-// silentView is a case that was due and has not run.
+// silentView is a case that was due and was not measured.
 type silentView struct{ Case, Page, Where, Last, Missed, Owner string }
 
 // gapViews are the newest gaps, and how many more there are.
@@ -46,7 +46,7 @@ func days(first, last time.Time) string {
 	return day(first) + " to " + day(last)
 }
 
-// silent fills in the cases that have not run.
+// silent fills in the cases that were not measured.
 func (v *overview) silent(s *Site, at []int, up string) {
 	var some []*trends.History
 	for _, i := range at {

@@ -133,8 +133,8 @@ func (h *heat) row(b *bytes.Buffer, y, i int) {
 		}
 		switch state := states[from]; state {
 		case nothing:
-		case notRun:
-			fmt.Fprintf(b, `<path class="gap" d="M%d,%dH%d"><title>not run: %s</title></path>`, heatLabel+from*h.cell()+1, y+heatRow/2, heatLabel+to*h.cell()-1, days(h.first.AddDate(0, 0, from), h.first.AddDate(0, 0, to-1)))
+		case notMeasured:
+			fmt.Fprintf(b, `<path class="gap" d="M%d,%dH%d"><title>not measured: %s</title></path>`, heatLabel+from*h.cell()+1, y+heatRow/2, heatLabel+to*h.cell()-1, days(h.first.AddDate(0, 0, from), h.first.AddDate(0, 0, to-1)))
 		default:
 			fmt.Fprintf(b, `<rect class="%s" x="%d" y="%d" width="%d" height="%d"/>`, state, heatLabel+from*h.cell(), y+2, (to-from)*h.cell(), heatRow-4)
 		}
@@ -146,12 +146,12 @@ func (h *heat) row(b *bytes.Buffer, y, i int) {
 const (
 	nothing  = ""
 	measured = "well"
-	notRun   = "gap"
+	notMeasured   = "gap"
 )
 
 // states are the classes of the days of a history; the worst counts where there were several nights.
 func (h *heat) states(hist *trends.History) []string {
-	rank := map[string]int{nothing: 0, notRun: 0, measured: 1, "better": 2, "doubt": 3, "bad": 4}
+	rank := map[string]int{nothing: 0, notMeasured: 0, measured: 1, "better": 2, "doubt": 3, "bad": 4}
 	out := make([]string, h.days())
 	for _, g := range hist.Gaps(h.site.Now) {
 		to := h.last.AddDate(0, 0, 1)
@@ -159,7 +159,7 @@ func (h *heat) states(hist *trends.History) []string {
 			to = g.Before
 		}
 		for d := h.day(g.After) + 1; d < min(h.day(to), len(out)); d++ {
-			out[d] = notRun
+			out[d] = notMeasured
 		}
 	}
 	for _, n := range hist.Nights {

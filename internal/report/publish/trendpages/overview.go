@@ -83,14 +83,10 @@ func (p *printer) overview(at, heat []int, up string) overview {
 		series = append(series, s.all[i])
 	}
 	open := trends.OpenFindings(series, s.Now, s.Owner)
-	headline, tone := "No regression is open", "good"
-	if n := len(open); n > 0 {
-		headline, tone = plain.Count(n, "case")+" with an open regression", "bad"
-		if n > 1 {
-			headline = plain.Count(n, "case") + " with open regressions"
-		}
-	}
-	v := overview{head: p.head(headline, up), Headline: headline, Tone: tone, Cases: len(at)}
+	v := overview{Cases: len(at)}
+	v.silent(s, at, up)
+	v.headline(len(open))
+	v.head = p.head(v.Headline, up)
 	for _, f := range open {
 		v.Open = append(v.Open, p.openView(f, up))
 	}
@@ -102,11 +98,34 @@ func (p *printer) overview(at, heat []int, up string) overview {
 	for _, m := range better {
 		v.Better = append(v.Better, moverOf(m, up))
 	}
-	v.silent(s, at, up)
 	v.hours(s, at, up)
 	h := newHeat(s, heat, up)
 	v.Heat, v.Nights = h.svg(), h.span()
 	return v
+}
+
+// headline says how many cases have an open regression, and of how many nothing is known: what is not measured cannot be
+// red, and is not well either.
+func (v *overview) headline(open int) {
+	switch open {
+	case 0:
+		v.Headline, v.Tone = "No regression is open", "good"
+	case 1:
+		v.Headline, v.Tone = "1 case with an open regression", "bad"
+	default:
+		v.Headline, v.Tone = plain.Count(open, "case")+" with open regressions", "bad"
+	}
+	switch n := len(v.Silent); {
+	case n > 0:
+		v.Headline += "; " + plain.Count(n, "case") + " due and not measured"
+	case v.Retired > 0 && v.Retired == v.Cases:
+		v.Headline += "; no case was measured for 60 days"
+	default:
+		return
+	}
+	if v.Tone == "good" {
+		v.Tone = "doubt"
+	}
 }
 
 func (p *printer) openView(f trends.Finding, up string) openView {

@@ -90,23 +90,23 @@ func TestPages(t *testing.T) {
 	require.Equal(t, len(series)/2, open)
 }
 
-// TestNightsThatWereNotRun are seen: on the overview while they go on, in the map, and on the pages of the case.
-func TestNightsThatWereNotRun(t *testing.T) {
+// TestNightsThatWereNotMeasured are seen: on the overview while they go on, in the map, and on the pages of the case.
+func TestNightsThatWereNotMeasured(t *testing.T) {
 	t.Parallel()
 	dir := site(t, func(r *baseline.Record) {
 		if r.Kind != baseline.KindRun || r.Cluster != "h200" || r.Case != nights.CaseID(0) {
 			return
 		}
 		age := int(now.Sub(r.Time).Hours() / 24)
-		if age < 4 || age >= 20 && age < 23 { // what was not run is recorded under another name here
+		if age < 4 || age >= 20 && age < 23 { // what was not measured is recorded under another name here
 			r.Case = "elsewhere"
 		}
 	})
 	index := read(t, dir, rundir.ReportIndex)
-	for _, want := range []string{"<h2>Not run</h2>", `data-label="Last night">2026-11-24</td>`, "4 nights</td>"} {
+	for _, want := range []string{"<h2>Not measured</h2>", `data-label="Last night">2026-11-24</td>`, "4 nights</td>"} {
 		require.Contains(t, index, want)
 	}
-	for _, want := range []string{"not run: 2026-11-06 to 2026-11-08", "not run: 2026-11-25 to 2026-11-28"} {
+	for _, want := range []string{"not measured: 2026-11-06 to 2026-11-08", "not measured: 2026-11-25 to 2026-11-28"} {
 		require.Contains(t, read(t, dir, "by/h200-main.html"), want)
 		require.NotContains(t, read(t, dir, "by/b200-main.html"), want)
 	}
