@@ -99,21 +99,15 @@ func caseExit(c CaseEnd, p ExitPolicy) (code int, result string) {
 // outcomeExit maps how the attempt ended. A word that is not known here is not
 // a success, and nothing proves it to be the test's fault.
 func outcomeExit(o rundir.Outcome) int {
-	switch o {
-	case rundir.OutcomePassed:
+	switch {
+	case o == rundir.OutcomePassed:
 		return exit.Passed
-	case rundir.OutcomeTestFailed,
-		rundir.TimeoutOf(rundir.PhaseReady),
-		rundir.TimeoutOf(rundir.PhaseBenchmark),
-		rundir.TimeoutOf(rundir.PhaseDrain):
+	case o.TestFault():
 		return exit.TestFailed
 	default:
 		return exit.Infra
 	}
 }
-
-// IsTestFault reports whether an attempt that ended so counts against the test or the software under test.
-func IsTestFault(o rundir.Outcome) bool { return outcomeExit(o) == exit.TestFailed }
 
 // wordsExit is the performance half. No gating metric at all means that nobody
 // looked: no verdict.
@@ -222,7 +216,7 @@ func outcomeRank(o rundir.Outcome) int {
 		return 0
 	case o == rundir.OutcomeTestFailed:
 		return 4
-	case outcomeExit(o) == exit.TestFailed:
+	case o.TestFault():
 		return 3
 	case o.IsTimeout():
 		return 2

@@ -39,6 +39,16 @@ func TimeoutOf(p Phase) Outcome { return Outcome("timeout:" + string(p)) }
 // IsTimeout reports whether a phase ran out of time.
 func (o Outcome) IsTimeout() bool { return strings.HasPrefix(string(o), string(TimeoutOf(""))) }
 
+// TestFault reports whether an attempt that ended so counts against the test or the software under test: exit code 1. A
+// word that is not known here is neither that nor a success.
+func (o Outcome) TestFault() bool {
+	switch o {
+	case OutcomeTestFailed, TimeoutOf(PhaseReady), TimeoutOf(PhaseBenchmark), TimeoutOf(PhaseDrain):
+		return true
+	}
+	return false
+}
+
 // Job is the client's record of one submission (job.json). Name is on disk
 // before sbatch is called, so that a job whose id never arrived can be found.
 type Job struct {

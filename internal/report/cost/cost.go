@@ -156,7 +156,7 @@ func Of(e results.Ended, plan rundir.Plan) Spent {
 	return s
 }
 
-// blame gives the hours to what caused them. Nothing of an attempt that did not pass was
+// blame gives the hours to what caused them, as the exit code has it. Nothing of an attempt that did not pass was
 // of use, whatever its roles did.
 func (s *Spent) blame(e results.Ended) {
 	to := &s.Failed
@@ -169,7 +169,7 @@ func (s *Spent) blame(e results.Ended) {
 		return
 	case e.Outcome == rundir.OutcomeCancelled:
 		to = &s.Cancelled
-	case e.Outcome == rundir.OutcomeInfra || e.Outcome == rundir.OutcomeLost || e.Finding != nil && e.Finding.Class == string(blame.Infra):
+	case !e.Outcome.TestFault():
 		to = &s.Infrastructure
 	}
 	*to, s.Idle = s.Allocated, nil
@@ -193,6 +193,7 @@ func computing(e results.Ended, plan rundir.Plan, held span) time.Duration {
 			sum += held.within(p.Start, to)
 		}
 	}
+	sum = min(sum, held.to.Sub(held.from)) // roles can write to the records: no hour is there twice
 	if e.Finding != nil && e.Finding.Kind == blame.KindHang { // it was watched for so long before it was called one
 		sum = max(0, sum-plan.Hang.D())
 	}
@@ -211,7 +212,7 @@ func busy(e results.Ended, plan rundir.Plan) map[string]float64 {
 		for _, node := range e.Machine.Nodes {
 			for _, c := range node.Cards {
 				if !math.IsNaN(c.Busy) && owner(e, plan, c.Card) == r.Name {
-					sum, n = sum+c.Busy, n+1
+					sum, n = sum+min(max(c.Busy, 0), 1), n+1
 				}
 			}
 		}

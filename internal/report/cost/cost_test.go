@@ -67,10 +67,19 @@ func TestWhereHoursWent(t *testing.T) {
 			e.Outcome, e.Finding = rundir.OutcomeTestFailed, &rundir.Finding{Kind: blame.KindHang, Class: "test"}
 		}, cost.Spent{Allocated: 16, Computed: 3.6, Failed: 16}},
 		"infrastructure": {func(e *results.Ended) { e.Outcome = rundir.OutcomeInfra }, cost.Spent{Allocated: 16, Computed: 6, Infrastructure: 16}},
-		"a timeout that is a node's": {func(e *results.Ended) {
+		"late containers, exit 3": {func(e *results.Ended) {
+			e.Outcome, e.Agent.Phases = rundir.TimeoutOf(rundir.PhaseSetup), nil
+		}, cost.Spent{Allocated: 16, Infrastructure: 16}},
+		"late servers, exit 1": {func(e *results.Ended) {
 			e.Outcome, e.Finding = rundir.TimeoutOf(rundir.PhaseReady), &rundir.Finding{Class: "infra"}
 			e.Agent.Phases = e.Agent.Phases[:1]
-		}, cost.Spent{Allocated: 16, Infrastructure: 16}},
+		}, cost.Spent{Allocated: 16, Failed: 16}},
+		"runs that overlap": {func(e *results.Ended) {
+			e.Agent.RunAccount, e.Before = account(0, 60), []rundir.RunAccount{account(0, 60), account(5, 50)}
+		}, cost.Spent{Allocated: 16, Computed: 12, Useful: 12, Idle: map[string]float64{cost.NoRole: 4}}},
+		"busier than can be": {func(e *results.Ended) {
+			e.Machine = seen(map[string]float64{"n1": 4000, "n2": -1, "n3": math.Inf(1), "n4": 0})
+		}, cost.Spent{Allocated: 16, Computed: 4, Useful: 4, Idle: map[string]float64{"GEN_0": 6, "CTX_0": 2, cost.NoRole: 4}}},
 		"cancelled":     {func(e *results.Ended) { e.Outcome = rundir.OutcomeCancelled }, cost.Spent{Allocated: 16, Computed: 6, Cancelled: 16}},
 		"never began":   {func(e *results.Ended) { e.Result, e.Agent = nil, nil }, cost.Spent{}},
 		"without agent": {func(e *results.Ended) { e.Agent, e.Outcome = nil, rundir.OutcomeLost }, cost.Spent{Allocated: 16, Infrastructure: 16}},

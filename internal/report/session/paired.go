@@ -221,11 +221,11 @@ func decidedBy(attempts []results.Ended, plan rundir.Plan, found ab.Session) {
 		says := false
 		switch found.Verdict {
 		case paired.Regression, paired.Improvement, paired.Pass:
-			says = !report.IsTestFault(e.Outcome) || !headFailedAlone(found.Measured, plan.Pairs.OwnFailures)
+			says = !e.Outcome.TestFault() || !headFailedAlone(found.Measured, plan.Pairs.OwnFailures)
 		case paired.Inconclusive:
 			says = len(found.Used) > 0 && e.Finding != nil && e.Finding.Kind == blame.KindTimeLimit
 		case paired.Invalid:
-			says = report.IsTestFault(e.Outcome)
+			says = e.Outcome.TestFault()
 		case paired.Failed: // the run that stands for the job says how
 		}
 		if says {
