@@ -239,6 +239,9 @@ func inEnvironment(ctx context.Context, s Setup, subject Subject, j Judgement) J
 	return j
 }
 
+// OfEnvironment reports whether the environment has moved and explains all that is worse.
+func (j Judgement) OfEnvironment() bool { return j.Environment.Moved && len(j.Case.Moved) == 0 }
+
 // remaining is what the case still says once the environment has explained some rows.
 func remaining(c verdict.Case, rows []verdict.Row) verdict.Case {
 	since := c.Since

@@ -41,7 +41,7 @@ func (s *Session) judge(ctx context.Context, run rundir.Run, c results.Case, att
 	})
 	out := report.Judged{Rows: j.Rows, Problems: m.problems, Warnings: append(m.warnings, j.Warnings...), Together: &j.Case, Unverified: m.unverified}
 	out.Suspects, out.Changed, out.Machine, out.Lemons = s.suspects(j.Case.Onset), j.Changed, j.Machine, j.Lemons
-	if out.Environment = j.Environment.Text; j.Environment.Moved && len(j.Case.Moved) == 0 {
+	if out.Environment = j.Environment.Text; j.OfEnvironment() {
 		out.Suspects, out.EnvironmentMoved = nil, true // it explains all, and blames nobody
 	}
 	out.Machines = map[string]*rundir.Machine{}

@@ -42,7 +42,7 @@ func (o Outside) Judged(j judging.Judgement, s judging.Subject, notStored error)
 	end.Count(j.Rows)
 	doc := o.report(report.CaseReport{
 		Decision:    report.CaseExit(end, o.Exit),
-		Measurement: report.Measurement{Verdict: verdict.Worst(j.Rows), Metrics: j.Rows, Together: &j.Case, Problems: s.Record.Problems, Changed: j.Changed, Machine: j.Machine, Lemons: j.Lemons, Environment: j.Environment.Text, EnvironmentMoved: j.Environment.Moved && len(j.Case.Moved) == 0},
+		Measurement: report.Measurement{Verdict: verdict.Worst(j.Rows), Metrics: j.Rows, Together: &j.Case, Problems: s.Record.Problems, Changed: j.Changed, Machine: j.Machine, Lemons: j.Lemons, Environment: j.Environment.Text, EnvironmentMoved: j.OfEnvironment()},
 	}, j.Record.Time)
 	c := &doc.Cases[0]
 	c.Message = message(*c, end)

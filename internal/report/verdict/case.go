@@ -142,7 +142,7 @@ func caseLimit(s Strictness, manyOnce bool) float64 {
 
 // inCase brings the verdict of one series in line with that of its case: red if
 // the case is and the series has moved with it, or if it is beyond doubt by itself;
-// left open if all of that is this one night, and nobody has measured it again.
+// left open if all of that is this one run, and nobody has measured it again.
 // slow says that enough series have found a slow regression.
 func (j *judgement) inCase(s scanned, moved, slow bool, count int) {
 	red, alone := s.red && moved, s.alone && moved
@@ -156,7 +156,7 @@ func (j *judgement) inCase(s scanned, moved, slow bool, count int) {
 		j.ofCase = together
 	case alone && !sure:
 		j.calm(s, true)
-		j.ofCase = together + ", by this one night, which was measured once: bad luck that all of them share looks the same"
+		j.ofCase = together + ", by this one run, which was measured once: bad luck that all of them share looks the same"
 	case j.Alarm && !sure:
 		j.calm(s, false)
 		j.ofCase = together + fmt.Sprintf(": too little for an alarm (%.2f needed, or %.3f in one series)", s.limit, beyondDoubt)

@@ -217,7 +217,7 @@ func TestBadNightOfAllSeries(t *testing.T) {
 			open++
 			require.Equal(t, verdict.Inconclusive, verdict.Worst(rows))
 			k := slices.IndexFunc(rows, func(r verdict.Row) bool { return r.Verdict == verdict.Inconclusive })
-			require.Contains(t, rows[k].Reason, "by this one night, which was measured once: bad luck that all of them share looks the same")
+			require.Contains(t, rows[k].Reason, "by this one run, which was measured once: bad luck that all of them share looks the same")
 			require.Equal(t, p.Reruns > 0, rows[k].Suspicious, "it is measured again where that can be")
 			if p.Mode == verdict.PullRequest {
 				continue

@@ -13,11 +13,11 @@ import (
 const (
 	upstreamDays    = 90
 	upstreamRolling = 3
-	upstreamRank    = 0.95 // of the good bws.Side
+	upstreamRank    = 0.95 // of the good side
 )
 
 // judgeUpstream is the rule of TensorRT-LLM's perf sanity: the mean of each day,
-// a trailing mean over 3 days, its 95th percentile on the good bws.Side over 90
+// a trailing mean over 3 days, its 95th percentile on the good side over 90
 // days; red if worse by more than 5 % after a merge, 10 % before it. Deviations,
 // all of them repairs: days are UTC days, the direction is the metric's, and the
 // judged value is not part of its own baseline.
@@ -45,7 +45,7 @@ func (j *judgement) judgeUpstream() {
 	if source != "" {
 		j.Reason += source
 	} else {
-		j.Reason += " (95th percentile on the good bws.Side of " + plain.Count(days, "daily mean") + ")"
+		j.Reason += " (95th percentile on the good side of " + plain.Count(days, "daily mean") + ")"
 	}
 	j.say("up to %s worse is allowed", percent(tolerance))
 	if j.pr && j.Verdict == Regression {
