@@ -57,7 +57,7 @@ func TestRepairs(t *testing.T) {
 func TestContradiction(t *testing.T) {
 	t.Parallel()
 	const red = `<testcase name="b"><failure/></testcase>`
-	const failures, none = "declares 1 failures and 1 errors, and none of its cases shows one", "declares 2 tests, and holds none"
+	const failures, none = "declares 1 failure and 1 error, and none of its cases shows one", "declares 2 tests, and holds none"
 	for doc, want := range map[string]struct {
 		said   string
 		hidden int

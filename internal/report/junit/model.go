@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 )
 
 // Status is the class of a case. Every case is in exactly one.
@@ -166,9 +168,9 @@ func (s *Suite) settle() {
 	switch {
 	case s.told: // the inner suite has said it
 	case failures+errors > 0 && s.shown() == 0:
-		s.Contradiction = fmt.Sprintf("declares %d failures and %d errors, and none of its cases shows one", failures, errors)
+		s.Contradiction = fmt.Sprintf("declares %s and %s, and none of its cases shows one", plain.Count(failures, "failure"), plain.Count(errors, "error"))
 	case tests > 0 && s.Counts.Tests == 0 && len(s.Results) == 0:
-		s.Contradiction = fmt.Sprintf("declares %d tests, and holds none", tests)
+		s.Contradiction = fmt.Sprintf("declares %s, and holds none", plain.Count(tests, "test"))
 	}
 	s.told = s.told || s.Contradiction != ""
 }
@@ -229,7 +231,7 @@ func (c Counts) Red() int { return c.Failures + c.Errors }
 
 // String is "12 tests: 10 passed, 1 failed, 0 errors, 1 skipped".
 func (c Counts) String() string {
-	return fmt.Sprintf("%d tests: %d passed, %d failed, %d errors, %d skipped", c.Tests, c.Passed(), c.Failures, c.Errors, c.Skipped)
+	return fmt.Sprintf("%s: %d passed, %d failed, %s, %d skipped", plain.Count(c.Tests, "test"), c.Passed(), c.Failures, plain.Count(c.Errors, "error"), c.Skipped)
 }
 
 // File is what Read found out about one file.

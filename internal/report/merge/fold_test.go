@@ -178,7 +178,7 @@ func TestFoldVeryMany(t *testing.T) {
 	require.Equal(t, `[attempt 501-2000 of 2500] [the worst of 1500] boom`, c.Reruns[500].Message)
 	require.Contains(t, c.Reruns[501].Message, "attempt 2001 of 2500")
 	require.Equal(t, "2500.000000", junit.Seconds(c.Time))
-	require.Contains(t, c.Properties, junit.Property{Name: "ci-disagg.not_listed", Value: "1500 tests: 1499 passed, 0 failed, 1 errors, 0 skipped"})
+	require.Contains(t, c.Properties, junit.Property{Name: "ci-disagg.not_listed", Value: "1500 tests: 1499 passed, 0 failed, 1 error, 0 skipped"})
 
 	// where all of them count, so does the one that is not listed
 	path = write(t, t.TempDir(), "results.xml", pytestDoc(2500, cases))

@@ -63,7 +63,7 @@ func TestBounded(t *testing.T) {
 	}{
 		"one large case": {func(w io.Writer) error {
 			return pieces(w, `<testsuite name="s"><testcase name="t"><system-out>`, strings.Repeat("a line of a log &lt;1&gt;\n", 1000), 1000, "</system-out></testcase></testsuite>")
-		}, 64*mb + 2*25*mb, "1 tests: 1 passed, 0 failed, 0 errors, 0 skipped"},
+		}, 64*mb + 2*25*mb, "1 test: 1 passed, 0 failed, 0 errors, 0 skipped"},
 		"many cases": {func(w io.Writer) error {
 			bw := bufio.NewWriter(w)
 			fmt.Fprint(bw, `<testsuite name="s">`)
@@ -78,16 +78,16 @@ func TestBounded(t *testing.T) {
 		}, 64 * mb, "2 tests: 1 passed, 1 failed, 0 errors, 0 skipped"},
 		"nested suites": {func(w io.Writer) error {
 			return pieces(w, `<testsuite name="s"><testcase name="t"/>`, "<testsuite>", 10_000, "")
-		}, 64 * mb, "2 tests: 1 passed, 0 failed, 1 errors, 0 skipped"},
+		}, 64 * mb, "2 tests: 1 passed, 0 failed, 1 error, 0 skipped"},
 		"nested elements in a case": {func(w io.Writer) error {
 			return pieces(w, `<testsuite name="s"><testcase name="t"/><testcase name="u">`, "<a>", 1_000_000, "")
-		}, 64 * mb, "2 tests: 1 passed, 0 failed, 1 errors, 0 skipped"},
+		}, 64 * mb, "2 tests: 1 passed, 0 failed, 1 error, 0 skipped"},
 		"many suites": {func(w io.Writer) error {
 			return pieces(w, `<testsuites>`, `<testsuite name="pytest"><testcase name="t"/></testsuite>`, 50_000, "</testsuites>")
-		}, 90 * mb, "1 tests: 1 passed, 0 failed, 0 errors, 0 skipped"},
+		}, 90 * mb, "1 test: 1 passed, 0 failed, 0 errors, 0 skipped"},
 		"tag without end": {func(w io.Writer) error {
 			return pieces(w, `<testsuite name="s"><testcase name="t"/><testcase name="`, strings.Repeat("x", 1000), 20_000, "")
-		}, 64*mb + 2*40*mb, "2 tests: 1 passed, 0 failed, 1 errors, 0 skipped"},
+		}, 64*mb + 2*40*mb, "2 tests: 1 passed, 0 failed, 1 error, 0 skipped"},
 		"document type bomb": {func(w io.Writer) error {
 			var b strings.Builder
 			b.WriteString(`<!DOCTYPE t [<!ENTITY a0 "ha">`)
@@ -97,10 +97,10 @@ func TestBounded(t *testing.T) {
 			b.WriteString(`]><testsuite name="s"><testcase name="t"><failure>&a30;</failure></testcase></testsuite>`)
 			_, err := io.WriteString(w, b.String())
 			return err
-		}, 64 * mb, "1 tests: 0 passed, 1 failed, 0 errors, 0 skipped"},
+		}, 64 * mb, "1 test: 0 passed, 1 failed, 0 errors, 0 skipped"},
 		"garbage": {func(w io.Writer) error {
 			return pieces(w, "", strings.Repeat("\x00\xff<\"'>&;]]>", 100), 20_000, "")
-		}, 64 * mb, "1 tests: 0 passed, 0 failed, 1 errors, 0 skipped"},
+		}, 64 * mb, "1 test: 0 passed, 0 failed, 1 error, 0 skipped"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

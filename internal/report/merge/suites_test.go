@@ -114,7 +114,7 @@ func TestRepeatedNames(t *testing.T) {
 	}
 	path = write(t, t.TempDir(), "b.xml", suiteDoc("s", `<testcase classname="c" name="u"/><testcase classname="c" name="u"/>`))
 	sum, _ := mergeFiles(t, Options{}, true, path)
-	require.Equal(t, []string{`Jenkins cannot tell 1 tests from others of the same class and name: "c.u"`}, sum.Warnings)
+	require.Equal(t, []string{`Jenkins cannot tell 1 test from others of the same class and name: "c.u"`}, sum.Warnings)
 }
 
 // TestSuiteErrorsOfTwoFiles: what stands in the suite itself is one test of the

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
 	"github.com/ci-disagg/ci-disagg/internal/report/merge/source"
@@ -228,7 +229,7 @@ func (m *merger) warnRepeated() error {
 			}
 			again[e.key] = false
 			if len(names) == listed {
-				m.warn("Jenkins cannot tell %d tests from others of the same class and name: %s, ...", len(again), strings.Join(names, ", "))
+				m.warn("Jenkins cannot tell %s from others of the same class and name: %s, ...", plain.Count(len(again), "test"), strings.Join(names, ", "))
 				return nil
 			}
 			c, err := m.value(s, e)
@@ -239,7 +240,7 @@ func (m *merger) warnRepeated() error {
 		}
 	}
 	if len(names) > 0 {
-		m.warn("Jenkins cannot tell %d tests from others of the same class and name: %s", len(names), strings.Join(names, ", "))
+		m.warn("Jenkins cannot tell %s from others of the same class and name: %s", plain.Count(len(names), "test"), strings.Join(names, ", "))
 	}
 	return nil
 }
