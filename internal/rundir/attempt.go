@@ -45,8 +45,9 @@ func (o Outcome) TestFault() bool {
 	switch o {
 	case OutcomeTestFailed, TimeoutOf(PhaseReady), TimeoutOf(PhaseBenchmark), TimeoutOf(PhaseDrain):
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // Job is the client's record of one submission (job.json). Name is on disk

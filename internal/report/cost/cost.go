@@ -193,7 +193,7 @@ func computing(e results.Ended, plan rundir.Plan, held span) time.Duration {
 			sum += held.within(p.Start, to)
 		}
 	}
-	sum = min(sum, held.to.Sub(held.from)) // roles can write to the records: no hour is there twice
+	sum = min(sum, held.to.Sub(held.from))                    // roles can write to the records: no hour is there twice
 	if e.Finding != nil && e.Finding.Kind == blame.KindHang { // it was watched for so long before it was called one
 		sum = max(0, sum-plan.Hang.D())
 	}

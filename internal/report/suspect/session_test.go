@@ -32,9 +32,9 @@ func TestSession(t *testing.T) {
 		"low in two of B":  {edit: at(low, 1, 5), lines: 2},
 		"hot in all but 1": {edit: at(hot, 1, 2, 5), lines: 3},
 		"hot in all of B":  {edit: at(hot, 1, 2, 5, 6), lines: 4, probably: "The machine, probably: GPU 3 of node07 was slowed down for its heat at up to 60 °C for 50 % of the benchmark, at 1,980 MHz of 1,980 (and 3 more). That was so in 4 of 4 runs of B, and in none of A."},
-		"looked at three": {lines: 3, probably: "The machine, probably: GPU 3 of node07 was slowed down for its heat at up to 60 °C for 50 % of the benchmark, at 1,980 MHz of 1,980 (and 2 more). That was so in 3 of 4 runs of B, and in none of A.", edit: both(at(hot, 1, 2, 5), at(nobody, 6))},
-		"looked at two":   {lines: 2, edit: both(at(hot, 1, 2), at(nobody, 5, 6))},
-		"A not looked at": {lines: 4, edit: both(at(hot, 1, 2, 5, 6), at(nobody, 0, 3, 4, 7))},
+		"looked at three":  {lines: 3, probably: "The machine, probably: GPU 3 of node07 was slowed down for its heat at up to 60 °C for 50 % of the benchmark, at 1,980 MHz of 1,980 (and 2 more). That was so in 3 of 4 runs of B, and in none of A.", edit: both(at(hot, 1, 2, 5), at(nobody, 6))},
+		"looked at two":    {lines: 2, edit: both(at(hot, 1, 2), at(nobody, 5, 6))},
+		"A not looked at":  {lines: 4, edit: both(at(hot, 1, 2, 5, 6), at(nobody, 0, 3, 4, 7))},
 		"hot in both once": {edit: at(hot, 0, 1), lines: 2},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -144,9 +144,9 @@ func (h *heat) row(b *bytes.Buffer, y, i int) {
 }
 
 const (
-	nothing  = ""
-	measured = "well"
-	notMeasured   = "gap"
+	nothing     = ""
+	measured    = "well"
+	notMeasured = "gap"
 )
 
 // states are the classes of the days of a history; the worst counts where there were several nights.
