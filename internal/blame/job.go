@@ -114,7 +114,7 @@ func (c *analysis) signalled() (Event, bool) {
 // client says that has missed a role which died so.
 func (c *analysis) deadBefore(at time.Time, known bool, kind string) bool {
 	for _, e := range c.fatal {
-		if e.At.IsZero() || e.Kind == ServerSick || jobGone(e) || e.Kind == NodeLost || e.Kind == Unkillable || kind == KindNodeFail && c.observes(e) {
+		if e.At.IsZero() || e.Weak || e.Kind == ServerSick || jobGone(e) || e.Kind == NodeLost || e.Kind == Unkillable || kind == KindNodeFail && c.observes(e) {
 			continue
 		}
 		bySignal := e.Kind == RoleEnd && (e.Signal == 15 || e.Signal == 9) || e.Kind == ServerGone && (e.Signal == 0 || e.Signal == 15 || e.Signal == 9)

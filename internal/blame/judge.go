@@ -37,7 +37,7 @@ const (
 // DefaultSkew is how close two events must be to count as simultaneous.
 const DefaultSkew = 5 * time.Second
 
-// second-hand is how long before its cause a failure may be seen that only says that
+// secondHand is how long before its cause a failure may be seen that only says that
 // somebody else has gone: a worker of the perf test looks after its server every
 // 10 s, and its step then has to end.
 const secondHand = time.Minute
@@ -67,7 +67,7 @@ func Judge(ev Evidence) Finding {
 	if ev.Skew <= 0 {
 		ev.Skew = DefaultSkew
 	}
-	c := newCourt(ev)
+	c := newAnalysis(ev)
 	if f, ok := c.wholeJob(); ok {
 		return f
 	}
@@ -102,7 +102,7 @@ type analysis struct {
 	fatal []Event          // in time order; those of unknown time last
 }
 
-func newCourt(ev Evidence) *analysis {
+func newAnalysis(ev Evidence) *analysis {
 	c := &analysis{ev: ev, roles: map[string]Role{}, order: map[string]int{}, lines: map[string][]Line{}, ends: map[string]Event{}}
 	for i, r := range ev.Roles {
 		c.roles[r.Name], c.order[r.Name] = r, i
@@ -132,7 +132,26 @@ func newCourt(ev Evidence) *analysis {
 		}
 		return cmp.Compare(c.order[a.Role], c.order[b.Role])
 	})
+	if !c.missesSomebody() {
+		c.fatal = slices.DeleteFunc(c.fatal, func(e Event) bool { return e.Weak })
+	}
 	return c
+}
+
+// missesSomebody reports whether somebody gave up by himself, and nobody failed but such. What died by itself needs no
+// other's silence to explain it.
+func (c *analysis) missesSomebody() bool {
+	gaveUp := false
+	for _, e := range c.fatal {
+		switch {
+		case e.Weak, e.Kind == NoResult:
+		case !c.observes(e):
+			return false
+		default:
+			gaveUp = gaveUp || e.Signal == 0
+		}
+	}
+	return gaveUp
 }
 
 // normal reads the exit code of a shell whose command was killed: 128 + signal.

@@ -54,6 +54,9 @@ type Event struct {
 	Node     string // where, if known
 	Text     string // first line of a failure, a reason
 	Assert   bool   // TestFailed: an assertion on measured data
+	// Weak: of whom somebody may have missed, no failure by itself. It counts only where all who failed merely say that
+	// somebody else has gone.
+	Weak bool `json:",omitempty"`
 }
 
 // Line is one line of a log that may explain an end.

@@ -143,7 +143,7 @@ func TestLastLineIsNoExplanation(t *testing.T) {
 	require.Contains(t, said.Message, ": FATAL: no licence")
 }
 
-// TestPeerLine: what the clients of common engines print when their server has gone is secondHand, in all its spellings.
+// TestPeerLine: what the clients of common engines print when their server has gone is second-hand, in all its spellings.
 func TestPeerLine(t *testing.T) {
 	for _, line := range []string{
 		"Error: Server closed the connection", // redis-benchmark, when the end came between two requests

@@ -103,12 +103,15 @@ func (p *player) feed(line string) string {
 		require.NoError(p.t, err)
 	case "status":
 		e.kind = evDrain
-	case "seen": // ROLE WHAT [exit code or status] [looks]
+	case "seen": // ROLE WHAT [exit code or status] [looks] [busy]
 		e.kind, e.role, e.quiet = evSeen, byName(arg(2)), time.Hour
 		e.seen = rundir.NodeEvent{At: e.at, Role: arg(2), What: rundir.NodeWhat(arg(3)), Text: "time-out"}
 		_, _ = fmt.Sscan(arg(4), &e.seen.Exit)
 		e.seen.Signal, e.seen.Status = max(0, e.seen.Exit-128), e.seen.Exit
 		_, _ = fmt.Sscan(arg(5), &e.seen.Looks)
+		if arg(6) == "busy" { // it goes on writing
+			e.quiet = 0
+		}
 	case "signal":
 		e.kind, e.text = evSignal, arg(2)
 	case "job":

@@ -103,17 +103,17 @@ func (s sight) silence(ill time.Duration) string {
 	return fmt.Sprintf("its server has not answered its health check for %v (%s)", ill.Round(time.Second), s.last.Text)
 }
 
-// silent is that a role's server did not answer any more, long before the first failure of another; ok = it did not.
+// silent is that a role's server had not answered for long, by the conditions of dead, when the benchmark ended; ok = it had not.
+// It may have been slow for any reason, so it is evidence only of whom a client missed that gave up.
 func (s state) silent(r role) (e blame.Event, ok bool) {
-	last := r.server.last.At
-	if s.ending == nil || r.kind != rundir.KindServer || r.optional || r.server.unwell.What != rundir.NodeSilent || s.ending.cause.Role == r.name {
+	if s.ending == nil || s.ending.phase != rundir.PhaseBenchmark || s.hang <= 0 || r.kind != rundir.KindServer || r.optional ||
+		r.server.unwell.What != rundir.NodeSilent || s.ending.cause.Role == r.name {
 		return e, false
 	}
-	if last.After(s.ending.at) {
-		last = s.ending.at
-	}
+	last := slices.MinFunc([]time.Time{r.server.last.At, s.ending.at}, time.Time.Compare)
 	ill := last.Sub(r.server.unwell.At)
-	return blame.Event{Role: r.name, Kind: blame.Hang, At: r.server.unwell.At, Text: r.server.silence(ill)}, ill >= silentFor && s.ending.at.Sub(last) < silentFor
+	e = blame.Event{Role: r.name, Kind: blame.Hang, At: r.server.unwell.At, Text: r.server.silence(ill), Weak: true}
+	return e, ill >= silentFor && r.server.still >= silentFor && s.ending.at.Sub(last) < silentFor
 }
 
 func goneEvent(r role) blame.Event {

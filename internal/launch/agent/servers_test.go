@@ -40,7 +40,7 @@ func TestDeadServerEndsTheAttempt(t *testing.T) {
 	tests := []struct {
 		name, script string
 		edit         func(*state)
-		root, says   string // "" = the run passes
+		root, says   string // "" = the run passes, "-" = nobody
 		outcome      rundir.Outcome
 	}{
 		{name: "killed", root: "GEN_0", says: "its server was killed by SIGKILL while it was serving", outcome: rundir.OutcomeInfra, script: serving + `
@@ -114,6 +114,43 @@ func TestDeadServerEndsTheAttempt(t *testing.T) {
 196 ended CTX_0 143
 196 ended DISAGG_SERVER 143 -> collect`,
 		},
+		{name: "is slow to answer but at work, and the client fails", edit: hang, root: "BENCHMARK", says: "exit 1", outcome: rundir.OutcomeTestFailed, script: serving + `
+20 seen GEN_0 silent 0 2 busy
+190 seen GEN_0 silent 0 30 busy
+195 ended BENCHMARK 1
+195.6 tick -> TERM GEN_0, TERM CTX_0, TERM DISAGG_SERVER
+196 ended GEN_0 143
+196 ended CTX_0 143
+196 ended DISAGG_SERVER 143 -> collect`},
+		{name: "does not answer for long, hangs are off, and the client fails", root: "BENCHMARK", says: "exit 1", outcome: rundir.OutcomeTestFailed, script: serving + `
+20 seen GEN_0 silent 0 2
+190 seen GEN_0 silent 0 30
+195 ended BENCHMARK 1
+195.6 tick -> TERM GEN_0, TERM CTX_0, TERM DISAGG_SERVER
+196 ended GEN_0 143
+196 ended CTX_0 143
+196 ended DISAGG_SERVER 143 -> collect`},
+		{name: "does not answer for long, and another is killed", edit: func(s *state) { s.hang, s.budgets.Benchmark = 30*time.Minute, 0 }, root: "CTX_0", says: "its server was killed by SIGKILL", outcome: rundir.OutcomeInfra, script: serving + `
+20 seen GEN_0 silent 0 2
+190 seen GEN_0 silent 0 30
+190 seen CTX_0 ended 137
+192 tick` + term + left(193)},
+		{name: "does not answer for long, and another's role is killed", edit: hang, root: "CTX_0", says: "SIGKILL", outcome: rundir.OutcomeInfra, script: serving + `
+20 seen GEN_0 silent 0 2
+190 seen GEN_0 silent 0 30
+191 ended CTX_0 137
+191.6 tick -> TERM GEN_0, TERM DISAGG_SERVER, TERM BENCHMARK
+192 ended GEN_0 143
+192 ended DISAGG_SERVER 143
+192 ended BENCHMARK 143 -> collect`},
+		{name: "does not answer for long, and the job is cancelled", edit: hang, root: "-", says: "SIGTERM", outcome: rundir.OutcomeCancelled, script: serving + `
+20 seen GEN_0 silent 0 2
+190 seen GEN_0 silent 0 30
+191 signal SIGTERM -> TERM GEN_0, TERM CTX_0, TERM DISAGG_SERVER, TERM BENCHMARK
+192 ended GEN_0 143
+192 ended CTX_0 143
+192 ended DISAGG_SERVER 143
+192 ended BENCHMARK 143 -> collect`},
 		{name: "does not answer, and hangs are off", script: serving + `
 20 seen GEN_0 silent 0 2
 140 seen GEN_0 silent 0 22
@@ -175,7 +212,7 @@ func TestDeadServerEndsTheAttempt(t *testing.T) {
 				return
 			}
 			require.Equal(t, tt.outcome, outcome, reason)
-			require.Equal(t, tt.root, f.Root, "%+v", f)
+			require.Equal(t, strings.Trim(tt.root, "-"), f.Root, "%+v", f)
 			require.Empty(t, f.Roots, "nobody else is to blame")
 			require.Contains(t, f.Message, tt.says)
 		})
