@@ -3,7 +3,7 @@ package rundir
 import "time"
 
 // NodeFile is what the node helper on one of the job's nodes has seen there: one
-// NodeEvent a line.
+// NodeEvent a line, without NodeRequests and what has lasted for long, which only the agent is told.
 func (r RunDir) NodeFile(node string) string { return r.path("nodes", node+".jsonl") }
 
 // MaxNodeFile is how long a NodeFile may become, in bytes.

@@ -1,11 +1,13 @@
 package node
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -55,6 +57,46 @@ func TestHealthIsToldAgain(t *testing.T) {
 	require.Equal(t, []rundir.NodeEvent{
 		event(rundir.NodeHealthy, 200, 0), event(rundir.NodeSick, 500, 2), event(rundir.NodeSick, 500, 4), event(rundir.NodeHealthy, 200, 0),
 	}, told)
+}
+
+// What lasts is told for as long as it does: workload.hang may be long.
+func TestSilenceIsToldToItsEnd(t *testing.T) {
+	t.Parallel()
+	dir := rundir.AttemptDir(t.TempDir())
+	files, err := dir.Tree()
+	require.NoError(t, err)
+	address := dir.Run(0).NodeFile("address")
+	require.NoError(t, files.WriteFile(address, []byte("127.0.0.1:1"), rundir.FileMode))
+	now, last := time.Unix(0, 0), time.Time{}
+	h := &health{
+		watch: watch.New(files, dir.Run(0), []watch.Role{{Name: "GEN_0", Address: address}}, nil, 0), role: "GEN_0",
+		now: func() time.Time { return now }, tell: func(rundir.NodeEvent) { last = now }, ready: func() bool { return true },
+	}
+	for now.Before(time.Unix(0, 0).Add(time.Hour)) {
+		h.ask(t.Context())
+		now = now.Add(tellAgain)
+	}
+	require.Less(t, now.Sub(last), 2*tellAgain)
+}
+
+// What comes by the thousand reaches the agent, and leaves room in the file for how a server ended.
+func TestFileKeepsRoom(t *testing.T) {
+	t.Parallel()
+	f, err := os.Create(filepath.Join(t.TempDir(), "n0.jsonl"))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = f.Close() })
+	var told bytes.Buffer
+	r := &record{f: f, to: &told, clock: &clock{now: time.Now}}
+	for i := range 4000 {
+		r.tell(rundir.NodeEvent{Role: "GEN_0", What: rundir.NodeRequests, Open: i % 2})
+		r.tell(rundir.NodeEvent{Role: "GEN_0", What: rundir.NodeSilent, Looks: maxLooks + 1 + i, Text: "time-out"})
+	}
+	r.tell(rundir.NodeEvent{Role: "GEN_0", What: rundir.NodeEnded, Exit: 137, Signal: 9})
+	require.NoError(t, r.err())
+	require.Len(t, Events(told.Bytes()), 8001)
+	text, err := os.ReadFile(f.Name())
+	require.NoError(t, err)
+	require.Len(t, Events(text), 1)
 }
 
 // A server that had answered before its helper began, and does not answer it at all, is news.

@@ -42,8 +42,8 @@ type Options struct {
 	// Agent is the agent's clock, a line of nanoseconds since 1970 now and then, and the
 	// phase that the run is in now: a line with PhaseLine. Its end is the end of the helper.
 	Agent io.Reader
-	// Tell gets every event as the file does, a line each: the agent need not wait for
-	// the file server. nil = nobody listens.
+	// Tell gets every event of the file, a line each, and those that are of use only while the run goes on: the agent
+	// need not wait for the file server. nil = nobody listens.
 	Tell io.Writer
 	Env  []string
 }
@@ -210,7 +210,7 @@ func (r *record) tell(e rundir.NodeEvent) {
 	if r.to != nil {
 		_, _ = r.to.Write(line) // an agent that has gone closes our stdin as well
 	}
-	if r.failed != nil || r.size+len(line) > rundir.MaxNodeFile {
+	if r.failed != nil || r.size+len(line) > rundir.MaxNodeFile || fleeting(e) {
 		return
 	}
 	n, err := r.f.Write(line)
@@ -219,6 +219,10 @@ func (r *record) tell(e rundir.NodeEvent) {
 	}
 	r.failed = err
 }
+
+// fleeting reports whether an event is of use only while the run goes on. Such come by the thousand: in the file they
+// would leave no room for how a server ended.
+func fleeting(e rundir.NodeEvent) bool { return e.What == rundir.NodeRequests || e.Looks > maxLooks }
 
 func (r *record) err() error {
 	r.mu.Lock()

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -54,6 +55,22 @@ type watched struct {
 	address string // of the role's server
 	agent   *os.File
 	done    chan error
+
+	mu    sync.Mutex
+	heard bytes.Buffer // what the agent is told
+}
+
+// Write takes what the agent is told.
+func (w *watched) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.heard.Write(b)
+}
+
+func (w *watched) told() []rundir.NodeEvent {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return node.Events(w.heard.Bytes())
 }
 
 func watchRole(t *testing.T, ahead time.Duration) *watched {
@@ -70,7 +87,7 @@ func watchRole(t *testing.T, ahead time.Duration) *watched {
 	w.agent = agent
 	go func() {
 		w.done <- node.Watch(t.Context(), node.Options{
-			Dir: dir, Run: 0, Node: 0, Name: "n0", Job: "7", Agent: r, Now: func() time.Time { return time.Now().Add(ahead) },
+			Dir: dir, Run: 0, Node: 0, Name: "n0", Job: "7", Agent: r, Tell: w, Now: func() time.Time { return time.Now().Add(ahead) },
 		})
 	}()
 	fmt.Fprintln(agent, time.Now().UnixNano())
@@ -152,25 +169,25 @@ func TestRequestsWait(t *testing.T) {
 	w := watchRole(t, 0)
 	cmd, in := w.role()
 	port := w.await(rundir.NodeServer).Port
-	last := func() int { // -1 = nothing has been told
-		open := -1
-		for _, e := range w.events() {
-			if e.What == rundir.NodeRequests {
-				open = e.Open
-			}
-		}
-		return open
-	}
-	become := func(open int) {
+	become := func(waits bool) {
 		t.Helper()
-		require.Eventually(t, func() bool { return last() == open }, 3*time.Minute, 10*time.Millisecond)
+		require.Eventually(t, func() bool {
+			var last *bool
+			for _, e := range w.told() {
+				if e.What == rundir.NodeRequests {
+					open := e.Open > 0 // a health check that takes long counts, too
+					last = &open
+				}
+			}
+			return last != nil && *last == waits
+		}, 3*time.Minute, 10*time.Millisecond)
 	}
-	become(0)
+	become(false)
 	c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	require.NoError(t, err)
-	become(1)
+	become(true)
 	require.NoError(t, c.Close())
-	become(0)
+	become(false)
 	require.NoError(t, in.Close())
 	require.NoError(t, cmd.Wait())
 	w.end()

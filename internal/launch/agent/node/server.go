@@ -21,7 +21,7 @@ const (
 	healthEvery = time.Second
 	again       = 300 * time.Millisecond // an error is asked for once more
 	tellAgain   = 10 * time.Second       // what lasts is told again, with how often it was seen
-	maxTold     = 60
+	maxLooks    = 120              // what lasts for longer is told to the agent alone: its file is bounded
 	portLooks   = 3                // the kernel's table of sockets may change while it is read
 	blindAfter  = 10 * time.Second // published address → its process is found, or cannot be seen
 )
@@ -211,7 +211,6 @@ type health struct {
 	ready func() bool // its role was ready before it was asked for the first time
 	last  rundir.NodeWhat
 	looks int // how often in a row it was that
-	told  int // how often that has been told
 	at    time.Time
 }
 
@@ -237,7 +236,7 @@ func (h *health) ask(ctx context.Context) {
 		return
 	}
 	if what == h.last {
-		if h.looks++; what == rundir.NodeHealthy || h.told >= maxTold || h.now().Sub(h.at) < tellAgain {
+		if h.looks++; what == rundir.NodeHealthy || h.now().Sub(h.at) < tellAgain {
 			return
 		}
 	} else {
@@ -247,10 +246,9 @@ func (h *health) ask(ctx context.Context) {
 				return
 			}
 		}
-		h.last, h.looks, h.told = what, looks, 0
+		h.last, h.looks = what, looks
 	}
 	h.at = h.now()
-	h.told++
 	if e.Role, e.What = h.role, what; what != rundir.NodeHealthy {
 		e.Looks = h.looks
 	}
