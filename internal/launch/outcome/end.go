@@ -55,7 +55,8 @@ func combine(f Facts, v view, r Resolution) Resolution {
 		a.Ended = v.ended
 	}
 	passed := a.Outcome == rundir.OutcomePassed
-	if v.state == slurm.Cancelled && !passed && f.Job.Cancel == nil {
+	recognised := a.Outcome == rundir.OutcomeInfra || a.Outcome == rundir.OutcomeCancelled // else a role may have failed by itself
+	if v.state == slurm.Cancelled && recognised && f.Job.Cancel == nil {
 		if refused, ok := nodeRefused(f, v, r, a.Confidence); ok {
 			return refused // of which the agent has seen no more than the signal
 		}

@@ -181,6 +181,14 @@ func TestResolve(t *testing.T) {
 			facts(10*m, queue(10*m, 10*m, slurm.Cancelled, ""), acct(10*m, 10*m, "CANCELLED by 0", "0:0"), agentEnd(10*m, "cancelled", "", 0), drained(10*m, "0", "Prolog error")),
 			want{done: true, outcome: "infra", kind: KindLaunch, reason: "the prolog failed on gpu1 (Prolog error)", bad: []string{"gpu1"}, conf: "agent+sacct+squeue"},
 		},
+		"a role failed by itself, then its node was drained and the job cancelled": {
+			facts(10*m, queue(10*m, 10*m, slurm.Cancelled, ""), acct(10*m, 10*m, "CANCELLED by 0", "0:0"), agentEnd(10*m, "test_failed", "GEN_0", 4*m), drained(6*m, "0", "Kill task failed")),
+			want{done: true, outcome: "test_failed", kind: "role-crash", reason: "because", conf: "agent+sacct+squeue"},
+		},
+		"a role failed with its job's end, by a prolog": {
+			facts(10*m, queue(10*m, 10*m, slurm.Cancelled, ""), acct(10*m, 10*m, "CANCELLED by 0", "0:0"), agentEnd(10*m, "test_failed", "GEN_0", 10*m), drained(10*m, "0", "Prolog error")),
+			want{done: true, outcome: "infra", kind: KindLaunch, reason: "the prolog failed on gpu1 (Prolog error)", bad: []string{"gpu1"}, conf: "agent+sacct+squeue"},
+		},
 		"a prolog that drains its node in its own words": {
 			facts(10*m, queue(10*m, 10*m, slurm.Cancelled, ""), acct(10*m, 10*m, "CANCELLED by 0", "0:0"), drained(10*m, "0", "NHC: 7 of 8 GPUs")),
 			want{done: true, outcome: "infra", kind: KindLaunch, reason: "uid 0 drained gpu1 and cancelled the job (NHC: 7 of 8 GPUs)", bad: []string{"gpu1"}, conf: "sacct+squeue"},
