@@ -21,9 +21,9 @@ const (
 	healthEvery = time.Second
 	again       = 300 * time.Millisecond // an error is asked for once more
 	tellAgain   = 10 * time.Second       // what lasts is told again, with how often it was seen
-	maxLooks    = 120              // what lasts for longer is told to the agent alone: its file is bounded
-	portLooks   = 3                // the kernel's table of sockets may change while it is read
-	blindAfter  = 10 * time.Second // published address → its process is found, or cannot be seen
+	maxLooks    = 120                    // what lasts for longer is told to the agent alone: its file is bounded
+	portLooks   = 3                      // the kernel's table of sockets may change while it is read
+	blindAfter  = 10 * time.Second       // published address → its process is found, or cannot be seen
 )
 
 // server is the watch over one role's server.

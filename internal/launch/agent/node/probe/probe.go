@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -11,7 +12,7 @@ import (
 
 const (
 	askBound  = 5 * time.Second         // of one question to nvidia-smi, and of all about the host
-	leaveSoon = 1500 * time.Millisecond // for the last of them, when the run has ended: less than the agent waits for us
+	leaveSoon = 1500 * time.Millisecond // Options.Leave
 )
 
 // Options is everything that a probe needs.
@@ -27,6 +28,7 @@ type Options struct {
 	Now     func() time.Time // the agent's clock
 	Here    func() time.Time // this machine's
 	Every   time.Duration    // between two samples, 0 = no samples
+	Leave   time.Duration    // for the last question, when the run has ended; 0 = less than the agent waits for us
 }
 
 // Probe is a node under the eyes of its helper.
@@ -93,7 +95,7 @@ func (p *Probe) enter(ctx context.Context, last *rundir.Phase, now rundir.Phase)
 	}
 	bound := askBound
 	if now != rundir.PhaseBenchmark { // the run may be over before the answer comes
-		ctx, bound = context.WithoutCancel(ctx), leaveSoon
+		ctx, bound = context.WithoutCancel(ctx), cmp.Or(p.o.Leave, leaveSoon)
 	}
 	counters := p.counters(ctx, bound)
 	if counters == nil {

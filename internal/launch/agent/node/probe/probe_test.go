@@ -152,7 +152,7 @@ func TestAClockThatIsSetBack(t *testing.T) {
 // servers take to leave.
 func TestCountersOfARunThatEnds(t *testing.T) {
 	m := smi.New(t, smi.Card{UUID: "GPU-a", SM: 1980})
-	l := look(t, func(o *probe.Options) { o.Env, o.Every = m.Env(), 0 })
+	l := look(t, func(o *probe.Options) { o.Env, o.Every, o.Leave = m.Env(), 0, time.Minute })
 	l.Phase(rundir.PhaseBenchmark)
 	l.until("counters before", func() bool { return len(l.record().Phases) == 1 })
 	asked, answer := m.Hesitates()
