@@ -26,6 +26,8 @@ func (c *analysis) accuse(e Event) Finding {
 	f := Finding{Root: e.Role, Class: Unknown, Kind: kindOf(c, e)}
 	rule, line, matched := c.explain(e)
 	switch {
+	case e.Planted:
+		f.Class, f.Rule, f.Why = Test, "planted", "a role has put something else in the place of a file or directory of the run"
 	case e.Kind == Storage:
 		f.Class, f.Rule, f.Why = Infra, "run-directory", "the run directory could not be written"
 	case e.Kind == NodeLost:
@@ -103,6 +105,9 @@ func (c *analysis) hasTestFailure(role string) bool {
 }
 
 func kindOf(c *analysis, e Event) string {
+	if e.Planted {
+		return KindPlanted
+	}
 	switch e.Kind {
 	case RoleEnd:
 		switch {

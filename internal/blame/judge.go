@@ -31,6 +31,7 @@ const (
 	KindUnkillable   = "unkillable"
 	KindServerDied   = "server-died"      // the server that a role runs died while it was serving
 	KindServerSick   = "server-unhealthy" // the server that a role runs answers with errors
+	KindPlanted      = "planted"          // a role replaced files or directories of the run
 	KindUnattributed = "unattributed"
 )
 

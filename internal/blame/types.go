@@ -54,6 +54,9 @@ type Event struct {
 	Node     string // where, if known
 	Text     string // first line of a failure, a reason
 	Assert   bool   // TestFailed: an assertion on measured data
+	// Planted: what failed is no failure of the machine: the run directory has something else where the agent had made
+	// a directory or file, which only what runs in the job can have put there.
+	Planted bool `json:",omitempty"`
 	// Weak: of whom somebody may have missed, no failure by itself. It counts only where all who failed merely say that
 	// somebody else has gone.
 	Weak bool `json:",omitempty"`

@@ -182,3 +182,17 @@ func TestJobGoneBeforeAStep(t *testing.T) {
 		}
 	}
 }
+
+// What stands in the place of the run's own files was put there by the job: that is no failure of the machine.
+func TestPlanted(t *testing.T) {
+	t.Parallel()
+	for kind, root := range map[blame.Kind]string{blame.NeverStarted: "GEN_0", blame.Storage: ""} {
+		f := blame.Judge(blame.Evidence{
+			Roles:  []blame.Role{{Name: "GEN_0", Kind: "server"}},
+			Events: []blame.Event{{Role: root, Kind: kind, At: at(60), Text: "roles/GEN_0 is a FIFO, not a directory", Planted: true}},
+		})
+		require.Equal(t, []any{root, blame.KindPlanted, blame.Test, "planted"}, []any{f.Root, f.Kind, f.Class, f.Rule})
+		require.Contains(t, f.Message, "roles/GEN_0 is a FIFO, not a directory")
+		require.NotContains(t, f.Message, "nothing of the software")
+	}
+}

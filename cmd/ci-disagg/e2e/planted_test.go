@@ -119,7 +119,7 @@ func TestALiveRunOfPlantedNodes(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte(fmt.Sprintf(plantedConfig, script, own)+plantedCases()), 0o600))
 	copyTo := filepath.Join(dir, "copy")
 	j := start(t, local, file, nil, "--copy-report", copyTo)
-	require.Equal(t, 3, j.wait(t))
+	require.Equal(t, 1, j.wait(t)) // what a job did to its own run is no infrastructure
 	require.Less(t, j.took, runtest.Within(5*time.Minute))
 	outside.Untouched(t, "the run")
 	said := j.stdout.String() + j.stderr.String()

@@ -1,8 +1,10 @@
 package agent
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -77,4 +79,23 @@ func TestCancelBySignal(t *testing.T) {
 func clientBegan(dir rundir.AttemptDir) bool {
 	_, err := os.Stat(filepath.Join(dir.Run(0).Output(), "client-began"))
 	return err == nil
+}
+
+// What a role put in the place of another one's files keeps that from starting, or the record from being written: the
+// test's fault, however early.
+func TestPlantedIsTheTests(t *testing.T) {
+	t.Parallel()
+	err := fmt.Errorf("log: %w", &rundir.NodeError{Path: "roles/CTX_0", Is: rundir.NodeFIFO, Want: rundir.NodeDirectory})
+	for kind, root := range map[eventKind]string{evNotStarted: "CTX_0", evBroken: ""} {
+		for _, isPlanted := range []bool{true, false} {
+			p := &player{t: t, s: testState(nil)}
+			p.play(strings.Split(serving, "6 started GEN_0")[0])
+			p.s, _ = next(p.s, event{kind: kind, role: ctx, at: sec(6), text: err.Error(), planted: planted(err) && isPlanted})
+			f, outcome, _ := conclude(p.s, p.s.evidence())
+			require.Equal(t, root, f.Root)
+			want := map[bool]rundir.Outcome{true: rundir.OutcomeTestFailed, false: rundir.OutcomeInfra}
+			require.Equal(t, want[isPlanted], outcome, f.Message)
+		}
+	}
+	require.False(t, planted(os.ErrPermission))
 }

@@ -51,7 +51,7 @@ func (m *machine) take(e event) {
 		}
 		r.optional = false
 		m.begin(e.at, "step of "+r.name+" could not be started", settleTime,
-			blame.Event{Role: r.name, Kind: blame.NeverStarted, At: e.at, Text: e.text})
+			blame.Event{Role: r.name, Kind: blame.NeverStarted, At: e.at, Text: e.text, Planted: e.planted})
 	case evBadTask:
 		m.takeBadTask(e)
 	case evReady:
@@ -89,7 +89,7 @@ func (m *machine) take(e event) {
 			m.broken = e.text
 			m.note(e.at, "", "run directory cannot be written: "+e.text)
 			m.begin(e.at, "the run directory cannot be written", 0,
-				blame.Event{Kind: blame.Storage, At: e.at, Text: e.text})
+				blame.Event{Kind: blame.Storage, At: e.at, Text: e.text, Planted: e.planted})
 		}
 	case evCollected:
 		m.enter(rundir.PhaseDone, e.at)

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"regexp"
@@ -20,7 +21,7 @@ func (v *supervisor) startRole(ctx context.Context, i int) {
 		return // an earlier role of this wave could not be started
 	}
 	fail := func(err error) {
-		v.handle(ctx, event{kind: evNotStarted, role: i, at: v.o.Now(), text: err.Error()})
+		v.handle(ctx, event{kind: evNotStarted, role: i, at: v.o.Now(), text: err.Error(), planted: planted(err)})
 	}
 	log, err := v.openLog(spec)
 	if err != nil {
@@ -60,9 +61,15 @@ func (v *supervisor) closeRole(r rundir.RolePlan, log *step.Output) {
 		err = v.files.WriteFile(v.outputFile(r.Done), nil, rundir.FileMode)
 	}
 	if err != nil {
-		v.send(event{kind: evBroken, at: v.o.Now(), text: err.Error()})
+		v.brokenBy(err)
 	}
 }
+
+func (v *supervisor) brokenBy(err error) {
+	v.send(event{kind: evBroken, at: v.o.Now(), text: err.Error(), planted: planted(err)})
+}
+
+func planted(err error) bool { return errors.As(err, new(*rundir.NodeError)) }
 
 func (v *supervisor) signalStep(i int, sig syscall.Signal) {
 	s := v.steps[i]

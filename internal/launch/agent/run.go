@@ -101,7 +101,7 @@ func (v *supervisor) supervise(ctx context.Context) error {
 		return fmt.Errorf("the job holds %d nodes (%s), the plan needs %d", len(nodes), strings.Join(nodes, " "), v.plan.Nodes)
 	}
 	v.st = v.initial()
-	v.record = newRecorder(v.files, v.dir, v.run, cmp.Or(v.o.BrokenAfter, 30*time.Second), func(err error) { v.send(event{kind: evBroken, at: v.o.Now(), text: err.Error()}) })
+	v.record = newRecorder(v.files, v.dir, v.run, cmp.Or(v.o.BrokenAfter, 30*time.Second), v.brokenBy)
 	v.say("%s on %s", v.title(), strings.Join(v.nodes, " "))
 	v.loop(ctx)
 	return nil

@@ -209,15 +209,16 @@ const (
 
 // event is one thing that happened, with the time at which it did.
 type event struct {
-	kind   eventKind
-	at     time.Time
-	role   int // index into state.roles
-	end    step.End
-	text   string
-	quiet  time.Duration // evTick: since any role last gave a sign of life
-	idle   time.Duration // likewise, any server of those that say what they work on; 0 = none does
-	alone  time.Duration // evTick: since the driver was last seen to be alive; 0 = it was never seen
-	served time.Time     // evTick: when a request was first seen to be served, zero = not yet
+	kind    eventKind
+	at      time.Time
+	role    int // index into state.roles
+	end     step.End
+	text    string
+	planted bool          // evNotStarted, evBroken: something else stands where the agent had made a file or directory
+	quiet   time.Duration // evTick: since any role last gave a sign of life
+	idle    time.Duration // likewise, any server of those that say what they work on; 0 = none does
+	alone   time.Duration // evTick: since the driver was last seen to be alive; 0 = it was never seen
+	served  time.Time     // evTick: when a request was first seen to be served, zero = not yet
 	// evProbed: servers that did not answer, roles that had work by their own last
 	// word, and since when each is silent, in words.
 	dead, busy []string
