@@ -78,7 +78,7 @@ func TestWithoutRoot(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, os.RemoveAll(dir)) }()
 	require.NoError(t, os.Chown(dir, nobody, nobody))
-	for _, script := range []string{"up", "down"} {
+	for _, script := range []string{"up", "down", "reaper"} {
 		text, err := os.ReadFile("../../../testdata/slurm/" + script)
 		require.NoError(t, err)
 		require.NoError(t, rundir.WriteFile(dir+"/"+script, text, 0o755))
