@@ -70,6 +70,11 @@ func TestTheMachineProbably(t *testing.T) {
 			c.Machine = "It began with a run on a suspect machine: GPU 3 of node07 was slowed down for its heat."
 			c.Together = &verdict.Case{Open: true, Since: c.Metrics[0].Series[58].ID}
 		}, "It began with a run on a suspect machine: GPU 3 of node07 was slowed down for its heat."},
+		"open, with its onset": {func(c *report.CaseReport) {
+			c.Machine = "It began with a run on a suspect machine: GPU 3 of node07 was slowed down for its heat."
+			since := c.Metrics[0].Series[58]
+			c.Together = &verdict.Case{Open: true, Since: since.ID, Onset: &verdict.Onset{Run: since.ID, Time: since.Time}}
+		}, "It began with a run on a suspect machine: GPU 3 of node07 was slowed down for its heat."},
 		"not sure": {func(c *report.CaseReport) {
 			c.Machine, c.Result, c.ExitCode, c.Verdict = hot, report.ResultNoVerdict, 5, verdict.Inconclusive
 		}, hot},

@@ -235,7 +235,7 @@ func regressionFault(c report.CaseReport) string {
 	t := c.Together
 	switch r := report.WorstRow(c); {
 	case began != "" && t != nil && t.Open && !t.Alarm && t.Onset != nil && t.Onset.Run == t.Since:
-		return "This regression is open until the level is back or someone accepts it." + sentence(began)
+		return "This regression is open until the level is back or someone accepts it." + sentence(began) + strings.TrimSuffix(" "+c.Machine, " ")
 	case r != nil && t != nil && t.Open && !t.Alarm && t.Since != "":
 		return "A regression has been open since " + words.Run(*r, t.Since) + ": it is open until the level is back or someone accepts it." + sentence(began) + strings.TrimSuffix(" "+c.Machine, " ")
 	case c.Machine != "":
