@@ -8,10 +8,13 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -35,6 +38,8 @@ type Result struct {
 	Good    string `json:"good,omitempty"` // the last good commit
 	Bad     string `json:"bad,omitempty"`  // the first bad one
 	Dir     string `json:"dir,omitempty"`  // run directory of the session
+	// Series are what the session compared, as point/metric: it says nothing of others.
+	Series []string `json:"series,omitempty"`
 }
 
 // record is the file of a run's results.
@@ -59,19 +64,41 @@ func Read(dir rundir.Dir) (map[string]Result, error) {
 
 // Apply puts the red rows of a case into the light of its result, and says in a sentence what was done; "" = none is red.
 // What a session does not find too is no regression that anybody could be told of, and no pass: the alarm stays open in
-// the history.
-func (r Result) Apply(rows []verdict.Row) (said string) {
+// the history. together is what the series of the case say together: a row that the session did not test stays as it is.
+func (r Result) Apply(rows []verdict.Row, together *verdict.Case) (said string) {
+	left := 0
 	for i, row := range rows {
 		if row.Verdict != verdict.Regression || row.Advisory || row.Rule == report.RuleAccuracy { // wrong answers are no matter of speed
 			continue
 		}
-		if r.Outcome == NotConfirmed {
+		said = fmt.Sprintf("Measured again in pairs: %s: %s", r.Outcome, strings.TrimSuffix(r.Why, "."))
+		switch {
+		case r.Outcome == Unconfirmed:
+		case !r.tested(row, together):
+			left++
+			continue
+		case r.Outcome == NotConfirmed:
 			rows[i].Verdict = verdict.Inconclusive
 		}
 		rows[i].Reason = fmt.Sprintf("%s: %s. %s", r.Outcome, r.Why, row.Reason)
-		said = fmt.Sprintf("Measured again in pairs: %s: %s.", r.Outcome, strings.TrimSuffix(r.Why, "."))
 	}
-	return said
+	switch {
+	case said == "":
+		return ""
+	case left > 0:
+		said += "; what else is red here was not tested by that"
+	}
+	return said + "."
+}
+
+// tested reports whether the session asked the question that a row is red for: a step, new in this run, between these two
+// commits, in a series that both of them were measured in. A promise, a creep, or what is open since before is another.
+func (r Result) tested(row verdict.Row, together *verdict.Case) bool {
+	if together == nil || together.Onset == nil || together.Onset.Good != r.Good || together.Onset.Commit != r.Bad {
+		return false
+	}
+	return row.Rule == string(verdict.RuleBWS) && row.Alarm && !row.Open && !row.Slow && row.Onset == together.Onset.Run &&
+		slices.Contains(r.Series, ab.Key{Point: row.Point, Metric: row.Metric}.String())
 }
 
 // Options are what regressions are confirmed with.
@@ -82,9 +109,6 @@ type Options struct {
 	// code says whether it was interrupted, failed why there is none.
 	Session func(ctx context.Context, dir, id, good, bad string) (code int, failed string)
 }
-
-// signalled is from where on an exit code is a signal's.
-const signalled = 128
 
 // Run confirms the regressions of the run's report, those that it was asked of before among them, and writes down what
 // came of it: the report is then to be made again. interrupted is the exit code of a session that a signal ended.
@@ -102,7 +126,7 @@ func (o Options) Run(ctx context.Context) (results []Result, interrupted int, er
 			continue
 		}
 		r, code := o.confirm(ctx, c)
-		if code >= signalled {
+		if code >= exit.Signal {
 			return results, code, nil
 		}
 		results = append(results, r)
@@ -121,19 +145,31 @@ func (o Options) confirm(ctx context.Context, c report.CaseReport) (r Result, co
 	case c.AB != nil:
 		r.Outcome, r.Why = Confirmed, "it was measured in pairs: "+c.Message
 		return r, 0
+	case c.Together == nil || !c.Together.Alarm:
+		r.Why = "nothing of it is new in this run"
+		return r, 0
 	case c.Suspects == nil:
 		r.Why = "nothing says which commit was the last good one"
 		return r, 0
 	}
 	r.Good, r.Bad = c.Suspects.Good, c.Suspects.Bad
+	for _, commit := range []string{r.Good, r.Bad} { // of the history's records; they get into shell text
+		if commit == "" || !cmdline.IsCommit(commit) {
+			r.Why = fmt.Sprintf("%q is not the id of a commit", commit)
+			return r, 0
+		}
+	}
 	r.Dir = string(o.Dir) + "-confirm-" + c.Slug
 	code, failed := o.Session(ctx, r.Dir, c.ID, r.Good, r.Bad)
 	switch {
-	case code >= signalled || failed != "":
+	case code >= exit.Signal || failed != "":
 		r.Why = failed
 		return r, code
 	case code == exit.Usage: // what is in the directory is another session's, or none
 		r.Why = "the session was refused, see above; what is in " + r.Dir + " is not asked: remove it if it is of another session"
+		return r, code
+	case code == exit.Overtaken:
+		r.Why = "another driver has the session in " + r.Dir + ": call again when it is over"
 		return r, code
 	}
 	var doc report.Report
@@ -159,6 +195,9 @@ func (r *Result) say(s report.CaseReport) {
 	if s.AB.Verdict != "" && !s.AB.Compares(r.Good, r.Bad) {
 		r.Why = fmt.Sprintf("%s holds a session of other commits than %.10s and %.10s (%s): remove it", r.Dir, r.Good, r.Bad, s.AB.Commits())
 		return
+	}
+	for _, f := range s.AB.Series {
+		r.Series = append(r.Series, ab.Key{Point: f.Point, Metric: f.Metric}.String())
 	}
 	switch s.AB.Verdict {
 	case paired.Regression:

@@ -26,6 +26,7 @@ func regression(id string) report.CaseReport {
 	c := report.CaseReport{ID: id, Slug: id}
 	c.Result = report.ResultRegression
 	c.Suspects = &report.Suspects{Good: "aaaaaaa", Bad: "bbbbbbb"}
+	c.Together = &verdict.Case{Alarm: true}
 	return c
 }
 
@@ -39,6 +40,7 @@ func TestAnOlderSessionConfirmsNothing(t *testing.T) {
 		said       string
 	}{
 		{"refused", &ab.Build{Commit: "aaaaaaa"}, &ab.Build{Commit: "bbbbbbb"}, 2, "the session was refused"},
+		{"of another driver", &ab.Build{Commit: "aaaaaaa"}, &ab.Build{Commit: "bbbbbbb"}, 6, "another driver has the session in "},
 		{"another base", &ab.Build{Commit: "ccccccc"}, &ab.Build{Commit: "bbbbbbb"}, 0, "of other commits than aaaaaaa and bbbbbbb"},
 		{"another head", &ab.Build{Commit: "aaaaaaa"}, &ab.Build{Commit: "ccccccc"}, 0, "of other commits"},
 		{"of no commit", &ab.Build{}, &ab.Build{}, 0, "of other commits"},
@@ -70,6 +72,10 @@ func TestRegressionsAreConfirmed(t *testing.T) {
 	t.Parallel()
 	unknown := regression("unknown")
 	unknown.Suspects = nil
+	old := regression("old")
+	old.Together.Alarm = false
+	named := regression("named")
+	named.Suspects = &report.Suspects{Good: "$(touch x)", Bad: "bbbbbbb"}
 	green := regression("green")
 	green.Result = report.ResultPassed
 	for _, tt := range []struct {
@@ -89,6 +95,8 @@ func TestRegressionsAreConfirmed(t *testing.T) {
 		{name: "no such build", cases: []report.CaseReport{regression("x")}, failed: "builds.make: exit 1", want: []string{Unconfirmed}, said: "unconfirmed  x: builds.make: exit 1"},
 		{name: "no commit", cases: []report.CaseReport{unknown}, want: []string{Unconfirmed}, said: "unconfirmed  unknown: nothing says which commit was the last good one"},
 		{name: "one cleared, one unknown", cases: []report.CaseReport{regression("x"), unknown}, found: paired.Pass, want: []string{NotConfirmed, Unconfirmed}, said: "not confirmed  x"},
+		{name: "open for weeks", cases: []report.CaseReport{old}, want: []string{Unconfirmed}, said: "unconfirmed  old: nothing of it is new in this run"},
+		{name: "no id", cases: []report.CaseReport{named}, want: []string{Unconfirmed}, said: `unconfirmed  named: "$(touch x)" is not the id of a commit`},
 		{name: "interrupted", cases: []report.CaseReport{regression("x")}, session: 143},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -131,23 +139,51 @@ func TestRegressionsAreConfirmed(t *testing.T) {
 	}
 }
 
-// A result changes red rows and nothing else, and turns none green.
+// A result changes the red rows that it is of and nothing else, and turns none green.
 func TestRowsOfAConfirmedCase(t *testing.T) {
 	t.Parallel()
-	for outcome, want := range map[string]verdict.Word{Confirmed: verdict.Regression, Unconfirmed: verdict.Regression, NotConfirmed: verdict.Inconclusive} {
-		row := func(w verdict.Word, reason string, advisory bool) verdict.Row {
-			r := verdict.Row{Verdict: w, Reason: reason, Advisory: advisory}
-			r.Alarm = true
-			return r
+	together := &verdict.Case{Onset: &verdict.Onset{Run: "r", Good: "aaaaaaa", Commit: "bbbbbbb"}}
+	row := func(edit func(*verdict.Row)) verdict.Row {
+		r := verdict.Row{Point: "con8", Metric: "ttft", Rule: string(verdict.RuleBWS), Verdict: verdict.Regression, Reason: "slower"}
+		r.Alarm, r.Onset = true, "r"
+		if edit != nil {
+			edit(&r)
 		}
-		r := Result{Outcome: outcome, Why: "why"}
-		rows := []verdict.Row{row(verdict.Regression, "slower", false), row(verdict.Pass, "fine", false), row(verdict.Regression, "shown", true)}
-		require.Equal(t, "Measured again in pairs: "+outcome+": why.", r.Apply(rows))
-		wrong := []verdict.Row{{Verdict: verdict.Regression, Rule: report.RuleAccuracy, Reason: "wrong answers"}}
-		require.Empty(t, r.Apply(append(wrong, rows[1:]...)))
-		require.Equal(t, verdict.Regression, wrong[0].Verdict)
-		require.Equal(t, []verdict.Row{
-			row(want, outcome+": why. slower", false), row(verdict.Pass, "fine", false), row(verdict.Regression, "shown", true),
-		}, rows)
+		return r
 	}
+	others := map[string]func(*verdict.Row){
+		"pinned":         func(r *verdict.Row) { r.Rule = string(verdict.RuleFixed) },
+		"upstream":       func(r *verdict.Row) { r.Rule = string(verdict.RuleUpstream) },
+		"accuracy":       func(r *verdict.Row) { r.Rule = report.RuleAccuracy },
+		"open":           func(r *verdict.Row) { r.Open = true },
+		"not new":        func(r *verdict.Row) { r.Alarm = false },
+		"creep":          func(r *verdict.Row) { r.Slow = true },
+		"another onset":  func(r *verdict.Row) { r.Onset = "before" },
+		"another metric": func(r *verdict.Row) { r.Metric = "tpot" },
+		"another point":  func(r *verdict.Row) { r.Point = "con16" },
+		"passed":         func(r *verdict.Row) { r.Verdict = verdict.Pass },
+		"shown":          func(r *verdict.Row) { r.Advisory = true },
+	}
+	for outcome, want := range map[string]verdict.Word{Confirmed: verdict.Regression, Unconfirmed: verdict.Regression, NotConfirmed: verdict.Inconclusive} {
+		r := Result{Outcome: outcome, Why: "why", Good: "aaaaaaa", Bad: "bbbbbbb", Series: []string{"con8/ttft"}}
+		rows := []verdict.Row{row(nil)}
+		require.Equal(t, "Measured again in pairs: "+outcome+": why.", r.Apply(rows, together))
+		require.Equal(t, []verdict.Row{row(func(r *verdict.Row) { r.Verdict, r.Reason = want, outcome+": why. slower" })}, rows)
+		for name, edit := range others {
+			rows := []verdict.Row{row(edit)}
+			r.Apply(rows, together)
+			require.Equal(t, row(edit).Verdict, rows[0].Verdict, name)
+		}
+		for name, other := range map[string]*verdict.Case{
+			"nothing": nil, "no onset": {}, "another": {Onset: &verdict.Onset{Run: "r", Good: "ccccccc", Commit: "bbbbbbb"}},
+		} {
+			rows := []verdict.Row{row(nil)}
+			r.Apply(rows, other)
+			require.Equal(t, verdict.Regression, rows[0].Verdict, name)
+		}
+	}
+	r := Result{Outcome: NotConfirmed, Why: "why", Good: "aaaaaaa", Bad: "bbbbbbb", Series: []string{"con8/ttft"}}
+	require.Equal(t, "Measured again in pairs: not confirmed: why; what else is red here was not tested by that.",
+		r.Apply([]verdict.Row{row(nil), row(others["pinned"])}, together))
+	require.Empty(t, r.Apply([]verdict.Row{row(others["accuracy"]), row(others["passed"])}, together))
 }

@@ -192,7 +192,7 @@ func (s *Session) decide(ctx context.Context, run rundir.Run, c results.Case, p 
 	} else {
 		judged, rec = s.judge(ctx, run, c, attempts, setup)
 		if r, ok := s.confirmed[c.State.ID]; ok {
-			judged.Confirmed = r.Apply(judged.Rows)
+			judged.Confirmed = r.Apply(judged.Rows, judged.Together)
 		}
 	}
 	publish.KeepCharted(judged.Rows)

@@ -16,6 +16,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/accuracy"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/confirm"
@@ -252,13 +253,19 @@ func TestBuild(t *testing.T) {
 // A regression that a session of its commits does not find too is no verdict; the history keeps it.
 func TestConfirmedRegressions(t *testing.T) {
 	t.Parallel()
+	o := builder(t, 20)
 	for outcome, code := range map[string]int{confirm.Confirmed: 4, confirm.Unconfirmed: 4, confirm.NotConfirmed: 5} {
-		o := builder(t, 12)
-		o.Setup.Policy.Rule = verdict.RuleUpstream
-		dir := runDir(t, nil, attemptSpec{outcome: rundir.OutcomePassed, tput: 750})
+		dir := runDir(t, nil, attemptSpec{outcome: rundir.OutcomePassed, tput: 500})
+		edit(t, dir, func(r *rundir.Run) { r.Build.Commit = "bad0bad" })
 		before := build(t, o, dir, 0)
+		require.Equal(t, 4, before.Document.ExitCode, before.Document.Cases[0].Message)
+		c := before.Document.Cases[0]
+		result := confirm.Result{Case: c.ID, Outcome: outcome, Why: "why", Good: "c0ffee1", Bad: "bad0bad"}
+		for _, row := range c.Metrics {
+			result.Series = append(result.Series, ab.Key{Point: row.Point, Metric: row.Metric}.String())
+		}
 		require.NoError(t, rundir.WriteJSON(filepath.Join(string(dir), confirm.RecordFile), map[string]any{
-			"schema": rundir.Schema, "results": []confirm.Result{{Case: before.Document.Cases[0].ID, Outcome: outcome, Why: "why"}},
+			"schema": rundir.Schema, "results": []confirm.Result{result},
 		}))
 		after := build(t, o, dir, 0)
 		require.Equal(t, code, after.Document.ExitCode)
