@@ -7,13 +7,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ci-disagg/ci-disagg/internal/exit"
+	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/confirm"
-	"github.com/ci-disagg/ci-disagg/internal/report/deliver"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // confirmFlags are the flags of confirm.
 type confirmFlags struct {
+	copyFlags
 	suiteFlags
 	findFlags
 }
@@ -37,13 +38,14 @@ again it goes on where it stopped.`,
   if [ $rc -eq 4 ]; then rc=0; ci-disagg confirm night || rc=$?; fi; exit $rc`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.run(cmd.Context(), h, args)
+			return o.around(h, func() error { return o.run(cmd.Context(), h, args) })
 		},
 	}
 	f := cmd.Flags()
 	addConfigFlag(f, &o.config, "config file")
 	addClusterFlag(f, &o.Cluster)
 	f.StringVar(&o.Backend, "backend", "", "slurm (default) or local")
+	o.copyFlags.AddFlags(f)
 	o.findFlags.AddFlags(f)
 	return cmd
 }
@@ -57,7 +59,7 @@ func (o confirmFlags) run(ctx context.Context, h host, args []string) error {
 	if err != nil {
 		return err
 	}
-	found, stopped, err := o.confirm(ctx, h, cfg, dir)
+	found, stopped, err := o.confirm(h, cfg, dir)(ctx, nil)
 	switch {
 	case err != nil:
 		return exit.ByUser(err)
@@ -66,33 +68,26 @@ func (o confirmFlags) run(ctx context.Context, h host, args []string) error {
 	case len(found) == 0:
 		fmt.Fprintf(h.stderr, "ci-disagg: %s has no regression to confirm\n", dir)
 	}
-	return runReport(ctx, h, reportOptions{}, []string{string(dir)})
+	return runReport(ctx, h, reportOptions{copyFlags: o.copyFlags}, []string{string(dir)})
 }
 
-// confirm makes a session of each regression of a run.
-func (o suiteFlags) confirm(ctx context.Context, h host, cfg config, dir rundir.Dir) (found []confirm.Result, stopped int, err error) {
-	return confirm.Options{Dir: dir, Out: h.stderr, Session: func(ctx context.Context, at, id, good, bad string) (int, string) {
-		if !cfg.Builds.Made() {
-			return 0, fmt.Sprintf("nothing in %s says how the build of a commit comes about: {commit} in builds.head.source, image or install, or builds.make", cfg.Path)
-		}
-		return o.pairOf(ctx, h, cfg, at, []string{id, good, bad})
-	}}.Run(ctx)
+// confirming makes a session of each regression among cases, nil = those of the run's report.
+type confirming func(ctx context.Context, cases []report.CaseReport) (found []confirm.Result, stopped int, err error)
+
+func (o suiteFlags) confirm(h host, cfg config, dir rundir.Dir) confirming {
+	return func(ctx context.Context, cases []report.CaseReport) ([]confirm.Result, int, error) {
+		return confirm.Options{Dir: dir, Cases: cases, Out: h.stderr, Session: func(ctx context.Context, at, id, good, bad string) (int, string) {
+			if !cfg.Builds.Made() {
+				return 0, fmt.Sprintf("nothing in %s says how the build of a commit comes about: {commit} in builds.head.source, image or install, or builds.make", cfg.Path)
+			}
+			return o.pairOf(ctx, h, cfg, at, []string{id, good, bad})
+		}}.Run(ctx)
+	}
 }
 
-// confirm measures what a nightly found to be slower again, in pairs, and makes its report anew. end is how the run ended
-// by its own measurements.
-func (d *driver) confirm(ctx context.Context, h host, rep *deliver.Reporter, run rundir.Run, end error) error {
+// confirm measures what a nightly found to be slower again, in pairs.
+func (d *driver) confirm(h host, dir rundir.Dir, run rundir.Run) confirming {
 	var o suiteFlags
 	o.Backend, o.Cluster = run.Backend, run.Cluster
-	found, stopped, err := o.confirm(ctx, h, d.cfg, rep.Dir)
-	switch {
-	case stopped != 0:
-		return &exit.Error{Code: stopped}
-	case err != nil:
-		fmt.Fprintf(h.stderr, "ci-disagg: warning: the regressions could not be confirmed: %v\n", err)
-	case len(found) == 0:
-		return end
-	}
-	rep.Confirms = false
-	return rep.Finish(ctx, false)
+	return o.confirm(h, d.cfg, dir)
 }

@@ -249,11 +249,10 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, r started) error
 	if code := d.measureReference(ctx, h, r, rep); code > 0 {
 		return rep.Interrupted(code-signalled, code, errInReference)
 	}
-	rep.Confirms = d.cfg.AB.Confirm && d.cfg.Builds.Made() && rep.Mode == baseline.ModeNightly
-	if err = rep.Finish(ctx, true); rep.Confirms {
-		return d.confirm(ctx, h, rep, r.run, err)
+	if d.cfg.AB.Confirm && d.cfg.Builds.Made() && rep.Mode == baseline.ModeNightly {
+		rep.Confirm = d.confirm(h, rep.Dir, r.run)
 	}
-	return err
+	return rep.Finish(ctx, true)
 }
 
 // goesOn says that something of the case is still to come.

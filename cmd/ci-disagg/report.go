@@ -92,7 +92,7 @@ func runReport(ctx context.Context, h host, o reportOptions, args []string) erro
 		return err
 	}
 	defer rep.Close()
-	rep.CopyTo, rep.Pages = o.copyTo, o.pages
+	rep.CopyTo, rep.Pages, rep.ReadConfirmed = o.copyTo, o.pages, !trust.Here(h.getenv).Stranger()
 	return rep.Finish(ctx, o.save)
 }
 

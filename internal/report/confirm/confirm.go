@@ -62,6 +62,37 @@ func Read(dir rundir.Dir) (map[string]Result, error) {
 	return out, err
 }
 
+// Holds is a result that was read, as far as it can be believed: jobs can write the file. It has to be of the commits that
+// the case is suspected of now, and the session beside the run has to say the same.
+func (r Result) Holds(dir rundir.Dir, slug string, now *report.Suspects) (Result, bool) {
+	if now == nil || r.Good != now.Good || r.Bad != now.Bad {
+		return r, false
+	}
+	if r.Outcome == Unconfirmed {
+		return r, true
+	}
+	again := Result{Case: r.Case, Outcome: Unconfirmed, Good: r.Good, Bad: r.Bad, Dir: sessionDir(dir, slug)}
+	return again, again.read() == nil && again.Outcome == r.Outcome
+}
+
+// sessionDir is the run directory of a case's session.
+func sessionDir(dir rundir.Dir, slug string) string { return string(dir) + "-confirm-" + slug }
+
+// read takes over what the session's report says.
+func (r *Result) read() error {
+	var doc report.Report
+	if err := rundir.ReadJSON(filepath.Join(rundir.Dir(r.Dir).Report(), rundir.ReportVerdict), &doc); err != nil {
+		return err
+	}
+	r.Why = "the session's report has no such case"
+	for _, s := range doc.Cases {
+		if s.ID == r.Case {
+			r.say(s)
+		}
+	}
+	return nil
+}
+
 // Apply puts the red rows of a case into the light of its result, and says in a sentence what was done; "" = none is red.
 // What a session does not find too is no regression that anybody could be told of, and no pass: the alarm stays open in
 // the history. together is what the series of the case say together: a row that the session did not test stays as it is.
@@ -104,6 +135,8 @@ func (r Result) tested(row verdict.Row, together *verdict.Case) bool {
 // Options are what regressions are confirmed with.
 type Options struct {
 	Dir rundir.Dir // of the run that found them
+	// Cases are those of the run as its driver knows them; nil = they are read, with those that it was asked of before.
+	Cases []report.CaseReport
 	Out io.Writer
 	// Session measures two commits of a case in pairs, in a run directory of its own, which may be there already. Its exit
 	// code says whether it was interrupted, failed why there is none.
@@ -113,13 +146,14 @@ type Options struct {
 // Run confirms the regressions of the run's report, those that it was asked of before among them, and writes down what
 // came of it: the report is then to be made again. interrupted is the exit code of a session that a signal ended.
 func (o Options) Run(ctx context.Context) (results []Result, interrupted int, err error) {
-	var doc report.Report
-	if err := rundir.ReadJSON(filepath.Join(o.Dir.Report(), rundir.ReportVerdict), &doc); err != nil {
-		return nil, 0, err
-	}
-	before, err := Read(o.Dir)
-	if err != nil {
-		return nil, 0, err
+	doc, before := report.Report{Cases: o.Cases}, map[string]Result{}
+	if o.Cases == nil {
+		if err = rundir.ReadJSON(filepath.Join(o.Dir.Report(), rundir.ReportVerdict), &doc); err == nil {
+			before, err = Read(o.Dir)
+		}
+		if err != nil {
+			return nil, 0, err
+		}
 	}
 	for _, c := range doc.Cases {
 		if _, asked := before[c.ID]; c.Result != report.ResultRegression && (!asked || c.Result != report.ResultNoVerdict) {
@@ -159,7 +193,7 @@ func (o Options) confirm(ctx context.Context, c report.CaseReport) (r Result, co
 			return r, 0
 		}
 	}
-	r.Dir = string(o.Dir) + "-confirm-" + c.Slug
+	r.Dir = sessionDir(o.Dir, c.Slug)
 	code, failed := o.Session(ctx, r.Dir, c.ID, r.Good, r.Bad)
 	switch {
 	case code >= exit.Signal || failed != "":
@@ -172,16 +206,8 @@ func (o Options) confirm(ctx context.Context, c report.CaseReport) (r Result, co
 		r.Why = "another driver has the session in " + r.Dir + ": call again when it is over"
 		return r, code
 	}
-	var doc report.Report
-	if err := rundir.ReadJSON(filepath.Join(rundir.Dir(r.Dir).Report(), rundir.ReportVerdict), &doc); err != nil {
+	if err := r.read(); err != nil {
 		r.Why = "the session left no report: " + err.Error()
-		return r, code
-	}
-	r.Why = "the session's report has no such case"
-	for _, s := range doc.Cases {
-		if s.ID == c.ID {
-			r.say(s)
-		}
 	}
 	return r, code
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/confirm"
 	"github.com/ci-disagg/ci-disagg/internal/report/notify"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/archive"
@@ -42,8 +43,9 @@ type Reporter struct {
 	Mode    string          // of the run, as it was started
 	Driven  bool            // the run has just been driven: what cannot be read now is no mistake of the user's
 
-	// Confirms is set where regressions are measured again before people are told of them.
-	Confirms bool
+	// Confirm measures the regressions of these cases again before people are told of them, nil = nobody does. stopped is
+	// the exit code of a signal that ended that.
+	Confirm func(ctx context.Context, cases []report.CaseReport) (found []confirm.Result, stopped int, err error)
 
 	Notify notify.Hook // who is told of what a driven run has newly found
 
@@ -62,9 +64,9 @@ func (r *Reporter) Close() { r.Options.Setup.Close() }
 // Finish writes the report, prints its end and gives the exit code. With save,
 // what was measured joins the baseline's history.
 func (r *Reporter) Finish(ctx context.Context, save bool) error {
-	ctx, cancel := context.WithTimeout(ctx, StoreTimeout)
+	ask, cancel := context.WithTimeout(ctx, StoreTimeout)
 	defer cancel()
-	d, err := r.decide(ctx, 0)
+	d, err := r.decide(ask, 0)
 	if err != nil {
 		if r.Driven {
 			return exit.ByInfra(err)
@@ -73,14 +75,41 @@ func (r *Reporter) Finish(ctx context.Context, save bool) error {
 	}
 	var notStored error
 	if save {
-		if notStored = r.save(ctx, d.Records); notStored != nil {
+		if notStored = r.save(ask, d.Records); notStored != nil {
 			d.Run.NotStored = notStored.Error()
 			notStored = fmt.Errorf("not stored: %w", notStored)
 		}
 	}
 	err = r.publish(d, notStored)
+	if r.Confirm != nil && slices.ContainsFunc(d.Cases, regressed) {
+		return r.confirm(ctx, d, notStored, err)
+	}
 	r.tell(ctx, d)
 	return err
+}
+
+func regressed(c report.CaseReport) bool { return c.Result == report.ResultRegression }
+
+// errInConfirm is what ends a run by a signal that came while its regressions were measured again.
+var errInConfirm = errors.New("interrupted while regressions were measured again (ab.confirm): the cases of this run were over")
+
+// confirm has the regressions measured again, and publishes once more what is decided, in the light of that. end is how
+// the run ended before. Whatever becomes of it, people are told of what they are to know.
+func (r *Reporter) confirm(ctx context.Context, d session.Decided, notStored, end error) error {
+	found, stopped, err := r.Confirm(ctx, d.Cases)
+	if stopped != 0 {
+		r.tell(ctx, d)
+		return r.Interrupted(stopped-exit.Signal, stopped, errInConfirm)
+	}
+	if err != nil {
+		fmt.Fprintf(r.Warn, "ci-disagg: warning: the regressions could not be confirmed: %v\n", err)
+	}
+	if len(found) > 0 {
+		d.Confirm(found)
+		end = r.publish(d, notStored)
+	}
+	r.tell(ctx, d)
+	return end
 }
 
 // decide decides the run, whose files people find on the build server if they are kept there.
@@ -98,8 +127,7 @@ const notifiedFile = "notified"
 
 // tell tells people what the run has newly found. That they cannot be told is a warning.
 func (r *Reporter) tell(ctx context.Context, d session.Decided) {
-	regressed := func(c report.CaseReport) bool { return c.Result == report.ResultRegression }
-	if !r.Driven || r.Notify.URL == "" || r.Confirms && slices.ContainsFunc(d.Cases, regressed) {
+	if !r.Driven || r.Notify.URL == "" {
 		return
 	}
 	tree, err := r.Dir.Tree()

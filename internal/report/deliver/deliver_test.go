@@ -1,12 +1,21 @@
 package deliver
 
 import (
+	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
 	"testing"
 
+	"github.com/ci-disagg/ci-disagg/internal/exit"
+	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/confirm"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
+	"github.com/ci-disagg/ci-disagg/internal/report/notify"
 	"github.com/ci-disagg/ci-disagg/internal/report/session"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/trust"
 	"github.com/stretchr/testify/require"
@@ -25,4 +34,29 @@ func TestARewrittenRecordIsNotStored(t *testing.T) {
 	require.ErrorContains(t, err, "run.json says that this is a nightly run, and it was started as pr")
 	_, err = store.Each(t.Context(), baseline.Filter{}, func(r baseline.Record) error { return fmt.Errorf("%s was stored", r.Run) })
 	require.NoError(t, err)
+}
+
+// A signal while regressions are measured again takes no alarm away: people are told of what the run itself has found.
+func TestInterruptedConfirmationTellsOfTheAlarm(t *testing.T) {
+	t.Parallel()
+	told := make(chan struct{}, 2)
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { told <- struct{}{} }))
+	defer server.Close()
+	dir := rundir.Dir(t.TempDir())
+	require.NoError(t, os.MkdirAll(dir.Report(), 0o755))
+	row := verdict.Row{Metric: "ttft_median_ms", Gate: true, Verdict: verdict.Regression, Finding: verdict.Finding{Alarm: true}}
+	red := report.CaseReport{ID: "c", Decision: report.Ending(exit.Regression), Measurement: report.Measurement{Metrics: []verdict.Row{row}}}
+	d := session.Decided{Cases: []report.CaseReport{red}}
+	d.Run.Run = rundir.Run{ID: "r", Build: rundir.Build{Mode: baseline.ModeNightly}}
+	r := New(dir, session.Options{})
+	r.Driven, r.Notify, r.Out, r.Warn = true, notify.Hook{URL: server.URL}, t.Output(), t.Output()
+	r.Confirm = func(_ context.Context, cases []report.CaseReport) ([]confirm.Result, int, error) {
+		require.Len(t, cases, 1)
+		require.Empty(t, told)
+		return nil, 143, nil
+	}
+	var end *exit.Error
+	require.ErrorAs(t, r.confirm(t.Context(), d, nil, nil), &end)
+	require.Equal(t, 143, end.Code)
+	require.Len(t, told, 1)
 }

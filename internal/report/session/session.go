@@ -71,7 +71,10 @@ type Session struct {
 	loader load.Loader
 	over   *rundir.Run // the run's record as its driver knows it
 
-	confirmed map[string]confirm.Result // what paired sessions said of this run's regressions, by case
+	// ReadConfirmed is set where nobody drives the run: what paired sessions said of its regressions is read from its
+	// directory. It is believed as far as their reports say the same, and of a pull request's run never.
+	ReadConfirmed bool
+	confirmed     map[string]confirm.Result // by case
 }
 
 // New begins a session on a run directory.
@@ -95,6 +98,20 @@ type Decided struct {
 	Run     report.Run
 	Cases   []report.CaseReport
 	Records []baseline.Record // of the cases that were measured, to be saved
+
+	again []func(confirm.Result) report.CaseReport // each of the cases, decided anew in the light of a session
+}
+
+// Confirm decides anew the cases of which a paired session has said something since, by what was measured and asked
+// before: the history may not answer a second time.
+func (d *Decided) Confirm(found []confirm.Result) {
+	for _, r := range found {
+		for i, c := range d.Cases {
+			if c.ID == r.Case && c.AB == nil {
+				d.Cases[i] = d.again[i](r)
+			}
+		}
+	}
 }
 
 // Decide loads and decides all cases. interrupted is the signal that ends the run now,
@@ -113,8 +130,10 @@ func (s *Session) Decide(ctx context.Context, interrupted int) (Decided, error) 
 		out.Run.Notes = append(out.Run.Notes, fmt.Sprintf("the value of the secret %s is not to be had here: what the files say of it could not be masked", name))
 	}
 	out.Run.Advice.NoStore = s.o.Setup.Store == nil && s.o.Setup.StoreErr == nil
-	if s.confirmed, err = confirm.Read(s.loader.Dir); err != nil {
-		out.Run.Notes = append(out.Run.Notes, "what was confirmed cannot be read: "+err.Error())
+	if s.ReadConfirmed && run.Build.Mode != baseline.ModePR {
+		if s.confirmed, err = confirm.Read(s.loader.Dir); err != nil {
+			out.Run.Notes = append(out.Run.Notes, "what was confirmed cannot be read: "+err.Error())
+		}
 	}
 	var loaded []results.Case
 	for _, state := range run.Cases {
@@ -133,13 +152,14 @@ func (s *Session) Decide(ctx context.Context, interrupted int) (Decided, error) 
 		policy.Judged, out.Run.Advisory = false, true
 	}
 	setup.Policy.RerunsUnavailable = true // the run is over
-	out.Cases = make([]report.CaseReport, len(loaded))
+	out.Cases, out.again = make([]report.CaseReport, len(loaded)), make([]func(confirm.Result) report.CaseReport, len(loaded))
 	records := make([]*baseline.Record, len(loaded))
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0)) // judging a case is arithmetic over its whole history
 	for i, c := range loaded {
 		group.Go(func() error {
-			out.Cases[i], records[i] = s.decide(ctx, run, c, policy, setup)
+			one := s.decide(ctx, run, c, policy, setup)
+			out.Cases[i], records[i], out.again[i] = one.report, one.record, one.again
 			return nil
 		})
 	}
@@ -173,34 +193,47 @@ func (s *Session) load(state rundir.CaseState) (results.Case, error) {
 	return s.loader.Case(state)
 }
 
-// decide judges and decides one case. The record is what is to be stored of it, nil =
-// nothing.
-func (s *Session) decide(ctx context.Context, run rundir.Run, c results.Case, p report.Policy, setup judging.Setup) (report.CaseReport, *baseline.Record) {
+// decided is one case that is judged and decided.
+type decided struct {
+	report report.CaseReport
+	record *baseline.Record // to be stored, nil = nothing
+	again  func(confirm.Result) report.CaseReport
+}
+
+// decide judges and decides one case.
+func (s *Session) decide(ctx context.Context, run rundir.Run, c results.Case, p report.Policy, setup judging.Setup) (out decided) {
 	attempts := results.Conclude(c, s.o.Flaky, s.o.Classes)
 	last, isSession := session(attempts)
 	if !isSession {
 		c.Plan = c.Plan.SingleRun()
 	}
 	var judged report.Judged
-	var rec *baseline.Record
 	if isSession {
 		judged = s.judgeSession(c, last)
-		rec = s.keep(run, c, last, *judged.AB)
+		out.record = s.keep(run, c, last, *judged.AB)
 		if p.Judged && c.Plan.Measures() { // else nobody asks what the session says
 			decidedBy(attempts, c.Plan, *judged.AB)
 		}
 	} else {
-		judged, rec = s.judge(ctx, run, c, attempts, setup)
+		judged, out.record = s.judge(ctx, run, c, attempts, setup)
 		if r, ok := s.confirmed[c.State.ID]; ok {
-			judged.Confirmed = r.Apply(judged.Rows, judged.Together)
+			if r, ok = r.Holds(s.loader.Dir, c.State.Slug, judged.Suspects); ok {
+				judged.Confirmed = r.Apply(judged.Rows, judged.Together)
+			}
 		}
 	}
 	publish.KeepCharted(judged.Rows)
-	r := report.DecideCase(c.Plan, attempts, judged, p)
-	if s.o.PerfOff || r.Outcome != rundir.OutcomePassed {
-		rec = nil // only what was judged, in full, becomes history
+	out.report = report.DecideCase(c.Plan, attempts, judged, p)
+	out.again = func(r confirm.Result) report.CaseReport {
+		now := judged
+		now.Rows = slices.Clone(judged.Rows)
+		now.Confirmed = r.Apply(now.Rows, now.Together)
+		return report.DecideCase(c.Plan, attempts, now, p)
 	}
-	return r, rec
+	if s.o.PerfOff || out.report.Outcome != rundir.OutcomePassed {
+		out.record = nil // only what was judged, in full, becomes history
+	}
+	return out
 }
 
 // DecideCase decides a case as far as it has come: history is its attempts so far. The
@@ -220,7 +253,7 @@ func (s *Session) DecideCase(ctx context.Context, slug string, history []rundir.
 	if err != nil {
 		return r, "", err
 	}
-	r, _ = s.decide(ctx, run, c, s.o.Policy, s.o.Setup)
+	r = s.decide(ctx, run, c, s.o.Policy, s.o.Setup).report
 	return r, s.again(c.Plan, history, r), nil
 }
 
