@@ -15,6 +15,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/paired"
+	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/proc"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bisect"
@@ -84,7 +85,9 @@ func (o bisectFlags) run(ctx context.Context, h host, args []string) error {
 	good, bad := search.Commits[0].ID, search.Commits[len(search.Commits)-1].ID
 	o.AB.Mode, o.AB.Head, o.AB.MergeBase = rundir.PairAlways, bad, good
 	drives := cfg.Builds.Made()
-	if !drives {
+	if why := cfg.Builds.Unpaired(); drives && why != "" {
+		return exit.ByUser(errors.New(why))
+	} else if !drives {
 		o.AB.Mode = rundir.PairOff
 	}
 	s, err := o.resolve(h, cfg, args)
@@ -185,6 +188,12 @@ func (o suiteFlags) pairOf(ctx context.Context, h host, cfg config, dir string, 
 	return run(ctx, h, append(args, "--", what[0])), ""
 }
 
+// pair plans a session of two commits.
+func (o suiteFlags) pair(h host, cfg config, what []string) (pipeline.Suite, error) {
+	o.AB.Mode, o.AB.MergeBase, o.AB.Head = rundir.PairAlways, what[1], what[2]
+	return o.resolve(h, cfg, what[:1])
+}
+
 // whyNot is how builds.make ended, with the last it said. That goes into reports, so it is masked as a job's output is:
 // before it is cut, since half a secret would not be found.
 func (o suiteFlags) whyNot(h host, cfg config, what []string, res proc.Result, err error) string {
@@ -193,8 +202,7 @@ func (o suiteFlags) whyNot(h host, cfg config, what []string, res proc.Result, e
 		return err.Error() // it never ran
 	}
 	how := (&proc.ExitError{Name: ended.Name, Exit: ended.Exit, Signal: ended.Signal}).Error()
-	o.AB.Mode, o.AB.MergeBase, o.AB.Head = rundir.PairAlways, what[1], what[2]
-	s, err := o.resolve(h, cfg, what[:1])
+	s, err := o.pair(h, cfg, what)
 	if err != nil { // whose secrets are to be masked is not known
 		return how + " (what it said is left out: " + err.Error() + ")"
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ci-disagg/ci-disagg/internal/exit"
-	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/launch/paired"
 	"github.com/ci-disagg/ci-disagg/internal/report/confirm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -30,7 +30,8 @@ builds.head, or builds.make). A nightly does it by itself where ab.confirm is se
 
   confirmed      the session finds it too                                        4
   not confirmed  the session passes; the alarm stays open in the history         5
-  unconfirmed    it is undecided, or a commit cannot be built or is not known    4
+  unconfirmed    undecided, not new in this run, beyond ab.max_gpu_hours, or a
+                 commit that cannot be built or is not known                     4
 
 The run's report is made again and says so; its exit code is this one's. What came of it stands in confirm.json. Called
 again it goes on where it stopped.`,
@@ -59,7 +60,7 @@ func (o confirmFlags) run(ctx context.Context, h host, args []string) error {
 	if err != nil {
 		return err
 	}
-	found, stopped, err := o.confirm(h, cfg, dir)(ctx, nil)
+	found, stopped, err := o.confirm(h, cfg, dir).Run(ctx, nil)
 	switch {
 	case err != nil:
 		return exit.ByUser(err)
@@ -71,23 +72,17 @@ func (o confirmFlags) run(ctx context.Context, h host, args []string) error {
 	return runReport(ctx, h, reportOptions{copyFlags: o.copyFlags}, []string{string(dir)})
 }
 
-// confirming makes a session of each regression among cases, nil = those of the run's report.
-type confirming func(ctx context.Context, cases []report.CaseReport) (found []confirm.Result, stopped int, err error)
-
-func (o suiteFlags) confirm(h host, cfg config, dir rundir.Dir) confirming {
-	return func(ctx context.Context, cases []report.CaseReport) ([]confirm.Result, int, error) {
-		return confirm.Options{Dir: dir, Cases: cases, Out: h.stderr, Session: func(ctx context.Context, at, id, good, bad string) (int, string) {
-			if !cfg.Builds.Made() {
-				return 0, fmt.Sprintf("nothing in %s says how the build of a commit comes about: {commit} in builds.head.source, image or install, or builds.make", cfg.Path)
-			}
+// confirm makes a session of each regression of a run.
+func (o suiteFlags) confirm(h host, cfg config, dir rundir.Dir) confirm.Options {
+	return confirm.Options{
+		Dir: dir, Out: h.stderr, Most: cfg.AB.GPUHours, Refused: cfg.Builds.Unpaired(),
+		Hours: func(id, good, bad string) (float64, error) {
+			s, err := o.pair(h, cfg, []string{id, good, bad})
+			hours, _ := paired.Longest(s.Plans)
+			return hours, err
+		},
+		Session: func(ctx context.Context, at, id, good, bad string) (int, string) {
 			return o.pairOf(ctx, h, cfg, at, []string{id, good, bad})
-		}}.Run(ctx)
+		},
 	}
-}
-
-// confirm measures what a nightly found to be slower again, in pairs.
-func (d *driver) confirm(h host, dir rundir.Dir, run rundir.Run) confirming {
-	var o suiteFlags
-	o.Backend, o.Cluster = run.Backend, run.Cluster
-	return o.confirm(h, d.cfg, dir)
 }

@@ -249,8 +249,9 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, r started) error
 	if code := d.measureReference(ctx, h, r, rep); code > 0 {
 		return rep.Interrupted(code-signalled, code, errInReference)
 	}
-	if d.cfg.AB.Confirm && d.cfg.Builds.Made() && rep.Mode == baseline.ModeNightly {
-		rep.Confirm = d.confirm(h, rep.Dir, r.run)
+	if d.cfg.AB.Confirm && d.cfg.Builds.Unpaired() == "" && rep.Mode == baseline.ModeNightly {
+		again := suiteFlags{Selection: pipeline.Selection{Backend: r.run.Backend, Cluster: r.run.Cluster}}
+		rep.Confirm = again.confirm(h, d.cfg, rep.Dir).Run
 	}
 	return rep.Finish(ctx, true)
 }

@@ -33,6 +33,18 @@ func (b Builds) Made() bool {
 	return b.Make != "" || b.Head.ofAny()
 }
 
+// Unpaired is why the builds of two commits cannot be made and compared by the config, "" = they can.
+func (b Builds) Unpaired() string {
+	switch {
+	case !b.Made():
+		return "nothing says how the build of a commit comes about: {commit} in builds.head.source, image or install, or builds.make"
+	case b.Base.named() && !b.Base.ofAny():
+		return "builds.base would be the same build whatever commit it stands for: write {commit} into it, or remove it: builds.head's recipe then makes both"
+	default:
+		return ""
+	}
+}
+
 // ofAny reports whether the build is that of whatever commit is asked for.
 func (b Build) ofAny() bool {
 	return slices.ContainsFunc([]string{b.Source, b.Image, b.Install, b.Setup}, func(t string) bool { return strings.Contains(t, commitMark) })
@@ -139,6 +151,8 @@ type Settings struct {
 	Config
 	Builds
 	Opened string // why there is a session whatever a single run says
+
+	likeHead bool // the config writes no base: it is made as head is
 }
 
 // Settle puts flags over config. mergeBase is the commit of a base that names none. Its
@@ -158,7 +172,7 @@ func Settle(c Config, b Builds, f Flags) (Settings, error) {
 	over(&s.Base.Commit, f.Base.Commit)
 	if s.On() && !s.Base.named() && s.Made() {
 		commit := s.Base.Commit // what makes any commit makes this one
-		s.Base = s.Head
+		s.Base, s.likeHead = s.Head, true
 		s.Base.Commit = commit
 	}
 	if s.On() && !s.Base.named() {

@@ -50,7 +50,7 @@ func (s Settings) Distinct(head, base rundir.Plan) error {
 func (s Settings) control() bool {
 	base, head := s.Base, s.Head
 	base.Commit, head.Commit = "", ""
-	return len(base.Env) > 0 && base.Source == "" && base.Image == "" && reflect.DeepEqual(base, head)
+	return !s.likeHead && len(base.Env) > 0 && base.Source == "" && base.Image == "" && reflect.DeepEqual(base, head)
 }
 
 // software is a build without what makes no other software of it: its name, its commit

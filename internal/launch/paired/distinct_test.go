@@ -30,6 +30,7 @@ func TestDistinct(t *testing.T) {
 		}, ""},
 		{"env", Settings{}, func(_, b *rundir.Plan) { b.Builds[0].Env = []rundir.EnvVar{{Name: "A", Value: "2"}} }, ""},
 		{"one env written for both is a control", Settings{Builds: Builds{Base: Build{Env: map[string]string{"A": "1"}}, Head: Build{Env: map[string]string{"A": "1"}}}}, func(_, _ *rundir.Plan) {}, ""},
+		{"a base that nobody wrote is no control", Settings{likeHead: true, Builds: Builds{Base: Build{Env: map[string]string{"A": "1"}}, Head: Build{Env: map[string]string{"A": "1"}}}}, func(_, _ *rundir.Plan) {}, "run the same software"},
 		{"a control has no checkout", Settings{Builds: Builds{Base: Build{Source: "/s", Env: map[string]string{"A": "1"}}, Head: Build{Source: "/s", Env: map[string]string{"A": "1"}}}}, func(_, _ *rundir.Plan) {}, "run the same software"},
 		{"setup", Settings{}, func(_, b *rundir.Plan) { b.Builds[0].Setup = "true" }, ""},
 		{"dir of a role", Settings{}, func(_, b *rundir.Plan) { b.Builds[0].Roles[0].Dir = "/old" }, ""},

@@ -175,16 +175,21 @@ func Costs(p rundir.Plan) []Cost {
 	return out
 }
 
-// Affordable refuses sessions that would cost more than ab.max_gpu_hours at their longest.
-func (s Settings) Affordable(plans []rundir.Plan) error {
-	total, cases := 0.0, 0
+// Longest is what the sessions among plans take at most, and how many there are.
+func Longest(plans []rundir.Plan) (hours float64, sessions int) {
 	for _, p := range plans {
 		if p.IsSession() && p.Case.SkipReason == "" {
 			costs := Costs(p)
-			total += costs[len(costs)-1].GPUHours
-			cases++
+			hours += costs[len(costs)-1].GPUHours
+			sessions++
 		}
 	}
+	return hours, sessions
+}
+
+// Affordable refuses sessions that would cost more than ab.max_gpu_hours at their longest.
+func (s Settings) Affordable(plans []rundir.Plan) error {
+	total, cases := Longest(plans)
 	if s.GPUHours == 0 || total <= s.GPUHours {
 		return nil
 	}

@@ -31,8 +31,8 @@ func Resolve(r Request) (Suite, error) {
 	for i := range s.Plans {
 		s.Plans[i] = r.dressed(s.Plans[i], rundir.HeadBuild, set.Head)
 	}
-	if r.Config.AB.Confirm && !r.Config.Builds.Made() && !r.AB.PullRequest && len(s.Plans) > 0 {
-		s.warn(0, "ab.confirm is off: nothing says how the build of a commit comes about: {commit} in builds.head.source, image or install, or builds.make")
+	if why := r.Config.Builds.Unpaired(); why != "" && r.Config.AB.Confirm && !r.AB.PullRequest && len(s.Plans) > 0 {
+		s.warn(0, "ab.confirm is off: %s", why)
 	}
 	if !set.On() {
 		return s, nil

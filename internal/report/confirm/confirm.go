@@ -135,19 +135,23 @@ func (r Result) tested(row verdict.Row, together *verdict.Case) bool {
 // Options are what regressions are confirmed with.
 type Options struct {
 	Dir rundir.Dir // of the run that found them
-	// Cases are those of the run as its driver knows them; nil = they are read, with those that it was asked of before.
-	Cases []report.CaseReport
 	Out io.Writer
 	// Session measures two commits of a case in pairs, in a run directory of its own, which may be there already. Its exit
 	// code says whether it was interrupted, failed why there is none.
 	Session func(ctx context.Context, dir, id, good, bad string) (code int, failed string)
+	Refused string // why there can be no session of any two commits, "" = there can
+
+	Most  float64 // GPU-hours of all sessions together at their longest; 0 = no bound
+	Hours func(id, good, bad string) (float64, error)
+	spent float64
 }
 
-// Run confirms the regressions of the run's report, those that it was asked of before among them, and writes down what
-// came of it: the report is then to be made again. interrupted is the exit code of a session that a signal ended.
-func (o Options) Run(ctx context.Context) (results []Result, interrupted int, err error) {
-	doc, before := report.Report{Cases: o.Cases}, map[string]Result{}
-	if o.Cases == nil {
+// Run confirms the regressions among the run's cases, and writes down what came of it: the report is then to be made
+// again. cases are what its driver knows; nil = they are read, and those that were asked of before count, too.
+// interrupted is the exit code of a session that a signal ended.
+func (o Options) Run(ctx context.Context, cases []report.CaseReport) (results []Result, interrupted int, err error) {
+	doc, before := report.Report{Cases: cases}, map[string]Result{}
+	if cases == nil {
 		if err = rundir.ReadJSON(filepath.Join(o.Dir.Report(), rundir.ReportVerdict), &doc); err == nil {
 			before, err = Read(o.Dir)
 		}
@@ -173,7 +177,7 @@ func (o Options) Run(ctx context.Context) (results []Result, interrupted int, er
 }
 
 // confirm makes the session of one regression.
-func (o Options) confirm(ctx context.Context, c report.CaseReport) (r Result, code int) {
+func (o *Options) confirm(ctx context.Context, c report.CaseReport) (r Result, code int) {
 	r = Result{Case: c.ID, Outcome: Unconfirmed}
 	switch {
 	case c.AB != nil:
@@ -193,6 +197,9 @@ func (o Options) confirm(ctx context.Context, c report.CaseReport) (r Result, co
 			return r, 0
 		}
 	}
+	if r.Why = cmp.Or(o.Refused, o.tooMuch(r)); r.Why != "" {
+		return r, 0
+	}
 	r.Dir = sessionDir(o.Dir, c.Slug)
 	code, failed := o.Session(ctx, r.Dir, c.ID, r.Good, r.Bad)
 	switch {
@@ -210,6 +217,22 @@ func (o Options) confirm(ctx context.Context, c report.CaseReport) (r Result, co
 		r.Why = "the session left no report: " + err.Error()
 	}
 	return r, code
+}
+
+// tooMuch is why a session is more than may be spent, "" = it is not.
+func (o *Options) tooMuch(r Result) string {
+	if o.Most == 0 {
+		return ""
+	}
+	hours, err := o.Hours(r.Case, r.Good, r.Bad)
+	if err != nil {
+		return err.Error()
+	}
+	if o.spent+hours > o.Most {
+		return fmt.Sprintf("ab.max_gpu_hours: its session may take %.1f GPU-hours, and those before it may take %.1f of the %g", hours, o.spent, o.Most)
+	}
+	o.spent += hours
+	return ""
 }
 
 // say takes over what the session found.

@@ -56,7 +56,7 @@ func TestAnOlderSessionConfirmsNothing(t *testing.T) {
 			var out bytes.Buffer
 			got, stopped, err := Options{Dir: rundir.Dir(dir), Out: &out, Session: func(context.Context, string, string, string, string) (int, string) {
 				return tt.session, ""
-			}}.Run(t.Context())
+			}}.Run(t.Context(), nil)
 			require.NoError(t, err)
 			require.Zero(t, stopped)
 			require.Len(t, got, 1)
@@ -115,7 +115,7 @@ func TestRegressionsAreConfirmed(t *testing.T) {
 				return 4, ""
 			}}
 			outcomes := func() (found []string) {
-				got, stopped, err := o.Run(t.Context())
+				got, stopped, err := o.Run(t.Context(), nil)
 				require.NoError(t, err)
 				require.Equal(t, tt.session, stopped)
 				for _, r := range got {
@@ -137,6 +137,24 @@ func TestRegressionsAreConfirmed(t *testing.T) {
 			require.Equal(t, tt.want, outcomes(), "again")
 		})
 	}
+}
+
+// All sessions of a run together take no more than ab.max_gpu_hours.
+func TestConfirmingIsBounded(t *testing.T) {
+	t.Parallel()
+	var asked []string
+	o := Options{
+		Dir: rundir.Dir(t.TempDir()), Out: t.Output(), Most: 5,
+		Hours: func(id, _, _ string) (float64, error) { return map[string]float64{"a": 3, "b": 4, "c": 2}[id], nil },
+		Session: func(_ context.Context, _, id, _, _ string) (int, string) {
+			asked = append(asked, id)
+			return 0, "no node"
+		},
+	}
+	got, _, err := o.Run(t.Context(), []report.CaseReport{regression("a"), regression("b"), regression("c")})
+	require.NoError(t, err)
+	require.Equal(t, []string{"a", "c"}, asked)
+	require.Equal(t, "ab.max_gpu_hours: its session may take 4.0 GPU-hours, and those before it may take 3.0 of the 5", got[1].Why)
 }
 
 // A result changes the red rows that it is of and nothing else, and turns none green.
