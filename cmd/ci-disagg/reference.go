@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/proc"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/deliver"
@@ -20,7 +21,7 @@ import (
 var errInReference = errors.New("interrupted while the reference (perf.reference) was measured: the cases of this run were over")
 
 // signalled is where the exit codes of signals begin.
-const signalled = 128
+const signalled = exit.Signal
 
 // measureReference measures the pinned build of perf.reference beside a nightly run, in a
 // run directory of its own, where that is due: before the run is judged for good, so that

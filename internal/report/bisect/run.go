@@ -30,9 +30,6 @@ type Options struct {
 	GPUHours float64 // of a run at most; 0 = none, or not known
 }
 
-// signalled is from where on an exit code is a signal's.
-const signalled = 128
-
 // warmups are the runs of a session beside its pairs.
 const warmups = 2
 
@@ -124,7 +121,7 @@ func (o *Options) measure(ctx context.Context, next int) error {
 	fmt.Fprintf(o.Out, "%d. %s, %d of %d\n", len(o.Trials)+1, commit, next, len(o.Commits)-1)
 	exit, failed := o.Run(ctx, dir, good.ID, commit.ID)
 	switch {
-	case exit >= signalled:
+	case exit >= codes.Signal:
 		return &InterruptedError{exit}
 	case failed != "":
 	case exit == codes.Usage:
