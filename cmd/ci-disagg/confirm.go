@@ -24,14 +24,13 @@ func newConfirmCmd(h host) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "confirm [flags] {RUN_DIR | --run-id ID}",
 		Short: "Measure a run's regressions again, in pairs against the last good commit",
-		Long: `confirm makes one paired session for each regression of a run: the last good commit, as the run's report names it,
-against the first bad one, on the same nodes. The config says how the build of a commit comes about ({commit} in
+		Long: `confirm makes one paired session for each new regression of a run: the last good commit, as the run's report names
+it, against the first bad one, on the same nodes. The config says how the build of a commit comes about ({commit} in
 builds.head, or builds.make). A nightly does it by itself where ab.confirm is set. Three things can come of it:
 
   confirmed      the session finds it too                                        4
   not confirmed  the session passes; the alarm stays open in the history         5
-  unconfirmed    undecided, not new in this run, beyond ab.max_gpu_hours, or a
-                 commit that cannot be built or is not known                     4
+  unconfirmed    it is undecided, or a commit cannot be built or is not known    4
 
 The run's report is made again and says so; its exit code is this one's. What came of it stands in confirm.json. Called
 again it goes on where it stopped.`,
@@ -67,7 +66,7 @@ func (o confirmFlags) run(ctx context.Context, h host, args []string) error {
 	case stopped != 0:
 		return &exit.Error{Code: stopped}
 	case len(found) == 0:
-		fmt.Fprintf(h.stderr, "ci-disagg: %s has no regression to confirm\n", dir)
+		fmt.Fprintf(h.stderr, "ci-disagg: %s has no new regression to confirm\n", dir)
 	}
 	return runReport(ctx, h, reportOptions{copyFlags: o.copyFlags}, []string{string(dir)})
 }

@@ -65,11 +65,11 @@ func Read(dir rundir.Dir) (map[string]Result, error) {
 // Holds is a result that was read, as far as it can be believed: jobs can write the file. It has to be of the commits that
 // the case is suspected of now, and the session beside the run has to say the same.
 func (r Result) Holds(dir rundir.Dir, slug string, now *report.Suspects) (Result, bool) {
-	if now == nil || r.Good != now.Good || r.Bad != now.Bad {
+	if suspects := cmp.Or(now, &report.Suspects{}); r.Good != suspects.Good || r.Bad != suspects.Bad {
 		return r, false
 	}
-	if r.Outcome == Unconfirmed {
-		return r, true
+	if r.Outcome == Unconfirmed || now == nil {
+		return r, r.Outcome == Unconfirmed
 	}
 	again := Result{Case: r.Case, Outcome: Unconfirmed, Good: r.Good, Bad: r.Bad, Dir: sessionDir(dir, slug)}
 	return again, again.read() == nil && again.Outcome == r.Outcome
@@ -163,6 +163,9 @@ func (o Options) Run(ctx context.Context, cases []report.CaseReport) (results []
 		if _, asked := before[c.ID]; c.Result != report.ResultRegression && (!asked || c.Result != report.ResultNoVerdict) {
 			continue
 		}
+		if c.AB == nil && (c.Together == nil || !c.Together.Alarm) {
+			continue // it was told when it was new
+		}
 		r, code := o.confirm(ctx, c)
 		if code >= exit.Signal {
 			return results, code, nil
@@ -182,9 +185,6 @@ func (o *Options) confirm(ctx context.Context, c report.CaseReport) (r Result, c
 	switch {
 	case c.AB != nil:
 		r.Outcome, r.Why = Confirmed, "it was measured in pairs: "+c.Message
-		return r, 0
-	case c.Together == nil || !c.Together.Alarm:
-		r.Why = "nothing of it is new in this run"
 		return r, 0
 	case c.Suspects == nil:
 		r.Why = "nothing says which commit was the last good one"
