@@ -90,16 +90,14 @@ func (r *Reporter) Finish(ctx context.Context, save bool) error {
 
 func regressed(c report.CaseReport) bool { return c.Result == report.ResultRegression }
 
-// errInConfirm is what ends a run by a signal that came while its regressions were measured again.
-var errInConfirm = errors.New("interrupted while regressions were measured again (ab.confirm): the cases of this run were over")
-
 // confirm has the regressions measured again, and publishes once more what is decided, in the light of that. end is how
 // the run ended before. Whatever becomes of it, people are told of what they are to know.
 func (r *Reporter) confirm(ctx context.Context, d session.Decided, notStored, end error) error {
 	found, stopped, err := r.Confirm(ctx, d.Cases)
 	if stopped != 0 {
 		r.tell(ctx, d)
-		return r.Interrupted(stopped-exit.Signal, stopped, errInConfirm)
+		d.Run.Interrupted = stopped - exit.Signal // its cases were over: they stay as they are decided
+		return r.publish(d, notStored)
 	}
 	if err != nil {
 		fmt.Fprintf(r.Warn, "ci-disagg: warning: the regressions could not be confirmed: %v\n", err)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/ci-disagg/ci-disagg/internal/exit"
@@ -59,4 +60,7 @@ func TestInterruptedConfirmationTellsOfTheAlarm(t *testing.T) {
 	require.ErrorAs(t, r.confirm(t.Context(), d, nil, nil), &end)
 	require.Equal(t, 143, end.Code)
 	require.Len(t, told, 1)
+	var written report.Report
+	require.NoError(t, rundir.ReadJSON(filepath.Join(dir.Report(), rundir.ReportVerdict), &written))
+	require.Equal(t, 143, written.ExitCode)
 }
