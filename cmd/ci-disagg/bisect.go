@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/checkout"
+	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/paired"
@@ -144,16 +146,11 @@ func (o bisectFlags) commits(h host, cfg config) ([]bisect.Commit, error) {
 			return nil, fmt.Errorf("%s has no commit %s: name the checkout with --repo", repo.Path, c)
 		}
 	}
-	lines := repo.Way(o.good, o.bad)
-	if len(lines) < 2 {
+	way := bisect.Commits(repo.Way(o.good, o.bad))
+	if len(way) < 2 {
 		return nil, fmt.Errorf("there is no commit behind %s on the way to %s", o.good, o.bad)
 	}
-	var out []bisect.Commit
-	for _, l := range lines {
-		id, subject, _ := strings.Cut(l, " ")
-		out = append(out, bisect.Commit{ID: id, Line: subject})
-	}
-	return out, nil
+	return way, nil
 }
 
 // place is the directory of the search.
@@ -168,11 +165,15 @@ func (o bisectFlags) place(h host, cfg config, good, bad string) (string, error)
 // pairOf makes the builds of two commits, and a session of them. what is the case, the good commit, and the other.
 func (o suiteFlags) pairOf(ctx context.Context, h host, cfg config, dir string, what []string) (code int, failed string) {
 	for _, commit := range what[1:] {
-		if text := cfg.Builds.MakeOf(commit); text != "" {
-			res, err := proc.Run(ctx, proc.Command{Argv: []string{"bash", "-e", "-c", text}, Dir: filepath.Dir(cfg.Path), Env: h.environ()})
-			if err != nil {
-				return exit.Infra, fmt.Sprintf("builds.make of %.10s: %s", commit, o.whyNot(h, cfg, what, res, err))
-			}
+		if !cmdline.IsCommit(commit) { // a report's, which jobs can write: it goes into shell text
+			return exit.Infra, fmt.Sprintf("%.20q is not a commit id of 7 or more digits", commit)
+		}
+		code, res, err := makeBuild(ctx, h, cfg, cfg.Builds.MakeOf(commit))
+		if code > 0 {
+			return code, ""
+		}
+		if err != nil {
+			return exit.Infra, fmt.Sprintf("builds.make of %.10s: %s", commit, o.whyNot(h, cfg, what, res, err))
 		}
 	}
 	args := []string{
@@ -185,7 +186,8 @@ func (o suiteFlags) pairOf(ctx context.Context, h host, cfg config, dir string, 
 		}
 	}
 	h.stdout = io.Discard // what it found is told in a line
-	return run(ctx, h, append(args, "--", what[0])), ""
+	code = run(ctx, h, append(args, "--", what[0]))
+	return cmp.Or(endedBy(ctx), code), ""
 }
 
 // pair plans a session of two commits.

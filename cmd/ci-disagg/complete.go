@@ -13,7 +13,6 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/curate"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/compared"
-	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/runview"
 )
 
@@ -125,17 +124,7 @@ func logsOf(h host) cobra.CompletionFunc {
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		offer := map[string]bool{}
-		for _, c := range status.List {
-			if len(args) == 1 {
-				offer[rundir.ShortID(c.ID)] = true
-			}
-			for _, role := range c.Roles {
-				offer[role.Name] = offer[role.Name] || len(args) == 2
-			}
-		}
-		maps.DeleteFunc(offer, func(_ string, meant bool) bool { return !meant })
-		return slices.Sorted(maps.Keys(offer)), cobra.ShellCompDirectiveNoFileComp
+		return status.Words(len(args)), cobra.ShellCompDirectiveNoFileComp
 	}
 }
 

@@ -194,6 +194,7 @@ type started struct {
 	plans  []rundir.Plan
 	detach bool         // return as soon as its jobs are submitted
 	rules  *rules.Rules // that hold now, nil = those that are kept with it
+	named  *config      // of a run that is taken up: the caller's config, nil = none was named
 }
 
 // drive takes a run from wherever it stands to its report and exit code.
@@ -243,17 +244,8 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, r started) error
 		fmt.Fprintf(h.stdout, "submitted; go on with: ci-disagg resume %s\n", r.dir)
 		return nil
 	}
-	s.stop() // from here on a signal ends this process: no job is left that it would have to end
 	rep.Over(ended)
-	ctx = context.WithoutCancel(ctx)
-	if code := d.measureReference(ctx, h, r, rep); code > 0 {
-		return rep.Interrupted(code-signalled, code, errInReference)
-	}
-	if d.cfg.AB.Confirm && d.cfg.Builds.Unpaired() == "" && rep.Mode == baseline.ModeNightly {
-		again := suiteFlags{Selection: pipeline.Selection{Backend: r.run.Backend, Cluster: r.run.Cluster}}
-		rep.Confirm = again.confirm(h, d.cfg, rep.Dir).Run
-	}
-	return rep.Finish(ctx, true)
+	return d.beside(ctx, s, h, r, rep)
 }
 
 // goesOn says that something of the case is still to come.
@@ -284,8 +276,8 @@ func reattach(ctx context.Context, h host, dir rundir.Dir, goOn func(context.Con
 	defer stop()
 	s := signals{stop: stop}
 	err := goOn(ctx, &s)
-	var by *drive.Interrupted
-	if s.driven || !errors.As(context.Cause(ctx), &by) {
+	by := endedBy(ctx)
+	if s.driven || by == 0 {
 		return err
 	}
 	d, cancelErr := driverOf(h, dir)
@@ -293,7 +285,7 @@ func reattach(ctx context.Context, h host, dir rundir.Dir, goOn func(context.Con
 		defer d.Close()
 		cancelErr = cancelOther(ctx, drive.Options{Access: d.Access(), Dir: dir})
 	}
-	return &exit.Error{Code: by.ExitCode(), Err: errors.Join(err, cancelErr)}
+	return &exit.Error{Code: by, Err: errors.Join(err, cancelErr)}
 }
 
 // continueRun goes on with a run directory. Whatever keeps it from that is no

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,18 +11,65 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/exit"
+	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
+	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/proc"
+	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/confirm"
 	"github.com/ci-disagg/ci-disagg/internal/report/deliver"
-	"github.com/ci-disagg/ci-disagg/internal/report/session"
-	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
 
-// errInReference is what ends a run by a signal that came while the reference was measured.
-var errInReference = errors.New("interrupted while the reference (perf.reference) was measured: the cases of this run were over")
+// errBeside is what ends a run by a signal that came when its cases were over.
+var errBeside = errors.New("interrupted while the reference (perf.reference) or regressions in pairs (ab.confirm) were measured: the cases of this run were over")
 
 // signalled is where the exit codes of signals begin.
 const signalled = exit.Signal
+
+// beside measures what belongs to a run whose cases are over, and ends with its report. As long as builds are made or jobs
+// run for that, a signal ends these, and the report is written; after that it ends this process.
+func (d *driver) beside(ctx context.Context, s *signals, h host, r started, rep *deliver.Reporter) error {
+	if d.cfg.Believe(r.named) && r.run.Build.Mode == baseline.ModeNightly {
+		fmt.Fprintln(h.stderr, "ci-disagg: warning: perf.reference and ab.confirm are not seen to: jobs can write the config that is kept with their run; name yours with --config")
+	}
+	if code := cmp.Or(d.measureReference(ctx, h, r, rep), endedBy(ctx)); code > 0 {
+		return rep.Interrupted(code-signalled, code, errBeside)
+	}
+	if d.cfg.AB.Confirm && d.cfg.Builds.Unpaired() == "" && rep.Mode == baseline.ModeNightly {
+		again := suiteFlags{Selection: pipeline.Selection{Backend: r.run.Backend, Cluster: r.run.Cluster}}.confirm(h, d.cfg, rep.Dir)
+		// A signal ends the sessions, not what is written of them.
+		rep.Confirm = func(_ context.Context, cases []report.CaseReport) ([]confirm.Result, int, error) {
+			return again.Run(ctx, cases)
+		}
+	} else {
+		s.stop()
+	}
+	return rep.Finish(context.WithoutCancel(ctx), true)
+}
+
+// endedBy is the exit code of the signal that ended the context, 0 = none did.
+func endedBy(ctx context.Context) int {
+	var by *drive.Interrupted
+	if errors.As(context.Cause(ctx), &by) {
+		return by.ExitCode()
+	}
+	return 0
+}
+
+// makeBuild runs the shell text that makes a build, "" = there is nothing to be done. A signal ends it, with all that it
+// has started, and is the code.
+func makeBuild(ctx context.Context, h host, cfg config, text string) (code int, res proc.Result, err error) {
+	if text == "" {
+		return endedBy(ctx), res, nil
+	}
+	ctx, stop := drive.Notify(ctx)
+	defer stop()
+	res, err = proc.Run(ctx, proc.Command{
+		Argv: []string{"bash", "-e", "-c", text}, Dir: filepath.Dir(cfg.Path), Stdout: io.Discard,
+		Env: withoutHook(proc.WithoutStore(h.environ()), cfg.Notify), Timeout: cfg.Builds.MakeLimit(), Grace: time.Second, KillLeft: true,
+	})
+	return endedBy(ctx), res, err
+}
 
 // measureReference measures the pinned build of perf.reference beside a nightly run, in a
 // run directory of its own, where that is due: before the run is judged for good, so that
@@ -41,7 +89,7 @@ func (d *driver) measureReference(ctx context.Context, h host, r started, rep *d
 	if err != nil || !slices.ContainsFunc(decided.Records, func(r baseline.Record) bool { return r.Valid }) {
 		return 0 // the report tells the error; where no case gave a number the reference gives none
 	}
-	why, err := setup.ReferenceDue(ask, r.run.Cluster, h.now(), notGreen(decided, r.run.Created))
+	why, err := setup.ReferenceDue(ask, r.run.Cluster, h.now(), decided.NotGreen(r.run.Created))
 	switch {
 	case err != nil:
 		warn("%v", err)
@@ -54,6 +102,7 @@ func (d *driver) measureReference(ctx context.Context, h host, r started, rep *d
 	}
 	dir := string(r.dir) + "-reference"
 	fmt.Fprintf(h.stderr, "ci-disagg: measuring the reference %s: %s\n", setup.Reference, why)
+	rep.Leave(ask) // who is killed while that is measured has told what was known
 	code, failed := d.pinned(ctx, h, dir)
 	switch {
 	case code >= signalled:
@@ -66,32 +115,15 @@ func (d *driver) measureReference(ctx context.Context, h host, r started, rep *d
 	return 0
 }
 
-// notGreen are the cases whose measurements are not green, with the time since when.
-func notGreen(d session.Decided, created time.Time) map[string]time.Time {
-	out := map[string]time.Time{}
-	for _, c := range d.Cases {
-		if c.Verdict != verdict.Regression && c.Verdict != verdict.Inconclusive {
-			continue
-		}
-		out[c.ID] = created
-		if c.Together != nil && c.Together.Onset != nil {
-			out[c.ID] = c.Together.Onset.Time
-		}
-	}
-	return out
-}
-
 // pinned makes the reference's build, and measures it in a run of its own.
 func (d *driver) pinned(ctx context.Context, h host, dir string) (code int, failed string) {
 	ref := d.cfg.Perf.Control()
-	if text := d.cfg.Builds.Pinned(ref.Commit).MakeOf(ref.Commit); text != "" {
-		if _, err := proc.Run(ctx, proc.Command{Argv: []string{"bash", "-e", "-c", text}, Dir: filepath.Dir(d.cfg.Path), Env: h.environ()}); err != nil {
-			var ended *proc.ExitError
-			if errors.As(err, &ended) { // what it said may hold secrets
-				err = &proc.ExitError{Name: "builds.make", Exit: ended.Exit, Signal: ended.Signal}
-			}
-			return 0, err.Error()
+	if code, _, err := makeBuild(ctx, h, d.cfg, d.cfg.Builds.Pinned(ref.Commit).MakeOf(ref.Commit)); code > 0 || err != nil {
+		var ended *proc.ExitError
+		if errors.As(err, &ended) { // what it said may hold secrets
+			err = &proc.ExitError{Name: "builds.make", Exit: ended.Exit, Signal: ended.Signal}
 		}
+		return code, fmt.Sprint(err)
 	}
 	h.stdout = io.Discard // what it shows is told by the report
 	return run(ctx, h, []string{

@@ -181,20 +181,11 @@ func withoutHook(env []string, c notify.Config) []string {
 
 // hook is where people are told of what a run has newly found. An address that cannot be read is a warning.
 func hook(h host, cfg config) notify.Hook {
-	out := notify.Hook{Config: cfg.Notify, Owners: cfg.Owners}
-	if out.URLFile == "" {
-		out.URL = h.getenv(out.URLEnv)
-		return out
-	}
-	path := out.URLFile
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(filepath.Dir(cfg.Path), path)
-	}
-	data, err := h.readFile(path)
+	out, err := cfg.Notify.Hook(filepath.Dir(cfg.Path), h.getenv, h.readFile)
 	if err != nil {
 		fmt.Fprintf(h.stderr, "ci-disagg: warning: notify.url_file: %v\n", err)
 	}
-	out.URL = strings.TrimSpace(string(data))
+	out.Owners = cfg.Owners
 	return out
 }
 

@@ -37,7 +37,7 @@ and ends as run would have ended. A run that is over is only reported again.`,
 	o.findFlags.AddFlags(f)
 	o.rules.AddFlags(f)
 	f.StringVar(&o.mergeBase, "merge-base", "", "commit at which a pull request left the branch it is compared with: its rules hold")
-	addConfigFlag(f, &o.config, "config that --run-id is looked up with, and by which a pull request's rules are found")
+	addConfigFlag(f, &o.config, "config that --run-id is looked up with, by which a pull request's rules are found, and by which perf.reference and ab.confirm are seen to")
 	return cmd
 }
 
@@ -50,7 +50,15 @@ func runResume(ctx context.Context, h host, o resumeOptions, args []string) erro
 	if err != nil {
 		return err
 	}
+	r := started{dir: dir, rules: now}
+	if o.config != "" {
+		cfg, err := loadConfig(h, o.config)
+		if err != nil {
+			return err
+		}
+		r.named = &cfg
+	}
 	return reattach(ctx, h, dir, func(ctx context.Context, s *signals) error {
-		return continueRun(ctx, s, h, started{dir: dir, rules: now}, o.driveFlags)
+		return continueRun(ctx, s, h, r, o.driveFlags)
 	})
 }

@@ -3,8 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -212,7 +210,7 @@ func (o runOptions) goOn(ctx context.Context, h host, cfg config, dir rundir.Dir
 			does = "it is over, and only reported again; to measure anew give another --run-id or --run-dir"
 		}
 		fmt.Fprintf(h.stderr, "ci-disagg: run %s exists in %s: %s\n", run.ID, dir, does)
-		return continueRun(ctx, s, h, started{dir: dir, detach: o.detach, rules: cfg.Rules}, o.driveFlags)
+		return continueRun(ctx, s, h, started{dir: dir, detach: o.detach, rules: cfg.Rules, named: &cfg}, o.driveFlags)
 	})
 }
 
@@ -220,9 +218,7 @@ func (o runOptions) goOn(ctx context.Context, h host, cfg config, dir rundir.Dir
 func (o runOptions) findRun(h host, cfg config) (dir rundir.Dir, id string, found bool, err error) {
 	id = cmp.Or(o.runID, h.getenv("BUILD_TAG"))
 	if id == "" {
-		if id, err = newRunID(h); err != nil {
-			return "", "", false, err
-		}
+		id = rundir.NewID(h.now())
 	}
 	path := o.runDir
 	if path == "" {
@@ -277,15 +273,6 @@ func (o runOptions) planned(h host, cfg config, args []string, id string) (s pip
 		run.Cases = append(run.Cases, rundir.CaseState{ID: p.Case.ID, Slug: p.Case.Slug, State: state})
 	}
 	return s, run, nil
-}
-
-// newRunID is an id for a run that nobody named: its time and a random part.
-func newRunID(h host) (string, error) {
-	b := make([]byte, 3)
-	if _, err := rand.Read(b); err != nil {
-		return "", err
-	}
-	return h.now().UTC().Format("20060102-150405") + "-" + hex.EncodeToString(b), nil
 }
 
 func absPath(h host, path string) (string, error) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -53,6 +54,27 @@ func (c Config) ToKeep(read ReadFunc, draftName string, draft []byte) ([]rundir.
 		keep(Draft, draft)
 	}
 	return files, nil
+}
+
+// Believe makes named, the caller's config, that by which shell text runs beside the driver of a run that was taken up:
+// jobs can write the one that is kept with their run, and its record. It reports whether that is left out for want of one.
+func (c *Config) Believe(named *Config) (leftOut bool) {
+	switch {
+	case c.KeptIn == "":
+		return false
+	case named != nil && !sameDir(filepath.Dir(named.Path), string(c.KeptIn)):
+		*c = *named
+		return false
+	}
+	leftOut = c.Perf.Reference != "" || c.AB.Confirm
+	c.Perf.Reference, c.AB.Confirm = "", false
+	return leftOut
+}
+
+func sameDir(a, b string) bool {
+	one, err := os.Stat(a)
+	two, also := os.Stat(b)
+	return err == nil && also == nil && os.SameFile(one, two)
 }
 
 // Kept is the config that a run directory was made with. Relative paths in it are still relative to where it was read

@@ -19,6 +19,22 @@ type Status struct {
 	List []Case `json:"case_list"` // in suite order
 }
 
+// Words are what can stand behind n words of a command line that begins with the run: its cases, then their roles.
+func (s Status) Words(n int) (out []string) {
+	for _, c := range s.List {
+		if n == 1 {
+			out = append(out, rundir.ShortID(c.ID))
+		}
+		for _, role := range c.Roles {
+			if n == 2 {
+				out = append(out, role.Name)
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
 // Case is where a case stands. Of its attempts the newest is told of.
 type Case struct {
 	ID       string     `json:"id"`

@@ -25,7 +25,16 @@ type Builds struct {
 	Reference Build `yaml:"reference" policy:"base"`
 	// Make is shell text that makes the build of a commit, {commit}, run here once for each
 	// that is searched.
-	Make string `yaml:"make"`
+	Make     string           `yaml:"make"`
+	MakeTime *rundir.Duration `yaml:"make_time"` // until that is ended; default 2h
+}
+
+// MakeLimit is how long making a build may take.
+func (b Builds) MakeLimit() time.Duration {
+	if b.MakeTime == nil {
+		return 2 * time.Hour
+	}
+	return b.MakeTime.D()
 }
 
 // Made reports whether the config says how the build of any commit comes about.

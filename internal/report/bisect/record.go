@@ -24,6 +24,15 @@ type Commit struct {
 	Line string `json:"line,omitempty"` // its subject
 }
 
+// Commits are those of lines "id subject".
+func Commits(lines []string) (out []Commit) {
+	for _, l := range lines {
+		id, subject, _ := strings.Cut(l, " ")
+		out = append(out, Commit{ID: id, Line: subject})
+	}
+	return out
+}
+
 // String is the commit as a person reads it.
 func (c Commit) String() string { return strings.TrimSpace(fmt.Sprintf("%.10s %s", c.ID, c.Line)) }
 

@@ -110,6 +110,18 @@ func (r *Reporter) confirm(ctx context.Context, d session.Decided, notStored, en
 	return end
 }
 
+// Leave writes the report as it is without what is still to come. Nobody is told, and that it cannot be written is told in
+// the end.
+func (r *Reporter) Leave(ctx context.Context) {
+	d, err := r.decide(ctx, 0)
+	if err != nil {
+		return
+	}
+	quiet := *r
+	quiet.Out, quiet.Warn = io.Discard, io.Discard
+	_ = quiet.publish(d, nil)
+}
+
 // decide decides the run, whose files people find on the build server if they are kept there.
 func (r *Reporter) decide(ctx context.Context, interrupted int) (session.Decided, error) {
 	d, err := r.Decide(ctx, interrupted)

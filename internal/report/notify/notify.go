@@ -13,6 +13,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -63,6 +64,22 @@ type Hook struct {
 	Config
 	Owners owners.Owners
 	URL    string // "" = nobody is told
+}
+
+// Hook is where messages go by the config of a directory.
+func (c Config) Hook(dir string, getenv func(string) string, read func(string) ([]byte, error)) (Hook, error) {
+	out := Hook{Config: c}
+	if c.URLFile == "" {
+		out.URL = getenv(c.URLEnv)
+		return out, nil
+	}
+	path := c.URLFile
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(dir, path)
+	}
+	data, err := read(path)
+	out.URL = strings.TrimSpace(string(data))
+	return out, err
 }
 
 // Finding is one newly found regression.
