@@ -145,7 +145,7 @@ func (d *driver) setDraft(h host, path string) error {
 	if err != nil {
 		return err
 	}
-	return d.UseDraft(abs, path)
+	return d.UseDraft(h.readFile, abs, path)
 }
 
 // options is everything drive needs.

@@ -19,7 +19,7 @@ func planCases(ctx context.Context, h host, cfg config, plans []rundir.Plan, cre
 	if err != nil {
 		return nil, err
 	}
-	setup, err := cfg.Judging(cfg.PinsPath())
+	setup, err := cfg.Judging(h.readFile, cfg.PinsPath())
 	if errors.Is(err, fs.ErrNotExist) {
 		err = cfg.Doc.Problem("perf.pins", "%v", err)
 	}

@@ -148,7 +148,7 @@ func newReporter(ctx context.Context, h host, cfg config, of started, save bool)
 	if err != nil {
 		return nil, err
 	}
-	setup, err := cfg.Judging(cfg.PinsPath())
+	setup, err := cfg.Judging(h.readFile, cfg.PinsPath())
 	if err != nil {
 		return nil, err
 	}

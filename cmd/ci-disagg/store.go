@@ -54,5 +54,5 @@ func judgingHere(h host, cfg config) (judging.Setup, error) {
 	if err != nil {
 		return judging.Setup{}, err
 	}
-	return cfg.Judging(cfg.PinsName(wd))
+	return cfg.Judging(h.readFile, cfg.PinsName(wd))
 }

@@ -70,8 +70,13 @@ func TestAPullRequestsLinksAreNotFollowed(t *testing.T) {
 	put(t, outside, "machine "+secret+"\nlogin: "+secret+": me\n")
 	put(t, filepath.Join(repo, ".git", "HEAD"), "ref: refs/heads/main\n")
 	put(t, filepath.Join(repo, "good.yaml"), "backend: local\nworkload: {dir: "+repo+", disagg_configs: dis, agg_configs: dis}\nperf: {off: true}\n")
+	const own = "backend: local\nclusters: {here: {gpus: none}}\nbudgets: {ready: 5m, benchmark: 5m, job: 10m}\n" +
+		"pipelines: {quick: {roles: [{name: work, kind: task, command: 'true', bench: [{reader: redis-benchmark, files: bench.csv}]}]}}\n"
+	put(t, filepath.Join(repo, "own.yaml"), own)
+	put(t, filepath.Join(repo, "pinned.yaml"), own+"perf: {pins: pins.yaml, store: 'dir:"+filepath.Join(base, "store")+"'}\n")
+	put(t, filepath.Join(repo, "calls.sh"), "run_cache_transceiver_precheck\n")
 	for name, to := range map[string]string{
-		"list.txt": outside, "cfg.yaml": outside, "dis/a.yaml": outside, "zero.txt": "/dev/zero", "zero.yaml": "/dev/zero", "dis/zero.yaml": "/dev/zero",
+		"list.txt": outside, "draft.sh": outside, "slurm_ct_precheck_gate.sh": outside, "pins.yaml": outside, "cfg.yaml": outside, "dis/a.yaml": outside, "zero.txt": "/dev/zero", "zero.yaml": "/dev/zero", "dis/zero.yaml": "/dev/zero",
 	} {
 		path := filepath.Join(repo, name)
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
@@ -83,6 +88,9 @@ func TestAPullRequestsLinksAreNotFollowed(t *testing.T) {
 		{"--waives", "list.txt", "disagg_upload-e2e-a"},
 		{"-c", "cfg.yaml", "disagg_upload-e2e-a"},
 		{"-c", "zero.yaml", "disagg_upload-e2e-a"},
+		{"-c", "own.yaml", "--draft", "draft.sh", "quick"},
+		{"-c", "own.yaml", "--draft", "calls.sh", "quick"},
+		{"-c", "pinned.yaml", "quick"},
 		{"disagg_upload-e2e-a"},
 		{"disagg_upload-e2e-zero"},
 	} {
@@ -90,7 +98,7 @@ func TestAPullRequestsLinksAreNotFollowed(t *testing.T) {
 			args = append([]string{"-c", "good.yaml"}, args...)
 		}
 		for i, a := range args {
-			if strings.HasSuffix(a, ".txt") || strings.HasSuffix(a, ".yaml") {
+			if strings.HasSuffix(a, ".txt") || strings.HasSuffix(a, ".sh") || strings.HasSuffix(a, ".yaml") {
 				args[i] = filepath.Join(repo, a)
 			}
 		}

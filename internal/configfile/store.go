@@ -83,7 +83,7 @@ func (c Config) PinsName(wd string) string {
 }
 
 // Judging is what runs are judged with, but for the store; pins is the name of the file of pins.
-func (c Config) Judging(pins string) (judging.Setup, error) {
+func (c Config) Judging(read ReadFunc, pins string) (judging.Setup, error) {
 	metrics, err := c.Metrics()
 	if err != nil {
 		return judging.Setup{}, err
@@ -94,7 +94,7 @@ func (c Config) Judging(pins string) (judging.Setup, error) {
 	case c.Rules != nil && c.Rules.Pins != "":
 		setup.Pins, err = judging.ParsePins(c.Perf.Pins, []byte(c.Rules.Pins), metrics)
 	default:
-		setup.Pins, err = judging.ReadPins(pins, metrics)
+		setup.Pins, err = judging.ReadPins(read, pins, metrics)
 	}
 	return setup, exit.ByUser(err)
 }

@@ -40,7 +40,9 @@ func layoutProblem(w Workload) string {
 }
 
 // ReadDraft reads a team's own launch draft, with what it calls.
-func ReadDraft(path string) ([]byte, error) { return trtllm.ReadDraft(path) }
+func ReadDraft(read func(string) ([]byte, error), path string) ([]byte, error) {
+	return trtllm.ReadDraft(read, path)
+}
 
 // workload is what TensorRT-LLM's producer plans from, environment and clock included.
 type workload struct{ input trtllm.Input }

@@ -91,8 +91,8 @@ func (t *Target) CheckConf() error {
 }
 
 // UseDraft reads a team's own launch draft; name is what people call it. A draft starts no agent.
-func (t *Target) UseDraft(path, name string) error {
-	draft, err := pipeline.ReadDraft(path)
+func (t *Target) UseDraft(read func(string) ([]byte, error), path, name string) error {
+	draft, err := pipeline.ReadDraft(read, path)
 	if err != nil {
 		return exit.ByUser(fmt.Errorf("--draft: %w", err))
 	}

@@ -5,8 +5,6 @@ import (
 	"path/filepath"
 
 	"mvdan.cc/sh/v3/syntax"
-
-	"github.com/ci-disagg/ci-disagg/internal/userfile"
 )
 
 // The precheck of the network as upstream's drafts run it: they call a function that
@@ -18,9 +16,9 @@ const (
 )
 
 // ReadDraft reads a team's own launch draft. One that calls upstream's precheck gate
-// gets it put above itself, from the file beside the draft.
-func ReadDraft(path string) ([]byte, error) {
-	draft, err := userfile.Read(path)
+// gets it put above itself, from the file beside the draft. Both are read by read.
+func ReadDraft(read func(string) ([]byte, error), path string) ([]byte, error) {
+	draft, err := read(path)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +38,7 @@ func ReadDraft(path string) ([]byte, error) {
 	if !called || declared {
 		return draft, nil
 	}
-	gate, err := userfile.Read(filepath.Join(filepath.Dir(path), gateFile))
+	gate, err := read(filepath.Join(filepath.Dir(path), gateFile))
 	if err != nil {
 		return nil, fmt.Errorf("%s calls %s, which upstream's %s defines: put that file beside the draft: %w", path, gateCall, gateFile, err)
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/userfile"
 )
 
 // A draft that calls upstream's precheck finds it, as under upstream's generator, and only where it is switched on.
@@ -19,11 +21,11 @@ func TestPrecheckGateOfADraft(t *testing.T) {
 		return path
 	}
 	draft := write("draft.sh", "if declare -F run_cache_transceiver_precheck >/dev/null; then\n  run_cache_transceiver_precheck || exit 7\nfi\necho benchmark\n")
-	_, err := ReadDraft(draft)
+	_, err := ReadDraft(userfile.Read, draft)
 	require.ErrorContains(t, err, "calls run_cache_transceiver_precheck, which upstream's slurm_ct_precheck_gate.sh defines: put that file beside the draft")
 
 	write("slurm_ct_precheck_gate.sh", "run_cache_transceiver_precheck() { echo precheck; }\n")
-	text, err := ReadDraft(draft)
+	text, err := ReadDraft(userfile.Read, draft)
 	require.NoError(t, err)
 	for enabled, want := range map[string]string{"1": "precheck\nbenchmark\n", "0": "benchmark\n"} {
 		cmd := exec.CommandContext(t.Context(), "bash", "-c", string(text))
@@ -35,7 +37,7 @@ func TestPrecheckGateOfADraft(t *testing.T) {
 	for name, own := range map[string]string{
 		"none.sh": "echo run_cache_transceiver_precheck\n", "own.sh": "run_cache_transceiver_precheck() { :; }\nrun_cache_transceiver_precheck\n", "broken.sh": "if then\n",
 	} {
-		text, err := ReadDraft(write(name, own))
+		text, err := ReadDraft(userfile.Read, write(name, own))
 		require.NoError(t, err)
 		require.Equal(t, own, string(text), "as it is")
 	}

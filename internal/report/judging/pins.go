@@ -91,8 +91,8 @@ func (s *share) UnmarshalText(b []byte) error {
 
 // ReadPins reads a file of pins. An absent file is an error that is
 // fs.ErrNotExist; everything wrong in it is reported at once, with positions.
-func ReadPins(file string, table metric.Table) (Pins, error) {
-	data, err := userfile.Read(file)
+func ReadPins(read func(string) ([]byte, error), file string, table metric.Table) (Pins, error) {
+	data, err := userfile.Or(read)(file)
 	if err != nil {
 		return Pins{}, err
 	}
