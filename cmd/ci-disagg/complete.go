@@ -174,8 +174,8 @@ func metricsOf(h host, first string) cobra.CompletionFunc {
 // offers none.
 func casesOf(h host) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		const late, patience = 14 * 24 * time.Hour, 3 * time.Second
-		ctx, cancel := context.WithTimeout(cmd.Context(), patience)
+		const late = 14 * 24 * time.Hour
+		ctx, cancel := context.WithTimeout(cmd.Context(), h.patience)
 		defer cancel()
 		o := storeFlags{config: cmd.Flag("config").Value.String()}
 		if f := cmd.Flag("store"); f != nil {

@@ -51,6 +51,7 @@ func TestTheShellIsOffered(t *testing.T) {
 		"baseline show --store dir:no": "",
 	} {
 		h := newHost()
+		h.patience = time.Hour // how fast this machine is does not matter here
 		var out, errs bytes.Buffer
 		h.stdout, h.stderr = &out, &errs
 		h.getwd = func() (string, error) { return dir, nil }

@@ -34,13 +34,14 @@ type host struct {
 	getwd          func() (string, error)
 	executable     func() (string, error)
 	readFile       func(string) ([]byte, error) // what the user names; run directories are read through rundir.Tree
+	patience       time.Duration                // of a shell that completes a word
 }
 
 func newHost() host {
 	return host{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		getenv: os.Getenv, environ: os.Environ, now: time.Now,
-		getwd: os.Getwd, executable: os.Executable, readFile: userfile.Read,
+		getwd: os.Getwd, executable: os.Executable, readFile: userfile.Read, patience: 3 * time.Second,
 	}
 }
 
