@@ -91,7 +91,12 @@ func (f *finder) dir(dir string) {
 			n++
 			f.found(path)
 		}
-	}, func(path string) { n++; f.add(path) })
+	}, func(path string) { n++; f.add(path) }, func(path string) {
+		if strings.HasSuffix(path, ".xml") {
+			n++
+			f.missing = append(f.missing, merge.Missing{Name: f.shown(path), Why: "a link that leads out of the directory; name the file itself"})
+		}
+	})
 	if n == 0 {
 		f.missing = append(f.missing, merge.Missing{Name: f.shown(dir), Why: "no *.xml file in this directory"})
 	}
@@ -148,8 +153,9 @@ func absFrom(cwd, path string) string {
 
 // walkFiles calls found for the regular files below dir, and failed for what
 // cannot be searched. dir may be a symbolic link; those below it are followed to
-// files and not to directories. Pipes and the like are left alone.
-func walkFiles(dir string, found, failed func(path string)) {
+// files below it and not to directories: who writes results there could have any
+// file shown, so outside is called for other files. Pipes and the like are left alone.
+func walkFiles(dir string, found, failed, outside func(path string)) {
 	root := dir + string(filepath.Separator)                                       // a link is followed
 	_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error { // each error has gone to failed
 		switch {
@@ -162,12 +168,33 @@ func walkFiles(dir string, found, failed func(path string)) {
 		case d.Type().IsRegular():
 			found(path)
 		case d.Type()&fs.ModeSymlink != 0:
-			if info, err := os.Stat(path); err != nil || info.Mode().IsRegular() {
-				found(path) // a link to nothing is for the report to tell
+			switch info, err := os.Stat(path); {
+			case err != nil: // a link to nothing is for the report to tell
+				found(path)
+			case !info.Mode().IsRegular():
+			case isBelow(root, path):
+				found(path)
+			default:
+				outside(path)
 			}
 		}
 		return nil
 	})
+}
+
+// isBelow reports whether path, with all its links followed, lies below dir.
+func isBelow(dir, path string) bool {
+	for _, p := range []*string{&dir, &path} {
+		abs, err := filepath.Abs(*p)
+		if err != nil {
+			return false
+		}
+		if *p, err = filepath.EvalSymlinks(abs); err != nil {
+			return false
+		}
+	}
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(rel)
 }
 
 // expand gives the paths that match a glob, in which ** stands for any

@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit/foreign"
@@ -74,7 +75,7 @@ func New(dir string) Source {
 func (s *Source) Read(f File, o junit.ReadOptions, v junit.Visitor) (got junit.File, err error) {
 	s.files = append(s.files, input{path: f.Path})
 	at := &s.files[len(s.files)-1]
-	r := f.Content
+	r, pipe := f.Content, false
 	if r == nil {
 		file, info, err := openInput(f.Path)
 		if err != nil {
@@ -84,7 +85,7 @@ func (s *Source) Read(f File, o junit.ReadOptions, v junit.Visitor) (got junit.F
 		if info.Mode().IsRegular() {
 			at.info = info
 		}
-		r = file
+		r, pipe = file, info.Mode()&fs.ModeNamedPipe != 0
 	}
 	text, err := xmltext.Decode(r)
 	if err != nil {
@@ -92,6 +93,9 @@ func (s *Source) Read(f File, o junit.ReadOptions, v junit.Visitor) (got junit.F
 	}
 	begin := bufio.NewReader(text.Reader)
 	head, _ := begin.Peek(headSize) // an error comes again
+	if len(head) == 0 && pipe {
+		return got, unread(f, errors.New("is a pipe into which nobody writes"))
+	}
 	format := foreign.Detect(head)
 	text.Reader = begin
 	if at.info != nil && text.Encoding == "utf-8" && format == foreign.None {
@@ -115,8 +119,9 @@ func (s *Source) Read(f File, o junit.ReadOptions, v junit.Visitor) (got junit.F
 // headSize is how much of an input tells its format.
 const headSize = 1024
 
+// openInput opens a file. It does not wait for somebody who writes into a pipe, but for what one writes who is there.
 func openInput(path string) (*os.File, fs.FileInfo, error) {
-	file, err := os.Open(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, nil, err
 	}
