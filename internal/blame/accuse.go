@@ -171,17 +171,17 @@ func (c *analysis) explain(e Event) (Rule, *Line, bool) {
 			try(lines[i].Text, &lines[i])
 		}
 	}
-	return best, c.exception(at), found < len(c.ev.Classes.rules)
+	return best, exceptionOf(at, c.lines), found < len(c.ev.Classes.rules)
 }
 
-// exception is the line that ends a traceback, where a line only begins one.
-func (c *analysis) exception(at *Line) *Line {
+// exceptionOf is the line that ends a traceback, where a line only begins one. lines are those of each role.
+func exceptionOf(at *Line, lines map[string][]Line) *Line {
 	if at == nil || !strings.Contains(at.Text, "Traceback (most recent call last)") {
 		return at
 	}
-	for i, l := range c.lines[at.Role] {
+	for i, l := range lines[at.Role] {
 		if l.First && l.File == at.File && l.Number > at.Number {
-			return &c.lines[at.Role][i]
+			return &lines[at.Role][i]
 		}
 	}
 	return at
