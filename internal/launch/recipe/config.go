@@ -1,7 +1,9 @@
 package recipe
 
 import (
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -77,7 +79,11 @@ type section struct {
 }
 
 // pair is a key and its value as one text; raw is both as YAML.
-type pair struct{ key, value, raw string }
+type pair struct {
+	key, value, raw string
+	words           []string // of the value, as those of a flag: none of a switch
+	off             bool     // null, or a switch that is off: a flag that is not given
+}
 
 // find yields the value of a key, nil = none.
 func (s section) find(key string) *yaml.Node {
@@ -86,14 +92,18 @@ func (s section) find(key string) *yaml.Node {
 	}
 	for i := 0; i+1 < len(s.node.Content); i += 2 {
 		if s.node.Content[i].Value == key {
-			v := s.node.Content[i+1]
-			for v.Kind == yaml.AliasNode {
-				v = v.Alias
-			}
-			return v
+			return meant(s.node.Content[i+1])
 		}
 	}
 	return nil
+}
+
+// meant is what an alias stands for.
+func meant(n *yaml.Node) *yaml.Node {
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	return n
 }
 
 // in is the section below a key.
@@ -152,24 +162,48 @@ func (s section) list() []pair {
 	s.node.HeadComment = read
 	var out []pair
 	for i := 0; i+1 < len(s.node.Content); i += 2 {
-		key, value := s.node.Content[i].Value, s.node.Content[i+1]
+		key, value := s.node.Content[i].Value, meant(s.node.Content[i+1])
 		raw, err := yaml.Marshal(map[string]*yaml.Node{key: value})
 		if err != nil {
 			continue // unreachable: it was read as YAML
 		}
-		p := pair{key: key, value: value.Value, raw: string(raw)}
-		if value.Kind != yaml.ScalarNode {
-			p.value = flow(value)
-		}
+		p := pair{key: key, value: whole(value), raw: string(raw)}
+		p.words, p.off = flag(value)
 		out = append(out, p)
 	}
 	return out
 }
 
-// flow is a list as words' text joined by blanks, a mapping as JSON.
+// flag is what srt-slurm makes of the value of a flag: of a list as many words, of true none. It reads YAML 1.1, where
+// on and yes are true.
+func flag(n *yaml.Node) (words []string, off bool) {
+	plain := n.Kind == yaml.ScalarNode && n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) == 0
+	switch text := strings.ToLower(n.Value); {
+	case n.Kind == yaml.SequenceNode:
+		for _, item := range n.Content {
+			words = append(words, whole(meant(item)))
+		}
+		return words, false
+	case plain && (n.ShortTag() == "!!null" || slices.Contains([]string{"false", "no", "off"}, text)):
+		return nil, true
+	case plain && slices.Contains([]string{"true", "yes", "on"}, text):
+		return nil, false
+	}
+	return []string{whole(n)}, false
+}
+
+// whole is a value as one text: JSON where it is more than one.
+func whole(n *yaml.Node) string {
+	if n.Kind == yaml.ScalarNode {
+		return n.Value
+	}
+	return flow(n)
+}
+
+// flow is a value as JSON.
 func flow(n *yaml.Node) string {
 	var parts []string
-	switch n.Kind {
+	switch n = meant(n); n.Kind {
 	case yaml.SequenceNode:
 		for _, item := range n.Content {
 			parts = append(parts, flow(item))
@@ -181,11 +215,28 @@ func flow(n *yaml.Node) string {
 		}
 		return "{" + strings.Join(parts, ",") + "}"
 	default:
-		if n.ShortTag() == "!!str" {
-			return strconv.Quote(n.Value)
-		}
-		return n.Value
+		return scalar(n)
 	}
+}
+
+// scalar is a single value as JSON.
+func scalar(n *yaml.Node) string {
+	var v any = n.Value
+	if n.ShortTag() != "!!str" {
+		if json.Valid([]byte(n.Value)) {
+			return n.Value
+		}
+		if n.Decode(&v) != nil {
+			v = n.Value
+		}
+	}
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if enc.Encode(v) != nil {
+		return strconv.Quote(n.Value) // .inf, which JSON does not know
+	}
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // pairs are the keys of a section as a map.

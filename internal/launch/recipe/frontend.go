@@ -20,9 +20,12 @@ func (r *reading) front(frontend section, sides []side) []role {
 	out := role{Name: "frontend", Kind: "router", Env: frontend.in("env").pairs(), Ready: &ready{HTTP: "/health"}}
 	args := ""
 	for _, f := range frontend.in("args").list() {
-		args += " --" + f.key
-		if f.value != "true" {
-			args += " " + shell(f.value)
+		switch {
+		case f.off:
+		case len(f.words) == 0:
+			args += " --" + f.key
+		default: // one word, also of a list: frontends are not given several
+			args += " --" + f.key + " " + shell(f.value)
 		}
 	}
 	switch {

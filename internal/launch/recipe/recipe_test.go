@@ -117,6 +117,53 @@ func TestWhatWorkersGetBesideTheirFlags(t *testing.T) {
 	require.ErrorContains(t, err, "data-parallel replicas of 16 GPUs over 2 nodes of 8 are not taken over")
 }
 
+// Flags are those that srt-slurm makes of their values: a list is as many words, what is null or false is not given, and
+// only YAML's own true is a switch.
+func TestFlags(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, flag, want string }{
+		{"a list", "cuda-graph-bs: [1, 2, 4]", "--cuda-graph-bs 1 2 4"},
+		{"texts", "lora_modules: ['a b', c]", "--lora-modules 'a b' c"},
+		{"numbers that are texts", "cuda-graph-bs: ['1', \"2\"]", "--cuda-graph-bs 1 2"},
+		{"a list of nothing", "cuda-graph-bs: []", "--cuda-graph-bs"},
+		{"mappings in a list", "modules: [{name: a, n: 1}]", `--modules '{"name":"a","n":1}'`},
+		{"a switch", "enable-x: true", "--enable-x"},
+		{"a switch in the words of YAML 1.1", "enable-x: on", "--enable-x"},
+		{"a switch that is off", "enable-x: false", ""},
+		{"off in the words of YAML 1.1", "enable-x: No", ""},
+		{"a text that reads like a switch", "enable-x: 'true'", "--enable-x true"},
+		{"a text that reads like one that is off", "enable-x: 'false'", "--enable-x false"},
+		{"null", "enable-x: null", ""},
+		{"nothing", "enable-x:", ""},
+		{"what stands elsewhere", "a: &x [1, 2]\n      b: *x", "--a 1 2 --b 1 2"},
+		{"a text that reads like nothing", "enable-x: 'null'", "--enable-x null"},
+		{"a number", "mem-fraction: 0.80", "--mem-fraction 0.80"},
+		{"JSON as text", `kv-x: '{"a": true}'`, `--kv-x '{"a": true}'`},
+		{"a mapping", "hf-overrides: {a: {b: True, c: ~, d: x, e: 1.0, f: [1, 'y']}}", `--hf-overrides '{"a":{"b":true,"c":null,"d":"x","e":1.0,"f":[1,"y"]}}'`},
+	} {
+		for backend, section := range map[string]string{"sglang": "sglang_config", "vllm": "vllm_config"} {
+			t.Run(tt.name+" of "+backend, func(t *testing.T) {
+				t.Parallel()
+				got, err := recipeOf("name: n\nmodel: {path: a/b}\nresources: {gpus_per_node: 8, agg_nodes: 1}\nbackend:\n  type: " + backend + "\n  connector: null\n" +
+					"  " + section + ":\n    aggregated:\n      " + tt.flag + "\n      z-last: 1\n" + "benchmark: {type: sa-bench, isl: 1, osl: 1, concurrencies: 1}\n")
+				require.NoError(t, err)
+				_, flags, begins := strings.Cut(got, " a/b \\\n")
+				flags, _, ends := strings.Cut(flags, "--z-last 1\n")
+				require.True(t, begins && ends, got)
+				require.Equal(t, tt.want, strings.Join(strings.Fields(strings.ReplaceAll(flags, "\\\n", " ")), " "))
+			})
+		}
+	}
+}
+
+// Those of a frontend, too; it is given no lists.
+func TestFlagsOfTheFrontend(t *testing.T) {
+	t.Parallel()
+	got, err := recipeOf(strings.Replace(strings.Replace(small, "{type: vllm}", "{type: dynamo, args: {a: true, b: false, c: null, d: 'true', e: kv}}", 1), "backend: {type: vllm}", "backend: {type: sglang}", 1))
+	require.NoError(t, err)
+	require.Contains(t, got, "--http-port {port} --a --d true --e kv\n")
+}
+
 func recipeOf(text string) (string, error) {
 	got, err := recipe.Import("r.yaml", []byte(text))
 	return got.Text, err

@@ -53,8 +53,8 @@ func (r *reading) roles(backend, frontend section, c *cluster) []role {
 		env, flags := backend.in(s.flags+"_environment").pairs(), config.in(s.flags).list()
 		for _, f := range flags {
 			switch {
-			case has([]pair{f}, "served-model-name"):
-				r.served = f.value
+			case has([]pair{f}, "served-model-name") && len(f.words) > 0:
+				r.served = f.words[0]
 			case has([]pair{f}, "disaggregation-bootstrap-port"):
 				sides[i].bootstrap = shell(f.value)
 			}
@@ -255,16 +255,15 @@ func (r *reading) words(s side, flags []pair) []string {
 	connector := r.connector
 	for _, f := range flags {
 		name := "--" + strings.ReplaceAll(f.key, "_", "-")
-		if r.backend == "vllm" && name == "--connector" {
+		switch {
+		case f.off:
+		case r.backend == "vllm" && name == "--connector":
 			connector = f.value
-			continue
-		}
-		switch f.value {
-		case "true":
-			words = append(words, name)
-		case "false": // a switch that is off is not given
 		default:
-			words = append(words, name+" "+shell(f.value))
+			for _, w := range f.words {
+				name += " " + shell(w)
+			}
+			words = append(words, name)
 		}
 	}
 	if json := transfer(connector); json != "" && dynamo && !has(flags, "kv-transfer-config") {
@@ -276,9 +275,10 @@ func (r *reading) words(s side, flags []pair) []string {
 	return words
 }
 
+// has tells whether a flag is given.
 func has(flags []pair, key string) bool {
 	for _, f := range flags {
-		if strings.ReplaceAll(f.key, "_", "-") == key {
+		if !f.off && strings.ReplaceAll(f.key, "_", "-") == key {
 			return true
 		}
 	}
