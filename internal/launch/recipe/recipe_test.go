@@ -89,6 +89,8 @@ func TestWhatWorkersGetBesideTheirFlags(t *testing.T) {
 		want, not    []string
 	}{
 		{"vLLM hands over by NIXL", of(disagg, "dynamo", "{type: vllm}"), []string{nixl, "VLLM_NIXL_SIDE_CHANNEL_PORT=$((5400 + 32 * {index}))", "$((6400 + 32 * {index}))", "DYN_REQUEST_PLANE: tcp"}, nil},
+		{"workers that do all share no port either", of("{gpus_per_node: 8, agg_nodes: 1, agg_workers: 4}", "dynamo", "{type: vllm}"), []string{nixl, "VLLM_NIXL_SIDE_CHANNEL_HOST={host} VLLM_NIXL_SIDE_CHANNEL_PORT=$((5400 + 32 * {index}))", "DYN_VLLM_KV_EVENT_PORT=$((5200 + 32 * {index}))", "VLLM_PORT=$((20000 + 50 * {index}))"}, []string{"$((6400"}},
+		{"nor for events, nor among themselves", of(disagg, "dynamo", "{type: vllm}"), []string{"DYN_VLLM_KV_EVENT_PORT=$((5200 + 32 * {index}))", "DYN_VLLM_KV_EVENT_PORT=$((6200 + 32 * {index}))", "VLLM_PORT=$((20000 + 50 * {index}))", "VLLM_PORT=$((21000 + 50 * {index}))"}, nil},
 		{"by nothing", of(disagg, "dynamo", "{type: vllm, connector: null}"), nil, []string{"kv-transfer-config", "connector ("}},
 		{"by what its side says", of(disagg, "dynamo", "{type: vllm, vllm_config: {prefill: {connector: lmcache}}}"), []string{"LMCacheConnectorV1", nixl}, []string{"--connector"}},
 		{"a recipe's own", of(disagg, "dynamo", `{type: vllm, vllm_config: {prefill: {kv-transfer-config: "{}"}, decode: {kv-transfer-config: "{}"}}}`), nil, []string{"NixlConnector"}},

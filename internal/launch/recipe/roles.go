@@ -156,10 +156,17 @@ func (r *reading) server(s side, g group, env map[string]string, flags []pair) r
 		out.Command = first + out.Command +
 			fmt.Sprintf(" \\\n  --dist-init-addr \"$first\":$((20000 + {index})) --nnodes %d --node-rank \"$SLURM_NODEID\"", out.Nodes)
 	}
-	if r.connector != "" && s.name != "agg" {
-		out.Command = fmt.Sprintf("export VLLM_NIXL_SIDE_CHANNEL_HOST={host} VLLM_NIXL_SIDE_CHANNEL_PORT=$((%d + 32 * {index}))\n", sidePort(5400, s)) + out.Command
+	if r.backend == "vllm" && r.frontend == "dynamo" {
+		out.Command = vllmPorts(s) + out.Command
 	}
 	return out
+}
+
+// vllmPorts are those of vLLM's that workers of one node would otherwise share: at which they hand over, publish events
+// of their caches, and begin to look for free ones. A worker's data-parallel ranks count up from the first two.
+func vllmPorts(s side) string {
+	return fmt.Sprintf("export VLLM_NIXL_SIDE_CHANNEL_HOST={host} VLLM_NIXL_SIDE_CHANNEL_PORT=$((%d + 32 * {index}))\n", sidePort(5400, s)) +
+		fmt.Sprintf("export DYN_VLLM_KV_EVENT_PORT=$((%d + 32 * {index})) VLLM_PORT=$((%d + 50 * {index}))\n", sidePort(5200, s), sidePort(20000, s))
 }
 
 // sidePort is the first of the ports of a side's workers, which may be on one node with those of another side.
