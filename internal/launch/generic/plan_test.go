@@ -271,6 +271,33 @@ func TestProblemsHaveTheirPlaces(t *testing.T) {
 	}
 }
 
+// Of several cases of a pipeline a mistake names those that it is in, unless it is in all, or they stand in its path.
+func TestMistakesNameTheirCases(t *testing.T) {
+	t.Parallel()
+	const (
+		numbers = "pipelines:\n  p:\n    roles:\n    - {name: s, kind: server, count: '{case.n}', command: 'x {port}'}\n    - {name: c, kind: client, command: 'x {s.1.port}'}\n"
+		shares  = "pipelines:\n  p:\n    roles:\n    - {name: a, kind: server, gpus: '{case.n}', command: x}\n    - {name: t, kind: client, gpus: 2, with: a, command: x}\n"
+		other   = "  q:\n    roles:\n    - {name: t, kind: task, command: x}\n"
+		place   = "c.yaml:5:31: pipelines.p.roles[1].command: "
+	)
+	for _, tt := range []struct{ name, text, want string }{
+		{"one of two", numbers + "cases: [{vars: {n: [1, 2]}}]", place + "{s.1.port}: there are 1 of them, counted from 0 (case p[n=1])"},
+		{"two of three", shares + "cases: [{vars: {n: [3, 1, 4]}}]", "c.yaml:5:31: pipelines.p.roles[1].gpus: t takes 2 GPUs of a node, and 3 of its 4 are taken by those it shares it with (a) (case p[n=3])\n" +
+			"c.yaml:5:31: pipelines.p.roles[1].gpus: t takes 2 GPUs of a node, and 4 of its 4 are taken by those it shares it with (a) (case p[n=4])"},
+		{"one mistake of three of four", numbers + "cases: [{vars: {n: [1, 2], m: 1}}, {vars: {n: 1, m: [2, 3]}}]", place + "{s.1.port}: there are 1 of them, counted from 0 (case p[m=1,n=1] and 2 others)"},
+		{"and of two of three", numbers + "cases: [{vars: {n: [1, 2], m: 1}}, {vars: {n: 1, m: 2}}]", place + "{s.1.port}: there are 1 of them, counted from 0 (cases p[m=1,n=1] and p[m=2,n=1])"},
+		{"all of a pipeline", numbers + other + "cases: [{pipeline: p, vars: {n: 1, m: [1, 2]}}, {pipeline: q}]", place + "{s.1.port}: there are 1 of them, counted from 0"},
+		{"cases of an entry", numbers + "cases: [{vars: {n: [2, 3]}, timeout: 9h}, {vars: {n: 4}}]", "c.yaml:6:29: cases[0].timeout: 9h0m0s is above the job's time limit of 2h0m0s: it can never fire"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := resolve(tt.text)
+			require.Error(t, err)
+			require.Equal(t, tt.want, err.Error())
+		})
+	}
+}
+
 // A server of which nobody says when it is up is warned of, where others wait for it.
 func TestServersThatNeverSayTheyAreReady(t *testing.T) {
 	t.Parallel()

@@ -83,11 +83,13 @@ func Resolve(in Input) ([]rundir.Plan, error) {
 	errs := &problems{}
 	cases := in.Config.cases(func(key, format string, args ...any) { errs.add(in.Doc, key, format, args...) })
 	var plans []rundir.Plan
+	var built []*building
 	for _, k := range cases {
-		b := &building{combination: k, in: in, p: in.Config.Pipelines[k.pipeline], err: errs}
-		plans = append(plans, b.plan())
+		b := &building{combination: k, in: in, p: in.Config.Pipelines[k.pipeline], err: &problems{}}
+		plans, built = append(plans, b.plan()), append(built, b)
 		b.checkTimes(plans[len(plans)-1])
 	}
+	errs.addAll(built)
 	if err := errs.join(); err != nil {
 		return nil, err
 	}
@@ -210,6 +212,45 @@ func (ps *problems) add(doc strictyaml.Document, key, format string, args ...any
 	p := doc.Problem(key, format, args...)
 	if !slices.Contains(ps.list, p) {
 		ps.list = append(ps.list, p)
+	}
+}
+
+// addAll adds what is wrong with cases. A mistake names those that it is in, unless it is in all of their pipelines.
+func (ps *problems) addAll(built []*building) {
+	all, in := map[string]int{}, map[strictyaml.Problem][]*building{}
+	var order []strictyaml.Problem
+	for _, b := range built {
+		all[b.pipeline]++
+		for _, p := range b.err.list {
+			if len(in[p]) == 0 {
+				order = append(order, p)
+			}
+			in[p] = append(in[p], b)
+		}
+	}
+	for _, p := range order {
+		could, pipelines := 0, map[string]bool{}
+		for _, b := range in[p] {
+			if !pipelines[b.pipeline] {
+				could += all[b.pipeline]
+			}
+			pipelines[b.pipeline] = true
+		}
+		if len(in[p]) < could && !strings.HasPrefix(p.Path, "cases[") && !strings.HasPrefix(p.Message, in[p][0].id+" ") {
+			p.Message += " (" + someCases(in[p]) + ")"
+		}
+		ps.list = append(ps.list, p)
+	}
+}
+
+func someCases(list []*building) string {
+	switch len(list) {
+	case 1:
+		return "case " + list[0].id
+	case 2:
+		return "cases " + list[0].id + " and " + list[1].id
+	default:
+		return fmt.Sprintf("case %s and %d others", list[0].id, len(list)-1)
 	}
 }
 
