@@ -25,6 +25,8 @@ type Run struct {
 	// Facts are those of rundir.Machine, one map for each of its repetitions; none =
 	// nobody looked.
 	Facts []map[string]string
+	// Commands says that its roles run commands of the config. They are not recorded.
+	Commands bool
 }
 
 // Difference is what is different between runs.
@@ -80,7 +82,10 @@ func Between(before, since []Run) Difference {
 	}
 	d.place(before, since)
 	slices.SortStableFunc(d.Items, func(a, b Item) int { return rank(a.Fact) - rank(b.Fact) })
-	d.Text = d.words(commit, looked(before) && looked(since))
+	d.Text = d.words(commit, slices.ContainsFunc(slices.Concat(before, since), func(r Run) bool { return r.Commands }))
+	if !looked(before) || !looked(since) {
+		d.Text += " What the machines were is not known."
+	}
 	return d
 }
 
@@ -209,31 +214,40 @@ const (
 	mostShown = 60
 )
 
-// words says the difference in sentences.
-func (d Difference) words(commit Item, looked bool) string {
-	var text string
+// words says the difference in sentences. Where commands could be what changed, nobody is told that nothing else did.
+func (d Difference) words(commit Item, commands bool) string {
+	unknown := d.Commit == nil && (commit.Before == "" || commit.After == "")
 	switch {
 	case len(d.Items) > 0:
 		with := "Together with the commit"
 		switch {
-		case d.Commit == nil && commit.Before == commit.After && commit.Before != "":
-			with = "The commit is the same, but"
-		case d.Commit == nil:
+		case unknown:
 			with = "With it"
+		case d.Commit == nil:
+			with = "The commit is the same, but"
 		}
-		text = with + " changed: " + d.list() + "."
+		text := with + " changed: " + d.list() + "."
+		if commands {
+			text += " " + notCompared
+		}
+		return text
+	case commands && unknown:
+		return "The commit is not known; " + d.facts() + ". " + notCompared
+	case commands && d.Commit != nil:
+		return "The commit changed; " + d.facts() + ". " + notCompared
+	case commands:
+		return "The commit is the same; " + d.facts() + ". " + notCompared
+	case unknown:
+		return "The commit is not known; " + d.same("nothing else changed")
 	case d.Commit != nil:
-		text = d.same("Nothing but the commit changed")
-	case commit.Before == "" || commit.After == "":
-		text = "The commit is not known; " + d.same("nothing else changed")
+		return d.same("Nothing but the commit changed")
 	default:
-		text = d.same("Nothing changed, not even the commit")
+		return d.same("Nothing changed, not even the commit")
 	}
-	if !looked {
-		text += " What the machines were is not known."
-	}
-	return text
 }
+
+// notCompared is said of pipelines of a config.
+const notCompared = "The commands of its roles are not compared."
 
 // list names the differences.
 func (d Difference) list() string {
@@ -273,16 +287,24 @@ func Label(fact string) string {
 
 // same says that nothing changed, and how much was compared beside the commit.
 func (d Difference) same(what string) string {
+	if d.Facts == 0 {
+		return what + ", as far as it is known: no other fact is."
+	}
+	return what + ": " + d.facts() + "."
+}
+
+// facts says how many are the same.
+func (d Difference) facts() string {
 	before := "the run before"
 	if d.Before > 1 {
 		before = fmt.Sprintf("the %d runs before", d.Before)
 	}
 	switch d.Facts {
 	case 0:
-		return what + ", as far as it is known: no other fact is."
+		return "no other fact is known"
 	case 1:
-		return what + ": 1 other fact is as in " + before + "."
+		return "1 other fact is as in " + before
 	default:
-		return fmt.Sprintf("%s: %d other facts are as in %s.", what, d.Facts, before)
+		return fmt.Sprintf("%d other facts are as in %s", d.Facts, before)
 	}
 }

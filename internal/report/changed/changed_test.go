@@ -62,3 +62,27 @@ func TestCards(t *testing.T) {
 	require.Equal(t, []changed.Item{{Fact: changed.Cards, Before: "GPU-1, GPU-2", After: "GPU-3"}}, d.Items)
 	require.Empty(t, changed.Between(before, []changed.Run{{Commit: "b", Nodes: []string{"n1"}, Cards: []string{"GPU-2"}}}).Items)
 }
+
+// Of a pipeline's roles the commands are not known: nobody may be told that nothing else changed.
+func TestCommandsAreNotCompared(t *testing.T) {
+	t.Parallel()
+	const end = " The commands of its roles are not compared."
+	of := func(commit, driver string) []changed.Run {
+		r := run(commit, facts("driver", driver), "n1")
+		r.Commands = true
+		return []changed.Run{r}
+	}
+	for _, tt := range []struct{ name, before, since, driver, want string }{
+		{"no commit", "", "", "580", "The commit is not known; 6 other facts are as in the run before."},
+		{"another commit", "aaa", "bbb", "580", "The commit changed; 6 other facts are as in the run before."},
+		{"the same commit", "aaa", "aaa", "580", "The commit is the same; 6 other facts are as in the run before."},
+		{"something changed", "aaa", "bbb", "590", "Together with the commit changed: driver 580 → 590."},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, tt.want+end, changed.Between(of(tt.before, "580"), of(tt.since, tt.driver)).Text)
+		})
+	}
+	require.Equal(t, "The commit is not known; no other fact is known."+end+" What the machines were is not known.",
+		changed.Between([]changed.Run{{Commands: true}}, []changed.Run{{Commands: true}}).Text)
+}

@@ -24,7 +24,9 @@ func (t *trial) whatChanged(onset *verdict.Onset, own baseline.Record) *changed.
 	}
 	var all []changed.Run
 	for _, r := range runs {
-		all = append(all, fingerprint(r))
+		f := fingerprint(r)
+		f.Commands = t.Mode == modeOfPipelines
+		all = append(all, f)
 	}
 	d := changed.Between(all[max(0, at-comparedBefore):at], all[at:])
 	return &d

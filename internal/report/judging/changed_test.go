@@ -14,9 +14,10 @@ import (
 // raised the alarm; while the regression is open it is said again.
 func TestWhatChangedAtAnOnset(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct{ name, driver, want string }{
-		{"another driver", "590.10", "Together with the commit changed: driver 580.95 → 590.10."},
-		{"nothing else", "580.95", "Nothing but the commit changed: 4 other facts are as in the 10 runs before."},
+	for _, tt := range []struct{ name, mode, driver, want string }{
+		{"another driver", "e2e", "590.10", "Together with the commit changed: driver 580.95 → 590.10."},
+		{"nothing else", "e2e", "580.95", "Nothing but the commit changed: 4 other facts are as in the 10 runs before."},
+		{"a pipeline's commands", "custom", "580.95", "The commit changed; 4 other facts are as in the 10 runs before. The commands of its roles are not compared."},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -28,7 +29,7 @@ func TestWhatChangedAtAnOnset(t *testing.T) {
 				if value < 90 {
 					r.Measurements[0].Values = []float64{value, value + 0.2, value - 0.1}
 				}
-				j := judge(t, setup(s), r.Normal())
+				j := judging.Case(t.Context(), setup(s), judging.Subject{Record: r.Normal(), Mode: tt.mode})
 				require.NoError(t, j.Record.Validate())
 				save(t, s, j.Record)
 				return j

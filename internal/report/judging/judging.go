@@ -106,11 +106,14 @@ func against(setup Setup, s Subject, known past) Judgement {
 	return out
 }
 
+// modeOfPipelines is the mode of a configured pipeline's cases.
+const modeOfPipelines = "custom"
+
 // modeOf is the mode of a stored run's case: that of its match values, custom for a
 // configured pipeline, else what is given.
 func modeOf(r baseline.Record, given string) string {
 	if r.Match["pipeline"] != "" {
-		given = "custom"
+		given = modeOfPipelines
 	}
 	return cmp.Or(r.Match["mode"], given)
 }
