@@ -60,6 +60,22 @@ func TestBulkIsWhatUpstreamWrites(t *testing.T) {
 	require.Contains(t, doc, "d_baseline_token_throughput")
 }
 
+// TestBulkOfOtherCases: redis is no disaggregated server, and what is not known is left out.
+func TestBulkOfOtherCases(t *testing.T) {
+	t.Parallel()
+	for mode, want := range map[string]string{
+		"aggregated": `"s_runtime":"aggr_server"`, "gen_only": `"s_runtime":"multi_node_disagg_server"`, "custom": "",
+	} {
+		d := regressionDocument()
+		for i := range d.Cases {
+			d.Cases[i].Mode = mode
+		}
+		out := exported(t, export.FormatBulk, d)
+		require.Contains(t, out, want)
+		require.Equal(t, want == "", !strings.Contains(out, "s_runtime"), mode)
+	}
+}
+
 // TestBulkComesBack: what we export, we import with the same values.
 func TestBulkComesBack(t *testing.T) {
 	t.Parallel()

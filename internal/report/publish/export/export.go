@@ -142,7 +142,7 @@ func caseFields(d report.Report, c report.CaseReport, point string) map[string]a
 	if at != nil {
 		f["ts_created"] = at.UnixMilli()
 	}
-	f["s_runtime"] = runtimeName(c)
+	set("s_runtime", runtimeName(c))
 	name := serverName(c.ID)
 	if p := pointOf(c.Points, point); p != nil {
 		f["l_concurrency"] = int64(p.Concurrency)
@@ -198,12 +198,16 @@ func serverName(id string) string {
 	return rest
 }
 
-// runtimeName is upstream's word for the kind of case.
+// runtimeName is upstream's word for the kind of case; it has none for those of a configured pipeline.
 func runtimeName(c report.CaseReport) string {
-	if c.Mode == "aggregated" {
+	switch c.Mode {
+	case "custom":
+		return ""
+	case "aggregated":
 		return "aggr_server"
+	default:
+		return "multi_node_disagg_server"
 	}
-	return "multi_node_disagg_server"
 }
 
 // matchField is a property of a plan as a field, with the type its text shows.
