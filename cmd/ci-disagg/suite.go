@@ -54,7 +54,7 @@ func (o suiteFlags) resolve(h host, cfg config, args []string) (pipeline.Suite, 
 	r.AB.Unjudged, r.AB.Head = cfg.Perf.Off, cmp.Or(o.AB.Head, h.getenv("gitlabCommit"), h.getenv("GIT_COMMIT"))
 	s, err := pipeline.Resolve(r)
 	for i := range s.Plans {
-		s.Plans[i].Warnings = append(s.Plans[i].Warnings, bench.Lacking(s.Plans[i].Expected, cfg.Perf.Readers)...)
+		s.Plans[i].Warnings = append(s.Plans[i].Warnings, bench.Lacking(s.Plans[i], cfg.Perf.Readers)...)
 	}
 	return s, exit.ByUser(err)
 }

@@ -95,7 +95,7 @@ func (d described) reader() string { return d.ID[:max(0, strings.LastIndexByte(d
 // format makes a format of the description, which must be right: a test reads
 // every one.
 func (d described) format() Format {
-	f := Format{Name: d.Name, Readers: []string{d.reader()}, Marks: slices.Concat(d.Marks, d.Hints), Gives: d.gives()}
+	f := Format{Name: d.Name, Readers: []string{d.reader()}, Marks: slices.Concat(d.Marks, d.Hints), Gives: d.gives(), Metrics: d.names()}
 	if d.Format != "text" {
 		f.JSON = func(t metric.Table, doc jsondoc.Document, file string) []Result {
 			if slices.ContainsFunc(d.Marks, func(p string) bool { return !doc.Has(p) }) {

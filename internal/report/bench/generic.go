@@ -14,7 +14,6 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report/jsondoc"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
-	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // Generic describes a format: where in a JSON, CSV or text file a metric stands.
@@ -321,32 +320,6 @@ func whole(find lookup, at string) *int64 {
 	}
 	n := int64(v)
 	return &n
-}
-
-// Lacking says, before anything runs, which keys the user's own formats leave out
-// that a plan's points need: their results would never count.
-func Lacking(want rundir.Expected, formats []Generic) (warnings []string) {
-	requests := 0
-	loads := map[string]bool{}
-	for _, p := range want.Points {
-		requests = max(requests, p.Requests)
-		loads[p.Load()] = true
-	}
-	for _, g := range formats {
-		gives := g.gives()
-		lack := func(why string, one ...Given) {
-			if !slices.ContainsFunc(one, func(key Given) bool { return slices.Contains(gives, key) }) {
-				warnings = append(warnings, fmt.Sprintf("perf.readers %s: %s is missing: %s", g.label(), one[0], why))
-			}
-		}
-		if requests > 0 {
-			lack(fmt.Sprintf("%d requests are planned, and a result that does not say how many succeeded never counts", requests), GivesCompleted)
-		}
-		if len(loads) > 1 {
-			lack(fmt.Sprintf("%d loads are planned, and a result does not say which one it is of", len(loads)), GivesConcurrency, GivesRate)
-		}
-	}
-	return warnings
 }
 
 // gives lists what the outputs tell beside metrics.

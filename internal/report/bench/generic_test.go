@@ -90,7 +90,7 @@ func TestLacking(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			require.Equal(t, tt.want, Lacking(rundir.Expected{Points: tt.points}, tt.formats))
+			require.Equal(t, tt.want, Lacking(rundir.Plan{Expected: rundir.Expected{Points: tt.points}}, tt.formats))
 		})
 	}
 }

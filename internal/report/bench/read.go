@@ -39,6 +39,8 @@ type Format struct {
 	// Gives lists what its outputs tell of the load and of the requests; what
 	// they do not, nobody can hold against a plan.
 	Gives []Given
+	// Metrics lists all that its outputs can have; nil = not known.
+	Metrics []string
 	// JSON maps a document; nil = it is another format's.
 	JSON func(t metric.Table, d jsondoc.Document, file string) []Result
 	// Marks are JSON Pointers that hardly another document has: by one of them a
