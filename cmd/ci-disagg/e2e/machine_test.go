@@ -69,7 +69,8 @@ func TestRegressionOfAHotCard(t *testing.T) {
 	}
 	const probably = "The machine, probably: GPU 0 of "
 
-	code, j, c := measure(local, with(local, 0), "*")
+	// Measured twice: one bad night of all metrics, measured once, is no red case.
+	code, j, c := measure(local, with(local, 1), "*")
 	require.Equal(t, 4, code, c.Message)
 	require.Contains(t, c.Machine, probably)
 	require.Contains(t, c.Machine, "was slowed down for its heat")
