@@ -168,7 +168,9 @@ func TestRequestsWait(t *testing.T) {
 	t.Parallel()
 	w := watchRole(t, 0)
 	cmd, in := w.role()
-	port := w.await(rundir.NodeServer).Port
+	at := w.await(rundir.NodeServer)
+	port := at.Port
+	t.Cleanup(func() { _ = syscall.Kill(at.PID, syscall.SIGKILL) }) // its role leaves without it
 	become := func(waits bool) {
 		t.Helper()
 		require.Eventually(t, func() bool {
