@@ -23,9 +23,6 @@ import (
 // errBeside is what ends a run by a signal that came when its cases were over.
 var errBeside = errors.New("interrupted while the reference (perf.reference) or regressions in pairs (ab.confirm) were measured: the cases of this run were over")
 
-// signalled is where the exit codes of signals begin.
-const signalled = exit.Signal
-
 // beside measures what belongs to a run whose cases are over, and ends with its report. As long as builds are made or jobs
 // run for that, a signal ends these, and the report is written; after that it ends this process.
 func (d *driver) beside(ctx context.Context, s *signals, h host, r started, rep *deliver.Reporter) error {
@@ -33,7 +30,7 @@ func (d *driver) beside(ctx context.Context, s *signals, h host, r started, rep 
 		fmt.Fprintln(h.stderr, "ci-disagg: warning: perf.reference and ab.confirm are not seen to: jobs can write the config that is kept with their run; name yours with --config")
 	}
 	if code := cmp.Or(d.measureReference(ctx, h, r, rep), endedBy(ctx)); code > 0 {
-		return rep.Interrupted(code-signalled, code, errBeside)
+		return rep.Interrupted(code-exit.Signal, code, errBeside)
 	}
 	if d.cfg.AB.Confirm && d.cfg.Builds.Unpaired() == "" && rep.Mode == baseline.ModeNightly {
 		again := suiteFlags{Selection: pipeline.Selection{Backend: r.run.Backend, Cluster: r.run.Cluster}}.confirm(h, d.cfg, rep.Dir)
@@ -102,10 +99,10 @@ func (d *driver) measureReference(ctx context.Context, h host, r started, rep *d
 	}
 	dir := string(r.dir) + "-reference"
 	fmt.Fprintf(h.stderr, "ci-disagg: measuring the reference %s: %s\n", setup.Reference, why)
-	rep.Leave(ask) // who is killed while that is measured has told what was known
+	rep.Leave(decided) // who is killed while that is measured has told what was known
 	code, failed := d.pinned(ctx, h, dir)
 	switch {
-	case code >= signalled:
+	case code >= exit.Signal:
 		return code
 	case failed != "":
 		warn("%s", failed)

@@ -110,26 +110,27 @@ func (r *Reporter) confirm(ctx context.Context, d session.Decided, notStored, en
 	return end
 }
 
-// Leave writes the report as it is without what is still to come. Nobody is told, and that it cannot be written is told in
-// the end.
-func (r *Reporter) Leave(ctx context.Context) {
-	d, err := r.decide(ctx, 0)
-	if err != nil {
-		return
-	}
+// Leave writes the report of what is decided as long as something is still to come. Nobody is told, and that it cannot be
+// written is told in the end.
+func (r *Reporter) Leave(d session.Decided) {
+	r.place(&d)
 	quiet := *r
 	quiet.Out, quiet.Warn = io.Discard, io.Discard
 	_ = quiet.publish(d, nil)
 }
 
-// decide decides the run, whose files people find on the build server if they are kept there.
 func (r *Reporter) decide(ctx context.Context, interrupted int) (session.Decided, error) {
 	d, err := r.Decide(ctx, interrupted)
+	r.place(&d)
+	return d, err
+}
+
+// place says where people find the run's files: on the build server, if they are kept there.
+func (r *Reporter) place(d *session.Decided) {
 	d.Run.Pages = r.Pages
 	if !r.Dir.Shared() {
 		d.Run.Advice.Pages = r.Pages
 	}
-	return d, err
 }
 
 // notifiedFile says that people were told of the run: one that is taken up again does not tell them again.
