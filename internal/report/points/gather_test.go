@@ -11,36 +11,6 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// table is what a client of TensorRT-LLM prints.
-const table = `Namespace(backend='openai', base_url=None, host='node1', port=8333, dataset_name='random', model='/m', num_prompts=64, max_concurrency=8, random_input_len=1024, random_output_len=512, metric_percentiles='99')
-Skipping initial test run. Starting main benchmark run...
-Traffic request rate: inf
-Burstiness factor: 1.0 (Poisson process)
-Maximum request concurrency: 8
-Benchmarking:   0%|          | 0/64 [00:00<?, ?it/s]` + "\rBenchmarking: 100%|██████████| 64/64 [00:12<00:00,  5.12it/s]" + `
-============ Serving Benchmark Result ============
-Total requests:                          64        
-Successful requests:                     64        
-Failed requests:                         0         
-Benchmark duration (s):                  12.50     
-Total input tokens:                      65536     
-Total generated tokens:                  32768     
-Request throughput (req/s):              5.12      
-Output token throughput (tok/s):         2621.44   
-Total Token throughput (tok/s):          7864.32   
-User throughput (tok/s):                 351.20    
----------------Time to First Token----------------
-Mean TTFT (ms):                          45.10     
-Median TTFT (ms):                        44.00     
-P99 TTFT (ms):                           91.02     
------Time per Output Token (excl. 1st token)------
-Mean TPOT (ms):                          2.91      
-Median TPOT (ms):                        2.90      
-P99 TPOT (ms):                           3.33      
-==================================================
-Average Per Iter Device Step Time (ms): 7.25
-`
-
 const samples = "../../../testdata/bench"
 
 func TestGatherOutputDirectory(t *testing.T) {
@@ -111,12 +81,14 @@ func TestGatherIsNotLedAstray(t *testing.T) {
 	dir := t.TempDir()
 	whole, err := os.ReadFile(filepath.Join(samples, "trtllm/nan.json"))
 	require.NoError(t, err)
+	table, err := os.ReadFile(filepath.Join(samples, "trtllm/spec-decoding-all-statistics.log"))
+	require.NoError(t, err)
 	outside := filepath.Join(dir, "outside.json")
 	require.NoError(t, os.WriteFile(outside, whole, 0o600))
 	output := filepath.Join(dir, "attempt", "output")
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "attempt", "roles"), 0o700))
 	require.NoError(t, os.MkdirAll(output, 0o700))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "attempt", "roles", "client.log"), []byte(table), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "attempt", "roles", "client.log"), table, 0o600))
 	for name, target := range map[string]string{
 		"a-role.log": "../roles/client.log", "b-out.json": "../../outside.json", "c-abs.json": outside,
 		"d-loop.json": "d-loop.json", "e-dir": "../roles", "f-dev.json": "/dev/zero",
@@ -152,6 +124,8 @@ func TestGatherTablesInAServerLog(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	log, err := os.ReadFile(filepath.Join(samples, "gen-server/gen_server_0.log"))
+	require.NoError(t, err)
+	table, err := os.ReadFile(filepath.Join(samples, "trtllm/spec-decoding-all-statistics.log"))
 	require.NoError(t, err)
 	path := filepath.Join(dir, "gen_server_0.log")
 	require.NoError(t, os.WriteFile(path, append(log, table...), 0o600))
