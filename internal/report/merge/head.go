@@ -164,7 +164,7 @@ func (p *properties) add(host string, more []junit.Property) {
 	for _, one := range more {
 		key := maphash.Comparable(p.seed, one)
 		i, ok := p.at[key]
-		if !ok {
+		if !ok || p.list[i] != one { // equal hashes prove nothing
 			p.at[key] = int32(len(p.list)) //nolint:gosec // as above
 			p.list, p.of = append(p.list, one), append(p.of, here)
 			continue
