@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
 	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
@@ -122,6 +123,7 @@ func (a Access) finish(ctx context.Context, dir rundir.Dir, e JobEnd, seen answe
 	if err != nil {
 		return false, err
 	}
+	a.askNodes(ctx, &f)
 	r := outcome.Resolve(f)
 	if !r.Done || r.Cancel != "" && a.Now().Sub(j.Intent) < settled {
 		return false, nil
@@ -130,6 +132,26 @@ func (a Access) finish(ctx context.Context, dir rundir.Dir, e JobEnd, seen answe
 		err = jobs.KillLeft(j)
 	}
 	return true, errors.Join(err, rundir.WriteJSON(e.Attempt.OutcomeFile(), outcome.Record(r, j, f.Agent, a.Now())))
+}
+
+// askNodes asks sinfo what a driver would ask while the job's end is new: whether one of its nodes ended it. As long as
+// there is no answer the attempt is left to the next look, until it is settled without.
+func (a Access) askNodes(ctx context.Context, f *outcome.Facts) {
+	fresh := *f
+	fresh.StateSince = f.Now
+	if !f.AbsentSince.IsZero() {
+		fresh.AbsentSince = f.Now
+	}
+	r := outcome.Resolve(fresh)
+	if r.Ask&outcome.AskNodes == 0 {
+		return
+	}
+	rows, err := a.Slurm.Troubles(ctx, f.Job.Routed, r.Nodes)
+	if err != nil {
+		a.Log.Debug("nodes", "err", err)
+		return
+	}
+	f.Trouble = outcome.Seen[[]slurm.NodeTrouble]{At: f.Now, Row: &rows}
 }
 
 // facts are what is known of an attempt that nobody has watched.
@@ -147,7 +169,8 @@ func (a Access) facts(ctx context.Context, dir rundir.Dir, e JobEnd, seen answer
 	for _, r := range plan.Roles() {
 		f.Roles = append(f.Roles, r.Name)
 	}
-	if c, ok := requested(dir, j); ok && f.Job.Cancel == nil {
+	row := slurm.NewestRow(seen.acct[j.Routed], j.ID)
+	if c, ok := requested(dir, j); ok && f.Job.Cancel == nil && !endedBefore(row, c) {
 		f.Job.Cancel = &c
 	}
 	if j.Backend == jobs.BackendLocal { // before its record is read, which is complete when it was gone
@@ -177,7 +200,7 @@ func (a Access) facts(ctx context.Context, dir rundir.Dir, e JobEnd, seen answer
 			f.Queue.Row, f.AbsentSince = &r, time.Time{}
 		}
 	}
-	if row := slurm.NewestRow(seen.acct[j.Routed], j.ID); row != nil {
+	if row != nil {
 		f.Acct = outcome.Seen[slurm.AcctRow]{At: seen.at, Row: row}
 	}
 	return f, nil
@@ -188,6 +211,11 @@ func requested(dir rundir.Dir, j rundir.Job) (rundir.Cancel, bool) {
 	var c rundir.Cancel
 	err := rundir.ReadJSON(dir.CancelFile(), &c)
 	return c, err == nil && !c.At.Before(j.Intent)
+}
+
+// endedBefore reports whether a job was over when it was asked to end.
+func endedBefore(row *slurm.AcctRow, c rundir.Cancel) bool {
+	return row != nil && row.State.Class() == slurm.Terminal && !row.End.IsZero() && row.End.Add(blame.ClockSkew).Before(c.At)
 }
 
 // neverSubmitted is how an attempt ended that never became a job.
