@@ -106,14 +106,8 @@ func (s state) passed() bool {
 		return false
 	}
 	for _, r := range s.roles {
-		if r.end.Lost != "" || r.end.Stuck {
-			return false
-		}
-		if r.optional {
-			continue
-		}
-		ok := r.state == rundir.RoleEnded && r.err == "" && (r.end.Exit == 0 || s.stoppedBy(r) == "agent" && !s.isClient(r))
-		if !ok {
+		ok := r.optional || r.state == rundir.RoleEnded && r.err == "" && (r.end.Exit == 0 || s.stoppedBy(r) == "agent" && !s.isClient(r))
+		if !ok || r.end.Lost != "" || r.end.Stuck {
 			return false
 		}
 	}

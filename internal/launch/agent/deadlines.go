@@ -99,13 +99,10 @@ func (m *machine) benchmarkOver(e event, bound string) {
 
 // testOver reports whether the roles have run for as long as the list gives the whole
 // test: ready and benchmark together.
-func (m *machine) testOver(at time.Time) bool {
-	for _, s := range m.spans {
-		if s.Phase == rundir.PhaseReady {
-			return m.test > 0 && at.Sub(s.Start) >= m.test
-		}
-	}
-	return false
+func (s state) testOver(at time.Time) bool {
+	return s.test > 0 && slices.ContainsFunc(s.spans, func(p rundir.PhaseSpan) bool {
+		return p.Phase == rundir.PhaseReady && at.Sub(p.Start) >= s.test
+	})
 }
 
 // notReady names the servers that are late, with what they lack, and the work that
@@ -180,13 +177,13 @@ const noProgress = "it has requests and makes no progress"
 
 // stuck names whose fault it is that a benchmark takes too long: a server that does not
 // answer, else who has had work by his last word and has been silent for long since.
-func (m *machine) stuck(e event) ([]string, string) {
-	if servers := m.servers(e.dead); len(servers) > 0 {
+func (s state) stuck(e event) ([]string, string) {
+	if servers := s.servers(e.dead); len(servers) > 0 {
 		return servers, "does not answer"
 	}
-	long := min(silentFor, e.at.Sub(m.since)/4)
+	long := min(silentFor, e.at.Sub(s.since)/4)
 	return slices.DeleteFunc(slices.Clone(e.busy), func(name string) bool {
-		i := slices.IndexFunc(m.roles, func(r role) bool { return r.name == name })
+		i := slices.IndexFunc(s.roles, func(r role) bool { return r.name == name })
 		return i >= len(e.still) || e.still[i] < long
 	}), noProgress
 }
@@ -201,8 +198,8 @@ func (s state) servers(names []string) []string {
 // hanging names who hangs: a server that does not answer at all, else who had work
 // by its own last word and made no progress, else a router that does not answer,
 // which may only wait for one of them. A server whose engine is dead may well answer.
-func (m *machine) hanging(e event) ([]string, string) {
-	servers := m.servers(e.dead)
+func (s state) hanging(e event) ([]string, string) {
+	servers := s.servers(e.dead)
 	switch {
 	case len(servers) > 0:
 		return servers, "does not answer"
@@ -211,5 +208,5 @@ func (m *machine) hanging(e event) ([]string, string) {
 	case len(e.dead) > 0:
 		return e.dead, "does not answer"
 	}
-	return m.clients(), "every server answers, and none says that it has work"
+	return s.clients(), "every server answers, and none says that it has work"
 }

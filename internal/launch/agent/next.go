@@ -132,12 +132,11 @@ func (m *machine) takeBadTask(e event) {
 }
 
 func (m *machine) takeEnded(e event) {
+	if e.end.Signal == 0 && e.end.Exit > 128 && e.end.Exit <= 128+64 {
+		e.end.Signal = e.end.Exit - 128 // a shell whose command was killed
+	}
 	r := &m.roles[e.role]
 	r.state, r.ended, r.end = rundir.RoleEnded, e.at, e.end
-	if r.end.Signal == 0 && r.end.Exit > 128 && r.end.Exit <= 128+64 {
-		r.end.Signal = r.end.Exit - 128 // a shell whose command was killed
-		e.end = r.end
-	}
 	m.note(e.at, r.name, endWords(e.end))
 	if e.end.Orphan {
 		m.note(e.at, r.name, "processes that it had left behind held its output")
@@ -157,25 +156,11 @@ func (m *machine) takeEnded(e event) {
 		m.status = true
 		m.through(e.at, "status file is there")
 	}
-	if m.ending != nil {
-		if !m.isClient(*r) { // it left because the client had said that it was through, whatever else goes on
-			r.drained = m.phase == rundir.PhaseDrain && m.ending.soft || e.drain && e.end.Exit == 0
-		}
-		if m.isClient(*r) && m.ending.zero && e.end.Exit == 0 && !m.working() {
-			m.through(e.at, r.name+" ended")
-		}
-		return
-	}
 	switch {
+	case m.ending != nil:
+		m.endedInTeardown(r, e)
 	case r.wave != waveMain:
-		if e.end.Exit != 0 {
-			kind := blame.RoleEnd
-			if r.wave == waveInstall {
-				kind = blame.InstallFail
-			}
-			m.begin(e.at, r.name+" failed: "+endWords(e.end), settleTime,
-				blame.Event{Role: r.name, Kind: kind, At: e.at, Exit: e.end.Exit, Signal: e.end.Signal, Text: endWords(e.end)})
-		}
+		m.preparationEnded(r, e)
 	case m.isClient(*r):
 		m.clientEnded(r, e)
 	case m.phase == rundir.PhaseDrain:
@@ -184,6 +169,28 @@ func (m *machine) takeEnded(e event) {
 	default:
 		m.roleDied(r, e)
 	}
+}
+
+func (m *machine) endedInTeardown(r *role, e event) {
+	switch {
+	case !m.isClient(*r): // it left because the client had said that it was through, whatever else goes on
+		r.drained = m.phase == rundir.PhaseDrain && m.ending.soft || e.drain && e.end.Exit == 0
+	case m.ending.zero && e.end.Exit == 0 && !m.working():
+		m.through(e.at, r.name+" ended")
+	}
+}
+
+// preparationEnded ends the run when what comes before its servers failed.
+func (m *machine) preparationEnded(r *role, e event) {
+	if e.end.Exit == 0 {
+		return
+	}
+	kind := blame.RoleEnd
+	if r.wave == waveInstall {
+		kind = blame.InstallFail
+	}
+	m.begin(e.at, r.name+" failed: "+endWords(e.end), settleTime,
+		blame.Event{Role: r.name, Kind: kind, At: e.at, Exit: e.end.Exit, Signal: e.end.Signal, Text: endWords(e.end)})
 }
 
 // noticedFirst begins the teardown when the client has failed for a server that died about then: it noticed before Slurm
