@@ -135,7 +135,7 @@ bench-store: ## judge one case among a million stored runs, directory and Postgr
 	go test -run '^$$' -bench BenchmarkStore -benchtime 100x -timeout 60m ./internal/report/baseline -args -runs 1000000
 
 .PHONY: bench-trends
-bench-trends: ## the pages of 'trends' over 200 cases and a year of nights, cold and with one night more: seconds, MB, memory
+bench-trends: ## the pages of 'trends' over 200 cases and a year of nights, cold and with one night more; fails beyond 60 s, 10 s or 500 MB
 	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; go run ./tools/trendsbench -store "dir:$$dir/store" -o "$$dir/site"
 
 .PHONY: bench-report

@@ -41,17 +41,20 @@ func run(ctx context.Context) error {
 	if err := fill(ctx, *url, s, func(r baseline.Record) bool { return !newest(r) }); err != nil || *dir == "" {
 		return err
 	}
-	if err := pages(ctx, *url, *dir, "cold"); err != nil {
+	if err := pages(ctx, *url, *dir, "cold", time.Minute); err != nil {
 		return err
 	}
 	if err := fill(ctx, *url, s, newest); err != nil {
 		return err
 	}
-	return pages(ctx, *url, *dir, "one night more")
+	return pages(ctx, *url, *dir, "one night more", 10*time.Second)
 }
 
-// pages writes the pages of a store and prints what that cost.
-func pages(ctx context.Context, url, dir, what string) error {
+// mostMemory is what making the pages of 200 cases and a year of nights may take, in MiB.
+const mostMemory = 500
+
+// pages writes the pages of a store and prints what that cost; more than it may is an error.
+func pages(ctx context.Context, url, dir, what string, limit time.Duration) error {
 	store, err := baseline.Open(ctx, url, false)
 	if err != nil {
 		return err
@@ -72,10 +75,13 @@ func pages(ctx context.Context, url, dir, what string) error {
 	if err := g.Save(dir, since, began); err != nil {
 		return err
 	}
-	now := used()
+	took, now := time.Since(began), used()
 	cpu := (seconds(now.Utime) + seconds(now.Stime)) - (seconds(computed.Utime) + seconds(computed.Stime))
 	fmt.Printf("%s: %.1f s (%.1f s of CPU), of which %.1f s reading %d runs; %d pages, %d MB in the directory, peak memory %d MB\n",
-		what, time.Since(began).Seconds(), cpu, read.Seconds(), g.Read, written.Pages, size(dir)>>20, now.Maxrss>>10)
+		what, took.Seconds(), cpu, read.Seconds(), g.Read, written.Pages, size(dir)>>20, now.Maxrss>>10)
+	if took > limit || now.Maxrss>>10 > mostMemory {
+		return fmt.Errorf("%s: more than %s or %d MB", what, limit, mostMemory)
+	}
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unique"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/changed"
@@ -150,6 +151,7 @@ func (g *Gathered) add(index map[string]*History, r baseline.Record) {
 		}
 	}
 	if r.Valid {
+		n.Values = make([]Value, 0, len(r.Measurements))
 		for _, m := range r.Measurements {
 			n.Values = append(n.Values, Value{
 				Point: m.Point, Metric: m.Metric, Unit: m.Unit, Value: m.Value(), Reps: len(m.Values),
@@ -157,8 +159,30 @@ func (g *Gathered) add(index map[string]*History, r baseline.Record) {
 			})
 		}
 	}
+	h.append(n)
+}
+
+// append adds a night. What it says in the words of others it shares with them: a year of nights says the same few
+// thousand words a million times.
+func (h *History) append(n Night) {
+	for _, s := range []*string{&n.Run, &n.Commit, &n.URL, &n.Image, (*string)(&n.Verdict)} {
+		*s = shared(*s)
+	}
+	for i := range n.Nodes {
+		n.Nodes[i] = shared(n.Nodes[i])
+	}
+	for i := range n.Values {
+		v := &n.Values[i]
+		v.Point, v.Metric, v.Unit, v.Onset, v.Verdict = shared(v.Point), shared(v.Metric), shared(v.Unit), shared(v.Onset), shared(v.Verdict)
+	}
+	if last := len(h.Nights) - 1; last >= 0 && n.Facts != nil && maps.Equal(h.Nights[last].Facts, n.Facts) {
+		n.Facts = h.Nights[last].Facts
+	}
 	h.Nights = append(h.Nights, n)
 }
+
+// shared is a text in the one place where all its copies are.
+func shared[S ~string](s S) S { return unique.Make(s).Value() }
 
 // arrange orders the nights, and gives each history what people did to it. Histories of older
 // versions that others go on with are joined by nobody: they stand for themselves.
@@ -248,7 +272,7 @@ type Series struct {
 // Point is one night of a series.
 type Point struct {
 	Night *Night
-	Value
+	*Value
 }
 
 // Options say what is gathered.
@@ -266,7 +290,8 @@ func (h *History) Series(o Options) []Series {
 	var out []Series
 	for i := range h.Nights {
 		n := &h.Nights[i]
-		for _, v := range n.Values {
+		for k := range n.Values {
+			v := &n.Values[k]
 			at, seen := index[key{v.Point, v.Metric}]
 			if !seen {
 				def, known := o.Metrics.Lookup(v.Metric)
@@ -275,7 +300,7 @@ func (h *History) Series(o Options) []Series {
 				}
 				at = len(out)
 				index[key{v.Point, v.Metric}] = at
-				out = append(out, Series{History: h, Point: v.Point, Metric: def})
+				out = append(out, Series{History: h, Point: v.Point, Metric: def, Nights: make([]Point, 0, len(h.Nights)-i)})
 			}
 			out[at].Nights = append(out[at].Nights, Point{Night: n, Value: v})
 		}
