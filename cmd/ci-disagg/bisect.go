@@ -60,7 +60,7 @@ It builds and runs by itself where the config says how a commit's build comes ab
 image or install, or builds.make, shell text that is run here once per commit. Otherwise it says which commit to measure
 next, and takes what was measured with --measured.
 
-Ends with 0 when it is sure, 5 when it is not.`,
+Ends with 0 when it is sure, 5 when it is not, 3 where the infrastructure ended three sessions in a row.`,
 		Example: "  ci-disagg bisect 'redis[concurrency=8]' --good v1.4 --bad HEAD",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -111,7 +111,7 @@ func (o bisectFlags) run(ctx context.Context, h host, args []string) error {
 		return exit.ByUser(err)
 	}
 	found, err := search.Search(ctx)
-	var by *bisect.InterruptedError
+	var by *bisect.EndedError
 	switch {
 	case errors.As(err, &by):
 		return &exit.Error{Code: by.Exit, Err: err}

@@ -1,6 +1,7 @@
 package bisect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	codes "github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -33,11 +35,17 @@ type Options struct {
 // warmups are the runs of a session beside its pairs.
 const warmups = 2
 
-// InterruptedError says that the search was ended from outside: it goes on where it stands.
-type InterruptedError struct{ Exit int } // of the run that was
+// again is how many sessions in a row the infrastructure may end before the search does.
+const again = 3
+
+// EndedError says that the search was ended from outside: it goes on where it stands.
+type EndedError struct {
+	Exit int // that of the search
+	By   string
+}
 
 // Error says what to do.
-func (e *InterruptedError) Error() string { return "interrupted: the same command goes on from here" }
+func (e *EndedError) Error() string { return e.By + ": the same command goes on from here" }
 
 // Search searches until it is settled, or until nothing more is to be learnt. It is written after every measurement.
 func (o Options) Search(ctx context.Context) (Found, error) {
@@ -53,10 +61,10 @@ func (o Options) Search(ctx context.Context) (Found, error) {
 		return Found{}, err
 	}
 	o.forecast()
-	for {
+	for broken := 0; ; {
 		f := o.search().Found(o.Confidence)
 		next := o.search().Next()
-		if len(o.Trials) > 0 && f.Settled || next == 0 || len(o.Trials) >= Bound(len(o.Commits)-1) {
+		if f.Settled || next == 0 || o.search().asked() >= Bound(len(o.Commits)-1) {
 			return f, o.end(f)
 		}
 		if o.Run == nil {
@@ -65,6 +73,13 @@ func (o Options) Search(ctx context.Context) (Found, error) {
 		}
 		if err := o.measure(ctx, next); err != nil {
 			return f, errors.Join(err, o.write(f))
+		}
+		if broken++; !o.Trials[len(o.Trials)-1].Infra {
+			broken = 0
+		}
+		if broken == again {
+			return f, errors.Join(&EndedError{codes.Infra, fmt.Sprintf("the infrastructure ended %d sessions in a row, which says nothing of any commit (%s)",
+				again, o.Trials[len(o.Trials)-1].Dir)}, o.write(f))
 		}
 	}
 }
@@ -83,8 +98,11 @@ func (o *Options) takeIn() error {
 		if at < 1 || base != 0 {
 			return fmt.Errorf("%s compares commit %q with %q: the first has to be one of those that are searched, the other the good one", dir, c.AB.Head.Commit, c.AB.Base.Commit)
 		}
+		if c.ExitCode == codes.Infra {
+			return fmt.Errorf("%s: the infrastructure ended that session, which says nothing of its commit: measure it again", dir)
+		}
 		if !o.has(dir) {
-			o.add(at, dir, c.AB, "")
+			o.take(at, dir, c, false)
 		}
 	}
 	return nil
@@ -122,7 +140,7 @@ func (o *Options) measure(ctx context.Context, next int) error {
 	exit, failed := o.Run(ctx, dir, good.ID, commit.ID)
 	switch {
 	case exit >= codes.Signal:
-		return &InterruptedError{exit}
+		return &EndedError{exit, "interrupted"}
 	case failed != "":
 	case exit == codes.Usage:
 		return fmt.Errorf("%s: the session was refused, see above: mend it and call again; in %s may be a session of another time, then remove it", commit, dir)
@@ -133,25 +151,37 @@ func (o *Options) measure(ctx context.Context, next int) error {
 	if err == nil && failed == "" && c.AB != nil && !c.AB.Compares(good.ID, commit.ID) {
 		return fmt.Errorf("%s: %s holds a session of %s, and not of this commit and %.10s: remove it, or builds.*.commit from the config", commit, dir, c.AB.Commits(), good.ID)
 	}
+	broken := failed == "" && (exit == codes.Infra || c.ExitCode == codes.Infra)
 	switch {
 	case failed != "":
 		o.add(next, dir, nil, failed)
 	case err != nil: // the run did not come to a report
 		o.add(next, dir, nil, err.Error())
-	case c.AB == nil || len(c.AB.Used) == 0 && c.AB.Verdict != "":
-		o.add(next, dir, nil, strings.TrimSpace(c.Message))
 	default:
-		o.add(next, dir, c.AB, "")
+		o.take(next, dir, c, broken)
 	}
-	t := o.Trials[len(o.Trials)-1]
-	if t.Failed != "" {
-		fmt.Fprintf(o.Out, "   no measurement: %s\n", t.Failed)
-	} else {
-		fmt.Fprintf(o.Out, "   %s: %s\n", o.Series, t.Told)
-	}
+	t := &o.Trials[len(o.Trials)-1]
+	t.Infra = broken
+	fmt.Fprintf(o.Out, "   %s\n", o.told(*t))
 	f := o.search().Found(o.Confidence)
 	fmt.Fprintf(o.Out, "   %s\n", o.words(f))
 	return o.write(f)
+}
+
+// take takes in the session of a commit, which the infrastructure has broken or not.
+func (o *Options) take(at int, dir string, c report.CaseReport, broken bool) {
+	if !broken && measured(c) {
+		o.add(at, dir, c.AB, "")
+		return
+	}
+	o.add(at, dir, nil, cmp.Or(strings.TrimSpace(c.Message), "the session says nothing"))
+	o.Trials[len(o.Trials)-1].Skipped = !broken && c.AB != nil && c.AB.Verdict == paired.Failed
+}
+
+// measured reports whether a session gave pairs that say how slow the commit is: one that head's own failures ended did
+// not, whatever it measured before.
+func measured(c report.CaseReport) bool {
+	return c.AB != nil && (len(c.AB.Used) > 0 || c.AB.Verdict == "") && c.AB.Verdict != paired.Failed
 }
 
 // forecast says what the search is expected to take.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -20,7 +21,8 @@ type lab struct {
 	t      *testing.T
 	slow   int
 	broken map[string]bool
-	stop   int // signals at the n-th measurement, 0 = never
+	stop   int                                        // signals at the n-th measurement, 0 = never
+	ends   map[int]func(dir, good, commit string) int // another end of the n-th measurement
 	runs   []string
 }
 
@@ -60,11 +62,111 @@ func (l *lab) run(_ context.Context, dir, good, commit string) (int, string) {
 	if len(l.runs) == l.stop {
 		return 143, ""
 	}
+	if end := l.ends[len(l.runs)]; end != nil {
+		return end(dir, good, commit), ""
+	}
 	if l.broken[commit] {
 		return 0, "make: no rule"
 	}
 	l.session(dir, good, commit)
 	return 4, ""
+}
+
+// ended writes the report of a session that did not come to its end, after pairs in which the commit is much slower.
+func (l *lab) ended(word paired.Word, code int) func(dir, good, commit string) int {
+	return func(dir, good, commit string) int {
+		f := ab.Found{Point: "con8", Metric: "ttft_median_ms", Better: "lower", MinEffect: 0.02, Values: [][2]float64{{10, 20}, {10, 20}}}
+		c := report.CaseReport{ID: "case", Message: "it ended"}
+		c.ExitCode = code
+		c.AB = &ab.Session{Verdict: word, Series: []ab.Found{f}, Used: []int{0, 1}, Base: &ab.Build{Commit: good}, Head: &ab.Build{Commit: commit}}
+		require.NoError(l.t, os.MkdirAll(rundir.Dir(dir).Report(), 0o755))
+		require.NoError(l.t, rundir.WriteJSON(filepath.Join(rundir.Dir(dir).Report(), rundir.ReportVerdict), report.Report{Cases: []report.CaseReport{c}}))
+		return code
+	}
+}
+
+// What the infrastructure ends says nothing of a commit, whatever was measured before: it is measured again, and where
+// that does not help the search ends with that, and goes on from there.
+func TestInfrastructureIsNoEvidence(t *testing.T) {
+	t.Parallel()
+	none := func(string, string, string) int { return 3 } // the driver did not come to a report
+	for name, end := range map[string]func(l *lab) func(dir, good, commit string) int{
+		"no report":          func(*lab) func(string, string, string) int { return none },
+		"after pairs":        func(l *lab) func(string, string, string) int { return l.ended(paired.Inconclusive, 3) },
+		"of head, in a row":  func(l *lab) func(string, string, string) int { return l.ended(paired.Failed, 3) },
+		"a run that decided": func(l *lab) func(string, string, string) int { return l.ended(paired.Regression, 3) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			l := &lab{t: t, slow: 16} // only the bad one is
+			l.ends = map[int]func(string, string, string) int{2: end(l), 3: end(l), 5: end(l)}
+			f, err := l.options(t.TempDir(), &out).Search(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, []int{16, 16}, []int{f.From, f.To})
+			require.True(t, f.Settled)
+			require.Equal(t, []string{l.runs[1], l.runs[1]}, l.runs[2:4], "again")
+			require.Equal(t, l.runs[4], l.runs[5], "again")
+			require.Contains(t, out.String(), "infrastructure, to be measured again: ")
+
+			l = &lab{t: t, slow: 16}
+			l.ends = map[int]func(string, string, string) int{1: end(l), 2: end(l), 3: end(l), 4: end(l), 5: end(l), 6: end(l)}
+			o := l.options(t.TempDir(), &out)
+			for calls := 1; calls <= 2; calls++ { // at the second it is three again
+				_, err = o.Search(t.Context())
+				var by *EndedError
+				require.ErrorAs(t, err, &by)
+				require.Equal(t, 3, by.Exit)
+				require.ErrorContains(t, err, "the infrastructure ended 3 sessions in a row, which says nothing of any commit")
+				require.Len(t, l.runs, 3*calls)
+			}
+			f, err = o.Search(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, []int{16, 16}, []int{f.From, f.To})
+			require.Equal(t, o.Commits[16].ID, l.runs[6], "nothing counts against the bad one")
+		})
+	}
+}
+
+// A commit whose software fails cannot be measured: it is skipped at once, as by git bisect skip, and what it measured
+// before it failed is no evidence. Where it is the only one, nobody is blamed.
+func TestCommitThatCrashes(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	l := &lab{t: t, slow: 16}
+	l.ends = map[int]func(string, string, string) int{2: l.ended(paired.Failed, 1)}
+	o := l.options(t.TempDir(), &out)
+	f, err := o.Search(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []int{16, 16}, []int{f.From, f.To})
+	require.NotContains(t, l.runs[2:], l.runs[1], "once is enough")
+	require.Contains(t, out.String(), "cannot be measured, and is skipped: it ended")
+	page, err := os.ReadFile(filepath.Join(o.Dir, ReportFile))
+	require.NoError(t, err)
+	require.Contains(t, string(page), "| 8 | 0000000000 change 8 | under 0.1 % | cannot be measured |")
+
+	l = &lab{t: t}
+	l.ends = map[int]func(string, string, string) int{1: l.ended(paired.Failed, 1)}
+	o = l.options(t.TempDir(), &out)
+	o.Commits = commits(2)
+	f, err = o.Search(t.Context())
+	require.NoError(t, err)
+	require.False(t, f.Settled)
+	require.Contains(t, out.String(), "   nothing was measured\n")
+
+	// What somebody else has measured is taken in likewise.
+	for code, word := range map[int]string{3: "the infrastructure ended that session", 1: ""} {
+		dir := t.TempDir()
+		l.ended(paired.Failed, code)(dir, o.Commits[0].ID, o.Commits[1].ID)
+		o.Dir, o.Measured = t.TempDir(), []string{dir}
+		f, err := o.Search(t.Context())
+		if word != "" {
+			require.ErrorContains(t, err, word)
+			continue
+		}
+		require.NoError(t, err)
+		require.False(t, f.Settled)
+	}
 }
 
 func (l *lab) options(dir string, out *bytes.Buffer) Options {
@@ -123,7 +225,7 @@ func TestInterruptedSearch(t *testing.T) {
 	l := &lab{t: t, slow: 3, stop: 3}
 	o := l.options(t.TempDir(), &out)
 	_, err := o.Search(t.Context())
-	var by *InterruptedError
+	var by *EndedError
 	require.ErrorAs(t, err, &by)
 	require.Equal(t, 143, by.Exit)
 	stopped := l.runs[2]

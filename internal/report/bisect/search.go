@@ -2,6 +2,7 @@ package bisect
 
 import (
 	"math"
+	"slices"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
 )
@@ -11,6 +12,10 @@ type Trial struct {
 	Commit int       `json:"commit"` // its place: 0 is the good one, the last the bad one
 	Pairs  []float64 `json:"pairs,omitempty"`
 	Failed string    `json:"failed,omitempty"` // why it gave no pair
+	// Infra says that the infrastructure ended it, which tells nothing of the commit, and Skipped that the commit itself
+	// fails, and not by chance: it is not asked again.
+	Infra   bool `json:"infra,omitempty"`
+	Skipped bool `json:"skipped,omitempty"`
 }
 
 // Search is what is known so far.
@@ -86,20 +91,38 @@ func normalised(logs [][]float64) []float64 {
 func (s Search) out(commit int) bool {
 	failed := 0
 	for _, t := range s.Trials {
-		if t.Commit == commit {
-			if t.Failed == "" {
-				return false
-			}
+		switch {
+		case t.Commit != commit || t.Infra:
+		case t.Failed == "":
+			return false
+		case t.Skipped:
+			failed += tries
+		default:
 			failed++
 		}
 	}
 	return failed >= tries
 }
 
+// begun reports whether any commit has been measured.
+func (s Search) begun() bool {
+	return slices.ContainsFunc(s.Trials, func(t Trial) bool { return len(t.Pairs) > 0 })
+}
+
+// asked is how many measurements told something of a commit, be it that it cannot be measured.
+func (s Search) asked() (n int) {
+	for _, t := range s.Trials {
+		if !t.Infra {
+			n++
+		}
+	}
+	return n
+}
+
 // Next is the commit to measure next: the bad one first, so that there is something to be found; then the one of which it
 // is least certain whether it is slow. 0 = none can be measured.
 func (s Search) Next() int {
-	if len(s.Trials) == 0 {
+	if !s.begun() && !s.out(s.Candidates) {
 		return s.Candidates
 	}
 	p := s.Posterior()
@@ -137,6 +160,6 @@ func (s Search) Found(confidence float64) Found {
 			best.From, best.To, best.Confidence = from, to, sum
 		}
 	}
-	best.Settled = best.Confidence >= confidence || best.Nothing >= confidence
+	best.Settled = s.begun() && (best.Confidence >= confidence || best.Nothing >= confidence)
 	return best
 }

@@ -12,6 +12,8 @@ import (
 // words are what the search says.
 func (o *Options) words(f Found) string {
 	switch {
+	case !o.search().begun():
+		return "nothing was measured"
 	case f.Settled && f.Nothing > f.Confidence:
 		return fmt.Sprintf("no commit made %s slower: the bad one is as fast as the good one (%s)", o.Case, percent(f.Nothing))
 	case f.From == f.To && f.Settled:
@@ -19,10 +21,22 @@ func (o *Options) words(f Found) string {
 	case f.Settled:
 		return fmt.Sprintf("first slow commit: one of %.10s to %.10s (%s), which cannot be told apart: those before the last cannot be measured",
 			o.Commits[f.From].ID, o.Commits[f.To].ID, percent(f.Confidence))
-	case f.From > 0:
-		return fmt.Sprintf("not settled: most likely %s (%.0f %%), %.0f %% that there is none", o.Commits[f.From], 100*f.Confidence, 100*f.Nothing)
 	default:
-		return "nothing was measured"
+		return fmt.Sprintf("not settled: most likely %s (%.0f %%), %.0f %% that there is none", o.Commits[f.From], 100*f.Confidence, 100*f.Nothing)
+	}
+}
+
+// told is what came of a measurement.
+func (o *Options) told(m Measure) string {
+	switch {
+	case m.Infra:
+		return "infrastructure, to be measured again: " + m.Failed
+	case m.Skipped:
+		return "cannot be measured, and is skipped: " + m.Failed
+	case m.Failed != "":
+		return "no measurement: " + m.Failed
+	default:
+		return o.Series + ": " + m.Told
 	}
 }
 
@@ -53,7 +67,12 @@ func (o *Options) page(f Found) string {
 	p := o.search().Posterior()
 	measured := map[int][]string{}
 	for _, t := range o.Trials {
-		measured[t.Commit] = append(measured[t.Commit], cmp.Or(t.Told, "no measurement"))
+		switch {
+		case t.Skipped:
+			measured[t.Commit] = append(measured[t.Commit], "cannot be measured")
+		case !t.Infra:
+			measured[t.Commit] = append(measured[t.Commit], cmp.Or(t.Told, "no measurement"))
+		}
 	}
 	fmt.Fprintf(&b, "| | commit | first slow one | %s against the good one |\n|---|---|---|---|\n", oneLine(cmp.Or(o.Series, "measured")))
 	for i, c := range o.Commits {
@@ -65,7 +84,7 @@ func (o *Options) page(f Found) string {
 	}
 	fmt.Fprintf(&b, "\n## Measurements\n\n")
 	for i, t := range o.Trials {
-		fmt.Fprintf(&b, "%d. %s: %s (`%s`)\n", i+1, oneLine(o.Commits[t.Commit].String()), oneLine(cmp.Or(t.Failed, t.Told)), oneLine(t.Dir))
+		fmt.Fprintf(&b, "%d. %s: %s (`%s`)\n", i+1, oneLine(o.Commits[t.Commit].String()), oneLine(o.told(t)), oneLine(t.Dir))
 	}
 	return b.String()
 }
