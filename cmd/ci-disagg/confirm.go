@@ -25,8 +25,9 @@ func newConfirmCmd(h host) *cobra.Command {
 		Use:   "confirm [flags] {RUN_DIR | --run-id ID}",
 		Short: "Measure a run's regressions again, in pairs against the last good commit",
 		Long: `confirm makes one paired session for each new regression of a run: the last good commit, as the run's report names
-it, against the first bad one, on the same nodes. The config says how the build of a commit comes about ({commit} in
-builds.head, or builds.make). A nightly does it by itself where ab.confirm is set. Three things can come of it:
+it, against the first bad one, on other nodes than the run's, as far as there are any. The config says how the build of
+a commit comes about ({commit} in builds.head, or builds.make). A nightly does it by itself where ab.confirm is set.
+Three things can come of it:
 
   confirmed      the session finds it too                                        4
   not confirmed  the session passes; the alarm stays open in the history         5
@@ -80,8 +81,9 @@ func (o suiteFlags) confirm(h host, cfg config, dir rundir.Dir) confirm.Options 
 			hours, _ := paired.Longest(s.Plans)
 			return hours, err
 		},
-		Session: func(ctx context.Context, at, id, good, bad string) (int, string) {
-			return o.pairOf(ctx, h, cfg, at, []string{id, good, bad})
+		Session: func(ctx context.Context, r confirm.Result) (int, string) {
+			o.Avoid = r.Nodes
+			return o.pairOf(ctx, h, cfg, r.Dir, []string{r.Case, r.Good, r.Bad})
 		},
 	}
 }

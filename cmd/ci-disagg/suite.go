@@ -32,6 +32,7 @@ func (o *suiteFlags) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.Backend, "backend", "", "slurm (default) or local: the same agent on this machine, without Slurm")
 	f.StringVar(&o.Stage, "stage", "", "the run's name in reports (default $stageName, the config's stage, the list's name)")
 	f.StringVar(&o.Shard, "shard", "", "i/n: the i-th of n parts of the suite")
+	f.StringSliceVar(&o.Avoid, "avoid", nil, "nodes that jobs keep away from, as far as enough others are left")
 	o.AB.AddFlags(f)
 	o.rules.AddFlags(f)
 	f.IntVar(&o.SplitGroup, "split-group", 0, "only the n-th case of the list, from 1 (upstream's flag)")

@@ -50,6 +50,8 @@ type Allocation struct {
 	// MakeBelieve says that there are none: planned for the local backend, on a machine
 	// without any.
 	MakeBelieve bool `json:"make_believe_gpus,omitempty"`
+	// Avoid are nodes that its jobs keep away from, as far as enough others are left.
+	Avoid []string `json:"avoid,omitempty"`
 }
 
 // Surroundings are what every role finds when it starts.

@@ -41,3 +41,20 @@ func TestRequestOfABuild(t *testing.T) {
 		Name: rundir.HeadBuild, Source: "/ci/old", Setup: "true", SetupKey: "builds.head.setup", Env: []rundir.EnvVar{{Name: "CI_DISAGG_SOURCE", Value: "/ci/old"}, {Name: "A", Value: "1"}},
 	}, p.Builds[0])
 }
+
+// Names of nodes get into the head of a script.
+func TestNodesToAvoid(t *testing.T) {
+	t.Parallel()
+	r := Request{Config: Config{Clusters: map[string]script.Profile{"a": {}}}}
+	r.Config.Pipelines = map[string]generic.Pipeline{"x": {Roles: []generic.Role{{Name: "work", Kind: rundir.KindTask, Command: generic.Command{Shell: "true"}}}}}
+	r.Base, r.WorkDir, r.Getenv, r.Backend = "/ci", "/ci", func(string) string { return "" }, "local"
+	r.Avoid = []string{"gb-n01", "gb-n02.ci"}
+	s, err := Resolve(r)
+	require.NoError(t, err)
+	require.Equal(t, r.Avoid, s.Plans[0].Avoid)
+	for _, name := range []string{"", "a b", "a\n#SBATCH --wrap=x", "$(x)", "-w", "n[1-4]"} {
+		r.Avoid = []string{name}
+		_, err := Resolve(r)
+		require.ErrorContains(t, err, "is no name of a node", name)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,6 +28,7 @@ type Selection struct {
 	Stage      string
 	Shard      string // i/n
 	SplitGroup int
+	Avoid      []string     // nodes that jobs keep away from, as far as enough others are left
 	AB         paired.Flags // which builds are compared, and when
 }
 
@@ -55,6 +57,9 @@ type Suite struct {
 	workload workload
 }
 
+// nodeName is how Slurm names a node.
+var nodeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+
 // resolve plans the cases of one build.
 func resolve(r Request) (s Suite, err error) {
 	s.request = r
@@ -69,12 +74,18 @@ func resolve(r Request) (s Suite, err error) {
 	if s.Cluster, s.Profile, err = r.Config.Profile(r.Cluster, r.Doc.File); err != nil {
 		return s, err
 	}
+	for _, node := range r.Avoid { // into the head of a script
+		if !nodeName.MatchString(node) {
+			return s, fmt.Errorf("--avoid %q is no name of a node", node)
+		}
+	}
 	s.Stage = cmp.Or(r.Stage, r.Getenv("stageName"), r.Config.Stage, r.ListName(), "perf")
 	plans, err := s.plans(mine, theirs)
 	if err != nil {
 		return s, err
 	}
 	for _, p := range plans {
+		p.Avoid = r.Avoid
 		p.Classes, p.Seeing = r.Config.classRules(), r.Config.seeing()
 		s.Plans = append(s.Plans, script.Apply(p, s.Profile))
 	}

@@ -205,6 +205,9 @@ func caseRows(c Case) []tableRow {
 	} else {
 		row("nodes", "%d x %d %s: %d allocated, %d used, %d idle", c.Nodes, c.GPUsPerNode, kind, c.AllocatedGPUs, c.UsedGPUs, c.AllocatedGPUs-c.UsedGPUs)
 	}
+	if len(c.Avoid) > 0 {
+		row("avoids", "%s, as far as enough other nodes are left", strings.Join(c.Avoid, ", "))
+	}
 	if c.Draft {
 		row("launch", "by the draft, not by the agent: what it starts and where is its own; below is what its exports say")
 	}

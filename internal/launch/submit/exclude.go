@@ -13,7 +13,8 @@ import (
 // exclude settles which nodes a job is kept from: those that the cluster knows, and
 // only while enough of the others remain.
 func (s *Submitter) exclude(ctx context.Context, o Order, res *Submitted) {
-	if s.set.Backend == jobs.BackendLocal || len(o.Bad)+len(o.Avoid) == 0 {
+	avoid := slices.Concat(o.Avoid, o.Plan.Avoid)
+	if s.set.Backend == jobs.BackendLocal || len(o.Bad)+len(avoid) == 0 {
 		return
 	}
 	if s.nodes == nil {
@@ -23,7 +24,7 @@ func (s *Submitter) exclude(ctx context.Context, o Order, res *Submitted) {
 		}
 		s.nodes = nodes
 	}
-	res.Job.Excluded, res.Warnings = chooseExclusions(o.Bad, o.Avoid, s.nodes, s.set.Partition, o.Plan.Nodes, res.Warnings)
+	res.Job.Excluded, res.Warnings = chooseExclusions(o.Bad, avoid, s.nodes, s.set.Partition, o.Plan.Nodes, res.Warnings)
 	res.Job.Avoided = slices.DeleteFunc(slices.Clone(res.Job.Excluded), func(n string) bool { return slices.Contains(o.Bad, n) })
 }
 

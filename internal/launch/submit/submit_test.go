@@ -57,6 +57,13 @@ func TestAvoidedNodesAreKeptApart(t *testing.T) {
 	s.exclude(context.Background(), Order{Plan: plan, Bad: []string{"a"}, Avoid: []string{"a", "b"}}, &res)
 	require.Equal(t, []string{"a", "b"}, res.Job.Excluded)
 	require.Equal(t, []string{"b"}, res.Job.Avoided)
+
+	// A plan's own, in every attempt, as far as enough others are left.
+	plan.Avoid = []string{"c", "b", "d"}
+	s.exclude(context.Background(), Order{Plan: plan, Bad: []string{"a"}}, &res)
+	require.Equal(t, []string{"a", "b", "c"}, res.Job.Excluded)
+	require.Equal(t, []string{"b", "c"}, res.Job.Avoided)
+	require.Equal(t, []string{"node d is not excluded: too few others would remain"}, res.Warnings)
 }
 
 // 36 MB once per version, not once per run.

@@ -38,6 +38,8 @@ type Result struct {
 	Good    string `json:"good,omitempty"` // the last good commit
 	Bad     string `json:"bad,omitempty"`  // the first bad one
 	Dir     string `json:"dir,omitempty"`  // run directory of the session
+	// Nodes are those that the regression was measured on, which the session is kept away from.
+	Nodes []string `json:"nodes,omitempty"`
 	// Series are what the session compared, as point/metric: it says nothing of others.
 	Series []string `json:"series,omitempty"`
 }
@@ -71,7 +73,7 @@ func (r Result) Holds(dir rundir.Dir, slug string, now *report.Suspects) (Result
 	if r.Outcome == Unconfirmed || now == nil {
 		return r, r.Outcome == Unconfirmed
 	}
-	again := Result{Case: r.Case, Outcome: Unconfirmed, Good: r.Good, Bad: r.Bad, Dir: sessionDir(dir, slug)}
+	again := Result{Case: r.Case, Outcome: Unconfirmed, Good: r.Good, Bad: r.Bad, Nodes: r.Nodes, Dir: sessionDir(dir, slug)}
 	return again, again.read() == nil && again.Outcome == r.Outcome
 }
 
@@ -136,9 +138,9 @@ func (r Result) tested(row verdict.Row, together *verdict.Case) bool {
 type Options struct {
 	Dir rundir.Dir // of the run that found them
 	Out io.Writer
-	// Session measures two commits of a case in pairs, in a run directory of its own, which may be there already. Its exit
-	// code says whether it was interrupted, failed why there is none.
-	Session func(ctx context.Context, dir, id, good, bad string) (code int, failed string)
+	// Session measures two commits of a case in pairs, good and bad, away from nodes, in a run directory of its own, which
+	// may be there already. Its exit code says whether it was interrupted, failed why there is none.
+	Session func(ctx context.Context, wanted Result) (code int, failed string)
 	Refused string // why there can be no session of any two commits, "" = there can
 
 	Most  float64 // GPU-hours of all sessions together at their longest; 0 = no bound
@@ -200,8 +202,8 @@ func (o *Options) confirm(ctx context.Context, c report.CaseReport) (r Result, c
 	if r.Why = cmp.Or(o.Refused, o.tooMuch(r)); r.Why != "" {
 		return r, 0
 	}
-	r.Dir = sessionDir(o.Dir, c.Slug)
-	code, failed := o.Session(ctx, r.Dir, c.ID, r.Good, r.Bad)
+	r.Dir, r.Nodes = sessionDir(o.Dir, c.Slug), nodesOf(c)
+	code, failed := o.Session(ctx, r)
 	switch {
 	case code >= exit.Signal || failed != "":
 		r.Why = failed
@@ -217,6 +219,17 @@ func (o *Options) confirm(ctx context.Context, c report.CaseReport) (r Result, c
 		r.Why = "the session left no report: " + err.Error()
 	}
 	return r, code
+}
+
+// nodesOf are the nodes that a case was measured on.
+func nodesOf(c report.CaseReport) (nodes []string) {
+	for _, a := range c.Attempts {
+		if a.Counts {
+			nodes = append(nodes, a.Nodes...)
+		}
+	}
+	slices.Sort(nodes)
+	return slices.Compact(nodes)
 }
 
 // tooMuch is why a session is more than may be spent, "" = it is not.
@@ -255,4 +268,26 @@ func (r *Result) say(s report.CaseReport) {
 		r.Outcome, r.Why = NotConfirmed, s.AB.Headline+"; the alarm stays open"
 	default:
 	}
+	r.Why += r.where(s.AB.Nodes)
+}
+
+// where says on which nodes the session ran, against those that the regression was found on.
+func (r *Result) where(ran []string) string {
+	if len(ran) == 0 || len(r.Nodes) == 0 {
+		return ""
+	}
+	again := slices.DeleteFunc(slices.Clone(ran), func(n string) bool { return !slices.Contains(r.Nodes, n) })
+	if len(again) == 0 {
+		return fmt.Sprintf("; on other nodes (%s) than the run (%s)", list(ran), list(r.Nodes))
+	}
+	return fmt.Sprintf("; on %s, as the run: there were too few others", list(again))
+}
+
+// list is names, as many as there is room for in a sentence.
+func list(names []string) string {
+	const most = 4
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }

@@ -54,7 +54,7 @@ func TestAnOlderSessionConfirmsNothing(t *testing.T) {
 			old.AB = &ab.Session{Verdict: paired.Pass, Base: tt.base, Head: tt.head}
 			write(t, dir+"-confirm-x", old)
 			var out bytes.Buffer
-			got, stopped, err := Options{Dir: rundir.Dir(dir), Out: &out, Session: func(context.Context, string, string, string, string) (int, string) {
+			got, stopped, err := Options{Dir: rundir.Dir(dir), Out: &out, Session: func(context.Context, Result) (int, string) {
 				return tt.session, ""
 			}}.Run(t.Context(), nil)
 			require.NoError(t, err)
@@ -104,14 +104,14 @@ func TestRegressionsAreConfirmed(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "run")
 			write(t, dir, tt.cases...)
 			var out bytes.Buffer
-			o := Options{Dir: rundir.Dir(dir), Out: &out, Session: func(_ context.Context, at, id, good, bad string) (int, string) {
-				require.Equal(t, []string{dir + "-confirm-" + id, "aaaaaaa", "bbbbbbb"}, []string{at, good, bad})
+			o := Options{Dir: rundir.Dir(dir), Out: &out, Session: func(_ context.Context, w Result) (int, string) {
+				require.Equal(t, []string{dir + "-confirm-" + w.Case, "aaaaaaa", "bbbbbbb"}, []string{w.Dir, w.Good, w.Bad})
 				if tt.session > 0 || tt.failed != "" {
 					return tt.session, tt.failed
 				}
-				c := report.CaseReport{ID: id, Message: "found"}
-				c.AB = &ab.Session{Verdict: tt.found, Headline: "head", Base: &ab.Build{Commit: good + "aa"}, Head: &ab.Build{Commit: bad}}
-				write(t, at, c)
+				c := report.CaseReport{ID: w.Case, Message: "found"}
+				c.AB = &ab.Session{Verdict: tt.found, Headline: "head", Base: &ab.Build{Commit: w.Good + "aa"}, Head: &ab.Build{Commit: w.Bad}}
+				write(t, w.Dir, c)
 				return 4, ""
 			}}
 			outcomes := func() (found []string) {
@@ -146,8 +146,8 @@ func TestConfirmingIsBounded(t *testing.T) {
 	o := Options{
 		Dir: rundir.Dir(t.TempDir()), Out: t.Output(), Most: 5,
 		Hours: func(id, _, _ string) (float64, error) { return map[string]float64{"a": 3, "b": 4, "c": 2}[id], nil },
-		Session: func(_ context.Context, _, id, _, _ string) (int, string) {
-			asked = append(asked, id)
+		Session: func(_ context.Context, w Result) (int, string) {
+			asked = append(asked, w.Case)
 			return 0, "no node"
 		},
 	}
@@ -155,6 +155,54 @@ func TestConfirmingIsBounded(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"a", "c"}, asked)
 	require.Equal(t, "ab.max_gpu_hours: its session may take 4.0 GPU-hours, and those before it may take 3.0 of the 5", got[1].Why)
+}
+
+// The session runs on other nodes than those that the regression was found on, as far as there are any, whatever comes of
+// it; what came of it says which.
+func TestRegressionsAreConfirmedElsewhere(t *testing.T) {
+	t.Parallel()
+	found := regression("x")
+	found.Attempts = []report.AttemptReport{
+		{Attempt: 1, Nodes: []string{"n9"}}, // did not count
+		{Attempt: 2, Nodes: []string{"n2", "n1"}, Counts: true},
+		{Rep: 1, Attempt: 1, Nodes: []string{"n1", "n3"}, Counts: true},
+	}
+	for _, tt := range []struct {
+		name  string
+		ran   []string
+		word  paired.Word
+		want  string
+		where string
+	}{
+		{"confirmed elsewhere", []string{"n4", "n5"}, paired.Regression, Confirmed, "found; on other nodes (n4, n5) than the run (n1, n2, n3)"},
+		{"cleared elsewhere", []string{"n4", "n5"}, paired.Pass, NotConfirmed, "head; the alarm stays open; on other nodes (n4, n5)"},
+		{"undecided elsewhere", []string{"n4", "n5"}, paired.Inconclusive, Unconfirmed, "found; on other nodes"},
+		{"too few others", []string{"n4", "n1"}, paired.Pass, NotConfirmed, "stays open; on n1, as the run: there were too few others"},
+		{"nobody knows", nil, paired.Regression, Confirmed, "found"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "run")
+			write(t, dir, found)
+			got, _, err := Options{Dir: rundir.Dir(dir), Out: t.Output(), Session: func(_ context.Context, w Result) (int, string) {
+				require.Equal(t, []string{"n1", "n2", "n3"}, w.Nodes)
+				c := report.CaseReport{ID: "x", Message: "found"}
+				c.AB = &ab.Session{Verdict: tt.word, Headline: "head", Nodes: tt.ran, Base: &ab.Build{Commit: w.Good}, Head: &ab.Build{Commit: w.Bad}}
+				write(t, w.Dir, c)
+				return 4, ""
+			}}.Run(t.Context(), nil)
+			require.NoError(t, err)
+			require.Equal(t, tt.want, got[0].Outcome)
+			require.Contains(t, got[0].Why, tt.where)
+			kept, err := Read(rundir.Dir(dir))
+			require.NoError(t, err)
+			again, holds := kept["x"].Holds(rundir.Dir(dir), "x", found.Suspects)
+			require.True(t, holds)
+			if tt.want != Unconfirmed {
+				require.Equal(t, got[0].Why, again.Why)
+			}
+		})
+	}
 }
 
 // A result changes the red rows that it is of and nothing else, and turns none green.
