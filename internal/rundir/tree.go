@@ -64,13 +64,13 @@ func (a AttemptDir) Tree() (*Tree, error) { return TreeOf(a.PlanFile()) }
 // be the work of the software under test. A path of another kind is opened with its
 // directory.
 func TreeOf(path string) (*Tree, error) {
-	dir, _ := within(path)
+	dir, _ := Within(path)
 	return OpenTree(dir)
 }
 
-// within cuts a path of a case into its run directory and the rest; any other into its
+// Within cuts a path of a case into its run directory and the rest; any other into its
 // directory and its name.
-func within(path string) (dir, rel string) {
+func Within(path string) (dir, rel string) {
 	path = filepath.Clean(path)
 	for at := len(path); ; {
 		if at = strings.LastIndex(path[:at], casesPart); at < 0 {

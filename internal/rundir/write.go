@@ -91,7 +91,7 @@ func WriteStream(path string, mode fs.FileMode, fill func(io.Writer) error) erro
 // inParent opens the run directory that path lies in, or its directory; what is missing
 // of either is made.
 func inParent(path string, do func(root *os.Root, rel string) error) error {
-	dir, rel := within(path)
+	dir, rel := Within(path)
 	if err := os.MkdirAll(dir, DirMode); err != nil {
 		return err
 	}

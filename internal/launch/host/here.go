@@ -148,6 +148,9 @@ func copyFile(tree *rundir.Tree, from, to string) error {
 
 // List lists the regular files below dir, those directly in it first.
 func (h *Here) List(_ context.Context, dir string, limit int) ([]FileInfo, error) {
+	if err := overNoLink(dir); err != nil {
+		return nil, err
+	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
@@ -164,6 +167,20 @@ func (h *Here) List(_ context.Context, dir string, limit int) ([]FileInfo, error
 		}
 	}
 	return l.files, l.err
+}
+
+// overNoLink reports what stands in the place of a directory of a run.
+func overNoLink(dir string) error {
+	in := filepath.Join(dir, "x")
+	tree, err := rundir.TreeOf(in)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tree.Close() }()
+	if _, err = tree.Lstat(in); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // listing is a list of files that goes on past what cannot be seen.

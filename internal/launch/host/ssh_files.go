@@ -10,6 +10,7 @@ import (
 	"io"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,13 +36,20 @@ func failed(what string, r Result, err error) error {
 // Push sends local files as one tar stream. What it overwrites is replaced by
 // rename (tar unlinks first), never rewritten in place.
 func (s *SSH) Push(ctx context.Context, localDir, dir string, paths []string) error {
-	r, err := s.Run(ctx, Cmd{Argv: []string{"mkdir", "-p", "-m", "0700", "--", dir}})
-	if err := failed("mkdir "+dir, r, err); err != nil || len(paths) == 0 {
-		return err
+	const script = into + `top=$1 rel=$2; shift 2
+mkdir -p -m 0700 -- "$top" || exit
+for p; do ( into "$top" "$rel${p:+/$p}" make ) || exit; done
+into "$top" "$rel" make && exec tar -x -p --unlink-first -f -`
+	top, rel := cut(dir)
+	argv := []string{"sh", "-c", script, "sh", top, rel, ""}
+	for _, p := range paths {
+		if parent := path.Dir(filepath.ToSlash(p)); parent != "." && !slices.Contains(argv[6:], parent) {
+			argv = append(argv, parent)
+		}
 	}
 	pr, pw := io.Pipe()
 	go func() { pw.CloseWithError(writeTar(pw, localDir, paths)) }()
-	r, err = s.Run(ctx, Cmd{Argv: []string{"tar", "-x", "-p", "--unlink-first", "-f", "-", "-C", dir}, Stdin: pr, Timeout: fileTimeout})
+	r, err := s.Run(ctx, Cmd{Argv: argv, Stdin: pr, Timeout: fileTimeout})
 	_ = pr.CloseWithError(errors.New("tar has ended"))
 	return failed("copy to "+s.Name()+":"+dir, r, err)
 }
@@ -80,9 +88,10 @@ func tarFile(tw *tar.Writer, file, name string) error {
 // List lists the regular files below dir with find, whose output is separated by
 // NUL: a file name may hold anything else. The record unseen says that find could not see everything.
 func (s *SSH) List(ctx context.Context, dir string, limit int) ([]FileInfo, error) {
-	const script = `cd -- "$1" && { { find . -maxdepth 1 -type f -printf "$3"; a=$?; find . -mindepth 2 -type f -printf "$3" && [ $a = 0 ]; } 2>/dev/null || printf '!\0'; } | head -z -n "$2"`
+	const script = into + `into "$1" "$2" && { { find . -maxdepth 1 -type f -printf "$4"; a=$?; find . -mindepth 2 -type f -printf "$4" && [ $a = 0 ]; } 2>/dev/null || printf '!\0'; } | head -z -n "$3"`
+	top, rel := cut(dir)
 	r, err := s.Run(ctx, Cmd{
-		Argv:      []string{"sh", "-c", script, "sh", path.Clean(dir), strconv.Itoa(limit + 1), `%s %T@ %P\0`},
+		Argv:      []string{"sh", "-c", script, "sh", top, rel, strconv.Itoa(limit + 1), `%s %T@ %P\0`},
 		MaxOutput: 64 << 20, Timeout: fileTimeout,
 	})
 	if err := failed("list "+s.Name()+":"+dir, r, err); err != nil {
@@ -128,7 +137,9 @@ func (s *SSH) Pull(ctx context.Context, dir, localDir string, paths []string) er
 	if len(paths) == 0 {
 		return nil
 	}
-	_, err := s.untar(ctx, []string{"tar", "-c", "--hard-dereference", "-f", "-", "-C", dir, "--null", "--verbatim-files-from", "-T", "-"}, paths,
+	const script = into + `into "$1" "$2" && exec tar -c --hard-dereference -f - --null --verbatim-files-from -T -`
+	top, rel := cut(dir)
+	err := s.untar(ctx, []string{"sh", "-c", script, "sh", top, rel}, paths,
 		func(h *tar.Header, r io.Reader) error {
 			if !filepath.IsLocal(h.Name) {
 				return fmt.Errorf("tar holds %q, which leads out of its directory", h.Name)
@@ -144,37 +155,14 @@ func (s *SSH) Pull(ctx context.Context, dir, localDir string, paths []string) er
 	return nil
 }
 
-// Read fetches small files as one tar stream. tar reports a file that is not
-// there and goes on.
-func (s *SSH) Read(ctx context.Context, most int64, paths ...string) (map[string][]byte, error) {
-	out := map[string][]byte{}
-	if len(paths) == 0 {
-		return out, nil
-	}
-	missing, err := s.untar(ctx, []string{"tar", "-c", "-P", "-f", "-", "--null", "--verbatim-files-from", "-T", "-"}, paths,
-		func(h *tar.Header, r io.Reader) error {
-			if h.Size > most {
-				return fmt.Errorf("%s is longer than %d bytes", h.Name, most)
-			}
-			data, err := io.ReadAll(r)
-			out[h.Name] = data
-			return err
-		})
-	if missing && err != nil && ctx.Err() == nil && !errors.Is(err, ErrUnreachable) {
-		return out, nil
-	}
-	return out, err
-}
-
 // untar runs a tar that reads NUL-separated names from stdin and hands every
-// regular file of its output to each. missing says that tar complained of a file
-// that is not there.
-func (s *SSH) untar(ctx context.Context, argv, paths []string, each func(*tar.Header, io.Reader) error) (missing bool, err error) {
+// regular file of its output to each.
+func (s *SSH) untar(ctx context.Context, argv, paths []string, each func(*tar.Header, io.Reader) error) error {
 	mark := newMark()
 	c := Cmd{Argv: argv, Stdin: strings.NewReader(strings.Join(paths, "\x00") + "\x00"), Timeout: fileTimeout, Env: []string{"LC_ALL=C"}}
 	script, err := remoteScript(c, mark)
 	if err != nil {
-		return false, err
+		return err
 	}
 	s.connect(ctx)
 	pr, pw := io.Pipe()
@@ -191,18 +179,17 @@ func (s *SSH) untar(ctx context.Context, argv, paths []string, each func(*tar.He
 	code, readErr := readFramedTar(pr, mark, each)
 	_ = pr.CloseWithError(errors.New("not read further"))
 	runErr := <-end
-	missing = strings.Contains(stderr, "No such file or directory")
 	switch {
 	case readErr != nil && code < 0 && runErr != nil:
-		return missing, fmt.Errorf("%w: %w", ErrUnreachable, runErr)
+		return fmt.Errorf("%w: %w", ErrUnreachable, runErr)
 	case readErr != nil && code < 0:
-		return missing, fmt.Errorf("%w: %w", ErrUnreachable, readErr)
+		return fmt.Errorf("%w: %w", ErrUnreachable, readErr)
 	case readErr != nil:
-		return missing, readErr
+		return readErr
 	case code > 1: // tar goes on after what it cannot read; 1 = a file changed while it was read, told by its checksum
-		return missing, fmt.Errorf("tar: exit %d: %s: %w", code, strings.TrimSpace(stderr), ErrUnread)
+		return fmt.Errorf("tar: exit %d: %s: %w", code, strings.TrimSpace(stderr), ErrUnread)
 	}
-	return missing, nil
+	return nil
 }
 
 // readFramedTar reads mark line, tar stream, mark and exit code. code is -1 as
@@ -255,47 +242,26 @@ func skipTo(br *bufio.Reader, mark string) error {
 	return errors.New("the login node prints too much before a command")
 }
 
-// ReadAt fetches parts of files in one call, each framed by its number and its
-// size.
-func (s *SSH) ReadAt(ctx context.Context, most int, from map[string]int64) (map[string][]byte, error) {
-	out := map[string][]byte{}
-	if len(from) == 0 {
-		return out, nil
-	}
-	// $1 is the bound, then come pairs of offset (from 1, as tail counts) and path.
-	const script = `most=$1; shift; i=0
-while [ $# -gt 0 ]; do
-  if [ -f "$2" ] && [ ! -h "$2" ]; then
-    printf '%d ' $i; tail -c "+$1" -- "$2" 2>/dev/null | head -c "$most" | base64 | tr -d '\n'; printf '\n'
-  fi
-  i=$((i+1)); shift 2
-done`
-	argv := []string{"sh", "-c", script, "sh", strconv.Itoa(most)}
-	paths := make([]string, 0, len(from))
-	for p, off := range from {
-		argv = append(argv, strconv.FormatInt(off+1, 10), p)
-		paths = append(paths, p)
-	}
-	r, err := s.Run(ctx, Cmd{Argv: argv, MaxOutput: 2 * (most + 64) * len(from)})
-	if err := failed("read from "+s.Name(), r, err); err != nil {
-		return nil, err
-	}
-	return out, parseParts(r.Stdout, paths, out)
-}
-
 // Checksum asks for the SHA-256 of files, a line each.
 func (s *SSH) Checksum(ctx context.Context, paths ...string) (map[string]string, error) {
 	out := map[string]string{}
 	if len(paths) == 0 {
 		return out, nil
 	}
-	const script = `while IFS= read -r p; do [ -f "$p" ] && [ ! -h "$p" ] && sha256sum < "$p" 2>/dev/null || echo none; done`
+	const script = into + `was=
+while IFS= read -r t && IFS= read -r d && IFS= read -r n; do
+  [ "$t/$d" = "$was" ] || { was=; into "$t" "$d" 2>/dev/null && was=$t/$d; }
+  [ -n "$was" ] && [ -f "./$n" ] && [ ! -h "./$n" ] && sha256sum < "./$n" 2>/dev/null || echo none
+done`
+	var names strings.Builder
 	for _, p := range paths {
 		if strings.ContainsRune(p, '\n') {
 			return nil, fmt.Errorf("file name %q holds a newline", p)
 		}
+		top, rel, name := cutFile(p)
+		fmt.Fprintf(&names, "%s\n%s\n%s\n", top, rel, name)
 	}
-	r, err := s.Run(ctx, Cmd{Argv: []string{"sh", "-c", script}, Stdin: strings.NewReader(strings.Join(paths, "\n") + "\n"), Timeout: fileTimeout})
+	r, err := s.Run(ctx, Cmd{Argv: []string{"sh", "-c", script}, Stdin: strings.NewReader(names.String()), Timeout: fileTimeout})
 	if err := failed("sha256sum on "+s.Name(), r, err); err != nil {
 		return nil, err
 	}
