@@ -137,15 +137,24 @@ func (s *Suite) Declared(name string) (n int, ok bool) {
 	return n, err == nil && n >= 0
 }
 
-// Hidden is the number of failures and errors that the suite declares beyond those that
-// its cases show: none if it was cut off, as they may stand behind that.
-func (s *Suite) Hidden() int {
+// Hidden says what the suite counts beyond what it shows, "" = nothing: some of its
+// failures and errors, or some of its tests. It is a hint and no contradiction, as there
+// are runners that count retries, subtests or assertions. Of a suite that was cut off
+// nothing is said: the rest may stand behind that.
+func (s *Suite) Hidden() string {
 	failures, _ := s.Declared("failures")
 	errors, _ := s.Declared("errors")
-	if !s.Complete {
-		return 0
+	tests, _ := s.Declared("tests")
+	switch red := failures + errors - s.shown(); {
+	case !s.Complete || s.told:
+		return ""
+	case red > 0:
+		return fmt.Sprintf("counts failures or errors that none of its cases shows: %d", red)
+	case tests > s.Counts.Tests:
+		return fmt.Sprintf("counts %s, and shows %d", plain.Count(tests, "test"), s.Counts.Tests)
+	default:
+		return ""
 	}
-	return max(0, failures+errors-s.shown())
 }
 
 // shown is how many failures and errors the suite shows, those of reruns and its own too:

@@ -165,8 +165,8 @@ func (p *fileRead) part(s *junit.Suite) *openPart {
 // end takes over what a suite says beside its cases.
 func (p *fileRead) end(s *junit.Suite) error {
 	m := p.m
-	if s.Hidden() > 0 && s.Contradiction == "" {
-		m.warn("%s: suite %q counts %d failures and errors that none of its cases shows", p.file.Shown, s.Name, s.Hidden())
+	if hidden := s.Hidden(); hidden != "" {
+		m.warn("%s: suite %q %s", p.file.Shown, s.Name, hidden)
 	}
 	if s.Contradiction != "" {
 		p.contradiction(p.file.Shown+": "+cmp.Or(s.Name, p.nameless), fmt.Sprintf("suite %q", s.Name), s)

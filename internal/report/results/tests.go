@@ -169,8 +169,8 @@ func (t *Told) addFile(file File) {
 		t.Problems = append(t.Problems, suiteProblems(s, file.Name)...)
 		if s.Contradiction != "" {
 			t.Problems = append(t.Problems, FileProblem{Message: fmt.Sprintf("suite %q in %s %s", s.Name, file.Name, s.Contradiction)})
-		} else if n := s.Hidden(); n > 0 {
-			t.Notes = append(t.Notes, fmt.Sprintf("%s: suite %q counts %d failures and errors that none of its cases shows", file.Path, s.Name, n))
+		} else if hidden := s.Hidden(); hidden != "" {
+			t.Notes = append(t.Notes, fmt.Sprintf("%s: suite %q %s", file.Path, s.Name, hidden))
 		}
 	}
 	t.Problems = append(t.Problems, suiteProblems(&file.Outer, file.Name)...)
