@@ -19,6 +19,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm"
+	"github.com/ci-disagg/ci-disagg/internal/report/judging"
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/archive"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -123,19 +125,23 @@ func TestEveryFileOfARunIsDocumented(t *testing.T) {
 	}
 }
 
-// TestDocumentedConfigsAreValid reads every block of YAML that is a config.
+// TestDocumentedConfigsAreValid reads every block of YAML on every page: a config, sections of one, or pins.
 func TestDocumentedConfigsAreValid(t *testing.T) {
 	t.Parallel()
-	for _, page := range []string{"../../README.md", "../../docs/config.md", "../../docs/moving-over.md", "../../docs/run-directory.md", "../../docs/pipelines.md"} {
-		data, err := os.ReadFile(page)
-		require.NoError(t, err)
-		blocks := regexp.MustCompile("(?s)\n```yaml\n(.*?)```").FindAllSubmatch(data, -1)
-		require.NotEmpty(t, blocks, page)
-		for _, b := range blocks {
-			_, err := configfile.Parse(page, b[1])
-			require.NoError(t, err)
+	n := 0
+	textFiles(t, ".", []string{".md"}, func(page, text string) {
+		for _, b := range regexp.MustCompile("(?s)\n```yaml\n(.*?)```").FindAllStringSubmatch(text, -1) {
+			n++
+			_, err := configfile.Parse(page, []byte(b[1]))
+			if strings.HasPrefix(b[1], "schema: 1\ncases:\n  \"") {
+				_, err = judging.ParsePins(page, []byte(b[1]), metric.Default())
+			}
+			if err != nil {
+				t.Errorf("%v\n%s", err, b[1])
+			}
 		}
-	}
+	})
+	require.Greater(t, n, 15)
 }
 
 // TestEveryExitCodeIsDocumented holds the README's table against what help prints.
