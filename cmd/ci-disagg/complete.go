@@ -69,8 +69,8 @@ func completeFlags(cmd *cobra.Command, h host, words map[string][]string) {
 // argumentsOf says what there is for a verb's arguments; nil = the names of files.
 func argumentsOf(cmd *cobra.Command, h host) cobra.CompletionFunc {
 	switch strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ") {
-	case "run", "plan", "bisect": // test ids
-		return cobra.NoFileCompletions
+	case "run", "plan", "bisect":
+		return casesOf(h)
 	case "report", "resume", "cancel", "confirm", "status":
 		return runsOf(h)
 	case "logs":
@@ -170,8 +170,8 @@ func metricsOf(h host, first string) cobra.CompletionFunc {
 	}
 }
 
-// casesOf offers the cases that the store has seen of late. A shell waits for it: a store that does not answer at once
-// offers none.
+// casesOf offers the cases of the config's own pipelines, and those that the store has seen of late. A shell waits for it:
+// a store that does not answer at once offers none.
 func casesOf(h host) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		const late = 14 * 24 * time.Hour
@@ -182,6 +182,11 @@ func casesOf(h host) cobra.CompletionFunc {
 			o.store = f.Value.String()
 		}
 		seen := map[string]bool{}
+		if cfg, err := loadConfig(h, o.config); err == nil {
+			for _, id := range cfg.IDs() {
+				seen[id] = true
+			}
+		}
 		_ = o.atStore(ctx, h, false, func(e curate.Editor, _ config) error {
 			_, err := e.Setup.Store.Each(ctx, baseline.Filter{Kinds: []baseline.Kind{baseline.KindRun}, Since: h.now().Add(-late)}, func(r baseline.Record) error {
 				seen[r.Case] = true

@@ -21,7 +21,8 @@ func TestTheShellIsOffered(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	config := filepath.Join(dir, "ci-disagg.yaml")
-	require.NoError(t, os.WriteFile(config, []byte("runs_dir: runs\nperf: {store: \"dir:store\"}\nclusters: {gb200: {gpus_per_node: 4}}\n"), 0o600))
+	require.NoError(t, os.WriteFile(config, []byte("runs_dir: runs\nperf: {store: \"dir:store\"}\nclusters: {gb200: {gpus_per_node: 4}}\n"+
+		"pipelines: {web: {roles: [{name: client, kind: client, command: [\"true\"]}]}}\ncases: [{vars: {concurrency: [8, 64]}}]\n"), 0o600))
 	store, err := baseline.Open(t.Context(), "dir:"+filepath.Join(dir, "store"), true)
 	require.NoError(t, err)
 	require.NoError(t, nights.Suite{Cases: 2, Nights: 3, Last: time.Now()}.Records(func(r baseline.Record) error {
@@ -48,6 +49,9 @@ func TestTheShellIsOffered(t *testing.T) {
 		"baseline show -o ":            "json",
 		"list -o ":                     "json",
 		"run --cluster ":               "gb200",
+		"run ":                         "web[concurrency=8]",
+		"plan web[concurrency=8] ":     "web[concurrency=64]",
+		"bisect ":                      nights.CaseID(1),
 		"baseline show --store dir:no": "",
 	} {
 		h := newHost()

@@ -218,6 +218,9 @@ func (o *Options) confirm(ctx context.Context, c report.CaseReport) (r Result, c
 	if err := r.read(); err != nil {
 		r.Why = "the session left no report: " + err.Error()
 	}
+	if n := len(c.Suspects.Commits); n > 1 && r.Outcome == Confirmed {
+		r.Why = fmt.Sprintf("%s; it came with one of %d commits, and `ci-disagg bisect` finds which", strings.TrimSuffix(r.Why, "."), n)
+	}
 	return r, code
 }
 

@@ -76,6 +76,8 @@ func TestRegressionsAreConfirmed(t *testing.T) {
 	old.Together.Alarm = false
 	named := regression("named")
 	named.Suspects = &report.Suspects{Good: "$(touch x)", Bad: "bbbbbbb"}
+	weekend := regression("weekend")
+	weekend.Suspects.Commits = []string{"bbbbbbb Third", "1234567 Second", "7654321 First"}
 	green := regression("green")
 	green.Result = report.ResultPassed
 	for _, tt := range []struct {
@@ -89,6 +91,10 @@ func TestRegressionsAreConfirmed(t *testing.T) {
 	}{
 		{name: "nothing to confirm", cases: []report.CaseReport{green}},
 		{name: "confirmed", cases: []report.CaseReport{green, regression("x")}, found: paired.Regression, want: []string{Confirmed}, said: "confirmed  x: found"},
+		{
+			name: "nights without a run between", cases: []report.CaseReport{weekend}, found: paired.Regression, want: []string{Confirmed},
+			said: "confirmed  weekend: found; it came with one of 3 commits, and `ci-disagg bisect` finds which",
+		},
 		{name: "cleared", cases: []report.CaseReport{regression("x")}, found: paired.Pass, want: []string{NotConfirmed}, said: "not confirmed  x: head; the alarm stays open"},
 		{name: "better", cases: []report.CaseReport{regression("x")}, found: paired.Improvement, want: []string{NotConfirmed}, said: "not confirmed  x"},
 		{name: "undecided", cases: []report.CaseReport{regression("x")}, found: paired.Inconclusive, want: []string{Unconfirmed}, said: "unconfirmed  x: found"},
