@@ -163,7 +163,7 @@ func TestReferenceIsMeasuredBesideARun(t *testing.T) {
 			text = []byte(strings.NewReplacer(`"SET","%d.00"`, `"SET","%d.%s"`, "' $v >", "' $v $(date +%N) >").Replace(string(text)))
 			require.Contains(t, string(text), `"%d.%s"`)
 			require.Contains(t, string(text), "$v $(date +%N)")
-			text = []byte(strings.Replace(string(text), "ab: {mode: always, answer_wait: 1m}", fmt.Sprintf("perf: {store: %q, reference: quick@0123456789ab, reruns: 3}", store), 1))
+			text = []byte(strings.Replace(string(text), "ab: {mode: always, answer_wait: 1m}", fmt.Sprintf("perf: {store: %q, reference: quick@0123456789ab, reruns: 3, rerun_delay: 2s}", store), 1))
 			text = []byte(strings.Replace(string(text), `base: {env: {SPEED: "1000"}}`, fmt.Sprintf(`reference: {env: {SPEED: %q}}`, tt.pinned), 1))
 			require.NoError(t, os.WriteFile(config, text, 0o600))
 			add := func(days, value int, args ...string) {
@@ -185,7 +185,12 @@ func TestReferenceIsMeasuredBesideARun(t *testing.T) {
 			require.Equal(t, tt.exit, j.wait(t), "%s\n%s", &j.stdout, &j.stderr)
 			require.Contains(t, j.stdout.String(), tt.says)
 			require.Contains(t, j.stderr.String(), "measuring the reference quick@0123456789ab: quick is not green")
-			require.Equal(t, tt.exit == 5, runtest.Document(t, j.dir).Cases[0].EnvironmentMoved)
+			c := runtest.Document(t, j.dir).Cases[0]
+			require.Equal(t, tt.exit == 5, c.EnvironmentMoved)
+			require.NotEmpty(t, c.Attempts[1:], "it was measured again")
+			for k, a := range c.Attempts[1:] { // a bad night repeats itself
+				require.False(t, a.Started.Before(c.Attempts[k].Ended.Add(2*time.Second)), "perf.rerun_delay: %s after %s", a.Started, c.Attempts[k].Ended)
+			}
 			j.nothingLeft(t, local)
 
 			j = start(t, local, config, nil, "--backend", "local", "--commit", "cccccccccccc")

@@ -156,7 +156,7 @@ func (j *judgement) inCase(s scanned, moved, slow bool, count int) {
 		j.ofCase = together
 	case alone && !sure:
 		j.calm(s, true)
-		j.ofCase = together + ", by this one run, which was measured once: bad luck that all of them share looks the same"
+		j.ofCase = together + fmt.Sprintf(", by this one run, which was measured once: bad luck that all of them share looks the same (a regression from %.3f on, or once it was measured again)", beyondDoubt)
 	case j.Alarm && !sure:
 		j.calm(s, false)
 		j.ofCase = together + fmt.Sprintf(": too little for an alarm (%.2f needed, or %.3f in one series)", s.limit, beyondDoubt)

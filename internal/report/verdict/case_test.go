@@ -217,7 +217,7 @@ func TestBadNightOfAllSeries(t *testing.T) {
 			open++
 			require.Equal(t, verdict.Inconclusive, verdict.Worst(rows))
 			k := slices.IndexFunc(rows, func(r verdict.Row) bool { return r.Verdict == verdict.Inconclusive })
-			require.Contains(t, rows[k].Reason, "by this one run, which was measured once: bad luck that all of them share looks the same")
+			require.Contains(t, rows[k].Reason, "by this one run, which was measured once: bad luck that all of them share looks the same (a regression from 0.995 on, or once it was measured again)")
 			require.Equal(t, p.Reruns > 0, rows[k].Suspicious, "it is measured again where that can be")
 			if p.Mode == verdict.PullRequest {
 				continue
@@ -233,6 +233,21 @@ func TestBadNightOfAllSeries(t *testing.T) {
 		rows, c := f.night(0.09)
 		if p.Mode != verdict.PullRequest {
 			require.True(t, c.Alarm, "a second night: P %.3f: %s", *c.P, rows[0].Reason)
+		}
+	}
+}
+
+// A collapse is no bad luck: it is red on its first night, measured once.
+func TestCollapseIsRedOnItsFirstNight(t *testing.T) {
+	t.Parallel()
+	for _, p := range []verdict.Policy{{}, {Reruns: 3}, {Mode: verdict.PullRequest}} {
+		for _, count := range []int{1, 3, 8} {
+			f := newFamily(t, count, p)
+			f.unchanged(40)
+			rows, c := f.night(0.9)
+			require.Equal(t, verdict.Regression, verdict.Worst(rows), "%d series: %s", count, rows[0].Reason)
+			require.Len(t, c.Moved, count)
+			require.True(t, c.P == nil || *c.P >= 0.995)
 		}
 	}
 }
