@@ -14,6 +14,9 @@ import (
 // same line being one. What stands further up was survived.
 const nearEnd = 1000
 
+// maxHang bounds how a hang is told: since when each role is silent, and which key ended that, in full for a dozen.
+const maxHang = 600
+
 // cannotStart is the exit code of our own role.sh when the software under test
 // could not be started at all.
 const cannotStart = 78
@@ -344,7 +347,7 @@ func (c *analysis) others(f *Finding, root Event) {
 	if len(collateral) > 0 {
 		f.Collateral = collateral
 	}
-	if root.Kind == NotReady && len(f.MoreRoots) > 0 {
+	if (root.Kind == NotReady || root.Kind == Hang) && len(f.MoreRoots) > 0 {
 		f.Message += "; likewise " + strings.Join(f.MoreRoots, ", ")
 	}
 }
@@ -356,7 +359,7 @@ func (c *analysis) collateral(e, root Event) (string, bool) {
 	}
 	later := !e.At.IsZero() && !root.At.IsZero() && !e.At.Before(root.At)
 	near := !e.At.IsZero() && !root.At.IsZero() && root.At.Sub(e.At).Abs() <= c.ev.Skew
-	if e.Kind == NotReady && root.Kind == NotReady {
+	if together(e, root) {
 		return c.waited(e, root)
 	}
 	if e.Kind == ServerSick { // it lives: a witness, not another failure
@@ -375,11 +378,17 @@ func (c *analysis) collateral(e, root Event) (string, bool) {
 	return "", false
 }
 
-// waited: of several that missed one deadline none was the first. Only who serves
+// together reports whether two missed one deadline, or are silent alike.
+func together(a, b Event) bool { return a.Kind == b.Kind && (a.Kind == NotReady || a.Kind == Hang) }
+
+// waited: of several that missed one deadline, or are silent, none was the first. Only who serves
 // by passing on to others had to wait for them.
 func (c *analysis) waited(e, root Event) (string, bool) {
 	if c.roles[e.Role].Kind != rundir.KindRouter || c.roles[root.Role].Kind == rundir.KindRouter {
 		return "", false
+	}
+	if e.Kind == Hang {
+		return "silent, as it waits for " + root.Role, true
 	}
 	return "not ready either, as it waits for " + root.Role, true
 }
@@ -409,7 +418,7 @@ func (c *analysis) message(e Event, f Finding) string {
 	}
 	if f.Line != nil && f.Line.Text != "" && !f.Line.Last {
 		b.WriteString(": " + oneLine(f.Line.Text, 200))
-	} else if f.Why != "" {
+	} else if f.Why != "" && (e.Kind != Hang || f.Class != Unknown) { // which says enough, and a console has little room
 		b.WriteString("; " + f.Why)
 	}
 	return b.String()
@@ -431,7 +440,7 @@ func what(e Event) string {
 	case NotReady:
 		return "not ready" + lead(" within ", e.Text)
 	case Hang:
-		return "hangs" + lead(": ", e.Text)
+		return "hangs: " + oneLine(e.Text, maxHang)
 	case NeverStarted:
 		return "could not be started" + lead(": ", e.Text)
 	case InstallFail:

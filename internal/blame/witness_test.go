@@ -196,3 +196,20 @@ func TestPlanted(t *testing.T) {
 		require.NotContains(t, f.Message, "nothing of the software")
 	}
 }
+
+// Of several that hang nothing tells which was the first: all are named, and since when each is silent and what ended
+// them is said in full.
+func TestSeveralHang(t *testing.T) {
+	t.Parallel()
+	text := "it has requests and makes no progress; no sign of life for 30m0s (workload.hang 30m0s), silent since: " +
+		"GEN_0 10:02:03Z, GEN_1 10:02:03Z, CTX_0 10:02:01Z, DISAGG_SERVER 10:02:01Z, BENCHMARK 10:02:01Z"
+	b := newBench(t)
+	for _, name := range []string{"GEN_0", "CTX_0"} {
+		b.event(blame.Event{Role: name, Kind: blame.Hang, At: at(60), Text: text}).stopped(name, 60, 143)
+	}
+	f := blame.Judge(b.stopped("GEN_1", 60, 143).ev)
+	require.Equal(t, "GEN_0", f.Root)
+	require.Equal(t, []string{"CTX_0"}, f.MoreRoots)
+	require.Contains(t, f.Collateral, "GEN_1")
+	require.Equal(t, "[GEN_0] hangs: "+text+" on n1; likewise CTX_0", f.Message)
+}

@@ -21,7 +21,8 @@ type NodeEvent struct {
 	Exit   int       `json:"exit,omitempty"`   // 128+signal when killed
 	Signal int       `json:"signal,omitempty"`
 	Looks  int       `json:"looks,omitempty"`  // how often in a row that was seen, where one look proves nothing
-	Open   int       `json:"open,omitempty"`   // NodeRequests: connections that last
+	Open   int       `json:"open,omitempty"`   // NodeRequests: connections that last, without Unread
+	Unread int       `json:"unread,omitempty"` // NodeRequests: those whose other side does not take what was sent to it
 	Switch string    `json:"switch,omitempty"` // NodeBegan: the one that the node hangs on, if Slurm knows
 	Text   string    `json:"text,omitempty"`   // for people
 }

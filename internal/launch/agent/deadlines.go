@@ -207,6 +207,8 @@ func (s state) hanging(e event) ([]string, string) {
 		return e.busy, noProgress
 	case len(e.dead) > 0:
 		return e.dead, "does not answer"
+	case len(e.unread) > 0:
+		return s.clients(), "nobody takes what " + strings.Join(e.unread, ", ") + " has answered"
 	}
 	return s.clients(), "every server answers, and none says that it has work"
 }

@@ -57,6 +57,22 @@ func TestBenchmarkTakesTooLong(t *testing.T) {
 			says: []string{"[GEN_0] hangs: it has requests and makes no progress for 31s (workload.hang 30s), silent since: " + silence},
 		},
 		{
+			name: "several hang", edit: hang, root: "GEN_0",
+			events: []event{
+				{kind: evTick, at: sec(60), quiet: 31 * time.Second, served: sec(11)},
+				{kind: evProbed, at: sec(60.5), quiet: 31 * time.Second, busy: []string{"CTX_0", "GEN_0"}},
+			},
+			says: []string{"[GEN_0] hangs: it has requests and makes no progress", "; likewise CTX_0"},
+		},
+		{
+			name: "a client that was stopped and does not read", edit: hang, root: "BENCHMARK",
+			events: []event{
+				{kind: evTick, at: sec(60), quiet: 31 * time.Second, served: sec(11)},
+				{kind: evProbed, at: sec(60.5), quiet: 31 * time.Second, unread: []string{"GEN_0", "DISAGG_SERVER"}},
+			},
+			says: []string{"[BENCHMARK] hangs: nobody takes what GEN_0, DISAGG_SERVER has answered"},
+		},
+		{
 			name: "a long setup", edit: func(s *state) { s.roles[install].state = rundir.RolePending },
 			says: []string{"phase setup took longer than 1m0s (budgets.setup): INSTALL was not through"},
 		},

@@ -177,7 +177,7 @@ func (v *supervisor) probe(ctx context.Context, logs []*step.Output) {
 		}
 	}
 	s := v.watch.Probe(ctx, said)
-	e := event{kind: evProbed, at: v.o.Now(), dead: s.Dead, busy: s.Busy, silence: s.Since}
+	e := event{kind: evProbed, at: v.o.Now(), dead: s.Dead, busy: s.Busy, unread: s.Unread, silence: s.Since}
 	e.quiet, e.idle = v.quiet(logs, e.at), v.idle(logs, e.at)
 	for i := range said {
 		e.still = append(e.still, v.watch.Still(i, said[i].Last, e.at))

@@ -159,7 +159,7 @@ func (v *supervisor) hear(seen rundir.NodeEvent) {
 		return
 	}
 	if seen.What == rundir.NodeRequests {
-		v.watch.Waits(i, seen.Open)
+		v.watch.Waits(i, seen)
 		return
 	}
 	v.send(event{kind: evSeen, role: i, at: v.o.Now(), seen: seen})

@@ -219,16 +219,15 @@ type event struct {
 	idle    time.Duration // likewise, any server of those that say what they work on; 0 = none does
 	alone   time.Duration // evTick: since the driver was last seen to be alive; 0 = it was never seen
 	served  time.Time     // evTick: when a request was first seen to be served, zero = not yet
-	// evProbed: servers that did not answer, roles that had work by their own last
-	// word, and since when each is silent, in words.
-	dead, busy []string
-	silence    string
-	still      []time.Duration // by role
-	lacks      []string        // evTick in PhaseReady: by role, what it still lacks to be ready
-	job        blame.Job
-	seen       rundir.NodeEvent
-	// drain: evEnded: at that moment the client's status file was there.
-	drain bool
+	// evProbed: servers that did not answer, roles that had work, those whose answers
+	// are not taken, and since when each is silent, in words.
+	dead, busy, unread []string
+	silence            string
+	still              []time.Duration // by role
+	lacks              []string        // evTick in PhaseReady: by role, what it still lacks to be ready
+	job                blame.Job
+	seen               rundir.NodeEvent
+	drain              bool // evEnded: at that moment the client's status file was there
 }
 
 // actionKind says what is to be done.

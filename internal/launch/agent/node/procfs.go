@@ -52,7 +52,7 @@ func (p procfs) lives(was process) bool {
 // sockets are those of a TCP port.
 type sockets struct {
 	listener string          // inode of the one that listens, "" = none does
-	peers    map[string]bool // who is connected
+	peers    map[string]bool // who is connected, and whether he has not taken yet what was sent to him
 }
 
 func (p procfs) sockets(port int) (sockets, error) {
@@ -71,7 +71,8 @@ func (p procfs) sockets(port int) (sockets, error) {
 }
 
 // read looks through one table of sockets: local and remote address in the second and
-// third field, state in the fourth (0A = listening, 01 = connected), inode in the tenth.
+// third field, state in the fourth (0A = listening, 01 = connected), bytes that the other side has not taken before the
+// colon of the fifth, inode in the tenth.
 func (s *sockets) read(table string, port int) error {
 	f, err := os.Open(table)
 	if err != nil {
@@ -87,7 +88,7 @@ func (s *sockets) read(table string, port int) error {
 		case field[3] == "0A" && s.listener == "":
 			s.listener = field[9]
 		case field[3] == "01":
-			s.peers[field[2]] = true
+			s.peers[field[2]] = strings.Trim(strings.Split(field[4], ":")[0], "0") != ""
 		}
 	}
 	return in.Err()

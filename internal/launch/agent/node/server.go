@@ -48,10 +48,13 @@ type server struct {
 // requests are the connections to a server that last.
 type requests struct {
 	peers  map[string]bool // at the last look
-	busy   bool            // some last
-	steady int             // for how many looks that has been so
-	told   *bool           // what was told last, nil = nothing
+	state  lasting
+	steady int      // for how many looks that has been so
+	told   *lasting // what was told last, nil = nothing
 }
+
+// lasting is whether connections to a server last that wait for it, and such on which it waits for the other side.
+type lasting struct{ waits, unread bool }
 
 // follow watches the server until it has gone or ctx is done.
 func (s *server) follow(ctx context.Context) {
@@ -102,22 +105,26 @@ func (s *server) look(now time.Time) {
 }
 
 // connected notes who is connected, and tells when connections that last have come or gone: a request that waits keeps
-// its own open, a health check does not, and a server ends those that nobody uses.
+// its own open, a health check does not, and a server ends those that nobody uses. Where the other side does not take
+// what the server has answered, it is not the server that is waited for.
 func (s *server) connected(peers map[string]bool) {
-	lasting := 0
-	for p := range peers {
-		if s.peers[p] {
-			lasting++
+	open, unread := 0, 0
+	for p, sent := range peers {
+		switch before, was := s.peers[p]; {
+		case was && before && sent:
+			unread++
+		case was:
+			open++
 		}
 	}
 	s.peers = peers
-	if s.steady++; lasting > 0 != s.busy || s.steady == 1 {
-		s.busy, s.steady = lasting > 0, 1
+	if now := (lasting{open > 0, unread > 0}); now != s.state || s.steady == 0 {
+		s.state, s.steady = now, 0
 	}
-	if s.steady >= portLooks && (s.told == nil || *s.told != s.busy) {
-		told := s.busy
+	if s.steady++; s.steady >= portLooks && (s.told == nil || *s.told != s.state) {
+		told := s.state
 		s.told = &told
-		s.say(rundir.NodeRequests, rundir.NodeEvent{Open: lasting})
+		s.say(rundir.NodeRequests, rundir.NodeEvent{Open: open, Unread: unread})
 	}
 }
 

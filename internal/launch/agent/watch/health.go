@@ -62,14 +62,14 @@ type Watch struct {
 
 	mu    sync.Mutex
 	lacks []string // by role: what it lacked when it was last looked at, "" = nothing
-	// waiting is how many requests wait for a role, as far as its node's helper can see it.
-	waiting map[int]int
+	// waiting is which requests wait for a role, as far as its node's helper can see it.
+	waiting map[int]rundir.NodeEvent
 }
 
 // New watches the roles of a run; served are the patterns of the files below output/
 // that say that requests are being served, hang is what counts as one.
 func New(files *rundir.Tree, run rundir.RunDir, roles []Role, served []string, hang time.Duration) *Watch {
-	return &Watch{Logs: newLogs(run, roles, served, hang), roles: roles, files: files, lacks: make([]string, len(roles)), waiting: map[int]int{}}
+	return &Watch{Logs: newLogs(run, roles, served, hang), roles: roles, files: files, lacks: make([]string, len(roles)), waiting: map[int]rundir.NodeEvent{}}
 }
 
 // await polls until ok. It reports whether it did before ctx was done. Network file
@@ -234,9 +234,10 @@ func get(ctx context.Context, addr, path string) (int, error) {
 
 // Silence is what is found when no role gives a sign of life.
 type Silence struct {
-	Dead  []string // servers that do not answer
-	Busy  []string // roles that had work by their own last word
-	Since string   // since when each role is silent, in words
+	Dead   []string // servers that do not answer
+	Busy   []string // roles that had work by their own last word
+	Unread []string // roles whose answers are not taken
+	Since  string   // since when each role is silent, in words
 }
 
 // Probe asks every running server that has an address whether it still answers,
@@ -254,6 +255,9 @@ func (w *Watch) Probe(ctx context.Context, said []Said) Silence {
 		if r.Work != nil && w.hasWork(i, said[i]) {
 			s.Busy = append(s.Busy, r.Name)
 		}
+		if seen, ok := w.waits(i); ok && seen.Unread > 0 {
+			s.Unread = append(s.Unread, r.Name)
+		}
 		if at := w.lastSign(i, said[i].Last); !at.IsZero() {
 			since = append(since, r.Name+" "+at.UTC().Format("15:04:05Z"))
 		}
@@ -266,21 +270,25 @@ func (w *Watch) Probe(ctx context.Context, said []Said) Silence {
 // many requests it works on only after it has done so, the last time with the last one, and one that dies before has not
 // said a word.
 func (w *Watch) hasWork(i int, said Said) bool {
-	w.mu.Lock()
-	open, seen := w.waiting[i]
-	w.mu.Unlock()
-	if seen {
-		return open > 0
+	if seen, ok := w.waits(i); ok {
+		return seen.Open > 0
 	}
 	n, ok := w.Logs.work(i, w.roles[i].Work)
 	return ok && n > 0 || !ok && saysBusy(said.Lines, w.roles[i].Work)
 }
 
-// Waits notes how many requests wait for a role, as its node's helper sees it.
-func (w *Watch) Waits(role, requests int) {
+// Waits notes which requests wait for a role, as its node's helper sees it.
+func (w *Watch) Waits(role int, seen rundir.NodeEvent) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.waiting[role] = requests
+	w.waiting[role] = seen
+}
+
+func (w *Watch) waits(role int) (seen rundir.NodeEvent, ok bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	seen, ok = w.waiting[role]
+	return seen, ok
 }
 
 func (w *Watch) deadServers(ctx context.Context) map[string]bool {

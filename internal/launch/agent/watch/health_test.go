@@ -25,10 +25,14 @@ func TestWhoHasWork(t *testing.T) {
 	busy := func(gen, ctx Said) []string { return w.Probe(t.Context(), []Said{gen, ctx, {}}).Busy }
 	require.Equal(t, []string{"CTX_0"}, busy(Said{}, said("1")), "nobody sees: by their own last word")
 	require.Empty(t, busy(said("0"), Said{}))
-	w.Waits(0, 4)
-	w.Waits(1, 0)
-	w.Waits(2, 4)
+	w.Waits(0, rundir.NodeEvent{Open: 4})
+	w.Waits(1, rundir.NodeEvent{})
+	w.Waits(2, rundir.NodeEvent{Open: 4})
 	require.Equal(t, []string{"GEN_0"}, busy(Said{}, said("1")))
+	w.Waits(0, rundir.NodeEvent{Unread: 4})
+	found := w.Probe(t.Context(), []Said{said("1"), said("1"), {}})
+	require.Empty(t, found.Busy, "what it has answered is not read")
+	require.Equal(t, []string{"GEN_0"}, found.Unread)
 }
 
 // A role that has not said that it is ready is told with the key and the pattern of its
