@@ -118,8 +118,9 @@ ab-eval: ## how often the paired test is right and wrong, 10,000 sessions a cell
 	go run ./tools/abeval -sessions $(or $(AB_SESSIONS),10000)
 
 .PHONY: bench-end
-bench-end: setup ## how soon a run is over: a server's end to the end record and to the exit, SIGTERM to scancel; median of GOES=10, idle machine
-	go test -run '^$$' -bench BenchmarkEnd -benchtime $(or $(GOES),10)x -timeout 30m ./cmd/ci-disagg/faults
+bench-end: setup ## how soon a run is over: a server's end to the end record and to the exit, SIGTERM to scancel; median of GOES=10, in turn with the commit BEFORE=HEAD~1, idle machine
+	d=$$(mktemp -d) && trap 'rm -rf "$$d"' EXIT && git archive $(or $(BEFORE),HEAD~1) | tar -x -C "$$d" && \
+	CI_DISAGG_BENCH_BEFORE="$$d" go test -run '^$$' -bench BenchmarkEnd -benchtime $(or $(GOES),10)x -timeout 60m ./cmd/ci-disagg/faults
 
 .PHONY: bench-steplog
 bench-steplog: ## a 2 GB generation server log: our reader beside a loop in Python, MB/s and peak memory
