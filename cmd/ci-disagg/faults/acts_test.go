@@ -421,6 +421,43 @@ func (r *row) again(t testing.TB, rng *rand.Rand) {
 	r.run(t)
 }
 
+// sweepRefused kills the driver of a job that is about to fail, and lets `sweep` find out how it ended. What is left is to
+// report it.
+func sweepRefused(t testing.TB, r *row) int {
+	text, err := os.ReadFile(r.config)
+	require.NoError(t, err)
+	text = fmt.Appendf(text, "runs_dir: %s\n", filepath.Dir(string(r.dir)))
+	require.NoError(t, os.WriteFile(r.config, text, 0o600))
+	r.run(t)
+	r.until(t, runtest.Soon, "a job id", func() bool { return submitted(r) })
+	require.NoError(t, r.cmd.Process.Kill())
+	_ = r.cmd.Wait()
+	id := r.job().ID
+	r.until(t, runtest.Soon, "the job's end", func() bool {
+		state, err := r.c.Try("sacct", "-X", "-n", "-P", "-o", "State", "-j", id)
+		return err == nil && strings.HasPrefix(state, "CANCELLED")
+	})
+	r.until(t, runtest.Soon, "sweep to write down how it ended", func() bool {
+		r.start(t, []string{"sweep", "--config", r.config, "--cluster", "testbed", "--older-than", "1s"})
+		require.Zero(t, r.wait(t), "%s", &r.stderr)
+		return r.swept()
+	})
+	r.start(t, []string{"resume", "--quiet", string(r.seen)})
+	return r.wait(t)
+}
+
+// swept reports whether it stands in the run directory how the attempt ended.
+func (r *row) swept() bool {
+	_, err := os.Stat(runtest.Attempt(r.dir).OutcomeFile())
+	return err == nil
+}
+
+// finished asserts that the run was finished by what had been asked after its driver had died, as the driver would have.
+func finished(t testing.TB, r *row) {
+	require.Equal(t, []string{"gpu1"}, runtest.Outcome(t, r.dir).Finding.BadNodes)
+	require.Contains(t, r.stdout.String(), "how its jobs ended is written down now")
+}
+
 func killThenNodeDies(t testing.TB, r *row) int {
 	r.run(t)
 	r.running(t)

@@ -258,6 +258,10 @@ func jobs() []fault {
 			attempt: infra, outcome: passed, check: elsewhere,
 		},
 		{
+			name: "the prolog fails, the driver is killed, sweep finishes the run", cluster: refusing("prolog.sh"), drive: sweepRefused,
+			outcome: infra, exit: 3, class: "infra", kind: "launch-failed", says: "the prolog failed on gpu1", check: finished,
+		},
+		{
 			name: "preempted", tokenMS: long, during: preempt, outcome: infra, exit: 3, class: "infra", says: "took the nodes", state: "PREEMPTED",
 		},
 		{
