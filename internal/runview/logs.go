@@ -121,7 +121,7 @@ func (l Logs) sources(s Status) (out []*source, open bool, err error) {
 	}
 	var known []string
 	for _, c := range cases {
-		open = open || c.State == rundir.CaseWaiting || c.State == rundir.CaseRunning
+		open = open || s.maySay(c)
 		for _, role := range c.Roles {
 			known = append(known, role.Name)
 			if l.Role == "" || strings.EqualFold(l.Role, role.Name) {
@@ -130,14 +130,24 @@ func (l Logs) sources(s Status) (out []*source, open bool, err error) {
 			}
 		}
 	}
-	if s.State == Ended || s.State == Interrupted {
-		open = false
-	}
 	if l.Role != "" && len(out) == 0 && (len(known) > 0 || !open) {
 		slices.Sort(known)
 		return nil, false, fmt.Errorf("no role %q%s", l.Role, Meant(l.Role, strings.Join(slices.Compact(known), "\n"), "roles"))
 	}
 	return out, open, nil
+}
+
+// maySay reports whether anything may still be added to the logs of a case: where nobody drives the run, no further job
+// is started.
+func (s Status) maySay(c Case) bool {
+	switch s.State {
+	case Ended, Interrupted:
+		return false
+	case Running:
+		return c.State == rundir.CaseWaiting || c.goesOn()
+	default:
+		return c.goesOn() && c.Over == nil
+	}
 }
 
 // prefix begins the lines of a role where several are shown.

@@ -240,6 +240,9 @@ func (r Reader) held(tree *rundir.Tree, a rundir.AttemptDir) time.Duration {
 	if err != nil {
 		return 0
 	}
+	if rec.End != nil {
+		return max(0, rec.End.At.Sub(rec.Started))
+	}
 	return max(0, r.Now.Sub(rec.Started))
 }
 

@@ -2,6 +2,7 @@ package runview
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -158,6 +159,36 @@ func TestStatus(t *testing.T) {
 	require.NoError(t, s.Write(&out, now))
 	require.Regexp(t, `one +running +77 +benchmark +50m00s +1/2 ready +GEN_0: ready<U\+202E>gnol \(agent seen 3s ago\)`, out.String())
 	require.Contains(t, out.String(), "next:   ci-disagg logs -f "+string(dir))
+}
+
+// A detached run whose job is over: nothing holds nodes any more, nothing is added to a log, and it is told how to go on.
+func TestJobOfNobodyIsOver(t *testing.T) {
+	t.Parallel()
+	dir := made(t, t.TempDir(), "r", nil)
+	held(t, dir, time.Hour, true)
+	at := dir.CaseDir("one").Attempt(0, 1)
+	var agent rundir.AgentRecord
+	require.NoError(t, rundir.ReadJSON(at.AgentFile(), &agent))
+	agent.End = &rundir.AgentEnd{At: now.Add(-30 * time.Minute)}
+	require.NoError(t, rundir.WriteJSON(at.AgentFile(), agent))
+	require.NoError(t, os.MkdirAll(filepath.Dir(at.Run(0).RoleLog("GEN_0")), 0o700))
+	require.NoError(t, os.WriteFile(at.Run(0).RoleLog("GEN_0"), []byte("last\n"), 0o600))
+
+	s, err := Reader{Now: now}.Status(dir)
+	require.NoError(t, err)
+	require.InDelta(t, 4, s.Cost, 1e-9, "8 GPUs for half an hour")
+	var out bytes.Buffer
+	require.NoError(t, s.Write(&out, now))
+	require.Contains(t, out.String(), "r: detached, and its jobs are over: resume makes the report\n")
+	require.Regexp(t, `one +job over +77 +benchmark +30m00s +1/2 ready +GEN_0: ready<U\+202E>gnol\n`, out.String())
+	require.Contains(t, out.String(), "next:   ci-disagg resume "+string(dir))
+
+	out.Reset()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	l := Logs{Dir: dir, Lines: -1, Follow: true, Poll: time.Millisecond}
+	require.NoError(t, Reader{}.Show(ctx, l, &out, func() time.Time { return now }))
+	require.Equal(t, "[GEN_0] last\n", out.String())
 }
 
 // what is written is kept, and somebody is told.

@@ -37,26 +37,32 @@ func (s Status) Words(n int) (out []string) {
 
 // Case is where a case stands. Of its attempts the newest is told of.
 type Case struct {
-	ID       string     `json:"id"`
-	Slug     string     `json:"slug"`
-	State    string     `json:"state"`            // waiting, running, done, skipped
-	Result   string     `json:"result,omitempty"` // of the report, where there is one
-	Says     string     `json:"message,omitempty"`
-	Rep      int        `json:"rep"`
-	Attempt  int        `json:"attempt,omitempty"` // 0 = none yet
-	Why      string     `json:"why,omitempty"`     // of the attempt
-	Dir      string     `json:"dir,omitempty"`     // of the attempt
-	Job      string     `json:"job_id,omitempty"`
-	Outcome  string     `json:"outcome,omitempty"`
-	Phase    string     `json:"phase,omitempty"`
-	Since    *time.Time `json:"phase_since,omitempty"`
-	Beat     *time.Time `json:"heartbeat,omitempty"` // last sign of life of its agent
-	Nodes    []string   `json:"nodes,omitempty"`
-	Runs     int        `json:"runs_done,omitempty"` // of a paired session
-	OfRuns   int        `json:"runs_planned,omitempty"`
-	Roles    []Role     `json:"roles,omitempty"`
-	LastSaid string     `json:"last_event,omitempty"`
-	run      int        // of the attempt: the one that goes on, or the last
+	ID      string     `json:"id"`
+	Slug    string     `json:"slug"`
+	State   string     `json:"state"`            // waiting, running, done, skipped
+	Result  string     `json:"result,omitempty"` // of the report, where there is one
+	Says    string     `json:"message,omitempty"`
+	Rep     int        `json:"rep"`
+	Attempt int        `json:"attempt,omitempty"` // 0 = none yet
+	Why     string     `json:"why,omitempty"`     // of the attempt
+	Dir     string     `json:"dir,omitempty"`     // of the attempt
+	Job     string     `json:"job_id,omitempty"`
+	Outcome string     `json:"outcome,omitempty"`
+	Phase   string     `json:"phase,omitempty"`
+	Since   *time.Time `json:"phase_since,omitempty"`
+	Beat    *time.Time `json:"heartbeat,omitempty"` // last sign of life of its agent
+	Over    *time.Time `json:"job_over,omitempty"`  // when its agent ended; what that means, the run's driver says
+	Nodes   []string   `json:"nodes,omitempty"`
+	sessionRuns
+	Roles    []Role `json:"roles,omitempty"`
+	LastSaid string `json:"last_event,omitempty"`
+}
+
+// sessionRuns says how far a paired session is.
+type sessionRuns struct {
+	Runs   int `json:"runs_done,omitempty"`
+	OfRuns int `json:"runs_planned,omitempty"`
+	run    int // the one that goes on, or the last; also of an attempt that is no session
 }
 
 // Role is where a role of an attempt stands.
@@ -126,6 +132,9 @@ func (r Reader) attempt(tree *rundir.Tree, dir rundir.Dir, a rundir.Attempt, c *
 	if n := len(rec.Phases); n > 0 {
 		c.Phase, c.Since = string(rec.Phases[n-1].Phase), &rec.Phases[n-1].Start
 	}
+	if rec.End != nil {
+		c.Over, c.Since = &rec.End.At, &rec.End.At
+	}
 	if n := len(rec.Timeline); n > 0 {
 		e := rec.Timeline[n-1]
 		c.LastSaid = strings.TrimPrefix(e.Role+": "+e.What, ": ")
@@ -138,6 +147,9 @@ func (r Reader) attempt(tree *rundir.Tree, dir rundir.Dir, a rundir.Attempt, c *
 // Write prints the status for people.
 func (s Status) Write(w io.Writer, now time.Time) error {
 	fmt.Fprintf(w, "%s: %s", clean(s.ID), s.State)
+	if s.State == Detached && !s.jobs() {
+		fmt.Fprint(w, ", and its jobs are over: resume makes the report")
+	}
 	if s.Exit != nil {
 		fmt.Fprintf(w, ", %s: %s", s.verdict(), clean(s.Says))
 	}
@@ -159,6 +171,11 @@ func (s Status) Write(w io.Writer, now time.Time) error {
 	return nil
 }
 
+// jobs reports whether a job of the run may go on.
+func (s Status) jobs() bool {
+	return slices.ContainsFunc(s.List, func(c Case) bool { return c.goesOn() && c.Over == nil })
+}
+
 // next is what one does with a run in such a state.
 func (s Status) next() []string {
 	switch s.State {
@@ -174,6 +191,9 @@ func (s Status) next() []string {
 // word is the state of a case, and how its attempt ended.
 func (c Case) word() string {
 	text := c.State
+	if c.goesOn() && c.Over != nil {
+		text = "job over"
+	}
 	switch {
 	case c.Result != "":
 		text = strings.ReplaceAll(clean(c.Result), "_", " ")
@@ -188,11 +208,14 @@ func (c Case) word() string {
 
 // span is for how long the phase goes on.
 func (c Case) span(now time.Time) string {
-	if c.Since == nil || c.State != rundir.CaseRunning {
+	if c.Since == nil || !c.goesOn() {
 		return ""
 	}
 	return age(now.Sub(*c.Since))
 }
+
+// goesOn reports whether nothing is decided of the case that has begun.
+func (c Case) goesOn() bool { return c.State == rundir.CaseRunning }
 
 // roles counts those that are ready, or have ended.
 func (c Case) roles() string {
@@ -223,7 +246,7 @@ func (c Case) last(now time.Time) string {
 	switch {
 	case c.Says != "":
 		return clean(c.Says)
-	case c.Beat != nil && c.State == rundir.CaseRunning:
+	case c.Beat != nil && c.goesOn() && c.Over == nil:
 		return fmt.Sprintf("%s (agent seen %s ago)", clean(c.LastSaid), age(now.Sub(*c.Beat)))
 	default:
 		return clean(c.LastSaid)

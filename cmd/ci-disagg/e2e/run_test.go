@@ -1,8 +1,11 @@
 package e2e_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -13,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/runview"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/runtest"
 )
 
@@ -55,9 +59,16 @@ func TestEndings(t *testing.T) {
 		for _, tt := range tests {
 			t.Run(fmt.Sprintf("%s_%s", b, tt.name), func(t *testing.T) {
 				t.Parallel()
-				j := start(t, b, config(t, b, ""), tt.env, runtest.Wide)
+				args := []string{runtest.Wide}
+				if b == slurm && tt.name == "pass" {
+					args = append(args, "--detach")
+				}
+				j := start(t, b, config(t, b, ""), tt.env, args...)
 				if tt.kill {
 					j.killGen0(t)
+				}
+				if len(args) > 1 {
+					j.seenFromElsewhere(t)
 				}
 				require.Equal(t, tt.exit, j.wait(t))
 				o := runtest.Outcome(t, j.dir)
@@ -78,6 +89,38 @@ func TestEndings(t *testing.T) {
 			})
 		}
 	}
+}
+
+// seenFromElsewhere looks at a detached run as somebody does who has nothing but its directory: another folder, no config,
+// no Slurm. Then it is gone on with.
+func (j *job) seenFromElsewhere(t *testing.T) {
+	t.Helper()
+	require.Equal(t, 0, j.wait(t))
+	look := func(args ...string) string {
+		var errs bytes.Buffer
+		c := exec.CommandContext(t.Context(), binary, args...)
+		c.Dir, c.Stderr = t.TempDir(), &errs
+		out, err := c.Output()
+		require.NoError(t, err, "%v\n%s", args, &errs)
+		return string(out)
+	}
+	require.Regexp(t, `\n\S+ +detached +\S+ +- +0/1, 1 running `, look("list", "--runs-dir", filepath.Dir(string(j.dir))))
+	require.Contains(t, look("logs", "-f", string(j.dir), "con8", "BENCHMARK"), " passed in ") // until the job is over
+	var status runview.Status
+	require.NoError(t, json.Unmarshal([]byte(look("status", "-o", "json", string(j.dir))), &status))
+	require.Equal(t, runview.Detached, status.State)
+	require.Len(t, status.List, 1)
+	require.NotNil(t, status.List[0].Over)
+	require.NotEmpty(t, status.List[0].Job)
+	require.Len(t, status.List[0].Roles, 4)
+	require.Positive(t, status.Cost)
+
+	j.stdout.Reset()
+	j.args = []string{"resume", "--quiet", string(j.dir)}
+	again := exec.CommandContext(t.Context(), binary, j.args...)
+	again.Env, again.Stdout, again.Stderr = j.cmd.Env, &j.stdout, &j.stderr
+	j.cmd = again
+	require.NoError(t, j.cmd.Start())
 }
 
 // killGen0 waits until GEN_0 serves and kills its pytest.

@@ -1,6 +1,7 @@
 package faults_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/runview"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/runtest"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/sshtest"
 )
@@ -331,6 +333,15 @@ func dropSSH(t testing.TB, r *row) int {
 	r.until(t, runtest.Soon, "the benchmark", func() bool { // of a fault that comes soon a busy driver sees the end alone
 		return !r.stderr.said("phase benchmark").IsZero() || !r.stderr.said("phase drain").IsZero()
 	})
+	var seen runview.Status // by somebody who has the run directory, and the agent's record behind the login node
+	look := exec.CommandContext(t.Context(), binary, "status", "-o", "json", string(r.dir))
+	look.Dir, look.Env = t.TempDir(), r.env
+	out, err := look.Output()
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(out, &seen))
+	require.Equal(t, runview.Running, seen.State)
+	require.Len(t, seen.List[0].Roles, 4)
+	require.NotEmpty(t, seen.List[0].Nodes)
 	r.login.Down()
 	r.until(t, runtest.Soon, "the driver to notice", func() bool { return !r.stderr.said("squeue says nothing").IsZero() })
 	r.login.Up()
