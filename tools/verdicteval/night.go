@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/bws"
 )
 
 // benchmark is one case: its gating series at all its points, one run a night.
@@ -75,6 +76,7 @@ type night struct {
 	p      float64 // of the case; with one series that of the series
 	most   float64 // of one series
 	alarm  bool    // as shipped
+	begins bool    // an alarm, with none in the case's window before
 	red    bool    // as shipped: exit 4
 	amber  bool    // exit 5
 	reruns int
@@ -195,13 +197,8 @@ func measureNights(all []benchmark, p verdict.Policy, every, workers int) nightC
 	parts := make([]nightCount, len(all))
 	each(len(all), workers, func(k int) {
 		parts[k].steps = map[float64][][]night{}
-		quiet := all[k].play(p, -1, 0)
-		for at := range quiet.nights {
-			if n, ok := quiet.night(at); ok {
-				parts[k].quiet = append(parts[k].quiet, n)
-			}
-		}
-		for at := beforeStep; every > 0 && at+behindStep <= len(quiet.nights); at += every {
+		parts[k].quiet = all[k].play(p, -1, 0).unchanged()
+		for at := beforeStep; every > 0 && at+behindStep <= len(all[k].nights); at += every {
 			for _, size := range stepsOfNights {
 				if nights := all[k].play(p, at, size).step(); nights != nil {
 					parts[k].steps[size] = append(parts[k].steps[size], nights)
@@ -219,11 +216,27 @@ func measureNights(all []benchmark, p verdict.Policy, every, workers int) nightC
 	return sum
 }
 
+// unchanged plays all nights. Where alarms are forgotten, one event is red as long as it
+// is in the window.
+func (p *play) unchanged() []night {
+	var out []night
+	for at := range p.nights {
+		n, ok := p.night(at)
+		if !ok {
+			continue
+		}
+		n.begins = n.alarm && !slices.ContainsFunc(out[max(0, len(out)-bws.WindowRuns):], func(o night) bool { return o.alarm })
+		out = append(out, n)
+	}
+	return out
+}
+
 // step plays the first nights of a step, nil if fewer than two series see it begin.
 func (p *play) step() []night {
 	var out []night
 	for k := p.from; k < p.from+behindStep; k++ {
 		n, ok := p.night(k)
+		n.begins = n.alarm
 		if k == p.from && n.series < 2 {
 			return nil
 		}
@@ -307,6 +320,8 @@ func printCurve(w io.Writer, title string, all []benchmark, every, workers int) 
 	}
 	alarm := func(n night) bool { return n.alarm }
 	row("as shipped", alarm)
+	begins := func(n night) bool { return n.begins }
+	row("the same, the first night of each event", begins)
 	fmt.Fprintln(w)
 	return single.rates(alarm), printNotGreen(w, all, workers)
 }

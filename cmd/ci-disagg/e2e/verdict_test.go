@@ -199,3 +199,48 @@ func TestReferenceIsMeasuredBesideARun(t *testing.T) {
 		})
 	}
 }
+
+// A second cluster begins a history of its own in the same store: runs of before that name none are nobody's until somebody
+// says whose they are, and what is usual on one cluster hides nothing on the other.
+func TestTwoClustersInOneStore(t *testing.T) {
+	t.Parallel()
+	store := "dir:" + filepath.Join(t.TempDir(), "store")
+	config := sessionConfig(t, "", "")
+	text, err := os.ReadFile(config)
+	require.NoError(t, err)
+	text = []byte(strings.NewReplacer(
+		"{here: {gpus: none}}", "{east: {gpus: none}, west: {gpus: none}}",
+		"ab: {mode: always, answer_wait: 1m}", fmt.Sprintf("perf: {store: %q, reruns: 0}", store),
+		`"SET","%d.00"`, `"SET","%d.%s"`, "' $v >", "' $v $(date +%N) >").Replace(string(text)))
+	require.NoError(t, os.WriteFile(config, text, 0o600))
+	baseline := func(args ...string) string {
+		cmd := exec.Command(binary, append([]string{"baseline"}, args...)...)
+		cmd.Env = append(os.Environ(), "USER=ana")
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, string(out))
+		return string(out)
+	}
+	for day := range 17 {
+		baseline("add", "-c", config, "--by", "ana", "--reason", "of before", "--case", "quick", "--match", "pipeline=quick", "--point", "SET",
+			"--time", time.Now().AddDate(0, 0, -day-1).Format(time.RFC3339), "--value", fmt.Sprintf("request_throughput=%d", 1000+day*7%5))
+	}
+	for _, night := range []struct {
+		cluster, speed, does string
+		exit                 int
+		says                 string
+	}{
+		{cluster: "east", speed: "1000", exit: 0},
+		{cluster: "west", speed: "880", exit: 5, says: "A new history begins here: the case has one with cluster east (here west)"},
+		{cluster: "east", speed: "1001", exit: 5, says: "17 older runs name no cluster and are left out, since the case is measured on cluster west too: 'ci-disagg baseline split --by cluster'"},
+		{cluster: "east", speed: "1001", exit: 0, does: "east"},
+		{cluster: "east", speed: "500", exit: 4, says: "50.0 % worse than 100"},
+	} {
+		if night.does != "" {
+			require.Contains(t, baseline("split", "--by", "cluster", "--to", night.does, "--store", store, "--reason", "a second one"), "17 runs to cluster east")
+		}
+		j := start(t, local, config, []string{"SPEED=" + night.speed}, "--backend", "local", "--cluster", night.cluster)
+		require.Equal(t, night.exit, j.wait(t), "%v\n%s\n%s", night, &j.stdout, &j.stderr)
+		require.Contains(t, j.stdout.String()+j.stderr.String(), night.says)
+		j.nothingLeft(t, local)
+	}
+}
