@@ -45,7 +45,7 @@ func run(args []string, out io.Writer, now func() time.Time) error {
 		return err
 	}
 	start := now()
-	results, err := bench.Read(f, fs.Arg(0))
+	results, err := bench.Reader{}.Read(f, fs.Arg(0))
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}

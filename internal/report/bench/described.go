@@ -76,6 +76,7 @@ func (d described) complete() described {
 		m.Optional = !slices.Contains(d.Must, m.Metric)
 		m.silent = m.Optional
 	}
+	d.noneFailed = d.NoneFailed
 	d.Begins = numbers(d.Begins)
 	for i := range d.Lines {
 		d.Lines[i] = numbers(d.Lines[i])
@@ -101,7 +102,7 @@ func (d described) format() Format {
 			if slices.ContainsFunc(d.Marks, func(p string) bool { return !doc.Has(p) }) {
 				return nil
 			}
-			return d.own(d.points(t, doc, d.ID, file))
+			return d.points(t, doc, d.ID, file)
 		}
 		return f
 	}
@@ -110,25 +111,7 @@ func (d described) format() Format {
 		panic(err) // unreachable in a released binary: a test builds them all
 	}
 	f.Lines = func(t metric.Table, file string) LineReader {
-		return describedLines{&textPoints{format: d.ID, g: d.Generic, e: e, metrics: t, file: file}, d}
+		return &textPoints{format: d.ID, g: d.Generic, e: e, metrics: t, file: file}
 	}
 	return f
-}
-
-type describedLines struct {
-	*textPoints
-	d described
-}
-
-// End is all that was found.
-func (l describedLines) End() []Result { return l.d.own(l.textPoints.End()) }
-
-// own settles what is known of a built-in format.
-func (d described) own(results []Result) []Result {
-	for i := range results {
-		if r := &results[i]; d.NoneFailed && r.Failed == nil && r.Completed != nil {
-			r.Failed = new(int64)
-		}
-	}
-	return results
 }

@@ -44,6 +44,8 @@ type Generic struct {
 	InputTok    string `yaml:"input_tokens"`
 	OutputTok   string `yaml:"output_tokens"`
 	Problem     string `yaml:"problem"` // what stands there makes the point invalid
+
+	noneFailed bool // the client says nothing of failures when there are none
 }
 
 // GenericMetric says where one metric stands.
@@ -161,9 +163,7 @@ func scalar(d jsondoc.Document, pointer string) (v float64, text string, line in
 	case float64:
 		return of, strconv.FormatFloat(of, 'g', -1, 64), line, true
 	case string:
-		if v, ok = ParseNumber(of); !ok {
-			v = math.NaN()
-		}
+		v, _ = parseNumber(of)
 		return v, of, line, true
 	case bool:
 		return math.NaN(), pointer[strings.LastIndexByte(pointer, '/')+1:], line, of
@@ -219,10 +219,7 @@ func (rd Reader) genericCSV(br *bufio.Reader, g Generic, file string) ([]Result,
 			if i < 0 || strings.TrimSpace(row[i]) == "" {
 				return 0, "", line, false
 			}
-			v, ok := ParseNumber(strings.TrimSpace(row[i]))
-			if !ok {
-				v = math.NaN()
-			}
+			v, _ := parseNumber(strings.TrimSpace(row[i]))
 			return v, row[i], line, true
 		}))
 	}
@@ -237,7 +234,7 @@ func (g Generic) point(t metric.Table, r Result, where lookup) Result {
 	if n := whole(find, g.Concurrency); n != nil && *n <= math.MaxInt32 {
 		r.Concurrency = int(*n)
 	}
-	if v, _, _, ok := find(g.Rate); ok && v > 0 && !math.IsInf(v, 0) {
+	if v, _, _, ok := find(g.Rate); ok && v > 0 && finite(v) {
 		r.Rate = v
 	}
 	if v, text, _, ok := find(g.Duration); ok {
@@ -247,6 +244,9 @@ func (g Generic) point(t metric.Table, r Result, where lookup) Result {
 	}
 	r.Requested, r.Completed = whole(find, g.Requested), whole(find, g.Completed)
 	r.Failed, r.InputTokens, r.OutputTokens = whole(find, g.Failed), whole(find, g.InputTok), whole(find, g.OutputTok)
+	if g.noneFailed && r.Failed == nil && r.Completed != nil {
+		r.Failed = new(int64)
+	}
 	if _, text, line, ok := find(g.Problem); ok {
 		r.Problems = append(r.Problems, Problem{r.File, line, "the client says " + text})
 	}
@@ -289,14 +289,14 @@ func (gm GenericMetric) take(t metric.Table, r *Result, find lookup) {
 func inUnit(v float64, text, from, to string) (float64, bool) {
 	if math.IsNaN(v) {
 		end := strings.LastIndexAny(text, "0123456789") + 1
-		number, ok := ParseNumber(text[:end])
-		if !ok || end == len(text) {
+		if end == len(text) {
 			return 0, false
 		}
-		v, from = number, text[end:]
+		v, _ = parseNumber(text[:end])
+		from = text[end:]
 	}
 	v, err := metric.Convert(v, from, to)
-	return v, err == nil && !math.IsNaN(v) && !math.IsInf(v, 0)
+	return v, err == nil && finite(v)
 }
 
 // first finds the first of several places that there is.
@@ -323,21 +323,18 @@ func whole(find lookup, at string) *int64 {
 }
 
 // gives lists what the outputs tell beside metrics.
-func (g Generic) gives() []Given {
-	var out []Given
-	for _, place := range []struct {
-		at    string
-		gives Given
-	}{
-		{g.Point, GivesName},
-		{g.Concurrency, GivesConcurrency},
-		{g.Rate, GivesRate},
-		{g.Requested, GivesRequested},
-		{g.Completed, GivesCompleted},
-		{g.Failed, GivesFailed},
+func (g Generic) gives() []string {
+	var out []string
+	for _, place := range [][2]string{
+		{"name", g.Point},
+		{"concurrency", g.Concurrency},
+		{"rate", g.Rate},
+		{"requested", g.Requested},
+		{"completed", g.Completed},
+		{"failed", g.Failed},
 	} {
-		if place.at != "" {
-			out = append(out, place.gives)
+		if place[1] != "" {
+			out = append(out, place[0])
 		}
 	}
 	return out

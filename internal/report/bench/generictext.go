@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"math"
 	"regexp"
 	"slices"
 
@@ -107,7 +106,10 @@ type group struct {
 func (p *textPoints) Line(text []byte, number int) {
 	if m := p.e.begins.FindSubmatch(text); m != nil {
 		p.close()
-		p.line, p.groups, p.title = number, p.titled(), nil
+		if p.title == nil {
+			p.title = map[string]group{}
+		}
+		p.line, p.groups, p.title = number, p.title, nil
 		p.take(p.e.begins, m, number)
 		return
 	}
@@ -129,14 +131,6 @@ func (p *textPoints) Line(text []byte, number int) {
 	}
 }
 
-// titled are the groups that a point begins with.
-func (p *textPoints) titled() map[string]group {
-	if p.title != nil {
-		return p.title
-	}
-	return map[string]group{}
-}
-
 func (p *textPoints) take(re *regexp.Regexp, match [][]byte, number int) {
 	for i, name := range re.SubexpNames() {
 		if name == "" || len(match[i]) == 0 {
@@ -146,7 +140,7 @@ func (p *textPoints) take(re *regexp.Regexp, match [][]byte, number int) {
 		if !seen {
 			g.text, g.line = string(match[i]), number
 		}
-		if v, ok := ParseNumber(string(match[i])); ok {
+		if v, ok := parseNumber(string(match[i])); ok {
 			g.sum += v
 		}
 		p.groups[name] = g
@@ -159,12 +153,9 @@ func (p *textPoints) close() {
 	}
 	p.results = append(p.results, p.g.point(p.metrics, Result{Format: p.format, File: p.file, Line: p.line}, func(at string) (float64, string, int, bool) {
 		g, ok := p.groups[at]
-		v, isNumber := ParseNumber(g.text)
-		switch {
-		case at == p.g.Failed:
+		v, _ := parseNumber(g.text)
+		if at == p.g.Failed {
 			v = g.sum
-		case !isNumber:
-			v = math.NaN()
 		}
 		return v, g.text, g.line, ok
 	}))

@@ -21,17 +21,14 @@ func Lacking(p rundir.Plan, formats []Generic) (warnings []string) {
 		loads[p.Load()] = true
 	}
 	for _, g := range formats {
-		gives := g.gives()
-		lack := func(why string, one ...Given) {
-			if !slices.ContainsFunc(one, func(key Given) bool { return slices.Contains(gives, key) }) {
-				warnings = append(warnings, fmt.Sprintf("perf.readers %s: %s is missing: %s", g.label(), one[0], why))
-			}
+		lack := func(key, format string, n int) {
+			warnings = append(warnings, fmt.Sprintf("perf.readers %s: %s is missing: "+format, g.label(), key, n))
 		}
-		if requests > 0 {
-			lack(fmt.Sprintf("%d requests are planned, and a result that does not say how many succeeded never counts", requests), GivesCompleted)
+		if requests > 0 && g.Completed == "" {
+			lack("completed", "%d requests are planned, and a result that does not say how many succeeded never counts", requests)
 		}
-		if len(loads) > 1 {
-			lack(fmt.Sprintf("%d loads are planned, and a result does not say which one it is of", len(loads)), GivesConcurrency, GivesRate)
+		if len(loads) > 1 && g.Concurrency == "" && g.Rate == "" {
+			lack("concurrency", "%d loads are planned, and a result does not say which one it is of", len(loads))
 		}
 	}
 	outputs := outputsOf(p, formats)
@@ -54,10 +51,7 @@ func outputsOf(p rundir.Plan, own []Generic) []output {
 	for _, b := range p.Builds {
 		for _, r := range b.Roles {
 			for _, f := range r.Bench {
-				one := output{reader: f.Reader, of: Builtin()}
-				for _, g := range own {
-					one.of = append(one.of, Format{Name: g.label(), Readers: []string{g.Name}, Gives: g.gives(), Metrics: g.names()})
-				}
+				one := output{reader: f.Reader, of: knownFormats(own)}
 				if f.Reader != "" {
 					one.of = slices.DeleteFunc(one.of, func(f Format) bool { return !slices.Contains(f.Readers, one.reader) })
 				}
@@ -89,7 +83,7 @@ func (o output) by(command string) output {
 func uncounted(outputs []output) []string {
 	var out []string
 	for _, o := range outputs {
-		if o.option != "" && !slices.Contains(o.of[0].Gives, GivesCompleted) {
+		if o.option != "" && !o.of[0].counts() {
 			out = append(out, fmt.Sprintf("%s does not say how many requests succeeded, so that no result would count: leave requests out of expect, "+
 				"or %s out of the command", o.of[0].Name, o.option))
 		}

@@ -27,7 +27,7 @@ func newLines(r *bufio.Reader) *lines { return &lines{r: r} }
 
 // next advances to the next line and reports whether there is one.
 func (l *lines) next() bool {
-	if l.rest == nil {
+	if len(l.rest) == 0 {
 		line, ok := l.physical()
 		if !ok {
 			return false
@@ -35,14 +35,7 @@ func (l *lines) next() bool {
 		l.number++
 		l.rest = line
 	}
-	if i := bytes.IndexByte(l.rest, '\r'); i >= 0 {
-		l.text, l.rest = l.rest[:i], l.rest[i+1:]
-		if len(l.rest) == 0 {
-			l.rest = nil
-		}
-		return true
-	}
-	l.text, l.rest = l.rest, nil
+	l.text, l.rest, _ = bytes.Cut(l.rest, []byte{'\r'})
 	return true
 }
 
@@ -69,16 +62,11 @@ func (l *lines) physical() ([]byte, bool) {
 }
 
 func (l *lines) finish(line []byte, err error) ([]byte, bool) {
-	if err != nil {
-		l.err = err
-		l.torn = errors.Is(err, io.EOF)
-		if len(line) == 0 {
-			l.torn = false
-			return nil, false
-		}
-		return line, true
+	if err == nil {
+		return line[:len(line)-1], true
 	}
-	return line[:len(line)-1], true
+	l.err, l.torn = err, errors.Is(err, io.EOF) && len(line) > 0
+	return line, len(line) > 0
 }
 
 // fault is the error that ended the stream, nil at its proper end.

@@ -2,8 +2,11 @@ package bench
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"maps"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,22 +15,10 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 )
 
-// isLMEval recognises lm_eval's results file.
-func isLMEval(d jsondoc.Document) bool {
-	if !d.Has("/results") {
-		return false
-	}
-	for _, other := range []string{"/versions", "/n-shot", "/configs", "/higher_is_better", "/group_subtasks"} {
-		if d.Has(other) {
-			return true
-		}
-	}
-	return false
-}
-
 // lmEval maps lm_eval's results file: /results/<task>/<metric>,<filter>.
 func lmEval(t metric.Table, d jsondoc.Document, file string) []Result {
-	if !isLMEval(d) {
+	others := []string{"/versions", "/n-shot", "/configs", "/higher_is_better", "/group_subtasks"}
+	if !d.Has("/results") || !slices.ContainsFunc(others, d.Has) {
 		return nil
 	}
 	r := Result{Format: FormatLMEvalJSON, File: file, Line: d.Line("")}
@@ -42,7 +33,7 @@ func lmEval(t metric.Table, d jsondoc.Document, file string) []Result {
 			Task: jsondoc.Unescape(task), Filter: jsondoc.Unescape(filter), Metric: jsondoc.Unescape(name), StdErr: math.NaN(),
 			Samples: d.Small("/n-samples/" + task + "/effective"), File: file, Line: d.Line(pointer),
 		}
-		if s.Value, ok = d.Number(pointer); !ok || math.IsNaN(s.Value) || math.IsInf(s.Value, 0) {
+		if s.Value, ok = d.Number(pointer); !ok || !finite(s.Value) {
 			r.Problems = append(r.Problems, Problem{File: file, Line: s.Line, Text: fmt.Sprintf("%s of %s is not a number", s.Metric, s.Task)})
 			continue
 		}
@@ -63,16 +54,17 @@ func lmEval(t metric.Table, d jsondoc.Document, file string) []Result {
 // inPercent turns shares into percent. lm_eval prints both kinds alike; what is
 // not between 0 and 1, or known to be something else, stays as it is.
 func inPercent(s Score) Score {
-	share := s.Value >= 0 && s.Value <= 1
-	for _, other := range []string{"perplexity", "bits_per_byte", "bpb", "loss", "ppl"} {
-		share = share && !strings.Contains(s.Metric, other)
-	}
 	s.Unit = "1"
-	if share {
+	if s.Value >= 0 && s.Value <= 1 && !notShare.MatchString(s.Metric) {
 		s.Unit, s.Value, s.StdErr = "%", percent(s.Value), percent(s.StdErr)
 	}
 	return s
 }
+
+var (
+	notShare  = regexp.MustCompile("perplexity|bits_per_byte|bpb|loss|ppl")
+	notInName = regexp.MustCompile("[^a-z0-9._]")
+)
 
 // percent is 100 v without the dust of binary fractions.
 func percent(v float64) float64 { return math.Round(v*1e12) / 1e10 }
@@ -92,37 +84,17 @@ func accuracySamples(t metric.Table, r *Result) {
 		return 3*order + by
 	}
 	best := map[string]Score{}
-	var tasks []string
 	for _, s := range r.Accuracy {
-		have, ok := best[s.Task]
-		if !ok {
-			tasks = append(tasks, s.Task)
-		}
-		if s.Unit == "%" && !s.LowerIs && (!ok || rank(s) <= rank(have)) {
+		if have, ok := best[s.Task]; s.Unit == "%" && !s.LowerIs && (!ok || rank(s) <= rank(have)) {
 			best[s.Task] = s
 		}
 	}
-	for _, task := range tasks {
-		s, ok := best[task]
-		if !ok {
-			continue
-		}
-		if m, ok := t.Resolve("accuracy_" + metricWord(task)); ok {
+	asTold := func(a, b Score) int { return cmp.Or(cmp.Compare(a.Line, b.Line), strings.Compare(a.Task, b.Task)) }
+	for _, s := range slices.SortedFunc(maps.Values(best), asTold) {
+		if m, ok := t.Resolve("accuracy_" + notInName.ReplaceAllString(strings.ToLower(s.Task), "_")); ok {
 			r.Add(m, s.Value, s.Line)
 		}
 	}
-}
-
-// metricWord makes a task's name a part of a metric's name.
-func metricWord(s string) string {
-	return strings.Map(func(c rune) rune {
-		switch {
-		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '.', c == '_':
-			return c
-		default:
-			return '_'
-		}
-	}, strings.ToLower(s))
 }
 
 // scoreTable reads the table that lm_eval prints:
@@ -140,16 +112,12 @@ type scoreTable struct {
 	result  *Result
 }
 
-func newScoreTable(t metric.Table, file string) LineReader {
-	return &scoreTable{metrics: t, file: file}
-}
-
 // Line takes a row of a table.
 func (s *scoreTable) Line(text []byte, number int) {
 	if bytes.IndexByte(text, '|') < 0 {
 		return
 	}
-	score, ok, err := s.row(Starts(text)[0])
+	score, ok, err := s.row(starts(text)[0])
 	if !ok {
 		return
 	}
@@ -204,8 +172,8 @@ func (s *scoreTable) row(line []byte) (Score, bool, error) {
 	if value > 0 {
 		out.LowerIs = strings.Contains(cells[value-1], "↓")
 	}
-	v, ok := ParseNumber(cells[value])
-	if !ok || math.IsNaN(v) || math.IsInf(v, 0) {
+	v, _ := parseNumber(cells[value])
+	if !finite(v) {
 		return out, true, fmt.Errorf("%s of %s is %q, not a number", out.Metric, out.Task, cells[value])
 	}
 	out.Value = v

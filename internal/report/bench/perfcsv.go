@@ -7,12 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"regexp"
 	"slices"
-	"strconv"
-	"sync"
+	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -43,7 +42,7 @@ func newCSV(r io.Reader) (*csvReader, error) {
 		return nil, err
 	}
 	for _, cell := range row {
-		c.header = append(c.header, string(bytes.TrimSpace([]byte(cell))))
+		c.header = append(c.header, strings.TrimSpace(cell))
 	}
 	return c, nil
 }
@@ -52,9 +51,6 @@ func newCSV(r io.Reader) (*csvReader, error) {
 // it is torn, or two writers met in it.
 func (c *csvReader) next() ([]string, error) {
 	row, err := c.r.Read()
-	if errors.Is(err, io.EOF) {
-		return nil, io.EOF
-	}
 	var syntax *csv.ParseError
 	if errors.As(err, &syntax) {
 		return nil, Problem{Line: syntax.Line, Text: "CSV: " + syntax.Err.Error()}
@@ -92,7 +88,7 @@ func (c *capped) Read(b []byte) (int, error) {
 // every test. The value stands in perf_metric, the metric in metric_type, the
 // point in test_name (<id>_con:<N>).
 type perfTable struct {
-	rd                       Reader
+	metrics                  metric.Table
 	file                     string
 	value, kind, test, state int // columns; state -1 = there is none
 	results                  []Result
@@ -106,7 +102,7 @@ func (rd Reader) readPerfCSV(br *bufio.Reader, file string) ([]Result, error) {
 	}
 	column := func(name string) int { return slices.Index(c.header, name) }
 	t := perfTable{
-		rd: rd, file: file, last: map[string]int{},
+		metrics: rd.Metrics, file: file, last: map[string]int{},
 		value: column("perf_metric"), kind: column("metric_type"), test: column("test_name"), state: column("state"),
 	}
 	if t.value < 0 || t.kind < 0 || t.test < 0 {
@@ -128,9 +124,10 @@ func (rd Reader) readPerfCSV(br *bufio.Reader, file string) ([]Result, error) {
 }
 
 func (t *perfTable) row(row []string, line int) {
-	test := row[t.test]
+	test, kind := row[t.test], row[t.kind]
 	i, ok := t.last[test]
-	if m, known := t.rd.Metrics.Resolve(row[t.kind]); ok && known {
+	m, known := t.metrics.Resolve(kind)
+	if ok && known {
 		_, measured := t.results[i].Value(m.Name)
 		ok = !measured // the same again: another run of the test
 	}
@@ -139,33 +136,23 @@ func (t *perfTable) row(row []string, line int) {
 		t.last[test] = i
 		t.results = append(t.results, Result{Format: FormatPerfCSV, File: t.file, Line: line, Point: rundir.Point{Name: test, Concurrency: concurrencyOf(test)}})
 	}
-	t.rd.perfRow(&t.results[i], row[t.kind], row[t.value], line)
+	r := &t.results[i]
+	if known {
+		v, _ := parseNumber(row[t.value])
+		r.Add(m, v, line)
+	} else {
+		r.Notes = append(r.Notes, Problem{t.file, line, fmt.Sprintf("metric_type %q is not known", kind)})
+	}
 	if t.state >= 0 && row[t.state] != "valid" && row[t.state] != "" {
-		t.results[i].Problems = append(t.results[i].Problems, Problem{t.file, line, fmt.Sprintf("state is %q, not valid", row[t.state])})
+		r.Problems = append(r.Problems, Problem{t.file, line, fmt.Sprintf("state is %q, not valid", row[t.state])})
 	}
 }
 
-func (rd Reader) perfRow(r *Result, kind, value string, line int) {
-	m, ok := rd.Metrics.Resolve(kind)
-	if !ok {
-		r.Notes = append(r.Notes, Problem{r.File, line, fmt.Sprintf("metric_type %q is not known", kind)})
-		return
-	}
-	v, ok := ParseNumber(value)
-	if !ok {
-		v = math.NaN()
-	}
-	r.Add(m, v, line)
-}
-
-//nolint:gochecknoglobals // immutable, compiled once
-var concurrencySuffix = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[_-]con[:-]([0-9]{1,9})$`) })
+var concurrencySuffix = regexp.MustCompile(`[_-]con[:-]([0-9]{1,9})$`)
 
 func concurrencyOf(testName string) int {
-	g := concurrencySuffix().FindStringSubmatch(testName)
-	if g == nil {
-		return 0
+	if g := concurrencySuffix.FindStringSubmatch(testName); g != nil {
+		return small([]byte(g[1]))
 	}
-	n, _ := strconv.Atoi(g[1])
-	return n
+	return 0
 }

@@ -36,9 +36,9 @@ type Reader struct {
 type Format struct {
 	Name    string   // as messages list it
 	Readers []string // names by which a config asks for it alone
-	// Gives lists what its outputs tell of the load and of the requests; what
-	// they do not, nobody can hold against a plan.
-	Gives []Given
+	// Gives lists what its outputs tell beside metrics (name, concurrency, rate,
+	// requested, completed, failed); what they do not, nobody can hold against a plan.
+	Gives []string
 	// Metrics lists all that its outputs can have; nil = not known.
 	Metrics []string
 	// JSON maps a document; nil = it is another format's.
@@ -52,19 +52,6 @@ type Format struct {
 	Lines func(t metric.Table, file string) LineReader
 }
 
-// Given is something that an output tells beside metrics.
-type Given string
-
-// What an output may give.
-const (
-	GivesName        Given = "name" // of the point
-	GivesConcurrency Given = "concurrency"
-	GivesRate        Given = "rate"
-	GivesRequested   Given = "requested"
-	GivesCompleted   Given = "completed"
-	GivesFailed      Given = "failed"
-)
-
 // LineReader finds a format among the lines of a log that others write to, too.
 type LineReader interface {
 	// Line takes the next line, number counted from 1.
@@ -73,14 +60,8 @@ type LineReader interface {
 	End() []Result
 }
 
-// Read recognises the format of r by its content and reads all points in it.
-// file is only named in results and errors. See Reader.Read.
-func Read(r io.Reader, file string) ([]Result, error) {
-	return Reader{}.Read(r, file)
-}
-
 // Read recognises the format of r by its content and reads all points in it, in
-// their order.
+// their order. file is only named in results and errors.
 //
 // A stream with no known format yields ErrUnrecognised. A broken one (cut off
 // in a JSON value, a CSV row of the wrong length) yields the points before the
@@ -88,7 +69,9 @@ func Read(r io.Reader, file string) ([]Result, error) {
 // line. What is whole but not to be trusted is a Problem of its Result. Memory
 // is bounded whatever the stream.
 func (rd Reader) Read(r io.Reader, file string) ([]Result, error) {
-	rd = rd.complete()
+	if len(rd.Metrics.All()) == 0 {
+		rd.Metrics = metric.Default()
+	}
 	br := bufio.NewReaderSize(r, peekSize)
 	head, err := br.Peek(peekSize)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
@@ -103,14 +86,6 @@ func (rd Reader) Read(r io.Reader, file string) ([]Result, error) {
 		err = ErrUnrecognised
 	}
 	return results, inFile(file, err)
-}
-
-// complete fills in the defaults.
-func (rd Reader) complete() Reader {
-	if len(rd.Metrics.All()) == 0 {
-		rd.Metrics = metric.Default()
-	}
-	return rd
 }
 
 func (rd Reader) dispatch(br *bufio.Reader, head []byte, file string) ([]Result, error) {
@@ -239,22 +214,32 @@ func ProblemOf(err error) Problem {
 // Known lists the names of all formats that are looked for.
 func (rd Reader) Known() []string {
 	var names []string
-	for _, g := range rd.Generic {
-		names = append(names, g.label())
-	}
 	for _, f := range rd.formats() {
 		names = append(names, f.Name)
 	}
 	return names
 }
 
-// formats are those that are looked for.
+// formats are those that are looked for, the user's own first.
 func (rd Reader) formats() []Format {
-	all := Builtin()
+	all := knownFormats(rd.Generic)
 	if rd.only == "" {
 		return all
 	}
 	return slices.DeleteFunc(all, func(f Format) bool { return !slices.Contains(f.Readers, rd.only) })
+}
+
+// knownFormats are the user's own formats and the built-in ones.
+func knownFormats(own []Generic) []Format {
+	var out []Format
+	for _, g := range own {
+		f := Format{Name: g.label(), Gives: g.gives(), Metrics: g.names()}
+		if g.Name != "" {
+			f.Readers = []string{g.Name}
+		}
+		out = append(out, f)
+	}
+	return append(out, Builtin()...)
 }
 
 // Readers lists the names by which a config asks for one reader alone: those of
@@ -264,11 +249,6 @@ func (rd Reader) Readers() []string {
 	for _, f := range rd.formats() {
 		names = append(names, f.Readers...)
 	}
-	for _, g := range rd.Generic {
-		if g.Name != "" {
-			names = append(names, g.Name)
-		}
-	}
 	slices.Sort(names)
 	return slices.Compact(names)
 }
@@ -277,17 +257,15 @@ func (rd Reader) Readers() []string {
 // none of its formats says how many requests succeeded where that is to be known.
 func (rd Reader) Check(name string, requests bool) error {
 	only, err := rd.Only(name)
-	if err != nil || !requests {
+	if err != nil || !requests || slices.ContainsFunc(only.formats(), Format.counts) {
 		return err
-	}
-	gives := func(given []Given) bool { return slices.Contains(given, GivesCompleted) }
-	if slices.ContainsFunc(only.formats(), func(f Format) bool { return gives(f.Gives) }) ||
-		slices.ContainsFunc(rd.Generic, func(g Generic) bool { return g.Name == name && gives(g.gives()) }) {
-		return nil
 	}
 	return fmt.Errorf("%s does not say how many requests succeeded, so that no result would count: leave requests out of expect, "+
 		"or give an own format of perf.readers completed", name)
 }
+
+// counts reports whether the outputs say how many requests succeeded.
+func (f Format) counts() bool { return slices.Contains(f.Gives, "completed") }
 
 // Only is the reader that knows the formats of one name alone.
 func (rd Reader) Only(name string) (Reader, error) {

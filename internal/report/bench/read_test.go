@@ -31,11 +31,11 @@ func TestByteOrderMarkAndForeignFiles(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile(filepath.Join(samples, "trtllm/nan.json"))
 	require.NoError(t, err)
-	got, err := Read(strings.NewReader("\xef\xbb\xbf"+string(data)), "x")
+	got, err := Reader{}.Read(strings.NewReader("\xef\xbb\xbf"+string(data)), "x")
 	require.NoError(t, err)
 	require.Len(t, got, 1)
 	for _, foreign := range []string{"", "\n", "{}", "[]", `{"duration": 1}`, `"text"`, "hello", "\x00\x01\x02", "a,b\n1,2\n", "|a|b|\n|1|2|\n"} {
-		_, err := Read(strings.NewReader(foreign), "x")
+		_, err := Reader{}.Read(strings.NewReader(foreign), "x")
 		require.ErrorIs(t, err, ErrUnrecognised, "%q", foreign)
 	}
 }
@@ -44,7 +44,7 @@ func TestReadErrorsOfTheStreamAreReported(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("stale file handle")
 	for _, start := range []string{"", "{\"duration\": 1,", "Namespace(\n", "network_name,perf_metric,metric_type,test_name\n1,2,3,4\n"} {
-		_, err := Read(io.MultiReader(strings.NewReader(start), errReader{broken}), "x.log")
+		_, err := Reader{}.Read(io.MultiReader(strings.NewReader(start), errReader{broken}), "x.log")
 		require.ErrorIs(t, err, broken, "%q", start)
 		require.ErrorContains(t, err, "x.log")
 	}
@@ -74,12 +74,12 @@ func TestLines(t *testing.T) {
 func TestParseNumber(t *testing.T) {
 	t.Parallel()
 	for s, want := range map[string]float64{"12.34": 12.34, "1e-05": 1e-5, "1E3": 1000, "-0.5": -0.5, "73.47%": 73.47, "1,234.5": 1234.5, ".5": 0.5} {
-		got, ok := ParseNumber(s)
+		got, ok := parseNumber(s)
 		require.True(t, ok, s)
 		require.InDelta(t, want, got, 0, s)
 	}
 	for _, s := range []string{"", "x", "1_000", "0x1p3", "N/A", "1.2.3", "--1"} {
-		_, ok := ParseNumber(s)
+		_, ok := parseNumber(s)
 		require.False(t, ok, s)
 	}
 }
@@ -125,7 +125,7 @@ func TestBoundedMemory(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			watch := &heapWatch{r: r}
-			got, err := Read(watch, "x")
+			got, err := Reader{}.Read(watch, "x")
 			limit := uint64(6 << 20)
 			if name == "an open quote" {
 				require.ErrorContains(t, err, "larger than 16 MB")
@@ -193,7 +193,7 @@ func benchmarkRead(b *testing.B, path string) {
 	require.NoError(b, err)
 	b.SetBytes(int64(len(data)))
 	for b.Loop() {
-		_, err := Read(bytes.NewReader(data), path)
+		_, err := Reader{}.Read(bytes.NewReader(data), path)
 		require.NoError(b, err)
 	}
 }
@@ -202,7 +202,7 @@ func BenchmarkReadDetails(b *testing.B) {
 	doc := `{"duration": 1, "completed": 1, "output_throughput": 1, "itls": [[0.1` + strings.Repeat(", 0.012345678901234", 200_000) + `]], "generated_texts": ["` + strings.Repeat("lorem ipsum\\n", 200_000) + `"]}`
 	b.SetBytes(int64(len(doc)))
 	for b.Loop() {
-		_, err := Read(strings.NewReader(doc), "x")
+		_, err := Reader{}.Read(strings.NewReader(doc), "x")
 		require.NoError(b, err)
 	}
 }
@@ -212,7 +212,7 @@ func BenchmarkReadNoise(b *testing.B) {
 	noise := strings.Repeat("INFO:     10.0.0.7:51234 - \"POST /v1/completions HTTP/1.1\" 200 OK\n", 100_000) + trtTable
 	b.SetBytes(int64(len(noise)))
 	for b.Loop() {
-		_, err := Read(strings.NewReader(noise), "x")
+		_, err := Reader{}.Read(strings.NewReader(noise), "x")
 		require.NoError(b, err)
 	}
 }

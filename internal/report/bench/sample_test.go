@@ -268,11 +268,7 @@ func TestDocumentedFormats(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("| output | `reader` | what it gives beside metrics |\n|---|---|---|\n")
 	for _, f := range bench.Builtin() {
-		var gives []string
-		for _, g := range f.Gives {
-			gives = append(gives, string(g))
-		}
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", f.Name, strings.Join(f.Readers, ", "), strings.Join(gives, ", "))
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", f.Name, strings.Join(f.Readers, ", "), strings.Join(f.Gives, ", "))
 	}
 	want := head + begin + b.String() + end + tail
 	if *update {

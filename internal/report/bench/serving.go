@@ -18,7 +18,7 @@ const (
 // Builtin lists the formats that every Reader knows.
 func Builtin() []Format {
 	clients := []string{"benchmark_serving", "bench_serving", "vllm", "sglang", "trtllm"}
-	all := []Given{GivesConcurrency, GivesRate, GivesRequested, GivesCompleted, GivesFailed}
+	all := []string{"concurrency", "rate", "requested", "completed", "failed"}
 	lmEvalClient := []string{"lm-eval"}
 	return append([]Format{
 		{
@@ -28,11 +28,11 @@ func Builtin() []Format {
 				"/request_throughput", "/output_throughput",
 			},
 		},
-		{Name: "their table", Readers: clients, Gives: all, Lines: newServingTable, Cuts: true},
-		{Name: "perf_script_test_results.csv", Readers: []string{perfCSV}, Gives: []Given{GivesName, GivesConcurrency}},
+		{Name: "their table", Readers: clients, Gives: all, Cuts: true, Lines: func(t metric.Table, file string) LineReader { return &servingTable{metrics: t, file: file} }},
+		{Name: "perf_script_test_results.csv", Readers: []string{perfCSV}, Gives: []string{"name", "concurrency"}},
 		{Name: "iteration logs", Readers: []string{genServer}},
 		{Name: "lm_eval (JSON)", Readers: lmEvalClient, JSON: lmEval, Marks: []string{"/results"}},
-		{Name: "lm_eval (table)", Readers: lmEvalClient, Lines: newScoreTable},
+		{Name: "lm_eval (table)", Readers: lmEvalClient, Lines: func(t metric.Table, file string) LineReader { return &scoreTable{metrics: t, file: file} }},
 	}, describedFormats()...)
 }
 

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/bench/steps"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
@@ -69,10 +68,6 @@ type servingTable struct {
 	args    rundir.Point // said before a table, for the next one
 }
 
-func newServingTable(t metric.Table, file string) LineReader {
-	return &servingTable{metrics: t, file: file}
-}
-
 // Line looks at a line of the log.
 func (t *servingTable) Line(text []byte, number int) {
 	switch {
@@ -125,15 +120,17 @@ func (t *servingTable) between(text []byte, number int) {
 		_, value, _ := bytes.Cut(text, []byte("request concurrency:"))
 		t.args.Concurrency = cmp.Or(small(bytes.TrimSpace(value)), t.args.Concurrency)
 	case bytes.Contains(text, []byte("Traffic request rate:")):
-		if _, value, ok := labelled(Starts(text)[0]); ok {
+		if _, value, ok := labelled(starts(text)[0]); ok {
 			t.args.Rate = requestRate(value)
 		}
 	case bytes.Contains(text, []byte("Per Iter Device Step Time (ms):")),
 		bytes.Contains(text, []byte("User throughput (tok/s):")),
 		bytes.Contains(text, []byte("Time Breakdown ")):
 		t.trailer(text, number)
-	case bytes.Contains(text, []byte("Benchmark with concurrency ")):
-		t.named(text)
+	case bytes.Contains(text, []byte("Benchmark with concurrency ")): // comes after the table
+		if g, r := done.FindSubmatch(text), t.latest(); g != nil && r != nil && r.Concurrency == 0 {
+			r.Concurrency = small(g[1])
+		}
 	case marker(text) != "":
 		if r := t.latest(); r != nil {
 			r.Problems = append(r.Problems, Problem{t.file, number, "the client says " + marker(text)})
@@ -161,22 +158,13 @@ func (t *servingTable) latest() *Result {
 	return &t.results[len(t.results)-1]
 }
 
-// named takes the concurrency from "Benchmark with concurrency N done", which
-// comes after the table.
-func (t *servingTable) named(text []byte) {
-	g := textPatterns().done.FindSubmatch(text)
-	if r := t.latest(); g != nil && r != nil && r.Concurrency == 0 {
-		r.Concurrency = small(g[1])
-	}
-}
-
 // tableLine looks at a line inside a table.
 func (t *servingTable) tableLine(text []byte, number int) {
 	if m := marker(text); m != "" {
 		t.open.Problems = append(t.open.Problems, Problem{t.file, number, "the client says " + m})
 		return
 	}
-	for _, candidate := range Starts(text) {
+	for _, candidate := range starts(text) {
 		if isRule(candidate) {
 			t.close("")
 			return
@@ -191,9 +179,9 @@ func (t *servingTable) tableLine(text []byte, number int) {
 	}
 }
 
-// Starts are the places where the content of a line may begin: at its start,
+// starts are the places where the content of a line may begin: at its start,
 // behind srun's task label, behind time stamps and a progress bar.
-func Starts(text []byte) [][]byte {
+func starts(text []byte) [][]byte {
 	text = bytes.TrimSpace(text)
 	out := [][]byte{text}
 	if i := bytes.IndexByte(text, ':'); i > 0 && i < 8 && bytes.Trim(text[:i], "0123456789") == nil {
@@ -287,7 +275,7 @@ func (r *Result) counter(label string) **int64 {
 
 // requestRate is a rate as the clients print it; inf is none.
 func requestRate(value string) float64 {
-	if v, ok := ParseNumber(value); ok && v > 0 && !math.IsInf(v, 0) {
+	if v, _ := parseNumber(value); v > 0 && finite(v) {
 		return v
 	}
 	return 0
@@ -295,12 +283,11 @@ func requestRate(value string) float64 {
 
 // number parses a value of the table. Not a number is a problem of the point.
 func (t *servingTable) number(r *Result, label, value string, number int) (float64, bool) {
-	v, ok := ParseNumber(value)
-	if !ok || math.IsNaN(v) || math.IsInf(v, 0) {
+	v, _ := parseNumber(value)
+	if !finite(v) {
 		r.Problems = append(r.Problems, Problem{t.file, number, fmt.Sprintf("%s is %q, not a number", label, value)})
-		return 0, false
 	}
-	return v, true
+	return v, finite(v)
 }
 
 // sample takes a line of a table that is a metric.
@@ -315,12 +302,11 @@ func (t *servingTable) sample(r *Result, label, value string, number int) bool {
 	if m.Name == "peak_output_token_throughput" && r.Format == "" {
 		r.Format = FormatVLLMText
 	}
-	v, ok := ParseNumber(value)
-	if !ok {
-		r.Problems = append(r.Problems, Problem{t.file, number, fmt.Sprintf("%s is %q, not a number", label, value)})
+	if v, ok := parseNumber(value); ok {
+		r.Add(m, v, number) // it knows what is to be made of nan
 		return true
 	}
-	r.Add(m, v, number)
+	_, _ = t.number(r, label, value, number)
 	return true
 }
 
@@ -339,19 +325,17 @@ func (t *servingTable) metricOf(label string) (metric.Metric, bool) {
 	return t.metrics.Resolve(name)
 }
 
-//nolint:gochecknoglobals // immutable, compiled once
-var textPatterns = sync.OnceValue(func() struct{ namespace, done *regexp.Regexp } {
-	return struct{ namespace, done *regexp.Regexp }{
-		namespace: regexp.MustCompile(`\b(num_prompts|max_concurrency|random_input_len|random_output_len|dataset_name)=(?:'([^']*)'|([0-9]+)\b)`),
-		done:      regexp.MustCompile(`Benchmark with concurrency ([0-9]{1,9}) done`),
-	}
-})
+// What is looked for in the arguments that a client prints, and behind its table.
+var (
+	argument = regexp.MustCompile(`\b(num_prompts|max_concurrency|random_input_len|random_output_len|dataset_name)=(?:'([^']*)'|([0-9]+)\b)`)
+	done     = regexp.MustCompile(`Benchmark with concurrency ([0-9]{1,9}) done`)
+)
 
 // parseNamespace reads the argparse Namespace that the clients print first. The
 // lengths are printed whether they are used or not.
 func parseNamespace(text []byte) (p rundir.Point) {
 	random := false
-	for _, g := range textPatterns().namespace.FindAllSubmatch(text, -1) {
+	for _, g := range argument.FindAllSubmatch(text, -1) {
 		n := small(g[3])
 		switch string(g[1]) {
 		case "num_prompts":
@@ -381,26 +365,28 @@ func small(text []byte) int {
 	return int(max(n, 0))
 }
 
-// ParseNumber reads a number as Python prints it: 12.34, 1e-05, nan, inf,
-// -Infinity, 12.3%, 1,234.5.
-func ParseNumber(s string) (float64, bool) {
-	s = strings.TrimSuffix(s, "%")
-	s = strings.ReplaceAll(s, ",", "")
-	if s == "" || strings.ContainsAny(s, "_xXpP") {
-		return 0, false // Go's own spellings
+// parseNumber reads a number as Python prints it: 12.34, 1e-05, nan, inf,
+// -Infinity, 12.3%, 1,234.5. What is none is NaN and not ok.
+func parseNumber(s string) (v float64, ok bool) {
+	s = strings.ReplaceAll(strings.TrimSuffix(s, "%"), ",", "")
+	if strings.ContainsAny(s, "_xXpP") { // Go's own spellings
+		return math.NaN(), false
 	}
 	v, err := strconv.ParseFloat(s, 64)
 	if err != nil && !math.IsInf(v, 0) {
-		return 0, false
+		return math.NaN(), false
 	}
 	return v, true
 }
+
+// finite reports whether a number is a measurement.
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
 // Add takes a sample. A value that is not finite is no measurement: for a
 // metric that is judged it spoils the point, for others it is left out and
 // noted. A second, different value of the same metric spoils the point too.
 func (r *Result) Add(m metric.Metric, v float64, line int) {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
+	if !finite(v) {
 		p := Problem{r.File, line, fmt.Sprintf("%s is %v", m.Name, v)}
 		if m.Gate {
 			r.Problems = append(r.Problems, p)

@@ -38,7 +38,7 @@ Average Per Iter Device Step Time (ms): 7.25
 
 func TestTextFirst(t *testing.T) {
 	t.Parallel()
-	got, err := Read(strings.NewReader(trtTable), "x.log")
+	got, err := Reader{}.Read(strings.NewReader(trtTable), "x.log")
 	require.NoError(t, err)
 	require.Len(t, got, 1)
 	r := got[0]
@@ -54,7 +54,7 @@ func TestTextFirst(t *testing.T) {
 
 func TestJSONFirst(t *testing.T) {
 	t.Parallel()
-	got, err := Read(strings.NewReader(`{"date": "20261121-101010", "backend": "openai", "num_prompts": 64, "duration": 12.5, "completed": 64,
+	got, err := Reader{}.Read(strings.NewReader(`{"date": "20261121-101010", "backend": "openai", "num_prompts": 64, "duration": 12.5, "completed": 64,
  "total_input_tokens": 65536, "total_output_tokens": 32768, "request_throughput": 5.12, "request_goodput:": 3.5, "output_throughput": 2621.44,
  "user_throughput": 351.2, "avg_decoded_tokens_per_iter": {"mean": 1.8, "percentiles": {"p99.0": 2.5}}, "p99.9_ttft_ms": NaN, "median_tpot_ms": 2.9e0, "max_concurrency": 8, "itls": [[0.1, 0.2]]}`), "x.json")
 	require.NoError(t, err)

@@ -3,7 +3,6 @@ package bench
 import (
 	"fmt"
 	"path/filepath"
-	"slices"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/bench/steps"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -32,10 +31,7 @@ type Counts struct {
 	InputTokens, OutputTokens    *int64
 }
 
-// Wrote reports whether the file of that base name told of this run.
-func (r Result) Wrote(base string) bool { return slices.Contains(r.Sources(), base) }
-
-// Sources are the base names of those that told of this run.
+// Sources are the base names of the files that told of this run.
 func (r Result) Sources() []string {
 	out := []string{filepath.Base(r.File)}
 	for _, f := range r.Also {

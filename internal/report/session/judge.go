@@ -228,7 +228,7 @@ func pointName(points []rundir.Point, r bench.Result) string {
 		return cmp.Or(load, r.Name)
 	}
 	same = slices.DeleteFunc(same, func(p rundir.Point) bool { return p.Name == "" })
-	at := slices.IndexFunc(same, func(p rundir.Point) bool { return p.File != "" && r.Wrote(p.File) })
+	at := slices.IndexFunc(same, func(p rundir.Point) bool { return p.File != "" && slices.Contains(r.Sources(), p.File) })
 	if at < 0 {
 		at = slices.IndexFunc(same, func(p rundir.Point) bool {
 			return p.Name == r.Name || strings.HasSuffix(p.Name, r.Name) && r.Name != "" || p.InputLen == r.InputLen && p.OutputLen == r.OutputLen
