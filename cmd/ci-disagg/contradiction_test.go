@@ -226,6 +226,7 @@ type outputs struct {
 	index    string
 	document shownDocument
 	suites   []shownSuite
+	more     moreOutputs
 }
 
 type shownDocument struct {
@@ -236,6 +237,7 @@ type shownDocument struct {
 
 type shownCase struct {
 	ID       string   `json:"id"`
+	Slug     string   `json:"slug"`
 	Result   string   `json:"result"`
 	ExitCode int      `json:"exit_code"`
 	Verdict  string   `json:"verdict"`
@@ -271,6 +273,7 @@ func (o *outputs) read(t *testing.T) {
 	}
 	require.NoError(t, xml.Unmarshal([]byte(text(rundir.ReportJUnit)), &root))
 	o.suites = root.Suites
+	o.readMore(t)
 }
 
 // shownSuite is a suite of junit.xml.
@@ -375,7 +378,7 @@ func (o outputs) contradictions() []string {
 	for _, c := range o.document.Cases {
 		out = append(out, o.ofCase(c)...)
 	}
-	return out
+	return append(out, o.ofOthers()...)
 }
 
 func first(pattern, text string) string {

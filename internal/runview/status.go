@@ -91,7 +91,7 @@ func (r Reader) Status(dir rundir.Dir) (Status, error) {
 	for _, c := range rec.Cases {
 		shown := Case{ID: c.ID, Slug: c.Slug, State: c.State}
 		if doc != nil {
-			if i := slices.IndexFunc(doc.Cases, func(d verdictCase) bool { return d.Slug == c.Slug }); i >= 0 && c.State == rundir.CaseDone {
+			if i := slices.IndexFunc(doc.Cases, func(d verdictCase) bool { return d.Slug == c.Slug }); i >= 0 && (c.State == rundir.CaseDone || run.Exit != nil) {
 				shown.Result, shown.Says = doc.Cases[i].Result, doc.Cases[i].Message
 			}
 		}

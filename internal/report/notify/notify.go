@@ -122,8 +122,12 @@ func Of(r report.Report, who owners.Owners) (m Message, ok bool) {
 	return m, len(m.Findings) > 0
 }
 
-// findingOf is the regression that a case has newly, by the worst of its metrics.
+// findingOf is the regression that a case has newly, by the worst of its metrics. A case that is decided to be anything
+// else, such as a known failure, has none.
 func findingOf(c report.CaseReport) (f Finding, found bool) {
+	if c.Result != report.ResultRegression {
+		return f, false
+	}
 	for _, row := range c.Metrics {
 		if !row.Alarm || row.Verdict != verdict.Regression || row.Advisory || !row.Gate {
 			continue

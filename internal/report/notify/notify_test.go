@@ -25,7 +25,7 @@ func nightly(edit func(*verdict.Row)) report.Report {
 	worse := 0.061
 	row := verdict.Row{Metric: "output_token_throughput", Point: "con8", Gate: true, Verdict: verdict.Regression, Worse: &worse, Finding: verdict.Finding{Alarm: true}}
 	edit(&row)
-	slow := report.CaseReport{ID: "deepseek<b>", Measurement: report.Measurement{
+	slow := report.CaseReport{ID: "deepseek<b>", Decision: report.Ending(4), Measurement: report.Measurement{
 		Metrics:  []verdict.Row{row},
 		Together: &verdict.Case{Onset: &verdict.Onset{Good: "3f2a91cdd00", Commit: "8be01d4aa11"}},
 	}}
@@ -73,7 +73,10 @@ func TestOnlyNewFindings(t *testing.T) {
 	t.Parallel()
 	pr := nightly(func(*verdict.Row) {})
 	pr.Build.Mode = "pr"
+	known := nightly(func(*verdict.Row) {})
+	known.Cases[0].Result, known.Cases[0].ExitCode = report.ResultKnown, 0
 	for name, r := range map[string]report.Report{
+		"known failure": known,
 		"open before":   nightly(func(r *verdict.Row) { r.Alarm, r.Open = false, true }),
 		"advisory":      nightly(func(r *verdict.Row) { r.Advisory = true }),
 		"does not gate": nightly(func(r *verdict.Row) { r.Gate = false }),
