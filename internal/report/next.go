@@ -92,7 +92,7 @@ func (a Advice) nextOf(c CaseReport) string {
 	case ResultInterrupted:
 		return command("ci-disagg", "resume", a.RunDir)
 	case ResultRegression:
-		return cmp.Or(a.history(c), a.pin(c))
+		return cmp.Or(a.history(c), a.show("report/"+rundir.ReportSummary, 0)) // look first: to accept it is the page's to offer
 	case ResultImprovement:
 		return a.history(c)
 	case ResultKnown:

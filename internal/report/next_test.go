@@ -23,6 +23,21 @@ func TestNextNamesTheArtifact(t *testing.T) {
 	require.Equal(t, "# https://ci/job/7/artifact/copy/report/summary.md", a.next(c))
 }
 
+// What is slower than a pinned value is looked at first. That it may be meant is offered on its page, and not in its place.
+func TestNextOfARegressionAcceptsNothing(t *testing.T) {
+	t.Parallel()
+	value := 12.5
+	c := CaseReport{ID: "c", Decision: Decision{Result: ResultRegression, Colour: Red}}
+	c.Verdict = verdict.Regression
+	c.Worst = &MetricRef{Metric: "tpot_median_ms"}
+	c.Metrics = []verdict.Row{{Metric: "tpot_median_ms", Verdict: verdict.Regression, Rule: string(verdict.RuleFixed), Value: &value}}
+	a := Advice{RunDir: "/r", NoStore: true}
+	require.Equal(t, "less /r/report/summary.md", a.next(c))
+	require.Equal(t, "ci-disagg baseline pin --case c 'tpot_median_ms=12.5' --reason why", a.accept(c))
+	a.NoStore = false
+	require.Equal(t, "ci-disagg baseline show --case c", a.next(c))
+}
+
 // Whatever a case ended with that is not simply good, with a store or without one, somebody is told what to do next.
 func TestEveryEndingHasANext(t *testing.T) {
 	t.Parallel()
