@@ -179,11 +179,7 @@ func (o suiteFlags) pairOf(ctx context.Context, h host, cfg config, dir string, 
 	args := []string{
 		"run", "--quiet", "--ab", "--mode", baseline.ModeBisect, "--ab-base-commit", what[1], "--commit", what[2],
 		"--run-dir", dir, "--run-id", filepath.Base(filepath.Dir(dir)) + "-" + filepath.Base(dir), "--config", cfg.Path,
-	}
-	for flag, value := range map[string]string{"--backend": o.Backend, "--cluster": o.Cluster, "--avoid": strings.Join(o.Avoid, ",")} {
-		if value != "" {
-			args = append(args, flag, value)
-		}
+		"--backend", o.Backend, "--cluster", o.Cluster, "--avoid", strings.Join(o.Avoid, ","),
 	}
 	h.stdout = io.Discard // what it found is told in a line
 	code = run(ctx, h, append(args, "--", what[0]))

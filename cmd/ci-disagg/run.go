@@ -254,7 +254,7 @@ func (o runOptions) planned(h host, cfg config, args []string, id string) (s pip
 	if build.Mode == baseline.ModeReference {
 		cfg.Builds = cfg.Builds.Pinned(cfg.Perf.Control().Commit)
 	}
-	o.AB.PullRequest, o.AB.Head, o.AB.MergeBase = o.mode == string(verdict.PullRequest), build.Commit, build.MergeBase
+	o.AB.PullRequest, o.AB.Head, o.AB.MergeBase, o.of = o.mode == string(verdict.PullRequest), build.Commit, build.MergeBase, build
 	if s, err = o.resolve(h, cfg, args); err != nil {
 		return s, run, err
 	}

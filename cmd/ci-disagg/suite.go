@@ -6,11 +6,15 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/ci-disagg/ci-disagg/internal/checkout"
+	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
+	"github.com/ci-disagg/ci-disagg/internal/report/lastgreen"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rules"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // suiteFlags say which cases are meant and where they are to run: what `plan`
@@ -19,6 +23,7 @@ type suiteFlags struct {
 	config string
 	pipeline.Selection
 	rules rules.Flags
+	of    rundir.Build // what is compared with the build that the store names
 }
 
 // AddFlags registers the flags.
@@ -53,6 +58,9 @@ func (o suiteFlags) resolve(h host, cfg config, args []string) (pipeline.Suite, 
 	}
 	r.Tests, r.AB.PullRequest = args, o.AB.PullRequest || h.getenv("CHANGE_ID") != "" || cfg.Perf.Policy.Mode == verdict.PullRequest
 	r.AB.Unjudged, r.AB.Head = cfg.Perf.Off, cmp.Or(o.AB.Head, h.getenv("gitlabCommit"), h.getenv("GIT_COMMIT"))
+	o.of.Branch = cmp.Or(o.of.Branch, h.getenv("CHANGE_TARGET"), h.getenv("BRANCH_NAME"), h.getenv("GIT_BRANCH"))
+	store := cfg.StoreHere(configfile.Given{WorkDir: wd, Getenv: h.getenv})
+	r.AB.Recorded = lastgreen.Query{Store: store, Match: cfg.Perf.Match, Build: o.of, Here: checkout.Dir{Path: wd, Env: h.environ()}}.Find
 	s, err := pipeline.Resolve(r)
 	for i := range s.Plans {
 		s.Plans[i].Warnings = append(s.Plans[i].Warnings, bench.Lacking(s.Plans[i], cfg.Perf.Readers)...)

@@ -102,6 +102,12 @@ func (d Dir) Has(commit string) bool {
 	return !strings.HasPrefix(commit, "-") && d.line("rev-parse", "--verify", "--quiet", commit+"^{commit}") != ""
 }
 
+// Led reports whether a commit is the other one, or one that it came from.
+func (d Dir) Led(commit, to string) bool {
+	_, err := d.ask(context.Background(), "merge-base", "--is-ancestor", commit, to)
+	return err == nil
+}
+
 // MergeBase is the commit at which HEAD left a branch, "" = not known.
 func (d Dir) MergeBase(branch string) string {
 	if branch == "" {

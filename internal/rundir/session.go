@@ -28,11 +28,23 @@ type PairPlan struct {
 	// whatever that run says: a path or a label of the change.
 	OpenAt float64 `json:"open_at,omitempty"`
 	Opened string  `json:"opened,omitempty"`
+	// BaseFrom is who named the base, "" = a config or flags.
+	BaseFrom string `json:"base_from,omitempty"`
 	// Repeat is how often the client runs against the servers of a run; a run's value is the mean. 0 and 1: once.
 	Repeat int `json:"repeat,omitempty"`
 	// Noise is the scale of a pair's difference in earlier sessions, by series, in logs: the test's prior.
 	// A series that is not there has the prior of one that nobody has measured.
 	Noise map[string]float64 `json:"noise,omitempty"`
+}
+
+// Recorded is the build that a store names for a comparison whose base nothing else names.
+type Recorded struct {
+	Commit string // "" = there is none
+	Image  string
+	Source string // its checkout
+	From   string // where it comes from
+	Doubt  string // about the comparison, "" = none
+	Why    string // there is none
 }
 
 // When a session is made.

@@ -247,6 +247,46 @@ class LibraryTest {
         return base
     }
 
+    static File writeTo(File file, String text) {
+        file.text = text
+        return file
+    }
+
+    /** A repository whose change makes its server slower by a tenth, and the commit at which it left main. */
+    static String repositoryOfPairs(File workspace, File root) {
+        File ci = new File(workspace, 'ci')
+        ci.mkdirs()
+        new File(ci, 'build.sh').text = 'cp speed built\n'
+        new File(ci, 'perf.txt').text = 'quick\n'
+        new File(ci, 'ci-disagg.yaml').text = """\
+            stage: gate
+            backend: local
+            runs_dir: ${root.path}/runs
+            clusters: {gb200: {gpus: none}}
+            pipelines:
+              quick:
+                roles:
+                - name: work
+                  kind: task
+                  command: |
+                    v=\$((\$(cat \$CI_DISAGG_SOURCE/built) + RANDOM % 5))
+                    printf '"test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p95_latency_ms","p99_latency_ms","max_latency_ms"\\n' > {out}/bench.csv
+                    printf '"SET","%d.00","1","1","1","1","1","1"\\n' \$v >> {out}/bench.csv
+                  bench: [{reader: redis-benchmark, files: bench.csv}]
+            builds: {head: {source: ..}}
+            budgets: {ready: 5m, benchmark: 5m, job: 10m}
+            """.stripIndent()
+        String script = '''set -e
+            export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@example.org GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@example.org
+            chmod +x ci/build.sh; sed -i '1i #!/bin/sh' ci/build.sh; echo 1000 >speed
+            git init -q -b change . && git add -A && git commit -qm base && git update-ref refs/remotes/origin/main HEAD && git rev-parse HEAD
+            echo 900 >speed && git commit -qam change'''
+        Process git = new ProcessBuilder('sh', '-c', script).directory(workspace).start()
+        String base = git.inputStream.text.trim()
+        assert git.waitFor() == 0
+        return base
+    }
+
     void sights() {
         scenarios['lost: the process is dead'] = { String name ->
             Pipeline p = start(name)
@@ -496,6 +536,21 @@ class LibraryTest {
             p.build(example)
             assert new File(p.root, 'gh.args').readLines()*.take(20) == ['pr comment 12 --body', 'api --silent --metho']
             assert new File(p.root, 'gh.args').text.contains('issues/comments/77')
+        }
+        scenarios['example: both builds in pairs'] = { String name ->
+            Pipeline p = start(name, [CHANGE_ID: '12', CHANGE_TARGET: 'main', JOB_NAME: 'gate'])
+            p.env.values.remove('GIT_COMMIT')
+            String base = null
+            String example = new File(repository, 'jenkins/examples/paired.Jenkinsfile').text.replace('/shared/ci', "${p.root.path}/shared")
+            p.build(writeTo(new File(p.root, 'Jenkinsfile'), example)) {
+                base = repositoryOfPairs(new File(p.root, 'shared/workspaces/gate'), p.root)
+            }
+            expect(p, 'FAILURE', ['sh Build base and head', 'sh ci-disagg: find the binary', 'sh ci-disagg: ask the clone', 'publishChecks IN_PROGRESS', 'sh ci-disagg run'] +
+                    AFTER + ['publishChecks FAILURE', 'error'])
+            Map verdict = (Map) new JsonSlurper().parse(Glob.find(new File(p.root, 'runs'), '*/report/verdict.json')[0])
+            assert verdict.cases[0].message =~ /SET request_throughput is \d+[.]\d % worse/
+            Map plan = (Map) new JsonSlurper().parse(Glob.find(new File(p.root, 'runs'), '*/cases/*/plan.json')[0])
+            assert plan.builds*.commit == [base, runRecord(p).build.commit] && plan.builds[0].source == "${p.root.path}/shared/workspaces/gate/base"
         }
         scenarios['example: matrix over clusters'] = { String name ->
             Pipeline p = start(name)

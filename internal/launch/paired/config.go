@@ -111,6 +111,9 @@ type Flags struct {
 	// mode is measured in pairs where a single run gives reason to.
 	PullRequest bool
 	Unjudged    bool // perf.off: no verdict is made of what is measured
+	// Recorded is the build that the store names, for cases whose base nothing names; only its commit where the build of
+	// any commit can be made. nil = nobody asks the store.
+	Recorded func(cases []rundir.Plan, commitOnly bool) rundir.Recorded
 }
 
 // AddFlags registers the flags.
@@ -161,7 +164,10 @@ type Settings struct {
 	Builds
 	Opened string // why there is a session whatever a single run says
 
-	likeHead bool // the config writes no base: it is made as head is
+	likeHead bool   // the config writes no base: it is made as head is
+	lacks    bool   // nothing names the base, or its commit
+	baseFrom string // who does, "" = a config or flags
+	doubt    string // about that
 }
 
 // Settle puts flags over config. mergeBase is the commit of a base that names none. Its
@@ -184,8 +190,8 @@ func Settle(c Config, b Builds, f Flags) (Settings, error) {
 		s.Base, s.likeHead = s.Head, true
 		s.Base.Commit = commit
 	}
-	if s.On() && !s.Base.named() {
-		return s, errors.New("which build is it to be compared with? Give --ab-base-source DIR, --ab-base-image IMAGE, or builds.base in the config")
+	if s.On() && !s.Base.named() && f.Recorded == nil {
+		return s, errNoBase
 	}
 	if s.On() && f.Unjudged {
 		return s, fmt.Errorf("perf.off: performance is not judged, and a session of pairs (ab.mode %s) would have no verdict: remove perf.off, or give --ab=off", s.Mode)
@@ -193,8 +199,36 @@ func Settle(c Config, b Builds, f Flags) (Settings, error) {
 	if s.Mode == "" && f.PullRequest && !f.Unjudged && s.Base.named() {
 		s.Mode = rundir.PairSuspicious
 	}
+	s.lacks = s.On() && (!s.Base.named() || s.Base.ofAny() && cmp.Or(s.Base.Commit, f.MergeBase) == "")
 	s.Opened = s.opened(f)
 	return s, s.fill(f)
+}
+
+// errNoBase asks for what nothing names.
+var errNoBase = errors.New("which build is it to be compared with? Give --ab-base-source DIR, --ab-base-image IMAGE, or builds.base in the config")
+
+// Complete takes the base of cases whose base nothing names from what the store recorded. Where that names none either, a
+// session that was only to be made on suspicion is not, and off says why.
+func (s *Settings) Complete(cases []rundir.Plan, f Flags) (off string, err error) {
+	if !s.lacks || f.Recorded == nil {
+		return "", nil
+	}
+	found := f.Recorded(cases, s.Base.ofAny())
+	base := Build{Source: found.Source, Image: found.Image}
+	switch {
+	case found.Commit != "" && s.Base.ofAny():
+		s.Base.Commit = found.Commit
+	case found.Commit != "" && base.named():
+		s.Base = base
+		s.Base.Commit = found.Commit
+	case s.Mode == rundir.PairSuspicious:
+		s.Mode = rundir.PairOff
+		return "no case is measured in pairs: no base is named (builds.base, --ab-base-source, --ab-base-image), and " + found.Why, nil
+	default:
+		return "", fmt.Errorf("%w; of the last green nightly it is not known: %s", errNoBase, found.Why)
+	}
+	s.lacks, s.baseFrom, s.doubt = false, found.From, found.Doubt
+	return "", s.fill(f)
 }
 
 // commitMark stands for a build's commit in its texts.
@@ -212,7 +246,7 @@ func (s *Settings) fill(f Flags) error {
 		{"head", "--commit or builds.head.commit", &s.Head, f.Head},
 	} {
 		commit := cmp.Or(one.b.Commit, one.other)
-		if one.key == "base" && !s.On() {
+		if one.key == "base" && (!s.On() || s.lacks && f.Recorded != nil) {
 			continue
 		}
 		for _, text := range []struct {

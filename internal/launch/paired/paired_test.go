@@ -184,6 +184,69 @@ func TestCommitsInTexts(t *testing.T) {
 	require.EqualError(t, err, "builds.head.image: {commit} is not known: give --commit or builds.head.commit", "base is not asked for")
 }
 
+// Where nothing names the base, it is what the store recorded of the last green nightly.
+func TestBaseOfTheStore(t *testing.T) {
+	t.Parallel()
+	green := rundir.Recorded{Commit: "0ld0ld0", Image: "i:1", Source: "/src", From: "run nightly-1", Doubt: "older than the merge base"}
+	none := rundir.Recorded{Why: "no green nightly"}
+	made := Builds{Head: Build{Image: "i:{commit}"}}
+	for _, tt := range []struct {
+		name  string
+		b     Builds
+		f     Flags
+		found rundir.Recorded
+		asked bool
+		want  Build // base
+		off   string
+		err   string
+	}{
+		{name: "taken", f: Flags{Mode: "always"}, found: green, asked: true, want: Build{Commit: "0ld0ld0", Image: "i:1", Source: "/src"}},
+		{name: "on suspicion", f: Flags{Mode: "suspicious"}, found: green, asked: true, want: Build{Commit: "0ld0ld0", Image: "i:1", Source: "/src"}},
+		{name: "its commit, where any can be made", b: made, f: Flags{Mode: "always", Head: "new"}, found: green, asked: true, want: Build{Commit: "0ld0ld0", Image: "i:0ld0ld0"}},
+		{name: "the merge base is known", b: made, f: Flags{Mode: "always", Head: "new", MergeBase: "left"}, want: Build{Image: "i:left"}},
+		{name: "of a pull request that says nothing more", b: Builds{Base: Build{Image: "i:{commit}"}}, f: Flags{PullRequest: true}, found: green, asked: true, want: Build{Commit: "0ld0ld0", Image: "i:0ld0ld0"}},
+		{name: "the config names one", b: Builds{Base: Build{Image: "mine"}}, f: Flags{Mode: "always"}, want: Build{Image: "mine"}},
+		{name: "a flag names one", f: Flags{Mode: "always", Base: Build{Source: "s"}}, want: Build{Source: "s"}},
+		{name: "nobody has asked", f: Flags{PullRequest: true}},
+		{name: "none, always", f: Flags{Mode: "always"}, found: none, asked: true, err: "which build is it to be compared with? Give --ab-base-source DIR, --ab-base-image IMAGE, or builds.base in the config; of the last green nightly it is not known: no green nightly"},
+		{name: "none, on suspicion", f: Flags{Mode: "suspicious"}, found: none, asked: true, off: "no case is measured in pairs: no base is named (builds.base, --ab-base-source, --ab-base-image), and no green nightly"},
+		{name: "none, of any that can be made", b: made, f: Flags{Mode: "always", Head: "new"}, found: none, asked: true, err: "no green nightly"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			asked := false
+			tt.f.Recorded = func(_ []rundir.Plan, commitOnly bool) rundir.Recorded {
+				asked = true
+				require.Equal(t, tt.b.Made() || tt.b.Base.ofAny(), commitOnly)
+				return tt.found
+			}
+			s, err := Settle(Config{}, tt.b, tt.f)
+			require.NoError(t, err)
+			off, err := s.Complete(nil, tt.f)
+			require.Equal(t, tt.asked, asked)
+			if tt.err != "" {
+				require.ErrorContains(t, err, tt.err)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, tt.off, off)
+			require.Equal(t, tt.want.named(), s.On())
+			if !s.On() {
+				return
+			}
+			require.Equal(t, tt.want, s.Base)
+			p, err := s.Session(plan("new"), plan("old"), 1)
+			require.NoError(t, err)
+			if tt.asked {
+				require.Equal(t, "run nightly-1", p.Pairs.BaseFrom)
+				require.Contains(t, p.Warnings, "older than the merge base")
+			} else {
+				require.Empty(t, p.Pairs.BaseFrom)
+			}
+		})
+	}
+}
+
 func TestMatches(t *testing.T) {
 	t.Parallel()
 	for _, yes := range [][2]string{{"cpp", "cpp/a/b.cu"}, {"cpp/**", "cpp/a"}, {"**/*.cu", "x.cu"}, {"**/*.cu", "a/b/x.cu"}, {"a/*/c", "a/b/c/d"}} {

@@ -35,7 +35,7 @@ func (s Settings) Session(head, base rundir.Plan, cases int) (rundir.Plan, error
 	p.Builds = []rundir.BuildPlan{older, newer}
 	p.Pairs = &rundir.PairPlan{
 		Cases: cases, MinPairs: minPairs, MaxPairs: maxPairs, MaxAgain: maxAgain, OwnFailures: ownFailures,
-		AnswerWait: defaultTo(s.AnswerWait, rundir.Duration(defaultWait)), OneRun: head.Budgets.Job, Mode: s.Mode, Opened: s.Opened,
+		AnswerWait: defaultTo(s.AnswerWait, rundir.Duration(defaultWait)), OneRun: head.Budgets.Job, Mode: s.Mode, Opened: s.Opened, BaseFrom: s.baseFrom,
 	}
 	if s.Mode == rundir.PairSuspicious {
 		p.Pairs.OpenAt = defaultTo(s.OpenAt, defaultOpenAt)
@@ -45,6 +45,9 @@ func (s Settings) Session(head, base rundir.Plan, cases int) (rundir.Plan, error
 	}
 	p.Pairs.Time = cmp.Or(s.Time, limit(p))
 	p.Warnings = slices.Clone(p.Warnings)
+	if s.doubt != "" {
+		p.Warnings = append(p.Warnings, s.doubt)
+	}
 	if s.Time > 0 && s.Time < runs(minPairs)*perRun(p) {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("ab.time: %s may be too short for the %d pairs without which nothing is decided: at the case's budgets they take %s",
 			s.Time.Short(), minPairs, (runs(minPairs)*perRun(p)).Short()))

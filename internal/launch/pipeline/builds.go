@@ -20,6 +20,9 @@ import (
 // errors are the user's.
 func Resolve(r Request) (Suite, error) {
 	r.Read = userfile.Or(r.Read)
+	if given := &r.AB.Base.Source; *given != "" && !filepath.IsAbs(*given) {
+		*given = filepath.Join(r.WorkDir, *given) // of who calls, not of the config
+	}
 	set, err := paired.Settle(r.Config.AB, r.Config.Builds, r.AB)
 	if err != nil {
 		return Suite{}, err
@@ -33,6 +36,11 @@ func Resolve(r Request) (Suite, error) {
 	}
 	if why := r.Config.Builds.Unpaired(); why != "" && r.Config.AB.Confirm && !r.AB.PullRequest && len(s.Plans) > 0 {
 		s.warn(0, "ab.confirm is off: %s", why)
+	}
+	if off, err := set.Complete(s.Plans, r.AB); err != nil {
+		return s, err
+	} else if off != "" && len(s.Plans) > 0 {
+		s.warn(0, "%s", off)
 	}
 	if !set.On() {
 		return s, nil
@@ -200,7 +208,11 @@ func sessionRows(row func(key, format string, args ...any), p rundir.Plan) {
 		for _, v := range b.Env {
 			parts = append(parts, v.Name+"="+v.Value)
 		}
-		row("build", "%s: %s", b.Name, cmp.Or(strings.Join(parts, ", "), "as the workload says"))
+		text := cmp.Or(strings.Join(parts, ", "), "as the workload says")
+		if b.Name == rundir.BaseBuild && p.Pairs.BaseFrom != "" {
+			text += " (of " + p.Pairs.BaseFrom + ")"
+		}
+		row("build", "%s: %s", b.Name, text)
 	}
 	for _, c := range paired.Costs(p) {
 		row("costs", "%d pairs: at most %d runs, %s, %.1f GPU-hours", c.Pairs, c.Runs, c.Time.Short(), c.GPUHours)

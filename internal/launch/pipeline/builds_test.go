@@ -58,3 +58,20 @@ func TestNodesToAvoid(t *testing.T) {
 		require.ErrorContains(t, err, "is no name of a node", name)
 	}
 }
+
+// A base that the command line names lies where the caller is, one that the config names where that is.
+func TestWhereTheBaseLies(t *testing.T) {
+	t.Parallel()
+	r := Request{Config: Config{Clusters: map[string]script.Profile{"a": {}}}}
+	r.Config.Pipelines = map[string]generic.Pipeline{"x": {Roles: []generic.Role{{
+		Name: "work", Kind: rundir.KindTask, Command: generic.Command{Shell: "$CI_DISAGG_SOURCE/bench"}, Bench: []generic.BenchFiles{{Reader: "redis-benchmark", Files: []string{"x"}}},
+	}}}}
+	r.Config.Builds.Head.Source = ".."
+	r.Base, r.WorkDir, r.Getenv, r.Backend, r.AB.Mode = "/ws/ci", "/ws", func(string) string { return "" }, "local", "always"
+	for _, tt := range []struct{ flag, config, want string }{{"base", "", "/ws/base"}, {"", "base", "/ws/ci/base"}, {"base", "other", "/ws/base"}, {"/b", "", "/b"}} {
+		r.AB.Base.Source, r.Config.Builds.Base.Source = tt.flag, tt.config
+		s, err := Resolve(r)
+		require.NoError(t, err)
+		require.Equal(t, []string{tt.want, "/ws"}, []string{s.Plans[0].Builds[0].Source, s.Plans[0].Builds[1].Source})
+	}
+}

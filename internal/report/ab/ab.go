@@ -75,6 +75,7 @@ type Build struct {
 	Commit string `json:"commit,omitempty"`
 	Source string `json:"source,omitempty"`
 	Image  string `json:"image,omitempty"` // of its container
+	From   string `json:"from,omitempty"`  // who named it, "" = a config or flags
 }
 
 // Found is what a session says about one series. Effect, interval and differences

@@ -75,7 +75,7 @@ type Record struct {
 	Build     rundir.Build `json:"build"`
 	Cluster   string       `json:"cluster,omitempty"`
 	GPU       string       `json:"gpu,omitempty"`       // GPU type
-	Container string       `json:"container,omitempty"` // image digest
+	Container string       `json:"container,omitempty"` // its image, as the plan names it
 	Tool      string       `json:"tool,omitempty"`      // version of ci-disagg
 
 	Repetitions  []Repetition  `json:"repetitions,omitempty"` // where each value of a measurement comes from
@@ -91,7 +91,8 @@ type Record struct {
 
 // Beside is what is kept for people, and judges nothing.
 type Beside struct {
-	Changed string `json:"changed,omitempty"` // with the regression that the run raised, beside its commit
+	Changed  string `json:"changed,omitempty"`  // with the regression that the run raised, beside its commit
+	Checkout string `json:"checkout,omitempty"` // of the build that was measured, as the nodes saw it
 	// GPUHours are those that the run held for the case, by cause (package cost); none: not recorded.
 	GPUHours map[string]float64 `json:"gpu_hours,omitempty"`
 }
@@ -379,6 +380,7 @@ func (r Record) eachText(fn func(name, s string)) {
 		{"cluster", r.Cluster},
 		{"gpu", r.GPU},
 		{"container", r.Container},
+		{"checkout", r.Checkout},
 		{"tool", r.Tool},
 		{"branch", b.Branch},
 		{"commit", b.Commit},

@@ -114,6 +114,9 @@ func buildWords(s ab.Session) []string {
 		if one.b.Image != "" {
 			text += ", image " + look.OneLine(one.b.Image, 120)
 		}
+		if one.b.From != "" {
+			text += ", of " + look.OneLine(one.b.From, 200)
+		}
 		out = append(out, text)
 	}
 	return out

@@ -250,8 +250,10 @@ func (s *Session) record(run rundir.Run, c results.Case, m measured) baseline.Re
 	if rec.Time.IsZero() {
 		rec.Time = run.Created
 	}
-	if b, ok := c.Plan.Build(c.Plan.Runs[0]); ok && b.Container != nil {
-		rec.Container = b.Container.Image
+	if b, ok := c.Plan.Build(c.Plan.Runs[0]); ok {
+		if rec.Checkout = b.Source; b.Container != nil {
+			rec.Container = b.Container.Image
+		}
 	}
 	return rec
 }

@@ -56,7 +56,7 @@ func (s *Session) Answer(_ context.Context, slug string, a rundir.Attempt, ended
 
 // noteUnpaired says what a pull request's single run cannot see, and which keys change that.
 const noteUnpaired = "one run against the history misses most slowdowns below 5 %; both builds measured in pairs show 2 %: " +
-	"name the other one (builds.base in the config, or --ab-base-source or --ab-base-image)"
+	"name the other one (builds.base in the config, or --ab-base-source or --ab-base-image), or take the last green nightly's (--ab=suspicious, ab.mode)"
 
 // unpaired reports whether cases were launched and none of them is measured in pairs.
 func unpaired(cases []results.Case) bool {
@@ -251,6 +251,9 @@ func buildOf(p rundir.Plan, name string) *ab.Build {
 	out := &ab.Build{Name: b.Name, Commit: b.Commit, Source: b.Source}
 	if b.Container != nil {
 		out.Image = b.Container.Image
+	}
+	if name == rundir.BaseBuild && p.Pairs != nil {
+		out.From = p.Pairs.BaseFrom
 	}
 	return out
 }

@@ -1,0 +1,200 @@
+package lastgreen
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/ci-disagg/ci-disagg/internal/checkout"
+	"github.com/ci-disagg/ci-disagg/internal/cmdline"
+	"github.com/ci-disagg/ci-disagg/internal/plain"
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Query says which run is meant.
+type Query struct {
+	Store string   // its URL, "" = none is configured
+	Match []string // properties of a plan that identify a series; empty = all
+	// Build is what is compared: its branch, and where it left that.
+	Build rundir.Build
+	Here  checkout.Dir // where git may know the commits
+}
+
+// night is one nightly run, as far as it measured the cases.
+type night struct {
+	first   baseline.Record
+	red     bool
+	image   string
+	source  string
+	several bool // images or checkouts: of another build for each case
+}
+
+// timeout is how long the store may take.
+const timeout = time.Minute
+
+// Find is the build of the last green nightly, or only its commit, where the build of any can be made. Where there is none,
+// Why says so.
+func (q Query) Find(cases []rundir.Plan, commitOnly bool) rundir.Recorded {
+	if q.Store == "" {
+		return none("there is no store to find it in (perf.store)")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	store, err := baseline.Open(ctx, q.Store, false)
+	if err != nil {
+		return none("%v", err)
+	}
+	defer func() { _ = store.Close() }()
+	nights, err := q.nights(ctx, store, cases)
+	if err != nil {
+		return none("%v", err)
+	}
+	branch := baseline.NormalBranch(q.Build.Branch)
+	why := fmt.Sprintf("the store knows no nightly run of %s that measured these cases", branch)
+	for i, n := range nights {
+		refused := q.refuse(n)
+		if refused == "" && !commitOnly {
+			refused = n.refuse(ctx, q.Here.Env)
+		}
+		if refused == "" {
+			r := q.recorded(n, branch)
+			if commitOnly {
+				r.Image, r.Source = "", ""
+			}
+			return r
+		}
+		if i == 0 {
+			why = "the newest nightly run of " + branch + ", " + name(n) + ", " + refused
+			if len(nights) > 1 {
+				why += ", and of those before it none is one, either"
+			}
+		}
+	}
+	return none("%s", why)
+}
+
+func none(format string, args ...any) rundir.Recorded {
+	return rundir.Recorded{Why: fmt.Sprintf(format, args...)}
+}
+
+func name(n *night) string {
+	return plain.Cut(plain.Line(n.first.Run), 80) + " of " + n.first.Time.UTC().Format(time.DateOnly)
+}
+
+// recorded is what is handed on of a run.
+func (q Query) recorded(n *night, branch string) rundir.Recorded {
+	r := rundir.Recorded{
+		Commit: n.first.Build.Commit, Image: n.image, Source: n.source,
+		From: fmt.Sprintf("run %s, the last green nightly of %s", name(n), branch),
+	}
+	if base := q.Build.MergeBase; base != "" && !same(base, r.Commit) {
+		r.Doubt = fmt.Sprintf("base is %.10s, of %s, and not the merge base %.10s: what came between them is part of the comparison", r.Commit, r.From, base)
+	}
+	return r
+}
+
+func same(a, b string) bool {
+	n := min(len(a), len(b))
+	return strings.EqualFold(a[:n], b[:n])
+}
+
+// nights are the runs that a change would be judged against, by the place of their commits, the newest first.
+func (q Query) nights(ctx context.Context, store baseline.Store, cases []rundir.Plan) ([]*night, error) {
+	var all []baseline.Record
+	for _, p := range cases {
+		if p.Case.SkipReason != "" {
+			continue
+		}
+		ask := baseline.Query{Case: p.Case.ID, Match: baseline.SelectMatch(p.Match, q.Match), Branch: q.Build.Branch, MergeBase: q.Build.MergeBase}
+		if at := q.Build.MergeBaseTime; at != nil {
+			ask.MergeBaseTime = *at
+		}
+		h, err := store.History(ctx, ask)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, h.Runs...)
+	}
+	var out []*night
+	byRun := map[string]*night{}
+	for _, r := range slices.Backward(baseline.InOrder(all)) {
+		n := byRun[r.Run]
+		if n == nil {
+			n = &night{first: r, image: r.Container, source: r.Checkout}
+			byRun[r.Run] = n
+			out = append(out, n)
+		}
+		n.red = n.red || r.Verdict != verdict.Pass && r.Verdict != verdict.Improvement ||
+			slices.ContainsFunc(r.Measurements, func(m baseline.Measurement) bool { return m.Open })
+		n.several = n.several || r.Container != n.image || r.Checkout != n.source || r.Build.Commit != n.first.Build.Commit
+	}
+	return out, nil
+}
+
+// head is the commit that is compared, as far as git here knows it.
+func (q Query) head() string {
+	if q.Build.Commit != "" && q.Here.Has(q.Build.Commit) {
+		return q.Build.Commit
+	}
+	return "HEAD"
+}
+
+// image is what an image may be called: nothing that a shell, Slurm or pyxis would read as more than a name.
+var image = regexp.MustCompile(`^[A-Za-z0-9/][A-Za-z0-9._:/@#+~-]{0,999}$`)
+
+// refuse is why a run's commit is not the one to compare with, "" = it is.
+func (q Query) refuse(n *night) string {
+	commit := n.first.Build.Commit
+	switch {
+	case n.red:
+		return "is not green"
+	case commit == "" || !cmdline.IsCommit(commit):
+		return "names no commit"
+	case q.Here.Has(commit) && !q.Here.Led(commit, q.head()):
+		return fmt.Sprintf("is of %.10s, which the change does not come from", commit)
+	default:
+		return ""
+	}
+}
+
+// refuse is why what a run recorded of its build does not make that again, "" = it does.
+func (n *night) refuse(ctx context.Context, env []string) string {
+	switch {
+	case n.several:
+		return "was of several builds"
+	case n.image == "" && n.source == "":
+		return "recorded neither an image nor a checkout"
+	case n.image != "" && !image.MatchString(n.image):
+		return "recorded an image with another name than images have"
+	default:
+		return moved(ctx, n.source, n.first.Build.Commit, env)
+	}
+}
+
+// moved is why a checkout is not what was measured, "" = it is, or there is none: a workspace is used by the next build.
+func moved(ctx context.Context, source, commit string, env []string) string {
+	if source == "" {
+		return ""
+	}
+	if !filepath.IsAbs(source) || filepath.Clean(source) != source || strings.ContainsFunc(source, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return "recorded a checkout that is no path"
+	}
+	at, dirty, ok := checkout.Dir{Path: source, Env: env}.State(ctx)
+	switch {
+	case !ok:
+		return fmt.Sprintf("was of the checkout %s, which git cannot read here", source)
+	case !same(at, commit):
+		return fmt.Sprintf("was of the checkout %s, which is at %.10s now", source, at)
+	case dirty:
+		return fmt.Sprintf("was of the checkout %s, which has changes now", source)
+	default:
+		return ""
+	}
+}
