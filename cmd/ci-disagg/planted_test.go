@@ -34,7 +34,8 @@ func plantedRun(t *testing.T, base string) rundir.Dir {
 }
 
 // plantedPaths are the places that report reads, writes or removes, relative to the run directory or its parent. named
-// are those whose content counts: what stands there instead is told.
+// are those whose content counts: what stands there instead is told. The first three are the records of a run, of a case and
+// of an attempt.
 func plantedPaths() (named, other []string) {
 	attempt := "run/cases/" + recordedSlug + "/rep-0/attempt-1/"
 	named = []string{
@@ -80,6 +81,10 @@ func TestReportOfPlantedNodes(t *testing.T) {
 				outside.Untouched(t, k.Name+" at "+at)
 				shows := k.Name != "hard link" && strings.Contains(out.all, plant.Canary) // which is the file itself
 				assert.False(t, shows, "%s at %s: %s", k.Name, at, out.console)
+				if slices.Contains(named[1:3], at) && k.Is != "" { // what a test does to its own run is no infrastructure
+					assert.Contains(t, out.junit, "<error", "%s at %s", k.Name, at)
+					assert.Equal(t, 1, out.exit, "%s at %s: %s", k.Name, at, out.console)
+				}
 				if slices.Contains(named, at) {
 					assert.NotZero(t, out.exit, "%s at %s: %s", k.Name, at, out.console)
 					// A directory among a test's outputs is nothing to wonder at.
@@ -93,6 +98,7 @@ func TestReportOfPlantedNodes(t *testing.T) {
 
 type plantedOutputs struct {
 	exit    int
+	junit   string
 	console string
 	all     string // of the console and of every file of the report and its copy
 }
@@ -128,5 +134,6 @@ func reportPlanted(t *testing.T, k plant.Kind, at string, outside plant.Outside)
 			return nil
 		})
 	}
-	return plantedOutputs{exit, console, out.String()}
+	junit, _ := os.ReadFile(filepath.Join(dir.Report(), rundir.ReportJUnit))
+	return plantedOutputs{exit, string(junit), console, out.String()}
 }

@@ -83,10 +83,11 @@ func runReport(ctx context.Context, h host, o reportOptions, args []string) erro
 	}
 	cfg.Report.NoCaps = cfg.Report.NoCaps || o.noCaps
 	cfg.Report.StrictXSD = cfg.Report.StrictXSD || o.strictXSD
-	_, plans, err := runs.Load(dir)
+	run, err := readRun(dir)
 	if err != nil {
 		return exit.ByUser(err)
 	}
+	plans, _ := runs.Plans(dir, run) // the report says of its case that one cannot be read
 	rep, err := newReporter(ctx, h, cfg, started{dir: dir, plans: plans}, o.save)
 	if err != nil {
 		return err

@@ -16,19 +16,24 @@ func Load(dir rundir.Dir) (rundir.Run, []rundir.Plan, error) {
 	if err := rundir.ReadJSON(dir.RunFile(), &run); err != nil {
 		return run, nil, fmt.Errorf("not a run directory: %w", err)
 	}
-	var plans []rundir.Plan
+	plans, err := Plans(dir, run)
+	return run, plans, err
+}
+
+// Plans are the plans of a run's cases that can be read. The error names the first that cannot.
+func Plans(dir rundir.Dir, run rundir.Run) (plans []rundir.Plan, first error) {
 	for _, c := range run.Cases {
 		var p rundir.Plan
 		err := rundir.ReadJSON(dir.CaseDir(c.Slug).PlanFile(), &p)
-		if errors.Is(err, fs.ErrNotExist) && c.State == rundir.CaseSkipped {
-			continue
+		switch {
+		case err == nil:
+			plans = append(plans, p)
+		case errors.Is(err, fs.ErrNotExist) && c.State == rundir.CaseSkipped:
+		case first == nil:
+			first = fmt.Errorf("case %s: %w", c.ID, err)
 		}
-		if err != nil {
-			return run, nil, fmt.Errorf("case %s: %w", c.ID, err)
-		}
-		plans = append(plans, p)
 	}
-	return run, plans, nil
+	return plans, first
 }
 
 // Open lists the submissions that have no outcome yet. The error names those

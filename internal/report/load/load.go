@@ -3,6 +3,7 @@
 package load
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,13 +43,13 @@ func (l *Loader) Run() (rundir.Run, error) {
 	return run, err
 }
 
-// Case reads one case. A case without a plan is an error; a missing or broken record of
-// an attempt is part of the result, because the report has to say so.
-func (l *Loader) Case(state rundir.CaseState) (results.Case, error) {
+// Case reads one case. A missing or broken plan, or record of an attempt, is part of the result, because the report has
+// to say so: one case hides no other.
+func (l *Loader) Case(state rundir.CaseState) results.Case {
 	dir := l.Dir.CaseDir(state.Slug)
 	c := results.Case{State: state}
 	if err := l.plan(state.Slug, &c.Plan); err != nil {
-		return c, fmt.Errorf("case %s: %w", state.ID, err)
+		return l.planless(c, err)
 	}
 	attempts := slices.Clone(state.Attempts)
 	slices.SortStableFunc(attempts, func(a, b rundir.Attempt) int { return a.Rep - b.Rep })
@@ -61,7 +62,20 @@ func (l *Loader) Case(state rundir.CaseState) (results.Case, error) {
 		loaded.Counts = i == len(attempts)-1 || attempts[i+1].Rep != a.Rep
 		c.Attempts = append(c.Attempts, loaded)
 	}
-	return c, nil
+	return c
+}
+
+// planless is a case whose plan cannot be read: nothing says what its attempts had to show.
+func (l *Loader) planless(c results.Case, err error) results.Case {
+	c.Plan = rundir.Plan{Case: rundir.Case{ID: c.State.ID, Slug: c.State.Slug}}
+	a := results.Attempt{Counts: true}
+	if n := len(c.State.Attempts); n > 0 {
+		a.Attempt = c.State.Attempts[n-1]
+	}
+	a.Outcome = cmp.Or(a.Outcome, rundir.OutcomeInfra)
+	a.CannotRead("plan.json", err)
+	c.Attempts = []results.Attempt{a}
+	return c
 }
 
 // plan is a case's plan, as its file has it.
@@ -99,8 +113,8 @@ func (l *Loader) attempt(plan rundir.Plan, dir rundir.AttemptDir, a rundir.Attem
 		return out
 	}
 	defer func() { _ = tree.Close() }() // only read from
-	out.Result = readRecord[rundir.AttemptOutcome](tree, dir.OutcomeFile(), &out.Trouble)
-	out.Agent = readRecord[rundir.AgentRecord](tree, dir.AgentFile(), &out.Trouble)
+	out.Result = readRecord[rundir.AttemptOutcome](tree, dir.OutcomeFile(), &out)
+	out.Agent = readRecord[rundir.AgentRecord](tree, dir.AgentFile(), &out)
 	readEvidence(&out, filepath.Base(dir.AgentFile()))
 	at := place{tree: tree, attempt: dir, run: rundir.FindRun(dir, out.RunIndex())}
 	out.Roles = l.roles(plan, at, out.Agent)
@@ -144,7 +158,7 @@ func (l *Loader) SessionRun(plan rundir.Plan, dir rundir.AttemptDir, end rundir.
 		return out
 	}
 	defer func() { _ = tree.Close() }() // only read from
-	if rec := readRecord[rundir.RunRecord](tree, run.RecordFile(), &out.Trouble); rec != nil {
+	if rec := readRecord[rundir.RunRecord](tree, run.RecordFile(), &out); rec != nil {
 		out.Agent = &rundir.AgentRecord{
 			Schema: rec.Schema, JobID: rec.JobID, Token: rec.Token, Nodes: rec.Nodes, Started: rec.Started, RunAccount: rec.RunAccount, End: rec.End,
 		}
@@ -203,15 +217,15 @@ func owes(r results.Role) bool {
 }
 
 // readRecord is the record at path, or nil. A file that exists and cannot be read is
-// noted in trouble.
-func readRecord[T any](tree *rundir.Tree, path string, trouble *[]string) *T {
+// noted.
+func readRecord[T any](tree *rundir.Tree, path string, to *results.Attempt) *T {
 	v := new(T)
 	err := tree.ReadJSON(path, v)
 	switch {
 	case err == nil:
 		return v
 	case !errors.Is(err, fs.ErrNotExist):
-		*trouble = append(*trouble, fmt.Sprintf("%s is unreadable: %v", filepath.Base(path), err))
+		to.CannotRead(filepath.Base(path), err)
 	}
 	return nil
 }

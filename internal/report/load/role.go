@@ -102,8 +102,7 @@ func roleRecord(at place, agent *rundir.AgentRecord, name string) *rundir.RoleRe
 			}
 		}
 	}
-	var trouble []string
-	return readRecord[rundir.RoleRecord](at.tree, at.run.RoleStatus(name), &trouble)
+	return readRecord[rundir.RoleRecord](at.tree, at.run.RoleStatus(name), new(results.Attempt))
 }
 
 // steps are the agent's own steps, which no plan lists as roles: the install step.

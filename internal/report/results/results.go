@@ -5,6 +5,7 @@ package results
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,6 +34,7 @@ type Attempt struct {
 	Agent    *rundir.AgentRecord    // nil: the agent never wrote, or its file is unreadable (see Trouble)
 	Evidence blame.Evidence         // what the agent judged by
 	Trouble  []string               // records that exist and cannot be read
+	Planted  bool                   // something else was put in the place of one of them
 	Roles    []Role                 // planned ones in start order, then the agent's own steps
 	Files    []KeptFile
 	Machine  *machine.Seen       // what it ran on, nil where nobody looked
@@ -211,6 +213,12 @@ func (a Attempt) outcome() rundir.Outcome {
 		return a.Result.Outcome
 	}
 	return a.Outcome
+}
+
+// CannotRead notes a record that is there and cannot be read.
+func (a *Attempt) CannotRead(name string, err error) {
+	a.Trouble = append(a.Trouble, fmt.Sprintf("%s is unreadable: %v", name, err))
+	a.Planted = a.Planted || errors.As(err, new(*rundir.NodeError))
 }
 
 // finding is the finding that an attempt ended with, nil when there is none.

@@ -30,10 +30,7 @@ func (s *Session) Answer(_ context.Context, slug string, a rundir.Attempt, ended
 		return rundir.Answer{}, err
 	}
 	state.Attempts = nil // of this one the runs are read, one by one
-	c, err := s.load(state)
-	if err != nil {
-		return rundir.Answer{}, err
-	}
+	c := s.load(state)
 	if !c.Plan.IsSession() {
 		return rundir.Answer{}, fmt.Errorf("case %s is no paired session", slug)
 	}

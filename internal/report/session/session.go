@@ -137,11 +137,7 @@ func (s *Session) Decide(ctx context.Context, interrupted int) (Decided, error) 
 	}
 	var loaded []results.Case
 	for _, state := range run.Cases {
-		c, err := s.load(state)
-		if err != nil {
-			return Decided{}, err
-		}
-		loaded = append(loaded, c)
+		loaded = append(loaded, s.load(state))
 	}
 	if s.o.Policy.Judged && run.Build.Mode == string(verdict.PullRequest) && unpaired(loaded) {
 		out.Run.Notes = append(out.Run.Notes, noteUnpaired)
@@ -187,7 +183,7 @@ func lastEnd(cases []report.CaseReport) time.Time {
 	return last
 }
 
-func (s *Session) load(state rundir.CaseState) (results.Case, error) {
+func (s *Session) load(state rundir.CaseState) results.Case {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.loader.Case(state)
@@ -249,10 +245,7 @@ func (s *Session) DecideCase(ctx context.Context, slug string, history []rundir.
 		return r, "", err
 	}
 	state.Attempts = history
-	c, err := s.load(state)
-	if err != nil {
-		return r, "", err
-	}
+	c := s.load(state)
 	r = s.decide(ctx, run, c, s.o.Policy, s.o.Setup).report
 	return r, s.again(c.Plan, history, r), nil
 }
