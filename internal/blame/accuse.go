@@ -28,6 +28,7 @@ const killedFromOutside = "killed-from-outside"
 func (c *analysis) accuse(e Event) Finding {
 	f := Finding{Root: e.Role, Class: Unknown, Kind: kindOf(c, e)}
 	rule, line, matched := c.explain(e)
+	words, judged := verdict(c.ev, c.lines[e.Role], e, line)
 	switch {
 	case e.Planted:
 		f.Class, f.Rule, f.Why = Test, "planted", "a role has put something else in the place of a file or directory of the run"
@@ -38,6 +39,8 @@ func (c *analysis) accuse(e Event) Finding {
 		f.BadNodes = c.nodesOf(e)
 	case e.OOM:
 		f.Class, f.Rule, f.Why = Test, "cgroup-oom", "the program asked for more memory than the job has; it would again"
+	case judged && matched && rule.Class == Infra:
+		f.Class, f.Rule, f.Why, f.Line = Test, "own-test-failed", "a test case of the role failed", words
 	case matched && !rule.Weak && !lastWords(e, rule, line):
 		f.Class, f.Rule, f.Why = rule.Class, rule.Name, rule.Why
 		f.Line = line

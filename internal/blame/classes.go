@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
+	"strings"
 	"sync"
 )
 
@@ -114,3 +116,36 @@ func Asserted(line string) bool { return asserted().MatchString(line) }
 var asserted = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^(?:E +|(?:FAILED|ERROR) .+? - )?(?:AssertionError: )?assert `)
 })
+
+// Measured reports whether a text tells of a failed comparison of two numbers by their order, as pytest words it: a test's
+// own verdict on what it measured, such as an accuracy below its threshold. A count of failures is none; it is what a
+// client sees of somebody else's end.
+//
+//	E       AssertionError: assert 0.41 >= 0.6
+func Measured(text string) bool {
+	text = strings.TrimLeft(strings.TrimPrefix(strings.ToLower(text), "e "), " ")
+	if strings.Contains(text, "fail") || strings.Contains(text, "error:") && !strings.HasPrefix(text, "assertionerror:") ||
+		strings.Contains(text, "refused") || strings.Contains(text, "timed out") {
+		return false
+	}
+	return measured().MatchString(text)
+}
+
+//nolint:gochecknoglobals // compiled once, immutable
+var measured = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\bassert -?\d[\d.e+-]* *(<|>|<=|>=) *-?\d`)
+})
+
+// verdict is the line with which the role's test says that what it measured is not good enough, the last thing that
+// happened to it: what stands above that in its output was survived.
+func verdict(ev Evidence, lines []Line, e Event, said *Line) (*Line, bool) {
+	if said == nil || said.Server || e.Kind != TestFailed && (e.Kind != RoleEnd || e.Signal != 0) {
+		return nil, false
+	}
+	for i := range lines {
+		if l := &lines[i]; !l.Server && l.File == said.File && l.Number > said.Number && strings.HasPrefix(l.Text, "E ") && Measured(l.Text) {
+			return l, true
+		}
+	}
+	return nil, slices.ContainsFunc(ev.Events, func(t Event) bool { return t.Role == e.Role && t.Assert })
+}

@@ -213,3 +213,48 @@ func TestSeveralHang(t *testing.T) {
 	require.Contains(t, f.Collateral, "GEN_1")
 	require.Equal(t, "[GEN_0] hangs: "+text+" on n1; likewise CTX_0", f.Message)
 }
+
+// A test that finds what it measured too bad has said why it failed. What its output tells of infrastructure above that
+// was survived: it neither excuses the change nor has it tried again.
+func TestVerdictOfATest(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		lines   []string
+		xml     bool // results.xml tells it likewise
+		class   blame.Class
+		rule    string
+		message string
+	}{
+		"below its threshold": {
+			lines: []string{"docker: Error response from daemon: toomanyrequests; again", "E       AssertionError: accuracy", "E       assert 0.41 >= 0.6"},
+			class: blame.Test, rule: "own-test-failed", message: "E       assert 0.41 >= 0.6",
+		},
+		"the report knows by results.xml": {
+			lines: []string{"docker: Error response from daemon: toomanyrequests; again", "E       AssertionError: accuracy"}, xml: true,
+			class: blame.Test, rule: "own-test-failed",
+		},
+		"an earlier attempt was, and then the disk was full": {
+			lines: []string{"E       assert 0.41 >= 0.6", "OSError: [Errno 28] No space left on device"},
+			class: blame.Infra, rule: "disk-full", message: "No space left on device",
+		},
+		"requests failed": {
+			lines: []string{"OSError: [Errno 28] No space left on device", "E       AssertionError: 3 requests failed: assert 3 <= 0"},
+			class: blame.Infra, rule: "disk-full", message: "No space left on device",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t).end("BENCHMARK", 50, 1)
+			for _, l := range tc.lines {
+				b.line("BENCHMARK", l)
+			}
+			if tc.xml {
+				b.event(blame.Event{Role: "BENCHMARK", Kind: blame.TestFailed, At: at(50), Assert: true, Text: "assert 0.41 >= 0.6"})
+			}
+			f := blame.Judge(b.ev)
+			require.Equal(t, tc.class, f.Class, f.Message)
+			require.Equal(t, tc.rule, f.Rule)
+			require.Contains(t, f.Message, tc.message)
+		})
+	}
+}

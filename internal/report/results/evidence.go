@@ -3,11 +3,9 @@ package results
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
@@ -146,25 +144,13 @@ func (t *testClock) start() time.Time {
 	return at.UTC()
 }
 
-// measuredAssert matches pytest's rewriting of a comparison of two numbers.
-var measuredAssert = sync.OnceValue(func() *regexp.Regexp { //nolint:gochecknoglobals // compiled once, when needed
-	return regexp.MustCompile(`\bassert -?\d[\d.e+-]* *(<|>|<=|>=) *-?\d`)
-})
-
-// isMeasured reports whether a failure is an assertion on measured data, such as an
-// accuracy below its threshold: a finding of its own, whatever else failed. A count of
-// failed requests is not; it is what the client sees of somebody else's end.
+// isMeasured reports whether a failure is an assertion on measured data: a finding of its own, whatever else failed.
 func isMeasured(c *junit.Case) bool {
 	for _, r := range c.Results {
 		if r.Status != junit.Failed {
 			continue
 		}
-		text := strings.ToLower(r.Message)
-		if strings.Contains(text, "fail") || strings.Contains(text, "error:") && !strings.HasPrefix(text, "assertionerror:") ||
-			strings.Contains(text, "refused") || strings.Contains(text, "timed out") {
-			return false
-		}
-		return measuredAssert().MatchString(text)
+		return blame.Measured(r.Message)
 	}
 	return false
 }

@@ -238,6 +238,9 @@ func (s *Log) explains(at Kept, line string) {
 	if blame.PeerLine(line) {
 		s.classLine("", at) // no class has an empty name
 	}
+	if strings.HasPrefix(line, "E ") && blame.Measured(line) {
+		s.classLine(" measured", at) // likewise
+	}
 }
 
 // firstError keeps the first line that looks like an error. Of a Python
