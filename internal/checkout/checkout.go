@@ -8,6 +8,9 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -86,9 +89,36 @@ func (d Dir) ask(ctx context.Context, args ...string) (string, error) {
 	return string(res.Stdout), err
 }
 
-// command asks without the index' lock: somebody may be working in the checkout.
+// command asks without the index' lock: somebody may be working in the checkout. What a change, or a job, has put there
+// runs nothing here, and git sees no store's password.
 func (d Dir) command(args ...string) proc.Command {
-	return proc.Command{Argv: append([]string{"git", "--no-optional-locks"}, args...), Dir: d.Path, Env: d.Env, Timeout: timeout}
+	root, _ := d.root()
+	argv := []string{
+		"git", "--no-optional-locks", "-c", "safe.bareRepository=explicit", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null",
+		"-c", "log.showSignature=false",
+	}
+	return proc.Command{Argv: append(argv, args...), Dir: root, Env: proc.WithoutStore(d.Env), Timeout: timeout}
+}
+
+// root is the checkout that the directory is in, and the directory's path there. Git itself would stop at the first
+// directory that looks like a bare repository, whose files a change can add to the checkout as any others: what they say
+// would be the rules, and the commands that their config names would run.
+func (d Dir) root() (root, below string) {
+	dir, err := filepath.EvalSymlinks(d.Path)
+	if err != nil || slices.ContainsFunc(d.Env, func(e string) bool { return strings.HasPrefix(e, "GIT_DIR=") }) {
+		return d.Path, "."
+	}
+	for root = dir; ; root = filepath.Dir(root) {
+		if _, err := os.Lstat(filepath.Join(root, ".git")); err == nil {
+			below, err = filepath.Rel(root, dir)
+			if err == nil {
+				return root, below
+			}
+		}
+		if root == filepath.Dir(root) {
+			return d.Path, "."
+		}
+	}
 }
 
 // Is reports whether the directory is in a checkout that git can read.
@@ -124,7 +154,8 @@ func (d Dir) MergeBase(branch string) string {
 // File is a file as it was at a commit that the checkout has; its path is relative to the directory. One that was not there
 // is fs.ErrNotExist; a link is not followed.
 func (d Dir) File(commit, path string) ([]byte, error) {
-	name := commit + ":./" + path
+	_, below := d.root()
+	name := commit + ":./" + filepath.ToSlash(filepath.Join(below, path))
 	if kind := d.line("cat-file", "-t", name); kind != "blob" {
 		return nil, fmt.Errorf("%s at %s: %w", path, commit, fs.ErrNotExist)
 	}

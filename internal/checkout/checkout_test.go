@@ -1,0 +1,82 @@
+package checkout
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func git(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command("git", append([]string{"-c", "user.name=x", "-c", "user.email=x@y", "-c", "init.defaultBranch=main"}, args...)...)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(out))
+	return strings.TrimSpace(string(out))
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+}
+
+// A change adds a bare repository to the checkout, as files like any others, in the directory of the config: with a main
+// of its own, on which the rules are as its author likes them, and a config that names commands. A job that can write in
+// the checkout adds such a config to the checkout's own.
+func TestABareRepositoryInTheCheckoutIsNotAsked(t *testing.T) {
+	t.Parallel()
+	base := t.TempDir()
+	top, theirs, ran := filepath.Join(base, "top"), filepath.Join(base, "theirs"), filepath.Join(base, "ran")
+	for dir, text := range map[string]string{top: "strict", theirs: "loose"} {
+		require.NoError(t, os.MkdirAll(dir, 0o755))
+		git(t, dir, "init", "-q")
+		write(t, filepath.Join(dir, "ci/rules"), text)
+		git(t, dir, "add", ".")
+		git(t, dir, "commit", "-qm", text)
+		git(t, dir, "update-ref", "refs/remotes/origin/main", "HEAD")
+	}
+	want := git(t, top, "rev-parse", "HEAD")
+	ci := filepath.Join(top, "ci")
+	for _, part := range []string{"HEAD", "objects", "refs"} {
+		require.NoError(t, exec.Command("cp", "-r", filepath.Join(theirs, ".git", part), ci).Run())
+	}
+	command := "touch " + ran + "; false"
+	write(t, filepath.Join(ci, "config"), "[core]\nrepositoryformatversion = 0\nbare = false\nworktree = ..\nfsmonitor = \""+command+"\"\n")
+	git(t, top, "checkout", "-qb", "change")
+	git(t, top, "add", ".")
+	git(t, top, "commit", "-qm", "change")
+	hook := filepath.Join(base, "hooks", "post-index-change")
+	write(t, hook, "#!/bin/sh\n"+command+"\n")
+	require.NoError(t, os.Chmod(hook, 0o700))
+	for key, value := range map[string]string{"core.fsmonitor": command, "core.hooksPath": filepath.Dir(hook), "log.showSignature": "true", "gpg.program": hook} {
+		git(t, top, "config", key, value)
+	}
+	require.NotEqual(t, want, git(t, ci, "merge-base", "refs/remotes/origin/main", "HEAD"), "this is what git itself would say")
+	require.NoError(t, os.RemoveAll(ran))
+
+	d := Dir{Path: ci, Env: os.Environ()}
+	require.Equal(t, want, d.MergeBase("main"))
+	require.Equal(t, top, d.Top())
+	text, err := d.File(want, "rules")
+	require.NoError(t, err)
+	require.Equal(t, "strict", string(text))
+	_, _, ok := d.State(context.Background())
+	require.True(t, ok)
+	_, depth := d.Place("HEAD")
+	require.Equal(t, 2, depth)
+	require.Len(t, d.Between(want, "HEAD"), 1)
+	require.NoFileExists(t, ran)
+
+	// The same from below a directory that is reached over a link, and where there is no checkout at all.
+	link := filepath.Join(base, "link")
+	require.NoError(t, os.Symlink(ci, link))
+	require.Equal(t, want, Dir{Path: link, Env: os.Environ()}.MergeBase("main"))
+	require.NoError(t, os.Rename(ci, filepath.Join(base, "alone")))
+	require.False(t, Dir{Path: filepath.Join(base, "alone"), Env: os.Environ()}.Is())
+}
