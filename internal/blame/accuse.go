@@ -350,9 +350,7 @@ func (c *analysis) others(f *Finding, root Event) {
 	if len(collateral) > 0 {
 		f.Collateral = collateral
 	}
-	if (root.Kind == NotReady || root.Kind == Hang) && len(f.MoreRoots) > 0 {
-		f.Message += "; likewise " + strings.Join(f.MoreRoots, ", ")
-	}
+	f.Message += likewise(f.MoreRoots, c.fatal, root)
 }
 
 // collateral reports whether a failure is proven to come from the root's, and how.
@@ -380,9 +378,6 @@ func (c *analysis) collateral(e, root Event) (string, bool) {
 	}
 	return "", false
 }
-
-// together reports whether two missed one deadline, or are silent alike.
-func together(a, b Event) bool { return a.Kind == b.Kind && (a.Kind == NotReady || a.Kind == Hang) }
 
 // waited: of several that missed one deadline, or are silent, none was the first. Only who serves
 // by passing on to others had to wait for them.

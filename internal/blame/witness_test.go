@@ -207,9 +207,10 @@ func TestSeveralHang(t *testing.T) {
 	for _, name := range []string{"GEN_0", "CTX_0"} {
 		b.event(blame.Event{Role: name, Kind: blame.Hang, At: at(60), Text: text}).stopped(name, 60, 143)
 	}
+	b.event(blame.Event{Role: "DISAGG_SERVER", Kind: blame.TestFailed, At: at(61), Assert: true, Text: "assert 3 > 4"})
 	f := blame.Judge(b.stopped("GEN_1", 60, 143).ev)
 	require.Equal(t, "GEN_0", f.Root)
-	require.Equal(t, []string{"CTX_0"}, f.MoreRoots)
+	require.Equal(t, []string{"CTX_0", "DISAGG_SERVER"}, f.MoreRoots, "who failed by himself is not silent likewise")
 	require.Contains(t, f.Collateral, "GEN_1")
 	require.Equal(t, "[GEN_0] hangs: "+text+" on n1; likewise CTX_0", f.Message)
 }

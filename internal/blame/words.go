@@ -1,6 +1,10 @@
 package blame
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // closeTo reports whether a failure that only says that somebody else has gone can be of the root's.
 func closeTo(e, root Event, near bool) bool {
@@ -21,4 +25,18 @@ func offset(e, root Event) string {
 		return fmt.Sprintf("%.1f s before %s's end was seen", -d.Seconds(), root.Role)
 	}
 	return fmt.Sprintf("%.1f s after %s", d.Seconds(), root.Role)
+}
+
+// together reports whether two missed one deadline, or are silent alike.
+func together(a, b Event) bool { return a.Kind == b.Kind && (a.Kind == NotReady || a.Kind == Hang) }
+
+// likewise names those of the further roots that missed the root's deadline or are silent as it is.
+func likewise(roots []string, fatal []Event, root Event) string {
+	alike := slices.DeleteFunc(slices.Clone(roots), func(role string) bool {
+		return !slices.ContainsFunc(fatal, func(e Event) bool { return e.Role == role && together(e, root) })
+	})
+	if len(alike) == 0 {
+		return ""
+	}
+	return "; likewise " + strings.Join(alike, ", ")
 }
