@@ -348,6 +348,20 @@ func dropSSH(t testing.TB, r *row) int {
 	return r.wait(t)
 }
 
+// unread lets a filter of the driver's output die after its first line, as `run | head` does.
+func unread(t testing.TB, r *row) int {
+	r.run(t, "bash", "-c", `"$@" 2>&1 | head -n 1; exit "${PIPESTATUS[0]}"`, "bash")
+	return r.wait(t)
+}
+
+// lossSignals sends the driver what comes with the loss of an output and with a shell's limits.
+func lossSignals(t testing.TB, r *row) {
+	r.running(t)
+	for _, s := range []syscall.Signal{syscall.SIGPIPE, syscall.SIGXFSZ, syscall.SIGXCPU} {
+		require.NoError(t, r.cmd.Process.Signal(s))
+	}
+}
+
 // What a SIGTERM waits for.
 
 func submitting(r *row) bool {

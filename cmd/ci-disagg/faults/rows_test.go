@@ -27,7 +27,7 @@ const long = "100"
 
 // matrix is every row, in the order of the table.
 func matrix() []fault {
-	return slices.Concat(crashes(), roles(), servers(), results(), generic(), databases(), sessions(), sessionJobs(), jobs(), slurmDown(), scripted(), storage(), drafts(), interrupts(), kills(), local())
+	return slices.Concat(crashes(), roles(), servers(), results(), generic(), databases(), sessions(), sessionJobs(), jobs(), slurmDown(), scripted(), storage(), outputs(), drafts(), interrupts(), kills(), local())
 }
 
 // local is what needs no Slurm, without it: the same agent, the same answers, in less time.
@@ -390,6 +390,14 @@ func storage() []fault {
 			name: "ssh drops while GEN_0 crashes", knob: "GEN_0:crash-while-serving", prepare: behindLogin, drive: dropSSH,
 			outcome: testFailed, exit: 1, root: "GEN_0", check: oneJob,
 		},
+	}
+}
+
+// outputs: what happens to the driver's own output, and with it.
+func outputs() []fault {
+	return []fault{
+		{name: "the reader of the driver's output dies", drive: unread, outcome: passed, check: oneJob},
+		{name: "SIGPIPE, SIGXFSZ and SIGXCPU for the driver", tokenMS: long, during: lossSignals, outcome: passed, check: oneJob},
 	}
 }
 
