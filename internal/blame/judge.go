@@ -76,7 +76,7 @@ func Judge(ev Evidence) Finding {
 	if !ok {
 		return c.nobody()
 	}
-	f := c.accuse(root)
+	f := c.findingOn(root)
 	c.others(&f, root)
 	return f
 }

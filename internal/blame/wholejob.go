@@ -1,67 +1,235 @@
 package blame
 
 import (
+	"fmt"
+	"regexp"
 	"slices"
+	"strings"
+	"sync"
 	"time"
-
-	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// ClockSkew is how far the clocks of Slurm's controller and of the job's nodes may differ before the order of two events
-// counts as proven.
-const ClockSkew = 5 * time.Second
-
-// JobEnd is Slurm's own word on how a job ended. It comes after the agent's.
-type JobEnd struct {
-	State string    // COMPLETED, NODE_FAIL, …
-	At    time.Time // zero = Slurm does not say
-}
-
-// JobWords says what ended a job as a whole, by the kind of finding: by whom or on which nodes as far as that is known
-// ("" = not), and with Slurm's own reason.
-func JobWords(kind, detail, reason string) string {
-	text, link := "", ""
+// wholeJob recognises what ended the job as a whole.
+func (c *analysis) wholeJob() (Finding, bool) {
+	job := c.ev.Job
+	signalled, isSignalled := c.signalled()
+	kind, rule := "", ""
+	switch job.State {
+	case "NODE_FAIL", "BOOT_FAIL":
+		kind, rule = KindNodeFail, "job-state"
+	case "PREEMPTED":
+		kind, rule = KindPreempted, "job-state"
+	case "TIMEOUT", "DEADLINE":
+		kind, rule = KindTimeLimit, "job-state"
+	case "CANCELLED", "REVOKED":
+		kind, rule = KindCancelled, "job-state"
+	default:
+		if isSignalled {
+			kind, rule = KindCancelled, "agent-signalled"
+			if job.TimeUp {
+				kind, rule = KindTimeLimit, "agent-signalled"
+			}
+		}
+	}
+	if kind == "" && job.State == "COMPLETING" {
+		// On its way out while we still run: somebody ended it, Slurm does not say who.
+		kind, rule = KindCancelled, "job-state"
+	}
+	if kind == "" && len(c.fatal) > 0 && jobGone(c.fatal[0]) {
+		kind, rule = KindCancelled, "job-gone"
+	}
+	if kind == "" {
+		return c.failedNode()
+	}
+	if c.deadBefore(signalled.At, isSignalled, kind) {
+		return Finding{}, false
+	}
+	f := Finding{Class: Infra, Kind: kind, Rule: rule, Collateral: c.stopped(), Message: messageOf(job, kind, rule, signalled.Text)}
 	switch kind {
 	case KindNodeFail:
-		text, link = "a node of the job failed", ": "
-	case KindPreempted:
-		text = "a job of higher priority took the nodes"
+		f.BadNodes = job.FailedNodes
+		f.Root = c.onNodes(job.FailedNodes)
+		c.missedNode(&f)
 	case KindTimeLimit:
-		text, link = "Slurm ended the job at its time limit", ", "
-	case KindCancelled:
-		text, link = "the job was cancelled", " by "
+		f.Class = Unknown
 	}
-	if detail != "" {
-		text += link + detail
-	}
-	return text + because(reason)
+	return f, true
 }
 
-func because(reason string) string {
-	if reason == "" || reason == "None" {
-		return ""
+// messageOf says what ended the job, with what is known of it inside the job.
+func messageOf(job Job, kind, rule, signal string) string {
+	detail, seen := "", ""
+	switch {
+	case kind == KindNodeFail:
+		detail = strings.Join(job.FailedNodes, " ")
+	case kind == KindTimeLimit && rule == "agent-signalled":
+		seen = "the job was warned of its time limit (" + signal + ")"
+	case kind != KindCancelled:
+	case job.ByUs:
+		detail = "ci-disagg"
+	case job.CancelledBy != "":
+		detail = "uid " + job.CancelledBy
+	case signal != "" && job.State == "":
+		seen = "the attempt was ended by " + signal
+	case signal != "" && job.State == "RUNNING":
+		seen = "the agent received " + signal + " although the job's time was not up"
 	}
-	return " (" + reason + ")"
+	if seen != "" {
+		return seen + because(job.Reason)
+	}
+	return JobWords(kind, detail, job.Reason)
 }
 
-// Blamed is what the agent, which saw its job from inside, says.
-type Blamed struct {
-	Outcome rundir.Outcome
-	Ended   *time.Time // when the role that it blames ended; nil = it blames none, or one that did not end
-	OOM     bool       // that role ran out of memory
+// missedNode makes collateral of who failed for the lost node before Slurm noticed. Whoever had failed by himself has
+// been looked for before.
+func (c *analysis) missedNode(f *Finding) {
+	delete(f.Collateral, f.Root)
+	for _, e := range c.fatal {
+		if e.Role == "" || e.Role == f.Root || f.Collateral[e.Role] != "" || !c.observes(e) {
+			continue
+		}
+		if f.Collateral == nil {
+			f.Collateral = map[string]string{}
+		}
+		f.Collateral[e.Role] = what(e)
+		if l, ok := c.peerLine(e.Role); ok {
+			f.Collateral[e.Role] += ": " + l.Text
+		}
+	}
 }
 
-// JobOverrules reports whether a run that did not pass is to be blamed on what ended its job as a whole, and not on what
-// the agent found: a role that dies of its job's end is not to blame for it. It is the rule of Judge for a job's end that
-// the agent did not live to see.
-func JobOverrules(job JobEnd, said Blamed) bool {
-	first := said.Ended != nil && !job.At.IsZero() && !said.Ended.Add(ClockSkew).Before(job.At)
-	switch job.State {
-	case "COMPLETED", "FAILED":
-		return false // the agent ends with an error when it could not do its work; it has said why
-	case "OUT_OF_MEMORY":
-		return first && !said.OOM // else the step that the agent blames is what ran out of memory
+func (c *analysis) signalled() (Event, bool) {
+	for _, e := range c.ev.Events {
+		if e.Kind == Signalled {
+			return e, true
+		}
 	}
-	recognised := []rundir.Outcome{rundir.OutcomeInfra, rundir.OutcomeCancelled} // by the agent, which knows more
-	return first && !said.Outcome.IsTimeout() && !slices.Contains(recognised, said.Outcome)
+	return Event{}, false
+}
+
+// deadBefore says that a role had failed by itself before the job was ended as a
+// whole. Slurm signals the roles and the agent within milliseconds, and the job's
+// end, seen only afterwards, has no time of its own: a death by SIGTERM or
+// SIGKILL, or any death shortly before the signal, is no proof. Nor is what a
+// client says that has missed a role which died so.
+func (c *analysis) deadBefore(at time.Time, known bool, kind string) bool {
+	for _, e := range c.fatal {
+		if e.At.IsZero() || e.Weak || e.Kind == ServerSick || jobGone(e) || e.Kind == NodeLost || e.Kind == Unkillable || kind == KindNodeFail && c.observes(e) {
+			continue
+		}
+		bySignal := e.Kind == RoleEnd && (e.Signal == 15 || e.Signal == 9) || e.Kind == ServerGone && (e.Signal == 0 || e.Signal == 15 || e.Signal == 9)
+		switch {
+		case kind == KindNodeFail && !known:
+			return false
+		case c.struck(e):
+		case known && e.At.Before(at.Add(-2*time.Second)):
+			return !bySignal || e.At.Before(at.Add(-c.ev.Skew))
+		case !known && !bySignal && e.Kind != NotReady:
+			return true
+		}
+	}
+	return false
+}
+
+// jobGone reports whether a step could not be started because its job had already been ended, by Slurm's own words.
+func jobGone(e Event) bool {
+	return e.Kind == NeverStarted && jobGoneWords().MatchString(e.Text)
+}
+
+// jobGoneWords are srun's: of a job that is unknown, over or on its way out.
+//
+//nolint:gochecknoglobals // compiled once, immutable
+var jobGoneWords = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)job \d+ has expired|invalid job id|job/step already complet|job has already finished|allocation .{0,40}has been revoked`)
+})
+
+// struck says that a failure only tells of the end of others: one of them had died
+// by a signal that was not ours, or, by the failure's own words, did so about
+// then. A tree of nodes passes on what ends a job in its own time.
+func (c *analysis) struck(e Event) bool {
+	if !c.observes(e) {
+		return false
+	}
+	_, says := c.peerLine(e.Role)
+	for role, o := range c.ends {
+		o = normal(o)
+		if role == e.Role || o.At.IsZero() || o.Signal != 15 && o.Signal != 9 || !o.Stopped.IsZero() {
+			continue
+		}
+		if late := o.At.Sub(e.At); late <= 0 || says && late <= c.ev.Skew {
+			return true
+		}
+	}
+	return false
+}
+
+// failedNode: Slurm has given up on a node that the first failing role ran on,
+// but does not call the job failed (yet).
+func (c *analysis) failedNode() (Finding, bool) {
+	root, ok := c.root()
+	if !ok || len(c.ev.Job.FailedNodes) == 0 || root.Kind == NodeLost {
+		return Finding{}, false
+	}
+	bad := c.badNodes(root)
+	if len(bad) == 0 && c.observes(root) {
+		for _, r := range c.ev.Roles { // whom does it miss?
+			if e := (Event{Role: r.Name, Kind: NodeLost}); len(c.badNodes(e)) > 0 {
+				root, bad = e, c.badNodes(e)
+				break
+			}
+		}
+	}
+	if len(bad) == 0 {
+		return Finding{}, false
+	}
+	f := Finding{Root: root.Role, Class: Infra, Kind: KindNodeFail, Rule: "node-state", BadNodes: bad}
+	f.Message = fmt.Sprintf("[%s] %s; its node failed: %s", root.Role, what(root), strings.Join(bad, " "))
+	c.others(&f, root)
+	return f, true
+}
+
+// badNodes are the nodes of an event's role that Slurm has given up on.
+func (c *analysis) badNodes(e Event) []string {
+	nodes := c.roles[e.Role].Nodes
+	if e.Node != "" {
+		nodes = []string{e.Node}
+	}
+	var bad []string
+	for _, n := range nodes {
+		if slices.Contains(c.ev.Job.FailedNodes, n) {
+			bad = append(bad, n)
+		}
+	}
+	return bad
+}
+
+// onNodes is the first role that ended on one of the nodes.
+func (c *analysis) onNodes(bad []string) string {
+	for _, e := range c.fatal {
+		for _, n := range c.roles[e.Role].Nodes {
+			if slices.Contains(bad, n) {
+				return e.Role
+			}
+		}
+	}
+	return ""
+}
+
+// stopped is the collateral of what ended everything: each role whose end was
+// asked for, or that went by the signal that everybody got.
+func (c *analysis) stopped() map[string]string {
+	out := map[string]string{}
+	for role, e := range c.ends {
+		e = normal(e)
+		switch {
+		case e.ByUs:
+			out[role] = stopWords(e)
+		case e.Signal == 15 || e.Signal == 9:
+			out[role] = endWords(e) + " when the job was ended"
+		}
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	return out
 }

@@ -34,14 +34,14 @@ func Timeline(a report.AttemptReport) []byte {
 		return nil
 	}
 	g := gantt{from: from, seconds: math.Max(to.Sub(from).Seconds(), 0.001), left: ganttLeft(a.Roles)}
-	height := ganttTop + ganttRow*len(a.Roles) + cardsHeight(a.Telemetry) + ganttBottom
+	height := ganttTop + ganttRow*len(a.Roles) + gpuHeight(a.Telemetry) + ganttBottom
 	look.Head(&g.b, ganttWidth, height, timelineTitle(a, to.Sub(from)))
 	fmt.Fprintf(&g.b, `<g font-family="%s" font-size="12" fill="%s">`+"\n", look.Fonts, look.InkText)
 	g.phases(a, to, height-ganttBottom)
 	for i, r := range a.Roles {
 		g.role(r, to, ganttTop+ganttRow*i)
 	}
-	g.cards(a.Telemetry, ganttTop+ganttRow*len(a.Roles))
+	g.gpus(a.Telemetry, ganttTop+ganttRow*len(a.Roles))
 	g.axis(height)
 	g.b.WriteString("</g>\n</svg>\n")
 	return g.b.Bytes()

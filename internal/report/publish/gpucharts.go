@@ -10,32 +10,32 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// Geometry of the cards' charts below the roles of a timeline, in pixels.
+// Geometry of the GPUs' charts below the roles of a timeline, in pixels.
 const (
-	cardsRow    = 44
-	cardsInside = 34 // of a row, for the line
+	gpuRow    = 44
+	gpuInside = 34 // of a row, for the line
 )
 
-// cardsHeight is the room that the charts of the cards take.
-func cardsHeight(t *rundir.Telemetry) int {
+// gpuHeight is the room that the charts of the GPUs take.
+func gpuHeight(t *rundir.Telemetry) int {
 	if t == nil {
 		return 0
 	}
-	return cardsRow*len(t.Series) + 6
+	return gpuRow*len(t.Series) + 6
 }
 
-// cards draws what the GPUs were seen at, on the roles' time axis: a line for their
+// gpus draws what the GPUs were seen at, on the roles' time axis: a line for their
 // median, a band from the lowest to the highest of them.
-func (g *gantt) cards(t *rundir.Telemetry, y int) {
+func (g *gantt) gpus(t *rundir.Telemetry, y int) {
 	if t == nil {
 		return
 	}
 	for i, s := range t.Series {
-		g.card(t, s, y+6+i*cardsRow)
+		g.gpu(t, s, y+6+i*gpuRow)
 	}
 }
 
-func (g *gantt) card(t *rundir.Telemetry, s rundir.TelemetrySeries, y int) {
+func (g *gantt) gpu(t *rundir.Telemetry, s rundir.TelemetrySeries, y int) {
 	n := len(s.At)
 	if n == 0 || len(s.Low) != n || len(s.Mid) != n || len(s.High) != n {
 		return
@@ -48,7 +48,7 @@ func (g *gantt) card(t *rundir.Telemetry, s rundir.TelemetrySeries, y int) {
 	}
 	at := func(k int, v float64) string {
 		x := g.x(t.From.Add(time.Duration(s.At[k]) * t.Step.D()))
-		return fmt.Sprintf("%.1f,%.1f", x, float64(y+cardsInside)-(v-from)/(to-from)*(cardsInside-4))
+		return fmt.Sprintf("%.1f,%.1f", x, float64(y+gpuInside)-(v-from)/(to-from)*(gpuInside-4))
 	}
 	var band, line []string
 	for k := range n {
@@ -64,5 +64,5 @@ func (g *gantt) card(t *rundir.Telemetry, s rundir.TelemetrySeries, y int) {
 	fmt.Fprintf(&g.b, `<path d="M%s" fill="none" stroke="%s" stroke-width="1.5"/>`, strings.Join(line, " L"), look.InkRun)
 	// The highest and the lowest value stand at the beginning of the line, over it.
 	fmt.Fprintf(&g.b, `<text x="%.1f" y="%d" font-size="10">%s</text><text x="%.1f" y="%d" font-size="10">%s</text></g>`+"\n",
-		g.left+3, y+9, look.XMLText(look.Quantity(hi, "")), g.left+3, y+cardsInside+4, look.XMLText(look.Quantity(lo, "")))
+		g.left+3, y+9, look.XMLText(look.Quantity(hi, "")), g.left+3, y+gpuInside+4, look.XMLText(look.Quantity(lo, "")))
 }

@@ -24,8 +24,8 @@ const cannotStart = 78
 // killedFromOutside is the rule of a SIGKILL that nobody of us sent.
 const killedFromOutside = "killed-from-outside"
 
-// accuse makes the finding about the root.
-func (c *analysis) accuse(e Event) Finding {
+// findingOn makes the finding about the root.
+func (c *analysis) findingOn(e Event) Finding {
 	f := Finding{Root: e.Role, Class: Unknown, Kind: kindOf(c, e)}
 	rule, line, matched := c.explain(e)
 	words, judged := verdict(c.ev, c.lines[e.Role], e, line)
