@@ -133,7 +133,7 @@ func (o *mergeOptions) input(h host, args []string) (merge.Input, error) {
 }
 
 // merge makes the report and puts it where it is wanted.
-func (o *mergeOptions) merge(h host, in merge.Input) (sum merge.Summary, err error) {
+func (o *mergeOptions) merge(h host, in merge.Input) (sum merge.Result, err error) {
 	to, err := inputs.PlaceFor(o.Output)
 	if err != nil {
 		return sum, err

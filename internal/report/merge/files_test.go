@@ -69,7 +69,7 @@ func readJSON(t *testing.T, path string, v any) {
 }
 
 // mergeFiles merges files under their base names and gives the report.
-func mergeFiles(t *testing.T, o Options, noFold bool, paths ...string) (Summary, string) {
+func mergeFiles(t *testing.T, o Options, noFold bool, paths ...string) (Result, string) {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "merged.xml")
 	in := Input{Name: "merged"}

@@ -53,11 +53,11 @@ type Options struct {
 	Mode       fs.FileMode // of the report; default rundir.FileMode
 }
 
-// Summary is what a merge did. In = Out - Synthetic + Folded.
-type Summary struct {
+// Result is what a merge did. In = Out - Synthetic + Folded.
+type Result struct {
 	Counts    junit.Counts
-	Suites    []SuiteSummary
-	Files     []FileSummary
+	Suites    []SuiteResult
+	Files     []FileResult
 	In        int // cases read
 	Folded    int // cases that became part of another
 	Synthetic int // cases that stand in no file
@@ -71,14 +71,14 @@ type Summary struct {
 // RedCase is one red case of the report.
 type RedCase struct{ Suite, Classname, Name, Message string }
 
-// SuiteSummary is one suite of the report.
-type SuiteSummary struct {
+// SuiteResult is one suite of the report.
+type SuiteResult struct {
 	Name   string
 	Counts junit.Counts
 }
 
-// FileSummary is one file that was read.
-type FileSummary struct {
+// FileResult is one file that was read.
+type FileResult struct {
 	Path    string
 	Cases   int
 	Problem string // "" = well-formed
@@ -94,13 +94,13 @@ type merger struct {
 	parts    []part
 	problems []*junit.Case // what is wrong with the inputs
 	seed     maphash.Seed
-	sum      Summary
+	sum      Result
 	cut      fold.Cutter
 	decided  []junit.Decision // of the cases of the report, if it is audited
 }
 
 // Files merges files into a report at path: temporary file, fsync, rename.
-func Files(in Input, path string, o Options) (Summary, error) {
+func Files(in Input, path string, o Options) (Result, error) {
 	m := newMerger(in, o)
 	err := m.run(path)
 	return m.sum, errors.Join(err, m.src.Close())

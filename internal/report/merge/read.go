@@ -51,7 +51,7 @@ func (m *merger) read(i int) error {
 	if err := p.outer(&got); err != nil {
 		return err
 	}
-	sum := FileSummary{Path: f.Shown, Cases: got.Counts.Tests}
+	sum := FileResult{Path: f.Shown, Cases: got.Counts.Tests}
 	switch {
 	case problem != nil:
 		sum.Problem = problem.Error()

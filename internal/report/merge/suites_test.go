@@ -17,12 +17,12 @@ func TestSameSuiteName(t *testing.T) {
 	nested := `<testsuites><testsuite name="A"><testsuite name="x"><testcase classname="c" name="t"/></testsuite></testsuite>` +
 		`<testsuite name="B"><testsuite name="x"><testcase classname="c" name="t"/></testsuite></testsuite></testsuites>`
 	sum, _ := mergeFiles(t, Options{}, false, write(t, dir, "n.xml", nested))
-	require.Equal(t, []SuiteSummary{{"A.x", junit.Counts{Tests: 1}}, {"B.x", junit.Counts{Tests: 1}}}, sum.Suites)
+	require.Equal(t, []SuiteResult{{"A.x", junit.Counts{Tests: 1}}, {"B.x", junit.Counts{Tests: 1}}}, sum.Suites)
 
 	sum, out := mergeFiles(t, Options{}, false,
 		write(t, dir, "1.xml", `<testsuite name="s" hostname="h1" file="f" timestamp="2026-01-01T00:00:00Z" time="10"><testcase classname="c" name="a"/></testsuite>`),
 		write(t, dir, "2.xml", `<testsuite name="s" hostname="h2" file="f" timestamp="2026-01-01T01:00:05+01:00" time="10"><testcase classname="c" name="b"/></testsuite>`))
-	require.Equal(t, []SuiteSummary{{"s", junit.Counts{Tests: 2}}}, sum.Suites)
+	require.Equal(t, []SuiteResult{{"s", junit.Counts{Tests: 2}}}, sum.Suites)
 	doc := contents(t, out)
 	require.Contains(t, doc, `time="15.000000" file="f" timestamp="2026-01-01T00:00:00Z">`, "from the first start to the last end")
 	require.Contains(t, doc, `file="f"`)
@@ -36,7 +36,7 @@ func TestPackages(t *testing.T) {
 	doc := `<testsuites><testsuite package="a" name="T"><testcase name="t"/></testsuite><testsuite package="b" name="T"><testcase name="t"><failure/></testcase></testsuite></testsuites>`
 	sum, out := mergeFiles(t, Options{}, false, write(t, t.TempDir(), "p.xml", doc))
 	require.Zero(t, sum.Folded)
-	require.Equal(t, []SuiteSummary{{"T", junit.Counts{Tests: 1}}, {"T", junit.Counts{Tests: 1, Failures: 1}}}, sum.Suites)
+	require.Equal(t, []SuiteResult{{"T", junit.Counts{Tests: 1}}, {"T", junit.Counts{Tests: 1, Failures: 1}}}, sum.Suites)
 	require.Contains(t, contents(t, out), `package="a"`)
 	require.Contains(t, contents(t, out), `package="b"`)
 	_, again := mergeFiles(t, Options{}, false, out)
@@ -93,7 +93,7 @@ func TestLifecycleOfAnotherReport(t *testing.T) {
 	dir := t.TempDir()
 	_, first := mergeFiles(t, Options{}, false, write(t, dir, "a.xml", suiteDoc("s", `<testcase classname="c" name="t"/>`)), write(t, dir, "empty.xml", ""))
 	sum, _ := mergeFiles(t, Options{}, false, first, write(t, dir, "b.xml", "<html/>"), filepath.Join(dir, "empty.xml"))
-	require.Equal(t, []SuiteSummary{{"s", junit.Counts{Tests: 1}}, {"merged.lifecycle", junit.Counts{Tests: 2, Errors: 2}}}, sum.Suites)
+	require.Equal(t, []SuiteResult{{"s", junit.Counts{Tests: 1}}, {"merged.lifecycle", junit.Counts{Tests: 2, Errors: 2}}}, sum.Suites)
 }
 
 // TestRepeatedNames: Jenkins numbers cases of one class and name.

@@ -68,7 +68,7 @@ func (m *merger) write(to io.Writer) (junit.Size, error) {
 		for e := range s.living() {
 			c.Add(e.outcome())
 		}
-		m.sum.Suites = append(m.sum.Suites, SuiteSummary{s.name, c})
+		m.sum.Suites = append(m.sum.Suites, SuiteResult{s.name, c})
 		m.sum.Counts = m.sum.Counts.Plus(c)
 		all.part(s.head.when())
 	}

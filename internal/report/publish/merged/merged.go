@@ -15,7 +15,7 @@ const mostListed = 10 // red cases and broken files in a summary
 
 // Print prints the summary: one screen, worst first. No name begins a line,
 // and each is one.
-func Print(w io.Writer, path string, s merge.Summary) {
+func Print(w io.Writer, path string, s merge.Result) {
 	word := "PASSED"
 	if s.Counts.Red() > 0 {
 		word = "FAILED"
@@ -43,7 +43,7 @@ func Print(w io.Writer, path string, s merge.Summary) {
 }
 
 // broken are the first problems of files.
-func broken(s merge.Summary) (out []string) {
+func broken(s merge.Result) (out []string) {
 	for _, f := range s.Files {
 		if f.Problem != "" && len(out) < mostListed {
 			out = append(out, f.Problem)
@@ -72,7 +72,7 @@ func consoleLine(s string) string {
 }
 
 // Markdown is the summary for a page of the build server.
-func Markdown(name string, s merge.Summary) string {
+func Markdown(name string, s merge.Result) string {
 	var b strings.Builder
 	word := "✅ passed"
 	if s.Counts.Red() > 0 {
