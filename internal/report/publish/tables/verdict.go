@@ -55,7 +55,10 @@ func (p Printer) together(c *verdict.Case) {
 	if c == nil || c.Series == 0 {
 		return
 	}
-	if c.P != nil {
+	switch {
+	case c.P != nil && c.Open: // what is open is no question any more
+		fmt.Fprintf(p.W, "case: a further step behind the open regression has probability %.2f in its %d gating metrics together\n", *c.P, c.Series)
+	case c.P != nil:
 		fmt.Fprintf(p.W, "case: its %d gating metrics together are worse with probability %.2f\n", c.Series, *c.P)
 	}
 	if o := c.Onset; o != nil {
