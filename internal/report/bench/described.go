@@ -86,7 +86,7 @@ func (d described) complete() described {
 
 // numbers writes out the numbers of an expression.
 func numbers(expression string) string {
-	return regexp.MustCompile(`\{([a-z]\w*)\}`).ReplaceAllString(expression, "(?P<$1>[0-9.]+)")
+	return regexp.MustCompile(`\{([a-z]\w*)\}`).ReplaceAllString(expression, "(?P<$1>[0-9.]+(?:[eE][+-]?[0-9]+)?)")
 }
 
 // reader is the name by which a config asks for the format: redis-benchmark of

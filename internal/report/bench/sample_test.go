@@ -277,3 +277,19 @@ func TestDocumentedFormats(t *testing.T) {
 	}
 	require.Equal(t, want, string(doc), "run go test ./internal/report/bench -update")
 }
+
+// A stream of C++ writes large numbers with an exponent: none is read as what stands before it.
+func TestNumbersWithExponents(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile(filepath.Join(samples, "mlperf/server.txt"))
+	require.NoError(t, err)
+	for written, want := range map[string]float64{"1834.52": 1834.52, "1.83452e+06": 1834520, "2E6": 2e6} {
+		got, err := shipped().Read(strings.NewReader(strings.Replace(string(data), ": 1834.52", ": "+written, 1)), "server.txt")
+		require.NoError(t, err)
+		values := map[string]float64{}
+		for _, x := range got[0].Samples {
+			values[x.Metric] = x.Value
+		}
+		require.InEpsilon(t, want, values["output_token_throughput"], 1e-9, written)
+	}
+}
