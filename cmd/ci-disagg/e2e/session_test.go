@@ -2,16 +2,20 @@ package e2e_test
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/runtest"
@@ -42,10 +46,7 @@ retry: {max: 0}
 
 func sessionConfig(t *testing.T, head, more string) string {
 	t.Helper()
-	need.Long(t, "the built binary and a Slurm cluster")
-	file := filepath.Join(t.TempDir(), "ci-disagg.yaml")
-	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, sessions, head, more), 0o600))
-	return file
+	return configOf(t, fmt.Sprintf(sessions, head, more))
 }
 
 // sessionReport is what a run's report says of its only case.
@@ -117,4 +118,115 @@ func TestPairedSessionIsAborted(t *testing.T) {
 	require.Equal(t, 143, j.wait(t), "%s\n%s", &j.stdout, &j.stderr)
 	require.Contains(t, strings.ToUpper(j.stdout.String()), "INTERRUPTED")
 	j.nothingLeft(t, local)
+}
+
+// repeated is a server, and a client that says how fast it is the n-th time that it runs against it.
+const repeated = `
+stage: pairs
+clusters: {here: {gpus: none}}
+pipelines:
+  quick:
+    roles:
+    - {name: server, kind: server, command: "echo >>$CI_DISAGG_RUN/started; echo up; exec sleep 300", ready: {log: up}}
+    - name: load
+      kind: client
+      command: |
+        echo >>$CI_DISAGG_RUN/asked; n=$(wc -l <$CI_DISAGG_RUN/asked)
+        printf '"test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p95_latency_ms","p99_latency_ms","max_latency_ms"\n"SET","%d.00","1","1","1","1","1","1"\n' $((SPEED + 100 * n)) > {out}/bench.csv
+      bench: [{reader: redis-benchmark, files: bench.csv}]
+builds:
+  base: {env: {SPEED: "1000"}}
+  head: {env: {SPEED: "900"}}
+ab: {mode: always, answer_wait: 1m, repeat: 3}
+budgets: {ready: 5m, benchmark: 5m, job: 10m}
+retry: {max: 0}
+`
+
+// A client runs several times against the servers of each run, and a run's value is the mean.
+func TestPairedSessionOfARepeatedClient(t *testing.T) {
+	t.Parallel()
+	j := start(t, local, configOf(t, repeated), nil, "--backend", "local")
+	require.Equal(t, 4, j.wait(t), "%s\n%s", &j.stdout, &j.stderr)
+	c := sessionReport(t, j)
+	require.Equal(t, 4, c.AB.Pairs)
+	require.InDelta(t, math.Cbrt(1100*1200*1300), c.AB.Series[0].A, 1e-6, "the mean of logs")
+	require.InDelta(t, math.Cbrt(1000*1100*1200), c.AB.Series[0].B, 1e-6)
+	files := j.glob("run-*/*ed")
+	require.Len(t, files, 2*10, "two warm-ups and four pairs")
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.Equal(t, map[string]int{"started": 1, "asked": 3}[filepath.Base(file)], strings.Count(string(data), "\n"), file)
+	}
+	j.nothingLeft(t, local)
+}
+
+func configOf(t *testing.T, text string) string {
+	t.Helper()
+	need.Long(t, "the built binary and a Slurm cluster")
+	file := filepath.Join(t.TempDir(), "ci-disagg.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	return file
+}
+
+// nights is a nightly whose server of each commit is as fast as its build says.
+const nights = `
+stage: nightly
+clusters: {here: {gpus: none}}
+perf: {store: "dir:store"}
+pipelines:
+  quick:
+    roles:
+    - name: work
+      kind: task
+      command: |
+        v=$(cat $CI_DISAGG_SOURCE/speed).$(date +%%N)
+        printf '"test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p95_latency_ms","p99_latency_ms","max_latency_ms"\n"SET","%%s","1","1","1","1","1","1"\n' $v > {out}/bench.csv
+      bench: [{reader: redis-benchmark, files: bench.csv}]
+builds:
+  make: mkdir -p builds/{commit}; case {commit} in bad*) echo 700;; *) echo %d;; esac >builds/{commit}/speed
+  head: {source: "builds/{commit}"}
+ab: {confirm: true, answer_wait: 1m}
+budgets: {ready: 5m, benchmark: 5m, job: 10m}
+retry: {max: 0}
+`
+
+// A nightly's regression is measured again in pairs, the last good commit against the first bad one, before the run ends.
+func TestANightlyIsConfirmed(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		good, exit int
+		says       string
+	}{
+		"confirmed":     {1000, 4, "Measured again in pairs: confirmed: SET request_throughput is"},
+		"not confirmed": {700, 5, "Measured again in pairs: not confirmed: no change that matters"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			file := configOf(t, fmt.Sprintf(nights, tt.good))
+			store, err := baseline.OpenDir(filepath.Join(filepath.Dir(file), "store"), true)
+			require.NoError(t, err)
+			var past []baseline.Record
+			for i := range 20 {
+				r := baseline.Record{
+					Kind: baseline.KindRun, Case: "quick", Match: map[string]string{"cluster": "here", "pipeline": "quick"}, Source: baseline.SourceOwn, Run: fmt.Sprint("night-", i),
+					Time: time.Now().AddDate(0, 0, i-21), Build: rundir.Build{Mode: baseline.ModeNightly, Commit: "600d600"}, Valid: true, Verdict: verdict.Pass,
+					Measurements: []baseline.Measurement{{Point: "SET", Metric: "request_throughput", Unit: "req/s", Values: []float64{float64(1000 + i*7%5)}}},
+				}.Normal()
+				r.ID = r.NewID()
+				past = append(past, r)
+			}
+			_, err = store.Save(t.Context(), past...)
+			require.NoError(t, err)
+			source := filepath.Join(filepath.Dir(file), "builds/bad0bad")
+			require.NoError(t, os.MkdirAll(source, 0o755))
+			require.NoError(t, os.WriteFile(filepath.Join(source, "speed"), []byte("700\n"), 0o600))
+			j := start(t, local, file, nil, "--backend", "local", "--mode", "nightly", "--commit", "bad0bad", "--reruns", "3")
+			require.Equal(t, tt.exit, j.wait(t), "%s\n%s", &j.stdout, &j.stderr)
+			c := runtest.Document(t, j.dir).Cases[0]
+			require.Contains(t, c.Confirmed, tt.says)
+			require.Contains(t, j.stdout.String(), c.Confirmed[:40])
+			j.nothingLeft(t, local)
+		})
+	}
 }

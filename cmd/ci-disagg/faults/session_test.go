@@ -10,12 +10,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/runtest"
 )
 
-// pairs is a pipeline of two builds that are compared: a redis that dies in the runs that DIES names, and a client that fails
-// in those that FAILS names and else says how fast its build is, a little off in each run.
+// pairs is a pipeline of two builds that are compared: a redis that dies in the runs that DIES names, of the signal HOW, and a
+// client that fails in those that FAILS names, finds its disk full in those that FULL names, and else says how fast its build
+// is, a little off in each run.
 func pairs(base, head string) settings {
 	return settings{perf: "allow_no_baseline: true, allow_collecting: true", pipelines: `
   pairs:
@@ -25,7 +27,7 @@ func pairs(base, head string) settings {
       dir: "{out}"
       command: |
         k=${CI_DISAGG_RUN##*-}
-        if [[ $DIES = always || $DIES = "$k" ]]; then (until [ -e ../asked ]; do sleep 0.1; done; kill -SEGV $$) & fi
+        if [[ $DIES = always || $DIES = "$k" ]]; then (until [ -e ../asked ]; do sleep 0.1; done; kill -${HOW:-SEGV} $$) & fi
         exec redis-server --port {port} --save ""
       ready: {tcp: true}
     - name: client
@@ -36,6 +38,7 @@ func pairs(base, head string) settings {
         touch {out}/../asked
         if [[ $DIES = always || $DIES = "$k" ]]; then sleep 600; fi
         if [[ $FAILS = always || $FAILS = "$k" ]]; then echo "it breaks"; exit 3; fi
+        if [[ $FULL = always || $FULL = "$k" ]]; then cat bench.csv /dev/zero >/dev/full; fi
         sleep ${NAP:-0}
         v=$((SPEED + k * 7 % 5))
         printf '"test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p95_latency_ms","p99_latency_ms","max_latency_ms"\n"SET","%d.00","1","1","1","1","1","1"\n' $v > {out}/bench.csv
@@ -73,6 +76,12 @@ func inSession(word string, pairs int, lost ...string) func(testing.TB, *row) {
 
 // sessions: what can happen inside a paired session: which run, which build, whose fault.
 func sessions() []fault {
+	hangs := func(base, head string) settings {
+		s := pairs(base, head)
+		s.workload = "hang: 4s"
+		return s
+	}
+	const hang, full = `\[server\] hangs: does not answer`, `\[client\] .*No space left on device`
 	const crash, fail = `\[server\] .*killed by SIGSEGV`, `\[client\] exit 3`
 	rows := []fault{
 		{
@@ -102,6 +111,24 @@ func sessions() []fault {
 			check: inSession("failed", 0, "B of pair 1: "+fail, "B of pair 2: "+fail, "B of pair 3: "+fail),
 		},
 		{
+			name: "session: base's server hangs in one run", with: hangs(same+`, DIES: "2", HOW: STOP`, same),
+			outcome: passed, check: inSession("pass", 4, "A of pair 1: "+hang),
+		},
+		{
+			name: "session: head's server hangs in every run", with: hangs(same, same+`, DIES: always, HOW: STOP`),
+			outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), exit: 1, root: "server", kind: "hang",
+			check: inSession("failed", 0, "B of pair 1: "+hang, "B of pair 2: "+hang, "B of pair 3: "+hang),
+		},
+		{
+			name: "session: head's disk is full in one run", with: pairs(same, `SPEED: "900", FULL: "3"`),
+			outcome: passed, exit: 4, check: inSession("regression", 4, "B of pair 1: "+full),
+		},
+		{
+			name: "session: head's disk is full in every run", with: pairs(same, same+`, FULL: always`),
+			outcome: infra, exit: 3, root: "client", class: "infra", says: "No space left on device",
+			check: inSession("failed", 0, "B of pair 1: "+full, "B of pair 2: "+full, "B of pair 3: "+full),
+		},
+		{
 			name: "session: the driver is killed, then resume", with: pairs(same+`, NAP: "0.2"`, `SPEED: "900", NAP: "0.2"`), drive: killAndResume,
 			outcome: passed, exit: 4, check: inSession("regression", 4),
 		},
@@ -117,6 +144,10 @@ func sessionJobs() []fault {
 	const naps = `, NAP: "1"`
 	busy := pairs(same+naps, `SPEED: "900"`+naps)
 	rows := []fault{
+		{
+			name: "session: the run directory is full", with: busy, prepare: smallDisk, drive: fillDisk,
+			outcome: infra, exit: 3, class: "infra", kind: "storage",
+		},
 		{
 			name: "session: its node dies", cluster: pinging(), with: busy, during: afterRun(0, killNode(0)),
 			outcome: infra, exit: 3, class: "infra", state: "NODE_FAIL", check: nodeDeathInTime,

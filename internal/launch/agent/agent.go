@@ -90,7 +90,7 @@ type agent struct {
 	console *console
 	driver  *watch.Driver
 
-	installed  map[string]bool // builds whose install step has been part of a run
+	installed  map[string]bool // builds whose install step, if they have one, has come to a good end
 	stepsSoFar int
 	ends       []rundir.RunEnd // of the runs so far
 	end        *rundir.AgentEnd

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -100,6 +101,42 @@ func TestSession(t *testing.T) {
 				require.Equal(t, r.Run, rec.Run)
 				require.Equal(t, r.Outcome, rec.End.Outcome)
 			}
+		})
+	}
+}
+
+// A build whose install step fails is not run without it: the next run of the build installs again. It is head's own where
+// base's does not fail, and a step that succeeds at last is not made again.
+func TestInstallThatFailsInASession(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, install, runs string
+		times               int
+		outcome             rundir.Outcome
+	}{
+		{"every time", "exit 4", "a0 B0! a1 B1! a1 B1! a1 B1!", 4, rundir.OutcomeInfra},
+		{"at first", "[ $(wc -l <times) -gt 2 ]", "a0 B0! a1 B1! a1 B1 B2 a2 a3 B3 B4 a4", 3, rundir.OutcomePassed},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			e := runLocal(t, scenario{
+				children: map[string]string{"TASK": "exit 0\n"},
+				edit: func(p *rundir.Plan) {
+					paired("0s")(p)
+					p.Builds[1].Install = "x"
+				},
+				prepare: func(t *testing.T, dir rundir.AttemptDir) {
+					t.Helper()
+					text := "cd " + string(dir) + "; echo >>times; " + tt.install + "\n"
+					require.NoError(t, rundir.WriteFile(filepath.Join(string(dir), "install.head.sh"), []byte(text), rundir.ExecMode))
+				},
+			})
+			require.NoError(t, e.err, e.stdout)
+			require.Equal(t, tt.runs, made(e.rec), e.stdout)
+			require.Equal(t, tt.outcome, e.rec.End.Outcome)
+			times, err := os.ReadFile(filepath.Join(string(e.dir), "times"))
+			require.NoError(t, err)
+			require.Len(t, times, tt.times)
 		})
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/step"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -234,6 +235,9 @@ func (v *supervisor) finish(last bool) error {
 		Schema: rundir.Schema, JobID: v.jobID, Token: v.token, Nodes: v.nodes, Started: v.began, RunAccount: rec.RunAccount, End: end,
 	})
 	v.ends = append(v.ends, rundir.RunEnd{Run: v.ref, At: now, Outcome: outcome})
+	v.installed[v.ref.Build] = !slices.ContainsFunc(v.st.roles, func(r role) bool { // else the build's next run does it again
+		return r.wave == waveInstall && (r.state != rundir.RoleEnded || r.end != step.End{})
+	})
 	if v.end == nil || v.end.Outcome == rundir.OutcomePassed || v.plan.IsSession() {
 		v.end = end // of a session, the run that ends the job: others were no more than runs
 	}

@@ -49,7 +49,6 @@ func (a *agent) newSupervisor(ref rundir.RunRef) (*supervisor, error) {
 	}
 	v := &supervisor{agent: a, ref: ref, place: at, run: at.Run, began: a.o.Now(), events: make(chan event, 256)}
 	v.specs = specs(a.plan, at.Build, !a.installed[ref.Build], a.stepsSoFar)
-	a.installed[ref.Build] = true
 	a.stepsSoFar += len(v.specs)
 	v.starter = a.newStarter(at)
 	v.logs = make([]*step.Output, len(v.specs))

@@ -88,8 +88,11 @@ func (r *Result) read() error {
 	}
 	r.Why = "the session's report has no such case"
 	for _, s := range doc.Cases {
-		if s.ID == r.Case {
-			r.say(s)
+		if s.ID != r.Case {
+			continue
+		}
+		if r.say(s); s.AB != nil && doc.Backend != "local" { // that has no other nodes
+			r.Why += r.where(s.AB.Nodes)
 		}
 	}
 	return nil
@@ -271,7 +274,6 @@ func (r *Result) say(s report.CaseReport) {
 		r.Outcome, r.Why = NotConfirmed, s.AB.Headline+"; the alarm stays open"
 	default:
 	}
-	r.Why += r.where(s.AB.Nodes)
 }
 
 // where says on which nodes the session ran, against those that the regression was found on.

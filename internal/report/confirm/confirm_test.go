@@ -184,6 +184,7 @@ func TestRegressionsAreConfirmedElsewhere(t *testing.T) {
 		{"cleared elsewhere", []string{"n4", "n5"}, paired.Pass, NotConfirmed, "head; the alarm stays open; on other nodes (n4, n5)"},
 		{"undecided elsewhere", []string{"n4", "n5"}, paired.Inconclusive, Unconfirmed, "found; on other nodes"},
 		{"too few others", []string{"n4", "n1"}, paired.Pass, NotConfirmed, "stays open; on n1, as the run: there were too few others"},
+		{"elsewhere, of other commits", []string{"n4"}, "", Unconfirmed, "found; on other nodes (n4)"},
 		{"nobody knows", nil, paired.Regression, Confirmed, "found"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
