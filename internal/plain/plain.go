@@ -33,6 +33,16 @@ func Line(s string) string {
 	}, strings.ToValidUTF8(s, string(utf8.RuneError)))
 }
 
+// Inert is a line of somebody's log that no build server takes for a command of its own: "##vso[task.complete
+// result=Succeeded]" would end a job of Azure Pipelines as passed, "::error::" stand beside somebody's code on GitHub.
+func Inert(line string) string {
+	line = strings.ReplaceAll(line, "##", "# #")
+	if at := strings.TrimLeft(line, " \t\r"); strings.HasPrefix(at, "::") {
+		line = line[:len(line)-len(at)] + ": :" + at[2:]
+	}
+	return line
+}
+
 // Words is s in one line, without runs of blanks.
 func Words(s string) string { return strings.Join(strings.Fields(s), " ") }
 

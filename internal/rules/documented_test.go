@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
+	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/report/session"
 	"github.com/ci-disagg/ci-disagg/internal/rules"
 )
@@ -44,6 +45,19 @@ func TestEveryKeyOfPerfIsARule(t *testing.T) {
 		}
 		require.Equal(t, want, f.Tag.Get("policy"), "perf.%s", name)
 	}
+}
+
+// The driver goes to a login node with keys that no job has, and copies the agent's file from the machine that it is on:
+// neither is a pull request's to choose, for a cluster that was there or for a new one.
+func TestAPullRequestGoesToNoOtherMachine(t *testing.T) {
+	t.Parallel()
+	theirs := script.Profile{Login: "root@controller", AgentDir: "/srv", Agent: map[string]string{"amd64": "/etc/shadow"}}
+	var own, base configfile.File
+	own.Clusters = map[string]script.Profile{"old": theirs, "new": theirs}
+	base.Clusters = map[string]script.Profile{"old": {Login: "ci@login", AgentDir: "/scratch/ci"}}
+	changes := rules.Take(&own, base)
+	require.Equal(t, map[string]script.Profile{"old": base.Clusters["old"], "new": {}}, own.Clusters)
+	require.Len(t, changes, 6)
 }
 
 func documentedRules(t *testing.T) map[string]bool {

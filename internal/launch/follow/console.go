@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 )
 
 // consolePart is what is read of one job's output at a time: with one reading a
@@ -79,9 +81,9 @@ func (c *console) print(from map[string]int64, parts map[string][]byte) {
 }
 
 func (c *console) line(name string, line []byte) {
+	text := plain.Inert(string(line))
 	if c.prefix {
-		fmt.Fprintf(c.out, "%s | %s\n", name, line)
-		return
+		text = name + " | " + text
 	}
-	fmt.Fprintf(c.out, "%s\n", line)
+	fmt.Fprintln(c.out, text)
 }

@@ -57,3 +57,21 @@ func TestResumeShowsNothingAgain(t *testing.T) {
 	r.Rest(t.Context(), there)
 	require.Equal(t, "first\n", out.String())
 }
+
+// What a job prints commands no build server: "passed" is not the job's to say.
+func TestAJobCommandsNoBuildServer(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		prefix bool
+		want   string
+	}{
+		{false, "# #vso[task.complete result=Succeeded;]\n: :error::not so\n"},
+		{true, "a | # #vso[task.complete result=Succeeded;]\na | : :error::not so\n"},
+	} {
+		var out strings.Builder
+		c := newConsole(&out, tt.prefix)
+		c.offset(map[string]int64{}, "slurm.out", "a")
+		c.print(map[string]int64{}, map[string][]byte{"slurm.out": []byte("##vso[task.complete result=Succeeded;]\n::error::not so\n")})
+		require.Equal(t, tt.want, out.String())
+	}
+}

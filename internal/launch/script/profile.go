@@ -38,11 +38,11 @@ type Profile struct {
 	// UCX is shell text before every role's command here, in the place of workload.ucx,
 	// which is the workers' alone; "none" = nothing.
 	UCX   string            `yaml:"ucx"`
-	Agent map[string]string `yaml:"agent"` // path of the ci-disagg binary by architecture; default: the running one
+	Agent map[string]string `yaml:"agent" policy:"base"` // path of the ci-disagg binary by architecture; default: the running one
 	// AgentDir is a directory behind the login node, seen by the nodes, that the
 	// binary and the runs are copied to; "" = this machine shares the file system.
-	AgentDir string `yaml:"agent_dir"`
-	Login    string `yaml:"login"` // ssh destination of a login node; "" = Slurm's commands run here
+	AgentDir string `yaml:"agent_dir" policy:"base"`
+	Login    string `yaml:"login" policy:"base"` // ssh destination of a login node; "" = Slurm's commands run here
 }
 
 // Queue is where a cluster's jobs go, and how many of ours may be there.

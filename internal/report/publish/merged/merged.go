@@ -67,8 +67,7 @@ func consoleLine(s string) string {
 			return r
 		}
 	}, strings.ToValidUTF8(s, "\uFFFD"))
-	line = strings.ReplaceAll(line, "##", "# #")
-	return plain.Cut(line, limit)
+	return plain.Cut(plain.Inert(line), limit)
 }
 
 // Markdown is the summary for a page of the build server.
