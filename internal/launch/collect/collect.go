@@ -86,7 +86,8 @@ func Gather(ctx context.Context, h host.Host, dir, localDir string, r Rules) (Bu
 	if missing > 0 {
 		incomplete = errors.Join(fmt.Errorf("%w: %d files are over max_files of %d", ErrIncomplete, missing, r.MaxFiles), incomplete)
 	}
-	var whole, cut []string
+	var whole []string
+	var cut []host.FileInfo
 	sizes := map[string]int64{}
 	for _, f := range all {
 		file := File{Path: f.Path, Size: f.Size}
@@ -102,7 +103,7 @@ func Gather(ctx context.Context, h host.Host, dir, localDir string, r Rules) (Bu
 		case f.Size > r.MaxFile || b.Bytes+f.Size > r.MaxTotal:
 			file.Kept = min(r.MaxFile, r.MaxTotal-b.Bytes)
 			file.Why = fmt.Sprintf("cut: head and tail of %d bytes", f.Size)
-			cut = append(cut, f.Path)
+			cut = append(cut, f)
 		default:
 			file.Kept = f.Size
 			whole = append(whole, f.Path)
@@ -115,13 +116,13 @@ func Gather(ctx context.Context, h host.Host, dir, localDir string, r Rules) (Bu
 	if err != nil {
 		return b, err
 	}
-	for _, p := range cut {
-		ok, err := fetchCut(ctx, h, dir, localDir, p, sizes[p], all)
+	for _, f := range cut {
+		ok, err := fetchCut(ctx, h, dir, localDir, f, sizes[f.Path])
 		if err != nil {
 			return b, err
 		}
 		if !ok {
-			unread = append(unread, p)
+			unread = append(unread, f.Path)
 		}
 	}
 	if len(unread) > 0 {
@@ -334,9 +335,8 @@ func sums(ctx context.Context, h host.Host, dir string, paths []string) (map[str
 
 // fetchCut keeps head and tail of a file that is too long, with a line between
 // them that says what is missing and where it is. false = it could not be read.
-func fetchCut(ctx context.Context, h host.Host, dir, localDir, p string, keep int64, all []host.FileInfo) (bool, error) {
-	i := slices.IndexFunc(all, func(f host.FileInfo) bool { return f.Path == p })
-	size, full := all[i].Size, path.Join(dir, p)
+func fetchCut(ctx context.Context, h host.Host, dir, localDir string, f host.FileInfo, keep int64) (bool, error) {
+	size, full := f.Size, path.Join(dir, f.Path)
 	head := min(keep/headShare, maxPart)
 	tail := min(keep-head, maxPart)
 	first, err := h.ReadAt(ctx, int(head), map[string]int64{full: 0})
@@ -349,7 +349,7 @@ func fetchCut(ctx context.Context, h host.Host, dir, localDir, p string, keep in
 	}
 	note := fmt.Sprintf("\n[ci-disagg: %d of %d bytes left out; the original is %s:%s]\n", size-head-tail, size, h.Name(), full)
 	data := bytes.Join([][]byte{first[full], []byte(note), last[full]}, nil)
-	return true, rundir.WriteFile(filepath.Join(localDir, p), data, rundir.FileMode)
+	return true, rundir.WriteFile(filepath.Join(localDir, f.Path), data, rundir.FileMode)
 }
 
 // maxPart bounds what of a cut file passes through memory.

@@ -71,9 +71,9 @@ func newCase(i int) report.CaseReport {
 	}
 	c.Attempts = []report.AttemptReport{attempt(c, 0, 1)}
 	c.Metrics = []verdict.Row{
-		row(id, "output_token_throughput", "tok/s", true, 21830, 0.006, 0, 60),
-		row(id, "tpot_median_ms", "ms", true, 11.4, 0.005, 0, 60),
-		row(id, "ttft_p99_ms", "ms", false, 940, 0.04, 0, 60),
+		row(id, "output_token_throughput", "tok/s", true, past{21830, 0.006, 0, 60}),
+		row(id, "tpot_median_ms", "ms", true, past{11.4, 0.005, 0, 60}),
+		row(id, "ttft_p99_ms", "ms", false, past{940, 0.04, 0, 60}),
 	}
 	return c
 }
@@ -110,9 +110,15 @@ func attempt(c report.CaseReport, rep, number int) report.AttemptReport {
 	return a
 }
 
-// row is a metric with a history of runs around level; the newest moved by the
-// share moved.
-func row(id, name, unit string, gate bool, level, noise, moved float64, runs int) verdict.Row {
+// past is a history of runs around a level; the newest moved by the share moved.
+type past struct {
+	level, noise, moved float64
+	runs                int
+}
+
+// row is a metric with a history.
+func row(id, name, unit string, gate bool, p past) verdict.Row {
+	level, noise, moved, runs := p.level, p.noise, p.moved, p.runs
 	rng := rand.New(rand.NewPCG(uint64(len(name)), uint64(runs)))
 	r := verdict.Row{Case: id, Point: "con64", Metric: name, Unit: unit, Better: "lower", Gate: gate, Verdict: verdict.Pass, Rule: "bws", Evidence: verdict.Evidence{History: runs}, Background: verdict.Background{Noise: ptr(noise)}}
 	sign := 1.0
@@ -157,7 +163,7 @@ func regressionDocument() report.Report {
 		level      float64
 		moved      float64
 	}{{"output_token_throughput", "tok/s", 21830, -0.12}, {"tpot_median_ms", "ms", 11.4, 0.13}} {
-		r := row(c.ID, m.name, m.unit, true, m.level, 0.006, m.moved, 60)
+		r := row(c.ID, m.name, m.unit, true, past{m.level, 0.006, m.moved, 60})
 		r.Verdict, r.Alarm, r.Onset, r.P = verdict.Regression, true, r.Series[60].ID, ptr(0.99)
 		r.Levels = append(r.Levels, verdict.Level{Run: r.Series[60].ID, Time: r.Series[60].Time, Runs: 1, Value: *r.Value})
 		r.Reason = fmt.Sprintf("%s is %.1f %% worse than %s, the level of 40 earlier runs (noise 0.6 %% per run); a real step has probability > 0.99 (0.70 needed), begun with %s", look.Quantity(*r.Value, m.unit), *r.Worse*100, look.Quantity(m.level, m.unit), r.Onset)
@@ -255,7 +261,7 @@ func hostileDocument() report.Report {
 	r := &a.Roles[0]
 	r.Name, r.Why, r.Tail, r.StoppedBy = hostile, hostile, []string{hostile}, hostile
 	r.FirstError = &rundir.LogLine{File: hostile, Number: 1, Text: hostile}
-	m := row(hostile, hostile, hostile, true, 100, 0.01, 0.2, 20)
+	m := row(hostile, hostile, hostile, true, past{100, 0.01, 0.2, 20})
 	m.Point, m.Reason, m.Verdict = hostile, hostile, verdict.Regression
 	for i := range m.Series {
 		m.Series[i].Commit, m.Series[i].ID = hostile, hostile+fmt.Sprint(i)
@@ -287,7 +293,7 @@ func suiteDocument(n int) report.Report {
 			if i%20 == 3 && k < 12 {
 				moved = 0.1
 			}
-			r := row(c.ID, name, unit, k < 6, 100+float64(k), 0.01, moved, 90)
+			r := row(c.ID, name, unit, k < 6, past{100 + float64(k), 0.01, moved, 90})
 			if moved > 0 {
 				r.Verdict, r.Onset, r.Alarm = verdict.Regression, r.Series[90].ID, true
 			}

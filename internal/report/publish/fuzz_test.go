@@ -22,7 +22,7 @@ func FuzzText(f *testing.F) {
 		c := crash(newCase(0), classTest)
 		c.ID, c.Message, c.Finding.Line.Text, c.Finding.Root = s, s, s, s
 		c.Attempts[0].Roles[0].Name, c.Attempts[0].Roles[0].Tail = s, []string{s}
-		m := row(s, s, s, true, 100, 0.01, 0.2, 5)
+		m := row(s, s, s, true, past{100, 0.01, 0.2, 5})
 		m.Verdict, m.Reason, m.Point = verdict.Regression, s, s
 		c.Metrics = append(c.Metrics, m)
 		d := document(1, report.ResultTestFailed, s, c)

@@ -395,7 +395,7 @@ func TestChartsOfManyMetricsAreBounded(t *testing.T) {
 	t.Parallel()
 	var rows []verdict.Row
 	for k := range 300 {
-		r := row("c", fmt.Sprintf("m%d", k), "ms", k < 100, 10, 0.01, 0.1, 10)
+		r := row("c", fmt.Sprintf("m%d", k), "ms", k < 100, past{10, 0.01, 0.1, 10})
 		r.Verdict = verdict.Regression
 		rows = append(rows, r)
 	}
