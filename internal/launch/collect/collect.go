@@ -10,6 +10,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -113,7 +115,7 @@ func Gather(ctx context.Context, h host.Host, dir, localDir string, r Rules) (Bu
 		b.Files = append(b.Files, file)
 	}
 	unread, err := fetch(ctx, h, dir, localDir, whole, b.Files)
-	if err != nil {
+	if err = errors.Join(err, drop(localDir, unread)); err != nil {
 		return b, err
 	}
 	for _, f := range cut {
@@ -130,6 +132,17 @@ func Gather(ctx context.Context, h host.Host, dir, localDir string, r Rules) (Bu
 		incomplete = errors.Join(incomplete, fmt.Errorf("%w: %d cannot be read there, the first is %s", ErrIncomplete, len(unread), unread[0]))
 	}
 	return b, errors.Join(rundir.WriteJSON(filepath.Join(localDir, BundleFile), b), incomplete)
+}
+
+// drop removes copies of what could not be read afterwards: a link may have stood on the way when they were made.
+func drop(localDir string, unread []string) error {
+	var errs []error
+	for _, p := range unread {
+		if err := os.Remove(filepath.Join(localDir, p)); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // without notes files that are there and could not be read.

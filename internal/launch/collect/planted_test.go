@@ -162,3 +162,28 @@ func textBelow(t *testing.T, dir string) string {
 	require.NoError(t, err)
 	return b.String()
 }
+
+// swapped is a host on which a directory became a link between the list and the copy: the copy went through it.
+type swapped struct {
+	host.Host
+	there string
+}
+
+func (h swapped) Checksum(ctx context.Context, paths ...string) (map[string]string, error) {
+	sums, err := h.Host.Checksum(ctx, paths...)
+	delete(sums, h.there)
+	return sums, err
+}
+
+// What cannot be held against its original is not kept.
+func TestACopyWithoutAnOriginalIsNotKept(t *testing.T) {
+	t.Parallel()
+	h, dir := host.NewHere(os.Environ()), filepath.Join(t.TempDir(), "far")
+	tree(t, h, dir, map[string]string{"run-0/output/x.log": plant.Canary, "slurm.out": "good"})
+	here := t.TempDir()
+	b, err := Gather(context.Background(), swapped{h, filepath.Join(dir, "run-0/output/x.log")}, dir, here, Rules{})
+	require.ErrorIs(t, err, ErrIncomplete)
+	require.Equal(t, "could not be read there", files(b)["run-0/output/x.log"].Why)
+	require.NoFileExists(t, filepath.Join(here, "run-0/output/x.log"))
+	require.FileExists(t, filepath.Join(here, "slurm.out"))
+}
