@@ -41,7 +41,7 @@ func (c *CaseEnd) CountSession(s *ab.Session) {
 func (a Advice) nextOfSession(c CaseReport) string {
 	base, head := c.AB.Base, c.AB.Head
 	switch {
-	case c.Result == ResultRegression && base != nil && head != nil && base.Commit != "" && head.Commit != "":
+	case c.Result == ResultRegression && base != nil && head != nil && base.Commit != "" && head.Commit != "" && base.Commit != head.Commit:
 		return command("git", "log", "--oneline", base.Commit+".."+head.Commit)
 	case c.Result == ResultRegression:
 		return ""

@@ -169,6 +169,9 @@ func (s Suite) NameCommits(head, base string) {
 				*c = cmp.Or(*c, head)
 			}
 		}
+		if b := p.Builds; len(b) == 2 && b[0].Commit != "" && b[0].Commit == b[1].Commit {
+			p.Warnings = append(slices.Clone(p.Warnings), fmt.Sprintf("base and head are both of commit %.10s: what a session finds between them is no change of that", b[0].Commit))
+		}
 		s.Plans[i] = p
 	}
 }

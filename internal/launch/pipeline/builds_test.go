@@ -75,3 +75,14 @@ func TestWhereTheBaseLies(t *testing.T) {
 		require.Equal(t, []string{tt.want, "/ws"}, []string{s.Plans[0].Builds[0].Source, s.Plans[0].Builds[1].Source})
 	}
 }
+
+// Two builds of one commit are compared as they are, and it is said.
+func TestBuildsOfOneCommit(t *testing.T) {
+	t.Parallel()
+	one := Suite{Plans: []rundir.Plan{{Builds: []rundir.BuildPlan{{Name: rundir.BaseBuild}, {Name: rundir.HeadBuild}}}}}
+	one.NameCommits("c0ffee1", "600d600")
+	require.Empty(t, one.Plans[0].Warnings)
+	one.Plans[0].Builds[0].Commit = "c0ffee1"
+	one.NameCommits("c0ffee1", "600d600")
+	require.Equal(t, []string{"base and head are both of commit c0ffee1: what a session finds between them is no change of that"}, one.Plans[0].Warnings)
+}
