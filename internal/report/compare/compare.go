@@ -191,7 +191,7 @@ func (o Options) row(p pair) *Row {
 		}
 	}
 	r := Row{
-		Case: p.a.caseID, Point: p.a.point, Metric: def.Name, Unit: def.Unit, Better: def.Better.String(), Gate: def.Gate,
+		Case: p.a.caseID, Point: p.a.point, Metric: def.Name, Unit: def.Unit, Better: def.Better.String(), Gate: o.Policy.GatesIn(o.Metrics, p.a.match, def),
 		A: level(x, p.a), B: level(y, p.b), MinEffect: least, Unfair: p.unfair(),
 		Ratio: math.Exp(sign * shift.Mean), Worse: relative(shift.Mean), WorseIn: [2]float64{relative(shift.Lo), relative(shift.Hi)},
 		Interval: [2]float64{math.Exp(sign * shift.Lo), math.Exp(sign * shift.Hi)},
@@ -265,8 +265,7 @@ func (o Options) wantsCase(id string) bool {
 
 // wants reports whether a metric of a series is compared.
 func (o Options) wants(m metric.Metric, match map[string]string) bool {
-	gates, _ := o.Policy.Gating(m)
-	return o.Metric == m.Name || o.Metric == "" && (o.All || gates || o.Metrics.GatesIn(match, m))
+	return o.Metric == m.Name || o.Metric == "" && (o.All || o.Policy.GatesIn(o.Metrics, match, m))
 }
 
 // nothingCommon says why two sides have nothing that can be compared.

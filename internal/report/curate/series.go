@@ -94,8 +94,7 @@ func (e Editor) Show(ctx context.Context, t tables.Printer, s Standing) error {
 		return err
 	}
 	series := e.Setup.Standings(records, func(m metric.Metric) bool {
-		gates, _ := e.Setup.Policy.Gating(m)
-		return s.All || gates || slices.ContainsFunc(records, func(r baseline.Record) bool { return e.Setup.Metrics.GatesIn(r.Match, m) })
+		return s.All || slices.ContainsFunc(records, func(r baseline.Record) bool { return e.Setup.Policy.GatesIn(e.Setup.Metrics, r.Match, m) })
 	})
 	runs, acts, err := e.runsOf(ctx, s, records)
 	if err != nil {

@@ -71,6 +71,7 @@ func (s Setup) Accept(h baseline.History, run string, series []string, act basel
 		if !known || !act.Covers(m.Point, m.Metric) {
 			continue
 		}
+		def.Gate = s.Policy.GatesIn(s.Metrics, target.Match, def)
 		c := LevelChange{Point: m.Point, Metric: def, To: m.Value()}
 		if level, ok := s.Level(before, target, m.Point, def); ok {
 			c.From = &level

@@ -305,10 +305,8 @@ func (h *History) Series(o Options) []Series {
 			out[at].Nights = append(out[at].Nights, Point{Night: n, Value: v})
 		}
 	}
-	o.Policy.FunctionalOnly = false
 	out = slices.DeleteFunc(out, func(s Series) bool {
-		gates, _ := o.Policy.Gating(s.Metric)
-		return !o.All && !gates && !o.Metrics.GatesIn(h.Match, s.Metric) && !slices.ContainsFunc(s.Nights, func(p Point) bool { return p.Verdict == verdict.Regression })
+		return !o.All && !o.Policy.GatesIn(o.Metrics, h.Match, s.Metric) && !slices.ContainsFunc(s.Nights, func(p Point) bool { return p.Verdict == verdict.Regression })
 	})
 	for i := range out {
 		out[i].spells()

@@ -98,7 +98,7 @@ func (p Printer) Metrics(all metric.Table) {
 }
 
 // Acceptance shows the levels that an acceptance is about: with all, also of metrics that
-// do not gate by default.
+// gate nothing.
 func Acceptance(w io.Writer, a judging.Acceptance, all bool) {
 	fmt.Fprintf(w, "accept the level of run %s (%s, commit %s) of %s\n",
 		a.Run.ID, a.Run.Time.Format(minute), cmp.Or(commit(a.Run.Build.Commit), "-"), plain.Line(a.Run.Case))
@@ -111,7 +111,7 @@ func Acceptance(w io.Writer, a judging.Acceptance, all bool) {
 		fmt.Fprintf(w, "  %s\n", change(c))
 	}
 	if others > 0 {
-		fmt.Fprintf(w, "  and %d metrics that do not gate by default\n", others)
+		fmt.Fprintf(w, "  and %s that gate nothing\n", plain.Count(others, "metric"))
 	}
 }
 

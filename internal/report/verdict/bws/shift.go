@@ -22,22 +22,26 @@ type Group struct {
 
 // GroupOf takes level and noise of runs, oldest first and at least one, in signed logs. The
 // noise is learned from known, runs of the same series, or where these are fewer from the
-// runs themselves.
+// runs themselves: as for a verdict of the newest one, so that a step that the last runs have
+// made is no noise.
 func GroupOf(runs, known [][]float64) Group {
-	own := new(Scanner).Learn(NewData(runs), len(runs))
-	g := Group{noise: own, Known: len(runs)}
-	from := max(own.Start, len(runs)-LevelRuns)
-	if len(known) > len(runs) {
-		g.noise, g.Known = new(Scanner).Learn(NewData(known), len(known)), len(known)
+	start := new(Scanner).Learn(NewData(runs), len(runs)).Start
+	if len(known) < len(runs) {
+		known = runs
 	}
+	d, newest := NewData(known), len(known)-1
+	g := Group{noise: new(Scanner).Learn(d, max(1, newest+1-WindowOf(d, newest))), Known: len(known)}
+	from := max(start, len(runs)-LevelRuns)
 	g.values, g.Runs, g.Sigma = runs[from:], len(runs)-from, g.noise.Sigma
-	d := g.posterior(g.grid())
-	g.Level = d.estimate()
+	g.Level = g.posterior(g.grid()).estimate()
+	if g.Runs == 1 { // it may be an outlier, and is shown as what was measured
+		g.Level.Mean = g.centre()
+	}
 	return g
 }
 
-// Shift is how much b lies above a, in logs: the mean and 5..95 %, under flat priors of both
-// levels.
+// Shift is how much b lies above a, in logs: from level to level, and 5..95 % under flat
+// priors of both.
 func Shift(a, b Group) Estimate {
 	step := math.Min(a.step(), b.step())
 	x, y := a.posterior(a.gridOf(step)), b.posterior(b.gridOf(step))
@@ -51,7 +55,9 @@ func Shift(a, b Group) Estimate {
 			out.weights[n-1-i+j] += p * q
 		}
 	}
-	return out.estimate()
+	e := out.estimate()
+	e.Mean = b.Level.Mean - a.Level.Mean
+	return e
 }
 
 // distribution is one on a grid of equal steps; its weights add up to 1.

@@ -65,3 +65,26 @@ func TestShiftOfOddGroups(t *testing.T) {
 	stepped := append(runsAt(r, 15, 3, 0.01), runsAt(r, 15, 3.2, 0.01)...)
 	require.InDelta(t, 3.2, bws.GroupOf(stepped, nil).Level.Mean, 0.01)
 }
+
+// A single run is where it was measured, and two of them are apart by that, however much a series scatters.
+func TestLevelOfOneRun(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(1, 2))
+	known := runsAt(r, 20, 3, 0.25)
+	a, b := bws.GroupOf([][]float64{{3}}, known), bws.GroupOf([][]float64{{3.4, 3.5, 3.8}}, known)
+	require.InDelta(t, 3, a.Level.Mean, 1e-12)
+	require.InDelta(t, 3.5, b.Level.Mean, 1e-12)
+	require.InDelta(t, 0.5, bws.Shift(a, b).Mean, 1e-12)
+}
+
+// A step that the newest runs have made is no noise, as it is none for the judge.
+func TestNewStepIsNoNoise(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(1, 2))
+	for newest := range 4 {
+		known := append(runsAt(r, 8, 3, 0.01), runsAt(r, newest, 3.4, 0.01)...)
+		g := bws.GroupOf(known[7:8], known)
+		require.Less(t, g.Sigma, 0.02, newest)
+		require.Equal(t, len(known), g.Known)
+	}
+}
