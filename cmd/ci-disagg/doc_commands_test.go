@@ -239,7 +239,6 @@ func TestCommandsOnPages(t *testing.T) {
 		n += len(all)
 		for _, s := range all {
 			check(t, s)
-			println("GOT", s.place, "=>", strings.Join(s.args, " "))
 		}
 		for _, line := range unread {
 			t.Errorf("%s: no shell can read %s", name, line)

@@ -162,7 +162,14 @@ func headline(d Report, end RunEnd, run Run) string {
 		}
 	}
 	say(c.Failed, "%d failed")
-	say(c.Infra, "%d stopped by the infrastructure (not your change)")
+	cancelled := 0
+	for _, one := range d.Cases {
+		if one.Result == ResultInfra && one.Outcome == rundir.OutcomeCancelled {
+			cancelled++
+		}
+	}
+	say(c.Infra-cancelled, "%d stopped by the infrastructure (not your change)")
+	say(cancelled, "%d cancelled (not your change)")
 	say(c.Interrupted, "%d not finished")
 	say(c.Regressed, "%d regressed")
 	say(c.NoVerdict, "%d without a verdict")

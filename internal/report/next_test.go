@@ -23,6 +23,18 @@ func TestNextNamesTheArtifact(t *testing.T) {
 	require.Equal(t, "# https://ci/job/7/artifact/copy/report/summary.md", a.next(c))
 }
 
+// A run that took too long without anybody's fault is looked at where it did its work, not in the job's own output.
+func TestNextOfATimeoutIsTheClient(t *testing.T) {
+	t.Parallel()
+	c := CaseReport{Slug: "c", Decision: Decision{Result: ResultTestFailed}, Finding: &rundir.Finding{Kind: "phase-timeout"}}
+	c.Attempts = []AttemptReport{{Attempt: 1, Counts: true, Finding: c.Finding, Roles: []RoleReport{
+		{RoleRecord: rundir.RoleRecord{Kind: rundir.KindServer}, Log: &Link{Path: "server.log"}}, {RoleRecord: rundir.RoleRecord{Kind: rundir.KindClient}, Log: &Link{Path: "client.log"}},
+	}}}
+	require.Equal(t, "less /r/client.log", Advice{RunDir: "/r"}.next(c))
+	c.Attempts[0].Roles = nil
+	require.Equal(t, "less /r/cases/c/rep-0/attempt-1/slurm.out", Advice{RunDir: "/r"}.next(c))
+}
+
 // What is slower than a pinned value is looked at first. That it may be meant is offered on its page, and not in its place.
 func TestNextOfARegressionAcceptsNothing(t *testing.T) {
 	t.Parallel()

@@ -145,6 +145,9 @@ func runLabel(d report.Report) string {
 func fault(c report.CaseReport) string {
 	switch c.Result {
 	case report.ResultInfra:
+		if c.Outcome == rundir.OutcomeCancelled {
+			return "Cancelled, which says nothing of your change." + tries(c)
+		}
 		return "Infrastructure, not your change." + tries(c)
 	case report.ResultTestFailed:
 		return testFault(c)
@@ -211,6 +214,8 @@ func testFault(c report.CaseReport) string {
 	switch {
 	case f == nil:
 		return "A test failed."
+	case f.Root == "" && c.Outcome.IsTimeout():
+		return "It took too long, and no role is proven to be the cause."
 	case f.Root == "":
 		return "A test failed; no role is proven to be the first."
 	case f.Kind == blame.KindReadyTimeout && len(f.Roots) > 0:
