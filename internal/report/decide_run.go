@@ -140,12 +140,10 @@ func countCases(cases []CaseReport) Counts {
 	return n
 }
 
-// unjudged is how many cases are green only because the policy lets a case pass of
-// whose speed nothing can be said.
-func unjudged(cases []CaseReport) int {
-	n := 0
+// count is how many cases are so.
+func count(cases []CaseReport, so func(CaseReport) bool) (n int) {
 	for _, c := range cases {
-		if NotJudged(c) != "" {
+		if so(c) {
 			n++
 		}
 	}
@@ -162,19 +160,14 @@ func headline(d Report, end RunEnd, run Run) string {
 		}
 	}
 	say(c.Failed, "%d failed")
-	cancelled := 0
-	for _, one := range d.Cases {
-		if one.Result == ResultInfra && one.Outcome == rundir.OutcomeCancelled {
-			cancelled++
-		}
-	}
+	cancelled := count(d.Cases, func(c CaseReport) bool { return c.Result == ResultInfra && c.Outcome == rundir.OutcomeCancelled })
 	say(c.Infra-cancelled, "%d stopped by the infrastructure (not your change)")
 	say(cancelled, "%d cancelled (not your change)")
 	say(c.Interrupted, "%d not finished")
 	say(c.Regressed, "%d regressed")
 	say(c.NoVerdict, "%d without a verdict")
 	say(c.Known, "%d failed as known")
-	unjudged := unjudged(d.Cases)
+	unjudged := count(d.Cases, func(c CaseReport) bool { return NotJudged(c) != "" }) // green only because the policy lets it pass
 	say(c.Passed-unjudged, "%d passed")
 	say(c.Improved, "%d of them faster")
 	say(unjudged, "%d not judged (allowed)")

@@ -41,6 +41,9 @@ func TestWhoBrokeIt(t *testing.T) {
 		require.Contains(t, text, "badc0ff slow <b>kernel</b>", output)
 		require.Contains(t, text, "Together with the commit changed: driver 580.95.05 → <b>590</b>.", output)
 	}
+	overview, err := os.ReadFile(filepath.Join(dir, "index.html"))
+	require.NoError(t, err)
+	require.Contains(t, string(overview), "badc0ff slow &lt;b&gt;kernel&lt;/b&gt;")
 	require.NotContains(t, string(page), "<b>kernel")
 	require.Contains(t, Console(d, "/r", Style{}), "… and 1 more")
 	c.Together.Onset.Run = c.Metrics[0].Series[60].ID
