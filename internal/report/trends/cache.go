@@ -68,6 +68,7 @@ func decode(in *gob.Decoder) (*Cache, error) {
 	if c.Version != cacheVersion {
 		return nil, errors.New("a cache of another version")
 	}
+	words := texts{}
 	for range c.Count {
 		var h History
 		if err := in.Decode(&h); err != nil {
@@ -76,7 +77,7 @@ func decode(in *gob.Decoder) (*Cache, error) {
 		nights := h.Nights
 		h.Nights = make([]Night, 0, len(nights)+1)
 		for _, n := range nights {
-			h.append(n)
+			h.append(n, words)
 		}
 		c.Histories = append(c.Histories, &h)
 	}

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unique"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/changed"
@@ -54,6 +53,8 @@ type Gathered struct {
 	Histories []*History
 	Warnings  []string
 	Read      int // records that were read now; the others were known
+
+	texts texts
 }
 
 // overlap is how long before the newest known run the store is read again: a night's runs end
@@ -63,7 +64,7 @@ const overlap = 14 * 24 * time.Hour
 // Gather reads a store. What known holds is not read again but for its newest days; nil
 // reads everything, and so does an act by which people have changed stored runs since.
 func Gather(ctx context.Context, store baseline.Store, since time.Time, known *Cache) (Gathered, error) {
-	out := Gathered{Store: store.String()}
+	out := Gathered{Store: store.String(), texts: texts{}}
 	acts, rewritten, err := readActs(ctx, store, &out)
 	if err != nil {
 		return out, err
@@ -159,21 +160,23 @@ func (g *Gathered) add(index map[string]*History, r baseline.Record) {
 			})
 		}
 	}
-	h.append(n)
+	h.append(n, g.texts)
 }
 
 // append adds a night. What it says in the words of others it shares with them: a year of nights says the same few
 // thousand words a million times.
-func (h *History) append(n Night) {
+func (h *History) append(n Night, in texts) {
 	for _, s := range []*string{&n.Run, &n.Commit, &n.URL, &n.Image, (*string)(&n.Verdict)} {
-		*s = shared(*s)
+		*s = in.shared(*s)
 	}
 	for i := range n.Nodes {
-		n.Nodes[i] = shared(n.Nodes[i])
+		n.Nodes[i] = in.shared(n.Nodes[i])
 	}
 	for i := range n.Values {
 		v := &n.Values[i]
-		v.Point, v.Metric, v.Unit, v.Onset, v.Verdict = shared(v.Point), shared(v.Metric), shared(v.Unit), shared(v.Onset), shared(v.Verdict)
+		for _, s := range []*string{&v.Point, &v.Metric, &v.Unit, &v.Onset, (*string)(&v.Verdict)} {
+			*s = in.shared(*s)
+		}
 	}
 	if last := len(h.Nights) - 1; last >= 0 && n.Facts != nil && maps.Equal(h.Nights[last].Facts, n.Facts) {
 		n.Facts = h.Nights[last].Facts
@@ -181,8 +184,21 @@ func (h *History) append(n Night) {
 	h.Nights = append(h.Nights, n)
 }
 
-// shared is a text in the one place where all its copies are.
-func shared[S ~string](s S) S { return unique.Make(s).Value() }
+// texts are kept once each.
+type texts map[string]string
+
+// shared is the first text that was like s.
+func (t texts) shared(s string) string {
+	if s == "" {
+		return ""
+	}
+	if known, ok := t[s]; ok {
+		return known
+	}
+	s = strings.Clone(s) // not the whole record that it is cut from
+	t[s] = s
+	return s
+}
 
 // arrange orders the nights, and gives each history what people did to it. Histories of older
 // versions that others go on with are joined by nobody: they stand for themselves.
