@@ -19,9 +19,8 @@ func addArgsFlag(f *pflag.FlagSet) {
 	f.String(argsFlag, "", `JSON file of further flags and arguments: {"flags": {"testList": ["a.txt"], "quiet": true}, "args": ["…"]}`)
 }
 
-// expandArgs replaces every --args-file of a command line by what the file says.
-// Each value stays one argument, whatever it contains. Flags that follow on the
-// command line stand over those of the file.
+// expandArgs replaces every --args-file of a command line by what the file says. Each value stays one argument,
+// whatever it contains. Flags that follow on the command line stand over those of the file.
 func expandArgs(root *cobra.Command, readFile func(string) ([]byte, error), args []string) ([]string, error) {
 	var front, back []string
 	for i := 0; i < len(args); i++ {

@@ -108,9 +108,8 @@ func (o storeFlags) atStore(ctx context.Context, h host, create bool, fn func(cu
 	return curate.StoreError(fn(curate.Editor{Out: h.stdout, Warn: h.stderr, Setup: setup}, cfg))
 }
 
-// change is the one way in which a person changes a store: who and why, then the
-// records that fn makes, which are shown in a dry run and stored otherwise. With
-// create, a store that is not there is made.
+// change is the one way in which a person changes a store: who and why, then the records that fn makes, which are shown
+// in a dry run and stored otherwise. With create, a store that is not there is made.
 func (o manualFlags) change(ctx context.Context, h host, from storeFlags, create bool, fn func(curate.Editor, config) ([]baseline.Record, error)) error {
 	act, err := o.stamp(h)
 	if err != nil {

@@ -74,6 +74,7 @@ func (o confirmFlags) run(ctx context.Context, h host, args []string) error {
 
 // confirm makes a session of each regression of a run.
 func (o suiteFlags) confirm(h host, cfg config, dir rundir.Dir) confirm.Options {
+	own := o.Avoid
 	return confirm.Options{
 		Dir: dir, Out: h.stderr, Most: cfg.AB.GPUHours, Refused: cfg.Builds.Unpaired(),
 		Hours: func(id, good, bad string) (float64, error) {
@@ -82,7 +83,7 @@ func (o suiteFlags) confirm(h host, cfg config, dir rundir.Dir) confirm.Options 
 			return hours, err
 		},
 		Session: func(ctx context.Context, r confirm.Result) (int, string) {
-			o.Avoid = r.Nodes
+			o.Avoid = append(own[:len(own):len(own)], r.Nodes...)
 			return o.pairOf(ctx, h, cfg, r.Dir, []string{r.Case, r.Good, r.Bad})
 		},
 	}

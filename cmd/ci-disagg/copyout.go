@@ -21,8 +21,7 @@ func (o *copyFlags) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.copyTo, "copy-report", "", "directory for a copy of the report and of the files it links to, such as one in the workspace; result.json there says how the run ended")
 }
 
-// around runs a verb that may copy its report, and leaves a result also when
-// there was nothing to report.
+// around runs a verb that may copy its report, and leaves a result also when there was nothing to report.
 func (o *copyFlags) around(h host, verb func() error) error {
 	if o.copyTo == "" {
 		return verb()

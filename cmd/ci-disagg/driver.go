@@ -111,8 +111,7 @@ func newDriver(h host, cfg config, cluster, backend string, flags driveFlags) (*
 	return d, err
 }
 
-// newSuiteDriver is a driver that can also start the jobs of a new suite, by a team's
-// own draft where one is named.
+// newSuiteDriver is a driver that can also start the jobs of a new suite, by a team's own draft where one is named.
 func newSuiteDriver(h host, cfg config, s pipeline.Suite, draft string, flags driveFlags) (*driver, error) {
 	d, err := newDriver(h, cfg, s.Cluster, s.Backend, flags)
 	if err != nil {

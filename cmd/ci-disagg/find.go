@@ -16,8 +16,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/runview"
 )
 
-// findFlags find a run that exists: by its directory, the only argument, or by
-// the id that run had.
+// findFlags find a run that exists: by its directory, the only argument, or by the id that run had.
 type findFlags struct{ runID string }
 
 // AddFlags registers the flags.
@@ -91,10 +90,9 @@ func readRun(dir rundir.Dir) (rundir.Run, error) {
 	return run, exit.ByUser(err)
 }
 
-// sameRun refuses to take up a run that is another one than asked for: of other
-// cases, of another cluster, or of another build under the same id, as $BUILD_TAG
-// of a job that was made anew. All would end with the first one's result. A suite that cannot be
-// planned is refused too; resume goes on without one.
+// sameRun refuses to take up a run that is another one than asked for: of other cases, of another cluster, or of
+// another build under the same id, as $BUILD_TAG of a job that was made anew. All would end with the first one's
+// result. A suite that cannot be planned is refused too; resume goes on without one.
 func (o runOptions) sameRun(h host, cfg config, args []string, dir rundir.Dir, run rundir.Run) error {
 	_, want, err := o.planned(h, cfg, args, run.ID)
 	if err != nil {

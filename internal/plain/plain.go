@@ -36,11 +36,16 @@ func Line(s string) string {
 // Inert is a line of somebody's log that no build server takes for a command of its own: "##vso[task.complete
 // result=Succeeded]" would end a job of Azure Pipelines as passed, "::error::" stand beside somebody's code on GitHub.
 func Inert(line string) string {
-	line = strings.ReplaceAll(line, "##", "# #")
-	if at := strings.TrimLeft(line, " \t\r"); strings.HasPrefix(at, "::") {
-		line = line[:len(line)-len(at)] + ": :" + at[2:]
+	for strings.Contains(line, "##") { // of three, two are left by one pass
+		line = strings.ReplaceAll(line, "##", "# #")
 	}
-	return line
+	parts := strings.Split(line, "\r") // which some take for the end of a line
+	for i, part := range parts {
+		if at := strings.TrimLeftFunc(part, unicode.IsSpace); strings.HasPrefix(at, "::") {
+			parts[i] = part[:len(part)-len(at)] + ": :" + at[2:]
+		}
+	}
+	return strings.Join(parts, "\r")
 }
 
 // Words is s in one line, without runs of blanks.

@@ -97,8 +97,7 @@ func (m *machine) benchmarkOver(e event, bound string) {
 	}
 }
 
-// testOver reports whether the roles have run for as long as the list gives the whole
-// test: ready and benchmark together.
+// testOver reports whether the roles have run for as long as the list gives the whole test: ready and benchmark together.
 func (s state) testOver(at time.Time) bool {
 	return s.test > 0 && slices.ContainsFunc(s.spans, func(p rundir.PhaseSpan) bool {
 		return p.Phase == rundir.PhaseReady && at.Sub(p.Start) >= s.test
@@ -125,10 +124,9 @@ func (m *machine) notReady(e event, bound string) {
 		blame.Event{Kind: blame.PhaseTimeout, At: e.at, Text: fmt.Sprintf("%s took longer than %s", m.phase, bound)})
 }
 
-// quiet asks every server whether it still answers once no role has given a sign of
-// life for the configured time: the answer says who hangs. That is counted from the
-// first request that was served; before it, loading may say nothing for long. A client
-// that goes on talking is no sign that any server works.
+// quiet asks every server whether it still answers once no role has given a sign of life for the configured time: the
+// answer says who hangs. That is counted from the first request that was served; before it, loading may say nothing for
+// long. A client that goes on talking is no sign that any server works.
 func (m *machine) quiet(e event) {
 	over := func(since time.Time) bool { return e.at.Sub(since) >= m.hang }
 	if m.hang <= 0 || max(e.quiet, e.idle) < m.hang || !m.probing.IsZero() || !over(m.since) || e.served.IsZero() || !over(e.served) ||
@@ -195,11 +193,10 @@ func (s state) servers(names []string) []string {
 	})
 }
 
-// hanging names who hangs: a server that does not answer at all, else who had work
-// by its own last word and made no progress, else a router that does not answer,
-// which may only wait for one of them. A server whose engine is dead may well answer.
+// hanging names who hangs: a server that does not answer at all, else who had work by its own last word and made no
+// progress, else a router that does not answer, which may only wait for one of them. A dead engine's server may answer.
 func (s state) hanging(e event) ([]string, string) {
-	servers := s.servers(e.dead)
+	servers, routers := s.servers(e.dead), slices.DeleteFunc(slices.Clone(s.roles), func(r role) bool { return r.kind != rundir.KindRouter || !r.live() })
 	switch {
 	case len(servers) > 0:
 		return servers, "does not answer"
@@ -208,7 +205,11 @@ func (s state) hanging(e event) ([]string, string) {
 	case len(e.dead) > 0:
 		return e.dead, "does not answer"
 	case len(e.unread) > 0:
-		return s.clients(), "nobody takes what " + strings.Join(e.unread, ", ") + " has answered"
+		takers := s.clients()
+		if len(routers) > 0 && len(s.servers(e.unread)) == len(e.unread) { // only behind a router
+			takers = []string{routers[0].name}
+		}
+		return takers, "nobody takes what " + strings.Join(e.unread, ", ") + " has answered"
 	}
 	return s.clients(), "every server answers, and none says that it has work"
 }

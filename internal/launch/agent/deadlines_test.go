@@ -73,6 +73,14 @@ func TestBenchmarkTakesTooLong(t *testing.T) {
 			says: []string{"[BENCHMARK] hangs: nobody takes what GEN_0, DISAGG_SERVER has answered"},
 		},
 		{
+			name: "a router that does not read", edit: hang, root: "DISAGG_SERVER",
+			events: []event{
+				{kind: evTick, at: sec(60), quiet: 31 * time.Second, served: sec(11)},
+				{kind: evProbed, at: sec(60.5), quiet: 31 * time.Second, unread: []string{"GEN_0"}},
+			},
+			says: []string{"[DISAGG_SERVER] hangs: nobody takes what GEN_0 has answered"},
+		},
+		{
 			name: "a long setup", edit: func(s *state) { s.roles[install].state = rundir.RolePending },
 			says: []string{"phase setup took longer than 1m0s (budgets.setup): INSTALL was not through"},
 		},

@@ -74,7 +74,9 @@ func (r Result) Holds(dir rundir.Dir, slug string, now *report.Suspects) (Result
 		return r, r.Outcome == Unconfirmed
 	}
 	again := Result{Case: r.Case, Outcome: Unconfirmed, Good: r.Good, Bad: r.Bad, Nodes: r.Nodes, Dir: sessionDir(dir, slug)}
-	return again, again.read() == nil && again.Outcome == r.Outcome
+	ok := again.read() == nil && again.Outcome == r.Outcome
+	again.among(now)
+	return again, ok
 }
 
 // sessionDir is the run directory of a case's session.
@@ -221,10 +223,15 @@ func (o *Options) confirm(ctx context.Context, c report.CaseReport) (r Result, c
 	if err := r.read(); err != nil {
 		r.Why = "the session left no report: " + err.Error()
 	}
-	if n := len(c.Suspects.Commits); n > 1 && r.Outcome == Confirmed {
+	r.among(c.Suspects)
+	return r, code
+}
+
+// among says of how many commits one is to blame.
+func (r *Result) among(s *report.Suspects) {
+	if n := len(s.Commits); n > 1 && r.Outcome == Confirmed {
 		r.Why = fmt.Sprintf("%s; it came with one of %d commits, and `ci-disagg bisect` finds which", strings.TrimSuffix(r.Why, "."), n)
 	}
-	return r, code
 }
 
 // nodesOf are the nodes that a case was measured on.
