@@ -11,6 +11,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
+	"github.com/ci-disagg/ci-disagg/internal/rules"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -26,7 +27,7 @@ type cancelOptions struct {
 // AddFlags registers the flags.
 func (o *cancelOptions) AddFlags(f *pflag.FlagSet) {
 	o.findFlags.AddFlags(f)
-	addConfigFlag(f, &o.config, "config that --run-id is looked up with")
+	addConfigFlag(f, &o.config, "config that --run-id is looked up with, and that says, too, where a login node is")
 	f.StringVar(&o.reason, "reason", "cancelled with `ci-disagg cancel`", "why; stands in the report")
 	cmdline.AddOutput(f, &o.output)
 	f.BoolVar(&o.patient, "patient", false, "wait also for a job that is just being submitted")
@@ -59,7 +60,7 @@ func runCancel(cmd *cobra.Command, h host, o cancelOptions, args []string) error
 	if err != nil {
 		return err
 	}
-	d, err := driverOf(h, dir)
+	d, err := driverOf(h, dir, own(h, o.config, rules.Flags{}, ""))
 	if err != nil {
 		return err
 	}
@@ -88,19 +89,25 @@ func show(h host, form string, doc interface{ Write(io.Writer) error }) error {
 	return doc.Write(h.stdout)
 }
 
-// driverOf is the driver as the run directory's own config describes it.
-func driverOf(h host, dir rundir.Dir) (*driver, error) {
+// driverOf is the driver as the run directory's own config describes it, as far as the caller's own says the same.
+func driverOf(h host, dir rundir.Dir, own func() (config, error)) (*driver, error) {
 	run, err := readRun(dir)
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := configfile.Kept(dir)
-	if err != nil {
-		return nil, exit.ByUser(err)
-	}
-	d, err := newDriver(h, cfg, run.Cluster, run.Backend, noDriveFlags())
+	d, err := keptDriver(h, dir, run, own)
 	if err != nil {
 		return nil, err
 	}
 	return d, d.CheckConf()
+}
+
+// keptDriver is a driver that may be of a cluster that is not to be had here.
+func keptDriver(h host, dir rundir.Dir, run rundir.Run, own func() (config, error)) (*driver, error) {
+	cfg, err := configfile.Kept(dir)
+	if err != nil {
+		return nil, exit.ByUser(err)
+	}
+	cfg.Own = own
+	return newDriver(h, cfg, run.Cluster, run.Backend, noDriveFlags())
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
-	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/spf13/pflag"
+
+	"github.com/ci-disagg/ci-disagg/internal/configfile"
+	"github.com/ci-disagg/ci-disagg/internal/rules"
 )
 
 // defaultConfig is read when --config is not given; it may be absent then.
@@ -10,6 +12,17 @@ const defaultConfig = configfile.DefaultFile
 
 // config is a loaded ci-disagg.yaml.
 type config = configfile.Config
+
+// own gives the caller's config for what a kept one is not believed in; in a pull request under its branch's rules.
+func own(h host, path string, o rules.Flags, mergeBase string) func() (config, error) {
+	return func() (config, error) {
+		cfg, err := loadConfig(h, path)
+		if err != nil || cfg.Path == "" {
+			return cfg, err
+		}
+		return governed(h, cfg, o, buildFlags{mergeBase: mergeBase})
+	}
+}
 
 // addConfigFlag registers the flag by which every verb finds a config.
 func addConfigFlag(f *pflag.FlagSet, path *string, what string) {

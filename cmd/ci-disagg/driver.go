@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -79,6 +78,9 @@ func newDriver(h host, cfg config, cluster, backend string, flags driveFlags) (*
 	if err != nil {
 		return nil, err
 	}
+	if err := cfg.VouchLogin(cluster, backend, prof, h.getenv); err != nil {
+		return nil, err
+	}
 	if prof.Passed == nil {
 		prof.Passed = cfg.Passed
 	}
@@ -105,7 +107,7 @@ func newDriver(h host, cfg config, cluster, backend string, flags driveFlags) (*
 		level = slog.LevelDebug
 	}
 	d.Target, err = target.New(target.Options{
-		Cluster: cluster, Profile: prof, Backend: backend, Self: path, Environ: withoutHook(h.environ(), cfg.Notify), Getenv: h.getenv, Now: h.now,
+		Cluster: cluster, Profile: prof, Backend: backend, Self: path, Environ: configfile.Vouching(withoutHook(h.environ(), cfg.Notify), prof), Getenv: h.getenv, Now: h.now,
 		Log: slog.New(slog.NewTextHandler(h.stderr, &slog.HandlerOptions{Level: level})), Doc: cfg.Doc, Config: cfg.Path,
 	})
 	return d, err
@@ -193,6 +195,7 @@ type started struct {
 	plans  []rundir.Plan
 	detach bool         // return as soon as its jobs are submitted
 	rules  *rules.Rules // that hold now, nil = those that are kept with it
+	own    func() (config, error) // of a run that is taken up: see configfile.Config
 	named  *config      // of a run that is taken up: the caller's config, nil = none was named
 }
 
@@ -270,7 +273,7 @@ func (d *driver) decide(rep *deliver.Reporter, policy func(context.Context, retr
 
 // reattach does what goes on with a run whose jobs may be live: a signal ends them
 // from the first moment on, also when it comes before anybody drives them.
-func reattach(ctx context.Context, h host, dir rundir.Dir, goOn func(context.Context, *signals) error) error {
+func reattach(ctx context.Context, h host, dir rundir.Dir, own func() (config, error), goOn func(context.Context, *signals) error) error {
 	ctx, stop := drive.Notify(ctx)
 	defer stop()
 	s := signals{stop: stop}
@@ -279,7 +282,7 @@ func reattach(ctx context.Context, h host, dir rundir.Dir, goOn func(context.Con
 	if s.driven || by == 0 {
 		return err
 	}
-	d, cancelErr := driverOf(h, dir)
+	d, cancelErr := driverOf(h, dir, own)
 	if cancelErr == nil {
 		defer d.Close()
 		cancelErr = cancelOther(ctx, drive.Options{Access: d.Access(), Dir: dir})
@@ -316,6 +319,7 @@ func continueLoaded(ctx context.Context, s *signals, h host, r started, flags dr
 		cfg.Restrict(h.environ())
 		tellRules(h, cfg)
 	}
+	cfg.Own = r.own
 	d, err := newDriver(h, cfg, r.run.Cluster, r.run.Backend, flags)
 	if err != nil {
 		return err
@@ -324,13 +328,8 @@ func continueLoaded(ctx context.Context, s *signals, h host, r started, flags dr
 	if err := d.CheckConf(); err != nil {
 		return err
 	}
-	draft := filepath.Join(string(r.dir), configfile.Draft)
-	if _, err := os.Stat(draft); err == nil {
-		if err := d.setDraft(h, draft); err != nil {
-			return err
-		}
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
+	if err := errors.Join(d.UseKeptDraft(r.dir, configfile.Draft), cfg.VouchAgent(d.Cluster, d.Backend, d.Profile)); err != nil {
+		return exit.ByUser(err)
 	}
 	if err := d.FindAgent(); err != nil {
 		return err

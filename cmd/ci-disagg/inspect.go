@@ -5,6 +5,7 @@ import (
 	"github.com/spf13/pflag"
 
 	clusterhost "github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/rules"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/runview"
 )
@@ -31,8 +32,8 @@ func newLookCmds(h host) []*cobra.Command {
 		Find: func(config, runID string, args []string) (rundir.Dir, error) {
 			return findFlags{runID}.find(h, config, args)
 		},
-		Far: func(dir rundir.Dir) clusterhost.Host {
-			d, err := driverOf(h, dir)
+		Far: func(config string, dir rundir.Dir) clusterhost.Host {
+			d, err := driverOf(h, dir, own(h, config, rules.Flags{}, ""))
 			if err != nil || d.Profile.AgentDir == "" {
 				return nil
 			}

@@ -10,11 +10,10 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
-	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/ci-disagg/ci-disagg/internal/exit"
-	clusterhost "github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
+	"github.com/ci-disagg/ci-disagg/internal/rules"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -32,7 +31,7 @@ type pruneOptions struct {
 
 // AddFlags registers the flags.
 func (o *pruneOptions) AddFlags(f *pflag.FlagSet) {
-	addConfigFlag(f, &o.config, "config file")
+	addConfigFlag(f, &o.config, "config file; it says, too, where the login nodes of runs are")
 	f.StringVar(&o.runsDir, "runs-dir", "", "parent of the run directories (default runs_dir of the config)")
 	f.IntVar(&o.keep, "keep", 200, "newest runs that stay; 0 = no such bound")
 	f.IntVar(&o.days, "days", 30, "runs that ended longer ago go; 0 = no such bound")
@@ -86,12 +85,10 @@ func runPrune(ctx context.Context, h host, o pruneOptions) error {
 	opts := runs.PruneOptions{
 		RunsDir: dir, Keep: o.keep, OlderThan: time.Duration(o.days) * 24 * time.Hour, MaxBytes: int64(o.maxGB * 1e9), DryRun: o.dryRun, Now: h.now,
 	}
-	opts.Finish = func(run rundir.Run, dir rundir.Dir) error { return finishRun(ctx, h, run, dir) }
+	opts.Finish = func(run rundir.Run, dir rundir.Dir) error { return o.finishRun(ctx, h, run, dir) }
 	if !o.here {
-		far := farRuns{h: h, logins: map[string]*clusterhost.SSH{}}
-		defer far.close()
 		opts.Far = func(run rundir.Run, dir rundir.Dir) error {
-			if err := far.remove(ctx, run, dir); err != nil {
+			if err := o.removeFar(ctx, h, run, dir); err != nil {
 				return fmt.Errorf("%w (--here-only removes it here all the same)", err)
 			}
 			return nil
@@ -108,8 +105,8 @@ func runPrune(ctx context.Context, h host, o pruneOptions) error {
 }
 
 // finishRun writes down how the jobs of a run ended whose driver is dead.
-func finishRun(ctx context.Context, h host, run rundir.Run, dir rundir.Dir) error {
-	d, err := driverOf(h, dir)
+func (o pruneOptions) finishRun(ctx context.Context, h host, run rundir.Run, dir rundir.Dir) error {
+	d, err := driverOf(h, dir, own(h, o.config, rules.Flags{}, ""))
 	if err != nil {
 		return err
 	}
@@ -120,37 +117,18 @@ func finishRun(ctx context.Context, h host, run rundir.Run, dir rundir.Dir) erro
 	return nil
 }
 
-// farRuns are the run directories behind login nodes, over one connection each.
-type farRuns struct {
-	h      host
-	logins map[string]*clusterhost.SSH
-}
-
-// remove removes what a run has there, by the config that the run was made with.
-func (f farRuns) remove(ctx context.Context, run rundir.Run, dir rundir.Dir) error {
+// removeFar removes what a run has behind a login node.
+func (o pruneOptions) removeFar(ctx context.Context, h host, run rundir.Run, dir rundir.Dir) error {
 	if run.Backend != jobs.BackendSlurm {
 		return nil
 	}
-	cfg, err := configfile.Kept(dir)
+	d, err := keptDriver(h, dir, run, own(h, o.config, rules.Flags{}, ""))
 	if err != nil {
 		return err
 	}
-	_, prof, err := cfg.Profile(run.Cluster)
-	if err != nil || prof.Login == "" || prof.AgentDir == "" {
-		return err
+	defer d.Close()
+	if d.Profile.Login == "" || d.Profile.AgentDir == "" {
+		return nil
 	}
-	if f.logins[prof.Login] == nil {
-		login, err := clusterhost.NewSSH(clusterhost.SSHConfig{Dest: prof.Login, Env: f.h.environ()})
-		if err != nil {
-			return err
-		}
-		f.logins[prof.Login] = login
-	}
-	return runs.RemoveThere(ctx, f.logins[prof.Login], prof.AgentDir, run)
-}
-
-func (f farRuns) close() {
-	for _, login := range f.logins {
-		_ = login.Close() // a connection that will not close says nothing about the runs
-	}
+	return runs.RemoveThere(ctx, d.Host, d.Profile.AgentDir, run)
 }

@@ -37,7 +37,7 @@ and ends as run would have ended. A run that is over is only reported again.`,
 	o.findFlags.AddFlags(f)
 	o.rules.AddFlags(f)
 	f.StringVar(&o.mergeBase, "merge-base", "", "commit at which a pull request left the branch it is compared with: its rules hold")
-	addConfigFlag(f, &o.config, "config that --run-id is looked up with, by which a pull request's rules are found, and by which perf.reference and ab.confirm are seen to")
+	addConfigFlag(f, &o.config, "config that --run-id is looked up with, by which a pull request's rules are found, by which perf.reference and ab.confirm are seen to, and that says, too, where a login node and an agent are")
 	return cmd
 }
 
@@ -50,7 +50,7 @@ func runResume(ctx context.Context, h host, o resumeOptions, args []string) erro
 	if err != nil {
 		return err
 	}
-	r := started{dir: dir, rules: now}
+	r := started{dir: dir, rules: now, own: own(h, o.config, o.rules, o.mergeBase)}
 	if o.config != "" {
 		cfg, err := loadConfig(h, o.config)
 		if err != nil {
@@ -58,7 +58,7 @@ func runResume(ctx context.Context, h host, o resumeOptions, args []string) erro
 		}
 		r.named = &cfg
 	}
-	return reattach(ctx, h, dir, func(ctx context.Context, s *signals) error {
+	return reattach(ctx, h, dir, r.own, func(ctx context.Context, s *signals) error {
 		return continueRun(ctx, s, h, r, o.driveFlags)
 	})
 }

@@ -197,7 +197,8 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 
 // goOn takes up the run that is in dir already.
 func (o runOptions) goOn(ctx context.Context, h host, cfg config, dir rundir.Dir, args []string) error {
-	return reattach(ctx, h, dir, func(ctx context.Context, s *signals) error {
+	own := func() (config, error) { return cfg, nil }
+	return reattach(ctx, h, dir, own, func(ctx context.Context, s *signals) error {
 		run, err := readRun(dir)
 		if err != nil {
 			return err
@@ -210,7 +211,7 @@ func (o runOptions) goOn(ctx context.Context, h host, cfg config, dir rundir.Dir
 			does = "it is over, and only reported again; to measure anew give another --run-id or --run-dir"
 		}
 		fmt.Fprintf(h.stderr, "ci-disagg: run %s exists in %s: %s\n", run.ID, dir, does)
-		return continueRun(ctx, s, h, started{dir: dir, detach: o.detach, rules: cfg.Rules, named: &cfg}, o.driveFlags)
+		return continueRun(ctx, s, h, started{dir: dir, detach: o.detach, rules: cfg.Rules, named: &cfg, own: own}, o.driveFlags)
 	})
 }
 

@@ -53,6 +53,9 @@ type Config struct {
 	Doc    strictyaml.Document
 	Raw    []byte
 	KeptIn rundir.Dir // the run directory that it was found in, "" = it was not
+	// Own gives the caller's config where this one is kept: what cannot be believed of it has to stand there, too.
+	// nil = there is none.
+	Own func() (Config, error)
 
 	Rules   *rules.Rules   // that are not its own; nil = there are none
 	Passed  []string       // variables that a pull request's jobs see where no export says; nil = it is none

@@ -29,7 +29,7 @@ type Env struct {
 	// Find is the run that an argument or an id names.
 	Find func(config, runID string, args []string) (rundir.Dir, error)
 	// Far is where a run's jobs are, if that is behind a login node and can be reached; else nil.
-	Far func(rundir.Dir) host.Host
+	Far func(config string, dir rundir.Dir) host.Host
 }
 
 // Commands are the verbs that look at runs.
@@ -136,7 +136,7 @@ func (e Env) status(ctx context.Context, o lookFlags, args []string) error {
 		return err
 	}
 	r := Reader{Now: e.Now()}
-	if h := e.Far(dir); h != nil {
+	if h := e.Far(o.config, dir); h != nil {
 		defer func() { _ = h.Close() }() // nothing is on its way
 		r.Far = func(path string) ([]byte, error) { return readFar(ctx, h, path) }
 	}

@@ -335,7 +335,7 @@ func dropSSH(t testing.TB, r *row) int {
 	})
 	var seen runview.Status // by somebody who has the run directory, and the agent's record behind the login node
 	look := exec.CommandContext(t.Context(), binary, "status", "-o", "json", string(r.dir))
-	look.Dir, look.Env = t.TempDir(), r.env
+	look.Dir, look.Env = t.TempDir(), append(r.env[:len(r.env):len(r.env)], "CI_DISAGG_LOGIN="+r.login.Dest+":"+r.far)
 	out, err := look.Output()
 	require.NoError(t, err)
 	require.NoError(t, json.Unmarshal(out, &seen))

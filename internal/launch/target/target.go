@@ -8,6 +8,7 @@ package target
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -98,6 +99,23 @@ func (t *Target) UseDraft(read func(string) ([]byte, error), path, name string) 
 	}
 	t.Draft, t.DraftName = draft, name
 	return nil
+}
+
+// draftLimit bounds a draft that is kept, in bytes.
+const draftLimit = 16 << 20
+
+// UseKeptDraft reads the draft that a run directory keeps, if it does, and nothing that a job has put in its place.
+func (t *Target) UseKeptDraft(dir rundir.Dir, name string) error {
+	tree, err := dir.Tree()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tree.Close() }() // only read from
+	draft := filepath.Join(string(dir), name)
+	if _, err := tree.Lstat(draft); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return t.UseDraft(func(path string) ([]byte, error) { return tree.ReadFile(path, draftLimit) }, draft, draft)
 }
 
 // FindAgent says which ci-disagg runs as agent: the one of the profile for the
