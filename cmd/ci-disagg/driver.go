@@ -193,10 +193,10 @@ type started struct {
 	dir    rundir.Dir
 	run    rundir.Run
 	plans  []rundir.Plan
-	detach bool         // return as soon as its jobs are submitted
-	rules  *rules.Rules // that hold now, nil = those that are kept with it
+	detach bool                   // return as soon as its jobs are submitted
+	rules  *rules.Rules           // that hold now, nil = those that are kept with it
 	own    func() (config, error) // of a run that is taken up: see configfile.Config
-	named  *config      // of a run that is taken up: the caller's config, nil = none was named
+	named  *config                // of a run that is taken up: the caller's config, nil = none was named
 }
 
 // drive takes a run from wherever it stands to its report and exit code.

@@ -197,7 +197,7 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 
 // goOn takes up the run that is in dir already.
 func (o runOptions) goOn(ctx context.Context, h host, cfg config, dir rundir.Dir, args []string) error {
-	own := func() (config, error) { return cfg, nil }
+	own := func() (config, error) { return cfg, nil } //nolint:unparam // others have to read theirs
 	return reattach(ctx, h, dir, own, func(ctx context.Context, s *signals) error {
 		run, err := readRun(dir)
 		if err != nil {

@@ -47,6 +47,7 @@ func newSweepCmd(h host) *cobra.Command {
 or run one of its scripts, finds the run directory of each from the job itself, and
 ends those whose driver has given no sign of life for --older-than. A job whose run
 directory cannot be seen from here is listed, not touched; end it with --owner TAG.
+Where the records of some runs cannot be read, the others are seen to, and it exits 3.
 Of runs in runs_dir whose driver is dead it writes down how their jobs ended, and
 it tells which failures of the infrastructure three runs or more have had within a
 day, and on which node, switch or file system.

@@ -120,7 +120,11 @@ func runDirs(parent string) ([]string, error) {
 	}
 	var out []string
 	for _, e := range entries[:min(len(entries), maxRuns)] {
-		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") && tree.Has(rundir.Dir(filepath.Join(parent, e.Name())).RunFile()) {
+		file := rundir.Dir(filepath.Join(parent, e.Name())).RunFile()
+		if !e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		if _, err := tree.Lstat(file); tree.Has(file) || err == nil { // something else in its place is listed as a run that cannot be read
 			out = append(out, e.Name())
 		}
 	}

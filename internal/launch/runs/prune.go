@@ -200,7 +200,16 @@ func (o PruneOptions) list() ([]Pruned, error) {
 		if !e.IsDir() || strings.HasPrefix(e.Name(), ".") {
 			continue // a link's run is somebody else's, and prunedPrefix begins with a dot
 		}
-		if err := rundir.ReadJSON(dir.RunFile(), &run); err != nil || run.ID == "" {
+		err := rundir.ReadJSON(dir.RunFile(), &run)
+		if errors.As(err, new(*rundir.NodeError)) || errors.As(err, new(*rundir.SizeError)) {
+			p := Pruned{Dir: string(dir), ID: e.Name(), Protected: true, Why: cannotRead(dir, err), Bytes: treeSize(string(dir))}
+			if info, err := e.Info(); err == nil {
+				p.Ended = info.ModTime()
+			}
+			runs = append(runs, p)
+			continue // a job has put it there
+		}
+		if err != nil || run.ID == "" {
 			continue // not ours, or of a newer version
 		}
 		p := Pruned{Dir: string(dir), ID: run.ID, run: run, Ended: run.Created}
@@ -233,11 +242,11 @@ func (o PruneOptions) protected(p Pruned, held *rundir.Lease, unread error) stri
 	}
 	open, err := Open(dir)
 	if err := errors.Join(unread, err); err != nil {
-		return "its records cannot be read (remove " + string(dir) + " by hand when it is not needed): " + strings.ReplaceAll(err.Error(), "\n", "; ")
+		return cannotRead(dir, err)
 	}
 	if len(open) > 0 && o.Finish != nil && !o.DryRun && (held == nil || held.Released == nil || !held.Detached) {
 		if err := o.Finish(p.run, dir); err != nil {
-			return "how its jobs ended cannot be found out: " + strings.ReplaceAll(err.Error(), "\n", "; ")
+			return "how its jobs ended cannot be found out: " + line(err)
 		}
 		if open, err = Open(dir); err != nil {
 			return err.Error()
@@ -249,6 +258,10 @@ func (o PruneOptions) protected(p Pruned, held *rundir.Lease, unread error) stri
 		}
 	}
 	return ""
+}
+
+func cannotRead(dir rundir.Dir, err error) string {
+	return "its records cannot be read (remove " + string(dir) + " by hand when it is not needed): " + line(err)
 }
 
 // treeSize is the room of what can be seen and goes with the run: a job's own files may

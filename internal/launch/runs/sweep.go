@@ -92,14 +92,21 @@ func (o SweepOptions) sweepCluster(ctx context.Context) ([]Swept, error) {
 		found = append(found, s)
 	}
 	data, err := o.Host.Read(ctx, maxLease, paths...)
-	if err != nil {
+	if data == nil && err != nil {
 		return nil, fmt.Errorf("leases: %w", err)
 	}
+	unread := err // of a few runs, where something else stands in the place of a record: the others are looked at
 	found = slices.DeleteFunc(found, func(s Swept) bool {
 		return s.Owner == "" && !renamed(s.Job, data[scripts[s.Job]])
 	})
+	if unread != nil {
+		found = append(found, Swept{Job: "?", Name: "-", Why: "not every lease can be read: " + line(unread), Err: unread})
+	}
 	for i := range found {
 		s := &found[i]
+		if s.Err != nil {
+			continue
+		}
 		if s.Owner == "" {
 			var j rundir.Job
 			_ = json.Unmarshal(data[scripts[s.Job]], &j) // it has been read
@@ -178,30 +185,31 @@ func (o SweepOptions) sweepRuns(ctx context.Context) ([]Swept, error) {
 		if o.Backend == jobs.BackendLocal {
 			found = append(found, o.sweepLocal(ctx, dir, open, *held)...)
 		}
-		if dead, why := o.dead(*held); dead && o.Owner == "" && !o.DryRun && o.reaches(dir) {
-			s, over := o.finish(ctx, dir, why)
-			if over {
-				found = append(found, s)
-			}
+		if dead, why := o.dead(*held); dead && o.Owner == "" && !o.DryRun {
+			found = append(found, o.finish(ctx, dir, why)...)
 		}
 	}
 	return found, nil
 }
 
-// reaches reports whether the run's jobs are where this sweep looks.
-func (o SweepOptions) reaches(dir rundir.Dir) bool {
+// finish writes down how a dead driver's jobs ended, if they are where this sweep looks; nothing = there is nothing to tell.
+func (o SweepOptions) finish(ctx context.Context, dir rundir.Dir, why string) []Swept {
 	var run rundir.Run
-	return rundir.ReadJSON(dir.RunFile(), &run) == nil && run.Backend == o.Backend && (o.Backend == jobs.BackendLocal || run.Cluster == o.Cluster)
-}
-
-// finish writes down how a dead driver's jobs ended; false = there is nothing to tell.
-func (o SweepOptions) finish(ctx context.Context, dir rundir.Dir, why string) (Swept, bool) {
-	left, err := Finish(ctx, o.Access, dir)
-	s := Swept{Job: "-", Name: filepath.Base(string(dir)), Dir: string(dir), Finished: true, Why: why + "; how its jobs ended is written down now"}
-	if err != nil && !errors.Is(err, errDriven) {
-		return unreadable(dir, err), true
+	err := rundir.ReadJSON(dir.RunFile(), &run)
+	switch {
+	case err != nil:
+		return []Swept{unreadable(dir, err)}
+	case run.Backend != o.Backend || o.Backend != jobs.BackendLocal && run.Cluster != o.Cluster:
+		return nil
 	}
-	return s, err == nil && left == 0
+	left, err := Finish(ctx, o.Access, dir)
+	switch {
+	case err != nil && !errors.Is(err, errDriven):
+		return []Swept{unreadable(dir, err)}
+	case err != nil || left > 0:
+		return nil
+	}
+	return []Swept{{Job: "-", Name: filepath.Base(string(dir)), Dir: string(dir), Finished: true, Why: why + "; how its jobs ended is written down now"}}
 }
 
 // sweepLocal ends the agents on this machine of a run whose owner is dead.
@@ -226,5 +234,8 @@ func (o SweepOptions) sweepLocal(ctx context.Context, dir rundir.Dir, open []Job
 
 // unreadable is a run of which it cannot be said what it has.
 func unreadable(dir rundir.Dir, err error) Swept {
-	return Swept{Job: "?", Name: filepath.Base(string(dir)), Dir: string(dir), Why: "its records cannot be read: " + strings.ReplaceAll(err.Error(), "\n", "; ")}
+	return Swept{Job: "?", Name: filepath.Base(string(dir)), Dir: string(dir), Why: "its records cannot be read: " + line(err), Err: fmt.Errorf("%s: %w", dir, err)}
 }
+
+// line is an error in one line.
+func line(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
