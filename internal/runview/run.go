@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
@@ -85,6 +86,7 @@ type verdictCase struct {
 	Attempts []struct {
 		Rep      int     `json:"rep"`
 		Attempt  int     `json:"attempt"`
+		Outcome  string  `json:"outcome"`
 		GPUHours float64 `json:"gpu_hours_allocated"`
 	} `json:"attempts"`
 }
@@ -192,6 +194,28 @@ func countCases(cases []rundir.CaseState) Counts {
 type attemptKey struct {
 	slug         string
 	rep, attempt int
+}
+
+// of is what a report says of a case; nil says nothing.
+func (d *verdictDoc) of(slug string) (verdictCase, bool) {
+	if d == nil {
+		return verdictCase{}, false
+	}
+	i := slices.IndexFunc(d.Cases, func(c verdictCase) bool { return c.Slug == slug })
+	if i < 0 {
+		return verdictCase{}, false
+	}
+	return d.Cases[i], true
+}
+
+// outcome is how an attempt ended by a report, which has looked at more than the run's record tells; "" = it says nothing.
+func (c verdictCase) outcome(rep, attempt int) string {
+	for _, a := range c.Attempts {
+		if a.Rep == rep && a.Attempt == attempt {
+			return a.Outcome
+		}
+	}
+	return ""
 }
 
 // hours are the GPU-hours of attempts as a report has them; nil has none.

@@ -274,3 +274,23 @@ func TestLogsOfPlantedNodes(t *testing.T) {
 	require.ErrorContains(t, Reader{}.Show(t.Context(), Logs{Dir: dir, Lines: -1}, &out, func() time.Time { return now }), "is a symbolic link")
 	require.Empty(t, out.String())
 }
+
+// A report has looked at more than the run's record tells: what it says of an attempt is what status says.
+func TestTheReportSaysHowAnAttemptEnded(t *testing.T) {
+	t.Parallel()
+	ended := now.Add(-time.Minute)
+	for state, want := range map[string]string{rundir.CaseDone: "test_failed", rundir.CaseRunning: "infra"} {
+		dir := made(t, t.TempDir(), "planted", func(r *rundir.Run) {
+			r.Cases[0].State, r.Cases[0].Attempts[0].Outcome = state, rundir.OutcomeInfra
+			if state == rundir.CaseDone {
+				r.Ended = &ended
+			}
+		})
+		doc := `{"schema": 2, "result": "test_failed", "exit_code": 1, "cases": [{"slug": "one", "result": "test_failed", "attempts": [` +
+			`{"rep": 0, "attempt": 1, "outcome": "test_failed"}, {"rep": 0, "attempt": 2, "outcome": "passed"}]}]}`
+		require.NoError(t, rundir.WriteFile(filepath.Join(dir.Report(), rundir.ReportVerdict), []byte(doc), rundir.FileMode))
+		status, err := Reader{Now: now}.Status(dir)
+		require.NoError(t, err)
+		require.Equal(t, want, status.List[0].Outcome)
+	}
+}

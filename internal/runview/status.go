@@ -1,6 +1,7 @@
 package runview
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -90,13 +91,12 @@ func (r Reader) Status(dir rundir.Dir) (Status, error) {
 	out := Status{Schema: Schema, Run: run, List: []Case{}}
 	for _, c := range rec.Cases {
 		shown := Case{ID: c.ID, Slug: c.Slug, State: c.State}
-		if doc != nil {
-			if i := slices.IndexFunc(doc.Cases, func(d verdictCase) bool { return d.Slug == c.Slug }); i >= 0 && (c.State == rundir.CaseDone || run.Exit != nil) {
-				shown.Result, shown.Says = doc.Cases[i].Result, doc.Cases[i].Message
-			}
-		}
 		if n := len(c.Attempts); n > 0 {
 			r.attempt(tree, dir, c.Attempts[n-1], &shown)
+		}
+		if told, ok := doc.of(c.Slug); ok && (c.State == rundir.CaseDone || run.Exit != nil) {
+			shown.Result, shown.Says = told.Result, told.Message
+			shown.Outcome = cmp.Or(told.outcome(shown.Rep, shown.Attempt), shown.Outcome)
 		}
 		out.List = append(out.List, shown)
 	}
