@@ -104,10 +104,9 @@ func driverOf(h host, dir rundir.Dir, own func() (config, error)) (*driver, erro
 
 // keptDriver is a driver that may be of a cluster that is not to be had here.
 func keptDriver(h host, dir rundir.Dir, run rundir.Run, own func() (config, error)) (*driver, error) {
-	cfg, err := configfile.Kept(dir)
+	cfg, err := configfile.Kept(dir, own)
 	if err != nil {
 		return nil, exit.ByUser(err)
 	}
-	cfg.Own = own
 	return newDriver(h, cfg, run.Cluster, run.Backend, noDriveFlags())
 }

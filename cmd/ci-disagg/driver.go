@@ -311,7 +311,7 @@ func continueRun(ctx context.Context, s *signals, h host, r started, flags drive
 func running(c rundir.CaseState) bool { return c.State == rundir.CaseRunning }
 
 func continueLoaded(ctx context.Context, s *signals, h host, r started, flags driveFlags) error {
-	cfg, err := keptUnder(h, r.dir, r.rules)
+	cfg, err := keptUnder(h, r.dir, r.rules, r.own)
 	if err != nil {
 		return exit.ByUser(err)
 	}
@@ -319,7 +319,6 @@ func continueLoaded(ctx context.Context, s *signals, h host, r started, flags dr
 		cfg.Restrict(h.environ())
 		tellRules(h, cfg)
 	}
-	cfg.Own = r.own
 	d, err := newDriver(h, cfg, r.run.Cluster, r.run.Backend, flags)
 	if err != nil {
 		return err
@@ -328,7 +327,7 @@ func continueLoaded(ctx context.Context, s *signals, h host, r started, flags dr
 	if err := d.CheckConf(); err != nil {
 		return err
 	}
-	if err := errors.Join(d.UseKeptDraft(r.dir, configfile.Draft), cfg.VouchAgent(d.Cluster, d.Backend, d.Profile)); err != nil {
+	if err := errors.Join(d.UseKeptDraft(r.dir, configfile.Draft), cfg.VouchAgent(d.Cluster, d.Backend, d.Profile), cfg.VouchStore(h.getenv)); err != nil {
 		return exit.ByUser(err)
 	}
 	if err := d.FindAgent(); err != nil {

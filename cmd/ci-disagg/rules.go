@@ -38,7 +38,8 @@ func keptConfig(h host, dir rundir.Dir) (config, error) {
 	if err != nil {
 		return config{}, err
 	}
-	return keptUnder(h, dir, now)
+	cfg, err := keptUnder(h, dir, now, own(h, "", rules.Flags{}, ""))
+	return cfg, errors.Join(err, cfg.VouchStore(h.getenv))
 }
 
 // rulesNow are the rules of a run that goes on, found as run finds them; nil = those that are kept with it.
@@ -66,8 +67,8 @@ func (o resumeOptions) rulesNow(h host) (*rules.Rules, error) {
 }
 
 // keptUnder is the config that a run directory holds under the rules that hold now, since the jobs can write what is kept.
-func keptUnder(h host, dir rundir.Dir, now *rules.Rules) (config, error) {
-	cfg, err := configfile.Kept(dir)
+func keptUnder(h host, dir rundir.Dir, now *rules.Rules, own func() (config, error)) (config, error) {
+	cfg, err := configfile.Kept(dir, own)
 	if err != nil {
 		return cfg, err
 	}

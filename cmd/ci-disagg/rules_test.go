@@ -150,7 +150,7 @@ func TestResumeInAPullRequestAsksForItsRules(t *testing.T) {
 		if forged != "" {
 			keep("rules.json", forged)
 		}
-		cfg, err := keptUnder(h, rundir.Dir(dir), now)
+		cfg, err := keptUnder(h, rundir.Dir(dir), now, nil)
 		require.NoError(t, err)
 		require.False(t, cfg.Perf.Policy.FunctionalOnly)
 		require.Contains(t, cfg.Rules.Text, "threshold: 0.05")
@@ -168,7 +168,7 @@ func TestResumeInAPullRequestAsksForItsRules(t *testing.T) {
 	o.config = "" // none where the process is: it is said that the kept ones are used
 	now, err = o.rulesNow(h)
 	require.NoError(t, err)
-	cfg, err := keptUnder(h, rundir.Dir(dir), now)
+	cfg, err := keptUnder(h, rundir.Dir(dir), now, nil)
 	require.NoError(t, err)
 	require.Contains(t, strings.Join(cfg.Said().Warnings(), ""), "its jobs can change those kept with the run: give --config")
 	o.rules.Required = true

@@ -78,8 +78,8 @@ func sameDir(a, b string) bool {
 }
 
 // Kept is the config that a run directory was made with. Relative paths in it are still relative to where it was read
-// from first.
-func Kept(dir rundir.Dir) (Config, error) {
+// from first. own gives the caller's: see Config.Own.
+func Kept(dir rundir.Dir, own func() (Config, error)) (Config, error) {
 	tree, err := dir.Tree()
 	if err != nil {
 		return Config{}, exit.ByUser(err)
@@ -94,7 +94,7 @@ func Kept(dir rundir.Dir) (Config, error) {
 		return Config{}, exit.ByUser(err)
 	}
 	c, err := Parse(path, data)
-	c.Path, c.KeptIn = path, dir
+	c.Path, c.KeptIn, c.Own = path, dir, own
 	if from, readErr := tree.ReadFile(filepath.Join(string(dir), Origin), keptLimit); readErr == nil {
 		c.Path = strings.TrimSpace(string(from))
 	}

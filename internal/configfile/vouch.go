@@ -27,7 +27,7 @@ func (c Config) VouchLogin(name, backend string, prof script.Profile, getenv fun
 		return nil
 	}
 	at := LoginPlace(prof)
-	if slices.Contains(strings.Fields(getenv(LoginVar)), at) {
+	if slices.Contains(strings.Fields(getenv("CI_DISAGG_LOGIN")), at) {
 		return nil
 	}
 	mine, err := c.own(name)
@@ -58,6 +58,22 @@ func (c Config) VouchAgent(name, backend string, prof script.Profile) error {
 		}
 	}
 	return nil
+}
+
+// VouchStore refuses to show $PGPASSWORD, which is for whatever host is named, to a database that nobody but the run
+// directory names.
+func (c Config) VouchStore(getenv func(string) string) error {
+	url := c.StoreURL()
+	if c.KeptIn == "" || url == "" || strings.HasPrefix(url, dirScheme) || getenv("PGPASSWORD") == "" || getenv("CI_DISAGG_STORE") != "" {
+		return nil
+	}
+	if c.Own != nil {
+		if mine, err := c.Own(); err == nil && mine.StoreURL() == url && !inRun(mine.Path) {
+			return nil
+		}
+	}
+	return exit.ByUser(errors.New("perf.store of the config that is kept with the run names a database that no config of yours does: jobs can write what is kept, " +
+		"and $PGPASSWORD is not for any host; set CI_DISAGG_STORE, or give --config FILE that names it"))
 }
 
 // LoginPlace is a login node as LoginVar names it.

@@ -59,3 +59,26 @@ func TestVouch(t *testing.T) {
 	require.NoError(t, Config{}.VouchLogin("c", "", prof, os.Getenv), "it is the caller's own")
 	require.Equal(t, []string{"A=b", LoginVar + "=x", LoginVar + "=me@login:/there x"}, Vouching([]string{"A=b", LoginVar + "=x"}, prof))
 }
+
+// A password that is for whatever host is named goes to none that only a run's directory names.
+func TestVouchStore(t *testing.T) {
+	t.Parallel()
+	const store = "postgres://ci@db/perf"
+	kept := Config{KeptIn: rundir.Dir(t.TempDir())}
+	kept.Perf.Store = store
+	mine := Config{Path: filepath.Join(t.TempDir(), DefaultFile)}
+	require.NoError(t, os.WriteFile(mine.Path, []byte("{}"), 0o600))
+	env := func(vars map[string]string) func(string) string {
+		return func(name string) string { return vars[name] }
+	}
+	password := env(map[string]string{"PGPASSWORD": "x"})
+	kept.Own = func() (Config, error) { return mine, nil }
+	require.ErrorContains(t, kept.VouchStore(password), "no config of yours")
+	require.NoError(t, kept.VouchStore(env(nil)), "there is no password to be shown")
+	require.NoError(t, kept.VouchStore(env(map[string]string{"PGPASSWORD": "x", "CI_DISAGG_STORE": store})))
+	mine.Perf.Store = store
+	require.NoError(t, kept.VouchStore(password))
+	kept.Perf.Store = "dir:/store"
+	kept.Own = nil
+	require.NoError(t, kept.VouchStore(password))
+}
