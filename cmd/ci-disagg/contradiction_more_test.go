@@ -101,7 +101,9 @@ func (o outputs) ofOthers() []string {
 	for _, r := range o.more.list.Runs {
 		say("list -o json", of(r), ended)
 	}
-	say("list", strings.Contains(o.more.listed, "  "+ended+"  "), true)
+	word := first(`(?m)\A([A-Za-z ]+?)  `, o.console)
+	say("list", strings.Contains(o.more.listed, fmt.Sprintf("  %s (%d)  ", word, o.document.ExitCode)), true)
+	say("the word of status", o.more.status.Word, word)
 	say("status", of(o.more.status.Run), ended)
 	for name, value := range o.more.gauges {
 		if strings.HasPrefix(name, "ci_disagg_exit_code{") {
@@ -113,6 +115,7 @@ func (o outputs) ofOthers() []string {
 		for _, shown := range o.more.status.List {
 			if shown.ID == c.ID {
 				say("status"+which, shown.Result, c.Result)
+				say("the word of status"+which, shown.Word, labelOf(c))
 			}
 		}
 		page := o.more.pages[c.Slug]
@@ -157,7 +160,7 @@ func TestFurtherOutputsAreRead(t *testing.T) {
 	passed := readArchive(t, "../../testdata/runs/passed.txtar")
 	o := decideRecorded(t, readArchive(t, "../../testdata/runs/slow.txtar"), passed, policies()[0], nil)
 	require.Equal(t, exit.Regression, o.exit)
-	require.Contains(t, o.more.listed, "  regression (4)  ")
+	require.Contains(t, o.more.listed, "  REGRESSION (4)  ")
 	require.Len(t, o.more.status.List, 2)
 	require.Equal(t, "4", o.more.gauges[`ci_disagg_exit_code{s_stage_name="nightly"}`], "%v", maps.Keys(o.more.gauges))
 	require.NotEmpty(t, o.more.bulk)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"sort"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/report/words"
 )
@@ -104,17 +105,18 @@ func NotJudged(c CaseReport) string {
 	if c.Result != ResultPassed {
 		return ""
 	}
+	text := ""
 	for _, r := range c.Metrics {
 		switch {
 		case !r.Gate || r.Advisory:
-		case r.Verdict == verdict.Collecting:
-			return fmt.Sprintf("not judged yet: %d past runs, 7 are needed at least", r.History)
-		case r.Verdict == verdict.NoBaseline:
-			return "not judged: no baseline"
+		case r.Verdict == verdict.NoBaseline: // the worse of both
+			return words.NotJudged(r.Verdict) + ": no baseline"
+		case r.Verdict == verdict.Collecting && text == "":
+			text = fmt.Sprintf("%s: %s, 7 are needed at least", words.NotJudged(r.Verdict), plain.Count(r.History, "past run"))
 		default:
 		}
 	}
-	return ""
+	return text
 }
 
 // Began says with which run the newest regression of a case began, in the same words

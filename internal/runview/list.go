@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/report/words"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 	"github.com/ci-disagg/ci-disagg/internal/table"
@@ -39,7 +41,7 @@ type Choice struct {
 func (c Choice) Check() error {
 	known := []string{
 		string(Running), string(Detached), string(Stopped), string(Interrupted), string(Ended),
-		"passed", "improvement", "test_failed", "infra", "regression", "no_verdict", "skipped", "known_failure",
+		"passed", "improvement", "test_failed", "infra", "regression", "no_verdict", "skipped", "known_failure", notJudged, collecting,
 	}
 	for _, s := range c.States {
 		if !slices.Contains(known, s) {
@@ -49,8 +51,27 @@ func (c Choice) Check() error {
 	return nil
 }
 
+// Green runs of which nothing was judged: they are none that passed.
+const (
+	notJudged  = "not_judged"
+	collecting = "collecting" // of them those whose history is still too short
+)
+
+// results are those that a run is found by.
+func (r Run) results() []string {
+	switch r.Word {
+	case words.NotJudged(verdict.Collecting):
+		return []string{notJudged, collecting}
+	case words.NotJudged(verdict.NoBaseline):
+		return []string{notJudged}
+	default:
+		return []string{r.Result}
+	}
+}
+
 func (c Choice) has(r Run) bool {
-	return (len(c.States) == 0 || slices.Contains(c.States, string(r.State)) || slices.Contains(c.States, r.Result)) &&
+	wanted := func(state string) bool { return slices.Contains(c.States, state) }
+	return (len(c.States) == 0 || wanted(string(r.State)) || slices.ContainsFunc(r.results(), wanted)) &&
 		(c.Stage == "" || c.Stage == r.Stage) && (c.Branch == "" || c.Branch == r.Branch) && !r.Created.Before(c.Since)
 }
 
@@ -206,12 +227,12 @@ func (l List) Write(w io.Writer, now time.Time) error {
 	return t.Write(w)
 }
 
-// verdict is the run's result in a word, "-" where it has none yet.
+// verdict is the run's result in the console's word, "-" where it has none yet.
 func (r Run) verdict() string {
 	if r.Exit == nil {
 		return "-"
 	}
-	return fmt.Sprintf("%s (%d)", strings.ReplaceAll(clean(r.Result), "_", " "), *r.Exit)
+	return fmt.Sprintf("%s (%d)", clean(r.Word), *r.Exit)
 }
 
 // what is what the run is of.

@@ -10,6 +10,8 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
+	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/label"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -32,6 +34,7 @@ type Run struct {
 	State   State      `json:"state"`
 	Result  string     `json:"result,omitempty"`    // of its report: passed, test_failed, …
 	Exit    *int       `json:"exit_code,omitempty"` // likewise
+	Word    string     `json:"word,omitempty"`      // likewise, as the console said it: passed only where something was judged
 	Says    string     `json:"headline,omitempty"`  // likewise, one sentence
 	Stage   string     `json:"stage"`
 	Mode    string     `json:"mode"`
@@ -73,15 +76,14 @@ const (
 
 // verdictDoc is what is read of a run's report.
 type verdictDoc struct {
-	Result   string        `json:"result"`
-	Exit     int           `json:"exit_code"`
+	report.Decision
 	Headline string        `json:"headline"`
 	Cases    []verdictCase `json:"cases"`
 }
 
 type verdictCase struct {
+	label.Ended
 	Slug     string `json:"slug"`
-	Result   string `json:"result"`
 	Message  string `json:"message"`
 	Attempts []struct {
 		Rep      int     `json:"rep"`
@@ -102,9 +104,9 @@ func (r Reader) read(dir rundir.Dir) (Run, rundir.Run, *verdictDoc, error) {
 	if err != nil {
 		return Run{}, rec, nil, err
 	}
-	doc := report(tree, dir)
+	doc := reported(tree, dir)
 	if doc != nil && (out.State == Ended || out.State == Interrupted) {
-		out.Result, out.Exit, out.Says = doc.Result, &doc.Exit, doc.Headline
+		out.Result, out.Exit, out.Word, out.Says = doc.Result, &doc.ExitCode, doc.word(), doc.Headline
 	}
 	out.Cost = r.cost(tree, dir, rec, doc)
 	return out, rec, doc, nil
@@ -143,8 +145,17 @@ func (r Reader) recorded(tree *rundir.Tree, dir rundir.Dir) (Run, rundir.Run, er
 	return out, rec, nil
 }
 
-// report reads the report of a run, nil where there is none that can be read.
-func report(tree *rundir.Tree, dir rundir.Dir) *verdictDoc {
+// word is how the run ended, as the console said it.
+func (d *verdictDoc) word() string {
+	cases := make([]label.Ended, len(d.Cases))
+	for i, c := range d.Cases {
+		cases[i] = c.Ended
+	}
+	return label.Run(d.Decision, cases)
+}
+
+// reported reads the report of a run, nil where there is none that can be read.
+func reported(tree *rundir.Tree, dir rundir.Dir) *verdictDoc {
 	path := filepath.Join(dir.Report(), rundir.ReportVerdict)
 	data, err := tree.ReadFile(path, maxVerdict)
 	if err != nil {

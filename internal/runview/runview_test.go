@@ -13,6 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
+	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/label"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -62,7 +65,7 @@ func TestListOfTheNewest(t *testing.T) {
 	for i, id := range []string{"a", "b", "c"} {
 		at := now.Add(time.Duration(i-5) * time.Hour)
 		dir := made(t, parent, id, func(r *rundir.Run) { r.Created, r.Ended = at, &at })
-		doc := verdictDoc{Result: []string{"regression", "passed", "passed"}[i], Headline: id}
+		doc := verdictDoc{Decision: report.Ending([]int{4, 0, 0}[i]), Headline: id}
 		require.NoError(t, rundir.WriteJSON(filepath.Join(dir.Report(), rundir.ReportVerdict), doc))
 	}
 	r := Reader{Now: now}
@@ -85,7 +88,7 @@ func TestList(t *testing.T) {
 	held(t, made(t, parent, "stopped-1", nil), lease.TTL+time.Minute, false)
 	made(t, parent, "interrupted-1", func(r *rundir.Run) { r.Interrupted, r.Ended = &rundir.Interruption{Signal: 15}, &ended })
 	over := made(t, parent, "ended-1", func(r *rundir.Run) { r.Ended, r.Stage = &ended, "other" })
-	require.NoError(t, rundir.WriteJSON(filepath.Join(over.Report(), rundir.ReportVerdict), verdictDoc{Result: "regression", Exit: 4, Headline: "1 regressed"}))
+	require.NoError(t, rundir.WriteJSON(filepath.Join(over.Report(), rundir.ReportVerdict), verdictDoc{Decision: report.Ending(4), Headline: "1 regressed"}))
 	require.NoError(t, os.MkdirAll(filepath.Join(parent, "stranger"), 0o700))
 	broken := made(t, parent, "broken-1", nil)
 	require.NoError(t, os.WriteFile(broken.RunFile(), []byte("{"), 0o600))
@@ -106,7 +109,7 @@ func TestList(t *testing.T) {
 	}, states)
 	var out bytes.Buffer
 	require.NoError(t, list.Write(&out, now))
-	require.Regexp(t, `ended-1 +ended +2h00m +regression \(4\)`, out.String())
+	require.Regexp(t, `ended-1 +ended +2h00m +REGRESSION \(4\)`, out.String())
 	require.Contains(t, out.String(), "cannot be read")
 
 	for _, tt := range []struct {
@@ -124,6 +127,31 @@ func TestList(t *testing.T) {
 	text, err := json.Marshal(none)
 	require.NoError(t, err)
 	require.Contains(t, string(text), `"runs":[]`)
+}
+
+// A green run of which nothing was judged is none that passed, and is found by its own word.
+func TestNotJudgedIsNoPass(t *testing.T) {
+	t.Parallel()
+	parent := t.TempDir()
+	dir := made(t, parent, "new", func(r *rundir.Run) { r.Ended, r.Cases[0].State = &now, rundir.CaseDone })
+	doc := verdictDoc{Decision: report.Ending(0), Headline: "1 case: 1 not judged (allowed)"}
+	doc.Cases = []verdictCase{{Slug: "one", Ended: label.Ended{Decision: doc.Decision, Verdict: verdict.Collecting}}}
+	require.NoError(t, rundir.WriteJSON(filepath.Join(dir.Report(), rundir.ReportVerdict), doc))
+	r := Reader{Now: now}
+	s, err := r.Status(dir)
+	require.NoError(t, err)
+	require.Equal(t, "passed", s.Result, "what programs read keeps its meaning")
+	var out bytes.Buffer
+	require.NoError(t, s.Write(&out, now))
+	require.Contains(t, out.String(), "new: ended, not judged yet (0): 1 case: 1 not judged (allowed)\n")
+	require.Regexp(t, `\none +not judged yet`, out.String())
+	for state, found := range map[string]int{"collecting": 1, "not_judged": 1, "passed": 0, "ended": 1} {
+		which := Choice{States: []string{state}}
+		require.NoError(t, which.Check())
+		list, err := r.List(parent, which)
+		require.NoError(t, err)
+		require.Len(t, list.Runs, found, state)
+	}
 }
 
 func TestFind(t *testing.T) {

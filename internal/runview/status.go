@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/label"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/table"
 )
@@ -42,6 +43,7 @@ type Case struct {
 	Slug    string     `json:"slug"`
 	State   string     `json:"state"`            // waiting, running, done, skipped
 	Result  string     `json:"result,omitempty"` // of the report, where there is one
+	Word    string     `json:"word,omitempty"`   // likewise, as the console said it
 	Says    string     `json:"message,omitempty"`
 	Rep     int        `json:"rep"`
 	Attempt int        `json:"attempt,omitempty"` // 0 = none yet
@@ -95,7 +97,7 @@ func (r Reader) Status(dir rundir.Dir) (Status, error) {
 			r.attempt(tree, dir, c.Attempts[n-1], &shown)
 		}
 		if told, ok := doc.of(c.Slug); ok && (c.State == rundir.CaseDone || run.Exit != nil) {
-			shown.Result, shown.Says = told.Result, told.Message
+			shown.Result, shown.Word, shown.Says = told.Result, label.Case(told.Ended), told.Message
 			shown.Outcome = cmp.Or(told.outcome(shown.Rep, shown.Attempt), shown.Outcome)
 		}
 		out.List = append(out.List, shown)
@@ -195,8 +197,8 @@ func (c Case) word() string {
 		text = "job over"
 	}
 	switch {
-	case c.Result != "":
-		text = strings.ReplaceAll(clean(c.Result), "_", " ")
+	case c.Word != "":
+		text = clean(c.Word)
 	case c.Outcome != "":
 		text += ", " + clean(c.Outcome)
 	}

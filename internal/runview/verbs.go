@@ -68,7 +68,7 @@ held. It needs no Slurm and changes nothing.
 	cmdline.AddOutput(f, &o.output)
 	f.StringVar(&o.runsDir, "runs-dir", "", "parent of the run directories (default runs_dir of the config)")
 	f.StringVar(&o.since, "since", "", "only runs that began within this time, such as 7d")
-	f.StringArrayVar(&o.States, "state", nil, "only runs in this state, or with this result, such as regression (repeatable)")
+	f.StringArrayVar(&o.States, "state", nil, "only runs in this state, or with this result, such as regression or not_judged (repeatable)")
 	f.StringVar(&o.Stage, "stage", "", "only runs of this stage")
 	f.StringVar(&o.Branch, "branch", "", "only runs of this branch")
 	f.IntVarP(&o.Most, "limit", "n", 20, "the newest so many; 0 = all")

@@ -10,6 +10,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/label"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/report/words"
@@ -89,56 +90,18 @@ func cause(c report.CaseReport) string {
 // green reports whether nobody has to look at a case.
 func green(c report.CaseReport) bool { return c.Colour == report.Green }
 
-// label is a result in words for people: in capitals where someone has to look, or
-// where a pass is none.
-func label(result, colour string) string {
-	switch result {
-	case report.ResultSkipped:
-		if colour != report.Green {
-			return "SKIPPED"
-		}
-		return result
-	case report.ResultKnown:
-		return "KNOWN FAILURE"
-	case report.ResultTestFailed:
-		return "TEST FAILED"
-	case report.ResultInfra:
-		return "INFRASTRUCTURE"
-	case report.ResultRegression:
-		return "REGRESSION"
-	case report.ResultNoVerdict:
-		return "NO VERDICT"
-	case report.ResultImprovement:
-		return "improved"
-	case report.ResultInterrupted:
-		return "INTERRUPTED"
-	case report.ResultUsage:
-		return "NOT RUN"
-	default:
-		return result
-	}
-}
-
-// caseLabel is how a case ended, in words: it passed only if it was judged.
+// caseLabel is how a case ended, in words.
 func caseLabel(c report.CaseReport) string {
-	if why, _, _ := strings.Cut(report.NotJudged(c), ":"); why != "" {
-		return why
-	}
-	return label(c.Result, c.Colour)
+	return label.Case(label.Ended{Decision: c.Decision, Verdict: c.Verdict})
 }
 
-// runLabel is how a run ended, in words: it passed only if one of its cases did.
+// runLabel is how a run ended, in words.
 func runLabel(d report.Report) string {
-	text := label(d.Result, d.Colour)
-	if d.Result != report.ResultPassed || len(d.Cases) == 0 {
-		return text
+	cases := make([]label.Ended, len(d.Cases))
+	for i, c := range d.Cases {
+		cases[i] = label.Ended{Decision: c.Decision, Verdict: c.Verdict}
 	}
-	for _, c := range d.Cases {
-		if c.Result == report.ResultImprovement || caseLabel(c) == text {
-			return text
-		}
-	}
-	return caseLabel(d.Cases[0])
+	return label.Run(d.Decision, cases)
 }
 
 // fault says in one sentence whose turn it is.

@@ -79,6 +79,18 @@ func Reason(r verdict.Row) string {
 	return reason
 }
 
+// NotJudged is the word for a green case whose gating metrics say no more than this: it did not pass. "" = it was judged.
+func NotJudged(w verdict.Word) string {
+	switch w {
+	case verdict.Collecting:
+		return "not judged yet"
+	case verdict.NoBaseline:
+		return "not judged"
+	default:
+		return ""
+	}
+}
+
 // NotMeasured reports whether a row stands for a metric that nobody measured.
 func NotMeasured(r verdict.Row) bool { return r.Value == nil && r.Verdict == verdict.Invalid }
 
