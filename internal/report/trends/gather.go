@@ -280,6 +280,7 @@ type Series struct {
 	*History
 	Point  string
 	Metric metric.Metric
+	Gates  bool    // by the settings; the others are advisory: shown, never red
 	Nights []Point // those that measured it
 	Spells []Spell // regressions, oldest first
 	Levels []Level
@@ -321,15 +322,25 @@ func (h *History) Series(o Options) []Series {
 			out[at].Nights = append(out[at].Nights, Point{Night: n, Value: v})
 		}
 	}
-	out = slices.DeleteFunc(out, func(s Series) bool {
-		return !o.All && !o.Policy.GatesIn(o.Metrics, h.Match, s.Metric) && !slices.ContainsFunc(s.Nights, func(p Point) bool { return p.Verdict == verdict.Regression })
-	})
+	told := map[*Night]bool{} // red by a series that gates
 	for i := range out {
-		out[i].spells()
+		s := &out[i]
+		s.Gates = o.Policy.GatesIn(o.Metrics, h.Match, s.Metric)
+		for _, p := range s.Nights {
+			if s.Gates && p.red() {
+				told[p.Night] = true
+			}
+		}
+	}
+	out = slices.DeleteFunc(out, func(s Series) bool { return !o.All && !s.Gates && !slices.ContainsFunc(s.Nights, Point.red) })
+	for i := range out {
+		out[i].spells(told)
 		out[i].levels()
 	}
 	return out
 }
+
+func (p Point) red() bool { return p.Verdict == verdict.Regression }
 
 // Name is the series within its case.
 func (s Series) Name() string { return strings.TrimPrefix(s.Point+" "+s.Metric.Name, " ") }

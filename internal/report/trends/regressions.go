@@ -19,6 +19,7 @@ type Spell struct {
 	How    string
 	Before float64 // level that it was measured against, 0 = not recorded
 	Worse  float64 // its size: relative, above 0 where it is worse
+	Gates  bool    // it turned its case red; else it is advisory
 	Accept *baseline.Record
 }
 
@@ -35,8 +36,16 @@ type Level struct {
 	Value    float64
 }
 
+// decides reports whether a spell turned its case red. told are the nights that are red by a series that gates: a night
+// that is red without one had other settings than these, and what was worse in it counts.
+func (s *Series) decides(p Spell, told map[*Night]bool) bool {
+	return s.Gates || slices.ContainsFunc(s.Nights[p.Raised:p.End], func(p Point) bool {
+		return p.red() && p.Night.Verdict == verdict.Regression && !told[p.Night]
+	})
+}
+
 // spells finds the regressions that the recorded verdicts tell of.
-func (s *Series) spells() {
+func (s *Series) spells(told map[*Night]bool) {
 	place := map[string]int{}
 	for i, p := range s.Nights {
 		place[p.Night.ID] = i
@@ -45,11 +54,12 @@ func (s *Series) spells() {
 	end := func(at int, how string, act *baseline.Record) {
 		open.End, open.How, open.Accept = at, how, act
 		open.Worse = s.worse(*open)
+		open.Gates = s.decides(*open, told)
 		s.Spells = append(s.Spells, *open)
 		open = nil
 	}
 	for i, p := range s.Nights {
-		red := p.Verdict == verdict.Regression
+		red := p.red()
 		back := p.Verdict == verdict.Pass || p.Verdict == verdict.Improvement // others know nothing of it
 		if open != nil && (back || red && !p.Open) {
 			end(i, Back, nil)
@@ -158,14 +168,14 @@ func (s Series) Current() *Spell {
 	return nil
 }
 
-// OpenFindings are the cases with an open regression, the oldest first.
+// OpenFindings are the cases with an open regression, the oldest first. What is advisory is none.
 func OpenFindings(histories [][]Series, now time.Time, owner func(string) string) []Finding {
 	var out []Finding
 	for _, all := range histories {
 		var f *Finding
 		for _, s := range all {
 			spell := s.Current()
-			if spell == nil {
+			if spell == nil || !spell.Gates {
 				continue
 			}
 			if f == nil {

@@ -204,3 +204,49 @@ func TestMetricsOfPipelines(t *testing.T) {
 		require.Len(t, h.Series(options()), want, pipeline)
 	}
 }
+
+// A metric that does not gate is shown and opens nothing, unless the store says that its night was red and nothing that
+// gates here explains it: the run had other settings.
+func TestAdvisoryRegressionsAreNotOpen(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		night verdict.Word
+		gates bool // a metric that does is red, too
+		cases int
+	}{
+		"inconclusive":                   {night: verdict.Inconclusive},
+		"red by a metric that gates":     {night: verdict.Regression, gates: true, cases: 1},
+		"red by a setting of its own":    {night: verdict.Regression, cases: 1},
+		"green, whatever was judged bad": {night: verdict.Pass},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			all := records(t, nights.Suite{Cases: 1, Nights: 20, Last: last})
+			for i := range all {
+				m := baseline.Measurement{Point: "con8", Metric: "e2el_median_ms", Unit: "ms", Values: []float64{100}, Verdict: verdict.Pass}
+				if i == len(all)-1 {
+					m.Values, m.Verdict, m.Level, all[i].Verdict = []float64{400}, verdict.Regression, 100, tt.night
+					for k := range all[i].Measurements {
+						if tt.gates && all[i].Measurements[k].Metric == "ttft_median_ms" {
+							all[i].Measurements[k].Verdict, all[i].Measurements[k].Level = verdict.Regression, 1
+						}
+					}
+				}
+				all[i].Measurements = append(all[i].Measurements, m)
+			}
+			g, err := trends.Gather(t.Context(), storeOf(t, all), time.Time{}, nil)
+			require.NoError(t, err)
+			series := g.Histories[0].Series(options())
+			open := trends.OpenFindings([][]trends.Series{series}, last, func(string) string { return "" })
+			require.Len(t, open, tt.cases)
+			shown := false
+			for _, s := range series {
+				shown = shown || s.Metric.Name == "e2el_median_ms" && !s.Gates && s.Current() != nil
+			}
+			require.True(t, shown, "on its own page")
+			if tt.gates {
+				require.Equal(t, "ttft_median_ms", open[0].Series.Metric.Name)
+			}
+		})
+	}
+}

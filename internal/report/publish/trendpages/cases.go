@@ -123,13 +123,29 @@ func rowOf(s trends.Series) seriesRow {
 func stateOf(s trends.Series) (state, tone string) {
 	if cur := s.Current(); cur != nil {
 		first, _ := s.Onset(*cur)
-		return "regression open since " + day(first.Time), "bad"
+		return "regression open since " + day(first.Time) + advisory(cur.Gates), toneIf(cur.Gates, "bad")
 	}
 	last := s.Nights[len(s.Nights)-1].Verdict
 	if last == "" {
 		return "not judged", "doubt"
 	}
-	return words.Verdict(last), look.Tone(last)
+	return words.Verdict(last) + advisory(s.Gates), toneIf(s.Gates, look.Tone(last))
+}
+
+// advisory marks what is shown and never red.
+func advisory(gates bool) string {
+	if gates {
+		return ""
+	}
+	return " (advisory)"
+}
+
+// toneIf is a tone, but red only for what gates.
+func toneIf(gates bool, tone string) string {
+	if tone == "bad" && !gates {
+		return "doubt"
+	}
+	return tone
 }
 
 func (p *printer) series(s trends.Series, machines []trends.Machine, gaps []trends.Gap) seriesView {
@@ -171,7 +187,7 @@ func spellOf(s trends.Series, p trends.Spell) spellView {
 	}
 	switch p.How {
 	case trends.Open:
-		v.How, v.Tone = "open", "bad"
+		v.How, v.Tone = "open"+advisory(p.Gates), toneIf(p.Gates, "bad")
 	case trends.Accepted:
 		v.How, v.Tone, v.Note = "accepted", "doubt", p.Accept.Act.By+": "+p.Accept.Act.Why
 	default:
@@ -223,7 +239,7 @@ func rows(s trends.Series, from, to int) template.HTML {
 	esc := template.HTMLEscapeString
 	for i := to - 1; i >= from; i-- {
 		p := s.Nights[i]
-		word, tone := words.Verdict(p.Verdict), look.Tone(p.Verdict)
+		word, tone := words.Verdict(p.Verdict), toneIf(s.Gates || p.Night.Verdict == verdict.Regression, look.Tone(p.Verdict))
 		if word == "" {
 			word = "–"
 		}

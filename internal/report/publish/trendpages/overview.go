@@ -4,10 +4,12 @@ import (
 	"html/template"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/trends"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/report/words"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -23,6 +25,7 @@ type overview struct {
 	Better   []moverView
 	HeatOf   string
 	Heat     template.HTML // made of escaped texts and numbers
+	Unproven []unprovenView
 	Silent   []silentView
 	GPUHours *hoursView
 	Retired  int // cases that have been silent for longer than anybody waits
@@ -84,6 +87,7 @@ func (p *printer) overview(at, heat []int, up string) overview {
 	}
 	open := trends.OpenFindings(series, s.Now, s.Owner)
 	v := overview{Cases: len(at)}
+	v.unproven(s, at, up)
 	v.silent(s, at, up)
 	v.headline(len(open))
 	v.head = p.head(v.Headline, up)
@@ -104,8 +108,33 @@ func (p *printer) overview(at, heat []int, up string) overview {
 	return v
 }
 
-// headline says how many cases have an open regression, and of how many nothing is known: what is not measured cannot be
-// red, and is not well either.
+// unprovenView is a case whose newest night has no verdict.
+type unprovenView struct{ Case, Page, Where, Night, Word, Metrics, Owner string }
+
+// unproven fills in the cases of whose newest night nothing is proven, and that have no open regression.
+func (v *overview) unproven(s *Site, at []int, up string) {
+	for _, i := range at {
+		h := s.Histories[i]
+		n := &h.Nights[len(h.Nights)-1]
+		lost := n.Verdict == verdict.Inconclusive || n.Verdict == verdict.Invalid || n.Verdict == verdict.BaselineUnavailable
+		if !lost || s.Now.Sub(n.Time) > forgotten || worst(s.all[i]) == "bad" {
+			continue
+		}
+		var names []string
+		for _, one := range s.all[i] {
+			if last := one.Nights[len(one.Nights)-1]; one.Gates && last.Night == n && last.Verdict == n.Verdict {
+				names = append(names, one.Name())
+			}
+		}
+		v.Unproven = append(v.Unproven, unprovenView{
+			Case: h.Case, Page: look.Href(up, casePage(h)), Where: h.Where(), Night: day(n.Time), Word: words.Verdict(n.Verdict),
+			Metrics: strings.Join(names, ", "), Owner: s.Owner(h.Case),
+		})
+	}
+}
+
+// headline says how many cases have an open regression, and of how many nothing is known: what is not judged or not
+// measured cannot be red, and is not well either.
 func (v *overview) headline(open int) {
 	switch open {
 	case 0:
@@ -115,15 +144,18 @@ func (v *overview) headline(open int) {
 	default:
 		v.Headline, v.Tone = plain.Count(open, "case")+" with open regressions", "bad"
 	}
+	but := ""
+	if n := len(v.Unproven); n > 0 {
+		but = "; " + plain.Count(n, "case") + " without a verdict"
+	}
 	switch n := len(v.Silent); {
 	case n > 0:
-		v.Headline += "; " + plain.Count(n, "case") + " due and not measured"
+		but += "; " + plain.Count(n, "case") + " due and not measured"
 	case v.Retired > 0 && v.Retired == v.Cases:
-		v.Headline += "; no case was measured for 60 days"
-	default:
-		return
+		but += "; no case was measured for 60 days"
 	}
-	if v.Tone == "good" {
+	v.Headline += but
+	if v.Tone == "good" && but != "" {
 		v.Tone = "doubt"
 	}
 }
@@ -160,9 +192,9 @@ func moverOf(m trends.Mover, up string) moverView {
 	}
 }
 
-// worst is the state of a history now: that of its worst series.
+// worst is the state of a history now: that of its worst series that gates.
 func worst(all []trends.Series) string {
-	if slices.ContainsFunc(all, func(s trends.Series) bool { return s.Current() != nil }) {
+	if slices.ContainsFunc(all, func(s trends.Series) bool { return s.Current() != nil && s.Current().Gates }) {
 		return "bad"
 	}
 	return "good"

@@ -18,6 +18,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/owners"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/trendpages"
 	"github.com/ci-disagg/ci-disagg/internal/report/trends"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/browser"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
@@ -212,4 +213,27 @@ func TestScreenshots(t *testing.T) {
 		browser.Picture{Name: "trends-overview", Dir: dir, Page: "by/h200-main.html", Size: "1060,1150"},
 		browser.Picture{Name: "trends-series", Dir: dir, Page: "series/" + filepath.Base(series[0]), Size: "1060,800"},
 	)
+}
+
+// A newest night that proved nothing is not passed over, and what does not gate is never red.
+func TestNoVerdictLeavesATrace(t *testing.T) {
+	t.Parallel()
+	dir := site(t, func(r *baseline.Record) {
+		if r.Kind != baseline.KindRun || r.Cluster != "h200" || r.Case != nights.CaseID(0) || now.Sub(r.Time) > 24*time.Hour {
+			return
+		}
+		r.Verdict, r.Measurements[1].Verdict = verdict.Inconclusive, verdict.Inconclusive
+		slow := r.Measurements[1]
+		slow.Metric, slow.Verdict, slow.Level = "e2el_median_ms", verdict.Regression, 1
+		r.Measurements = append(r.Measurements, slow)
+	})
+	index := read(t, dir, rundir.ReportIndex)
+	require.Contains(t, index, "2 cases with open regressions; 1 case without a verdict")
+	require.Contains(t, index, `data-label="Verdict">inconclusive: con64 tpot_median_ms</td>`)
+	require.NotContains(t, index, "e2el_median_ms")
+	link := regexp.MustCompile(`"(cases/[^"]*)">[^<]*</a><br><span class="dim">h200, main</span></th><td data-label="Night">`).FindStringSubmatch(index)
+	require.Len(t, link, 2)
+	page := read(t, dir, link[1])
+	require.Contains(t, page, `<span class="badge doubt">regression open since 2026-11-28 (advisory)</span>`)
+	require.NotContains(t, page, "Open regression")
 }
