@@ -147,7 +147,26 @@ func (p painter) warnings(all []string) []string {
 	return out
 }
 
-// block is one case that did not pass in at most eleven lines, with whose fault it
+// reason is why there is no verdict, in lines of its own: the numbers that decided stand in the middle of the sentence,
+// where a text that is too long is cut.
+func (p painter) reason(text string) []string {
+	width, lines := consoleWidth, 3
+	if p.Width > 0 && p.Width < width {
+		width, lines = p.Width, 6
+	}
+	width = max(width-6, 40)
+	var out []string
+	for _, word := range strings.Fields(look.OneLine(plain.Words(text), (lines-1)*width)) { // a line has room for what the ends leave
+		if last := len(out) - 1; last >= 0 && utf8.RuneCountInString(out[last])+1+utf8.RuneCountInString(word) <= width+6 {
+			out[last] += " " + word
+			continue
+		}
+		out = append(out, "      "+word)
+	}
+	return out
+}
+
+// block is one case that did not pass in at most eleven lines, a few more where the reason is long, with whose fault it
 // is where the head of the summary does not say it.
 func (p painter) block(g group, withFault bool) []string {
 	c := g.CaseReport
@@ -159,7 +178,11 @@ func (p painter) block(g group, withFault bool) []string {
 		say("%s", fault(c))
 	}
 	rows := moved(c.Metrics)
-	if text := failureText(c); text != "" && (len(rows) == 0 || c.Result == report.ResultNoVerdict) { // numbers alone do not say why
+	switch text := failureText(c); {
+	case text == "":
+	case c.Result == report.ResultNoVerdict: // numbers alone do not say why
+		out = append(out, p.reason(text)...)
+	case len(rows) == 0:
 		say("%s", text)
 	}
 	if text := redTests(c); text != "" && len(rows) == 0 {

@@ -197,3 +197,18 @@ func TestOneCauseIsToldOnce(t *testing.T) {
 	red := regressionDocument().Cases[0]
 	require.Len(t, alike([]report.CaseReport{red, red}), 2, "regressions stand alone")
 }
+
+// TestReasonKeepsItsNumbers: why there is no verdict is said in several lines, not cut in the middle.
+func TestReasonKeepsItsNumbers(t *testing.T) {
+	t.Parallel()
+	c := newCase(0)
+	c.Result, c.ExitCode, c.Verdict = report.ResultNoVerdict, 5, verdict.Inconclusive
+	c.Message = "request_throughput at SET: the median of 3 repetitions, 1492 req/s is 94.1 % worse than 25135 req/s, the level of 7 earlier runs " +
+		"(noise 64.2 % per run); a step has probability 0.58: too much to pass, less than the 0.85 needed for a regression. 2 further repetitions did not " +
+		"settle it and no other one can run. Judged strictly: the history has 8 runs, fewer than 16"
+	for _, width := range []int{0, 80, 132} {
+		text := Console(document(5, report.ResultNoVerdict, "1 case", c), "/r", Style{Width: width})
+		require.Contains(t, strings.Join(strings.Fields(text), " "), c.Message, "%d columns:\n%s", width, text)
+		require.LessOrEqual(t, painter{Width: width}.height(strings.Split(text, "\n")), consoleLines)
+	}
+}

@@ -97,9 +97,9 @@ func (j *judgement) whyUndecided() string {
 	case j.Suspicious:
 		return j.willSettle()
 	case j.tried >= MaxReruns:
-		return fmt.Sprintf("%d repetitions did not settle it", j.tried)
+		return plain.Count(j.tried, "further repetition") + " did not settle it"
 	case j.tried > 0:
-		return fmt.Sprintf("%d repetition(s) did not settle it and no further one can run%s", j.tried, j.whyNone())
+		return plain.Count(j.tried, "further repetition") + " did not settle it and no other one can run" + j.whyNone()
 	default:
 		return "A repetition would settle it, but none can run" + j.whyNone()
 	}

@@ -33,7 +33,7 @@ func TestWhyNoRepetition(t *testing.T) {
 		{"none wanted", verdict.Policy{}, "none can run: perf.reruns is 0; auto or 1 to 3 would run them"},
 		{"none of this backend", verdict.Policy{NoReruns: "only there"}, "none can run: only there"},
 		{"auto", verdict.Policy{Reruns: verdict.AutoReruns}, "3 more allowed"},
-		{"auto, all used", verdict.Policy{Reruns: verdict.AutoReruns, RerunsUsed: 3}, "3 repetitions did not settle it"},
+		{"auto, all used", verdict.Policy{Reruns: verdict.AutoReruns, RerunsUsed: 3}, "3 further repetitions did not settle it"},
 		{"the run is over", verdict.Policy{Reruns: verdict.AutoReruns, RerunsUnavailable: true}, "A repetition would settle it, but none can run$"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
