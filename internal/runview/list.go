@@ -26,6 +26,7 @@ type List struct {
 	Schema int    `json:"schema"`
 	Dir    string `json:"runs_dir"`
 	Runs   []Run  `json:"runs"` // the newest first
+	others int    // that are not meant
 }
 
 // Choice says which runs are meant.
@@ -106,9 +107,11 @@ func (r Reader) List(parent string, which Choice) (List, error) {
 		case err != nil:
 			run = Run{ID: name, Dir: string(dir), State: Stopped, Problem: err.Error()}
 		}
-		if which.has(run) {
-			out.Runs = append(out.Runs, run)
+		if !which.has(run) {
+			out.others++
+			continue
 		}
+		out.Runs = append(out.Runs, run)
 	}
 	slices.SortStableFunc(out.Runs, func(a, b Run) int { return b.Created.Compare(a.Created) })
 	if which.Most > 0 && len(out.Runs) > which.Most {
@@ -152,7 +155,7 @@ func runDirs(parent string) ([]string, error) {
 	return out, nil
 }
 
-// IDs are the ids of the runs below a directory, as far as their records can be read.
+// IDs are the ids of the runs below a directory, as far as their records can be read, the newest first.
 func IDs(parent string) []string {
 	names, err := runDirs(parent)
 	if err != nil {
@@ -163,15 +166,22 @@ func IDs(parent string) []string {
 		return nil
 	}
 	defer func() { _ = tree.Close() }() // only read from
-	var out []string
+	type record struct {
+		ID      string    `json:"id"`
+		Created time.Time `json:"created"`
+	}
+	var all []record
 	for _, name := range names {
-		var rec struct {
-			ID string `json:"id"`
-		}
+		var rec record
 		path := rundir.Dir(filepath.Join(parent, name)).RunFile()
 		if data, err := tree.ReadFile(path, maxVerdict); err == nil && rundir.Decode(path, data, &rec) == nil && rec.ID != "" {
-			out = append(out, rec.ID)
+			all = append(all, rec)
 		}
+	}
+	slices.SortStableFunc(all, func(a, b record) int { return b.Created.Compare(a.Created) })
+	out := make([]string, len(all))
+	for i, rec := range all {
+		out[i] = rec.ID
 	}
 	return out
 }
@@ -215,6 +225,10 @@ func Meant(name, known, what string) string {
 
 // Write prints the list for people.
 func (l List) Write(w io.Writer, now time.Time) error {
+	if len(l.Runs) == 0 && l.others > 0 {
+		_, err := fmt.Fprintf(w, "no run in %s is what the flags ask for; others: %d\n", l.Dir, l.others)
+		return err
+	}
 	if len(l.Runs) == 0 {
 		_, err := fmt.Fprintf(w, "no runs in %s\n", l.Dir)
 		return err
@@ -241,6 +255,9 @@ func (r Run) what() string {
 		return "cannot be read: " + clean(r.Problem)
 	}
 	text := clean(r.Stage) + ", " + clean(r.Mode)
+	if r.Paired {
+		text += ", paired"
+	}
 	if r.Change != "" {
 		text += " " + clean(r.Change)
 	}

@@ -38,6 +38,7 @@ type Run struct {
 	Says    string     `json:"headline,omitempty"`  // likewise, one sentence
 	Stage   string     `json:"stage"`
 	Mode    string     `json:"mode"`
+	Paired  bool       `json:"paired,omitempty"` // it began with paired sessions
 	Backend string     `json:"backend"`
 	Cluster string     `json:"cluster,omitempty"`
 	Branch  string     `json:"branch,omitempty"`
@@ -132,7 +133,7 @@ func (r Reader) recorded(tree *rundir.Tree, dir rundir.Dir) (Run, rundir.Run, er
 	b := rec.Build
 	out := Run{
 		ID: rec.ID, Dir: string(dir), Stage: rec.Stage, Mode: b.Mode, Backend: rec.Backend, Cluster: rec.Cluster, Branch: b.Branch, Commit: b.Commit,
-		Change: b.Change, Created: rec.Created, Ended: rec.Ended, Cases: countCases(rec.Cases),
+		Change: b.Change, Created: rec.Created, Ended: rec.Ended,
 	}
 	held, err := lease.Read(dir.LeaseFile())
 	if err != nil {
@@ -142,7 +143,26 @@ func (r Reader) recorded(tree *rundir.Tree, dir rundir.Dir) (Run, rundir.Run, er
 	if held != nil {
 		out.Driver, out.Beat = held.Host, &held.Heartbeat
 	}
+	for i := range rec.Cases {
+		c := &rec.Cases[i]
+		out.Paired = out.Paired || len(c.Attempts) > 0 && c.Attempts[0].Session
+		if out.State != Running && over(tree, dir, *c) {
+			c.State = rundir.CaseWaiting
+		}
+	}
+	out.Cases = countCases(rec.Cases)
 	return out, rec, nil
+}
+
+// over reports whether a case was begun and its newest attempt is over: where nobody drives the run it waits for resume.
+// Who ends the job of a driver that died writes the outcome, and leaves the run's record to resume.
+func over(tree *rundir.Tree, dir rundir.Dir, c rundir.CaseState) bool {
+	n := len(c.Attempts)
+	if c.State != rundir.CaseRunning || n == 0 {
+		return false
+	}
+	a := c.Attempts[n-1]
+	return a.Outcome != "" || tree.Has(dir.CaseDir(c.Slug).Attempt(a.Rep, a.Attempt).OutcomeFile())
 }
 
 // word is how the run ended, as the console said it.

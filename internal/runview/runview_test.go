@@ -322,3 +322,40 @@ func TestTheReportSaysHowAnAttemptEnded(t *testing.T) {
 		require.Equal(t, want, status.List[0].Outcome)
 	}
 }
+
+// A case whose attempt is over goes on in nobody's hands: it waits for resume, and nobody waits for its logs.
+func TestOverIsNotRunning(t *testing.T) {
+	t.Parallel()
+	parent := t.TempDir()
+	swept := made(t, parent, "swept", func(r *rundir.Run) { r.Created = now.Add(-time.Hour); r.Cases[0].Attempts[0].Session = true })
+	require.NoError(t, rundir.WriteJSON(swept.CaseDir("one").Attempt(0, 1).OutcomeFile(), rundir.AttemptOutcome{Schema: rundir.Schema, Outcome: rundir.OutcomeCancelled}))
+	made(t, parent, "cancelled", func(r *rundir.Run) {
+		r.Interrupted, r.Cases[0].Attempts[0].Outcome = &rundir.Interruption{Signal: 15}, rundir.OutcomeCancelled
+	})
+	driven := made(t, parent, "driven", func(r *rundir.Run) { r.Cases[0].Attempts[0].Outcome = rundir.OutcomeInfra })
+	held(t, driven, time.Second, false)
+	r := Reader{Now: now}
+	list, err := r.List(parent, Choice{})
+	require.NoError(t, err)
+	for _, run := range list.Runs {
+		want := Counts{All: 1, Waiting: 1}
+		if run.ID == "driven" {
+			want = Counts{All: 1, Running: 1}
+		}
+		require.Equal(t, want, run.Cases, run.ID)
+	}
+	s, err := r.Status(swept)
+	require.NoError(t, err)
+	var out bytes.Buffer
+	require.NoError(t, s.Write(&out, now))
+	require.Regexp(t, `\none +waiting, cancelled`, out.String())
+	require.Contains(t, out.String(), "nightly, paired, main")
+	require.False(t, s.maySay(s.List[0]))
+
+	require.Equal(t, "swept", IDs(parent)[0], "the newest first")
+	none, err := r.List(parent, Choice{States: []string{"regression"}})
+	require.NoError(t, err)
+	out.Reset()
+	require.NoError(t, none.Write(&out, now))
+	require.Contains(t, out.String(), "is what the flags ask for; others: 3\n")
+}

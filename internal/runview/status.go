@@ -109,6 +109,10 @@ func (r Reader) Status(dir rundir.Dir) (Status, error) {
 func (r Reader) attempt(tree *rundir.Tree, dir rundir.Dir, a rundir.Attempt, c *Case) {
 	at := dir.CaseDir(c.Slug).Attempt(a.Rep, a.Attempt)
 	c.Rep, c.Attempt, c.Why, c.Dir, c.Outcome = a.Rep, a.Attempt, a.Why, string(at), string(a.Outcome)
+	var ended rundir.AttemptOutcome
+	if c.Outcome == "" && tree.ReadJSON(at.OutcomeFile(), &ended) == nil {
+		c.Outcome = string(ended.Outcome)
+	}
 	var job rundir.Job
 	if tree.ReadJSON(at.JobFile(), &job) == nil {
 		c.Job = job.ID
