@@ -29,21 +29,19 @@ const (
 
 // Run is a run as it is listed.
 type Run struct {
-	ID      string     `json:"id"`
-	Dir     string     `json:"dir"`
-	State   State      `json:"state"`
-	Result  string     `json:"result,omitempty"`    // of its report: passed, test_failed, …
-	Exit    *int       `json:"exit_code,omitempty"` // likewise
-	Word    string     `json:"word,omitempty"`      // likewise, as the console said it: passed only where something was judged
-	Says    string     `json:"headline,omitempty"`  // likewise, one sentence
-	Stage   string     `json:"stage"`
-	Mode    string     `json:"mode"`
-	Paired  bool       `json:"paired,omitempty"` // it began with paired sessions
-	Backend string     `json:"backend"`
-	Cluster string     `json:"cluster,omitempty"`
-	Branch  string     `json:"branch,omitempty"`
-	Commit  string     `json:"commit,omitempty"`
-	Change  string     `json:"change,omitempty"`
+	ID      string `json:"id"`
+	Dir     string `json:"dir"`
+	State   State  `json:"state"`
+	Result  string `json:"result,omitempty"`    // of its report: passed, test_failed, …
+	Exit    *int   `json:"exit_code,omitempty"` // likewise
+	Word    string `json:"word,omitempty"`      // likewise, as the console said it: passed only where something was judged
+	Says    string `json:"headline,omitempty"`  // likewise, one sentence
+	Stage   string `json:"stage"`
+	Mode    string `json:"mode"`
+	Paired  bool   `json:"paired,omitempty"` // it began with paired sessions
+	Backend string `json:"backend"`
+	Cluster string `json:"cluster,omitempty"`
+	Build
 	Created time.Time  `json:"created"`
 	Ended   *time.Time `json:"ended,omitempty"`
 	Driver  string     `json:"driver,omitempty"` // machine of the process that drives it, or did last
@@ -51,6 +49,13 @@ type Run struct {
 	Cases   Counts     `json:"cases"`
 	Cost    float64    `json:"gpu_hours"` // allocated so far, of all attempts
 	Problem string     `json:"problem,omitempty"`
+}
+
+// Build is what a run measured.
+type Build struct {
+	Branch string `json:"branch,omitempty"`
+	Commit string `json:"commit,omitempty"`
+	Change string `json:"change,omitempty"`
 }
 
 // Counts are how many cases of a run stand where.
@@ -132,8 +137,8 @@ func (r Reader) recorded(tree *rundir.Tree, dir rundir.Dir) (Run, rundir.Run, er
 	}
 	b := rec.Build
 	out := Run{
-		ID: rec.ID, Dir: string(dir), Stage: rec.Stage, Mode: b.Mode, Backend: rec.Backend, Cluster: rec.Cluster, Branch: b.Branch, Commit: b.Commit,
-		Change: b.Change, Created: rec.Created, Ended: rec.Ended,
+		ID: rec.ID, Dir: string(dir), Stage: rec.Stage, Mode: b.Mode, Backend: rec.Backend, Cluster: rec.Cluster,
+		Build: Build{b.Branch, b.Commit, b.Change}, Created: rec.Created, Ended: rec.Ended,
 	}
 	held, err := lease.Read(dir.LeaseFile())
 	if err != nil {
