@@ -49,6 +49,7 @@ type Blamed struct {
 	Outcome rundir.Outcome
 	Ended   *time.Time // when the role that it blames ended; nil = it blames none, or one that did not end
 	OOM     bool       // that role ran out of memory
+	Asked   bool       // the driver had asked for the end: the signal was its own
 }
 
 // JobOverrules reports whether a run that did not pass is to be blamed on what ended its job as a whole, and not on what
@@ -59,6 +60,11 @@ func JobOverrules(job JobEnd, said Blamed) bool {
 	switch job.State {
 	case "COMPLETED", "FAILED":
 		return false // the agent ends with an error when it could not do its work; it has said why
+	case "NODE_FAIL", "BOOT_FAIL", "LAUNCH_FAILED", "RECONFIG_FAIL", "PREEMPTED", "REVOKED":
+		// Nobody's wish. Slurm ends such a job by the same signal as one that is cancelled, and the agent saw no more of it.
+		if said.Outcome == rundir.OutcomeCancelled {
+			return !said.Asked
+		}
 	case "OUT_OF_MEMORY":
 		return first && !said.OOM // else the step that the agent blames is what ran out of memory
 	}

@@ -30,6 +30,8 @@ func TestJobOverrules(t *testing.T) {
 		{"the job is over in order", blame.JobEnd{State: "COMPLETED", At: end}, blame.Blamed{Outcome: rundir.OutcomeTestFailed, Ended: ended(0)}, false},
 		{"the agent saw infrastructure", blame.JobEnd{State: "NODE_FAIL", At: end}, blame.Blamed{Outcome: rundir.OutcomeInfra, Ended: ended(0)}, false},
 		{"the agent was cancelled", blame.JobEnd{State: "CANCELLED", At: end}, blame.Blamed{Outcome: rundir.OutcomeCancelled, Ended: ended(0)}, false},
+		{"the agent saw no more than the signal of a node's end", blame.JobEnd{State: "NODE_FAIL", At: end}, blame.Blamed{Outcome: rundir.OutcomeCancelled}, true},
+		{"the signal was asked for", blame.JobEnd{State: "NODE_FAIL", At: end}, blame.Blamed{Outcome: rundir.OutcomeCancelled, Asked: true}, false},
 		{"the agent saw a deadline", blame.JobEnd{State: "TIMEOUT", At: end}, blame.Blamed{Outcome: timeout, Ended: ended(0)}, false},
 		{"the role was the one out of memory", blame.JobEnd{State: "OUT_OF_MEMORY", At: end}, blame.Blamed{Outcome: rundir.OutcomeTestFailed, Ended: ended(0), OOM: true}, false},
 		{"the job was out of memory first", blame.JobEnd{State: "OUT_OF_MEMORY", At: end}, blame.Blamed{Outcome: rundir.OutcomeInfra, Ended: ended(0)}, true},

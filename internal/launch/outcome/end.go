@@ -1,6 +1,7 @@
 package outcome
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -80,7 +81,7 @@ func combine(f Facts, v view, r Resolution) Resolution {
 // blamed is what the agent says, as the rule of the whole job asks for it.
 func blamed(f Facts, o rundir.Outcome) blame.Blamed {
 	role := rootRole(f)
-	return blame.Blamed{Outcome: o, Ended: role.Ended, OOM: role.OOM}
+	return blame.Blamed{Outcome: o, Ended: role.Ended, OOM: role.OOM, Asked: f.Job.Cancel != nil}
 }
 
 // rootRole is the record of the role that the agent blames, the zero value if it blames none.
@@ -170,12 +171,14 @@ func fromSlurm(f Facts, v view, r Resolution) Resolution {
 	}
 }
 
-// nodeFailed names the node, so that a retry can avoid it: by slurmctld's word, else by what only the batch host's death
-// explains. When another node fails, the agent has the time to close its record.
+// nodeFailed names the node, so that a retry can avoid it: by what the agent saw, else by slurmctld's word, else by what
+// only the batch host's death explains. When another node fails, the agent has the time to close its record.
 func nodeFailed(f Facts, v view, r Resolution, conf string) Resolution {
 	var lost []string
 	how := ""
 	switch {
+	case len(missed(f)) > 0:
+		lost = missed(f)
 	case len(lostNodes(f)) > 0:
 		lost = lostNodes(f)
 	case len(r.Nodes) == 1:
@@ -186,6 +189,24 @@ func nodeFailed(f Facts, v view, r Resolution, conf string) Resolution {
 	r = done(r, rundir.OutcomeInfra, KindNode, conf, blame.JobWords(KindNode, strings.Join(lost, ", ")+how, v.reason))
 	r.Finding.BadNodes = lost
 	return r
+}
+
+// missed are the nodes that an agent lost roles with before it was ended itself.
+func missed(f Facts) []string {
+	if !ended(f) {
+		return nil
+	}
+	var ev blame.Evidence
+	if json.Unmarshal(f.Agent.End.Evidence, &ev) != nil {
+		return nil
+	}
+	var lost []string
+	for _, e := range ev.Events {
+		if e.Kind == blame.NodeLost && e.Node != "" && !slices.Contains(lost, e.Node) {
+			lost = append(lost, e.Node)
+		}
+	}
+	return lost
 }
 
 // lostNodes are those of the job's that slurmctld has lost.

@@ -298,7 +298,7 @@ func over(f Facts, v view, r Resolution) Resolution {
 func asksNodes(f Facts, v view, waited time.Duration) bool {
 	switch v.state {
 	case slurm.NodeFail:
-		return !ended(f)
+		return !ended(f) || f.Agent.End.Outcome == rundir.OutcomeCancelled && f.Job.Cancel == nil && len(missed(f)) == 0
 	case slurm.Cancelled: // slurmd's user is root; only sacct names those that have left the job by now
 		known := f.AcctOff || slices.Contains(v.sources, "sacct") || waited >= f.Bounds.Accounting/2
 		return f.Job.Cancel == nil && !v.started.IsZero() && known && slices.Contains([]string{"", "0"}, v.by)

@@ -353,6 +353,44 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+// Slurm ends a job by SIGTERM, whatever its reason, and that signal is all that an agent may have seen.
+func TestStateDecidesOverTheSignal(t *testing.T) {
+	t.Parallel()
+	type ends struct{ signalled, asked, blamed rundir.Outcome }
+	const infra, cancelled, failed = rundir.OutcomeInfra, rundir.OutcomeCancelled, rundir.OutcomeTestFailed
+	for state, w := range map[slurm.State]ends{
+		slurm.NodeFail:     {infra, cancelled, failed},
+		slurm.BootFail:     {infra, cancelled, failed},
+		slurm.LaunchFailed: {infra, cancelled, failed},
+		slurm.ReconfigFail: {infra, cancelled, failed},
+		slurm.Preempted:    {infra, cancelled, failed},
+		slurm.Revoked:      {infra, cancelled, failed},
+		slurm.Cancelled:    {cancelled, cancelled, failed},
+		slurm.Failed:       {cancelled, cancelled, failed},
+	} {
+		resolve := func(more ...fact) Resolution {
+			return Resolve(facts(11*m, append([]fact{queue(11*m, 10*m, state, ""), acct(11*m, 10*m, string(state), "0:0"), down("gpu1")}, more...)...))
+		}
+		require.Equal(t, w.signalled, resolve(agentEnd(10*m, "cancelled", "", 0)).Outcome, "%s, the agent signalled", state)
+		require.Equal(t, w.asked, resolve(agentEnd(10*m, "cancelled", "", 0), weCancelled("", "interrupted")).Outcome, "%s, asked for by us", state)
+		require.Equal(t, w.blamed, resolve(agentEnd(10*m, "test_failed", "GEN_0", 4*m)).Outcome, "%s, a role had failed before", state)
+		require.Equal(t, infra, resolve(agentEnd(10*m, "infra", "", 0)).Outcome, "%s, the agent saw infrastructure", state)
+	}
+}
+
+func TestNodeOfASignalledAgent(t *testing.T) {
+	t.Parallel()
+	base := []fact{queue(10*m, 10*m, slurm.NodeFail, "NodeDown"), acct(10*m, 10*m, "NODE_FAIL", "0:0"), agentEnd(10*m, "cancelled", "", 0)}
+	require.Equal(t, AskNodes, Resolve(facts(10*m, base...)).Ask)
+	require.Equal(t, []string{"gpu1"}, Resolve(facts(10*m, append(base, down("gpu1"))...)).Finding.BadNodes)
+	seen := func(f *Facts) {
+		f.Agent.End.Evidence = []byte(`{"Events":[{"Kind":"node-lost","Role":"GEN_0","Node":"gpu0"}]}`)
+	}
+	r := Resolve(facts(10*m, append(base, seen)...))
+	require.Equal(t, []string{"gpu0"}, r.Finding.BadNodes)
+	require.Equal(t, KindNode, r.Finding.Kind)
+}
+
 func TestResolveLocal(t *testing.T) {
 	t.Parallel()
 	local := func(aliveNow bool, gone time.Duration) fact {

@@ -102,7 +102,11 @@ func slurmDecided(a Attempt) bool {
 	if a.outcome() == rundir.OutcomePassed || a.Result == nil || a.Result.Finding == nil {
 		return false
 	}
-	return a.Agent == nil || a.Agent.End == nil || a.Agent.End.Finding == nil || a.Agent.End.Finding.Rule != a.Result.Finding.Rule
+	if a.Agent == nil || a.Agent.End == nil || a.Agent.End.Finding == nil {
+		return true
+	}
+	said := a.Agent.End.Finding
+	return said.Rule != a.Result.Finding.Rule || said.Kind != a.Result.Finding.Kind
 }
 
 // judgeAgain judges blame with the result files as further evidence.
