@@ -234,7 +234,7 @@ func (h *Here) Read(_ context.Context, most int64, paths ...string) (map[string]
 		case err == nil:
 			out[p] = data
 		case !errors.Is(err, fs.ErrNotExist):
-			unread = append(unread, err)
+			unread = append(unread, fmt.Errorf("%w: %w", ErrUnread, err))
 		}
 	}
 	return out, errors.Join(unread...)

@@ -27,6 +27,9 @@ func failed(what string, r Result, err error) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
+	if r.Exit == planted {
+		return fmt.Errorf("%s: %w", what, standing(string(r.Stderr)))
+	}
 	if r.Exit != 0 {
 		return fmt.Errorf("%s: exit %d: %s", what, r.Exit, strings.TrimSpace(string(r.Stderr)))
 	}

@@ -7,18 +7,25 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
-// readParts prints a line per file: its number, what was read in base64, and ! if that could not be done. $1 is the bound,
-// then come the offset, the directory in two parts, and the name.
+// readParts prints a line per file that is there: its number, what was read in base64, and ! if that could not be done; or
+// its number and ! with why it is not known what is there. $1 is the bound, then come the offset, the directory in two
+// parts, and the name.
 const readParts = into + `most=$1; shift; i=0; exec 3>&1
 while [ $# -gt 0 ]; do
-  if into "$2" "$3" 2>/dev/null && [ -f "./$4" ] && [ ! -h "./$4" ]; then
+  into "$2" "$3" 2>/dev/null; in=$?
+  if [ $in = 0 ] && { [ -h "./$4" ] || [ ! -f "./$4" ]; }; then unlike "./$4" "$2${3:+/$3}/$4" 'regular file'; in=$?; fi
+  case $in in
+  2) ;;
+  0)
     printf '%d ' $i
     end=$( { { dd if="./$4" iflag=nofollow,nonblock,fullblock,skip_bytes,count_bytes bs=64K skip="$1" count="$most" 2>/dev/null; echo $? >&4; } |
       base64 | tr -d '\n' >&3; } 4>&1 )
-    [ "$end" = 0 ] && echo || echo ' !'
-  fi
+    [ "$end" = 0 ] && echo || echo ' !';;
+  *) printf '%d !%s\n' $i "$(printf '%d %s' $in "$why" | base64 | tr -d '\n')";;
+  esac
   i=$((i+1)); shift 4
 done`
 
@@ -67,7 +74,7 @@ func (s *SSH) readParts(ctx context.Context, most int, from map[string]int64) (m
 }
 
 // parseParts reads "number base64" lines into out under the paths' names. One that ends with ! is of a file that could
-// not be read.
+// not be read; one that begins so tells why.
 func parseParts(text []byte, paths []string, out map[string][]byte) error {
 	var unread error
 	for line := range bytes.SplitSeq(bytes.TrimSpace(text), []byte("\n")) {
@@ -76,6 +83,7 @@ func parseParts(text []byte, paths []string, out map[string][]byte) error {
 		}
 		num, b64, _ := bytes.Cut(line, []byte(" "))
 		b64, bad := bytes.CutSuffix(b64, []byte(" !"))
+		b64, unknown := bytes.CutPrefix(b64, []byte("!"))
 		i, err := strconv.Atoi(string(num))
 		if err != nil || i < 0 || i >= len(paths) {
 			return fmt.Errorf("unexpected answer %.60q", line)
@@ -88,7 +96,20 @@ func parseParts(text []byte, paths []string, out map[string][]byte) error {
 		if err != nil {
 			return fmt.Errorf("part of %s: %w", paths[i], err)
 		}
+		if unknown {
+			unread = errors.Join(unread, fmt.Errorf("%w: %w", ErrUnread, unlike(string(data))))
+			continue
+		}
 		out[paths[i]] = data
 	}
 	return unread
+}
+
+// unlike is an exit code of into, and what it says then.
+func unlike(told string) error {
+	code, why, _ := strings.Cut(told, " ")
+	if code == strconv.Itoa(planted) {
+		return standing(why)
+	}
+	return errors.New(why)
 }

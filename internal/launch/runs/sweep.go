@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
@@ -92,7 +93,7 @@ func (o SweepOptions) sweepCluster(ctx context.Context) ([]Swept, error) {
 		found = append(found, s)
 	}
 	data, err := o.Host.Read(ctx, maxLease, paths...)
-	if data == nil && err != nil {
+	if data == nil && err != nil && !errors.Is(err, host.ErrUnread) { // one that cannot be read keeps no other job back
 		return nil, fmt.Errorf("leases: %w", err)
 	}
 	unread := err // of a few runs, where something else stands in the place of a record: the others are looked at
