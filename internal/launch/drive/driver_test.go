@@ -3,6 +3,7 @@ package drive
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -227,6 +228,30 @@ func TestAnIncompleteCollectionIsNotTriedAgain(t *testing.T) {
 		begun := time.Now()
 		require.ErrorIs(t, d.bringHome(context.Background(), a), collect.ErrIncomplete)
 		require.Zero(t, time.Since(begun))
+	})
+}
+
+// Who puts something else in the place of its attempt's directory behind a login node has failed by itself, and at once.
+func TestAPlantedDirectoryIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir() + "/run")
+	synctest.Test(t, func(t *testing.T) {
+		h := &apart{sim: newSim(), list: func() ([]host.FileInfo, error) {
+			return nil, fmt.Errorf("list: %w", &rundir.NodeError{Path: "/far/attempt-1", Is: rundir.NodeLink, Want: rundir.NodeDirectory})
+		}}
+		o := simOptions(t, h.sim, dir, 1)
+		o.Host, o.Binary.Dir = h, "/far"
+		d, a := driverOf(t, o)
+		begun := time.Now()
+		a.outcome = rundir.AttemptOutcome{Schema: rundir.Schema, Outcome: rundir.OutcomeInfra}
+		e := d.close(context.Background(), a)
+		require.NoError(t, e.err)
+		require.Equal(t, rundir.OutcomeTestFailed, e.outcome.Outcome)
+		require.Equal(t, "planted", e.outcome.Finding.Kind)
+		require.Contains(t, e.outcome.Reason, "/far/attempt-1 is a symbolic link, not a directory")
+		require.Zero(t, time.Since(begun))
+		a.outcome.Outcome = rundir.OutcomeCancelled
+		require.Equal(t, rundir.OutcomeCancelled, d.close(context.Background(), a).outcome.Outcome)
 	})
 }
 

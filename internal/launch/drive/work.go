@@ -62,8 +62,8 @@ func (d *driver) ask(work context.Context, a action) event {
 // close brings home what an attempt has left and writes down how it ended.
 func (d *driver) close(work context.Context, a action) event {
 	d.reader.Rest(work, a.there)
-	warning := errors.Join(d.bringHome(work, a), d.o.Collect.Scrub(a.dir))
-	o := a.outcome
+	err := d.bringHome(work, a)
+	warning, o := errors.Join(err, d.o.Collect.Scrub(a.dir)), outcome.Planted(a.outcome, err)
 	if o.Outcome == rundir.OutcomeCancelled && a.job.Cancel == nil {
 		why := d.requested(a.job)
 		o.Reason += why
@@ -73,7 +73,7 @@ func (d *driver) close(work context.Context, a action) event {
 			o.Finding = &f
 		}
 	}
-	err := writeOutcome(work, a.dir, o)
+	err = writeOutcome(work, a.dir, o)
 	if errors.As(err, new(*rundir.NodeError)) { // the job has put something there: the report tells, the other cases go on
 		warning, err = errors.Join(warning, fmt.Errorf("the outcome is not kept: %w", err)), nil
 	}
@@ -106,7 +106,7 @@ func (d *driver) bringHome(work context.Context, a action) error {
 		if err == nil {
 			return nil
 		}
-		if d.stopping.Load() || errors.Is(err, fs.ErrNotExist) || errors.Is(err, collect.ErrIncomplete) {
+		if d.stopping.Load() || errors.Is(err, fs.ErrNotExist) || errors.Is(err, collect.ErrIncomplete) || errors.As(err, new(*rundir.NodeError)) {
 			break
 		}
 		if sleep(work, min(time.Minute, time.Second<<i)) != nil {

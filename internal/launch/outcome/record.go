@@ -1,8 +1,11 @@
 package outcome
 
 import (
+	"errors"
+	"slices"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -26,5 +29,18 @@ func Record(r Resolution, j rundir.Job, agent *rundir.AgentRecord, at time.Time)
 	if agent != nil && o.Started == nil {
 		o.Started = &agent.Started
 	}
+	return o
+}
+
+// Planted is how an attempt ended whose records err says something else stands in the place of, where nobody but a role
+// writes: who makes them unreadable must not gain by it. Any other error changes nothing.
+func Planted(o rundir.AttemptOutcome, err error) rundir.AttemptOutcome {
+	gains := []rundir.Outcome{rundir.OutcomePassed, rundir.OutcomeInfra, rundir.OutcomeLost, rundir.TimeoutOf(rundir.PhaseSetup)}
+	var node *rundir.NodeError
+	if !errors.As(err, &node) || !slices.Contains(gains, o.Outcome) {
+		return o
+	}
+	o.Outcome, o.Reason = rundir.OutcomeTestFailed, node.Error()+": a role has put something else in the place of a file or directory of the run"
+	o.Finding = &rundir.Finding{Class: string(blame.Test), Kind: blame.KindPlanted, Rule: "planted", Message: o.Reason}
 	return o
 }

@@ -119,7 +119,7 @@ func (a Access) finish(ctx context.Context, dir rundir.Dir, e JobEnd, seen answe
 		}
 		return true, rundir.WriteJSON(e.Attempt.OutcomeFile(), neverSubmitted(dir, j, a.Now()))
 	}
-	f, err := a.facts(ctx, dir, e, seen)
+	f, stands, err := a.facts(ctx, dir, e, seen)
 	if err != nil {
 		return false, err
 	}
@@ -131,7 +131,7 @@ func (a Access) finish(ctx context.Context, dir rundir.Dir, e JobEnd, seen answe
 	if j.Backend == jobs.BackendLocal {
 		err = jobs.KillLeft(j)
 	}
-	return true, errors.Join(err, rundir.WriteJSON(e.Attempt.OutcomeFile(), outcome.Record(r, j, f.Agent, a.Now())))
+	return true, errors.Join(err, rundir.WriteJSON(e.Attempt.OutcomeFile(), outcome.Planted(outcome.Record(r, j, f.Agent, a.Now()), stands)))
 }
 
 // askNodes asks sinfo what a driver would ask while the job's end is new: whether one of its nodes ended it. As long as
@@ -154,18 +154,18 @@ func (a Access) askNodes(ctx context.Context, f *outcome.Facts) {
 	f.Trouble = outcome.Seen[[]slurm.NodeTrouble]{At: f.Now, Row: &rows}
 }
 
-// facts are what is known of an attempt that nobody has watched.
-func (a Access) facts(ctx context.Context, dir rundir.Dir, e JobEnd, seen answers) (outcome.Facts, error) {
+// facts are what is known of an attempt that nobody has watched. stands is what else stands where its agent's record was.
+func (a Access) facts(ctx context.Context, dir rundir.Dir, e JobEnd, seen answers) (f outcome.Facts, stands, err error) {
 	j, now := e.Job, a.Now()
 	var plan rundir.Plan
 	if err := rundir.ReadJSON(e.Attempt.PlanFile(), &plan); err != nil {
-		return outcome.Facts{}, fmt.Errorf("the plan of %s: %w", e.Attempt, err)
+		return f, nil, fmt.Errorf("the plan of %s: %w", e.Attempt, err)
 	}
 	old := now
 	if now.Sub(j.Intent) > settled {
 		old = now.Add(-settled)
 	}
-	f := outcome.Facts{Now: now, Since: j.Intent, Job: j, Draft: plan.Draft, Budget: plan.Budgets, AcctOff: seen.off, StateSince: old}
+	f = outcome.Facts{Now: now, Since: j.Intent, Job: j, Draft: plan.Draft, Budget: plan.Budgets, AcctOff: seen.off, StateSince: old}
 	for _, r := range plan.Roles() {
 		f.Roles = append(f.Roles, r.Name)
 	}
@@ -181,8 +181,11 @@ func (a Access) facts(ctx context.Context, dir rundir.Dir, e JobEnd, seen answer
 		path = e.Attempt.AgentFile()
 	}
 	got, err := a.Host.Read(ctx, maxRecord, path)
-	if err != nil {
-		return f, err
+	switch {
+	case errors.As(err, new(*rundir.NodeError)):
+		stands = err
+	case err != nil:
+		return f, nil, err
 	}
 	var rec rundir.AgentRecord
 	if json.Unmarshal(got[path], &rec) == nil && rec.JobID == j.ID && rec.Schema <= rundir.Schema {
@@ -192,7 +195,7 @@ func (a Access) facts(ctx context.Context, dir rundir.Dir, e JobEnd, seen answer
 		}
 	}
 	if j.Backend == jobs.BackendLocal {
-		return f, nil
+		return f, stands, nil
 	}
 	f.Queue.At, f.AbsentSince = seen.at, old
 	for _, r := range seen.queue {
@@ -203,7 +206,7 @@ func (a Access) facts(ctx context.Context, dir rundir.Dir, e JobEnd, seen answer
 	if row != nil {
 		f.Acct = outcome.Seen[slurm.AcctRow]{At: seen.at, Row: row}
 	}
-	return f, nil
+	return f, stands, nil
 }
 
 // requested is the request to end the run, if it came after the job.

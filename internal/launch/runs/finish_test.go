@@ -3,6 +3,7 @@ package runs
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -28,6 +29,7 @@ func TestFinishAsTheDriverWould(t *testing.T) {
 		outcome rundir.Outcome
 		reason  string
 		bad     []string
+		planted bool // something else stands where the agent's record was
 	}{
 		"a prolog that failed, long ago": {
 			ago: time.Hour, state: "CANCELLED by 0", sinfo: drained,
@@ -57,6 +59,10 @@ func TestFinishAsTheDriverWould(t *testing.T) {
 			ago: time.Hour, state: "CANCELLED by 0", sinfo: "exit 1", request: 30 * time.Second,
 			outcome: rundir.OutcomeCancelled, reason: "enough",
 		},
+		"a role put a link in the place of the agent's record": {
+			ago: time.Hour, state: "FAILED", sinfo: "exit 1", planted: true,
+			outcome: rundir.OutcomeTestFailed, reason: "agent.json is a symbolic link",
+		},
 		"sinfo does not answer: the next look": {ago: 2 * time.Minute, state: "CANCELLED by 0", sinfo: "exit 1", left: 1},
 		"sinfo never answers":                  {ago: time.Hour, state: "CANCELLED by 0", sinfo: "exit 1", outcome: rundir.OutcomeCancelled, reason: "uid 0"},
 	} {
@@ -69,6 +75,9 @@ func TestFinishAsTheDriverWould(t *testing.T) {
 			require.NoError(t, rundir.WriteJSON(dir.RunFile(), rundir.Run{Schema: 1, ID: "x", Backend: jobs.BackendSlurm}))
 			require.NoError(t, rundir.WriteJSON(attempt.PlanFile(), rundir.Plan{}))
 			require.NoError(t, rundir.WriteJSON(attempt.JobFile(), rundir.Job{Schema: 1, ID: "7", Name: "cid-x", Backend: jobs.BackendSlurm, Intent: begun, Dir: string(attempt)}))
+			if tc.planted {
+				require.NoError(t, os.Symlink("x", attempt.AgentFile()))
+			}
 			if tc.request > 0 {
 				require.NoError(t, rundir.WriteJSON(dir.CancelFile(), rundir.Cancel{At: begun.Add(tc.request), Reason: "enough"}))
 			}

@@ -52,7 +52,7 @@ func conclude(plan rundir.Plan, a Attempt, flaky fold.Policy, classes blame.Clas
 	// Under a team's own draft there is no agent: the roles' results have to do.
 	// Who makes a record unreadable must not gain by it.
 	switch {
-	case a.Planted && slices.Contains([]rundir.Outcome{"", rundir.OutcomePassed, rundir.OutcomeInfra}, e.Outcome):
+	case a.Planted && slices.Contains([]rundir.Outcome{"", rundir.OutcomePassed, rundir.OutcomeInfra, rundir.OutcomeLost, rundir.TimeoutOf(rundir.PhaseSetup)}, e.Outcome):
 		e.Outcome, e.Finding = rundir.OutcomeTestFailed, planted(a)
 	case (a.Agent == nil && !plan.Draft || len(a.Trouble) > 0) && e.Outcome == rundir.OutcomePassed:
 		e.Outcome, e.Finding = rundir.OutcomeInfra, noRecord(a)
