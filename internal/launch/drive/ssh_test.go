@@ -58,6 +58,7 @@ func TestSSHPassAndFail(t *testing.T) {
 	b := newBehindLogin(t, [][3]string{
 		{"good", goodServer, `echo result > "$CI_DISAGG_ROLE_DIR/results.0.xml"; ` + goodClient},
 		{"bad", "sleep 0.3; echo 'ValueError: no'; exit 1", hangClient},
+		{"planted", goodServer, `a=$(dirname "$CI_DISAGG_RUN"); mv "$a" "$a.gone"; ln -s /tmp "$a"; exit 1`},
 	})
 	d := child(t, b.spec, withoutSlurmConf(), b.wrap...)
 	st, err := d.Process.Wait()
@@ -69,6 +70,9 @@ func TestSSHPassAndFail(t *testing.T) {
 	bad := outcomeOf(t, dir, "bad", 0, 1)
 	require.Equal(t, rundir.OutcomeTestFailed, bad.Outcome, "%+v", bad)
 	require.Equal(t, "GEN_0", bad.Finding.Root)
+	planted := outcomeOf(t, dir, "planted", 0, 1)
+	require.Equal(t, "planted", planted.Finding.Kind, "%+v", planted)
+	require.NoDirExists(t, string(dir.CaseDir("planted").Attempt(0, 2)))
 	a := dir.CaseDir("good").Attempt(0, 1)
 	require.FileExists(t, a.AgentFile())
 	text, err := os.ReadFile(filepath.Join(a.Run(0).RoleDir("BENCHMARK"), "results.0.xml"))
