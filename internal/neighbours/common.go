@@ -26,6 +26,7 @@ type Fact struct {
 	Nodes    []string // that are suspected, else all of its job
 	Switches []string // that these nodes hang on, as far as is known
 	Storage  string   // the directory whose file system failed, "" = it is not that
+	Cut      bool     // somebody ended it, which is neither a failure nor a good end of where it ran
 }
 
 func (f Fact) failed() bool { return f.Rule != "" }
@@ -38,6 +39,7 @@ type Pattern struct {
 	Last       time.Time // the newest
 	Place      string    // what all of them have in common: "node gpu7", "" = nothing is known
 	Passed     int       // runs that were there and did not fail so
+	Cut        int       // further runs that were there, which somebody ended
 }
 
 // String is the pattern for people.
@@ -55,6 +57,8 @@ func (p Pattern) where() string {
 	switch {
 	case p.Place == "":
 		return "; they have no node in common"
+	case p.Passed == 0 && p.Cut > 0:
+		return fmt.Sprintf(": all of them on %s, and no other run there was left to end by itself", p.Place)
 	case p.Passed == 0:
 		return fmt.Sprintf(": all of them on %s, and no other run was there", p.Place)
 	}
@@ -147,16 +151,28 @@ func pattern(failed, day []Fact) Pattern {
 		if !ok {
 			continue
 		}
-		there := map[string]bool{}
-		for _, f := range day {
-			if !runs[f.Run] && slices.Contains(where.of(f), place) {
-				there[f.Run] = true
-			}
-		}
-		p.Place, p.Passed = where.words+place, len(there)
+		p.Place = where.words + place
+		p.others(day, runs, func(f Fact) bool { return slices.Contains(where.of(f), place) })
 		return p
 	}
 	return p
+}
+
+// others counts the runs that were there beside those that failed.
+func (p *Pattern) others(day []Fact, failed map[string]bool, there func(Fact) bool) {
+	byItself := map[string]bool{} // one of the run's attempts ended so
+	for _, f := range day {
+		if !failed[f.Run] && there(f) {
+			byItself[f.Run] = byItself[f.Run] || !f.Cut
+		}
+	}
+	for _, ended := range byItself {
+		if ended {
+			p.Passed++
+		} else {
+			p.Cut++
+		}
+	}
 }
 
 // shared is the place that every one of the failures has.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -138,6 +140,29 @@ func TestRead(t *testing.T) {
 	require.Empty(t, Read(filepath.Join(parent, "none"), time.Now()))
 }
 
+// A lost node is one failure, whoever told of it, also where that was written down after the driver's death; and who was
+// ended there was there.
+func TestALostNodeIsOneFailure(t *testing.T) {
+	t.Parallel()
+	parent := t.TempDir()
+	var dir rundir.Dir
+	for i, rule := range []string{"node-lost", "job-state", "node-state"} {
+		dir = write(t, parent, fmt.Sprintf("run-%d", i), rundir.AttemptOutcome{
+			Outcome: rundir.OutcomeInfra, Ended: at(float64(i) / 10), Nodes: []string{"gpu1"}, Finding: &rundir.Finding{Class: "infra", Kind: "node-fail", Rule: rule},
+		})
+	}
+	var run rundir.Run
+	require.NoError(t, rundir.ReadJSON(dir.RunFile(), &run))
+	run.Cases[0].Attempts[0].Outcome = ""
+	require.NoError(t, rundir.WriteJSON(dir.RunFile(), run))
+	words := func() string { return strings.Join(Words(dir, "run-2", time.Now()), "\n") }
+	require.Contains(t, words(), "the 3rd run within a day that fails so (node-lost), since 2026-11-29 12:00Z: all of them on node gpu1, and no other run was there")
+	write(t, parent, "cut", rundir.AttemptOutcome{Outcome: rundir.OutcomeCancelled, Ended: at(0), Nodes: []string{"gpu1"}})
+	require.Contains(t, words(), "on node gpu1, and no other run there was left to end by itself")
+	write(t, parent, "good", rundir.AttemptOutcome{Outcome: rundir.OutcomePassed, Ended: at(0), Nodes: []string{"gpu1"}})
+	require.Contains(t, words(), "on node gpu1, where 1 other run did not")
+}
+
 // Who ends runs by hand, or interrupts them, is no fault of a node, and their ends are no good ones of it either.
 func TestCancelledRunsAreNoNeighbours(t *testing.T) {
 	t.Parallel()
@@ -157,7 +182,8 @@ func TestCancelledRunsAreNoNeighbours(t *testing.T) {
 			for i := range many {
 				dir = write(t, parent, fmt.Sprintf("run-%d", i), rundir.AttemptOutcome{Outcome: tt.outcome, Ended: at(float64(i) / 10), Nodes: []string{"gpu1"}, Finding: &tt.finding})
 			}
-			require.Len(t, Read(parent, time.Now()), tt.facts)
+			failed := slices.DeleteFunc(Read(parent, time.Now()), func(f Fact) bool { return f.Cut })
+			require.Len(t, failed, tt.facts)
 			require.Equal(t, tt.facts == 0, len(Words(dir, fmt.Sprintf("run-%d", many-1), time.Now())) == 0)
 		})
 	}

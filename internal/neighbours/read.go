@@ -90,7 +90,8 @@ func (r *reader) run(dir rundir.Dir) {
 				return
 			}
 			var o rundir.AttemptOutcome
-			if a.Outcome != "" && r.json(dir.CaseDir(c.Slug).Attempt(a.Rep, a.Attempt).OutcomeFile(), &o) && !cancelled(o) {
+			// run.json does not know of an end that was written down after its driver's death.
+			if r.json(dir.CaseDir(c.Slug).Attempt(a.Rep, a.Attempt).OutcomeFile(), &o) {
 				r.facts = append(r.facts, fact(run.ID, r.parent, o))
 			}
 		}
@@ -106,8 +107,12 @@ func cancelled(o rundir.AttemptOutcome) bool {
 // they look like some.
 func fact(run, parent string, o rundir.AttemptOutcome) Fact {
 	f := Fact{Run: run, At: o.Ended, Nodes: slices.DeleteFunc(slices.Clone(o.Nodes), odd)}
-	if o.Finding != nil && o.Finding.Class == string(blame.Infra) && !odd(o.Finding.Rule) {
+	f.Cut = cancelled(o)
+	if !f.Cut && o.Finding != nil && o.Finding.Class == string(blame.Infra) && !odd(o.Finding.Rule) {
 		f.Rule, f.Kind = o.Finding.Rule, o.Finding.Kind
+		if f.Kind == blame.KindNodeFail {
+			f.Rule = "node-lost" // whoever noticed
+		}
 		if bad := slices.DeleteFunc(slices.Clone(o.Finding.BadNodes), odd); len(bad) > 0 {
 			f.Nodes = bad
 		}

@@ -86,6 +86,12 @@ func TestList(t *testing.T) {
 	held(t, made(t, parent, "running-1", nil), time.Second, false)
 	held(t, made(t, parent, "detached-1", nil), time.Hour, true)
 	held(t, made(t, parent, "stopped-1", nil), lease.TTL+time.Minute, false)
+	swept := made(t, parent, "swept-1", nil)
+	held(t, swept, time.Hour, false)
+	var sweptRun rundir.Run
+	require.NoError(t, rundir.ReadJSON(swept.RunFile(), &sweptRun))
+	at := sweptRun.Cases[0].Attempts[0]
+	require.NoError(t, rundir.WriteJSON(swept.CaseDir(sweptRun.Cases[0].Slug).Attempt(at.Rep, at.Attempt).OutcomeFile(), rundir.AttemptOutcome{Schema: rundir.Schema}))
 	made(t, parent, "interrupted-1", func(r *rundir.Run) { r.Interrupted, r.Ended = &rundir.Interruption{Signal: 15}, &ended })
 	over := made(t, parent, "ended-1", func(r *rundir.Run) { r.Ended, r.Stage = &ended, "other" })
 	require.NoError(t, rundir.WriteJSON(filepath.Join(over.Report(), rundir.ReportVerdict), verdictDoc{Decision: report.Ending(4), Headline: "1 regressed"}))
@@ -99,13 +105,16 @@ func TestList(t *testing.T) {
 	states := map[string]State{}
 	for _, run := range list.Runs {
 		states[run.ID] = run.State
+		if run.ID == "swept-1" {
+			require.Equal(t, Counts{All: 1, Waiting: 1}, run.Cases)
+		}
 		if run.State == Running {
 			require.InDelta(t, 8, run.Cost, 1e-9, "8 GPUs for an hour")
 			require.Equal(t, Counts{All: 1, Running: 1}, run.Cases)
 		}
 	}
 	require.Equal(t, map[string]State{
-		"running-1": Running, "detached-1": Detached, "stopped-1": Stopped, "interrupted-1": Interrupted, "ended-1": Ended, "broken-1": Stopped,
+		"running-1": Running, "detached-1": Detached, "stopped-1": Stopped, "swept-1": Stopped, "interrupted-1": Interrupted, "ended-1": Ended, "broken-1": Stopped,
 	}, states)
 	var out bytes.Buffer
 	require.NoError(t, list.Write(&out, now))

@@ -115,10 +115,32 @@ func (o SweepOptions) sweepCluster(ctx context.Context) ([]Swept, error) {
 		}
 		o.judge(s, data[rundir.Dir(s.Dir).LeaseFile()])
 		if s.Orphan && !o.DryRun {
+			o.sign(*s)
 			s.Err = o.backend(rundir.Job{}).Cancel(ctx, []rundir.Job{{ID: s.Job}})
 		}
 	}
 	return found, nil
+}
+
+// sign leaves word in the run's directory, as far as that is seen from here, that it is sweep which ends a job: Slurm only
+// knows that this user did. Who has asked for its end before keeps the word.
+func (o SweepOptions) sign(s Swept) {
+	base := filepath.Base(s.Dir) // behind a login node the run's id and its owner
+	for _, dir := range []rundir.Dir{rundir.Dir(s.Dir), rundir.Dir(filepath.Join(o.RunsDir, strings.TrimSuffix(base, filepath.Ext(base))))} {
+		open, _ := Open(dir)
+		i := slices.IndexFunc(open, func(e JobEnd) bool { return e.Job.ID == s.Job && e.Job.Owner == s.Owner })
+		if i < 0 {
+			continue
+		}
+		if _, asked := requested(dir, open[i].Job); asked {
+			return
+		}
+		request := rundir.Cancel{At: o.Now(), Reason: "ended by ci-disagg sweep: " + s.Why, Outcome: rundir.OutcomeCancelled, Cause: rundir.CauseRequested}
+		if err := rundir.WriteJSON(dir.CancelFile(), request); err != nil {
+			o.Log.Warn("that sweep ends the job is not written down", "job", s.Job, "err", err)
+		}
+		return
+	}
 }
 
 // renamed reports whether a job of another name that runs a script of ours is the one
@@ -226,6 +248,7 @@ func (o SweepOptions) sweepLocal(ctx context.Context, dir rundir.Dir, open []Job
 			s.Orphan, s.Why = s.Owner == o.Owner, "named with --owner"
 		}
 		if s.Orphan && !o.DryRun {
+			o.sign(s)
 			s.Err = o.backend(e.Job).Cancel(ctx, []rundir.Job{e.Job})
 		}
 		found = append(found, s)

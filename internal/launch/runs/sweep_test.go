@@ -1,11 +1,13 @@
 package runs
 
 import (
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -29,5 +31,28 @@ func TestDead(t *testing.T) {
 		dead, why := o.dead(tt.lease)
 		require.Equal(t, tt.dead, dead, name)
 		require.Contains(t, why, tt.why, name)
+	}
+}
+
+// Slurm knows only that the user has cancelled a job: that sweep did is told by the run's directory.
+func TestSweepSigns(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	parent := t.TempDir()
+	o := SweepOptions{Access: Access{Now: func() time.Time { return now }}, RunsDir: parent}
+	o.Access = o.Complete()
+	job := rundir.Job{Schema: rundir.Schema, ID: "7", Owner: "ab", Backend: jobs.BackendSlurm, Intent: now.Add(-time.Hour)}
+	for id, far := range map[string]string{"shared": filepath.Join(parent, "shared"), "apart": "/far/runs/apart.ab"} {
+		dir := rundir.Dir(filepath.Join(parent, id))
+		require.NoError(t, rundir.WriteJSON(dir.CaseDir("c").Attempt(0, 1).JobFile(), job))
+		o.sign(Swept{Job: "8", Owner: "ab", Dir: far, Why: "another job"})
+		require.NoFileExists(t, dir.CancelFile())
+		o.sign(Swept{Job: "7", Owner: "ab", Dir: far, Why: "nobody has driven it"})
+		c, ok := requested(dir, job)
+		require.True(t, ok)
+		require.Equal(t, "ended by ci-disagg sweep: nobody has driven it", c.Reason)
+		o.sign(Swept{Job: "7", Owner: "ab", Dir: far, Why: "again"})
+		c, _ = requested(dir, job)
+		require.NotContains(t, c.Reason, "again")
 	}
 }
