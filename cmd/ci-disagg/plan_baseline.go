@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 
 	"github.com/ci-disagg/ci-disagg/internal/exit"
@@ -54,7 +53,7 @@ func planStore(ctx context.Context, url string, create bool) (baseline.Store, er
 		return baseline.Create(ctx, url)
 	}
 	if err := baseline.Missing(url); err != nil {
-		return nil, fmt.Errorf("%w; plan --create-store makes it", err)
+		return nil, errors.New(err.Error()) // a mistake, not an outage
 	}
 	return baseline.Open(ctx, url, false)
 }

@@ -1,6 +1,7 @@
 package baseline
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -60,11 +61,13 @@ type marker struct {
 	What   string `json:"what"`
 }
 
-// OpenDir opens the directory store at path. With create, an absent or empty
-// directory becomes a store, and every history says that it is new; without, it is
-// an UnavailableError, because an empty mount point and an empty store look the
-// same.
-func OpenDir(path string, create bool) (Store, error) {
+// OpenDir opens the directory store at path. With create, a directory that is not
+// there is made a store, and every history says that it is new. One that is there
+// without a marker is an UnavailableError for all but Create, because an empty mount
+// point and an empty store look the same.
+func OpenDir(path string, create bool) (Store, error) { return openDir(path, create, false) }
+
+func openDir(path string, create, adopt bool) (Store, error) {
 	if path == "" {
 		return nil, errors.New("baseline store dir: has no path: give dir:PATH")
 	}
@@ -73,9 +76,7 @@ func OpenDir(path string, create bool) (Store, error) {
 		if near := s.neighbour(); near != "" {
 			return nil, s.misspelt(near)
 		}
-		// Not its parents: where those are missing a file system is not mounted,
-		// and a history must not begin anew below the mount point.
-		if err := os.Mkdir(s.root, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := s.makeAbsent(); err != nil {
 			return nil, s.unavailable(err)
 		}
 	}
@@ -84,7 +85,7 @@ func OpenDir(path string, create bool) (Store, error) {
 		if near := s.neighbour(); near != "" {
 			return nil, s.unavailable(fmt.Errorf("the directory does not exist; did you mean %q, which lies beside it?", near))
 		}
-		return nil, s.unavailable(errors.New("the directory does not exist; a run that saves creates it"))
+		return nil, s.unavailable(cmp.Or(s.unmounted(), errors.New("the directory does not exist; a run that saves creates it")))
 	}
 	if err != nil {
 		return nil, s.unavailable(err)
@@ -92,12 +93,47 @@ func OpenDir(path string, create bool) (Store, error) {
 	if !info.IsDir() {
 		return nil, s.unavailable(errors.New("not a directory"))
 	}
-	s.dirMode = info.Mode() & (fs.ModePerm | fs.ModeSetgid)
-	s.fileMode = info.Mode() & 0o666
-	if err := s.checkMarker(create); err != nil {
+	s.modes(info)
+	if err := s.checkMarker(create, adopt); err != nil {
 		return nil, err // and no store, which would be asked all the same
 	}
 	return s, nil
+}
+
+func (s *dirStore) modes(info fs.FileInfo) {
+	s.dirMode = info.Mode() & (fs.ModePerm | fs.ModeSetgid)
+	s.fileMode = info.Mode() & 0o666
+}
+
+// makeAbsent makes a store where nothing is, and not its parents: where those are missing
+// a file system is not mounted. It appears with its marker: an empty directory is never
+// one that another process is about to make a store.
+func (s *dirStore) makeAbsent() error {
+	if _, err := os.Stat(s.root); !errors.Is(err, fs.ErrNotExist) {
+		return nil // whatever is wrong is said by who opens it
+	}
+	if err := s.unmounted(); err != nil {
+		return err
+	}
+	fresh := &dirStore{root: filepath.Join(filepath.Dir(s.root), fmt.Sprintf(".%s.new-%d-%d", filepath.Base(s.root), os.Getpid(), time.Now().UnixNano()))}
+	if err := os.Mkdir(fresh.root, 0o777); err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(fresh.root) }()
+	info, err := os.Stat(fresh.root)
+	if err != nil {
+		return err
+	}
+	fresh.modes(info)
+	if err := fresh.mark(); err != nil {
+		return err
+	}
+	err = os.Rename(fresh.root, s.root)
+	if _, there := os.Stat(s.root); err != nil && there == nil {
+		return nil // another process was faster
+	}
+	s.made = err == nil
+	return err
 }
 
 // Missing says what is suspicious about a store that is not there: a directory whose
@@ -112,25 +148,37 @@ func Missing(url string) error {
 	if near := s.neighbour(); near != "" {
 		return s.misspelt(near)
 	}
-	if _, err := os.Stat(filepath.Dir(s.root)); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("baseline store %s: neither it nor %s is there: misspelt, or its file system is not mounted", s, filepath.Dir(s.root))
+	if err := s.unmounted(); err != nil {
+		return s.unavailable(err)
 	}
 	return nil
 }
 
-// Create makes the store that url names, with whatever is missing above it, or opens
-// the one that is there.
+// unmounted says that not even the store's parent is there, nil = it is.
+func (s *dirStore) unmounted() error {
+	parent := filepath.Dir(s.root)
+	if _, err := os.Stat(parent); !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return fmt.Errorf("neither it nor %s is there: misspelt, or its file system is not mounted; %s", parent, createIt)
+}
+
+const createIt = "ci-disagg plan --create-store makes it"
+
+// Create makes the store that url names, with whatever is missing above it, also of a
+// directory that is there and has no marker, or opens the one that is there.
 func Create(ctx context.Context, url string) (Store, error) {
 	if path, ok := strings.CutPrefix(url, "dir:"); ok && path != "" {
 		if err := os.MkdirAll(path, 0o777); err != nil {
 			return nil, &UnavailableError{Store: url, Err: err}
 		}
+		return openDir(path, true, true)
 	}
 	return Open(ctx, url, true)
 }
 
 func (s *dirStore) misspelt(near string) error {
-	return fmt.Errorf("baseline store %s is not there, but beside it is a store; did you mean %q? A new one has to be made: mkdir %s", s, near, s.root)
+	return fmt.Errorf("baseline store %s is not there, but beside it is a store; did you mean %q? If not, %s", s, near, createIt)
 }
 
 // neighbour is the store beside a directory that is not there whose name is nearly the
@@ -142,17 +190,16 @@ func (s *dirStore) neighbour() string {
 	markers, _ := filepath.Glob(filepath.Join(filepath.Dir(s.root), "*", dirMarker)) // only a bad pattern is an error
 	var names []string
 	for _, m := range markers {
-		if dir := filepath.Dir(m); dir != s.root { // another writer may have made it a moment ago
+		if dir := filepath.Dir(m); dir != s.root && !strings.HasPrefix(filepath.Base(dir), ".") { // another writer may have made it a moment ago
 			names = append(names, filepath.Base(dir))
 		}
 	}
 	return strictyaml.Nearest(filepath.Base(s.root), names)
 }
 
-func (s *dirStore) checkMarker(create bool) error {
+func (s *dirStore) checkMarker(create, adopt bool) error {
 	var m marker
-	path := filepath.Join(s.root, dirMarker)
-	err := rundir.ReadJSON(path, &m)
+	err := rundir.ReadJSON(filepath.Join(s.root, dirMarker), &m)
 	switch {
 	case err == nil && m.Schema != Schema:
 		return s.unavailable(fmt.Errorf("its %s says schema %d: this ci-disagg understands %d", dirMarker, m.Schema, Schema))
@@ -160,23 +207,36 @@ func (s *dirStore) checkMarker(create bool) error {
 		return nil
 	case !errors.Is(err, fs.ErrNotExist):
 		return s.unavailable(err)
-	case !create:
-		return s.unavailable(fmt.Errorf("it has no %s: not a store, or its file system is not mounted; a run that saves makes one of an empty directory", dirMarker))
 	}
 	entries, err := os.ReadDir(s.root)
 	if err != nil {
 		return s.unavailable(err)
 	}
 	for _, e := range entries {
-		if n := e.Name(); !strings.HasPrefix(n, ".") && n != "lost+found" && n != dirMarker && n != dirCases {
+		if n := e.Name(); create && !strings.HasPrefix(n, ".") && n != "lost+found" && n != dirMarker && n != dirCases {
 			return fmt.Errorf("baseline store %s: the directory holds other things (%s): give an empty or a new one", s, Shorten(n))
 		}
 	}
-	err = s.writeJSON(path, marker{Schema: Schema, What: "ci-disagg baseline store; layout: " + dirCases + "/<case>/<match>/<branch>/<month>/<id>.json"})
-	if err != nil {
+	if !adopt {
+		return s.unavailable(fmt.Errorf("it has no %s: its file system is not mounted, or it is no store yet; %s one", dirMarker, createIt))
+	}
+	if err := s.mark(); err != nil {
 		return s.unavailable(err)
 	}
 	s.made = true
+	return nil
+}
+
+// mark makes the directory a store.
+func (s *dirStore) mark() error {
+	return s.writeJSON(filepath.Join(s.root, dirMarker), marker{Schema: Schema, What: "ci-disagg baseline store; layout: " + dirCases + "/<case>/<match>/<branch>/<month>/<id>.json"})
+}
+
+// marked fails where the store was unmounted since it was opened.
+func (s *dirStore) marked() error {
+	if _, err := os.Stat(filepath.Join(s.root, dirMarker)); err != nil {
+		return fmt.Errorf("the store is gone: %w", err)
+	}
 	return nil
 }
 
@@ -240,6 +300,9 @@ func (s *dirStore) Save(ctx context.Context, records ...Record) (Saved, error) {
 	err := within(ctx, func() error {
 		var saved Saved
 		defer func() { done <- saved }()
+		if err := s.marked(); err != nil {
+			return err
+		}
 		for _, r := range records {
 			if err := ctx.Err(); err != nil {
 				return err

@@ -38,8 +38,8 @@ func (s *dirStore) History(ctx context.Context, q Query) (History, error) {
 }
 
 func (s *dirStore) history(ctx context.Context, q Query) (History, error) {
-	if _, err := os.Stat(filepath.Join(s.root, dirMarker)); err != nil {
-		return History{}, fmt.Errorf("the store is gone: %w", err)
+	if err := s.marked(); err != nil {
+		return History{}, err
 	}
 	r := reader{ctx: ctx, root: s.root}
 	pick := newPicker(q)

@@ -111,10 +111,40 @@ func TestDirIsNotMadeOfOtherThings(t *testing.T) {
 	require.Error(t, err)
 	require.NoError(t, os.Remove(filepath.Join(dir, "Jenkinsfile")))
 	require.NoError(t, os.Mkdir(filepath.Join(dir, ".snapshot"), 0o700))
-	_, err = baseline.Open(t.Context(), "dir:"+dir, true)
+	_, err = baseline.Create(t.Context(), "dir:"+dir)
 	require.NoError(t, err)
 	_, err = baseline.Open(t.Context(), "dir:"+dir, false)
 	require.NoError(t, err)
+}
+
+// An empty mount point, and a store that lost its marker, are made a store by nobody who does not ask for it.
+func TestOnlyWhoAsksAdoptsADirectory(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join(t.TempDir(), "store")
+	marker := filepath.Join(root, "ci-disagg-store.json")
+	refused := func() {
+		_, err := baseline.Open(t.Context(), "dir:"+root, true)
+		require.True(t, baseline.IsUnavailable(err), "%v", err)
+		require.ErrorContains(t, err, "not mounted, or it is no store yet; ci-disagg plan --create-store makes it one")
+		require.NoFileExists(t, marker)
+	}
+	require.NoError(t, os.Mkdir(root, 0o700))
+	refused()
+	require.NoError(t, os.Remove(root))
+	s := open(t, "dir:"+root)
+	save(t, s, nightly("c", 1, 100))
+	require.NoError(t, os.Remove(marker))
+	refused()
+	_, err := s.Save(t.Context(), nightly("c", 2, 100))
+	require.True(t, baseline.IsUnavailable(err), "what is unmounted takes no records: %v", err)
+	_, err = baseline.Create(t.Context(), "dir:"+root)
+	require.NoError(t, err)
+	h, err := open(t, "dir:"+root).History(t.Context(), baseline.Query{Case: "c", Match: nightly("c", 1, 100).Match})
+	require.NoError(t, err)
+	require.Len(t, h.Runs, 1)
+	left, err := os.ReadDir(filepath.Dir(root))
+	require.NoError(t, err)
+	require.Len(t, left, 1, "nothing of its making is left beside it")
 }
 
 func TestStoreThatGoesAway(t *testing.T) {
@@ -132,7 +162,8 @@ func TestPermissionsFollowTheRoot(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	require.NoError(t, os.Chmod(root, 0o770|fs.ModeSetgid))
-	s := open(t, "dir:"+root)
+	s, err := baseline.Create(t.Context(), "dir:"+root)
+	require.NoError(t, err)
 	r := nightly("c", 1, 100)
 	save(t, s, r)
 	require.NoError(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -190,7 +221,7 @@ func TestDirWritesByRenameWithoutLocks(t *testing.T) {
 // A record that may not be read could be the one that says that a regression is open: nothing is known without it.
 func TestDirWithARecordThatMayNotBeRead(t *testing.T) {
 	t.Parallel()
-	root := t.TempDir()
+	root := filepath.Join(t.TempDir(), "store")
 	s := open(t, "dir:"+root)
 	for i := range 9 {
 		save(t, s, nightly("c", i, 100))
@@ -205,7 +236,7 @@ func TestDirWithARecordThatMayNotBeRead(t *testing.T) {
 // A marker that means something else is not the marker of this kind of store.
 func TestDirOfAnotherSchema(t *testing.T) {
 	t.Parallel()
-	root := t.TempDir()
+	root := filepath.Join(t.TempDir(), "store")
 	save(t, open(t, "dir:"+root), nightly("c", 1, 100))
 	for _, text := range []string{`{"schema": 2}`, `{"hello": 1}`} {
 		require.NoError(t, os.WriteFile(filepath.Join(root, "ci-disagg-store.json"), []byte(text), 0o600))

@@ -25,7 +25,7 @@ func importOptions() exchange.Options {
 func TestExportAndImportBetweenStores(t *testing.T) {
 	t.Parallel()
 	bothStores(t, func(t *testing.T, to string) {
-		from := open(t, "dir:"+t.TempDir())
+		from := open(t, "dir:"+t.TempDir()+"/store")
 		pr := nightly("a<b>&c", 3, 1.0/3)
 		pr.Build.Mode = "pr"
 		bad := nightly("b", 4, 1)
@@ -128,7 +128,7 @@ func TestImportKeepsKnownRegressions(t *testing.T) {
 	got, err := exchange.Import(strings.NewReader(docs.String()), "os.ndjson", importOptions())
 	require.NoError(t, err)
 	require.Len(t, got.Records, 40)
-	s := open(t, "dir:"+t.TempDir())
+	s := open(t, "dir:"+t.TempDir()+"/store")
 	save(t, s, got.Records...)
 	r := nightly(got.Records[0].Case, 40, 900)
 	r.Match, r.Measurements = got.Records[0].Match, r.Measurements[:1]

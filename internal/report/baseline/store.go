@@ -117,8 +117,8 @@ func listing(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 // Open opens the store that url names: dir:PATH or postgres://…. With create, a
-// directory or database schema that is not there yet is made; without, that is
-// an UnavailableError. An url of another form is a plain error.
+// directory or database schema that is not there yet is made (OpenDir); without,
+// that is an UnavailableError. An url of another form is a plain error.
 func Open(ctx context.Context, url string, create bool) (Store, error) {
 	switch {
 	case strings.HasPrefix(url, "dir:"):

@@ -53,7 +53,7 @@ func nights(n int, r run, level float64) []baseline.Record {
 // history is a store of two cases, one of them also on another cluster and a branch.
 func history(t *testing.T) string {
 	t.Helper()
-	url := "dir:" + t.TempDir()
+	url := "dir:" + t.TempDir() + "/store"
 	store, err := baseline.Open(t.Context(), url, true)
 	require.NoError(t, err)
 	one := run{caseID: "deepseek-r1", cluster: "h200", point: "con8", image: "img:1"}

@@ -25,7 +25,7 @@ import (
 // What a job writes into the run's record about its mode does not make it a nightly's.
 func TestARewrittenRecordIsNotStored(t *testing.T) {
 	t.Parallel()
-	store, err := baseline.Open(t.Context(), "dir:"+t.TempDir(), true)
+	store, err := baseline.Create(t.Context(), "dir:"+t.TempDir())
 	require.NoError(t, err)
 	defer func() { require.NoError(t, store.Close()) }()
 	r := &Reporter{Driven: true, Mode: baseline.ModePR, Options: session.Options{Setup: judging.Setup{Store: store}}}

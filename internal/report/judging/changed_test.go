@@ -21,7 +21,7 @@ func TestWhatChangedAtAnOnset(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := open(t, "dir:"+t.TempDir())
+			s := open(t, "dir:"+t.TempDir()+"/store")
 			night := func(i int, value float64, driver string) judging.Judgement {
 				r := nightly("c", i, value)
 				r.Repetitions[0].Machine = &rundir.Machine{Facts: map[string]string{rundir.FactDriver: driver, rundir.FactKernel: "6.1"}}

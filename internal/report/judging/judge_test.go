@@ -131,7 +131,7 @@ func TestLifeOfASeries(t *testing.T) {
 // Whoever takes a bad run out of the history does not take back what was accepted at it.
 func TestAnAcceptanceOutlivesItsRun(t *testing.T) {
 	t.Parallel()
-	s := open(t, "dir:"+t.TempDir())
+	s := open(t, "dir:"+t.TempDir()+"/store")
 	set := setup(s)
 	step := func(i int, value float64) judging.Judgement {
 		r := nightly("c", i, value)
@@ -186,7 +186,7 @@ func TestUnavailableStoreIsNeverGreen(t *testing.T) {
 
 func TestInvalidRunsAreNotJudged(t *testing.T) {
 	t.Parallel()
-	s := open(t, "dir:"+t.TempDir())
+	s := open(t, "dir:"+t.TempDir()+"/store")
 	r := nightly("c", 1, 100)
 	r.Valid, r.Problems = false, []string{"bench.log:12: 3 failed requests"}
 	j := judge(t, setup(s), r)
@@ -205,7 +205,7 @@ func TestInvalidRunsAreNotJudged(t *testing.T) {
 
 func TestAMetricThatDisappearsIsNotAPass(t *testing.T) {
 	t.Parallel()
-	s := open(t, "dir:"+t.TempDir())
+	s := open(t, "dir:"+t.TempDir()+"/store")
 	for i := range 10 {
 		save(t, s, nightly("c", i, noisy(i)))
 	}
@@ -252,7 +252,7 @@ cases:
 // 0 tok/s is no measurement, and is no history either.
 func TestAGateWithoutAUsableValueMakesTheRunInvalid(t *testing.T) {
 	t.Parallel()
-	s := open(t, "dir:"+t.TempDir())
+	s := open(t, "dir:"+t.TempDir()+"/store")
 	for _, v := range []float64{0, -5} {
 		r := nightly("c", 1, v)
 		j := judge(t, setup(s), r)
@@ -396,7 +396,7 @@ func TestTextsFromFilesAreMadeFit(t *testing.T) {
 // up to the commit's time: a step of main after it is not its own.
 func TestPullRequestsEndTheHistoryAtTheirMergeBase(t *testing.T) {
 	t.Parallel()
-	s := open(t, "dir:"+t.TempDir())
+	s := open(t, "dir:"+t.TempDir()+"/store")
 	for i := range 30 {
 		value := noisy(i)
 		if i >= 20 {

@@ -27,7 +27,7 @@ func onNode(caseID string, i, node int) baseline.Record {
 // A run that is red because of the node that it was on is told so, and is not red.
 func TestWhatASlowNodeCostsIsTakenOut(t *testing.T) {
 	t.Parallel()
-	s := open(t, "dir:"+t.TempDir())
+	s := open(t, "dir:"+t.TempDir()+"/store")
 	var all []baseline.Record
 	for i := range 40 {
 		for c := range 3 {
@@ -61,7 +61,7 @@ func TestWhatASlowNodeCostsIsTakenOut(t *testing.T) {
 // behind one name of a node are three places.
 func TestCardsBehindOneNode(t *testing.T) {
 	t.Parallel()
-	s := open(t, "dir:"+t.TempDir())
+	s := open(t, "dir:"+t.TempDir()+"/store")
 	run := func(i, card int) baseline.Record {
 		r := nightly("c", i, noisy(i)*[]float64{1, 1, 0.95}[card])
 		r.Repetitions[0].Nodes, r.Repetitions[0].NodeSet = []string{"gpu-host"}, "gpu-host"

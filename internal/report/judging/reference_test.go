@@ -52,7 +52,7 @@ func TestTheEnvironmentHasMoved(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := open(t, "dir:"+t.TempDir())
+			s := open(t, "dir:"+t.TempDir()+"/store")
 			for i := range 30 {
 				r := nightly("c", i, noisy(i))
 				r.Measurements = r.Measurements[:1]
@@ -83,7 +83,7 @@ func TestTheEnvironmentHasMoved(t *testing.T) {
 // however long it lasts.
 func TestTheEnvironmentStaysMoved(t *testing.T) {
 	t.Parallel()
-	s := open(t, "dir:"+t.TempDir())
+	s := open(t, "dir:"+t.TempDir()+"/store")
 	set := setup(s)
 	set.Reference = judging.Reference{Case: "control", Commit: "0123456789ab"}
 	one := func(caseID string, i int, value float64) baseline.Record {
@@ -123,7 +123,7 @@ func TestTheEnvironmentStaysMoved(t *testing.T) {
 // A run of the reference is a measure: advisory, stored apart, in no history.
 func TestReferenceIsStoredApart(t *testing.T) {
 	t.Parallel()
-	s := open(t, "dir:"+t.TempDir())
+	s := open(t, "dir:"+t.TempDir()+"/store")
 	for i := range 12 {
 		save(t, s, nightly("c", i, noisy(i)))
 	}
@@ -139,7 +139,7 @@ func TestReferenceIsStoredApart(t *testing.T) {
 // was measured last; not for every red night of one regression.
 func TestReferenceIsDue(t *testing.T) {
 	t.Parallel()
-	s := open(t, "dir:"+t.TempDir())
+	s := open(t, "dir:"+t.TempDir()+"/store")
 	set := setup(s)
 	now := nightly("c", 40, 100).Time
 	due := func(now time.Time, began map[string]time.Time) string {
@@ -165,7 +165,7 @@ func TestReferenceIsDue(t *testing.T) {
 // A configured pipeline may be the reference: its metrics are not those of an LLM server.
 func TestReferenceOfAPipeline(t *testing.T) {
 	t.Parallel()
-	s := open(t, "dir:"+t.TempDir())
+	s := open(t, "dir:"+t.TempDir()+"/store")
 	set := setup(s)
 	set.Reference = judging.Reference{Case: "control", Commit: "0123456789ab"}
 	one := func(caseID string, i int, value float64) baseline.Record {

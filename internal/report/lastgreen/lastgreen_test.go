@@ -113,7 +113,7 @@ func TestLastGreen(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			url := "dir:" + t.TempDir()
+			url := "dir:" + t.TempDir() + "/store"
 			store, err := baseline.Open(t.Context(), url, true)
 			require.NoError(t, err)
 			for i := range tt.nights {

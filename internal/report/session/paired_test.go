@@ -257,7 +257,7 @@ func TestPullRequestWithoutPairs(t *testing.T) {
 // A nightly's session is kept for later ones, whose prior is its noise: fixed in their plans when they begin.
 func TestNoiseOfEarlierSessions(t *testing.T) {
 	t.Parallel()
-	store, err := baseline.Open(t.Context(), "dir:"+t.TempDir(), true)
+	store, err := baseline.Create(t.Context(), "dir:"+t.TempDir())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = store.Close() })
 	o := builder(t, 0)

@@ -146,7 +146,7 @@ func table(tput float64) string {
 // builder has a directory store with n earlier runs around 1000 tok/s.
 func builder(t *testing.T, n int) Options {
 	t.Helper()
-	store, err := baseline.Open(context.Background(), "dir:"+t.TempDir(), true)
+	store, err := baseline.Create(context.Background(), "dir:"+t.TempDir())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, store.Close()) })
 	b := Options{

@@ -18,7 +18,7 @@ var last = time.Date(2026, 11, 28, 2, 0, 0, 0, time.UTC)
 
 func storeOf(t *testing.T, records []baseline.Record) baseline.Store {
 	t.Helper()
-	store, err := baseline.Open(t.Context(), "dir:"+t.TempDir(), true)
+	store, err := baseline.Create(t.Context(), "dir:"+t.TempDir())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = store.Close() })
 	_, err = store.Save(t.Context(), records...)

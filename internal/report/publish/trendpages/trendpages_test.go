@@ -31,7 +31,7 @@ var now = time.Date(2026, 11, 28, 9, 0, 0, 0, time.UTC)
 // that is open.
 func site(t *testing.T, edit func(*baseline.Record)) string {
 	t.Helper()
-	store, err := baseline.Open(t.Context(), "dir:"+t.TempDir(), true)
+	store, err := baseline.Create(t.Context(), "dir:"+t.TempDir())
 	require.NoError(t, err)
 	var records []baseline.Record
 	suite := nights.Suite{Cases: 2, Nights: 60, Clusters: []string{"h200", "b200"}, Last: time.Date(2026, 11, 28, 2, 0, 0, 0, time.UTC)}
