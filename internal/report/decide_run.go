@@ -38,7 +38,8 @@ func Decide(run Run, cases []CaseReport) Report {
 	}
 	run.idle = idle(cases, run.AllowSkipped)
 	end := RunEnd{Interrupted: run.Interrupted, Idle: run.idle != "", Unwritten: len(run.Unwritten) > 0}
-	end.NotStored = run.NotStored != "" && run.Interrupted == 0 && MustBeStored(run.Build, run.Advisory)
+	run.Advice.store = MustBeStored(run.Build, run.Advisory)
+	end.NotStored = run.NotStored != "" && run.Interrupted == 0 && run.Advice.store
 	for _, c := range cases {
 		end.Cases = append(end.Cases, c.ExitCode)
 		for _, a := range c.Attempts {

@@ -24,6 +24,16 @@ type Advice struct {
 	Backend string
 	NoStore bool   // there is no baseline store, so no history to look at
 	Pages   string // web address of the copy of the run directory, where people can read that and not the directory; "" = none
+
+	store bool // what was measured has to join the history
+}
+
+// report makes the report again: of a run whose measurements have to join the history never without that.
+func (a Advice) report() string {
+	if a.store && !a.NoStore {
+		return command("ci-disagg", "report", "--save", a.RunDir)
+	}
+	return command("ci-disagg", "report", a.RunDir)
 }
 
 // nextOfRun is the one command to run next, or the key to set: that of the worst case.
@@ -41,10 +51,8 @@ func (a Advice) nextOfRun(d Report, end RunEnd) string {
 		}
 	}
 	switch { // no case ended so, but the run: the report could not be written, or nothing be stored
-	case d.Result == ResultInfra:
-		return command("ci-disagg", "report", a.RunDir)
-	case end.NotStored:
-		return command("ci-disagg", "report", "--save", a.RunDir)
+	case d.Result == ResultInfra, end.NotStored:
+		return a.report()
 	case end.Idle && slices.ContainsFunc(d.Cases, func(c CaseReport) bool { return c.Known != "" }):
 		return a.key("workload.known_failures", "its entries match every case")
 	case end.Idle:
@@ -100,7 +108,7 @@ func (a Advice) nextOf(c CaseReport) string {
 	case ResultNoVerdict:
 		switch c.Verdict {
 		case verdict.BaselineUnavailable:
-			return command("ci-disagg", "report", a.RunDir)
+			return a.report()
 		case verdict.Invalid, "":
 			return a.readLog(c)
 		case verdict.NoBaseline:
@@ -248,12 +256,7 @@ func severity(c CaseReport) int {
 		ResultTestFailed, ResultInfra, ResultInterrupted, ResultUsage, ResultRegression,
 		ResultNoVerdict, ResultSkipped, ResultKnown, ResultImprovement, ResultPassed,
 	}
-	for i, r := range order {
-		if r == c.Result {
-			return i
-		}
-	}
-	return 0 // an unknown word is not hidden at the end
+	return max(0, slices.Index(order, c.Result)) // an unknown word is not hidden at the end
 }
 
 // WorstFirst is the cases ordered by severity, suite order within.

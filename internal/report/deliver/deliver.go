@@ -62,7 +62,8 @@ func New(dir rundir.Dir, o session.Options) *Reporter {
 func (r *Reporter) Close() { r.Options.Setup.Close() }
 
 // Finish writes the report, prints its end and gives the exit code. With save,
-// what was measured joins the baseline's history.
+// what was measured joins the baseline's history. Without, a run that could not be
+// stored is still not.
 func (r *Reporter) Finish(ctx context.Context, save bool) error {
 	ask, cancel := context.WithTimeout(ctx, StoreTimeout)
 	defer cancel()
@@ -73,12 +74,10 @@ func (r *Reporter) Finish(ctx context.Context, save bool) error {
 		}
 		return exit.ByUser(err)
 	}
-	var notStored error
-	if save {
-		if notStored = r.save(ask, d.Records); notStored != nil {
-			d.Run.NotStored = notStored.Error()
-			notStored = fmt.Errorf("not stored: %w", notStored)
-		}
+	notStored := r.stored(ask, d, save)
+	if notStored != nil {
+		d.Run.NotStored = notStored.Error()
+		notStored = fmt.Errorf("not stored: %w", notStored)
 	}
 	err = r.publish(d, notStored)
 	if r.Confirm != nil && slices.ContainsFunc(d.Cases, regressed) {
@@ -176,6 +175,37 @@ func (r *Reporter) Interrupted(signal, code int, by error) error {
 		err = end.Err // the signal decides the code, whatever became of the report
 	}
 	return &exit.Error{Code: code, Err: err}
+}
+
+// notStoredFile says why the run's measurements could not be stored, until they are.
+const notStoredFile = "not-stored"
+
+// stored is why the measurements are not in the history, though they were to be: with save now, else when that was tried
+// last.
+func (r *Reporter) stored(ctx context.Context, d session.Decided, save bool) (err error) {
+	if save {
+		err = r.save(ctx, d.Records)
+	}
+	tree, gone := r.Dir.Tree()
+	if gone != nil {
+		return err // the report says so already
+	}
+	defer func() { _ = tree.Close() }()
+	mark := filepath.Join(r.Dir.Report(), notStoredFile)
+	switch {
+	case err != nil && (d.Run.Advice.NoStore || !report.MustBeStored(d.Run.Build, d.Run.Advisory)): // nobody will miss it
+	case err != nil:
+		if failed := tree.WriteFile(mark, []byte(err.Error()), rundir.FileMode); failed != nil {
+			fmt.Fprintf(r.Warn, "ci-disagg: warning: %v\n", failed)
+		}
+	case save:
+		_ = tree.Remove(mark) // most have none
+	case len(d.Records) > 0:
+		if why, none := tree.ReadFile(mark, 1<<20); none == nil {
+			return errors.New(string(why))
+		}
+	}
+	return err
 }
 
 // save stores the measurements, where a store is configured or somebody asks for
