@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -63,18 +62,13 @@ func (o *seriesFlags) AddFlags(f *pflag.FlagSet) {
 type manualFlags struct {
 	reason string
 	by     string
-	byFlag string
 	dryRun bool
 }
 
 // AddFlags registers the flags.
-func (o *manualFlags) AddFlags(f *pflag.FlagSet) { o.addFlags(f, "by") }
-
-// addFlags registers them with that name for who.
-func (o *manualFlags) addFlags(f *pflag.FlagSet, byFlag string) {
-	o.byFlag = byFlag
+func (o *manualFlags) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.reason, "reason", "", "why (required, kept)")
-	f.StringVar(&o.by, byFlag, "", "who (default $BUILD_USER_ID, $USER)")
+	f.StringVar(&o.by, "by", "", "who (default $BUILD_USER_ID, $USER)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would change, change nothing")
 }
 
@@ -86,7 +80,7 @@ func (o manualFlags) stamp(h host) (baseline.Act, error) {
 		errs = append(errs, errors.New("--reason is missing: it is kept with the change"))
 	}
 	if by == "" {
-		errs = append(errs, fmt.Errorf("nothing says who you are: give --%s", o.byFlag))
+		errs = append(errs, errors.New("nothing says who you are: give --by"))
 	}
 	return baseline.Act{By: by, At: h.now().UTC().Truncate(time.Second), Why: strings.TrimSpace(o.reason)}, errors.Join(errs...)
 }

@@ -40,16 +40,18 @@ more. prune --older-than removes records for good; the store keeps a note of it.
 	o.manualFlags.AddFlags(f)
 	f.StringVar(&o.run, "run", "", "id of the run that is not to count")
 	f.StringVar(&o.older, "older-than", "", "remove records of runs that began before, such as 400d")
-	f.StringVar(&o.mode, "mode", "", "with --older-than: only runs of this mode: nightly, pr, bisect, reference or ab")
+	f.StringVar(&o.mode, "mode", "", "with --older-than: runs of this mode: nightly, pr, bisect, reference or ab; all = every run, and what people did about it")
 	return cmd
 }
 
 func runBaselinePrune(ctx context.Context, h host, o baselinePruneOptions) error {
-	if (o.run == "") == (o.older == "") {
+	switch {
+	case (o.run == "") == (o.older == ""):
 		return exit.ByUser(errors.New("give either --run or --older-than"))
-	}
-	if o.mode != "" && !slices.Contains(baseline.Modes(), o.mode) {
-		return exit.ByUser(fmt.Errorf("--mode %q is not nightly, pr, bisect, reference or ab", o.mode))
+	case o.older != "" && o.mode == "": // whoever keeps order does not mean the history
+		return exit.ByUser(errors.New("--older-than removes for good: say of which runs, --mode pr for those of pull requests; --mode nightly or all removes the history that verdicts are made of"))
+	case o.mode != "" && !slices.Contains(append(baseline.Modes(), "all"), o.mode):
+		return exit.ByUser(fmt.Errorf("--mode %q is not nightly, pr, bisect, reference, ab or all", o.mode))
 	}
 	of, err := o.series()
 	if err != nil {
@@ -64,7 +66,10 @@ func runBaselinePrune(ctx context.Context, h host, o baselinePruneOptions) error
 	if err != nil {
 		return exit.ByUser(err)
 	}
-	if o.branch == "" && o.mode == "" {
+	if o.mode == "all" {
+		filter.Mode = ""
+	}
+	if o.mode == "all" && o.branch == "" {
 		filter.Kinds = nil // acts about runs that go, go with them
 	}
 	filter.Before = h.now().Add(-age)

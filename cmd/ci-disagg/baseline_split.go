@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
-	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/curate"
 )
@@ -17,36 +15,37 @@ type splitOptions struct {
 	storeFlags
 	manualFlags
 	caseID string
-	by     string
+	who    string
 	to     string
 }
 
 func newBaselineSplitCmd(h host) *cobra.Command {
 	var o splitOptions
 	cmd := &cobra.Command{
-		Use:   "split [flags] --by cluster",
+		Use:   "split [flags]",
 		Short: "Give the runs of earlier versions the cluster that they were measured on",
 		Long: `split makes the cluster a part of the identity of runs that were stored before it was
 one: each becomes a run of the series of the cluster that it names, with what people
 did about it. Runs that name none stay where they are, unless --to says where they
 belong. Doing it again, or after a break, changes nothing more.`,
-		Example: `  ci-disagg baseline split --by cluster --reason "a second cluster" --dry-run
-  ci-disagg baseline split --by cluster --to gb200-east --reason "all of these are from there"`,
+		Example: `  ci-disagg baseline split --reason "a second cluster" --dry-run
+  ci-disagg baseline split --to gb200-east --reason "all of these are from there"`,
 		Args: cmdline.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runBaselineSplit(cmd.Context(), h, o) },
 	}
 	f := cmd.Flags()
 	o.storeFlags.AddFlags(f)
-	o.addFlags(f, "who") // --by is what to split by
+	o.manualFlags.AddFlags(f)
 	f.StringVar(&o.caseID, "case", "", "only this case")
-	f.StringVar(&o.by, "by", "", "cluster, the only one")
+	f.StringVar(&o.who, "who", "", "--by of earlier versions, whose --by cluster said what to split by")
+	_ = f.MarkHidden("who") // it is there
 	f.StringVar(&o.to, "to", "", "cluster of the runs that name none")
 	return cmd
 }
 
 func runBaselineSplit(ctx context.Context, h host, o splitOptions) error {
-	if o.by != baseline.ClusterKey {
-		return exit.ByUser(fmt.Errorf("--by %q: give --by cluster, the only part of an identity that runs may lack", o.by))
+	if o.by == "" || o.by == baseline.ClusterKey {
+		o.by = o.who
 	}
 	return o.change(ctx, h, o.storeFlags, false, func(e curate.Editor, _ config) ([]baseline.Record, error) {
 		return e.Split(ctx, o.caseID, o.to)

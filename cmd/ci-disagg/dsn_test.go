@@ -31,7 +31,7 @@ func TestAStoresPasswordIsNeverShown(t *testing.T) {
 		{{"baseline", "show"}, {"baseline", "show", "--case", "c"}, {"baseline", "export"}},
 		{
 			{"baseline", "accept", "--case", "c", "--reason", "r", "--by", "me"},
-			{"baseline", "prune", "--reason", "r", "--by", "me", "--older-than", "9d"},
+			{"baseline", "prune", "--reason", "r", "--by", "me", "--older-than", "9d", "--mode", "pr"},
 			{"baseline", "import", "--reason", "r", "--by", "me", "pins.yaml"},
 			{"baseline", "replay", "--reason", "r", "--by", "me"},
 		},

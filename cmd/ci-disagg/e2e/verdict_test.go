@@ -231,7 +231,7 @@ func TestTwoClustersInOneStore(t *testing.T) {
 	}{
 		{cluster: "east", speed: "1000", exit: 0},
 		{cluster: "west", speed: "880", exit: 5, says: "A new history begins here: the case has one with cluster east (here west)"},
-		{cluster: "east", speed: "1001", exit: 5, says: "17 older runs name no cluster and are left out, since the case is measured on cluster west too: 'ci-disagg baseline split --by cluster'"},
+		{cluster: "east", speed: "1001", exit: 5, says: "17 older runs name no cluster and are left out, since the case is measured on cluster west too: 'ci-disagg baseline split'"},
 		{cluster: "east", speed: "1001", exit: 0, does: "east"},
 		{cluster: "east", speed: "500", exit: 4, says: "50.0 % worse than 100"},
 	} {

@@ -123,7 +123,7 @@ func (id *identity) own(runs []Record) ([]Record, string) {
 	if nameless == 0 {
 		return out, ""
 	}
-	return out, fmt.Sprintf("%d older runs name no cluster and are left out, since the case is measured on cluster %s too: 'ci-disagg baseline split --by cluster' gives them one",
+	return out, fmt.Sprintf("%d older runs name no cluster and are left out, since the case is measured on cluster %s too: 'ci-disagg baseline split' gives them one",
 		nameless, Shorten(id.foreign))
 }
 

@@ -43,7 +43,7 @@ func TestRunsOfEarlierVersions(t *testing.T) {
 	}{
 		{name: "the first run of a version that knows more", stored: old, of: east, want: old},
 		{name: "one cluster", stored: append(slices.Clone(old), east), of: on("east", nightly("c", 7, 1), "client_isl", "2048", "gen_serving_backend", "pytorch"), want: append(slices.Clone(old), east)},
-		{name: "a second cluster", stored: append(slices.Clone(old), east), of: west, warning: "3 older runs name no cluster .* on cluster east too: 'ci-disagg baseline split --by cluster'"},
+		{name: "a second cluster", stored: append(slices.Clone(old), east), of: west, warning: "3 older runs name no cluster .* on cluster east too: 'ci-disagg baseline split'"},
 		{name: "and the first one then", stored: append(slices.Clone(old), east, west), of: east, want: []baseline.Record{east}, warning: "on cluster west too"},
 		{name: "a run says its cluster itself", stored: []baseline.Record{nightly("c", 0, 1), old[1]}, of: on("west", nightly("c", 5, 1)), warning: "1 older runs .* on cluster oci too"},
 		{name: "which is this one", stored: []baseline.Record{nightly("c", 0, 1), west}, of: on("oci", nightly("c", 5, 1)), want: []baseline.Record{nightly("c", 0, 1)}},
