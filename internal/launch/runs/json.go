@@ -153,11 +153,13 @@ type PrunedRun struct {
 // Goes reports whether the run was removed, or would be.
 func (p Pruned) Goes(dryRun bool) bool { return p.Removed || dryRun && p.Why != "" && !p.Protected }
 
+const actionKept = "kept"
+
 // Action is what was done: kept, removed, would remove.
 func (p Pruned) Action(dryRun bool) string {
 	switch {
 	case !p.Goes(dryRun):
-		return "kept"
+		return actionKept
 	case dryRun:
 		return "would remove"
 	default:
@@ -184,13 +186,17 @@ func (d PrunedDoc) Write(w io.Writer) error {
 		freed = "would be freed"
 	}
 	var t table.Table
+	gone := 0
 	for _, r := range d.Runs {
+		if r.Action != actionKept {
+			gone++
+		}
 		t.Add(r.Action, r.ID, megabytes(r.Bytes), r.Ended.Format("2006-01-02 15:04Z"), r.Why)
 	}
 	if err := t.Write(w); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "%s, %s %s\n", plain.Count(len(d.Runs), "run"), megabytes(d.Freed), freed)
+	_, err := fmt.Fprintf(w, "%d of %s, %s %s\n", gone, plain.Count(len(d.Runs), "run"), megabytes(d.Freed), freed)
 	return err
 }
 

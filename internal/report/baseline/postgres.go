@@ -119,11 +119,17 @@ func HasPassword(dsn string) bool {
 	return set || u.Query().Has("password")
 }
 
-// scrub keeps a connection error's cause without its connection string.
+const insufficientPrivilege = "42501" // SQLSTATE
+
+// scrub keeps a connection error's cause without its connection string, and says which role may what.
 func scrub(err error) error {
 	var connect *pgconn.ConnectError
 	if errors.As(err, &connect) {
 		return fmt.Errorf("cannot connect: %w", connect.Unwrap())
+	}
+	var denied *pgconn.PgError
+	if errors.As(err, &denied) && denied.Code == insufficientPrivilege {
+		return fmt.Errorf("%w: this role may not: storing takes the writer's, removing and migrating the owner's", err)
 	}
 	return err
 }

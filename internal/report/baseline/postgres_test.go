@@ -215,6 +215,7 @@ func TestPostgresRoles(t *testing.T) {
 	poison := nightly("c", 2, 1)
 	_, err = reader.Save(t.Context(), poison)
 	require.ErrorContains(t, err, "permission denied")
+	require.ErrorContains(t, err, "storing takes the writer's")
 	for _, s := range []baseline.Store{reader, writer} {
 		_, err = s.Delete(t.Context(), baseline.Filter{IDs: []string{first.ID}})
 		require.ErrorContains(t, err, "permission denied")
