@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -115,7 +116,7 @@ func (s *dirStore) makeAbsent() error {
 	if err := s.unmounted(); err != nil {
 		return err
 	}
-	fresh := &dirStore{root: filepath.Join(filepath.Dir(s.root), fmt.Sprintf(".%s.new-%d-%d", filepath.Base(s.root), os.Getpid(), time.Now().UnixNano()))}
+	fresh := &dirStore{root: filepath.Join(filepath.Dir(s.root), fmt.Sprintf(".%s.new-%x", filepath.Base(s.root), rand.Uint64()))}
 	if err := os.Mkdir(fresh.root, 0o777); err != nil {
 		return err
 	}

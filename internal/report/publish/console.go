@@ -38,7 +38,9 @@ func Console(d report.Report, reportDir string, style Style) string {
 	if text := runFault(d); text != "" && d.Result != report.ResultPassed {
 		head = append(head, look.OneLine(plain.Words(text), consoleWidth))
 	}
-	said := func(w string) bool { return slices.Contains(d.Doubts, w) && strings.Contains(head[0], look.OneLine(w, 200)) }
+	said := func(w string) bool {
+		return slices.Contains(d.Doubts, w) && strings.Contains(head[0], look.OneLine(w, 200))
+	}
 	tail := append(p.warnings(slices.DeleteFunc(slices.Clone(d.Warnings), said)), "report: "+reportDir+"/index.html")
 	if d.Next != "" {
 		tail = append(tail, "next:   "+p.bold(look.OneLine(d.Next, 100_000)))
