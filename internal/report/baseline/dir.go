@@ -235,10 +235,11 @@ func (s *dirStore) mark() error {
 
 // marked fails where the store was unmounted since it was opened.
 func (s *dirStore) marked() error {
-	if _, err := os.Stat(filepath.Join(s.root, dirMarker)); err != nil {
-		return fmt.Errorf("the store is gone: %w", err)
+	_, err := os.Stat(filepath.Join(s.root, dirMarker))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the store is gone: its %s is not there any more, or its file system not mounted", dirMarker)
 	}
-	return nil
+	return err
 }
 
 func (s *dirStore) String() string { return "dir:" + s.root }
