@@ -98,7 +98,7 @@ func TestJSONDocHasEveryVerb(t *testing.T) {
 // TestBaselineShowJSON prints what people read for programs, too.
 func TestBaselineShowJSON(t *testing.T) {
 	t.Parallel()
-	at := "dir:" + t.TempDir()
+	at := "dir:" + t.TempDir() + "/store"
 	store, err := baseline.Open(t.Context(), at, true)
 	require.NoError(t, err)
 	suite := nights.Suite{Cases: 2, Nights: 40, Last: time.Now().UTC().Add(-time.Hour).Truncate(time.Second)}
