@@ -79,7 +79,7 @@ func (o bisectFlags) run(ctx context.Context, h host, args []string) error {
 	if !(o.confidence > 0.5 && o.confidence < 1) {
 		return exit.ByUser(fmt.Errorf("--confidence %g is not between 0.5 and 1", o.confidence))
 	}
-	search := bisect.Options{Out: h.stdout, Measured: o.measured}
+	search := bisect.Options{Out: h.stdout, Measured: o.measured, Now: h.now}
 	search.Confidence = o.confidence
 	if search.Commits, err = o.commits(h, cfg); err != nil {
 		return exit.ByUser(err)
@@ -99,7 +99,7 @@ func (o bisectFlags) run(ctx context.Context, h host, args []string) error {
 	if len(s.Plans) != 1 {
 		return exit.ByUser(fmt.Errorf("%s is %d cases: name one", args[0], len(s.Plans)))
 	}
-	search.Case = s.Plans[0].Case.ID
+	search.Case, search.Of = s.Plans[0].Case.ID, bisect.Asks(s.Plans[0], s.Backend+" "+s.Cluster, cfg.Builds.Make, cfg.Perf)
 	if drives {
 		most := paired.Costs(s.Plans[0])[0]
 		search.GPUHours = most.GPUHours / float64(most.Runs)
@@ -148,7 +148,7 @@ func (o bisectFlags) commits(h host, cfg config) ([]bisect.Commit, error) {
 	}
 	way := bisect.Commits(repo.Way(o.good, o.bad))
 	if len(way) < 2 {
-		return nil, fmt.Errorf("there is no commit behind %s on the way to %s", o.good, o.bad)
+		return nil, bisect.NoWay(o.good, o.bad, repo.Led)
 	}
 	return way, nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/exit"
+	"github.com/ci-disagg/ci-disagg/internal/report/bisect"
 )
 
 // What a failing builds.make prints goes into reports: a secret of the workload, or of a variable that is named like one,
@@ -64,4 +65,32 @@ builds:
 			}
 		})
 	}
+}
+
+// The same config asks the same, another command in it something else.
+func TestWhatABisectAsks(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	h := newHost()
+	h.getwd = func() (string, error) { return dir, nil }
+	h.environ, h.getenv = func() []string { return nil }, func(string) string { return "" }
+	asks := func(command string) bisect.Question {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "ci-disagg.yaml"), []byte(`
+clusters: {here: {gpus: none}}
+pipelines: {quick: {roles: [{name: work, kind: task, command: `+command+`, bench: [{reader: mine, files: bench.csv}]}]}}
+perf: {readers: [{name: mine, files: "*.csv", format: csv, metrics: [{metric: request_throughput, at: rps}]}]}
+budgets: {ready: 5m, benchmark: 5m, job: 10m}
+builds: {head: {source: "builds/{commit}"}}
+`), 0o600))
+		cfg, err := loadConfig(h, "")
+		require.NoError(t, err)
+		var o suiteFlags
+		o.Backend = "local"
+		s, err := o.pair(h, cfg, []string{"quick", "aaaaaaa", "bbbbbbb"})
+		require.NoError(t, err)
+		return bisect.Asks(s.Plans[0], "local", "", cfg.Perf)
+	}
+	first := asks("$CI_DISAGG_SOURCE/bench")
+	require.Equal(t, first, asks("$CI_DISAGG_SOURCE/bench"))
+	require.NotEqual(t, first, asks("$CI_DISAGG_SOURCE/other"))
 }

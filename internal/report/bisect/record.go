@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -33,6 +35,15 @@ func Commits(lines []string) (out []Commit) {
 	return out
 }
 
+// NoWay says that no commit lies between two. led reports whether a commit came before another.
+func NoWay(good, bad string, led func(commit, to string) bool) error {
+	how := ""
+	if led(bad, good) && !led(good, bad) {
+		how = fmt.Sprintf(": %s is the older one, so they look swapped; --good is the fast commit, --bad the slow one", bad)
+	}
+	return fmt.Errorf("there is no commit behind %s on the way to %s%s", good, bad, how)
+}
+
 // String is the commit as a person reads it.
 func (c Commit) String() string { return strings.TrimSpace(fmt.Sprintf("%.10s %s", c.ID, c.Line)) }
 
@@ -40,11 +51,14 @@ func (c Commit) String() string { return strings.TrimSpace(fmt.Sprintf("%.10s %s
 type Record struct {
 	Schema     int       `json:"schema"`
 	Case       string    `json:"case"`
-	Commits    []Commit  `json:"commits"` // the good one first, the bad one last
+	Commits    []Commit  `json:"commits"`      // the good one first, the bad one last
+	Of         Question  `json:"of,omitempty"` // what is measured
 	Confidence float64   `json:"confidence"`
 	Series     string    `json:"series,omitempty"` // by which commits are told apart: that of the bad one that is worst
 	MinEffect  float64   `json:"min_effect,omitempty"`
 	Trials     []Measure `json:"trials,omitempty"`
+	// Last is when the last measurement was taken in.
+	Last time.Time `json:"last,omitzero"`
 }
 
 // Measure is a trial with where it was made.
@@ -86,6 +100,13 @@ func load(dir string, r Record) (Record, error) {
 		return r, fmt.Errorf("%s holds another search (%s, %.10s to %.10s): give another --dir, or remove it",
 			dir, old.Case, old.Commits[0].ID, old.Commits[len(old.Commits)-1].ID)
 	}
+	// What was measured answers the question that was asked then. As long as there is nothing, the question may be mended.
+	if differs := r.Of.differs(old.Of); differs != "" {
+		if len(old.Trials) > 0 || begun(session(dir, 1, old.Commits[len(old.Commits)-1])) {
+			return r, fmt.Errorf("%s holds a search that measured something else; what differs: %s. To search anew remove it, or give another --dir", dir, differs)
+		}
+		old.Of = r.Of
+	}
 	for _, t := range old.Trials {
 		if t.Commit < 1 || t.Commit >= len(old.Commits) {
 			return r, fmt.Errorf("%s has a measurement of commit %d, of %d: give another --dir, or remove it", filepath.Join(dir, RecordFile), t.Commit, len(old.Commits)-1)
@@ -93,6 +114,17 @@ func load(dir string, r Record) (Record, error) {
 	}
 	old.Confidence = r.Confidence
 	return old, nil
+}
+
+// session is the run directory of the n-th measurement.
+func session(dir string, n int, c Commit) string {
+	return filepath.Join(dir, fmt.Sprintf("%02d-%.10s", n, c.ID))
+}
+
+// begun reports whether a session was, be it that nothing came of it yet: it goes on as it was planned then.
+func begun(dir string) bool {
+	_, err := os.Stat(rundir.Dir(dir).RunFile())
+	return err == nil
 }
 
 // add takes in what a session measured of a commit.

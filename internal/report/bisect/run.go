@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	codes "github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report"
@@ -23,6 +24,7 @@ type Options struct {
 	Record
 	Dir string // of the search
 	Out io.Writer
+	Now func() time.Time
 	// Run measures a commit against the good one, into a run directory of its own, which may be there already from
 	// before. Its exit code says whether it was interrupted, failed why it could not be made; what it measured is in its
 	// report. nil = nobody can: a person is told which commit is next.
@@ -57,6 +59,7 @@ func (o Options) Search(ctx context.Context) (Found, error) {
 	if err := os.MkdirAll(o.Dir, rundir.DirMode); err != nil {
 		return Found{}, err
 	}
+	known := len(o.Trials)
 	if err := o.takeIn(); err != nil {
 		return Found{}, err
 	}
@@ -65,6 +68,9 @@ func (o Options) Search(ctx context.Context) (Found, error) {
 		f := o.search().Found(o.Confidence)
 		next := o.search().Next()
 		if f.Settled || next == 0 || o.search().asked() >= Bound(len(o.Commits)-1) {
+			if known > 0 && len(o.Trials) == known {
+				o.earlier()
+			}
 			return f, o.end(f)
 		}
 		if o.Run == nil {
@@ -103,6 +109,7 @@ func (o *Options) takeIn() error {
 		}
 		if !o.has(dir) {
 			o.take(at, dir, c, false)
+			o.Last = o.Now().UTC()
 		}
 	}
 	return nil
@@ -135,7 +142,12 @@ func readCase(dir, id string) (report.CaseReport, error) {
 // measure makes one measurement.
 func (o *Options) measure(ctx context.Context, next int) error {
 	good, commit := o.Commits[0], o.Commits[next]
-	dir := filepath.Join(o.Dir, fmt.Sprintf("%02d-%.10s", len(o.Trials)+1, commit.ID))
+	dir := session(o.Dir, len(o.Trials)+1, commit)
+	if len(o.Trials) == 0 { // what a session that is killed measures is known to be of this search
+		if err := o.write(o.search().Found(o.Confidence)); err != nil {
+			return err
+		}
+	}
 	fmt.Fprintf(o.Out, "%d. %s, %d of %d\n", len(o.Trials)+1, commit, next, len(o.Commits)-1)
 	exit, failed := o.Run(ctx, dir, good.ID, commit.ID)
 	switch {
@@ -160,6 +172,7 @@ func (o *Options) measure(ctx context.Context, next int) error {
 	default:
 		o.take(next, dir, c, broken)
 	}
+	o.Last = o.Now().UTC()
 	t := &o.Trials[len(o.Trials)-1]
 	t.Infra = broken
 	fmt.Fprintf(o.Out, "   %s\n", o.told(*t))
@@ -214,6 +227,15 @@ measure it against %.10s, and say so with --measured RUN_DIR:
   ci-disagg run --ab --case '%s' --ab-base-commit %s --commit %s …
 With {commit} in builds.head (source, image, install) or with builds.make this is done by itself.
 `, o.Commits[next], next, len(o.Commits)-1, o.Commits[0].ID, o.Case, o.Commits[0].ID, o.Commits[next].ID)
+}
+
+// earlier says that nothing was measured for what is told next.
+func (o *Options) earlier() {
+	when := ""
+	if !o.Last.IsZero() {
+		when = " of " + o.Last.Format("2006-01-02 15:04 UTC")
+	}
+	fmt.Fprintf(o.Out, "an earlier result%s, nothing was measured now; to search anew remove %s, or give another --dir\n", when, o.Dir)
 }
 
 // end tells what was found.

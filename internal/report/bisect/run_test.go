@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -170,7 +171,7 @@ func TestCommitThatCrashes(t *testing.T) {
 }
 
 func (l *lab) options(dir string, out *bytes.Buffer) Options {
-	o := Options{Dir: dir, Out: out, Run: l.run}
+	o := Options{Dir: dir, Out: out, Run: l.run, Now: func() time.Time { return time.Date(2026, 11, 3, 4, 5, 6, 0, time.UTC) }}
 	o.Record = Record{Case: "case", Commits: commits(17), Confidence: 0.95}
 	return o
 }
@@ -197,10 +198,51 @@ func TestSearchOfCommits(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, f, again)
 	require.Empty(t, l.runs)
+	require.Contains(t, out.String(), "an earlier result of 2026-11-03 04:05 UTC, nothing was measured now")
 	other := l.options(o.Dir, &out)
 	other.Commits = commits(9)
 	_, err = other.Search(t.Context())
 	require.ErrorContains(t, err, "holds another search")
+}
+
+// What was measured is no answer to another question: one of another command, of the same case and commits.
+func TestSearchOfAnotherQuestion(t *testing.T) {
+	t.Parallel()
+	plan := func(command string) rundir.Plan {
+		p := rundir.Plan{Builds: []rundir.BuildPlan{{Name: rundir.HeadBuild, Roles: []rundir.RolePlan{{Name: "server", Command: command}}}}}
+		p.Pairs = &rundir.PairPlan{MaxPairs: 8}
+		return p
+	}
+	var out bytes.Buffer
+	l := &lab{t: t, slow: 11, stop: 1}
+	asked := func(dir, command, makes string, perf any) error {
+		o := l.options(dir, &out)
+		o.Of = Asks(plan(command), "local", makes, perf)
+		_, err := o.Search(t.Context())
+		return err
+	}
+	dir := t.TempDir()
+	require.ErrorContains(t, asked(dir, "old", "make", nil), "interrupted")
+	require.NoError(t, asked(dir, "serve", "make", nil), "nothing was measured: the config may be mended")
+	require.NoError(t, asked(dir, "serve", "make", nil))
+	require.ErrorContains(t, asked(dir, "nonsense", "make", nil), "measured something else; what differs: the roles, their commands and environment. To search anew remove it")
+	require.ErrorContains(t, asked(dir, "serve", "make all", 3), "what differs: builds.make; perf.")
+
+	// One that was begun goes on as it was planned.
+	dir, l.runs = t.TempDir(), nil
+	require.ErrorContains(t, asked(dir, "old", "make", nil), "interrupted")
+	all := commits(17)
+	begun := rundir.Dir(session(dir, 1, all[16]))
+	require.NoError(t, os.MkdirAll(string(begun), 0o755))
+	require.NoError(t, rundir.WriteJSON(begun.RunFile(), rundir.Run{ID: "1"}))
+	require.ErrorContains(t, asked(dir, "serve", "make", nil), "what differs: the roles")
+}
+
+func TestSwapped(t *testing.T) {
+	t.Parallel()
+	older := func(commit, to string) bool { return commit <= to }
+	require.ErrorContains(t, NoWay("b", "a", older), "no commit behind b on the way to a: a is the older one, so they look swapped")
+	require.NotContains(t, NoWay("a", "a", older).Error(), "swapped")
 }
 
 // A record without commits, or of others than it names, is refused in words.
