@@ -50,7 +50,7 @@ func (d Dir) State(ctx context.Context) (commit string, dirty, ok bool) {
 		return "", false, false
 	}
 	// Files that git does not know are builds' outputs more often than changes.
-	changes, err := d.ask(ctx, "status", "--porcelain", "--untracked-files=no")
+	changes, err := d.status(ctx)
 	return strings.TrimSpace(commit), changes != "", err == nil
 }
 
@@ -89,15 +89,32 @@ func (d Dir) ask(ctx context.Context, args ...string) (string, error) {
 	return string(res.Stdout), err
 }
 
+// status asks what differs, past the filters that the checkout's config names: git runs them to compare. A submodule has
+// a config of its own, so it is not looked into.
+func (d Dir) status(ctx context.Context) (string, error) {
+	names, err := d.ask(ctx, "config", "--null", "--name-only", "--get-regexp", `^filter\.`)
+	if err != nil && strings.TrimSpace(names) != "" { // it ends with 1 where there are none
+		return "", err
+	}
+	var args []string
+	for name := range strings.SplitSeq(names, "\x00") {
+		if at := strings.LastIndexByte(name, '.'); at > len("filter") {
+			args = append(args, "-c", name[:at]+".clean=", "-c", name[:at]+".process=", "-c", name[:at]+".required=false")
+		}
+	}
+	return d.ask(ctx, append(args, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules=all")...)
+}
+
 // command asks without the index' lock: somebody may be working in the checkout. What a change, or a job, has put there
-// runs nothing here, and git sees no store's password.
+// runs nothing here: no hook, monitor or signature program, no filter (status), and no transport, by which a clone without
+// all objects would get one that is asked for. Git sees no store's password.
 func (d Dir) command(args ...string) proc.Command {
 	root, _ := d.root()
 	argv := []string{
 		"git", "--no-optional-locks", "-c", "safe.bareRepository=explicit", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null",
 		"-c", "log.showSignature=false",
 	}
-	return proc.Command{Argv: append(argv, args...), Dir: root, Env: proc.WithoutStore(d.Env), Timeout: timeout}
+	return proc.Command{Argv: append(argv, args...), Dir: root, Env: append(proc.WithoutStore(d.Env), "GIT_ALLOW_PROTOCOL=none"), Timeout: timeout}
 }
 
 // root is the checkout that the directory is in, and the directory's path there. Git itself would stop at the first

@@ -102,7 +102,7 @@ func (p *Progress) remind() {
 		}
 	}
 	text := strings.Join(append([]string{going}, rows...), ", ")
-	fmt.Fprintf(p.W, "%s run: %s\n", now.UTC().Format("15:04:05"), plain.Line(strings.TrimPrefix(text, ", ")))
+	fmt.Fprintf(p.W, "%s run: %s\n", now.UTC().Format("15:04:05"), line(strings.TrimPrefix(text, ", ")))
 }
 
 // Update shows one change.
@@ -176,7 +176,7 @@ func (p *Progress) redraw(above string) {
 	out := p.erase() + above
 	rows := p.rows(max(1, min(liveRows, height-4)), min(44, max(16, (width-32)/2)))
 	for _, r := range rows {
-		out += plain.Cut(plain.Line(r), width-1) + "\n"
+		out += plain.Cut(line(r), width-1) + "\n"
 	}
 	p.drawn = len(rows)
 	fmt.Fprint(p.W, out)
@@ -244,5 +244,8 @@ func printUpdate(w io.Writer, u drive.Update) {
 	if u.JobID != "" {
 		where += " job " + u.JobID
 	}
-	fmt.Fprintf(w, "%s %s: %s\n", u.At.UTC().Format("15:04:05"), plain.Line(where), plain.Line(u.Text))
+	fmt.Fprintf(w, "%s %s: %s\n", u.At.UTC().Format("15:04:05"), line(where), line(u.Text))
 }
+
+// line is a text, a line of a log perhaps, that neither a terminal nor a build server takes for a command.
+func line(s string) string { return plain.Inert(plain.Line(s)) }

@@ -52,6 +52,14 @@ func liveProgress(w *bytes.Buffer, cases int) *Progress {
 	return p
 }
 
+// A job's last line in the text of its end is no command for a build server.
+func TestProgressCommandsNobody(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	printUpdate(&out, drive.Update{Kind: drive.EndedNow, Case: "case", Text: "exit 1: ##vso[task.complete result=Succeeded;]"})
+	require.NotContains(t, out.String(), "##vso")
+}
+
 func TestProgressTable(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer

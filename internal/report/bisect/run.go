@@ -13,6 +13,7 @@ import (
 	"time"
 
 	codes "github.com/ci-disagg/ci-disagg/internal/exit"
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
@@ -175,7 +176,7 @@ func (o *Options) measure(ctx context.Context, next int) error {
 	o.Last = o.Now().UTC()
 	t := &o.Trials[len(o.Trials)-1]
 	t.Infra = broken
-	fmt.Fprintf(o.Out, "   %s\n", o.told(*t))
+	fmt.Fprintf(o.Out, "   %s\n", plain.Inert(plain.Line(o.told(*t)))) // it may hold a line of a job
 	f := o.search().Found(o.Confidence)
 	fmt.Fprintf(o.Out, "   %s\n", o.words(f))
 	return o.write(f)

@@ -46,8 +46,11 @@ func Console(d report.Report, reportDir string, style Style) string {
 		tail = append(tail, "next:   "+p.bold(look.OneLine(d.Next, 100_000)))
 	}
 	room := consoleLines - p.height(head) - p.height(tail)
-	lines := append(head, p.body(d, room)...)
-	return strings.Join(append(lines, tail...), "\n") + "\n"
+	lines := slices.Concat(head, p.body(d, room), tail)
+	for i, l := range lines { // a build server reads them, too
+		lines[i] = plain.Inert(l)
+	}
+	return strings.Join(lines, "\n") + "\n"
 }
 
 // body is the cases in at most room lines, the worst first.

@@ -40,6 +40,26 @@ func TestConsoleIsShortAndPlain(t *testing.T) {
 	require.Contains(t, Console(infraDocument(), "/r", Style{}), "not your change")
 }
 
+// What a job has printed is no command for the build server that shows the console.
+func TestConsoleCommandsNobody(t *testing.T) {
+	t.Parallel()
+	const command = "##vso[task.complete result=Succeeded;]"
+	d := crashDocument()
+	d.Headline, d.Warnings = command, []string{command}
+	for i := range d.Cases {
+		d.Cases[i].ID, d.Cases[i].Message = command, command
+		if f := d.Cases[i].Finding; f != nil {
+			f.Message = command
+			if f.Line != nil {
+				f.Line.Text = command
+			}
+		}
+	}
+	text := Console(d, "/r", Style{})
+	require.NotContains(t, text, "##vso")
+	require.Contains(t, text, "# #vso[task.complete")
+}
+
 // TestWarningsAreSeen: on the console and in the comment as in the report, but
 // never more than a few.
 func TestWarningsAreSeen(t *testing.T) {
