@@ -6,6 +6,7 @@ package checkout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -89,18 +90,29 @@ func (d Dir) ask(ctx context.Context, args ...string) (string, error) {
 	return string(res.Stdout), err
 }
 
-// status asks what differs, past the filters that the checkout's config names: git runs them to compare. A submodule has
-// a config of its own, so it is not looked into.
+// status asks what differs, past the filters that the checkout's own config names: git runs them to compare. A submodule
+// has a config of its own, so it is not looked into.
 func (d Dir) status(ctx context.Context) (string, error) {
-	names, err := d.ask(ctx, "config", "--null", "--name-only", "--get-regexp", `^filter\.`)
-	if err != nil && strings.TrimSpace(names) != "" { // it ends with 1 where there are none
+	list, err := d.ask(ctx, "config", "--show-scope", "--null", "--name-only", "--get-regexp", `^filter\.`)
+	var ended *proc.ExitError
+	if errors.As(err, &ended) && ended.Exit == 1 { // there are none
+		list, err = "", nil
+	}
+	if err != nil {
 		return "", err
 	}
 	var args []string
-	for name := range strings.SplitSeq(names, "\x00") {
-		if at := strings.LastIndexByte(name, '.'); at > len("filter") {
-			args = append(args, "-c", name[:at]+".clean=", "-c", name[:at]+".process=", "-c", name[:at]+".required=false")
+	parts := strings.Split(list, "\x00") // scope, name, scope, name, ""
+	for i := 0; i+1 < len(parts); i += 2 {
+		scope, name := parts[i], parts[i+1]
+		if scope == "system" || scope == "global" { // of the machine and of who runs this: Git LFS' is there
+			continue
 		}
+		name = name[:strings.LastIndexByte(name, '.')]
+		if strings.Contains(name, "=") { // -c could not name it
+			return "", fmt.Errorf("the checkout's config has %q", name)
+		}
+		args = append(args, "-c", name+".clean=", "-c", name+".process=", "-c", name+".required=false")
 	}
 	return d.ask(ctx, append(args, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules=all")...)
 }
@@ -174,6 +186,11 @@ func (d Dir) File(commit, path string) ([]byte, error) {
 	_, below := d.root()
 	name := commit + ":./" + filepath.ToSlash(filepath.Join(below, path))
 	if kind := d.line("cat-file", "-t", name); kind != "blob" {
+		// A clone without all objects may know of the file and not have it: that is no file that was not there.
+		there, err := d.ask(context.Background(), "ls-tree", commit, "--", filepath.ToSlash(filepath.Join(below, path)))
+		if kind == "" && (err != nil || there != "") {
+			return nil, fmt.Errorf("%s at %s: this clone has no copy of it, and nothing is fetched for that (git show %s fetches it, before)", path, commit, name)
+		}
 		return nil, fmt.Errorf("%s at %s: %w", path, commit, fs.ErrNotExist)
 	}
 	res, err := proc.Run(context.Background(), d.command("cat-file", "blob", name))

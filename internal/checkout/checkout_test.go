@@ -80,3 +80,54 @@ func TestABareRepositoryInTheCheckoutIsNotAsked(t *testing.T) {
 	require.NoError(t, os.Rename(ci, filepath.Join(base, "alone")))
 	require.False(t, Dir{Path: filepath.Join(base, "alone"), Env: os.Environ()}.Is())
 }
+
+// A config that a job has written into .git names commands for filters, in a submodule too, and for a transport that gets
+// objects that the clone has not: none of them runs.
+func TestTheCheckoutsConfigRunsNothing(t *testing.T) {
+	t.Parallel()
+	base := t.TempDir()
+	top, from, ran := filepath.Join(base, "top"), filepath.Join(base, "from"), filepath.Join(base, "ran")
+	for _, dir := range []string{from, top} {
+		require.NoError(t, os.MkdirAll(dir, 0o755))
+		git(t, dir, "init", "-q")
+		write(t, filepath.Join(dir, "file"), "1")
+		write(t, filepath.Join(dir, "rules"), "strict")
+		write(t, filepath.Join(dir, ".gitattributes"), "file filter=evil\n")
+		git(t, dir, "add", ".")
+		git(t, dir, "commit", "-qm", "first")
+	}
+	git(t, top, "-c", "protocol.file.allow=always", "submodule", "add", "-q", from, "sub")
+	git(t, top, "commit", "-qm", "sub")
+	command := "touch " + ran + "; cat"
+	for _, dir := range []string{top, filepath.Join(top, "sub")} {
+		git(t, dir, "config", "filter.evil.clean", command)
+		git(t, dir, "config", "filter.evil.required", "true")
+		write(t, filepath.Join(dir, "file"), "2")
+	}
+	for key, value := range map[string]string{
+		"extensions.partialClone": "origin", "remote.origin.url": from, "remote.origin.promisor": "true",
+		"remote.origin.uploadpack": "touch " + ran + "; git-upload-pack", "core.repositoryFormatVersion": "1",
+	} {
+		git(t, top, "config", key, value)
+	}
+	d := Dir{Path: top, Env: os.Environ()}
+	_, dirty, ok := d.State(context.Background())
+	require.True(t, ok)
+	require.True(t, dirty)
+	require.False(t, d.Has(strings.Repeat("ab", 20)))
+	blob := git(t, top, "rev-parse", "HEAD:rules")
+	require.NoError(t, os.Remove(filepath.Join(top, ".git/objects", blob[:2], blob[2:])))
+	_, err := d.File("HEAD", "rules")
+	require.ErrorContains(t, err, "this clone has no copy of it")
+	require.NotErrorIs(t, err, os.ErrNotExist)
+	_, err = d.File("HEAD", "none")
+	require.ErrorIs(t, err, os.ErrNotExist)
+	require.NoFileExists(t, ran)
+
+	git(t, top, "config", "filter.a=b.clean", command)
+	_, _, ok = d.State(context.Background())
+	require.False(t, ok, "what it cannot be kept from running it does not ask")
+	require.NoFileExists(t, ran)
+	git(t, top, "status")
+	require.FileExists(t, ran, "this is what git itself would run")
+}
