@@ -327,7 +327,24 @@ func fetch(ctx context.Context, h host.Host, dir, localDir string, paths []strin
 	if len(paths) == 0 {
 		return unread, nil
 	}
-	return unread, fmt.Errorf("%w: %s", ErrChanging, strings.Join(paths, ", "))
+	err = fmt.Errorf("%w: %s", ErrChanging, strings.Join(paths, ", "))
+	return unread, errors.Join(err, reread(ctx, h, dir, localDir, paths))
+}
+
+// reread puts what is read over no link in the place of copies that never were their originals: a link may have stood on
+// the way whenever they were made, so what they hold may be anybody's. Of a long file it is
+// the beginning.
+func reread(ctx context.Context, h host.Host, dir, localDir string, paths []string) error {
+	errs := []error{drop(localDir, paths)}
+	for _, p := range paths {
+		full := path.Join(dir, p)
+		got, err := h.ReadAt(ctx, maxPart, map[string]int64{full: 0})
+		if data, ok := got[full]; ok && err == nil {
+			err = rundir.WriteFile(filepath.Join(localDir, p), data, rundir.FileMode)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // ErrChanging says that files differ after three copies.

@@ -2,6 +2,7 @@ package collect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -249,4 +250,24 @@ func FuzzMatch(f *testing.F) {
 			Match(glob, p)
 		}
 	})
+}
+
+// flipped has a link in the place of a directory whenever tar runs, and only then.
+type flipped struct{ host.Host }
+
+func (h flipped) Pull(ctx context.Context, dir, localDir string, paths []string) error {
+	err := h.Host.Pull(ctx, dir, localDir, paths)
+	return errors.Join(err, rundir.WriteFile(filepath.Join(localDir, "output/log"), []byte("SECRET"), 0o600))
+}
+
+// A copy that never was its original is somebody else's file: what is read over no link takes its place.
+func TestGatherKeepsNoCopyOfAnotherFile(t *testing.T) {
+	t.Parallel()
+	h, dir, here := host.NewHere(os.Environ()), filepath.Join(t.TempDir(), "far"), t.TempDir()
+	tree(t, h, dir, map[string]string{"output/log": "said"})
+	_, err := Gather(context.Background(), flipped{h}, dir, here, Rules{})
+	require.ErrorIs(t, err, ErrChanging)
+	data, err := os.ReadFile(filepath.Join(here, "output/log"))
+	require.NoError(t, err)
+	require.Equal(t, "said", string(data))
 }
