@@ -51,7 +51,7 @@ func (r Reader) Show(ctx context.Context, l Logs, w io.Writer, now func() time.T
 		if err != nil {
 			return err
 		}
-		sources, open, err := l.sources(status)
+		sources, open, err := l.sources(status, r.Now)
 		if err != nil {
 			return err
 		}
@@ -114,14 +114,14 @@ func (l Logs) wait(ctx context.Context) error {
 }
 
 // sources are the logs of the newest attempts. open reports that something may still be added.
-func (l Logs) sources(s Status) (out []*source, open bool, err error) {
+func (l Logs) sources(s Status, now time.Time) (out []*source, open bool, err error) {
 	cases, err := l.cases(s)
 	if err != nil {
 		return nil, false, err
 	}
 	var known []string
 	for _, c := range cases {
-		open = open || s.maySay(c)
+		open = open || s.maySay(c, now)
 		for _, role := range c.Roles {
 			known = append(known, role.Name)
 			if l.Role == "" || strings.EqualFold(l.Role, role.Name) {
@@ -137,16 +137,20 @@ func (l Logs) sources(s Status) (out []*source, open bool, err error) {
 	return out, open, nil
 }
 
+// agentSilent is after how long without a sign of life, which comes every few seconds, an agent is taken for gone: killed,
+// it says no end. Clocks of machines and caches of file systems are far less apart.
+const agentSilent = 5 * time.Minute
+
 // maySay reports whether anything may still be added to the logs of a case: where nobody drives the run, no further job
 // is started.
-func (s Status) maySay(c Case) bool {
+func (s Status) maySay(c Case, now time.Time) bool {
 	switch s.State {
 	case Ended, Interrupted:
 		return false
 	case Running:
 		return c.State == rundir.CaseWaiting || c.goesOn()
 	default:
-		return c.goesOn() && c.Over == nil
+		return c.goesOn() && c.Over == nil && (c.Beat == nil || now.Sub(*c.Beat) < agentSilent)
 	}
 }
 

@@ -131,7 +131,12 @@ func TestList(t *testing.T) {
 	}
 	require.EqualError(t, Choice{States: []string{"detahced"}}.Check(), `--state "detahced" is neither a state nor a result; did you mean "detached"?`)
 
-	none, err := r.List(filepath.Join(parent, "none"), Choice{})
+	var said bytes.Buffer
+	none, err := r.List(parent, Choice{Stage: "nobody's"})
+	require.NoError(t, err)
+	require.NoError(t, none.Write(&said, now))
+	require.Regexp(t, `^no run in .* is what the flags ask for; others: 7\n$`, said.String())
+	none, err = r.List(filepath.Join(parent, "none"), Choice{})
 	require.NoError(t, err)
 	text, err := json.Marshal(none)
 	require.NoError(t, err)
@@ -173,10 +178,11 @@ func TestFind(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, dir, got)
 	}
+	made(t, parent, "0-first", func(r *rundir.Run) { r.Created = r.Created.Add(-time.Hour) })
 	for id, says := range map[string]string{
 		"jenkins-perf-1243": `; did you mean "jenkins-perf-1234"?`,
 		"jenkins":           "; runs: jenkins-perf-1234, jenkins/perf 99",
-		"":                  "; runs: jenkins-perf-1234, jenkins/perf 99",
+		"":                  "; runs: jenkins-perf-1234, jenkins/perf 99, 0-first",
 	} {
 		_, err := Find(parent, id)
 		require.ErrorContains(t, err, says, id)
@@ -226,6 +232,29 @@ func TestJobOfNobodyIsOver(t *testing.T) {
 	l := Logs{Dir: dir, Lines: -1, Follow: true, Poll: time.Millisecond}
 	require.NoError(t, Reader{}.Show(ctx, l, &out, func() time.Time { return now }))
 	require.Equal(t, "[GEN_0] last\n", out.String())
+}
+
+// An agent that was killed says no end: one that has given no sign of life for long is gone, and its log is over.
+func TestLogOfAKilledAgentIsOver(t *testing.T) {
+	t.Parallel()
+	dir := made(t, t.TempDir(), "r", nil)
+	held(t, dir, time.Hour, true)
+	at := dir.CaseDir("one").Attempt(0, 1)
+	require.NoError(t, os.MkdirAll(filepath.Dir(at.Run(0).RoleLog("GEN_0")), 0o700))
+	require.NoError(t, os.WriteFile(at.Run(0).RoleLog("GEN_0"), []byte("last\n"), 0o600))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	later, asked := now, 0
+	clock := func() time.Time {
+		if asked++; asked == 3 {
+			later = now.Add(10 * time.Minute)
+		}
+		return later
+	}
+	var out bytes.Buffer
+	require.NoError(t, Reader{}.Show(ctx, Logs{Dir: dir, Lines: -1, Follow: true, Poll: time.Millisecond}, &out, clock))
+	require.Equal(t, "[GEN_0] last\n", out.String())
+	require.Equal(t, 3, asked, "while it gives signs of life something may be added")
 }
 
 // what is written is kept, and somebody is told.
@@ -359,7 +388,7 @@ func TestOverIsNotRunning(t *testing.T) {
 	require.NoError(t, s.Write(&out, now))
 	require.Regexp(t, `\none +waiting, cancelled`, out.String())
 	require.Contains(t, out.String(), "nightly, paired, main")
-	require.False(t, s.maySay(s.List[0]))
+	require.False(t, s.maySay(s.List[0], now))
 
 	require.Equal(t, "swept", IDs(parent)[0], "the newest first")
 	none, err := r.List(parent, Choice{States: []string{"regression"}})
