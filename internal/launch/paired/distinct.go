@@ -41,6 +41,10 @@ func (s Settings) Distinct(head, base rundir.Plan) error {
 	if head.Workdir != base.Workdir || head.Case.ConfigSHA != base.Case.ConfigSHA || !slices.Equal(head.Env, base.Env) || !reflect.DeepEqual(software(head.Builds[0]), software(base.Builds[0])) {
 		return nil
 	}
+	if s.Head.Source != "" {
+		return fmt.Errorf("%s: base and head would run the same software: builds.head.source is set, and nothing of the case comes from it: no dir lies in it and no command, setup or install reads $%s. Give a role a dir: in it, written as there (dir: \"builds/{commit}\"), or use $%s in its command",
+			head.Case.ID, SourceEnv, SourceEnv)
+	}
 	return fmt.Errorf("%s: base and head would run the same software: no command, setup or install reads $%s, no dir lies in a checkout, and image and env are the same. Set workload.source or builds.head.source to head's checkout, so that what lies below it moves with builds.base.source (--ab-base-source); or use $%s in the commands, or give builds.base another image or env",
 		head.Case.ID, SourceEnv, SourceEnv)
 }

@@ -23,6 +23,9 @@ func TestDistinct(t *testing.T) {
 			b.Builds[0].Source, b.Builds[0].Commit = "/old", "1"
 			b.Builds[0].Env = []rundir.EnvVar{{Name: SourceEnv, Value: "/old"}}
 		}, "Set workload.source or builds.head.source"},
+		{"head's checkout, which nothing reads", Settings{Builds: Builds{Head: Build{Source: "/new"}}}, func(_, b *rundir.Plan) {
+			b.Builds[0].Source = "/old"
+		}, "builds.head.source is set, and nothing of the case comes from it"},
 		{"a checkout that a command reads", Settings{}, func(h, b *rundir.Plan) {
 			h.Builds[0].Roles[0].Command = `"$CI_DISAGG_SOURCE/bench"`
 			b.Builds[0].Roles[0].Command = h.Builds[0].Roles[0].Command

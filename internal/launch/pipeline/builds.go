@@ -13,6 +13,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/paired"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 	"github.com/ci-disagg/ci-disagg/internal/userfile"
 )
 
@@ -78,13 +79,21 @@ func (s Suite) pairUp(r Request, set paired.Settings) error {
 			return fmt.Errorf("%s: base has no such case", p.Case.ID)
 		}
 		if err = set.Distinct(p, b); err != nil {
-			return err
+			return r.atRoles(p, err)
 		}
 		if s.Plans[i], err = set.Session(p, b, len(of)); err != nil {
 			return err
 		}
 	}
 	return set.Affordable(s.Plans)
+}
+
+// atRoles is a problem of what a case runs, at the place in the config where that is said, if there is one.
+func (r Request) atRoles(p rundir.Plan, err error) error {
+	if r.Doc.File == "" || p.Case.Pipeline == "" {
+		return err
+	}
+	return r.Doc.Problem(strictyaml.Path("pipelines", p.Case.Pipeline, "roles"), "%v", err)
 }
 
 // dressed gives a plan's only build what its own words say of it, where the plan does not.
