@@ -34,7 +34,9 @@ enter() {
   to=$2 at=$1 want=$(pwd -P); want=${want%/}${2:+/$2}
   while [ -n "$to" ]; do
     c=${to%%/*}; to=${to#"$c"}; to=${to#/}; at=$at/$c
-    [ -z "$3" ] || [ -e "./$c" ] || [ -h "./$c" ] || mkdir -m 0700 -- "./$c" 2>/dev/null
+    said=
+    [ -z "$3" ] || [ -e "./$c" ] || [ -h "./$c" ] || said=$(LC_ALL=C mkdir -m 0700 -- "./$c" 2>&1)
+    if [ -n "$said" ] && [ ! -e "./$c" ] && [ ! -h "./$c" ]; then why="$at: $said"; return 1; fi
     if [ -h "./$c" ] || [ ! -d "./$c" ]; then unlike "./$c" "$at" directory; return; fi
     cd -P -- "./$c" 2>/dev/null || { why="$at cannot be entered"; return 1; }
   done
