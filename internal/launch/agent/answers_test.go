@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -106,16 +107,19 @@ func TestSession(t *testing.T) {
 }
 
 // A build whose install step fails is not run without it: the next run of the build installs again. It is head's own where
-// base's does not fail, and a step that succeeds at last is not made again.
+// base's passes, and as long as nothing else can install the machine's; a step that succeeds at last is not made again.
 func TestInstallThatFailsInASession(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		name, install, runs string
-		times               int
-		outcome             rundir.Outcome
+		name, install, base, runs string
+		times                     int
+		outcome                   rundir.Outcome
+		class                     blame.Class
 	}{
-		{"every time", "exit 4", "a0 B0! a1 B1! a1 B1! a1 B1!", 4, rundir.OutcomeInfra},
-		{"at first", "[ $(wc -l <times) -gt 2 ]", "a0 B0! a1 B1! a1 B1 B2 a2 a3 B3 B4 a4", 3, rundir.OutcomePassed},
+		{"every time", "exit 4", "x", "a0 B0! a1 B1! a1 B1! a1 B1!", 4, rundir.OutcomeTestFailed, blame.Test},
+		{"every time, and of the machine's fault", "echo 'No space left on device'; exit 4", "x", "a0 B0! a1 B1! a1 B1! a1 B1!", 4, rundir.OutcomeInfra, blame.Infra},
+		{"every time, and base has none", "exit 4", "", "a0 B0! a1 B1! a1 B1! a1 B1!", 4, rundir.OutcomeInfra, blame.Infra},
+		{"at first", "[ $(wc -l <times) -gt 2 ]", "x", "a0 B0! a1 B1! a1 B1 B2 a2 a3 B3 B4 a4", 3, rundir.OutcomePassed, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -123,17 +127,22 @@ func TestInstallThatFailsInASession(t *testing.T) {
 				children: map[string]string{"TASK": "exit 0\n"},
 				edit: func(p *rundir.Plan) {
 					paired("0s")(p)
-					p.Builds[1].Install = "x"
+					p.Builds[0].Install, p.Builds[1].Install = tt.base, "x"
 				},
 				prepare: func(t *testing.T, dir rundir.AttemptDir) {
 					t.Helper()
 					text := "cd " + string(dir) + "; echo >>times; " + tt.install + "\n"
 					require.NoError(t, rundir.WriteFile(filepath.Join(string(dir), "install.head.sh"), []byte(text), rundir.ExecMode))
+					require.NoError(t, rundir.WriteFile(filepath.Join(string(dir), "install.base.sh"), nil, rundir.ExecMode))
 				},
 			})
 			require.NoError(t, e.err, e.stdout)
 			require.Equal(t, tt.runs, made(e.rec), e.stdout)
 			require.Equal(t, tt.outcome, e.rec.End.Outcome)
+			if tt.class != "" {
+				require.Equal(t, string(tt.class), e.rec.End.Finding.Class)
+				require.Equal(t, tt.class == blame.Test, e.rec.End.Finding.BadNodes == nil)
+			}
 			times, err := os.ReadFile(filepath.Join(string(e.dir), "times"))
 			require.NoError(t, err)
 			require.Len(t, times, tt.times)

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -16,6 +18,7 @@ type Order struct {
 	ends     []rundir.RunEnd
 	again    int          // pairs that are, or are to be, measured again
 	own      int          // failures of head in a row that base did not share
+	installs bool         // base has an install step: where it runs, that one passed
 	answered map[int]bool // by index of the run after which the answer was given
 	head     *rundir.RunEnd
 	why      string // why there is no further run
@@ -28,6 +31,8 @@ type Order struct {
 // as its plan says.
 func New(p rundir.Plan, began time.Time) *Order {
 	o := &Order{pairs: p.Pairs, answered: map[int]bool{}}
+	base, ok := p.Build(rundir.RunRef{Build: rundir.BaseBuild})
+	o.installs = ok && script.NeedsInstall(base)
 	for _, r := range p.Runs {
 		if o.pairs != nil && r.Again > 0 {
 			o.spare = append(o.spare, r)
@@ -155,6 +160,17 @@ func (o *Order) HeadFailed() *rundir.RunEnd {
 		return nil
 	}
 	return o.head
+}
+
+// Own makes the install step that failed in head alone head's fault in the job's end: by itself it is taken for the machine's,
+// and there base's was made on the same nodes, each time.
+func (o *Order) Own(end *rundir.AgentEnd) {
+	f := end.Finding
+	if o.HeadFailed() == nil || !o.installs || end.Outcome != rundir.OutcomeInfra || f == nil || f.Kind != blame.KindInstall || f.Rule != f.Kind {
+		return
+	}
+	end.Outcome, f.Class, f.BadNodes = rundir.OutcomeTestFailed, string(blame.Test), nil
+	f.Message += "; base's install step passed on the same nodes"
 }
 
 // NoPair reports whether no pair gave a measurement, as far as the runs' ends say.
