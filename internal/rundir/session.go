@@ -30,6 +30,9 @@ type PairPlan struct {
 	Opened string  `json:"opened,omitempty"`
 	// BaseFrom is who named the base, "" = a config or flags.
 	BaseFrom string `json:"base_from,omitempty"`
+	// BaseCheckout says that base is a checkout which the store recorded, at its commit and without changes when this was
+	// planned. It is not ours: the next build may use it before, or while, this one is measured.
+	BaseCheckout bool `json:"base_checkout,omitempty"`
 	// Repeat is how often the client runs against the servers of a run; a run's value is the mean. 0 and 1: once.
 	Repeat int `json:"repeat,omitempty"`
 	// Noise is the scale of a pair's difference in earlier sessions, by series, in logs: the test's prior.

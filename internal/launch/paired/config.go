@@ -168,6 +168,7 @@ type Settings struct {
 	lacks    bool   // nothing names the base, or its commit
 	baseFrom string // who does, "" = a config or flags
 	doubt    string // about that
+	checkout bool   // the base's is one that the store recorded
 }
 
 // Settle puts flags over config. mergeBase is the commit of a base that names none. Its
@@ -219,7 +220,7 @@ func (s *Settings) Complete(cases []rundir.Plan, f Flags) (off string, err error
 	case found.Commit != "" && s.Base.ofAny():
 		s.Base.Commit = found.Commit
 	case found.Commit != "" && base.named():
-		s.Base = base
+		s.Base, s.checkout = base, base.Source != ""
 		s.Base.Commit = found.Commit
 	case s.Mode == rundir.PairSuspicious:
 		s.Mode = rundir.PairOff

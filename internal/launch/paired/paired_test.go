@@ -239,6 +239,7 @@ func TestBaseOfTheStore(t *testing.T) {
 			require.NoError(t, err)
 			if tt.asked {
 				require.Equal(t, "run nightly-1", p.Pairs.BaseFrom)
+				require.Equal(t, tt.want.Source != "", p.Pairs.BaseCheckout)
 				require.Contains(t, p.Warnings, "older than the merge base")
 			} else {
 				require.Empty(t, p.Pairs.BaseFrom)

@@ -35,7 +35,7 @@ func (s Settings) Session(head, base rundir.Plan, cases int) (rundir.Plan, error
 	p.Builds = []rundir.BuildPlan{older, newer}
 	p.Pairs = &rundir.PairPlan{
 		Cases: cases, MinPairs: minPairs, MaxPairs: maxPairs, MaxAgain: maxAgain, OwnFailures: ownFailures,
-		AnswerWait: defaultTo(s.AnswerWait, rundir.Duration(defaultWait)), OneRun: head.Budgets.Job, Mode: s.Mode, Opened: s.Opened, BaseFrom: s.baseFrom,
+		AnswerWait: defaultTo(s.AnswerWait, rundir.Duration(defaultWait)), OneRun: head.Budgets.Job, Mode: s.Mode, Opened: s.Opened, BaseFrom: s.baseFrom, BaseCheckout: s.checkout,
 	}
 	if s.Mode == rundir.PairSuspicious {
 		p.Pairs.OpenAt = defaultTo(s.OpenAt, defaultOpenAt)

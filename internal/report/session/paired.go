@@ -8,8 +8,10 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/machine"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/results"
@@ -121,6 +123,10 @@ func (s *Session) sessionRun(c results.Case, dir rundir.AttemptDir, end rundir.R
 		name = string(dir.Run(end.Run.Index))
 	}
 	run := ab.Run{Name: filepath.ToSlash(name), At: loaded.Began(), Values: map[ab.Key]float64{}}
+	if moved := movedOn(c.Plan, end.Run, loaded.Machine); moved != "" {
+		run.Problems = []string{moved}
+		return run, loaded
+	}
 	e := results.ConcludeRun(c.Plan, loaded, s.o.Flaky, s.o.Classes)
 	if run.Failed = e.Outcome != rundir.OutcomePassed; run.Failed {
 		run.Problems = []string{cmp.Or(e.Reason, "it ended as "+cmp.Or(string(e.Outcome), "nobody knows"))}
@@ -146,6 +152,23 @@ func (s *Session) sessionRun(c results.Case, dir rundir.AttemptDir, end rundir.R
 		run.Problems = []string{"it measured nothing"}
 	}
 	return run, loaded
+}
+
+// movedOn is why a run of base was of another build than the plan says, "" = it was not, or nobody knows: hours may lie
+// between the plan and the job, and the checkout of a nightly is the next one's, too.
+func movedOn(plan rundir.Plan, run rundir.RunRef, seen *machine.Seen) string {
+	b, ok := plan.Build(run)
+	if !ok || b.Name != rundir.BaseBuild || !plan.Pairs.BaseCheckout || seen == nil {
+		return ""
+	}
+	switch at := seen.Facts[rundir.FactCommit]; {
+	case at != "" && !strings.HasPrefix(at, b.Commit):
+		return fmt.Sprintf("base's checkout %s was at %.10s when it ran, and not at %.10s of %s any more", b.Source, at, b.Commit, plan.Pairs.BaseFrom)
+	case seen.Facts[rundir.FactDirty] == "yes":
+		return fmt.Sprintf("base's checkout %s had changes when it ran: it is not %.10s of %s any more", b.Source, b.Commit, plan.Pairs.BaseFrom)
+	default:
+		return ""
+	}
 }
 
 // timesOf are the times that the client of a run has run, each as an attempt of its own.

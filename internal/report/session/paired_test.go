@@ -241,6 +241,46 @@ func TestPairedSessions(t *testing.T) {
 	}
 }
 
+// A nightly's checkout is used again: where base ran from it at another commit, or with changes, nothing is said of the change.
+func TestBaseWhoseCheckoutMovedOn(t *testing.T) {
+	t.Parallel()
+	yes, no := true, false
+	for _, tt := range []struct {
+		name, commit string
+		dirty        *bool
+		recorded     bool
+		exit         int
+		message      string
+	}{
+		{"as planned", "ba5e" + strings.Repeat("0", 36), &no, true, 4, "worse"},
+		{"not known", "ba5e", nil, true, 4, "worse"},
+		{"another commit", "0ther", &no, true, 5, "base's checkout /ws was at 0ther when it ran, and not at ba5e of run n1 any more"},
+		{"with changes", "ba5e", &yes, true, 5, "base's checkout /ws had changes when it ran: it is not ba5e of run n1 any more"},
+		{"of the config, which may say anything", "0ther", &yes, false, 4, "worse"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			dir, ended := sessionDir(t, rundir.OutcomePassed, measuredPairs(0.95, 4)...)
+			var plan rundir.Plan
+			require.NoError(t, rundir.ReadJSON(dir.CaseDir("tiny").PlanFile(), &plan))
+			plan.Builds[0].Source, plan.Pairs.BaseFrom, plan.Pairs.BaseCheckout = "/ws", "run n1", tt.recorded
+			require.NoError(t, rundir.WriteJSON(dir.CaseDir("tiny").PlanFile(), plan))
+			env := rundir.Environment{Builds: []rundir.BuildFacts{{Name: rundir.BaseBuild, Source: "/ws", Commit: tt.commit, Dirty: tt.dirty}}}
+			require.NoError(t, rundir.WriteJSON(dir.CaseDir("tiny").Attempt(0, 1).EnvironmentFile(), env))
+			s := New(dir, builder(t, 0))
+			d, err := s.Decide(context.Background(), 0)
+			require.NoError(t, err)
+			rep, err := s.Write(&d)
+			require.NoError(t, err)
+			require.Equal(t, tt.exit, rep.ExitCode)
+			require.Contains(t, rep.Cases[0].Message, tt.message)
+			a, err := s.Answer(context.Background(), "tiny", rundir.Attempt{Attempt: 1}, ended)
+			require.NoError(t, err)
+			require.Equal(t, string(rep.Cases[0].AB.Verdict), a.Word)
+		})
+	}
+}
+
 // TestPullRequestWithoutPairs: what a single run cannot see is said once, with the keys that change it.
 func TestPullRequestWithoutPairs(t *testing.T) {
 	t.Parallel()
