@@ -34,7 +34,12 @@ type night struct {
 	image   string
 	source  string
 	several bool // images or checkouts: of another build for each case
+	cases   []string
+	lacks   string // a case that nightly runs measure, and this one did not
 }
+
+// maxWarnings bounds what is said of a store in one line.
+const maxWarnings = 3
 
 // timeout is how long the store may take.
 const timeout = time.Minute
@@ -52,7 +57,7 @@ func (q Query) Find(cases []rundir.Plan, commitOnly bool) rundir.Recorded {
 		return none("%v", err)
 	}
 	defer func() { _ = store.Close() }()
-	nights, err := q.nights(ctx, store, cases)
+	nights, warnings, err := q.nights(ctx, store, cases)
 	if err != nil {
 		return none("%v", err)
 	}
@@ -64,7 +69,7 @@ func (q Query) Find(cases []rundir.Plan, commitOnly bool) rundir.Recorded {
 			refused = n.refuse(ctx, q.Here.Env)
 		}
 		if refused == "" {
-			r := q.recorded(n, branch)
+			r := q.recorded(n, branch, warnings)
 			if commitOnly {
 				r.Image, r.Source = "", ""
 			}
@@ -88,15 +93,25 @@ func name(n *night) string {
 	return plain.Cut(plain.Line(n.first.Run), 80) + " of " + n.first.Time.UTC().Format(time.DateOnly)
 }
 
-// recorded is what is handed on of a run.
-func (q Query) recorded(n *night, branch string) rundir.Recorded {
+// recorded is what is handed on of a run, with what the store warned of.
+func (q Query) recorded(n *night, branch string, warnings []string) rundir.Recorded {
 	r := rundir.Recorded{
 		Commit: n.first.Build.Commit, Image: n.image, Source: n.source,
 		From: fmt.Sprintf("run %s, the last green nightly of %s", name(n), branch),
 	}
-	if base := q.Build.MergeBase; base != "" && !same(base, r.Commit) {
+	switch base := q.Build.MergeBase; {
+	case base == "":
+		r.Doubt = fmt.Sprintf("base is %.10s, of %s, and the merge base is not known (--merge-base): whatever lies between base and the change is part of the comparison", r.Commit, r.From)
+	case !same(base, r.Commit):
 		r.Doubt = fmt.Sprintf("base is %.10s, of %s, and not the merge base %.10s: what came between them is part of the comparison", r.Commit, r.From, base)
 	}
+	if !q.Here.Has(r.Commit) {
+		warnings = append([]string{fmt.Sprintf("git does not know %.10s here: whether the change comes from it is not known", r.Commit)}, warnings...)
+	}
+	if more := len(warnings) - maxWarnings; more > 0 {
+		warnings = append(slices.Clip(warnings[:maxWarnings]), fmt.Sprintf("and %d more of the store", more))
+	}
+	r.Doubt = strings.TrimPrefix(strings.Join(append([]string{r.Doubt}, warnings...), "; "), "; ")
 	return r
 }
 
@@ -105,9 +120,11 @@ func same(a, b string) bool {
 	return strings.EqualFold(a[:n], b[:n])
 }
 
-// nights are the runs that a change would be judged against, by the place of their commits, the newest first.
-func (q Query) nights(ctx context.Context, store baseline.Store, cases []rundir.Plan) ([]*night, error) {
+// nights are the runs that a change would be judged against, by the place of their commits, the newest first, with
+// what the store warned of. What a run did not measure it cannot be green of: a case that crashed has no record.
+func (q Query) nights(ctx context.Context, store baseline.Store, cases []rundir.Plan) (out []*night, warnings []string, err error) {
 	var all []baseline.Record
+	var measured []string // by any of them
 	for _, p := range cases {
 		if p.Case.SkipReason != "" {
 			continue
@@ -118,11 +135,19 @@ func (q Query) nights(ctx context.Context, store baseline.Store, cases []rundir.
 		}
 		h, err := store.History(ctx, ask)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		all = append(all, h.Runs...)
+		if len(h.Runs) == 0 { // a new case, which no nightly run can be green of
+			continue
+		}
+		measured = append(measured, p.Case.ID)
+		for _, w := range h.Warnings {
+			if w = plain.Cut(plain.Line(w), 300); !slices.Contains(warnings, w) {
+				warnings = append(warnings, w)
+			}
+		}
 	}
-	var out []*night
 	byRun := map[string]*night{}
 	for _, r := range slices.Backward(baseline.InOrder(all)) {
 		n := byRun[r.Run]
@@ -131,11 +156,17 @@ func (q Query) nights(ctx context.Context, store baseline.Store, cases []rundir.
 			byRun[r.Run] = n
 			out = append(out, n)
 		}
+		n.cases = append(n.cases, r.Case)
 		n.red = n.red || r.Verdict != verdict.Pass && r.Verdict != verdict.Improvement ||
 			slices.ContainsFunc(r.Measurements, func(m baseline.Measurement) bool { return m.Open })
 		n.several = n.several || r.Container != n.image || r.Checkout != n.source || r.Build.Commit != n.first.Build.Commit
 	}
-	return out, nil
+	for _, n := range out {
+		if i := slices.IndexFunc(measured, func(id string) bool { return !slices.Contains(n.cases, id) }); i >= 0 {
+			n.lacks = measured[i]
+		}
+	}
+	return out, warnings, nil
 }
 
 // head is the commit that is compared, as far as git here knows it.
@@ -155,6 +186,8 @@ func (q Query) refuse(n *night) string {
 	switch {
 	case n.red:
 		return "is not green"
+	case n.lacks != "":
+		return "has no valid measurement of " + n.lacks
 	case commit == "" || !cmdline.IsCommit(commit):
 		return "names no commit"
 	case q.Here.Has(commit) && !q.Here.Led(commit, q.head()):

@@ -93,6 +93,12 @@ func TestLastGreen(t *testing.T) {
 			name: "any build can be made", only: true, nights: []baseline.Record{night(1, func(r *baseline.Record) { r.Checkout, r.Container = "gone", "$(x)" })},
 			want: rundir.Recorded{Commit: commits[0], From: "run nightly-1 of 2026-11-01, the last green nightly of main"},
 		},
+		{
+			name:   "the other case crashed",
+			nights: []baseline.Record{night(1, nil), night(1, of("b")), night(2, nil), night(2, func(r *baseline.Record) { of("b")(r); r.Valid, r.Problems = false, []string{"x"} }), night(3, nil)},
+			want:   rundir.Recorded{Commit: commits[0], Image: "img:1", From: "run nightly-1 of 2026-11-01, the last green nightly of main"},
+		},
+		{name: "never all measured", nights: []baseline.Record{night(1, of("b")), night(2, nil)}, why: "nightly-2 of 2026-11-02, has no valid measurement of b, and of those before"},
 		{name: "none", why: "the store knows no nightly run of main that measured these cases"},
 		{name: "of another branch", query: Query{Build: rundir.Build{Branch: "origin/next"}}, nights: []baseline.Record{night(1, nil)}, why: "no nightly run of next"},
 		{name: "all red", nights: []baseline.Record{night(1, red), night(2, red)}, why: "the newest nightly run of main, nightly-2 of 2026-11-02, is not green, and of those before it none is one, either"},
@@ -130,6 +136,10 @@ func TestLastGreen(t *testing.T) {
 				require.Empty(t, got.Commit)
 				require.Contains(t, got.Why, tt.why)
 				return
+			}
+			if q.Build.MergeBase == "" {
+				require.Contains(t, got.Doubt, "the merge base is not known")
+				got.Doubt = ""
 			}
 			require.Equal(t, tt.want, got)
 		})
