@@ -209,7 +209,7 @@ func Settle(c Config, b Builds, f Flags) (Settings, error) {
 var errNoBase = errors.New("which build is it to be compared with? Give --ab-base-source DIR, --ab-base-image IMAGE, or builds.base in the config")
 
 // Complete takes the base of cases whose base nothing names from what the store recorded. Where that names none either, a
-// session that was only to be made on suspicion is not, and off says why.
+// session that was only to be made on suspicion is not, and off says why; one that the change itself demands is owed.
 func (s *Settings) Complete(cases []rundir.Plan, f Flags) (off string, err error) {
 	if !s.lacks || f.Recorded == nil {
 		return "", nil
@@ -222,9 +222,11 @@ func (s *Settings) Complete(cases []rundir.Plan, f Flags) (off string, err error
 	case found.Commit != "" && base.named():
 		s.Base, s.checkout = base, base.Source != ""
 		s.Base.Commit = found.Commit
-	case s.Mode == rundir.PairSuspicious:
+	case s.Mode == rundir.PairSuspicious && s.Opened == "":
 		s.Mode = rundir.PairOff
 		return "no case is measured in pairs: no base is named (builds.base, --ab-base-source, --ab-base-image), and " + found.Why, nil
+	case s.Opened != "":
+		return "", fmt.Errorf("%s, so that it is measured in pairs: %w, or --ab=off; of the last green nightly it is not known: %s", s.Opened, errNoBase, found.Why)
 	default:
 		return "", fmt.Errorf("%w; of the last green nightly it is not known: %s", errNoBase, found.Why)
 	}

@@ -193,6 +193,7 @@ func TestBaseOfTheStore(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		b     Builds
+		label string
 		f     Flags
 		found rundir.Recorded
 		asked bool
@@ -210,6 +211,7 @@ func TestBaseOfTheStore(t *testing.T) {
 		{name: "nobody has asked", f: Flags{PullRequest: true}},
 		{name: "none, always", f: Flags{Mode: "always"}, found: none, asked: true, err: "which build is it to be compared with? Give --ab-base-source DIR, --ab-base-image IMAGE, or builds.base in the config; of the last green nightly it is not known: no green nightly"},
 		{name: "none, on suspicion", f: Flags{Mode: "suspicious"}, found: none, asked: true, off: "no case is measured in pairs: no base is named (builds.base, --ab-base-source, --ab-base-image), and no green nightly"},
+		{name: "none, on demand", label: "perf", f: Flags{Mode: "suspicious", Labels: []string{"perf"}}, found: none, asked: true, err: "the change is labelled perf, so that it is measured in pairs: which build is it to be compared with? Give --ab-base-source DIR, --ab-base-image IMAGE, or builds.base in the config, or --ab=off; of the last green nightly it is not known: no green nightly"},
 		{name: "none, of any that can be made", b: made, f: Flags{Mode: "always", Head: "new"}, found: none, asked: true, err: "no green nightly"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -220,7 +222,7 @@ func TestBaseOfTheStore(t *testing.T) {
 				require.Equal(t, tt.b.Made() || tt.b.Base.ofAny(), commitOnly)
 				return tt.found
 			}
-			s, err := Settle(Config{}, tt.b, tt.f)
+			s, err := Settle(Config{Label: tt.label}, tt.b, tt.f)
 			require.NoError(t, err)
 			off, err := s.Complete(nil, tt.f)
 			require.Equal(t, tt.asked, asked)
