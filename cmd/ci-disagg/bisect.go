@@ -85,14 +85,14 @@ func (o bisectFlags) run(ctx context.Context, h host, args []string) error {
 		return exit.ByUser(err)
 	}
 	good, bad := search.Commits[0].ID, search.Commits[len(search.Commits)-1].ID
-	o.AB.Mode, o.AB.Head, o.AB.MergeBase = rundir.PairAlways, bad, good
+	o.AB.Mode = rundir.PairAlways
 	drives := cfg.Builds.Made()
 	if why := cfg.Builds.Unpaired(); drives && why != "" {
 		return exit.ByUser(errors.New(why))
 	} else if !drives {
 		o.AB.Mode = rundir.PairOff
 	}
-	s, err := o.resolve(h, cfg, args)
+	s, err := o.resolve(h, cfg, rundir.Build{Commit: bad, MergeBase: good}, args)
 	if err != nil {
 		return err
 	}
@@ -188,8 +188,8 @@ func (o suiteFlags) pairOf(ctx context.Context, h host, cfg config, dir string, 
 
 // pair plans a session of two commits.
 func (o suiteFlags) pair(h host, cfg config, what []string) (pipeline.Suite, error) {
-	o.AB.Mode, o.AB.MergeBase, o.AB.Head = rundir.PairAlways, what[1], what[2]
-	return o.resolve(h, cfg, what[:1])
+	o.AB.Mode = rundir.PairAlways
+	return o.resolve(h, cfg, rundir.Build{MergeBase: what[1], Commit: what[2]}, what[:1])
 }
 
 // whyNot is how builds.make ended, with the last it said. That goes into reports, so it is masked as a job's output is:

@@ -133,11 +133,8 @@ func runJudge(ctx context.Context, h host, o judgeOptions, args []string) error 
 
 // judged is the config that the measurement is judged by.
 func (o judgeOptions) judged(h host) (config, error) {
-	cfg, err := loadConfig(h, o.config)
+	cfg, err := ruled(h, o.config, o.rules, o.buildFlags)
 	if err != nil {
-		return cfg, err
-	}
-	if cfg, err = governed(h, cfg, o.rules, o.buildFlags); err != nil {
 		return cfg, err
 	}
 	if cfg, err = o.over(h, cfg); err != nil {

@@ -22,18 +22,15 @@ import (
 // planOptions are the flags of plan.
 type planOptions struct {
 	suiteFlags
-	output string
-	draft  string
-	script bool
-	write  string
-	check  bool
-	create bool
-	recipe string
+	buildFlags
+	output, draft, write, recipe string
+	script, check, create        bool
 }
 
 // AddFlags registers the flags.
 func (o *planOptions) AddFlags(f *pflag.FlagSet) {
 	o.suiteFlags.AddFlags(f)
+	o.buildFlags.AddFlags(f)
 	f.StringVarP(&o.output, "output", "o", "table", "table or json")
 	f.StringVar(&o.draft, "draft", "", "a team's own launch draft, as for run")
 	f.BoolVar(&o.script, "script", false, "print the generated scripts instead")
@@ -74,15 +71,12 @@ func runPlan(ctx context.Context, h host, o planOptions, args []string) error {
 	if o.output != "table" && o.output != "json" {
 		return exit.ByUser(fmt.Errorf("-o %q is not table or json", o.output))
 	}
-	cfg, err := loadConfig(h, o.config)
+	cfg, err := ruled(h, o.config, o.rules, o.buildFlags)
 	if err != nil {
 		return err
 	}
-	if cfg, err = governed(h, cfg, o.rules, buildFlags{}); err != nil {
-		return err
-	}
 	tellRules(h, cfg)
-	s, err := o.resolve(h, cfg, args)
+	s, _, err := o.suite(h, cfg, o.buildFlags, args)
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,15 @@ func governed(h host, c config, o rules.Flags, b buildFlags) (config, error) {
 	return c.Governed(by, o, configfile.Build{Mode: b.mode, MergeBase: b.mergeBase, Branch: b.branch})
 }
 
+// ruled is the config of a path, under the rules that hold for a build.
+func ruled(h host, path string, o rules.Flags, b buildFlags) (config, error) {
+	cfg, err := loadConfig(h, path)
+	if err != nil {
+		return cfg, err
+	}
+	return governed(h, cfg, o, b)
+}
+
 // tellRules says before a run begins by what it will be judged.
 func tellRules(h host, c config) {
 	for _, w := range c.Said().Warnings() {

@@ -139,11 +139,8 @@ live job is never submitted a second time.`,
 }
 
 func runRun(ctx context.Context, h host, o runOptions, args []string) error {
-	cfg, err := loadConfig(h, o.config)
+	cfg, err := ruled(h, o.config, o.rules, o.buildFlags)
 	if err != nil {
-		return err
-	}
-	if cfg, err = governed(h, cfg, o.rules, o.buildFlags); err != nil {
 		return err
 	}
 	dir, id, found, err := o.findRun(h, cfg)
@@ -248,15 +245,8 @@ func (o runOptions) findRun(h host, cfg config) (dir rundir.Dir, id string, foun
 
 // planned is the new run's suite, and its record.
 func (o runOptions) planned(h host, cfg config, args []string, id string) (s pipeline.Suite, run rundir.Run, err error) {
-	build, err := o.build(h, cfg.Perf)
+	s, build, err := o.suite(h, cfg, o.buildFlags, args)
 	if err != nil {
-		return s, run, err
-	}
-	if build.Mode == baseline.ModeReference {
-		cfg.Builds = cfg.Builds.Pinned(cfg.Perf.Control().Commit)
-	}
-	o.AB.PullRequest, o.AB.Head, o.AB.MergeBase, o.of = o.mode == string(verdict.PullRequest), build.Commit, build.MergeBase, build
-	if s, err = o.resolve(h, cfg, args); err != nil {
 		return s, run, err
 	}
 	run = rundir.Run{

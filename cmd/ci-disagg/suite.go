@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"path/filepath"
 
 	"github.com/spf13/pflag"
@@ -10,6 +9,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/lastgreen"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -23,7 +23,6 @@ type suiteFlags struct {
 	config string
 	pipeline.Selection
 	rules rules.Flags
-	of    rundir.Build // what is compared with the build that the store names
 }
 
 // AddFlags registers the flags.
@@ -43,11 +42,22 @@ func (o *suiteFlags) AddFlags(f *pflag.FlagSet) {
 	f.IntVar(&o.SplitGroup, "split-group", 0, "only the n-th case of the list, from 1 (upstream's flag)")
 }
 
-// resolve plans the cases of args and lists. Its errors are the user's: exit 2.
-func (o suiteFlags) resolve(h host, cfg config, args []string) (pipeline.Suite, error) {
+// suite plans the cases for what CI and flags say is tested.
+func (o suiteFlags) suite(h host, cfg config, b buildFlags, args []string) (s pipeline.Suite, build rundir.Build, err error) {
+	if build, err = b.build(h, cfg.Perf); err == nil {
+		s, err = o.resolve(h, cfg, build, args)
+	}
+	return s, build, err
+}
+
+// resolve plans the cases of args and lists, of a build. Its errors are the user's: exit 2.
+func (o suiteFlags) resolve(h host, cfg config, build rundir.Build, args []string) (pipeline.Suite, error) {
 	wd, err := h.getwd()
 	if err != nil {
 		return pipeline.Suite{}, err
+	}
+	if build.Mode == baseline.ModeReference {
+		cfg.Builds = cfg.Builds.Pinned(cfg.Perf.Control().Commit)
 	}
 	r := pipeline.Request{
 		Config: cfg.Config, Doc: cfg.Doc, Base: wd, Match: cfg.Perf.Match,
@@ -56,11 +66,10 @@ func (o suiteFlags) resolve(h host, cfg config, args []string) (pipeline.Suite, 
 	if cfg.Path != "" {
 		r.Base = filepath.Dir(cfg.Path)
 	}
-	r.Tests, r.AB.PullRequest = args, o.AB.PullRequest || h.getenv("CHANGE_ID") != "" || cfg.Perf.Policy.Mode == verdict.PullRequest
-	r.AB.Unjudged, r.AB.Head = cfg.Perf.Off, cmp.Or(o.AB.Head, h.getenv("gitlabCommit"), h.getenv("GIT_COMMIT"))
-	o.of.Branch = cmp.Or(o.of.Branch, h.getenv("CHANGE_TARGET"), h.getenv("BRANCH_NAME"), h.getenv("GIT_BRANCH"))
+	r.Tests, r.AB.PullRequest = args, build.Mode == string(verdict.PullRequest) || h.getenv("CHANGE_ID") != "" || cfg.Perf.Policy.Mode == verdict.PullRequest
+	r.AB.Unjudged, r.AB.Head, r.AB.MergeBase = cfg.Perf.Off, build.Commit, build.MergeBase
 	store := cfg.StoreHere(configfile.Given{WorkDir: wd, Getenv: h.getenv})
-	r.AB.Recorded = lastgreen.Query{Store: store, Match: cfg.Perf.Match, Build: o.of, Here: checkout.Dir{Path: wd, Env: h.environ()}}.Find
+	r.AB.Recorded = lastgreen.Query{Store: store, Match: cfg.Perf.Match, Build: build, Here: checkout.Dir{Path: wd, Env: h.environ()}}.Find
 	s, err := pipeline.Resolve(r)
 	for i := range s.Plans {
 		s.Plans[i].Warnings = append(s.Plans[i].Warnings, bench.Lacking(s.Plans[i], cfg.Perf.Readers)...)
