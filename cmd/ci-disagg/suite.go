@@ -44,6 +44,7 @@ func (o *suiteFlags) AddFlags(f *pflag.FlagSet) {
 
 // suite plans the cases for what CI and flags say is tested.
 func (o suiteFlags) suite(h host, cfg config, b buildFlags, args []string) (s pipeline.Suite, build rundir.Build, err error) {
+	o.Built = true
 	if build, err = b.build(h, cfg.Perf); err == nil {
 		s, err = o.resolve(h, cfg, build, args)
 	}

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -38,6 +40,9 @@ func Resolve(r Request) (Suite, error) {
 	if why := r.Config.Builds.Unpaired(); why != "" && r.Config.AB.Confirm && !r.AB.PullRequest && len(s.Plans) > 0 {
 		s.warn(0, "ab.confirm is off: %s", why)
 	}
+	if err := r.missing(s, "head", set.Head); err != nil {
+		return s, err
+	}
 	if off, err := set.Complete(s.Plans, r.AB); err != nil {
 		return s, err
 	} else if off != "" && len(s.Plans) > 0 {
@@ -51,7 +56,7 @@ func Resolve(r Request) (Suite, error) {
 
 // pairUp makes of each plan that of a session.
 func (s Suite) pairUp(r Request, set paired.Settings) error {
-	if err := s.checkBuilds(set); err != nil {
+	if err := cmp.Or(s.checkBuilds(set), r.missing(s, "base", set.Base)); err != nil {
 		return err
 	}
 	older, err := resolve(r.ofBuild(set.Base))
@@ -183,6 +188,27 @@ func (s Suite) NameCommits(head, base string) {
 		}
 		s.Plans[i] = p
 	}
+}
+
+// missing refuses the checkout of a build that is not there, which its roles would fail for as if it were the change's fault.
+// What roles on other machines find under a path of their own nobody can tell here, nor what an install step makes.
+func (r Request) missing(s Suite, name string, b paired.Build) error {
+	here := s.Backend == jobs.BackendLocal || !filepath.IsAbs(b.Source) && !s.elsewhere()
+	if !r.Built || !here || b.Source == "" || cmp.Or(b.Install, b.Setup, r.Config.Workload.Install, r.Config.Workload.Setup) != "" {
+		return nil
+	}
+	dir := r.abs(b.Source)
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	why := ""
+	if r.Config.Builds.Make != "" {
+		why = "; builds.make is run by bisect, confirm and for the reference only: the pipeline makes its own builds before"
+	}
+	if name == "base" && r.AB.Base.Source != "" {
+		return fmt.Errorf("--ab-base-source: %s is not there", dir)
+	}
+	return r.Doc.Problem(strictyaml.Path("builds", name, "source"), "%s is not there%s", dir, why)
 }
 
 // checkBuilds refuses what would compare a build with itself, or not at all.

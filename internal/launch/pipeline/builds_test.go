@@ -1,6 +1,9 @@
 package pipeline
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -9,6 +12,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/paired"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
 
 // A build's own words stand over those of the workload and of the cluster, and what lies
@@ -73,6 +77,49 @@ func TestWhereTheBaseLies(t *testing.T) {
 		s, err := Resolve(r)
 		require.NoError(t, err)
 		require.Equal(t, []string{tt.want, "/ws"}, []string{s.Plans[0].Builds[0].Source, s.Plans[0].Builds[1].Source})
+	}
+}
+
+// A checkout that is not there fails its roles as if they were at fault: it is a mistake of the config, where that can be seen.
+func TestCheckoutsThatAreNotThere(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		edit func(r *Request)
+		err  string
+	}{
+		{"they are", func(*Request) {}, ""},
+		{"no head", func(r *Request) { r.Config.Builds.Head.Source = "builds/{commit}"; r.Config.Builds.Make = "make" }, "c.yaml:2:10: builds.head.source: /ws/builds/600d600 is not there; builds.make is run by bisect, confirm and for the reference only"},
+		{"no base", func(r *Request) { r.Config.Builds.Base.Source = "old" }, "builds.base.source: /ws/old is not there"},
+		{"no base of a flag", func(r *Request) { r.AB.Base.Source = "old" }, "--ab-base-source: /ws/old is not there"},
+		{"made before the run", func(r *Request) { r.Config.Builds.Head.Source = "new"; r.Built = false }, ""},
+		{"made in the job", func(r *Request) { r.Config.Builds.Head.Source, r.Config.Builds.Head.Install = "new", "make" }, ""},
+		{"on the nodes of a cluster", func(r *Request) { r.Backend, r.Config.Builds.Head.Source = "slurm", "/nowhere/at/all" }, ""},
+		{"in the config's folder, on a cluster", func(r *Request) { r.Backend, r.Config.Builds.Head.Source = "slurm", "new" }, "builds.head.source: /ws/new is not there"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			r := Request{Config: Config{Clusters: map[string]script.Profile{"a": {}}}}
+			r.Config.Pipelines = map[string]generic.Pipeline{"x": {Roles: []generic.Role{{
+				Name: "work", Kind: rundir.KindTask, Command: generic.Command{Shell: "$CI_DISAGG_SOURCE/bench"}, Bench: []generic.BenchFiles{{Reader: "redis-benchmark", Files: []string{"x"}}},
+			}}}}
+			for name, b := range map[string]*paired.Build{"head": &r.Config.Builds.Head, "base": &r.Config.Builds.Base} {
+				require.NoError(t, os.Mkdir(filepath.Join(dir, name), 0o700))
+				b.Source = name
+			}
+			var into any
+			doc, err := strictyaml.Read("c.yaml", []byte("builds:\n  head: {source: x}\n"), &into)
+			require.NoError(t, err)
+			r.Doc, r.Base, r.WorkDir, r.Getenv, r.Backend, r.AB.Mode, r.AB.Head, r.Built = doc, dir, dir, func(string) string { return "" }, "local", "always", "600d600", true
+			tt.edit(&r)
+			_, err = Resolve(r)
+			if tt.err == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, strings.ReplaceAll(tt.err, "/ws", dir))
+		})
 	}
 }
 

@@ -30,6 +30,7 @@ type Selection struct {
 	SplitGroup int
 	Avoid      []string     // nodes that jobs keep away from, as far as enough others are left
 	AB         paired.Flags // which builds are compared, and when
+	Built      bool         // their checkouts are to be there: nobody makes them between this and the run
 }
 
 // Request is everything that a suite is planned from.
