@@ -123,8 +123,33 @@ func same(a, b string) bool {
 // nights are the runs that a change would be judged against, by the place of their commits, the newest first, with
 // what the store warned of. What a run did not measure it cannot be green of: a case that crashed has no record.
 func (q Query) nights(ctx context.Context, store baseline.Store, cases []rundir.Plan) (out []*night, warnings []string, err error) {
-	var all []baseline.Record
-	var measured []string // by any of them
+	all, warnings, err := q.history(ctx, store, cases)
+	byRun := map[string]*night{}
+	var measured []string // by any of them: of a new case no nightly run can be green
+	for _, r := range slices.Backward(baseline.InOrder(all)) {
+		n := byRun[r.Run]
+		if n == nil {
+			n = &night{first: r, image: r.Container, source: r.Checkout}
+			byRun[r.Run] = n
+			out = append(out, n)
+		}
+		measured, n.cases = append(measured, r.Case), append(n.cases, r.Case)
+		n.red = n.red || r.Verdict != verdict.Pass && r.Verdict != verdict.Improvement ||
+			slices.ContainsFunc(r.Measurements, func(m baseline.Measurement) bool { return m.Open })
+		n.several = n.several || r.Container != n.image || r.Checkout != n.source || r.Build.Commit != n.first.Build.Commit
+	}
+	slices.Sort(measured)
+	measured = slices.Compact(measured)
+	for _, n := range out {
+		if i := slices.IndexFunc(measured, func(id string) bool { return !slices.Contains(n.cases, id) }); i >= 0 {
+			n.lacks = measured[i]
+		}
+	}
+	return out, warnings, err
+}
+
+// history is what the store has of these cases.
+func (q Query) history(ctx context.Context, store baseline.Store, cases []rundir.Plan) (all []baseline.Record, warnings []string, err error) {
 	for _, p := range cases {
 		if p.Case.SkipReason != "" {
 			continue
@@ -137,36 +162,16 @@ func (q Query) nights(ctx context.Context, store baseline.Store, cases []rundir.
 		if err != nil {
 			return nil, nil, err
 		}
-		all = append(all, h.Runs...)
-		if len(h.Runs) == 0 { // a new case, which no nightly run can be green of
+		if all = append(all, h.Runs...); len(h.Runs) == 0 { // whatever is said of it is said of nothing
 			continue
 		}
-		measured = append(measured, p.Case.ID)
 		for _, w := range h.Warnings {
 			if w = plain.Cut(plain.Line(w), 300); !slices.Contains(warnings, w) {
 				warnings = append(warnings, w)
 			}
 		}
 	}
-	byRun := map[string]*night{}
-	for _, r := range slices.Backward(baseline.InOrder(all)) {
-		n := byRun[r.Run]
-		if n == nil {
-			n = &night{first: r, image: r.Container, source: r.Checkout}
-			byRun[r.Run] = n
-			out = append(out, n)
-		}
-		n.cases = append(n.cases, r.Case)
-		n.red = n.red || r.Verdict != verdict.Pass && r.Verdict != verdict.Improvement ||
-			slices.ContainsFunc(r.Measurements, func(m baseline.Measurement) bool { return m.Open })
-		n.several = n.several || r.Container != n.image || r.Checkout != n.source || r.Build.Commit != n.first.Build.Commit
-	}
-	for _, n := range out {
-		if i := slices.IndexFunc(measured, func(id string) bool { return !slices.Contains(n.cases, id) }); i >= 0 {
-			n.lacks = measured[i]
-		}
-	}
-	return out, warnings, nil
+	return all, warnings, nil
 }
 
 // head is the commit that is compared, as far as git here knows it.
