@@ -72,8 +72,7 @@ func (a *agent) closeSession(todo *order.Order) error {
 		}
 		rec.RunAccount = run.RunAccount
 		if fails {
-			rec.End = run.End
-			todo.Own(rec.End)
+			rec.End = todo.Own(run.End)
 			rec.End.At, rec.End.Reason = now, fmt.Sprintf("%s: run %d (%s): %s", todo.Why(), run.Run.Index, run.Run.Build, run.End.Reason)
 		}
 	}

@@ -164,13 +164,14 @@ func (o *Order) HeadFailed() *rundir.RunEnd {
 
 // Own makes the install step that failed in head alone head's fault in the job's end: by itself it is taken for the machine's,
 // and there base's was made on the same nodes, each time.
-func (o *Order) Own(end *rundir.AgentEnd) {
+func (o *Order) Own(end *rundir.AgentEnd) *rundir.AgentEnd {
 	f := end.Finding
 	if o.HeadFailed() == nil || !o.installs || end.Outcome != rundir.OutcomeInfra || f == nil || f.Kind != blame.KindInstall || f.Rule != f.Kind {
-		return
+		return end
 	}
 	end.Outcome, f.Class, f.BadNodes = rundir.OutcomeTestFailed, string(blame.Test), nil
 	f.Message += "; base's install step passed on the same nodes"
+	return end
 }
 
 // NoPair reports whether no pair gave a measurement, as far as the runs' ends say.
