@@ -92,19 +92,20 @@ func RedSession(s ab.Session) junit.Result {
 	return junit.Result{Status: junit.Failed, Type: kind, Message: "[ab] " + s.Headline, Text: text.String()}
 }
 
-// Session is one case for the session and one for each of its series: red is the
-// one that the session blames, and what no decision was reached about is skipped.
+// Session is one case for the session and one for each of its series: red is a red session, the series that it blames
+// and what is as surely worse than matters, and what no decision was reached about is skipped.
 func Session(s ab.Session, judged bool) []junit.Case {
 	session := junit.Case{Name: "session", Properties: sessionProperties(s)}
 	skip := func(kind, message string) []junit.Result {
 		return []junit.Result{{Status: junit.Skipped, Type: results.TypePrefix + kind, Message: message}}
 	}
 	decided := s.Verdict == paired.Pass || s.Verdict == paired.Improvement || s.Verdict == paired.Regression
+	red := s.Verdict == paired.Regression && judged
 	switch {
+	case red, s.Verdict == paired.Failed && judged:
+		session.Results = []junit.Result{RedSession(s)}
 	case decided, !judged:
 		session.SystemOut = []string{s.Headline}
-	case s.Verdict == paired.Failed:
-		session.Results = []junit.Result{RedSession(s)}
 	default:
 		session.Results = skip(string(s.Verdict), s.Headline)
 	}
@@ -115,7 +116,7 @@ func Session(s ab.Session, judged bool) []junit.Case {
 			c.Name += "[" + f.Point + "]"
 		}
 		switch {
-		case f.Blamed && judged:
+		case f.Blamed && judged, red && f.Interval[0] > f.MinEffect:
 			c.Results = []junit.Result{{Status: junit.Failed, Type: "ci-disagg.perf-regression", Message: f.Sentence(), Text: s.Headline}}
 		case decided, !judged:
 			c.SystemOut = []string{f.Sentence()}
