@@ -55,7 +55,7 @@ func TestJudge(t *testing.T) {
 	}{
 		{name: "worse", pairs: pairs(0.97, 0.972, 0.968, 0.971), word: paired.Regression, used: 4, headline: "con8 output_token_throughput is 3.0 % worse (2.7 to 3.2 %), 4 pairs", effect: 0.03},
 		{name: "better", pairs: pairs(1.03, 1.032, 1.028, 1.031), word: paired.Improvement, used: 4, headline: "con8 output_token_throughput is 3.0 % better (2.7 to 3.3 %) and nothing is worse, 4 pairs", effect: -0.03},
-		{name: "the same", pairs: pairs(1.001, 0.999, 1, 1.0005), word: paired.Pass, used: 4, headline: "no change that matters, 4 pairs: a slowdown of 2 % or more would have been found in ", effect: 0},
+		{name: "the same", pairs: pairs(1.001, 0.999, 1, 1.0005), word: paired.Pass, used: 4, headline: "4 pairs: no change that matters; a slowdown of 2 % or more would have been found in ", effect: 0},
 		{name: "cut short", pairs: pairs(0.97, 0.97), word: paired.Inconclusive, used: 2, headline: "undecided: the session was cut short", effect: 0.03},
 		{name: "a run that is no measurement", pairs: broken, word: paired.Inconclusive, used: 3, headline: "undecided: the session was cut short", effect: 0.03},
 		{name: "a run that lacks the metric", pairs: missing, word: paired.Inconclusive, used: 3, headline: "undecided: the session was cut short", effect: 0},

@@ -45,9 +45,9 @@ func (s Session) headline() string {
 		}
 		return fmt.Sprintf("%s is %s and nothing is worse, %s", best.Name(), best.Sentence(), pairs)
 	case paired.Pass:
-		return fmt.Sprintf("no change that matters, %s: %s", pairs, s.Power.Sentence())
+		return fmt.Sprintf("%s is %s, %s: no change that matters; %s", s.widest().Name(), s.widest().Sentence(), pairs, s.Power.Sentence())
 	case paired.Failed:
-		return "B fails by itself: " + s.Reason + s.lastProblem()
+		return s.Lead() + s.lastProblem()
 	case paired.Invalid:
 		return "no measurement: " + s.Reason + s.lastProblem()
 	default:
@@ -56,6 +56,14 @@ func (s Session) headline() string {
 		}
 		return fmt.Sprintf("undecided: %s; %s is %s", s.Reason, s.widest().Name(), s.widest().Sentence())
 	}
+}
+
+// Lead says whose failure it is where that of one run is told, "" where the session does not know.
+func (s Session) Lead() string {
+	if s.Verdict != paired.Failed {
+		return ""
+	}
+	return "B fails by itself: " + s.Reason
 }
 
 // lastProblem is why the last pair that gave no measurement gave none.
@@ -70,7 +78,7 @@ func (s Session) lastProblem() string {
 	return ""
 }
 
-// widest is the series of which the least is known.
+// widest is the series that may be the most worse, by its smallest change that matters.
 func (s Session) widest() Found {
 	worst := s.Series[0]
 	for _, f := range s.Series {

@@ -137,6 +137,9 @@ func (p painter) passed(cases []report.CaseReport, all int) []string {
 		if c.Result == report.ResultKnown || c.AB != nil {
 			out = append(out, "      "+look.OneLine(plain.Words(c.Message), p.runes(2)-6))
 		}
+		if c.AB != nil {
+			out = append(out, "      "+look.OneLine(plain.Words(strings.Join(buildWords(*c.AB), "; ")), p.runes(2)-6))
+		}
 	}
 	return out
 }

@@ -159,19 +159,25 @@ func sessionLines(s *ab.Session, n int) []string {
 	return append(out, strings.Join(buildWords(*s), "; "))
 }
 
-// summarySession is a session as a table of summary.md.
+// summarySession is a session as a table of summary.md, and what A and B are.
 func summarySession(s *ab.Session) string {
-	if s == nil || len(s.Series) == 0 {
+	if s == nil {
 		return ""
 	}
 	var b strings.Builder
-	b.WriteString("\n| metric | B against A (5 to 95 %) | A | B |\n|---|---|---:|---:|\n")
+	if len(s.Series) > 0 {
+		b.WriteString("\n| metric | B against A (5 to 95 %) | pair by pair, % worse | A | B |\n|---|---|---|---:|---:|\n")
+	}
 	for i, f := range s.Series {
 		if i == summaryRows {
 			fmt.Fprintf(&b, "\n… and %s in the report.\n", plain.Count(len(s.Series)-i, "more gating metric"))
 			break
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", look.Markdown(look.OneLine(f.Name(), 200)), look.Markdown(f.Sentence()), look.Markdown(look.Quantity(f.A, f.Unit)), look.Markdown(look.Quantity(f.B, f.Unit)))
+		each := make([]string, len(f.Differences))
+		for k, d := range f.Differences {
+			each[k] = fmt.Sprintf("%+.1f", 100*d)
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", look.Markdown(look.OneLine(f.Name(), 200)), look.Markdown(f.Sentence()), look.Markdown(strings.Join(each, " ")), look.Markdown(look.Quantity(f.A, f.Unit)), look.Markdown(look.Quantity(f.B, f.Unit)))
 	}
 	said := buildWords(*s)
 	if s.Power != nil && s.Verdict != paired.Pass {

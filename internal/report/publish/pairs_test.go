@@ -12,6 +12,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
 )
 
 // pairedSession is a session in which B has so much of the throughput of A; its third
@@ -88,4 +89,29 @@ func TestLostRunsLinkTheirLogs(t *testing.T) {
 	require.Equal(t, []problemView{
 		{"cases/x/run-2: [server] exit 1", "../../cases/x/run-2/roles/server/output.log"}, {"cases/x/run-3: it measured nothing", ""},
 	}, v.Rows[0].Problems)
+}
+
+// A crash of head is told as head's before it is told as a crash, and what A and B are stands beside it and beside a pass.
+func TestWhoseFailureItIs(t *testing.T) {
+	t.Parallel()
+	c := newCase(0)
+	s := pairedSession(1, 4)
+	s.Verdict, s.Reason, s.Series, s.Power = paired.Failed, "B failed 3 times in a row and A did not: the run failed", nil, nil
+	c.Metrics, c.AB, c.Result, c.Verdict, c.Message = nil, &s, report.ResultTestFailed, verdict.Invalid, "[GEN_0] its server ended with exit 1"
+	c.Decision = report.Decision{Result: report.ResultTestFailed, Colour: report.Red, ExitCode: 1}
+	d := document(1, report.ResultTestFailed, "1 case: 1 failed", c)
+	same := pairedCase(1, report.ResultPassed)
+	for output, text := range map[string]string{
+		"console": Console(d, "/r", Style{}), "summary": strings.ReplaceAll(Summary(d), `\`, ""),
+		"console of a pass": Console(document(0, report.ResultPassed, "1 case: 1 passed", same), "/r", Style{}),
+		"summary of a pass": strings.ReplaceAll(Summary(document(0, report.ResultPassed, "1 case: 1 passed", same)), `\`, ""),
+	} {
+		require.Contains(t, text, "A: base, commit 4f2c9e1b7d", output)
+		if strings.HasSuffix(output, "pass") {
+			require.Regexp(t, `con64 \w+ is \d\.\d % (worse|better) \(-?\d\.\d to -?\d\.\d %\), 4 pairs`, text, output)
+			continue
+		}
+		require.Contains(t, text, "B fails by itself: B failed 3 times in a row and A did not", output)
+		require.Less(t, strings.Index(text, "B fails by itself"), strings.Index(text, "[GEN_0]"), output)
+	}
 }

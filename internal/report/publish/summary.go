@@ -158,7 +158,10 @@ func summaryGreen(cases []report.CaseReport, room int) string {
 
 // greenNote is what is to be said of a case that is green.
 func greenNote(c report.CaseReport) string {
-	if c.Result == report.ResultKnown || c.AB != nil {
+	if c.AB != nil {
+		return ": " + look.OneLine(plain.Words(c.Message), 300) + ". " + look.OneLine(plain.Words(strings.Join(buildWords(*c.AB), "; ")), 300)
+	}
+	if c.Result == report.ResultKnown {
 		return ": " + look.OneLine(plain.Words(c.Message), 300)
 	}
 	return tries(c)

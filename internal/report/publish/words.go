@@ -113,7 +113,7 @@ func fault(c report.CaseReport) string {
 		}
 		return "Infrastructure, not your change." + tries(c)
 	case report.ResultTestFailed:
-		return testFault(c)
+		return sessionFault(c) + testFault(c)
 	case report.ResultRegression:
 		return regressionFault(c)
 	case report.ResultNoVerdict:
@@ -170,6 +170,14 @@ func tries(c report.CaseReport) string {
 	default:
 		return fmt.Sprintf(" It needed %s after infrastructure failures.", plain.Count(n+1, "attempt"))
 	}
+}
+
+// sessionFault says before all else that the newer build alone fails: one of its runs tells only how.
+func sessionFault(c report.CaseReport) string {
+	if c.AB == nil || c.AB.Lead() == "" {
+		return ""
+	}
+	return c.AB.Lead() + ". "
 }
 
 func testFault(c report.CaseReport) string {

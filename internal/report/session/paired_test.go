@@ -176,12 +176,12 @@ func TestPairedSessions(t *testing.T) {
 		message string
 		pairs   int
 	}{
-		{name: "the same", runs: measuredPairs(1, 4), exit: 0, result: "passed", message: "no change that matters, 4 pairs", pairs: 4},
+		{name: "the same", runs: measuredPairs(1, 4), exit: 0, result: "passed", message: "4 pairs: no change that matters", pairs: 4},
 		{name: "slower", runs: measuredPairs(0.95, 4), exit: 4, result: "regression", message: "con8 ttft_median_ms is 5.3 % worse (4.7 to 5.8 %), 4 pairs", pairs: 4},
 		{name: "faster", runs: measuredPairs(1.06, 4), exit: 0, result: "improvement", message: "better", pairs: 4},
 		{name: "cut short", runs: measuredPairs(0.95, 3), exit: 5, result: "no_verdict", message: "cut short", pairs: 3},
 		{name: "nothing was measured", exit: 5, result: "no_verdict", message: "cut short"},
-		{name: "a pair again", runs: crash(measuredPairs(1, 5), 4), exit: 0, result: "passed", message: "no change that matters, 4 pairs", pairs: 4},
+		{name: "a pair again", runs: crash(measuredPairs(1, 5), 4), exit: 0, result: "passed", message: "4 pairs: no change that matters", pairs: 4},
 		{name: "too many again", runs: crash(measuredPairs(1, 5), 2, 4, 6), exit: 5, result: "no_verdict", message: "no measurement: 2 pairs had to be measured again, and one more gave no measurement: A: the run failed: [GEN_0] exit 139"},
 		{name: "B crashes", runs: crash(measuredPairs(1, 4), 3, 5, 7), outcome: rundir.OutcomeTestFailed, exit: 1, result: "test_failed", message: ""},
 		{name: "both crash", runs: crash(measuredPairs(1, 4), 2, 3, 4, 5, 6, 7), outcome: rundir.OutcomeTestFailed, exit: 5, result: "no_verdict", message: "no measurement"},
