@@ -43,8 +43,8 @@ func (a Advice) nextOfSession(c CaseReport) string {
 	switch {
 	case c.Result == ResultRegression && base != nil && head != nil && base.Commit != "" && head.Commit != "" && base.Commit != head.Commit:
 		return command("git", "log", "--oneline", base.Commit+".."+head.Commit)
-	case c.Result == ResultRegression:
-		return ""
+	case c.Result == ResultRegression: // the pairs one by one: the job's own output has none of it
+		return a.show("report/"+rundir.ReportSummary, 0)
 	default:
 		return a.with("ci-disagg", "run", "--ab") + " " + command(c.ID)
 	}

@@ -76,7 +76,7 @@ func TestSession(t *testing.T) {
 		},
 		{
 			name: "a crash ends its run alone, its pair is measured again, and the driver stops it", fails: []int{5}, answers: []rundir.Answer{stop},
-			runs: "a0 B0 a1 B1 B2 a2! B2 a2 a3 B3", outcome: rundir.OutcomePassed, reason: "told to stop: 3 pairs: seen enough", shows: 7,
+			runs: "a0 B0 a1 B1 B2 a2! B2 a2 a3 B3", outcome: rundir.OutcomePassed, reason: "decided: 3 pairs: seen enough", shows: 7,
 		},
 		{
 			name: "head fails by itself", fails: []int{3, 11, 13}, runs: "a0 B0 a1 B1! a1 B1! a1 B1!",

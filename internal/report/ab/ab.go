@@ -74,6 +74,7 @@ type Build struct {
 	Name   string `json:"name"`
 	Commit string `json:"commit,omitempty"`
 	Source string `json:"source,omitempty"`
+	Dirty  bool   `json:"dirty,omitempty"` // changes that no commit holds were measured with it
 	Image  string `json:"image,omitempty"` // of its container
 	From   string `json:"from,omitempty"`  // who named it, "" = a config or flags
 }

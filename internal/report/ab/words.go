@@ -45,7 +45,7 @@ func (s Session) headline() string {
 		}
 		return fmt.Sprintf("%s is %s and nothing is worse, %s", best.Name(), best.Sentence(), pairs)
 	case paired.Pass:
-		return fmt.Sprintf("%s is %s, %s: no change that matters; %s", s.widest().Name(), s.widest().Sentence(), pairs, s.Power.Sentence())
+		return fmt.Sprintf("%s is %s, %s: no change that matters; %s", s.Nearest().Name(), s.Nearest().Sentence(), pairs, s.Power.Sentence())
 	case paired.Failed:
 		return s.Lead() + s.lastProblem()
 	case paired.Invalid:
@@ -54,7 +54,7 @@ func (s Session) headline() string {
 		if len(s.Series) == 0 {
 			return "undecided: " + s.Reason
 		}
-		return fmt.Sprintf("undecided: %s; %s is %s", s.Reason, s.widest().Name(), s.widest().Sentence())
+		return fmt.Sprintf("undecided: %s; %s is %s", s.Reason, s.Nearest().Name(), s.Nearest().Sentence())
 	}
 }
 
@@ -78,9 +78,12 @@ func (s Session) lastProblem() string {
 	return ""
 }
 
-// widest is the series that may be the most worse, by its smallest change that matters.
-func (s Session) widest() Found {
+// Nearest is the series that is blamed, else the one that may be the most worse, by its smallest change that matters.
+func (s Session) Nearest() Found {
 	worst := s.Series[0]
+	if worst.Blamed {
+		return worst
+	}
 	for _, f := range s.Series {
 		if f.Interval[1]/f.MinEffect > worst.Interval[1]/worst.MinEffect {
 			worst = f

@@ -187,8 +187,9 @@ func (p painter) block(g group, withFault bool) []string {
 		say("%s", fault(c))
 	}
 	rows := moved(c.Metrics)
+	proven := c.AB != nil && c.Result == report.ResultRegression && len(c.AB.Series) > 0 // its lines say it, with A and B
 	switch text := failureText(c); {
-	case text == "":
+	case text == "" || proven:
 	case c.Result == report.ResultNoVerdict: // numbers alone do not say why
 		out = append(out, p.reason(text)...)
 	case len(rows) == 0:

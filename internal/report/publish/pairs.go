@@ -111,6 +111,9 @@ func buildWords(s ab.Session) []string {
 		if one.b.Commit != "" {
 			text += ", commit " + words.ShortCommit(one.b.Commit)
 		}
+		if one.b.Dirty {
+			text += " with uncommitted changes"
+		}
 		if one.b.Image != "" {
 			text += ", image " + look.OneLine(one.b.Image, 120)
 		}
@@ -151,7 +154,11 @@ func sessionLines(s *ab.Session, n int) []string {
 			out = append(out, fmt.Sprintf("… and %s", plain.Count(len(s.Series)-n, "more gating metric")))
 			break
 		}
-		out = append(out, fmt.Sprintf("%s: %s; A %s, B %s", f.Name(), f.Sentence(), look.Quantity(f.A, f.Unit), look.Quantity(f.B, f.Unit)))
+		pairs := ""
+		if f.Blamed {
+			pairs = ", " + plain.Count(s.Pairs, "pair")
+		}
+		out = append(out, fmt.Sprintf("%s: %s%s; A %s, B %s", f.Name(), f.Sentence(), pairs, look.Quantity(f.A, f.Unit), look.Quantity(f.B, f.Unit)))
 	}
 	if s.Power != nil && s.Verdict != paired.Pass {
 		out = append(out, s.Power.Sentence())

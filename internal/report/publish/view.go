@@ -53,6 +53,7 @@ type caseView struct {
 	MoreMoved   int
 	NotMeasured int
 	Worst       *rowView
+	Paired      string // the worst of a paired session, in words
 	Duration    string
 	JobIDs      []string
 	Alike       []linkView // other cases that ended for the same reason
@@ -301,6 +302,10 @@ func viewCase(c report.CaseReport, root string) caseView {
 	if r := report.WorstRow(c); r != nil && r.Value != nil {
 		w := viewRow(*r)
 		v.Worst = &w
+	}
+	if c.AB != nil && len(c.AB.Series) > 0 {
+		f := c.AB.Nearest()
+		v.Paired = f.Name() + ": " + f.Sentence()
 	}
 	v.NotMeasured = notMeasured(c.Metrics)
 	var total time.Duration

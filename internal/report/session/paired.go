@@ -218,6 +218,11 @@ func (s *Session) judgeSession(c results.Case, last results.Ended) report.Judged
 	m := s.sessionOf(c, rundir.AttemptDir(filepath.Join(string(s.loader.Dir), filepath.FromSlash(last.Dir))), ended)
 	found := ab.Judge(m.pairs, m.series, c.Plan.Pairs.Cases, c.Plan.Pairs.MaxPairs)
 	found.Base, found.Head, found.Nodes = buildOf(c.Plan, rundir.BaseBuild), buildOf(c.Plan, rundir.HeadBuild), last.Nodes()
+	for _, one := range m.seen { // A's checkout and B's may be of one commit
+		if b := map[bool]*ab.Build{false: found.Base, true: found.Head}[one.B]; b != nil && one.Seen != nil {
+			b.Dirty = b.Dirty || one.Seen.Facts[rundir.FactDirty] == "yes"
+		}
+	}
 	out := report.Judged{AB: &found}
 	odd, probably := suspect.Session(m.seen, c.Plan.Limits)
 	if out.Warnings = slices.Concat(found.Warnings, odd); found.Verdict == paired.Regression || found.Verdict == paired.Inconclusive {

@@ -143,7 +143,7 @@ func (o *Order) Answered(a rundir.Answer) {
 	o.answered[a.After] = true
 	switch a.Do {
 	case rundir.DoStop:
-		o.why = "told to stop: " + a.Why
+		o.why = "decided: " + a.Why
 	case rundir.DoAgain:
 		for _, p := range rundir.PairsOf(o.ends) {
 			if p.Last().Run.Index == a.After {

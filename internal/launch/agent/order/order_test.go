@@ -74,8 +74,8 @@ func TestOrderOfASession(t *testing.T) {
 		head    string
 	}{
 		{name: "without any answer", runs: "aw Bw a1 B1 B2 a2 a3 B3 B4 a4", why: "all 4 pairs were measured"},
-		{name: "told to stop", answers: map[string]string{"a2": "stop"}, runs: "aw Bw a1 B1 B2 a2", why: "told to stop: so"},
-		{name: "told late, at the next border of a run", answers: map[string]string{"a3": "stop a2"}, runs: "aw Bw a1 B1 B2 a2 a3", why: "told to stop: so"},
+		{name: "told to stop", answers: map[string]string{"a2": "stop"}, runs: "aw Bw a1 B1 B2 a2", why: "decided: so"},
+		{name: "told late, at the next border of a run", answers: map[string]string{"a3": "stop a2"}, runs: "aw Bw a1 B1 B2 a2 a3", why: "decided: so"},
 		{name: "told to go on", answers: map[string]string{"B1": "go"}, runs: "aw Bw a1 B1 B2 a2 a3 B3 B4 a4", why: "all 4"},
 		{name: "no measurement, says the driver", answers: map[string]string{"a2": "again"}, runs: "aw Bw a1 B1 B2 a2 B2! a2! a3 B3 B4 a4", why: "all 4"},
 		{name: "it says so late", answers: map[string]string{"a3": "again a2"}, runs: "aw Bw a1 B1 B2 a2 a3 B3 B2! a2! B4 a4", why: "all 4"},
@@ -88,7 +88,7 @@ func TestOrderOfASession(t *testing.T) {
 		{name: "head fails by itself", fails: "B1 B1! B1!!", runs: "aw Bw a1 B1 a1! B1! a1!! B1!!", why: "head failed 3 times in a row and base did not", head: "B1!!"},
 		{name: "both fail", fails: "a1 B1 a1! B1! a1!! B1!!", runs: "aw Bw a1 B1 a1! B1! a1!! B1!!", why: "2 pairs had to be"},
 		{name: "base shares a failure of head", fails: "B1 a1! B1! B1!!", runs: "aw Bw a1 B1 a1! B1! a1!! B1!!", why: "2 pairs had to be"},
-		{name: "a warm-up that fails is thrown away like any other", fails: "aw", answers: map[string]string{"B1": "stop"}, runs: "aw Bw a1 B1", why: "told"},
+		{name: "a warm-up that fails is thrown away like any other", fails: "aw", answers: map[string]string{"B1": "stop"}, runs: "aw Bw a1 B1", why: "decided"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
