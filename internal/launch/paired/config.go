@@ -246,7 +246,7 @@ func (s *Settings) fill(f Flags) error {
 		other     string
 	}{
 		{"base", "--ab-base-commit, builds.base.commit or --merge-base", &s.Base, f.MergeBase},
-		{"head", "--commit or builds.head.commit", &s.Head, f.Head},
+		{"head", "GIT_COMMIT, builds.head.commit or, to run, --commit", &s.Head, f.Head},
 	} {
 		commit := cmp.Or(one.b.Commit, one.other)
 		if one.key == "base" && (!s.On() || s.lacks && f.Recorded != nil) {

@@ -181,7 +181,7 @@ func TestCommitsInTexts(t *testing.T) {
 	_, err = Settle(Config{}, b, Flags{Mode: "always", Head: "new"})
 	require.ErrorContains(t, err, "builds.base.source: {commit} is not known: give --ab-base-commit, builds.base.commit or --merge-base")
 	_, err = Settle(Config{}, b, Flags{})
-	require.EqualError(t, err, "builds.head.image: {commit} is not known: give --commit or builds.head.commit", "base is not asked for")
+	require.EqualError(t, err, "builds.head.image: {commit} is not known: give GIT_COMMIT, builds.head.commit or, to run, --commit", "base is not asked for")
 }
 
 // Where nothing names the base, it is what the store recorded of the last green nightly.

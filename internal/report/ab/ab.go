@@ -130,10 +130,13 @@ func plain(pairs []Pair) []paired.Pair {
 func Judge(pairs []Pair, series []Series, cases, most int) Session {
 	end := paired.Conclude(plain(pairs), policy(series, cases))
 	out := Session{Verdict: end.Word, Reason: end.Reason, Pairs: end.Pairs, Measured: pairs}
-	if end.Word != paired.Failed && end.Word != paired.Invalid {
-		out.Warnings = orderWarnings(pairs)
-	}
 	out.Used = usable(pairs, series, end.Pairs)
+	if end.Word != paired.Failed && end.Word != paired.Invalid {
+		out.Warnings = orderWarnings(pairs, out.Used)
+	}
+	if end.Word == paired.Inconclusive && len(pairs) > 0 && len(out.Used) == 0 { // nothing was cut short
+		out.Reason = "no pair gave a measurement"
+	}
 	for q, e := range end.Series {
 		f := found(series[q], e, pairs, out.Used)
 		f.Blamed = e.Key == end.Blamed
@@ -175,7 +178,7 @@ func (r Run) plain() paired.Run {
 func usable(pairs []Pair, series []Series, most int) []int {
 	out := []int{}
 	measured := func(r Run) bool {
-		return len(r.Problems) == 0 && !slices.ContainsFunc(series, func(s Series) bool { return !(r.Values[s.Key] > 0) || math.IsInf(r.Values[s.Key], 0) })
+		return len(r.Problems) == 0 && len(r.Values) > 0 && !slices.ContainsFunc(series, func(s Series) bool { return !(r.Values[s.Key] > 0) || math.IsInf(r.Values[s.Key], 0) })
 	}
 	for i, p := range pairs {
 		if len(out) < most && measured(p.A) && measured(p.B) {
@@ -223,17 +226,17 @@ func power(series []Series, end paired.Result, cases, most int) *Power {
 	return &Power{Step: shape.MinEffect, Found: shape.Found(min(most, paired.MaxPairs)), Noise: shape.Within}
 }
 
-// orderWarnings say what of the order the test cannot see through.
-func orderWarnings(pairs []Pair) []string {
+// orderWarnings say what of the order of the pairs that were used the test cannot see through.
+func orderWarnings(pairs []Pair, used []int) []string {
 	first := map[string]int{}
-	for _, p := range pairs {
-		first[p.First]++
+	for _, i := range used {
+		first[pairs[i].First]++
 	}
 	switch {
-	case len(pairs) < paired.MinPairs:
-		return []string{fmt.Sprintf("%d of the %d pairs that a decision needs at least were measured", len(pairs), paired.MinPairs)}
-	case first[A] == len(pairs), first[B] == len(pairs):
-		return []string{fmt.Sprintf("%s was measured first in every pair: a machine that drifts looks like a change. Measure A B, B A, A B, …", pairs[0].First)}
+	case len(used) < paired.MinPairs:
+		return []string{fmt.Sprintf("%d of the %d pairs that a decision needs at least were measured", len(used), paired.MinPairs)}
+	case first[A] == len(used), first[B] == len(used):
+		return []string{fmt.Sprintf("%s was measured first in every pair: a machine that drifts looks like a change. Measure A B, B A, A B, …", pairs[used[0]].First)}
 	default:
 		return nil
 	}

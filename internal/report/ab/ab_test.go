@@ -76,6 +76,13 @@ func TestJudge(t *testing.T) {
 			}
 		})
 	}
+	unread := pairs(1, 1)
+	for i := range unread {
+		unread[i].A, unread[i].B = ab.Run{Problems: []string{"no file"}}, ab.Run{Problems: []string{"no file"}}
+	}
+	none := ab.Judge(unread, series(t), 1, 2)
+	require.Equal(t, "undecided: no pair gave a measurement: no file", none.Headline)
+	require.Equal(t, []string{"0 of the 4 pairs that a decision needs at least were measured"}, none.Warnings)
 	require.Equal(t, paired.Invalid, ab.Judge(pairs(1, 1, 1, 1), nil, 1, 4).Verdict, "nothing to compare is no pass")
 }
 

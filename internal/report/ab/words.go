@@ -52,7 +52,7 @@ func (s Session) headline() string {
 		return "no measurement: " + s.Reason + s.lastProblem()
 	default:
 		if len(s.Series) == 0 {
-			return "undecided: " + s.Reason
+			return "undecided: " + s.Reason + s.lastProblem()
 		}
 		return fmt.Sprintf("undecided: %s; %s is %s", s.Reason, s.Nearest().Name(), s.Nearest().Sentence())
 	}

@@ -212,6 +212,8 @@ func (g *gatherer) problem(path string, err error) {
 	p := bench.ProblemOf(err)
 	var node *rundir.NodeError
 	switch {
+	case errors.As(err, &node) && node.Is == rundir.NodeLink: // as a run directory has them in by-case/
+		p.Text = fmt.Sprintf("is %s, not %s, and was not read: give what it leads to by its own path", node.Is, node.Want)
 	case errors.As(err, &node):
 		p.Text = fmt.Sprintf("is %s, not %s, and was not read: write the benchmark's output to a regular file", node.Is, node.Want)
 	case errors.Is(err, bench.ErrUnrecognised):

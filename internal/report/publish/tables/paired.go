@@ -7,6 +7,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
+	"github.com/ci-disagg/ci-disagg/internal/report/results"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
 )
 
@@ -30,8 +31,8 @@ func (p Printer) Paired(doc report.Report) {
 	p.some(rows)
 	for i, pair := range s.Measured {
 		for _, r := range []ab.Run{pair.A, pair.B} {
-			for _, why := range r.Problems {
-				fmt.Fprintf(p.W, "pair %d, %s is no measurement: %s\n", i+1, plain.Line(r.Name), plain.Line(why))
+			if n := len(r.Problems); n > 0 { // the rest is in the JSON
+				fmt.Fprintf(p.W, "pair %d, %s is no measurement: %s%s\n", i+1, plain.Line(r.Name), plain.Line(r.Problems[0]), results.AndMore(n-1))
 			}
 		}
 	}
