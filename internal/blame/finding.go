@@ -74,6 +74,9 @@ func lastWords(e Event, r Rule, l *Line) bool {
 	return killed && l != nil && l.Server && r.Kind == "test.exception"
 }
 
+// nothingProven is the rule of what no other one names.
+const nothingProven = "nothing-proven"
+
 // byEnd classifies by the way a role ended.
 func (c *analysis) byEnd(f *Finding, e Event) {
 	end, ended := c.ends[e.Role]
@@ -101,8 +104,10 @@ func (c *analysis) byEnd(f *Finding, e Event) {
 		f.Class, f.Rule, f.Why = Test, "not-executable", "the command does not exist or cannot be run"
 	case e.Kind == NoResult && ended && !end.ByUs && end.Exit == 0:
 		f.Rule, f.Why = "no-result", "it ended with 0 and left no usable results.xml"
+	case e.Kind == RoleEnd && e.Exit == 0 && e.Signal == 0, e.Kind == NotReady && strings.Contains(e.Text, ": "): // says enough
+		f.Rule = nothingProven
 	default:
-		f.Rule, f.Why = "nothing-proven", "no rule explains it: read its log, and give a line that names the cause to classes: in ci-disagg.yaml"
+		f.Rule, f.Why = nothingProven, "no rule explains it: read its log, and give a line that names the cause to classes: in ci-disagg.yaml"
 	}
 }
 

@@ -401,7 +401,7 @@ func (c *analysis) nobody() Finding {
 	for _, e := range c.ev.Events {
 		if e.Kind == RoleEnd && e.Exit != 0 {
 			return Finding{
-				Class: Unknown, Kind: KindUnattributed, Rule: "nothing-proven",
+				Class: Unknown, Kind: KindUnattributed, Rule: nothingProven,
 				Message: "[" + e.Role + "] " + endWords(normal(e)) + ", after it had been told to stop; nothing says why that was",
 			}
 		}

@@ -106,3 +106,12 @@ func TestTheMachineProbably(t *testing.T) {
 		})
 	}
 }
+
+// Who was stopped did not fall.
+func TestOthersOfAFailure(t *testing.T) {
+	t.Parallel()
+	stopped, fell := "stopped by ci-disagg, killed by SIGTERM 0.0 s later", "exit 1 0.5 s after a"
+	require.Empty(t, others(nil))
+	require.Equal(t, "; 1 other role was stopped", others(map[string]string{"b": stopped}))
+	require.Equal(t, "; 1 other role fell with it; 2 other roles were stopped", others(map[string]string{"b": stopped, "c": fell, "d": stopped}))
+}

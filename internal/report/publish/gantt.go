@@ -185,7 +185,9 @@ func (g *gantt) ending(r report.RoleReport, from, full, at float64, y int) {
 		fmt.Fprintf(&g.b, `<path d="M%.1f,%dl8,8m0,-8l-8,8" stroke="%s" stroke-width="3" fill="none"/>`, at-4, y+8, look.InkText)
 		text = "root cause"
 	case roleCollateral:
-		text = "fell with it"
+		if text = "fell with it"; r.StoppedBy != "" {
+			text = "stopped"
+		}
 	case "failed":
 		if r.StoppedBy == "" {
 			text = "failed"

@@ -314,7 +314,7 @@ func TestWordsOfATimelineAreRead(t *testing.T) {
 	c := crash(newCase(0), classInfra)
 	a := &c.Attempts[0]
 	a.Roles[1].Ready, a.Roles[1].Status = nil, roleCollateral
-	words := regexp.MustCompile(`text-anchor="end"( fill="#ffffff")?>(root cause|fell with it)<`).FindAllStringSubmatch(string(Timeline(*a)), -1)
+	words := regexp.MustCompile(`text-anchor="end"( fill="#ffffff")?>(root cause|fell with it|stopped)<`).FindAllStringSubmatch(string(Timeline(*a)), -1)
 	require.Len(t, words, 3)
 	for i, white := range []bool{true, false, true} {
 		require.Equal(t, white, words[i][1] != "", words[i][0])

@@ -138,7 +138,9 @@ func viewRole(r report.RoleReport, root string, f *rundir.Finding) roleView {
 	case roleRoot:
 		v.Tone, v.Word = "bad", "root cause"
 	case roleCollateral:
-		v.Tone, v.Word = "infra", "fell with it"
+		if v.Tone, v.Word = "infra", "fell with it"; r.StoppedBy != "" {
+			v.Tone, v.Word = "none", "stopped"
+		}
 	case report.ResultPassed:
 		v.Tone, v.Word = "good", "ended well"
 	case "failed":

@@ -191,13 +191,32 @@ func testFault(c report.CaseReport) string {
 		return "A test failed; no role is proven to be the first."
 	case f.Kind == blame.KindReadyTimeout && len(f.Roots) > 0:
 		return strings.Join(append([]string{f.Root}, f.Roots...), ", ") + " missed the same deadline; none of them was the first."
-	case f.Class == classTest && len(f.Collateral) > 0:
-		return fmt.Sprintf("%s failed first, in the test or the software under test; %s fell with it.", f.Root, plain.Count(len(f.Collateral), "other role"))
 	case f.Class == classTest:
-		return f.Root + " failed first, in the test or the software under test."
+		return f.Root + " failed first, in the test or the software under test" + others(f.Collateral) + "."
 	default:
 		return f.Root + " failed first. Nothing proves the infrastructure at fault, so it counts against the change."
 	}
+}
+
+// others is what became of the roles that did not fail first.
+func others(collateral map[string]string) string {
+	fell, stopped, text := 0, 0, ""
+	for _, why := range collateral {
+		if strings.HasPrefix(why, "stopped ") { // as package blame words it
+			stopped++
+		} else {
+			fell++
+		}
+	}
+	if fell > 0 {
+		text = "; " + plain.Count(fell, "other role") + " fell with it"
+	}
+	if stopped == 1 {
+		return text + "; 1 other role was stopped"
+	} else if stopped > 1 {
+		return text + fmt.Sprintf("; %d other roles were stopped", stopped)
+	}
+	return text
 }
 
 func regressionFault(c report.CaseReport) string {
