@@ -157,7 +157,7 @@ func (d *decider) message(skip string) string {
 // measuredMessage is why the numbers of a case that passed do not.
 func (d *decider) measuredMessage() string {
 	if len(d.judged.Problems) > 0 {
-		return "not a valid measurement: " + d.judged.Problems[0] + results.AndMore(len(d.judged.Problems)-1)
+		return "not a valid measurement: " + results.First(d.judged.Problems)
 	}
 	for _, row := range d.judged.Rows {
 		if wrongAnswer(row) {

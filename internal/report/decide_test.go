@@ -305,7 +305,7 @@ func TestDecideCase(t *testing.T) {
 	t.Run("invalid measurement", func(t *testing.T) {
 		t.Parallel()
 		r := decided(both(rundir.OutcomePassed, nil), Judged{Problems: []string{"con8: 3 of 80 requests failed", "con8: no tokens"}}, Policy{Judged: true})
-		require.Equal(t, "no verdict: not a valid measurement: con8: 3 of 80 requests failed (and 1 more)", verdictOf(r).Message)
+		require.Equal(t, "no verdict: not a valid measurement: con8: 3 of 80 requests failed; con8: no tokens", verdictOf(r).Message)
 		require.Equal(t, []any{ResultNoVerdict, Amber}, []any{r.Result, r.Colour})
 		require.Empty(t, reds(r))
 	})

@@ -144,6 +144,9 @@ func (a Advice) readLog(c CaseReport) string {
 			return a.show(r.Log.Path, 0)
 		}
 	}
+	if at.Outcome == rundir.OutcomePassed { // the job's own output says nothing of a missing result
+		return a.show("report/"+rundir.ReportSummary, 0)
+	}
 	return a.show(rundir.AttemptDir(AttemptPath(c, *at)).SlurmOut(), 0)
 }
 

@@ -35,6 +35,16 @@ func TestNextOfATimeoutIsTheClient(t *testing.T) {
 	require.Equal(t, "less /r/cases/c/rep-0/attempt-1/slurm.out", Advice{RunDir: "/r"}.next(c))
 }
 
+// What a test that passed has left out is looked for in its client's log, or where nothing was logged, in the summary.
+func TestNextOfAMissingResult(t *testing.T) {
+	t.Parallel()
+	c := CaseReport{Slug: "c", Decision: Decision{Result: ResultNoVerdict, Colour: Amber}}
+	c.Attempts = []AttemptReport{{Attempt: 1, Counts: true, Outcome: rundir.OutcomePassed, Roles: []RoleReport{{RoleRecord: rundir.RoleRecord{Kind: rundir.KindClient}, Log: &Link{Path: "client.log"}}}}}
+	require.Equal(t, "less /r/client.log", Advice{RunDir: "/r"}.next(c))
+	c.Attempts[0].Roles[0].Log = nil
+	require.Equal(t, "less /r/report/summary.md", Advice{RunDir: "/r"}.next(c))
+}
+
 // What is slower than a pinned value is looked at first. That it may be meant is offered on its page, and not in its place.
 func TestNextOfARegressionAcceptsNothing(t *testing.T) {
 	t.Parallel()

@@ -226,3 +226,13 @@ func AndMore(n int) string {
 	}
 	return fmt.Sprintf(" (and %d more)", n)
 }
+
+// First is the first of several reasons and how many more there are, or both of two that have room in a line: the
+// second may be the one that matters.
+func First(reasons []string) string {
+	const room = 300
+	if len(reasons) == 2 && len(reasons[0])+len(reasons[1]) <= room {
+		return reasons[0] + "; " + reasons[1]
+	}
+	return reasons[0] + AndMore(len(reasons)-1)
+}

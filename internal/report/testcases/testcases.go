@@ -25,7 +25,7 @@ func Validity(problems []string, judged bool) junit.Case {
 	default:
 		c.Results = []junit.Result{{
 			Status: junit.Skipped, Type: "ci-disagg.invalid-measurement",
-			Message: "not a measurement: " + problems[0] + results.AndMore(len(problems)-1), Text: strings.Join(problems, "\n"),
+			Message: "not a measurement: " + results.First(problems), Text: strings.Join(problems, "\n"),
 		}}
 	}
 	return c
