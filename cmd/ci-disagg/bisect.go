@@ -79,8 +79,7 @@ func (o bisectFlags) run(ctx context.Context, h host, args []string) error {
 	if !(o.confidence > 0.5 && o.confidence < 1) {
 		return exit.ByUser(fmt.Errorf("--confidence %g is not between 0.5 and 1", o.confidence))
 	}
-	search := bisect.Options{Out: h.stdout, Measured: o.measured, Now: h.now}
-	search.Confidence = o.confidence
+	search := bisect.Options{Record: bisect.Record{Confidence: o.confidence}, Out: h.stdout, Measured: o.measured, Now: h.now}
 	if search.Commits, err = o.commits(h, cfg); err != nil {
 		return exit.ByUser(err)
 	}

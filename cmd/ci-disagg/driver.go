@@ -22,6 +22,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/target"
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/deliver"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -221,7 +222,9 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, r started) error
 	o.Decide = d.decide(rep, o.Decide)
 	desk := &answers.Desk{Access: o.Access, Dir: r.dir, Plans: r.plans, Collect: o.Collect, Tell: func(string, string) {}}
 	if !liveTable(h) {
-		desk.Tell = func(id, text string) { fmt.Fprintf(h.stderr, "%s: %s\n", rundir.ShortID(id), text) }
+		desk.Tell = func(id, text string) {
+			fmt.Fprintf(h.stderr, "%s: %s\n", rundir.ShortID(id), plain.Inert(plain.Line(text)))
+		}
 	}
 	desk.Decide = func(ctx context.Context, p answers.Pair) (rundir.Answer, error) {
 		return rep.Answer(ctx, p.Plan.Case.Slug, p.Attempt, p.Ends)

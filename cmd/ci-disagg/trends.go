@@ -77,7 +77,7 @@ func runTrends(ctx context.Context, h host, o trendsOptions) error {
 			return err
 		}
 		for _, w := range g.Warnings {
-			fmt.Fprintf(h.stderr, "warning: %s\n", plain.Line(w))
+			fmt.Fprintf(h.stderr, "warning: %s\n", plain.Inert(plain.Line(w)))
 		}
 		site := trendpages.Site{
 			Gathered: g, Tool: buildVersion(), Now: began, Owner: cfg.Owners.Of,

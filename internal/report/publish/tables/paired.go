@@ -32,13 +32,13 @@ func (p Printer) Paired(doc report.Report) {
 	for i, pair := range s.Measured {
 		for _, r := range []ab.Run{pair.A, pair.B} {
 			if n := len(r.Problems); n > 0 { // the rest is in the JSON
-				fmt.Fprintf(p.W, "pair %d, %s is no measurement: %s%s\n", i+1, plain.Line(r.Name), plain.Line(r.Problems[0]), results.AndMore(n-1))
+				fmt.Fprintf(p.W, "pair %d, %s is no measurement: %s%s\n", i+1, plain.Line(r.Name), plain.Inert(plain.Line(r.Problems[0])), results.AndMore(n-1))
 			}
 		}
 	}
 	p.reasons(c.Metrics)
 	for _, w := range doc.Warnings {
-		fmt.Fprintf(p.W, "warning: %s\n", plain.Line(w))
+		fmt.Fprintf(p.W, "warning: %s\n", plain.Inert(plain.Line(w)))
 	}
 	if s.Power != nil && s.Verdict != paired.Pass {
 		fmt.Fprintln(p.W, s.Power.Sentence())

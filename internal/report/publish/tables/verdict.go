@@ -37,10 +37,10 @@ func (p Printer) Verdict(doc report.Report, all bool) {
 		p.beside(c)
 	}
 	for _, problem := range c.Problems {
-		fmt.Fprintf(p.W, "invalid: %s\n", plain.Line(problem))
+		fmt.Fprintf(p.W, "invalid: %s\n", plain.Inert(plain.Line(problem)))
 	}
 	for _, w := range doc.Warnings {
-		fmt.Fprintf(p.W, "warning: %s\n", plain.Line(w))
+		fmt.Fprintf(p.W, "warning: %s\n", plain.Inert(plain.Line(w)))
 	}
 	result := string(c.Verdict)
 	if result == "" || doc.ExitCode == exit.Passed && c.Verdict != verdict.Improvement {
@@ -111,7 +111,7 @@ func (p Printer) reasons(rows []verdict.Row) {
 		if n := len(names[why]); n > 3 {
 			who = fmt.Sprintf("%s and %d more", strings.Join(names[why][:2], ", "), n-2)
 		}
-		fmt.Fprintf(p.W, "%s: %s\n", plain.Line(who), plain.Line(why))
+		fmt.Fprintf(p.W, "%s: %s\n", plain.Line(who), plain.Inert(plain.Line(why)))
 	}
 }
 
