@@ -14,6 +14,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/exit"
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/trust"
 	"github.com/ci-disagg/ci-disagg/internal/userfile"
 	"github.com/spf13/cobra"
@@ -75,7 +76,7 @@ func run(ctx context.Context, h host, args []string) (code int) {
 	var end *exit.Error
 	if errors.As(err, &end) {
 		if end.Err != nil {
-			fmt.Fprintf(h.stderr, "ci-disagg: %v\n", end.Err)
+			fmt.Fprintf(h.stderr, "ci-disagg: %s\n", plain.Inert(end.Err.Error())) // it may quote a job
 		}
 		return end.Code
 	}
@@ -83,7 +84,7 @@ func run(ctx context.Context, h host, args []string) (code int) {
 	case err == nil:
 		return exit.Passed
 	case began:
-		fmt.Fprintf(h.stderr, "ci-disagg: %v\n", err)
+		fmt.Fprintf(h.stderr, "ci-disagg: %s\n", plain.Inert(err.Error()))
 	default: // cobra's own: unknown verb, unknown flag, wrong arguments
 		fmt.Fprintf(h.stderr, "ci-disagg: %s\n", cmdline.Usage(cmd, err))
 	}
