@@ -125,11 +125,9 @@ func (a Advice) nextOf(c CaseReport) string {
 // why, else what the job printed.
 func (a Advice) readLog(c CaseReport) string {
 	at := FailedAttempt(c)
-	if at == nil {
-		for i := range c.Attempts {
-			if c.Attempts[i].Counts {
-				at = &c.Attempts[i]
-			}
+	for i, one := range slices.Backward(c.Attempts) {
+		if at == nil && one.Counts {
+			at = &c.Attempts[i]
 		}
 	}
 	if at == nil {

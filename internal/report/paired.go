@@ -37,15 +37,14 @@ func (c *CaseEnd) CountSession(s *ab.Session) {
 	}
 }
 
-// nextOfSession is the command after a session that is no pass: which commits to look at, or another session.
+// nextOfSession is the command after a session that is no pass: which commits or pairs to look at, or another session.
 func (a Advice) nextOfSession(c CaseReport) string {
 	base, head := c.AB.Base, c.AB.Head
-	switch {
-	case c.Result == ResultRegression && base != nil && head != nil && base.Commit != "" && head.Commit != "" && base.Commit != head.Commit:
-		return command("git", "log", "--oneline", base.Commit+".."+head.Commit)
-	case c.Result == ResultRegression: // the pairs one by one: the job's own output has none of it
-		return a.show("report/"+rundir.ReportSummary, 0)
-	default:
+	if c.Result != ResultRegression {
 		return a.with("ci-disagg", "run", "--ab") + " " + command(c.ID)
 	}
+	if base != nil && head != nil && base.Commit != "" && head.Commit != "" && base.Commit != head.Commit {
+		return command("git", "log", "--oneline", base.Commit+".."+head.Commit)
+	}
+	return a.show("report/"+rundir.ReportSummary, 0) // the pairs one by one: the job's own output has none of it
 }
