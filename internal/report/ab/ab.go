@@ -23,6 +23,7 @@ type Run struct {
 	Values   map[Key]float64 `json:"-"`                  // in the metric's unit
 	Problems []string        `json:"problems,omitempty"` // why it is no measurement
 	Failed   bool            `json:"failed,omitempty"`   // it did not end well; else it did, and is no measurement
+	Infra    bool            `json:"infra,omitempty"`    // the infrastructure failed it, not the build
 	Log      string          `json:"log,omitempty"`      // of the role that failed it, in the run directory
 }
 
@@ -129,10 +130,13 @@ func plain(pairs []Pair) []paired.Pair {
 // session, most how many pairs there would have been without a decision before.
 func Judge(pairs []Pair, series []Series, cases, most int) Session {
 	end := paired.Conclude(plain(pairs), policy(series, cases))
-	out := Session{Verdict: end.Word, Reason: end.Reason, Pairs: end.Pairs, Measured: pairs}
+	out := Session{Verdict: end.Word, Reason: end.Reason, Pairs: end.Pairs, Measured: explained(pairs, series)}
 	out.Used = usable(pairs, series, end.Pairs)
 	if end.Word != paired.Failed && end.Word != paired.Invalid {
 		out.Warnings = orderWarnings(pairs, out.Used)
+	}
+	if end.Word != paired.Failed {
+		out.Warnings = append(out.Warnings, out.lostWarnings()...)
 	}
 	if end.Word == paired.Inconclusive && len(pairs) > 0 && len(out.Used) == 0 { // nothing was cut short
 		out.Reason = "no pair gave a measurement"
@@ -158,12 +162,12 @@ func Judge(pairs []Pair, series []Series, cases, most int) Session {
 		}
 		out.Power = power(series, end, cases, max(most, end.Pairs))
 	}
-	out.Headline = out.headline()
+	out.Headline = out.headline() + out.flaky()
 	return out
 }
 
 func (r Run) plain() paired.Run {
-	out := paired.Run{Failed: r.Failed, Values: map[string]float64{}}
+	out := paired.Run{Failed: r.Failed, Infra: r.Infra, Values: map[string]float64{}}
 	if len(r.Problems) > 0 {
 		return out
 	}

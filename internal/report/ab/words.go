@@ -70,7 +70,7 @@ func (s Session) Lead() string {
 func (s Session) lastProblem() string {
 	for _, pair := range slices.Backward(s.Measured) {
 		for _, r := range []Run{pair.B, pair.A} {
-			if len(r.Problems) > 0 {
+			if len(r.Problems) > 0 && !strings.Contains(s.Reason, r.Problems[0]) {
 				return ": " + r.Problems[0]
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/label"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -293,7 +294,7 @@ func noVerdictFault(c report.CaseReport) string {
 		return "The test passed; both builds were measured, and neither a change nor its absence is certain." + strings.TrimSuffix(" "+c.Machine, " ")
 	}
 	if c.AB != nil {
-		return "Nothing is proven: too many runs of the two builds gave no measurement, and not those of B alone."
+		return noPairs(*c.AB)
 	}
 	if c.EnvironmentMoved && c.Verdict == verdict.Inconclusive {
 		return "The test passed; it is slower because the environment is: nobody's change did that, and nothing is known of this one."
@@ -311,6 +312,20 @@ func noVerdictFault(c report.CaseReport) string {
 		return "The test passed; what it measured is not a valid measurement."
 	default:
 		return "The test passed; " + noGate(c.Metrics)
+	}
+}
+
+// noPairs is why a session proves nothing.
+func noPairs(s ab.Session) string {
+	a, crashedA := s.Lost(ab.A)
+	b, crashedB := s.Lost(ab.B)
+	switch n := len(s.Measured); {
+	case a+b == 0:
+		return "Nothing is proven: nothing was measured that two builds could be compared by."
+	case crashedA == n && crashedB == n:
+		return "Nothing is proven: both builds fail, in every run."
+	default:
+		return fmt.Sprintf("Nothing is proven: of %d runs of each build %d of A and %d of B gave no measurement.", n, a, b)
 	}
 }
 

@@ -77,16 +77,15 @@ type sessionRuns struct {
 	seen   []suspect.Run     // what the machines of the runs were that gave one
 }
 
-// sessionOf reads the pairs of a session. Its series are those of the first run that gave a measurement: later runs
-// cannot change what was decided after earlier ones.
+// sessionOf reads the pairs of a session. Its series are those of all runs up to the pair that ended it: one that lacks a
+// series is no measurement, whichever it is, and later runs cannot change what was decided after earlier ones.
 func (s *Session) sessionOf(c results.Case, dir rundir.AttemptDir, ended []rundir.RunEnd) sessionRuns {
 	var out sessionRuns
+	var good []ab.Run
 	read := func(end rundir.RunEnd) ab.Run {
 		run, loaded := s.sessionRun(c, dir, end)
 		if len(run.Problems) == 0 {
-			if out.series == nil {
-				out.series = Gating([]ab.Run{run}, s.o.Setup, c.Plan.Case.Mode)
-			}
+			good = append(good, run)
 			if end.Run.Build == rundir.HeadBuild {
 				out.scored = append(out.scored, loaded)
 			}
@@ -95,6 +94,8 @@ func (s *Session) sessionOf(c results.Case, dir rundir.AttemptDir, ended []rundi
 		return run
 	}
 	names := map[string]string{rundir.BaseBuild: ab.A, rundir.HeadBuild: ab.B}
+	out.series = s.seriesOf(c, nil)
+	over := false
 	for _, p := range rundir.PairsOf(ended) {
 		pair := ab.Pair{First: names[p.First]}
 		if p.First == rundir.HeadBuild {
@@ -103,12 +104,23 @@ func (s *Session) sessionOf(c results.Case, dir rundir.AttemptDir, ended []rundi
 			pair.A, pair.B = read(p.Base), read(p.Head)
 		}
 		out.pairs = append(out.pairs, pair)
+		if !over {
+			out.series = s.seriesOf(c, good)
+			over = ab.Next(out.pairs, out.series, c.Plan.Pairs.Cases).Action == paired.Stop
+		}
 	}
-	if out.series == nil { // no run was one: what was to be compared is what the plan expects
-		out.series = s.expected(c)
+	return out
+}
+
+// seriesOf are the series of a session by its runs that gave a measurement, without any those that the plan expects. What a
+// plan expects and a run lacks is that run's problem.
+func (s *Session) seriesOf(c results.Case, good []ab.Run) []ab.Series {
+	out := Gating(good, s.o.Setup, c.Plan.Case.Mode)
+	if len(good) == 0 {
+		out = s.expected(c)
 	}
-	for i, one := range out.series {
-		out.series[i].Noise = c.Plan.Pairs.Noise[one.String()]
+	for i, one := range out {
+		out[i].Noise = c.Plan.Pairs.Noise[one.String()]
 	}
 	return out
 }
@@ -129,6 +141,7 @@ func (s *Session) sessionRun(c results.Case, dir rundir.AttemptDir, end rundir.R
 	}
 	e := results.ConcludeRun(c.Plan, loaded, s.o.Flaky, s.o.Classes)
 	if run.Failed = e.Outcome != rundir.OutcomePassed; run.Failed {
+		run.Infra = !e.Outcome.TestFault()
 		run.Problems = []string{cmp.Or(e.Reason, "it ended as "+cmp.Or(string(e.Outcome), "nobody knows"))}
 		for _, r := range loaded.Roles {
 			if e.IsRoot(r.Name) && r.LogBytes > 0 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -50,6 +51,7 @@ func TestRunOfARepeatedClient(t *testing.T) {
 type runSpec struct {
 	tput    float64
 	outcome rundir.Outcome // "" = passed
+	gap     bool           // it lacks the time to the first token
 }
 
 // lost reports whether the run gave no measurement.
@@ -130,7 +132,11 @@ func writeRun(t *testing.T, attempt rundir.AttemptDir, agent rundir.AgentRecord,
 	writeText(t, run.RoleDir("BENCHMARK")+"/results.0.xml", xmlReport(""))
 	require.NoError(t, os.RemoveAll(run.Output()))
 	if spec.tput > 0 {
-		writeText(t, run.Output()+"/trtllm-benchmark.0.0.log", table(spec.tput))
+		text := table(spec.tput)
+		if spec.gap {
+			text = regexp.MustCompile(`(?m)^\w+ TTFT .*\n`).ReplaceAllString(text, "")
+		}
+		writeText(t, run.Output()+"/trtllm-benchmark.0.0.log", text)
 	}
 }
 
@@ -156,6 +162,18 @@ func TestPairedSessions(t *testing.T) {
 	crash := func(runs []runSpec, at ...int) []runSpec {
 		for _, i := range at {
 			runs[i] = runSpec{outcome: rundir.OutcomeTestFailed}
+		}
+		return runs
+	}
+	lost := func(runs []runSpec, at ...int) []runSpec {
+		for _, i := range at {
+			runs[i] = runSpec{outcome: rundir.OutcomeLost}
+		}
+		return runs
+	}
+	gap := func(runs []runSpec, at ...int) []runSpec {
+		for _, i := range at {
+			runs[i].gap = true
 		}
 		return runs
 	}
@@ -190,7 +208,16 @@ func TestPairedSessions(t *testing.T) {
 		{name: "both run out of time", runs: crash(measuredPairs(1, 4), 2, 3, 4, 5, 6, 7), outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), exit: 5, result: "no_verdict", message: "no measurement"},
 		{name: "the time limit before any pair", outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), kind: blame.KindTimeLimit, exit: 1, result: "test_failed"},
 		{name: "B crashes behind a pass", runs: crash(measuredPairs(1, 7), 11, 13, 15), outcome: rundir.OutcomeTestFailed, exit: 1, result: "test_failed", pairs: 4},
-		{name: "B measures nothing", runs: mute(measuredPairs(1, 4), 3, 5, 7), exit: 5, result: "no_verdict", message: "no measurement: 2 pairs had to be measured again"},
+		{name: "B measures nothing", runs: mute(measuredPairs(1, 4), 3, 5, 7), exit: 1, result: "test_failed", message: "B fails by itself: B failed 3 times in a row and A did not"},
+		{name: "A measures nothing", runs: mute(measuredPairs(1, 4), 2, 4, 6), exit: 5, result: "no_verdict", message: "no measurement: 2 pairs had to be measured again"},
+		{name: "A's first run has a gap", runs: gap(measuredPairs(0.95, 5), 2), exit: 4, result: "regression", message: "con8 ttft_median_ms is 5.3 % worse (4.7 to 5.8 %), 4 pairs", pairs: 4},
+		{name: "the first pair has a gap", runs: gap(measuredPairs(0.95, 5), 2, 3), exit: 4, result: "regression", message: "con8 ttft_median_ms is 5.3 % worse (4.7 to 5.8 %), 4 pairs", pairs: 4},
+		{name: "A never measures what B does", runs: gap(measuredPairs(1, 4), 2, 5, 6, 9), exit: 5, result: "no_verdict", message: "A: con8/ttft_median_ms was not measured"},
+		{name: "B never measures what A does", runs: gap(measuredPairs(1, 4), 3, 4, 7, 8), exit: 1, result: "test_failed", message: "B failed 3 times in a row and A did not: con8/ttft_median_ms was not measured"},
+		{name: "a series that begins behind the decision", runs: gap(measuredPairs(1, 5), 2, 3, 4, 5, 6, 7, 8, 9), exit: 0, result: "passed", message: "no change that matters", pairs: 4},
+		{name: "B crashes once", runs: crash(measuredPairs(1, 5), 3), exit: 0, result: "passed", message: "; flaky: B failed in 1 of its 5 runs, A in 0", pairs: 4},
+		{name: "B crashes twice", runs: crash(measuredPairs(1, 6), 4, 9), exit: 1, result: "test_failed", message: "B fails by itself: B failed in 2 of its 6 runs, and A in none", pairs: 4},
+		{name: "the infrastructure ends two runs of B", runs: lost(measuredPairs(1, 6), 4, 9), exit: 0, result: "passed", message: "no change that matters", pairs: 4},
 		{name: "B crashes, and nobody judges", off: true, runs: crash(measuredPairs(1, 4), 3, 5, 7), outcome: rundir.OutcomeTestFailed, exit: 1, result: "test_failed"},
 		{name: "both crash, and nobody judges", off: true, runs: crash(measuredPairs(1, 4), 2, 3, 4, 5, 6, 7), outcome: rundir.OutcomeTestFailed, exit: 1, result: "test_failed"},
 		{name: "the job was lost", runs: measuredPairs(1, 2), outcome: rundir.OutcomeLost, exit: 3, result: "infra", pairs: 2},

@@ -200,6 +200,7 @@ func TestFailedRuns(t *testing.T) {
 	failA, failB := good[0], good[0]
 	failA.A, failB.B = Run{Failed: true}, Run{Failed: true}
 	both := Pair{A: Run{Failed: true}, B: Run{Failed: true}}
+	infraB := Pair{A: good[0].A, B: Run{Failed: true, Infra: true}}
 	half := Pair{A: good[0].A, B: Run{Values: map[string]float64{"con8/metric0": 1}}}
 	zero := Pair{A: good[0].A, B: Run{Values: map[string]float64{"con8/metric0": 1, "con8/metric1": 0}}}
 	for _, c := range []struct {
@@ -218,7 +219,12 @@ func TestFailedRuns(t *testing.T) {
 		{"A fails three times", []Pair{failA, failA, failA}, Stop, 0, Invalid},
 		{"both fail three times", []Pair{both, both, both}, Stop, 0, Invalid},
 		{"A shares one of three", []Pair{failB, both, failB}, Stop, 0, Invalid},
-		{"B fails in three pairs", []Pair{failB, good[0], failB, good[0], failB}, Stop, 2, Invalid},
+		{"B fails in three pairs", []Pair{failB, good[0], failB, good[0], failB}, Stop, 2, Failed},
+		{"B fails in two pairs, and A never", []Pair{good[0], failB, good[0], failB, good[0], good[0]}, Stop, 4, Failed},
+		{"the infrastructure fails B in two pairs", []Pair{good[0], infraB, good[0], infraB, good[0], good[0]}, Stop, 4, Pass},
+		{"B fails in one pair", []Pair{good[0], failB, good[0], good[0], good[0]}, Stop, 4, Pass},
+		{"B measures too little three times", []Pair{half, zero, half}, Stop, 0, Failed},
+		{"B measures too little in three pairs", []Pair{half, good[0], half, good[0], half}, Stop, 2, Invalid},
 		{"two pairs again, then decided", []Pair{failB, good[0], good[0], failA, good[0], good[0]}, Stop, 4, Pass},
 	} {
 		step := Next(c.pairs, p)
@@ -228,6 +234,9 @@ func TestFailedRuns(t *testing.T) {
 		require.Equal(t, step.Action != Stop, Conclude(c.pairs, p).Word == Inconclusive, c.name)
 	}
 	require.Equal(t, Invalid, Next(good, Policy{}).Word, "nothing to compare is no pass")
+	require.Equal(t, Again, Next([]Pair{both}, Policy{}).Action, "of runs that failed nobody knows what they would have measured")
+	require.Contains(t, Next([]Pair{both, both, both}, Policy{}).Reason, "both: the run failed")
+	require.Equal(t, "B: con8/metric1 is 0, which cannot be compared", Next([]Pair{zero}, p).Reason)
 }
 
 func TestNoiseOfASeries(t *testing.T) {

@@ -3,6 +3,7 @@ package paired
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict/bws"
@@ -17,6 +18,7 @@ const (
 	runAlpha    = 0.05 // of all cases of a run together
 	beta        = 0.05 // passes of something worse by the smallest effect
 	ownFailures = 3    // in a row, not shared by A: B's own
+	ownCrashes  = 2    // at all, where A has none: B's own, whatever the others measured
 )
 
 // Word is how a session ended.
@@ -50,6 +52,7 @@ type Policy struct {
 type Run struct {
 	Values map[string]float64 `json:"values,omitempty"` // by Series.Key, in the metric's unit
 	Failed bool               `json:"failed,omitempty"`
+	Infra  bool               `json:"infra,omitempty"` // the infrastructure failed it, not the build
 }
 
 // Pair is one measured pair, whatever the order of its runs. A pair that was
@@ -83,7 +86,7 @@ type Step struct {
 // replaying the pairs later gives the same answer.
 func Next(pairs []Pair, p Policy) Step {
 	s := newSession(p)
-	if len(p.Series) == 0 {
+	if len(p.Series) == 0 && slices.ContainsFunc(pairs, func(x Pair) bool { return len(x.A.Values)+len(x.B.Values) > 0 }) {
 		return Step{Action: Stop, Word: Invalid, Reason: "no metric gates that could be compared: perf.metrics.NAME.gate: true makes one gate"}
 	}
 	again, own := 0, 0
@@ -93,18 +96,18 @@ func Next(pairs []Pair, p Policy) Step {
 			own = 0
 			s.add(pair)
 			if step, done := s.decide(); done {
-				return step
+				return owned(step, pairs[:i+1])
 			}
 			continue
 		}
-		if own++; failedA != "" || !pair.B.Failed { // one that ends well and measures nothing is no failure
+		if own++; failedA != "" {
 			own = 0
 		}
 		switch {
 		case own == ownFailures:
 			return Step{Action: Stop, Pair: s.n, Word: Failed, Reason: fmt.Sprintf("B failed %d times in a row and A did not: %s", own, failedB)}
 		case again == MaxAgain:
-			return Step{Action: Stop, Pair: s.n, Word: Invalid, Reason: fmt.Sprintf("%d pairs had to be measured again, and one more gave no measurement: %s", again, whose(failedA, failedB))}
+			return owned(Step{Action: Stop, Pair: s.n, Word: Invalid, Reason: fmt.Sprintf("%d pairs had to be measured again, and one more gave no measurement: %s", again, whose(failedA, failedB))}, pairs[:i+1])
 		}
 		again++
 		if i == len(pairs)-1 {
@@ -112,6 +115,25 @@ func Next(pairs []Pair, p Policy) Step {
 		}
 	}
 	return Step{Action: Go, Pair: s.n + 1, Reason: s.state}
+}
+
+// owned is the end of a session in which B may have crashed more than once and A never: what the other runs measured
+// does not make that good. A slowdown that is proven stays one.
+func owned(end Step, pairs []Pair) Step {
+	a, b := 0, 0
+	for _, p := range pairs {
+		if p.A.Failed && !p.A.Infra {
+			a++
+		}
+		if p.B.Failed && !p.B.Infra {
+			b++
+		}
+	}
+	if end.Word == Regression || a > 0 || b < ownCrashes {
+		return end
+	}
+	end.Word, end.Reason = Failed, fmt.Sprintf("B failed in %d of its %d runs, and A in none", b, len(pairs))
+	return end
 }
 
 // whose says which of two runs failed, and why.
@@ -133,10 +155,16 @@ func (p Policy) invalid(r Run) string {
 	if r.Failed {
 		return "the run failed"
 	}
+	if len(p.Series) == 0 && len(r.Values) == 0 {
+		return "nothing was measured"
+	}
 	for _, s := range p.Series {
 		v, ok := r.Values[s.Key]
-		if !ok || !(v > 0) || math.IsInf(v, 0) {
-			return fmt.Sprintf("%s was not measured", s.Key)
+		switch {
+		case !ok:
+			return s.Key + " was not measured"
+		case !(v > 0) || math.IsInf(v, 0):
+			return fmt.Sprintf("%s is %g, which cannot be compared", s.Key, v)
 		}
 	}
 	return ""

@@ -1,0 +1,84 @@
+package ab
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
+)
+
+// explained are the pairs with why a run that ended well and lacks a series is no measurement.
+func explained(pairs []Pair, series []Series) []Pair {
+	out := slices.Clone(pairs)
+	for i := range out {
+		for _, r := range []*Run{&out[i].A, &out[i].B} {
+			for _, s := range series {
+				if v, ok := r.Values[s.Key]; len(r.Problems) == 0 && !ok {
+					r.Problems = []string{s.String() + " was not measured"}
+				} else if len(r.Problems) == 0 && !(v > 0) {
+					r.Problems = []string{fmt.Sprintf("%s is %g, which cannot be compared", s, v)}
+				}
+			}
+		}
+	}
+	return out
+}
+
+// Lost is how many of the session's runs of one build, A or B, were no measurement, and how many of these crashed by
+// themselves: the infrastructure's faults are nobody's.
+func (s Session) Lost(build string) (lost, crashed int) {
+	for _, r := range s.runs(build) {
+		if len(r.Problems) > 0 {
+			lost++
+		}
+		if r.Failed && !r.Infra {
+			crashed++
+		}
+	}
+	return lost, crashed
+}
+
+func (s Session) runs(build string) []Run {
+	var out []Run
+	for _, p := range s.Measured {
+		if build == A {
+			out = append(out, p.A)
+		} else {
+			out = append(out, p.B)
+		}
+	}
+	return out
+}
+
+// lostWarnings say which runs were no measurement: that their pairs were measured again, and well, does not mend them.
+func (s Session) lostWarnings() []string {
+	var out []string
+	for _, build := range []string{B, A} {
+		lost, crashed := s.Lost(build)
+		if lost == 0 {
+			continue
+		}
+		what := fmt.Sprintf("gave no measurement in %d of its %d runs", lost, len(s.Measured))
+		if crashed > 0 {
+			what = fmt.Sprintf("failed in %d of its %d runs", crashed, len(s.Measured))
+		}
+		runs := s.runs(build)
+		r := runs[slices.IndexFunc(runs, func(r Run) bool { return len(r.Problems) > 0 && (crashed == 0 || r.Failed && !r.Infra) })]
+		text := fmt.Sprintf("%s %s: %s: %s", build, what, r.Name, r.Problems[0])
+		if r.Log != "" {
+			text += " (" + r.Log + ")"
+		}
+		out = append(out, text)
+	}
+	return out
+}
+
+// flaky is said behind what was decided where the newer build crashed on the way: one run would have been red.
+func (s Session) flaky() string {
+	_, b := s.Lost(B)
+	if b == 0 || s.Verdict == paired.Failed || s.Verdict == paired.Invalid {
+		return ""
+	}
+	_, a := s.Lost(A)
+	return fmt.Sprintf("; flaky: B failed in %d of its %d runs, A in %d", b, len(s.Measured), a)
+}
