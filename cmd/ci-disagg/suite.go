@@ -70,7 +70,8 @@ func (o suiteFlags) resolve(h host, cfg config, build rundir.Build, args []strin
 	r.Tests, r.AB.PullRequest = args, build.Mode == string(verdict.PullRequest) || h.getenv("CHANGE_ID") != "" || cfg.Perf.Policy.Mode == verdict.PullRequest
 	r.AB.Unjudged, r.AB.Head, r.AB.MergeBase = cfg.Perf.Off, build.Commit, build.MergeBase
 	store := cfg.StoreHere(configfile.Given{WorkDir: wd, Getenv: h.getenv})
-	r.AB.Recorded = lastgreen.Query{Store: store, Match: cfg.Perf.Match, Build: build, Here: checkout.Dir{Path: wd, Env: h.environ()}}.Find
+	r.Here = checkout.Dir{Path: wd, Env: h.environ()}
+	r.AB.Recorded = lastgreen.Query{Store: store, Match: cfg.Perf.Match, Build: build, Here: r.Here}.Find
 	s, err := pipeline.Resolve(r)
 	for i := range s.Plans {
 		s.Plans[i].Warnings = append(s.Plans[i].Warnings, bench.Lacking(s.Plans[i], cfg.Perf.Readers)...)

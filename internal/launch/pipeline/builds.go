@@ -89,6 +89,7 @@ func (s Suite) pairUp(r Request, set paired.Settings) error {
 		if s.Plans[i], err = set.Session(p, b, len(of)); err != nil {
 			return err
 		}
+		r.lineage(&s.Plans[i])
 	}
 	return set.Affordable(s.Plans)
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/checkout"
 	"github.com/ci-disagg/ci-disagg/internal/launch/paired"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -43,6 +44,7 @@ type Request struct {
 	WorkDir string // what relative paths of the selection start from
 	Read    func(path string) ([]byte, error)
 	Getenv  func(string) string
+	Here    checkout.Dir // where git may know the commits; zero = it is not asked
 	Now     time.Time
 }
 

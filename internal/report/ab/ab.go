@@ -64,6 +64,7 @@ type Session struct {
 	Used     []int       `json:"used"`     // which of these decided, by their places
 	Base     *Build      `json:"base,omitempty"`
 	Head     *Build      `json:"head,omitempty"`
+	Apart    string      `json:"apart,omitempty"` // why the change is not all that differs between them
 	Nodes    []string    `json:"nodes,omitempty"` // that both were measured on
 	Series   []Found     `json:"series"`          // the blamed one first, then as they were given
 	Power    *Power      `json:"power,omitempty"`

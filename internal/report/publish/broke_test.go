@@ -58,6 +58,8 @@ func TestPairedOnSuspectMachines(t *testing.T) {
 	require.Equal(t, "B is slower than A on the same machines: the change under test is the cause.", fault(c))
 	c.Machine = "The machine, probably: GPU 3 of node07 was hot. That was so in 4 of 4 runs of B, and in none of A."
 	require.Equal(t, "B is slower than A on the same machines: the change under test is the first suspect. "+c.Machine, fault(c))
+	c.AB.Apart = "A is no ancestor of B"
+	require.Equal(t, "B is slower than A on the same machines; A is no ancestor of B. "+c.Machine, fault(c))
 }
 
 // A regression on a suspect machine is told as probably the machine's wherever people look, and not as the change's.

@@ -221,6 +221,9 @@ func others(collateral map[string]string) string {
 }
 
 func regressionFault(c report.CaseReport) string {
+	if c.AB != nil && c.AB.Apart != "" {
+		return "B is slower than A on the same machines; " + c.AB.Apart + "." + strings.TrimSuffix(" "+c.Machine, " ")
+	}
 	if c.AB != nil && c.Machine != "" { // beside what is proven, not instead of it
 		return "B is slower than A on the same machines: the change under test is the first suspect. " + c.Machine
 	}

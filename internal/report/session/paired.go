@@ -236,6 +236,7 @@ func (s *Session) judgeSession(c results.Case, last results.Ended) report.Judged
 			b.Dirty = b.Dirty || one.Seen.Facts[rundir.FactDirty] == "yes"
 		}
 	}
+	found.Apart = c.Plan.Pairs.Apart
 	out := report.Judged{AB: &found}
 	odd, probably := suspect.Session(m.seen, c.Plan.Limits)
 	if out.Warnings = slices.Concat(found.Warnings, odd); found.Verdict == paired.Regression || found.Verdict == paired.Inconclusive {

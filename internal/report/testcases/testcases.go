@@ -86,6 +86,9 @@ func RedSession(s ab.Session) junit.Result {
 	}
 	var text strings.Builder
 	fmt.Fprintln(&text, s.Reason)
+	if s.Apart != "" {
+		fmt.Fprintln(&text, s.Apart)
+	}
 	for _, f := range s.Series {
 		fmt.Fprintf(&text, "%s: %s\n", f.Name(), f.Sentence())
 	}
