@@ -197,7 +197,7 @@ func (d *decider) failure() string {
 func (d *decider) attempt(s results.Ended) AttemptReport {
 	a := AttemptReport{
 		Rep: s.Rep, Attempt: s.Attempt.Attempt.Attempt, Why: s.Why, Counts: s.Counts, JobID: s.JobID(), Nodes: s.Nodes(),
-		Outcome: s.Outcome, Reason: s.Reason, Finding: s.Finding, Started: s.Began(), Ended: s.EndedAt(), Timeline: s.Timeline(),
+		Outcome: cmp.Or(s.Was, s.Outcome), Reason: s.Reason, Finding: s.Finding, Started: s.Began(), Ended: s.EndedAt(), Timeline: s.Timeline(),
 	}
 	for _, f := range s.Files {
 		a.Artifacts = append(a.Artifacts, Link(f))

@@ -45,7 +45,7 @@ func (r Request) commit(b *rundir.BuildPlan, given string) string {
 		return named
 	}
 	d := checkout.Dir{Path: b.Source, Env: r.Here.Env}
-	if real, err := filepath.EvalSymlinks(b.Source); err != nil || d.Top() != real {
+	if dir, err := filepath.EvalSymlinks(b.Source); err != nil || d.Top() != dir {
 		return ""
 	}
 	at, dirty, ok := d.State(context.Background())

@@ -83,6 +83,7 @@ type KeptFile struct {
 type Ended struct {
 	Attempt
 	Outcome rundir.Outcome
+	Was     rundir.Outcome // how its job ended, where its session decided in spite of that; "" = as Outcome says
 	Finding *rundir.Finding
 	Reason  string
 	Told    []Told // as Attempt.Roles

@@ -268,7 +268,7 @@ func decidedBy(attempts []results.Ended, plan rundir.Plan, found ab.Session) {
 		case paired.Failed: // the run that stands for the job says how
 		}
 		if says {
-			attempts[i].Outcome, attempts[i].Finding = rundir.OutcomePassed, nil
+			attempts[i].Was, attempts[i].Outcome, attempts[i].Finding = e.Outcome, rundir.OutcomePassed, nil
 		}
 	}
 }

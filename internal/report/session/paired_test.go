@@ -245,6 +245,7 @@ func TestPairedSessions(t *testing.T) {
 			require.Contains(t, c.Message, tt.message)
 			require.NotNil(t, c.AB)
 			require.Equal(t, tt.pairs, c.AB.Pairs)
+			require.Equal(t, orPassed(tt.outcome), c.Attempts[0].Outcome, "how its job ended, whatever the session says")
 			require.Equal(t, "ba5e", c.AB.Base.Commit)
 			require.False(t, slices.ContainsFunc(d.Records, baseline.Record.Counts), "a session joins no history")
 			xml, err := os.ReadFile(filepath.Join(dir.Report(), rundir.ReportJUnit))
