@@ -136,9 +136,7 @@ func Judge(pairs []Pair, series []Series, cases, most int) Session {
 	if end.Word != paired.Failed && end.Word != paired.Invalid {
 		out.Warnings = orderWarnings(pairs, out.Used)
 	}
-	if end.Word != paired.Failed {
-		out.Warnings = append(out.Warnings, out.lostWarnings()...)
-	}
+	out.Warnings = append(out.Warnings, out.lostWarnings()...)
 	if end.Word == paired.Inconclusive && len(pairs) > 0 && len(out.Used) == 0 { // nothing was cut short
 		out.Reason = "no pair gave a measurement"
 	}
