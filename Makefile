@@ -102,7 +102,6 @@ faults: setup ## the whole fault matrix on a real Slurm, the driver under random
 	table=$$(mktemp); trap 'cat "$$table"; rm -f "$$table"' EXIT; \
 	  CI_DISAGG_FAULTS=all CI_DISAGG_FAULTS_TABLE=$$table go test -count=1 -timeout 40m -parallel 4 -run '^TestFaultMatrix$$' ./cmd/ci-disagg/faults
 	CI_DISAGG_FAULTS=all go test -count=1 -timeout 30m ./internal/launch/drive
-	CI_DISAGG_FAULTS=all go test -count=1 -timeout 10m -run NeverContradict ./cmd/ci-disagg
 	CI_DISAGG_FAULTS=all go test -count=1 -timeout 10m -run '^(TestJenkinsAbort|TestRegressionOfAHotCard)$$' ./cmd/ci-disagg/e2e
 
 .PHONY: bench-faults

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"hash/fnv"
 	"maps"
 	"os"
 	"path/filepath"
@@ -54,15 +53,8 @@ func look(t *testing.T, args ...string) string {
 	return out.String()
 }
 
-// readMore reads what others say, of every fourth of very many runs: each is reported twice more for that. Which ones they
-// are follows from their names, so that every policy and every recorded run is among them; make faults reads all.
 func (o *outputs) readMore(t *testing.T) {
 	t.Helper()
-	name := fnv.New32a()
-	_, _ = name.Write([]byte(t.Name()))
-	if strings.Contains(t.Name(), "/") && name.Sum32()%4 != 0 && os.Getenv("CI_DISAGG_FAULTS") != "all" {
-		return
-	}
 	m := moreOutputs{pages: map[string]string{}, gauges: map[string]string{}}
 	for _, c := range o.document.Cases {
 		data, err := os.ReadFile(filepath.Join(o.dir.Report(), "cases", c.Slug+".html"))
@@ -93,9 +85,6 @@ func (o *outputs) readMore(t *testing.T) {
 // ofOthers are where the further outputs contradict verdict.json.
 func (o outputs) ofOthers() []string {
 	var out []string
-	if o.more.pages == nil { // not read
-		return nil
-	}
 	say := func(output string, got, want any) {
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			out = append(out, fmt.Sprintf("%s says %v, verdict.json %v", output, got, want))
