@@ -15,13 +15,7 @@ type config = configfile.Config
 
 // own gives the caller's config for what a kept one is not believed in; in a pull request under its branch's rules.
 func own(h host, path string, o rules.Flags, mergeBase string) func() (config, error) {
-	return func() (config, error) {
-		cfg, err := loadConfig(h, path)
-		if err != nil || cfg.Path == "" {
-			return cfg, err
-		}
-		return governed(h, cfg, o, buildFlags{mergeBase: mergeBase})
-	}
+	return func() (config, error) { return ruled(h, path, o, buildFlags{mergeBase: mergeBase}) }
 }
 
 // addConfigFlag registers the flag by which every verb finds a config.
@@ -34,8 +28,7 @@ func addClusterFlag(f *pflag.FlagSet, cluster *string) {
 	f.StringVar(cluster, "cluster", "", "cluster of the config's clusters: section")
 }
 
-// loadConfig reads the file at path. An empty path means the default file,
-// which need not exist; a named one must.
+// loadConfig reads the file at path. An empty path means the default file, which need not exist; a named one must.
 func loadConfig(h host, path string) (config, error) {
 	wd, err := h.getwd()
 	if err != nil {

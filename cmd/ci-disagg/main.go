@@ -1,6 +1,5 @@
-// Command ci-disagg launches disaggregated LLM-serving performance tests on
-// Slurm, merges what they leave behind into one JUnit report and one performance
-// verdict, and ends with one exit code.
+// Command ci-disagg launches disaggregated LLM-serving performance tests on Slurm, merges what they leave behind into
+// one JUnit report and one performance verdict, and ends with one exit code.
 package main
 
 import (
@@ -24,8 +23,7 @@ func main() {
 	os.Exit(run(context.Background(), newHost(), os.Args[1:]))
 }
 
-// host is everything of the surrounding process that a verb may use. It is read
-// here and nowhere else.
+// host is everything of the surrounding process that a verb may use. It is read here and nowhere else.
 type host struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
@@ -46,8 +44,7 @@ func newHost() host {
 	}
 }
 
-// run executes one command line and gives the exit code: the only place that
-// prints an error.
+// run executes one command line and gives the exit code: the only place that prints an error.
 func run(ctx context.Context, h host, args []string) (code int) {
 	defer func() {
 		if r := recover(); r != nil { // Go's own code for it, 2, would read as a mistake of the user's

@@ -187,8 +187,7 @@ func (o *mergeOptions) check(args []string) error {
 	return errors.Join(errs...)
 }
 
-// appendSummary adds text to a file, as build servers want it whose steps share
-// one.
+// appendSummary adds text to a file, as build servers want it whose steps share one.
 func appendSummary(path, text string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o666) //nolint:gosec // less the user's mask
 	if err != nil {

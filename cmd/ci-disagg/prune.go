@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
+	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
@@ -87,8 +88,14 @@ func runPrune(ctx context.Context, h host, o pruneOptions) error {
 	}
 	opts.Finish = func(run rundir.Run, dir rundir.Dir) error { return o.finishRun(ctx, h, run, dir) }
 	if !o.here {
+		far := map[string]*driver{}
+		defer func() {
+			for _, d := range far {
+				d.Close()
+			}
+		}()
 		opts.Far = func(run rundir.Run, dir rundir.Dir) error {
-			if err := o.removeFar(ctx, h, run, dir); err != nil {
+			if err := o.removeFar(ctx, h, far, run, dir); err != nil {
 				return fmt.Errorf("%w (--here-only removes it here all the same)", err)
 			}
 			return nil
@@ -117,8 +124,8 @@ func (o pruneOptions) finishRun(ctx context.Context, h host, run rundir.Run, dir
 	return nil
 }
 
-// removeFar removes what a run has behind a login node.
-func (o pruneOptions) removeFar(ctx context.Context, h host, run rundir.Run, dir rundir.Dir) error {
+// removeFar removes what a run has behind a login node. far are those that a run was removed on: one connection each.
+func (o pruneOptions) removeFar(ctx context.Context, h host, far map[string]*driver, run rundir.Run, dir rundir.Dir) error {
 	if run.Backend != jobs.BackendSlurm {
 		return nil
 	}
@@ -126,9 +133,15 @@ func (o pruneOptions) removeFar(ctx context.Context, h host, run rundir.Run, dir
 	if err != nil {
 		return err
 	}
-	defer d.Close()
+	at := configfile.LoginPlace(d.Profile)
 	if d.Profile.Login == "" || d.Profile.AgentDir == "" {
+		d.Close()
 		return nil
 	}
-	return runs.RemoveThere(ctx, d.Host, d.Profile.AgentDir, run)
+	if far[at] != nil {
+		d.Close()
+	} else {
+		far[at] = d
+	}
+	return runs.RemoveThere(ctx, far[at].Host, d.Profile.AgentDir, run)
 }

@@ -104,7 +104,7 @@ func (c *analysis) byEnd(f *Finding, e Event) {
 		f.Class, f.Rule, f.Why = Test, "not-executable", "the command does not exist or cannot be run"
 	case e.Kind == NoResult && ended && !end.ByUs && end.Exit == 0:
 		f.Rule, f.Why = "no-result", "it ended with 0 and left no usable results.xml"
-	case e.Kind == RoleEnd && e.Exit == 0 && e.Signal == 0, e.Kind == NotReady && strings.Contains(e.Text, ": "): // says enough
+	case e.Kind == RoleEnd && e.Exit == 0 && e.Signal == 0, e.Kind == NotReady && e.Lacks != "": // says enough
 		f.Rule = nothingProven
 	default:
 		f.Rule, f.Why = nothingProven, "no rule explains it: read its log, and give a line that names the cause to classes: in ci-disagg.yaml"
@@ -441,7 +441,7 @@ func what(e Event) string {
 	case TestFailed:
 		return "test failed" + lead(": ", e.Text)
 	case NotReady:
-		return "not ready" + lead(" within ", e.Text)
+		return "not ready" + lead(" within ", e.Text) + lead(": ", e.Lacks)
 	case Hang:
 		return "hangs: " + oneLine(e.Text, maxHang)
 	case NeverStarted:

@@ -53,6 +53,7 @@ type Event struct {
 	Drained  bool   // after the client said it was through
 	Node     string // where, if known
 	Text     string // first line of a failure, a reason
+	Lacks    string `json:",omitempty"` // NotReady: what it still lacks, as far as that was seen
 	Assert   bool   // TestFailed: an assertion on measured data
 	// Planted: what failed is no failure of the machine: the run directory has something else where the agent had made
 	// a directory or file, which only what runs in the job can have put there.

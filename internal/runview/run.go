@@ -145,9 +145,6 @@ func (r Reader) recorded(tree *rundir.Tree, dir rundir.Dir) (Run, rundir.Run, er
 		out.Problem = err.Error()
 	}
 	out.State = r.state(rec, held)
-	if out.State != Running {
-		out.Cases.settle(tree, dir, rec.Cases)
-	}
 	if held != nil {
 		out.Driver, out.Beat = held.Host, &held.Heartbeat
 	}
@@ -227,22 +224,6 @@ func countCases(cases []rundir.CaseState) Counts {
 		}
 	}
 	return n
-}
-
-// settle counts a case that nobody drives, and of which all jobs have ended, as one that waits: resume goes on with it.
-func (n *Counts) settle(tree *rundir.Tree, dir rundir.Dir, cases []rundir.CaseState) {
-	for _, c := range cases {
-		if c.State != rundir.CaseRunning || len(c.Attempts) == 0 {
-			continue
-		}
-		if !slices.ContainsFunc(c.Attempts, func(a rundir.Attempt) bool {
-			_, err := tree.Lstat(dir.CaseDir(c.Slug).Attempt(a.Rep, a.Attempt).OutcomeFile())
-			return err != nil
-		}) {
-			n.Running--
-			n.Waiting++
-		}
-	}
 }
 
 // attemptKey tells attempts apart.

@@ -114,11 +114,11 @@ func (m *machine) notReady(e event, bound string) {
 			continue
 		}
 		late = append(late, r.name)
-		text := bound
-		if i < len(e.lacks) && e.lacks[i] != "" {
-			text += ": " + e.lacks[i]
+		lacks := ""
+		if i < len(e.lacks) {
+			lacks = e.lacks[i]
 		}
-		m.extra = append(m.extra, blame.Event{Role: r.name, Kind: blame.NotReady, At: e.at, Text: text})
+		m.extra = append(m.extra, blame.Event{Role: r.name, Kind: blame.NotReady, At: e.at, Text: bound, Lacks: lacks})
 	}
 	m.begin(e.at, fmt.Sprintf("not ready within %s: %s", bound, strings.Join(late, " ")), 0,
 		blame.Event{Kind: blame.PhaseTimeout, At: e.at, Text: fmt.Sprintf("%s took longer than %s", m.phase, bound)})

@@ -2,7 +2,6 @@ package outcome
 
 import (
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
@@ -32,15 +31,15 @@ func Record(r Resolution, j rundir.Job, agent *rundir.AgentRecord, at time.Time)
 	return o
 }
 
-// Planted is how an attempt ended whose records err says something else stands in the place of, where nobody but a role
-// writes: who makes them unreadable must not gain by it. Any other error changes nothing.
+// Planted is how an attempt ended whose records err says something else stands in the place of. Any other error changes
+// nothing.
 func Planted(o rundir.AttemptOutcome, err error) rundir.AttemptOutcome {
-	gains := []rundir.Outcome{rundir.OutcomePassed, rundir.OutcomeInfra, rundir.OutcomeLost, rundir.TimeoutOf(rundir.PhaseSetup)}
 	var node *rundir.NodeError
-	if !errors.As(err, &node) || !slices.Contains(gains, o.Outcome) {
+	if !errors.As(err, &node) {
 		return o
 	}
-	o.Outcome, o.Reason = rundir.OutcomeTestFailed, node.Error()+": a role has put something else in the place of a file or directory of the run"
-	o.Finding = &rundir.Finding{Class: string(blame.Test), Kind: blame.KindPlanted, Rule: "planted", Message: o.Reason}
+	if f := blame.Planted(o.Outcome, node.Error()); f != nil {
+		o.Outcome, o.Reason, o.Finding = rundir.OutcomeTestFailed, f.Message, f
+	}
 	return o
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/checkout"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -26,10 +25,10 @@ func (r Request) lineage(p *rundir.Plan) {
 	}
 	apart := ""
 	switch merge := r.AB.MergeBase; {
-	case baseAt == "" || sameCommit(baseAt, headAt):
+	case baseAt == "" || checkout.Same(baseAt, headAt):
 	case headAt != "" && r.strangers(baseAt, headAt, base.Source, head.Source):
 		apart = fmt.Sprintf("A, the base, is of %.10s and no ancestor of B, %.10s: what A has and B lacks is part of the comparison", baseAt, headAt)
-	case merge != "" && !sameCommit(merge, baseAt) && p.Pairs.BaseFrom == "": // else who named it has said so
+	case merge != "" && !checkout.Same(merge, baseAt) && p.Pairs.BaseFrom == "": // else who named it has said so
 		apart = fmt.Sprintf("A, the base, is of %.10s and not of the merge base, %.10s: what came between them is part of the comparison", baseAt, merge)
 	}
 	if apart != "" {
@@ -67,9 +66,4 @@ func (r Request) strangers(base, head string, dirs ...string) bool {
 		}
 	}
 	return false
-}
-
-func sameCommit(a, b string) bool {
-	n := min(len(a), len(b))
-	return n > 0 && strings.EqualFold(a[:n], b[:n])
 }

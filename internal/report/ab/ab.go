@@ -130,9 +130,10 @@ func plain(pairs []Pair) []paired.Pair {
 // Judge decides the session of one case. cases is how many cases of the run have a
 // session, most how many pairs there would have been without a decision before.
 func Judge(pairs []Pair, series []Series, cases, most int) Session {
-	end := paired.Conclude(plain(pairs), policy(series, cases))
-	out := Session{Verdict: end.Word, Reason: end.Reason, Pairs: end.Pairs, Measured: explained(pairs, series)}
-	out.Used = usable(pairs, series, end.Pairs)
+	p := policy(series, cases)
+	end := paired.Conclude(plain(pairs), p)
+	out := Session{Verdict: end.Word, Reason: end.Reason, Pairs: end.Pairs, Measured: explained(pairs, p)}
+	out.Used = usable(out.Measured, end.Pairs)
 	if end.Word != paired.Failed && end.Word != paired.Invalid {
 		out.Warnings = orderWarnings(pairs, out.Used)
 	}
@@ -178,13 +179,10 @@ func (r Run) plain() paired.Run {
 
 // usable are the places of the first pairs in which every series was measured by both
 // builds.
-func usable(pairs []Pair, series []Series, most int) []int {
+func usable(pairs []Pair, most int) []int {
 	out := []int{}
-	measured := func(r Run) bool {
-		return len(r.Problems) == 0 && len(r.Values) > 0 && !slices.ContainsFunc(series, func(s Series) bool { return !(r.Values[s.Key] > 0) || math.IsInf(r.Values[s.Key], 0) })
-	}
 	for i, p := range pairs {
-		if len(out) < most && measured(p.A) && measured(p.B) {
+		if len(out) < most && len(p.A.Problems)+len(p.B.Problems) == 0 {
 			out = append(out, i)
 		}
 	}

@@ -8,16 +8,12 @@ import (
 )
 
 // explained are the pairs with why a run that ended well and lacks a series is no measurement.
-func explained(pairs []Pair, series []Series) []Pair {
+func explained(pairs []Pair, p paired.Policy) []Pair {
 	out := slices.Clone(pairs)
 	for i := range out {
 		for _, r := range []*Run{&out[i].A, &out[i].B} {
-			for _, s := range series {
-				if v, ok := r.Values[s.Key]; len(r.Problems) == 0 && !ok {
-					r.Problems = []string{s.String() + " was not measured"}
-				} else if len(r.Problems) == 0 && !(v > 0) {
-					r.Problems = []string{fmt.Sprintf("%s is %g, which cannot be compared", s, v)}
-				}
+			if why := p.Invalid(r.plain()); why != "" && len(r.Problems) == 0 {
+				r.Problems = []string{why}
 			}
 		}
 	}

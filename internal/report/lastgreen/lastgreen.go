@@ -102,7 +102,7 @@ func (q Query) recorded(n *night, branch string, warnings []string) rundir.Recor
 	switch base := q.Build.MergeBase; {
 	case base == "":
 		r.Doubt = fmt.Sprintf("base is %.10s, of %s, and the merge base is not known (--merge-base): whatever lies between base and the change is part of the comparison", r.Commit, r.From)
-	case !same(base, r.Commit):
+	case !checkout.Same(base, r.Commit):
 		r.Doubt = fmt.Sprintf("base is %.10s, of %s, and not the merge base %.10s: what came between them is part of the comparison", r.Commit, r.From, base)
 	}
 	if !q.Here.Has(r.Commit) {
@@ -113,11 +113,6 @@ func (q Query) recorded(n *night, branch string, warnings []string) rundir.Recor
 	}
 	r.Doubt = strings.TrimPrefix(strings.Join(append([]string{r.Doubt}, warnings...), "; "), "; ")
 	return r
-}
-
-func same(a, b string) bool {
-	n := min(len(a), len(b))
-	return strings.EqualFold(a[:n], b[:n])
 }
 
 // nights are the runs that a change would be judged against, by the place of their commits, the newest first, with
@@ -228,7 +223,7 @@ func moved(ctx context.Context, source, commit string, env []string) string {
 	switch {
 	case !ok:
 		return fmt.Sprintf("was of the checkout %s, which git cannot read here", source)
-	case !same(at, commit):
+	case !checkout.Same(at, commit):
 		return fmt.Sprintf("was of the checkout %s, which is at %.10s now", source, at)
 	case dirty:
 		return fmt.Sprintf("was of the checkout %s, which has changes now", source)

@@ -112,8 +112,17 @@ func TestTheMachineProbably(t *testing.T) {
 // Who was stopped did not fall.
 func TestOthersOfAFailure(t *testing.T) {
 	t.Parallel()
-	stopped, fell := "stopped by ci-disagg, killed by SIGTERM 0.0 s later", "exit 1 0.5 s after a"
-	require.Empty(t, others(nil))
-	require.Equal(t, "; 1 other role was stopped", others(map[string]string{"b": stopped}))
-	require.Equal(t, "; 1 other role fell with it; 2 other roles were stopped", others(map[string]string{"b": stopped, "c": fell, "d": stopped}))
+	stopped := report.RoleReport{RoleRecord: rundir.RoleRecord{StoppedBy: "agent"}, Status: roleCollateral}
+	fell := report.RoleReport{Status: roleCollateral}
+	root := report.RoleReport{Status: "root"}
+	for want, roles := range map[string][]report.RoleReport{
+		"":                           {root},
+		"; 1 other role was stopped": {root, stopped},
+		"; 1 other role fell with it; 2 other roles were stopped": {root, stopped, fell, stopped},
+	} {
+		f := &rundir.Finding{Class: "test"}
+		c := report.CaseReport{Finding: f, Attempts: []report.AttemptReport{{Counts: true, Finding: f, Outcome: rundir.OutcomeTestFailed, Roles: roles}}}
+		require.Equal(t, want, others(c))
+	}
+	require.Empty(t, others(report.CaseReport{}))
 }

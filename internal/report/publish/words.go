@@ -131,10 +131,27 @@ func fault(c report.CaseReport) string {
 		if why := report.NotJudged(c); why != "" {
 			return "Nothing to do. Its speed was " + why + ". The policy allows that." + tries(c)
 		}
-		return "Nothing to do." + tries(c)
+		return passedFault(c) + tries(c)
 	default:
 		return ""
 	}
+}
+
+// passedFault is what is left to do for a case that passed.
+func passedFault(c report.CaseReport) string {
+	if flaky(c) {
+		return "Look at the run of B that failed: when it was measured again it did not, and it may next time."
+	}
+	return "Nothing to do."
+}
+
+// flaky reports whether a session passed in which the newer build had failed by itself.
+func flaky(c report.CaseReport) bool {
+	if c.AB == nil {
+		return false
+	}
+	_, crashed := c.AB.Lost(ab.B)
+	return crashed > 0
 }
 
 func skippedFault(c report.CaseReport) string {
@@ -193,19 +210,25 @@ func testFault(c report.CaseReport) string {
 	case f.Kind == blame.KindReadyTimeout && len(f.Roots) > 0:
 		return strings.Join(append([]string{f.Root}, f.Roots...), ", ") + " missed the same deadline; none of them was the first."
 	case f.Class == classTest:
-		return f.Root + " failed first, in the test or the software under test" + others(f.Collateral) + "."
+		return f.Root + " failed first, in the test or the software under test" + others(c) + "."
 	default:
 		return f.Root + " failed first. Nothing proves the infrastructure at fault, so it counts against the change."
 	}
 }
 
 // others is what became of the roles that did not fail first.
-func others(collateral map[string]string) string {
+func others(c report.CaseReport) string {
+	at := report.FailedAttempt(c)
+	if at == nil {
+		return ""
+	}
 	fell, stopped, text := 0, 0, ""
-	for _, why := range collateral {
-		if strings.HasPrefix(why, "stopped ") { // as package blame words it
+	for _, r := range at.Roles {
+		switch {
+		case r.Status != roleCollateral:
+		case r.StoppedBy != "":
 			stopped++
-		} else {
+		default:
 			fell++
 		}
 	}

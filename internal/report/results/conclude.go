@@ -51,9 +51,10 @@ func conclude(plan rundir.Plan, a Attempt, flaky fold.Policy, classes blame.Clas
 	e.cancelledByDraft(plan)
 	// Under a team's own draft there is no agent: the roles' results have to do.
 	// Who makes a record unreadable must not gain by it.
+	planted := blame.Planted(e.Outcome, strings.Join(a.Trouble, "; "))
 	switch {
-	case a.Planted && slices.Contains([]rundir.Outcome{"", rundir.OutcomePassed, rundir.OutcomeInfra, rundir.OutcomeLost, rundir.TimeoutOf(rundir.PhaseSetup)}, e.Outcome):
-		e.Outcome, e.Finding = rundir.OutcomeTestFailed, planted(a)
+	case a.Planted && planted != nil:
+		e.Outcome, e.Finding = rundir.OutcomeTestFailed, planted
 	case (a.Agent == nil && !plan.Draft || len(a.Trouble) > 0) && e.Outcome == rundir.OutcomePassed:
 		e.Outcome, e.Finding = rundir.OutcomeInfra, noRecord(a)
 	}
@@ -77,15 +78,6 @@ func conclude(plan rundir.Plan, a Attempt, flaky fold.Policy, classes blame.Clas
 		}
 	}
 	return e
-}
-
-// planted is the finding on an attempt of which something else stands where a record was: the agent and the driver make
-// files and directories, and nobody but a role writes there beside them.
-func planted(a Attempt) *rundir.Finding {
-	return &rundir.Finding{
-		Class: string(blame.Test), Kind: blame.KindPlanted, Rule: "planted",
-		Message: strings.Join(a.Trouble, "; ") + ": a role has put something else in the place of a file or directory of the run",
-	}
 }
 
 // noRecord is the finding on a pass that nothing proves any more.

@@ -33,7 +33,7 @@ func Conclude(pairs []Pair, p Policy) Result {
 	}
 	s := newSession(p)
 	for _, pair := range pairs {
-		if s.n < out.Pairs && p.invalid(pair.A) == "" && p.invalid(pair.B) == "" {
+		if s.n < out.Pairs && p.Invalid(pair.A) == "" && p.Invalid(pair.B) == "" {
 			s.add(pair)
 		}
 	}

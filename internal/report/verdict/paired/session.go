@@ -91,7 +91,7 @@ func Next(pairs []Pair, p Policy) Step {
 	}
 	again, own := 0, 0
 	for i, pair := range pairs {
-		failedA, failedB := p.invalid(pair.A), p.invalid(pair.B)
+		failedA, failedB := p.Invalid(pair.A), p.Invalid(pair.B)
 		if failedA == "" && failedB == "" {
 			own = 0
 			s.add(pair)
@@ -150,8 +150,8 @@ func whose(a, b string) string {
 	}
 }
 
-// invalid is why a run is no measurement, "" if it is one.
-func (p Policy) invalid(r Run) string {
+// Invalid is why a run is no measurement, "" if it is one.
+func (p Policy) Invalid(r Run) string {
 	if r.Failed {
 		return "the run failed"
 	}
