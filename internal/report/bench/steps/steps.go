@@ -2,10 +2,14 @@
 // generation server.
 //
 // In: the lines of one log. Out: a Log, with the statistics of the rows that
-// count. Memory is bounded whatever the log's size.
+// count, or an error where a log has more of them than any run writes.
 package steps
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+	"slices"
+)
 
 // Stats are the statistics of the device step time, in ms. Std has one degree of
 // freedom less than rows; percentiles are interpolated linearly.
@@ -42,31 +46,26 @@ func Average(logs []Log) Stats {
 // Rows are the lines of iteration 5 and later with a numeric
 // prev_device_step_time. A row is left out if the line before it of the same
 // rank is the iteration before and scheduled no request, because the value
-// belongs to that idle iteration (docs/facts/trtllm.md#iteration-log). Of the rows only those with the most frequent
-// num_generation_tokens count, the larger one where two are equally frequent,
+// belongs to that idle iteration (docs/facts/trtllm.md#iteration-log). Of the rows only those
+// with the most frequent num_generation_tokens count, the larger one where two are equally frequent,
 // and all rows if none gives it.
 type Scanner struct {
-	ranks map[int64]*predecessor
-	rank  int64 // of the line before: nearly always of this one too
-	last  *predecessor
-
-	byTokens map[int64]*distribution
-	tokens   int64 // of the row before
-	current  *distribution
-	kept     int // values in all distributions
-
-	log Log
-	err error
+	ranks    map[int64]predecessor
+	byTokens map[int64][]float64
+	log      Log
+	err      error
 }
 
 // predecessor is the line of a rank that came before; iter -1 = it said nothing.
 type predecessor struct{ iter, scheduled int64 }
 
-// More bounds on what a broken log can make us remember.
+// firstStep is the first iteration that counts: 0 and 1 wait for the KV cache, 2 to 4 warm up.
+const firstStep = 5
+
+// Bounds on what a log can make us remember. So many rows are a log of 5 GB, a day of one engine.
 const (
-	firstStep = 5 // iterations 0 and 1 wait for the KV cache, 2 to 4 warm up
-	maxRanks  = 1 << 16
-	maxTokens = 1 << 14
+	maxRows  = 1 << 24
+	maxKinds = 1 << 14 // ranks, token counts
 )
 
 // Line takes the next line of the log, number counted from 1, and reports
@@ -74,89 +73,31 @@ const (
 func (s *Scanner) Line(text []byte, number int) bool {
 	row, ok := parse(text)
 	if ok && s.err == nil {
-		s.err = s.add(row, number)
+		s.add(row, number)
 	}
 	return ok
 }
 
-func (s *Scanner) add(row row, number int) error {
-	p, err := s.predecessor(row.rank)
-	if err != nil {
-		return err
+func (s *Scanner) add(row row, number int) {
+	if s.ranks == nil {
+		s.ranks, s.byTokens = map[int64]predecessor{}, map[int64][]float64{}
 	}
-	before := *p
-	*p = predecessor{-1, -1}
-	if row.iter >= 0 && row.scheduled >= 0 {
-		*p = predecessor{row.iter, row.scheduled}
-	}
+	before := s.ranks[row.rank]
+	s.ranks[row.rank] = predecessor{row.iter, row.scheduled}
 	switch {
 	case row.iter < firstStep || row.value < 0:
-		return nil
 	case before.scheduled == 0 && before.iter == row.iter-1:
 		s.log.Idle++
-		return nil
-	}
-	if s.log.Rows++; s.log.Rows == 1 {
-		s.log.Line = number
-	}
-	return s.keep(row.tokens, row.value)
-}
-
-// predecessor finds the line before of a rank.
-func (s *Scanner) predecessor(rank int64) (*predecessor, error) {
-	if s.last != nil && s.rank == rank {
-		return s.last, nil
-	}
-	if s.ranks == nil {
-		s.ranks = make(map[int64]*predecessor)
-	}
-	p := s.ranks[rank]
-	if p == nil {
-		if len(s.ranks) >= maxRanks {
-			return nil, fmt.Errorf("more than %d ranks in one log", maxRanks)
+	default:
+		if s.log.Rows++; s.log.Rows == 1 {
+			s.log.Line = number
 		}
-		p = &predecessor{-1, -1}
-		s.ranks[rank] = p
+		s.byTokens[row.tokens] = append(s.byTokens[row.tokens], row.value)
 	}
-	s.rank, s.last = rank, p
-	return p, nil
-}
-
-func (s *Scanner) keep(tokens int64, v float64) error {
-	if s.current == nil || s.tokens != tokens {
-		if s.byTokens == nil {
-			s.byTokens = make(map[int64]*distribution)
-		}
-		d := s.byTokens[tokens]
-		if d == nil {
-			if len(s.byTokens) >= maxTokens {
-				return fmt.Errorf("more than %d different num_generation_tokens in one log", maxTokens)
-			}
-			d = &distribution{}
-			s.byTokens[tokens] = d
-		}
-		s.tokens, s.current = tokens, d
+	if s.log.Rows > maxRows || len(s.ranks) > maxKinds || len(s.byTokens) > maxKinds {
+		s.err = fmt.Errorf("more than %d iterations, or %d ranks or num_generation_tokens, in one log", maxRows, maxKinds)
+		s.byTokens = nil
 	}
-	exact := s.current.classes == nil
-	err := s.current.add(v)
-	if exact {
-		if s.kept++; s.kept > maxExact {
-			s.foldLargest()
-		}
-	}
-	return err
-}
-
-// foldLargest makes room: the most values go first.
-func (s *Scanner) foldLargest() {
-	largest := s.current
-	for _, d := range s.byTokens {
-		if len(d.values) > len(largest.values) {
-			largest = d
-		}
-	}
-	s.kept -= len(largest.values)
-	largest.fold()
 }
 
 // Log is the outcome; its Used is 0 if no row was usable.
@@ -165,10 +106,10 @@ func (s *Scanner) Log() (Log, error) {
 		return Log{}, s.err
 	}
 	out := s.log
-	tokens, d := s.mode()
+	tokens, values := s.mode()
 	out.Tokens = tokens
-	if d != nil {
-		out.Used, out.Stats = d.n, d.stats()
+	if len(values) > 0 {
+		out.Used, out.Stats = int64(len(values)), statsOf(values)
 	}
 	return out, nil
 }
@@ -176,12 +117,41 @@ func (s *Scanner) Log() (Log, error) {
 // mode is the most frequent token count with its rows, the larger one of two
 // equally frequent. Rows without a token count (-1) only count when there are
 // no others.
-func (s *Scanner) mode() (int64, *distribution) {
+func (s *Scanner) mode() (int64, []float64) {
 	tokens, best := int64(-1), s.byTokens[-1]
-	for t, d := range s.byTokens {
-		if t >= 0 && (tokens < 0 || d.n > best.n || d.n == best.n && t > tokens) {
-			tokens, best = t, d
+	for t, values := range s.byTokens {
+		if t >= 0 && (tokens < 0 || len(values) > len(best) || len(values) == len(best) && t > tokens) {
+			tokens, best = t, values
 		}
 	}
 	return tokens, best
+}
+
+// statsOf are the statistics of the values, which it sorts. There is one at least.
+func statsOf(values []float64) Stats {
+	var sum, mean, m2 float64 // Welford's running mean and sum of squared deviations
+	for i, v := range values {
+		sum += v
+		delta := v - mean
+		mean += delta / float64(i+1)
+		m2 += delta * (v - mean)
+	}
+	n := float64(len(values))
+	slices.Sort(values)
+	out := Stats{Mean: sum / n, Median: interpolate(values, 0.50), P75: interpolate(values, 0.75), P99: interpolate(values, 0.99)}
+	if n > 1 {
+		out.Std = math.Sqrt(m2 / (n - 1))
+	}
+	return out
+}
+
+// interpolate is the percentile by linear interpolation between the ranks, as numpy's default.
+func interpolate(sorted []float64, p float64) float64 {
+	at := p * float64(len(sorted)-1)
+	low := int(at)
+	v := sorted[low]
+	if frac := at - float64(low); frac > 0 {
+		v += frac * (sorted[low+1] - v)
+	}
+	return v
 }

@@ -4,13 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"math"
-	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
 )
 
 // iterLine is an iteration line as TensorRT-LLM's executor prints it.
@@ -34,8 +32,8 @@ func scan(log string) *Scanner {
 // rowsOf are the values that count as rows, whatever their token count.
 func rowsOf(log string) []float64 {
 	var out []float64
-	for _, d := range scan(log).byTokens {
-		out = append(out, d.values...)
+	for _, values := range scan(log).byTokens {
+		out = append(out, values...)
 	}
 	return out
 }
@@ -173,66 +171,27 @@ func TestAverageIsUnweighted(t *testing.T) {
 	require.Equal(t, Log{Tokens: -1}, none)
 }
 
-// Beyond maxExact rows the percentiles come from histograms.
-func TestFoldedStatistics(t *testing.T) {
-	t.Parallel()
-	rng := rand.New(rand.NewPCG(3, 4))
-	var exact distribution
-	var s Scanner
-	for range maxExact + maxExact/4 {
-		v := 7 * math.Exp(0.05*rng.NormFloat64())
-		exact.values = append(exact.values, v)
-		require.NoError(t, s.keep(64, v))
-	}
-	d := s.byTokens[64]
-	require.NotNil(t, d.classes, "the values must have gone over to classes")
-	require.Nil(t, d.values)
-	got := d.stats()
-	rank := exact.ranked()
-	for q, value := range map[float64]float64{0.5: got.Median, 0.75: got.P75, 0.99: got.P99} {
-		want := interpolate(rank, int64(len(exact.values)), q)
-		require.InDelta(t, want, value, want*1e-4)
-	}
-	require.InDelta(t, 7*math.Exp(0.05*0.05/2), got.Mean, 0.01)
-}
-
-// Only the distribution that is too large loses its exact values.
-func TestSmallDistributionsStayExact(t *testing.T) {
-	t.Parallel()
-	var s Scanner
-	for i := range maxExact + 100 {
-		require.NoError(t, s.keep(64, 7+float64(i%1000)/1e4))
-		if i%1000 == 0 {
-			require.NoError(t, s.keep(8, float64(i)))
-		}
-	}
-	require.NotNil(t, s.byTokens[64].classes)
-	require.Nil(t, s.byTokens[8].classes)
-	require.Len(t, s.byTokens[8].values, int(s.byTokens[8].n))
-}
-
+// A broken log cannot make us remember without end.
 func TestScannerIsBounded(t *testing.T) {
 	t.Parallel()
-	need.Long(t, "a processor of its own for seconds")
-	var s Scanner
-	var err error
-	for i := 0; err == nil; i++ {
-		require.Less(t, i, 2*maxExact)
-		err = s.keep(64, math.Pow(1.0001, float64(i)))
+	for name, line := range map[string]func(i int) string{
+		"ranks":        func(i int) string { return iterLine(7, i, 1, "7.0ms", "8") },
+		"token counts": func(i int) string { return iterLine(7, 0, 1, "7.0ms", strconv.Itoa(i)) },
+	} {
+		var s Scanner
+		for i := range maxKinds + 2 {
+			s.Line([]byte(line(i)), i+1)
+		}
+		_, err := s.Log()
+		require.ErrorContains(t, err, "in one log", name)
 	}
-	require.ErrorIs(t, err, errTooManyClasses)
-	s, err = Scanner{}, nil
-	for i := int64(0); err == nil; i++ {
-		require.Less(t, i, int64(maxTokens+1))
-		err = s.keep(i, 1)
-	}
-	require.ErrorContains(t, err, "num_generation_tokens")
-	s = Scanner{}
-	for i := range maxRanks + 1 {
-		s.Line([]byte(iterLine(7, i, 1, "7.0ms", "8")), i+1)
-	}
+	s := Scanner{log: Log{Rows: maxRows - 1}}
+	s.Line([]byte(iterLine(7, 0, 1, "7.0ms", "8")), 1)
+	_, err := s.Log()
+	require.NoError(t, err)
+	s.Line([]byte(iterLine(8, 0, 1, "7.0ms", "8")), 2)
 	_, err = s.Log()
-	require.ErrorContains(t, err, "ranks in one log")
+	require.ErrorContains(t, err, "more than 16777216 iterations")
 }
 
 // FuzzScanner holds the scanner against the rule as regular expressions.
