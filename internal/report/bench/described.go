@@ -74,7 +74,6 @@ func (d described) complete() described {
 	for i := range d.Metrics {
 		m := &d.Metrics[i] // versions and modes of a client leave metrics out
 		m.Optional = !slices.Contains(d.Must, m.Metric)
-		m.silent = m.Optional
 	}
 	d.noneFailed = d.NoneFailed
 	d.Begins = numbers(d.Begins)

@@ -58,8 +58,6 @@ type GenericMetric struct {
 	Gate      bool    `yaml:"gate"`                       // new metrics only
 	MinEffect float64 `yaml:"min_effect"`
 	Optional  bool    `yaml:"optional"` // a point without it is whole
-
-	silent bool // a point without it is not even worth a note
 }
 
 // Extend adds the formats' new metrics to a table, and reports everything that
@@ -265,13 +263,8 @@ func (gm GenericMetric) take(t metric.Table, r *Result, find lookup) {
 	}
 	v, text, at, ok := find(gm.At)
 	if !ok {
-		nothing := Problem{r.File, r.Line, fmt.Sprintf("%s: there is nothing at %s", m.Name, gm.At)}
-		switch {
-		case gm.silent:
-		case gm.Optional:
-			r.Notes = append(r.Notes, nothing)
-		default:
-			r.Problems = append(r.Problems, nothing)
+		if !gm.Optional {
+			r.Problems = append(r.Problems, Problem{r.File, r.Line, fmt.Sprintf("%s: there is nothing at %s", m.Name, gm.At)})
 		}
 		return
 	}

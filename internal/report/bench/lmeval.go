@@ -8,7 +8,6 @@ import (
 	"math"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/jsondoc"
@@ -30,15 +29,12 @@ func lmEval(t metric.Table, d jsondoc.Document, file string) []Result {
 			continue
 		}
 		s := Score{
-			Task: jsondoc.Unescape(task), Filter: jsondoc.Unescape(filter), Metric: jsondoc.Unescape(name), StdErr: math.NaN(),
-			Samples: d.Small("/n-samples/" + task + "/effective"), File: file, Line: d.Line(pointer),
+			Task: jsondoc.Unescape(task), Filter: jsondoc.Unescape(filter), Metric: jsondoc.Unescape(name),
+			Samples: d.Small("/n-samples/" + task + "/effective"), Line: d.Line(pointer),
 		}
 		if s.Value, ok = d.Number(pointer); !ok || !finite(s.Value) {
 			r.Problems = append(r.Problems, Problem{File: file, Line: s.Line, Text: fmt.Sprintf("%s of %s is not a number", s.Metric, s.Task)})
 			continue
-		}
-		if e, ok := d.Number("/results/" + task + "/" + name + "_stderr," + filter); ok {
-			s.StdErr = e
 		}
 		higher := "/higher_is_better/" + task + "/" + name
 		s.LowerIs = d.Has(higher) && !d.True(higher)
@@ -56,7 +52,7 @@ func lmEval(t metric.Table, d jsondoc.Document, file string) []Result {
 func inPercent(s Score) Score {
 	s.Unit = "1"
 	if s.Value >= 0 && s.Value <= 1 && !notShare.MatchString(s.Metric) {
-		s.Unit, s.Value, s.StdErr = "%", percent(s.Value), percent(s.StdErr)
+		s.Unit, s.Value = "%", math.Round(s.Value*1e12)/1e10 // without the dust of binary fractions
 	}
 	return s
 }
@@ -65,9 +61,6 @@ var (
 	notShare  = regexp.MustCompile("perplexity|bits_per_byte|bpb|loss|ppl")
 	notInName = regexp.MustCompile("[^a-z0-9._]")
 )
-
-// percent is 100 v without the dust of binary fractions.
-func percent(v float64) float64 { return math.Round(v*1e12) / 1e10 }
 
 // accuracySamples adds one sample per task: of the filter and the metric that
 // stand first in preferred order, the last run of several.
@@ -128,7 +121,7 @@ func (s *scoreTable) Line(text []byte, number int) {
 		s.result.Problems = append(s.result.Problems, Problem{File: s.file, Line: number, Text: err.Error()})
 		return
 	}
-	score.File, score.Line = s.file, number
+	score.Line = number
 	s.result.Accuracy = append(s.result.Accuracy, score)
 }
 
@@ -168,7 +161,7 @@ func (s *scoreTable) row(line []byte) (Score, bool, error) {
 	if task := strings.TrimLeft(cells[0], "- "); task != "" {
 		s.task = task
 	}
-	out := Score{Task: s.task, Filter: cell("filter"), Metric: cell("metric"), StdErr: math.NaN()}
+	out := Score{Task: s.task, Filter: cell("filter"), Metric: cell("metric")}
 	if value > 0 {
 		out.LowerIs = strings.Contains(cells[value-1], "↓")
 	}
@@ -177,9 +170,6 @@ func (s *scoreTable) row(line []byte) (Score, bool, error) {
 		return out, true, fmt.Errorf("%s of %s is %q, not a number", out.Metric, out.Task, cells[value])
 	}
 	out.Value = v
-	if e, err := strconv.ParseFloat(cell("stderr"), 64); err == nil {
-		out.StdErr = e
-	}
 	return inPercent(out), true, nil
 }
 

@@ -124,9 +124,9 @@ func (rd Reader) readPerfCSV(br *bufio.Reader, file string) ([]Result, error) {
 }
 
 func (t *perfTable) row(row []string, line int) {
-	test, kind := row[t.test], row[t.kind]
+	test := row[t.test]
 	i, ok := t.last[test]
-	m, known := t.metrics.Resolve(kind)
+	m, known := t.metrics.Resolve(row[t.kind])
 	if ok && known {
 		_, measured := t.results[i].Value(m.Name)
 		ok = !measured // the same again: another run of the test
@@ -140,8 +140,6 @@ func (t *perfTable) row(row []string, line int) {
 	if known {
 		v, _ := parseNumber(row[t.value])
 		r.Add(m, v, line)
-	} else {
-		r.Notes = append(r.Notes, Problem{t.file, line, fmt.Sprintf("metric_type %q is not known", kind)})
 	}
 	if t.state >= 0 && row[t.state] != "valid" && row[t.state] != "" {
 		r.Problems = append(r.Problems, Problem{t.file, line, fmt.Sprintf("state is %q, not valid", row[t.state])})

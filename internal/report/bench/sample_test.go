@@ -123,13 +123,10 @@ func describe(results []bench.Result, err error) string {
 			fmt.Fprintf(&b, "  %4d %-36s %v\n", s.Line, s.Metric, s.Value)
 		}
 		for _, s := range r.Accuracy {
-			fmt.Fprintf(&b, "  score %s %s %s %.4f%s ± %.4f n=%d lower=%v line=%d\n", s.Task, s.Filter, s.Metric, s.Value, s.Unit, s.StdErr, s.Samples, s.LowerIs, s.Line)
+			fmt.Fprintf(&b, "  score %s %s %s %.4f%s n=%d lower=%v line=%d\n", s.Task, s.Filter, s.Metric, s.Value, s.Unit, s.Samples, s.LowerIs, s.Line)
 		}
 		for _, p := range r.Problems {
 			fmt.Fprintf(&b, "  problem %v\n", p)
-		}
-		for _, p := range r.Notes {
-			fmt.Fprintf(&b, "  note %v\n", p)
 		}
 	}
 	if err != nil {

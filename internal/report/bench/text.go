@@ -383,15 +383,12 @@ func parseNumber(s string) (v float64, ok bool) {
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
 // Add takes a sample. A value that is not finite is no measurement: for a
-// metric that is judged it spoils the point, for others it is left out and
-// noted. A second, different value of the same metric spoils the point too.
+// metric that is judged it spoils the point, others are left out.
+// A second, different value of the same metric spoils the point too.
 func (r *Result) Add(m metric.Metric, v float64, line int) {
 	if !finite(v) {
-		p := Problem{r.File, line, fmt.Sprintf("%s is %v", m.Name, v)}
 		if m.Gate {
-			r.Problems = append(r.Problems, p)
-		} else {
-			r.Notes = append(r.Notes, p)
+			r.Problems = append(r.Problems, Problem{r.File, line, fmt.Sprintf("%s is %v", m.Name, v)})
 		}
 		return
 	}

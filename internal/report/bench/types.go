@@ -22,7 +22,6 @@ type Result struct {
 	Steps     *steps.Log // of a generation server's log
 	FirstWave *FirstWave // where the times of single requests are listed
 	Problems  []Problem  // what makes the point invalid: failure markers, truncated table, …
-	Notes     []Problem  // what was left out without making the point invalid
 }
 
 // Counts are what a client says that it did; nil = the file does not say.
@@ -72,11 +71,9 @@ type Score struct {
 	Filter  string  // flexible-extract, strict-match, none, …
 	Metric  string  // exact_match, acc, …
 	Value   float64 // in Unit
-	StdErr  float64 // in Unit; NaN = not given
 	Unit    string  // % for shares, 1 for anything else (perplexity)
 	Samples int     // that the run evaluated; 0 = not given
 	LowerIs bool    // a lower value is better
-	File    string
 	Line    int
 }
 

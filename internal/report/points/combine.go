@@ -116,7 +116,6 @@ func merge(a, b bench.Result) bench.Result {
 		}
 	}
 	a.Also = slices.Concat(a.Also, []string{b.File}, b.Also)
-	a.Notes = union(a.Notes, b.Notes)
 	return a
 }
 
@@ -158,7 +157,6 @@ func (g stepGroup) attach(out []bench.Result, only bool) []bench.Result {
 	for i, o := range out {
 		if isPoint(o) && (only || filepath.Dir(o.File) == g.dir) {
 			if at >= 0 {
-				r.Notes = append(r.Notes, bench.Problem{File: r.File, Text: "several clients ran: which one an iteration belongs to cannot be told"})
 				return append(out, r)
 			}
 			at = i

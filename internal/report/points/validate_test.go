@@ -175,7 +175,6 @@ func TestCombineStepTimes(t *testing.T) {
 	got = Combine([]bench.Result{a, client, two, b})
 	require.Len(t, got, 3)
 	require.Equal(t, bench.FormatSteps, got[2].Format)
-	require.Len(t, got[2].Notes, 1)
 
 	known := client
 	known.Samples = []bench.Sample{{Metric: "gen_device_step_time_mean_ms", Value: 6.9}}

@@ -51,7 +51,7 @@ func title(r bench.Result) string {
 // whatever is wrong with any.
 func middle(all []bench.Result) bench.Result {
 	out := all[0]
-	out.Samples, out.Problems, out.Notes = nil, nil, nil
+	out.Samples, out.Problems = nil, nil
 	for _, s := range all[0].Samples {
 		var values []float64
 		for _, r := range all {
@@ -68,7 +68,7 @@ func middle(all []bench.Result) bench.Result {
 		out.Samples = append(out.Samples, s)
 	}
 	for _, r := range all {
-		out.Problems, out.Notes = append(out.Problems, r.Problems...), append(out.Notes, r.Notes...)
+		out.Problems = append(out.Problems, r.Problems...)
 	}
 	return out
 }
