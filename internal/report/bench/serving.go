@@ -36,34 +36,15 @@ func Builtin() []Format {
 	}, describedFormats()...)
 }
 
-// formatOf recognises a document by the keys that only one client writes; "" =
-// not a benchmark.
-func formatOf(d jsondoc.Document) string {
-	has := func(key string) bool { return d.Has("/" + key) }
-	switch {
-	case !has("output_throughput") || !has("duration") && !has("completed"):
-		return ""
-	case has("user_throughput"):
-		return FormatTRTLLMJSON
-	case has("total_output_tokens_retokenized"), has("mean_e2e_latency_ms"):
-		return FormatSGLangJSON
-	case has("request_goodput:"), has("best_of"):
-		return FormatSAJSON
-	default:
-		return FormatVLLMJSON
-	}
-}
-
 // serving maps the summary of a serving client. Every client that descends
 // from vLLM's uses the same keys where it means the same thing; the metric
 // table knows them.
 func serving(t metric.Table, d jsondoc.Document, file string) []Result {
-	format := formatOf(d)
-	if format == "" {
+	if !d.Has("/output_throughput") || !d.Has("/duration") && !d.Has("/completed") {
 		return nil
 	}
 	r := Result{
-		Format: format, File: file, Line: d.Line(""), Point: rundir.Point{Name: d.Text("/label"), Concurrency: d.Small("/max_concurrency")},
+		Format: FormatServingJSON, File: file, Line: d.Line(""), Point: rundir.Point{Name: d.Text("/label"), Concurrency: d.Small("/max_concurrency")},
 		Counts: Counts{
 			Requested: d.Count("/num_prompts"), Completed: d.Count("/completed"), Failed: d.Count("/failed"),
 			InputTokens: d.Count("/total_input_tokens"), OutputTokens: d.Count("/total_output_tokens"),

@@ -89,7 +89,7 @@ func (t *servingTable) End() []Result {
 // begin opens a table.
 func (t *servingTable) begin(number int) {
 	t.close("the table is cut off: another one begins before its end")
-	t.open = &Result{File: t.file, Line: number, Point: t.args}
+	t.open = &Result{Format: FormatServingText, File: t.file, Line: number, Point: t.args}
 	if n := int64(t.args.Requests); n > 0 {
 		t.open.Requested, t.open.Requests = &n, 0
 	}
@@ -103,9 +103,6 @@ func (t *servingTable) close(cut string) {
 	}
 	if cut != "" {
 		t.open.Problems = append(t.open.Problems, Problem{t.file, t.open.Line, cut})
-	}
-	if t.open.Format == "" {
-		t.open.Format = FormatSAText // the only one with no line of its own
 	}
 	t.results = append(t.results, *t.open)
 	t.open = nil
@@ -142,7 +139,7 @@ func (t *servingTable) between(text []byte, number int) {
 func (t *servingTable) trailer(text []byte, number int) {
 	r := t.latest()
 	if r == nil {
-		t.results = append(t.results, Result{Format: FormatTRTLLMText, File: t.file, Line: number})
+		t.results = append(t.results, Result{Format: FormatServingText, File: t.file, Line: number})
 		r = t.latest()
 	}
 	if label, value, ok := labelled(text); ok {
@@ -227,8 +224,6 @@ func marker(text []byte) string {
 func (t *servingTable) count(label, value string, number int) bool {
 	r := t.open
 	switch label {
-	case "backend":
-		r.Format = FormatSGLangText
 	case "benchmark duration (s)":
 		if v, ok := t.number(r, label, value, number); ok {
 			r.DurationS = &v
@@ -252,17 +247,14 @@ func (t *servingTable) count(label, value string, number int) bool {
 	return true
 }
 
-// counter is where the count of a label belongs, nil = nowhere. Some labels give the
-// client away.
+// counter is where the count of a label belongs, nil = nowhere.
 func (r *Result) counter(label string) **int64 {
 	switch label {
 	case "total requests":
-		r.Format = FormatTRTLLMText
 		return &r.Requested
 	case "successful requests":
 		return &r.Completed
 	case "failed requests", "total failed requests":
-		r.Format = cmp.Or(r.Format, FormatVLLMText)
 		return &r.Failed
 	case "total input tokens":
 		return &r.InputTokens
@@ -295,12 +287,6 @@ func (t *servingTable) sample(r *Result, label, value string, number int) bool {
 	m, ok := t.metricOf(label)
 	if !ok {
 		return false
-	}
-	if m.Name == "user_throughput" {
-		r.Format = FormatTRTLLMText
-	}
-	if m.Name == "peak_output_token_throughput" && r.Format == "" {
-		r.Format = FormatVLLMText
 	}
 	if v, ok := parseNumber(value); ok {
 		r.Add(m, v, number) // it knows what is to be made of nan

@@ -42,7 +42,7 @@ func TestTextFirst(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, got, 1)
 	r := got[0]
-	require.Equal(t, FormatTRTLLMText, r.Format)
+	require.Equal(t, FormatServingText, r.Format)
 	require.Equal(t, 8, r.Concurrency)
 	require.EqualValues(t, 64, *r.Requested)
 	require.Len(t, r.Samples, 11)
@@ -59,7 +59,7 @@ func TestJSONFirst(t *testing.T) {
  "user_throughput": 351.2, "avg_decoded_tokens_per_iter": {"mean": 1.8, "percentiles": {"p99.0": 2.5}}, "p99.9_ttft_ms": NaN, "median_tpot_ms": 2.9e0, "max_concurrency": 8, "itls": [[0.1, 0.2]]}`), "x.json")
 	require.NoError(t, err)
 	require.Len(t, got, 1)
-	require.Equal(t, FormatTRTLLMJSON, got[0].Format)
+	require.Equal(t, FormatServingJSON, got[0].Format)
 	v, ok := got[0].Value("avg_decoded_tokens_per_iter_p99")
 	require.True(t, ok)
 	require.InDelta(t, 2.5, v, 0)

@@ -41,14 +41,8 @@ func (r Result) Sources() []string {
 
 // The formats, as they stand in Result.Format.
 const (
-	FormatTRTLLMText  = "trtllm-text"
-	FormatTRTLLMJSON  = "trtllm-json"
-	FormatSAText      = "bench-serving-text" // InferenceMAX's bench_serving
-	FormatSAJSON      = "bench-serving-json"
-	FormatVLLMText    = "vllm-text"
-	FormatVLLMJSON    = "vllm-json"
-	FormatSGLangText  = "sglang-text"
-	FormatSGLangJSON  = "sglang-json"
+	FormatServingText = "serving-text" // of every client that descends from vLLM's
+	FormatServingJSON = "serving-json"
 	FormatPerfCSV     = "perf-csv"     // perf_script_test_results.csv
 	FormatSteps       = "trtllm-steps" // gen_server_<i>.log
 	FormatLMEvalJSON  = "lm-eval-json"

@@ -48,7 +48,7 @@ func Combine(results []bench.Result) []bench.Result {
 // loose reports whether a result is what a log says beside any table: a
 // throughput, a device step time.
 func loose(r bench.Result) bool {
-	return r.Format == bench.FormatTRTLLMText && r.DurationS == nil && r.Completed == nil && r.Requested == nil
+	return r.Format == bench.FormatServingText && r.DurationS == nil && r.Completed == nil && r.Requested == nil
 }
 
 // complete gives each loose result to the one run that was measured in its

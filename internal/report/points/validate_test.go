@@ -19,7 +19,7 @@ func ptr(n int64) *int64 { return &n }
 func good() bench.Result {
 	d := 61.37
 	return bench.Result{
-		Format: bench.FormatTRTLLMText, File: "client.log", Line: 7, Point: rundir.Point{Concurrency: 8, InputLen: 1024, OutputLen: 512}, DurationS: &d,
+		Format: bench.FormatServingText, File: "client.log", Line: 7, Point: rundir.Point{Concurrency: 8, InputLen: 1024, OutputLen: 512}, DurationS: &d,
 		Counts:  bench.Counts{Requested: ptr(64), Completed: ptr(64), Failed: ptr(0), InputTokens: ptr(65536), OutputTokens: ptr(32768)},
 		Samples: []bench.Sample{{Metric: "output_token_throughput", Value: 534}, {Metric: "tpot_median_ms", Value: 7.5}, {Metric: "gen_device_step_time_mean_ms", Value: 7}, {Metric: "gen_device_step_time_median_ms", Value: 7}},
 	}
@@ -98,7 +98,7 @@ func TestCombine(t *testing.T) {
 	text.Problems = []bench.Problem{{Text: "marker"}}
 	text.Failed = ptr(1)
 	d := 61.36854
-	exact.Format, exact.File, exact.DurationS, exact.Failed, exact.Name = bench.FormatTRTLLMJSON, "x.json", &d, nil, "point"
+	exact.Format, exact.File, exact.DurationS, exact.Failed, exact.Name = bench.FormatServingJSON, "x.json", &d, nil, "point"
 	exact.Samples = []bench.Sample{{Metric: "output_token_throughput", Value: 533.9543}}
 
 	for _, order := range [][]bench.Result{{text, exact}, {exact, text}} {
@@ -132,9 +132,9 @@ func TestCombineContradictions(t *testing.T) {
 			Samples: []bench.Sample{{Metric: "output_token_throughput", Value: tput, Line: 7}, {Metric: "ttft_median_ms", Value: 100}},
 		}
 	}
-	exact := result("d/x.json", bench.FormatTRTLLMJSON, 331.087845)
+	exact := result("d/x.json", bench.FormatServingJSON, 331.087845)
 	for value, problem := range map[float64]string{331.09: "", 331.2: "", 340: "d/x.log:7: output_token_throughput is 340 here and 331.087845 in x.json, of the same run", 0: "d/x.log:7: output_token_throughput is 0 here"} {
-		for _, order := range [][]bench.Result{{exact, result("d/x.log", bench.FormatTRTLLMText, value)}, {result("d/x.log", bench.FormatTRTLLMText, value), exact}} {
+		for _, order := range [][]bench.Result{{exact, result("d/x.log", bench.FormatServingText, value)}, {result("d/x.log", bench.FormatServingText, value), exact}} {
 			got := Combine(order)
 			require.Len(t, got, 1)
 			require.InDelta(t, 331.087845, got[0].Samples[0].Value, 0)
@@ -203,7 +203,7 @@ func TestSourcesCompleteEachOther(t *testing.T) {
 	require.Empty(t, found.Problems)
 	require.Len(t, found.Results, 1)
 	r := found.Results[0]
-	require.Equal(t, bench.FormatVLLMJSON, r.Format)
+	require.Equal(t, bench.FormatServingJSON, r.Format)
 	for name, want := range map[string]float64{"output_token_throughput": 2621.4, "ttft_median_ms": 44, "user_throughput": 351.2, "gen_device_step_time_mean_ms": 7.25} {
 		v, ok := r.Value(name)
 		require.True(t, ok, name)
