@@ -295,28 +295,28 @@ func TestJudge(t *testing.T) {
 				return b.end("GEN_0", 100, 143).end("CTX_0", 100.01, 143).end("BENCHMARK", 100.02, 1).line("BENCHMARK", refused).
 					event(blame.Event{Kind: blame.Signalled, At: at(100.02), Text: "SIGTERM"}).job(blame.Job{State: "CANCELLED", CancelledBy: "1000"})
 			},
-			kind: blame.KindCancelled, class: blame.Infra, rule: "job-state", collateral: []string{"GEN_0", "CTX_0"}, message: "the job was cancelled by uid 1000",
+			kind: blame.KindCancelled, class: blame.Infra, rule: "job-state", collateral: []string{"GEN_0", "CTX_0", "BENCHMARK"}, message: "the job was cancelled by uid 1000",
 		},
 		{
 			name: "cancelled: the client misses a role before anybody is told",
 			b: func(b *bench) *bench {
 				return b.end("CTX_0", 100, 143).end("BENCHMARK", 100.2, 1).line("BENCHMARK", refused).job(blame.Job{State: "CANCELLED"})
 			},
-			kind: blame.KindCancelled, class: blame.Infra, rule: "job-state", collateral: []string{"CTX_0"},
+			kind: blame.KindCancelled, class: blame.Infra, rule: "job-state", collateral: []string{"CTX_0", "BENCHMARK"},
 		},
 		{
 			name: "cancelled: the client misses a role whose end is told of later",
 			b: func(b *bench) *bench {
 				return b.end("BENCHMARK", 99.9, 1).line("BENCHMARK", refused).end("CTX_0", 100, 143).job(blame.Job{State: "CANCELLED"})
 			},
-			kind: blame.KindCancelled, class: blame.Infra, rule: "job-state", collateral: []string{"CTX_0"},
+			kind: blame.KindCancelled, class: blame.Infra, rule: "job-state", collateral: []string{"CTX_0", "BENCHMARK"},
 		},
 		{
 			name: "preempted: the client misses a role whose end is Slurm's by what it says of the job",
 			b: func(b *bench) *bench {
 				return b.end("BENCHMARK", 100.3, 1).line("BENCHMARK", refused).bySlurm("CTX_0", 100, 143).job(blame.Job{State: "PREEMPTED"})
 			},
-			kind: blame.KindPreempted, class: blame.Infra, rule: "job-state", collateral: []string{"CTX_0"},
+			kind: blame.KindPreempted, class: blame.Infra, rule: "job-state", collateral: []string{"CTX_0", "BENCHMARK"},
 		},
 		{
 			name: "the client fails by itself, and then the job is cancelled",
@@ -353,7 +353,7 @@ func TestJudge(t *testing.T) {
 				return b.end("BENCHMARK", 97, 1).line("BENCHMARK", refused).end("CTX_0", 97.2, 143).end("GEN_0", 100.1, 143).
 					event(blame.Event{Kind: blame.Signalled, At: at(100), Text: "SIGTERM"}).job(blame.Job{State: "PREEMPTED"})
 			},
-			kind: blame.KindPreempted, class: blame.Infra, rule: "job-state", collateral: []string{"CTX_0", "GEN_0"}, message: "a job of higher priority took the nodes",
+			kind: blame.KindPreempted, class: blame.Infra, rule: "job-state", collateral: []string{"CTX_0", "GEN_0", "BENCHMARK"}, message: "a job of higher priority took the nodes",
 		},
 		{
 			name: "the client fails for a reason of its own, seconds before the job is preempted",

@@ -12,7 +12,7 @@ import (
 // wholeJob recognises what ended the job as a whole.
 func (c *analysis) wholeJob() (Finding, bool) {
 	job := c.ev.Job
-	signalled, isSignalled := c.signalled()
+	told, isSignalled := signalled(c.ev.Events)
 	kind, rule := "", ""
 	switch job.State {
 	case "NODE_FAIL", "BOOT_FAIL":
@@ -41,10 +41,13 @@ func (c *analysis) wholeJob() (Finding, bool) {
 	if kind == "" {
 		return c.failedNode()
 	}
-	if c.deadBefore(signalled.At, isSignalled, kind) {
+	if c.deadBefore(told.At, isSignalled, kind) {
 		return Finding{}, false
 	}
-	f := Finding{Class: Infra, Kind: kind, Rule: rule, Collateral: c.stopped(), Message: messageOf(job, kind, rule, signalled.Text)}
+	f := Finding{Class: Infra, Kind: kind, Rule: rule, Collateral: c.stopped(), Message: messageOf(job, kind, rule, told.Text)}
+	if isSignalled || kind != KindNodeFail { // of which Slurm learns long after it happened
+		f.Collateral = c.wentWithJob()
+	}
 	switch kind {
 	case KindNodeFail:
 		f.BadNodes = job.FailedNodes
@@ -98,8 +101,8 @@ func (c *analysis) missedNode(f *Finding) {
 	}
 }
 
-func (c *analysis) signalled() (Event, bool) {
-	for _, e := range c.ev.Events {
+func signalled(events []Event) (Event, bool) {
+	for _, e := range events {
 		if e.Kind == Signalled {
 			return e, true
 		}
@@ -113,11 +116,14 @@ func (c *analysis) signalled() (Event, bool) {
 // SIGKILL, or any death shortly before the signal, is no proof. Nor is what a
 // client says that has missed a role which died so.
 func (c *analysis) deadBefore(at time.Time, known bool, kind string) bool {
+	if known && slices.ContainsFunc(c.ev.Events, func(e Event) bool { return e.Kind == PhaseTimeout && e.At.Before(at.Add(-2*time.Second)) }) {
+		return true // it was this that the roles were ended for
+	}
 	for _, e := range c.fatal {
 		if e.At.IsZero() || e.Weak || e.Kind == ServerSick || jobGone(e) || e.Kind == NodeLost || e.Kind == Unkillable || kind == KindNodeFail && c.observes(e) {
 			continue
 		}
-		bySignal := e.Kind == RoleEnd && (e.Signal == 15 || e.Signal == 9) || e.Kind == ServerGone && (e.Signal == 0 || e.Signal == 15 || e.Signal == 9)
+		bySignal := e.Kind == RoleEnd && EndsJob(e.Signal) || e.Kind == ServerGone && (e.Signal == 0 || EndsJob(e.Signal))
 		switch {
 		case kind == KindNodeFail && !known:
 			return false
@@ -153,7 +159,7 @@ func (c *analysis) struck(e Event) bool {
 	_, says := c.peerLine(e.Role)
 	for role, o := range c.ends {
 		o = normal(o)
-		if role == e.Role || o.At.IsZero() || o.Signal != 15 && o.Signal != 9 || !o.Stopped.IsZero() {
+		if role == e.Role || o.At.IsZero() || !EndsJob(o.Signal) || !o.Stopped.IsZero() {
 			continue
 		}
 		if late := o.At.Sub(e.At); late <= 0 || says && late <= c.ev.Skew {
@@ -224,12 +230,42 @@ func (c *analysis) stopped() map[string]string {
 		switch {
 		case e.ByUs:
 			out[role] = stopWords(e)
-		case e.Signal == 15 || e.Signal == 9:
+		case EndsJob(e.Signal):
 			out[role] = endWords(e) + " when the job was ended"
 		}
 	}
-	if len(out) == 0 {
+	return orNil(out)
+}
+
+// EndsJob reports whether a signal is one with which Slurm ends the steps of a job.
+func EndsJob(signal int) bool { return signal == 15 || signal == 9 }
+
+// SentWithJob reports whether a role may have got its last signal by the end of its job, of which the agent was told by
+// one of the events, if it was. Whoever is preempted, or out of time, may have been told long before the agent.
+func SentWithJob(signal int, at time.Time, events []Event, job Job) bool {
+	told, known := signalled(events)
+	early := known && at.Before(told.At.Add(-ClockSkew))
+	return EndsJob(signal) && !(early && slices.Contains([]string{"", "CANCELLED", "COMPLETING"}, job.State))
+}
+
+// wentWithJob is the collateral of what ended the job as a whole, where nobody had failed before: however a role ended
+// then. Its steps may be told before the agent is, and an srun that is ended may well end with an error of its own.
+func (c *analysis) wentWithJob() map[string]string {
+	out := c.stopped()
+	if out == nil {
+		out = map[string]string{}
+	}
+	for _, e := range c.fatal {
+		if e.Role != "" && out[e.Role] == "" && !e.Assert && !e.OOM {
+			out[e.Role] = what(e) + " when the job was ended"
+		}
+	}
+	return orNil(out)
+}
+
+func orNil(m map[string]string) map[string]string {
+	if len(m) == 0 {
 		return nil
 	}
-	return out
+	return m
 }

@@ -78,7 +78,7 @@ func TestWatchedServers(t *testing.T) {
 			b: func(b *bench) *bench {
 				return b.event(gone("GEN_0", 100, 137, 9)).event(blame.Event{Kind: blame.Signalled, At: at(100.2), Text: "SIGTERM"}).job(blame.Job{State: "CANCELLED"})
 			},
-			kind: blame.KindCancelled, class: blame.Infra,
+			kind: blame.KindCancelled, class: blame.Infra, collateral: []string{"GEN_0"},
 		},
 	}
 	for name, tt := range tests {

@@ -271,6 +271,19 @@ func TestDecideCase(t *testing.T) {
 		require.Contains(t, lifecycleOf(t, r, "BENCHMARK").Results[0].Message, "collateral of JOB: killed by SIGPIPE")
 		require.Equal(t, junit.Errored, lifecycleOf(t, r, "GEN_0").Results[0].Status, "it had failed long before")
 	})
+	t.Run("the job was cancelled, and the agent killed with it", func(t *testing.T) {
+		t.Parallel()
+		f := &rundir.Finding{Kind: "cancelled", Class: "infra", Message: "interrupted: terminated"}
+		c := one(rundir.OutcomeCancelled, f, ended("BENCHMARK", rundir.KindClient, 0, 9, 2), ended("GEN_0", rundir.KindServer, 0, 2, 1))
+		c.Attempts[0].Agent = &rundir.AgentRecord{Heartbeat: c.Attempts[0].Roles[0].Ended.Add(time.Second)}
+		r := decided(c, Judged{}, Policy{Interrupted: 15})
+		require.Contains(t, lifecycleOf(t, r, "BENCHMARK").Results[0].Message, "collateral of JOB: exit 2 ")
+		require.Equal(t, junit.Errored, lifecycleOf(t, r, "GEN_0").Results[0].Status, "it had failed long before")
+		c.Attempts[0].Roles[1] = ended("GEN_0", rundir.KindServer, 0, 2, 137)
+		c.Attempts[0].Agent.End = &rundir.AgentEnd{Finding: &rundir.Finding{Root: "GEN_0", Kind: "role-crash"}}
+		r = decided(c, Judged{}, Policy{Interrupted: 15})
+		require.Equal(t, junit.Errored, lifecycleOf(t, r, "GEN_0").Results[0].Status, "it had been killed long before, says the agent")
+	})
 	t.Run("the install step failed: nobody else was started", func(t *testing.T) {
 		t.Parallel()
 		a, b, install := ended("BENCHMARK", rundir.KindClient, 0, 9, 0), ended("GEN_0", rundir.KindServer, 0, 9, 0), ended("INSTALL", "install", 0, 1, 7)

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/step"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -158,7 +159,7 @@ func (s state) stoppedBy(r role) string {
 	if !r.stopSent.IsZero() && !r.failedAt().Before(r.stopSent) {
 		return "agent"
 	}
-	if r.end.Signal != 0 && s.jobEnded() {
+	if s.jobEnded() && blame.SentWithJob(r.end.Signal, r.failedAt(), s.extra, s.ending.job) {
 		return "slurm"
 	}
 	return ""
@@ -173,14 +174,8 @@ func (s state) endsJob() bool {
 
 // jobEnded says that Slurm was ending the job as a whole.
 func (s state) jobEnded() bool {
-	if s.ending == nil {
-		return false
-	}
-	switch s.ending.job.State {
-	case "CANCELLED", "PREEMPTED", "TIMEOUT", "DEADLINE", "NODE_FAIL", "COMPLETING":
-		return true
-	}
-	return s.ending.signal != "" && s.askJob && s.ending.job.State == ""
+	words := []string{"CANCELLED", "PREEMPTED", "TIMEOUT", "DEADLINE", "NODE_FAIL", "COMPLETING"}
+	return s.ending != nil && (slices.Contains(words, s.ending.job.State) || s.ending.signal != "" && s.askJob && s.ending.job.State == "")
 }
 
 func timeOrNil(t time.Time) *time.Time {

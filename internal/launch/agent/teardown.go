@@ -12,8 +12,10 @@ func (m *machine) takeSignal(e event) {
 		return // asked again while roles have their grace: it does not begin anew
 	}
 	m.note(e.at, "", "agent received "+e.text)
-	if m.ending != nil && m.ending.signal == "" && !m.ending.soft {
+	cause := blame.Event{Kind: blame.Signalled, At: e.at, Text: e.text}
+	if m.ending != nil && !m.ending.soft {
 		// Already ending: a job cancelled as a whole signals the roles first, us after.
+		m.extra = append(m.extra, cause)
 		m.ending.signal = e.text
 		m.ending.grace = min(m.ending.grace, cancelGrace)
 		if m.ending.termed.IsZero() {
@@ -22,7 +24,7 @@ func (m *machine) takeSignal(e event) {
 		return
 	}
 	m.ending = nil
-	m.begin(e.at, "agent received "+e.text, 0, blame.Event{Kind: blame.Signalled, At: e.at, Text: e.text})
+	m.begin(e.at, "agent received "+e.text, 0, cause)
 	m.ending.signal = e.text
 	m.ending.grace = min(m.grace, cancelGrace)
 }

@@ -3,6 +3,7 @@ package outcome
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -76,6 +77,31 @@ func combine(f Facts, v view, r Resolution) Resolution {
 			fmt.Sprintf("the agent says passed, Slurm says %s%s: not counted as a pass", v.state, exitText(v)))
 	}
 	return fromSlurm(f, v, r)
+}
+
+// withCollateral adds to a finding about the job as a whole which roles went with it, as the agent has seen it. One that it
+// blames itself is one of them if it ended when the job did.
+func withCollateral(f Facts, about *rundir.Finding) *rundir.Finding {
+	if about == nil || about.Root != "" || about.Collateral != nil || !ended(f) || f.Agent.End.Finding == nil {
+		return about
+	}
+	said, all := f.Agent.End.Finding, *about
+	all.Collateral = maps.Clone(said.Collateral)
+	at := look(f).ended
+	if f.Job.Cancel != nil {
+		at = f.Job.Cancel.At
+	}
+	for _, r := range f.Agent.Roles {
+		blamed := r.Name == said.Root || slices.Contains(said.Roots, r.Name)
+		if !blamed || r.OOM || r.Ended == nil || at.IsZero() || r.Ended.Add(blame.ClockSkew).Before(at) {
+			continue
+		}
+		if all.Collateral == nil {
+			all.Collateral = map[string]string{}
+		}
+		all.Collateral[r.Name] = r.Ending().String() + " when the job was ended"
+	}
+	return &all
 }
 
 // blamed is what the agent says, as the rule of the whole job asks for it.

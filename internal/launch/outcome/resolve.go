@@ -16,6 +16,7 @@ func Resolve(f Facts) Resolution {
 	r := resolve(f)
 	if r.Done {
 		r.Ask = 0
+		r.Finding = withCollateral(f, r.Finding)
 	}
 	return r
 }

@@ -1,6 +1,8 @@
 package outcome
 
 import (
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -376,6 +378,27 @@ func TestStateDecidesOverTheSignal(t *testing.T) {
 		require.Equal(t, w.blamed, resolve(agentEnd(10*m, "test_failed", "GEN_0", 4*m)).Outcome, "%s, a role had failed before", state)
 		require.Equal(t, infra, resolve(agentEnd(10*m, "infra", "", 0)).Outcome, "%s, the agent saw infrastructure", state)
 	}
+}
+
+// Who went with the job is the agent's word, whoever says what ended it.
+func TestCollateralOfTheJob(t *testing.T) {
+	t.Parallel()
+	cancelled := []fact{queue(11*m, 10*m, slurm.Cancelled, ""), acct(11*m, 10*m, "CANCELLED by 1000", "0:0")}
+	asked := func(f *Facts) { f.Job.Cancel = &rundir.Cancel{At: at(10 * m), Reason: "interrupted: terminated"} }
+	said := func(f *Facts) {
+		f.Agent.End.Finding = &rundir.Finding{Kind: KindCancelled, Rule: "agent-signalled", Collateral: map[string]string{"GEN_0": "exit 213 when the job was ended"}}
+	}
+	names := func(fs ...fact) []string {
+		r := Resolve(facts(11*m, append(slices.Clone(cancelled), fs...)...))
+		require.Equal(t, rundir.OutcomeCancelled, r.Outcome, r.Reason)
+		require.Empty(t, r.Finding.Root)
+		return slices.Sorted(maps.Keys(r.Finding.Collateral))
+	}
+	require.Equal(t, []string{"GEN_0"}, names(agentEnd(10*m, "cancelled", "", 0), said))
+	require.Equal(t, []string{"GEN_0"}, names(agentEnd(10*m, "cancelled", "", 0), said, asked))
+	require.Equal(t, []string{"GEN_0"}, names(agentEnd(10*m, "test_failed", "GEN_0", 10*m-s)), "the agent has not seen what ended its job")
+	require.Equal(t, []string{"GEN_0"}, names(agentEnd(10*m, "infra", "GEN_0", 10*m-s), asked))
+	require.Empty(t, names(agentEnd(10*m, "infra", "GEN_0", 4*m), asked), "it had failed long before, and stays told")
 }
 
 func TestNodeOfASignalledAgent(t *testing.T) {

@@ -37,7 +37,7 @@ func (e *Ended) endOf(role *Told) junit.Case {
 		}
 	case role.Optional:
 		c.Results = []junit.Result{{Status: junit.Skipped, Type: TypeOptional, Message: "left, as it may (critical: false): " + message, Text: crashText(role)}}
-	case e.IsCollateral(role.Name), e.jobsFault() && wentWithJob(role), e.wentWithNode(role), e.notReached(role):
+	case e.IsCollateral(role.Name), e.jobsFault() && e.wentWithJob(role), e.wentWithAgent(role), e.notReached(role):
 		c.Results = []junit.Result{{Status: junit.Skipped, Type: TypeCollateral, Message: "collateral of " + e.RootName() + ": " + message, Text: f.Collateral[role.Name]}}
 	default:
 		c.Results = []junit.Result{{Status: junit.Errored, Type: kind, Message: message, Text: crashText(role)}}
@@ -62,10 +62,10 @@ func (e *Ended) jobsFault() bool {
 	return e.Outcome != rundir.OutcomePassed && f != nil && f.Root == "" && f.Kind != "" && !e.Unattributed()
 }
 
-// wentWithNode reports whether a role ended so shortly before the agent fell silent that the death of their node may be
-// why: what is left of it at that moment fails in its own way, by a broken pipe, say.
-func (e *Ended) wentWithNode(role *Told) bool {
-	if !e.jobsFault() || e.Finding.Kind != blame.KindNodeFail || e.Agent == nil || e.Agent.End != nil || role.Ended == nil || role.OOM {
+// wentWithAgent reports whether a role ended so shortly before the agent fell silent that what ended the job, or their
+// node, may be why: what is left of it at that moment fails in its own way, by a broken pipe, say.
+func (e *Ended) wentWithAgent(role *Told) bool {
+	if !e.jobsFault() || e.Agent == nil || e.Agent.End != nil || role.Ended == nil || role.OOM {
 		return false
 	}
 	return e.Agent.Heartbeat.Sub(*role.Ended) <= blame.ClockSkew
@@ -80,9 +80,11 @@ func (e *Ended) notReached(role *Told) bool {
 
 // wentWithJob reports whether a role has no end of its own: it was stopped, went by
 // the signals that end a job, could not be started, or was not seen to end or start at
-// all.
-func wentWithJob(role *Told) bool {
+// all. One that the agent blames had failed before.
+func (e *Ended) wentWithJob(role *Told) bool {
 	switch {
+	case e.Agent != nil && e.Agent.End != nil && e.Agent.End.Finding != nil && e.Agent.End.Finding.Root == role.Name:
+		return false
 	case role.State != rundir.RoleEnded:
 		return role.State != "" // "": there is no record of any process
 	case role.OOM:
