@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"path/filepath"
 	"slices"
@@ -200,16 +199,9 @@ func (rd Reader) genericCSV(br *bufio.Reader, g Generic, file string) ([]Result,
 		return nil, err
 	}
 	var results []Result
-	for {
-		row, err := c.next()
-		if errors.Is(err, io.EOF) {
-			return results, nil
-		}
+	for row, err := range c.rows() {
 		if err != nil {
 			return results, err
-		}
-		if slices.Equal(row, c.header) {
-			continue
 		}
 		line := c.lines
 		results = append(results, g.point(rd.Metrics, Result{Format: FormatGenericCSV, File: file, Line: line}, func(at string) (float64, string, int, bool) {
@@ -221,6 +213,7 @@ func (rd Reader) genericCSV(br *bufio.Reader, g Generic, file string) ([]Result,
 			return v, row[i], line, true
 		}))
 	}
+	return results, nil
 }
 
 // point fills in r, of which only the place is known.

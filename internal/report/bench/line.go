@@ -7,18 +7,15 @@ import (
 	"io"
 )
 
-// maxLine is how much of a line is looked at. No line of any format is nearly
-// as long; the rest of a longer one is read and dropped, so memory is bounded.
-const maxLine = 64 << 10
-
 // lines reads a stream line by line. A carriage return ends a line too, because
 // progress bars overwrite themselves with it; only \n counts for the number.
+// Of a line that is longer than the reader's buffer, as none of any format is
+// nearly, the rest is dropped: memory is bounded.
 type lines struct {
 	r      *bufio.Reader
 	number int    // of the line that text was taken from, 1-based
 	text   []byte // without its end; valid until the next call
 	rest   []byte // of the same line, behind a carriage return
-	long   []byte // holds a line that was cut
 	torn   bool   // the line is the last one and has no newline
 	err    error
 }
@@ -45,28 +42,14 @@ func (l *lines) physical() ([]byte, bool) {
 		return nil, false
 	}
 	line, err := l.r.ReadSlice('\n')
-	if !errors.Is(err, bufio.ErrBufferFull) {
-		return l.finish(line, err)
+	if errors.Is(err, bufio.ErrBufferFull) {
+		line = bytes.Clone(line) // the start of a line that nothing more is kept of
 	}
-	l.long = append(l.long[:0], line...)
 	for errors.Is(err, bufio.ErrBufferFull) {
-		line, err = l.r.ReadSlice('\n')
-		if room := maxLine - len(l.long); room > 0 {
-			l.long = append(l.long, line[:min(room, len(line))]...)
-		}
-	}
-	if err != nil {
-		return l.finish(l.long, err)
-	}
-	return l.finish(append(l.long, '\n'), nil)
-}
-
-func (l *lines) finish(line []byte, err error) ([]byte, bool) {
-	if err == nil {
-		return line[:len(line)-1], true
+		_, err = l.r.ReadSlice('\n')
 	}
 	l.err, l.torn = err, errors.Is(err, io.EOF) && len(line) > 0
-	return line, len(line) > 0
+	return bytes.TrimSuffix(line, []byte{'\n'}), err == nil || len(line) > 0
 }
 
 // fault is the error that ended the stream, nil at its proper end.

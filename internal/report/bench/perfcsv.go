@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"regexp"
 	"slices"
 	"strings"
@@ -25,7 +26,7 @@ func looksLikePerfCSV(head []byte) bool {
 	return bytes.Contains(line, []byte("perf_metric")) && bytes.Contains(line, []byte("metric_type")) && bytes.Contains(line, []byte(","))
 }
 
-// csvReader yields rows with their line.
+// csvReader reads a CSV file with a header.
 type csvReader struct {
 	r      *csv.Reader
 	in     *capped
@@ -38,13 +39,28 @@ func newCSV(r io.Reader) (*csvReader, error) {
 	c := &csvReader{r: csv.NewReader(in), in: in}
 	c.r.FieldsPerRecord = -1
 	row, err := c.next()
-	if err != nil {
-		return nil, err
-	}
 	for _, cell := range row {
 		c.header = append(c.header, strings.TrimSpace(cell))
 	}
-	return c, nil
+	return c, err
+}
+
+// rows yields those behind the header, without its repetitions, up to an error.
+func (c *csvReader) rows() iter.Seq2[[]string, error] {
+	return func(yield func([]string, error) bool) {
+		for {
+			row, err := c.next()
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if err == nil && slices.Equal(row, c.header) {
+				continue
+			}
+			if !yield(row, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // next is the next row. A row of another length than the header is an error:
@@ -108,19 +124,16 @@ func (rd Reader) readPerfCSV(br *bufio.Reader, file string) ([]Result, error) {
 	if t.value < 0 || t.kind < 0 || t.test < 0 {
 		return nil, Problem{Line: 1, Text: "CSV: perf_metric, metric_type or test_name is not among the columns"}
 	}
-	for {
-		row, err := c.next()
-		switch {
-		case errors.Is(err, io.EOF) && c.in.last != '\n':
-			return t.results, Problem{Line: c.lines, Text: "CSV: the last line has no end: half-written"}
-		case errors.Is(err, io.EOF):
-			return t.results, nil
-		case err != nil:
+	for row, err := range c.rows() {
+		if err != nil {
 			return t.results, err
-		case row[t.value] != "perf_metric": // a header in between
-			t.row(row, c.lines)
 		}
+		t.row(row, c.lines)
 	}
+	if c.in.last != '\n' {
+		err = Problem{Line: c.lines, Text: "CSV: the last line has no end: half-written"}
+	}
+	return t.results, err
 }
 
 func (t *perfTable) row(row []string, line int) {

@@ -56,8 +56,8 @@ func (e errReader) Read([]byte) (int, error) { return 0, e.err }
 
 func TestLines(t *testing.T) {
 	t.Parallel()
-	long := strings.Repeat("x", maxLine+peekSize+17)
-	l := newLines(bufio.NewReaderSize(strings.NewReader("a\n\nb\rc\r\n"+long+"\nlast"), 64))
+	long := strings.Repeat("x", 2*peekSize+17)
+	l := newLines(bufio.NewReaderSize(strings.NewReader("a\n\nb\rc\r\n"+long+"\nlast"), peekSize))
 	var got []string
 	for l.next() {
 		text := string(l.text)
@@ -67,7 +67,7 @@ func TestLines(t *testing.T) {
 		got = append(got, fmt.Sprintf("%d:%s", l.number, text))
 	}
 	require.NoError(t, l.fault())
-	require.Equal(t, []string{"1:a", "2:", "3:b", "3:c", fmt.Sprintf("4:%d bytes", maxLine), "5:last"}, got)
+	require.Equal(t, []string{"1:a", "2:", "3:b", "3:c", fmt.Sprintf("4:%d bytes", peekSize), "5:last"}, got)
 	require.True(t, l.torn)
 }
 

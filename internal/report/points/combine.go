@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
-	"github.com/ci-disagg/ci-disagg/internal/report/bench/steps"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -182,20 +181,28 @@ func (g stepGroup) attach(out []bench.Result, only bool) []bench.Result {
 // numbers are those that tell the logs of several servers apart.
 var numbers = regexp.MustCompile("[0-9]+")
 
-// result averages over the servers; its Format is "" if none logged a usable
+// result averages over the servers, each counting alike; its Format is "" if none logged a usable
 // iteration. silent are the servers that logged none while others did.
 func (g stepGroup) result() (r bench.Result, silent []bench.Problem) {
-	var used []steps.Log
+	var used []bench.Result
 	for _, l := range g.logs {
 		if l.Steps.Used == 0 {
 			silent = append(silent, bench.Problem{File: l.File, Text: "no usable iteration, though other generation servers logged some: the log is incomplete"})
 			continue
 		}
-		used, r = append(used, *l.Steps), l
+		used, r = append(used, l), l
 	}
-	if len(used) > 0 && len(g.logs) > 1 {
-		r = bench.StepResult(steps.Log{Stats: steps.Average(used)}, filepath.Join(g.dir, numbers.ReplaceAllString(filepath.Base(r.File), "*")))
-		r.Steps, r.Problems = nil, silent
+	if len(used) == 0 || len(g.logs) == 1 {
+		return r, silent
+	}
+	r = bench.Result{Format: bench.FormatSteps, File: filepath.Join(g.dir, numbers.ReplaceAllString(filepath.Base(r.File), "*")), Problems: silent}
+	for i, s := range used[0].Samples {
+		s.Value = 0
+		for _, l := range used {
+			s.Value += l.Samples[i].Value
+		}
+		s.Value /= float64(len(used))
+		r.Samples = append(r.Samples, s)
 	}
 	return r, silent
 }

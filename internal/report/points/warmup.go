@@ -1,6 +1,7 @@
 package points
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -34,17 +35,9 @@ func discardFirst(found Found) Found {
 			continue
 		}
 		found.Results = append(found.Results, middle(all[1:]))
-		found.Warnings = append(found.Warnings, bench.Problem{File: all[0].File, Line: all[0].Line, Text: fmt.Sprintf("%s: first of %d repetitions discarded", title(all[0]), len(all))})
+		found.Warnings = append(found.Warnings, bench.Problem{File: all[0].File, Line: all[0].Line, Text: fmt.Sprintf("%s: first of %d repetitions discarded", cmp.Or(all[0].Load(), all[0].Name), len(all))})
 	}
 	return found
-}
-
-// title is the point of a run for people.
-func title(r bench.Result) string {
-	if load := r.Load(); load != "" {
-		return load
-	}
-	return r.Name
 }
 
 // middle is one result with the median of every sample that all runs have, and
@@ -55,8 +48,8 @@ func middle(all []bench.Result) bench.Result {
 	for _, s := range all[0].Samples {
 		var values []float64
 		for _, r := range all {
-			if at := slices.IndexFunc(r.Samples, func(o bench.Sample) bool { return o.Metric == s.Metric }); at >= 0 {
-				values = append(values, r.Samples[at].Value)
+			if v, ok := r.Value(s.Metric); ok {
+				values = append(values, v)
 			}
 		}
 		if len(values) < len(all) {

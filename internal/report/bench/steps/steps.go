@@ -27,20 +27,6 @@ type Log struct {
 	Line   int   // of the first usable row, 1-based; 0 = there is none
 }
 
-// Average is the mean of each statistic over the servers, unweighted.
-func Average(logs []Log) Stats {
-	var s Stats
-	for _, l := range logs {
-		s.Mean += l.Mean
-		s.Median += l.Median
-		s.Std += l.Std
-		s.P75 += l.P75
-		s.P99 += l.P99
-	}
-	n := float64(len(logs))
-	return Stats{s.Mean / n, s.Median / n, s.Std / n, s.P75 / n, s.P99 / n}
-}
-
 // Scanner decides which iteration lines of a log count. The zero value is ready.
 //
 // Rows are the lines of iteration 5 and later with a numeric

@@ -155,16 +155,8 @@ func TestStepStatistics(t *testing.T) {
 	require.InDelta(t, 7.3, one.P99, 0)
 }
 
-func TestAverageIsUnweighted(t *testing.T) {
+func TestSilentLog(t *testing.T) {
 	t.Parallel()
-	a, err := scan(iterLine(5, 0, 1, "6.0ms", "256")).Log()
-	require.NoError(t, err)
-	b, err := scan(strings.Repeat(iterLine(5, 0, 1, "8.0ms", "256"), 3)).Log()
-	require.NoError(t, err)
-	got := Average([]Log{a, b})
-	require.InDelta(t, 7, got.Mean, 0)
-	require.InDelta(t, 7, got.Median, 0)
-
 	silent := scan("nothing here\n")
 	none, err := silent.Log()
 	require.NoError(t, err)
