@@ -145,28 +145,26 @@ func (rd Reader) readGeneric(br *bufio.Reader, g Generic, file string) ([]Result
 func (g Generic) points(t metric.Table, d jsondoc.Document, format, file string) []Result {
 	var results []Result
 	for _, item := range items(d, pointer(g.Items)) {
-		results = append(results, g.point(t, Result{Format: format, File: file, Line: d.Line("")}, func(at string) (float64, string, int, bool) {
-			return scalar(d, item+pointer(at))
-		}))
+		results = append(results, g.point(t, Result{Format: format, File: file, Line: d.Line("")}, func(at string) found { return scalar(d, item+pointer(at)) }))
 	}
 	return results
 }
 
-// scalar finds a value: as a number (NaN = not one) and as text, which is the key of
-// what is true. What is false is not there.
-func scalar(d jsondoc.Document, pointer string) (v float64, text string, line int, ok bool) {
-	line = d.Line(pointer)
+// scalar finds a value; the text of what is true is its key. What is false is not there.
+func scalar(d jsondoc.Document, pointer string) found {
+	f := found{v: math.NaN(), line: d.Line(pointer), ok: true}
 	switch of := d.Value(pointer).(type) {
 	case float64:
-		return of, strconv.FormatFloat(of, 'g', -1, 64), line, true
+		f.v, f.text = of, strconv.FormatFloat(of, 'g', -1, 64)
 	case string:
-		v, _ = parseNumber(of)
-		return v, of, line, true
+		f.v, _ = parseNumber(of)
+		f.text = of
 	case bool:
-		return math.NaN(), pointer[strings.LastIndexByte(pointer, '/')+1:], line, of
+		f.text, f.ok = pointer[strings.LastIndexByte(pointer, '/')+1:], of
 	default:
-		return math.NaN(), "", line, false
+		f.ok = false
 	}
+	return f
 }
 
 // items are the prefixes of the points in a document.
@@ -190,8 +188,16 @@ func pointer(place string) string {
 	return "/" + strings.ReplaceAll(place, ".", "/")
 }
 
-// lookup finds the value at a place: as a number (NaN = not one) and as text.
-type lookup func(at string) (v float64, text string, line int, ok bool)
+// found is the value at a place, if there is one: as a number (NaN = not one) and as text.
+type found struct {
+	v    float64
+	text string
+	line int
+	ok   bool
+}
+
+// lookup finds the value at a place.
+type lookup func(at string) found
 
 func (rd Reader) genericCSV(br *bufio.Reader, g Generic, file string) ([]Result, error) {
 	c, err := newCSV(br)
@@ -204,13 +210,13 @@ func (rd Reader) genericCSV(br *bufio.Reader, g Generic, file string) ([]Result,
 			return results, err
 		}
 		line := c.lines
-		results = append(results, g.point(rd.Metrics, Result{Format: FormatGenericCSV, File: file, Line: line}, func(at string) (float64, string, int, bool) {
+		results = append(results, g.point(rd.Metrics, Result{Format: FormatGenericCSV, File: file, Line: line}, func(at string) found {
 			i := slices.Index(c.header, at)
 			if i < 0 || strings.TrimSpace(row[i]) == "" {
-				return 0, "", line, false
+				return found{}
 			}
 			v, _ := parseNumber(strings.TrimSpace(row[i]))
-			return v, row[i], line, true
+			return found{v, row[i], line, true}
 		}))
 	}
 	return results, nil
@@ -219,17 +225,17 @@ func (rd Reader) genericCSV(br *bufio.Reader, g Generic, file string) ([]Result,
 // point fills in r, of which only the place is known.
 func (g Generic) point(t metric.Table, r Result, where lookup) Result {
 	find := where.first
-	if _, text, _, ok := find(g.Point); ok {
-		r.Name = text
+	if f := find(g.Point); f.ok {
+		r.Name = f.text
 	}
 	if n := whole(find, g.Concurrency); n != nil && *n <= math.MaxInt32 {
 		r.Concurrency = int(*n)
 	}
-	if v, _, _, ok := find(g.Rate); ok && v > 0 && finite(v) {
-		r.Rate = v
+	if f := find(g.Rate); f.ok && f.v > 0 && finite(f.v) {
+		r.Rate = f.v
 	}
-	if v, text, _, ok := find(g.Duration); ok {
-		if v, ok = inUnit(v, text, cmp.Or(g.DurationIn, "s"), "s"); ok {
+	if f := find(g.Duration); f.ok {
+		if v, ok := f.inUnit(cmp.Or(g.DurationIn, "s"), "s"); ok {
 			r.DurationS = &v
 		}
 	}
@@ -238,8 +244,8 @@ func (g Generic) point(t metric.Table, r Result, where lookup) Result {
 	if g.noneFailed && r.Failed == nil && r.Completed != nil {
 		r.Failed = new(int64)
 	}
-	if _, text, line, ok := find(g.Problem); ok {
-		r.Problems = append(r.Problems, Problem{r.File, line, "the client says " + text})
+	if f := find(g.Problem); f.ok {
+		r.Problems = append(r.Problems, Problem{r.File, f.line, "the client says " + f.text})
 	}
 	for _, gm := range g.Metrics {
 		gm.take(t, &r, find)
@@ -254,57 +260,54 @@ func (gm GenericMetric) take(t metric.Table, r *Result, find lookup) {
 		r.Problems = append(r.Problems, Problem{r.File, r.Line, fmt.Sprintf("metric %q is not defined", gm.Metric)})
 		return
 	}
-	v, text, at, ok := find(gm.At)
-	if !ok {
+	f := find(gm.At)
+	if !f.ok {
 		if !gm.Optional {
 			r.Problems = append(r.Problems, Problem{r.File, r.Line, fmt.Sprintf("%s: there is nothing at %s", m.Name, gm.At)})
 		}
 		return
 	}
-	_, unit, _, _ := find(gm.UnitAt)
-	converted, ok := inUnit(v, text, cmp.Or(unit, gm.Unit, m.Unit), m.Unit)
+	v, ok := f.inUnit(cmp.Or(find(gm.UnitAt).text, gm.Unit, m.Unit), m.Unit)
 	if !ok {
-		r.Problems = append(r.Problems, Problem{r.File, at, fmt.Sprintf("%s at %s is %q, not a number", m.Name, gm.At, text)})
+		r.Problems = append(r.Problems, Problem{r.File, f.line, fmt.Sprintf("%s at %s is %q, not a number", m.Name, gm.At, f.text)})
 		return
 	}
-	r.Add(m, converted, at)
+	r.Add(m, v, f.line)
 }
 
-// inUnit expresses a value in a unit. A value that is no number may carry its
+// inUnit expresses the value in a unit. A value that is no number may carry its
 // own unit: 205.00us.
-func inUnit(v float64, text, from, to string) (float64, bool) {
+func (f found) inUnit(from, to string) (float64, bool) {
+	v := f.v
 	if math.IsNaN(v) {
-		end := strings.LastIndexAny(text, "0123456789") + 1
-		if end == len(text) {
+		end := strings.LastIndexAny(f.text, "0123456789") + 1
+		if end == len(f.text) {
 			return 0, false
 		}
-		v, _ = parseNumber(text[:end])
-		from = text[end:]
+		v, _ = parseNumber(f.text[:end])
+		from = f.text[end:]
 	}
 	v, err := metric.Convert(v, from, to)
 	return v, err == nil && finite(v)
 }
 
 // first finds the first of several places that there is.
-func (find lookup) first(at string) (v float64, text string, line int, ok bool) {
-	for _, place := range strings.Split(at, " | ") {
-		if place == "" {
-			continue
-		}
-		if v, text, line, ok = find(place); ok {
-			break
+func (find lookup) first(at string) (f found) {
+	for place := range strings.SplitSeq(at, " | ") {
+		if place != "" && !f.ok {
+			f = find(place)
 		}
 	}
-	return v, text, line, ok
+	return f
 }
 
 // whole is a count at a place, nil = none.
 func whole(find lookup, at string) *int64 {
-	v, _, _, ok := find(at)
-	if !ok || !(v >= 0 && v <= 1<<53) || v != math.Trunc(v) {
+	f := find(at)
+	if !f.ok || !(f.v >= 0 && f.v <= 1<<53) || f.v != math.Trunc(f.v) {
 		return nil
 	}
-	n := int64(v)
+	n := int64(f.v)
 	return &n
 }
 

@@ -16,25 +16,22 @@ type expressions struct {
 	lines         []*regexp.Regexp
 }
 
-func (g Generic) expressions() (expressions, error) {
-	var e expressions
-	var err error
-	if e.begins, err = regexp.Compile(g.Begins); err != nil {
-		return e, fmt.Errorf("begins: %w", err)
-	}
-	if g.Title != "" {
-		if e.title, err = regexp.Compile(g.Title); err != nil {
-			return e, fmt.Errorf("title: %w", err)
+func (g Generic) expressions() (e expressions, err error) {
+	compile := func(key, text string) *regexp.Regexp {
+		re, bad := regexp.Compile(text)
+		if bad != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", key, bad))
 		}
+		return re
+	}
+	e.begins = compile("begins", g.Begins)
+	if g.Title != "" {
+		e.title = compile("title", g.Title)
 	}
 	for i, line := range g.Lines {
-		re, err := regexp.Compile(line)
-		if err != nil {
-			return e, fmt.Errorf("lines[%d]: %w", i, err)
-		}
-		e.lines = append(e.lines, re)
+		e.lines = append(e.lines, compile(fmt.Sprintf("lines[%d]", i), line))
 	}
-	return e, nil
+	return e, err
 }
 
 // checkText reports what is wrong with the keys of a text format.
@@ -151,13 +148,13 @@ func (p *textPoints) close() {
 	if p.line == 0 {
 		return
 	}
-	p.results = append(p.results, p.g.point(p.metrics, Result{Format: p.format, File: p.file, Line: p.line}, func(at string) (float64, string, int, bool) {
+	p.results = append(p.results, p.g.point(p.metrics, Result{Format: p.format, File: p.file, Line: p.line}, func(at string) found {
 		g, ok := p.groups[at]
 		v, _ := parseNumber(g.text)
 		if at == p.g.Failed {
 			v = g.sum
 		}
-		return v, g.text, g.line, ok
+		return found{v, g.text, g.line, ok}
 	}))
 	p.line = 0
 }

@@ -65,20 +65,11 @@ var (
 // accuracySamples adds one sample per task: of the filter and the metric that
 // stand first in preferred order, the last run of several.
 func accuracySamples(t metric.Table, r *Result) {
-	rank := func(s Score) int {
-		order := slices.Index([]string{"flexible-extract", "strict-match", "none"}, s.Filter)
-		if order < 0 {
-			order = 3
-		}
-		by := slices.Index([]string{"exact_match", "acc"}, s.Metric)
-		if by < 0 {
-			by = 2
-		}
-		return 3*order + by
-	}
+	filters, names := []string{"none", "strict-match", "flexible-extract"}, []string{"acc", "exact_match"}
+	rank := func(s Score) int { return 3*slices.Index(filters, s.Filter) + slices.Index(names, s.Metric) } // -1 = any other
 	best := map[string]Score{}
 	for _, s := range r.Accuracy {
-		if have, ok := best[s.Task]; s.Unit == "%" && !s.LowerIs && (!ok || rank(s) <= rank(have)) {
+		if have, ok := best[s.Task]; s.Unit == "%" && !s.LowerIs && (!ok || rank(s) >= rank(have)) {
 			best[s.Task] = s
 		}
 	}

@@ -165,14 +165,7 @@ const jsonList = 1000
 // a benchmark. A server's own JSON may well be torn when it is ended; that
 // says nothing about the measurement.
 func marked(d jsondoc.Document, formats []Format) bool {
-	for _, f := range formats {
-		for _, pointer := range f.Marks {
-			if d.Has(pointer) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(formats, func(f Format) bool { return slices.ContainsFunc(f.Marks, d.Has) })
 }
 
 // fault is an error at a place in a file.

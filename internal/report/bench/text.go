@@ -224,45 +224,33 @@ func marker(text []byte) string {
 func (t *servingTable) count(label, value string, number int) bool {
 	r := t.open
 	switch label {
-	case "benchmark duration (s)":
-		if v, ok := t.number(r, label, value, number); ok {
-			r.DurationS = &v
-		}
 	case "traffic request rate", "request rate configured (rps)":
 		r.Rate = requestRate(value)
+		return true
 	case "maximum request concurrency", "max request concurrency":
 		r.Concurrency = cmp.Or(small([]byte(value)), r.Concurrency)
+		return true
+	}
+	counter := map[string]**int64{
+		"total requests": &r.Requested, "successful requests": &r.Completed, "failed requests": &r.Failed, "total failed requests": &r.Failed,
+		"total input tokens": &r.InputTokens, "total generated tokens": &r.OutputTokens,
+	}[label]
+	if counter == nil && label != "benchmark duration (s)" {
+		return false
+	}
+	v, _ := parseNumber(value)
+	switch {
+	case !finite(v):
+		t.noNumber(r, label, value, number)
+	case counter == nil:
+		r.DurationS = &v
 	default:
-		target := r.counter(label)
-		if target == nil {
-			return false
-		}
-		if v, ok := t.number(r, label, value, number); ok {
-			// The larger of two statements about the number of requests is the one
-			// that a shortfall must not hide behind.
-			n := int64(v)
-			*target = Larger(*target, &n)
-		}
+		// The larger of two statements about the number of requests is the one
+		// that a shortfall must not hide behind.
+		n := int64(v)
+		*counter = Larger(*counter, &n)
 	}
 	return true
-}
-
-// counter is where the count of a label belongs, nil = nowhere.
-func (r *Result) counter(label string) **int64 {
-	switch label {
-	case "total requests":
-		return &r.Requested
-	case "successful requests":
-		return &r.Completed
-	case "failed requests", "total failed requests":
-		return &r.Failed
-	case "total input tokens":
-		return &r.InputTokens
-	case "total generated tokens":
-		return &r.OutputTokens
-	default:
-		return nil
-	}
 }
 
 // requestRate is a rate as the clients print it; inf is none.
@@ -273,13 +261,9 @@ func requestRate(value string) float64 {
 	return 0
 }
 
-// number parses a value of the table. Not a number is a problem of the point.
-func (t *servingTable) number(r *Result, label, value string, number int) (float64, bool) {
-	v, _ := parseNumber(value)
-	if !finite(v) {
-		r.Problems = append(r.Problems, Problem{t.file, number, fmt.Sprintf("%s is %q, not a number", label, value)})
-	}
-	return v, finite(v)
+// noNumber notes that a value is none: a problem of the point.
+func (t *servingTable) noNumber(r *Result, label, value string, number int) {
+	r.Problems = append(r.Problems, Problem{t.file, number, fmt.Sprintf("%s is %q, not a number", label, value)})
 }
 
 // sample takes a line of a table that is a metric.
@@ -290,9 +274,9 @@ func (t *servingTable) sample(r *Result, label, value string, number int) bool {
 	}
 	if v, ok := parseNumber(value); ok {
 		r.Add(m, v, number) // it knows what is to be made of nan
-		return true
+	} else {
+		t.noNumber(r, label, value, number)
 	}
-	_, _ = t.number(r, label, value, number)
 	return true
 }
 
