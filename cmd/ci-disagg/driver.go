@@ -211,6 +211,7 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, r started) error
 	s.driven = true
 	if _, err := os.Stat(r.dir.RunFile()); err != nil { // it begins now: what it knows is fixed in its plans
 		rep.Priors(ctx, r.plans, r.run.Build.Branch)
+		rep.Owe(r.run.Build)
 	}
 	o := d.options(h, r.dir, r.detach)
 	o.Collect.Mask, o.Console = rep.Options.Mask, rep.Options.Mask.Each(o.Console)

@@ -180,6 +180,25 @@ func (r *Reporter) Interrupted(signal, code int, by error) error {
 // notStoredFile says why the run's measurements could not be stored, until they are.
 const notStoredFile = "not-stored"
 
+// Owe notes of a run that begins that what it measures has yet to be stored, where that must be: a driver that is killed
+// before has said so.
+func (r *Reporter) Owe(b rundir.Build) {
+	setup := r.Options.Setup
+	if setup.Store == nil && setup.StoreErr == nil || b.Mode == baseline.ModeReference || !report.MustBeStored(b, setup.Policy.FunctionalOnly) {
+		return
+	}
+	if tree, err := r.Dir.Tree(); err == nil { // else the run ends by that
+		defer func() { _ = tree.Close() }()
+		r.note(tree, "whoever drove this run had not stored what it measured")
+	}
+}
+
+func (r *Reporter) note(tree *rundir.Tree, why string) {
+	if err := tree.WriteFile(filepath.Join(r.Dir.Report(), notStoredFile), []byte(why), rundir.FileMode); err != nil {
+		fmt.Fprintf(r.Warn, "ci-disagg: warning: %v\n", err)
+	}
+}
+
 // stored is why the measurements are not in the history, though they were to be: with save now, else when that was tried
 // last.
 func (r *Reporter) stored(ctx context.Context, d session.Decided, save bool) (err error) {
@@ -195,9 +214,7 @@ func (r *Reporter) stored(ctx context.Context, d session.Decided, save bool) (er
 	switch {
 	case err != nil && (d.Run.Advice.NoStore || !report.MustBeStored(d.Run.Build, d.Run.Advisory)): // nobody will miss it
 	case err != nil:
-		if failed := tree.WriteFile(mark, []byte(err.Error()), rundir.FileMode); failed != nil {
-			fmt.Fprintf(r.Warn, "ci-disagg: warning: %v\n", failed)
-		}
+		r.note(tree, err.Error())
 	case save:
 		_ = tree.Remove(mark) // most have none
 	case len(d.Records) > 0:

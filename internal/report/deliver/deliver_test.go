@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -35,6 +36,34 @@ func TestARewrittenRecordIsNotStored(t *testing.T) {
 	require.ErrorContains(t, err, "run.json says that this is a nightly run, and it was started as pr")
 	_, err = store.Each(t.Context(), baseline.Filter{}, func(r baseline.Record) error { return fmt.Errorf("%s was stored", r.Run) })
 	require.NoError(t, err)
+}
+
+// A driver that is killed before it has stored what a nightly has measured leaves that behind: no report passes until it is.
+func TestARunIsNotStoredFromItsBeginning(t *testing.T) {
+	t.Parallel()
+	store, err := baseline.Create(t.Context(), "dir:"+t.TempDir())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, store.Close()) }()
+	for _, c := range []struct {
+		mode  string
+		setup judging.Setup
+		owed  bool
+	}{
+		{baseline.ModeNightly, judging.Setup{Store: store}, true},
+		{baseline.ModeNightly, judging.Setup{StoreErr: errors.New("away")}, true},
+		{baseline.ModeNightly, judging.Setup{}, false},
+		{baseline.ModeNightly, judging.Setup{Store: store, Policy: verdict.Policy{FunctionalOnly: true}}, false},
+		{baseline.ModePR, judging.Setup{Store: store}, false},
+		{baseline.ModeReference, judging.Setup{Store: store}, false},
+	} {
+		r := New(rundir.Dir(t.TempDir()), session.Options{Setup: c.setup})
+		r.Warn = t.Output()
+		r.Owe(rundir.Build{Mode: c.mode})
+		d := session.Decided{Records: []baseline.Record{{Kind: baseline.KindRun, Case: "c", Run: "r", Build: rundir.Build{Mode: c.mode, Branch: "main"}}}}
+		require.Equal(t, c.owed, r.stored(t.Context(), d, false) != nil, "%s %+v", c.mode, c.setup)
+		require.NoError(t, r.stored(t.Context(), session.Decided{}, true), "once all of it is stored")
+		require.NoError(t, r.stored(t.Context(), d, false))
+	}
 }
 
 // A signal while regressions are measured again takes no alarm away: people are told of what the run itself has found.
