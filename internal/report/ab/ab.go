@@ -99,11 +99,15 @@ type Found struct {
 	Blamed      bool              `json:"blamed,omitempty"`
 }
 
-// Power is what a session like this one would have noticed.
+// Power is what a session like this one would have noticed. The spread of a few pairs is often far below the true one:
+// what is taken for the noise is the larger of it and of what the test itself began with.
 type Power struct {
-	Step  float64 `json:"step"`  // a worsening of this relative size, the smallest effect of any gating metric
-	Found float64 `json:"found"` // share of such sessions that call it a regression
-	Noise float64 `json:"noise"` // of a run, relative standard deviation, in this session
+	Step    float64 `json:"step"`    // a worsening of this relative size, the smallest effect of any gating metric
+	Metrics int     `json:"metrics"` // gating metrics with that smallest effect
+	Found   float64 `json:"found"`   // share of such sessions that call it a regression if it is in all of these at once
+	Alone   float64 `json:"alone"`   // likewise, if it is in one of them alone
+	Noise   float64 `json:"noise"`   // of a run, relative standard deviation, that is taken
+	Seen    float64 `json:"seen"`    // that of this session
 }
 
 // Next is what a session does after the pairs measured so far.
@@ -205,17 +209,16 @@ func found(s Series, e paired.Effect, pairs []Pair, used []int) Found {
 	return f
 }
 
-// power draws sessions with the noise of this one, in which the metrics that promise
-// the most have become worse by their smallest effect.
+// power draws sessions in which the metrics that promise the most have become worse by their smallest effect, all at once
+// and one alone.
 func power(series []Series, end paired.Result, cases, most int) *Power {
 	if len(end.Series) == 0 {
 		return nil
 	}
-	const finest = 0.0005
-	var noise []float64
+	var noise, seen, prior []float64
 	shape := paired.Shape{Series: len(series), Cases: cases, MinEffect: math.Inf(1)}
 	for q, e := range end.Series {
-		noise = append(noise, max(finest, e.Noise)/math.Sqrt2) // a difference has the noise of two runs
+		noise, seen, prior = append(noise, max(e.Prior, e.Noise)), append(seen, e.Noise), append(prior, e.Prior)
 		shape.MinEffect = min(shape.MinEffect, series[q].MinEffect)
 	}
 	for _, s := range series {
@@ -223,8 +226,15 @@ func power(series []Series, end paired.Result, cases, most int) *Power {
 			shape.Moved++
 		}
 	}
-	shape.Within = median(noise)
-	return &Power{Step: shape.MinEffect, Found: shape.Found(min(most, paired.MaxPairs)), Noise: shape.Within}
+	shape.Within, shape.Prior = median(noise)/math.Sqrt2, median(prior) // a difference has the noise of two runs
+	most = min(most, paired.MaxPairs)
+	out := Power{Step: shape.MinEffect, Metrics: shape.Moved, Found: shape.Found(most), Noise: shape.Within, Seen: median(seen) / math.Sqrt2}
+	out.Alone = out.Found
+	if shape.Moved > 1 {
+		shape.Moved = 1
+		out.Alone = shape.Found(most)
+	}
+	return &out
 }
 
 // orderWarnings say what of the order of the pairs that were used the test cannot see through.

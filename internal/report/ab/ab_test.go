@@ -2,6 +2,7 @@ package ab_test
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -91,7 +92,9 @@ func TestJudge(t *testing.T) {
 // shrinks with its noise.
 func TestPowerFollowsTheNoise(t *testing.T) {
 	t.Parallel()
-	quiet := ab.Judge(pairs(1.0005, 0.9995, 1.0004, 0.9996), series(t), 1, 4)
+	known := series(t)
+	known[0].Noise = 0.001 // as earlier sessions had it
+	quiet := ab.Judge(pairs(1.0005, 0.9995, 1.0004, 0.9996), known, 1, 4)
 	loud := ab.Judge(pairs(1.02, 0.98, 1.015, 0.985), series(t), 1, 4)
 	require.Greater(t, quiet.Power.Found, 0.7)
 	require.Less(t, loud.Power.Found, 0.3)
@@ -100,6 +103,36 @@ func TestPowerFollowsTheNoise(t *testing.T) {
 	require.Equal(t, paired.Pass, ten.Verdict)
 	require.Greater(t, ten.Power.Found, four.Power.Found+0.2, "a slowdown would have had all ten pairs to be found in")
 	require.Zero(t, ab.Judge(pairs(1, 1), series(t), 1, 2).Power.Found, "two pairs find nothing")
+}
+
+// TestPowerTakesNoLuckForQuiet: a few pairs that differ little by chance promise no more than the test began with, and what
+// is found if several metrics move at once is not told of one.
+func TestPowerTakesNoLuckForQuiet(t *testing.T) {
+	t.Parallel()
+	lucky := ab.Judge(pairs(1, 1, 1, 1), series(t), 1, 10).Power
+	require.InDelta(t, 0.007/math.Sqrt2, lucky.Noise, 1e-9)
+	require.Contains(t, lucky.Sentence(), "(noise of a run 0.49 % assumed, below 0.05 % seen)")
+	loud := ab.Judge(pairs(1.02, 0.98, 1.015, 0.985), series(t), 1, 10).Power
+	require.NotContains(t, loud.Sentence(), "assumed")
+	learnt := series(t)
+	learnt[0].Noise = 0.002
+	require.InDelta(t, 0.002/math.Sqrt2, ab.Judge(pairs(1, 1, 1, 1), learnt, 1, 10).Power.Noise, 1e-9)
+
+	four := series(t)
+	measured := pairs(1.001, 0.999, 1, 1)
+	for _, point := range []string{"con1", "con2", "con4"} {
+		one := four[0]
+		one.Point = point
+		four = append(four, one)
+		for i := range measured {
+			measured[i].A.Values[one.Key], measured[i].B.Values[one.Key] = 1000, 1000
+		}
+	}
+	four[3].MinEffect = 0.05
+	power := ab.Judge(measured, four, 1, 10).Power
+	require.Equal(t, 3, power.Metrics)
+	require.Less(t, power.Alone, power.Found)
+	require.Regexp(t, `^a slowdown of 2 % or more in one metric would have been found in \d+ of 100 such sessions, in 3 at once in \d+ `, power.Sentence())
 }
 
 func TestOrderOfTheRuns(t *testing.T) {

@@ -24,7 +24,19 @@ func (f Found) Sentence() string {
 
 // Sentence says what would have been noticed.
 func (p Power) Sentence() string {
-	return fmt.Sprintf("a slowdown of %.3g %% or more would have been found in %.0f of 100 such sessions (noise of a run %.2g %%)", 100*p.Step, 100*p.Found, 100*p.Noise)
+	const finest = 0.0005 // what values of a few digits look like that never differ
+	noise := fmt.Sprintf("%.2g %%", 100*p.Noise)
+	switch {
+	case p.Seen < min(p.Noise, finest):
+		noise += fmt.Sprintf(" assumed, below %.2g %% seen", 100*finest)
+	case p.Seen < p.Noise:
+		noise += fmt.Sprintf(" assumed, %.2g %% seen", 100*p.Seen)
+	}
+	where, all := "", ""
+	if p.Metrics > 1 {
+		where, all = " in one metric", fmt.Sprintf(", in %d at once in %.0f", p.Metrics, 100*p.Found)
+	}
+	return fmt.Sprintf("a slowdown of %.3g %% or more%s would have been found in %.0f of 100 such sessions%s (noise of a run %s)", 100*p.Step, where, 100*p.Alone, all, noise)
 }
 
 // headline is the one line.

@@ -134,10 +134,11 @@ func (p painter) passed(cases []report.CaseReport, all int) []string {
 			line += ": " + rowText(*w)
 		}
 		out = append(out, oneLineColoured(line))
-		if c.Result == report.ResultKnown || c.AB != nil {
+		if c.Result == report.ResultKnown {
 			out = append(out, "      "+look.OneLine(plain.Words(c.Message), p.runes(2)-6))
 		}
 		if c.AB != nil {
+			out = append(out, p.reason(c.Message)...)
 			out = append(out, "      "+look.OneLine(plain.Words(strings.Join(buildWords(*c.AB), "; ")), p.runes(2)-6))
 		}
 	}
@@ -156,8 +157,8 @@ func (p painter) warnings(all []string) []string {
 	return out
 }
 
-// reason is why there is no verdict, in lines of its own: the numbers that decided stand in the middle of the sentence,
-// where a text that is too long is cut.
+// reason is why there is no verdict, or what a session says, in lines of its own: the numbers that decided stand in the
+// middle of the sentence, where a text that is too long is cut.
 func (p painter) reason(text string) []string {
 	width, lines := consoleWidth, 3
 	if p.Width > 0 && p.Width < width {

@@ -10,6 +10,7 @@ import (
 type Shape struct {
 	Series, Moved, Cases int     // gating series, those of them that a step moves, cases with a session
 	Within               float64 // noise of a run within its session, relative standard deviation
+	Prior                float64 // see Series.Noise
 	MinEffect            float64
 }
 
@@ -26,7 +27,7 @@ type Generator struct {
 func NewGenerator(seed uint64, s Shape) *Generator {
 	g := &Generator{Shape: s, Rand: rand.New(rand.NewPCG(seed, 7)), policy: Policy{Cases: s.Cases}} //nolint:gosec // a simulation is no secret
 	for q := range s.Series {
-		g.policy.Series = append(g.policy.Series, Series{Key: strconv.Itoa(q), Sign: 1, MinEffect: s.MinEffect})
+		g.policy.Series = append(g.policy.Series, Series{Key: strconv.Itoa(q), Sign: 1, MinEffect: s.MinEffect, Noise: s.Prior})
 	}
 	return g
 }

@@ -18,6 +18,7 @@ type Effect struct {
 	Effect      float64    `json:"effect"`
 	Interval    [2]float64 `json:"interval"`    // 5..95 %
 	Noise       float64    `json:"noise"`       // spread of the differences of this session, in logs
+	Prior       float64    `json:"prior"`       // spread that the test began with: that of earlier sessions, or of an unknown series
 	Differences []float64  `json:"differences"` // per pair that decided, in logs: above 0 is worse
 	Evidence    []Evidence `json:"evidence"`    // after each of these pairs
 }
@@ -51,7 +52,7 @@ func (s *session) effect(q int, series Series) Effect {
 	mean, lo, hi := s.like[q].effect(d, dmin)
 	e := Effect{
 		Key: series.Key, Effect: relative(mean), Interval: [2]float64{relative(lo), relative(hi)},
-		Noise: spread(d), Differences: d,
+		Noise: spread(d), Prior: series.noise(), Differences: d,
 	}
 	for n := range d {
 		e.Evidence = append(e.Evidence, s.like[q].evidence(d[:n+1], dmin))
