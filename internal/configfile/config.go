@@ -15,6 +15,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/ci-disagg/ci-disagg/docs"
 	"github.com/ci-disagg/ci-disagg/internal/blame"
@@ -137,11 +138,14 @@ func (c Config) RunsDir(getenv func(string) string) (string, error) {
 
 // Failures are the config's failure classes before the built-in ones.
 func (c Config) Failures() (blame.Classes, error) {
+	if len(c.Classes) == 0 {
+		return compiledBuiltin()
+	}
 	builtin, err := BuiltinClasses()
 	if err != nil {
 		return blame.Classes{}, err
 	}
-	classes, err := blame.Compile(append(append([]blame.Rule{}, c.Classes...), builtin...))
+	classes, err := blame.Compile(slices.Concat(c.Classes, builtin))
 	return classes, exit.ByUser(err)
 }
 
@@ -153,6 +157,15 @@ func BuiltinClasses() ([]blame.Rule, error) {
 	}
 	return rules, nil
 }
+
+//nolint:gochecknoglobals // compiled once, immutable
+var compiledBuiltin = sync.OnceValues(func() (blame.Classes, error) {
+	builtin, err := BuiltinClasses()
+	if err != nil {
+		return blame.Classes{}, err
+	}
+	return blame.Compile(builtin)
+})
 
 // ShortPath is path as a person in wd would write it.
 func ShortPath(wd, path string) string {
