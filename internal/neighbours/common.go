@@ -33,13 +33,13 @@ func (f Fact) failed() bool { return f.Rule != "" }
 
 // Pattern is a failure that several runs of a day have had.
 type Pattern struct {
-	Rule, Kind string
-	Runs       int       // that failed so
-	Since      time.Time // the first of them
-	Last       time.Time // the newest
-	Place      string    // what all of them have in common: "node gpu7", "" = nothing is known
-	Passed     int       // runs that were there and did not fail so
-	Cut        int       // further runs that were there, which somebody ended
+	Rule   string
+	Runs   int       // that failed so
+	Since  time.Time // the first of them
+	Last   time.Time // the newest
+	Place  string    // what all of them have in common: "node gpu7", "" = nothing is known
+	Passed int       // runs that were there and did not fail so
+	Cut    int       // further runs that were there, which somebody ended
 }
 
 // String is the pattern for people.
@@ -127,7 +127,7 @@ func Of(run string, facts []Fact) []Pattern {
 }
 
 func pattern(failed, day []Fact) Pattern {
-	p := Pattern{Rule: failed[0].Rule, Kind: failed[0].Kind, Since: failed[0].At, Last: failed[0].At}
+	p := Pattern{Rule: failed[0].Rule, Since: failed[0].At, Last: failed[0].At}
 	runs := map[string]bool{}
 	for _, f := range failed {
 		runs[f.Run] = true

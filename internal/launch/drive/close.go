@@ -50,7 +50,7 @@ func (m caseStep) decide(o rundir.AttemptOutcome) {
 	}
 	c.stage = stageDeciding
 	m.doFor(m.i, action{kind: doDecide, outcome: o, ended: retry.Ended{
-		Plan: c.plan, Rep: c.rep, Attempt: c.number, Dir: c.dir, Outcome: o, Excluded: c.job.Excluded,
+		Plan: c.plan, Rep: c.rep, Attempt: c.number, Outcome: o,
 		History: slices.Clone(c.record.Attempts), Retries: m.retries,
 	}})
 }

@@ -48,7 +48,7 @@ func notListed(when, since time.Duration) fact {
 
 func control(when time.Duration, state slurm.State, exit string) fact {
 	return func(f *Facts) {
-		j := slurm.ControlJob{ID: "7", Name: "cid-x", State: state, Start: at(time.Second), NodeList: "gpu[0-1]"}
+		j := slurm.ControlJob{ID: "7", State: state, Start: at(time.Second), NodeList: "gpu[0-1]"}
 		j.Exit = exitOf(exit)
 		f.Control = Seen[slurm.ControlJob]{At: at(when), Row: &j}
 	}

@@ -17,14 +17,12 @@ import (
 
 // Ended is one attempt that has ended, and what went before it.
 type Ended struct {
-	Plan     rundir.Plan
-	Rep      int
-	Attempt  int
-	Dir      rundir.AttemptDir
-	Outcome  rundir.AttemptOutcome
-	Excluded []string         // nodes this attempt was kept from
-	History  []rundir.Attempt // all attempts of the case so far, this one last
-	Retries  int              // retries of the whole run so far
+	Plan    rundir.Plan
+	Rep     int
+	Attempt int
+	Outcome rundir.AttemptOutcome
+	History []rundir.Attempt // all attempts of the case so far, this one last
+	Retries int              // retries of the whole run so far
 }
 
 // Action is what follows an ended attempt.

@@ -26,7 +26,6 @@ type QueueRow struct {
 	Submit   time.Time
 	Nodes    int
 	NodeList string
-	User     string
 	Command  string // path of the batch script
 }
 
@@ -65,16 +64,13 @@ func NewestRow(rows []AcctRow, id string) *AcctRow {
 // ControlJob is what scontrol knows of a job.
 type ControlJob struct {
 	ID       string
-	Name     string
 	State    State
 	Reason   string
 	Exit     ExitCode
-	Restarts int
 	Submit   time.Time
 	Start    time.Time
 	End      time.Time
 	NodeList string
-	Command  string
 	Preempt  time.Time // when a job of higher priority was given its nodes; it may go on for a grace time. Zero = never
 }
 
@@ -249,7 +245,7 @@ func ParseQueue(text string) ([]QueueRow, error) {
 		row := QueueRow{
 			ID: t.get(r, "JOBID"), Name: t.get(r, "NAME"), Reason: none(t.get(r, "REASON")),
 			Start: parseTime(t.get(r, "START_TIME")), Submit: parseTime(t.get(r, "SUBMIT_TIME")),
-			NodeList: none(t.get(r, "NODELIST")), User: t.get(r, "USER"), Command: t.get(r, "COMMAND"),
+			NodeList: none(t.get(r, "NODELIST")), Command: t.get(r, "COMMAND"),
 		}
 		if !isJobID(row.ID) {
 			return nil, fmt.Errorf("squeue: %.60q is not a job id", row.ID)
@@ -312,12 +308,11 @@ func ParseControl(text string) ([]ControlJob, error) {
 			return nil, fmt.Errorf("scontrol: no JobId and JobState in %.200q", line)
 		}
 		j := ControlJob{
-			ID: kv["JobId"], Name: kv["JobName"], Reason: none(kv["Reason"]), Exit: parseExit(kv["ExitCode"]),
+			ID: kv["JobId"], Reason: none(kv["Reason"]), Exit: parseExit(kv["ExitCode"]),
 			Submit: parseTime(kv["SubmitTime"]), Start: parseTime(kv["StartTime"]), End: parseTime(kv["EndTime"]),
-			NodeList: none(kv["NodeList"]), Command: kv["Command"], Preempt: parseTime(kv["PreemptTime"]),
+			NodeList: none(kv["NodeList"]), Preempt: parseTime(kv["PreemptTime"]),
 		}
 		j.State, _ = ParseState(kv["JobState"])
-		j.Restarts, _ = strconv.Atoi(kv["Restarts"])
 		jobs = append(jobs, j)
 	}
 	return jobs, nil

@@ -139,7 +139,6 @@ type Input struct {
 	Env     map[string]string // values of EnvNames, where set
 	Today   string            // YYYY-MM-DD, for known failures
 	Budgets rundir.Budgets    // as configured; zero fields get defaults
-	Grace   rundir.Duration   // stands over Config.Grace
 
 	Shard, Shards int // --shard i/n, i from 1; 0/0 = everything
 	SplitGroup    int // upstream's --split-group: line number from 1; 0 = everything

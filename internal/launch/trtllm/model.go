@@ -71,7 +71,6 @@ type limits struct {
 type server struct {
 	name   string
 	line   int
-	key    string
 	par    parallel
 	env    environment
 	points []point
@@ -300,7 +299,7 @@ func (m *model) readAggregated(top document.Section) {
 	}
 	seen := map[string]int{}
 	for _, c := range list {
-		s := server{name: c.Text("name"), line: c.Line(), key: c.Key(), par: readParallel(c), env: readEnvironment(c, "server_env_var"), client: identity.Client{}}
+		s := server{name: c.Text("name"), line: c.Line(), par: readParallel(c), env: readEnvironment(c, "server_env_var"), client: identity.Client{}}
 		if s.name == "" {
 			c.Problem("name", "missing: the test id selects a server by its name")
 		} else if first, ok := seen[s.name]; ok {

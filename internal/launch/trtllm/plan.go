@@ -218,7 +218,7 @@ func (k *caseBuilder) fill(p *rundir.Plan) {
 	p.Runs = rundir.OneRun()
 	p.Budgets = k.budgets()
 	p.Hang, p.Served = k.r.set.hang(), k.served()
-	p.Grace = cmp.Or(k.r.in.Grace, k.r.set.Grace)
+	p.Grace = k.r.set.Grace
 	if p.Grace == 0 {
 		p.Grace = min(defaultGrace, p.Budgets.Job/20) // a short job has no 30 s to give away
 		if c := p.Budgets.Collect; c > 0 {

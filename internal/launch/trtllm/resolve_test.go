@@ -137,7 +137,7 @@ func TestProblemsOfPlans(t *testing.T) {
 		`workload.server_logs: "logs/{role}.log": name files`:                          func(in *Input) { in.Config.ServerLogs = []string{"logs/{role}.log"} },
 		"workload.hang: 100h0m0s is not below what bounds the benchmark":               func(in *Input) { h := hours(100); in.Config.Hang = &h },
 		`workload.source: "<repo>" is a placeholder`:                                   func(in *Input) { in.Config.Source = "<repo>"; in.Config.DisaggConfigs = "." },
-		"workload.grace: 2h0m0s is more than budgets.collect":                          func(in *Input) { in.Grace, in.Budgets.Collect = hours(2), hours(0.1) },
+		"workload.grace: 2h0m0s is more than budgets.collect":                          func(in *Input) { in.Config.Grace, in.Budgets.Collect = hours(2), hours(0.1) },
 		"is listed twice, also at command line":                                        func(in *Input) { in.Tests = []string{"disagg-c", "perf/test_perf_sanity.py::test_e2e[disagg-c]"} },
 		"does not name disagg_upload-c, and the run has 2 cases: write {test_id}": func(in *Input) {
 			in.Tests = []string{"disagg_upload-c", "disagg-c"}

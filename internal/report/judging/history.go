@@ -44,16 +44,15 @@ func readPast(ctx context.Context, setup Setup, s Subject) past {
 // known for certain.
 func (s Setup) query(subject Subject) (q baseline.Query, warning string) {
 	r := subject.Record
-	window := cmp.Or(max(s.Window, 0), baseline.DefaultWindow)
 	q = baseline.Query{
 		Case: r.Case, Match: r.Match, Branch: cmp.Or(subject.Branch, r.Branch()),
 		Before: r.Time.Add(time.Microsecond), // that of the same time, too: the run's copy, if not itself
-		Except: r.ID, Since: r.Time.Add(-window), Runs: s.Runs,
+		Except: r.ID, Since: r.Time.Add(-baseline.DefaultWindow),
 	}
 	if s.Policy.Mode == verdict.PullRequest {
 		q, warning = endAtMergeBase(q, r)
 	}
-	if q.Runs == 0 && s.usesUpstream(r.Case) {
+	if s.usesUpstream(r.Case) {
 		q.Runs = upstreamRuns
 	}
 	return q, warning

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/changed"
@@ -20,8 +19,6 @@ type Setup struct {
 	Pins      Pins
 	Policy    verdict.Policy
 	Metrics   metric.Table
-	Window    time.Duration  // how far back the history goes; 0 = baseline.DefaultWindow
-	Runs      int            // how many runs of it; 0 = what the rules need
 	Reference Reference      // a pinned build that shows what the environment does
 	Machines  *Machines      // knows slow cards and nodes; nil = nobody asks
 	Lemons    []lemons.Lemon // that are known to be slow: what they cost is taken out

@@ -18,12 +18,11 @@ const (
 
 // Grammar is one way to read what stands between the brackets of a test id.
 type Grammar struct {
-	Mode      string // "" = the config file says (seed grammar)
-	Stem      string // of the YAML file
-	Server    string // aggregated: select pattern, comma separated; "" = all
-	Disagg    bool   // the YAML is a disaggregated one
-	Roles     bool   // launched as servers, router and client; else as one role
-	Breakdown bool
+	Mode   string // "" = the config file says (seed grammar)
+	Stem   string // of the YAML file
+	Server string // aggregated: select pattern, comma separated; "" = all
+	Disagg bool   // the YAML is a disaggregated one
+	Roles  bool   // launched as servers, router and client; else as one role
 }
 
 // ID is a parsed pytest id.
@@ -150,6 +149,6 @@ func breakdown(g Grammar) []Grammar {
 		return []Grammar{g}
 	}
 	b := g
-	b.Stem, b.Breakdown = stem, true
+	b.Stem = stem
 	return []Grammar{b, g}
 }
