@@ -46,7 +46,7 @@ func DecideCase(plan rundir.Plan, attempts []results.Ended, judged Judged, p Pol
 	d.out = CaseReport{
 		ID: plan.Case.ID, Slug: plan.Case.Slug, Mode: plan.Case.Mode, Known: plan.Case.KnownBug, Outcome: d.end.Outcome, Finding: findingOf(attempts),
 		Planned:     Planned{plan.Match, plan.Expected.Points, plan.Nodes, plan.AllocatedGPUs, plan.UsedGPUs},
-		Measurement: Measurement{Verdict: worstWord(d.end.Words), Together: judged.Together, Suspects: judged.Suspects, Changed: judged.Changed, Machine: judged.Machine, Lemons: judged.Lemons, Environment: judged.Environment, EnvironmentMoved: judged.EnvironmentMoved, AB: judged.AB, Confirmed: judged.Confirmed, Metrics: judged.Rows, Problems: judged.Problems},
+		Measurement: Measurement{Verdict: verdict.WorstOf(d.end.Words), Together: judged.Together, Suspects: judged.Suspects, Changed: judged.Changed, Machine: judged.Machine, Lemons: judged.Lemons, Environment: judged.Environment, EnvironmentMoved: judged.EnvironmentMoved, AB: judged.AB, Confirmed: judged.Confirmed, Metrics: judged.Rows, Problems: judged.Problems},
 	}
 	d.conclude()
 	d.out.Worst = WorstOf(judged.Rows, d.out.Verdict)
@@ -167,7 +167,7 @@ func (d *decider) measuredMessage() string {
 	if d.out.AB != nil {
 		return d.out.AB.Headline
 	}
-	if row := worstRow(d.judged.Rows, d.out.Verdict); row != nil && row.Verdict != verdict.Pass {
+	if row := verdict.WorstRow(d.judged.Rows, d.out.Verdict); row != nil && row.Verdict != verdict.Pass {
 		return words.Row(*row) + ": " + words.Reason(*row)
 	}
 	return ""

@@ -48,7 +48,7 @@ type CaseEnd struct {
 func (c *CaseEnd) Count(rows []verdict.Row) {
 	for _, row := range rows {
 		switch {
-		case !row.Gate || row.Advisory:
+		case !row.Decides():
 		case wrongAnswer(row):
 			c.Failed = true // a wrong answer is a failing test, not a slow one
 		default:

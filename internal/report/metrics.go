@@ -35,5 +35,5 @@ const RuleAccuracy = "accuracy"
 
 // wrongAnswer reports whether a row is an accuracy gate that failed.
 func wrongAnswer(row verdict.Row) bool {
-	return row.Gate && !row.Advisory && row.Rule == RuleAccuracy && row.Verdict == verdict.Regression
+	return row.Decides() && row.Rule == RuleAccuracy && row.Verdict == verdict.Regression
 }

@@ -81,7 +81,7 @@ func (d *decider) noVerdictMessage() string {
 	if len(d.judged.Problems) > 0 || d.out.AB != nil {
 		return d.measuredMessage()
 	}
-	if row := worstRow(d.judged.Rows, d.out.Verdict); row != nil {
+	if row := verdict.WorstRow(d.judged.Rows, d.out.Verdict); row != nil {
 		return words.Row(*row) + ": " + words.NoVerdict(*row)
 	}
 	return ""
@@ -92,11 +92,11 @@ func (d *decider) noVerdictMessage() string {
 func (d *decider) redMetrics() junit.Result {
 	var red []verdict.Row
 	for _, row := range d.judged.Rows {
-		if row.Gate && !row.Advisory && row.Verdict == verdict.Regression && (d.word == ResultRegression || wrongAnswer(row)) {
+		if row.Decides() && row.Verdict == verdict.Regression && (d.word == ResultRegression || wrongAnswer(row)) {
 			red = append(red, row)
 		}
 	}
-	ByWeight(red)
+	verdict.ByWeight(red)
 	var text strings.Builder
 	if d.out.Machine != "" {
 		fmt.Fprintln(&text, d.out.Machine)

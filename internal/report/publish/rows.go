@@ -1,7 +1,6 @@
 package publish
 
 import (
-	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
 
@@ -20,7 +19,7 @@ func moved(rows []verdict.Row) []verdict.Row {
 			out = append(out, r)
 		}
 	}
-	report.ByWeight(out)
+	verdict.ByWeight(out)
 	return out
 }
 
@@ -32,7 +31,7 @@ func movedBesides(rows []verdict.Row) []verdict.Row {
 			out = append(out, r)
 		}
 	}
-	report.ByWeight(out)
+	verdict.ByWeight(out)
 	return out
 }
 
@@ -46,7 +45,7 @@ func charted(rows []verdict.Row) []verdict.Row {
 		}
 	}
 	if len(gating) > maxGating {
-		report.ByWeight(gating)
+		verdict.ByWeight(gating)
 		gating = gating[:maxGating]
 	}
 	others := movedBesides(rows)

@@ -47,7 +47,7 @@ func viewCasePage(d report.Report, c report.CaseReport) casePage {
 		}
 	}
 	sort.SliceStable(p.Gating, func(i, j int) bool {
-		return report.WordRank(p.Gating[i].Verdict) < report.WordRank(p.Gating[j].Verdict)
+		return verdict.Rank(p.Gating[i].Verdict) < verdict.Rank(p.Gating[j].Verdict)
 	})
 	for _, a := range c.Attempts {
 		v := viewAttempt(c, a, root)

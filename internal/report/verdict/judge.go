@@ -177,25 +177,3 @@ func (r Row) Record(run Run) Run {
 	}
 	return run
 }
-
-// Worst is the verdict over the rows that can turn a run red: the first of
-// regression, invalid, baseline_unavailable, no_baseline, inconclusive,
-// collecting, improvement, pass that one of them has; "" if there is none.
-func Worst(rows []Row) Word {
-	order := []Word{Regression, Invalid, BaselineUnavailable, NoBaseline, Inconclusive, Collecting, Improvement, Pass}
-	worst := len(order)
-	for _, r := range rows {
-		if !r.Gate || r.Advisory {
-			continue
-		}
-		at := slices.Index(order, r.Verdict)
-		if at < 0 {
-			at = 1 // a word that nobody knows is no measurement
-		}
-		worst = min(worst, at)
-	}
-	if worst == len(order) {
-		return ""
-	}
-	return order[worst]
-}

@@ -464,12 +464,3 @@ func TestUnitAndDirectionDoNotMatter(t *testing.T) {
 		}
 	}
 }
-
-func TestWorst(t *testing.T) {
-	t.Parallel()
-	row := func(w verdict.Word) verdict.Row { return verdict.Row{Gate: true, Verdict: w} }
-	require.Empty(t, verdict.Worst(nil))
-	require.Equal(t, verdict.Pass, verdict.Worst([]verdict.Row{row(verdict.Pass), {Verdict: verdict.Regression}}))
-	require.Equal(t, verdict.Regression, verdict.Worst([]verdict.Row{row(verdict.Invalid), row(verdict.Regression)}))
-	require.Equal(t, verdict.Invalid, verdict.Worst([]verdict.Row{row(verdict.Pass), row("who knows")}))
-}

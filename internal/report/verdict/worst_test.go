@@ -1,0 +1,33 @@
+package verdict_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+)
+
+// What a policy may let pass is never worse than what it may not: an inconclusive metric beside one without a baseline
+// decides the case, and is stored so and judged again so.
+func TestOneOrderOfVerdicts(t *testing.T) {
+	t.Parallel()
+	order := []verdict.Word{
+		verdict.Regression, verdict.Invalid, verdict.BaselineUnavailable, verdict.Inconclusive,
+		verdict.NoBaseline, verdict.Collecting, verdict.Improvement, verdict.Pass,
+	}
+	require.Empty(t, verdict.Worst(nil))
+	require.Empty(t, verdict.WorstOf(nil))
+	for i, worse := range order {
+		for _, better := range order[i:] {
+			rows := []verdict.Row{{Gate: true, Verdict: better}, {Gate: true, Verdict: worse}, {Verdict: verdict.Regression}}
+			require.Equal(t, worse, verdict.Worst(rows))
+			require.Equal(t, worse, verdict.WorstRow(rows, worse).Verdict)
+			require.Equal(t, worse, verdict.WorstOf([]verdict.Word{better, worse}))
+			verdict.ByWeight(rows)
+			require.Equal(t, verdict.Regression, rows[0].Verdict) // it decides nothing, and nobody said that it is advisory
+		}
+	}
+	require.Equal(t, verdict.Invalid, verdict.Worst([]verdict.Row{{Gate: true, Verdict: verdict.Pass}, {Gate: true, Verdict: "who knows"}}))
+	require.Equal(t, verdict.Rank(verdict.Invalid), verdict.Rank("who knows"))
+}
