@@ -40,32 +40,27 @@ func (p *parser) outside(name string) error {
 	}
 }
 
-// unknown reads an element of a suite or case that JUnit does not know: it is kept as
+// unknown reads an element of a suite or case that JUnit does not know: it is output, as
 // it is, and searched for cases and results.
-func (p *parser) unknown(name string) error {
-	each := (*parser).outside
+func (p *parser) unknown(string) error {
+	each, out := (*parser).outside, &p.suite.SystemOut
 	if p.in != nil {
-		each = (*parser).inside
+		each, out = (*parser).inside, &p.in.SystemOut
 	}
 	if p.sink != nil {
 		return p.verbatim(each)
 	}
-	p.notPlain()
 	var text []byte
-	if p.in == nil {
-		p.sink = &text
-		if err := p.verbatim(each); err != nil {
-			return err
-		}
-		p.sink = nil
-		p.suite.SystemOut = append(p.suite.SystemOut, takeText(text))
-		return p.hold(len(text))
+	p.sink = &text
+	if err := p.verbatim(each); err != nil {
+		return err
 	}
-	c, e := p.in, Extra{Name: strings.Clone(name), Attrs: p.attrs(nil)}
-	err := p.body(&text, each)
-	e.Text = takeText(text)
-	c.Extra = append(c.Extra, e)
-	return err
+	p.sink = nil
+	*out = append(*out, takeText(text))
+	if p.in != nil {
+		return nil
+	}
+	return p.hold(len(text))
 }
 
 // property reads a child of <properties>.

@@ -115,14 +115,11 @@ func rewritten(t *testing.T, cases []*Case) []*Case {
 // place where it stood.
 func normal(c *Case) Case {
 	n := *c
-	n.Suite, n.Offset, n.Results, n.Extra, n.Plain = nil, 0, nil, nil, false
+	n.Suite, n.Offset, n.Results, n.Plain = nil, 0, nil, false
 	n.Attrs = normalAttrs(c.Attrs)
 	for _, r := range c.Results {
 		r.Attrs = normalAttrs(r.Attrs)
 		n.Results = append(n.Results, r)
-	}
-	for _, e := range c.Extra {
-		n.Extra = append(n.Extra, Extra{xmlName(e.Name), normalAttrs(e.Attrs), e.Text})
 	}
 	return n
 }

@@ -78,7 +78,6 @@ type Case struct {
 	Reruns     []Rerun
 	SystemOut  []string // one per element
 	SystemErr  []string
-	Extra      []Extra // children that JUnit does not know
 	Offset     int64   // of the start tag in the input, in bytes of its text in UTF-8
 	Raw        []byte  // of a shallow case: its bytes in the input
 	Plain      bool    // they can stand in a report as they are, if its texts are not too long
@@ -97,14 +96,6 @@ func (c *Case) Status() Status {
 
 // Attr is the value of a further attribute, "" if there is none.
 func (c *Case) Attr(name string) string { return attrOf(c.Attrs, name) }
-
-// Extra is a child element of a case that JUnit does not know, kept as it is:
-// elements inside it are markup in its text.
-type Extra struct {
-	Name  string
-	Attrs []Attr
-	Text  string
-}
 
 // Suite is one <testsuite>. Nested suites point at their parent.
 type Suite struct {

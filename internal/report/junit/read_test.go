@@ -243,13 +243,12 @@ func TestReadKeepsEverything(t *testing.T) {
 		{Status: Errored, Message: "m2", Attrs: []Attr{{"extra", "e"}}},
 		{Status: Skipped, Text: "why"},
 	}, c.Results)
-	require.Equal(t, []string{"in <between>", "out1", `out2 <b x="1">bold<br/></b>`}, c.SystemOut)
+	require.Equal(t, []string{"in <between>", "out1", `out2 <b x="1">bold<br/></b>`, `<assertions><one a="b">x</one></assertions>`}, c.SystemOut)
 	require.Equal(t, []string{"a]]>b"}, c.SystemErr)
 	require.Equal(t, []Rerun{
 		{Kind: FlakyFailure, Message: "fm", Type: "ft", StackTrace: "st", SystemOut: "so", SystemErr: "se"},
 		{Kind: RerunError, Type: "re", StackTrace: "direct text"},
 	}, c.Reruns)
-	require.Equal(t, []Extra{{Name: "assertions", Text: `<one a="b">x</one>`}}, c.Extra)
 	require.Equal(t, "a&b", c.Suite.Name)
 
 	require.Equal(t, "inner", cases[1].Name)

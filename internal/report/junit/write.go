@@ -46,7 +46,6 @@ type Writer struct {
 	id        int // of the next suite
 	size      Size
 	attribute *strings.Replacer
-	text      *strings.Replacer
 }
 
 // Size is how large a report is, and how much of it how many red cases have.
@@ -60,7 +59,6 @@ func NewWriter(w io.Writer, o WriteOptions) *Writer {
 	return &Writer{
 		w: bufio.NewWriterSize(w, 256<<10), o: o,
 		attribute: strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "\t", "&#x9;", "\n", "&#xA;"),
-		text:      strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;"),
 	}
 }
 
@@ -147,7 +145,7 @@ func (w *Writer) Case(c *Case) {
 	w.raw("\n    ")
 	w.tag("testcase", "classname", c.Classname, "name", c.Name, "time", w.seconds(c.Time))
 	w.attrs(c.Attrs, "classname", "name", "time")
-	if len(c.Properties)+len(c.Results)+len(c.Reruns)+len(c.SystemOut)+len(c.SystemErr)+len(c.Extra) == 0 {
+	if len(c.Properties)+len(c.Results)+len(c.Reruns)+len(c.SystemOut)+len(c.SystemErr) == 0 {
 		w.raw("/>")
 		return
 	}
@@ -162,21 +160,13 @@ func (w *Writer) Case(c *Case) {
 		w.rerun(r)
 	}
 	w.outputs("", c.SystemOut, c.SystemErr)
-	for _, e := range c.Extra {
-		name := xmlName(e.Name)
-		w.tag(name)
-		w.attrs(e.Attrs)
-		w.raw(">")
-		_, _ = w.text.WriteString(w, Clean(e.Text))
-		w.end(name)
-	}
 	w.end("testcase")
 }
 
 // strict is a case without what junit-10.xsd does not allow.
 func strict(c *Case) *Case {
 	out := *c
-	out.Attrs, out.Properties, out.Extra, out.Results = nil, nil, nil, slices.Clone(c.Results)
+	out.Attrs, out.Properties, out.Results = nil, nil, slices.Clone(c.Results)
 	for i := range out.Results {
 		out.Results[i].Attrs = nil
 	}

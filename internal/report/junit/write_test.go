@@ -46,7 +46,6 @@ func TestWriteTexts(t *testing.T) {
 				c.Results = []Result{{Status: s, Message: text, Type: text, Text: text, Attrs: []Attr{{"a", text}}}, {Status: s}}
 			}
 			c.Reruns = []Rerun{{Kind: FlakyError, Message: text, Type: text, StackTrace: text, SystemOut: text, SystemErr: text}}
-			c.Extra = []Extra{{Name: "x", Text: text}}
 			c.SystemOut, c.SystemErr = []string{text, "second"}, []string{text}
 			wellFormed(t, written(t, c, WriteOptions{StrictXSD: true}))
 			out := written(t, c, WriteOptions{})
@@ -55,7 +54,6 @@ func TestWriteTexts(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, out, written(t, back, WriteOptions{}))
 			require.Equal(t, Clean(text), back.Name)
-			require.Equal(t, Clean(text), back.Extra[0].Text)
 			require.Equal(t, Clean(text), back.SystemErr[0])
 			require.Equal(t, s, back.Status())
 		}

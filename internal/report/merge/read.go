@@ -77,7 +77,7 @@ func (p *fileRead) testCase(c *junit.Case) error {
 	if len(c.Reruns) > 0 && m.flaky(status, 2) != status {
 		e.status, e.flags = uint8(m.flaky(status, 2).Rank()), e.flags|flagFlaky //nolint:gosec // 0 to 3
 	}
-	if c.Name == "" && c.Classname == "" && len(c.Attrs)+len(c.Properties)+len(c.Results)+len(c.Reruns)+len(c.Extra) == 0 {
+	if c.Name == "" && c.Classname == "" && len(c.Attrs)+len(c.Properties)+len(c.Results)+len(c.Reruns) == 0 {
 		o.bare = append(o.bare, len(o.suite.entries))
 	}
 	o.suite.entries = append(o.suite.entries, e)

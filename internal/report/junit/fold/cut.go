@@ -203,7 +203,7 @@ func (k *Cutter) Apply(c *junit.Case, kept string) {
 		return
 	}
 	c.Results, c.Reruns = slices.Clone(c.Results), slices.Clone(c.Reruns)
-	c.Properties, c.Extra = slices.Clone(c.Properties), slices.Clone(c.Extra)
+	c.Properties = slices.Clone(c.Properties)
 	for i := range c.Results {
 		r := &c.Results[i]
 		line, cut := k.message(r.Message)
@@ -223,9 +223,6 @@ func (k *Cutter) Apply(c *junit.Case, kept string) {
 	}
 	for i := range c.Properties {
 		c.Properties[i].Value = k.Text(c.Properties[i].Value, k.Caps.Body, kept)
-	}
-	for i := range c.Extra {
-		c.Extra[i].Text = k.Text(c.Extra[i].Text, limit, kept)
 	}
 	k.shrink(c, kept)
 }

@@ -92,7 +92,6 @@ func Attempts(runs []Run, flaky Policy) *junit.Case {
 		which := fmt.Sprintf("attempt %s of %d", r.Nth, n)
 		before.Reruns = append(before.Reruns, reruns(r, which, passed)...)
 		before.Properties = append(before.Properties, r.Case.Properties...)
-		before.Extra = append(before.Extra, r.Case.Extra...)
 		before.SystemOut = append(before.SystemOut, label(r.Case.SystemOut, which)...)
 		before.SystemErr = append(before.SystemErr, label(r.Case.SystemErr, which)...)
 		out.Time += r.Took
@@ -100,7 +99,6 @@ func Attempts(runs []Run, flaky Policy) *junit.Case {
 	out.Reruns = append(before.Reruns, out.Reruns...)
 	out.Properties = append(Unlike(before.Properties, out.Properties), out.Properties...) // readers take the last of a name
 	out.Properties = append(out.Properties, junit.Property{Name: "attempts", Value: strconv.Itoa(n)})
-	out.Extra = append(before.Extra, out.Extra...)
 	out.SystemOut = append(before.SystemOut, out.SystemOut...)
 	out.SystemErr = append(before.SystemErr, out.SystemErr...)
 	if passed {
@@ -208,7 +206,6 @@ func JoinTeardown(call, down *junit.Case) *junit.Case {
 	out.SystemErr = slices.Concat(call.SystemErr, down.SystemErr)
 	out.Properties = slices.Concat(call.Properties, down.Properties)
 	out.Reruns = slices.Concat(call.Reruns, down.Reruns)
-	out.Extra = slices.Concat(call.Extra, down.Extra)
 	return &out
 }
 
@@ -245,7 +242,6 @@ func Worst(runs []Run) *junit.Case {
 		}
 		out.Time = max(out.Time, r.Case.Time)
 		props = append(props, Unlike(r.Case.Properties, props)...)
-		out.Extra = slices.Concat(out.Extra, r.Case.Extra)
 		out.Reruns = slices.Concat(out.Reruns, r.Case.Reruns)
 		for _, x := range r.Case.Results {
 			fmt.Fprintf(&text, "\n\n[%s] %s\n%s", r.Label, describe(x), x.Text)

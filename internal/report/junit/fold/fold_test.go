@@ -17,7 +17,6 @@ func testCase(s junit.Status, text string) *junit.Case {
 	c.Properties = append(make([]junit.Property, 0, 8), junit.Property{Name: "p", Value: text})
 	c.SystemOut = append(make([]string, 0, 8), text)
 	c.SystemErr = append(make([]string, 0, 8), text)
-	c.Extra = append(make([]junit.Extra, 0, 8), junit.Extra{Name: "x", Text: text})
 	c.Reruns = append(make([]junit.Rerun, 0, 8), junit.Rerun{Kind: junit.FlakyError, Message: text})
 	c.Results = make([]junit.Result, 0, 8)
 	if s != junit.Passed {
@@ -31,7 +30,7 @@ func everything(c *junit.Case) junit.Case {
 	out := *c
 	out.Properties = slices.Clone(c.Properties[:8])
 	out.SystemOut, out.SystemErr = slices.Clone(c.SystemOut[:8]), slices.Clone(c.SystemErr[:8])
-	out.Extra, out.Reruns, out.Results = slices.Clone(c.Extra[:8]), slices.Clone(c.Reruns[:8]), slices.Clone(c.Results[:8])
+	out.Reruns, out.Results = slices.Clone(c.Reruns[:8]), slices.Clone(c.Results[:8])
 	return out
 }
 
