@@ -26,7 +26,6 @@ type mergeOptions struct {
 	NoFold     bool
 	FoldReruns bool
 	NoCaps     bool
-	Strict     bool
 	Audit      bool
 	Flaky      string
 	Empty      string
@@ -45,7 +44,6 @@ func (o *mergeOptions) AddFlags(c *cobra.Command) {
 	f.BoolVar(&o.NoFold, "no-fold", false, "keep cases of one name apart")
 	f.BoolVar(&o.FoldReruns, "fold-reruns-between-files", false, "cases of one name in several files are attempts in order of time, and the last counts")
 	f.BoolVar(&o.NoCaps, "no-caps", false, "cut no text")
-	f.BoolVar(&o.Strict, "strict-xsd", false, "leave out what junit-10.xsd does not allow")
 	f.BoolVar(&o.Audit, "audit", false, "have an independent reader compare the finished report with what was decided")
 	f.StringVar(&o.Flaky, "flaky", "pass", "how a test counts that passed only when repeated: pass, fail or skip")
 	f.StringVar(&o.Empty, "empty", "fail", "how a file without any test case counts: fail, skip or pass")
@@ -144,7 +142,7 @@ func (o *mergeOptions) merge(h host, in merge.Input) (sum merge.Result, err erro
 	debug.SetGCPercent(seldom)
 	debug.SetMemoryLimit(much)
 	mo := merge.Options{
-		NoFold: o.NoFold, FoldReruns: o.FoldReruns, NoCaps: o.NoCaps, StrictXSD: o.Strict, Audit: o.Audit,
+		NoFold: o.NoFold, FoldReruns: o.FoldReruns, NoCaps: o.NoCaps, Audit: o.Audit,
 		Flaky: merge.Policy(o.Flaky), Empty: merge.Policy(o.Empty), Mode: to.Mode, Dir: to.Beside(),
 	}
 	for _, l := range o.Labels {

@@ -32,11 +32,10 @@ import (
 type reportOptions struct {
 	copyFlags
 	findFlags
-	config    string
-	save      bool
-	noCaps    bool
-	strictXSD bool
-	format    string
+	config string
+	save   bool
+	noCaps bool
+	format string
 }
 
 func newReportCmd(h host) *cobra.Command {
@@ -63,7 +62,6 @@ the exit code that the run would end with now.`,
 	f.BoolVar(&o.save, "save", false, "store the measurements as baseline history, as run does")
 	f.BoolVar(&o.noCaps, "no-caps", false, "cut no text in junit.xml")
 	f.StringVar(&o.format, "format", "", "print the metrics of the report that is there, and do nothing else: "+strings.Join(export.Formats(), " or "))
-	f.BoolVar(&o.strictXSD, "strict-xsd", false, "write only what junit-10.xsd allows")
 	trust.Guard(cmd, h.getenv, trust.If(&o.save, "report --save"))
 	return cmd
 }
@@ -82,7 +80,6 @@ func runReport(ctx context.Context, h host, o reportOptions, args []string) erro
 		return exit.ByUser(err)
 	}
 	cfg.Report.NoCaps = cfg.Report.NoCaps || o.noCaps
-	cfg.Report.StrictXSD = cfg.Report.StrictXSD || o.strictXSD
 	run, err := readRun(dir)
 	if err != nil {
 		return exit.ByUser(err)
@@ -165,7 +162,7 @@ func newReporter(ctx context.Context, h host, cfg config, of started, save bool)
 		Mask:  jobs.Mask(h.environ(), of.plans...), Unmasked: jobs.Unmasked(h.environ(), of.plans...),
 		Tool: buildVersion(), Setup: setup, PerfOff: cfg.Perf.Off, Match: cfg.Perf.Match, Reader: cfg.Reader(setup.Metrics),
 		Policy: report.Policy{Exit: cfg.Perf.Exit()}, Flaky: cfg.Report.Flaky, Classes: classes,
-		Suites:   suites.Options{NoCaps: cfg.Report.NoCaps, StrictXSD: cfg.Report.StrictXSD, Metrics: cfg.Report.MetricsInJUnit},
+		Suites:   suites.Options{NoCaps: cfg.Report.NoCaps, Metrics: cfg.Report.MetricsInJUnit},
 		Accuracy: cfg.Perf.Accuracy.Gates, AccuracyAdvisory: cfg.Perf.Accuracy.Advisory,
 		Advice: report.Advice{Config: cfg.Path}, Rules: cfg.Said(), CompareURL: cfg.SCM.CompareURL,
 		Log: func(good, bad string) []string { return commitsBetween(h, good, bad) },

@@ -79,7 +79,7 @@ func shallowAgree(t *testing.T, data []byte, cases []*Case) {
 func plainAgrees(t *testing.T, span []byte, c *Case) {
 	t.Helper()
 	var doc bytes.Buffer
-	w := NewWriter(&doc, WriteOptions{})
+	w := NewWriter(&doc)
 	w.Begin("x", Counts{}, 0)
 	w.BeginSuite(&Suite{Name: "s"}, Counts{}, 0)
 	require.NoError(t, w.Raw(span, false))
@@ -100,7 +100,7 @@ func rewritten(t *testing.T, cases []*Case) []*Case {
 	t.Helper()
 	var doc bytes.Buffer
 	d := &Document{Name: "x", Suites: []DocumentSuite{{Suite: Suite{Name: "s"}, Cases: cases}}}
-	_, err := WriteDocument(&doc, d, WriteOptions{})
+	_, err := WriteDocument(&doc, d)
 	require.NoError(t, err)
 	file, again, suites, err := readAll(&doc, ReadOptions{})
 	require.NoError(t, err)

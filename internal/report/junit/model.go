@@ -78,9 +78,9 @@ type Case struct {
 	Reruns     []Rerun
 	SystemOut  []string // one per element
 	SystemErr  []string
-	Offset     int64   // of the start tag in the input, in bytes of its text in UTF-8
-	Raw        []byte  // of a shallow case: its bytes in the input
-	Plain      bool    // they can stand in a report as they are, if its texts are not too long
+	Offset     int64  // of the start tag in the input, in bytes of its text in UTF-8
+	Raw        []byte // of a shallow case: its bytes in the input
+	Plain      bool   // they can stand in a report as they are, if its texts are not too long
 }
 
 // Status is the case's class, by severity over its results.

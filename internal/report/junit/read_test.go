@@ -370,7 +370,7 @@ func TestReadAccepts(t *testing.T) {
 // never make a file that is not well-formed.
 func TestWriteAttrsOnce(t *testing.T) {
 	t.Parallel()
-	out := written(t, &Case{Name: "n", Attrs: []Attr{{"é", "1"}, {"è", "2"}, {"name_", "3"}}}, WriteOptions{})
+	out := written(t, &Case{Name: "n", Attrs: []Attr{{"é", "1"}, {"è", "2"}, {"name_", "3"}}})
 	require.Equal(t, 1, strings.Count(out, " __="))
 }
 

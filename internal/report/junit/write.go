@@ -16,14 +16,6 @@ import (
 // Property is one <property>. Names may repeat.
 type Property = jr.Property
 
-// WriteOptions are the form of a report.
-type WriteOptions struct {
-	// StrictXSD leaves out what the Jenkins xUnit plugin's junit-10.xsd does not
-	// allow: properties and further attributes of cases, unknown elements, counts
-	// of skipped tests on the root, fractions of milliseconds.
-	StrictXSD bool
-}
-
 const (
 	mark = "<!-- ci-disagg -->"
 	// head is how every report of ours begins, so that it is known again.
@@ -42,7 +34,6 @@ func Ours(r io.Reader) bool {
 // given by End.
 type Writer struct {
 	w         *bufio.Writer
-	o         WriteOptions
 	id        int // of the next suite
 	size      Size
 	attribute *strings.Replacer
@@ -55,9 +46,9 @@ type Size struct {
 }
 
 // NewWriter writes to w.
-func NewWriter(w io.Writer, o WriteOptions) *Writer {
+func NewWriter(w io.Writer) *Writer {
 	return &Writer{
-		w: bufio.NewWriterSize(w, 256<<10), o: o,
+		w:         bufio.NewWriterSize(w, 256<<10),
 		attribute: strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "\t", "&#x9;", "\n", "&#xA;"),
 	}
 }
@@ -65,7 +56,7 @@ func NewWriter(w io.Writer, o WriteOptions) *Writer {
 // Begin starts the report.
 func (w *Writer) Begin(name string, c Counts, t time.Duration) {
 	w.raw(head)
-	w.suite("testsuites", jr.Testsuite{Name: name, Tests: c.Tests, Failures: c.Failures, Errors: c.Errors, Skipped: c.Skipped, Time: w.seconds(t)})
+	w.suite("testsuites", jr.Testsuite{Name: name, Tests: c.Tests, Failures: c.Failures, Errors: c.Errors, Skipped: c.Skipped, Time: Seconds(t)})
 	w.raw(">")
 }
 
@@ -73,22 +64,15 @@ func (w *Writer) Begin(name string, c Counts, t time.Duration) {
 // matter; what it declares itself gives way to c and t.
 func (w *Writer) BeginSuite(s *Suite, c Counts, t time.Duration) {
 	w.raw("\n  ")
-	w.suite("testsuite", jr.Testsuite{Name: s.Name, Tests: c.Tests, Failures: c.Failures, Errors: c.Errors, Skipped: c.Skipped, ID: w.id, Time: w.seconds(t)})
+	w.suite("testsuite", jr.Testsuite{Name: s.Name, Tests: c.Tests, Failures: c.Failures, Errors: c.Errors, Skipped: c.Skipped, ID: w.id, Time: Seconds(t)})
 	w.id++
-	results, attrs := s.Results, s.Attrs
-	if w.o.StrictXSD {
-		results = nil
-		attrs = slices.DeleteFunc(slices.Clone(attrs), func(a Attr) bool {
-			return !slices.Contains([]string{"timestamp", "hostname", "package", "file", "log", "url", "version", "group"}, a.Name)
-		})
-	}
-	w.attrs(attrs, "name", "tests", "failures", "errors", "skipped", "id", "time", "disabled") // recounted
+	w.attrs(s.Attrs, "name", "tests", "failures", "errors", "skipped", "id", "time", "disabled") // recounted
 	w.raw(">")
 	if len(s.Properties) > 0 {
 		w.raw("\n    ")
 		w.properties(s.Properties)
 	}
-	for _, r := range results {
+	for _, r := range s.Results {
 		w.raw("\n    ")
 		w.result(r)
 	}
@@ -138,12 +122,9 @@ func (w *Writer) written(before int64, red bool) {
 // Case writes one case. It must have results of one class only, or its readers
 // will disagree: skipped beats failure for Jenkins, and loses to it for GitLab.
 func (w *Writer) Case(c *Case) {
-	if w.o.StrictXSD {
-		c = strict(c)
-	}
 	defer w.written(w.size.Bytes, c.Status().Red())
 	w.raw("\n    ")
-	w.tag("testcase", "classname", c.Classname, "name", c.Name, "time", w.seconds(c.Time))
+	w.tag("testcase", "classname", c.Classname, "name", c.Name, "time", Seconds(c.Time))
 	w.attrs(c.Attrs, "classname", "name", "time")
 	if len(c.Properties)+len(c.Results)+len(c.Reruns)+len(c.SystemOut)+len(c.SystemErr) == 0 {
 		w.raw("/>")
@@ -161,16 +142,6 @@ func (w *Writer) Case(c *Case) {
 	}
 	w.outputs("", c.SystemOut, c.SystemErr)
 	w.end("testcase")
-}
-
-// strict is a case without what junit-10.xsd does not allow.
-func strict(c *Case) *Case {
-	out := *c
-	out.Attrs, out.Properties, out.Results = nil, nil, slices.Clone(c.Results)
-	for i := range out.Results {
-		out.Results[i].Attrs = nil
-	}
-	return &out
 }
 
 func (w *Writer) outputs(before string, out, errs []string) {
@@ -261,11 +232,9 @@ func (w *Writer) attr(name, value string) {
 // suite begins the tag of a suite, or of the whole report.
 func (w *Writer) suite(tag string, x jr.Testsuite) {
 	w.tag(tag, "name", x.Name, "tests", strconv.Itoa(x.Tests), "failures", strconv.Itoa(x.Failures), "errors", strconv.Itoa(x.Errors))
+	w.attr("skipped", strconv.Itoa(x.Skipped))
 	if tag == "testsuite" {
-		w.attr("skipped", strconv.Itoa(x.Skipped))
 		w.attr("id", strconv.Itoa(x.ID))
-	} else if !w.o.StrictXSD {
-		w.attr("skipped", strconv.Itoa(x.Skipped))
 	}
 	w.attr("time", x.Time)
 }
@@ -292,14 +261,6 @@ func (w *Writer) raw(s string) { _, _ = w.WriteString(s) } // a bufio.Writer kee
 func (w *Writer) WriteString(s string) (int, error) {
 	w.size.Bytes += int64(len(s))
 	return w.w.WriteString(s)
-}
-
-// seconds is a time as the form of the report has it.
-func (w *Writer) seconds(d time.Duration) string {
-	if w.o.StrictXSD {
-		return strings.TrimSuffix(Seconds(d.Round(time.Millisecond)), "000")
-	}
-	return Seconds(d)
 }
 
 // xmlName is name if every reader takes it for the name of an element or
@@ -353,8 +314,8 @@ func (s *DocumentSuite) Counts() (c Counts) {
 }
 
 // WriteDocument writes d to w. It gives the size, also where w fails.
-func WriteDocument(w io.Writer, d *Document, o WriteOptions) (Size, error) {
-	x := NewWriter(w, o)
+func WriteDocument(w io.Writer, d *Document) (Size, error) {
+	x := NewWriter(w)
 	x.Begin(d.Name, d.Counts(), d.Time)
 	for i := range d.Suites {
 		s := &d.Suites[i]

@@ -12,10 +12,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func written(t *testing.T, c *Case, o WriteOptions) string {
+func written(t *testing.T, c *Case) string {
 	t.Helper()
 	var b bytes.Buffer
-	w := NewWriter(&b, o)
+	w := NewWriter(&b)
 	w.Case(c)
 	require.NoError(t, w.w.Flush())
 	require.EqualValues(t, b.Len(), w.Size().Bytes)
@@ -47,12 +47,11 @@ func TestWriteTexts(t *testing.T) {
 			}
 			c.Reruns = []Rerun{{Kind: FlakyError, Message: text, Type: text, StackTrace: text, SystemOut: text, SystemErr: text}}
 			c.SystemOut, c.SystemErr = []string{text, "second"}, []string{text}
-			wellFormed(t, written(t, c, WriteOptions{StrictXSD: true}))
-			out := written(t, c, WriteOptions{})
+			out := written(t, c)
 			wellFormed(t, out)
 			back, err := ReadCase([]byte(strings.TrimSpace(out)))
 			require.NoError(t, err)
-			require.Equal(t, out, written(t, back, WriteOptions{}))
+			require.Equal(t, out, written(t, back))
 			require.Equal(t, Clean(text), back.Name)
 			require.Equal(t, Clean(text), back.SystemErr[0])
 			require.Equal(t, s, back.Status())
@@ -63,7 +62,7 @@ func TestWriteTexts(t *testing.T) {
 func TestWriterKeepsItsError(t *testing.T) {
 	t.Parallel()
 	full := errors.New("disk full")
-	w := NewWriter(failing{full}, WriteOptions{})
+	w := NewWriter(failing{full})
 	w.Begin("x", Counts{}, 0)
 	require.ErrorIs(t, w.End(), full)
 }
@@ -82,7 +81,7 @@ func TestAudit(t *testing.T) {
 		{Suite: Suite{Name: "s2"}, Cases: []*Case{{Classname: "d", Name: "left out", Results: []Result{{Status: Skipped}}}}},
 	}}
 	var out bytes.Buffer
-	_, err := WriteDocument(&out, d, WriteOptions{})
+	_, err := WriteDocument(&out, d)
 	require.NoError(t, err)
 	require.NoError(t, Audit(bytes.NewReader(out.Bytes()), d.Decisions()))
 	for _, change := range [][2]string{
@@ -99,7 +98,7 @@ func TestAudit(t *testing.T) {
 		require.ErrorIs(t, Audit(strings.NewReader(text), d.Decisions()), ErrAudit, change)
 	}
 	var red bytes.Buffer
-	_, err = WriteDocument(&red, Rejected("x", "junit.xml.rejected", ErrAudit), WriteOptions{})
+	_, err = WriteDocument(&red, Rejected("x", "junit.xml.rejected", ErrAudit))
 	require.NoError(t, err)
 	f, _, _, err := readAll(&red, ReadOptions{})
 	require.NoError(t, err)

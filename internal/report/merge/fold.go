@@ -134,10 +134,7 @@ func (m *merger) foldOne(s *suite, cluster []int) error {
 func (m *merger) keep(e *entry, c *junit.Case) (err error) {
 	fold.OneClass(c)
 	m.cut.Apply(c, m.shown(m.parts[e.part].file))
-	e.time, e.status, e.flags = c.Time, uint8(c.Status().Rank()), m.flags(c, false)|flagKept //nolint:gosec // 0 to 3
-	if !m.o.StrictXSD {
-		e.flags |= flagAsIs
-	}
+	e.time, e.status, e.flags = c.Time, uint8(c.Status().Rank()), m.flags(c, false)|flagKept|flagAsIs //nolint:gosec // 0 to 3
 	e.Span, err = m.src.Keep(c)
 	return err
 }

@@ -42,7 +42,6 @@ type Options struct {
 	NoCaps     bool             // cut nothing
 	NoFold     bool             // keep cases of one name apart
 	FoldReruns bool             // cases of one name in several files are attempts, in order of time
-	StrictXSD  bool             // drop what junit-10.xsd does not allow
 	Flaky      Policy           // of a case that passed only when repeated; default Pass
 	Empty      Policy           // of a file without any case; default Fail
 	Labels     []junit.Property // of every suite, and part of its name
@@ -151,7 +150,7 @@ func (m *merger) place(path string) error {
 	err := m.report(path, m.o.Audit)
 	if errors.Is(err, junit.ErrAudit) {
 		err = errors.Join(err, m.report(path+rejected, false), rundir.WriteStream(path, m.o.Mode, func(w io.Writer) error {
-			_, err := junit.WriteDocument(w, junit.Rejected(m.in.Name, path+rejected, err), junit.WriteOptions{StrictXSD: m.o.StrictXSD})
+			_, err := junit.WriteDocument(w, junit.Rejected(m.in.Name, path+rejected, err))
 			return err
 		}))
 	}

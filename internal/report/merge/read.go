@@ -103,7 +103,7 @@ func (m *merger) flags(c *junit.Case, rebased bool) (f uint16) {
 			text, short = max(text, len(out)), short && len(out) <= limit
 		}
 	}
-	asIs := c.Plain && c.Classname != "" && !m.o.StrictXSD && len(m.o.Labels) == 0 && (short || m.o.NoCaps)
+	asIs := c.Plain && c.Classname != "" && len(m.o.Labels) == 0 && (short || m.o.NoCaps)
 	if text > 0 {
 		f |= flagText
 	}

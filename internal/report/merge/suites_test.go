@@ -52,7 +52,7 @@ func TestSuiteOutput(t *testing.T) {
 		paths = append(paths, write(t, dir, fmt.Sprintf("%d.xml", i),
 			fmt.Sprintf(`<testsuite name="s"><testcase classname="c" name="t%d"/><system-out>out%d</system-out><system-err>err%d</system-err></testsuite>`, i, i, i)))
 	}
-	for _, o := range []Options{{}, {NoCaps: true}, {StrictXSD: true}} {
+	for _, o := range []Options{{}, {NoCaps: true}} {
 		_, out := mergeFiles(t, o, false, paths...)
 		doc := contents(t, out)
 		require.Contains(t, doc, "<system-out><![CDATA[out0\nout1\nout2]]></system-out>\n    <system-err><![CDATA[err0\nerr1\nerr2]]></system-err>")

@@ -61,7 +61,7 @@ func rewind(w io.Writer) error {
 // write writes the report, as far as it fits: the second pass.
 func (m *merger) write(to io.Writer) (junit.Size, error) {
 	m.sum.Red, m.sum.Suites, m.sum.Counts, m.decided = nil, nil, junit.Counts{}, nil
-	w := junit.NewWriter(to, junit.WriteOptions{StrictXSD: m.o.StrictXSD})
+	w := junit.NewWriter(to)
 	var all times
 	for _, s := range m.suites {
 		var c junit.Counts

@@ -56,7 +56,7 @@ func convertCTRF(f Format, r io.Reader, w io.Writer) error {
 		s.Attrs = []junit.Attr{{Name: "timestamp", Value: junit.Timestamp(time.UnixMilli(int64(start)))}}
 		s.Time = max(0, time.Duration(x.Summary.Stop-start)*time.Millisecond)
 	}
-	out := junit.NewWriter(w, junit.WriteOptions{})
+	out := junit.NewWriter(w)
 	out.Begin(string(f), junit.Counts{}, 0)
 	out.BeginSuite(&s, declared, s.Time)
 	for i := range x.Tests {

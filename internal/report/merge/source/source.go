@@ -168,7 +168,7 @@ func (s *Source) begin() error {
 	if err != nil {
 		return err
 	}
-	s.spool, s.w = f, junit.NewWriter(f, junit.WriteOptions{})
+	s.spool, s.w = f, junit.NewWriter(f)
 	return os.Remove(f.Name())
 }
 

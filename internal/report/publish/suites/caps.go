@@ -12,7 +12,7 @@ func (p *printer) fit() (doc *junit.Document, notes []string) {
 	notes, _ = p.cut.Fit(func() (junit.Size, error) { // nothing fails that discards what it is given
 		p.layOut()
 		doc = p.document()
-		return junit.WriteDocument(io.Discard, doc, junit.WriteOptions{StrictXSD: p.o.StrictXSD})
+		return junit.WriteDocument(io.Discard, doc)
 	})
 	return doc, notes
 }

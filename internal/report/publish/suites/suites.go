@@ -20,10 +20,9 @@ import (
 
 // Options are how a report is printed. The zero value is the default.
 type Options struct {
-	Caps      fold.Caps
-	NoCaps    bool // cut nothing
-	StrictXSD bool // leave out what junit-10.xsd does not allow
-	Metrics   Metrics
+	Caps    fold.Caps
+	NoCaps  bool // cut nothing
+	Metrics Metrics
 }
 
 // Metrics says which metrics are test cases of the report.
@@ -73,7 +72,7 @@ func write(path string, doc *junit.Document, o Options, audited bool) error {
 	}
 	defer func() { _ = tree.Close() }() // all that was written is closed
 	return tree.WriteStream(path, rundir.FileMode, func(w io.Writer) error {
-		size, err := junit.WriteDocument(w, doc, junit.WriteOptions{StrictXSD: o.StrictXSD})
+		size, err := junit.WriteDocument(w, doc)
 		written, ok := w.(io.ReaderAt)
 		if err != nil || !audited || !ok || size.Bytes > auditLimit {
 			return err
