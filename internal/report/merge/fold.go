@@ -42,12 +42,25 @@ func (m *merger) fold() error {
 	}
 	for i, s := range m.suites {
 		for _, c := range clusters[i] {
+			if tooMuch(s, c) {
+				continue
+			}
 			if err := m.foldOne(s, c); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// tooMuch reports whether a cluster is more than one case can reasonably hold.
+func tooMuch(s *suite, cluster []int) bool {
+	const most, mostBytes = 10_000, 64 << 20
+	size := int64(0)
+	for _, i := range cluster {
+		size += int64(s.entries[i].N)
+	}
+	return len(cluster) > most || size > mostBytes
 }
 
 // clusters gives the entries of a suite that are the same test, in the order of

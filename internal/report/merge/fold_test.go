@@ -158,38 +158,30 @@ func TestOneClass(t *testing.T) {
 	require.Equal(t, map[string]int{"passed": 0, "failed": 1, "skipped": 0}, secondOpinion(t, out)[0].Totals)
 }
 
-// However often a test is there, what is folded is bounded, and all of it is counted.
+// What is too often there, or too large, to be one test case stays apart: what is red stays red.
 func TestFoldVeryMany(t *testing.T) {
 	t.Parallel()
 	const (
 		pass = `<testcase classname="c" name="t" time="1"/>`
 		bad  = `<testcase classname="c" name="t" time="1"><error message="boom">td</error></testcase>`
+		two  = `<testcase classname="c" name="u"/><testcase classname="c" name="u"/>`
 	)
-	cases := strings.Repeat(pass, 1500) + bad + strings.Repeat(pass, 999)
-	path := write(t, t.TempDir(), "results.xml", pytestDoc(1, cases))
-	sum, out := mergeFiles(t, Options{}, false, path)
-	require.Equal(t, 2499, sum.Folded)
-	require.Len(t, sum.Warnings, 1)
-	c := one(t, out)
-	require.Equal(t, junit.Passed, c.Status())
-	require.Len(t, c.Reruns, 1000)
-	require.Equal(t, "attempt 500 of 2500: no details recorded by pytest-rerunfailures", c.Reruns[499].Message)
-	require.Equal(t, `[attempt 501-2000 of 2500] [the worst of 1500] boom`, c.Reruns[500].Message)
-	require.Contains(t, c.Reruns[501].Message, "attempt 2001 of 2500")
-	require.Equal(t, "2500.000000", junit.Seconds(c.Time))
-	require.Contains(t, c.Properties, junit.Property{Name: "ci-disagg.not_listed", Value: "1500 tests: 1499 passed, 0 failed, 1 error, 0 skipped"})
-
-	// where all of them count, so does the one that is not listed
-	path = write(t, t.TempDir(), "results.xml", pytestDoc(2500, cases))
-	sum, out = mergeFiles(t, Options{NoCaps: true}, false, path)
-	c = one(t, out)
-	require.Equal(t, junit.Errored, c.Status())
-	require.Contains(t, c.Results[0].Text, "results.xml_#1500=passed results.xml_#1501=error results.xml_#1502=passed", "nothing is cut")
-	require.Equal(t, "1.000000", junit.Seconds(c.Time))
-	require.Empty(t, sum.Warnings)
-	sum, out = mergeFiles(t, Options{}, false, path)
-	require.Equal(t, junit.Errored, one(t, out).Status())
-	require.Len(t, sum.Warnings, 1)
+	for _, declared := range []int{2, 10_003} {
+		path := write(t, t.TempDir(), "results.xml", pytestDoc(declared, strings.Repeat(pass, 5000)+bad+strings.Repeat(pass, 5000)+two))
+		sum, out := mergeFiles(t, Options{}, false, path)
+		require.Equal(t, junit.Counts{Tests: 10_002, Errors: 1}, sum.Counts)
+		require.Equal(t, 1, sum.Folded)
+		require.Len(t, sum.Warnings, 1, "Jenkins cannot tell them apart")
+		again, twice := mergeFiles(t, Options{}, false, out)
+		require.Equal(t, sum.Counts, again.Counts)
+		require.Equal(t, contents(t, out), contents(t, twice))
+	}
+	path := write(t, t.TempDir(), "results.xml", pytestDoc(1, strings.Repeat(pass, 1999)+bad))
+	sum, _ := mergeFiles(t, Options{}, false, path)
+	require.Equal(t, junit.Counts{Tests: 1, Errors: 1}, sum.Counts)
+	large := `<testcase classname="c" name="t"><failure>` + strings.Repeat("x", 33<<20) + `</failure></testcase>`
+	sum, _ = mergeFiles(t, Options{}, false, write(t, t.TempDir(), "results.xml", pytestDoc(1, large, large)))
+	require.Equal(t, junit.Counts{Tests: 2, Failures: 2}, sum.Counts)
 }
 
 // pytestDoc is a file of pytest whose suite counts some tests.

@@ -23,16 +23,15 @@ func readTests(role Role, caseID string, flaky fold.Policy) Told {
 			if runs[n.TestName] == nil {
 				order = append(order, n)
 			}
-			var of []fold.Run
+			var of []*junit.Case
 			for _, cases := range n.bySuite() {
 				one := listed(cases)
 				if repeats[cases[0].Suite] {
-					one = fold.Runs("", fold.Attempts(one, flaky))
+					one = []*junit.Case{fold.Attempts(one, flaky)}
 				}
 				of = append(of, one...)
 			}
-			fold.Number(fmt.Sprintf("rank %d", f.Rank), of)
-			runs[n.TestName] = append(runs[n.TestName], of...)
+			runs[n.TestName] = append(runs[n.TestName], fold.Runs(fmt.Sprintf("rank %d", f.Rank), of...)...)
 		}
 		told.addFile(f)
 	}
@@ -119,16 +118,16 @@ func (t *Told) byName(f File, caseID string) []*sameName {
 const maxListed = 1000
 
 // listed are the results of one test in one file.
-func listed(cases []*junit.Case) []fold.Run {
-	kept, at, n := fold.Thin(joinTeardowns(cases), maxListed, (*junit.Case).Status)
-	runs := fold.Runs("", kept...)
-	if n > 0 {
-		stands := *kept[at]
-		stands.Properties = append(slices.Clip(stands.Properties), junit.Property{Name: TypePrefix + "not_listed", Value: fmt.Sprint(n)})
-		runs[at].Case, runs[at].N = &stands, n
+func listed(cases []*junit.Case) []*junit.Case {
+	const half = maxListed / 2
+	all := joinTeardowns(cases)
+	n := len(all) - 2*half
+	if n <= 0 {
+		return all
 	}
-	fold.Number("", runs)
-	return runs
+	worst := *slices.MaxFunc(all[half:half+n], func(a, b *junit.Case) int { return cmp.Compare(a.Status().Rank(), b.Status().Rank()) })
+	worst.Properties = append(slices.Clip(worst.Properties), junit.Property{Name: TypePrefix + "not_listed", Value: fmt.Sprint(n)})
+	return slices.Concat(all[:half], []*junit.Case{&worst}, all[half+n:])
 }
 
 // joinTeardowns puts the errors of teardowns into the cases of their calls.

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 )
@@ -24,77 +23,42 @@ const (
 	Skip Policy = "skip"
 )
 
-// Run is one result of a test on its way into the case that stays.
+// Run is one result of a test, and where it comes from.
 type Run struct {
-	Label string // where it comes from
+	Label string
 	Case  *junit.Case
-	N     int           // results that it stands for, at least 1
-	Nth   string        // which of all
-	Took  time.Duration // by all of them
 }
 
-// Runs are the results of one test in one place, numbered.
+// Runs are the results of one test in one place, numbered where there are several.
 func Runs(label string, cases ...*junit.Case) []Run {
 	out := make([]Run, len(cases))
 	for i, c := range cases {
-		out[i] = Run{Case: c, N: 1, Took: c.Time}
+		out[i] = Run{label, c}
+		if len(cases) > 1 {
+			out[i].Label = fmt.Sprintf("%s #%d", label, i+1)
+		}
 	}
-	Number(label, out)
 	return out
-}
-
-// Number tells several results of one test which of them they are. With a label they
-// get that, else they keep theirs.
-func Number(label string, runs []Run) {
-	n := 0
-	for i := range runs {
-		r := &runs[i]
-		if r.Nth = strconv.Itoa(n + 1); r.N > 1 {
-			r.Nth += fmt.Sprintf("-%d", n+r.N)
-		}
-		n += r.N
-		if r.Label = cmp.Or(label, r.Label); len(runs) > 1 && label != "" {
-			r.Label += " #" + r.Nth
-		}
-	}
-}
-
-// Thin keeps of more than most results of one test the first and the last, and between
-// them, at index at, the worst of n others, which stands for those. Else all stay, and
-// n is 0.
-func Thin[T any](all []T, most int, status func(T) junit.Status) (kept []T, at, n int) {
-	if len(all) <= most {
-		return all, 0, 0
-	}
-	at = most / 2
-	others := all[at : len(all)-at]
-	worst := slices.MaxFunc(others, func(a, b T) int { return cmp.Compare(status(a).Rank(), status(b).Rank()) })
-	return slices.Concat(all[:at], []T{worst}, all[len(all)-at:]), at, len(others)
 }
 
 // Attempts makes one case of attempts of one test, in order: the last is the
 // verdict and the earlier ones become rerun elements. A bare earlier attempt is
 // how pytest-rerunfailures reports a failed one: it looks passed, and is not.
-func Attempts(runs []Run, flaky Policy) *junit.Case {
-	at := len(runs) - 1
-	if at == 0 {
-		return runs[0].Case
+func Attempts(cases []*junit.Case, flaky Policy) *junit.Case {
+	n := len(cases)
+	if n == 1 {
+		return cases[0]
 	}
-	out := *runs[at].Case
-	out.Time = runs[at].Took
+	out := *cases[n-1]
 	passed := !out.Status().Red()
-	n := runs[at].N
-	for _, r := range runs[:at] {
-		n += r.N
-	}
 	var before junit.Case
-	for _, r := range runs[:at] {
-		which := fmt.Sprintf("attempt %s of %d", r.Nth, n)
-		before.Reruns = append(before.Reruns, reruns(r, which, passed)...)
-		before.Properties = append(before.Properties, r.Case.Properties...)
-		before.SystemOut = append(before.SystemOut, label(r.Case.SystemOut, which)...)
-		before.SystemErr = append(before.SystemErr, label(r.Case.SystemErr, which)...)
-		out.Time += r.Took
+	for i, c := range cases[:n-1] {
+		which := fmt.Sprintf("attempt %d of %d", i+1, n)
+		before.Reruns = append(before.Reruns, reruns(c, which, passed)...)
+		before.Properties = append(before.Properties, c.Properties...)
+		before.SystemOut = append(before.SystemOut, label(c.SystemOut, which)...)
+		before.SystemErr = append(before.SystemErr, label(c.SystemErr, which)...)
+		out.Time += c.Time
 	}
 	out.Reruns = append(before.Reruns, out.Reruns...)
 	out.Properties = append(Unlike(before.Properties, out.Properties), out.Properties...) // readers take the last of a name
@@ -140,29 +104,25 @@ func markFlaky(c *junit.Case, n int, flaky Policy) {
 }
 
 // reruns are what a failed attempt leaves in the final case.
-func reruns(r Run, which string, passed bool) []junit.Rerun {
-	out := slices.Clone(r.Case.Reruns)
-	of := ""
-	if r.N > 1 {
-		of = fmt.Sprintf("[the worst of %d] ", r.N)
-	}
+func reruns(c *junit.Case, which string, passed bool) []junit.Rerun {
+	out := slices.Clone(c.Reruns)
 	found := false
-	for _, x := range r.Case.Results {
+	for _, x := range c.Results {
 		if !x.Status.Red() {
 			continue
 		}
 		found = true
 		out = append(out, junit.Rerun{
 			Kind: RerunKind(x.Status, passed), Type: cmp.Or(x.Type, "attempt"),
-			Message: fmt.Sprintf("[%s] %s%s", which, of, x.Message), StackTrace: x.Text,
+			Message: fmt.Sprintf("[%s] %s", which, x.Message), StackTrace: x.Text,
 		})
 	}
 	if !found {
 		why := "no details recorded by pytest-rerunfailures"
-		if len(r.Case.Results) > 0 {
-			why = "skipped: " + r.Case.Results[0].Message
+		if len(c.Results) > 0 {
+			why = "skipped: " + c.Results[0].Message
 		}
-		out = append(out, junit.Rerun{Kind: RerunKind(junit.Failed, passed), Type: "ci-disagg.attempt", Message: which + ": " + of + why})
+		out = append(out, junit.Rerun{Kind: RerunKind(junit.Failed, passed), Type: "ci-disagg.attempt", Message: which + ": " + why})
 	}
 	return out
 }

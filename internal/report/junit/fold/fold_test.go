@@ -39,7 +39,7 @@ func TestGivenCasesStay(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("long ", 1000)
 	for name, make1 := range map[string]func(a, b *junit.Case) *junit.Case{
-		"attempts":   func(a, b *junit.Case) *junit.Case { return Attempts(Runs("", a, b), Fail) },
+		"attempts":   func(a, b *junit.Case) *junit.Case { return Attempts([]*junit.Case{a, b}, Fail) },
 		"worst":      func(a, b *junit.Case) *junit.Case { return Worst(Runs("rank 0", a, b)) },
 		"worst last": func(a, b *junit.Case) *junit.Case { return Worst(Runs("rank 0", b, a)) },
 		"teardown":   func(a, b *junit.Case) *junit.Case { return JoinTeardown(b, a) },
@@ -65,22 +65,6 @@ func TestGivenCasesStay(t *testing.T) {
 			require.Equal(t, wasB, everything(b))
 		})
 	}
-}
-
-// TestThin: few results stay all; of many the first, the last and the worst stay.
-func TestThin(t *testing.T) {
-	t.Parallel()
-	status := func(i int) junit.Status {
-		return map[int]junit.Status{7: junit.Failed, 8: junit.Errored, 9: junit.Errored}[i]
-	}
-	all := []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}
-	kept, _, n := Thin(all, len(all), status)
-	require.Equal(t, all, kept)
-	require.Zero(t, n)
-	kept, at, n := Thin(all, 4, status)
-	require.Equal(t, []int{0, 1, 8, 10, 11}, kept)
-	require.Equal(t, 2, at)
-	require.Equal(t, 8, n)
 }
 
 func TestNatural(t *testing.T) {
