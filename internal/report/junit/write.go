@@ -34,15 +34,9 @@ func Ours(r io.Reader) bool {
 // given by End.
 type Writer struct {
 	w         *bufio.Writer
-	id        int // of the next suite
-	size      Size
+	id        int   // of the next suite
+	size      int64 // bytes so far
 	attribute *strings.Replacer
-}
-
-// Size is how large a report is, and how much of it how many red cases have.
-type Size struct {
-	Bytes, Red int64
-	Reds       int
 }
 
 // NewWriter writes to w.
@@ -93,36 +87,25 @@ func (w *Writer) End() error {
 // Flush writes out what is buffered.
 func (w *Writer) Flush() error { return w.w.Flush() }
 
-// Size is that of what was written so far.
-func (w *Writer) Size() Size { return w.size }
+// Size is how many bytes were written so far.
+func (w *Writer) Size() int64 { return w.size }
 
 // Write implements io.Writer.
 func (w *Writer) Write(p []byte) (int, error) {
-	w.size.Bytes += int64(len(p))
+	w.size += int64(len(p))
 	return w.w.Write(p)
 }
 
 // Raw writes a case as it stands in an input. It must be one that Read calls plain.
-func (w *Writer) Raw(raw []byte, red bool) error {
-	before := w.size.Bytes
+func (w *Writer) Raw(raw []byte) error {
 	w.raw("\n    ")
 	_, err := w.Write(raw)
-	w.written(before, red)
 	return err
-}
-
-// written counts a case that began at a byte.
-func (w *Writer) written(before int64, red bool) {
-	if red {
-		w.size.Red += w.size.Bytes - before
-		w.size.Reds++
-	}
 }
 
 // Case writes one case. It must have results of one class only, or its readers
 // will disagree: skipped beats failure for Jenkins, and loses to it for GitLab.
 func (w *Writer) Case(c *Case) {
-	defer w.written(w.size.Bytes, c.Status().Red())
 	w.raw("\n    ")
 	w.tag("testcase", "classname", c.Classname, "name", c.Name, "time", Seconds(c.Time))
 	w.attrs(c.Attrs, "classname", "name", "time")
@@ -259,7 +242,7 @@ func (w *Writer) raw(s string) { _, _ = w.WriteString(s) } // a bufio.Writer kee
 
 // WriteString implements io.StringWriter.
 func (w *Writer) WriteString(s string) (int, error) {
-	w.size.Bytes += int64(len(s))
+	w.size += int64(len(s))
 	return w.w.WriteString(s)
 }
 
@@ -314,7 +297,7 @@ func (s *DocumentSuite) Counts() (c Counts) {
 }
 
 // WriteDocument writes d to w. It gives the size, also where w fails.
-func WriteDocument(w io.Writer, d *Document) (Size, error) {
+func WriteDocument(w io.Writer, d *Document) (int64, error) {
 	x := NewWriter(w)
 	x.Begin(d.Name, d.Counts(), d.Time)
 	for i := range d.Suites {

@@ -18,7 +18,7 @@ func written(t *testing.T, c *Case) string {
 	w := NewWriter(&b)
 	w.Case(c)
 	require.NoError(t, w.w.Flush())
-	require.EqualValues(t, b.Len(), w.Size().Bytes)
+	require.EqualValues(t, b.Len(), w.Size())
 	return b.String()
 }
 

@@ -27,8 +27,7 @@ const (
 	flagTeardown                       // an error in a teardown, as pytest writes it
 	flagInterrupted                    // the test during which pytest's session ended
 	flagFlaky                          // passed only when repeated, and must not count as passed
-	flagText                           // has output, or a result with a text
-	flagReruns                         // has reruns
+	flagText                           // has output, a result with a text, or reruns
 )
 
 func (e *entry) is(flag uint16) bool { return e.flags&flag != 0 }

@@ -104,11 +104,8 @@ func (m *merger) flags(c *junit.Case, rebased bool) (f uint16) {
 		}
 	}
 	asIs := c.Plain && c.Classname != "" && len(m.o.Labels) == 0 && (short || m.o.NoCaps)
-	if text > 0 {
+	if text > 0 || len(c.Reruns) > 0 {
 		f |= flagText
-	}
-	if len(c.Reruns) > 0 {
-		f |= flagReruns
 	}
 	if fold.IsTeardown(c) {
 		f |= flagTeardown

@@ -23,7 +23,7 @@ var errTooLarge = errors.New("the report gets larger than it may be")
 // fit writes the report, again and again with more of its texts left out until it is
 // under its limit.
 func (m *merger) fit(w io.Writer) error {
-	warnings, err := m.cut.Fit(func() (size junit.Size, err error) {
+	warnings, err := m.cut.Fit(func() (size int64, err error) {
 		if m.cut.Level > fold.Whole {
 			if err := rewind(w); err != nil {
 				return size, err
@@ -59,7 +59,7 @@ func rewind(w io.Writer) error {
 }
 
 // write writes the report, as far as it fits: the second pass.
-func (m *merger) write(to io.Writer) (junit.Size, error) {
+func (m *merger) write(to io.Writer) (int64, error) {
 	m.sum.Red, m.sum.Suites, m.sum.Counts, m.decided = nil, nil, junit.Counts{}, nil
 	w := junit.NewWriter(to)
 	var all times
@@ -87,7 +87,7 @@ func (m *merger) write(to io.Writer) (junit.Size, error) {
 		w.EndSuite(out, errs)
 	}
 	err := w.End()
-	m.sum.Bytes = w.Size().Bytes
+	m.sum.Bytes = w.Size()
 	return w.Size(), err
 }
 
@@ -97,8 +97,8 @@ func (m *merger) cases(w *junit.Writer, s *suite) error {
 		if err := m.oneCase(w, s, e); err != nil {
 			return err
 		}
-		if m.cut.Level == fold.Whole && !m.cut.Off && w.Size().Bytes > m.cut.Caps.File {
-			return errTooLarge // later, how large it is tells how much each red case may keep
+		if m.cut.Level < fold.Short && !m.cut.Off && w.Size() > m.cut.Caps.File {
+			return errTooLarge // at the last level it is written all the same
 		}
 	}
 	return nil
@@ -108,7 +108,7 @@ func (m *merger) oneCase(w *junit.Writer, s *suite, e *entry) error {
 	read, copied := m.final, e.is(flagAsIs) && !m.drops(e)
 	if copied {
 		raw, err := m.src.Bytes(e.Span)
-		if err = cmp.Or(err, w.Raw(raw, e.red())); err != nil {
+		if err = cmp.Or(err, w.Raw(raw)); err != nil {
 			return err
 		}
 		read = m.value
@@ -133,10 +133,9 @@ func (m *merger) oneCase(w *junit.Writer, s *suite, e *entry) error {
 	return nil
 }
 
-// drops reports whether something of a case is left out.
+// drops reports whether something of a case may be cut so that the report fits.
 func (m *merger) drops(e *entry) bool {
-	return m.cut.Level >= fold.Lean && (e.is(flagReruns) || e.is(flagText) && !e.red()) ||
-		m.cut.Level >= fold.Shared && e.red() && int64(e.N) > m.cut.Share
+	return e.is(flagText) && (m.cut.Level == fold.Short || m.cut.Level == fold.Lean && !e.red())
 }
 
 // final is a case as it stands in the report.
@@ -209,8 +208,9 @@ func (m *merger) output(s *suite) (out, errs []string, err error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		m.cut.LeaveOut(m.shown(int(s.texts[i].part)), fold.Pointers(c.SystemOut, c.SystemErr)...)
-		out, errs = append(out, c.SystemOut...), append(errs, c.SystemErr...)
+		limit, kept := m.cut.Limit(m.o.Caps.FailOut, false), m.shown(int(s.texts[i].part))
+		out = append(out, m.cut.OneText(c.SystemOut, limit, kept)...)
+		errs = append(errs, m.cut.OneText(c.SystemErr, limit, kept)...)
 	}
 	return fold.OneText(out), fold.OneText(errs), nil
 }

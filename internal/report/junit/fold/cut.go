@@ -97,12 +97,7 @@ func texts(c *junit.Case) (out []*string) {
 	for i := range c.Results {
 		out = append(out, &c.Results[i].Text)
 	}
-	return append(out, Pointers(c.SystemOut, c.SystemErr)...)
-}
-
-// Pointers are those to all texts of some lists.
-func Pointers(lists ...[]string) (out []*string) {
-	for _, list := range lists {
+	for _, list := range [...][]string{c.SystemOut, c.SystemErr} {
 		for i := range list {
 			out = append(out, &list[i])
 		}
@@ -110,15 +105,14 @@ func Pointers(lists ...[]string) (out []*string) {
 	return out
 }
 
-// Level is what is left out of a report that would be too large; never a case.
+// Level is how much is cut of a report that would be too large; never a case.
 type Level int
 
-// The levels: each leaves out what those before it do.
+// The levels: each cuts what those before it do.
 const (
-	Whole  Level = iota
-	Lean         // texts but those of red cases: output, bodies of skipped ones, reruns, output of suites
-	Shared       // red cases have an equal share of what is left
-	levels
+	Whole Level = iota
+	Lean        // texts of tests that are not red, and of suites
+	Short       // those of red tests too, but less
 )
 
 // Cutter brings texts under bounds and counts what it cut.
@@ -126,17 +120,27 @@ type Cutter struct {
 	Caps  Caps
 	Off   bool
 	Cut   int64 // bytes so far
-	Level Level // of what is left out
-	Share int64 // bytes that a red case may have at level Shared
+	Level Level
 }
 
-// Fit has a report laid out, and again with more of its texts left out until it has at
-// most the bytes that it may have. It warns of what is missing.
-func (k *Cutter) Fit(layOut func() (junit.Size, error)) (warnings []string, err error) {
-	const leastRed = 2 << 10
-	var size junit.Size
-	before, whole := k.Cut, int64(0)
-	for k.Level = Whole; k.Level < levels; k.Level++ {
+// Limit is how many bytes a text may have that may have some at most, of a red test or not.
+func (k *Cutter) Limit(most int, red bool) int {
+	const little, few = 2 << 10, 128
+	switch {
+	case k.Level >= Lean && !red:
+		return min(most, few)
+	case k.Level >= Short:
+		return min(most, little)
+	default:
+		return most
+	}
+}
+
+// Fit has a report laid out, and again with more of its texts cut until it has at most
+// the bytes that it may have. It warns of what is missing.
+func (k *Cutter) Fit(layOut func() (int64, error)) (warnings []string, err error) {
+	size, before, whole := int64(0), k.Cut, int64(0)
+	for k.Level = Whole; ; k.Level++ {
 		k.Cut = before
 		if size, err = layOut(); err != nil {
 			return nil, err
@@ -144,16 +148,15 @@ func (k *Cutter) Fit(layOut func() (junit.Size, error)) (warnings []string, err 
 		if k.Level == Whole {
 			whole = k.Cut
 		}
-		if k.Off || size.Bytes <= k.Caps.File {
+		if k.Off || size <= k.Caps.File || k.Level == Short {
 			break
 		}
-		k.Share = max(leastRed, (k.Caps.File-(size.Bytes-size.Red))/int64(max(1, size.Reds)))
 	}
 	if left := k.Cut - whole; left > 0 {
 		warnings = append(warnings, fmt.Sprintf("the report would have more than %d bytes: %d bytes of text were left out", k.Caps.File, left))
 	}
-	if size.Bytes > k.Caps.File && !k.Off {
-		warnings = append(warnings, fmt.Sprintf("the report has %d bytes, more than %d: so many are its cases without their texts", size.Bytes, k.Caps.File))
+	if size > k.Caps.File && !k.Off {
+		warnings = append(warnings, fmt.Sprintf("the report has %d bytes, more than %d: so many are its cases without their texts", size, k.Caps.File))
 	}
 	return warnings, nil
 }
@@ -194,10 +197,11 @@ func (k *Cutter) message(s string) (line string, cut bool) {
 	return line, false
 }
 
-// Apply brings the texts of a case under the caps, and leaves out what the level says.
+// Apply brings the texts of a case under the bounds that hold.
 // The case's lists are its own afterwards.
 func (k *Cutter) Apply(c *junit.Case, kept string) {
-	limit := k.Caps.Output(c.Status())
+	red := c.Status().Red()
+	limit, body := k.Limit(k.Caps.Output(c.Status()), red), k.Limit(k.Caps.Body, red)
 	c.SystemOut, c.SystemErr = k.OneText(c.SystemOut, limit, kept), k.OneText(c.SystemErr, limit, kept)
 	if k.Off {
 		return
@@ -210,7 +214,7 @@ func (k *Cutter) Apply(c *junit.Case, kept string) {
 		if cut && !strings.Contains(r.Text, r.Message) {
 			r.Text = r.Message + "\n\n" + r.Text // it is still there
 		}
-		r.Message, r.Text = line, k.Text(r.Text, k.Caps.Body, kept)
+		r.Message, r.Text = line, k.Text(r.Text, body, kept)
 	}
 	for i := range c.Reruns {
 		r := &c.Reruns[i]
@@ -218,44 +222,10 @@ func (k *Cutter) Apply(c *junit.Case, kept string) {
 		if cut {
 			k.Cut += int64(len(r.Message) - len(line))
 		}
-		r.Message, r.StackTrace = line, k.Text(r.StackTrace, k.Caps.Body, kept)
+		r.Message, r.StackTrace = line, k.Text(r.StackTrace, body, kept)
 		r.SystemOut, r.SystemErr = k.Text(r.SystemOut, limit, kept), k.Text(r.SystemErr, limit, kept)
 	}
 	for i := range c.Properties {
 		c.Properties[i].Value = k.Text(c.Properties[i].Value, k.Caps.Body, kept)
-	}
-	k.shrink(c, kept)
-}
-
-// shrink leaves out of a case what the level says.
-func (k *Cutter) shrink(c *junit.Case, kept string) {
-	if k.Level == Whole {
-		return
-	}
-	for i := range c.Reruns {
-		k.LeaveOut(kept, &c.Reruns[i].StackTrace, &c.Reruns[i].SystemOut, &c.Reruns[i].SystemErr)
-	}
-	all := texts(c)
-	if !c.Status().Red() {
-		k.LeaveOut(kept, all...)
-	} else if k.Level == Shared {
-		const tags = 400 // of the case, and what has to be escaped
-		left := int(k.Share - min(k.Share/2, 2*tags))
-		for i, text := range all {
-			*text = k.Text(*text, max(0, left)/(len(all)-i), kept)
-			left -= len(*text)
-		}
-	}
-}
-
-// LeaveOut replaces texts, if anything is to be left out and they are worth it, by their
-// size and the place where all of each is.
-func (k *Cutter) LeaveOut(kept string, texts ...*string) {
-	for _, s := range texts {
-		note := fmt.Sprintf("[%d bytes left out: the report was too large%s]", len(*s), whereKept(kept))
-		if k.Level > Whole && len(*s) > len(note) {
-			k.Cut += int64(len(*s))
-			*s = note
-		}
 	}
 }

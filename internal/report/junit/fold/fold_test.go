@@ -45,7 +45,7 @@ func TestGivenCasesStay(t *testing.T) {
 		"teardown":   func(a, b *junit.Case) *junit.Case { return JoinTeardown(b, a) },
 		"cut": func(a, _ *junit.Case) *junit.Case {
 			c := *a
-			k := Cutter{Caps: Caps{PassOut: 100, FailOut: 100, Body: 100}.WithDefaults(), Level: Shared, Share: 10}
+			k := Cutter{Caps: Caps{PassOut: 100, FailOut: 100, Body: 100}.WithDefaults(), Level: Short}
 			k.Apply(&c, "kept")
 			return &c
 		},

@@ -104,7 +104,7 @@ func (s *Source) Read(f File, o junit.ReadOptions, v junit.Visitor) (got junit.F
 	if err := s.begin(); err != nil {
 		return got, err
 	}
-	at.info, at.base = nil, s.w.Size().Bytes
+	at.info, at.base = nil, s.w.Size()
 	text, broken, err := s.convert(text, format, o)
 	if err != nil {
 		return got, err
@@ -146,7 +146,7 @@ func unread(f File, err error) error {
 // convert puts a text into the spool and gives it from there. broken is what is
 // wrong with an input in another format.
 func (s *Source) convert(text xmltext.Source, format foreign.Format, o junit.ReadOptions) (out xmltext.Source, broken, err error) {
-	base := s.w.Size().Bytes
+	base := s.w.Size()
 	if format != foreign.None {
 		broken = foreign.Convert(format, text.Reader, s.w) // an error of the spool comes again
 	} else {
@@ -155,7 +155,7 @@ func (s *Source) convert(text xmltext.Source, format foreign.Format, o junit.Rea
 	if err := s.w.Flush(); err != nil {
 		return text, nil, err
 	}
-	return xmltext.Source{Reader: io.NewSectionReader(s.spool, base, s.w.Size().Bytes-base), Encoding: text.Encoding}, broken, nil
+	return xmltext.Source{Reader: io.NewSectionReader(s.spool, base, s.w.Size()-base), Encoding: text.Encoding}, broken, nil
 }
 
 // begin makes the spool: an unlinked temporary file, gone with the process however that
@@ -177,9 +177,9 @@ func (s *Source) Keep(c *junit.Case) (Span, error) {
 	if err := s.begin(); err != nil {
 		return Span{}, err
 	}
-	off := s.w.Size().Bytes + int64(len("\n    "))
+	off := s.w.Size() + int64(len("\n    "))
 	s.w.Case(c)
-	return Span{File: Spool, Off: off, N: uint32(s.w.Size().Bytes - off)}, nil //nolint:gosec // of one case
+	return Span{File: Spool, Off: off, N: uint32(s.w.Size() - off)}, nil //nolint:gosec // of one case
 }
 
 // Base is where an input begins in the spool, 0 if it is not there.

@@ -9,7 +9,7 @@ import (
 
 // fit lays out the report, and leaves out as much text as brings it under its limit.
 func (p *printer) fit() (doc *junit.Document, notes []string) {
-	notes, _ = p.cut.Fit(func() (junit.Size, error) { // nothing fails that discards what it is given
+	notes, _ = p.cut.Fit(func() (int64, error) { // nothing fails that discards what it is given
 		p.layOut()
 		doc = p.document()
 		return junit.WriteDocument(io.Discard, doc)
@@ -21,9 +21,7 @@ func (p *printer) fit() (doc *junit.Document, notes []string) {
 func (p *printer) suiteTexts(list []report.SuiteText) []string {
 	var out []string
 	for _, t := range list {
-		text := p.cut.Text(t.Text, p.o.Caps.FailOut, t.Kept)
-		p.cut.LeaveOut(t.Kept, &text)
-		out = append(out, text)
+		out = append(out, p.cut.Text(t.Text, p.cut.Limit(p.o.Caps.FailOut, false), t.Kept))
 	}
 	return out
 }

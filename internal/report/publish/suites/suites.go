@@ -74,10 +74,10 @@ func write(path string, doc *junit.Document, o Options, audited bool) error {
 	return tree.WriteStream(path, rundir.FileMode, func(w io.Writer) error {
 		size, err := junit.WriteDocument(w, doc)
 		written, ok := w.(io.ReaderAt)
-		if err != nil || !audited || !ok || size.Bytes > auditLimit {
+		if err != nil || !audited || !ok || size > auditLimit {
 			return err
 		}
-		return junit.Audit(io.NewSectionReader(written, 0, size.Bytes), doc.Decisions())
+		return junit.Audit(io.NewSectionReader(written, 0, size), doc.Decisions())
 	})
 }
 
