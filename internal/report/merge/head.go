@@ -14,7 +14,6 @@ import (
 // head is what several suites say that become one: attributes, properties, times.
 type head struct {
 	attrs      []junit.Attr
-	hosts      []string
 	properties properties
 	times      times
 }
@@ -36,11 +35,7 @@ const maxSuiteAttrs = 100
 // suites disagree about an attribute, all values are kept as properties. It reports
 // false of a timestamp that is none.
 func (s *head) add(from *junit.Suite) bool {
-	host := from.Attr("hostname")
-	if host != "" && !slices.Contains(s.hosts, host) {
-		s.hosts = append(s.hosts, host)
-	}
-	s.properties.add(host, from.Properties)
+	s.properties.add(from.Attr("hostname"), from.Properties)
 	for _, a := range from.Attrs {
 		if _, ok := junit.ParseTimestamp(a.Value); a.Name == "timestamp" && ok || recounted(a.Name) {
 			continue
@@ -81,7 +76,7 @@ func (s *head) when() (start time.Time, took time.Duration) { return s.times.fir
 
 // suite is the suite as the report has it.
 func (s *head) suite(name string) *junit.Suite {
-	out := &junit.Suite{Name: name, Properties: s.properties.marked(s.hosts)}
+	out := &junit.Suite{Name: name, Properties: s.properties.marked()}
 	if !s.times.first.IsZero() {
 		out.Attrs = append(out.Attrs, junit.Attr{Name: "timestamp", Value: junit.Timestamp(s.times.first)})
 	}
@@ -104,77 +99,40 @@ func sum(a, b string) string {
 	return strconv.FormatInt(x+y, 10)
 }
 
-// properties are those of a suite, each once, in the order in which they came. There
-// may be very many: nothing is kept of each that the collector has to look at but its
-// texts.
+// properties are those of a suite, each once, in the order in which they came, and of
+// which hosts they were said. There may be very many: of each little is kept that the
+// collector has to look at.
 type properties struct {
-	list []junit.Property
-	of   []int32          // index into hosts, of each
-	at   map[uint64]int32 // index of each by its hash
-	seed maphash.Seed
-	// hosts are the sets of hosts that something was said of, each once: with many hosts that say the same, a list of
-	// them for each property would be quadratic.
-	hosts []hostSet
-	known map[hostSet]int32 // index into hosts
-}
-
-// hostSet is a host, "" = all of them, and the set that it joined.
-type hostSet struct {
-	host   string
-	before int32 // index into hosts, negative = none
-}
-
-// set is the index of a set of hosts.
-func (p *properties) set(s hostSet) int32 {
-	i, ok := p.known[s]
-	if !ok {
-		i = int32(len(p.hosts)) //nolint:gosec // a suite has more bytes
-		p.hosts, p.known[s] = append(p.hosts, s), i
-	}
-	return i
-}
-
-// with is the set that a host makes of another: itself where the host is in it.
-func (p *properties) with(set int32, host string) int32 {
-	for i := set; i >= 0; i = p.hosts[i].before {
-		if p.hosts[i].host == host {
-			return set
-		}
-	}
-	return p.set(hostSet{host, set})
-}
-
-// in are the hosts of a set, in the order in which they joined.
-func (p *properties) in(set int32) []string {
-	var out []string
-	for ; set >= 0; set = p.hosts[set].before {
-		out = append(out, p.hosts[set].host)
-	}
-	slices.Reverse(out)
-	return out
+	list  []junit.Property
+	first []int32           // index into hosts, of each
+	more  map[int32][]int32 // further ones, by the index into list; a host may be there again
+	at    map[uint64]int32  // index of each by its hash
+	seed  maphash.Seed
+	hosts []string // "" = all of them
 }
 
 // add takes over more.
 func (p *properties) add(host string, more []junit.Property) {
 	if p.at == nil {
-		p.at, p.seed, p.known = make(map[uint64]int32, len(more)), maphash.MakeSeed(), map[hostSet]int32{}
-		p.list, p.of = more[:0], make([]int32, 0, len(more))
+		p.at, p.seed, p.more = make(map[uint64]int32, len(more)), maphash.MakeSeed(), map[int32][]int32{}
+		p.list, p.first = more[:0], make([]int32, 0, len(more))
 	}
-	here, joined := p.set(hostSet{host, -1}), map[int32]int32{}
+	here := int32(slices.Index(p.hosts, host)) //nolint:gosec // a host has more bytes
+	if here < 0 {
+		here = int32(len(p.hosts)) //nolint:gosec // as above
+		p.hosts = append(p.hosts, host)
+	}
 	for _, one := range more {
 		key := maphash.Comparable(p.seed, one)
 		i, ok := p.at[key]
 		if !ok || p.list[i] != one { // equal hashes prove nothing
-			p.at[key] = int32(len(p.list)) //nolint:gosec // as above
-			p.list, p.of = append(p.list, one), append(p.of, here)
+			p.at[key] = int32(len(p.list)) //nolint:gosec // a property has more bytes
+			p.list, p.first = append(p.list, one), append(p.first, here)
 			continue
 		}
-		to, ok := joined[p.of[i]]
-		if !ok { // asked once for all that were said of the same hosts
-			to = p.with(p.of[i], host)
-			joined[p.of[i]] = to
+		if of := p.more[i]; p.first[i] != here && (len(of) == 0 || of[len(of)-1] != here) {
+			p.more[i] = append(of, here)
 		}
-		p.of[i] = to
 	}
 }
 
@@ -184,21 +142,26 @@ func (p *properties) has(name string) bool {
 
 // marked gives the properties as the report has them. What is not true of all of several
 // hosts is marked with those that it is true of.
-func (p *properties) marked(hosts []string) []junit.Property {
-	if len(hosts) < 2 {
+func (p *properties) marked() []junit.Property {
+	all := int32(slices.Index(p.hosts, "")) //nolint:gosec // an index
+	named := len(p.hosts)
+	if all >= 0 {
+		named--
+	}
+	if named < 2 {
 		return p.list
 	}
 	var out []junit.Property
 	for i, one := range p.list {
-		of := p.in(p.of[i])
-		if slices.Contains(of, "") || len(of) == len(hosts) {
-			of = []string{""}
+		of := append([]int32{p.first[i]}, p.more[int32(i)]...) //nolint:gosec // an index
+		slices.Sort(of)
+		of = slices.Compact(of)
+		if len(of) == named || slices.Contains(of, all) {
+			out = append(out, one)
+			continue
 		}
 		for _, host := range of {
-			if host != "" {
-				host = "@" + host
-			}
-			out = append(out, junit.Property{Name: one.Name + host, Value: one.Value})
+			out = append(out, junit.Property{Name: one.Name + "@" + p.hosts[host], Value: one.Value})
 		}
 	}
 	return fold.Unlike(out, nil) // what is marked may be there already
