@@ -6,17 +6,8 @@
 // the file says, and an account of what was wrong with the file. Memory is
 // bounded by the largest single case, not by the file.
 //
-// The tokenizer (package xmltext) is its own, for salvage, speed, encodings and
-// bounds. There is one reader above it, a method for each element, which gives cases
-// whose texts are decoded, or left where they stand (Visitor.Shallow), and one writer.
-//
-// # Identity
-//
-// Names and all other texts that Read gives are clean: entities are resolved, a
-// line break or tab in an attribute is a blank, as XML says, unless it is written
-// as a reference; terminal escape sequences are gone, what XML forbids is U+FFFD
-// (see Clean). Two cases are the same test if suite, class and name are equal
-// after that. Writing and reading again changes nothing.
+// All texts that Read gives are clean, see Clean, and writing and reading them again
+// changes nothing. Two cases are the same test if suite, class and name are equal.
 //
 // # Packages of others
 //

@@ -39,27 +39,10 @@ func ParseTime(s string) time.Duration {
 // plainTime is ParseTime, and reports whether everybody reads the time in the same way:
 // it is digits with at most one point.
 func plainTime(s string) (d time.Duration, plain bool) {
-	const places = 6
-	behind := 0 // the point
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c == '.' && behind == 0 && i > 0 && i+1 < len(s):
-			behind = len(s) - i - 1
-		case c < '0' || c > '9':
-			return ParseTime(s), false
-		default:
-			d = d*10 + time.Duration(c-'0')
-		}
-	}
-	if behind > places || len(s)-behind > places+len("000") {
-		d = ParseTime(s)
-	} else {
-		for range places - behind {
-			d *= 10
-		}
-		d *= time.Microsecond
-	}
-	return min(d, MaxTime), d < MaxTime
+	digits := func(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+	whole, part, point := strings.Cut(s, ".")
+	d = ParseTime(s)
+	return d, s == "" || digits(whole) && (!point || digits(part)) && d < MaxTime
 }
 
 func parseFloat(s string) (float64, bool) {

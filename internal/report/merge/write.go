@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
-	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
@@ -219,28 +217,19 @@ func (m *merger) output(s *suite) (out, errs []string, err error) {
 // Jenkins numbers them in the order of their occurrence, so that they swap
 // histories when one is gone.
 func (m *merger) warnRepeated() error {
-	const listed = 3
 	again := repeated(m.suites)
-	var names []string
 	for _, s := range m.suites {
 		for e := range s.living() {
 			if !again[e.key] {
 				continue
 			}
-			again[e.key] = false
-			if len(names) == listed {
-				m.warn("Jenkins cannot tell %s from others of the same class and name: %s, ...", plain.Count(len(again), "test"), strings.Join(names, ", "))
-				return nil
-			}
 			c, err := m.value(s, e)
 			if err != nil {
 				return err
 			}
-			names = append(names, strconv.Quote(c.Classname+"."+c.Name))
+			m.warn("Jenkins cannot tell %s from others of the same class and name, such as %q", plain.Count(len(again), "test"), c.Classname+"."+c.Name)
+			return nil
 		}
-	}
-	if len(names) > 0 {
-		m.warn("Jenkins cannot tell %s from others of the same class and name: %s", plain.Count(len(names), "test"), strings.Join(names, ", "))
 	}
 	return nil
 }
