@@ -21,7 +21,6 @@ type Advice struct {
 	RunDir  string // absolute
 	Config  string // path of the config the run was made with, "" = none
 	Cluster string
-	Backend string
 	NoStore bool   // there is no baseline store, so no history to look at
 	Pages   string // web address of the copy of the run directory, where people can read that and not the directory; "" = none
 

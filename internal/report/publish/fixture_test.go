@@ -41,7 +41,7 @@ func document(exit int, result, headline string, cases ...report.CaseReport) rep
 			c.Message = words.Row(*r) + ": " + words.Reason(*r)
 		}
 	}
-	run := report.Run{Tool: "v1.2.3", Advice: report.Advice{RunDir: "/shared/runs/jenkins-perf-gate-4711", Config: "/shared/ci-disagg.yaml", Cluster: "gb200", Backend: "slurm"}}
+	run := report.Run{Tool: "v1.2.3", Advice: report.Advice{RunDir: "/shared/runs/jenkins-perf-gate-4711", Config: "/shared/ci-disagg.yaml", Cluster: "gb200"}}
 	run.Run = rundir.Run{
 		ID: "jenkins-perf-gate-4711", Stage: "GB200-PerfSanity", Suite: "nightly.txt", Backend: "slurm", Cluster: "gb200",
 		Build: rundir.Build{Mode: "nightly", Commit: "4f2c9e1b7d8a6350c1e2f3a4b5c6d7e8f9a0b1c2", Branch: "main", URL: "https://ci.example.com/job/perf/4711/"},

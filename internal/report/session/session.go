@@ -125,7 +125,7 @@ func (s *Session) Decide(ctx context.Context, interrupted int) (Decided, error) 
 		interrupted = run.Interrupted.Signal
 	}
 	out := Decided{Run: report.Run{Run: run, Tool: s.o.Tool, Interrupted: interrupted, Advisory: s.o.Setup.Policy.FunctionalOnly, Advice: s.o.Advice, AllowSkipped: s.o.Policy.Exit.AllowSkipped, Rules: s.o.Rules}}
-	out.Run.Advice.RunDir, out.Run.Advice.Cluster, out.Run.Advice.Backend = string(s.loader.Dir), run.Cluster, run.Backend
+	out.Run.Advice.RunDir, out.Run.Advice.Cluster = string(s.loader.Dir), run.Cluster
 	for _, name := range s.o.Unmasked {
 		out.Run.Notes = append(out.Run.Notes, fmt.Sprintf("the value of the secret %s is not to be had here: what the files say of it could not be masked", name))
 	}

@@ -12,7 +12,6 @@ type Standing struct {
 	Runs  int     // that it was taken from
 	Noise float64 // relative sd per run, 0 = not known
 	Since string  // run that raised the regression that is open; Level is then the one before it
-	Rule  Rule
 }
 
 // LevelOf is the level of a series, as the judge has it for the next run: the
@@ -27,7 +26,7 @@ func LevelOf(s Series, p Policy) (Standing, bool) {
 		if s.Pinned == nil || badValue(s.Pinned.Value) != "" {
 			return Standing{}, false
 		}
-		return Standing{Level: s.Pinned.Value, Rule: RuleFixed}, true
+		return Standing{Level: s.Pinned.Value}, true
 	}
 	runs, _ := past(s)
 	if len(runs) == 0 {
@@ -37,10 +36,10 @@ func LevelOf(s Series, p Policy) (Standing, bool) {
 	if c.rule == RuleUpstream {
 		of := subject{settings: c, series: s, past: runs, sign: sign}
 		base, days := of.upstreamBaseline()
-		return Standing{Level: base, Runs: days, Rule: RuleUpstream}, badValue(base) == ""
+		return Standing{Level: base, Runs: days}, badValue(base) == ""
 	}
 	if len(runs) < c.minHistory {
-		return Standing{Level: medianOf(runs), Runs: len(runs), Rule: RuleBWS}, true
+		return Standing{Level: medianOf(runs), Runs: len(runs)}, true
 	}
 	d, _ := load(runs, runs[len(runs)-1], sign) // the next run is not part of its level
 	toUnit := func(x float64) float64 { return min(math.Exp(sign*x), math.MaxFloat64) }
@@ -52,7 +51,7 @@ func LevelOf(s Series, p Policy) (Standing, bool) {
 	}
 	d.Bounds = f.bounds
 	q := sc.Learn(d, len(f.past)-bws.WindowOf(d, len(f.past))+1)
-	out := Standing{Level: toUnit(q.Mu), Runs: q.Runs, Noise: math.Expm1(q.Sigma), Rule: RuleBWS}
+	out := Standing{Level: toUnit(q.Mu), Runs: q.Runs, Noise: math.Expm1(q.Sigma)}
 	if f.open != nil {
 		out.Level, out.Since = toUnit(f.open.level), runName(f.past[f.open.since])
 	}
