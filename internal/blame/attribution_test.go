@@ -70,9 +70,13 @@ func draw(rng *rand.Rand, c blame.Classes, set setting) timeline {
 	for i, r := range roles {
 		if died[i] == 0 {
 			stop := at(first + 0.5)
-			tl.ev.Events = append(tl.ev.Events, blame.Event{
+			e := blame.Event{
 				Role: r.Name, Kind: blame.RoleEnd, Stopped: stop, At: stop.Add(time.Duration(rng.Float64() * float64(time.Second))), Exit: []int{0, 1, 143, 137}[rng.IntN(4)], ByUs: true,
-			})
+			}
+			if e.Exit == 137 {
+				e.Killed = e.At
+			}
+			tl.ev.Events = append(tl.ev.Events, e)
 		}
 	}
 	rng.Shuffle(len(tl.ev.Events), func(i, j int) { tl.ev.Events[i], tl.ev.Events[j] = tl.ev.Events[j], tl.ev.Events[i] })

@@ -371,6 +371,9 @@ func (c *analysis) collateral(e, root Event) (string, bool) {
 	if e.Kind == ServerSick { // it lives: a witness, not another failure
 		return what(e), true
 	}
+	if killedAlike(e, root, c.ev.Skew) {
+		return "", false
+	}
 	if end, ok := c.ends[e.Role]; ok && end.ByUs {
 		return stopWords(normal(end)), true
 	}

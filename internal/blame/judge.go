@@ -187,7 +187,7 @@ func (c *analysis) isFatal(e Event) bool {
 		case e.OOM:
 			return true
 		case e.ByUs:
-			return false
+			return killedToo(e, c.ends, c.ev.Skew)
 		}
 		return e.Exit != 0 || !e.Expected
 	case TestFailed:
@@ -200,6 +200,28 @@ func (c *analysis) isFatal(e Event) bool {
 	default:
 		return true
 	}
+}
+
+// killedToo reports whether a role that was told to end died of a SIGKILL that nobody here had sent, as another one had
+// that nobody had told to: what killed both is no answer to SIGTERM, and how soon the second end is seen is the machine's.
+func killedToo(e Event, ends map[string]Event, skew time.Duration) bool {
+	if e.Signal != 9 || e.Forced || e.Stopped.IsZero() || !e.Killed.IsZero() {
+		return false
+	}
+	for _, o := range ends {
+		if killedAlike(e, normal(o), skew) && o.Role != e.Role && !o.ByUs {
+			return true
+		}
+	}
+	return false
+}
+
+// killedAlike reports whether two died of SIGKILL at about the same time. No peer's end explains that.
+func killedAlike(a, b Event, skew time.Duration) bool {
+	killed := func(e Event) bool {
+		return e.Signal == 9 && !e.Forced && (e.Kind == RoleEnd || e.Kind == ServerGone)
+	}
+	return killed(a) && killed(b) && a.At.Sub(b.At).Abs() <= skew
 }
 
 // rank orders simultaneous failures: who causes before who suffers.
@@ -334,7 +356,7 @@ func (c *analysis) before(a, b Event) bool {
 // to one, then the report that somebody else has gone.
 func (c *analysis) softness(e Event) int {
 	switch {
-	case c.observes(e):
+	case c.observes(e), e.ByUs && !e.OOM:
 		return 2
 	case e.Kind == RoleEnd && e.Exit == 0 && !e.OOM, e.Kind == ServerSick:
 		return 1

@@ -43,6 +43,7 @@ type Event struct {
 	Exit    int       // RoleEnd: exit code, 128+signal when killed
 	Signal  int       // RoleEnd: 0 = none
 	Stopped time.Time // RoleEnd: when the agent first signalled the role, zero = never
+	Killed  time.Time `json:",omitzero"` // RoleEnd: when the agent sent it SIGKILL, zero = never
 	Task    int       // RoleEnd: the task that ended first, when the step had several
 	ByUs    bool      // asked for by the agent, or sent by Slurm because of another event
 	Forced  bool      // RoleEnd: Slurm said that it was ending the step: its signal proves nothing about outsiders

@@ -259,3 +259,46 @@ func TestVerdictOfATest(t *testing.T) {
 		})
 	}
 }
+
+// Two that somebody kills together are both named, although the end of one is seen only after it has been told to end.
+func TestKilledTogether(t *testing.T) {
+	t.Parallel()
+	killed := func(role string, after float64, by float64) blame.Event {
+		e := blame.Event{Role: role, Kind: blame.RoleEnd, At: at(100 + after), Stopped: at(100.5), Exit: 137, ByUs: true}
+		if by != 0 {
+			e.Killed = at(100 + by)
+		}
+		return e
+	}
+	gone := func(role string, after float64) blame.Event {
+		return blame.Event{Role: role, Kind: blame.ServerGone, At: at(100 + after), Exit: 137, Signal: 9}
+	}
+	for name, tt := range map[string]struct {
+		b    func(b *bench) *bench
+		more []string
+	}{
+		"seen at once":                      {func(b *bench) *bench { return b.end("GEN_0", 100, 137).end("CTX_0", 100.1, 137) }, []string{"CTX_0"}},
+		"it complained, too":                {func(b *bench) *bench { return b.end("GEN_0", 100, 137).line("CTX_0", refused).end("CTX_0", 100.1, 137) }, []string{"CTX_0"}},
+		"seen when it has been told to end": {func(b *bench) *bench { return b.end("GEN_0", 100, 137).event(killed("CTX_0", 2, 0)) }, []string{"CTX_0"}},
+		"we had to kill it":                 {func(b *bench) *bench { return b.end("GEN_0", 100, 137).event(killed("CTX_0", 4, 3.9)) }, nil},
+		"long after":                        {func(b *bench) *bench { return b.end("GEN_0", 100, 137).event(killed("CTX_0", 9, 0)) }, nil},
+		"the first one crashed":             {func(b *bench) *bench { return b.end("GEN_0", 100, 139).event(killed("CTX_0", 1, 0)) }, nil},
+		"srun ended it": {func(b *bench) *bench {
+			e := killed("CTX_0", 1, 0)
+			e.Forced = true
+			return b.end("GEN_0", 100, 137).event(e)
+		}, nil},
+		"their servers": {func(b *bench) *bench {
+			return b.event(gone("GEN_0", 0)).event(gone("CTX_0", 0.1)).stopped("GEN_0", 102, 143).stopped("CTX_0", 102, 143)
+		}, []string{"CTX_0"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := blame.Judge(tt.b(newBench(t)).stopped("BENCHMARK", 102, 1).ev)
+			require.Equal(t, "GEN_0", f.Root, "%+v", f)
+			require.Equal(t, tt.more, f.MoreRoots, "%+v", f)
+			require.Contains(t, f.Collateral, "BENCHMARK")
+			require.Equal(t, tt.more == nil, f.Collateral["CTX_0"] != "", "%+v", f)
+		})
+	}
+}

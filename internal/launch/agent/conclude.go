@@ -34,7 +34,7 @@ func (s state) evidence() blame.Evidence {
 		}
 		e := blame.Event{
 			Role: r.name, Kind: blame.RoleEnd, At: r.failedAt(), Exit: r.end.Exit, Signal: r.end.Signal, OOM: r.end.OOM,
-			Stopped: r.stopSent, ByUs: s.stoppedBy(r) != "", Forced: r.end.Forced, Drained: r.drained && !s.failed,
+			Stopped: r.stopSent, Killed: r.killSent, ByUs: s.stoppedBy(r) != "", Forced: r.end.Forced, Drained: r.drained && !s.failed,
 			// The client ends when it is through and a precheck when it is done;
 			// exit 0 of a server counts only after the client's word.
 			Expected: r.wave != waveMain || s.isClient(r) || r.drained && (!r.early || !s.failed),

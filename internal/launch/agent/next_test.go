@@ -187,6 +187,7 @@ func TestNext(t *testing.T) {
 		edit         func(*state)
 		outcome      rundir.Outcome
 		root         string
+		more         []string
 	}{
 		{name: "all goes well", outcome: rundir.OutcomePassed, script: serving + `
 50 status
@@ -461,6 +462,12 @@ func TestNext(t *testing.T) {
 21 ended CTX_0 143
 21 ended DISAGG_SERVER 143
 21 ended BENCHMARK 143 -> collect`},
+		{name: "killed together, and seen one after the other", root: "GEN_0", more: []string{"CTX_0"}, outcome: rundir.OutcomeInfra, script: serving + `
+20 ended GEN_0 137
+20.5 tick -> TERM CTX_0, TERM DISAGG_SERVER, TERM BENCHMARK
+22 ended CTX_0 137
+22 ended DISAGG_SERVER 143
+22 ended BENCHMARK 143 -> collect`},
 		{name: "two roots within the skew", root: "GEN_0", outcome: rundir.OutcomeTestFailed, script: serving + `
 20 ended GEN_0 1
 20.1 ended CTX_0 1
@@ -483,6 +490,9 @@ func TestNext(t *testing.T) {
 				return
 			}
 			require.Equal(t, tt.root, f.Root, "%+v", f)
+			if tt.more != nil {
+				require.Equal(t, tt.more, f.Roots, "%+v", f)
+			}
 		})
 	}
 }
