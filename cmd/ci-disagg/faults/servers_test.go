@@ -17,6 +17,8 @@ func servers() []fault {
 	const ecc = `export CI_DISAGG_FAULT_TEXT="CUDA error: uncorrectable ECC error encountered"`
 	serving := func(what string) string { return "GEN_0:" + what + "-while-serving" }
 	const silent = "GEN_0:executor-silent-after-benchmark" // which never comes: it is struck before
+	// The helpers look once a second, and tell of connections that last after some looks: 4 s on a machine with nothing else to do.
+	const seen = "hang: 15s"
 	return []fault{
 		{
 			name: "GEN_0's server is killed", knob: serving("server-kill"), pollS: "10",
@@ -67,17 +69,17 @@ func servers() []fault {
 			outcome: testFailed, exit: 1, root: "GEN_0", kind: "server-unhealthy", says: "its server answers its health check with 500", check: endedSoon(crashed),
 		},
 		{
-			name: "GEN_0's engine is dead and its server silent", knob: silent, tokenMS: long, during: strike("GEN_0"), pollS: "10", with: settings{workload: "hang: 4s"},
+			name: "GEN_0's engine is dead and its server silent", knob: silent, tokenMS: long, during: strike("GEN_0"), pollS: "10", with: settings{workload: seen},
 			outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), exit: 1, root: "GEN_0", kind: "hang",
 		},
 		{
 			name: "GEN_0's engine is dead and its server silent, under a client that chats", knob: silent + ",BENCHMARK:chatty", tokenMS: long, during: strike("GEN_0"), pollS: "10",
-			with:    settings{workload: "hang: 4s"},
+			with:    settings{workload: seen},
 			outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), exit: 1, root: "GEN_0", kind: "hang", says: "it has requests and makes no progress",
 		},
 		{
 			name: "GEN_0's engine dies before its first iteration, under a client that chats", knob: serving("executor-silent") + ",BENCHMARK:chatty", pollS: "10",
-			with:    settings{workload: "hang: 4s"},
+			with:    settings{workload: seen},
 			outcome: rundir.TimeoutOf(rundir.PhaseBenchmark), exit: 1, root: "GEN_0", kind: "hang", says: "it has requests and makes no progress",
 		},
 		{
