@@ -136,16 +136,20 @@ var measured = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`\bassert -?\d[\d.e+-]* *(<|>|<=|>=) *-?\d`)
 })
 
-// verdict is the line with which the role's test says that what it measured is not good enough, the last thing that
-// happened to it: what stands above that in its output was survived.
+// verdict is the line with which the role's test says what it has found wrong, the last thing that happened to it: what
+// stands above that in its output was survived. A cause that the failure itself names was not.
 func verdict(ev Evidence, lines []Line, e Event, said *Line) (*Line, bool) {
 	if said == nil || said.Server || e.Kind != TestFailed && (e.Kind != RoleEnd || e.Signal != 0) {
 		return nil, false
 	}
+	named := strings.HasPrefix(said.Text, "E ")
 	for i := range lines {
-		if l := &lines[i]; !l.Server && l.File == said.File && l.Number > said.Number && strings.HasPrefix(l.Text, "E ") && Measured(l.Text) {
+		l := &lines[i]
+		measured := strings.HasPrefix(l.Text, "E ") && Measured(l.Text) && l.Number > said.Number
+		own := l.Own && !named && (l.Number > said.Number || said.Shown)
+		if !l.Server && l.File == said.File && (measured || own) {
 			return l, true
 		}
 	}
-	return nil, slices.ContainsFunc(ev.Events, func(t Event) bool { return t.Role == e.Role && t.Assert })
+	return nil, slices.ContainsFunc(ev.Events, func(t Event) bool { return t.Role == e.Role && (t.Assert || t.Own && !named) })
 }

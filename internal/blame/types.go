@@ -56,6 +56,7 @@ type Event struct {
 	Text     string // first line of a failure, a reason
 	Lacks    string `json:",omitempty"` // NotReady: what it still lacks, as far as that was seen
 	Assert   bool   // TestFailed: an assertion on measured data
+	Own      bool   `json:",omitempty"` // TestFailed: the test itself has raised it to say what it has found wrong
 	// Planted: what failed is no failure of the machine: the run directory has something else where the agent had made
 	// a directory or file, which only what runs in the job can have put there.
 	Planted bool `json:",omitempty"`
@@ -76,8 +77,12 @@ type Line struct {
 	Server bool `json:",omitempty"`
 	// Behind is how many lines follow in its log, not counting those that repeat
 	// the one before them.
-	Behind int  `json:",omitempty"`
-	Last   bool `json:",omitempty"` // of a finding: merely the end of the log, it explains nothing
+	Behind int `json:",omitempty"`
+	// Own: the test itself has raised it to say what it has found wrong. Shown: pytest shows it below the failure, as output
+	// that came before that.
+	Own   bool `json:",omitempty"`
+	Shown bool `json:",omitempty"`
+	Last  bool `json:",omitempty"` // of a finding: merely the end of the log, it explains nothing
 }
 
 // Job is what is known about the Slurm job as a whole. Zero = nothing known

@@ -244,8 +244,8 @@ func EndsJob(signal int) bool { return signal == 15 || signal == 9 }
 // one of the events, if it was. Whoever is preempted, or out of time, may have been told long before the agent.
 func SentWithJob(signal int, at time.Time, events []Event, job Job) bool {
 	told, known := signalled(events)
-	early := known && at.Before(told.At.Add(-ClockSkew))
-	return EndsJob(signal) && !(early && slices.Contains([]string{"", "CANCELLED", "COMPLETING"}, job.State))
+	atOnce := known && slices.Contains([]string{"", "CANCELLED", "COMPLETING"}, job.State)
+	return EndsJob(signal) && (!atOnce || !at.Before(told.At.Add(-ClockSkew)))
 }
 
 // wentWithJob is the collateral of what ended the job as a whole, where nobody had failed before: however a role ended

@@ -222,6 +222,7 @@ func TestVerdictOfATest(t *testing.T) {
 	for name, tc := range map[string]struct {
 		lines   []string
 		xml     bool // results.xml tells it likewise
+		own     bool // results.xml tells of an exception that the test has raised itself
 		class   blame.Class
 		rule    string
 		message string
@@ -238,6 +239,14 @@ func TestVerdictOfATest(t *testing.T) {
 			lines: []string{"E       assert 0.41 >= 0.6", "OSError: [Errno 28] No space left on device"},
 			class: blame.Infra, rule: "disk-full", message: "No space left on device",
 		},
+		"results.xml alone tells of an exception of its own": {
+			lines: []string{"OSError: [Errno 28] No space left on device (ignored)"}, own: true,
+			class: blame.Test, rule: "own-test-failed",
+		},
+		"and of one that names the disk": {
+			lines: []string{"E       OSError: [Errno 28] No space left on device"}, own: true,
+			class: blame.Infra, rule: "disk-full",
+		},
 		"requests failed": {
 			lines: []string{"OSError: [Errno 28] No space left on device", "E       AssertionError: 3 requests failed: assert 3 <= 0"},
 			class: blame.Infra, rule: "disk-full", message: "No space left on device",
@@ -251,6 +260,9 @@ func TestVerdictOfATest(t *testing.T) {
 			}
 			if tc.xml {
 				b.event(blame.Event{Role: "BENCHMARK", Kind: blame.TestFailed, At: at(50), Assert: true, Text: "assert 0.41 >= 0.6"})
+			}
+			if tc.own {
+				b.event(blame.Event{Role: "BENCHMARK", Kind: blame.TestFailed, At: at(50), Own: true, Text: "ValueError: 3 of 40 answers were wrong"})
 			}
 			f := blame.Judge(b.ev)
 			require.Equal(t, tc.class, f.Class, f.Message)

@@ -59,7 +59,7 @@ func failedTests(role Role) []blame.Event {
 			}
 			delete(healed, key)
 			if again || len(failed)-len(healed) < maxEvidence {
-				failed[key] = blame.Event{Role: role.Name, Kind: blame.TestFailed, At: at, Text: fold.FirstLine(c), Node: onlyNode(role), Assert: isMeasured(c)}
+				failed[key] = blame.Event{Role: role.Name, Kind: blame.TestFailed, At: at, Text: fold.FirstLine(c), Node: onlyNode(role), Assert: isMeasured(c), Own: isOwn(c)}
 			}
 		}
 		maps.DeleteFunc(failed, func(key string, _ blame.Event) bool { return healed[key] })
@@ -151,6 +151,18 @@ func isMeasured(c *junit.Case) bool {
 			continue
 		}
 		return blame.Measured(r.Message)
+	}
+	return false
+}
+
+// isOwn reports whether the test raised its failure itself to say what it has found wrong, and not for another exception.
+func isOwn(c *junit.Case) bool {
+	for _, r := range c.Results {
+		lines := strings.Split(strings.TrimSpace(r.Text), "\n")
+		if !r.Status.Red() {
+			continue
+		}
+		return blame.TestFile(blame.RaisedIn(lines[len(lines)-1])) && blame.OwnWords(r.Message) && !strings.Contains(r.Text, "above exception")
 	}
 	return false
 }

@@ -179,3 +179,22 @@ func TestInterruptions(t *testing.T) {
 	a.Result.Suspended = rundir.Duration(3 * time.Second)
 	require.Equal(t, "Slurm had suspended the job for 3s", a.Interruptions()[0])
 }
+
+func TestOwnFailures(t *testing.T) {
+	t.Parallel()
+	const says = "ValueError: 3 of 40 answers were wrong"
+	for name, tc := range map[string]struct {
+		message, text string
+		want          bool
+	}{
+		"raised in the test":       {says, "E   " + says + "\n\nperf/test_own.py:5: ValueError\n", true},
+		"raised in a library":      {says, "E   " + says + "\n\n/usr/lib/python3/json/decoder.py:5: ValueError", false},
+		"nobody says where":        {says, "", false},
+		"because of another":       {says, "E   OSError: [Errno 28] No space left on device\n\ntest_own.py:4: OSError\n\nThe above exception was the direct cause of the following exception:\n\nE   " + says + "\n\ntest_own.py:5: ValueError", false},
+		"about somebody who went":  {"RuntimeError: the server of GEN_0 ended with 1", "test_own.py:5: RuntimeError", false},
+		"a comparison of statuses": {"assert 503 == 200", "test_own.py:5: AssertionError", false},
+	} {
+		c := junit.Case{Results: []junit.Result{{Status: junit.Failed, Message: tc.message, Text: tc.text}}}
+		require.Equal(t, tc.want, isOwn(&c), name)
+	}
+}

@@ -44,6 +44,7 @@ type Log struct {
 	st     State
 	trace  int              // lines left in which to find the exception of a traceback
 	assert assertion        // that pytest is telling of
+	failed failure          // likewise, of whatever kind
 	quotes []int            // the newest lines that name infrastructure only in an assertion's explanation
 	rules  map[string][]int // failure class → its places in st.candidates
 	tail   []rundir.LogLine // ring
@@ -60,7 +61,8 @@ type flow struct {
 // Kept is a line that may explain the end of its log.
 type Kept struct {
 	rundir.LogLine
-	change int // Log.changes when it came
+	change int  // Log.changes when it came
+	shown  bool // pytest shows it below the failure that came after it
 }
 
 // State is what is known of a log so far.
@@ -200,7 +202,7 @@ func (s *Log) lineAt(number int, text string) Kept {
 	if s.dir != "" {
 		text = strings.ReplaceAll(text, s.dir+"/", "")
 	}
-	return Kept{rundir.LogLine{File: s.file, Number: number, Text: rundir.Clip(text, keptBytes)}, s.changes}
+	return Kept{rundir.LogLine{File: s.file, Number: number, Text: rundir.Clip(text, keptBytes)}, s.changes, s.failed.shown}
 }
 
 // search looks for what explains an end. Several processes write the same stream,
@@ -223,6 +225,7 @@ func (s *Log) search(line string, number int) {
 		}
 	}
 	at := s.lineAt(number, text)
+	s.failed.take(at, text, s.look.classes)
 	if s.Ready != nil && !s.st.Ready && s.Ready.MatchString(text) {
 		s.st.Ready = true
 	}
@@ -304,12 +307,22 @@ func (s *Log) Explaining() []blame.Line {
 	s.CutOff()
 	var out []blame.Line
 	seen := map[int]bool{}
+	own := s.failed.own
+	if s.failed.infra {
+		own = nil // of several tests, or of a chain of exceptions
+	}
 	add := func(k Kept) {
 		if !seen[k.Number] {
 			seen[k.Number] = true
 			first := s.st.First != nil && s.st.First.Number == k.Number
-			out = append(out, blame.Line{Role: s.role, File: k.File, Number: k.Number, Text: k.Text, First: first, Behind: s.changes - k.change})
+			out = append(out, blame.Line{
+				Role: s.role, File: k.File, Number: k.Number, Text: k.Text, First: first, Behind: s.changes - k.change,
+				Own: own != nil && own.Number == k.Number, Shown: k.shown,
+			})
 		}
+	}
+	if own != nil {
+		add(*own)
 	}
 	if s.st.First != nil {
 		add(*s.st.First)
@@ -323,7 +336,7 @@ func (s *Log) Explaining() []blame.Line {
 			continue
 		}
 		if _, ok := s.look.classes.Match(at.Text); ok || blame.PeerLine(at.Text) || i == len(tail)-1 {
-			add(Kept{at, s.changes})
+			add(Kept{LogLine: at, change: s.changes})
 		}
 	}
 	blame.SortLines(out)

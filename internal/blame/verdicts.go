@@ -1,0 +1,71 @@
+package blame
+
+import (
+	"regexp"
+	"strings"
+	"sync"
+)
+
+// RaisedIn is the file in which an exception was raised, by the line with which pytest ends a traceback, "" = it is none:
+//
+//	test_answers.py:5: ValueError
+func RaisedIn(line string) string {
+	m := location().FindStringSubmatch(line)
+	if m == nil {
+		return ""
+	}
+	return m[1]
+}
+
+// TestFile reports whether a file holds tests, by pytest's own rule.
+func TestFile(path string) bool {
+	name := path[strings.LastIndexByte(path, '/')+1:]
+	return strings.HasPrefix(name, "test_") || strings.HasSuffix(name, "_test.py")
+}
+
+// OwnWords reports whether an exception that was raised in the test itself says what the test has found wrong, and not
+// what it has missed: another process, a file, an answer. Of two numbers that are not equal, one may be an exit code or
+// an HTTP status. pytest names the module of an exception that Python does not come with.
+//
+//	E       ValueError: 3 of 40 answers were wrong
+//	E       assert 37 == 40
+func OwnWords(text string) bool {
+	text = strings.TrimLeft(strings.TrimPrefix(text, "E "), " ")
+	switch {
+	case Measured(text):
+		return true
+	case PeerLine(text), secondHandWords().MatchString(strings.TrimPrefix(text, "Failed: ")): // of pytest.fail
+		return false
+	case Asserted(text):
+		return equality().MatchString(text) && !telling().MatchString(text)
+	}
+	return ownTypes().MatchString(text)
+}
+
+//nolint:gochecknoglobals // compiled once, immutable
+var location = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(\S+\.py):\d+: [A-Z]\w*$`) })
+
+//nolint:gochecknoglobals // compiled once, immutable
+var ownTypes = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(?:AssertionError|ValueError|ArithmeticError|RuntimeError|Exception|Failed|test_\w+\.\w+): \S`)
+})
+
+//nolint:gochecknoglobals // compiled once, immutable
+var equality = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\bassert \S.* == \S`) })
+
+// telling recognises a comparison with what an absent answer, an exit code or an HTTP status looks like.
+//
+//nolint:gochecknoglobals // compiled once, immutable
+var telling = sync.OnceValue(func() *regexp.Regexp {
+	const value = `(?:None|True|False|b?''|b?""|\[\]|\{\}|\(\)|0|[2-5]\d\d)`
+	return regexp.MustCompile(`\bassert ` + value + ` == |== ` + value + `$`)
+})
+
+// secondHandWords are those of who has missed something, or could not do it.
+//
+//nolint:gochecknoglobals // compiled once, immutable
+var secondHandWords = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)\b(?:workers?|servers?|engines?|executors?|(?:sub)?process(?:es)?|ranks?|nodes?|launcher|requests?|connections?|sockets?|` +
+		`endpoints?|download\w*|time-?outs?|timed[ -]out|ready|died|dead|killed|aborted|exit(?:ed)?|ended|return(?:ed)? ?code|returncode|status|` +
+		`fail(?:ed|s|ure|ures)|could not|cannot|can't|unable|missing|not found|no such|unavailable|empty|invalid literal|not convert|to unpack|nothing|no)\b`)
+})

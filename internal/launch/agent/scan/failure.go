@@ -1,0 +1,51 @@
+package scan
+
+import (
+	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/blame"
+)
+
+// failure follows pytest's report of failed tests: what each exception says, where it was raised, and what the test had
+// printed before, which stands below:
+//
+//	E       ValueError: 3 of 40 answers were wrong
+//
+//	test_answers.py:5: ValueError
+//	----------------------------- Captured stdout call -----------------------------
+type failure struct {
+	says  *Kept // the first line of the exception
+	shown bool  // what follows is output of before
+	own   *Kept // the last that a test raised itself to say what it has found wrong
+	infra bool  // an exception names the infrastructure
+}
+
+// take takes the next line of the log.
+func (f *failure) take(at Kept, line string, classes blame.Classes) {
+	switch {
+	case strings.HasPrefix(line, "E "):
+		r, known := classes.Match(line)
+		f.infra = f.infra || known && r.Class == blame.Infra
+		if f.says == nil {
+			f.says = &at
+		}
+		if known && r.Kind != "test.exception" || blame.Asserted(line) && !blame.OwnWords(line) {
+			f.says = &Kept{} // which says enough
+		}
+	case strings.HasPrefix(line, "---") && strings.Contains(line, "- Captured "):
+		f.says, f.shown = nil, true
+	case strings.HasPrefix(line, "____"), endOfFailures(line):
+		f.says, f.shown = nil, false
+	case f.says != nil && blame.RaisedIn(line) != "":
+		if blame.TestFile(blame.RaisedIn(line)) && blame.OwnWords(f.says.Text) {
+			f.own = f.says
+		}
+		f.says = nil
+	}
+}
+
+// endOfFailures reports whether pytest goes on to something else. A program prints such rules, too.
+func endOfFailures(line string) bool {
+	return (strings.HasPrefix(line, "===") || strings.HasPrefix(line, "---")) &&
+		(strings.Contains(line, " short test summary info ") || strings.Contains(line, " generated xml file: ") || strings.Contains(line, " warnings summary "))
+}
