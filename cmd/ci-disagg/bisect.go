@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/checkout"
-	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/paired"
@@ -164,7 +163,7 @@ func (o bisectFlags) place(h host, cfg config, good, bad string) (string, error)
 // pairOf makes the builds of two commits, and a session of them. what is the case, the good commit, and the other.
 func (o suiteFlags) pairOf(ctx context.Context, h host, cfg config, dir string, what []string) (code int, failed string) {
 	for _, commit := range what[1:] {
-		if !cmdline.IsCommit(commit) { // a report's, which jobs can write: it goes into shell text
+		if !rundir.IsCommit(commit) { // a report's, which jobs can write: it goes into shell text
 			return exit.Infra, fmt.Sprintf("%.20q is not a commit id of 7 or more digits", commit)
 		}
 		code, res, err := makeBuild(ctx, h, cfg, cfg.Builds.MakeOf(commit))

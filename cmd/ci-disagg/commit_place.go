@@ -18,7 +18,7 @@ func (o buildFlags) place(h host, b *rundir.Build) error {
 		b.CommitTime = &at
 		return nil
 	}
-	if wd, err := h.getwd(); err == nil && b.Commit != "" && cmdline.IsCommit(b.Commit) {
+	if wd, err := h.getwd(); err == nil && b.Commit != "" && rundir.IsCommit(b.Commit) {
 		if when, depth := (checkout.Dir{Path: wd, Env: h.environ()}).Place(b.Commit); !when.IsZero() {
 			b.CommitTime, b.Depth = &when, depth
 		}
@@ -30,7 +30,7 @@ func (o buildFlags) place(h host, b *rundir.Build) error {
 // here has them, the newest first; none without one.
 func commitsBetween(h host, good, bad string) []string {
 	wd, err := h.getwd()
-	if err != nil || !cmdline.IsCommit(good) || !cmdline.IsCommit(bad) {
+	if err != nil || !rundir.IsCommit(good) || !rundir.IsCommit(bad) {
 		return nil
 	}
 	return checkout.Dir{Path: wd, Env: h.environ()}.Between(good, bad)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/rules"
@@ -57,7 +56,7 @@ func (o resumeOptions) rulesNow(h host) (*rules.Rules, error) {
 	if !stranger && o.rules.From == "" {
 		return nil, nil //nolint:nilnil // there are none
 	}
-	if !cmdline.IsCommit(o.mergeBase) {
+	if !rundir.IsCommit(o.mergeBase) {
 		return nil, exit.ByUser(fmt.Errorf("--merge-base %q is not a commit id of 7 or more digits", o.mergeBase))
 	}
 	cfg, err := loadConfig(h, o.config)

@@ -82,7 +82,7 @@ func (o buildFlags) build(h host, perf session.Perf) (rundir.Build, error) {
 		Branch: cmp.Or(o.branch, h.getenv("CHANGE_TARGET"), h.getenv("BRANCH_NAME"), h.getenv("GIT_BRANCH")),
 		Change: h.getenv("CHANGE_ID"), URL: h.getenv("BUILD_URL"), Tag: h.getenv("BUILD_TAG"),
 	}
-	if !cmdline.IsCommit(b.MergeBase) { // a name such as origin/main would be no run's commit, and be overlooked
+	if !rundir.IsCommit(b.MergeBase) { // a name such as origin/main would be no run's commit, and be overlooked
 		return b, exit.ByUser(fmt.Errorf("--merge-base %q is not a commit id of 7 or more digits: give \"$(git merge-base origin/main HEAD)\", or leave it out", b.MergeBase))
 	}
 	at, err := cmdline.Time("--merge-base-time", o.baseTime)

@@ -161,12 +161,6 @@ func (d Dir) Has(commit string) bool {
 	return !strings.HasPrefix(commit, "-") && d.line("rev-parse", "--verify", "--quiet", commit+"^{commit}") != ""
 }
 
-// Same reports whether two commits are one, as far as the shorter one says; of none nothing is known.
-func Same(a, b string) bool {
-	n := min(len(a), len(b))
-	return n > 0 && strings.EqualFold(a[:n], b[:n])
-}
-
 // Led reports whether a commit is the other one, or one that it came from.
 func (d Dir) Led(commit, to string) bool {
 	_, err := d.ask(context.Background(), "merge-base", "--is-ancestor", commit, to)

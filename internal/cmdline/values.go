@@ -21,12 +21,6 @@ func Age(flag, s string) (time.Duration, error) {
 	return d, nil
 }
 
-// IsCommit reports whether s is the id of a commit, or nothing.
-func IsCommit(s string) bool {
-	const shortest = 7
-	return s == "" || len(s) >= shortest && strings.Trim(s, "0123456789abcdefABCDEF") == ""
-}
-
 // Time reads RFC 3339 or Unix seconds; "" is the zero time.
 func Time(flag, s string) (time.Time, error) {
 	if s == "" {

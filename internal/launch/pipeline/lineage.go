@@ -25,10 +25,10 @@ func (r Request) lineage(p *rundir.Plan) {
 	}
 	apart := ""
 	switch merge := r.AB.MergeBase; {
-	case baseAt == "" || checkout.Same(baseAt, headAt):
+	case baseAt == "" || rundir.SameCommit(baseAt, headAt):
 	case headAt != "" && r.strangers(baseAt, headAt, base.Source, head.Source):
 		apart = fmt.Sprintf("A, the base, is of %.10s and no ancestor of B, %.10s: what A has and B lacks is part of the comparison", baseAt, headAt)
-	case merge != "" && !checkout.Same(merge, baseAt) && p.Pairs.BaseFrom == "": // else who named it has said so
+	case merge != "" && !rundir.SameCommit(merge, baseAt) && p.Pairs.BaseFrom == "": // else who named it has said so
 		apart = fmt.Sprintf("A, the base, is of %.10s and not of the merge base, %.10s: what came between them is part of the comparison", baseAt, merge)
 	}
 	if apart != "" {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // Name is the series as a person reads it.
@@ -106,11 +107,7 @@ func (s Session) Nearest() Found {
 
 // Compares reports whether the session is of these two commits, each given by its first digits or all.
 func (s Session) Compares(base, head string) bool {
-	return s.Base != nil && s.Head != nil && same(s.Base.Commit, base) && same(s.Head.Commit, head)
-}
-
-func same(a, b string) bool {
-	return a != "" && b != "" && (strings.HasPrefix(a, b) || strings.HasPrefix(b, a))
+	return s.Base != nil && s.Head != nil && rundir.SameCommit(s.Base.Commit, base) && rundir.SameCommit(s.Head.Commit, head)
 }
 
 // Commits names the two commits that were compared.

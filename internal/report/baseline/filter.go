@@ -3,7 +3,8 @@ package baseline
 import (
 	"fmt"
 	"slices"
-	"strings"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // Passes reports whether the filter selects the record.
@@ -71,7 +72,7 @@ func (p *picker) run(r Record) bool {
 		p.newest = append(p.newest, r)
 		return len(p.newest) < want
 	}
-	if len(p.atBase) > 0 || sameCommit(r.Build.Commit, q.MergeBase) {
+	if len(p.atBase) > 0 || rundir.SameCommit(r.Build.Commit, q.MergeBase) {
 		p.atBase = append(p.atBase, r)
 		return len(p.atBase) < want
 	}
@@ -82,13 +83,6 @@ func (p *picker) run(r Record) bool {
 		p.byTime = append(p.byTime, r)
 	}
 	return true
-}
-
-// sameCommit compares commit ids of which one may be abbreviated.
-func sameCommit(a, b string) bool {
-	const shortest = 7
-	n := min(len(a), len(b))
-	return n >= shortest && strings.EqualFold(a[:n], b[:n])
 }
 
 // history is the answer, oldest first.

@@ -81,7 +81,7 @@ func (r Record) search() Search {
 // find is the place of a commit, given by its first digits, -1 = it is none of these.
 func (r Record) find(commit string) int {
 	return slices.IndexFunc(r.Commits, func(c Commit) bool {
-		return commit != "" && (strings.HasPrefix(c.ID, commit) || strings.HasPrefix(commit, c.ID))
+		return rundir.SameCommit(c.ID, commit)
 	})
 }
 

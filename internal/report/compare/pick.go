@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/words"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -334,7 +333,7 @@ func (t term) fits(r baseline.Record) bool {
 	case kindRun:
 		return r.Run == t.value || r.ID == t.value
 	case kindCommit:
-		return len(r.Build.Commit) >= len(t.value) && strings.EqualFold(r.Build.Commit[:len(t.value)], t.value)
+		return rundir.SameCommit(r.Build.Commit, t.value)
 	case kindBranch:
 		return r.Branch() == baseline.NormalBranch(t.value)
 	case kindCluster:
@@ -352,7 +351,7 @@ func (sh shelf) kindOf(word, window string) (string, error) {
 	}
 	var is []string
 	for _, kind := range []string{kindRun, kindCommit, kindBranch, kindCluster} {
-		if kind == kindCommit && !cmdline.IsCommit(word) {
+		if kind == kindCommit && !rundir.IsCommit(word) {
 			continue
 		}
 		if slices.ContainsFunc(sh.runs, term{kind, word}.fits) {

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
@@ -199,7 +198,7 @@ func (o *Options) confirm(ctx context.Context, c report.CaseReport) (r Result, c
 	}
 	r.Good, r.Bad = c.Suspects.Good, c.Suspects.Bad
 	for _, commit := range []string{r.Good, r.Bad} { // of the history's records; they get into shell text
-		if commit == "" || !cmdline.IsCommit(commit) {
+		if commit == "" || !rundir.IsCommit(commit) {
 			r.Why = fmt.Sprintf("%q is not the id of a commit", commit)
 			return r, 0
 		}

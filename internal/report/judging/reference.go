@@ -14,6 +14,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict/bws"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // Reference is a pinned build that is measured again and again: what it shows is the
@@ -27,7 +28,7 @@ func ParseReference(text string) (Reference, error) {
 	}
 	at := strings.LastIndex(text, "@")
 	ref := Reference{Case: strings.TrimSpace(text[:max(at, 0)]), Commit: strings.TrimSpace(text[at+1:])}
-	if at < 0 || ref.Case == "" || len(ref.Commit) < 7 || strings.Trim(ref.Commit, "0123456789abcdefABCDEF") != "" {
+	if at < 0 || ref.Case == "" || ref.Commit == "" || !rundir.IsCommit(ref.Commit) {
 		return Reference{}, fmt.Errorf("%q is not CASE@COMMIT, the id of a case and a commit id of 7 or more digits", text)
 	}
 	return ref, nil
@@ -35,11 +36,10 @@ func ParseReference(text string) (Reference, error) {
 
 // Check says what keeps a build from being a measure of the reference.
 func (f Reference) Check(commit string) error {
-	n := min(len(f.Commit), len(commit))
 	switch {
 	case f.Case == "":
 		return errors.New("--mode reference measures the build that perf.reference names (CASE@COMMIT), and the config names none")
-	case n < 7 || !strings.EqualFold(f.Commit[:n], commit[:n]):
+	case !rundir.SameCommit(f.Commit, commit):
 		return fmt.Errorf("--mode reference measures commit %s (perf.reference), and --commit is %q: the same build has to run each time", f.Commit, commit)
 	default:
 		return nil

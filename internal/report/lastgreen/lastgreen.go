@@ -11,7 +11,6 @@ import (
 	"unicode"
 
 	"github.com/ci-disagg/ci-disagg/internal/checkout"
-	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -102,7 +101,7 @@ func (q Query) recorded(n *night, branch string, warnings []string) rundir.Recor
 	switch base := q.Build.MergeBase; {
 	case base == "":
 		r.Doubt = fmt.Sprintf("base is %.10s, of %s, and the merge base is not known (--merge-base): whatever lies between base and the change is part of the comparison", r.Commit, r.From)
-	case !checkout.Same(base, r.Commit):
+	case !rundir.SameCommit(base, r.Commit):
 		r.Doubt = fmt.Sprintf("base is %.10s, of %s, and not the merge base %.10s: what came between them is part of the comparison", r.Commit, r.From, base)
 	}
 	if !q.Here.Has(r.Commit) {
@@ -188,7 +187,7 @@ func (q Query) refuse(n *night) string {
 		return "is not green"
 	case n.lacks != "":
 		return "has no valid measurement of " + n.lacks
-	case commit == "" || !cmdline.IsCommit(commit):
+	case commit == "" || !rundir.IsCommit(commit):
 		return "names no commit"
 	case q.Here.Has(commit) && !q.Here.Led(commit, q.head()):
 		return fmt.Sprintf("is of %.10s, which the change does not come from", commit)
@@ -223,7 +222,7 @@ func moved(ctx context.Context, source, commit string, env []string) string {
 	switch {
 	case !ok:
 		return fmt.Sprintf("was of the checkout %s, which git cannot read here", source)
-	case !checkout.Same(at, commit):
+	case !rundir.SameCommit(at, commit):
 		return fmt.Sprintf("was of the checkout %s, which is at %.10s now", source, at)
 	case dirty:
 		return fmt.Sprintf("was of the checkout %s, which has changes now", source)

@@ -8,7 +8,6 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/machine"
@@ -175,7 +174,7 @@ func movedOn(plan rundir.Plan, run rundir.RunRef, seen *machine.Seen) string {
 		return ""
 	}
 	switch at := seen.Facts[rundir.FactCommit]; {
-	case at != "" && !strings.HasPrefix(at, b.Commit):
+	case at != "" && b.Commit != "" && !rundir.SameCommit(at, b.Commit):
 		return fmt.Sprintf("base's checkout %s was at %.10s when it ran, and not at %.10s of %s any more", b.Source, at, b.Commit, plan.Pairs.BaseFrom)
 	case seen.Facts[rundir.FactDirty] == "yes":
 		return fmt.Sprintf("base's checkout %s had changes when it ran: it is not %.10s of %s any more", b.Source, b.Commit, plan.Pairs.BaseFrom)

@@ -280,10 +280,10 @@ func TestBaseWhoseCheckoutMovedOn(t *testing.T) {
 		exit         int
 		message      string
 	}{
-		{"as planned", "ba5e" + strings.Repeat("0", 36), &no, true, 4, "worse"},
-		{"not known", "ba5e", nil, true, 4, "worse"},
-		{"another commit", "0ther", &no, true, 5, "base's checkout /ws was at 0ther when it ran, and not at ba5e of run n1 any more"},
-		{"with changes", "ba5e", &yes, true, 5, "base's checkout /ws had changes when it ran: it is not ba5e of run n1 any more"},
+		{"as planned", "ba5eba5" + strings.Repeat("0", 33), &no, true, 4, "worse"},
+		{"not known", "ba5eba5", nil, true, 4, "worse"},
+		{"another commit", "0ther", &no, true, 5, "base's checkout /ws was at 0ther when it ran, and not at ba5eba5 of run n1 any more"},
+		{"with changes", "ba5eba5", &yes, true, 5, "base's checkout /ws had changes when it ran: it is not ba5eba5 of run n1 any more"},
 		{"of the config, which may say anything", "0ther", &yes, false, 4, "worse"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -291,6 +291,7 @@ func TestBaseWhoseCheckoutMovedOn(t *testing.T) {
 			dir, ended := sessionDir(t, rundir.OutcomePassed, measuredPairs(0.95, 4)...)
 			var plan rundir.Plan
 			require.NoError(t, rundir.ReadJSON(dir.CaseDir("tiny").PlanFile(), &plan))
+			plan.Builds[0].Commit = "ba5eba5"
 			plan.Builds[0].Source, plan.Pairs.BaseFrom, plan.Pairs.BaseCheckout = "/ws", "run n1", tt.recorded
 			require.NoError(t, rundir.WriteJSON(dir.CaseDir("tiny").PlanFile(), plan))
 			env := rundir.Environment{Builds: []rundir.BuildFacts{{Name: rundir.BaseBuild, Source: "/ws", Commit: tt.commit, Dirty: tt.dirty}}}
