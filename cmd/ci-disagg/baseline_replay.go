@@ -8,6 +8,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/curate"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // replayOptions are the flags of baseline replay.
@@ -37,7 +38,7 @@ were judged here stay as they were. Doing it again changes nothing.`,
 	o.storeFlags.AddFlags(f)
 	o.manualFlags.AddFlags(f)
 	f.StringVar(&o.caseID, "case", "", "only this case")
-	f.StringVar(&o.caseMode, "case-mode", "e2e", "which metrics gate, for cases whose match values name no mode")
+	f.StringVar(&o.caseMode, "case-mode", rundir.ModeE2E, "which metrics gate, for cases whose match values name no mode")
 	return cmd
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/curate"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/compared"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/runview"
 )
 
@@ -20,11 +21,11 @@ import (
 // a flag knows, the clusters of the config, run directories.
 func addCompletions(root *cobra.Command, h host) {
 	words := map[string][]string{
-		"backend":   {"slurm", "local"},
-		"case-mode": {"e2e", "gen_only", "ctx_only", "aggregated"},
+		"backend":   rundir.Backends(),
+		"case-mode": rundir.CaseModes(),
 		"flaky":     {"pass", "fail", "skip"},
 		"format":    {"openmetrics", "opensearch-bulk"},
-		"mode":      {"nightly", "pr", "bisect", "reference"},
+		"mode":      {baseline.ModeNightly, baseline.ModePR, baseline.ModeBisect, baseline.ModeReference},
 	}
 	var visit func(*cobra.Command)
 	visit = func(cmd *cobra.Command) {

@@ -97,7 +97,7 @@ func newDriver(h host, cfg config, cluster, backend string, flags driveFlags) (*
 	if flags.reruns >= 0 {
 		policy.Reruns = verdict.Reruns(flags.reruns)
 	}
-	if policy.Reruns == verdict.AutoReruns && backend == jobs.BackendLocal {
+	if policy.Reruns == verdict.AutoReruns && backend == rundir.BackendLocal {
 		policy.Reruns, policy.NoReruns = 0, "perf.reruns: auto runs none on the local backend, which has no other nodes; 1 to 3 run them"
 	}
 	if err := d.cfg.Perf.Policy.Validate(); err != nil {
@@ -156,7 +156,7 @@ func (d *driver) options(h host, dir rundir.Dir, detach bool) drive.Options {
 	switch {
 	case d.flags.retries >= 0:
 		policy.Max = d.flags.retries
-	case d.Backend == jobs.BackendLocal:
+	case d.Backend == rundir.BackendLocal:
 		policy.Max = 0 // this machine will not be another one
 	}
 	o := drive.Options{

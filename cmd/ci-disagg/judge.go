@@ -41,7 +41,7 @@ type judgeOptions struct {
 func (o *judgeOptions) AddFlags(f *pflag.FlagSet) {
 	o.subjectFlags.AddFlags(f)
 	o.rules.AddFlags(f)
-	f.StringVar(&o.caseMode, "case-mode", "e2e", "e2e, gen_only, ctx_only, aggregated or custom: which metrics gate")
+	f.StringVar(&o.caseMode, "case-mode", rundir.ModeE2E, strings.Join(rundir.CaseModes(), ", ")+": which metrics gate")
 	f.IntSliceVar(&o.points, "points", nil, "concurrencies that must have been measured")
 	f.BoolVar(&o.accuracy, "accuracy", false, "accuracy must have been measured; a score that is found meets perf.accuracy.gates in any case")
 	f.StringVarP(&o.out, "output", "o", "", "write verdict.json to this file; - is stdout, instead of the table")
@@ -178,8 +178,7 @@ func (o judgeOptions) policy(cfg *config) error {
 			return fmt.Errorf("--allow %s: only collecting and no_baseline can be allowed", word)
 		}
 	}
-	modes := []string{"e2e", "gen_only", "gen_only_no_context", "ctx_only", "aggregated", "custom"}
-	if !slices.Contains(modes, o.caseMode) {
+	if modes := rundir.CaseModes(); !slices.Contains(modes, o.caseMode) {
 		return fmt.Errorf("--case-mode %s: use %s", o.caseMode, strings.Join(modes, ", "))
 	}
 	if o.caseID == "" {

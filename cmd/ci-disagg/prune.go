@@ -12,7 +12,6 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/ci-disagg/ci-disagg/internal/exit"
-	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/rules"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -126,7 +125,7 @@ func (o pruneOptions) finishRun(ctx context.Context, h host, run rundir.Run, dir
 
 // removeFar removes what a run has behind a login node. far are those that a run was removed on: one connection each.
 func (o pruneOptions) removeFar(ctx context.Context, h host, far map[string]*driver, run rundir.Run, dir rundir.Dir) error {
-	if run.Backend != jobs.BackendSlurm {
+	if run.Backend != rundir.BackendSlurm {
 		return nil
 	}
 	d, err := keptDriver(h, dir, run, own(h, o.config, rules.Flags{}, ""))

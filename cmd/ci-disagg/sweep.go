@@ -11,9 +11,9 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/exit"
-	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/neighbours"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // sweepOptions are the flags of sweep.
@@ -89,7 +89,7 @@ func runSweep(cmd *cobra.Command, h host, o sweepOptions) error {
 		return err
 	}
 	opts := runs.SweepOptions{
-		Access: d.Access(), Queue: backend == jobs.BackendSlurm, RunsDir: parent, Backend: backend, Cluster: d.Cluster,
+		Access: d.Access(), Queue: backend == rundir.BackendSlurm, RunsDir: parent, Backend: backend, Cluster: d.Cluster,
 		OlderThan: o.olderThan, Owner: o.owner, DryRun: o.dryRun,
 	}
 	found, err := runs.Sweep(cmd.Context(), opts)

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/exit"
-	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -23,7 +22,7 @@ const LoginVar = "CI_DISAGG_LOGIN"
 // and the record that names the cluster, and the driver would go there with the controller's keys. name and prof are the
 // cluster of the kept config.
 func (c Config) VouchLogin(name, backend string, prof script.Profile, getenv func(string) string) error {
-	if c.KeptIn == "" || prof.Login == "" || backend == jobs.BackendLocal {
+	if c.KeptIn == "" || prof.Login == "" || backend == rundir.BackendLocal {
 		return nil
 	}
 	at := LoginPlace(prof)
@@ -47,7 +46,7 @@ func (c Config) VouchLogin(name, backend string, prof script.Profile, getenv fun
 
 // VouchAgent refuses a binary that nobody but the run directory names as the agent: it would be copied to where jobs are.
 func (c Config) VouchAgent(name, backend string, prof script.Profile) error {
-	if c.KeptIn == "" || len(prof.Agent) == 0 || backend == jobs.BackendLocal {
+	if c.KeptIn == "" || len(prof.Agent) == 0 || backend == rundir.BackendLocal {
 		return nil
 	}
 	mine, err := c.own(name)

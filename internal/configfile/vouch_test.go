@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/exit"
-	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -45,7 +44,7 @@ func TestVouch(t *testing.T) {
 		"unreadable":          {own: func() (Config, error) { return mine, errors.New("broken") }},
 		"by the environment":  {env: "a@b me@login:/there", login: true},
 		"by another one":      {env: "me@login me@login:/", login: false},
-		"nothing of it bears": {backend: jobs.BackendLocal, login: true, agent: true},
+		"nothing of it bears": {backend: rundir.BackendLocal, login: true, agent: true},
 	} {
 		kept := Config{Path: mine.Path, KeptIn: rundir.Dir(run), Own: tc.own}
 		require.Equal(t, tc.login, kept.VouchLogin("c", tc.backend, prof, func(string) string { return tc.env }) == nil, name)

@@ -29,6 +29,30 @@ type Interruption struct {
 	At     time.Time `json:"at"`
 }
 
+// Backends of a run.
+const (
+	BackendSlurm = "slurm"
+	BackendLocal = "local"
+)
+
+// Backends are all of them.
+func Backends() []string { return []string{BackendSlurm, BackendLocal} }
+
+// Modes of a case: what its client measures.
+const (
+	ModeE2E          = "e2e"
+	ModeGenOnly      = "gen_only"
+	ModeGenNoContext = "gen_only_no_context"
+	ModeCtxOnly      = "ctx_only"
+	ModeAggregated   = "aggregated"
+	ModeCustom       = "custom" // a pipeline of the user's own
+)
+
+// CaseModes are all of them.
+func CaseModes() []string {
+	return []string{ModeE2E, ModeGenOnly, ModeGenNoContext, ModeCtxOnly, ModeAggregated, ModeCustom}
+}
+
 // Build is what CI knows about the run.
 type Build struct {
 	Mode      string `json:"mode"` // nightly, pr, bisect or reference

@@ -18,16 +18,10 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// The backends.
-const (
-	BackendSlurm = "slurm"
-	BackendLocal = "local"
-)
-
 // Options is everything the agent needs beside the attempt directory.
 type Options struct {
 	Dir     rundir.AttemptDir // absolute
-	Backend string            // BackendSlurm or BackendLocal; "" = as planned
+	Backend string            // rundir.BackendSlurm or rundir.BackendLocal; "" = as planned
 	Version string            // of this ci-disagg
 	Env     []string          // of the agent; the steps start from it
 	Host    string

@@ -51,7 +51,7 @@ func (v *supervisor) startHelpers(ctx context.Context) *helpers {
 		return h
 	}
 	h.software = environment.Attempt{Files: v.files, Dir: v.dir, JobID: v.jobID, Plan: v.plan}.Begin(ctx, v.run, v.place.Build, v.o.Env)
-	if v.backend() == BackendLocal {
+	if v.backend() == rundir.BackendLocal {
 		h.all = append(h.all, v.startHelper(ctx, node.AllNodes, "local"))
 	} else {
 		for i, name := range v.nodes[:v.plan.Nodes] {

@@ -20,11 +20,11 @@ import (
 func (a *agent) identify() {
 	env := a.o.Env
 	a.jobID = proc.Getenv(env, "SLURM_JOB_ID")
-	if a.backend() == BackendLocal {
+	if a.backend() == rundir.BackendLocal {
 		a.jobID = strconv.Itoa(a.o.PID)
 	}
 	a.restart, _ = strconv.Atoi(proc.Getenv(env, "SLURM_RESTART_COUNT")) // absent = never restarted
-	if a.backend() == BackendLocal {
+	if a.backend() == rundir.BackendLocal {
 		a.restart = 0
 	}
 	a.token = fmt.Sprintf("%s.%d.%d", a.jobID, a.restart, a.o.PID)
@@ -43,15 +43,15 @@ func (a *agent) backend() string {
 	case a.o.Backend != "":
 		return a.o.Backend
 	case a.plan.LocalAgent:
-		return BackendLocal
+		return rundir.BackendLocal
 	}
-	return BackendSlurm
+	return rundir.BackendSlurm
 }
 
 // checkBackend makes ready what all runs of a backend share.
 func (a *agent) checkBackend(ctx context.Context) error {
 	switch a.backend() {
-	case BackendLocal:
+	case rundir.BackendLocal:
 		var argv []string
 		if a.o.GuardArgv != nil {
 			argv = a.o.GuardArgv(a.mark)
@@ -62,7 +62,7 @@ func (a *agent) checkBackend(ctx context.Context) error {
 		}
 		a.guard = g
 		return nil
-	case BackendSlurm:
+	case rundir.BackendSlurm:
 		if a.jobID == "" {
 			return errors.New("SLURM_JOB_ID is not set: the agent of the slurm backend runs inside a job")
 		}
@@ -74,7 +74,7 @@ func (a *agent) checkBackend(ctx context.Context) error {
 
 // newStarter starts the steps of one run.
 func (a *agent) newStarter(at script.RunPlace) step.Starter {
-	if a.backend() == BackendLocal {
+	if a.backend() == rundir.BackendLocal {
 		return step.NewLocal(a.plan, at, a.o.Env, a.jobID, a.mark, a.guard)
 	}
 	return step.NewSlurm(a.plan, at, a.o.Env, a.jobID, a.o.Now)

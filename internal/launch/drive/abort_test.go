@@ -21,7 +21,7 @@ import (
 // children first.
 func TestJenkinsShootsEverythingWithItsCookie(t *testing.T) {
 	t.Parallel()
-	for _, backend := range []string{jobs.BackendLocal, jobs.BackendSlurm} {
+	for _, backend := range []string{rundir.BackendLocal, rundir.BackendSlurm} {
 		t.Run(backend, func(t *testing.T) {
 			t.Parallel()
 			dir := newRunDir(t)
@@ -35,7 +35,7 @@ func TestJenkinsShootsEverythingWithItsCookie(t *testing.T) {
 				"only the driver itself may be shot")
 			begun := time.Now()
 			require.NoError(t, d.Process.Signal(syscall.SIGTERM))
-			if backend == jobs.BackendSlurm {
+			if backend == rundir.BackendSlurm {
 				require.Eventually(t, func() bool {
 					s := cluster.Command(t, "squeue", "-h", "-t", "all", "-j", j.ID, "-o", "%T")
 					return s == "CANCELLED" || s == "COMPLETING"
@@ -75,7 +75,7 @@ func TestTermInEachPhase(t *testing.T) {
 			}, ample, 20*time.Millisecond)
 		}},
 	} {
-		for _, backend := range []string{jobs.BackendLocal, jobs.BackendSlurm} {
+		for _, backend := range []string{rundir.BackendLocal, rundir.BackendSlurm} {
 			t.Run(name+"/"+backend, func(t *testing.T) {
 				t.Parallel()
 				dir := newRunDir(t)
@@ -100,7 +100,7 @@ func TestAnIgnoredHangupStaysIgnored(t *testing.T) {
 	t.Parallel()
 	dir := newRunDir(t)
 	enough := filepath.Join(t.TempDir(), "enough")
-	s := spec{Dir: dir, ID: t.Name(), Backend: jobs.BackendLocal, Cases: [][3]string{{"c", goodServer, clientUntil(enough)}}}
+	s := spec{Dir: dir, ID: t.Name(), Backend: rundir.BackendLocal, Cases: [][3]string{{"c", goodServer, clientUntil(enough)}}}
 	d := child(t, s, os.Environ(), "nohup")
 	jobRecord(t, dir, "c", 1)
 	require.NoError(t, d.Process.Signal(syscall.SIGHUP))
@@ -128,7 +128,7 @@ func TestDiskFullInTheRunDirectory(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(base) })
 	s := spec{
-		Dir: rundir.Dir(base + "/small/run"), ID: t.Name(), Backend: jobs.BackendLocal,
+		Dir: rundir.Dir(base + "/small/run"), ID: t.Name(), Backend: rundir.BackendLocal,
 		Cases: [][3]string{{"c", `head -c 100M /dev/zero > "$CI_DISAGG_RUN/output/fill"; ` + hangServer, hangClient}},
 	}
 	require.NoError(t, os.Mkdir(base+"/small", 0o755))

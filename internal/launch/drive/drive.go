@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/exit"
-	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
 	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
@@ -52,8 +51,8 @@ func Run(ctx context.Context, o Options) (rundir.Run, error) {
 
 // complete fills what may be left out, and refuses what cannot work.
 func (o *Options) complete() error {
-	if o.Backend != jobs.BackendSlurm && o.Backend != jobs.BackendLocal {
-		return fmt.Errorf("backend %q is not %s or %s", o.Backend, jobs.BackendSlurm, jobs.BackendLocal)
+	if o.Backend != rundir.BackendSlurm && o.Backend != rundir.BackendLocal {
+		return fmt.Errorf("backend %q is not %s or %s", o.Backend, rundir.BackendSlurm, rundir.BackendLocal)
 	}
 	abs, err := filepath.Abs(string(o.Dir))
 	if err != nil {

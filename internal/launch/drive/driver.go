@@ -50,7 +50,7 @@ func newDriver(o Options, run rundir.Run, plans []rundir.Plan, l *lease.Lease) *
 		o: o, lease: l, events: make(chan event), registry: newRegistry(), reader: follow.New(o.Access, o.Listeners, len(plans) > 1),
 		records: map[rundir.AttemptDir]*jobFile{},
 	}
-	if o.Backend == jobs.BackendLocal {
+	if o.Backend == rundir.BackendLocal {
 		d.back = jobs.Local{Env: o.Environ, Passed: o.Passed}
 	} else {
 		d.back = jobs.Slurm{Client: o.Slurm}
@@ -125,7 +125,7 @@ func (d *driver) keepLease(work context.Context) {
 // showLease copies the lease to where the jobs are, if that is another file
 // system, every half minute: sweep finds the owner of a job from the job alone.
 func (d *driver) showLease(work context.Context) {
-	if d.o.Host.Shared() || d.o.Backend == jobs.BackendLocal || d.o.Now().Sub(d.shown) < 30*time.Second || !d.showing.CompareAndSwap(false, true) {
+	if d.o.Host.Shared() || d.o.Backend == rundir.BackendLocal || d.o.Now().Sub(d.shown) < 30*time.Second || !d.showing.CompareAndSwap(false, true) {
 		return
 	}
 	d.shown = d.o.Now()
@@ -297,7 +297,7 @@ func (d *driver) recordOf(dir rundir.AttemptDir) *jobFile {
 
 // tellCalls says in the end what the drive has asked of Slurm.
 func (d *driver) tellCalls() {
-	if d.o.Backend != jobs.BackendSlurm {
+	if d.o.Backend != rundir.BackendSlurm {
 		return
 	}
 	calls := d.o.Slurm.Calls()

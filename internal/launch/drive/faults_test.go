@@ -200,7 +200,7 @@ func TestSlurmKilledAtRandomMoments(t *testing.T) {
 func killedAtRandom(t *testing.T, seed uint64) {
 	rng := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a test's seed
 	dir := newRunDir(t)
-	s := spec{Dir: dir, ID: t.Name(), Backend: jobs.BackendSlurm, Cases: [][3]string{{"a", goodServer, "sleep 2; " + goodClient}, {"b", goodServer, goodClient}}}
+	s := spec{Dir: dir, ID: t.Name(), Backend: rundir.BackendSlurm, Cases: [][3]string{{"a", goodServer, "sleep 2; " + goodClient}, {"b", goodServer, goodClient}}}
 	for range 2 {
 		d := child(t, s, cluster.Env(t))
 		time.Sleep(time.Duration(rng.IntN(4000)) * time.Millisecond)
@@ -229,7 +229,7 @@ func TestTwoDriversOneRun(t *testing.T) {
 	_, wait := startDrive(t, &o, &seen)
 	jobRecord(t, o.Dir, "c", 1)
 	// Another process on this machine.
-	s := spec{Dir: o.Dir, ID: o.Run.ID, Backend: jobs.BackendSlurm, Cases: [][3]string{{"c", goodServer, goodClient}}}
+	s := spec{Dir: o.Dir, ID: o.Run.ID, Backend: rundir.BackendSlurm, Cases: [][3]string{{"c", goodServer, goodClient}}}
 	second := child(t, s, cluster.Env(t))
 	st, err := second.Process.Wait()
 	require.NoError(t, err)
@@ -331,7 +331,7 @@ func last(t *testing.T, dir rundir.Dir, slug string) rundir.Outcome {
 
 func TestFailFast(t *testing.T) {
 	t.Parallel()
-	o := testOptions(t, jobs.BackendLocal)
+	o := testOptions(t, rundir.BackendLocal)
 	addCase(&o, "bad", `while [ ! -e "`+o.Dir.CaseDir("long").Attempt(0, 1).AgentFile()+`" ]; do sleep 0.1; done; exit 1`, hangClient)
 	addCase(&o, "long", hangServer, hangClient)
 	addCase(&o, "never", goodServer, goodClient)
@@ -349,7 +349,7 @@ func TestFailFast(t *testing.T) {
 
 func TestRepeatAndRetryGoThroughOneFunction(t *testing.T) {
 	t.Parallel()
-	o := testOptions(t, jobs.BackendLocal)
+	o := testOptions(t, rundir.BackendLocal)
 	addCase(&o, "c", goodServer, goodClient)
 	var asked []retry.Ended
 	o.Decide = func(_ context.Context, e retry.Ended) retry.Decision {

@@ -20,10 +20,10 @@ func (m *machine) room(c *caseState) (why string, blind bool) {
 	if m.maxJobs > 0 && mine >= m.maxJobs {
 		return fmt.Sprintf("%d of this run's %d jobs are under way", mine, m.maxJobs), false
 	}
-	if m.backend == jobs.BackendLocal && m.gpusTaken(c) {
+	if m.backend == rundir.BackendLocal && m.gpusTaken(c) {
 		return "another case has its GPUs", false
 	}
-	if m.backend == jobs.BackendLocal || !m.cluster.limited() {
+	if m.backend == rundir.BackendLocal || !m.cluster.limited() {
 		return "", false
 	}
 	for i := range m.cases {

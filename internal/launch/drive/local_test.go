@@ -12,7 +12,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -20,7 +19,7 @@ import (
 
 func TestLocalPassAndFail(t *testing.T) {
 	t.Parallel()
-	o := testOptions(t, jobs.BackendLocal)
+	o := testOptions(t, rundir.BackendLocal)
 	addCase(&o, "good", goodServer, goodClient)
 	addCase(&o, "m.py::f[bad]", "sleep 0.3; echo 'ValueError: no'; exit 1", hangClient)
 	var seen updates
@@ -47,7 +46,7 @@ func TestLocalPassAndFail(t *testing.T) {
 // The password of the baseline store is not a job's business.
 func TestLocalJobsDoNotSeeTheStore(t *testing.T) {
 	t.Parallel()
-	o := testOptions(t, jobs.BackendLocal)
+	o := testOptions(t, rundir.BackendLocal)
 	o.Environ = append(o.Environ, "CI_DISAGG_STORE=postgres://u:planted@h/db", "PGPASSWORD=planted", "PGPASSFILE=/planted", "PGSERVICEFILE=/planted", "OTHER=seen")
 	addCase(&o, "c", goodServer, `env > "$CI_DISAGG_RUN/output/env.txt"; `+goodClient)
 	_, err := Run(context.Background(), o)
@@ -60,7 +59,7 @@ func TestLocalJobsDoNotSeeTheStore(t *testing.T) {
 
 func TestLocalInterrupt(t *testing.T) {
 	t.Parallel()
-	o := testOptions(t, jobs.BackendLocal)
+	o := testOptions(t, rundir.BackendLocal)
 	addCase(&o, "long", hangServer, hangClient)
 	var seen updates
 	o.Progress = seen.add
@@ -84,7 +83,7 @@ func TestLocalInterrupt(t *testing.T) {
 // the first one's result.
 func TestARunOfOtherCasesIsNotTakenUp(t *testing.T) {
 	t.Parallel()
-	first := testOptions(t, jobs.BackendLocal)
+	first := testOptions(t, rundir.BackendLocal)
 	second := first
 	addCase(&first, "a", goodServer, goodClient)
 	addCase(&first, "b", goodServer, goodClient)
@@ -131,7 +130,7 @@ func TestARunOfOtherCasesIsNotTakenUp(t *testing.T) {
 
 func TestResumeAfterAnInterruption(t *testing.T) {
 	t.Parallel()
-	o := testOptions(t, jobs.BackendLocal)
+	o := testOptions(t, rundir.BackendLocal)
 	addCase(&o, "a", goodServer, `[ "${CI_DISAGG_ATTEMPT##*/}" = attempt-1 ] && sleep 1000; `+goodClient)
 	addCase(&o, "b", goodServer, goodClient)
 	o.MaxJobs = 1

@@ -113,7 +113,7 @@ func addCase(o *Options, id, gen, client string) {
 	p := rundir.Plan{
 		Schema:     rundir.Schema,
 		Case:       rundir.Case{ID: id, Slug: rundir.Slug(id), Mode: "e2e"},
-		LocalAgent: o.Backend == jobs.BackendLocal,
+		LocalAgent: o.Backend == rundir.BackendLocal,
 		Runs:       rundir.OneRun(),
 		Builds: []rundir.BuildPlan{{Name: rundir.HeadBuild, Roles: []rundir.RolePlan{
 			{Name: "GEN_0", Kind: rundir.KindServer, Slice: []rundir.NodeShare{{Tasks: 1}}, Command: gen},

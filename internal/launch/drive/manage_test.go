@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
-	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
 	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
@@ -48,7 +47,7 @@ func TestCancelEndsALiveRun(t *testing.T) {
 
 func TestCancelWithoutADriver(t *testing.T) {
 	t.Parallel()
-	for _, backend := range []string{jobs.BackendLocal, jobs.BackendSlurm} {
+	for _, backend := range []string{rundir.BackendLocal, rundir.BackendSlurm} {
 		t.Run(backend, func(t *testing.T) {
 			t.Parallel()
 			dir := newRunDir(t)
@@ -83,7 +82,7 @@ func TestSweepEndsOnlyOrphans(t *testing.T) {
 	c := slurmtest.Start(t, slurmtest.Options{Nodes: "6x4", NoAccounting: true})
 	start := func(id string) (rundir.Dir, rundir.Job, func()) {
 		dir := rundir.Dir(filepath.Join(parent, id))
-		d := child(t, spec{Dir: dir, ID: id, Backend: jobs.BackendSlurm, Cases: [][3]string{{"c", hangServer, hangClient}}}, c.Env(t))
+		d := child(t, spec{Dir: dir, ID: id, Backend: rundir.BackendSlurm, Cases: [][3]string{{"c", hangServer, hangClient}}}, c.Env(t))
 		return dir, jobRecord(t, dir, "c", 1), func() { _ = d.Process.Kill(); _, _ = d.Process.Wait() }
 	}
 	_, alive, _ := start("alive")
@@ -146,11 +145,11 @@ func TestSweepLocal(t *testing.T) {
 	t.Parallel()
 	parent := t.TempDir()
 	dir := rundir.Dir(filepath.Join(parent, "run"))
-	d := child(t, spec{Dir: dir, ID: "x", Backend: jobs.BackendLocal, Cases: [][3]string{{"c", hangServer, hangClient}}}, os.Environ())
+	d := child(t, spec{Dir: dir, ID: "x", Backend: rundir.BackendLocal, Cases: [][3]string{{"c", hangServer, hangClient}}}, os.Environ())
 	jobRecord(t, dir, "c", 1)
 	awaitAgent(t, dir)
 	opts := runs.SweepOptions{
-		Access: runs.Access{Environ: os.Environ(), Now: time.Now}, RunsDir: parent, Backend: jobs.BackendLocal, OlderThan: 10 * time.Minute,
+		Access: runs.Access{Environ: os.Environ(), Now: time.Now}, RunsDir: parent, Backend: rundir.BackendLocal, OlderThan: 10 * time.Minute,
 	}
 	found, err := runs.Sweep(context.Background(), opts)
 	require.NoError(t, err)
@@ -174,7 +173,7 @@ func TestCancelAndSweepGoOnPastBrokenRecords(t *testing.T) {
 	t.Parallel()
 	parent := t.TempDir()
 	dir := rundir.Dir(filepath.Join(parent, "run"))
-	d := child(t, spec{Dir: dir, ID: "x", Backend: jobs.BackendLocal, Cases: [][3]string{{"c", hangServer, hangClient}}}, os.Environ())
+	d := child(t, spec{Dir: dir, ID: "x", Backend: rundir.BackendLocal, Cases: [][3]string{{"c", hangServer, hangClient}}}, os.Environ())
 	jobRecord(t, dir, "c", 1)
 	awaitAgent(t, dir)
 	_ = d.Process.Kill()
@@ -184,7 +183,7 @@ func TestCancelAndSweepGoOnPastBrokenRecords(t *testing.T) {
 	require.NoError(t, rundir.WriteFile(broken.CaseDir("c").Attempt(0, 1).JobFile(), []byte(`{"schema":1,"own`), rundir.FileMode))
 	require.NoError(t, rundir.WriteFile(dir.CaseDir("a").Attempt(0, 1).JobFile(), []byte(`{"sch`), rundir.FileMode))
 	found, err := runs.Sweep(context.Background(), runs.SweepOptions{
-		Access: runs.Access{Environ: os.Environ(), Now: time.Now}, RunsDir: parent, Backend: jobs.BackendLocal, OlderThan: time.Hour,
+		Access: runs.Access{Environ: os.Environ(), Now: time.Now}, RunsDir: parent, Backend: rundir.BackendLocal, OlderThan: time.Hour,
 	})
 	require.NoError(t, err)
 	require.Len(t, found, 3, "%+v", found)
@@ -206,7 +205,7 @@ func TestResumeCountsEarlierRetries(t *testing.T) {
 		{Attempts: []rundir.Attempt{{Attempt: 1}, {Attempt: 2, Due: rundir.DueResumed}, {Attempt: 3, Due: rundir.DueAgain}}},
 		{},
 	}}))
-	o := testOptions(t, jobs.BackendLocal)
+	o := testOptions(t, rundir.BackendLocal)
 	for _, id := range []string{"a", "b"} {
 		addCase(&o, id, goodServer, goodClient)
 	}

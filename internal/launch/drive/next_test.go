@@ -12,7 +12,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
 	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
@@ -71,7 +70,7 @@ func TestNext(t *testing.T) {
 	t.Parallel()
 	first := key{cas: 0, rep: 0, number: 1}
 	job := func(id string) submit.Submitted {
-		return submit.Submitted{Job: rundir.Job{Schema: 1, Name: "n", ID: id, Backend: jobs.BackendSlurm}}
+		return submit.Submitted{Job: rundir.Job{Schema: 1, Name: "n", ID: id, Backend: rundir.BackendSlurm}}
 	}
 	for name, steps := range map[string][]struct {
 		e    event
@@ -174,7 +173,7 @@ func TestInterruptedBeforeWhatFollows(t *testing.T) {
 			p := newPlayer(t, 1, nil)
 			p.feed(event{kind: evBegin, at: after(0), found: make([]found, 1)})
 			p.feed(event{kind: evSaved, at: after(0)})
-			p.feed(event{kind: evSubmitted, at: after(1), of: first, submitted: submit.Submitted{Job: rundir.Job{Schema: 1, Name: "n", ID: "7", Backend: jobs.BackendSlurm}}})
+			p.feed(event{kind: evSubmitted, at: after(1), of: first, submitted: submit.Submitted{Job: rundir.Job{Schema: 1, Name: "n", ID: "7", Backend: rundir.BackendSlurm}}})
 			p.s.cases[0].stage = stageClosing
 			var todo []action
 			for _, e := range tt.then {

@@ -24,7 +24,7 @@ type Options struct {
 	Plans []rundir.Plan // of every case that is to be launched, joined to Run.Cases by Case.Slug
 	Keep  []rundir.File // what a new run was made from, to be kept beside its record
 
-	Backend string // jobs.BackendSlurm or jobs.BackendLocal
+	Backend string // rundir.BackendSlurm or rundir.BackendLocal
 	Cluster Cluster
 	Binary  submit.Binary
 	Self    string // the running executable, which finishes a cancellation when this process is killed in it; "" = Binary.Path

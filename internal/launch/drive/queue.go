@@ -49,7 +49,7 @@ func (q *queueView) next(now time.Time, changed bool, first, bound time.Duration
 
 // pollQueue asks squeue once for all jobs, when it is time.
 func (m *machine) pollQueue() {
-	if m.backend == jobs.BackendLocal || m.queue.busy || m.at.Before(m.queue.due) || !m.needsQueue() {
+	if m.backend == rundir.BackendLocal || m.queue.busy || m.at.Before(m.queue.due) || !m.needsQueue() {
 		return
 	}
 	m.queue.busy = true

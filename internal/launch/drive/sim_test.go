@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
-	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -245,7 +244,7 @@ func newSim() *sim {
 
 func simOptions(t *testing.T, s *sim, dir rundir.Dir, cases int) Options {
 	t.Helper()
-	o := testOptionsIn(jobs.BackendSlurm, "/opt/ci-disagg", dir, t.Name())
+	o := testOptionsIn(rundir.BackendSlurm, "/opt/ci-disagg", dir, t.Name())
 	o.Poll = Polling{Agent: 5 * time.Second, Lease: time.Minute}
 	o.Host, o.Slurm = s, slurm.New(s, slurm.Options{})
 	o.Now = time.Now

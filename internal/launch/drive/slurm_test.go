@@ -24,7 +24,7 @@ import (
 var cluster *slurmtest.Cluster
 
 func slurmOptions(t testing.TB) Options {
-	o := testOptions(t, jobs.BackendSlurm)
+	o := testOptions(t, rundir.BackendSlurm)
 	o.Environ = cluster.Env(t)
 	o.Host = host.NewHere(o.Environ)
 	o.Slurm = slurm.New(o.Host, slurm.Options{})
@@ -191,7 +191,7 @@ func TestSlurmKillAndResume(t *testing.T) {
 	t.Parallel()
 	dir := newRunDir(t)
 	enough := filepath.Join(t.TempDir(), "enough")
-	s := spec{Dir: dir, ID: t.Name(), Backend: jobs.BackendSlurm, Cases: [][3]string{{"c", goodServer, clientUntil(enough)}}}
+	s := spec{Dir: dir, ID: t.Name(), Backend: rundir.BackendSlurm, Cases: [][3]string{{"c", goodServer, clientUntil(enough)}}}
 	first := child(t, s, cluster.Env(t))
 	j := jobRecord(t, dir, "c", 1)
 	require.NoError(t, first.Process.Kill())
@@ -239,7 +239,7 @@ func TestSlurmKilledBetweenSbatchAndItsAnswer(t *testing.T) {
 	t.Parallel()
 	dir := newRunDir(t)
 	enough := filepath.Join(t.TempDir(), "enough")
-	s := spec{Dir: dir, ID: t.Name(), Backend: jobs.BackendSlurm, Cases: [][3]string{{"c", goodServer, clientUntil(enough)}}}
+	s := spec{Dir: dir, ID: t.Name(), Backend: rundir.BackendSlurm, Cases: [][3]string{{"c", goodServer, clientUntil(enough)}}}
 	// The job exists, and its id does not come before we say so, or the test is over.
 	answer := filepath.Join(t.TempDir(), "answer")
 	env := slowSbatch(t, cluster.Env(t), `out=$(/usr/bin/sbatch "$@"); while [ -d "`+filepath.Dir(answer)+`" ] && [ ! -e "`+answer+`" ]; do sleep 0.1; done; echo "$out"`)
@@ -265,7 +265,7 @@ func TestSlurmKilledBetweenSbatchAndItsAnswer(t *testing.T) {
 func TestSlurmTermBetweenSbatchAndItsAnswer(t *testing.T) {
 	t.Parallel()
 	dir := newRunDir(t)
-	s := spec{Dir: dir, ID: t.Name(), Backend: jobs.BackendSlurm, Cases: [][3]string{{"c", hangServer, hangClient}}}
+	s := spec{Dir: dir, ID: t.Name(), Backend: rundir.BackendSlurm, Cases: [][3]string{{"c", hangServer, hangClient}}}
 	// sbatch runs while the driver is told to stop and then shot. Only after that comes the job, and its id never.
 	begun, submit := filepath.Join(t.TempDir(), "begun"), filepath.Join(t.TempDir(), "submit")
 	env := slowSbatch(t, cluster.Env(t), `touch "`+begun+`"; while [ -d "`+filepath.Dir(submit)+`" ] && [ ! -e "`+submit+`" ]; do sleep 0.1; done; out=$(/usr/bin/sbatch "$@"); sleep 2; echo "$out"`)

@@ -12,7 +12,6 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/collect"
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
-	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/need"
 	"github.com/ci-disagg/ci-disagg/internal/testkit/sshtest"
@@ -42,7 +41,7 @@ func newBehindLogin(t *testing.T, cases [][3]string) behindLogin {
 	}
 	b.sshd = sshtest.Start(t, sshtest.Options{Env: []string{"SLURM_CONF=" + cluster.Conf, "SBATCH_PARTITION=nope", "SQUEUE_FORMAT=%i"}})
 	b.spec = spec{
-		Dir: b.near, ID: t.Name(), Backend: jobs.BackendSlurm, Cases: cases, FarDir: b.far,
+		Dir: b.near, ID: t.Name(), Backend: rundir.BackendSlurm, Cases: cases, FarDir: b.far,
 		SSH: &host.SSHConfig{Dest: b.sshd.Dest, Options: b.sshd.Options},
 	}
 	// $1 far, $2 near, $3 where near's contents live between two drivers, then the driver.

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
-	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
 	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
@@ -84,7 +83,7 @@ func (m caseStep) submitted(res submit.Submitted, err error) {
 			m.tell(Warning, m.i, "job %s is submitted, but its record cannot be written: %v", c.job.ID, err)
 		}
 		m.attach()
-		if m.backend == jobs.BackendSlurm && c.job.Routed == "" && m.cluster.limited() {
+		if m.backend == rundir.BackendSlurm && c.job.Routed == "" && m.cluster.limited() {
 			c.unchecked = true
 			m.queue.soon(m.at, 2*time.Second)
 		}
@@ -122,7 +121,7 @@ func crowded(err error) bool {
 }
 
 func submittedText(j rundir.Job) string {
-	if j.Backend == jobs.BackendLocal {
+	if j.Backend == rundir.BackendLocal {
 		return "started here, agent process " + j.ID
 	}
 	text := "job " + j.ID + " submitted"
@@ -152,7 +151,7 @@ func (m caseStep) attach() {
 // watch looks at an attempt whose job is known from now on.
 func (m *machine) watch(c *caseState) {
 	c.stage, c.facts.Job = stageWatched, c.job
-	if m.backend == jobs.BackendLocal {
+	if m.backend == rundir.BackendLocal {
 		c.facts.Local = &outcome.Process{Alive: true}
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/follow"
-	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -198,7 +197,7 @@ func (m *machine) statusLine() {
 		}
 	}
 	text := strings.Join(parts, ", ")
-	if m.backend == jobs.BackendSlurm {
+	if m.backend == rundir.BackendSlurm {
 		text += fmt.Sprintf("; %d Slurm calls so far", m.calls)
 	}
 	m.tell(Status, -1, "%s", text)

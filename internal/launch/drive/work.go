@@ -94,7 +94,7 @@ func writeOutcome(work context.Context, dir rundir.AttemptDir, o rundir.AttemptO
 // process of a local attempt behind. A connection that comes and goes is not a
 // lost attempt: it is tried for some minutes.
 func (d *driver) bringHome(work context.Context, a action) error {
-	if d.o.Backend == jobs.BackendLocal && a.job.ID != "" {
+	if d.o.Backend == rundir.BackendLocal && a.job.ID != "" {
 		return jobs.KillLeft(a.job)
 	}
 	if d.o.Host.Shared() || a.job.ID == "" {

@@ -80,7 +80,7 @@ func (r *Reader) Read(ctx context.Context, watch []Job, offsets map[string]int64
 	sights := make([]Sight, len(watch))
 	paths := make([]string, 0, len(watch))
 	for i, w := range watch {
-		if w.Job.Backend == jobs.BackendLocal {
+		if w.Job.Backend == rundir.BackendLocal {
 			sights[i].Local, sights[i].Alive = true, jobs.Alive(w.Job)
 		}
 		paths = append(paths, w.There.AgentFile())

@@ -15,9 +15,6 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
 
-// modeOfCases is by which table the metrics of these cases gate (docs/benchmarks.md).
-const modeOfCases = "custom"
-
 // Launchers of a role that are no text.
 const (
 	launcherNone = "none"
@@ -62,7 +59,7 @@ func (b *building) plan() rundir.Plan {
 	b.layOut()
 	p := rundir.Plan{Schema: rundir.Schema, Stage: b.in.Stage, LocalAgent: b.in.Local}
 	p.Case = rundir.Case{
-		ID: b.id, Slug: rundir.Slug(b.id), Mode: modeOfCases, Pipeline: b.pipeline, Vars: b.vars, Tags: b.tags,
+		ID: b.id, Slug: rundir.Slug(b.id), Mode: rundir.ModeCustom, Pipeline: b.pipeline, Vars: b.vars, Tags: b.tags,
 		Timeout: b.timeout, Source: b.in.Doc.At(b.key), KnownBug: b.in.Shared.Known(b.id),
 	}
 	var roles []rundir.RolePlan

@@ -99,7 +99,7 @@ func (b Local) Submit(_ context.Context, s Submission) (slurm.Job, error) {
 		return slurm.Job{}, err
 	}
 	pid, err := proc.Detach(proc.Command{
-		Argv: []string{s.Agent, "agent", string(s.Local), "--backend", BackendLocal}, Dir: string(s.Local), Env: append(env, s.Secret...),
+		Argv: []string{s.Agent, "agent", string(s.Local), "--backend", rundir.BackendLocal}, Dir: string(s.Local), Env: append(env, s.Secret...),
 	}, s.Local.SlurmOut())
 	if err != nil {
 		return slurm.Job{}, err

@@ -14,12 +14,6 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// The backends.
-const (
-	BackendSlurm = "slurm"
-	BackendLocal = "local"
-)
-
 // OwnerTag marks all jobs of a run: short, and the same for every driver of it.
 func OwnerTag(r rundir.Run) string {
 	sum := sha256.Sum256([]byte(r.ID + "\x00" + r.Created.UTC().Format(time.RFC3339Nano)))

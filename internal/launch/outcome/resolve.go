@@ -23,7 +23,7 @@ func Resolve(f Facts) Resolution {
 
 func resolve(f Facts) Resolution {
 	f.Bounds = f.Bounds.orDefaults()
-	if f.Job.Backend == "local" || f.Local != nil {
+	if f.Job.Backend == rundir.BackendLocal || f.Local != nil {
 		return resolveLocal(f)
 	}
 	v := look(f)

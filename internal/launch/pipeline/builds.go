@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/paired"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -194,7 +193,7 @@ func (s Suite) NameCommits(head, base string) {
 // missing refuses the checkout of a build that is not there, which its roles would fail for as if it were the change's fault.
 // What roles on other machines find under a path of their own nobody can tell here, nor what an install step makes.
 func (r Request) missing(s Suite, name string, b paired.Build) error {
-	here := s.Backend == jobs.BackendLocal || !filepath.IsAbs(b.Source) && !s.elsewhere()
+	here := s.Backend == rundir.BackendLocal || !filepath.IsAbs(b.Source) && !s.elsewhere()
 	if !r.Built || !here || b.Source == "" || cmp.Or(b.Install, b.Setup, r.Config.Workload.Install, r.Config.Workload.Setup) != "" {
 		return nil
 	}
@@ -214,7 +213,7 @@ func (r Request) missing(s Suite, name string, b paired.Build) error {
 
 // checkBuilds refuses what would compare a build with itself, or not at all.
 func (s Suite) checkBuilds(set paired.Settings) error {
-	if s.Backend == jobs.BackendLocal && set.Base.Image != "" && set.Base.Source == "" {
+	if s.Backend == rundir.BackendLocal && set.Base.Image != "" && set.Base.Source == "" {
 		return errors.New("the local backend runs no container: an image alone makes no other build there; give --ab-base-source, or builds.base.source")
 	}
 	return nil

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/generic"
-	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -68,7 +67,7 @@ func (s Suite) generic(pick configured, alone bool) ([]rundir.Plan, error) {
 			Name: s.Cluster, GPUsPerNode: s.Profile.GPUsPerNode, MaxNodes: s.Profile.MaxNodes, GPUType: s.Profile.GPUType,
 			Time: s.Profile.Time, Elsewhere: s.elsewhere(),
 		},
-		Local: s.Backend == jobs.BackendLocal, Stage: s.Stage, Budgets: r.Config.Budgets,
+		Local: s.Backend == rundir.BackendLocal, Stage: s.Stage, Budgets: r.Config.Budgets,
 		Shared: shared, Pick: pick.Pick,
 	}
 	plans, err := generic.Resolve(in)

@@ -17,7 +17,6 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
 	"github.com/ci-disagg/ci-disagg/internal/launch/generic"
-	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/paired"
 	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
@@ -85,7 +84,7 @@ func (c Config) Validate(doc strictyaml.Document) []error {
 		bad("cluster", "%q is not one of clusters: %s%s", c.Cluster, strings.Join(names, ", "), strictyaml.DidYouMean(c.Cluster, names))
 	}
 	if c.Backend != "" && !backend(c.Backend) {
-		bad("backend", "%q is not slurm or local%s", c.Backend, strictyaml.DidYouMean(c.Backend, backends()))
+		bad("backend", "%q is not slurm or local%s", c.Backend, strictyaml.DidYouMean(c.Backend, rundir.Backends()))
 	}
 	if why := layoutProblem(c.Workload); why != "" {
 		bad("workload.output_layout", "%s", why)
@@ -120,9 +119,7 @@ func (c Config) counts() []counted {
 	}
 }
 
-func backends() []string { return []string{jobs.BackendSlurm, jobs.BackendLocal} }
-
-func backend(name string) bool { return slices.Contains(backends(), name) }
+func backend(name string) bool { return slices.Contains(rundir.Backends(), name) }
 
 // BackendOr is the backend that a flag names, else the config's, else Slurm.
 func (c Config) BackendOr(flag string) (string, error) {
@@ -131,9 +128,9 @@ func (c Config) BackendOr(flag string) (string, error) {
 	}
 	switch {
 	case flag == "":
-		return jobs.BackendSlurm, nil
+		return rundir.BackendSlurm, nil
 	case !backend(flag):
-		return "", fmt.Errorf("--backend %q is not slurm or local%s", flag, strictyaml.DidYouMean(flag, backends()))
+		return "", fmt.Errorf("--backend %q is not slurm or local%s", flag, strictyaml.DidYouMean(flag, rundir.Backends()))
 	default:
 		return flag, nil
 	}

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -57,7 +56,7 @@ func (d Document) Refused() error {
 	if bad == nil {
 		return nil
 	}
-	if d.Backend == jobs.BackendLocal {
+	if d.Backend == rundir.BackendLocal {
 		return fmt.Errorf("%d of %s cannot run here:\n%s", len(bad), plain.Count(len(d.Cases), "case"), strings.Join(bad, "\n"))
 	}
 	return fmt.Errorf("slurm would not take %d of %s:\n%s", len(bad), plain.Count(len(d.Cases), "job"), strings.Join(bad, "\n"))

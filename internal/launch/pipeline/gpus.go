@@ -8,11 +8,12 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // TakeGPUs gives the roles of a suite for the local backend the GPUs of at, this machine. Its errors are the user's.
 func (s Suite) TakeGPUs(ctx context.Context, at host.Host) error {
-	if s.Backend != jobs.BackendLocal {
+	if s.Backend != rundir.BackendLocal {
 		return nil
 	}
 	listed, trouble := listGPUs(ctx, at)

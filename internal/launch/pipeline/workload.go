@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/generic"
-	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm"
 	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm/testlist"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -61,7 +60,7 @@ func (s Suite) workloadOf(tests []string) (workload, error) {
 			GPUType: s.Profile.GPUType, Arch: s.Profile.Arch, Time: s.Profile.Time,
 			Elsewhere: s.elsewhere(),
 		},
-		Local: s.Backend == jobs.BackendLocal, Stage: s.Stage,
+		Local: s.Backend == rundir.BackendLocal, Stage: s.Stage,
 		Tests: tests, Lists: absolute(r.WorkDir, r.Lists), Own: r.own(r.Config.IDs()), Waives: absolute(r.WorkDir, r.Waives), Read: r.Read,
 		Env: map[string]string{}, Today: r.Now.UTC().Format(time.DateOnly),
 		Budgets: r.Config.Budgets, SplitGroup: r.SplitGroup,

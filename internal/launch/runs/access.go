@@ -37,7 +37,7 @@ func (a Access) Complete() Access {
 
 // backend is where a job runs.
 func (a Access) backend(j rundir.Job) jobs.Backend {
-	if j.Backend == jobs.BackendLocal {
+	if j.Backend == rundir.BackendLocal {
 		return jobs.Local{Env: a.Environ, Passed: a.Passed}
 	}
 	return jobs.Slurm{Client: a.Slurm}

@@ -145,7 +145,7 @@ type whereabouts struct {
 
 // look asks where a job is; false = that is not known.
 func (a Access) look(ctx context.Context, j rundir.Job) (whereabouts, bool) {
-	if j.Backend == jobs.BackendLocal {
+	if j.Backend == rundir.BackendLocal {
 		return whereabouts{gone: len(proc.WithCookie(jobs.Cookie(j))) == 0, id: j.ID}, true
 	}
 	rows, err := a.Slurm.Queue(ctx, j.Routed)

@@ -70,7 +70,7 @@ func (a Access) ask(ctx context.Context, open []JobEnd) (answers, error) {
 	ids, since := map[string][]string{}, map[string]time.Time{}
 	for _, e := range open {
 		j := e.Job
-		if j.Backend == jobs.BackendLocal {
+		if j.Backend == rundir.BackendLocal {
 			continue
 		}
 		if at := since[j.Routed]; at.IsZero() || j.Intent.Before(at) {
@@ -106,7 +106,7 @@ const settled = 15 * time.Minute
 // finish writes down how one attempt ended, as far as that is known.
 func (a Access) finish(ctx context.Context, dir rundir.Dir, e JobEnd, seen answers) (bool, error) {
 	j := e.Job
-	if j.ID == "" && j.Backend != jobs.BackendLocal {
+	if j.ID == "" && j.Backend != rundir.BackendLocal {
 		found, ok, err := a.backend(j).Find(ctx, j)
 		switch {
 		case err != nil:
@@ -128,7 +128,7 @@ func (a Access) finish(ctx context.Context, dir rundir.Dir, e JobEnd, seen answe
 	if !r.Done || r.Cancel != "" && a.Now().Sub(j.Intent) < settled {
 		return false, nil
 	}
-	if j.Backend == jobs.BackendLocal {
+	if j.Backend == rundir.BackendLocal {
 		err = jobs.KillLeft(j)
 	}
 	return true, errors.Join(err, rundir.WriteJSON(e.Attempt.OutcomeFile(), outcome.Planted(outcome.Record(r, j, f.Agent, a.Now()), stands)))
@@ -173,7 +173,7 @@ func (a Access) facts(ctx context.Context, dir rundir.Dir, e JobEnd, seen answer
 	if c, ok := requested(dir, j); ok && f.Job.Cancel == nil && !endedBefore(row, c) {
 		f.Job.Cancel = &c
 	}
-	if j.Backend == jobs.BackendLocal { // before its record is read, which is complete when it was gone
+	if j.Backend == rundir.BackendLocal { // before its record is read, which is complete when it was gone
 		f.Local = &outcome.Process{Alive: jobs.Alive(j), GoneSince: now.Add(-time.Minute)}
 	}
 	path := rundir.AttemptDir(j.Dir).AgentFile()
@@ -194,7 +194,7 @@ func (a Access) facts(ctx context.Context, dir rundir.Dir, e JobEnd, seen answer
 			f.EndSeen = rec.End.At
 		}
 	}
-	if j.Backend == jobs.BackendLocal {
+	if j.Backend == rundir.BackendLocal {
 		return f, stands, nil
 	}
 	f.Queue.At, f.AbsentSince = seen.at, old

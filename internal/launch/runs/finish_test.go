@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
-	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -72,9 +71,9 @@ func TestFinishAsTheDriverWould(t *testing.T) {
 			begun := now.Add(-tc.ago)
 			dir := rundir.Dir(t.TempDir())
 			attempt := dir.CaseDir("c").Attempt(0, 1)
-			require.NoError(t, rundir.WriteJSON(dir.RunFile(), rundir.Run{Schema: 1, ID: "x", Backend: jobs.BackendSlurm}))
+			require.NoError(t, rundir.WriteJSON(dir.RunFile(), rundir.Run{Schema: 1, ID: "x", Backend: rundir.BackendSlurm}))
 			require.NoError(t, rundir.WriteJSON(attempt.PlanFile(), rundir.Plan{}))
-			require.NoError(t, rundir.WriteJSON(attempt.JobFile(), rundir.Job{Schema: 1, ID: "7", Name: "cid-x", Backend: jobs.BackendSlurm, Intent: begun, Dir: string(attempt)}))
+			require.NoError(t, rundir.WriteJSON(attempt.JobFile(), rundir.Job{Schema: 1, ID: "7", Name: "cid-x", Backend: rundir.BackendSlurm, Intent: begun, Dir: string(attempt)}))
 			if tc.planted {
 				require.NoError(t, os.Symlink("x", attempt.AgentFile()))
 			}

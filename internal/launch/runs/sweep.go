@@ -205,7 +205,7 @@ func (o SweepOptions) sweepRuns(ctx context.Context) ([]Swept, error) {
 		case held == nil || len(open) == 0:
 			continue
 		}
-		if o.Backend == jobs.BackendLocal {
+		if o.Backend == rundir.BackendLocal {
 			found = append(found, o.sweepLocal(ctx, dir, open, *held)...)
 		}
 		if dead, why := o.dead(*held); dead && o.Owner == "" && !o.DryRun {
@@ -222,7 +222,7 @@ func (o SweepOptions) finish(ctx context.Context, dir rundir.Dir, why string) []
 	switch {
 	case err != nil:
 		return []Swept{unreadable(dir, err)}
-	case run.Backend != o.Backend || o.Backend != jobs.BackendLocal && run.Cluster != o.Cluster:
+	case run.Backend != o.Backend || o.Backend != rundir.BackendLocal && run.Cluster != o.Cluster:
 		return nil
 	}
 	left, err := Finish(ctx, o.Access, dir)
@@ -239,7 +239,7 @@ func (o SweepOptions) finish(ctx context.Context, dir rundir.Dir, why string) []
 func (o SweepOptions) sweepLocal(ctx context.Context, dir rundir.Dir, open []JobEnd, held rundir.Lease) []Swept {
 	var found []Swept
 	for _, e := range open {
-		if e.Job.Backend != jobs.BackendLocal || len(proc.WithCookie(jobs.Cookie(e.Job))) == 0 {
+		if e.Job.Backend != rundir.BackendLocal || len(proc.WithCookie(jobs.Cookie(e.Job))) == 0 {
 			continue
 		}
 		s := Swept{Job: e.Job.ID, Name: e.Job.Name, Owner: e.Job.Owner, Dir: string(dir)}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -41,7 +40,7 @@ func TestSweepSigns(t *testing.T) {
 	parent := t.TempDir()
 	o := SweepOptions{Access: Access{Now: func() time.Time { return now }}, RunsDir: parent}
 	o.Access = o.Complete()
-	job := rundir.Job{Schema: rundir.Schema, ID: "7", Owner: "ab", Backend: jobs.BackendSlurm, Intent: now.Add(-time.Hour)}
+	job := rundir.Job{Schema: rundir.Schema, ID: "7", Owner: "ab", Backend: rundir.BackendSlurm, Intent: now.Add(-time.Hour)}
 	for id, far := range map[string]string{"shared": filepath.Join(parent, "shared"), "apart": "/far/runs/apart.ab"} {
 		dir := rundir.Dir(filepath.Join(parent, id))
 		require.NoError(t, rundir.WriteJSON(dir.CaseDir("c").Attempt(0, 1).JobFile(), job))

@@ -6,15 +6,15 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // exclude settles which nodes a job is kept from: those that the cluster knows, and
 // only while enough of the others remain.
 func (s *Submitter) exclude(ctx context.Context, o Order, res *Submitted) {
 	avoid := slices.Concat(o.Avoid, o.Plan.Avoid)
-	if s.set.Backend == jobs.BackendLocal || len(o.Bad)+len(avoid) == 0 {
+	if s.set.Backend == rundir.BackendLocal || len(o.Bad)+len(avoid) == 0 {
 		return
 	}
 	if s.nodes == nil {

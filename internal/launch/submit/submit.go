@@ -22,7 +22,7 @@ type Settings struct {
 	runs.Access
 	Run     rundir.Run
 	Far     rundir.Dir // the run directory as the jobs see it
-	Backend string     // jobs.BackendSlurm or jobs.BackendLocal
+	Backend string     // rundir.BackendSlurm or rundir.BackendLocal
 	// Partition is where jobs go, several separated by commas; "" = the cluster's
 	// default.
 	Partition string
@@ -184,7 +184,7 @@ func (s *Submitter) installed(ctx context.Context) (string, error) {
 		return s.agent, nil
 	}
 	// A path that is not here is meant to be there.
-	if here, _ := os.Stat(s.set.Binary.Path); here == nil || s.set.Backend == jobs.BackendLocal {
+	if here, _ := os.Stat(s.set.Binary.Path); here == nil || s.set.Backend == rundir.BackendLocal {
 		s.agent = s.set.Binary.Path
 		return s.agent, nil
 	}

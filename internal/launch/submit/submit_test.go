@@ -50,7 +50,7 @@ func TestChooseExclusions(t *testing.T) {
 // A node that a repetition was only to avoid is no bad node for others.
 func TestAvoidedNodesAreKeptApart(t *testing.T) {
 	t.Parallel()
-	s := New(Settings{Backend: jobs.BackendSlurm}, nil)
+	s := New(Settings{Backend: rundir.BackendSlurm}, nil)
 	s.nodes = rows("batch", "a", "b", "c", "d")
 	var res Submitted
 	plan := rundir.Plan{Allocation: rundir.Allocation{Nodes: 1}}
@@ -76,7 +76,7 @@ func TestRunsShareTheBinary(t *testing.T) {
 	for _, id := range []string{"a", "b"} {
 		dir := filepath.Join(parent, id)
 		s := New(Settings{
-			Access: runs.Access{Host: host.NewHere(os.Environ())}, Backend: jobs.BackendSlurm, Far: rundir.Dir(dir),
+			Access: runs.Access{Host: host.NewHere(os.Environ())}, Backend: rundir.BackendSlurm, Far: rundir.Dir(dir),
 			Binary: Binary{Path: self, Shared: jobs.SharedBin(parent)},
 		}, nil)
 		path, err := s.installed(context.Background())

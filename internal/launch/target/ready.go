@@ -9,7 +9,6 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
-	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -45,7 +44,7 @@ func (t *Target) renders(dir rundir.Dir, plans []rundir.Plan) error {
 // preflight proves that jobs can be submitted at all, before anything is
 // written: a missing sbatch is a usage error, not an infrastructure failure.
 func (t *Target) preflight(ctx context.Context) error {
-	if t.Backend == jobs.BackendLocal {
+	if t.Backend == rundir.BackendLocal {
 		return nil
 	}
 	if err := t.CheckConf(); err != nil {
@@ -73,7 +72,7 @@ func (t *Target) preflight(ctx context.Context) error {
 // into cases.
 func (t *Target) Check(ctx context.Context, dir rundir.Dir, s pipeline.Suite, cases []pipeline.Case) error {
 	ask := func(c pipeline.Case) (pipeline.Check, error) { return s.Look(ctx, t.Host, c) }
-	if t.Backend != jobs.BackendLocal {
+	if t.Backend != rundir.BackendLocal {
 		if err := t.preflight(ctx); err != nil {
 			return err
 		}

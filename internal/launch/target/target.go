@@ -17,7 +17,6 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
-	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
@@ -31,7 +30,7 @@ import (
 type Options struct {
 	Cluster string // its name in the config; "" = there is none
 	Profile script.Profile
-	Backend string // jobs.BackendSlurm or jobs.BackendLocal
+	Backend string // rundir.BackendSlurm or rundir.BackendLocal
 	Self    string // the path of this binary
 	Environ []string
 	Getenv  func(string) string
@@ -55,7 +54,7 @@ type Target struct {
 // New connects to nothing yet; Close ends what later calls connect to.
 func New(o Options) (*Target, error) {
 	t := &Target{Options: o, Binary: submit.Binary{Path: o.Self, Dir: o.Profile.AgentDir}, Host: host.NewHere(o.Environ)}
-	if o.Backend == jobs.BackendLocal {
+	if o.Backend == rundir.BackendLocal {
 		return t, nil
 	}
 	if o.Profile.Login != "" {
@@ -121,7 +120,7 @@ func (t *Target) UseKeptDraft(dir rundir.Dir, name string) error {
 // FindAgent says which ci-disagg runs as agent: the one of the profile for the
 // nodes' architecture, else this one.
 func (t *Target) FindAgent() error {
-	if t.Backend == jobs.BackendLocal || len(t.Draft) > 0 {
+	if t.Backend == rundir.BackendLocal || len(t.Draft) > 0 {
 		return nil
 	}
 	named, err := t.Profile.AgentFor(runtime.GOARCH)

@@ -13,7 +13,6 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/bashword"
-	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm/testlist"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -199,9 +198,9 @@ func (k *caseBuilder) envs() roleEnvs {
 	out.server.vars = slices.Concat(srv, out.server.vars)
 	out.worker.vars = slices.Concat(gen, out.worker.vars)
 	switch {
-	case k.mode == testlist.ModeCtxOnly:
+	case k.mode == rundir.ModeCtxOnly:
 		out.agg = out.ctx
-	case !k.g.Roles && k.mode == testlist.ModeGenNoContext:
+	case !k.g.Roles && k.mode == rundir.ModeGenNoContext:
 		out.agg = out.gen.and(e.server)
 	case len(k.servers) == 1:
 		// With several servers the test itself sets each one's environment.
@@ -214,11 +213,11 @@ func (k *caseBuilder) envs() roleEnvs {
 // (docs/facts/trtllm.md#environment-of-the-gen_only-modes).
 func (k *caseBuilder) modeEnv() (gen, ctx, srv []rundir.EnvVar) {
 	switch k.mode {
-	case testlist.ModeGenOnly:
+	case rundir.ModeGenOnly:
 		off := rundir.EnvVar{Name: "TRTLLM_DISABLE_KV_CACHE_TRANSFER_OVERLAP", Value: "1"}
 		q := rundir.EnvVar{Name: "TLLM_BENCHMARK_REQ_QUEUES_SIZE", Value: strconv.Itoa(k.queueSize())}
 		return []rundir.EnvVar{off, q}, []rundir.EnvVar{off}, nil
-	case testlist.ModeGenNoContext:
+	case rundir.ModeGenNoContext:
 		only := rundir.EnvVar{Name: "TRTLLM_DISAGG_BENCHMARK_GEN_ONLY", Value: "1"}
 		return []rundir.EnvVar{only}, nil, []rundir.EnvVar{only}
 	}
@@ -253,7 +252,7 @@ func (k *caseBuilder) environment(p *rundir.Plan) {
 	}
 	p.Env = append(p.Env, rundir.EnvVar{Name: folder, Value: filepath.Dir(k.cfg.path)})
 	p.Env = append(p.Env, rundir.EnvVar{Name: "configYamlPath", Value: k.cfg.path}, rundir.EnvVar{Name: "stageName", Value: p.Stage})
-	if k.mode == testlist.ModeGenNoContext {
+	if k.mode == rundir.ModeGenNoContext {
 		p.Env = append(p.Env, rundir.EnvVar{Name: "TRTLLM_DISAGG_BENCHMARK_GEN_ONLY", Value: "1"})
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Env)) {

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm/testlist"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // What the caller's environment names stands over the config, as in upstream's scripts.
@@ -35,7 +36,7 @@ func TestOwnPrefix(t *testing.T) {
 			require.Equal(t, "by-case/"+prefix+"-six_gpus", p.Links[0].Path)
 		}
 		in.Tests = []string{"aggr-agg_two_sizes-big-tp8"}
-		require.Equal(t, testlist.ModeAggregated, one(t, in).Case.Mode)
+		require.Equal(t, rundir.ModeAggregated, one(t, in).Case.Mode)
 		in.Env = nil
 		in.Tests = []string{"perf/t.py::test_e2e[" + prefix + "-six_gpus]"}
 		_, err := Resolve(in)

@@ -11,7 +11,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm/document"
 	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm/identity"
-	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm/testlist"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // parallel is how one server divides a model over GPUs.
@@ -127,8 +127,8 @@ func (m *model) readDisagg(top document.Section) {
 		workers.Problem("ctx", "missing, but hardware.num_ctx_servers is %d", m.numCtx)
 	}
 	m.gen, m.ctx = readParallel(workers.Sub("gen")), readParallel(workers.Sub("ctx"))
-	m.mode = cmp.Or(bench.Text("mode"), testlist.ModeE2E)
-	if !slices.Contains([]string{testlist.ModeE2E, testlist.ModeGenOnly, testlist.ModeGenNoContext}, m.mode) {
+	m.mode = cmp.Or(bench.Text("mode"), rundir.ModeE2E)
+	if !slices.Contains([]string{rundir.ModeE2E, rundir.ModeGenOnly, rundir.ModeGenNoContext}, m.mode) {
 		bench.Problem("mode", "%q is not one of e2e, gen_only, gen_only_no_context", m.mode)
 	}
 	isl, osl := bench.Count("input_length", 1024, 1), bench.Count("output_length", 1024, 1)
@@ -292,7 +292,7 @@ func readEnvironment(c document.Section, key string) environment {
 const roleVariable = "DISAGG_SERVING_TYPE"
 
 func (m *model) readAggregated(top document.Section) {
-	m.mode = testlist.ModeAggregated
+	m.mode = rundir.ModeAggregated
 	list := top.List("server_configs")
 	if len(list) == 0 {
 		m.src.Problem(top.Line(), "server_configs", "missing or empty: name at least one server")

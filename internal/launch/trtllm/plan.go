@@ -96,17 +96,17 @@ func (k *caseBuilder) plan() rundir.Plan {
 // mode's name contains gen_only.
 func (k *caseBuilder) chooseMode() {
 	k.mode = cmp.Or(k.g.Mode, k.m.mode)
-	if k.g.Mode == testlist.ModeGenOnly && k.m.mode == testlist.ModeGenNoContext {
-		k.mode = testlist.ModeGenNoContext
+	if k.g.Mode == rundir.ModeGenOnly && k.m.mode == rundir.ModeGenNoContext {
+		k.mode = rundir.ModeGenNoContext
 	}
 	if k.g.Roles && k.g.Mode != "" && k.g.Mode != k.m.mode && k.mode != k.m.mode {
 		k.warn("%s:%d: benchmark.mode is %s, the test id says %s: the id stands", k.cfg.path, k.m.modeLine, k.m.mode, k.g.Mode)
 	}
 	k.numCtx, k.numGen = k.m.numCtx, k.m.numGen
-	if k.mode == testlist.ModeGenNoContext {
+	if k.mode == rundir.ModeGenNoContext {
 		k.numCtx = 0
 	}
-	if k.numCtx == 0 && (k.mode == testlist.ModeE2E || k.mode == testlist.ModeGenOnly) {
+	if k.numCtx == 0 && (k.mode == rundir.ModeE2E || k.mode == rundir.ModeGenOnly) {
 		k.configProblem(k.m.numCtxLine, "hardware.num_ctx_servers", "0, but mode %s needs context servers: set it, or use mode gen_only_no_context", k.mode)
 	}
 	k.points = pointsOf(k.mode, k.m.points)
@@ -120,15 +120,15 @@ func pointsOf(mode string, all []point) []point {
 	var out []point
 	for i, q := range all {
 		switch mode {
-		case testlist.ModeGenOnly, testlist.ModeGenNoContext:
+		case rundir.ModeGenOnly, rundir.ModeGenNoContext:
 			q = newPoint("", q.concurrency, 1, q.inputLen, q.outputLen)
-		case testlist.ModeCtxOnly:
+		case rundir.ModeCtxOnly:
 			q = newPoint("", q.concurrency, q.iterations, q.inputLen, 1)
 		}
 		q.file = fmt.Sprintf("trtllm-benchmark.0.%d.log", i)
 		out = append(out, q)
 	}
-	if mode == testlist.ModeGenOnly || mode == testlist.ModeGenNoContext {
+	if mode == rundir.ModeGenOnly || mode == rundir.ModeGenNoContext {
 		return out[:min(1, len(out))]
 	}
 	return out
@@ -137,7 +137,7 @@ func pointsOf(mode string, all []point) []point {
 // selectServers finds what an AGG role runs and how many GPUs that takes.
 func (k *caseBuilder) selectServers() {
 	switch {
-	case k.mode == testlist.ModeAggregated:
+	case k.mode == rundir.ModeAggregated:
 		k.servers = k.m.servers
 		if k.g.Server != "" {
 			var why string
@@ -147,7 +147,7 @@ func (k *caseBuilder) selectServers() {
 		}
 		k.runServers()
 	case k.g.Roles:
-	case k.mode == testlist.ModeCtxOnly:
+	case k.mode == rundir.ModeCtxOnly:
 		k.aggGPUs = k.m.ctx.gpus
 	default:
 		k.aggGPUs = k.m.gen.gpus
@@ -332,7 +332,7 @@ func (k *caseBuilder) layoutNames(p *rundir.Plan, roles []rundir.RolePlan) {
 	p.TokenEnv = "TRTLLM_PERF_RUN_TOKEN"
 	p.Links = []rundir.Link{{Path: casesDir + "/" + k.id.Case, Target: "../output"}}
 	if !k.g.Roles {
-		if k.mode == testlist.ModeGenNoContext {
+		if k.mode == rundir.ModeGenNoContext {
 			roles[0].Output, roles[0].Done = "gen_server_0.log", "gen_server_0.done"
 			roles[0].Steps = roles[0].Output
 		}
@@ -358,7 +358,7 @@ func (k *caseBuilder) layoutNames(p *rundir.Plan, roles []rundir.RolePlan) {
 func (k *caseBuilder) expected() rundir.Expected {
 	x := rundir.Expected{
 		NodeIDs: []string{k.id.Full}, GPUType: k.gpuType(), Accuracy: k.m.accuracy,
-		DeviceStep: k.mode == testlist.ModeGenOnly || k.mode == testlist.ModeGenNoContext,
+		DeviceStep: k.mode == rundir.ModeGenOnly || k.mode == rundir.ModeGenNoContext,
 	}
 	if k.r.set.OutputLayout == LayoutTRTLLM {
 		x.Metrics = k.metrics()
@@ -378,10 +378,10 @@ func (k *caseBuilder) expected() rundir.Expected {
 // one token, which has no time per output token.
 func (k *caseBuilder) metrics() []string {
 	out := []string{"request_throughput", "output_token_throughput", "total_token_throughput", "ttft_median_ms"}
-	if k.mode != testlist.ModeCtxOnly {
+	if k.mode != rundir.ModeCtxOnly {
 		out = append(out, "tpot_median_ms")
 	}
-	if k.m.speculative(k.servers) && k.mode != testlist.ModeCtxOnly {
+	if k.m.speculative(k.servers) && k.mode != rundir.ModeCtxOnly {
 		out = append(out, "avg_decoded_tokens_per_iter")
 	}
 	return out
@@ -422,9 +422,9 @@ func (k *caseBuilder) match() map[string]string {
 		if k.numCtx > 0 {
 			add("ctx_", k.m.ctx)
 		}
-	case k.mode == testlist.ModeCtxOnly:
+	case k.mode == rundir.ModeCtxOnly:
 		add("ctx_", k.m.ctx)
-	case k.mode == testlist.ModeGenNoContext:
+	case k.mode == rundir.ModeGenNoContext:
 		add("gen_", k.m.gen)
 	case len(k.servers) == 1:
 		add("", k.servers[0].par)

@@ -12,7 +12,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ci-disagg/ci-disagg/internal/launch/trtllm/testlist"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -203,7 +202,7 @@ func TestPlansOfTheSyntheticConfigs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := one(t, input("synthetic", id))
-			if p.Case.Mode != testlist.ModeAggregated {
+			if p.Case.Mode != rundir.ModeAggregated {
 				checkSlices(t, p)
 			}
 			golden(t, "synthetic_"+name+".txt", show(p))

@@ -223,8 +223,8 @@ func (r *resolver) withMode(id testlist.ID) testlist.ID {
 		return id
 	}
 	mode := c.m.mode
-	if mode == testlist.ModeGenNoContext {
-		mode = testlist.ModeGenOnly // the config says the rest
+	if mode == rundir.ModeGenNoContext {
+		mode = rundir.ModeGenOnly // the config says the rest
 	}
 	full, err := r.set.names.ParseID(defaultPrefix + "-" + mode + "-" + g.Stem)
 	if err != nil {

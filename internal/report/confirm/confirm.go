@@ -92,7 +92,7 @@ func (r *Result) read() error {
 		if s.ID != r.Case {
 			continue
 		}
-		if r.say(s); s.AB != nil && doc.Backend != "local" { // that has no other nodes
+		if r.say(s); s.AB != nil && doc.Backend != rundir.BackendLocal { // that has no other nodes
 			r.Why += r.where(s.AB.Nodes)
 		}
 	}

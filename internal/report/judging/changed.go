@@ -6,6 +6,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/changed"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // comparedBefore is how many runs before an onset are compared with those since.
@@ -25,7 +26,7 @@ func (t *trial) whatChanged(onset *verdict.Onset, own baseline.Record) *changed.
 	var all []changed.Run
 	for _, r := range runs {
 		f := fingerprint(r)
-		f.Commands = t.Mode == modeOfPipelines
+		f.Commands = t.Mode == rundir.ModeCustom
 		all = append(all, f)
 	}
 	d := changed.Between(all[max(0, at-comparedBefore):at], all[at:])

@@ -10,6 +10,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/lemons"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // Setup is what runs are judged with.
@@ -103,14 +104,11 @@ func against(setup Setup, s Subject, known past) Judgement {
 	return out
 }
 
-// modeOfPipelines is the mode of a configured pipeline's cases.
-const modeOfPipelines = "custom"
-
 // modeOf is the mode of a stored run's case: that of its match values, custom for a
 // configured pipeline, else what is given.
 func modeOf(r baseline.Record, given string) string {
 	if r.Match["pipeline"] != "" {
-		given = modeOfPipelines
+		given = rundir.ModeCustom
 	}
 	return cmp.Or(r.Match["mode"], given)
 }

@@ -5,15 +5,8 @@ import (
 	"fmt"
 	"path"
 	"strings"
-)
 
-// Modes of a case.
-const (
-	ModeE2E          = "e2e"
-	ModeGenOnly      = "gen_only"
-	ModeGenNoContext = "gen_only_no_context"
-	ModeCtxOnly      = "ctx_only"
-	ModeAggregated   = "aggregated"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // Grammar is one way to read what stands between the brackets of a test id.
@@ -127,20 +120,20 @@ func (id ID) Grammars() []Grammar {
 	rest := id.rest
 	var out []Grammar
 	if !id.Aggregated {
-		for _, mode := range []string{ModeGenNoContext, ModeGenOnly, ModeE2E} {
+		for _, mode := range []string{rundir.ModeGenNoContext, rundir.ModeGenOnly, rundir.ModeE2E} {
 			if stem, ok := strings.CutPrefix(rest, mode+"-"); ok {
 				out = append(out, breakdown(Grammar{Mode: mode, Stem: stem, Disagg: true, Roles: true})...)
 			}
 		}
 		return append(out, Grammar{Stem: rest, Disagg: true, Roles: true})
 	}
-	for _, mode := range []string{ModeCtxOnly, ModeGenNoContext} {
+	for _, mode := range []string{rundir.ModeCtxOnly, rundir.ModeGenNoContext} {
 		if stem, ok := strings.CutPrefix(rest, mode+"-"); ok {
 			out = append(out, breakdown(Grammar{Mode: mode, Stem: stem, Disagg: true})...)
 		}
 	}
 	stem, server, _ := strings.Cut(rest, "-")
-	return append(out, Grammar{Mode: ModeAggregated, Stem: stem, Server: server})
+	return append(out, Grammar{Mode: rundir.ModeAggregated, Stem: stem, Server: server})
 }
 
 func breakdown(g Grammar) []Grammar {

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // upstream is how the tests are called there.
@@ -76,15 +78,15 @@ func TestGrammars(t *testing.T) {
 	s := upstream()
 	for caseName, want := range map[string]Grammar{
 		"disagg-x":                              {Stem: "x", Disagg: true, Roles: true},
-		"disagg_upload-e2e-x-y":                 {Mode: ModeE2E, Stem: "x-y", Disagg: true, Roles: true},
-		"disagg_upload-gen_only-x":              {Mode: ModeGenOnly, Stem: "x", Disagg: true, Roles: true},
-		"disagg-gen_only_no_context-x":          {Mode: ModeGenNoContext, Stem: "x", Disagg: true, Roles: true},
-		"disagg-e2e-time_breakdown-x":           {Mode: ModeE2E, Stem: "x", Disagg: true, Roles: true},
-		"aggr-ctx_only-x":                       {Mode: ModeCtxOnly, Stem: "x", Disagg: true},
-		"aggr_upload-ctx_only-time_breakdown-x": {Mode: ModeCtxOnly, Stem: "x", Disagg: true},
-		"aggr_upload-gen_only_no_context-x":     {Mode: ModeGenNoContext, Stem: "x", Disagg: true},
-		"aggr-file":                             {Mode: ModeAggregated, Stem: "file"},
-		"aggr-file-s1,s2-b":                     {Mode: ModeAggregated, Stem: "file", Server: "s1,s2-b"},
+		"disagg_upload-e2e-x-y":                 {Mode: rundir.ModeE2E, Stem: "x-y", Disagg: true, Roles: true},
+		"disagg_upload-gen_only-x":              {Mode: rundir.ModeGenOnly, Stem: "x", Disagg: true, Roles: true},
+		"disagg-gen_only_no_context-x":          {Mode: rundir.ModeGenNoContext, Stem: "x", Disagg: true, Roles: true},
+		"disagg-e2e-time_breakdown-x":           {Mode: rundir.ModeE2E, Stem: "x", Disagg: true, Roles: true},
+		"aggr-ctx_only-x":                       {Mode: rundir.ModeCtxOnly, Stem: "x", Disagg: true},
+		"aggr_upload-ctx_only-time_breakdown-x": {Mode: rundir.ModeCtxOnly, Stem: "x", Disagg: true},
+		"aggr_upload-gen_only_no_context-x":     {Mode: rundir.ModeGenNoContext, Stem: "x", Disagg: true},
+		"aggr-file":                             {Mode: rundir.ModeAggregated, Stem: "file"},
+		"aggr-file-s1,s2-b":                     {Mode: rundir.ModeAggregated, Stem: "file", Server: "s1,s2-b"},
 	} {
 		id, err := s.ParseID(caseName)
 		require.NoError(t, err)

@@ -201,9 +201,9 @@ func serverName(id string) string {
 // runtimeName is upstream's word for the kind of case; it has none for those of a configured pipeline.
 func runtimeName(c report.CaseReport) string {
 	switch c.Mode {
-	case "custom":
+	case rundir.ModeCustom:
 		return ""
-	case "aggregated":
+	case rundir.ModeAggregated:
 		return "aggr_server"
 	default:
 		return "multi_node_disagg_server"

@@ -147,7 +147,7 @@ func (p *printer) properties() []junit.Property {
 	var jobs []string
 	for _, c := range p.r.Cases {
 		for _, a := range c.Attempts {
-			if a.JobID != "" && p.r.Backend != "local" {
+			if a.JobID != "" && p.r.Backend != rundir.BackendLocal {
 				jobs = append(jobs, a.JobID)
 			}
 		}
