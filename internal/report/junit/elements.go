@@ -3,7 +3,6 @@ package junit
 import (
 	"cmp"
 	"errors"
-	"slices"
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit/xmltext"
@@ -79,11 +78,7 @@ func (p *parser) property(name string) error {
 		p.in.Properties = append(p.in.Properties, one)
 		return err
 	}
-	list := &p.suite.Properties
-	if n := len(*list); n == cap(*list) {
-		*list = slices.Grow(*list, n+1) // twice as many: there may be very many
-	}
-	*list = append(*list, one)
+	p.suite.Properties = append(p.suite.Properties, one)
 	return cmp.Or(err, p.hold(len(one.Name)+len(one.Value)))
 }
 

@@ -254,8 +254,7 @@ const (
 	NoSuites  ProblemKind = "no suites"  // no <testsuite> and no <testcase>: not JUnit
 	Truncated ProblemKind = "truncated"  // ends inside an element
 	Malformed ProblemKind = "malformed"  // not XML from some byte on
-	TooDeep   ProblemKind = "too deep"   // nested deeper than ReadOptions.MaxDepth
-	TooLarge  ProblemKind = "too large"  // larger than ReadOptions.MaxBytes, or a case larger than MaxCase
+	TooLarge  ProblemKind = "too large"  // more than ReadOptions allow
 	Unread    ProblemKind = "unreadable" // the reader failed
 )
 
@@ -295,7 +294,7 @@ func (p *Problem) at() string {
 // Message says in one line what is wrong with the file, under a name, and what was saved.
 func (p *Problem) Message(name string) string {
 	switch p.Kind {
-	case Truncated, Malformed, TooDeep, TooLarge:
+	case Truncated, Malformed, TooLarge:
 		return fmt.Sprintf("%s %s %s, %d cases salvaged", name, p.Kind, p.at(), p.Cases)
 	case Empty:
 		return name + " is empty"

@@ -22,7 +22,6 @@ type parser struct {
 	in    *Case  // innermost open case
 	spare Case   // shallow cases are made of it
 	held  int64  // bytes that the open suites hold beside their cases
-	room  []byte // where their texts stand
 	junk  bool   // text before any element
 	state
 }
@@ -263,21 +262,12 @@ func (p *parser) attrs(into []Attr, fields ...field) []Attr {
 	return into
 }
 
-// copied is b as a string: of a shallow case, of the window; of what suites say, which
-// may be very many properties, out of a room that they share.
+// copied is b as a string: of a shallow case, of the window.
 func (p *parser) copied(b []byte) string {
-	const least, most = 256, 64 << 10
-	switch {
-	case p.shallow():
+	if p.shallow() {
 		return xmltext.OwnString(b)
-	case p.in != nil:
-		return string(b)
-	case len(b) > cap(p.room)-len(p.room):
-		p.room = make([]byte, 0, max(len(b), min(2*cap(p.room), most), least))
 	}
-	n := len(p.room)
-	p.room = append(p.room, b...)
-	return xmltext.OwnString(p.room[n:])
+	return string(b)
 }
 
 // plainName reports whether every reader takes the name for that of an attribute.

@@ -97,9 +97,7 @@ func (p *parser) verdict(err error, coded bool) error {
 		if p.depth > 0 {
 			out.Detail = fmt.Sprintf("the file ends inside <%s>", p.names[p.inner:])
 		}
-	case errors.Is(err, errTooDeep):
-		out.Kind, out.Detail = TooDeep, fmt.Sprintf("more than %d elements inside each other", p.o.MaxDepth)
-	case errors.Is(err, xmltext.ErrTooLarge), errors.Is(err, xmltext.ErrTooMany), errors.Is(err, errMuchText), errors.Is(err, errTooMuch):
+	case errors.Is(err, errTooDeep), errors.Is(err, xmltext.ErrTooLarge), errors.Is(err, xmltext.ErrTooMany), errors.Is(err, errMuchText), errors.Is(err, errTooMuch):
 		out.Kind, out.Detail = TooLarge, err.Error()
 	case p.sc.Err != nil:
 		out.Kind, out.Detail = Unread, err.Error()

@@ -293,7 +293,7 @@ func TestReadProblems(t *testing.T) {
 		"no quotes":        {"<testsuite><testcase name='a'/><testcase name=b/></testsuite>", Malformed, 1},
 		"close nothing":    {"</testsuite>", Malformed, 0},
 		"tag in tag":       {"<testsuite><testcase name='a'/><testca\n<testcase name='b'/></testsuite>", Malformed, 1},
-		"deep":             {"<testsuite><testcase name='a'/>" + deep, TooDeep, 1},
+		"deep":             {"<testsuite><testcase name='a'/>" + deep, TooLarge, 1},
 		"nul in the name":  {"<testsuite><testcase name='a'/><te\x00st/></testsuite>", Malformed, 1},
 		"concatenated cut": {"<testsuite><testcase name='a'/></testsuite><testsuite><testcase", Truncated, 1},
 	}

@@ -52,7 +52,15 @@ func Convert(f Format, r io.Reader, w io.Writer) error {
 	if convert == nil {
 		return fmt.Errorf("no format %q is known", f)
 	}
-	if err := convert(f, &bounded{r, maxBytes}, w); err != nil {
+	text, err := io.ReadAll(io.LimitReader(r, maxBytes+1))
+	switch {
+	case err != nil:
+	case len(text) > maxBytes:
+		err = fmt.Errorf("the file is larger than %d bytes", maxBytes)
+	default:
+		err = convert(f, bytes.NewReader(text), w)
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", f, err)
 	}
 	return nil
@@ -60,18 +68,3 @@ func Convert(f Format, r io.Reader, w io.Writer) error {
 
 // maxBytes bounds a foreign file, which is held in memory.
 const maxBytes = 256 << 20
-
-// bounded fails, rather than ends, where its input is too large.
-type bounded struct {
-	r    io.Reader
-	left int
-}
-
-// Read implements io.Reader.
-func (b *bounded) Read(p []byte) (int, error) {
-	n, err := b.r.Read(p)
-	if b.left -= n; b.left < 0 {
-		return 0, fmt.Errorf("the file is larger than %d bytes", maxBytes)
-	}
-	return n, err
-}

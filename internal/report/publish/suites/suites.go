@@ -56,16 +56,16 @@ const auditLimit = 4 << 20
 // The notes are what people should know of what was left out.
 func Write(path string, r report.Report, o Options) (notes []string, err error) {
 	doc, notes := Document(r, o)
-	err = write(path, doc, o, true)
+	err = write(path, doc, true)
 	if errors.Is(err, junit.ErrAudit) {
 		rejected := path + ".rejected"
-		err = errors.Join(err, write(rejected, doc, o, false),
-			write(path, junit.Rejected(doc.Name, filepath.Base(rejected), err), o, false))
+		err = errors.Join(err, write(rejected, doc, false),
+			write(path, junit.Rejected(doc.Name, filepath.Base(rejected), err), false))
 	}
 	return notes, err
 }
 
-func write(path string, doc *junit.Document, o Options, audited bool) error {
+func write(path string, doc *junit.Document, audited bool) error {
 	tree, err := rundir.OpenTree(filepath.Dir(filepath.Dir(path))) // report/ may have been replaced by a link
 	if err != nil {
 		return err
