@@ -8,7 +8,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -65,8 +64,10 @@ func (o *outputs) readMore(t *testing.T) {
 	m.listed = look(t, "list", "--runs-dir", parent)
 	require.NoError(t, json.Unmarshal([]byte(look(t, "list", "--runs-dir", parent, "-o", "json")), &m.list))
 	require.NoError(t, json.Unmarshal([]byte(look(t, "status", "-o", "json", dir)), &m.status))
-	for _, sample := range regexp.MustCompile(`(?m)^([a-z_]+\{.*\}) (\S+)$`).FindAllStringSubmatch(look(t, "report", "--format", export.FormatOpenMetrics, dir), -1) {
-		m.gauges[sample[1]] = sample[2]
+	for line := range strings.Lines(look(t, "report", "--format", export.FormatOpenMetrics, dir)) {
+		if end := strings.LastIndex(line, "} "); end > 0 && line[0] != '#' {
+			m.gauges[line[:end+1]] = strings.TrimSpace(line[end+2:])
+		}
 	}
 	for line := range strings.Lines(look(t, "report", "--format", export.FormatBulk, dir)) {
 		var of bulkFields
