@@ -126,6 +126,13 @@ func agentEnd(when time.Duration, o rundir.Outcome, root string, rootEnded time.
 	}
 }
 
+// room: slurmctld says how many nodes the job asks for, and how many it may have.
+func room(asks, most int) fact {
+	return func(f *Facts) {
+		f.Control = Seen[slurm.ControlJob]{At: f.Now, Row: &slurm.ControlJob{ID: "7", State: slurm.Pending, Reason: slurm.PartitionNodeLimit, Asks: asks, Partition: "batch", Room: most}}
+	}
+}
+
 func roleMissing(f *Facts) { f.Agent.Roles = f.Agent.Roles[:1] }
 
 func weCancelled(o rundir.Outcome, why string) fact {

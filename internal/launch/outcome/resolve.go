@@ -194,8 +194,20 @@ func waiting(f Facts, v view, r Resolution) Resolution {
 		return r
 	}
 	r.Phase = rundir.PhaseQueue
-	if slices.Contains(f.Bounds.NeverReasons, v.reason) && !f.StateSince.IsZero() && f.Queue.At.Sub(f.StateSince) >= f.Bounds.Never {
-		r.end(rundir.CauseNever, rundir.OutcomeInfra, "the job can never start: "+v.reason+": "+Explain(v.reason))
+	stands := !f.StateSince.IsZero() && f.Queue.At.Sub(f.StateSince) >= f.Bounds.Never
+	why := ""
+	switch c := f.Control.Row; {
+	case !stands:
+	case slices.Contains(f.Bounds.NeverReasons, v.reason):
+		why = Explain(v.reason)
+	case v.reason != slurm.PartitionNodeLimit:
+	case f.Control.At.IsZero():
+		r.Ask = AskControl
+	case c != nil && c.Room > 0 && c.Asks > c.Room: // not for nodes that are down
+		why = fmt.Sprintf("asks for %d nodes, and partition %s has or allows %d", c.Asks, c.Partition, c.Room)
+	}
+	if why != "" {
+		r.end(rundir.CauseNever, rundir.OutcomeInfra, "the job can never start: "+v.reason+": "+why)
 		return r
 	}
 	if b := f.Budget.Queue.D(); b > 0 && f.Job.Submitted != nil && f.Now.Sub(*f.Job.Submitted) > b {

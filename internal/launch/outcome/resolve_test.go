@@ -70,6 +70,9 @@ func TestResolve(t *testing.T) {
 		},
 
 		// The queue.
+		"too few nodes, says squeue": {facts(5*m, queue(5*m, 0, slurm.Pending, "PartitionNodeLimit")), want{phase: rundir.PhaseQueue, ask: AskControl}},
+		"too few nodes are up":       {facts(5*m, queue(5*m, 0, slurm.Pending, "PartitionNodeLimit"), room(9, 16)), want{phase: rundir.PhaseQueue}},
+		"more nodes than there are":  {facts(5*m, queue(5*m, 0, slurm.Pending, "PartitionNodeLimit"), room(9, 4)), want{cancel: "can never start: PartitionNodeLimit: asks for 9 nodes, and partition batch has or allows 4", phase: rundir.PhaseQueue}},
 		"queue budget spent":         {facts(31*m, queue(31*m, 0, slurm.Pending, "Priority"), queueBudget(30*m)), want{cancel: "queue budget", phase: rundir.PhaseQueue}},
 		"queue budget is not over":   {facts(29*m, queue(29*m, 0, slurm.Pending, "Priority"), queueBudget(30*m)), want{phase: rundir.PhaseQueue}},
 		"budget does not stop a run": {facts(31*m, queue(31*m, 0, slurm.Running, ""), queueBudget(30*m)), want{phase: rundir.PhaseSetup}},

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -219,10 +220,32 @@ func (c *Client) Control(ctx context.Context, j Job) (*ControlJob, error) {
 	}
 	for _, k := range jobs {
 		if k.ID == j.ID {
+			k.Room = c.room(ctx, k, j.Cluster)
 			return &k, nil
 		}
 	}
 	return nil, fmt.Errorf("scontrol: asked for job %s, got something else", j.ID)
+}
+
+// room is the most nodes that a job may have in one of its partitions, asked for only where it waits for that.
+func (c *Client) room(ctx context.Context, j ControlJob, cluster string) int {
+	if j.State != Pending || j.Reason != PartitionNodeLimit {
+		return 0
+	}
+	most := 0
+	for name := range strings.SplitSeq(j.Partition, ",") {
+		out, err := c.call(ctx, host.Cmd{Argv: withCluster([]string{"scontrol", "-a", "-o", "show", "partition", name}, cluster), Env: queryEnv()})
+		kv := controlPairs(strings.TrimSpace(out))
+		total, bad := strconv.Atoi(kv["TotalNodes"])
+		if err != nil || bad != nil || kv["PartitionName"] != name {
+			return 0
+		}
+		if limit, err := strconv.Atoi(kv["MaxNodes"]); err == nil {
+			total = min(total, limit)
+		}
+		most = max(most, total)
+	}
+	return most
 }
 
 // acctFields are the columns asked for. Releases differ in some (Restarts is not

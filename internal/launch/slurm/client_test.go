@@ -3,6 +3,7 @@ package slurm
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -201,6 +202,25 @@ func TestControlAnswersUnknown(t *testing.T) {
 	require.Error(t, err, "an answer about another job")
 	_, err = c.Control(context.Background(), Job{ID: "15; rm -rf /"})
 	require.Error(t, err)
+}
+
+func TestControlKnowsTheRoomOfAPartition(t *testing.T) {
+	t.Parallel()
+	const waits = "JobId=7 JobName=cid-x JobState=%s Reason=%s Partition=batch,wide NumNodes=9-9 NumCPUs=9"
+	room := func(state, reason string) (asks, most int, calls string) {
+		c, log := fakes(t, Options{}, nil, map[string]string{"scontrol": `case "$*" in
+*"partition batch"*) echo "PartitionName=batch AllowAccounts=ALL MaxNodes=UNLIMITED MaxTime=UNLIMITED State=UP TotalCPUs=16 TotalNodes=4";;
+*"partition wide"*) echo "PartitionName=wide AllowAccounts=ALL MaxNodes=6 State=UP TotalNodes=16";;
+*) echo "` + fmt.Sprintf(waits, state, reason) + `";; esac`})
+		j, err := c.Control(context.Background(), Job{ID: "7"})
+		require.NoError(t, err)
+		return j.Asks, j.Room, log()
+	}
+	asks, most, _ := room("PENDING", PartitionNodeLimit)
+	require.Equal(t, []int{9, 6}, []int{asks, most})
+	_, most, calls := room("PENDING", "Resources")
+	require.Zero(t, most)
+	require.NotContains(t, calls, "partition")
 }
 
 func TestCancelIsRetriedAndBounded(t *testing.T) {

@@ -63,15 +63,18 @@ func NewestRow(rows []AcctRow, id string) *AcctRow {
 
 // ControlJob is what scontrol knows of a job.
 type ControlJob struct {
-	ID       string
-	State    State
-	Reason   string
-	Exit     ExitCode
-	Submit   time.Time
-	Start    time.Time
-	End      time.Time
-	NodeList string
-	Preempt  time.Time // when a job of higher priority was given its nodes; it may go on for a grace time. Zero = never
+	ID        string
+	State     State
+	Reason    string
+	Exit      ExitCode
+	Submit    time.Time
+	Start     time.Time
+	End       time.Time
+	NodeList  string
+	Asks      int       // how many nodes it asks for, 0 = unknown
+	Partition string    // or several, as it asks for them
+	Room      int       // the most nodes that one of its partitions has or allows, where it waits for that; 0 = unknown
+	Preempt   time.Time // when a job of higher priority was given its nodes; it may go on for a grace time. Zero = never
 }
 
 // ExitCode is Slurm's exit:signal pair. The zero value is "0:0", which jobs that
@@ -310,9 +313,11 @@ func ParseControl(text string) ([]ControlJob, error) {
 		j := ControlJob{
 			ID: kv["JobId"], Reason: none(kv["Reason"]), Exit: parseExit(kv["ExitCode"]),
 			Submit: parseTime(kv["SubmitTime"]), Start: parseTime(kv["StartTime"]), End: parseTime(kv["EndTime"]),
-			NodeList: none(kv["NodeList"]), Preempt: parseTime(kv["PreemptTime"]),
+			NodeList: none(kv["NodeList"]), Partition: none(kv["Partition"]), Preempt: parseTime(kv["PreemptTime"]),
 		}
 		j.State, _ = ParseState(kv["JobState"])
+		least, _, _ := strings.Cut(kv["NumNodes"], "-")
+		j.Asks, _ = strconv.Atoi(least)
 		jobs = append(jobs, j)
 	}
 	return jobs, nil

@@ -46,6 +46,9 @@ const (
 	UpdateDB     State = "UPDATE_DB"
 )
 
+// PartitionNodeLimit is the reason of a job that waits because its partition has not so many nodes, or not up.
+const PartitionNodeLimit = "PartitionNodeLimit"
+
 // Class is what a state means for a job that must not be requeued.
 type Class int
 
