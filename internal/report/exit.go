@@ -67,7 +67,11 @@ type ExitPolicy struct {
 // CaseExit is how a case ends, and alone would end a run.
 func CaseExit(c CaseEnd, p ExitPolicy) Decision {
 	code, result := caseExit(c, p)
-	return Decision{result, ColourOf(code), code}
+	d := Decision{Result: result, Colour: ColourOf(code), ExitCode: code}
+	if w := verdict.WorstOf(c.Words); result == ResultPassed && (w == verdict.Collecting || w == verdict.NoBaseline) {
+		d.Unjudged = w
+	}
+	return d
 }
 
 func caseExit(c CaseEnd, p ExitPolicy) (code int, result string) {

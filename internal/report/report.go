@@ -89,10 +89,14 @@ type Decision struct {
 	Result   string `json:"result"`    // passed, test_failed, infra, regression, no_verdict, skipped, improvement, known_failure, interrupted
 	Colour   string `json:"colour"`    // green, amber, red
 	ExitCode int    `json:"exit_code"` // of a case: what it alone would end with
+	// Unjudged is why it is green and passed for all that nothing was judged, collecting or no_baseline; "" = it did.
+	Unjudged verdict.Word `json:"not_judged,omitempty"`
 }
 
 // Ending is the decision for an exit code.
-func Ending(code int) Decision { return Decision{ResultOf(code), ColourOf(code), code} }
+func Ending(code int) Decision {
+	return Decision{Result: ResultOf(code), Colour: ColourOf(code), ExitCode: code}
+}
 
 // CaseReport is everything that is decided and said about one case.
 type CaseReport struct {

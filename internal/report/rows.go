@@ -30,24 +30,17 @@ func WorstOf(rows []verdict.Row, word verdict.Word) *MetricRef {
 	return &MetricRef{Point: r.Point, Metric: r.Metric}
 }
 
-// NotJudged is the word for a green case of which a gating metric has nothing to be
-// compared with, although that is allowed: it did not pass. "" = all were judged.
+// NotJudged says of a green case that it was not judged, and why. "" = it was.
 func NotJudged(c CaseReport) string {
-	if c.Result != ResultPassed {
-		return ""
+	text := words.NotJudged(c.Unjudged)
+	switch r := verdict.WorstRow(c.Metrics, c.Unjudged); {
+	case text == "" || r == nil:
+		return text
+	case r.Verdict == verdict.NoBaseline:
+		return text + ": no baseline"
+	default:
+		return fmt.Sprintf("%s: %s, 7 are needed at least", text, plain.Count(r.History, "past run"))
 	}
-	text := ""
-	for _, r := range c.Metrics {
-		switch {
-		case !r.Decides():
-		case r.Verdict == verdict.NoBaseline: // the worse of both
-			return words.NotJudged(r.Verdict) + ": no baseline"
-		case r.Verdict == verdict.Collecting && text == "":
-			text = fmt.Sprintf("%s: %s, 7 are needed at least", words.NotJudged(r.Verdict), plain.Count(r.History, "past run"))
-		default:
-		}
-	}
-	return text
 }
 
 // Began says with which run the newest regression of a case began, in the same words

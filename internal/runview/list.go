@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
-	"github.com/ci-disagg/ci-disagg/internal/report/words"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 	"github.com/ci-disagg/ci-disagg/internal/table"
@@ -42,7 +42,8 @@ type Choice struct {
 func (c Choice) Check() error {
 	known := []string{
 		string(Running), string(Detached), string(Stopped), string(Interrupted), string(Ended),
-		"passed", "improvement", "test_failed", "infra", "regression", "no_verdict", "skipped", "known_failure", notJudged, collecting,
+		report.ResultPassed, report.ResultImprovement, report.ResultTestFailed, report.ResultInfra, report.ResultRegression, report.ResultNoVerdict,
+		report.ResultSkipped, report.ResultKnown, notJudged, collecting,
 	}
 	for _, s := range c.States {
 		if !slices.Contains(known, s) {
@@ -60,10 +61,10 @@ const (
 
 // results are those that a run is found by.
 func (r Run) results() []string {
-	switch r.Word {
-	case words.NotJudged(verdict.Collecting):
+	switch r.unjudged {
+	case verdict.Collecting:
 		return []string{notJudged, collecting}
-	case words.NotJudged(verdict.NoBaseline):
+	case verdict.NoBaseline:
 		return []string{notJudged}
 	default:
 		return []string{r.Result}

@@ -12,6 +12,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/label"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -29,13 +30,10 @@ const (
 
 // Run is a run as it is listed.
 type Run struct {
-	ID      string `json:"id"`
-	Dir     string `json:"dir"`
-	State   State  `json:"state"`
-	Result  string `json:"result,omitempty"`    // of its report: passed, test_failed, …
-	Exit    *int   `json:"exit_code,omitempty"` // likewise
-	Word    string `json:"word,omitempty"`      // likewise, as the console said it: passed only where something was judged
-	Says    string `json:"headline,omitempty"`  // likewise, one sentence
+	ID    string `json:"id"`
+	Dir   string `json:"dir"`
+	State State  `json:"state"`
+	Reported
 	Stage   string `json:"stage"`
 	Mode    string `json:"mode"`
 	Paired  bool   `json:"paired,omitempty"` // it began with paired sessions
@@ -49,6 +47,16 @@ type Run struct {
 	Cases   Counts     `json:"cases"`
 	Cost    float64    `json:"gpu_hours"` // allocated so far, of all attempts
 	Problem string     `json:"problem,omitempty"`
+}
+
+// Reported is what a run's report says of it.
+type Reported struct {
+	Result string `json:"result,omitempty"` // passed, test_failed, …
+	Exit   *int   `json:"exit_code,omitempty"`
+	Word   string `json:"word,omitempty"`     // as the console said it: passed only where something was judged
+	Says   string `json:"headline,omitempty"` // one sentence
+
+	unjudged verdict.Word // why its green result is none that passed
 }
 
 // Build is what a run measured.
@@ -84,11 +92,12 @@ const (
 type verdictDoc struct {
 	report.Decision
 	Headline string        `json:"headline"`
+	Counts   report.Counts `json:"counts"`
 	Cases    []verdictCase `json:"cases"`
 }
 
 type verdictCase struct {
-	label.Ended
+	report.Decision
 	Slug     string `json:"slug"`
 	Message  string `json:"message"`
 	Attempts []struct {
@@ -112,7 +121,7 @@ func (r Reader) read(dir rundir.Dir) (Run, rundir.Run, *verdictDoc, error) {
 	}
 	doc := reported(tree, dir)
 	if doc != nil && (out.State == Ended || out.State == Interrupted) {
-		out.Result, out.Exit, out.Word, out.Says = doc.Result, &doc.ExitCode, doc.word(), doc.Headline
+		out.Reported = Reported{doc.Result, &doc.ExitCode, label.Run(doc.Decision, doc.Counts), doc.Headline, doc.Unjudged}
 	}
 	out.Cost = r.cost(tree, dir, rec, doc)
 	return out, rec, doc, nil
@@ -168,15 +177,6 @@ func over(tree *rundir.Tree, dir rundir.Dir, c rundir.CaseState) bool {
 	}
 	a := c.Attempts[n-1]
 	return a.Outcome != "" || tree.Has(dir.CaseDir(c.Slug).Attempt(a.Rep, a.Attempt).OutcomeFile())
-}
-
-// word is how the run ended, as the console said it.
-func (d *verdictDoc) word() string {
-	cases := make([]label.Ended, len(d.Cases))
-	for i, c := range d.Cases {
-		cases[i] = c.Ended
-	}
-	return label.Run(d.Decision, cases)
 }
 
 // reported reads the report of a run, nil where there is none that can be read.

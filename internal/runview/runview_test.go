@@ -14,7 +14,6 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
 	"github.com/ci-disagg/ci-disagg/internal/report"
-	"github.com/ci-disagg/ci-disagg/internal/report/label"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -149,7 +148,8 @@ func TestNotJudgedIsNoPass(t *testing.T) {
 	parent := t.TempDir()
 	dir := made(t, parent, "new", func(r *rundir.Run) { r.Ended, r.Cases[0].State = &now, rundir.CaseDone })
 	doc := verdictDoc{Decision: report.Ending(0), Headline: "1 case: 1 not judged (allowed)"}
-	doc.Cases = []verdictCase{{Slug: "one", Ended: label.Ended{Decision: doc.Decision, Verdict: verdict.Collecting}}}
+	doc.Unjudged = verdict.Collecting
+	doc.Cases = []verdictCase{{Slug: "one", Decision: doc.Decision}}
 	require.NoError(t, rundir.WriteJSON(filepath.Join(dir.Report(), rundir.ReportVerdict), doc))
 	r := Reader{Now: now}
 	s, err := r.Status(dir)

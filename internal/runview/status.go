@@ -97,7 +97,7 @@ func (r Reader) Status(dir rundir.Dir) (Status, error) {
 			r.attempt(tree, dir, c.Attempts[n-1], &shown)
 		}
 		if told, ok := doc.of(c.Slug); ok && (c.State == rundir.CaseDone || run.Exit != nil) {
-			shown.Result, shown.Word, shown.Says = told.Result, label.Case(told.Ended), told.Message
+			shown.Result, shown.Word, shown.Says = told.Result, label.Of(told.Decision), told.Message
 			shown.Outcome = cmp.Or(told.outcome(shown.Rep, shown.Attempt), shown.Outcome)
 		}
 		out.List = append(out.List, shown)

@@ -5,42 +5,25 @@
 package label
 
 import (
+	"cmp"
+
 	"github.com/ci-disagg/ci-disagg/internal/report"
-	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/report/words"
 )
 
-// Ended is how a case ended.
-type Ended struct {
-	report.Decision
-	Verdict verdict.Word `json:"verdict"` // worst over the gating metrics
+// Run is how a run ended, in words: one whose tests all skipped themselves passed nothing.
+func Run(d report.Decision, n report.Counts) string {
+	if d.Result == report.ResultPassed && n.Passed == 0 && n.Skipped > 0 {
+		return report.ResultSkipped
+	}
+	return Of(d)
 }
 
-// Case is how a case ended, in words: it passed only if it was judged.
-func Case(c Ended) string {
-	if c.Result == report.ResultPassed && words.NotJudged(c.Verdict) != "" {
-		return words.NotJudged(c.Verdict)
-	}
-	return Of(c.Decision)
-}
-
-// Run is how a run ended, in words: it passed only if one of its cases did.
-func Run(d report.Decision, cases []Ended) string {
-	text := Of(d)
-	if d.Result != report.ResultPassed || len(cases) == 0 {
-		return text
-	}
-	for _, c := range cases {
-		if c.Result == report.ResultImprovement || Case(c) == text {
-			return text
-		}
-	}
-	return Case(cases[0])
-}
-
-// Of is a decision in words.
+// Of is how a case or a run ended, in words: it passed only if it was judged.
 func Of(d report.Decision) string {
 	switch d.Result {
+	case report.ResultPassed:
+		return cmp.Or(words.NotJudged(d.Unjudged), d.Result)
 	case report.ResultSkipped:
 		if d.Colour != report.Green {
 			return "SKIPPED"

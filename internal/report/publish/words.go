@@ -92,18 +92,10 @@ func cause(c report.CaseReport) string {
 func green(c report.CaseReport) bool { return c.Colour == report.Green }
 
 // caseLabel is how a case ended, in words.
-func caseLabel(c report.CaseReport) string {
-	return label.Case(label.Ended{Decision: c.Decision, Verdict: c.Verdict})
-}
+func caseLabel(c report.CaseReport) string { return label.Of(c.Decision) }
 
 // runLabel is how a run ended, in words.
-func runLabel(d report.Report) string {
-	cases := make([]label.Ended, len(d.Cases))
-	for i, c := range d.Cases {
-		cases[i] = label.Ended{Decision: c.Decision, Verdict: c.Verdict}
-	}
-	return label.Run(d.Decision, cases)
-}
+func runLabel(d report.Report) string { return label.Run(d.Decision, d.Counts) }
 
 // fault says in one sentence whose turn it is.
 func fault(c report.CaseReport) string {
