@@ -52,4 +52,8 @@ func TestCaseThatWasNotJudged(t *testing.T) {
 	require.Equal(t, verdict.NoBaseline, CaseExit(end, allowed).Unjudged)
 	end.Words = []verdict.Word{verdict.Pass}
 	require.Empty(t, CaseExit(end, allowed).Unjudged)
+
+	young := CaseReport{Decision: Decision{Unjudged: verdict.Collecting}}
+	young.Metrics = []verdict.Row{{Gate: true, Verdict: verdict.Collecting, Evidence: verdict.Evidence{History: 9, Needed: 12}}}
+	require.Equal(t, "not judged yet: 9 past runs, 12 are needed at least", NotJudged(young))
 }

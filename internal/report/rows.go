@@ -39,7 +39,7 @@ func NotJudged(c CaseReport) string {
 	case r.Verdict == verdict.NoBaseline:
 		return text + ": no baseline"
 	default:
-		return fmt.Sprintf("%s: %s, 7 are needed at least", text, plain.Count(r.History, "past run"))
+		return fmt.Sprintf("%s: %s, %d are needed at least", text, plain.Count(r.History, "past run"), r.Needed)
 	}
 }
 

@@ -210,20 +210,16 @@ func finite(values ...float64) bool {
 	return !slices.ContainsFunc(values, func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) })
 }
 
-// The least runs from which the noise of a series is known, as for a verdict, and the share of
-// the smallest relevant effect from which a change counts as one, as in a paired session.
-const (
-	fewest  = 7
-	leastOf = 0.7
-)
+// leastOf is the share of the smallest relevant effect from which a change counts as one, as in a paired session.
+const leastOf = 0.7
 
 // decide gives the row its verdict.
 func (r *Row) decide() {
 	lo, hi := r.WorseIn[0], r.WorseIn[1]
 	known := min(r.A.Known, r.B.Known)
 	switch {
-	case known < fewest:
-		r.Verdict, r.Reason = verdict.Collecting, fmt.Sprintf("%d of %d runs known that tell the noise: the interval assumes a usual one", known, fewest)
+	case known < verdict.MinHistory: // as for a verdict
+		r.Verdict, r.Reason = verdict.Collecting, fmt.Sprintf("%d of %d runs known that tell the noise: the interval assumes a usual one", known, verdict.MinHistory)
 	case lo > 0 && r.Worse >= leastOf*r.MinEffect:
 		r.Verdict, r.Reason = verdict.Regression, "the whole interval is worse"
 	case hi < 0 && r.Worse <= -leastOf*r.MinEffect:

@@ -86,7 +86,7 @@ func (j *judgement) judgeShort() {
 		j.say("the rule bws takes over after %d runs, there are %d", j.minHistory, len(j.past))
 		return
 	}
-	j.Verdict = Collecting
+	j.Verdict, j.Needed = Collecting, j.minHistory
 	if len(j.past) == 0 {
 		j.say("first run of this series: %d past runs are needed for a verdict", j.minHistory)
 		return

@@ -357,6 +357,7 @@ func TestShortHistories(t *testing.T) {
 	require.Equal(t, verdict.Pass, l.night(0).Verdict)
 
 	row := l.judge(l.run(100), verdict.Policy{MinHistory: 20})
+	require.Equal(t, 20, row.Needed)
 	require.Equal(t, verdict.Collecting, row.Verdict)
 
 	s := verdict.Series{Metric: latency(), New: l.run(120), Pinned: &verdict.Pin{Value: 100, Source: "pins.yaml:3"}}

@@ -131,7 +131,7 @@ func (f *folder) reopen(j int, stored float64) *openRegression {
 		}
 		return &openRegression{since: j, level: level}
 	}
-	if j < minHistory {
+	if j < MinHistory {
 		return nil
 	}
 	f.d.Bounds = f.bounds
@@ -153,7 +153,7 @@ func (f *folder) onsetOf(j int) int {
 			return at
 		}
 	}
-	if j < minHistory {
+	if j < MinHistory {
 		return j
 	}
 	f.d.Bounds = f.bounds

@@ -45,8 +45,8 @@ const (
 // MaxReruns is how many repetitions beyond the first value the rule can use.
 const MaxReruns = 3
 
-// minHistory is the least number of past runs that bws can judge against.
-const minHistory = 7
+// MinHistory is the least number of past runs that bws can judge against.
+const MinHistory = 7
 
 // Policy says how to judge. The zero value is the default: bws, normal, nightly,
 // no reruns, nothing relaxed.
@@ -160,8 +160,8 @@ func (p Policy) Validate() error {
 	if !slices.Contains([]Mode{"", Nightly, PullRequest}, p.Mode) {
 		bad("mode", "%q is not a mode: use nightly or pr", p.Mode)
 	}
-	if p.MinHistory != 0 && p.MinHistory < minHistory {
-		bad("min_history", "%d is too few to judge anything: use %d or more", p.MinHistory, minHistory)
+	if p.MinHistory != 0 && p.MinHistory < MinHistory {
+		bad("min_history", "%d is too few to judge anything: use %d or more", p.MinHistory, MinHistory)
 	}
 	if p.Reruns < AutoReruns || p.Reruns > MaxReruns {
 		bad("reruns", "%d is out of range: use 0 to %d, or auto", p.Reruns, MaxReruns)
@@ -207,7 +207,7 @@ func (p Policy) settings(s Series) settings {
 		gate:       s.Metric.Gate,
 		advisory:   p.FunctionalOnly,
 		pr:         p.Mode == PullRequest,
-		minHistory: max(p.MinHistory, minHistory),
+		minHistory: max(p.MinHistory, MinHistory),
 		tried:      max(p.RerunsUsed, len(s.New.Values)-1),
 		forgetOpen: p.ForgetOpen,
 		fixed:      cmp.Or(m.Threshold, p.Threshold, 0.05),

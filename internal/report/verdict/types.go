@@ -105,8 +105,9 @@ type Row struct {
 type Evidence struct {
 	P       *float64 `json:"p_regression,omitempty"`
 	PBetter *float64 `json:"p_improvement,omitempty"`
-	Limit   *float64 `json:"limit,omitempty"` // value beyond which a fixed rule is red
-	History int      `json:"history"`         // runs judged against
+	Limit   *float64 `json:"limit,omitempty"`          // value beyond which a fixed rule is red
+	History int      `json:"history"`                  // runs judged against
+	Needed  int      `json:"history_needed,omitempty"` // where History is too short: how long it has to be
 	// Suspicious says that a repetition of the same commit would settle it and
 	// is still allowed; the verdict is provisional until it ran. Never set for
 	// a metric that cannot turn a run red.
