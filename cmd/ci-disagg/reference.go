@@ -86,7 +86,7 @@ func (d *driver) measureReference(ctx context.Context, h host, r started, rep *d
 	if err != nil || !slices.ContainsFunc(decided.Records, func(r baseline.Record) bool { return r.Valid }) {
 		return 0 // the report tells the error; where no case gave a number the reference gives none
 	}
-	why, err := setup.ReferenceDue(ask, r.run.Cluster, h.now(), decided.NotGreen(r.run.Created))
+	why, err := setup.ReferenceDue(ask, r.run.Cluster, h.now(), decided.MayBeWorse(r.run.Created))
 	switch {
 	case err != nil:
 		warn("%v", err)

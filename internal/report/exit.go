@@ -68,7 +68,7 @@ type ExitPolicy struct {
 func CaseExit(c CaseEnd, p ExitPolicy) Decision {
 	code, result := caseExit(c, p)
 	d := Decision{Result: result, Colour: ColourOf(code), ExitCode: code}
-	if w := verdict.WorstOf(c.Words); result == ResultPassed && (w == verdict.Collecting || w == verdict.NoBaseline) {
+	if w := verdict.WorstOf(c.Words); result == ResultPassed && w.Unjudged() {
 		d.Unjudged = w
 	}
 	return d

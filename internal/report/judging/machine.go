@@ -70,9 +70,7 @@ func probably(r baseline.Record) string {
 // machine says of a case that is not green what suspect machines have to do with it: of
 // this run, and of the one with which an open regression began.
 func (t *trial) machine(out *Judgement) string {
-	red := slices.ContainsFunc(out.Rows, func(r verdict.Row) bool {
-		return r.Gate && (r.Verdict == verdict.Regression || r.Verdict == verdict.Inconclusive)
-	})
+	red := slices.ContainsFunc(out.Rows, func(r verdict.Row) bool { return r.Gate && r.Verdict.MayBeWorse() })
 	switch {
 	case !red:
 		return ""

@@ -48,12 +48,7 @@ func (m *Machines) Lemons(ctx context.Context, s Setup, until time.Time) ([]lemo
 // onMachines judges a run that is not green once more, with what is known to be slow
 // taken out of it and of its history.
 func onMachines(ctx context.Context, s Setup, subject Subject, p past, j Judgement) Judgement {
-	switch verdict.Worst(j.Rows) {
-	case verdict.Regression, verdict.Inconclusive:
-	default:
-		return j
-	}
-	if s.Machines == nil || s.Store == nil {
+	if !verdict.Worst(j.Rows).MayBeWorse() || s.Machines == nil || s.Store == nil {
 		return j
 	}
 	found, warning := s.Machines.Lemons(ctx, s, subject.Record.Time)

@@ -212,7 +212,7 @@ func logsOf(runs []baseline.Record, point, name string, sign float64) []float64 
 // environment explains is nobody's regression. It is no pass either: nothing is known of
 // the change behind it.
 func inEnvironment(ctx context.Context, s Setup, subject Subject, j Judgement) Judgement {
-	if w := verdict.Worst(j.Rows); w != verdict.Regression && w != verdict.Inconclusive {
+	if !verdict.Worst(j.Rows).MayBeWorse() {
 		return j
 	}
 	began := subject.Record.Time

@@ -73,7 +73,7 @@ func (t *trial) withPast(row verdict.Row, q verdict.Question) verdict.Row {
 	if word, why := t.noHistory(q); word != "" && row.Verdict != verdict.Invalid {
 		row = withoutBaseline(row, word, why)
 	}
-	if t.past.elsewhere != "" && (row.Verdict == verdict.Collecting || row.Verdict == verdict.NoBaseline) {
+	if t.past.elsewhere != "" && row.Verdict.Unjudged() {
 		row.Reason += ". " + strings.ToUpper(t.past.elsewhere[:1]) + t.past.elsewhere[1:]
 	}
 	return row

@@ -13,7 +13,6 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/checkout"
 	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
-	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -128,7 +127,7 @@ func (q Query) nights(ctx context.Context, store baseline.Store, cases []rundir.
 			out = append(out, n)
 		}
 		measured, n.cases = append(measured, r.Case), append(n.cases, r.Case)
-		n.red = n.red || r.Verdict != verdict.Pass && r.Verdict != verdict.Improvement ||
+		n.red = n.red || !r.Verdict.Green() ||
 			slices.ContainsFunc(r.Measurements, func(m baseline.Measurement) bool { return m.Open })
 		n.several = n.several || r.Container != n.image || r.Checkout != n.source || r.Build.Commit != n.first.Build.Commit
 	}

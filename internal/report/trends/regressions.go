@@ -60,7 +60,7 @@ func (s *Series) spells(told map[*Night]bool) {
 	}
 	for i, p := range s.Nights {
 		red := p.red()
-		back := p.Verdict == verdict.Pass || p.Verdict == verdict.Improvement // others know nothing of it
+		back := p.Verdict.Green() // others know nothing of it
 		if open != nil && (back || red && !p.Open) {
 			end(i, Back, nil)
 		}

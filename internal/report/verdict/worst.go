@@ -16,6 +16,18 @@ func Rank(w Word) int {
 	return Rank(Invalid)
 }
 
+// Green reports whether it is a verdict that nobody has to look at.
+func (w Word) Green() bool { return w == Pass || w == Improvement }
+
+// MayBeWorse reports whether the speed is worse or may be: what else may have caused that is asked then.
+func (w Word) MayBeWorse() bool { return w == Regression || w == Inconclusive }
+
+// Unjudged reports whether there is too little to compare with, which a policy may let pass.
+func (w Word) Unjudged() bool { return w == Collecting || w == NoBaseline }
+
+// Unproven reports whether a verdict was to be had and nothing is proven.
+func (w Word) Unproven() bool { return w == Inconclusive || w == Invalid || w == BaselineUnavailable }
+
 // WorstOf is the worst of words, "" where there is none.
 func WorstOf(words []Word) Word {
 	var worst Word

@@ -31,3 +31,21 @@ func TestOneOrderOfVerdicts(t *testing.T) {
 	require.Equal(t, verdict.Invalid, verdict.Worst([]verdict.Row{{Gate: true, Verdict: verdict.Pass}, {Gate: true, Verdict: "who knows"}}))
 	require.Equal(t, verdict.Rank(verdict.Invalid), verdict.Rank("who knows"))
 }
+
+// TestWhatAWordMeans: every verdict is green, may be worse, has nothing to be compared with, or proves nothing.
+func TestWhatAWordMeans(t *testing.T) {
+	t.Parallel()
+	for word, want := range map[verdict.Word][4]bool{
+		verdict.Pass:                {true, false, false, false},
+		verdict.Improvement:         {true, false, false, false},
+		verdict.Regression:          {false, true, false, false},
+		verdict.Inconclusive:        {false, true, false, true},
+		verdict.Collecting:          {false, false, true, false},
+		verdict.NoBaseline:          {false, false, true, false},
+		verdict.BaselineUnavailable: {false, false, false, true},
+		verdict.Invalid:             {false, false, false, true},
+		"who knows":                 {},
+	} {
+		require.Equal(t, want, [4]bool{word.Green(), word.MayBeWorse(), word.Unjudged(), word.Unproven()}, word)
+	}
+}

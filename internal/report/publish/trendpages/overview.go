@@ -9,7 +9,6 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/trends"
-	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/report/words"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -116,8 +115,7 @@ func (v *overview) unproven(s *Site, at []int, up string) {
 	for _, i := range at {
 		h := s.Histories[i]
 		n := &h.Nights[len(h.Nights)-1]
-		lost := n.Verdict == verdict.Inconclusive || n.Verdict == verdict.Invalid || n.Verdict == verdict.BaselineUnavailable
-		if !lost || s.Now.Sub(n.Time) > forgotten || worst(s.all[i]) == "bad" {
+		if !n.Verdict.Unproven() || s.Now.Sub(n.Time) > forgotten || worst(s.all[i]) == "bad" {
 			continue
 		}
 		var names []string
