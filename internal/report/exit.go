@@ -113,6 +113,9 @@ func outcomeExit(o rundir.Outcome) int {
 	}
 }
 
+// Result is how the attempt alone would have ended its case, by how it ended.
+func (a AttemptReport) Result() string { return ResultOf(outcomeExit(a.Outcome)) }
+
 // wordsExit is the performance half. No gating metric at all means that nobody
 // looked: no verdict.
 func wordsExit(words []verdict.Word, p ExitPolicy) int {

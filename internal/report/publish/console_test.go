@@ -120,6 +120,21 @@ func TestRepetitionsAreNumbered(t *testing.T) {
 	require.Equal(t, "Repetition 2, attempt 1", viewAttempt(c, c.Attempts[1], "").Name)
 }
 
+// TestColourOfAnAttempt: what ends a case as infrastructure is no red of the change.
+func TestColourOfAnAttempt(t *testing.T) {
+	t.Parallel()
+	c := newCase(0)
+	for outcome, want := range map[rundir.Outcome]string{
+		rundir.OutcomePassed: "good", rundir.OutcomeInfra: "infra", rundir.OutcomeLost: "infra", rundir.OutcomeCancelled: "infra",
+		rundir.TimeoutOf(rundir.PhaseQueue): "infra", rundir.TimeoutOf(rundir.PhaseSetup): "infra",
+		rundir.TimeoutOf(rundir.PhaseReady): "bad", rundir.OutcomeTestFailed: "bad",
+	} {
+		a := c.Attempts[0]
+		a.Outcome = outcome
+		require.Equal(t, want, viewAttempt(c, a, "").Tone, outcome)
+	}
+}
+
 // TestConsoleFitsWhateverItSays: 30 lines of the screen also where every text is as
 // long as texts get.
 func TestConsoleFitsWhateverItSays(t *testing.T) {

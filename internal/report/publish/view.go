@@ -178,7 +178,7 @@ func tone(result, colour string) string {
 		return "infra"
 	case result == report.ResultSkipped && colour == report.Green, result == report.ResultKnown:
 		return "none"
-	case colour == report.Green:
+	case colour == report.Green, result == report.ResultPassed:
 		return "good"
 	case colour == report.Amber:
 		return "doubt"
