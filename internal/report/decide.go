@@ -178,10 +178,8 @@ func (d *decider) failure() string {
 	if f := d.out.Finding; f != nil && f.Message != "" {
 		return f.Message
 	}
-	for _, s := range slices.Backward(d.attempts) {
-		if s.Reason != "" {
-			return s.Reason
-		}
+	if s := d.deciding(); s != nil && s.Reason != "" {
+		return s.Reason
 	}
 	switch {
 	case d.out.Outcome != "":
@@ -215,7 +213,7 @@ func (d *decider) attempt(s results.Ended) AttemptReport {
 	a.GPUHours, a.GPUHoursUsed = a.Spent.Allocated, results.Took(a.Started, a.Ended).Hours()*float64(d.plan.UsedGPUs)
 	for _, r := range s.Told {
 		role := RoleReport{RoleRecord: r.RoleRecord, Tail: r.Tail}
-		role.Status, role.Why = roleStatus(&s, r.RoleRecord)
+		role.Status, role.Why = roleStatus(&s, &r)
 		if r.RoleRecord.LogBytes > 0 || len(r.Tail) > 0 {
 			role.Log = &Link{Label: r.Name, Path: path.Join(s.Dir, r.Log), Bytes: cmp.Or(r.RoleRecord.LogBytes, r.LogBytes)}
 		}
@@ -225,19 +223,18 @@ func (d *decider) attempt(s results.Ended) AttemptReport {
 }
 
 // roleStatus is what became of a role in the light of the finding.
-func roleStatus(s *results.Ended, r rundir.RoleRecord) (status, why string) {
-	f := s.Finding
+func roleStatus(s *results.Ended, r *results.Told) (status, why string) {
 	switch {
 	case s.IsRoot(r.Name):
-		return "root", f.Message
-	case f != nil && f.Collateral[r.Name] != "":
-		return "collateral", f.Collateral[r.Name]
+		return "root", s.Finding.Message
+	case s.IsCollateral(r.Name):
+		return "collateral", s.Finding.Collateral[r.Name]
 	case r.State == rundir.RoleNeverStarted || r.State == rundir.RolePending:
 		return "not_started", r.Error
-	case r.State == rundir.RoleEnded && (r.Exit == 0 || r.StoppedBy != "" && s.Outcome == rundir.OutcomePassed):
-		return "passed", ""
-	default:
+	case r.Red > 0, len(r.End.Results) > 0:
 		return "failed", ""
+	default:
+		return "passed", ""
 	}
 }
 
@@ -268,47 +265,43 @@ func (d *decider) knownGone() string {
 // one of them shows a failing test.
 func endOf(plan rundir.Plan, attempts []results.Ended, p Policy) CaseEnd {
 	e := CaseEnd{Listed: plan.Case.SkipReason != "", Known: plan.Case.KnownBug != "", Judged: p.Judged && plan.Measures(), Interrupted: p.Interrupted}
-	e.Outcome = outcomeOf(attempts)
+	if s := deciding(attempts); s != nil {
+		e.Outcome = s.Outcome
+	}
 	for _, s := range attempts {
 		e.Failed = e.Failed || s.Counts && s.Outcome == rundir.OutcomeTestFailed
 	}
 	return e
 }
 
-// outcomeOf is the worst outcome of the attempts that count, "" where none does.
-func outcomeOf(attempts []results.Ended) rundir.Outcome {
-	var worst rundir.Outcome
-	seen := false
-	for _, s := range attempts {
-		switch {
-		case !s.Counts:
-		case !seen:
-			worst, seen = s.Outcome, true
-		default:
-			worst = worstOutcome(worst, s.Outcome)
+// deciding is the attempt that decides: of those that count the one that ended worst, the first of several; the last
+// where all passed, nil where none counts. Outcome, finding and all words of a case are its own.
+func deciding(attempts []results.Ended) *results.Ended {
+	var worst *results.Ended
+	for i := range attempts {
+		if s := &attempts[i]; s.Counts && (worst == nil || outcomeRank(s.Outcome) > outcomeRank(worst.Outcome) || worst.Outcome == rundir.OutcomePassed) {
+			worst = s
 		}
 	}
 	return worst
 }
 
-// findingOf is that of the first attempt that counts and did not pass.
+// findingOf is that of the attempt that decides, nil where it passed.
 func findingOf(attempts []results.Ended) *rundir.Finding {
-	for _, s := range attempts {
-		if s.Counts && s.Outcome != rundir.OutcomePassed && s.Finding != nil {
-			return s.Finding
-		}
+	if s := deciding(attempts); s != nil && s.Outcome != rundir.OutcomePassed {
+		return s.Finding
 	}
 	return nil
 }
 
 // NotMeasured says why nothing was measured.
 func NotMeasured(attempts []results.Ended) string {
-	outcome := outcomeOf(attempts)
+	s := deciding(attempts)
 	if f := findingOf(attempts); f != nil && f.Root != "" {
 		return "not measured: root cause " + f.Root
 	}
-	if outcome != "" {
-		return "not measured: the attempt ended as " + string(outcome)
+	if s != nil && s.Outcome != "" {
+		return "not measured: the attempt ended as " + string(s.Outcome)
 	}
 	return "not measured"
 }

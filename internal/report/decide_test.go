@@ -439,6 +439,42 @@ func TestRanksAndRepetitions(t *testing.T) {
 	require.Equal(t, ResultPassed, decided(c, Judged{}, Policy{}).Result, "an attempt that was repeated does not count")
 }
 
+// One attempt decides: colour, finding and every word of a case are of the repetition that ended worst.
+func TestRepetitionsThatFailOfDifferentKinds(t *testing.T) {
+	t.Parallel()
+	lost := &rundir.Finding{Class: "infra", Kind: "node-fail", Message: "node gb-n01 died", Rule: "node-fail"}
+	failed := &rundir.Finding{Class: "test", Root: "GEN_0", Kind: "role-crash", Message: "[GEN_0] out of memory", Rule: "oom"}
+	c := one(rundir.OutcomeInfra, lost, stopped("GEN_0", rundir.KindServer, 0, 9))
+	second := one(rundir.OutcomeTestFailed, failed, ended("GEN_0", rundir.KindServer, 0, 9, 1)).Attempts[0]
+	second.Rep = 1
+	c.Attempts = append(c.Attempts, second)
+	r := decided(c, Judged{}, Policy{})
+	require.Equal(t, ResultTestFailed, r.Result)
+	require.Equal(t, "GEN_0", r.Finding.Root)
+	require.Equal(t, "[GEN_0] out of memory", r.Message)
+	require.Equal(t, "[GEN_0] out of memory", verdictOf(r).Message)
+	require.Equal(t, 1, FailedAttempt(r).Rep)
+	require.Contains(t, r.Checks.Verdict.Properties, junit.Property{Name: "outcome", Value: "test_failed"})
+	require.Equal(t, "not measured: root cause GEN_0", NotMeasured(results.Conclude(c, fold.Pass, blame.Classes{})))
+}
+
+// What became of a role is the same on its page and in junit.xml.
+func TestRolesEndAlikeEverywhere(t *testing.T) {
+	t.Parallel()
+	root := &rundir.Finding{Class: "test", Root: "GEN_0", Kind: "role-crash", Message: "[GEN_0] exit 1", Collateral: map[string]string{"CTX_0": "fell"}}
+	never := results.Role{RoleRecord: rundir.RoleRecord{Name: "BENCHMARK", Kind: rundir.KindClient, State: rundir.RoleNeverStarted}}
+	red := left(t, ended("GEN_1", rundir.KindServer, 0, 9, 0), 0, testCase(node1, 1, failure))
+	empty := ended("GEN_2", rundir.KindServer, 0, 9, 0)
+	empty.JUnit = false
+	r := decided(one(rundir.OutcomeTestFailed, root, ended("CTX_0", rundir.KindServer, 0, 9, 1), ended("GEN_0", rundir.KindServer, 0, 9, 1), red, empty, never), Judged{}, Policy{})
+	said := map[string]string{}
+	for _, role := range r.Attempts[0].Roles {
+		said[role.Name] = role.Status
+	}
+	require.Equal(t, map[string]string{"CTX_0": "collateral", "GEN_0": "root", "GEN_1": "failed", "GEN_2": "passed", "BENCHMARK": "not_started"}, said)
+	require.Contains(t, r.Checks.Verdict.Properties, junit.Property{Name: "roles", Value: "CTX_0=collateral GEN_0=crash GEN_1=failed GEN_2=passed BENCHMARK=not_started"})
+}
+
 // The message of junit.xml and that of the case name runs as people know them, and the
 // one onset of the case.
 func TestOnsetInMessages(t *testing.T) {

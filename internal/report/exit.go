@@ -208,15 +208,8 @@ func ResultOf(code int) string {
 	}
 }
 
-// worstOutcome orders the outcomes of several repetitions: a test failure is
+// outcomeRank orders the outcomes of several repetitions, the worst highest: a test failure is
 // proven by one of them, whatever befell the others.
-func worstOutcome(a, b rundir.Outcome) rundir.Outcome {
-	if outcomeRank(b) > outcomeRank(a) {
-		return b
-	}
-	return a
-}
-
 func outcomeRank(o rundir.Outcome) int {
 	switch {
 	case o == rundir.OutcomePassed:

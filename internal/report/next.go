@@ -266,10 +266,10 @@ func WorstFirst(cases []CaseReport) []CaseReport {
 	return out
 }
 
-// FailedAttempt is the counting attempt that the finding of a case is from.
+// FailedAttempt is the attempt that the finding of a case is from, nil where there is none.
 func FailedAttempt(c CaseReport) *AttemptReport {
 	for i, a := range c.Attempts {
-		if a.Counts && a.Finding != nil && c.Finding != nil && a.Outcome != rundir.OutcomePassed {
+		if a.Counts && a.Finding != nil && c.Finding != nil && a.Outcome == c.Outcome {
 			return &c.Attempts[i]
 		}
 	}

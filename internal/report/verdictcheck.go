@@ -120,19 +120,7 @@ func (d *decider) redMetrics() junit.Result {
 	return junit.Result{Status: junit.Failed, Type: "ci-disagg.perf-regression", Text: text.String(), Message: message}
 }
 
-// deciding is the attempt that decides: the first that counts and did not pass, else
-// the last that counts; nil if none does.
-func (d *decider) deciding() *results.Ended {
-	var last *results.Ended
-	for i := range d.attempts {
-		if s := &d.attempts[i]; s.Counts {
-			if last = s; s.Outcome != rundir.OutcomePassed {
-				return s
-			}
-		}
-	}
-	return last
-}
+func (d *decider) deciding() *results.Ended { return deciding(d.attempts) }
 
 // failed is the result of a test that did not pass: by the finding, and where there is
 // none, by all that is red.
@@ -339,20 +327,11 @@ func (d *decider) properties() []junit.Property {
 func roleWords(s *results.Ended) string {
 	var out []string
 	for _, role := range s.InOrder() {
-		out = append(out, role.Name+"="+roleWord(s, role))
+		word, _ := roleStatus(s, role)
+		if s.IsRoot(role.Name) {
+			word = strings.TrimPrefix(cmp.Or(s.Finding.Kind, "failed"), "role-")
+		}
+		out = append(out, role.Name+"="+word)
 	}
 	return strings.Join(out, " ")
-}
-
-func roleWord(s *results.Ended, role *results.Told) string {
-	switch {
-	case s.IsRoot(role.Name):
-		return strings.TrimPrefix(cmp.Or(s.Finding.Kind, "failed"), "role-")
-	case s.IsCollateral(role.Name):
-		return "collateral"
-	case role.Red > 0, len(role.End.Results) > 0:
-		return "failed"
-	default:
-		return "passed"
-	}
 }

@@ -121,7 +121,7 @@ func TestOthersOfAFailure(t *testing.T) {
 		"; 1 other role fell with it; 2 other roles were stopped": {root, stopped, fell, stopped},
 	} {
 		f := &rundir.Finding{Class: "test"}
-		c := report.CaseReport{Finding: f, Attempts: []report.AttemptReport{{Counts: true, Finding: f, Outcome: rundir.OutcomeTestFailed, Roles: roles}}}
+		c := report.CaseReport{Finding: f, Outcome: rundir.OutcomeTestFailed, Attempts: []report.AttemptReport{{Counts: true, Finding: f, Outcome: rundir.OutcomeTestFailed, Roles: roles}}}
 		require.Equal(t, want, others(c))
 	}
 	require.Empty(t, others(report.CaseReport{}))

@@ -256,6 +256,7 @@ func hostileDocument() report.Report {
 	a := &c.Attempts[0]
 	a.Artifacts = []report.Link{{Label: hostile, Path: "../../etc/passwd"}, {Label: hostile, Path: "cases/" + hostile}}
 	a.JobID, a.Reason, a.Why, a.Nodes, a.Outcome = hostile, hostile, hostile, []string{hostile}, rundir.Outcome(hostile)
+	c.Outcome = a.Outcome
 	a.Timeline = append(a.Timeline, rundir.Event{At: *at(5), Role: hostile, What: hostile})
 	a.Phases[0].Phase = rundir.Phase(hostile)
 	r := &a.Roles[0]
