@@ -49,7 +49,7 @@ func Decide(run Run, cases []CaseReport) Report {
 	d.Decision = Ending(ExitCode(end))
 	d.Unjudged = unjudged(d)
 	d.Doubts = doubts(run, end)
-	d.Counts = countCases(cases)
+	d.Counts = CountCases(cases)
 	d.Headline = headline(d, end, run)
 	d.Warnings = warnings(run, cases)
 	d.Checks = runChecks(run, end)
@@ -113,8 +113,8 @@ func (d *Report) span(a AttemptReport) {
 	}
 }
 
-// countCases derives the counts from the cases.
-func countCases(cases []CaseReport) Counts {
+// CountCases derives the counts from the cases.
+func CountCases(cases []CaseReport) Counts {
 	n := Counts{Cases: len(cases)}
 	for _, c := range cases {
 		switch c.Result {

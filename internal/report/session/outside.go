@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
@@ -19,8 +18,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/points"
+	"github.com/ci-disagg/ci-disagg/internal/report/results"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
-	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -37,22 +36,19 @@ type Outside struct {
 
 // Judged is the report of a measurement that was judged against history. notStored is why it did not join that.
 func (o Outside) Judged(j judging.Judgement, s judging.Subject, notStored error) report.Report {
-	advisory := o.FunctionalOnly || j.Record.Build.Mode == baseline.ModeReference
-	end := report.CaseEnd{Outcome: rundir.OutcomePassed, Judged: !advisory}
-	end.Count(j.Rows)
-	doc := o.report(report.CaseReport{
-		Decision:    report.CaseExit(end, o.Exit),
-		Measurement: report.Measurement{Verdict: verdict.Worst(j.Rows), Metrics: j.Rows, Together: &j.Case, Problems: s.Record.Problems, Changed: j.Changed, Machine: j.Machine, Lemons: j.Lemons, Environment: j.Environment.Text, EnvironmentMoved: j.OfEnvironment()},
-	}, j.Record.Time)
-	c := &doc.Cases[0]
-	c.Message = message(*c, end)
-	doc.Headline, doc.RunID, doc.Build, doc.Warnings = c.Message, j.Record.Run, j.Record.Build, slices.Concat(o.Rules.Warnings(), j.Warnings)
+	gates := !o.FunctionalOnly && j.Record.Build.Mode != baseline.ModeReference
+	doc := o.decided(report.Judged{
+		Rows: j.Rows, Problems: s.Record.Problems, Together: &j.Case, Changed: j.Changed, Machine: j.Machine, Lemons: j.Lemons,
+		Environment: j.Environment.Text, EnvironmentMoved: j.OfEnvironment(),
+	}, gates, j.Record.Time)
+	doc.RunID, doc.Build, doc.Warnings = j.Record.Run, j.Record.Build, slices.Concat(o.Rules.Warnings(), j.Warnings)
 	if notStored == nil {
 		return doc
 	}
 	doc.Warnings = append([]string{notStored.Error()}, doc.Warnings...)
-	run := report.RunEnd{Cases: []int{c.ExitCode}, NotStored: report.MustBeStored(j.Record.Build, o.FunctionalOnly)}
-	if doc.Decision = report.Ending(report.ExitCode(run)); doc.ExitCode != c.ExitCode {
+	code := doc.Cases[0].ExitCode
+	run := report.RunEnd{Cases: []int{code}, NotStored: report.MustBeStored(j.Record.Build, !gates)}
+	if doc.Decision = report.Ending(report.ExitCode(run)); doc.ExitCode != code {
 		doc.Headline += "; " + notStored.Error()
 		doc.Doubts = []string{notStored.Error()}
 	}
@@ -61,64 +57,40 @@ func (o Outside) Judged(j judging.Judgement, s judging.Subject, notStored error)
 
 // Paired is the report of a paired session. accuracy are the rows of B's answers.
 func (o Outside) Paired(s ab.Session, accuracy []verdict.Row, at time.Time) report.Report {
-	end := report.CaseEnd{Outcome: rundir.OutcomePassed, Judged: !o.FunctionalOnly}
-	end.Count(accuracy)
-	end.CountSession(&s)
-	if end.Failed && s.Verdict != paired.Failed {
-		s.Headline = "the answers of B are wrong; " + s.Headline
-	}
-	doc := o.report(report.CaseReport{
-		Decision: report.CaseExit(end, o.Exit), Message: s.Headline,
-		Measurement: report.Measurement{Verdict: report.PairedWord(s.Verdict), Metrics: accuracy, AB: &s},
-	}, at)
-	doc.Headline, doc.Warnings = s.Headline, slices.Concat(o.Rules.Warnings(), s.Warnings)
+	doc := o.decided(report.Judged{Rows: accuracy, AB: &s}, !o.FunctionalOnly, at)
+	doc.Warnings = slices.Concat(o.Rules.Warnings(), s.Warnings)
 	return doc
 }
 
-// report is that of the one case.
-func (o Outside) report(c report.CaseReport, began time.Time) report.Report {
-	c.ID, c.Slug, c.Mode = o.Case, rundir.Slug(o.Case), o.Mode
+// decided is the report of the one case, decided as a run's that passed.
+func (o Outside) decided(judged report.Judged, gates bool, began time.Time) report.Report {
+	plan := rundir.Plan{Case: rundir.Case{ID: o.Case, Slug: rundir.Slug(o.Case), Mode: o.Mode}}
+	passed := []results.Ended{{Attempt: results.Attempt{Counts: true}, Outcome: rundir.OutcomePassed}}
+	c := report.DecideCase(plan, passed, judged, report.Policy{Exit: o.Exit, Judged: gates})
+	c.Attempts = nil // nothing was launched
+	c.Message = cmp.Or(c.Message, nothingWrong(c, gates))
 	return report.Report{
 		Schema: report.ReportSchema, Tool: o.Tool, RunID: o.Run, Stage: "judge", Rules: o.Rules, Started: &began,
-		Counts: counts(c.ExitCode, c.Verdict), Cases: []report.CaseReport{c}, Decision: report.Ending(c.ExitCode),
+		Counts: report.CountCases([]report.CaseReport{c}), Cases: []report.CaseReport{c}, Decision: report.Ending(c.ExitCode), Headline: c.Message,
 	}
 }
 
-// message is the one line that says why.
-func message(c report.CaseReport, end report.CaseEnd) string {
-	if len(c.Problems) > 0 {
-		return "not a valid measurement: " + c.Problems[0]
-	}
-	for _, row := range c.Metrics {
-		if row.Gate && !row.Advisory && row.Verdict == c.Verdict && row.Verdict != verdict.Pass {
-			return fmt.Sprintf("%s: %s", strings.TrimPrefix(row.Point+" "+row.Metric, " "), row.Reason)
+// nothingWrong is the one line for a measurement that no metric speaks against.
+func nothingWrong(c report.CaseReport, gates bool) string {
+	n := 0
+	for _, r := range c.Metrics {
+		if r.Decides() {
+			n++
 		}
 	}
-	if !end.Judged {
-		return "functional only: performance is shown, not judged"
-	}
-	if len(end.Words) == 0 {
-		return "no metric that gates was measured: nobody looked"
-	}
-	return cmp.Or(report.NotJudged(c), fmt.Sprintf("%d gating metrics passed", len(end.Words)))
-}
-
-func counts(code int, worst verdict.Word) report.Counts {
-	n := report.Counts{Cases: 1}
 	switch {
-	case code == exit.TestFailed:
-		n.Failed = 1
-	case code == exit.Regression:
-		n.Regressed = 1
-	case code != exit.Passed:
-		n.NoVerdict = 1
+	case !gates:
+		return "functional only: performance is shown, not judged"
+	case n == 0:
+		return "no metric that gates was measured: nobody looked"
 	default:
-		n.Passed = 1
-		if worst == verdict.Improvement {
-			n.Improved = 1
-		}
+		return fmt.Sprintf("%d gating metrics passed", n)
 	}
-	return n
 }
 
 // Gating are the series of a paired session that gate: those of any run. A run that lacks one is no

@@ -43,5 +43,5 @@ func (p Printer) Paired(doc report.Report) {
 	if s.Power != nil && s.Verdict != paired.Pass {
 		fmt.Fprintln(p.W, s.Power.Sentence())
 	}
-	p.end(c.Verdict, "%s (exit %d): %s", s.Verdict, doc.ExitCode, s.Headline)
+	p.end(c.Verdict, "%s (exit %d): %s", s.Verdict, doc.ExitCode, doc.Headline)
 }
