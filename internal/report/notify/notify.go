@@ -122,35 +122,27 @@ func Of(r report.Report, who owners.Owners) (m Message, ok bool) {
 	return m, len(m.Findings) > 0
 }
 
-// findingOf is the regression that a case has newly, by the worst of its metrics. A case that is decided to be anything
-// else, such as a known failure, has none.
+// findingOf is the regression that a case has newly, by the worst of its metrics, as its report orders them. A case that
+// is decided to be anything else, such as a known failure, has none.
 func findingOf(c report.CaseReport) (f Finding, found bool) {
 	if c.Result != report.ResultRegression {
 		return f, false
 	}
-	for _, row := range c.Metrics {
-		if !row.Alarm || row.Verdict != verdict.Regression || row.Advisory || !row.Gate {
-			continue
-		}
-		worse := 0.0
-		switch {
-		case row.Effect != nil:
-			worse = *row.Effect
-		case row.Worse != nil:
-			worse = *row.Worse
-		}
-		if found {
-			f.Others++
-		}
-		if !found || worse > f.Worse {
-			f.Case, f.Metric, f.Worse = c.ID, words.Row(row), worse
-		}
-		found = true
+	red := slices.DeleteFunc(slices.Clone(c.Metrics), func(r verdict.Row) bool {
+		return !r.Alarm || r.Verdict != verdict.Regression || !r.Decides()
+	})
+	if len(red) == 0 {
+		return f, false
 	}
-	if found && c.Together != nil && c.Together.Onset != nil {
+	verdict.ByWeight(red)
+	f = Finding{Case: c.ID, Metric: words.Row(red[0]), Others: len(red) - 1}
+	if worse := red[0].Worse; worse != nil {
+		f.Worse = *worse
+	}
+	if c.Together != nil && c.Together.Onset != nil {
 		f.Good, f.Bad = c.Together.Onset.Good, c.Together.Onset.Commit
 	}
-	return f, found
+	return f, true
 }
 
 // mostLines is how many findings a message names.

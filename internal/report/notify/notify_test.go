@@ -143,3 +143,18 @@ func TestValidate(t *testing.T) {
 		require.NotContains(t, got, "SECRET")
 	}
 }
+
+// The channel and the report name the same metric and the same percentage.
+func TestWorstMetricIsThatOfTheReport(t *testing.T) {
+	t.Parallel()
+	r := nightly(func(row *verdict.Row) { row.Effect = ptr(0.20) })
+	c := &r.Cases[0]
+	c.Metrics = append(c.Metrics, verdict.Row{Metric: "tpot_median_ms", Gate: true, Verdict: verdict.Regression, Worse: ptr(0.09), Finding: verdict.Finding{Alarm: true, Effect: ptr(0.01)}})
+	m, ok := notify.Of(r, nil)
+	require.True(t, ok)
+	require.Equal(t, verdict.WorstRow(c.Metrics, verdict.Regression).Metric, m.Findings[0].Metric)
+	require.InDelta(t, 0.09, m.Findings[0].Worse, 1e-9)
+	require.Equal(t, 1, m.Findings[0].Others)
+}
+
+func ptr(v float64) *float64 { return &v }
