@@ -254,7 +254,7 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, r started) error
 	return d.beside(ctx, s, h, r, rep)
 }
 
-// goesOn says that something of the case is still to come.
+// goesOn reports whether something of the case is still to come.
 func goesOn(c rundir.CaseState) bool {
 	return c.State != rundir.CaseDone && c.State != rundir.CaseSkipped
 }

@@ -91,7 +91,7 @@ func (c Classes) match(line string) int {
 	return -1
 }
 
-// Quoted says that a line shows source text or the value of a variable, as
+// Quoted reports whether a line shows source text or the value of a variable, as
 // tracebacks and pytest do: what stands there has not happened.
 //
 //	    raise RuntimeError("CUDA error")     an indented line, also behind a [rank0]: prefix

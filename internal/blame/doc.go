@@ -6,6 +6,6 @@
 // line it fired on, and who is collateral. Judge is pure; the agent calls it
 // without, the report with the evidence of the XML files.
 //
-// The rules are documented with Judge. Two stand above all: a claim needs
-// evidence, and what is not proven stays red.
+// The rules are documented with Judge. Without evidence for another class a
+// failure is the test's, so that it stays red.
 package blame

@@ -224,7 +224,7 @@ func (c *analysis) nodesOf(e Event) []string {
 	return slices.Clone(c.roles[e.Role].Nodes)
 }
 
-// PeerLine says that a line reports that another process has gone.
+// PeerLine reports whether a line tells that another process has gone.
 func PeerLine(line string) bool {
 	f := peerFilter()
 	return f.may(line) && !Quoted(line) && peerPattern().MatchString(line)
@@ -307,7 +307,7 @@ func (c *analysis) missed(observer string) (string, Line, bool) {
 	return "", Line{}, false
 }
 
-// names says that a text speaks of host:port, in whatever form: ports are handed
+// names reports whether a text speaks of host:port, in whatever form: ports are handed
 // out by the kernel, so the number alone tells servers apart. It must stand alone.
 func names(text, address string) bool {
 	port := address[strings.LastIndexByte(address, ':')+1:]

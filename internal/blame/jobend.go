@@ -61,7 +61,7 @@ func JobOverrules(job JobEnd, said Blamed) bool {
 	case "COMPLETED", "FAILED":
 		return false // the agent ends with an error when it could not do its work; it has said why
 	case "NODE_FAIL", "BOOT_FAIL", "LAUNCH_FAILED", "RECONFIG_FAIL", "PREEMPTED", "REVOKED":
-		// Nobody's wish. Slurm ends such a job by the same signal as one that is cancelled, and the agent saw no more of it.
+		// Slurm ends such a job by the same signal as one that is cancelled, and the agent saw no more of it.
 		if said.Outcome == rundir.OutcomeCancelled {
 			return !said.Asked
 		}

@@ -178,8 +178,8 @@ func (c *analysis) timed(e Event) Event {
 	return e
 }
 
-// isFatal says that an event could be the root. An end that was asked for never
-// is, unless the step ran out of memory: nobody asks for that.
+// isFatal reports whether an event could be the root. An end that was asked for never
+// is, unless the step ran out of memory.
 func (c *analysis) isFatal(e Event) bool {
 	switch e.Kind {
 	case RoleEnd:
@@ -339,7 +339,7 @@ var refused = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?i)refused|connect call failed|cannot connect to host`)
 })
 
-// before says that, at the same time, a rather than b is the cause. Ties stay in
+// before reports whether, at the same time, a rather than b is the cause. Ties stay in
 // time order.
 func (c *analysis) before(a, b Event) bool {
 	if a.Role == b.Role {
@@ -382,7 +382,7 @@ func weight(e Event) int {
 	}
 }
 
-// observes says that a failure only reports another one: the client's, and that
+// observes reports whether a failure only reports another one: the client's, and that
 // of a process whose first error is that its peer has gone.
 func (c *analysis) observes(e Event) bool {
 	if e.Kind == ServerSick { // a router has nothing but others to answer with

@@ -40,7 +40,7 @@ func hash(a, b, c byte) uint32 {
 	return (uint32(a)*961 + uint32(b)*31 + uint32(c)) % 4096
 }
 
-// may says that one of the patterns may match the line.
+// may reports whether one of the patterns may match the line.
 func (f *prefilter) may(line string) bool {
 	if len(line) >= minLiteral {
 		a, b := lower(line[0]), lower(line[1])
@@ -62,7 +62,7 @@ func (f *prefilter) may(line string) bool {
 	return false
 }
 
-// hasFold says that s begins with n, which is in lower case.
+// hasFold reports whether s begins with n, which is in lower case.
 func hasFold(s, n string) bool {
 	if len(s) < len(n) {
 		return false

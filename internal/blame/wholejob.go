@@ -110,7 +110,7 @@ func signalled(events []Event) (Event, bool) {
 	return Event{}, false
 }
 
-// deadBefore says that a role had failed by itself before the job was ended as a
+// deadBefore reports whether a role had failed by itself before the job was ended as a
 // whole. Slurm signals the roles and the agent within milliseconds, and the job's
 // end, seen only afterwards, has no time of its own: a death by SIGTERM or
 // SIGKILL, or any death shortly before the signal, is no proof. Nor is what a
@@ -149,7 +149,7 @@ var jobGoneWords = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?i)job \d+ has expired|invalid job id|job/step already complet|job has already finished|allocation .{0,40}has been revoked`)
 })
 
-// struck says that a failure only tells of the end of others: one of them had died
+// struck reports whether a failure only tells of the end of others: one of them had died
 // by a signal that was not ours, or, by the failure's own words, did so about
 // then. A tree of nodes passes on what ends a job in its own time.
 func (c *analysis) struck(e Event) bool {

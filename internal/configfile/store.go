@@ -38,7 +38,7 @@ func (c Config) With(g Given) (Config, error) {
 	return c, nil
 }
 
-// envStore is the store that the environment names, which stands over the config's: a URL with a password belongs there
+// envStore is the store that the environment names, which overrides the config's: a URL with a password belongs there
 // and not into a file.
 func (g Given) envStore() string { return absStore(g.WorkDir, g.Getenv("CI_DISAGG_STORE")) }
 

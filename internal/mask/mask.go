@@ -6,7 +6,7 @@ import (
 )
 
 // MinLength is the length in bytes of the shortest value that is masked: a shorter one
-// stands in too many innocent places.
+// is found in too many texts that have nothing to do with it.
 const MinLength = 6
 
 // Marker stands where a value stood.

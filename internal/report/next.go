@@ -193,7 +193,7 @@ func (a Advice) again(cases []CaseReport) string {
 	return command(words...)
 }
 
-// closed says that nothing of a case is left to wait for: a run whose driver died
+// closed reports whether nothing of a case is left to wait for: a run whose driver died
 // is gone on with, not started again.
 func closed(c CaseReport) bool {
 	for _, a := range c.Attempts {

@@ -33,7 +33,7 @@ func Slug(id string) string {
 	return strings.TrimLeft(strings.TrimRight(s, "._-")+"-"+hex.EncodeToString(sum[:4]), "-")
 }
 
-// endsLikeHash says that a plain id could be mistaken for the slug of another.
+// endsLikeHash reports whether a plain id could be mistaken for the slug of another.
 func endsLikeHash(s string) bool {
 	i := strings.LastIndexByte(s, '-')
 	_, err := hex.DecodeString(s[i+1:])

@@ -99,8 +99,8 @@ func (s state) passedHow() string {
 	return reason
 }
 
-// passed says that the client and every other role ended well, or were ended
-// after the client was through. It looks at everything: unknown is not success.
+// passed reports whether the client and every other role ended well, or were ended
+// after the client was through, and nothing about them is unknown.
 func (s state) passed() bool {
 	if s.broken != "" || s.ending != nil && !s.ending.soft || s.ending != nil && s.ending.gaveUp {
 		return false

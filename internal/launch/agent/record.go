@@ -94,7 +94,7 @@ func (r *recorder) write(s snapshot) error {
 	return errors.Join(append(errs, r.files.WriteJSON(r.dir.AgentFile(), s))...)
 }
 
-// full says that writing will not work again by itself.
+// full reports whether writing will not work again by itself.
 func full(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS)
 }
@@ -172,7 +172,7 @@ func (s state) endsJob() bool {
 		s.count(func(r role) bool { return r.end.Stuck }) > 0
 }
 
-// jobEnded says that Slurm was ending the job as a whole.
+// jobEnded reports whether Slurm was ending the job as a whole.
 func (s state) jobEnded() bool {
 	words := []string{"CANCELLED", "PREEMPTED", "TIMEOUT", "DEADLINE", "NODE_FAIL", "COMPLETING"}
 	return s.ending != nil && (slices.Contains(words, s.ending.job.State) || s.ending.signal != "" && s.askJob && s.ending.job.State == "")

@@ -123,7 +123,7 @@ func submit(t *testing.T, sc scenario, sbatch ...string) *job {
 	return j
 }
 
-// over says that Slurm has done with the job. A squeue that fails says nothing.
+// over reports whether Slurm has done with the job. A squeue that fails says nothing.
 func (j *job) over() bool {
 	state, err := j.c.Try("squeue", "-h", "-t", "all", "-j", j.id, "-o", "%T")
 	return err == nil && !slices.Contains([]string{"PENDING", "CONFIGURING", "RUNNING", "COMPLETING"}, state)

@@ -99,7 +99,7 @@ func (m *machine) signalAll(k actionKind, at time.Time) {
 	}
 }
 
-// jobSettled says that Slurm has been asked and has answered, or cannot be. An
+// jobSettled reports whether Slurm has been asked and has answered, or cannot be. An
 // answer from long before the last step went is asked for once more: Slurm takes
 // its time to notice a dead node.
 func (m *machine) jobSettled(at time.Time) bool {

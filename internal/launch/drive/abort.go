@@ -59,7 +59,7 @@ func (d *driver) abandon() {
 // abortBound is for all tries of one cancellation.
 const abortBound = 20 * time.Second
 
-// interrupts says that the end of ctx is an order to cancel the jobs. A caller
+// interrupts reports whether the end of ctx is an order to cancel the jobs. A caller
 // that only wants to stop driving ends it with context.Canceled.
 func interrupts(ctx context.Context) bool {
 	var i *Interrupted

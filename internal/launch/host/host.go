@@ -68,7 +68,7 @@ type Host interface {
 	// not end by itself or could not be started or reached (ErrUnreachable,
 	// context.DeadlineExceeded, …); a non-zero exit is no error.
 	Run(ctx context.Context, c Cmd) (Result, error)
-	// Shared says whether this machine sees the host's files under the same paths.
+	// Shared reports whether this machine sees the host's files under the same paths.
 	Shared() bool
 	// Push copies local files below localDir to dir on the host.
 	Push(ctx context.Context, localDir, dir string, paths []string) error

@@ -29,7 +29,7 @@ const DefaultFile = "ci-disagg.yaml"
 
 // Config is the part of ci-disagg.yaml that says what is launched, where and how. Each package owns its section.
 type Config struct {
-	Stage    string                    `yaml:"stage"`                                    // name in reports; --stage stands over it
+	Stage    string                    `yaml:"stage"`                                    // name in reports; --stage overrides it
 	RunsDir  string                    `yaml:"runs_dir"`                                 // parent of run directories; must be shared with the nodes
 	Group    string                    `yaml:"group" policy:"base"`                      // of people who may read run directories
 	Backend  string                    `yaml:"backend" enum:"slurm,local" policy:"base"` // slurm (default) or local

@@ -282,7 +282,7 @@ func (r *reading) words(s side, flags []pair) []string {
 	return words
 }
 
-// has tells whether a flag is given.
+// has reports whether a flag is given.
 func has(flags []pair, key string) bool {
 	for _, f := range flags {
 		if !f.off && strings.ReplaceAll(f.key, "_", "-") == key {

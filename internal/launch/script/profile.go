@@ -189,14 +189,14 @@ func validateArg(bad func(key, format string, args ...any), key, a string, ours 
 	}
 }
 
-// unwatched says that with an option sbatch does not make exactly one job and
+// unwatched reports whether with an option sbatch does not make exactly one job and
 // answer with its id at once.
 func unwatched(opt string) bool {
 	name, _, _ := strings.Cut(opt, "=")
 	return slices.Contains([]string{"--array", "--test-only", "--wait", "-W"}, name) || strings.HasPrefix(opt, "-a")
 }
 
-// routes says that an option names the cluster, also at the end of short options
+// routes reports whether an option names the cluster, also at the end of short options
 // without a value that are written together.
 func routes(opt string) bool {
 	if !strings.HasPrefix(opt, "--") {

@@ -91,11 +91,11 @@ func (e *CallError) only(texts ...string) bool {
 	return e.Text != ""
 }
 
-// UnknownJob says that slurmctld does not know the job (any more): an answer,
+// UnknownJob reports whether slurmctld does not know the job (any more): an answer,
 // though the command failed.
 func (e *CallError) UnknownJob() bool { return e.has("Invalid job id") }
 
-// Unanswered says that slurmctld gave no answer, so nothing is known: it may or
+// Unanswered reports whether slurmctld gave no answer, so nothing is known: it may or
 // may not have done what was asked.
 func (e *CallError) Unanswered() bool {
 	return e.has("Socket timed out", "Unable to contact slurm controller", "Connection refused", "Connection reset",
@@ -113,17 +113,17 @@ func (e *CallError) Unauthenticated() bool {
 // unsent reports whether the request could not be signed, and so never left.
 func (e *CallError) unsent() bool { return e.has("Munge encode failed", "auth_g_create") }
 
-// Standby says that only a backup controller answered, which takes over in a
+// Standby reports whether only a backup controller answered, which takes over in a
 // while (SlurmctldTimeout, 120 s by default).
 func (e *CallError) Standby() bool { return e.has("standby mode") }
 
-// Busy says that the controller is there but wants to be asked later.
+// Busy reports whether the controller is there but wants to be asked later.
 func (e *CallError) Busy() bool {
 	return e.has("temporarily unable to accept job", "Resource temporarily unavailable", "try again later", "Job violates accounting/QOS policy (job submit limit",
 		"MaxSubmitJob", "queue is full", "Slurm temporarily unable")
 }
 
-// InvalidNode says that a node named in --exclude or --nodelist does not exist.
+// InvalidNode reports whether a node named in --exclude or --nodelist does not exist.
 func (e *CallError) InvalidNode() bool { return e.has("Invalid node name") }
 
 // ErrNoAccounting is the answer of sacct on a cluster without accounting.
@@ -325,7 +325,7 @@ func (c *Client) sacct(ctx context.Context, cluster string, since time.Time, whi
 	}
 }
 
-// AccountingOff says that sacct has said that there is no accounting.
+// AccountingOff reports whether sacct has said that there is no accounting.
 func (c *Client) AccountingOff() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

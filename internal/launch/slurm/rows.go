@@ -92,7 +92,7 @@ func (e ExitCode) String() string {
 	return strconv.Itoa(e.Code) + ":" + strconv.Itoa(e.Signal)
 }
 
-// Zero says that the pair is known and is 0:0.
+// Zero reports whether the pair is known and is 0:0.
 func (e ExitCode) Zero() bool { return e.Known && e.Code == 0 && e.Signal == 0 }
 
 func parseExit(s string) ExitCode {
@@ -368,7 +368,7 @@ func isJobID(s string) bool {
 	return i > 0 && i <= 18 && (i == len(s) || s[i] == '+' || s[i] == '_')
 }
 
-// plainID says that s is digits only: the id of a job that we submitted.
+// plainID reports whether s is digits only: the id of a job that we submitted.
 func plainID(s string) bool { return isJobID(s) && !strings.ContainsAny(s, "+_") }
 
 // parseSubmit reads the answer of sbatch --parsable: "id" or "id;cluster".

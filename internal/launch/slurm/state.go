@@ -78,7 +78,7 @@ func (s State) Class() Class {
 	}
 }
 
-// Restarted says that the state belongs to a job which has run before and waits
+// Restarted reports whether the state belongs to a job which has run before and waits
 // to run again.
 func (s State) Restarted() bool {
 	switch s {

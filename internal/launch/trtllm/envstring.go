@@ -64,7 +64,7 @@ func parseEnvironment(s string) (environment, error) {
 	return env, nil
 }
 
-// hasTilde says that bash would take a home directory from the word, were it an
+// hasTilde reports whether bash would take a home directory from the word, were it an
 // assignment: an unquoted ~ begins its value, or stands behind a colon.
 func hasTilde(w *syntax.Word) bool {
 	first, ok := w.Parts[0].(*syntax.Lit)

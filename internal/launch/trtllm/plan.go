@@ -91,7 +91,7 @@ func (k *caseBuilder) plan() rundir.Plan {
 	return p
 }
 
-// chooseMode decides which roles run. The test id stands over the file; context
+// chooseMode decides which roles run. The test id overrides the file; context
 // servers are left out only when there is to be no context, never because the
 // mode's name contains gen_only.
 func (k *caseBuilder) chooseMode() {

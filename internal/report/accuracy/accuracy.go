@@ -135,8 +135,8 @@ func Check(scores []bench.Score, gates []Gate) ([]Verdict, error) {
 	return out, errors.Join(problems...)
 }
 
-// unfit says why a score proves nothing: ten samples are all right by luck, and
-// more than all are right by nobody.
+// unfit says why a score proves nothing: too few samples, or a value that no
+// measurement can have.
 func (a Gate) unfit(s bench.Score) string {
 	switch {
 	case s.Samples > 0 && s.Samples < a.Samples:

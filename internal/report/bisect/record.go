@@ -35,7 +35,7 @@ func Commits(lines []string) (out []Commit) {
 	return out
 }
 
-// NoWay says that no commit lies between two. led reports whether a commit came before another.
+// NoWay reports whether no commit lies between two. led reports whether a commit came before another.
 func NoWay(good, bad string, led func(commit, to string) bool) error {
 	how := ""
 	if led(bad, good) && !led(good, bad) {

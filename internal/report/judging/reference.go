@@ -111,7 +111,7 @@ func environment(ctx context.Context, s Setup, r baseline.Record, onset time.Tim
 	switch {
 	case worse > max(referenceSure*spread, 0.7*s.leastEffect()):
 		e.Moved = true
-		e.Text = fmt.Sprintf("The environment has moved: the reference %s, the same build as ever, is worse by %s. Nobody's change did that.", s.Reference, size)
+		e.Text = fmt.Sprintf("The environment has moved: the reference %s, the same build as ever, is worse by %s. No change to the software explains that.", s.Reference, size)
 	case worse+1.645*spread < s.leastEffect():
 		e.Text = fmt.Sprintf("The environment has not moved: the reference %s is where it was, with a difference of %s.", s.Reference, size)
 	default:

@@ -99,7 +99,7 @@ func gpusOf(tree *rundir.Tree, roleDir string) []node {
 	return out
 }
 
-// isGPU says that a GPU of the driver's name ("NVIDIA H100 80GB HBM3") is of the
+// isGPU reports whether a GPU of the driver's name ("NVIDIA H100 80GB HBM3") is of the
 // configured type ("H100", "H100_SXM"): the type's first word with a digit in it,
 // which is the model, stands in the name. B200 is no GB200.
 func isGPU(name, kind string) bool {

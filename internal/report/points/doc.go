@@ -2,5 +2,5 @@
 // it against the plan.
 //
 // In: the files of an attempt, and what was planned. Out: one bench.Result per point (what a client said in a table and in
-// JSON is one), and every reason for which it cannot be trusted: validity comes before performance.
+// JSON is one), and every reason for which it cannot be trusted.
 package points

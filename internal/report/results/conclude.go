@@ -39,8 +39,9 @@ func ConcludeRun(plan rundir.Plan, run Attempt, flaky fold.Policy, classes blame
 }
 
 // conclude looks at one attempt: its records, then its result files, then whether
-// anything was tested at all. An outcome only gets worse by it: a failing test that
-// the agent could not see, or a result that is not there, is never green.
+// anything was tested at all. A passed attempt can only become worse by it: a failing
+// test that the agent could not see, or a result that is not there, is never green. A
+// failed one can get another class, when the result files show an infrastructure failure.
 func conclude(plan rundir.Plan, a Attempt, flaky fold.Policy, classes blame.Classes) Ended {
 	a.Roles = owedUnderDraft(plan, a.Roles)
 	e := Ended{Attempt: a, Outcome: a.outcome(), Finding: a.finding()}

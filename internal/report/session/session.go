@@ -1,6 +1,6 @@
 // Package session makes the report of one run: it loads each attempt once, judges what
 // was measured against the history, has package report decide, and writes what people
-// and Jenkins read. It decides nothing itself.
+// and Jenkins read.
 package session
 
 import (

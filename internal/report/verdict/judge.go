@@ -86,8 +86,8 @@ const (
 	doubtPin   = 100
 )
 
-// doubt takes a pass back that is too good: more often than a miracle it is another
-// unit, or a benchmark that did not do its work. It ends as any change of level
+// doubt takes a pass back that is too good: it is more often another unit, or a
+// benchmark that did not do its work, than an improvement. It ends as any change of level
 // does: someone accepts it, or the runs stay there. One that is as much worse, in a
 // series of much noise and a small effect to look for, is no pass either.
 func (j *judgement) doubt() {

@@ -31,7 +31,7 @@ const (
 // Soon is how long something may take that happens by itself, however busy the machine is.
 const Soon = 3 * time.Minute
 
-// All says that every test runs, the slow ones too, on a machine that does nothing else (CI_DISAGG_FAULTS=all).
+// All reports whether every test runs, the slow ones too, on a machine that does nothing else (CI_DISAGG_FAULTS=all).
 func All() bool { return os.Getenv("CI_DISAGG_FAULTS") == "all" }
 
 // Within is a promised time as it is asserted. Only a machine that does nothing else can hold us to it (make faults);

@@ -265,7 +265,7 @@ func (c *Cluster) StartController(tb testing.TB) {
 	})
 }
 
-// usable says that a node's compact state lets jobs run there. A * behind it
+// usable reports whether a node's compact state lets jobs run there. A * behind it
 // means that the node has not answered yet.
 func usable(state string) bool {
 	return state == "idle" || state == "mix" || state == "alloc" || state == "comp"

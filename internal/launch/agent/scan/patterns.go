@@ -21,7 +21,7 @@ const errorPattern = `^ci-disagg: |\b(?:ERROR|FATAL|CRITICAL|PANIC)\b|\b[A-Z]\w*
 	`(?i:\berror:|\bfatal:|^panic:|segmentation fault|core dumped|out of memory|\boom.kill|terminate called|assert\w* .{0,80}failed|` +
 	`cannot allocate|no space left|permission denied|command not found|no such file or directory|^killed$|^aborted|address already in use|stale file handle)`
 
-// isError says that a line looks like an error and not like the word itself in a
+// isError reports whether a line looks like an error and not like the word itself in a
 // harmless place ("0 errors").
 func (o *Patterns) isError(line string) bool {
 	_, ok := o.err.Match(line)
