@@ -45,11 +45,12 @@ func (l limit) size(packages []*pkg) int {
 	return n
 }
 
-// shrinking is what is over a limit today. An entry goes when it is within; none is added.
-func shrinking() []string {
-	return []string{
-		"lines of room internal/report/bench",
-		"lines of room internal/report/junit",
-		"lines of room internal/report/merge",
+// shrinking is what is over a limit today, and how large it may be until it is within: what it has shrunk to. An entry
+// goes when it is within; none is added, and none grows.
+func shrinking() map[string]int {
+	return map[string]int{
+		"lines of room internal/report/bench": 3071,
+		"lines of room internal/report/junit": 3050,
+		"lines of room internal/report/merge": 1750,
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"text/tabwriter"
@@ -73,11 +74,16 @@ func most(counts map[string]int) int {
 }
 
 // hold compares the packages with the limits. The list says what may be over its limit for now.
-func hold(packages []*pkg, list []string, out io.Writer) error {
+func hold(packages []*pkg, list map[string]int, out io.Writer) error {
 	over := map[string]string{} // what, by its name in the list
+	var grown []error
 	exceeds := func(what string, n, limit int) {
-		if n > limit {
-			over[what] = fmt.Sprintf("%d, the limit is %d", n, limit)
+		if n <= limit {
+			return
+		}
+		over[what] = fmt.Sprintf("%d, the limit is %d", n, limit)
+		if most, listed := list[what]; listed && n > most {
+			grown = append(grown, fmt.Errorf("%s has grown to %d: it was to shrink from %d to %d", what, n, most, limit))
 		}
 	}
 	for _, l := range limits() {
@@ -97,7 +103,7 @@ func hold(packages []*pkg, list []string, out io.Writer) error {
 			exceeds("fields of "+p.dir+"."+name, n, maxFields)
 		}
 	}
-	return compare(over, list, out)
+	return errors.Join(append(grown, compare(over, slices.Sorted(maps.Keys(list)), out))...)
 }
 
 // limited reports whether dir is a room with a limit of its own.

@@ -69,10 +69,13 @@ func TestLimits(t *testing.T) {
 	err = hold(packages, nil, &out)
 	require.EqualError(t, err, "lines of package b: 3001, the limit is 3000\nmethods of a.Thing: 36, the limit is 35")
 	require.Zero(t, out.Len())
-	require.NoError(t, hold(packages, []string{"methods of a.Thing", "lines of package b"}, &out))
+	require.NoError(t, hold(packages, map[string]int{"methods of a.Thing": 36, "lines of package b": 3001}, &out))
 	require.Equal(t, 2, strings.Count(out.String(), "rooms: still to shrink: "), "what is let through is said")
-	err = hold(packages, []string{"methods of a.Thing", "lines of package b", "fields of b.Small"}, &out)
+	err = hold(packages, map[string]int{"methods of a.Thing": 36, "lines of package b": 3001, "fields of b.Small": 21}, &out)
 	require.ErrorContains(t, err, "fields of b.Small is within its limit: take it off the list")
+	packages[1].lines++
+	err = hold(packages, map[string]int{"methods of a.Thing": 36, "lines of package b": 3001}, &out)
+	require.EqualError(t, err, "lines of package b has grown to 3002: it was to shrink from 3001 to 3000")
 }
 
 // A room with a limit of its own is held to that one, also when it is larger than a package may be.
