@@ -80,7 +80,8 @@ func runPlan(ctx context.Context, h host, o planOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := share.Find(ctx, cfg.Group, h.environ()); err != nil {
+	group, err := share.Find(ctx, cfg.Group, h.environ())
+	if err != nil {
 		return exit.ByUser(err)
 	}
 	d, err := newSuiteDriver(h, cfg, s, o.draft, noDriveFlags())
@@ -91,11 +92,12 @@ func runPlan(ctx context.Context, h host, o planOptions, args []string) error {
 	if err := s.TakeGPUs(ctx, d.Host); err != nil {
 		return exit.ByUser(err)
 	}
-	var dir rundir.Dir
-	if o.script || o.check {
-		if dir, err = exampleDir(h, cfg); err != nil {
-			return err
-		}
+	dir, err := exampleDir(h, cfg)
+	if err != nil && (o.script || o.check) {
+		return err
+	}
+	if doubt := group.Reaches(filepath.Dir(string(dir))); err == nil && doubt != nil {
+		fmt.Fprintf(h.stderr, "ci-disagg: warning: %v\n", doubt)
 	}
 	if o.write != "" {
 		return o.writeAttempt(h, d, s.Plans)

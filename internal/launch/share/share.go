@@ -83,6 +83,19 @@ func (g Group) Make(dir string) (doubt, err error) {
 	}
 }
 
+// Reaches is why the group would not get to a run directory that is made in dir, nil = it does, as far as modes tell.
+func (g Group) Reaches(dir string) error {
+	if g == (Group{}) {
+		return nil
+	}
+	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) { // what is missing is made for the group
+		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	return g.closed(dir)
+}
+
 // closed names the directory above that the group cannot pass, as far as modes tell.
 func (g Group) closed(dir string) error {
 	for ; ; dir = filepath.Dir(dir) {

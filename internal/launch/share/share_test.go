@@ -30,6 +30,25 @@ func shared(t *testing.T) (dir string, group Group) {
 	return dir, group
 }
 
+// What is closed already is said before anything is made there.
+func TestAClosedDirectoryIsSaid(t *testing.T) {
+	t.Parallel()
+	group, err := Find(t.Context(), strconv.Itoa(os.Getegid()), os.Environ())
+	require.NoError(t, err)
+	runs := filepath.Join(t.TempDir(), "runs")
+	require.NoError(t, os.Mkdir(runs, 0o700))
+	require.ErrorContains(t, group.Reaches(filepath.Join(runs, "missing", "too")), runs+" is closed")
+	require.ErrorContains(t, group.Reaches(runs), runs+" is closed")
+	doubt, err := group.Make(filepath.Join(runs, "7"))
+	require.NoError(t, err)
+	require.ErrorContains(t, doubt, runs+" is closed")
+	require.NoError(t, Group{}.Reaches(runs))
+	require.NoError(t, os.Chmod(runs, 0o710))
+	if err := group.Reaches(runs); err != nil { // a directory above the test's own may be closed
+		require.NotContains(t, err.Error(), runs)
+	}
+}
+
 // Everything that is written below a run directory that is shared is readable by the group, and by nobody else.
 func TestAGroupReadsTheWholeRun(t *testing.T) {
 	t.Parallel()

@@ -34,9 +34,10 @@ type Result struct {
 	Case    string `json:"case"`
 	Outcome string `json:"outcome"`
 	Why     string `json:"why"`
-	Good    string `json:"good,omitempty"` // the last good commit
-	Bad     string `json:"bad,omitempty"`  // the first bad one
-	Dir     string `json:"dir,omitempty"`  // run directory of the session
+	Good    string `json:"good,omitempty"`   // the last good commit
+	Bad     string `json:"bad,omitempty"`    // the first bad one
+	Dir     string `json:"dir,omitempty"`    // run directory of the session
+	Report  string `json:"report,omitempty"` // what the session says, for people; "" = it says nothing
 	// Nodes are those that the regression was measured on, which the session is kept away from.
 	Nodes []string `json:"nodes,omitempty"`
 	// Series are what the session compared, as point/metric: it says nothing of others.
@@ -87,7 +88,7 @@ func (r *Result) read() error {
 	if err := rundir.ReadJSON(filepath.Join(rundir.Dir(r.Dir).Report(), rundir.ReportVerdict), &doc); err != nil {
 		return err
 	}
-	r.Why = "the session's report has no such case"
+	r.Why, r.Report = "the session's report has no such case", filepath.Join(rundir.Dir(r.Dir).Report(), rundir.ReportSummary)
 	for _, s := range doc.Cases {
 		if s.ID != r.Case {
 			continue
@@ -117,13 +118,16 @@ func (r Result) Apply(rows []verdict.Row, together *verdict.Case) (said string) 
 		case r.Outcome == NotConfirmed:
 			rows[i].Verdict = verdict.Inconclusive
 		}
-		rows[i].Reason = fmt.Sprintf("%s: %s. %s", r.Outcome, r.Why, row.Reason)
+		rows[i].Reason = fmt.Sprintf("%s in pairs: %s", r.Outcome, row.Reason) // why is said once, of the case
 	}
-	switch {
-	case said == "":
+	if said == "" {
 		return ""
-	case left > 0:
+	}
+	if left > 0 {
 		said += "; what else is red here was not tested by that"
+	}
+	if r.Report != "" {
+		said += "; its report: " + r.Report
 	}
 	return said + "."
 }

@@ -241,7 +241,7 @@ func TestRowsOfAConfirmedCase(t *testing.T) {
 		r := Result{Outcome: outcome, Why: "why", Good: "aaaaaaa", Bad: "bbbbbbb", Series: []string{"con8/ttft"}}
 		rows := []verdict.Row{row(nil)}
 		require.Equal(t, "Measured again in pairs: "+outcome+": why.", r.Apply(rows, together))
-		require.Equal(t, []verdict.Row{row(func(r *verdict.Row) { r.Verdict, r.Reason = want, outcome+": why. slower" })}, rows)
+		require.Equal(t, []verdict.Row{row(func(r *verdict.Row) { r.Verdict, r.Reason = want, outcome+" in pairs: slower" })}, rows)
 		for name, edit := range others {
 			rows := []verdict.Row{row(edit)}
 			r.Apply(rows, together)

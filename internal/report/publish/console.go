@@ -212,7 +212,13 @@ func (p painter) block(g group, withFault bool) []string {
 		}
 		say("%s", rowText(r))
 	}
-	for _, line := range slices.Concat(sessionLines(c.AB, 3), changes(c), suspects(c, 2)) {
+	for _, line := range sessionLines(c.AB, 3) {
+		say("%s", line)
+	}
+	for _, line := range changes(c) {
+		out = append(out, p.reason(line)...)
+	}
+	for _, line := range suspects(c, 2) {
 		say("%s", line)
 	}
 	return out
