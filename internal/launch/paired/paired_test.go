@@ -57,6 +57,28 @@ func TestRepeatedClient(t *testing.T) {
 	}
 }
 
+// Where nothing becomes ready, budgets.benchmark alone says how long a run takes.
+func TestClientsAlone(t *testing.T) {
+	t.Parallel()
+	alone := plan("new")
+	alone.Case.Pipeline = "redis"
+	alone.Builds[0].Roles[0].Kind = rundir.KindClient
+	set, err := Settle(Config{}, Builds{}, Flags{Mode: "always", Base: Build{Source: "/old"}})
+	require.NoError(t, err)
+	p, err := set.Session(alone, alone, 1)
+	require.NoError(t, err)
+	require.Contains(t, p.Warnings[0], "ab.time: no budgets.benchmark says how long a run takes, so the session has 8h")
+	alone.Budgets.Setup, alone.Budgets.Benchmark, alone.Budgets.Drain = 20e9, 20e9, 10e9
+	p, err = set.Session(alone, alone, 1)
+	require.NoError(t, err)
+	require.Empty(t, p.Warnings)
+	require.Equal(t, 22*50*time.Second, p.Pairs.Time.D())
+	set.Time = 30 * 60e9
+	p, err = set.Session(alone, alone, 1)
+	require.NoError(t, err)
+	require.Empty(t, p.Warnings)
+}
+
 func TestSession(t *testing.T) {
 	t.Parallel()
 	set, err := Settle(Config{}, Builds{Head: Build{Commit: "new"}}, Flags{Mode: "always", Base: Build{Source: "/old", Commit: "old"}})

@@ -53,8 +53,12 @@ func (s Settings) Session(head, base rundir.Plan, cases int) (rundir.Plan, error
 			s.Time.Short(), minPairs, (runs(minPairs)*perRun(p)).Short()))
 	}
 	if s.Time == 0 && !bounded(head) {
-		p.Warnings = append(p.Warnings, fmt.Sprintf("ab.time: no budgets.ready and budgets.benchmark say how long a run takes, so the session has %s, %d times budgets.job: what is not decided by then is undecided",
-			p.Pairs.Time.Short(), openJobs))
+		missing := "budgets.ready and budgets.benchmark say"
+		if !becomesReady(head) {
+			missing = "budgets.benchmark says"
+		}
+		p.Warnings = append(p.Warnings, fmt.Sprintf("ab.time: no %s how long a run takes, so the session has %s, %d times budgets.job: what is not decided by then is undecided",
+			missing, p.Pairs.Time.Short(), openJobs))
 	}
 	p.Runs, p.Budgets.Job = rundir.SessionRuns(*p.Pairs), p.Pairs.Time
 	if base.Case.ConfigSHA != head.Case.ConfigSHA {
@@ -139,7 +143,29 @@ func limit(p rundir.Plan) rundir.Duration {
 
 // bounded reports whether the phases of the work bound a run.
 func bounded(p rundir.Plan) bool {
-	return p.Budgets.Ready > 0 && p.Budgets.Benchmark > 0 || p.Case.Timeout > 0
+	return works(p) > 0 || p.Case.Timeout > 0
+}
+
+// works is how long the phases of the work take at most, 0 = nothing bounds them.
+func works(p rundir.Plan) rundir.Duration {
+	switch b := p.Budgets; {
+	case b.Benchmark == 0:
+		return 0
+	case !becomesReady(p): // nobody waits for that
+		return b.Benchmark
+	case b.Ready == 0:
+		return 0
+	default:
+		return b.Ready + b.Benchmark
+	}
+}
+
+// becomesReady reports whether something of the case is waited for before it is measured.
+func becomesReady(p rundir.Plan) bool {
+	roles := p.Roles()
+	return p.Case.Pipeline == "" || slices.ContainsFunc(roles, func(r rundir.RolePlan) bool {
+		return !rundir.Works(r.Kind) || r.Kind != roles[0].Kind || len(r.Needs) > 0
+	})
 }
 
 // perRun is what one run of a session takes at most: the budgets of its phases, where those of the
@@ -147,10 +173,7 @@ func bounded(p rundir.Plan) bool {
 func perRun(p rundir.Plan) rundir.Duration {
 	b := p.Budgets
 	b.Job = p.Pairs.OneRun + b.Benchmark - b.Benchmark/rundir.Duration(max(1, p.Pairs.Repeat))
-	work := rundir.Duration(0)
-	if b.Ready > 0 && b.Benchmark > 0 {
-		work = b.Ready + b.Benchmark
-	}
+	work := works(p)
 	if t := p.Case.Timeout; t > 0 && (work == 0 || t < work) {
 		work = t
 	}
