@@ -38,7 +38,7 @@ func TestConfirmedRegressions(t *testing.T) {
 		after, err := s.Write(&d)
 		require.NoError(t, err)
 		require.Equal(t, code, after.ExitCode)
-		require.Contains(t, after.Cases[0].Message, outcome+": why. ")
+		require.Contains(t, after.Cases[0].Message, outcome+" in pairs: ")
 		require.Equal(t, "Measured again in pairs: "+outcome+": why.", after.Cases[0].Confirmed)
 		require.Equal(t, before.Records[0].Verdict, d.Records[0].Verdict)
 	}
