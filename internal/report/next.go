@@ -92,7 +92,7 @@ func (a Advice) nextOf(c CaseReport) string {
 		return a.nextOfSession(c)
 	}
 	switch c.Result {
-	case ResultTestFailed:
+	case ResultTestFailed, ResultKnown:
 		return a.readLog(c)
 	case ResultInfra:
 		return a.again([]CaseReport{c})
@@ -102,8 +102,6 @@ func (a Advice) nextOf(c CaseReport) string {
 		return cmp.Or(a.history(c), a.show("report/"+rundir.ReportSummary, 0)) // look first: to accept it is the page's to offer
 	case ResultImprovement:
 		return a.history(c)
-	case ResultKnown:
-		return a.readLog(c)
 	case ResultNoVerdict:
 		switch c.Verdict {
 		case verdict.BaselineUnavailable:
@@ -115,9 +113,8 @@ func (a Advice) nextOf(c CaseReport) string {
 		default:
 			return a.history(c)
 		}
-	default:
-		return ""
 	}
+	return ""
 }
 
 // readLog opens the log of the role that failed first, at the line that says

@@ -5,7 +5,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -33,6 +35,27 @@ func TestNextOfATimeoutIsTheClient(t *testing.T) {
 	require.Equal(t, "less /r/client.log", Advice{RunDir: "/r"}.next(c))
 	c.Attempts[0].Roles = nil
 	require.Equal(t, "less /r/cases/c/rep-0/attempt-1/slurm.out", Advice{RunDir: "/r"}.next(c))
+}
+
+// After a session that proved nothing another one is no help where it would end in the same way.
+func TestNextOfASession(t *testing.T) {
+	t.Parallel()
+	a, b := Advice{RunDir: "/r", Config: "c.yaml"}, ab.Build{Commit: "aaaaaaa"}
+	c := CaseReport{ID: "c", Slug: "c", Decision: Decision{Result: ResultNoVerdict, Colour: Amber}, Measurement: Measurement{AB: &ab.Session{Verdict: paired.Inconclusive}}}
+	require.Equal(t, "ci-disagg run --ab -c c.yaml c", a.next(c))
+	c.AB.Limit = "30m"
+	require.Equal(t, "# ab.time in c.yaml: more than 30m, or shorter runs: the session was not decided within it", a.next(c))
+	c.AB = &ab.Session{Verdict: paired.Invalid, Measured: []ab.Pair{{A: ab.Run{Log: "first.log"}}, {A: ab.Run{Log: "base.log"}}, {}}}
+	require.Equal(t, "less /r/base.log", a.next(c))
+
+	c.Result = ResultRegression
+	require.Equal(t, "less /r/report/summary.md", a.next(c))
+	c.AB.Base, c.AB.Head = &b, &ab.Build{Commit: "bbbbbbb"}
+	require.Equal(t, "git log --oneline aaaaaaa..bbbbbbb", a.next(c))
+	c.AB.Head.Source = "/src/head"
+	require.Equal(t, "git -C /src/head log --oneline aaaaaaa..bbbbbbb", a.next(c))
+	c.AB.Head.Commit = b.Commit
+	require.Equal(t, "less /r/report/summary.md", a.next(c))
 }
 
 // What a test that passed has left out is looked for in its client's log, or where nothing was logged, in the summary.

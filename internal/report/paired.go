@@ -1,6 +1,8 @@
 package report
 
 import (
+	"cmp"
+
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
@@ -37,14 +39,17 @@ func (c *CaseEnd) CountSession(s *ab.Session) {
 	}
 }
 
-// nextOfSession is the command after a session that is no pass: which commits or pairs to look at, or another session.
+// nextOfSession is the command after a session that is no pass: which commits, pairs or log to look at, or another session,
+// but not one that would end in the same way.
 func (a Advice) nextOfSession(c CaseReport) string {
-	base, head := c.AB.Base, c.AB.Head
-	if c.Result != ResultRegression {
-		return a.with("ci-disagg", "run", "--ab") + " " + command(c.ID)
+	lost := c.AB.LostLog()
+	switch {
+	case c.Result == ResultRegression: // the summary has the pairs one by one, the job's own output nothing of it
+		return cmp.Or(command(c.AB.Log()...), a.show("report/"+rundir.ReportSummary, 0))
+	case c.AB.Verdict == paired.Invalid && lost != "":
+		return a.show(lost, 0)
+	case c.AB.Limit != "":
+		return a.key("ab.time", "more than "+c.AB.Limit+", or shorter runs: the session was not decided within it")
 	}
-	if base != nil && head != nil && base.Commit != "" && head.Commit != "" && base.Commit != head.Commit {
-		return command("git", "log", "--oneline", base.Commit+".."+head.Commit)
-	}
-	return a.show("report/"+rundir.ReportSummary, 0) // the pairs one by one: the job's own output has none of it
+	return a.with("ci-disagg", "run", "--ab") + " " + command(c.ID)
 }

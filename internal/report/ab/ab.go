@@ -57,11 +57,12 @@ type Series struct {
 // Session is a paired session that has ended, decided.
 type Session struct {
 	Verdict  paired.Word `json:"verdict"`
-	Headline string      `json:"headline"` // one line: what was found, and how sure
-	Reason   string      `json:"reason"`   // why it ended
-	Pairs    int         `json:"pairs"`    // that decided
-	Measured []Pair      `json:"measured"` // all, in order
-	Used     []int       `json:"used"`     // which of these decided, by their places
+	Headline string      `json:"headline"`        // one line: what was found, and how sure
+	Reason   string      `json:"reason"`          // why it ended
+	Limit    string      `json:"limit,omitempty"` // the time limit that cut it short
+	Pairs    int         `json:"pairs"`           // that decided
+	Measured []Pair      `json:"measured"`        // all, in order
+	Used     []int       `json:"used"`            // which of these decided, by their places
 	Base     *Build      `json:"base,omitempty"`
 	Head     *Build      `json:"head,omitempty"`
 	Apart    string      `json:"apart,omitempty"` // why the change is not all that differs between them
@@ -79,6 +80,8 @@ type Build struct {
 	Dirty  bool   `json:"dirty,omitempty"` // changes that no commit holds were measured with it
 	Image  string `json:"image,omitempty"` // of its container
 	From   string `json:"from,omitempty"`  // who named it, "" = a config or flags
+	// Env are the variables, NAME=value, that the other build has not, or otherwise.
+	Env []string `json:"env,omitempty"`
 }
 
 // Found is what a session says about one series. Effect, interval and differences

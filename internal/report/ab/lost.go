@@ -1,6 +1,7 @@
 package ab
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -32,6 +33,16 @@ func (s Session) Lost(build string) (lost, crashed int) {
 		}
 	}
 	return lost, crashed
+}
+
+// LostLog is the log of the last run that failed, in the run directory, "" = none has one.
+func (s Session) LostLog() string {
+	for _, p := range slices.Backward(s.Measured) {
+		if log := cmp.Or(p.B.Log, p.A.Log); log != "" {
+			return log
+		}
+	}
+	return ""
 }
 
 func (s Session) runs(build string) []Run {

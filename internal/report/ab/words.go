@@ -71,6 +71,12 @@ func (s Session) headline() string {
 	}
 }
 
+// CutBy says which time limit left room for no further pair.
+func (s *Session) CutBy(limit string) {
+	s.Limit, s.Reason = limit, "the session was cut short: its time limit of "+limit+" (ab.time) left room for no further pair"
+	s.Headline = s.headline() + s.flaky()
+}
+
 // Lead says whose failure it is where that of one run is told, "" where the session does not know.
 func (s Session) Lead() string {
 	if s.Verdict != paired.Failed {
@@ -108,6 +114,18 @@ func (s Session) Nearest() Found {
 // Compares reports whether the session is of these two commits, each given by its first digits or all.
 func (s Session) Compares(base, head string) bool {
 	return s.Base != nil && s.Head != nil && rundir.SameCommit(s.Base.Commit, base) && rundir.SameCommit(s.Head.Commit, head)
+}
+
+// Log is the command that lists the commits which head has and base has not, nil where they are not known or the same one.
+func (s Session) Log() []string {
+	if s.Base == nil || s.Head == nil || s.Base.Commit == "" || s.Head.Commit == "" || s.Base.Commit == s.Head.Commit {
+		return nil
+	}
+	out := []string{"git"}
+	if s.Head.Source != "" { // a run directory is in no checkout
+		out = append(out, "-C", s.Head.Source)
+	}
+	return append(out, "log", "--oneline", s.Base.Commit+".."+s.Head.Commit)
 }
 
 // Commits names the two commits that were compared.

@@ -117,6 +117,9 @@ func buildWords(s ab.Session) []string {
 		if one.b.Image != "" {
 			text += ", image " + look.OneLine(one.b.Image, 120)
 		}
+		if len(one.b.Env) > 0 {
+			text += ", " + look.OneLine(strings.Join(one.b.Env, ", "), 200)
+		}
 		if one.b.From != "" {
 			text += ", of " + look.OneLine(one.b.From, 200)
 		}

@@ -235,7 +235,15 @@ func (s *Session) judgeSession(c results.Case, last results.Ended) report.Judged
 			b.Dirty = b.Dirty || one.Seen.Facts[rundir.FactDirty] == "yes"
 		}
 	}
+	for _, b := range []*ab.Build{found.Base, found.Head} {
+		if b != nil {
+			s.o.Mask.Values(b)
+		}
+	}
 	found.Apart = c.Plan.Pairs.Apart
+	if most := c.Plan.Pairs; found.Verdict == paired.Inconclusive && most.Time > 0 && len(found.Used) > 0 && len(found.Used) < most.MaxPairs && ranOut(last) {
+		found.CutBy(most.Time.Short())
+	}
 	out := report.Judged{AB: &found}
 	odd, probably := suspect.Session(m.seen, c.Plan.Limits)
 	if out.Warnings = slices.Concat(found.Warnings, odd); found.Verdict == paired.Regression || found.Verdict == paired.Inconclusive {
@@ -246,6 +254,12 @@ func (s *Session) judgeSession(c results.Case, last results.Ended) report.Judged
 		out.Rows = AccuracyRows(c.State.ID, scores, s.o.Accuracy, s.o.AccuracyAdvisory)
 	}
 	return out
+}
+
+// ranOut reports whether the job of a session that is not decided ended by itself or by its time limit: it measures pairs
+// as long as there is time.
+func ranOut(last results.Ended) bool {
+	return last.Outcome == rundir.OutcomePassed || last.Finding != nil && last.Finding.Kind == blame.KindTimeLimit
 }
 
 // decidedBy takes the end of a session's job for a good one where the session itself says what became of the case: it
@@ -292,6 +306,12 @@ func buildOf(p rundir.Plan, name string) *ab.Build {
 	}
 	if name == rundir.BaseBuild && p.Pairs != nil {
 		out.From = p.Pairs.BaseFrom
+	}
+	for _, v := range b.Env {
+		alike := slices.ContainsFunc(p.Builds, func(other rundir.BuildPlan) bool { return other.Name != name && slices.Contains(other.Env, v) })
+		if !alike && v.Value != b.Source {
+			out.Env = append(out.Env, v.Name+"="+v.Value)
+		}
 	}
 	return out
 }

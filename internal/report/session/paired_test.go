@@ -61,7 +61,7 @@ func (r runSpec) lost() bool { return r.outcome != "" || r.tput == 0 }
 // warm-ups first. outcome is that of the job.
 func sessionDir(t *testing.T, outcome rundir.Outcome, runs ...runSpec) (rundir.Dir, []rundir.RunEnd) {
 	t.Helper()
-	pairs := rundir.PairPlan{Cases: 1, MinPairs: paired.MinPairs, MaxPairs: paired.MaxPairs, MaxAgain: paired.MaxAgain, OwnFailures: 3, Mode: rundir.PairAlways}
+	pairs := rundir.PairPlan{Cases: 1, MinPairs: paired.MinPairs, MaxPairs: paired.MaxPairs, MaxAgain: paired.MaxAgain, OwnFailures: 3, Mode: rundir.PairAlways, Time: rundir.Duration(time.Hour)}
 	dir := runDir(t, func(p *rundir.Plan) {
 		head := p.Builds[0]
 		base := head
@@ -197,7 +197,7 @@ func TestPairedSessions(t *testing.T) {
 		{name: "the same", runs: measuredPairs(1, 4), exit: 0, result: "passed", message: "4 pairs: no change that matters", pairs: 4},
 		{name: "slower", runs: measuredPairs(0.95, 4), exit: 4, result: "regression", message: "con8 ttft_median_ms is 5.3 % worse (4.7 to 5.8 %), 4 pairs", pairs: 4},
 		{name: "faster", runs: measuredPairs(1.06, 4), exit: 0, result: "improvement", message: "better", pairs: 4},
-		{name: "cut short", runs: measuredPairs(0.95, 3), exit: 5, result: "no_verdict", message: "cut short", pairs: 3},
+		{name: "cut short", runs: measuredPairs(0.95, 3), exit: 5, result: "no_verdict", message: "cut short: its time limit of 1h (ab.time) left room for no further pair", pairs: 3},
 		{name: "nothing was measured", exit: 5, result: "no_verdict", message: "cut short"},
 		{name: "a pair again", runs: crash(measuredPairs(1, 5), 4), exit: 0, result: "passed", message: "4 pairs: no change that matters", pairs: 4},
 		{name: "too many again", runs: crash(measuredPairs(1, 5), 2, 4, 6), exit: 5, result: "no_verdict", message: "no measurement: 2 pairs had to be measured again, and one more gave no measurement: A: the run failed: [GEN_0] exit 139"},
