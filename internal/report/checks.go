@@ -159,7 +159,7 @@ func (d *decider) roleTests(role rundir.RoleRecord) RoleChecks {
 func (d *decider) missing(s *results.Ended, role results.Role, id string) results.Test {
 	why := "not reported"
 	if f := s.Finding; s.LeftByForce(role, d.plan.Drain.Role) {
-		why += ": stopped by " + results.Stopper(role) + " after the client was through"
+		why += ": stopped by " + role.Stopper() + " after the client was through"
 	} else if f != nil && (f.Root != "" || f.Kind != "") {
 		why += ": the attempt ended with " + cmp.Or(f.Root, f.Kind)
 	}

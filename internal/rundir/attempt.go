@@ -2,6 +2,7 @@ package rundir
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 )
@@ -76,6 +77,13 @@ type Cancel struct {
 	Outcome Outcome   `json:"outcome,omitempty"` // what the attempt then counts as; empty: cancelled
 	// Cause is what Reason says, for a program; "" in records of before.
 	Cause CancelCause `json:"cause,omitempty"`
+}
+
+// CancelledAfter is the request to end the run, if it came after that time.
+func (d Dir) CancelledAfter(at time.Time) (Cancel, bool) {
+	var c Cancel
+	err := ReadJSON(d.CancelFile(), &c)
+	return c, err == nil && !c.At.Before(at)
 }
 
 // CancelCause is why we ended a job.
@@ -166,6 +174,20 @@ const (
 	RoleNeverStarted = "never_started"
 )
 
+// AttemptName names an attempt for people, who count repetitions from 1.
+func AttemptName(rep, attempt int) string {
+	return fmt.Sprintf("repetition %d, attempt %d", rep+1, attempt)
+}
+
+// KindRefused is the finding of a submission that sbatch refused: a retry would be refused as well.
+const KindRefused = "submit-refused"
+
+// Who asked for the end of a role.
+const (
+	StoppedByAgent = "agent"
+	StoppedBySlurm = "slurm"
+)
+
 // RoleRecord is what became of one role's step (also roles/<ROLE>/status.json).
 type RoleRecord struct {
 	Name       string     `json:"name"`
@@ -178,7 +200,7 @@ type RoleRecord struct {
 	Ended      *time.Time `json:"ended,omitempty"`
 	Exit       int        `json:"exit"`                  // valid once State is ended; 128+signal when killed
 	Signal     int        `json:"signal,omitempty"`      // that ended it, 0 = none
-	StoppedBy  string     `json:"stopped_by,omitempty"`  // "agent" or "slurm" when the end was asked for; "" = of its own
+	StoppedBy  string     `json:"stopped_by,omitempty"`  // when the end was asked for; "" = of its own
 	StopSent   *time.Time `json:"stop_sent,omitempty"`   // first signal sent by the agent
 	OOM        bool       `json:"oom,omitempty"`         // the step ended out of memory
 	FirstError *LogLine   `json:"first_error,omitempty"` // first line of output.log that looks like an error

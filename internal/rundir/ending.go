@@ -51,6 +51,27 @@ func (r RoleRecord) Ending() Ending {
 	return e
 }
 
+// Stopper is who asked for the role's end, for people; "" = nobody did.
+func (r RoleRecord) Stopper() string {
+	switch r.StoppedBy {
+	case StoppedByAgent:
+		return "ci-disagg"
+	case StoppedBySlurm:
+		return "Slurm"
+	default:
+		return r.StoppedBy
+	}
+}
+
+// EndWords is how the role's process ended, and who asked for that.
+func (r RoleRecord) EndWords() string {
+	text := r.Ending().String()
+	if by := r.Stopper(); by != "" {
+		text += ", stopped by " + by
+	}
+	return text
+}
+
 // SignalName is a signal's name, SIGTERM, or "signal 42" for one that has none.
 func SignalName(n int) string {
 	names := map[syscall.Signal]string{

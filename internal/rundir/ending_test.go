@@ -20,3 +20,12 @@ func TestEnding(t *testing.T) {
 		require.Equal(t, want, e.String())
 	}
 }
+
+func TestEndWords(t *testing.T) {
+	t.Parallel()
+	r := RoleRecord{Signal: 15, StoppedBy: StoppedByAgent, Nodes: []string{"a", "b"}, FirstTask: &TaskEnd{Task: 3, Node: "b"}}
+	require.Equal(t, "killed by SIGTERM (exit 143), task 3 on b first, stopped by ci-disagg", r.EndWords())
+	r = RoleRecord{Exit: 1, StoppedBy: StoppedBySlurm}
+	require.Equal(t, "exit 1, stopped by Slurm", r.EndWords())
+	require.Equal(t, "repetition 1, attempt 2", AttemptName(0, 2))
+}

@@ -207,7 +207,7 @@ func (c Case) word() string {
 		text += ", " + clean(c.Outcome)
 	}
 	if c.Attempt > 1 || c.Rep > 0 {
-		text += fmt.Sprintf(" (repetition %d, attempt %d)", c.Rep, c.Attempt)
+		text += " (" + rundir.AttemptName(c.Rep, c.Attempt) + ")"
 	}
 	return text
 }

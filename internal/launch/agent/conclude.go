@@ -106,7 +106,7 @@ func (s state) passed() bool {
 		return false
 	}
 	for _, r := range s.roles {
-		ok := r.optional || r.state == rundir.RoleEnded && r.err == "" && (r.end.Exit == 0 || s.stoppedBy(r) == "agent" && !s.isClient(r))
+		ok := r.optional || r.state == rundir.RoleEnded && r.err == "" && (r.end.Exit == 0 || s.stoppedBy(r) == rundir.StoppedByAgent && !s.isClient(r))
 		if !ok || r.end.Lost != "" || r.end.Stuck {
 			return false
 		}

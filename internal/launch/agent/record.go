@@ -157,10 +157,10 @@ func (s state) stoppedBy(r role) string {
 		return ""
 	}
 	if !r.stopSent.IsZero() && !r.failedAt().Before(r.stopSent) {
-		return "agent"
+		return rundir.StoppedByAgent
 	}
 	if s.jobEnded() && blame.SentWithJob(r.end.Signal, r.failedAt(), s.extra, s.ending.job) {
-		return "slurm"
+		return rundir.StoppedBySlurm
 	}
 	return ""
 }

@@ -147,7 +147,7 @@ func (m caseStep) tellAgent(before, rec *rundir.AgentRecord) {
 		c.setRole(r.Name, r.State)
 		switch r.State {
 		case rundir.RoleEnded:
-			m.tell(Role, m.i, "%s ended: %s", r.Name, endText(r))
+			m.tell(Role, m.i, "%s ended: %s", r.Name, r.EndWords())
 			if r.StoppedBy == "" {
 				m.queue.soon(m.at, 5*time.Second) // perhaps the whole job is ending
 			}
@@ -156,14 +156,6 @@ func (m caseStep) tellAgent(before, rec *rundir.AgentRecord) {
 			m.tell(Role, m.i, "%s %s", r.Name, strings.ReplaceAll(r.State, "_", " "))
 		}
 	}
-}
-
-func endText(r rundir.RoleRecord) string {
-	text := rundir.Ending{Exit: r.Exit, Signal: r.Signal, OOM: r.OOM}.String()
-	if r.StoppedBy != "" {
-		text += ", stopped by " + r.StoppedBy
-	}
-	return text
 }
 
 // statusLine says once a minute where things stand.

@@ -269,10 +269,7 @@ func roleWords(r report.RoleReport) string {
 	case r.State != rundir.RoleEnded:
 		text = r.State + " when last seen"
 	default:
-		text = r.RoleRecord.Ending().String()
-	}
-	if r.StoppedBy != "" {
-		text += ", stopped by " + r.StoppedBy
+		text = r.EndWords()
 	}
 	if r.Started != nil && r.Ended != nil {
 		text += " after " + look.Lasting(r.Ended.Sub(*r.Started))

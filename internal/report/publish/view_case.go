@@ -85,7 +85,7 @@ func redNeighbours(d report.Report, c report.CaseReport) (before, after *linkVie
 func viewAttempt(c report.CaseReport, a report.AttemptReport, root string) attemptPage {
 	p := attemptPage{AttemptReport: a, Root: root, Tone: tone(a.Result(), ""), Name: fmt.Sprintf("Attempt %d", a.Attempt)}
 	if slices.ContainsFunc(c.Attempts, func(a report.AttemptReport) bool { return a.Rep > 0 }) {
-		p.Name = fmt.Sprintf("Repetition %d, attempt %d", a.Rep+1, a.Attempt)
+		p.Name = "R" + rundir.AttemptName(a.Rep, a.Attempt)[1:]
 	}
 	from, to, ok := attemptSpan(a)
 	if ok {

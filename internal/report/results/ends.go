@@ -51,7 +51,7 @@ func (t *Told) noteEnd() {
 	case t.State != rundir.RoleEnded:
 	case t.Optional && t.StoppedBy == "" && (t.Exit != 0 || t.OOM):
 		t.Notes = append(t.Notes, fmt.Sprintf("%s (critical: false) left: %s", t.Name, how))
-	case t.StoppedBy == "agent" && how.Crashed():
+	case t.StoppedBy == rundir.StoppedByAgent && how.Crashed():
 		t.Notes = append(t.Notes, fmt.Sprintf("%s crashed while it was ended: %s", t.Name, how))
 	}
 }
@@ -109,9 +109,9 @@ func (e *Ended) howEnded(role *Told) (kind, message, note string) {
 	stopped := role.StoppedBy != ""
 	switch {
 	case stopped && (e.Outcome == rundir.OutcomePassed || e.servedToTheEnd(role)) && !role.OOM:
-		return "", "", "stopped by " + Stopper(role.Role) + " after the client was through: " + how
+		return "", "", "stopped by " + role.Stopper() + " after the client was through: " + how
 	case stopped && !role.OOM:
-		return TypePrefix + "stopped", "stopped by " + Stopper(role.Role) + ": " + how, ""
+		return TypePrefix + "stopped", "stopped by " + role.Stopper() + ": " + how, ""
 	case role.Exit == 0 && !role.OOM:
 		return fileKind(role), fileMessages(role), ""
 	case role.Signal == 0 && role.Exit <= 5 && role.Red > 0 && len(role.Problems) == 0:
@@ -131,14 +131,6 @@ func (e *Ended) howEnded(role *Told) (kind, message, note string) {
 // as it should.
 func (e *Ended) servedToTheEnd(role *Told) bool {
 	return role.Serves && e.Agent != nil && e.Agent.End != nil && e.Agent.End.Outcome == rundir.OutcomePassed
-}
-
-// Stopper is who stopped a role.
-func Stopper(role Role) string {
-	if role.StoppedBy == "agent" {
-		return "ci-disagg"
-	}
-	return role.StoppedBy
 }
 
 func fileKind(role *Told) string {
