@@ -263,15 +263,8 @@ func goesOn(c rundir.CaseState) bool {
 // infrastructure failure, a new repetition of a suspicious measurement.
 func (d *driver) decide(rep *deliver.Reporter, policy func(context.Context, retry.Ended) retry.Decision) func(context.Context, retry.Ended) retry.Decision {
 	return func(ctx context.Context, e retry.Ended) retry.Decision {
-		why := decideEnded(ctx, rep, &e)
-		next := policy(ctx, e)
-		if next.Action != retry.Done || e.Outcome.Outcome != rundir.OutcomePassed || why == "" {
-			return next
-		}
-		if e.Plan.IsSession() { // on whatever nodes: it compares with itself
-			return retry.Decision{Action: retry.Repeat, Why: why}
-		}
-		return retry.Decision{Action: retry.Repeat, Why: why, Exclude: e.Outcome.Nodes, After: d.cfg.Perf.RerunDelay.D()}
+		e.Repeat, e.RepeatAfter = decideEnded(ctx, rep, &e), d.cfg.Perf.RerunDelay.D()
+		return policy(ctx, e)
 	}
 }
 

@@ -156,15 +156,12 @@ func (a Advice) show(file string, line int) string {
 	return "less" + from + " " + command(filepath.Join(a.RunDir, file))
 }
 
-// kindRefused is the finding of a submission that sbatch refused.
-const kindRefused = "submit-refused"
-
 // again runs the cases once more that the infrastructure stopped. What sbatch has
 // refused it would refuse again: the question is put to it alone, until it is content.
 func (a Advice) again(cases []CaseReport) string {
 	words := []string{"ci-disagg", "plan", "--check"}
 	for _, c := range cases {
-		if c.Result == ResultInfra && (c.Finding == nil || c.Finding.Kind != kindRefused) {
+		if c.Result == ResultInfra && (c.Finding == nil || c.Finding.Kind != rundir.KindRefused) {
 			words = []string{"ci-disagg", "run"}
 		}
 	}

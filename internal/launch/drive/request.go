@@ -23,9 +23,8 @@ func (d *driver) cancelRequested() (rundir.Cancel, bool) {
 // requested is why ci-disagg cancel has ended a job, as the tail of a text; "" =
 // it was not that. Often the job is over before its driver finds the request.
 func (d *driver) requested(j rundir.Job) string {
-	var c rundir.Cancel
-	if err := rundir.ReadJSON(d.o.Dir.CancelFile(), &c); err != nil || c.At.Before(j.Intent) {
-		return ""
+	if c, ok := d.o.Dir.CancelledAfter(j.Intent); ok {
+		return ": " + c.Reason
 	}
-	return ": " + c.Reason
+	return ""
 }

@@ -186,16 +186,12 @@ func (m caseStep) again(err error) {
 
 // refused closes an attempt that never became a job.
 func (m caseStep) refused(err error) {
-	kind := "submit-failed" // ours: disk, binary, connection
+	kind := outcome.KindNotSubmitted // ours: disk, binary, connection
 	var refused *slurm.CallError
 	if errors.As(err, &refused) && refused.Command == "sbatch" {
 		kind = outcome.KindSubmit
 	}
-	text := "nothing was submitted: " + err.Error()
-	m.close(outcome.Resolution{
-		Phase: rundir.PhaseQueue, Done: true, Outcome: rundir.OutcomeInfra, Confidence: "client", Reason: text, Ended: m.at,
-		Finding: &rundir.Finding{Class: "infra", Kind: kind, Rule: "submit", Message: text},
-	})
+	m.close(outcome.NotSubmitted(err.Error(), kind, m.at))
 }
 
 // search looks for a job whose submission left no id.

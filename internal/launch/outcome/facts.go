@@ -157,7 +157,7 @@ func (r *Resolution) end(cause rundir.CancelCause, as rundir.Outcome, why string
 
 // The kinds of finding that this package makes. What package blame may find too has its name.
 const (
-	KindSubmit     = "submit-refused"    // sbatch refused; a retry would be refused as well
+	KindSubmit     = rundir.KindRefused  // sbatch refused; a retry would be refused as well
 	KindNever      = "queue-never"       // the queue will never let it run
 	KindQueue      = "queue-timeout"     // the queue budget is spent
 	KindNode       = blame.KindNodeFail  // a node died

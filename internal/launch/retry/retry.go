@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -23,6 +24,9 @@ type Ended struct {
 	Outcome rundir.AttemptOutcome
 	History []rundir.Attempt // all attempts of the case so far, this one last
 	Retries int              // retries of the whole run so far
+	// Repeat is why its judge asks for another repetition, RepeatAfter how long that is to wait; "" = it does not.
+	Repeat      string
+	RepeatAfter time.Duration
 }
 
 // Action is what follows an ended attempt.
@@ -57,9 +61,16 @@ func Default() Policy {
 	return Policy{Max: 1, Backoff: rundir.Duration(time.Minute), MaxDelay: rundir.Duration(10 * time.Minute), Exclude: true}
 }
 
-// Decide is the policy as a function value for a drive: infrastructure
-// failures are retried within the budgets, nothing else is.
+// Decide is the policy as a function value for a drive: infrastructure failures are
+// retried within the budgets, a measurement that its judge doubts is repeated.
 func (p Policy) Decide(_ context.Context, e Ended) Decision {
+	if e.Repeat != "" && e.Outcome.Outcome == rundir.OutcomePassed {
+		d := Decision{Action: Repeat, Why: e.Repeat}
+		if !e.Plan.IsSession() { // which compares with itself, on whatever nodes
+			d.Exclude, d.After = e.Outcome.Nodes, e.RepeatAfter
+		}
+		return d
+	}
 	if why := p.refuses(e); why != "" {
 		return Decision{Action: Done, Why: why}
 	}
@@ -79,7 +90,7 @@ func (p Policy) refuses(e Ended) string {
 		return string(o)
 	case e.Outcome.Finding != nil && slices.Contains([]string{outcome.KindSubmit, outcome.KindNever}, e.Outcome.Finding.Kind):
 		return "a retry would meet the same: " + e.Outcome.Finding.Kind
-	case e.Outcome.Finding != nil && e.Outcome.Finding.Class != "" && e.Outcome.Finding.Class != "infra":
+	case e.Outcome.Finding != nil && e.Outcome.Finding.Class != "" && e.Outcome.Finding.Class != string(blame.Infra):
 		return "not proven to be the infrastructure's fault"
 	case e.Attempt > p.Max:
 		return fmt.Sprintf("%d of %d retries used", e.Attempt-1, p.Max)

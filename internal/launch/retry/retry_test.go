@@ -10,6 +10,21 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
+// A measurement that its judge doubts is repeated, on other nodes and after a while; a session compares with itself.
+func TestRepetition(t *testing.T) {
+	t.Parallel()
+	e := Ended{
+		Attempt: 1, Outcome: rundir.AttemptOutcome{Outcome: rundir.OutcomePassed, Nodes: []string{"n1"}},
+		Repeat: "looks slow", RepeatAfter: time.Minute,
+	}
+	decide := func() Decision { return Policy{Max: 2}.Decide(context.Background(), e) }
+	require.Equal(t, Decision{Action: Repeat, Why: "looks slow", Exclude: []string{"n1"}, After: time.Minute}, decide())
+	e.Plan.Pairs = &rundir.PairPlan{}
+	require.Equal(t, Decision{Action: Repeat, Why: "looks slow"}, decide())
+	e.Outcome.Outcome = rundir.OutcomeTestFailed
+	require.Equal(t, Done, decide().Action, "there is no measurement")
+}
+
 func TestRetryPolicy(t *testing.T) {
 	t.Parallel()
 	ended := func(o rundir.Outcome, attempt int, f *rundir.Finding) Ended {

@@ -170,7 +170,7 @@ func (a Access) facts(ctx context.Context, dir rundir.Dir, e JobEnd, seen answer
 		f.Roles = append(f.Roles, r.Name)
 	}
 	row := slurm.NewestRow(seen.acct[j.Routed], j.ID)
-	if c, ok := requested(dir, j); ok && f.Job.Cancel == nil && !endedBefore(row, c) {
+	if c, ok := dir.CancelledAfter(j.Intent); ok && f.Job.Cancel == nil && !endedBefore(row, c) {
 		f.Job.Cancel = &c
 	}
 	if j.Backend == rundir.BackendLocal { // before its record is read, which is complete when it was gone
@@ -209,13 +209,6 @@ func (a Access) facts(ctx context.Context, dir rundir.Dir, e JobEnd, seen answer
 	return f, stands, nil
 }
 
-// requested is the request to end the run, if it came after the job.
-func requested(dir rundir.Dir, j rundir.Job) (rundir.Cancel, bool) {
-	var c rundir.Cancel
-	err := rundir.ReadJSON(dir.CancelFile(), &c)
-	return c, err == nil && !c.At.Before(j.Intent)
-}
-
 // endedBefore reports whether a job was over when it was asked to end.
 func endedBefore(row *slurm.AcctRow, c rundir.Cancel) bool {
 	return row != nil && row.State.Class() == slurm.Terminal && !row.End.IsZero() && row.End.Add(blame.ClockSkew).Before(c.At)
@@ -223,12 +216,8 @@ func endedBefore(row *slurm.AcctRow, c rundir.Cancel) bool {
 
 // neverSubmitted is how an attempt ended that never became a job.
 func neverSubmitted(dir rundir.Dir, j rundir.Job, at time.Time) rundir.AttemptOutcome {
-	text := "nothing was submitted: its driver died first"
-	r := outcome.Resolution{
-		Phase: rundir.PhaseQueue, Outcome: rundir.OutcomeInfra, Confidence: "client", Reason: text,
-		Finding: &rundir.Finding{Class: "infra", Kind: "submit-failed", Rule: "submit", Message: text},
-	}
-	if c, ok := requested(dir, j); ok {
+	r := outcome.NotSubmitted("its driver died first", outcome.KindNotSubmitted, at)
+	if c, ok := dir.CancelledAfter(j.Intent); ok {
 		r.Outcome, r.Reason, r.Finding = rundir.OutcomeCancelled, c.Reason, nil
 	}
 	return outcome.Record(r, j, nil, at)

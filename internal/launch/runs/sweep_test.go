@@ -47,11 +47,11 @@ func TestSweepSigns(t *testing.T) {
 		o.sign(Swept{Job: "8", Owner: "ab", Dir: far, Why: "another job"})
 		require.NoFileExists(t, dir.CancelFile())
 		o.sign(Swept{Job: "7", Owner: "ab", Dir: far, Why: "nobody has driven it"})
-		c, ok := requested(dir, job)
+		c, ok := dir.CancelledAfter(job.Intent)
 		require.True(t, ok)
 		require.Equal(t, "ended by ci-disagg sweep: nobody has driven it", c.Reason)
 		o.sign(Swept{Job: "7", Owner: "ab", Dir: far, Why: "again"})
-		c, _ = requested(dir, job)
+		c, _ = dir.CancelledAfter(job.Intent)
 		require.NotContains(t, c.Reason, "again")
 	}
 }
