@@ -16,7 +16,8 @@ func TestPlanTableSharesRows(t *testing.T) {
 	rows := func(texts ...string) (out []tableRow) {
 		for _, text := range texts {
 			key, text, _ := strings.Cut(text, " ")
-			out = append(out, tableRow{key, text})
+			about, _, _ := strings.Cut(text, ":")
+			out = append(out, tableRow{key, about, text})
 		}
 		return out
 	}

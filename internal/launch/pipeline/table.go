@@ -117,7 +117,7 @@ func servers(p rundir.Plan) string {
 }
 
 // tableRow is one line of a case's block.
-type tableRow struct{ key, text string }
+type tableRow struct{ key, about, text string }
 
 // roleRow is the key of the table of roles, whose text is whole lines.
 const roleRow = "roles"
@@ -140,8 +140,7 @@ func (r tableRow) group() (string, bool) {
 	case "budgets", "baseline", "launch":
 		return r.key, true
 	case "command":
-		roles, _, _ := strings.Cut(r.text, ": ")
-		return r.key + roles, true
+		return r.key + r.about, true
 	}
 	return "", false
 }
@@ -180,7 +179,7 @@ func shared(blocks [][]tableRow) []tableRow {
 func caseRows(c Case) []tableRow {
 	var rows []tableRow
 	row := func(key, format string, args ...any) {
-		rows = append(rows, tableRow{key, fmt.Sprintf(format, args...)})
+		rows = append(rows, tableRow{key: key, text: fmt.Sprintf(format, args...)})
 	}
 	row("listed", "%s%s", c.Case.Source, annotations(c.Case))
 	if c.Case.SkipReason != "" {
@@ -216,7 +215,7 @@ func caseRows(c Case) []tableRow {
 	} else {
 		row(roleRow, "%s", roleTable(c.Plan))
 	}
-	commands(row, c.Plan)
+	rows = append(rows, commands(c.Plan)...)
 	row("budgets", "%s", budgetsInForce(c.Plan))
 	sessionRows(row, c.Plan)
 	row("expected", "%s", expected(c.Plan))
@@ -306,7 +305,7 @@ func nodeRanges(r rundir.RolePlan) string {
 
 // commands shows each distinct command once, with the kinds of roles that run it,
 // and each distinct environment.
-func commands(row func(key, format string, args ...any), p rundir.Plan) {
+func commands(p rundir.Plan) (rows []tableRow) {
 	type line struct {
 		key, text string
 		kinds     []string
@@ -344,8 +343,10 @@ func commands(row func(key, format string, args ...any), p rundir.Plan) {
 	}
 	slices.SortStableFunc(lines, func(a, b *line) int { return strings.Compare(a.key, b.key) })
 	for _, l := range lines {
-		row(l.key, "%s: %s", strings.Join(l.kinds, ", "), l.text)
+		about := strings.Join(l.kinds, ", ")
+		rows = append(rows, tableRow{l.key, about, about + ": " + l.text})
 	}
+	return rows
 }
 
 // abridge shortens what is the same in every command. The exact text is in the

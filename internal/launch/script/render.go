@@ -214,7 +214,7 @@ func checkBuild(b rundir.BuildPlan) error {
 		errs = append(errs, fmt.Errorf("name %q of a build is not a file name", b.Name))
 	}
 	for _, r := range b.Roles {
-		if !safeRole(r.Name) {
+		if !validName(r.Name) {
 			errs = append(errs, fmt.Errorf("role name %q is not a file name", r.Name))
 		}
 		if len(r.Slice) == 0 || r.Tasks() < 1 {
@@ -237,8 +237,6 @@ func checkEnv(where string, env []rundir.EnvVar) error {
 	}
 	return nil
 }
-
-func safeRole(name string) bool { return validName(name) }
 
 func planJSON(p rundir.Plan) ([]byte, error) {
 	var b bytes.Buffer

@@ -16,7 +16,7 @@ import (
 func Conclude(c Case, flaky fold.Policy, classes blame.Classes) []Ended {
 	var out []Ended
 	for _, a := range c.Attempts {
-		out = append(out, conclude(c.Plan, a, flaky, classes))
+		out = append(out, ConcludeRun(c.Plan, a, flaky, classes))
 	}
 	return out
 }
@@ -33,16 +33,11 @@ func Measured(all []Ended) []Attempt {
 	return out
 }
 
-// ConcludeRun decides how one run of a session ended, loaded as an attempt of its own.
-func ConcludeRun(plan rundir.Plan, run Attempt, flaky fold.Policy, classes blame.Classes) Ended {
-	return conclude(plan, run, flaky, classes)
-}
-
-// conclude looks at one attempt: its records, then its result files, then whether
-// anything was tested at all. A passed attempt can only become worse by it: a failing
-// test that the agent could not see, or a result that is not there, is never green. A
-// failed one can get another class, when the result files show an infrastructure failure.
-func conclude(plan rundir.Plan, a Attempt, flaky fold.Policy, classes blame.Classes) Ended {
+// ConcludeRun looks at one attempt, or one run of a session that is loaded as an attempt: its records, then its result
+// files, then whether anything was tested at all. A passed attempt can only become worse by it: a failing test that the
+// agent could not see, or a result that is not there, is never green. A failed one can get another class, when the result
+// files show an infrastructure failure.
+func ConcludeRun(plan rundir.Plan, a Attempt, flaky fold.Policy, classes blame.Classes) Ended {
 	a.Roles = owedUnderDraft(plan, a.Roles)
 	e := Ended{Attempt: a, Outcome: a.outcome(), Finding: a.finding()}
 	for _, r := range a.Roles {
