@@ -173,7 +173,7 @@ func (v *supervisor) probe(ctx context.Context, logs []*step.Output) {
 	said := make([]watch.Said, len(logs))
 	for i, l := range logs {
 		if l != nil {
-			said[i] = watch.Said{Last: l.Last(), Lines: l.LastLines()}
+			said[i] = watch.Said{Last: l.Last(), Checked: l.Checked(), Lines: l.LastLines()}
 		}
 	}
 	s := v.watch.Probe(ctx, said)

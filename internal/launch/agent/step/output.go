@@ -29,6 +29,7 @@ type Output struct {
 	mu          sync.Mutex
 	bytes, lost int64
 	last        time.Time // of the last output that was a sign of life
+	checked     time.Time // of the last that only told of health checks
 	scan        *scan.Log
 }
 
@@ -77,6 +78,8 @@ func (l *Output) take(b []byte) {
 	before := l.scan.Signs()
 	if l.scan.Take(b); l.scan.Signs() != before {
 		l.last = l.now()
+	} else {
+		l.checked = l.now()
 	}
 }
 
@@ -106,6 +109,13 @@ func (l *Output) Last() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.last
+}
+
+// Checked is when there was output last that only told of health checks.
+func (l *Output) Checked() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.checked
 }
 
 // LastLines are the last lines, oldest first.

@@ -50,8 +50,9 @@ func HealthCheck(r rundir.RolePlan) scan.HealthCheck {
 
 // Said is what a role's own output has said so far. The zero value has said nothing.
 type Said struct {
-	Last  time.Time
-	Lines []rundir.LogLine // its last lines, oldest first
+	Last    time.Time
+	Checked time.Time        // when it last told of nothing but health checks
+	Lines   []rundir.LogLine // its last lines, oldest first
 }
 
 // Watch watches the roles of one run.
@@ -259,11 +260,21 @@ func (w *Watch) Probe(ctx context.Context, said []Said) Silence {
 			s.Unread = append(s.Unread, r.Name)
 		}
 		if at := w.lastSign(i, said[i].Last); !at.IsZero() {
-			since = append(since, r.Name+" "+at.UTC().Format("15:04:05Z"))
+			since = append(since, r.Name+" "+at.UTC().Format("15:04:05Z")+checked(at, said[i].Checked, w.Logs.lastCheck(i)))
 		}
 	}
 	s.Since = strings.Join(since, ", ")
 	return s
+}
+
+// checked tells of health checks that were answered after the last sign of life, which they are not: whoever looks into the
+// log finds them there.
+func checked(since time.Time, checks ...time.Time) string {
+	last := slices.MaxFunc(checks, time.Time.Compare)
+	if last.Sub(since) < time.Second {
+		return ""
+	}
+	return " (health checks answered until " + last.UTC().Format("15:04:05Z") + ")"
 }
 
 // hasWork reports whether requests wait for a role. What its node's helper sees is the better witness: an engine says how

@@ -4,6 +4,7 @@ import (
 	"context"
 	"regexp"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -33,6 +34,19 @@ func TestWhoHasWork(t *testing.T) {
 	found := w.Probe(t.Context(), []Said{said("1"), said("1"), {}})
 	require.Empty(t, found.Busy, "what it has answered is not read")
 	require.Equal(t, []string{"GEN_0"}, found.Unread)
+}
+
+// Health checks that are answered are no sign of life, but stand in the log that somebody will open.
+func TestSilenceTellsOfHealthChecks(t *testing.T) {
+	t.Parallel()
+	files, err := rundir.AttemptDir(t.TempDir()).Tree()
+	require.NoError(t, err)
+	defer func() { _ = files.Close() }()
+	w := New(files, rundir.AttemptDir(t.TempDir()).Run(0), []Role{{Name: "server"}, {Name: "client"}, {Name: "other"}}, nil, 0)
+	at := time.Date(2026, 11, 29, 21, 46, 32, 0, time.UTC)
+	w.Logs.asked[2] = at.Add(time.Minute)
+	found := w.Probe(t.Context(), []Said{{Last: at, Checked: at.Add(2 * time.Second)}, {Last: at, Checked: at.Add(-time.Second)}, {Last: at}})
+	require.Equal(t, "server 21:46:32Z (health checks answered until 21:46:34Z), client 21:46:32Z, other 21:46:32Z (health checks answered until 21:47:32Z)", found.Since)
 }
 
 // A role that has not said that it is ready is told with the key and the pattern of its

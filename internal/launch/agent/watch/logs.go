@@ -40,13 +40,14 @@ type Logs struct {
 	mu    sync.Mutex
 	sizes map[string]int64
 	grown []time.Time // by role index: when one of its files was last seen to have grown
+	asked []time.Time // likewise: by nothing but health checks
 	first time.Time   // when a request was first seen to be served
 }
 
 func newLogs(run rundir.RunDir, roles []Role, served []string, hang time.Duration) *Logs {
 	s := &Logs{
 		output: run.Output(), run: filepath.Base(string(run)), attempt: rundir.AttemptDir(filepath.Dir(string(run))),
-		served: served, every: growthEvery, sizes: map[string]int64{}, grown: make([]time.Time, len(roles)),
+		served: served, every: growthEvery, sizes: map[string]int64{}, grown: make([]time.Time, len(roles)), asked: make([]time.Time, len(roles)),
 	}
 	if hang > 0 {
 		s.every = min(s.every, max(hang/8, minGrowth))
@@ -89,8 +90,13 @@ func (s *Logs) look(now time.Time) {
 			before := s.sizes[name]
 			s.sizes[name] = info.Size()
 			s.mu.Unlock()
-			if s.lives(tree, name, s.health[i], before, info.Size()) {
+			switch {
+			case s.lives(tree, name, s.health[i], before, info.Size()):
 				s.grew(i, name, now)
+			case info.Size() > before:
+				s.mu.Lock()
+				s.asked[i] = now
+				s.mu.Unlock()
 			}
 		}
 	}
@@ -150,6 +156,13 @@ func (s *Logs) lastGrowth(role int) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.grown[role]
+}
+
+// lastCheck is when one of a role's files was last seen to have grown by health checks alone.
+func (s *Logs) lastCheck(role int) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked[role]
 }
 
 // FirstServed is when a request was first seen to be served, zero = never.

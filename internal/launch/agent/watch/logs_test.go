@@ -113,6 +113,7 @@ func TestHealthChecksAreNoLife(t *testing.T) {
 		}
 	}
 	require.Equal(t, died, s.lastGrowth(0))
+	require.Equal(t, at, s.lastCheck(0))
 	lines := s.Lines(0, "GEN_0", scan.NewPatterns(classes))
 	require.Len(t, lines, 1)
 	require.Zero(t, lines[0].Behind)
