@@ -226,15 +226,15 @@ func (d *decider) attempt(s results.Ended) AttemptReport {
 func roleStatus(s *results.Ended, r *results.Told) (status, why string) {
 	switch {
 	case s.IsRoot(r.Name):
-		return "root", s.Finding.Message
+		return RoleRoot, s.Finding.Message
 	case s.IsCollateral(r.Name):
-		return "collateral", s.Finding.Collateral[r.Name]
+		return RoleCollateral, s.Finding.Collateral[r.Name]
 	case r.State == rundir.RoleNeverStarted || r.State == rundir.RolePending:
-		return "not_started", r.Error
+		return RoleNotStarted, r.Error
 	case r.Red > 0, len(r.End.Results) > 0:
-		return "failed", ""
+		return RoleFailed, ""
 	default:
-		return "passed", ""
+		return RolePassed, ""
 	}
 }
 

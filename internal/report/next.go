@@ -133,7 +133,7 @@ func (a Advice) readLog(c CaseReport) string {
 		return a.show(filepath.Join(AttemptPath(c, *at), f.Line.File), f.Line.Number)
 	}
 	for _, r := range at.Roles {
-		wanted := r.Status == "root" || (at.Finding == nil || at.Finding.Root == "") && rundir.Works(r.Kind)
+		wanted := r.Status == RoleRoot || (at.Finding == nil || at.Finding.Root == "") && rundir.Works(r.Kind)
 		if wanted && r.Log != nil {
 			return a.show(r.Log.Path, 0)
 		}

@@ -91,6 +91,7 @@ type Decision struct {
 	ExitCode int    `json:"exit_code"` // of a case: what it alone would end with
 	// Unjudged is why it is green and passed for all that nothing was judged, collecting or no_baseline; "" = it did.
 	Unjudged verdict.Word `json:"not_judged,omitempty"`
+	Fault    string       `json:"fault,omitempty"` // whose turn it is, in a sentence: see package fault
 }
 
 // Ending is the decision for an exit code.
@@ -186,6 +187,15 @@ type AttemptReport struct {
 	Telemetry    *rundir.Telemetry  `json:"telemetry,omitempty"`
 	Artifacts    []Link             `json:"artifacts,omitempty"`
 }
+
+// What became of a role.
+const (
+	RolePassed     = "passed"
+	RoleFailed     = "failed"
+	RoleRoot       = "root"       // it failed first
+	RoleCollateral = "collateral" // it failed because the root did
+	RoleNotStarted = "not_started"
+)
 
 // RoleReport is one role of one attempt.
 type RoleReport struct {

@@ -18,6 +18,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/confirm"
+	"github.com/ci-disagg/ci-disagg/internal/report/fault"
 	"github.com/ci-disagg/ci-disagg/internal/report/notify"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/archive"
@@ -149,7 +150,7 @@ func (r *Reporter) tell(ctx context.Context, d session.Decided) {
 	if tree.Has(mark) {
 		return
 	}
-	decided := report.Decide(d.Run, d.Cases)
+	decided := fault.Decide(d.Run, d.Cases)
 	if _, found := notify.Of(decided, r.Notify.Owners); !found {
 		return
 	}

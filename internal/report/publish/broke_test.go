@@ -11,6 +11,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/changed"
+	"github.com/ci-disagg/ci-disagg/internal/report/fault"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -28,6 +29,7 @@ func TestWhoBrokeIt(t *testing.T) {
 	}
 	c.Suspects = &report.Suspects{Good: "900dc0ffee0ddf00", Bad: "badc0ffee0ddf00d", URL: "https://git.example.com/compare/900d...badc", Commits: []string{"badc0ff slow <b>kernel</b>", "abcdef0 other", "1234567 third"}}
 	c.Changed = &changed.Difference{Text: "Together with the commit changed: driver 580.95.05 → <b>590</b>.", Facts: 12, Before: 10, Since: 1}
+	fault.Set(&d)
 	began := report.Began(*c)
 	require.Equal(t, "probably began with the run of "+at.Time.UTC().Format("2 Jan 15:04")+" (commit badc0ffee0); the run before was of 900dc0ffee", began)
 	dir, _ := written(t, d)
@@ -55,11 +57,11 @@ func TestPairedOnSuspectMachines(t *testing.T) {
 	t.Parallel()
 	c := regressionDocument().Cases[0]
 	c.AB = &ab.Session{}
-	require.Equal(t, "B is slower than A on the same machines: the change under test is the cause.", fault(c))
+	require.Equal(t, "B is slower than A on the same machines: the change under test is the cause.", fault.Of(c))
 	c.Machine = "The machine, probably: GPU 3 of node07 was hot. That was so in 4 of 4 runs of B, and in none of A."
-	require.Equal(t, "B is slower than A on the same machines: the change under test is the first suspect. "+c.Machine, fault(c))
+	require.Equal(t, "B is slower than A on the same machines: the change under test is the first suspect. "+c.Machine, fault.Of(c))
 	c.AB.Apart = "A is no ancestor of B"
-	require.Equal(t, "B is slower than A on the same machines; A is no ancestor of B. "+c.Machine, fault(c))
+	require.Equal(t, "B is slower than A on the same machines; A is no ancestor of B. "+c.Machine, fault.Of(c))
 }
 
 // A regression on a suspect machine is told as probably the machine's wherever people look, and not as the change's.
@@ -93,6 +95,7 @@ func TestTheMachineProbably(t *testing.T) {
 				Cards:    []rundir.Card{{Node: "node07", Index: 3, UUID: "GPU-3-uuid", Name: "NVIDIA H200", SM: 1410, Temp: 88, Capped: ptr(0.4)}},
 				Suspects: []rundir.Suspicion{{Text: "GPU 3 of node07 ran <slowly>"}},
 			}
+			fault.Set(&d)
 			dir, _ := written(t, d)
 			page, err := os.ReadFile(filepath.Join(dir, casePath(*c)))
 			require.NoError(t, err)
@@ -107,22 +110,4 @@ func TestTheMachineProbably(t *testing.T) {
 			}
 		})
 	}
-}
-
-// Who was stopped did not fall.
-func TestOthersOfAFailure(t *testing.T) {
-	t.Parallel()
-	stopped := report.RoleReport{RoleRecord: rundir.RoleRecord{StoppedBy: "agent"}, Status: roleCollateral}
-	fell := report.RoleReport{Status: roleCollateral}
-	root := report.RoleReport{Status: "root"}
-	for want, roles := range map[string][]report.RoleReport{
-		"":                           {root},
-		"; 1 other role was stopped": {root, stopped},
-		"; 1 other role fell with it; 2 other roles were stopped": {root, stopped, fell, stopped},
-	} {
-		f := &rundir.Finding{Class: "test"}
-		c := report.CaseReport{Finding: f, Outcome: rundir.OutcomeTestFailed, Attempts: []report.AttemptReport{{Counts: true, Finding: f, Outcome: rundir.OutcomeTestFailed, Roles: roles}}}
-		require.Equal(t, want, others(c))
-	}
-	require.Empty(t, others(report.CaseReport{}))
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/fault"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -35,7 +36,7 @@ type Style struct {
 func Console(d report.Report, reportDir string, style Style) string {
 	p := painter(style)
 	head := []string{fmt.Sprintf("%s  %s: %s (exit %d)", p.result(d.Decision, runLabel(d)), look.OneLine(d.Stage, 80), look.OneLine(d.Headline, 200), d.ExitCode)}
-	if text := runFault(d); text != "" && d.Result != report.ResultPassed {
+	if text := d.Fault; text != "" && d.Result != report.ResultPassed {
 		head = append(head, look.OneLine(plain.Words(text), consoleWidth))
 	}
 	said := func(w string) bool {
@@ -66,7 +67,7 @@ func (p painter) body(d report.Report, room int) []string {
 	room -= p.height(end) + 1
 	left := red
 	for i, g := range alike(cases[:red]) {
-		block := p.block(g, onlyRed(d) == nil)
+		block := p.block(g, fault.Only(d) == nil)
 		if i > 0 && p.height(out)+p.height(block) > room {
 			out = append(out, fmt.Sprintf("  … and %s that did not pass, in the report", plain.Count(left, "more case")))
 			break
@@ -185,7 +186,7 @@ func (p painter) block(g group, withFault bool) []string {
 		out = append(out, "      "+look.OneLine(plain.Words(fmt.Sprintf(format, args...)), p.runes(2)-6))
 	}
 	if withFault {
-		say("%s", fault(c))
+		say("%s", c.Fault)
 	}
 	rows := moved(c.Metrics)
 	proven := c.AB != nil && c.Result == report.ResultRegression && len(c.AB.Series) > 0 // its lines say it, with A and B

@@ -6,10 +6,12 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/cost"
+	"github.com/ci-disagg/ci-disagg/internal/report/fault"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/report/words"
@@ -23,6 +25,11 @@ func at(s float64) *time.Time {
 	t := epoch.Add(time.Duration(s * float64(time.Second)))
 	return &t
 }
+
+const (
+	classInfra = string(blame.Infra)
+	classTest  = string(blame.Test)
+)
 
 func ptr[T any](v T) *T { return &v }
 
@@ -53,6 +60,7 @@ func document(exit int, result, headline string, cases ...report.CaseReport) rep
 	d := report.Decide(run, cases)
 	d.ExitCode, d.Result, d.Headline, d.Colour = exit, result, headline, report.ColourOf(exit)
 	d.Started, d.Ended = at(0), at(1210)
+	fault.Set(&d)
 	return d
 }
 
@@ -197,10 +205,10 @@ func crash(c report.CaseReport, class string) report.CaseReport {
 		r.Ended = at(685)
 		switch r.Name {
 		case "GEN_0":
-			r.Status, r.Why, r.Exit, r.Ended, r.FirstError = roleRoot, f.Message, 1, at(666), &line
+			r.Status, r.Why, r.Exit, r.Ended, r.FirstError = report.RoleRoot, f.Message, 1, at(666), &line
 			r.Tail = []string{"[TRT-LLM] [I] iter = 210, prev_device_step_time = 10.0 ms", line.Text, "=== 1 failed in 620.1s ==="}
 		case "BENCHMARK":
-			r.Status, r.Why, r.Exit, r.Ended = roleCollateral, f.Collateral["BENCHMARK"], 1, at(667)
+			r.Status, r.Why, r.Exit, r.Ended = report.RoleCollateral, f.Collateral["BENCHMARK"], 1, at(667)
 		default:
 			r.Status, r.StoppedBy, r.Signal, r.Exit = "failed", "agent", 15, 143
 		}
@@ -275,6 +283,7 @@ func hostileDocument() report.Report {
 	session.Measured[0].A.Name, session.Measured[0].A.Problems = hostile, []string{hostile}
 	session.Series[0].Point, session.Series[0].Metric, session.Series[0].Unit = hostile, hostile, hostile
 	c.AB = &session
+	fault.Set(&d)
 	return d
 }
 

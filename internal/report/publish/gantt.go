@@ -51,7 +51,7 @@ func Timeline(a report.AttemptReport) []byte {
 func timelineTitle(a report.AttemptReport, total time.Duration) string {
 	title := fmt.Sprintf("Timeline of %d roles over %s", len(a.Roles), look.Lasting(total))
 	for _, r := range a.Roles {
-		if r.Status == roleRoot {
+		if r.Status == report.RoleRoot {
 			title += "; " + r.Name + " was the first to fail"
 		}
 	}
@@ -136,7 +136,7 @@ func (g *gantt) phases(a report.AttemptReport, end time.Time, bottom int) {
 func (g *gantt) role(r report.RoleReport, end time.Time, y int) {
 	name := plain.Cut(r.Name, 26)
 	weight := ""
-	if r.Status == roleRoot {
+	if r.Status == report.RoleRoot {
 		weight = fmt.Sprintf(` font-weight="bold" fill="%s"`, look.InkBad)
 	}
 	fmt.Fprintf(&g.b, `<g><title>%s: %s</title><text x="%.1f" y="%d" text-anchor="end"%s>%s</text>`,
@@ -154,7 +154,7 @@ func (g *gantt) bar(r report.RoleReport, end time.Time, y int) {
 		end = *r.Ended
 	}
 	pale, full := look.InkWait, look.InkRun
-	if r.Status == roleRoot {
+	if r.Status == report.RoleRoot {
 		pale, full = look.InkWaitBad, look.InkBad
 	}
 	x0, x2 := g.x(*r.Started), g.x(end)
@@ -181,14 +181,14 @@ func (g *gantt) bar(r report.RoleReport, end time.Time, y int) {
 func (g *gantt) ending(r report.RoleReport, from, full, at float64, y int) {
 	text := ""
 	switch r.Status {
-	case roleRoot:
+	case report.RoleRoot:
 		fmt.Fprintf(&g.b, `<path d="M%.1f,%dl8,8m0,-8l-8,8" stroke="%s" stroke-width="3" fill="none"/>`, at-4, y+8, look.InkText)
 		text = "root cause"
-	case roleCollateral:
+	case report.RoleCollateral:
 		if text = "fell with it"; r.StoppedBy != "" {
 			text = "stopped"
 		}
-	case "failed":
+	case report.RoleFailed:
 		if r.StoppedBy == "" {
 			text = "failed"
 		}
@@ -196,7 +196,7 @@ func (g *gantt) ending(r report.RoleReport, from, full, at float64, y int) {
 	if text == "" {
 		return
 	}
-	if r.Status != roleRoot {
+	if r.Status != report.RoleRoot {
 		fmt.Fprintf(&g.b, `<circle cx="%.1f" cy="%d" r="4.5" fill="none" stroke="%s" stroke-width="2"/>`, at, y+12, look.InkText)
 	}
 	width := float64(len(text)) * ganttChar

@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/fault"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 )
 
@@ -29,7 +30,7 @@ func TestWhatDoesNotGateIsSaid(t *testing.T) {
 	c.Result, c.Verdict = report.ResultNoVerdict, ""
 	c.Metrics = c.Metrics[:1]
 	c.Metrics[0].Metric, c.Metrics[0].Gate = "e2el_median_ms", false
-	require.Equal(t, "The test passed; e2el_median_ms was measured and does not gate; with perf.metrics.e2el_median_ms.gate: true it decides.", fault(c))
+	require.Equal(t, "The test passed; e2el_median_ms was measured and does not gate; with perf.metrics.e2el_median_ms.gate: true it decides.", fault.Of(c))
 	c.Metrics = nil
-	require.Equal(t, "The test passed; nothing says how fast it was.", fault(c))
+	require.Equal(t, "The test passed; nothing says how fast it was.", fault.Of(c))
 }

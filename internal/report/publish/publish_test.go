@@ -24,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/fault"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -313,7 +314,7 @@ func TestWordsOfATimelineAreRead(t *testing.T) {
 	t.Parallel()
 	c := crash(newCase(0), classInfra)
 	a := &c.Attempts[0]
-	a.Roles[1].Ready, a.Roles[1].Status = nil, roleCollateral
+	a.Roles[1].Ready, a.Roles[1].Status = nil, report.RoleCollateral
 	words := regexp.MustCompile(`text-anchor="end"( fill="#ffffff")?>(root cause|fell with it|stopped)<`).FindAllStringSubmatch(string(Timeline(*a)), -1)
 	require.Len(t, words, 3)
 	for i, white := range []bool{true, false, true} {
@@ -416,13 +417,13 @@ func TestKnownFailureIsSaid(t *testing.T) {
 	t.Parallel()
 	c := regressionDocument().Cases[0]
 	c.Known, c.Result, c.ExitCode = "https://bugs.example.com/1", report.ResultKnown, 0
-	require.Equal(t, "Listed as a known failure: its verdict, regression, does not turn the run red.", fault(c))
+	require.Equal(t, "Listed as a known failure: its verdict, regression, does not turn the run red.", fault.Of(c))
 	require.Equal(t, "KNOWN FAILURE", caseLabel(c))
 	c.Outcome = rundir.OutcomeTestFailed
-	require.Equal(t, "A known failure: it does not turn the run red, and nothing was proven.", fault(c))
+	require.Equal(t, "A known failure: it does not turn the run red, and nothing was proven.", fault.Of(c))
 	allowed := newCase(0)
 	allowed.Verdict, allowed.Unjudged, allowed.Metrics[0].Verdict = verdict.NoBaseline, verdict.NoBaseline, verdict.NoBaseline
-	require.Equal(t, "Nothing to do. Its speed was not judged: no baseline. The policy allows that.", fault(allowed))
+	require.Equal(t, "Nothing to do. Its speed was not judged: no baseline. The policy allows that.", fault.Of(allowed))
 	require.Equal(t, "not judged", caseLabel(allowed))
 }
 

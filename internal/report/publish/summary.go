@@ -8,6 +8,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/fault"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/report/words"
@@ -39,7 +40,7 @@ const (
 func Summary(d report.Report) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n## %s %s: %s\n\n", summaryMarker(d), icon(d.Result, d.Colour), look.Markdown(d.Stage), look.Markdown(d.Headline))
-	if text := runFault(d); text != "" && onlyRed(d) == nil {
+	if text := d.Fault; text != "" && fault.Only(d) == nil {
 		fmt.Fprintf(&b, "**%s**\n\n", look.Markdown(text))
 	}
 	end := summaryDoubts(d.Warnings) + summaryEnd(d)
@@ -85,7 +86,7 @@ func summaryCase(g group, pages string) string {
 	var b strings.Builder
 	name := onWeb(pages, "report/"+casePath(c), look.Markdown(look.OneLine(rundir.ShortID(c.ID), 300)))
 	fmt.Fprintf(&b, "### %s %s: %s\n\n", icon(c.Result, c.Colour), caseLabel(c), name)
-	fmt.Fprintf(&b, "%s\n", look.Markdown(fault(c)))
+	fmt.Fprintf(&b, "%s\n", look.Markdown(c.Fault))
 	rows := moved(c.Metrics)
 	if text := failureText(c); text != "" && (len(rows) == 0 || c.Result == report.ResultNoVerdict) { // numbers alone do not say why
 		fmt.Fprintf(&b, "\n%s\n", look.Markdown(look.OneLine(text, 500)))
@@ -164,7 +165,7 @@ func greenNote(c report.CaseReport) string {
 	if c.Result == report.ResultKnown {
 		return ": " + look.OneLine(plain.Words(c.Message), 300)
 	}
-	return tries(c)
+	return fault.Tries(c)
 }
 
 // summaryDoubts is the first warnings, folded.

@@ -3,7 +3,6 @@ package publish
 import (
 	"fmt"
 	"path"
-	"slices"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/plain"
@@ -214,7 +213,7 @@ func viewIndex(d report.Report) indexPage {
 		}
 		p.Cards = append(p.Cards, card)
 	}
-	p.Fault = runFault(d)
+	p.Fault = d.Fault
 	if len(red) == 1 {
 		p.Cards[0].Fault = "" // the banner says it
 	}
@@ -227,72 +226,11 @@ func viewIndex(d report.Report) indexPage {
 	return p
 }
 
-// runFault says in one sentence whose turn it is after a run.
-func runFault(d report.Report) string {
-	if len(d.Cases) == 0 {
-		return "Nothing was tested."
-	}
-	if c := onlyRed(d); c != nil {
-		return fault(*c)
-	}
-	switch d.Result {
-	case report.ResultPassed:
-		if d.Counts.Known > 0 {
-			return "Nothing new to do; known failures do not turn the run red."
-		}
-		if i := slices.IndexFunc(d.Cases, flaky); i >= 0 {
-			return passedFault(d.Cases[i])
-		}
-		return "Nothing to do."
-	case report.ResultInfra:
-		return "The infrastructure failed, not your change."
-	case report.ResultInterrupted:
-		return "The run was ended before it was through; its jobs were cancelled."
-	case report.ResultRegression:
-		return "All tests passed, but something is slower than its baseline."
-	case report.ResultNoVerdict:
-		if allGreen(d) {
-			return "No case failed, but the run proves nothing." // why stands in the headline
-		}
-		if d.Counts.Skipped > 0 && d.Counts.NoVerdict == 0 {
-			return "Nothing failed, but not everything was tested: some tests skipped themselves."
-		}
-		return "All tests passed, but not every speed could be judged."
-	case report.ResultTestFailed:
-		if d.Counts.Infra > 0 {
-			return "A test failed. The cases marked INFRASTRUCTURE are not your change."
-		}
-		return "A test failed: the change under test is the first suspect."
-	default:
-		return ""
-	}
-}
-
-// allGreen reports whether the doubt about a run is in none of its cases.
-func allGreen(d report.Report) bool {
-	return !slices.ContainsFunc(d.Cases, func(c report.CaseReport) bool { return !green(c) })
-}
-
-// onlyRed is the one case that did not pass, nil if there are more or none.
-func onlyRed(d report.Report) *report.CaseReport {
-	var only *report.CaseReport
-	for i := range d.Cases {
-		if green(d.Cases[i]) {
-			continue
-		}
-		if only != nil {
-			return nil
-		}
-		only = &d.Cases[i]
-	}
-	return only
-}
-
 // viewCase prepares what every page says of a case.
 func viewCase(c report.CaseReport, root string) caseView {
 	v := caseView{
 		CaseReport: c, Root: root, Page: casePath(c), Short: rundir.ShortID(c.ID), Tone: tone(c.Result, c.Colour), Label: caseLabel(c),
-		Fault: fault(c), Failure: failureText(c), Line: viewLine(c, root),
+		Fault: c.Fault, Failure: failureText(c), Line: viewLine(c, root),
 	}
 	rows := moved(c.Metrics)
 	for i, r := range rows {

@@ -118,30 +118,30 @@ func viewAttempt(c report.CaseReport, a report.AttemptReport, root string) attem
 }
 
 func viewRole(r report.RoleReport, root string, f *rundir.Finding) roleView {
-	v := roleView{RoleReport: r, Root: root, Ending: roleWords(r), Open: r.Status == roleRoot}
+	v := roleView{RoleReport: r, Root: root, Ending: roleWords(r), Open: r.Status == report.RoleRoot}
 	v.Said = plain.Words(strings.TrimPrefix(r.Why, "["+r.Name+"] "))
 	explains := ""
-	if r.Status == roleRoot && f != nil && f.Line != nil && !f.Line.Last {
+	if r.Status == report.RoleRoot && f != nil && f.Line != nil && !f.Line.Last {
 		explains = plain.Words(f.Line.Text)
 	}
 	for _, t := range r.Tail {
 		v.TailLines = append(v.TailLines, tailLine{Text: t, Marked: explains != "" && plain.Words(t) == explains})
 	}
 	switch r.Status {
-	case roleRoot:
+	case report.RoleRoot:
 		v.Tone, v.Word = "bad", "root cause"
-	case roleCollateral:
+	case report.RoleCollateral:
 		if v.Tone, v.Word = "infra", "fell with it"; r.StoppedBy != "" {
 			v.Tone, v.Word = "none", "stopped"
 		}
-	case report.ResultPassed:
+	case report.RolePassed:
 		v.Tone, v.Word = "good", "ended well"
-	case "failed":
+	case report.RoleFailed:
 		v.Tone, v.Word = "doubt", "failed"
 		if r.StoppedBy != "" {
 			v.Tone, v.Word = "none", "stopped"
 		}
-	case "not_started":
+	case report.RoleNotStarted:
 		v.Tone, v.Word = "none", "not started"
 	default:
 		v.Tone, v.Word = "doubt", r.Status

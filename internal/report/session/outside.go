@@ -15,6 +15,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
+	"github.com/ci-disagg/ci-disagg/internal/report/fault"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/points"
@@ -69,10 +70,12 @@ func (o Outside) decided(judged report.Judged, gates bool, began time.Time) repo
 	c := report.DecideCase(plan, passed, judged, report.Policy{Exit: o.Exit, Judged: gates})
 	c.Attempts = nil // nothing was launched
 	c.Message = cmp.Or(c.Message, nothingWrong(c, gates))
-	return report.Report{
+	doc := report.Report{
 		Schema: report.ReportSchema, Tool: o.Tool, RunID: o.Run, Stage: "judge", Rules: o.Rules, Started: &began,
 		Counts: report.CountCases([]report.CaseReport{c}), Cases: []report.CaseReport{c}, Decision: report.Ending(c.ExitCode), Headline: c.Message,
 	}
+	fault.Set(&doc)
+	return doc
 }
 
 // nothingWrong is the one line for a measurement that no metric speaks against.

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/report/fault"
 	"github.com/ci-disagg/ci-disagg/internal/report/points"
 	"github.com/ci-disagg/ci-disagg/internal/report/words"
 
@@ -283,21 +284,21 @@ func (s *Session) Write(d *Decided) (report.Report, error) {
 		run.Unwritten = d.Run.Unwritten
 	}
 	junitXML := func() (notes []string, err error) {
-		return suites.Write(filepath.Join(dir, rundir.ReportJUnit), report.Decide(run, d.Cases), s.o.Suites)
+		return suites.Write(filepath.Join(dir, rundir.ReportJUnit), fault.Decide(run, d.Cases), s.o.Suites)
 	}
 	notes, err := junitXML()
 	run.Notes = slices.Concat(notes, d.Run.Notes)
 	if err != nil {
 		fails("junit.xml", err)
 	}
-	if failed := publish.Write(dir, report.Decide(run, d.Cases)); failed != nil {
+	if failed := publish.Write(dir, fault.Decide(run, d.Cases)); failed != nil {
 		fails("report", failed)
 		if err == nil {
 			_, err = junitXML()
 			errs = append(errs, err)
 		}
 	}
-	return report.Decide(run, d.Cases), errors.Join(errs...)
+	return fault.Decide(run, d.Cases), errors.Join(errs...)
 }
 
 // unwritten notes a part of the report that could not be written.

@@ -1,0 +1,41 @@
+package fault
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Who was stopped did not fall.
+func TestOthersOfAFailure(t *testing.T) {
+	t.Parallel()
+	stopped := report.RoleReport{RoleRecord: rundir.RoleRecord{StoppedBy: "agent"}, Status: report.RoleCollateral}
+	fell := report.RoleReport{Status: report.RoleCollateral}
+	root := report.RoleReport{Status: report.RoleRoot}
+	for want, roles := range map[string][]report.RoleReport{
+		"":                           {root},
+		"; 1 other role was stopped": {root, stopped},
+		"; 1 other role fell with it; 2 other roles were stopped": {root, stopped, fell, stopped},
+	} {
+		f := &rundir.Finding{Class: "test"}
+		c := report.CaseReport{Finding: f, Outcome: rundir.OutcomeTestFailed, Attempts: []report.AttemptReport{{Counts: true, Finding: f, Outcome: rundir.OutcomeTestFailed, Roles: roles}}}
+		require.Equal(t, want, others(c))
+	}
+	require.Empty(t, others(report.CaseReport{}))
+}
+
+// Programs read whose turn it is in verdict.json, as people do on the pages.
+func TestDecideSaysWhoseTurnItIs(t *testing.T) {
+	t.Parallel()
+	node := report.CaseReport{Decision: report.Ending(3), Outcome: rundir.OutcomeInfra, Attempts: []report.AttemptReport{{}, {Counts: true}}}
+	d := Decide(report.Run{}, []report.CaseReport{node})
+	require.Equal(t, "Infrastructure, not your change. It was tried 2 times.", d.Cases[0].Fault)
+	require.Equal(t, d.Cases[0].Fault, d.Fault, "it is the only one that did not pass")
+	red := report.CaseReport{Decision: report.Ending(1), Outcome: rundir.OutcomeTestFailed}
+	d = Decide(report.Run{}, []report.CaseReport{node, red})
+	require.Equal(t, "A test failed.", d.Cases[1].Fault)
+	require.Equal(t, "A test failed. The cases marked INFRASTRUCTURE are not your change.", d.Fault)
+}
