@@ -52,7 +52,7 @@ func Began(c CaseReport) string {
 		return ""
 	}
 	o := c.Together.Onset
-	if words.Run(*r, o.Run) == "this run" {
+	if n := len(r.Series); n > 0 && r.Series[n-1].ID == o.Run {
 		return ""
 	}
 	text := "probably began with " + words.RunAt(o.Time, o.Commit)

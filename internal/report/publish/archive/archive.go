@@ -106,7 +106,7 @@ func Copy(dir string, from rundir.Dir, d report.Report, m *mask.Masker) error {
 		return err
 	}
 	left := int64(totalSize)
-	if d.Result == "interrupted" {
+	if d.Result == report.ResultInterrupted {
 		left = 0 // seconds are left
 	}
 	for _, name := range linked(d) {
