@@ -272,5 +272,5 @@ func FailedAttempt(c CaseReport) *AttemptReport {
 
 // AttemptPath is the directory of an attempt, from the run directory.
 func AttemptPath(c CaseReport, a AttemptReport) string {
-	return fmt.Sprintf("cases/%s/rep-%d/attempt-%d", c.Slug, a.Rep, a.Attempt)
+	return string(rundir.Dir("").CaseDir(c.Slug).Attempt(a.Rep, a.Attempt))
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/bws"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
 )
 
@@ -260,7 +261,5 @@ func median(v []float64) float64 {
 	if len(v) == 0 {
 		return 0
 	}
-	s := slices.Sorted(slices.Values(v))
-	n := len(s)
-	return (s[(n-1)/2] + s[n/2]) / 2
+	return bws.Median(v, nil)
 }

@@ -255,7 +255,7 @@ func TestSecondOpinion(t *testing.T) {
 		for _, c := range before[at].Cases {
 			class := cmp.Or(c.Classname, c.Suite)
 			if strings.HasPrefix(class, "(") { // a file, whose dot is no package
-				class = dotless(class)
+				class = fold.Dotless(class)
 			}
 			original = append(original, class+"\x00"+c.Name+"\x00"+c.Status)
 		}

@@ -207,13 +207,10 @@ func (t *times) part(start time.Time, took time.Duration) {
 	}
 }
 
-// oneRun is the longest time that parts of one run can lie apart.
-const oneRun = 7 * 24 * time.Hour
-
 // wall is the time from the first start to the last end; the sum of the parts
 // where that is not known, or they cannot be of one run.
 func (t *times) wall() time.Duration {
-	if w := t.last.Sub(t.first); !t.unknown && !t.first.IsZero() && w <= oneRun {
+	if w := t.last.Sub(t.first); !t.unknown && !t.first.IsZero() && w <= fold.OneRun {
 		return w
 	}
 	return min(t.parts, junit.MaxTime) // readers take no more

@@ -127,7 +127,7 @@ func identity(suite, file, class, name string) (c, n string) {
 	if i := strings.LastIndexByte(name, '.'); i > 0 && i+1 < len(name) {
 		return name[:i], name[i+1:]
 	}
-	return dotless(file), name
+	return fold.Dotless(file), name
 }
 
 // Names of cases that have none.
@@ -272,7 +272,7 @@ func (m *merger) put(to *suite, file int, c *junit.Case) error {
 
 // problem adds a case that says what is wrong with an input.
 func (m *merger) problem(kind, name string, r junit.Result) {
-	c := &junit.Case{Name: name, Classname: dotless(m.in.Name) + ".lifecycle." + kind}
+	c := &junit.Case{Name: name, Classname: fold.Dotless(m.in.Name) + ".lifecycle." + kind}
 	if r.Status != junit.Passed {
 		c.Results = []junit.Result{r}
 	}
@@ -291,7 +291,7 @@ func (m *merger) lifecycle() error {
 	if len(m.problems) == 0 {
 		return nil
 	}
-	s := m.suiteAt(suitePath{at: []level{{"", dotless(m.in.Name) + ".lifecycle"}}}) // a report of ours may have been an input
+	s := m.suiteAt(suitePath{at: []level{{"", fold.Dotless(m.in.Name) + ".lifecycle"}}}) // a report of ours may have been an input
 	for _, c := range m.problems {
 		if err := m.put(s, source.Spool, c); err != nil {
 			return err
@@ -327,7 +327,3 @@ func (m *merger) rebase(f File) string {
 	}
 	return filepath.ToSlash(rel)
 }
-
-// dotless is s without dots: a dot in a class name is a package level for
-// Jenkins.
-func dotless(s string) string { return strings.ReplaceAll(s, ".", "_") }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
+	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
 )
 
 // suite is one suite of the report.
@@ -125,7 +126,7 @@ func (l labels) String() string {
 // class is a class name in front of which the labels stand as its first package: a
 // test has the history of its class and name, whatever suite it is in.
 func (l labels) class(name string) string {
-	prefix := junit.Clean(dotless(l.String())) + "."
+	prefix := junit.Clean(fold.Dotless(l.String())) + "."
 	if len(l) == 0 || strings.HasPrefix(name, prefix) {
 		return name
 	}

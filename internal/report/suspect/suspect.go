@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/machine"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/bws"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -100,7 +101,7 @@ func habit(past []rundir.Machine) int {
 func (u Usual) clock(c machine.CardSeen) float64 {
 	for _, known := range [][]float64{u.Cards[c.UUID], u.Models[c.Name]} {
 		if len(known) >= leastRuns {
-			return median(known)
+			return bws.Median(known, nil)
 		}
 	}
 	return 0
@@ -168,7 +169,7 @@ func (j *judge) slowed(c machine.CardSeen) {
 	if c.Capped == nil || len(j.usual.Capped) < leastRuns || j.limits.PowerCap <= 0 {
 		return
 	}
-	if usual := median(j.usual.Capped); *c.Capped >= usual+j.limits.PowerCap {
+	if usual := bws.Median(j.usual.Capped, nil); *c.Capped >= usual+j.limits.PowerCap {
 		j.say(rundir.SuspectPowerCap, c, "was held by its power limit for %s of the benchmark, where %s is usual for this case%s", percent(*c.Capped), percent(usual), ran(c))
 	}
 }
@@ -199,7 +200,7 @@ func (j *judge) clock(c machine.CardSeen) {
 		if c.MaxSM > 0 {
 			of = float64(c.MaxSM)
 		}
-		j.say(rundir.SuspectClock, c, "ran at %s MHz of %s for %s of the benchmark; %s is usual for it here", thousands(median(low)), thousands(of), percent(part), thousands(usual))
+		j.say(rundir.SuspectClock, c, "ran at %s MHz of %s for %s of the benchmark; %s is usual for it here", thousands(bws.Median(low, nil)), thousands(of), percent(part), thousands(usual))
 	}
 }
 
@@ -263,11 +264,6 @@ func Foremost(s []rundir.Suspicion) string {
 // rank orders suspicions by how much they explain.
 func rank(kind string) int {
 	return slices.Index([]string{rundir.SuspectThermal, rundir.SuspectPowerBrake, rundir.SuspectClock, rundir.SuspectNeighbour, rundir.SuspectPowerCap, rundir.SuspectSteal, rundir.SuspectECC}, kind)
-}
-
-func median(v []float64) float64 {
-	s := slices.Sorted(slices.Values(v))
-	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
 }
 
 func percent(part float64) string {

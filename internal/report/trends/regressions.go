@@ -9,6 +9,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/bws"
 )
 
 // Spell is a regression from its begin to its end, as it was recorded.
@@ -135,8 +136,7 @@ func median(points []Point) float64 {
 	for i, p := range points {
 		v[i] = p.Value.Value
 	}
-	slices.Sort(v)
-	return v[(len(v)-1)/2]/2 + v[len(v)/2]/2
+	return bws.Median(v, nil)
 }
 
 // Finding is a regression that is open.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 )
@@ -22,6 +23,12 @@ const (
 	Fail Policy = "fail"
 	Skip Policy = "skip"
 )
+
+// OneRun is the longest time that parts of one run can lie apart.
+const OneRun = 7 * 24 * time.Hour
+
+// Dotless is s without dots: a dot in a class name is a package level for Jenkins.
+func Dotless(s string) string { return strings.ReplaceAll(s, ".", "_") }
 
 // Run is one result of a test, and where it comes from.
 type Run struct {

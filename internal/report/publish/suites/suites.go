@@ -101,7 +101,7 @@ type suite struct {
 // Document lays out the report of r.
 func Document(r report.Report, o Options) (*junit.Document, []string) {
 	o.Caps = o.Caps.WithDefaults()
-	p := &printer{r: r, o: o, stage: dotless(cmp.Or(r.Stage, "ci-disagg")), twins: map[string]int{}, cut: fold.Cutter{Caps: o.Caps, Off: o.NoCaps}}
+	p := &printer{r: r, o: o, stage: fold.Dotless(cmp.Or(r.Stage, "ci-disagg")), twins: map[string]int{}, cut: fold.Cutter{Caps: o.Caps, Off: o.NoCaps}}
 	for _, c := range r.Cases {
 		p.twins[c.ID]++
 	}
@@ -114,7 +114,7 @@ func (p *printer) layOut() {
 	verdict.Suite.Properties = p.properties()
 	roles := p.roles()
 	for _, c := range p.r.Cases {
-		slug := dotless(cmp.Or(c.Slug, "run"))
+		slug := fold.Dotless(cmp.Or(c.Slug, "run"))
 		p.add(verdict, c.Checks.Verdict, p.stage+"."+p.class(c, c.Checks.Verdict))
 		for _, k := range c.Checks.Lifecycle {
 			p.add(life, k, p.stage+".lifecycle."+slug)
@@ -175,9 +175,9 @@ func (p *printer) suite(name string) *suite {
 func (p *printer) class(c report.CaseReport, k report.Check) string {
 	switch {
 	case !k.Planned:
-		return dotless(c.Slug) + "." + k.Classname
+		return fold.Dotless(c.Slug) + "." + k.Classname
 	case p.twins[c.ID] > 1:
-		return k.Classname + "." + dotless(c.Slug)
+		return k.Classname + "." + fold.Dotless(c.Slug)
 	default:
 		return k.Classname
 	}
@@ -199,7 +199,7 @@ func (p *printer) roles() []*suite {
 	for _, c := range p.r.Cases {
 		for _, k := range c.Checks.Roles {
 			if byRole[k.Role] == nil {
-				byRole[k.Role] = p.suite("roles." + dotless(k.Role))
+				byRole[k.Role] = p.suite("roles." + fold.Dotless(k.Role))
 				roles = append(roles, k)
 			}
 			p.addRole(byRole[k.Role], c, k)
@@ -292,13 +292,10 @@ func (s *suite) span(from, to time.Time) {
 	}
 }
 
-// oneRun is the longest time that parts of one run can lie apart.
-const oneRun = 7 * 24 * time.Hour
-
 // wall is the time from the first start to the last end; where that is not known, or
 // cannot be of one run, the sum of its cases.
 func (s *suite) wall() time.Duration {
-	if w := s.to.Sub(s.from); !s.from.IsZero() && w >= 0 && w <= oneRun {
+	if w := s.to.Sub(s.from); !s.from.IsZero() && w >= 0 && w <= fold.OneRun {
 		return w
 	}
 	var sum time.Duration
@@ -338,6 +335,3 @@ func timestamp(t time.Time) string {
 	}
 	return t.Format("2006-01-02T15:04:05Z")
 }
-
-// dotless is s without dots: a dot in a class name is a package level for Jenkins.
-func dotless(s string) string { return strings.ReplaceAll(s, ".", "_") }
