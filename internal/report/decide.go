@@ -38,6 +38,9 @@ type redPlace struct {
 // DecideCase decides status, kind, words and exit code of one case, and the tests that
 // stand for it in a JUnit report: the only place where that is done.
 func DecideCase(plan rundir.Plan, attempts []results.Ended, judged Judged, p Policy) CaseReport {
+	if judged.AB != nil && p.Judged && plan.Measures() { // else nobody asks what the session says
+		attempts = decidedBy(attempts, plan, *judged.AB)
+	}
 	d := &decider{plan: plan, policy: p, attempts: attempts, judged: judged, end: endOf(plan, attempts, p)}
 	skip, skipped := d.ownSkip()
 	d.end.Skipped, d.end.Measured = skipped, measured(judged.Rows)

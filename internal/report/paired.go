@@ -2,8 +2,11 @@ package report
 
 import (
 	"cmp"
+	"slices"
 
+	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
+	"github.com/ci-disagg/ci-disagg/internal/report/results"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -37,6 +40,40 @@ func (c *CaseEnd) CountSession(s *ab.Session) {
 	if c.Judged {
 		c.Words = append(c.Words, PairedWord(s.Verdict))
 	}
+}
+
+// decidedBy takes the end of a session's job for a good one where the session itself says what became of the case: it
+// decided, whatever happened behind that but head failing by itself; its time limit cut it short after whole pairs; or
+// both builds failed, which is nobody's change.
+func decidedBy(attempts []results.Ended, plan rundir.Plan, found ab.Session) []results.Ended {
+	out := slices.Clone(attempts)
+	for i, e := range attempts {
+		if !e.Session {
+			continue
+		}
+		says := false
+		switch found.Verdict {
+		case paired.Regression, paired.Improvement, paired.Pass:
+			says = !e.Outcome.TestFault() || !headFailedAlone(found.Measured, plan.Pairs.OwnFailures)
+		case paired.Inconclusive:
+			says = len(found.Used) > 0 && e.Finding != nil && e.Finding.Kind == blame.KindTimeLimit
+		case paired.Invalid:
+			says = e.Outcome.TestFault()
+		case paired.Failed: // the run that stands for the job says how
+		}
+		if says {
+			out[i].Was, out[i].Outcome, out[i].Finding = e.Outcome, rundir.OutcomePassed, nil
+		}
+	}
+	return out
+}
+
+// headFailedAlone reports whether in so many pairs at the end head failed and base did not.
+func headFailedAlone(pairs []ab.Pair, n int) bool {
+	if n < 1 || len(pairs) < n {
+		return false
+	}
+	return !slices.ContainsFunc(pairs[len(pairs)-n:], func(p ab.Pair) bool { return !p.B.Failed || p.A.Failed })
 }
 
 // nextOfSession is the command after a session that is no pass: which commits, pairs or log to look at, or another session,

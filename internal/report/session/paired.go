@@ -262,38 +262,6 @@ func ranOut(last results.Ended) bool {
 	return last.Outcome == rundir.OutcomePassed || last.Finding != nil && last.Finding.Kind == blame.KindTimeLimit
 }
 
-// decidedBy takes the end of a session's job for a good one where the session itself says what became of the case: it
-// decided, whatever happened behind that but head failing by itself; its time limit cut it short after whole pairs; or
-// both builds failed, which is nobody's change.
-func decidedBy(attempts []results.Ended, plan rundir.Plan, found ab.Session) {
-	for i, e := range attempts {
-		if !e.Session {
-			continue
-		}
-		says := false
-		switch found.Verdict {
-		case paired.Regression, paired.Improvement, paired.Pass:
-			says = !e.Outcome.TestFault() || !headFailedAlone(found.Measured, plan.Pairs.OwnFailures)
-		case paired.Inconclusive:
-			says = len(found.Used) > 0 && e.Finding != nil && e.Finding.Kind == blame.KindTimeLimit
-		case paired.Invalid:
-			says = e.Outcome.TestFault()
-		case paired.Failed: // the run that stands for the job says how
-		}
-		if says {
-			attempts[i].Was, attempts[i].Outcome, attempts[i].Finding = e.Outcome, rundir.OutcomePassed, nil
-		}
-	}
-}
-
-// headFailedAlone reports whether in so many pairs at the end head failed and base did not.
-func headFailedAlone(pairs []ab.Pair, n int) bool {
-	if n < 1 || len(pairs) < n {
-		return false
-	}
-	return !slices.ContainsFunc(pairs[len(pairs)-n:], func(p ab.Pair) bool { return !p.B.Failed || p.A.Failed })
-}
-
 // buildOf is what a plan says of one of its builds.
 func buildOf(p rundir.Plan, name string) *ab.Build {
 	b, ok := p.Build(rundir.RunRef{Build: name})

@@ -208,9 +208,6 @@ func (s *Session) decide(ctx context.Context, run rundir.Run, c results.Case, p 
 	if isSession {
 		judged = s.judgeSession(c, last)
 		out.record = s.keep(run, c, last, *judged.AB)
-		if p.Judged && c.Plan.Measures() { // else nobody asks what the session says
-			decidedBy(attempts, c.Plan, *judged.AB)
-		}
 	} else {
 		judged, out.record = s.judge(ctx, run, c, attempts, setup)
 		if r, ok := s.confirmed[c.State.ID]; ok {
