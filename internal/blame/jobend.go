@@ -17,6 +17,29 @@ type JobEnd struct {
 	At    time.Time // zero = Slurm does not say
 }
 
+// JobKind is the kind of finding of a job that Slurm ended in a state, "" where the state does not say what ended it.
+func JobKind(state string) string {
+	switch state {
+	case "NODE_FAIL":
+		return KindNodeFail
+	case "BOOT_FAIL", "LAUNCH_FAILED", "RECONFIG_FAIL":
+		return KindLaunch
+	case "PREEMPTED":
+		return KindPreempted
+	case "TIMEOUT", "DEADLINE":
+		return KindTimeLimit
+	case "CANCELLED":
+		return KindCancelled
+	case "REVOKED":
+		return KindLost
+	default:
+		return ""
+	}
+}
+
+// JobEnds reports whether Slurm is ending a job in that state, or has ended it, before its own end.
+func JobEnds(state string) bool { return state == "COMPLETING" || JobKind(state) != "" }
+
 // JobWords says what ended a job as a whole, by the kind of finding: by whom or on which nodes as far as that is known
 // ("" = not), and with Slurm's own reason.
 func JobWords(kind, detail, reason string) string {
@@ -24,6 +47,10 @@ func JobWords(kind, detail, reason string) string {
 	switch kind {
 	case KindNodeFail:
 		text, link = "a node of the job failed", ": "
+	case KindLaunch:
+		text, link = "Slurm could not start the job", ": "
+	case KindLost:
+		text = "the job was moved to another cluster of the federation"
 	case KindPreempted:
 		text = "a job of higher priority took the nodes"
 	case KindTimeLimit:
@@ -60,13 +87,15 @@ func JobOverrules(job JobEnd, said Blamed) bool {
 	switch job.State {
 	case "COMPLETED", "FAILED":
 		return false // the agent ends with an error when it could not do its work; it has said why
-	case "NODE_FAIL", "BOOT_FAIL", "LAUNCH_FAILED", "RECONFIG_FAIL", "PREEMPTED", "REVOKED":
+	case "OUT_OF_MEMORY":
+		return first && !said.OOM // else the step that the agent blames is what ran out of memory
+	}
+	switch JobKind(job.State) {
+	case KindNodeFail, KindLaunch, KindPreempted, KindLost:
 		// Slurm ends such a job by the same signal as one that is cancelled, and the agent saw no more of it.
 		if said.Outcome == rundir.OutcomeCancelled {
 			return !said.Asked
 		}
-	case "OUT_OF_MEMORY":
-		return first && !said.OOM // else the step that the agent blames is what ran out of memory
 	}
 	recognised := []rundir.Outcome{rundir.OutcomeInfra, rundir.OutcomeCancelled} // by the agent, which knows more
 	return first && !said.Outcome.IsTimeout() && !slices.Contains(recognised, said.Outcome)

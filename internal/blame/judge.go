@@ -23,6 +23,8 @@ const (
 	KindCancelled    = "cancelled"     // somebody ended the job
 	KindPreempted    = "preempted"     // Slurm ended it for a more important one
 	KindNodeFail     = "node-fail"     // a node of the job failed
+	KindLaunch       = "launch-failed" // Slurm could not start the job
+	KindLost         = "lost"          // nobody knows what became of the job
 	KindInstall      = "install-failed"
 	KindPrecheck     = "precheck-failed"
 	KindNeverStarted = "never-started"

@@ -13,32 +13,18 @@ import (
 func (c *analysis) wholeJob() (Finding, bool) {
 	job := c.ev.Job
 	told, isSignalled := signalled(c.ev.Events)
-	kind, rule := "", ""
-	switch job.State {
-	case "NODE_FAIL", "BOOT_FAIL":
-		kind, rule = KindNodeFail, "job-state"
-	case "PREEMPTED":
-		kind, rule = KindPreempted, "job-state"
-	case "TIMEOUT", "DEADLINE":
-		kind, rule = KindTimeLimit, "job-state"
-	case "CANCELLED", "REVOKED":
-		kind, rule = KindCancelled, "job-state"
-	default:
-		if isSignalled {
-			kind, rule = KindCancelled, "agent-signalled"
-			if job.TimeUp {
-				kind, rule = KindTimeLimit, "agent-signalled"
-			}
-		}
-	}
-	if kind == "" && job.State == "COMPLETING" {
-		// On its way out while we still run: somebody ended it, Slurm does not say who.
-		kind, rule = KindCancelled, "job-state"
-	}
-	if kind == "" && len(c.fatal) > 0 && jobGone(c.fatal[0]) {
+	kind, rule := JobKind(job.State), "job-state"
+	switch {
+	case kind != "":
+	case isSignalled && job.TimeUp:
+		kind, rule = KindTimeLimit, "agent-signalled"
+	case isSignalled:
+		kind, rule = KindCancelled, "agent-signalled"
+	case job.State == "COMPLETING": // on its way out while we still run: somebody ended it, Slurm does not say who
+		kind = KindCancelled
+	case len(c.fatal) > 0 && jobGone(c.fatal[0]):
 		kind, rule = KindCancelled, "job-gone"
-	}
-	if kind == "" {
+	default:
 		return c.failedNode()
 	}
 	if c.deadBefore(told.At, isSignalled, kind) {
@@ -67,6 +53,8 @@ func messageOf(job Job, kind, rule, signal string) string {
 		detail = strings.Join(job.FailedNodes, " ")
 	case kind == KindTimeLimit && rule == "agent-signalled":
 		seen = "the job was warned of its time limit (" + signal + ")"
+	case kind == KindLaunch:
+		detail = job.State
 	case kind != KindCancelled:
 	case job.ByUs:
 		detail = "ci-disagg"

@@ -174,8 +174,7 @@ func (s state) endsJob() bool {
 
 // jobEnded reports whether Slurm was ending the job as a whole.
 func (s state) jobEnded() bool {
-	words := []string{"CANCELLED", "PREEMPTED", "TIMEOUT", "DEADLINE", "NODE_FAIL", "COMPLETING"}
-	return s.ending != nil && (slices.Contains(words, s.ending.job.State) || s.ending.signal != "" && s.askJob && s.ending.job.State == "")
+	return s.ending != nil && (blame.JobEnds(s.ending.job.State) || s.ending.signal != "" && s.askJob && s.ending.job.State == "")
 }
 
 func timeOrNil(t time.Time) *time.Time {

@@ -4,6 +4,7 @@
 package bashword
 
 import (
+	"path"
 	"slices"
 	"strings"
 
@@ -15,6 +16,41 @@ import (
 func Literal(w *syntax.Word) (string, bool) {
 	v, rest := Prefix(w)
 	return v, !rest
+}
+
+// ShellText is the index of the word that a command gives to another shell as its program (bash -c TEXT), -1 = there is
+// none.
+func ShellText(args []*syntax.Word) int {
+	for i, w := range args {
+		v, ok := Literal(w)
+		if !ok || !slices.Contains([]string{"bash", "sh", "dash", "zsh"}, path.Base(v)) {
+			continue
+		}
+		for j := i + 1; j+1 < len(args); j++ {
+			flag, ok := Literal(args[j])
+			if !ok || !strings.HasPrefix(flag, "-") {
+				break
+			}
+			if strings.HasSuffix(flag, "c") && !strings.HasPrefix(flag, "--") {
+				return j + 1
+			}
+		}
+	}
+	return -1
+}
+
+// ParsedAgain are those words of a command that a shell parses once more: the text of bash -c, and everything behind eval.
+func ParsedAgain(args []*syntax.Word) []*syntax.Word {
+	if len(args) == 0 {
+		return nil
+	}
+	if v, ok := Literal(args[0]); ok && v == "eval" {
+		return args[1:]
+	}
+	if i := ShellText(args); i >= 0 {
+		return args[i : i+1]
+	}
+	return nil
 }
 
 // Prefix is the part of a word's value that stands before anything that bash

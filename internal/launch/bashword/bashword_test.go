@@ -35,3 +35,28 @@ func TestWords(t *testing.T) {
 		})
 	}
 }
+
+func TestShellText(t *testing.T) {
+	t.Parallel()
+	for command, want := range map[string]string{
+		"bash -c 'a b'":             "a b",
+		"srun -n1 /bin/sh -lc text": "text",
+		"bash -x -c text arg":       "text",
+		"bash --norc -c text":       "text",
+		"dash -c text":              "text",
+		"eval text":                 "text",
+		"bash script.sh -c text":    "",
+		"echo -c text":              "",
+	} {
+		t.Run(command, func(t *testing.T) {
+			t.Parallel()
+			f, err := syntax.NewParser().Parse(strings.NewReader(command), "")
+			require.NoError(t, err)
+			got := ""
+			if again := bashword.ParsedAgain(f.Stmts[0].Cmd.(*syntax.CallExpr).Args); len(again) > 0 {
+				got, _ = bashword.Literal(again[0])
+			}
+			require.Equal(t, want, got)
+		})
+	}
+}

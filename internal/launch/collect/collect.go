@@ -20,6 +20,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/mask"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
+
+	"github.com/bmatcuk/doublestar/v4"
 )
 
 // Rules bound what is collected. Zero values stand for the defaults.
@@ -264,30 +266,10 @@ func (r Rules) wants(p string) bool {
 }
 
 // Match reports whether a slash-separated path matches a glob, in which ** stands
-// for any number of directories and the rest is path.Match's.
+// for any number of directories, * and ? for what is no slash.
 func Match(glob, p string) bool {
-	return matchParts(strings.Split(glob, "/"), strings.Split(p, "/"))
-}
-
-func matchParts(g, p []string) bool {
-	for len(g) > 0 {
-		if g[0] == "**" {
-			for i := range len(p) + 1 {
-				if matchParts(g[1:], p[i:]) {
-					return true
-				}
-			}
-			return false
-		}
-		if len(p) == 0 {
-			return false
-		}
-		if ok, err := path.Match(g[0], p[0]); err != nil || !ok {
-			return false
-		}
-		g, p = g[1:], p[1:]
-	}
-	return len(p) == 0
+	ok, err := doublestar.Match(glob, p)
+	return ok && err == nil
 }
 
 // fetch copies whole files and compares the checksums of both sides. A file that

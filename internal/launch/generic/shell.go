@@ -188,7 +188,7 @@ func (f *filling) at(src string, m []int) piece {
 // call deals with words that another shell parses once more: the text of bash -c.
 // It must be known whole; then it is filled by itself, and quoted anew.
 func (f *filling) call(src string, c *syntax.CallExpr) {
-	again := parsedAgain(c.Args)
+	again := bashword.ParsedAgain(c.Args)
 	for _, w := range again {
 		from, to := int(w.Pos().Offset()), int(w.End().Offset())
 		marks := markAt.FindAllStringIndex(src[from:to], -1)
@@ -358,30 +358,6 @@ func number(p piece) (string, error) {
 		return "", fmt.Errorf("is %q, which is no whole number to compute with", p.val.text)
 	}
 	return p.val.text, nil
-}
-
-// parsedAgain are those words of a command that another shell parses once more.
-func parsedAgain(args []*syntax.Word) []*syntax.Word {
-	for i := 0; i < len(args); i++ {
-		v, ok := bashword.Literal(args[i])
-		if i == 0 && ok && v == "eval" {
-			return args[1:]
-		}
-		base := v[strings.LastIndexByte(v, '/')+1:]
-		if !ok || base != "bash" && base != "sh" && base != "dash" && base != "zsh" {
-			continue
-		}
-		for j := i + 1; j+1 < len(args); j++ {
-			flag, ok := bashword.Literal(args[j])
-			if !ok || !strings.HasPrefix(flag, "-") {
-				break
-			}
-			if strings.HasSuffix(flag, "c") && !strings.HasPrefix(flag, "--") {
-				return args[j+1 : j+2]
-			}
-		}
-	}
-	return nil
 }
 
 // Programs are the programs that shell text calls, as far as it names them: not those

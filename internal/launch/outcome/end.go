@@ -161,8 +161,8 @@ func kindOf(f Facts, o rundir.Outcome, reached rundir.Phase) string {
 // fromSlurm: the job is over and the agent has not said how.
 func fromSlurm(f Facts, v view, r Resolution) Resolution {
 	conf := confidence(f, v)
-	infra := func(kind, format string, args ...any) Resolution {
-		return done(r, rundir.OutcomeInfra, kind, conf, fmt.Sprintf(format, args...))
+	infra := func(text string) Resolution {
+		return done(r, rundir.OutcomeInfra, blame.JobKind(string(v.state)), conf, text)
 	}
 	switch v.state {
 	case slurm.Cancelled:
@@ -182,12 +182,12 @@ func fromSlurm(f Facts, v view, r Resolution) Resolution {
 	case slurm.NodeFail:
 		return nodeFailed(f, v, r, conf)
 	case slurm.BootFail, slurm.LaunchFailed, slurm.ReconfigFail:
-		return infra(KindLaunch, "Slurm could not start the job: %s%s", v.state, reasonText(v))
+		return infra(blame.JobWords(KindLaunch, string(v.state), v.reason))
 	case slurm.Preempted:
-		return infra(KindPreempted, "%s", blame.JobWords(KindPreempted, "", v.reason))
+		return infra(blame.JobWords(KindPreempted, "", v.reason))
 	case slurm.Revoked:
-		r.end(rundir.CauseMoved, rundir.OutcomeInfra, "the job was moved to another cluster of the federation") // where it runs on, under the same id
-		return infra(KindLost, "%s", r.Cancel)
+		r.end(rundir.CauseMoved, rundir.OutcomeInfra, blame.JobWords(KindLost, "", "")) // where it runs on, under the same id
+		return infra(r.Cancel)
 	case slurm.OutOfMemory:
 		return done(r, rundir.OutcomeTestFailed, KindOOM, conf, "the job ran out of memory"+exitText(v))
 	case slurm.Completed, slurm.Failed:

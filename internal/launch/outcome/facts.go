@@ -165,11 +165,11 @@ const (
 	KindRequeued   = "requeued"          // Slurm restarted the job
 	KindSuspended  = "suspended"         // Slurm stopped the job for a while
 	KindCancelled  = blame.KindCancelled // somebody ended the job
-	KindLaunch     = "launch-failed"     // the batch script never ran
+	KindLaunch     = blame.KindLaunch    // the batch script never ran
 	KindAgentDied  = "agent-died"        // the agent ended without its end record
 	KindStorage    = blame.KindStorage   // the agent could not write the run directory
 	KindOOM        = "job-oom"           // the job ran out of memory
-	KindLost       = "lost"              // no source knows what became of the job
+	KindLost       = blame.KindLost      // no source knows what became of the job
 	KindTimeLimit  = blame.KindTimeLimit // Slurm ended the job at its limit
 	KindIncomplete = "role-missing"      // a planned role is not in the agent's record
 	KindDisagree   = "sources-disagree"  // Slurm says something else than the agent

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/bmatcuk/doublestar/v4"
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -149,8 +149,8 @@ func (c Config) Validate(doc strictyaml.Document) []error {
 		bad("repeat", "%d is negative", c.Repeat)
 	}
 	for i, p := range c.Paths {
-		if _, err := path.Match(strings.ReplaceAll(p, "**", "*"), ""); err != nil {
-			errs = append(errs, doc.Problem(strictyaml.Path("ab", "paths", i), "%q is no pattern: %v", p, err))
+		if !doublestar.ValidatePattern(p) {
+			errs = append(errs, doc.Problem(strictyaml.Path("ab", "paths", i), "%q is no pattern: %v", p, doublestar.ErrBadPattern))
 		}
 	}
 	return errs
@@ -300,20 +300,8 @@ func (s Settings) opened(f Flags) string {
 // matches reports whether a path is one of a pattern's: "**" stands for any number of
 // folders, and a pattern also for everything below what it names.
 func matches(pattern, file string) bool {
-	var match func(pattern, file []string) bool
-	match = func(pattern, file []string) bool {
-		switch {
-		case len(pattern) == 0:
-			return true
-		case pattern[0] == "**":
-			return match(pattern[1:], file) || len(file) > 0 && match(pattern, file[1:])
-		case len(file) == 0:
-			return false
-		}
-		ok, _ := path.Match(pattern[0], file[0]) // the config's patterns have been checked
-		return ok && match(pattern[1:], file[1:])
-	}
-	return match(strings.Split(strings.Trim(pattern, "/"), "/"), strings.Split(strings.Trim(file, "/"), "/"))
+	ok, _ := doublestar.Match(strings.Trim(pattern, "/")+"/**", strings.Trim(file, "/")) // the config's patterns have been checked
+	return ok
 }
 
 // Environment is the build's variables, sorted.

@@ -180,7 +180,7 @@ func (r *rewriter) call(c *syntax.CallExpr) {
 
 // nested handles bash -c '…', whose text is a command itself.
 func (r *rewriter) nested(c *syntax.CallExpr) bool {
-	i := bashText(c.Args)
+	i := bashword.ShellText(c.Args)
 	if i < 0 || r.depth > 3 {
 		return false
 	}
@@ -208,20 +208,6 @@ func (r *rewriter) nested(c *syntax.CallExpr) bool {
 	r.found.coverage = r.found.coverage || in.found.coverage
 	r.found.listed = r.found.listed || in.found.listed
 	return true
-}
-
-// bashText is the index of the word that bash -c or sh -c runs, or -1.
-func bashText(args []*syntax.Word) int {
-	for i := 0; i+2 < len(args); i++ {
-		shell, _ := bashword.Literal(args[i])
-		if base := path.Base(shell); base != "bash" && base != "sh" {
-			continue
-		}
-		if flag, ok := bashword.Literal(args[i+1]); ok && strings.HasPrefix(flag, "-") && strings.HasSuffix(flag, "c") {
-			return i + 2
-		}
-	}
-	return -1
 }
 
 // pytestAt is the index of the word that calls pytest, or -1.

@@ -29,7 +29,7 @@ func fillTestID(src, id string) (string, error) {
 	syntax.Walk(f, func(n syntax.Node) bool {
 		switch n := n.(type) {
 		case *syntax.CallExpr:
-			for _, w := range parsedAgain(n.Args) {
+			for _, w := range bashword.ParsedAgain(n.Args) {
 				again[w] = true
 			}
 		case *syntax.Redirect:
@@ -74,19 +74,4 @@ func fillWord(src string, w *syntax.Word, value, quoted string) []edit {
 		}
 	}
 	return edits
-}
-
-// parsedAgain are those words of a command that another shell parses once more:
-// the text of bash -c, and everything behind eval.
-func parsedAgain(args []*syntax.Word) []*syntax.Word {
-	if len(args) == 0 {
-		return nil
-	}
-	if v, ok := bashword.Literal(args[0]); ok && v == "eval" {
-		return args[1:]
-	}
-	if i := bashText(args); i >= 0 {
-		return args[i : i+1]
-	}
-	return nil
 }
