@@ -287,11 +287,11 @@ func reattach(ctx context.Context, h host, dir rundir.Dir, own func() (config, e
 	return &exit.Error{Code: by, Err: errors.Join(err, cancelErr)}
 }
 
-// continueRun goes on with a run directory. Whatever keeps it from that is no
+// continueRun goes on with a run directory whose record has been read. Whatever keeps it from that is no
 // mere usage error while a job of the run may be live.
 func continueRun(ctx context.Context, s *signals, h host, r started, flags driveFlags) (err error) {
 	dir := r.dir
-	if r.run, r.plans, err = runs.Load(dir); err != nil {
+	if r.plans, err = runs.Plans(dir, r.run); err != nil {
 		return exit.ByUser(err)
 	}
 	if trust.Here(h.getenv).Stranger() {

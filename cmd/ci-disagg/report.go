@@ -74,16 +74,16 @@ func runReport(ctx context.Context, h host, o reportOptions, args []string) erro
 	if o.format != "" {
 		return exportReport(h, o.format, dir)
 	}
-	tellOpen(h, dir)
+	run, err := readRun(dir)
+	if err != nil {
+		return err
+	}
+	tellOpen(h, run)
 	cfg, err := o.judgedBy(h, dir)
 	if err != nil {
 		return exit.ByUser(err)
 	}
 	cfg.Report.NoCaps = cfg.Report.NoCaps || o.noCaps
-	run, err := readRun(dir)
-	if err != nil {
-		return exit.ByUser(err)
-	}
 	plans, _ := runs.Plans(dir, run) // the report says of its case that one cannot be read
 	rep, err := newReporter(ctx, h, cfg, started{dir: dir, plans: plans}, o.save)
 	if err != nil {
@@ -109,11 +109,7 @@ func (o reportOptions) judgedBy(h host, dir rundir.Dir) (config, error) {
 
 // tellOpen says that a run is not over: what is open in it stands in the report as
 // an attempt of unknown end.
-func tellOpen(h host, dir rundir.Dir) {
-	run, err := readRun(dir)
-	if err != nil {
-		return // find has read it a moment ago
-	}
+func tellOpen(h host, run rundir.Run) {
 	open := 0
 	for _, c := range run.Cases {
 		if goesOn(c) {

@@ -59,6 +59,9 @@ func runResume(ctx context.Context, h host, o resumeOptions, args []string) erro
 		r.named = &cfg
 	}
 	return reattach(ctx, h, dir, r.own, func(ctx context.Context, s *signals) error {
+		if r.run, err = readRun(dir); err != nil {
+			return err
+		}
 		return continueRun(ctx, s, h, r, o.driveFlags)
 	})
 }

@@ -143,14 +143,14 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	dir, id, found, err := o.findRun(h, cfg)
+	dir, old, found, err := o.findRun(h, cfg)
 	if err != nil {
 		return err
 	}
 	if found {
-		return o.goOn(ctx, h, cfg, dir, args)
+		return o.goOn(ctx, h, cfg, dir, old, args)
 	}
-	s, run, err := o.planned(h, cfg, args, id)
+	s, run, err := o.planned(h, cfg, args, old.ID)
 	if err != nil {
 		return err
 	}
@@ -185,7 +185,7 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	if d.keep, err = cfg.ToKeep(h.readFile, o.draft, d.Draft); err != nil {
 		return err
 	}
-	fmt.Fprintf(h.stderr, "ci-disagg: run %s in %s\n", id, dir)
+	fmt.Fprintf(h.stderr, "ci-disagg: run %s in %s\n", run.ID, dir)
 	tellRules(h, cfg)
 	ctx, stop := drive.Notify(ctx)
 	defer stop()
@@ -193,13 +193,9 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 }
 
 // goOn takes up the run that is in dir already.
-func (o runOptions) goOn(ctx context.Context, h host, cfg config, dir rundir.Dir, args []string) error {
+func (o runOptions) goOn(ctx context.Context, h host, cfg config, dir rundir.Dir, run rundir.Run, args []string) error {
 	own := func() (config, error) { return cfg, nil } //nolint:unparam // others have to read theirs
 	return reattach(ctx, h, dir, own, func(ctx context.Context, s *signals) error {
-		run, err := readRun(dir)
-		if err != nil {
-			return err
-		}
 		if err := o.sameRun(h, cfg, args, dir, run); err != nil {
 			return err
 		}
@@ -208,13 +204,13 @@ func (o runOptions) goOn(ctx context.Context, h host, cfg config, dir rundir.Dir
 			does = "it is over, and only reported again; to measure anew give another --run-id or --run-dir"
 		}
 		fmt.Fprintf(h.stderr, "ci-disagg: run %s exists in %s: %s\n", run.ID, dir, does)
-		return continueRun(ctx, s, h, started{dir: dir, detach: o.detach, rules: cfg.Rules, named: &cfg, own: own}, o.driveFlags)
+		return continueRun(ctx, s, h, started{dir: dir, run: run, detach: o.detach, rules: cfg.Rules, named: &cfg, own: own}, o.driveFlags)
 	})
 }
 
-// findRun says where the run is, or is to be, and whether it exists already.
-func (o runOptions) findRun(h host, cfg config) (dir rundir.Dir, id string, found bool, err error) {
-	id = cmp.Or(o.runID, h.getenv("BUILD_TAG"))
+// findRun says where the run is, or is to be, and whether it exists already; of one that does not, the record has the id.
+func (o runOptions) findRun(h host, cfg config) (dir rundir.Dir, run rundir.Run, found bool, err error) {
+	id := cmp.Or(o.runID, h.getenv("BUILD_TAG"))
 	if id == "" {
 		id = rundir.NewID(h.now())
 	}
@@ -222,24 +218,24 @@ func (o runOptions) findRun(h host, cfg config) (dir rundir.Dir, id string, foun
 	if path == "" {
 		parent, err := runsDir(h, cfg)
 		if err != nil {
-			return "", "", false, err
+			return "", run, false, err
 		}
 		path = filepath.Join(parent, rundir.Slug(id))
 	}
 	if path, err = absPath(h, path); err != nil {
-		return "", "", false, err
+		return "", run, false, err
 	}
 	dir = rundir.Dir(path)
-	var run rundir.Run
 	switch err := rundir.ReadJSON(dir.RunFile(), &run); {
 	case errors.Is(err, fs.ErrNotExist):
-		return dir, id, false, nil
+		run.ID = id
+		return dir, run, false, nil
 	case err != nil:
-		return "", "", false, exit.ByUser(err)
+		return "", run, false, exit.ByUser(err)
 	case run.ID != id && (o.runID != "" || h.getenv("BUILD_TAG") != ""):
-		return "", "", false, exit.ByUser(fmt.Errorf("%s holds run %q, not %q: give another --run-dir", dir, run.ID, id))
+		return "", run, false, exit.ByUser(fmt.Errorf("%s holds run %q, not %q: give another --run-dir", dir, run.ID, id))
 	default:
-		return dir, run.ID, true, nil
+		return dir, run, true, nil
 	}
 }
 
