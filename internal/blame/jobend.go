@@ -11,6 +11,10 @@ import (
 // counts as proven.
 const ClockSkew = 5 * time.Second
 
+// RuleOwnUser is the rule of a job under a team's own draft that its own user has cancelled, or nobody knows who: as the
+// draft itself does in order to clean up.
+const RuleOwnUser = "own-user"
+
 // JobEnd is Slurm's own word on how a job ended. It comes after the agent's.
 type JobEnd struct {
 	State string    // COMPLETED, NODE_FAIL, …

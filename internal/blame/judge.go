@@ -34,6 +34,7 @@ const (
 	KindServerDied   = "server-died"      // the server that a role runs died while it was serving
 	KindServerSick   = "server-unhealthy" // the server that a role runs answers with errors
 	KindPlanted      = "planted"          // a role replaced files or directories of the run
+	KindDraftFailed  = "draft-failed"     // a team's own draft, or one of its steps, ended with an error
 	KindUnattributed = "unattributed"
 )
 

@@ -176,7 +176,11 @@ func fromSlurm(f Facts, v view, r Resolution) Resolution {
 		if v.by != "" {
 			who = "uid " + v.by
 		}
-		return done(r, rundir.OutcomeCancelled, KindCancelled, conf, blame.JobWords(KindCancelled, who, v.reason))
+		r = done(r, rundir.OutcomeCancelled, KindCancelled, conf, blame.JobWords(KindCancelled, who, v.reason))
+		if f.Draft && (v.by == "" || v.by == v.user) {
+			r.Finding.Rule = blame.RuleOwnUser
+		}
+		return r
 	case slurm.Timeout, slurm.Deadline:
 		return done(r, timeoutAs(f, v), KindTimeLimit, conf, blame.JobWords(KindTimeLimit, "in phase "+string(r.Phase), ""))
 	case slurm.NodeFail:
@@ -332,11 +336,11 @@ func fromDraft(v view, r Resolution, conf string) Resolution {
 		r.Done, r.Outcome, r.Confidence, r.Reason = true, rundir.OutcomePassed, conf, "the draft ended with 0:0"
 		return r
 	case v.state == slurm.Completed && v.exit.Zero():
-		return done(r, rundir.OutcomeTestFailed, "draft-failed", conf, "the draft ended with 0:0, but a step of it with "+v.derived.String())
+		return done(r, rundir.OutcomeTestFailed, blame.KindDraftFailed, conf, "the draft ended with 0:0, but a step of it with "+v.derived.String())
 	case v.exit.Known && v.exit.Signal != 0 && v.exit.Code == 0:
 		return done(r, rundir.OutcomeInfra, "draft-killed", conf, fmt.Sprintf("the draft was killed (%s)", v.exit))
 	default:
-		return done(r, rundir.OutcomeTestFailed, "draft-failed", conf, "the draft failed"+exitText(v))
+		return done(r, rundir.OutcomeTestFailed, blame.KindDraftFailed, conf, "the draft failed"+exitText(v))
 	}
 }
 

@@ -67,7 +67,8 @@ type view struct {
 	state   slurm.State
 	class   slurm.Class
 	reason  string
-	by      string
+	by      string // uid that cancelled it
+	user    string // uid whose job it is
 	exit    slurm.ExitCode
 	derived slurm.ExitCode
 	nodes   []string
@@ -126,7 +127,7 @@ func (v *view) addAcct(a *slurm.AcctRow) {
 	if a == nil || a.State.Class() != slurm.Terminal {
 		return
 	}
-	v.state, v.class, v.by, v.derived = a.State, slurm.Terminal, a.By, a.Derived
+	v.state, v.class, v.by, v.user, v.derived = a.State, slurm.Terminal, a.By, a.User, a.Derived
 	if a.Exit.Known {
 		v.exit = a.Exit
 	}

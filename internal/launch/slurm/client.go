@@ -251,7 +251,7 @@ func (c *Client) room(ctx context.Context, j ControlJob, cluster string) int {
 // acctFields are the columns asked for. Releases differ in some (Restarts is not
 // known to 22.05); one that sacct refuses is dropped and not asked for again.
 func acctFields() []string {
-	return []string{"JobID", "JobName", "State", "ExitCode", "DerivedExitCode", "Submit", "Start", "End", "NodeList", "Reason", "Restarts", "Suspended"}
+	return []string{"JobID", "JobName", "State", "ExitCode", "DerivedExitCode", "Submit", "Start", "End", "NodeList", "Reason", "Restarts", "Suspended", "UID"}
 }
 
 // Accounting asks slurmdbd for jobs, all restarts of each (-D), without their steps

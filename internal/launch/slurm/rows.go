@@ -35,6 +35,7 @@ type AcctRow struct {
 	Name     string
 	State    State
 	By       string // uid that cancelled it
+	User     string // uid whose job it is
 	Exit     ExitCode
 	Derived  ExitCode // jobs only
 	Submit   time.Time
@@ -279,7 +280,7 @@ func ParseAcct(text string) ([]AcctRow, error) {
 			ID: t.get(r, "JOBID"), Name: t.get(r, "JOBNAME"),
 			Exit: parseExit(t.get(r, "EXITCODE")), Derived: parseExit(t.get(r, "DERIVEDEXITCODE")),
 			Submit: parseTime(t.get(r, "SUBMIT")), Start: parseTime(t.get(r, "START")), End: parseTime(t.get(r, "END")),
-			NodeList: none(t.get(r, "NODELIST")), Reason: none(t.get(r, "REASON")), Suspended: parseSpan(t.get(r, "SUSPENDED")),
+			NodeList: none(t.get(r, "NODELIST")), Reason: none(t.get(r, "REASON")), Suspended: parseSpan(t.get(r, "SUSPENDED")), User: none(t.get(r, "UID")),
 		}
 		job, _, _ := strings.Cut(row.ID, ".")
 		if !isJobID(job) {

@@ -1,10 +1,17 @@
 package trtllm
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/ci-disagg/ci-disagg/internal/proc"
 )
 
 // The precheck of the network as upstream's drafts run it: they call a function that
@@ -14,6 +21,18 @@ const (
 	gateFile = "slurm_ct_precheck_gate.sh"
 	gateCall = "run_cache_transceiver_precheck"
 )
+
+// notBash is what bash itself has against the syntax of a draft, which it does not run; nil where there is no bash to ask.
+func notBash(draft []byte) error {
+	res, err := proc.Run(context.Background(), proc.Command{
+		Argv: []string{"/bin/bash", "-n"}, Env: []string{"LC_ALL=C"}, Stdin: bytes.NewReader(draft), Timeout: time.Minute,
+	})
+	if _, refused := errors.AsType[*proc.ExitError](err); !refused {
+		return nil
+	}
+	said, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(res.Stderr), "/bin/bash: "), "\n")
+	return errors.New("not a bash script: " + said)
+}
 
 // ReadDraft reads a team's own launch draft. One that calls upstream's precheck gate
 // gets it put above itself, from the file beside the draft. Both are read by read.
@@ -32,8 +51,10 @@ func ReadDraft(read func(string) ([]byte, error), path string) ([]byte, error) {
 		}
 		return true
 	}
-	if f, err := parse(string(draft)); err == nil { // else bash will say so, at the line where it stands
+	if f, err := parse(string(draft)); err == nil {
 		syntax.Walk(f, look)
+	} else if err := notBash(draft); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if !called || declared {
 		return draft, nil

@@ -35,10 +35,12 @@ func TestPrecheckGateOfADraft(t *testing.T) {
 		require.Equal(t, want, string(out))
 	}
 	for name, own := range map[string]string{
-		"none.sh": "echo run_cache_transceiver_precheck\n", "own.sh": "run_cache_transceiver_precheck() { :; }\nrun_cache_transceiver_precheck\n", "broken.sh": "if then\n",
+		"none.sh": "echo run_cache_transceiver_precheck\n", "own.sh": "run_cache_transceiver_precheck() { :; }\nrun_cache_transceiver_precheck\n", "trailing.sh": "echo a \\\n",
 	} {
 		text, err := ReadDraft(userfile.Read, write(name, own))
 		require.NoError(t, err)
 		require.Equal(t, own, string(text), "as it is")
 	}
+	_, err = ReadDraft(userfile.Read, write("broken.sh", "true\nif then\n"))
+	require.ErrorContains(t, err, "broken.sh: not a bash script: line 2: syntax error near unexpected token `then'")
 }

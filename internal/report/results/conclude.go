@@ -43,8 +43,11 @@ func ConcludeRun(plan rundir.Plan, a Attempt, flaky fold.Policy, classes blame.C
 	for _, r := range a.Roles {
 		e.Told = append(e.Told, readTests(r, plan.Case.ID, flaky))
 	}
-	e.judgeAgain(classes)
-	e.cancelledByDraft(plan)
+	if plan.Draft && a.Agent == nil {
+		e.judgeDraft(plan, classes)
+	} else {
+		e.judgeAgain(classes)
+	}
 	// Under a team's own draft there is no agent: the roles' results have to do.
 	// Who makes a record unreadable must not gain by it.
 	planted := blame.Planted(e.Outcome, strings.Join(a.Trouble, "; "))

@@ -1,8 +1,12 @@
 package results
 
 import (
+	"fmt"
 	"slices"
+	"strings"
+	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -18,8 +22,7 @@ func owedUnderDraft(plan rundir.Plan, roles []Role) []Role {
 	if !plan.Draft || i < 0 {
 		return roles
 	}
-	client := readTests(roles[i], plan.Case.ID, fold.Pass)
-	if client.Primary == nil || client.Red > 0 || len(client.Missing) > 0 || len(client.Problems) > 0 {
+	if !passed(readTests(roles[i], plan.Case.ID, fold.Pass)) {
 		return roles
 	}
 	out := slices.Clone(roles)
@@ -31,15 +34,80 @@ func owedUnderDraft(plan rundir.Plan, roles []Role) []Role {
 	return out
 }
 
-// cancelledByDraft makes a failed test of an attempt whose job was cancelled and whose
-// client says in its own results that its test had failed.
-func (e *Ended) cancelledByDraft(plan rundir.Plan) {
-	if !plan.Draft || e.Outcome != rundir.OutcomeCancelled {
+// passed reports whether a role's results are complete and green.
+func passed(t Told) bool {
+	return t.Primary != nil && t.Red == 0 && len(t.Missing) == 0 && len(t.Problems) == 0
+}
+
+// judgeDraft says how an attempt ended in which nobody watched the roles. What they left as red stands above a draft that
+// passed, failed or used up its time, and above a cancellation that its own user asked for, as a draft does that cleans
+// up; above one by anybody else only the client's does. Who passed as the client did has passed, whatever the draft then
+// did to its job. Everything else that ended the job as a whole stands.
+func (e *Ended) judgeDraft(plan rundir.Plan, classes blame.Classes) {
+	kind, rule := "", ""
+	if e.Finding != nil {
+		kind, rule = e.Finding.Kind, e.Finding.Rule
+	}
+	own, roles := rule == blame.RuleOwnUser, e.InOrder()
+	isClient := func(t *Told) bool { return t.Name == plan.Drain.Role }
+	switch {
+	case e.Outcome == rundir.OutcomeCancelled && !own:
+		roles = slices.DeleteFunc(roles, func(t *Told) bool { return !isClient(t) })
+	case e.Outcome != rundir.OutcomeCancelled && e.Outcome != rundir.OutcomePassed && kind != blame.KindDraftFailed && !e.Outcome.IsTimeout():
 		return
 	}
-	i := slices.IndexFunc(e.Told, func(t Told) bool { return t.Name == plan.Drain.Role })
-	if i < 0 || e.Told[i].First == nil {
-		return
+	found := evidence(roles)
+	red := slices.DeleteFunc(slices.Clone(found), func(f blame.Event) bool { return f.Kind != blame.TestFailed })
+	client := slices.IndexFunc(roles, isClient)
+	switch {
+	case len(red) > 0:
+		e.Outcome, e.Finding = rundir.OutcomeTestFailed, e.unwatched(red, classes)
+		if e.Finding.Class == string(blame.Infra) {
+			e.Outcome = rundir.OutcomeInfra
+		}
+	case e.Outcome == rundir.OutcomePassed && len(found) > 0:
+		if mute := slices.IndexFunc(found, func(f blame.Event) bool { return f.Role == plan.Drain.Role }); mute >= 0 {
+			found = found[mute : mute+1] // the others were ended with the job
+		}
+		e.Outcome, e.Finding = rundir.OutcomeTestFailed, unordered(found)
+	case own && client >= 0 && passed(*roles[client]):
+		e.Was, e.Outcome, e.Finding = e.Outcome, rundir.OutcomePassed, nil
+	case kind == blame.KindDraftFailed && !e.begun():
+		broken := *e.Finding
+		broken.Class, broken.Rule, broken.Message = string(blame.Infra), "draft-broken", broken.Message+" before any role had begun; see slurm.out"
+		e.Outcome, e.Finding = rundir.OutcomeInfra, &broken
 	}
-	e.Outcome, e.Finding = rundir.OutcomeTestFailed, unordered(evidence([]*Told{&e.Told[i]}))
+}
+
+// begun reports whether any role has left a trace of itself.
+func (e *Ended) begun() bool {
+	return slices.ContainsFunc(e.Roles, func(r Role) bool { return len(r.Results) > 0 }) ||
+		slices.ContainsFunc(e.Files, func(f KeptFile) bool { return strings.Contains(f.Label, "/output/") })
+}
+
+// unwatched is the finding on what red roles say of themselves and of each other: when they ended, nobody knows.
+func (e *Ended) unwatched(red []blame.Event, classes blame.Classes) *rundir.Finding {
+	ev := blame.Evidence{Classes: classes}
+	for _, t := range e.InOrder() {
+		ev.Roles = append(ev.Roles, blame.Role{Name: t.Name, Kind: t.Kind, Nodes: t.Nodes})
+	}
+	for _, f := range red {
+		f.At = time.Unix(0, 0)
+		ev.Events = append(ev.Events, f)
+		ev.Lines = append(ev.Lines, blame.Line{Role: f.Role, Text: f.Text, First: true})
+	}
+	judged := blame.Judge(ev)
+	if judged.Root == "" || len(judged.MoreRoots) > 0 {
+		return unordered(red)
+	}
+	rec := findingRecord(judged)
+	said := red[slices.IndexFunc(red, func(f blame.Event) bool { return f.Role == rec.Root })]
+	rec.Line, rec.Message = nil, fmt.Sprintf("[%s] %s", rec.Root, said.Text)
+	if rec.Class == string(blame.Unknown) {
+		rec.Rule = "results-without-agent"
+	}
+	for role := range rec.Collateral {
+		rec.Collateral[role] = "failed, too, and " + rec.Root + " explains it"
+	}
+	return &rec
 }
