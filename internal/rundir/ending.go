@@ -2,6 +2,7 @@ package rundir
 
 import (
 	"fmt"
+	"os"
 	"syscall"
 )
 
@@ -85,4 +86,12 @@ func SignalName(n int) string {
 		return name
 	}
 	return fmt.Sprintf("signal %d", n)
+}
+
+// SignalOf names a signal that this process was sent.
+func SignalOf(sig os.Signal) string {
+	if s, ok := sig.(syscall.Signal); ok {
+		return SignalName(int(s))
+	}
+	return sig.String()
 }

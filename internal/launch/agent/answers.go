@@ -102,7 +102,7 @@ func (a *agent) standsFor(todo *order.Order) (shows *rundir.RunEnd, fails bool) 
 // signalledBetween ends the job as a signal during a run would have.
 func (v *supervisor) signalledBetween(ctx context.Context, sig os.Signal) error {
 	now := v.o.Now()
-	s, _ := next(state{limits: v.st.limits, phase: rundir.PhaseSetup}, event{kind: evSignal, at: now, text: signalName(sig)})
+	s, _ := next(state{limits: v.st.limits, phase: rundir.PhaseSetup}, event{kind: evSignal, at: now, text: rundir.SignalOf(sig)})
 	if v.starter.Asks() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askJobBound)
 		defer cancel()

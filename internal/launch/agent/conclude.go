@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -99,9 +100,12 @@ func (s state) passedHow() string {
 	return reason
 }
 
-// passed reports whether the client and every other role ended well, or were ended
+// passed reports whether all roles ended well, and no server died before the client was through.
+func (s state) passed() bool { return s.endedWell() && !slices.ContainsFunc(s.roles, s.fell) }
+
+// endedWell reports whether the client and every other role ended well, or were ended
 // after the client was through, and nothing about them is unknown.
-func (s state) passed() bool {
+func (s state) endedWell() bool {
 	if s.broken != "" || s.ending != nil && !s.ending.soft || s.ending != nil && s.ending.gaveUp {
 		return false
 	}

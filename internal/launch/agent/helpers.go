@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -160,22 +159,18 @@ func (h *helpers) read(files *rundir.Tree, run rundir.RunDir) []rundir.NodeEvent
 	}
 	var out []rundir.NodeEvent
 	for _, one := range h.all {
-		text, err := files.ReadFile(run.NodeFile(one.node), rundir.MaxNodeFile)
-		if why := cmp.Or(one.err, err); why != nil {
-			out = append(out, rundir.NodeEvent{What: rundir.NodeBlind, Text: fmt.Sprintf("no helper on %s: %v", one.node, why)})
-		}
-		if one.early {
-			out = append(out, rundir.NodeEvent{What: rundir.NodeBlind, Text: "the helper on " + one.node + " ended while the run went on: servers there were not watched to the end"})
-		}
-		out = append(out, node.Events(text)...)
+		out = append(out, node.Read(files, run, one.node, one.err, one.early)...)
 	}
 	slices.SortStableFunc(out, func(a, b rundir.NodeEvent) int { return a.At.Compare(b.At) })
 	return out
 }
 
-// sighted puts what was seen of servers into the timeline.
+// sighted puts what was seen of servers into the timeline, and what had not been heard of how they went.
 func (s *state) sighted(seen []rundir.NodeEvent) {
 	for _, e := range seen {
+		if i := slices.IndexFunc(s.roles, func(r role) bool { return r.name == e.Role }); i >= 0 {
+			s.roles[i].server.take(event{at: e.At, seen: e})
+		}
 		if words := node.Words(e); words != "" && !node.Again(e) {
 			at := e.At
 			if at.IsZero() {
@@ -190,14 +185,18 @@ func (s *state) sighted(seen []rundir.NodeEvent) {
 // witnessed is what was seen of servers that explains why a run did not pass: one died,
 // or answered with errors, while its role lived and had not been told to end.
 func (s state) witnessed(seen []rundir.NodeEvent) []blame.Event {
-	if s.passed() {
-		return nil
-	}
 	var out []blame.Event
+	well := s.endedWell()
 	for _, r := range s.roles {
 		if e, ok := s.silent(r); ok {
 			out = append(out, e)
 		}
+		if well && s.fell(r) {
+			out = append(out, goneEvent(r))
+		}
+	}
+	if well {
+		return out
 	}
 	for _, e := range seen {
 		i := slices.IndexFunc(s.roles, func(r role) bool { return r.name == e.Role })
@@ -229,7 +228,7 @@ func (s state) afterEnd(r role, e rundir.NodeEvent) bool {
 	if !r.stopSent.IsZero() && e.At.After(r.stopSent) || !r.failedAt().IsZero() && e.At.After(r.failedAt()) {
 		return true
 	}
-	if told := toldToEnd(e); told || s.drainAt.IsZero() {
+	if told := node.Told(e); told || s.drainAt.IsZero() {
 		return told
 	}
 	late := e.At.Sub(s.drainAt)

@@ -101,8 +101,10 @@ func (p *player) feed(line string) string {
 		}
 		_, err := fmt.Sscan(arg(3), &e.end.Exit)
 		require.NoError(p.t, err)
-	case "status":
-		e.kind = evDrain
+	case "status": // [when it was written, else as late as can be told]
+		wrote := at - statusDelay.Seconds()
+		_, _ = fmt.Sscan(arg(2), &wrote)
+		e.kind, p.s.word = evDrain, sec(wrote)
 	case "seen": // ROLE WHAT [exit code or status] [looks] [busy]
 		e.kind, e.role, e.quiet = evSeen, byName(arg(2)), time.Hour
 		e.seen = rundir.NodeEvent{At: e.at, Role: arg(2), What: rundir.NodeWhat(arg(3)), Text: "time-out"}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -213,6 +212,7 @@ func (v *supervisor) finish(last bool) error {
 	now := v.o.Now()
 	seen := v.helpers.read(v.files, v.run)
 	v.st.sighted(seen)
+	v.st.word = v.watch.Wrote(v.drain, v.st.drainAt, statusDelay)
 	if h := v.helpers; h != nil {
 		if err := h.software.Write(h.names); err != nil {
 			v.say("what the machines were is not written down: %v", err)
@@ -293,11 +293,4 @@ func (v *supervisor) statusLine(now time.Time) {
 	}
 	v.say("%s %s for %v; %s; last output %v ago", now.UTC().Format("15:04:05Z"), v.st.phase, now.Sub(v.st.since).Round(time.Second),
 		strings.Join(parts, ", "), v.quiet(v.logs, now).Round(time.Second))
-}
-
-func signalName(sig os.Signal) string {
-	if s, ok := sig.(syscall.Signal); ok {
-		return rundir.SignalName(int(s))
-	}
-	return sig.String()
 }

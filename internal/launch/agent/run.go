@@ -182,7 +182,7 @@ func (v *supervisor) loop(ctx context.Context) {
 			}
 			v.handle(ctx, e)
 		case sig := <-v.o.Signals:
-			v.handle(ctx, event{kind: evSignal, at: v.o.Now(), text: signalName(sig)})
+			v.handle(ctx, event{kind: evSignal, at: v.o.Now(), text: rundir.SignalOf(sig)})
 		case <-tick.C:
 			now := v.o.Now()
 			v.stoodStill(now)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
@@ -65,9 +64,7 @@ func (m *machine) deadServers(e event) {
 		if !ok {
 			continue
 		}
-		if len(r.nodes) > 0 {
-			cause.Node = r.nodes[0]
-		}
+		cause.Node = slices.Concat(r.nodes, []string{""})[0]
 		m.begin(e.at, fmt.Sprintf("%s: %s", r.name, deadWords(r.server, cause)), 0, cause)
 		m.ending.zero = true
 		return
@@ -79,7 +76,7 @@ func (r role) dead(m *machine, e event) (blame.Event, bool) {
 	s := r.server
 	ill := s.last.At.Sub(s.unwell.At)
 	switch {
-	case s.gone.What == rundir.NodeEnded && !toldToEnd(s.gone) && s.gone.Signal != 0:
+	case s.gone.What == rundir.NodeEnded && !node.Told(s.gone) && s.gone.Signal != 0:
 		return goneEvent(r), e.at.Sub(s.heard) >= killedFor
 	case s.gone.What != "":
 		return goneEvent(r), e.at.Sub(s.heard) >= goneFor
@@ -116,9 +113,24 @@ func (s state) silent(r role) (e blame.Event, ok bool) {
 	return e, ill >= silentFor && r.server.still >= silentFor && s.ending.at.Sub(last) < silentFor
 }
 
+// fell reports whether the role's server died before the client gave its word that it was through. Its test may pass all
+// the same, which looks for that word first, and what was measured says nothing. One that has gone otherwise than by a
+// signal may have been told to by that very client.
+func (s state) fell(r role) bool {
+	g, word := r.server.gone, s.drainAt
+	if !s.word.IsZero() && s.word.Before(word) {
+		word = s.word
+	}
+	if s.drainAt.IsZero() || r.wave != waveMain || s.isClient(r) || r.optional || node.Told(g) {
+		return false
+	}
+	return g.What == rundir.NodeEnded && g.Signal != 0 && g.At.Before(word) ||
+		(g.What == rundir.NodeEnded || g.What == rundir.NodeGone) && word.Sub(g.At) > settleZero
+}
+
 func goneEvent(r role) blame.Event {
 	s := r.server.gone
-	ev := blame.Event{Role: r.name, Kind: blame.ServerGone, At: s.At, Exit: s.Exit, Signal: s.Signal}
+	ev := blame.Event{Role: r.name, Kind: blame.ServerGone, At: s.At, Exit: s.Exit, Signal: s.Signal, Node: slices.Concat(r.nodes, []string{""})[0]}
 	if s.What == rundir.NodePortGone {
 		ev.Text = fmt.Sprintf("nobody listens on its port %d any more", s.Port)
 	}
@@ -135,11 +147,6 @@ func deadWords(s sight, cause blame.Event) string {
 		return "its server's process has gone"
 	}
 	return node.Words(s.gone)
-}
-
-// toldToEnd reports whether a server ended as one that was told to does.
-func toldToEnd(e rundir.NodeEvent) bool {
-	return e.What == rundir.NodeEnded && (e.Exit == 0 || slices.Contains([]syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP}, syscall.Signal(e.Signal)))
 }
 
 // hangsOn notes the switch of a node, which a helper there knows. What was handed on to be

@@ -28,6 +28,7 @@ func TestDeadServerEndsTheAttempt(t *testing.T) {
 202 ended CTX_0 0
 203 ended DISAGG_SERVER 0 -> collect`
 	)
+	leave := "\n30 tick" + strings.NewReplacer("201", "31", "202", "32", "203", "33").Replace(strings.TrimPrefix(passes, "\n200 status"))
 	left := func(at float64) string {
 		return fmt.Sprintf(`
 %[1]v ended GEN_0 143
@@ -165,6 +166,43 @@ func TestDeadServerEndsTheAttempt(t *testing.T) {
 20 seen DISAGG_SERVER sick 503 2
 60 seen DISAGG_SERVER sick 503 42
 60.2 tick` + passes},
+		{name: "crashed before the client gave its word", root: "GEN_0", says: "SIGSEGV", outcome: rundir.OutcomeTestFailed, script: serving + `
+20 seen GEN_0 ended 139
+20.6 status 20.4` + leave},
+		{name: "killed before the client gave its word", root: "CTX_0", says: "SIGKILL", outcome: rundir.OutcomeInfra, script: serving + `
+20 seen CTX_0 ended 137
+21 status 20.4` + leave},
+		{name: "a router crashed before the client gave its word", root: "DISAGG_SERVER", says: "SIGABRT", outcome: rundir.OutcomeTestFailed, script: serving + `
+20 seen DISAGG_SERVER ended 134
+21 status 20.4` + leave},
+		{name: "ended with an error while the client worked", root: "GEN_0", says: "exit 1", outcome: rundir.OutcomeTestFailed, script: serving + `
+20 seen GEN_0 ended 1
+24 status 23.9` + leave},
+		{name: "was gone while the client worked", root: "GEN_0", says: "its server went while it was serving", outcome: rundir.OutcomeTestFailed, script: serving + `
+20 seen GEN_0 gone
+24 status 23.9` + leave},
+		{name: "was gone while a client worked whose end is its word", edit: func(s *state) { s.drainFile = "" }, root: "GEN_0", says: "its server went while it was serving", outcome: rundir.OutcomeTestFailed, script: serving + `
+20 seen GEN_0 gone
+24 ended BENCHMARK 0
+25 ended GEN_0 0
+25 ended CTX_0 0
+26 ended DISAGG_SERVER 0 -> collect`},
+		{name: "is ended by the client's last act", script: serving + `
+20 seen GEN_0 gone
+21 status 20.9` + leave},
+		{name: "crashes as it ends, and the word was seen late", script: serving + `
+20 seen GEN_0 ended 139
+25 status 19.9` + leave},
+		{name: "crashes as it ends, and nobody knows when the word was given", script: serving + `
+20 seen GEN_0 ended 139
+25 status` + leave},
+		{name: "of a role that may leave", edit: func(s *state) { s.roles[3].optional = true }, script: serving + `
+20 seen CTX_0 ended 139
+21 status 20.9 -> TERM CTX_0
+22 ended CTX_0 143
+31 ended BENCHMARK 0
+32 ended GEN_0 0
+33 ended DISAGG_SERVER 0 -> collect`},
 		{name: "is killed once the client is through", script: serving + `
 20 seen GEN_0 ended 137
 21 status

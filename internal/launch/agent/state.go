@@ -130,9 +130,10 @@ type state struct {
 	probing  time.Time     // a probe is out, since then
 	probed   time.Time     // when a hang was last looked for
 	overdue  string        // the bound that the benchmark has reached
-	drainAt  time.Time
-	status   bool // the client's status file was seen
-	failed   bool // the client ended with something else than 0
+	drainAt  time.Time     // the client's word that it is through was noticed
+	word     time.Time     // it was given, zero = then
+	status   bool          // the client's status file was seen
+	failed   bool          // the client ended with something else than 0
 	timeline []rundir.Event
 	broken   string // the run directory cannot be written
 	over     bool

@@ -2,8 +2,11 @@ package node
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"syscall"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -65,4 +68,22 @@ func Words(e rundir.NodeEvent) string {
 	default:
 		return ""
 	}
+}
+
+// Told reports whether a server ended as one that was told to does.
+func Told(e rundir.NodeEvent) bool {
+	return e.What == rundir.NodeEnded && (e.Exit == 0 || slices.Contains([]syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP}, syscall.Signal(e.Signal)))
+}
+
+// Read is what the helper on a node has written, and that there is none: it could not be started (failed), or had ended
+// before it was let go (early).
+func Read(files *rundir.Tree, run rundir.RunDir, name string, failed error, early bool) (out []rundir.NodeEvent) {
+	text, err := files.ReadFile(run.NodeFile(name), rundir.MaxNodeFile)
+	if why := cmp.Or(failed, err); why != nil {
+		out = append(out, rundir.NodeEvent{What: rundir.NodeBlind, Text: fmt.Sprintf("no helper on %s: %v", name, why)})
+	}
+	if early {
+		out = append(out, rundir.NodeEvent{What: rundir.NodeBlind, Text: "the helper on " + name + " ended while the run went on: servers there were not watched to the end"})
+	}
+	return append(out, Events(text)...)
 }

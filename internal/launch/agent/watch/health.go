@@ -116,6 +116,19 @@ func (w *Watch) AwaitFile(ctx context.Context, path string) bool {
 	return await(ctx, func() bool { return w.files.Has(path) })
 }
 
+// Wrote is when the file at path was written that was noticed at some time, zero where there is no path: a network file
+// system may show it late. Where the file server's clock runs ahead nobody knows, but not earlier than slack before.
+func (w *Watch) Wrote(path string, noticed time.Time, slack time.Duration) time.Time {
+	if path == "" {
+		return time.Time{}
+	}
+	info, err := w.files.Lstat(path)
+	if err != nil || info.ModTime().After(noticed) {
+		return noticed.Add(-slack)
+	}
+	return info.ModTime()
+}
+
 // lack is the first thing that a role lacks to be ready.
 func (w *Watch) lack(ctx context.Context, r Role) string {
 	if r.File != "" && !w.hasFile(r) {
