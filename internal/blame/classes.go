@@ -83,7 +83,14 @@ func (c Classes) match(line string) int {
 	if c.find == nil || !c.find.may(line) || Quoted(line) {
 		return -1
 	}
+	said := line
+	if failCalled().MatchString(line) {
+		said = quotedText().ReplaceAllString(line, `""`)
+	}
 	for i, r := range c.rules {
+		if r.Class == Infra && said != line && !r.re.MatchString(said) {
+			continue
+		}
 		if r.re.MatchString(line) && (r.Class != Infra || !Asserted(line)) {
 			return i
 		}
@@ -103,6 +110,16 @@ func Quoted(line string) bool { return quoted().MatchString(line) }
 var quoted = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^(?:\[[^\]]{1,24}\]:? ?)?(?:    |\t|>   |[A-Za-z_]\w* += )`)
 })
+
+// failCalled recognises the message of pytest.fail: what it quotes are values of the test, too.
+//
+//nolint:gochecknoglobals // compiled once, immutable
+var failCalled = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(?:E +|(?:FAILED|ERROR) .+? - )?Failed: `)
+})
+
+//nolint:gochecknoglobals // compiled once, immutable
+var quotedText = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`"[^"]*"|'[^']*'`) })
 
 // Asserted reports whether a line tells what a failed assertion compared, as pytest
 // does: phrases there are values of the test. A message that the test gave, which

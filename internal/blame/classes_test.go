@@ -71,6 +71,7 @@ func TestBuiltInClasses(t *testing.T) {
 		"roles/GEN_0/role.sh: line 31: trtllm-llmapi-launch: command not found":                                                   "no-launcher",
 		"/usr/bin/python3: No module named pytest":                                                                                "no-launcher",
 		"/x/role.sh: line 9: trtllm-serve: command not found":                                                                     "bad-command",
+		"E   RuntimeError: the server answered nothing for 60 s, killed it: exit code -9":                                         "killed-by-test",
 		"[n1:1] *** Process received signal: Segmentation fault (11)":                                                             "native-crash",
 		"Traceback (most recent call last):":                                                                                      "python-exception",
 		"[rank3]: Traceback (most recent call last):":                                                                             "python-exception",
@@ -96,6 +97,9 @@ func TestBuiltInClasses(t *testing.T) {
 		"INFO:     127.0.0.1:33794 - \"GET /health HTTP/1.1\" 200 OK", "Successful requests: 160", "Failed requests: 0",
 		"NVRM: Xid (PCI:0000:81:00): 31, pid=1, MMU Fault", // what an illegal access of the program causes
 		"UCX  INFO  using rc_mlx5", "status: 200", "[TRT-LLM] [W] port 8001 chosen", "GPU 0: 0 uncorrected errors", "exit code 0",
+		"KeyError: \"/lustre/fsw/ci/results.json has no field error_rate\"", "ValueError: cannot parse /lustre/fsw/ci/out.json: unexpected error field",
+		"config: imex_policy=auto fail_fast=true", "IMEX policy: fail_fast=true", "RuntimeError: worker 3 failed: status: -9 tokens left", "worker 3 failed: status: -11 tokens left",
+		`Failed: output differs: expected "Network is unreachable" message, got nothing`,
 		"srun: error: gpu1: task 2: Exited with exit code 3", "test exited with 9", "temperature = -9",
 		`    raise RuntimeError("CUDA out of memory")`, `[rank0]:     raise ValueError("No space left on device")`,
 		`>   raise RuntimeError("Segmentation fault")`, `server = <Popen: returncode: -9 args: ['x']>`,

@@ -60,7 +60,7 @@ func (c *analysis) findingOn(e Event) Finding {
 		f.BadNodes = c.nodesOf(e)
 	}
 	if f.Line == nil {
-		f.Line = c.lineToShow(e.Role, f.Rule == killedFromOutside)
+		f.Line = c.lineToShow(e, f.Rule == killedFromOutside)
 	}
 	f.Message = c.message(e, f)
 	return f
@@ -168,52 +168,23 @@ func (c *analysis) explain(e Event) (Rule, *Line, bool) {
 	var best Rule
 	var at *Line
 	found := len(c.ev.Classes.rules)
-	try := func(text string, line *Line) {
-		if i := c.ev.Classes.match(text); i >= 0 && i < found {
+	ends := decisions(c.ev.Classes, c.lines[e.Role], e)
+	try := func(l Line, line *Line) {
+		if i := c.ev.Classes.match(l.Text); i >= 0 && i < found && !survived(l, c.ev.Classes.rules[i].Rule, ends) {
 			found, best, at = i, c.ev.Classes.rules[i].Rule, line
 		}
 	}
-	if e.Text != "" && e.Kind != PhaseTimeout {
-		try(e.Text, nil)
+	if first, more, _ := strings.Cut(e.Text, "\n"); e.Text != "" && e.Kind != PhaseTimeout {
+		try(Line{Text: first, Died: true}, nil)
+		try(Line{Text: more}, nil)
 	}
 	lines := c.lines[e.Role]
 	for i := range lines {
 		if lines[i].Behind < nearEnd {
-			try(lines[i].Text, &lines[i])
+			try(lines[i], &lines[i])
 		}
 	}
-	return best, exceptionOf(at, c.lines), found < len(c.ev.Classes.rules)
-}
-
-// exceptionOf is the line that ends a traceback, where a line only begins one. lines are those of each role.
-func exceptionOf(at *Line, lines map[string][]Line) *Line {
-	if at == nil || !strings.Contains(at.Text, "Traceback (most recent call last)") {
-		return at
-	}
-	for i, l := range lines[at.Role] {
-		if l.First && l.File == at.File && l.Number > at.Number {
-			return &lines[at.Role][i]
-		}
-	}
-	return at
-}
-
-// lineToShow is the line to show when no rule fired: the first error, else the
-// last line, which explains nothing. Of a role that was killed it is always the
-// last: what looked like an error before was survived.
-func (c *analysis) lineToShow(role string, killed bool) *Line {
-	lines := c.lines[role]
-	for i := range lines {
-		if lines[i].First && !killed {
-			return &lines[i]
-		}
-	}
-	if len(lines) == 0 {
-		return nil
-	}
-	last := lines[len(lines)-1] // the role's own come last
-	last.Last = true
-	return &last
+	return best, exceptionOf(best, at, c.lines, ends), found < len(c.ev.Classes.rules)
 }
 
 // nodesOf are the nodes to suspect: the one known, else the role's slice.

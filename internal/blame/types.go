@@ -82,6 +82,7 @@ type Line struct {
 	// that came before that.
 	Own   bool `json:",omitempty"`
 	Shown bool `json:",omitempty"`
+	Died  bool `json:",omitempty"` // an exception that ended a traceback, the last of its log, or a test: of a chain each
 	Last  bool `json:",omitempty"` // of a finding: merely the end of the log, it explains nothing
 }
 

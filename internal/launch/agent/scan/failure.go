@@ -14,6 +14,7 @@ import (
 //	test_answers.py:5: ValueError
 //	----------------------------- Captured stdout call -----------------------------
 type failure struct {
+	died
 	says  *Kept // the first line of the exception
 	shown bool  // what follows is output of before
 	own   *Kept // the last that a test raised itself to say what it has found wrong
@@ -21,16 +22,20 @@ type failure struct {
 }
 
 // take takes the next line of the log.
-func (f *failure) take(at Kept, line string, classes blame.Classes) {
+func (f *failure) take(at Kept, line string, look *Patterns) {
+	if !f.shown && !strings.HasPrefix(line, "E ") {
+		f.raised(at, line, look.exception)
+	}
 	switch {
 	case strings.HasPrefix(line, "E "):
-		r, known := classes.Match(line)
+		r, known := look.classes.Match(line)
 		f.infra = f.infra || known && r.Class == blame.Infra
 		if f.says == nil {
-			f.says = &at
+			f.says, f.tests = &at, keep(f.tests, at)
 		}
 		if known && r.Kind != "test.exception" || blame.Asserted(line) && !blame.OwnWords(line) {
 			f.says = &Kept{} // which says enough
+			f.tests = keep(f.tests, at)
 		}
 	case strings.HasPrefix(line, "---") && strings.Contains(line, "- Captured "):
 		f.says, f.shown = nil, true

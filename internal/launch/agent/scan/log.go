@@ -225,7 +225,7 @@ func (s *Log) search(line string, number int) {
 		}
 	}
 	at := s.lineAt(number, text)
-	s.failed.take(at, text, s.look.classes)
+	s.failed.take(at, text, s.look)
 	if s.Ready != nil && !s.st.Ready && s.Ready.MatchString(text) {
 		s.st.Ready = true
 	}
@@ -317,7 +317,7 @@ func (s *Log) Explaining() []blame.Line {
 			first := s.st.First != nil && s.st.First.Number == k.Number
 			out = append(out, blame.Line{
 				Role: s.role, File: k.File, Number: k.Number, Text: k.Text, First: first, Behind: s.changes - k.change,
-				Own: own != nil && own.Number == k.Number, Shown: k.shown,
+				Own: own != nil && own.Number == k.Number, Shown: k.shown, Died: s.failed.has(k.Number),
 			})
 		}
 	}
@@ -327,7 +327,7 @@ func (s *Log) Explaining() []blame.Line {
 	if s.st.First != nil {
 		add(*s.st.First)
 	}
-	for _, k := range s.st.Candidates {
+	for _, k := range slices.Concat(s.st.Candidates, s.failed.last, s.failed.tests) {
 		add(k)
 	}
 	tail := s.LastLines()

@@ -1,0 +1,73 @@
+package scan
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/blame"
+)
+
+// What a server's process ended of decides, not what it had survived before that, nor what followed from it.
+func TestWhatAServerEndedOf(t *testing.T) {
+	t.Parallel()
+	const (
+		hf      = "huggingface_hub: HEAD https://huggingface.co/x: Temporary failure in name resolution; using the local cache\n"
+		socket  = "[W socket.cpp:426] The server socket has failed to bind to [::]:29500 (errno: 98 - Address already in use). retry with the next port\n"
+		begin   = "Traceback (most recent call last):\n  File x\n"
+		illegal = "RuntimeError: CUDA error: an illegal memory access was encountered\n"
+		core    = "writing core dump to /tmp/core.17: No space left on device\n"
+		full    = "OSError: [Errno 28] No space left on device: '/tmp/cache'\n"
+		because = "\nThe above exception was the direct cause of the following exception:\n\n"
+		xid     = "NVRM: Xid (PCI:0000:01:00): 79, GPU has fallen off the bus\n"
+		wrapper = begin + "RuntimeError: Executor worker died\n"
+	)
+	for name, tc := range map[string]struct {
+		log    string
+		signal int
+		class  blame.Class
+		rule   string
+	}{
+		"a name that was not resolved":            {hf + begin + illegal, 0, blame.Test, "cuda-illegal-access"},
+		"of a rank":                               {hf + "[rank1]: Traceback (most recent call last):\n[rank1]: KeyError: 'x'\n", 0, blame.Test, "python-exception"},
+		"without a traceback":                     {hf + illegal, 0, blame.Test, "cuda-illegal-access"},
+		"a port that was tried":                   {socket + begin + illegal, 0, blame.Test, "cuda-illegal-access"},
+		"a core dump that had no room":            {begin + "KeyError: 17\n" + core, 0, blame.Test, "python-exception"},
+		"an exception that was caught":            {begin + full + hf + begin + "KeyError: 'x'\n", 0, blame.Test, "python-exception"},
+		"what a value of a model is":              {hf + begin + "ValueError: head_dim 96 is not supported\n", 0, blame.Test, "python-exception"},
+		"a crash":                                 {hf + "[n1:1] *** Process received signal: Segmentation fault (11)\n", 0, blame.Test, "native-crash"},
+		"a crash without a word":                  {hf + "INFO: up\n", 11, blame.Test, "crash-signal"},
+		"downloads that were given up":            {"curl: (7) Failed to connect to telemetry port 4317, ignored\n" + begin + "KeyError: 'x'\n", 0, blame.Test, "python-exception"},
+		"a module that was not needed":            {"ModuleNotFoundError: No module named 'flash_attn'; falling back to sdpa\nRuntimeError: ncclSystemError: System call failed\n", 0, blame.Infra, "nccl-remote"},
+		"a module that was needed":                {begin + "ModuleNotFoundError: No module named 'tensorrt_llm'\n", 0, blame.Test, "not-importable"},
+		"the disk itself":                         {begin + full, 0, blame.Infra, "disk-full"},
+		"the disk, in a chain":                    {begin + full + because + begin + "KeyError: 'x'\n", 0, blame.Infra, "disk-full"},
+		"the disk, after what was caught":         {begin + "KeyError: 'x'\n" + full, 0, blame.Infra, "disk-full"},
+		"the disk, in C++":                        {"terminate called after throwing an instance of 'x'\n  what():  cannot copy: No space left on device\n", 6, blame.Infra, "disk-full"},
+		"the disk, and somebody who passes it on": {"[E] cannot write /tmp/x: No space left on device\n" + wrapper, 0, blame.Infra, "disk-full"},
+		"a name, and somebody who missed it":      {"Temporary failure in name resolution\n" + begin + "RuntimeError: could not load the model\n", 0, blame.Infra, "network-unreachable"},
+		"the port itself":                         {"ERROR:    [Errno 98] error while attempting to bind on address ('0.0.0.0', 8000): address already in use\n", 0, blame.Infra, "port-in-use"},
+		"the port, in torch's words":              {socket + begin + "torch.distributed.DistNetworkError: The server socket has failed to listen on any local network address. EADDRINUSE: address already in use\n", 0, blame.Infra, "port-in-use"},
+		"the GPU, told by the kernel":             {xid + begin + illegal, 0, blame.Infra, "gpu-fell-off-the-bus"},
+		"the GPU, told at last":                   {begin + illegal + xid, 0, blame.Infra, "gpu-fell-off-the-bus"},
+		"the GPU itself":                          {begin + "RuntimeError: CUDA error: uncorrectable ECC error encountered\n", 6, blame.Infra, "gpu-ecc"},
+		"the fabric":                              {"NCCL WARN NET/IB : Got completion from peer 10.0.0.1 with status=12\nterminate called after throwing an instance of 'c10::DistBackendError'\n", 6, blame.Infra, "ib-link"},
+		"nothing else":                            {hf, 0, blame.Infra, "network-unreachable"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ev := blame.Evidence{Classes: builtin(t).classes, Roles: []blame.Role{{Name: "GEN_0", Kind: "server"}}}
+			for _, l := range readLog(t, tc.log, 50).Explaining() {
+				l.Server = true
+				ev.Lines = append(ev.Lines, l)
+			}
+			ev.Events = []blame.Event{{Role: "GEN_0", Kind: blame.ServerGone, Exit: 1, Signal: tc.signal}}
+			f := blame.Judge(ev)
+			require.Equal(t, tc.class, f.Class, "%+v %+v", f, ev.Lines)
+			require.Equal(t, tc.rule, f.Rule, "%+v", f)
+			if tc.rule == "python-exception" {
+				require.Contains(t, f.Line.Text, "Error: ")
+			}
+		})
+	}
+}
