@@ -81,6 +81,10 @@ func Judge(ev Evidence) Finding {
 	}
 	f := c.findingOn(root)
 	c.others(&f, root)
+	if own, ok := ownVerdict(c.fatal, f); ok {
+		f = c.findingOn(own)
+		c.others(&f, own)
+	}
 	return f
 }
 
@@ -123,7 +127,9 @@ func newAnalysis(ev Evidence) *analysis {
 		}
 	}
 	for _, e := range ev.Events {
-		if e = normal(e); c.isFatal(e) {
+		e = normal(e)
+		e.Assert = e.Assert || c.isClient(e.Role) && asserts(e, c.lines[e.Role])
+		if c.isFatal(e) {
 			c.fatal = append(c.fatal, c.timed(e))
 		}
 	}

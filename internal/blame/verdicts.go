@@ -2,6 +2,7 @@ package blame
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -69,3 +70,49 @@ var secondHandWords = sync.OnceValue(func() *regexp.Regexp {
 		`endpoints?|download\w*|time-?outs?|timed[ -]out|ready|died|dead|killed|aborted|exit(?:ed)?|ended|return(?:ed)? ?code|returncode|status|` +
 		`fail(?:ed|s|ure|ures)|could not|cannot|can't|unable|missing|not found|no such|unavailable|empty|invalid literal|not convert|to unpack|nothing|no)\b`)
 })
+
+// asserts reports whether a role that ended by itself failed by an assertion of its own: before there are result files,
+// its log says so.
+func asserts(e Event, lines []Line) bool {
+	if e.Kind != RoleEnd || e.Exit == 0 || e.Signal != 0 || e.ByUs {
+		return false
+	}
+	own := false
+	for _, l := range lines {
+		switch {
+		case l.Server, l.Shown, !strings.HasPrefix(l.Text, "E "):
+		case Measured(l.Text):
+			return true
+		case l.Died:
+			own = OwnAssertion(l.Text) || own && !Asserted(l.Text)
+		}
+	}
+	return own
+}
+
+// OwnAssertion reports whether a failure is an assertion with which a test says what it has found wrong.
+func OwnAssertion(text string) bool {
+	text = strings.TrimLeft(strings.TrimPrefix(text, "E "), " ")
+	if Measured(text) {
+		return true
+	}
+	for line := range strings.Lines(text) {
+		if Asserted(line) && !OwnWords(strings.TrimSpace(line)) {
+			return false
+		}
+	}
+	return strings.HasPrefix(text, "AssertionError: ") && OwnWords(text)
+}
+
+// ownVerdict is the event of a role that failed by an assertion of its own beside a root that is no fault of the change:
+// another attempt could only hide it.
+func ownVerdict(fatal []Event, f Finding) (Event, bool) {
+	if f.Class != Infra {
+		return Event{}, false
+	}
+	i := slices.IndexFunc(fatal, func(e Event) bool { return e.Assert && slices.Contains(f.MoreRoots, e.Role) })
+	if i < 0 {
+		return Event{}, false
+	}
+	return fatal[i], true
+}

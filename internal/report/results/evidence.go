@@ -150,7 +150,7 @@ func isMeasured(c *junit.Case) bool {
 		if r.Status != junit.Failed {
 			continue
 		}
-		return blame.Measured(r.Message)
+		return blame.OwnAssertion(r.Message)
 	}
 	return false
 }

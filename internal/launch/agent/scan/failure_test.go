@@ -3,6 +3,7 @@ package scan
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -67,5 +68,35 @@ func TestOwnFailures(t *testing.T) {
 			f := blame.Judge(ev)
 			require.Equal(t, tc.class, f.Class, "%+v", f)
 		})
+	}
+}
+
+// An assertion of the client's own stays red beside what the infrastructure did: another attempt could only hide it.
+func TestAssertionBesideInfrastructure(t *testing.T) {
+	t.Parallel()
+	for says, want := range map[string]blame.Class{
+		"AssertionError: accuracy too low\nE       assert 0.41 >= 0.6": blame.Test,
+		"AssertionError: accuracy too low":                             blame.Test,
+		"assert 0.41 >= 0.6":                                           blame.Test,
+		"AssertionError: warm-up\nE       assert 503 == 200":           blame.Infra,
+		"AssertionError: Failed requests: 3":                           blame.Infra,
+		"RuntimeError: requests failed:":                               blame.Infra,
+	} {
+		ev := blame.Evidence{Classes: builtin(t).classes, Roles: []blame.Role{{Name: "GEN_0", Kind: "server"}, {Name: "BENCHMARK", Kind: "client"}}}
+		for _, l := range readLog(t, strings.ReplaceAll(ownFailure, "ValueError: 3 of 40 answers were wrong", says), 50).Explaining() {
+			l.Role = "BENCHMARK"
+			ev.Lines = append(ev.Lines, l)
+		}
+		at := time.Unix(1, 0)
+		ev.Events = []blame.Event{
+			{Role: "GEN_0", Kind: blame.RoleEnd, At: at, Exit: 137, Signal: 9},
+			{Role: "BENCHMARK", Kind: blame.RoleEnd, At: at.Add(time.Second), Exit: 1},
+		}
+		f := blame.Judge(ev)
+		require.Equal(t, want, f.Class, "%s: %+v", says, f)
+		if want == blame.Test {
+			require.Equal(t, "BENCHMARK", f.Root)
+			require.Equal(t, []string{"GEN_0"}, f.MoreRoots)
+		}
 	}
 }
