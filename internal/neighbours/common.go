@@ -44,13 +44,13 @@ type Pattern struct {
 
 // String is the pattern for people.
 func (p Pattern) String() string {
-	words := fmt.Sprintf("%d runs within a day fail so (%s), since %s", p.Runs, p.Rule, p.Since.UTC().Format("2006-01-02 15:04Z"))
+	words := fmt.Sprintf("%d runs within a day have met this failure (%s), since %s", p.Runs, p.Rule, p.Since.UTC().Format("2006-01-02 15:04Z"))
 	return words + p.where()
 }
 
 // Ordinal is the pattern, told of the newest of its runs.
 func (p Pattern) Ordinal() string {
-	return fmt.Sprintf("this is the %s run within a day that fails so (%s), since %s", ordinal(p.Runs), p.Rule, p.Since.UTC().Format("2006-01-02 15:04Z")) + p.where()
+	return fmt.Sprintf("this is the %s run within a day that has met this failure (%s), since %s", ordinal(p.Runs), p.Rule, p.Since.UTC().Format("2006-01-02 15:04Z")) + p.where()
 }
 
 func (p Pattern) where() string {

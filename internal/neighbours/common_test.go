@@ -56,22 +56,22 @@ func TestCommon(t *testing.T) {
 		want  []string
 	}{
 		{"one node", append(failures(4, "gpu-xid", "gpu7", "gpu8"), passed(2, "gpu9")...), "gpu-xid-3", []string{
-			"this is the 4th run within a day that fails so (gpu-xid), since 2026-11-29 11:42Z: all of them on node gpu7, and no other run was there",
+			"this is the 4th run within a day that has met this failure (gpu-xid), since 2026-11-29 11:42Z: all of them on node gpu7, and no other run was there",
 		}},
 		{"one node, where others pass", append(failures(3, "gpu-xid", "gpu7"), passed(1, "gpu7")...), "gpu-xid-2", []string{
-			"this is the 3rd run within a day that fails so (gpu-xid), since 2026-11-29 11:48Z: all of them on node gpu7, where 1 other run did not",
+			"this is the 3rd run within a day that has met this failure (gpu-xid), since 2026-11-29 11:48Z: all of them on node gpu7, where 1 other run did not",
 		}},
 		{"one switch", append(fabric, Fact{Run: "p", At: at(-1), Switches: []string{"leaf3"}, Nodes: []string{"gpu55"}}), "nccl-remote-error-13", []string{
-			"this is the 14th run within a day that fails so (nccl-remote-error), since 2026-11-29 10:42Z: all of them on switch leaf3, where 1 other run did not",
+			"this is the 14th run within a day that has met this failure (nccl-remote-error), since 2026-11-29 10:42Z: all of them on switch leaf3, where 1 other run did not",
 		}},
 		{"not the newest of them: as of then", fabric, "nccl-remote-error-2", []string{
-			"this is the 3rd run within a day that fails so (nccl-remote-error), since 2026-11-29 10:42Z: all of them on node gpu200, and no other run was there",
+			"this is the 3rd run within a day that has met this failure (nccl-remote-error), since 2026-11-29 10:42Z: all of them on node gpu200, and no other run was there",
 		}},
 		{"one file system", disk, "run-directory-2", []string{
-			"this is the 3rd run within a day that fails so (run-directory), since 2026-11-29 11:48Z: all of them on the file system of /runs, and no other run was there",
+			"this is the 3rd run within a day that has met this failure (run-directory), since 2026-11-29 11:48Z: all of them on the file system of /runs, and no other run was there",
 		}},
 		{"nowhere in common", apart, "nccl-remote-error-2", []string{
-			"this is the 3rd run within a day that fails so (nccl-remote-error), since 2026-11-29 11:48Z; they have no node in common",
+			"this is the 3rd run within a day that has met this failure (nccl-remote-error), since 2026-11-29 11:48Z; they have no node in common",
 		}},
 		{"two are not many", failures(2, "gpu-xid", "gpu7"), "gpu-xid-1", nil},
 		{"attempts of one run are one", again, "gpu-xid-2", nil},
@@ -90,7 +90,7 @@ func TestCommon(t *testing.T) {
 	}
 	all := Common(append(failures(3, "gpu-xid", "gpu7"), fabric...), origin)
 	require.Len(t, all, 2)
-	require.Equal(t, "14 runs within a day fail so (nccl-remote-error), since 2026-11-29 10:42Z: all of them on switch leaf3, and no other run was there", all[0].String())
+	require.Equal(t, "14 runs within a day have met this failure (nccl-remote-error), since 2026-11-29 10:42Z: all of them on switch leaf3, and no other run was there", all[0].String())
 	require.Equal(t, "1st 2nd 3rd 4th 11th 12th 13th 21st 112th", ordinal(1)+" "+ordinal(2)+" "+ordinal(3)+" "+ordinal(4)+" "+ordinal(11)+" "+ordinal(12)+" "+ordinal(13)+" "+ordinal(21)+" "+ordinal(112))
 }
 
@@ -134,7 +134,7 @@ func TestRead(t *testing.T) {
 	facts := Read(parent, time.Now())
 	require.Len(t, facts, 5)
 	require.Equal(t, []string{
-		"this is the 3rd run within a day that fails so (gpu-xid), since 2026-11-29 12:00Z: all of them on node gpu1, where 2 other runs did not",
+		"this is the 3rd run within a day that has met this failure (gpu-xid), since 2026-11-29 12:00Z: all of them on node gpu1, where 2 other runs did not",
 	}, Words(dir, "run-2", time.Now()))
 	require.Empty(t, Read(parent, time.Now().Add(3*Day)), "nothing was written within that day")
 	require.Empty(t, Read(filepath.Join(parent, "none"), time.Now()))
@@ -156,7 +156,7 @@ func TestALostNodeIsOneFailure(t *testing.T) {
 	run.Cases[0].Attempts[0].Outcome = ""
 	require.NoError(t, rundir.WriteJSON(dir.RunFile(), run))
 	words := func() string { return strings.Join(Words(dir, "run-2", time.Now()), "\n") }
-	require.Contains(t, words(), "the 3rd run within a day that fails so (node-lost), since 2026-11-29 12:00Z: all of them on node gpu1, and no other run was there")
+	require.Contains(t, words(), "the 3rd run within a day that has met this failure (node-lost), since 2026-11-29 12:00Z: all of them on node gpu1, and no other run was there")
 	write(t, parent, "cut", rundir.AttemptOutcome{Outcome: rundir.OutcomeCancelled, Ended: at(0), Nodes: []string{"gpu1"}})
 	require.Contains(t, words(), "on node gpu1, and no other run there was left to end by itself")
 	write(t, parent, "good", rundir.AttemptOutcome{Outcome: rundir.OutcomePassed, Ended: at(0), Nodes: []string{"gpu1"}})

@@ -80,7 +80,7 @@ func idle(cases []CaseReport, allowSkipped bool) string {
 	}
 	switch {
 	case launched > 0:
-		return "known failures match every case: nothing could turn this run red"
+		return "known failures match every case: no failing test could turn this run red"
 	case len(cases) == 0:
 		return "nothing was tested"
 	case !allowSkipped:

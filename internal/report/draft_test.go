@@ -1,6 +1,7 @@
 package report
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -86,6 +87,7 @@ func TestRolesOfADraftDecide(t *testing.T) {
 		"its client passed, a server failed":               {rundir.OutcomeCancelled, own, cuda, "green", true, rundir.OutcomeTestFailed, "GEN_0", "CUDA error"},
 		"cancelled before the client had said a word":      {rundir.OutcomeCancelled, own, "green", "", true, rundir.OutcomeCancelled, "", "cancelled by"},
 		"a server is killed, and the client misses it":     {rundir.OutcomeCancelled, own, killed, missed, true, rundir.OutcomeInfra, "GEN_0", "ended with -9"},
+		"the client misses somebody, and nobody is red":    {rundir.OutcomeCancelled, own, "green", missed, true, rundir.OutcomeTestFailed, "BENCHMARK", missed},
 		"the only red one is the client":                   {rundir.OutcomeTestFailed, step, "", cuda, true, rundir.OutcomeTestFailed, "BENCHMARK", "CUDA error"},
 		"the client was killed and left nothing":           {rundir.OutcomePassed, nil, "", "", true, rundir.OutcomeTestFailed, "BENCHMARK", "no results.xml"},
 		"a server fails, and the draft waits for its time": {rundir.TimeoutOf(rundir.PhaseBenchmark), &rundir.Finding{Class: "test", Kind: blame.KindTimeLimit}, cuda, "", true, rundir.OutcomeTestFailed, "GEN_0", "CUDA error"},
@@ -116,6 +118,9 @@ func TestRolesOfADraftDecide(t *testing.T) {
 			}
 			require.Equal(t, tc.root, r.Finding.Root, r.Finding.Message)
 			require.Contains(t, r.Finding.Message, tc.message)
+			if strings.Contains(r.Finding.Message, missed) {
+				require.Equal(t, "unknown", r.Finding.Class, "it misses somebody")
+			}
 		})
 	}
 }

@@ -32,7 +32,7 @@ type CaseEnd struct {
 	Listed      bool           // as skipped: planned so, never launched
 	Skipped     bool           // the test skipped itself, or passed only when repeated where the policy skips that
 	Measured    bool           // performance was measured all the same
-	Known       bool           // a known failure, with a bug id that has not expired
+	Known       bool           // its test is known to fail, with a bug id that has not expired: how fast it is, is not
 	Interrupted int            // the signal that ended the run, 0 = none
 	Outcome     rundir.Outcome // of the attempts that count, the worst; "" = it never ended
 	// Failed tells that a report of the case shows a failing test, whatever the
@@ -94,7 +94,7 @@ func caseExit(c CaseEnd, p ExitPolicy) (code int, result string) {
 	case code == exit.Infra && c.Interrupted != 0 && (c.Outcome == "" || c.Outcome == rundir.OutcomeCancelled):
 		return exit.Signal + c.Interrupted, ResultInterrupted // who ends a run is no infrastructure
 	}
-	if c.Known && code != exit.Infra && code != exit.Passed {
+	if c.Known && code == exit.TestFailed {
 		return exit.Passed, ResultKnown
 	}
 	return code, ResultOf(code)
@@ -147,7 +147,7 @@ func wordsExit(words []verdict.Word, p ExitPolicy) int {
 type RunEnd struct {
 	Cases       []int // the exit code of each case
 	Interrupted int   // the signal that ended the run, 0 = none
-	Idle        bool  // every case is a known failure, or listed as skipped: nothing could turn the run red
+	Idle        bool  // every case is a known failure, or listed as skipped: no failing test could turn the run red
 	NotStored   bool  // what was measured had to join the history and did not
 	Unwritten   bool  // a part of the report could not be written
 }

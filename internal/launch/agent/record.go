@@ -80,6 +80,9 @@ func (r *recorder) writeAll() {
 
 func (r *recorder) write(s snapshot) error {
 	var errs []error
+	if len(r.roles) > 0 && !r.files.Has(r.dir.AgentFile()) && !r.files.Has(r.dir.PlanFile()) { // both were here
+		errs = append(errs, errRemoved)
+	}
 	for _, role := range s.Roles {
 		if old, ok := r.roles[role.Name]; ok && reflect.DeepEqual(old, role) {
 			continue
@@ -93,9 +96,11 @@ func (r *recorder) write(s snapshot) error {
 	return errors.Join(append(errs, r.files.WriteJSON(r.dir.AgentFile(), s))...)
 }
 
-// full reports whether writing will not work again by itself.
+var errRemoved = errors.New("somebody has removed the attempt's files while it ran")
+
+// full reports whether writing will not work again by itself, or what was written has gone.
 func full(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS)
+	return errors.Is(err, errRemoved) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS)
 }
 
 // stop ends the goroutine; a write that hangs is not waited for.

@@ -135,7 +135,7 @@ func (s Suite) warnMatch() {
 	}
 }
 
-// warnKnown warns where known failures match every case that is to be launched: nothing could turn such a run red.
+// warnKnown warns where known failures match every case that is to be launched: no failing test could turn such a run red.
 func (s Suite) warnKnown() {
 	launched := func(p rundir.Plan) bool { return p.Case.SkipReason == "" }
 	if slices.ContainsFunc(s.Plans, func(p rundir.Plan) bool { return launched(p) && p.Case.KnownBug == "" }) {
@@ -143,7 +143,7 @@ func (s Suite) warnKnown() {
 	}
 	for i := range s.Plans {
 		if launched(s.Plans[i]) {
-			s.warn(i, "workload.known_failures match every case: nothing could turn this run red, and it ends with 5")
+			s.warn(i, "workload.known_failures match every case: no failing test can turn this run red, and it cannot end with 0")
 		}
 	}
 }

@@ -103,6 +103,9 @@ func (e *Ended) unwatched(red []blame.Event, classes blame.Classes) *rundir.Find
 	rec := findingRecord(judged)
 	said := red[slices.IndexFunc(red, func(f blame.Event) bool { return f.Role == rec.Root })]
 	rec.Line, rec.Message = nil, fmt.Sprintf("[%s] %s", rec.Root, said.Text)
+	if blame.PeerLine(said.Text) { // of whom it misses, nobody knows what became
+		rec.Class = string(blame.Unknown)
+	}
 	if rec.Class == string(blame.Unknown) {
 		rec.Rule = "results-without-agent"
 	}

@@ -226,6 +226,7 @@ func TestBuild(t *testing.T) {
 		{name: "skipped", plan: func(p *rundir.Plan) { p.Case.SkipReason = "nvbugs/1" }, exit: 5, result: "skipped", message: "nvbugs/1"},
 		{name: "skipped, allowed", plan: func(p *rundir.Plan) { p.Case.SkipReason = "nvbugs/1" }, builder: func(b *Options) { b.Policy.Exit.AllowSkipped = true }, exit: 0, result: "skipped", message: "nvbugs/1"},
 		{name: "known failure", plan: func(p *rundir.Plan) { p.Case.KnownBug = "nvbugs/2" }, attempts: []attemptSpec{crash}, exit: 5, result: "known_failure", message: "nvbugs/2"},
+		{name: "known failure that passes and is slow", history: 12, plan: func(p *rundir.Plan) { p.Case.KnownBug = "nvbugs/2" }, attempts: []attemptSpec{{outcome: rundir.OutcomePassed, tput: 750}}, builder: func(b *Options) { b.Setup.Policy.Rule = verdict.RuleUpstream }, exit: 4, result: "regression"},
 		{name: "unreachable store", attempts: []attemptSpec{ok}, builder: func(b *Options) {
 			b.Setup.Store = nil
 			b.Setup.StoreErr = &baseline.UnavailableError{Store: "postgres://db", Err: context.DeadlineExceeded}

@@ -1,0 +1,42 @@
+package agent
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Who removes the files of an attempt that runs breaks its run directory, although they can be written again.
+func TestRemovedFilesAreNoticed(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir()).CaseDir("c").Attempt(0, 1)
+	require.NoError(t, os.MkdirAll(string(dir), rundir.DirMode))
+	require.NoError(t, os.WriteFile(dir.PlanFile(), []byte("{}"), rundir.FileMode))
+	tree, err := dir.Tree()
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = tree.Close() })
+	broken := make(chan error, 1)
+	r := newRecorder(tree, dir, dir.Run(0), time.Hour, func(err error) { broken <- err })
+	put := func(at time.Time) {
+		r.put(func() snapshot {
+			s := snapshot{Heartbeat: at}
+			s.Roles = []rundir.RoleRecord{{Name: "GEN_0", State: rundir.RoleRunning}}
+			return s
+		}, true, at, time.Second)
+	}
+	put(time.Unix(1, 0))
+	require.Eventually(t, func() bool { return tree.Has(dir.AgentFile()) }, time.Minute, time.Millisecond)
+	require.NoError(t, os.Remove(dir.AgentFile()))
+	put(time.Unix(2, 0))
+	require.Eventually(t, func() bool { return tree.Has(dir.AgentFile()) }, time.Minute, time.Millisecond, "its record alone is written again")
+	require.Empty(t, broken)
+	require.NoError(t, os.RemoveAll(string(dir)))
+	put(time.Unix(3, 0))
+	require.ErrorIs(t, <-broken, errRemoved)
+	r.stop()
+	require.True(t, tree.Has(dir.AgentFile()), "and so it is after all")
+}
