@@ -11,7 +11,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
-	"github.com/ci-disagg/ci-disagg/internal/rules"
+	"github.com/ci-disagg/ci-disagg/internal/prpolicy"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -60,7 +60,7 @@ func runCancel(cmd *cobra.Command, h host, o cancelOptions, args []string) error
 	if err != nil {
 		return err
 	}
-	d, err := driverOf(h, dir, own(h, o.config, rules.Flags{}, ""))
+	d, err := driverOf(h, dir, own(h, o.config, prpolicy.Flags{}, ""))
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
-	"github.com/ci-disagg/ci-disagg/internal/rules"
+	"github.com/ci-disagg/ci-disagg/internal/prpolicy"
 )
 
 // defaultConfig is read when --config is not given; it may be absent then.
@@ -14,7 +14,7 @@ const defaultConfig = configfile.DefaultFile
 type config = configfile.Config
 
 // own gives the caller's config for what a kept one is not believed in; in a pull request under its branch's rules.
-func own(h host, path string, o rules.Flags, mergeBase string) func() (config, error) {
+func own(h host, path string, o prpolicy.Flags, mergeBase string) func() (config, error) {
 	return func() (config, error) { return ruled(h, path, o, buildFlags{mergeBase: mergeBase}) }
 }
 

@@ -23,10 +23,10 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/target"
 	"github.com/ci-disagg/ci-disagg/internal/plain"
+	"github.com/ci-disagg/ci-disagg/internal/prpolicy"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/deliver"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
-	"github.com/ci-disagg/ci-disagg/internal/rules"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/terminal"
 	"github.com/ci-disagg/ci-disagg/internal/trust"
@@ -79,7 +79,7 @@ func newDriver(h host, cfg config, cluster, backend string, flags driveFlags) (*
 	if err != nil {
 		return nil, err
 	}
-	if err := cfg.VouchLogin(cluster, backend, prof, h.getenv); err != nil {
+	if err := cfg.RequireTrustedLogin(cluster, backend, prof, h.getenv); err != nil {
 		return nil, err
 	}
 	if prof.Passed == nil {
@@ -108,7 +108,7 @@ func newDriver(h host, cfg config, cluster, backend string, flags driveFlags) (*
 		level = slog.LevelDebug
 	}
 	d.Target, err = target.New(target.Options{
-		Cluster: cluster, Profile: prof, Backend: backend, Self: path, Environ: configfile.Vouching(withoutHook(h.environ(), cfg.Notify), prof), Getenv: h.getenv, Now: h.now,
+		Cluster: cluster, Profile: prof, Backend: backend, Self: path, Environ: configfile.WithTrustedLogin(withoutHook(h.environ(), cfg.Notify), prof), Getenv: h.getenv, Now: h.now,
 		Log: slog.New(slog.NewTextHandler(h.stderr, &slog.HandlerOptions{Level: level})), Doc: cfg.Doc, Config: cfg.Path,
 	})
 	return d, err
@@ -195,7 +195,7 @@ type started struct {
 	run    rundir.Run
 	plans  []rundir.Plan
 	detach bool                   // return as soon as its jobs are submitted
-	rules  *rules.Rules           // that hold now, nil = those that are kept with it
+	rules  *prpolicy.Rules        // that hold now, nil = those that are kept with it
 	own    func() (config, error) // of a run that is taken up: see configfile.Config
 	named  *config                // of a run that is taken up: the caller's config, nil = none was named
 }
@@ -324,7 +324,7 @@ func continueLoaded(ctx context.Context, s *signals, h host, r started, flags dr
 	if err := d.CheckConf(); err != nil {
 		return err
 	}
-	if err := errors.Join(d.UseKeptDraft(r.dir, configfile.Draft), cfg.VouchAgent(d.Cluster, d.Backend, d.Profile), cfg.VouchStore(h.getenv)); err != nil {
+	if err := errors.Join(d.UseKeptDraft(r.dir, configfile.Draft), cfg.RequireTrustedAgent(d.Cluster, d.Backend, d.Profile), cfg.RequireTrustedStore(h.getenv)); err != nil {
 		return exit.ByUser(err)
 	}
 	if err := d.FindAgent(); err != nil {

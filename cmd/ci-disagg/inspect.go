@@ -5,7 +5,7 @@ import (
 	"github.com/spf13/pflag"
 
 	clusterhost "github.com/ci-disagg/ci-disagg/internal/launch/host"
-	"github.com/ci-disagg/ci-disagg/internal/rules"
+	"github.com/ci-disagg/ci-disagg/internal/prpolicy"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/runview"
 )
@@ -33,7 +33,7 @@ func newLookCmds(h host) []*cobra.Command {
 			return findFlags{runID}.find(h, config, args)
 		},
 		Far: func(config string, dir rundir.Dir) clusterhost.Host {
-			d, err := driverOf(h, dir, own(h, config, rules.Flags{}, ""))
+			d, err := driverOf(h, dir, own(h, config, prpolicy.Flags{}, ""))
 			if err != nil || d.Profile.AgentDir == "" {
 				return nil
 			}

@@ -12,12 +12,12 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
 	"github.com/ci-disagg/ci-disagg/internal/exit"
+	"github.com/ci-disagg/ci-disagg/internal/prpolicy"
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/builder"
 	"github.com/ci-disagg/ci-disagg/internal/report/deliver"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
-	"github.com/ci-disagg/ci-disagg/internal/report/session"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
-	"github.com/ci-disagg/ci-disagg/internal/rules"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/trust"
 )
@@ -34,7 +34,7 @@ type judgeOptions struct {
 	functional bool
 	allow      []string
 	ab         abOptions
-	rules      rules.Flags
+	rules      prpolicy.Flags
 }
 
 // AddFlags registers the flags.
@@ -114,7 +114,7 @@ func runJudge(ctx context.Context, h host, o judgeOptions, args []string) error 
 	j := judging.Case(ctx, setup, subject)
 	j.Warnings = append(also.Warnings, j.Warnings...)
 	if o.accuracy || len(also.Scores) > 0 {
-		j.Rows = append(j.Rows, session.AccuracyRows(subject.Record.Case, also.Scores, cfg.Perf.Accuracy.Gates, cfg.Perf.Accuracy.Advisory)...)
+		j.Rows = append(j.Rows, builder.AccuracyRows(subject.Record.Case, also.Scores, cfg.Perf.Accuracy.Gates, cfg.Perf.Accuracy.Advisory)...)
 	}
 	var failed error
 	if o.save {
@@ -144,8 +144,8 @@ func (o judgeOptions) judged(h host) (config, error) {
 }
 
 // outside is what the report of a measurement says beside it.
-func (o judgeOptions) outside(cfg config) session.Outside {
-	return session.Outside{
+func (o judgeOptions) outside(cfg config) builder.Outside {
+	return builder.Outside{
 		Tool: buildVersion(), Run: o.runID, Case: o.caseID, Mode: o.caseMode,
 		Exit: cfg.Perf.Exit(), FunctionalOnly: cfg.Perf.Policy.FunctionalOnly, Rules: cfg.Said(),
 	}

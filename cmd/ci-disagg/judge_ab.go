@@ -10,9 +10,9 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
+	"github.com/ci-disagg/ci-disagg/internal/report/builder"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/points"
-	"github.com/ci-disagg/ci-disagg/internal/report/session"
 )
 
 // The orders in which judge --ab makes pairs.
@@ -54,9 +54,9 @@ func runJudgeAB(_ context.Context, h host, o judgeOptions, args []string, dash i
 		return exit.ByUser(err)
 	}
 	pairs, warnings := ab.MakePairs(runs.a, runs.b, o.ab.order == orderTime)
-	s := ab.Judge(pairs, session.Gating(slices.Concat(runs.a, runs.b), setup, o.caseMode), o.ab.cases, len(pairs))
+	s := ab.Judge(pairs, builder.Gating(slices.Concat(runs.a, runs.b), setup, o.caseMode), o.ab.cases, len(pairs))
 	s.Warnings = append(warnings, s.Warnings...)
-	rows := session.AccuracyRows(o.caseID, runs.scores, cfg.Perf.Accuracy.Gates, cfg.Perf.Accuracy.Advisory)
+	rows := builder.AccuracyRows(o.caseID, runs.scores, cfg.Perf.Accuracy.Gates, cfg.Perf.Accuracy.Advisory)
 	if !o.accuracy && len(runs.scores) == 0 {
 		rows = nil
 	}

@@ -11,9 +11,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ci-disagg/ci-disagg/internal/exit"
-	"github.com/ci-disagg/ci-disagg/internal/report/inputs"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/merge"
+	"github.com/ci-disagg/ci-disagg/internal/report/mergeinputs"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/merged"
 )
 
@@ -101,7 +101,7 @@ func runMerge(h host, o mergeOptions, args []string) error {
 		return &exit.Error{Code: exit.Infra, Err: fmt.Errorf("merge: %w", err)}
 	}
 	to := h.stdout
-	if o.Output == inputs.Stdio {
+	if o.Output == mergeinputs.Stdio {
 		to = h.stderr
 	}
 	if !o.Quiet {
@@ -119,20 +119,20 @@ func (o *mergeOptions) input(h host, args []string) (merge.Input, error) {
 	if err != nil {
 		return merge.Input{}, err
 	}
-	in, err := inputs.Find(args, cwd, o.Output, h.stdin)
+	in, err := mergeinputs.Find(args, cwd, o.Output, h.stdin)
 	if err != nil {
 		return in, err
 	}
 	in.Name = o.Name
 	if o.RoleFrom != "" {
-		err = inputs.AssignRoles(&in, o.RoleFrom, o.Roles)
+		err = mergeinputs.AssignRoles(&in, o.RoleFrom, o.Roles)
 	}
 	return in, err
 }
 
 // merge makes the report and puts it where it is wanted.
 func (o *mergeOptions) merge(h host, in merge.Input) (sum merge.Result, err error) {
-	to, err := inputs.PlaceFor(o.Output)
+	to, err := mergeinputs.PlaceFor(o.Output)
 	if err != nil {
 		return sum, err
 	}
@@ -179,8 +179,8 @@ func (o *mergeOptions) check(args []string) error {
 	if o.RoleFrom == "" && len(o.Roles) > 0 {
 		errs = append(errs, errors.New("merge: --roles needs --role-from"))
 	}
-	if o.RoleFrom != "" && strings.Count(o.RoleFrom, inputs.RolePlaceholder) != 1 {
-		errs = append(errs, fmt.Errorf("merge: --role-from=%s: the glob has to have %s once", o.RoleFrom, inputs.RolePlaceholder))
+	if o.RoleFrom != "" && strings.Count(o.RoleFrom, mergeinputs.RolePlaceholder) != 1 {
+		errs = append(errs, fmt.Errorf("merge: --role-from=%s: the glob has to have %s once", o.RoleFrom, mergeinputs.RolePlaceholder))
 	}
 	return errors.Join(errs...)
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/launch/recipe"
-	"github.com/ci-disagg/ci-disagg/internal/launch/share"
+	"github.com/ci-disagg/ci-disagg/internal/launch/unixgroup"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -80,7 +80,7 @@ func runPlan(ctx context.Context, h host, o planOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	group, err := share.Find(ctx, cfg.Group, h.environ())
+	group, err := unixgroup.Find(ctx, cfg.Group, h.environ())
 	if err != nil {
 		return exit.ByUser(err)
 	}

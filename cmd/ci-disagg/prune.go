@@ -13,7 +13,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
-	"github.com/ci-disagg/ci-disagg/internal/rules"
+	"github.com/ci-disagg/ci-disagg/internal/prpolicy"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -112,7 +112,7 @@ func runPrune(ctx context.Context, h host, o pruneOptions) error {
 
 // finishRun writes down how the jobs of a run ended whose driver is dead.
 func (o pruneOptions) finishRun(ctx context.Context, h host, run rundir.Run, dir rundir.Dir) error {
-	d, err := driverOf(h, dir, own(h, o.config, rules.Flags{}, ""))
+	d, err := driverOf(h, dir, own(h, o.config, prpolicy.Flags{}, ""))
 	if err != nil {
 		return err
 	}
@@ -128,11 +128,11 @@ func (o pruneOptions) removeFar(ctx context.Context, h host, far map[string]*dri
 	if run.Backend != rundir.BackendSlurm {
 		return nil
 	}
-	d, err := keptDriver(h, dir, run, own(h, o.config, rules.Flags{}, ""))
+	d, err := keptDriver(h, dir, run, own(h, o.config, prpolicy.Flags{}, ""))
 	if err != nil {
 		return err
 	}
-	at := configfile.LoginPlace(d.Profile)
+	at := configfile.LoginAddress(d.Profile)
 	if d.Profile.Login == "" || d.Profile.AgentDir == "" {
 		d.Close()
 		return nil

@@ -26,7 +26,7 @@ var errBeside = errors.New("interrupted while the reference (perf.reference) or 
 // beside measures what belongs to a run whose cases are over, and ends with its report. As long as builds are made or jobs
 // run for that, a signal ends these, and the report is written; after that it ends this process.
 func (d *driver) beside(ctx context.Context, s *signals, h host, r started, rep *deliver.Reporter) error {
-	if d.cfg.Believe(r.named) && r.run.Build.Mode == baseline.ModeNightly {
+	if d.cfg.UseTrustedCommands(r.named) && r.run.Build.Mode == baseline.ModeNightly {
 		fmt.Fprintln(h.stderr, "ci-disagg: warning: perf.reference and ab.confirm are not seen to: jobs can write the config that is kept with their run; name yours with --config")
 	}
 	if code := cmp.Or(d.measureReference(ctx, h, r, rep), endedBy(ctx)); code > 0 {
@@ -114,7 +114,7 @@ func (d *driver) measureReference(ctx context.Context, h host, r started, rep *d
 
 // pinned makes the reference's build, and measures it in a run of its own.
 func (d *driver) pinned(ctx context.Context, h host, dir string) (code int, failed string) {
-	ref := d.cfg.Perf.Control()
+	ref := d.cfg.Perf.ParsedReference()
 	if code, _, err := makeBuild(ctx, h, d.cfg, d.cfg.Builds.Pinned(ref.Commit).MakeOf(ref.Commit)); code > 0 || err != nil {
 		var ended *proc.ExitError
 		if errors.As(err, &ended) { // what it said may hold secrets

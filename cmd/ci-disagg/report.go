@@ -16,14 +16,14 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/proc"
+	"github.com/ci-disagg/ci-disagg/internal/prpolicy"
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/builder"
 	"github.com/ci-disagg/ci-disagg/internal/report/deliver"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/notify"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/export"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/suites"
-	"github.com/ci-disagg/ci-disagg/internal/report/session"
-	"github.com/ci-disagg/ci-disagg/internal/rules"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/trust"
 )
@@ -104,7 +104,7 @@ func (o reportOptions) judgedBy(h host, dir rundir.Dir) (config, error) {
 	if err != nil || !trust.Here(h.getenv).Stranger() {
 		return cfg, err
 	}
-	return governed(h, cfg, rules.Flags{}, buildFlags{})
+	return governed(h, cfg, prpolicy.Flags{}, buildFlags{})
 }
 
 // tellOpen says that a run is not over: what is open in it stands in the report as
@@ -153,7 +153,7 @@ func newReporter(ctx context.Context, h host, cfg config, of started, save bool)
 	if err := setup.Open(ctx, cfg.StoreHere(given), save); err != nil {
 		return nil, exit.ByUser(err)
 	}
-	rep := deliver.New(of.dir, session.Options{
+	rep := deliver.New(of.dir, builder.Options{
 		Plans: of.plans,
 		Mask:  jobs.Mask(h.environ(), of.plans...), Unmasked: jobs.Unmasked(h.environ(), of.plans...),
 		Tool: buildVersion(), Setup: setup, PerfOff: cfg.Perf.Off, Match: cfg.Perf.Match, Reader: cfg.Reader(setup.Metrics),

@@ -5,14 +5,14 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/ci-disagg/ci-disagg/internal/rules"
+	"github.com/ci-disagg/ci-disagg/internal/prpolicy"
 )
 
 // resumeOptions are the flags of resume.
 type resumeOptions struct {
 	driveFlags
 	findFlags
-	rules     rules.Flags
+	rules     prpolicy.Flags
 	mergeBase string
 	config    string
 }
@@ -28,7 +28,7 @@ and ends as run would have ended. A run that is over is only reported again.`,
 		Example: `  ci-disagg resume "$HOME/.local/state/ci-disagg/runs/jenkins-perf-gate-1234"`,
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			h := h.deafened()
+			h := h.ignoringOutputLoss()
 			return o.around(h, func() error { return runResume(cmd.Context(), h, o, args) })
 		},
 	}

@@ -6,13 +6,13 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/ci-disagg/ci-disagg/internal/exit"
-	"github.com/ci-disagg/ci-disagg/internal/rules"
+	"github.com/ci-disagg/ci-disagg/internal/prpolicy"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/trust"
 )
 
 // governed is the config under rules that are not its own.
-func governed(h host, c config, o rules.Flags, b buildFlags) (config, error) {
+func governed(h host, c config, o prpolicy.Flags, b buildFlags) (config, error) {
 	wd, err := h.getwd()
 	if err != nil {
 		return c, err
@@ -22,7 +22,7 @@ func governed(h host, c config, o rules.Flags, b buildFlags) (config, error) {
 }
 
 // ruled is the config of a path, under the rules that hold for a build.
-func ruled(h host, path string, o rules.Flags, b buildFlags) (config, error) {
+func ruled(h host, path string, o prpolicy.Flags, b buildFlags) (config, error) {
 	cfg, err := loadConfig(h, path)
 	if err != nil {
 		return cfg, err
@@ -46,12 +46,12 @@ func keptConfig(h host, dir rundir.Dir) (config, error) {
 	if err != nil {
 		return config{}, err
 	}
-	cfg, err := keptUnder(h, dir, now, own(h, "", rules.Flags{}, ""))
-	return cfg, errors.Join(err, cfg.VouchStore(h.getenv))
+	cfg, err := keptUnder(h, dir, now, own(h, "", prpolicy.Flags{}, ""))
+	return cfg, errors.Join(err, cfg.RequireTrustedStore(h.getenv))
 }
 
 // rulesNow are the rules of a run that goes on, found as run finds them; nil = those that are kept with it.
-func (o resumeOptions) rulesNow(h host) (*rules.Rules, error) {
+func (o resumeOptions) rulesNow(h host) (*prpolicy.Rules, error) {
 	stranger := trust.Here(h.getenv).Stranger()
 	if !stranger && o.rules.From == "" {
 		return nil, nil //nolint:nilnil // there are none
@@ -75,13 +75,13 @@ func (o resumeOptions) rulesNow(h host) (*rules.Rules, error) {
 }
 
 // keptUnder is the config that a run directory holds under the rules that hold now, since the jobs can write what is kept.
-func keptUnder(h host, dir rundir.Dir, now *rules.Rules, own func() (config, error)) (config, error) {
+func keptUnder(h host, dir rundir.Dir, now *prpolicy.Rules, own func() (config, error)) (config, error) {
 	cfg, err := configfile.Kept(dir, own)
 	if err != nil {
 		return cfg, err
 	}
 	if now == nil && cfg.Path != "" && trust.Here(h.getenv).Stranger() {
-		missed := rules.Missed(errOnlyKept)
+		missed := prpolicy.Missed(errOnlyKept)
 		now = &missed
 	}
 	switch {

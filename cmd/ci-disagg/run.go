@@ -18,9 +18,9 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/drive"
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
-	"github.com/ci-disagg/ci-disagg/internal/launch/share"
+	"github.com/ci-disagg/ci-disagg/internal/launch/unixgroup"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
-	"github.com/ci-disagg/ci-disagg/internal/report/session"
+	"github.com/ci-disagg/ci-disagg/internal/report/builder"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/trust"
@@ -75,7 +75,7 @@ func (o *buildFlags) AddFlags(f *pflag.FlagSet) {
 
 // build reads what CI says about itself. A pull request's build is one whatever
 // mode the config names: it must not get into the branch's history.
-func (o buildFlags) build(h host, perf session.Perf) (rundir.Build, error) {
+func (o buildFlags) build(h host, perf builder.Perf) (rundir.Build, error) {
 	b := rundir.Build{
 		Mode: o.mode, MergeBase: o.mergeBase,
 		Commit: cmp.Or(o.commit, h.getenv("gitlabCommit"), h.getenv("GIT_COMMIT")),
@@ -105,7 +105,7 @@ func (o buildFlags) build(h host, perf session.Perf) (rundir.Build, error) {
 		return b, exit.ByUser(fmt.Errorf("--mode %q is not nightly, pr, bisect or reference", b.Mode))
 	}
 	if b.Mode == baseline.ModeReference {
-		return b, exit.ByUser(perf.Control().Check(b.Commit))
+		return b, exit.ByUser(perf.ParsedReference().Check(b.Commit))
 	}
 	return b, nil
 }
@@ -129,7 +129,7 @@ live job is never submitted a second time.`,
   ci-disagg run --backend local --config demo/ci-disagg.yaml --test-list demo/suite.txt
   ci-disagg run --case 'redis[concurrency=*]' --tag nightly`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			h := h.deafened()
+			h := h.ignoringOutputLoss()
 			return o.around(h, func() error { return runRun(cmd.Context(), h, o, args) })
 		},
 	}
@@ -154,7 +154,7 @@ func runRun(ctx context.Context, h host, o runOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	group, err := share.Find(ctx, cfg.Group, h.environ())
+	group, err := unixgroup.Find(ctx, cfg.Group, h.environ())
 	if err != nil {
 		return exit.ByUser(err)
 	}

@@ -9,11 +9,11 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
+	"github.com/ci-disagg/ci-disagg/internal/prpolicy"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/lastgreen"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
-	"github.com/ci-disagg/ci-disagg/internal/rules"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -22,7 +22,7 @@ import (
 type suiteFlags struct {
 	config string
 	pipeline.Selection
-	rules rules.Flags
+	rules prpolicy.Flags
 }
 
 // AddFlags registers the flags.
@@ -58,7 +58,7 @@ func (o suiteFlags) resolve(h host, cfg config, build rundir.Build, args []strin
 		return pipeline.Suite{}, err
 	}
 	if build.Mode == baseline.ModeReference {
-		cfg.Builds = cfg.Builds.Pinned(cfg.Perf.Control().Commit)
+		cfg.Builds = cfg.Builds.Pinned(cfg.Perf.ParsedReference().Commit)
 	}
 	r := pipeline.Request{
 		Config: cfg.Config, Doc: cfg.Doc, Base: wd, Match: cfg.Perf.Match,

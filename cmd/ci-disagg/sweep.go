@@ -10,9 +10,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ci-disagg/ci-disagg/internal/cmdline"
+	"github.com/ci-disagg/ci-disagg/internal/commonfailures"
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
-	"github.com/ci-disagg/ci-disagg/internal/neighbours"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -97,7 +97,7 @@ func runSweep(cmd *cobra.Command, h host, o sweepOptions) error {
 		return &exit.Error{Code: exit.Infra, Err: err}
 	}
 	var common []string
-	for _, p := range neighbours.Common(neighbours.Read(parent, h.now()), h.now()) {
+	for _, p := range commonfailures.Common(commonfailures.Read(parent, h.now()), h.now()) {
 		common = append(common, p.String())
 	}
 	if err := show(h, o.output, runs.SweptAs(found, o.dryRun, common)); err != nil {

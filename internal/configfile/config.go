@@ -22,12 +22,12 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
+	"github.com/ci-disagg/ci-disagg/internal/prpolicy"
+	"github.com/ci-disagg/ci-disagg/internal/report/builder"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/notify"
 	"github.com/ci-disagg/ci-disagg/internal/report/owners"
 	"github.com/ci-disagg/ci-disagg/internal/report/points"
-	"github.com/ci-disagg/ci-disagg/internal/report/session"
-	"github.com/ci-disagg/ci-disagg/internal/rules"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
@@ -38,14 +38,14 @@ const DefaultFile = pipeline.DefaultFile
 // File is what ci-disagg.yaml may hold: each half owns its sections.
 type File struct {
 	pipeline.Config `yaml:",inline"`
-	Perf            session.Perf   `yaml:"perf"`
-	Report          session.Output `yaml:"report"`
-	SCM             session.SCM    `yaml:"scm"`
+	Perf            builder.Perf   `yaml:"perf"`
+	Report          builder.Output `yaml:"report"`
+	SCM             builder.SCM    `yaml:"scm"`
 	Owners          owners.Owners  `yaml:"owners"`
 	Notify          notify.Config  `yaml:"notify" policy:"base"`
 }
 
-func defaults() File { return File{Config: pipeline.Default(), Perf: session.DefaultPerf()} }
+func defaults() File { return File{Config: pipeline.Default(), Perf: builder.DefaultPerf()} }
 
 // Config is a file that was read, with what is needed to complain about it.
 type Config struct {
@@ -58,9 +58,9 @@ type Config struct {
 	// nil = there is none.
 	Own func() (Config, error)
 
-	Rules   *rules.Rules   // that are not its own; nil = there are none
-	Passed  []string       // variables that a pull request's jobs see where no export says; nil = it is none
-	changes []rules.Change // what the rules changed
+	Rules   *prpolicy.Rules   // that are not its own; nil = there are none
+	Passed  []string          // variables that a pull request's jobs see where no export says; nil = it is none
+	changes []prpolicy.Change // what the rules changed
 }
 
 // ReadFunc reads a file that the user names.

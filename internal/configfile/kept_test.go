@@ -19,19 +19,19 @@ func TestBelieve(t *testing.T) {
 		return c
 	}
 	c := kept()
-	require.True(t, c.Believe(nil))
+	require.True(t, c.UseTrustedCommands(nil))
 	require.Empty(t, c.Perf.Reference)
 	require.False(t, c.AB.Confirm)
 
 	c = kept()
-	require.True(t, c.Believe(&Config{Path: filepath.Join(dir, "ci-disagg.yaml")}), "the kept one was named")
+	require.True(t, c.UseTrustedCommands(&Config{Path: filepath.Join(dir, "ci-disagg.yaml")}), "the kept one was named")
 
 	c = kept()
-	require.False(t, c.Believe(&Config{Path: filepath.Join(elsewhere, "mine.yaml")}))
+	require.False(t, c.UseTrustedCommands(&Config{Path: filepath.Join(elsewhere, "mine.yaml")}))
 	require.Empty(t, c.Builds.Make)
 
 	c = kept()
 	c.KeptIn = ""
-	require.False(t, c.Believe(nil))
+	require.False(t, c.UseTrustedCommands(nil))
 	require.Equal(t, "planted", c.Builds.Make)
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/launch/pipeline"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
+	"github.com/ci-disagg/ci-disagg/internal/prpolicy"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
-	"github.com/ci-disagg/ci-disagg/internal/rules"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/trust"
 )
@@ -37,7 +37,7 @@ type Caller struct {
 
 // Governed is the config under rules that are not its own: those that --policy names, or in a pull request those of where
 // it left its branch.
-func (c Config) Governed(by Caller, o rules.Flags, b Build) (governed Config, err error) {
+func (c Config) Governed(by Caller, o prpolicy.Flags, b Build) (governed Config, err error) {
 	pr := trust.Here(by.Getenv).Stranger() || cmp.Or(b.Mode, string(c.Perf.Policy.Mode)) == baseline.ModePR
 	if pr {
 		defer func() { governed.Restrict(by.Environ) }()
@@ -45,7 +45,7 @@ func (c Config) Governed(by Caller, o rules.Flags, b Build) (governed Config, er
 	if !pr && o.From == "" {
 		return c, nil
 	}
-	r, err := rules.Asked{
+	r, err := prpolicy.Asked{
 		Flags: o, Config: cmp.Or(c.Path, filepath.Join(by.WorkDir, DefaultFile)), MergeBase: b.MergeBase,
 		Target: cmp.Or(b.Branch, by.Getenv("CHANGE_TARGET")), Env: by.Environ,
 		WorkDir: by.WorkDir, Stranger: pr,
@@ -59,7 +59,7 @@ func (c Config) Governed(by Caller, o rules.Flags, b Build) (governed Config, er
 	case o.From != "" || o.Required:
 		return c, exit.ByUser(fmt.Errorf("the rules that this run is to be judged by cannot be had: %w", err))
 	case c.Path != "": // else it has no rules of its own
-		r = rules.Missed(err)
+		r = prpolicy.Missed(err)
 		c.Rules = &r
 	}
 	return c, nil
@@ -86,7 +86,7 @@ func Exported(environ []string, prof script.Profile) []pipeline.Setting {
 }
 
 // Under puts the rules over those of the config.
-func (c *Config) Under(r *rules.Rules) error {
+func (c *Config) Under(r *prpolicy.Rules) error {
 	if r.Missing != "" {
 		c.Rules = r
 		return nil
@@ -101,7 +101,7 @@ func (c *Config) Under(r *rules.Rules) error {
 	if err := r.TakePins(base.Perf.Pins); err != nil {
 		return err
 	}
-	c.Rules, c.changes = r, rules.Take(&c.File, base.File)
+	c.Rules, c.changes = r, prpolicy.Take(&c.File, base.File)
 	return nil
 }
 
@@ -123,7 +123,7 @@ func (c *Config) keptRules(tree *rundir.Tree) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	var r rules.Rules
+	var r prpolicy.Rules
 	if err == nil {
 		err = json.Unmarshal(data, &r)
 	}

@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
-	"github.com/ci-disagg/ci-disagg/internal/rules"
+	"github.com/ci-disagg/ci-disagg/internal/prpolicy"
 )
 
 // A config that is empty where the rules are has the defaults hold; only where none can be had the run's own hold.
@@ -21,11 +21,11 @@ func TestUnderAnEmptyConfig(t *testing.T) {
 	require.NoError(t, err)
 
 	c := own()
-	require.NoError(t, c.Under(&rules.Rules{From: "base"}))
+	require.NoError(t, c.Under(&prpolicy.Rules{From: "base"}))
 	require.Equal(t, empty.Perf, c.Perf)
 	require.Contains(t, c.Said().Changes, "perf.functional_only: the default, not true")
 
 	c = own()
-	require.NoError(t, c.Under(&rules.Rules{From: "base", Missing: "too shallow"}))
+	require.NoError(t, c.Under(&prpolicy.Rules{From: "base", Missing: "too shallow"}))
 	require.True(t, c.Perf.Policy.FunctionalOnly)
 }

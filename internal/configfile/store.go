@@ -88,7 +88,7 @@ func (c Config) Judging(read ReadFunc, pins string) (judging.Setup, error) {
 	if err != nil {
 		return judging.Setup{}, err
 	}
-	setup := judging.Setup{Policy: c.Perf.Policy, Metrics: metrics, Reference: c.Perf.Control()}
+	setup := judging.Setup{Policy: c.Perf.Policy, Metrics: metrics, Reference: c.Perf.ParsedReference()}
 	switch {
 	case c.Perf.Pins == "":
 	case c.Rules != nil && c.Rules.Pins != "":

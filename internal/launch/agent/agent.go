@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
-	"github.com/ci-disagg/ci-disagg/internal/launch/agent/order"
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/runorder"
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/scan"
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/step"
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/watch"
@@ -133,7 +133,7 @@ func (a *agent) runAll(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go a.driver.Watch(ctx, a.o.Now)
-	todo := order.New(a.plan, a.started)
+	todo := runorder.New(a.plan, a.started)
 	for {
 		ref, ok := todo.Next(a.o.Now())
 		if !ok {

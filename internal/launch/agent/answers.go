@@ -7,7 +7,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/ci-disagg/ci-disagg/internal/launch/agent/order"
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/runorder"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -18,7 +18,7 @@ const lookEvery = 200 * time.Millisecond
 // consult takes the driver's answers to the pairs measured so far, and waits for the one
 // to the pair that has just ended, for as long as the plan says. A signal ends the wait,
 // and is what comes back.
-func (a *agent) consult(todo *order.Order) os.Signal {
+func (a *agent) consult(todo *runorder.Order) os.Signal {
 	if !a.plan.IsSession() {
 		return nil
 	}
@@ -45,7 +45,7 @@ func (a *agent) consult(todo *order.Order) os.Signal {
 
 // readAnswers takes what the driver has answered since, to whichever pair. What cannot
 // be read is no answer.
-func (a *agent) readAnswers(todo *order.Order) {
+func (a *agent) readAnswers(todo *runorder.Order) {
 	for _, run := range todo.Open() {
 		var answer rundir.Answer
 		if a.files.ReadJSON(a.dir.AnswerFile(run), &answer) != nil || answer.After != run {
@@ -59,7 +59,7 @@ func (a *agent) readAnswers(todo *order.Order) {
 // closeSession closes the record of a session that has come to its end. What became of
 // single runs stands in their records; for the job stands the failure of head that base
 // does not share, or that of all pairs.
-func (a *agent) closeSession(todo *order.Order) error {
+func (a *agent) closeSession(todo *runorder.Order) error {
 	now := a.o.Now()
 	rec := a.written
 	rec.Heartbeat, rec.Phase, rec.Runs = now, rundir.PhaseDone, a.ends
@@ -83,7 +83,7 @@ func (a *agent) closeSession(todo *order.Order) error {
 // standsFor is the run that the job's record shows, and whether its failure is the job's:
 // that of head that base does not share, or one of those that left no pair. Else it is the
 // last one of head that passed; nil where there is none.
-func (a *agent) standsFor(todo *order.Order) (shows *rundir.RunEnd, fails bool) {
+func (a *agent) standsFor(todo *runorder.Order) (shows *rundir.RunEnd, fails bool) {
 	if head := todo.HeadFailed(); head != nil {
 		return head, true
 	}

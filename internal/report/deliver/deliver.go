@@ -17,12 +17,12 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/builder"
 	"github.com/ci-disagg/ci-disagg/internal/report/confirm"
 	"github.com/ci-disagg/ci-disagg/internal/report/fault"
 	"github.com/ci-disagg/ci-disagg/internal/report/notify"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/archive"
-	"github.com/ci-disagg/ci-disagg/internal/report/session"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/trust"
 )
@@ -36,9 +36,9 @@ const interruptedTimeout = 10 * time.Second
 
 // Reporter delivers the report of one run directory.
 type Reporter struct {
-	*session.Session
+	*builder.Builder
 	Dir     rundir.Dir
-	Options session.Options // of the session
+	Options builder.Options // of the session
 	CopyTo  string          // a copy of the report goes there; "" = none
 	Pages   string          // web address under which the build server keeps that copy; "" = not known
 	Mode    string          // of the run, as it was started
@@ -55,8 +55,8 @@ type Reporter struct {
 }
 
 // New is a reporter of a run directory.
-func New(dir rundir.Dir, o session.Options) *Reporter {
-	return &Reporter{Session: session.New(dir, o), Dir: dir, Options: o}
+func New(dir rundir.Dir, o builder.Options) *Reporter {
+	return &Reporter{Builder: builder.New(dir, o), Dir: dir, Options: o}
 }
 
 // Close closes the store.
@@ -92,7 +92,7 @@ func regressed(c report.CaseReport) bool { return c.Result == report.ResultRegre
 
 // confirm has the regressions measured again, and publishes once more what is decided, in the light of that. end is how
 // the run ended before. Whatever becomes of it, people are told of what they are to know.
-func (r *Reporter) confirm(ctx context.Context, d session.Decided, notStored, end error) error {
+func (r *Reporter) confirm(ctx context.Context, d builder.Decided, notStored, end error) error {
 	found, stopped, err := r.Confirm(ctx, d.Cases)
 	if stopped != 0 {
 		r.tell(ctx, d)
@@ -112,21 +112,21 @@ func (r *Reporter) confirm(ctx context.Context, d session.Decided, notStored, en
 
 // Leave writes the report of what is decided as long as something is still to come. Nobody is told, and that it cannot be
 // written is told in the end.
-func (r *Reporter) Leave(d session.Decided) {
+func (r *Reporter) Leave(d builder.Decided) {
 	r.place(&d)
 	quiet := *r
 	quiet.Out, quiet.Warn = io.Discard, io.Discard
 	_ = quiet.publish(d, nil)
 }
 
-func (r *Reporter) decide(ctx context.Context, interrupted int) (session.Decided, error) {
+func (r *Reporter) decide(ctx context.Context, interrupted int) (builder.Decided, error) {
 	d, err := r.Decide(ctx, interrupted)
 	r.place(&d)
 	return d, err
 }
 
 // place says where people find the run's files: on the build server, if they are kept there.
-func (r *Reporter) place(d *session.Decided) {
+func (r *Reporter) place(d *builder.Decided) {
 	d.Run.Pages = r.Pages
 	if !r.Dir.Shared() {
 		d.Run.Advice.Pages = r.Pages
@@ -137,7 +137,7 @@ func (r *Reporter) place(d *session.Decided) {
 const notifiedFile = "notified"
 
 // tell tells people what the run has newly found. That they cannot be told is a warning.
-func (r *Reporter) tell(ctx context.Context, d session.Decided) {
+func (r *Reporter) tell(ctx context.Context, d builder.Decided) {
 	if !r.Driven || r.Notify.URL == "" {
 		return
 	}
@@ -202,7 +202,7 @@ func (r *Reporter) note(tree *rundir.Tree, why string) {
 
 // stored is why the measurements are not in the history, though they were to be: with save now, else when that was tried
 // last.
-func (r *Reporter) stored(ctx context.Context, d session.Decided, save bool) (err error) {
+func (r *Reporter) stored(ctx context.Context, d builder.Decided, save bool) (err error) {
 	if save {
 		err = r.save(ctx, d.Records)
 	}
@@ -246,7 +246,7 @@ func (r *Reporter) save(ctx context.Context, records []baseline.Record) error {
 // and ends with its exit code. A file that cannot be written is infrastructure,
 // and a measurement that could not be stored is no verdict: neither hides a
 // proven failure, and neither leaves a pass.
-func (r *Reporter) publish(d session.Decided, notStored error) error {
+func (r *Reporter) publish(d builder.Decided, notStored error) error {
 	rep, err := r.Write(&d)
 	if r.CopyTo != "" {
 		if copied := archive.Copy(r.CopyTo, r.Dir, rep, r.Options.Mask); copied != nil {

@@ -13,10 +13,10 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/builder"
 	"github.com/ci-disagg/ci-disagg/internal/report/confirm"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/notify"
-	"github.com/ci-disagg/ci-disagg/internal/report/session"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/trust"
@@ -29,7 +29,7 @@ func TestARewrittenRecordIsNotStored(t *testing.T) {
 	store, err := baseline.Create(t.Context(), "dir:"+t.TempDir())
 	require.NoError(t, err)
 	defer func() { require.NoError(t, store.Close()) }()
-	r := &Reporter{Driven: true, Mode: baseline.ModePR, Options: session.Options{Setup: judging.Setup{Store: store}}}
+	r := &Reporter{Driven: true, Mode: baseline.ModePR, Options: builder.Options{Setup: judging.Setup{Store: store}}}
 	rec := baseline.Record{Kind: baseline.KindRun, Case: "c", Run: "r", Build: rundir.Build{Mode: baseline.ModeNightly, Branch: "main"}}
 	err = r.save(t.Context(), []baseline.Record{rec})
 	require.ErrorIs(t, err, trust.ErrStored)
@@ -56,12 +56,12 @@ func TestARunIsNotStoredFromItsBeginning(t *testing.T) {
 		{baseline.ModePR, judging.Setup{Store: store}, false},
 		{baseline.ModeReference, judging.Setup{Store: store}, false},
 	} {
-		r := New(rundir.Dir(t.TempDir()), session.Options{Setup: c.setup})
+		r := New(rundir.Dir(t.TempDir()), builder.Options{Setup: c.setup})
 		r.Warn = t.Output()
 		r.Owe(rundir.Build{Mode: c.mode})
-		d := session.Decided{Records: []baseline.Record{{Kind: baseline.KindRun, Case: "c", Run: "r", Build: rundir.Build{Mode: c.mode, Branch: "main"}}}}
+		d := builder.Decided{Records: []baseline.Record{{Kind: baseline.KindRun, Case: "c", Run: "r", Build: rundir.Build{Mode: c.mode, Branch: "main"}}}}
 		require.Equal(t, c.owed, r.stored(t.Context(), d, false) != nil, "%s %+v", c.mode, c.setup)
-		require.NoError(t, r.stored(t.Context(), session.Decided{}, true), "once all of it is stored")
+		require.NoError(t, r.stored(t.Context(), builder.Decided{}, true), "once all of it is stored")
 		require.NoError(t, r.stored(t.Context(), d, false))
 	}
 }
@@ -76,9 +76,9 @@ func TestInterruptedConfirmationTellsOfTheAlarm(t *testing.T) {
 	require.NoError(t, os.MkdirAll(dir.Report(), 0o755))
 	row := verdict.Row{Metric: "ttft_median_ms", Gate: true, Verdict: verdict.Regression, Finding: verdict.Finding{Alarm: true}}
 	red := report.CaseReport{ID: "c", Decision: report.Ending(exit.Regression), Measurement: report.Measurement{Metrics: []verdict.Row{row}}}
-	d := session.Decided{Cases: []report.CaseReport{red}}
+	d := builder.Decided{Cases: []report.CaseReport{red}}
 	d.Run.Run = rundir.Run{ID: "r", Build: rundir.Build{Mode: baseline.ModeNightly}}
-	r := New(dir, session.Options{})
+	r := New(dir, builder.Options{})
 	r.Driven, r.Notify, r.Out, r.Warn = true, notify.Hook{URL: server.URL}, t.Output(), t.Output()
 	r.Confirm = func(_ context.Context, cases []report.CaseReport) ([]confirm.Result, int, error) {
 		require.Len(t, cases, 1)

@@ -1,0 +1,50 @@
+package builder
+
+import (
+	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/accuracy"
+	"github.com/ci-disagg/ci-disagg/internal/report/bench"
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+)
+
+// AccuracyRows are the accuracy gates of a case that was to measure accuracy, by
+// what it scored. Without a gate there is a row that says so: a number that nobody
+// compares with anything proves nothing.
+func AccuracyRows(caseID string, scores []bench.Score, gates []accuracy.Gate, advisory bool) []verdict.Row {
+	row := func(name string, word verdict.Word, reason string) verdict.Row {
+		return verdict.Row{
+			Case: caseID, Metric: name, Unit: "%", Better: metric.HigherIsBetter.String(), Gate: true,
+			Advisory: advisory, Verdict: word, Rule: report.RuleAccuracy, Reason: reason, Values: []float64{},
+		}
+	}
+	verdicts, err := accuracy.Check(scores, gates)
+	switch {
+	case err != nil:
+		return []verdict.Row{row(report.RuleAccuracy, verdict.Invalid, err.Error())}
+	case len(verdicts) == 0:
+		return []verdict.Row{row(report.RuleAccuracy, verdict.NoBaseline, "the case measures accuracy and perf.accuracy.gates names no reference for it")}
+	}
+	var rows []verdict.Row
+	for _, v := range verdicts {
+		word := verdict.Regression
+		switch {
+		case v.Pass:
+			word = verdict.Pass
+		case v.Score.Task == "": // not measured is not wrong
+			word = verdict.Invalid
+		}
+		r := row(report.RuleAccuracy+"_"+v.Gate.Task, word, v.Text)
+		threshold, expected := v.Threshold, v.Gate.Expected
+		r.Limit, r.Baseline = &threshold, &expected
+		if v.Score.Task != "" {
+			value := v.Score.Value
+			r.Value, r.Values = &value, []float64{value}
+		}
+		if v.Gate.HigherIsBetter != nil && !*v.Gate.HigherIsBetter {
+			r.Better = metric.LowerIsBetter.String()
+		}
+		rows = append(rows, r)
+	}
+	return rows
+}

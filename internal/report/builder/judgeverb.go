@@ -1,0 +1,182 @@
+package builder
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/ab"
+	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/bench"
+	"github.com/ci-disagg/ci-disagg/internal/report/fault"
+	"github.com/ci-disagg/ci-disagg/internal/report/judging"
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/points"
+	"github.com/ci-disagg/ci-disagg/internal/report/results"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// Outside makes the report of something that was measured outside of a run: one case, and no attempts.
+type Outside struct {
+	Tool           string // version
+	Run            string // id
+	Case           string // id
+	Mode           string
+	Exit           report.ExitPolicy
+	FunctionalOnly bool
+	Rules          *report.Rules
+}
+
+// Judged is the report of a measurement that was judged against history. notStored is why it did not join that.
+func (o Outside) Judged(j judging.Judgement, s judging.Subject, notStored error) report.Report {
+	gates := !o.FunctionalOnly && j.Record.Build.Mode != baseline.ModeReference
+	doc := o.decided(report.Judged{
+		Rows: j.Rows, Problems: s.Record.Problems, Together: &j.Case, Changed: j.Changed, Machine: j.Machine, Lemons: j.Lemons,
+		Environment: j.Environment.Text, EnvironmentMoved: j.OfEnvironment(),
+	}, gates, j.Record.Time)
+	doc.RunID, doc.Build, doc.Warnings = j.Record.Run, j.Record.Build, slices.Concat(o.Rules.Warnings(), j.Warnings)
+	if notStored == nil {
+		return doc
+	}
+	doc.Warnings = append([]string{notStored.Error()}, doc.Warnings...)
+	code := doc.Cases[0].ExitCode
+	run := report.RunEnd{Cases: []int{code}, NotStored: report.MustBeStored(j.Record.Build, !gates)}
+	if doc.Decision = report.Ending(report.ExitCode(run)); doc.ExitCode != code {
+		doc.Headline += "; " + notStored.Error()
+		doc.Doubts = []string{notStored.Error()}
+	}
+	return doc
+}
+
+// Paired is the report of a paired session. accuracy are the rows of B's answers.
+func (o Outside) Paired(s ab.Session, accuracy []verdict.Row, at time.Time) report.Report {
+	doc := o.decided(report.Judged{Rows: accuracy, AB: &s}, !o.FunctionalOnly, at)
+	doc.Warnings = slices.Concat(o.Rules.Warnings(), s.Warnings)
+	return doc
+}
+
+// decided is the report of the one case, decided as a run's that passed.
+func (o Outside) decided(judged report.Judged, gates bool, began time.Time) report.Report {
+	plan := rundir.Plan{Case: rundir.Case{ID: o.Case, Slug: rundir.Slug(o.Case), Mode: o.Mode}}
+	passed := []results.Ended{{Attempt: results.Attempt{Counts: true}, Outcome: rundir.OutcomePassed}}
+	c := report.DecideCase(plan, passed, judged, report.Policy{Exit: o.Exit, Judged: gates})
+	c.Attempts = nil // nothing was launched
+	c.Message = cmp.Or(c.Message, nothingWrong(c, gates))
+	doc := report.Report{
+		Schema: report.ReportSchema, Tool: o.Tool, RunID: o.Run, Stage: "judge", Rules: o.Rules, Started: &began,
+		Counts: report.CountCases([]report.CaseReport{c}), Cases: []report.CaseReport{c}, Decision: report.Ending(c.ExitCode), Headline: c.Message,
+	}
+	fault.Set(&doc)
+	return doc
+}
+
+// nothingWrong is the one line for a measurement that no metric speaks against.
+func nothingWrong(c report.CaseReport, gates bool) string {
+	n := 0
+	for _, r := range c.Metrics {
+		if r.Decides() {
+			n++
+		}
+	}
+	switch {
+	case !gates:
+		return "functional only: performance is shown, not judged"
+	case n == 0:
+		return "no metric that gates was measured: nobody looked"
+	default:
+		return fmt.Sprintf("%d gating metrics passed", n)
+	}
+}
+
+// Gating are the series of a paired session that gate: those of any run. A run that lacks one is no
+// measurement.
+func Gating(runs []ab.Run, setup judging.Setup, mode string) []ab.Series {
+	seen := map[ab.Key]bool{}
+	speculative := false
+	for _, run := range runs {
+		for k := range run.Values {
+			seen[k] = true
+			speculative = speculative || k.Metric == metric.DecodedTokens
+		}
+	}
+	gates := setup.Metrics.Gates(mode, speculative)
+	policy := setup.Policy
+	policy.FunctionalOnly = false // judged all the same, and shown
+	var out []ab.Series
+	for _, k := range slices.SortedFunc(maps.Keys(seen), func(x, y ab.Key) int { return strings.Compare(x.String(), y.String()) }) {
+		def, ok := setup.Metrics.Lookup(k.Metric)
+		if !ok {
+			continue
+		}
+		def.Gate = slices.ContainsFunc(gates, func(m metric.Metric) bool { return m.Name == def.Name })
+		if gate, minEffect := policy.Gating(def); gate {
+			out = append(out, ab.Series{Key: k, Metric: def, MinEffect: minEffect})
+		}
+	}
+	return out
+}
+
+// Beside is what files held beside measurements.
+type Beside struct {
+	Scores   []bench.Score
+	Warnings []string
+}
+
+// ReadOutside reads measurements into a record: each group of files and directories is a repetition. The record's time
+// is that of the newest file, where it is later.
+func ReadOutside(rec *baseline.Record, reader points.Reader, want rundir.Expected, groups [][]string) (beside Beside, err error) {
+	var reps [][]bench.Result
+	for _, paths := range groups {
+		found, err := reader.Gather(paths...)
+		if err != nil {
+			return beside, err
+		}
+		for _, p := range slices.Concat(found.Problems, found.Nothing, points.Validate(found.Results, want)) {
+			rec.Problems = append(rec.Problems, p.String())
+		}
+		for _, p := range found.Warnings {
+			beside.Warnings = append(beside.Warnings, p.String())
+		}
+		for _, r := range found.Results {
+			beside.Scores = append(beside.Scores, r.Accuracy...)
+		}
+		if rec.Time, err = newest(rec.Time, found.Files); err != nil {
+			return beside, err
+		}
+		reps = append(reps, found.Results)
+		rec.Repetitions = append(rec.Repetitions, baseline.Repetition{})
+	}
+	measurements, problems := judging.Measurements(reps, reader.Metrics, judging.PointNames)
+	rec.Measurements = measurements
+	rec.Problems = append(rec.Problems, problems...)
+	if len(measurements) == 0 && len(rec.Problems) == 0 {
+		rec.Problems = append(rec.Problems, "no benchmark result was found in "+strings.Join(groups[0], ", "))
+	}
+	rec.Valid = len(rec.Problems) == 0
+	return beside, nil
+}
+
+// newest is when the newest of files was written, or the time given where that is later.
+func newest(at time.Time, files []string) (time.Time, error) {
+	for _, f := range files {
+		info, err := os.Stat(f)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return at, err
+		}
+		if info.ModTime().After(at) {
+			at = info.ModTime()
+		}
+	}
+	return at, nil
+}
