@@ -170,7 +170,7 @@ func TestJudge(t *testing.T) {
 		{
 			name: "SIGKILL from Slurm, which was ending the step, proves nothing about outsiders",
 			b: func(b *bench) *bench {
-				return b.event(blame.Event{Role: "GEN_0", Kind: blame.RoleEnd, At: at(100), Exit: 137, Signal: 9, Forced: true})
+				return b.event(blame.Event{Role: "GEN_0", Kind: blame.RoleEnd, At: at(100), Exit: 137, Signal: 9, Sent: blame.Sent{Forced: true}})
 			},
 			root: "GEN_0", kind: blame.KindCrash, class: blame.Unknown, rule: "nothing-proven",
 		},

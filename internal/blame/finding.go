@@ -21,9 +21,6 @@ const maxHang = 600
 // could not be started at all.
 const cannotStart = 78
 
-// killedFromOutside is the rule of a SIGKILL that nobody of us sent.
-const killedFromOutside = "killed-from-outside"
-
 // findingOn makes the finding about the root.
 func (c *analysis) findingOn(e Event) Finding {
 	f := Finding{Root: e.Role, Class: Unknown, Kind: kindOf(c, e)}
@@ -41,14 +38,14 @@ func (c *analysis) findingOn(e Event) Finding {
 		f.Class, f.Rule, f.Why = Test, "cgroup-oom", "the program asked for more memory than the job has; it would again"
 	case judged && matched && rule.Class == Infra:
 		f.Class, f.Rule, f.Why, f.Line = Test, "own-test-failed", "a test case of the role failed", words
+	case e.Kind == Unkillable && (!matched || rule.Class != Infra):
+		f.Class, f.Rule, f.Why = Infra, KindUnkillable, "its processes hang in the kernel, or slurmstepd, which would end them, has gone"
+		f.BadNodes = c.nodesOf(e)
 	case matched && !rule.Weak && !lastWords(e, rule, line):
 		f.Class, f.Rule, f.Why = rule.Class, rule.Name, rule.Why
 		f.Line = line
 	case f.Kind == KindInstall || f.Kind == KindPrecheck:
 		f.Class, f.Rule, f.Why = Infra, f.Kind, "it failed before the test began"
-		f.BadNodes = c.nodesOf(e)
-	case e.Kind == Unkillable:
-		f.Class, f.Rule, f.Why = Infra, "unkillable", "processes that SIGKILL does not end hang in the kernel"
 		f.BadNodes = c.nodesOf(e)
 	default:
 		c.byEnd(&f, e)
@@ -60,18 +57,10 @@ func (c *analysis) findingOn(e Event) Finding {
 		f.BadNodes = c.nodesOf(e)
 	}
 	if f.Line == nil {
-		f.Line = c.lineToShow(e, f.Rule == killedFromOutside)
+		f.Line = c.lineToShow(e, f.Rule == killedFromOutside || f.Rule == endedFromOutside || f.Rule == KindUnkillable)
 	}
 	f.Message = c.message(e, f)
 	return f
-}
-
-// lastWords reports whether a line is an exception in the log of a server whose role
-// was killed from outside: it ended of nothing that it caught itself, and a server that
-// is left alone or told to end prints such things on its way out.
-func lastWords(e Event, r Rule, l *Line) bool {
-	killed := (e.Kind == RoleEnd || e.Kind == ServerGone) && normal(e).Signal == 9 && !e.Forced
-	return killed && l != nil && l.Server && r.Kind == "test.exception"
 }
 
 // nothingProven is the rule of what no other one names.
@@ -84,6 +73,12 @@ func (c *analysis) byEnd(f *Finding, e Event) {
 	switch {
 	case e.Kind == TestFailed:
 		f.Class, f.Rule, f.Why = Test, "own-test-failed", "a test case of the role failed"
+	case e.Outside:
+		f.Class, f.Rule, f.Why = Infra, endedFromOutside, "somebody other than ci-disagg ended its step"
+	case e.Inside == OwnTimeout:
+		f.Class, f.Rule, f.Why = Test, "own-timeout", "timeout(1) in the role's own command killed it"
+	case e.Inside == OwnExit:
+		f.Rule, f.Why = nothingProven, "no shell says that a command was killed, so nothing proves that this code stands for a SIGKILL"
 	case (e.Kind == RoleEnd || e.Kind == ServerGone) && e.Signal == 9 && !e.Forced:
 		f.Class, f.Rule, f.Why = Infra, killedFromOutside, "SIGKILL that neither ci-disagg nor Slurm sent"
 		f.BadNodes = c.nodesOf(e)
@@ -345,7 +340,7 @@ func (c *analysis) collateral(e, root Event) (string, bool) {
 	if killedAlike(e, root, c.ev.Skew) {
 		return "", false
 	}
-	if end, ok := c.ends[e.Role]; ok && end.ByUs {
+	if end, ok := c.ends[e.Role]; ok && goneWith(e, end, root) {
 		return stopWords(normal(end)), true
 	}
 	if l, ok := c.peerLine(e.Role); ok && (root.Kind == NodeLost || root.Kind == Unkillable || closeTo(e, root, later || near)) {
@@ -371,6 +366,9 @@ func (c *analysis) waited(e, root Event) (string, bool) {
 }
 
 func stopWords(e Event) string {
+	if e.Outside {
+		return endWords(e) + ", its step likewise"
+	}
 	if e.Stopped.IsZero() {
 		return "stopped when the job was ended: " + endWords(e)
 	}

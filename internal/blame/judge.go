@@ -121,12 +121,13 @@ func newAnalysis(ev Evidence) *analysis {
 	for _, lines := range c.lines { // the nearer to the cause, the earlier
 		slices.SortStableFunc(lines, func(a, b Line) int { return cmp.Compare(nearness(a), nearness(b)) })
 	}
-	for _, e := range ev.Events {
+	c.ev.Events = interrupted(c)
+	for _, e := range c.ev.Events {
 		if e.Kind == RoleEnd {
 			c.ends[e.Role] = e
 		}
 	}
-	for _, e := range ev.Events {
+	for _, e := range c.ev.Events {
 		e = normal(e)
 		e.Assert = e.Assert || c.isClient(e.Role) && asserts(e, c.lines[e.Role])
 		if c.isFatal(e) {
@@ -166,6 +167,10 @@ func (c *analysis) missesSomebody() bool {
 
 // normal reads the exit code of a shell whose command was killed: 128 + signal.
 func normal(e Event) Event {
+	if e.Inside == OwnExit {
+		e.Signal = 0
+		return e
+	}
 	if e.Kind == RoleEnd && e.Signal == 0 && e.Exit > 128 && e.Exit <= 128+64 {
 		e.Signal = e.Exit - 128
 	}
@@ -204,6 +209,9 @@ func (c *analysis) isFatal(e Event) bool {
 		stopped := ok && !end.Stopped.IsZero()
 		// A test that fails because its process was told to stop: no finding.
 		return e.Assert || !stopped || e.At.IsZero() || e.At.Before(end.Stopped.Add(-c.ev.Skew))
+	case ServerGone: // with its role, which somebody else has ended, is no crash
+		end := c.ends[e.Role]
+		return !end.Outside || rundir.Ending{Signal: e.Signal}.Crashed() || e.At.Sub(end.At).Abs() > c.ev.Skew
 	case PhaseTimeout, Signalled:
 		return false // of the job as a whole
 	default:
@@ -228,7 +236,7 @@ func killedToo(e Event, ends map[string]Event, skew time.Duration) bool {
 // killedAlike reports whether two died of SIGKILL at about the same time. No peer's end explains that.
 func killedAlike(a, b Event, skew time.Duration) bool {
 	killed := func(e Event) bool {
-		return e.Signal == 9 && !e.Forced && (e.Kind == RoleEnd || e.Kind == ServerGone)
+		return e.Signal == 9 && !e.Forced && !e.Outside && e.Inside == "" && (e.Kind == RoleEnd || e.Kind == ServerGone)
 	}
 	return killed(a) && killed(b) && a.At.Sub(b.At).Abs() <= skew
 }
@@ -367,7 +375,7 @@ func (c *analysis) softness(e Event) int {
 	switch {
 	case c.observes(e), e.ByUs && !e.OOM:
 		return 2
-	case e.Kind == RoleEnd && e.Exit == 0 && !e.OOM, e.Kind == ServerSick:
+	case e.Kind == RoleEnd && e.Exit == 0 && !e.OOM, e.Kind == ServerSick, e.Outside:
 		return 1
 	}
 	return 0
@@ -375,6 +383,9 @@ func (c *analysis) softness(e Event) int {
 
 // weight orders facts about the same role by how much they say.
 func weight(e Event) int {
+	if e.Outside {
+		return 5
+	}
 	switch e.Kind {
 	case NodeLost, Unkillable:
 		return 5
@@ -400,7 +411,7 @@ func (c *analysis) observes(e Event) bool {
 	if e.Kind != RoleEnd && e.Kind != TestFailed {
 		return false
 	}
-	if e.OOM || e.Signal == 9 && !e.Forced {
+	if e.OOM || e.Outside || e.Signal == 9 && !e.Forced {
 		return false
 	}
 	if c.isClient(e.Role) && !e.Assert {

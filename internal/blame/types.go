@@ -35,6 +35,27 @@ const (
 	Unkillable   Kind = "unkillable"    // a step did not go away after SIGKILL
 )
 
+// Inside is how a role came to an exit code 137 without a kill from outside.
+type Inside string
+
+// The ways.
+const (
+	OwnTimeout Inside = "timeout" // timeout(1) killed its command
+	OwnExit    Inside = "exit"    // no shell says that something was killed, so it is a plain exit code
+)
+
+// Sent is what is known of who ended a role's step (RoleEnd).
+type Sent struct {
+	// Forced: Slurm said that it was ending the step: its signal proves nothing about outsiders.
+	Forced bool
+	// Outside: somebody else has ended it: Slurm says so, and nobody here had asked for it.
+	Outside bool `json:",omitempty"`
+	// Interrupted: its pytest says that it was.
+	Interrupted bool `json:",omitempty"`
+	// Inside: what reads like a SIGKILL is the role's own doing.
+	Inside Inside `json:",omitempty"`
+}
+
 // Event is one observed fact about a role.
 type Event struct {
 	Role    string // "" = the job as a whole
@@ -46,8 +67,8 @@ type Event struct {
 	Killed  time.Time `json:",omitzero"` // RoleEnd: when the agent sent it SIGKILL, zero = never
 	Task    int       // RoleEnd: the task that ended first, when the step had several
 	ByUs    bool      // asked for by the agent, or sent by Slurm because of another event
-	Forced  bool      // RoleEnd: Slurm said that it was ending the step: its signal proves nothing about outsiders
-	OOM     bool
+	Sent
+	OOM bool
 	// Expected: RoleEnd with exit 0 at a time when that is no fault (a client, a
 	// precheck, a server after the client was through).
 	Expected bool

@@ -21,6 +21,7 @@ func (v *supervisor) evidence(seen []rundir.NodeEvent) blame.Evidence {
 		ev.Lines = append(ev.Lines, v.watch.Logs.Lines(i, v.st.roles[i].name, v.look)...)
 		ev.Lines = append(ev.Lines, l.Explaining()...)
 		ev.Roles[i].Address = v.watch.Address(i)
+		l.State().SentBy(ev.Events, v.st.roles[i].name, v.st.roles[i].end.Status)
 	}
 	return ev
 }
@@ -35,7 +36,7 @@ func (s state) evidence() blame.Evidence {
 		}
 		e := blame.Event{
 			Role: r.name, Kind: blame.RoleEnd, At: r.failedAt(), Exit: r.end.Exit, Signal: r.end.Signal, OOM: r.end.OOM,
-			Stopped: r.stopSent, Killed: r.killSent, ByUs: s.stoppedBy(r) != "", Forced: r.end.Forced, Drained: r.drained && !s.failed,
+			Stopped: r.stopSent, Killed: r.killSent, ByUs: s.stoppedBy(r) != "", Sent: blame.Sent{Forced: r.end.Forced}, Drained: r.drained && !s.failed,
 			// The client ends when it is through and a precheck when it is done;
 			// exit 0 of a server counts only after the client's word.
 			Expected: r.wave != waveMain || s.isClient(r) || r.drained && (!r.early || !s.failed),

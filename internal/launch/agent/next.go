@@ -133,7 +133,7 @@ func (m *machine) takeBadTask(e event) {
 
 func (m *machine) takeEnded(e event) {
 	if e.end.Signal == 0 && e.end.Exit > 128 && e.end.Exit <= 128+64 {
-		e.end.Signal = e.end.Exit - 128 // a shell whose command was killed
+		e.end.Signal, e.end.Status = e.end.Exit-128, true // a shell whose command was killed
 	}
 	r := &m.roles[e.role]
 	r.state, r.ended, r.end = rundir.RoleEnded, e.at, e.end

@@ -1,10 +1,12 @@
 package scan
 
 import (
+	"path"
 	"regexp"
 	"strconv"
 	"strings"
 
+	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -20,6 +22,8 @@ type launcherMessages struct {
 	lost   *regexp.Regexp
 	due    *regexp.Regexp
 	ends   *regexp.Regexp
+	cancel *regexp.Regexp
+	shell  *regexp.Regexp
 }
 
 // splitLauncher splits a line before a message of srun or slurmstepd, which begins
@@ -58,6 +62,10 @@ func newLauncherMessages() launcherMessages {
 		// srun: launch/slurm: _step_signal: Terminating StepId=4.0
 		// srun: Force Terminated job 4
 		ends: regexp.MustCompile(`^srun: (?:\S+: )*(?:Force Terminated|Terminating) |^srun: Job step aborted`),
+		// slurmstepd-gpu0: error: *** STEP 33.3 ON gpu0 CANCELLED AT 2026-11-30T00:53:38 ***
+		cancel: regexp.MustCompile(`^slurmstepd\S*: error: \*\*\* STEP \S+ ON \S+ CANCELLED AT \S+ \*\*\*`),
+		// roles/client/role.sh: line 19: 21185 Killed                  timeout -s KILL 3 sleep 100
+		shell: regexp.MustCompile(`: line \d+: +\d+ Killed +(\S.*)$`),
 		launch: regexp.MustCompile(`^srun: (?:error|fatal): (?:Unable to create step|Task launch for .* failed|Application launch failed|Unable to confirm allocation|` +
 			`Invalid node name|task \d+ launch failed|Unable to resolve|invalid node name|PMK_KVS_Barrier|Unable to allocate resources|` +
 			`.*(?:pyxis|spank).*)`),
@@ -81,6 +89,10 @@ func (s *Log) fromLauncher(line string) {
 		}
 	case m.ends.MatchString(line):
 		s.st.terminating = true
+		s.st.ended = s.st.ended || !strings.HasPrefix(line, "srun: Job step aborted") // which it says of a step that others end, too
+	case m.cancel.MatchString(line):
+		// srun's own "Terminating" ends a step so because a task of it has ended, which it has told before.
+		s.st.Cancelled = s.st.Cancelled || s.st.FirstTask == nil && !s.st.ended
 	case m.due.MatchString(line):
 		s.st.Due = m.due.FindStringSubmatch(line)[1]
 	case m.launch.MatchString(line):
@@ -99,6 +111,46 @@ func (s *Log) fromLauncher(line string) {
 			}
 		}
 	}
+}
+
+// fromShell notes of which command a shell says that it was killed: bash in a line with its own place, dash by the word.
+func (s *Log) fromShell(line string) {
+	if m := s.look.launcher.shell.FindStringSubmatch(line); m != nil {
+		s.st.Killed = m[1]
+	} else if line == "Killed" && s.st.Killed == "" {
+		s.st.Killed = "?"
+	}
+}
+
+// SentBy adds to the end of the log's role what it says of who has ended it; status: that it was killed is read from an
+// exit code.
+func (st State) SentBy(events []blame.Event, role string, status bool) {
+	for i := range events {
+		e := &events[i]
+		if e.Role != role || e.Kind != blame.RoleEnd {
+			continue
+		}
+		e.Interrupted = st.Interrupted
+		e.Outside = st.Cancelled && e.Stopped.IsZero()
+		if e.Signal == 9 && status {
+			e.Inside = st.killedBy()
+		}
+	}
+}
+
+// killedBy says how an exit code 137 came about of which no process was seen to die: of a kill that comes from outside, a
+// shell says which command it has hit, and timeout(1), which ends itself by the signal that it sends, is the role's own.
+func (st State) killedBy() blame.Inside {
+	for word := range strings.FieldsSeq(st.Killed) {
+		if strings.Contains(word, "=") || word == "env" || word == "exec" {
+			continue
+		}
+		if path.Base(word) == "timeout" {
+			return blame.OwnTimeout
+		}
+		return ""
+	}
+	return blame.OwnExit
 }
 
 // parseTask reads one "task N: …" message.

@@ -77,7 +77,11 @@ type State struct {
 	Due         string // why Slurm ended the step: PREEMPTION, TIME LIMIT, NODE FAILURE
 	Launcher    string // srun's own trouble: the step never came up
 	Complaint   string // the first of srun's other complaints
+	Cancelled   bool   // slurmstepd says that it was told to end the step, and srun had not asked for it because a task had ended
+	Interrupted bool   // pytest says that it was
+	Killed      string // the command of which a shell says that it was killed, "?" = it does not say which
 	terminating bool   // srun says that it ends the step
+	ended       bool   // or has ended it
 }
 
 // New begins a log of a role; file is its path in the attempt directory.
@@ -223,6 +227,12 @@ func (s *Log) search(line string, number int) {
 			s.quotes = append(s.quotes[max(0, len(s.quotes)-tailLines):], number)
 			return
 		}
+	}
+	if strings.Contains(text, "!!! KeyboardInterrupt !!!") {
+		s.st.Interrupted = true
+	}
+	if strings.Contains(text, "Killed") {
+		s.fromShell(text)
 	}
 	at := s.lineAt(number, text)
 	s.failed.take(at, text, s.look)

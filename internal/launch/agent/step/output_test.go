@@ -116,6 +116,48 @@ func TestLauncherMessages(t *testing.T) {
 	require.Equal(t, "NODE FAILURE", l.State().Due)
 }
 
+// Who ended a step stands in its log: slurmstepd tells of a cancellation, a shell of a command that was killed.
+func TestSentBy(t *testing.T) {
+	t.Parallel()
+	const cancelled = "slurmstepd-gpu0: error: *** STEP 33.3 ON gpu0 CANCELLED AT 2026-11-30T00:53:38 ***\n"
+	for name, tt := range map[string]struct {
+		log     string
+		status  bool
+		outside bool
+		inside  blame.Inside
+	}{
+		"cancelled":                             {"srun: Job step aborted: Waiting up to 5 seconds for job step to finish.\n" + cancelled + "srun: launch/slurm: _step_signal: Terminating StepId=33.3\n", false, true, ""},
+		"behind an open line":                   {"iter 3 " + cancelled, false, true, ""},
+		"a task had ended":                      {"srun: error: gpu0: task 1: Exited with exit code 3\nsrun: launch/slurm: _step_signal: Terminating StepId=33.3\n" + cancelled, false, false, ""},
+		"srun ends it":                          {"srun: Force Terminated StepId=33.3\n" + cancelled, false, false, ""},
+		"at the time limit":                     {"slurmstepd-gpu0: error: *** STEP 33.3 ON gpu0 CANCELLED AT 2026-11-30T00:53:38 DUE TO TIME LIMIT ***\n", false, false, ""},
+		"a command was killed":                  {"perf/t.py::a run-0/roles/GEN_0/role.sh: line 33:  2139 Killed                  /usr/bin/python3 -m pytest 'a'\n", true, false, ""},
+		"a command of sh was killed":            {"Killed\n", true, false, ""},
+		"timeout killed its command":            {"role.sh: line 19: 21185 Killed                  timeout -s KILL 3 sleep 100\n", true, false, blame.OwnTimeout},
+		"timeout, by its path, in a variable's": {"role.sh: line 19: 21185 Killed                  A=1 /usr/bin/timeout -k 1 2 x\n", true, false, blame.OwnTimeout},
+		"nobody was killed":                     {"all is well\n", true, false, blame.OwnExit},
+		"the role's own shell was killed":       {"all is well\n", false, false, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			events := []blame.Event{{Role: "GEN_0", Kind: blame.RoleEnd, Exit: 137, Signal: 9}}
+			readLog(t, tt.log, 5).State().SentBy(events, "GEN_0", tt.status)
+			require.Equal(t, tt.outside, events[0].Outside)
+			require.Equal(t, tt.inside, events[0].Inside)
+		})
+	}
+}
+
+// A pytest that got a SIGINT says so, also where its server had no time to.
+func TestInterruptedPytest(t *testing.T) {
+	t.Parallel()
+	events := []blame.Event{{Role: "GEN_0", Kind: blame.RoleEnd, Exit: 2}}
+	readLog(t, "!!!!!!!!!! KeyboardInterrupt !!!!!!!!!!\n/wl/test_a.py:115: KeyboardInterrupt\n", 5).State().SentBy(events, "GEN_0", false)
+	require.True(t, events[0].Interrupted)
+	readLog(t, "!!!!!!!!!! Interrupted: 1 error during collection !!!!!!!!!!\n", 5).State().SentBy(events, "GEN_0", false)
+	require.False(t, events[0].Interrupted)
+}
+
 // Several processes write one stream, and who draws a progress bar ends no line: what a message says does not depend on
 // what stands around it.
 func TestMessagesAnywhereInALine(t *testing.T) {

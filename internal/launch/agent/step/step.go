@@ -74,6 +74,7 @@ type End struct {
 	OOM    bool
 	First  *rundir.TaskEnd // the task whose bad end ended the step, when it had several
 	Lost   string          // the node that Slurm lost under the step
+	Status bool            // the signal is what an exit code says: its own process was not killed
 	Forced bool            // srun was ending the step by then: the signal is nobody else's
 	Orphan bool            // its tasks had ended, but processes of theirs held its output: srun was ended
 	Stuck  bool            // SIGKILL to its tasks did not end it: the processes or their node are beyond reach
