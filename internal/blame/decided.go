@@ -43,7 +43,7 @@ func decides(classes Classes, l Line) (Rule, bool) {
 	case known && r.Kind == "test.crash":
 		return r, !r.Weak && !passedOn().MatchString(text)
 	case known && r.Class == Infra:
-		return r, l.Died || exception().MatchString(text)
+		return r, l.Died || exception().MatchString(text) && !strings.HasPrefix(l.Text, "E ")
 	case known && r.Kind != "test.exception", !l.Died:
 		return r, l.Died
 	case mistake().MatchString(text):
@@ -86,6 +86,8 @@ func survived(l Line, r Rule, all map[string]decision) bool {
 	switch {
 	case l.Died:
 		return false
+	case !same && d.line.Server && !l.Server && strings.HasPrefix(l.Text, "E "):
+		return true // a test's message quotes the log of its server, which says so itself
 	case r.Class == Infra:
 		if d.rule.Class == Infra || r.Kind == "infra.gpu" && !l.Shown {
 			return false

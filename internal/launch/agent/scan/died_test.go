@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -58,7 +59,16 @@ func TestWhatAServerEndedOf(t *testing.T) {
 			t.Parallel()
 			ev := blame.Evidence{Classes: builtin(t).classes, Roles: []blame.Role{{Name: "GEN_0", Kind: "server"}}}
 			for _, l := range readLog(t, tc.log, 50).Explaining() {
-				l.Server = true
+				l.Server, l.File = true, "run-0/output/trtllm-serve.0.GEN_0.log"
+				ev.Lines = append(ev.Lines, l)
+			}
+			quoting := strings.ReplaceAll(ownFailure, "ValueError: 3 of 40 answers were wrong", "RuntimeError: the server of GEN_0 ended with 1:\nE       "+strings.ReplaceAll(strings.TrimSpace(tc.log), "\n", "\nE       "))
+			quoting, _, _ = strings.Cut(quoting, "----------------------------- Captured")
+			for _, l := range readLog(t, quoting, 50).Explaining() {
+				if tc.signal != 0 || tc.rule == "nccl-remote" { // nor does its test say anything
+					break
+				}
+				l.File = "run-0/roles/GEN_0/output.log" // whose test tells of the end of its server's log
 				ev.Lines = append(ev.Lines, l)
 			}
 			ev.Events = []blame.Event{{Role: "GEN_0", Kind: blame.ServerGone, Exit: 1, Signal: tc.signal}}

@@ -35,7 +35,9 @@ func (f *failure) take(at Kept, line string, look *Patterns) {
 		}
 		if known && r.Kind != "test.exception" || blame.Asserted(line) && !blame.OwnWords(line) {
 			f.says = &Kept{} // which says enough
-			f.tests = keep(f.tests, at)
+			if blame.Asserted(line) {
+				f.tests = keep(f.tests, at)
+			}
 		}
 	case strings.HasPrefix(line, "---") && strings.Contains(line, "- Captured "):
 		f.says, f.shown = nil, true
