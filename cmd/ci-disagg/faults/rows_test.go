@@ -242,6 +242,14 @@ func jobs() []fault {
 			outcome: cancelled, exit: 3, says: "cancelled", state: "CANCELLED",
 		},
 		{
+			name: "somebody else cancels the step of CTX_0", tokenMS: long, during: cancelStep("CTX_0"),
+			outcome: infra, exit: 3, root: "CTX_0", class: "infra",
+		},
+		{
+			name: "somebody else interrupts all steps", tokenMS: long, during: interruptSteps,
+			outcome: infra, exit: 3, several: true, class: "infra", says: "somebody other than ci-disagg ended its step",
+		},
+		{
 			name: "a worker's node dies", cluster: pinging(), tokenMS: long, during: killNode(1),
 			outcome: infra, exit: 3, root: "CTX_0", class: "infra", state: "NODE_FAIL", check: nodeDeathInTime,
 		},

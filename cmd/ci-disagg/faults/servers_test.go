@@ -116,3 +116,29 @@ func endedSoon(within time.Duration) func(testing.TB, *row) {
 		}
 	}
 }
+
+// cancelStep has somebody else cancel the step of one role, and not the job.
+func cancelStep(role string) func(testing.TB, *row) {
+	return func(t testing.TB, r *row) {
+		r.running(t)
+		step := ""
+		r.until(t, runtest.Soon, "the step of "+role, func() bool {
+			text, err := r.c.Try("squeue", "-s", "-h", "-j", r.job().ID, "-o", "%i %j")
+			for line := range strings.Lines(text) {
+				if id, name, _ := strings.Cut(strings.TrimSpace(line), " "); strings.Contains(name, role) {
+					step = id
+				}
+			}
+			return err == nil && step != ""
+		})
+		r.act()
+		r.c.Command(t, "scancel", step)
+	}
+}
+
+// interruptSteps has somebody else send SIGINT to all steps of the job.
+func interruptSteps(t testing.TB, r *row) {
+	r.running(t)
+	r.act()
+	r.c.Command(t, "scancel", "-s", "INT", r.job().ID)
+}
