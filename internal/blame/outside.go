@@ -47,10 +47,11 @@ func interruption(line string) bool {
 // lastWords reports whether a line is an exception in the log of a server whose role
 // was killed from outside: it ended of nothing that it caught itself, and a server that
 // is left alone or told to end prints such things on its way out. So does who is interrupted.
+// A test that missed its killed server complains of that.
 func lastWords(e Event, r Rule, l *Line) bool {
 	killed := (e.Kind == RoleEnd || e.Kind == ServerGone) && normal(e).Signal == 9 && !e.Forced && e.Inside == ""
 	if l == nil || r.Kind != "test.exception" {
 		return false
 	}
-	return (killed || e.Outside) && l.Server || e.Outside && interruption(l.Text)
+	return (killed || e.Outside) && l.Server || killed && e.Kind == ServerGone || e.Outside && interruption(l.Text)
 }

@@ -47,6 +47,13 @@ func TestWatchedServers(t *testing.T) {
 			root: "GEN_0", kind: blame.KindServerDied, class: blame.Infra, collateral: []string{"BENCHMARK"}, bad: []string{"n1"},
 			message: "[GEN_0] its server was killed",
 		},
+		"killed, and its own test missed it": {
+			b: func(b *bench) *bench {
+				return b.end("GEN_0", 100.4, 1).event(gone("GEN_0", 100, 137, 9)).line("GEN_0", "E   RuntimeError: requests failed:")
+			},
+			root: "GEN_0", kind: blame.KindServerDied, class: blame.Infra, bad: []string{"n1"},
+			message: "[GEN_0] its server was killed by SIGKILL while it was serving on n1",
+		},
 		"crashed, and its log says why": {
 			b: func(b *bench) *bench {
 				return client(b, 100.2, refused).event(gone("CTX_0", 100, 1, 0)).line("CTX_0", "RuntimeError: CUDA error: an illegal memory access was encountered")

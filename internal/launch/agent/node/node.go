@@ -89,7 +89,7 @@ func Watch(ctx context.Context, o Options) error {
 	w := watch.New(files, run, roles, nil, 0)
 	for i, r := range roles {
 		s := &server{role: r, watch: w, index: i, proc: "/proc", tell: out.tell, now: o.Now}
-		h := &health{watch: w, index: i, role: r.Name, tell: out.tell, now: o.Now, ready: func() bool { return awaited[i] && serving.Load() }}
+		h := &health{watch: w, index: i, role: r.Name, found: r.Find != nil, tell: out.tell, now: o.Now, ready: func() bool { return awaited[i] && serving.Load() }}
 		all.Go(func() { s.follow(ctx) })
 		if !r.Given || r.Health != "" { // else nobody says that it speaks HTTP
 			all.Go(func() { h.follow(ctx) })
@@ -135,7 +135,7 @@ func planned(files *rundir.Tree, o Options) (plan rundir.Plan, at script.RunPlac
 	return plan, at, err
 }
 
-// servers are the roles that publish the address of a server on the node: a role's
+// servers are the roles that publish the address of a server on the node, and those that may run one without: a role's
 // server runs on the first of its nodes. awaited are those without which no benchmark begins.
 func servers(at script.RunPlace, o Options) (roles []watch.Role, awaited []bool, run rundir.RunDir) {
 	for _, r := range at.Build.Roles {
@@ -144,6 +144,9 @@ func servers(at script.RunPlace, o Options) (roles []watch.Role, awaited []bool,
 			address := filepath.Join(at.Run.Output(), strings.ReplaceAll(file, "%j", o.Job))
 			roles = append(roles, watch.Role{Name: r.Name, Address: address, Health: r.Ready.HTTPPath, Dials: r.Ready.TCP, Given: r.Port})
 			awaited = append(awaited, r.Kind == rundir.KindServer && r.Ready.HTTPPath != "") // it has answered well by then
+		} else if here && r.Kind == rundir.KindTask {
+			find := &unpublished{proc: "/proc", mark: mark(o), now: o.Now}
+			roles, awaited = append(roles, watch.Role{Name: r.Name, Find: find.address}), append(awaited, false)
 		}
 	}
 	return roles, awaited, at.Run

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"syscall"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 const (
 	lookEvery   = 200 * time.Millisecond // at a process: one small file
+	ownEvery    = 20 * time.Millisecond  // at a process whose own test is its client: it asks how it ended as soon as that fails
 	soonEvery   = 300 * time.Millisecond // for an address, and for its process at first: it may be killed soon
 	searchEvery = time.Second            // for a process, and at its port
 	healthEvery = time.Second
@@ -58,7 +60,11 @@ type lasting struct{ waits, unread bool }
 
 // follow watches the server until it has gone or ctx is done.
 func (s *server) follow(ctx context.Context) {
-	t := time.NewTicker(lookEvery)
+	every := lookEvery
+	if s.role.Find != nil {
+		every = ownEvery
+	}
+	t := time.NewTicker(every)
 	defer t.Stop()
 	for !s.over {
 		s.look(s.now())
@@ -184,17 +190,16 @@ func (s *server) process() {
 	if (!seen || status.Exited() && status.ExitStatus() == 0) && s.replaced() {
 		return
 	}
-	s.over = true
-	if !seen {
-		s.say(rundir.NodeGone, rundir.NodeEvent{})
-		return
+	what, e := rundir.NodeGone, rundir.NodeEvent{}
+	if seen {
+		what, e.Exit = rundir.NodeEnded, status.ExitStatus()
+		if status.Signaled() {
+			e.Signal = int(status.Signal())
+			e.Exit = 128 + e.Signal
+		}
 	}
-	e := rundir.NodeEvent{Exit: status.ExitStatus()}
-	if status.Signaled() {
-		e.Signal = int(status.Signal())
-		e.Exit = 128 + e.Signal
-	}
-	s.say(rundir.NodeEnded, e)
+	s.say(what, e)
+	s.over, s.self = s.role.Find == nil, process{} // a test may have several servers, one after the other
 }
 
 // replaced reports whether the process has left its port to another one, as servers do
@@ -215,6 +220,7 @@ type health struct {
 	role  string
 	tell  func(rundir.NodeEvent)
 	now   func() time.Time
+	found bool        // it publishes no address
 	ready func() bool // its role was ready before it was asked for the first time
 	last  rundir.NodeWhat
 	looks int // how often in a row it was that
@@ -239,6 +245,10 @@ func (h *health) follow(ctx context.Context) {
 // lasts is no accident.
 func (h *health) ask(ctx context.Context) {
 	what, e := h.answer(ctx)
+	if what == "" { // the next one begins anew
+		h.last = ""
+		return
+	}
 	if h.last == "" && what != rundir.NodeHealthy && !h.ready() || ctx.Err() != nil {
 		return
 	}
@@ -276,6 +286,8 @@ func (h *health) askAgain(ctx context.Context) rundir.NodeWhat {
 func (h *health) answer(ctx context.Context) (rundir.NodeWhat, rundir.NodeEvent) {
 	code, err := h.watch.Health(ctx, h.index)
 	switch {
+	case errors.Is(err, os.ErrNotExist) && h.found: // there is no server now
+		return "", rundir.NodeEvent{}
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return rundir.NodeRefused, rundir.NodeEvent{}
 	case err != nil:

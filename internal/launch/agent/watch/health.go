@@ -39,6 +39,7 @@ type Role struct {
 	Dials   bool           // its address has to take connections before it counts as ready
 	Out     string         // the role's own output folder
 	File    string         // pattern below Out of a file that is not empty once it is ready, "" = none
+	Find    func() string  // host:port of its server where it publishes none, "" = there is none now; nil = it publishes it
 	Given   bool           // its address was published before it was started: it says nothing of the server
 	Work    *regexp.Regexp // what it says about its work, with one group: how many requests; nil = nothing
 }
@@ -196,6 +197,12 @@ func (w *Watch) Health(ctx context.Context, role int) (int, error) {
 }
 
 func (w *Watch) address(r Role) (string, error) {
+	if r.Find != nil {
+		if addr := r.Find(); addr != "" {
+			return addr, nil
+		}
+		return "", os.ErrNotExist
+	}
 	if r.Address == "" || !w.files.Has(r.Address) {
 		return "", os.ErrNotExist
 	}

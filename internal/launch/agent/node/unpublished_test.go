@@ -1,0 +1,57 @@
+package node
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/watch"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// A server whose test publishes no address is found by its command line, and how it ended is seen; another job's is not.
+func TestServerWithoutAddress(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	f, err := l.(*net.TCPListener).File()
+	require.NoError(t, err)
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	script := filepath.Join(t.TempDir(), program)
+	require.NoError(t, os.WriteFile(script, []byte("read -r x\nkill -SEGV $$\n"), 0o600))
+	cmd := exec.Command("bash", script, "model", "--host", "127.0.0.1", "--port="+port)
+	cmd.Env, cmd.ExtraFiles = []string{"SLURM_JOB_ID=4711"}, []*os.File{f}
+	in, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	require.NoError(t, f.Close())
+	finder := func(mark string) *unpublished { return &unpublished{proc: "/proc", mark: mark, now: time.Now} }
+	find := finder("SLURM_JOB_ID=4711")
+	require.Eventually(t, func() bool { return find.address() == net.JoinHostPort("127.0.0.1", port) }, time.Minute, 10*time.Millisecond)
+	require.Empty(t, finder("SLURM_JOB_ID=471").address(), "of another job")
+	require.Equal(t, port, strconv.Itoa(procfs("/proc").listens(cmd.Process.Pid)))
+
+	var told []rundir.NodeEvent
+	roles := []watch.Role{{Name: "AGG", Find: find.address}}
+	s := &server{
+		proc: "/proc", role: roles[0], watch: watch.New(nil, rundir.AttemptDir(t.TempDir()).Run(0), roles, nil, 0), now: time.Now,
+		tell: func(e rundir.NodeEvent) { told = append(told, e) },
+	}
+	s.look(time.Now())
+	require.Len(t, told, 1)
+	require.NoError(t, in.Close())
+	require.Eventually(t, func() bool { s.look(time.Now()); return len(told) > 1 }, time.Minute, 10*time.Millisecond)
+	require.Equal(t, rundir.NodeEvent{Role: "AGG", What: rundir.NodeEnded, PID: cmd.Process.Pid, Port: told[0].Port, Exit: 139, Signal: 11}, told[1])
+	require.False(t, s.over, "its test may start another one")
+	require.ErrorContains(t, cmd.Wait(), "segmentation fault")
+	require.Empty(t, strings.TrimSpace(find.address()))
+}
