@@ -175,8 +175,24 @@ func Tries(c report.CaseReport) string {
 	case c.Result == report.ResultInfra:
 		return fmt.Sprintf(" It was tried %d times.", n+1)
 	default:
-		return fmt.Sprintf(" It needed %s after infrastructure failures.", plain.Count(n+1, "attempt"))
+		return fmt.Sprintf(" It needed %s after infrastructure failures%s.", plain.Count(n+1, "attempt"), Lost(c))
 	}
+}
+
+// Lost is what the first attempt that does not count died of, as it goes on after a count.
+func Lost(c report.CaseReport) string {
+	for _, a := range c.Attempts {
+		if a.Counts {
+			continue
+		}
+		if a.Finding != nil && a.Finding.Message != "" {
+			return ": " + plain.Cut(plain.Line(a.Finding.Message), 200)
+		}
+		if a.Reason != "" {
+			return ": " + plain.Cut(plain.Line(a.Reason), 200)
+		}
+	}
+	return ""
 }
 
 // sessionFault says before all else that the newer build alone fails: one of its runs tells only how.

@@ -129,7 +129,7 @@ func (p painter) passed(cases []report.CaseReport, all int) []string {
 	for _, c := range cases {
 		line := fmt.Sprintf("  %s  %s", p.result(c.Decision, caseLabel(c)), look.OneLine(plain.CutMiddle(c.ID, 160), 160))
 		if n := len(c.Attempts); n > 1 {
-			line += fmt.Sprintf(" (%s)", plain.Count(n, "attempt"))
+			line += fmt.Sprintf(" (%s%s)", plain.Count(n, "attempt"), fault.Lost(c))
 		}
 		if w := report.WorstRow(c); c.Result != report.ResultKnown && w != nil && w.Value != nil && w.Verdict != verdict.Pass {
 			line += ": " + rowText(*w)

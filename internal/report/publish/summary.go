@@ -165,7 +165,10 @@ func greenNote(c report.CaseReport) string {
 	if c.Result == report.ResultKnown {
 		return ": " + look.OneLine(plain.Words(c.Message), 300)
 	}
-	return fault.Tries(c)
+	if tries := strings.TrimSpace(fault.Tries(c)); tries != "" {
+		return ": " + tries
+	}
+	return ""
 }
 
 // summaryDoubts is the first warnings, folded.
