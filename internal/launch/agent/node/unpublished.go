@@ -1,10 +1,7 @@
 package node
 
 import (
-	"bytes"
 	"net"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -66,52 +63,4 @@ func (u *unpublished) search() {
 			return
 		}
 	}
-}
-
-// serves is where a process was told to serve; port 0 = wherever it likes.
-func (p procfs) serves(pid int) (host string, port int, ok bool) {
-	line, err := os.ReadFile(filepath.Join(string(p), strconv.Itoa(pid), "cmdline"))
-	if err != nil {
-		return "", 0, false
-	}
-	args := strings.Split(string(bytes.TrimRight(line, "\x00")), "\x00")
-	host = "localhost"
-	for i, arg := range args {
-		name, value, given := strings.Cut(arg, "=")
-		if !given && i+1 < len(args) {
-			value = args[i+1]
-		}
-		switch {
-		case filepath.Base(arg) == program:
-			ok = true
-		case ok && name == "--host":
-			host = value
-		case ok && name == "--port":
-			port, _ = strconv.Atoi(value)
-		}
-	}
-	return host, port, ok
-}
-
-// listens is the TCP port on which a process listens, 0 where it is not one.
-func (p procfs) listens(pid int) (port int) {
-	for _, name := range []string{"tcp", "tcp6"} {
-		text, err := os.ReadFile(filepath.Join(string(p), "net", name))
-		if err != nil {
-			continue
-		}
-		for line := range strings.Lines(string(text)) {
-			field := strings.Fields(line)
-			if len(field) < 10 || field[3] != "0A" || !hasSocket(filepath.Join(string(p), strconv.Itoa(pid), "fd"), field[9]) {
-				continue
-			}
-			_, hex, _ := strings.Cut(field[1], ":")
-			n, err := strconv.ParseUint(hex, 16, 16)
-			if err != nil || port != 0 && port != int(n) {
-				return 0
-			}
-			port = int(n)
-		}
-	}
-	return port
 }
