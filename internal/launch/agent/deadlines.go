@@ -147,6 +147,11 @@ func (m *machine) takeProbed(e event) {
 	if m.ending != nil || m.phase != rundir.PhaseBenchmark {
 		return
 	}
+	for _, r := range m.roles { // only helpers ask servers that publish no address
+		if r.live() && m.isClient(r) && r.server.unwell.What == rundir.NodeSilent {
+			e.dead = append(e.dead, r.name)
+		}
+	}
 	hung, text := m.hanging(e)
 	switch {
 	case m.overdue != "":

@@ -73,6 +73,24 @@ func TestBenchmarkTakesTooLong(t *testing.T) {
 			says: []string{"[BENCHMARK] hangs: nobody takes what GEN_0, DISAGG_SERVER has answered"},
 		},
 		{
+			name: "a client whose own server does not answer", edit: hang, root: "BENCHMARK",
+			events: []event{
+				{kind: evSeen, at: sec(20), role: client, seen: rundir.NodeEvent{At: sec(20), Role: "BENCHMARK", What: rundir.NodeSilent, Text: "time-out", Looks: 2}},
+				{kind: evTick, at: sec(60), quiet: 31 * time.Second, served: sec(11)},
+				{kind: evProbed, at: sec(60.5), quiet: 31 * time.Second},
+			},
+			says: []string{"[BENCHMARK] hangs: does not answer; no sign of life for 31s (workload.hang 30s)"},
+		},
+		{
+			name: "a client's own server does not answer, a benchmark budget", root: "BENCHMARK",
+			events: []event{
+				{kind: evSeen, at: sec(20), role: client, seen: rundir.NodeEvent{At: sec(20), Role: "BENCHMARK", What: rundir.NodeSilent, Text: "time-out", Looks: 2}},
+				{kind: evTick, at: sec(210)},
+				{kind: evProbed, at: sec(215), still: all(0)},
+			},
+			says: []string{"[BENCHMARK] hangs: does not answer; BENCHMARK was not through within 3m20s (budgets.benchmark)"},
+		},
+		{
 			name: "a router that does not read", edit: hang, root: "DISAGG_SERVER",
 			events: []event{
 				{kind: evTick, at: sec(60), quiet: 31 * time.Second, served: sec(11)},

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -140,15 +141,7 @@ func (h *helpers) stop() {
 
 // gone reports whether the helper's process has ended.
 func (h *helper) gone() bool {
-	if h.proc == nil {
-		return false
-	}
-	select {
-	case <-h.proc.Exited():
-		return true
-	default:
-		return false
-	}
+	return h.proc != nil && errors.Is(h.proc.Signal(0), os.ErrProcessDone)
 }
 
 // read is what the helpers have seen, in the order of time. One that has not been
