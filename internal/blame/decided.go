@@ -13,28 +13,43 @@ import (
 type decision struct {
 	line Line
 	rule Rule // of no name: no failure class, its own words
+	bare bool // it says that something else has failed, and not what
 }
 
+// toldBefore is how many lines before a process says that something else has failed this may be told.
+const toldBefore = 5
+
 // decisions are, by file, the last line that says of what a role or its server ended: the exception at the end of a
-// traceback or of pytest's report, an error of CUDA, a crash. What only says that somebody or something failed decides
-// nothing: it has a cause, which may stand in any line.
+// traceback or of pytest's report, an error of CUDA, a crash. What only says that somebody or something failed has
+// another cause. At the end of a traceback this is told directly before it; of a test it may stand in any line.
 func decisions(classes Classes, lines []Line, e Event) map[string]decision {
 	out := map[string]decision{}
 	for _, l := range lines {
 		if l.Behind >= nearEnd || l.Shown {
 			continue
 		}
+		before, known := out[l.File]
 		if r, ok := decides(classes, l); ok {
-			out[l.File] = decision{l, r}
-		} else if l.Died && Asserted(l.Text) { // what the message before it was about
+			out[l.File] = decision{line: l, rule: r}
+		} else if l.Since > 0 && (!known || before.bare || before.rule.Class == Infra && !before.toldTo(l)) {
+			out[l.File] = decision{line: l, rule: Rule{Class: Unknown}, bare: true}
+		} else if l.Died && (before.bare || Asserted(l.Text)) { // what the message before it was about
 			delete(out, l.File)
 		}
 	}
-	if s := normal(e).Signal; len(out) == 0 && slices.Contains([]int{4, 8, 11}, s) { // SIGILL, SIGFPE, SIGSEGV
-		out[""] = decision{rule: Rule{Class: Test}}
+	if s := normal(e).Signal; !slices.Contains([]int{4, 8, 11}, s) { // SIGILL, SIGFPE, SIGSEGV
+		return out
 	}
-	return out
+	for _, d := range out {
+		if !d.bare {
+			return out
+		}
+	}
+	return map[string]decision{"": {rule: Rule{Class: Test}}}
 }
+
+// toldTo reports whether a line can be what an exception that only says that something has failed passes on.
+func (d decision) toldTo(l Line) bool { return d.line.Died || d.line.Number >= l.Since-toldBefore }
 
 func decides(classes Classes, l Line) (Rule, bool) {
 	r, known := classes.Match(l.Text)
@@ -91,6 +106,9 @@ func survived(l Line, r Rule, all map[string]decision) bool {
 	case r.Class == Infra:
 		if d.rule.Class == Infra || r.Kind == "infra.gpu" && !l.Shown {
 			return false
+		}
+		if d.bare {
+			return same && !decision{line: l}.toldTo(d.line)
 		}
 		after := !same && d.line.File != "" || l.Number > d.line.Number
 		return l.Shown || !after || !exception().MatchString(l.Text)

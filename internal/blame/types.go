@@ -104,6 +104,7 @@ type Line struct {
 	Own   bool `json:",omitempty"`
 	Shown bool `json:",omitempty"`
 	Died  bool `json:",omitempty"` // an exception that ended a traceback, the last of its log, or a test: of a chain each
+	Since int  `json:",omitempty"` // of such a traceback: where the first of those begins that directly follow each other
 	Last  bool `json:",omitempty"` // of a finding: merely the end of the log, it explains nothing
 }
 

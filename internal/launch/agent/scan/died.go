@@ -2,19 +2,24 @@ package scan
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 )
 
-// maxDied bounds how many exceptions are kept: of one chain, or of failed tests.
-const maxDied = 16
+const (
+	maxDied = 16 // exceptions that are kept: of one chain, or of failed tests
+	between = 5  // lines between tracebacks of which one tells of the other: of ranks, or of a worker and who waits for it
+)
 
 // died are the exceptions of which a process may have ended: those of its last traceback, one raised because of the
 // other, and those of the tests that pytest tells of.
 type died struct {
 	last   []Kept // of the last traceback
 	tests  []Kept
+	since  int  // the line at which the first of those tracebacks begins that directly follow each other
+	end    int  // the line at which the last one ends
 	within int  // lines left in which to find the exception of a traceback
 	linked bool // the next traceback is of the same chain
 }
@@ -28,10 +33,13 @@ func (d *died) raised(at Kept, line string, exception *regexp.Regexp) {
 		if d.within = traceDepth; !d.linked {
 			d.last = d.last[:0]
 		}
+		if d.end == 0 || at.Number-d.end > between {
+			d.since = at.Number
+		}
 		d.linked = false
 	case d.within > 0:
 		if d.within--; exception.MatchString(line) {
-			d.last, d.within = keep(d.last, at), 0
+			d.last, d.within, d.end = keep(d.last, at), 0, at.Number
 		}
 	}
 }
@@ -40,14 +48,11 @@ func keep(lines []Kept, at Kept) []Kept {
 	return append(lines[max(0, len(lines)-maxDied+1):], at)
 }
 
-// has reports whether a line is one of these.
-func (d *died) has(number int) bool {
-	for _, lines := range [][]Kept{d.last, d.tests} {
-		for _, k := range lines {
-			if k.Number == number {
-				return true
-			}
-		}
+// has reports whether a line is one of these, and where their tracebacks begin, if it is of one.
+func (d *died) has(number int) (bool, int) {
+	is := func(k Kept) bool { return k.Number == number }
+	if slices.ContainsFunc(d.last, is) {
+		return true, d.since
 	}
-	return false
+	return slices.ContainsFunc(d.tests, is), 0
 }

@@ -22,6 +22,7 @@ func TestWhatAServerEndedOf(t *testing.T) {
 		because = "\nThe above exception was the direct cause of the following exception:\n\n"
 		xid     = "NVRM: Xid (PCI:0000:01:00): 79, GPU has fallen off the bus\n"
 		wrapper = begin + "RuntimeError: Executor worker died\n"
+		iters   = "iter = 1\niter = 2\niter = 3\niter = 4\niter = 5\niter = 6\n"
 	)
 	for name, tc := range map[string]struct {
 		log    string
@@ -47,13 +48,21 @@ func TestWhatAServerEndedOf(t *testing.T) {
 		"the disk, in C++":                        {"terminate called after throwing an instance of 'x'\n  what():  cannot copy: No space left on device\n", 6, blame.Infra, "disk-full"},
 		"the disk, and somebody who passes it on": {"[E] cannot write /tmp/x: No space left on device\n" + wrapper, 0, blame.Infra, "disk-full"},
 		"a name, and somebody who missed it":      {"Temporary failure in name resolution\n" + begin + "RuntimeError: could not load the model\n", 0, blame.Infra, "network-unreachable"},
-		"the port itself":                         {"ERROR:    [Errno 98] error while attempting to bind on address ('0.0.0.0', 8000): address already in use\n", 0, blame.Infra, "port-in-use"},
-		"the port, in torch's words":              {socket + begin + "torch.distributed.DistNetworkError: The server socket has failed to listen on any local network address. EADDRINUSE: address already in use\n", 0, blame.Infra, "port-in-use"},
-		"the GPU, told by the kernel":             {xid + begin + illegal, 0, blame.Infra, "gpu-fell-off-the-bus"},
-		"the GPU, told at last":                   {begin + illegal + xid, 0, blame.Infra, "gpu-fell-off-the-bus"},
-		"the GPU itself":                          {begin + "RuntimeError: CUDA error: uncorrectable ECC error encountered\n", 6, blame.Infra, "gpu-ecc"},
-		"the fabric":                              {"NCCL WARN NET/IB : Got completion from peer 10.0.0.1 with status=12\nterminate called after throwing an instance of 'c10::DistBackendError'\n", 6, blame.Infra, "ib-link"},
-		"nothing else":                            {hf, 0, blame.Infra, "network-unreachable"},
+		"a name, survived, and somebody who passes on what is not told": {hf + iters + wrapper, 0, blame.Test, "python-exception"},
+		"likewise, beside one that is of no rank's chain":               {begin + full + iters + wrapper, 0, blame.Test, "python-exception"},
+		"likewise, of a peer":               {hf + iters + begin + "ConnectionRefusedError: [Errno 111] Connection refused\n", 0, blame.Test, "python-exception"},
+		"likewise, and a crash":             {"Temporary failure in name resolution\n" + wrapper + "INFO: up\n", 11, blame.Test, "python-exception"},
+		"the disk, of which the ranks tell": {begin + full + iters[:18] + strings.Repeat(wrapper, 3), 0, blame.Infra, "disk-full"},
+		"the disk, told behind it":          {wrapper + iters + "OSError: [Errno 28] No space left on device\n", 0, blame.Infra, "disk-full"},
+		"the fabric, in NCCL's own words":   {"NCCL WARN NET/IB : Got completion from peer 10.0.0.1 with status=12\n" + iters + begin + "RuntimeError: NCCL error: unhandled system error\n", 0, blame.Infra, "ib-link"},
+		"the GPU, told long before":         {xid + iters + wrapper, 0, blame.Infra, "gpu-fell-off-the-bus"},
+		"the port itself":                   {"ERROR:    [Errno 98] error while attempting to bind on address ('0.0.0.0', 8000): address already in use\n", 0, blame.Infra, "port-in-use"},
+		"the port, in torch's words":        {socket + begin + "torch.distributed.DistNetworkError: The server socket has failed to listen on any local network address. EADDRINUSE: address already in use\n", 0, blame.Infra, "port-in-use"},
+		"the GPU, told by the kernel":       {xid + begin + illegal, 0, blame.Infra, "gpu-fell-off-the-bus"},
+		"the GPU, told at last":             {begin + illegal + xid, 0, blame.Infra, "gpu-fell-off-the-bus"},
+		"the GPU itself":                    {begin + "RuntimeError: CUDA error: uncorrectable ECC error encountered\n", 6, blame.Infra, "gpu-ecc"},
+		"the fabric":                        {"NCCL WARN NET/IB : Got completion from peer 10.0.0.1 with status=12\nterminate called after throwing an instance of 'c10::DistBackendError'\n", 6, blame.Infra, "ib-link"},
+		"nothing else":                      {hf, 0, blame.Infra, "network-unreachable"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

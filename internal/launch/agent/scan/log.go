@@ -325,9 +325,10 @@ func (s *Log) Explaining() []blame.Line {
 		if !seen[k.Number] {
 			seen[k.Number] = true
 			first := s.st.First != nil && s.st.First.Number == k.Number
+			ended, since := s.failed.has(k.Number)
 			out = append(out, blame.Line{
 				Role: s.role, File: k.File, Number: k.Number, Text: k.Text, First: first, Behind: s.changes - k.change,
-				Own: own != nil && own.Number == k.Number, Shown: k.shown, Died: s.failed.has(k.Number),
+				Own: own != nil && own.Number == k.Number, Shown: k.shown, Died: ended, Since: since,
 			})
 		}
 	}
