@@ -59,7 +59,7 @@ func Watch(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	roles, awaited, run := servers(at, o)
+	roles, awaited, run := servers(plan, at, o)
 	files.Mask = jobs.Mask(o.Env, plan).Bytes
 	f, err := files.Append(run.NodeFile(o.Name))
 	if err != nil {
@@ -135,18 +135,17 @@ func planned(files *rundir.Tree, o Options) (plan rundir.Plan, at script.RunPlac
 	return plan, at, err
 }
 
-// servers are the roles that publish the address of a server on the node, and those that may run one without: a role's
-// server runs on the first of its nodes. awaited are those without which no benchmark begins.
-func servers(at script.RunPlace, o Options) (roles []watch.Role, awaited []bool, run rundir.RunDir) {
+// servers are the roles that publish the address of a server on the node, and the one that may run one without, of an
+// aggregated case: a role's server runs on the first of its nodes. awaited are those without which no benchmark begins.
+func servers(plan rundir.Plan, at script.RunPlace, o Options) (roles []watch.Role, awaited []bool, run rundir.RunDir) {
 	for _, r := range at.Build.Roles {
 		here := o.Node == AllNodes || len(r.Slice) > 0 && r.Slice[0].Node == o.Node
 		if file := r.AddressFile(); file != "" && here {
 			address := filepath.Join(at.Run.Output(), strings.ReplaceAll(file, "%j", o.Job))
 			roles = append(roles, watch.Role{Name: r.Name, Address: address, Health: r.Ready.HTTPPath, Dials: r.Ready.TCP, Given: r.Port})
 			awaited = append(awaited, r.Kind == rundir.KindServer && r.Ready.HTTPPath != "") // it has answered well by then
-		} else if here && r.Kind == rundir.KindTask {
-			find := &unpublished{proc: "/proc", mark: mark(o), now: o.Now}
-			roles, awaited = append(roles, watch.Role{Name: r.Name, Find: find.address}), append(awaited, false)
+		} else if here && r.Kind == rundir.KindTask && plan.Case.Pipeline == "" {
+			roles, awaited = append(roles, watch.Role{Name: r.Name, Find: newUnpublished(o).address}), append(awaited, false)
 		}
 	}
 	return roles, awaited, at.Run

@@ -2,6 +2,7 @@ package node
 
 import (
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,17 +14,31 @@ import (
 // program is what a test runs as its server that publishes no address: that of an aggregated case.
 const program = "trtllm-serve"
 
+// rareEvery is how often all processes are searched for such a server where there has been none for long: that costs the
+// node that is measured.
+const rareEvery = 5 * time.Second
+
 // unpublished finds such a server by its command line. No port is tried out: of a program's ports others may be for
 // peers that take every connection for one of theirs.
 type unpublished struct {
 	proc procfs
-	mark string // by which the job's processes are known
+	list func() []int // the job's processes
 	now  func() time.Time
 
-	mu     sync.Mutex
-	looked time.Time
-	self   process
-	addr   string
+	mu      sync.Mutex
+	looked  time.Time // through the list
+	without time.Time // since when there has been none
+	loading []process // that run the program and do not listen yet
+	self    process
+	addr    string
+}
+
+func newUnpublished(o Options) *unpublished {
+	mark, list := mark(o), proc.WithCookie // exact: 12 is no job that begins with 1
+	if strings.HasSuffix(mark, ".") {
+		list = proc.WithPrefix
+	}
+	return &unpublished{proc: "/proc", list: func() []int { return list(mark) }, now: o.Now}
 }
 
 // address is where the server listens, "" = there is none now.
@@ -33,34 +48,40 @@ func (u *unpublished) address() string {
 	if u.self.pid != 0 && u.proc.lives(u.self) {
 		return u.addr
 	}
-	u.self, u.addr = process{}, ""
-	if now := u.now(); now.Sub(u.looked) >= soonEvery {
-		u.looked = now
-		u.search()
+	now := u.now()
+	if u.self.pid != 0 || u.without.IsZero() { // the next one may come soon
+		u.self, u.addr, u.without = process{}, "", now
 	}
+	if now.Sub(u.looked) >= min(max(now.Sub(u.without)/8, soonEvery), rareEvery) {
+		u.looked, u.loading = now, nil
+		for _, pid := range u.list() {
+			if p, err := u.proc.process(pid); err == nil {
+				u.loading = append(u.loading, p)
+			}
+		}
+	}
+	u.loading = slices.DeleteFunc(u.loading, func(p process) bool { return !u.serves(p) })
 	return u.addr
 }
 
-func (u *unpublished) search() {
-	list := proc.WithCookie // exact: 12 is no job that begins with 1
-	if strings.HasSuffix(u.mark, ".") {
-		list = proc.WithPrefix
+// serves reports whether a process runs the program, and notes the one that listens.
+func (u *unpublished) serves(p process) bool {
+	host, port, ok := u.proc.serves(p.pid)
+	if !ok || !u.proc.lives(p) {
+		return false
 	}
-	for _, pid := range list(u.mark) {
-		host, port, ok := u.proc.serves(pid)
-		if ok && port == 0 {
-			port = u.proc.listens(pid)
-		}
-		if !ok || port == 0 {
-			continue
-		}
-		open, err := u.proc.sockets(port)
-		if err != nil || open.listener == "" {
-			continue // still loading
-		}
-		if found, ok := u.proc.holder(open.listener); ok {
-			u.self, u.addr = found, net.JoinHostPort(host, strconv.Itoa(port))
-			return
-		}
+	if port == 0 {
+		port = u.proc.listens(p.pid)
 	}
+	if port == 0 || u.addr != "" {
+		return true
+	}
+	open, err := u.proc.sockets(port)
+	if err != nil || open.listener == "" {
+		return true // still loading
+	}
+	if found, ok := u.proc.holder(open.listener); ok {
+		u.self, u.addr = found, net.JoinHostPort(host, strconv.Itoa(port))
+	}
+	return true
 }

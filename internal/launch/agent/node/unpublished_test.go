@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/watch"
+	"github.com/ci-disagg/ci-disagg/internal/launch/script"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -34,10 +35,10 @@ func TestServerWithoutAddress(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
 	require.NoError(t, f.Close())
-	finder := func(mark string) *unpublished { return &unpublished{proc: "/proc", mark: mark, now: time.Now} }
-	find := finder("SLURM_JOB_ID=4711")
+	finder := func(job string) *unpublished { return newUnpublished(Options{Job: job, Now: time.Now}) }
+	find := finder("4711")
 	require.Eventually(t, func() bool { return find.address() == net.JoinHostPort("127.0.0.1", port) }, time.Minute, 10*time.Millisecond)
-	require.Empty(t, finder("SLURM_JOB_ID=471").address(), "of another job")
+	require.Empty(t, finder("471").address(), "of another job")
 	require.Equal(t, port, strconv.Itoa(procfs("/proc").listens(cmd.Process.Pid)))
 
 	var told []rundir.NodeEvent
@@ -54,4 +55,49 @@ func TestServerWithoutAddress(t *testing.T) {
 	require.False(t, s.over, "its test may start another one")
 	require.ErrorContains(t, cmd.Wait(), "segmentation fault")
 	require.Empty(t, strings.TrimSpace(find.address()))
+}
+
+// Looking through all processes costs the node that is measured: it is done ever less often while no server is there,
+// and at once where one has ended. One that loads is looked at by itself.
+func TestSearchesAreRare(t *testing.T) {
+	t.Parallel()
+	now, lists, servers := time.Unix(0, 0), 0, []int(nil)
+	u := &unpublished{proc: "/proc", now: func() time.Time { return now }, list: func() []int { lists++; return servers }}
+	minute := func() int {
+		before := lists
+		for range 200 {
+			require.Empty(t, u.address())
+			now = now.Add(soonEvery)
+		}
+		return lists - before
+	}
+	require.Less(t, minute(), 40)
+	require.InDelta(t, 12, minute(), 1)
+
+	script := filepath.Join(t.TempDir(), program)
+	require.NoError(t, os.WriteFile(script, []byte("read -r x\nexit 0\n"), 0o600))
+	cmd := exec.Command("bash", script)
+	in, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	servers = []int{os.Getpid(), cmd.Process.Pid}
+	require.Eventually(t, func() bool { now = now.Add(rareEvery); return u.address() == "" && len(u.loading) == 1 }, time.Minute, 10*time.Millisecond)
+	require.Equal(t, cmd.Process.Pid, u.loading[0].pid)
+	require.NoError(t, in.Close())
+	require.NoError(t, cmd.Wait())
+	require.Empty(t, u.address())
+	require.Empty(t, u.loading, "it has ended")
+}
+
+// Only TensorRT-LLM's aggregated test is known to be the only one that runs such a server.
+func TestWhoMayRunAServer(t *testing.T) {
+	t.Parallel()
+	at := script.RunPlace{Build: rundir.BuildPlan{Roles: []rundir.RolePlan{
+		{Name: "AGG", Kind: rundir.KindTask, Slice: []rundir.NodeShare{{Node: 0, Tasks: 1}}},
+	}}}
+	roles, _, _ := servers(rundir.Plan{}, at, Options{})
+	require.Len(t, roles, 1)
+	require.NotNil(t, roles[0].Find)
+	roles, _, _ = servers(rundir.Plan{Case: rundir.Case{Pipeline: "mine"}}, at, Options{})
+	require.Empty(t, roles)
 }
