@@ -142,13 +142,14 @@ type RunAccount struct {
 	Phases   []PhaseSpan  `json:"phases"`
 	Roles    []RoleRecord `json:"roles"`
 	Timeline []Event      `json:"timeline"`
-	Stalls   []Stall      `json:"stalls,omitempty"` // of the agent, and so most likely of all on its node
+	Stalls   []Stall      `json:"stalls,omitempty"` // of the agent, and so most likely of all on its node, or of a role's server
 }
 
-// Stall is a time for which the agent stood still, as its clock shows it afterwards.
+// Stall is a time for which the agent stood still, as its clock shows it afterwards, or a server, as its node's helper saw.
 type Stall struct {
-	At  time.Time `json:"at"` // its end
-	For Duration  `json:"for"`
+	At   time.Time `json:"at"` // its end
+	For  Duration  `json:"for"`
+	Role string    `json:"role,omitempty"` // whose server it was, "" = it was the agent
 }
 
 // RunEnd is how one run of a job ended.

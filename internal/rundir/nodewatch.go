@@ -25,6 +25,7 @@ type NodeEvent struct {
 	Unread int       `json:"unread,omitempty"` // NodeRequests: those whose other side does not take what was sent to it
 	Switch string    `json:"switch,omitempty"` // NodeBegan: the one that the node hangs on, if Slurm knows
 	Text   string    `json:"text,omitempty"`   // for people
+	For    Duration  `json:"for,omitempty"`    // NodeStood: how long
 }
 
 // NodeWhat is what a node helper saw.
@@ -41,6 +42,7 @@ const (
 	NodeEnded    NodeWhat = "ended"     // its process ended (exit, signal) while the one that had started it lived on
 	NodeGone     NodeWhat = "gone"      // its process has gone, or ended with the one that had started it
 	NodeHealthy  NodeWhat = "healthy"   // it answers its health check with 200
+	NodeStood    NodeWhat = "stood"     // its process goes on, or is not watched any longer, after somebody had stopped it (for)
 	NodeSick     NodeWhat = "sick"      // it answers with an error, twice (status)
 	NodeRefused  NodeWhat = "refused"   // nobody listens at its address
 	NodeSilent   NodeWhat = "silent"    // it does not answer (text)

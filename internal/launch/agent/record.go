@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/node"
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/step"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -217,6 +218,7 @@ func (v *supervisor) finish(last bool) error {
 	now := v.o.Now()
 	seen := v.helpers.read(v.files, v.run)
 	v.st.sighted(seen)
+	v.stalls = append(v.stalls, node.Stalls(seen)...)
 	v.st.word = v.watch.Wrote(v.drain, v.st.drainAt, statusDelay)
 	if h := v.helpers; h != nil {
 		if err := h.software.Write(h.names); err != nil {

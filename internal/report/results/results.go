@@ -275,8 +275,8 @@ func (a Attempt) Nodes() []string {
 }
 
 // Interruptions are why what was measured is no measurement of a machine that ran all
-// the while: Slurm had stopped the job, or the agent stood still while the benchmark
-// went on.
+// the while: Slurm had stopped the job, or the agent or a server stood still while the
+// benchmark went on.
 func (a Attempt) Interruptions() []string {
 	var out []string
 	if a.Result != nil && a.Result.Suspended > 0 {
@@ -289,7 +289,11 @@ func (a Attempt) Interruptions() []string {
 		began := s.At.Add(-s.For.D())
 		for _, p := range a.Agent.Phases {
 			if p.Phase == rundir.PhaseBenchmark && s.At.After(p.Start) && (p.End == nil || began.Before(*p.End)) {
-				out = append(out, fmt.Sprintf("the agent, and most likely its node, stood still for %v until %s while the benchmark ran",
+				who := "the agent, and most likely its node,"
+				if s.Role != "" {
+					who = "somebody had stopped the server of " + s.Role + ": it"
+				}
+				out = append(out, fmt.Sprintf("%s stood still for %v until %s while the benchmark ran", who,
 					s.For.D().Round(100*time.Millisecond), s.At.UTC().Format(time.TimeOnly)))
 			}
 		}

@@ -163,7 +163,7 @@ func TestNodeID(t *testing.T) {
 	require.Equal(t, -1, match(ids, "elsewhere", "v"))
 }
 
-// What was measured while the job or the agent was stopped is no measurement; what they were stopped before it began plays no part.
+// What was measured while the job, the agent or a server was stopped is no measurement; what they were stopped before it began plays no part.
 func TestInterruptions(t *testing.T) {
 	t.Parallel()
 	at := func(sec int) time.Time { return time.Date(2026, 11, 29, 10, 0, sec, 0, time.UTC) }
@@ -176,6 +176,8 @@ func TestInterruptions(t *testing.T) {
 	require.Empty(t, a.Interruptions(), "while it loaded, and after it")
 	a.Agent.Stalls = append(a.Agent.Stalls, rundir.Stall{At: at(22), For: rundir.Duration(10 * time.Second)})
 	require.Equal(t, []string{"the agent, and most likely its node, stood still for 10s until 10:00:22 while the benchmark ran"}, a.Interruptions())
+	a.Agent.Stalls = []rundir.Stall{{At: at(40), For: rundir.Duration(4 * time.Second), Role: "GEN_0"}}
+	require.Equal(t, []string{"somebody had stopped the server of GEN_0: it stood still for 4s until 10:00:40 while the benchmark ran"}, a.Interruptions())
 	a.Result.Suspended = rundir.Duration(3 * time.Second)
 	require.Equal(t, "Slurm had suspended the job for 3s", a.Interruptions()[0])
 }

@@ -22,6 +22,7 @@ type process struct {
 	start  uint64 // in ticks since boot: with the pid it names the process
 	ended  bool   // it is a zombie: nobody has asked yet how it ended
 	status int    // then: how, as wait(2) has it
+	stops  bool   // somebody has stopped it, by a signal or as a debugger does
 }
 
 // process reads /proc/<pid>/stat, proc(5). The second field, a name in brackets, may
@@ -35,7 +36,7 @@ func (p procfs) process(pid int) (process, error) {
 	if len(f) < 50 {
 		return process{}, fmt.Errorf("stat of %d has %d fields", pid, len(f)+2)
 	}
-	out := process{pid: pid, ended: f[0] == "Z" || f[0] == "X"}
+	out := process{pid: pid, ended: f[0] == "Z" || f[0] == "X", stops: f[0] == "T" || f[0] == "t"}
 	var errs [3]error
 	out.parent, errs[0] = strconv.Atoi(f[1])
 	out.start, errs[1] = strconv.ParseUint(f[19], 10, 64)

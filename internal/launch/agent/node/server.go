@@ -26,6 +26,7 @@ const (
 	maxLooks    = 120                    // what lasts for longer is told to the agent alone: its file is bounded
 	portLooks   = 3                      // the kernel's table of sockets may change while it is read
 	blindAfter  = 10 * time.Second       // published address → its process is found, or cannot be seen
+	stoodFor    = 2 * time.Second        // a server that stops for less, as under a profiler that looks at it, is within what varies
 )
 
 // server is the watch over one role's server.
@@ -42,7 +43,8 @@ type server struct {
 	self   process
 	parent process
 	port   int
-	misses int // how often in a row nobody listened at its port
+	misses int       // how often in a row nobody listened at its port
+	stops  time.Time // since then it has been seen to stand still, zero = it goes on
 	requests
 	over bool
 }
@@ -66,6 +68,7 @@ func (s *server) follow(ctx context.Context) {
 	}
 	t := time.NewTicker(every)
 	defer t.Stop()
+	defer s.stands(false)
 	for !s.over {
 		s.look(s.now())
 		select {
@@ -182,7 +185,7 @@ func (s *server) find() error {
 func (s *server) process() {
 	now, err := s.proc.process(s.self.pid)
 	same := err == nil && now.start == s.self.start
-	if same && !now.ended {
+	if s.stands(same && now.stops); same && !now.ended {
 		return
 	}
 	status := syscall.WaitStatus(now.status) //nolint:gosec // 16 bits
@@ -200,6 +203,19 @@ func (s *server) process() {
 	}
 	s.say(what, e)
 	s.over, s.self = s.role.Find == nil, process{} // a test may have several servers, one after the other
+}
+
+// stands tells, when the server goes on, that somebody had stopped it.
+func (s *server) stands(stops bool) {
+	switch since := s.stops; {
+	case stops && since.IsZero():
+		s.stops = s.now()
+	case !stops && !since.IsZero():
+		s.stops = time.Time{}
+		if stood := s.now().Sub(since); stood >= stoodFor {
+			s.say(rundir.NodeStood, rundir.NodeEvent{For: rundir.Duration(stood)})
+		}
+	}
 }
 
 // replaced reports whether the process has left its port to another one, as servers do

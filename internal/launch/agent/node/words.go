@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -59,6 +60,8 @@ func Words(e rundir.NodeEvent) string {
 		return fmt.Sprintf("nobody listens on its server's port %d any more", e.Port)
 	case rundir.NodeEnded:
 		return "its server: " + rundir.Ending{Exit: e.Exit, Signal: e.Signal}.String()
+	case rundir.NodeStood:
+		return fmt.Sprintf("its server stood still for %v: somebody had stopped it", e.For.D().Round(100*time.Millisecond))
 	case rundir.NodeSick:
 		return fmt.Sprintf("its server answers its health check with %d", e.Status)
 	case rundir.NodeRefused:
@@ -73,6 +76,16 @@ func Words(e rundir.NodeEvent) string {
 // Told reports whether a server ended as one that was told to does.
 func Told(e rundir.NodeEvent) bool {
 	return e.What == rundir.NodeEnded && (e.Exit == 0 || slices.Contains([]syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP}, syscall.Signal(e.Signal)))
+}
+
+// Stalls are the times for which servers stood still.
+func Stalls(seen []rundir.NodeEvent) (out []rundir.Stall) {
+	for _, e := range seen {
+		if e.What == rundir.NodeStood {
+			out = append(out, rundir.Stall{At: e.At, For: e.For, Role: e.Role})
+		}
+	}
+	return out
 }
 
 // Read is what the helper on a node has written, and that there is none: it could not be started (failed), or had ended
