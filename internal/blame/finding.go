@@ -59,6 +59,11 @@ func (c *analysis) findingOn(e Event) Finding {
 	if f.Line == nil {
 		f.Line = c.lineToShow(e, f.Rule == killedFromOutside || f.Rule == endedFromOutside || f.Rule == KindUnkillable)
 	}
+	if f.Line != nil && f.Line.More != "" {
+		whole := *f.Line
+		whole.Text, whole.More = whole.Text+" "+whole.More, ""
+		f.Line = &whole
+	}
 	f.Message = c.message(e, f)
 	return f
 }

@@ -93,6 +93,8 @@ type Line struct {
 	Number int
 	Text   string
 	First  bool // the first line of its log that looks like an error
+	// More is the next line of a message that ends with a colon: to be shown, it proves nothing.
+	More string `json:",omitempty"`
 	// Server: of a log that the role's server writes itself. What stands there is
 	// nearer to the cause than what the role says of its server.
 	Server bool `json:",omitempty"`

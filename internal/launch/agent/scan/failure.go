@@ -15,10 +15,11 @@ import (
 //	----------------------------- Captured stdout call -----------------------------
 type failure struct {
 	died
-	says  *Kept // the first line of the exception
-	shown bool  // what follows is output of before
-	own   *Kept // the last that a test raised itself to say what it has found wrong
-	infra bool  // an exception names the infrastructure
+	says  *Kept   // the first line of the exception
+	colon *string // where the last line ends with a colon: the next one
+	shown bool    // what follows is output of before
+	own   *Kept   // the last that a test raised itself to say what it has found wrong
+	infra bool    // an exception names the infrastructure
 }
 
 // take takes the next line of the log.
@@ -48,6 +49,22 @@ func (f *failure) take(at Kept, line string, look *Patterns) {
 			f.own = f.says
 		}
 		f.says = nil
+	}
+}
+
+// goesOn hands the line below a message that ends with a colon on to it.
+func (f *failure) goesOn(at *Kept) {
+	said, pytest := strings.CutPrefix(at.Text, "E ")
+	said = strings.TrimSpace(said)
+	if pytest && said == "" {
+		return
+	}
+	if pytest && f.colon != nil {
+		*f.colon = said
+	}
+	if f.colon = nil; pytest && strings.HasSuffix(said, ":") {
+		f.colon = new(string)
+		at.more = f.colon
 	}
 }
 

@@ -100,3 +100,26 @@ func TestAssertionBesideInfrastructure(t *testing.T) {
 		}
 	}
 }
+
+// A message that ends with a colon says what it is about in its next line.
+func TestMessageThatGoesOn(t *testing.T) {
+	t.Parallel()
+	for message, want := range map[string]string{
+		"RuntimeError: requests failed:\nE       ERROR HTTP 500: bad token":                "E       RuntimeError: requests failed: ERROR HTTP 500: bad token",
+		"RuntimeError: requests failed:\nE       \nE       ERROR HTTP 500":                 "E       RuntimeError: requests failed: ERROR HTTP 500",
+		"RuntimeError: requests failed:":                                                   "E       RuntimeError: requests failed:",
+		"ValueError: 3 answers were wrong\nE       of 40":                                  "E       ValueError: 3 answers were wrong",
+		"RuntimeError: requests failed:\nE       three of them:\nE       1, 2 and 3 of 40": "E       RuntimeError: requests failed: three of them:",
+	} {
+		ev := blame.Evidence{Classes: builtin(t).classes, Roles: []blame.Role{{Name: "GEN_0", Kind: "server"}}}
+		log, _, _ := strings.Cut(ownFailure, "-------------")
+		ev.Lines = readLog(t, strings.Replace(log, "ValueError: 3 of 40 answers were wrong\n\n", message+"\n\n", 1), 50).Explaining()
+		ev.Events = []blame.Event{{Role: "GEN_0", Kind: blame.RoleEnd, Exit: 1}}
+		for i := range ev.Lines {
+			ev.Lines[i].Role = "GEN_0"
+		}
+		f := blame.Judge(ev)
+		require.Equal(t, want, f.Line.Text, "%+v", f)
+		require.Contains(t, f.Message, want)
+	}
+}

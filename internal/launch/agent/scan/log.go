@@ -61,8 +61,9 @@ type flow struct {
 // Kept is a line that may explain the end of its log.
 type Kept struct {
 	rundir.LogLine
-	change int  // Log.changes when it came
-	shown  bool // pytest shows it below the failure that came after it
+	change int     // Log.changes when it came
+	shown  bool    // pytest shows it below the failure that came after it
+	more   *string // where pytest's message ends with a colon: its next line
 }
 
 // State is what is known of a log so far.
@@ -206,7 +207,7 @@ func (s *Log) lineAt(number int, text string) Kept {
 	if s.dir != "" {
 		text = strings.ReplaceAll(text, s.dir+"/", "")
 	}
-	return Kept{rundir.LogLine{File: s.file, Number: number, Text: rundir.Clip(text, keptBytes)}, s.changes, s.failed.shown}
+	return Kept{LogLine: rundir.LogLine{File: s.file, Number: number, Text: rundir.Clip(text, keptBytes)}, change: s.changes, shown: s.failed.shown}
 }
 
 // search looks for what explains an end. Several processes write the same stream,
@@ -235,6 +236,7 @@ func (s *Log) search(line string, number int) {
 		s.fromShell(text)
 	}
 	at := s.lineAt(number, text)
+	s.failed.goesOn(&at)
 	s.failed.take(at, text, s.look)
 	if s.Ready != nil && !s.st.Ready && s.Ready.MatchString(text) {
 		s.st.Ready = true
@@ -326,9 +328,13 @@ func (s *Log) Explaining() []blame.Line {
 			seen[k.Number] = true
 			first := s.st.First != nil && s.st.First.Number == k.Number
 			ended, since := s.failed.has(k.Number)
+			more := ""
+			if k.more != nil {
+				more = *k.more
+			}
 			out = append(out, blame.Line{
 				Role: s.role, File: k.File, Number: k.Number, Text: k.Text, First: first, Behind: s.changes - k.change,
-				Own: own != nil && own.Number == k.Number, Shown: k.shown, Died: ended, Since: since,
+				Own: own != nil && own.Number == k.Number, Shown: k.shown, Died: ended, Since: since, More: more,
 			})
 		}
 	}
