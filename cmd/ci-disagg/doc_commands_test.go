@@ -262,7 +262,7 @@ func TestCommandsOnPages(t *testing.T) {
 }
 
 // ofOthers are flags of other programs that pages name.
-const ofOthers = `--dist --keep-duplicates --junit-prefix --mpi --no-requeue --showlocals`
+const ofOthers = `--dist --keep-duplicates --junit-prefix --mpi --no-requeue --port --showlocals`
 
 // pagesOfOthers name many flags of Slurm, pytest, benchmark clients and upstream's scripts.
 const pagesOfOthers = `docs/benchmarks.md docs/config.md docs/moving-over.md`
