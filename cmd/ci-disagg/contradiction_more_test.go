@@ -13,7 +13,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ci-disagg/ci-disagg/internal/blame"
+	"github.com/ci-disagg/ci-disagg/internal/configfile"
 	"github.com/ci-disagg/ci-disagg/internal/exit"
+	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/notify"
 	"github.com/ci-disagg/ci-disagg/internal/report/owners"
@@ -168,4 +171,27 @@ func TestFurtherOutputsAreRead(t *testing.T) {
 	for _, c := range o.document.Cases {
 		require.Contains(t, o.more.pages[c.Slug], `<span class="word">`)
 	}
+}
+
+// A session that has found a regression is not retried, though its job then lost its node: another session would stand in
+// for the one that decided.
+func TestADecidedSessionIsNotRetried(t *testing.T) {
+	t.Parallel()
+	dir := rundir.Dir(t.TempDir())
+	recorded := readArchive(t, "../../testdata/runs/paired-slower.txtar")
+	for _, f := range recorded.Files {
+		writeRecorded(t, filepath.Join(string(dir), f.Name), f.Data)
+	}
+	c := recordOf(t, recorded).Cases[0]
+	ended := retry.Ended{Plan: rundir.Plan{Case: rundir.Case{Slug: c.Slug}}, Attempt: 1, History: c.Attempts, Outcome: rundir.AttemptOutcome{
+		Schema: rundir.Schema, Outcome: rundir.OutcomeInfra, Finding: &rundir.Finding{Class: string(blame.Infra), Kind: blame.KindNodeFail, Message: "a node failed"},
+	}}
+	require.NoError(t, rundir.WriteJSON(dir.CaseDir(c.Slug).Attempt(0, 1).OutcomeFile(), ended.Outcome))
+	require.Equal(t, retry.Again, retry.Default().Decide(t.Context(), ended).Action, "as its record alone would have it")
+
+	rep, err := newReporter(t.Context(), newHost(), configfile.Config{}, started{dir: dir}, false)
+	require.NoError(t, err)
+	defer rep.Close()
+	require.Empty(t, decideEnded(t.Context(), rep, &ended))
+	require.Equal(t, retry.Decision{Action: retry.Done, Why: "passed"}, retry.Default().Decide(t.Context(), ended))
 }

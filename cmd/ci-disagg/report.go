@@ -196,6 +196,9 @@ func decideEnded(ctx context.Context, r *deliver.Reporter, e *retry.Ended) (repe
 	for _, a := range c.Attempts {
 		if a.Rep == e.Rep && a.Attempt == e.Attempt {
 			e.Outcome.Outcome, e.Outcome.Finding, e.Outcome.Reason = a.Outcome, a.Finding, a.Reason
+			if a.Counts && c.Outcome == rundir.OutcomePassed { // whatever became of its job behind its results
+				e.Outcome.Outcome = rundir.OutcomePassed
+			}
 		}
 	}
 	return repeat
