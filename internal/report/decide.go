@@ -70,8 +70,11 @@ func (d *decider) conclude() {
 	unknown.Known = false
 	d.word = CaseExit(unknown, d.policy.Exit).Result
 	d.out.Decision = CaseExit(d.end, d.policy.Exit)
-	if d.out.Result == ResultPassed && d.out.Verdict == verdict.Improvement && d.policy.Judged {
+	switch {
+	case d.out.Result == ResultPassed && d.out.Verdict == verdict.Improvement && d.policy.Judged:
 		d.out.Result, d.word = ResultImprovement, ResultImprovement
+	case d.out.Result == ResultRegression: // also where its test failed as known
+		d.word = ResultRegression
 	}
 }
 
@@ -146,13 +149,13 @@ func (d *decider) message(skip string) string {
 	case d.word == ResultSkipped:
 		return "the test was skipped: " + skip
 	case d.out.Result == ResultKnown && d.out.Outcome != rundir.OutcomePassed:
-		return "known failure " + d.out.Known + ": " + d.failure()
-	case d.out.Outcome != rundir.OutcomePassed:
+		return d.asKnown() + d.failure()
+	case d.out.Outcome != rundir.OutcomePassed && d.word != ResultRegression:
 		return d.failure()
 	}
 	text := d.measuredMessage()
 	if d.out.Result == ResultKnown {
-		return "known failure " + d.out.Known + ": " + text
+		return d.asKnown() + text
 	}
 	return text
 }
@@ -163,7 +166,7 @@ func (d *decider) measuredMessage() string {
 		return "not a valid measurement: " + results.First(d.judged.Problems)
 	}
 	for _, row := range d.judged.Rows {
-		if wrongAnswer(row) {
+		if d.word != ResultRegression && wrongAnswer(row) {
 			return words.Reason(row)
 		}
 	}

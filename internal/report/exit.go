@@ -95,7 +95,10 @@ func caseExit(c CaseEnd, p ExitPolicy) (code int, result string) {
 		return exit.Signal + c.Interrupted, ResultInterrupted // who ends a run is no infrastructure
 	}
 	if c.Known && code == exit.TestFailed {
-		return exit.Passed, ResultKnown
+		if wordsExit(c.Words, p) != exit.Regression {
+			return exit.Passed, ResultKnown
+		}
+		code = exit.Regression // of what was measured where the test passed: no failing test
 	}
 	return code, ResultOf(code)
 }

@@ -75,6 +75,8 @@ func expected(c CaseEnd, p ExitPolicy) (int, string) {
 	switch {
 	case c.Listed:
 		return exit.Passed, "skipped"
+	case testFailed && c.Known && slices.Contains(c.Words, verdict.Regression):
+		return exit.Regression, "regression"
 	case testFailed && c.Known:
 		return exit.Passed, "known_failure"
 	case testFailed:

@@ -45,33 +45,42 @@ func (d *decider) checks(skip string) Checks {
 	out.Verdict = d.verdictCheck(skip)
 	switch {
 	case d.out.Result == ResultKnown:
-		out.demote("known failure "+d.out.Known+": ", typeKnown)
+		out.demote(d.asKnown(), typeKnown)
+	case d.out.Known != "" && d.out.Result == ResultRegression: // what its numbers say stays
+		out.demoteTests(d.asKnown(), typeKnown)
 	case d.out.AB != nil && d.out.Colour == Amber: // what a run of a session failed at decided nothing
 		out.demote("no verdict: ", typePrefix+"no-verdict")
 	}
 	return out
 }
 
+// asKnown begins the message of what failed as known.
+func (d *decider) asKnown() string { return "known failure " + d.out.Known + ": " }
+
 // demote makes all that is red, and the verdict, a skip: a known failure, say.
 func (c *Checks) demote(prefix, kind string) {
-	all := []*Check{&c.Verdict}
-	for _, list := range [][]Check{c.Lifecycle, c.Metrics, c.Paired} {
-		for i := range list {
-			all = append(all, &list[i])
-		}
+	c.demoteTests(prefix, kind)
+	demoteReds(c.Metrics, prefix, kind)
+	demoteReds(c.Paired, prefix, kind)
+	line := fold.FirstLine(&c.Verdict.Case)
+	if !c.Verdict.Status().Red() && len(c.Verdict.Results) > 0 {
+		line = c.Verdict.Results[0].Message
 	}
-	for r := range c.Roles {
-		for i := range c.Roles[r].Tests {
-			all = append(all, &c.Roles[r].Tests[i])
-		}
+	demote(&c.Verdict.Case, prefix+strings.TrimPrefix(line, prefix), kind)
+}
+
+// demoteTests does so with the tests of the roles, and their ends.
+func (c *Checks) demoteTests(prefix, kind string) {
+	demoteReds(c.Lifecycle, prefix, kind)
+	for _, role := range c.Roles {
+		demoteReds(role.Tests, prefix, kind)
 	}
-	for _, one := range all {
-		if one == &c.Verdict || one.Status().Red() {
-			line := fold.FirstLine(&one.Case)
-			if !one.Status().Red() && len(one.Results) > 0 {
-				line = one.Results[0].Message
-			}
-			demote(&one.Case, prefix+strings.TrimPrefix(line, prefix), kind)
+}
+
+func demoteReds(list []Check, prefix, kind string) {
+	for i := range list {
+		if one := &list[i].Case; one.Status().Red() {
+			demote(one, prefix+strings.TrimPrefix(fold.FirstLine(one), prefix), kind)
 		}
 	}
 }

@@ -17,6 +17,9 @@ func (d *decider) metricChecks() []Check {
 	}
 	for _, row := range d.judged.Rows {
 		out = append(out, Check{Case: testcases.Metric(row), Gate: row.Gate})
+		if d.word == ResultRegression && wrongAnswer(row) { // it failed as known
+			demoteReds(out[len(out)-1:], d.asKnown(), typeKnown)
+		}
 	}
 	return out
 }

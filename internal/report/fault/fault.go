@@ -113,7 +113,7 @@ func Of(c report.CaseReport) string {
 	case report.ResultSkipped:
 		return skippedFault(c)
 	case report.ResultKnown:
-		return knownFault(c)
+		return "A known failure: it does not turn the run red, and nothing was proven."
 	case report.ResultImprovement:
 		return "Passed, and something became better."
 	case report.ResultPassed:
@@ -152,13 +152,6 @@ func skippedFault(c report.CaseReport) string {
 	default:
 		return "The test skipped itself: nothing was tested or measured."
 	}
-}
-
-func knownFault(c report.CaseReport) string {
-	if c.Outcome == rundir.OutcomePassed && c.Verdict != "" {
-		return fmt.Sprintf("Listed as a known failure: its verdict, %s, does not turn the run red.", words.Verdict(c.Verdict))
-	}
-	return "A known failure: it does not turn the run red, and nothing was proven."
 }
 
 // Tries says that attempts before the last were lost.
