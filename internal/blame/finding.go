@@ -41,7 +41,7 @@ func (c *analysis) findingOn(e Event) Finding {
 	case e.Kind == Unkillable && (!matched || rule.Class != Infra):
 		f.Class, f.Rule, f.Why = Infra, KindUnkillable, "its processes hang in the kernel, or slurmstepd, which would end them, has gone"
 		f.BadNodes = c.nodesOf(e)
-	case matched && !rule.Weak && !lastWords(e, rule, line):
+	case matched && !rule.Weak && !lastWords(c.ev.Classes, e, rule, line):
 		f.Class, f.Rule, f.Why = rule.Class, rule.Name, rule.Why
 		f.Line = line
 	case f.Kind == KindInstall || f.Kind == KindPrecheck:
@@ -84,6 +84,8 @@ func (c *analysis) byEnd(f *Finding, e Event) {
 		f.Class, f.Rule, f.Why = Test, "own-timeout", "timeout(1) in the role's own command killed it"
 	case e.Inside == OwnExit:
 		f.Rule, f.Why = nothingProven, "no shell says that a command was killed, so nothing proves that this code stands for a SIGKILL"
+	case e.Inside == OwnTest:
+		f.Rule, f.Why = nothingProven, "its test had waited in vain for it and may have killed it itself"
 	case (e.Kind == RoleEnd || e.Kind == ServerGone) && e.Signal == 9 && !e.Forced:
 		f.Class, f.Rule, f.Why = Infra, killedFromOutside, "SIGKILL that neither ci-disagg nor Slurm sent"
 		f.BadNodes = c.nodesOf(e)

@@ -129,7 +129,11 @@ func newAnalysis(ev Evidence) *analysis {
 	}
 	for _, e := range c.ev.Events {
 		e = normal(e)
-		e.Assert = e.Assert || c.isClient(e.Role) && asserts(e, c.lines[e.Role])
+		measures := c.isClient(e.Role) || c.roles[e.Role].Kind == rundir.KindTask
+		e.Assert = e.Assert || measures && asserts(e, c.lines[e.Role])
+		if e.Kind == ServerGone && e.Signal == 9 && waitedInVain(c.lines[e.Role]) {
+			e.Inside = OwnTest
+		}
 		if c.isFatal(e) {
 			c.fatal = append(c.fatal, c.timed(e))
 		}

@@ -25,10 +25,22 @@ func TestEndedFromOutside(t *testing.T) {
 		return e
 	}
 	const interrupt, closed = "KeyboardInterrupt", "RuntimeError: Event loop is closed"
+	const mpiAbort = "MPI_ABORT was invoked on rank 1 in communicator MPI_COMM_WORLD"
 	server := func(b *bench, role, text string) *bench {
 		b.line(role, text)
 		b.ev.Lines[len(b.ev.Lines)-1].Server = true
 		return b
+	}
+	died := func(b *bench, text string) *bench { // GEN_0's server
+		server(server(b, "GEN_0", "Traceback (most recent call last):"), "GEN_0", text)
+		b.ev.Lines[len(b.ev.Lines)-1].Died = true
+		return b
+	}
+	agg := func(b *bench, says string) *bench { // whose server was killed, and then its test failed
+		b.ev.Roles = append(b.ev.Roles, blame.Role{Name: "AGG", Kind: "task", Started: start})
+		b.line("AGG", says)
+		b.ev.Lines[len(b.ev.Lines)-1].Died = true
+		return b.event(blame.Event{Role: "AGG", Kind: blame.ServerGone, At: at(7), Exit: 137, Signal: 9}).event(ended("AGG", 9, 1, 0))
 	}
 	for name, tt := range map[string]struct {
 		b     func(*bench) *bench
@@ -78,6 +90,20 @@ func TestEndedFromOutside(t *testing.T) {
 		"its own cause goes before": {func(b *bench) *bench {
 			return server(b, "GEN_0", "CUDA error: an illegal memory access was encountered").event(outside("GEN_0", 7, 143, 15))
 		}, "GEN_0", blame.Test, "cuda-illegal-access", nil},
+		"a step of MPI that aborts itself": {func(b *bench) *bench {
+			return died(b, "KeyError: 'x'").line("GEN_0", mpiAbort).event(outside("GEN_0", 7, 1, 0)).stopped("CTX_0", 7.7, 143)
+		}, "GEN_0", blame.Test, "python-exception", nil},
+		"by srun's code for the tasks that it killed": {func(b *bench) *bench {
+			e := outside("GEN_0", 7, 137, 9)
+			e.Forced = true
+			return died(b, "ValueError: head_dim 96 is not supported").line("GEN_0", mpiAbort).event(e).stopped("CTX_0", 7.7, 143)
+		}, "GEN_0", blame.Test, "python-exception", nil},
+		"and says no more": {func(b *bench) *bench {
+			return b.line("GEN_0", mpiAbort).event(outside("GEN_0", 7, 1, 0)).stopped("CTX_0", 7.7, 143)
+		}, "GEN_0", blame.Unknown, "nothing-proven", nil},
+		"a program's own mistake is no answer to SIGTERM": {func(b *bench) *bench {
+			return died(b, "KeyError: 'x'").event(outside("GEN_0", 7, 143, 15))
+		}, "GEN_0", blame.Test, "python-exception", nil},
 		"so does another's crash": {func(b *bench) *bench {
 			return b.event(outside("GEN_0", 7, 143, 15)).event(ended("CTX_0", 7.5, 139, 11))
 		}, "CTX_0", blame.Test, "crash-signal", []string{"GEN_0"}},
@@ -85,6 +111,31 @@ func TestEndedFromOutside(t *testing.T) {
 			return b.event(inside("BENCHMARK", blame.OwnTimeout)).stopped("GEN_0", 9.5, 143)
 		}, "BENCHMARK", blame.Test, "own-timeout", nil},
 		"its own exit code": {func(b *bench) *bench { return b.event(inside("BENCHMARK", blame.OwnExit)).stopped("GEN_0", 9.5, 143) }, "BENCHMARK", blame.Unknown, "nothing-proven", nil},
+		"a test measures that its dead server's answers are wrong": {func(b *bench) *bench {
+			return agg(b, "E       assert 0.41 >= 0.6").event(blame.Event{Role: "AGG", Kind: blame.TestFailed, At: at(9), Assert: true})
+		}, "AGG", blame.Test, "own-test-failed", nil},
+		"or says so before there is a results.xml": {func(b *bench) *bench {
+			return agg(b, "E       AssertionError: accuracy too low")
+		}, "AGG", blame.Test, "python-exception", nil},
+		"or by an exception of its own": {func(b *bench) *bench {
+			return agg(b, "E       ValueError: 3 of 40 answers were wrong")
+		}, "AGG", blame.Test, "python-exception", nil},
+		"a test that waited too long for its server may have killed it": {func(b *bench) *bench {
+			died(b, "RuntimeError: Event loop is closed")
+			for i := range b.ev.Lines {
+				b.ev.Lines[i].Role = "AGG"
+			}
+			return agg(b, "E       RuntimeError: the server did not become ready within 1800 s")
+		}, "AGG", blame.Test, "python-exception", nil},
+		"by subprocess, which kills what it waited for": {func(b *bench) *bench {
+			return agg(b, "E       subprocess.TimeoutExpired: Command '['trtllm-serve']' timed out after 1800 seconds")
+		}, "AGG", blame.Unknown, "nothing-proven", nil},
+		"whatever raised it": {func(b *bench) *bench {
+			return agg(b, "E       Failed: Timeout (>1800.0s) from pytest-timeout.")
+		}, "AGG", blame.Unknown, "nothing-proven", nil},
+		"a test that misses its killed server": {func(b *bench) *bench {
+			return agg(b, "E       RuntimeError: requests failed:")
+		}, "AGG", blame.Infra, "killed-from-outside", nil},
 		"slurmstepd has gone": {func(b *bench) *bench {
 			server(b, "GEN_0", "BrokenPipeError: [Errno 32] Broken pipe")
 			e := ended("GEN_0", 60, 137, 9)

@@ -35,13 +35,14 @@ const (
 	Unkillable   Kind = "unkillable"    // a step did not go away after SIGKILL
 )
 
-// Inside is how a role came to an exit code 137 without a kill from outside.
+// Inside is how a role came to an exit code 137, or a server to a SIGKILL, perhaps without a kill from outside.
 type Inside string
 
 // The ways.
 const (
 	OwnTimeout Inside = "timeout" // timeout(1) killed its command
 	OwnExit    Inside = "exit"    // no shell says that something was killed, so it is a plain exit code
+	OwnTest    Inside = "test"    // ServerGone: the role's test had waited in vain for its server to be ready
 )
 
 // Sent is what is known of who ended a role's step (RoleEnd).

@@ -105,12 +105,12 @@ func OwnAssertion(text string) bool {
 }
 
 // ownVerdict is the event of a role that failed by an assertion of its own beside a root that is no fault of the change:
-// another attempt could only hide it.
+// another attempt could only hide it. The root may be the role's own server.
 func ownVerdict(fatal []Event, f Finding) (Event, bool) {
 	if f.Class != Infra {
 		return Event{}, false
 	}
-	i := slices.IndexFunc(fatal, func(e Event) bool { return e.Assert && slices.Contains(f.MoreRoots, e.Role) })
+	i := slices.IndexFunc(fatal, func(e Event) bool { return e.Assert && (e.Role == f.Root || slices.Contains(f.MoreRoots, e.Role)) })
 	if i < 0 {
 		return Event{}, false
 	}

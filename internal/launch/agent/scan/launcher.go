@@ -22,6 +22,7 @@ type launcherMessages struct {
 	lost   *regexp.Regexp
 	due    *regexp.Regexp
 	ends   *regexp.Regexp
+	abort  *regexp.Regexp
 	cancel *regexp.Regexp
 	shell  *regexp.Regexp
 }
@@ -62,6 +63,8 @@ func newLauncherMessages() launcherMessages {
 		// srun: launch/slurm: _step_signal: Terminating StepId=4.0
 		// srun: Force Terminated job 4
 		ends: regexp.MustCompile(`^srun: (?:\S+: )*(?:Force Terminated|Terminating) |^srun: Job step aborted`),
+		// slurmstepd-gpu0: error:  mpi/pmix_v4: _errhandler: gpu0 [0]: pmixp_client_v2.c:211: Error handler invoked: status = -61, …
+		abort: regexp.MustCompile(`^slurmstepd\S*: error: +mpi/pmi\S+: .*(?:Error handler invoked|[Aa]bort)`),
 		// slurmstepd-gpu0: error: *** STEP 33.3 ON gpu0 CANCELLED AT 2026-11-30T00:53:38 ***
 		cancel: regexp.MustCompile(`^slurmstepd\S*: error: \*\*\* STEP \S+ ON \S+ CANCELLED AT \S+ \*\*\*`),
 		// roles/client/role.sh: line 19: 21185 Killed                  timeout -s KILL 3 sleep 100
@@ -90,6 +93,8 @@ func (s *Log) fromLauncher(line string) {
 	case m.ends.MatchString(line):
 		s.st.terminating = true
 		s.st.ended = s.st.ended || !strings.HasPrefix(line, "srun: Job step aborted") // which it says of a step that others end, too
+	case m.abort.MatchString(line):
+		s.st.ended = true // the plugin then cancels the step, as for whoever asks for it
 	case m.cancel.MatchString(line):
 		// srun's own "Terminating" ends a step so because a task of it has ended, which it has told before.
 		s.st.Cancelled = s.st.Cancelled || s.st.FirstTask == nil && !s.st.ended

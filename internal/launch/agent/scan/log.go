@@ -256,6 +256,9 @@ func (s *Log) explains(at Kept, line string) {
 	if strings.HasPrefix(line, "E ") && blame.Measured(line) {
 		s.classLine(" measured", at) // likewise
 	}
+	if blame.MPIAbort(line) {
+		s.classLine(" abort", at)
+	}
 }
 
 // firstError keeps the first line that looks like an error. Of a Python

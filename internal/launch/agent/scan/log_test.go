@@ -72,6 +72,19 @@ func TestFirstError(t *testing.T) {
 	}
 }
 
+// That a program of MPI has ended its own step is evidence, whichever library says so.
+func TestAbortsOfMPIAreKept(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"MPI_ABORT was invoked on rank 1 in communicator MPI_COMM_WORLD",
+		"Abort(1) on node 0 (rank 0 in comm 0): application called MPI_Abort(MPI_COMM_WORLD, 1) - process 0",
+		"[gpu0:123] *** MPI_ERRORS_ARE_FATAL (processes in this communicator will now abort,",
+	} {
+		lines := readLog(t, text+"\n"+strings.Repeat("shutting down\n", 50), 100).Explaining()
+		require.Equal(t, text, lines[0].Text)
+	}
+}
+
 // Of each failure class the first and the last line are kept, whatever comes
 // between, and no line is too long for the record.
 func TestCandidateLinesAreBounded(t *testing.T) {

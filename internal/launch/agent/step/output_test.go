@@ -120,6 +120,7 @@ func TestLauncherMessages(t *testing.T) {
 func TestSentBy(t *testing.T) {
 	t.Parallel()
 	const cancelled = "slurmstepd-gpu0: error: *** STEP 33.3 ON gpu0 CANCELLED AT 2026-11-30T00:53:38 ***\n"
+	const pmix = "slurmstepd-gpu0: error:  mpi/pmix_v4: _errhandler: gpu0 [0]: pmixp_client_v2.c:211: Error handler invoked: status = -61, source = [slurm.pmix.33.3:1]\n"
 	for name, tt := range map[string]struct {
 		log     string
 		status  bool
@@ -127,6 +128,8 @@ func TestSentBy(t *testing.T) {
 		inside  blame.Inside
 	}{
 		"cancelled":                             {"srun: Job step aborted: Waiting up to 5 seconds for job step to finish.\n" + cancelled + "srun: launch/slurm: _step_signal: Terminating StepId=33.3\n", false, true, ""},
+		"MPI's own abort":                       {pmix + cancelled + "srun: Job step aborted: Waiting up to 5 seconds for job step to finish.\n", false, false, ""},
+		"MPI notices a cancellation":            {cancelled + pmix, false, true, ""},
 		"behind an open line":                   {"iter 3 " + cancelled, false, true, ""},
 		"a task had ended":                      {"srun: error: gpu0: task 1: Exited with exit code 3\nsrun: launch/slurm: _step_signal: Terminating StepId=33.3\n" + cancelled, false, false, ""},
 		"srun ends it":                          {"srun: Force Terminated StepId=33.3\n" + cancelled, false, false, ""},
