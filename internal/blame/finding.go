@@ -38,7 +38,7 @@ func (c *analysis) findingOn(e Event) Finding {
 		f.Class, f.Rule, f.Why = Test, "cgroup-oom", "the program asked for more memory than the job has; it would again"
 	case judged && matched && rule.Class == Infra:
 		f.Class, f.Rule, f.Why, f.Line = Test, "own-test-failed", "a test case of the role failed", words
-	case e.Kind == Unkillable && (!matched || rule.Class != Infra):
+	case e.Kind == Unkillable && (!matched || rule.Kind == "test.exception"): // that may be of what was torn from it
 		f.Class, f.Rule, f.Why = Infra, KindUnkillable, "its processes hang in the kernel, or slurmstepd, which would end them, has gone"
 		f.BadNodes = c.nodesOf(e)
 	case matched && !rule.Weak && !lastWords(c.ev.Classes, e, rule, line):
@@ -82,8 +82,6 @@ func (c *analysis) byEnd(f *Finding, e Event) {
 		f.Class, f.Rule, f.Why = Infra, endedFromOutside, "somebody other than ci-disagg ended its step"
 	case e.Inside == OwnTimeout:
 		f.Class, f.Rule, f.Why = Test, "own-timeout", "timeout(1) in the role's own command killed it"
-	case e.Inside == OwnExit:
-		f.Rule, f.Why = nothingProven, "no shell says that a command was killed, so nothing proves that this code stands for a SIGKILL"
 	case e.Inside == OwnTest:
 		f.Rule, f.Why = nothingProven, "its test had waited in vain for it and may have killed it itself"
 	case (e.Kind == RoleEnd || e.Kind == ServerGone) && e.Signal == 9 && !e.Forced:

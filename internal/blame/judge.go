@@ -171,10 +171,6 @@ func (c *analysis) missesSomebody() bool {
 
 // normal reads the exit code of a shell whose command was killed: 128 + signal.
 func normal(e Event) Event {
-	if e.Inside == OwnExit {
-		e.Signal = 0
-		return e
-	}
 	if e.Kind == RoleEnd && e.Signal == 0 && e.Exit > 128 && e.Exit <= 128+64 {
 		e.Signal = e.Exit - 128
 	}

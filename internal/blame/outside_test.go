@@ -110,7 +110,6 @@ func TestEndedFromOutside(t *testing.T) {
 		"its own time limit": {func(b *bench) *bench {
 			return b.event(inside("BENCHMARK", blame.OwnTimeout)).stopped("GEN_0", 9.5, 143)
 		}, "BENCHMARK", blame.Test, "own-timeout", nil},
-		"its own exit code": {func(b *bench) *bench { return b.event(inside("BENCHMARK", blame.OwnExit)).stopped("GEN_0", 9.5, 143) }, "BENCHMARK", blame.Unknown, "nothing-proven", nil},
 		"a test measures that its dead server's answers are wrong": {func(b *bench) *bench {
 			return agg(b, "E       assert 0.41 >= 0.6").event(blame.Event{Role: "AGG", Kind: blame.TestFailed, At: at(9), Assert: true})
 		}, "AGG", blame.Test, "own-test-failed", nil},

@@ -41,7 +41,6 @@ type Inside string
 // The ways.
 const (
 	OwnTimeout Inside = "timeout" // timeout(1) killed its command
-	OwnExit    Inside = "exit"    // no shell says that something was killed, so it is a plain exit code
 	OwnTest    Inside = "test"    // ServerGone: the role's test had waited in vain for its server to be ready
 )
 

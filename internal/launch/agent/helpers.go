@@ -213,12 +213,12 @@ func (s state) witnessed(seen []rundir.NodeEvent) []blame.Event {
 	return out
 }
 
-// afterEnd reports whether something may have been seen of a server because its role
-// ended or was ended, or had ended it. A role ends its server once the client is
-// through, which the client says also where it failed for that very server: then only
-// a signal that no test sends to its server tells the two apart, and an answer.
+// afterEnd reports whether something may have been seen of a server because its role ended or was ended, or had ended
+// it. A role ends its server once the client is through, which the client says also where it failed for that very
+// server: then only a signal that no test sends to its server tells the two apart, and an answer.
 func (s state) afterEnd(r role, e rundir.NodeEvent) bool {
-	if !r.stopSent.IsZero() && e.At.After(r.stopSent) || !r.failedAt().IsZero() && e.At.After(r.failedAt()) {
+	if !r.stopSent.IsZero() && e.At.After(r.stopSent) || !r.failedAt().IsZero() && e.At.After(r.failedAt()) ||
+		!r.ended.IsZero() && r.end.Exit == 0 && e.Signal == 9 && r.ended.Sub(e.At) < settleZero { // what a step leaves behind is killed
 		return true
 	}
 	if told := node.Told(e); told || s.drainAt.IsZero() {

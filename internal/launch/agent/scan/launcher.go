@@ -155,7 +155,7 @@ func (st State) killedBy() blame.Inside {
 		}
 		return ""
 	}
-	return blame.OwnExit
+	return ""
 }
 
 // parseTask reads one "task N: …" message.
