@@ -99,6 +99,8 @@ func survived(l Line, r Rule, all map[string]decision) bool {
 		}
 	}
 	switch {
+	case !same && d.line.Server && !d.bare && d.rule.Name != "" && passesOn(l, r):
+		return true // the log of its server says why
 	case l.Died:
 		return false
 	case !same && d.line.Server && !l.Server && strings.HasPrefix(l.Text, "E "):
@@ -116,6 +118,11 @@ func survived(l Line, r Rule, all map[string]decision) bool {
 		return same && d.line.Number != l.Number
 	}
 	return false
+}
+
+// passesOn reports whether a line tells that a role's test failed as its server had ended, or only where.
+func passesOn(l Line, r Rule) bool {
+	return !l.Server && r.Kind == "test.exception" && (wrapper().MatchString(l.Text) || RaisedIn(l.Text) != "")
 }
 
 // elsewhere is what decides where a log itself says nothing of it: the role's own words, else what speaks for the

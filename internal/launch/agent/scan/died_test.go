@@ -74,7 +74,7 @@ func TestWhatAServerEndedOf(t *testing.T) {
 			quoting := strings.ReplaceAll(ownFailure, "ValueError: 3 of 40 answers were wrong", "RuntimeError: the server of GEN_0 ended with 1:\nE       "+strings.ReplaceAll(strings.TrimSpace(tc.log), "\n", "\nE       "))
 			quoting, _, _ = strings.Cut(quoting, "----------------------------- Captured")
 			for _, l := range readLog(t, quoting, 50).Explaining() {
-				if tc.signal != 0 || tc.rule == "nccl-remote" { // nor does its test say anything
+				if tc.signal != 0 { // nor does its test say anything
 					break
 				}
 				l.File = "run-0/roles/GEN_0/output.log" // whose test tells of the end of its server's log
