@@ -20,6 +20,7 @@ import (
 // repo is a clone with a commit of main and a pull request's on top, whose config and pins let everything pass.
 type repo struct {
 	dir, base, head string
+	broken          string // a commit of main whose config cannot be read
 }
 
 func newRepo(t *testing.T) repo {
@@ -44,10 +45,14 @@ func newRepo(t *testing.T) repo {
 	}
 	git("init", "-q")
 	r.base = commit(map[string]string{
-		"ci/ci-disagg.yaml": "perf:\n  pins: pins.yaml\n  threshold: 0.05\n  define: [{name: speed, unit: x, better: higher, gate: true}]\n",
-		"ci/pins.yaml":      "schema: 1\ncases:\n  c:\n    speed: 100\n",
-		"ci/out/m.json":     `{"speed": 80, "p": "x"}`,
+		"ci/ci-disagg.yaml": "perf:\n  pins: pins.yaml\n  threshold: 0.05\n  define: [{name: speed, unit: x, better: higher, gate: true}]\n" +
+			"report: {strict_xsd: true}\n", // which older versions had
+		"ci/pins.yaml":  "schema: 1\ncases:\n  c:\n    speed: 100\n",
+		"ci/out/m.json": `{"speed": 80, "p": "x"}`,
 	})
+	git("checkout", "-qb", "broken")
+	r.broken = commit(map[string]string{"ci/ci-disagg.yaml": "perf: {treshold: 0.05}\n"})
+	git("checkout", "-q", "main")
 	git("checkout", "-qb", "change")
 	r.head = commit(map[string]string{
 		"ci/ci-disagg.yaml": "perf:\n  pins: pins.yaml\n  threshold: 0.5\n  functional_only: true\n  allow_no_baseline: true\n" +
@@ -94,6 +99,13 @@ func TestAPullRequestIsJudgedByTheMergeBase(t *testing.T) {
 		{
 			name: "not fetched", env: map[string]string{"CHANGE_ID": "7", "CHANGE_TARGET": "release"}, exit: exit.Passed,
 			says: []string{"git knows no commit that the checkout shares with release"},
+		},
+		{
+			name: "unreadable", env: map[string]string{"CHANGE_ID": "7"}, args: []string{"--merge-base", r.broken}, exit: exit.Usage,
+			says: []string{
+				"the rules that this run is to be judged by cannot be read: ", "perf.treshold: unknown key",
+				"a newer merge base may have others, --policy names them",
+			},
 		},
 		{
 			name: "required", env: map[string]string{"CHANGE_ID": "7"}, args: []string{"--require-policy"}, exit: exit.Usage,

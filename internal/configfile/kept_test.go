@@ -1,6 +1,7 @@
 package configfile
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -34,4 +35,14 @@ func TestBelieve(t *testing.T) {
 	c.KeptIn = ""
 	require.False(t, c.UseTrustedCommands(nil))
 	require.Equal(t, "planted", c.Builds.Make)
+}
+
+// A config that was kept with a run by an older version can be read, also where it has a key without an effect by now.
+func TestKeptByAnOlderVersion(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, Copy), []byte("report: {strict_xsd: true, no_caps: true}\n"), 0o600))
+	c, err := Kept(rundir.Dir(dir), nil)
+	require.NoError(t, err)
+	require.True(t, c.Report.NoCaps)
 }

@@ -52,7 +52,10 @@ func (c Config) Governed(by Caller, o prpolicy.Flags, b Build) (governed Config,
 		ReadFile: func(path string) ([]byte, error) { return by.Read(absPath(by.WorkDir, path)) },
 	}.Find()
 	if err == nil {
-		err = c.Under(&r)
+		if err = c.Under(&r); err != nil { // its own rules do not stand in for rules that are there
+			err = fmt.Errorf("the rules that this run is to be judged by cannot be read: %w (a newer merge base may have others, --policy names them)", err)
+			return c, exit.ByUser(err)
+		}
 	}
 	switch {
 	case err == nil:

@@ -77,8 +77,9 @@ func (s SCM) Validate(doc strictyaml.Document) []error {
 
 // Output is the section report: how the report is written.
 type Output struct {
-	NoCaps bool        `yaml:"no_caps"`
-	Flaky  fold.Policy `yaml:"flaky" enum:"pass,fail,skip" policy:"base"` // pass (default), fail, skip
+	NoCaps    bool        `yaml:"no_caps"`
+	StrictXSD bool        `yaml:"strict_xsd"`                                // has no effect: merge bases and kept configs have it
+	Flaky     fold.Policy `yaml:"flaky" enum:"pass,fail,skip" policy:"base"` // pass (default), fail, skip
 	// MetricsInJUnit says which metrics are test cases: all (default), gating, none.
 	MetricsInJUnit suites.Metrics `yaml:"metrics_in_junit" enum:"all,gating,none"`
 }
