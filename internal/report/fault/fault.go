@@ -51,6 +51,9 @@ func ofRun(d report.Report) string {
 		}
 		return "Nothing to do."
 	case report.ResultInfra:
+		if d.Counts.Infra == 0 {
+			return "A part of the report could not be written, which is not your change. What the cases say holds."
+		}
 		return "The infrastructure failed, not your change."
 	case report.ResultInterrupted:
 		return "The run was ended before it was through; its jobs were cancelled."
@@ -79,7 +82,7 @@ func allGreen(d report.Report) bool {
 	return !slices.ContainsFunc(d.Cases, func(c report.CaseReport) bool { return c.Colour != report.Green })
 }
 
-// Only is the one case that did not pass, nil if there are more or none.
+// Only is the one case that did not pass and by which the run ended, nil if there are more or none.
 func Only(d report.Report) *report.CaseReport {
 	var only *report.CaseReport
 	for i := range d.Cases {
@@ -90,6 +93,9 @@ func Only(d report.Report) *report.CaseReport {
 			return nil
 		}
 		only = &d.Cases[i]
+	}
+	if only != nil && only.ExitCode != d.ExitCode { // the run is red of something else
+		return nil
 	}
 	return only
 }

@@ -39,3 +39,30 @@ func TestDecideSaysWhoseTurnItIs(t *testing.T) {
 	require.Equal(t, "A test failed.", d.Cases[1].Fault)
 	require.Equal(t, "A test failed. The cases marked INFRASTRUCTURE are not your change.", d.Fault)
 }
+
+// The one case that did not pass speaks for the run only where the run ended as it did.
+func TestRunThatDidNotEndAsItsCase(t *testing.T) {
+	t.Parallel()
+	ended := func(code int) report.CaseReport {
+		return report.CaseReport{Decision: report.Ending(code), Outcome: rundir.OutcomePassed}
+	}
+	slower := "This run is slower than its baseline: the change under test is the first suspect."
+	skipped := ended(5)
+	skipped.Result, skipped.Attempts = report.ResultSkipped, []report.AttemptReport{{Counts: true}}
+	for name, tt := range map[string]struct {
+		run  report.Run
+		c    report.CaseReport
+		want string
+		only bool
+	}{
+		"as its case":                       {report.Run{}, ended(4), slower, true},
+		"as its case, in another word":      {report.Run{}, skipped, "The test skipped itself: nothing was tested or measured.", true},
+		"it could not be written":           {report.Run{Unwritten: []string{"junit.xml: no room"}}, ended(4), "A part of the report could not be written, which is not your change. What the cases say holds.", false},
+		"it could not be written, all good": {report.Run{Unwritten: []string{"junit.xml: no room"}}, ended(0), "A part of the report could not be written, which is not your change. What the cases say holds.", false},
+		"ended by a signal":                 {report.Run{Interrupted: 15}, ended(4), "The run was ended before it was through; its jobs were cancelled.", false},
+	} {
+		d := Decide(tt.run, []report.CaseReport{tt.c})
+		require.Equal(t, tt.want, d.Fault, name)
+		require.Equal(t, tt.only, Only(d) != nil, name)
+	}
+}

@@ -64,6 +64,19 @@ func TestPairedOnSuspectMachines(t *testing.T) {
 	require.Equal(t, "B is slower than A on the same machines; A is no ancestor of B. "+c.Machine, fault.Of(c))
 }
 
+// A regression in a report of which a part could not be written is told beside that.
+func TestRegressionBesideWhatCouldNotBeWritten(t *testing.T) {
+	t.Parallel()
+	d := fault.Decide(report.Run{Unwritten: []string{"junit.xml: no room"}}, regressionDocument().Cases)
+	dir, _ := written(t, d)
+	index, err := os.ReadFile(filepath.Join(dir, rundir.ReportIndex))
+	require.NoError(t, err)
+	for output, text := range map[string]string{"console": Console(d, "/r", Style{}), "summary": Summary(d), "index": string(index)} {
+		require.Contains(t, text, "A part of the report could not be written", output)
+		require.Contains(t, text, "This run is slower than its baseline", output)
+	}
+}
+
 // A regression on a suspect machine is told as probably the machine's wherever people look, and not as the change's.
 func TestTheMachineProbably(t *testing.T) {
 	t.Parallel()
@@ -91,6 +104,7 @@ func TestTheMachineProbably(t *testing.T) {
 			d := regressionDocument()
 			c := &d.Cases[0]
 			tt.edit(c)
+			d.Decision = report.Ending(c.ExitCode)
 			c.Attempts[0].Machine = &rundir.Machine{
 				Cards:    []rundir.Card{{Node: "node07", Index: 3, UUID: "GPU-3-uuid", Name: "NVIDIA H200", SM: 1410, Temp: 88, Capped: ptr(0.4)}},
 				Suspects: []rundir.Suspicion{{Text: "GPU 3 of node07 ran <slowly>"}},

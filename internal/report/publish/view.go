@@ -7,6 +7,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/fault"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/report/words"
@@ -214,7 +215,7 @@ func viewIndex(d report.Report) indexPage {
 		p.Cards = append(p.Cards, card)
 	}
 	p.Fault = d.Fault
-	if len(red) == 1 {
+	if len(red) == 1 && fault.Only(d) != nil {
 		p.Cards[0].Fault = "" // the banner says it
 	}
 	if d.Started != nil && d.Ended != nil {
