@@ -104,8 +104,8 @@ func signalled(events []Event) (Event, bool) {
 // SIGKILL, or any death shortly before the signal, is no proof. Nor is what a
 // client says that has missed a role which died so.
 func (c *analysis) deadBefore(at time.Time, known bool, kind string) bool {
-	if known && slices.ContainsFunc(c.ev.Events, func(e Event) bool { return e.Kind == PhaseTimeout && e.At.Before(at.Add(-2*time.Second)) }) {
-		return true // it was this that the roles were ended for
+	if known && slices.ContainsFunc(c.ev.Events, func(e Event) bool { return endedFor(e, at, kind, c.ev.Skew) }) {
+		return true
 	}
 	for _, e := range c.fatal {
 		if e.At.IsZero() || e.Weak || e.Kind == ServerSick || jobGone(e) || e.Kind == NodeLost || e.Kind == Unkillable || kind == KindNodeFail && c.observes(e) {
@@ -123,6 +123,19 @@ func (c *analysis) deadBefore(at time.Time, known bool, kind string) bool {
 		}
 	}
 	return false
+}
+
+// endedFor reports whether it was for this event that the roles were ended, and a signal came during that. Servers may
+// have been told of a preemption long before the agent, and of a node's failure more is known.
+func endedFor(e Event, signalled time.Time, kind string, skew time.Duration) bool {
+	switch e.Kind {
+	case PhaseTimeout:
+		return e.At.Before(signalled.Add(-2 * time.Second))
+	case ServerSick, NodeLost, Unkillable:
+		return kind != KindNodeFail && kind != KindPreempted && !e.At.IsZero() && e.At.Before(signalled.Add(-skew))
+	default:
+		return false
+	}
 }
 
 // jobGone reports whether a step could not be started because its job had already been ended, by Slurm's own words.

@@ -279,6 +279,33 @@ func TestVerdictOfATest(t *testing.T) {
 	}
 }
 
+// What the roles were ended for stays the root where a signal comes during that end.
+func TestSignalWhileTheRolesEnd(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		kind blame.Kind
+		at   float64
+		job  string
+		root string
+		rule string
+	}{
+		{blame.ServerSick, 100, "CANCELLED", "GEN_0", "server-unhealthy"},
+		{blame.NodeLost, 100, "CANCELLED", "GEN_0", "node-lost"},
+		{blame.Unkillable, 100, "CANCELLED", "GEN_0", "unkillable"},
+		{blame.ServerSick, 123, "CANCELLED", "", "job-state"},
+		{blame.ServerSick, 100, "PREEMPTED", "", "job-state"}, // the servers may have been told long before the agent
+		{blame.NodeLost, 100, "NODE_FAIL", "", "job-state"},
+	} {
+		b := newBench(t).event(blame.Event{Role: "GEN_0", Kind: tt.kind, At: at(tt.at), Text: "500"})
+		for _, role := range []string{"GEN_0", "CTX_0", "BENCHMARK"} {
+			b.stopped(role, tt.at+9, 143)
+		}
+		b.event(blame.Event{Kind: blame.Signalled, At: at(125), Text: "SIGTERM"}).job(blame.Job{State: tt.job})
+		f := blame.Judge(b.ev)
+		require.Equal(t, []any{tt.root, tt.rule}, []any{f.Root, f.Rule}, "%+v: %+v", tt, f)
+	}
+}
+
 // Two that somebody kills together are both named, although the end of one is seen only after it has been told to end.
 func TestKilledTogether(t *testing.T) {
 	t.Parallel()

@@ -35,6 +35,7 @@ func TestOwnFailures(t *testing.T) {
 	raised := func(text string) string {
 		return strings.ReplaceAll(ownFailure, "ValueError: 3 of 40 answers were wrong", text)
 	}
+	again := func(log string) string { return strings.Replace(log, full, strings.Repeat(full+"\n", 4)+full, 1) }
 	for name, tc := range map[string]struct {
 		log   string
 		class blame.Class
@@ -43,6 +44,8 @@ func TestOwnFailures(t *testing.T) {
 		"a plain assert":                   {raised("assert 37 == 40"), blame.Test},
 		"pytest.fail":                      {raised("Failed: 3 of 40 answers were wrong"), blame.Test},
 		"an exception of the test's file":  {raised("test_own.WrongAnswers: 3 of 40"), blame.Test},
+		"survived again and again":         {again(ownFailure), blame.Test},
+		"so is what a library raised":      {again(raised("KeyError: 'x'")), blame.Test},
 		"survived long before":             {full + "\n" + strings.Replace(ownFailure, full, "", 1), blame.Test},
 		"a comparison of exit codes":       {raised("assert 1 == 0"), blame.Infra},
 		"a comparison of HTTP states":      {raised("assert 503 == 200"), blame.Infra},

@@ -3,6 +3,7 @@ package scan
 import (
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -144,18 +145,50 @@ func (st State) SentBy(events []blame.Event, role string, status bool) {
 }
 
 // killedBy says how an exit code 137 came about of which no process was seen to die: of a kill that comes from outside, a
-// shell says which command it has hit, and timeout(1), which ends itself by the signal that it sends, is the role's own.
+// shell says which command it has hit, and timeout(1), which ends itself by a SIGKILL that it sends, is the role's own.
 func (st State) killedBy() blame.Inside {
-	for word := range strings.FieldsSeq(st.Killed) {
+	words := strings.Fields(st.Killed)
+	for i, word := range words {
 		if strings.Contains(word, "=") || word == "env" || word == "exec" {
 			continue
 		}
-		if path.Base(word) == "timeout" {
+		if path.Base(word) == "timeout" && sendsKill(words[i+1:]) {
 			return blame.OwnTimeout
 		}
 		return ""
 	}
 	return ""
+}
+
+// sendsKill reports whether timeout(1) ever sends SIGKILL, by its options, with which words begin: -k DURATION or -s KILL.
+func sendsKill(words []string) bool {
+	for len(words) > 0 && strings.HasPrefix(words[0], "-") {
+		name, value := option(words[0])
+		words = words[1:]
+		if strings.HasPrefix(name, "k") {
+			return true
+		}
+		if !strings.HasPrefix(name, "s") {
+			continue
+		}
+		if value == "" && len(words) > 0 {
+			value, words = words[0], words[1:]
+		}
+		if slices.Contains([]string{"KILL", "SIGKILL", "9"}, strings.ToUpper(strings.Trim(value, `"'`))) {
+			return true
+		}
+	}
+	return false
+}
+
+// option is the name and the value of an option of timeout(1): --signal=KILL, -sKILL, or behind those without a value, -vk5.
+func option(word string) (name, value string) {
+	if long, ok := strings.CutPrefix(word, "--"); ok {
+		name, value, _ = strings.Cut(long, "=")
+		return name, value
+	}
+	short := strings.TrimLeft(word[1:], "fpv")
+	return short[:min(1, len(short))], short[min(1, len(short)):]
 }
 
 // parseTask reads one "task N: …" message.

@@ -47,7 +47,7 @@ type Log struct {
 	failed failure          // likewise, of whatever kind
 	quotes []int            // the newest lines that name infrastructure only in an assertion's explanation
 	rules  map[string][]int // failure class → its places in st.candidates
-	tail   []rundir.LogLine // ring
+	tail   []Kept           // ring
 	tailAt int
 }
 
@@ -169,7 +169,7 @@ func (s *Log) endLine() {
 	if s.Line != nil {
 		s.Line(line)
 	}
-	at := s.lineAt(s.lines, line).LogLine
+	at := s.lineAt(s.lines, line)
 	if len(s.tail) < tailLines {
 		s.tail = append(s.tail, at)
 	} else {
@@ -313,8 +313,14 @@ func (s *Log) State() State {
 
 // LastLines are the last lines, oldest first.
 func (s *Log) LastLines() []rundir.LogLine {
-	return slices.Concat(s.tail[s.tailAt:], s.tail[:s.tailAt])
+	var out []rundir.LogLine
+	for _, k := range s.lastLines() {
+		out = append(out, k.LogLine)
+	}
+	return out
 }
+
+func (s *Log) lastLines() []Kept { return slices.Concat(s.tail[s.tailAt:], s.tail[:s.tailAt]) }
 
 // Explaining are the lines that may explain the end, in the order of the log: the
 // first error, those of failure classes, and the very last one.
@@ -350,13 +356,13 @@ func (s *Log) Explaining() []blame.Line {
 	for _, k := range slices.Concat(s.st.Candidates, s.failed.last, s.failed.tests) {
 		add(k)
 	}
-	tail := s.LastLines()
+	tail := s.lastLines()
 	for i, at := range tail {
 		if slices.Contains(s.quotes, at.Number) {
 			continue
 		}
 		if _, ok := s.look.classes.Match(at.Text); ok || blame.PeerLine(at.Text) || i == len(tail)-1 {
-			add(Kept{LogLine: at, change: s.changes})
+			add(at)
 		}
 	}
 	blame.SortLines(out)

@@ -138,6 +138,11 @@ func TestSentBy(t *testing.T) {
 		"a command of sh was killed":            {"Killed\n", true, false, ""},
 		"timeout killed its command":            {"role.sh: line 19: 21185 Killed                  timeout -s KILL 3 sleep 100\n", true, false, blame.OwnTimeout},
 		"timeout, by its path, in a variable's": {"role.sh: line 19: 21185 Killed                  A=1 /usr/bin/timeout -k 1 2 x\n", true, false, blame.OwnTimeout},
+		"timeout, by a long option":             {"role.sh: line 19: 21185 Killed                  timeout --foreground --signal=SIGKILL 3 sleep 100\n", true, false, blame.OwnTimeout},
+		"timeout, by a number":                  {"role.sh: line 19: 21185 Killed                  timeout -s 9 3 sleep 100\n", true, false, blame.OwnTimeout},
+		"timeout, by options in one word":       {"role.sh: line 19: 21185 Killed                  timeout -vk5 3 sleep 100\n", true, false, blame.OwnTimeout},
+		"timeout sends SIGTERM":                 {"role.sh: line 19: 21185 Killed                  timeout 2h python3 -m pytest -k kill\n", true, false, ""},
+		"timeout sends SIGINT":                  {"role.sh: line 19: 21185 Killed                  timeout -v -s INT 2h python3 -s KILL\n", true, false, ""},
 		"nobody was killed":                     {"all is well\n", true, false, ""},
 		"the role's own shell was killed":       {"all is well\n", false, false, ""},
 	} {
