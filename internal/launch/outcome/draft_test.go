@@ -48,3 +48,14 @@ func TestWhoCancelledADraft(t *testing.T) {
 		})
 	}
 }
+
+// Without accounting only slurmctld tells a draft's exit code, whatever it said before the end; by its name, COMPLETED is 0.
+func TestDraftWithoutAccounting(t *testing.T) {
+	t.Parallel()
+	over := queue(10*m, 10*m, slurm.Completed, "")
+	r := Resolve(facts(10*m+s, over, acctOff, room(4, 16), draft))
+	require.False(t, r.Done)
+	require.Equal(t, AskControl, r.Ask, "it was asked while the job waited")
+	r = Resolve(facts(10*m+11*s, over, acctOff, room(4, 16), draft))
+	require.Equal(t, rundir.OutcomePassed, r.Outcome, "it does not answer: %s", r.Reason)
+}

@@ -331,11 +331,12 @@ func fromExit(f Facts, v view, r Resolution, conf string) Resolution {
 // fromDraft: without an agent, the job's state and the highest exit code of its
 // steps are all there is. The report still wants the roles' results.
 func fromDraft(v view, r Resolution, conf string) Resolution {
+	well := v.state == slurm.Completed && (v.exit.Zero() || !v.exit.Known) // by its name it ended with 0
 	switch {
-	case v.state == slurm.Completed && v.exit.Zero() && (!v.derived.Known || v.derived.Zero() || endedWithJob(v.derived)):
+	case well && (!v.derived.Known || v.derived.Zero() || endedWithJob(v.derived)):
 		r.Done, r.Outcome, r.Confidence, r.Reason = true, rundir.OutcomePassed, conf, "the draft ended with 0:0"
 		return r
-	case v.state == slurm.Completed && v.exit.Zero():
+	case well:
 		return done(r, rundir.OutcomeTestFailed, blame.KindDraftFailed, conf, "the draft ended with 0:0, but a step of it with "+v.derived.String())
 	case v.exit.Known && v.exit.Signal != 0 && v.exit.Code == 0:
 		return done(r, rundir.OutcomeInfra, "draft-killed", conf, fmt.Sprintf("the draft was killed (%s)", v.exit))

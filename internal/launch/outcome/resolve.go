@@ -288,8 +288,9 @@ func over(f Facts, v view, r Resolution) Resolution {
 		if !f.AcctOff && !slices.Contains(v.sources, "sacct") {
 			r.Ask |= AskAccounting
 		}
-		// sacct tells the exit code as well; slurmctld is asked only if it does not.
-		if !v.exit.Known && f.Control.At.IsZero() && (f.AcctOff || waited >= f.Bounds.Accounting/2) {
+		// sacct tells the exit code as well; slurmctld is asked only if it does not. It may have been asked before the end.
+		c := f.Control.Row
+		if !v.exit.Known && (f.Control.At.IsZero() || c != nil && c.State.Class() != slurm.Terminal) && (f.AcctOff || waited >= f.Bounds.Accounting/2) {
 			r.Ask |= AskControl
 		}
 		if f.Trouble.At.IsZero() && len(r.Nodes) > 0 && asksNodes(f, v, waited) {
