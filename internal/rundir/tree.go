@@ -362,6 +362,12 @@ func (t *Tree) Has(path string) bool {
 	return err == nil
 }
 
+// Gone reports whether there is certainly nothing at path. An error of the file system says nothing.
+func (t *Tree) Gone(path string) bool {
+	_, err := t.Lstat(path)
+	return errors.Is(err, fs.ErrNotExist) && !t.Has(path)
+}
+
 // List is the entries of a directory in the order of their names.
 func (t *Tree) List(dir string) ([]fs.DirEntry, error) {
 	rel, err := t.rel(dir)

@@ -81,7 +81,7 @@ func (r *recorder) writeAll() {
 
 func (r *recorder) write(s snapshot) error {
 	var errs []error
-	if len(r.roles) > 0 && !r.files.Has(r.dir.AgentFile()) && !r.files.Has(r.dir.PlanFile()) { // both were here
+	if len(r.roles) > 0 && r.files.Gone(r.dir.AgentFile()) && r.files.Gone(r.dir.PlanFile()) { // both were here
 		errs = append(errs, errRemoved)
 	}
 	for _, role := range s.Roles {

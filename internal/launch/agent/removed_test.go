@@ -34,6 +34,19 @@ func TestRemovedFilesAreNoticed(t *testing.T) {
 	put(time.Unix(2, 0))
 	require.Eventually(t, func() bool { return tree.Has(dir.AgentFile()) }, time.Minute, time.Millisecond, "its record alone is written again")
 	require.Empty(t, broken)
+	both := []string{dir.AgentFile(), dir.PlanFile()}
+	for _, path := range both { // something is there, and cannot be looked at
+		require.NoError(t, os.Remove(path))
+		require.NoError(t, os.Mkdir(path, rundir.DirMode))
+	}
+	again := rundir.AgentRecord{Heartbeat: time.Unix(2, 0)}
+	err = r.write(again)
+	require.Error(t, err)
+	require.NotErrorIs(t, err, errRemoved, "a file system that fails may work again")
+	for _, path := range both {
+		require.NoError(t, os.Remove(path))
+	}
+	require.ErrorIs(t, r.write(again), errRemoved)
 	require.NoError(t, os.RemoveAll(string(dir)))
 	put(time.Unix(3, 0))
 	require.ErrorIs(t, <-broken, errRemoved)
