@@ -47,7 +47,7 @@ func Decide(run Run, cases []CaseReport) Report {
 		}
 	}
 	d.Decision = Ending(ExitCode(end))
-	d.Unjudged = unjudged(d)
+	d.Unjudged = Unjudged(d)
 	d.Doubts = doubts(run, end)
 	d.Counts = CountCases(cases)
 	d.Headline = headline(d, end, run)
@@ -142,8 +142,8 @@ func CountCases(cases []CaseReport) Counts {
 	return n
 }
 
-// unjudged is the worst reason for which green cases were not judged, "" where one of the run's passed by itself.
-func unjudged(d Report) verdict.Word {
+// Unjudged is the worst reason for which green cases were not judged, "" where one of the run's passed by itself.
+func Unjudged(d Report) verdict.Word {
 	var all []verdict.Word
 	for _, c := range d.Cases {
 		switch {

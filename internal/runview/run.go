@@ -1,6 +1,7 @@
 package runview
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -13,6 +14,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/label"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/report/words"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -98,8 +100,9 @@ type verdictDoc struct {
 
 type verdictCase struct {
 	report.Decision
-	Slug     string `json:"slug"`
-	Message  string `json:"message"`
+	Slug     string       `json:"slug"`
+	Message  string       `json:"message"`
+	Verdict  verdict.Word `json:"verdict"` // worst over the gating metrics
 	Attempts []struct {
 		Rep      int     `json:"rep"`
 		Attempt  int     `json:"attempt"`
@@ -190,7 +193,21 @@ func reported(tree *rundir.Tree, dir rundir.Dir) *verdictDoc {
 	if rundir.Decode(path, data, &doc) != nil {
 		return nil
 	}
+	doc.judge()
 	return &doc
+}
+
+// judge fills in, by the cases' verdicts, what was green without being judged: reports did not always say so.
+func (d *verdictDoc) judge() {
+	whole := report.Report{Decision: d.Decision}
+	for i := range d.Cases {
+		c := &d.Cases[i]
+		if c.Result == report.ResultPassed && words.NotJudged(c.Verdict) != "" {
+			c.Unjudged = cmp.Or(c.Unjudged, c.Verdict)
+		}
+		whole.Cases = append(whole.Cases, report.CaseReport{Decision: c.Decision})
+	}
+	d.Unjudged = cmp.Or(d.Unjudged, report.Unjudged(whole))
 }
 
 // state is where the run stands.

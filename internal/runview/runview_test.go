@@ -148,9 +148,19 @@ func TestNotJudgedIsNoPass(t *testing.T) {
 	parent := t.TempDir()
 	dir := made(t, parent, "new", func(r *rundir.Run) { r.Ended, r.Cases[0].State = &now, rundir.CaseDone })
 	doc := verdictDoc{Decision: report.Ending(0), Headline: "1 case: 1 not judged (allowed)"}
-	doc.Unjudged = verdict.Collecting
-	doc.Cases = []verdictCase{{Slug: "one", Decision: doc.Decision}}
-	require.NoError(t, rundir.WriteJSON(filepath.Join(dir.Report(), rundir.ReportVerdict), doc))
+	newer := doc
+	newer.Unjudged = verdict.Collecting
+	newer.Cases = []verdictCase{{Slug: "one", Decision: newer.Decision}}
+	older := doc // from before it said so itself
+	older.Cases = []verdictCase{{Slug: "one", Decision: doc.Decision, Verdict: verdict.Collecting}}
+	for _, doc := range []verdictDoc{newer, older} {
+		require.NoError(t, rundir.WriteJSON(filepath.Join(dir.Report(), rundir.ReportVerdict), doc))
+		notJudgedYet(t, parent, dir)
+	}
+}
+
+func notJudgedYet(t *testing.T, parent string, dir rundir.Dir) {
+	t.Helper()
 	r := Reader{Now: now}
 	s, err := r.Status(dir)
 	require.NoError(t, err)
