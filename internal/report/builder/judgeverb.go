@@ -49,7 +49,9 @@ func (o Outside) Judged(j judging.Judgement, s judging.Subject, notStored error)
 	doc.Warnings = append([]string{notStored.Error()}, doc.Warnings...)
 	code := doc.Cases[0].ExitCode
 	run := report.RunEnd{Cases: []int{code}, NotStored: report.MustBeStored(j.Record.Build, !gates)}
-	if doc.Decision = report.Ending(report.ExitCode(run)); doc.ExitCode != code {
+	if now := report.ExitCode(run); now != code {
+		doc.Decision = report.Ending(now)
+		fault.Set(&doc)
 		doc.Headline += "; " + notStored.Error()
 		doc.Doubts = []string{notStored.Error()}
 	}
@@ -74,6 +76,7 @@ func (o Outside) decided(judged report.Judged, gates bool, began time.Time) repo
 		Schema: report.ReportSchema, Tool: o.Tool, RunID: o.Run, Stage: "judge", Rules: o.Rules, Started: &began,
 		Counts: report.CountCases([]report.CaseReport{c}), Cases: []report.CaseReport{c}, Decision: report.Ending(c.ExitCode), Headline: c.Message,
 	}
+	doc.Unjudged = c.Unjudged
 	fault.Set(&doc)
 	return doc
 }

@@ -49,3 +49,29 @@ func TestReferenceThatIsNotStored(t *testing.T) {
 	j.Record.Build.Mode = baseline.ModeReference
 	require.Equal(t, 0, Outside{Case: "c"}.Judged(j, judging.Subject{}, errors.New("not stored: no room")).ExitCode)
 }
+
+// What judge says of the run goes with what it says of its case.
+func TestJudgeAgreesWithItself(t *testing.T) {
+	t.Parallel()
+	v, full := 100.0, errors.New("not stored: no room")
+	for name, tt := range map[string]struct {
+		word      verdict.Word
+		mode      string
+		notStored error
+		exit      int
+		fault     string
+	}{
+		"allowed":                     {verdict.Collecting, baseline.ModeNightly, nil, 0, "Nothing to do."},
+		"a pull request's, allowed":   {verdict.Collecting, baseline.ModePR, full, 0, "Nothing to do."},
+		"a pull request's":            {verdict.Pass, baseline.ModePR, full, 0, "Nothing to do."},
+		"a nightly's, and not stored": {verdict.Pass, baseline.ModeNightly, full, 5, "No case failed, but the run proves nothing."},
+	} {
+		j := judging.Judgement{Record: baseline.Record{Time: time.Unix(0, 0)}, Rows: []verdict.Row{{Metric: "tpot", Gate: true, Verdict: tt.word, Value: &v}}}
+		j.Record.Build.Mode = tt.mode
+		doc := Outside{Case: "c", Exit: report.ExitPolicy{AllowCollecting: true}}.Judged(j, judging.Subject{}, tt.notStored)
+		require.Equal(t, tt.exit, doc.ExitCode, name)
+		require.Equal(t, doc.Cases[0].Unjudged, doc.Unjudged, name)
+		require.Equal(t, tt.word == verdict.Collecting, doc.Unjudged != "", name)
+		require.Equal(t, tt.fault, doc.Fault, name)
+	}
+}
