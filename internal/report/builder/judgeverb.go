@@ -62,6 +62,9 @@ func (o Outside) Judged(j judging.Judgement, s judging.Subject, notStored error)
 func (o Outside) Paired(s ab.Session, accuracy []verdict.Row, at time.Time) report.Report {
 	doc := o.decided(report.Judged{Rows: accuracy, AB: &s}, !o.FunctionalOnly, at)
 	doc.Warnings = slices.Concat(o.Rules.Warnings(), s.Warnings)
+	if o.FunctionalOnly { // shown, though it decides nothing
+		doc.Cases[0].Verdict = report.PairedWord(s.Verdict)
+	}
 	return doc
 }
 

@@ -40,6 +40,10 @@ func TestJudgeDecidesAsARunDoes(t *testing.T) {
 	require.Equal(t, 1, red.ExitCode)
 	require.Equal(t, "gsm8k is 0.2, below 0.8", red.Headline)
 	require.Equal(t, 1, red.Counts.Failed)
+
+	advisory := Outside{Case: "c", FunctionalOnly: true}.Paired(ab.Session{Verdict: paired.Regression, Headline: "B is slower"}, nil, time.Unix(0, 0))
+	require.Equal(t, 0, advisory.ExitCode)
+	require.Equal(t, verdict.Regression, advisory.Cases[0].Verdict)
 }
 
 // What a reference measures decides nothing, here and there: not that it could not be stored either.
