@@ -194,6 +194,11 @@ func (r *Reporter) Owe(b rundir.Build) {
 	}
 }
 
+// goesOn reports whether something of the case is still to come.
+func goesOn(c rundir.CaseState) bool {
+	return c.State != rundir.CaseDone && c.State != rundir.CaseSkipped
+}
+
 func (r *Reporter) note(tree *rundir.Tree, why string) {
 	if err := tree.WriteFile(filepath.Join(r.Dir.Report(), notStoredFile), []byte(why), rundir.FileMode); err != nil {
 		fmt.Fprintf(r.Warn, "ci-disagg: warning: %v\n", err)
@@ -216,6 +221,7 @@ func (r *Reporter) stored(ctx context.Context, d builder.Decided, save bool) (er
 	case err != nil && (d.Run.Advice.NoStore || !report.MustBeStored(d.Run.Build, d.Run.Advisory)): // nobody will miss it
 	case err != nil:
 		r.note(tree, err.Error())
+	case save && slices.ContainsFunc(d.Run.Run.Cases, goesOn): // what is still to come is owed
 	case save:
 		_ = tree.Remove(mark) // most have none
 	case len(d.Records) > 0:

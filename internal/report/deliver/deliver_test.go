@@ -61,6 +61,9 @@ func TestARunIsNotStoredFromItsBeginning(t *testing.T) {
 		r.Owe(rundir.Build{Mode: c.mode})
 		d := builder.Decided{Records: []baseline.Record{{Kind: baseline.KindRun, Case: "c", Run: "r", Build: rundir.Build{Mode: c.mode, Branch: "main"}}}}
 		require.Equal(t, c.owed, r.stored(t.Context(), d, false) != nil, "%s %+v", c.mode, c.setup)
+		open := builder.Decided{Run: report.Run{Run: rundir.Run{Cases: []rundir.CaseState{{State: rundir.CaseDone}, {State: rundir.CaseWaiting}}}}}
+		require.NoError(t, r.stored(t.Context(), open, true), "what is there is stored")
+		require.Equal(t, c.owed, r.stored(t.Context(), d, false) != nil, "a case is still to come: %s %+v", c.mode, c.setup)
 		require.NoError(t, r.stored(t.Context(), builder.Decided{}, true), "once all of it is stored")
 		require.NoError(t, r.stored(t.Context(), d, false))
 	}
