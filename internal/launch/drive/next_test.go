@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
+	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
 	"github.com/ci-disagg/ci-disagg/internal/launch/retry"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/launch/submit"
@@ -266,4 +267,27 @@ func randomEvent(rng *rand.Rand, s state, id *int) event {
 		return event{kind: evInterrupted, err: &Interrupted{Signal: syscall.SIGINT}}
 	}
 	return event{kind: evTick}
+}
+
+// slurmctld that does not answer about a job that waits, maybe for hours, is not asked every second.
+func TestAWaitingJobIsAskedAboutRarely(t *testing.T) {
+	t.Parallel()
+	first := key{cas: 0, rep: 0, number: 1}
+	p := newPlayer(t, 1, nil)
+	p.feed(event{kind: evBegin, at: after(0), found: make([]found, 1)})
+	p.feed(event{kind: evSaved, at: after(0)})
+	j := rundir.Job{Schema: 1, Name: "n", ID: "7", Backend: rundir.BackendSlurm}
+	p.feed(event{kind: evSubmitted, at: after(1), of: first, submitted: submit.Submitted{Job: j}})
+	asked, asker := 0, first
+	asker.id = "7"
+	for s := range 300 {
+		rows := []slurm.QueueRow{{ID: "7", Name: "n", State: slurm.Pending, Reason: slurm.PartitionNodeLimit}}
+		todo := p.feed(event{kind: evQueue, at: after(float64(s + 2)), rows: rows})
+		todo = append(todo, p.feed(event{kind: evTick, at: after(float64(s + 2))})...)
+		if n := strings.Count(deeds(todo), "ask"); n > 0 {
+			asked += n
+			p.feed(event{kind: evAnswers, at: after(float64(s + 2)), of: asker, answers: answers{asked: outcome.AskControl, ctlErr: errors.New("down")}})
+		}
+	}
+	require.InDelta(t, 9, asked, 1)
 }

@@ -55,7 +55,10 @@ func (m caseStep) cancel(cause rundir.CancelCause, as rundir.Outcome, why string
 func (m caseStep) ask() {
 	c := m.c
 	wait := 2 * time.Second
-	if !c.facts.AbsentSince.IsZero() && m.at.Sub(c.facts.AbsentSince) > 30*time.Second {
+	switch q := c.facts.Queue.Row; {
+	case q != nil && q.State.Class() == slurm.Waiting: // slurmctld has not answered, and the job may wait for hours
+		wait = 30 * time.Second
+	case !c.facts.AbsentSince.IsZero() && m.at.Sub(c.facts.AbsentSince) > 30*time.Second:
 		wait = 20 * time.Second
 	}
 	if c.asking || m.at.Sub(c.askedAt) < wait {
