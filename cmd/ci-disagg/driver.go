@@ -246,17 +246,12 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, r started) error
 		return &exit.Error{Code: exit.Overtaken, Err: fmt.Errorf("%w; its jobs go on: ci-disagg report %s says where it stands", err, r.dir)}
 	case err != nil:
 		return &exit.Error{Code: exit.Infra, Err: err}
-	case r.detach && slices.ContainsFunc(ended.Cases, goesOn):
+	case r.detach && slices.ContainsFunc(ended.Cases, deliver.GoesOn):
 		fmt.Fprintf(h.stdout, "submitted; go on with: ci-disagg resume %s\n", r.dir)
 		return nil
 	}
 	rep.Over(ended)
 	return d.beside(ctx, s, h, r, rep)
-}
-
-// goesOn reports whether something of the case is still to come.
-func goesOn(c rundir.CaseState) bool {
-	return c.State != rundir.CaseDone && c.State != rundir.CaseSkipped
 }
 
 // decide is the function value behind both back edges: a new attempt after an

@@ -112,7 +112,7 @@ func (o reportOptions) judgedBy(h host, dir rundir.Dir) (config, error) {
 func tellOpen(h host, run rundir.Run) {
 	open := 0
 	for _, c := range run.Cases {
-		if goesOn(c) {
+		if deliver.GoesOn(c) {
 			open++
 		}
 	}

@@ -77,8 +77,8 @@ func lastWords(classes Classes, e Event, r Rule, l *Line) bool {
 	return e.Outside && interruption(l.Text)
 }
 
-// waitedInVain reports by its lines whether a role's test failed because its server was not ready in time. It may well have killed it
-// then.
+// waitedInVain reports by its lines whether a role's test failed because its server was not ready in time. It may well
+// have killed it then.
 func waitedInVain(lines []Line) bool {
 	return slices.ContainsFunc(lines, func(l Line) bool {
 		return l.Died && !l.Server && notReadyWords().MatchString(l.Text)

@@ -194,8 +194,8 @@ func (r *Reporter) Owe(b rundir.Build) {
 	}
 }
 
-// goesOn reports whether something of the case is still to come.
-func goesOn(c rundir.CaseState) bool {
+// GoesOn reports whether something of the case is still to come.
+func GoesOn(c rundir.CaseState) bool {
 	return c.State != rundir.CaseDone && c.State != rundir.CaseSkipped
 }
 
@@ -221,7 +221,7 @@ func (r *Reporter) stored(ctx context.Context, d builder.Decided, save bool) (er
 	case err != nil && (d.Run.Advice.NoStore || !report.MustBeStored(d.Run.Build, d.Run.Advisory)): // nobody will miss it
 	case err != nil:
 		r.note(tree, err.Error())
-	case save && slices.ContainsFunc(d.Run.Cases, goesOn): // what is still to come is owed
+	case save && slices.ContainsFunc(d.Run.Cases, GoesOn): // what is still to come is owed
 	case save:
 		_ = tree.Remove(mark) // most have none
 	case len(d.Records) > 0:

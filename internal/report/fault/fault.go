@@ -288,7 +288,7 @@ func noVerdictFault(c report.CaseReport) string {
 		return noPairs(*c.AB)
 	}
 	if c.EnvironmentMoved && c.Verdict == verdict.Inconclusive {
-		return "The test passed; it is slower because the environment is: nobody's change did that, and nothing is known of this one."
+		return "The test passed; it is slower because the environment is, which no change explains; nothing is known of this one."
 	}
 	switch c.Verdict {
 	case verdict.Collecting:

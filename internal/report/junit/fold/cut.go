@@ -123,9 +123,12 @@ type Cutter struct {
 	Level Level
 }
 
+// few is how many bytes of a text are left of one that nobody needs.
+const few = 128
+
 // Limit is how many bytes a text may have that may have some at most, of a red test or not.
 func (k *Cutter) Limit(most int, red bool) int {
-	const little, few = 2 << 10, 128
+	const little = 2 << 10
 	switch {
 	case k.Level >= Lean && !red:
 		return min(most, few)
@@ -156,7 +159,7 @@ func (k *Cutter) Fit(layOut func() (int64, error)) (warnings []string, err error
 		warnings = append(warnings, fmt.Sprintf("the report would have more than %d bytes: %d bytes of text were left out", k.Caps.File, left))
 	}
 	if size > k.Caps.File && !k.Off {
-		warnings = append(warnings, fmt.Sprintf("the report has %d bytes, more than %d: so many are its cases without their texts", size, k.Caps.File))
+		warnings = append(warnings, fmt.Sprintf("the report has %d bytes, more than %d: so many are its cases, with texts of a few bytes or none", size, k.Caps.File))
 	}
 	return warnings, nil
 }
@@ -166,7 +169,11 @@ func (k *Cutter) Text(s string, limit int, kept string) string {
 	if k.Off {
 		return s
 	}
-	s, n := Cut(junit.Clean(s), limit, kept)
+	whole := junit.Clean(s)
+	s, n := Cut(whole, limit, kept)
+	if limit == few && 2*len(s) > len(whole) { // a marker in its place says less and takes as much
+		return whole
+	}
 	k.Cut += int64(n)
 	return s
 }
