@@ -18,7 +18,7 @@ E2E_TESTS := ^Test(Browser|SSH)
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 .PHONY: build
 build: ## bin/ci-disagg, one static binary
@@ -40,8 +40,11 @@ demo-generic: setup build ## the examples that run on this machine: redis, Postg
 setup: ## Debian packages for tests and linters (as root or through sudo)
 	.ci/setup test
 
+# The go tests tell as they go. What runs beside them mostly waits, and tells in one piece when it is over.
 .PHONY: test
-test: setup test-python test-jenkins test-go ## all but the end-to-end tests, real Slurm included, under -race, at most 10 minutes
+test: setup ## all but the end-to-end tests, real Slurm included, under -race, at most 10 minutes
+	$(MAKE) --no-print-directory -j2 --output-sync=target test-python test-jenkins & beside=$$!; trap 'kill $$beside 2>/dev/null || true' EXIT; \
+	  failed=0; $(MAKE) --no-print-directory test-go || failed=$$?; wait $$beside || failed=$$?; exit $$failed
 
 .PHONY: test-go
 test-go:
@@ -49,7 +52,12 @@ test-go:
 
 .PHONY: e2e
 e2e: setup ## the end-to-end tests: whole runs on a real Slurm, aborts by Jenkins, quick faults, a browser, a login node
+	$(MAKE) --no-print-directory -j2 --output-sync=target e2e-runs e2e-in-packages
+
+.PHONY: e2e-runs e2e-in-packages
+e2e-runs:
 	.ci/gotest e2e $(E2E_PACKAGES)
+e2e-in-packages:
 	.ci/gotest e2e-in-packages -run '$(E2E_TESTS)' $$(grep -rlE --include=*_test.go 'func $(E2E_TESTS:^%=%)' internal | xargs -n1 dirname | sort -u | sed 's|^|./|')
 
 .PHONY: tutorial
@@ -70,7 +78,7 @@ vectors: ## the reference vectors of the verdict, recomputed by an independent i
 	$(PYTHON) tools/vectors/paired.py
 
 .PHONY: test-jenkins
-test-jenkins: ## the shared library, with Debian's groovy and the real binary, a minute
+test-jenkins: ## the shared library, with Debian's groovy and the real binary: three minutes, most of it waiting
 	jenkins/test/run
 
 .PHONY: lint-jenkins
