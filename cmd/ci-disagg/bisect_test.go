@@ -12,8 +12,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/bisect"
 )
 
-// What a failing builds.make prints goes into reports: a secret of the workload, or of a variable that is named like one,
-// stands in none, also not its second half, at the place where the text is cut.
+// What a failing builds.make prints goes into reports: a secret of the workload, or of a variable that is named like
+// one, stands in none, also not its second half, at the place where the text is cut.
 func TestWhatMakeSaysIsMasked(t *testing.T) {
 	t.Parallel()
 	const secret, other = "squeamish-ossifrage", "correct-horse-battery"

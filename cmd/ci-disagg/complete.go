@@ -171,8 +171,8 @@ func metricsOf(h host, first string) cobra.CompletionFunc {
 	}
 }
 
-// casesOf offers the cases of the config's own pipelines, and those that the store has seen of late. A shell waits for it:
-// a store that does not answer at once offers none.
+// casesOf offers the cases of the config's own pipelines, and those that the store has seen of late. A shell waits for
+// it: a store that does not answer at once offers none.
 func casesOf(h host) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		const late = 14 * 24 * time.Hour

@@ -173,8 +173,8 @@ func TestFurtherOutputsAreRead(t *testing.T) {
 	}
 }
 
-// A session that has found a regression is not retried, though its job then lost its node: another session would stand in
-// for the one that decided.
+// A session that has found a regression is not retried, though its job then lost its node: another session would stand
+// in for the one that decided.
 func TestADecidedSessionIsNotRetried(t *testing.T) {
 	t.Parallel()
 	dir := rundir.Dir(t.TempDir())

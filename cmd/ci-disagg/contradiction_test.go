@@ -26,7 +26,8 @@ import (
 
 var updateDecisions = flag.Bool("update-decisions", false, "write testdata/decisions.txt anew")
 
-// The case of the runs that were recorded with the stand-in workload, and the one that passes beside each recorded case.
+// The case of the runs that were recorded with the stand-in workload, and the one that passes beside each recorded
+// case.
 const (
 	recordedCase  = "perf/test_perf_sanity.py::test_e2e[disagg_upload-e2e-tiny_1k1k_con4_ctx1_tp1_gen1_tp2]"
 	recordedSlug  = "perf_test_perf_sanity.py__test_e2e_disagg_upload-e2e-tiny_1k1k_con4_ctx1_tp1_gen1_tp2-da04512a"

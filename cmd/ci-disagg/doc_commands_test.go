@@ -170,8 +170,8 @@ func commandsOf(name, page string) (out []shown, unread []string) {
 	return out, unread
 }
 
-// wrong is what is wrong with a command line, "" = nothing: the verb is there, each flag is one of it and has a value of
-// its kind, and there are as many arguments as it takes.
+// wrong is what is wrong with a command line, "" = nothing: the verb is there, each flag is one of it and has a value
+// of its kind, and there are as many arguments as it takes.
 func wrong(s shown) error {
 	root := newRoot(newHost())
 	cmd, rest, err := cmdline.Find(root, s.args)

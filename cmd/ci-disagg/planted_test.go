@@ -34,8 +34,8 @@ func plantedRun(t *testing.T, base string) rundir.Dir {
 }
 
 // plantedPaths are the places that report reads, writes or removes, relative to the run directory or its parent. named
-// are those whose content counts: what stands there instead is told. The first three are the records of a run, of a case and
-// of an attempt.
+// are those whose content counts: what stands there instead is told. The first three are the records of a run, of a
+// case and of an attempt.
 func plantedPaths() (named, other []string) {
 	attempt := "run/cases/" + recordedSlug + "/rep-0/attempt-1/"
 	named = []string{
@@ -63,8 +63,8 @@ func plantedClasses() []string {
 	}
 }
 
-// Whatever a test has put in the place of a file or directory, report ends soon, reads and changes nothing outside of the
-// run, and names what counts.
+// Whatever a test has put in the place of a file or directory, report ends soon, reads and changes nothing outside of
+// the run, and names what counts.
 func TestReportOfPlantedNodes(t *testing.T) {
 	t.Parallel()
 	named, other := plantedPaths()

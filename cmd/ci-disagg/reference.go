@@ -23,8 +23,8 @@ import (
 // errBeside is what ends a run by a signal that came when its cases were over.
 var errBeside = errors.New("interrupted while the reference (perf.reference) or regressions in pairs (ab.confirm) were measured: the cases of this run were over")
 
-// beside measures what belongs to a run whose cases are over, and ends with its report. As long as builds are made or jobs
-// run for that, a signal ends these, and the report is written; after that it ends this process.
+// beside measures what belongs to a run whose cases are over, and ends with its report. As long as builds are made or
+// jobs run for that, a signal ends these, and the report is written; after that it ends this process.
 func (d *driver) beside(ctx context.Context, s *signals, h host, r started, rep *deliver.Reporter) error {
 	if d.cfg.UseTrustedCommands(r.named) && r.run.Build.Mode == baseline.ModeNightly {
 		fmt.Fprintln(h.stderr, "ci-disagg: warning: perf.reference and ab.confirm are not seen to: jobs can write the config that is kept with their run; name yours with --config")
@@ -53,8 +53,8 @@ func endedBy(ctx context.Context) int {
 	return 0
 }
 
-// makeBuild runs the shell text that makes a build, "" = there is nothing to be done. A signal ends it, with all that it
-// has started, and is the code.
+// makeBuild runs the shell text that makes a build, "" = there is nothing to be done. A signal ends it, with all that
+// it has started, and is the code.
 func makeBuild(ctx context.Context, h host, cfg config, text string) (code int, res proc.Result, err error) {
 	if text == "" {
 		return endedBy(ctx), res, nil

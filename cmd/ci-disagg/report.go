@@ -94,8 +94,8 @@ func runReport(ctx context.Context, h host, o reportOptions, args []string) erro
 	return rep.Finish(ctx, o.save)
 }
 
-// judgedBy is the config by which the run is judged. In a pull request's job neither the given one nor the kept one, which
-// its jobs can write, says by which rules.
+// judgedBy is the config by which the run is judged. In a pull request's job neither the given one nor the kept one,
+// which its jobs can write, says by which rules.
 func (o reportOptions) judgedBy(h host, dir rundir.Dir) (config, error) {
 	if o.config == "" {
 		return keptConfig(h, dir)

@@ -74,7 +74,8 @@ func (o resumeOptions) rulesNow(h host) (*prpolicy.Rules, error) {
 	}
 }
 
-// keptUnder is the config that a run directory holds under the rules that hold now, since the jobs can write what is kept.
+// keptUnder is the config that a run directory holds under the rules that hold now, since the jobs can write what is
+// kept.
 func keptUnder(h host, dir rundir.Dir, now *prpolicy.Rules, own func() (config, error)) (config, error) {
 	cfg, err := configfile.Kept(dir, own)
 	if err != nil {

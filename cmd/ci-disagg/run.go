@@ -209,7 +209,8 @@ func (o runOptions) goOn(ctx context.Context, h host, cfg config, dir rundir.Dir
 	})
 }
 
-// findRun says where the run is, or is to be, and whether it exists already; of one that does not, the record has the id.
+// findRun says where the run is, or is to be, and whether it exists already; of one that does not, the record has the
+// id.
 func (o runOptions) findRun(h host, cfg config) (dir rundir.Dir, run rundir.Run, found bool, err error) {
 	id := cmp.Or(o.runID, h.getenv("BUILD_TAG"))
 	if id == "" {

@@ -60,8 +60,8 @@ func TestAPullRequestCannotChangeHistory(t *testing.T) {
 	}
 }
 
-// A pull request's checkout may hold a link in the place of any file that is read: what it leads to outside is shown by no
-// message, and nothing waits for it.
+// A pull request's checkout may hold a link in the place of any file that is read: what it leads to outside is shown by
+// no message, and nothing waits for it.
 func TestAPullRequestsLinksAreNotFollowed(t *testing.T) {
 	t.Parallel()
 	const secret = "hunter2topsecret"

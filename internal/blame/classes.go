@@ -134,9 +134,9 @@ var asserted = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^(?:E +|(?:FAILED|ERROR) .+? - )?(?:AssertionError: )?assert `)
 })
 
-// Measured reports whether a text tells of a failed comparison of two numbers by their order, as pytest words it: a test's
-// own verdict on what it measured, such as an accuracy below its threshold. A count of failures is none; it is what a
-// client sees of somebody else's end.
+// Measured reports whether a text tells of a failed comparison of two numbers by their order, as pytest words it: a
+// test's own verdict on what it measured, such as an accuracy below its threshold. A count of failures is none; it is
+// what a client sees of somebody else's end.
 //
 //	E       AssertionError: assert 0.41 >= 0.6
 func Measured(text string) bool {

@@ -7,12 +7,12 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// ClockSkew is how far the clocks of Slurm's controller and of the job's nodes may differ before the order of two events
-// counts as proven.
+// ClockSkew is how far the clocks of Slurm's controller and of the job's nodes may differ before the order of two
+// events counts as proven.
 const ClockSkew = 5 * time.Second
 
-// RuleOwnUser is the rule of a job under a team's own draft that its own user has cancelled, or nobody knows who: as the
-// draft itself does in order to clean up.
+// RuleOwnUser is the rule of a job under a team's own draft that its own user has cancelled, or nobody knows who: as
+// the draft itself does in order to clean up.
 const RuleOwnUser = "own-user"
 
 // JobEnd is Slurm's own word on how a job ended. It comes after the agent's.
@@ -83,9 +83,9 @@ type Blamed struct {
 	Asked   bool       // the driver had asked for the end: the signal was its own
 }
 
-// JobOverrules reports whether a run that did not pass is to be blamed on what ended its job as a whole, and not on what
-// the agent found: a role that dies of its job's end is not to blame for it. It is the rule of Judge for a job's end that
-// the agent did not live to see.
+// JobOverrules reports whether a run that did not pass is to be blamed on what ended its job as a whole, and not on
+// what the agent found: a role that dies of its job's end is not to blame for it. It is the rule of Judge for a job's
+// end that the agent did not live to see.
 func JobOverrules(job JobEnd, said Blamed) bool {
 	first := said.Ended != nil && !job.At.IsZero() && !said.Ended.Add(ClockSkew).Before(job.At)
 	switch job.State {

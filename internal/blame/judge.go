@@ -220,7 +220,8 @@ func (c *analysis) isFatal(e Event) bool {
 }
 
 // killedToo reports whether a role that was told to end died of a SIGKILL that nobody here had sent, as another one had
-// that nobody had told to: what killed both is no answer to SIGTERM, and how soon the second end is seen is the machine's.
+// that nobody had told to: what killed both is no answer to SIGTERM, and how soon the second end is seen is the
+// machine's.
 func killedToo(e Event, ends map[string]Event, skew time.Duration) bool {
 	if e.Signal != 9 || e.Forced || e.Stopped.IsZero() || !e.Killed.IsZero() {
 		return false

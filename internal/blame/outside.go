@@ -16,7 +16,8 @@ const (
 // pytestInterrupted is the exit code of a pytest that got a SIGINT.
 const pytestInterrupted = 2
 
-// goneWith reports whether a role was told to end because of the root, or its step was ended by whoever ended the root's.
+// goneWith reports whether a role was told to end because of the root, or its step was ended by whoever ended the
+// root's.
 func goneWith(e, end, root Event) bool { return end.ByUs || e.Outside && root.Outside }
 
 // interrupted are the events, with the ends marked of those who were interrupted together: a pytest or the client, and

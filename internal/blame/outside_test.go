@@ -8,7 +8,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 )
 
-// What somebody else has ended is not the change's fault, and what a role has done to itself is no fault of the machine.
+// What somebody else has ended is not the change's fault, and what a role has done to itself is no fault of the
+// machine.
 func TestEndedFromOutside(t *testing.T) {
 	t.Parallel()
 	ended := func(role string, sec float64, exit, signal int) blame.Event {

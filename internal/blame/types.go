@@ -101,8 +101,8 @@ type Line struct {
 	// Behind is how many lines follow in its log, not counting those that repeat
 	// the one before them.
 	Behind int `json:",omitempty"`
-	// Own: the test itself has raised it to say what it has found wrong. Shown: pytest shows it below the failure, as output
-	// that came before that.
+	// Own: the test itself has raised it to say what it has found wrong. Shown: pytest shows it below the failure, as
+	// output that came before that.
 	Own   bool `json:",omitempty"`
 	Shown bool `json:",omitempty"`
 	Died  bool `json:",omitempty"` // an exception that ended a traceback, the last of its log, or a test: of a chain each

@@ -7,7 +7,8 @@ import (
 	"sync"
 )
 
-// RaisedIn is the file in which an exception was raised, by the line with which pytest ends a traceback, "" = it is none:
+// RaisedIn is the file in which an exception was raised, by the line with which pytest ends a traceback, "" = it is
+// none:
 //
 //	test_answers.py:5: ValueError
 func RaisedIn(line string) string {
@@ -104,8 +105,8 @@ func OwnAssertion(text string) bool {
 	return strings.HasPrefix(text, "AssertionError: ") && OwnWords(text)
 }
 
-// ownVerdict is the event of a role that failed by an assertion of its own beside a root that is no fault of the change:
-// another attempt could only hide it. The root may be the role's own server.
+// ownVerdict is the event of a role that failed by an assertion of its own beside a root that is no fault of the
+// change: another attempt could only hide it. The root may be the role's own server.
 func ownVerdict(fatal []Event, f Finding) (Event, bool) {
 	if f.Class != Infra {
 		return Event{}, false

@@ -150,7 +150,8 @@ func TestLastLineIsNoExplanation(t *testing.T) {
 	require.Contains(t, said.Message, ": FATAL: no licence")
 }
 
-// TestPeerLine: what the clients of common engines print when their server has gone is second-hand, in all its spellings.
+// TestPeerLine: what the clients of common engines print when their server has gone is second-hand, in all its
+// spellings.
 func TestPeerLine(t *testing.T) {
 	for _, line := range []string{
 		"Error: Server closed the connection", // redis-benchmark, when the end came between two requests
@@ -170,7 +171,8 @@ func TestPeerLine(t *testing.T) {
 	}
 }
 
-// A step that srun could not create because somebody had just ended the job is the job's end, whatever of its state is known.
+// A step that srun could not create because somebody had just ended the job is the job's end, whatever of its state is
+// known.
 func TestJobGoneBeforeAStep(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{

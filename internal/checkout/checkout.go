@@ -1,7 +1,7 @@
 // Package checkout asks git about commits, in a directory that may be a checkout of what is measured.
 //
-// In: a directory, an environment, commits. Out: what git says; nothing where there is no git, no checkout, or the commit
-// is not in it.
+// In: a directory, an environment, commits. Out: what git says; nothing where there is no git, no checkout, or the
+// commit is not in it.
 package checkout
 
 import (
@@ -90,8 +90,8 @@ func (d Dir) ask(ctx context.Context, args ...string) (string, error) {
 	return string(res.Stdout), err
 }
 
-// status asks what differs, past the filters that the checkout's own config names: git runs them to compare. A submodule
-// has a config of its own, so it is not looked into.
+// status asks what differs, past the filters that the checkout's own config names: git runs them to compare. A
+// submodule has a config of its own, so it is not looked into.
 func (d Dir) status(ctx context.Context) (string, error) {
 	list, err := d.ask(ctx, "config", "--show-scope", "--null", "--name-only", "--get-regexp", `^filter\.`)
 	var ended *proc.ExitError
@@ -118,8 +118,8 @@ func (d Dir) status(ctx context.Context) (string, error) {
 }
 
 // command asks without the index' lock: somebody may be working in the checkout. What a change, or a job, has put there
-// runs nothing here: no hook, monitor or signature program, no filter (status), and no transport, by which a clone without
-// all objects would get one that is asked for. Git sees no store's password.
+// runs nothing here: no hook, monitor or signature program, no filter (status), and no transport, by which a clone
+// without all objects would get one that is asked for. Git sees no store's password.
 func (d Dir) command(args ...string) proc.Command {
 	root, _ := d.root()
 	argv := []string{
@@ -130,8 +130,8 @@ func (d Dir) command(args ...string) proc.Command {
 }
 
 // root is the checkout that the directory is in, and the directory's path there. Git itself would stop at the first
-// directory that looks like a bare repository, whose files a change can add to the checkout as any others: what they say
-// would be the rules, and the commands that their config names would run.
+// directory that looks like a bare repository, whose files a change can add to the checkout as any others: what they
+// say would be the rules, and the commands that their config names would run.
 func (d Dir) root() (root, below string) {
 	dir, err := filepath.EvalSymlinks(d.Path)
 	if err != nil || slices.ContainsFunc(d.Env, func(e string) bool { return strings.HasPrefix(e, "GIT_DIR=") }) {
@@ -180,8 +180,8 @@ func (d Dir) MergeBase(branch string) string {
 	return ""
 }
 
-// File is a file as it was at a commit that the checkout has; its path is relative to the directory. One that was not there
-// is fs.ErrNotExist; a link is not followed.
+// File is a file as it was at a commit that the checkout has; its path is relative to the directory. One that was not
+// there is fs.ErrNotExist; a link is not followed.
 func (d Dir) File(commit, path string) ([]byte, error) {
 	_, below := d.root()
 	name := commit + ":./" + filepath.ToSlash(filepath.Join(below, path))

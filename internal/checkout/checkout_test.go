@@ -26,9 +26,9 @@ func write(t *testing.T, path, text string) {
 	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 }
 
-// A change adds a bare repository to the checkout, as files like any others, in the directory of the config: with a main
-// of its own, on which the rules are as its author likes them, and a config that names commands. A job that can write in
-// the checkout adds such a config to the checkout's own.
+// A change adds a bare repository to the checkout, as files like any others, in the directory of the config: with a
+// main of its own, on which the rules are as its author likes them, and a config that names commands. A job that can
+// write in the checkout adds such a config to the checkout's own.
 func TestABareRepositoryInTheCheckoutIsNotAsked(t *testing.T) {
 	t.Parallel()
 	base := t.TempDir()
@@ -81,8 +81,8 @@ func TestABareRepositoryInTheCheckoutIsNotAsked(t *testing.T) {
 	require.False(t, Dir{Path: filepath.Join(base, "alone"), Env: os.Environ()}.Is())
 }
 
-// A config that a job has written into .git names commands for filters, in a submodule too, and for a transport that gets
-// objects that the clone has not: none of them runs.
+// A config that a job has written into .git names commands for filters, in a submodule too, and for a transport that
+// gets objects that the clone has not: none of them runs.
 func TestTheCheckoutsConfigRunsNothing(t *testing.T) {
 	t.Parallel()
 	base := t.TempDir()

@@ -1,5 +1,5 @@
-// Package cmdline words what is wrong with a command line, and reads further arguments from a file: what a caller passes
-// on without ever putting it where a shell would read it.
+// Package cmdline words what is wrong with a command line, and reads further arguments from a file: what a caller
+// passes on without ever putting it where a shell would read it.
 package cmdline
 
 import (

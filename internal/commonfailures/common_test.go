@@ -140,8 +140,8 @@ func TestRead(t *testing.T) {
 	require.Empty(t, Read(filepath.Join(parent, "none"), time.Now()))
 }
 
-// A lost node is one failure, whoever told of it, also where that was written down after the driver's death; and who was
-// ended there was there.
+// A lost node is one failure, whoever told of it, also where that was written down after the driver's death; and who
+// was ended there was there.
 func TestALostNodeIsOneFailure(t *testing.T) {
 	t.Parallel()
 	parent := t.TempDir()

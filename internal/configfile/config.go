@@ -1,9 +1,9 @@
-// Package configfile is ci-disagg.yaml as a whole: the launching half and the judging half, the paths in it, and the copy
-// that a run directory keeps.
+// Package configfile is ci-disagg.yaml as a whole: the launching half and the judging half, the paths in it, and the
+// copy that a run directory keeps.
 //
-// In: the text of a config, and where it was read. Out: a checked Config, and what its relative paths, its store and its
-// pins name. docs/config.md describes every key. It is the only place that puts the two halves together; its errors are
-// the user's.
+// In: the text of a config, and where it was read. Out: a checked Config, and what its relative paths, its store and
+// its pins name. docs/config.md describes every key. It is the only place that puts the two halves together; its errors
+// are the user's.
 package configfile
 
 import (

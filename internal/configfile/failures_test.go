@@ -8,8 +8,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/configfile"
 )
 
-// The built-in failure classes are compiled once: that took more than a tenth of each report. A config's own stand before
-// them, and are no one else's.
+// The built-in failure classes are compiled once: that took more than a tenth of each report. A config's own stand
+// before them, and are no one else's.
 func TestFailuresAreCompiledOnce(t *testing.T) { //nolint:paralleltest // allocations of other tests would be counted
 	plain := configfile.Config{}
 	require.Zero(t, testing.AllocsPerRun(10, func() {

@@ -56,8 +56,9 @@ func (c Config) ToKeep(read ReadFunc, draftName string, draft []byte) ([]rundir.
 	return files, nil
 }
 
-// UseTrustedCommands makes named, the caller's config, that by which shell text runs beside the driver of a run that was taken up:
-// jobs can write the one that is kept with their run, and its record. It reports whether that is left out for want of one.
+// UseTrustedCommands makes named, the caller's config, that by which shell text runs beside the driver of a run that
+// was taken up: jobs can write the one that is kept with their run, and its record. It reports whether that is left out
+// for want of one.
 func (c *Config) UseTrustedCommands(named *Config) (leftOut bool) {
 	switch {
 	case c.KeptIn == "":

@@ -35,8 +35,8 @@ type Caller struct {
 	Read    ReadFunc
 }
 
-// Governed is the config under rules that are not its own: those that --policy names, or in a pull request those of where
-// it left its branch.
+// Governed is the config under rules that are not its own: those that --policy names, or in a pull request those of
+// where it left its branch.
 func (c Config) Governed(by Caller, o prpolicy.Flags, b Build) (governed Config, err error) {
 	pr := trust.Here(by.Getenv).Stranger() || cmp.Or(b.Mode, string(c.Perf.Policy.Mode)) == baseline.ModePR
 	if pr {

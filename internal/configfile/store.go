@@ -64,8 +64,8 @@ func absPath(base, path string) string {
 	return filepath.Join(base, path)
 }
 
-// PinsPath is the file of pinned baselines, "" when there is none. Of a kept config it is the live file, so that a later
-// pin counts, and the run's own copy where the live one is not to be had.
+// PinsPath is the file of pinned baselines, "" when there is none. Of a kept config it is the live file, so that a
+// later pin counts, and the run's own copy where the live one is not to be had.
 func (c Config) PinsPath() string {
 	if c.Perf.Pins == "" || c.Rules != nil && c.Rules.Pins != "" {
 		return ""

@@ -18,9 +18,9 @@ import (
 // user@host:/agent_dir, several apart by spaces.
 const LoginVar = "CI_DISAGG_LOGIN"
 
-// RequireTrustedLogin refuses a login node that nobody but the run directory names: jobs can write the config that is kept there,
-// and the record that names the cluster, and the driver would go there with the controller's keys. name and prof are the
-// cluster of the kept config.
+// RequireTrustedLogin refuses a login node that nobody but the run directory names: jobs can write the config that is
+// kept there, and the record that names the cluster, and the driver would go there with the controller's keys. name and
+// prof are the cluster of the kept config.
 func (c Config) RequireTrustedLogin(name, backend string, prof script.Profile, getenv func(string) string) error {
 	if c.KeptIn == "" || prof.Login == "" || backend == rundir.BackendLocal {
 		return nil
@@ -44,7 +44,8 @@ func (c Config) RequireTrustedLogin(name, backend string, prof script.Profile, g
 		"give --config FILE that names the same login and agent_dir, or set %s=%s", name, at, yours, LoginVar, at))
 }
 
-// RequireTrustedAgent refuses a binary that nobody but the run directory names as the agent: it would be copied to where jobs are.
+// RequireTrustedAgent refuses a binary that nobody but the run directory names as the agent: it would be copied to
+// where jobs are.
 func (c Config) RequireTrustedAgent(name, backend string, prof script.Profile) error {
 	if c.KeptIn == "" || len(prof.Agent) == 0 || backend == rundir.BackendLocal {
 		return nil
@@ -59,8 +60,8 @@ func (c Config) RequireTrustedAgent(name, backend string, prof script.Profile) e
 	return nil
 }
 
-// RequireTrustedStore refuses to show $PGPASSWORD, which is for whatever host is named, to a database that nobody but the run
-// directory names.
+// RequireTrustedStore refuses to show $PGPASSWORD, which is for whatever host is named, to a database that nobody but
+// the run directory names.
 func (c Config) RequireTrustedStore(getenv func(string) string) error {
 	url := c.StoreURL()
 	if c.KeptIn == "" || url == "" || strings.HasPrefix(url, dirScheme) || getenv("PGPASSWORD") == "" || getenv("CI_DISAGG_STORE") != "" {
@@ -83,7 +84,8 @@ func LoginAddress(p script.Profile) string {
 	return p.Login + ":" + p.AgentDir
 }
 
-// WithTrustedLogin adds to an environment that this process goes to the login node of a profile: those that it starts may, too.
+// WithTrustedLogin adds to an environment that this process goes to the login node of a profile: those that it starts
+// may, too.
 func WithTrustedLogin(env []string, p script.Profile) []string {
 	if p.Login == "" {
 		return env

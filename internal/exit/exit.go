@@ -1,7 +1,7 @@
 // Package exit is how a verb ends: an error, and the exit code of the process that it stands for.
 //
-// In: an error, and what kind it is. Out: the same error with its code, for whoever ends the process. Report colours and
-// results are decided in package report; this one holds only the numbers, which both floors need.
+// In: an error, and what kind it is. Out: the same error with its code, for whoever ends the process. Report colours
+// and results are decided in package report; this one holds only the numbers, which both floors need.
 package exit
 
 import (

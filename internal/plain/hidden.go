@@ -1,8 +1,8 @@
 package plain
 
-// Hidden reports whether a character is not seen and changes what is: it turns the direction of text, with which a name or a
-// line can be made to read as another, or takes no room, so that two names look the same. The joiners of emoji and scripts
-// are not among them.
+// Hidden reports whether a character is not seen and changes what is: it turns the direction of text, with which a name
+// or a line can be made to read as another, or takes no room, so that two names look the same. The joiners of emoji and
+// scripts are not among them.
 func Hidden(r rune) bool {
 	switch {
 	case r < 0xad:

@@ -117,8 +117,8 @@ func play(t *testing.T, what string) (Command, string) {
 	return Command{Argv: []string{self}, Env: []string{childEnv + "=" + what, cookie}}, cookie
 }
 
-// soon is for what happens by itself: far longer than it takes on a busy machine, far shorter than what would be waited for
-// otherwise (an hour's sleep, most of the time).
+// soon is for what happens by itself: far longer than it takes on a busy machine, far shorter than what would be waited
+// for otherwise (an hour's sleep, most of the time).
 const soon = 2 * time.Minute
 
 func noneLeft(t *testing.T, cookie string) {

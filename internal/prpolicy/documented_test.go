@@ -31,7 +31,8 @@ func TestRulesOfAPullRequest(t *testing.T) {
 	require.Equal(t, documented, have)
 }
 
-// The docs promise all of perf: a key without the tag would be the pull request's unnoticed, since others stand for perf.
+// The docs promise all of perf: a key without the tag would be the pull request's unnoticed, since others stand for
+// perf.
 func TestEveryKeyOfPerfIsARule(t *testing.T) {
 	t.Parallel()
 	documented := documentedRules(t)
@@ -47,8 +48,8 @@ func TestEveryKeyOfPerfIsARule(t *testing.T) {
 	}
 }
 
-// The driver goes to a login node with keys that no job has, and copies the agent's file from the machine that it is on:
-// neither is a pull request's to choose, for a cluster that was there or for a new one.
+// The driver goes to a login node with keys that no job has, and copies the agent's file from the machine that it is
+// on: neither is a pull request's to choose, for a cluster that was there or for a new one.
 func TestAPullRequestGoesToNoOtherMachine(t *testing.T) {
 	t.Parallel()
 	theirs := script.Profile{Login: "root@controller", AgentDir: "/srv", Agent: map[string]string{"amd64": "/etc/shadow"}}

@@ -157,8 +157,8 @@ func below(dir, path string) bool {
 	return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
 }
 
-// TakePins reads the file of pins that the rules name, as it was where they are. Its path is absolute, or relative to the
-// config. One that is none of the checkout's stands for itself.
+// TakePins reads the file of pins that the rules name, as it was where they are. Its path is absolute, or relative to
+// the config. One that is none of the checkout's stands for itself.
 func (r *Rules) TakePins(path string) error {
 	if path == "" || r.Pins != "" {
 		return nil

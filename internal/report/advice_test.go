@@ -68,7 +68,8 @@ func TestNextOfAMissingResult(t *testing.T) {
 	require.Equal(t, "less /r/report/summary.md", Advice{RunDir: "/r"}.next(c))
 }
 
-// What is slower than a pinned value is looked at first. That it may be meant is offered on its page, and not in its place.
+// What is slower than a pinned value is looked at first. That it may be meant is offered on its page, and not in its
+// place.
 func TestNextOfARegressionAcceptsNothing(t *testing.T) {
 	t.Parallel()
 	value := 12.5

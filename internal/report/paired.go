@@ -76,8 +76,8 @@ func headFailedAlone(pairs []ab.Pair, n int) bool {
 	return !slices.ContainsFunc(pairs[len(pairs)-n:], func(p ab.Pair) bool { return !p.B.Failed || p.A.Failed })
 }
 
-// nextOfSession is the command after a session that is no pass: which commits, pairs or log to look at, or another session,
-// but not one that would end in the same way.
+// nextOfSession is the command after a session that is no pass: which commits, pairs or log to look at, or another
+// session, but not one that would end in the same way.
 func (a Advice) nextOfSession(c CaseReport) string {
 	lost := c.AB.LostLog()
 	switch {

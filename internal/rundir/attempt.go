@@ -145,7 +145,7 @@ type RunAccount struct {
 	Stalls   []Stall      `json:"stalls,omitempty"` // of the agent, and so most likely of all on its node, or of a role's server
 }
 
-// Stall is a time for which the agent stood still, as its clock shows it afterwards, or a server, as its node's helper saw.
+// Stall is a time for which the agent stood still, as its clock showed afterwards, or a server, as its helper saw.
 type Stall struct {
 	At   time.Time `json:"at"` // its end
 	For  Duration  `json:"for"`

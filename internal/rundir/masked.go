@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 )
 
-// maskTexts is a JSON document with its texts masked, each decoded: what a mask makes of the encoded document may be none,
-// such as where the value of a secret is also a number, or the name of a field. Names of fields stay; other keys are data.
+// maskTexts is a JSON document with its texts masked, each decoded: what a mask makes of the encoded document may be
+// none, as where the value of a secret is also a number, or a field's name. Names of fields stay; other keys are data.
 func maskTexts(doc []byte, mask func([]byte) []byte) []byte {
 	var out bytes.Buffer
 	for at := 0; at < len(doc); {

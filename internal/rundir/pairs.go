@@ -33,8 +33,8 @@ type PairPlan struct {
 	// BaseCheckout says that base is a checkout which the store recorded, at its commit and without changes when this was
 	// planned. It is not ours: the next build may use it before, or while, this one is measured.
 	BaseCheckout bool `json:"base_checkout,omitempty"`
-	// Apart is why the difference between the builds is not the change alone: head does not come from base, "" = it does, or
-	// nobody knows.
+	// Apart is why the difference between the builds is not the change alone: head does not come from base, "" = it does,
+	// or nobody knows.
 	Apart string `json:"apart,omitempty"`
 	// Repeat is how often the client runs against the servers of a run; a run's value is the mean. 0 and 1: once.
 	Repeat int `json:"repeat,omitempty"`

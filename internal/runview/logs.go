@@ -137,8 +137,8 @@ func (l Logs) sources(s Status, now time.Time) (out []*source, open bool, err er
 	return out, open, nil
 }
 
-// agentSilent is after how long without a sign of life, which comes every few seconds, an agent is taken for gone: killed,
-// it says no end. Clocks of machines and caches of file systems are far less apart.
+// agentSilent is after how long without a sign of life, which comes every few seconds, an agent is taken for gone:
+// killed, it says no end. Clocks of machines and caches of file systems are far less apart.
 const agentSilent = 5 * time.Minute
 
 // maySay reports whether anything may still be added to the logs of a case: where nobody drives the run, no further job

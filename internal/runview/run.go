@@ -171,8 +171,8 @@ func (r Reader) recorded(tree *rundir.Tree, dir rundir.Dir) (Run, rundir.Run, er
 	return out, rec, nil
 }
 
-// over reports whether a case was begun and its newest attempt is over: where nobody drives the run it waits for resume.
-// Who ends the job of a driver that died writes the outcome, and leaves the run's record to resume.
+// over reports whether a case was begun and its newest attempt is over: where nobody drives the run it waits for
+// resume. Who ends the job of a driver that died writes the outcome, and leaves the run's record to resume.
 func over(tree *rundir.Tree, dir rundir.Dir, c rundir.CaseState) bool {
 	n := len(c.Attempts)
 	if c.State != rundir.CaseRunning || n == 0 {
@@ -261,7 +261,8 @@ func (d *verdictDoc) of(slug string) (verdictCase, bool) {
 	return d.Cases[i], true
 }
 
-// outcome is how an attempt ended by a report, which has looked at more than the run's record tells; "" = it says nothing.
+// outcome is how an attempt ended by a report, which has looked at more than the run's record tells; "" = it says
+// nothing.
 func (c verdictCase) outcome(rep, attempt int) string {
 	for _, a := range c.Attempts {
 		if a.Rep == rep && a.Attempt == attempt {

@@ -214,7 +214,8 @@ func TestStatus(t *testing.T) {
 	require.Contains(t, out.String(), "next:   ci-disagg logs -f "+string(dir))
 }
 
-// A detached run whose job is over: nothing holds nodes any more, nothing is added to a log, and it is told how to go on.
+// A detached run whose job is over: nothing holds nodes any more, nothing is added to a log, and it is told how to go
+// on.
 func TestJobOfNobodyIsOver(t *testing.T) {
 	t.Parallel()
 	dir := made(t, t.TempDir(), "r", nil)

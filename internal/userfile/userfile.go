@@ -1,8 +1,8 @@
 // Package userfile reads files that are named to us, on a command line or in a config: regular files of a bounded size,
 // without ever waiting for the other end of a FIFO.
 //
-// In: a path. Out: its bytes. In a pull request the checkout is a stranger's, and can hold links: what they lead to outside
-// of it is not read, because messages quote what they cannot read.
+// In: a path. Out: its bytes. In a pull request the checkout is a stranger's, and can hold links: what they lead to
+// outside of it is not read, because messages quote what they cannot read.
 package userfile
 
 import (
@@ -65,8 +65,8 @@ func ReadOfStranger(path string) ([]byte, error) {
 	return Read(path)
 }
 
-// inCheckouts refuses a file that lies in a git checkout by its path, and by its links does not. That of no checkout was
-// named by who is trusted to name files.
+// inCheckouts refuses a file that lies in a git checkout by its path, and by its links does not. That of no checkout
+// was named by who is trusted to name files.
 func inCheckouts(path string) error {
 	abs, err := filepath.Abs(path)
 	if err != nil {

@@ -3,8 +3,8 @@
 //	go list -deps -f '…' ./cmd/ci-disagg | notices
 //
 // In, one line per package: module path, module version, module directory, package directory, separated by tabs; `make
-// release` says how to ask go list for that. Out: for each module its name, version and every licence, notice and copyright
-// file between the package and the module's root. A module without any fails: its licence is not known.
+// release` says how to ask go list for that. Out: for each module its name, version and every licence, notice and
+// copyright file between the package and the module's root. A module without any fails: its licence is not known.
 package main
 
 import (

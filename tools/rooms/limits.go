@@ -10,6 +10,7 @@ const (
 	maxMethods = 35
 	maxFields  = 20
 	maxPackage = 3000
+	maxColumns = 120 // of a line that is a comment, a tab being one
 )
 
 // limit is how many lines of production code a room may have. A room is a package, with or without those below it, and

@@ -78,6 +78,19 @@ func TestLimits(t *testing.T) {
 	require.EqualError(t, err, "lines of package b has grown to 3002: it was to shrink from 3001 to 3000")
 }
 
+// A comment is read as text: no line of it is wider than one.
+func TestComments(t *testing.T) {
+	t.Parallel()
+	root := module(t)
+	path := filepath.Join(root, "b", "b.go")
+	wide := "// " + strings.Repeat("ä", maxColumns-3)
+	text := "package b\n\n" + wide + "\nconst Limit = 1\n\nfunc f() {\n\t" + wide + "\n}\n\n//go:generate " + wide + "\nvar s = \"" + wide + "\"\n"
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	packages, err := measure(root)
+	require.NoError(t, err)
+	require.EqualError(t, hold(packages, nil, &bytes.Buffer{}), "b/b.go:7: a comment of more than 120 columns")
+}
+
 // A room with a limit of its own is held to that one, also when it is larger than a package may be.
 func TestRooms(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/uudashr/gocognit"
 )
@@ -25,6 +27,7 @@ type pkg struct {
 	files                 map[string]int // lines by path
 	methods, fields       map[string]int // by type
 	in, out               map[string]bool
+	wide                  []string // lines of comments that are over the limit, as file:line
 }
 
 // measure measures every package below root. Test files count as lines only.
@@ -76,6 +79,20 @@ func goFiles(root string) ([]string, error) {
 	return files, err
 }
 
+// wideComments are the lines of a file that are nothing but a comment, and wider than one is read. A directive is none.
+func wideComments(rel string, text []byte) []string {
+	var wide []string
+	n := 0
+	for line := range bytes.Lines(text) {
+		n++
+		line = bytes.TrimRight(line, "\n")
+		if bytes.HasPrefix(bytes.TrimLeft(line, "\t"), []byte("// ")) && utf8.RuneCount(line) > maxColumns {
+			wide = append(wide, fmt.Sprintf("%s:%d", rel, n))
+		}
+	}
+	return wide
+}
+
 // resolve leaves the imports of this module in p.out and tells the packages behind them.
 func (p *pkg) resolve(byDir map[string]*pkg) {
 	for imported := range p.out {
@@ -109,6 +126,7 @@ func (p *pkg) add(root, rel string) error {
 	}
 	n := bytes.Count(text, []byte("\n"))
 	p.files[rel] = n
+	p.wide = append(p.wide, wideComments(rel, text)...)
 	if strings.HasSuffix(rel, "_test.go") {
 		p.tests += n
 		return nil

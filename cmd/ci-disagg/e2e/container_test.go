@@ -43,7 +43,8 @@ func TestContainers(t *testing.T) {
 	}
 }
 
-// imageWithout makes an image in which the given paths are not there, and whose environment says other things than ours.
+// imageWithout makes an image in which the given paths are not there, and whose environment says other things than
+// ours.
 func imageWithout(t *testing.T, hidden ...string) string {
 	t.Helper()
 	image := t.TempDir()

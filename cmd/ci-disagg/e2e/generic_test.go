@@ -15,8 +15,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/testkit/runtest"
 )
 
-// genericConfig has two pipelines of software that nobody here wrote: redis on one node, and a router in front of two nginx
-// on a node each.
+// genericConfig has two pipelines of software that nobody here wrote: redis on one node, and a router in front of two
+// nginx on a node each.
 const genericConfig = `stage: e2e
 backend: slurm
 workload: {grace: 5s}

@@ -86,8 +86,8 @@ func (s step) carriers(t *testing.T) []int {
 	return pids
 }
 
-// TestJenkinsAbort aborts a running build the way Jenkins does, on a real Slurm: every process of the step gets SIGTERM,
-// and whatever is not done within seconds is not done at all.
+// TestJenkinsAbort aborts a running build the way Jenkins does, on a real Slurm: every process of the step gets
+// SIGTERM, and whatever is not done within seconds is not done at all.
 func TestJenkinsAbort(t *testing.T) {
 	t.Parallel()
 	library, err := os.ReadFile(filepath.Join(root, "jenkins/vars/ciDisagg.groovy"))

@@ -14,8 +14,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/testkit/smi"
 )
 
-// hotConfig measures 1,000 tokens a second, and 500 on a machine whose card is hot: the one on which the attempts run that
-// HOT names.
+// hotConfig measures 1,000 tokens a second, and 500 on a machine whose card is hot: the one on which the attempts run
+// that HOT names.
 const hotConfig = `stage: e2e
 backend: %s
 pipelines:
@@ -40,8 +40,8 @@ retry: {max: 0}
 perf: {store: "dir:%s", reruns: %d}
 `
 
-// A card that throttles through a whole run: the regression is told as the machine's wherever people look; where there are
-// other nodes it is measured there first, and is none.
+// A card that throttles through a whole run: the regression is told as the machine's wherever people look; where there
+// are other nodes it is measured there first, and is none.
 func TestRegressionOfAHotCard(t *testing.T) {
 	t.Parallel()
 	cards := map[backend]*smi.Machine{}

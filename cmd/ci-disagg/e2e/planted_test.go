@@ -86,7 +86,8 @@ perf: {off: true}
 cases:
 `
 
-// plantedCases are all kinds at all places of a live run where the fault matrix is run, and each of both once elsewhere.
+// plantedCases are all kinds at all places of a live run where the fault matrix is run, and each of both once
+// elsewhere.
 func plantedCases() string {
 	wheres := []string{
 		"role", "role directories", "run", "roles", "run directory", "attempt", "attempt directory", "case", "case directory", "top", "report",

@@ -91,8 +91,8 @@ func TestEndings(t *testing.T) {
 	}
 }
 
-// seenFromElsewhere looks at a detached run as somebody does who has nothing but its directory: another folder, no config,
-// no Slurm. Then it is gone on with.
+// seenFromElsewhere looks at a detached run as somebody does who has nothing but its directory: another folder, no
+// config, no Slurm. Then it is gone on with.
 func (j *job) seenFromElsewhere(t *testing.T) {
 	t.Helper()
 	require.Equal(t, 0, j.wait(t))
@@ -143,7 +143,8 @@ func (j *job) killGen0(t *testing.T) {
 	t.Fatal("GEN_0 has no pytest to kill")
 }
 
-// blamesGen0 asserts that the report names GEN_0 as the root cause, shows its last lines, and calls no other role guilty.
+// blamesGen0 asserts that the report names GEN_0 as the root cause, shows its last lines, and calls no other role
+// guilty.
 func (j *job) blamesGen0(t *testing.T) {
 	t.Helper()
 	d := runtest.Document(t, j.dir)

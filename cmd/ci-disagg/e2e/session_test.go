@@ -191,7 +191,8 @@ budgets: {ready: 5m, benchmark: 5m, job: 10m}
 retry: {max: 0}
 `
 
-// A nightly's regression is measured again in pairs, the last good commit against the first bad one, before the run ends.
+// A nightly's regression is measured again in pairs, the last good commit against the first bad one, before the run
+// ends.
 func TestANightlyIsConfirmed(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -21,8 +21,8 @@ import (
 // aggregated is the stand-in's shortest case.
 const aggregated = "perf/test_perf_sanity.py::test_e2e[aggr_upload-tiny_grace_blackwell-tiny_tp4_1k1k]"
 
-// The life of a case: a history is collected, what is unchanged or was slow by chance passes, what is slower is a regression
-// until someone accepts it, and what was not measured or cannot be compared is no pass.
+// The life of a case: a history is collected, what is unchanged or was slow by chance passes, what is slower is a
+// regression until someone accepts it, and what was not measured or cannot be compared is no pass.
 func TestVerdictOverManyRuns(t *testing.T) {
 	t.Parallel()
 	store := filepath.Join(t.TempDir(), "store")
@@ -142,7 +142,8 @@ func (j *job) benchmarkLog(t *testing.T) string {
 	return logs[0]
 }
 
-// A nightly that is not green measures the pinned build beside it, once, and its report knows whether the environment did it.
+// A nightly that is not green measures the pinned build beside it, once, and its report knows whether the environment
+// did it.
 func TestReferenceIsMeasuredBesideARun(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -200,8 +201,8 @@ func TestReferenceIsMeasuredBesideARun(t *testing.T) {
 	}
 }
 
-// A second cluster begins a history of its own in the same store: runs of before that name none are nobody's until somebody
-// says whose they are, and what is usual on one cluster hides nothing on the other.
+// A second cluster begins a history of its own in the same store: runs of before that name none are nobody's until
+// somebody says whose they are, and what is usual on one cluster hides nothing on the other.
 func TestTwoClustersInOneStore(t *testing.T) {
 	t.Parallel()
 	store := "dir:" + filepath.Join(t.TempDir(), "store")

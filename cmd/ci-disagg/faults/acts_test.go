@@ -42,8 +42,8 @@ func killPytest(roles ...string) func(testing.TB, *row) {
 	}
 }
 
-// stopServer makes a role's server hang in the middle of the benchmark. Its own knob would do so at the first request, which may
-// come before the agent has seen that the router is ready.
+// stopServer makes a role's server hang in the middle of the benchmark. Its own knob would do so at the first request,
+// which may come before the agent has seen that the router is ready.
 func stopServer(role string) func(testing.TB, *row) {
 	return func(t testing.TB, r *row) {
 		r.phase(t, rundir.PhaseBenchmark)
@@ -57,8 +57,8 @@ func stopServer(role string) func(testing.TB, *row) {
 	}
 }
 
-// strike lets the fault of a role's server happen in the middle of the benchmark: at the first request its engine may have
-// said nothing yet of what it works on.
+// strike lets the fault of a role's server happen in the middle of the benchmark: at the first request its engine may
+// have said nothing yet of what it works on.
 func strike(role string) func(testing.TB, *row) {
 	return func(t testing.TB, r *row) {
 		r.running(t)
@@ -276,7 +276,8 @@ func smallDisk(t testing.TB, r *row) {
 	t.Cleanup(func() { _ = exec.Command("umount", "-l", string(r.dir)).Run() })
 }
 
-// fillDisk fills the run directory mid-run. What could not be written then is written by resume, once there is room again.
+// fillDisk fills the run directory mid-run. What could not be written then is written by resume, once there is room
+// again.
 func fillDisk(t testing.TB, r *row) int {
 	r.run(t)
 	r.running(t)
@@ -302,8 +303,8 @@ func fillDisk(t testing.TB, r *row) int {
 	return r.wait(t)
 }
 
-// behindLogin makes the driver's file system another one than the cluster's: its run directory is on a mount that only it
-// sees, and of the cluster's directory it sees nothing.
+// behindLogin makes the driver's file system another one than the cluster's: its run directory is on a mount that only
+// it sees, and of the cluster's directory it sees nothing.
 func behindLogin(t testing.TB, r *row) {
 	base, err := os.MkdirTemp("/var/tmp", "faults-") //nolint:usetesting // below /tmp it might be hidden
 	require.NoError(t, err)
@@ -405,8 +406,8 @@ func cancelledInTime(t testing.TB, r *row) {
 	require.Less(t, o.Ended.Truncate(time.Second).Sub(r.acted), runtest.Within(8*time.Second), "the job's end")
 }
 
-// termWhileResumeWaits has the driver killed, and the next one told to end while it takes the run over: it has written the
-// dead one's lease anew, and waits whether that stands.
+// termWhileResumeWaits has the driver killed, and the next one told to end while it takes the run over: it has written
+// the dead one's lease anew, and waits whether that stands.
 func termWhileResumeWaits(t testing.TB, r *row) int {
 	r.run(t)
 	r.running(t)
@@ -446,8 +447,8 @@ func (r *row) again(t testing.TB, rng *rand.Rand) {
 	r.run(t)
 }
 
-// sweepRefused kills the driver of a job that is about to fail, and lets `sweep` find out how it ended. What is left is to
-// report it.
+// sweepRefused kills the driver of a job that is about to fail, and lets `sweep` find out how it ended. What is left is
+// to report it.
 func sweepRefused(t testing.TB, r *row) int {
 	text, err := os.ReadFile(r.config)
 	require.NoError(t, err)
@@ -477,7 +478,8 @@ func (r *row) swept() bool {
 	return err == nil
 }
 
-// finished asserts that the run was finished by what had been asked after its driver had died, as the driver would have.
+// finished asserts that the run was finished by what had been asked after its driver had died, as the driver would
+// have.
 func finished(t testing.TB, r *row) {
 	require.Equal(t, []string{"gpu1"}, runtest.Outcome(t, r.dir).Finding.BadNodes)
 	require.Contains(t, r.stdout.String(), "how its jobs ended is written down now")

@@ -20,8 +20,8 @@ import (
 // beforeEnv names the checkout of another commit, which is measured in turn with this one.
 const beforeEnv = "CI_DISAGG_BENCH_BEFORE"
 
-// BenchmarkEnd measures how soon a run is over, on an idle machine: from the end of its generation server to the end of the
-// agent's record and to the exit of `run`, and from a SIGTERM to scancel.
+// BenchmarkEnd measures how soon a run is over, on an idle machine: from the end of its generation server to the end of
+// the agent's record and to the exit of `run`, and from a SIGTERM to scancel.
 func BenchmarkEnd(b *testing.B) {
 	binaries, now := []string{binary}, binary
 	if checkout := os.Getenv(beforeEnv); checkout != "" {

@@ -15,8 +15,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/testkit/runtest"
 )
 
-// BenchmarkGenCrash measures how long a job goes on after its generation server has crashed: with the agent, and with the
-// plain draft of testdata/draft.sh, whose client gives up after 60 s.
+// BenchmarkGenCrash measures how long a job goes on after its generation server has crashed: with the agent, and with
+// the plain draft of testdata/draft.sh, whose client gives up after 60 s.
 func BenchmarkGenCrash(b *testing.B) {
 	var with, without time.Duration
 	var endWith, endWithout string

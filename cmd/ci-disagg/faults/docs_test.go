@@ -13,7 +13,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the table in docs/faults.md")
 
-// The table in docs/faults.md is the one that the matrix asserts, row by row. The values of a run that passes are these.
+// The table in docs/faults.md is the one that the matrix asserts, row by row. The values of a run that passes are
+// these.
 func TestTableInDocs(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder

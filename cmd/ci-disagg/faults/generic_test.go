@@ -16,7 +16,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/testkit/runtest"
 )
 
-// Pipelines of software that nobody here wrote: redis with its own benchmark, and two nginx behind a third one, under wrk.
+// Pipelines of software that nobody here wrote: redis with its own benchmark, and two nginx behind a third one, under
+// wrk.
 
 // redisServer is what the server of the pipeline redis runs, unless a row says otherwise.
 const redisServer = `exec redis-server --port {port} --save ""`
@@ -92,8 +93,8 @@ func signal(role, program string, sig syscall.Signal) func(testing.TB, *row) {
 	}
 }
 
-// working are the processes that work in the output folder of a role, or of any: nginx and redis write their titles over
-// the environment by which others are known.
+// working are the processes that work in the output folder of a role, or of any: nginx and redis write their titles
+// over the environment by which others are known.
 func (r *row) working(role string) map[int]string {
 	out := map[int]string{}
 	for pid, line := range runtest.Processes(func([]string) bool { return true }) {

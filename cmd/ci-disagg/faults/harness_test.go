@@ -53,8 +53,8 @@ func testMain(m *testing.M) int {
 // stage is the name of the run, and so of its suite in junit.xml.
 const stage = "faults"
 
-// grace is between SIGTERM and SIGKILL: longer than the 3 s for which slurmstepd looks whether the processes of an ended
-// task have gone, shorter than what a role that ignores SIGTERM would hold on.
+// grace is between SIGTERM and SIGKILL: longer than the 3 s for which slurmstepd looks whether the processes of an
+// ended task have gone, shorter than what a role that ignores SIGTERM would hold on.
 const grace = 5 * time.Second
 
 // limit is for one driver: beyond every row's end.

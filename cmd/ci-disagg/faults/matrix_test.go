@@ -28,7 +28,8 @@ import (
 // fault is one row of the matrix: what is done, and how the run has to end.
 type fault struct {
 	name string
-	// quick rows take under 5 s each on an idle machine and run with every `go test`, the others with CI_DISAGG_FAULTS=all.
+	// quick rows take under 5 s each on an idle machine and run with every `go test`, the others with
+	// CI_DISAGG_FAULTS=all.
 	quick bool
 
 	local   bool                       // on this machine, without Slurm
@@ -135,8 +136,8 @@ func test(t testing.TB, f fault, tab *table) {
 	r.judge(t, exit, o, d)
 }
 
-// gaveUp reports whether an interrupted driver's 45 s for the job's end were over before that was known. A machine that does
-// nothing else is faster.
+// gaveUp reports whether an interrupted driver's 45 s for the job's end were over before that was known. A machine that
+// does nothing else is faster.
 func (r *row) gaveUp(exit int) bool {
 	_, err := os.Stat(runtest.Attempt(r.dir).OutcomeFile())
 	return exit == 143 && errors.Is(err, fs.ErrNotExist) && !runtest.All()

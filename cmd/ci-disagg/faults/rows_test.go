@@ -215,8 +215,8 @@ func drafts() []fault {
 	}
 }
 
-// pinging is a cluster whose slurmctld gives up on a ping after 4 s instead of 10: it pings again only when the last ping
-// is through, and takes up to SlurmdTimeout and three pings to call a node dead.
+// pinging is a cluster whose slurmctld gives up on a ping after 4 s instead of 10: it pings again only when the last
+// ping is through, and takes up to SlurmdTimeout and three pings to call a node dead.
 func pinging() *slurmtest.Options {
 	return &slurmtest.Options{Nodes: "2x4", Conf: []string{"MessageTimeout=4"}}
 }

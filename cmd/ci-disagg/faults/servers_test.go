@@ -12,12 +12,14 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/testkit/runtest"
 )
 
-// servers: what becomes of the server that a role runs, while its pytest looks every 10 s, at the client's status file first.
+// servers: what becomes of the server that a role runs, while its pytest looks every 10 s, at the client's status file
+// first.
 func servers() []fault {
 	const ecc = `export CI_DISAGG_FAULT_TEXT="CUDA error: uncorrectable ECC error encountered"`
 	serving := func(what string) string { return "GEN_0:" + what + "-while-serving" }
 	const silent = "GEN_0:executor-silent-after-benchmark" // which never comes: it is struck before
-	// The helpers look once a second, and tell of connections that last after some looks: 4 s on a machine with nothing else to do.
+	// The helpers look once a second, and tell of connections that last after some looks: 4 s on a machine with nothing
+	// else to do.
 	const seen = "hang: 15s"
 	return []fault{
 		{

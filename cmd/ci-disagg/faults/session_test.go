@@ -15,9 +15,9 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/testkit/runtest"
 )
 
-// pairs is a pipeline of two builds that are compared: a redis that dies in the runs that DIES names, of the signal HOW, and a
-// client that fails in those that FAILS names, finds its disk full in those that FULL names, and else says how fast its build
-// is, a little off in each run.
+// pairs is a pipeline of two builds that are compared: a redis that dies in the runs that DIES names, of the signal
+// HOW, and a client that fails in those that FAILS names, finds its disk full in those that FULL names, and else says
+// how fast its build is, a little off in each run.
 func pairs(base, head string) settings {
 	return settings{perf: "allow_no_baseline: true, allow_collecting: true", pipelines: `
   pairs:

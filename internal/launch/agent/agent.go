@@ -40,8 +40,8 @@ type Options struct {
 
 	// Heartbeat is the longest time between two writes of the record; 0 = 5 s.
 	Heartbeat time.Duration
-	// BrokenAfter is how long the record may go unwritten before that counts: a file server may be away for a moment. A full
-	// or read-only disk counts at once. 0 = 30 s.
+	// BrokenAfter is how long the record may go unwritten before that counts: a file server may be away for a moment. A
+	// full or read-only disk counts at once. 0 = 30 s.
 	BrokenAfter time.Duration
 	// StatusEvery is the time between two status lines; 0 = 1 min.
 	StatusEvery time.Duration

@@ -106,8 +106,9 @@ func TestSession(t *testing.T) {
 	}
 }
 
-// A build whose install step fails is not run without it: the next run of the build installs again. It is head's own where
-// base's passes, and as long as nothing else can install the machine's; a step that succeeds at last is not made again.
+// A build whose install step fails is not run without it: the next run of the build installs again. It is head's own
+// where base's passes, and as long as nothing else can install the machine's; a step that succeeds at last is not made
+// again.
 func TestInstallThatFailsInASession(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

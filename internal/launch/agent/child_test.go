@@ -194,8 +194,8 @@ func childClient() {
 	fault("after")
 }
 
-// work reports whether the benchmark goes on: for the time WORK, or until there is a file "enough" in the output when that is
-// "until told".
+// work reports whether the benchmark goes on: for the time WORK, or until there is a file "enough" in the output when
+// that is "until told".
 func work() (going func() bool) {
 	if os.Getenv("WORK") == "until told" {
 		return func() bool {

@@ -97,7 +97,7 @@ func (m *machine) benchmarkOver(e event, bound string) {
 	}
 }
 
-// testOver reports whether the roles have run for as long as the list gives the whole test: ready and benchmark together.
+// testOver reports whether the roles have run as long as the list gives the whole test: ready and benchmark together.
 func (s state) testOver(at time.Time) bool {
 	return s.test > 0 && slices.ContainsFunc(s.spans, func(p rundir.PhaseSpan) bool {
 		return p.Phase == rundir.PhaseReady && at.Sub(p.Start) >= s.test

@@ -12,7 +12,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// clientFailed is a run whose client said at 100 that it was through and ended with 1 at 101, while both servers lived on.
+// clientFailed is a run whose client said at 100 that it was through and ended with 1 at 101, while both servers lived
+// on.
 func clientFailed() state {
 	s := testState(nil)
 	s.phase, s.begun, s.drainAt, s.failed = rundir.PhaseDrain, waveMain, sec(100), true

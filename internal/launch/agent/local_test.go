@@ -20,8 +20,8 @@ import (
 )
 
 // soon is for what happens by itself: far longer than it takes on a busy machine, far shorter than the budgets and the
-// benchmark that a test would wait for otherwise. How long it takes on the agent's clock is for the tests of next, and for
-// the fault matrix.
+// benchmark that a test would wait for otherwise. How long it takes on the agent's clock is for the tests of next, and
+// for the fault matrix.
 const soon = 2 * time.Minute
 
 // long is a benchmark that goes on until something ends it.

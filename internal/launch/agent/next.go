@@ -193,8 +193,8 @@ func (m *machine) preparationEnded(r *role, e event) {
 		blame.Event{Role: r.name, Kind: kind, At: e.at, Exit: e.end.Exit, Signal: e.end.Signal, Text: endWords(e.end)})
 }
 
-// noticedFirst begins the teardown when the client has failed for a server that died about then: it noticed before Slurm
-// had told us, and its word that it is through was no more than that. The others need not be waited for.
+// noticedFirst begins the teardown when the client has failed for a server that died about then: it noticed before
+// Slurm had told us, and its word that it is through was no more than that. The others need not be waited for.
 func (m *machine) noticedFirst(at time.Time) {
 	if !m.failed || m.ending != nil {
 		return

@@ -100,8 +100,8 @@ func (s sight) silence(ill time.Duration) string {
 	return fmt.Sprintf("its server has not answered its health check for %v (%s)", ill.Round(time.Second), s.last.Text)
 }
 
-// silent is that a role's server had not answered for long, by the conditions of dead, when the benchmark ended; ok = it had not.
-// It may have been slow for any reason, so it is evidence only of whom a client missed that gave up.
+// silent is that a role's server had not answered for long, by the conditions of dead, when the benchmark ended; ok =
+// it had not. It may have been slow for any reason, so it is evidence only of whom a client missed that gave up.
 func (s state) silent(r role) (e blame.Event, ok bool) {
 	if s.ending == nil || s.ending.phase != rundir.PhaseBenchmark || s.hang <= 0 || r.kind != rundir.KindServer || r.optional ||
 		r.server.unwell.What != rundir.NodeSilent || s.ending.cause.Role == r.name {
@@ -113,9 +113,9 @@ func (s state) silent(r role) (e blame.Event, ok bool) {
 	return e, ill >= silentFor && r.server.still >= silentFor && s.ending.at.Sub(last) < silentFor
 }
 
-// fell reports whether the role's server died before the client gave its word that it was through. Its test may pass all
-// the same, which looks for that word first, and what was measured says nothing. One that has gone otherwise than by a
-// signal may have been told to by that very client.
+// fell reports whether the role's server died before the client gave its word that it was through. Its test may pass
+// all the same, which looks for that word first, and what was measured says nothing. One that has gone otherwise than
+// by a signal may have been told to by that very client.
 func (s state) fell(r role) bool {
 	g, word := r.server.gone, s.drainAt
 	if !s.word.IsZero() && s.word.Before(word) {

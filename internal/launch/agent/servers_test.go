@@ -14,9 +14,9 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// A server that is dead ends the attempt while its role's step lives on, with that role to blame: at once where it was killed,
-// after a while where it may have been told to end. A single look never does, nor anything before it was ready or after
-// the client is through.
+// A server that is dead ends the attempt while its role's step lives on, with that role to blame: at once where it was
+// killed, after a while where it may have been told to end. A single look never does, nor anything before it was ready
+// or after the client is through.
 func TestDeadServerEndsTheAttempt(t *testing.T) {
 	t.Parallel()
 	const (

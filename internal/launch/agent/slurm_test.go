@@ -305,8 +305,8 @@ func TestSlurmAgentIsKilled(t *testing.T) {
 }
 
 // The warning signal ahead of the time limit: Slurm says that the job runs, and
-// that its time is nearly up. slurmctld looks every 30 s and sends it up to 30 s early. The limit comes near when the agent
-// has taken the batch shell's place.
+// that its time is nearly up. slurmctld looks every 30 s and sends it up to 30 s early. The limit comes near when the
+// agent has taken the batch shell's place.
 func TestSlurmTimeLimitIsAnnounced(t *testing.T) {
 	t.Parallel()
 	j := submit(t, scenario{env: long()}, "--signal=B:TERM@150")

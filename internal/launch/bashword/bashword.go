@@ -39,7 +39,8 @@ func ShellText(args []*syntax.Word) int {
 	return -1
 }
 
-// ParsedAgain are those words of a command that a shell parses once more: the text of bash -c, and everything behind eval.
+// ParsedAgain are those words of a command that a shell parses once more: the text of bash -c, and everything behind
+// eval.
 func ParsedAgain(args []*syntax.Word) []*syntax.Word {
 	if len(args) == 0 {
 		return nil

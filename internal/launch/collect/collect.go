@@ -313,8 +313,8 @@ func fetch(ctx context.Context, h host.Host, dir, localDir string, paths []strin
 	return unread, errors.Join(err, reread(ctx, h, dir, localDir, paths))
 }
 
-// reread puts what is read over no link in the place of copies that never were their originals: a link may have stood on
-// the way whenever they were made, so what they hold may be anybody's. Of a long file it is
+// reread puts what is read over no link in the place of copies that never were their originals: a link may have stood
+// on the way whenever they were made, so what they hold may be anybody's. Of a long file it is
 // the beginning.
 func reread(ctx context.Context, h host.Host, dir, localDir string, paths []string) error {
 	errs := []error{drop(localDir, paths)}

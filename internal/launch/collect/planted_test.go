@@ -60,8 +60,8 @@ func collected() (dirs, files []string) {
 
 type planted struct{ attempt, kind, at string }
 
-// plantedAttempts have a link in the place of a directory each, and every kind of thing among the files of one. All kinds
-// at all places are for the fault matrix: each costs a second behind a login node.
+// plantedAttempts have a link in the place of a directory each, and every kind of thing among the files of one. All
+// kinds at all places are for the fault matrix: each costs a second behind a login node.
 func plantedAttempts() (out []planted) {
 	dirs, files := collected()
 	for i, k := range plant.Kinds() {

@@ -231,7 +231,8 @@ func TestAnIncompleteCollectionIsNotTriedAgain(t *testing.T) {
 	})
 }
 
-// Who puts something else in the place of its attempt's directory behind a login node has failed by itself, and at once.
+// Who puts something else in the place of its attempt's directory behind a login node has failed by itself, and at
+// once.
 func TestAPlantedDirectoryIsNotTriedAgain(t *testing.T) {
 	t.Parallel()
 	dir := rundir.Dir(t.TempDir() + "/run")

@@ -44,8 +44,8 @@ func TestMain(m *testing.M) {
 	os.Exit(slurmtest.Main(m, &cluster, slurmtest.Options{Nodes: "8x4"}))
 }
 
-// ample is for what happens by itself: far longer than it takes on a busy machine, far shorter than the budgets that would
-// end it otherwise.
+// ample is for what happens by itself: far longer than it takes on a busy machine, far shorter than the budgets that
+// would end it otherwise.
 const ample = 3 * time.Minute
 
 func testProfile() script.Profile { return script.Profile{GPUs: script.GPUsNone, Signal: "none"} }
@@ -78,8 +78,8 @@ func testOptions(t testing.TB, backend string) Options {
 	return testOptionsIn(backend, self, newRunDir(t), t.Name())
 }
 
-// newRunDir is a run directory that is not removed before all processes that name it have ended: a detached one may still
-// write there.
+// newRunDir is a run directory that is not removed before all processes that name it have ended: a detached one may
+// still write there.
 func newRunDir(t testing.TB) rundir.Dir {
 	t.Helper()
 	dir := t.TempDir()

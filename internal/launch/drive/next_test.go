@@ -150,7 +150,8 @@ func TestNext(t *testing.T) {
 	}
 }
 
-// A driver that is told to stop between the end of an attempt and what follows leaves the case open: resume asks the policy.
+// A driver that is told to stop between the end of an attempt and what follows leaves the case open: resume asks the
+// policy.
 func TestInterruptedBeforeWhatFollows(t *testing.T) {
 	t.Parallel()
 	first := key{rep: 0, number: 1}

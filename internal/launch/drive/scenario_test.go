@@ -44,7 +44,8 @@ func (r *transcript) Run(ctx context.Context, c host.Cmd) (host.Result, error) {
 	return r.sim.Run(ctx, c)
 }
 
-// line notes one line. Lines of the same instant are sorted: which of several goroutines comes first is nobody's matter.
+// line notes one line. Lines of the same instant are sorted: which of several goroutines comes first is nobody's
+// matter.
 func (r *transcript) line(text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -89,8 +90,8 @@ func (r *transcript) text() string {
 	return strings.Join(out, "")
 }
 
-// scenario is one way in which a run may go. The transcripts of the same scenarios were made by the scheduler that this one
-// took the place of: what it does is the same, and when.
+// scenario is one way in which a run may go. The transcripts of the same scenarios were made by the scheduler that this
+// one took the place of: what it does is the same, and when.
 type scenario struct {
 	cases  int
 	set    func(*sim)

@@ -20,8 +20,8 @@ type Config struct {
 	Cases     []Entry             `yaml:"cases"` // none: one case of each pipeline
 }
 
-// EachReader calls each for every reader that a role names, with the place where it is named and whether its results are
-// to tell of requests.
+// EachReader calls each for every reader that a role names, with the place where it is named and whether its results
+// are to tell of requests.
 func (c Config) EachReader(each func(path, reader string, requests bool)) {
 	for _, name := range slices.Sorted(maps.Keys(c.Pipelines)) {
 		for i, r := range c.Pipelines[name].Roles {

@@ -9,11 +9,11 @@ import (
 )
 
 // into is what scripts for the login node begin with. Roles write below a run directory there as they do here, and what
-// they make of a directory is resolved outside of their containers: into TOP REL goes to a directory below TOP, which is
-// trusted, over no link, and says in why what stands in the way. It gives 2 only where there is certainly nothing, 20 where
-// something else stands in the place of a directory, and 1 for all that is not known. With a third word it makes
-// directories that are not there. The last look holds the place where the shell is now against the one that was meant: a
-// link that took a directory's place meanwhile is found, too.
+// they make of a directory is resolved outside of their containers: into TOP REL goes to a directory below TOP, which
+// is trusted, over no link, and says in why what stands in the way. It gives 2 only where there is certainly nothing,
+// 20 where something else stands in the place of a directory, and 1 for all that is not known. With a third word it
+// makes directories that are not there. The last look holds the place where the shell is now against the one that was
+// meant: a link that took a directory's place meanwhile is found, too.
 const into = `home=$PWD
 unlike() {
   if why=$(LC_ALL=C stat -c %F -- "$1" 2>&1); then

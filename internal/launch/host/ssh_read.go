@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// readParts prints a line per file that is there: its number, what was read in base64, and ! if that could not be done; or
-// its number and ! with why it is not known what is there. $1 is the bound, then come the offset, the directory in two
-// parts, and the name.
+// readParts prints a line per file that is there: its number, what was read in base64, and ! if that could not be done;
+// or its number and ! with why it is not known what is there. $1 is the bound, then come the offset, the directory in
+// two parts, and the name.
 const readParts = into + `most=$1; shift; i=0; exec 3>&1
 while [ $# -gt 0 ]; do
   into "$2" "$3" 2>/dev/null; in=$?

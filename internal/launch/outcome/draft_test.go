@@ -49,7 +49,8 @@ func TestWhoCancelledADraft(t *testing.T) {
 	}
 }
 
-// Without accounting only slurmctld tells a draft's exit code, whatever it said before the end; by its name, COMPLETED is 0.
+// Without accounting only slurmctld tells a draft's exit code, whatever it said before the end; by its name, COMPLETED
+// is 0.
 func TestDraftWithoutAccounting(t *testing.T) {
 	t.Parallel()
 	over := queue(10*m, 10*m, slurm.Completed, "")

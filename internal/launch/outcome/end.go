@@ -79,8 +79,8 @@ func combine(f Facts, v view, r Resolution) Resolution {
 	return fromSlurm(f, v, r)
 }
 
-// withCollateral adds to a finding about the job as a whole which roles went with it, as the agent has seen it. One that it
-// blames itself is one of them if it ended when the job did.
+// withCollateral adds to a finding about the job as a whole which roles went with it, as the agent has seen it. One
+// that it blames itself is one of them if it ended when the job did.
 func withCollateral(f Facts, about *rundir.Finding) *rundir.Finding {
 	if about == nil || about.Root != "" || about.Collateral != nil || !ended(f) || f.Agent.End.Finding == nil {
 		return about
@@ -201,8 +201,8 @@ func fromSlurm(f Facts, v view, r Resolution) Resolution {
 	}
 }
 
-// nodeFailed names the node, so that a retry can avoid it: by what the agent saw, else by slurmctld's word, else by what
-// only the batch host's death explains. When another node fails, the agent has the time to close its record.
+// nodeFailed names the node, so that a retry can avoid it: by what the agent saw, else by slurmctld's word, else by
+// what only the batch host's death explains. When another node fails, the agent has the time to close its record.
 func nodeFailed(f Facts, v view, r Resolution, conf string) Resolution {
 	var lost []string
 	how := ""
@@ -247,10 +247,10 @@ func lostNodes(f Facts) []string {
 	return slurm.LostNodes(*f.Trouble.Row)
 }
 
-// nodeRefused: a site's prolog that fails ends a job that must not be requeued as cancelled, by the user that slurmd is.
-// The job has the reason Prolog only until the prologs of all its nodes have ended, the one that failed included; that
-// is often before anybody asks. What stays is the drained node, by "Prolog error" or by the prolog's own words. Where
-// only the job's reason tells, all of its nodes are to be avoided.
+// nodeRefused: a site's prolog that fails ends a job that must not be requeued as cancelled, by the user that slurmd
+// is. The job has the reason Prolog only until the prologs of all its nodes have ended, the one that failed included;
+// that is often before anybody asks. What stays is the drained node, by "Prolog error" or by the prolog's own words.
+// Where only the job's reason tells, all of its nodes are to be avoided.
 func nodeRefused(f Facts, v view, r Resolution, conf string) (Resolution, bool) {
 	bad, why, prolog := drainedNodes(f, v)
 	if strings.HasPrefix(v.reason, "Prolog") {

@@ -309,7 +309,8 @@ func over(f Facts, v view, r Resolution) Resolution {
 	return fromSlurm(f, v, r)
 }
 
-// asksNodes reports whether it is to be known what slurmctld has against the job's nodes: one of them may have ended it.
+// asksNodes reports whether it is to be known what slurmctld has against the job's nodes: one of them may have ended
+// it.
 func asksNodes(f Facts, v view, waited time.Duration) bool {
 	switch v.state {
 	case slurm.NodeFail:

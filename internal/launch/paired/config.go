@@ -208,8 +208,8 @@ func Settle(c Config, b Builds, f Flags) (Settings, error) {
 // errNoBase asks for what nothing names.
 var errNoBase = errors.New("which build is it to be compared with? Give --ab-base-source DIR, --ab-base-image IMAGE, or builds.base in the config")
 
-// Complete takes the base of cases whose base nothing names from what the store recorded. Where that names none either, a
-// session that was only to be made on suspicion is not, and off says why; one that the change itself demands is owed.
+// Complete takes the base of cases whose base nothing names from what the store recorded. Where that names none either,
+// a session that was only to be made on suspicion is not, and off says why; one that the change itself demands is owed.
 func (s *Settings) Complete(cases []rundir.Plan, f Flags) (off string, err error) {
 	if !s.lacks || f.Recorded == nil {
 		return "", nil

@@ -20,8 +20,8 @@ func plan(name string) rundir.Plan {
 	}
 }
 
-// A client that is repeated against its servers has as much more time, in sessions and not in the single run before one;
-// what cannot be repeated is refused.
+// A client that is repeated against its servers has as much more time, in sessions and not in the single run before
+// one; what cannot be repeated is refused.
 func TestRepeatedClient(t *testing.T) {
 	t.Parallel()
 	minute := rundir.Duration(time.Minute)

@@ -190,8 +190,9 @@ func (s Suite) NameCommits(head, base string) {
 	}
 }
 
-// missing refuses the checkout of a build that is not there, which its roles would fail for as if it were the change's fault.
-// What roles on other machines find under a path of their own nobody can tell here, nor what an install step makes.
+// missing refuses the checkout of a build that is not there, which its roles would fail for as if it were the change's
+// fault. What roles on other machines find under a path of their own nobody can tell here, nor what an install step
+// makes.
 func (r Request) missing(s Suite, name string, b paired.Build) error {
 	here := s.Backend == rundir.BackendLocal || !filepath.IsAbs(b.Source) && !s.elsewhere()
 	if !r.Built || !here || b.Source == "" || cmp.Or(b.Install, b.Setup, r.Config.Workload.Install, r.Config.Workload.Setup) != "" {

@@ -80,7 +80,8 @@ func TestWhereTheBaseLies(t *testing.T) {
 	}
 }
 
-// A checkout that is not there fails its roles as if they were at fault: it is a mistake of the config, where that can be seen.
+// A checkout that is not there fails its roles as if they were at fault: it is a mistake of the config, where that can
+// be seen.
 func TestCheckoutsThatAreNotThere(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -11,8 +11,9 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// lineage says in a session's plan which commits its builds are of, as far as their checkouts know it and nothing else says
-// so, and warns where head does not come from base: what base alone has makes a difference, too, which is not the change's.
+// lineage says in a session's plan which commits its builds are of, as far as their checkouts know it and nothing else
+// says so, and warns where head does not come from base: what base alone has makes a difference, too, which is not the
+// change's.
 func (r Request) lineage(p *rundir.Plan) {
 	if len(p.Builds) != 2 || p.Builds[0].Source == p.Builds[1].Source || r.Here.Path == "" {
 		return
@@ -54,7 +55,8 @@ func (r Request) commit(b *rundir.BuildPlan, given string) string {
 	return at
 }
 
-// strangers reports whether a checkout that knows both commits, and all that led to them, says that base did not lead to head.
+// strangers reports whether a checkout that knows both commits, and all that led to them, says that base did not lead
+// to head.
 func (r Request) strangers(base, head string, dirs ...string) bool {
 	for _, path := range append(dirs, r.Here.Path) {
 		d := checkout.Dir{Path: path, Env: r.Here.Env}

@@ -135,7 +135,8 @@ func (s Suite) warnMatch() {
 	}
 }
 
-// warnKnown warns where known failures match every case that is to be launched: no failing test could turn such a run red.
+// warnKnown warns where known failures match every case that is to be launched: no failing test could turn such a run
+// red.
 func (s Suite) warnKnown() {
 	launched := func(p rundir.Plan) bool { return p.Case.SkipReason == "" }
 	if slices.ContainsFunc(s.Plans, func(p rundir.Plan) bool { return launched(p) && p.Case.KnownBug == "" }) {
@@ -152,7 +153,8 @@ func (s Suite) warn(i int, format string, args ...any) {
 	s.Plans[i].Warnings = append(s.Plans[i].Warnings, fmt.Sprintf(format, args...))
 }
 
-// UnderDraft marks the plans as started by a team's own launch draft, and says what that costs. A draft computes its tasks as nodes × GPUs per node, which is too many for some servers.
+// UnderDraft marks the plans as started by a team's own launch draft, and says what that costs. A draft computes its
+// tasks as nodes × GPUs per node, which is too many for some servers.
 func (s Suite) UnderDraft(draft string) {
 	for i := range s.Plans {
 		s.Plans[i].Draft = true

@@ -72,8 +72,8 @@ func TestNothingIsDropped(t *testing.T) {
 	}
 }
 
-// What srt-slurm gives workers beside the flags of the recipe: the way by which prefill workers hand over, ports that no
-// two workers of a node share, the ranks of a worker over several nodes.
+// What srt-slurm gives workers beside the flags of the recipe: the way by which prefill workers hand over, ports that
+// no two workers of a node share, the ranks of a worker over several nodes.
 func TestWhatWorkersGetBesideTheirFlags(t *testing.T) {
 	t.Parallel()
 	const (
@@ -119,8 +119,8 @@ func TestWhatWorkersGetBesideTheirFlags(t *testing.T) {
 	require.ErrorContains(t, err, "data-parallel replicas of 16 GPUs over 2 nodes of 8 are not taken over")
 }
 
-// Flags are those that srt-slurm makes of their values: a list is as many words, what is null or false is not given, and
-// only YAML's own true is a switch.
+// Flags are those that srt-slurm makes of their values: a list is as many words, what is null or false is not given,
+// and only YAML's own true is a switch.
 func TestFlags(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, flag, want string }{

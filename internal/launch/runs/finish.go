@@ -154,7 +154,8 @@ func (a Access) askNodes(ctx context.Context, f *outcome.Facts) {
 	f.Trouble = outcome.Seen[[]slurm.NodeTrouble]{At: f.Now, Row: &rows}
 }
 
-// facts are what is known of an attempt that nobody has watched. stands is what else stands where its agent's record was.
+// facts are what is known of an attempt that nobody has watched. stands is what else stands where its agent's record
+// was.
 func (a Access) facts(ctx context.Context, dir rundir.Dir, e JobEnd, seen answers) (f outcome.Facts, stands, err error) {
 	j, now := e.Job, a.Now()
 	var plan rundir.Plan

@@ -122,8 +122,8 @@ func (o SweepOptions) sweepCluster(ctx context.Context) ([]Swept, error) {
 	return found, nil
 }
 
-// sign leaves word in the run's directory, as far as that is seen from here, that it is sweep which ends a job: Slurm only
-// knows that this user did. Who has asked for its end before keeps the word.
+// sign leaves word in the run's directory, as far as that is seen from here, that it is sweep which ends a job: Slurm
+// only knows that this user did. Who has asked for its end before keeps the word.
 func (o SweepOptions) sign(s Swept) {
 	base := filepath.Base(s.Dir) // behind a login node the run's id and its owner
 	for _, dir := range []rundir.Dir{rundir.Dir(s.Dir), rundir.Dir(filepath.Join(o.RunsDir, strings.TrimSuffix(base, filepath.Ext(base))))} {
@@ -215,7 +215,8 @@ func (o SweepOptions) sweepRuns(ctx context.Context) ([]Swept, error) {
 	return found, nil
 }
 
-// finish writes down how a dead driver's jobs ended, if they are where this sweep looks; nothing = there is nothing to tell.
+// finish writes down how a dead driver's jobs ended, if they are where this sweep looks; nothing = there is nothing to
+// tell.
 func (o SweepOptions) finish(ctx context.Context, dir rundir.Dir, why string) []Swept {
 	var run rundir.Run
 	err := rundir.ReadJSON(dir.RunFile(), &run)

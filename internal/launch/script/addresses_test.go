@@ -69,8 +69,8 @@ func checkScripts(t *testing.T, roles ...rundir.RolePlan) {
 	require.NoError(t, err, string(out))
 }
 
-// A client that runs several times does so in a folder of its own each time, also where its command is exec'd; the first
-// failure is the role's end.
+// A client that runs several times does so in a folder of its own each time, also where its command is exec'd; the
+// first failure is the role's end.
 func TestRepeatedClient(t *testing.T) {
 	t.Parallel()
 	client := func(command string) rundir.RolePlan {

@@ -8,8 +8,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/mask"
 )
 
-// PassedOn are the variables, and prefixes of them with a *, that the jobs of a pull request see of the caller's where the
-// cluster's export names none: how a machine is set up, and what the build is.
+// PassedOn are the variables, and prefixes of them with a *, that the jobs of a pull request see of the caller's where
+// the cluster's export names none: how a machine is set up, and what the build is.
 func PassedOn() []string {
 	return []string{
 		"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_*", "TZ", "TERM", "TMPDIR", "XDG_*",
@@ -23,8 +23,8 @@ func PassedOn() []string {
 	}
 }
 
-// PullRequestExport are the variables of env that the jobs of a pull request see without being asked for, and those that
-// they do not see. None whose name, or whose address, says that it holds a secret is among the first.
+// PullRequestExport are the variables of env that the jobs of a pull request see without being asked for, and those
+// that they do not see. None whose name, or whose address, says that it holds a secret is among the first.
 func PullRequestExport(env []string) (passed, dropped []string) {
 	for _, e := range env {
 		name, value, _ := strings.Cut(e, "=")

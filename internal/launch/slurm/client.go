@@ -255,8 +255,8 @@ func acctFields() []string {
 }
 
 // Accounting asks slurmdbd for jobs, all restarts of each (-D), without their steps
-// (-X), which roles may call as they like. Without a since, sacct would look no further back than midnight. No row for a
-// job is normal for some seconds after its submission and after its end.
+// (-X), which roles may call as they like. Without a since, sacct would look no further back than midnight. No row for
+// a job is normal for some seconds after its submission and after its end.
 func (c *Client) Accounting(ctx context.Context, cluster string, ids []string, since time.Time) ([]AcctRow, error) {
 	for _, id := range ids {
 		if !plainID(id) {

@@ -75,8 +75,8 @@ func TroubleQuery(nodes []string) []string {
 	return []string{"sinfo", "-h", "-a", "-N", "-n", strings.Join(nodes, ","), "-o", "%N %T %H %U %E"}
 }
 
-// ParseTroubles reads which nodes are down, failed or do not answer, and which somebody has drained, in the order of the
-// list: name, state, time, user(uid) and reason.
+// ParseTroubles reads which nodes are down, failed or do not answer, and which somebody has drained, in the order of
+// the list: name, state, time, user(uid) and reason.
 func ParseTroubles(text string) []NodeTrouble {
 	const columns = 5
 	var out []NodeTrouble

@@ -1,8 +1,8 @@
 // Package target is where the jobs of a run go: a cluster of the config, here or behind a login node, or this machine.
 //
-// In: the cluster's profile, the backend, the environment, a team's own draft. Out: the host and the client of Slurm that
-// a run is driven with, the files of its jobs, and, before anything is written, the proof that jobs can be made and
-// submitted there. Errors carry the exit code of package exit.
+// In: the cluster's profile, the backend, the environment, a team's own draft. Out: the host and the client of Slurm
+// that a run is driven with, the files of its jobs, and, before anything is written, the proof that jobs can be made
+// and submitted there. Errors carry the exit code of package exit.
 package target
 
 import (

@@ -22,7 +22,8 @@ const (
 	gateCall = "run_cache_transceiver_precheck"
 )
 
-// notBash is what bash itself has against the syntax of a draft, which it does not run; nil where there is no bash to ask.
+// notBash is what bash itself has against the syntax of a draft, which it does not run; nil where there is no bash to
+// ask.
 func notBash(draft []byte) error {
 	res, err := proc.Run(context.Background(), proc.Command{
 		Argv: []string{"/bin/bash", "-n"}, Env: []string{"LC_ALL=C"}, Stdin: bytes.NewReader(draft), Timeout: time.Minute,

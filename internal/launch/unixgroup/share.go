@@ -1,5 +1,5 @@
-// Package unixgroup gives run directories to a group of people: what `next:` tells somebody to look at is no use to whoever
-// may not read it.
+// Package unixgroup gives run directories to a group of people: what `next:` tells somebody to look at is no use to
+// whoever may not read it.
 //
 // In: the config's group. Out: the group, and run directories that it may read.
 package unixgroup
@@ -60,8 +60,8 @@ func number(ctx context.Context, name string, env []string) (int, error) {
 	return 0, fmt.Errorf("this machine knows no group %q", name)
 }
 
-// Make makes a run directory, which the group may read. Where that cannot be, the directory is there all the same, and the
-// second value says why.
+// Make makes a run directory, which the group may read. Where that cannot be, the directory is there all the same, and
+// the second value says why.
 func (g Group) Make(dir string) (doubt, err error) {
 	missing := dir // the topmost that is not there
 	for parent := filepath.Dir(dir); parent != missing; parent = filepath.Dir(parent) {

@@ -213,8 +213,8 @@ func found(s Series, e paired.Effect, pairs []Pair, used []int) Found {
 	return f
 }
 
-// power draws sessions in which the metrics that promise the most have become worse by their smallest effect, all at once
-// and one alone.
+// power draws sessions in which the metrics that promise the most have become worse by their smallest effect, all at
+// once and one alone.
 func power(series []Series, end paired.Result, cases, most int) *Power {
 	if len(end.Series) == 0 {
 		return nil

@@ -105,8 +105,8 @@ func TestPowerFollowsTheNoise(t *testing.T) {
 	require.Zero(t, ab.Judge(pairs(1, 1), series(t), 1, 2).Power.Found, "two pairs find nothing")
 }
 
-// TestPowerTakesNoLuckForQuiet: a few pairs that differ little by chance promise no more than the test began with, and what
-// is found if several metrics move at once is not told of one.
+// TestPowerTakesNoLuckForQuiet: a few pairs that differ little by chance promise no more than the test began with, and
+// what is found if several metrics move at once is not told of one.
 func TestPowerTakesNoLuckForQuiet(t *testing.T) {
 	t.Parallel()
 	lucky := ab.Judge(pairs(1, 1, 1, 1), series(t), 1, 10).Power

@@ -116,7 +116,8 @@ func (s Session) Compares(base, head string) bool {
 	return s.Base != nil && s.Head != nil && rundir.SameCommit(s.Base.Commit, base) && rundir.SameCommit(s.Head.Commit, head)
 }
 
-// Log is the command that lists the commits which head has and base has not, nil where they are not known or the same one.
+// Log is the command that lists the commits which head has and base has not, nil where they are not known or the same
+// one.
 func (s Session) Log() []string {
 	if s.Base == nil || s.Head == nil || s.Base.Commit == "" || s.Head.Commit == "" || s.Base.Commit == s.Head.Commit {
 		return nil

@@ -90,7 +90,8 @@ func alive(ctx context.Context, conn *pgx.Conn) bool {
 // redact is the URL as messages may show it: user, host, port and database.
 func redact(dsn string) (string, error) {
 	u, err := url.Parse(dsn)
-	// An @ further on was meant to end a password that has a / ? or # in it: what looks like host, port and database is part of it.
+	// An @ further on was meant to end a password that has a / ? or # in it: what looks like host, port and database is
+	// part of it.
 	if err != nil || strings.Contains(u.Path+u.RawQuery+u.Fragment, "@") { // url.Error repeats the URL, password included
 		return "", errors.New("baseline store postgres://…: not a valid URL; special characters of a password are written as %XX, better still leave it to $PGPASSWORD or ~/.pgpass")
 	}

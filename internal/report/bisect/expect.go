@@ -66,8 +66,8 @@ func (s Search) draw(g *paired.Generator, planted int, step, confidence float64)
 	return s, s.Found(confidence)
 }
 
-// Bound is how many measurements a search over so many candidates may take: what does not settle it by then is not told by
-// more of the same.
+// Bound is how many measurements a search over so many candidates may take: what does not settle it by then is not told
+// by more of the same.
 func Bound(candidates int) int { return 8 + 4*int(math.Ceil(math.Log2(float64(candidates+1)))) }
 
 func mean(v []float64) float64 {

@@ -12,12 +12,12 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// Question is what a search measures, beside its commits: digests of its parts, by what a person calls them. Values stay
-// out of it, a part's environment may hold what nobody is to read.
+// Question is what a search measures, beside its commits: digests of its parts, by what a person calls them. Values
+// stay out of it, a part's environment may hold what nobody is to read.
 type Question map[string]string
 
-// Asks is the question of a session's plan, of how its builds are made, and of how it is judged. A part is left out that
-// does not change what is measured: budgets, nodes to avoid, which GPUs of this machine are free.
+// Asks is the question of a session's plan, of how its builds are made, and of how it is judged. A part is left out
+// that does not change what is measured: budgets, nodes to avoid, which GPUs of this machine are free.
 func Asks(p rundir.Plan, cluster, makes string, perf any) Question {
 	builds := slices.Clone(p.Builds)
 	for i := range builds {

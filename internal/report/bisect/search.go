@@ -37,8 +37,8 @@ const (
 	growth = 1.15
 )
 
-// Posterior is how likely each candidate is to be the first slow commit, at its place from 1 on; at 0 stands how likely it
-// is that there is none.
+// Posterior is how likely each candidate is to be the first slow commit, at its place from 1 on; at 0 stands how likely
+// it is that there is none.
 func (s Search) Posterior() []float64 {
 	like := paired.Likelihood(s.Noise)
 	dmin := math.Log1p(s.MinEffect)
@@ -119,8 +119,8 @@ func (s Search) asked() (n int) {
 	return n
 }
 
-// Next is the commit to measure next: the bad one first, so that there is something to be found; then the one of which it
-// is least certain whether it is slow. 0 = none can be measured.
+// Next is the commit to measure next: the bad one first, so that there is something to be found; then the one of which
+// it is least certain whether it is slow. 0 = none can be measured.
 func (s Search) Next() int {
 	if !s.begun() && !s.out(s.Candidates) {
 		return s.Candidates

@@ -20,7 +20,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
 
-// Perf is the section perf: of ci-disagg.yaml: how performance is judged. A pull request has no say in what is tagged policy.
+// Perf is the section perf: of ci-disagg.yaml: how performance is judged. A pull request has no say in what is tagged
+// policy.
 type Perf struct {
 	Off    bool           `yaml:"off" policy:"base"` // functional runs: measured and shown, not judged
 	Policy verdict.Policy `yaml:",inline" policy:"base"`

@@ -76,8 +76,8 @@ type sessionRuns struct {
 	seen   []suspect.Run     // what the machines of the runs were that gave one
 }
 
-// sessionOf reads the pairs of a session. Its series are those of all runs up to the pair that ended it: one that lacks a
-// series is no measurement, whichever it is, and later runs cannot change what was decided after earlier ones.
+// sessionOf reads the pairs of a session. Its series are those of all runs up to the pair that ended it: one that lacks
+// a series is no measurement, whichever it is, and later runs cannot change what was decided after earlier ones.
 func (s *Builder) sessionOf(c results.Case, dir rundir.AttemptDir, ended []rundir.RunEnd) sessionRuns {
 	var out sessionRuns
 	var good []ab.Run
@@ -111,8 +111,8 @@ func (s *Builder) sessionOf(c results.Case, dir rundir.AttemptDir, ended []rundi
 	return out
 }
 
-// seriesOf are the series of a session by its runs that gave a measurement, without any those that the plan expects. What a
-// plan expects and a run lacks is that run's problem.
+// seriesOf are the series of a session by its runs that gave a measurement, without any those that the plan expects.
+// What a plan expects and a run lacks is that run's problem.
 func (s *Builder) seriesOf(c results.Case, good []ab.Run) []ab.Series {
 	out := Gating(good, s.o.Setup, c.Plan.Case.Mode)
 	if len(good) == 0 {
@@ -256,8 +256,8 @@ func (s *Builder) judgeSession(c results.Case, last results.Ended) report.Judged
 	return out
 }
 
-// ranOut reports whether the job of a session that is not decided ended by itself or by its time limit: it measures pairs
-// as long as there is time.
+// ranOut reports whether the job of a session that is not decided ended by itself or by its time limit: it measures
+// pairs as long as there is time.
 func ranOut(last results.Ended) bool {
 	return last.Outcome == rundir.OutcomePassed || last.Finding != nil && last.Finding.Kind == blame.KindTimeLimit
 }

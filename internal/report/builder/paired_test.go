@@ -269,7 +269,8 @@ func TestPairedSessions(t *testing.T) {
 	}
 }
 
-// A nightly's checkout is used again: where base ran from it at another commit, or with changes, nothing is said of the change.
+// A nightly's checkout is used again: where base ran from it at another commit, or with changes, nothing is said of the
+// change.
 func TestBaseWhoseCheckoutMovedOn(t *testing.T) {
 	t.Parallel()
 	yes, no := true, false

@@ -10,8 +10,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// A single run opens a session where a gating series is worse than its level by more than a part of its smallest effect,
-// and where nobody knows its level.
+// A single run opens a session where a gating series is worse than its level by more than a part of its smallest
+// effect, and where nobody knows its level.
 func TestSingleRunOpensASession(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -64,8 +64,8 @@ func Read(dir rundir.Dir) (map[string]Result, error) {
 	return out, err
 }
 
-// Holds is a result that was read, as far as it can be believed: jobs can write the file. It has to be of the commits that
-// the case is suspected of now, and the session beside the run has to say the same.
+// Holds is a result that was read, as far as it can be believed: jobs can write the file. It has to be of the commits
+// that the case is suspected of now, and the session beside the run has to say the same.
 func (r Result) Holds(dir rundir.Dir, slug string, now *report.Suspects) (Result, bool) {
 	if suspects := cmp.Or(now, &report.Suspects{}); r.Good != suspects.Good || r.Bad != suspects.Bad {
 		return r, false
@@ -100,9 +100,10 @@ func (r *Result) read() error {
 	return nil
 }
 
-// Apply puts the red rows of a case into the light of its result, and says in a sentence what was done; "" = none is red.
-// What a session does not find too is no regression that anybody could be told of, and no pass: the alarm stays open in
-// the history. together is what the series of the case say together: a row that the session did not test stays as it is.
+// Apply puts the red rows of a case into the light of its result, and says in a sentence what was done; "" = none is
+// red. What a session does not find too is no regression that anybody could be told of, and no pass: the alarm stays
+// open in the history. together is what the series of the case say together: a row that the session did not test stays
+// as it is.
 func (r Result) Apply(rows []verdict.Row, together *verdict.Case) (said string) {
 	left := 0
 	for i, row := range rows {
@@ -132,8 +133,9 @@ func (r Result) Apply(rows []verdict.Row, together *verdict.Case) (said string) 
 	return said + "."
 }
 
-// tested reports whether the session asked the question that a row is red for: a step, new in this run, between these two
-// commits, in a series that both of them were measured in. A promise, a creep, or what is open since before is another.
+// tested reports whether the session asked the question that a row is red for: a step, new in this run, between these
+// two commits, in a series that both of them were measured in. A promise, a creep, or what is open since before is
+// another.
 func (r Result) tested(row verdict.Row, together *verdict.Case) bool {
 	if together == nil || together.Onset == nil || together.Onset.Good != r.Good || together.Onset.Commit != r.Bad {
 		return false

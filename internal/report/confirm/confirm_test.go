@@ -163,8 +163,8 @@ func TestConfirmingIsBounded(t *testing.T) {
 	require.Equal(t, "ab.max_gpu_hours: its session may take 4.0 GPU-hours, and those before it may take 3.0 of the 5", got[1].Why)
 }
 
-// The session runs on other nodes than those that the regression was found on, as far as there are any, whatever comes of
-// it; what came of it says which.
+// The session runs on other nodes than those that the regression was found on, as far as there are any, whatever comes
+// of it; what came of it says which.
 func TestRegressionsAreConfirmedElsewhere(t *testing.T) {
 	t.Parallel()
 	found := regression("x")

@@ -111,7 +111,8 @@ func (e Editor) Remove(ctx context.Context, f baseline.Filter) ([]baseline.Recor
 	return []baseline.Record{e.note(baseline.KindPrune, cmp.Or(f.Case, "*"))}, nil
 }
 
-// Replay judges the runs that came in by hand, once and in order. mode says which metrics gate in a case that names none.
+// Replay judges the runs that came in by hand, once and in order. mode says which metrics gate in a case that names
+// none.
 func (e Editor) Replay(ctx context.Context, caseID, mode string) ([]baseline.Record, error) {
 	records, err := e.Records(ctx, baseline.Filter{Case: caseID})
 	if err != nil {
@@ -136,8 +137,8 @@ func (e Editor) Replay(ctx context.Context, caseID, mode string) ([]baseline.Rec
 	return append(changed, e.note(baseline.KindReplay, "*")), nil
 }
 
-// Split gives the runs of earlier versions their cluster: it stores the records where they belong, removes them from where
-// they were, and leaves a note. A break in between leaves runs twice, which count once.
+// Split gives the runs of earlier versions their cluster: it stores the records where they belong, removes them from
+// where they were, and leaves a note. A break in between leaves runs twice, which count once.
 func (e Editor) Split(ctx context.Context, caseID, unknownTo string) ([]baseline.Record, error) {
 	records, err := e.Records(ctx, baseline.Filter{Case: caseID})
 	if err != nil {

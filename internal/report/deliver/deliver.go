@@ -1,5 +1,5 @@
-// Package deliver brings the report of a run to those who wait for it: it is decided, measurements join the history, files
-// are written and copied, the console says how the run ended, and the verb ends with the report's exit code.
+// Package deliver brings the report of a run to those who wait for it: it is decided, measurements join the history,
+// files are written and copied, the console says how the run ended, and the verb ends with the report's exit code.
 //
 // In: a session of a run directory. Out: the report's files, and an error with the exit code of package exit. What went
 // wrong in delivering hides no proven failure and leaves no pass.
@@ -110,8 +110,8 @@ func (r *Reporter) confirm(ctx context.Context, d builder.Decided, notStored, en
 	return end
 }
 
-// Leave writes the report of what is decided as long as something is still to come. Nobody is told, and that it cannot be
-// written is told in the end.
+// Leave writes the report of what is decided as long as something is still to come. Nobody is told, and that it cannot
+// be written is told in the end.
 func (r *Reporter) Leave(d builder.Decided) {
 	r.place(&d)
 	quiet := *r
@@ -181,8 +181,8 @@ func (r *Reporter) Interrupted(signal, code int, by error) error {
 // notStoredFile says why the run's measurements could not be stored, until they are.
 const notStoredFile = "not-stored"
 
-// Owe notes of a run that begins that what it measures has yet to be stored, where that must be: a driver that is killed
-// before has said so.
+// Owe notes of a run that begins that what it measures has yet to be stored, where that must be: a driver that is
+// killed before has said so.
 func (r *Reporter) Owe(b rundir.Build) {
 	setup := r.Options.Setup
 	if setup.Store == nil && setup.StoreErr == nil || b.Mode == baseline.ModeReference || !report.MustBeStored(b, setup.Policy.FunctionalOnly) {
@@ -205,8 +205,8 @@ func (r *Reporter) note(tree *rundir.Tree, why string) {
 	}
 }
 
-// stored is why the measurements are not in the history, though they were to be: with save now, else when that was tried
-// last.
+// stored is why the measurements are not in the history, though they were to be: with save now, else when that was
+// tried last.
 func (r *Reporter) stored(ctx context.Context, d builder.Decided, save bool) (err error) {
 	if save {
 		err = r.save(ctx, d.Records)

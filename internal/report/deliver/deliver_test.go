@@ -38,7 +38,8 @@ func TestARewrittenRecordIsNotStored(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// A driver that is killed before it has stored what a nightly has measured leaves that behind: no report passes until it is.
+// A driver that is killed before it has stored what a nightly has measured leaves that behind: no report passes until
+// it is.
 func TestARunIsNotStoredFromItsBeginning(t *testing.T) {
 	t.Parallel()
 	store, err := baseline.Create(t.Context(), "dir:"+t.TempDir())

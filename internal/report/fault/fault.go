@@ -1,4 +1,5 @@
-// Package fault says whose turn it is after a run: that of who changed something, of who runs the machines, or nobody's.
+// Package fault says whose turn it is after a run: that of who changed something, of who runs the machines, or
+// nobody's.
 //
 // In: what package report decided of a run and its cases. Out: a sentence for each, which verdict.json holds and all
 // printers share.

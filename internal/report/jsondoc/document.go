@@ -126,7 +126,8 @@ func newReader(r *bufio.Reader, keep func(list string) int) *reader {
 }
 
 // Read calls each for every top-level object of r, and for every element of a
-// top-level list. keep is how many elements of the list at a pointer are kept. Beside an error stands what was read of the document that it is in.
+// top-level list. keep is how many elements of the list at a pointer are kept. Beside an error stands what was read of
+// the document that it is in.
 func Read(r *bufio.Reader, keep func(list string) int, each func(Document)) (Document, error) {
 	j := newReader(r, keep)
 	err := j.documents(each)

@@ -42,8 +42,8 @@ const maxWarnings = 3
 // timeout is how long the store may take.
 const timeout = time.Minute
 
-// Find is the build of the last green nightly, or only its commit, where the build of any can be made. Where there is none,
-// Why says so.
+// Find is the build of the last green nightly, or only its commit, where the build of any can be made. Where there is
+// none, Why says so.
 func (q Query) Find(cases []rundir.Plan, commitOnly bool) rundir.Recorded {
 	if q.Store == "" {
 		return none("there is no store to find it in (perf.store)")
@@ -209,7 +209,8 @@ func (n *night) refuse(ctx context.Context, env []string) string {
 	}
 }
 
-// moved is why a checkout is not what was measured, "" = it is, or there is none: a workspace is used by the next build.
+// moved is why a checkout is not what was measured, "" = it is, or there is none: a workspace is used by the next
+// build.
 func moved(ctx context.Context, source, commit string, env []string) string {
 	if source == "" {
 		return ""

@@ -143,8 +143,8 @@ func runsBefore(at place, agent *rundir.AgentRecord) []rundir.RunAccount {
 	return out
 }
 
-// SessionRun reads one run of a session's attempt, as an attempt of its own: it has roles, results and measurements like any
-// other.
+// SessionRun reads one run of a session's attempt, as an attempt of its own: it has roles, results and measurements
+// like any other.
 func (l *Loader) SessionRun(plan rundir.Plan, dir rundir.AttemptDir, end rundir.RunEnd) results.Attempt {
 	run := rundir.FindRun(dir, end.Run.Index)
 	if kept, ok := l.kept[string(run)]; ok {

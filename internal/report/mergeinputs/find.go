@@ -1,5 +1,5 @@
-// Package mergeinputs finds the files that are to be merged, with the roles that they are of, and the place where the report
-// goes.
+// Package mergeinputs finds the files that are to be merged, with the roles that they are of, and the place where the
+// report goes.
 package mergeinputs
 
 import (

@@ -1,4 +1,5 @@
-// Package notify tells a channel of people what a run has newly found: one message, grouped by who looks after the cases.
+// Package notify tells a channel of people what a run has newly found: one message, grouped by who looks after the
+// cases.
 //
 // In: the report of a run, a webhook. Out: nothing but the message; that it cannot be sent is a warning and never a
 // verdict. Failures of the infrastructure and regressions that were open before are not told.
@@ -105,7 +106,8 @@ type Message struct {
 	Findings []Finding `json:"findings"`
 }
 
-// Of is what a run has newly found, ok = false where that is nothing. A pull request tells its own author in its own place.
+// Of is what a run has newly found, ok = false where that is nothing. A pull request tells its own author in its own
+// place.
 func Of(r report.Report, who owners.Owners) (m Message, ok bool) {
 	if r.Build.Mode != string(verdict.Nightly) {
 		return m, false
@@ -122,8 +124,8 @@ func Of(r report.Report, who owners.Owners) (m Message, ok bool) {
 	return m, len(m.Findings) > 0
 }
 
-// findingOf is the regression that a case has newly, by the worst of its metrics, as its report orders them. A case that
-// is decided to be anything else, such as a known failure, has none.
+// findingOf is the regression that a case has newly, by the worst of its metrics, as its report orders them. A case
+// that is decided to be anything else, such as a known failure, has none.
 func findingOf(c report.CaseReport) (f Finding, found bool) {
 	if c.Result != report.ResultRegression {
 		return f, false

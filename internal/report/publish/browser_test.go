@@ -80,8 +80,8 @@ func hostileNames() []string {
 	}
 }
 
-// Whatever a case, a role, a metric, a file or a warning is called, the browser sees text: no script, nothing that the policy
-// has to stop, and no character that hides itself.
+// Whatever a case, a role, a metric, a file or a warning is called, the browser sees text: no script, nothing that the
+// policy has to stop, and no character that hides itself.
 func TestBrowserShowsHostileNamesAsText(t *testing.T) {
 	need.Long(t, "the Debian package chromium")
 	t.Parallel()

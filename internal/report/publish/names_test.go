@@ -10,8 +10,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 )
 
-// TestCasesOfPipelinesKeepTheirNames: the brackets of a pytest id tell a test from its neighbours, those of a pipeline's
-// case do not without its name.
+// TestCasesOfPipelinesKeepTheirNames: the brackets of a pytest id tell a test from its neighbours, those of a
+// pipeline's case do not without its name.
 func TestCasesOfPipelinesKeepTheirNames(t *testing.T) {
 	t.Parallel()
 	c := newCase(0)

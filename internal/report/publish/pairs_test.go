@@ -91,7 +91,8 @@ func TestLostRunsLinkTheirLogs(t *testing.T) {
 	}, v.Rows[0].Problems)
 }
 
-// A crash of head is told as head's before it is told as a crash, and what A and B are stands beside it and beside a pass.
+// A crash of head is told as head's before it is told as a crash, and what A and B are stands beside it and beside a
+// pass.
 func TestWhoseFailureItIs(t *testing.T) {
 	t.Parallel()
 	c := newCase(0)

@@ -35,8 +35,8 @@ func Measured(all []Ended) []Attempt {
 
 // ConcludeRun looks at one attempt, or one run of a session that is loaded as an attempt: its records, then its result
 // files, then whether anything was tested at all. A passed attempt can only become worse by it: a failing test that the
-// agent could not see, or a result that is not there, is never green. A failed one can get another class, when the result
-// files show an infrastructure failure.
+// agent could not see, or a result that is not there, is never green. A failed one can get another class, when the
+// result files show an infrastructure failure.
 func ConcludeRun(plan rundir.Plan, a Attempt, flaky fold.Policy, classes blame.Classes) Ended {
 	a.Roles = owedUnderDraft(plan, a.Roles)
 	e := Ended{Attempt: a, Outcome: a.outcome(), Finding: a.finding()}

@@ -39,10 +39,10 @@ func passed(t Told) bool {
 	return t.Primary != nil && t.Red == 0 && len(t.Missing) == 0 && len(t.Problems) == 0
 }
 
-// judgeDraft says how an attempt ended in which nobody watched the roles. What they left as red stands above a draft that
-// passed, failed or used up its time, and above a cancellation that its own user asked for, as a draft does that cleans
-// up; above one by anybody else only the client's does. Who passed as the client did has passed, whatever the draft then
-// did to its job. Everything else that ended the job as a whole stands.
+// judgeDraft says how an attempt ended in which nobody watched the roles. What they left as red stands above a draft
+// that passed, failed or used up its time, and above a cancellation that its own user asked for, as a draft does that
+// cleans up; above one by anybody else only the client's does. Who passed as the client did has passed, whatever the
+// draft then did to its job. Everything else that ended the job as a whole stands.
 func (e *Ended) judgeDraft(plan rundir.Plan, classes blame.Classes) {
 	kind, rule := "", ""
 	if e.Finding != nil {

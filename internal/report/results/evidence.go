@@ -19,8 +19,8 @@ import (
 const maxEvidence = 100
 
 // evidence is what the result files of an attempt say, in the form that blame.Judge
-// wants, roles in the given order where the times are the same: TestFailed for each red case, NoResult for a role that ended with 0 and left
-// no complete result. Where a role did not end by itself, or with something else than
+// wants, roles in the given order where the times are the same: TestFailed for each red case, NoResult for a role that
+// ended with 0 and left no complete result. Where a role did not end by itself, or with something else than
 // 0, its end says more than its missing file.
 func evidence(roles []*Told) []blame.Event {
 	var out []blame.Event
@@ -155,7 +155,8 @@ func isMeasured(c *junit.Case) bool {
 	return false
 }
 
-// isOwn reports whether the test raised its failure itself to say what it has found wrong, and not for another exception.
+// isOwn reports whether the test raised its failure itself to say what it has found wrong, and not for another
+// exception.
 func isOwn(c *junit.Case) bool {
 	for _, r := range c.Results {
 		lines := strings.Split(strings.TrimSpace(r.Text), "\n")

@@ -163,7 +163,8 @@ func TestNodeID(t *testing.T) {
 	require.Equal(t, -1, match(ids, "elsewhere", "v"))
 }
 
-// What was measured while the job, the agent or a server was stopped is no measurement; what they were stopped before it began plays no part.
+// What was measured while the job, the agent or a server was stopped is no measurement; what they were stopped before
+// it began plays no part.
 func TestInterruptions(t *testing.T) {
 	t.Parallel()
 	at := func(sec int) time.Time { return time.Date(2026, 11, 29, 10, 0, sec, 0, time.UTC) }

@@ -12,8 +12,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// A session is its own usual: what a card is like in all its runs is nobody's fault, what it is like in those of B alone
-// may be.
+// A session is its own usual: what a card is like in all its runs is nobody's fault, what it is like in those of B
+// alone may be.
 func TestSession(t *testing.T) {
 	t.Parallel()
 	hot := func(c *machine.CardSeen) { c.Grew[rundir.CountThermal] = 50e6 }

@@ -74,8 +74,8 @@ func (u *Usual) add(c rundir.Card) {
 	}
 }
 
-// habitRuns is how many measurements in a row make of what was unusual the usual: a lower power limit of the whole fleet
-// would else be suspect for ever.
+// habitRuns is how many measurements in a row make of what was unusual the usual: a lower power limit of the whole
+// fleet would else be suspect for ever.
 const habitRuns = 7
 
 // habit is the end of the latest measurements in a row that were suspect, and by nothing but

@@ -26,8 +26,8 @@ const (
 	late = 1.5
 )
 
-// Gaps are the stretches in which a history was not measured, the oldest first. A case that has run too rarely to have a
-// pace has none.
+// Gaps are the stretches in which a history was not measured, the oldest first. A case that has run too rarely to have
+// a pace has none.
 func (h *History) Gaps(now time.Time) []Gap {
 	at := make([]time.Time, len(h.Nights))
 	for i, n := range h.Nights {
@@ -71,8 +71,8 @@ type Silent struct {
 	Owner string
 }
 
-// SilentOnes are the histories that were due and were not measured, the longest silent first. What has been silent for longer
-// than a case is missed (forgotten) is counted and no longer listed.
+// SilentOnes are the histories that were due and were not measured, the longest silent first. What has been silent for
+// longer than a case is missed (forgotten) is counted and no longer listed.
 func SilentOnes(histories []*History, now time.Time, forgotten time.Duration, owner func(string) string) (out []Silent, older int) {
 	for _, h := range histories {
 		gaps := h.Gaps(now)

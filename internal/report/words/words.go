@@ -79,7 +79,8 @@ func Reason(r verdict.Row) string {
 	return reason
 }
 
-// NotJudged is the word for a green case whose gating metrics say no more than this: it did not pass. "" = it was judged.
+// NotJudged is the word for a green case whose gating metrics say no more than this: it did not pass. "" = it was
+// judged.
 func NotJudged(w verdict.Word) string {
 	switch w {
 	case verdict.Collecting:

@@ -35,7 +35,8 @@ const limit = 4 * time.Minute
 func command(ctx context.Context, t *testing.T, log io.Writer, args ...string) *exec.Cmd {
 	t.Helper()
 	need.Programs(t, "chromium", "chromium")
-	// Processes of the browser outlive the first one for a moment: they may write to its directory, and hold its output open.
+	// Processes of the browser outlive the first one for a moment: they may write to its directory, and hold its output
+	// open.
 	home, err := os.MkdirTemp("", "browser-")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(home) })

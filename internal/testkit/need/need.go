@@ -1,6 +1,6 @@
-// Package need is how a test declares what it needs beyond Go, bash and the coreutils: programs of Debian packages, root,
-// a Slurm cluster. Under -short such a test is skipped, also where everything is there, so that the quick loop is the same
-// on every machine. Without -short what is missing fails the test and names the packages. For tests only.
+// Package need is how a test declares what it needs beyond Go, bash and the coreutils: programs of Debian packages,
+// root, a Slurm cluster. Under -short such a test is skipped, also where everything is there, so that the quick loop is
+// the same on every machine. Without -short what is missing fails the test and names the packages. For tests only.
 package need
 
 import (

@@ -1,5 +1,5 @@
-// Package nights generates histories: nights of a suite on clusters, with regressions that open, are mended or accepted,
-// and the verdicts that were recorded of them.
+// Package nights generates histories: nights of a suite on clusters, with regressions that open, are mended or
+// accepted, and the verdicts that were recorded of them.
 package nights
 
 import (

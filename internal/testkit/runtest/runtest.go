@@ -1,5 +1,5 @@
-// Package runtest is what the tests of whole runs share: the binary under test, the stand-in workload's cases, the times
-// that are promised, and what a run leaves behind.
+// Package runtest is what the tests of whole runs share: the binary under test, the stand-in workload's cases, the
+// times that are promised, and what a run leaves behind.
 package runtest
 
 import (

@@ -9,8 +9,9 @@ import (
 	"syscall"
 )
 
-// tasksOn lists the slurmstepd processes of one node and all that they have started. A slurmstepd is known by the log of
-// its node, which it keeps open; a process that has moved away from its parents, by the environment that Slurm gave it.
+// tasksOn lists the slurmstepd processes of one node and all that they have started. A slurmstepd is known by the log
+// of its node, which it keeps open; a process that has moved away from its parents, by the environment that Slurm gave
+// it.
 func (c *Cluster) tasksOn(node string) []int {
 	log := filepath.Join(c.Dir, "log", "slurmd."+node+".log")
 	children := map[int][]int{}

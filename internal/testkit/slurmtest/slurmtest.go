@@ -1,7 +1,7 @@
 // Package slurmtest gives a test binary a real Slurm cluster of its own.
 //
-// In: Options. Out: a running Cluster of make-believe GPU nodes on this machine, brought up by testdata/slurm/up, with the
-// environment under which Slurm's commands talk to it. One cluster per test binary, started in TestMain:
+// In: Options. Out: a running Cluster of make-believe GPU nodes on this machine, brought up by testdata/slurm/up, with
+// the environment under which Slurm's commands talk to it. One cluster per test binary, started in TestMain:
 //
 //	func TestMain(m *testing.M) { os.Exit(slurmtest.Main(m, &cluster, slurmtest.Options{})) }
 //
@@ -194,8 +194,8 @@ func (c *Cluster) Try(name string, args ...string) (string, error) {
 // patience is for what a cluster does by itself, however busy the machine is.
 const patience = 2 * time.Minute
 
-// Sacct is the accounting rows of a job, its steps included, each split into the given fields. It waits for the job's own
-// row to show an end, since accounting lags.
+// Sacct is the accounting rows of a job, its steps included, each split into the given fields. It waits for the job's
+// own row to show an end, since accounting lags.
 func (c *Cluster) Sacct(tb testing.TB, job string, fields ...string) [][]string {
 	tb.Helper()
 	var rows [][]string

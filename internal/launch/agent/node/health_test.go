@@ -29,7 +29,8 @@ func TestLeaf(t *testing.T) {
 	require.Empty(t, leaf("a.b.c", "switch.node"))
 }
 
-// What is wrong is told once it was seen twice, and again while it lasts, with how often it was seen; what is well is told once.
+// What is wrong is told once it was seen twice, and again while it lasts, with how often it was seen; what is well is
+// told once.
 func TestHealthIsToldAgain(t *testing.T) {
 	t.Parallel()
 	var code atomic.Int64

@@ -145,8 +145,8 @@ func (w *watched) role() (*exec.Cmd, io.Closer) {
 	return cmd, in
 }
 
-// A server that is killed is seen, with its signal, while its role knows nothing; the time is the agent's, however wrong
-// the node's clock is.
+// A server that is killed is seen, with its signal, while its role knows nothing; the time is the agent's, however
+// wrong the node's clock is.
 func TestServerIsKilled(t *testing.T) {
 	t.Parallel()
 	w := watchRole(t, time.Hour)

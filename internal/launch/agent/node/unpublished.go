@@ -14,8 +14,8 @@ import (
 // program is what a test runs as its server that publishes no address: that of an aggregated case.
 const program = "trtllm-serve"
 
-// rareEvery is how often all processes are searched for such a server where there has been none for long: that costs the
-// node that is measured.
+// rareEvery is how often all processes are searched for such a server where there has been none for long: that costs
+// the node that is measured.
 const rareEvery = 5 * time.Second
 
 // unpublished finds such a server by its command line. No port is tried out: of a program's ports others may be for

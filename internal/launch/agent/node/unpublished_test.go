@@ -17,7 +17,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// A server whose test publishes no address is found by its command line, and how it ended is seen; another job's is not.
+// A server whose test publishes no address is found by its command line, and how it ended is seen; another job's is
+// not.
 func TestServerWithoutAddress(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -26,7 +26,8 @@ func Events(text []byte) (out []rundir.NodeEvent) {
 	return out
 }
 
-// Heard takes what a helper tells as it comes, in pieces. Its word is evidence at most: what cannot be read is left out.
+// Heard takes what a helper tells as it comes, in pieces. Its word is evidence at most: what cannot be read is left
+// out.
 type Heard struct {
 	Take func(rundir.NodeEvent)
 	part []byte

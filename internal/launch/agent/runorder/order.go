@@ -162,8 +162,8 @@ func (o *Order) HeadFailed() *rundir.RunEnd {
 	return o.head
 }
 
-// Own makes the install step that failed in head alone head's fault in the job's end: by itself it is taken for the machine's,
-// and there base's was made on the same nodes, each time.
+// Own makes the install step that failed in head alone head's fault in the job's end: by itself it is taken for the
+// machine's, and there base's was made on the same nodes, each time.
 func (o *Order) Own(end *rundir.AgentEnd) *rundir.AgentEnd {
 	f := end.Finding
 	if o.HeadFailed() == nil || !o.installs || end.Outcome != rundir.OutcomeInfra || f == nil || f.Kind != blame.KindInstall || f.Rule != f.Kind {

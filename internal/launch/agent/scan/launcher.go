@@ -64,7 +64,8 @@ func newLauncherMessages() launcherMessages {
 		// srun: launch/slurm: _step_signal: Terminating StepId=4.0
 		// srun: Force Terminated job 4
 		ends: regexp.MustCompile(`^srun: (?:\S+: )*(?:Force Terminated|Terminating) |^srun: Job step aborted`),
-		// slurmstepd-gpu0: error:  mpi/pmix_v4: _errhandler: gpu0 [0]: pmixp_client_v2.c:211: Error handler invoked: status = -61, …
+		// slurmstepd-gpu0: error:  mpi/pmix_v4: _errhandler: gpu0 [0]: pmixp_client_v2.c:211: Error handler invoked: status =
+		// -61, …
 		abort: regexp.MustCompile(`^slurmstepd\S*: error: +mpi/pmi\S+: .*(?:Error handler invoked|[Aa]bort)`),
 		// slurmstepd-gpu0: error: *** STEP 33.3 ON gpu0 CANCELLED AT 2026-11-30T00:53:38 ***
 		cancel: regexp.MustCompile(`^slurmstepd\S*: error: \*\*\* STEP \S+ ON \S+ CANCELLED AT \S+ \*\*\*`),
@@ -119,7 +120,8 @@ func (s *Log) fromLauncher(line string) {
 	}
 }
 
-// fromShell notes of which command a shell says that it was killed: bash in a line with its own place, dash by the word.
+// fromShell notes of which command a shell says that it was killed: bash in a line with its own place, dash by the
+// word.
 func (s *Log) fromShell(line string) {
 	if m := s.look.launcher.shell.FindStringSubmatch(line); m != nil {
 		s.st.Killed = m[1]
@@ -144,8 +146,9 @@ func (st State) SentBy(events []blame.Event, role string, status bool) {
 	}
 }
 
-// killedBy says how an exit code 137 came about of which no process was seen to die: of a kill that comes from outside, a
-// shell says which command it has hit, and timeout(1), which ends itself by a SIGKILL that it sends, is the role's own.
+// killedBy says how an exit code 137 came about of which no process was seen to die: of a kill that comes from outside,
+// a shell says which command it has hit, and timeout(1), which ends itself by a SIGKILL that it sends, is the role's
+// own.
 func (st State) killedBy() blame.Inside {
 	words := strings.Fields(st.Killed)
 	for i, word := range words {
@@ -160,7 +163,8 @@ func (st State) killedBy() blame.Inside {
 	return ""
 }
 
-// sendsKill reports whether timeout(1) ever sends SIGKILL, by its options, with which words begin: -k DURATION or -s KILL.
+// sendsKill reports whether timeout(1) ever sends SIGKILL, by its options, with which words begin: -k DURATION or -s
+// KILL.
 func sendsKill(words []string) bool {
 	for len(words) > 0 && strings.HasPrefix(words[0], "-") {
 		name, value := option(words[0])
@@ -181,7 +185,8 @@ func sendsKill(words []string) bool {
 	return false
 }
 
-// option is the name and the value of an option of timeout(1): --signal=KILL, -sKILL, or behind those without a value, -vk5.
+// option is the name and the value of an option of timeout(1): --signal=KILL, -sKILL, or behind those without a value,
+// -vk5.
 func option(word string) (name, value string) {
 	if long, ok := strings.CutPrefix(word, "--"); ok {
 		name, value, _ = strings.Cut(long, "=")

@@ -12,7 +12,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// While Slurm is asked for the steps' ids, nobody who only wants to know them waits: the loop writes its record meanwhile.
+// While Slurm is asked for the steps' ids, nobody who only wants to know them waits: the loop writes its record
+// meanwhile.
 func TestStepIDWhileSqueueHangs(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -287,8 +287,8 @@ func (w *Watch) Probe(ctx context.Context, said []Said) Silence {
 	return s
 }
 
-// checked tells of health checks that were answered after the last sign of life, which they are not: whoever looks into the
-// log finds them there.
+// checked tells of health checks that were answered after the last sign of life, which they are not: whoever looks into
+// the log finds them there.
 func checked(since time.Time, checks ...time.Time) string {
 	last := slices.MaxFunc(checks, time.Time.Compare)
 	if last.Sub(since) < time.Second {
@@ -297,9 +297,9 @@ func checked(since time.Time, checks ...time.Time) string {
 	return " (health checks answered until " + last.UTC().Format("15:04:05Z") + ")"
 }
 
-// hasWork reports whether requests wait for a role. What its node's helper sees is the better witness: an engine says how
-// many requests it works on only after it has done so, the last time with the last one, and one that dies before has not
-// said a word.
+// hasWork reports whether requests wait for a role. What its node's helper sees is the better witness: an engine says
+// how many requests it works on only after it has done so, the last time with the last one, and one that dies before
+// has not said a word.
 func (w *Watch) hasWork(i int, said Said) bool {
 	if seen, ok := w.waits(i); ok {
 		return seen.Open > 0

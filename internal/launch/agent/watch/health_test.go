@@ -11,8 +11,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// Whom requests wait for, its node's helper knows best: an idle engine's last word is that it worked on one, and one that
-// died before its first iteration has said nothing.
+// Whom requests wait for, its node's helper knows best: an idle engine's last word is that it worked on one, and one
+// that died before its first iteration has said nothing.
 func TestWhoHasWork(t *testing.T) {
 	t.Parallel()
 	work := regexp.MustCompile(`num_scheduled_requests = (\d+)`)

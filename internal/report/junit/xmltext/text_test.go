@@ -64,8 +64,8 @@ func TestNextOdd(t *testing.T) {
 	}
 }
 
-// TestHiddenIsMarked: a name that turns the direction of text, or hides a part of itself, shows that it does; one with the
-// joiners of scripts and emoji stays as it is.
+// TestHiddenIsMarked: a name that turns the direction of text, or hides a part of itself, shows that it does; one with
+// the joiners of scripts and emoji stays as it is.
 func TestHiddenIsMarked(t *testing.T) {
 	t.Parallel()
 	for _, r := range "\u00ad\u061c\u115f\u180e\u200b\u200e\u200f\u2028\u2029\u202a\u202e\u2060\u2066\u2069\u206f\u3164\ufeff\ufff9\U000e0001\U000e007f" {

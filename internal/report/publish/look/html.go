@@ -86,7 +86,8 @@ func Style() []byte { return bytes.Clone(style) }
 //go:embed page.html
 var page string
 
-// Pages are templates with what all pages begin with: "head", of something with a Title and Up, the way to the style sheet.
+// Pages are templates with what all pages begin with: "head", of something with a Title and Up, the way to the style
+// sheet.
 func Pages(own template.FuncMap, files fs.FS) *template.Template {
 	t := template.Must(template.New("").Funcs(funcs()).Funcs(own).Parse(page))
 	return template.Must(t.ParseFS(files, "templates/*.html"))

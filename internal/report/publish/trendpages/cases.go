@@ -208,7 +208,8 @@ func levelOf(s trends.Series, k int) levelView {
 	return v
 }
 
-// months are the nights, newest first, those of a month together. The tables are most of a site: they are written by hand.
+// months are the nights, newest first, those of a month together. The tables are most of a site: they are written by
+// hand.
 func months(s trends.Series) []monthView {
 	var out []monthView
 	for to := len(s.Nights); to > 0; {

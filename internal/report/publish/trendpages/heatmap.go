@@ -84,7 +84,8 @@ func toneOf(w verdict.Word) string {
 	}
 }
 
-// svg draws the map. It stands in the page itself, so that its names are links and its colours those of the style sheet.
+// svg draws the map. It stands in the page itself, so that its names are links and its colours those of the style
+// sheet.
 func (h *heat) svg() template.HTML {
 	if len(h.at) == 0 || h.first.IsZero() {
 		return ""

@@ -143,7 +143,8 @@ type Scanner struct {
 	outs   [MaxHistory]float64
 }
 
-// Scan judges run i against the runs before it. It needs i >= 1. The slices of the result are valid until the next call.
+// Scan judges run i against the runs before it. It needs i >= 1. The slices of the result are valid until the next
+// call.
 func (sc *Scanner) Scan(d *Data, i int, dmin float64) Result {
 	r := Result{Noise: sc.Learn(d, i-WindowOf(d, i)+1)}
 	stretch := math.Sqrt((1 + r.Rho) / (1 - r.Rho))
