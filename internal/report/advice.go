@@ -247,7 +247,7 @@ func severity(c CaseReport) int {
 		return 100 // nobody has to look
 	}
 	order := []string{
-		ResultTestFailed, ResultInfra, ResultInterrupted, ResultUsage, ResultRegression,
+		ResultTestFailed, ResultInfra, ResultInterrupted, ResultNotRun, ResultRegression,
 		ResultNoVerdict, ResultSkipped, ResultKnown, ResultImprovement, ResultPassed,
 	}
 	return max(0, slices.Index(order, c.Result)) // an unknown word is not hidden at the end

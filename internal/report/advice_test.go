@@ -89,7 +89,7 @@ func TestEveryEndingHasANext(t *testing.T) {
 	t.Parallel()
 	for _, a := range []Advice{{RunDir: "/r"}, {RunDir: "/r", NoStore: true}, {RunDir: "/r", NoStore: true, Config: "/c.yaml"}} {
 		for _, result := range []string{
-			ResultTestFailed, ResultInfra, ResultInterrupted, ResultRegression, ResultNoVerdict, ResultSkipped, ResultKnown, ResultUsage, "something new",
+			ResultTestFailed, ResultInfra, ResultInterrupted, ResultRegression, ResultNoVerdict, ResultSkipped, ResultKnown, ResultNotRun, "something new",
 		} {
 			for _, word := range []verdict.Word{
 				"", verdict.Regression, verdict.Inconclusive, verdict.Invalid, verdict.NoBaseline, verdict.BaselineUnavailable, verdict.Collecting,

@@ -93,7 +93,7 @@ func (d *decider) ownSkip() (why string, ok bool) {
 		if !s.Counts {
 			continue
 		}
-		for _, r := range s.Told {
+		for _, r := range s.RoleResults {
 			p := r.Primary
 			switch {
 			case p == nil:
@@ -118,7 +118,7 @@ func (d *decider) ownSkip() (why string, ok bool) {
 // left some, and each of them was skipped. A task that fills a server owes none.
 func (d *decider) allSkipped() (why string, ok bool) {
 	for _, s := range d.attempts {
-		for _, r := range s.Told {
+		for _, r := range s.RoleResults {
 			if !s.Counts || !decides(r) {
 				continue
 			}
@@ -137,7 +137,7 @@ func (d *decider) allSkipped() (why string, ok bool) {
 }
 
 // decides reports whether the tests of a role say if its case was skipped.
-func decides(r results.Told) bool {
+func decides(r results.RoleResult) bool {
 	return !r.Optional && rundir.Works(r.Kind) && (r.JUnit || len(r.Tests) > 0)
 }
 
@@ -217,7 +217,7 @@ func (d *decider) attempt(s results.Ended) AttemptReport {
 	}
 	a.Spent = cost.Of(s, d.plan)
 	a.GPUHours, a.GPUHoursUsed = a.Spent.Allocated, results.Took(a.Started, a.Ended).Hours()*float64(d.plan.UsedGPUs)
-	for _, r := range s.Told {
+	for _, r := range s.RoleResults {
 		role := RoleReport{RoleRecord: r.RoleRecord, Tail: r.Tail}
 		role.Status, role.Why = roleStatus(&s, &r)
 		if r.RoleRecord.LogBytes > 0 || len(r.Tail) > 0 {
@@ -229,7 +229,7 @@ func (d *decider) attempt(s results.Ended) AttemptReport {
 }
 
 // roleStatus is what became of a role in the light of the finding.
-func roleStatus(s *results.Ended, r *results.Told) (status, why string) {
+func roleStatus(s *results.Ended, r *results.RoleResult) (status, why string) {
 	switch {
 	case s.IsRoot(r.Name):
 		return RoleRoot, s.Finding.Message
@@ -249,7 +249,7 @@ func (d *decider) warn() {
 	d.out.notes.judging, d.out.notes.unverified = slices.Clone(d.judged.Warnings), d.judged.Unverified
 	for _, s := range d.attempts {
 		if s.Counts {
-			for _, r := range s.Told {
+			for _, r := range s.RoleResults {
 				d.out.notes.judging = append(d.out.notes.judging, r.Notes...)
 			}
 		}

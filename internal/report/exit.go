@@ -12,7 +12,7 @@ const (
 	ResultImprovement = "improvement"
 	ResultKnown       = "known_failure" // failed as the config expects: its own word, never a pass
 	ResultTestFailed  = "test_failed"
-	ResultUsage       = "usage"
+	ResultNotRun      = "usage" // wrong use: nothing was started
 	ResultInfra       = "infra"
 	ResultRegression  = "regression"
 	ResultNoVerdict   = "no_verdict"
@@ -199,7 +199,7 @@ func ResultOf(code int) string {
 	case exit.TestFailed:
 		return ResultTestFailed
 	case exit.Usage:
-		return ResultUsage
+		return ResultNotRun
 	case exit.Infra:
 		return ResultInfra
 	case exit.Regression:

@@ -98,7 +98,7 @@ func demote(c *junit.Case, message, kind string) {
 func (d *decider) roles() []rundir.RoleRecord {
 	var out []rundir.RoleRecord
 	for _, s := range d.attempts {
-		for _, r := range s.Told {
+		for _, r := range s.RoleResults {
 			if !slices.ContainsFunc(out, func(have rundir.RoleRecord) bool { return have.Name == r.Name }) {
 				out = append(out, r.RoleRecord)
 			}
@@ -109,12 +109,12 @@ func (d *decider) roles() []rundir.RoleRecord {
 }
 
 // each calls f with what a role told in each attempt that counts.
-func (d *decider) each(role string, f func(s *results.Ended, t *results.Told)) {
+func (d *decider) each(role string, f func(s *results.Ended, t *results.RoleResult)) {
 	for a := range d.attempts {
 		s := &d.attempts[a]
-		i := slices.IndexFunc(s.Told, func(t results.Told) bool { return t.Name == role })
+		i := slices.IndexFunc(s.RoleResults, func(t results.RoleResult) bool { return t.Name == role })
 		if s.Counts && i >= 0 {
-			f(s, &s.Told[i])
+			f(s, &s.RoleResults[i])
 		}
 	}
 }
@@ -132,7 +132,7 @@ func (d *decider) roleTests(role rundir.RoleRecord) RoleChecks {
 		}
 		reps[t.TestName] = append(reps[t.TestName], fold.Runs(fmt.Sprintf("rep %d", rep), t.Case)...)
 	}
-	d.each(role.Name, func(s *results.Ended, told *results.Told) {
+	d.each(role.Name, func(s *results.Ended, told *results.RoleResult) {
 		for _, t := range told.Tests {
 			c := *t.Case
 			switch {
@@ -199,7 +199,7 @@ func (r *RoleChecks) addSuites(f results.File) {
 func (d *decider) roleEnd(role string) (Check, bool) {
 	var takes []fold.Run
 	kept := ""
-	d.each(role, func(s *results.Ended, t *results.Told) {
+	d.each(role, func(s *results.Ended, t *results.RoleResult) {
 		takes, kept = append(takes, fold.Runs(fmt.Sprintf("rep %d", s.Rep), &t.End)...), t.Log
 	})
 	if len(takes) == 0 {

@@ -34,7 +34,7 @@ func (d *decider) verdictCheck(skip string) Check {
 		c.SystemOut = append(c.SystemOut, text)
 	}
 	if s := d.deciding(); s != nil {
-		for _, r := range s.Told {
+		for _, r := range s.RoleResults {
 			if r.Name == s.RootName() {
 				c.Kept = r.Log
 			}
@@ -173,7 +173,7 @@ func prefixed(role, message string) string {
 
 // ownFailure is the first red result of a role, nil if it has none.
 func ownFailure(s *results.Ended, role string) *junit.Result {
-	for _, r := range s.Told {
+	for _, r := range s.RoleResults {
 		if c := r.First; r.Name == role && c != nil {
 			for j := range c.Results {
 				if c.Results[j].Status.Red() {
@@ -208,7 +208,7 @@ func (d *decider) body() string {
 	if own := ownFailure(s, root); own != nil {
 		fmt.Fprintf(&b, "what %s reported\n%s\n", root, indent(strings.TrimSpace(own.Message+"\n"+own.Text)))
 	}
-	for _, r := range s.Told {
+	for _, r := range s.RoleResults {
 		if r.Name == root {
 			r.AppendTail(&b)
 		}
@@ -251,7 +251,7 @@ func appendTimeline(b *strings.Builder, s *results.Ended) {
 
 // endsRole reports whether an event is the end of its role.
 func endsRole(s *results.Ended, e rundir.Event) bool {
-	for _, role := range s.Told {
+	for _, role := range s.RoleResults {
 		if role.Name == e.Role {
 			return role.Ended != nil && !e.At.Before(role.Ended.Add(-time.Second))
 		}
@@ -263,7 +263,7 @@ func endsRole(s *results.Ended, e rundir.Event) bool {
 // repeated is flaky as a whole.
 func (d *decider) flaky(c *junit.Case) {
 	for _, s := range d.attempts {
-		for _, role := range s.Told {
+		for _, role := range s.RoleResults {
 			p := role.Primary
 			if !s.Counts || p == nil || len(p.Reruns) == 0 {
 				continue
@@ -284,7 +284,7 @@ func (d *decider) verdictTime() time.Duration {
 	if s == nil {
 		return 0
 	}
-	for _, role := range s.Told {
+	for _, role := range s.RoleResults {
 		if p := role.Primary; role.Name == d.plan.Drain.Role && p != nil {
 			return p.Time
 		}

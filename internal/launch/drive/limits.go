@@ -15,42 +15,42 @@ func (c Cluster) limited() bool { return c.MaxJobs > 0 || c.MaxNodes > 0 }
 
 // room says why a case may not be submitted now, "" when it may. blind reports that
 // this is only not known yet, which the next answer of the cluster will change.
-func (m *machine) room(c *caseState) (why string, blind bool) {
-	mine, myNodes := m.liveCount(), 0
-	if m.maxJobs > 0 && mine >= m.maxJobs {
-		return fmt.Sprintf("%d of this run's %d jobs are under way", mine, m.maxJobs), false
+func (t *transition) room(c *caseState) (why string, blind bool) {
+	mine, myNodes := t.liveCount(), 0
+	if t.maxJobs > 0 && mine >= t.maxJobs {
+		return fmt.Sprintf("%d of this run's %d jobs are under way", mine, t.maxJobs), false
 	}
-	if m.backend == rundir.BackendLocal && m.gpusTaken(c) {
+	if t.backend == rundir.BackendLocal && t.gpusTaken(c) {
 		return "another case has its GPUs", false
 	}
-	if m.backend == rundir.BackendLocal || !m.cluster.limited() {
+	if t.backend == rundir.BackendLocal || !t.cluster.limited() {
 		return "", false
 	}
-	for i := range m.cases {
-		if m.cases[i].live() {
-			myNodes += m.cases[i].plan.Nodes
+	for i := range t.cases {
+		if t.cases[i].live() {
+			myNodes += t.cases[i].plan.Nodes
 		}
 	}
-	age := m.at.Sub(m.queue.at)
-	if !m.queue.at.IsZero() && age <= 2*m.poll.Pending {
-		count, nodes := othersJobs(m.queue.rows, m.tag, m.far)
-		why = m.cluster.full(count+mine, nodes+myNodes, c.plan.Nodes)
+	age := t.at.Sub(t.queue.at)
+	if !t.queue.at.IsZero() && age <= 2*t.poll.Pending {
+		count, nodes := othersJobs(t.queue.rows, t.tag, t.far)
+		why = t.cluster.full(count+mine, nodes+myNodes, c.plan.Nodes)
 		if why != "" || age <= freshLook {
 			return why, false
 		}
 	}
-	if m.queue.failing.IsZero() { // else the question stands already, at its own pace
-		m.queue.soon(m.at, 0)
+	if t.queue.failing.IsZero() { // else the question stands already, at its own pace
+		t.queue.soon(t.at, 0)
 	}
 	return "the cluster has not said yet what of ours runs there", true
 }
 
 // gpusTaken reports whether a case under way has one of this machine's GPUs that the
 // case is to run on.
-func (m *machine) gpusTaken(c *caseState) bool {
+func (t *transition) gpusTaken(c *caseState) bool {
 	mine := c.plan.Devices()
-	for i := range m.cases {
-		if other := &m.cases[i]; other != c && other.live() &&
+	for i := range t.cases {
+		if other := &t.cases[i]; other != c && other.live() &&
 			slices.ContainsFunc(other.plan.Devices(), func(n int) bool { return slices.Contains(mine, n) }) {
 			return true
 		}
@@ -77,8 +77,8 @@ func (c Cluster) full(count, nodes, more int) string {
 // holdToLimits takes a job back that this driver has just submitted if others of
 // ours fill the cluster: drivers that look at the same moment all find room. Slurm
 // numbers jobs in order, so all drivers agree on which were first, and those stay.
-func (m caseStep) holdToLimits() {
-	c := m.c
+func (t caseTransition) holdToLimits() {
+	c := t.c
 	id, err := strconv.Atoi(c.job.ID)
 	if !c.unchecked || c.facts.Queue.Row == nil || err != nil {
 		return
@@ -88,15 +88,15 @@ func (m caseStep) holdToLimits() {
 		return
 	}
 	count, nodes := 0, 0
-	for _, r := range m.queue.rows {
+	for _, r := range t.queue.rows {
 		n, err := strconv.Atoi(r.ID)
 		_, _, ours := jobs.Ours(r)
 		if class := r.State.Class(); err == nil && ours && n < id && class != slurm.Terminal && class != slurm.Leaving {
 			count, nodes = count+1, nodes+r.Nodes
 		}
 	}
-	if why := m.cluster.full(count, nodes, c.plan.Nodes); why != "" {
-		m.cancel(rundir.CauseLimit, rundir.OutcomeCancelled, "withdrawn: "+why)
+	if why := t.cluster.full(count, nodes, c.plan.Nodes); why != "" {
+		t.cancel(rundir.CauseLimit, rundir.OutcomeCancelled, "withdrawn: "+why)
 	}
 }
 
@@ -105,8 +105,8 @@ func (m caseStep) holdToLimits() {
 const blindFor = 10 * time.Minute
 
 // blind reports whether the cluster has not answered for too long to go on waiting.
-func (m *machine) blind() bool {
-	return !m.queue.failing.IsZero() && m.at.Sub(m.queue.failing) > blindFor
+func (t *transition) blind() bool {
+	return !t.queue.failing.IsZero() && t.at.Sub(t.queue.failing) > blindFor
 }
 
 // othersJobs counts jobs and nodes of our other runs that are pending or running.

@@ -48,15 +48,15 @@ func (q *queueView) next(now time.Time, changed bool, first, bound time.Duration
 }
 
 // pollQueue asks squeue once for all jobs, when it is time.
-func (m *machine) pollQueue() {
-	if m.backend == rundir.BackendLocal || m.queue.busy || m.at.Before(m.queue.due) || !m.needsQueue() {
+func (t *transition) pollQueue() {
+	if t.backend == rundir.BackendLocal || t.queue.busy || t.at.Before(t.queue.due) || !t.needsQueue() {
 		return
 	}
-	m.queue.busy = true
+	t.queue.busy = true
 	clusters := []string{""}
 	routed := true // all of them: the default cluster has nothing of this run
-	for i := range m.cases {
-		if c := &m.cases[i]; c.live() {
+	for i := range t.cases {
+		if c := &t.cases[i]; c.live() {
 			routed = routed && c.job.Routed != ""
 			if !slices.Contains(clusters, c.job.Routed) {
 				clusters = append(clusters, c.job.Routed)
@@ -66,13 +66,13 @@ func (m *machine) pollQueue() {
 	if routed && len(clusters) > 1 {
 		clusters = clusters[1:]
 	}
-	m.do(action{kind: doQueue, clusters: clusters})
+	t.do(action{kind: doQueue, clusters: clusters})
 }
 
 // needsQueue reports whether anybody wants to know.
-func (m *machine) needsQueue() bool {
-	for i := range m.cases {
-		if c := &m.cases[i]; c.watched() || c.stage == stageDue && m.cluster.limited() {
+func (t *transition) needsQueue() bool {
+	for i := range t.cases {
+		if c := &t.cases[i]; c.watched() || c.stage == stageDue && t.cluster.limited() {
 			return true
 		}
 	}
@@ -80,44 +80,44 @@ func (m *machine) needsQueue() bool {
 }
 
 // queueAnswer hands every job its row.
-func (m *machine) queueAnswer(e event) {
-	m.queue.busy = false
+func (t *transition) queueAnswer(e event) {
+	t.queue.busy = false
 	changed := false
 	if e.err != nil {
-		if m.queue.failing.IsZero() {
-			m.queue.failing = m.at
-			m.tell(Warning, -1, "squeue says nothing: %v", e.err)
+		if t.queue.failing.IsZero() {
+			t.queue.failing = t.at
+			t.tell(Warning, -1, "squeue says nothing: %v", e.err)
 		}
 	} else {
-		if !m.queue.failing.IsZero() {
-			m.tell(Warning, -1, "squeue answers again after %v", m.at.Sub(m.queue.failing).Round(time.Second))
+		if !t.queue.failing.IsZero() {
+			t.tell(Warning, -1, "squeue answers again after %v", t.at.Sub(t.queue.failing).Round(time.Second))
 		}
-		m.queue.failing, m.queue.rows, m.queue.at = time.Time{}, e.rows, m.at
-		for i := range m.cases {
-			if c := &m.cases[i]; c.watched() {
-				changed = c.seeQueue(e.rows, m.at) || changed
-				m.of(i).holdToLimits()
-				m.of(i).endTwins()
+		t.queue.failing, t.queue.rows, t.queue.at = time.Time{}, e.rows, t.at
+		for i := range t.cases {
+			if c := &t.cases[i]; c.watched() {
+				changed = c.seeQueue(e.rows, t.at) || changed
+				t.of(i).holdToLimits()
+				t.of(i).endTwins()
 			}
 		}
 	}
-	first, bound := m.pollBound()
-	m.queue.next(m.at, changed, first, bound, e.spread)
+	first, bound := t.pollBound()
+	t.queue.next(t.at, changed, first, bound, e.spread)
 }
 
 // pollBound is the first and the longest interval as things stand.
-func (m *machine) pollBound() (first, bound time.Duration) {
-	first, bound = m.poll.First, m.poll.Pending
-	for i := range m.cases {
-		c := &m.cases[i]
+func (t *transition) pollBound() (first, bound time.Duration) {
+	first, bound = t.poll.First, t.poll.Pending
+	for i := range t.cases {
+		c := &t.cases[i]
 		switch {
 		case !c.watched():
-		case m.mode == modeInterrupted, !c.endSent.IsZero(), !c.facts.EndSeen.IsZero(), c.last.Ask != 0:
+		case t.mode == modeInterrupted, !c.endSent.IsZero(), !c.facts.EndSeen.IsZero(), c.last.Ask != 0:
 			return 2 * time.Second, 5 * time.Second // its end is due
-		case c.silent(m.at):
+		case c.silent(t.at):
 			first, bound = 5*time.Second, 5*time.Second // its node may have died
 		case c.facts.Agent != nil:
-			bound = min(bound, m.poll.Running)
+			bound = min(bound, t.poll.Running)
 		}
 	}
 	return min(first, bound), bound
@@ -156,32 +156,32 @@ func (a *attempt) seeQueue(rows []slurm.QueueRow, now time.Time) (changed bool) 
 
 // endTwins ends other jobs of the same unique name: a submission that went
 // unanswered was repeated, and both arrived.
-func (m caseStep) endTwins() {
-	c := m.c
-	for _, r := range m.queue.rows {
+func (t caseTransition) endTwins() {
+	c := t.c
+	for _, r := range t.queue.rows {
 		again := c.due.name != "" && jobs.Is(c.job, r) // else one of its script is somebody's own
 		if r.Name != c.job.Name && !again || r.ID == c.job.ID || r.State.Class() == slurm.Terminal {
 			continue
 		}
-		m.tell(Warning, m.i, "job %s is a second one of the same name: cancelling it", r.ID)
+		t.tell(Warning, t.i, "job %s is a second one of the same name: cancelling it", r.ID)
 		twin := rundir.Job{Backend: c.job.Backend, Name: r.Name, ID: r.ID, Routed: c.job.Routed}
-		m.do(action{kind: doCancel, of: c.key(m.i), job: twin})
+		t.do(action{kind: doCancel, of: c.key(t.i), job: twin})
 	}
 }
 
 // tellQueue tells a change of Slurm's state or reason, once.
-func (m caseStep) tellQueue() {
-	c := m.c
+func (t caseTransition) tellQueue() {
+	c := t.c
 	q := c.facts.Queue.Row
 	if q == nil {
 		return
 	}
-	text := queueText(*q, m.at)
+	text := queueText(*q, t.at)
 	if text == c.told {
 		return
 	}
 	c.told = text
-	m.tell(Queue, m.i, "job %s: %s", c.job.ID, text)
+	t.tell(Queue, t.i, "job %s: %s", c.job.ID, text)
 }
 
 // queueText is a row in plain words.

@@ -16,45 +16,45 @@ import (
 )
 
 // fill takes up what is due and may run, in suite order.
-func (m *machine) fill() {
-	for i := range m.cases {
-		c := &m.cases[i]
-		if c.stage != stageDue || m.at.Before(c.due.after) {
+func (t *transition) fill() {
+	for i := range t.cases {
+		c := &t.cases[i]
+		if c.stage != stageDue || t.at.Before(c.due.after) {
 			continue
 		}
-		if why, _ := m.room(c); why != "" {
+		if why, _ := t.room(c); why != "" {
 			if c.due.told != why {
 				c.due.told = why
-				m.tell(Queue, i, "waits: %s", why)
+				t.tell(Queue, i, "waits: %s", why)
 			}
 			continue
 		}
-		m.record(c)
+		t.record(c)
 	}
 }
 
 // record makes the attempt and has it written into run.json. It is submitted once
 // that is done.
-func (m *machine) record(c *caseState) {
+func (t *transition) record(c *caseState) {
 	d := c.due
-	c.attempt = m.newAttempt(c, d.rep, d.number, m.at)
+	c.attempt = t.newAttempt(c, d.rep, d.number, t.at)
 	c.stage = stageRecording
 	c.record.State = rundir.CaseRunning
 	if k := len(c.record.Attempts); k == 0 || c.record.Attempts[k-1].Rep != d.rep || c.record.Attempts[k-1].Attempt != d.number {
 		c.record.Attempts = append(slices.Clip(c.record.Attempts), rundir.Attempt{Rep: d.rep, Attempt: d.number, Why: d.why, Due: d.kind, Session: c.plan.ForRep(d.rep).IsSession()})
 	}
-	m.unsaved = true
+	t.unsaved = true
 }
 
 // submit hands the attempt to a worker.
-func (m caseStep) submit() {
-	c := m.c
+func (t caseTransition) submit() {
+	c := t.c
 	c.stage = stageSubmitting
 	c.job = rundir.Job{
-		Schema: rundir.Schema, Backend: m.backend, Cluster: m.cluster.Name, Owner: m.tag, Name: c.due.name, Dir: string(c.there), Intent: m.at,
+		Schema: rundir.Schema, Backend: t.backend, Cluster: t.cluster.Name, Owner: t.tag, Name: c.due.name, Dir: string(c.there), Intent: t.at,
 	}
-	m.doFor(m.i, action{kind: doSubmit, order: submit.Order{
-		Case: m.i, Rep: c.rep, Number: c.number, Dir: c.dir, There: c.there, Job: c.job, Plan: c.plan.ForRep(c.rep), Avoid: c.due.avoid, Bad: m.badNodes,
+	t.doFor(t.i, action{kind: doSubmit, order: submit.Order{
+		Case: t.i, Rep: c.rep, Number: c.number, Dir: c.dir, There: c.there, Job: c.job, Plan: c.plan.ForRep(c.rep), Avoid: c.due.avoid, Bad: t.badNodes,
 	}})
 }
 
@@ -69,41 +69,41 @@ const (
 )
 
 // submitted goes on with the answer to a submission.
-func (m caseStep) submitted(res submit.Submitted, err error) {
-	c := m.c
+func (t caseTransition) submitted(res submit.Submitted, err error) {
+	c := t.c
 	c.job = res.Job
 	for _, w := range res.Warnings {
-		m.tell(Warning, m.i, "%s", w)
+		t.tell(Warning, t.i, "%s", w)
 	}
 	var ambiguous *slurm.AmbiguousError
 	var cancelled *cancelledError
 	switch {
 	case c.job.ID != "":
 		if err != nil {
-			m.tell(Warning, m.i, "job %s is submitted, but its record cannot be written: %v", c.job.ID, err)
+			t.tell(Warning, t.i, "job %s is submitted, but its record cannot be written: %v", c.job.ID, err)
 		}
-		m.attach()
-		if m.backend == rundir.BackendSlurm && c.job.Routed == "" && m.cluster.limited() {
+		t.attach()
+		if t.backend == rundir.BackendSlurm && c.job.Routed == "" && t.cluster.limited() {
 			c.unchecked = true
-			m.queue.soon(m.at, 2*time.Second)
+			t.queue.soon(t.at, 2*time.Second)
 		}
-		m.tell(Submitted, m.i, "%s", submittedText(c.job))
+		t.tell(Submitted, t.i, "%s", submittedText(c.job))
 	case errors.As(err, &ambiguous):
-		m.tell(Warning, m.i, "%v: looking for it by its name", err)
-		c.stage, c.askedAt = stageSearching, m.at.Add(searchSettle-searchEvery)
-		c.job.Intent = m.at
+		t.tell(Warning, t.i, "%v: looking for it by its name", err)
+		c.stage, c.askedAt = stageSearching, t.at.Add(searchSettle-searchEvery)
+		c.job.Intent = t.at
 	case errors.As(err, &cancelled):
-		m.withdraw(c)
-		m.end(rundir.CauseRequested, cancelled.reason)
+		t.withdraw(c)
+		t.end(rundir.CauseRequested, cancelled.reason)
 	case errors.Is(err, lease.ErrLost):
-		m.withdraw(c)
-		m.fail(err)
+		t.withdraw(c)
+		t.fail(err)
 	case errors.Is(err, errTooLate):
-		m.withdraw(c)
+		t.withdraw(c)
 	case notReady(err):
-		m.again(err)
+		t.again(err)
 	default:
-		m.refused(err)
+		t.refused(err)
 	}
 }
 
@@ -135,29 +135,29 @@ func submittedText(j rundir.Job) string {
 }
 
 // attach goes on with an attempt whose job is known.
-func (m caseStep) attach() {
-	c := m.c
-	m.watch(c)
-	m.queue.reset(m.at, m.poll.First)
-	switch m.mode {
+func (t caseTransition) attach() {
+	c := t.c
+	t.watch(c)
+	t.queue.reset(t.at, t.poll.First)
+	switch t.mode {
 	case modeInterrupted:
-		m.cancel(m.cause, rundir.OutcomeCancelled, m.why)
+		t.cancel(t.cause, rundir.OutcomeCancelled, t.why)
 	case modeEnd:
-		m.cancel(m.cause, rundir.OutcomeCancelled, "the run was ended while this was being submitted")
+		t.cancel(t.cause, rundir.OutcomeCancelled, "the run was ended while this was being submitted")
 	case modeRun:
 	}
 }
 
 // watch looks at an attempt whose job is known from now on.
-func (m *machine) watch(c *caseState) {
+func (t *transition) watch(c *caseState) {
 	c.stage, c.facts.Job = stageWatched, c.job
-	if m.backend == rundir.BackendLocal {
+	if t.backend == rundir.BackendLocal {
 		c.facts.Local = &outcome.Process{Alive: true}
 	}
 }
 
 // withdraw takes an attempt back that was never submitted.
-func (m *machine) withdraw(c *caseState) {
+func (t *transition) withdraw(c *caseState) {
 	last := c.record.Attempts[len(c.record.Attempts)-1]
 	c.stage = stageDue
 	c.due = due{rep: c.rep, number: c.number, kind: last.Due, why: last.Why, name: c.job.Name}
@@ -169,69 +169,69 @@ func (m *machine) withdraw(c *caseState) {
 
 // again submits once more, later: nothing was submitted, and nothing is wrong with
 // the job.
-func (m caseStep) again(err error) {
-	c := m.c
+func (t caseTransition) again(err error) {
+	c := t.c
 	if c.due.since.IsZero() {
-		c.due.since = m.at
+		c.due.since = t.at
 	}
-	if m.at.Sub(c.due.since) > notReadyFor {
-		m.refused(fmt.Errorf("for %v: %w", notReadyFor, err))
+	if t.at.Sub(c.due.since) > notReadyFor {
+		t.refused(fmt.Errorf("for %v: %w", notReadyFor, err))
 		return
 	}
 	delay := min(time.Minute, 10*time.Second<<min(c.due.tries, 3))
-	c.due.tries, c.due.after, c.due.name = c.due.tries+1, m.at.Add(delay), c.job.Name
-	m.tell(Warning, m.i, "not submitted yet: %v; again in %v", err, delay)
+	c.due.tries, c.due.after, c.due.name = c.due.tries+1, t.at.Add(delay), c.job.Name
+	t.tell(Warning, t.i, "not submitted yet: %v; again in %v", err, delay)
 	c.stage = stageDue
 }
 
 // refused closes an attempt that never became a job.
-func (m caseStep) refused(err error) {
+func (t caseTransition) refused(err error) {
 	kind := outcome.KindNotSubmitted // ours: disk, binary, connection
 	var refused *slurm.CallError
 	if errors.As(err, &refused) && refused.Command == "sbatch" {
 		kind = outcome.KindSubmit
 	}
-	m.close(outcome.NotSubmitted(err.Error(), kind, m.at))
+	t.close(outcome.NotSubmitted(err.Error(), kind, t.at))
 }
 
 // search looks for a job whose submission left no id.
-func (m caseStep) search() {
-	c := m.c
-	if c.asking || m.at.Sub(c.askedAt) < searchEvery {
+func (t caseTransition) search() {
+	c := t.c
+	if c.asking || t.at.Sub(c.askedAt) < searchEvery {
 		return
 	}
-	c.asking, c.askedAt = true, m.at
+	c.asking, c.askedAt = true, t.at
 	if c.searchSince.IsZero() {
-		c.searchSince = m.at
+		c.searchSince = t.at
 	}
-	m.doFor(m.i, action{kind: doSearch})
+	t.doFor(t.i, action{kind: doSearch})
 }
 
 // searched goes on with what a search has found.
-func (m caseStep) searched(s search, err error) {
-	c := m.c
+func (t caseTransition) searched(s search, err error) {
+	c := t.c
 	c.asking = false
 	switch {
 	case s.ok:
 		at := c.job.Intent
 		c.job.ID, c.job.Routed, c.job.Submitted = s.job.ID, s.job.Cluster, &at
-		m.doFor(m.i, action{kind: doNote})
-		m.attach()
-		m.tell(Submitted, m.i, "found job %s by its name", s.job.ID)
-	case err != nil && m.at.Sub(c.searchSince) > notReadyFor:
-		m.doFor(m.i, action{kind: doCancel}) // should it exist after all
-		m.refused(fmt.Errorf("whether its job exists could not be found out for %v: %w", notReadyFor, err))
+		t.doFor(t.i, action{kind: doNote})
+		t.attach()
+		t.tell(Submitted, t.i, "found job %s by its name", s.job.ID)
+	case err != nil && t.at.Sub(c.searchSince) > notReadyFor:
+		t.doFor(t.i, action{kind: doCancel}) // should it exist after all
+		t.refused(fmt.Errorf("whether its job exists could not be found out for %v: %w", notReadyFor, err))
 	case err != nil: // no answer
-	case s.over && m.mode == modeInterrupted:
-		m.close(outcome.Resolution{
-			Phase: rundir.PhaseQueue, Done: true, Outcome: rundir.OutcomeCancelled, Confidence: "client", Reason: m.why, Ended: m.at,
+	case s.over && t.mode == modeInterrupted:
+		t.close(outcome.Resolution{
+			Phase: rundir.PhaseQueue, Done: true, Outcome: rundir.OutcomeCancelled, Confidence: "client", Reason: t.why, Ended: t.at,
 		})
 	case s.over && s.ran && s.agentJob == "":
-		m.refused(errors.New("the agent's record of an attempt without job id is unreadable"))
+		t.refused(errors.New("the agent's record of an attempt without job id is unreadable"))
 	case s.over && s.ran: // it is gone from everywhere we may look by name
 		c.job.ID = s.agentJob
-		m.watch(c)
+		t.watch(c)
 	case s.over:
-		m.again(errors.New("it left no job"))
+		t.again(errors.New("it left no job"))
 	}
 }

@@ -43,7 +43,7 @@ func Of(d report.Decision) string {
 		return "improved"
 	case report.ResultInterrupted:
 		return "INTERRUPTED"
-	case report.ResultUsage:
+	case report.ResultNotRun:
 		return "NOT RUN"
 	default:
 		return d.Result

@@ -41,7 +41,7 @@ func ConcludeRun(plan rundir.Plan, a Attempt, flaky fold.Policy, classes blame.C
 	a.Roles = owedUnderDraft(plan, a.Roles)
 	e := Ended{Attempt: a, Outcome: a.outcome(), Finding: a.finding()}
 	for _, r := range a.Roles {
-		e.Told = append(e.Told, readTests(r, plan.Case.ID, flaky))
+		e.RoleResults = append(e.RoleResults, readTests(r, plan.Case.ID, flaky))
 	}
 	if plan.Draft && a.Agent == nil {
 		e.judgeDraft(plan, classes)
@@ -159,10 +159,10 @@ func findingRecord(f blame.Finding) rundir.Finding {
 // requireServers makes a client that left with 0 before any server was ready a
 // failure: it cannot have tested anything. One that skipped its test says so itself.
 func (e *Ended) requireServers(plan rundir.Plan) {
-	var client *Told
+	var client *RoleResult
 	servers := 0
-	for i := range e.Told {
-		r := &e.Told[i]
+	for i := range e.RoleResults {
+		r := &e.RoleResults[i]
 		planned := slices.ContainsFunc(plan.MainRoles(), func(p rundir.RolePlan) bool { return p.Name == r.Name })
 		switch {
 		case r.Name == plan.Drain.Role:

@@ -35,7 +35,7 @@ func owedUnderDraft(plan rundir.Plan, roles []Role) []Role {
 }
 
 // passed reports whether a role's results are complete and green.
-func passed(t Told) bool {
+func passed(t RoleResult) bool {
 	return t.Primary != nil && t.Red == 0 && len(t.Missing) == 0 && len(t.Problems) == 0
 }
 
@@ -49,10 +49,10 @@ func (e *Ended) judgeDraft(plan rundir.Plan, classes blame.Classes) {
 		kind, rule = e.Finding.Kind, e.Finding.Rule
 	}
 	own, roles := rule == blame.RuleOwnUser, e.InOrder()
-	isClient := func(t *Told) bool { return t.Name == plan.Drain.Role }
+	isClient := func(t *RoleResult) bool { return t.Name == plan.Drain.Role }
 	switch {
 	case e.Outcome == rundir.OutcomeCancelled && !own:
-		roles = slices.DeleteFunc(roles, func(t *Told) bool { return !isClient(t) })
+		roles = slices.DeleteFunc(roles, func(t *RoleResult) bool { return !isClient(t) })
 	case e.Outcome != rundir.OutcomeCancelled && e.Outcome != rundir.OutcomePassed && kind != blame.KindDraftFailed && !e.Outcome.IsTimeout():
 		return
 	}

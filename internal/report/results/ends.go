@@ -14,13 +14,13 @@ import (
 // end makes one case per role process: did it end as it should? It is red when its end
 // is not explained by red cases of its own.
 func (e *Ended) end() {
-	for i := range e.Told {
-		e.Told[i].End = e.endOf(&e.Told[i])
+	for i := range e.RoleResults {
+		e.RoleResults[i].End = e.endOf(&e.RoleResults[i])
 	}
 }
 
 // end is the case of one role's process.
-func (e *Ended) endOf(role *Told) junit.Case {
+func (e *Ended) endOf(role *RoleResult) junit.Case {
 	c := junit.Case{Name: role.Name, Time: Took(role.Started, role.Ended)}
 	kind, message, note := e.howEnded(role)
 	f := e.Finding
@@ -46,7 +46,7 @@ func (e *Ended) endOf(role *Told) junit.Case {
 }
 
 // noteEnd tells people of an end that is no failure and that they should know of.
-func (t *Told) noteEnd() {
+func (t *RoleResult) noteEnd() {
 	switch how := t.Ending(); {
 	case t.State != rundir.RoleEnded:
 	case t.Optional && t.StoppedBy == "" && (t.Exit != 0 || t.OOM):
@@ -64,7 +64,7 @@ func (e *Ended) jobsFault() bool {
 
 // wentWithAgent reports whether a role ended so shortly before the agent fell silent that what ended the job, or their
 // node, may be why: what is left of it at that moment fails in its own way, by a broken pipe, say.
-func (e *Ended) wentWithAgent(role *Told) bool {
+func (e *Ended) wentWithAgent(role *RoleResult) bool {
 	if !e.jobsFault() || e.Agent == nil || e.Agent.End != nil || role.Ended == nil || role.OOM {
 		return false
 	}
@@ -73,7 +73,7 @@ func (e *Ended) wentWithAgent(role *Told) bool {
 
 // notReached reports whether a role was never started because another had failed
 // before its turn.
-func (e *Ended) notReached(role *Told) bool {
+func (e *Ended) notReached(role *RoleResult) bool {
 	f := e.Finding
 	return role.State == rundir.RoleNeverStarted && role.Error == "" && f != nil && f.Root != "" && !e.IsRoot(role.Name)
 }
@@ -81,7 +81,7 @@ func (e *Ended) notReached(role *Told) bool {
 // wentWithJob reports whether a role has no end of its own: it was stopped, went by
 // the signals that end a job, could not be started, or was not seen to end or start at
 // all. One that the agent blames had failed before.
-func (e *Ended) wentWithJob(role *Told) bool {
+func (e *Ended) wentWithJob(role *RoleResult) bool {
 	switch {
 	case e.Agent != nil && e.Agent.End != nil && e.Agent.End.Finding != nil && e.Agent.End.Finding.Root == role.Name:
 		return false
@@ -95,7 +95,7 @@ func (e *Ended) wentWithJob(role *Told) bool {
 }
 
 // howEnded tells what is wrong with the end of a role, "" if nothing is.
-func (e *Ended) howEnded(role *Told) (kind, message, note string) {
+func (e *Ended) howEnded(role *RoleResult) (kind, message, note string) {
 	switch role.State {
 	case "": // no record of the process: its files are all there is
 		return fileKind(role), fileMessages(role), ""
@@ -129,18 +129,18 @@ func (e *Ended) howEnded(role *Told) (kind, message, note string) {
 // servedToTheEnd reports whether a role was ended because the client was through, and had
 // ended well as far as the agent could see: whatever results say later, the role ended
 // as it should.
-func (e *Ended) servedToTheEnd(role *Told) bool {
+func (e *Ended) servedToTheEnd(role *RoleResult) bool {
 	return role.Serves && e.Agent != nil && e.Agent.End != nil && e.Agent.End.Outcome == rundir.OutcomePassed
 }
 
-func fileKind(role *Told) string {
+func fileKind(role *RoleResult) string {
 	if len(role.Problems) == 0 {
 		return ""
 	}
 	return TypePrefix + "no-results"
 }
 
-func fileMessages(role *Told) string {
+func fileMessages(role *RoleResult) string {
 	var all []string
 	for _, p := range role.Problems {
 		all = append(all, p.Message)
@@ -181,7 +181,7 @@ func pytestWords(r rundir.RoleRecord) string {
 
 // crashText is what explains a crash: the first line that looks like an error, and the
 // end of the log.
-func crashText(role *Told) string {
+func crashText(role *RoleResult) string {
 	var b strings.Builder
 	for _, p := range role.Problems {
 		if p.Text != "" {

@@ -22,7 +22,7 @@ const maxEvidence = 100
 // wants, roles in the given order where the times are the same: TestFailed for each red case, NoResult for a role that
 // ended with 0 and left no complete result. Where a role did not end by itself, or with something else than
 // 0, its end says more than its missing file.
-func evidence(roles []*Told) []blame.Event {
+func evidence(roles []*RoleResult) []blame.Event {
 	var out []blame.Event
 	for _, r := range roles {
 		if !r.Optional { // its tests are shown, and decide nothing
@@ -73,7 +73,7 @@ func failedTests(role Role) []blame.Event {
 
 // noResult is the event of a role that ended well and did not leave the results that
 // it owes.
-func (t *Told) noResult() (blame.Event, bool) {
+func (t *RoleResult) noResult() (blame.Event, bool) {
 	if !t.JUnit || t.Optional || t.State != rundir.RoleEnded || t.StoppedBy != "" || t.Exit != 0 || t.Signal != 0 {
 		return blame.Event{}, false
 	}

@@ -82,15 +82,15 @@ type KeptFile struct {
 // Ended is an attempt with how it ended, in the light of the result files.
 type Ended struct {
 	Attempt
-	Outcome rundir.Outcome
-	Was     rundir.Outcome // how its job ended, where its session decided in spite of that; "" = as Outcome says
-	Finding *rundir.Finding
-	Reason  string
-	Told    []Told // as Attempt.Roles
+	Outcome     rundir.Outcome
+	Was         rundir.Outcome // how its job ended, where its session decided in spite of that; "" = as Outcome says
+	Finding     *rundir.Finding
+	Reason      string
+	RoleResults []RoleResult // as Attempt.Roles
 }
 
-// Told is what one role of an attempt told of its tests, and how its process ended.
-type Told struct {
+// RoleResult is what one role of an attempt told of its tests, and how its process ended.
+type RoleResult struct {
 	Role
 	Tests    []Test
 	Red      int           // red tests, collateral or not
@@ -163,12 +163,12 @@ func (e *Ended) Unattributed() bool {
 }
 
 // InOrder are the roles in the order in which reports show them.
-func (e *Ended) InOrder() []*Told {
-	out := make([]*Told, len(e.Told))
-	for i := range e.Told {
-		out[i] = &e.Told[i]
+func (e *Ended) InOrder() []*RoleResult {
+	out := make([]*RoleResult, len(e.RoleResults))
+	for i := range e.RoleResults {
+		out[i] = &e.RoleResults[i]
 	}
-	slices.SortFunc(out, func(a, b *Told) int { return Order(a.Kind, a.Name, b.Kind, b.Name) })
+	slices.SortFunc(out, func(a, b *RoleResult) int { return Order(a.Kind, a.Name, b.Kind, b.Name) })
 	return out
 }
 

@@ -96,7 +96,7 @@ func TestAFailureIsARerunOnlyIfItsSuiteSaysSo(t *testing.T) {
 func TestEvidence(t *testing.T) {
 	t.Parallel()
 	of := func(roles ...Role) []blame.Event {
-		var told []*Told
+		var told []*RoleResult
 		for _, r := range roles {
 			one := readTests(r, planned, fold.Pass)
 			told = append(told, &one)

@@ -13,8 +13,8 @@ import (
 
 // readTests reads what a role says of its tests, worst news last: a file that is
 // missing or broken is part of it.
-func readTests(role Role, caseID string, flaky fold.Policy) Told {
-	told := Told{Role: role}
+func readTests(role Role, caseID string, flaky fold.Policy) RoleResult {
+	told := RoleResult{Role: role}
 	runs := map[TestName][]fold.Run{}
 	var order []*sameName
 	for _, f := range role.Results {
@@ -51,7 +51,7 @@ func readTests(role Role, caseID string, flaky fold.Policy) Told {
 }
 
 // owed notes when a role that was to leave results has left none.
-func (t *Told) owed() {
+func (t *RoleResult) owed() {
 	missing := ""
 	switch {
 	case !t.JUnit:
@@ -93,7 +93,7 @@ func (n *sameName) bySuite() [][]*junit.Case {
 }
 
 // byName sorts the cases of a file by their names, in the order of the first of each.
-func (t *Told) byName(f File, caseID string) []*sameName {
+func (t *RoleResult) byName(f File, caseID string) []*sameName {
 	var out []*sameName
 	at := map[TestName]*sameName{}
 	for i := range f.Cases {
@@ -150,7 +150,7 @@ func isInterrupted(c *junit.Case) bool {
 	return c.Name == "" && c.Classname == "" && len(c.Results)+len(c.Attrs)+len(c.Properties)+len(c.Reruns) == 0
 }
 
-func (t *Told) addTest(one Test, primary bool) {
+func (t *RoleResult) addTest(one Test, primary bool) {
 	t.Tests = append(t.Tests, one)
 	if one.Case.Status().Red() {
 		t.Red++
@@ -163,7 +163,7 @@ func (t *Told) addTest(one Test, primary bool) {
 	}
 }
 
-func (t *Told) addFile(file File) {
+func (t *RoleResult) addFile(file File) {
 	for _, s := range file.Suites {
 		t.Problems = append(t.Problems, suiteProblems(s, file.Name)...)
 		if s.Contradiction != "" {
