@@ -431,7 +431,7 @@ func TestRanksAndRepetitions(t *testing.T) {
 	require.Equal(t, ResultTestFailed, r.Result)
 	text := testOf(t, r, "GEN_0").Results[0].Text
 	require.Contains(t, text, "[rank 10] is shown; results: rank_0=passed rank_1=passed rank_2=passed")
-	require.Contains(t, text, "rep_0=failed rep_1=passed")
+	require.Contains(t, text, "rep_1=failed rep_2=passed")
 	require.Contains(t, r.Checks.Verdict.Properties, junit.Property{Name: "attempts", Value: "3"})
 	require.Contains(t, r.Checks.Verdict.Properties, junit.Property{Name: "rep-0.attempt-1", Value: "test_failed 0 1 why"})
 

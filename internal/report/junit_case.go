@@ -119,6 +119,9 @@ func (d *decider) each(role string, f func(s *results.Ended, t *results.RoleResu
 	}
 }
 
+// repLabel names a repetition beside others, for people: they count from 1, as on the console and on the pages.
+func repLabel(rep int) string { return fmt.Sprintf("rep %d", rep+1) }
+
 // roleTests are the tests of one role: repetitions are folded, what is collateral of
 // another role is skipped with its own text as the evidence.
 func (d *decider) roleTests(role rundir.RoleRecord) RoleChecks {
@@ -130,7 +133,7 @@ func (d *decider) roleTests(role rundir.RoleRecord) RoleChecks {
 		if reps[t.TestName] == nil {
 			order, kept[t.TestName] = append(order, t.TestName), t.Kept
 		}
-		reps[t.TestName] = append(reps[t.TestName], fold.Runs(fmt.Sprintf("rep %d", rep), t.Case)...)
+		reps[t.TestName] = append(reps[t.TestName], fold.Runs(repLabel(rep), t.Case)...)
 	}
 	d.each(role.Name, func(s *results.Ended, told *results.RoleResult) {
 		for _, t := range told.Tests {
@@ -200,7 +203,7 @@ func (d *decider) roleEnd(role string) (Check, bool) {
 	var takes []fold.Run
 	kept := ""
 	d.each(role, func(s *results.Ended, t *results.RoleResult) {
-		takes, kept = append(takes, fold.Runs(fmt.Sprintf("rep %d", s.Rep), &t.End)...), t.Log
+		takes, kept = append(takes, fold.Runs(repLabel(s.Rep), &t.End)...), t.Log
 	})
 	if len(takes) == 0 {
 		return Check{}, false
@@ -240,7 +243,7 @@ func (d *decider) jobEnd() (junit.Case, bool) {
 			message, kind = cmp.Or(f.Message, message), cmp.Or(f.Kind, kind)
 		}
 		c := jobCase(typePrefix+strings.ReplaceAll(kind, ":", "-"), message)
-		takes = append(takes, fold.Runs(fmt.Sprintf("rep %d", s.Rep), &c)...)
+		takes = append(takes, fold.Runs(repLabel(s.Rep), &c)...)
 	}
 	if len(takes) == 0 {
 		return junit.Case{}, false

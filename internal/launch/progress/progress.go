@@ -236,7 +236,7 @@ func printUpdate(w io.Writer, u drive.Update) {
 		where = rundir.ShortID(u.Case)
 	}
 	if u.Rep > 0 {
-		where += fmt.Sprintf(" rep %d", u.Rep)
+		where += fmt.Sprintf(" rep %d", u.Rep+1) // people count from 1
 	}
 	if u.Attempt > 1 {
 		where += fmt.Sprintf(" attempt %d", u.Attempt)

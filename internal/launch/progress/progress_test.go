@@ -124,7 +124,7 @@ func TestProgressIsPlainWithoutATerminal(t *testing.T) {
 	p := New(Screen{W: &out, Now: time.Now}, rundir.Run{Cases: []rundir.CaseState{{ID: "t.py::t[a]", Slug: "a"}}})
 	p.Update(drive.Update{At: time.Unix(0, 0), Case: "t.py::t[a]", Slug: "a", JobID: "7", Attempt: 2, Rep: 1, Text: "phase ready"})
 	p.Close()
-	require.Equal(t, "00:00:00 a rep 1 attempt 2 job 7: phase ready\n", out.String())
+	require.Equal(t, "00:00:00 a rep 2 attempt 2 job 7: phase ready\n", out.String())
 }
 
 // A log has a line per phase and one per ten minutes without any, none per role.
