@@ -122,9 +122,9 @@ func kindOf(c *analysis, e Event) string {
 	switch e.Kind {
 	case RoleEnd:
 		switch {
-		case c.roles[e.Role].Kind == "precheck":
+		case c.roles[e.Role].Kind == rundir.KindPrecheck:
 			return KindPrecheck
-		case c.roles[e.Role].Kind == "install":
+		case c.roles[e.Role].Kind == rundir.KindInstall:
 			return KindInstall
 		case e.Exit == 0:
 			return KindEarlyExit

@@ -250,19 +250,19 @@ func (c *analysis) rank(e Event) int {
 	default:
 	}
 	switch c.roles[e.Role].Kind {
-	case "precheck", "install":
+	case rundir.KindPrecheck, rundir.KindInstall:
 		return 0
-	case "server", "task":
+	case rundir.KindServer, rundir.KindTask:
 		return 1
-	case "router":
+	case rundir.KindRouter:
 		return 2
-	case "client":
+	case rundir.KindClient:
 		return 3
 	}
 	return 2
 }
 
-func (c *analysis) isClient(role string) bool { return c.roles[role].Kind == "client" }
+func (c *analysis) isClient(role string) bool { return c.roles[role].Kind == rundir.KindClient }
 
 // root is the fatal event that the finding is about.
 func (c *analysis) root() (Event, bool) {

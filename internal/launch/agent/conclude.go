@@ -72,14 +72,7 @@ func conclude(s state, ev blame.Evidence) (*rundir.Finding, rundir.Outcome, stri
 			f.Message += ": " + s.ending.why
 		}
 	}
-	rec := &rundir.Finding{
-		Root: f.Root, Class: string(f.Class), Kind: f.Kind, Rule: f.Rule, Message: f.Message,
-		Roots: f.MoreRoots, Collateral: f.Collateral, BadNodes: f.BadNodes,
-	}
-	if f.Line != nil {
-		rec.Line = &rundir.LogLine{File: f.Line.File, Number: f.Line.Number, Text: f.Line.Text, Last: f.Line.Last}
-	}
-	return rec, s.outcome(f), f.Message
+	return f.Record(), s.outcome(f), f.Message
 }
 
 // passedHow is the reason of an attempt that passed, with what is worth knowing all the same.

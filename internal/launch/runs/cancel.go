@@ -32,6 +32,8 @@ type JobEnd struct {
 	Job     rundir.Job
 	What    string // what became of it, for people
 	Err     error  // it may go on
+
+	over bool // it was before anybody was asked to end it
 }
 
 // Cancel ends every job that the run may have. It takes no lease while a driver holds
@@ -54,7 +56,7 @@ func Cancel(ctx context.Context, o CancelOptions) ([]JobEnd, error) {
 			was, known = o.look(ctx, e.Job)
 		}
 		if known && was.gone {
-			e.What = "was over already"
+			e.over, e.What = true, "was over already"
 			continue
 		}
 		e.Err = o.backend(e.Job).Cancel(ctx, []rundir.Job{e.Job})
@@ -63,7 +65,7 @@ func Cancel(ctx context.Context, o CancelOptions) ([]JobEnd, error) {
 	err := <-asked
 	if o.Wait || o.Patient {
 		for i := range open {
-			if open[i].What != "was over already" {
+			if !open[i].over {
 				o.chase(ctx, &open[i])
 			}
 		}

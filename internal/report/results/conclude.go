@@ -119,12 +119,11 @@ func (e *Ended) judgeAgain(classes blame.Classes) {
 	if f.Kind == "" {
 		return
 	}
-	rec := findingRecord(f)
 	switch e.Outcome {
 	case rundir.OutcomePassed:
-		e.Outcome, e.Finding = rundir.OutcomeTestFailed, &rec
+		e.Outcome, e.Finding = rundir.OutcomeTestFailed, f.Record()
 	case rundir.OutcomeTestFailed, rundir.OutcomeInfra:
-		e.Finding, e.Outcome = &rec, rundir.OutcomeTestFailed
+		e.Finding, e.Outcome = f.Record(), rundir.OutcomeTestFailed
 		if f.Class == blame.Infra {
 			e.Outcome = rundir.OutcomeInfra
 		}
@@ -142,18 +141,6 @@ func unordered(found []blame.Event) *rundir.Finding {
 		f.Message += "; other roles failed too, and nothing proves which was first"
 	}
 	return f
-}
-
-// findingRecord is a finding as it stands in a record.
-func findingRecord(f blame.Finding) rundir.Finding {
-	rec := rundir.Finding{
-		Root: f.Root, Class: string(f.Class), Kind: f.Kind, Rule: f.Rule, Message: f.Message,
-		Roots: f.MoreRoots, Collateral: f.Collateral, BadNodes: f.BadNodes,
-	}
-	if f.Line != nil {
-		rec.Line = &rundir.LogLine{File: f.Line.File, Number: f.Line.Number, Text: f.Line.Text, Last: f.Line.Last}
-	}
-	return rec
 }
 
 // requireServers makes a client that left with 0 before any server was ready a

@@ -100,7 +100,7 @@ func (e *Ended) unwatched(red []blame.Event, classes blame.Classes) *rundir.Find
 	if judged.Root == "" || len(judged.MoreRoots) > 0 {
 		return unordered(red)
 	}
-	rec := findingRecord(judged)
+	rec := judged.Record()
 	said := red[slices.IndexFunc(red, func(f blame.Event) bool { return f.Role == rec.Root })]
 	rec.Line, rec.Message = nil, fmt.Sprintf("[%s] %s", rec.Root, said.Text)
 	if blame.PeerLine(said.Text) { // of whom it misses, nobody knows what became
@@ -112,5 +112,5 @@ func (e *Ended) unwatched(red []blame.Event, classes blame.Classes) *rundir.Find
 	for role := range rec.Collateral {
 		rec.Collateral[role] = "failed, too, and " + rec.Root + " explains it"
 	}
-	return &rec
+	return rec
 }
