@@ -250,7 +250,7 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, r started) error
 		fmt.Fprintf(h.stdout, "submitted; go on with: ci-disagg resume %s\n", r.dir)
 		return nil
 	}
-	rep.Over(ended)
+	rep.Recorded(ended)
 	return d.beside(ctx, s, h, r, rep)
 }
 

@@ -30,20 +30,28 @@ func addRunIDFlag(f *pflag.FlagSet, id *string) {
 
 // find gives the run directory.
 func (o findFlags) find(h host, config string, args []string) (rundir.Dir, error) {
+	dir, _, err := o.read(h, config, args)
+	return dir, err
+}
+
+// read gives the run directory and its record.
+func (o findFlags) read(h host, config string, args []string) (rundir.Dir, rundir.Run, error) {
+	none := rundir.Run{}
 	switch {
 	case len(args) == 1 && o.runID == "":
 		path, err := absPath(h, args[0])
 		if err != nil {
-			return "", err
+			return "", none, err
 		}
-		_, err = readRun(rundir.Dir(path))
+		run, err := readRun(rundir.Dir(path))
 		if err != nil && !strings.ContainsRune(args[0], filepath.Separator) { // the name of no directory may be an id
 			dir, unknown := o.byID(h, config, args[0])
 			switch {
 			case unknown == nil:
-				return dir, nil
+				run, err = readRun(dir)
+				return dir, run, err
 			case !exists(path):
-				return "", exit.ByUser(fmt.Errorf("%s is not a run directory, and there is %w", args[0], unknown))
+				return "", none, exit.ByUser(fmt.Errorf("%s is not a run directory, and there is %w", args[0], unknown))
 			}
 		}
 		if err != nil && !exists(path) { // the path of a run that is called a bit otherwise
@@ -51,11 +59,16 @@ func (o findFlags) find(h host, config string, args []string) (rundir.Dir, error
 				err = exit.ByUser(near)
 			}
 		}
-		return rundir.Dir(path), err
+		return rundir.Dir(path), run, err
 	case len(args) == 1 || o.runID == "":
-		return "", exit.ByUser(errors.New("which run? Give its directory, or --run-id"))
+		return "", none, exit.ByUser(errors.New("which run? Give its directory, or --run-id"))
 	}
-	return o.byID(h, config, o.runID)
+	dir, err := o.byID(h, config, o.runID)
+	if err != nil {
+		return "", none, err
+	}
+	run, err := readRun(dir)
+	return dir, run, err
 }
 
 // byID gives the directory of the run that has an id, or the only one that begins so.

@@ -67,16 +67,12 @@ the exit code that the run would end with now.`,
 }
 
 func runReport(ctx context.Context, h host, o reportOptions, args []string) error {
-	dir, err := o.find(h, o.config, args)
+	dir, run, err := o.read(h, o.config, args)
 	if err != nil {
 		return err
 	}
 	if o.format != "" {
 		return exportReport(h, o.format, dir)
-	}
-	run, err := readRun(dir)
-	if err != nil {
-		return err
 	}
 	tellOpen(h, run)
 	cfg, err := o.judgedBy(h, dir)
@@ -90,6 +86,7 @@ func runReport(ctx context.Context, h host, o reportOptions, args []string) erro
 		return err
 	}
 	defer rep.Close()
+	rep.Recorded(run)
 	rep.CopyTo, rep.Pages, rep.ReadConfirmed = o.copyTo, o.pages, !trust.Here(h.getenv).Stranger()
 	return rep.Finish(ctx, o.save)
 }

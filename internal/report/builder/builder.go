@@ -70,7 +70,7 @@ type Builder struct {
 
 	mu     sync.Mutex // several attempts may end at the same time
 	loader load.Loader
-	over   *rundir.Run // the run's record as its driver knows it
+	known  *rundir.Run // the run's record as its caller knows it
 
 	// ReadConfirmed is set where nobody drives the run: what paired sessions said of its regressions is read from its
 	// directory. It is believed as far as their reports say the same, and of a pull request's run never.
@@ -84,12 +84,13 @@ func New(dir rundir.Dir, o Options) *Builder {
 	return &Builder{o: o, loader: load.Loader{Dir: dir, Whole: o.Suites.NoCaps, Mask: o.Mask, Plans: o.Plans}}
 }
 
-// Over takes the record of a run that is over from its driver: jobs can write the file.
-func (s *Builder) Over(run rundir.Run) { s.over = &run }
+// Recorded takes the run's record from whoever knows it: it is not read again. That of a run that is over comes from
+// its driver, since jobs can write the file.
+func (s *Builder) Recorded(run rundir.Run) { s.known = &run }
 
 func (s *Builder) recorded() (rundir.Run, error) {
-	if s.over != nil {
-		return *s.over, nil
+	if s.known != nil {
+		return *s.known, nil
 	}
 	return s.loader.Run()
 }

@@ -68,7 +68,7 @@ func TestDrivenByWhatIsKnown(t *testing.T) {
 	require.NoError(t, os.MkdirAll(string(dir.CaseDir("c")), 0o700))
 	require.NoError(t, os.Symlink("/etc/passwd", dir.CaseDir("c").PlanFile()))
 	s := New(dir, Options{Plans: []rundir.Plan{plan}})
-	s.Over(run)
+	s.Recorded(run)
 	d, err := s.Decide(t.Context(), 0)
 	require.NoError(t, err)
 	require.Equal(t, "pr", d.Run.Build.Mode)
