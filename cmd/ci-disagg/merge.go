@@ -74,8 +74,7 @@ roles are kept apart. The report of the last time, found in a directory or by a
 glob, is no input.
 
 Exit codes: 0 all is green, 1 something is red, missing or could not be read, 2
-usage, 3 the report could not be written, an input changed meanwhile, or the
-audit rejected the report.`,
+usage, 3 the report could not be written, or the audit rejected it.`,
 		Example: `  ci-disagg merge -o junit.xml 'build/**/TEST-*.xml'
   ci-disagg merge --label python=3.12 --summary "$GITHUB_STEP_SUMMARY" results/
   ci-disagg merge --role-from 'roles/{role}/results.*.xml' --roles prefill,decode run/`,

@@ -51,7 +51,7 @@ func (l limit) size(packages []*pkg) int {
 func shrinking() map[string]int {
 	return map[string]int{
 		"lines of room internal/report/bench": 3071,
-		"lines of room internal/report/junit": 3050,
-		"lines of room internal/report/merge": 1750,
+		"lines of room internal/report/junit": 3017,
+		"lines of room internal/report/merge": 1553,
 	}
 }

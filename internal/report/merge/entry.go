@@ -1,7 +1,6 @@
 package merge
 
 import (
-	"hash/maphash"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
@@ -21,13 +20,11 @@ type entry struct {
 
 // Flags of an entry.
 const (
-	flagAsIs        uint16 = 1 << iota // its bytes can be copied
-	flagDead                           // folded into another one
-	flagKept                           // stands in the spool, as it has to be written
-	flagTeardown                       // an error in a teardown, as pytest writes it
-	flagInterrupted                    // the test during which pytest's session ended
-	flagFlaky                          // passed only when repeated, and must not count as passed
-	flagText                           // has output, a result with a text, or reruns
+	flagAsIs     uint16 = 1 << iota // its bytes can be copied
+	flagDead                        // folded into another one
+	flagMade                        // stands in no file: what others came to, or what is said about a file
+	flagTeardown                    // an error in a teardown, as pytest writes it
+	flagText                        // has output, a result with a text, or reruns
 )
 
 func (e *entry) is(flag uint16) bool { return e.flags&flag != 0 }
@@ -41,9 +38,12 @@ func (e *entry) outcome() junit.Status {
 
 // part is one suite element of a file: what it says of its cases.
 type part struct {
-	file     int
+	index    uint32 // into the merger's parts
+	file     *File
+	name     string // of the suite in the file
+	suite    *suite // of the report
+	bare     []int  // entries without any name
 	pytest   bool
-	unnamed  bool // the suite has no name
 	complete bool
 	declared int // tests; -1 = it does not say
 	cases    int // of which pytest counts each; joined teardowns are taken off
@@ -78,14 +78,4 @@ func (p *part) reading() reading {
 	default:
 		return unsure
 	}
-}
-
-// key identifies a case within its suite.
-func (m *merger) key(class, name string) uint64 {
-	var h maphash.Hash
-	h.SetSeed(m.seed)
-	_, _ = h.WriteString(class)
-	_ = h.WriteByte(0)
-	_, _ = h.WriteString(name)
-	return h.Sum64()
 }

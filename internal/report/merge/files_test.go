@@ -398,7 +398,7 @@ func TestReportSurvivesFailure(t *testing.T) {
 	nowhere := filepath.Join(out, "no", "directory")
 	big := write(t, dir, "big.xml", suiteDoc("s", `<testcase name="t"><system-out>`+strings.Repeat("x", 6<<20)+"</system-out></testcase>"))
 	require.NoError(t, os.WriteFile(out, []byte("old"), 0o600))
-	_, err := Files(Input{Name: "m", Files: []File{{Path: big}, {Path: dir + "/missing"}}}, out, Options{Spool: nowhere, NoCaps: true})
+	_, err := Files(Input{Name: "m", Files: []File{{Path: big}, {Path: dir + "/missing"}}}, out, Options{Dir: nowhere, NoCaps: true})
 	require.Error(t, err)
 	require.Equal(t, "old", contents(t, out))
 	left, err := os.ReadDir(filepath.Dir(out))

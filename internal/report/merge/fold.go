@@ -37,8 +37,8 @@ func (m *merger) fold() error {
 	for i, s := range m.suites {
 		clusters[i] = m.clusters(s, again)
 	}
-	for i := range m.parts {
-		m.parts[i].names += m.parts[i].cases
+	for _, p := range m.parts {
+		p.names += p.cases
 	}
 	for i, s := range m.suites {
 		for _, c := range clusters[i] {
@@ -72,7 +72,7 @@ func (m *merger) clusters(s *suite, again map[uint64]bool) [][]int {
 	}
 	type inFile struct {
 		key  uint64
-		file uint32
+		file *File
 	}
 	var out [][]int
 	at := make(map[id]int)
@@ -83,8 +83,8 @@ func (m *merger) clusters(s *suite, again map[uint64]bool) [][]int {
 			continue
 		}
 		one := id{key: e.key}
-		if !m.parts[e.part].pytest && !e.is(flagKept) {
-			in := inFile{e.key, e.File}
+		if !m.parts[e.part].pytest && !e.is(flagMade) {
+			in := inFile{e.key, m.parts[e.part].file}
 			one.nth = seen[in]
 			seen[in]++
 		}
@@ -99,7 +99,7 @@ func (m *merger) clusters(s *suite, again map[uint64]bool) [][]int {
 	out = slices.DeleteFunc(out, func(c []int) bool { return len(c) < 2 })
 	for _, c := range out {
 		for _, t := range m.takes(s, c) {
-			p := &m.parts[t.part]
+			p := m.parts[t.part]
 			p.names -= len(t.runs) - 1
 			for _, run := range t.runs {
 				p.cases -= len(run) - 1
@@ -144,11 +144,12 @@ func (m *merger) foldOne(s *suite, cluster []int) error {
 }
 
 // keep makes an entry stand for a case that stands in no file as it is.
-func (m *merger) keep(e *entry, c *junit.Case) (err error) {
+func (m *merger) keep(e *entry, c *junit.Case) error {
 	fold.OneClass(c)
-	m.cut.Apply(c, m.shown(m.parts[e.part].file))
-	e.time, e.status, e.flags = c.Time, uint8(c.Status().Rank()), m.flags(c, false)|flagKept|flagAsIs //nolint:gosec // 0 to 3
-	e.Span, err = m.src.Keep(c)
+	m.cut.Apply(c, m.parts[e.part].file.Shown)
+	e.flags = flagMade
+	err := m.store(e, c)
+	e.flags |= flagAsIs
 	return err
 }
 

@@ -38,7 +38,7 @@ func (m *merger) grouped(s *suite, takes []take) (*junit.Case, error) {
 			}
 		}
 		takes = takes[n:]
-		runs := fold.Runs(cmp.Or(m.shown(file), m.in.Name), cases...)
+		runs := fold.Runs(cmp.Or(file.Shown, m.in.Name), cases...)
 		if all = append(all, runs...); m.o.FoldReruns {
 			files = append(files, fold.Worst(runs))
 		}
@@ -67,7 +67,7 @@ func (m *merger) one(s *suite, r result) (*junit.Case, error) {
 	for _, run := range r {
 		var call *junit.Case
 		for _, i := range run {
-			c, err := m.value(s, &s.entries[i])
+			c, err := m.value(&s.entries[i])
 			if err != nil {
 				return nil, err
 			}

@@ -46,8 +46,7 @@ type Options struct {
 	Empty      Policy           // of a file without any case; default Fail
 	Labels     []junit.Property // of every suite, and part of its name
 	Audit      bool             // have go-junit read the finished report
-	Spool      string           // directory of the temporary file; default that of the system
-	Dir        string           // where the report lies, for the paths of attachments; "" = as they are
+	Dir        string           // where the report lies: of the spool, and for the paths of attachments; "" = the system's, and as they are
 	Read       junit.ReadOptions
 	Mode       fs.FileMode // of the report; default rundir.FileMode
 }
@@ -87,10 +86,10 @@ type FileResult struct {
 type merger struct {
 	o        Options
 	in       Input
-	src      source.Source
+	spool    *source.Spool
 	suites   []*suite
 	byPath   map[string]*suite // by suitePath.key
-	parts    []part
+	parts    []*part
 	problems []*junit.Case // what is wrong with the inputs
 	seed     maphash.Seed
 	sum      Result
@@ -100,12 +99,16 @@ type merger struct {
 
 // Files merges files into a report at path: temporary file, fsync, rename.
 func Files(in Input, path string, o Options) (Result, error) {
-	m := newMerger(in, o)
-	err := m.run(path)
-	return m.sum, errors.Join(err, m.src.Close())
+	m, err := newMerger(in, o)
+	if err != nil {
+		return Result{}, err
+	}
+	err = m.run(path)
+	return m.sum, errors.Join(err, m.spool.Close())
 }
 
-func newMerger(in Input, o Options) *merger {
+func newMerger(in Input, o Options) (*merger, error) {
+	spool, err := source.NewSpool(o.Dir)
 	o.Caps = o.Caps.WithDefaults()
 	o.Mode = cmp.Or(o.Mode, rundir.FileMode)
 	in.Name = cmp.Or(in.Name, "merged")
@@ -117,8 +120,8 @@ func newMerger(in Input, o Options) *merger {
 	in.Files = slices.CompactFunc(in.Files, func(x, y File) bool { return x.Path == y.Path && x.Content == nil && y.Content == nil })
 	return &merger{
 		o: o, in: in, byPath: make(map[string]*suite), seed: maphash.MakeSeed(),
-		src: source.New(o.Spool), cut: fold.Cutter{Caps: o.Caps, Off: o.NoCaps},
-	}
+		spool: spool, cut: fold.Cutter{Caps: o.Caps, Off: o.NoCaps},
+	}, err
 }
 
 func (m *merger) run(path string) error {
@@ -160,17 +163,33 @@ func (m *merger) place(path string) error {
 // rejected is the end of the name of a report that the audit has refused.
 const rejected = ".rejected"
 
-// report writes the report, and has an independent reader find in it what was decided.
+// report writes the report, again and again with more of its texts left out until it is
+// under its limit, and has an independent reader find in it what was decided.
 func (m *merger) report(path string, audited bool) error {
-	return rundir.WriteStream(path, m.o.Mode, func(w io.Writer) error {
-		err := m.fit(w)
-		r, ok := w.(io.ReaderAt)
-		if err != nil || !audited || !ok {
+	warnings, err := m.cut.Fit(func() (size int64, err error) {
+		err = rundir.WriteStream(path, m.o.Mode, func(w io.Writer) error {
+			if size, err = m.write(w); err == nil && !m.cut.Fits(size) {
+				err = errTooLarge
+			}
+			if r, ok := w.(io.ReaderAt); ok && audited && err == nil {
+				err = junit.Audit(io.NewSectionReader(r, 0, size), slices.Values(m.decided))
+			}
 			return err
+		})
+		if errors.Is(err, errTooLarge) {
+			err = nil
 		}
-		return junit.Audit(io.NewSectionReader(r, 0, m.sum.Bytes), slices.Values(m.decided))
+		return size, err
 	})
+	for _, w := range warnings {
+		m.warn("%s", w)
+	}
+	m.sum.Cut = m.cut.Cut
+	return err
 }
+
+// errTooLarge keeps a report from getting its name that has to be written again.
+var errTooLarge = errors.New("the report is larger than it may be")
 
 // warn adds a warning once.
 func (m *merger) warn(format string, args ...any) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,30 +17,19 @@ import (
 // fileRead is the reading of one file.
 type fileRead struct {
 	m        *merger
-	index    int // of the file
-	file     File
+	file     *File
 	nameless string // its suites without a name
-	open     map[*junit.Suite]*openPart
-	last     *openPart    // of the case before
-	lastOf   *junit.Suite // whose it is
-	suites   []*suite     // that the file has added to
-	rebased  bool         // attachments get other paths
-	told     bool         // something says already that the file holds nothing good
-}
-
-// openPart is a suite of the file that has not ended.
-type openPart struct {
-	index int    // into parts
-	name  string // of the suite in the file
-	suite *suite
-	bare  []int // entries without any name
+	first    int    // of its parts
+	open     map[*junit.Suite]*part
+	prefix   string // of the paths of attachments
+	told     bool   // something says already that the file holds nothing good
 }
 
 // read makes entries of the cases of a file.
 func (m *merger) read(i int) error {
-	f := m.in.Files[i]
-	p := &fileRead{m: m, index: i, file: f, nameless: nameless(f), open: make(map[*junit.Suite]*openPart), rebased: m.rebase(f) != ""}
-	got, err := m.src.Read(f, m.o.Read, junit.Visitor{Case: p.testCase, Suite: p.end, Shallow: true})
+	f := &m.in.Files[i]
+	p := &fileRead{m: m, file: f, nameless: nameless(f), first: len(m.parts), open: make(map[*junit.Suite]*part), prefix: m.rebase(f)}
+	got, err := source.Read(*f, m.o.Read, junit.Visitor{Case: p.testCase, Suite: p.end, Shallow: true})
 	var problem *junit.Problem
 	if err != nil && !errors.As(err, &problem) {
 		return err
@@ -66,31 +56,53 @@ func (m *merger) read(i int) error {
 
 // testCase makes an entry of a case.
 func (p *fileRead) testCase(c *junit.Case) error {
-	m := p.m
-	o := p.part(c.Suite)
-	status := c.Status()
-	class, name := identity(o.name, p.nameless, c.Classname, c.Name)
-	e := entry{
-		Span: source.Span{Off: c.Offset + m.src.Base(p.index), N: uint32(len(c.Raw)), Sum: source.Sum(c.Raw), File: uint32(p.index)}, //nolint:gosec // bounded by MaxCase; an index
-		part: uint32(o.index), status: uint8(status.Rank()), time: c.Time, key: m.key(class, name), flags: m.flags(c, p.rebased),     //nolint:gosec // an index; 0 to 3
-	}
-	if len(c.Reruns) > 0 && m.flaky(status, 2) != status {
-		e.status, e.flags = uint8(m.flaky(status, 2).Rank()), e.flags|flagFlaky //nolint:gosec // 0 to 3
-	}
+	m, o := p.m, p.part(c.Suite)
 	if c.Name == "" && c.Classname == "" && len(c.Attrs)+len(c.Properties)+len(c.Results)+len(c.Reruns) == 0 {
 		o.bare = append(o.bare, len(o.suite.entries))
 	}
-	o.suite.entries = append(o.suite.entries, e)
-	m.parts[o.index].cases++
-	if e.is(flagTeardown) {
-		m.parts[o.index].down++
+	if !c.Plain || c.Classname == "" || len(m.o.Labels) > 0 || p.prefix != "" && fold.Attached(c.Raw) {
+		var err error
+		if c, err = p.value(o, c.Raw); err != nil {
+			return err
+		}
 	}
-	return nil
+	e := entry{part: o.index}
+	err := m.store(&e, c)
+	o.suite.entries = append(o.suite.entries, e)
+	o.cases++
+	if e.is(flagTeardown) {
+		o.down++
+	}
+	return err
 }
 
-// flags are those that the form of a case gives. It can be copied if that is plain, and
-// its texts are within the bounds.
-func (m *merger) flags(c *junit.Case, rebased bool) (f uint16) {
+// value is a case with the names that it has in the report.
+func (p *fileRead) value(o *part, raw []byte) (*junit.Case, error) {
+	c, err := junit.ReadCase(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.file.Shown, err)
+	}
+	if s := p.m.flaky(c.Status(), 2); len(c.Reruns) > 0 && s != c.Status() {
+		c.Results = append(c.Results, junit.Result{Status: s, Type: fold.TypeFlaky, Message: "ci-disagg: passed only when repeated"})
+	}
+	p.identify(o, c)
+	if p.prefix != "" {
+		fold.Rebase(c, p.prefix)
+	}
+	return c, nil
+}
+
+// store makes an entry stand for a case, which goes into the spool.
+func (m *merger) store(e *entry, c *junit.Case) (err error) {
+	e.key, e.time, e.status = maphash.Comparable(m.seed, [2]string{c.Classname, c.Name}), c.Time, uint8(c.Status().Rank()) //nolint:gosec // 0 to 3
+	e.flags = e.flags&flagMade | m.flags(c)
+	e.Span, err = m.spool.Keep(c)
+	return err
+}
+
+// flags are those that the form of a case gives. It can be copied if it has one of each
+// that readers take only one of, and its texts are within the bounds.
+func (m *merger) flags(c *junit.Case) (f uint16) {
 	caps, text := &m.o.Caps, 0 // the longest
 	short := true
 	for _, r := range c.Results {
@@ -103,31 +115,28 @@ func (m *merger) flags(c *junit.Case, rebased bool) (f uint16) {
 			text, short = max(text, len(out)), short && len(out) <= limit
 		}
 	}
-	asIs := c.Plain && c.Classname != "" && len(m.o.Labels) == 0 && (short || m.o.NoCaps)
+	single := len(c.Results) < 2 && len(c.SystemOut) < 2 && len(c.SystemErr) < 2
 	if text > 0 || len(c.Reruns) > 0 {
 		f |= flagText
 	}
 	if fold.IsTeardown(c) {
 		f |= flagTeardown
 	}
-	if asIs && (!rebased || !fold.Attached(c.Raw)) {
+	if single && (m.o.NoCaps || short && len(c.Reruns) == 0) {
 		f |= flagAsIs
 	}
 	return f
 }
 
-// identity is the class and the name that a case has in the report: without a
+// identify gives a case the class and the name that it has in the report: without a
 // class it has the one that Jenkins gives it, the name of its suite, else what
 // its own name has before the last dot, else the file.
-func identity(suite, file, class, name string) (c, n string) {
-	name = cmp.Or(name, unnamed)
-	if class = cmp.Or(class, suite); class != "" {
-		return class, name
+func (p *fileRead) identify(o *part, c *junit.Case) {
+	c.Name, c.Classname = cmp.Or(c.Name, unnamed), cmp.Or(c.Classname, o.name)
+	if i := strings.LastIndexByte(c.Name, '.'); c.Classname == "" && i > 0 && i+1 < len(c.Name) {
+		c.Classname, c.Name = c.Name[:i], c.Name[i+1:]
 	}
-	if i := strings.LastIndexByte(name, '.'); i > 0 && i+1 < len(name) {
-		return name[:i], name[i+1:]
-	}
-	return fold.Dotless(file), name
+	c.Classname = labels(p.m.o.Labels).class(cmp.Or(c.Classname, fold.Dotless(p.nameless)))
 }
 
 // Names of cases that have none.
@@ -137,25 +146,15 @@ const (
 )
 
 // part is the open part of a suite, nil for what stands outside any.
-func (p *fileRead) part(s *junit.Suite) *openPart {
-	if p.last != nil && p.lastOf == s {
-		return p.last
-	}
+func (p *fileRead) part(s *junit.Suite) *part {
 	o := p.open[s]
 	if o == nil {
-		to := p.m.suiteAt(pathOf(p.file, s))
-		o = &openPart{index: len(p.m.parts), suite: to}
-		one := part{file: p.index, declared: -1, unnamed: true}
+		o = p.m.part(p.file, p.m.suiteAt(pathOf(p.file, s)))
 		if s != nil {
-			o.name, one.pytest, one.unnamed = s.Name, s.Pytest, s.Name == ""
+			o.name, o.pytest = s.Name, s.Pytest
 		}
 		p.open[s] = o
-		p.m.parts = append(p.m.parts, one)
-		if !slices.Contains(p.suites, to) {
-			p.suites = append(p.suites, to)
-		}
 	}
-	p.last, p.lastOf = o, s
 	return o
 }
 
@@ -172,15 +171,15 @@ func (p *fileRead) end(s *junit.Suite) error {
 		return nil // it held other suites, or nothing
 	}
 	o := p.part(s)
-	p.last = nil
 	delete(p.open, s)
-	one := &m.parts[o.index]
-	one.complete = s.Complete
+	o.complete = s.Complete
 	if n, ok := s.Declared("tests"); ok {
-		one.declared = n
+		o.declared = n
 	}
-	one.start, _ = junit.ParseTimestamp(s.Attr("timestamp"))
-	p.interrupt(o, s)
+	o.start, _ = junit.ParseTimestamp(s.Attr("timestamp"))
+	if err := p.interrupt(o); err != nil {
+		return err
+	}
 	if !o.suite.head.add(s) {
 		m.warn("%s: suite %q has the timestamp %q, which is none", p.file.Shown, s.Name, s.Attr("timestamp"))
 	}
@@ -190,18 +189,25 @@ func (p *fileRead) end(s *junit.Suite) error {
 // interrupt names what pytest leaves of the test during which its session ended
 // (Ctrl-C, pytest.exit): a case without a name that looks passed, and that the
 // suite does not count.
-func (p *fileRead) interrupt(o *openPart, s *junit.Suite) {
-	one := &p.m.parts[o.index]
-	if !one.pytest || one.declared >= one.cases {
-		return
+func (p *fileRead) interrupt(o *part) error {
+	if !o.pytest || o.declared >= o.cases {
+		return nil
 	}
 	for _, i := range o.bare {
 		e := &o.suite.entries[i]
-		class, name := identity(s.Name, p.nameless, "", interrupted)
-		e.key = p.m.key(class, name)
-		e.status, e.flags = uint8(junit.Errored.Rank()), e.flags&^flagAsIs|flagInterrupted //nolint:gosec // 3
-		one.cases--
+		c, err := p.m.value(e)
+		if err != nil {
+			return err
+		}
+		c.Classname, c.Name = "", interrupted
+		p.identify(o, c)
+		c.Results = []junit.Result{{Status: junit.Errored, Type: "ci-disagg.interrupted", Message: "the session ended during a test; the file does not say which"}}
+		if err := p.m.store(e, c); err != nil {
+			return err
+		}
+		o.cases--
 	}
+	return nil
 }
 
 // contradiction adds the case that says what a suite or a file declares.
@@ -221,7 +227,7 @@ func (p *fileRead) beside(to *suite, s *junit.Suite) error {
 			c.Name = fmt.Sprintf("(suite %d)", i+1)
 		}
 		p.told = p.told || r.Status.Red()
-		if err := p.m.put(to, p.index, c); err != nil {
+		if err := p.m.put(to, p.file, c); err != nil {
 			return err
 		}
 	}
@@ -229,8 +235,8 @@ func (p *fileRead) beside(to *suite, s *junit.Suite) error {
 		return nil
 	}
 	k, limit := &p.m.cut, p.m.o.Caps.FailOut
-	span, err := p.m.src.Keep(&junit.Case{SystemOut: k.OneText(s.SystemOut, limit, p.file.Shown), SystemErr: k.OneText(s.SystemErr, limit, p.file.Shown)})
-	to.texts = append(to.texts, entry{Span: span, part: uint32(p.index)}) //nolint:gosec // an index: of the file, as there is no part
+	span, err := p.m.spool.Keep(&junit.Case{SystemOut: k.OneText(s.SystemOut, limit, p.file.Shown), SystemErr: k.OneText(s.SystemErr, limit, p.file.Shown)})
+	to.texts = append(to.texts, text{span, p.file})
 	return err
 }
 
@@ -250,20 +256,26 @@ func (p *fileRead) outer(f *junit.File) error {
 		}
 	}
 	for _, a := range s.Attrs {
-		for _, to := range p.suites {
+		for _, o := range p.m.parts[p.first:] {
 			if !recounted(a.Name) && !f.Ours { // its name is a label that this merge gives, too
-				to.head.property(junit.Property{Name: "testsuites." + a.Name, Value: a.Value})
+				o.suite.head.property(junit.Property{Name: "testsuites." + a.Name, Value: a.Value})
 			}
 		}
 	}
 	return nil
 }
 
+// part is a new part of a suite.
+func (m *merger) part(file *File, of *suite) *part {
+	o := &part{index: uint32(len(m.parts)), file: file, suite: of, declared: -1} //nolint:gosec // an index
+	m.parts = append(m.parts, o)
+	return o
+}
+
 // put adds a case to a suite that stands in no file, but is about one.
-func (m *merger) put(to *suite, file int, c *junit.Case) error {
+func (m *merger) put(to *suite, file *File, c *junit.Case) error {
 	c.Classname = labels(m.o.Labels).class(c.Classname)
-	e := entry{key: m.key(c.Classname, c.Name), part: uint32(len(m.parts))} //nolint:gosec // an index
-	m.parts = append(m.parts, part{file: file, declared: -1})
+	e := entry{part: m.part(file, to).index}
 	err := m.keep(&e, c)
 	to.entries = append(to.entries, e)
 	m.sum.Synthetic++
@@ -293,7 +305,7 @@ func (m *merger) lifecycle() error {
 	}
 	s := m.suiteAt(suitePath{at: []level{{"", fold.Dotless(m.in.Name) + ".lifecycle"}}}) // a report of ours may have been an input
 	for _, c := range m.problems {
-		if err := m.put(s, source.Spool, c); err != nil {
+		if err := m.put(s, &File{}, c); err != nil {
 			return err
 		}
 	}
@@ -317,7 +329,7 @@ func fileResult(p *junit.Problem) junit.Result {
 
 // rebase is what leads from the report to the directory of a file, "" if nothing
 // has to: the relative paths of attachments begin there.
-func (m *merger) rebase(f File) string {
+func (m *merger) rebase(f *File) string {
 	if m.o.Dir == "" || f.Content != nil {
 		return ""
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
+	"github.com/ci-disagg/ci-disagg/internal/report/merge/source"
 )
 
 // suite is one suite of the report.
@@ -18,7 +19,13 @@ type suite struct {
 	name    string
 	head    head
 	entries []entry
-	texts   []entry // output of the suites it was made of, as cases without name
+	texts   []text
+}
+
+// text is output of a suite that another one was made of, as a case without name.
+type text struct {
+	source.Span
+	file *File
 }
 
 // living gives the cases that the report has: those that did not become part of others.
@@ -41,9 +48,9 @@ type suitePath struct {
 type level struct{ pkg, name string }
 
 // nameless is what Jenkins calls a suite of a file that has no name.
-func nameless(f File) string { return "(" + filepath.Base(f.Shown) + ")" }
+func nameless(f *File) string { return "(" + filepath.Base(f.Shown) + ")" }
 
-func pathOf(f File, s *junit.Suite) suitePath {
+func pathOf(f *File, s *junit.Suite) suitePath {
 	var at []level
 	for x := s; x != nil; x = x.Parent {
 		at = append(at, level{x.Attr("package"), cmp.Or(x.Name, nameless(f))})

@@ -139,6 +139,11 @@ func (k *Cutter) Limit(most int, red bool) int {
 	}
 }
 
+// Fits reports whether a report of a size stays as it is: at the last level it does anyway.
+func (k *Cutter) Fits(size int64) bool {
+	return k.Off || k.Level == Short || size <= k.Caps.File
+}
+
 // Fit has a report laid out, and again with more of its texts cut until it has at most
 // the bytes that it may have. It warns of what is missing.
 func (k *Cutter) Fit(layOut func() (int64, error)) (warnings []string, err error) {
@@ -151,7 +156,7 @@ func (k *Cutter) Fit(layOut func() (int64, error)) (warnings []string, err error
 		if k.Level == Whole {
 			whole = k.Cut
 		}
-		if k.Off || size <= k.Caps.File || k.Level == Short {
+		if k.Fits(size) {
 			break
 		}
 	}
