@@ -59,8 +59,7 @@ type GenericMetric struct {
 	Optional  bool    `yaml:"optional"` // a point without it is whole
 }
 
-// Extend adds the formats' new metrics to a table, and reports everything that
-// is wrong with the formats at once.
+// Extend adds the formats' new metrics to a table, and reports everything that is wrong with the formats at once.
 func Extend(t metric.Table, formats []Generic) (metric.Table, error) {
 	var problems []error
 	for i, g := range formats {
@@ -125,8 +124,7 @@ func (gm GenericMetric) extend(t metric.Table) (metric.Table, error) {
 	return t, nil
 }
 
-// readGeneric reads a file of the user's own format. The table must have been
-// extended.
+// readGeneric reads a file of the user's own format. The table must have been extended.
 func (rd Reader) readGeneric(br *bufio.Reader, g Generic, file string) ([]Result, error) {
 	switch {
 	case g.Format == "csv" || g.Format == "" && strings.EqualFold(filepath.Ext(file), ".csv"):
@@ -228,7 +226,7 @@ func (g Generic) point(t metric.Table, r Result, where lookup) Result {
 	if f := find(g.Point); f.ok {
 		r.Name = f.text
 	}
-	if n := whole(find, g.Concurrency); n != nil && *n <= math.MaxInt32 {
+	if n := whole(find, g.Concurrency); n != nil && *n >= 0 && *n <= math.MaxInt32 {
 		r.Concurrency = int(*n)
 	}
 	if f := find(g.Rate); f.ok && f.v > 0 && finite(f.v) {
@@ -275,8 +273,7 @@ func (gm GenericMetric) take(t metric.Table, r *Result, find lookup) {
 	r.Add(m, v, f.line)
 }
 
-// inUnit expresses the value in a unit. A value that is no number may carry its
-// own unit: 205.00us.
+// inUnit expresses the value in a unit. A value that is no number may carry its own unit: 205.00us.
 func (f found) inUnit(from, to string) (float64, bool) {
 	v := f.v
 	if math.IsNaN(v) {
@@ -304,7 +301,7 @@ func (find lookup) first(at string) (f found) {
 // whole is a count at a place, nil = none.
 func whole(find lookup, at string) *int64 {
 	f := find(at)
-	if !f.ok || !(f.v >= 0 && f.v <= 1<<53) || f.v != math.Trunc(f.v) {
+	if !f.ok || !(math.Abs(f.v) <= 1<<53) || f.v != math.Trunc(f.v) {
 		return nil
 	}
 	n := int64(f.v)

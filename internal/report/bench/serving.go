@@ -36,9 +36,8 @@ func Builtin() []Format {
 	}, describedFormats()...)
 }
 
-// serving maps the summary of a serving client. Every client that descends
-// from vLLM's uses the same keys where it means the same thing; the metric
-// table knows them.
+// serving maps the summary of a serving client. Every client that descends from vLLM's uses the same keys where it
+// means the same thing; the metric table knows them.
 func serving(t metric.Table, d jsondoc.Document, file string) []Result {
 	if !d.Has("/output_throughput") || !d.Has("/duration") && !d.Has("/completed") {
 		return nil
@@ -46,14 +45,18 @@ func serving(t metric.Table, d jsondoc.Document, file string) []Result {
 	r := Result{
 		Format: FormatServingJSON, File: file, Line: d.Line(""), Point: rundir.Point{Name: d.Text("/label"), Concurrency: d.Small("/max_concurrency")},
 		Counts: Counts{
-			Requested: d.Count("/num_prompts"), Completed: d.Count("/completed"), Failed: d.Count("/failed"),
+			Requested: d.Count("/total_requests", "/num_prompts"), Completed: d.Count("/completed"), Failed: d.Count("/failed"),
 			InputTokens: d.Count("/total_input_tokens"), OutputTokens: d.Count("/total_output_tokens"),
 		},
+		Lists: d.Lists(),
+	}
+	if d.Has("/completed") && r.Completed == nil {
+		r.Problems = append(r.Problems, Problem{file, d.Line("/completed"), "completed is not a number of requests"})
 	}
 	if strings.HasPrefix(d.Text("/dataset_name"), "random") {
 		r.InputLen, r.OutputLen = d.Small("/random_input_len"), d.Small("/random_output_len")
 	}
-	if v, ok := d.Number("/duration"); ok && v >= 0 && !math.IsInf(v, 0) {
+	if v, ok := d.Number("/duration"); ok {
 		r.DurationS = &v
 	}
 	if v, ok := d.Number("/request_rate"); ok && v > 0 && !math.IsInf(v, 0) {
@@ -65,8 +68,7 @@ func serving(t metric.Table, d jsondoc.Document, file string) []Result {
 	for _, pointer := range d.Pointers() {
 		v, ok := d.Number(pointer)
 		m, known := servingMetric(t, pointer)
-		// Zero decoded tokens per iteration is how the client says that it does
-		// not know: its table leaves the block out then.
+		// Zero decoded tokens per iteration is how the client says that it does not know: its table leaves the block out.
 		if ok && known && (v != 0 || !strings.HasPrefix(m.Name, "avg_decoded_tokens_per_iter")) {
 			r.Add(m, v, d.Line(pointer))
 		}

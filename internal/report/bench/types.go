@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/bench/steps"
+	"github.com/ci-disagg/ci-disagg/internal/report/jsondoc"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -18,10 +19,11 @@ type Result struct {
 	Counts
 	DurationS *float64
 	Samples   []Sample
-	Accuracy  []Score    // of an accuracy run
-	Steps     *steps.Log // of a generation server's log
-	FirstWave *FirstWave // where the times of single requests are listed
-	Problems  []Problem  // what makes the point invalid: failure markers, truncated table, …
+	Accuracy  []Score                 // of an accuracy run
+	Steps     *steps.Log              // of a generation server's log
+	FirstWave *FirstWave              // where the times of single requests are listed
+	Lists     map[string]jsondoc.List // of single requests, by their names in the file
+	Problems  []Problem               // what makes the point invalid: failure markers, truncated table, …
 }
 
 // Counts are what a client says that it did; nil = the file does not say.

@@ -131,7 +131,7 @@ func table(tput float64) string {
 	var b strings.Builder
 	b.WriteString("Namespace(backend='openai', num_prompts=16, max_concurrency=8)\n============ Serving Benchmark Result ============\n")
 	b.WriteString(count("Total requests:", 16) + count("Successful requests:", 16) + count("Failed requests:", 0))
-	b.WriteString(row("Benchmark duration (s):", 2) + count("Total input tokens:", 16384) + count("Total generated tokens:", 1024))
+	b.WriteString(row("Benchmark duration (s):", 1024/tput) + count("Total input tokens:", 16384) + count("Total generated tokens:", 1024))
 	b.WriteString(row("Request throughput (req/s):", tput/64) + row("Output token throughput (tok/s):", tput))
 	b.WriteString(row("Total Token throughput (tok/s):", tput*17) + row("User throughput (tok/s):", tput/8))
 	for _, m := range []string{"TTFT", "TPOT", "ITL", "E2EL"} {

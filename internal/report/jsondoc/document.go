@@ -31,6 +31,13 @@ type Document struct {
 	line   int
 	values map[string]value
 	nodes  map[string]bool // pointers of the objects and lists
+	lists  map[string]List
+}
+
+// List is what a list comes to, whether or not its elements were kept.
+type List struct {
+	Count int
+	Sum   float64 // of those that are numbers
 }
 
 // value is a scalar: a float64 (NaN and Inf included), a string, a bool, or nil.
@@ -83,10 +90,10 @@ func (d Document) Line(pointer string) int {
 	return d.line
 }
 
-// Count finds the first whole number that is not negative, nil if there is none.
+// Count finds the first whole number, nil if there is none. What is below zero is none of anything, but was said.
 func (d Document) Count(pointers ...string) *int64 {
 	for _, p := range pointers {
-		if v, ok := d.Number(p); ok && v >= 0 && v <= 1<<53 && v == math.Trunc(v) {
+		if v, ok := d.Number(p); ok && math.Abs(v) <= 1<<53 && v == math.Trunc(v) {
 			n := int64(v)
 			return &n
 		}
@@ -96,11 +103,14 @@ func (d Document) Count(pointers ...string) *int64 {
 
 // Small is Count for what fits an int; 0 = not there.
 func (d Document) Small(pointers ...string) int {
-	if n := d.Count(pointers...); n != nil && *n <= math.MaxInt32 {
+	if n := d.Count(pointers...); n != nil && *n >= 0 && *n <= math.MaxInt32 {
 		return int(*n)
 	}
 	return 0
 }
+
+// Lists are the lists of the document itself, by their keys.
+func (d Document) Lists() map[string]List { return d.lists }
 
 // Pointers lists the scalars in a fixed order.
 func (d Document) Pointers() []string { return slices.Sorted(maps.Keys(d.values)) }
@@ -168,7 +178,7 @@ func (j *reader) elements(each func(Document)) error {
 }
 
 func (j *reader) document(t json.Token, each func(Document)) error {
-	j.doc = Document{line: j.line(), values: map[string]value{}, nodes: map[string]bool{}}
+	j.doc = Document{line: j.line(), values: map[string]value{}, nodes: map[string]bool{}, lists: map[string]List{}}
 	j.path, j.drop, j.size = j.path[:0], 0, 0
 	if err := j.value(t); err != nil {
 		return err
@@ -252,10 +262,17 @@ func (j *reader) list() error {
 	if j.drop == 0 {
 		most = j.keep(string(j.path))
 	}
+	var sum float64
 	for i := 0; ; i++ {
 		t, err := j.token()
+		if key, own := strings.CutPrefix(string(j.path), "/"); err == nil && t == json.Delim(']') && j.drop == 0 && own && !strings.Contains(key, "/") {
+			j.doc.lists[Unescape(key)] = List{i, sum}
+		}
 		if err != nil || t == json.Delim(']') {
 			return err
+		}
+		if n, ok := t.(json.Number); ok {
+			sum += number(n)
 		}
 		kept := i < most
 		if kept {

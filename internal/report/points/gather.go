@@ -11,6 +11,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench/steps"
+	"github.com/ci-disagg/ci-disagg/internal/report/figures"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -41,16 +42,14 @@ func (rd Reader) Only(name string) (_ Reader, err error) {
 	return rd, err
 }
 
-// Bounds on what is read. An output directory holds tens of files; the log of a
-// generation server may have gigabytes.
+// Bounds on what is read. An output directory holds tens of files; the log of a generation server may have gigabytes.
 const (
 	maxFiles = 10_000
 	maxSize  = 64 << 30
 )
 
-// Gather reads all benchmark outputs among the files and below the directories
-// given, which a person has named: links in their own paths are followed. See
-// GatherTree.
+// Gather reads all benchmark outputs among the files and below the directories given, which a person has named: links
+// in their own paths are followed. See GatherTree.
 func (rd Reader) Gather(paths ...string) (Found, error) {
 	g := gatherer{rd: rd}
 	for _, path := range paths {
@@ -61,15 +60,12 @@ func (rd Reader) Gather(paths ...string) (Found, error) {
 	return g.result(), nil
 }
 
-// GatherTree reads all benchmark outputs among the files and below the
-// directories of the tree. A link, a pipe or a device among them is a bench.Problem,
-// except where links has the file of the tree that the link's path stands for:
-// a role's log, say, that was linked into the outputs because hard links are not
-// to be had.
+// GatherTree reads all benchmark outputs among the files and below the directories of the tree. A link, pipe or device
+// among them is a bench.Problem, except where links has the file of the tree that the link's path stands for: a role's
+// log, say, that was linked into the outputs because hard links are not to be had.
 //
-// Files of a directory that hold no known format are listed and passed over; a
-// file that was named and holds none is a bench.Problem. Broken files are Problems,
-// and what could be read of them counts.
+// Files of a directory that hold no known format are listed and passed over; a file that was named and holds none is a
+// bench.Problem. Broken files are Problems, and what could be read of them counts.
 func (rd Reader) GatherTree(tree *rundir.Tree, links map[string]string, paths ...string) (Found, error) {
 	g := gatherer{rd: rd, tree: tree, links: links}
 	for _, path := range paths {
@@ -89,8 +85,7 @@ type gatherer struct {
 	count int
 }
 
-// result combines what was found, and reports what was looked for if that is
-// nothing.
+// result combines what was found, and reports what was looked for if that is nothing.
 func (g *gatherer) result() Found {
 	f := g.found
 	f.Results = Combine(f.Results)
@@ -181,6 +176,9 @@ func (g *gatherer) file(path string, named bool) {
 		g.found.Ignored = append(g.found.Ignored, path)
 	case err != nil:
 		g.problem(path, err)
+	}
+	for i, r := range results {
+		results[i].Problems = slices.Concat(r.Problems, figures.Check(r))
 	}
 	if len(results) > 0 {
 		g.found.Files = append(g.found.Files, path)
