@@ -42,11 +42,7 @@ func (o waitFlags) drive(ctx context.Context, h host, opts drive.Options) (rundi
 			told = true
 			fmt.Fprintf(h.stderr, "ci-disagg: waiting: %v\n", err)
 		}
-		t := time.NewTimer(waitEvery)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
+		if runs.Sleep(ctx, waitEvery) != nil {
 			return run, cancelOther(ctx, opts)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/launch/collect"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/outcome"
+	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -84,7 +85,7 @@ func (d *driver) close(work context.Context, a action) event {
 func writeOutcome(work context.Context, dir rundir.AttemptDir, o rundir.AttemptOutcome) error {
 	for tried := time.Duration(0); ; tried += writeAgain {
 		err := rundir.WriteJSON(dir.OutcomeFile(), o)
-		if err == nil || tried >= patience(err) || sleep(work, writeAgain) != nil {
+		if err == nil || tried >= patience(err) || runs.Sleep(work, writeAgain) != nil {
 			return err
 		}
 	}
@@ -109,20 +110,9 @@ func (d *driver) bringHome(work context.Context, a action) error {
 		if d.stopping.Load() || errors.Is(err, fs.ErrNotExist) || errors.Is(err, collect.ErrIncomplete) || errors.As(err, new(*rundir.NodeError)) {
 			break
 		}
-		if sleep(work, min(time.Minute, time.Second<<i)) != nil {
+		if runs.Sleep(work, min(time.Minute, time.Second<<i)) != nil {
 			break
 		}
 	}
 	return fmt.Errorf("not everything could be collected from %s:%s, where it stays: %w", d.o.Host.Name(), a.there, err)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.C:
-		return nil
-	}
 }

@@ -48,7 +48,8 @@ func (a Access) submissionOver(j rundir.Job) bool {
 	return jobs.SubmissionOver(j, a.Now(), a.Host.Name() != "here")
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
+// Sleep waits for a time, or until ctx is done and gives its cause.
+func Sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

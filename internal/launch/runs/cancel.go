@@ -122,7 +122,7 @@ func (o CancelOptions) chase(ctx context.Context, e *JobEnd) {
 			e.Err = errors.Join(e.Err, was.err, fmt.Errorf("it is still there after %v", bound))
 			return
 		}
-		if err := sleep(ctx, time.Second); err != nil {
+		if err := Sleep(ctx, time.Second); err != nil {
 			e.Err = errors.Join(e.Err, err)
 			return
 		}
