@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -209,7 +208,7 @@ func (d *driver) drive(ctx context.Context, s *signals, h host, r started) error
 	defer rep.Close()
 	rep.CopyTo, rep.Pages, rep.Driven, rep.Mode = d.flags.copyTo, d.flags.pages, true, r.run.Build.Mode
 	s.driven = true
-	if _, err := os.Stat(r.dir.RunFile()); err != nil { // it begins now: what it knows is fixed in its plans
+	if !exists(r.dir.RunFile()) { // it begins now: what it knows is fixed in its plans
 		rep.Priors(ctx, r.plans, r.run.Build.Branch)
 		rep.Owe(r.run.Build)
 	}

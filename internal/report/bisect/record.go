@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -123,8 +122,12 @@ func session(dir string, n int, c Commit) string {
 
 // begun reports whether a session was, be it that nothing came of it yet: it goes on as it was planned then.
 func begun(dir string) bool {
-	_, err := os.Stat(rundir.Dir(dir).RunFile())
-	return err == nil
+	tree, err := rundir.OpenTree(dir)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = tree.Close() }()
+	return !tree.Gone(rundir.Dir(dir).RunFile())
 }
 
 // add takes in what a session measured of a commit.

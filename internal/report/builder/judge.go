@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -151,7 +150,7 @@ func (s *Builder) results(plan rundir.Plan, a results.Attempt, dir rundir.Attemp
 		}
 		return p.String()
 	}
-	for _, p := range slices.Concat(found.Problems, found.Nothing, stale(found.Files, a.Began()), points.Validate(found.Results, plan.Expected)) {
+	for _, p := range slices.Concat(found.Problems, found.Nothing, stale(dir, found.Files, a.Began()), points.Validate(found.Results, plan.Expected)) {
 		problems = append(problems, here(p))
 	}
 	for _, p := range found.Warnings {
@@ -195,11 +194,16 @@ func (s *Builder) gather(plan rundir.Plan, dir rundir.AttemptDir, a results.Atte
 
 // stale are the files that were written before the attempt began: results of another
 // one, whoever brought them here.
-func stale(files []string, began *time.Time) []bench.Problem {
+func stale(dir rundir.AttemptDir, files []string, began *time.Time) []bench.Problem {
+	tree, err := dir.Tree()
+	if err != nil || began == nil {
+		return nil
+	}
+	defer func() { _ = tree.Close() }()
 	var out []bench.Problem
 	for _, f := range files {
-		info, err := os.Lstat(f)
-		if err != nil || began == nil || !info.ModTime().Before(began.Add(-blame.DefaultSkew)) { // clocks of two hosts
+		info, err := tree.Lstat(f)
+		if err != nil || !info.ModTime().Before(began.Add(-blame.DefaultSkew)) { // clocks of two hosts
 			continue // what cannot be read was said by who read it
 		}
 		out = append(out, bench.Problem{File: f, Text: fmt.Sprintf("last written %s, before the attempt began at %s",

@@ -79,8 +79,11 @@ func Prepare(dir string) error {
 // Failed leaves the result of a run that made no report, unless there is one.
 func Failed(dir, tool string, code int, why error) error {
 	file := filepath.Join(dir, ResultFile)
-	if _, err := os.Stat(file); err == nil {
-		return nil
+	if to, err := rundir.OpenTree(dir); err == nil { // else it is not there yet
+		defer func() { _ = to.Close() }()
+		if to.Has(file) {
+			return nil
+		}
 	}
 	return rundir.WriteJSON(file, Result{Schema: ResultSchema, Tool: tool, ExitCode: code, Result: "error", Headline: why.Error()})
 }

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -87,4 +88,22 @@ func TestCopyOfAnInterruptedRun(t *testing.T) {
 	require.True(t, strings.HasSuffix(cut, " …]\n"+strings.Repeat("t", shortSize)))
 	require.Less(t, len(cut), shortSize+1000)
 	require.Equal(t, "short", content(t, to+"/cases/c/a/short.log"))
+}
+
+// A run that made no report leaves a result, unless there is one: a link that a job has put in its place is none.
+func TestFailedLeavesAResult(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	elsewhere := filepath.Join(t.TempDir(), "elsewhere")
+	put(t, elsewhere, `{"exit_code": 0}`)
+	file := filepath.Join(dir, ResultFile)
+	require.NoError(t, os.Symlink(elsewhere, file))
+	require.NoError(t, Failed(dir, "v1", 3, errors.New("no node")))
+	require.Contains(t, content(t, file), `"exit_code": 3`)
+	require.NotContains(t, content(t, elsewhere), "no node")
+	require.NoError(t, Failed(dir, "v1", 1, errors.New("later")))
+	require.Contains(t, content(t, file), "no node", "the first one stays")
+	fresh := filepath.Join(dir, "fresh")
+	require.NoError(t, Failed(fresh, "v1", 2, errors.New("no config")))
+	require.Contains(t, content(t, filepath.Join(fresh, ResultFile)), "no config")
 }
