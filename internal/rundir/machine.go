@@ -21,11 +21,8 @@ const VersionsName = "versions.tsv"
 // VersionsFile is that file.
 func (r RunDir) VersionsFile(role string) string { return r.path("roles", role, VersionsName) }
 
-// The bounds of the files of a node, in bytes.
-const (
-	MaxMachineFile   = 1 << 20
-	MaxTelemetryFile = 4 << 20
-)
+// MaxTelemetryFile bounds the readings of a node, in bytes.
+const MaxTelemetryFile = 4 << 20
 
 // TelemetryColumns are those of a TelemetryFile, in this order. A row with a gpu is about
 // that card, a row without one about the node; a field that nobody told is empty. A
@@ -183,7 +180,6 @@ const (
 	CountRetired        = "memory.retired_pages"     // of its lifetime
 	CountRemapped       = "memory.remapped_rows"     // of its lifetime
 	CountReplays        = "pcie.replays"             // since it was reset
-	CountLinkErrors     = "nvlink.errors"            // of all its links
 )
 
 // PhaseCounters are a node's counters before and after one phase.
