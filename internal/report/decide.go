@@ -41,6 +41,8 @@ func DecideCase(plan rundir.Plan, attempts []results.Ended, judged Judged, p Pol
 	if judged.AB != nil && p.Judged && plan.Measures() { // else nobody asks what the session says
 		attempts = decidedBy(attempts, plan, *judged.AB)
 	}
+	rows, confirmed := judged.Recheck.Rows(judged.Rows, judged.Together)
+	judged.Rows = rows
 	d := &decider{plan: plan, policy: p, attempts: attempts, judged: judged, end: endOf(plan, attempts, p)}
 	skip, skipped := d.ownSkip()
 	d.end.Skipped, d.end.Measured = skipped, measured(judged.Rows)
@@ -49,7 +51,7 @@ func DecideCase(plan rundir.Plan, attempts []results.Ended, judged Judged, p Pol
 	d.out = CaseReport{
 		ID: plan.Case.ID, Slug: plan.Case.Slug, Mode: plan.Case.Mode, Known: plan.Case.KnownBug, Outcome: d.end.Outcome, Finding: findingOf(attempts),
 		Planned:     Planned{plan.Match, plan.Expected.Points, plan.Nodes, plan.AllocatedGPUs, plan.UsedGPUs},
-		Measurement: Measurement{Verdict: verdict.WorstOf(d.end.Words), Together: judged.Together, Suspects: judged.Suspects, Changed: judged.Changed, Machine: judged.Machine, Lemons: judged.Lemons, Environment: judged.Environment, EnvironmentMoved: judged.EnvironmentMoved, AB: judged.AB, Confirmed: judged.Confirmed, Metrics: judged.Rows, Problems: judged.Problems},
+		Measurement: Measurement{Verdict: verdict.WorstOf(d.end.Words), Together: judged.Together, Suspects: judged.Suspects, Changed: judged.Changed, Machine: judged.Machine, Lemons: judged.Lemons, Environment: judged.Environment, EnvironmentMoved: judged.EnvironmentMoved, AB: judged.AB, Confirmed: confirmed, Metrics: judged.Rows, Problems: judged.Problems},
 	}
 	d.conclude()
 	d.out.Worst = WorstOf(judged.Rows, d.out.Verdict)

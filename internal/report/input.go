@@ -5,6 +5,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/changed"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit"
 	"github.com/ci-disagg/ci-disagg/internal/report/lemons"
+	"github.com/ci-disagg/ci-disagg/internal/report/recheck"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -21,7 +22,7 @@ type Judged struct {
 	// Environment is what the reference says of it, for people; "" = none.
 	Environment      string
 	EnvironmentMoved bool                       // and explains all that is worse
-	Confirmed        string                     // what a session of the commits behind a regression found, for people; "" = there was none
+	Recheck          *recheck.Answer            // what a session of the commits behind a regression found; nil = there was none
 	Lemons           []lemons.Lemon             // slow machines that it ran on
 	Machines         map[string]*rundir.Machine // of the attempts that measured, by their directories
 	Warnings         []string

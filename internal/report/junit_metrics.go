@@ -33,10 +33,7 @@ func measured(rows []verdict.Row) bool {
 	return false
 }
 
-// RuleAccuracy marks the rows of the accuracy gates.
-const RuleAccuracy = "accuracy"
-
 // wrongAnswer reports whether a row is an accuracy gate that failed.
 func wrongAnswer(row verdict.Row) bool {
-	return row.Decides() && row.Rule == RuleAccuracy && row.Verdict == verdict.Regression
+	return row.Decides() && row.Rule == verdict.RuleAccuracy && row.Verdict == verdict.Regression
 }

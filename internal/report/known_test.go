@@ -22,7 +22,7 @@ func TestKnownFailureThatIsSlower(t *testing.T) {
 	again := one(rundir.OutcomeTestFailed, crash, left(t, ended("BENCHMARK", rundir.KindClient, 0, 9, 1), 0, testCase(node1, 1, failure)), ended("GEN_0", rundir.KindServer, 0, 8, 1)).Attempts[0]
 	again.Rep = 1
 	tpot := verdict.Row{Metric: "tpot_median_ms", Point: "con8", Value: ptr(2.0), Gate: true, Verdict: verdict.Regression, Worse: ptr(0.5)}
-	wrong := verdict.Row{Metric: "accuracy_gsm8k", Value: ptr(1.0), Gate: true, Rule: RuleAccuracy, Verdict: verdict.Regression, Reason: "1 is below 60"}
+	wrong := verdict.Row{Metric: "accuracy_gsm8k", Value: ptr(1.0), Gate: true, Rule: verdict.RuleAccuracy, Verdict: verdict.Regression, Reason: "1 is below 60"}
 	for _, attempts := range [][]results.Attempt{c.Attempts, append(slices.Clone(c.Attempts), again)} {
 		c := c
 		c.Attempts, c.Plan.Case.KnownBug = attempts, "nvbugs/1"

@@ -1,7 +1,6 @@
 package builder
 
 import (
-	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/accuracy"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
@@ -15,15 +14,15 @@ func AccuracyRows(caseID string, scores []bench.Score, gates []accuracy.Gate, ad
 	row := func(name string, word verdict.Word, reason string) verdict.Row {
 		return verdict.Row{
 			Case: caseID, Metric: name, Unit: "%", Better: metric.HigherIsBetter.String(), Gate: true,
-			Advisory: advisory, Verdict: word, Rule: report.RuleAccuracy, Reason: reason, Values: []float64{},
+			Advisory: advisory, Verdict: word, Rule: verdict.RuleAccuracy, Reason: reason, Values: []float64{},
 		}
 	}
 	verdicts, err := accuracy.Check(scores, gates)
 	switch {
 	case err != nil:
-		return []verdict.Row{row(report.RuleAccuracy, verdict.Invalid, err.Error())}
+		return []verdict.Row{row(verdict.RuleAccuracy, verdict.Invalid, err.Error())}
 	case len(verdicts) == 0:
-		return []verdict.Row{row(report.RuleAccuracy, verdict.NoBaseline, "the case measures accuracy and perf.accuracy.gates names no reference for it")}
+		return []verdict.Row{row(verdict.RuleAccuracy, verdict.NoBaseline, "the case measures accuracy and perf.accuracy.gates names no reference for it")}
 	}
 	var rows []verdict.Row
 	for _, v := range verdicts {
@@ -34,7 +33,7 @@ func AccuracyRows(caseID string, scores []bench.Score, gates []accuracy.Gate, ad
 		case v.Score.Task == "": // not measured is not wrong
 			word = verdict.Invalid
 		}
-		r := row(report.RuleAccuracy+"_"+v.Gate.Task, word, v.Text)
+		r := row(verdict.RuleAccuracy+"_"+v.Gate.Task, word, v.Text)
 		threshold, expected := v.Threshold, v.Gate.Expected
 		r.Limit, r.Baseline = &threshold, &expected
 		if v.Score.Task != "" {

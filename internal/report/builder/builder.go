@@ -213,7 +213,7 @@ func (s *Builder) decide(ctx context.Context, run rundir.Run, c results.Case, p 
 		judged, out.record = s.judge(ctx, run, c, attempts, setup)
 		if r, ok := s.confirmed[c.State.ID]; ok {
 			if r, ok = r.Holds(s.loader.Dir, c.State.Slug, judged.Suspects); ok {
-				judged.Confirmed = r.Apply(judged.Rows, judged.Together)
+				judged.Recheck = &r.Answer
 			}
 		}
 	}
@@ -221,8 +221,7 @@ func (s *Builder) decide(ctx context.Context, run rundir.Run, c results.Case, p 
 	out.report = report.DecideCase(c.Plan, attempts, judged, p)
 	out.again = func(r confirm.Result) report.CaseReport {
 		now := judged
-		now.Rows = slices.Clone(judged.Rows)
-		now.Confirmed = r.Apply(now.Rows, now.Together)
+		now.Recheck = &r.Answer
 		return report.DecideCase(c.Plan, attempts, now, p)
 	}
 	if s.o.PerfOff || out.report.Outcome != rundir.OutcomePassed {

@@ -10,6 +10,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/confirm"
+	"github.com/ci-disagg/ci-disagg/internal/report/recheck"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
@@ -24,17 +25,17 @@ func TestConfirmedRegressions(t *testing.T) {
 	before := build(t, o, dir, 0)
 	require.Equal(t, 4, before.Document.ExitCode, before.Document.Cases[0].Message)
 	measured := ab.Session{Verdict: paired.Pass, Headline: "why", Base: &ab.Build{Commit: "c0ffee1"}, Head: &ab.Build{Commit: "bad0bad"}}
-	result := confirm.Result{Case: caseID, Why: "why", Good: "c0ffee1", Bad: "bad0bad"}
+	result := confirm.Result{Case: caseID, Answer: recheck.Answer{Why: "why", Good: "c0ffee1", Bad: "bad0bad"}}
 	for _, row := range before.Document.Cases[0].Metrics {
 		measured.Series = append(measured.Series, ab.Found{Point: row.Point, Metric: row.Metric})
 		result.Series = append(result.Series, ab.Key{Point: row.Point, Metric: row.Metric}.String())
 	}
-	for outcome, code := range map[string]int{confirm.Confirmed: 4, confirm.Unconfirmed: 4, confirm.NotConfirmed: 5} {
+	for outcome, code := range map[string]int{recheck.Confirmed: 4, recheck.Unconfirmed: 4, recheck.NotConfirmed: 5} {
 		s := New(dir, o)
 		d, err := s.Decide(t.Context(), 0)
 		require.NoError(t, err)
 		result.Outcome = outcome
-		d.Confirm([]confirm.Result{{Case: "another", Outcome: confirm.NotConfirmed}, result})
+		d.Confirm([]confirm.Result{{Case: "another", Answer: recheck.Answer{Outcome: recheck.NotConfirmed}}, result})
 		after, err := s.Write(&d)
 		require.NoError(t, err)
 		require.Equal(t, code, after.ExitCode)
@@ -43,7 +44,7 @@ func TestConfirmedRegressions(t *testing.T) {
 		require.Equal(t, before.Records[0].Verdict, d.Records[0].Verdict)
 	}
 
-	result.Outcome = confirm.NotConfirmed
+	result.Outcome = recheck.NotConfirmed
 	reads := func(told confirm.Result, undriven bool) int {
 		require.NoError(t, rundir.WriteJSON(filepath.Join(string(dir), confirm.RecordFile), map[string]any{"schema": rundir.Schema, "results": []confirm.Result{told}}))
 		s := New(dir, o)

@@ -35,7 +35,7 @@ func TestJudgeDecidesAsARunDoes(t *testing.T) {
 	require.Equal(t, "functional only: performance is shown, not judged", shown.Headline)
 
 	wrong := row("", 0.2)
-	wrong.Metric, wrong.Rule, wrong.Reason = "gsm8k", report.RuleAccuracy, "gsm8k is 0.2, below 0.8"
+	wrong.Metric, wrong.Rule, wrong.Reason = "gsm8k", verdict.RuleAccuracy, "gsm8k is 0.2, below 0.8"
 	red := Outside{Case: "c"}.Paired(ab.Session{Verdict: paired.Pass, Headline: "B is as fast as A"}, []verdict.Row{wrong}, time.Unix(0, 0))
 	require.Equal(t, 1, red.ExitCode)
 	require.Equal(t, "gsm8k is 0.2, below 0.8", red.Headline)

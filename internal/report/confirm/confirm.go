@@ -14,16 +14,9 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
-	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/report/recheck"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
-)
-
-// The words of a Result.
-const (
-	Confirmed    = "confirmed"     // the session finds it too
-	NotConfirmed = "not confirmed" // the session passes: the alarm stays open, and somebody has to look
-	Unconfirmed  = "unconfirmed"   // nobody can say: it is a regression as before
 )
 
 // RecordFile is where the results stand, in the directory of the run that was confirmed.
@@ -31,17 +24,11 @@ const RecordFile = "confirm.json"
 
 // Result is what became of one regression.
 type Result struct {
-	Case    string `json:"case"`
-	Outcome string `json:"outcome"`
-	Why     string `json:"why"`
-	Good    string `json:"good,omitempty"`   // the last good commit
-	Bad     string `json:"bad,omitempty"`    // the first bad one
-	Dir     string `json:"dir,omitempty"`    // run directory of the session
-	Report  string `json:"report,omitempty"` // what the session says, for people; "" = it says nothing
+	Case string `json:"case"`
+	recheck.Answer
+	Dir string `json:"dir,omitempty"` // run directory of the session
 	// Nodes are those that the regression was measured on, which the session is kept away from.
 	Nodes []string `json:"nodes,omitempty"`
-	// Series are what the session compared, as point/metric: it says nothing of others.
-	Series []string `json:"series,omitempty"`
 }
 
 // record is the file of a run's results.
@@ -70,10 +57,10 @@ func (r Result) Holds(dir rundir.Dir, slug string, now *report.Suspects) (Result
 	if suspects := cmp.Or(now, &report.Suspects{}); r.Good != suspects.Good || r.Bad != suspects.Bad {
 		return r, false
 	}
-	if r.Outcome == Unconfirmed || now == nil {
-		return r, r.Outcome == Unconfirmed
+	if r.Outcome == recheck.Unconfirmed || now == nil {
+		return r, r.Outcome == recheck.Unconfirmed
 	}
-	again := Result{Case: r.Case, Outcome: Unconfirmed, Good: r.Good, Bad: r.Bad, Nodes: r.Nodes, Dir: sessionDir(dir, slug)}
+	again := Result{Case: r.Case, Answer: recheck.Answer{Outcome: recheck.Unconfirmed, Good: r.Good, Bad: r.Bad}, Nodes: r.Nodes, Dir: sessionDir(dir, slug)}
 	ok := again.read() == nil && again.Outcome == r.Outcome
 	again.among(now)
 	return again, ok
@@ -98,50 +85,6 @@ func (r *Result) read() error {
 		}
 	}
 	return nil
-}
-
-// Apply puts the red rows of a case into the light of its result, and says in a sentence what was done; "" = none is
-// red. What a session does not find too is no regression that anybody could be told of, and no pass: the alarm stays
-// open in the history. together is what the series of the case say together: a row that the session did not test stays
-// as it is.
-func (r Result) Apply(rows []verdict.Row, together *verdict.Case) (said string) {
-	left := 0
-	for i, row := range rows {
-		if row.Verdict != verdict.Regression || row.Advisory || row.Rule == report.RuleAccuracy { // wrong answers are no matter of speed
-			continue
-		}
-		said = fmt.Sprintf("Measured again in pairs: %s: %s", r.Outcome, strings.TrimSuffix(r.Why, "."))
-		switch {
-		case r.Outcome == Unconfirmed:
-		case !r.tested(row, together):
-			left++
-			continue
-		case r.Outcome == NotConfirmed:
-			rows[i].Verdict = verdict.Inconclusive
-		}
-		rows[i].Reason = fmt.Sprintf("%s in pairs: %s", r.Outcome, row.Reason) // why is said once, of the case
-	}
-	if said == "" {
-		return ""
-	}
-	if left > 0 {
-		said += "; what else is red here was not tested by that"
-	}
-	if r.Report != "" {
-		said += "; its report: " + r.Report
-	}
-	return said + "."
-}
-
-// tested reports whether the session asked the question that a row is red for: a step, new in this run, between these
-// two commits, in a series that both of them were measured in. A promise, a creep, or what is open since before is
-// another.
-func (r Result) tested(row verdict.Row, together *verdict.Case) bool {
-	if together == nil || together.Onset == nil || together.Onset.Good != r.Good || together.Onset.Commit != r.Bad {
-		return false
-	}
-	return row.Rule == string(verdict.RuleBWS) && row.Alarm && !row.Open && !row.Slow && row.Onset == together.Onset.Run &&
-		slices.Contains(r.Series, ab.Key{Point: row.Point, Metric: row.Metric}.String())
 }
 
 // Options are what regressions are confirmed with.
@@ -193,10 +136,10 @@ func (o Options) Run(ctx context.Context, cases []report.CaseReport) (results []
 
 // confirm makes the session of one regression.
 func (o *Options) confirm(ctx context.Context, c report.CaseReport) (r Result, code int) {
-	r = Result{Case: c.ID, Outcome: Unconfirmed}
+	r = Result{Case: c.ID, Answer: recheck.Answer{Outcome: recheck.Unconfirmed}}
 	switch {
 	case c.AB != nil:
-		r.Outcome, r.Why = Confirmed, "it was measured in pairs: "+c.Message
+		r.Outcome, r.Why = recheck.Confirmed, "it was measured in pairs: "+c.Message
 		return r, 0
 	case c.Suspects == nil:
 		r.Why = "nothing says which commit was the last good one"
@@ -234,7 +177,7 @@ func (o *Options) confirm(ctx context.Context, c report.CaseReport) (r Result, c
 
 // among says of how many commits one is to blame.
 func (r *Result) among(s *report.Suspects) {
-	if n := len(s.Commits); n > 1 && r.Outcome == Confirmed {
+	if n := len(s.Commits); n > 1 && r.Outcome == recheck.Confirmed {
 		r.Why = fmt.Sprintf("%s; it came with one of %d commits, and `ci-disagg bisect` finds which", strings.TrimSuffix(r.Why, "."), n)
 	}
 }
@@ -281,9 +224,9 @@ func (r *Result) say(s report.CaseReport) {
 	}
 	switch s.AB.Verdict {
 	case paired.Regression:
-		r.Outcome = Confirmed
+		r.Outcome = recheck.Confirmed
 	case paired.Pass, paired.Improvement:
-		r.Outcome, r.Why = NotConfirmed, s.AB.Headline+"; the alarm stays open"
+		r.Outcome, r.Why = recheck.NotConfirmed, s.AB.Headline+"; the alarm stays open"
 	default:
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
+	"github.com/ci-disagg/ci-disagg/internal/report/recheck"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -60,7 +61,7 @@ func TestAnOlderSessionConfirmsNothing(t *testing.T) {
 			require.NoError(t, err)
 			require.Zero(t, stopped)
 			require.Len(t, got, 1)
-			require.Equal(t, Unconfirmed, got[0].Outcome)
+			require.Equal(t, recheck.Unconfirmed, got[0].Outcome)
 			require.Contains(t, out.String(), "unconfirmed  x: ")
 			require.Contains(t, out.String(), tt.said)
 		})
@@ -90,19 +91,19 @@ func TestRegressionsAreConfirmed(t *testing.T) {
 		said    string
 	}{
 		{name: "nothing to confirm", cases: []report.CaseReport{green}},
-		{name: "confirmed", cases: []report.CaseReport{green, regression("x")}, found: paired.Regression, want: []string{Confirmed}, said: "confirmed  x: found"},
+		{name: "confirmed", cases: []report.CaseReport{green, regression("x")}, found: paired.Regression, want: []string{recheck.Confirmed}, said: "confirmed  x: found"},
 		{
-			name: "nights without a run between", cases: []report.CaseReport{weekend}, found: paired.Regression, want: []string{Confirmed},
+			name: "nights without a run between", cases: []report.CaseReport{weekend}, found: paired.Regression, want: []string{recheck.Confirmed},
 			said: "confirmed  weekend: found; it came with one of 3 commits, and `ci-disagg bisect` finds which",
 		},
-		{name: "cleared", cases: []report.CaseReport{regression("x")}, found: paired.Pass, want: []string{NotConfirmed}, said: "not confirmed  x: head; the alarm stays open"},
-		{name: "better", cases: []report.CaseReport{regression("x")}, found: paired.Improvement, want: []string{NotConfirmed}, said: "not confirmed  x"},
-		{name: "undecided", cases: []report.CaseReport{regression("x")}, found: paired.Inconclusive, want: []string{Unconfirmed}, said: "unconfirmed  x: found"},
-		{name: "no such build", cases: []report.CaseReport{regression("x")}, failed: "builds.make: exit 1", want: []string{Unconfirmed}, said: "unconfirmed  x: builds.make: exit 1"},
-		{name: "no commit", cases: []report.CaseReport{unknown}, want: []string{Unconfirmed}, said: "unconfirmed  unknown: nothing says which commit was the last good one"},
-		{name: "one cleared, one unknown", cases: []report.CaseReport{regression("x"), unknown}, found: paired.Pass, want: []string{NotConfirmed, Unconfirmed}, said: "not confirmed  x"},
+		{name: "cleared", cases: []report.CaseReport{regression("x")}, found: paired.Pass, want: []string{recheck.NotConfirmed}, said: "not confirmed  x: head; the alarm stays open"},
+		{name: "better", cases: []report.CaseReport{regression("x")}, found: paired.Improvement, want: []string{recheck.NotConfirmed}, said: "not confirmed  x"},
+		{name: "undecided", cases: []report.CaseReport{regression("x")}, found: paired.Inconclusive, want: []string{recheck.Unconfirmed}, said: "unconfirmed  x: found"},
+		{name: "no such build", cases: []report.CaseReport{regression("x")}, failed: "builds.make: exit 1", want: []string{recheck.Unconfirmed}, said: "unconfirmed  x: builds.make: exit 1"},
+		{name: "no commit", cases: []report.CaseReport{unknown}, want: []string{recheck.Unconfirmed}, said: "unconfirmed  unknown: nothing says which commit was the last good one"},
+		{name: "one cleared, one unknown", cases: []report.CaseReport{regression("x"), unknown}, found: paired.Pass, want: []string{recheck.NotConfirmed, recheck.Unconfirmed}, said: "not confirmed  x"},
 		{name: "open for weeks", cases: []report.CaseReport{old}},
-		{name: "no id", cases: []report.CaseReport{named}, want: []string{Unconfirmed}, said: `unconfirmed  named: "$(touch x)" is not the id of a commit`},
+		{name: "no id", cases: []report.CaseReport{named}, want: []string{recheck.Unconfirmed}, said: `unconfirmed  named: "$(touch x)" is not the id of a commit`},
 		{name: "interrupted", cases: []report.CaseReport{regression("x")}, session: 143},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -180,12 +181,12 @@ func TestRegressionsAreConfirmedElsewhere(t *testing.T) {
 		want  string
 		where string
 	}{
-		{"confirmed elsewhere", []string{"n4", "n5"}, paired.Regression, Confirmed, "found; on other nodes (n4, n5) than the run (n1, n2, n3)"},
-		{"cleared elsewhere", []string{"n4", "n5"}, paired.Pass, NotConfirmed, "head; the alarm stays open; on other nodes (n4, n5)"},
-		{"undecided elsewhere", []string{"n4", "n5"}, paired.Inconclusive, Unconfirmed, "found; on other nodes"},
-		{"too few others", []string{"n4", "n1"}, paired.Pass, NotConfirmed, "stays open; on n1, as the run: there were too few others"},
-		{"elsewhere, of other commits", []string{"n4"}, "", Unconfirmed, "found; on other nodes (n4)"},
-		{"nobody knows", nil, paired.Regression, Confirmed, "found"},
+		{"confirmed elsewhere", []string{"n4", "n5"}, paired.Regression, recheck.Confirmed, "found; on other nodes (n4, n5) than the run (n1, n2, n3)"},
+		{"cleared elsewhere", []string{"n4", "n5"}, paired.Pass, recheck.NotConfirmed, "head; the alarm stays open; on other nodes (n4, n5)"},
+		{"undecided elsewhere", []string{"n4", "n5"}, paired.Inconclusive, recheck.Unconfirmed, "found; on other nodes"},
+		{"too few others", []string{"n4", "n1"}, paired.Pass, recheck.NotConfirmed, "stays open; on n1, as the run: there were too few others"},
+		{"elsewhere, of other commits", []string{"n4"}, "", recheck.Unconfirmed, "found; on other nodes (n4)"},
+		{"nobody knows", nil, paired.Regression, recheck.Confirmed, "found"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -205,58 +206,9 @@ func TestRegressionsAreConfirmedElsewhere(t *testing.T) {
 			require.NoError(t, err)
 			again, holds := kept["x"].Holds(rundir.Dir(dir), "x", found.Suspects)
 			require.True(t, holds)
-			if tt.want != Unconfirmed {
+			if tt.want != recheck.Unconfirmed {
 				require.Equal(t, got[0].Why, again.Why)
 			}
 		})
 	}
-}
-
-// A result changes the red rows that it is of and nothing else, and turns none green.
-func TestRowsOfAConfirmedCase(t *testing.T) {
-	t.Parallel()
-	together := &verdict.Case{Onset: &verdict.Onset{Run: "r", Good: "aaaaaaa", Commit: "bbbbbbb"}}
-	row := func(edit func(*verdict.Row)) verdict.Row {
-		r := verdict.Row{Point: "con8", Metric: "ttft", Rule: string(verdict.RuleBWS), Verdict: verdict.Regression, Reason: "slower"}
-		r.Alarm, r.Onset = true, "r"
-		if edit != nil {
-			edit(&r)
-		}
-		return r
-	}
-	others := map[string]func(*verdict.Row){
-		"pinned":         func(r *verdict.Row) { r.Rule = string(verdict.RuleFixed) },
-		"upstream":       func(r *verdict.Row) { r.Rule = string(verdict.RuleUpstream) },
-		"accuracy":       func(r *verdict.Row) { r.Rule = report.RuleAccuracy },
-		"open":           func(r *verdict.Row) { r.Open = true },
-		"not new":        func(r *verdict.Row) { r.Alarm = false },
-		"creep":          func(r *verdict.Row) { r.Slow = true },
-		"another onset":  func(r *verdict.Row) { r.Onset = "before" },
-		"another metric": func(r *verdict.Row) { r.Metric = "tpot" },
-		"another point":  func(r *verdict.Row) { r.Point = "con16" },
-		"passed":         func(r *verdict.Row) { r.Verdict = verdict.Pass },
-		"shown":          func(r *verdict.Row) { r.Advisory = true },
-	}
-	for outcome, want := range map[string]verdict.Word{Confirmed: verdict.Regression, Unconfirmed: verdict.Regression, NotConfirmed: verdict.Inconclusive} {
-		r := Result{Outcome: outcome, Why: "why", Good: "aaaaaaa", Bad: "bbbbbbb", Series: []string{"con8/ttft"}}
-		rows := []verdict.Row{row(nil)}
-		require.Equal(t, "Measured again in pairs: "+outcome+": why.", r.Apply(rows, together))
-		require.Equal(t, []verdict.Row{row(func(r *verdict.Row) { r.Verdict, r.Reason = want, outcome+" in pairs: slower" })}, rows)
-		for name, edit := range others {
-			rows := []verdict.Row{row(edit)}
-			r.Apply(rows, together)
-			require.Equal(t, row(edit).Verdict, rows[0].Verdict, name)
-		}
-		for name, other := range map[string]*verdict.Case{
-			"nothing": nil, "no onset": {}, "another": {Onset: &verdict.Onset{Run: "r", Good: "ccccccc", Commit: "bbbbbbb"}},
-		} {
-			rows := []verdict.Row{row(nil)}
-			r.Apply(rows, other)
-			require.Equal(t, verdict.Regression, rows[0].Verdict, name)
-		}
-	}
-	r := Result{Outcome: NotConfirmed, Why: "why", Good: "aaaaaaa", Bad: "bbbbbbb", Series: []string{"con8/ttft"}}
-	require.Equal(t, "Measured again in pairs: not confirmed: why; what else is red here was not tested by that.",
-		r.Apply([]verdict.Row{row(nil), row(others["pinned"])}, together))
-	require.Empty(t, r.Apply([]verdict.Row{row(others["accuracy"]), row(others["passed"])}, together))
 }

@@ -23,6 +23,9 @@ const (
 	RuleUpstream Rule = "upstream"
 )
 
+// RuleAccuracy marks the rows of the accuracy gates, which none of the rules judges.
+const RuleAccuracy = "accuracy"
+
 // Strictness is how sure bws must be before it says regression or improvement.
 type Strictness string
 
