@@ -190,5 +190,5 @@ func TestServerIsReplaced(t *testing.T) {
 	s.self, told = process{pid: 1<<22 - 1}, nil
 	s.process()
 	require.True(t, s.over)
-	require.Equal(t, []rundir.NodeEvent{{Role: "web", What: rundir.NodeGone, PID: 1<<22 - 1, Port: port}}, told)
+	require.Equal(t, []rundir.NodeEvent{{Role: "web", What: rundir.NodeGone, PID: 1<<22 - 1, Port: port, Text: unseen}}, told)
 }

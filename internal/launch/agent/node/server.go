@@ -29,6 +29,9 @@ const (
 	stoodFor    = 2 * time.Second        // a server that stops for less, as under a profiler that looks at it, is within what varies
 )
 
+// unseen is why nobody knows how a server ended whose parent lives.
+const unseen = "the one that had started it asked how before anybody else could, and this kernel keeps no account of it"
+
 // server is the watch over one role's server.
 type server struct {
 	role   watch.Role
@@ -42,6 +45,7 @@ type server struct {
 	blind  bool
 	self   process
 	parent process
+	held   *held
 	port   int
 	misses int       // how often in a row nobody listened at its port
 	stops  time.Time // since then it has been seen to stand still, zero = it goes on
@@ -69,12 +73,19 @@ func (s *server) follow(ctx context.Context) {
 	t := time.NewTicker(every)
 	defer t.Stop()
 	defer s.stands(false)
-	for !s.over {
+	defer s.drop()
+	for woke := (*held)(nil); !s.over; {
 		s.look(s.now())
+		if woke != nil && s.held == woke { // it is another process that has ended
+			s.drop()
+		}
+		woke = nil
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.C:
+		case <-s.held.ends(): // the one that started it may ask at once
+			woke = s.held
 		}
 	}
 }
@@ -175,26 +186,36 @@ func (s *server) find() error {
 	if err != nil {
 		return err
 	}
-	s.self, s.parent = found, parent
+	s.drop()
+	s.self, s.parent, s.held = found, parent, hold(found.pid)
 	s.say(rundir.NodeServer, rundir.NodeEvent{})
 	return nil
 }
 
 // process looks whether the server's process has ended. How is known as long as its
-// parent has not asked. One that ends with its parent tells nothing by itself.
+// parent has not asked, and then from the kernel, where that tells. One that ends with its parent tells nothing by itself.
 func (s *server) process() {
 	now, err := s.proc.process(s.self.pid)
 	same := err == nil && now.start == s.self.start
 	if s.stands(same && now.stops); same && !now.ended {
 		return
 	}
+	known := same
+	if !same {
+		now.status, known = s.held.ended()
+	}
 	status := syscall.WaitStatus(now.status) //nolint:gosec // 16 bits
-	seen := same && s.proc.lives(s.parent)
+	lives := s.proc.lives(s.parent)
+	seen := known && lives
 	if (!seen || status.Exited() && status.ExitStatus() == 0) && s.replaced() {
 		return
 	}
 	what, e := rundir.NodeGone, rundir.NodeEvent{}
+	if lives {
+		e.Text = unseen
+	}
 	if seen {
+		e.Text = ""
 		what, e.Exit = rundir.NodeEnded, status.ExitStatus()
 		if status.Signaled() {
 			e.Signal = int(status.Signal())
@@ -202,7 +223,14 @@ func (s *server) process() {
 		}
 	}
 	s.say(what, e)
+	s.drop()
 	s.over, s.self = s.role.Find == nil, process{} // a test may have several servers, one after the other
+}
+
+// drop lets the process go.
+func (s *server) drop() {
+	s.held.release()
+	s.held = nil
 }
 
 // stands tells, when the server goes on, that somebody had stopped it.

@@ -59,6 +59,8 @@ func Words(e rundir.NodeEvent) string {
 		return "its server cannot be watched: " + e.Text
 	case rundir.NodePortGone:
 		return fmt.Sprintf("nobody listens on its server's port %d any more", e.Port)
+	case rundir.NodeGone:
+		return lead("its server's process has gone; ", e.Text)
 	case rundir.NodeEnded:
 		return "its server: " + rundir.Ending{Exit: e.Exit, Signal: e.Signal}.String()
 	case rundir.NodeStood:
@@ -74,9 +76,17 @@ func Words(e rundir.NodeEvent) string {
 	}
 }
 
-// Told reports whether a server ended as one that was told to does.
+// lead is what is known beside an event, behind what it is about; "" = nothing.
+func lead(words, text string) string {
+	if text == "" {
+		return ""
+	}
+	return words + text
+}
+
+// Told reports whether a server ended as one that its test told to does.
 func Told(e rundir.NodeEvent) bool {
-	return e.What == rundir.NodeEnded && (e.Exit == 0 || slices.Contains([]syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP}, syscall.Signal(e.Signal)))
+	return e.What == rundir.NodeEnded && (e.Exit == 0 || slices.Contains([]syscall.Signal{syscall.SIGTERM, syscall.SIGINT}, syscall.Signal(e.Signal)))
 }
 
 // Stalls are the times for which servers stood still.
