@@ -118,7 +118,7 @@ func runAgent(cmd *cobra.Command, h host, o agentOptions) error {
 	defer stop()
 	err = agent.Run(cmd.Context(), agent.Options{
 		Dir: rundir.AttemptDir(dir), Backend: o.Backend, Version: buildVersion(), Env: h.environ(), Host: name, PID: os.Getpid(),
-		Now: h.now, Stdout: h.stdout, Classes: rules, Signals: signals,
+		Now: h.now, Stdout: h.stdout, Classes: rules, Signals: signals, Alone: true,
 		GuardArgv: func(token string) []string { return []string{self, "agent", "--guard", token} },
 		HelperArgv: func(run, index int, name string) []string {
 			return []string{self, "agent", "node", "--run", strconv.Itoa(run), "--node", strconv.Itoa(index), "--name", name, dir}

@@ -29,9 +29,9 @@ type Options struct {
 	Now     func() time.Time
 	Stdout  io.Writer
 	Classes []blame.Rule // built-in failure classes; the plan's stand before them
-	// GuardArgv is the command line of a process that calls step.ServeGuard, for the local
-	// backend; nil = no guard.
+	// GuardArgv is the command line of a process that calls step.ServeGuard, for the local backend; nil = no guard.
 	GuardArgv func(token string) []string
+	Alone     bool // with that: this process does nothing else, so what is left behind to it is a role's
 	// HelperArgv is the command line of a process that calls node.Watch for a node of a
 	// run; nil = nobody looks at the nodes.
 	HelperArgv func(run, node int, name string) []string

@@ -56,7 +56,7 @@ func (a *agent) checkBackend(ctx context.Context) error {
 		if a.o.GuardArgv != nil {
 			argv = a.o.GuardArgv(a.mark)
 		}
-		g, err := step.StartGuard(ctx, argv, proc.WithoutJenkins(a.o.Env))
+		g, err := step.StartGuard(ctx, argv, proc.WithoutJenkins(a.o.Env), a.o.Alone)
 		if err != nil {
 			return err
 		}

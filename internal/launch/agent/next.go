@@ -138,8 +138,8 @@ func (m *machine) takeEnded(e event) {
 	r := &m.roles[e.role]
 	r.state, r.ended, r.end = rundir.RoleEnded, e.at, e.end
 	m.note(e.at, r.name, endWords(e.end))
-	if e.end.Orphan {
-		m.note(e.at, r.name, "processes that it had left behind held its output")
+	if e.end.Left != "" {
+		m.note(e.at, r.name, e.end.Left)
 	}
 	if r.optional {
 		r.err = e.end.Err

@@ -22,11 +22,12 @@ type Guard struct {
 	mu   sync.Mutex
 	to   *os.File
 	proc *proc.Process
+	left adoption
 }
 
 // StartGuard starts argv, which must call ServeGuard. A nil guard is one that does
-// nothing.
-func StartGuard(ctx context.Context, argv, env []string) (*Guard, error) {
+// nothing. With adopt, what the steps leave behind becomes this process's, which ends it after the last of them.
+func StartGuard(ctx context.Context, argv, env []string, adopt bool) (*Guard, error) {
 	if len(argv) == 0 {
 		return nil, nil
 	}
@@ -41,7 +42,11 @@ func StartGuard(ctx context.Context, argv, env []string) (*Guard, error) {
 		_ = w.Close()
 		return nil, err
 	}
-	return &Guard{to: w, proc: p}, nil
+	g := &Guard{to: w, proc: p}
+	if adopt {
+		g.left.begin(p.PID())
+	}
+	return g, nil
 }
 
 func (g *Guard) tell(format string, args ...any) {
@@ -56,6 +61,21 @@ func (g *Guard) tell(format string, args ...any) {
 func (g *Guard) add(pgid int)    { g.tell("+%d\n", pgid) }
 func (g *Guard) remove(pgid int) { g.tell("-%d\n", pgid) }
 
+// begins counts a step in.
+func (g *Guard) begins() {
+	if g != nil {
+		g.left.started()
+	}
+}
+
+// ended counts a step out; what all of them have left behind is ended with the last one, and said.
+func (g *Guard) ended() string {
+	if g == nil {
+		return ""
+	}
+	return g.left.ended()
+}
+
 // Close says farewell.
 func (g *Guard) Close() {
 	if g == nil {
@@ -64,6 +84,7 @@ func (g *Guard) Close() {
 	g.tell("bye\n")
 	_ = g.to.Close()
 	_, _ = g.proc.Wait()
+	g.left.end()
 }
 
 // ServeGuard reads what the agent says on r until it stops. If the agent went without

@@ -82,6 +82,7 @@ func (l *Local) Start(ctx context.Context, spec Spec, log *Output, bad func(rund
 		total += share.Tasks
 	}
 	rank := 0
+	l.guard.begins()
 	for nodeID, share := range slice {
 		gpus := l.takeGPUs(share, spec.Role.Overlap)
 		for localID := range share.Tasks {
@@ -92,6 +93,7 @@ func (l *Local) Start(ctx context.Context, spec Spec, log *Output, bad func(rund
 			cmd := proc.Command{Argv: argv, Env: append(l.taskEnv(s, slice, nodeID, localID, rank, total), gpus...)}
 			if err := s.startTask(ctx, t, cmd, log); err != nil {
 				s.abort()
+				_ = l.guard.ended()
 				return nil, fmt.Errorf("task %d: %w", rank, err)
 			}
 			rank++
@@ -260,7 +262,8 @@ func (s *localStep) supervise(n int) {
 			s.each(func(p *proc.Process) error { return p.Signal(syscall.SIGKILL) })
 		}
 	}
-	s.killEscaped() // now nobody has the pipes any more and the rest of the output comes
+	s.killEscaped()
+	s.end.Left = s.guard.ended() // now nobody has the pipes any more and the rest of the output comes
 	go func() {
 		defer close(s.flushed)
 		s.mu.Lock()

@@ -317,8 +317,9 @@ func (t *slurmStep) Wait() End {
 	}
 	if t.stuck.Load() {
 		// srun tells of each task that ends. Where it has, something else holds its output.
-		end.Orphan = st.FirstTask != nil
-		end.Stuck = !end.Orphan
+		if end.Stuck = st.FirstTask == nil; !end.Stuck {
+			end.Left = "processes that it had left behind held its output"
+		}
 	}
 	return end
 }

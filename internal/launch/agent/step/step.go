@@ -76,7 +76,7 @@ type End struct {
 	Lost   string          // the node that Slurm lost under the step
 	Status bool            // the signal is what an exit code says: its own process was not killed
 	Forced bool            // srun was ending the step by then: the signal is nobody else's
-	Orphan bool            // its tasks had ended, but processes of theirs held its output: srun was ended
+	Left   string          // what its processes had left behind, in words: srun was ended for it, or it was the last step and they were
 	Stuck  bool            // SIGKILL to its tasks did not end it: the processes or their node are beyond reach
 	Err    string          // the step starter's own trouble: srun could not launch
 }

@@ -1,0 +1,88 @@
+package step
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/ci-disagg/ci-disagg/internal/proc"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// reapEvery is how often at most it is looked which adopted processes have ended.
+const reapEvery = 50 * time.Millisecond
+
+// adoption is what the local agent knows of processes that its steps leave behind, and that nothing else leads to: a
+// daemon leaves its process group, and with a clean environment the step's cookie. The kernel gives such to the agent.
+// The zero value adopts none.
+type adoption struct {
+	mu     sync.Mutex // a step that starts waits for what is ended meanwhile
+	on     bool
+	steps  int // that run
+	signal chan os.Signal
+}
+
+// begin adopts from now on, where the system can; ours is a child of the agent.
+func (a *adoption) begin(ours int) {
+	a.signal = make(chan os.Signal, 1)
+	signal.Notify(a.signal, syscall.SIGCHLD)
+	if a.on = proc.Adopt(ours); !a.on {
+		signal.Stop(a.signal)
+		return
+	}
+	go func() {
+		for range a.signal {
+			time.Sleep(reapEvery) // many may end at once
+			proc.Reap()
+		}
+	}()
+}
+
+func (a *adoption) end() {
+	if a.on {
+		signal.Stop(a.signal)
+		close(a.signal)
+	}
+}
+
+// started counts a step in.
+func (a *adoption) started() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.steps++
+}
+
+// ended counts a step out. After the last one nobody has a right to live on: what was left behind is ended, and said.
+func (a *adoption) ended() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.steps--; a.steps > 0 || !a.on {
+		return ""
+	}
+	return leftWords(proc.EndAdopted())
+}
+
+// maxLeft is how many commands are named.
+const maxLeft = 3
+
+func leftWords(commands []string) string {
+	if len(commands) == 0 {
+		return ""
+	}
+	n := len(commands)
+	slices.Sort(commands)
+	named := slices.Compact(commands)
+	more := ""
+	if len(named) > maxLeft {
+		named, more = named[:maxLeft], ", …"
+	}
+	for i := range named {
+		named[i] = rundir.Clip(named[i], 100)
+	}
+	return fmt.Sprintf("processes that had been left behind were ended: %d (%s%s)", n, strings.Join(named, ", "), more)
+}
