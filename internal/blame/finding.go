@@ -37,7 +37,7 @@ func (c *analysis) findingOn(e Event) Finding {
 	case e.OOM:
 		f.Class, f.Rule, f.Why = Test, "cgroup-oom", "the program asked for more memory than the job has; it would again"
 	case judged && matched && rule.Class == Infra:
-		f.Class, f.Rule, f.Why, f.Line = Test, "own-test-failed", "a test case of the role failed", words
+		f.Class, f.Rule, f.Why, f.Line = Test, ownTestFailed, "a test case of the role failed", words
 	case e.Kind == Unkillable && (!matched || rule.Kind == "test.exception"): // that may be of what was torn from it
 		f.Class, f.Rule, f.Why = Infra, KindUnkillable, "its processes hang in the kernel, or slurmstepd, which would end them, has gone"
 		f.BadNodes = c.nodesOf(e)
@@ -59,6 +59,9 @@ func (c *analysis) findingOn(e Event) Finding {
 	if f.Line == nil {
 		f.Line = c.lineToShow(e, f.Rule == killedFromOutside || f.Rule == endedFromOutside || f.Rule == KindUnkillable)
 	}
+	if c.foundWrong(e, f) != "" {
+		f.Rule, f.Why, f.Line = ownTestFailed, "a test case of the role failed", nil
+	}
 	if f.Line != nil && f.Line.More != "" {
 		whole := *f.Line
 		whole.Text, whole.More = whole.Text+" "+whole.More, ""
@@ -67,6 +70,9 @@ func (c *analysis) findingOn(e Event) Finding {
 	f.Message = c.message(e, f)
 	return f
 }
+
+// ownTestFailed is the rule of what a role's own test says.
+const ownTestFailed = "own-test-failed"
 
 // nothingProven is the rule of what no other one names.
 const nothingProven = "nothing-proven"
@@ -77,7 +83,7 @@ func (c *analysis) byEnd(f *Finding, e Event) {
 	end = normal(end)
 	switch {
 	case e.Kind == TestFailed:
-		f.Class, f.Rule, f.Why = Test, "own-test-failed", "a test case of the role failed"
+		f.Class, f.Rule, f.Why = Test, ownTestFailed, "a test case of the role failed"
 	case e.Outside:
 		f.Class, f.Rule, f.Why = Infra, endedFromOutside, "somebody other than ci-disagg ended its step"
 	case e.Inside == OwnTimeout:
@@ -99,7 +105,7 @@ func (c *analysis) byEnd(f *Finding, e Event) {
 		f.Class, f.Rule, f.Why = Infra, "not-set-up", "the role could not enter its directory, read its secrets or learn the address of another one; nothing of it has run"
 		f.BadNodes = c.nodesOf(e)
 	case e.Kind == RoleEnd && c.hasTestFailure(e.Role):
-		f.Class, f.Rule, f.Why = Test, "own-test-failed", "a test case of the role failed"
+		f.Class, f.Rule, f.Why = Test, ownTestFailed, "a test case of the role failed"
 	case e.Kind == RoleEnd && (e.Exit == 126 || e.Exit == 127):
 		f.Class, f.Rule, f.Why = Test, "not-executable", "the command does not exist or cannot be run"
 	case e.Kind == NoResult && ended && !end.ByUs && end.Exit == 0:
@@ -396,7 +402,9 @@ func (c *analysis) message(e Event, f Finding) string {
 	if r := c.roles[e.Role]; !r.Started.IsZero() && !e.At.IsZero() && e.Kind == RoleEnd {
 		fmt.Fprintf(&b, " after %.1f s", e.At.Sub(r.Started).Seconds())
 	}
-	if f.Line != nil && f.Line.Text != "" && !f.Line.Last {
+	if words := c.foundWrong(e, f); words != "" {
+		b.WriteString(lead(": ", words))
+	} else if f.Line != nil && f.Line.Text != "" && !f.Line.Last {
 		b.WriteString(": " + oneLine(f.Line.Text, 200))
 	} else if f.Why != "" && (e.Kind != Hang || f.Class != Unknown) { // which says enough, and a console has little room
 		b.WriteString("; " + f.Why)
