@@ -86,11 +86,7 @@ func (r *row) running(t testing.TB) {
 	if r.with.pipelines != "" {
 		return // no GEN_0 there
 	}
-	log := filepath.Join(runtest.Attempt(r.dir).Run(0).Output(), "trtllm-serve.0.GEN_0.log")
-	r.until(t, runtest.Soon, "requests at GEN_0", func() bool {
-		text, err := os.ReadFile(log)
-		return err == nil && strings.Contains(string(text), "iter = ")
-	})
+	r.until(t, runtest.Soon, "requests at a server", r.serves)
 }
 
 func scancel(t testing.TB, r *row) {

@@ -27,7 +27,7 @@ const long = "100"
 
 // matrix is every row, in the order of the table.
 func matrix() []fault {
-	return slices.Concat(crashes(), roles(), servers(), results(), generic(), databases(), sessions(), sessionJobs(), jobs(), slurmDown(), scripted(), storage(), outputs(), drafts(), interrupts(), kills(), local())
+	return slices.Concat(crashes(), roles(), servers(), aggregated(), results(), generic(), databases(), sessions(), sessionJobs(), jobs(), slurmDown(), scripted(), storage(), outputs(), drafts(), interrupts(), kills(), local())
 }
 
 // local is what needs no Slurm, without it: the same agent, the same answers, in less time.
@@ -35,16 +35,17 @@ func local() []fault {
 	quick := []string{
 		"GEN_0 crashes before ready", "CTX_0 crashes while serving", "BENCHMARK crashes after the benchmark", "GEN_0 is killed from outside",
 		"CTX_0 exits 0 early", "results.xml missing", "results.xml truncated", "redis: the server is killed", "redis: a monitor that may leave does so",
+		"AGG's server is killed from outside, and its test asks at once how it ended", "AGG's server crashes", "AGG skips its test",
 	}
 	var rows []fault
-	for _, f := range slices.Concat(crashes(), roles(), servers(), results(), generic(), databases(), sessions()) {
-		if strings.Contains(f.with.workload, "install:") || strings.Contains(f.with.workload, "mpi:") {
+	for _, f := range slices.Concat(crashes(), roles(), servers(), aggregated(), results(), generic(), databases(), sessions()) {
+		if strings.Contains(f.with.workload, "install:") || strings.Contains(f.with.workload, "mpi:") || f.state != "" {
 			continue // one machine plays all nodes and installs once; nothing there knows --mpi
 		}
 		f.local, f.quick, f.name = true, slices.Contains(quick, f.name), f.name+" (local)"
 		rows = append(rows, f)
 	}
-	return rows
+	return append(rows, daemons()...)
 }
 
 // crashes: each role, at each point of its life.

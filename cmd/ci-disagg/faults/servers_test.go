@@ -3,6 +3,7 @@ package faults_test
 import (
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -29,6 +30,14 @@ func servers() []fault {
 		{
 			name: "GEN_0's server is killed, and its pytest notices", knob: serving("server-kill"), pollS: "0.1",
 			outcome: infra, exit: 3, root: "GEN_0", class: "infra",
+		},
+		{
+			name: "GEN_0's server gets a SIGHUP from outside", tokenMS: long, during: signalServer("GEN_0", syscall.SIGHUP), pollS: "10",
+			outcome: testFailed, exit: 1, root: "GEN_0", kind: "server-died", says: "its server was killed by SIGHUP",
+		},
+		{
+			name: "BENCHMARK's results are too bad for its test", knob: "BENCHMARK:assert",
+			outcome: testFailed, exit: 1, root: "BENCHMARK", class: "test", says: "assert 0.41 >= 0.6",
 		},
 		{
 			name: "CTX_0's server is killed", knob: "CTX_0:server-kill-while-serving", pollS: "10",

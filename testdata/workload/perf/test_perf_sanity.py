@@ -14,6 +14,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -39,6 +40,10 @@ def test_e2e(case, request):
             pytest.skip("injected: this machine cannot run it")
     role = Role(cases.Case(case), os.environ.get("testOutputDir") or os.path.join(request.config.option.output_dir, case))
     role.run()
+    if any(f.what == "assert" for f in knobs.faults()):
+        for i in range(200):
+            print(f"[accuracy] question {i}: ERROR: ConnectionResetError: [Errno 104] Connection reset by peer, asked again")
+        assert 0.41 >= 0.6
     if any(f.what == "xfail" for f in knobs.faults()):
         pytest.xfail("injected: known to fail")
 
@@ -47,6 +52,7 @@ class Role:
     def __init__(self, case, out):
         self.case, self.out, self.name = case, out, knobs.role()
         self.faults = knobs.faults()
+        self.server = None  # the one that runs now
         os.makedirs(out, exist_ok=True)
         self.addresses = os.path.join(out, f"hostnames-{os.environ.get('SLURM_JOB_ID') or 0}-0")
         self.router_address = os.path.join(self.addresses, "DISAGG_SERVER.0.addr")
@@ -181,6 +187,9 @@ class Role:
         with open(self.log, "w", encoding="utf-8") as f:
             process = subprocess.Popen(command, stdout=f, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                                        pass_fds=[int(live)] if live else [], env={**os.environ, **(env or {})})
+        self.server = process
+        if any(f.what == "reaps" for f in self.faults):
+            threading.Thread(target=process.wait, daemon=True).start()
         try:
             yield process
         finally:
@@ -203,7 +212,7 @@ class Role:
         try:
             if any(f.when == "while-serving" for f in self.faults):
                 self.wait_for("the client's first word", lambda: process.poll() is not None or os.path.getsize(log) > 0)
-                self.inject("while-serving", process)
+                self.inject("while-serving", self.server or process)
             code = process.wait()
         finally:
             if process.poll() is None:

@@ -6,10 +6,11 @@ import re
 
 WHENS = ("before-ready", "after-ready", "while-serving", "after-benchmark")
 # What happens at a point of the role's life, to its pytest or (SERVER) to the server that it runs.
-SERVER = ("server-kill", "server-hang", "server-crash", "server-segv", "server-assert", "executor-500", "executor-silent")
+SERVER = ("server-kill", "server-hang", "server-crash", "server-segv", "server-assert", "server-exit", "executor-500", "executor-silent")
 ACTS = ("crash", "kill", "exit", "hang", *SERVER)
 # What is so all the time, or shows at the role's end.
-WHATS = (*ACTS, "ignore-term", "fail-requests", "patient", "chatty", "address-only", "bars", "skip", "xfail", "deselect",
+WHATS = (*ACTS, "ignore-term", "fail-requests", "patient", "chatty", "address-only", "bars", "skip", "xfail", "deselect", "load-crash",
+         "reaps", "assert",
          "xml-missing", "xml-empty", "xml-truncated", "xml-garbage", "xml-other", "exit-after-xml")
 _FAULT = re.compile(
     r"(?P<role>[A-Z]+(?:_[A-Z]+)*(?:_\d+)?)(?:/(?P<rank>\d+))?:"

@@ -54,6 +54,16 @@ RuntimeError: {}"""
 FAREWELL = 24  # lines of shutting down between the cause and the end: more than a worker quotes of its server's log
 
 
+def crash(text, vanish=lambda: None):
+    """An error of CUDA, a page of shutting down, exit 1."""
+    print(TRACE.format(text))
+    for i in range(FAREWELL):
+        print(f"[TRT-LLM] [I] worker shutting down, step {i}")
+    sys.stdout.flush()
+    vanish()
+    os._exit(1)
+
+
 class Doom:
     """What SIGUSR1 does to a server: the end that CI_DISAGG_FAULT asks of it.
 
@@ -62,6 +72,7 @@ class Doom:
     server-crash     an error of CUDA, a page of shutting down, exit 1
     server-assert    a device-side assert: 2,900 lines, then as server-crash
     server-segv      SIGSEGV
+    server-exit=N    it leaves with N and does not say a word
     executor-500     the engine is dead and the HTTP server is not: open requests break, new ones get 500
     executor-silent  the engine is dead and nobody is told: /health says 200, no request is ever answered
     """
@@ -76,10 +87,15 @@ class Doom:
         loop = asyncio.get_running_loop()
         for fault in knobs.faults():
             if fault.what == "server-kill":
+                loop.remove_signal_handler(signal.SIGTERM)
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what has been killed takes no other signal
                 self.vanish()
                 loop.call_later(0.15, os.kill, os.getpid(), signal.SIGKILL)
             elif fault.what == "server-segv":
                 os.kill(os.getpid(), signal.SIGSEGV)
+            elif fault.what == "server-exit":
+                self.vanish()
+                os._exit(fault.arg)
             elif fault.what == "server-crash":
                 self.crash(knobs.fault_text())
             elif fault.what == "server-assert":
@@ -96,12 +112,7 @@ class Doom:
             task.cancel()
 
     def crash(self, text):
-        print(TRACE.format(text))
-        for i in range(FAREWELL):
-            print(f"[TRT-LLM] [I] worker shutting down, step {i}")
-        sys.stdout.flush()
-        self.vanish()
-        os._exit(1)
+        crash(text, self.vanish)
 
 
 class Iterations:
@@ -267,6 +278,8 @@ async def load():
         if bars:
             os.write(out, f"\rLoading weights: {step:3d}%|{'#' * (step // 10):<10}| {step}/100 [00:01<00:02,  3.12it/s]".encode())
         await asyncio.sleep(max(0.0, (end - time.monotonic()) / (101 - step)))
+    if any(f.what == "load-crash" for f in knobs.faults()):
+        crash(knobs.fault_text())
 
 
 async def main(options):
