@@ -97,3 +97,12 @@ func TestWokenByAnEnd(t *testing.T) {
 	require.ErrorContains(t, cmd.Wait(), "exit status 3")
 	require.Nil(t, hold(cmd.Process.Pid), "it has gone")
 }
+
+// A test ends its server by SIGTERM or SIGINT, or lets it leave with 0. What dies of a SIGHUP was not told to by it.
+func TestWhoWasTold(t *testing.T) {
+	t.Parallel()
+	for signal, told := range map[int]bool{15: true, 2: true, 1: false, 9: false, 11: false} {
+		require.Equal(t, told, Told(rundir.NodeEvent{What: rundir.NodeEnded, Exit: 128 + signal, Signal: signal}), signal)
+	}
+	require.True(t, Told(rundir.NodeEvent{What: rundir.NodeEnded}))
+}

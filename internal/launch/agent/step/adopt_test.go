@@ -1,0 +1,27 @@
+package step
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What was left behind is counted, and named once each.
+func TestWordsForWhatWasLeft(t *testing.T) {
+	t.Parallel()
+	require.Empty(t, leftWords(nil))
+	require.Equal(t, "processes that had been left behind were ended: 3 (redis-server *:6379, sleep 600)", leftWords([]string{"sleep 600", "redis-server *:6379", "sleep 600"}))
+	require.Equal(t, "processes that had been left behind were ended: 5 (a, b, c, …)", leftWords([]string{"e", "d", "c", "b", "a"}))
+}
+
+// Only the last step's end ends what all of them have left, and only where it was adopted.
+func TestStepsThatRun(t *testing.T) {
+	t.Parallel()
+	var a adoption
+	a.started()
+	a.started()
+	require.Empty(t, a.ended())
+	require.Equal(t, 1, a.steps)
+	require.Empty(t, a.ended(), "nobody's processes are adopted here")
+	require.Zero(t, a.steps)
+}
