@@ -95,7 +95,7 @@ func (c *analysis) byEnd(f *Finding, e Event) {
 		f.BadNodes = c.nodesOf(e)
 	case (e.Kind == RoleEnd || e.Kind == ServerGone) && rundir.Ending{Signal: e.Signal}.Crashed():
 		f.Class, f.Rule, f.Why = Test, "crash-signal", "the program crashed"
-	case e.Kind == RoleEnd && (e.Signal == 24 || e.Signal == 25): // SIGXCPU, SIGXFSZ
+	case (e.Kind == RoleEnd || e.Kind == ServerGone) && (e.Signal == 24 || e.Signal == 25): // SIGXCPU, SIGXFSZ
 		f.Class, f.Rule, f.Why = Test, "resource-limit", "it went over a limit that its shell had set (ulimit); it would again"
 	case e.Kind == ServerSick:
 		f.Rule, f.Why = "server-unhealthy", "its server lives and does not do its work"

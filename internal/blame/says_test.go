@@ -41,3 +41,14 @@ func TestAssertionBehindNoise(t *testing.T) {
 		})
 	}
 }
+
+// A limit of its shell explains a server's end as it does its role's, whoever of them is seen first.
+func TestServerOverALimit(t *testing.T) {
+	t.Parallel()
+	for _, signal := range []int{24, 25} {
+		b := newBench(t).end("GEN_0", 50, 128+signal).event(blame.Event{Role: "GEN_0", Kind: blame.ServerGone, At: at(49.9), Exit: 128 + signal, Signal: signal, Node: "n1"})
+		f := blame.Judge(b.ev)
+		require.Equal(t, "resource-limit", f.Rule, f.Message)
+		require.Equal(t, blame.Test, f.Class, f.Message)
+	}
+}
