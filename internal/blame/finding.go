@@ -59,7 +59,7 @@ func (c *analysis) findingOn(e Event) Finding {
 	if f.Line == nil {
 		f.Line = c.lineToShow(e, f.Rule == killedFromOutside || f.Rule == endedFromOutside || f.Rule == KindUnkillable)
 	}
-	if c.foundWrong(e, f) != "" {
+	if foundWrong(c.ev.Events, e, f) != "" {
 		f.Rule, f.Why, f.Line = ownTestFailed, "a test case of the role failed", nil
 	}
 	if f.Line != nil && f.Line.More != "" {
@@ -402,7 +402,7 @@ func (c *analysis) message(e Event, f Finding) string {
 	if r := c.roles[e.Role]; !r.Started.IsZero() && !e.At.IsZero() && e.Kind == RoleEnd {
 		fmt.Fprintf(&b, " after %.1f s", e.At.Sub(r.Started).Seconds())
 	}
-	if words := c.foundWrong(e, f); words != "" {
+	if words := foundWrong(c.ev.Events, e, f); words != "" {
 		b.WriteString(lead(": ", words))
 	} else if f.Line != nil && f.Line.Text != "" && !f.Line.Last {
 		b.WriteString(": " + oneLine(f.Line.Text, 200))

@@ -118,19 +118,19 @@ func ownVerdict(fatal []Event, f Finding) (Event, bool) {
 	return fatal[i], true
 }
 
-// foundWrong is the assertion on measured data with which the role's own test failed, by its results: it stands above all
-// that the test had printed before, where its log does not show the assertion itself. "" = the line does, or that of its
-// server, or something else decided.
-func (c *analysis) foundWrong(e Event, f Finding) string {
+// foundWrong is the assertion on measured data with which the role's own test failed, by its results: it stands above
+// all that the test had printed before, where its log does not show the assertion itself. "" = the line does, or that of
+// its server, or something else decided.
+func foundWrong(events []Event, e Event, f Finding) string {
 	if f.Class != Test || e.Kind != RoleEnd || e.Signal != 0 || e.OOM || e.Planted {
 		return ""
 	}
 	if f.Line != nil && !f.Line.Last && (f.Line.Server || strings.HasPrefix(f.Line.Text, "E ")) {
 		return ""
 	}
-	i := slices.IndexFunc(c.ev.Events, func(t Event) bool { return t.Role == e.Role && t.Kind == TestFailed && t.Assert })
+	i := slices.IndexFunc(events, func(t Event) bool { return t.Role == e.Role && t.Kind == TestFailed && t.Assert })
 	if i < 0 {
 		return ""
 	}
-	return c.ev.Events[i].Text
+	return events[i].Text
 }

@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Adopt makes the processes that our descendants leave behind children of ours, as init would make them its own: so they
-// are known whatever their environment is. From then on Reap has to be called when a child has ended. ours is a child
-// that Start has started: ok = it can be told from those, and the processes of others are adopted.
+// Adopt makes the processes that our descendants leave behind children of ours, as init would make them its own: so
+// they are known whatever their environment is. From then on Reap has to be called when a child has ended. ours is a
+// child that Start has started: ok = it can be told from those, and the processes of others are adopted.
 func Adopt(ours int) (ok bool) {
 	return here.started()[ours] && unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == nil
 }
@@ -29,8 +29,8 @@ func Reap() {
 	}
 }
 
-// EndAdopted kills what was adopted, and what that leaves behind in turn. It returns the command lines of those that had
-// not ended, and does not wait for long for one that cannot be killed.
+// EndAdopted kills what was adopted, and what that leaves behind in turn. It returns the command lines of those that
+// had not ended, and does not wait for long for one that cannot be killed.
 func EndAdopted() (commands []string) {
 	seen := map[offspring]bool{}
 	for range adoptRounds {

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// held is a process that the kernel keeps for us: it says at once that it has ended, and since Linux 6.15 how, also when
-// the one that had started it has asked before. nil is one that cannot be held: of it /proc alone tells.
+// held is a process that the kernel keeps for us: it says at once that it has ended, and since Linux 6.15 how, also
+// when the one that had started it has asked before. nil is one that cannot be held: of it /proc alone tells.
 type held struct {
 	f    *os.File
 	raw  syscall.RawConn

@@ -193,7 +193,8 @@ func (s *server) find() error {
 }
 
 // process looks whether the server's process has ended. How is known as long as its
-// parent has not asked, and then from the kernel, where that tells. One that ends with its parent tells nothing by itself.
+// parent has not asked, and then from the kernel, where that tells. One that ends with its parent tells nothing by
+// itself.
 func (s *server) process() {
 	now, err := s.proc.process(s.self.pid)
 	same := err == nil && now.start == s.self.start
