@@ -119,8 +119,8 @@ func ownVerdict(fatal []Event, f Finding) (Event, bool) {
 }
 
 // foundWrong is the assertion on measured data with which the role's own test failed, by its results: it stands above
-// all that the test had printed before, where its log does not show the assertion itself. "" = the line does, or that of
-// its server, or something else decided.
+// all that the test had printed before, where its log does not show the assertion itself. "" = the line does, or that
+// of its server, or something else decided.
 func foundWrong(events []Event, e Event, f Finding) string {
 	if f.Class != Test || e.Kind != RoleEnd || e.Signal != 0 || e.OOM || e.Planted {
 		return ""
