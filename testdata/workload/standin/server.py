@@ -287,6 +287,7 @@ async def main(options):
     if options.config:
         with open(options.config, encoding="utf-8") as f:
             config = yaml.safe_load(f) or {}
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where the tests run under nohup, as in Jenkins
     print(f"{options.server_role} server of {options.model}: loading", flush=True)
     if any(f.what == "address-only" for f in knobs.faults()) and options.address_file:
         publish(options.address_file, f"{options.host}:1\n")
