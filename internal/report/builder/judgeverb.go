@@ -68,12 +68,12 @@ func (o Outside) Paired(s ab.Session, accuracy []verdict.Row, at time.Time) repo
 	return doc
 }
 
-// decided is the report of the one case, decided as a run's that passed.
+// decided is the report of the one case, judged as that of a run whose test passed.
 func (o Outside) decided(judged report.Judged, gates bool, began time.Time) report.Report {
 	plan := rundir.Plan{Case: rundir.Case{ID: o.Case, Slug: rundir.Slug(o.Case), Mode: o.Mode}}
 	passed := []results.Ended{{Attempt: results.Attempt{Counts: true}, Outcome: rundir.OutcomePassed}}
 	c := report.DecideCase(plan, passed, judged, report.Policy{Exit: o.Exit, Judged: gates})
-	c.Attempts = nil // nothing was launched
+	c.Attempts, c.Outcome = nil, "" // nothing was launched, and no test was run that could have passed
 	c.Message = cmp.Or(c.Message, nothingWrong(c, gates))
 	doc := report.Report{
 		Schema: report.ReportSchema, Tool: o.Tool, RunID: o.Run, Stage: "judge", Rules: o.Rules, Started: &began,

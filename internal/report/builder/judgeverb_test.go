@@ -1,6 +1,7 @@
 package builder
 
 import (
+	"encoding/json"
 	"errors"
 	"testing"
 	"time"
@@ -77,5 +78,34 @@ func TestJudgeAgreesWithItself(t *testing.T) {
 		require.Equal(t, doc.Cases[0].Unjudged, doc.Unjudged, name)
 		require.Equal(t, tt.word == verdict.Collecting, doc.Unjudged != "", name)
 		require.Equal(t, tt.fault, doc.Fault, name)
+	}
+}
+
+// Where no test was run, nothing says that one passed, or failed: judge is given files, and knows of nothing else.
+func TestJudgeTellsOfNoTest(t *testing.T) {
+	t.Parallel()
+	v := 100.0
+	doc := func(word verdict.Word, gate bool) report.Report {
+		row := verdict.Row{Metric: "tpot", Gate: gate, Rule: "bws", Verdict: word, Value: &v, Reason: "as it is"}
+		return Outside{Case: "c"}.Judged(judging.Judgement{Rows: []verdict.Row{row}, Record: baseline.Record{Time: time.Unix(0, 0)}}, judging.Subject{}, nil)
+	}
+	wrong := verdict.Row{Metric: "gsm8k", Gate: true, Rule: verdict.RuleAccuracy, Verdict: verdict.Regression, Value: &v, Reason: "gsm8k is 0.2, below 0.8"}
+	for want, d := range map[string]report.Report{
+		"The history is too short to judge its speed.":    doc(verdict.Collecting, true),
+		"There is nothing to compare its speed with.":     doc(verdict.NoBaseline, true),
+		"Its speed is suspicious, but nothing is proven.": doc(verdict.Inconclusive, true),
+		"What was given is not a valid measurement.":      doc(verdict.Invalid, true),
+		"Nothing to do.": doc(verdict.Pass, true),
+		"Nothing decides: tpot was measured and does not gate; with perf.metrics.tpot.gate: true it decides.": doc(verdict.Pass, false),
+		"The baselines could not be read, which is not your change.":                                          doc(verdict.BaselineUnavailable, true),
+		"The answers are wrong.": Outside{Case: "c"}.Judged(judging.Judgement{Rows: []verdict.Row{wrong}, Record: baseline.Record{Time: time.Unix(0, 0)}}, judging.Subject{}, nil),
+		"Both builds were measured, and neither a change nor its absence is certain.": Outside{Case: "c"}.Paired(ab.Session{Verdict: paired.Inconclusive}, nil, time.Unix(0, 0)),
+	} {
+		require.Equal(t, want, d.Fault)
+		require.Equal(t, want, d.Cases[0].Fault)
+		data, err := json.Marshal(d)
+		require.NoError(t, err)
+		require.NotContains(t, string(data), `"outcome"`, want)
+		require.NotRegexp(t, "(?i)tests? (passed|failed)", string(data))
 	}
 }

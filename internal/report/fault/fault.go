@@ -122,7 +122,7 @@ func Of(c report.CaseReport) string {
 	case report.ResultKnown:
 		return "A known failure: it does not turn the run red, and nothing was proven."
 	case report.ResultImprovement:
-		return "Passed, and something became better."
+		return passed(c, ", and ", "something became better.")
 	case report.ResultPassed:
 		if why := report.NotJudged(c); why != "" {
 			return "Nothing to do. Its speed was " + why + ". The policy allows that." + Tries(c)
@@ -206,6 +206,8 @@ func sessionFault(c report.CaseReport) string {
 func testFault(c report.CaseReport) string {
 	f := c.Finding
 	switch {
+	case f == nil && c.Outcome == "": // no test was run: its answers were scored
+		return "The answers are wrong."
 	case f == nil:
 		return "A test failed."
 	case f.Root == "" && c.Outcome.IsTimeout():
@@ -281,29 +283,52 @@ func sentence(began string) string {
 	return " It " + began + "."
 }
 
+// passed puts before a sentence that the test passed, where one was run: what judge is given proves nothing of that.
+func passed(c report.CaseReport, join, sentence string) string {
+	switch {
+	case c.Outcome == rundir.OutcomePassed && c.Result == report.ResultImprovement:
+		return "Passed" + join + sentence
+	case c.Outcome == rundir.OutcomePassed:
+		return "The test passed" + join + sentence
+	default:
+		return strings.ToUpper(sentence[:1]) + sentence[1:]
+	}
+}
+
 func noVerdictFault(c report.CaseReport) string {
 	if c.AB != nil && c.Verdict == verdict.Inconclusive {
-		return "The test passed; both builds were measured, and neither a change nor its absence is certain." + strings.TrimSuffix(" "+c.Machine, " ")
+		return passed(c, "; ", "both builds were measured, and neither a change nor its absence is certain.") + strings.TrimSuffix(" "+c.Machine, " ")
 	}
 	if c.AB != nil {
 		return noPairs(*c.AB)
 	}
+	return passed(c, "; ", noVerdict(c))
+}
+
+// noVerdict is what is missing for a verdict.
+func noVerdict(c report.CaseReport) string {
 	if c.EnvironmentMoved && c.Verdict == verdict.Inconclusive {
-		return "The test passed; it is slower because the environment is, which no change explains; nothing is known of this one."
+		return "it is slower because the environment is, which no change explains; nothing is known of this one."
 	}
 	switch c.Verdict {
 	case verdict.Collecting:
-		return "The test passed; the history is too short to judge its speed."
+		return "the history is too short to judge its speed."
 	case verdict.NoBaseline:
-		return "The test passed; there is nothing to compare its speed with."
+		return "there is nothing to compare its speed with."
 	case verdict.BaselineUnavailable:
-		return "The test passed; the baselines could not be read, which is not your change."
+		return "the baselines could not be read, which is not your change."
 	case verdict.Inconclusive:
-		return "The test passed; its speed is suspicious, but nothing is proven." + strings.TrimSuffix(" "+c.Machine, " ")
+		return "its speed is suspicious, but nothing is proven." + strings.TrimSuffix(" "+c.Machine, " ")
 	case verdict.Invalid:
-		return "The test passed; what it measured is not a valid measurement."
+		if c.Outcome == "" {
+			return "what was given is not a valid measurement."
+		}
+		return "what it measured is not a valid measurement."
 	default:
-		return "The test passed; " + noGate(c.Metrics)
+		if c.Outcome == "" {
+			return "nothing decides: " + noGate(c.Metrics)
+		}
+		return noGate(c.Metrics)
 	}
 }
 

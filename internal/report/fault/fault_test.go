@@ -40,6 +40,15 @@ func TestDecideSaysWhoseTurnItIs(t *testing.T) {
 	require.Equal(t, "A test failed. The cases marked INFRASTRUCTURE are not your change.", d.Fault)
 }
 
+// What became better did so where no test was run, too, and nobody says that one passed.
+func TestBetterWithoutATest(t *testing.T) {
+	t.Parallel()
+	c := report.CaseReport{Decision: report.Decision{Result: report.ResultImprovement}, Outcome: rundir.OutcomePassed}
+	require.Equal(t, "Passed, and something became better.", Of(c))
+	c.Outcome = ""
+	require.Equal(t, "Something became better.", Of(c))
+}
+
 // The one case that did not pass speaks for the run only where the run ended as it did.
 func TestRunThatDidNotEndAsItsCase(t *testing.T) {
 	t.Parallel()
