@@ -67,7 +67,7 @@ func measure() {
 	requests := 10 * con
 	tokens := 1024 * requests
 	ms := 100_000 / tput
-	text := fmt.Sprintf(`{"date": "20261101-030000", "backend": "vllm", "label": null, "model_id": "m", "tokenizer_id": "m",
+	text := fmt.Sprintf(`{"date": null, "backend": "vllm", "label": null, "model_id": "m", "tokenizer_id": "m",
  "num_prompts": %v, "request_rate": "inf", "burstiness": 1.0, "max_concurrency": %v, "duration": %v, "completed": %v, "failed": %v,
  "total_input_tokens": %v, "total_output_tokens": %v, "request_throughput": %v, "request_goodput": null,
  "output_throughput": %v, "total_token_throughput": %v,

@@ -20,7 +20,7 @@ func lmEval(t metric.Table, d jsondoc.Document, file string) []Result {
 	if !d.Has("/results") || !slices.ContainsFunc(others, d.Has) {
 		return nil
 	}
-	r := Result{Format: FormatLMEvalJSON, File: file, Line: d.Line("")}
+	r := Result{Format: FormatLMEvalJSON, File: file, Line: d.Line(""), Date: scalar(d, "/date").text}
 	for _, pointer := range d.Pointers() {
 		rest, ok := strings.CutPrefix(pointer, "/results/")
 		task, key, two := strings.Cut(rest, "/")

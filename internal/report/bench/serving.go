@@ -48,7 +48,7 @@ func serving(t metric.Table, d jsondoc.Document, file string) []Result {
 			Requested: d.Count("/total_requests", "/num_prompts"), Completed: d.Count("/completed"), Failed: d.Count("/failed"),
 			InputTokens: d.Count("/total_input_tokens"), OutputTokens: d.Count("/total_output_tokens"),
 		},
-		Lists: d.Lists(),
+		Lists: d.Lists(), Date: scalar(d, "/date").text,
 	}
 	if d.Has("/completed") && r.Completed == nil {
 		r.Problems = append(r.Problems, Problem{file, d.Line("/completed"), "completed is not a number of requests"})

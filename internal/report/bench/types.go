@@ -15,6 +15,7 @@ type Result struct {
 	File         string
 	Also         []string // other files that told of the same run
 	Line         int      // where it begins, 1-based
+	Date         string   // when it was written, as the file says it
 	rundir.Point          // load and lengths, as far as the file says
 	Counts
 	DurationS *float64

@@ -4,14 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/machine"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
@@ -150,7 +148,7 @@ func (s *Builder) results(plan rundir.Plan, a results.Attempt, dir rundir.Attemp
 		}
 		return p.String()
 	}
-	for _, p := range slices.Concat(found.Problems, found.Nothing, stale(dir, found.Files, a.Began()), points.Validate(found.Results, plan.Expected)) {
+	for _, p := range slices.Concat(found.Problems, found.Nothing, stale(dir, found, a.Began()), points.Validate(found.Results, plan.Expected)) {
 		problems = append(problems, here(p))
 	}
 	for _, p := range found.Warnings {
@@ -190,26 +188,6 @@ func (s *Builder) gather(plan rundir.Plan, dir rundir.AttemptDir, a results.Atte
 		found = said
 	}
 	return found, err
-}
-
-// stale are the files that were written before the attempt began: results of another
-// one, whoever brought them here.
-func stale(dir rundir.AttemptDir, files []string, began *time.Time) []bench.Problem {
-	tree, err := dir.Tree()
-	if err != nil || began == nil {
-		return nil
-	}
-	defer func() { _ = tree.Close() }()
-	var out []bench.Problem
-	for _, f := range files {
-		info, err := tree.Lstat(f)
-		if err != nil || !info.ModTime().Before(began.Add(-blame.DefaultSkew)) { // clocks of two hosts
-			continue // what cannot be read was said by who read it
-		}
-		out = append(out, bench.Problem{File: f, Text: fmt.Sprintf("last written %s, before the attempt began at %s",
-			info.ModTime().UTC().Format(time.RFC3339), began.UTC().Format(time.RFC3339))})
-	}
-	return out
 }
 
 // pointName names the benchmark point of a result by its load (con8, rate2.5),
