@@ -45,7 +45,7 @@ func serving(t metric.Table, d jsondoc.Document, file string) []Result {
 	r := Result{
 		Format: FormatServingJSON, File: file, Line: d.Line(""), Point: rundir.Point{Name: d.Text("/label"), Concurrency: d.Small("/max_concurrency")},
 		Counts: Counts{
-			Requested: d.Count("/total_requests", "/num_prompts"), Completed: d.Count("/completed"), Failed: d.Count("/failed"),
+			Requested: Larger(d.Count("/total_requests"), d.Count("/num_prompts")), Completed: d.Count("/completed"), Failed: d.Count("/failed"),
 			InputTokens: d.Count("/total_input_tokens"), OutputTokens: d.Count("/total_output_tokens"),
 		},
 		Lists: d.Lists(), Date: scalar(d, "/date").text,

@@ -302,9 +302,9 @@ var (
 )
 
 // parseNamespace reads the argparse Namespace that the clients print first. The
-// lengths are printed whether they are used or not.
+// lengths and the number of requests are printed whether they are used or not.
 func parseNamespace(text []byte) (p rundir.Point) {
-	random := false
+	random, groups := false, false
 	for _, g := range argument.FindAllSubmatch(text, -1) {
 		n := small(g[3])
 		switch string(g[1]) {
@@ -318,7 +318,11 @@ func parseNamespace(text []byte) (p rundir.Point) {
 			p.OutputLen = n
 		case "dataset_name":
 			random = bytes.HasPrefix(g[2], []byte("random"))
+			groups = string(g[2]) == "generated-shared-prefix" // SGLang's: as many requests as its groups have
 		}
+	}
+	if groups {
+		p.Requests = 0
 	}
 	if !random {
 		p.InputLen, p.OutputLen = 0, 0

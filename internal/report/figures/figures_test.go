@@ -118,3 +118,62 @@ func TestBelongsToItsFormat(t *testing.T) {
 		}
 	}
 }
+
+// What clients mean by a figure that would contradict others, were it meant as it says.
+func TestHonestAllTheSame(t *testing.T) {
+	t.Parallel()
+	const serving = "trtllm/openai-infqps-concurrency8-DeepSeek-R1-0528-FP4-v2-20261121-181530.json"
+	for name, tt := range map[string]struct {
+		file string
+		edit []string
+	}{
+		"not streamed": {serving, []string{`112.4041`, `-1000.0`, `104.9311`, `-1000.0`, `221.7666`, `-1000.0`, `"std_ttft_ms": 31.2`, `"std_ttft_ms": 0.0`}},
+		"all there is": {serving, []string{`"num_prompts": 64`, `"num_prompts": -1`}},
+		"all, by 0":    {serving, []string{`"num_prompts": 64`, `"num_prompts": 0`}},
+		"mean of slots": {"ab/not-found.txt", []string{
+			`Concurrency Level:      5`, `Concurrency Level:      500`, `0.153 [ms] (mean)`, `15.000 [ms] (mean)`, ` 100%      0`, ` 100%      9`,
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			results := read(t, filepath.Join(samples, tt.file), strings.NewReplacer(tt.edit...))
+			require.NotEmpty(t, results)
+			for _, r := range results {
+				require.Empty(t, figures.Check(r))
+			}
+		})
+	}
+}
+
+// A span between two hosts' clocks may be a little less than nothing.
+func TestSpanBetweenTwoClocks(t *testing.T) {
+	t.Parallel()
+	results, _ := bench.Reader{}.Read(strings.NewReader("Time Breakdown gen queue Min (ms): -0.4\n"), "a.log")
+	require.Len(t, results, 1)
+	require.Equal(t, -0.4, results[0].Samples[0].Value)
+	require.Empty(t, figures.Check(results[0]))
+}
+
+// A second number of requests in the same document is none to hide a shortfall behind.
+func TestShortfallIsNotHidden(t *testing.T) {
+	t.Parallel()
+	edit := strings.NewReplacer(`"num_prompts": 64`, `"num_prompts": 64, "total_requests": 60`)
+	for _, r := range read(t, filepath.Join(samples, "trtllm/openai-infqps-concurrency8-DeepSeek-R1-0528-FP4-v2-20261121-181530.json"), edit) {
+		require.EqualValues(t, 64, *r.Requested)
+	}
+}
+
+// SGLang sends as many requests as the groups of this data set have, and prints its argument all the same.
+func TestGroupsOfPromptsSayTheirNumberThemselves(t *testing.T) {
+	t.Parallel()
+	const file = "sglang/bench_serving.log"
+	for data, asked := range map[string]bool{"random": true, "generated-shared-prefix": false} {
+		log := "benchmark_args=Namespace(backend='sglang', dataset_name='" + data + "', num_prompts=1000)\n" +
+			"============ Serving Benchmark Result ============\nSuccessful requests:                     1024\n" +
+			"Benchmark duration (s):                  100.0\nRequest throughput (req/s):              10.24\n" +
+			"Output token throughput (tok/s):         1000.0\n==================================================\n"
+		results, _ := bench.Reader{}.Read(strings.NewReader(log), file)
+		require.Len(t, results, 1)
+		require.Equal(t, asked, len(figures.Check(results[0])) > 0, data)
+	}
+}
