@@ -42,6 +42,17 @@ func TestAssertionBehindNoise(t *testing.T) {
 	}
 }
 
+// A test that has failed ends its server, which may leave in any way: its assertion is what is told.
+func TestAssertionBesideItsServersEnd(t *testing.T) {
+	t.Parallel()
+	b := newBench(t).end("BENCHMARK", 50, 1).
+		event(blame.Event{Role: "BENCHMARK", Kind: blame.ServerGone, At: at(49.9), Exit: 1, Node: "n1"}).
+		event(blame.Event{Role: "BENCHMARK", Kind: blame.TestFailed, At: at(50), Assert: true, Text: "AssertionError: assert 0.41 >= 0.6"})
+	f := blame.Judge(b.ev)
+	require.Equal(t, blame.Test, f.Class, f.Message)
+	require.Contains(t, f.Message, "assert 0.41 >= 0.6")
+}
+
 // A limit of its shell explains a server's end as it does its role's, whoever of them is seen first.
 func TestServerOverALimit(t *testing.T) {
 	t.Parallel()

@@ -106,9 +106,10 @@ func OwnAssertion(text string) bool {
 }
 
 // ownVerdict is the event of a role that failed by an assertion of its own beside a root that is no fault of the
-// change: another attempt could only hide it. The root may be the role's own server.
+// change: another attempt could only hide it. The root may be the role's own server, also one that ended for no known
+// reason: a test that has failed ends its server.
 func ownVerdict(fatal []Event, f Finding) (Event, bool) {
-	if f.Class != Infra {
+	if f.Class != Infra && (f.Class != Unknown || f.Kind != KindServerDied) {
 		return Event{}, false
 	}
 	i := slices.IndexFunc(fatal, func(e Event) bool { return e.Assert && (e.Role == f.Root || slices.Contains(f.MoreRoots, e.Role)) })

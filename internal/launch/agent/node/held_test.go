@@ -103,6 +103,7 @@ func TestWhoWasTold(t *testing.T) {
 	t.Parallel()
 	for signal, told := range map[int]bool{15: true, 2: true, 1: false, 9: false, 11: false} {
 		require.Equal(t, told, Told(rundir.NodeEvent{What: rundir.NodeEnded, Exit: 128 + signal, Signal: signal}), signal)
+		require.Equal(t, told, Told(rundir.NodeEvent{What: rundir.NodeEnded, Exit: 128 + signal}), "exit status of %d", signal)
 	}
 	require.True(t, Told(rundir.NodeEvent{What: rundir.NodeEnded}))
 }

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"syscall"
 	"time"
 
@@ -84,9 +83,14 @@ func lead(words, text string) string {
 	return words + text
 }
 
-// Told reports whether a server ended as one that its test told to does.
+// Told reports whether a server ended as one that its test told to does: well, of the signal, or with the exit status
+// that stands for it.
 func Told(e rundir.NodeEvent) bool {
-	return e.What == rundir.NodeEnded && (e.Exit == 0 || slices.Contains([]syscall.Signal{syscall.SIGTERM, syscall.SIGINT}, syscall.Signal(e.Signal)))
+	signal := syscall.Signal(e.Signal)
+	if signal == 0 && e.Exit > 128 {
+		signal = syscall.Signal(e.Exit - 128)
+	}
+	return e.What == rundir.NodeEnded && (signal == 0 && e.Exit == 0 || signal == syscall.SIGTERM || signal == syscall.SIGINT)
 }
 
 // Stalls are the times for which servers stood still.
