@@ -47,13 +47,13 @@ func (p *Probe) gpus(ctx context.Context) {
 	if !p.hasGPUs() {
 		return
 	}
-	q, err := p.query(ctx, askBound)
+	q, err := p.query(ctx, p.o.Ask)
 	if err != nil {
 		p.missing("GPUs: " + err.Error())
 		return
 	}
 	links := map[string]rundir.NVLink{}
-	if text, err := p.ask(ctx, askBound, "nvlink", "-s"); err == nil {
+	if text, err := p.ask(ctx, p.o.Ask, "nvlink", "-s"); err == nil {
 		links = machine.ParseLinks(text)
 	}
 	cards := p.ours(q.GPUs)
@@ -74,7 +74,7 @@ func (p *Probe) gpus(ctx context.Context) {
 // notes them. What cannot be told is none: in a namespace of processes of its own
 // nobody's are known by their numbers.
 func (p *Probe) others(ctx context.Context) map[int]int {
-	text, err := p.ask(ctx, askBound, "--query-compute-apps="+machine.ProcessQuery, "--format=csv,noheader")
+	text, err := p.ask(ctx, p.o.Ask, "--query-compute-apps="+machine.ProcessQuery, "--format=csv,noheader")
 	if err != nil {
 		return nil
 	}

@@ -23,7 +23,7 @@ func (p *Probe) fingerprint(ctx context.Context) {
 	host := make(chan rundir.NodeMachine, 1)
 	go func() { host <- p.host() }()
 	p.gpus(ctx)
-	t := time.NewTimer(askBound)
+	t := time.NewTimer(p.o.Ask)
 	defer t.Stop()
 	select {
 	case h := <-host:

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	askBound  = 5 * time.Second         // of one question to nvidia-smi, and of all about the host
+	askBound  = 5 * time.Second         // Options.Ask
 	leaveSoon = 1500 * time.Millisecond // Options.Leave
 )
 
@@ -28,6 +28,7 @@ type Options struct {
 	Now     func() time.Time // the agent's clock
 	Here    func() time.Time // this machine's
 	Every   time.Duration    // between two samples, 0 = no samples
+	Ask     time.Duration    // for one question to nvidia-smi, and for all about the host; 0 = five seconds
 	Leave   time.Duration    // for the last question, when the run has ended; 0 = less than the agent waits for us
 }
 
@@ -42,7 +43,10 @@ type Probe struct {
 }
 
 // New is a probe that has not begun.
-func New(o Options) *Probe { return &Probe{o: o, phases: make(chan rundir.Phase, 16)} }
+func New(o Options) *Probe {
+	o.Ask = cmp.Or(o.Ask, askBound)
+	return &Probe{o: o, phases: make(chan rundir.Phase, 16)}
+}
 
 // Phase tells the probe which phase the run is in now.
 func (p *Probe) Phase(now rundir.Phase) {
@@ -93,7 +97,7 @@ func (p *Probe) enter(ctx context.Context, last *rundir.Phase, now rundir.Phase)
 	if *last = now; before == now || before != rundir.PhaseBenchmark && now != rundir.PhaseBenchmark {
 		return
 	}
-	bound := askBound
+	bound := p.o.Ask
 	if now != rundir.PhaseBenchmark { // the run may be over before the answer comes
 		ctx, bound = context.WithoutCancel(ctx), cmp.Or(p.o.Leave, leaveSoon)
 	}

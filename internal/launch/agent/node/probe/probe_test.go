@@ -33,7 +33,7 @@ func look(t *testing.T, edit func(*probe.Options)) *looking {
 	files, err := dir.Tree()
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = files.Close() })
-	o := probe.Options{Files: files, Run: dir.Run(0), Node: "n0", Job: "7", Mark: "SLURM_JOB_ID=7", Env: os.Environ(), Root: "/", Now: time.Now, Here: time.Now, Every: 20 * time.Millisecond}
+	o := probe.Options{Files: files, Run: dir.Run(0), Node: "n0", Job: "7", Mark: "SLURM_JOB_ID=7", Env: os.Environ(), Root: "/", Now: time.Now, Here: time.Now, Every: 20 * time.Millisecond, Ask: time.Minute}
 	edit(&o)
 	ctx, cancel := context.WithCancel(t.Context())
 	l := &looking{Probe: probe.New(o), t: t, run: dir.Run(0), end: cancel, done: make(chan error, 1)}
