@@ -130,7 +130,7 @@ func (m *merger) run(path string) error {
 			return err
 		}
 	}
-	runtime.GC() // so that a large case is not in memory twice: in the windows of both passes
+	runtime.GC() // so that a large case is not in memory twice: in the windows of the reader and of the spool
 	if err := m.lifecycle(); err != nil {
 		return err
 	}

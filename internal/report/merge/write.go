@@ -12,7 +12,7 @@ import (
 // maxRed bounds the list of red cases in the summary.
 const maxRed = 20
 
-// write writes the report, as far as it fits: the second pass.
+// write writes the report, as far as it fits.
 func (m *merger) write(to io.Writer) (int64, error) {
 	m.sum.Red, m.sum.Suites, m.sum.Counts, m.decided = nil, nil, junit.Counts{}, nil
 	w := junit.NewWriter(to)
