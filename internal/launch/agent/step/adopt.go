@@ -21,9 +21,9 @@ const reapEvery = 50 * time.Millisecond
 // daemon leaves its process group, and with a clean environment the step's cookie. The kernel gives such to the agent.
 // The zero value adopts none.
 type adoption struct {
-	mu     sync.Mutex // a step that starts waits for what is ended meanwhile
-	on     bool
-	steps  int // that run
+	mu     sync.Mutex      // one at a time ends or takes note; a step that starts waits for it
+	kill   func() []string // all that was adopted; nil = nothing is
+	steps  int             // that run
 	signal chan os.Signal
 }
 
@@ -31,20 +31,27 @@ type adoption struct {
 func (a *adoption) begin(ours int) {
 	a.signal = make(chan os.Signal, 1)
 	signal.Notify(a.signal, syscall.SIGCHLD)
-	if a.on = proc.Adopt(ours); !a.on {
+	if !proc.Adopt(ours) {
 		signal.Stop(a.signal)
 		return
 	}
+	a.kill = proc.EndAdopted
 	go func() {
 		for range a.signal {
 			time.Sleep(reapEvery) // many may end at once
-			proc.Reap()
+			a.reap()
 		}
 	}()
 }
 
+func (a *adoption) reap() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	proc.Reap()
+}
+
 func (a *adoption) end() {
-	if a.on {
+	if a.kill != nil {
 		signal.Stop(a.signal)
 		close(a.signal)
 	}
@@ -61,10 +68,10 @@ func (a *adoption) started() {
 func (a *adoption) ended() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.steps--; a.steps > 0 || !a.on {
+	if a.steps--; a.steps > 0 || a.kill == nil {
 		return ""
 	}
-	return leftWords(proc.EndAdopted())
+	return leftWords(a.kill())
 }
 
 // maxLeft is how many commands are named.
