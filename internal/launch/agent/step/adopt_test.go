@@ -17,11 +17,21 @@ func TestWordsForWhatWasLeft(t *testing.T) {
 // Only the last step's end ends what all of them have left, and only where it was adopted.
 func TestStepsThatRun(t *testing.T) {
 	t.Parallel()
-	var a adoption
-	a.started()
-	a.started()
-	require.Empty(t, a.ended())
-	require.Equal(t, 1, a.steps)
-	require.Empty(t, a.ended(), "nobody's processes are adopted here")
-	require.Zero(t, a.steps)
+	kills := 0
+	for _, a := range []*adoption{{}, {kill: func() []string { kills++; return []string{"sleep 600"} }}} {
+		for run := range 2 {
+			a.started()
+			a.started()
+			require.Empty(t, a.ended(), "the other one runs")
+			a.started()
+			require.Empty(t, a.ended(), "the other one runs")
+			if left := a.ended(); a.kill == nil {
+				require.Empty(t, left, "nobody's processes are adopted")
+				require.Zero(t, kills)
+			} else {
+				require.Equal(t, leftWords([]string{"sleep 600"}), left)
+				require.Equal(t, run+1, kills)
+			}
+		}
+	}
 }
