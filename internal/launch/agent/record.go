@@ -14,7 +14,6 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/node"
-	"github.com/ci-disagg/ci-disagg/internal/launch/agent/step"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -237,7 +236,7 @@ func (v *supervisor) finish(last bool) error {
 	})
 	v.ends = append(v.ends, rundir.RunEnd{Run: v.ref, At: now, Outcome: outcome})
 	v.installed[v.ref.Build] = !slices.ContainsFunc(v.st.roles, func(r role) bool { // else the build's next run does it again
-		return r.wave == waveInstall && (r.state != rundir.RoleEnded || r.end != step.End{})
+		return r.wave == waveInstall && (r.state != rundir.RoleEnded || !r.end.Well())
 	})
 	if v.end == nil || v.end.Outcome == rundir.OutcomePassed || v.plan.IsSession() {
 		v.end = end // of a session, the run that ends the job: others were no more than runs

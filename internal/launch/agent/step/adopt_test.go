@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
 // What was left behind is counted, and named once each.
@@ -33,5 +35,26 @@ func TestStepsThatRun(t *testing.T) {
 				require.Equal(t, run+1, kills)
 			}
 		}
+	}
+}
+
+// What a step has left was ended: that alone makes it no bad one.
+func TestEndedWell(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		end  End
+		well bool
+	}{
+		"nothing to say":            {End{}, true},
+		"left something":            {End{Left: "a daemon"}, true},
+		"failed":                    {End{Exit: 1}, false},
+		"failed and left something": {End{Exit: 1, Left: "a daemon"}, false},
+		"killed":                    {End{Exit: 137, Signal: 9}, false},
+		"a task failed":             {End{First: &rundir.TaskEnd{}}, false},
+		"lost":                      {End{Lost: "node1"}, false},
+		"stuck":                     {End{Stuck: true}, false},
+		"never launched":            {End{Err: "no srun"}, false},
+	} {
+		require.Equal(t, c.well, c.end.Well(), name)
 	}
 }

@@ -80,3 +80,9 @@ type End struct {
 	Stuck  bool            // SIGKILL to its tasks did not end it: the processes or their node are beyond reach
 	Err    string          // the step starter's own trouble: srun could not launch
 }
+
+// Well reports whether the step ended as it should: how it ended, and not what it left, which has been ended.
+func (e End) Well() bool {
+	e.Left = ""
+	return e == End{}
+}
