@@ -26,7 +26,7 @@ func keepsEnds(t *testing.T) bool {
 	return major > 6 || major == 6 && minor >= 15
 }
 
-// A test that asks first how its server ended takes what /proc shows with it. Where the kernel tells nobody else, the
+// A test that asks first how its server ended takes what /proc shows with it. Where nothing else tells, the
 // record says that it is not known.
 func TestEndOfAServerThatWasReaped(t *testing.T) {
 	t.Parallel()
@@ -54,6 +54,7 @@ func TestEndOfAServerThatWasReaped(t *testing.T) {
 			}
 			s.process()
 			require.Empty(t, told, "it lives")
+			require.NotNil(t, s.held)
 			ends := s.held.ends()
 			require.NoError(t, in.Close())
 			_ = cmd.Wait()
@@ -64,7 +65,7 @@ func TestEndOfAServerThatWasReaped(t *testing.T) {
 			want.Role, want.PID = "AGG", self.pid
 			if !keepsEnds(t) {
 				want.What, want.Exit, want.Signal = rundir.NodeGone, 0, 0
-				require.Contains(t, Words(told[0]), "its server's process has gone; the one that had started it asked how before anybody else could")
+				require.Contains(t, Words(told[0]), "its server's process has gone; the one that had started it asked how before anybody else could, and nothing else tells")
 				told[0].Text = ""
 			}
 			require.Equal(t, []rundir.NodeEvent{want}, told)
@@ -81,6 +82,7 @@ func TestWokenByAnEnd(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
 	h := hold(cmd.Process.Pid)
+	require.NotNil(t, h)
 	defer h.release()
 	select {
 	case <-h.ends():

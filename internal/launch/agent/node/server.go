@@ -30,7 +30,7 @@ const (
 )
 
 // unseen is why nobody knows how a server ended whose parent lives.
-const unseen = "the one that had started it asked how before anybody else could, and this kernel keeps no account of it"
+const unseen = "the one that had started it asked how before anybody else could, and nothing else tells"
 
 // server is the watch over one role's server.
 type server struct {
