@@ -154,7 +154,9 @@ func endsDaemon(t testing.TB, r *row) {
 		return strings.HasSuffix(e.What, "left behind were ended: 1 ("+command+")")
 	}), "%+v", r.agent().Timeline)
 	left, err := exec.Command("pgrep", "-f", "^"+command+"$").Output()
-	require.Error(t, err, "it lives on: %s", left)
+	var none *exec.ExitError
+	require.ErrorAs(t, err, &none, "it lives on: %s", left)
+	require.Equal(t, 1, none.ExitCode(), "pgrep says that there is none")
 }
 
 // reaped has the server's test ask at once how it ended. Before Linux 6.15 that is a race, which nobody has to win.
