@@ -47,7 +47,7 @@ setup: ## Debian packages for tests and linters (as root or through sudo)
 .PHONY: test
 test: setup ## all but the end-to-end tests, real Slurm included, under -race but for long tables, at most 10 minutes
 	$(MAKE) --no-print-directory -j2 --output-sync=target test-python test-jenkins & beside=$$!; trap 'kill $$beside 2>/dev/null || true' EXIT; \
-	  failed=0; $(MAKE) --no-print-directory test-go || failed=$$?; wait $$beside || failed=$$?; exit $$failed
+	  failed=0; $(MAKE) --no-print-directory test-go || failed=$$?; wait $$beside || failed=$$?; trap - EXIT; exit $$failed
 
 .PHONY: test-go
 test-go:
