@@ -304,28 +304,22 @@ var (
 // parseNamespace reads the argparse Namespace that the clients print first. The
 // lengths and the number of requests are printed whether they are used or not.
 func parseNamespace(text []byte) (p rundir.Point) {
-	random, groups := false, false
+	numbers := map[string]*int{
+		"num_prompts": &p.Requests, "max_concurrency": &p.Concurrency, "random_input_len": &p.InputLen, "random_output_len": &p.OutputLen,
+	}
+	var data string
 	for _, g := range argument.FindAllSubmatch(text, -1) {
-		n := small(g[3])
-		switch string(g[1]) {
-		case "num_prompts":
-			p.Requests = n
-		case "max_concurrency":
-			p.Concurrency = n
-		case "random_input_len":
-			p.InputLen = n
-		case "random_output_len":
-			p.OutputLen = n
-		case "dataset_name":
-			random = bytes.HasPrefix(g[2], []byte("random"))
-			groups = string(g[2]) == "generated-shared-prefix" // SGLang's: as many requests as its groups have
+		if n := numbers[string(g[1])]; n != nil {
+			*n = small(g[3])
+		} else {
+			data = string(g[2])
 		}
 	}
-	if groups {
-		p.Requests = 0
-	}
-	if !random {
+	if !strings.HasPrefix(data, "random") {
 		p.InputLen, p.OutputLen = 0, 0
+	}
+	if data == "generated-shared-prefix" { // SGLang's: as many requests as its groups have
+		p.Requests = 0
 	}
 	return p
 }
