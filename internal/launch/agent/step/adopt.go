@@ -74,8 +74,10 @@ func (a *adoption) ended() string {
 	return leftWords(a.kill())
 }
 
-// maxLeft is how many commands are named.
-const maxLeft = 3
+const (
+	maxLeft    = 3   // commands that are named
+	maxCommand = 100 // bytes of one, beyond which only the program is
+)
 
 func leftWords(commands []string) string {
 	if len(commands) == 0 {
@@ -88,8 +90,11 @@ func leftWords(commands []string) string {
 	if len(named) > maxLeft {
 		named, more = named[:maxLeft], ", …"
 	}
-	for i := range named {
-		named[i] = rundir.Clip(named[i], 100)
+	for i, command := range named {
+		if len(command) > maxCommand { // never cut within an argument: half a secret would not be known as one
+			program, _, _ := strings.Cut(command, " ")
+			named[i] = rundir.Clip(program, maxCommand) + " …"
+		}
 	}
 	return fmt.Sprintf("processes that had been left behind were ended: %d (%s%s)", n, strings.Join(named, ", "), more)
 }

@@ -1,6 +1,7 @@
 package step
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,6 +15,13 @@ func TestWordsForWhatWasLeft(t *testing.T) {
 	require.Empty(t, leftWords(nil))
 	require.Equal(t, "processes that had been left behind were ended: 3 (redis-server *:6379, sleep 600)", leftWords([]string{"sleep 600", "redis-server *:6379", "sleep 600"}))
 	require.Equal(t, "processes that had been left behind were ended: 5 (a, b, c, …)", leftWords([]string{"e", "d", "c", "b", "a"}))
+}
+
+// The value of a secret is masked where a record is written: here it has to be whole, or not there.
+func TestNoHalfASecretIsLeft(t *testing.T) {
+	t.Parallel()
+	words := leftWords([]string{"curl -H " + strings.Repeat("x", 85) + " token-0123456789"})
+	require.Equal(t, "processes that had been left behind were ended: 1 (curl …)", words)
 }
 
 // Only the last step's end ends what all of them have left, and only where it was adopted.
