@@ -186,6 +186,15 @@ func results() []fault {
 			name: "every role skips its test", knob: "GEN_0:skip,CTX_0:skip,DISAGG_SERVER:skip,BENCHMARK:skip",
 			outcome: passed, exit: 5,
 		},
+		fault{
+			name: "every role skips its test, each in its own time", knob: "GEN_0:skip,CTX_0:skip=5,DISAGG_SERVER:skip=20,BENCHMARK:skip=12",
+			outcome: passed, exit: 5,
+		},
+		fault{
+			name: "every role skips its test, the client first", knob: "GEN_0:skip=14,CTX_0:skip=5,DISAGG_SERVER:skip=20,BENCHMARK:skip",
+			outcome: passed, exit: 5,
+		},
+		fault{name: "the client alone skips its test", knob: "BENCHMARK:skip", with: settings{budgets: "queue: 5m, ready: 5m, benchmark: 5m, drain: 10s, job: 15m"}, outcome: passed, exit: 5},
 		fault{name: "the client's test is an expected failure", knob: "BENCHMARK:xfail", outcome: passed, exit: 5},
 		fault{name: "the client's test is deselected", knob: "BENCHMARK:deselect", outcome: testFailed, exit: 1, root: "BENCHMARK"},
 	)

@@ -136,7 +136,7 @@ func (m *machine) takeEnded(e event) {
 		e.end.Signal, e.end.Status = e.end.Exit-128, true // a shell whose command was killed
 	}
 	r := &m.roles[e.role]
-	r.state, r.ended, r.end = rundir.RoleEnded, e.at, e.end
+	r.state, r.ended, r.end, r.skipped = rundir.RoleEnded, e.at, e.end, e.skipped
 	m.note(e.at, r.name, endWords(e.end))
 	if e.end.Left != "" {
 		m.note(e.at, r.name, e.end.Left)
@@ -172,11 +172,17 @@ func (m *machine) takeEnded(e event) {
 }
 
 func (m *machine) endedInTeardown(r *role, e event) {
-	switch {
-	case !m.isClient(*r): // it left because the client had said that it was through, whatever else goes on
+	if !m.isClient(*r) { // it left because the client had said that it was through, whatever else goes on
 		r.drained = m.phase == rundir.PhaseDrain && m.ending.soft || e.drain && e.end.Exit == 0
-	case m.ending.zero && e.end.Exit == 0 && !m.working():
+	}
+	if !m.ending.zero || !m.ending.termed.IsZero() {
+		return
+	}
+	if e.end.Exit == 0 && (m.isClient(*r) && !m.working() || m.allSkipped()) {
 		m.through(e.at, r.name+" ended")
+	}
+	if m.ending != nil && !r.skipped {
+		m.ending.hurry(e.at.Add(settleAfter(e.end)))
 	}
 }
 
@@ -213,15 +219,29 @@ func (m *machine) noticedFirst(at time.Time) {
 // roleDied begins the teardown: a server ended although the client is not
 // through. Exit 0 is unexpected too, but may mean that the server saw the
 // client's status file before we did: a network file system shows it to each
-// host in its own time. So exit 0 waits a little longer.
+// host in its own time. So exit 0 waits a little longer, and much longer where
+// the test was skipped: then the client's may be too.
 func (m *machine) roleDied(r *role, e event) {
-	settle := settleTime
-	if e.end.Exit == 0 {
-		settle = settleZero
+	settle, how := settleAfter(e.end), endWords(e.end)
+	if r.skipped {
+		settle, how = settleSkip, how+", all its tests were skipped"
 	}
-	m.begin(e.at, fmt.Sprintf("%s ended before the client was through: %s", r.name, endWords(e.end)), settle, blame.Event{})
+	m.begin(e.at, fmt.Sprintf("%s ended before the client was through: %s", r.name, how), settle, blame.Event{})
 	m.ending.zero = e.end.Exit == 0
 	r.early = m.ending.zero
+}
+
+// settleAfter is how long after an unexpected end the others are let be.
+func settleAfter(e step.End) time.Duration {
+	if e.Exit == 0 {
+		return settleZero
+	}
+	return settleTime
+}
+
+// allSkipped reports whether nothing was tested: every role's tests were skipped.
+func (m *machine) allSkipped() bool {
+	return m.count(func(r role) bool { return r.wave == waveMain && !r.optional && !r.skipped }) == 0
 }
 
 // clientEnded begins drain, unless the status file has begun it already. The
@@ -245,7 +265,7 @@ func (m *machine) clientEnded(r *role, e event) {
 // through notes that the client is through with its work.
 func (m *machine) through(at time.Time, how string) {
 	if m.ending != nil {
-		if !m.ending.zero || !m.ending.termed.IsZero() {
+		if !m.ending.zero || !m.ending.termed.IsZero() || at.Sub(m.ending.at) > settleZero && !m.allSkipped() {
 			return
 		}
 		m.note(at, "", "teardown called off: the client is through")

@@ -106,11 +106,9 @@ func full(err error) bool {
 // stop ends the goroutine; a write that hangs is not waited for.
 func (r *recorder) stop() {
 	close(r.box)
-	t := time.NewTimer(10 * time.Second)
-	defer t.Stop()
 	select {
 	case <-r.done:
-	case <-t.C:
+	case <-time.After(10 * time.Second):
 	}
 }
 
@@ -200,11 +198,9 @@ func (v *supervisor) collect(gaveUp bool) {
 	if gaveUp {
 		bound = time.Second // that step will not be reaped any more
 	}
-	t := time.NewTimer(bound)
-	defer t.Stop()
 	select {
 	case <-done:
-	case <-t.C:
+	case <-time.After(bound):
 		v.say("logs are not complete after %v", bound)
 	}
 	v.send(event{kind: evCollected, at: v.o.Now()})
@@ -298,5 +294,5 @@ func (v *supervisor) statusLine(now time.Time) {
 		}
 	}
 	v.say("%s %s for %v; %s; last output %v ago", now.UTC().Format("15:04:05Z"), v.st.phase, now.Sub(v.st.since).Round(time.Second),
-		strings.Join(parts, ", "), v.quiet(v.logs, now).Round(time.Second))
+		strings.Join(parts, ", "), v.watch.Quiet(printed(v.logs), now).Round(time.Second))
 }

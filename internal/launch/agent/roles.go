@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/results"
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/scan"
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/step"
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/watch"
@@ -47,7 +48,10 @@ func (v *supervisor) startRole(ctx context.Context, i int) {
 	go func() {
 		defer v.closing.Done()
 		end := s.Wait()
-		v.send(event{kind: evEnded, role: i, at: v.o.Now(), end: end, drain: v.drain != "" && v.files.Has(v.drain)})
+		v.send(event{
+			kind: evEnded, role: i, at: v.o.Now(), end: end, drain: v.drain != "" && v.files.Has(v.drain),
+			skipped: end.Exit == 0 && results.OnlySkipped(v.files, v.run, spec.Role.Name),
+		})
 		s.Flush()
 		v.closeRole(spec.Role, log)
 	}()
@@ -134,38 +138,15 @@ func (v *supervisor) watched() ([]watch.Role, error) {
 	return roles, nil
 }
 
-// quiet is how long no role has given a sign of life.
-func (v *supervisor) quiet(logs []*step.Output, now time.Time) time.Duration {
-	printed := make([]time.Time, len(logs))
+// printed is when each role printed something last, zero = it has not been started.
+func printed(logs []*step.Output) []time.Time {
+	at := make([]time.Time, len(logs))
 	for i, l := range logs {
 		if l != nil {
-			printed[i] = l.Last()
+			at[i] = l.Last()
 		}
 	}
-	return v.watch.Quiet(printed, now)
-}
-
-// idle is how long no server has given a sign of life, of those that say what they work
-// on. 0 = none does.
-func (v *supervisor) idle(logs []*step.Output, now time.Time) time.Duration {
-	var shortest time.Duration
-	for i, spec := range v.specs {
-		if spec.Role.Kind != rundir.KindServer || spec.Role.Work == "" || logs[i] == nil {
-			continue
-		}
-		if still := v.watch.Still(i, logs[i].Last(), now); shortest == 0 || still < shortest {
-			shortest = still
-		}
-	}
-	return shortest
-}
-
-// still is how long neither a role nor its server has written anything.
-func (v *supervisor) still(i int, now time.Time) time.Duration {
-	if v.logs[i] == nil {
-		return 0
-	}
-	return v.watch.Still(i, v.logs[i].Last(), now)
+	return at
 }
 
 // probe asks who hangs.
@@ -178,7 +159,7 @@ func (v *supervisor) probe(ctx context.Context, logs []*step.Output) {
 	}
 	s := v.watch.Probe(ctx, said)
 	e := event{kind: evProbed, at: v.o.Now(), dead: s.Dead, busy: s.Busy, unread: s.Unread, silence: s.Since}
-	e.quiet, e.idle = v.quiet(logs, e.at), v.idle(logs, e.at)
+	e.quiet, e.idle = v.watch.Quiet(printed(logs), e.at), v.watch.Idle(printed(logs), e.at)
 	for i := range said {
 		e.still = append(e.still, v.watch.Still(i, said[i].Last, e.at))
 	}

@@ -178,7 +178,7 @@ func (v *supervisor) loop(ctx context.Context) {
 				continue
 			}
 			if e.kind == evSeen {
-				e.quiet = v.still(e.role, e.at)
+				e.quiet = v.watch.Still(e.role, printed(v.logs)[e.role], e.at)
 			}
 			v.handle(ctx, e)
 		case sig := <-v.o.Signals:
@@ -197,7 +197,8 @@ func (v *supervisor) loop(ctx context.Context) {
 
 // tick is what is seen every moment.
 func (v *supervisor) tick(now time.Time) event {
-	e := event{kind: evTick, at: now, quiet: v.quiet(v.logs, now), idle: v.idle(v.logs, now), alone: v.driver.Alone(now), served: v.watch.Logs.FirstServed()}
+	said := printed(v.logs)
+	e := event{kind: evTick, at: now, quiet: v.watch.Quiet(said, now), idle: v.watch.Idle(said, now), alone: v.driver.Alone(now), served: v.watch.Logs.FirstServed()}
 	if len(v.plan.Served) == 0 && v.plan.Drain.Role == "" {
 		e.served = v.st.since // nothing says when: the benchmark serves from its beginning
 	}
@@ -276,10 +277,8 @@ func (v *supervisor) act(ctx context.Context, act action) {
 // send hands an event to the loop. After the loop has ended nobody listens any
 // more, and what is left over is dropped.
 func (v *supervisor) send(e event) {
-	t := time.NewTimer(10 * time.Second)
-	defer t.Stop()
 	select {
 	case v.events <- e:
-	case <-t.C:
+	case <-time.After(10 * time.Second):
 	}
 }

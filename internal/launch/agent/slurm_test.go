@@ -38,7 +38,8 @@ type lazyCluster struct {
 func (l *lazyCluster) get(t *testing.T) *slurmtest.Cluster {
 	t.Helper()
 	need.Long(t, "a Slurm cluster")
-	l.once.Do(func() { l.c, l.err = slurmtest.Up(slurmtest.Options{Nodes: "16x4"}) })
+	// With Slurm's own KillWait: a busy machine must not have the agent killed before it has closed its record.
+	l.once.Do(func() { l.c, l.err = slurmtest.Up(slurmtest.Options{Nodes: "16x4", Conf: []string{"KillWait=30"}}) })
 	require.NoError(t, l.err)
 	return l.c
 }

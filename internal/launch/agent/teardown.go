@@ -29,17 +29,25 @@ func (m *machine) takeSignal(e event) {
 	m.ending.grace = min(m.grace, cancelGrace)
 }
 
-// begin starts a teardown. A second reason changes nothing: the first event is
-// what the run ends for. cause is kept as evidence when it has a kind.
+// begin starts a teardown. A second reason makes it no later, and changes nothing else:
+// the first event is what the run ends for. cause is kept as evidence when it has a kind.
 func (m *machine) begin(at time.Time, why string, settle time.Duration, cause blame.Event) {
 	if cause.Kind != "" {
 		m.extra = append(m.extra, cause)
 	}
 	if m.ending != nil {
+		m.ending.hurry(at.Add(settle))
 		return
 	}
 	m.ending = &ending{at: at, phase: m.phase, why: why, cause: cause, termAt: at.Add(settle), grace: m.grace}
 	m.note(at, "", "teardown: "+why)
+}
+
+// hurry makes SIGTERM due by then at the latest.
+func (e *ending) hurry(by time.Time) {
+	if by.Before(e.termAt) {
+		e.termAt = by
+	}
 }
 
 // tearDown moves a teardown on: SIGTERM when due, SIGKILL after the grace, and

@@ -417,3 +417,18 @@ func (w *Watch) Quiet(printed []time.Time, now time.Time) time.Duration {
 	}
 	return now.Sub(last)
 }
+
+// Idle is how long no role has given a sign of life of those that say what they work on,
+// 0 = none does.
+func (w *Watch) Idle(printed []time.Time, now time.Time) time.Duration {
+	var shortest time.Duration
+	for i, r := range w.roles {
+		if r.Work == nil || printed[i].IsZero() {
+			continue
+		}
+		if still := w.Still(i, printed[i], now); shortest == 0 || still < shortest {
+			shortest = still
+		}
+	}
+	return shortest
+}
