@@ -1,6 +1,7 @@
 package judging
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -79,20 +80,17 @@ func (t *trial) withPast(row verdict.Row, q verdict.Question) verdict.Row {
 	return row
 }
 
-// noHistory says why a series cannot be judged, if there is no history to judge
-// it by. A fixed value needs none.
+// noHistory says why a series cannot be judged, if there is no history to judge it by. A pinned value needs none. Where
+// there may be one that cannot be read, that holds for the rule fixed alone: the others would have gone by it.
 func (t *trial) noHistory(q verdict.Question) (verdict.Word, string) {
-	rule := q.Policy.Metrics[q.Series.Metric.Name].Rule
-	if rule == "" {
-		rule = q.Policy.Rule
-	}
-	if q.Series.Pinned != nil && (rule == "" || rule == verdict.RuleFixed) {
-		return "", ""
-	}
+	pinned := q.Series.Pinned != nil
+	rule := cmp.Or(q.Policy.Metrics[q.Series.Metric.Name].Rule, q.Policy.Rule, verdict.RuleFixed)
 	switch {
+	case pinned && rule == verdict.RuleFixed:
+		return "", ""
 	case t.past.unavailable != nil:
 		return verdict.BaselineUnavailable, t.past.unavailable.Error()
-	case t.Store == nil && len(t.past.all) == 0:
+	case !pinned && t.Store == nil && len(t.past.all) == 0:
 		return verdict.NoBaseline, "no baseline store is configured and no value is pinned for it"
 	default:
 		return "", ""

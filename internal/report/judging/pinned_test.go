@@ -1,0 +1,34 @@
+package judging_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/judging"
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+)
+
+// pinned is a set-up without a store and with what a file says of case c.
+func pinned(t *testing.T, entries string) judging.Setup {
+	t.Helper()
+	pins, err := judging.ParsePins("baselines.yaml", []byte("schema: 1\ncases:\n  c:\n"+entries), metric.Default())
+	require.NoError(t, err)
+	return judging.Setup{Pins: pins, Metrics: metric.Default(), Policy: verdict.Policy{AllowNoBaseline: true}}
+}
+
+// TestAPinNeedsNoStore: a value that is pinned decides while there is no history, whatever its rule is.
+func TestAPinNeedsNoStore(t *testing.T) {
+	t.Parallel()
+	for _, entry := range []string{"100", "{value: 100, rule: fixed}", "{value: 100, rule: bws}", "{value: 100, rule: upstream}"} {
+		set := pinned(t, "    "+tput+": "+entry+"\n")
+		row := word(t, judge(t, set, nightly("c", 0, 50)), tput)
+		require.Equal(t, verdict.Regression, row.Verdict, "%s: %s", entry, row.Reason)
+		require.Contains(t, row.Reason, "pinned", entry)
+		require.Equal(t, verdict.Pass, word(t, judge(t, set, nightly("c", 0, 100)), tput).Verdict, entry)
+	}
+	row := word(t, judge(t, pinned(t, "    "+tput+": {rule: bws, tolerance: 3%}\n"), nightly("c", 0, 50)), tput)
+	require.Equal(t, verdict.NoBaseline, row.Verdict)
+	require.Contains(t, row.Reason, "no value is pinned for it")
+}
