@@ -5,9 +5,8 @@ import (
 	"slices"
 )
 
-// ColdStart is what becomes of a measurement whose first requests waited for
-// something that the others did not: kernels that were compiled, caches that
-// were filled.
+// ColdStart is what becomes of a measurement whose first requests waited for something that the others did not: kernels
+// that were compiled, caches that were filled.
 type ColdStart string
 
 // What can become of it.

@@ -13,30 +13,25 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// Combine makes one result of what one client said more than once: its table
-// in a log and its JSON file, or its own log and the role's. Exact numbers (JSON)
-// win over rounded ones (text); problems of both are kept. Results that differ
-// beyond rounding stay apart.
+// Combine makes one result of what one client said more than once: its table in a log and its JSON file, or its own log
+// and the role's. Exact numbers (JSON) win over rounded ones (text); problems of both are kept. Results that differ
+// beyond rounding stay apart, and those of one format that differ at all: it was measured again, and took as long.
 //
-// The device step times of the generation servers' logs in one directory become
-// one result, averaged over the servers, and part of the point beside them if
-// there is exactly one; which of several clients an iteration belongs to cannot
-// be told from the logs alone. The order is that of the first mention.
+// The device step times of the generation servers' logs in one directory become one result, averaged over the servers,
+// and part of the point beside them if there is exactly one; which of several clients an iteration belongs to cannot be
+// told from the logs alone. The order is that of the first mention.
 func Combine(results []bench.Result) []bench.Result {
 	var out []bench.Result
 	var groups []stepGroup
 	for _, r := range results {
 		if r.Format == bench.FormatSteps {
 			groups = addToGroup(groups, r)
-			continue
-		}
-		i := slices.IndexFunc(out, func(o bench.Result) bool { return sameRun(o, r) })
-		if i < 0 {
+		} else {
 			out = append(out, r)
-			continue
 		}
-		out[i] = merge(out[i], r)
 	}
+	out = joined(out, func(a, b bench.Result) bool { return sameRun(a, b) && agrees(a, b) })
+	out = joined(out, func(a, b bench.Result) bool { return sameRun(a, b) && a.Format != b.Format })
 	out = complete(out)
 	for _, g := range groups {
 		out = g.attach(out, len(groups) == 1)
@@ -44,14 +39,24 @@ func Combine(results []bench.Result) []bench.Result {
 	return out
 }
 
-// loose reports whether a result is what a log says beside any table: a
-// throughput, a device step time.
+// joined merges the results that are of one run.
+func joined(results []bench.Result, one func(a, b bench.Result) bool) (out []bench.Result) {
+	for _, r := range results {
+		if i := slices.IndexFunc(out, func(o bench.Result) bool { return one(o, r) }); i >= 0 {
+			out[i] = merge(out[i], r)
+		} else {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// loose reports whether a result is what a log says beside any table: a throughput, a device step time.
 func loose(r bench.Result) bool {
 	return r.Format == bench.FormatServingText && r.DurationS == nil && r.Completed == nil && r.Requested == nil
 }
 
-// complete gives each loose result to the one run that was measured in its
-// directory.
+// complete gives each loose result to the one run that was measured in its directory.
 func complete(results []bench.Result) []bench.Result {
 	out := slices.DeleteFunc(slices.Clone(results), loose)
 	runs := len(out)
@@ -70,7 +75,7 @@ func complete(results []bench.Result) []bench.Result {
 	return out
 }
 
-// sameRun reports whether two results are one run of one client.
+// sameRun reports whether two results may be of one run of one client: they took as long and did as much.
 func sameRun(a, b bench.Result) bool {
 	if !isPoint(a) || !isPoint(b) || a.DurationS == nil || b.DurationS == nil {
 		return false
@@ -80,15 +85,25 @@ func sameRun(a, b bench.Result) bool {
 		equal(a.Completed, b.Completed) && equal(a.InputTokens, b.InputTokens) && equal(a.OutputTokens, b.OutputTokens)
 }
 
-// What the same number may differ by in two outputs of one run: tables round to
-// 0.01 of a unit, and clients compute rates from more or less rounded durations.
+// What the same number may differ by in two outputs of one run: tables round to 0.01 of a unit, and clients compute
+// rates from more or less rounded durations.
 const (
 	rounded = 0.0051
 	alike   = 0.001
 )
 
-// merge adds to a what only b says; a is the more exact one afterwards. Where they
-// contradict each other, neither is to be trusted.
+func beyondRounding(v, w float64) bool { return math.Abs(v-w) > rounded+alike*math.Abs(v) }
+
+// agrees reports whether two results say the same of what both measured: to the last digit in one format.
+func agrees(a, b bench.Result) bool {
+	return !slices.ContainsFunc(b.Samples, func(s bench.Sample) bool {
+		v, ok := a.Value(s.Metric)
+		return ok && (beyondRounding(v, s.Value) || a.Format == b.Format && v != s.Value)
+	})
+}
+
+// merge adds to a what only b says; a is the more exact one afterwards. Where they contradict each other, neither is to
+// be trusted.
 func merge(a, b bench.Result) bench.Result {
 	exact := func(r bench.Result) bool { return strings.HasSuffix(r.Format, "-json") }
 	if exact(b) && !exact(a) {
@@ -110,7 +125,7 @@ func merge(a, b bench.Result) bench.Result {
 		switch {
 		case !ok:
 			a.Samples = append(a.Samples, s)
-		case math.Abs(v-s.Value) > rounded+alike*math.Abs(v):
+		case beyondRounding(v, s.Value):
 			a.Problems = append(a.Problems, bench.Problem{File: b.File, Line: s.Line, Text: fmt.Sprintf("%s is %v here and %v in %s, of the same run", s.Metric, s.Value, v, filepath.Base(a.File))})
 		}
 	}
@@ -145,8 +160,7 @@ func addToGroup(groups []stepGroup, r bench.Result) []stepGroup {
 	return groups
 }
 
-// attach gives the group's device step time to its point, or adds it as a
-// result of its own.
+// attach gives the group's device step time to its point, or adds it as a result of its own.
 func (g stepGroup) attach(out []bench.Result, only bool) []bench.Result {
 	r, silent := g.result()
 	if r.Format == "" {

@@ -10,15 +10,12 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// tooFewTokens is the share of the planned output tokens below which a run did
-// not do the planned work. A client that draws its lengths at random between
-// nothing and the length asked for yields half of it.
+// tooFewTokens is the share of the planned output tokens below which a run did not do the planned work. A client that
+// draws its lengths at random between nothing and the length asked for yields half of it.
 const tooFewTokens = 0.4
 
-// Validate holds what was measured against what was planned: validity comes
-// before performance. No problem means that the results may be judged. results
-// are those of one attempt, through Combine; a plan without points accepts any,
-// as long as there is one.
+// Validate holds what was measured against what was planned. No problem means that the results may be judged. results
+// are those of one attempt, through Combine; a plan without points accepts any, as long as there is one.
 func Validate(results []bench.Result, want rundir.Expected) []bench.Problem {
 	v := validator{want: want}
 	var points, others []bench.Result
@@ -44,12 +41,7 @@ func Validate(results []bench.Result, want rundir.Expected) []bench.Problem {
 
 // isPoint tells a client's measurement from server logs and accuracy runs.
 func isPoint(r bench.Result) bool {
-	switch r.Format {
-	case bench.FormatSteps, bench.FormatLMEvalJSON, bench.FormatLMEvalText:
-		return false
-	default:
-		return true
-	}
+	return !slices.Contains([]string{bench.FormatSteps, bench.FormatLMEvalJSON, bench.FormatLMEvalText}, r.Format)
 }
 
 type validator struct {
@@ -71,14 +63,11 @@ func (v *validator) match(points []bench.Result) {
 	}
 	used := make([]bool, len(points))
 	for _, p := range v.want.Points {
-		i := -1
-		for j, r := range points {
-			if !used[j] && fits(r, p) {
-				i = j
-				break
-			}
+		i := 0
+		for i < len(points) && (used[i] || !fits(points[i], p)) {
+			i++
 		}
-		if i < 0 {
+		if i == len(points) {
 			v.add(bench.Result{}, "%s was planned but there is no result", pointName(p))
 			continue
 		}
@@ -92,9 +81,8 @@ func (v *validator) match(points []bench.Result) {
 	}
 }
 
-// fits reports whether a result can be that of a planned point: nothing that
-// both state contradicts. A file with upstream's numbers of server and client has to
-// be the planned one.
+// fits reports whether a result can be that of a planned point: nothing that both state contradicts. A file with
+// upstream's numbers of server and client has to be the planned one.
 func fits(r bench.Result, p rundir.Point) bool {
 	numbered := func(file string) bool {
 		ok, err := filepath.Match("trtllm-benchmark.*.*.log", file)
@@ -106,8 +94,7 @@ func fits(r bench.Result, p rundir.Point) bool {
 	return agree(r.Rate, p.Rate) && agree(r.Concurrency, p.Concurrency) && agree(r.InputLen, p.InputLen) && agree(r.OutputLen, p.OutputLen)
 }
 
-// agree reports whether two statements do not contradict each other; the zero value
-// states nothing.
+// agree reports whether two statements do not contradict each other; the zero value states nothing.
 func agree[T comparable](a, b T) bool {
 	var nothing T
 	return a == nothing || b == nothing || a == b

@@ -122,6 +122,26 @@ func TestCombine(t *testing.T) {
 	require.Len(t, Combine([]bench.Result{text, other}), 2)
 }
 
+// Tables of repetitions that took equally long go to the JSON files with their numbers, whatever is read first.
+func TestCombineRepetitions(t *testing.T) {
+	t.Parallel()
+	seconds := 9.81
+	result := func(file, format string, ttft float64) bench.Result {
+		return bench.Result{File: file, Format: format, DurationS: &seconds, Samples: []bench.Sample{{Metric: "ttft_median_ms", Value: ttft}}}
+	}
+	json1, json2 := result("1.json", bench.FormatServingJSON, 61.527), result("2.json", bench.FormatServingJSON, 48.113)
+	text1, text2 := result("x.log", bench.FormatServingText, 61.53), result("x.log", bench.FormatServingText, 48.11)
+	for _, order := range [][]bench.Result{{json1, json2, text1, text2}, {text1, text2, json1, json2}, {json2, text1, text2, json1}, {text2, json1, json2, text1}} {
+		got := Combine(order)
+		require.Len(t, got, 2)
+		for _, r := range got {
+			require.Empty(t, r.Problems)
+			require.Equal(t, bench.FormatServingJSON, r.Format)
+			require.Equal(t, []string{"x.log"}, r.Also)
+		}
+	}
+}
+
 // Two outputs of one run that contradict each other: nobody knows which one is right.
 func TestCombineContradictions(t *testing.T) {
 	t.Parallel()

@@ -14,9 +14,9 @@ type runKey struct {
 	in, out            int
 }
 
-// discardFirst drops the first run of every point that a client measured more than
-// once, a warm-up, and makes one result of the others: the median of each sample. A
-// client repeats in one file, or in files whose names sort as they were written.
+// discardFirst drops the first run of every point that a client measured more than once, a warm-up, and makes one
+// result of the others: the median of each sample. A client repeats in one file, or in files whose names sort as they
+// were written.
 func discardFirst(found Found) Found {
 	runs := map[runKey][]bench.Result{}
 	var order []runKey

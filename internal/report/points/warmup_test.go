@@ -1,8 +1,10 @@
 package points_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -45,4 +47,40 @@ func TestDiscardFirst(t *testing.T) {
 	found, err = points.Reader{}.Gather(dir)
 	require.NoError(t, err)
 	require.Len(t, found.Results, 4)
+}
+
+// TestRepetitionsAtARate: at a fixed rate and seed the arrivals set the duration, so that repetitions differ by a
+// millisecond and have the same counts. They are several measurements all the same, and each has its own table.
+func TestRepetitionsAtARate(t *testing.T) {
+	t.Parallel()
+	durations, ttft := []string{"9.8141", "9.8153", "9.8122"}, []string{"61.527", "48.113", "48.702"}
+	rate := func(count float64, duration string) string {
+		seconds, err := strconv.ParseFloat(duration, 64)
+		require.NoError(t, err)
+		return fmt.Sprint(count / seconds)
+	}
+	dir := t.TempDir()
+	for i := range durations {
+		text := `{"backend": "vllm", "model_id": "m", "num_prompts": 100, "request_rate": 10.0, "duration": ` + durations[i] +
+			`, "completed": 100, "total_input_tokens": 1000, "total_output_tokens": 2000, "request_throughput": ` + rate(100, durations[i]) +
+			`, "output_throughput": ` + rate(2000, durations[i]) + `, "median_ttft_ms": ` + ttft[i] + `}`
+		require.NoError(t, os.WriteFile(filepath.Join(dir, fmt.Sprintf("rep-%d.json", i)), []byte(text), 0o600))
+	}
+	found, err := points.Reader{}.Gather(dir)
+	require.NoError(t, err)
+	require.Len(t, found.Results, 3)
+
+	found, err = points.Reader{DiscardFirst: true}.Gather(dir)
+	require.NoError(t, err)
+	require.Len(t, found.Results, 1)
+	require.Empty(t, found.Results[0].Problems)
+	v, _ := found.Results[0].Value("ttft_median_ms")
+	require.InDelta(t, (48.113+48.702)/2, v, 1e-9)
+
+	copied, err := os.ReadFile(filepath.Join(dir, "rep-1.json"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "rep-1-copy.json"), copied, 0o600))
+	found, err = points.Reader{}.Gather(dir)
+	require.NoError(t, err)
+	require.Len(t, found.Results, 3, "one file that lies there twice is one measurement")
 }
