@@ -108,5 +108,21 @@ func (p *picker) history() History {
 	h.Runs = InOrder(h.Runs)
 	h.Acts = slices.DeleteFunc(h.Acts, func(r Record) bool { return p.refused[r.Act.Target] })
 	slices.Reverse(h.Acts)
+	for end := len(h.Runs); end > 0 && len(p.atBase) > 0; end-- {
+		if rundir.SameCommit(h.Runs[end-1].Build.Commit, p.q.MergeBase) {
+			return h.Until(end, p.newest...) // later commits may have been measured before the base was measured again
+		}
+	}
+	return h
+}
+
+// Until is the history up to a place in it. What was accepted at a later place, or of one of the runs besides, says
+// nothing of what is left.
+func (h History) Until(end int, besides ...Record) History {
+	later := slices.Concat(h.Runs[end:], besides)
+	h.Runs = h.Runs[:end:end]
+	h.Acts = slices.DeleteFunc(slices.Clone(h.Acts), func(a Record) bool {
+		return slices.ContainsFunc(later, func(r Record) bool { return r.ID == a.Act.Target })
+	})
 	return h
 }

@@ -65,7 +65,7 @@ func (s Setup) Accept(h baseline.History, run string, series []string, act basel
 		act.Series = append(act.Series, name)
 	}
 	out := Acceptance{Run: target, Record: actOn(target, baseline.KindAccept, act)}
-	before := baseline.History{Runs: h.Runs[:at], Acts: h.Acts}
+	before := h.Until(at)
 	for _, m := range target.Measurements {
 		def, known := s.Metrics.Lookup(m.Metric)
 		if !known || !act.Covers(m.Point, m.Metric) {

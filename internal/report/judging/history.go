@@ -71,7 +71,8 @@ func (p *past) keepBefore(setup Setup, r baseline.Record) {
 func (p *past) endBefore(r baseline.Record) {
 	ordered := baseline.InOrder(append(slices.Clone(p.Runs), r))
 	at := slices.IndexFunc(ordered, func(o baseline.Record) bool { return o.ID == r.ID })
-	p.Runs = ordered[:at]
+	p.Runs = ordered
+	p.History = p.Until(at)
 	if n := len(ordered); at < n-1 {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("commit %.12s is older than the newest one measured (%.12s): judged at its own place in the history; nothing opens or closes at the head",
 			baseline.Shorten(r.Build.Commit), baseline.Shorten(ordered[n-1].Build.Commit)))
@@ -130,14 +131,19 @@ func (p places) series(h baseline.History, point, name string) []verdict.Run {
 	return out
 }
 
-// acceptedRun is the run that shows the level which someone accepted: the one
-// named, or the next one if that was withdrawn since. The acceptance outlives it.
+// acceptedRun is the run that shows the level which someone accepted: the one named, or where that was withdrawn
+// since, the one behind those that were measured by then: the acceptance outlives it. "" = none yet, or all of this is
+// long after it.
 func acceptedRun(h baseline.History, act baseline.Record) string {
 	at := slices.IndexFunc(h.Runs, func(r baseline.Record) bool { return r.ID == act.Act.Target })
 	if at < 0 && len(h.Runs) > 0 && act.Branch() == h.Runs[0].Branch() {
-		at = slices.IndexFunc(h.Runs, func(r baseline.Record) bool { return r.Time.After(act.Time) })
+		for i, r := range h.Runs { // in the order of their commits, not of the clock
+			if !r.Time.After(act.Time) {
+				at = i + 1
+			}
+		}
 	}
-	if at < 0 || h.Runs[0].Time.After(act.Time) { // none yet, or all of this is long after it
+	if at < 0 || at == len(h.Runs) {
 		return ""
 	}
 	return h.Runs[at].ID
