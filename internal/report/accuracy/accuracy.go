@@ -88,11 +88,8 @@ func (a Gate) Complete() (Gate, error) {
 	if a.ThresholdType != "hypothesis_test" {
 		bad("threshold_type %q is not known; only hypothesis_test is", a.ThresholdType)
 	}
-	if a.Expected > 0 && a.Expected <= 1 && a.Sigma > 1 {
-		a.Expected *= 100
-	}
-	if !(a.Expected > 0 && a.Expected <= 100) && *a.HigherIsBetter {
-		bad("expected_value %v is not a share or a percentage above 0", a.Expected)
+	if *a.HigherIsBetter { // else the score tells a share
+		a.inPercent(bad)
 	}
 	if known || len(problems) == 0 {
 		if !(a.Alpha > 0 && a.Alpha < 1) {
@@ -102,7 +99,25 @@ func (a Gate) Complete() (Gate, error) {
 			bad("sigma and num_samples must be above 0")
 		}
 	}
+	if limit := a.Threshold(); len(problems) == 0 && *a.HigherIsBetter && limit <= 0 {
+		bad("no score fails this gate, which demands %.2f %%: num_samples %d is too few for sigma %v", limit, a.Samples, a.Sigma)
+	}
 	return a, errors.Join(problems...)
+}
+
+// inPercent makes the reference a percentage.
+func (a *Gate) inPercent(bad func(string, ...any)) {
+	share := a.Expected > 0 && a.Expected <= 1
+	if share && a.Sigma > 0 && a.Sigma <= 1 {
+		bad("expected_value %v is a share, and sigma %v is in percent: write sigma as %.4g, or, if that is what you mean, expected_value as %.4g",
+			a.Expected, a.Sigma, 100*a.Sigma, 100*a.Expected)
+	}
+	if share {
+		a.Expected *= 100
+	}
+	if !(a.Expected > 0 && a.Expected <= 100) {
+		bad("expected_value %v is not a share or a percentage above 0", a.Expected)
+	}
 }
 
 // Threshold is the value, in percent, that a score must reach (or stay below
@@ -148,9 +163,19 @@ func (a Gate) unfit(s bench.Score) string {
 	}
 }
 
+// of is the gate in the unit of a score. Where lower is better, that alone tells a share from a perplexity below 1.
+func (a Gate) of(s bench.Score) Gate {
+	if *a.HigherIsBetter || a.Expected > 1 || s.Unit != "%" {
+		return a
+	}
+	if a.Expected *= 100; a.Sigma <= 1 {
+		a.Sigma *= 100
+	}
+	return a
+}
+
 func (a Gate) check(scores []bench.Score) []Verdict {
 	var out []Verdict
-	threshold := a.Threshold()
 	var seen []string
 	for _, s := range scores {
 		if !strings.EqualFold(s.Task, a.Task) {
@@ -160,6 +185,8 @@ func (a Gate) check(scores []bench.Score) []Verdict {
 			seen = append(seen, s.Filter)
 			continue
 		}
+		a := a.of(s)
+		threshold := a.Threshold()
 		if why := a.unfit(s); why != "" {
 			out = append(out, Verdict{Gate: a, Threshold: threshold, Text: why})
 			continue
@@ -181,5 +208,5 @@ func (a Gate) check(scores []bench.Score) []Verdict {
 		slices.Sort(seen)
 		text = fmt.Sprintf("%s was not measured with the filter %s, only with %s", a.Task, a.Filter, strings.Join(slices.Compact(seen), ", "))
 	}
-	return []Verdict{{Gate: a, Threshold: threshold, Text: text}}
+	return []Verdict{{Gate: a, Threshold: a.Threshold(), Text: text}}
 }

@@ -43,6 +43,8 @@ func TestGatesThatMeanNothing(t *testing.T) {
 		"sigma and num_samples must":   {Dataset: "gsm8k", Expected: 90, Sigma: -1},
 		"alpha -1 is not between 0":    {Dataset: "mmlu", Expected: 90, Alpha: -1},
 		"give alpha, sigma, num_sampl": {Dataset: "unknown", Expected: 90, Alpha: 0.05},
+		"write sigma as 50":            {Dataset: "gsm8k", Expected: 0.945, Sigma: 0.5}, // 2 % correct would pass
+		"no score fails this gate":     {Dataset: "gsm8k", Expected: 94.5, Samples: 1},  // not even 0 %
 	} {
 		_, err := test.Complete()
 		require.ErrorContains(t, err, want)
@@ -84,6 +86,15 @@ func TestCheck(t *testing.T) {
 		})
 	}
 	lower := false
+	wrong := []bench.Score{{Task: "asr", Filter: "none", Metric: "wer", Value: 60, Unit: "%", LowerIs: true}}
+	raw := []bench.Score{{Task: "asr", Filter: "none", Metric: "bits_per_byte", Value: 3, Unit: "1", LowerIs: true}}
+	for _, scores := range [][]bench.Score{wrong, raw} { // a share, and no share
+		for _, sigma := range []float64{0.2, 4.48} {
+			got, err := Check(scores, []Gate{{Dataset: "asr", Filter: "none", Expected: 0.7, Alpha: 0.05, Sigma: sigma, Samples: 1000, HigherIsBetter: &lower}})
+			require.NoError(t, err)
+			require.Equal(t, scores[0].Unit == "%", got[0].Pass, got[0].Text)
+		}
+	}
 	perplexity := Gate{Dataset: "own", Task: "wikitext", Filter: "none", Expected: 9.4, Alpha: 0.05, Sigma: 1, Samples: 100, HigherIsBetter: &lower}
 	for v, pass := range map[float64]bool{9.0: true, 9.6: true, 9.7: false} {
 		got, err := Check([]bench.Score{{Task: "wikitext", Filter: "none", Value: v, Unit: "1", LowerIs: true}}, []Gate{perplexity})
