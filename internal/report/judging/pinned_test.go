@@ -32,3 +32,25 @@ func TestAPinNeedsNoStore(t *testing.T) {
 	require.Equal(t, verdict.NoBaseline, row.Verdict)
 	require.Contains(t, row.Reason, "no value is pinned for it")
 }
+
+// TestABrokenPinIsNewOnce: what was red the night before is told already.
+func TestABrokenPinIsNewOnce(t *testing.T) {
+	t.Parallel()
+	for _, entry := range []string{"100", "{value: 100, rule: upstream}"} {
+		inStore(t, func(t *testing.T, url string) {
+			set := pinned(t, "    "+tput+": "+entry+"\n")
+			set.Store = open(t, url)
+			for i, night := range []struct {
+				value float64
+				red   bool
+				alarm bool
+			}{{99, false, false}, {50, true, true}, {51, true, false}, {49, true, false}, {100, false, false}, {52, true, true}, {53, true, false}} {
+				j := judge(t, set, nightly("c", i, night.value))
+				save(t, set.Store, j.Record)
+				row := word(t, j, tput)
+				require.Equal(t, night.red, row.Verdict == verdict.Regression, "%s, night %d: %s", entry, i, row.Reason)
+				require.Equal(t, night.alarm, row.Alarm, "%s, night %d", entry, i)
+			}
+		})
+	}
+}

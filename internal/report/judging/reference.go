@@ -251,7 +251,7 @@ func remaining(c verdict.Case, rows []verdict.Row) verdict.Case {
 			continue
 		}
 		c.Moved = append(c.Moved, strings.TrimPrefix(r.Point+"/"+r.Metric, "/"))
-		c.Alarm = c.Alarm || r.Alarm
+		c.Alarm = c.Alarm || r.Alarm && r.Onset != "" // as the case's own
 		c.Open = c.Open || r.Open
 		if r.Open && (c.Since == "" || r.Since == since) { // the case's own, if its row is among them
 			c.Since = r.Since

@@ -24,6 +24,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/owners"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/look"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
 	"github.com/ci-disagg/ci-disagg/internal/report/words"
 	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
@@ -124,8 +125,8 @@ func Of(r report.Report, who owners.Owners) (m Message, ok bool) {
 	return m, len(m.Findings) > 0
 }
 
-// findingOf is the regression that a case has newly, by the worst of its metrics, as its report orders them. A case
-// that is decided to be anything else, such as a known failure, has none.
+// findingOf is the regression that a case has newly, by what its session blames, else by the worst of its metrics, as
+// its report orders them. A case that is decided to be anything else, such as a known failure, has none.
 func findingOf(c report.CaseReport) (f Finding, found bool) {
 	if c.Result != report.ResultRegression {
 		return f, false
@@ -133,11 +134,20 @@ func findingOf(c report.CaseReport) (f Finding, found bool) {
 	red := slices.DeleteFunc(slices.Clone(c.Metrics), func(r verdict.Row) bool {
 		return !r.Alarm || r.Verdict != verdict.Regression || !r.Decides()
 	})
+	f = Finding{Case: c.ID, Others: len(red) - 1}
+	if s := c.AB; s != nil && s.Verdict == paired.Regression { // between these two builds it is new
+		worst := s.Nearest()
+		f.Metric, f.Worse, f.Others = words.Row(verdict.Row{Point: worst.Point, Metric: worst.Metric}), worst.Effect, len(red)
+		if s.Base != nil && s.Head != nil {
+			f.Good, f.Bad = s.Base.Commit, s.Head.Commit
+		}
+		return f, true
+	}
 	if len(red) == 0 {
 		return f, false
 	}
 	verdict.ByWeight(red)
-	f = Finding{Case: c.ID, Metric: words.Row(red[0]), Others: len(red) - 1}
+	f.Metric = words.Row(red[0])
 	if worse := red[0].Worse; worse != nil {
 		f.Worse = *worse
 	}

@@ -13,9 +13,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
+	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/notify"
 	"github.com/ci-disagg/ci-disagg/internal/report/owners"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
 )
@@ -88,6 +90,28 @@ func TestOnlyNewFindings(t *testing.T) {
 		require.Empty(t, told, name)
 	}
 	require.NoError(t, notify.Hook{}.Send(t.Context(), nightly(func(*verdict.Row) {})), "nobody is to be told")
+}
+
+// A session has no rows: what it blames is what it found, between the two commits that it compared.
+func TestWhatASessionFinds(t *testing.T) {
+	t.Parallel()
+	r := nightly(func(*verdict.Row) {})
+	s := &ab.Session{
+		Verdict: paired.Regression, Base: &ab.Build{Commit: "ba5e0ba5e0b"}, Head: &ab.Build{Commit: "4ead04ead04"},
+		Series: []ab.Found{{Point: "con8", Metric: "ttft_median_ms", Effect: 0.053, Blamed: true}, {Metric: "tpot_median_ms", Effect: 0.01}},
+	}
+	r.Cases[0].Measurement = report.Measurement{AB: s}
+	m, ok := notify.Of(r, nil)
+	require.True(t, ok)
+	require.Equal(t, []notify.Finding{{Case: "deepseek<b>", Metric: "ttft_median_ms at con8", Worse: 0.053, Good: "ba5e0ba5e0b", Bad: "4ead04ead04"}}, m.Findings)
+	s.Base = nil // nobody knows which commits they were
+	m, ok = notify.Of(r, nil)
+	require.True(t, ok)
+	require.Empty(t, m.Findings[0].Good)
+	r.Cases[0].Result = report.ResultNoVerdict
+	s.Verdict = paired.Inconclusive
+	_, ok = notify.Of(r, nil)
+	require.False(t, ok)
 }
 
 // TestTheAddressIsNeverShown, whatever goes wrong.

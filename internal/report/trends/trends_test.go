@@ -135,6 +135,23 @@ func TestANightThatKnowsNothingEndsNoSpell(t *testing.T) {
 	}
 }
 
+// TestABrokenPinIsOneSpell: a rule that keeps no level does not begin anew each night.
+func TestABrokenPinIsOneSpell(t *testing.T) {
+	t.Parallel()
+	all := records(t, nights.Suite{Cases: 1, Nights: 40, Last: last})
+	for i := 33; i < 40; i++ {
+		for m := range all[i].Measurements {
+			all[i].Measurements[m].Verdict = verdict.Regression
+		}
+	}
+	g, err := trends.Gather(t.Context(), storeOf(t, all), time.Time{}, nil)
+	require.NoError(t, err)
+	s := g.Histories[0].Series(options())[0]
+	require.Len(t, s.Spells, 1)
+	require.Equal(t, 33, s.Spells[0].Onset)
+	require.Equal(t, trends.Open, s.Spells[0].How)
+}
+
 // TestOneNightMore: what is known is not read again, and comes to the same as reading all of it.
 func TestOneNightMore(t *testing.T) {
 	t.Parallel()

@@ -28,14 +28,15 @@ func (j *judgement) judgeFixed() {
 		j.amount(j.value), percentWorse(*orZero(j.Worse)), j.amount(pin.Value), from, percent(tolerance))
 }
 
-// byThreshold gives the word of a rule that is only a percentage. Comparisons
-// are strict: exactly at the limit is a pass.
+// byThreshold gives the word of a rule that is only a percentage. Comparisons are strict: exactly at the limit is a
+// pass. Such a rule keeps nothing open: a regression is new if the run before was none.
 func (j *judgement) byThreshold(base, tolerance float64) {
 	limit := base * (1 + j.sign*tolerance)
 	j.Limit = number(limit)
 	switch {
 	case j.sign*(j.value-limit) > 0:
-		j.Verdict, j.Alarm = Regression, true
+		n := len(j.past)
+		j.Verdict, j.Alarm = Regression, n == 0 || j.past[n-1].Verdict != Regression
 	case j.sign*(j.value-base*(1-j.sign*tolerance)) < 0:
 		j.Verdict = Improvement
 	default:
