@@ -122,7 +122,7 @@ func runJudge(ctx context.Context, h host, o judgeOptions, args []string) error 
 			failed = fmt.Errorf("not stored: %w", err)
 		}
 	}
-	doc := o.outside(cfg).Judged(j, subject, failed)
+	doc := o.outside(cfg).Judged(j, failed)
 	code := doc.ExitCode
 	if err := o.publish(h, doc); err != nil { // what was judged stands, whatever became of the file
 		failed = errors.Join(failed, err)

@@ -36,7 +36,7 @@ func (s *Builder) judge(ctx context.Context, run rundir.Run, c results.Case, att
 	j := judging.Case(ctx, setup, judging.Subject{
 		Record: s.record(run, c, m), Mode: c.Plan.Case.Mode, Branch: run.Build.Branch, Sights: judging.Sights{Seen: m.machines, Limits: c.Plan.Limits},
 	})
-	out := report.Judged{Rows: j.Rows, Problems: m.problems, Warnings: append(m.warnings, j.Warnings...), Together: &j.Case, Unverified: m.unverified}
+	out := report.Judged{Rows: j.Rows, Problems: j.Record.Problems, Warnings: append(m.warnings, j.Warnings...), Together: &j.Case, Unverified: m.unverified}
 	out.Suspects, out.Changed, out.Machine, out.Lemons = s.suspects(j.Case.Onset), j.Changed, j.Machine, j.Lemons
 	if out.Environment = j.Environment.Text; j.OfEnvironment() {
 		out.Suspects, out.EnvironmentMoved = nil, true // it explains all, and blames nobody

@@ -36,10 +36,10 @@ type Outside struct {
 }
 
 // Judged is the report of a measurement that was judged against history. notStored is why it did not join that.
-func (o Outside) Judged(j judging.Judgement, s judging.Subject, notStored error) report.Report {
+func (o Outside) Judged(j judging.Judgement, notStored error) report.Report {
 	gates := !o.FunctionalOnly && j.Record.Build.Mode != baseline.ModeReference
 	doc := o.decided(report.Judged{
-		Rows: j.Rows, Problems: s.Record.Problems, Together: &j.Case, Changed: j.Changed, Machine: j.Machine, Lemons: j.Lemons,
+		Rows: j.Rows, Problems: j.Record.Problems, Together: &j.Case, Changed: j.Changed, Machine: j.Machine, Lemons: j.Lemons,
 		Environment: j.Environment.Text, EnvironmentMoved: j.OfEnvironment(),
 	}, gates, j.Record.Time)
 	doc.RunID, doc.Build, doc.Warnings = j.Record.Run, j.Record.Build, slices.Concat(o.Rules.Warnings(), j.Warnings)

@@ -24,14 +24,14 @@ func TestJudgeDecidesAsARunDoes(t *testing.T) {
 		return verdict.Row{Point: point, Metric: "tpot", Gate: true, Rule: "bws", Verdict: verdict.Regression, Value: &v, Worse: &worse, Reason: "slower", Finding: verdict.Finding{Alarm: true}}
 	}
 	rows := []verdict.Row{row("con1", 0.03), row("con8", 0.30)}
-	doc := Outside{Case: "c"}.Judged(judging.Judgement{Rows: rows, Record: baseline.Record{Time: time.Unix(0, 0)}}, judging.Subject{}, nil)
+	doc := Outside{Case: "c"}.Judged(judging.Judgement{Rows: rows, Record: baseline.Record{Time: time.Unix(0, 0)}}, nil)
 	require.Equal(t, report.ResultRegression, doc.Result)
 	require.Equal(t, "tpot at con8: slower", doc.Headline)
 	require.Equal(t, &report.MetricRef{Point: "con8", Metric: "tpot"}, doc.Cases[0].Worst)
 	require.Equal(t, report.Counts{Cases: 1, Regressed: 1}, doc.Counts)
 	require.Empty(t, doc.Cases[0].Attempts)
 
-	shown := Outside{Case: "c", FunctionalOnly: true}.Judged(judging.Judgement{Record: baseline.Record{Time: time.Unix(0, 0)}}, judging.Subject{}, nil)
+	shown := Outside{Case: "c", FunctionalOnly: true}.Judged(judging.Judgement{Record: baseline.Record{Time: time.Unix(0, 0)}}, nil)
 	require.Equal(t, 0, shown.ExitCode)
 	require.Equal(t, "functional only: performance is shown, not judged", shown.Headline)
 
@@ -52,7 +52,7 @@ func TestReferenceThatIsNotStored(t *testing.T) {
 	t.Parallel()
 	j := judging.Judgement{Record: baseline.Record{Time: time.Unix(0, 0)}}
 	j.Record.Build.Mode = baseline.ModeReference
-	require.Equal(t, 0, Outside{Case: "c"}.Judged(j, judging.Subject{}, errors.New("not stored: no room")).ExitCode)
+	require.Equal(t, 0, Outside{Case: "c"}.Judged(j, errors.New("not stored: no room")).ExitCode)
 }
 
 // What judge says of the run goes with what it says of its case.
@@ -73,7 +73,7 @@ func TestJudgeAgreesWithItself(t *testing.T) {
 	} {
 		j := judging.Judgement{Record: baseline.Record{Time: time.Unix(0, 0)}, Rows: []verdict.Row{{Metric: "tpot", Gate: true, Verdict: tt.word, Value: &v}}}
 		j.Record.Build.Mode = tt.mode
-		doc := Outside{Case: "c", Exit: report.ExitPolicy{AllowCollecting: true}}.Judged(j, judging.Subject{}, tt.notStored)
+		doc := Outside{Case: "c", Exit: report.ExitPolicy{AllowCollecting: true}}.Judged(j, tt.notStored)
 		require.Equal(t, tt.exit, doc.ExitCode, name)
 		require.Equal(t, doc.Cases[0].Unjudged, doc.Unjudged, name)
 		require.Equal(t, tt.word == verdict.Collecting, doc.Unjudged != "", name)
@@ -87,7 +87,7 @@ func TestJudgeTellsOfNoTest(t *testing.T) {
 	v := 100.0
 	doc := func(word verdict.Word, gate bool) report.Report {
 		row := verdict.Row{Metric: "tpot", Gate: gate, Rule: "bws", Verdict: word, Value: &v, Reason: "as it is"}
-		return Outside{Case: "c"}.Judged(judging.Judgement{Rows: []verdict.Row{row}, Record: baseline.Record{Time: time.Unix(0, 0)}}, judging.Subject{}, nil)
+		return Outside{Case: "c"}.Judged(judging.Judgement{Rows: []verdict.Row{row}, Record: baseline.Record{Time: time.Unix(0, 0)}}, nil)
 	}
 	wrong := verdict.Row{Metric: "gsm8k", Gate: true, Rule: verdict.RuleAccuracy, Verdict: verdict.Regression, Value: &v, Reason: "gsm8k is 0.2, below 0.8"}
 	for want, d := range map[string]report.Report{
@@ -98,7 +98,7 @@ func TestJudgeTellsOfNoTest(t *testing.T) {
 		"Nothing to do.": doc(verdict.Pass, true),
 		"Nothing decides: tpot was measured and does not gate; with perf.metrics.tpot.gate: true it decides.": doc(verdict.Pass, false),
 		"The baselines could not be read, which is not your change.":                                          doc(verdict.BaselineUnavailable, true),
-		"The answers are wrong.": Outside{Case: "c"}.Judged(judging.Judgement{Rows: []verdict.Row{wrong}, Record: baseline.Record{Time: time.Unix(0, 0)}}, judging.Subject{}, nil),
+		"The answers are wrong.": Outside{Case: "c"}.Judged(judging.Judgement{Rows: []verdict.Row{wrong}, Record: baseline.Record{Time: time.Unix(0, 0)}}, nil),
 		"Both builds were measured, and neither a change nor its absence is certain.": Outside{Case: "c"}.Paired(ab.Session{Verdict: paired.Inconclusive}, nil, time.Unix(0, 0)),
 	} {
 		require.Equal(t, want, d.Fault)

@@ -100,7 +100,7 @@ func measurements(d report.Report) []measurement {
 	}
 	for _, m := range out {
 		for _, r := range m.rows {
-			if r.Verdict == verdict.Regression && r.Gate {
+			if r.Verdict == verdict.Regression && r.Decides() {
 				m.fields["b_is_regression"] = true
 			}
 		}
