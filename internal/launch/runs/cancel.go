@@ -77,7 +77,11 @@ func Cancel(ctx context.Context, o CancelOptions) ([]JobEnd, error) {
 // writeDown finishes the run, unless it is driven, and tells of each job how that was
 // written down. What cannot be is left to the next who looks.
 func (o CancelOptions) writeDown(ctx context.Context, open []JobEnd) {
-	if _, err := Finish(ctx, o.Access, o.Dir); err != nil {
+	_, err := Finish(ctx, o.Access, o.Dir)
+	if !errors.Is(err, errDriven) && o.chaseFound(ctx, open) {
+		_, err = Finish(ctx, o.Access, o.Dir)
+	}
+	if err != nil {
 		if !errors.Is(err, errDriven) {
 			o.Log.Warn("how the jobs ended is not written down yet", "err", err)
 		}
@@ -91,13 +95,29 @@ func (o CancelOptions) writeDown(ctx context.Context, open []JobEnd) {
 	}
 }
 
+// chaseFound ends the jobs whose ids have only been found when their ends were to be written down. It reports whether
+// there are any.
+func (o CancelOptions) chaseFound(ctx context.Context, open []JobEnd) (found bool) {
+	for i := range open {
+		e := &open[i]
+		var j rundir.Job
+		if e.Job.ID == "" && rundir.ReadJSON(e.Attempt.JobFile(), &j) == nil && j.ID != "" {
+			e.Job, found = j, true
+			o.chase(ctx, e)
+		}
+	}
+	return found
+}
+
 // chase goes on cancelling until the job is over, or certainly never was.
 func (o CancelOptions) chase(ctx context.Context, e *JobEnd) {
 	begun, bound := o.Now(), 2*time.Minute
 	if o.Patient {
 		bound = jobs.SubmitBound + time.Minute
 	}
+	seen := e.Job.ID != ""
 	for unknown := 0; ; {
+		over := o.submissionOver(e.Job) // asked first: what ends after the look may leave a job that this has not seen
 		was, known := o.look(ctx, e.Job)
 		if unknown++; known {
 			unknown = 0
@@ -106,13 +126,14 @@ func (o CancelOptions) chase(ctx context.Context, e *JobEnd) {
 		case e.Err != nil && unknown > 2: // neither its end nor its state can be asked for
 			e.Err = errors.Join(e.Err, was.err)
 			return
-		case known && was.gone && (e.Job.ID != "" || o.submissionOver(e.Job)):
+		case known && was.gone && (e.Job.ID != "" || over):
 			e.Err, e.What = nil, "cancelled, and gone"
-			if e.Job.ID == "" {
+			if !seen {
 				e.What = "never became a job, or is gone"
 			}
 			return
 		case known && !was.gone:
+			seen = true
 			o.cancelAgain(ctx, e.Job, was.id)
 		case known && !o.Patient:
 			e.Err, e.What = nil, "not submitted yet, as far as can be seen"

@@ -107,6 +107,7 @@ const settled = 15 * time.Minute
 func (a Access) finish(ctx context.Context, dir rundir.Dir, e JobEnd, seen answers) (bool, error) {
 	j := e.Job
 	if j.ID == "" && j.Backend != rundir.BackendLocal {
+		over := a.submissionOver(j) // asked first, as in chase
 		found, ok, err := a.backend(j).Find(ctx, j)
 		switch {
 		case err != nil:
@@ -114,7 +115,7 @@ func (a Access) finish(ctx context.Context, dir rundir.Dir, e JobEnd, seen answe
 		case ok:
 			j.ID = found.ID
 			return false, rundir.WriteJSON(e.Attempt.JobFile(), j) // the next look has its rows
-		case !a.submissionOver(j):
+		case !over:
 			return false, nil
 		}
 		return true, rundir.WriteJSON(e.Attempt.OutcomeFile(), neverSubmitted(dir, j, a.Now()))

@@ -129,7 +129,7 @@ func (s *Submitter) try(ctx context.Context, o Order, res *Submitted) error {
 	}
 	s.exclude(ctx, o, res)
 	for {
-		if err := s.prepare(ctx, o, agent, res.Job); err != nil {
+		if err := s.prepare(ctx, o, agent, &res.Job); err != nil {
 			return err
 		}
 		if err := s.set.Allow(o, res.Job); err != nil {
@@ -150,9 +150,9 @@ func (s *Submitter) try(ctx context.Context, o Order, res *Submitted) error {
 	}
 }
 
-// prepare writes the attempt directory: the files, then the intent. After this call
-// a job may exist under the name on disk.
-func (s *Submitter) prepare(ctx context.Context, o Order, agent string, j rundir.Job) error {
+// prepare writes the attempt directory: the files, then the intent, which it dates.
+// After this call a job may exist under the name on disk.
+func (s *Submitter) prepare(ctx context.Context, o Order, agent string, j *rundir.Job) error {
 	files, err := s.set.Render(Input{Plan: o.Plan, Attempt: o.There, Agent: agent, Name: j.Name, Owner: j.Owner, Exclude: j.Excluded})
 	if err != nil {
 		return fmt.Errorf("render: %w", err)
@@ -172,7 +172,8 @@ func (s *Submitter) prepare(ctx context.Context, o Order, agent string, j rundir
 			return err
 		}
 	}
-	return rundir.WriteJSON(o.Dir.JobFile(), j)
+	j.Intent = s.set.Now() // not when it was ordered: others may have been submitted first, for minutes
+	return rundir.WriteJSON(o.Dir.JobFile(), *j)
 }
 
 // installed is the path of the agent's binary as the job sees it. On a cluster it

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -64,6 +65,36 @@ func TestAvoidedNodesAreKeptApart(t *testing.T) {
 	require.Equal(t, []string{"a", "b", "c"}, res.Job.Excluded)
 	require.Equal(t, []string{"b", "c"}, res.Job.Avoided)
 	require.Equal(t, []string{"node d is not excluded: too few others would remain"}, res.Warnings)
+}
+
+// askedOnly is a backend that keeps what it was asked for.
+type askedOnly struct {
+	jobs.Backend
+	got *rundir.Job
+}
+
+func (b askedOnly) Submit(_ context.Context, s jobs.Submission) (slurm.Job, error) {
+	*b.got = s.Job
+	return slurm.Job{ID: "7"}, nil
+}
+
+// A submission that has waited for its turn is not over when it begins.
+func TestIntentIsDatedWhenItsTurnComes(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	var asked, written rundir.Job
+	dir := rundir.AttemptDir(t.TempDir())
+	s := New(Settings{
+		Access: runs.Access{Host: host.NewHere(os.Environ()), Now: func() time.Time { return now }}, Backend: rundir.BackendSlurm,
+		Render: func(Input) ([]rundir.File, error) { return nil, nil },
+		Allow:  func(Order, rundir.Job) error { return rundir.ReadJSON(dir.JobFile(), &written) },
+	}, askedOnly{got: &asked})
+	s.agent = "agent"
+	_, err := s.Submit(context.Background(), Order{Dir: dir, There: dir, Job: rundir.Job{Name: "cid-x", Intent: now.Add(-10 * time.Minute)}}, s.Turn())
+	require.NoError(t, err)
+	for _, j := range []rundir.Job{asked, written} {
+		require.False(t, jobs.SubmissionOver(j, now.Add(time.Minute), true), "%v", j.Intent)
+	}
 }
 
 // 36 MB once per version, not once per run.

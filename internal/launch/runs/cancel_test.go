@@ -1,0 +1,101 @@
+package runs
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ci-disagg/ci-disagg/internal/launch/host"
+	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
+	"github.com/ci-disagg/ci-disagg/internal/rundir"
+)
+
+// submitting is a run whose driver is dead while its sbatch is still out. That makes the job, 7, and ends right after
+// the answer to a certain squeue. Whoever ends the job is found in file cancelled.
+type submitting struct {
+	access    Access
+	dir       rundir.Dir
+	attempt   rundir.AttemptDir
+	cancelled string
+}
+
+func newSubmitting(t *testing.T, after int) submitting {
+	t.Helper()
+	dir, state := rundir.Dir(t.TempDir()), t.TempDir()
+	r := submitting{dir: dir, attempt: dir.CaseDir("c").Attempt(0, 1), cancelled: filepath.Join(state, "cancelled")}
+	j := rundir.Job{
+		Schema: rundir.Schema, Name: "cid-" + filepath.Base(string(dir)) + fmt.Sprint(time.Now().UnixNano()), Host: lease.HostName(),
+		Backend: rundir.BackendSlurm, Intent: time.Now(), Dir: string(r.attempt),
+	}
+	require.NoError(t, rundir.WriteJSON(dir.RunFile(), rundir.Run{Schema: rundir.Schema, ID: "x", Backend: rundir.BackendSlurm}))
+	require.NoError(t, rundir.WriteJSON(r.attempt.PlanFile(), rundir.Plan{}))
+	require.NoError(t, rundir.WriteJSON(r.attempt.JobFile(), j))
+	sbatch := exec.Command("sleep", "1000")
+	sbatch.Env = []string{jobs.Cookie(j)}
+	require.NoError(t, sbatch.Start())
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = sbatch.Wait() }()
+	t.Cleanup(func() { _ = sbatch.Process.Kill(); <-ended })
+	bin := t.TempDir()
+	for command, body := range map[string]string{
+		"squeue": fmt.Sprintf(`printf '\036JOBID\037NAME\037STATE\037REASON\037START_TIME\037SUBMIT_TIME\037NODES\037NODELIST\037USER\037COMMAND\n'
+if [ -e %[1]s/job ] && [ ! -e %[1]s/cancelled ]; then printf '\0367\037%[2]s\037RUNNING\037None\037N/A\037N/A\0371\037gpu0\037me\037(null)\n'; fi
+echo >>%[1]s/asked
+if [ $(wc -l <%[1]s/asked) = %[3]d ]; then kill %[4]d; while [ -e /proc/%[4]d ]; do sleep 0.02; done; touch %[1]s/job; fi`,
+			state, j.Name, after, sbatch.Process.Pid),
+		"scancel":  fmt.Sprintf(`if [ -e %[1]s/job ]; then echo "$@" >%[1]s/cancelled; fi`, state),
+		"scontrol": "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1",
+		"sacct":    `echo "JobID|JobName|State|ExitCode|DerivedExitCode|Submit|Start|End|NodeList|Reason|Restarts|Suspended"`,
+	} {
+		require.NoError(t, rundir.WriteFile(filepath.Join(bin, command), []byte("#!/bin/sh\n"+body+"\n"), rundir.ExecMode))
+	}
+	env := []string{"PATH=" + bin + ":/usr/bin:/bin"}
+	r.access = Access{Host: host.NewHere(env), Environ: env, Now: time.Now}
+	return r
+}
+
+// An sbatch that is done between two looks has left its job, or none: what was asked before it ended tells neither.
+func TestCancelEndsAJobThatComesWhileItLooks(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		after int // squeue's answers, until the job comes
+		o     CancelOptions
+	}{
+		"a helper of a driver that was shot":       {1, CancelOptions{Patient: true, Wait: true}},
+		"it comes when its end is written down":    {2, CancelOptions{Wait: true}},
+		"it comes while its end is asked for, too": {1, CancelOptions{Wait: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newSubmitting(t, tc.after)
+			tc.o.Access, tc.o.Dir, tc.o.Reason = r.access, r.dir, "enough"
+			open, err := Cancel(context.Background(), tc.o)
+			require.NoError(t, err)
+			require.FileExists(t, r.cancelled, "the job goes on: %+v", open)
+			require.NotContains(t, open[0].What, "never")
+		})
+	}
+}
+
+// Likewise for who only writes down how it ended.
+func TestFinishWaitsForAJobThatComesWhileItLooks(t *testing.T) {
+	t.Parallel()
+	r := newSubmitting(t, 2)
+	left, err := Finish(context.Background(), r.access, r.dir)
+	require.NoError(t, err)
+	require.Equal(t, 1, left)
+	require.NoFileExists(t, r.attempt.OutcomeFile())
+	left, err = Finish(context.Background(), r.access, r.dir)
+	require.NoError(t, err)
+	require.Equal(t, 1, left)
+	var j rundir.Job
+	require.NoError(t, rundir.ReadJSON(r.attempt.JobFile(), &j))
+	require.Equal(t, "7", j.ID)
+}
+
