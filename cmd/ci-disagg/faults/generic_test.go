@@ -166,6 +166,15 @@ func generic() []fault {
 			},
 		},
 		{
+			name: "redis: a monitor that may leave is never started", with: settings{pipelines: redis(redisServer, "sleep 1", `
+    - {name: exporter, kind: task, critical: false, needs: [server], command: "sleep 600"}
+    - {name: monitor, kind: task, critical: false, needs: [exporter], command: "exit 3"}
+`)},
+			outcome: passed, check: func(t testing.TB, r *row) {
+				require.Contains(t, runtest.Outcome(t, r.dir).Reason, "monitor (critical: false) was not started")
+			},
+		},
+		{
 			name: "nginx: a server behind the router is killed", with: settings{pipelines: nginx},
 			during: signal("server_1", "nginx: master", syscall.SIGKILL), outcome: infra, exit: 3, root: "server_1", class: "infra", says: "killed by SIGKILL",
 		},

@@ -170,9 +170,8 @@ func (s state) newAttempt(c *caseState, rep, number int, at time.Time) attempt {
 		rep: rep, number: number, roles: map[string]string{},
 		dir: s.dir.CaseDir(slug).Attempt(rep, number), there: s.far.CaseDir(slug).Attempt(rep, number),
 	}
-	a.facts = outcome.Facts{Since: at, Draft: c.plan.Draft, Budget: c.plan.ForRep(rep).Budgets, Bounds: s.bounds}
-	for _, r := range c.plan.Roles() {
-		a.facts.Roles = append(a.facts.Roles, r.Name)
+	a.facts = outcome.Facts{
+		Since: at, Roles: outcome.Accountable(c.plan), Draft: c.plan.Draft, Budget: c.plan.ForRep(rep).Budgets, Bounds: s.bounds,
 	}
 	return a
 }

@@ -13,6 +13,6 @@
 //   - Not in squeue is not finished. Only a job that every source has lost for a
 //     bounded time of answered questions is lost.
 //   - A word that is not known is neither success nor failure.
-//   - Green needs evidence: the agent's end record with every planned role in it,
-//     and nothing that Slurm says against it.
+//   - Green needs evidence: the agent's end record with every planned role in it that
+//     may not leave, and nothing that Slurm says against it.
 package outcome

@@ -34,7 +34,7 @@ func fromAgent(f Facts, v view, r Resolution) Resolution {
 	return r
 }
 
-// checkPassed: green needs every planned role in the record, and ended.
+// checkPassed: green needs every planned role in the record, and ended, but for those that may leave.
 func checkPassed(f Facts, r Resolution) Resolution {
 	var missing []string
 	for _, name := range f.Roles {

@@ -21,7 +21,7 @@ type Facts struct {
 	Now    time.Time
 	Since  time.Time // when this client began to watch the job
 	Job    rundir.Job
-	Roles  []string       // planned, each of which has to be accounted for
+	Roles  []string       // of the plan (Accountable), each of which has to be accounted for
 	Draft  bool           // a team's own script runs in the job: there is no agent
 	Budget rundir.Budgets // of the plan; only the queue budget is the client's to watch
 
@@ -45,6 +45,18 @@ type Facts struct {
 	Local *Process // the local backend's agent; nil with Slurm
 
 	Bounds Bounds
+}
+
+// Accountable are the roles of a plan whose ends green needs. One that may leave may also never have been started: what
+// it needs has left, or was not ready before the client was through.
+func Accountable(p rundir.Plan) []string {
+	var names []string
+	for _, r := range p.Roles() {
+		if !r.Optional {
+			names = append(names, r.Name)
+		}
+	}
+	return names
 }
 
 // Process is what is known of the local agent's process.

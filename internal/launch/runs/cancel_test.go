@@ -98,4 +98,3 @@ func TestFinishWaitsForAJobThatComesWhileItLooks(t *testing.T) {
 	require.NoError(t, rundir.ReadJSON(r.attempt.JobFile(), &j))
 	require.Equal(t, "7", j.ID)
 }
-

@@ -167,9 +167,8 @@ func (a Access) facts(ctx context.Context, dir rundir.Dir, e JobEnd, seen answer
 	if now.Sub(j.Intent) > settled {
 		old = now.Add(-settled)
 	}
-	f = outcome.Facts{Now: now, Since: j.Intent, Job: j, Draft: plan.Draft, Budget: plan.Budgets, AcctOff: seen.off, StateSince: old}
-	for _, r := range plan.Roles() {
-		f.Roles = append(f.Roles, r.Name)
+	f = outcome.Facts{
+		Now: now, Since: j.Intent, Job: j, Roles: outcome.Accountable(plan), Draft: plan.Draft, Budget: plan.Budgets, AcctOff: seen.off, StateSince: old,
 	}
 	row := slurm.NewestRow(seen.acct[j.Routed], j.ID)
 	if c, ok := dir.CancelledAfter(j.Intent); ok && f.Job.Cancel == nil && !endedBefore(row, c) {
