@@ -89,7 +89,7 @@ func runCompare(ctx context.Context, h host, o compareOptions, args []string) er
 	if err != nil {
 		return err
 	}
-	o.Metrics, o.Policy = setup.Metrics, setup.Policy
+	o.Setup = setup
 	find := compare.Finder{Store: cfg.StoreURL(), Since: h.now().Add(-age), Window: o.since}
 	find.RunsDir, _ = runsDir(h, cfg) // without one, ids are those of a store
 	if find.Dir, err = h.getwd(); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,7 +42,7 @@ type judgeOptions struct {
 func (o *judgeOptions) AddFlags(f *pflag.FlagSet) {
 	o.subjectFlags.AddFlags(f)
 	o.rules.AddFlags(f)
-	f.StringVar(&o.caseMode, "case-mode", rundir.ModeE2E, strings.Join(rundir.CaseModes(), ", ")+": which metrics gate")
+	f.StringVar(&o.caseMode, "case-mode", rundir.ModeE2E, strings.Join(rundir.CaseModes(), ", ")+": which metrics gate, where the match values name no mode")
 	f.IntSliceVar(&o.points, "points", nil, "concurrencies that must have been measured")
 	f.BoolVar(&o.accuracy, "accuracy", false, "accuracy must have been measured; a score that is found meets perf.accuracy.gates in any case")
 	f.StringVarP(&o.out, "output", "o", "", "write verdict.json to this file; - is stdout, instead of the table")
@@ -104,6 +105,7 @@ func runJudge(ctx context.Context, h host, o judgeOptions, args []string) error 
 	if err != nil {
 		return exit.ByUser(err)
 	}
+	o.caseMode = cmp.Or(subject.Record.ModeOfCase(), o.caseMode)
 	subject.Mode = o.caseMode
 	ctx, cancel := context.WithTimeout(ctx, deliver.StoreTimeout)
 	defer cancel()

@@ -81,7 +81,7 @@ func runTrends(ctx context.Context, h host, o trendsOptions) error {
 		}
 		site := trendpages.Site{
 			Gathered: g, Tool: buildVersion(), Now: began, Owner: cfg.Owners.Of,
-			Options: trends.Options{Metrics: e.Setup.Metrics, Policy: e.Setup.Policy, All: o.all},
+			Options: trends.Options{Setup: e.Setup, All: o.all},
 		}
 		written, err := site.Write(dir)
 		if err != nil {

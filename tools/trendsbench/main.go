@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/owners"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/trendpages"
@@ -67,7 +68,7 @@ func pages(ctx context.Context, url, dir, what string, limit time.Duration) erro
 		return err
 	}
 	read := time.Since(began)
-	site := trendpages.Site{Gathered: g, Options: trends.Options{Metrics: metric.Default()}, Owner: owners.Owners{}.Of, Tool: "bench", Now: began}
+	site := trendpages.Site{Gathered: g, Options: trends.Options{Setup: judging.Setup{Metrics: metric.Default()}}, Owner: owners.Owners{}.Of, Tool: "bench", Now: began}
 	written, err := site.Write(dir)
 	if err != nil {
 		return err

@@ -90,7 +90,7 @@ func (c cluster) search() (out lemonCount, byNight [][]lemons.Lemon) {
 	used, named, wrong := map[string]int{}, map[string]bool{}, map[string]bool{}
 	var all []baseline.Record
 	for _, records := range c.records {
-		byNight = append(byNight, lemons.Find(lemons.Readings(all, metric.Default())))
+		byNight = append(byNight, lemons.Find(lemons.Readings(all, metric.Default(), judging.Setup{}.Gates)))
 		for _, l := range byNight[len(byNight)-1] {
 			switch {
 			case !c.slow[l.Node]:

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/compare"
+	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/trends"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -27,7 +28,7 @@ func TestPeopleReadBothStores(t *testing.T) {
 		gone := nightly("c", 41, 5)
 		save(t, store, gone, act(baseline.KindWithdraw, gone))
 		find := compare.Finder{Store: url, Dir: filepath.Dir(t.TempDir())}
-		doc, err := find.Compare(t.Context(), "date:2026-08-01..2026-08-20", "branch:main,date:2026-08-21..2026-12-31", compare.Options{Metrics: metric.Default()})
+		doc, err := find.Compare(t.Context(), "date:2026-08-01..2026-08-20", "branch:main,date:2026-08-21..2026-12-31", compare.Options{Setup: judging.Setup{Metrics: metric.Default()}})
 		require.NoError(t, err)
 		require.Equal(t, verdict.Regression, doc.Rows[0].Verdict)
 		require.InDelta(t, 0.9, doc.Rows[0].Ratio, 0.01)

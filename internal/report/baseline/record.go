@@ -1,6 +1,7 @@
 package baseline
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -89,10 +90,11 @@ type Record struct {
 	Act *Act `json:"act,omitempty"`
 }
 
-// Beside is what is kept for people, and judges nothing.
+// Beside is what is kept beside what identifies and measures.
 type Beside struct {
-	Changed  string `json:"changed,omitempty"`  // with the regression that the run raised, beside its commit
-	Checkout string `json:"checkout,omitempty"` // of the build that was measured, as the nodes saw it
+	CaseMode string `json:"case_mode,omitempty"` // of the case, where the match values do not say it: ModeOfCase
+	Changed  string `json:"changed,omitempty"`   // with the regression that the run raised, beside its commit
+	Checkout string `json:"checkout,omitempty"`  // of the build that was measured, as the nodes saw it
 	// GPUHours are those that the run held for the case, by cause (package cost); none: not recorded.
 	GPUHours map[string]float64 `json:"gpu_hours,omitempty"`
 }
@@ -139,6 +141,15 @@ type Act struct {
 // Covers reports whether the act is about this metric at this point.
 func (a Act) Covers(point, metric string) bool {
 	return len(a.Series) == 0 || slices.Contains(a.Series, metric) || slices.Contains(a.Series, point+"/"+metric)
+}
+
+// ModeOfCase is the mode of the run's case (rundir.Case.Mode), by which metrics gate: custom of a configured pipeline,
+// whatever its variables are called; "" = that is not known.
+func (r Record) ModeOfCase() string {
+	if r.Match["pipeline"] != "" {
+		return rundir.ModeCustom
+	}
+	return cmp.Or(r.Match["mode"], r.CaseMode)
 }
 
 // Branch is the branch whose history the record belongs to.

@@ -34,7 +34,7 @@ func (s *Builder) judge(ctx context.Context, run rundir.Run, c results.Case, att
 	}
 	setup.Policy.RerunsUsed = max(0, repetitions(c)-1) // whether or not they gave a value
 	j := judging.Case(ctx, setup, judging.Subject{
-		Record: s.record(run, c, m), Mode: c.Plan.Case.Mode, Branch: run.Build.Branch, Sights: judging.Sights{Seen: m.machines, Limits: c.Plan.Limits},
+		Record: s.record(run, c, m), Branch: run.Build.Branch, Sights: judging.Sights{Seen: m.machines, Limits: c.Plan.Limits},
 	})
 	out := report.Judged{Rows: j.Rows, Problems: j.Record.Problems, Warnings: append(m.warnings, j.Warnings...), Together: &j.Case, Unverified: m.unverified}
 	out.Suspects, out.Changed, out.Machine, out.Lemons = s.suspects(j.Case.Onset), j.Changed, j.Machine, j.Lemons
@@ -222,13 +222,20 @@ func pointName(points []rundir.Point, r bench.Result) string {
 	return same[at].Name
 }
 
+// recordOf is what is known of a case's record before anything is measured.
+func (s *Builder) recordOf(p rundir.Plan) baseline.Record {
+	return baseline.Record{
+		Kind: baseline.KindRun, Case: p.Case.ID, Match: baseline.SelectMatch(p.Match, s.o.Match), GPU: p.Match["gpu_type"],
+		Beside: baseline.Beside{CaseMode: p.Case.Mode},
+	}
+}
+
 // record is the measurement as the store keeps it.
 func (s *Builder) record(run rundir.Run, c results.Case, m measured) baseline.Record {
-	rec := baseline.Record{
-		Kind: baseline.KindRun, Case: c.State.ID, Match: baseline.SelectMatch(c.Plan.Match, s.o.Match), Time: m.started, Source: baseline.SourceOwn, Run: run.ID,
-		Build: run.Build, Cluster: run.Cluster, GPU: c.Plan.Match["gpu_type"], Tool: s.o.Tool,
-		Repetitions: m.repetitions, Measurements: m.measurements, Problems: m.problems, Valid: len(m.problems) == 0,
-	}
+	rec := s.recordOf(c.Plan)
+	rec.Time, rec.Source, rec.Tool = m.started, baseline.SourceOwn, s.o.Tool
+	rec.Run, rec.Build, rec.Cluster = run.ID, run.Build, run.Cluster
+	rec.Repetitions, rec.Measurements, rec.Problems, rec.Valid = m.repetitions, m.measurements, m.problems, len(m.problems) == 0
 	if rec.Time.IsZero() {
 		rec.Time = run.Created
 	}
@@ -246,7 +253,7 @@ func (s *Builder) notMeasured(c results.Case, why string) []verdict.Row {
 	var rows []verdict.Row
 	for _, p := range c.Plan.Expected.Points {
 		point := pointName(c.Plan.Expected.Points, bench.Result{Point: p})
-		for _, m := range s.o.Setup.Metrics.Gates(c.Plan.Case.Mode, slices.Contains(c.Plan.Expected.Metrics, metric.DecodedTokens)) {
+		for _, m := range s.o.Setup.Expects(s.recordOf(c.Plan), point, slices.Contains(c.Plan.Expected.Metrics, metric.DecodedTokens)) {
 			rows = append(rows, verdict.Row{
 				Case: c.State.ID, Point: point, Metric: m.Name, Unit: m.Unit, Better: m.Better.String(), Gate: true,
 				Advisory: !s.o.Policy.Judged, Verdict: verdict.Invalid, Reason: why, Values: []float64{},

@@ -17,7 +17,6 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/fault"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
-	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/points"
 	"github.com/ci-disagg/ci-disagg/internal/report/results"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -102,28 +101,22 @@ func nothingWrong(c report.CaseReport, gates bool) string {
 	}
 }
 
-// Gating are the series of a paired session that gate: those of any run. A run that lacks one is no
+// Gating are the series of a paired session of a case that gate: those of any run. A run that lacks one is no
 // measurement.
-func Gating(runs []ab.Run, setup judging.Setup, mode string) []ab.Series {
+func Gating(runs []ab.Run, setup judging.Setup, of baseline.Record) []ab.Series {
 	seen := map[ab.Key]bool{}
-	speculative := false
 	for _, run := range runs {
 		for k := range run.Values {
 			seen[k] = true
-			speculative = speculative || k.Metric == metric.DecodedTokens
 		}
 	}
-	gates := setup.Metrics.Gates(mode, speculative)
-	policy := setup.Policy
-	policy.FunctionalOnly = false // judged all the same, and shown
 	var out []ab.Series
 	for _, k := range slices.SortedFunc(maps.Keys(seen), func(x, y ab.Key) int { return strings.Compare(x.String(), y.String()) }) {
 		def, ok := setup.Metrics.Lookup(k.Metric)
 		if !ok {
 			continue
 		}
-		def.Gate = slices.ContainsFunc(gates, func(m metric.Metric) bool { return m.Name == def.Name })
-		if gate, minEffect := policy.Gating(def); gate {
+		if gate, minEffect := setup.Gating(of, k.Point, def); gate { // with functional_only, too: judged all the same, and shown
 			out = append(out, ab.Series{Key: k, Metric: def, MinEffect: minEffect})
 		}
 	}

@@ -114,7 +114,7 @@ func (s *Builder) sessionOf(c results.Case, dir rundir.AttemptDir, ended []rundi
 // seriesOf are the series of a session by its runs that gave a measurement, without any those that the plan expects.
 // What a plan expects and a run lacks is that run's problem.
 func (s *Builder) seriesOf(c results.Case, good []ab.Run) []ab.Series {
-	out := Gating(good, s.o.Setup, c.Plan.Case.Mode)
+	out := Gating(good, s.o.Setup, s.recordOf(c.Plan))
 	if len(good) == 0 {
 		out = s.expected(c)
 	}
@@ -218,7 +218,7 @@ func (s *Builder) expected(c results.Case) []ab.Series {
 	for _, row := range s.notMeasured(c, "") {
 		run.Values[ab.Key{Point: row.Point, Metric: row.Metric}] = 1
 	}
-	return Gating([]ab.Run{run}, s.o.Setup, c.Plan.Case.Mode)
+	return Gating([]ab.Run{run}, s.o.Setup, s.recordOf(c.Plan))
 }
 
 // judgeSession judges the session that a case ended with.

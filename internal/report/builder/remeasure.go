@@ -21,7 +21,7 @@ func (s *Builder) again(plan rundir.Plan, history []rundir.Attempt, r report.Cas
 		return ""
 	}
 	for _, row := range r.Metrics {
-		if why := s.opens(row, plan.Pairs.OpenAt); why != "" {
+		if why := s.opens(row, plan); why != "" {
 			return fmt.Sprintf("session: %s %s", words.Row(row), why)
 		}
 	}
@@ -31,7 +31,7 @@ func (s *Builder) again(plan rundir.Plan, history []rundir.Attempt, r report.Cas
 // opens tells why a row is reason enough for a session: the series is worse than its
 // level by more than a part of its smallest effect, however likely that is by chance; or
 // nobody knows its level, so that nothing but a session can tell.
-func (s *Builder) opens(row verdict.Row, at float64) string {
+func (s *Builder) opens(row verdict.Row, plan rundir.Plan) string {
 	def, ok := s.o.Setup.Metrics.Lookup(row.Metric)
 	if !ok || !row.Gate || row.Value == nil {
 		return ""
@@ -39,10 +39,10 @@ func (s *Builder) opens(row verdict.Row, at float64) string {
 	if row.Baseline == nil || !(*row.Baseline > 0) || !(*row.Value > 0) {
 		return "has no level to be compared with"
 	}
-	_, minEffect := s.o.Setup.Policy.Gating(def)
+	_, minEffect := s.o.Setup.Gating(s.recordOf(plan), row.Point, def)
 	worse := def.Sign() * math.Log(*row.Value / *row.Baseline)
-	if worse <= at*math.Log1p(minEffect) {
+	if worse <= plan.Pairs.OpenAt*math.Log1p(minEffect) {
 		return ""
 	}
-	return fmt.Sprintf("is %.1f %% worse than its level; a session opens at %.2g %% (ab.open_at)", 100*math.Expm1(worse), 100*math.Expm1(at*math.Log1p(minEffect)))
+	return fmt.Sprintf("is %.1f %% worse than its level; a session opens at %.2g %% (ab.open_at)", 100*math.Expm1(worse), 100*math.Expm1(plan.Pairs.OpenAt*math.Log1p(minEffect)))
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/junit/fold"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -92,17 +93,15 @@ type Level struct {
 
 // Options narrow a comparison.
 type Options struct {
-	Case    string // glob of case ids, "" = all
-	Metric  string // canonical name, "" = all that gate
-	All     bool   // also metrics that do not gate
-	Metrics metric.Table
-	Policy  verdict.Policy
+	Case   string        // glob of case ids, "" = all
+	Metric string        // canonical name, "" = all that gate
+	All    bool          // also metrics that do not gate
+	Setup  judging.Setup // by which metrics gate
 }
 
 // Compare holds B against A.
 func Compare(a, b Side, o Options) (Document, error) {
 	doc := Document{Schema: Schema, A: a.named(), B: b.named(), Rows: []Row{}, Warnings: slices.Concat(a.Warnings, b.Warnings)}
-	o.Policy.FunctionalOnly = false // that is about colours
 	if err := o.check(a, b); err != nil {
 		return doc, err
 	}
@@ -181,7 +180,7 @@ func (o Options) row(p pair) *Row {
 	}
 	x, y := bws.GroupOf(a, p.a.knownLogs(def.Sign())), bws.GroupOf(b, p.b.knownLogs(def.Sign()))
 	shift := bws.Shift(x, y)
-	_, least := o.Policy.Gating(def)
+	gates, least := o.Setup.Gating(p.a.last(), p.a.point, def)
 	sign := def.Sign()
 	relative := func(v float64) float64 { return sign * math.Expm1(sign*v) }
 	level := func(g bws.Group, s series) Level {
@@ -191,7 +190,7 @@ func (o Options) row(p pair) *Row {
 		}
 	}
 	r := Row{
-		Case: p.a.caseID, Point: p.a.point, Metric: def.Name, Unit: def.Unit, Better: def.Better.String(), Gate: o.Policy.GatesIn(o.Metrics, p.a.match, def),
+		Case: p.a.caseID, Point: p.a.point, Metric: def.Name, Unit: def.Unit, Better: def.Better.String(), Gate: gates,
 		A: level(x, p.a), B: level(y, p.b), MinEffect: least, Unfair: p.unfair(),
 		Ratio: math.Exp(sign * shift.Mean), Worse: relative(shift.Mean), WorseIn: [2]float64{relative(shift.Lo), relative(shift.Hi)},
 		Interval: [2]float64{math.Exp(sign * shift.Lo), math.Exp(sign * shift.Hi)},
@@ -259,9 +258,9 @@ func (o Options) wantsCase(id string) bool {
 	return err == nil && ok || !strings.ContainsAny(o.Case, "*?[") && strings.HasPrefix(id, o.Case)
 }
 
-// wants reports whether a metric of a series is compared.
-func (o Options) wants(m metric.Metric, match map[string]string) bool {
-	return o.Metric == m.Name || o.Metric == "" && (o.All || o.Policy.GatesIn(o.Metrics, match, m))
+// wants reports whether a metric at a point of a run is compared.
+func (o Options) wants(r baseline.Record, point string, def metric.Metric) bool {
+	return o.Metric == def.Name || o.Metric == "" && (o.All || o.Setup.Gates(r, point, def))
 }
 
 // nothingCommon says why two sides have nothing that can be compared.

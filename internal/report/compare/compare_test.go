@@ -12,6 +12,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/compare"
+	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -74,7 +75,9 @@ func finder(t *testing.T, url string) *compare.Finder {
 	return &compare.Finder{Store: url, Window: "90d", Dir: t.TempDir()}
 }
 
-func options() compare.Options { return compare.Options{Metrics: metric.Default()} }
+func options() compare.Options {
+	return compare.Options{Setup: judging.Setup{Metrics: metric.Default()}}
+}
 
 func TestCompare(t *testing.T) {
 	t.Parallel()

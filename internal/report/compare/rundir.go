@@ -65,7 +65,7 @@ func fromRunDir(given string, dir rundir.Dir) (Side, error) {
 func recordOf(doc report.Report, c report.CaseReport) baseline.Record {
 	r := baseline.Record{
 		Kind: baseline.KindRun, Case: c.ID, Match: baseline.NormalMatch(c.Match), Run: doc.RunID, Build: doc.Build, Cluster: doc.Cluster,
-		GPU: c.Match["gpu_type"], Problems: c.Problems, Verdict: c.Verdict,
+		GPU: c.Match["gpu_type"], Problems: c.Problems, Verdict: c.Verdict, Beside: baseline.Beside{CaseMode: c.Mode},
 	}
 	r.Time = timeOr(doc.Started)
 	for _, a := range c.Attempts {

@@ -37,6 +37,9 @@ type series struct {
 	kinds         []string
 }
 
+// last is the newest of its runs: their case is the same.
+func (s series) last() baseline.Record { return s.runs[len(s.runs)-1] }
+
 func (s series) name() string { return strings.TrimSpace(s.caseID + " " + s.point) }
 
 // keyOf names a series within a side; of is headOf its runs.
@@ -54,8 +57,8 @@ func (s Side) series(o Options) []series {
 		}
 		head := headOf(r)
 		for _, m := range r.Measurements {
-			def, ok := o.Metrics.Lookup(m.Metric)
-			if !ok || !o.wants(def, r.Match) {
+			def, ok := o.Setup.Metrics.Lookup(m.Metric)
+			if !ok || !o.wants(r, m.Point, def) {
 				continue
 			}
 			key := keyOf(head, m.Point, m.Metric)

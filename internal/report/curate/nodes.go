@@ -19,7 +19,7 @@ func (e Editor) Nodes(ctx context.Context, t tables.Printer, f baseline.Filter, 
 	if err != nil {
 		return err
 	}
-	readings := lemons.Readings(records, e.Setup.Metrics)
+	readings := lemons.Readings(records, e.Setup.Metrics, e.Setup.Gates)
 	found := lemons.Find(readings)
 	if asJSON {
 		enc := json.NewEncoder(e.Out)

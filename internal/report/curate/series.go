@@ -93,9 +93,7 @@ func (e Editor) Show(ctx context.Context, t tables.Printer, s Standing) error {
 	if err != nil {
 		return err
 	}
-	series := e.Setup.Standings(records, func(m metric.Metric) bool {
-		return s.All || slices.ContainsFunc(records, func(r baseline.Record) bool { return e.Setup.Policy.GatesIn(e.Setup.Metrics, r.Match, m) })
-	})
+	series := e.Setup.Standings(records, s.All)
 	runs, acts, err := e.runsOf(ctx, s, records)
 	if err != nil {
 		return err
@@ -110,7 +108,7 @@ func (e Editor) Show(ctx context.Context, t tables.Printer, s Standing) error {
 			of = " of " + plain.Line(s.Filter.Case)
 			hint = cmp.Or(nearCase(ctx, e.Setup.Store, s.Filter.Case), "; 'ci-disagg baseline show' without --case lists the cases")
 		}
-		if !s.All && len(e.Setup.Standings(records, func(metric.Metric) bool { return true })) > 0 {
+		if !s.All && len(e.Setup.Standings(records, true)) > 0 {
 			hint = " measured a metric that gates; --all shows the others"
 		}
 		fmt.Fprintf(e.Out, "no counting run%s in the last %s%s\n", of, s.Since, hint)

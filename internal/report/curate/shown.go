@@ -114,6 +114,7 @@ type ShownMetric struct {
 	Unit      string   `json:"unit"`
 	Better    string   `json:"better"`
 	Gate      bool     `json:"gate"`
+	GatesIn   []string `json:"gates_in,omitempty"`
 	MinEffect float64  `json:"min_effect"`
 	Upstream  string   `json:"upstream,omitempty"`
 	Aliases   []string `json:"aliases,omitempty"`
@@ -123,8 +124,9 @@ type ShownMetric struct {
 func MetricsDoc(all metric.Table) ShownMetrics {
 	doc := ShownMetrics{Schema: shownSchema}
 	for _, m := range all.All() {
+		modes := metric.GatingModes(m)
 		doc.Metrics = append(doc.Metrics, ShownMetric{
-			Name: m.Name, Unit: m.Unit, Better: m.Better.String(), Gate: m.Gate, MinEffect: m.MinEffect, Upstream: m.Upstream, Aliases: m.Aliases,
+			Name: m.Name, Unit: m.Unit, Better: m.Better.String(), Gate: len(modes) > 0, GatesIn: modes, MinEffect: m.MinEffect, Upstream: m.Upstream, Aliases: m.Aliases,
 		})
 	}
 	return doc

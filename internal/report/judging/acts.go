@@ -71,7 +71,7 @@ func (s Setup) Accept(h baseline.History, run string, series []string, act basel
 		if !known || !act.Covers(m.Point, m.Metric) {
 			continue
 		}
-		def.Gate = s.Policy.GatesIn(s.Metrics, target.Match, def)
+		def.Gate = s.Gates(target, m.Point, def)
 		c := LevelChange{Point: m.Point, Metric: def, To: m.Value()}
 		if level, ok := s.Level(before, target, m.Point, def); ok {
 			c.From = &level
@@ -112,7 +112,10 @@ func actOn(r baseline.Record, kind baseline.Kind, act baseline.Act) baseline.Rec
 // whatever is pinned for it, in six digits, which people can read.
 func (s Setup) LevelPin(h baseline.History, r baseline.Record, e PinEntry) (PinEntry, error) {
 	def, _ := s.Metrics.Lookup(e.Metric)
-	level, ok := s.unpinned(e.Metric).Level(h, r, e.Point, def)
+	if n := len(h.Runs); n > 0 {
+		r = h.Runs[n-1]
+	}
+	level, ok := s.unpinned(r.Case, e.Metric).Level(h, r, e.Point, def)
 	if !ok {
 		return e, fmt.Errorf("no run in the store measured %s of case %s at point %q: give a value, or the point as POINT/%s", e.Metric, r.Case, e.Point, e.Metric)
 	}
@@ -122,9 +125,15 @@ func (s Setup) LevelPin(h baseline.History, r baseline.Record, e PinEntry) (PinE
 	return e, err
 }
 
-// unpinned is the setup without pins: what has to be pinned is measured.
-func (s Setup) unpinned(name string) Setup {
-	s.Pins = Pins{}
+// unpinned is the setup without the pinned values of a case: what has to be pinned is measured. What gates by its pin
+// does so still.
+func (s Setup) unpinned(caseID, name string) Setup {
+	var entries []PinEntry
+	for _, e := range s.Pins.Cases[caseID] {
+		e.Value, e.Rule = nil, ""
+		entries = append(entries, e)
+	}
+	s.Pins = Pins{Cases: map[string][]PinEntry{caseID: entries}}
 	own := s.Policy.Metrics[name]
 	if cmp.Or(own.Rule, s.Policy.Rule) == verdict.RuleFixed {
 		own.Rule = verdict.RuleBWS

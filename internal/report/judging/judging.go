@@ -30,7 +30,7 @@ type Subject struct {
 	// Record is the run as it will be stored, without verdicts. Its Build says
 	// nightly or pr, and the merge base.
 	Record baseline.Record
-	Mode   string // of the case (rundir.Case.Mode): which metrics gate
+	Mode   string // of the case (rundir.Case.Mode), where its record does not say it: which metrics gate
 	// Branch is the branch to compare with; "" = the record's own. A pull
 	// request names its target here.
 	Branch string
@@ -76,6 +76,11 @@ func prepare(setup Setup, s Subject) (Setup, Subject) {
 	s.Record = s.Record.Normal()
 	s.Record.Measurements = slices.Clone(s.Record.Measurements)
 	s.Record.Repetitions = slices.Clone(s.Record.Repetitions)
+	s.Mode = cmp.Or(s.Record.ModeOfCase(), s.Mode)
+	s.Record.CaseMode = ""
+	if s.Record.ModeOfCase() == "" && s.Mode != rundir.ModeE2E { // whoever reads the record later has only that
+		s.Record.CaseMode = s.Mode
+	}
 	setup.Policy.Mode = verdict.Nightly
 	if s.Record.Build.Mode == baseline.ModeReference { // it is a measure, not what is measured
 		setup.Policy.FunctionalOnly = true
@@ -88,7 +93,7 @@ func prepare(setup Setup, s Subject) (Setup, Subject) {
 
 // against judges a run against what is known of its past.
 func against(setup Setup, s Subject, known past) Judgement {
-	t := trial{Setup: setup, Subject: s, gates: gatesOf(setup.Metrics, s), past: known}
+	t := trial{Setup: setup, Subject: s, past: known}
 	out := Judgement{Record: s.Record}
 	if out.Record.Valid {
 		t.judge(&out)
@@ -102,19 +107,4 @@ func against(setup Setup, s Subject, known past) Judgement {
 		out.Record.Verdict = verdict.Invalid
 	}
 	return out
-}
-
-// modeOf is the mode of a stored run's case: that of its match values, custom for a
-// configured pipeline, else what is given.
-func modeOf(r baseline.Record, given string) string {
-	if r.Match["pipeline"] != "" {
-		given = rundir.ModeCustom
-	}
-	return cmp.Or(r.Match["mode"], given)
-}
-
-// gatesOf are the metrics that gate in the case's mode. What speculative decoding
-// yields is measured only where there is any.
-func gatesOf(table metric.Table, s Subject) []metric.Metric {
-	return table.Gates(s.Mode, slices.ContainsFunc(s.Record.Measurements, func(m baseline.Measurement) bool { return m.Metric == metric.DecodedTokens }))
 }

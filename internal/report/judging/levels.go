@@ -10,10 +10,10 @@ import (
 )
 
 // Level is what the next run of a series is compared with: the one level that
-// pages, verbs and the judge show. r names the case and the match values.
+// pages, verbs and the judge show. r names the case, its mode and the match values.
 func (s Setup) Level(h baseline.History, r baseline.Record, point string, def metric.Metric) (verdict.Standing, bool) {
 	policy, pin := s.Pins.apply(s.Policy, r, point, def.Name)
-	return verdict.LevelOf(verdict.Series{Case: r.Case, Point: point, Metric: def, Pinned: pin, History: s.SeriesOf(h, point, def.Name)}, policy)
+	return verdict.LevelOf(verdict.Series{Case: r.Case, Point: point, Metric: define(r, def), Pinned: pin, History: s.SeriesOf(h, point, def.Name)}, policy)
 }
 
 // Standing is one series of a store and where it stands.
@@ -24,40 +24,45 @@ type Standing struct {
 	Level  *verdict.Standing    // nil = not known
 }
 
-// Standings are the series that records of a store are about, in their order. Only
-// metrics that pass the filter count. records are runs, accepts and withdrawals.
-func (s Setup) Standings(records []baseline.Record, counts func(metric.Metric) bool) []Standing {
+// Standings are the series that records of a store are about, in their order: those that
+// gate, or all. records are runs, accepts and withdrawals.
+func (s Setup) Standings(records []baseline.Record, all bool) []Standing {
 	var out []Standing
 	for _, h := range histories(records) {
-		out = append(out, s.standingsOf(h, counts)...)
+		out = append(out, s.standingsOf(h, all)...)
 	}
 	return out
 }
 
 // standingsOf are the series of one history.
-func (s Setup) standingsOf(h baseline.History, counts func(metric.Metric) bool) []Standing {
+func (s Setup) standingsOf(h baseline.History, all bool) []Standing {
 	var out []Standing
 	index := map[seriesKey]int{}
 	for _, r := range h.Runs {
 		for _, m := range r.Measurements {
-			def, known := s.Metrics.Lookup(m.Metric)
-			if !known {
-				def = metric.Metric{Name: m.Metric}
-			}
-			if !counts(def) {
-				continue
-			}
 			key := seriesKey{m.Point, m.Metric}
-			if _, seen := index[key]; !seen {
-				index[key] = len(out)
-				st := Standing{Runs: s.SeriesOf(h, m.Point, m.Metric)}
-				if level, ok := s.Level(h, r, m.Point, def); known && ok {
-					st.Level = &level
-				}
-				out = append(out, st)
+			at, seen := index[key]
+			if !seen {
+				at = len(out)
+				index[key], out = at, append(out, Standing{})
 			}
-			at := &out[index[key]]
-			at.Record, at.Last = r, m
+			out[at].Record, out[at].Last = r, m
+		}
+	}
+	define := func(st Standing) (metric.Metric, bool) {
+		def, known := s.Metrics.Lookup(st.Last.Metric)
+		def.Name = st.Last.Metric
+		return def, known
+	}
+	out = slices.DeleteFunc(out, func(st Standing) bool {
+		def, _ := define(st)
+		return !all && !s.Gates(st.Record, st.Last.Point, def)
+	})
+	for i, st := range out {
+		out[i].Runs = s.SeriesOf(h, st.Last.Point, st.Last.Metric)
+		def, known := define(st)
+		if level, ok := s.Level(h, st.Record, st.Last.Point, def); known && ok {
+			out[i].Level = &level
 		}
 	}
 	return out

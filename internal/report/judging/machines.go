@@ -40,7 +40,7 @@ func (m *Machines) Lemons(ctx context.Context, s Setup, until time.Time) ([]lemo
 			m.warning = fmt.Sprintf("slow nodes could not be looked for: %v", err)
 			return
 		}
-		m.found = lemons.Find(lemons.Readings(records, s.Metrics))
+		m.found = lemons.Find(lemons.Readings(records, s.Metrics, s.Gates))
 	})
 	return m.found, m.warning
 }

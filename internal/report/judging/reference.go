@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
-	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict/bws"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -172,10 +171,9 @@ func (s Setup) referenceRuns(ctx context.Context, r baseline.Record) ([]baseline
 // become, in logs, with the uncertainty of one of them: those of a case share their noise.
 func (s Setup) moved(before, since []baseline.Record) (worse, spread float64, ok bool) {
 	var moves, spreads []float64
-	gates := gatesOf(s.Metrics, Subject{Record: since[0], Mode: modeOf(since[0], "")})
 	for _, m := range since[0].Measurements {
 		def, known := s.Metrics.Lookup(m.Metric)
-		if !known || !slices.ContainsFunc(gates, func(g metric.Metric) bool { return g.Name == def.Name }) {
+		if !known || !s.Gates(since[0], m.Point, def) {
 			continue
 		}
 		old, now := logsOf(before, m.Point, m.Metric, def.Sign()), logsOf(since, m.Point, m.Metric, def.Sign())
@@ -224,7 +222,7 @@ func inEnvironment(ctx context.Context, s Setup, subject Subject, j Judgement) J
 		return j
 	}
 	for k := range j.Rows {
-		j.Rows[k] = j.Environment.explain(j.Rows[k], s)
+		j.Rows[k] = j.Environment.explain(j.Rows[k], s, subject.Record)
 	}
 	// The store keeps the regression with its level: what is open is ended by who accepts it
 	// or by runs that are back, not by the scan having got used to it.
@@ -265,12 +263,12 @@ func remaining(c verdict.Case, rows []verdict.Row) verdict.Case {
 
 // explain is a red row in the light of an environment that has moved: what is left of it
 // has to be a regression by itself.
-func (e Environment) explain(row verdict.Row, s Setup) verdict.Row {
+func (e Environment) explain(row verdict.Row, s Setup, r baseline.Record) verdict.Row {
 	if row.Verdict != verdict.Regression || row.Rule != string(verdict.RuleBWS) || row.Worse == nil {
 		return row
 	}
 	def, _ := s.Metrics.Lookup(row.Metric)
-	_, effect := s.Policy.Gating(def)
+	_, effect := s.Gating(r, row.Point, def)
 	left := math.Log1p(max(*row.Worse, -0.99)) - e.Worse
 	if left > 0.7*effect+1.645*e.spread {
 		row.Reason += fmt.Sprintf(". The environment explains %.1f %% of it", 100*math.Expm1(e.Worse))

@@ -70,7 +70,7 @@ func (s Setup) replayCase(records []baseline.Record, mode string) []Replayed {
 // to be.
 func Again(s Setup, r baseline.Record, mode string, known []baseline.Record) Judgement {
 	s.Policy.RerunsUsed = max(0, len(r.Repetitions)-1)
-	setup, subject := prepare(s, Subject{Record: r.Unjudged(), Mode: modeOf(r, mode)})
+	setup, subject := prepare(s, Subject{Record: r.Unjudged(), Mode: mode})
 	q, _ := setup.query(subject)
 	p := past{History: baseline.Among(known, q)}
 	p.keepBefore(setup, subject.Record)

@@ -16,15 +16,13 @@ import (
 type trial struct {
 	Setup
 	Subject
-	gates []metric.Metric
-	past  past
+	past past
 }
 
 // define is a metric as it gates in this case.
 func (t *trial) define(name string) (metric.Metric, bool) {
 	def, ok := t.Metrics.Lookup(name)
-	def.Gate = slices.ContainsFunc(t.gates, func(m metric.Metric) bool { return m.Name == def.Name })
-	return def, ok
+	return define(t.Record, def), ok
 }
 
 // judge makes the rows of a valid run, and notes their verdicts in its record.
@@ -173,23 +171,21 @@ func (t *trial) missing() []verdict.Row {
 func (t *trial) invalid(out *Judgement) {
 	why := strings.Join(out.Record.Problems, "; ")
 	add := func(point string, def metric.Metric, values []float64) {
-		row := verdict.Judge(verdict.Series{
-			Case: out.Record.Case, Point: point, Metric: def, New: verdict.Run{Values: values},
-		}, t.Policy)
+		policy, _ := t.Pins.apply(t.Policy, t.Record, point, def.Name)
+		row := verdict.Judge(verdict.Series{Case: out.Record.Case, Point: point, Metric: def, New: verdict.Run{Values: values}}, policy)
 		out.Rows = append(out.Rows, withoutBaseline(row, verdict.Invalid, why))
 	}
-	gated := map[string]bool{}
+	measured := map[string]bool{}
 	for i, m := range out.Record.Measurements {
 		out.Record.Measurements[i].Verdict = verdict.Invalid
 		if def, ok := t.define(m.Metric); ok {
 			add(m.Point, def, m.Values)
-			gated[def.Name] = true
+			measured[def.Name] = true
 		}
 	}
-	for _, def := range t.gates {
-		if !gated[def.Name] {
-			def.Gate = true
-			add("", def, nil)
+	for _, def := range t.Expects(t.Record, "", false) {
+		if !measured[def.Name] {
+			add("", define(t.Record, def), nil)
 		}
 	}
 }

@@ -75,7 +75,7 @@ func TestFind(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var got []string
-			found := lemons.Find(lemons.Readings(tt.world.records(1), metric.Default()))
+			found := lemons.Find(lemons.Readings(tt.world.records(1), metric.Default(), gates))
 			for _, l := range found {
 				got = append(got, l.Unit.String())
 				require.Less(t, l.Interval[0], l.Worse)
@@ -92,7 +92,7 @@ func TestFind(t *testing.T) {
 func TestOn(t *testing.T) {
 	t.Parallel()
 	records := world{nodes: 10, perJob: 2, nights: 40, slow: map[string]float64{"n03": 0.03}}.records(1)
-	found := lemons.Find(lemons.Readings(records, metric.Default()))
+	found := lemons.Find(lemons.Readings(records, metric.Default(), gates))
 	require.Len(t, found, 1)
 	require.Regexp(t, `^node n03 is slower than its peers: jobs on it are [23]\.\d % worse \([12]\.\d to [34]\.\d %\), in \d+ jobs of 3 cases$`, found[0].String())
 	for _, r := range records {
@@ -107,4 +107,9 @@ func TestOn(t *testing.T) {
 			require.Zero(t, slower)
 		}
 	}
+}
+
+// gates is what gates in the records of these tests.
+func gates(r baseline.Record, _ string, m metric.Metric) bool {
+	return metric.GatesIn(r.ModeOfCase(), m)
 }

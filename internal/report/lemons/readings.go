@@ -14,10 +14,13 @@ import (
 // leastHistory is how many runs a series needs before its runs say anything.
 const leastHistory = 8
 
+// Gates reports whether a metric gates at a point of a run's case.
+type Gates func(r baseline.Record, point string, def metric.Metric) bool
+
 // Readings are the jobs that records of a store tell of, by the metrics that gate. How
 // much worse a job was is against the level of its own stretch of runs: a change of the
-// software is no slowness of a machine.
-func Readings(records []baseline.Record, table metric.Table) []Reading {
+// software is no slowness of a machine. gates says which metrics gate where.
+func Readings(records []baseline.Record, table metric.Table, gates Gates) []Reading {
 	series := map[string][]baseline.Record{}
 	var order []string
 	for _, r := range records {
@@ -32,7 +35,7 @@ func Readings(records []baseline.Record, table metric.Table) []Reading {
 	}
 	var out []Reading
 	for _, key := range order {
-		out = append(out, ofCase(key, baseline.InOrder(series[key]), table)...)
+		out = append(out, ofCase(key, baseline.InOrder(series[key]), table, gates)...)
 	}
 	return out
 }
@@ -41,14 +44,14 @@ func Readings(records []baseline.Record, table metric.Table) []Reading {
 type job struct{ run, rep int }
 
 // ofCase are the readings of one case's runs: of each job the median over its metrics.
-func ofCase(key string, runs []baseline.Record, table metric.Table) []Reading {
+func ofCase(key string, runs []baseline.Record, table metric.Table, gates Gates) []Reading {
 	of := map[job][]float64{}
 	type place struct{ point, name string }
 	seen := map[place]bool{}
 	for _, r := range runs {
 		for _, m := range r.Measurements {
 			at := place{m.Point, m.Metric}
-			if def, known := table.Lookup(m.Metric); known && gates(table, r, def) && !seen[at] {
+			if def, known := table.Lookup(m.Metric); known && !seen[at] && gates(r, m.Point, def) {
 				seen[at] = true
 				residuals(runs, m.Point, m.Metric, def.Sign(), of)
 			}
@@ -73,11 +76,6 @@ func keysOf(m map[job][]float64) func(func(job) bool) {
 			}
 		}
 	}
-}
-
-// gates reports whether a metric decides in the mode of a run's case.
-func gates(table metric.Table, r baseline.Record, def metric.Metric) bool {
-	return def.Gate || slices.ContainsFunc(table.Gates(r.Match["mode"], false), func(m metric.Metric) bool { return m.Name == def.Name })
 }
 
 // residuals adds how much worse each job was in one metric than the stretch of runs

@@ -4,7 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
@@ -37,20 +36,11 @@ func table() string {
 	var b strings.Builder
 	b.WriteString("| metric | unit | better | smallest effect | gate | upstream's record |\n|---|---|---|---|---|---|\n")
 	for _, m := range metric.Default().All() {
-		var gate []string
-		for _, mode := range []string{"e2e", "aggregated", "gen_only", "ctx_only", "custom"} {
-			if slices.ContainsFunc(metric.Default().Gates(mode, false), func(g metric.Metric) bool { return g.Name == m.Name }) {
-				gate = append(gate, mode)
-			}
-		}
-		if m.Name == metric.DecodedTokens {
-			gate = []string{"speculative decoding"}
-		}
 		upstream := ""
 		if m.Upstream != "" {
 			upstream = "d_" + m.Upstream
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %g %% | %s | %s |\n", m.Name, m.Unit, m.Better, 100*m.MinEffect, strings.Join(gate, ", "), upstream)
+		fmt.Fprintf(&b, "| %s | %s | %s | %g %% | %s | %s |\n", m.Name, m.Unit, m.Better, 100*m.MinEffect, strings.Join(metric.GatingModes(m), ", "), upstream)
 	}
 	return b.String()
 }

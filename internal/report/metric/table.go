@@ -132,9 +132,8 @@ func goodName(s string) bool {
 		regexp.MustCompile(`^[a-z0-9_.]+$`).MatchString(s)
 }
 
-// Gates lists the metrics that are judged by default for a case of the given
-// mode (rundir.Case.Mode), in display order. Few on purpose: the false alarms
-// of each metric add up.
+// GatesIn reports whether a metric is judged by default in cases of the given mode (rundir.Case.Mode). Few are, on
+// purpose: the false alarms of each metric add up.
 //
 //   - e2e, aggregated, anything else: output token throughput, median TTFT,
 //     median TPOT;
@@ -145,37 +144,28 @@ func goodName(s string) bool {
 //   - ctx_only: total token throughput and median TTFT; with an output length of
 //     one there is no time per output token;
 //   - every mode with speculative decoding: the decoded tokens per iteration, as
-//     upstream does.
+//     upstream does. Nobody measures them without.
 //
 // Metrics that the configuration added with Gate set count in every mode.
-func (t Table) Gates(mode string, speculative bool) []Metric {
-	var builtin []string
+func GatesIn(mode string, m Metric) bool {
+	builtin := []string{"output_token_throughput", "ttft_median_ms", "tpot_median_ms"}
 	switch mode {
 	case "gen_only", "gen_only_no_context":
 		builtin = []string{"gen_device_step_time_mean_ms", "gen_device_step_time_median_ms"}
 	case "ctx_only":
 		builtin = []string{"total_token_throughput", "ttft_median_ms"}
 	case "custom":
-		builtin = []string{"request_throughput", "output_token_throughput", "ttft_median_ms", "tpot_median_ms", "run_time_median_ms", "bus_bandwidth"}
-	default:
-		builtin = []string{"output_token_throughput", "ttft_median_ms", "tpot_median_ms"}
+		builtin = append(builtin, "request_throughput", "run_time_median_ms", "bus_bandwidth")
 	}
-	if speculative {
-		builtin = append(builtin, DecodedTokens)
-	}
-	own := Default()
-	var out []Metric
-	for _, m := range t.metrics {
-		_, known := own.spellings[m.Name]
-		if slices.Contains(builtin, m.Name) || m.Gate && !known {
-			out = append(out, m)
-		}
-	}
-	return out
+	_, known := Default().spellings[m.Name]
+	return m.Name == DecodedTokens || slices.Contains(builtin, m.Name) || m.Gate && !known
 }
 
-// GatesIn reports whether a metric gates by default in the cases of a series for the sake of what they are: those of
-// configured pipelines have metrics of their own.
-func (t Table) GatesIn(match map[string]string, m Metric) bool {
-	return match["pipeline"] != "" && slices.ContainsFunc(t.Gates("custom", false), func(g Metric) bool { return g.Name == m.Name })
+// GatingModes are the modes in which a metric is judged by default. gen_only_no_context is as gen_only.
+func GatingModes(m Metric) []string {
+	if m.Name == DecodedTokens {
+		return []string{"speculative decoding"}
+	}
+	modes := []string{"e2e", "aggregated", "gen_only", "ctx_only", "custom"}
+	return slices.DeleteFunc(modes, func(mode string) bool { return !GatesIn(mode, m) })
 }

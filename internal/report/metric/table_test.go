@@ -168,23 +168,30 @@ func TestWithReplacesByName(t *testing.T) {
 	require.Len(t, table.All(), len(metric.Default().All()))
 }
 
-func TestGates(t *testing.T) {
+func TestGatesIn(t *testing.T) {
 	t.Parallel()
-	names := func(ms []metric.Metric) (out []string) {
-		for _, m := range ms {
-			out = append(out, m.Name)
-		}
-		return out
-	}
 	own, err := metric.Default().With(metric.Metric{Name: "kv_hit_rate", Unit: "%", Better: metric.HigherIsBetter, Gate: true})
 	require.NoError(t, err)
-	require.Equal(t, []string{"output_token_throughput", "ttft_median_ms", "tpot_median_ms"}, names(metric.Default().Gates("e2e", false)))
-	require.Equal(t, []string{"output_token_throughput", "ttft_median_ms", "tpot_median_ms", "kv_hit_rate"}, names(own.Gates("aggregated", false)))
-	require.Equal(t, []string{"gen_device_step_time_mean_ms", "gen_device_step_time_median_ms"}, names(metric.Default().Gates("gen_only", false)))
-	require.Equal(t, []string{"total_token_throughput", "ttft_median_ms"}, names(metric.Default().Gates("ctx_only", false)))
-	for _, mode := range []string{"e2e", "aggregated", "gen_only", "ctx_only"} {
-		require.Equal(t, append(names(metric.Default().Gates(mode, false)), metric.DecodedTokens), names(metric.Default().Gates(mode, true)))
+	in := func(mode string) (out []string) {
+		for _, m := range own.All() {
+			if metric.GatesIn(mode, m) && m.Name != metric.DecodedTokens {
+				out = append(out, m.Name)
+			}
+		}
+		decoded, _ := own.Lookup(metric.DecodedTokens)
+		require.True(t, metric.GatesIn(mode, decoded), "speculative decoding is in every mode")
+		return out
 	}
+	for _, mode := range []string{"e2e", "aggregated", ""} {
+		require.Equal(t, []string{"output_token_throughput", "ttft_median_ms", "tpot_median_ms", "kv_hit_rate"}, in(mode))
+	}
+	for _, mode := range []string{"gen_only", "gen_only_no_context"} {
+		require.Equal(t, []string{"gen_device_step_time_mean_ms", "gen_device_step_time_median_ms", "kv_hit_rate"}, in(mode))
+	}
+	require.Equal(t, []string{"total_token_throughput", "ttft_median_ms", "kv_hit_rate"}, in("ctx_only"))
+	require.Equal(t, []string{
+		"request_throughput", "output_token_throughput", "ttft_median_ms", "tpot_median_ms", "run_time_median_ms", "bus_bandwidth", "kv_hit_rate",
+	}, in("custom"))
 }
 
 func TestMinimumEffects(t *testing.T) {

@@ -41,7 +41,7 @@ type Metric struct {
 	Name      string // canonical: output_token_throughput, ttft_p99_ms, …
 	Unit      string // tok/s, req/s, ms, s, %, 1
 	Better    Direction
-	Gate      bool     // judged by default; others are shown. Table.Gates narrows it to a mode
+	Gate      bool     // judged by default in some mode, others are shown: GatesIn says in which
 	MinEffect float64  // smallest relative change worth a verdict (dmin), e.g. 0.02
 	Upstream  string   // field name in upstream's records without the d_ prefix, "" = none
 	Aliases   []string // spellings in clients' JSON files

@@ -28,7 +28,7 @@ type head struct {
 }
 
 // cacheVersion is that of the types above: another one is not read.
-const cacheVersion = 3
+const cacheVersion = 4
 
 // cacheFile is the name of the cache in the directory of the pages.
 const cacheFile = ".trends.cache"

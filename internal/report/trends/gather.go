@@ -10,6 +10,7 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/changed"
+	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 )
@@ -42,6 +43,7 @@ type Value struct {
 // History is all nights of one case with the same match values on one branch.
 type History struct {
 	Case, Branch, Cluster string
+	CaseMode              string // of the newest night, as its record has it
 	Match                 map[string]string
 	Nights                []Night // in the order of their commits
 	Acts                  []baseline.Record
@@ -117,6 +119,11 @@ func (h *History) key() string {
 	return strings.Join([]string{h.Case, baseline.MatchKey(h.Match), h.Branch}, "\x00")
 }
 
+// record is a run of the history as far as all of them are alike.
+func (h *History) record() baseline.Record {
+	return baseline.Record{Case: h.Case, Match: h.Match, Beside: baseline.Beside{CaseMode: h.CaseMode}}
+}
+
 // add notes a run.
 func (g *Gathered) add(index map[string]*History, r baseline.Record) {
 	h := &History{Case: r.Case, Branch: r.Branch(), Match: r.Match}
@@ -129,6 +136,7 @@ func (g *Gathered) add(index map[string]*History, r baseline.Record) {
 	if c := r.Cluster; c != "" {
 		h.Cluster = c
 	}
+	h.CaseMode = r.CaseMode // they come from old to new
 	n := Night{
 		ID: r.ID, Run: r.Run, Commit: r.Build.Commit, URL: r.Build.URL, Image: r.Container, Time: r.Time, Depth: r.Build.Depth,
 		Verdict: r.Verdict, Changed: r.Changed, Hours: r.GPUHours,
@@ -294,9 +302,8 @@ type Point struct {
 
 // Options say what is gathered.
 type Options struct {
-	Metrics metric.Table
-	Policy  verdict.Policy
-	All     bool // also metrics that do not gate
+	Setup judging.Setup // by which metrics gate
+	All   bool          // also metrics that do not gate
 }
 
 // Series are the metrics of a history that are shown: those that gate, and those that have been
@@ -311,7 +318,7 @@ func (h *History) Series(o Options) []Series {
 			v := &n.Values[k]
 			at, seen := index[key{v.Point, v.Metric}]
 			if !seen {
-				def, known := o.Metrics.Lookup(v.Metric)
+				def, known := o.Setup.Metrics.Lookup(v.Metric)
 				if !known {
 					def = metric.Metric{Name: v.Metric, Unit: v.Unit}
 				}
@@ -325,7 +332,7 @@ func (h *History) Series(o Options) []Series {
 	told := map[*Night]bool{} // red by a series that gates
 	for i := range out {
 		s := &out[i]
-		s.Gates = o.Policy.GatesIn(o.Metrics, h.Match, s.Metric)
+		s.Gates = o.Setup.Gates(h.record(), s.Point, s.Metric)
 		for _, p := range s.Nights {
 			if s.Gates && p.red() {
 				told[p.Night] = true

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/trends"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
@@ -36,7 +37,7 @@ func records(t *testing.T, s nights.Suite) []baseline.Record {
 	return out
 }
 
-func options() trends.Options { return trends.Options{Metrics: metric.Default()} }
+func options() trends.Options { return trends.Options{Setup: judging.Setup{Metrics: metric.Default()}} }
 
 func TestSpellsAreTheRecordedOnes(t *testing.T) {
 	t.Parallel()

@@ -247,16 +247,6 @@ func (p Policy) Gating(m metric.Metric) (gates bool, minEffect float64) {
 	return c.gate && !c.advisory, c.dmin
 }
 
-// GatesIn reports whether a metric is one that gates in the cases of a series: by its settings,
-// else by what the cases are, as configured pipelines have metrics of their own. With
-// functional_only it still is, though nothing of it counts.
-func (p Policy) GatesIn(t metric.Table, match map[string]string, m metric.Metric) bool {
-	p.FunctionalOnly = false
-	m.Gate = m.Gate || t.GatesIn(match, m)
-	gates, _ := p.Gating(m)
-	return gates
-}
-
 // MayRepeat reports whether a further repetition of the run may be made.
 func (p Policy) MayRepeat(s Series) bool { return p.settings(s).reruns > 0 }
 

@@ -82,17 +82,13 @@ func (p Printer) Runs(runs, acts []baseline.Record) {
 
 // Metrics lists what can be measured.
 func (p Printer) Metrics(all metric.Table) {
-	rows := p.table(left("METRIC"), left("UNIT"), left("BETTER"), left("GATES"), right("MIN EFFECT"), left("UPSTREAM"))
+	rows := p.table(left("METRIC"), left("UNIT"), left("BETTER"), left("GATES IN"), right("MIN EFFECT"), left("UPSTREAM"))
 	for _, m := range all.All() {
-		gates := ""
-		if m.Gate {
-			gates = "yes"
-		}
 		upstream := ""
 		if m.Upstream != "" {
 			upstream = "d_" + m.Upstream
 		}
-		rows.Row(left(m.Name), left(m.Unit), left(m.Better.String()), left(gates), right(fmt.Sprintf("%g%%", 100*m.MinEffect)), left(upstream))
+		rows.Row(left(m.Name), left(m.Unit), left(m.Better.String()), left(strings.Join(metric.GatingModes(m), " ")), right(fmt.Sprintf("%g%%", 100*m.MinEffect)), left(upstream))
 	}
 	p.all(rows)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/report/owners"
 	"github.com/ci-disagg/ci-disagg/internal/report/publish/trendpages"
@@ -47,7 +48,7 @@ func site(t *testing.T, edit func(*baseline.Record)) string {
 	dir := t.TempDir()
 	g.Store = "dir:/shared/perf" // not where it lies today
 	s := trendpages.Site{
-		Gathered: g, Options: trends.Options{Metrics: metric.Default()}, Tool: "v1", Now: now,
+		Gathered: g, Options: trends.Options{Setup: judging.Setup{Metrics: metric.Default()}}, Tool: "v1", Now: now,
 		Owner: owners.Owners{"*": "@perf", "llama*": "@llama"}.Of,
 	}
 	written, err := s.Write(dir)
