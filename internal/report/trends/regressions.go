@@ -61,7 +61,7 @@ func (s *Series) spells(told map[*Night]bool) {
 	}
 	for i, p := range s.Nights {
 		red := p.red()
-		back := p.Verdict.Green() // others know nothing of it
+		back := p.Verdict.Green()             // others know nothing of it
 		anew := red && !p.Open && p.Level > 0 // rules that keep no level keep nothing open: the next red night goes on
 		if open != nil && (back || anew) {
 			end(i, Back, nil)
