@@ -2,6 +2,7 @@ package ab
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -143,7 +144,7 @@ func Judge(pairs []Pair, series []Series, cases, most int) Session {
 	out := Session{Verdict: end.Word, Reason: end.Reason, Pairs: end.Pairs, Measured: explained(pairs, p)}
 	out.Used = usable(out.Measured, end.Pairs)
 	if end.Word != paired.Failed && end.Word != paired.Invalid {
-		out.Warnings = orderWarnings(pairs, out.Used)
+		out.Warnings = append(orderWarnings(pairs, out.Used), sameWarnings(pairs, out.Used)...)
 	}
 	out.Warnings = append(out.Warnings, out.lostWarnings()...)
 	if end.Word == paired.Inconclusive && len(pairs) > 0 && len(out.Used) == 0 { // nothing was cut short
@@ -255,6 +256,19 @@ func orderWarnings(pairs []Pair, used []int) []string {
 	default:
 		return nil
 	}
+}
+
+// sameWarnings say of pairs that were used that nothing differs in them. Few numbers may do so by themselves.
+func sameWarnings(pairs []Pair, used []int) []string {
+	for _, i := range used {
+		if first := pairs[used[0]].A.Values; !maps.Equal(first, pairs[i].A.Values) || !maps.Equal(first, pairs[i].B.Values) {
+			return nil
+		}
+	}
+	if len(used) < paired.MinPairs {
+		return nil
+	}
+	return []string{"all runs have the same numbers to the last digit: either nothing of what is measured varies, or one output was read each time"}
 }
 
 func median(v []float64) float64 {

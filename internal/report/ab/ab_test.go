@@ -86,6 +86,8 @@ func TestJudge(t *testing.T) {
 	require.Equal(t, "0 of the 4 pairs that a decision needs at least were measured", none.Warnings[0])
 	require.Contains(t, none.Warnings[1], "B gave no measurement in 2 of its 2 runs")
 	require.Equal(t, paired.Invalid, ab.Judge(pairs(1, 1, 1, 1), nil, 1, 4).Verdict, "nothing to compare is no pass")
+	require.Contains(t, ab.Judge(pairs(1, 1, 1, 1), series(t), 1, 4).Warnings[0], "all runs have the same numbers to the last digit")
+	require.Empty(t, ab.Judge(pairs(1, 1, 1.0001, 1), series(t), 1, 4).Warnings)
 }
 
 // TestPowerFollowsTheNoise: what a session would have noticed grows with its pairs and
@@ -142,5 +144,22 @@ func TestOrderOfTheRuns(t *testing.T) {
 		always[i].First = ab.A
 	}
 	require.Contains(t, ab.Judge(always, series(t), 1, 4).Warnings[0], "A was measured first in every pair")
-	require.Empty(t, ab.Judge(pairs(1, 1, 1, 1), series(t), 1, 4).Warnings)
+	require.Empty(t, ab.Judge(pairs(1, 1.001, 1, 1), series(t), 1, 4).Warnings)
+}
+
+// TestDistinct: a run counts once, by its name or by its numbers.
+func TestDistinct(t *testing.T) {
+	t.Parallel()
+	run := func(name string, values ...float64) ab.Run {
+		out := ab.Run{Name: name, Values: map[ab.Key]float64{}}
+		for i, v := range values {
+			out.Values[ab.Key{Metric: fmt.Sprint(i)}] = v
+		}
+		return out
+	}
+	table := []float64{533.95, 61.53, 7.51, 7.49, 1983.2}
+	require.NoError(t, ab.Distinct([]ab.Run{run("a", table...), run("b", append([]float64{534.01}, table[1:]...)...), run("empty"), run("empty")}))
+	require.ErrorContains(t, ab.Distinct([]ab.Run{run("a", table...), run("c", 1), run("b", table...)}), "a and b are the same output to the last digit")
+	require.ErrorContains(t, ab.Distinct([]ab.Run{run("a", 3, 2), run("a", 3, 2)}), "a and a are the same output")
+	require.NoError(t, ab.Distinct([]ab.Run{run("a", 3, 2), run("b", 3, 2)}), "two counts are the same by chance")
 }

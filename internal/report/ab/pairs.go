@@ -2,15 +2,16 @@ package ab
 
 import (
 	"fmt"
-	"maps"
 	"slices"
+
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 )
 
 // Distinct refuses one output given as two runs: it would count as two.
 func Distinct(runs []Run) error {
 	for i, x := range runs {
 		for _, y := range runs[:i] {
-			if len(x.Values) > 1 && maps.Equal(x.Values, y.Values) {
+			if x.Name == y.Name && len(x.Values) > 0 || metric.Copied(x.Values, y.Values) {
 				return fmt.Errorf("%s and %s are the same output to the last digit: every run has to be measured", y.Name, x.Name)
 			}
 		}

@@ -81,8 +81,10 @@ type sessionRuns struct {
 func (s *Builder) sessionOf(c results.Case, dir rundir.AttemptDir, ended []rundir.RunEnd) sessionRuns {
 	var out sessionRuns
 	var good []ab.Run
+	var known outputs
 	read := func(end rundir.RunEnd) ab.Run {
-		run, loaded := s.sessionRun(c, dir, end)
+		run, loaded, parts := s.sessionRun(c, dir, end)
+		run.Problems = append(run.Problems, known.add(parts)...)
 		if len(run.Problems) == 0 {
 			good = append(good, run)
 			if end.Run.Build == rundir.HeadBuild {
@@ -124,8 +126,8 @@ func (s *Builder) seriesOf(c results.Case, good []ab.Run) []ab.Series {
 	return out
 }
 
-// sessionRun reads one run of a session, loaded as an attempt of its own.
-func (s *Builder) sessionRun(c results.Case, dir rundir.AttemptDir, end rundir.RunEnd) (ab.Run, results.Attempt) {
+// sessionRun reads one run of a session, loaded as an attempt of its own, with what its client gave each time it ran.
+func (s *Builder) sessionRun(c results.Case, dir rundir.AttemptDir, end rundir.RunEnd) (ab.Run, results.Attempt, outputs) {
 	s.mu.Lock()
 	loaded := s.loader.SessionRun(c.Plan, dir, end)
 	s.mu.Unlock()
@@ -136,7 +138,7 @@ func (s *Builder) sessionRun(c results.Case, dir rundir.AttemptDir, end rundir.R
 	run := ab.Run{Name: filepath.ToSlash(name), At: loaded.Began(), Values: map[ab.Key]float64{}}
 	if moved := movedOn(c.Plan, end.Run, loaded.Machine); moved != "" {
 		run.Problems = []string{moved}
-		return run, loaded
+		return run, loaded, nil
 	}
 	e := results.ConcludeRun(c.Plan, loaded, s.o.Flaky, s.o.Classes)
 	if run.Failed = e.Outcome != rundir.OutcomePassed; run.Failed {
@@ -148,7 +150,7 @@ func (s *Builder) sessionRun(c results.Case, dir rundir.AttemptDir, end rundir.R
 				break
 			}
 		}
-		return run, loaded
+		return run, loaded, nil
 	}
 	parts := timesOf(c.Plan, loaded)
 	m := s.measure(c, parts)
@@ -163,7 +165,7 @@ func (s *Builder) sessionRun(c results.Case, dir rundir.AttemptDir, end rundir.R
 	if len(run.Values) == 0 && len(run.Problems) == 0 {
 		run.Problems = []string{"it measured nothing"}
 	}
-	return run, loaded
+	return run, loaded, outputsOf(run.Name, parts, m.measurements)
 }
 
 // movedOn is why a run of base was of another build than the plan says, "" = it was not, or nobody knows: hours may lie

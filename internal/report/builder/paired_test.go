@@ -52,10 +52,11 @@ type runSpec struct {
 	tput    float64
 	outcome rundir.Outcome // "" = passed
 	gap     bool           // it lacks the time to the first token
+	stale   bool           // it is the output of an earlier run
 }
 
 // lost reports whether the run gave no measurement.
-func (r runSpec) lost() bool { return r.outcome != "" || r.tput == 0 }
+func (r runSpec) lost() bool { return r.outcome != "" || r.tput == 0 || r.stale }
 
 // sessionDir writes a run of one case whose job was a paired session: runs in the order in which they were made, the
 // warm-ups first. outcome is that of the job.
@@ -146,7 +147,7 @@ func measuredPairs(ratio float64, n int) []runSpec {
 	wobble := []float64{1, 1.002, 0.999, 1.001}
 	for pair := 1; pair <= n; pair++ {
 		for _, build := range rundir.PairOrder(pair) {
-			v := 1000 * wobble[len(out)%len(wobble)]
+			v := 1000*wobble[len(out)%len(wobble)] + 0.01*float64(len(out)) // no two are alike
 			if build == rundir.HeadBuild {
 				v *= ratio
 			}
@@ -174,6 +175,12 @@ func TestPairedSessions(t *testing.T) {
 	gap := func(runs []runSpec, at ...int) []runSpec {
 		for _, i := range at {
 			runs[i].gap = true
+		}
+		return runs
+	}
+	stale := func(runs []runSpec, at ...int) []runSpec { // the run's output is that of the one before
+		for _, i := range at {
+			runs[i].tput, runs[i].stale = runs[i-1].tput, true
 		}
 		return runs
 	}
@@ -210,6 +217,8 @@ func TestPairedSessions(t *testing.T) {
 		{name: "B crashes behind a pass", runs: crash(measuredPairs(1, 7), 11, 13, 15), outcome: rundir.OutcomeTestFailed, exit: 1, result: "test_failed", pairs: 4},
 		{name: "B measures nothing", runs: mute(measuredPairs(1, 4), 3, 5, 7), exit: 1, result: "test_failed", message: "B fails by itself: B failed 3 times in a row and A did not"},
 		{name: "A measures nothing", runs: mute(measuredPairs(1, 4), 2, 4, 6), exit: 5, result: "no_verdict", message: "no measurement: 2 pairs had to be measured again"},
+		{name: "one output in every run", runs: stale(measuredPairs(1, 4), 3, 4, 5, 6, 7, 8, 9), exit: 5, result: "no_verdict", message: "the same numbers to the last digit as cases/tiny/rep-0/attempt-1/run-2: its output, not a new measurement"},
+		{name: "one run's output is that of the run before", runs: stale(measuredPairs(1, 5), 5), exit: 0, result: "passed", message: "4 pairs: no change that matters", pairs: 4},
 		{name: "A's first run has a gap", runs: gap(measuredPairs(0.95, 5), 2), exit: 4, result: "regression", message: "con8 ttft_median_ms is 5.3 % worse (4.7 to 5.8 %), 4 pairs", pairs: 4},
 		{name: "the first pair has a gap", runs: gap(measuredPairs(0.95, 5), 2, 3), exit: 4, result: "regression", message: "con8 ttft_median_ms is 5.3 % worse (4.7 to 5.8 %), 4 pairs", pairs: 4},
 		{name: "A never measures what B does", runs: gap(measuredPairs(1, 4), 2, 5, 6, 9), exit: 5, result: "no_verdict", message: "A: con8/ttft_median_ms was not measured"},

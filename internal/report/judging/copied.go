@@ -7,52 +7,42 @@ import (
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 )
-
-// enoughNumbers is how many numbers agree to the last digit in no two
-// measurements by chance.
-const enoughNumbers = 5
 
 // copied says of which measurement the run is a copy: an old output that lay where
 // the new one was to be would pass as the nightly that it is. "" = of none.
 func copied(r baseline.Record, runs []baseline.Record) string {
-	reps := len(r.Repetitions)
-	for b := range reps {
+	var reps []map[seriesKey]float64
+	for b := range r.Repetitions {
+		reps = append(reps, numbers(r, b))
 		for a := range b {
-			if sameNumbers(r, a, r, b) {
+			if metric.Copied(reps[b], reps[a]) {
 				return fmt.Sprintf("repetitions %d and %d have the same numbers to the last digit: one output read twice, not two measurements", a+1, b+1)
 			}
 		}
 	}
 	for _, old := range slices.Backward(runs) {
-		for rep := range reps {
-			for there := range max(1, len(old.Repetitions)) {
-				if sameNumbers(r, rep, old, there) {
-					return fmt.Sprintf("the same numbers to the last digit as the run %s of %s: its output, not a new measurement",
-						cmp.Or(baseline.Shorten(old.Run), old.ID), old.Time.Format(time.DateTime))
-				}
+		for there := range max(1, len(old.Repetitions)) {
+			known := numbers(old, there)
+			if slices.ContainsFunc(reps, func(rep map[seriesKey]float64) bool { return metric.Copied(rep, known) }) {
+				return fmt.Sprintf("the same numbers to the last digit as the run %s of %s: its output, not a new measurement",
+					cmp.Or(baseline.Shorten(old.Run), old.ID), old.Time.Format(time.DateTime))
 			}
 		}
 	}
 	return ""
 }
 
-// sameNumbers reports whether repetition i of one run has the numbers of repetition k
-// of another.
-func sameNumbers(a baseline.Record, i int, b baseline.Record, k int) bool {
-	n := 0
-	for _, m := range a.Measurements {
-		v, ok := valueOf(m, i)
-		if !ok {
-			continue
+// numbers are what a repetition measured.
+func numbers(r baseline.Record, rep int) map[seriesKey]float64 {
+	out := map[seriesKey]float64{}
+	for _, m := range r.Measurements {
+		if v, ok := valueOf(m, rep); ok {
+			out[seriesKey{m.Point, m.Metric}] = v
 		}
-		other, _ := b.Find(m.Point, m.Metric)
-		if w, ok := valueOf(other, k); !ok || v != w {
-			return false
-		}
-		n++
 	}
-	return n >= enoughNumbers
+	return out
 }
 
 // valueOf is the value that a repetition measured.
