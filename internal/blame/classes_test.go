@@ -54,9 +54,12 @@ func TestBuiltInClasses(t *testing.T) {
 		"pyxis: could not acquire rootfs lock for trtllm":                                                                         "pyxis-rootfs-lock",
 		"slurmstepd: error: pyxis: couldn't start container":                                                                      "pyxis-rootfs-lock",
 		"enroot-aufs2ovlfs: failed to create character device":                                                                    "enroot",
-		"curl: (28) Operation timed out":                                                                                          "registry",
+		"curl: (6) Could not resolve host: registry.example.com":                                                                  "registry",
 		"OSError: [Errno 28] No space left on device":                                                                             "disk-full",
 		"OSError: [Errno 116] Stale file handle: '/scratch/x'":                                                                    "stale-file-handle",
+		"ls: cannot access '/mnt/models': Transport endpoint is not connected":                                                    "io-error",
+		"OSError: [Errno 107] Transport endpoint is not connected: '/mnt/models/x'":                                               "io-error",
+		"cp: /mnt/models/x: Transport endpoint is not connected":                                                                  "io-error",
 		"OSError: [Errno 5] Input/output error":                                                                                   "io-error",
 		"n1:1:1 [0] NCCL WARN NET/IB : Got completion from peer 10.0.0.1 with status=12 opcode=0":                                 "ib-link",
 		"OSError: [Errno 113] No route to host":                                                                                   "network-unreachable",
@@ -93,6 +96,9 @@ func TestBuiltInClasses(t *testing.T) {
 		require.True(t, reached[r.Name], "no line for rule %s", r.Name)
 	}
 	healthy := []string{
+		"curl: (28) Operation timed out after 10001 milliseconds with 0 bytes received", "curl: (52) Empty reply from server",
+		"curl: (7) Failed to connect to gpu0 port 8000 after 0 ms: Couldn't connect to server", "curl: (56) Recv failure: Connection reset by peer",
+		"OSError: [Errno 107] Transport endpoint is not connected",
 		"", "iter = 12, global_rank = 0, prev_device_step_time = 9.8 ms, num_scheduled_requests = 8",
 		"INFO:     127.0.0.1:33794 - \"GET /health HTTP/1.1\" 200 OK", "Successful requests: 160", "Failed requests: 0",
 		"NVRM: Xid (PCI:0000:81:00): 31, pid=1, MMU Fault", // what an illegal access of the program causes
