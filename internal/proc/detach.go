@@ -101,28 +101,34 @@ func WithPrefix(prefix string) []int {
 	return here.find(func(entry string) bool { return prefix != "" && strings.HasPrefix(entry, prefix) })
 }
 
-// KillAll kills the processes that find lists, and what they have started meanwhile.
+// KillAll kills the processes that find lists, and what they have started meanwhile. It returns when they have gone, or
+// after killBound.
 func KillAll(find func() []int) error {
-	var errs []error
-	for range killRounds {
+	over := time.NewTimer(killBound)
+	defer over.Stop()
+	for {
+		var errs []error
 		pids := find()
-		if errs = nil; len(pids) == 0 { // what could not be killed in the last round counts
-			break
-		}
 		for _, pid := range pids {
 			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 				errs = append(errs, fmt.Errorf("kill process %d: %w", pid, err))
 			}
 		}
-		time.Sleep(execPause)
+		if len(pids) == 0 {
+			return nil
+		}
+		select {
+		case <-over.C:
+			return errors.Join(errs...) // what could not be killed in the last round counts
+		case <-time.After(execPause):
+		}
 	}
-	return errors.Join(errs...)
 }
 
 const (
-	killRounds = 5
-	execPause  = 10 * time.Millisecond
-	execLooks  = 100 // a machine with too much to do may leave a process in the middle of it
+	killBound = 5 * time.Second // a killed process needs its turn on a busy machine, and for ever on a dead file system
+	execPause = 10 * time.Millisecond
+	execLooks = 100 // a machine with too much to do may leave a process in the middle of it
 )
 
 // table is the system's table of processes.
