@@ -167,16 +167,22 @@ func planRules(p rundir.Plan) []blame.Rule {
 
 func (a *agent) say(format string, args ...any) { a.console.say(format, args...) }
 
-// cannot ends an attempt that could not begin: the record says why, if it can
-// be written at all.
+// cannot ends an attempt of which a run, most often the first, could not begin: the record
+// says why, if it can be written at all, and what the runs before it came to.
 func (a *agent) cannot(err error) error {
 	a.say("%v", err)
 	now := a.o.Now()
 	rec := a.header(now)
-	rec.Phase = rundir.PhaseDone
+	if len(a.ends) > 0 {
+		rec = a.written
+	}
+	rec.Heartbeat, rec.Phase, rec.Runs = now, rundir.PhaseDone, a.ends
 	rec.End = &rundir.AgentEnd{At: now, Outcome: rundir.OutcomeInfra, Reason: err.Error(), Finding: &rundir.Finding{
 		Class: string(blame.Infra), Kind: "agent", Rule: "agent-cannot-run", Message: err.Error(),
 	}}
+	if planted(err) {
+		rec.End.Finding, rec.End.Outcome = blame.Planted(rec.End.Outcome, err.Error()), rundir.OutcomeTestFailed
+	}
 	return errors.Join(err, a.files.WriteJSON(a.dir.AgentFile(), rec))
 }
 

@@ -138,7 +138,7 @@ func (m *machine) stopServing(at time.Time) {
 			r.killSent = at
 			m.note(at, r.name, "SIGKILL: still there after the grace")
 			m.do(doKill, i)
-		case !r.killSent.IsZero() && at.Sub(r.killSent) >= reapBound && m.ending == nil:
+		case m.ending == nil && !r.killSent.IsZero() && (at.Sub(r.killSent) >= reapBound || at.Sub(r.stopSent) >= m.grace+2*reapBound):
 			m.begin(at, r.name+" did not go away after SIGKILL", 0, blame.Event{})
 		}
 	}

@@ -266,7 +266,7 @@ func faultRows() []faultRow {
 		},
 		faultRow{
 			name: "a server is not ready in time", faults: one("CTX_0", "start:forever"), outcome: rundir.TimeoutOf(rundir.PhaseReady), root: "CTX_0",
-			edit: func(p *rundir.Plan) { p.Budgets.Ready = dur("20s") },
+			edit: func(p *rundir.Plan) { p.Budgets.Ready = dur("40s") }, // long enough for all the others
 		},
 		faultRow{
 			name: "the benchmark takes too long", env: long(), outcome: rundir.TimeoutOf(rundir.PhaseBenchmark),
@@ -354,7 +354,7 @@ func TestInstallFailure(t *testing.T) {
 // stated and no failure.
 func TestDeafServerInDrain(t *testing.T) {
 	t.Parallel()
-	e := runLocal(t, scenario{faults: one("CTX_0", "after:forever"), edit: func(p *rundir.Plan) { p.Budgets.Drain = dur("10s") }})
+	e := runLocal(t, scenario{faults: one("CTX_0", "after:forever"), edit: func(p *rundir.Plan) { p.Budgets.Drain = dur("20s") }})
 	require.Equal(t, rundir.OutcomePassed, e.rec.End.Outcome, e.stdout)
 	require.Equal(t, "agent", e.roles["CTX_0"].StoppedBy)
 	require.Contains(t, e.rec.End.Reason, "1 servers did not leave by themselves")

@@ -61,6 +61,8 @@ func (m *machine) take(e event) {
 		}
 	case evEnded:
 		m.takeEnded(e)
+	case evTold:
+		m.roles[e.role].end = ofShell(e.end)
 	case evDrain:
 		m.status = true
 		m.through(e.at, "status file is there")
@@ -76,6 +78,9 @@ func (m *machine) take(e event) {
 		}
 	case evSeen:
 		m.roles[e.role].server.take(e)
+	case evNotKilled:
+		m.roles[e.role].killSent = time.Time{}
+		m.note(e.at, m.roles[e.role].name, "SIGKILL did not reach it: "+e.text)
 	case evProbed:
 		m.takeProbed(e)
 	case evSignal:
@@ -132,9 +137,7 @@ func (m *machine) takeBadTask(e event) {
 }
 
 func (m *machine) takeEnded(e event) {
-	if e.end.Signal == 0 && e.end.Exit > 128 && e.end.Exit <= 128+64 {
-		e.end.Signal, e.end.Status = e.end.Exit-128, true // a shell whose command was killed
-	}
+	e.end = ofShell(e.end)
 	r := &m.roles[e.role]
 	r.state, r.ended, r.end, r.skipped = rundir.RoleEnded, e.at, e.end, e.skipped
 	m.note(e.at, r.name, endWords(e.end))
@@ -169,6 +172,14 @@ func (m *machine) takeEnded(e event) {
 	default:
 		m.roleDied(r, e)
 	}
+}
+
+// ofShell is an end with the signal that killed a shell's command, which its exit code tells.
+func ofShell(e step.End) step.End {
+	if e.Signal == 0 && e.Exit > 128 && e.Exit <= 128+64 {
+		e.Signal, e.Status = e.Exit-128, true
+	}
+	return e
 }
 
 func (m *machine) endedInTeardown(r *role, e event) {

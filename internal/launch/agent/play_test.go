@@ -58,10 +58,10 @@ func (p *player) feed(line string) string {
 	case "started", "ready", "notstarted":
 		e.kind = map[string]eventKind{"started": evStarted, "ready": evReady, "notstarted": evNotStarted}[f[1]]
 		e.role, e.text = byName(arg(2)), "no such file"
-	case "ended", "ended+status", "badtask":
-		e.kind, e.role, e.drain = evEnded, byName(arg(2)), f[1] == "ended+status"
-		if f[1] == "badtask" {
-			e.kind = evBadTask
+	case "ended", "ended+status", "badtask", "told":
+		e.kind, e.role, e.drain = map[string]eventKind{"badtask": evBadTask, "told": evTold}[f[1]], byName(arg(2)), f[1] == "ended+status"
+		if e.kind == evBegin {
+			e.kind = evEnded
 		}
 		_, err := fmt.Sscan(arg(3), &e.end.Exit)
 		require.NoError(p.t, err)
@@ -79,6 +79,8 @@ func (p *player) feed(line string) string {
 		if arg(6) == "busy" { // it goes on writing
 			e.quiet = 0
 		}
+	case "notkilled":
+		e.kind, e.role, e.text = evNotKilled, byName(arg(2)), "Slurm takes no signal"
 	case "signal":
 		e.kind, e.text = evSignal, arg(2)
 	case "job":

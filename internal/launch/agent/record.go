@@ -5,11 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
@@ -17,103 +14,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// snapshot is what is written: the record, and each role's part of it.
-type snapshot = rundir.AgentRecord
-
-// recorder writes the newest snapshot, in a goroutine of its own, so that a
-// stalled file system holds nothing up but the record.
-type recorder struct {
-	files  *rundir.Tree
-	dir    rundir.AttemptDir
-	run    rundir.RunDir
-	after  time.Duration // Options.BrokenAfter
-	broken func(error)
-	box    chan snapshot // holds at most the newest
-	done   chan struct{}
-	last   time.Time // of the last put; used by the loop only
-	once   sync.Once
-	roles  map[string]rundir.RoleRecord // as last written
-}
-
-func newRecorder(files *rundir.Tree, dir rundir.AttemptDir, run rundir.RunDir, after time.Duration, broken func(error)) *recorder {
-	r := &recorder{files: files, dir: dir, run: run, after: after, broken: broken, box: make(chan snapshot, 1), done: make(chan struct{}), roles: map[string]rundir.RoleRecord{}}
-	go r.writeAll()
-	return r
-}
-
-// put hands over a new snapshot when something changed or the heartbeat is due.
-func (r *recorder) put(take func() snapshot, changed bool, at time.Time, heartbeat time.Duration) {
-	// Half the interval: the write itself and a busy loop take their time too.
-	if !changed && at.Sub(r.last) < heartbeat/2 {
-		return
-	}
-	r.last = at
-	s := take()
-	for {
-		select {
-		case r.box <- s:
-			return
-		default:
-		}
-		select {
-		case <-r.box: // an older one that nobody has taken
-		default:
-		}
-	}
-}
-
-func (r *recorder) writeAll() {
-	defer close(r.done)
-	var failing time.Time
-	for s := range r.box {
-		err := r.write(s)
-		switch {
-		case err == nil:
-			failing = time.Time{}
-		case failing.IsZero() && !full(err):
-			failing = s.Heartbeat
-		case full(err) || s.Heartbeat.Sub(failing) >= r.after:
-			r.once.Do(func() { go r.broken(err) })
-		}
-	}
-}
-
-func (r *recorder) write(s snapshot) error {
-	var errs []error
-	if len(r.roles) > 0 && r.files.Gone(r.dir.AgentFile()) && r.files.Gone(r.dir.PlanFile()) { // both were here
-		errs = append(errs, errRemoved)
-	}
-	for _, role := range s.Roles {
-		if old, ok := r.roles[role.Name]; ok && reflect.DeepEqual(old, role) {
-			continue
-		}
-		if err := r.files.WriteJSON(r.run.RoleStatus(role.Name), rundir.RoleStatus{Schema: rundir.Schema, RoleRecord: role}); err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		r.roles[role.Name] = role
-	}
-	return errors.Join(append(errs, r.files.WriteJSON(r.dir.AgentFile(), s))...)
-}
-
-var errRemoved = errors.New("somebody has removed the attempt's files while it ran")
-
-// full reports whether writing will not work again by itself, or what was written has gone.
-func full(err error) bool {
-	return errors.Is(err, errRemoved) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS)
-}
-
-// stop ends the goroutine; a write that hangs is not waited for.
-func (r *recorder) stop() {
-	close(r.box)
-	select {
-	case <-r.done:
-	case <-time.After(10 * time.Second):
-	}
-}
-
 // snapshot is the record as of now.
-func (v *supervisor) snapshot(now time.Time) snapshot {
+func (v *supervisor) snapshot(now time.Time) rundir.AgentRecord {
 	rec := v.header(now)
 	rec.Run, rec.Runs = v.ref, slices.Clone(v.ends)
 	rec.Phase = v.st.phase
@@ -209,7 +111,7 @@ func (v *supervisor) collect(gaveUp bool) {
 // finish closes the run's record, and the job's after its last run: a job ended as
 // the first of its runs that did not pass. The error says that it could not be.
 func (v *supervisor) finish(last bool) error {
-	v.record.stop()
+	v.record.Stop()
 	now := v.o.Now()
 	seen := v.helpers.read(v.files, v.run)
 	v.st.sighted(seen)
@@ -241,7 +143,7 @@ func (v *supervisor) finish(last bool) error {
 		rec.End = v.end
 	}
 	v.written = rec
-	err = errors.Join(err, v.record.write(rec))
+	err = errors.Join(err, v.record.Write(rec))
 	if err == nil && v.st.broken != "" {
 		err = errors.New(v.st.broken)
 	}

@@ -52,7 +52,9 @@ func (v *supervisor) startRole(ctx context.Context, i int) {
 			kind: evEnded, role: i, at: v.o.Now(), end: end, drain: v.drain != "" && v.files.Has(v.drain),
 			skipped: end.Exit == 0 && results.OnlySkipped(v.files, v.run, spec.Role.Name),
 		})
-		s.Flush()
+		if end, late := s.Flush(); late {
+			v.send(event{kind: evTold, role: i, at: v.o.Now(), end: end})
+		}
 		v.closeRole(spec.Role, log)
 	}()
 }
@@ -81,10 +83,14 @@ func (v *supervisor) signalStep(i int, sig syscall.Signal) {
 		return
 	}
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), sendBound)
 		defer cancel()
-		if err := s.Signal(ctx, sig); err != nil {
+		err := s.Signal(ctx, sig)
+		if err != nil {
 			v.say("%s: %v could not be sent: %v", v.specs[i].Role.Name, sig, err)
+		}
+		if sig == syscall.SIGKILL && errors.Is(err, step.ErrNotSent) {
+			v.send(event{kind: evNotKilled, role: i, at: v.o.Now(), text: err.Error()})
 		}
 	}()
 }

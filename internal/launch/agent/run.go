@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/launch/agent/recorder"
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/step"
 	"github.com/ci-disagg/ci-disagg/internal/launch/agent/watch"
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
@@ -31,7 +32,7 @@ type supervisor struct {
 	watch    *watch.Watch
 	steps    []step.Step // by role index, nil until started
 	events   chan event
-	record   *recorder
+	record   *recorder.Recorder
 	st       state
 	statusAt time.Time
 	closing  sync.WaitGroup // steps whose log is not complete yet
@@ -100,7 +101,7 @@ func (v *supervisor) supervise(ctx context.Context) error {
 		return fmt.Errorf("the job holds %d nodes (%s), the plan needs %d", len(nodes), strings.Join(nodes, " "), v.plan.Nodes)
 	}
 	v.st = v.initial()
-	v.record = newRecorder(v.files, v.dir, v.run, cmp.Or(v.o.BrokenAfter, 30*time.Second), v.brokenBy)
+	v.record = recorder.New(v.files, v.dir, v.run, cmp.Or(v.o.BrokenAfter, 30*time.Second), v.brokenBy)
 	v.say("%s on %s", v.title(), strings.Join(v.nodes, " "))
 	v.loop(ctx)
 	return nil
@@ -241,7 +242,7 @@ func (v *supervisor) handle(ctx context.Context, e event) {
 		v.act(ctx, act)
 	}
 	changed := len(v.st.timeline) != seen || len(todo) > 0
-	v.record.put(func() snapshot { return v.snapshot(e.at) }, changed, e.at, cmp.Or(v.o.Heartbeat, 5*time.Second))
+	v.record.Put(func() rundir.AgentRecord { return v.snapshot(e.at) }, changed, e.at, cmp.Or(v.o.Heartbeat, 5*time.Second))
 }
 
 func (v *supervisor) act(ctx context.Context, act action) {

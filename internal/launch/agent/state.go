@@ -20,6 +20,7 @@ const (
 	askJobBound  = 15 * time.Second        // no answer by then counts as no answer
 	defaultGrace = 20 * time.Second        // SIGTERM → SIGKILL when the plan says nothing
 	cancelGrace  = 5 * time.Second         // the same when the whole job is being ended: Slurm's KillWait is running
+	sendBound    = 20 * time.Second        // a signal that Slurm has not taken by then is not sent
 	reapBound    = 30 * time.Second        // SIGKILL → giving up on a step that does not go away
 	statusDelay  = 10 * time.Second        // client's exit 0 → its status file must be there, on whatever file system
 	failedDrain  = 30 * time.Second        // the same when the client has failed
@@ -200,10 +201,12 @@ const (
 	evBadTask              // a task of role ended badly (end); its step will follow
 	evReady                // all its conditions hold
 	evEnded                // it is gone and reaped (end)
+	evTold                 // its last output has come, and tells more of its end (end)
 	evDrain                // the client's status file is there
 	evTick                 // time has passed (quiet)
 	evProbed               // answer to a hang probe (dead)
 	evSeen                 // a helper saw something of role's server (seen; quiet: since the role or its server wrote anything)
+	evNotKilled            // nobody has taken the SIGKILL for role's step (text)
 	evSignal               // the agent itself was signalled (text)
 	evJob                  // answer about the job's state (job)
 	evBroken               // the run directory cannot be written (text)

@@ -68,7 +68,11 @@ func (m *machine) tearDown(at time.Time) {
 	case at.Sub(en.killed) >= reapBound && !en.gaveUp:
 		en.gaveUp = true
 		for _, r := range m.roles {
-			if r.live() {
+			switch {
+			case !r.live():
+			case r.killSent.IsZero():
+				m.note(at, r.name, "could not be ended: given up")
+			default:
 				m.note(at, r.name, "did not go away after SIGKILL: given up")
 				m.extra = append(m.extra, blame.Event{Role: r.name, Kind: blame.Unkillable, At: at, Text: "its step did not go away after SIGKILL"})
 			}

@@ -1,8 +1,10 @@
-package agent
+package recorder
 
 import (
 	"os"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -20,10 +22,10 @@ func TestRemovedFilesAreNoticed(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = tree.Close() })
 	broken := make(chan error, 1)
-	r := newRecorder(tree, dir, dir.Run(0), time.Hour, func(err error) { broken <- err })
+	r := New(tree, dir, dir.Run(0), time.Hour, func(err error) { broken <- err })
 	put := func(at time.Time) {
-		r.put(func() snapshot {
-			s := snapshot{Heartbeat: at}
+		r.Put(func() rundir.AgentRecord {
+			s := rundir.AgentRecord{Heartbeat: at}
 			s.Roles = []rundir.RoleRecord{{Name: "GEN_0", State: rundir.RoleRunning}}
 			return s
 		}, true, at, time.Second)
@@ -50,6 +52,49 @@ func TestRemovedFilesAreNoticed(t *testing.T) {
 	require.NoError(t, os.RemoveAll(string(dir)))
 	put(time.Unix(3, 0))
 	require.ErrorIs(t, <-broken, errRemoved)
-	r.stop()
+	r.Stop()
 	require.True(t, tree.Has(dir.AgentFile()), "and so it is after all")
+}
+
+// A file server that held a write through the end of the run does not bring an older record back.
+func TestTheEndIsWhatStays(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		dir := rundir.Dir(t.TempDir()).CaseDir("c").Attempt(0, 1)
+		require.NoError(t, os.MkdirAll(string(dir), rundir.DirMode))
+		tree, err := dir.Tree()
+		require.NoError(t, err)
+		defer func() { require.NoError(t, tree.Close()) }()
+		stalls, comesBack := make(chan struct{}), make(chan struct{})
+		var once sync.Once
+		tree.Mask = func(b []byte) []byte {
+			once.Do(func() {
+				close(stalls)
+				<-comesBack
+			})
+			return b
+		}
+		r := New(tree, dir, dir.Run(0), time.Hour, func(err error) { require.NoError(t, err) })
+		put := func(role string, at time.Time) {
+			r.Put(func() rundir.AgentRecord {
+				rec := rundir.AgentRecord{Heartbeat: at}
+				rec.Roles = []rundir.RoleRecord{{Name: role, State: rundir.RoleRunning}}
+				return rec
+			}, true, at, time.Second)
+		}
+		put("GEN_0", time.Unix(1, 0))
+		<-stalls
+		put("CTX_0", time.Unix(2, 0))
+		r.Stop()
+		written := make(chan error)
+		go func() {
+			written <- r.Write(rundir.AgentRecord{End: &rundir.AgentEnd{Outcome: rundir.OutcomePassed}})
+		}()
+		close(comesBack)
+		require.NoError(t, <-written)
+		<-r.done
+		var rec rundir.AgentRecord
+		require.NoError(t, tree.ReadJSON(dir.AgentFile(), &rec))
+		require.NotNil(t, rec.End)
+	})
 }

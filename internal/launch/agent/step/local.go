@@ -107,10 +107,15 @@ func (l *Local) Start(ctx context.Context, spec Spec, log *Output, bad func(rund
 func (l *Local) Helper(ctx context.Context, h Helper) (*proc.Process, error) {
 	env := append(proc.WithoutJenkins(l.env), Cookie+"="+l.mark+".helper", "SLURM_JOB_ID="+l.jobID)
 	p, err := proc.Start(context.WithoutCancel(ctx), proc.Command{Argv: h.Argv, Env: env, Stdin: h.Stdin, Stdout: h.Tell, Stderr: io.Discard})
-	if err == nil {
-		l.guard.add(p.PID())
+	if err != nil {
+		return nil, err
 	}
-	return p, err
+	l.guard.add(p.PID())
+	go func() { // its group's number may be another's by the end of a long session
+		<-p.Exited()
+		l.guard.remove(p.PID())
+	}()
+	return p, nil
 }
 
 // taskEnv is the environment that srun gives a task.
@@ -284,7 +289,10 @@ func (s *localStep) supervise(n int) {
 	}
 }
 
-func (s *localStep) Flush() { <-s.flushed }
+func (s *localStep) Flush() (End, bool) {
+	<-s.flushed
+	return End{}, false // no output tells how it ended
+}
 
 // note keeps the first bad end. Once the step as a whole has been signalled, no
 // single task's end says anything about who was first.

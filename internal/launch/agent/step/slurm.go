@@ -239,6 +239,7 @@ type slurmStep struct {
 	p     *proc.Process
 	out   *Output
 	stuck atomic.Bool
+	late  bool // the end was told before the output was there
 }
 
 func (t *slurmStep) ID() string { return t.s.known(t.name) }
@@ -265,22 +266,46 @@ func (t *slurmStep) Signal(ctx context.Context, sig syscall.Signal) error {
 	if id == "" {
 		return ignoreDone(t.p.Signal(sig))
 	}
-	_, err := t.s.run(ctx, "scancel", "-s", strings.TrimPrefix(rundir.SignalName(int(sig)), "SIG"), id)
-	if sig == syscall.SIGKILL {
-		go t.unstick()
-	}
-	var exit *proc.ExitError
-	if errors.As(err, &exit) { // most likely the step has just ended: the caller's next look will tell
-		select {
+	for {
+		_, err := t.s.run(ctx, "scancel", "-s", strings.TrimPrefix(rundir.SignalName(int(sig)), "SIG"), id)
+		heard := err == nil || answered(err)
+		if heard && sig == syscall.SIGKILL {
+			go t.unstick()
+		}
+		if err == nil {
+			return nil
+		}
+		select { // most likely the step has just ended: the caller's next look will tell
 		case <-t.p.Exited():
 			return nil
 		case <-time.After(500 * time.Millisecond):
 		}
+		if heard {
+			return err
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w: %w", ErrNotSent, err)
+		}
 	}
-	return err
 }
 
-func (t *slurmStep) Flush() { <-t.p.Done() }
+// ErrNotSent is returned where nobody has taken a signal: slurmctld does not answer.
+var ErrNotSent = errors.New("Slurm takes no signal for the step")
+
+// answered reports whether a command of Slurm's failed by slurmctld's own word.
+func answered(err error) bool {
+	var exit *proc.ExitError
+	if !errors.As(err, &exit) || exit.Signal != 0 {
+		return false
+	}
+	call := slurm.CallError{Text: exit.Stderr}
+	return !call.Unanswered() && !call.Standby() && !call.Unauthenticated()
+}
+
+func (t *slurmStep) Flush() (End, bool) {
+	<-t.p.Done()
+	return t.told(), t.late
+}
 
 func ignoreDone(err error) error {
 	if errors.Is(err, syscall.ESRCH) || err == nil {
@@ -303,13 +328,20 @@ func (t *slurmStep) unstick() {
 
 func (t *slurmStep) Wait() End {
 	go t.findID()
-	res := t.p.Ended()
+	t.p.Ended()
 	soon := time.NewTimer(flushSoon)
 	defer soon.Stop()
 	select {
 	case <-t.p.Done():
 	case <-soon.C:
+		t.late = true
 	}
+	return t.told()
+}
+
+// told is how the step has ended, as far as its output tells by now.
+func (t *slurmStep) told() End {
+	res := t.p.Ended()
 	end := End{Exit: res.Exit, Signal: res.Signal}
 	st := t.out.State()
 	if end = refine(end, st); t.tasks == 1 {

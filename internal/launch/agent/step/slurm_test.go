@@ -1,14 +1,18 @@
 package step
 
 import (
+	"context"
+	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/script"
+	"github.com/ci-disagg/ci-disagg/internal/proc"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -30,4 +34,69 @@ func TestStepIDWhileSqueueHangs(t *testing.T) {
 	require.NoError(t, os.WriteFile(answer, nil, 0o600))
 	require.Equal(t, "7.0", <-first)
 	require.Equal(t, "7.1", s.known("CTX_0"), "it was for all steps")
+}
+
+// fakeSlurm is a starter whose commands are scripts, by name.
+func fakeSlurm(t *testing.T, commands map[string]string) *Slurm {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range commands {
+		require.NoError(t, rundir.WriteFile(filepath.Join(dir, name), []byte("#!/bin/bash\n"+text), rundir.ExecMode))
+	}
+	// What a shell starts is looked up by the test's own PATH, which has none of them.
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	s := NewSlurm(rundir.Plan{}, script.RunPlace{}, os.Environ(), "7", time.Now)
+	s.hosts = []string{"gpu0"}
+	return s
+}
+
+func spec(tasks int) Spec {
+	return Spec{Role: rundir.RolePlan{Name: "GEN_0", Slice: []rundir.NodeShare{{Tasks: tasks, GPUs: 1}}}, Tasks: tasks}
+}
+
+// A log that stalls longer than an end is held back for holds up what srun says of it, too.
+func TestAnEndIsToldAnewByItsLastOutput(t *testing.T) {
+	s := fakeSlurm(t, map[string]string{
+		"srun":   "head -c 200000 /dev/zero | tr '\\0' '\\n'\necho 'srun: error: gpu1: task 1: Exited with exit code 3'\nexit 137",
+		"squeue": "exit 0",
+	})
+	r, w, err := os.Pipe() // which takes 64 KiB, and then stalls
+	require.NoError(t, err)
+	out := newTestOutput(t, w)
+	st, err := s.Start(t.Context(), spec(2), out, func(rundir.TaskEnd) {})
+	require.NoError(t, err)
+	first := make(chan End)
+	go func() { first <- st.Wait() }()
+	time.AfterFunc(3*flushSoon, func() { _, _ = io.Copy(io.Discard, r) }) // srun cannot end before its output is taken
+	end := <-first
+	last, late := st.Flush()
+	require.Equal(t, []int{3, 0}, []int{last.Exit, last.Signal})
+	require.Equal(t, 1, last.First.Task)
+	if !late {
+		require.Equal(t, last.Exit, end.Exit)
+	}
+}
+
+// A signal that slurmctld has not taken is not sent, and nothing follows from it for the step.
+func TestSignalWithoutSlurmctld(t *testing.T) {
+	s := fakeSlurm(t, map[string]string{
+		"srun":    "exec sleep 600",
+		"squeue":  "echo '7.0|GEN_0'",
+		"scancel": "echo 'scancel: error: Unable to contact slurm controller (connect failure)' >&2; exit 1",
+	})
+	f, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	require.NoError(t, err)
+	st, err := s.Start(t.Context(), spec(1), newTestOutput(t, f), nil)
+	require.NoError(t, err)
+	step, ok := st.(*slurmStep)
+	require.True(t, ok)
+	defer func() { _ = step.p.Signal(syscall.SIGKILL) }()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	require.ErrorIs(t, step.Signal(ctx, syscall.SIGKILL), ErrNotSent)
+	time.AfterFunc(time.Second, func() { _ = step.p.Signal(syscall.SIGKILL) })
+	require.False(t, step.Wait().Stuck)
+
+	refused := answered(&proc.ExitError{Exit: 1, Stderr: "scancel: error: Kill job error on job id 7: Job/step already completing or completed"})
+	require.True(t, refused, "slurmctld has answered")
 }

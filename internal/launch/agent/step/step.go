@@ -63,8 +63,9 @@ type Step interface {
 	// Wait returns once no process of the step is left. Its output has reached
 	// the log then, unless that takes long.
 	Wait() End
-	// Flush returns once all of the output has.
-	Flush()
+	// Flush returns once all of the output has. late reports whether Wait did not wait for
+	// that: end is what the whole output tells.
+	Flush() (end End, late bool)
 }
 
 // End is how a step ended.
