@@ -265,6 +265,12 @@ func (r Record) Normal() Record {
 	return r
 }
 
+// Invalidate makes the run no measurement, because of what it was judged to be.
+func (r *Record) Invalidate(why string) {
+	r.Valid, r.Verdict = false, verdict.Invalid
+	r.Problems = slices.Insert(slices.Clone(r.Problems), 0, clean(why))
+}
+
 // Find is what the run measured of one metric at one point.
 func (r Record) Find(point, name string) (Measurement, bool) {
 	for _, m := range r.Measurements {

@@ -56,13 +56,14 @@ type ShownValue struct {
 
 // ShownRun is a run of the case that was asked for.
 type ShownRun struct {
-	Run     string       `json:"run"`
-	Began   time.Time    `json:"began"`
-	Branch  string       `json:"branch"`
-	Commit  string       `json:"commit,omitempty"`
-	Verdict verdict.Word `json:"verdict,omitempty"`
-	Nodes   []string     `json:"nodes,omitempty"`
-	URL     string       `json:"url,omitempty"`
+	Run      string       `json:"run"`
+	Began    time.Time    `json:"began"`
+	Branch   string       `json:"branch"`
+	Commit   string       `json:"commit,omitempty"`
+	Verdict  verdict.Word `json:"verdict,omitempty"`
+	Problems []string     `json:"problems,omitempty"`
+	Nodes    []string     `json:"nodes,omitempty"`
+	URL      string       `json:"url,omitempty"`
 }
 
 // ShownAct is what a person did about a run.
@@ -90,7 +91,7 @@ func (e Editor) json(f baseline.Filter, all []judging.Standing, runs, acts []bas
 		doc.Series = append(doc.Series, one)
 	}
 	for _, r := range runs {
-		one := ShownRun{Run: r.ID, Began: r.Time, Branch: r.Branch(), Commit: r.Build.Commit, Verdict: r.Verdict, URL: r.Build.URL}
+		one := ShownRun{Run: r.ID, Began: r.Time, Branch: r.Branch(), Commit: r.Build.Commit, Verdict: r.Verdict, Problems: r.Problems, URL: r.Build.URL}
 		for _, rep := range r.Repetitions {
 			one.Nodes = append(one.Nodes, rep.Nodes...)
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/changed"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
@@ -21,6 +22,7 @@ type Night struct {
 	Time, CommitTime            time.Time
 	Depth                       int
 	Verdict                     verdict.Word
+	Why                         string // it is not valid, "" = it is
 	Changed                     string // beside the commit, where the run raised a regression
 	Nodes                       []string
 	Facts                       map[string]string // of the machine, nil = nobody looked
@@ -58,6 +60,9 @@ type Gathered struct {
 
 	texts texts
 }
+
+// maxWhy bounds what a night keeps of why it is not valid.
+const maxWhy = 300
 
 // overlap is how long before the newest known run the store is read again: a night's runs end
 // in any order, and are stored when they end.
@@ -146,6 +151,9 @@ func (g *Gathered) add(index map[string]*History, r baseline.Record) {
 	}
 	if !r.Valid {
 		n.Verdict = verdict.Invalid
+		if len(r.Problems) > 0 {
+			n.Why = plain.Cut(r.Problems[0], maxWhy)
+		}
 	}
 	for _, rep := range r.Repetitions {
 		n.Nodes = append(n.Nodes, rep.Nodes...)
@@ -174,7 +182,7 @@ func (g *Gathered) add(index map[string]*History, r baseline.Record) {
 // append adds a night. What it says in the words of others it shares with them: a year of nights says the same few
 // thousand words a million times.
 func (h *History) append(n Night, in texts) {
-	for _, s := range []*string{&n.Run, &n.Commit, &n.URL, &n.Image, (*string)(&n.Verdict)} {
+	for _, s := range []*string{&n.Run, &n.Commit, &n.URL, &n.Image, &n.Why, (*string)(&n.Verdict)} {
 		*s = in.shared(*s)
 	}
 	for i := range n.Nodes {

@@ -12,6 +12,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
+	"github.com/ci-disagg/ci-disagg/internal/report/results"
 )
 
 const minute = "2006-01-02 15:04"
@@ -74,6 +75,11 @@ func (p Printer) Runs(runs, acts []baseline.Record) {
 	}
 	fmt.Fprintln(p.W)
 	p.all(rows)
+	for _, r := range runs {
+		if len(r.Problems) > 0 {
+			fmt.Fprintf(p.W, "%s is no measurement: %s\n", r.ID, plain.Inert(plain.Line(results.First(r.Problems))))
+		}
+	}
 	if below.Len() > 1 {
 		fmt.Fprintln(p.W)
 		p.all(below)

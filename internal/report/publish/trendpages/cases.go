@@ -28,7 +28,11 @@ type caseView struct {
 	MoreMachines              int
 	Gaps                      []gapView
 	MoreGaps                  int
+	Invalid                   []invalidView
 }
+
+// invalidView is a night that is no measurement.
+type invalidView struct{ When, Why string }
 
 // seriesRow is a series in the table of its case.
 type seriesRow struct {
@@ -93,6 +97,12 @@ func (p *printer) history(i int) error {
 	v.Machines, v.MoreMachines = machineViews(machines[:min(len(machines), most)]), max(0, len(machines)-most)
 	gaps := h.Gaps(s.Now)
 	v.Gaps, v.MoreGaps = gapViews(gaps)
+	const mostInvalid = 10
+	for _, n := range slices.Backward(h.Nights) {
+		if n.Why != "" && len(v.Invalid) < mostInvalid {
+			v.Invalid = append(v.Invalid, invalidView{day(n.Time), n.Why})
+		}
+	}
 	for _, one := range all {
 		v.Series = append(v.Series, rowOf(one))
 		if err := p.page("series", seriesPage(one), p.series(one, machines, gaps)); err != nil {

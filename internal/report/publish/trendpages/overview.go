@@ -108,7 +108,7 @@ func (p *printer) overview(at, heat []int, up string) overview {
 }
 
 // unprovenView is a case whose newest night has no verdict.
-type unprovenView struct{ Case, Page, Where, Night, Word, Metrics, Owner string }
+type unprovenView struct{ Case, Page, Where, Night, Word, Metrics, Why, Owner string }
 
 // unproven fills in the cases of whose newest night nothing is proven, and that have no open regression.
 func (v *overview) unproven(s *Site, at []int, up string) {
@@ -126,7 +126,7 @@ func (v *overview) unproven(s *Site, at []int, up string) {
 		}
 		v.Unproven = append(v.Unproven, unprovenView{
 			Case: h.Case, Page: look.Href(up, casePage(h)), Where: h.Where(), Night: day(n.Time), Word: words.Verdict(n.Verdict),
-			Metrics: strings.Join(names, ", "), Owner: s.Owner(h.Case),
+			Metrics: strings.Join(names, ", "), Why: n.Why, Owner: s.Owner(h.Case),
 		})
 	}
 }

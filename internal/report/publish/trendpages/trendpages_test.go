@@ -216,6 +216,24 @@ func TestScreenshots(t *testing.T) {
 	)
 }
 
+// A night that is no measurement says why, where the cases are and on the page of its own.
+func TestInvalidNightSaysWhy(t *testing.T) {
+	t.Parallel()
+	dir := site(t, func(r *baseline.Record) {
+		if r.Kind == baseline.KindRun && r.Cluster == "h200" && r.Case == nights.CaseID(0) && now.Sub(r.Time) <= 24*time.Hour {
+			r.Invalidate("wrong answers: gsm8k is 20 <b>")
+		}
+	})
+	require.Contains(t, read(t, dir, rundir.ReportIndex), `data-label="Verdict">invalid: wrong answers: gsm8k is 20 &lt;b&gt;</td>`)
+	pages, err := filepath.Glob(filepath.Join(dir, "cases", "*.html"))
+	require.NoError(t, err)
+	said := 0
+	for _, page := range pages {
+		said += strings.Count(read(t, dir, "cases/"+filepath.Base(page)), ": wrong answers: gsm8k is 20 &lt;b&gt;</li>")
+	}
+	require.Equal(t, 1, said)
+}
+
 // A newest night that proved nothing is not passed over, and what does not gate is never red.
 func TestNoVerdictLeavesATrace(t *testing.T) {
 	t.Parallel()
