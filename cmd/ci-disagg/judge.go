@@ -116,7 +116,7 @@ func runJudge(ctx context.Context, h host, o judgeOptions, args []string) error 
 	j := judging.Case(ctx, setup, subject)
 	j.Warnings = append(also.Warnings, j.Warnings...)
 	if o.accuracy || len(also.Scores) > 0 {
-		j.Rows = append(j.Rows, builder.AccuracyRows(subject.Record.Case, also.Scores, cfg.Perf.Accuracy.Gates, cfg.Perf.Accuracy.Advisory)...)
+		builder.AddAnswers(&j, builder.AccuracyRows(subject.Record.Case, also.Scores, cfg.Perf.Accuracy.Gates, cfg.Perf.Accuracy.Advisory))
 	}
 	var failed error
 	if o.save {

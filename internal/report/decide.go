@@ -164,13 +164,13 @@ func (d *decider) message(skip string) string {
 
 // measuredMessage is why the numbers of a case that passed do not.
 func (d *decider) measuredMessage() string {
-	if len(d.judged.Problems) > 0 {
-		return "not a valid measurement: " + results.First(d.judged.Problems)
-	}
 	for _, row := range d.judged.Rows {
-		if d.word != ResultRegression && wrongAnswer(row) {
+		if d.word != ResultRegression && row.WrongAnswer() {
 			return words.Reason(row)
 		}
+	}
+	if len(d.judged.Problems) > 0 && d.word != ResultRegression {
+		return "not a valid measurement: " + results.First(d.judged.Problems)
 	}
 	if d.out.AB != nil {
 		return d.out.AB.Headline

@@ -49,7 +49,7 @@ func (c *CaseEnd) Count(rows []verdict.Row) {
 	for _, row := range rows {
 		switch {
 		case !row.Decides():
-		case wrongAnswer(row):
+		case row.WrongAnswer():
 			c.Failed = true // a wrong answer is a failing test, not a slow one
 		default:
 			c.Words = append(c.Words, row.Verdict)

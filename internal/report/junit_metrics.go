@@ -17,7 +17,7 @@ func (d *decider) metricChecks() []Check {
 	}
 	for _, row := range d.judged.Rows {
 		out = append(out, Check{Case: testcases.Metric(row), Gate: row.Gate})
-		if d.word == ResultRegression && wrongAnswer(row) { // it failed as known
+		if d.word == ResultRegression && row.WrongAnswer() { // it failed as known
 			demoteReds(out[len(out)-1:], d.asKnown(), typeKnown)
 		}
 	}
@@ -31,9 +31,4 @@ func measured(rows []verdict.Row) bool {
 		}
 	}
 	return false
-}
-
-// wrongAnswer reports whether a row is an accuracy gate that failed.
-func wrongAnswer(row verdict.Row) bool {
-	return row.Decides() && row.Rule == verdict.RuleAccuracy && row.Verdict == verdict.Regression
 }

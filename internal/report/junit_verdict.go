@@ -67,7 +67,7 @@ func (d *decider) verdictResult(skip string) (r junit.Result, ok bool) {
 	case d.word != ResultRegression && d.end.Outcome != rundir.OutcomePassed:
 		return d.failed(), true
 	case d.word == ResultTestFailed, d.word == ResultRegression:
-		if d.out.AB != nil && (d.word == ResultRegression || !slices.ContainsFunc(d.judged.Rows, wrongAnswer)) {
+		if d.out.AB != nil && (d.word == ResultRegression || !slices.ContainsFunc(d.judged.Rows, verdict.Row.WrongAnswer)) {
 			return testcases.RedSession(*d.out.AB), true
 		}
 		return d.redMetrics(), true
@@ -92,7 +92,7 @@ func (d *decider) noVerdictMessage() string {
 func (d *decider) redMetrics() junit.Result {
 	var red []verdict.Row
 	for _, row := range d.judged.Rows {
-		if row.Decides() && row.Verdict == verdict.Regression && (d.word == ResultRegression) != wrongAnswer(row) {
+		if row.Decides() && row.Verdict == verdict.Regression && (d.word == ResultRegression) != row.WrongAnswer() {
 			red = append(red, row)
 		}
 	}

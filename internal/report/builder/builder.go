@@ -59,7 +59,7 @@ type Options struct {
 	Unmasked []string     // names of planned secrets whose values are not here, so that they cannot be masked
 
 	PerfOff          bool            // performance is shown, not judged
-	Accuracy         []accuracy.Gate // gates of cases that test accuracy
+	Accuracy         []accuracy.Gate // gates of the answers that cases score
 	AccuracyAdvisory bool            // shown, never red
 }
 

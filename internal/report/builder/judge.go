@@ -36,6 +36,10 @@ func (s *Builder) judge(ctx context.Context, run rundir.Run, c results.Case, att
 	j := judging.Case(ctx, setup, judging.Subject{
 		Record: s.record(run, c, m), Branch: run.Build.Branch, Sights: judging.Sights{Seen: m.machines, Limits: c.Plan.Limits},
 	})
+	for i := range j.Rows {
+		j.Rows[i].Advisory = j.Rows[i].Advisory || s.o.PerfOff
+	}
+	AddAnswers(&j, s.answers(c, m.scores))
 	out := report.Judged{Rows: j.Rows, Problems: j.Record.Problems, Warnings: append(m.warnings, j.Warnings...), Together: &j.Case, Unverified: m.unverified}
 	out.Suspects, out.Changed, out.Machine, out.Lemons = s.suspects(j.Case.Onset), j.Changed, j.Machine, j.Lemons
 	if out.Environment = j.Environment.Text; j.OfEnvironment() {
@@ -45,13 +49,8 @@ func (s *Builder) judge(ctx context.Context, run rundir.Run, c results.Case, att
 	for i, rep := range j.Record.Repetitions {
 		out.Machines[m.dirs[i]] = rep.Machine
 	}
-	if s.o.PerfOff {
-		for i := range out.Rows {
-			out.Rows[i].Advisory = true
-		}
-	}
-	if c.Plan.Expected.Accuracy {
-		out.Rows = append(out.Rows, AccuracyRows(c.State.ID, m.scores, s.o.Accuracy, s.o.AccuracyAdvisory)...)
+	if j.Record.Valid && len(j.Record.Measurements) == 0 { // scores that are no metric
+		return out, nil
 	}
 	return out, &j.Record
 }

@@ -59,7 +59,8 @@ func (o Outside) Judged(j judging.Judgement, notStored error) report.Report {
 
 // Paired is the report of a paired session. accuracy are the rows of B's answers.
 func (o Outside) Paired(s ab.Session, accuracy []verdict.Row, at time.Time) report.Report {
-	doc := o.decided(report.Judged{Rows: accuracy, AB: &s}, !o.FunctionalOnly, at)
+	rows, problems := ofAnswers(accuracy)
+	doc := o.decided(report.Judged{Rows: rows, Problems: problems, AB: &s}, !o.FunctionalOnly, at)
 	doc.Warnings = slices.Concat(o.Rules.Warnings(), s.Warnings)
 	if o.FunctionalOnly { // shown, though it decides nothing
 		doc.Cases[0].Verdict = report.PairedWord(s.Verdict)

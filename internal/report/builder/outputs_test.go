@@ -2,8 +2,10 @@ package builder
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -32,13 +34,13 @@ func requireInvalid(t *testing.T, dir rundir.Dir, b built, why string) {
 	c := b.Document.Cases[0]
 	require.Len(t, b.Records, 1)
 	require.False(t, b.Records[0].Valid)
-	require.Contains(t, b.Records[0].Problems[0], why)
+	require.Regexp(t, why, b.Records[0].Problems[0])
 	require.NoError(t, b.Records[0].Validate())
 	require.Equal(t, b.Records[0].Problems, c.Problems)
-	require.Contains(t, c.Message, why)
+	require.Regexp(t, why, c.Message)
 	xml, err := os.ReadFile(filepath.Join(dir.Report(), rundir.ReportJUnit))
 	require.NoError(t, err)
-	require.Regexp(t, `name="validity"[^>]*><skipped message="not a measurement: [^"]*`+why, string(xml))
+	require.Regexp(t, `name="validity"[^>]*><skipped message="not a measurement: [^"]*`+strings.ReplaceAll(why, ">=", "&gt;="), string(xml))
 	require.Contains(t, exported(t, export.FormatBulk, b), `"b_is_valid":false`)
 	require.NotContains(t, exported(t, export.FormatBulk, b), `"b_is_valid":true`)
 	_, err = (&compare.Finder{}).Find(t.Context(), string(dir))
@@ -57,6 +59,102 @@ func TestACopyIsNowhereValid(t *testing.T) {
 	j := judging.Judgement{Record: b.Records[0]}
 	doc := Outside{Case: "c"}.Judged(j, nil)
 	require.Equal(t, b.Records[0].Problems, doc.Cases[0].Problems)
+}
+
+// scored is what lm_eval prints of gsm8k, at a score.
+func scored(score float64) string {
+	return fmt.Sprintf(`|Tasks|Version|     Filter     |n-shot|  Metric   |   |Value |   |Stderr|
+|-----|------:|----------------|-----:|-----------|---|-----:|---|-----:|
+|gsm8k|      3|flexible-extract|     5|exact_match|↑  |%.4f|±  |0.0063|
+`, score)
+}
+
+// Numbers of a build that answers wrongly are no measure for those to come, and its commit is none to compare with: a
+// broken kernel is fast.
+func TestWrongAnswersAreNowhereGood(t *testing.T) {
+	t.Parallel()
+	o := builder(t, 12)
+	gsm8k(&o)
+	dir := runDir(t, func(p *rundir.Plan) { p.Expected.Accuracy = true }, attemptSpec{outcome: rundir.OutcomePassed, tput: 1300})
+	answers := filepath.Join(dir.CaseDir("tiny").Attempt(0, 1).Run(0).Output(), "accuracy_eval.log")
+	writeText(t, answers, scored(0.94))
+	b := build(t, o, dir, 0)
+	require.Equal(t, exit.Passed, b.Document.ExitCode, b.Document.Headline)
+	require.True(t, b.Records[0].Valid)
+
+	writeText(t, answers, scored(0.20))
+	b = build(t, o, dir, 0)
+	require.Equal(t, exit.TestFailed, b.Document.ExitCode)
+	requireInvalid(t, dir, b, "gsm8k .exact_match, flexible-extract. is 20.00, required >= 91.30")
+	require.Equal(t, verdict.Invalid, b.Records[0].Verdict)
+	require.Regexp(t, "^gsm8k .* is 20.00", b.Document.Cases[0].Message)
+
+	o.AccuracyAdvisory = true
+	b = build(t, o, dir, 0)
+	require.Equal(t, exit.Passed, b.Document.ExitCode)
+	require.True(t, b.Records[0].Valid, "it decides nothing")
+}
+
+// A score that a configured pipeline leaves meets the gates as any other does.
+func TestGatesOfAPipeline(t *testing.T) {
+	t.Parallel()
+	speed := rundir.BenchFiles{Files: []string{"speed.log"}}
+	answers := rundir.BenchFiles{Files: []string{"answers.log"}, Reader: "lm-eval"}
+	for name, tt := range map[string]struct {
+		bench      []rundir.BenchFiles
+		score      float64
+		functional bool
+		gates      bool
+		exit       int
+		message    string
+	}{
+		"right":                          {bench: []rundir.BenchFiles{speed, answers}, score: 0.94, gates: true, exit: exit.Passed},
+		"wrong":                          {bench: []rundir.BenchFiles{speed, answers}, score: 0.20, gates: true, exit: exit.TestFailed, message: "is 20.00, required >= 91.30"},
+		"answers alone":                  {bench: []rundir.BenchFiles{answers}, score: 0.94, gates: true, exit: exit.Passed},
+		"wrong answers alone":            {bench: []rundir.BenchFiles{answers}, score: 0.20, gates: true, exit: exit.TestFailed, message: "is 20.00, required >= 91.30"},
+		"wrong answers, functional only": {bench: []rundir.BenchFiles{answers}, score: 0.20, gates: true, functional: true, exit: exit.TestFailed, message: "is 20.00, required >= 91.30"},
+		"no gate":                        {bench: []rundir.BenchFiles{speed, answers}, score: 0.20, exit: exit.Passed},
+		"answers alone and no gate":      {bench: []rundir.BenchFiles{answers}, score: 0.20, exit: exit.NoVerdict},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := builder(t, 0)
+			o.Policy.Exit.AllowNoBaseline, o.Policy.Exit.AllowCollecting = true, true
+			if o.Setup.Policy.FunctionalOnly = tt.functional; tt.gates {
+				gsm8k(&o)
+			}
+			dir := runDir(t, func(p *rundir.Plan) {
+				p.Case.Pipeline, p.Case.Mode, p.Expected = "own", rundir.ModeCustom, rundir.Expected{NodeIDs: p.Expected.NodeIDs}
+				p.Builds[0].Roles[1].Bench = tt.bench
+			}, attemptSpec{outcome: rundir.OutcomePassed})
+			out := dir.CaseDir("tiny").Attempt(0, 1).Run(0).RoleOut("BENCHMARK")
+			writeText(t, filepath.Join(out, "speed.log"), table(1000))
+			writeText(t, filepath.Join(out, "answers.log"), scored(tt.score))
+			c := build(t, o, dir, 0).Document.Cases[0]
+			require.Equal(t, tt.exit, c.ExitCode, "%s %v", c.Message, c.Problems)
+			require.Contains(t, c.Message, tt.message)
+		})
+	}
+}
+
+// The answers of a paired session meet the gates as well, whatever its plan expects.
+func TestGatesOfASession(t *testing.T) {
+	t.Parallel()
+	dir, runs := sessionDir(t, rundir.OutcomePassed, measuredPairs(1, 4)...)
+	for _, run := range runs {
+		score := 0.94
+		if run.Run.Build == rundir.HeadBuild && run.Run.Pair == 3 {
+			score = 0.20
+		}
+		writeText(t, filepath.Join(dir.CaseDir("tiny").Attempt(0, 1).Run(run.Run.Index).Output(), "accuracy_eval.log"), scored(score))
+	}
+	o := builder(t, 0)
+	require.Equal(t, exit.Passed, build(t, o, dir, 0).Document.ExitCode)
+	gsm8k(&o)
+	b := build(t, o, dir, 0)
+	require.Equal(t, exit.TestFailed, b.Document.ExitCode)
+	require.Regexp(t, "^gsm8k .* is 20.00", b.Document.Cases[0].Message)
+	require.NotContains(t, exported(t, export.FormatBulk, b), `"b_is_valid":true`)
 }
 
 // What decides nothing is no regression in an export, which a store would take for a known one.

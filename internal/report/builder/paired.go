@@ -13,6 +13,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/machine"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
+	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/results"
 	"github.com/ci-disagg/ci-disagg/internal/report/suspect"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
@@ -72,8 +73,8 @@ func unpaired(cases []results.Case) bool {
 type sessionRuns struct {
 	pairs  []ab.Pair
 	series []ab.Series
-	scored []results.Attempt // runs of the newer build that gave a measurement
-	seen   []suspect.Run     // what the machines of the runs were that gave one
+	scores []bench.Score // the answers of the newer build's runs that gave a measurement
+	seen   []suspect.Run // what the machines of the runs were that gave one
 }
 
 // sessionOf reads the pairs of a session. Its series are those of all runs up to the pair that ended it: one that lacks
@@ -83,12 +84,12 @@ func (s *Builder) sessionOf(c results.Case, dir rundir.AttemptDir, ended []rundi
 	var good []ab.Run
 	var known outputs
 	read := func(end rundir.RunEnd) ab.Run {
-		run, loaded, parts := s.sessionRun(c, dir, end)
+		run, loaded, parts, scores := s.sessionRun(c, dir, end)
 		run.Problems = append(run.Problems, known.add(parts)...)
 		if len(run.Problems) == 0 {
 			good = append(good, run)
 			if end.Run.Build == rundir.HeadBuild {
-				out.scored = append(out.scored, loaded)
+				out.scores = append(out.scores, scores...)
 			}
 			out.seen = append(out.seen, suspect.Run{Name: path.Base(run.Name), B: end.Run.Build == rundir.HeadBuild, Seen: loaded.Machine})
 		}
@@ -127,18 +128,18 @@ func (s *Builder) seriesOf(c results.Case, good []ab.Run) []ab.Series {
 }
 
 // sessionRun reads one run of a session, loaded as an attempt of its own, with what its client gave each time it ran.
-func (s *Builder) sessionRun(c results.Case, dir rundir.AttemptDir, end rundir.RunEnd) (ab.Run, results.Attempt, outputs) {
+func (s *Builder) sessionRun(c results.Case, dir rundir.AttemptDir, end rundir.RunEnd) (run ab.Run, loaded results.Attempt, gave outputs, scores []bench.Score) {
 	s.mu.Lock()
-	loaded := s.loader.SessionRun(c.Plan, dir, end)
+	loaded = s.loader.SessionRun(c.Plan, dir, end)
 	s.mu.Unlock()
 	name, err := filepath.Rel(string(s.loader.Dir), string(dir.Run(end.Run.Index)))
 	if err != nil {
 		name = string(dir.Run(end.Run.Index))
 	}
-	run := ab.Run{Name: filepath.ToSlash(name), At: loaded.Began(), Values: map[ab.Key]float64{}}
+	run = ab.Run{Name: filepath.ToSlash(name), At: loaded.Began(), Values: map[ab.Key]float64{}}
 	if moved := movedOn(c.Plan, end.Run, loaded.Machine); moved != "" {
 		run.Problems = []string{moved}
-		return run, loaded, nil
+		return run, loaded, nil, nil
 	}
 	e := results.ConcludeRun(c.Plan, loaded, s.o.Flaky, s.o.Classes)
 	if run.Failed = e.Outcome != rundir.OutcomePassed; run.Failed {
@@ -150,7 +151,7 @@ func (s *Builder) sessionRun(c results.Case, dir rundir.AttemptDir, end rundir.R
 				break
 			}
 		}
-		return run, loaded, nil
+		return run, loaded, nil, nil
 	}
 	parts := timesOf(c.Plan, loaded)
 	m := s.measure(c, parts)
@@ -165,7 +166,7 @@ func (s *Builder) sessionRun(c results.Case, dir rundir.AttemptDir, end rundir.R
 	if len(run.Values) == 0 && len(run.Problems) == 0 {
 		run.Problems = []string{"it measured nothing"}
 	}
-	return run, loaded, outputsOf(run.Name, parts, m.measurements)
+	return run, loaded, outputsOf(run.Name, parts, m.measurements), m.scores
 }
 
 // movedOn is why a run of base was of another build than the plan says, "" = it was not, or nobody knows: hours may lie
@@ -251,10 +252,7 @@ func (s *Builder) judgeSession(c results.Case, last results.Ended) report.Judged
 	if out.Warnings = slices.Concat(found.Warnings, odd); found.Verdict == paired.Regression || found.Verdict == paired.Inconclusive {
 		out.Machine = probably
 	}
-	if c.Plan.Expected.Accuracy {
-		scores := s.measure(c, m.scored).scores
-		out.Rows = AccuracyRows(c.State.ID, scores, s.o.Accuracy, s.o.AccuracyAdvisory)
-	}
+	out.Rows, out.Problems = ofAnswers(s.answers(c, m.scores))
 	return out
 }
 

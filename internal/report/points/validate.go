@@ -26,14 +26,15 @@ func Validate(results []bench.Result, want rundir.Expected) []bench.Problem {
 			others = append(others, r)
 		}
 	}
-	if len(points) == 0 && len(want.Points) == 0 && (!want.Accuracy || len(others) == 0) {
+	scored := slices.ContainsFunc(results, func(r bench.Result) bool { return len(r.Accuracy) > 0 })
+	if len(points) == 0 && len(want.Points) == 0 && !scored && (!want.Accuracy || len(others) == 0) {
 		v.add(bench.Result{}, "no benchmark result was found")
 	}
 	v.match(points)
 	for _, r := range others {
 		v.out = append(v.out, r.Problems...)
 	}
-	if want.Accuracy && !slices.ContainsFunc(results, func(r bench.Result) bool { return len(r.Accuracy) > 0 }) {
+	if want.Accuracy && !scored {
 		v.add(bench.Result{}, "no accuracy result was found")
 	}
 	return v.out

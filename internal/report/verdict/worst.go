@@ -45,6 +45,11 @@ func WorstOf(words []Word) Word {
 // Decides reports whether a row can turn a run red.
 func (r Row) Decides() bool { return r.Gate && !r.Advisory }
 
+// WrongAnswer reports whether a row is an accuracy gate that failed.
+func (r Row) WrongAnswer() bool {
+	return r.Decides() && r.Rule == RuleAccuracy && r.Verdict == Regression
+}
+
 // Worst is the worst verdict of the rows that can turn a run red, "" where there is none.
 func Worst(rows []Row) Word {
 	var all []Word

@@ -2,12 +2,14 @@ package tables
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
 	"github.com/ci-disagg/ci-disagg/internal/report/results"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
 )
 
@@ -43,5 +45,9 @@ func (p Printer) Paired(doc report.Report) {
 	if s.Power != nil && s.Verdict != paired.Pass {
 		fmt.Fprintln(p.W, s.Power.Sentence())
 	}
-	p.end(c.Verdict, "%s (exit %d): %s", s.Verdict, doc.ExitCode, doc.Headline)
+	word, result := c.Verdict, string(s.Verdict)
+	if slices.ContainsFunc(c.Metrics, verdict.Row.WrongAnswer) { // whatever the speed
+		word, result = verdict.Regression, doc.Result
+	}
+	p.end(word, "%s (exit %d): %s", result, doc.ExitCode, doc.Headline)
 }

@@ -4,6 +4,7 @@ package tables
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -31,7 +32,7 @@ func (p Printer) Verdict(doc report.Report, all bool) {
 	if hidden > 0 {
 		fmt.Fprintf(p.W, "%d metrics that do not gate and did not move: --all shows them\n", hidden)
 	}
-	if len(c.Problems) == 0 {
+	if len(c.Problems) == 0 || c.Verdict == verdict.Regression {
 		p.reasons(c.Metrics)
 		p.together(c.Together)
 		p.beside(c)
@@ -42,11 +43,13 @@ func (p Printer) Verdict(doc report.Report, all bool) {
 	for _, w := range doc.Warnings {
 		fmt.Fprintf(p.W, "warning: %s\n", plain.Inert(plain.Line(w)))
 	}
-	result := string(c.Verdict)
-	if result == "" || doc.ExitCode == exit.Passed && c.Verdict != verdict.Improvement {
+	word, result := c.Verdict, string(c.Verdict)
+	if slices.ContainsFunc(c.Metrics, verdict.Row.WrongAnswer) { // whatever the speed
+		word, result = verdict.Regression, doc.Result
+	} else if result == "" || doc.ExitCode == exit.Passed && c.Verdict != verdict.Improvement {
 		result = cmp.Or(report.NotJudged(c), doc.Result)
 	}
-	p.end(c.Verdict, "%s (exit %d)", result, doc.ExitCode)
+	p.end(word, "%s (exit %d)", result, doc.ExitCode)
 }
 
 // together says what the gating metrics say as one, where the change began, and how
