@@ -158,6 +158,10 @@ func scenarios() map[string]scenario {
 			begun := time.Now()
 			s.hang = func() bool { d := time.Since(begun); return d > 2*time.Minute && d < 12*time.Minute }
 		}},
+		"files are away": {cases: 1, set: func(s *sim) {
+			begun := time.Now()
+			s.away = func() bool { d := time.Since(begun); return d > 14*time.Minute && d < 25*time.Minute }
+		}, opt: withRetry},
 		"fail fast": {cases: 3, set: func(s *sim) {
 			s.end = func(int) string { return "OUT_OF_MEMORY" }
 			s.run = func(n int) time.Duration { return time.Duration(n+1) * 5 * time.Minute }

@@ -36,6 +36,8 @@ type sim struct {
 	lost int
 	// unsigned is how many submissions find munge away.
 	unsigned int
+	// away says that no file can be read.
+	away func() bool
 	// renames says that a plugin of the site gives jobs other names.
 	renames bool
 
@@ -205,6 +207,9 @@ func (s *sim) sacct() (host.Result, error) {
 // Read gives the agents' records: a sign of life every five seconds, and the end
 // record two seconds before the job's.
 func (s *sim) Read(_ context.Context, _ int64, paths ...string) (map[string][]byte, error) {
+	if s.away() {
+		return nil, host.ErrUnreachable
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := map[string][]byte{}
@@ -236,7 +241,7 @@ func (s *sim) ReadAt(context.Context, int, map[string]int64) (map[string][]byte,
 
 func newSim() *sim {
 	return &sim{
-		Here: host.NewHere(nil), calls: map[string]int{}, hang: func() bool { return false },
+		Here: host.NewHere(nil), calls: map[string]int{}, hang: func() bool { return false }, away: func() bool { return false },
 		wait: func(int) time.Duration { return 10 * time.Minute }, run: func(int) time.Duration { return time.Hour },
 		end: func(int) string { return "COMPLETED" }, word: func(int, time.Duration) string { return "" },
 	}

@@ -37,9 +37,9 @@ type state struct {
 	deadline time.Time // when an interrupted drive gives up waiting for its jobs
 
 	queue    queueView
-	badNodes []string // kept from further jobs
-	retries  int      // in this run
-	reading  bool     // the agents' records are being read
+	badNodes []string  // kept from further jobs
+	retries  int       // in this run
+	reading  time.Time // since when the agents' records are being read, zero = they are not
 	status   time.Time
 	acctOff  bool // the cluster has no accounting
 	calls    int  // of Slurm so far

@@ -24,6 +24,9 @@ func (t caseTransition) resolve() {
 		t.close(r)
 		return
 	}
+	if r.Waits != "" && c.last.Waits == "" {
+		t.tell(Warning, t.i, "%s", r.Waits)
+	}
 	c.last = r
 	t.tellQueue()
 	if r.Ask != 0 {
@@ -85,7 +88,7 @@ func (t *transition) takeAnswers(c *caseState, a answers) {
 
 // readAgents has the agents' records read: free of charge for Slurm.
 func (t *transition) readAgents() {
-	if t.reading {
+	if !t.reading.IsZero() {
 		return
 	}
 	var a action
@@ -98,14 +101,15 @@ func (t *transition) readAgents() {
 	if len(a.watch) == 0 {
 		return
 	}
-	t.reading = true
+	t.reading = t.at
 	a.kind = doRead
 	t.do(a)
 }
 
 // seeAgents takes what the agents have written, and whether their processes live.
 func (t *transition) seeAgents(watched []key, sights []follow.Sight) {
-	t.reading = false
+	looked := t.reading
+	t.reading = time.Time{}
 	for n, s := range sights {
 		i := watched[n].cas
 		c := &t.cases[i]
@@ -113,7 +117,10 @@ func (t *transition) seeAgents(watched []key, sights []follow.Sight) {
 			continue
 		}
 		if s.Local && c.facts.Local.Alive && !s.Alive {
-			c.facts.Local = &outcome.Process{GoneSince: t.at}
+			c.facts.Local = &outcome.Process{GoneSince: looked}
+		}
+		if !s.Unread {
+			c.facts.Looked = looked
 		}
 		if s.Record != nil {
 			t.of(i).seeAgent(s.Record)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"syscall"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/collect"
@@ -22,7 +23,11 @@ func (d *driver) search(work context.Context, a action) event {
 	var err error
 	s.job, s.ok, err = d.back.Find(work, a.job)
 	var rec rundir.AgentRecord
-	if readErr := rundir.ReadJSON(a.dir.AgentFile(), &rec); !errors.Is(readErr, fs.ErrNotExist) {
+	switch readErr := rundir.ReadJSON(a.dir.AgentFile(), &rec); {
+	case errors.Is(readErr, fs.ErrNotExist):
+	case errors.As(readErr, new(syscall.Errno)): // a file server that is away says nothing
+		err = errors.Join(err, readErr)
+	default:
 		s.ran, s.agentJob = true, rec.JobID
 	}
 	if err != nil {

@@ -3,6 +3,7 @@ package follow
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"strconv"
@@ -32,6 +33,7 @@ type Job struct {
 // Sight is what there is to be seen of one agent.
 type Sight struct {
 	Record *rundir.AgentRecord // nil: nothing new
+	Unread bool                // whether there is a record, and which, could not be found out
 	Local  bool                // its process can be seen from here
 	Alive  bool
 }
@@ -86,18 +88,37 @@ func (r *Reader) Read(ctx context.Context, watch []Job, offsets map[string]int64
 		paths = append(paths, w.There.AgentFile())
 	}
 	got, err := r.access.Host.Read(ctx, maxRecord, paths...)
-	if err != nil {
-		r.access.Log.Debug("agent records", "err", err)
-	}
+	unread := r.unread(ctx, paths, got, err)
 	parts, _ := r.access.Host.ReadAt(ctx, consolePart, offsets)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i, w := range watch {
-		sights[i].Record = r.record(w, got[paths[i]])
+		sights[i].Record, sights[i].Unread = r.record(w, got[paths[i]]), unread[paths[i]]
 	}
 	r.console.print(offsets, parts)
 	r.saw(ctx, watch, sights)
 	return sights
+}
+
+// unread are those of the paths of which it is not known what is there, if only nothing, or something that is no file:
+// err is of a look at all of them, which got these.
+func (r *Reader) unread(ctx context.Context, paths []string, got map[string][]byte, err error) map[string]bool {
+	if err == nil {
+		return nil
+	}
+	r.access.Log.Debug("agent records", "err", err)
+	out := map[string]bool{}
+	for _, p := range paths {
+		of := err
+		if _, ok := got[p]; ok {
+			continue
+		}
+		if errors.Is(err, host.ErrUnread) && len(paths) > 1 { // only of some of them
+			_, of = r.access.Host.Read(ctx, maxRecord, p)
+		}
+		out[p] = of != nil && !errors.As(of, new(*rundir.NodeError))
+	}
+	return out
 }
 
 // record is an agent's record that has changed. One that cannot be read, or is

@@ -1,9 +1,13 @@
 package follow
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -74,4 +78,56 @@ func TestAJobCommandsNoBuildServer(t *testing.T) {
 		c.print(map[string]int64{}, map[string][]byte{"slurm.out": []byte("##vso[task.complete result=Succeeded;]\n::error::not so\n")})
 		require.Equal(t, tt.want, out.String())
 	}
+}
+
+// halfRead is a host on which some files can be read, and others cannot.
+type halfRead struct {
+	host.Host
+	files map[string]string // "" = cannot be read
+	down  bool
+}
+
+func (h halfRead) Read(_ context.Context, _ int64, paths ...string) (map[string][]byte, error) {
+	if h.down {
+		return nil, host.ErrUnreachable
+	}
+	out, errs := map[string][]byte{}, []error{}
+	for _, p := range paths {
+		switch text, ok := h.files[p]; {
+		case !ok:
+		case text == "":
+			errs = append(errs, fmt.Errorf("%w: %w", host.ErrUnread, syscall.EIO))
+		case text == "link":
+			errs = append(errs, fmt.Errorf("%w: %w", host.ErrUnread, &rundir.NodeError{Path: p}))
+		default:
+			out[p] = []byte(text)
+		}
+	}
+	return out, errors.Join(errs...)
+}
+
+func (h halfRead) ReadAt(context.Context, int, map[string]int64) (map[string][]byte, error) {
+	return nil, nil
+}
+
+// A record that cannot be read is not one that is not there, and says nothing of the others.
+func TestUnreadIsNotMissing(t *testing.T) {
+	t.Parallel()
+	watch := []Job{{There: "/there"}, {There: "/missing"}, {There: "/unread"}, {There: "/link"}}
+	h := halfRead{files: map[string]string{
+		watch[0].There.AgentFile(): `{"schema":2,"heartbeat":"2026-11-30T00:00:00Z"}`, watch[2].There.AgentFile(): "", watch[3].There.AgentFile(): "link",
+	}}
+	look := func(watch ...Job) (unread []rundir.AttemptDir) {
+		for i, s := range New(runs.Access{Host: h}.Complete(), Listeners{}, false).Read(t.Context(), watch, nil) {
+			if s.Unread {
+				unread = append(unread, watch[i].There)
+			}
+		}
+		return unread
+	}
+	require.Equal(t, []rundir.AttemptDir{"/unread"}, look(watch...))
+	require.Equal(t, []rundir.AttemptDir{"/unread"}, look(watch[2]))
+	require.Empty(t, look(watch[3]))
+	h.down = true
+	require.Len(t, look(watch...), 4)
 }

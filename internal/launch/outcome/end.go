@@ -364,6 +364,13 @@ func timeoutAs(f Facts, v view) rundir.Outcome {
 	return rundir.TimeoutOf(p)
 }
 
+func stateText(v view) string {
+	if v.state == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (%s%s)", v.state, exitText(v))
+}
+
 func exitText(v view) string {
 	switch {
 	case !v.exit.Known:
@@ -400,6 +407,9 @@ func resolveLocal(f Facts) Resolution {
 	case !p.Alive && !p.GoneSince.IsZero() && f.Now.Sub(p.GoneSince) >= time.Second:
 		if f.Job.Cancel != nil {
 			return ours(f, view{}, r)
+		}
+		if f.Looked.Before(p.GoneSince) { // a record is complete when its process was gone before it was read
+			return unread(f, view{}, r, p.GoneSince)
 		}
 		if f.Agent == nil {
 			return done(r, rundir.OutcomeInfra, KindLaunch, "process", "the agent ended before it could write anything; see slurm.out")

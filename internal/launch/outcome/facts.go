@@ -41,6 +41,8 @@ type Facts struct {
 	AgentSeen    time.Time // when a record was first seen
 	AgentChanged time.Time // when the record was last seen to change
 	EndSeen      time.Time // when its end was first seen
+	// Looked is when the last look for its record began that could tell what is there, if only that nothing is.
+	Looked time.Time
 
 	Local *Process // the local backend's agent; nil with Slurm
 
@@ -87,6 +89,9 @@ type Bounds struct {
 	// Blind is how long neither Slurm nor the agent need to have said anything: longer
 	// than any maintenance. A login whose right to ask has expired never hears again.
 	Blind time.Duration
+	// Unread is how long the end of a job is held open because the agent's record cannot be read: a file server that is
+	// away mostly comes back.
+	Unread time.Duration
 	// NeverReasons are the pending reasons that cannot resolve by themselves.
 	NeverReasons []string
 }
@@ -95,7 +100,7 @@ type Bounds struct {
 func Defaults() Bounds {
 	return Bounds{
 		Lost: 5 * time.Minute, Record: 65 * time.Second, Accounting: 10 * time.Second, Stuck: 2 * time.Minute,
-		Preempted: 30 * time.Second, Never: 30 * time.Second, Strange: 30 * time.Minute, Blind: 24 * time.Hour,
+		Preempted: 30 * time.Second, Never: 30 * time.Second, Strange: 30 * time.Minute, Blind: 24 * time.Hour, Unread: time.Hour,
 		// ReqNodeNotAvail and PartitionNodeLimit are not here: both go away when
 		// nodes come back, and both have ended good jobs of others.
 		NeverReasons: []string{
@@ -120,6 +125,7 @@ func (b Bounds) orDefaults() Bounds {
 	set(&b.Never, d.Never)
 	set(&b.Strange, d.Strange)
 	set(&b.Blind, d.Blind)
+	set(&b.Unread, d.Unread)
 	if b.NeverReasons == nil {
 		b.NeverReasons = d.NeverReasons
 	}
@@ -154,6 +160,7 @@ type Resolution struct {
 	Ended      time.Time
 	Suspended  time.Duration // for how long Slurm had stopped the job in all
 	Ask        Ask
+	Waits      string // for what there is no end yet although the job is over, where people should know
 
 	// Cancel is why the client should end the job now, "" = it should not: Cause says
 	// it for a program, and As is what the attempt then counts as.
@@ -184,5 +191,6 @@ const (
 	KindLost       = blame.KindLost      // no source knows what became of the job
 	KindTimeLimit  = blame.KindTimeLimit // Slurm ended the job at its limit
 	KindIncomplete = "role-missing"      // a planned role is not in the agent's record
+	KindUnread     = "record-unread"     // the agent's record could not be read
 	KindDisagree   = "sources-disagree"  // Slurm says something else than the agent
 )

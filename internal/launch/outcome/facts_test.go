@@ -17,7 +17,7 @@ type fact func(*Facts)
 func facts(now time.Duration, fs ...fact) Facts {
 	submitted := t0
 	f := Facts{
-		Now: at(now), Since: t0, Roles: []string{"GEN_0", "BENCHMARK"},
+		Now: at(now), Since: t0, Roles: []string{"GEN_0", "BENCHMARK"}, Looked: at(now),
 		Job: rundir.Job{Backend: "slurm", ID: "7", Name: "cid-x", Intent: t0, Submitted: &submitted},
 	}
 	for _, g := range fs {

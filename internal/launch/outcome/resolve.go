@@ -262,6 +262,9 @@ func absent(f Facts, v view, r Resolution) Resolution {
 	if gone < f.Bounds.Lost || f.AgentChanged.After(f.Now.Add(-f.Bounds.Lost/2)) {
 		return r
 	}
+	if due := f.AbsentSince.Add(f.Bounds.Lost); unseen(f, due) {
+		return unread(f, v, r, due)
+	}
 	text := fmt.Sprintf("neither squeue nor scontrol nor sacct has known an end of the job for %v", f.Bounds.Lost)
 	if f.AcctOff {
 		text = fmt.Sprintf("neither squeue nor scontrol has known the job for %v, and there is no accounting", f.Bounds.Lost)
@@ -303,10 +306,37 @@ func over(f Facts, v view, r Resolution) Resolution {
 	if ended(f) {
 		return combine(f, v, r)
 	}
-	if waited < recordWait(f, v) {
+	wait := recordWait(f, v)
+	due := since.Add(wait)
+	switch {
+	case waited < wait:
 		return r
+	case unseen(f, due):
+		return unread(f, v, r, due)
 	}
 	return fromSlurm(f, v, r)
+}
+
+// lookEvery is how long ago the last look for a record may be where nothing is in its way.
+const lookEvery = 4 * time.Second
+
+// unseen reports whether the agent may have written down how it ended without that having been looked for: a file
+// server may be away, or a login node. What we ended ourselves is told without.
+func unseen(f Facts, due time.Time) bool {
+	return !f.Draft && f.Job.Cancel == nil && f.Looked.Before(due.Add(-lookEvery))
+}
+
+// unread: the job is over, and what its agent says of that is still to be read. due is when it would have been told
+// without.
+func unread(f Facts, v view, r Resolution, due time.Time) Resolution {
+	switch late := f.Now.Sub(due); {
+	case late >= f.Bounds.Unread:
+		return done(r, rundir.OutcomeInfra, KindUnread, confidence(f, v),
+			fmt.Sprintf("the job is over%s, and the agent's record of it could not be read for %v", stateText(v), f.Bounds.Unread))
+	case late >= f.Bounds.Accounting:
+		r.Waits = fmt.Sprintf("the job is over, and the agent's record cannot be read: waiting for that, for up to %v", f.Bounds.Unread)
+	}
+	return r
 }
 
 // asksNodes reports whether it is to be known what slurmctld has against the job's nodes: one of them may have ended
@@ -382,7 +412,7 @@ func classOf(o rundir.Outcome, kind string) string {
 		return ""
 	case o == rundir.OutcomeTestFailed, o == rundir.TimeoutOf(rundir.PhaseReady), o == rundir.TimeoutOf(rundir.PhaseBenchmark), o == rundir.TimeoutOf(rundir.PhaseDrain):
 		return "test"
-	case kind == KindDisagree, kind == KindIncomplete:
+	case kind == KindDisagree, kind == KindIncomplete, kind == KindUnread:
 		return "unknown"
 	default:
 		return "infra"

@@ -168,7 +168,7 @@ func (a Access) facts(ctx context.Context, dir rundir.Dir, e JobEnd, seen answer
 		old = now.Add(-settled)
 	}
 	f = outcome.Facts{
-		Now: now, Since: j.Intent, Job: j, Roles: outcome.Accountable(plan), Draft: plan.Draft, Budget: plan.Budgets, AcctOff: seen.off, StateSince: old,
+		Now: now, Since: j.Intent, Job: j, Roles: outcome.Accountable(plan), Draft: plan.Draft, Budget: plan.Budgets, AcctOff: seen.off, StateSince: old, Looked: now,
 	}
 	row := slurm.NewestRow(seen.acct[j.Routed], j.ID)
 	if c, ok := dir.CancelledAfter(j.Intent); ok && f.Job.Cancel == nil && !endedBefore(row, c) {
