@@ -59,7 +59,7 @@ func (t caseTransition) ask() {
 	c := t.c
 	wait := 2 * time.Second
 	switch q := c.facts.Queue.Row; {
-	case q != nil && q.State.Class() == slurm.Waiting: // slurmctld has not answered, and the job may wait for hours
+	case q != nil && q.State.Class() != slurm.Terminal: // slurmctld has not answered, or sacct; that may take hours
 		wait = 30 * time.Second
 	case !c.facts.AbsentSince.IsZero() && t.at.Sub(c.facts.AbsentSince) > 30*time.Second:
 		wait = 20 * time.Second

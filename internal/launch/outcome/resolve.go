@@ -75,8 +75,10 @@ type view struct {
 	queued  time.Time
 	started time.Time
 	ended   time.Time
-	over    bool // a source that may say so says that the job is over
-	absent  bool // squeue answered without it, and nobody else says it is over
+	over    bool      // a source that may say so says that the job is over
+	absent  bool      // squeue answered without it, and nobody else says it is over
+	stuck   bool      // squeue does not let go of it, although nothing of it says anything any more
+	since   time.Time // of over, or stuck
 	sources []string
 }
 
@@ -95,9 +97,18 @@ func look(f Facts) view {
 		}
 	}
 	asked := !f.Queue.At.IsZero()
-	if f.Queue.Row == nil || v.class == slurm.Terminal {
+	v.since, v.stuck = lastsSince(f, v)
+	switch {
+	case f.Queue.Row == nil || v.class == slurm.Terminal:
 		v.addControl(f.Control.Row)
 		v.addAcct(f.Acct.Row)
+	case v.stuck: // what was said before is not of this end
+		if c := f.Control; c.Row != nil && c.Row.State.Class() == slurm.Terminal && !c.At.Before(v.since) {
+			v.addControl(c.Row)
+		}
+		if !f.Acct.At.Before(v.since) {
+			v.addAcct(f.Acct.Row)
+		}
 	}
 	v.over = v.class == slurm.Terminal
 	if v.over && v.state == slurm.Preempted && !preemptedForGood(f) {
@@ -105,6 +116,23 @@ func look(f Facts) view {
 	}
 	v.absent = !v.over && asked && f.Queue.Row == nil
 	return v
+}
+
+// lastsSince is since when squeue has said what it says. A job that is leaving holds nodes, and its agent may still
+// write how it ended; stuck is one of which nothing has been heard for long: a process that nobody can end keeps it in
+// COMPLETING until an administrator sees to the node. As of then others are asked how it ended.
+func lastsSince(f Facts, v view) (since time.Time, stuck bool) {
+	since = f.StateSince
+	switch {
+	case f.Queue.Row == nil:
+		return f.AbsentSince, false
+	case v.class != slurm.Leaving || since.IsZero() || ended(f):
+		return since, false
+	case f.AgentChanged.After(since):
+		since = f.AgentChanged
+	}
+	since = since.Add(f.Bounds.Stuck)
+	return since, !f.Queue.At.Before(since)
 }
 
 // addControl takes what scontrol adds, as long as it says the job is over: an
@@ -237,9 +265,29 @@ func running(f Facts, v view, r Resolution) Resolution {
 		r.end(rundir.CauseSuspended, rundir.OutcomeInfra, "Slurm suspended the job: what it measures is not what it does when it runs")
 		return r
 	}
+	if v.stuck {
+		return stuck(f, v, r)
+	}
 	if v.class == slurm.Unknown && !f.StateSince.IsZero() && f.Queue.At.Sub(f.StateSince) >= f.Bounds.Strange {
 		r.end(rundir.CauseLost, rundir.OutcomeLost, fmt.Sprintf("Slurm has been calling its state %q, which this version does not know, for %v", v.state, f.Bounds.Strange))
 		return done(r, rundir.OutcomeLost, KindLost, "squeue", r.Cancel)
+	}
+	return r
+}
+
+// stuck: squeue does not let go of the job, and nobody has said yet how it ended.
+func stuck(f Facts, v view, r Resolution) Resolution {
+	r.Ask = AskControl
+	if !f.AcctOff {
+		r.Ask |= AskAccounting
+	}
+	stands := f.Queue.At.Sub(f.StateSince)
+	switch {
+	case f.Job.Cancel != nil && (f.AcctOff || stands >= f.Bounds.Strange):
+		return ours(f, v, r)
+	case stands >= f.Bounds.Strange:
+		return done(r, rundir.OutcomeLost, KindLost, confidence(f, v),
+			fmt.Sprintf("the job has been %s for %v, its agent is silent, and nobody says how it ended", v.state, stands.Round(time.Minute)))
 	}
 	return r
 }
@@ -278,10 +326,7 @@ func absent(f Facts, v view, r Resolution) Resolution {
 
 // over: Slurm says that the job is over.
 func over(f Facts, v view, r Resolution) Resolution {
-	since := f.StateSince
-	if f.Queue.Row == nil {
-		since = f.AbsentSince
-	}
+	since := v.since
 	waited := f.Now.Sub(since)
 	if since.IsZero() {
 		waited = f.Bounds.Record

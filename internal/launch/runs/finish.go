@@ -202,12 +202,23 @@ func (a Access) facts(ctx context.Context, dir rundir.Dir, e JobEnd, seen answer
 	for _, r := range seen.queue {
 		if r.ID == j.ID && jobs.Is(j, r) {
 			f.Queue.Row, f.AbsentSince = &r, time.Time{}
+			if r.State.Class() == slurm.Leaving {
+				f.StateSince = leftSince(row, now)
+			}
 		}
 	}
 	if row != nil {
 		f.Acct = outcome.Seen[slurm.AcctRow]{At: seen.at, Row: row}
 	}
 	return f, stands, nil
+}
+
+// leftSince is since when a job has been leaving, as far as accounting tells.
+func leftSince(row *slurm.AcctRow, now time.Time) time.Time {
+	if row == nil || row.State.Class() != slurm.Terminal || row.End.IsZero() || row.End.After(now) {
+		return now
+	}
+	return row.End
 }
 
 // endedBefore reports whether a job was over when it was asked to end.
