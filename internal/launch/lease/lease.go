@@ -46,8 +46,7 @@ type Lease struct {
 	now  func() time.Time
 
 	mu   sync.Mutex
-	mine rundir.Lease
-	seen time.Time // when we last found it to be ours
+	mine rundir.Lease // as last written
 }
 
 // HostName names this machine and its process id space: a pid means nothing in
@@ -193,12 +192,9 @@ func (l *Lease) Check() error {
 	if err != nil {
 		return err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if held == nil || held.Owner != l.mine.Owner {
+	if held == nil || held.Owner != l.Record().Owner {
 		return ErrLost
 	}
-	l.seen = l.now()
 	return nil
 }
 
@@ -207,11 +203,19 @@ func (l *Lease) Renew() error {
 	if err := l.Check(); err != nil {
 		return err
 	}
-	l.mu.Lock()
-	l.mine.Heartbeat = l.now()
-	mine := l.mine
-	l.mu.Unlock()
-	return rundir.WriteJSON(l.file, mine)
+	mine := l.Record()
+	mine.Heartbeat = l.now()
+	return l.write(mine)
+}
+
+func (l *Lease) write(mine rundir.Lease) error {
+	err := rundir.WriteJSON(l.file, mine)
+	if err == nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.mine = mine
+	}
+	return err
 }
 
 // Record is the lease as last written.
@@ -230,12 +234,9 @@ func (l *Lease) Release(detached bool) error {
 		}
 		return err
 	}
-	l.mu.Lock()
-	at := l.now()
-	l.mine.Released, l.mine.Detached, l.mine.Heartbeat = &at, detached, at
-	mine := l.mine
-	l.mu.Unlock()
-	return rundir.WriteJSON(l.file, mine)
+	at, mine := l.now(), l.Record()
+	mine.Released, mine.Detached, mine.Heartbeat = &at, detached, at
+	return l.write(mine)
 }
 
 // Keep renews the lease until ctx ends; beat is called each time. lost is called once, when another driver
@@ -251,9 +252,7 @@ func (l *Lease) Keep(ctx context.Context, every time.Duration, beat func(), lost
 		case <-t.C:
 		}
 		err := l.Renew()
-		l.mu.Lock()
-		silent := l.now().Sub(l.seen)
-		l.mu.Unlock()
+		silent := l.now().Sub(l.Record().Heartbeat) // which others go by
 		switch {
 		case errors.Is(err, ErrLost):
 			lost(err)

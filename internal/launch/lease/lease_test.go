@@ -3,11 +3,15 @@ package lease
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
+	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -169,4 +173,29 @@ func TestTheFirstLease(t *testing.T) {
 func isZombie(pid int) bool {
 	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return bytes.Contains(stat, []byte(") Z "))
+}
+
+// Signs of life that cannot be written end the drive in time, however well the old one can be read: others go by it.
+func TestUnwrittenIsSilent(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), strings.Repeat("x", 250)) // the temporary name of its successor is too long
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		l := &Lease{file: file, now: time.Now, mine: rundir.Lease{Schema: rundir.Schema, Owner: "me", Host: "h", Acquired: begun, Heartbeat: begun}}
+		data, err := json.Marshal(l.mine)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(file, data, 0o600))
+		require.NoError(t, l.Check())
+		require.ErrorIs(t, l.Renew(), syscall.ENAMETOOLONG)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+		defer cancel()
+		l.Keep(ctx, 10*time.Second, func() {}, func(err error) {
+			require.ErrorIs(t, err, ErrLost)
+			require.ErrorIs(t, err, syscall.ENAMETOOLONG)
+			cancel()
+		})
+		require.Equal(t, 50*time.Second, time.Since(begun))
+		require.Equal(t, begun, l.Record().Heartbeat, "as last written")
+		require.NoError(t, l.Check(), "nobody else has it")
+	})
 }
