@@ -38,6 +38,29 @@ type Verdict struct {
 	Text      string // one line: measured, required, expected
 }
 
+// Worse reports whether a score is worse by its gate than another one of the same gate. One that proves nothing is
+// better than a wrong one only.
+func (v Verdict) Worse(o Verdict) bool {
+	if v.rank() != o.rank() {
+		return v.rank() > o.rank()
+	}
+	if *v.Gate.HigherIsBetter {
+		return v.Score.Value-v.Threshold < o.Score.Value-o.Threshold
+	}
+	return v.Score.Value-v.Threshold > o.Score.Value-o.Threshold
+}
+
+func (v Verdict) rank() int {
+	switch {
+	case v.Pass:
+		return 0
+	case v.Score.Task == "":
+		return 1
+	default:
+		return 2
+	}
+}
+
 // datasetDefaults are upstream's test parameters by data set.
 func datasetDefaults(dataset string) (alpha, sigma float64, samples int, higher, ok bool) {
 	switch dataset {

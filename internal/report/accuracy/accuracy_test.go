@@ -85,6 +85,11 @@ func TestCheck(t *testing.T) {
 			require.Contains(t, got[0].Text, c.text)
 		})
 	}
+	order, err := Check([]bench.Score{score("flexible-extract", 94), {Task: "gsm8k", Filter: "flexible-extract", Value: 95, Samples: 1}, score("flexible-extract", 80), score("flexible-extract", 70)}, gate)
+	require.NoError(t, err)
+	for i := range order[1:] {
+		require.True(t, order[i+1].Worse(order[i]) && !order[i].Worse(order[i+1]), "right, no proof, wrong, very wrong: %d", i)
+	}
 	lower := false
 	wrong := []bench.Score{{Task: "asr", Filter: "none", Metric: "wer", Value: 60, Unit: "%", LowerIs: true}}
 	raw := []bench.Score{{Task: "asr", Filter: "none", Metric: "bits_per_byte", Value: 3, Unit: "1", LowerIs: true}}

@@ -57,10 +57,7 @@ func inPercent(s Score) Score {
 	return s
 }
 
-var (
-	notShare  = regexp.MustCompile("perplexity|bits_per_byte|bpb|loss|ppl")
-	notInName = regexp.MustCompile("[^a-z0-9._]")
-)
+var notShare = regexp.MustCompile("perplexity|bits_per_byte|bpb|loss|ppl")
 
 // accuracySamples adds one sample per task: of the filter and the metric that
 // stand first in preferred order, the last run of several.
@@ -75,7 +72,7 @@ func accuracySamples(t metric.Table, r *Result) {
 	}
 	asTold := func(a, b Score) int { return cmp.Or(cmp.Compare(a.Line, b.Line), strings.Compare(a.Task, b.Task)) }
 	for _, s := range slices.SortedFunc(maps.Values(best), asTold) {
-		if m, ok := t.Resolve("accuracy_" + notInName.ReplaceAllString(strings.ToLower(s.Task), "_")); ok {
+		if m, ok := t.Resolve(metric.Accuracy(s.Task)); ok {
 			r.Add(m, s.Value, s.Line)
 		}
 	}

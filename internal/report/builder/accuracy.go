@@ -1,6 +1,10 @@
 package builder
 
 import (
+	"errors"
+	"fmt"
+	"slices"
+
 	"github.com/ci-disagg/ci-disagg/internal/report/accuracy"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
@@ -18,12 +22,15 @@ func (s *Builder) answers(c results.Case, scores []bench.Score) []verdict.Row {
 	return AccuracyRows(c.State.ID, scores, s.o.Accuracy, s.o.AccuracyAdvisory)
 }
 
-// AddAnswers adds the gates of the answers to what was judged. The numbers of a build that answers wrongly are no
-// measure for those to come, however fast it is.
+// AddAnswers adds the gates of the answers to what was judged, each under a name that no other row of the case has. The
+// numbers of a build that answers wrongly are no measure for those to come, however fast it is.
 func AddAnswers(j *judging.Judgement, rows []verdict.Row) {
-	j.Rows = append(j.Rows, rows...)
 	for _, r := range rows {
-		if r.WrongAnswer() {
+		name := r.Metric
+		for n := 1; slices.ContainsFunc(j.Rows, func(o verdict.Row) bool { return o.Point == r.Point && o.Metric == r.Metric }); n++ {
+			r.Metric = verdict.GateName(name, n)
+		}
+		if j.Rows = append(j.Rows, r); r.WrongAnswer() {
 			j.Record.Invalidate("wrong answers: " + r.Reason)
 		}
 	}
@@ -36,42 +43,63 @@ func ofAnswers(gates []verdict.Row) (rows []verdict.Row, problems []string) {
 	return j.Rows, j.Record.Problems
 }
 
-// AccuracyRows are the accuracy gates of a case by what it scored. Without a gate there is a row that says so: a number
-// that nobody compares with anything proves nothing.
+// AccuracyRows are the accuracy gates of a case by what it scored, a row each. Without a gate there is a row that says
+// so: a number that nobody compares with anything proves nothing.
 func AccuracyRows(caseID string, scores []bench.Score, gates []accuracy.Gate, advisory bool) []verdict.Row {
-	row := func(name string, word verdict.Word, reason string) verdict.Row {
-		return verdict.Row{
-			Case: caseID, Metric: name, Unit: "%", Better: metric.HigherIsBetter.String(), Gate: true,
-			Advisory: advisory, Verdict: word, Rule: verdict.RuleAccuracy, Reason: reason, Values: []float64{},
-		}
+	row := verdict.Row{
+		Case: caseID, Metric: verdict.RuleAccuracy, Unit: "%", Better: metric.HigherIsBetter.String(), Gate: true,
+		Advisory: advisory, Rule: verdict.RuleAccuracy, Values: []float64{},
 	}
-	verdicts, err := accuracy.Check(scores, gates)
-	switch {
-	case err != nil:
-		return []verdict.Row{row(verdict.RuleAccuracy, verdict.Invalid, err.Error())}
-	case len(verdicts) == 0:
-		return []verdict.Row{row(verdict.RuleAccuracy, verdict.NoBaseline, "the case measures accuracy and perf.accuracy.gates names no reference for it")}
+	if len(gates) == 0 {
+		row.Verdict, row.Reason = verdict.NoBaseline, "the case measures accuracy and perf.accuracy.gates names no reference for it"
+		return []verdict.Row{row}
 	}
 	var rows []verdict.Row
-	for _, v := range verdicts {
-		word := verdict.Regression
-		switch {
-		case v.Pass:
-			word = verdict.Pass
-		case v.Score.Task == "": // not measured is not wrong
-			word = verdict.Invalid
+	var errs []error
+	for _, g := range gates {
+		found, err := accuracy.Check(scores, []accuracy.Gate{g})
+		if err != nil {
+			errs = append(errs, err)
+			continue
 		}
-		r := row(verdict.RuleAccuracy+"_"+v.Gate.Task, word, v.Text)
-		threshold, expected := v.Threshold, v.Gate.Expected
-		r.Limit, r.Baseline = &threshold, &expected
-		if v.Score.Task != "" {
-			value := v.Score.Value
-			r.Value, r.Values = &value, []float64{value}
-		}
-		if v.Gate.HigherIsBetter != nil && !*v.Gate.HigherIsBetter {
-			r.Better = metric.LowerIsBetter.String()
-		}
-		rows = append(rows, r)
+		rows = append(rows, gateRow(row, found))
+	}
+	if err := errors.Join(errs...); err != nil {
+		row.Verdict, row.Reason = verdict.Invalid, err.Error()
+		return []verdict.Row{row}
 	}
 	return rows
+}
+
+// gateRow is a row by what was found of one gate: by the worst of its scores, where there are several.
+func gateRow(r verdict.Row, found []accuracy.Verdict) verdict.Row {
+	worst := found[0]
+	for _, v := range found {
+		if v.Worse(worst) {
+			worst = v
+		}
+		if v.Score.Task != "" {
+			r.Values = append(r.Values, v.Score.Value)
+		}
+	}
+	r.Metric, r.Reason, r.Verdict = metric.Accuracy(worst.Gate.Task), worst.Text, verdict.Regression
+	if n := len(found); n > 1 {
+		r.Reason += fmt.Sprintf(" (the worst of %d)", n)
+	}
+	switch {
+	case worst.Pass:
+		r.Verdict = verdict.Pass
+	case worst.Score.Task == "": // not measured is not wrong
+		r.Verdict = verdict.Invalid
+	}
+	threshold, expected := worst.Threshold, worst.Gate.Expected
+	r.Limit, r.Baseline = &threshold, &expected
+	if worst.Score.Task != "" {
+		value := worst.Score.Value
+		r.Value = &value
+	}
+	if worst.Gate.HigherIsBetter != nil && !*worst.Gate.HigherIsBetter {
+		r.Better = metric.LowerIsBetter.String()
+	}
+	return r
 }

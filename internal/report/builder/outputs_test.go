@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ci-disagg/ci-disagg/internal/exit"
+	"github.com/ci-disagg/ci-disagg/internal/report/accuracy"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/compare"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
@@ -134,6 +135,46 @@ func TestGatesOfAPipeline(t *testing.T) {
 			require.Equal(t, tt.exit, c.ExitCode, "%s %v", c.Message, c.Problems)
 			require.Contains(t, c.Message, tt.message)
 		})
+	}
+}
+
+// A score that was read twice, and measured at no point as the gate is, is one sample and one test by its name.
+func TestScoresAreToldOnce(t *testing.T) {
+	t.Parallel()
+	o := builder(t, 0)
+	gsm8k(&o)
+	o.Accuracy = append(o.Accuracy, accuracy.Gate{Dataset: "gsm8k", Expected: 94.5, Filter: "strict-match"})
+	dir := runDir(t, func(p *rundir.Plan) {
+		p.Expected.Accuracy = true
+		p.Expected.Points = append(p.Expected.Points, rundir.Point{Name: "con16", Concurrency: 16, Requests: 16})
+	}, attemptSpec{outcome: rundir.OutcomePassed, tput: 1000})
+	out := dir.CaseDir("tiny").Attempt(0, 1).Run(0).Output()
+	writeText(t, filepath.Join(out, "trtllm-benchmark.0.1.log"), strings.ReplaceAll(table(1100), "max_concurrency=8", "max_concurrency=16"))
+	writeText(t, filepath.Join(out, "accuracy_eval.log"), scored(0.94))
+	writeText(t, filepath.Join(out, "results.json"), `{"results": {"gsm8k": {"exact_match,flexible-extract": 0.2004, "exact_match,strict-match": 0.93}}, "versions": {"gsm8k": 3}}`)
+	b := build(t, o, dir, 0)
+	require.Equal(t, exit.TestFailed, b.Document.ExitCode)
+	samples := map[string]int{}
+	for line := range strings.Lines(exported(t, export.FormatOpenMetrics, b)) {
+		if at := strings.LastIndex(line, "} "); at > 0 && line[0] != '#' {
+			samples[line[:at]]++
+			require.Equal(t, 1, samples[line[:at]], line)
+		}
+	}
+	bulk := exported(t, export.FormatBulk, b)
+	require.Contains(t, bulk, `"d_accuracy_gsm8k":`)
+	require.NotContains(t, bulk, `"d_baseline_accuracy_gsm8k":94.5`)
+	require.NotContains(t, bulk, "_gate")
+	require.Contains(t, b.Document.Cases[0].Message, "is 20.04, required >= 91.30, expected 94.50 (the worst of 2)")
+	names := map[string]int{}
+	for _, r := range b.Document.Cases[0].Metrics {
+		names[r.Point+" "+r.Metric]++
+	}
+	require.Equal(t, 1, names[" accuracy_gsm8k"])
+	require.Equal(t, 1, names[" accuracy_gsm8k_gate"])
+	require.Equal(t, 1, names[" accuracy_gsm8k_gate2"])
+	for name, n := range names {
+		require.Equal(t, 1, n, name)
 	}
 }
 

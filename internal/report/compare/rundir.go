@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -74,7 +76,7 @@ func recordOf(doc report.Report, c report.CaseReport) baseline.Record {
 		}
 	}
 	for _, row := range c.Metrics {
-		if len(row.Values) > 0 && row.Unit != "" {
+		if beside := row.Rule == verdict.RuleAccuracy && slices.ContainsFunc(c.Metrics, row.IsGateOf); len(row.Values) > 0 && row.Unit != "" && !beside {
 			r.Measurements = append(r.Measurements, baseline.Measurement{Point: row.Point, Metric: row.Metric, Unit: row.Unit, Values: row.Values})
 		}
 	}

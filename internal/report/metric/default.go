@@ -219,6 +219,16 @@ var patterns = sync.OnceValue(func() struct{ first, last, breakdown, accuracy *r
 	}
 })
 
+// Accuracy is the name of the metric that a task of lm_eval scores.
+func Accuracy(task string) string {
+	return "accuracy_" + strings.Map(func(r rune) rune {
+		if r == '.' || r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' {
+			return r
+		}
+		return '_'
+	}, strings.ToLower(task))
+}
+
 // pattern finds the metrics that are not listed.
 func (t Table) pattern(s string) (Metric, bool) {
 	re := patterns()

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/strictyaml"
@@ -25,6 +26,23 @@ const (
 
 // RuleAccuracy marks the rows of the accuracy gates, which none of the rules judges.
 const RuleAccuracy = "accuracy"
+
+const gateSuffix = "_gate"
+
+// GateName is the n-th name of an accuracy gate beside a metric that has its name.
+func GateName(name string, n int) string {
+	if name += gateSuffix; n > 1 {
+		name += strconv.Itoa(n)
+	}
+	return name
+}
+
+// IsGateOf reports whether a row is an accuracy gate whose score is a metric of its own, at the same point.
+func (r Row) IsGateOf(o Row) bool {
+	rest, ok := strings.CutPrefix(r.Metric, o.Metric)
+	number, suffix := strings.CutPrefix(rest, gateSuffix)
+	return ok && r.Rule == RuleAccuracy && o.Rule != RuleAccuracy && r.Point == o.Point && (rest == "" || suffix && strings.Trim(number, "0123456789") == "")
+}
 
 // Strictness is how sure bws must be before it says regression or improvement.
 type Strictness string

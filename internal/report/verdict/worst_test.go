@@ -49,3 +49,16 @@ func TestWhatAWordMeans(t *testing.T) {
 		require.Equal(t, want, [4]bool{word.Green(), word.MayBeWorse(), word.Unjudged(), word.Unproven()}, word)
 	}
 }
+
+// A gate is one of the metric beside it by its name, whatever number it has; one of another task is not.
+func TestGateBesideItsScore(t *testing.T) {
+	t.Parallel()
+	score := verdict.Row{Metric: "accuracy_gsm8k", Rule: "bws"}
+	for name, want := range map[string]bool{
+		score.Metric: true, verdict.GateName(score.Metric, 1): true, verdict.GateName(score.Metric, 12): true, "accuracy_gsm8k_cot": false, "accuracy_gsm8k_gated": false, "accuracy_gsm": false,
+	} {
+		require.Equal(t, want, verdict.Row{Metric: name, Rule: verdict.RuleAccuracy}.IsGateOf(score), name)
+		require.False(t, verdict.Row{Metric: name, Rule: verdict.RuleAccuracy, Point: "con8"}.IsGateOf(score), name)
+		require.False(t, verdict.Row{Metric: name, Rule: "bws"}.IsGateOf(score), name)
+	}
+}

@@ -77,13 +77,13 @@ type measurement struct {
 }
 
 // measurements groups what was measured by case and point, in the order of the
-// document.
+// document. An accuracy gate whose score is there by itself adds nothing.
 func measurements(d report.Report) []measurement {
 	var out []measurement
 	for _, c := range d.Cases {
 		at := map[string]int{}
 		for _, r := range c.Metrics {
-			if r.Value == nil {
+			if r.Value == nil || r.Rule == verdict.RuleAccuracy && slices.ContainsFunc(c.Metrics, r.IsGateOf) {
 				continue
 			}
 			i, ok := at[r.Point]
@@ -96,12 +96,8 @@ func measurements(d report.Report) []measurement {
 				}
 			}
 			out[i].rows = append(out[i].rows, r)
-		}
-	}
-	for _, m := range out {
-		for _, r := range m.rows {
 			if r.Verdict == verdict.Regression && r.Decides() {
-				m.fields["b_is_regression"] = true
+				out[i].fields["b_is_regression"] = true
 			}
 		}
 	}
@@ -323,6 +319,7 @@ func truth(flag any) float64 {
 type family struct {
 	help    string
 	samples []string
+	known   map[string]bool // series, of which there is one sample each
 }
 
 // families are gauges by name.
@@ -333,7 +330,7 @@ type families map[string]*family
 func (all families) add(name, help string, labels map[string]any, value float64) {
 	f, ok := all[name]
 	if !ok {
-		f = &family{help: help}
+		f = &family{help: help, known: map[string]bool{}}
 		all[name] = f
 	}
 	var pairs []string
@@ -342,7 +339,11 @@ func (all families) add(name, help string, labels map[string]any, value float64)
 			pairs = append(pairs, fmt.Sprintf(`%s="%s"`, labelName(n), openMetricsText(text)))
 		}
 	}
-	f.samples = append(f.samples, fmt.Sprintf("%s{%s} %s", name, strings.Join(pairs, ","), strconv.FormatFloat(value, 'g', -1, 64)))
+	series := fmt.Sprintf("%s{%s}", name, strings.Join(pairs, ","))
+	if !f.known[series] { // else names that differ in what OpenMetrics does not allow
+		f.known[series] = true
+		f.samples = append(f.samples, series+" "+strconv.FormatFloat(value, 'g', -1, 64))
+	}
 }
 
 // hours are the GPU-hours of a case by cause; a sum over causes and roles is what was allocated.
