@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/runs"
@@ -14,9 +15,7 @@ import (
 
 // armAbort waits for the end of ctx beside the owner, which may be busy with a
 // stalled file server, and cancels every job that may exist: at once, by id, and
-// by unique name where sbatch has not answered yet. If that fails, or such a
-// submission is still out, a detached `ci-disagg cancel` goes on with it, because
-// Jenkins leaves us about five seconds.
+// by unique name where sbatch has not answered yet.
 func (d *driver) armAbort(ctx, work context.Context) (stop func()) {
 	quit := make(chan struct{})
 	d.workers.Go(func() {
@@ -34,19 +33,28 @@ func (d *driver) armAbort(ctx, work context.Context) (stop func()) {
 		}
 		short, cancel := context.WithTimeout(work, abortBound)
 		defer cancel()
-		out := slices.ContainsFunc(jobs, func(j rundir.Job) bool { return j.ID == "" })
-		if out {
-			d.helper()
-		}
-		err := d.back.Cancel(short, jobs)
-		if err != nil && !out {
-			d.helper()
-		}
-		if err != nil {
+		if err := d.cancelAll(short, jobs); err != nil {
 			d.send(work, event{kind: evCancelFailed, of: key{cas: -1}, err: err})
 		}
 	})
 	return func() { close(quit) }
+}
+
+// cancelAll cancels jobs. If that fails, or takes longer than a first scancel may, or a
+// submission is still out, a detached `ci-disagg cancel` goes on with it, because
+// Jenkins leaves us about five seconds (docs/facts/jenkins.md#five-seconds).
+func (d *driver) cancelAll(ctx context.Context, jobs []rundir.Job) error {
+	helper := sync.OnceFunc(d.helper)
+	late := time.AfterFunc(3*time.Second, helper)
+	defer late.Stop()
+	if slices.ContainsFunc(jobs, func(j rundir.Job) bool { return j.ID == "" }) {
+		helper()
+	}
+	err := d.back.Cancel(ctx, jobs)
+	if err != nil {
+		helper()
+	}
+	return err
 }
 
 // abandon ends the jobs of a drive that cannot go on.
@@ -95,9 +103,5 @@ func cancelOpen(o Options) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), abortBound)
 	defer cancel()
-	if err := d.back.Cancel(ctx, jobs); err != nil {
-		d.helper()
-		return errors.Join(unread, err)
-	}
-	return unread
+	return errors.Join(unread, d.cancelAll(ctx, jobs))
 }

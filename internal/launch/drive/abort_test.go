@@ -51,6 +51,30 @@ func TestJenkinsShootsEverythingWithItsCookie(t *testing.T) {
 	}
 }
 
+// Who aborts us may kill us before a controller that is silent has been asked thrice: somebody else goes on by then.
+func TestTermWhileTheControllerIsSilent(t *testing.T) {
+	t.Parallel()
+	dir := newRunDir(t)
+	state := t.TempDir()
+	back, asked, log := filepath.Join(state, "back"), filepath.Join(state, "asked"), filepath.Join(string(dir), "cancel.log")
+	env := withFake(t, cluster.Env(t), "scancel", `[ -e "`+log+`" ] && echo helped >>"`+asked+`" || echo alone >>"`+asked+`"
+while [ -d "`+state+`" ] && [ ! -e "`+back+`" ]; do sleep 0.1; done; exec /usr/bin/scancel "$@"`)
+	d := child(t, spec{Dir: dir, ID: t.Name(), Backend: rundir.BackendSlurm, Cases: [][3]string{{"c", hangServer, hangClient}}}, env)
+	defer touch(t, back)
+	j := jobRecord(t, dir, "c", 1)
+	require.NoError(t, d.Process.Signal(syscall.SIGTERM))
+	require.Eventually(t, func() bool { return exists(log) }, ample, 20*time.Millisecond, "no helper")
+	require.NoError(t, d.Process.Kill())
+	_, _ = d.Process.Wait()
+	tries, err := os.ReadFile(asked)
+	require.NoError(t, err)
+	require.Less(t, strings.Count(string(tries), "alone"), 3, "the helper comes after the last try")
+	touch(t, back)
+	require.Eventually(t, func() bool {
+		return cluster.Command(t, "squeue", "-h", "-t", "all", "-j", j.ID, "-o", "%T") == "CANCELLED"
+	}, ample, 300*time.Millisecond, "the job outlives its driver")
+}
+
 // SIGTERM while the job waits, while it is being set up, and while it runs.
 func TestTermInEachPhase(t *testing.T) {
 	t.Parallel()

@@ -223,8 +223,14 @@ func jobsNamed(t *testing.T, c *slurmtest.Cluster, prefix string) int {
 // slowSbatch puts an sbatch on PATH that answers late, or never.
 func slowSbatch(t *testing.T, env []string, body string) []string {
 	t.Helper()
+	return withFake(t, env, "sbatch", body)
+}
+
+// withFake puts a script in the place of a command on PATH.
+func withFake(t *testing.T, env []string, command, body string) []string {
+	t.Helper()
 	bin := t.TempDir()
-	require.NoError(t, rundir.WriteFile(filepath.Join(bin, "sbatch"), []byte("#!/bin/bash\n"+body+"\n"), rundir.ExecMode))
+	require.NoError(t, rundir.WriteFile(filepath.Join(bin, command), []byte("#!/bin/bash\n"+body+"\n"), rundir.ExecMode))
 	out := []string{}
 	for _, e := range env {
 		if p, ok := strings.CutPrefix(e, "PATH="); ok {
