@@ -25,22 +25,27 @@ func (r *Result) Size(d *Data, i, onset int, dmin, direction float64) Estimate {
 	nodes, weights := hermite()
 	far := LargestStep(dmin)
 	at := func(k int) float64 { return float64(k) * fineStep * dmin }
+	var before, weight [nodeCount]float64 // log likelihood of the runs before the step, and log weight, of each level
+	for t := range nodes {
+		for j := r.Window; j < min(onset, i+1); j++ {
+			for _, z := range d.Values(j) {
+				before[t] += f.log(z - (r.Mu + nodes[t]*r.smu))
+			}
+		}
+		weight[t] = math.Log(weights[t])
+	}
 	logOf := func(k int) float64 {
 		var terms [nodeCount]float64
 		top := math.Inf(-1)
 		for t := range nodes {
 			level := r.Mu + nodes[t]*r.smu
-			sum := 0.0
-			for j := r.Window; j <= i; j++ {
+			sum := before[t]
+			for j := max(r.Window, onset); j <= i; j++ {
 				for _, z := range d.Values(j) {
-					if x := z - level; j >= onset {
-						sum += f.log(min(max(x, -far), far) - direction*at(k))
-					} else {
-						sum += f.log(x)
-					}
+					sum += f.log(min(max(z-level, -far), far) - direction*at(k))
 				}
 			}
-			terms[t] = g*sum + math.Log(weights[t])
+			terms[t] = g*sum + weight[t]
 			top = max(top, terms[t])
 		}
 		sum := 0.0

@@ -340,7 +340,11 @@ func weigh(d *Data, i int, dmin float64, r *Result) {
 	for t := range nodes {
 		like.fill(d, i, r, &f, r.Mu+nodes[t]*r.smu, dmin)
 		lw := math.Log(weights[t])
-		null[t] = sumTo(&like, window)*g + lw + math.Log(1-4*StepPrior)
+		var same [WindowRuns + 1]float64 // log likelihood of the first runs of the window without a shift
+		for c := range window {
+			same[c+1] = same[c] + like[c][0]
+		}
+		null[t] = same[window]*g + lw + math.Log(1-4*StepPrior)
 		top = max(top, null[t])
 		for k := range 2 * sizeCount {
 			prior := bigPrior
@@ -350,7 +354,7 @@ func weigh(d *Data, i int, dmin float64, r *Result) {
 			tail := 0.0
 			for c := window - 1; c >= 0; c-- {
 				tail += like[c][1+k]
-				v := g*(sumTo(&like, c)+tail) + lw + prior
+				v := g*(same[c]+tail) + lw + prior
 				logs[t][c][k] = v
 				top = max(top, v)
 			}
@@ -397,15 +401,6 @@ func sumOfLogs(logs []float64) float64 {
 		sum += math.Exp(v - top)
 	}
 	return top + math.Log(sum)
-}
-
-// sumTo is the log likelihood of the first c runs of the window without a shift.
-func sumTo(l *likelihood, c int) float64 {
-	sum := 0.0
-	for j := range c {
-		sum += l[j][0]
-	}
-	return sum
 }
 
 // summarise reads one direction off the posterior.
