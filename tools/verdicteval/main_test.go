@@ -14,6 +14,50 @@ import (
 
 func perfdata() string { return filepath.Join("..", "..", "testdata", "perfdata") }
 
+// asked are histories without their ends that nobody asks about: behind the last run on which an alarm would be a false
+// one, or that may still find a change, found within so many runs. A run judges nothing before it.
+func asked(all []history, within int) []history {
+	out := slices.Clone(all)
+	for k, h := range out {
+		end := 0
+		for i, quiet := range h.quiet {
+			if quiet {
+				end = i + 1
+			}
+		}
+		for _, c := range h.changes {
+			end = max(end, min(c.at+within, len(h.runs)))
+		}
+		out[k].runs, out[k].quiet = h.runs[:end], h.quiet[:end]
+	}
+	return out
+}
+
+// What nobody asks about changes no count.
+func TestAsked(t *testing.T) {
+	t.Parallel()
+	var all []history
+	for k := 50; k < 175; k += 24 { // of each kind and noise, and each step
+		all = append(all, generateOne(1, k))
+	}
+	cut := asked(all, 5)
+	require.Less(t, runsOf(cut), runsOf(all))
+	want, got := measure(all, syntheticRules()[1], 2), measure(cut, syntheticRules()[1], 2)
+	require.Equal(t, [3]int{want.quiet, want.alarms, want.reruns}, [3]int{got.quiet, got.alarms, got.reruns})
+	for _, size := range want.sizes() {
+		for horizon := range 3 { // within 1, 3 and 5 runs
+			require.InDelta(t, want.within(size, horizon), got.within(size, horizon), 0)
+		}
+	}
+}
+
+func runsOf(all []history) (n int) {
+	for _, h := range all {
+		n += len(h.runs)
+	}
+	return n
+}
+
 // The recorded half of the evaluation is small enough to run with every test.
 func TestRecordedHistories(t *testing.T) {
 	t.Parallel()
@@ -25,6 +69,7 @@ func TestRecordedHistories(t *testing.T) {
 	for k := range own {
 		require.NotEmpty(t, own[k].runs)
 	}
+	natural = asked(natural, 15)
 	each := measureEach(natural, naturalRules()[0], 2)
 	bws := sum(each)
 	var c checks
@@ -39,7 +84,7 @@ func TestRecordedHistories(t *testing.T) {
 func TestGeneratedHistories(t *testing.T) {
 	t.Parallel()
 	need.Long(t, "a processor of its own for seconds")
-	all := generate(1, 175)
+	all := asked(generate(1, 175), 5)
 	got := measure(all, syntheticRules()[1], 2)
 	require.Less(t, got.per100(got.alarms), 0.4)
 	require.Less(t, got.per100(got.reruns), 5.5)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -40,6 +41,7 @@ type line struct {
 	t      *testing.T
 	m      metric.Metric
 	policy verdict.Policy
+	pcg    *rand.PCG // of rng
 	rng    *rand.Rand
 	runs   []verdict.Run
 	noise  float64
@@ -47,7 +49,15 @@ type line struct {
 
 func newLine(t *testing.T, m metric.Metric, policy verdict.Policy) *line {
 	t.Helper()
-	return &line{t: t, m: m, policy: policy, rng: rand.New(rand.NewPCG(7, 7)), noise: 0.01}
+	pcg := rand.NewPCG(7, 7)
+	return &line{t: t, m: m, policy: policy, pcg: pcg, rng: rand.New(pcg), noise: 0.01}
+}
+
+// again is the line as it is now: what comes to it is not in this one.
+func (l *line) again() *line {
+	out, pcg := *l, *l.pcg
+	out.pcg, out.rng, out.runs = &pcg, rand.New(&pcg), slices.Clone(l.runs)
+	return &out
 }
 
 // value is 100 made worse by the share worse, with noise, 1 % if nothing else is said.
@@ -370,9 +380,10 @@ func TestStrictnessIsAThreshold(t *testing.T) {
 	t.Parallel()
 	for s, want := range map[verdict.Strictness]float64{verdict.Sensitive: 0.5, verdict.Normal: 0.7, "": 0.7, verdict.Strict: 0.85} {
 		seen := false
+		before := newLine(t, latency(), verdict.Policy{Strictness: s})
+		before.nights(30, 0)
 		for worse := 0.02; worse < 0.06; worse += 0.001 {
-			l := newLine(t, latency(), verdict.Policy{Strictness: s})
-			l.nights(30, 0)
+			l := before.again()
 			for range 5 {
 				row := l.night(worse)
 				if row.Open || row.Slow {
