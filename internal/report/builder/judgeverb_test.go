@@ -31,6 +31,11 @@ func TestJudgeDecidesAsARunDoes(t *testing.T) {
 	require.Equal(t, report.Counts{Cases: 1, Regressed: 1}, doc.Counts)
 	require.Empty(t, doc.Cases[0].Attempts)
 
+	zero := judging.Judgement{Rows: rows, Record: baseline.Record{Time: time.Unix(0, 0), Problems: []string{"con1 tput: is 0"}}}
+	doc = Outside{Case: "c"}.Judged(zero, nil)
+	require.Equal(t, report.ResultRegression, doc.Result)
+	require.Equal(t, "tpot at con8: slower", doc.Headline, "what it ends with, whatever else is no measurement")
+
 	shown := Outside{Case: "c", FunctionalOnly: true}.Judged(judging.Judgement{Record: baseline.Record{Time: time.Unix(0, 0)}}, nil)
 	require.Equal(t, 0, shown.ExitCode)
 	require.Equal(t, "functional only: performance is shown, not judged", shown.Headline)
