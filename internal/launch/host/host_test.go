@@ -248,7 +248,8 @@ func TestConnectionIsSharedAndSurvivesADrop(t *testing.T) {
 	}
 	require.Equal(t, 1, strings.Count(s.Log(), "Accepted publickey"), "one connection for all commands")
 
-	// Dropped while a command runs: what it has done is not known.
+	// Dropped while a command runs: what it has done is not known. It has printed more by then than may be on its way at
+	// once, so that we certainly have its first bytes, which say that it began.
 	cookie := "CI_DISAGG_HOST_TEST=" + s.Dir
 	go func() {
 		for len(proc.WithCookie(cookie)) == 0 {
@@ -256,7 +257,7 @@ func TestConnectionIsSharedAndSurvivesADrop(t *testing.T) {
 		}
 		s.DropSessions()
 	}()
-	_, err := h.Run(ctx, Cmd{Argv: []string{"sh", "-c", "sleep 600; echo done"}, Env: []string{cookie}})
+	_, err := h.Run(ctx, Cmd{Argv: []string{"sh", "-c", `head -c 8388608 /dev/zero; env "$1" sleep 600; echo done`, "sh", cookie}})
 	require.ErrorIs(t, err, ErrUnreachable)
 	require.NotErrorIs(t, err, ErrNotStarted)
 	_, err = h.Run(ctx, Cmd{Argv: []string{"true"}})
