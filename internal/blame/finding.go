@@ -209,7 +209,7 @@ func PeerLine(line string) bool {
 
 //nolint:gochecknoglobals // compiled once, immutable
 var peerPattern = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?i)connection (?:refused|reset|aborted|closed)|curl: \((?:7|18|28|52|56)\)|ConnectionRefusedError|ConnectionResetError|reset by peer|broken pipe|` +
+	return regexp.MustCompile(`(?i)connection (?:refused|reset|aborted|closed)|curl: \((?:18|52|56)\)|ConnectionRefusedError|ConnectionResetError|reset by peer|broken pipe|` +
 		`connect call failed|ClientConnectorError|ClientOSError|ServerDisconnected|RemoteDisconnected|RemoteProtocolError|IncompleteRead|` +
 		`(?:peer|server) (?:closed|has gone|disconnected)|terminating connection due|empty reply from server|(?:unexpected|connection) EOF|server has gone away|transport endpoint is not connected|socket closed|bytes read on a total of|remote (?:end|process|peer) (?:closed|exited|has)|ncclRemoteError|remote process exited|` +
 		`endpoint (?:is )?(?:unreachable|timeout)|(?:HTTP|status|error|code)\W{0,4}50[0234]\b|bad gateway|service unavailable|gateway timeout|` +

@@ -212,7 +212,7 @@ func (c *analysis) isFatal(e Event) bool {
 	case ServerGone: // with its role, which somebody else has ended, is no crash
 		end := c.ends[e.Role]
 		return !end.Outside || rundir.Ending{Signal: e.Signal}.Crashed() || e.At.Sub(end.At).Abs() > c.ev.Skew
-	case PhaseTimeout, Signalled:
+	case PhaseTimeout, Signalled, Unreached:
 		return false // of the job as a whole
 	default:
 		return true
@@ -439,6 +439,12 @@ func (c *analysis) nobody() Finding {
 				Message:    "phase " + phaseWords(e.Text) + "; no role failed",
 				Collateral: c.stopped(),
 			}
+		}
+	}
+	if i := slices.IndexFunc(c.ev.Events, func(e Event) bool { return e.Kind == Unreached }); i >= 0 {
+		return Finding{
+			Class: Infra, Kind: KindUnkillable, Rule: "slurm-away",
+			Message: "[" + c.ev.Events[i].Role + "] could not be ended: " + oneLine(c.ev.Events[i].Text, 300),
 		}
 	}
 	for _, e := range c.ev.Events {

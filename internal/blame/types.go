@@ -33,6 +33,7 @@ const (
 	ServerSick   Kind = "server-sick"   // its server answered its health check with an error (Text = status)
 	NodeLost     Kind = "node-lost"     // Slurm lost the node (Node) under the role's step
 	Unkillable   Kind = "unkillable"    // a step did not go away after SIGKILL
+	Unreached    Kind = "unreached"     // Slurm took no signal for its step: nobody could end it
 )
 
 // Inside is how a role came to an exit code 137, or a server to a SIGKILL, perhaps without a kill from outside.

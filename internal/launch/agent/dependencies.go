@@ -134,11 +134,13 @@ func (m *machine) stopServing(at time.Time) {
 		case r.stopSent.IsZero():
 			r.stopSent = at
 			m.do(doTerm, i)
+		case r.unsent && r.killSent.IsZero() && at.Sub(r.stopSent) >= m.grace+2*reapBound && m.ending == nil:
+			m.begin(at, "Slurm takes no signal for "+r.name, 0, blame.Event{})
 		case r.killSent.IsZero() && at.Sub(r.stopSent) >= m.grace:
 			r.killSent = at
 			m.note(at, r.name, "SIGKILL: still there after the grace")
 			m.do(doKill, i)
-		case m.ending == nil && !r.killSent.IsZero() && (at.Sub(r.killSent) >= reapBound || at.Sub(r.stopSent) >= m.grace+2*reapBound):
+		case !r.killSent.IsZero() && at.Sub(r.killSent) >= reapBound && m.ending == nil:
 			m.begin(at, r.name+" did not go away after SIGKILL", 0, blame.Event{})
 		}
 	}

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/blame"
@@ -62,7 +63,7 @@ func (m *machine) take(e event) {
 	case evEnded:
 		m.takeEnded(e)
 	case evTold:
-		m.roles[e.role].end = ofShell(e.end)
+		m.takeTold(&m.roles[e.role], e)
 	case evDrain:
 		m.status = true
 		m.through(e.at, "status file is there")
@@ -79,7 +80,7 @@ func (m *machine) take(e event) {
 	case evSeen:
 		m.roles[e.role].server.take(e)
 	case evNotKilled:
-		m.roles[e.role].killSent = time.Time{}
+		m.roles[e.role].killSent, m.roles[e.role].unsent = time.Time{}, true
 		m.note(e.at, m.roles[e.role].name, "SIGKILL did not reach it: "+e.text)
 	case evProbed:
 		m.takeProbed(e)
@@ -174,6 +175,19 @@ func (m *machine) takeEnded(e event) {
 	}
 }
 
+// takeTold takes what a role's last output tells of its end.
+func (m *machine) takeTold(r *role, e event) {
+	if r.end = ofShell(e.end); !r.stopSent.IsZero() {
+		return
+	}
+	m.note(e.at, r.name, "by its last output: "+endWords(r.end))
+	r.err = e.end.Err
+	m.extra = slices.DeleteFunc(m.extra, func(x blame.Event) bool { return x.Role == r.name && x.Kind == blame.NeverStarted })
+	if r.err != "" && !r.optional {
+		m.extra = append(m.extra, blame.Event{Role: r.name, Kind: blame.NeverStarted, At: r.ended, Text: r.err})
+	}
+}
+
 // ofShell is an end with the signal that killed a shell's command, which its exit code tells.
 func ofShell(e step.End) step.End {
 	if e.Signal == 0 && e.Exit > 128 && e.Exit <= 128+64 {
@@ -251,8 +265,8 @@ func settleAfter(e step.End) time.Duration {
 }
 
 // allSkipped reports whether nothing was tested: every role's tests were skipped.
-func (m *machine) allSkipped() bool {
-	return m.count(func(r role) bool { return r.wave == waveMain && !r.optional && !r.skipped }) == 0
+func (s state) allSkipped() bool {
+	return s.count(func(r role) bool { return r.wave == waveMain && !r.optional && !r.skipped }) == 0
 }
 
 // clientEnded begins drain, unless the status file has begun it already. The

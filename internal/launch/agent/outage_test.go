@@ -14,9 +14,9 @@ func TestNextWithoutSlurmctld(t *testing.T) {
 20 ended BENCHMARK 1
 20.5 tick -> TERM GEN_0, TERM CTX_0, TERM DISAGG_SERVER
 25.5 tick -> KILL GEN_0, KILL CTX_0, KILL DISAGG_SERVER
-45.5 notkilled GEN_0
-45.5 notkilled CTX_0
-45.5 notkilled DISAGG_SERVER
+45.5 notkilled GEN_0 -> KILL GEN_0
+45.5 notkilled CTX_0 -> KILL CTX_0
+45.5 notkilled DISAGG_SERVER -> KILL DISAGG_SERVER
 55.5 tick -> collect`},
 		{name: "a rank's end is told by output that came late", root: "GEN_0", outcome: rundir.OutcomeTestFailed, script: serving + `
 20 ended GEN_0 137
@@ -29,7 +29,7 @@ func TestNextWithoutSlurmctld(t *testing.T) {
 20 ended BENCHMARK 1
 20.5 tick -> TERM GEN_0, TERM CTX_0, TERM DISAGG_SERVER
 25.5 tick -> KILL GEN_0, KILL CTX_0, KILL DISAGG_SERVER
-45.5 notkilled GEN_0
+45.5 notkilled GEN_0 -> KILL GEN_0
 45.5 ended DISAGG_SERVER 137
 55.5 tick -> collect`},
 		{name: "servers that go with the client are killed once slurmctld is back", outcome: rundir.OutcomePassed, edit: stopsWithClient, script: serving + `
@@ -40,7 +40,7 @@ func TestNextWithoutSlurmctld(t *testing.T) {
 45 ended CTX_0 137
 45 ended DISAGG_SERVER 137
 46 ended GEN_0 137 -> collect`},
-		{name: "and not waited for without end", outcome: rundir.OutcomeTestFailed, edit: stopsWithClient, script: serving + `
+		{name: "and not waited for without end", outcome: rundir.OutcomeInfra, edit: stopsWithClient, script: serving + `
 20 status -> TERM DISAGG_SERVER, TERM CTX_0, TERM GEN_0
 20 ended BENCHMARK 0
 25 tick -> KILL DISAGG_SERVER, KILL CTX_0, KILL GEN_0
@@ -48,11 +48,21 @@ func TestNextWithoutSlurmctld(t *testing.T) {
 45 ended DISAGG_SERVER 137
 45 notkilled GEN_0 -> KILL GEN_0
 65 notkilled GEN_0 -> KILL GEN_0
-85 tick
+85 notkilled GEN_0
 85.2 tick
 90.2 tick -> KILL GEN_0
-110 notkilled GEN_0
+110 notkilled GEN_0 -> KILL GEN_0
 120.2 tick -> collect`},
+		{name: "slurmctld comes back at the last moment", outcome: rundir.OutcomePassed, edit: stopsWithClient, script: serving + `
+20 status -> TERM DISAGG_SERVER, TERM CTX_0, TERM GEN_0
+20 ended BENCHMARK 0
+25 tick -> KILL DISAGG_SERVER, KILL CTX_0, KILL GEN_0
+45 ended CTX_0 137
+45 ended DISAGG_SERVER 137
+45 notkilled GEN_0 -> KILL GEN_0
+65 notkilled GEN_0 -> KILL GEN_0
+85.1 tick
+86 ended GEN_0 137 -> collect`},
 	})
 }
 

@@ -14,6 +14,7 @@ const (
 	settleTime   = 500 * time.Millisecond  // first unexpected end → SIGTERM: lets a simultaneous death show itself
 	settleZero   = 1500 * time.Millisecond // the same after exit 0: the client's status file may still be on its way
 	settleSkip   = 2 * time.Minute         // the same where its test was skipped: so may be that of the others, which import for as long
+	skipBound    = 2 * time.Second         // its results must say so within that
 	askJobAfter  = 2 * time.Second         // first unexpected end → asking Slurm for the job's state
 	askJobAgain  = 8 * time.Second         // an answer older than this at the end is asked for again
 	probeBound   = 10 * time.Second        // a probe that takes longer is not waited for
@@ -74,6 +75,7 @@ type role struct {
 	killSent time.Time
 	drained  bool   // ended after the client said it was through
 	early    bool   // ended with 0 before that, as far as we could see then
+	unsent   bool   // Slurm took no SIGKILL for it
 	skipped  bool   // its results say that all its tests were skipped
 	err      string // why it never started
 	server   sight  // what is seen of its server

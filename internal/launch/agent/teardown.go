@@ -70,13 +70,17 @@ func (m *machine) tearDown(at time.Time) {
 		for _, r := range m.roles {
 			switch {
 			case !r.live():
-			case r.killSent.IsZero():
+			case r.unsent:
 				m.note(at, r.name, "could not be ended: given up")
+				m.extra = append(m.extra, blame.Event{Role: r.name, Kind: blame.Unreached, At: at, Text: "Slurm took no signal for its step"})
 			default:
 				m.note(at, r.name, "did not go away after SIGKILL: given up")
 				m.extra = append(m.extra, blame.Event{Role: r.name, Kind: blame.Unkillable, At: at, Text: "its step did not go away after SIGKILL"})
 			}
 		}
+	}
+	if !en.killed.IsZero() && !en.gaveUp {
+		m.signalAll(doKill, at) // those whose SIGKILL nobody took
 	}
 	if en.asks == 0 && at.Sub(en.at) >= askJobAfter {
 		m.ask(at)
@@ -98,7 +102,7 @@ func (m *machine) ask(at time.Time) {
 func (m *machine) signalAll(k actionKind, at time.Time) {
 	for i := range m.roles {
 		r := &m.roles[i]
-		if !r.live() || k == doTerm && !r.stopSent.IsZero() {
+		if !r.live() || k == doTerm && !r.stopSent.IsZero() || k == doKill && !r.killSent.IsZero() {
 			continue
 		}
 		if k == doTerm {

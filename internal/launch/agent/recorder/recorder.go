@@ -9,6 +9,7 @@ import (
 	"errors"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -18,6 +19,12 @@ import (
 // stopBound is how long Stop waits for a write under way: a file server that is away may
 // hold it for as long as it likes.
 const stopBound = 10 * time.Second
+
+// The last record waits two minutes for such a write.
+const (
+	tryEvery   = 100 * time.Millisecond
+	writeTries = 1200
+)
 
 // Recorder writes the newest snapshot, in a goroutine of its own, so that a
 // stalled file system holds nothing up but the record.
@@ -32,8 +39,8 @@ type Recorder struct {
 	last   time.Time // of the last Put; used by its caller only
 	once   sync.Once
 
+	stopped atomic.Bool                  // what is still in the box is older than what comes now
 	mu      sync.Mutex                   // of a write, which may hang
-	stopped bool                         // what is still in the box is older than what comes now
 	roles   map[string]rundir.RoleRecord // as last written
 }
 
@@ -89,20 +96,27 @@ func (r *Recorder) writeAll() {
 func (r *Recorder) writeUnlessStopped(s rundir.AgentRecord) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.stopped {
+	if r.stopped.Load() {
 		return nil
 	}
 	return r.write(s)
 }
 
 // Write writes a record at once: the last one, after Stop. It waits for a write under way,
-// so that no older record comes after it.
+// so that no older record comes after it, though not for ever: errHangs.
 func (r *Recorder) Write(s rundir.AgentRecord) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.stopped = true
-	return r.write(s)
+	r.stopped.Store(true)
+	for range writeTries {
+		if r.mu.TryLock() {
+			defer r.mu.Unlock()
+			return r.write(s)
+		}
+		time.Sleep(tryEvery)
+	}
+	return errHangs
 }
+
+var errHangs = errors.New("a write of the record hangs, and nothing can be written after it")
 
 func (r *Recorder) write(s rundir.AgentRecord) error {
 	var errs []error

@@ -303,10 +303,14 @@ func (s *localStep) note(e taskEnd) {
 		return
 	}
 	s.end.Exit, s.end.Signal = e.res.Exit, e.res.Signal
-	if len(s.tasks) > 1 && !s.told {
-		s.end.First = &rundir.TaskEnd{Task: e.task.rank, Node: e.task.node, Exit: e.res.Exit, Signal: e.res.Signal}
-		s.bad(*s.end.First)
+	if s.told {
+		return
 	}
+	first := rundir.TaskEnd{Task: e.task.rank, Node: e.task.node, Exit: e.res.Exit, Signal: e.res.Signal}
+	if len(s.tasks) > 1 {
+		s.end.First = &first
+	}
+	s.bad(first) // what the step leaves behind may take a while to go, and is no part of its end
 }
 
 // killEscaped ends processes that left their group (setsid) but still carry the

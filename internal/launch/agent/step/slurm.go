@@ -49,11 +49,13 @@ type Slurm struct {
 	asked  time.Time         // when the ids were last asked for
 	asking bool              // and there is no answer yet
 	outs   []*Output
+
+	stuckAfter time.Duration // stuckSrun, but in tests
 }
 
 // NewSlurm starts the steps of one run in the job jobID.
 func NewSlurm(plan rundir.Plan, at script.RunPlace, env []string, jobID string, now func() time.Time) *Slurm {
-	return &Slurm{plan: plan, at: at, env: env, jobID: jobID, now: now, ids: map[string]string{}}
+	return &Slurm{plan: plan, at: at, env: env, jobID: jobID, now: now, ids: map[string]string{}, stuckAfter: stuckSrun}
 }
 
 // Asks implements Starter.
@@ -316,7 +318,7 @@ func ignoreDone(err error) error {
 
 // unstick ends an srun that does not notice the end of its tasks.
 func (t *slurmStep) unstick() {
-	timer := time.NewTimer(stuckSrun)
+	timer := time.NewTimer(t.s.stuckAfter)
 	defer timer.Stop()
 	select {
 	case <-t.p.Exited():

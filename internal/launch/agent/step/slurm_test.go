@@ -37,16 +37,15 @@ func TestStepIDWhileSqueueHangs(t *testing.T) {
 }
 
 // fakeSlurm is a starter whose commands are scripts, by name.
-func fakeSlurm(t *testing.T, commands map[string]string) *Slurm {
+func fakeSlurm(t *testing.T, dir string, commands map[string]string) *Slurm {
 	t.Helper()
-	dir := t.TempDir()
 	for name, text := range commands {
 		require.NoError(t, rundir.WriteFile(filepath.Join(dir, name), []byte("#!/bin/bash\n"+text), rundir.ExecMode))
 	}
 	// What a shell starts is looked up by the test's own PATH, which has none of them.
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	s := NewSlurm(rundir.Plan{}, script.RunPlace{}, os.Environ(), "7", time.Now)
-	s.hosts = []string{"gpu0"}
+	s.hosts, s.stuckAfter = []string{"gpu0"}, 50*time.Millisecond
 	return s
 }
 
@@ -56,8 +55,8 @@ func spec(tasks int) Spec {
 
 // A log that stalls longer than an end is held back for holds up what srun says of it, too.
 func TestAnEndIsToldAnewByItsLastOutput(t *testing.T) {
-	s := fakeSlurm(t, map[string]string{
-		"srun":   "head -c 200000 /dev/zero | tr '\\0' '\\n'\necho 'srun: error: gpu1: task 1: Exited with exit code 3'\nexit 137",
+	s := fakeSlurm(t, t.TempDir(), map[string]string{
+		"srun":   "head -c 110000 /dev/zero | tr '\\0' '\\n'\necho 'srun: error: gpu1: task 1: Exited with exit code 3'\nexit 137",
 		"squeue": "exit 0",
 	})
 	r, w, err := os.Pipe() // which takes 64 KiB, and then stalls
@@ -67,19 +66,19 @@ func TestAnEndIsToldAnewByItsLastOutput(t *testing.T) {
 	require.NoError(t, err)
 	first := make(chan End)
 	go func() { first <- st.Wait() }()
-	time.AfterFunc(3*flushSoon, func() { _, _ = io.Copy(io.Discard, r) }) // srun cannot end before its output is taken
 	end := <-first
+	require.Equal(t, []int{137, 9}, []int{end.Exit, end.Signal}, "nothing else is known yet")
+	go func() { _, _ = io.Copy(io.Discard, r) }()
 	last, late := st.Flush()
+	require.True(t, late)
 	require.Equal(t, []int{3, 0}, []int{last.Exit, last.Signal})
 	require.Equal(t, 1, last.First.Task)
-	if !late {
-		require.Equal(t, last.Exit, end.Exit)
-	}
 }
 
 // A signal that slurmctld has not taken is not sent, and nothing follows from it for the step.
 func TestSignalWithoutSlurmctld(t *testing.T) {
-	s := fakeSlurm(t, map[string]string{
+	dir := t.TempDir()
+	s := fakeSlurm(t, dir, map[string]string{
 		"srun":    "exec sleep 600",
 		"squeue":  "echo '7.0|GEN_0'",
 		"scancel": "echo 'scancel: error: Unable to contact slurm controller (connect failure)' >&2; exit 1",
@@ -94,8 +93,11 @@ func TestSignalWithoutSlurmctld(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	require.ErrorIs(t, step.Signal(ctx, syscall.SIGKILL), ErrNotSent)
-	time.AfterFunc(time.Second, func() { _ = step.p.Signal(syscall.SIGKILL) })
-	require.False(t, step.Wait().Stuck)
+	require.Never(t, func() bool { return step.stuck.Load() }, 20*s.stuckAfter, s.stuckAfter, "its srun is not ended for what nobody was told")
+
+	require.NoError(t, rundir.WriteFile(filepath.Join(dir, "scancel"), []byte("#!/bin/bash\nexit 0"), rundir.ExecMode))
+	require.NoError(t, step.Signal(t.Context(), syscall.SIGKILL))
+	require.True(t, step.Wait().Stuck)
 
 	refused := answered(&proc.ExitError{Exit: 1, Stderr: "scancel: error: Kill job error on job id 7: Job/step already completing or completed"})
 	require.True(t, refused, "slurmctld has answered")
