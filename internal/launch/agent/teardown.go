@@ -79,8 +79,11 @@ func (m *machine) tearDown(at time.Time) {
 			}
 		}
 	}
-	if !en.killed.IsZero() && !en.gaveUp {
-		m.signalAll(doKill, at) // those whose SIGKILL nobody took
+	for i := range m.roles {
+		if r := &m.roles[i]; r.live() && r.unsent && r.killSent.IsZero() && !en.killed.IsZero() && !en.gaveUp {
+			r.killSent = at
+			m.do(doKill, i)
+		}
 	}
 	if en.asks == 0 && at.Sub(en.at) >= askJobAfter {
 		m.ask(at)
@@ -102,7 +105,7 @@ func (m *machine) ask(at time.Time) {
 func (m *machine) signalAll(k actionKind, at time.Time) {
 	for i := range m.roles {
 		r := &m.roles[i]
-		if !r.live() || k == doTerm && !r.stopSent.IsZero() || k == doKill && !r.killSent.IsZero() {
+		if !r.live() || k == doTerm && !r.stopSent.IsZero() {
 			continue
 		}
 		if k == doTerm {
