@@ -88,7 +88,7 @@ func (a Advice) next(c CaseReport) string {
 }
 
 func (a Advice) nextOf(c CaseReport) string {
-	if c.AB != nil && (c.Result == ResultRegression || c.Result == ResultNoVerdict) {
+	if c.AB != nil && c.BesidePairs() == nil && (c.Result == ResultRegression || c.Result == ResultNoVerdict) {
 		return a.nextOfSession(c)
 	}
 	switch c.Result {
@@ -219,10 +219,10 @@ func (a Advice) pin(c CaseReport) string {
 
 // accept is the command that makes what a case has become its level.
 func (a Advice) accept(c CaseReport) string {
-	if c.Result != ResultRegression || c.AB != nil { // a session joins no history
+	if c.Result != ResultRegression || c.AB != nil && c.BesidePairs() == nil {
 		return ""
 	}
-	if pin := a.pin(c); pin != "" || a.NoStore {
+	if pin := a.pin(c); pin != "" || a.NoStore || c.AB != nil { // a session joins no history
 		return pin
 	}
 	return a.with("ci-disagg", "baseline", "accept") + " " + command("--case", c.ID, "--reason", "why")

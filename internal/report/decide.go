@@ -172,6 +172,9 @@ func (d *decider) measuredMessage() string {
 	if len(d.judged.Problems) > 0 && d.word != ResultRegression {
 		return "not a valid measurement: " + results.First(d.judged.Problems)
 	}
+	if row := d.out.BesidePairs(); row != nil {
+		return words.Row(*row) + ": " + words.Reason(*row) + ". In pairs: " + d.out.AB.Headline
+	}
 	if d.out.AB != nil {
 		return d.out.AB.Headline
 	}

@@ -35,8 +35,7 @@ type CaseEnd struct {
 	Known       bool           // its test is known to fail, with a bug id that has not expired: how fast it is, is not
 	Interrupted int            // the signal that ended the run, 0 = none
 	Outcome     rundir.Outcome // of the attempts that count, the worst; "" = it never ended
-	// Failed tells that a report of the case shows a failing test, whatever the
-	// outcome: a proven failure is never hidden.
+	// Failed tells that a report of the case shows a failing test, whatever the outcome: a proven failure is never hidden.
 	Failed bool
 	Judged bool // performance is judged and gates; false: functional-only
 	// Words are those of the gating metrics, without the advisory ones: where
@@ -119,8 +118,7 @@ func outcomeExit(o rundir.Outcome) int {
 // Result is how the attempt alone would have ended its case, by how it ended.
 func (a AttemptReport) Result() string { return ResultOf(outcomeExit(a.Outcome)) }
 
-// wordsExit is the performance half. No gating metric at all means that nobody
-// looked: no verdict.
+// wordsExit is the performance half. No gating metric at all means that nobody looked: no verdict.
 func wordsExit(words []verdict.Word, p ExitPolicy) int {
 	code := exit.Passed
 	if len(words) == 0 {

@@ -15,7 +15,7 @@ type Judged struct {
 	Rows     []verdict.Row
 	Problems []string // why the measurement is invalid
 	Together *verdict.Case
-	AB       *ab.Session // what a paired session found: it decides, and no row beside those of accuracy
+	AB       *ab.Session // what a paired session found: it decides, beside rows of accuracy and of pinned values
 	Suspects *Suspects   // of a regression that has begun
 	Changed  *changed.Difference
 	Machine  string // what suspect machines have to do with it, for people; "" = nothing

@@ -67,7 +67,7 @@ func (d *decider) verdictResult(skip string) (r junit.Result, ok bool) {
 	case d.word != ResultRegression && d.end.Outcome != rundir.OutcomePassed:
 		return d.failed(), true
 	case d.word == ResultTestFailed, d.word == ResultRegression:
-		if d.out.AB != nil && (d.word == ResultRegression || !slices.ContainsFunc(d.judged.Rows, verdict.Row.WrongAnswer)) {
+		if d.out.AB != nil && d.out.BesidePairs() == nil && (d.word == ResultRegression || !slices.ContainsFunc(d.judged.Rows, verdict.Row.WrongAnswer)) {
 			return testcases.RedSession(*d.out.AB), true
 		}
 		return d.redMetrics(), true

@@ -12,8 +12,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// PairedWord is how a paired session ended, as the word of a case: B failing by
-// itself is no measurement, and red by CaseEnd.Failed.
+// PairedWord is how a session ended, as the word of a case: B failing by itself is none, and red by CaseEnd.Failed.
 func PairedWord(w paired.Word) verdict.Word {
 	switch w {
 	case paired.Regression:
@@ -40,6 +39,25 @@ func (c *CaseEnd) CountSession(s *ab.Session) {
 	if c.Judged {
 		c.Words = append(c.Words, PairedWord(s.Verdict))
 	}
+}
+
+// BesidePairs is the row by which a case is decided that has a session, such as a promise that the newer build breaks;
+// nil where its session decides.
+func (c CaseReport) BesidePairs() *verdict.Row {
+	if c.AB == nil || PairedWord(c.AB.Verdict) == c.Verdict {
+		return nil
+	}
+	return WorstRow(c)
+}
+
+// OfHistory are the rows whose numbers others may keep of a build, each told once: of a session its answers alone.
+func (c CaseReport) OfHistory() []verdict.Row {
+	rows := slices.Clone(c.Metrics)
+	if c.AB != nil {
+		rows = slices.DeleteFunc(rows, func(r verdict.Row) bool { return r.Rule != verdict.RuleAccuracy })
+	}
+	all := slices.Clone(rows)
+	return slices.DeleteFunc(rows, func(r verdict.Row) bool { return slices.ContainsFunc(all, r.IsGateOf) })
 }
 
 // decidedBy takes the end of a session's job for a good one where the session itself says what became of the case: it

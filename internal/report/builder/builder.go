@@ -207,7 +207,7 @@ func (s *Builder) decide(ctx context.Context, run rundir.Run, c results.Case, p 
 	}
 	var judged report.Judged
 	if isSession {
-		judged = s.judgeSession(c, last)
+		judged = s.judgeSession(run, c, last)
 		out.record = s.keep(run, c, last, *judged.AB)
 	} else {
 		judged, out.record = s.judge(ctx, run, c, attempts, setup)

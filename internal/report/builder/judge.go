@@ -36,9 +36,7 @@ func (s *Builder) judge(ctx context.Context, run rundir.Run, c results.Case, att
 	j := judging.Case(ctx, setup, judging.Subject{
 		Record: s.record(run, c, m), Branch: run.Build.Branch, Sights: judging.Sights{Seen: m.machines, Limits: c.Plan.Limits},
 	})
-	for i := range j.Rows {
-		j.Rows[i].Advisory = j.Rows[i].Advisory || s.o.PerfOff
-	}
+	j.Rows = s.shown(j.Rows)
 	AddAnswers(&j, s.answers(c, m.scores))
 	out := report.Judged{Rows: j.Rows, Problems: j.Record.Problems, Warnings: append(m.warnings, j.Warnings...), Together: &j.Case, Unverified: m.unverified}
 	out.Suspects, out.Changed, out.Machine, out.Lemons = s.suspects(j.Case.Onset), j.Changed, j.Machine, j.Lemons
@@ -53,6 +51,14 @@ func (s *Builder) judge(ctx context.Context, run rundir.Run, c results.Case, att
 		return out, nil
 	}
 	return out, &j.Record
+}
+
+// shown are rows of performance, which decide nothing where that is only shown.
+func (s *Builder) shown(rows []verdict.Row) []verdict.Row {
+	for i := range rows {
+		rows[i].Advisory = rows[i].Advisory || s.o.PerfOff
+	}
+	return rows
 }
 
 // suspects are the commits that a regression may have come with, nil where nothing

@@ -57,9 +57,9 @@ func (o Outside) Judged(j judging.Judgement, notStored error) report.Report {
 	return doc
 }
 
-// Paired is the report of a paired session. accuracy are the rows of B's answers.
-func (o Outside) Paired(s ab.Session, accuracy []verdict.Row, at time.Time) report.Report {
-	rows, problems := ofAnswers(accuracy)
+// Paired is the report of a paired session. beside are the rows of what is pinned for B, and of its answers.
+func (o Outside) Paired(s ab.Session, beside []verdict.Row, at time.Time) report.Report {
+	rows, problems := ofAnswers(beside)
 	doc := o.decided(report.Judged{Rows: rows, Problems: problems, AB: &s}, !o.FunctionalOnly, at)
 	doc.Warnings = slices.Concat(o.Rules.Warnings(), s.Warnings)
 	if o.FunctionalOnly { // shown, though it decides nothing
@@ -122,6 +122,25 @@ func Gating(runs []ab.Run, setup judging.Setup, of baseline.Record) []ab.Series 
 		}
 	}
 	return out
+}
+
+// Promised are the rows of what is pinned for the newer build of a session, B. of is the record of its case.
+func Promised(a, b []ab.Run, setup judging.Setup, of baseline.Record) []verdict.Row {
+	measured := func(runs []ab.Run) baseline.Record {
+		rec, at := of, map[ab.Key]int{}
+		for _, r := range runs {
+			for k, v := range r.Values {
+				i, seen := at[k]
+				if !seen {
+					i, at[k] = len(rec.Measurements), len(rec.Measurements)
+					rec.Measurements = append(rec.Measurements, baseline.Measurement{Point: k.Point, Metric: k.Metric})
+				}
+				rec.Measurements[i].Values = append(rec.Measurements[i].Values, v)
+			}
+		}
+		return rec
+	}
+	return setup.Promised(measured(b), measured(a))
 }
 
 // Beside is what files held beside measurements.

@@ -73,6 +73,8 @@ func unpaired(cases []results.Case) bool {
 type sessionRuns struct {
 	pairs  []ab.Pair
 	series []ab.Series
+	base   []ab.Run      // that gave a measurement
+	head   []ab.Run      // likewise
 	scores []bench.Score // the answers of the newer build's runs that gave a measurement
 	seen   []suspect.Run // what the machines of the runs were that gave one
 }
@@ -81,15 +83,15 @@ type sessionRuns struct {
 // a series is no measurement, whichever it is, and later runs cannot change what was decided after earlier ones.
 func (s *Builder) sessionOf(c results.Case, dir rundir.AttemptDir, ended []rundir.RunEnd) sessionRuns {
 	var out sessionRuns
-	var good []ab.Run
 	var known outputs
 	read := func(end rundir.RunEnd) ab.Run {
 		run, loaded, parts, scores := s.sessionRun(c, dir, end)
 		run.Problems = append(run.Problems, known.add(parts)...)
 		if len(run.Problems) == 0 {
-			good = append(good, run)
 			if end.Run.Build == rundir.HeadBuild {
-				out.scores = append(out.scores, scores...)
+				out.head, out.scores = append(out.head, run), append(out.scores, scores...)
+			} else {
+				out.base = append(out.base, run)
 			}
 			out.seen = append(out.seen, suspect.Run{Name: path.Base(run.Name), B: end.Run.Build == rundir.HeadBuild, Seen: loaded.Machine})
 		}
@@ -107,7 +109,7 @@ func (s *Builder) sessionOf(c results.Case, dir rundir.AttemptDir, ended []rundi
 		}
 		out.pairs = append(out.pairs, pair)
 		if !over {
-			out.series = s.seriesOf(c, good)
+			out.series = s.seriesOf(c, slices.Concat(out.base, out.head))
 			over = ab.Next(out.pairs, out.series, c.Plan.Pairs.Cases).Action == paired.Stop
 		}
 	}
@@ -225,7 +227,7 @@ func (s *Builder) expected(c results.Case) []ab.Series {
 }
 
 // judgeSession judges the session that a case ended with.
-func (s *Builder) judgeSession(c results.Case, last results.Ended) report.Judged {
+func (s *Builder) judgeSession(run rundir.Run, c results.Case, last results.Ended) report.Judged {
 	var ended []rundir.RunEnd
 	if last.Agent != nil {
 		ended = last.Agent.Runs
@@ -252,7 +254,12 @@ func (s *Builder) judgeSession(c results.Case, last results.Ended) report.Judged
 	if out.Warnings = slices.Concat(found.Warnings, odd); found.Verdict == paired.Regression || found.Verdict == paired.Inconclusive {
 		out.Machine = probably
 	}
-	out.Rows, out.Problems = ofAnswers(s.answers(c, m.scores))
+	of := s.recordOf(c.Plan)
+	if of.Run, of.Build = run.ID, run.Build; last.Began() != nil {
+		of.Time = *last.Began()
+	}
+	answers, problems := ofAnswers(s.answers(c, m.scores))
+	out.Rows, out.Problems = append(s.shown(Promised(m.base, m.head, s.o.Setup, of)), answers...), problems
 	return out
 }
 

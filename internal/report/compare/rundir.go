@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/ci-disagg/ci-disagg/internal/report"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
-	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -75,8 +73,8 @@ func recordOf(doc report.Report, c report.CaseReport) baseline.Record {
 			r.Repetitions = append(r.Repetitions, baseline.Repetition{JobID: a.JobID, Nodes: a.Nodes})
 		}
 	}
-	for _, row := range c.Metrics {
-		if beside := row.Rule == verdict.RuleAccuracy && slices.ContainsFunc(c.Metrics, row.IsGateOf); len(row.Values) > 0 && row.Unit != "" && !beside {
+	for _, row := range c.OfHistory() {
+		if len(row.Values) > 0 && row.Unit != "" {
 			r.Measurements = append(r.Measurements, baseline.Measurement{Point: row.Point, Metric: row.Metric, Unit: row.Unit, Values: row.Values})
 		}
 	}

@@ -118,8 +118,8 @@ func (o Options) Run(ctx context.Context, cases []report.CaseReport) (results []
 		if _, asked := before[c.ID]; c.Result != report.ResultRegression && (!asked || c.Result != report.ResultNoVerdict) {
 			continue
 		}
-		if c.AB == nil && (c.Together == nil || !c.Together.Alarm) {
-			continue // it was told when it was new
+		if c.AB == nil && (c.Together == nil || !c.Together.Alarm) || c.BesidePairs() != nil {
+			continue // it was told when it was new, or is a promise, which no session is of
 		}
 		r, code := o.confirm(ctx, c)
 		if code >= exit.Signal {

@@ -79,6 +79,10 @@ func TestRegressionsAreConfirmed(t *testing.T) {
 	named.Suspects = &report.Suspects{Good: "$(touch x)", Bad: "bbbbbbb"}
 	weekend := regression("weekend")
 	weekend.Suspects.Commits = []string{"bbbbbbb Third", "1234567 Second", "7654321 First"}
+	pinned := regression("pinned") // a session passes, and a promise is broken all the same
+	pinned.AB, pinned.Together = &ab.Session{Verdict: paired.Pass}, nil
+	pinned.Metrics = []verdict.Row{{Metric: "ttft_median_ms", Gate: true, Rule: string(verdict.RuleFixed), Verdict: verdict.Regression}}
+	pinned.Worst = &report.MetricRef{Metric: "ttft_median_ms"}
 	green := regression("green")
 	green.Result = report.ResultPassed
 	for _, tt := range []struct {
@@ -103,6 +107,7 @@ func TestRegressionsAreConfirmed(t *testing.T) {
 		{name: "no commit", cases: []report.CaseReport{unknown}, want: []string{recheck.Unconfirmed}, said: "unconfirmed  unknown: nothing says which commit was the last good one"},
 		{name: "one cleared, one unknown", cases: []report.CaseReport{regression("x"), unknown}, found: paired.Pass, want: []string{recheck.NotConfirmed, recheck.Unconfirmed}, said: "not confirmed  x"},
 		{name: "open for weeks", cases: []report.CaseReport{old}},
+		{name: "a promise", cases: []report.CaseReport{pinned}},
 		{name: "no id", cases: []report.CaseReport{named}, want: []string{recheck.Unconfirmed}, said: `unconfirmed  named: "$(touch x)" is not the id of a commit`},
 		{name: "interrupted", cases: []report.CaseReport{regression("x")}, session: 143},
 	} {

@@ -251,6 +251,12 @@ func others(c report.CaseReport) string {
 }
 
 func regressionFault(c report.CaseReport) string {
+	if c.BesidePairs() != nil {
+		if report.PairedWord(c.AB.Verdict).Green() {
+			return "A pinned value is broken, and not by this change: the two builds in pairs show no change that matters."
+		}
+		return "A pinned value is broken; whether by this change, its pairs do not say."
+	}
 	if c.AB != nil && c.AB.Apart != "" {
 		return "B is slower than A on the same machines; " + c.AB.Apart + "." + strings.TrimSuffix(" "+c.Machine, " ")
 	}
@@ -296,10 +302,10 @@ func passed(c report.CaseReport, join, sentence string) string {
 }
 
 func noVerdictFault(c report.CaseReport) string {
-	if c.AB != nil && c.Verdict == verdict.Inconclusive {
+	if c.AB != nil && c.Verdict == verdict.Inconclusive && c.BesidePairs() == nil {
 		return passed(c, "; ", "both builds were measured, and neither a change nor its absence is certain.") + strings.TrimSuffix(" "+c.Machine, " ")
 	}
-	if c.AB != nil {
+	if c.AB != nil && c.BesidePairs() == nil {
 		return noPairs(*c.AB)
 	}
 	return passed(c, "; ", noVerdict(c))

@@ -1,7 +1,6 @@
 package judging
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -82,7 +81,7 @@ func (t *trial) withPast(row verdict.Row, q verdict.Question) verdict.Row {
 // there may be one that cannot be read, that holds for the rule fixed alone: the others would have gone by it.
 func (t *trial) noHistory(q verdict.Question) (verdict.Word, string) {
 	pinned := q.Series.Pinned != nil
-	rule := cmp.Or(q.Policy.Metrics[q.Series.Metric.Name].Rule, q.Policy.Rule, verdict.RuleFixed)
+	rule := ruleOf(q.Policy, q.Series.Metric.Name)
 	switch {
 	case pinned && rule == verdict.RuleFixed:
 		return "", ""

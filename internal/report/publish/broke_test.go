@@ -13,6 +13,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/report/changed"
 	"github.com/ci-disagg/ci-disagg/internal/report/fault"
 	"github.com/ci-disagg/ci-disagg/internal/report/verdict"
+	"github.com/ci-disagg/ci-disagg/internal/report/verdict/paired"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -56,7 +57,7 @@ func TestWhoBrokeIt(t *testing.T) {
 func TestPairedOnSuspectMachines(t *testing.T) {
 	t.Parallel()
 	c := regressionDocument().Cases[0]
-	c.AB = &ab.Session{}
+	c.AB = &ab.Session{Verdict: paired.Regression}
 	require.Equal(t, "B is slower than A on the same machines: the change under test is the cause.", fault.Of(c))
 	c.Machine = "The machine, probably: GPU 3 of node07 was hot. That was so in 4 of 4 runs of B, and in none of A."
 	require.Equal(t, "B is slower than A on the same machines: the change under test is the first suspect. "+c.Machine, fault.Of(c))

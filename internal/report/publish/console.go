@@ -189,7 +189,7 @@ func (p painter) block(g group, withFault bool) []string {
 		say("%s", c.Fault)
 	}
 	rows := moved(c.Metrics)
-	proven := c.AB != nil && c.Result == report.ResultRegression && len(c.AB.Series) > 0 // its lines say it, with A and B
+	proven := c.AB != nil && c.BesidePairs() == nil && c.Result == report.ResultRegression && len(c.AB.Series) > 0 // its lines say it, with A and B
 	switch text := failureText(c); {
 	case text == "" || proven:
 	case c.Result == report.ResultNoVerdict: // numbers alone do not say why

@@ -82,8 +82,8 @@ func measurements(d report.Report) []measurement {
 	var out []measurement
 	for _, c := range d.Cases {
 		at := map[string]int{}
-		for _, r := range c.Metrics {
-			if r.Value == nil || r.Rule == verdict.RuleAccuracy && slices.ContainsFunc(c.Metrics, r.IsGateOf) {
+		for _, r := range c.OfHistory() {
+			if r.Value == nil {
 				continue
 			}
 			i, ok := at[r.Point]

@@ -46,8 +46,11 @@ func (p Printer) Paired(doc report.Report) {
 		fmt.Fprintln(p.W, s.Power.Sentence())
 	}
 	word, result := c.Verdict, string(s.Verdict)
-	if slices.ContainsFunc(c.Metrics, verdict.Row.WrongAnswer) { // whatever the speed
+	switch {
+	case slices.ContainsFunc(c.Metrics, verdict.Row.WrongAnswer): // whatever the speed
 		word, result = verdict.Regression, doc.Result
+	case c.BesidePairs() != nil:
+		result = string(c.Verdict)
 	}
 	p.end(word, "%s (exit %d): %s", result, doc.ExitCode, doc.Headline)
 }
