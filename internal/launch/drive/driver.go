@@ -58,7 +58,8 @@ func newDriver(o Options, run rundir.Run, plans []rundir.Plan, l *lease.Lease) *
 	d.state = newState(o, run, plans)
 	d.far = d.state.far
 	d.submits = submit.New(submit.Settings{
-		Access: o.Access, Run: run, Far: d.state.far, Backend: o.Backend, Partition: o.Cluster.Partition, Binary: o.Binary, Render: o.Render, Allow: d.allow,
+		Access: o.Access, Run: run, Far: d.state.far, Backend: o.Backend, Partition: o.Cluster.Partition, Binary: o.Binary, Render: o.Render,
+		Wanted: d.wanted, Allow: d.allow,
 	}, d.back)
 	return d
 }

@@ -172,6 +172,8 @@ func TestNothingIsSubmittedAfterACancel(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 1, s.count("sbatch"))
 		require.Empty(t, run.Cases[1].Attempts)
+		// Were the driver killed now, a record dated after the request would say that nobody had made one.
+		require.NoFileExists(t, dir.CaseDir(o.Plans[1].Case.Slug).Attempt(0, 1).JobFile())
 	})
 }
 

@@ -74,6 +74,13 @@ func (r *registry) enter(i int, j rundir.Job) bool {
 	return true
 }
 
+// closed reports whether it is too late for any further job.
+func (r *registry) closed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ended
+}
+
 // closeAll lists the jobs that may exist, in suite order, and keeps any further one from being
 // submitted.
 func (r *registry) closeAll() []rundir.Job {
@@ -87,14 +94,25 @@ func (r *registry) closeAll() []rundir.Job {
 	return out
 }
 
-// allow is asked right before a submission: the run must still be ours, nobody may
-// have cancelled it, and whoever ends its jobs has to know of this one.
-func (d *driver) allow(o submit.Order, j rundir.Job) error {
+// wanted is asked before a submission is written down: the run must still be ours, and nobody may have ended it.
+func (d *driver) wanted() error {
 	if err := d.lease.Check(); err != nil {
 		return err
 	}
 	if c, ok := d.cancelRequested(); ok {
 		return &cancelledError{c.Reason}
+	}
+	if d.registry.closed() {
+		return errTooLate
+	}
+	return nil
+}
+
+// allow is asked right before a submission: it must still be wanted, and whoever ends the run's jobs has to know of
+// this one.
+func (d *driver) allow(o submit.Order, j rundir.Job) error {
+	if err := d.wanted(); err != nil {
+		return err
 	}
 	if !d.registry.enter(o.Case, j) {
 		return errTooLate

@@ -30,8 +30,10 @@ type Settings struct {
 	// Render makes the files of an attempt directory: job.sh, plan.json, the roles'
 	// scripts. It is pure.
 	Render func(Input) ([]rundir.File, error)
-	// Allow is asked right before a submission; its error is Submit's.
-	Allow func(Order, rundir.Job) error
+	// Wanted is asked before it is written down that there may be a job: who reads that goes by its date. Allow is asked
+	// right before the submission. Their errors are Submit's.
+	Wanted func() error
+	Allow  func(Order, rundir.Job) error
 }
 
 // Binary is the ci-disagg that runs as agent in the job.
@@ -173,6 +175,9 @@ func (s *Submitter) prepare(ctx context.Context, o Order, agent string, j *rundi
 		}
 	}
 	j.Intent = s.set.Now() // not when it was ordered: others may have been submitted first, for minutes
+	if err := s.set.Wanted(); err != nil {
+		return err
+	}
 	return rundir.WriteJSON(o.Dir.JobFile(), *j)
 }
 

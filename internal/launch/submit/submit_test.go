@@ -2,6 +2,7 @@ package submit
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -87,6 +88,7 @@ func TestIntentIsDatedWhenItsTurnComes(t *testing.T) {
 	s := New(Settings{
 		Access: runs.Access{Host: host.NewHere(os.Environ()), Now: func() time.Time { return now }}, Backend: rundir.BackendSlurm,
 		Render: func(Input) ([]rundir.File, error) { return nil, nil },
+		Wanted: func() error { return nil },
 		Allow:  func(Order, rundir.Job) error { return rundir.ReadJSON(dir.JobFile(), &written) },
 	}, askedOnly{got: &asked})
 	s.agent = "agent"
@@ -118,4 +120,26 @@ func TestRunsShareTheBinary(t *testing.T) {
 		infos = append(infos, info)
 	}
 	require.True(t, os.SameFile(infos[0], infos[1]))
+}
+
+// What nobody wants any more is not written down as a job that may be: its date would be later than the request to end
+// the run, and who finds it without a driver would say that the driver died.
+func TestWhatIsNotWantedIsNotWrittenDown(t *testing.T) {
+	t.Parallel()
+	now, ended := time.Now(), errors.New("ended")
+	var dated time.Time
+	dir := rundir.AttemptDir(t.TempDir())
+	s := New(Settings{
+		Access: runs.Access{Host: host.NewHere(os.Environ()), Now: func() time.Time { dated = now; return now }}, Backend: rundir.BackendSlurm,
+		Render: func(Input) ([]rundir.File, error) { return nil, nil },
+		Wanted: func() error {
+			require.Equal(t, now, dated, "a request that comes later than this look is later than the date, too")
+			return ended
+		},
+		Allow: func(Order, rundir.Job) error { return nil },
+	}, askedOnly{got: new(rundir.Job)})
+	s.agent = "agent"
+	_, err := s.Submit(context.Background(), Order{Dir: dir, There: dir, Job: rundir.Job{Name: "cid-x"}}, s.Turn())
+	require.ErrorIs(t, err, ended)
+	require.NoFileExists(t, dir.JobFile())
 }
