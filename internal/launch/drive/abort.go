@@ -13,9 +13,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// armAbort waits for the end of ctx beside the owner, which may be busy with a
-// stalled file server, and cancels every job that may exist: at once, by id, and
-// by unique name where sbatch has not answered yet.
+// armAbort waits for the end of ctx beside the owner, which may be busy with a stalled file server, and cancels every
+// job that may exist: at once, by id, and by unique name where sbatch has not answered yet.
 func (d *driver) armAbort(ctx, work context.Context) (stop func()) {
 	quit := make(chan struct{})
 	d.workers.Go(func() {
@@ -74,8 +73,7 @@ func interrupts(ctx context.Context) bool {
 	return errors.As(context.Cause(ctx), &i)
 }
 
-// helper starts a detached process that cancels what this run has, and goes on
-// when we are killed.
+// helper starts a detached process that cancels what this run has, and goes on when we are killed.
 func (d *driver) helper() {
 	if d.o.Self == "" {
 		return

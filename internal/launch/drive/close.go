@@ -11,8 +11,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// close ends an attempt: what is there is brought home, the last word is written,
-// and then it is decided what follows.
+// close ends an attempt: what is there is brought home, the last word is written, and then it is decided what follows.
 func (t caseTransition) close(r outcome.Resolution) {
 	c := t.c
 	c.stage, c.last = stageClosing, r

@@ -16,13 +16,11 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// Run drives a run to its end, from wherever it stands: a new run directory is
-// filled, an existing one of the same run id is taken up where its last driver
-// stopped, and a live job is never submitted a second time.
+// Run drives a run to its end, from wherever it stands: a new run directory is filled, an existing one of the same run
+// id is taken up where its last driver stopped, and a live job is never submitted a second time.
 //
-// The error is *Interrupted when ctx ended with it as cause (the jobs have been
-// cancelled by then), *lease.BusyError when another driver holds the lease,
-// *runs.OtherRunError when the run of that id there is not the one asked for, and
+// The error is *Interrupted when ctx ended with it as cause (the jobs have been cancelled by then), *lease.BusyError
+// when another driver holds the lease, *runs.OtherRunError when the run of that id there is not the one asked for, and
 // lease.ErrLost when another took over. The record is valid in every case.
 func Run(ctx context.Context, o Options) (rundir.Run, error) {
 	if err := o.complete(); err != nil {

@@ -21,9 +21,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// driver is one drive. Its state belongs to the goroutine that runs loop, and only
-// next changes it; what next asks for is done here, and what may block is done by
-// workers, whose findings come back as events.
+// driver is one drive. Its state belongs to the goroutine that runs loop, and only next changes it; what next asks for
+// is done here, and what may block is done by workers, whose findings come back as events.
 type driver struct {
 	o        Options
 	far      rundir.Dir // the run directory as the jobs see it
@@ -112,8 +111,7 @@ func (d *driver) await() {
 	}
 }
 
-// keepLease gives signs of life, and looks each time whether somebody wants the run's
-// end.
+// keepLease gives signs of life, and looks each time whether somebody wants the run's end.
 func (d *driver) keepLease(work context.Context) {
 	d.lease.Keep(work, d.o.Poll.Lease, func() {
 		d.showLease(work)

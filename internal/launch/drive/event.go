@@ -66,8 +66,7 @@ type search struct {
 	job  slurm.Job
 	ok   bool // it exists
 	over bool // whatever was started to submit it has certainly ended
-	// ran says that the attempt's agent has left a record: of the job agentJob, ""
-	// when it cannot be read.
+	// ran says that the attempt's agent has left a record: of the job agentJob, "" when it cannot be read.
 	ran      bool
 	agentJob string
 }

@@ -45,8 +45,7 @@ func (t *transition) room(c *caseState) (why string, blind bool) {
 	return "the cluster has not said yet what of ours runs there", true
 }
 
-// gpusTaken reports whether a case under way has one of this machine's GPUs that the
-// case is to run on.
+// gpusTaken reports whether a case under way has one of this machine's GPUs that the case is to run on.
 func (t *transition) gpusTaken(c *caseState) bool {
 	mine := c.plan.Devices()
 	for i := range t.cases {
@@ -58,8 +57,7 @@ func (t *transition) gpusTaken(c *caseState) bool {
 	return false
 }
 
-// freshLook is how old the list may be that a submission to a limited cluster
-// rests on: other runs submit as well.
+// freshLook is how old the list may be that a submission to a limited cluster rests on: other runs submit as well.
 const freshLook = 5 * time.Second
 
 // full says why the cluster has no room for a job of so many nodes beside our
@@ -100,8 +98,7 @@ func (t caseTransition) holdToLimits() {
 	}
 }
 
-// blindFor is how long a detached run waits for the cluster to say whether there
-// is room.
+// blindFor is how long a detached run waits for the cluster to say whether there is room.
 const blindFor = 10 * time.Minute
 
 // blind reports whether the cluster has not answered for too long to go on waiting.

@@ -81,8 +81,7 @@ func (r *registry) closed() bool {
 	return r.ended
 }
 
-// closeAll lists the jobs that may exist, in suite order, and keeps any further one from being
-// submitted.
+// closeAll lists the jobs that may exist, in suite order, and keeps any further one from being submitted.
 func (r *registry) closeAll() []rundir.Job {
 	r.mu.Lock()
 	defer r.mu.Unlock()

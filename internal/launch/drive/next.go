@@ -11,9 +11,8 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// next says what an event makes of the state, and what is to be done. It is pure:
-// the same state and event always give the same answer, and the state that it was
-// given stays as it was.
+// next says what an event makes of the state, and what is to be done. It is pure: the same state and event always give
+// the same answer, and the state that it was given stays as it was.
 func next(s state, e event) (state, []action) {
 	if s.over {
 		return s, nil
@@ -174,8 +173,7 @@ func (t *transition) finish() {
 	t.run.Ended, t.unsaved = &at, true
 }
 
-// leaves reports whether a detached run leaves something to resume, and tells how
-// many cases were not even submitted.
+// leaves reports whether a detached run leaves something to resume, and tells how many cases were not even submitted.
 func (t *transition) leaves() bool {
 	waiting := 0
 	for i := range t.cases {
@@ -189,9 +187,8 @@ func (t *transition) leaves() bool {
 	return waiting > 0 || t.liveCount() > 0
 }
 
-// fail ends a drive that cannot go on. Jobs that nobody can write down any more
-// must not hold nodes; those of a run that another driver has taken over must be
-// left alone, and so must those that the caller only wants to leave.
+// fail ends a drive that cannot go on. Jobs that nobody can write down any more must not hold nodes; those of a run
+// that another driver has taken over must be left alone, and so must those that the caller only wants to leave.
 func (t *transition) fail(err error) {
 	t.over, t.err = true, err
 	if !errors.Is(err, lease.ErrLost) && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {

@@ -13,11 +13,9 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// Options is everything a drive needs. Clock, environment and the executable's
-// path are the caller's.
+// Options is everything a drive needs. Clock, environment and the executable's path are the caller's.
 type Options struct {
-	// Access is how the cluster is reached; its Environ is this process's: what sbatch
-	// and a local agent start from.
+	// Access is how the cluster is reached; its Environ is this process's: what sbatch and a local agent start from.
 	runs.Access
 	Dir   rundir.Dir
 	Run   rundir.Run    // a new run's record; Cases in suite order. An existing run.json of the same ID wins
@@ -53,8 +51,7 @@ type Options struct {
 // Cluster is what drive must know of a cluster.
 type Cluster struct {
 	Name string `yaml:"name"` // key of exclusions, job records and limits
-	// Partition is where jobs go, several separated by commas; "" = the cluster's
-	// default.
+	// Partition is where jobs go, several separated by commas; "" = the cluster's default.
 	Partition string `yaml:"partition"`
 	// MaxJobs and MaxNodes bound what all runs of ci-disagg of this user have
 	// pending or running there, together; 0 = no bound.

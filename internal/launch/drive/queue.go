@@ -154,8 +154,7 @@ func (a *attempt) seeQueue(rows []slurm.QueueRow, now time.Time) (changed bool) 
 	return false
 }
 
-// endTwins ends other jobs of the same unique name: a submission that went
-// unanswered was repeated, and both arrived.
+// endTwins ends other jobs of the same unique name: a submission that went unanswered was repeated, and both arrived.
 func (t caseTransition) endTwins() {
 	c := t.c
 	for _, r := range t.queue.rows {

@@ -8,10 +8,9 @@ import (
 	"syscall"
 )
 
-// Notify derives a context that ends with *Interrupted as its cause on the first
-// SIGTERM, SIGINT, SIGQUIT or SIGHUP; later ones are swallowed until stop is called, so
-// that a second Ctrl-C does not cut the cancellation short. A SIGHUP that was
-// ignored when the process started (nohup, which Jenkins' sh uses) stays ignored.
+// Notify derives a context that ends with *Interrupted as its cause on the first SIGTERM, SIGINT, SIGQUIT or SIGHUP;
+// later ones are swallowed until stop is called, so that a second Ctrl-C does not cut the cancellation short. A SIGHUP
+// that was ignored when the process started (nohup, which Jenkins' sh uses) stays ignored.
 func Notify(ctx context.Context) (_ context.Context, stop context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	sigs := []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT}

@@ -29,8 +29,7 @@ type state struct {
 	run   rundir.Run // its Cases are as they were; what became of them stands in cases
 	cases []caseState
 	mode  mode
-	// why and cause say for what reason nothing more is submitted; for people and for
-	// the program.
+	// why and cause say for what reason nothing more is submitted; for people and for the program.
 	why      string
 	cause    rundir.CancelCause
 	stopped  error     // the interruption
@@ -129,8 +128,7 @@ type attempt struct {
 // key names an attempt to those who work for it.
 func (c *caseState) key(i int) key { return key{i, c.rep, c.number, c.job.ID} }
 
-// key is an attempt and, once there is one, its job. An answer for another one than
-// is under way comes too late.
+// key is an attempt and, once there is one, its job. An answer for another one than is under way comes too late.
 type key struct {
 	cas, rep, number int
 	id               string

@@ -33,8 +33,7 @@ func (t *transition) fill() {
 	}
 }
 
-// record makes the attempt and has it written into run.json. It is submitted once
-// that is done.
+// record makes the attempt and has it written into run.json. It is submitted once that is done.
 func (t *transition) record(c *caseState) {
 	d := c.due
 	c.attempt = t.newAttempt(c, d.rep, d.number, t.at)
@@ -59,12 +58,10 @@ func (t caseTransition) submit() {
 }
 
 const (
-	// notReadyFor is how long a submission is repeated that finds Slurm's
-	// controller away, in standby or full.
+	// notReadyFor is how long a submission is repeated that finds Slurm's controller away, in standby or full.
 	notReadyFor = 10 * time.Minute
 	searchEvery = 5 * time.Second
-	// searchSettle is how long a controller that did not answer in time may still
-	// work on the submission.
+	// searchSettle is how long a controller that did not answer in time may still work on the submission.
 	searchSettle = 15 * time.Second
 )
 
@@ -167,8 +164,7 @@ func (t *transition) withdraw(c *caseState) {
 	}
 }
 
-// again submits once more, later: nothing was submitted, and nothing is wrong with
-// the job.
+// again submits once more, later: nothing was submitted, and nothing is wrong with the job.
 func (t caseTransition) again(err error) {
 	c := t.c
 	if c.due.since.IsZero() {

@@ -37,8 +37,7 @@ func (t caseTransition) resolve() {
 	}
 }
 
-// cancelAgain is how long a cancelled job may go on before it is cancelled once
-// more: a scancel can get lost.
+// cancelAgain is how long a cancelled job may go on before it is cancelled once more: a scancel can get lost.
 const cancelAgain = 30 * time.Second
 
 // cancel asks for the end of one attempt and notes why.

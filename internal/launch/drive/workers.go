@@ -96,9 +96,8 @@ func writeOutcome(work context.Context, dir rundir.AttemptDir, o rundir.AttemptO
 	}
 }
 
-// bringHome collects the attempt's files from behind a login node, and leaves no
-// process of a local attempt behind. A connection that comes and goes is not a
-// lost attempt: it is tried for some minutes.
+// bringHome collects the attempt's files from behind a login node, and leaves no process of a local attempt behind. A
+// connection that comes and goes is not a lost attempt: it is tried for some minutes.
 func (d *driver) bringHome(work context.Context, a action) error {
 	if d.o.Backend == rundir.BackendLocal && a.job.ID != "" {
 		return jobs.KillLeft(a.job)
