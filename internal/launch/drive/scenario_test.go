@@ -153,7 +153,9 @@ func scenarios() map[string]scenario {
 		"munge is away":    {cases: 1, set: func(s *sim) { s.unsigned = 2 }},
 		"answer lost":      {cases: 2, set: func(s *sim) { s.lost = 1 }},
 		"left no job":      {cases: 1, set: func(s *sim) { s.unanswered = map[string]bool{"sbatch": true} }},
-		"nobody knows":     {cases: 1, set: func(s *sim) { s.unanswered = map[string]bool{"sbatch": true, "sacct": true} }},
+		"nobody knows": {cases: 1, set: func(s *sim) {
+			s.unanswered, s.login = map[string]bool{"sbatch": true, "sacct": true}, true
+		}},
 		"squeue is silent": {cases: 1, set: func(s *sim) {
 			begun := time.Now()
 			s.hang = func() bool { d := time.Since(begun); return d > 2*time.Minute && d < 12*time.Minute }

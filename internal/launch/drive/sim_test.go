@@ -34,6 +34,9 @@ type sim struct {
 	// many submissions make a job whose id nobody is told.
 	word func(n int, ran time.Duration) string
 	lost int
+	// login says that it is behind a login node, as far as its name goes: nobody looks through the processes here, which
+	// takes time on the fake clock, too, where one of them is just being started.
+	login bool
 	// unsigned is how many submissions find munge away.
 	unsigned int
 	// away says that no file can be read.
@@ -52,6 +55,13 @@ type simJob struct {
 	submit time.Time
 	script string
 	cancel time.Time
+}
+
+func (s *sim) Name() string {
+	if s.login {
+		return "login"
+	}
+	return s.Here.Name()
 }
 
 func (s *sim) state(j *simJob) (state string, started time.Time) {
