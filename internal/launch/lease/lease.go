@@ -47,6 +47,7 @@ type Lease struct {
 
 	mu   sync.Mutex
 	mine rundir.Lease // as last written
+	seen time.Time    // when it was last found to be ours
 }
 
 // HostName names this machine and its process id space: a pid means nothing in
@@ -175,6 +176,10 @@ func Read(file string) (*rundir.Lease, error) {
 	return &held, nil
 }
 
+// unheardBound is how long a lease that can be read may go unwritten, on a full disk: as long as nobody has taken over,
+// the drive goes on, to say what has become of its jobs. After twice that long they would be swept.
+const unheardBound = 15 * time.Minute
+
 // Lives reports whether the holder has to be taken for alive by one who wants to
 // drive the run: an earlier drive of this very process is over.
 func Lives(l rundir.Lease, now time.Time) bool {
@@ -192,10 +197,21 @@ func (l *Lease) Check() error {
 	if err != nil {
 		return err
 	}
-	if held == nil || held.Owner != l.Record().Owner {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if held == nil || held.Owner != l.mine.Owner {
 		return ErrLost
 	}
+	l.seen = l.now()
 	return nil
+}
+
+// silent says for how long nobody has been told that we live, and unseen for how long we have not been told that nobody
+// else has taken over.
+func (l *Lease) silent() (unheard, unseen time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.now().Sub(l.mine.Heartbeat), l.now().Sub(l.seen)
 }
 
 // Renew gives a sign of life, after looking whether the lease is still ours.
@@ -252,12 +268,12 @@ func (l *Lease) Keep(ctx context.Context, every time.Duration, beat func(), lost
 		case <-t.C:
 		}
 		err := l.Renew()
-		silent := l.now().Sub(l.Record().Heartbeat) // which others go by
+		unheard, unseen := l.silent()
 		switch {
 		case errors.Is(err, ErrLost):
 			lost(err)
 			return
-		case err != nil && silent > TTL*3/4:
+		case err != nil && (unseen > TTL*3/4 || unheard > unheardBound):
 			lost(fmt.Errorf("%w, or will: %w", ErrLost, err))
 			return
 		}

@@ -194,7 +194,7 @@ func TestUnwrittenIsSilent(t *testing.T) {
 			require.ErrorIs(t, err, syscall.ENAMETOOLONG)
 			cancel()
 		})
-		require.Equal(t, 50*time.Second, time.Since(begun))
+		require.Equal(t, unheardBound+10*time.Second, time.Since(begun), "what it says of its jobs meanwhile is worth more")
 		require.Equal(t, begun, l.Record().Heartbeat, "as last written")
 		require.NoError(t, l.Check(), "nobody else has it")
 	})
