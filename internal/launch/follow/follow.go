@@ -88,7 +88,7 @@ func (r *Reader) Read(ctx context.Context, watch []Job, offsets map[string]int64
 		paths = append(paths, w.There.AgentFile())
 	}
 	got, err := r.access.Host.Read(ctx, maxRecord, paths...)
-	unread := r.unread(ctx, paths, got, err)
+	unread := r.unread(paths, got, err)
 	parts, _ := r.access.Host.ReadAt(ctx, consolePart, offsets)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -102,21 +102,21 @@ func (r *Reader) Read(ctx context.Context, watch []Job, offsets map[string]int64
 
 // unread are those of the paths of which it is not known what is there, if only nothing, or something that is no file:
 // err is of a look at all of them, which got these.
-func (r *Reader) unread(ctx context.Context, paths []string, got map[string][]byte, err error) map[string]bool {
+func (r *Reader) unread(paths []string, got map[string][]byte, err error) map[string]bool {
 	if err == nil {
 		return nil
 	}
 	r.access.Log.Debug("agent records", "err", err)
+	var some host.UnreadError
+	errors.As(err, &some)
 	out := map[string]bool{}
 	for _, p := range paths {
 		of := err
-		if _, ok := got[p]; ok {
-			continue
+		if some != nil {
+			of = some[p]
 		}
-		if errors.Is(err, host.ErrUnread) && len(paths) > 1 { // only of some of them
-			_, of = r.access.Host.Read(ctx, maxRecord, p)
-		}
-		out[p] = of != nil && !errors.As(of, new(*rundir.NodeError))
+		_, ok := got[p]
+		out[p] = !ok && of != nil && !errors.As(of, new(*rundir.NodeError))
 	}
 	return out
 }

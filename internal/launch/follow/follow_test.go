@@ -2,8 +2,6 @@ package follow
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -85,25 +83,30 @@ type halfRead struct {
 	host.Host
 	files map[string]string // "" = cannot be read
 	down  bool
+	calls *int
 }
 
 func (h halfRead) Read(_ context.Context, _ int64, paths ...string) (map[string][]byte, error) {
+	*h.calls++
 	if h.down {
 		return nil, host.ErrUnreachable
 	}
-	out, errs := map[string][]byte{}, []error{}
+	out, unread := map[string][]byte{}, host.UnreadError{}
 	for _, p := range paths {
 		switch text, ok := h.files[p]; {
 		case !ok:
 		case text == "":
-			errs = append(errs, fmt.Errorf("%w: %w", host.ErrUnread, syscall.EIO))
+			unread[p] = syscall.EIO
 		case text == "link":
-			errs = append(errs, fmt.Errorf("%w: %w", host.ErrUnread, &rundir.NodeError{Path: p}))
+			unread[p] = &rundir.NodeError{Path: p}
 		default:
 			out[p] = []byte(text)
 		}
 	}
-	return out, errors.Join(errs...)
+	if len(unread) == 0 {
+		return out, nil
+	}
+	return out, unread
 }
 
 func (h halfRead) ReadAt(context.Context, int, map[string]int64) (map[string][]byte, error) {
@@ -114,7 +117,8 @@ func (h halfRead) ReadAt(context.Context, int, map[string]int64) (map[string][]b
 func TestUnreadIsNotMissing(t *testing.T) {
 	t.Parallel()
 	watch := []Job{{There: "/there"}, {There: "/missing"}, {There: "/unread"}, {There: "/link"}}
-	h := halfRead{files: map[string]string{
+	calls := 0
+	h := halfRead{calls: &calls, files: map[string]string{
 		watch[0].There.AgentFile(): `{"schema":2,"heartbeat":"2026-11-30T00:00:00Z"}`, watch[2].There.AgentFile(): "", watch[3].There.AgentFile(): "link",
 	}}
 	look := func(watch ...Job) (unread []rundir.AttemptDir) {
@@ -126,6 +130,7 @@ func TestUnreadIsNotMissing(t *testing.T) {
 		return unread
 	}
 	require.Equal(t, []rundir.AttemptDir{"/unread"}, look(watch...))
+	require.Equal(t, 1, calls, "what a role does to its record costs no call for each case that waits in the queue")
 	require.Equal(t, []rundir.AttemptDir{"/unread"}, look(watch[2]))
 	require.Empty(t, look(watch[3]))
 	h.down = true

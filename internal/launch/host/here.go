@@ -226,18 +226,17 @@ func (l *listing) add(path string, d fs.DirEntry) bool {
 
 // Read reads small files.
 func (h *Here) Read(_ context.Context, most int64, paths ...string) (map[string][]byte, error) {
-	out := map[string][]byte{}
-	var unread []error
+	out, unread := map[string][]byte{}, UnreadError{}
 	for _, p := range paths {
 		data, err := readBounded(p, most)
 		switch {
 		case err == nil:
 			out[p] = data
 		case !errors.Is(err, fs.ErrNotExist):
-			unread = append(unread, fmt.Errorf("%w: %w", ErrUnread, err))
+			unread[p] = err
 		}
 	}
-	return out, errors.Join(unread...)
+	return out, unread.orNil()
 }
 
 func readBounded(path string, most int64) ([]byte, error) {

@@ -9,6 +9,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -23,6 +26,29 @@ var ErrUnreachable = errors.New("login node unreachable")
 
 // ErrUnread says that some of the files could not be read; all others were.
 var ErrUnread = errors.New("not every file could be read")
+
+// UnreadError is ErrUnread, with why each of those files could not be read, by path.
+type UnreadError map[string]error
+
+func (e UnreadError) Error() string {
+	var lines []string
+	for _, p := range slices.Sorted(maps.Keys(e)) {
+		lines = append(lines, ErrUnread.Error()+": "+e[p].Error())
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (e UnreadError) Unwrap() []error {
+	return slices.AppendSeq([]error{ErrUnread}, maps.Values(e))
+}
+
+// orNil is the error of a look at several files.
+func (e UnreadError) orNil() error {
+	if len(e) == 0 {
+		return nil
+	}
+	return e
+}
 
 // ErrPartial says that a list of files is not complete.
 var ErrPartial = errors.New("not every file is listed")
@@ -80,8 +106,8 @@ type Host interface {
 	// be read, or is not there, keeps none of the others back: ErrUnread.
 	Pull(ctx context.Context, dir, localDir string, paths []string) error
 	// Read returns the contents of small files, keyed by path; a file that is not
-	// there is not in the map. No file may exceed most bytes. With an error the map
-	// holds others that could be read.
+	// there is not in the map. No file may exceed most bytes. An UnreadError is
+	// only about the files that it names: any other that is not in the map is not there.
 	Read(ctx context.Context, most int64, paths ...string) (map[string][]byte, error)
 	// ReadAt returns up to most bytes of each file from the given offset on; a
 	// file that is not there, or is shorter, gives nothing.

@@ -82,6 +82,10 @@ echo x > cases/good/rep-0/attempt-1/agent.json && ln -s agent.json cases/good/re
 			require.ErrorIs(t, err, ErrUnread, path)
 			require.ErrorAs(t, err, new(*rundir.NodeError), path)
 			require.Len(t, got, 1)
+			var why UnreadError
+			require.ErrorAs(t, err, &why)
+			require.Len(t, why, 1)
+			require.ErrorAs(t, why[path], new(*rundir.NodeError))
 		}
 		long := filepath.Join(dir, "run/cases", strings.Repeat("x", 300), "rep-0/attempt-1/agent.json") // as EACCES, ESTALE and EIO, which root does not meet
 		for _, path := range []string{filepath.Join(dir, "self/x.json"), long} {

@@ -45,13 +45,17 @@ func (s *SSH) Read(ctx context.Context, most int64, paths ...string) (map[string
 		from[p] = 0
 	}
 	got, err := s.readParts(ctx, int(most)+1, from)
+	unread := UnreadError{}
+	if err != nil && !errors.As(err, &unread) {
+		return nil, err
+	}
 	for p, data := range got {
 		if int64(len(data)) > most {
 			delete(got, p)
-			err = errors.Join(err, fmt.Errorf("%s is longer than %d bytes: %w", p, most, ErrUnread))
+			unread[p] = fmt.Errorf("%s is longer than %d bytes", p, most)
 		}
 	}
-	return got, err
+	return got, unread.orNil()
 }
 
 func (s *SSH) readParts(ctx context.Context, most int, from map[string]int64) (map[string][]byte, error) {
@@ -76,7 +80,7 @@ func (s *SSH) readParts(ctx context.Context, most int, from map[string]int64) (m
 // parseParts reads "number base64" lines into out under the paths' names. One that ends with ! is of a file that could
 // not be read; one that begins so tells why.
 func parseParts(text []byte, paths []string, out map[string][]byte) error {
-	var unread error
+	unread := UnreadError{}
 	for line := range bytes.SplitSeq(bytes.TrimSpace(text), []byte("\n")) {
 		if len(line) == 0 {
 			continue
@@ -89,7 +93,7 @@ func parseParts(text []byte, paths []string, out map[string][]byte) error {
 			return fmt.Errorf("unexpected answer %.60q", line)
 		}
 		if bad {
-			unread = errors.Join(unread, fmt.Errorf("%s: %w", paths[i], ErrUnread))
+			unread[paths[i]] = errors.New(paths[i])
 			continue
 		}
 		data, err := base64.StdEncoding.DecodeString(string(b64))
@@ -97,12 +101,12 @@ func parseParts(text []byte, paths []string, out map[string][]byte) error {
 			return fmt.Errorf("part of %s: %w", paths[i], err)
 		}
 		if unknown {
-			unread = errors.Join(unread, fmt.Errorf("%w: %w", ErrUnread, unlike(string(data))))
+			unread[paths[i]] = unlike(string(data))
 			continue
 		}
 		out[paths[i]] = data
 	}
-	return unread
+	return unread.orNil()
 }
 
 // unlike is an exit code of into, and what it says then.
