@@ -153,9 +153,7 @@ func scenarios() map[string]scenario {
 		"munge is away":    {cases: 1, set: func(s *sim) { s.unsigned = 2 }},
 		"answer lost":      {cases: 2, set: func(s *sim) { s.lost = 1 }},
 		"left no job":      {cases: 1, set: func(s *sim) { s.unanswered = map[string]bool{"sbatch": true} }},
-		"nobody knows": {cases: 1, set: func(s *sim) {
-			s.unanswered, s.login = map[string]bool{"sbatch": true, "sacct": true}, true
-		}},
+		"nobody knows":     {cases: 1, set: func(s *sim) { s.unanswered = map[string]bool{"sbatch": true, "sacct": true} }},
 		"squeue is silent": {cases: 1, set: func(s *sim) {
 			begun := time.Now()
 			s.hang = func() bool { d := time.Since(begun); return d > 2*time.Minute && d < 12*time.Minute }
@@ -259,6 +257,7 @@ func play(t *testing.T, sc scenario, dir rundir.Dir) string {
 	}
 	o := simOptions(t, r.sim, dir, sc.cases)
 	o.Host, o.Slurm = r, slurm.New(r, slurm.Options{})
+	o.Processes = func(string) []int { return nil }
 	o.Poll = Polling{Agent: 5070 * time.Millisecond, Lease: 9130 * time.Millisecond}
 	o.spread = func() float64 { return 0 }
 	o.Progress = func(u Update) {

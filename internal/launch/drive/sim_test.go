@@ -34,9 +34,6 @@ type sim struct {
 	// many submissions make a job whose id nobody is told.
 	word func(n int, ran time.Duration) string
 	lost int
-	// login says that it is behind a login node, as far as its name goes: nobody looks through the processes here, which
-	// takes time on the fake clock, too, where one of them is just being started.
-	login bool
 	// unsigned is how many submissions find munge away.
 	unsigned int
 	// away says that no file can be read.
@@ -55,13 +52,6 @@ type simJob struct {
 	submit time.Time
 	script string
 	cancel time.Time
-}
-
-func (s *sim) Name() string {
-	if s.login {
-		return "login"
-	}
-	return s.Here.Name()
 }
 
 func (s *sim) state(j *simJob) (state string, started time.Time) {
@@ -262,6 +252,7 @@ func simOptions(t *testing.T, s *sim, dir rundir.Dir, cases int) Options {
 	o := testOptionsIn(rundir.BackendSlurm, "/opt/ci-disagg", dir, t.Name())
 	o.Poll = Polling{Agent: 5 * time.Second, Lease: time.Minute}
 	o.Host, o.Slurm = s, slurm.New(s, slurm.Options{})
+	o.Processes = func(string) []int { return nil } // a look waits, on the fake clock too, where one is just being started
 	o.Now = time.Now
 	for i := range cases {
 		addCase(&o, fmt.Sprint("c", i), "x", "x")

@@ -9,7 +9,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
 	"github.com/ci-disagg/ci-disagg/internal/proc"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
@@ -173,15 +172,6 @@ func KillLeft(j rundir.Job) error {
 // SubmitBound is how long an sbatch that was started may still make a job: its
 // own retries plus our timeout for it.
 const SubmitBound = 160 * time.Second
-
-// SubmissionOver reports that whatever was started to submit the job has certainly
-// ended: its time is over, or it ran here and no process carries its name.
-func SubmissionOver(j rundir.Job, now time.Time, behindLogin bool) bool {
-	if now.Sub(j.Intent) > SubmitBound {
-		return true
-	}
-	return !behindLogin && j.Host == lease.HostName() && len(proc.WithCookie(Cookie(j))) == 0
-}
 
 // Secrets reads the values of a plan's secrets out of our own environment. They
 // travel in the environment of sbatch or of the local agent, nowhere else.

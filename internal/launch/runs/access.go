@@ -7,7 +7,9 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/launch/host"
 	"github.com/ci-disagg/ci-disagg/internal/launch/jobs"
+	"github.com/ci-disagg/ci-disagg/internal/launch/lease"
 	"github.com/ci-disagg/ci-disagg/internal/launch/slurm"
+	"github.com/ci-disagg/ci-disagg/internal/proc"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -19,6 +21,8 @@ type Access struct {
 	Passed  []string // see jobs.Local
 	Now     func() time.Time
 	Log     *slog.Logger
+	// Processes lists those on this machine that carry a job's mark; nil = proc.WithCookie.
+	Processes func(cookie string) []int
 }
 
 // Complete fills what may be left out.
@@ -28,6 +32,9 @@ func (a Access) Complete() Access {
 	}
 	if a.Host == nil {
 		a.Host = host.NewHere(a.Environ)
+	}
+	if a.Processes == nil {
+		a.Processes = proc.WithCookie
 	}
 	if a.Slurm == nil {
 		a.Slurm = slurm.New(a.Host, slurm.Options{Log: a.Log})
@@ -43,9 +50,13 @@ func (a Access) backend(j rundir.Job) jobs.Backend {
 	return jobs.Slurm{Client: a.Slurm}
 }
 
-// submissionOver reports whether whatever was started to submit the job has ended.
-func (a Access) submissionOver(j rundir.Job) bool {
-	return jobs.SubmissionOver(j, a.Now(), a.Host.Name() != "here")
+// SubmissionOver reports whether whatever was started to submit the job has certainly ended: its time is over, or it ran
+// here and no process carries its name.
+func (a Access) SubmissionOver(j rundir.Job) bool {
+	if a.Now().Sub(j.Intent) > jobs.SubmitBound {
+		return true
+	}
+	return a.Host.Name() == "here" && j.Host == lease.HostName() && len(a.Processes(jobs.Cookie(j))) == 0
 }
 
 // Sleep waits for a time, or until ctx is done and gives its cause.

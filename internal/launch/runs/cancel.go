@@ -117,7 +117,7 @@ func (o CancelOptions) chase(ctx context.Context, e *JobEnd) {
 	}
 	seen := e.Job.ID != ""
 	for unknown := 0; ; {
-		over := o.submissionOver(e.Job) // asked first: what ends after the look may leave a job that this has not seen
+		over := o.SubmissionOver(e.Job) // asked first: what ends after the look may leave a job that this has not seen
 		was, known := o.look(ctx, e.Job)
 		if unknown++; known {
 			unknown = 0

@@ -107,7 +107,7 @@ const settled = 15 * time.Minute
 func (a Access) finish(ctx context.Context, dir rundir.Dir, e JobEnd, seen answers) (bool, error) {
 	j := e.Job
 	if j.ID == "" && j.Backend != rundir.BackendLocal {
-		over := a.submissionOver(j) // asked first, as in chase
+		over := a.SubmissionOver(j) // asked first, as in chase
 		found, ok, err := a.backend(j).Find(ctx, j)
 		switch {
 		case err != nil:
