@@ -23,8 +23,10 @@ func (s *Builder) answers(c results.Case, scores []bench.Score) []verdict.Row {
 }
 
 // AddAnswers adds the gates of the answers to what was judged, each under a name that no other row of the case has. The
-// numbers of a build that answers wrongly are no measure for those to come, however fast it is.
+// numbers of a build that answers wrongly are no measure for those to come, however fast it is. Right answers are no
+// verdict on a speed that is only shown, and scores without a reference are none at all.
 func AddAnswers(j *judging.Judgement, rows []verdict.Row) {
+	shown := j.Record.Verdict == "" && slices.ContainsFunc(j.Rows, func(r verdict.Row) bool { return r.Gate })
 	for _, r := range rows {
 		name := r.Metric
 		for n := 1; slices.ContainsFunc(j.Rows, func(o verdict.Row) bool { return o.Point == r.Point && o.Metric == r.Metric }); n++ {
@@ -33,6 +35,12 @@ func AddAnswers(j *judging.Judgement, rows []verdict.Row) {
 		if j.Rows = append(j.Rows, r); r.WrongAnswer() {
 			j.Record.Invalidate("wrong answers: " + r.Reason)
 		}
+	}
+	if word := verdict.Worst(rows); j.Record.Valid && word != "" && !word.Unjudged() && !(shown && word.Green()) {
+		if j.Record.Verdict != "" {
+			word = verdict.WorstOf([]verdict.Word{word, j.Record.Verdict})
+		}
+		j.Record.Verdict = word
 	}
 }
 

@@ -70,6 +70,11 @@ func scored(score float64) string {
 `, score)
 }
 
+// sampled is a result of lm_eval that was measured with n samples.
+func sampled(score float64, n int) string {
+	return fmt.Sprintf(`{"results": {"gsm8k": {"exact_match,flexible-extract": %g}}, "versions": {"gsm8k": 3}, "n-samples": {"gsm8k": {"original": 1319, "effective": %d}}}`, score, n)
+}
+
 // Numbers of a build that answers wrongly are no measure for those to come, and its commit is none to compare with: a
 // broken kernel is fast.
 func TestWrongAnswersAreNowhereGood(t *testing.T) {
@@ -94,6 +99,59 @@ func TestWrongAnswersAreNowhereGood(t *testing.T) {
 	b = build(t, o, dir, 0)
 	require.Equal(t, exit.Passed, b.Document.ExitCode)
 	require.True(t, b.Records[0].Valid, "it decides nothing")
+}
+
+// What the store keeps of a run says what its answers are, too: by that it is a green night, or none.
+func TestAnswersAreInTheVerdictOfTheRecord(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		answers    string // nothing: none were asked for
+		alone      bool
+		functional bool
+		advisory   bool
+		noGate     bool
+		want       verdict.Word
+	}{
+		"fast and right":                   {answers: scored(0.94), want: verdict.Pass},
+		"fast and too few samples":         {answers: sampled(0.94, 100), want: verdict.Invalid},
+		"fast and another task":            {answers: strings.ReplaceAll(scored(0.94), "gsm8k", "mmlu "), want: verdict.Invalid},
+		"fast and another task, advisory":  {answers: strings.ReplaceAll(scored(0.94), "gsm8k", "mmlu "), advisory: true, want: verdict.Pass},
+		"fast, without a gate":             {answers: scored(0.94), noGate: true, want: verdict.Pass},
+		"answers alone, without a gate":    {answers: scored(0.94), alone: true, noGate: true, want: ""},
+		"right answers alone":              {answers: scored(0.94), alone: true, want: verdict.Pass},
+		"too few samples alone":            {answers: sampled(0.94, 100), alone: true, want: verdict.Invalid},
+		"right answers alone, speed shown": {answers: scored(0.94), alone: true, functional: true, want: verdict.Pass},
+		"right answers, advisory":          {answers: scored(0.94), alone: true, advisory: true, want: ""},
+		"right, and the speed is shown":    {answers: scored(0.94), functional: true, want: ""},
+		"unproven, and the speed is shown": {answers: sampled(0.94, 100), functional: true, want: verdict.Invalid},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			nights := 12
+			if tt.alone {
+				nights = 0
+			}
+			o := builder(t, nights)
+			if !tt.noGate {
+				gsm8k(&o)
+			}
+			o.AccuracyAdvisory, o.Setup.Policy.FunctionalOnly = tt.advisory, tt.functional
+			dir := runDir(t, func(p *rundir.Plan) {
+				if p.Expected.Accuracy = true; tt.alone {
+					p.Case.Mode, p.Expected.Points, p.Expected.Metrics = rundir.ModeCustom, nil, nil
+				}
+			}, attemptSpec{outcome: rundir.OutcomePassed, tput: 83.42 * float64(nights)})
+			name := "accuracy_eval.log"
+			if strings.HasPrefix(tt.answers, "{") {
+				name = "results.json"
+			}
+			writeText(t, filepath.Join(dir.CaseDir("tiny").Attempt(0, 1).Run(0).Output(), name), tt.answers)
+			b := build(t, o, dir, 0)
+			require.Len(t, b.Records, 1)
+			require.True(t, b.Records[0].Valid, b.Records[0].Problems)
+			require.Equal(t, tt.want, b.Records[0].Verdict)
+		})
+	}
 }
 
 // A score that a configured pipeline leaves meets the gates as any other does.

@@ -13,6 +13,7 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/checkout"
 	"github.com/ci-disagg/ci-disagg/internal/plain"
 	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
+	"github.com/ci-disagg/ci-disagg/internal/report/metric"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -29,6 +30,7 @@ type Query struct {
 type night struct {
 	first   baseline.Record
 	red     bool
+	green   bool // of what decides
 	image   string
 	source  string
 	several bool // images or checkouts: of another build for each case
@@ -127,7 +129,8 @@ func (q Query) nights(ctx context.Context, store baseline.Store, cases []rundir.
 			out = append(out, n)
 		}
 		measured, n.cases = append(measured, r.Case), append(n.cases, r.Case)
-		n.red = n.red || !r.Verdict.Green() ||
+		n.green = n.green || r.Verdict.Green()
+		n.red = n.red || !r.Verdict.Green() && !onlyShown(r) ||
 			slices.ContainsFunc(r.Measurements, func(m baseline.Measurement) bool { return m.Open })
 		n.several = n.several || r.Container != n.image || r.Checkout != n.source || r.Build.Commit != n.first.Build.Commit
 	}
@@ -139,6 +142,11 @@ func (q Query) nights(ctx context.Context, store baseline.Store, cases []rundir.
 		}
 	}
 	return out, warnings, err
+}
+
+// onlyShown reports whether a run has nothing but scores of its answers, which decide nothing.
+func onlyShown(r baseline.Record) bool {
+	return r.Verdict == "" && !slices.ContainsFunc(r.Measurements, func(m baseline.Measurement) bool { return !metric.IsAccuracy(m.Metric) })
 }
 
 // history is what the store has of these cases.
@@ -182,7 +190,7 @@ var image = regexp.MustCompile(`^[A-Za-z0-9/][A-Za-z0-9._:/@#+~-]{0,999}$`)
 func (q Query) refuse(n *night) string {
 	commit := n.first.Build.Commit
 	switch {
-	case n.red:
+	case n.red || !n.green:
 		return "is not green"
 	case n.lacks != "":
 		return "has no valid measurement of " + n.lacks

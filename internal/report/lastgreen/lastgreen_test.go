@@ -61,6 +61,7 @@ func TestLastGreen(t *testing.T) {
 		return r
 	}
 	red := func(r *baseline.Record) { r.Verdict = verdict.Regression }
+	answers := func(r *baseline.Record) { r.Verdict, r.Measurements[0].Metric, r.Measurements[0].Unit = "", "accuracy_gsm8k", "%" }
 	of := func(id string) func(*baseline.Record) { return func(r *baseline.Record) { r.Case = id } }
 	for _, tt := range []struct {
 		name   string
@@ -102,6 +103,12 @@ func TestLastGreen(t *testing.T) {
 		{name: "none", why: "the store knows no nightly run of main that measured these cases"},
 		{name: "of another branch", query: Query{Build: rundir.Build{Branch: "origin/next"}}, nights: []baseline.Record{night(1, nil)}, why: "no nightly run of next"},
 		{name: "all red", nights: []baseline.Record{night(1, red), night(2, red)}, why: "the newest nightly run of main, nightly-2 of 2026-11-02, is not green, and of those before it none is one, either"},
+		{
+			name: "answers that decide nothing", nights: []baseline.Record{night(1, nil), night(1, func(r *baseline.Record) { of("b")(r); answers(r) })},
+			want: rundir.Recorded{Commit: commits[0], Image: "img:1", From: "run nightly-1 of 2026-11-01, the last green nightly of main"},
+		},
+		{name: "nothing but answers that decide nothing", nights: []baseline.Record{night(1, answers)}, why: "is not green"},
+		{name: "speed that decides nothing", nights: []baseline.Record{night(1, func(r *baseline.Record) { r.Verdict = "" }), night(1, of("b"))}, why: "is not green"},
 		{name: "collecting", nights: []baseline.Record{night(1, func(r *baseline.Record) { r.Verdict = verdict.Collecting })}, why: "is not green"},
 		{name: "open", nights: []baseline.Record{night(1, func(r *baseline.Record) { r.Measurements[0].Open = true })}, why: "is not green"},
 		{name: "no commit", nights: []baseline.Record{night(1, func(r *baseline.Record) { r.Build.Commit = "" })}, why: "names no commit"},

@@ -229,6 +229,9 @@ func Accuracy(task string) string {
 	}, strings.ToLower(task))
 }
 
+// IsAccuracy reports whether a metric is a score of the answers.
+func IsAccuracy(name string) bool { return strings.HasPrefix(name, "accuracy_") }
+
 // pattern finds the metrics that are not listed.
 func (t Table) pattern(s string) (Metric, bool) {
 	re := patterns()
