@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -105,8 +104,8 @@ func runJudge(ctx context.Context, h host, o judgeOptions, args []string) error 
 	if err != nil {
 		return exit.ByUser(err)
 	}
-	o.caseMode = cmp.Or(subject.Record.ModeOfCase(), o.caseMode)
-	subject.Mode = o.caseMode
+	subject.Record.CaseMode = o.caseMode
+	o.caseMode = subject.Record.ModeOfCase()
 	ctx, cancel := context.WithTimeout(ctx, deliver.StoreTimeout)
 	defer cancel()
 	if err := setup.Open(ctx, cfg.StoreURL(), o.save); err != nil {

@@ -1,7 +1,6 @@
 package baseline
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -144,12 +143,16 @@ func (a Act) Covers(point, metric string) bool {
 }
 
 // ModeOfCase is the mode of the run's case (rundir.Case.Mode), by which metrics gate: custom of a configured pipeline,
-// whatever its variables are called; "" = that is not known.
+// whatever its variables are called and their values are; "" = that is not known.
 func (r Record) ModeOfCase() string {
-	if r.Match["pipeline"] != "" {
+	switch mode := r.Match["mode"]; {
+	case r.Match["pipeline"] != "":
 		return rundir.ModeCustom
+	case r.CaseMode != rundir.ModeCustom && slices.Contains(rundir.CaseModes(), mode):
+		return mode
+	default:
+		return r.CaseMode
 	}
-	return cmp.Or(r.Match["mode"], r.CaseMode)
 }
 
 // Branch is the branch whose history the record belongs to.
@@ -406,6 +409,7 @@ func (r Record) eachText(fn func(name, s string)) {
 		{"merge base", b.MergeBase},
 		{"build tag", b.Tag},
 		{"changed", r.Changed},
+		{"case mode", r.CaseMode},
 	} {
 		fn(t[0], t[1])
 	}

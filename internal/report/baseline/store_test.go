@@ -220,6 +220,8 @@ func TestSaveRefusesWhatIsNotARecord(t *testing.T) {
 			"time 1990":                      func(r *baseline.Record) { r.Time = time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC) },
 			"not valid UTF-8":                func(r *baseline.Record) { r.Build.Commit = "\xff" },
 			"control characters":             func(r *baseline.Record) { r.Cluster = "a\x00b" },
+			"case mode is too long":          func(r *baseline.Record) { r.CaseMode = strings.Repeat("x", 1<<20) },
+			"case mode has control":          func(r *baseline.Record) { r.CaseMode = "\x00" },
 			`kind "guess" is unknown`:        func(r *baseline.Record) { r.Kind = "guess" },
 			"accept needs who, when and why": func(r *baseline.Record) { r.Kind, r.Act = baseline.KindAccept, &baseline.Act{Target: "x"} },
 		}

@@ -91,16 +91,19 @@ func TestOneGating(t *testing.T) {
 		also  string // measured besides
 		want  []string
 	}{
-		"e2e":               {match: map[string]string{"mode": "e2e"}, want: e2e},
-		"gen_only":          {match: map[string]string{"mode": "gen_only"}, want: step},
-		"ctx_only":          {match: map[string]string{"mode": "ctx_only"}, want: []string{"total_token_throughput", "ttft_median_ms"}},
-		"pipeline":          {match: map[string]string{"pipeline": "redis"}, want: own},
-		"pipeline's mode":   {match: map[string]string{"pipeline": "redis", "mode": "gen_only"}, want: own},
-		"speculative":       {match: map[string]string{"mode": "gen_only"}, also: metric.DecodedTokens, want: append(step, metric.DecodedTokens)},
-		"not in the match":  {match: map[string]string{"gpu_type": "B200"}, mode: "gen_only", want: step},
-		"not told":          {match: map[string]string{"gpu_type": "B200"}, want: e2e},
-		"told otherwise":    {match: map[string]string{"mode": "ctx_only"}, mode: "e2e", want: []string{"total_token_throughput", "ttft_median_ms"}},
-		"a pipeline's told": {match: map[string]string{"gpu_type": "B200"}, mode: "custom", want: own},
+		"e2e":                     {match: map[string]string{"mode": "e2e"}, want: e2e},
+		"gen_only":                {match: map[string]string{"mode": "gen_only"}, want: step},
+		"ctx_only":                {match: map[string]string{"mode": "ctx_only"}, want: []string{"total_token_throughput", "ttft_median_ms"}},
+		"pipeline":                {match: map[string]string{"pipeline": "redis"}, want: own},
+		"pipeline's mode":         {match: map[string]string{"pipeline": "redis", "mode": "gen_only"}, want: own},
+		"speculative":             {match: map[string]string{"mode": "gen_only"}, also: metric.DecodedTokens, want: append(step, metric.DecodedTokens)},
+		"not in the match":        {match: map[string]string{"gpu_type": "B200"}, mode: "gen_only", want: step},
+		"a pipeline's variable":   {match: map[string]string{"mode": "fast"}, mode: "custom", want: own},
+		"a pipeline's gen_only":   {match: map[string]string{"mode": "gen_only"}, mode: "custom", want: own},
+		"a value that is no mode": {match: map[string]string{"mode": "prefill"}, mode: "ctx_only", want: []string{"total_token_throughput", "ttft_median_ms"}},
+		"not told":                {match: map[string]string{"gpu_type": "B200"}, want: e2e},
+		"told otherwise":          {match: map[string]string{"mode": "ctx_only"}, mode: "e2e", want: []string{"total_token_throughput", "ttft_median_ms"}},
+		"a pipeline's told":       {match: map[string]string{"gpu_type": "B200"}, mode: "custom", want: own},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -120,7 +123,7 @@ func TestOneGating(t *testing.T) {
 
 			var judge answers
 			for i := range good + bad + 1 {
-				j := judging.Case(t.Context(), setup, judging.Subject{Record: night(i, tt.match, names), Mode: tt.mode})
+				j := judging.Case(t.Context(), setup, judging.Subject{Record: of(night(i, tt.match, names), tt.mode)})
 				if judge = judgeOf(j); i < good+bad { // the last night is that which the others tell the level for
 					_, err := store.Save(t.Context(), j.Record)
 					require.NoError(t, err)
@@ -147,6 +150,12 @@ func TestOneGating(t *testing.T) {
 			}
 		})
 	}
+}
+
+// of is a record as whoever measures makes it, of a case in a mode.
+func of(r baseline.Record, mode string) baseline.Record {
+	r.CaseMode = mode
+	return r
 }
 
 func setupOf(t *testing.T, store baseline.Store) judging.Setup {

@@ -78,7 +78,7 @@ func prepare(setup Setup, s Subject) (Setup, Subject) {
 	s.Record.Repetitions = slices.Clone(s.Record.Repetitions)
 	s.Mode = cmp.Or(s.Record.ModeOfCase(), s.Mode)
 	s.Record.CaseMode = ""
-	if s.Record.ModeOfCase() == "" && s.Mode != rundir.ModeE2E { // whoever reads the record later has only that
+	if cmp.Or(s.Record.ModeOfCase(), rundir.ModeE2E) != s.Mode { // whoever reads the record later has only that
 		s.Record.CaseMode = s.Mode
 	}
 	setup.Policy.Mode = verdict.Nightly
