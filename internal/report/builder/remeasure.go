@@ -33,7 +33,7 @@ func (s *Builder) again(plan rundir.Plan, history []rundir.Attempt, r report.Cas
 // nobody knows its level, so that nothing but a session can tell.
 func (s *Builder) opens(row verdict.Row, plan rundir.Plan) string {
 	def, ok := s.o.Setup.Metrics.Lookup(row.Metric)
-	if !ok || !row.Gate || row.Value == nil {
+	if !ok || !row.Gate || row.Value == nil || row.Rule == verdict.RuleAccuracy { // answers have no speed
 		return ""
 	}
 	if row.Baseline == nil || !(*row.Baseline > 0) || !(*row.Value > 0) {

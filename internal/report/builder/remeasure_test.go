@@ -2,6 +2,7 @@ package builder
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -21,6 +22,7 @@ func TestSingleRunOpensASession(t *testing.T) {
 		openAt  float64
 		mode    string
 		past    bool // it has had its session
+		answers float64
 		why     string
 	}{
 		{name: "as ever", history: 12, tput: 1001, openAt: 0.5},
@@ -28,6 +30,7 @@ func TestSingleRunOpensASession(t *testing.T) {
 		{name: "faster", history: 12, tput: 1100, openAt: 0.5},
 		{name: "anything that is worse", history: 12, tput: 1000, openAt: 0, why: "session: "},
 		{name: "not by so much", history: 12, tput: 980, openAt: 3},
+		{name: "answers that their gate lets pass", history: 12, tput: 1001, openAt: 0.5, answers: 0.934},
 		{name: "no level", history: 0, tput: 1000, openAt: 0.5, why: "has no level to be compared with"},
 		{name: "it has had its session", history: 12, tput: 900, openAt: 0.5, past: true},
 	} {
@@ -40,11 +43,15 @@ func TestSingleRunOpensASession(t *testing.T) {
 				p.Pairs = &rundir.PairPlan{Cases: 1, MinPairs: 4, MaxPairs: 10, MaxAgain: 2, OwnFailures: 3, Mode: rundir.PairSuspicious, OpenAt: tt.openAt}
 				p.Runs = rundir.SessionRuns(*p.Pairs)
 			}, attemptSpec{outcome: rundir.OutcomePassed, tput: tt.tput})
+			o := builder(t, tt.history)
+			if gsm8k(&o); tt.answers > 0 {
+				writeText(t, filepath.Join(dir.CaseDir("tiny").Attempt(0, 1).Run(0).Output(), "accuracy_eval.log"), scored(tt.answers))
+			}
 			var run rundir.Run
 			require.NoError(t, rundir.ReadJSON(dir.RunFile(), &run))
 			history := run.Cases[0].Attempts
 			history[0].Session = tt.past
-			r, why, err := New(dir, builder(t, tt.history)).DecideCase(t.Context(), "tiny", history)
+			r, why, err := New(dir, o).DecideCase(t.Context(), "tiny", history)
 			require.NoError(t, err)
 			if tt.why == "" {
 				require.Empty(t, why)
