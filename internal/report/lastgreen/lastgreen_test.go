@@ -61,7 +61,9 @@ func TestLastGreen(t *testing.T) {
 		return r
 	}
 	red := func(r *baseline.Record) { r.Verdict = verdict.Regression }
-	answers := func(r *baseline.Record) { r.Verdict, r.Measurements[0].Metric, r.Measurements[0].Unit = "", "accuracy_gsm8k", "%" }
+	answers := func(r *baseline.Record) {
+		r.Verdict, r.Measurements[0].Metric, r.Measurements[0].Unit = "", "accuracy_gsm8k", "%"
+	}
 	of := func(id string) func(*baseline.Record) { return func(r *baseline.Record) { r.Case = id } }
 	for _, tt := range []struct {
 		name   string
