@@ -93,6 +93,7 @@ func (p places) run(r baseline.Record, m baseline.Measurement) verdict.Run {
 	run := verdict.Run{
 		ID: r.ID, Time: r.Time, Commit: r.Build.Commit, Values: m.Values,
 		Verdict: m.Verdict, Open: m.Open, Level: m.Level, Onset: m.Onset,
+		Shown: m.Verdict == verdict.Regression && r.Verdict != verdict.Regression, // the worst that decided was none
 	}
 	sets, slower := make([]string, len(m.Values)), make([]float64, len(m.Values))
 	for i := range m.Values {

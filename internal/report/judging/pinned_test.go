@@ -54,3 +54,31 @@ func TestABrokenPinIsNewOnce(t *testing.T) {
 		})
 	}
 }
+
+// TestABrokenPinIsNewWhereItGates: what was broken while it was only shown was told to nobody.
+func TestABrokenPinIsNewWhereItGates(t *testing.T) {
+	t.Parallel()
+	for name, shown := range map[string]func(*judging.Setup){
+		"functional_only": func(s *judging.Setup) { s.Policy.FunctionalOnly = true },
+		"gate: false": func(s *judging.Setup) {
+			s.Pins = pinned(t, "    "+tput+": {value: 100, gate: false}\n    con64/ttft_median_ms: {rule: bws, gate: true}\n").Pins
+		},
+	} {
+		inStore(t, func(t *testing.T, url string) {
+			set := pinned(t, "    "+tput+": 100\n")
+			set.Store = open(t, url)
+			only := set
+			shown(&only)
+			for i, night := range []struct {
+				setup judging.Setup
+				alarm bool
+			}{{only, true}, {only, false}, {set, true}, {set, false}} {
+				j := judge(t, night.setup, nightly("c", i, 50+float64(i)/100))
+				save(t, set.Store, j.Record)
+				row := word(t, j, tput)
+				require.Equal(t, verdict.Regression, row.Verdict, "%s, night %d: %s", name, i, row.Reason)
+				require.Equal(t, night.alarm, row.Alarm, "%s, night %d", name, i)
+			}
+		})
+	}
+}

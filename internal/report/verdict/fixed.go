@@ -29,14 +29,15 @@ func (j *judgement) judgeFixed() {
 }
 
 // byThreshold gives the word of a rule that is only a percentage. Comparisons are strict: exactly at the limit is a
-// pass. Such a rule keeps nothing open: a regression is new if the run before was none.
+// pass. Such a rule keeps nothing open: a regression is new if the run before was none,
+// or was one that decided nothing where this one does.
 func (j *judgement) byThreshold(base, tolerance float64) {
 	limit := base * (1 + j.sign*tolerance)
 	j.Limit = number(limit)
 	switch {
 	case j.sign*(j.value-limit) > 0:
 		n := len(j.past)
-		j.Verdict, j.Alarm = Regression, n == 0 || j.past[n-1].Verdict != Regression
+		j.Verdict, j.Alarm = Regression, n == 0 || j.past[n-1].Verdict != Regression || j.past[n-1].Shown && !j.Advisory
 	case j.sign*(j.value-base*(1-j.sign*tolerance)) < 0:
 		j.Verdict = Improvement
 	default:

@@ -39,6 +39,7 @@ type Run struct {
 	Accepted bool      `json:"accepted,omitempty"` // someone accepted the level that begins here
 	Open     bool      `json:"open,omitempty"`     // judged while a regression was open
 	Verdict  Word      `json:"verdict,omitempty"`  // as judged then
+	Shown    bool      `json:"-"`                  // that verdict decided nothing: a regression was told to nobody
 	// Level is the level that a regression was measured against when it was
 	// judged by bws, in the metric's unit: what the runs have to come back to.
 	// 0 = not stored; a regression then counts as open only if bws sees it too.
