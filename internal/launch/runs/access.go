@@ -50,8 +50,8 @@ func (a Access) backend(j rundir.Job) jobs.Backend {
 	return jobs.Slurm{Client: a.Slurm}
 }
 
-// SubmissionOver reports whether whatever was started to submit the job has certainly ended: its time is over, or it ran
-// here and no process carries its name.
+// SubmissionOver reports whether whatever was started to submit the job has certainly ended: its time is over, or it
+// ran here and no process carries its name.
 func (a Access) SubmissionOver(j rundir.Job) bool {
 	if a.Now().Sub(j.Intent) > jobs.SubmitBound {
 		return true
