@@ -36,7 +36,7 @@ func AddAnswers(j *judging.Judgement, rows []verdict.Row) {
 			j.Record.Invalidate("wrong answers: " + r.Reason)
 		}
 	}
-	if word := verdict.Worst(rows); j.Record.Valid && word != "" && !word.Unjudged() && !(shown && word.Green()) {
+	if word := verdict.Worst(rows); j.Record.Valid && word != "" && !word.Unjudged() && (!shown || !word.Green()) {
 		if j.Record.Verdict != "" {
 			word = verdict.WorstOf([]verdict.Word{word, j.Record.Verdict})
 		}
