@@ -292,3 +292,38 @@ func TestAWaitingJobIsAskedAboutRarely(t *testing.T) {
 	}
 	require.InDelta(t, 9, asked, 1)
 }
+
+// watching is a driver that watches job 7.
+func watching(t *testing.T) *player {
+	t.Helper()
+	p := newPlayer(t, 1, nil)
+	p.feed(event{kind: evBegin, at: after(0), found: make([]found, 1)})
+	p.feed(event{kind: evSaved, at: after(0)})
+	j := rundir.Job{Schema: 1, Name: "n", ID: "7", Backend: rundir.BackendSlurm}
+	p.feed(event{kind: evSubmitted, at: after(1), of: key{number: 1}, submitted: submit.Submitted{Job: j}})
+	return p
+}
+
+// While a driver waits for an agent's record, Slurm has nothing to say.
+func TestSlurmIsLeftAloneWhileARecordIsUnread(t *testing.T) {
+	t.Parallel()
+	p := watching(t)
+	queries, asked := 0, 0
+	for s := 2; s < 3600; s++ {
+		now := after(float64(s))
+		for _, a := range p.feed(event{kind: evTick, at: now}) {
+			switch a.kind {
+			case doQueue:
+				queries++
+				p.feed(event{kind: evQueue, at: now})
+			case doAsk:
+				asked++
+				p.feed(event{kind: evAnswers, at: now, of: key{number: 1, id: "7"}, answers: answers{asked: a.ask}})
+			default:
+			}
+		}
+	}
+	require.NotEmpty(t, p.s.cases[0].last.Waits)
+	require.Less(t, queries, 220) // 66 of them in the five minutes in which it is looked for
+	require.Less(t, asked, 40)
+}

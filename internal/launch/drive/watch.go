@@ -58,6 +58,8 @@ func (t caseTransition) ask() {
 	c := t.c
 	wait := 2 * time.Second
 	switch q := c.facts.Queue.Row; {
+	case c.last.Waits != "": // for the agent's record, up to an hour
+		wait = 5 * time.Minute
 	case q != nil && q.State.Class() != slurm.Terminal: // slurmctld has not answered, or sacct; that may take hours
 		wait = 30 * time.Second
 	case !c.facts.AbsentSince.IsZero() && t.at.Sub(c.facts.AbsentSince) > 30*time.Second:

@@ -39,8 +39,7 @@ func resolve(f Facts) Resolution {
 	case v.over:
 		return over(f, v, r)
 	case f.Now.Sub(heard(f)) >= f.Bounds.Blind:
-		r.end(rundir.CauseLost, rundir.OutcomeLost, fmt.Sprintf("neither Slurm nor the agent has said anything for %v", f.Bounds.Blind))
-		return done(r, rundir.OutcomeLost, KindLost, confidence(f, v), r.Cancel)
+		return lost(f, v, r, heard(f).Add(f.Bounds.Blind), fmt.Sprintf("neither Slurm nor the agent has said anything for %v", f.Bounds.Blind))
 	case v.absent:
 		return absent(f, v, r)
 	case v.class == slurm.Waiting:
@@ -269,8 +268,8 @@ func running(f Facts, v view, r Resolution) Resolution {
 		return stuck(f, v, r)
 	}
 	if v.class == slurm.Unknown && !f.StateSince.IsZero() && f.Queue.At.Sub(f.StateSince) >= f.Bounds.Strange {
-		r.end(rundir.CauseLost, rundir.OutcomeLost, fmt.Sprintf("Slurm has been calling its state %q, which this version does not know, for %v", v.state, f.Bounds.Strange))
-		return done(r, rundir.OutcomeLost, KindLost, "squeue", r.Cancel)
+		return lost(f, v, r, f.StateSince.Add(f.Bounds.Strange),
+			fmt.Sprintf("Slurm has been calling its state %q, which this version does not know, for %v", v.state, f.Bounds.Strange))
 	}
 	return r
 }
@@ -286,10 +285,21 @@ func stuck(f Facts, v view, r Resolution) Resolution {
 	case f.Job.Cancel != nil && (f.AcctOff || stands >= f.Bounds.Strange):
 		return ours(f, v, r)
 	case stands >= f.Bounds.Strange:
-		return done(r, rundir.OutcomeLost, KindLost, confidence(f, v),
+		r = lost(f, v, r, f.StateSince.Add(f.Bounds.Strange),
 			fmt.Sprintf("the job has been %s for %v, its agent is silent, and nobody says how it ended", v.state, stands.Round(time.Minute)))
+		r.Cancel, r.Cause, r.As = "", "", "" // it is ending
 	}
 	return r
+}
+
+// lost: nobody says any more how the job stands, or ended. Its agent may have written that down, where it could not be
+// read since: due is as of when nobody else was to be waited for.
+func lost(f Facts, v view, r Resolution, due time.Time, text string) Resolution {
+	if unseen(f, v, due) {
+		return unread(f, v, r, due)
+	}
+	r.end(rundir.CauseLost, rundir.OutcomeLost, text)
+	return done(r, rundir.OutcomeLost, KindLost, confidence(f, v), text)
 }
 
 func ended(f Facts) bool { return f.Agent != nil && f.Agent.End != nil && !f.EndSeen.IsZero() }
@@ -310,9 +320,6 @@ func absent(f Facts, v view, r Resolution) Resolution {
 	if gone < f.Bounds.Lost || f.AgentChanged.After(f.Now.Add(-f.Bounds.Lost/2)) {
 		return r
 	}
-	if due := f.AbsentSince.Add(f.Bounds.Lost); unseen(f, due) {
-		return unread(f, v, r, due)
-	}
 	text := fmt.Sprintf("neither squeue nor scontrol nor sacct has known an end of the job for %v", f.Bounds.Lost)
 	if f.AcctOff {
 		text = fmt.Sprintf("neither squeue nor scontrol has known the job for %v, and there is no accounting", f.Bounds.Lost)
@@ -320,8 +327,7 @@ func absent(f Facts, v view, r Resolution) Resolution {
 	if v.state != "" {
 		text += fmt.Sprintf(" (the last word was %s)", v.state)
 	}
-	r.end(rundir.CauseLost, rundir.OutcomeLost, text)
-	return done(r, rundir.OutcomeLost, KindLost, confidence(f, v), text)
+	return lost(f, v, r, f.AbsentSince.Add(f.Bounds.Lost), text)
 }
 
 // over: Slurm says that the job is over.
@@ -356,7 +362,7 @@ func over(f Facts, v view, r Resolution) Resolution {
 	switch {
 	case waited < wait:
 		return r
-	case unseen(f, due):
+	case unseen(f, v, due):
 		return unread(f, v, r, due)
 	}
 	return fromSlurm(f, v, r)
@@ -366,20 +372,25 @@ func over(f Facts, v view, r Resolution) Resolution {
 const lookEvery = 4 * time.Second
 
 // unseen reports whether the agent may have written down how it ended without that having been looked for: a file
-// server may be away, or a login node. What we ended ourselves is told without.
-func unseen(f Facts, due time.Time) bool {
-	return !f.Draft && f.Job.Cancel == nil && f.Looked.Before(due.Add(-lookEvery))
+// server may be away, or a login node. What we ended ourselves is told without, and so is what never began.
+func unseen(f Facts, v view, due time.Time) bool {
+	began := v.class != slurm.Terminal || !v.started.IsZero() || f.Agent != nil
+	return began && !f.Draft && f.Job.Cancel == nil && f.Looked.Before(due.Add(-lookEvery))
 }
 
-// unread: the job is over, and what its agent says of that is still to be read. due is when it would have been told
-// without.
+// unread: the job is over, or nobody knows, and what its agent says of that is still to be read. due is when it would
+// have been told without.
 func unread(f Facts, v view, r Resolution, due time.Time) Resolution {
+	what := "the job is over"
+	if !v.over && f.Local == nil {
+		what = "nobody says how the job ended"
+	}
 	switch late := f.Now.Sub(due); {
 	case late >= f.Bounds.Unread:
 		return done(r, rundir.OutcomeInfra, KindUnread, confidence(f, v),
-			fmt.Sprintf("the job is over%s, and the agent's record of it could not be read for %v", stateText(v), f.Bounds.Unread))
+			fmt.Sprintf("%s%s, and the agent's record of it could not be read for %v", what, stateText(v), f.Bounds.Unread))
 	case late >= f.Bounds.Accounting:
-		r.Waits = fmt.Sprintf("the job is over, and the agent's record cannot be read: waiting for that, for up to %v", f.Bounds.Unread)
+		r.Waits = fmt.Sprintf("%s, and the agent's record cannot be read: waiting for that, for up to %v", what, f.Bounds.Unread)
 	}
 	return r
 }
