@@ -90,11 +90,11 @@ func (d *decider) noVerdictMessage() string {
 // redMetrics is the result of a test that passed and whose numbers are worse: the
 // worst of them first, by name and point.
 func (d *decider) redMetrics() junit.Result {
-	var red []verdict.Row
-	for _, row := range d.judged.Rows {
-		if row.Decides() && row.Verdict == verdict.Regression && (d.word == ResultRegression) != row.WrongAnswer() {
-			red = append(red, row)
-		}
+	red := slices.DeleteFunc(slices.Clone(d.judged.Rows), func(row verdict.Row) bool {
+		return !row.Decides() || row.Verdict != verdict.Regression || (d.word == ResultRegression) == row.WrongAnswer()
+	})
+	if len(red) == 0 {
+		return junit.Result{Status: junit.Failed, Type: "ci-disagg.failed", Text: d.body(), Message: d.out.Message}
 	}
 	verdict.ByWeight(red)
 	var text strings.Builder

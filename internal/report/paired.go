@@ -42,9 +42,9 @@ func (c *CaseEnd) CountSession(s *ab.Session) {
 }
 
 // BesidePairs is the row by which a case is decided that has a session, such as a promise that the newer build breaks;
-// nil where its session decides.
+// nil where its session decides, or a failing test.
 func (c CaseReport) BesidePairs() *verdict.Row {
-	if c.AB == nil || PairedWord(c.AB.Verdict) == c.Verdict {
+	if c.AB == nil || c.Result == ResultTestFailed || PairedWord(c.AB.Verdict) == c.Verdict {
 		return nil
 	}
 	return WorstRow(c)

@@ -52,11 +52,12 @@ type runSpec struct {
 	tput    float64
 	outcome rundir.Outcome // "" = passed
 	gap     bool           // it lacks the time to the first token
+	zero    bool           // that is 0
 	stale   bool           // it is the output of an earlier run
 }
 
 // lost reports whether the run gave no measurement.
-func (r runSpec) lost() bool { return r.outcome != "" || r.tput == 0 || r.stale }
+func (r runSpec) lost() bool { return r.outcome != "" || r.tput == 0 || r.stale || r.zero }
 
 // sessionDir writes a run of one case whose job was a paired session: runs in the order in which they were made, the
 // warm-ups first. outcome is that of the job.
@@ -137,6 +138,9 @@ func writeRun(t *testing.T, attempt rundir.AttemptDir, agent rundir.AgentRecord,
 		if spec.gap {
 			text = regexp.MustCompile(`(?m)^\w+ TTFT .*\n`).ReplaceAllString(text, "")
 		}
+		if spec.zero {
+			text = regexp.MustCompile(`(?m)^(\w+ TTFT \(ms\): +)\S+`).ReplaceAllString(text, "${1}0.00")
+		}
 		writeText(t, run.Output()+"/trtllm-benchmark.0.0.log", text)
 	}
 }
@@ -157,15 +161,25 @@ func measuredPairs(ratio float64, n int) []runSpec {
 	return out
 }
 
+// crash lets these runs fail.
+func crash(runs []runSpec, at ...int) []runSpec {
+	for _, i := range at {
+		runs[i] = runSpec{outcome: rundir.OutcomeTestFailed}
+	}
+	return runs
+}
+
+// zero lets these runs report 0 for the time to the first token.
+func zero(runs []runSpec, at ...int) []runSpec {
+	for _, i := range at {
+		runs[i].zero = true
+	}
+	return runs
+}
+
 // TestPairedSessions: the session decides, and the warm-ups do not count.
 func TestPairedSessions(t *testing.T) {
 	t.Parallel()
-	crash := func(runs []runSpec, at ...int) []runSpec {
-		for _, i := range at {
-			runs[i] = runSpec{outcome: rundir.OutcomeTestFailed}
-		}
-		return runs
-	}
 	lost := func(runs []runSpec, at ...int) []runSpec {
 		for _, i := range at {
 			runs[i] = runSpec{outcome: rundir.OutcomeLost}

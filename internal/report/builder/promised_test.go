@@ -22,28 +22,34 @@ func TestASessionHoldsPromises(t *testing.T) {
 	for name, tt := range map[string]struct {
 		pins    string
 		ratio   float64
+		runs    []runSpec // in place of ratio
 		mode    string
 		perfOff bool
 		exit    int
 		message string
 		fault   string
 	}{
-		"kept":               {pins: "con8/ttft_median_ms: {value: 8, tolerance: 5%}", ratio: 1, message: "no change that matters"},
-		"kept by far":        {pins: "ttft_median_ms: 20", ratio: 1, message: "no change that matters"},
-		"broken":             {pins: "ttft_median_ms: {value: 6.6, tolerance: 5%}", ratio: 1, exit: exit.Regression, message: "worse than the pinned 6.6 ms (baselines.yaml:4:5); up to 5.0 % worse is allowed; by the median of 4 runs of B. In pairs: ", fault: "A pinned value is broken, and not by this change: the two builds in pairs show no change that matters."},
-		"broken, by head":    {pins: "ttft_median_ms: {value: 8, tolerance: 5%}", ratio: 0.9, exit: exit.Regression, message: "4 pairs", fault: "B is slower than A on the same machines: the change under test is the cause."},
-		"a pin of another":   {pins: "ttft_median_ms: [{match: {gpu_type: none}, value: 1}]", ratio: 1, message: "no change that matters"},
-		"for want of a past": {pins: "ttft_median_ms: {value: 1, rule: bws}", ratio: 1, message: "no change that matters"},
-		"it is only shown":   {pins: "ttft_median_ms: {value: 1, gate: false}", ratio: 1, message: "no change that matters"},
-		"nobody judges":      {pins: "ttft_median_ms: 1", ratio: 1, perfOff: true, message: "no change that matters"},
-		"upstream":           {pins: "ttft_median_ms: {value: 6.6, rule: upstream}", ratio: 1, exit: exit.Regression, message: "the baseline 6.6 ms pinned at baselines.yaml:4"},
-		"upstream's mercy":   {pins: "ttft_median_ms: {value: 6.6, rule: upstream}", ratio: 1, mode: "pr", message: "no change that matters"},
-		"upstream, by head":  {pins: "ttft_median_ms: {value: 7.9, rule: upstream}", ratio: 0.85, mode: "pr", exit: exit.Regression, message: "4 pairs"},
-		"not measured":       {pins: "gen_device_step_time_mean_ms: {value: 5, gate: true}", ratio: 1, exit: exit.NoVerdict, message: "not measured by this run, but pinned at baselines.yaml:4", fault: "The test passed; what it measured is not a valid measurement."},
+		"kept":                        {pins: "con8/ttft_median_ms: {value: 8, tolerance: 5%}", ratio: 1, message: "no change that matters"},
+		"kept by far":                 {pins: "ttft_median_ms: 20", ratio: 1, message: "no change that matters"},
+		"broken":                      {pins: "ttft_median_ms: {value: 6.6, tolerance: 5%}", ratio: 1, exit: exit.Regression, message: "worse than the pinned 6.6 ms (baselines.yaml:4:5); up to 5.0 % worse is allowed; by the median of 4 runs of B. In pairs: ", fault: "A pinned value is broken, and not by this change: the two builds in pairs show no change that matters."},
+		"broken, by head":             {pins: "ttft_median_ms: {value: 8, tolerance: 5%}", ratio: 0.9, exit: exit.Regression, message: "4 pairs", fault: "B is slower than A on the same machines: the change under test is the cause."},
+		"a pin of another":            {pins: "ttft_median_ms: [{match: {gpu_type: none}, value: 1}]", ratio: 1, message: "no change that matters"},
+		"for want of a past":          {pins: "ttft_median_ms: {value: 1, rule: bws}", ratio: 1, message: "no change that matters"},
+		"it is only shown":            {pins: "ttft_median_ms: {value: 1, gate: false}", ratio: 1, message: "no change that matters"},
+		"nobody judges":               {pins: "ttft_median_ms: 1", ratio: 1, perfOff: true, message: "no change that matters"},
+		"upstream":                    {pins: "ttft_median_ms: {value: 6.6, rule: upstream}", ratio: 1, exit: exit.Regression, message: "the baseline 6.6 ms pinned at baselines.yaml:4"},
+		"upstream's mercy":            {pins: "ttft_median_ms: {value: 6.6, rule: upstream}", ratio: 1, mode: "pr", message: "no change that matters"},
+		"upstream, by head":           {pins: "ttft_median_ms: {value: 7.9, rule: upstream}", ratio: 0.85, mode: "pr", exit: exit.Regression, message: "4 pairs"},
+		"not measured":                {pins: "gen_device_step_time_mean_ms: {value: 5, gate: true}", ratio: 1, exit: exit.NoVerdict, message: "not measured by this run, but pinned at baselines.yaml:4", fault: "The test passed; what it measured is not a valid measurement."},
+		"B crashes twice, pin broken": {pins: "ttft_median_ms: {value: 6.6, tolerance: 5%}", runs: crash(measuredPairs(1, 6), 4, 9), exit: exit.TestFailed, message: "B fails by itself: B failed in 2 of its 6 runs, and A in none", fault: "B fails by itself: B failed in 2 of its 6 runs, and A in none. "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dir, _ := sessionDir(t, rundir.OutcomePassed, measuredPairs(tt.ratio, 4)...)
+			runs := tt.runs
+			if runs == nil {
+				runs = measuredPairs(tt.ratio, 4)
+			}
+			dir, _ := sessionDir(t, rundir.OutcomePassed, runs...)
 			edit(t, dir, func(r *rundir.Run) { r.Build.Mode = tt.mode })
 			o := builder(t, 0)
 			var plan rundir.Plan
@@ -58,7 +64,7 @@ func TestASessionHoldsPromises(t *testing.T) {
 			require.Contains(t, c.Fault, tt.fault)
 			xml, err := os.ReadFile(filepath.Join(dir.Report(), rundir.ReportJUnit))
 			require.NoError(t, err)
-			require.Equal(t, tt.exit == exit.Regression, c.Colour == report.Red)
+			require.Equal(t, tt.exit == exit.Regression || tt.exit == exit.TestFailed, c.Colour == report.Red)
 			if c.Colour == report.Red {
 				require.Contains(t, string(xml), "<failure")
 			} else {
