@@ -64,17 +64,12 @@ func runJudgeAB(_ context.Context, h host, o judgeOptions, args []string, dash i
 	pairs, warnings := ab.MakePairs(runs.a, runs.b, o.ab.order == orderTime)
 	s := ab.Judge(pairs, builder.Gating(slices.Concat(runs.a, runs.b), setup, of), o.ab.cases, len(pairs))
 	s.Warnings = append(warnings, s.Warnings...)
-	rows := builder.Promised(measured(runs.a), measured(runs.b), setup, of)
+	rows := builder.Promised(s, setup, of)
 	if o.accuracy || len(runs.scores) > 0 {
 		rows = append(rows, builder.AccuracyRows(o.caseID, runs.scores, cfg.Perf.Accuracy.Gates, cfg.Perf.Accuracy.Advisory)...)
 	}
 	doc := o.outside(cfg).Paired(s, rows, h.now())
 	return exit.With(h.stderr, doc.ExitCode, o.publish(h, doc))
-}
-
-// measured are the runs that gave a measurement.
-func measured(runs []ab.Run) []ab.Run {
-	return slices.DeleteFunc(slices.Clone(runs), func(r ab.Run) bool { return len(r.Problems) > 0 })
 }
 
 func (o judgeOptions) checkAB(args []string, dash int) error {

@@ -124,23 +124,29 @@ func Gating(runs []ab.Run, setup judging.Setup, of baseline.Record) []ab.Series 
 	return out
 }
 
-// Promised are the rows of what is pinned for the newer build of a session, B. of is the record of its case.
-func Promised(a, b []ab.Run, setup judging.Setup, of baseline.Record) []verdict.Row {
-	measured := func(runs []ab.Run) baseline.Record {
-		rec, at := of, map[ab.Key]int{}
-		for _, r := range runs {
-			for k, v := range r.Values {
-				i, seen := at[k]
-				if !seen {
-					i, at[k] = len(rec.Measurements), len(rec.Measurements)
-					rec.Measurements = append(rec.Measurements, baseline.Measurement{Point: k.Point, Metric: k.Metric})
-				}
-				rec.Measurements[i].Values = append(rec.Measurements[i].Values, v)
-			}
-		}
-		return rec
+// Promised are the rows of what is pinned for the newer build of a session, B, by the runs that the session took for
+// measurements. of is the record of its case.
+func Promised(s ab.Session, setup judging.Setup, of baseline.Record) []verdict.Row {
+	a, b := of, of
+	for _, p := range s.Measured {
+		addRun(&a, p.A)
+		addRun(&b, p.B)
 	}
-	return setup.Promised(measured(b), measured(a))
+	return setup.Promised(b, a)
+}
+
+// addRun adds what a run measured to a record, nothing where it is no measurement.
+func addRun(rec *baseline.Record, r ab.Run) {
+	for k, v := range r.Values {
+		i := slices.IndexFunc(rec.Measurements, func(m baseline.Measurement) bool { return m.Point == k.Point && m.Metric == k.Metric })
+		switch {
+		case len(r.Problems) > 0:
+		case i < 0:
+			rec.Measurements = append(rec.Measurements, baseline.Measurement{Point: k.Point, Metric: k.Metric, Values: []float64{v}})
+		default:
+			rec.Measurements[i].Values = append(rec.Measurements[i].Values, v)
+		}
+	}
 }
 
 // Beside is what files held beside measurements.

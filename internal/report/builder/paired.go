@@ -73,8 +73,6 @@ func unpaired(cases []results.Case) bool {
 type sessionRuns struct {
 	pairs  []ab.Pair
 	series []ab.Series
-	base   []ab.Run      // that gave a measurement
-	head   []ab.Run      // likewise
 	scores []bench.Score // the answers of the newer build's runs that gave a measurement
 	seen   []suspect.Run // what the machines of the runs were that gave one
 }
@@ -83,15 +81,15 @@ type sessionRuns struct {
 // a series is no measurement, whichever it is, and later runs cannot change what was decided after earlier ones.
 func (s *Builder) sessionOf(c results.Case, dir rundir.AttemptDir, ended []rundir.RunEnd) sessionRuns {
 	var out sessionRuns
+	var good []ab.Run
 	var known outputs
 	read := func(end rundir.RunEnd) ab.Run {
 		run, loaded, parts, scores := s.sessionRun(c, dir, end)
 		run.Problems = append(run.Problems, known.add(parts)...)
 		if len(run.Problems) == 0 {
+			good = append(good, run)
 			if end.Run.Build == rundir.HeadBuild {
-				out.head, out.scores = append(out.head, run), append(out.scores, scores...)
-			} else {
-				out.base = append(out.base, run)
+				out.scores = append(out.scores, scores...)
 			}
 			out.seen = append(out.seen, suspect.Run{Name: path.Base(run.Name), B: end.Run.Build == rundir.HeadBuild, Seen: loaded.Machine})
 		}
@@ -109,7 +107,7 @@ func (s *Builder) sessionOf(c results.Case, dir rundir.AttemptDir, ended []rundi
 		}
 		out.pairs = append(out.pairs, pair)
 		if !over {
-			out.series = s.seriesOf(c, slices.Concat(out.base, out.head))
+			out.series = s.seriesOf(c, good)
 			over = ab.Next(out.pairs, out.series, c.Plan.Pairs.Cases).Action == paired.Stop
 		}
 	}
@@ -259,7 +257,7 @@ func (s *Builder) judgeSession(run rundir.Run, c results.Case, last results.Ende
 		of.Time = *last.Began()
 	}
 	answers, problems := ofAnswers(s.answers(c, m.scores))
-	out.Rows, out.Problems = append(s.shown(Promised(m.base, m.head, s.o.Setup, of)), answers...), problems
+	out.Rows, out.Problems = append(s.shown(Promised(found, s.o.Setup, of)), answers...), problems
 	return out
 }
 

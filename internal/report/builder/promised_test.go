@@ -42,6 +42,7 @@ func TestASessionHoldsPromises(t *testing.T) {
 		"upstream, by head":           {pins: "ttft_median_ms: {value: 7.9, rule: upstream}", ratio: 0.85, mode: "pr", exit: exit.Regression, message: "4 pairs"},
 		"not measured":                {pins: "gen_device_step_time_mean_ms: {value: 5, gate: true}", ratio: 1, exit: exit.NoVerdict, message: "not measured by this run, but pinned at baselines.yaml:4", fault: "The test passed; what it measured is not a valid measurement."},
 		"B crashes twice, pin broken": {pins: "ttft_median_ms: {value: 6.6, tolerance: 5%}", runs: crash(measuredPairs(1, 6), 4, 9), exit: exit.TestFailed, message: "B fails by itself: B failed in 2 of its 6 runs, and A in none", fault: "B fails by itself: B failed in 2 of its 6 runs, and A in none. "},
+		"a run that is thrown out":    {pins: "ttft_median_ms: {value: 8.5, tolerance: 5%, gate: true}", runs: zero(measuredPairs(1, 5), 4), message: "no change that matters"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
