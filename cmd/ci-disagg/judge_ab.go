@@ -9,10 +9,8 @@ import (
 
 	"github.com/ci-disagg/ci-disagg/internal/exit"
 	"github.com/ci-disagg/ci-disagg/internal/report/ab"
-	"github.com/ci-disagg/ci-disagg/internal/report/baseline"
 	"github.com/ci-disagg/ci-disagg/internal/report/bench"
 	"github.com/ci-disagg/ci-disagg/internal/report/builder"
-	"github.com/ci-disagg/ci-disagg/internal/report/curate"
 	"github.com/ci-disagg/ci-disagg/internal/report/judging"
 	"github.com/ci-disagg/ci-disagg/internal/report/points"
 )
@@ -55,11 +53,12 @@ func runJudgeAB(_ context.Context, h host, o judgeOptions, args []string, dash i
 	if err != nil {
 		return exit.ByUser(err)
 	}
-	match, err := curate.ParseMatch(o.match)
+	subject, err := o.subjectOf(h, cfg)
 	if err != nil {
 		return exit.ByUser(err)
 	}
-	of := baseline.Record{Case: o.caseID, Match: match, Beside: baseline.Beside{CaseMode: o.caseMode}}
+	of := subject.Record
+	of.CaseMode = o.caseMode
 	o.caseMode = of.ModeOfCase()
 	pairs, warnings := ab.MakePairs(runs.a, runs.b, o.ab.order == orderTime)
 	s := ab.Judge(pairs, builder.Gating(slices.Concat(runs.a, runs.b), setup, of), o.ab.cases, len(pairs))
