@@ -50,11 +50,13 @@ func (c CaseReport) BesidePairs() *verdict.Row {
 	return WorstRow(c)
 }
 
-// OfHistory are the rows whose numbers others may keep of a build, each told once: of a session its answers alone.
+// OfHistory are the rows whose numbers others may keep of a build, each told once: of a session its scores alone.
 func (c CaseReport) OfHistory() []verdict.Row {
 	rows := slices.Clone(c.Metrics)
 	if c.AB != nil {
-		rows = slices.DeleteFunc(rows, func(r verdict.Row) bool { return r.Rule != verdict.RuleAccuracy })
+		rows = slices.DeleteFunc(rows, func(r verdict.Row) bool {
+			return r.Rule != verdict.RuleAccuracy && !slices.ContainsFunc(c.Metrics, func(gate verdict.Row) bool { return gate.IsGateOf(r) })
+		})
 	}
 	all := slices.Clone(rows)
 	return slices.DeleteFunc(rows, func(r verdict.Row) bool { return slices.ContainsFunc(all, r.IsGateOf) })

@@ -256,6 +256,36 @@ func TestGatesOfASession(t *testing.T) {
 	require.NotContains(t, exported(t, export.FormatBulk, b), `"b_is_valid":true`)
 }
 
+// A score that is pinned and meets a gate has a row of each, by two names, and is exported by its own.
+func TestAGateBesideAPinOfASession(t *testing.T) {
+	t.Parallel()
+	dir, runs := sessionDir(t, rundir.OutcomePassed, measuredPairs(1, 4)...)
+	for _, run := range runs {
+		out := dir.CaseDir("tiny").Attempt(0, 1).Run(run.Run.Index).Output()
+		writeText(t, filepath.Join(out, "accuracy_eval.log"), scored(0.94))
+		writeText(t, filepath.Join(out, "trtllm-benchmark.0.1.log"), strings.ReplaceAll(table(1100+0.03*float64(run.Run.Index)), "max_concurrency=8", "max_concurrency=16"))
+	}
+	o := builder(t, 0)
+	gsm8k(&o)
+	var plan rundir.Plan
+	require.NoError(t, rundir.ReadJSON(dir.CaseDir("tiny").PlanFile(), &plan))
+	plan.Expected.Points = append(plan.Expected.Points, rundir.Point{Name: "con16", Concurrency: 16, Requests: 16})
+	require.NoError(t, rundir.WriteJSON(dir.CaseDir("tiny").PlanFile(), plan))
+	pins, err := judging.ParsePins("baselines.yaml", []byte("schema: 1\ncases:\n  \""+plan.Case.ID+"\":\n    accuracy_gsm8k: {value: 94.5, gate: true}\n"), o.Setup.Metrics)
+	require.NoError(t, err)
+	o.Setup.Pins = pins
+	b := build(t, o, dir, 0)
+	var names []string
+	for _, r := range b.Document.Cases[0].Metrics {
+		names = append(names, r.Metric)
+	}
+	require.Equal(t, []string{"accuracy_gsm8k", "accuracy_gsm8k_gate"}, names)
+	require.Equal(t, exit.Passed, b.Document.ExitCode, b.Document.Cases[0].Message)
+	bulk := exported(t, export.FormatBulk, b)
+	require.Contains(t, bulk, `"d_accuracy_gsm8k":`)
+	require.NotContains(t, bulk, "_gate")
+}
+
 // What decides nothing is no regression in an export, which a store would take for a known one.
 func TestAdvisoryIsNoRegressionInAnExport(t *testing.T) {
 	t.Parallel()

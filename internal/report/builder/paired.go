@@ -256,8 +256,7 @@ func (s *Builder) judgeSession(run rundir.Run, c results.Case, last results.Ende
 	if of.Run, of.Build = run.ID, run.Build; last.Began() != nil {
 		of.Time = *last.Began()
 	}
-	answers, problems := ofAnswers(s.answers(c, m.scores))
-	out.Rows, out.Problems = append(s.shown(Promised(found, s.o.Setup, of)), answers...), problems
+	out.Rows, out.Problems = ofAnswers(append(s.shown(Promised(found, s.o.Setup, of)), s.answers(c, m.scores)...))
 	return out
 }
 
