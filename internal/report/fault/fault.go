@@ -251,11 +251,15 @@ func others(c report.CaseReport) string {
 }
 
 func regressionFault(c report.CaseReport) string {
-	if c.BesidePairs() != nil {
-		if report.PairedWord(c.AB.Verdict).Green() {
-			return "A pinned value is broken, and not by this change: the two builds in pairs show no change that matters."
+	if row := c.BesidePairs(); row != nil {
+		switch too := row.OlderToo; {
+		case too == nil:
+			return "B breaks a pinned value."
+		case *too:
+			return "B breaks a pinned value; A breaks it, too."
+		default:
+			return "B breaks a pinned value; A still keeps it."
 		}
-		return "A pinned value is broken; whether by this change, its pairs do not say."
 	}
 	if c.AB != nil && c.AB.Apart != "" {
 		return "B is slower than A on the same machines; " + c.AB.Apart + "." + strings.TrimSuffix(" "+c.Machine, " ")

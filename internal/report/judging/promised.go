@@ -35,12 +35,17 @@ func (s Setup) Promised(newer, older baseline.Record) []verdict.Row {
 			Case: newer.Case, Point: m.Point, Metric: def, Pinned: pin,
 			New: verdict.Run{ID: newer.Run, Time: newer.Time, Commit: newer.Build.Commit, Values: m.Values},
 		}
-		if main, ok := older.Find(m.Point, m.Metric); ok && rule == verdict.RuleUpstream {
+		main, ok := older.Find(m.Point, m.Metric)
+		if ok && rule == verdict.RuleUpstream {
 			series.History = []verdict.Run{{Values: main.Values}}
 		}
 		row := verdict.Judge(series, policy)
 		if row.Reason += fmt.Sprintf("; by the median of %s of B", plain.Count(len(m.Values), "run")); row.Verdict == verdict.Improvement {
 			row.Verdict = verdict.Pass // whether it is faster the session says
+		}
+		if ok && row.Verdict == verdict.Regression {
+			too := def.Sign()*(verdict.Run{Values: main.Values}.Value()-*row.Limit) > 0
+			row.OlderToo, row.Alarm = &too, !too
 		}
 		rows = append(rows, row)
 	}

@@ -137,7 +137,9 @@ func findingOf(c report.CaseReport) (f Finding, found bool) {
 	f = Finding{Case: c.ID, Others: len(red) - 1}
 	if s := c.AB; s != nil && s.Verdict == paired.Regression { // between these two builds it is new
 		worst := s.Nearest()
-		f.Metric, f.Worse, f.Others = words.Row(verdict.Row{Point: worst.Point, Metric: worst.Metric}), worst.Effect, len(red)
+		f.Metric, f.Worse, f.Others = words.Row(verdict.Row{Point: worst.Point, Metric: worst.Metric}), worst.Effect, len(slices.DeleteFunc(red, func(r verdict.Row) bool {
+			return r.Point == worst.Point && r.Metric == worst.Metric // pinned, and broken
+		}))
 		if s.Base != nil && s.Head != nil {
 			f.Good, f.Bad = s.Base.Commit, s.Head.Commit
 		}

@@ -104,6 +104,15 @@ func TestWhatASessionFinds(t *testing.T) {
 	m, ok := notify.Of(r, nil)
 	require.True(t, ok)
 	require.Equal(t, []notify.Finding{{Case: "deepseek<b>", Metric: "ttft_median_ms at con8", Worse: 0.053, Good: "ba5e0ba5e0b", Bad: "4ead04ead04"}}, m.Findings)
+	broken := verdict.Row{Point: "con8", Metric: "ttft_median_ms", Gate: true, Verdict: verdict.Regression, Finding: verdict.Finding{Alarm: true}}
+	other := broken
+	other.Metric = "tpot_median_ms"
+	for others, rows := range [][]verdict.Row{{broken}, {broken, other}} { // pinned values that it breaks
+		r.Cases[0].Metrics = rows
+		m, ok = notify.Of(r, nil)
+		require.True(t, ok)
+		require.Equal(t, others, m.Findings[0].Others, "what is blamed is told once")
+	}
 	s.Base = nil // nobody knows which commits they were
 	m, ok = notify.Of(r, nil)
 	require.True(t, ok)

@@ -124,6 +124,9 @@ type Finding struct {
 	Slow   bool     `json:"slow,omitempty"`   // found by the late channel: a small step or a creep
 	Strict bool     `json:"strict,omitempty"` // judged strictly: the history is short, or the policy says so
 	Effect *float64 `json:"effect,omitempty"` // size of the regression, relative, if it is one
+	// OlderToo says of a pinned value that a session's newer build breaks whether the older one breaks it as well: then
+	// it is not new. nil = nobody knows.
+	OlderToo *bool `json:"older_too,omitempty"`
 }
 
 // Background is what is known of a row's series, whatever the verdict is.
