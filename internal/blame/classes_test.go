@@ -104,6 +104,9 @@ func TestBuiltInClasses(t *testing.T) {
 		"curl: (28) Operation timed out after 10001 milliseconds with 0 bytes received", "curl: (52) Empty reply from server",
 		"curl: (7) Failed to connect to gpu0 port 8000 after 0 ms: Couldn't connect to server", "curl: (56) Recv failure: Connection reset by peer",
 		"OSError: [Errno 107] Transport endpoint is not connected",
+		"E1201 10:00:00 7 /opt/x/tcp.cc:88] getpeername failed: Transport endpoint is not connected",
+		"ERROR /workspace/router.py:88 proxy to gen0: Transport endpoint is not connected",
+		"ERROR POST /v1/completions failed: Transport endpoint is not connected",
 		"", "iter = 12, global_rank = 0, prev_device_step_time = 9.8 ms, num_scheduled_requests = 8",
 		"INFO:     127.0.0.1:33794 - \"GET /health HTTP/1.1\" 200 OK", "Successful requests: 160", "Failed requests: 0",
 		"NVRM: Xid (PCI:0000:81:00): 31, pid=1, MMU Fault", // what an illegal access of the program causes

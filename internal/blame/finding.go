@@ -204,12 +204,17 @@ func (c *analysis) nodesOf(e Event) []string {
 // PeerLine reports whether a line tells that another process has gone.
 func PeerLine(line string) bool {
 	f := peerFilter()
-	return f.may(line) && !Quoted(line) && peerPattern().MatchString(line)
+	return f.may(line) && !Quoted(line) && peerPattern().MatchString(line) && !download.MatchString(line)
 }
+
+// download is what curl says of a server that is nobody's here.
+//
+//nolint:gochecknoglobals // compiled once, immutable
+var download = regexp.MustCompile(`curl: .*(?:port 443\b|Resolving timed out)`)
 
 //nolint:gochecknoglobals // compiled once, immutable
 var peerPattern = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?i)connection (?:refused|reset|aborted|closed)|curl: \((?:18|52|56)\)|ConnectionRefusedError|ConnectionResetError|reset by peer|broken pipe|` +
+	return regexp.MustCompile(`(?i)connection (?:refused|reset|aborted|closed)|curl: \((?:7|18|28|52|56)\)|ConnectionRefusedError|ConnectionResetError|reset by peer|broken pipe|` +
 		`connect call failed|ClientConnectorError|ClientOSError|ServerDisconnected|RemoteDisconnected|RemoteProtocolError|IncompleteRead|` +
 		`(?:peer|server) (?:closed|has gone|disconnected)|terminating connection due|empty reply from server|(?:unexpected|connection) EOF|server has gone away|transport endpoint is not connected|socket closed|bytes read on a total of|remote (?:end|process|peer) (?:closed|exited|has)|ncclRemoteError|remote process exited|` +
 		`endpoint (?:is )?(?:unreachable|timeout)|(?:HTTP|status|error|code)\W{0,4}50[0234]\b|bad gateway|service unavailable|gateway timeout|` +

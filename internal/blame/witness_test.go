@@ -161,13 +161,15 @@ func TestPeerLine(t *testing.T) {
 		"FATAL:  terminating connection due to administrator command",
 		"curl: (52) Empty reply from server",
 		"curl: (56) Recv failure",
+		"curl: (7) Failed to connect to gpu0 port 8000 after 0 ms: Couldn't connect to server",
+		"curl: (28) Operation timed out after 10001 milliseconds with 0 bytes received",
 		"requests.exceptions.ConnectionError: ('Connection aborted.', RemoteDisconnected('Remote end closed connection without response'))",
 		"error reading response: unexpected EOF",
 		"grpc: StatusCode.UNAVAILABLE: Socket closed",
 	} {
 		require.True(t, blame.PeerLine(line), line)
 	}
-	for _, line := range []string{"Server started", "closed 3 connections at the end", "0 requests were refused", "EOF of the input file"} {
+	for _, line := range []string{"curl: (28) Failed to connect to huggingface.co port 443 after 131000 ms: Connection timed out", "Server started", "closed 3 connections at the end", "0 requests were refused", "EOF of the input file"} {
 		require.False(t, blame.PeerLine(line), line)
 	}
 }

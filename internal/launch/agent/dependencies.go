@@ -141,6 +141,7 @@ func (m *machine) stopServing(at time.Time) {
 			m.note(at, r.name, "SIGKILL: still there after the grace")
 			m.do(doKill, i)
 		case !r.killSent.IsZero() && at.Sub(r.killSent) >= reapBound && m.ending == nil:
+			r.unsent = false // it was taken this time
 			m.begin(at, r.name+" did not go away after SIGKILL", 0, blame.Event{})
 		}
 	}

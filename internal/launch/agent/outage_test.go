@@ -53,6 +53,17 @@ func TestNextWithoutSlurmctld(t *testing.T) {
 90.2 tick -> KILL GEN_0
 110 notkilled GEN_0 -> KILL GEN_0
 120.2 tick -> collect`},
+		{name: "slurmctld is back, and one stays all the same", root: "GEN_0", outcome: rundir.OutcomeInfra, edit: stopsWithClient, script: serving + `
+20 status -> TERM DISAGG_SERVER, TERM CTX_0, TERM GEN_0
+20 ended BENCHMARK 0
+25 tick -> KILL DISAGG_SERVER, KILL CTX_0, KILL GEN_0
+45 ended CTX_0 137
+45 ended DISAGG_SERVER 137
+45 notkilled GEN_0 -> KILL GEN_0
+75 tick
+75.2 tick
+80.2 tick -> KILL GEN_0
+110.2 tick -> collect`},
 		{name: "slurmctld comes back at the last moment", outcome: rundir.OutcomePassed, edit: stopsWithClient, script: serving + `
 20 status -> TERM DISAGG_SERVER, TERM CTX_0, TERM GEN_0
 20 ended BENCHMARK 0

@@ -70,7 +70,7 @@ func (m *machine) tearDown(at time.Time) {
 		for _, r := range m.roles {
 			switch {
 			case !r.live():
-			case r.unsent:
+			case r.unsent && at.Sub(r.killSent) < sendBound || r.unsent && r.killSent.IsZero():
 				m.note(at, r.name, "could not be ended: given up")
 				m.extra = append(m.extra, blame.Event{Role: r.name, Kind: blame.Unreached, At: at, Text: "Slurm took no signal for its step"})
 			default:

@@ -296,7 +296,10 @@ func stuck(f Facts, v view, r Resolution) Resolution {
 // read since: due is as of when nobody else was to be waited for.
 func lost(f Facts, v view, r Resolution, due time.Time, text string) Resolution {
 	if unseen(f, v, due) {
-		return unread(f, v, r, due)
+		if r = unread(f, v, r, due); r.Done {
+			r.end(rundir.CauseLost, rundir.OutcomeInfra, r.Reason)
+		}
+		return r
 	}
 	r.end(rundir.CauseLost, rundir.OutcomeLost, text)
 	return done(r, rundir.OutcomeLost, KindLost, confidence(f, v), text)
@@ -374,7 +377,8 @@ const lookEvery = 4 * time.Second
 // unseen reports whether the agent may have written down how it ended without that having been looked for: a file
 // server may be away, or a login node. What we ended ourselves is told without, and so is what never began.
 func unseen(f Facts, v view, due time.Time) bool {
-	began := v.class != slurm.Terminal || !v.started.IsZero() || f.Agent != nil
+	// squeue gives a job that was cancelled in the queue the time of that as its start, and no nodes.
+	began := v.class != slurm.Terminal || !v.started.IsZero() && len(v.nodes) > 0 || f.Agent != nil
 	return began && !f.Draft && f.Job.Cancel == nil && f.Looked.Before(due.Add(-lookEvery))
 }
 

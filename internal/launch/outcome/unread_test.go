@@ -68,7 +68,7 @@ func TestNoEndWhileTheRecordCannotBeRead(t *testing.T) {
 // A job that was cancelled in the queue has no agent, whose record could be waited for.
 func TestWhatNeverBeganHasNoRecord(t *testing.T) {
 	t.Parallel()
-	unborn := func(f *Facts) { f.Queue.Row.Start, f.Queue.Row.NodeList = time.Time{}, "" }
+	unborn := func(f *Facts) { f.Queue.Row.NodeList = "" } // its start is when it was cancelled
 	r := Resolve(facts(11*m, queue(11*m, 10*m, slurm.Cancelled, ""), unborn, acctOff, looked(9*m)))
 	require.True(t, r.Done, r.Waits)
 	require.Equal(t, rundir.OutcomeCancelled, r.Outcome)
@@ -82,4 +82,9 @@ func TestNothingIsLostThatMayBeWritten(t *testing.T) {
 	require.False(t, r.Done, r.Reason)
 	require.Contains(t, r.Waits, "nobody says how the job ended, and the agent's record cannot be read")
 	require.Empty(t, r.Cancel)
+
+	r = Resolve(facts(24*60*m+90*m, agentIn(9*m, rundir.PhaseBenchmark), looked(9*m)))
+	require.True(t, r.Done)
+	require.Equal(t, rundir.OutcomeInfra, r.Outcome)
+	require.NotEmpty(t, r.Cancel, "it may run all the same")
 }
