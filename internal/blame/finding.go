@@ -208,8 +208,6 @@ func PeerLine(line string) bool {
 }
 
 // download is what curl says of a server that is nobody's here.
-//
-//nolint:gochecknoglobals // compiled once, immutable
 var download = regexp.MustCompile(`curl: .*(?:port 443\b|Resolving timed out)`)
 
 //nolint:gochecknoglobals // compiled once, immutable

@@ -176,15 +176,15 @@ func (m *machine) takeEnded(e event) {
 }
 
 // takeTold takes what a role's last output tells of its end.
-func (m *machine) takeTold(r *role, e event) {
+func (s *state) takeTold(r *role, e event) {
 	if r.end = ofShell(e.end); !r.stopSent.IsZero() {
 		return
 	}
-	m.note(e.at, r.name, "by its last output: "+endWords(r.end))
+	s.note(e.at, r.name, "by its last output: "+endWords(r.end))
 	r.err = e.end.Err
-	m.extra = slices.DeleteFunc(m.extra, func(x blame.Event) bool { return x.Role == r.name && x.Kind == blame.NeverStarted })
+	s.extra = slices.DeleteFunc(s.extra, func(x blame.Event) bool { return x.Role == r.name && x.Kind == blame.NeverStarted })
 	if r.err != "" && !r.optional {
-		m.extra = append(m.extra, blame.Event{Role: r.name, Kind: blame.NeverStarted, At: r.ended, Text: r.err})
+		s.extra = append(s.extra, blame.Event{Role: r.name, Kind: blame.NeverStarted, At: r.ended, Text: r.err})
 	}
 }
 

@@ -66,18 +66,7 @@ func (m *machine) tearDown(at time.Time) {
 			m.signalAll(doKill, at)
 		}
 	case at.Sub(en.killed) >= reapBound && !en.gaveUp:
-		en.gaveUp = true
-		for _, r := range m.roles {
-			switch {
-			case !r.live():
-			case r.unsent && at.Sub(r.killSent) < sendBound || r.unsent && r.killSent.IsZero():
-				m.note(at, r.name, "could not be ended: given up")
-				m.extra = append(m.extra, blame.Event{Role: r.name, Kind: blame.Unreached, At: at, Text: "Slurm took no signal for its step"})
-			default:
-				m.note(at, r.name, "did not go away after SIGKILL: given up")
-				m.extra = append(m.extra, blame.Event{Role: r.name, Kind: blame.Unkillable, At: at, Text: "its step did not go away after SIGKILL"})
-			}
-		}
+		m.giveUp(at)
 	}
 	for i := range m.roles {
 		if r := &m.roles[i]; r.live() && r.unsent && r.killSent.IsZero() && !en.killed.IsZero() && !en.gaveUp {
@@ -90,6 +79,22 @@ func (m *machine) tearDown(at time.Time) {
 	}
 	if en.asks > 0 && !en.answered && at.Sub(en.askedAt) >= askJobBound {
 		en.answered, en.unanswered = true, true
+	}
+}
+
+// giveUp waits no longer for the steps that are left: Slurm has taken their SIGKILL, or it has not.
+func (m *machine) giveUp(at time.Time) {
+	m.ending.gaveUp = true
+	for _, r := range m.roles {
+		switch {
+		case !r.live():
+		case r.unsent && at.Sub(r.killSent) < sendBound || r.unsent && r.killSent.IsZero():
+			m.note(at, r.name, "could not be ended: given up")
+			m.extra = append(m.extra, blame.Event{Role: r.name, Kind: blame.Unreached, At: at, Text: "Slurm took no signal for its step"})
+		default:
+			m.note(at, r.name, "did not go away after SIGKILL: given up")
+			m.extra = append(m.extra, blame.Event{Role: r.name, Kind: blame.Unkillable, At: at, Text: "its step did not go away after SIGKILL"})
+		}
 	}
 }
 
