@@ -304,6 +304,34 @@ func watching(t *testing.T) *player {
 	return p
 }
 
+// What keeps a job in COMPLETING says nothing of its nodes: they are asked about as soon as sacct has said how it
+// ended.
+func TestNodesOfAStuckJobAreAskedAbout(t *testing.T) {
+	t.Parallel()
+	p := watching(t)
+	p.s.cases[0].facts.Looked = after(1000) // there is no record
+	row := slurm.QueueRow{ID: "7", Name: "n", State: slurm.Completing, NodeList: "gpu[0-1]", Start: after(1)}
+	asker, asked := key{number: 1, id: "7"}, ""
+	for s := 2; s < 200 && p.s.cases[0].stage == stageWatched; s++ {
+		now := after(float64(s))
+		todo := append(p.feed(event{kind: evQueue, at: now, rows: []slurm.QueueRow{row}}), p.feed(event{kind: evTick, at: now})...)
+		for _, a := range todo {
+			if a.kind != doAsk {
+				continue
+			}
+			asked += fmt.Sprintf("%d:%d ", s, a.ask)
+			got := answers{asked: a.ask, nodeErr: errors.New("not yet")}
+			got.rows = []slurm.AcctRow{{ID: "7", Name: "n", State: slurm.NodeFail, Start: after(1), End: after(2), NodeList: "gpu[0-1]"}}
+			if s > 126 {
+				got.trouble, got.nodeErr = []slurm.NodeTrouble{{Name: "gpu1", Lost: true}}, nil
+			}
+			p.feed(event{kind: evAnswers, at: after(float64(s) + 0.5), of: asker, answers: got})
+		}
+	}
+	require.Equal(t, "122:3 124:4 126:4 128:4 ", asked)
+	require.Equal(t, stageClosing, p.s.cases[0].stage)
+}
+
 // While a driver waits for an agent's record, Slurm has nothing to say.
 func TestSlurmIsLeftAloneWhileARecordIsUnread(t *testing.T) {
 	t.Parallel()
