@@ -249,7 +249,7 @@ func (m *machine) noticedFirst(at time.Time) {
 func (m *machine) roleDied(r *role, e event) {
 	settle, how := settleAfter(e.end), endWords(e.end)
 	if r.skipped {
-		settle, how = settleSkip, how+", all its tests were skipped"
+		settle, how = settleSkip, fmt.Sprintf("%s, all its tests were skipped: waiting up to %v for those of the others", how, settleSkip)
 	}
 	m.begin(e.at, fmt.Sprintf("%s ended before the client was through: %s", r.name, how), settle, blame.Event{})
 	m.ending.zero = e.end.Exit == 0

@@ -88,7 +88,7 @@ func (m *machine) giveUp(at time.Time) {
 	for _, r := range m.roles {
 		switch {
 		case !r.live():
-		case r.unsent && at.Sub(r.killSent) < sendBound || r.unsent && r.killSent.IsZero():
+		case r.unsent && (r.killSent.IsZero() || at.Sub(r.killSent) < sendBound):
 			m.note(at, r.name, "could not be ended: given up")
 			m.extra = append(m.extra, blame.Event{Role: r.name, Kind: blame.Unreached, At: at, Text: "Slurm took no signal for its step"})
 		default:
