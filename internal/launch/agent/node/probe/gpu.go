@@ -23,18 +23,18 @@ func (p *Probe) hasGPUs() bool {
 	return err == nil
 }
 
-func (p *Probe) ask(ctx context.Context, bound time.Duration, args ...string) ([]byte, error) {
+func (p *Probe) ask(ctx context.Context, args ...string) ([]byte, error) {
 	res, err := proc.Run(ctx, proc.Command{
-		Argv: append([]string{smi}, args...), Env: append(p.o.Env[:len(p.o.Env):len(p.o.Env)], "LC_ALL=C"), Timeout: bound, Grace: 200 * time.Millisecond, KillLeft: true,
+		Argv: append([]string{smi}, args...), Env: append(p.o.Env[:len(p.o.Env):len(p.o.Env)], "LC_ALL=C"), Timeout: p.o.Ask, Grace: 200 * time.Millisecond, KillLeft: true,
 	})
 	return res.Stdout, err
 }
 
-func (p *Probe) query(ctx context.Context, bound time.Duration) (machine.Query, error) {
+func (p *Probe) query(ctx context.Context) (machine.Query, error) {
 	if !p.hasGPUs() {
 		return machine.Query{}, errors.New(smi + " is not here")
 	}
-	text, err := p.ask(ctx, bound, "-q")
+	text, err := p.ask(ctx, "-q")
 	if err != nil {
 		return machine.Query{}, err
 	}
@@ -47,13 +47,13 @@ func (p *Probe) gpus(ctx context.Context) {
 	if !p.hasGPUs() {
 		return
 	}
-	q, err := p.query(ctx, p.o.Ask)
+	q, err := p.query(ctx)
 	if err != nil {
 		p.missing("GPUs: " + err.Error())
 		return
 	}
 	links := map[string]rundir.NVLink{}
-	if text, err := p.ask(ctx, p.o.Ask, "nvlink", "-s"); err == nil {
+	if text, err := p.ask(ctx, "nvlink", "-s"); err == nil {
 		links = machine.ParseLinks(text)
 	}
 	cards := p.ours(q.GPUs)
@@ -74,7 +74,7 @@ func (p *Probe) gpus(ctx context.Context) {
 // notes them. What cannot be told is none: in a namespace of processes of its own
 // nobody's are known by their numbers.
 func (p *Probe) others(ctx context.Context) map[int]int {
-	text, err := p.ask(ctx, p.o.Ask, "--query-compute-apps="+machine.ProcessQuery, "--format=csv,noheader")
+	text, err := p.ask(ctx, "--query-compute-apps="+machine.ProcessQuery, "--format=csv,noheader")
 	if err != nil {
 		return nil
 	}

@@ -97,11 +97,12 @@ func (p *Probe) enter(ctx context.Context, last *rundir.Phase, now rundir.Phase)
 	if *last = now; before == now || before != rundir.PhaseBenchmark && now != rundir.PhaseBenchmark {
 		return
 	}
-	bound := p.o.Ask
 	if now != rundir.PhaseBenchmark { // the run may be over before the answer comes
-		ctx, bound = context.WithoutCancel(ctx), cmp.Or(p.o.Leave, leaveSoon)
+		var done context.CancelFunc
+		ctx, done = p.outlive(ctx)
+		defer done()
 	}
-	counters := p.counters(ctx, bound)
+	counters := p.counters(ctx)
 	if counters == nil {
 		return
 	}
@@ -115,9 +116,23 @@ func (p *Probe) enter(ctx context.Context, last *rundir.Phase, now rundir.Phase)
 	p.write()
 }
 
+// outlive is a context that ends so long after the run has ended as the agent waits for
+// us: as long as the run goes on, the last question has as much time as any other.
+func (p *Probe) outlive(run context.Context) (context.Context, context.CancelFunc) {
+	ctx, done := context.WithCancel(context.WithoutCancel(run))
+	stop := context.AfterFunc(run, func() {
+		select {
+		case <-time.After(cmp.Or(p.o.Leave, leaveSoon)):
+			done()
+		case <-ctx.Done():
+		}
+	})
+	return ctx, func() { stop(); done() }
+}
+
 // counters are those of the job's cards, nil where nobody tells them.
-func (p *Probe) counters(ctx context.Context, bound time.Duration) *rundir.CardsCounters {
-	q, err := p.query(ctx, bound)
+func (p *Probe) counters(ctx context.Context) *rundir.CardsCounters {
+	q, err := p.query(ctx)
 	if err != nil {
 		return nil
 	}

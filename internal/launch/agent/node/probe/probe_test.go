@@ -165,6 +165,21 @@ func TestCountersOfARunThatEnds(t *testing.T) {
 	require.Contains(t, got.Phases[0].After.Cards, "GPU-a")
 }
 
+// Eight cards answer later than a run that is over waits; one that goes on has the time.
+func TestCountersOfSlowCards(t *testing.T) {
+	m := smi.New(t, smi.Card{UUID: "GPU-a", SM: 1980})
+	l := look(t, func(o *probe.Options) { o.Env, o.Every, o.Leave = m.Env(), 0, time.Millisecond })
+	l.Phase(rundir.PhaseBenchmark)
+	l.until("counters before", func() bool { return len(l.record().Phases) == 1 })
+	asked, answer := m.Hesitates()
+	l.Phase(rundir.PhaseDrain)
+	l.until("the question", asked)
+	time.Sleep(20 * time.Millisecond)
+	answer()
+	l.until("counters after", func() bool { return l.record().Phases[0].After != nil })
+	l.stop()
+}
+
 // A job that has some of a machine's cards is told of no other.
 func TestOthersCardsAreNotOurs(t *testing.T) {
 	m := smi.New(t, smi.Card{UUID: "GPU-a", SM: 1980}, smi.Card{UUID: "GPU-b", SM: 1410})
