@@ -5,6 +5,7 @@
 package checkout
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,16 +20,20 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/proc"
 )
 
-// timeout bounds each question to git.
-const timeout = 10 * time.Second
-
 // maxCommits bounds the commits that a regression is said to have come with.
 const maxCommits = 50
 
 // Dir is a directory in which git is asked.
 type Dir struct {
-	Path string
-	Env  []string // of git
+	Path    string
+	Env     []string      // of git
+	Timeout time.Duration // of each question to git; 0 = 10 s
+}
+
+// At is another directory in which git is asked likewise.
+func (d Dir) At(path string) Dir {
+	d.Path = path
+	return d
 }
 
 // Place is a commit's place in the history of its branch: its time, and how many first parents it has; zero = unknown.
@@ -126,7 +131,7 @@ func (d Dir) command(args ...string) proc.Command {
 		"git", "--no-optional-locks", "-c", "safe.bareRepository=explicit", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null",
 		"-c", "log.showSignature=false",
 	}
-	return proc.Command{Argv: append(argv, args...), Dir: root, Env: append(proc.WithoutStore(d.Env), "GIT_ALLOW_PROTOCOL=none"), Timeout: timeout}
+	return proc.Command{Argv: append(argv, args...), Dir: root, Env: append(proc.WithoutStore(d.Env), "GIT_ALLOW_PROTOCOL=none"), Timeout: cmp.Or(d.Timeout, 10*time.Second)}
 }
 
 // root is the checkout that the directory is in, and the directory's path there. Git itself would stop at the first

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -60,7 +61,7 @@ func TestABareRepositoryInTheCheckoutIsNotAsked(t *testing.T) {
 	require.NotEqual(t, want, git(t, ci, "merge-base", "refs/remotes/origin/main", "HEAD"), "this is what git itself would say")
 	require.NoError(t, os.RemoveAll(ran))
 
-	d := Dir{Path: ci, Env: os.Environ()}
+	d := Dir{Path: ci, Env: os.Environ(), Timeout: time.Minute}
 	require.Equal(t, want, d.MergeBase("main"))
 	require.Equal(t, top, d.Top())
 	text, err := d.File(want, "rules")
@@ -76,9 +77,9 @@ func TestABareRepositoryInTheCheckoutIsNotAsked(t *testing.T) {
 	// The same from below a directory that is reached over a link, and where there is no checkout at all.
 	link := filepath.Join(base, "link")
 	require.NoError(t, os.Symlink(ci, link))
-	require.Equal(t, want, Dir{Path: link, Env: os.Environ()}.MergeBase("main"))
+	require.Equal(t, want, Dir{Path: link, Env: os.Environ(), Timeout: time.Minute}.MergeBase("main"))
 	require.NoError(t, os.Rename(ci, filepath.Join(base, "alone")))
-	require.False(t, Dir{Path: filepath.Join(base, "alone"), Env: os.Environ()}.Is())
+	require.False(t, Dir{Path: filepath.Join(base, "alone"), Env: os.Environ(), Timeout: time.Minute}.Is())
 }
 
 // A config that a job has written into .git names commands for filters, in a submodule too, and for a transport that
@@ -110,7 +111,7 @@ func TestTheCheckoutsConfigRunsNothing(t *testing.T) {
 	} {
 		git(t, top, "config", key, value)
 	}
-	d := Dir{Path: top, Env: os.Environ()}
+	d := Dir{Path: top, Env: os.Environ(), Timeout: time.Minute}
 	_, dirty, ok := d.State(context.Background())
 	require.True(t, ok)
 	require.True(t, dirty)

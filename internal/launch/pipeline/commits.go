@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/ci-disagg/ci-disagg/internal/checkout"
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
@@ -44,7 +43,7 @@ func (r Request) commit(b *rundir.BuildPlan, given string) string {
 	if named := cmp.Or(b.Commit, given); named != "" || b.Source == "" {
 		return named
 	}
-	d := checkout.Dir{Path: b.Source, Env: r.Here.Env}
+	d := r.Here.At(b.Source)
 	if dir, err := filepath.EvalSymlinks(b.Source); err != nil || d.Top() != dir {
 		return ""
 	}
@@ -59,7 +58,7 @@ func (r Request) commit(b *rundir.BuildPlan, given string) string {
 // to head.
 func (r Request) strangers(base, head string, dirs ...string) bool {
 	for _, path := range append(dirs, r.Here.Path) {
-		d := checkout.Dir{Path: path, Env: r.Here.Env}
+		d := r.Here.At(path)
 		if path == "" || !d.Has(base) || !d.Has(head) {
 			continue
 		}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -51,7 +52,7 @@ func TestLineage(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			r := Request{Here: checkout.Dir{Path: change, Env: os.Environ()}}
+			r := Request{Here: checkout.Dir{Path: change, Env: os.Environ(), Timeout: time.Minute}}
 			r.AB = paired.Flags{MergeBase: tt.merge}
 			p := rundir.Plan{Pairs: &rundir.PairPlan{}, Builds: []rundir.BuildPlan{{Name: rundir.BaseBuild, Source: tt.base, Commit: tt.given}, {Name: rundir.HeadBuild, Source: change}}}
 			r.lineage(&p)

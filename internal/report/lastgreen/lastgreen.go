@@ -66,7 +66,7 @@ func (q Query) Find(cases []rundir.Plan, commitOnly bool) rundir.Recorded {
 	for i, n := range nights {
 		refused := q.refuse(n)
 		if refused == "" && !commitOnly {
-			refused = n.refuse(ctx, q.Here.Env)
+			refused = n.refuse(ctx, q.Here)
 		}
 		if refused == "" {
 			r := q.recorded(n, branch, warnings)
@@ -204,7 +204,7 @@ func (q Query) refuse(n *night) string {
 }
 
 // refuse is why what a run recorded of its build does not make that again, "" = it does.
-func (n *night) refuse(ctx context.Context, env []string) string {
+func (n *night) refuse(ctx context.Context, here checkout.Dir) string {
 	switch {
 	case n.several:
 		return "was of several builds"
@@ -213,20 +213,21 @@ func (n *night) refuse(ctx context.Context, env []string) string {
 	case n.image != "" && !image.MatchString(n.image):
 		return "recorded an image with another name than images have"
 	default:
-		return moved(ctx, n.source, n.first.Build.Commit, env)
+		return moved(ctx, here.At(n.source), n.first.Build.Commit)
 	}
 }
 
 // moved is why a checkout is not what was measured, "" = it is, or there is none: a workspace is used by the next
 // build.
-func moved(ctx context.Context, source, commit string, env []string) string {
+func moved(ctx context.Context, there checkout.Dir, commit string) string {
+	source := there.Path
 	if source == "" {
 		return ""
 	}
 	if !filepath.IsAbs(source) || filepath.Clean(source) != source || strings.ContainsFunc(source, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return "recorded a checkout that is no path"
 	}
-	at, dirty, ok := checkout.Dir{Path: source, Env: env}.State(ctx)
+	at, dirty, ok := there.State(ctx)
 	switch {
 	case !ok:
 		return fmt.Sprintf("was of the checkout %s, which git cannot read here", source)

@@ -139,7 +139,7 @@ func TestLastGreen(t *testing.T) {
 			}
 			require.NoError(t, store.Close())
 			q := tt.query
-			q.Store, q.Here = url, checkout.Dir{Path: dir, Env: env}
+			q.Store, q.Here = url, checkout.Dir{Path: dir, Env: env, Timeout: time.Minute}
 			got := q.Find([]rundir.Plan{{Case: rundir.Case{ID: "a"}}, {Case: rundir.Case{ID: "b"}}, {Case: rundir.Case{ID: "c", SkipReason: "waived"}}}, tt.only)
 			if tt.why != "" {
 				require.Empty(t, got.Commit)
