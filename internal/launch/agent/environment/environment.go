@@ -1,6 +1,7 @@
 package environment
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,9 +16,6 @@ import (
 	"github.com/ci-disagg/ci-disagg/internal/rundir"
 )
 
-// gitBound is how long the end of a run waits for git, which has had all of the run.
-const gitBound = time.Second
-
 // maxVersions bounds what is read of a role's versions, in bytes.
 const maxVersions = 64 << 10
 
@@ -27,6 +25,7 @@ type Attempt struct {
 	Dir   rundir.AttemptDir
 	JobID string
 	Plan  rundir.Plan
+	Git   time.Duration // how long git has once a run has ended, during all of which it has been asked; 0 = 1 s
 }
 
 // Run is a run whose build is being looked at.
@@ -40,15 +39,15 @@ type Run struct {
 // Begin begins to look at the build of a run: before it changes.
 func (a Attempt) Begin(ctx context.Context, run rundir.RunDir, build rundir.BuildPlan, env []string) *Run {
 	r := &Run{a: a, dir: run, build: build, facts: make(chan rundir.BuildFacts, 1)}
-	go func() { r.facts <- look(ctx, a.Plan, build, env) }()
+	go func() { r.facts <- a.look(ctx, build, env) }()
 	return r
 }
 
 // look is what can be said of a build without its roles.
-func look(ctx context.Context, plan rundir.Plan, b rundir.BuildPlan, env []string) rundir.BuildFacts {
-	out := declared(plan, b)
+func (a Attempt) look(ctx context.Context, b rundir.BuildPlan, env []string) rundir.BuildFacts {
+	out := declared(a.Plan, b)
 	if b.Source != "" {
-		if commit, dirty, ok := (checkout.Dir{Path: b.Source, Env: env}).State(ctx); ok {
+		if commit, dirty, ok := (checkout.Dir{Path: b.Source, Env: env, Timeout: a.Git}).State(ctx); ok {
 			out.Commit, out.Dirty = commit, &dirty
 		}
 	}
@@ -141,7 +140,7 @@ func (r *Run) Write(nodes []string) error {
 		rec.Nodes = seen
 	}
 	b := declared(r.a.Plan, r.build)
-	t := time.NewTimer(gitBound)
+	t := time.NewTimer(cmp.Or(r.a.Git, time.Second))
 	defer t.Stop()
 	select {
 	case b = <-r.facts:

@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -46,7 +47,7 @@ func TestEnvironment(t *testing.T) {
 	require.NoError(t, rundir.WriteFile(run.VersionsFile("A"), []byte("torch\t0\t2.11.0\nnccl\t0\t2.28\nslow\t124\t\nbroken\n"), rundir.FileMode))
 	require.NoError(t, rundir.WriteFile(run.VersionsFile("B"), []byte("torch\t0\t2.11.0\nnccl\t0\t2.29\n"), rundir.FileMode))
 
-	a := environment.Attempt{Files: files, Dir: dir, JobID: "7", Plan: plan}
+	a := environment.Attempt{Files: files, Dir: dir, JobID: "7", Plan: plan, Git: time.Minute}
 	require.NoError(t, a.Begin(t.Context(), dir.Run(0), plan.Builds[0], os.Environ()).Write([]string{"n0"}))
 	require.NoError(t, a.Begin(t.Context(), run, plan.Builds[1], os.Environ()).Write([]string{"n0", "n1"}))
 
