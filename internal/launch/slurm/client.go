@@ -20,7 +20,10 @@ import (
 // Options of a client.
 type Options struct {
 	Timeout time.Duration // per call; 0 = 30 s. A call that is cut off says nothing
-	Log     *slog.Logger  // every call at debug level; nil = none
+	// Cancel bounds the first scancel, since Jenkins gives an aborted process about five seconds
+	// (docs/facts/jenkins.md#five-seconds); each further one may take twice as long. 0 = 3 s.
+	Cancel time.Duration
+	Log    *slog.Logger // every call at debug level; nil = none
 }
 
 // Client calls Slurm. It is safe for concurrent use.
@@ -38,6 +41,9 @@ type Client struct {
 func New(h host.Host, o Options) *Client {
 	if o.Timeout <= 0 {
 		o.Timeout = 30 * time.Second
+	}
+	if o.Cancel <= 0 {
+		o.Cancel = 3 * time.Second
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

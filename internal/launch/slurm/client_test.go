@@ -225,16 +225,17 @@ func TestControlKnowsTheRoomOfAPartition(t *testing.T) {
 
 func TestCancelIsRetriedAndBounded(t *testing.T) {
 	t.Parallel()
-	c, log := fakes(t, Options{}, nil, map[string]string{"scancel": `[ "$(wc -l <$LOG)" -ge 3 ] || { echo 'scancel: error: Unable to contact slurm controller' >&2; exit 1; }`})
+	o := Options{Cancel: time.Minute} // a scancel that is cut off has been called all the same
+	c, log := fakes(t, o, nil, map[string]string{"scancel": `[ "$(wc -l <$LOG)" -ge 3 ] || { echo 'scancel: error: Unable to contact slurm controller' >&2; exit 1; }`})
 	require.NoError(t, c.Cancel(context.Background(), "gb200", "7", "8"))
 	require.Equal(t, strings.Repeat("scancel -M gb200 7 8\n", 3), log())
-	c, _ = fakes(t, Options{}, nil, map[string]string{"scancel": "echo 'scancel: error: Kill job error on job id 7: Job/step already completing or completed' >&2; exit 1"})
+	c, _ = fakes(t, o, nil, map[string]string{"scancel": "echo 'scancel: error: Kill job error on job id 7: Job/step already completing or completed' >&2; exit 1"})
 	require.NoError(t, c.Cancel(context.Background(), "", "7"))
-	c, log = fakes(t, Options{}, nil, map[string]string{"scancel": `[ "$(wc -l <$LOG)" -ge 2 ] || { echo 'scancel: error: Kill job error on job id 7: Invalid job id specified
+	c, log = fakes(t, o, nil, map[string]string{"scancel": `[ "$(wc -l <$LOG)" -ge 2 ] || { echo 'scancel: error: Kill job error on job id 7: Invalid job id specified
 scancel: error: Kill job error on job id 8: Socket timed out on send/recv operation' >&2; exit 1; }`})
 	require.NoError(t, c.Cancel(context.Background(), "", "7", "8"))
 	require.Equal(t, strings.Repeat("scancel 7 8\n", 2), log(), "one job that is gone says nothing of the other")
-	c, log = fakes(t, Options{}, nil, map[string]string{"scancel": ""})
+	c, log = fakes(t, o, nil, map[string]string{"scancel": ""})
 	require.NoError(t, c.CancelName(context.Background(), "", "cid-x"))
 	require.Equal(t, "scancel --name=cid-x\n", log())
 	require.Error(t, c.CancelName(context.Background(), "", "a b"))

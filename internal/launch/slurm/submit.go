@@ -120,11 +120,6 @@ func (c *Client) Find(ctx context.Context, w Wanted) (j Job, found bool, err err
 	return Job{}, false, nil
 }
 
-// cancelTimeout bounds the first scancel, since Jenkins gives an aborted process
-// about five seconds (docs/facts/jenkins.md#five-seconds); each further one may take
-// twice as long.
-const cancelTimeout = 3 * time.Second
-
 // Cancel asks for the end of jobs by id. A job that has already ended is no
 // error. The command runs in a session of its own, so that whoever shoots our
 // process group does not stop it.
@@ -154,7 +149,7 @@ func (c *Client) cancel(ctx context.Context, cluster string, args ...string) err
 	var err error
 	for try := range 3 {
 		// A shared connection to the login node may hang: the next try makes its own.
-		_, err = c.call(ctx, host.Cmd{Argv: argv, Session: true, Timeout: cancelTimeout << try, Fresh: try > 0})
+		_, err = c.call(ctx, host.Cmd{Argv: argv, Session: true, Timeout: c.opts.Cancel << try, Fresh: try > 0})
 		var refused *CallError
 		if errors.As(err, &refused) && refused.only("already completing or completed", "Invalid job id") {
 			return nil
